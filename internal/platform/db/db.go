@@ -1,0 +1,330 @@
+// Package db opens the database of one feature: a SQLite file on one machine,
+// a PostgreSQL schema past it. A feature writes ONE Store over database/sql for
+// both: $1 parameters, TEXT/BIGINT/BYTEA/BOOLEAN, times as BIGINT microseconds.
+//
+// Writes go through [DB.Tx], reads through [DB.View]. SQLite has exactly one
+// writing connection, so a Tx waits for the one before it; features that write
+// for many callers gather them with a [Writer] first (group commit).
+//
+// Durability: SQLite runs in WAL mode with synchronous=FULL (NORMAL loses
+// commits on power loss), PostgreSQL with its own synchronous_commit. When an
+// fsync fails, what the page cache holds is unknown: the DB refuses everything
+// from then on and says so on [DB.Failed]; the process must end, not retry.
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // registers "pgx"
+	_ "modernc.org/sqlite"             // registers "sqlite"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+// Engine is the database's kind, for the few statements that must differ.
+type Engine string
+
+// The two engines.
+const (
+	SQLite   Engine = "sqlite"
+	Postgres Engine = "postgres"
+)
+
+// Config names one feature's database.
+type Config struct {
+	Feature string        // file name and schema: lower-case letters
+	DataDir string        // SQLite: the folder of the files
+	URL     string        // postgres://...; empty = SQLite
+	Schemas []Schema      // applied in order when the database is opened
+	Conns   int           // most connections at once; 0 = 8
+	Timeout time.Duration // longest a Tx or View may take when its context has no deadline; 0 = 30 s
+}
+
+// DB is one feature's database. Safe for concurrent use.
+type DB struct {
+	Engine  Engine
+	feature string
+	timeout time.Duration
+	read    *sql.DB
+	write   *sql.DB // PostgreSQL: the same pool as read
+
+	// SQLite's one writing connection and its prepared statements; whoever
+	// holds the one token of writer owns both.
+	writer chan struct{}
+	conn   *sql.Conn
+	stmts  map[string]*sql.Stmt
+
+	failed   chan error // receives the one fatal error
+	failOnce sync.Once
+	down     atomic.Bool
+}
+
+// Open opens the database, creating and migrating it as needed.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	d := &DB{Engine: SQLite, feature: cfg.Feature, timeout: cfg.Timeout, failed: make(chan error, 1)}
+	if d.timeout == 0 {
+		d.timeout = 30 * time.Second
+	}
+	if cfg.Conns == 0 {
+		cfg.Conns = 8
+	}
+	if cfg.URL != "" {
+		d.Engine = Postgres
+	}
+	var err error
+	if d.Engine == SQLite {
+		err = d.openSQLite(ctx, cfg)
+	} else {
+		err = d.openPostgres(ctx, cfg)
+	}
+	if err == nil {
+		err = d.migrate(ctx, cfg.Schemas)
+	}
+	if err != nil {
+		d.Close()
+		return nil, fmt.Errorf("open database %s: %w", cfg.Feature, err)
+	}
+	return d, nil
+}
+
+func (d *DB) openSQLite(ctx context.Context, cfg Config) error {
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return err
+	}
+	file := filepath.Join(cfg.DataDir, cfg.Feature+".db")
+	pragma := func(p ...string) url.Values {
+		return url.Values{"_pragma": p, "_txlock": {"immediate"}}
+	}
+	writing := pragma("busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
+		"wal_autocheckpoint(8000)", "journal_size_limit(67108864)", "cache_size(-65536)", "temp_store(MEMORY)")
+	reading := pragma("busy_timeout(10000)", "query_only(ON)", "cache_size(-16384)", "temp_store(MEMORY)", "mmap_size(1073741824)")
+	reading.Set("_txlock", "deferred")
+	var err error
+	if d.write, err = sql.Open("sqlite", "file:"+file+"?"+writing.Encode()); err != nil {
+		return err
+	}
+	d.write.SetMaxOpenConns(1)
+	if d.conn, err = d.write.Conn(ctx); err != nil {
+		return err
+	}
+	if err := os.Chmod(file, 0o600); err != nil {
+		return err
+	}
+	d.writer = make(chan struct{}, 1)
+	d.writer <- struct{}{}
+	d.stmts = map[string]*sql.Stmt{}
+	if d.read, err = sql.Open("sqlite", "file:"+file+"?"+reading.Encode()); err != nil {
+		return err
+	}
+	d.read.SetMaxOpenConns(cfg.Conns)
+	d.read.SetMaxIdleConns(cfg.Conns)
+	return nil
+}
+
+func (d *DB) openPostgres(ctx context.Context, cfg Config) error {
+	u, err := url.Parse(cfg.URL)
+	if err != nil {
+		return errors.New("the database URL is not a URL") // its text may hold a password
+	}
+	q := u.Query()
+	q.Set("search_path", cfg.Feature)
+	if q.Get("connect_timeout") == "" {
+		q.Set("connect_timeout", "5")
+	}
+	u.RawQuery = q.Encode()
+	if d.read, err = sql.Open("pgx", u.String()); err != nil {
+		return err
+	}
+	d.write = d.read
+	d.read.SetMaxOpenConns(cfg.Conns)
+	d.read.SetMaxIdleConns(cfg.Conns)
+	d.read.SetConnMaxIdleTime(5 * time.Minute)
+	var collate, encoding string
+	err = d.read.QueryRowContext(ctx, `SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()`).Scan(&collate, &encoding)
+	if err != nil {
+		return err
+	}
+	// Keyset cursors compare text byte by byte; another collation skips rows.
+	if c := strings.ToUpper(collate); c != "C" && c != "POSIX" && c != "C.UTF-8" && c != "C.UTF8" || encoding != "UTF8" {
+		return fmt.Errorf("the PostgreSQL database has collation %s and encoding %s; create it with: CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'", collate, encoding)
+	}
+	return nil
+}
+
+// Close ends the connections; a running Tx is rolled back.
+func (d *DB) Close() error {
+	var list []error
+	for _, s := range d.stmts {
+		list = append(list, s.Close())
+	}
+	if d.conn != nil {
+		list = append(list, d.conn.Close())
+	}
+	if d.write != nil && d.write != d.read {
+		list = append(list, d.write.Close())
+	}
+	if d.read != nil {
+		list = append(list, d.read.Close())
+	}
+	return errors.Join(list...)
+}
+
+// Failed receives one error when the database must not be used any more (an
+// fsync failed). The process must end.
+func (d *DB) Failed() <-chan error { return d.failed }
+
+// Ping says whether the database answers.
+func (d *DB) Ping(ctx context.Context) error {
+	return d.View(ctx, func(tx *Tx) error {
+		var one int
+		return tx.QueryRow(ctx, `SELECT 1`).Scan(&one)
+	})
+}
+
+// Tx is one transaction: [DB.Tx] gives a writing one, [DB.View] a snapshot to
+// read. It belongs to the goroutine that runs the function.
+type Tx struct {
+	Engine Engine
+	tx     *sql.Tx
+	conn   *sql.Conn
+	stmts  map[string]*sql.Stmt // SQLite's writer only: preparing costs more than most statements
+}
+
+// Tx runs fn in a writing transaction and commits it; when Tx returns nil, the
+// change is durable. fn may run again after a deadlock or serialisation
+// failure on PostgreSQL: it must have no effect outside the transaction.
+func (d *DB) Tx(ctx context.Context, fn func(*Tx) error) error {
+	ctx, cancel := d.deadline(ctx)
+	defer cancel()
+	for attempt := 0; ; attempt++ {
+		err := d.tx(ctx, fn)
+		if err == nil || attempt == 5 || !repeatable(err) {
+			return d.describe(err)
+		}
+	}
+}
+
+func (d *DB) tx(ctx context.Context, fn func(*Tx) error) error {
+	if d.down.Load() {
+		return errs.New(errs.CodeUnavailable, "the database failed and must be restarted")
+	}
+	t := &Tx{Engine: d.Engine}
+	if d.Engine == SQLite {
+		select {
+		case <-d.writer:
+			defer func() { d.writer <- struct{}{} }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		t.conn, t.stmts = d.conn, d.stmts
+	} else {
+		conn, err := d.write.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		t.conn = conn
+	}
+	// database/sql rolls a Tx back as soon as its context ends, also between
+	// statements; only the begin and the statements carry the deadline.
+	tx, err := t.conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	t.tx = tx
+	defer tx.Rollback() // does nothing after a commit
+	if err := fn(t); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// View runs fn over one consistent snapshot. fn must not write.
+func (d *DB) View(ctx context.Context, fn func(*Tx) error) error {
+	ctx, cancel := d.deadline(ctx)
+	defer cancel()
+	opts := &sql.TxOptions{ReadOnly: true}
+	if d.Engine == Postgres {
+		opts.Isolation = sql.LevelRepeatableRead
+	}
+	tx, err := d.read.BeginTx(ctx, opts)
+	if err != nil {
+		return d.describe(err)
+	}
+	defer tx.Rollback()
+	return d.describe(fn(&Tx{Engine: d.Engine, tx: tx}))
+}
+
+func (d *DB) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, d.timeout)
+}
+
+// Exec runs a statement and gives the number of rows that it changed.
+func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	var res sql.Result
+	var err error
+	if s, prepErr := t.prepared(ctx, query); prepErr != nil {
+		return 0, prepErr
+	} else if s != nil {
+		res, err = s.ExecContext(ctx, args...)
+	} else {
+		res, err = t.tx.ExecContext(ctx, query, args...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// Query runs a query; the caller closes the rows.
+func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if s, err := t.prepared(ctx, query); err != nil {
+		return nil, err
+	} else if s != nil {
+		return s.QueryContext(ctx, args...)
+	}
+	return t.tx.QueryContext(ctx, query, args...)
+}
+
+// QueryRow runs a query for at most one row; no row is sql.ErrNoRows at Scan.
+func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	if s, err := t.prepared(ctx, query); err == nil && s != nil {
+		return s.QueryRowContext(ctx, args...)
+	}
+	return t.tx.QueryRowContext(ctx, query, args...)
+}
+
+// maxStatements bounds the writer's cache; the texts of queries are constants,
+// so that reaching it means that somebody builds query texts from data.
+const maxStatements = 500
+
+func (t *Tx) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if t.stmts == nil {
+		return nil, nil
+	}
+	if s := t.stmts[query]; s != nil {
+		return s, nil
+	}
+	if len(t.stmts) >= maxStatements {
+		return nil, nil
+	}
+	s, err := t.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	t.stmts[query] = s
+	return s, nil
+}

@@ -1,0 +1,141 @@
+package db
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"sort"
+	"strings"
+	"time"
+)
+
+// Schema is one source of migrations: files NNNN_name.sql, applied once each in
+// the order of their names, forward only. Where DDL must differ, the file is
+// NNNN_name.sqlite.sql beside NNNN_name.postgres.sql.
+type Schema struct {
+	Source string // who owns the tables: "bus", "audit", ...
+	Files  fs.FS  // the files at its root
+}
+
+// Applied is one migration as the database remembers it.
+type Applied struct {
+	Source, Name string
+	At           time.Time
+}
+
+func (d *DB) migrate(ctx context.Context, schemas []Schema) error {
+	if d.Engine == Postgres {
+		// Two processes may start at once: CREATE SCHEMA IF NOT EXISTS alone races.
+		err := d.Tx(ctx, func(tx *Tx) error {
+			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(4207102, 1)`); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS "`+d.feature+`"`)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return d.Tx(ctx, func(tx *Tx) error {
+		if d.Engine == Postgres {
+			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(4207102, hashtext($1))`, d.feature); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS migration (source TEXT NOT NULL, name TEXT NOT NULL, sha256 TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (source, name))`)
+		if err != nil {
+			return err
+		}
+		for _, s := range schemas {
+			if err := apply(ctx, tx, s); err != nil {
+				return fmt.Errorf("migrate %s: %w", s.Source, err)
+			}
+		}
+		return nil
+	})
+}
+
+func apply(ctx context.Context, tx *Tx, s Schema) error {
+	done := map[string]string{}
+	rows, err := tx.Query(ctx, `SELECT name, sha256 FROM migration WHERE source = $1`, s.Source)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name, sum string
+		if err := rows.Scan(&name, &sum); err != nil {
+			return err
+		}
+		done[name] = sum
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	entries, err := fs.ReadDir(s.Files, ".")
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, e := range entries {
+		base := strings.TrimSuffix(e.Name(), ".sql")
+		other := map[Engine]string{SQLite: ".postgres", Postgres: ".sqlite"}[tx.Engine]
+		if base != e.Name() && !strings.HasSuffix(base, other) {
+			names = append(names, e.Name())
+		}
+	}
+	sort.Strings(names)
+	for _, file := range names {
+		text, err := fs.ReadFile(s.Files, file)
+		if err != nil {
+			return err
+		}
+		name, _, _ := strings.Cut(file, ".")
+		sum := sha256.Sum256(text)
+		hexSum := hex.EncodeToString(sum[:])
+		if old, ok := done[name]; ok {
+			if old != hexSum {
+				return fmt.Errorf("%s was applied with another text: add a new file instead of changing it", name)
+			}
+			delete(done, name)
+			continue
+		}
+		// database/sql without arguments takes several statements on both drivers.
+		if _, err := tx.tx.ExecContext(ctx, string(text)); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		if _, err := tx.Exec(ctx, `INSERT INTO migration (source, name, sha256, at) VALUES ($1, $2, $3, $4)`, s.Source, name, hexSum, time.Now().UnixMicro()); err != nil {
+			return err
+		}
+	}
+	for name := range done {
+		return fmt.Errorf("the database has migration %s, which this version does not know: run a newer version", name)
+	}
+	return nil
+}
+
+// Migrations lists what was applied, oldest first.
+func (d *DB) Migrations(ctx context.Context) ([]Applied, error) {
+	var list []Applied
+	err := d.View(ctx, func(tx *Tx) error {
+		rows, err := tx.Query(ctx, `SELECT source, name, at FROM migration ORDER BY at, source, name`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var a Applied
+			var at int64
+			if err := rows.Scan(&a.Source, &a.Name, &at); err != nil {
+				return err
+			}
+			a.At = time.UnixMicro(at).UTC()
+			list = append(list, a)
+		}
+		return rows.Err()
+	})
+	return list, err
+}
