@@ -1,0 +1,45 @@
+# "make help" lists the targets. The scripts behind them are in scripts/.
+
+.DEFAULT_GOAL := help
+.PHONY: help build test test-quick crash bench fuzz generate lint engines stop clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the static binary bin/belfry
+	CGO_ENABLED=0 go build -trimpath -o bin/belfry ./cmd/belfry
+
+test-quick: ## gofmt, go vet and go test of the main module with SQLite and the embedded broker
+	scripts/gofmt.sh
+	go vet ./...
+	go test ./...
+
+test: ## everything that CI runs: all modules against real PostgreSQL, Kafka, Chromium and Node
+	scripts/test.sh
+
+crash: ## kill -9 a real server 1,000 times and look for what was lost
+	BELFRY_TEST_KILLS=1000 go test -count=1 -timeout 6h -v ./test/crash
+
+bench: ## run the benchmarks and print their method and figures
+	@if [ -d bench ]; then go run ./bench/...; else echo "there is no folder bench"; exit 1; fi
+
+fuzz: ## fuzz every decoder for 20 seconds
+	scripts/fuzz.sh 20s
+
+generate: ## rewrite the generated files
+	go generate ./...
+
+lint: ## golangci-lint with .golangci.yml
+	@if command -v golangci-lint >/dev/null; then golangci-lint run ./...; \
+	else echo "golangci-lint is not installed (go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@latest)"; exit 1; fi
+
+engines: ## start PostgreSQL and Kafka for work by hand, print the variables for the shell
+	@echo "export BELFRY_TEST_POSTGRES='$$(scripts/postgres.sh start)'"
+	@echo "export BELFRY_TEST_KAFKA='$$(scripts/kafka.sh start)'"
+
+stop: ## stop what "make engines" started
+	scripts/postgres.sh stop
+	scripts/kafka.sh stop
+
+clean: stop ## stop the engines, delete what was built and cached in the repository
+	rm -rf bin build .cache test/conformance/node/node_modules

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Finds the programs that the tests drive, installs what is missing, and prints where they are:
+#
+#   tools.sh chromium   path of the browser
+#   tools.sh kcat       path of the Kafka client
+#   tools.sh node       path of test/conformance/node, its packages installed
+#
+# BELFRY_TEST_CHROMIUM and BELFRY_TEST_NODE, when set, are believed.
+set -euo pipefail
+. "$(dirname "$0")/engine.sh"
+
+# program NAME... prints the path of the first of them that exists.
+program() {
+  local name
+  for name in "$@"; do type -P "$name" && return; done
+  return 1
+}
+
+chromium() {
+  if [ -n "${BELFRY_TEST_CHROMIUM:-}" ]; then echo "$BELFRY_TEST_CHROMIUM"; return; fi
+  program chromium chromium-browser google-chrome && return
+  debian_package chromium "the browser Chromium"
+  program chromium
+}
+
+kcat() {
+  program kcat kafkacat && return
+  debian_package kcat "the Kafka client kcat"
+  program kcat
+}
+
+node() {
+  if [ -n "${BELFRY_TEST_NODE:-}" ]; then echo "$BELFRY_TEST_NODE"; return; fi
+  local folder=$root/test/conformance/node
+  program npm >/dev/null || die "Node with npm is missing: install version 20 or newer"
+  # The lock file these packages came from lies beside them: when equal, nothing is to do.
+  if [ ! -e "$folder/node_modules/.installed" ] || ! cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed"; then
+    say "installing the packages of test/conformance/node"
+    npm ci --prefix "$folder" --no-audit --no-fund --loglevel=error >&2
+    cp "$folder/package-lock.json" "$folder/node_modules/.installed"
+  fi
+  echo "$folder"
+}
+
+case ${1:-} in
+  chromium | kcat | node) "$1" ;;
+  *) die "expected chromium, kcat or node" ;;
+esac
