@@ -1,5 +1,7 @@
 # "make help" lists the targets. The scripts behind them are in scripts/.
 
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help build test test-quick crash bench fuzz generate lint engines stop clean
 
@@ -12,7 +14,7 @@ build: ## build the static binary bin/belfry
 test-quick: ## gofmt, go vet and go test of the main module with SQLite and the embedded broker
 	scripts/gofmt.sh
 	go vet ./...
-	go test ./...
+	go test -json ./... | go run ./test/engines/summary
 
 test: ## everything that CI runs: all modules against real PostgreSQL, Kafka, Chromium and Node
 	scripts/test.sh
