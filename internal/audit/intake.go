@@ -1,0 +1,163 @@
+package audit
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+// Rules are what a product's catalogue says of its events.
+type Rules struct {
+	Producer string // id of the team that owns the product
+	Category string // product_category; empty = the product's name
+	// Check looks at the resource type, the action and the JSON Schemas.
+	Check    func(*Event) errs.List
+	Personal []string // pointers that are committed besides the fixed ones
+	Secret   []string // pointers whose values never reach the record
+}
+
+// Sources are what the intake asks the rest of Belfry; the app hands them in.
+type Sources struct {
+	// Rules gives a declared product's rules; nil when no team has declared it.
+	Rules func(ctx context.Context, product string) (*Rules, error)
+	// Zone resolves a zone's id, name or alias; an empty id when none has it.
+	Zone func(ctx context.Context, account, ref string) (id, name string, err error)
+	// Account resolves an id or ext:<external_id>; NotFound when there is none.
+	Account func(ctx context.Context, ref string) (id string, err error)
+}
+
+// Origin is who hands events in, and through which door.
+type Origin struct {
+	By        Submitter
+	Account   string // the account of the route; empty = each event names its own
+	Producer  string // id of the producing team; empty for an account's own token
+	Operator  bool   // may publish every product but Belfry's own
+	Belfry    bool   // Belfry itself, auditing its own changes
+	Interface string // for events that do not say: API over HTTP, SYSTEM from the bus
+}
+
+// ReservedProduct is the product of Belfry's own changes.
+const ReservedProduct = "belfry"
+
+// Intake turns published JSON into events that are ready to append: decoded,
+// checked against the shape and the catalogue, their secrets removed, their
+// zone resolved, sealed. It is what every on-ramp shares.
+type Intake struct {
+	sources Sources
+	now     func() time.Time
+}
+
+// NewIntake makes an Intake.
+func NewIntake(sources Sources, now func() time.Time) *Intake {
+	return &Intake{sources: sources, now: now}
+}
+
+// Prepare readies one event. A Pending with Status Rejected carries its faults
+// and must not be appended. The error is for what a repetition may cure.
+func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [32]byte) (*Pending, error) {
+	now := in.now()
+	e, err := Decode(data, now)
+	p := &Pending{Account: from.Account, Event: e, By: from.By}
+	if err != nil {
+		p.Status, p.Faults = Rejected, errs.All(err)
+		return p, nil
+	}
+	list, err := in.admit(ctx, from, p)
+	if err != nil {
+		if errs.KindOf(err).Retryable() {
+			return nil, err
+		}
+		list = errs.All(err)
+	}
+	if len(list) > 0 {
+		p.Status, p.Faults = Rejected, list
+		return p, nil
+	}
+	e.fill(now, from.Interface)
+	p.keys = facetKeys(e)
+	p.sealed, err = seal(p.Account, from.By, e, p.extra, seed)
+	if err != nil {
+		p.Status, p.Faults = Rejected, errs.List{errs.New(errs.CodeTooLarge, "%v", err)}
+	}
+	return p, nil
+}
+
+// admit checks what depends on the rest of Belfry: account, product, zone.
+func (in *Intake) admit(ctx context.Context, from Origin, p *Pending) (errs.List, error) {
+	e := p.Event
+	switch {
+	case from.Account != "":
+		if e.Account != "" && e.Account != from.Account {
+			return errs.List{errs.At(errs.CodeForbidden, "/account_id", "account_id names another account than the request's path")}, nil
+		}
+	case e.Account == "":
+		return errs.List{errs.At(errs.CodeMissingField, "/account_id", "account_id is required: the request carries events of many accounts")}, nil
+	default:
+		id, err := in.sources.Account(ctx, e.Account)
+		if errs.KindOf(err) == errs.NotFound && err != nil {
+			return errs.List{errs.At(errs.CodeUnknownAccount, "/account_id", "account_id must be the id or ext:<external_id> of an existing account")}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		p.Account = id
+	}
+	list, err := in.product(ctx, from, p)
+	if len(list) > 0 || err != nil {
+		return list, err
+	}
+	ref := e.Zone.ID
+	if ref == "" {
+		ref = e.Zone.Name
+	}
+	if ref == "" {
+		return nil, nil
+	}
+	id, name, err := in.sources.Zone(ctx, p.Account, ref)
+	if err != nil {
+		return nil, err
+	}
+	// A change is recorded whether or not its zone is known here.
+	e.Zone = ZoneRef{ID: id, Name: name}
+	if id == "" {
+		e.Zone = ZoneRef{Name: ref}
+	}
+	return nil, nil
+}
+
+func (in *Intake) product(ctx context.Context, from Origin, p *Pending) (errs.List, error) {
+	e := p.Event
+	if from.Belfry {
+		return nil, nil
+	}
+	if e.Resource.Product == ReservedProduct {
+		return errs.List{errs.At(errs.CodeReservedProduct, "/resource/product", "the product %q is Belfry's own", ReservedProduct)}, nil
+	}
+	rules, err := in.sources.Rules(ctx, e.Resource.Product)
+	if err != nil {
+		return nil, err
+	}
+	if rules == nil {
+		if from.Producer != "" {
+			return errs.List{errs.At(errs.CodeProductForbidden, "/resource/product", "the product %q is not in your catalogue; declare it with `belfry catalog apply`", e.Resource.Product)}, nil
+		}
+		return nil, nil // an account may record what no team has declared
+	}
+	if from.Producer != "" && from.Producer != rules.Producer {
+		return errs.List{errs.At(errs.CodeProductForbidden, "/resource/product", "the product %q belongs to another team", e.Resource.Product)}, nil
+	}
+	if rules.Check != nil {
+		if list := rules.Check(e); len(list) > 0 {
+			return list, nil
+		}
+	}
+	p.extra = rules.Personal
+	// after before before: a changed secret is noticed by comparing the two.
+	secrets := slices.Sorted(slices.Values(rules.Secret))
+	if err := redact(e, secrets); err != nil {
+		return nil, err
+	}
+	return nil, nil
+}

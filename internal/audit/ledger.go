@@ -1,0 +1,419 @@
+package audit
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/merkle"
+)
+
+// Status says what became of an event.
+type Status string
+
+// The four answers. Each is final.
+const (
+	Accepted  Status = "accepted"  // stored now
+	Duplicate Status = "duplicate" // the same event was stored before
+	Conflict  Status = "conflict"  // another event was stored under this id
+	Rejected  Status = "rejected"  // it can never be stored as it is
+)
+
+// Pending is an event on its way into the record: decoded, checked and sealed
+// by [Intake.Prepare], answered by [Ledger.Append].
+type Pending struct {
+	Account string // 32 hex
+	Event   *Event
+	By      Submitter
+
+	// The answer, valid when Append returned nil.
+	Status     Status
+	Seq        int64 // of the stored event; with Conflict, of the one that has the id
+	RecordedAt int64 // Unix microseconds
+	Faults     errs.List
+	Leaf       merkle.Hash
+
+	sealed *sealed
+	extra  []string
+	keys   [facets]int64
+}
+
+// Offset moves a consumer's position in the transaction of the events that it
+// produced. It returns an error to refuse them all (a fenced consumer).
+type Offset func(ctx context.Context, tx *db.Tx) error
+
+// appendCall is one caller's work in the queue of the group commit.
+type appendCall struct {
+	events []*Pending
+	offset Offset
+	err    error // of this call alone
+}
+
+// Ledger appends. One transaction carries everything: leaves, envelopes, what
+// opens them, heads, full tiles, digests, roll-ups, and the consumers' offsets.
+// The acknowledgement is its commit.
+type Ledger struct {
+	db     *db.DB
+	writer *db.Writer[*appendCall]
+	now    func() time.Time
+	grown  func(accounts []string) // told after each commit: live tails, the signer
+
+	mu       sync.Mutex // guards the places reserved for this process
+	pos, end int64
+}
+
+// Size of the group commit. The batch bounds a transaction (and the time that a
+// head stays locked), the queue bounds memory: 4,000 events of a kilobyte each.
+const (
+	batchEvents = 4000
+	queueEvents = 40_000
+	posBlock    = 1 << 16
+)
+
+// NewLedger makes a Ledger over the audit database. grown is told, after each
+// commit, which accounts grew; it must not block.
+func NewLedger(d *db.DB, now func() time.Time, grown func(accounts []string)) *Ledger {
+	l := &Ledger{db: d, now: now, grown: grown}
+	lanes := 1
+	if d.Engine == db.Postgres {
+		lanes = 2 // measured: a second connection doubles the rate, a third gains nothing on two cores
+	}
+	l.writer = db.NewWriter(db.Limits{Batch: batchEvents, Queue: queueEvents, Lanes: lanes},
+		func(c *appendCall) int { return len(c.events) + 1 }, l.flush)
+	return l
+}
+
+// Run commits what is appended until ctx ends, then what is still waiting.
+func (l *Ledger) Run(ctx context.Context) error { return l.writer.Run(ctx) }
+
+// Append stores events and, in the same transaction, moves the consumer's
+// offset (which may be nil). When it returns nil, every event has its answer
+// and every accepted one is durable. An error means that nothing of the call
+// was stored, unless ctx ended first: then the outcome is unknown, and sending
+// the same ids again finds out.
+func (l *Ledger) Append(ctx context.Context, events []*Pending, offset Offset) error {
+	if len(events) == 0 && offset == nil {
+		return nil
+	}
+	call := &appendCall{events: events, offset: offset}
+	if err := l.writer.Do(ctx, call); err != nil {
+		return err
+	}
+	return call.err
+}
+
+func (l *Ledger) flush(ctx context.Context, calls []*appendCall) error {
+	n := 0
+	for _, c := range calls {
+		n += len(c.events)
+	}
+	pos, err := l.positions(ctx, int64(n))
+	if err != nil {
+		return err
+	}
+	var grown []string
+	err = l.db.Tx(ctx, func(tx *db.Tx) error {
+		grown, err = l.append(ctx, tx, calls, pos)
+		return err
+	})
+	if err == nil && len(grown) > 0 && l.grown != nil {
+		l.grown(grown)
+	}
+	return err
+}
+
+func (l *Ledger) positions(ctx context.Context, n int64) (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.end-l.pos < n {
+		block := max(n, posBlock)
+		first, err := takePositions(ctx, l.db, block)
+		if err != nil {
+			return 0, err
+		}
+		l.pos, l.end = first, first+block
+	}
+	l.pos += n
+	return l.pos - n, nil
+}
+
+// append is the transaction. It may run twice (a deadlock on PostgreSQL): it
+// sets every answer anew and has no other effect outside tx.
+func (l *Ledger) append(ctx context.Context, tx *db.Tx, calls []*appendCall, pos int64) (grown []string, err error) {
+	var events []*Pending
+	for _, c := range calls {
+		c.err = nil
+		if c.offset != nil {
+			if err := c.offset(ctx, tx); err != nil {
+				if errs.KindOf(err).Retryable() && !errors.Is(err, ErrFenced) {
+					return nil, err
+				}
+				c.err = err
+				continue
+			}
+		}
+		events = append(events, c.events...)
+	}
+	// Sorted by account, stable: the order within an account is the callers'.
+	sort.SliceStable(events, func(i, j int) bool { return events[i].Account < events[j].Account })
+	w, err := l.open(ctx, tx, events)
+	if err != nil {
+		return nil, err
+	}
+	w.pos = pos
+	for i := 0; i < len(events); {
+		j := i
+		for j < len(events) && events[j].Account == events[i].Account {
+			j++
+		}
+		before := len(w.rows)
+		if err := w.account(ctx, tx, events[i:j]); err != nil {
+			return nil, fmt.Errorf("account %s: %w", events[i].Account, err)
+		}
+		if len(w.rows) > before {
+			grown = append(grown, events[i].Account)
+		}
+		i = j
+	}
+	return grown, w.save(ctx, tx)
+}
+
+// ErrFenced is returned for events whose consumer lost its partition.
+var ErrFenced = errors.New("audit: the consumer's position has moved: another one owns the partition")
+
+// writing is the state of one append transaction.
+type writing struct {
+	now    int64
+	pos    int64
+	keys   map[string]int64
+	heads  map[int64]*head
+	known  map[idKey]place
+	batch  map[idKey]*Pending // accepted in this very transaction
+	rows   []*row
+	saved  [][]any // heads
+	tiles  [][]any
+	digest [][]any
+	counts map[rollupKey]int64
+}
+
+type rollupKey struct {
+	account, day               int64
+	product, action, actorType string
+}
+
+// open locks the heads of the accounts, in the order of their keys, and finds
+// which ids are stored already. Heads first: only then is "known" final.
+func (l *Ledger) open(ctx context.Context, tx *db.Tx, events []*Pending) (*writing, error) {
+	w := &writing{now: l.now().UnixMicro(), heads: map[int64]*head{}, batch: make(map[idKey]*Pending, len(events)), counts: map[rollupKey]int64{}}
+	var accounts []string
+	for i, p := range events {
+		if i == 0 || p.Account != events[i-1].Account {
+			accounts = append(accounts, p.Account)
+		}
+	}
+	var err error
+	if w.keys, err = accountKeys(ctx, tx, accounts); err != nil {
+		return nil, err
+	}
+	order := make([]int64, 0, len(accounts))
+	for _, key := range w.keys {
+		order = append(order, key)
+	}
+	sort.Slice(order, func(i, j int) bool { return order[i] < order[j] })
+	for _, key := range order {
+		if w.heads[key], err = lockHead(ctx, tx, key); err != nil {
+			return nil, err
+		}
+	}
+	var ids []idKey
+	for _, p := range events {
+		// An id that was made here a moment ago cannot be known.
+		if !p.Event.filledID {
+			ids = append(ids, idKey{w.keys[p.Account], string(compactID(p.Event.ID))})
+		}
+	}
+	w.known, err = known(ctx, tx, ids)
+	return w, err
+}
+
+// account appends the new events of one account to its log.
+func (w *writing) account(ctx context.Context, tx *db.Tx, events []*Pending) error {
+	key := w.keys[events[0].Account]
+	h := w.heads[key]
+	oldSize := h.frontier.Size()
+	first := len(w.rows)
+	var upper []merkle.Node // roots of full tiles that became complete, with their hashes beside
+	var roots []merkle.Hash
+	for _, p := range events {
+		id := idKey{key, string(compactID(p.Event.ID))}
+		if at, ok := w.known[id]; ok {
+			if err := w.again(ctx, tx, p, at); err != nil {
+				return err
+			}
+			continue
+		}
+		if other, ok := w.batch[id]; ok {
+			p.answerAgain(other.sealed, other.Seq, other.RecordedAt, other.Leaf)
+			continue
+		}
+		h.recordedAt = max(h.recordedAt, w.now)
+		stamp(p.sealed.envelope, h.recordedAt)
+		p.Status, p.Seq, p.RecordedAt, p.Faults = Accepted, int64(h.frontier.Size()), h.recordedAt, nil
+		p.Leaf = merkle.LeafHash(p.sealed.envelope)
+		h.frontier.AppendVisit(p.Leaf, func(level uint, index uint64, root merkle.Hash) {
+			if level%8 == 0 {
+				upper = append(upper, merkle.Node{Level: level, Index: index})
+				roots = append(roots, root)
+			}
+		})
+		w.batch[id] = p
+		w.rows = append(w.rows, &row{pos: w.pos, account: key, seq: p.Seq, at: p.Event.at, id: []byte(id.id), hash: p.Leaf, keys: p.keys,
+			envelope: p.sealed.envelope, openings: encodeOpenings(p.sealed.openings), seed: p.sealed.seed[:]})
+		w.pos++
+		w.counts[rollupKey{key, p.Event.at / int64(24*time.Hour/time.Microsecond), p.Event.Resource.Product, p.Event.Action.Type, p.Event.Actor.Type}]++
+	}
+	if len(w.rows) == first {
+		return nil
+	}
+	frontier, _ := h.frontier.MarshalBinary() // of a valid frontier: no error
+	w.saved = append(w.saved, []any{key, int64(h.frontier.Size()), h.recordedAt, frontier})
+	if len(upper) == 0 {
+		return nil
+	}
+	return w.completeTiles(ctx, tx, key, oldSize, w.rows[first:], upper, roots)
+}
+
+// completeTiles writes the tiles that the append filled: those of leaves, with
+// the digests of their events, and those above.
+func (w *writing) completeTiles(ctx context.Context, tx *db.Tx, key int64, oldSize uint64, fresh []*row, upper []merkle.Node, roots []merkle.Hash) error {
+	start := oldSize &^ 255
+	tail, err := readTail(ctx, tx, key, start, oldSize)
+	if err != nil {
+		return err
+	}
+	if uint64(len(tail)) != oldSize-start {
+		return fmt.Errorf("the log has %d of the %d events before %d: the tables do not agree", len(tail), oldSize-start, oldSize)
+	}
+	for _, r := range fresh {
+		tail = append(tail, tailEntry{r.hash, r.at, r.keys})
+	}
+	done := map[merkle.Node]merkle.Hash{}
+	for i, node := range upper {
+		done[node] = roots[i]
+		level, n := int64(node.Level/8-1), int64(node.Index)
+		hashes := make([]byte, 0, 256*merkle.HashSize)
+		if level == 0 {
+			part := tail[node.Index*256-start:][:256]
+			for _, e := range part {
+				hashes = append(hashes, e.hash[:]...)
+			}
+			w.digest = append(w.digest, tileDigest(key, n, part))
+		} else {
+			for child := node.Index * 256; child < (node.Index+1)*256; child++ {
+				h, ok := done[merkle.Node{Level: node.Level - 8, Index: child}]
+				if !ok {
+					if h, err = tileRoot(ctx, tx, key, level-1, int64(child)); err != nil {
+						return err
+					}
+				}
+				hashes = append(hashes, h[:]...)
+			}
+		}
+		w.tiles = append(w.tiles, []any{key, level, n, roots[i][:], hashes})
+	}
+	return nil
+}
+
+// tileDigest is the row that says what a tile of 256 events holds.
+func tileDigest(account, n int64, part []tailEntry) []any {
+	keys := map[int64]struct{}{}
+	low, high := part[0].at, part[0].at
+	for _, e := range part {
+		low, high = min(low, e.at), max(high, e.at)
+		for _, k := range e.keys {
+			if k != 0 {
+				keys[k] = struct{}{}
+			}
+		}
+	}
+	return []any{account, n, low, high, newBloom(keys)}
+}
+
+func tileRoot(ctx context.Context, tx *db.Tx, account, level, n int64) (merkle.Hash, error) {
+	var b []byte
+	var h merkle.Hash
+	if err := tx.QueryRow(ctx, `SELECT root FROM tile WHERE account = $1 AND level = $2 AND n = $3`, account, level, n).Scan(&b); err != nil {
+		return h, fmt.Errorf("tile %d/%d: %w", level, n, err)
+	}
+	copy(h[:], b)
+	return h, nil
+}
+
+// save writes everything that the accounts' turns gathered.
+func (w *writing) save(ctx context.Context, tx *db.Tx) error {
+	if err := insertRows(ctx, tx, w.rows); err != nil {
+		return err
+	}
+	if err := saveHeads(ctx, tx, w.saved); err != nil {
+		return err
+	}
+	if err := tx.Insert(ctx, "tile", []string{"account", "level", "n", "root", "hashes"}, "", w.tiles); err != nil {
+		return err
+	}
+	if err := tx.Insert(ctx, "digest", []string{"account", "n", "min_at", "max_at", "bloom"}, "", w.digest); err != nil {
+		return err
+	}
+	counts := make([][]any, 0, len(w.counts))
+	for k, n := range w.counts {
+		counts = append(counts, []any{k.account, k.day, k.product, k.action, k.actorType, n})
+	}
+	return tx.Insert(ctx, "rollup", []string{"account", "day", "product", "action", "actor_type", "n"},
+		`ON CONFLICT (account, day, product, action, actor_type) DO UPDATE SET n = rollup.n + excluded.n`, counts)
+}
+
+// again answers an event whose id is in the record: a duplicate if it says the
+// same, else a conflict. The comparison seals the event anew with the stored
+// salts; no digest of its content is kept that could be guessed from.
+func (w *writing) again(ctx context.Context, tx *db.Tx, p *Pending, at place) error {
+	stored, err := readStored(ctx, tx, at.pos)
+	if err != nil {
+		return err
+	}
+	if stored == nil || stored.seed == nil {
+		// Dropped by retention, or erased: nothing is left to compare with.
+		p.Status, p.Seq, p.Faults = Duplicate, at.seq, nil
+		if stored != nil {
+			p.RecordedAt, p.Leaf = stored.recordedAt(), merkle.LeafHash(stored.envelope)
+		}
+		return nil
+	}
+	p.answerAgain(stored.sealed(), at.seq, stored.recordedAt(), merkle.LeafHash(stored.envelope))
+	return nil
+}
+
+func (p *Pending) answerAgain(stored *sealed, seq, recordedAt int64, leaf merkle.Hash) {
+	p.Seq, p.RecordedAt, p.Leaf, p.Faults = seq, recordedAt, leaf, nil
+	if p.sameAs(stored) {
+		p.Status = Duplicate
+		return
+	}
+	p.Status = Conflict
+	p.Faults = errs.List{errs.At(errs.CodeEventConflict, "/id", "the id %s belongs to another event, stored as seq %d; that one stays as it is", p.Event.ID, seq)}
+}
+
+// seeds fills n seeds with one call for randomness.
+func seeds(n int) [][32]byte {
+	out := make([][32]byte, n)
+	buf := make([]byte, 32*n)
+	rand.Read(buf)
+	for i := range out {
+		copy(out[i][:], buf[32*i:])
+	}
+	return out
+}
