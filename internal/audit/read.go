@@ -1,0 +1,424 @@
+package audit
+
+import (
+	"context"
+	"database/sql"
+	"math"
+	"sort"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+// Query asks for a page of the record, newest first by (occurred_at, seq), or
+// oldest first.
+type Query struct {
+	Since, Before int64 // Unix microseconds, [Since, Before); Before 0 = open
+	Conds         []Cond
+	Ascending     bool
+	After         *Position // the last event of the page before; nil = from the start
+	Limit         int       // 1 to 1,000
+	Skip          int       // matching events to pass over (page numbers)
+}
+
+// Position is a place in a list.
+type Position struct {
+	At  int64 `json:"a"`
+	Seq int64 `json:"s"`
+}
+
+// Page is a part of a list. Next is nil at its end.
+type Page struct {
+	Records []*Record
+	Next    *Position
+}
+
+// searchBudget is how long one page may look for matches.
+const searchBudget = 2 * time.Second
+
+// Reader reads the record of one account at a time.
+type Reader struct{ db *db.DB }
+
+// NewReader makes a Reader.
+func NewReader(d *db.DB) *Reader { return &Reader{d} }
+
+// List gives a page. A search that finds nothing within two seconds answers
+// CodeNarrowRange rather than an empty page, at which clients stop; one that
+// has found something gives it, with a Next from where it stopped.
+func (r *Reader) List(ctx context.Context, account string, q Query) (*Page, error) {
+	m, err := compile(q.Conds)
+	if err != nil {
+		return nil, err
+	}
+	page := &Page{}
+	err = r.db.View(ctx, func(tx *db.Tx) error {
+		key, err := accountKey(ctx, tx, account)
+		if err != nil || key == 0 {
+			return err
+		}
+		c := &collector{query: q, match: m, page: page, started: time.Now()}
+		if m.indexed() {
+			return c.byDigest(ctx, tx, key)
+		}
+		return c.byTime(ctx, tx, key)
+	})
+	return page, err
+}
+
+// collector fills one page.
+type collector struct {
+	query   Query
+	match   *matcher
+	page    *Page
+	skipped int
+	started time.Time
+	last    Position // the last event that was looked at
+}
+
+// full reports whether the page has one event more than asked: the sign that
+// there is a next page.
+func (c *collector) full() bool { return len(c.page.Records) > c.query.Limit }
+
+// take looks at one event.
+func (c *collector) take(s *stored) error {
+	c.last = Position{s.at, s.seq}
+	rec, err := s.decode()
+	if err != nil {
+		return err
+	}
+	if !c.match.matches(rec) {
+		return nil
+	}
+	if c.skipped < c.query.Skip {
+		c.skipped++
+		return nil
+	}
+	c.page.Records = append(c.page.Records, rec)
+	return nil
+}
+
+// finish sets where the next page begins.
+func (c *collector) finish() {
+	if c.full() {
+		c.page.Records = c.page.Records[:c.query.Limit]
+		last := c.page.Records[c.query.Limit-1]
+		c.page.Next = &Position{last.at, last.Seq}
+	}
+}
+
+// overBudget ends a search that takes too long.
+func (c *collector) overBudget() (bool, error) {
+	if time.Since(c.started) < searchBudget {
+		return false, nil
+	}
+	if len(c.page.Records) == 0 {
+		return true, errs.New(errs.CodeNarrowRange, "nothing was found within %v of searching; narrow the time range with since and before, filter by one of actor id, resource id, product, action type or zone, or start an export", searchBudget)
+	}
+	c.page.Next = &Position{c.last.At, c.last.Seq}
+	return true, nil
+}
+
+// bounds gives the range of (at, seq), both ends exclusive, that is still to read.
+func (c *collector) bounds() (low, high Position) {
+	low = Position{c.query.Since, -1}
+	high = Position{math.MaxInt64, math.MaxInt64}
+	if c.query.Before > 0 {
+		high = Position{c.query.Before, -1}
+	}
+	if a := c.query.After; a != nil {
+		if c.query.Ascending && less(low, *a) {
+			low = *a
+		} else if !c.query.Ascending && less(*a, high) {
+			high = *a
+		}
+	}
+	return low, high
+}
+
+func less(a, b Position) bool { return a.At < b.At || a.At == b.At && a.Seq < b.Seq }
+
+const storedColumns = `r.seq, r.at, e.envelope, r.seed, r.salts, r.openings`
+
+const (
+	newestFirst = `SELECT ` + storedColumns + ` FROM reading r JOIN entry e ON e.pos = r.pos
+		WHERE r.account = $1 AND (r.at, r.seq) > ($2, $3) AND (r.at, r.seq) < ($4, $5) ORDER BY r.at DESC, r.seq DESC LIMIT $6 OFFSET $7`
+	oldestFirst = `SELECT ` + storedColumns + ` FROM reading r JOIN entry e ON e.pos = r.pos
+		WHERE r.account = $1 AND (r.at, r.seq) > ($2, $3) AND (r.at, r.seq) < ($4, $5) ORDER BY r.at, r.seq LIMIT $6 OFFSET $7`
+	byPos = `SELECT ` + storedColumns + ` FROM reading r JOIN entry e ON e.pos = r.pos WHERE r.pos = $1`
+	bySeq = `SELECT ` + storedColumns + ` FROM leaf l JOIN entry e ON e.pos = l.pos JOIN reading r ON r.pos = l.pos
+		WHERE l.account = $1 AND l.seq >= $2 AND l.seq < $3 ORDER BY l.seq LIMIT $4`
+)
+
+// byTime walks the index of times and tests each event.
+func (c *collector) byTime(ctx context.Context, tx *db.Tx, account int64) error {
+	text := newestFirst
+	if c.query.Ascending {
+		text = oldestFirst
+	}
+	skip := 0
+	if len(c.match.tests) == 0 { // nothing to test: the index skips
+		skip, c.query.Skip = c.query.Skip, 0
+	}
+	low, high := c.bounds()
+	for chunk := c.query.Limit + 1; ; chunk = 500 {
+		n, err := c.read(ctx, tx, text, account, low.At, low.Seq, high.At, high.Seq, chunk, skip)
+		if err != nil {
+			return err
+		}
+		if c.full() || n < chunk {
+			c.finish()
+			return nil
+		}
+		if stop, err := c.overBudget(); stop {
+			return err
+		}
+		skip = 0
+		if c.query.Ascending {
+			low = c.last
+		} else {
+			high = c.last
+		}
+	}
+}
+
+// read takes the rows of one query until the page is full.
+func (c *collector) read(ctx context.Context, tx *db.Tx, text string, args ...any) (n int, err error) {
+	rows, err := tx.Query(ctx, text, args...)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		s, err := scanStored(rows)
+		if err != nil {
+			return n, err
+		}
+		n++
+		if err := c.take(s); err != nil {
+			return n, err
+		}
+		if c.full() {
+			return n, nil
+		}
+	}
+	return n, rows.Err()
+}
+
+func scanStored(rows *sql.Rows) (*stored, error) {
+	s := &stored{}
+	return s, rows.Scan(&s.seq, &s.at, &s.envelope, &s.seed, &s.salts, &s.openings)
+}
+
+// candidate is an event whose facets match.
+type candidate struct {
+	Position
+	pos int64
+}
+
+// byDigest walks the digests of the full tiles, newest (or oldest) first, and
+// opens the tiles that may hold a match. A tile's events may lie among those of
+// others in time, so a match is given out only when no tile still to come can
+// hold an earlier one.
+func (c *collector) byDigest(ctx context.Context, tx *db.Tx, account int64) error {
+	h, err := readHead(ctx, tx, account)
+	if err != nil {
+		return err
+	}
+	low, high := c.bounds()
+	var waiting []candidate
+	open := func(from, to int64) error {
+		found, err := c.openTile(ctx, tx, account, from, to, low, high)
+		waiting = append(waiting, found...)
+		sort.Slice(waiting, func(i, j int) bool { return c.before(waiting[i].Position, waiting[j].Position) })
+		return err
+	}
+	full := int64(h.frontier.Size() &^ 255)
+	if err := open(full, int64(h.frontier.Size())); err != nil {
+		return err
+	}
+	var tiles []tileEdge
+	edge, end := Position{math.MaxInt64, math.MaxInt64}, false
+	if c.query.Ascending {
+		edge = Position{math.MinInt64, -1}
+	}
+	for !c.full() {
+		for !end && len(tiles) < 2 { // the next tile's edge says what may be given out
+			var more []tileEdge
+			more, edge, end, err = c.nextTiles(ctx, tx, account, low.At, high.At, edge)
+			if err != nil {
+				return err
+			}
+			tiles = append(tiles, more...)
+			if stop, err := c.overBudget(); stop {
+				return err
+			}
+		}
+		for len(waiting) > 0 && !c.full() && (len(tiles) == 0 || c.beyond(waiting[0].At, tiles[0].at)) {
+			if _, err := c.read(ctx, tx, byPos, waiting[0].pos); err != nil {
+				return err
+			}
+			waiting = waiting[1:]
+		}
+		if c.full() || len(tiles) == 0 {
+			break
+		}
+		if stop, err := c.overBudget(); stop {
+			return err
+		}
+		if err := open(tiles[0].n*256, tiles[0].n*256+256); err != nil {
+			return err
+		}
+		tiles = tiles[1:]
+	}
+	c.finish()
+	return nil
+}
+
+// tileEdge is a tile that may hold a match, with the time of its event that
+// comes first in the list's order.
+type tileEdge struct{ n, at int64 }
+
+const (
+	tilesNewestFirst = `SELECT n, max_at, bloom FROM digest WHERE account = $1 AND max_at >= $2 AND min_at <= $3 AND (max_at, n) < ($4, $5) ORDER BY max_at DESC, n DESC LIMIT $6`
+	tilesOldestFirst = `SELECT n, min_at, bloom FROM digest WHERE account = $1 AND max_at >= $2 AND min_at <= $3 AND (min_at, n) > ($4, $5) ORDER BY min_at, n LIMIT $6`
+	tilesChunk       = 1000
+)
+
+// nextTiles asks the next digests; it gives the tiles that may hold a match,
+// where to go on, and whether that was the end.
+func (c *collector) nextTiles(ctx context.Context, tx *db.Tx, account, low, high int64, after Position) ([]tileEdge, Position, bool, error) {
+	text := tilesNewestFirst
+	if c.query.Ascending {
+		text = tilesOldestFirst
+	}
+	rows, err := tx.Query(ctx, text, account, low, high, after.At, after.Seq, tilesChunk)
+	if err != nil {
+		return nil, after, false, err
+	}
+	defer rows.Close()
+	var list []tileEdge
+	n := 0
+	for rows.Next() {
+		var bloom sql.RawBytes
+		if err := rows.Scan(&after.Seq, &after.At, &bloom); err != nil {
+			return nil, after, false, err
+		}
+		n++
+		if c.match.mayBeIn(bloom) {
+			list = append(list, tileEdge{after.Seq, after.At})
+		}
+	}
+	return list, after, n < tilesChunk, rows.Err()
+}
+
+// before is the list's order.
+func (c *collector) before(a, b Position) bool {
+	if c.query.Ascending {
+		return less(a, b)
+	}
+	return less(b, a)
+}
+
+// beyond reports whether an event at this time comes before everything in a
+// tile whose nearest event is at edge.
+func (c *collector) beyond(at, edge int64) bool {
+	if c.query.Ascending {
+		return at < edge
+	}
+	return at > edge
+}
+
+// openTile finds the events [from, to) whose facets match.
+func (c *collector) openTile(ctx context.Context, tx *db.Tx, account, from, to int64, low, high Position) ([]candidate, error) {
+	rows, err := tx.Query(ctx, `SELECT r.pos, r.seq, r.at, r.actor, r.resource, r.product, r.action, r.zone FROM leaf l JOIN reading r ON r.pos = l.pos
+		WHERE l.account = $1 AND l.seq >= $2 AND l.seq < $3`, account, from, to)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var found []candidate
+	for rows.Next() {
+		var k candidate
+		var keys [facets]int64
+		if err := rows.Scan(&k.pos, &k.Seq, &k.At, &keys[byActor], &keys[byResource], &keys[byProduct], &keys[byAction], &keys[byZone]); err != nil {
+			return nil, err
+		}
+		if c.match.hasKeys(&keys) && less(low, k.Position) && less(k.Position, high) {
+			found = append(found, k)
+		}
+	}
+	return found, rows.Err()
+}
+
+// Get gives one event by its id; NotFound when the account has none.
+func (r *Reader) Get(ctx context.Context, account, eventID string) (*Record, error) {
+	var rec *Record
+	err := r.db.View(ctx, func(tx *db.Tx) error {
+		key, err := accountKey(ctx, tx, account)
+		if err != nil {
+			return err
+		}
+		at, err := known(ctx, tx, []idKey{{key, string(compactID(eventID))}})
+		if err != nil {
+			return err
+		}
+		for _, p := range at {
+			s, err := readStored(ctx, tx, p.pos)
+			if err != nil {
+				return err
+			}
+			if s != nil {
+				rec, err = s.decode()
+				return err
+			}
+		}
+		return errs.New(errs.CodeNotFound, "there is no event %s in this account's record", eventID)
+	})
+	return rec, err
+}
+
+// Size is the number of events in the account's record.
+func (r *Reader) Size(ctx context.Context, account string) (size int64, err error) {
+	err = r.db.View(ctx, func(tx *db.Tx) error {
+		key, err := accountKey(ctx, tx, account)
+		if err != nil || key == 0 {
+			return err
+		}
+		h, err := readHead(ctx, tx, key)
+		if err == nil {
+			size = int64(h.frontier.Size())
+		}
+		return err
+	})
+	return size, err
+}
+
+// Range gives up to limit events [from, to) in the order of the log.
+func (r *Reader) Range(ctx context.Context, account string, from, to int64, limit int) ([]*Record, error) {
+	var list []*Record
+	err := r.db.View(ctx, func(tx *db.Tx) error {
+		key, err := accountKey(ctx, tx, account)
+		if err != nil || key == 0 {
+			return err
+		}
+		rows, err := tx.Query(ctx, bySeq, key, from, to, limit)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			s, err := scanStored(rows)
+			if err != nil {
+				return err
+			}
+			rec, err := s.decode()
+			if err != nil {
+				return err
+			}
+			list = append(list, rec)
+		}
+		return rows.Err()
+	})
+	return list, err
+}

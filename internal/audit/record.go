@@ -1,0 +1,340 @@
+package audit
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+// Record is a stored event as a reader of its account sees it.
+type Record struct {
+	Account     string
+	Seq         int64
+	RecordedAt  string
+	SubmittedBy Submitter
+	Event       Event
+	Erased      []string // pointers of committed fields whose values were erased
+
+	at  int64
+	raw *stored
+}
+
+// decode opens a stored event.
+func (s *stored) decode() (*Record, error) {
+	env, err := parseEnvelope(s.envelope)
+	if err != nil {
+		return nil, fmt.Errorf("seq %d: %w", s.seq, err)
+	}
+	var values map[string]jsontext.Value
+	if err := json.Unmarshal(s.openings, &values); err != nil {
+		return nil, fmt.Errorf("seq %d: openings: %w", s.seq, err)
+	}
+	r := &Record{Account: env.Account, Seq: s.seq, RecordedAt: env.RecordedAt, SubmittedBy: env.SubmittedBy, Event: env.Event, at: s.at, raw: s}
+	r.Event.at = s.at
+	paths := make([]string, 0, len(env.Commitments))
+	for p := range env.Commitments {
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	for _, p := range paths {
+		v, ok := values[p]
+		if !ok {
+			r.Erased = append(r.Erased, p)
+			continue
+		}
+		if err := r.Event.restore(p, v); err != nil {
+			return nil, fmt.Errorf("seq %d: %s: %w", s.seq, p, err)
+		}
+	}
+	return r, nil
+}
+
+// text gives the place of a committed text field; nil for any other pointer.
+func (e *Event) text(pointer string) *string {
+	behalf := func() *OnBehalfOf {
+		if e.Actor.OnBehalfOf == nil {
+			e.Actor.OnBehalfOf = &OnBehalfOf{}
+		}
+		return e.Actor.OnBehalfOf
+	}
+	request := func() *Request {
+		if e.Request == nil {
+			e.Request = &Request{}
+		}
+		return e.Request
+	}
+	reason := func() *Reason {
+		if e.Reason == nil {
+			e.Reason = &Reason{}
+		}
+		return e.Reason
+	}
+	switch pointer {
+	case "/actor/email":
+		return &e.Actor.Email
+	case "/actor/id":
+		return &e.Actor.ID
+	case "/actor/ip_address":
+		return &e.Actor.IPAddress
+	case "/actor/name":
+		return &e.Actor.Name
+	case "/actor/token_id":
+		return &e.Actor.TokenID
+	case "/actor/token_name":
+		return &e.Actor.TokenName
+	case "/actor/on_behalf_of/email":
+		return &behalf().Email
+	case "/actor/on_behalf_of/id":
+		return &behalf().ID
+	case "/action/description":
+		return &e.Action.Description
+	case "/request/uri":
+		return &request().URI
+	case "/request/user_agent":
+		return &request().UserAgent
+	case "/request/id":
+		return &request().ID
+	case "/reason/text":
+		return &reason().Text
+	case "/reason/url":
+		return &reason().URL
+	case "/resource/id":
+		return &e.Resource.ID
+	case "/resource/name":
+		return &e.Resource.Name
+	}
+	return nil
+}
+
+// restore puts an opened value back at its pointer.
+func (e *Event) restore(pointer string, v jsontext.Value) error {
+	if place := e.text(pointer); place != nil {
+		return json.Unmarshal(v, place)
+	}
+	tokens := pointerTokens(pointer)
+	target := map[string]*jsontext.Value{"before": &e.Before, "after": &e.After, "metadata": &e.Metadata}[tokens[0]]
+	if target == nil {
+		return fmt.Errorf("not a field that can be committed")
+	}
+	if len(tokens) == 1 {
+		*target = v
+		return nil
+	}
+	m := map[string]any{}
+	if *target != nil {
+		if err := unmarshalKeepingNumbers(*target, &m); err != nil {
+			return err
+		}
+	}
+	if err := put(m, tokens[1:], v); err != nil {
+		return err
+	}
+	out, err := json.Marshal(m)
+	*target = out
+	return err
+}
+
+// Shown is the event as JSON, as exports and the API's own routes give it.
+func (r *Record) Shown() (jsontext.Value, error) {
+	env, err := parseEnvelope(r.raw.envelope)
+	if err != nil {
+		return nil, err
+	}
+	return shownEvent(env, r.Seq, r.raw.openingList())
+}
+
+// field gives the value of one filterable field, as the v2 API maps it. Some
+// have two words for the same thing: Belfry's own is accepted too.
+var fields = map[string]func(*Record) []string{
+	"id":               func(r *Record) []string { return []string{r.Event.ID} },
+	"action_type":      func(r *Record) []string { return []string{r.Event.Action.Type} },
+	"action_result":    func(r *Record) []string { return []string{r.Event.Action.Result} },
+	"actor_id":         func(r *Record) []string { return []string{r.Event.Actor.ID} },
+	"actor_email":      func(r *Record) []string { return []string{r.Event.Actor.Email} },
+	"actor_ip_address": func(r *Record) []string { return []string{r.Event.Actor.IPAddress} },
+	"actor_token_id":   func(r *Record) []string { return []string{r.Event.Actor.TokenID} },
+	"actor_token_name": func(r *Record) []string { return []string{r.Event.Actor.TokenName} },
+	"actor_type":       func(r *Record) []string { return []string{mappedActorType(r.Event.Actor.Type), r.Event.Actor.Type} },
+	"actor_context":    func(r *Record) []string { return []string{mappedContext(&r.Event)} },
+	"interface":        func(r *Record) []string { return []string{r.Event.Interface} },
+	"resource_id":      func(r *Record) []string { return []string{r.Event.Resource.ID} },
+	"resource_type":    func(r *Record) []string { return []string{r.Event.Resource.Type} },
+	"resource_product": func(r *Record) []string { return []string{r.Event.Resource.Product} },
+	"resource_scope":   func(r *Record) []string { return []string{r.Event.Resource.Scope} },
+	"change_set":       func(r *Record) []string { return []string{r.Event.ChangeSet} },
+	"zone_id":          func(r *Record) []string { return []string{r.Event.Zone.ID} },
+	"zone_name":        func(r *Record) []string { return []string{r.Event.Zone.Name} },
+	"zone":             func(r *Record) []string { return []string{r.Event.Zone.ID, r.Event.Zone.Name} },
+	"raw_cf_ray_id":    func(r *Record) []string { return []string{request(r).ID} },
+	"raw_method":       func(r *Record) []string { return []string{request(r).Method} },
+	"raw_uri":          func(r *Record) []string { return []string{request(r).URI} },
+	"raw_status_code":  func(r *Record) []string { return []string{strconv.Itoa(request(r).StatusCode)} },
+}
+
+func request(r *Record) *Request {
+	if r.Event.Request == nil {
+		return &Request{}
+	}
+	return r.Event.Request
+}
+
+// mappedActorType is the v2 API's word for an actor's type.
+func mappedActorType(t string) string {
+	switch t {
+	case "token", "integration":
+		return "account"
+	case "staff":
+		return "cloudflare_admin"
+	default:
+		return t
+	}
+}
+
+// mappedContext is the v2 API's actor.context.
+func mappedContext(e *Event) string {
+	switch {
+	case e.Actor.Type == "token":
+		return "api_token"
+	case e.Actor.Type == "integration":
+		return "oauth"
+	case e.Interface == "UI":
+		return "dash"
+	case e.Interface == "API" || e.Interface == "CLI":
+		return "api_token"
+	default:
+		return ""
+	}
+}
+
+// Cond is one filter: the field has one of the values, or, with Not, none.
+type Cond struct {
+	Field  string
+	Not    bool
+	Values []string
+}
+
+// Fields are the names that a Cond may have, sorted.
+func Fields() []string {
+	list := make([]string, 0, len(fields))
+	for f := range fields {
+		list = append(list, f)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// matcher is a compiled filter.
+type matcher struct {
+	tests  []func(*Record) bool
+	facets [facets][]int64 // any of these keys; none = any
+}
+
+// compile checks the conditions and finds those that the digests answer.
+func compile(conds []Cond) (*matcher, error) {
+	m := &matcher{}
+	for _, c := range conds {
+		get, ok := fields[c.Field]
+		if !ok {
+			return nil, errs.At(errs.CodeInvalid, c.Field, "%s is not a field to filter by; there are %s", c.Field, strings.Join(Fields(), ", "))
+		}
+		if len(c.Values) == 0 {
+			continue
+		}
+		if len(c.Values) > 100 {
+			return nil, errs.At(errs.CodeOutOfRange, c.Field, "%s has %d values; at most 100 are taken", c.Field, len(c.Values))
+		}
+		values := c.Values
+		if c.Field == "actor_ip_address" {
+			test, err := addressTest(values)
+			if err != nil {
+				return nil, err
+			}
+			m.tests = append(m.tests, func(r *Record) bool { return test(r.Event.Actor.IPAddress) != c.Not })
+			continue
+		}
+		m.tests = append(m.tests, func(r *Record) bool {
+			for _, v := range get(r) {
+				if v != "" && slices.Contains(values, v) {
+					return !c.Not
+				}
+			}
+			return c.Not
+		})
+		if f, ok := facetOf[c.Field]; ok && !c.Not && len(m.facets[f]) == 0 {
+			for _, v := range values {
+				m.facets[f] = append(m.facets[f], f.key(v))
+			}
+		}
+	}
+	return m, nil
+}
+
+// facetOf are the fields that the digests know. zone_id and zone_name are not
+// among them: one event may carry either, and "zone" is asked with both.
+var facetOf = map[string]facet{
+	"actor_id": byActor, "resource_id": byResource, "resource_product": byProduct, "action_type": byAction, "zone": byZone,
+}
+
+func addressTest(values []string) (func(string) bool, error) {
+	var prefixes []netip.Prefix
+	for _, v := range values {
+		p, err := netip.ParsePrefix(v)
+		if err != nil {
+			a, addrErr := netip.ParseAddr(v)
+			if addrErr != nil {
+				return nil, errs.At(errs.CodeInvalid, "actor_ip_address", "%q is neither an address nor a CIDR range", v)
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		prefixes = append(prefixes, p)
+	}
+	return func(s string) bool {
+		a, err := netip.ParseAddr(s)
+		return err == nil && slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
+	}, nil
+}
+
+func (m *matcher) indexed() bool {
+	for _, keys := range m.facets {
+		if len(keys) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// mayBeIn asks a tile's digest.
+func (m *matcher) mayBeIn(bloom []byte) bool {
+	for _, keys := range m.facets {
+		if len(keys) > 0 && !slices.ContainsFunc(keys, func(k int64) bool { return bloomMayHold(bloom, k) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasKeys asks one event's facets.
+func (m *matcher) hasKeys(keys *[facets]int64) bool {
+	for f, want := range m.facets {
+		if len(want) > 0 && !slices.Contains(want, keys[f]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *matcher) matches(r *Record) bool {
+	for _, test := range m.tests {
+		if !test(r) {
+			return false
+		}
+	}
+	return true
+}
