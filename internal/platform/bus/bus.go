@@ -1,0 +1,107 @@
+// Package bus is the way of the features to Kafka: one code path through
+// franz-go for the embedded broker and for Apache Kafka.
+//
+//	feature's transaction -> outbox -> Relay -> Producer -> topic
+//	topic -> Consumer -> Handle -> the same transaction moves the offset
+//
+// A consumer's position is a row in the database of the feature that consumes
+// ([Batch.Commit]), so that a record reaches the store exactly once however
+// often it is delivered. The row carries an epoch that every assignment
+// raises: an owner that was replaced without noticing commits nothing
+// ([ErrFenced]). What the Kafka group knows of the position is advice for
+// foreign tools, never read back.
+//
+// Infrastructure faults are retried in place: the partition waits, its order
+// stays, the group membership lives on. A record that is bad in itself is for
+// the handler to reject.
+package bus
+
+import (
+	"context"
+	"crypto/tls"
+	"embed"
+	"io/fs"
+	"net"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+)
+
+//go:embed schema/*.sql
+var schemaFiles embed.FS
+
+// Schema is the tables of the bus in a feature's database: its offsets and its
+// outbox.
+func Schema() db.Schema {
+	files, err := fs.Sub(schemaFiles, "schema")
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	return db.Schema{Source: "bus", Files: files}
+}
+
+// Cluster says how to reach the brokers. The zero values of all but Brokers
+// are right for a plain Apache Kafka.
+type Cluster struct {
+	Brokers  []string    // host:port
+	TLS      *tls.Config // nil = plain text
+	User     string      // SASL SCRAM-SHA-512; empty = none
+	Password string
+
+	// Dial reaches the embedded broker without a socket. nil = TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Create makes a topic of the embedded broker, whose Kafka door takes no
+	// administration. nil = by the protocol.
+	Create func(context.Context, Topic) error
+}
+
+// Topic is one topic as it is provisioned.
+type Topic struct {
+	Name            string
+	Partitions      int           // of Apache Kafka; the embedded broker has one a topic
+	Replication     int           // of Apache Kafka; 0 = the cluster's default
+	Retention       time.Duration // longest time that a record is kept; 0 = the cluster's default
+	MaxMessageBytes int           // largest batch; 0 = the cluster's default (1 MiB)
+}
+
+// options are those that all clients share.
+func (c Cluster) options(id string) []kgo.Opt {
+	list := []kgo.Opt{
+		kgo.SeedBrokers(c.Brokers...),
+		kgo.ClientID(id),
+		kgo.SoftwareNameAndVersion("belfry", "1"),
+		kgo.DialTimeout(5 * time.Second),
+		kgo.RequestTimeoutOverhead(10 * time.Second),
+		kgo.MetadataMinAge(250 * time.Millisecond),
+		kgo.DisableClientMetrics(),
+	}
+	switch {
+	case c.Dial != nil:
+		list = append(list, kgo.Dialer(c.Dial))
+	case c.TLS != nil:
+		list = append(list, kgo.DialTLSConfig(c.TLS))
+	}
+	if c.User != "" {
+		list = append(list, kgo.SASL(scram.Auth{User: c.User, Pass: c.Password}.AsSha512Mechanism()))
+	}
+	return list
+}
+
+// Header is one header of a message.
+type Header struct {
+	Key   string
+	Value []byte
+}
+
+// Message is one record to publish.
+type Message struct {
+	Topic     string
+	Key       []byte // decides the partition and thereby what is ordered; nil = any
+	Value     []byte
+	Headers   []Header
+	Time      time.Time // zero = now
+	Partition *int32    // an explicit partition; nil = by the key
+}

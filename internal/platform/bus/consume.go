@@ -1,0 +1,316 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+)
+
+// Limits of what a consumer holds in memory.
+const (
+	maxDecompressed = 64 << 20 // of one batch: a small one may not unpack to anything
+	fetchBytes      = 16 << 20
+	partitionBytes  = 4 << 20
+)
+
+// Config is what a Consumer needs. Zero values of the limits are replaced by
+// the defaults.
+type Config struct {
+	Cluster Cluster
+	Group   string
+	Topics  []string
+	DB      *db.DB // has the tables of [Schema]
+
+	// Handle stores what a batch leads to and calls [Batch.Commit] in the same
+	// transaction. It answers nil when that is committed. Any other error but
+	// ErrFenced is taken as a fault of the infrastructure: the same batch comes
+	// again after a while, and the partition waits. Handle runs once at a time
+	// for a partition, concurrently for several.
+	Handle func(ctx context.Context, batch *Batch) error
+
+	MaxRecords    int           // in a batch; 1000
+	MaxBytes      int           // of keys and values in a batch, a larger record comes alone; 8 MiB
+	HandleTimeout time.Duration // of one Handle; 60 s
+	Drain         time.Duration // for a running Handle when the partition is taken away; 5 s
+	Retry         Backoff       // between repetitions; 100 ms to 30 s
+	LagLimit      int64         // records, from which a partition that moves is "lagging"; 10,000
+	StallAfter    time.Duration // without progress, a partition with records left is "stalled"; 60 s
+	HealthEvery   time.Duration // between two looks at the log's end; 5 s
+
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Consumer reads topics as a member of a group.
+//
+// Three kinds of goroutines: Run's own polls and hands records to the
+// partitions' queues; one per owned partition calls Handle; one looks at the
+// lag. The client's callbacks claim and release partitions between two polls.
+type Consumer struct {
+	cfg Config
+	cl  *kgo.Client
+	m   metrics
+
+	mu    sync.Mutex // guards what follows; never held while waiting
+	owned map[source]*partition
+	ends  map[source]progress // of the owned partitions, by the lag goroutine
+	fault error               // of the last poll; nil after a good one
+}
+
+type source struct {
+	topic     string
+	partition int32
+}
+
+// NewConsumer makes a Consumer; Run joins the group.
+func NewConsumer(cfg Config) (*Consumer, error) {
+	switch {
+	case cfg.Group == "" || len(cfg.Topics) == 0:
+		return nil, errors.New("a consumer needs a group and at least one topic")
+	case cfg.DB == nil || cfg.Handle == nil:
+		return nil, errors.New("a consumer needs a database and a handler")
+	}
+	defaults(&cfg.MaxRecords, 1000)
+	defaults(&cfg.MaxBytes, 8<<20)
+	defaults(&cfg.HandleTimeout, time.Minute)
+	defaults(&cfg.Drain, 5*time.Second)
+	defaults(&cfg.LagLimit, 10_000)
+	defaults(&cfg.StallAfter, time.Minute)
+	defaults(&cfg.HealthEvery, 5*time.Second)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	cfg.Log = cfg.Log.With("group", cfg.Group)
+	c := &Consumer{cfg: cfg, owned: map[source]*partition{}, ends: map[source]progress{}, m: newMetrics(cfg.Group)}
+	if cfg.Registerer != nil {
+		if err := cfg.Registerer.Register(collector{c}); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func defaults[T int | int64 | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}
+
+// Run consumes until ctx ends; then it lets running handlers finish (at most
+// Drain), leaves the group and returns.
+func (c *Consumer) Run(ctx context.Context) error {
+	// Eager: a rebalance releases and claims every partition anew, so that a
+	// member which was fenced returns by joining again.
+	cl, err := kgo.NewClient(append(c.cfg.Cluster.options("belfry-"+c.cfg.Group),
+		kgo.ConsumerGroup(c.cfg.Group),
+		kgo.ConsumeTopics(c.cfg.Topics...),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.Balancers(kgo.StickyBalancer(), kgo.RangeBalancer()),
+		kgo.SessionTimeout(15*time.Second),
+		kgo.HeartbeatInterval(2*time.Second),
+		kgo.RebalanceTimeout(30*time.Second),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.AutoCommitMarks(),
+		kgo.AutoCommitInterval(2*time.Second),
+		kgo.AdjustFetchOffsetsFn(c.assign),
+		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) { c.release(lost, c.cfg.Drain) }),
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) { c.release(lost, 0) }),
+		kgo.FetchMaxBytes(fetchBytes),
+		kgo.FetchMaxPartitionBytes(partitionBytes),
+		kgo.MaxDecompressBatchBytes(maxDecompressed),
+		kgo.FetchMaxWait(time.Second))...)
+	if err != nil {
+		return fmt.Errorf("consumer %s: %w", c.cfg.Group, err)
+	}
+	c.cl = cl
+	var watch sync.WaitGroup
+	watch.Go(func() { c.watch(ctx) })
+	for ctx.Err() == nil {
+		c.dispatch(cl.PollRecords(ctx, 10_000))
+		cl.AllowRebalance()
+	}
+	watch.Wait()
+	cl.CloseAllowingRebalance() // leaves the group: release runs for every partition
+	c.release(nil, c.cfg.Drain) // those of a session that ended without it
+	return nil
+}
+
+// dispatch hands the records to their partitions. No rebalance can run between
+// the poll and its end: the records are of the present claims.
+func (c *Consumer) dispatch(fetches kgo.Fetches) {
+	var fault error
+	fetches.EachError(func(topic string, p int32, err error) {
+		var loss *kgo.ErrDataLoss
+		switch {
+		case errors.Is(err, context.Canceled), kgo.IsRetryableBrokerErr(err):
+		case errors.As(err, &loss):
+			// The log lost what was read. Claiming anew compares the position
+			// with the log that is there now.
+			c.cfg.Log.Warn("the log was truncated", "topic", topic, "partition", p, "error", err)
+			c.mu.Lock()
+			owner := c.owned[source{topic, p}]
+			c.mu.Unlock()
+			c.abandon(owner)
+		default:
+			fault = fmt.Errorf("%s/%d: %w", topic, p, err)
+		}
+	})
+	c.mu.Lock()
+	if (fault != nil) != (c.fault != nil) {
+		c.cfg.Log.Warn("consuming", "fault", fault)
+	}
+	if fault != nil || fetches.NumRecords() > 0 {
+		c.fault = fault
+	}
+	c.mu.Unlock()
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		if len(f.Records) == 0 {
+			return
+		}
+		c.mu.Lock()
+		p := c.owned[source{f.Topic, f.Partition}]
+		c.mu.Unlock()
+		if p != nil && p.add(f.Records) {
+			c.cl.PauseFetchPartitions(map[string][]int32{f.Topic: {f.Partition}})
+		}
+	})
+}
+
+// assign claims partitions in the database and answers where to read. It
+// retries until the database and the brokers answer or the session ends; the
+// heartbeats go on meanwhile.
+func (c *Consumer) assign(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	var positions []Position
+	for topic, partitions := range offsets {
+		for p := range partitions {
+			positions = append(positions, Position{Group: c.cfg.Group, Topic: topic, Partition: p})
+		}
+	}
+	backoff := c.cfg.Retry
+	for {
+		err := c.claim(ctx, positions)
+		if err == nil {
+			break
+		}
+		c.cfg.Log.Warn("partitions not claimed, will be tried again", "error", err)
+		if err := backoff.Wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+	c.mu.Lock()
+	for _, pos := range positions {
+		// No leader epoch: the position was compared with the log just now.
+		offsets[pos.Topic][pos.Partition] = kgo.NewOffset().At(pos.Next)
+		at := source{pos.Topic, pos.Partition}
+		if old := c.owned[at]; old != nil {
+			old.end() // of a session that ended without a release
+		}
+		c.owned[at] = c.start(pos)
+		delete(c.ends, at)
+	}
+	c.mu.Unlock()
+	// A queue that was full when its partition was taken away left it paused.
+	c.cl.ResumeFetchPartitions(names(positions))
+	return offsets, nil
+}
+
+func names(positions []Position) map[string][]int32 {
+	list := map[string][]int32{}
+	for _, p := range positions {
+		list[p.Topic] = append(list[p.Topic], p.Partition)
+	}
+	return list
+}
+
+func (c *Consumer) claim(ctx context.Context, positions []Position) error {
+	for i := range positions {
+		if err := claim(ctx, c.cfg.DB, &positions[i]); err != nil {
+			return err
+		}
+	}
+	logs, err := look(ctx, c.cfg.Cluster, positions)
+	if err != nil {
+		return err
+	}
+	for i := range positions {
+		p := &positions[i]
+		from := p.Next
+		next, why := fit(*p, logs[i])
+		if next == from {
+			continue
+		}
+		if err := restart(ctx, c.cfg.DB, p, next); err != nil {
+			return err
+		}
+		if why != "" {
+			c.m.restarts.WithLabelValues(p.Topic, string(why)).Inc()
+			c.cfg.Log.Warn("the position does not fit the log; reading from its start", "topic", p.Topic, "partition", p.Partition, "reason", why, "from", from, "to", next)
+		}
+	}
+	return nil
+}
+
+// release stops the given partitions (all, if lost is nil) and waits for their
+// handlers: drain long for an answer, then until they notice that their
+// context ended.
+func (c *Consumer) release(lost map[string][]int32, drain time.Duration) {
+	var list []*partition
+	c.mu.Lock()
+	if lost == nil {
+		for _, p := range c.owned {
+			list = append(list, p)
+		}
+		clear(c.owned)
+		clear(c.ends)
+	}
+	for topic, partitions := range lost {
+		for _, id := range partitions {
+			at := source{topic, id}
+			if p := c.owned[at]; p != nil {
+				list = append(list, p)
+				delete(c.owned, at)
+				delete(c.ends, at)
+			}
+		}
+	}
+	c.mu.Unlock()
+	for _, p := range list {
+		p.stopOnce()
+	}
+	deadline := time.NewTimer(drain)
+	defer deadline.Stop()
+	for _, p := range list {
+		select {
+		case <-p.done:
+		case <-deadline.C:
+			deadline.Reset(0)
+			p.cancel()
+			<-p.done
+		}
+	}
+}
+
+// abandon gives a claim up and joins again, which claims the partition anew if
+// it is still this member's.
+func (c *Consumer) abandon(p *partition) {
+	if p != nil {
+		c.mu.Lock()
+		if c.owned[p.at] == p {
+			delete(c.owned, p.at)
+			delete(c.ends, p.at)
+		}
+		c.mu.Unlock()
+		p.end()
+	}
+	c.cl.ForceRebalance()
+}

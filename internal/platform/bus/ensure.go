@@ -1,0 +1,79 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Ensure creates the topics that are missing and brings retention and message
+// size of the others to what is declared. Partitions are never added: that
+// would move keys. Topics are never compacted: state lives in the databases.
+func Ensure(ctx context.Context, cluster Cluster, topics ...Topic) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if cluster.Create != nil {
+		for _, t := range topics {
+			if err := cluster.Create(ctx, t); err != nil {
+				return fmt.Errorf("topic %s: %w", t.Name, err)
+			}
+		}
+		return nil
+	}
+	cl, err := kgo.NewClient(cluster.options("belfry-topics")...)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	admin := kadm.NewClient(cl)
+	for _, t := range topics {
+		if err := ensure(ctx, admin, t); err != nil {
+			return fmt.Errorf("topic %s: %w", t.Name, err)
+		}
+	}
+	return nil
+}
+
+func ensure(ctx context.Context, admin *kadm.Client, t Topic) error {
+	policy := "delete"
+	configs := map[string]*string{"cleanup.policy": &policy}
+	var alter []kadm.AlterConfig
+	set := func(name string, value int64) {
+		text := strconv.FormatInt(value, 10)
+		configs[name] = &text
+		alter = append(alter, kadm.AlterConfig{Op: kadm.SetConfig, Name: name, Value: &text})
+	}
+	if t.Retention > 0 {
+		set("retention.ms", t.Retention.Milliseconds())
+	}
+	if t.MaxMessageBytes > 0 {
+		set("max.message.bytes", int64(t.MaxMessageBytes))
+	}
+	replication := int16(t.Replication)
+	if replication == 0 {
+		replication = -1
+	}
+	_, err := admin.CreateTopic(ctx, int32(max(1, t.Partitions)), replication, configs, t.Name)
+	if !errors.Is(err, kerr.TopicAlreadyExists) || len(alter) == 0 {
+		if errors.Is(err, kerr.TopicAlreadyExists) {
+			err = nil
+		}
+		return err
+	}
+	results, err := admin.AlterTopicConfigs(ctx, alter, t.Name)
+	if err != nil {
+		return err
+	}
+	for _, r := range results {
+		if r.Err != nil {
+			return r.Err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,228 @@
+package bus
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// State is how a partition's consumption goes. It follows progress (the
+// position moves while the log's end does), not a ping.
+type State string
+
+// The states, best first.
+const (
+	OK        State = "ok"
+	Lagging   State = "lagging"    // it moves, with more than LagLimit records to go
+	Stalled   State = "stalled"    // records wait, and it does not move
+	NoMembers State = "no_members" // nobody consumes
+	AheadOf   State = "ahead"      // the position is beyond the log's end
+)
+
+// Health is the state of one partition.
+type Health struct {
+	Group     string
+	Topic     string
+	Partition int32
+	State     State
+	Next      int64     // position
+	End       int64     // end of the log; -1 = not known
+	Since     time.Time // of the last progress, or of the claim
+	Error     string    // of the handler, while it retries
+}
+
+// Lag is the number of records that wait.
+func (h Health) Lag() int64 { return max(0, h.End-h.Next) }
+
+// progress is what is remembered of a partition between two looks.
+type progress struct {
+	next  int64
+	end   int64
+	moved time.Time
+}
+
+// advance is the memory after another look.
+func (p progress) advance(next, end int64, now time.Time) progress {
+	if p.moved.IsZero() || next != p.next || next >= end {
+		p.moved = now
+	}
+	p.next, p.end = next, end
+	return p
+}
+
+// judge is the state that the progress stands for.
+func judge(p progress, now time.Time, lagLimit int64, stallAfter time.Duration) State {
+	switch lag := p.end - p.next; {
+	case lag < 0:
+		return AheadOf
+	case lag > 0 && now.Sub(p.moved) >= stallAfter:
+		return Stalled
+	case lag > lagLimit:
+		return Lagging
+	}
+	return OK
+}
+
+// watch looks at the ends of the owned partitions' logs until ctx ends.
+func (c *Consumer) watch(ctx context.Context) {
+	tick := time.NewTicker(c.cfg.HealthEvery)
+	defer tick.Stop()
+	admin := kadm.NewClient(c.cl)
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		limited, cancel := context.WithTimeout(ctx, c.cfg.HealthEvery)
+		ends, err := admin.ListEndOffsets(limited, c.cfg.Topics...)
+		cancel()
+		if err != nil {
+			continue // the positions age, and show as stalled if it lasts
+		}
+		now := time.Now()
+		c.mu.Lock()
+		for at, p := range c.owned {
+			if end, ok := ends.Lookup(at.topic, at.partition); ok && end.Err == nil {
+				p.mu.Lock()
+				next := p.pos.Next
+				p.mu.Unlock()
+				c.ends[at] = c.ends[at].advance(next, end.Offset, now)
+			}
+		}
+		c.mu.Unlock()
+	}
+}
+
+// Health lists the partitions that this member owns, by topic and partition.
+func (c *Consumer) Health() []Health {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list []Health
+	for at, p := range c.owned {
+		p.mu.Lock()
+		h := Health{Group: c.cfg.Group, Topic: at.topic, Partition: at.partition, State: OK, Next: p.pos.Next, End: -1, Since: p.pos.At}
+		if p.last != nil {
+			h.Error = p.last.Error()
+		}
+		stored := p.pos.At
+		p.mu.Unlock()
+		if seen, ok := c.ends[at]; ok {
+			seen.next = h.Next
+			h.End, h.Since = max(seen.end, h.Next), seen.moved
+			h.State = judge(seen, now, c.cfg.LagLimit, c.cfg.StallAfter)
+			if h.State == AheadOf && stored.After(now.Add(-2*c.cfg.HealthEvery)) {
+				h.State = OK // it moved after the look at the end
+			}
+		}
+		list = append(list, h)
+	}
+	slices.SortFunc(list, func(a, b Health) int {
+		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	return list
+}
+
+// Ready is nil while the brokers answer and every owned partition moves;
+// otherwise the reason for /readyz. A member that owns nothing is ready:
+// others consume.
+func (c *Consumer) Ready() error {
+	for _, h := range c.Health() {
+		if h.State == Stalled || h.State == AheadOf {
+			reason := fmt.Errorf("consumer %s is %s at %s/%d: offset %d of %d", h.Group, h.State, h.Topic, h.Partition, h.Next, h.End)
+			if h.Error != "" {
+				reason = fmt.Errorf("%w: %s", reason, h.Error)
+			}
+			return reason
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fault != nil {
+		return fmt.Errorf("consumer %s: %w", c.cfg.Group, c.fault)
+	}
+	return nil
+}
+
+// GroupHealth judges any groups of the cluster, foreign ones too, by what they
+// committed to Kafka at one moment: no_members, ahead, lagging (more than
+// lagLimit records) or ok. A group that never committed counts from the start.
+func GroupHealth(ctx context.Context, admin *kadm.Client, lagLimit int64, groups ...string) ([]Health, error) {
+	lags, err := admin.Lag(ctx, groups...)
+	if err != nil {
+		return nil, err
+	}
+	var list []Health
+	for _, g := range lags.Sorted() {
+		if err := g.Error(); err != nil {
+			return nil, fmt.Errorf("group %s: %w", g.Group, err)
+		}
+		for _, l := range g.Lag.Sorted() {
+			h := Health{Group: g.Group, Topic: l.Topic, Partition: l.Partition, Next: max(l.Commit.At, l.Start.Offset), End: l.End.Offset}
+			h.State = judge(progress{next: h.Next, end: h.End}, time.Time{}, lagLimit, time.Hour)
+			if len(g.Members) == 0 {
+				h.State = NoMembers
+			}
+			list = append(list, h)
+		}
+	}
+	return list, nil
+}
+
+// metrics are the counters of one consumer.
+type metrics struct {
+	records  *prometheus.CounterVec
+	retries  *prometheus.CounterVec
+	fenced   *prometheus.CounterVec
+	restarts *prometheus.CounterVec
+	lag      *prometheus.Desc
+	state    *prometheus.Desc
+}
+
+func newMetrics(group string) metrics {
+	labels := prometheus.Labels{"group": group}
+	counter := func(name, help string, names ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, names)
+	}
+	return metrics{
+		records:  counter("belfry_bus_consumed_total", "Records stored.", "topic"),
+		retries:  counter("belfry_bus_retries_total", "Batches that could not be stored and come again, by the kind of the error.", "topic", "reason"),
+		fenced:   counter("belfry_bus_fenced_total", "Batches dropped because another owner has the partition.", "topic"),
+		restarts: counter("belfry_bus_restarts_total", "Positions that did not fit the log and began again, by reason.", "topic", "reason"),
+		lag:      prometheus.NewDesc("belfry_bus_lag_records", "Records that wait in an owned partition.", []string{"topic", "partition"}, labels),
+		state:    prometheus.NewDesc("belfry_bus_partition_state", "1 for the state that an owned partition is in.", []string{"topic", "partition", "state"}, labels),
+	}
+}
+
+// collector gives a consumer's metrics to Prometheus.
+type collector struct{ c *Consumer }
+
+// Describe implements prometheus.Collector.
+func (k collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, v := range []*prometheus.CounterVec{k.c.m.records, k.c.m.retries, k.c.m.fenced, k.c.m.restarts} {
+		v.Describe(ch)
+	}
+	ch <- k.c.m.lag
+	ch <- k.c.m.state
+}
+
+// Collect implements prometheus.Collector.
+func (k collector) Collect(ch chan<- prometheus.Metric) {
+	for _, v := range []*prometheus.CounterVec{k.c.m.records, k.c.m.retries, k.c.m.fenced, k.c.m.restarts} {
+		v.Collect(ch)
+	}
+	for _, h := range k.c.Health() {
+		partition := fmt.Sprint(h.Partition)
+		if h.End >= 0 {
+			ch <- prometheus.MustNewConstMetric(k.c.m.lag, prometheus.GaugeValue, float64(h.Lag()), h.Topic, partition)
+		}
+		ch <- prometheus.MustNewConstMetric(k.c.m.state, prometheus.GaugeValue, 1, h.Topic, partition, string(h.State))
+	}
+}

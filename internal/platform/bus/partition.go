@@ -1,0 +1,193 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+// partition is one claim: a queue that the poller fills and one goroutine that
+// handles it. It ends when the claim does; another claim is another partition.
+type partition struct {
+	c      *Consumer
+	at     source
+	ctx    context.Context // of the handler; ends when the drain is over
+	cancel context.CancelFunc
+	stop   chan struct{} // closed: no further batch
+	once   sync.Once
+	done   chan struct{} // closed when the goroutine ended
+	wake   chan struct{} // a token when records came
+
+	mu     sync.Mutex // guards what follows
+	pos    Position
+	queue  []*kgo.Record
+	bytes  int
+	paused bool
+	last   error // of the last Handle; nil after a good one
+}
+
+// start begins the goroutine of a claim.
+func (c *Consumer) start(pos Position) *partition {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &partition{c: c, at: source{pos.Topic, pos.Partition}, ctx: ctx, cancel: cancel, pos: pos,
+		stop: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	go func() {
+		defer close(p.done)
+		defer cancel()
+		p.run()
+	}()
+	return p
+}
+
+func (p *partition) stopOnce() { p.once.Do(func() { close(p.stop) }) }
+
+// end stops without waiting; what the handler is at is fenced or rolled back.
+func (p *partition) end() {
+	p.stopOnce()
+	p.cancel()
+}
+
+// add queues records and says whether fetching must pause.
+func (p *partition) add(records []*kgo.Record) (pause bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range records {
+		p.bytes += weight(r)
+	}
+	p.queue = append(p.queue, records...)
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+	if p.paused || len(p.queue) < 2*p.c.cfg.MaxRecords && p.bytes < p.c.cfg.MaxBytes {
+		return false
+	}
+	p.paused = true
+	return true
+}
+
+// resume says whether fetching must go on.
+func (p *partition) resume() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.paused || len(p.queue) >= p.c.cfg.MaxRecords || p.bytes >= p.c.cfg.MaxBytes/2 && len(p.queue) > 0 {
+		return false
+	}
+	p.paused = false
+	return true
+}
+
+func weight(r *kgo.Record) int { return len(r.Key) + len(r.Value) + 64 }
+
+func (p *partition) run() {
+	for {
+		batch, err := p.take()
+		if err != nil {
+			p.c.cfg.Log.Warn("claiming anew", "topic", p.at.topic, "partition", p.at.partition, "reason", err)
+			p.c.abandon(p)
+			return
+		}
+		if batch == nil {
+			select {
+			case <-p.wake:
+				continue
+			case <-p.stop:
+				return
+			}
+		}
+		if p.resume() {
+			p.c.cl.ResumeFetchPartitions(map[string][]int32{p.at.topic: {p.at.partition}})
+		}
+		if !p.handle(batch) {
+			return
+		}
+		select {
+		case <-p.stop:
+			return
+		default:
+		}
+	}
+}
+
+// take cuts the next batch off the queue; nil if it is empty.
+func (p *partition) take() (*Batch, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.queue) == 0 {
+		return nil, nil
+	}
+	n, size := 0, 0
+	next := p.pos.Next
+	for _, r := range p.queue {
+		if r.Offset < next {
+			return nil, fmt.Errorf("offset %d came again after %d: the log is another one", r.Offset, next-1)
+		}
+		w := weight(r)
+		if n > 0 && (n >= p.c.cfg.MaxRecords || size+w > p.c.cfg.MaxBytes) {
+			break
+		}
+		n, size, next = n+1, size+w, r.Offset+1
+	}
+	batch := newBatch(p.pos, p.queue[:n])
+	p.queue = p.queue[n:]
+	p.bytes -= size
+	if len(p.queue) == 0 {
+		p.queue = nil
+	}
+	return batch, nil
+}
+
+// handle repeats a batch until it is stored; false if the claim has ended.
+func (p *partition) handle(batch *Batch) bool {
+	c := p.c
+	backoff := c.cfg.Retry
+	for {
+		ctx, cancel := context.WithTimeout(p.ctx, c.cfg.HandleTimeout)
+		err := c.cfg.Handle(ctx, batch)
+		cancel()
+		p.mu.Lock()
+		p.last = err
+		if err == nil {
+			p.pos = batch.after()
+		}
+		p.mu.Unlock()
+		switch {
+		case err == nil:
+			c.m.records.WithLabelValues(p.at.topic).Add(float64(len(batch.Records)))
+			c.cl.MarkCommitOffsets(map[string]map[int32]kgo.EpochOffset{p.at.topic: {p.at.partition: {Epoch: -1, Offset: batch.to}}})
+			return true
+		case p.ctx.Err() != nil:
+			return false
+		case errors.Is(err, ErrFenced):
+			c.m.fenced.WithLabelValues(p.at.topic).Inc()
+			c.cfg.Log.Warn("fenced: another owner has the partition", "topic", p.at.topic, "partition", p.at.partition, "epoch", batch.epoch)
+			backoff.Wait(p.ctx) // so that two members that fence each other do not spin
+			c.abandon(p)
+			return false
+		}
+		c.m.retries.WithLabelValues(p.at.topic, errs.KindOf(err).String()).Inc()
+		c.cfg.Log.Warn("batch not stored, will be tried again", "topic", p.at.topic, "partition", p.at.partition, "offset", batch.from, "records", len(batch.Records), "error", err)
+		if !p.wait(&backoff) {
+			return false
+		}
+	}
+}
+
+// wait sleeps before a repetition; false if the claim ends meanwhile.
+func (p *partition) wait(backoff *Backoff) bool {
+	ctx, cancel := context.WithCancel(p.ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-p.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return backoff.Wait(ctx) == nil
+}
