@@ -1,0 +1,50 @@
+// Wires the modules. Each takes a root and upgrades what it finds below by its
+// data attributes; it is called again for what htmx or a live stream puts in.
+import { localTimes } from "./time.js";
+import { charts } from "./chart.js";
+import { copyButtons } from "./copy.js";
+import { dialogs } from "./dialog.js";
+import { filters } from "./filter.js";
+import { keyboard } from "./keys.js";
+import { liveTail } from "./live.js";
+import { menus } from "./menu.js";
+import { ranges } from "./range.js";
+import { themeToggle } from "./toggle.js";
+import { toasts } from "./toast.js";
+
+function upgrade(root) {
+  localTimes(root);
+  charts(root);
+  ranges(root);
+  toasts(root);
+}
+
+// Nothing may be evaluated from a string: the policy forbids it, and with this
+// htmx says which attribute tried.
+window.htmx?.registerExtension("belfry", {
+  init(api) {
+    const refuse = function (...code) { throw new Error(`refused to evaluate: ${code.at(-1)}`); };
+    api.initSecurity(null, refuse, refuse);
+  },
+});
+
+themeToggle();
+copyButtons();
+dialogs();
+filters();
+menus();
+keyboard();
+liveTail(upgrade);
+upgrade(document);
+// Fired for every root that htmx puts in, also by a sentinel that is gone by then.
+document.addEventListener("htmx:after:process", () => upgrade(document));
+
+// A detail that was opened takes the focus, so that a screen reader and the
+// keyboard are where the eye is.
+document.addEventListener("htmx:after:swap", (event) => {
+  const target = event.detail?.ctx?.target;
+  if (!target?.classList?.contains("detail")) return;
+  for (const row of document.querySelectorAll("[data-row][aria-current]")) row.removeAttribute("aria-current");
+  event.detail.ctx.sourceElement?.closest?.("[data-row]")?.setAttribute("aria-current", "true");
+  target.querySelector("h2")?.focus?.();
+});

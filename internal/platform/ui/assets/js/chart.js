@@ -1,0 +1,146 @@
+// Charts by uPlot: lines over time, changes as marks, limits as levels. Colours
+// are those of the page, so a chart follows the theme.
+import { clock, shortDay } from "./time.js";
+
+const library = new URL("../third_party/uplot.js", import.meta.url);
+let loading;
+
+// uPlot is a classic script; it is loaded when the first chart is there.
+function load() {
+  loading ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = library;
+    script.onload = () => resolve(window.uPlot);
+    script.onerror = () => reject(new Error("uPlot did not load"));
+    document.head.append(script);
+  });
+  return loading;
+}
+
+// colour resolves a custom property: a canvas does not know light-dark().
+function colour(element, name) {
+  const probe = document.createElement("span");
+  probe.style.color = `var(--${name})`;
+  element.append(probe);
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  return value;
+}
+
+const faded = (c, share) => `color-mix(in oklab, ${c} ${share}%, transparent)`;
+const names = { good: "good", warn: "warn", bad: "bad", info: "info", accent: "accent" };
+const two = (n) => String(n).padStart(2, "0");
+
+function tick(span) {
+  return (_, values) => values.map((v) => {
+    const d = new Date(v * 1000);
+    if (span > 3 * 86400 || (d.getHours() === 0 && d.getMinutes() === 0)) return shortDay(d);
+    return span < 600 ? clock(d) : `${two(d.getHours())}:${two(d.getMinutes())}`;
+  });
+}
+
+// write puts the unit where it reads well: 99.9%, 14.4×, 120 ms.
+const write = (unit) => (v) => (v == null ? "–" : `${Number(v.toPrecision(5)).toLocaleString("en")}${unit && unit.length > 1 ? " " : ""}${unit ?? ""}`);
+
+function annotations(data, c) {
+  return {
+    hooks: {
+      draw: [(u) => {
+        const { ctx, bbox } = u;
+        const scale = devicePixelRatio;
+        ctx.save();
+        ctx.beginPath();
+        ctx.rect(bbox.left, bbox.top - 18 * scale, bbox.width, bbox.height + 18 * scale);
+        ctx.clip();
+        ctx.font = `500 ${11 * scale}px Inter, system-ui, sans-serif`;
+        for (const level of data.levels ?? []) {
+          const y = u.valToPos(level.y, "y", true);
+          ctx.strokeStyle = ctx.fillStyle = c(level.tone || "bad");
+          ctx.setLineDash([4 * scale, 4 * scale]);
+          line(ctx, bbox.left, y, bbox.left + bbox.width, y, scale);
+          ctx.textAlign = "right";
+          ctx.fillText(level.label, bbox.left + bbox.width - 4 * scale, y - 5 * scale);
+        }
+        for (const mark of data.marks ?? []) {
+          const x = u.valToPos(mark.at, "x", true);
+          ctx.strokeStyle = ctx.fillStyle = c(mark.tone || "text");
+          ctx.setLineDash([2 * scale, 3 * scale]);
+          line(ctx, x, bbox.top, x, bbox.top + bbox.height, scale);
+          ctx.beginPath();
+          ctx.arc(x, bbox.top, 3.5 * scale, 0, 7);
+          ctx.fill();
+          const right = x > bbox.left + bbox.width * 0.7;
+          ctx.textAlign = right ? "right" : "left";
+          ctx.fillText(mark.label, x + (right ? -8 : 8) * scale, bbox.top + 4 * scale, bbox.width * 0.6);
+        }
+        ctx.restore();
+      }],
+    },
+  };
+}
+
+function line(ctx, x1, y1, x2, y2, width) {
+  ctx.lineWidth = width;
+  ctx.beginPath();
+  ctx.moveTo(x1, y1);
+  ctx.lineTo(x2, y2);
+  ctx.stroke();
+}
+
+function draw(uPlot, figure, data) {
+  const plot = figure.querySelector(".chart-plot");
+  const seen = {};
+  const c = (name) => (seen[name] ??= colour(plot, names[name] ?? (name || "accent")));
+  const span = data.x.at(-1) - data.x[0];
+  const value = write(data.unit);
+  const axis = { stroke: c("muted"), font: "11px Inter, system-ui, sans-serif", grid: { stroke: c("line"), width: 1 }, ticks: { show: false } };
+  const range = (_, low, high) => {
+    const pad = (high - low || Math.abs(high) || 1) * 0.08;
+    return [data.min ?? low - pad, data.max ?? high + pad];
+  };
+  plot.replaceChildren();
+  const chart = new uPlot({
+    width: plot.clientWidth,
+    height: data.small ? 120 : 230,
+    padding: [18, 8, 0, 0],
+    cursor: { points: { size: 6 }, drag: { x: true, y: false } },
+    legend: { show: !data.small, live: true },
+    scales: { y: { range } },
+    axes: [
+      { ...axis, values: tick(span), space: 70, grid: { show: false } },
+      { ...axis, values: (_, all) => all.map(value), size: 56, space: 36 },
+    ],
+    series: [
+      { value: (_, v) => (v == null ? "–" : `${shortDay(new Date(v * 1000))}, ${clock(new Date(v * 1000))}`), label: "At" },
+      ...data.series.map((s) => ({
+        label: s.name,
+        stroke: s.dash && !s.tone ? c("faint") : c(s.tone || "accent"),
+        width: s.dash ? 1 : 1.75,
+        dash: s.dash ? [4, 4] : undefined,
+        fill: s.fill ? faded(c(s.tone || "accent"), 10) : undefined,
+        points: { show: data.x.length < 3 },
+        value: (_, v) => value(v),
+      })),
+    ],
+    plugins: [annotations(data, c)],
+  }, [data.x, ...data.series.map((s) => s.y)], plot);
+  return chart;
+}
+
+export function charts(root) {
+  for (const figure of root.querySelectorAll("[data-chart]:not([data-drawn])")) {
+    const source = figure.querySelector('script[type="application/json"]');
+    if (!source) continue;
+    figure.dataset.drawn = "";
+    const data = JSON.parse(source.textContent);
+    load().then((uPlot) => {
+      let chart = draw(uPlot, figure, data);
+      const plot = figure.querySelector(".chart-plot");
+      const resized = new ResizeObserver(() => chart.setSize({ width: plot.clientWidth, height: chart.height }));
+      resized.observe(plot);
+      const again = () => { if (figure.isConnected) { chart.destroy(); chart = draw(uPlot, figure, data); } };
+      document.addEventListener("belfry:theme", again);
+      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+    }).catch(() => { figure.querySelector(".chart-plot").textContent = "The chart could not be drawn."; });
+  }
+}

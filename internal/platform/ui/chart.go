@@ -1,0 +1,99 @@
+package ui
+
+import (
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"strings"
+)
+
+// Chart is what the chart component draws: lines over time, with marks for
+// changes and levels for limits. X are Unix seconds, ascending; every series
+// has as many values, nil where there is none.
+type Chart struct {
+	Label   string        `json:"label"`          // what it shows, for screen readers too
+	Summary string        `json:"-"`              // one sentence below: what to see
+	Unit    string        `json:"unit,omitempty"` // "%", "ms", "×", "/s"
+	X       []int64       `json:"x"`
+	Series  []ChartSeries `json:"series"`
+	Marks   []ChartMark   `json:"marks,omitempty"`
+	Levels  []ChartLevel  `json:"levels,omitempty"`
+	Min     *float64      `json:"min,omitempty"` // of the y axis; nil fits
+	Max     *float64      `json:"max,omitempty"`
+	Empty   string        `json:"empty,omitempty"` // said instead when there is no value
+	Small   bool          `json:"small,omitempty"` // 120 px high, not 260
+}
+
+// ChartSeries is one line.
+type ChartSeries struct {
+	Name string     `json:"name"`
+	Tone Tone       `json:"tone,omitempty"`
+	Dash bool       `json:"dash,omitempty"`
+	Fill bool       `json:"fill,omitempty"`
+	Y    []*float64 `json:"y"`
+}
+
+// ChartMark is a moment on the time axis: a change, an alert's start. Href
+// leads to it.
+type ChartMark struct {
+	At    int64  `json:"at"`
+	Label string `json:"label"`
+	Href  string `json:"href,omitempty"`
+	Tone  Tone   `json:"tone,omitempty"`
+}
+
+// ChartLevel is a horizontal limit: "pages at 14.4×".
+type ChartLevel struct {
+	Y     float64 `json:"y"`
+	Label string  `json:"label"`
+	Tone  Tone    `json:"tone,omitempty"`
+}
+
+// HasData reports whether there is anything to draw.
+func (c Chart) HasData() bool {
+	for _, s := range c.Series {
+		for _, y := range s.Y {
+			if y != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// chartJSON is the chart as the script reads it. encoding/json writes <, > and
+// & as escapes, so the text cannot end its element.
+func chartJSON(c Chart) (template.HTML, error) {
+	for _, s := range c.Series {
+		if len(s.Y) != len(c.X) {
+			return "", fmt.Errorf("chart %q: series %q has %d values for %d times", c.Label, s.Name, len(s.Y), len(c.X))
+		}
+	}
+	b, err := json.Marshal(c)
+	if err != nil {
+		return "", fmt.Errorf("chart %q: %w", c.Label, err)
+	}
+	return template.HTML(`<script type="application/json">` + string(b) + `</script>`), nil //nolint:gosec // escaped by encoding/json
+}
+
+// spark is a small line without axes, for a card or a table: decoration beside
+// a number. Fewer than two values draw nothing.
+func spark(values []float64) template.HTML {
+	if len(values) < 2 {
+		return ""
+	}
+	low, high := values[0], values[0]
+	for _, v := range values {
+		low, high = min(low, v), max(high, v)
+	}
+	var b strings.Builder
+	for i, v := range values {
+		y := 12.0
+		if high > low {
+			y = 22 - 20*(v-low)/(high-low)
+		}
+		fmt.Fprintf(&b, "%.1f,%.1f ", float64(i)*96/float64(len(values)-1), y)
+	}
+	return template.HTML(`<svg class="spark" viewBox="0 0 96 24" preserveAspectRatio="none" aria-hidden="true"><polyline points="` + //nolint:gosec // numbers
+		strings.TrimSpace(b.String()) + `"/></svg>`)
+}

@@ -1,0 +1,138 @@
+package ui
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Page is a feature's templates, parsed with the layout and the components.
+type Page struct {
+	ui  *UI
+	set *template.Template
+}
+
+// Parse lints the files and parses them over a clone of the base. A template
+// that takes the name of one of this package's is an error.
+func (u *UI) Parse(fsys fs.FS, patterns ...string) (*Page, error) {
+	if err := u.lint(fsys, patterns); err != nil {
+		return nil, err
+	}
+	set, err := u.base.Clone()
+	if err != nil {
+		return nil, fmt.Errorf("ui: %w", err)
+	}
+	if set, err = set.ParseFS(fsys, patterns...); err != nil {
+		return nil, fmt.Errorf("ui: %w", err)
+	}
+	return &Page{ui: u, set: set}, nil
+}
+
+// layout is what templates/layout.html sees.
+type layout struct {
+	Shell
+	Body template.HTML
+}
+
+// Render answers with the template name inside the shell, or, to an htmx
+// request, with the fragment alone: "name#ID" where ID is the id of the
+// request's target and such a template exists, else name. It writes nothing
+// when it returns an error.
+func (p *Page) Render(w http.ResponseWriter, r *http.Request, shell Shell, name string, data any) error {
+	fragment := Fragment(r)
+	if fragment {
+		if part := name + "#" + Target(r); p.set.Lookup(part) != nil {
+			name = part
+		}
+	}
+	var body bytes.Buffer
+	if err := p.set.ExecuteTemplate(&body, name, data); err != nil {
+		return fmt.Errorf("ui: %w", err)
+	}
+	if !fragment {
+		var whole bytes.Buffer
+		l := layout{Shell: shell, Body: template.HTML(body.String())} //nolint:gosec // executed by html/template just now
+		if err := p.set.ExecuteTemplate(&whole, "layout", l); err != nil {
+			return fmt.Errorf("ui: %w", err)
+		}
+		body = whole
+	}
+	h := w.Header()
+	p.ui.Secure(h, shell.Face)
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	status := shell.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		// A client that went away is nobody's error.
+		_, _ = w.Write(body.Bytes())
+	}
+	return nil
+}
+
+// HTML executes one template to a string, for a row that a live stream sends.
+func (p *Page) HTML(name string, data any) (string, error) {
+	var b strings.Builder
+	if err := p.set.ExecuteTemplate(&b, name, data); err != nil {
+		return "", fmt.Errorf("ui: %w", err)
+	}
+	return b.String(), nil
+}
+
+// Fragment reports whether the request wants a fragment: it comes from htmx
+// and is neither a boosted link nor a step in the history.
+func Fragment(r *http.Request) bool {
+	h := r.Header
+	return h.Get("HX-Request") == "true" && h.Get("HX-Boosted") == "" &&
+		h.Get("HX-History-Restore-Request") == "" && h.Get("HX-Request-Type") != "full"
+}
+
+// Target is the id of the element that an htmx request will put the answer in,
+// or "". htmx 4 sends TAG#ID.
+func Target(r *http.Request) string {
+	_, id, _ := strings.Cut(r.Header.Get("HX-Target"), "#")
+	if s, err := url.PathUnescape(id); err == nil {
+		return s
+	}
+	return id
+}
+
+// Secure sets the headers of every answer that is a page: nothing is kept by
+// caches, nothing runs or loads that is not our own file, and only the
+// configured origins may frame a customer's page.
+func (u *UI) Secure(h http.Header, face Face) {
+	h.Set("Content-Security-Policy", u.csp[face])
+	h.Set("Cache-Control", "private, no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+	h.Add("Vary", "HX-Request, HX-Target")
+}
+
+// policies are the content security policies by face (CSP Level 3).
+func policies(ancestors []string) (map[Face]string, error) {
+	const own = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; " +
+		"connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors "
+	framed := "'none'"
+	if len(ancestors) > 0 {
+		framed = "'self'"
+	}
+	for _, a := range ancestors {
+		o, err := url.Parse(a)
+		if err != nil || (o.Scheme != "https" && o.Scheme != "http") || o.Host == "" ||
+			o.Path != "" || o.RawQuery != "" || o.User != nil || strings.ContainsAny(a, " ;,'\r\n") {
+			return nil, fmt.Errorf("ui: frame ancestor %q: expected an origin such as https://portal.example.com", a)
+		}
+		framed += " " + a
+	}
+	return map[Face]string{Customer: own + framed, Plain: own + framed, Operator: own + "'none'"}, nil
+}

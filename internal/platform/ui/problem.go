@@ -1,0 +1,38 @@
+package ui
+
+import (
+	"net/http"
+	"unicode"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+// Problem answers with the page of an error: what is described to callers and
+// no more. An htmx request gets a toast instead, and keeps its page.
+func (u *UI) Problem(w http.ResponseWriter, r *http.Request, shell Shell, err error, requestID string) error {
+	first := errs.All(err)[0]
+	title := "Something went wrong"
+	if e, ok := first.Code.Entry(); ok {
+		title = sentenceCase(e.Title)
+	}
+	shell.Title, shell.Status = title, first.Kind().Status()
+	page := &Page{ui: u, set: u.base}
+	if Fragment(r) {
+		w.Header().Set("HX-Retarget", "#toasts")
+		w.Header().Set("HX-Reswap", "beforeend")
+		w.Header().Set("HX-Push-Url", "false")
+		return page.Render(w, r, shell, "toast", map[string]any{"Tone": Bad, "Text": title + ": " + first.Message})
+	}
+	return page.Render(w, r, shell, "problem", map[string]any{
+		"Title": title, "Text": sentenceCase(first.Message), "Code": int(first.Code),
+		"RequestID": requestID, "Href": "/", "Action": "To the overview",
+	})
+}
+
+func sentenceCase(s string) string {
+	r := []rune(s)
+	if len(r) > 0 {
+		r[0] = unicode.ToUpper(r[0])
+	}
+	return string(r)
+}

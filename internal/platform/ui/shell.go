@@ -1,0 +1,81 @@
+package ui
+
+// Face is whose pages these are. The two faces have two navigations and do
+// not look alike, so that nobody takes the operators' console for a customer's
+// account.
+type Face uint8
+
+// The faces.
+const (
+	Customer Face = iota // a member of an account
+	Operator             // the team that runs Belfry
+	Plain                // nobody yet: sign-in, a link that ended, an error; centred, no navigation
+)
+
+// String is the face's word in the page.
+func (f Face) String() string {
+	return [...]string{"customer", "operator", "plain"}[f]
+}
+
+// Tone is what a colour means, everywhere: never the colour alone, always with
+// a word or an icon.
+type Tone string
+
+// The tones.
+const (
+	Neutral Tone = ""
+	Good    Tone = "good"   // holds, delivered, added
+	Warn    Tone = "warn"   // needs a look soon
+	Bad     Tone = "bad"    // firing, failed, removed
+	Info    Tone = "info"   // worth knowing
+	Accent  Tone = "accent" // chosen, current
+)
+
+// Shell is what surrounds a page's content.
+type Shell struct {
+	Title   string // in the tab, before "Belfry"
+	Face    Face
+	Account Account
+	User    User
+	Nav     []NavItem
+	Other   Link     // the way to the other face, if this user has one
+	Flash   *Flash   // said once, after a redirect
+	Modules []string // assets to load as modules after Belfry's own
+	Status  int      // HTTP status; 0 is 200
+	Framed  bool     // shown inside a customer portal: no sidebar
+}
+
+// Account is the account that the page is about. Others are those that the
+// user may switch to.
+type Account struct {
+	ID, Name string
+	Others   []Link
+}
+
+// User is who is signed in. SignOut is the path that ends the session by POST.
+type User struct {
+	Name, Email, SignOut string
+}
+
+// NavItem is one line of the navigation. A Section different from the line
+// before begins a group with that heading. Key is the letter of "g, letter".
+type NavItem struct {
+	Section, Label, Href, Icon, Key string
+	Count                           int  // shown when > 0
+	Tone                            Tone // of the count: Bad for what is firing
+	Current                         bool
+}
+
+// Link is an entry of a menu, a row of tabs or a list of presets. Post makes
+// it a form with one button, for what changes state.
+type Link struct {
+	Label, Href, Icon, Hint string
+	Count                   int
+	Current, Danger, Post   bool
+}
+
+// Flash is one sentence about what was just done.
+type Flash struct {
+	Tone Tone
+	Text string
+}
