@@ -185,9 +185,9 @@ func (s *sealer) hideJSON(path string, value jsontext.Value) error {
 	return nil
 }
 
-// seal builds the envelope of a filled event. The time in it is a blank of the
+// sealEnvelope builds the envelope of a filled event. The time in it is a blank of the
 // right width: stamp sets it.
-func seal(account string, by Submitter, e *Event, extra []string, seed [32]byte) (*sealed, error) {
+func sealEnvelope(account string, by Submitter, e *Event, extra []string, seed [32]byte) (*sealed, error) {
 	s := &sealer{b: make([]byte, 0, 1024), extra: extra, openings: make([]opening, 0, 8)}
 	s.b = append(s.b, envelopeHead...)
 	s.b = append(s.b, "0000-00-00T00:00:00.000000Z"...)

@@ -77,7 +77,7 @@ func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [3
 	}
 	e.fill(now, from.Interface)
 	p.keys = facetKeys(e)
-	p.sealed, err = seal(p.Account, from.By, e, p.extra, seed)
+	p.sealed, err = sealEnvelope(p.Account, from.By, e, p.extra, seed)
 	if err != nil {
 		p.Status, p.Faults = Rejected, errs.List{errs.New(errs.CodeTooLarge, "%v", err)}
 	}

@@ -115,7 +115,7 @@ func (p *Pending) sameAs(s *sealed) bool {
 		extra = append(extra, o.path)
 	}
 	sort.Sort(sort.Reverse(sort.StringSlice(extra)))
-	again, err := seal(p.Account, old.SubmittedBy, &e, extra, s.seed)
+	again, err := sealEnvelope(p.Account, old.SubmittedBy, &e, extra, s.seed)
 	if err != nil {
 		return false
 	}

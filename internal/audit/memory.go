@@ -1,0 +1,140 @@
+package audit
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// FileMemory is the signer's memory on one machine: a file of lines
+// "ACCOUNT SIZE ROOT" beside the key, appended and fsynced before a signature
+// is given out, rewritten with one line an account when it is opened.
+type FileMemory struct {
+	mu   sync.Mutex // guards what follows
+	file *os.File
+	last map[string]Signed
+}
+
+// OpenFileMemory reads the file, or makes it.
+func OpenFileMemory(path string) (*FileMemory, error) {
+	m := &FileMemory{last: map[string]Signed{}}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	if err := m.load(path); err != nil {
+		return nil, fmt.Errorf("signer's memory %s: %w", path, err)
+	}
+	fresh := path + ".new"
+	f, err := os.OpenFile(fresh, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	w := bufio.NewWriter(f)
+	for _, s := range m.last {
+		w.WriteString(s.line())
+	}
+	if err := errors.Join(w.Flush(), f.Sync(), f.Close(), os.Rename(fresh, path), syncDir(filepath.Dir(path))); err != nil {
+		return nil, err
+	}
+	m.file, err = os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o600)
+	return m, err
+}
+
+func (m *FileMemory) load(path string) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	// A torn last line was never acknowledged: no signature went out for it.
+	whole := text[:strings.LastIndexByte(string(text), '\n')+1]
+	for n, line := range strings.Split(strings.TrimSuffix(string(whole), "\n"), "\n") {
+		if line == "" {
+			continue
+		}
+		var s Signed
+		parts := strings.Split(line, " ")
+		if len(parts) != 3 {
+			return fmt.Errorf("line %d is not ACCOUNT SIZE ROOT", n+1)
+		}
+		s.Account = parts[0]
+		if s.Size, err = strconv.ParseUint(parts[1], 10, 63); err != nil {
+			return fmt.Errorf("line %d: %w", n+1, err)
+		}
+		if err := s.Root.UnmarshalText([]byte(parts[2])); err != nil {
+			return fmt.Errorf("line %d: %w", n+1, err)
+		}
+		if err := m.check(s); err != nil {
+			return fmt.Errorf("line %d: %w", n+1, err)
+		}
+		m.last[s.Account] = s
+	}
+	return nil
+}
+
+func (s Signed) line() string { return fmt.Sprintf("%s %d %s\n", s.Account, s.Size, s.Root) }
+
+// check is the compare of the compare-and-swap.
+func (m *FileMemory) check(s Signed) error {
+	have, ok := m.last[s.Account]
+	switch {
+	case ok && s.Size < have.Size:
+		return fmt.Errorf("account %s: size %d was signed, %d is smaller", s.Account, have.Size, s.Size)
+	case ok && s.Size == have.Size && s.Root != have.Root:
+		return fmt.Errorf("account %s: another root was signed for size %d", s.Account, s.Size)
+	}
+	return nil
+}
+
+// Last gives an account's largest statement.
+func (m *FileMemory) Last(_ context.Context, account string) (Signed, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.last[account]
+	return s, ok, nil
+}
+
+// Record appends and fsyncs.
+func (m *FileMemory) Record(_ context.Context, list []Signed) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var b strings.Builder
+	for _, s := range list {
+		if err := m.check(s); err != nil {
+			return err
+		}
+		b.WriteString(s.line())
+	}
+	if _, err := m.file.WriteString(b.String()); err != nil {
+		return err
+	}
+	if err := m.file.Sync(); err != nil {
+		return err
+	}
+	for _, s := range list {
+		m.last[s.Account] = s
+	}
+	return nil
+}
+
+// Close closes the file.
+func (m *FileMemory) Close() error { return m.file.Close() }
+
+// syncDir makes a rename durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+var _ Memory = (*FileMemory)(nil)

@@ -1,0 +1,101 @@
+package event
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/id"
+)
+
+// Audit is one change that Belfry records about itself, in the shape that
+// products publish (version 1). A feature writes it to its outbox in the
+// transaction of the change; the app's relay hands it to the ledger.
+type Audit struct {
+	Account    string          `json:"account_id"`
+	ID         string          `json:"id"`
+	OccurredAt string          `json:"occurred_at"`
+	Action     AuditAction     `json:"action"`
+	Actor      AuditActor      `json:"actor"`
+	Interface  string          `json:"interface"` // UI, API, CLI, SYSTEM
+	Resource   AuditResource   `json:"resource"`
+	Zone       string          `json:"zone,omitempty"` // id
+	Before     json.RawMessage `json:"before,omitempty"`
+	After      json.RawMessage `json:"after,omitempty"`
+	Reason     *AuditReason    `json:"reason,omitempty"`
+	Request    *AuditRequest   `json:"request,omitempty"`
+	Metadata   map[string]any  `json:"metadata,omitempty"`
+}
+
+// AuditAction is what was done.
+type AuditAction struct {
+	Type        string `json:"type"`
+	Description string `json:"description,omitempty"`
+	Result      string `json:"result,omitempty"`
+}
+
+// AuditActor is who did it. Type: user, token, integration, staff, system.
+type AuditActor struct {
+	Type      string `json:"type"`
+	ID        string `json:"id"`
+	Email     string `json:"email,omitempty"`
+	Name      string `json:"name,omitempty"`
+	IPAddress string `json:"ip_address,omitempty"`
+	TokenID   string `json:"token_id,omitempty"`
+	TokenName string `json:"token_name,omitempty"`
+}
+
+// AuditResource is what was changed. Product is always "belfry".
+type AuditResource struct {
+	Product string `json:"product"`
+	Type    string `json:"type"`
+	ID      string `json:"id"`
+	Name    string `json:"name,omitempty"`
+}
+
+// AuditReason is why.
+type AuditReason struct {
+	Text string `json:"text,omitempty"`
+	URL  string `json:"url,omitempty"`
+}
+
+// AuditRequest is the HTTP request by which it was done.
+type AuditRequest struct {
+	ID        string `json:"id,omitempty"`
+	Method    string `json:"method,omitempty"`
+	URI       string `json:"uri,omitempty"`
+	UserAgent string `json:"user_agent,omitempty"`
+}
+
+// Product is the product of Belfry's own changes.
+const Product = "belfry"
+
+// NewAudit begins the record of a change to a resource of Belfry's own, now.
+func NewAudit(account, action, resourceType, resourceID, resourceName string) Audit {
+	now := time.Now()
+	return Audit{Account: account, ID: id.At(now), OccurredAt: now.UTC().Format("2006-01-02T15:04:05.000000Z"),
+		Action:   AuditAction{Type: action, Result: "success"},
+		Resource: AuditResource{Product: Product, Type: resourceType, ID: resourceID, Name: resourceName}}
+}
+
+// Changed sets before and after, which must encode as JSON objects; nil leaves
+// one out. Secrets do not belong in them.
+func (a Audit) Changed(before, after any) Audit {
+	encode := func(v any) json.RawMessage {
+		if v == nil {
+			return nil
+		}
+		b, err := json.Marshal(v)
+		if err != nil {
+			return nil
+		}
+		return b
+	}
+	a.Before, a.After = encode(before), encode(after)
+	return a
+}
+
+// By sets who did it and through which interface.
+func (a Audit) By(actor AuditActor, iface string) Audit {
+	a.Actor, a.Interface = actor, iface
+	return a
+}
