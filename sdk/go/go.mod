@@ -1,0 +1,3 @@
+module github.com/belfryhq/belfry/sdk/go
+
+go 1.25

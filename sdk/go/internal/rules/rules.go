@@ -1,0 +1,253 @@
+// Package rules holds the rules of the audit event, version 1, over its JSON
+// text: the same ones that the server applies and that sdk/vectors states.
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/belfryhq/belfry/sdk/go/internal/rawjson"
+)
+
+// Limits of an event.
+const (
+	MaxBytes = 65_535         // of its JSON text
+	MaxDepth = 32             // levels of objects and arrays, the event itself being the first
+	MaxID    = 64             // characters of its id
+	MaxAhead = 24 * time.Hour // of occurred_at against the clock of the checker
+)
+
+// Codes of the API's errors, as the server numbers them.
+const (
+	CodeInvalid      = 1100
+	CodeInvalidJSON  = 1101
+	CodeUnknownField = 1102
+	CodeMissingField = 1103
+	CodeWrongType    = 1104
+	CodeOutOfRange   = 1105
+	CodeTooLarge     = 1106
+	CodeTooDeep      = 1108
+	CodeEventTime    = 12008
+)
+
+// Problem is one fault of an event.
+type Problem struct {
+	Code    int
+	Message string
+	Pointer string // RFC 6901; empty for the event as a whole
+}
+
+// Options of a check.
+type Options struct {
+	Now time.Time // against which occurred_at may lie at most MaxAhead ahead
+	// Producer says that the event is for the endpoint of many accounts: it
+	// must then have account_id, which is an unknown field otherwise.
+	Producer bool
+}
+
+// Check parses the text into doc and returns every fault, in the order of the
+// event's fields; none means that the event may be sent.
+func Check(doc *rawjson.Doc, text []byte, o Options) []Problem {
+	if len(text) > MaxBytes {
+		return []Problem{{CodeTooLarge, fmt.Sprintf("the event is %d bytes of JSON, at most %d are accepted", len(text), MaxBytes), ""}}
+	}
+	if err := doc.Parse(text, MaxDepth); err != nil {
+		e := err.(*rawjson.Error)
+		if e.TooDeep {
+			return []Problem{{CodeTooDeep, fmt.Sprintf("nested deeper than %d levels", MaxDepth), e.Pointer}}
+		}
+		return []Problem{{CodeInvalidJSON, e.Error(), e.Pointer}}
+	}
+	c := checker{doc: doc, Options: o}
+	if doc.Nodes[0].Kind != '{' {
+		c.add(CodeWrongType, "", "an event must be a JSON object")
+		return c.found
+	}
+	c.event()
+	return c.found
+}
+
+type checker struct {
+	doc *rawjson.Doc
+	Options
+	found []Problem
+}
+
+func (c *checker) add(code int, pointer, format string, args ...any) {
+	c.found = append(c.found, Problem{code, fmt.Sprintf(format, args...), pointer})
+}
+
+// rule is what is asked of one member.
+type rule struct {
+	name     string
+	required bool
+	check    func(c *checker, node int, pointer string)
+}
+
+// object applies rules to the members of object node, and returns the values
+// that no rule names.
+func (c *checker) object(node int, pointer string, rules []rule) (others []int) {
+	if c.doc.Nodes[node].Kind != '{' {
+		c.add(CodeWrongType, pointer, "must be an object")
+		return nil
+	}
+	var at [24]int // the node of each rule's member; 0 when it is not there
+	for m := range c.doc.Children(node) {
+		key := c.doc.Data[c.doc.Nodes[m].KeyStart+1 : c.doc.Nodes[m].KeyEnd-1]
+		known := slices.IndexFunc(rules, func(r rule) bool { return string(key) == r.name })
+		if known < 0 {
+			name := c.doc.Key(m) // perhaps a known name written with escapes
+			known = slices.IndexFunc(rules, func(r rule) bool { return name == r.name })
+		}
+		if known < 0 {
+			others = append(others, m)
+		} else {
+			at[known] = m
+		}
+	}
+	for i, r := range rules {
+		m := at[i]
+		absent := m == 0 || c.doc.Nodes[m].Kind == 'n'
+		switch {
+		case absent && r.required:
+			c.add(CodeMissingField, pointer+"/"+r.name, "is required")
+		case !absent && r.check != nil:
+			r.check(c, m, pointer+"/"+r.name)
+		}
+	}
+	return others
+}
+
+// The shape of the event. Rules are values without state.
+var (
+	eventRules = [...]rule{
+		{"v", false, version}, {"id", false, eventID}, {"occurred_at", false, eventTime},
+		{"action", true, part(&actionRules)}, {"actor", true, part(&actorRules)},
+		{"interface", false, oneOf("UI", "API", "CLI", "SYSTEM")},
+		{"resource", true, part(&resourceRules)}, {"zone", false, text},
+		{"before", false, nil}, {"after", false, nil},
+		{"reason", false, part(&reasonRules)}, {"change_set", false, text},
+		{"related", false, related}, {"request", false, part(&requestRules)},
+		{"metadata", false, anyObject},
+		{"account_id", true, filled}, // last: only for producers
+	}
+	actionRules = []rule{{"type", true, filled}, {"description", false, text}, {"result", false, oneOf("success", "failure")}}
+	actorRules  = []rule{
+		{"type", true, oneOf("user", "token", "integration", "staff", "system")}, {"id", true, filled},
+		{"email", false, text}, {"name", false, text}, {"ip_address", false, text},
+		{"token_id", false, text}, {"token_name", false, text}, {"on_behalf_of", false, part(&behalfRules)},
+	}
+	behalfRules   = []rule{{"type", false, text}, {"id", false, text}, {"email", false, text}}
+	resourceRules = []rule{{"product", true, filled}, {"type", true, filled}, {"id", true, filled}, {"name", false, text}, {"scope", false, text}}
+	reasonRules   = []rule{{"text", false, text}, {"url", false, text}}
+	relatedRules  = []rule{{"type", false, text}, {"id", false, text}, {"name", false, text}}
+	requestRules  = []rule{{"id", false, text}, {"method", false, text}, {"uri", false, text}, {"status_code", false, integer}, {"user_agent", false, text}}
+)
+
+func (c *checker) event() {
+	rules := eventRules[:]
+	if !c.Producer {
+		rules = rules[:len(rules)-1]
+	}
+	for _, m := range c.object(0, "", rules) {
+		name := c.doc.Key(m)
+		c.add(CodeUnknownField, "/"+rawjson.EscapeToken(name), "unknown field %q; free data belongs under metadata", name)
+	}
+}
+
+// part checks an object inside the event. Members that no rule names are left
+// to the server: only unknown fields of the event itself are refused.
+func part(rules *[]rule) func(*checker, int, string) {
+	return func(c *checker, node int, pointer string) { c.object(node, pointer, *rules) }
+}
+
+func related(c *checker, node int, pointer string) {
+	if c.doc.Nodes[node].Kind != '[' {
+		c.add(CodeWrongType, pointer, "must be an array of objects")
+		return
+	}
+	i := 0
+	for m := range c.doc.Children(node) {
+		c.object(m, fmt.Sprintf("%s/%d", pointer, i), relatedRules)
+		i++
+	}
+}
+
+func anyObject(c *checker, node int, pointer string) {
+	if c.doc.Nodes[node].Kind != '{' {
+		c.add(CodeWrongType, pointer, "must be an object")
+	}
+}
+
+func isText(c *checker, node int, pointer string) bool {
+	if c.doc.Nodes[node].Kind != '"' {
+		c.add(CodeWrongType, pointer, "must be a string")
+		return false
+	}
+	return true
+}
+
+func text(c *checker, node int, pointer string) { isText(c, node, pointer) }
+
+func filled(c *checker, node int, pointer string) {
+	if isText(c, node, pointer) && len(c.doc.Bytes(node)) == 2 {
+		c.add(CodeMissingField, pointer, "is required and must not be empty")
+	}
+}
+
+func oneOf(words ...string) func(*checker, int, string) {
+	return func(c *checker, node int, pointer string) {
+		if isText(c, node, pointer) && !slices.Contains(words, c.doc.Text(node)) {
+			c.add(CodeInvalid, pointer, "must be one of %s", strings.Join(words, ", "))
+		}
+	}
+}
+
+func integer(c *checker, node int, pointer string) {
+	if c.doc.Nodes[node].Kind != '0' || strings.ContainsAny(string(c.doc.Bytes(node)), ".eE") {
+		c.add(CodeWrongType, pointer, "must be an integer")
+	}
+}
+
+func version(c *checker, node int, pointer string) {
+	if string(c.doc.Bytes(node)) != "1" {
+		c.add(CodeInvalid, pointer, "must be 1, the only version of the event there is")
+	}
+}
+
+func eventID(c *checker, node int, pointer string) {
+	if isText(c, node, pointer) && !ValidID(c.doc.Text(node)) {
+		c.add(CodeInvalid, pointer, "must be 1 to %d characters of A-Z a-z 0-9 . _ : -", MaxID)
+	}
+}
+
+// ValidID reports whether s may be the id of an event.
+func ValidID(s string) bool {
+	if len(s) < 1 || len(s) > MaxID {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != ':' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+func eventTime(c *checker, node int, pointer string) {
+	if !isText(c, node, pointer) {
+		return
+	}
+	var t time.Time
+	// UnmarshalText is strict about RFC 3339, time.Parse is not.
+	if err := t.UnmarshalText([]byte(c.doc.Text(node))); err != nil {
+		c.add(CodeEventTime, pointer, "must be a time as RFC 3339 has it, for example 2026-11-22T10:00:00.000000Z")
+		return
+	}
+	if t.Before(time.Unix(0, 0)) || t.After(c.Now.Add(MaxAhead)) {
+		c.add(CodeEventTime, pointer, "must be between 1970 and 24 hours ahead")
+	}
+}
