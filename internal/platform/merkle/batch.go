@@ -25,15 +25,15 @@ func NewBatch(leaves []Hash) *Batch {
 		width = (width + 1) / 2
 		total += width
 	}
-	nodes := append(make([]Hash, 0, total), leaves...)
-	for below := nodes; len(below) > 1; {
-		start := len(nodes)
-		for len(below) > 1 {
-			nodes = append(nodes, NodeHash(below[0], below[1]))
-			below = below[2:]
+	nodes := make([]Hash, total)
+	below := nodes[:copy(nodes, leaves)]
+	for rest := nodes[len(below):]; len(rest) > 0; {
+		level := rest[:(len(below)+1)/2]
+		hashPairs(level[:len(below)/2], below)
+		if len(below)%2 == 1 {
+			level[len(level)-1] = below[len(below)-1]
 		}
-		nodes = append(nodes, below...)
-		below = nodes[start:]
+		below, rest = level, rest[len(level):]
 	}
 	return &Batch{size: len(leaves), nodes: nodes}
 }

@@ -25,7 +25,8 @@ type TileReader struct {
 type cachedTile struct {
 	tile Tile
 	// nodes holds level after level: tile.Width hashes of the tile itself,
-	// then Width/2, Width/4 and so on, complete subtrees only.
+	// then Width/2, Width/4 and so on, complete subtrees only. All levels
+	// together fit in its capacity of 2*Width.
 	nodes []Hash
 	// levels is how many levels nodes holds, starts where each begins.
 	levels int
@@ -97,9 +98,8 @@ func (c *cachedTile) node(height, i int) Hash {
 	for ; c.levels <= height; c.levels++ {
 		below := c.nodes[c.starts[c.levels-1]:]
 		c.starts[c.levels] = len(c.nodes)
-		for j := 0; j+1 < len(below); j += 2 {
-			c.nodes = append(c.nodes, NodeHash(below[j], below[j+1]))
-		}
+		c.nodes = c.nodes[:len(c.nodes)+len(below)/2]
+		hashPairs(c.nodes[c.starts[c.levels]:], below)
 	}
 	return c.nodes[c.starts[height]+i]
 }

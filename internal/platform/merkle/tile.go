@@ -95,15 +95,12 @@ func TileRoot(tile []byte) (Hash, error) {
 	if len(tile) != TileSize {
 		return Hash{}, fmt.Errorf("%w: a full tile is %d bytes, not %d", ErrFormat, TileSize, len(tile))
 	}
-	var level [TileWidth / 2]Hash
+	var level [TileWidth]Hash
 	for i := range level {
-		pair := tile[i*2*HashSize:]
-		level[i] = NodeHash(Hash(pair), Hash(pair[HashSize:]))
+		level[i] = Hash(tile[i*HashSize:])
 	}
-	for n := len(level) / 2; n > 0; n /= 2 {
-		for i := range level[:n] {
-			level[i] = NodeHash(level[2*i], level[2*i+1])
-		}
+	for n := TileWidth / 2; n > 0; n /= 2 {
+		hashPairs(level[:n], level[:])
 	}
 	return level[0], nil
 }

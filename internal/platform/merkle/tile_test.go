@@ -42,6 +42,9 @@ func TestGrowingByAnyStepsFillsTheSameTiles(t *testing.T) {
 			if !tile.In(to) || tile.In(from) {
 				t.Fatalf("%+v did not become full between %d and %d", tile, from, to)
 			}
+			if end := tile.Start() + 1<<(8*(tile.Level+1)); end <= from || end > to {
+				t.Fatalf("%+v spans [%d, %d) and became full between %d and %d", tile, tile.Start(), end, from, to)
+			}
 			steps = append(steps, tile)
 		}
 		from = to
