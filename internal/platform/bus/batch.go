@@ -35,6 +35,7 @@ type Batch struct {
 	from, to int64 // the position before and after
 	epoch    int64
 	crc      int64 // of the last record
+	leader   int32 // epoch of the partition's leader at the last record
 }
 
 // Commit moves the group's position past the batch, inside the transaction
@@ -60,7 +61,7 @@ func newBatch(p Position, records []*kgo.Record) *Batch {
 		b.Records[i] = Record{Key: r.Key, Value: r.Value, Headers: headers, Offset: r.Offset, Time: r.Timestamp}
 	}
 	last := records[len(records)-1]
-	b.to, b.crc = last.Offset+1, checksum(last)
+	b.to, b.crc, b.leader = last.Offset+1, checksum(last), last.LeaderEpoch
 	return b
 }
 

@@ -90,6 +90,11 @@ func (c Cluster) options(id string) []kgo.Opt {
 	return list
 }
 
+// Client makes a plain client of the cluster, for administration and tests.
+func (c Cluster) Client(id string, opts ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(append(c.options(id), opts...)...)
+}
+
 // Header is one header of a message.
 type Header struct {
 	Key   string

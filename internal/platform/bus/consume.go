@@ -109,7 +109,7 @@ func defaults[T int | int64 | time.Duration](v *T, d T) {
 func (c *Consumer) Run(ctx context.Context) error {
 	// Eager: a rebalance releases and claims every partition anew, so that a
 	// member which was fenced returns by joining again.
-	cl, err := kgo.NewClient(append(c.cfg.Cluster.options("belfry-"+c.cfg.Group),
+	cl, err := c.cfg.Cluster.Client("belfry-"+c.cfg.Group,
 		kgo.ConsumerGroup(c.cfg.Group),
 		kgo.ConsumeTopics(c.cfg.Topics...),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
@@ -123,12 +123,12 @@ func (c *Consumer) Run(ctx context.Context) error {
 		kgo.AutoCommitMarks(),
 		kgo.AutoCommitInterval(2*time.Second),
 		kgo.AdjustFetchOffsetsFn(c.assign),
-		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) { c.release(lost, c.cfg.Drain) }),
+		kgo.OnPartitionsRevoked(c.revoked),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) { c.release(lost, 0) }),
 		kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(partitionBytes),
 		kgo.MaxDecompressBatchBytes(maxDecompressed),
-		kgo.FetchMaxWait(time.Second))...)
+		kgo.FetchMaxWait(time.Second))
 	if err != nil {
 		return fmt.Errorf("consumer %s: %w", c.cfg.Group, err)
 	}
@@ -258,6 +258,17 @@ func (c *Consumer) claim(ctx context.Context, positions []Position) error {
 		}
 	}
 	return nil
+}
+
+// revoked gives partitions back in good order: what was stored is told to the
+// group before another member begins.
+func (c *Consumer) revoked(ctx context.Context, cl *kgo.Client, lost map[string][]int32) {
+	c.release(lost, c.cfg.Drain)
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Drain)
+	defer cancel()
+	if err := cl.CommitMarkedOffsets(ctx); err != nil {
+		c.cfg.Log.Info("the group does not know the last offsets", "error", err)
+	}
 }
 
 // release stops the given partitions (all, if lost is nil) and waits for their

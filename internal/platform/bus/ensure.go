@@ -9,7 +9,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Ensure creates the topics that are missing and brings retention and message
@@ -26,7 +25,7 @@ func Ensure(ctx context.Context, cluster Cluster, topics ...Topic) error {
 		}
 		return nil
 	}
-	cl, err := kgo.NewClient(cluster.options("belfry-topics")...)
+	cl, err := cluster.Client("belfry-topics")
 	if err != nil {
 		return err
 	}

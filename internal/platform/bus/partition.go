@@ -159,7 +159,7 @@ func (p *partition) handle(batch *Batch) bool {
 		switch {
 		case err == nil:
 			c.m.records.WithLabelValues(p.at.topic).Add(float64(len(batch.Records)))
-			c.cl.MarkCommitOffsets(map[string]map[int32]kgo.EpochOffset{p.at.topic: {p.at.partition: {Epoch: -1, Offset: batch.to}}})
+			c.cl.MarkCommitOffsets(map[string]map[int32]kgo.EpochOffset{p.at.topic: {p.at.partition: {Epoch: batch.leader, Offset: batch.to}}})
 			return true
 		case p.ctx.Err() != nil:
 			return false

@@ -50,7 +50,7 @@ func NewProducer(cfg ProducerConfig) (*Producer, error) {
 		}
 	}
 	var err error
-	p.cl, err = kgo.NewClient(append(cfg.Cluster.options(cfg.ClientID),
+	p.cl, err = cfg.Cluster.Client(cfg.ClientID,
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchMaxBytes(int32(cfg.MaxMessageBytes)),
 		kgo.RecordDeliveryTimeout(cfg.Timeout),
@@ -58,7 +58,7 @@ func NewProducer(cfg ProducerConfig) (*Producer, error) {
 		kgo.UnknownTopicRetries(3),
 		kgo.MaxBufferedRecords(50_000),
 		kgo.MaxBufferedBytes(256<<20),
-		kgo.RecordPartitioner(kgo.BasicConsistentPartitioner(partitioner)))...)
+		kgo.RecordPartitioner(kgo.BasicConsistentPartitioner(partitioner)))
 	if err != nil {
 		return nil, err
 	}

@@ -96,7 +96,7 @@ func VerifyOffsets(ctx context.Context, cluster Cluster, d *db.DB) ([]Restart, e
 func look(ctx context.Context, cluster Cluster, positions []Position) ([]extent, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	cl, err := kgo.NewClient(cluster.options("belfry-verify")...)
+	cl, err := cluster.Client("belfry-verify")
 	if err != nil {
 		return nil, err
 	}
@@ -148,14 +148,14 @@ func offsetOf(list kadm.ListedOffsets, p Position) (int64, error) {
 // with it, or, if it was deleted since, with a later one.
 func before(ctx context.Context, cluster Cluster, p Position, log *extent) error {
 	at := kgo.NewOffset().At(p.Next - 1)
-	cl, err := kgo.NewClient(append(cluster.options("belfry-verify"),
+	cl, err := cluster.Client("belfry-verify",
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{p.Topic: {p.Partition: at}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.KeepControlRecords(),
 		kgo.MaxConcurrentFetches(1),
 		kgo.FetchMaxPartitionBytes(1<<20),
 		kgo.MaxDecompressBatchBytes(maxDecompressed),
-		kgo.FetchMaxWait(500*time.Millisecond))...)
+		kgo.FetchMaxWait(500*time.Millisecond))
 	if err != nil {
 		return err
 	}

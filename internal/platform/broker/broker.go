@@ -1,0 +1,373 @@
+// Package broker is Kafka on one machine: franz-go's kfake in this process,
+// with its log on disk and an fsync before every acknowledgement, and with
+// the guard rails that it needs to be a door for foreign Kafka clients.
+//
+//	flock -> bind -> load the log -> verify stored offsets -> open the door -> trim, watch
+//
+// What it promises: an acknowledged record survives kill -9 and power loss. It
+// does not survive a failing disk: kfake discards the result of fsync, and
+// nothing beside it can see that. Where this matters, use Apache Kafka; the
+// features' own records are durable in their databases.
+//
+// Worst case after a crash: the whole log is read into memory, about 1 GB of
+// RAM and 15 s for each GB. The replay window and the backlog limit bound it.
+//
+// Non-obvious:
+//   - There is no administration through the door: topics are made by
+//     [Broker.Create]. No topic is compacted, none has more than one partition.
+//   - kfake's own retention is off: it knows nothing of the consumers, and an
+//     emptied partition begins again at offset 0 after a crash.
+//   - Transactions are refused: an open one would hold up every reader.
+//   - Users and ACLs are those of the configuration, made anew at every start;
+//     what kfake kept of them on disk is thrown away.
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/id"
+)
+
+// Config is what a Broker needs. Zero values of the limits are replaced by the
+// defaults.
+type Config struct {
+	DataDir   string      // of the log; made if it is missing
+	Listen    string      // host:port of the door; "" = none (in-process clients only); port 0 = any
+	Advertise string      // host:port that clients are told; "" = the address listened on
+	TLS       *tls.Config // of the door
+	Users     []User      // who may come in; none = everybody, which only loopback allows
+
+	Topics []bus.Topic // made before the door opens
+
+	// Verify compares the stored offsets with the log, before the door opens
+	// (bus.VerifyOffsets for every feature's database). nil = nothing to compare.
+	Verify func(context.Context, bus.Cluster) error
+	// Positions gives the positions of all features' databases; Consumers says
+	// which of them hold records back from trimming. A consumer without a
+	// position holds everything.
+	Positions func(context.Context) ([]bus.Position, error)
+	Consumers []Subscription
+
+	Window       int64   // bytes of a topic that are kept for replay; 256 MiB
+	DiskShare    float64 // of the disk that is free without the log, which the log may take; 0.25
+	RequestBytes int     // largest request; 16 MiB
+	Connections  int     // most foreign connections at once; 512
+
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// User is one SASL user (SCRAM-SHA-256 or -512) of the door. Names of topics
+// that end in "*" are prefixes. A reader's groups begin with its name.
+type User struct {
+	Name     string
+	Password string
+	Write    []string
+	Read     []string
+}
+
+// Subscription is one of Belfry's own consumers.
+type Subscription struct {
+	Group string
+	Topic string
+}
+
+// Broker is the embedded broker.
+type Broker struct {
+	cfg      Config
+	internal string // password of the in-process superuser
+	door     *door
+	m        metrics
+	watch    watch
+
+	lock    *os.File
+	cluster *kfake.Cluster // set by Start
+
+	refusing  atomic.Bool // the log is as large as it may be
+	installed atomic.Bool // the refusing control is in the cluster
+	limit     atomic.Int64
+
+	mu     sync.Mutex // guards topics
+	topics map[string]bus.Topic
+}
+
+// superuser is the name of the in-process clients where SASL is on.
+const superuser = "belfry-internal"
+
+// New checks the configuration; Start opens the broker.
+func New(cfg Config) (*Broker, error) {
+	if cfg.DataDir == "" {
+		return nil, errors.New("the embedded broker needs a data directory")
+	}
+	if err := checkDoor(cfg); err != nil {
+		return nil, err
+	}
+	if cfg.Window <= 0 {
+		cfg.Window = 256 << 20
+	}
+	if cfg.DiskShare <= 0 || cfg.DiskShare > 1 {
+		cfg.DiskShare = 0.25
+	}
+	if cfg.RequestBytes <= 0 {
+		cfg.RequestBytes = 16 << 20
+	}
+	if cfg.Connections <= 0 {
+		cfg.Connections = 512
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	b := &Broker{cfg: cfg, internal: id.Secret(32), topics: map[string]bus.Topic{}, m: newMetrics()}
+	b.watch = watch{log: cfg.Log, warnings: b.m.warnings}
+	if cfg.Registerer != nil {
+		if err := b.m.register(cfg.Registerer); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// checkDoor refuses a door that the network could reach without a key.
+func checkDoor(cfg Config) error {
+	if cfg.Listen == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %q is not host:port", cfg.Listen)
+	}
+	ip := net.ParseIP(host)
+	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && (cfg.TLS == nil || len(cfg.Users) == 0) {
+		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %s is not a loopback address, and the embedded broker is open to the network only with TLS and SASL users; use 127.0.0.1, or configure both, or use Apache Kafka", cfg.Listen)
+	}
+	if cfg.Advertise == "" && (host == "" || ip != nil && ip.IsUnspecified()) {
+		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %s is every address of the machine; say also which one clients are told", cfg.Listen)
+	}
+	for _, u := range cfg.Users {
+		if u.Name == "" || u.Name == superuser || len(u.Password) < 12 {
+			return fmt.Errorf("kafka user %q: a name (other than %s) and a password of at least 12 characters are needed", u.Name, superuser)
+		}
+	}
+	return nil
+}
+
+// Start loads the log, verifies the stored offsets, makes the topics and opens
+// the door. After an error nothing is left open. Run or Close must follow.
+func (b *Broker) Start(ctx context.Context) (err error) {
+	if b.lock, err = lock(b.cfg.DataDir); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			b.Close()
+		}
+	}()
+	if b.door, err = newDoor(b.cfg, b.m); err != nil {
+		return err
+	}
+	for _, name := range []string{"sasl.json", "acls.json"} {
+		if err := os.Remove(filepath.Join(b.cfg.DataDir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	if err := mendTails(b.cfg.DataDir, b.cfg.Log); err != nil {
+		return fmt.Errorf("broker log: %w", err)
+	}
+	began := time.Now()
+	if b.cluster, err = kfake.NewCluster(b.options()...); err != nil {
+		return fmt.Errorf("load the broker's log: %w", err)
+	}
+	b.cfg.Log.Debug("broker log loaded", "took", time.Since(began))
+	if err := b.permit(ctx); err != nil {
+		return fmt.Errorf("kafka users: %w", err)
+	}
+	for _, t := range b.cfg.Topics {
+		if err := b.Create(ctx, t); err != nil {
+			return fmt.Errorf("topic %s: %w", t.Name, err)
+		}
+	}
+	if b.cfg.Verify != nil {
+		if err := b.cfg.Verify(ctx, b.Cluster()); err != nil {
+			return err
+		}
+	}
+	b.measure()
+	b.door.open()
+	return nil
+}
+
+func (b *Broker) options() []kfake.Opt {
+	list := []kfake.Opt{
+		kfake.NumBrokers(1),
+		kfake.ClusterID("belfry"),
+		kfake.DataDir(b.cfg.DataDir),
+		kfake.SyncWrites(),
+		kfake.DefaultNumPartitions(1),
+		kfake.ListenFn(func(string, string) (net.Listener, error) { return b.door, nil }),
+		kfake.WithLogger(&b.watch),
+		kfake.MaxVersions(offered()),
+		kfake.BrokerConfigs(map[string]string{
+			"log.segment.bytes":   strconv.FormatInt(max(1<<20, min(b.cfg.Window/8, 32<<20)), 10),
+			"log.retention.ms":    "-1",
+			"log.retention.bytes": "-1",
+		}),
+	}
+	if len(b.cfg.Users) == 0 {
+		return list
+	}
+	list = append(list, kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("SCRAM-SHA-512", superuser, b.internal))
+	for _, u := range b.cfg.Users {
+		list = append(list, kfake.User("SCRAM-SHA-256", u.Name, u.Password), kfake.User("SCRAM-SHA-512", u.Name, u.Password))
+	}
+	return list
+}
+
+// Cluster is how clients in this process reach the broker, whether or not its
+// door is open.
+func (b *Broker) Cluster() bus.Cluster {
+	c := bus.Cluster{Brokers: []string{"embedded:9092"}, Create: b.Create,
+		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			if b.door == nil {
+				return nil, errors.New("the embedded broker is not started")
+			}
+			return b.door.dial(ctx)
+		}}
+	if len(b.cfg.Users) > 0 {
+		c.User, c.Password = superuser, b.internal
+	}
+	return c
+}
+
+// Addr is the address of the door that clients are told; "" without one.
+func (b *Broker) Addr() string {
+	if b.cfg.Listen == "" || b.door == nil {
+		return ""
+	}
+	return b.door.advertised
+}
+
+// Create makes a topic, with one partition, if there is none of the name, and
+// remembers its retention. It is the Create of [bus.Cluster].
+func (b *Broker) Create(_ context.Context, t bus.Topic) error {
+	configs := map[string]string{"cleanup.policy": "delete"}
+	if t.MaxMessageBytes > 0 {
+		if t.MaxMessageBytes > b.cfg.RequestBytes {
+			return fmt.Errorf("messages of %d bytes are larger than a request may be (%d)", t.MaxMessageBytes, b.cfg.RequestBytes)
+		}
+		configs["max.message.bytes"] = strconv.Itoa(t.MaxMessageBytes)
+	}
+	switch err := b.cluster.CreateTopic(t.Name, 1, configs); {
+	case errors.Is(err, kerr.InvalidTopicException):
+		return errs.New(errs.CodeInvalid, "%q is not a name of a topic", t.Name).Because(err)
+	case err != nil && !errors.Is(err, kerr.TopicAlreadyExists):
+		return err
+	}
+	b.mu.Lock()
+	b.topics[t.Name] = t
+	b.mu.Unlock()
+	return nil
+}
+
+// EnsureTopics makes the topics that are missing.
+func (b *Broker) EnsureTopics(ctx context.Context, topics ...bus.Topic) error {
+	return bus.Ensure(ctx, b.Cluster(), topics...)
+}
+
+// Run trims and watches until ctx ends, then closes the broker. Stages that use
+// the broker stop before it.
+func (b *Broker) Run(ctx context.Context) error {
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return b.Close()
+		case <-tick.C:
+		}
+		b.measure()
+		if n%10 == 0 {
+			if err := b.Trim(ctx); err != nil && ctx.Err() == nil {
+				b.cfg.Log.Warn("broker log not trimmed, will be tried again", "error", err)
+			}
+		}
+	}
+}
+
+// Ready is nil while records can be published and nothing suggests that some
+// were lost; otherwise the reason for /readyz.
+func (b *Broker) Ready() error {
+	if err := b.watch.fault(); err != nil {
+		return fmt.Errorf("broker log: %w; see docs/guide/operate.md, then restart", err)
+	}
+	if b.refusing.Load() {
+		return fmt.Errorf("the broker's log has reached its limit of %d MB; records are refused until the consumers catch up", b.limit.Load()>>20)
+	}
+	return nil
+}
+
+// Close ends all connections, saves the state and frees the directory.
+func (b *Broker) Close() error {
+	if b.door != nil {
+		b.door.Close()
+	}
+	if b.cluster != nil {
+		b.cluster.Close()
+	}
+	if b.lock != nil {
+		return b.lock.Close() // frees the flock
+	}
+	return nil
+}
+
+// refuse answers produce requests with a retriable error while the log is as
+// large as it may be. The control is in the cluster only then: kfake keeps a
+// reference to every connection that passed one.
+func (b *Broker) refuse() {
+	if b.installed.Swap(true) {
+		return
+	}
+	b.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		if !b.refusing.Load() {
+			b.installed.Store(false)
+			b.cluster.DropControl()
+			return nil, nil, false
+		}
+		b.cluster.KeepControl()
+		b.m.refused.Inc()
+		produce := req.(*kmsg.ProduceRequest)
+		if produce.Acks == 0 {
+			return nil, nil, true
+		}
+		text := "the broker's log has reached its limit"
+		resp := produce.ResponseKind().(*kmsg.ProduceResponse)
+		for _, t := range produce.Topics {
+			rt := kmsg.NewProduceResponseTopic()
+			rt.Topic = t.Topic
+			for _, p := range t.Partitions {
+				rp := kmsg.NewProduceResponseTopicPartition()
+				rp.Partition, rp.ErrorCode, rp.ErrorMessage = p.Partition, kerr.KafkaStorageError.Code, &text
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp, nil, true
+	})
+}

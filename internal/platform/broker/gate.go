@@ -1,0 +1,176 @@
+package broker
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+)
+
+// gate stands before kfake on a foreign connection. kfake believes the length
+// of a request and allocates it, and a request of an unknown kind ends the
+// process; so the gate reads the head of every request first:
+//
+//	int32 length, int16 API key, int16 version, int32 correlation id
+//
+// and closes the connection instead of passing on what is too long or not
+// offered. It also ends connections that stop in the middle of a request or
+// are silent for long.
+type gate struct {
+	net.Conn
+	limit  int
+	sasl   bool // users must sign in
+	signed bool // a SaslAuthenticate has passed; kfake closes the connection if it fails
+	leave  func()
+	refuse func(reason string)
+	once   sync.Once
+
+	// State of Read, which kfake calls from one goroutine at a time.
+	head [headSize]byte
+	from int // bytes of head that were passed on
+	left int // bytes of the request after head
+	open bool
+}
+
+const (
+	headSize  = 12
+	idle      = 10 * time.Minute
+	inRequest = 30 * time.Second
+	unsigned  = 64 << 10 // largest request before the user has signed in
+)
+
+func newGate(conn net.Conn, limit int, sasl bool, leave func(), refuse func(string)) *gate {
+	return &gate{Conn: conn, limit: limit, sasl: sasl, leave: leave, refuse: refuse}
+}
+
+// Read implements net.Conn.
+func (g *gate) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if !g.open {
+		if err := g.next(); err != nil {
+			return 0, err
+		}
+	}
+	if g.from < headSize {
+		n := copy(p, g.head[g.from:])
+		g.from += n
+		g.open = g.from < headSize || g.left > 0
+		return n, nil
+	}
+	if len(p) > g.left {
+		p = p[:g.left]
+	}
+	g.Conn.SetReadDeadline(time.Now().Add(inRequest))
+	n, err := g.Conn.Read(p)
+	g.left -= n
+	g.open = g.left > 0
+	return n, err
+}
+
+// next reads the head of the next request.
+func (g *gate) next() error {
+	g.Conn.SetReadDeadline(time.Now().Add(idle))
+	if _, err := io.ReadFull(g.Conn, g.head[:1]); err != nil {
+		return err
+	}
+	g.Conn.SetReadDeadline(time.Now().Add(inRequest))
+	if _, err := io.ReadFull(g.Conn, g.head[1:]); err != nil {
+		return err
+	}
+	length := int64(int32(binary.BigEndian.Uint32(g.head[:4])))
+	key := int16(binary.BigEndian.Uint16(g.head[4:6]))
+	version := int16(binary.BigEndian.Uint16(g.head[6:8]))
+	limit := int64(g.limit)
+	if g.sasl && !g.signed {
+		limit = unsigned
+	}
+	switch {
+	case length < headSize-4:
+		return g.no("a request of %d bytes is shorter than its head", length)
+	case length > limit:
+		return g.no("a request of %d bytes is longer than %d", length, limit)
+	case !passes(key, version):
+		return g.no("request %s (key %d, version %d) is not offered", kmsg.NameForKey(key), key, version)
+	}
+	g.signed = g.signed || key == int16(kmsg.SASLAuthenticate)
+	g.from, g.left, g.open = 0, int(length)-(headSize-4), true
+	return nil
+}
+
+func (g *gate) no(format string, args ...any) error {
+	reason := fmt.Sprintf(format, args...)
+	g.refuse(reason)
+	g.Close()
+	return errors.New(reason)
+}
+
+// Write implements net.Conn: a client that does not read is closed.
+func (g *gate) Write(p []byte) (int, error) {
+	g.Conn.SetWriteDeadline(time.Now().Add(time.Minute))
+	return g.Conn.Write(p)
+}
+
+// Close implements net.Conn.
+func (g *gate) Close() error {
+	g.once.Do(g.leave)
+	return g.Conn.Close()
+}
+
+// foreign are the requests that the door takes: producing, consuming, groups,
+// signing in and looking. Transactions are missing (Produce stops before the
+// version that begins one by itself), and so is all administration.
+var foreign = map[kmsg.Key]int16{
+	kmsg.Produce: 11, kmsg.Fetch: -1, kmsg.ListOffsets: -1, kmsg.Metadata: -1,
+	kmsg.OffsetCommit: -1, kmsg.OffsetFetch: -1, kmsg.FindCoordinator: -1,
+	kmsg.JoinGroup: -1, kmsg.Heartbeat: -1, kmsg.LeaveGroup: -1, kmsg.SyncGroup: -1,
+	kmsg.DescribeGroups: -1, kmsg.ListGroups: -1,
+	kmsg.SASLHandshake: -1, kmsg.ApiVersions: -1, kmsg.SASLAuthenticate: -1,
+	kmsg.InitProducerID: 4, kmsg.OffsetForLeaderEpoch: -1,
+	kmsg.DescribeConfigs: -1, kmsg.DescribeCluster: -1, kmsg.DescribeTopicPartitions: -1,
+	kmsg.ConsumerGroupHeartbeat: -1, kmsg.ConsumerGroupDescribe: -1,
+}
+
+// passes says whether the door takes a request. ApiVersions passes in every
+// version: a client that is newer than the broker is answered with what there
+// is (KIP-511).
+func passes(key, version int16) bool {
+	top, ok := foreign[kmsg.Key(key)]
+	switch {
+	case !ok || version < 0:
+		return false
+	case key == int16(kmsg.ApiVersions):
+		return version <= kmsg.NewPtrApiVersionsRequest().MaxVersion()
+	case top < 0:
+		top = kmsg.RequestForKey(key).MaxVersion()
+	}
+	return version <= top
+}
+
+// offered is what kfake tells all clients that it takes; those of this process
+// may also set ACLs and delete groups.
+func offered() *kversion.Versions {
+	all, list := kversion.Stable(), new(kversion.Versions)
+	add := func(key kmsg.Key, top int16) {
+		if v, ok := all.LookupMaxKeyVersion(int16(key)); ok {
+			if top >= 0 {
+				v = min(v, top)
+			}
+			list.SetMaxKeyVersion(int16(key), v)
+		}
+	}
+	for key, top := range foreign {
+		add(key, top)
+	}
+	for _, key := range []kmsg.Key{kmsg.CreateACLs, kmsg.DeleteGroups, kmsg.OffsetDelete} {
+		add(key, -1)
+	}
+	return list
+}

@@ -1,0 +1,101 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// watch is kfake's logger. kfake truncates what it cannot read, and goes on
+// after what it cannot write, with only a warning: so a warning is a fault that
+// stays until the process is restarted.
+type watch struct {
+	log      *slog.Logger
+	warnings *prometheus.CounterVec
+
+	mu    sync.Mutex // guards what follows
+	first string
+	count int
+}
+
+// harmless are the beginnings of warnings that clients cause, by leaving groups
+// or being slow. Any other, also one that a later kfake may bring, is a fault.
+var harmless = []string{"consumerHeartbeatLate", "consumerRebalanceTimeout", "consumerSessionTimeout", "OffsetCommit STALE", "txn timeout abort", "txn: EndTxn slow"}
+
+// Logf implements kfake.Logger.
+func (w *watch) Logf(level kfake.LogLevel, format string, args ...any) {
+	if level > kfake.LogLevelWarn || level == kfake.LogLevelNone {
+		return
+	}
+	text := fmt.Sprintf(format, args...)
+	for _, h := range harmless {
+		if strings.HasPrefix(text, h) {
+			w.warnings.WithLabelValues("client").Inc()
+			w.log.Debug("broker", "message", text)
+			return
+		}
+	}
+	w.warnings.WithLabelValues("log").Inc()
+	w.log.Error("broker log", "message", text)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.count++; w.count == 1 {
+		w.first = text
+	}
+}
+
+// fault is the first warning, with the number of all.
+func (w *watch) fault() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch w.count {
+	case 0:
+		return nil
+	case 1:
+		return errors.New(w.first)
+	}
+	return fmt.Errorf("%s (and %d more)", w.first, w.count-1)
+}
+
+// metrics of the broker.
+type metrics struct {
+	warnings    *prometheus.CounterVec
+	connections prometheus.Gauge
+	closed      *prometheus.CounterVec
+	refused     prometheus.Counter
+	bytes       prometheus.Gauge
+	limit       prometheus.Gauge
+	trimmed     prometheus.Counter
+}
+
+func newMetrics() metrics {
+	return metrics{
+		warnings: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "belfry_broker_warnings_total", Help: "Warnings of the embedded broker: about its log (a fault), or caused by clients."}, []string{"about"}),
+		connections: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "belfry_broker_connections", Help: "Foreign Kafka connections that are open."}),
+		closed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "belfry_broker_connections_refused_total", Help: "Foreign Kafka connections that were closed, by reason."}, []string{"reason"}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "belfry_broker_produce_refused_total", Help: "Produce requests refused because the log has reached its limit."}),
+		bytes: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "belfry_broker_log_bytes", Help: "Size of the embedded broker's log."}),
+		limit: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "belfry_broker_log_limit_bytes", Help: "Size from which records are refused."}),
+		trimmed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "belfry_broker_trimmed_records_total", Help: "Records that trimming deleted."}),
+	}
+}
+
+func (m metrics) register(r prometheus.Registerer) error {
+	var list []error
+	for _, c := range []prometheus.Collector{m.warnings, m.connections, m.closed, m.refused, m.bytes, m.limit, m.trimmed} {
+		list = append(list, r.Register(c))
+	}
+	return errors.Join(list...)
+}
