@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
@@ -45,7 +46,7 @@ type Pending struct {
 }
 
 // Offset moves a consumer's position in the transaction of the events that it
-// produced. It returns an error to refuse them all (a fenced consumer).
+// produced, or returns bus.ErrFenced to leave them out.
 type Offset func(ctx context.Context, tx *db.Tx) error
 
 // appendCall is one caller's work in the queue of the group commit.
@@ -151,10 +152,10 @@ func (l *Ledger) append(ctx context.Context, tx *db.Tx, calls []*appendCall, pos
 		c.err = nil
 		if c.offset != nil {
 			if err := c.offset(ctx, tx); err != nil {
-				if errs.KindOf(err).Retryable() && !errors.Is(err, ErrFenced) {
+				if !errors.Is(err, bus.ErrFenced) {
 					return nil, err
 				}
-				c.err = err
+				c.err = err // another process owns the partition: the others' work goes on
 				continue
 			}
 		}
@@ -183,9 +184,6 @@ func (l *Ledger) append(ctx context.Context, tx *db.Tx, calls []*appendCall, pos
 	}
 	return grown, w.save(ctx, tx)
 }
-
-// ErrFenced is returned for events whose consumer lost its partition.
-var ErrFenced = errors.New("audit: the consumer's position has moved: another one owns the partition")
 
 // writing is the state of one append transaction.
 type writing struct {

@@ -1,0 +1,99 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+// Consume is the handler of the topic of events: it prepares a batch of one
+// partition on all processors, and appends what is good, sends back what is
+// not, and moves the partition's offset, in one transaction. Events of one
+// account may arrive on two partitions (producers' partitioners differ): the
+// head's lock puts them in order, and the offset row fences.
+func (l *Ledger) Consume(in *Intake) func(context.Context, *bus.Batch) error {
+	return func(ctx context.Context, b *bus.Batch) error {
+		pending, faults, err := in.prepareAll(ctx, b)
+		if err != nil {
+			return err
+		}
+		return l.Append(ctx, pending, func(ctx context.Context, tx *db.Tx) error {
+			if err := b.Commit(ctx, tx); err != nil {
+				return err
+			}
+			return enqueueRejects(ctx, tx, faults)
+		})
+	}
+}
+
+// prepareAll readies the records of a batch, in their order.
+func (in *Intake) prepareAll(ctx context.Context, b *bus.Batch) (good []*Pending, bad []event.Reject, err error) {
+	all := make([]*Pending, len(b.Records))
+	failed := make([]error, len(b.Records))
+	seed := seeds(len(b.Records))
+	from := func(i int) Origin {
+		return Origin{By: Submitter{Type: "bus", ID: b.Topic}, Interface: "SYSTEM", Producer: b.Records[i].Header("belfry_producer")}
+	}
+	parallel(len(b.Records), func(i int) {
+		all[i], failed[i] = in.Prepare(ctx, from(i), b.Records[i].Value, seed[i])
+	})
+	if err := errors.Join(failed...); err != nil {
+		return nil, nil, err
+	}
+	for i, p := range all {
+		if p.Status != Rejected {
+			good = append(good, p)
+			continue
+		}
+		place := &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: b.Records[i].Offset}
+		bad = append(bad, newReject(from(i), "kafka", p, b.Records[i].Value, place, in.now()))
+	}
+	return good, bad, nil
+}
+
+// parallel runs f for 0 to n-1 on all processors. Small batches stay on one:
+// starting goroutines would cost more than it gains.
+func parallel(n int, f func(i int)) {
+	workers := min(runtime.GOMAXPROCS(0), n/32)
+	if workers < 2 {
+		for i := range n {
+			f(i)
+		}
+		return
+	}
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := w * n / workers; i < (w+1)*n/workers; i++ {
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// AppendOwn stores Belfry's own events, as the relay of a feature's outbox hands
+// them over. What is refused here is a defect of Belfry: the relay logs it and
+// goes on, or one bad event would hold up all later ones.
+func (l *Ledger) AppendOwn(ctx context.Context, in *Intake, values [][]byte) (refused errs.List, err error) {
+	seed := seeds(len(values))
+	var good []*Pending
+	for i, v := range values {
+		p, err := in.Prepare(ctx, Origin{By: Submitter{Type: "system", ID: event.Product}, Belfry: true, Interface: "SYSTEM"}, v, seed[i])
+		if err != nil {
+			return refused, err
+		}
+		if p.Status == Rejected {
+			refused = append(refused, p.Faults...)
+			continue
+		}
+		good = append(good, p)
+	}
+	return refused, l.Append(ctx, good, nil)
+}

@@ -1,0 +1,148 @@
+package audit
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"io"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/merkle"
+)
+
+// exportHeader is the first line of a provable export. Left are the hashes of
+// the maximal subtrees of [0, from), right those of [to, size).
+type exportHeader struct {
+	Export exportRange `json:"export"`
+}
+
+type exportRange struct {
+	V       int           `json:"v"`
+	Account string        `json:"account"`
+	From    uint64        `json:"from"`
+	To      uint64        `json:"to"`
+	Size    uint64        `json:"size"`
+	Left    []merkle.Hash `json:"left"`
+	Right   []merkle.Hash `json:"right"`
+}
+
+// exportChunk is how many events one read of an export holds in memory.
+const exportChunk = 500
+
+// ExportRange writes the provable export [from, to) of an account as NDJSON,
+// for the log at this size (the checkpoint's). progress is told how many
+// events are written; it may be nil.
+func (r *Reader) ExportRange(ctx context.Context, w io.Writer, account string, from, to, size uint64, progress func(uint64)) error {
+	if from > to || to > size {
+		return errs.New(errs.CodeOutOfRange, "from and to must be ascending and at most %d, the log's size", size)
+	}
+	out := bufio.NewWriterSize(w, 1<<16)
+	header := exportHeader{exportRange{V: 1, Account: account, From: from, To: to, Size: size, Left: []merkle.Hash{}, Right: []merkle.Hash{}}}
+	err := r.db.View(ctx, func(tx *db.Tx) error {
+		key, h, err := openLog(ctx, tx, account)
+		if err != nil {
+			return err
+		}
+		if size > h.frontier.Size() {
+			return errs.New(errs.CodeOutOfRange, "size %d is larger than the log, which has %d events", size, h.frontier.Size())
+		}
+		tr, err := merkle.NewTileReader(size, tiles(ctx, tx, key))
+		if err != nil {
+			return err
+		}
+		if left, err := merkle.LeftHashes(from, tr.Hash); err != nil {
+			return err
+		} else if left != nil {
+			header.Export.Left = left
+		}
+		right, err := merkle.RightHashes(to, size, tr.Hash)
+		if right != nil {
+			header.Export.Right = right
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := json.MarshalWrite(out, header); err != nil {
+		return err
+	}
+	out.WriteByte('\n')
+	for seq := from; seq < to; {
+		list, err := r.Range(ctx, account, int64(seq), int64(to), exportChunk)
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 || uint64(list[0].Seq) != seq {
+			return errs.New(errs.CodeUnavailable, "event %d is not in the tables; the retention period may have dropped it", seq)
+		}
+		for _, rec := range list {
+			line, err := rec.exportLine()
+			if err != nil {
+				return err
+			}
+			out.Write(line)
+			if err := out.WriteByte('\n'); err != nil {
+				return err
+			}
+			seq++
+		}
+		if progress != nil {
+			progress(seq - from)
+		}
+	}
+	return out.Flush()
+}
+
+// exportLine is one event of a provable export:
+// {"seq","envelope","event","openings":{"<pointer>":{"salt","value"}}}.
+func (r *Record) exportLine() ([]byte, error) {
+	shown, err := r.Shown()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, 0, 2*len(r.raw.envelope)+len(shown)+1024)
+	b = append(b, `{"seq":`...)
+	b = append(b, itoa(int(r.Seq))...)
+	b = append(b, `,"envelope":"`...)
+	b = base64.StdEncoding.AppendEncode(b, r.raw.envelope)
+	b = append(b, `","event":`...)
+	b = append(b, shown...)
+	b = append(b, `,"openings":`...)
+	b = appendOpenings(b, r.raw.openingList())
+	return append(b, '}'), nil
+}
+
+func appendOpenings(b []byte, list []saltedOpening) []byte {
+	b = append(b, '{')
+	for i, o := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(quote(b, o.path), `:{"salt":"`...)
+		b = base64.StdEncoding.AppendEncode(b, o.salt[:])
+		b = append(b, `","value":`...)
+		b = append(b, o.value...)
+		b = append(b, '}')
+	}
+	return append(b, '}')
+}
+
+// bundle is one event with everything that proves it offline.
+//
+//	{"bundle":{"v":1},"seq","envelope","event","openings","proof":"<C2SP tlog-proof>","vkey"}
+func (r *Record) bundle(proof []byte, vkey string) ([]byte, error) {
+	line, err := r.exportLine()
+	if err != nil {
+		return nil, err
+	}
+	b := append([]byte(`{"bundle":{"v":1},`), line[1:len(line)-1]...)
+	b = append(b, `,"proof":`...)
+	b = quote(b, string(proof))
+	b = append(b, `,"vkey":`...)
+	b = quote(b, vkey)
+	return append(b, '}'), nil
+}

@@ -1,0 +1,177 @@
+package audit
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+func itoa(i int) string { return strconv.Itoa(i) }
+
+// Sentence says an event in words, without the time: "Ana lowered ttl of
+// www.example.com from 300 to 60". template is the catalogue's for this action;
+// empty = made from the event alone. Placeholders: {actor}, {resource},
+// {resource.type}, {zone}, {action}, {result}, {before.x}, {after.x},
+// {metadata.x}, with x a path of member names; one that has no value is left
+// out as "?".
+func (r *Record) Sentence(template string) string {
+	if template == "" {
+		return r.plainSentence()
+	}
+	var b strings.Builder
+	for template != "" {
+		open := strings.IndexByte(template, '{')
+		if open < 0 {
+			b.WriteString(template)
+			break
+		}
+		b.WriteString(template[:open])
+		end := strings.IndexByte(template[open:], '}')
+		if end < 0 {
+			b.WriteString(template[open:])
+			break
+		}
+		b.WriteString(r.placeholder(template[open+1 : open+end]))
+		template = template[open+end+1:]
+	}
+	if r.Event.Action.Result == "failure" {
+		b.WriteString(" (failed)")
+	}
+	return b.String()
+}
+
+func (r *Record) placeholder(name string) string {
+	e := &r.Event
+	switch name {
+	case "actor":
+		return r.ActorName()
+	case "resource":
+		return r.ResourceName()
+	case "resource.type":
+		return words(e.Resource.Type)
+	case "resource.id":
+		return e.Resource.ID
+	case "zone":
+		return or(e.Zone.Name, e.Zone.ID, "?")
+	case "action":
+		return words(e.Action.Type)
+	case "result":
+		return e.Action.Result
+	}
+	root, rest, _ := strings.Cut(name, ".")
+	value := map[string]jsontext.Value{"before": e.Before, "after": e.After, "metadata": e.Metadata}[root]
+	for _, key := range strings.Split(rest, ".") {
+		var m map[string]jsontext.Value
+		if value.Kind() != '{' || json.Unmarshal(value, &m) != nil {
+			return "?"
+		}
+		value = m[key]
+	}
+	return short(value)
+}
+
+// ActorName is how people call who did it.
+func (r *Record) ActorName() string {
+	a := r.Event.Actor
+	name := or(a.Name, a.Email, a.TokenName)
+	switch {
+	case name != "":
+	case a.Type == "system":
+		name = or(a.ID, "the system")
+	case a.ID == "":
+		name = "an erased " + or(a.Type, "actor")
+	default:
+		name = a.Type + " " + a.ID
+	}
+	if o := a.OnBehalfOf; o != nil && or(o.Email, o.ID) != "" {
+		name += " on behalf of " + or(o.Email, o.ID)
+	}
+	return name
+}
+
+// ResourceName is how people call what was changed.
+func (r *Record) ResourceName() string {
+	return or(r.Event.Resource.Name, r.Event.Resource.ID, "an erased "+words(r.Event.Resource.Type))
+}
+
+// verbs turn the usual action types into the past tense.
+var verbs = map[string]string{
+	"create": "created", "add": "added", "update": "changed", "edit": "changed", "change": "changed", "set": "set", "delete": "deleted",
+	"remove": "removed", "view": "viewed", "read": "viewed", "list": "listed", "enable": "enabled", "disable": "disabled",
+	"login": "signed in to", "logout": "signed out of", "export": "exported", "import": "imported", "invite": "invited", "revoke": "revoked",
+	"rotate": "rotated", "purge": "purged", "deploy": "deployed", "rollback": "rolled back", "restore": "restored", "approve": "approved",
+	"reject": "rejected", "merge": "merged", "commit": "committed to", "archive": "archived", "rename": "renamed", "move": "moved", "copy": "copied",
+	"erase": "erased", "undo": "undid", "lock": "locked", "unlock": "unlocked", "grant": "granted", "attach": "attached", "detach": "detached",
+}
+
+// plainSentence is for actions that no catalogue describes. A change of one
+// member says from what to what.
+func (r *Record) plainSentence() string {
+	e := &r.Event
+	verb := e.Action.Type
+	if i := strings.LastIndexAny(verb, "._: "); i >= 0 && verbs[strings.ToLower(verb[i+1:])] != "" {
+		verb = verb[i+1:]
+	}
+	phrase := verbs[strings.ToLower(verb)]
+	if phrase == "" {
+		phrase = "did " + words(e.Action.Type) + " on"
+	}
+	var b strings.Builder
+	b.WriteString(r.ActorName() + " ")
+	if e.Action.Result == "failure" {
+		b.WriteString("failed: ")
+	}
+	b.WriteString(phrase + " ")
+	changes := Diff(e.Before, e.After)
+	if len(changes) == 1 && changes[0].Op == "changed" && changes[0].Path != "" {
+		c := changes[0]
+		b.WriteString(words(strings.ReplaceAll(c.Path[1:], "/", ".")) + " of " + words(e.Resource.Type) + " " + r.ResourceName())
+		b.WriteString(" from " + short(c.Before) + " to " + short(c.After))
+	} else {
+		b.WriteString(words(e.Resource.Type) + " " + r.ResourceName())
+		if len(changes) > 1 && e.Before != nil && e.After != nil {
+			b.WriteString(" (" + itoa(len(changes)) + " changes)")
+		}
+	}
+	if e.Zone.Name != "" && e.Zone.Name != e.Resource.Name {
+		b.WriteString(" in " + e.Zone.Name)
+	}
+	return b.String()
+}
+
+// short writes a value in a sentence, cut where it is long.
+func short(v jsontext.Value) string {
+	if len(v) == 0 {
+		return "?"
+	}
+	s := string(v)
+	if v.Kind() == '"' {
+		json.Unmarshal(v, &s)
+		if s == "" {
+			return `""`
+		}
+	}
+	const most = 60
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return s
+}
+
+// words writes an identifier as people say it.
+func words(s string) string {
+	return strings.NewReplacer("_", " ", "-", " ").Replace(s)
+}
+
+func or(list ...string) string {
+	for _, s := range list {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+func validUTF8(b []byte) string { return strings.ToValidUTF8(string(b), "\uFFFD") }

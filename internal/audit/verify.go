@@ -1,0 +1,311 @@
+package audit
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/belfryhq/belfry/internal/platform/merkle"
+)
+
+// Verification is offline: it reads files, trusts only the verifier key that
+// the customer gives, and says which event is the first that does not hold.
+
+// Report is what a verification found.
+type Report struct {
+	Origin     string
+	Account    string
+	From, To   uint64 // events that were verified
+	Size       uint64 // of the checkpoint
+	NotCovered uint64 // lines after the checkpoint's size: not proved yet
+	Erased     int    // committed fields that are not opened
+	Consistent bool   // with the older checkpoint, when one was given
+}
+
+// VerifyExport checks a provable export against a checkpoint signed by vkey:
+// every leaf, the root, the completeness of the range, every shown event
+// against its envelope and openings, and, when old is not nil, that the log
+// still begins with what old says. progress may be nil.
+func VerifyExport(export io.Reader, checkpoint []byte, vkey string, old []byte, progress func(done uint64)) (*Report, error) {
+	lines := bufio.NewScanner(export)
+	lines.Buffer(make([]byte, 0, 1<<16), 8*MaxEvent)
+	if !lines.Scan() {
+		return nil, errors.Join(errors.New("the export is empty: its first line must be the header"), lines.Err())
+	}
+	var header exportHeader
+	if err := json.Unmarshal(lines.Bytes(), &header, strict); err != nil {
+		return nil, fmt.Errorf("line 1: not the header of an export: %w", err)
+	}
+	x := header.Export
+	if x.V != 1 || x.From > x.To || x.To > x.Size {
+		return nil, fmt.Errorf("line 1: version %d, range [%d, %d) of %d: not one this verifies", x.V, x.From, x.To, x.Size)
+	}
+	cp, err := openFor(checkpoint, vkey, x.Account)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint: %w", err)
+	}
+	report := &Report{Origin: cp.Origin, Account: x.Account, From: x.From, To: min(x.To, cp.Size), Size: cp.Size}
+	if x.Size != cp.Size && x.Size < cp.Size {
+		return nil, fmt.Errorf("the export was made for size %d, the checkpoint is of size %d: ask for the export again, or use the checkpoint of its size", x.Size, cp.Size)
+	}
+	if x.Size > cp.Size && x.To < cp.Size {
+		return nil, fmt.Errorf("the export's hashes are for size %d, the checkpoint is of size %d", x.Size, cp.Size)
+	}
+	var older *merkle.Checkpoint
+	if old != nil {
+		o, err := openFor(old, vkey, x.Account)
+		if err != nil {
+			return nil, fmt.Errorf("older checkpoint: %w", err)
+		}
+		older = &o
+	}
+	rest := x.Right
+	if x.Size > cp.Size {
+		rest = nil // lines past the checkpoint's size are read, and not covered
+	}
+	if err := verifyRange(lines, x, cp, rest, older, report, progress); err != nil {
+		return nil, err
+	}
+	return report, nil
+}
+
+func verifyRange(lines *bufio.Scanner, x exportRange, cp merkle.Checkpoint, right []merkle.Hash, older *merkle.Checkpoint, report *Report, progress func(uint64)) error {
+	to := min(x.To, cp.Size)
+	from := min(x.From, to)
+	v, err := merkle.NewRangeVerifier(from, to, cp.Size, x.Left)
+	if err != nil {
+		return fmt.Errorf("line 1: %w", err)
+	}
+	check := func() error {
+		if older == nil || v.Next() != older.Size {
+			return nil
+		}
+		if root := v.Root(); root != older.Root {
+			return fmt.Errorf("the log does not begin with what the older checkpoint signed: at size %d the roots differ", older.Size)
+		}
+		report.Consistent = true
+		return nil
+	}
+	if err := check(); err != nil {
+		return err
+	}
+	for seq := x.From; seq < x.To; seq++ {
+		if !lines.Scan() {
+			return errors.Join(fmt.Errorf("the export ends before event %d; its header promises events up to %d", seq, x.To-1), lines.Err())
+		}
+		leaf, erased, err := verifyLine(lines.Bytes(), x.Account, seq)
+		if err != nil {
+			return fmt.Errorf("event %d (line %d): %w", seq, seq-x.From+2, err)
+		}
+		report.Erased += erased
+		if seq >= cp.Size {
+			report.NotCovered++
+			continue
+		}
+		if err := v.Append(leaf); err != nil {
+			return fmt.Errorf("event %d: %w", seq, err)
+		}
+		if err := check(); err != nil {
+			return err
+		}
+		if progress != nil && seq%1000 == 999 {
+			progress(seq - x.From + 1)
+		}
+	}
+	if lines.Scan() {
+		return fmt.Errorf("the export has more lines than its header promises (%d events)", x.To-x.From)
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	root, err := v.Finish(right)
+	if err != nil {
+		return fmt.Errorf("line 1: %w", err)
+	}
+	if root != cp.Root {
+		return fmt.Errorf("the events do not give the root that was signed: one of the events %d to %d, or a hash of line 1, was changed, left out or added", x.From, to-1)
+	}
+	if older != nil && !report.Consistent {
+		return fmt.Errorf("the older checkpoint is of size %d, outside the export's range [%d, %d]: export from there, or everything", older.Size, x.From, to)
+	}
+	return nil
+}
+
+// verifyLine checks one event of an export against itself and gives its leaf.
+func verifyLine(line []byte, account string, seq uint64) (leaf merkle.Hash, erased int, err error) {
+	var e exportedEvent
+	if err := json.Unmarshal(line, &e, strict); err != nil {
+		return leaf, 0, fmt.Errorf("not a line of an export: %w", err)
+	}
+	if e.Seq != seq {
+		return leaf, 0, fmt.Errorf("its seq is %d: an event is missing, doubled or moved", e.Seq)
+	}
+	return e.verify(account)
+}
+
+// exportedEvent is what an export's line and a bundle have in common.
+type exportedEvent struct {
+	Seq      uint64                     `json:"seq"`
+	Envelope string                     `json:"envelope"`
+	Event    jsontext.Value             `json:"event"`
+	Openings map[string]exportedOpening `json:"openings"`
+}
+
+type exportedOpening struct {
+	Salt  string         `json:"salt"`
+	Value jsontext.Value `json:"value"`
+}
+
+// verify checks commitments, rebuilds the shown event and compares it.
+func (e *exportedEvent) verify(account string) (leaf merkle.Hash, erased int, err error) {
+	envelope, err := strictBase64(e.Envelope)
+	if err != nil {
+		return leaf, 0, fmt.Errorf("envelope: %w", err)
+	}
+	env, err := parseEnvelope(envelope)
+	if err != nil {
+		return leaf, 0, err
+	}
+	if env.Account != account {
+		return leaf, 0, fmt.Errorf("the envelope belongs to account %s", env.Account)
+	}
+	list := make([]saltedOpening, 0, len(e.Openings))
+	for path, o := range e.Openings {
+		committed, ok := env.Commitments[path]
+		if !ok {
+			return leaf, 0, fmt.Errorf("%s is opened, and the envelope has no commitment for it", path)
+		}
+		s, err := strictBase64(o.Salt)
+		if err != nil || len(s) != 32 {
+			return leaf, 0, fmt.Errorf("%s: the salt is not 32 bytes in base64", path)
+		}
+		value, err := canonical(o.Value)
+		if err != nil {
+			return leaf, 0, fmt.Errorf("%s: %w", path, err)
+		}
+		if sum := commit((*[32]byte)(s), value); !bytes.Equal(sum[:], committed) {
+			return leaf, 0, fmt.Errorf("%s: the value is not the one that was committed to", path)
+		}
+		list = append(list, saltedOpening{path, [32]byte(s), value})
+	}
+	slices.SortFunc(list, func(a, b saltedOpening) int { return strings.Compare(a.path, b.path) })
+	want, err := shownEvent(env, int64(e.Seq), list)
+	if err != nil {
+		return leaf, 0, err
+	}
+	shown, err := canonical(e.Event)
+	if err != nil {
+		return leaf, 0, fmt.Errorf("event: %w", err)
+	}
+	if !bytes.Equal(want, shown) {
+		return leaf, 0, fmt.Errorf("the event that is shown is not the one in the envelope%s", firstDifference(want, shown))
+	}
+	return merkle.LeafHash(envelope), len(env.Commitments) - len(list), nil
+}
+
+func firstDifference(want, shown jsontext.Value) string {
+	if d := Diff(want, shown); len(d) > 0 {
+		return ": " + or(d[0].Path, "/") + " was " + d[0].Op
+	}
+	return ""
+}
+
+// strictBase64 refuses what a lenient decoder reads as the same bytes: line
+// breaks, and bits after the last byte.
+func strictBase64(s string) ([]byte, error) {
+	if strings.ContainsAny(s, "\r\n") {
+		return nil, errors.New("base64 with line breaks")
+	}
+	return base64.StdEncoding.Strict().DecodeString(s)
+}
+
+// openFor checks that a checkpoint is signed by vkey, for this account's log.
+func openFor(checkpoint []byte, vkey, account string) (merkle.Checkpoint, error) {
+	verifier, err := note.NewVerifier(strings.TrimSpace(vkey))
+	if err != nil {
+		return merkle.Checkpoint{}, fmt.Errorf("the key is not a verifier key: %w", err)
+	}
+	return merkle.OpenCheckpoint(checkpoint, verifier.Name()+"/"+account, note.VerifierList(verifier))
+}
+
+// bundleFile is one event's proof in one file.
+type bundleFile struct {
+	Bundle struct {
+		V int `json:"v"`
+	} `json:"bundle"`
+	exportedEvent
+	Proof string `json:"proof"`
+	VKey  string `json:"vkey"`
+}
+
+// BundleReport is what the verification of one event found.
+type BundleReport struct {
+	Report
+	Seq      uint64
+	Sentence string
+	VKey     string // the bundle's own key, which the customer compares with a known one
+	KeyGiven bool
+}
+
+// VerifyBundle checks one event: leaf, inclusion, checkpoint and signature.
+// vkey is a key that the customer knows; empty = the one in the bundle, which
+// then has to be compared by other means.
+func VerifyBundle(data []byte, vkey string) (*BundleReport, error) {
+	var b bundleFile
+	if err := json.Unmarshal(data, &b, strict); err != nil {
+		return nil, fmt.Errorf("not an event's bundle: %w", err)
+	}
+	if b.Bundle.V != 1 {
+		return nil, fmt.Errorf("a bundle of version %d; this verifies version 1", b.Bundle.V)
+	}
+	given := vkey != ""
+	if !given {
+		vkey = b.VKey
+	} else if strings.TrimSpace(vkey) != b.VKey {
+		return nil, errors.New("the bundle names another key than the one given")
+	}
+	envelope, err := strictBase64(b.Envelope)
+	if err != nil {
+		return nil, fmt.Errorf("envelope: %w", err)
+	}
+	env, err := parseEnvelope(envelope)
+	if err != nil {
+		return nil, err
+	}
+	leaf, erased, err := b.verify(env.Account)
+	if err != nil {
+		return nil, fmt.Errorf("event %d: %w", b.Seq, err)
+	}
+	proof, err := merkle.ParseLogProof([]byte(b.Proof))
+	if err != nil {
+		return nil, fmt.Errorf("proof: %w", err)
+	}
+	if proof.Index != b.Seq {
+		return nil, fmt.Errorf("the proof is for leaf %d, the event is %d", proof.Index, b.Seq)
+	}
+	verifier, err := note.NewVerifier(strings.TrimSpace(vkey))
+	if err != nil {
+		return nil, fmt.Errorf("the key is not a verifier key: %w", err)
+	}
+	cp, err := proof.Verify(leaf, verifier.Name()+"/"+env.Account, note.VerifierList(verifier))
+	if err != nil {
+		return nil, fmt.Errorf("proof: %w", err)
+	}
+	rec := &Record{Account: env.Account, Seq: int64(b.Seq), RecordedAt: env.RecordedAt, Event: env.Event}
+	for path, o := range b.Openings {
+		if err := rec.Event.restore(path, o.Value); err != nil {
+			return nil, err
+		}
+	}
+	return &BundleReport{Report: Report{Origin: cp.Origin, Account: env.Account, From: b.Seq, To: b.Seq + 1, Size: cp.Size, Erased: erased},
+		Seq: b.Seq, Sentence: rec.Sentence(""), VKey: b.VKey, KeyGiven: given}, nil
+}
