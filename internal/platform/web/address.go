@@ -1,0 +1,74 @@
+package web
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/belfryhq/belfry/internal/platform/id"
+)
+
+type addrKey struct{}
+
+// ClientAddr is the address of the request's client (invalid outside requests).
+func ClientAddr(ctx context.Context) netip.Addr {
+	a, _ := ctx.Value(addrKey{}).(netip.Addr)
+	return a
+}
+
+// clientOf finds the client's address and says whether the peer is a trusted
+// proxy. X-Forwarded-For counts only when the peer is one, and is read from the
+// right: the first hop that is not a trusted proxy is the client, since
+// everything left of it was written by the client itself.
+func (a *API) clientOf(r *http.Request) (client netip.Addr, trusted bool) {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	client, _ = netip.ParseAddr(host)
+	client = client.Unmap().WithZone("")
+	if !a.trusts(client) {
+		return client, false
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for _, hop := range slices.Backward(hops) {
+		addr, ok := parseHop(strings.TrimSpace(hop))
+		if !ok {
+			break // what is left of a broken hop proves nothing
+		}
+		client = addr
+		if !a.trusts(addr) {
+			break
+		}
+	}
+	return client, true
+}
+
+// parseHop reads an address, with or without a port or brackets.
+func parseHop(s string) (netip.Addr, bool) {
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr().Unmap().WithZone(""), true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(s, "[]"))
+	return addr.Unmap().WithZone(""), err == nil
+}
+
+func (a *API) trusts(addr netip.Addr) bool {
+	return slices.ContainsFunc(a.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// requestID is the id of a request: the one a trusted proxy gave, or a new one.
+func requestID(r *http.Request, trusted bool) string {
+	if s := r.Header.Get("X-Request-Id"); trusted && s != "" && len(s) <= 64 {
+		plain := !strings.ContainsFunc(s, func(c rune) bool {
+			return (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && !strings.ContainsRune("._:-", c)
+		})
+		if plain {
+			return s
+		}
+	}
+	return id.New()
+}

@@ -1,0 +1,136 @@
+package web
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/telemetry"
+)
+
+// exchange is one request to a registered operation. It belongs to the
+// goroutine that serves the request.
+type exchange struct {
+	api       *API
+	rt        *route
+	w         http.ResponseWriter
+	r         *http.Request // with the request's context, before authorisation
+	principal *Principal
+	query     url.Values
+	body      *body
+
+	out *reply // what the handler gave
+	err error  // or why there is nothing
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// serve answers a registered operation.
+func (a *API) serve(rt *route, w http.ResponseWriter, r *http.Request) {
+	stateOf(r.Context()).route = rt.pattern
+	x := &exchange{api: a, rt: rt, w: w, r: r}
+	defer func() {
+		if x.body != nil {
+			x.body.close()
+		}
+	}()
+	if err := x.run(); err != nil {
+		a.refuse(w, r, err)
+	}
+}
+
+// run is the order in which a request is looked at. An error means that
+// nothing was written yet.
+func (x *exchange) run() error {
+	ctx, err := x.authorise(x.r.Context())
+	if err != nil {
+		return err
+	}
+	ctx, end, err := x.api.lifetime(ctx, x.w, x.rt.Stream, x.rt.Timeout)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if err := x.parseQuery(); err != nil {
+		return err
+	}
+	if x.body, err = openBody(x.r, x.rt.MaxBody, x.rt.Accepts); err != nil {
+		return err
+	}
+	if key := x.r.Header.Get("Idempotency-Key"); key != "" && x.rt.Idempotent && x.api.deps.Idempotency != nil {
+		return x.once(ctx, key)
+	}
+	if err := x.handle(ctx); err != nil {
+		return err
+	}
+	if x.rt.raw {
+		return nil
+	}
+	return x.write(ctx)
+}
+
+// handle reads the parameters, calls the feature and leaves its reply in x.out.
+func (x *exchange) handle(ctx context.Context) error {
+	ctx = context.WithValue(ctx, exchangeKey{}, x)
+	u := *x.r.URL
+	u.RawQuery = x.query.Encode() // without the empty values
+	x.rt.call(&reading{x: x, ctx: ctx, url: u})
+	return x.err
+}
+
+// lifetime gives a request its deadline, or makes it a stream: without one,
+// with a place among the streams instead of the requests, ended by the drain.
+func (a *API) lifetime(ctx context.Context, w http.ResponseWriter, stream bool, timeout time.Duration) (context.Context, func(), error) {
+	rc := http.NewResponseController(w)
+	if !stream {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		rc.SetWriteDeadline(time.Now().Add(timeout + writeGrace)) // recorders of tests have none
+		return ctx, cancel, nil
+	}
+	select {
+	case a.streams <- struct{}{}:
+	default:
+		a.deps.Metrics.Refused("busy")
+		return nil, nil, errs.New(errs.CodeUnavailable, "the server has as many open streams as it takes").After(slotWait)
+	}
+	s := stateOf(ctx)
+	s.stream = true
+	s.release()
+	a.deps.Metrics.Streams(1)
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(a.drain, cancel)
+	rc.SetWriteDeadline(time.Now().Add(streamWrite))
+	return ctx, func() {
+		stop()
+		cancel()
+		a.deps.Metrics.Streams(-1)
+		<-a.streams
+	}, nil
+}
+
+const (
+	writeGrace  = 15 * time.Second // for sending the answer after the handler's deadline
+	streamWrite = 60 * time.Second // for one flush of a stream
+)
+
+// note puts an error on the request's log line. 4xx are the caller's and say
+// their code only; what is ours is logged in full.
+func note(ctx context.Context, list errs.List) {
+	e := list[0]
+	attrs := []slog.Attr{slog.Int("code", int(e.Code))}
+	if e.Pointer != "" {
+		attrs = append(attrs, slog.String("field", e.Pointer))
+	}
+	if e.Cause != nil || e.Kind() == errs.Internal || e.Kind() == errs.Unavailable {
+		attrs = append(attrs, slog.String("error", e.Error()))
+	}
+	telemetry.Add(ctx, attrs...)
+}

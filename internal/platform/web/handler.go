@@ -1,0 +1,138 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/telemetry"
+)
+
+// state is what the outer layer learns from the inner ones. It belongs to the
+// goroutine that serves the request.
+type state struct {
+	route   string
+	stream  bool
+	release func() // gives the request's slot back; may be called twice
+}
+
+type stateKey struct{}
+
+func stateOf(ctx context.Context) *state {
+	if s, ok := ctx.Value(stateKey{}).(*state); ok {
+		return s
+	}
+	return &state{release: func() {}}
+}
+
+// ServeHTTP is the outer layer: what is the same for every request, whatever
+// answers it.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h := a.probes[r.URL.Path]; h != nil {
+		h.ServeHTTP(w, r)
+		return
+	}
+	began := time.Now()
+	client, trusted := a.clientOf(r)
+	reqID := requestID(r, trusted)
+	w.Header().Set("X-Request-Id", reqID)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	s := &state{route: "none", release: func() {}}
+	ctx := context.WithValue(r.Context(), stateKey{}, s)
+	ctx = context.WithValue(ctx, addrKey{}, client)
+	ctx = telemetry.WithRequestID(ctx, reqID)
+	ctx, event := telemetry.WithEvent(ctx)
+	ctx, endSpan := a.deps.Tracing.Server(ctx, r.Header, r.Method)
+	r = r.WithContext(ctx)
+	res := newResponse(w, r)
+	a.deps.Metrics.Begin()
+	defer func() {
+		fault := recover()
+		if fault != nil && fault != http.ErrAbortHandler {
+			event.Add(slog.String("panic", fmt.Sprint(fault)), slog.String("stack", string(debug.Stack())))
+			if res.status == 0 {
+				a.writeErrors(res, errs.All(fmt.Errorf("panic: %v", fault)))
+				fault = nil
+			} else {
+				fault = http.ErrAbortHandler // the client must not take half an answer for a whole one
+			}
+		}
+		s.release()
+		if fault == nil {
+			res.finish()
+		}
+		took := time.Since(began)
+		status := res.status
+		if status == 0 {
+			status = http.StatusOK
+		}
+		endSpan(s.route, status)
+		a.deps.Metrics.End(s.route, strconv.Itoa(status), s.stream, took)
+		level := slog.LevelInfo
+		if status >= 500 {
+			level = slog.LevelError
+		}
+		event.Add(slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("route", s.route),
+			slog.Int("status", status), slog.Duration("took", took), slog.Int64("bytes", res.bytes),
+			slog.String("client", client.String()), slog.String("agent", clip(r.UserAgent())),
+			slog.String("request_id", reqID), slog.String("trace_id", telemetry.TraceID(ctx)))
+		event.Write(ctx, a.deps.Log, level, "request")
+		if fault != nil {
+			panic(fault)
+		}
+	}()
+	select {
+	case a.slots <- struct{}{}:
+		released := false
+		s.release = func() {
+			if !released {
+				released = true
+				<-a.slots
+			}
+		}
+	default:
+		a.deps.Metrics.Refused("busy")
+		a.refuse(res, r, errs.New(errs.CodeUnavailable, "the server answers as many requests as it can at once").After(slotWait))
+		return
+	}
+	withBodyDeadline(res, r, a.cfg.BodyTimeout)
+	if _, pattern := a.mux.Handler(r); pattern == "" {
+		a.noRoute(res, r)
+		return
+	}
+	a.mux.ServeHTTP(res, r)
+}
+
+// noRoute answers what the mux would: 404, or 405 with Allow, in the envelope.
+func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
+	probe := &probe{header: http.Header{}}
+	h, _ := a.mux.Handler(r)
+	h.ServeHTTP(probe, r)
+	if probe.status == http.StatusMethodNotAllowed {
+		allow := probe.header.Get("Allow")
+		w.Header().Set("Allow", allow)
+		a.refuse(w, r, errs.New(errs.CodeMethod, "%s is not a method of this path; it has %s", clip(r.Method), allow))
+		return
+	}
+	if a.notFound != nil && !strings.HasPrefix(r.URL.Path, Base+"/") && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		a.notFound.ServeHTTP(w, r)
+		return
+	}
+	a.refuse(w, r, errs.New(errs.CodeNoRoute, "no route has this path"))
+}
+
+// probe takes the mux's own answer apart.
+type probe struct {
+	header http.Header
+	status int
+}
+
+func (p *probe) Header() http.Header         { return p.header }
+func (p *probe) Write(b []byte) (int, error) { return len(b), nil }
+func (p *probe) WriteHeader(status int)      { p.status = status }

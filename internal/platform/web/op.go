@@ -1,0 +1,169 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Scope says what a credential must reach for an operation.
+type Scope uint8
+
+// The scopes.
+const (
+	// ScopeAccount: the account of the path's {account_id}, with Permission.
+	ScopeAccount Scope = iota
+	// ScopeInstallation: the whole installation, with Permission: operators.
+	ScopeInstallation
+	// ScopeProducer: a producer (or a superoperator) with Permission.
+	ScopeProducer
+	// ScopeSelf: any valid credential, about itself. Permission stays empty.
+	ScopeSelf
+)
+
+var scopeNames = [...]string{"account", "installation", "producer", "self"}
+
+// String is the scope's word in the OpenAPI document and in [Route].
+func (s Scope) String() string { return scopeNames[s] }
+
+// AnyPermission lets every credential with some right in the account pass; the
+// handler narrows it with [Principal.Can] (jobs: the right depends on the kind).
+const AnyPermission = "any"
+
+// Op declares an operation. A route that says neither who may use it
+// (Permission, ScopeSelf) nor that everybody may (Public) does not register.
+type Op struct {
+	Path        string // below /client/v4: "/accounts/{account_id}/audit/events/{event_id}"
+	Root        bool   // Path is not below /client/v4 (on-ramps of other systems)
+	ID          string // OpenAPI operationId; empty = made from method and path
+	Summary     string // a few words
+	Description string
+	Tag         string // the group in /docs
+
+	Scope      Scope
+	Permission string // "audit:read"
+	Public     bool   // no credential; nothing is authenticated
+
+	Status     int           // of success; 0 = 200
+	Idempotent bool          // takes Idempotency-Key (creating POSTs)
+	Stream     bool          // no deadline; ends when the server drains
+	Timeout    time.Duration // 0 = the server's
+	MaxBody    int64         // 0 = the server's
+	Unmetered  bool          // not counted by the rate limit (flag evaluation)
+
+	Accepts []string // content types of the body; empty = application/json (with a Body field)
+	Result  any      // a value of the type that is documented as result, where the handler's type does not show it
+	Content string   // content type of the answer in the document, for Raw and streams; empty = application/json
+}
+
+// Route is a registered operation, for tests that walk all of them.
+type Route struct {
+	Method     string
+	Path       string // with {placeholders}, from the root
+	ID         string
+	Scope      string // account, installation, producer, self; public when Public
+	Permission string
+	Public     bool
+	Account    bool // the path has {account_id}
+	Stream     bool
+	Idempotent bool
+}
+
+// route is an operation in service. It does not change after registration.
+type route struct {
+	Op
+	method  string
+	pattern string // "GET /client/v4/accounts/{account_id}/...": mux pattern and metric label
+	path    string
+	account bool
+	raw     bool
+	call    func(huma.Context) // huma's handler: parameters, then the feature's
+	op      *huma.Operation
+	query   map[string]bool // known query parameters
+	bodyAt  []int           // index of the input's Body field; nil = none
+	schema  *huma.Schema    // of the body
+	needs   bool            // a body is required
+}
+
+// Routes lists every registered operation, in the order of registration.
+func (a *API) Routes() []Route {
+	list := make([]Route, len(a.routes))
+	for i, r := range a.routes {
+		scope := r.Scope.String()
+		if r.Public {
+			scope = "public"
+		}
+		list[i] = Route{r.method, r.path, r.op.OperationID, scope, r.Permission, r.Public, r.account, r.Stream, r.Idempotent}
+	}
+	return list
+}
+
+// newRoute checks the declaration; a fault is a defect of the program and
+// panics at the start.
+func (a *API) newRoute(method string, op Op) *route {
+	path := op.Path
+	if !op.Root {
+		path = Base + op.Path
+	}
+	rt := &route{Op: op, method: method, path: path, pattern: method + " " + path, account: strings.Contains(path, "{account_id}")}
+	fail := func(why string) { panic(fmt.Sprintf("web: %s: %s", rt.pattern, why)) }
+	switch {
+	case !strings.HasPrefix(op.Path, "/"):
+		fail("the path must begin with /")
+	case op.Tag == "" || op.Summary == "":
+		fail("Tag and Summary are required")
+	case op.Public && (op.Permission != "" || op.Scope != ScopeAccount):
+		fail("Public excludes Permission and Scope")
+	case op.Public:
+	case op.Scope == ScopeSelf && op.Permission != "":
+		fail("ScopeSelf has no Permission")
+	case op.Scope != ScopeSelf && op.Permission == "":
+		fail("says neither Permission nor Public nor ScopeSelf")
+	case op.Scope == ScopeAccount && !rt.account:
+		fail("ScopeAccount needs {account_id} in the path")
+	case op.Scope != ScopeAccount && rt.account:
+		fail("{account_id} in the path needs ScopeAccount")
+	case op.Permission == AnyPermission && op.Scope != ScopeAccount:
+		fail("AnyPermission is for ScopeAccount only")
+	}
+	if op.Idempotent && (method != http.MethodPost || op.Public || op.Stream) {
+		fail("Idempotent is for authenticated POSTs that do not stream")
+	}
+	if rt.Status == 0 {
+		rt.Status = http.StatusOK
+	}
+	if rt.Timeout == 0 {
+		rt.Timeout = a.cfg.Timeout
+	}
+	if rt.MaxBody == 0 {
+		rt.MaxBody = a.cfg.MaxBody
+	}
+	if rt.ID == "" {
+		rt.ID = operationID(method, op.Path)
+	}
+	if rt.Content == "" {
+		rt.Content = "application/json"
+	}
+	return rt
+}
+
+// operationID makes get-accounts-audit-events-by-event_id.
+func operationID(method, path string) string {
+	var b strings.Builder
+	b.WriteString(strings.ToLower(method))
+	for part := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
+		if part == "{account_id}" {
+			continue
+		}
+		b.WriteByte('-')
+		if name, ok := strings.CutPrefix(part, "{"); ok {
+			b.WriteString("by-")
+			part = strings.TrimSuffix(strings.TrimSuffix(name, "}"), "...")
+		}
+		b.WriteString(part)
+	}
+	return b.String()
+}

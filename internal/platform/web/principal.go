@@ -1,0 +1,143 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"slices"
+)
+
+// Kind is what a principal is.
+type Kind string
+
+// The kinds.
+const (
+	KindUser     Kind = "user"
+	KindToken    Kind = "token"    // an account's API token
+	KindProducer Kind = "producer" // a product team's token: writes for every account
+	KindStaff    Kind = "staff"    // the operators' people and tokens
+	KindSystem   Kind = "system"   // Belfry itself
+)
+
+// Permissions is a set of rights such as "audit:read"; "*" is all of them.
+type Permissions []string
+
+// Has reports whether the set holds the right, by name or by "*".
+func (p Permissions) Has(permission string) bool {
+	return slices.Contains(p, permission) || slices.Contains(p, "*")
+}
+
+// Principal is who is asking, as [Authenticate] found it. It is shared by the
+// goroutines of its request and never changed.
+type Principal struct {
+	Kind  Kind
+	ID    string // of the user, token or producer
+	Name  string
+	Email string
+
+	// AccountID is the account that the credential belongs to, with
+	// Permissions in it. Producers and installation-wide credentials have none.
+	AccountID   string
+	Permissions Permissions
+	Grants      map[string]Permissions // further accounts of a user, by id
+
+	// Installation: the credential belongs to the operators and reaches every
+	// account with the permissions that it names ("*" does not count there).
+	Installation  bool
+	Superoperator bool // may do everything everywhere
+
+	Session bool       // authenticated by a cookie: cross-origin checks apply
+	IP      netip.Addr // the client's address
+}
+
+// Can reports whether the principal has a permission in an account; accountID
+// "" asks for the installation itself. It is the only place where that is
+// decided, and what is not granted is denied.
+func (p *Principal) Can(accountID, permission string) bool {
+	switch {
+	case p == nil || permission == "":
+		return false
+	case p.Superoperator:
+		return true
+	case p.Installation:
+		return p.AccountID == "" && slices.Contains(p.Permissions, permission)
+	case accountID == "":
+		return false
+	case p.Kind == KindProducer:
+		return p.AccountID == "" && slices.Contains(p.Permissions, permission)
+	case p.AccountID == accountID:
+		return p.Permissions.Has(permission)
+	default:
+		return p.Grants[accountID].Has(permission)
+	}
+}
+
+// Reaches reports whether the principal has any right in the account.
+func (p *Principal) Reaches(accountID string) bool {
+	switch {
+	case p == nil || accountID == "":
+		return false
+	case p.Superoperator:
+		return true
+	case p.Installation, p.Kind == KindProducer:
+		return p.AccountID == "" && len(p.Permissions) > 0
+	case p.AccountID == accountID:
+		return len(p.Permissions) > 0
+	default:
+		return len(p.Grants[accountID]) > 0
+	}
+}
+
+// produces reports whether the principal is a producer with the permission.
+func (p *Principal) produces(permission string) bool {
+	return p.Superoperator || p.Kind == KindProducer && p.AccountID == "" && slices.Contains(p.Permissions, permission)
+}
+
+// key names the principal in rate limits and stored answers.
+func (p *Principal) key() string { return string(p.Kind) + ":" + p.ID }
+
+// Authenticate finds who sent the request: from its bearer token ([Bearer]) or
+// session cookie. Errors: CodeAuthentication, CodeTokenExpired,
+// CodeTokenAddress (compare [ClientAddr]), CodeUnavailable.
+type Authenticate func(ctx context.Context, r *http.Request) (*Principal, error)
+
+// ResolveAccount finds the account that ref names: a 32-character id or
+// "ext:<external_id>". Unknown: an error of code CodeNotFound.
+type ResolveAccount func(ctx context.Context, ref string) (id string, err error)
+
+// Denied is told of every request that was refused for lack of permission.
+// route is the pattern ("GET /client/v4/..."), accountID the account as far as
+// it is known ("" otherwise). It must not block.
+type Denied func(ctx context.Context, p *Principal, route, accountID string)
+
+// AccountRef is the authorised account of a request.
+type AccountRef struct {
+	ID string // 32 hex characters
+}
+
+type principalKey struct{}
+type accountKey struct{}
+
+// WithPrincipal returns a context in which [CurrentPrincipal] is p and [Account]
+// is the account (web does this for every request; work outside requests and
+// tests may).
+func WithPrincipal(ctx context.Context, p *Principal, account AccountRef) context.Context {
+	ctx = context.WithValue(ctx, principalKey{}, p)
+	return context.WithValue(ctx, accountKey{}, account)
+}
+
+// CurrentPrincipal is who sent the request; nil on a public route.
+func CurrentPrincipal(ctx context.Context) *Principal {
+	p, _ := ctx.Value(principalKey{}).(*Principal)
+	return p
+}
+
+// Account is the account that the request was authorised for. It panics where
+// none was: a handler of another scope must not ask.
+func Account(ctx context.Context) AccountRef {
+	a, _ := ctx.Value(accountKey{}).(AccountRef)
+	if a.ID == "" {
+		panic("web: Account asked for in a request without one")
+	}
+	return a
+}

@@ -1,0 +1,101 @@
+package web
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+// Exchange is what a [Raw] handler reads from and answers with. It is valid
+// until the handler returns.
+type Exchange struct{ x *exchange }
+
+// Header is the request's.
+func (e *Exchange) Header() http.Header { return e.x.r.Header }
+
+// MediaType is the body's, without parameters, lower case; "" when none was sent.
+func (e *Exchange) MediaType() string { return e.x.body.mediaType }
+
+// Body reads the decompressed body, limited in size and time; its errors are
+// described ones and can be returned as they are.
+func (e *Exchange) Body() io.Reader { return e.x.body }
+
+// Bytes reads the whole body at once. The slice is valid until the handler
+// returns: its memory is used again.
+func (e *Exchange) Bytes() ([]byte, error) { return e.x.body.bytes() }
+
+// Writer is the answer's, for what the envelope does not fit.
+func (e *Exchange) Writer() http.ResponseWriter { return e.x.w }
+
+// Envelope is an answer whose result the handler has encoded itself.
+type Envelope struct {
+	Status int       // 0 = the operation's, or that of the first error
+	Result []byte    // JSON; empty = null
+	Info   []byte    // JSON of result_info; empty = none
+	Errors errs.List // success is false when there is one
+}
+
+// Send writes the envelope.
+func (e *Exchange) Send(env Envelope) {
+	x := e.x
+	h := x.w.Header()
+	if env.Status == 0 {
+		env.Status = x.rt.Status
+		if len(env.Errors) > 0 {
+			env.Status = statusOf(env.Errors[0])
+		}
+	}
+	if len(env.Errors) > 0 {
+		note(x.r.Context(), env.Errors)
+		retryHeaders(h, env.Errors[0])
+	}
+	rp := &reply{faults: env.Errors, result: rawJSON(env.Result)}
+	if len(env.Info) > 0 {
+		rp.info = rawJSON(env.Info)
+	}
+	buf := buffer()
+	defer release(buf)
+	buf.Grow(len(env.Result) + len(env.Info) + 128)
+	if _, _, err := x.api.envelope(buf, rp); err != nil {
+		x.api.refuse(x.w, x.r, err)
+		return
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", strconv.Itoa(buf.Len()))
+	x.w.WriteHeader(env.Status)
+	x.w.Write(buf.Bytes())
+}
+
+// rawJSON is JSON that is written without being looked at again.
+type rawJSON []byte
+
+// Accepts reports whether the request asks for a content type by name (not by
+// */*): "text/csv". Official clients always ask for application/json.
+func Accepts(ctx context.Context, mediaType string) bool {
+	x := exchangeOf(ctx)
+	if x == nil {
+		return false
+	}
+	for one := range strings.SplitSeq(strings.Join(x.r.Header.Values("Accept"), ","), ",") {
+		media, _, _ := strings.Cut(one, ";")
+		if strings.EqualFold(strings.TrimSpace(media), mediaType) {
+			return true
+		}
+	}
+	return false
+}
+
+// Request is the request's head, for what is seldom needed of it (method, path
+// and user agent in the audit of the API itself); nil outside an operation. Its
+// body belongs to web.
+func Request(ctx context.Context) *http.Request {
+	if x := exchangeOf(ctx); x != nil {
+		return x.r
+	}
+	return nil
+}

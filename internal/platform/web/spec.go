@@ -1,0 +1,225 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+const schemaPrefix = "#/components/schemas/"
+
+// document is the empty OpenAPI 3.1 document that registrations fill.
+func (a *API) document() *huma.OpenAPI {
+	server := a.cfg.ExternalURL
+	if server == "" {
+		server = "/"
+	}
+	return &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{
+			Title:       "Belfry API",
+			Version:     a.cfg.Version,
+			Description: "Every answer is the envelope {success, errors, messages, result, result_info}. Validation answers 400. Every error code has a page, /docs/errors/CODE.",
+		},
+		Servers: []*huma.Server{{URL: server}},
+		Components: &huma.Components{
+			Schemas: huma.NewMapRegistry(schemaPrefix, schemaName),
+			SecuritySchemes: map[string]*huma.SecurityScheme{
+				"bearer": {Type: "http", Scheme: "bearer", Description: "An API token: Authorization: Bearer TOKEN."},
+			},
+		},
+	}
+}
+
+// schemaName puts the package before the type's name (audit.Event is
+// AuditEvent): features may name their types alike.
+func schemaName(t reflect.Type, hint string) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	name := huma.DefaultSchemaNamer(t, hint)
+	if t.Name() == "" || t.PkgPath() == "" || name == "" {
+		return name
+	}
+	pkg := t.PkgPath()[strings.LastIndex(t.PkgPath(), "/")+1:]
+	pkg = strings.TrimSuffix(pkg, "_test")
+	pkg = strings.ToUpper(pkg[:1]) + pkg[1:]
+	if strings.HasPrefix(name, pkg) {
+		return name
+	}
+	return pkg + name
+}
+
+// describe writes what huma cannot know: the account parameter, the right that
+// is needed, the envelope around the result, the error answer.
+func (a *API) describe(rt *route, op *huma.Operation, result reflect.Type) {
+	if rt.account {
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: "account_id", In: "path", Required: true,
+			Description: "The account: its 32-character id, or ext:<external_id>.",
+			Schema:      &huma.Schema{Type: huma.TypeString},
+		})
+	}
+	if rt.Public {
+		op.Extensions["x-scope"] = "public"
+		op.Security = []map[string][]string{}
+	} else {
+		op.Security = []map[string][]string{{"bearer": {}}}
+		if rt.Permission != "" {
+			op.Extensions["x-permission"] = rt.Permission
+		}
+	}
+	if rt.Idempotent {
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: "Idempotency-Key", In: "header",
+			Description: "1 to 255 visible ASCII characters. For 24 hours the same key with the same request gives the stored answer.",
+			Schema:      &huma.Schema{Type: huma.TypeString},
+		})
+	}
+	if rt.raw && len(rt.Accepts) > 0 {
+		content := map[string]*huma.MediaType{}
+		for _, t := range rt.Accepts {
+			content[t] = &huma.MediaType{}
+		}
+		op.RequestBody = &huma.RequestBody{Required: true, Content: content}
+	}
+	registry := a.huma.OpenAPI().Components.Schemas
+	op.Responses = map[string]*huma.Response{
+		strconv.Itoa(rt.Status): {Description: http.StatusText(rt.Status), Content: a.answerContent(rt, result)},
+		"default": {Description: "An error; its code tells which.", Content: map[string]*huma.MediaType{
+			"application/json": {Schema: registry.Schema(reflect.TypeFor[errorAnswer](), true, "")},
+		}},
+	}
+}
+
+// errorAnswer is the envelope of an error, as the document shows it.
+type errorAnswer struct {
+	Success  bool         `json:"success" doc:"false"`
+	Errors   []shownError `json:"errors"`
+	Messages []Message    `json:"messages"`
+	Result   any          `json:"result"`
+}
+
+func (a *API) answerContent(rt *route, result reflect.Type) map[string]*huma.MediaType {
+	s := shape{result: result}
+	if result != nil && result.Kind() != reflect.Interface {
+		if ans, ok := reflect.Zero(result).Interface().(Answer); ok {
+			s = ans.shape()
+		}
+	}
+	if rt.Content != "application/json" {
+		s.content = rt.Content
+	}
+	if s.content != "" {
+		return map[string]*huma.MediaType{s.content: {}}
+	}
+	registry := a.huma.OpenAPI().Components.Schemas
+	of := func(t reflect.Type) *huma.Schema {
+		if t == nil || t.Kind() == reflect.Interface || t == reflect.TypeFor[None]() {
+			return &huma.Schema{}
+		}
+		sch := registry.Schema(t, true, rt.ID+"-result")
+		if sch.Type == huma.TypeArray {
+			sch.Nullable = false
+		}
+		return sch
+	}
+	env := &huma.Schema{
+		Type: huma.TypeObject,
+		Properties: map[string]*huma.Schema{
+			"success":  {Type: huma.TypeBoolean},
+			"errors":   {Type: huma.TypeArray, Items: registry.Schema(reflect.TypeFor[shownError](), true, "")},
+			"messages": {Type: huma.TypeArray, Items: registry.Schema(reflect.TypeFor[Message](), true, "")},
+			"result":   of(s.result),
+		},
+		Required: []string{"success", "errors", "messages", "result"},
+	}
+	if s.info != nil {
+		env.Properties["result_info"] = of(s.info)
+	}
+	return map[string]*huma.MediaType{"application/json": {Schema: env}}
+}
+
+// OpenAPI is the document, indented JSON. Call it when everything is registered.
+func (a *API) OpenAPI() ([]byte, error) {
+	a.tidy()
+	b, err := json.MarshalIndent(a.huma.OpenAPI(), "", "  ")
+	return append(b, '\n'), err
+}
+
+// OpenAPIYAML is the same document as YAML, for api/openapi.yaml.
+func (a *API) OpenAPIYAML() ([]byte, error) {
+	a.tidy()
+	return a.huma.OpenAPI().YAML()
+}
+
+// tidy removes huma's own error shape, which no answer has.
+func (a *API) tidy() {
+	schemas := a.huma.OpenAPI().Components.Schemas.Map()
+	delete(schemas, "HumaErrorModel")
+	delete(schemas, "HumaErrorDetail")
+}
+
+// registerOwn adds the routes that belong to no feature.
+func (a *API) registerOwn() {
+	spec := sync.OnceValues(a.OpenAPI)
+	a.mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, r *http.Request) {
+		stateOf(r.Context()).route = "GET /openapi.json"
+		b, err := spec()
+		if err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("ETag", etagOf(b))
+		if etagMatches(r.Header.Get("If-None-Match"), etagOf(b)) {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		w.Write(b)
+	})
+	Get(a, Op{Path: "/capabilities", Tag: "Server", Summary: "Versions and limits", Public: true},
+		func(context.Context, *struct{}) (Capabilities, error) {
+			return Capabilities{Version: a.cfg.Version, API: "v4", Limits: a.allLimits()}, nil
+		})
+}
+
+// Capabilities is the result of GET /client/v4/capabilities.
+type Capabilities struct {
+	Version string         `json:"version" doc:"Of the server."`
+	API     string         `json:"api" doc:"Of the conventions: v4."`
+	Limits  map[string]any `json:"limits" doc:"Name to value; sizes in bytes, times in seconds."`
+}
+
+func (a *API) allLimits() map[string]any {
+	all := map[string]any{
+		"request.body_bytes":      a.cfg.MaxBody,
+		"request.seconds":         a.cfg.Timeout.Seconds(),
+		"request.rate_per_second": a.cfg.Rate.PerSecond,
+		"list.limit":              MaxLimit,
+		"idempotency.hours":       24,
+	}
+	for name, v := range a.limits {
+		all[name] = v
+	}
+	return all
+}
+
+// MaxLimit is the longest page of Belfry's own lists; DefaultLimit the usual one.
+const (
+	DefaultLimit = 100
+	MaxLimit     = 1000
+)
+
+// Paging is embedded in the input of a list with a cursor.
+type Paging struct {
+	Cursor string `query:"cursor" maxLength:"2048" doc:"Where the list goes on: result_info.cursor of the page before."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Most items of a page."`
+}
