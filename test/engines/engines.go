@@ -59,15 +59,22 @@ func Node(t testing.TB) string {
 	return folder
 }
 
+// Missing ends a test for want of an engine: it skips, or fails where everything is
+// promised. why says what is not there.
+func Missing(t testing.TB, engine, why string) {
+	t.Helper()
+	if os.Getenv("BELFRY_TEST_ALL") == "1" {
+		t.Fatalf("%s is missing though BELFRY_TEST_ALL=1: %s", engine, why)
+	}
+	t.Skipf("%s left out: %s", engine, why)
+}
+
 // named returns the value of variable, or ends the test for want of it.
 func named(t testing.TB, variable, engine string) string {
 	t.Helper()
 	value := os.Getenv(variable)
 	if value == "" {
-		if os.Getenv("BELFRY_TEST_ALL") == "1" {
-			t.Fatalf("%s is missing: BELFRY_TEST_ALL=1, but %s is not set", engine, variable)
-		}
-		t.Skipf("%s left out: %s is not set", engine, variable)
+		Missing(t, engine, variable+" is not set")
 	}
 	t.Logf("engine: %s", engine) // counted by the command summary
 	return value

@@ -1,0 +1,189 @@
+package conformance_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/belfryhq/belfry/test/conformance/verifier"
+)
+
+// proofs lets the independent verifier check what the server publishes, and Belfry's own
+// command check the same files.
+func proofs(t *testing.T, s *server, f *fixture) {
+	var keys []struct{ ID, Vkey string }
+	s.must(t, "GET", "/audit/keys", nil, &keys)
+	if len(keys) == 0 {
+		t.Fatal("the installation has no key")
+	}
+	vkey := keys[0].Vkey
+	oldText, old := freshCheckpoint(t, s, vkey, int64(len(f.events)))
+
+	// The events that make the log grow come with receipts.
+	added := []event{f.events[0], f.events[1]}
+	added[0].ID, added[1].ID = "grow.0", "grow.1"
+	receipts := map[string][]byte{}
+	a := s.call(t, s.token, "POST", s.accountPath("/audit/events"), added)
+	for _, item := range decode[[]intakeItem](t, a) {
+		receipts[item.ID] = item.Receipt
+	}
+	newText, checkpoint := freshCheckpoint(t, s, vkey, old.Size+2)
+
+	export := s.download(t, s.accountPath("/audit/export?format=ndjson"))
+	report, err := verifier.CheckExport(bytes.NewReader(export), checkpoint, old)
+	if err != nil {
+		t.Fatalf("the whole export: %v", err)
+	}
+	if report.Account != s.account.ID || report.From != 0 || report.To < checkpoint.Size || report.Erased != 0 {
+		t.Errorf("the whole export is %+v", report)
+	}
+
+	t.Run("a range is complete", func(t *testing.T) {
+		path := fmt.Sprintf("/audit/export?format=ndjson&from=3&to=%d", checkpoint.Size-1)
+		// The hashes beside the range belong to the tree of that moment; an export is itself
+		// an event, so a checkpoint of exactly that size may take some tries.
+		var ranged []byte
+		var at verifier.Checkpoint
+		eventually(t, "a checkpoint of the size of a range's tree", func() bool {
+			ranged = s.download(t, s.accountPath(path))
+			_, at = freshCheckpoint(t, s, vkey, headerSize(t, ranged))
+			return at.Size == headerSize(t, ranged)
+		})
+		report, err := verifier.CheckExport(bytes.NewReader(ranged), at)
+		if err != nil || report.From != 3 || report.To != checkpoint.Size-1 {
+			t.Errorf("%+v, %v", report, err)
+		}
+	})
+	t.Run("the tiles hold the same leaves", func(t *testing.T) {
+		leaves, err := verifier.CheckTiles(func(path string) ([]byte, error) {
+			a := s.send(t, s.token, "GET", s.accountPath("/audit/log/"+path), "", nil)
+			if a.Status != http.StatusOK {
+				return nil, fmt.Errorf("status %d: %.300s", a.Status, a.Body)
+			}
+			if kind := a.Header.Get("Content-Type"); kind != "application/octet-stream" {
+				return nil, fmt.Errorf("Content-Type %q", kind)
+			}
+			return a.Body, nil
+		}, checkpoint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, leaf := range leaves {
+			if leaf != report.Leaves[i] {
+				t.Fatalf("leaf %d differs between tiles and export", i)
+			}
+		}
+		if err := verifier.CheckPrefix(leaves, old); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("every event has an inclusion proof", func(t *testing.T) {
+		for _, e := range f.events {
+			text := s.download(t, s.accountPath("/audit/log/proof?event_id="+url.QueryEscape(e.ID)))
+			proof, err := verifier.OpenProof(string(text), vkey)
+			if err == nil {
+				err = verifier.CheckInclusion(proof, report.Leaves[proof.Index])
+			}
+			if err != nil {
+				t.Errorf("%s: %v", e.ID, err)
+			}
+		}
+	})
+	t.Run("receipts hold for their events", func(t *testing.T) {
+		for id, receipt := range receipts {
+			if !anyLeaf(report.Leaves, func(leaf tlog.Hash) bool { return verifier.CheckReceipt(receipt, leaf, vkey) == nil }) {
+				t.Errorf("the receipt of %s holds for no event: %.300s", id, receipt)
+			}
+		}
+	})
+	t.Run("belfry verify says the same", func(t *testing.T) {
+		verifyCommand(t, s, export, newText, oldText, vkey)
+	})
+}
+
+// freshCheckpoint waits for a signed checkpoint of at least size leaves: it may be as old
+// as a second.
+func freshCheckpoint(t *testing.T, s *server, vkey string, size int64) (text []byte, checkpoint verifier.Checkpoint) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("a checkpoint of %d leaves", size), func() bool {
+		text = s.download(t, s.accountPath("/audit/log/checkpoint"))
+		var err error
+		if checkpoint, err = verifier.OpenCheckpoint(text, vkey); err != nil {
+			t.Fatal(err)
+		}
+		return checkpoint.Size >= size
+	})
+	if !strings.HasSuffix(checkpoint.Origin, "/"+s.account.ID) {
+		t.Fatalf("origin %q", checkpoint.Origin)
+	}
+	return text, checkpoint
+}
+
+// download gets something that has no envelope.
+func (s *server) download(t *testing.T, path string) []byte {
+	t.Helper()
+	a := s.send(t, s.token, "GET", path, "", nil)
+	if a.Status != http.StatusOK {
+		t.Fatalf("GET %s: status %d\n%.500s", path, a.Status, a.Body)
+	}
+	return a.Body
+}
+
+func headerSize(t *testing.T, export []byte) int64 {
+	t.Helper()
+	line, _, _ := bytes.Cut(export, []byte("\n"))
+	return decodeJSON[struct {
+		Export struct{ Size int64 }
+	}](t, line).Export.Size
+}
+
+func anyLeaf(leaves []tlog.Hash, holds func(tlog.Hash) bool) bool {
+	for _, leaf := range leaves {
+		if holds(leaf) {
+			return true
+		}
+	}
+	return false
+}
+
+// verifyCommand runs "belfry verify" on what the independent verifier accepted, and on the
+// same with one event changed.
+func verifyCommand(t *testing.T, s *server, export, checkpoint, old []byte, vkey string) {
+	dir := t.TempDir()
+	write := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	checkpointFile, oldFile := write("checkpoint", checkpoint), write("old", old)
+	verify := func(file string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), s.binary, "verify", "--export", file,
+			"--checkpoint", checkpointFile, "--key", vkey, "--since", oldFile)
+		cmd.Env = environment()
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := verify(write("good.ndjson", export)); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	changed := bytes.Replace(export, []byte("192.0.2.1"), []byte("192.0.2.9"), 1)
+	if bytes.Equal(changed, export) {
+		t.Fatal("the export does not show an address of the fixture")
+	}
+	out, err := verify(write("bad.ndjson", changed))
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(out, "conf.") {
+		t.Errorf("a changed event: %v, want exit code 1 and its id\n%s", err, out)
+	}
+}
