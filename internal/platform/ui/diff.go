@@ -32,19 +32,19 @@ func LineDiff(before, after any) ([]DiffLine, error) {
 		return nil, err
 	}
 	start := 0
-	for start < len(a) && start < len(b) && a[start] == b[start] {
+	for start < len(a) && start < len(b) && same(a[start], b[start]) {
 		start++
 	}
 	end := 0
-	for end < len(a)-start && end < len(b)-start && a[len(a)-1-end] == b[len(b)-1-end] {
+	for end < len(a)-start && end < len(b)-start && same(a[len(a)-1-end], b[len(b)-1-end]) {
 		end++
 	}
 	var out []DiffLine
-	for _, s := range a[:start] {
+	for _, s := range b[:start] {
 		out = append(out, DiffLine{Text: s})
 	}
 	out = append(out, middle(a[start:len(a)-end], b[start:len(b)-end])...)
-	for _, s := range a[len(a)-end:] {
+	for _, s := range b[len(b)-end:] {
 		out = append(out, DiffLine{Text: s})
 	}
 	return out, nil
@@ -59,6 +59,12 @@ func jsonLines(v any) ([]string, error) {
 		return nil, err
 	}
 	return strings.Split(s, "\n"), nil
+}
+
+// same ignores the comma: the last member of an object did not change because
+// another follows it now.
+func same(a, b string) bool {
+	return strings.TrimSuffix(a, ",") == strings.TrimSuffix(b, ",")
 }
 
 // middle is the diff of the lines between the common start and end, by the
@@ -80,7 +86,7 @@ func middle(a, b []string) (out []DiffLine) {
 	}
 	for i := len(a) - 1; i >= 0; i-- {
 		for j := len(b) - 1; j >= 0; j-- {
-			if a[i] == b[j] {
+			if same(a[i], b[j]) {
 				lcs[i][j] = lcs[i+1][j+1] + 1
 			} else {
 				lcs[i][j] = max(lcs[i+1][j], lcs[i][j+1])
@@ -90,8 +96,8 @@ func middle(a, b []string) (out []DiffLine) {
 	i, j := 0, 0
 	for i < len(a) || j < len(b) {
 		switch {
-		case i < len(a) && j < len(b) && a[i] == b[j]:
-			out = append(out, DiffLine{"", a[i]})
+		case i < len(a) && j < len(b) && same(a[i], b[j]):
+			out = append(out, DiffLine{"", b[j]})
 			i, j = i+1, j+1
 		case i < len(a) && (j == len(b) || lcs[i+1][j] >= lcs[i][j+1]):
 			out = append(out, DiffLine{"-", a[i]})

@@ -78,7 +78,7 @@ func Pct(ratio float64) string {
 	for d := 0; d <= 4; d++ {
 		s := strconv.FormatFloat(p, 'f', d, 64)
 		back, err := strconv.ParseFloat(s, 64)
-		if err == nil && math.Abs(back-p) <= 0.02*math.Min(math.Abs(p), math.Abs(100-p))+1e-9 {
+		if err == nil && math.Abs(back-p) <= 0.005*math.Min(math.Abs(p), math.Abs(100-p))+1e-9 {
 			return s + "%"
 		}
 	}

@@ -101,7 +101,7 @@ func (u *UI) avatar(name, kind string) (template.HTML, error) {
 		}
 		shape = "machine"
 	}
-	return template.HTML(fmt.Sprintf(`<span class="avatar %s av-%d" aria-hidden="true">%s</span>`, shape, h.Sum32()%8, inner)), nil //nolint:gosec // escaped above
+	return template.HTML(fmt.Sprintf(`<span class="avatar %s av-%d" aria-hidden="true">%s</span>`, shape, (h.Sum32()>>16^h.Sum32())%8, inner)), nil //nolint:gosec // escaped above
 }
 
 // initials of "Ana Lima" are AL, of "li.wei@acme.dev" LW, of "" ?.

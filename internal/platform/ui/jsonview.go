@@ -44,6 +44,10 @@ func jsonHTML(v any) template.HTML {
 	text, err := indented(v)
 	if err != nil {
 		text = fmt.Sprintf("%s", v)
+		if len(text) > maxJSON {
+			text = text[:maxJSON]
+		}
+		return template.HTML(html.EscapeString(strings.ToValidUTF8(text, "\uFFFD"))) //nolint:gosec // escaped
 	}
 	cut := len(text) > maxJSON
 	if cut {

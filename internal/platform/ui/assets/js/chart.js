@@ -71,7 +71,7 @@ function annotations(data, c) {
           ctx.fill();
           const right = x > bbox.left + bbox.width * 0.7;
           ctx.textAlign = right ? "right" : "left";
-          ctx.fillText(mark.label, x + (right ? -8 : 8) * scale, bbox.top + 4 * scale, bbox.width * 0.6);
+          ctx.fillText(mark.label, x + (right ? -7 : 7) * scale, bbox.top - 3 * scale, bbox.width * 0.6);
         }
         ctx.restore();
       }],
@@ -104,10 +104,10 @@ function draw(uPlot, figure, data) {
     height: data.small ? 120 : 230,
     padding: [18, 8, 0, 0],
     cursor: { points: { size: 6 }, drag: { x: true, y: false } },
-    legend: { show: !data.small, live: true },
+    legend: { show: !data.small, live: true, markers: { width: 0, fill: (u, i) => u.series[i].stroke(u, i) } },
     scales: { y: { range } },
     axes: [
-      { ...axis, values: tick(span), space: 70, grid: { show: false } },
+      { ...axis, values: tick(span), space: 70, size: 30, grid: { show: false } },
       { ...axis, values: (_, all) => all.map(value), size: 56, space: 36 },
     ],
     series: [

@@ -1,0 +1,98 @@
+package ui_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// until asks the page again and again whether a condition holds, through
+// navigations, and fails after five seconds with what the page looked like.
+func until(t *testing.T, ctx context.Context, condition string) {
+	t.Helper()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	var last error
+	for range 100 {
+		holds, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+condition+")"))
+		if err == nil && holds {
+			return
+		}
+		last = err
+		<-again.C
+	}
+	t.Fatalf("never held: %s (%v)\n%s", condition, last, evaluate(t, ctx,
+		`location.href + "\n" + document.activeElement?.outerHTML.slice(0, 200) + "\n" + document.body.innerText.slice(0, 300)`))
+}
+
+func press(t *testing.T, ctx context.Context, keys string) {
+	t.Helper()
+	for _, key := range keys {
+		if err := chromedp.Do(ctx, chromedp.KeyEvent(string(key))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestTheKeyboardReachesEverything(t *testing.T) {
+	ctx, s := browser(t), gallery(t)
+	open(t, ctx, s.URL+"/record", "light", 1400)
+	press(t, ctx, "jj")
+	until(t, ctx, `document.activeElement.closest("[data-row]")?.id === "e1"`)
+	press(t, ctx, "k\r")
+	until(t, ctx, `document.querySelector("#detail h2") === document.activeElement && location.search === "?event=0" && document.querySelector("#e0").getAttribute("aria-current") === "true"`)
+	press(t, ctx, "/x")
+	until(t, ctx, `document.activeElement.matches("[data-search]") && document.activeElement.value.endsWith("x")`)
+	press(t, ctx, "\x1b\x1b")
+	until(t, ctx, `location.search === "" && !document.querySelector("#detail > *")`)
+	press(t, ctx, "?")
+	until(t, ctx, `document.querySelector("#shortcuts").open`)
+	press(t, ctx, "\x1b")
+	until(t, ctx, `!document.querySelector("#shortcuts").open`)
+	press(t, ctx, "t")
+	until(t, ctx, `document.documentElement.dataset.theme === "light" && localStorage.getItem("belfry-theme") === "light"`)
+	press(t, ctx, "l")
+	until(t, ctx, `document.querySelector("#rows > :first-child").id === "live-1"`)
+	press(t, ctx, "gs")
+	until(t, ctx, `location.pathname === "/objective"`)
+}
+
+func TestAClickFiltersAndAltClickExcludes(t *testing.T) {
+	ctx, s := browser(t), gallery(t)
+	open(t, ctx, s.URL+"/record?cursor=abc", "light", 1400)
+	click := `(() => { document.querySelector("#e0 [data-filter=resource]").dispatchEvent(new MouseEvent("click", {bubbles: true, cancelable: true, altKey: ALT})); return ""; })()`
+	evaluate(t, ctx, strings.Replace(click, "ALT", "false", 1))
+	until(t, ctx, `location.search === "?resource=shop.example" && document.readyState === "complete"`)
+	evaluate(t, ctx, strings.Replace(click, "ALT", "true", 1))
+	until(t, ctx, `location.search === "?resource.not=shop.example"`)
+}
+
+func TestTimesTurnToTheViewersZoneAndNothingIsEvaluated(t *testing.T) {
+	ctx, s := browser(t), gallery(t)
+	open(t, ctx, s.URL+"/record", "light", 1400)
+	until(t, ctx, `[...document.querySelectorAll("time[data-local]")].every((e) => !e.textContent.includes("UTC") && e.title.includes("UTC"))`)
+	until(t, ctx, `(() => { try { new Function("return 1")(); return false; } catch { return true; } })()`)
+	until(t, ctx, `(() => { const e = document.createElement("p"); e.setAttribute("style", "color:red"); document.body.append(e); return getComputedStyle(e).color !== "rgb(255, 0, 0)"; })()`)
+}
+
+func TestMenusFiltersAndTimesWorkWithoutScripts(t *testing.T) {
+	ctx, s := browser(t), gallery(t)
+	noScripts := chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
+		_, err := cdp.Call(ctx, page, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return err
+	})
+	err := chromedp.Do(ctx, chromedp.EmulateViewport(1400, 900), noScripts, chromedp.Navigate(s.URL+"/record?actor=ana"),
+		chromedp.Click(chromedp.CSS("details.range > summary")), chromedp.WaitVisible(chromedp.CSS("details.range .menu-item")),
+		chromedp.Click(chromedp.CSS(".chip-x")), chromedp.WaitNotPresent(chromedp.CSS(".chip")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := evaluate(t, ctx, `[document.querySelector("#e1 time").textContent, getComputedStyle(document.querySelector("[data-live]")).display].join()`); got != "16:22:00 UTC,none" {
+		t.Errorf("got %s: expected a time in UTC and no button that needs a script", got)
+	}
+}
