@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/belfryhq/belfry/internal/platform/bus"
 )
@@ -20,4 +21,13 @@ func groupHealth(t *testing.T, w *world, group string) []bus.Health {
 		t.Fatal(err)
 	}
 	return list
+}
+
+func partitions(t *testing.T, cl *kgo.Client, topic string) int {
+	t.Helper()
+	topics, err := kadm.NewClient(cl).ListTopics(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(topics[topic].Partitions)
 }

@@ -40,6 +40,7 @@ func TestEveryRecordIsStoredOnceHoweverOftenTheConsumerDies(t *testing.T) {
 				w.publish(p, topic, i, 50)
 			}
 		}()
+		deaths := 0
 		for round := 0; len(w.seen()) < records; round++ {
 			if round > 200 {
 				t.Fatalf("only %d rows after %d rounds", len(w.seen()), round)
@@ -76,6 +77,7 @@ func TestEveryRecordIsStoredOnceHoweverOftenTheConsumerDies(t *testing.T) {
 			go func() { done <- c.Run(ctx) }()
 			select {
 			case <-dead:
+				deaths++
 			case <-time.After(500 * time.Millisecond): // nothing came in this round
 			}
 			kill()
@@ -84,6 +86,9 @@ func TestEveryRecordIsStoredOnceHoweverOftenTheConsumerDies(t *testing.T) {
 			}
 		}
 		w.complete(records)
+		if deaths < 5 {
+			t.Fatalf("only %d deaths: the test shows nothing", deaths)
+		}
 	})
 }
 

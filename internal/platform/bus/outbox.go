@@ -49,6 +49,7 @@ type RelayOptions struct {
 	BatchBytes int           // most bytes of values in one delivery, a larger message goes alone; 4 MiB
 	Poll       time.Duration // for messages that another process enqueued; 1 s
 	Lease      time.Duration // after which another process takes over from a dead one; 30 s
+	Retry      Backoff       // after a failed delivery; 100 ms to 30 s
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -117,7 +118,7 @@ func (r *Relay) Notify() {
 // Run drains until ctx ends, and gives the lease back. Faults of the database
 // and of deliver are retried.
 func (r *Relay) Run(ctx context.Context) error {
-	var backoff Backoff
+	backoff := r.opts.Retry
 	poll := time.NewTicker(r.opts.Poll)
 	defer poll.Stop()
 	defer r.release(ctx)

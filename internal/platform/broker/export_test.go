@@ -1,0 +1,24 @@
+package broker
+
+// For the tests: the pure parts, and the limit of the disk.
+var (
+	WindowStart = windowStart
+	Cut         = cut
+	Floors      = floors
+	MendTail    = mendTail
+	NewGate     = newGate
+)
+
+// Segments makes segments of pairs of base and size.
+func Segments(pairs ...int64) (list []segment) {
+	for i := 0; i < len(pairs); i += 2 {
+		list = append(list, segment{pairs[i], pairs[i+1]})
+	}
+	return list
+}
+
+// SetDiskShare changes the share and measures. Only without Run.
+func (b *Broker) SetDiskShare(share float64) {
+	b.cfg.DiskShare = share
+	b.measure()
+}
