@@ -123,6 +123,9 @@ func New(cfg Config, deps Deps) (*API, error) {
 	a.probes["/healthz"] = http.HandlerFunc(deps.Health.ServeAlive)
 	a.probes["/readyz"] = http.HandlerFunc(deps.Health.ServeReady)
 	a.registerOwn()
+	if err := a.registerDocs(); err != nil {
+		return nil, fmt.Errorf("web: docs: %w", err)
+	}
 	return a, nil
 }
 
