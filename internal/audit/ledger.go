@@ -39,20 +39,24 @@ type Pending struct {
 	RecordedAt int64 // Unix microseconds
 	Faults     errs.List
 	Leaf       merkle.Hash
+	Receipt    *Receipt // with WantReceipt, of an accepted event
+
+	WantReceipt bool
 
 	sealed *sealed
 	extra  []string
 	keys   [facets]int64
 }
 
-// Offset moves a consumer's position in the transaction of the events that it
-// produced, or returns bus.ErrFenced to leave them out.
-type Offset func(ctx context.Context, tx *db.Tx) error
+// Beside is further work in the transaction of the events, done before them: a
+// consumer moves its position (and returns bus.ErrFenced to leave its events
+// out, having changed nothing), an on-ramp sends back what it refused.
+type Beside func(ctx context.Context, tx *db.Tx) error
 
 // appendCall is one caller's work in the queue of the group commit.
 type appendCall struct {
 	events []*Pending
-	offset Offset
+	beside Beside
 	err    error // of this call alone
 }
 
@@ -64,6 +68,7 @@ type Ledger struct {
 	writer *db.Writer[*appendCall]
 	now    func() time.Time
 	grown  func(accounts []string) // told after each commit: live tails, the signer
+	sign   SignBatch
 
 	mu       sync.Mutex // guards the places reserved for this process
 	pos, end int64
@@ -77,10 +82,14 @@ const (
 	posBlock    = 1 << 16
 )
 
+// SignBatch signs the root of one commit's leaves (see [Signer.SignBatch]).
+type SignBatch func(size uint64, root merkle.Hash) (checkpoint []byte, err error)
+
 // NewLedger makes a Ledger over the audit database. grown is told, after each
-// commit, which accounts grew; it must not block.
-func NewLedger(d *db.DB, now func() time.Time, grown func(accounts []string)) *Ledger {
-	l := &Ledger{db: d, now: now, grown: grown}
+// commit, which accounts grew; it must not block. sign makes receipts. Both may
+// be nil.
+func NewLedger(d *db.DB, now func() time.Time, grown func(accounts []string), sign SignBatch) *Ledger {
+	l := &Ledger{db: d, now: now, grown: grown, sign: sign}
 	lanes := 1
 	if d.Engine == db.Postgres {
 		lanes = 2 // measured: a second connection doubles the rate, a third gains nothing on two cores
@@ -93,16 +102,16 @@ func NewLedger(d *db.DB, now func() time.Time, grown func(accounts []string)) *L
 // Run commits what is appended until ctx ends, then what is still waiting.
 func (l *Ledger) Run(ctx context.Context) error { return l.writer.Run(ctx) }
 
-// Append stores events and, in the same transaction, moves the consumer's
-// offset (which may be nil). When it returns nil, every event has its answer
+// Append stores events and, in the same transaction, does what goes beside them
+// (which may be nil). When it returns nil, every event has its answer
 // and every accepted one is durable. An error means that nothing of the call
 // was stored, unless ctx ended first: then the outcome is unknown, and sending
 // the same ids again finds out.
-func (l *Ledger) Append(ctx context.Context, events []*Pending, offset Offset) error {
-	if len(events) == 0 && offset == nil {
+func (l *Ledger) Append(ctx context.Context, events []*Pending, beside Beside) error {
+	if len(events) == 0 && beside == nil {
 		return nil
 	}
-	call := &appendCall{events: events, offset: offset}
+	call := &appendCall{events: events, beside: beside}
 	if err := l.writer.Do(ctx, call); err != nil {
 		return err
 	}
@@ -123,10 +132,14 @@ func (l *Ledger) flush(ctx context.Context, calls []*appendCall) error {
 		grown, err = l.append(ctx, tx, calls, pos)
 		return err
 	})
-	if err == nil && len(grown) > 0 && l.grown != nil {
+	if err != nil {
+		return err
+	}
+	if len(grown) > 0 && l.grown != nil {
 		l.grown(grown)
 	}
-	return err
+	l.giveReceipts(calls)
+	return nil
 }
 
 func (l *Ledger) positions(ctx context.Context, n int64) (int64, error) {
@@ -150,8 +163,8 @@ func (l *Ledger) append(ctx context.Context, tx *db.Tx, calls []*appendCall, pos
 	var events []*Pending
 	for _, c := range calls {
 		c.err = nil
-		if c.offset != nil {
-			if err := c.offset(ctx, tx); err != nil {
+		if c.beside != nil {
+			if err := c.beside(ctx, tx); err != nil {
 				if !errors.Is(err, bus.ErrFenced) {
 					return nil, err
 				}

@@ -26,7 +26,7 @@ func TestBench(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	l := audit.NewLedger(d, time.Now, nil)
+	l := audit.NewLedger(d, time.Now, nil, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go l.Run(ctx)

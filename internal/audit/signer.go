@@ -372,3 +372,8 @@ func reproduce(ctx context.Context, tx *db.Tx, key int64, last, next Signed) err
 	}
 	return nil
 }
+
+// SignBatch signs the root of the batch tree of one commit, for receipts.
+func (s *Signer) SignBatch(size uint64, root merkle.Hash) ([]byte, error) {
+	return merkle.SignCheckpoint(merkle.Checkpoint{Origin: s.Origin(receiptLog), Size: size, Root: root}, s.signer)
+}

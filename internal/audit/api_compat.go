@@ -1,0 +1,353 @@
+package audit
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// The two generations of the Cloudflare v4 audit routes: the official clients
+// read the record by changing the base URL.
+
+// itemV1 is an event as v1 shows it.
+type itemV1 struct {
+	ID           string         `json:"id"`
+	When         string         `json:"when"`
+	Action       actionV1       `json:"action"`
+	Actor        actorV1        `json:"actor"`
+	Interface    string         `json:"interface"`
+	Metadata     jsontext.Value `json:"metadata"`
+	NewValue     string         `json:"newValue"`
+	OldValue     string         `json:"oldValue"`
+	NewValueJSON jsontext.Value `json:"newValueJson,omitzero"`
+	OldValueJSON jsontext.Value `json:"oldValueJson,omitzero"`
+	Owner        struct {
+		ID string `json:"id"`
+	} `json:"owner"`
+	Resource struct {
+		ID   string `json:"id"`
+		Type string `json:"type"`
+	} `json:"resource"`
+}
+
+type actionV1 struct {
+	Type   string `json:"type"`
+	Result bool   `json:"result"`
+}
+
+type actorV1 struct {
+	ID    string `json:"id"`
+	Email string `json:"email"`
+	IP    string `json:"ip"`
+	Type  string `json:"type"`
+}
+
+func (r *Record) v1() itemV1 {
+	e := &r.Event
+	item := itemV1{ID: e.ID, When: e.OccurredAt, Action: actionV1{e.Action.Type, e.Action.Result != "failure"},
+		Actor:     actorV1{e.Actor.ID, e.Actor.Email, e.Actor.IPAddress, mappedActorType(e.Actor.Type)},
+		Interface: e.Interface, Metadata: e.Metadata, NewValue: string(e.After), OldValue: string(e.Before), NewValueJSON: e.After, OldValueJSON: e.Before}
+	if item.Metadata == nil {
+		item.Metadata = jsontext.Value(`{}`)
+	}
+	item.Owner.ID = r.Account
+	item.Resource.ID, item.Resource.Type = e.Resource.ID, e.Resource.Type
+	return item
+}
+
+// itemV2 is an event as v2 shows it; before and after are what v2 lacks.
+type itemV2 struct {
+	ID       string         `json:"id"`
+	Account  accountV2      `json:"account"`
+	Action   actionV2       `json:"action"`
+	Actor    actorV2        `json:"actor"`
+	Raw      rawV2          `json:"raw"`
+	Resource resourceV2     `json:"resource"`
+	Zone     ZoneRef        `json:"zone"`
+	Before   jsontext.Value `json:"before,omitzero"`
+	After    jsontext.Value `json:"after,omitzero"`
+	Sentence string         `json:"sentence" doc:"The event in words"`
+}
+
+type accountV2 struct {
+	ID   string `json:"id"`
+	Name string `json:"name,omitzero"`
+}
+
+type actionV2 struct {
+	Description string `json:"description,omitzero"`
+	Result      string `json:"result"`
+	Time        string `json:"time" doc:"occurred_at, RFC 3339 with microseconds"`
+	Type        string `json:"type"`
+}
+
+type actorV2 struct {
+	ID        string `json:"id"`
+	Context   string `json:"context,omitzero"`
+	Email     string `json:"email,omitzero"`
+	IPAddress string `json:"ip_address,omitzero"`
+	TokenID   string `json:"token_id,omitzero"`
+	TokenName string `json:"token_name,omitzero"`
+	Type      string `json:"type"`
+}
+
+type rawV2 struct {
+	RayID      string `json:"cf_ray_id,omitzero"`
+	Method     string `json:"method,omitzero"`
+	StatusCode int    `json:"status_code,omitzero"`
+	URI        string `json:"uri,omitzero"`
+	UserAgent  string `json:"user_agent,omitzero"`
+}
+
+type resourceV2 struct {
+	ID       string         `json:"id"`
+	Product  string         `json:"product"`
+	Request  jsontext.Value `json:"request,omitzero"`
+	Response jsontext.Value `json:"response,omitzero"`
+	Scope    string         `json:"scope,omitzero"`
+	Type     string         `json:"type"`
+}
+
+func (f *Feature) v2(r *Record, accountName string) itemV2 {
+	e := &r.Event
+	raw := request(r)
+	return itemV2{ID: e.ID, Account: accountV2{r.Account, accountName},
+		Action:   actionV2{e.Action.Description, e.Action.Result, e.OccurredAt, e.Action.Type},
+		Actor:    actorV2{e.Actor.ID, mappedContext(e), e.Actor.Email, e.Actor.IPAddress, e.Actor.TokenID, e.Actor.TokenName, mappedActorType(e.Actor.Type)},
+		Raw:      rawV2{raw.ID, raw.Method, raw.StatusCode, raw.URI, raw.UserAgent},
+		Resource: resourceV2{ID: e.Resource.ID, Product: e.Resource.Product, Scope: e.Resource.Scope, Type: e.Resource.Type},
+		Zone:     e.Zone, Before: e.Before, After: e.After, Sentence: f.sentence(r)}
+}
+
+// sentence says an event in the catalogue's words.
+func (f *Feature) sentence(r *Record) string {
+	e := &r.Event
+	template, _ := f.words.Sentence(e.Resource.Product, e.Resource.Type, e.Action.Type, e.Action.Result)
+	return r.Sentence(template)
+}
+
+// ListV1 are the parameters of the v1 list.
+type ListV1 struct {
+	AccountID    string   `path:"account_id"`
+	ID           []string `query:"id,explode"`
+	ActionType   []string `query:"action.type,explode"`
+	ActorEmail   []string `query:"actor.email,explode"`
+	ActorIP      string   `query:"actor.ip" doc:"Address or CIDR range"`
+	ZoneName     []string `query:"zone.name,explode"`
+	Since        string   `query:"since" doc:"Date or RFC 3339"`
+	Before       string   `query:"before" doc:"Date or RFC 3339"`
+	Direction    string   `query:"direction" enum:"asc,desc" default:"desc"`
+	HideUserLogs bool     `query:"hide_user_logs" doc:"Leave out what users did to themselves (resource scope user)"`
+	Export       bool     `query:"export" doc:"Accepted; CSV is given to who asks for text/csv"`
+	Page         int      `query:"page" minimum:"1" default:"1"`
+	PerPage      int      `query:"per_page" minimum:"1" maximum:"1000" default:"100"`
+}
+
+// maxSkip bounds page numbers: what lies deeper is reached by since and before.
+const (
+	maxSkip  = 1_000_000
+	maxCount = 10_000
+)
+
+// ListV2 are the parameters of the v2 list.
+type ListV2 struct {
+	AccountID string `path:"account_id"`
+	Since     string `query:"since" required:"true" doc:"Date or RFC 3339"`
+	Before    string `query:"before" required:"true" doc:"Date or RFC 3339"`
+	Direction string `query:"direction" enum:"asc,desc" default:"desc"`
+	web.Paging
+	Filters
+}
+
+// History are the parameters of a resource's history.
+type History struct {
+	AccountID  string `path:"account_id"`
+	EventID    string `path:"event_id"`
+	ActionTime string `query:"action_time" doc:"Accepted; the event is found by its id"`
+	Since      string `query:"since"`
+	Before     string `query:"before"`
+	Direction  string `query:"direction" enum:"asc,desc" default:"desc"`
+	web.Paging
+}
+
+// historyInfo is result_info of a history.
+type historyInfo struct {
+	Count   int    `json:"count"`
+	Status  string `json:"history_status" enum:"exact,approximate,unavailable"`
+	Cursor  string `json:"cursor"`
+	Cursors struct {
+		After string `json:"after"`
+	} `json:"cursors"`
+}
+
+// AccountInput is the path of a route that takes nothing else.
+type AccountInput struct {
+	AccountID string `path:"account_id"`
+}
+
+func (f *Feature) registerCompatible(api *web.API) {
+	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit_logs", ID: "list-audit-logs-v1", Tag: "Audit log", Permission: "audit:read",
+		Summary: "List audit logs (v1)", Description: "Newest first by page number; past the end the list is empty."}, f.listV1)
+	web.Get(api, web.Op{Path: "/accounts/{account_id}/logs/audit", ID: "list-audit-logs-v2", Tag: "Audit log", Permission: "audit:read",
+		Summary: "List audit logs (v2)", Description: "Every filter is repeatable and exists with .not. One of actor_id, resource_id, resource_product, action_type and zone is answered fast at any size; other filters search for two seconds and then ask for a narrower time range."}, f.listV2)
+	web.Get(api, web.Op{Path: "/accounts/{account_id}/logs/audit/{event_id}/history", ID: "audit-log-history", Tag: "Audit log", Permission: "audit:read",
+		Summary: "History of the resource of an event"}, f.history)
+	web.Get(api, web.Op{Path: "/accounts/{account_id}/logs/audit/product_categories", ID: "audit-product-categories", Tag: "Audit log", Permission: "audit:read",
+		Summary: "List product categories"}, func(ctx context.Context, _ *AccountInput) ([]ProductCategory, error) {
+		list, err := f.words.Products(ctx)
+		if list == nil {
+			list = []ProductCategory{}
+		}
+		return list, err
+	})
+}
+
+func (f *Feature) listV1(ctx context.Context, in *ListV1) (web.Numbered[itemV1], error) {
+	account := web.Account(ctx).ID
+	page := web.Numbered[itemV1]{Items: []itemV1{}, Page: in.Page, PerPage: in.PerPage}
+	since, before, empty, err := timeRange(in.Since, in.Before)
+	if err != nil || empty {
+		return page, err
+	}
+	raw := []Cond{{Field: "id", Values: in.ID}, {Field: "action_type", Values: in.ActionType}, {Field: "actor_email", Values: in.ActorEmail}, {Field: "zone", Values: in.ZoneName}}
+	if in.ActorIP != "" {
+		if err := checkAddress("actor.ip", in.ActorIP); err != nil {
+			return page, err
+		}
+		raw = append(raw, Cond{Field: "actor_ip_address", Values: []string{in.ActorIP}})
+	}
+	if in.HideUserLogs {
+		raw = append(raw, Cond{Field: "resource_scope", Not: true, Values: []string{"user"}})
+	}
+	var used []Cond
+	for _, c := range raw {
+		if len(c.Values) > 0 {
+			used = append(used, c)
+		}
+	}
+	conds, err := f.conds(ctx, account, used)
+	if err != nil {
+		return page, err
+	}
+	skip := (in.Page - 1) * in.PerPage
+	if skip > maxSkip {
+		return page, errs.At(errs.CodeOutOfRange, "page", "page numbers reach %d events deep; go on with before=%s", maxSkip, "the time of the last event")
+	}
+	q := Query{Since: since, Before: before, Conds: conds, Ascending: in.Direction == "asc", Limit: in.PerPage, Skip: skip}
+	found, err := f.reader.List(ctx, account, q)
+	if err != nil {
+		return page, err
+	}
+	for _, r := range found.Records {
+		page.Items = append(page.Items, r.v1())
+	}
+	return page, f.count(ctx, account, q, found, &page)
+}
+
+// count fills total_count: the log's size for a list without filters, else what
+// is known without reading everything.
+func (f *Feature) count(ctx context.Context, account string, q Query, found *Page, page *web.Numbered[itemV1]) error {
+	if len(q.Conds) == 0 && q.Since == 0 && q.Before == 0 {
+		size, err := f.reader.Size(ctx, account)
+		page.Total = int(size)
+		return err
+	}
+	page.Total = q.Skip + len(found.Records)
+	if found.Next == nil {
+		return nil
+	}
+	q.Skip, q.Limit = 0, 1
+	n, capped, err := f.reader.Count(ctx, account, q, maxCount)
+	if err != nil {
+		return err
+	}
+	page.Total = max(n, page.Total)
+	if capped {
+		page.Messages = []web.Message{{Code: 1, Message: "total_count is capped: at least this many events match"}}
+	}
+	return nil
+}
+
+func checkAddress(name, s string) error {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return nil
+	}
+	if _, err := netip.ParsePrefix(s); err == nil {
+		return nil
+	}
+	return errs.At(errs.CodeInvalid, name, "%s must be an address or a CIDR range", name)
+}
+
+func (f *Feature) listV2(ctx context.Context, in *ListV2) (web.Page[itemV2], error) {
+	page := web.Page[itemV2]{Items: []itemV2{}}
+	account := web.Account(ctx).ID
+	since, before, empty, err := timeRange(in.Since, in.Before)
+	if err != nil || empty {
+		return page, err
+	}
+	conds, err := f.conds(ctx, account, in.Filters.raw())
+	if err != nil {
+		return page, err
+	}
+	q := Query{Since: since, Before: before, Conds: conds, Ascending: in.Direction == "asc", Limit: in.Limit}
+	page.Items, page.Cursor, err = f.pageV2(ctx, account, "audit.v2", in.Cursor, q)
+	return page, err
+}
+
+// pageV2 reads a page and makes the cursor after it.
+func (f *Feature) pageV2(ctx context.Context, account, list, cursor string, q Query) ([]itemV2, string, error) {
+	list += " " + account + map[bool]string{true: " asc"}[q.Ascending]
+	if cursor != "" {
+		q.After = &Position{}
+		if err := f.cursors.Decode(list, cursor, q.After); err != nil {
+			return nil, "", err
+		}
+	}
+	found, err := f.reader.List(ctx, account, q)
+	if err != nil {
+		return nil, "", err
+	}
+	name := f.words.AccountName(ctx, account)
+	items := make([]itemV2, 0, len(found.Records))
+	for _, r := range found.Records {
+		items = append(items, f.v2(r, name))
+	}
+	if found.Next != nil {
+		return items, f.cursors.Encode(list, found.Next), nil
+	}
+	return items, "", nil
+}
+
+func (f *Feature) history(ctx context.Context, in *History) (web.Reply[[]itemV2], error) {
+	var info historyInfo
+	reply := web.Reply[[]itemV2]{Result: []itemV2{}}
+	account := web.Account(ctx).ID
+	since, before, empty, err := timeRange(in.Since, in.Before)
+	if err != nil {
+		return reply, err
+	}
+	rec, err := f.reader.Get(ctx, account, in.EventID)
+	switch {
+	case errs.Is(err, errs.CodeNotFound) && err != nil, empty && err == nil:
+		info.Status = "unavailable"
+		reply.Info = info
+		return reply, nil
+	case err != nil:
+		return reply, err
+	}
+	q := Query{Since: since, Before: before, Ascending: in.Direction == "asc", Limit: in.Limit, Conds: rec.resourceConds()}
+	reply.Result, info.Cursor, err = f.pageV2(ctx, account, "audit.history "+in.EventID, in.Cursor, q)
+	info.Status, info.Count, info.Cursors.After = "exact", len(reply.Result), info.Cursor
+	reply.Info = info
+	return reply, err
+}
+
+// resourceConds find the events of the same resource.
+func (r *Record) resourceConds() []Cond {
+	res := r.Event.Resource
+	return []Cond{{Field: "resource_id", Values: []string{res.ID}}, {Field: "resource_product", Values: []string{res.Product}}, {Field: "resource_type", Values: []string{res.Type}}}
+}

@@ -1,0 +1,419 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"encoding/csv"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// eventDetail is one event in full.
+type eventDetail struct {
+	Event    jsontext.Value `json:"event" doc:"The event as it is shown, with account, seq, recorded_at and submitted_by"`
+	Sentence string         `json:"sentence"`
+	Diff     []Change       `json:"diff" doc:"before compared with after, at most 200 differences"`
+	Erased   []string       `json:"erased" doc:"Pointers of fields whose values were erased"`
+	Covered  bool           `json:"covered" doc:"Whether a signed checkpoint covers it already"`
+}
+
+// EventInput names one event.
+type EventInput struct {
+	AccountID string `path:"account_id"`
+	EventID   string `path:"event_id" maxLength:"64"`
+}
+
+// SummaryInput asks for counts.
+type SummaryInput struct {
+	AccountID string `path:"account_id"`
+	Since     string `query:"since" doc:"Date or RFC 3339; the default is 30 days before"`
+	Before    string `query:"before" doc:"Date or RFC 3339; the default is now"`
+	GroupBy   string `query:"group_by" enum:"product,action,actor,interface,day" default:"product"`
+}
+
+// summaryRow is a group and its number of events.
+type summaryRow struct {
+	Key   string `json:"key"`
+	Label string `json:"label,omitempty"`
+	Count int64  `json:"count"`
+}
+
+// StreamInput asks for a live tail.
+type StreamInput struct {
+	AccountID string `path:"account_id"`
+	From      *int64 `query:"from" minimum:"0" doc:"First seq; the default is the next event"`
+	Filters
+}
+
+// ExportInput asks for a file of events.
+type ExportInput struct {
+	AccountID string `path:"account_id"`
+	Format    string `query:"format" enum:"ndjson,csv" default:"ndjson"`
+	From      *int64 `query:"from" minimum:"0" doc:"First seq of a provable export; the default is 0"`
+	To        *int64 `query:"to" minimum:"0" doc:"End of a provable export (exclusive); the default is the log's size"`
+	Since     string `query:"since" doc:"With since, before or a filter the export is not provable and says so"`
+	Before    string `query:"before"`
+	Filters
+}
+
+func (f *Feature) registerRead(api *web.API) {
+	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/events/{event_id}", ID: "get-audit-event", Tag: "Audit log", Permission: "audit:read",
+		Summary: "Read one event", Description: "With its sentence, diff and whether a signed checkpoint covers it."}, f.get)
+	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/summary", ID: "summarise-audit-log", Tag: "Audit log", Permission: "audit:read",
+		Summary: "Count events by product, action, actor, interface or day"}, f.summary)
+	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/stream", ID: "stream-audit-events", Tag: "Audit log", Permission: "audit:read",
+		Summary: "Live tail (server-sent events)", Description: "One message an event, its id is the seq; Last-Event-ID or from goes on after it.", Stream: true, Content: "text/event-stream"}, f.stream)
+	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/export", ID: "export-audit-events", Tag: "Audit log", Permission: "audit:export",
+		Summary: "Export events", Description: "format=ndjson with from and to (or nothing) is provable with `belfry verify`. With since, before or filters the export begins with a line that says that it is not complete.", Stream: true, Content: "application/x-ndjson"}, f.export)
+}
+
+func (f *Feature) get(ctx context.Context, in *EventInput) (eventDetail, error) {
+	account := web.Account(ctx).ID
+	rec, err := f.reader.Get(ctx, account, in.EventID)
+	if err != nil {
+		return eventDetail{}, err
+	}
+	return f.detail(ctx, rec)
+}
+
+func (f *Feature) detail(ctx context.Context, rec *Record) (eventDetail, error) {
+	shown, err := rec.Shown()
+	if err != nil {
+		return eventDetail{}, err
+	}
+	d := eventDetail{Event: shown, Sentence: f.sentence(rec), Diff: Diff(rec.Event.Before, rec.Event.After), Erased: rec.Erased}
+	if d.Diff == nil {
+		d.Diff = []Change{}
+	}
+	if d.Erased == nil {
+		d.Erased = []string{}
+	}
+	size, err := f.reader.SignedSize(ctx, rec.Account)
+	d.Covered = rec.Seq < size
+	return d, err
+}
+
+// SignedSize is the size of the account's last signed checkpoint.
+func (r *Reader) SignedSize(ctx context.Context, account string) (size int64, err error) {
+	err = r.db.View(ctx, func(tx *db.Tx) error {
+		return tx.QueryRow(ctx, `SELECT COALESCE(MAX(s.size), 0) FROM signed s JOIN account a ON a.key = s.account WHERE a.id = $1`, account).Scan(&size)
+	})
+	return size, err
+}
+
+func (f *Feature) summary(ctx context.Context, in *SummaryInput) ([]summaryRow, error) {
+	since, before, empty, err := timeRange(in.Since, in.Before)
+	if err != nil || empty {
+		return []summaryRow{}, err
+	}
+	now := f.now()
+	if before == 0 {
+		before = now.UnixMicro()
+	}
+	if since == 0 {
+		since = time.UnixMicro(before).AddDate(0, 0, -30).UnixMicro()
+	}
+	if in.GroupBy == "actor" || in.GroupBy == "interface" {
+		return f.countBy(ctx, web.Account(ctx).ID, in.GroupBy, since, before)
+	}
+	return f.reader.Summary(ctx, web.Account(ctx).ID, in.GroupBy, since, before)
+}
+
+// maxGroups bounds a summary.
+const maxGroups = 1000
+
+// summaryTexts are the questions that the roll-ups answer, by whole days.
+var summaryTexts = map[string]string{
+	"product": `SELECT product, CAST(SUM(n) AS BIGINT) FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY product ORDER BY 2 DESC, 1 LIMIT $4`,
+	"action":  `SELECT action, CAST(SUM(n) AS BIGINT) FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY action ORDER BY 2 DESC, 1 LIMIT $4`,
+	"day":     `SELECT CAST(day AS TEXT), CAST(SUM(n) AS BIGINT) FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY day ORDER BY day LIMIT $4`,
+}
+
+const dayMicros = int64(24 * time.Hour / time.Microsecond)
+
+// Summary counts by product, action or day, over the whole days (UTC) that
+// [since, before) touches.
+func (r *Reader) Summary(ctx context.Context, account, groupBy string, since, before int64) ([]summaryRow, error) {
+	list := []summaryRow{}
+	err := r.db.View(ctx, func(tx *db.Tx) error {
+		key, err := accountKey(ctx, tx, account)
+		if err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, summaryTexts[groupBy], key, since/dayMicros, (before-1)/dayMicros, maxGroups)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var row summaryRow
+			if err := rows.Scan(&row.Key, &row.Count); err != nil {
+				return err
+			}
+			if groupBy == "day" {
+				day, err := strconv.ParseInt(row.Key, 10, 64)
+				if err != nil {
+					return err
+				}
+				row.Key = time.UnixMicro(day * dayMicros).UTC().Format(time.DateOnly)
+			}
+			list = append(list, row)
+		}
+		return rows.Err()
+	})
+	return list, err
+}
+
+// countBy reads the events themselves: actors are personal, so that no roll-up
+// may keep them.
+func (f *Feature) countBy(ctx context.Context, account, groupBy string, since, before int64) ([]summaryRow, error) {
+	counts, labels := map[string]int64{}, map[string]string{}
+	q := Query{Since: since, Before: before, Limit: 1000}
+	started := time.Now()
+	for {
+		page, err := f.reader.List(ctx, account, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range page.Records {
+			key := r.Event.Interface
+			if groupBy == "actor" {
+				key = r.Event.Actor.ID
+				labels[key] = r.ActorName()
+			}
+			counts[key]++
+		}
+		if page.Next == nil {
+			return topRows(counts, labels), nil
+		}
+		if time.Since(started) > searchBudget {
+			return nil, errs.New(errs.CodeNarrowRange, "counting by %s reads every event; narrow the time range with since and before", groupBy)
+		}
+		q.After = page.Next
+	}
+}
+
+func (f *Feature) stream(ctx context.Context, in *StreamInput) (web.Events, error) {
+	account := web.Account(ctx).ID
+	conds, err := f.conds(ctx, account, in.Filters.raw())
+	if err != nil {
+		return web.Events{}, err
+	}
+	return f.Tail(ctx, account, in.From, conds, func(r *Record) ([]byte, error) {
+		return json.Marshal(f.v2(r, f.words.AccountName(ctx, account)))
+	})
+}
+
+// Tail is a live tail of an account: events in the order of the log, as encode
+// writes them. It asks the database at least once a second, since other
+// processes append too.
+func (f *Feature) Tail(ctx context.Context, account string, from *int64, conds []Cond, encode func(*Record) ([]byte, error)) (web.Events, error) {
+	m, err := compile(conds)
+	if err != nil {
+		return web.Events{}, err
+	}
+	size, err := f.reader.Size(ctx, account)
+	if err != nil {
+		return web.Events{}, err
+	}
+	next := size
+	if from != nil {
+		next = *from
+	}
+	source := func(ctx context.Context, lastID string, send func(web.Event) error) error {
+		if n, err := strconv.ParseInt(lastID, 10, 64); err == nil && n >= 0 {
+			next = n + 1
+		}
+		wake, stop := f.tail.watch(account)
+		defer stop()
+		poll := time.NewTicker(time.Second)
+		defer poll.Stop()
+		for {
+			list, err := f.reader.Range(ctx, account, next, next+exportChunk, exportChunk)
+			if err != nil {
+				return err
+			}
+			for _, r := range list {
+				next = r.Seq + 1
+				if !m.matches(r) {
+					continue
+				}
+				data, err := encode(r)
+				if err != nil {
+					return err
+				}
+				if err := send(web.Event{ID: strconv.FormatInt(r.Seq, 10), Data: data}); err != nil {
+					return err
+				}
+			}
+			if len(list) == exportChunk {
+				continue
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-wake:
+			case <-poll.C:
+			}
+		}
+	}
+	return web.Events{Source: source}, nil
+}
+
+func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, error) {
+	account := web.Account(ctx).ID
+	filtered := in.Since != "" || in.Before != "" || len(in.Filters.raw()) > 0
+	ranged := in.From != nil || in.To != nil
+	switch {
+	case filtered && ranged:
+		return web.Stream{}, errs.At(errs.CodeInvalid, "from", "from and to make a provable export, since, before and filters one that is not; give one or the other")
+	case in.Format == "csv" && ranged:
+		return web.Stream{}, errs.At(errs.CodeInvalid, "format", "a provable export is NDJSON")
+	}
+	if filtered || in.Format == "csv" {
+		return f.exportFiltered(ctx, account, in)
+	}
+	size, err := f.reader.Size(ctx, account)
+	if err != nil {
+		return web.Stream{}, err
+	}
+	from, to := int64(0), size
+	if in.From != nil {
+		from = *in.From
+	}
+	if in.To != nil {
+		to = *in.To
+	}
+	if from > to || to > size {
+		return web.Stream{}, errs.At(errs.CodeOutOfRange, "to", "from and to must be ascending and at most %d, the log's size", size)
+	}
+	if err := f.self(ctx, account, "export", "record", account, fmt.Sprintf("events %d to %d", from, to), map[string]any{"from": from, "to": to, "format": "ndjson"}); err != nil {
+		return web.Stream{}, err
+	}
+	return web.Stream{ContentType: "application/x-ndjson", Filename: fmt.Sprintf("audit-%s-%d-%d.ndjson", account, from, to),
+		Write: func(ctx context.Context, w *web.StreamWriter) error {
+			return f.reader.ExportRange(ctx, w, account, uint64(from), uint64(to), uint64(size), nil)
+		}}, nil
+}
+
+func (f *Feature) exportFiltered(ctx context.Context, account string, in *ExportInput) (web.Stream, error) {
+	since, before, empty, err := timeRange(in.Since, in.Before)
+	if err != nil {
+		return web.Stream{}, err
+	}
+	conds, err := f.conds(ctx, account, in.Filters.raw())
+	if err != nil {
+		return web.Stream{}, err
+	}
+	if _, err := compile(conds); err != nil {
+		return web.Stream{}, err
+	}
+	if err := f.self(ctx, account, "export", "record", account, "filtered events", map[string]any{"since": in.Since, "before": in.Before, "format": in.Format}); err != nil {
+		return web.Stream{}, err
+	}
+	q := Query{Since: since, Before: before, Conds: conds}
+	s := web.Stream{ContentType: "application/x-ndjson", Filename: "audit-" + account + "." + in.Format}
+	if in.Format == "csv" {
+		s.ContentType = "text/csv; charset=utf-8"
+	}
+	s.Write = func(ctx context.Context, w *web.StreamWriter) error {
+		if in.Format == "csv" {
+			return f.writeCSV(ctx, w, account, q, empty)
+		}
+		return f.writeNDJSON(ctx, w, account, q, empty)
+	}
+	return s, nil
+}
+
+// each walks all matching events, newest first, without the budget of a page.
+func (r *Reader) each(ctx context.Context, account string, q Query, do func(*Record) error) error {
+	q.Limit = exportChunk
+	q.Patient = true
+	for {
+		page, err := r.List(ctx, account, q)
+		if err != nil {
+			return err
+		}
+		for _, rec := range page.Records {
+			if err := do(rec); err != nil {
+				return err
+			}
+		}
+		if page.Next == nil {
+			return ctx.Err()
+		}
+		q.After = page.Next
+	}
+}
+
+func (f *Feature) writeNDJSON(ctx context.Context, w *web.StreamWriter, account string, q Query, empty bool) error {
+	w.Write([]byte(`{"export":{"v":1,"account":"` + account + `","complete":false,"note":"filtered: this export proves nothing about what it leaves out"}}` + "\n"))
+	if empty {
+		return nil
+	}
+	return f.reader.each(ctx, account, q, func(r *Record) error {
+		shown, err := r.Shown()
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(append(shown, '\n'))
+		return err
+	})
+}
+
+// csvColumns are the columns of a CSV export.
+var csvColumns = []string{"occurred_at", "recorded_at", "seq", "id", "sentence", "actor_type", "actor_id", "actor_email", "actor_name", "ip_address", "interface", "product", "resource_type", "resource_id", "resource_name", "action", "result", "zone", "reason", "change_set", "before", "after"}
+
+func (f *Feature) writeCSV(ctx context.Context, w *web.StreamWriter, account string, q Query, empty bool) error {
+	out := csv.NewWriter(w)
+	out.Write(csvColumns)
+	if !empty {
+		err := f.reader.each(ctx, account, q, func(r *Record) error {
+			e := &r.Event
+			reason := ""
+			if e.Reason != nil {
+				reason = or(e.Reason.Text, e.Reason.URL)
+			}
+			row := []string{e.OccurredAt, r.RecordedAt, strconv.FormatInt(r.Seq, 10), e.ID, f.sentence(r), e.Actor.Type, e.Actor.ID, e.Actor.Email, e.Actor.Name, e.Actor.IPAddress, e.Interface,
+				e.Resource.Product, e.Resource.Type, e.Resource.ID, e.Resource.Name, e.Action.Type, e.Action.Result, or(e.Zone.Name, e.Zone.ID), reason, e.ChangeSet, string(e.Before), string(e.After)}
+			for i := range row {
+				row[i] = defuse(row[i])
+			}
+			return out.Write(row)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// defuse keeps spreadsheets from running a cell as a formula (CWE-1236).
+func defuse(s string) string {
+	if s != "" && (s[0] == '=' || s[0] == '+' || s[0] == '-' || s[0] == '@' || s[0] == '\t' || s[0] == '\r') {
+		return "'" + s
+	}
+	return s
+}
+
+// topRows sorts groups by their counts, the largest first.
+func topRows(counts map[string]int64, labels map[string]string) []summaryRow {
+	list := make([]summaryRow, 0, len(counts))
+	for key, n := range counts {
+		list = append(list, summaryRow{key, labels[key], n})
+	}
+	slices.SortFunc(list, func(a, b summaryRow) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Key, b.Key))
+	})
+	return list[:min(len(list), maxGroups)]
+}

@@ -1,0 +1,37 @@
+package audit
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are what operators watch.
+type metrics struct {
+	events  *prometheus.CounterVec
+	rejects *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		events:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "belfry_audit_events_total", Help: "Events answered, by on-ramp and status."}, []string{"via", "status"}),
+		rejects: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "belfry_audit_rejects_total", Help: "Rejected events, by on-ramp and reason."}, []string{"via", "reason"}),
+	}
+	if r != nil {
+		r.MustRegister(m.events, m.rejects)
+	}
+	return m
+}
+
+func (m *metrics) answered(via string, all []*Pending) {
+	counts := map[Status]int{}
+	for _, p := range all {
+		counts[p.Status]++
+		if p.Status == Rejected && len(p.Faults) > 0 {
+			reason := "unknown"
+			if e, ok := p.Faults[0].Code.Entry(); ok {
+				reason = e.Title
+			}
+			m.rejects.WithLabelValues(via, reason).Inc()
+		}
+	}
+	for s, n := range counts {
+		m.events.WithLabelValues(via, string(s)).Add(float64(n))
+	}
+}
