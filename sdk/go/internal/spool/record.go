@@ -13,7 +13,7 @@ import (
 //	header  "BELFRYSP" | u16 version | u16 length of tag | tag | u32 CRC32C of all before
 //	record  u32 magic | u32 length of payload | u32 CRC32C of payload | u32 CRC32C of the 12 bytes before | payload
 //
-// Integers are little endian. The record's header has a checksum of its own,
+// The layout of the header is the same in every version. Integers are little endian. The record's header has a checksum of its own,
 // so that a damaged length is not taken for a torn tail.
 const (
 	segmentMagic   = "BELFRYSP"
@@ -110,9 +110,6 @@ func parseHeader(b []byte) (tag string, size int, err error) {
 	if string(b[:len(segmentMagic)]) != segmentMagic {
 		return "", 0, errDamaged
 	}
-	if v := binary.LittleEndian.Uint16(b[8:]); v != segmentVersion {
-		return "", 0, fmt.Errorf("segment has format version %d, this program reads %d", v, segmentVersion)
-	}
 	n := int(binary.LittleEndian.Uint16(b[10:]))
 	if n > maxTag {
 		return "", 0, errDamaged
@@ -123,6 +120,9 @@ func parseHeader(b []byte) (tag string, size int, err error) {
 	}
 	if binary.LittleEndian.Uint32(b[size-4:]) != checksum(b[:size-4]) {
 		return "", 0, errDamaged
+	}
+	if v := binary.LittleEndian.Uint16(b[8:]); v != segmentVersion {
+		return "", 0, fmt.Errorf("segment has format version %d, this program reads %d", v, segmentVersion)
 	}
 	return string(b[fixed : fixed+n]), size, nil
 }
