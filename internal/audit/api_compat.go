@@ -132,7 +132,6 @@ func (f *Feature) sentence(r *Record) string {
 
 // ListV1 are the parameters of the v1 list.
 type ListV1 struct {
-	AccountID    string   `path:"account_id"`
 	ID           []string `query:"id,explode"`
 	ActionType   []string `query:"action.type,explode"`
 	ActorEmail   []string `query:"actor.email,explode"`
@@ -155,7 +154,6 @@ const (
 
 // ListV2 are the parameters of the v2 list.
 type ListV2 struct {
-	AccountID string `path:"account_id"`
 	Since     string `query:"since" required:"true" doc:"Date or RFC 3339"`
 	Before    string `query:"before" required:"true" doc:"Date or RFC 3339"`
 	Direction string `query:"direction" enum:"asc,desc" default:"desc"`
@@ -165,7 +163,6 @@ type ListV2 struct {
 
 // History are the parameters of a resource's history.
 type History struct {
-	AccountID  string `path:"account_id"`
 	EventID    string `path:"event_id"`
 	ActionTime string `query:"action_time" doc:"Accepted; the event is found by its id"`
 	Since      string `query:"since"`
@@ -184,11 +181,6 @@ type historyInfo struct {
 	} `json:"cursors"`
 }
 
-// AccountInput is the path of a route that takes nothing else.
-type AccountInput struct {
-	AccountID string `path:"account_id"`
-}
-
 func (f *Feature) registerCompatible(api *web.API) {
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit_logs", ID: "list-audit-logs-v1", Tag: "Audit log", Permission: "audit:read",
 		Summary: "List audit logs (v1)", Description: "Newest first by page number; past the end the list is empty."}, f.listV1)
@@ -197,7 +189,7 @@ func (f *Feature) registerCompatible(api *web.API) {
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/logs/audit/{event_id}/history", ID: "audit-log-history", Tag: "Audit log", Permission: "audit:read",
 		Summary: "History of the resource of an event"}, f.history)
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/logs/audit/product_categories", ID: "audit-product-categories", Tag: "Audit log", Permission: "audit:read",
-		Summary: "List product categories"}, func(ctx context.Context, _ *AccountInput) ([]ProductCategory, error) {
+		Summary: "List product categories"}, func(ctx context.Context, _ *struct{}) ([]ProductCategory, error) {
 		list, err := f.words.Products(ctx)
 		if list == nil {
 			list = []ProductCategory{}

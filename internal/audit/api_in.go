@@ -47,15 +47,9 @@ type ResultProblem struct {
 	} `json:"source"`
 }
 
-// InParams are the parameters of the on-ramp for many accounts.
+// InParams are the parameters of both on-ramps.
 type InParams struct {
 	Receipts bool `query:"receipts" doc:"Give a signed receipt for each accepted event"`
-}
-
-// AccountInParams are those of an account's own on-ramp.
-type AccountInParams struct {
-	AccountID string `path:"account_id" doc:"The account, or ext:<external_id>"`
-	InParams
 }
 
 // registerIn adds the HTTP on-ramps.
@@ -68,7 +62,7 @@ func (f *Feature) registerIn(api *web.API) {
 			"200 when at least one was accepted or is a duplicate; 400 when none was (409 when all are conflicts).",
 		MaxBody: maxBatchBody, Accepts: []string{"application/json", "application/x-ndjson"}, Result: []Result{},
 	}
-	web.Raw(api, "POST", op, func(ctx context.Context, in *AccountInParams, x *web.Exchange) error {
+	web.Raw(api, "POST", op, func(ctx context.Context, in *InParams, x *web.Exchange) error {
 		return f.publish(ctx, x, web.Account(ctx).ID, in.Receipts)
 	})
 	op.Path, op.ID, op.Scope = "/audit/events", "publish-audit-events-of-many-accounts", web.ScopeProducer

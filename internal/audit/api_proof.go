@@ -11,14 +11,12 @@ import (
 
 // TileInput is the rest of a tile's path (C2SP tlog-tiles).
 type TileInput struct {
-	AccountID string `path:"account_id"`
-	Path      string `path:"path" doc:"L/N or entries/N, with .p/W for a partial tile"`
+	Path string `path:"path" doc:"L/N or entries/N, with .p/W for a partial tile"`
 }
 
 // ProofInput names the event to prove.
 type ProofInput struct {
-	AccountID string `path:"account_id"`
-	EventID   string `query:"event_id" required:"true" maxLength:"64"`
+	EventID string `query:"event_id" required:"true" maxLength:"64"`
 }
 
 func (f *Feature) registerProof(api *web.API) {
@@ -34,7 +32,7 @@ func (f *Feature) registerProof(api *web.API) {
 		Summary: "Verifier keys of this installation"}, func(context.Context, *struct{}) ([]Key, error) { return f.signer.Keys(), nil })
 }
 
-func (f *Feature) checkpoint(ctx context.Context, _ *AccountInput) (web.Bytes, error) {
+func (f *Feature) checkpoint(ctx context.Context, _ *struct{}) (web.Bytes, error) {
 	text, err := f.signer.Checkpoint(ctx, web.Account(ctx).ID)
 	return web.Bytes{ContentType: "text/plain; charset=utf-8", Data: text, Header: http.Header{"Cache-Control": {"private, no-cache"}}}, err
 }

@@ -28,16 +28,14 @@ type eventDetail struct {
 
 // EventInput names one event.
 type EventInput struct {
-	AccountID string `path:"account_id"`
-	EventID   string `path:"event_id" maxLength:"64"`
+	EventID string `path:"event_id" maxLength:"64"`
 }
 
 // SummaryInput asks for counts.
 type SummaryInput struct {
-	AccountID string `path:"account_id"`
-	Since     string `query:"since" doc:"Date or RFC 3339; the default is 30 days before"`
-	Before    string `query:"before" doc:"Date or RFC 3339; the default is now"`
-	GroupBy   string `query:"group_by" enum:"product,action,actor,interface,day" default:"product"`
+	Since   string `query:"since" doc:"Date or RFC 3339; the default is 30 days before"`
+	Before  string `query:"before" doc:"Date or RFC 3339; the default is now"`
+	GroupBy string `query:"group_by" enum:"product,action,actor,interface,day" default:"product"`
 }
 
 // summaryRow is a group and its number of events.
@@ -49,19 +47,17 @@ type summaryRow struct {
 
 // StreamInput asks for a live tail.
 type StreamInput struct {
-	AccountID string `path:"account_id"`
-	From      *int64 `query:"from" minimum:"0" doc:"First seq; the default is the next event"`
+	From string `query:"from" pattern:"^[0-9]{1,18}$" doc:"First seq; the default is the next event"`
 	Filters
 }
 
 // ExportInput asks for a file of events.
 type ExportInput struct {
-	AccountID string `path:"account_id"`
-	Format    string `query:"format" enum:"ndjson,csv" default:"ndjson"`
-	From      *int64 `query:"from" minimum:"0" doc:"First seq of a provable export; the default is 0"`
-	To        *int64 `query:"to" minimum:"0" doc:"End of a provable export (exclusive); the default is the log's size"`
-	Since     string `query:"since" doc:"With since, before or a filter the export is not provable and says so"`
-	Before    string `query:"before"`
+	Format string `query:"format" enum:"ndjson,csv" default:"ndjson"`
+	From   string `query:"from" pattern:"^[0-9]{1,18}$" doc:"First seq of a provable export; the default is 0"`
+	To     string `query:"to" pattern:"^[0-9]{1,18}$" doc:"End of a provable export (exclusive); the default is the log's size"`
+	Since  string `query:"since" doc:"With since, before or a filter the export is not provable and says so"`
+	Before string `query:"before"`
 	Filters
 }
 
@@ -208,15 +204,15 @@ func (f *Feature) stream(ctx context.Context, in *StreamInput) (web.Events, erro
 	if err != nil {
 		return web.Events{}, err
 	}
-	return f.Tail(ctx, account, in.From, conds, func(r *Record) ([]byte, error) {
+	return f.Tail(ctx, account, seqOr(in.From, -1), conds, func(r *Record) ([]byte, error) {
 		return json.Marshal(f.v2(r, f.words.AccountName(ctx, account)))
 	})
 }
 
 // Tail is a live tail of an account: events in the order of the log, as encode
-// writes them. It asks the database at least once a second, since other
+// writes them, from a seq or, when that is negative, from the next event. It asks the database at least once a second, since other
 // processes append too.
-func (f *Feature) Tail(ctx context.Context, account string, from *int64, conds []Cond, encode func(*Record) ([]byte, error)) (web.Events, error) {
+func (f *Feature) Tail(ctx context.Context, account string, from int64, conds []Cond, encode func(*Record) ([]byte, error)) (web.Events, error) {
 	m, err := compile(conds)
 	if err != nil {
 		return web.Events{}, err
@@ -226,8 +222,8 @@ func (f *Feature) Tail(ctx context.Context, account string, from *int64, conds [
 		return web.Events{}, err
 	}
 	next := size
-	if from != nil {
-		next = *from
+	if from >= 0 {
+		next = from
 	}
 	source := func(ctx context.Context, lastID string, send func(web.Event) error) error {
 		if n, err := strconv.ParseInt(lastID, 10, 64); err == nil && n >= 0 {
@@ -272,7 +268,7 @@ func (f *Feature) Tail(ctx context.Context, account string, from *int64, conds [
 func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, error) {
 	account := web.Account(ctx).ID
 	filtered := in.Since != "" || in.Before != "" || len(in.Filters.raw()) > 0
-	ranged := in.From != nil || in.To != nil
+	ranged := in.From != "" || in.To != ""
 	switch {
 	case filtered && ranged:
 		return web.Stream{}, errs.At(errs.CodeInvalid, "from", "from and to make a provable export, since, before and filters one that is not; give one or the other")
@@ -286,13 +282,7 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 	if err != nil {
 		return web.Stream{}, err
 	}
-	from, to := int64(0), size
-	if in.From != nil {
-		from = *in.From
-	}
-	if in.To != nil {
-		to = *in.To
-	}
+	from, to := seqOr(in.From, 0), seqOr(in.To, size)
 	if from > to || to > size {
 		return web.Stream{}, errs.At(errs.CodeOutOfRange, "to", "from and to must be ascending and at most %d, the log's size", size)
 	}
@@ -416,4 +406,12 @@ func topRows(counts map[string]int64, labels map[string]string) []summaryRow {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Key, b.Key))
 	})
 	return list[:min(len(list), maxGroups)]
+}
+
+// seqOr reads a seq that the pattern of its parameter has checked.
+func seqOr(s string, otherwise int64) int64 {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n
+	}
+	return otherwise
 }
