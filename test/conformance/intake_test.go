@@ -1,6 +1,7 @@
 package conformance_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -49,6 +50,14 @@ func intake(t *testing.T, s *server, f *fixture) {
 		a, _ := send(bad)
 		if a.Status != http.StatusBadRequest || len(a.Errors) == 0 || !strings.Contains(a.Errors[0].Source.Pointer, "/colour") {
 			t.Errorf("status %d, errors %+v", a.Status, a.Errors)
+		}
+	})
+	t.Run("numbers stay as they were written", func(t *testing.T) {
+		a := s.call(t, s.token, "GET", s.accountPath("/audit/events/conf.04"), nil)
+		for _, number := range []string{"12345678901234567890", "1.10"} {
+			if !bytes.Contains(a.Result, []byte(number)) {
+				t.Errorf("%s is not in %s", number, a.Result)
+			}
 		}
 	})
 	t.Run("a batch is answered in its order", func(t *testing.T) {

@@ -109,9 +109,11 @@ func (s *summary) endTest(e event, key string) {
 		s.print(s.output[key])
 	case "skip":
 		counts.Skipped++
-		for _, line := range s.output[key] {
+		// The reason is the last thing a skipped test says.
+		for _, line := range slices.Backward(s.output[key]) {
 			if found := logLine.FindStringSubmatch(line); found != nil {
 				s.reasons[strings.TrimSpace(found[1])]++
+				break
 			}
 		}
 	}

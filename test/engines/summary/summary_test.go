@@ -61,11 +61,12 @@ func TestEnginesAndReasonsAreCounted(t *testing.T) {
 	_, out := summarize(t, `
 {"Action":"output","Package":"p","Test":"TestA","Output":"    engines.go:9: engine: PostgreSQL\n"}
 {"Action":"pass","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"p","Test":"TestB","Output":"    engines.go:9: engine: PostgreSQL\n"}
 {"Action":"output","Package":"p","Test":"TestB","Output":"    engines.go:9: Kafka left out\n"}
 {"Action":"skip","Package":"p","Test":"TestB"}
 {"Action":"pass","Package":"p"}
 `)
-	if !strings.Contains(out, "used by 1 tests: PostgreSQL\n") || !strings.Contains(out, "left out 1 times: Kafka left out\n") {
+	if !strings.Contains(out, "used by 2 tests: PostgreSQL\n") || strings.Contains(out, "left out 1 times: engine") || !strings.Contains(out, "left out 1 times: Kafka left out\n") {
 		t.Errorf("printed:\n%s", out)
 	}
 }
