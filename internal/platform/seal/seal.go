@@ -7,7 +7,9 @@ package seal
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -20,7 +22,10 @@ import (
 const KeySize = 32
 
 // Box seals under one master key. Safe for concurrent use.
-type Box struct{ aead cipher.AEAD }
+type Box struct {
+	aead cipher.AEAD
+	key  []byte
+}
 
 // New makes a Box from the base64 text of a master key.
 func New(masterKey string) (*Box, error) {
@@ -36,7 +41,7 @@ func New(masterKey string) (*Box, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Box{aead}, nil
+	return &Box{aead, key}, nil
 }
 
 // Load reads a master key from a file.
@@ -88,4 +93,9 @@ func (b *Box) Open(sealed []byte, purpose string) ([]byte, error) {
 		return nil, fmt.Errorf("the sealed %s does not open: it was sealed under another master key, or changed", purpose)
 	}
 	return secret, nil
+}
+
+// Derive makes a 32-byte key for another use from the master key.
+func (b *Box) Derive(use string) ([]byte, error) {
+	return hkdf.Key(sha256.New, b.key, nil, use, KeySize)
 }

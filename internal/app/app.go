@@ -1,0 +1,479 @@
+// Package app wires the parts together. Setup reads from top to bottom in the
+// order data flows: what is kept, the bus, the features, the doors. Nothing else
+// in Belfry knows more than one feature.
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/broker"
+	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/run"
+	"github.com/belfryhq/belfry/internal/platform/seal"
+	"github.com/belfryhq/belfry/internal/platform/telemetry"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// App is a wired Belfry. Setup makes it, Run runs it, Close lets go of it.
+type App struct {
+	Config Config
+	Log    *slog.Logger
+
+	Registry *prometheus.Registry
+	Health   *telemetry.Health
+	tracing  *telemetry.Tracing
+
+	box      *seal.Box
+	dbs      databases
+	broker   *broker.Broker // nil with an Apache Kafka cluster
+	cluster  bus.Cluster
+	producer *bus.Producer
+	memory   audit.Memory
+
+	Account *account.Directory
+	Audit   *audit.Feature
+	API     *web.API
+	server  *web.Server
+	jobs    *web.Jobs
+	idem    *web.Idempotency
+
+	consumers []*bus.Consumer
+	relays    []stagedRelay
+	closers   []closer // let go of in reverse order
+}
+
+type stagedRelay struct {
+	name  string
+	relay *bus.Relay
+}
+
+// closer is one named thing to let go of.
+type closer struct {
+	name  string
+	close func() error
+}
+
+// databases are the features' own.
+type databases struct{ account, audit, web *db.DB }
+
+func (d databases) all() []*db.DB { return []*db.DB{d.account, d.audit, d.web} }
+
+// Setup opens and wires everything, and listens; it serves nothing yet. On an
+// error what was opened is closed again.
+func Setup(ctx context.Context, cfg Config, version string, logTo io.Writer) (a *App, err error) {
+	a = &App{Config: cfg}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	steps := []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"telemetry", func(ctx context.Context) error { return a.openTelemetry(ctx, version, logTo) }},
+		{"data directory", a.openDataDir},
+		{"master key", a.openKeys},
+		{"databases", a.openDatabases},
+		{"bus", a.openBus},
+		{"web", func(context.Context) error { return a.openWeb(version) }},
+		{"accounts", a.openAccount},
+		{"audit log", a.openAudit},
+		{"listen", a.listen},
+	}
+	for _, s := range steps {
+		if err := s.do(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return a, nil
+}
+
+func (a *App) closing(name string, f func() error) { a.closers = append(a.closers, closer{name, f}) }
+
+// Close lets go of everything, the last opened first.
+func (a *App) Close() error {
+	var failed []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		if err := a.closers[i].close(); err != nil {
+			failed = append(failed, fmt.Errorf("close %s: %w", a.closers[i].name, err))
+		}
+	}
+	a.closers = nil
+	return errors.Join(failed...)
+}
+
+func (a *App) openTelemetry(ctx context.Context, version string, logTo io.Writer) (err error) {
+	if a.Log, err = telemetry.NewLogger(logTo, telemetry.LogConfig{Level: a.Config.LogLevel, Format: a.Config.LogFormat}); err != nil {
+		return err
+	}
+	a.Registry = telemetry.NewRegistry(version)
+	a.Health = telemetry.NewHealth()
+	a.tracing, err = telemetry.NewTracing(ctx, version)
+	if err == nil {
+		a.closing("traces", func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+			defer cancel()
+			return a.tracing.Close(ctx)
+		})
+	}
+	return err
+}
+
+func (a *App) openDataDir(context.Context) error {
+	if err := os.MkdirAll(a.Config.DataDir, 0o700); err != nil {
+		return err
+	}
+	if a.Config.DatabaseURL != "" && len(a.Config.KafkaBrokers) > 0 {
+		return nil // nothing of this process lies there
+	}
+	unlock, err := lockDir(a.Config.DataDir)
+	if err == nil {
+		a.closing("data directory", unlock)
+	}
+	return err
+}
+
+func (a *App) openKeys(context.Context) (err error) {
+	switch {
+	case a.Config.MasterKey != "":
+		a.box, err = seal.New(a.Config.MasterKey)
+	case a.Config.MasterKeyFile != "":
+		a.box, err = seal.Load(a.Config.MasterKeyFile)
+	default:
+		a.box, err = seal.LoadOrCreate(filepath.Join(a.keyDir(), "master.key"))
+	}
+	return err
+}
+
+// keyDir lies outside of what is backed up with the databases.
+func (a *App) keyDir() string { return filepath.Join(a.Config.DataDir, "keys") }
+
+func (a *App) openDatabases(ctx context.Context) error {
+	for _, d := range []struct {
+		feature string
+		schemas []db.Schema
+		to      **db.DB
+	}{
+		{"account", []db.Schema{bus.Schema(), account.Schema()}, &a.dbs.account},
+		{"audit", []db.Schema{bus.Schema(), audit.Schema()}, &a.dbs.audit},
+		{"web", []db.Schema{web.Schema()}, &a.dbs.web},
+	} {
+		opened, err := db.Open(ctx, db.Config{Feature: d.feature, DataDir: filepath.Join(a.Config.DataDir, "db"), URL: a.Config.DatabaseURL, Schemas: d.schemas})
+		if err != nil {
+			return err
+		}
+		*d.to = opened
+		a.closing("database "+d.feature, opened.Close)
+		a.Health.Add("database "+d.feature, opened.Ping)
+	}
+	return nil
+}
+
+// topics are the bus's part of the language.
+func topics() []bus.Topic {
+	var list []bus.Topic
+	for _, t := range event.Topics {
+		if !t.Internal {
+			list = append(list, bus.Topic{Name: t.Name, Partitions: 8, Replication: 1, Retention: t.Retention})
+		}
+	}
+	return list
+}
+
+// groups are the consumer groups of Belfry itself, by topic.
+const auditGroup = "belfry.audit"
+
+func (a *App) openBus(ctx context.Context) error {
+	if len(a.Config.KafkaBrokers) > 0 {
+		a.cluster = bus.Cluster{Brokers: a.Config.KafkaBrokers}
+		if err := bus.Ensure(ctx, a.cluster, topics()...); err != nil {
+			return err
+		}
+	} else if err := a.openBroker(ctx); err != nil {
+		return err
+	}
+	var err error
+	a.producer, err = bus.NewProducer(bus.ProducerConfig{Cluster: a.cluster, Registerer: a.Registry})
+	if err == nil {
+		a.closing("bus producer", func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			return a.producer.Close(ctx)
+		})
+	}
+	return err
+}
+
+func (a *App) openBroker(ctx context.Context) (err error) {
+	consuming := []*db.DB{a.dbs.audit}
+	a.broker, err = broker.New(broker.Config{
+		DataDir: filepath.Join(a.Config.DataDir, "bus"), Listen: a.Config.KafkaListen, Topics: topics(),
+		Verify: func(ctx context.Context, c bus.Cluster) error {
+			for _, d := range consuming {
+				restarts, err := bus.VerifyOffsets(ctx, c, d)
+				if err != nil {
+					return err
+				}
+				for _, r := range restarts {
+					a.Log.Warn("a stored offset does not fit the log; the consumer begins again at its start, and ids absorb the repeats", "offset", r)
+				}
+			}
+			return nil
+		},
+		Positions: func(ctx context.Context) ([]bus.Position, error) {
+			var all []bus.Position
+			for _, d := range consuming {
+				list, err := bus.Positions(ctx, d)
+				if err != nil {
+					return nil, err
+				}
+				all = append(all, list...)
+			}
+			return all, nil
+		},
+		Consumers: []broker.Subscription{{Group: auditGroup, Topic: event.TopicAuditEvents}},
+		Log:       a.Log, Registerer: a.Registry,
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.broker.Start(ctx); err != nil {
+		return fmt.Errorf("embedded broker: %w", err)
+	}
+	a.closing("embedded broker", a.broker.Close)
+	a.Health.Add("bus", func(context.Context) error { return a.broker.Ready() })
+	a.cluster = a.broker.Cluster()
+	return nil
+}
+
+func (a *App) openWeb(version string) (err error) {
+	key, err := a.dbKey()
+	if err != nil {
+		return err
+	}
+	if a.idem, err = web.NewIdempotency(a.dbs.web, key); err != nil {
+		return err
+	}
+	a.jobs = web.NewJobs(a.dbs.web, web.JobsConfig{}, a.Log)
+	a.API, err = web.New(web.Config{
+		Version: version, ExternalURL: a.Config.ExternalURL, Key: key, TrustedProxies: prefixes(a.Config.TrustedProxies),
+	}, web.Deps{
+		Log: a.Log, Metrics: telemetry.NewHTTPMetrics(a.Registry), Tracing: a.tracing, Health: a.Health, Idempotency: a.idem,
+		// The directory is made after the API that it registers with.
+		Authenticate: func(ctx context.Context, r *http.Request) (*web.Principal, error) { return a.authenticate(ctx, r) },
+		Resolve:      func(ctx context.Context, ref string) (string, error) { return a.Account.ResolveAccount(ctx, ref) },
+		Denied: func(ctx context.Context, p *web.Principal, route, accountID string) {
+			a.Account.Denied(ctx, p, route, accountID)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	a.API.Probe("/metrics", telemetry.MetricsHandler(a.Registry))
+	return nil
+}
+
+// dbKey derives the key that seals cursors and kept answers from the master
+// key, so that all processes have the same.
+func (a *App) dbKey() ([]byte, error) { return a.box.Derive("belfry web key v1") }
+
+// authenticate asks the feature that the credential's prefix belongs to.
+func (a *App) authenticate(ctx context.Context, r *http.Request) (*web.Principal, error) {
+	return a.Account.Authenticate(ctx, r)
+}
+
+func (a *App) openAccount(context.Context) (err error) {
+	relay, err := bus.NewRelay(a.dbs.account, a.deliver, bus.RelayOptions{Name: "account", Log: a.Log, Registerer: a.Registry})
+	if err != nil {
+		return err
+	}
+	a.relays = append(a.relays, stagedRelay{"account relay", relay})
+	a.Account, err = account.New(account.Config{
+		DB: a.dbs.account, Log: a.Log, Registerer: a.Registry, BootstrapToken: a.Config.BootstrapToken,
+		ExternalURL: a.Config.ExternalURL, Secure: strings.HasPrefix(a.Config.ExternalURL, "https:"), Notify: relay.Notify,
+	})
+	if err != nil {
+		return err
+	}
+	a.Account.Register(a.API)
+	return nil
+}
+
+// deliver carries a feature's outbox: Belfry's own audit events go straight to
+// the ledger, since a topic that others may write to could not be believed;
+// everything else goes to the bus.
+func (a *App) deliver(ctx context.Context, msgs []bus.Message) error {
+	var own [][]byte
+	var rest []bus.Message
+	for _, m := range msgs {
+		if m.Topic == event.TopicAuditSelf {
+			own = append(own, m.Value)
+		} else {
+			rest = append(rest, m)
+		}
+	}
+	if len(own) > 0 {
+		if err := a.Audit.AppendOwn(ctx, own); err != nil {
+			return err
+		}
+	}
+	if len(rest) == 0 {
+		return nil
+	}
+	return a.producer.Publish(ctx, rest...)
+}
+
+func (a *App) openAudit(ctx context.Context) (err error) {
+	if a.memory, err = audit.OpenFileMemory(filepath.Join(a.keyDir(), "signed.log")); err != nil {
+		return err
+	}
+	a.Audit, err = audit.New(ctx, audit.Config{
+		DB: a.dbs.audit, Box: a.box, Memory: a.memory, KeyName: keyName(a.Config), Epoch: a.Config.Epoch,
+		Sources: audit.Sources{
+			Rules:   func(context.Context, string) (*audit.Rules, error) { return nil, nil },
+			Zone:    a.Account.ResolveZone,
+			Account: a.Account.ResolveAccount,
+		},
+		Words: audit.Words{
+			Sentence:    func(string, string, string, string) (string, bool) { return "", false },
+			Products:    func(context.Context) ([]audit.ProductCategory, error) { return nil, nil },
+			AccountName: a.Account.AccountName,
+		},
+		Self: a.recordSelf,
+		Publish: func(ctx context.Context, msgs []bus.Message) error {
+			return a.producer.Publish(ctx, msgs...)
+		},
+		Cursors: a.API.Cursors(), Log: a.Log, Registry: a.Registry,
+	})
+	if err != nil {
+		return err
+	}
+	a.Health.Add("audit signing", a.Audit.Ready)
+	a.Audit.Register(a.API)
+	if !a.Config.Has("audit") {
+		return nil
+	}
+	consumer, err := bus.NewConsumer(bus.Config{Cluster: a.cluster, Group: auditGroup, Topics: []string{event.TopicAuditEvents}, DB: a.dbs.audit,
+		Handle: a.Audit.Handle, MaxRecords: 4000, Log: a.Log, Registerer: a.Registry})
+	if err != nil {
+		return err
+	}
+	a.consumers = append(a.consumers, consumer)
+	a.Health.Add("audit consumer", func(context.Context) error { return consumer.Ready() })
+	return nil
+}
+
+// recordSelf records what a principal did with the record itself.
+func (a *App) recordSelf(ctx context.Context, accountID, action, resourceType, resourceID, resourceName string, metadata map[string]any) error {
+	p := web.CurrentPrincipal(ctx)
+	e := event.NewAudit(accountID, action, resourceType, resourceID, resourceName).By(account.Actor(p), account.Interface(p))
+	e.Metadata = metadata
+	value, err := encode(e)
+	if err != nil {
+		return err
+	}
+	return a.Audit.AppendOwn(ctx, [][]byte{value})
+}
+
+// keyName is the name of a signing key that is made now: the public host.
+func keyName(cfg Config) string {
+	u, err := url.Parse(cfg.ExternalURL)
+	if err != nil || u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "127.") || u.Hostname() == "localhost" {
+		return ""
+	}
+	return u.Hostname()
+}
+
+func (a *App) listen(ctx context.Context) (err error) {
+	if !a.Config.Has("api") {
+		// Health and metrics are served by every process.
+		a.Log.Info("this process has no api role; it serves health and metrics only through the same address")
+	}
+	var cert *tls.Certificate
+	if a.Config.TLSCert != "" {
+		pair, err := tls.LoadX509KeyPair(a.Config.TLSCert, a.Config.TLSKey)
+		if err != nil {
+			return err
+		}
+		cert = &pair
+	}
+	a.server, err = a.API.Listen(ctx, a.Config.Listen, cert)
+	if err == nil {
+		a.closing("HTTP", a.server.Close)
+	}
+	return err
+}
+
+// Addr is the HTTP address, with its port.
+func (a *App) Addr() string { return a.server.Addr().String() }
+
+// KafkaAddr is the embedded broker's address; empty with a cluster.
+func (a *App) KafkaAddr() string {
+	if a.broker == nil {
+		return ""
+	}
+	return a.broker.Addr()
+}
+
+// Run serves until ctx ends, then drains: the doors first, the databases last.
+func (a *App) Run(ctx context.Context, ready func()) error {
+	stages := []run.Stage{a.server.Stage()}
+	for _, c := range a.consumers {
+		stages = append(stages, run.Stage{Name: "audit consumer", Run: c.Run})
+	}
+	stages = append(stages,
+		run.Stage{Name: "jobs", Run: a.jobs.Run},
+		run.Stage{Name: "idempotency", Run: func(ctx context.Context) error { return a.idem.Run(ctx, a.Log) }},
+		run.Stage{Name: "accounts", Run: a.Account.Run},
+	)
+	for _, r := range a.relays {
+		stages = append(stages, run.Stage{Name: r.name, Run: r.relay.Run})
+	}
+	stages = append(stages, a.Audit.Stages()...)
+	if a.broker != nil {
+		stages = append(stages, run.Stage{Name: "embedded broker", Run: a.broker.Run})
+	}
+	stages = append(stages, run.Stage{Name: "databases", Run: a.watchDatabases})
+	if ready != nil {
+		ready()
+	}
+	return run.All(ctx, a.Log, stages...)
+}
+
+// watchDatabases ends the process when a database must not be used any more.
+func (a *App) watchDatabases(ctx context.Context) error {
+	failed := make(chan error, 1)
+	for _, d := range a.dbs.all() {
+		go func() {
+			select {
+			case err := <-d.Failed():
+				failed <- err
+			case <-ctx.Done():
+			}
+		}()
+	}
+	select {
+	case err := <-failed:
+		return fmt.Errorf("a write or fsync failed, and what the disk holds is unknown: %w", err)
+	case <-ctx.Done():
+		return nil
+	}
+}

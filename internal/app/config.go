@@ -1,0 +1,246 @@
+package app
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Config is everything that can be set. The comment of a field is its manual;
+// its name in the environment is in the tag, and the config file uses the same
+// name in lower case without BELFRY_. A setting in the environment wins.
+type Config struct {
+	// Address of HTTP: API, dashboard, metrics. Port 0 takes a free one.
+	Listen string `env:"BELFRY_LISTEN" default:"127.0.0.1:8080"`
+	// Everything that the embedded mode keeps: databases, the bus, keys.
+	DataDir string `env:"BELFRY_DATA_DIR" default:"./belfry-data"`
+	// postgres://... for PostgreSQL; empty = SQLite files in the data directory.
+	DatabaseURL string `env:"BELFRY_DATABASE_URL" secret:"true"`
+	// host:port,... of an Apache Kafka cluster; empty = the embedded broker.
+	KafkaBrokers []string `env:"BELFRY_KAFKA_BROKERS"`
+	// Address of the embedded broker. Loopback only.
+	KafkaListen string `env:"BELFRY_KAFKA_LISTEN" default:"127.0.0.1:9092"`
+	// 32 bytes in base64 that seal keys and secrets in the databases. Required
+	// with BELFRY_DATABASE_URL; else made in the data directory (mode 0600): keep a
+	// copy apart from the backups.
+	MasterKey     string `env:"BELFRY_MASTER_KEY" secret:"true"`
+	MasterKeyFile string `env:"BELFRY_MASTER_KEY_FILE"`
+	// At least 32 characters: an operator token from the first start, for
+	// scripts. Empty = a one-time setup link is printed.
+	BootstrapToken string `env:"BELFRY_BOOTSTRAP_TOKEN" secret:"true"`
+	// How customers reach the server: links, cookies, the name of the signing key.
+	ExternalURL string `env:"BELFRY_EXTERNAL_URL"`
+	// CIDRs that webhooks may reach besides the public Internet.
+	AllowNetworks []string `env:"BELFRY_ALLOW_NETWORKS"`
+	// smtp[s]://user:pass@host:port; empty = mail stays in the built-in inbox.
+	SMTPURL  string `env:"BELFRY_SMTP_URL" secret:"true"`
+	MailFrom string `env:"BELFRY_MAIL_FROM"`
+	// Certificate chain and key in PEM: TLS on the HTTP address.
+	TLSCert string `env:"BELFRY_TLS_CERT"`
+	TLSKey  string `env:"BELFRY_TLS_KEY"`
+	// CIDRs of proxies whose X-Forwarded-For and X-Request-Id count.
+	TrustedProxies []string `env:"BELFRY_TRUSTED_PROXIES"`
+	// Sites (https://host) that may show the customers' pages in a frame.
+	PortalOrigins []string `env:"BELFRY_PORTAL_ORIGINS"`
+	// How often the logs that grew are signed.
+	Epoch time.Duration `env:"BELFRY_EPOCH" default:"60s"`
+	// debug, info, warn or error.
+	LogLevel string `env:"BELFRY_LOG_LEVEL" default:"info"`
+	// text or json; empty = text on a terminal, else json.
+	LogFormat string `env:"BELFRY_LOG_FORMAT"`
+	// What this process does, separated by commas: api, audit, producer, or all.
+	Roles []string `env:"BELFRY_ROLES" default:"all"`
+}
+
+// LoadConfig reads the file (if one is named) and the environment, given as
+// lookup (os.LookupEnv). Its error names every fault at once.
+func LoadConfig(file string, lookup func(string) (string, bool)) (Config, error) {
+	var cfg Config
+	var faults []string
+	settings, err := readFile(file)
+	if err != nil {
+		return cfg, err
+	}
+	v := reflect.ValueOf(&cfg).Elem()
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag
+		env := tag.Get("env")
+		key := strings.ToLower(strings.TrimPrefix(env, "BELFRY_"))
+		value, from := tag.Get("default"), "the default of "+env
+		if s, ok := settings[key]; ok {
+			value, from = s, file+": "+key
+		}
+		delete(settings, key)
+		if s, ok := lookup(env); ok && s != "" {
+			value, from = s, env
+		}
+		if err := set(v.Field(i), value); err != nil {
+			if tag.Get("secret") != "" {
+				err = fmt.Errorf("not valid")
+			}
+			faults = append(faults, fmt.Sprintf("%s: %v", from, err))
+		}
+	}
+	for key := range settings {
+		faults = append(faults, fmt.Sprintf("%s: %s is not a setting", file, key))
+	}
+	faults = append(faults, unknownEnvironment(v.Type())...)
+	faults = append(faults, cfg.check()...)
+	if len(faults) > 0 {
+		slices.Sort(faults)
+		return cfg, fmt.Errorf("configuration:\n  %s", strings.Join(faults, "\n  "))
+	}
+	if cfg.ExternalURL == "" {
+		scheme := "http"
+		if cfg.TLSCert != "" {
+			scheme = "https"
+		}
+		cfg.ExternalURL = scheme + "://" + cfg.Listen
+	}
+	return cfg, nil
+}
+
+func readFile(file string) (map[string]string, error) {
+	settings := map[string]string{}
+	if file == "" {
+		return settings, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	var raw map[string]any
+	if err := yaml.Unmarshal(text, &raw); err != nil {
+		return nil, fmt.Errorf("configuration: %s: %w", file, err)
+	}
+	for key, value := range raw {
+		if list, ok := value.([]any); ok {
+			parts := make([]string, len(list))
+			for i, p := range list {
+				parts[i] = fmt.Sprint(p)
+			}
+			value = strings.Join(parts, ",")
+		}
+		settings[key] = fmt.Sprint(value)
+	}
+	return settings, nil
+}
+
+func set(field reflect.Value, s string) error {
+	switch field.Interface().(type) {
+	case string:
+		field.SetString(s)
+	case []string:
+		var list []string
+		for _, part := range strings.Split(s, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				list = append(list, part)
+			}
+		}
+		field.Set(reflect.ValueOf(list))
+	case time.Duration:
+		d, err := time.ParseDuration(s)
+		if err != nil || d < 100*time.Millisecond {
+			return fmt.Errorf("%q must be a duration of at least 100ms, such as 60s", s)
+		}
+		field.SetInt(int64(d))
+	}
+	return nil
+}
+
+// unknownEnvironment finds misspelt settings. BELFRY_TEST_* belongs to tests.
+func unknownEnvironment(t reflect.Type) []string {
+	known := map[string]bool{}
+	for i := range t.NumField() {
+		known[t.Field(i).Tag.Get("env")] = true
+	}
+	var faults []string
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(name, "BELFRY_") && !strings.HasPrefix(name, "BELFRY_TEST_") && !clientSettings[name] && !known[name] {
+			faults = append(faults, name+" is not a setting")
+		}
+	}
+	return faults
+}
+
+// clientSettings are read by commands that talk to a server.
+var clientSettings = map[string]bool{"BELFRY_URL": true, "BELFRY_TOKEN": true, "BELFRY_ACCOUNT": true}
+
+// RoleNames are the roles that a process may have.
+var RoleNames = []string{"api", "audit", "producer"}
+
+func (c *Config) check() (faults []string) {
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	for _, a := range []struct{ name, value string }{{"BELFRY_LISTEN", c.Listen}, {"BELFRY_KAFKA_LISTEN", c.KafkaListen}} {
+		if _, port, err := net.SplitHostPort(a.value); err != nil {
+			fault("%s: %q must be host:port", a.name, a.value)
+		} else if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+			fault("%s: %q has no valid port", a.name, a.value)
+		}
+	}
+	if c.DatabaseURL != "" {
+		if u, err := url.Parse(c.DatabaseURL); err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+			fault("BELFRY_DATABASE_URL must begin with postgres://")
+		}
+		if c.MasterKey == "" && c.MasterKeyFile == "" {
+			fault("BELFRY_MASTER_KEY or BELFRY_MASTER_KEY_FILE is required with BELFRY_DATABASE_URL: all processes must share one; make it with: openssl rand -base64 32")
+		}
+	}
+	if c.MasterKey != "" && c.MasterKeyFile != "" {
+		fault("BELFRY_MASTER_KEY and BELFRY_MASTER_KEY_FILE are both set; give one")
+	}
+	if c.BootstrapToken != "" && len(c.BootstrapToken) < 32 {
+		fault("BELFRY_BOOTSTRAP_TOKEN has %d characters; at least 32 are required", len(c.BootstrapToken))
+	}
+	if c.ExternalURL != "" {
+		if u, err := url.Parse(c.ExternalURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			fault("BELFRY_EXTERNAL_URL: %q must be http://host or https://host", c.ExternalURL)
+		}
+	}
+	for name, list := range map[string][]string{"BELFRY_ALLOW_NETWORKS": c.AllowNetworks, "BELFRY_TRUSTED_PROXIES": c.TrustedProxies} {
+		for _, s := range list {
+			if _, err := netip.ParsePrefix(s); err != nil {
+				fault("%s: %q must be a CIDR range, such as 10.0.0.0/8", name, s)
+			}
+		}
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		fault("BELFRY_TLS_CERT and BELFRY_TLS_KEY go together")
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
+		fault("BELFRY_LOG_LEVEL: %q must be debug, info, warn or error", c.LogLevel)
+	}
+	if !slices.Contains([]string{"", "text", "json"}, c.LogFormat) {
+		fault("BELFRY_LOG_FORMAT: %q must be text or json", c.LogFormat)
+	}
+	for _, r := range c.Roles {
+		if r != "all" && !slices.Contains(RoleNames, r) {
+			fault("BELFRY_ROLES: %q is not a role; there are all, %s", r, strings.Join(RoleNames, ", "))
+		}
+	}
+	return faults
+}
+
+// Has reports whether this process has the role.
+func (c *Config) Has(role string) bool {
+	return slices.Contains(c.Roles, "all") || slices.Contains(c.Roles, role)
+}
+
+// Prefixes parses a list of CIDRs that check has accepted.
+func prefixes(list []string) []netip.Prefix {
+	out := make([]netip.Prefix, len(list))
+	for i, s := range list {
+		out[i] = netip.MustParsePrefix(s)
+	}
+	return out
+}

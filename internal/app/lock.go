@@ -1,0 +1,26 @@
+package app
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// lockDir keeps a second process out of the data directory: SQLite would let it
+// in, and each would believe that it is alone. The kernel lets go of the lock
+// when the process ends, however it ends.
+func lockDir(dir string) (unlock func() error, err error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("another process uses %s; stop it, or give this one a BELFRY_DATA_DIR of its own", dir)
+	}
+	return f.Close, nil
+}
+
+func encode(v any) ([]byte, error) { return json.Marshal(v) }
