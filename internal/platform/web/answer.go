@@ -211,6 +211,7 @@ func (x *exchange) encode(buf *bytes.Buffer) (encoded, error) {
 	copyHeader(e.header, rp.header)
 	if len(rp.faults) > 0 {
 		note(x.r.Context(), rp.faults)
+		retryHeaders(e.header, rp.faults[0])
 	}
 	start, end, err := x.api.envelope(buf, rp)
 	if err != nil {

@@ -30,7 +30,7 @@ func newBinder(a *API) huma.API {
 	}
 	return huma.NewAPI(huma.Config{
 		OpenAPI:       a.document(),
-		Formats:       map[string]huma.Format{"application/json": format},
+		Formats:       map[string]huma.Format{"application/json": format, "application/problem+json": format},
 		DefaultFormat: "application/json",
 		Transformers: []huma.Transformer{func(ctx huma.Context, _ string, v any) (any, error) {
 			if m, ok := v.(*huma.ErrorModel); ok {

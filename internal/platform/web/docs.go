@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"embed"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"maps"
@@ -215,9 +216,9 @@ func (a *API) sample(b *strings.Builder, s *huma.Schema, indent string, depth in
 	case s == nil || depth > sampleDepth:
 		b.WriteString("...")
 	case len(s.Examples) > 0:
-		fmt.Fprintf(b, "%#v", s.Examples[0])
+		literal(b, s.Examples[0])
 	case len(s.Enum) > 0:
-		fmt.Fprintf(b, "%#v", s.Enum[0])
+		literal(b, s.Enum[0])
 	case s.Type == huma.TypeObject && len(s.Properties) > 0:
 		names := slices.SortedFunc(maps.Keys(s.Properties), func(x, y string) int {
 			return cmp.Or(cmp.Compare(rank(x), rank(y)), cmp.Compare(x, y))
@@ -253,6 +254,14 @@ func (a *API) sample(b *strings.Builder, s *huma.Schema, indent string, depth in
 	default:
 		b.WriteString("{}")
 	}
+}
+
+func literal(b *strings.Builder, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		text = []byte("null") // values of tags are JSON
+	}
+	b.Write(text)
 }
 
 // rank puts the envelope's members, and ids, in the order in which they are sent.

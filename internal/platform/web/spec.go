@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"path"
 	"reflect"
 	"strconv"
 	"strings"
@@ -47,7 +48,10 @@ func schemaName(t reflect.Type, hint string) string {
 	if t.Name() == "" || t.PkgPath() == "" || name == "" {
 		return name
 	}
-	pkg := t.PkgPath()[strings.LastIndex(t.PkgPath(), "/")+1:]
+	pkg := path.Base(t.PkgPath())
+	if len(pkg) > 1 && pkg[0] == 'v' && strings.Trim(pkg[1:], "0123456789") == "" {
+		pkg = path.Base(path.Dir(t.PkgPath())) // a major version is no name
+	}
 	pkg = strings.TrimSuffix(pkg, "_test")
 	pkg = strings.ToUpper(pkg[:1]) + pkg[1:]
 	if strings.HasPrefix(name, pkg) {

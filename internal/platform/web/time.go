@@ -3,6 +3,8 @@ package web
 import (
 	"errors"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 )
 
 // Time is a moment in a query, a body or an answer. It reads YYYY-MM-DD (the
@@ -47,6 +49,12 @@ func (t Time) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
 // String is the moment as answers show it.
 func (t Time) String() string { return t.UTC().Format(timeFormat) }
+
+// Schema is how the document shows a Time. It has no format: date-time would
+// refuse the dates that are accepted.
+func (Time) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Description: "RFC 3339, or YYYY-MM-DD.", Examples: []any{"2026-11-22T10:00:00.000000Z"}}
+}
 
 // Micros is the moment as the database keeps it: microseconds since 1970.
 func (t Time) Micros() int64 { return t.UnixMicro() }
