@@ -104,3 +104,40 @@ func TestMenusFiltersAndTimesWorkWithoutScripts(t *testing.T) {
 		t.Errorf("got %s: expected a time in UTC and no button that needs a script", got)
 	}
 }
+
+func TestTheNextPageOfRowsComesWhenItsPlaceIsSeen(t *testing.T) {
+	ctx, s := browser(t), gallery(t)
+	open(t, ctx, s.URL+"/record?paged=1", "light", 1400)
+	evaluate(t, ctx, `(window.scrollTo(0, 1e6), "")`)
+	until(t, ctx, `document.querySelectorAll("#rows > [data-row]").length === 20 && !document.querySelector(".more")`)
+	until(t, ctx, `[...document.querySelectorAll("#rows time")].every((e) => !e.textContent.includes("UTC"))`)
+}
+
+func TestWhoHasScrolledIsNotMovedByLiveRows(t *testing.T) {
+	ctx, s := browser(t), gallery(t)
+	open(t, ctx, s.URL+"/record", "light", 800)
+	evaluate(t, ctx, `(document.querySelector("#rows").style.minHeight = "3000px", window.scrollTo(0, 500), "")`)
+	press(t, ctx, "l")
+	until(t, ctx, `document.querySelector(".pill")?.textContent === "1 new" && !document.querySelector("#live-1")`)
+	evaluate(t, ctx, `(document.querySelector(".pill").click(), "")`)
+	until(t, ctx, `document.querySelector("#rows > :first-child").id === "live-1" && window.scrollY < 80 && !document.querySelector(".pill")`)
+}
+
+func TestTheNavigationOfANarrowWindowIsAMenu(t *testing.T) {
+	ctx, s := browser(t), gallery(t)
+	open(t, ctx, s.URL+"/record", "light", 800)
+	until(t, ctx, `!document.querySelector("#nav").checkVisibility()`)
+	evaluate(t, ctx, `(document.querySelector("[popovertarget=nav]").click(), "")`)
+	until(t, ctx, `document.querySelector("#nav [aria-current=page]").checkVisibility()`)
+}
+
+func TestARangeTypedInTheViewersZoneIsSentAsUTC(t *testing.T) {
+	ctx, s := browser(t), gallery(t)
+	open(t, ctx, s.URL+"/record?actor=ana", "light", 1400)
+	evaluate(t, ctx, `(() => { const f = document.querySelector("[data-range]"); document.querySelector("details.range").open = true;
+		f.elements.since.value = "yesterday"; f.requestSubmit(); return ""; })()`)
+	until(t, ctx, `document.querySelector("[data-range]").elements.since.validationMessage !== ""`)
+	evaluate(t, ctx, `(() => { const f = document.querySelector("[data-range]"), i = f.elements.since;
+		i.value = "2026-11-01 10:00"; i.dispatchEvent(new Event("input", {bubbles: true})); f.requestSubmit(); return ""; })()`)
+	until(t, ctx, `new URLSearchParams(location.search).get("since") === new Date(2026, 10, 1, 10).toISOString() && new URLSearchParams(location.search).get("actor") === "ana"`)
+}

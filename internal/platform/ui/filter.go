@@ -129,9 +129,9 @@ func ParseRange(u *url.URL, now time.Time, byDefault string) Range {
 	return r
 }
 
-// parseTime takes RFC 3339 and what a datetime-local input sends, as UTC.
+// parseTime takes RFC 3339 and what is typed into the range's fields, as UTC.
 func parseTime(s string) time.Time {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02"} {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.UTC()
 		}

@@ -143,7 +143,7 @@ func TestARangeIsAPresetOrTwoTimes(t *testing.T) {
 	if r := in("since=1h"); r.Label != "Last hour" || !r.Since.Equal(galleryNow.Add(-time.Hour)) {
 		t.Errorf("preset: %+v", r)
 	}
-	if r := in("since=2026-11-01T00:00:00Z&before=2026-11-02T03:04"); r.Label != "" || r.Since.Day() != 1 || r.Before.Minute() != 4 {
+	if r := in("since=2026-11-01T00:00:00Z&before=2026-11-02+03:04"); r.Label != "" || r.Since.Day() != 1 || r.Before.Minute() != 4 {
 		t.Errorf("times: %+v", r)
 	}
 	if r := in("since=nonsense"); !r.Since.IsZero() || !r.Before.IsZero() {

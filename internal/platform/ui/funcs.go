@@ -34,7 +34,7 @@ func (u *UI) funcs() template.FuncMap {
 		"time": u.timeHTML, "day": dayHTML, "ago": u.agoHTML, "words": Words,
 		"num": Num, "compact": Compact, "pct": Pct, "bytes": Bytes, "plural": Plural,
 		"json": jsonHTML, "sentence": sentenceHTML, "spark": spark, "linediff": LineDiff,
-		"chartjson": chartJSON, "isoutc": isoUTC,
+		"chartjson": chartJSON, "isoutc": isoUTC, "fieldtime": fieldTime,
 	}
 }
 
@@ -221,6 +221,15 @@ const dash template.HTML = `<span class="faint" aria-label="none">–</span>`
 func timeTag(t time.Time, kind, text string) template.HTML {
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" data-local="%s" title="%s UTC">%s</time>`, //nolint:gosec // digits and fixed words
 		isoUTC(t), kind, t.Format("2006-01-02 15:04:05.000000"), text))
+}
+
+// fieldTime is what a field of the time range shows: year first, no month that
+// could be a day. Empty for the zero time.
+func fieldTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05")
 }
 
 func isoUTC(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }

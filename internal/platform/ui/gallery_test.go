@@ -143,6 +143,13 @@ func galleryData(r *http.Request) map[string]any {
 	rows := galleryRows()
 	open := r.URL.Query().Has("event")
 	rows[0].Current = open
+	next := ""
+	if r.URL.Query().Get("paged") == "1" {
+		next = "/record?paged=2"
+	}
+	for i := range rows {
+		rows[i].ID += r.URL.Query().Get("paged")
+	}
 	xs, budget, even := []int64{}, []*float64{}, []*float64{}
 	for i := range 337 {
 		left := 100 - float64(i)*0.08 - 18/(1+math.Exp(-float64(i-180)/2)) - 26/(1+math.Exp(-float64(i-300)/3))
@@ -151,7 +158,7 @@ func galleryData(r *http.Request) map[string]any {
 	}
 	zero, full := 0.0, 100.0
 	return map[string]any{
-		"Now": galleryNow, "Rows": rows, "First": rows[0].Sentence, "Open": open, "Next": "", "Query": r.URL.Query().Get("q"),
+		"Now": galleryNow, "Rows": rows, "First": rows[0].Sentence, "Open": open, "Next": next, "Query": r.URL.Query().Get("q"),
 		"Keep":    ui.KeepQuery(r.URL, "q"),
 		"Chips":   ui.Chips(r.URL, ui.FilterKey{Key: "actor", Label: "Actor", Icon: "user"}, ui.FilterKey{Key: "action", Label: "Action", Icon: "zap"}),
 		"Range":   ui.ParseRange(r.URL, galleryNow, "30d"),
