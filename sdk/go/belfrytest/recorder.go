@@ -38,7 +38,7 @@ type Recorder struct {
 // (Redact, AccountID, ...) before it is made.
 func New(t testing.TB, configure ...func(*belfry.Config)) *Recorder {
 	t.Helper()
-	server := newServer(Options{})
+	server := new(Server)
 	cfg := belfry.Config{
 		URL: "http://belfry.invalid", Token: TestToken, AccountID: AccountID,
 		SpoolDir: t.TempDir(), Durability: belfry.ProcessCrash, Linger: -1, NoGzip: true,

@@ -3,6 +3,7 @@ package belfrytest
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -60,7 +61,8 @@ const TestToken = "test-token"
 
 // Server speaks the audit part of Belfry's API over memory: both endpoints,
 // one event, arrays and NDJSON, gzip, and the result for each event. It is an
-// http.Handler; NewServer also listens on the loopback address.
+// http.Handler; NewServer also listens on the loopback address. The zero Server
+// has the default Options.
 type Server struct {
 	opt Options
 	url string
@@ -76,7 +78,7 @@ type Server struct {
 // NewServer starts a server that ends with the test.
 func NewServer(t testing.TB, opt Options) *Server {
 	t.Helper()
-	s := newServer(opt)
+	s := &Server{opt: opt}
 	h := httptest.NewServer(s)
 	s.url = h.URL
 	t.Cleanup(func() {
@@ -84,19 +86,6 @@ func NewServer(t testing.TB, opt Options) *Server {
 		h.Close()
 	})
 	return s
-}
-
-func newServer(opt Options) *Server {
-	if opt.Token == "" {
-		opt.Token = TestToken
-	}
-	if opt.MaxEvents == 0 {
-		opt.MaxEvents = 10_000
-	}
-	if opt.MaxBytes == 0 {
-		opt.MaxBytes = 8 << 20
-	}
-	return &Server{opt: opt, byID: make(map[[2]string]int), next: make(map[string]uint64)}
 }
 
 // URL is for belfry.Config.
@@ -221,7 +210,7 @@ func (s *Server) handle(r *http.Request) answer {
 		return refusal(http.StatusNotFound, 7003, "", "no such route")
 	case r.Method != http.MethodPost:
 		return refusal(http.StatusMethodNotAllowed, 7001, "", "method not allowed")
-	case r.Header.Get("Authorization") != "Bearer "+s.opt.Token:
+	case r.Header.Get("Authorization") != "Bearer "+cmp.Or(s.opt.Token, TestToken):
 		return refusal(http.StatusUnauthorized, 10000, "", "authentication error")
 	}
 	if !inAccount {
@@ -240,6 +229,7 @@ func (s *Server) read(r *http.Request) ([][]byte, *answer) {
 		a := refusal(status, code, "", message)
 		return nil, &a
 	}
+	maxBytes, maxEvents := cmp.Or(s.opt.MaxBytes, 8<<20), cmp.Or(s.opt.MaxEvents, 10_000)
 	var body io.Reader = r.Body
 	if r.Header.Get("Content-Encoding") == "gzip" {
 		z, err := gzip.NewReader(r.Body)
@@ -248,11 +238,11 @@ func (s *Server) read(r *http.Request) ([][]byte, *answer) {
 		}
 		body = z
 	}
-	text, err := io.ReadAll(io.LimitReader(body, int64(s.opt.MaxBytes)+1))
+	text, err := io.ReadAll(io.LimitReader(body, int64(maxBytes)+1))
 	switch {
 	case err != nil:
 		return no(http.StatusBadRequest, 1107, "the body could not be read: "+err.Error())
-	case len(text) > s.opt.MaxBytes:
+	case len(text) > maxBytes:
 		return no(http.StatusRequestEntityTooLarge, 1106, "the body is too large")
 	}
 	texts, err := split(text)
@@ -261,7 +251,7 @@ func (s *Server) read(r *http.Request) ([][]byte, *answer) {
 		return no(http.StatusBadRequest, 1101, err.Error())
 	case len(texts) == 0:
 		return no(http.StatusBadRequest, 1100, "the body has no event")
-	case len(texts) > s.opt.MaxEvents:
+	case len(texts) > maxEvents:
 		return no(http.StatusRequestEntityTooLarge, 1106, "too many events")
 	}
 	return texts, nil
@@ -355,6 +345,9 @@ func (s *Server) one(account string, text []byte) belfry.Result {
 		if errs := s.opt.Check(e); len(errs) > 0 {
 			return reject(errs)
 		}
+	}
+	if s.byID == nil {
+		s.byID, s.next = make(map[[2]string]int), make(map[string]uint64)
 	}
 	s.next[account]++
 	s.byID[[2]string{account, id}] = len(s.stored)

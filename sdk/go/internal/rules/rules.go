@@ -62,7 +62,7 @@ func Check(doc *rawjson.Doc, text []byte, o Options) []Problem {
 	}
 	c := checker{doc: doc, Options: o}
 	if doc.Nodes[0].Kind != '{' {
-		c.add(CodeWrongType, "", "an event must be a JSON object")
+		c.add(CodeWrongType, 0, "an event must be a JSON object")
 		return c.found
 	}
 	c.event()
@@ -75,7 +75,12 @@ type checker struct {
 	found []Problem
 }
 
-func (c *checker) add(code int, pointer, format string, args ...any) {
+// add reports a fault of a node. Pointers are made for faults alone.
+func (c *checker) add(code, node int, format string, args ...any) {
+	c.addAt(code, c.doc.Pointer(node), format, args...)
+}
+
+func (c *checker) addAt(code int, pointer, format string, args ...any) {
 	c.found = append(c.found, Problem{code, fmt.Sprintf(format, args...), pointer})
 }
 
@@ -83,14 +88,14 @@ func (c *checker) add(code int, pointer, format string, args ...any) {
 type rule struct {
 	name     string
 	required bool
-	check    func(c *checker, node int, pointer string)
+	check    func(c *checker, node int)
 }
 
 // object applies rules to the members of object node, and returns the values
 // that no rule names.
-func (c *checker) object(node int, pointer string, rules []rule) (others []int) {
+func (c *checker) object(node int, rules []rule) (others []int) {
 	if c.doc.Nodes[node].Kind != '{' {
-		c.add(CodeWrongType, pointer, "must be an object")
+		c.add(CodeWrongType, node, "must be an object")
 		return nil
 	}
 	var at [24]int // the node of each rule's member; 0 when it is not there
@@ -112,9 +117,9 @@ func (c *checker) object(node int, pointer string, rules []rule) (others []int) 
 		absent := m == 0 || c.doc.Nodes[m].Kind == 'n'
 		switch {
 		case absent && r.required:
-			c.add(CodeMissingField, pointer+"/"+r.name, "is required")
+			c.addAt(CodeMissingField, c.doc.Pointer(node)+"/"+r.name, "is required")
 		case !absent && r.check != nil:
-			r.check(c, m, pointer+"/"+r.name)
+			r.check(c, m)
 		}
 	}
 	return others
@@ -151,75 +156,73 @@ func (c *checker) event() {
 	if !c.Producer {
 		rules = rules[:len(rules)-1]
 	}
-	for _, m := range c.object(0, "", rules) {
+	for _, m := range c.object(0, rules) {
 		name := c.doc.Key(m)
-		c.add(CodeUnknownField, "/"+rawjson.EscapeToken(name), "unknown field %q; free data belongs under metadata", name)
+		c.add(CodeUnknownField, m, "unknown field %q; free data belongs under metadata", name)
 	}
 }
 
 // part checks an object inside the event. Members that no rule names are left
 // to the server: only unknown fields of the event itself are refused.
-func part(rules *[]rule) func(*checker, int, string) {
-	return func(c *checker, node int, pointer string) { c.object(node, pointer, *rules) }
+func part(rules *[]rule) func(*checker, int) {
+	return func(c *checker, node int) { c.object(node, *rules) }
 }
 
-func related(c *checker, node int, pointer string) {
+func related(c *checker, node int) {
 	if c.doc.Nodes[node].Kind != '[' {
-		c.add(CodeWrongType, pointer, "must be an array of objects")
+		c.add(CodeWrongType, node, "must be an array of objects")
 		return
 	}
-	i := 0
 	for m := range c.doc.Children(node) {
-		c.object(m, fmt.Sprintf("%s/%d", pointer, i), relatedRules)
-		i++
+		c.object(m, relatedRules)
 	}
 }
 
-func anyObject(c *checker, node int, pointer string) {
+func anyObject(c *checker, node int) {
 	if c.doc.Nodes[node].Kind != '{' {
-		c.add(CodeWrongType, pointer, "must be an object")
+		c.add(CodeWrongType, node, "must be an object")
 	}
 }
 
-func isText(c *checker, node int, pointer string) bool {
+func isText(c *checker, node int) bool {
 	if c.doc.Nodes[node].Kind != '"' {
-		c.add(CodeWrongType, pointer, "must be a string")
+		c.add(CodeWrongType, node, "must be a string")
 		return false
 	}
 	return true
 }
 
-func text(c *checker, node int, pointer string) { isText(c, node, pointer) }
+func text(c *checker, node int) { isText(c, node) }
 
-func filled(c *checker, node int, pointer string) {
-	if isText(c, node, pointer) && len(c.doc.Bytes(node)) == 2 {
-		c.add(CodeMissingField, pointer, "is required and must not be empty")
+func filled(c *checker, node int) {
+	if isText(c, node) && len(c.doc.Bytes(node)) == 2 {
+		c.add(CodeMissingField, node, "is required and must not be empty")
 	}
 }
 
-func oneOf(words ...string) func(*checker, int, string) {
-	return func(c *checker, node int, pointer string) {
-		if isText(c, node, pointer) && !slices.Contains(words, c.doc.Text(node)) {
-			c.add(CodeInvalid, pointer, "must be one of %s", strings.Join(words, ", "))
+func oneOf(words ...string) func(*checker, int) {
+	return func(c *checker, node int) {
+		if isText(c, node) && !slices.Contains(words, c.doc.Text(node)) {
+			c.add(CodeInvalid, node, "must be one of %s", strings.Join(words, ", "))
 		}
 	}
 }
 
-func integer(c *checker, node int, pointer string) {
+func integer(c *checker, node int) {
 	if c.doc.Nodes[node].Kind != '0' || strings.ContainsAny(string(c.doc.Bytes(node)), ".eE") {
-		c.add(CodeWrongType, pointer, "must be an integer")
+		c.add(CodeWrongType, node, "must be an integer")
 	}
 }
 
-func version(c *checker, node int, pointer string) {
+func version(c *checker, node int) {
 	if string(c.doc.Bytes(node)) != "1" {
-		c.add(CodeInvalid, pointer, "must be 1, the only version of the event there is")
+		c.add(CodeInvalid, node, "must be 1, the only version of the event there is")
 	}
 }
 
-func eventID(c *checker, node int, pointer string) {
-	if isText(c, node, pointer) && !ValidID(c.doc.Text(node)) {
-		c.add(CodeInvalid, pointer, "must be 1 to %d characters of A-Z a-z 0-9 . _ : -", MaxID)
+func eventID(c *checker, node int) {
+	if isText(c, node) && !ValidID(c.doc.Text(node)) {
+		c.add(CodeInvalid, node, "must be 1 to %d characters of A-Z a-z 0-9 . _ : -", MaxID)
 	}
 }
 
@@ -237,17 +240,17 @@ func ValidID(s string) bool {
 	return true
 }
 
-func eventTime(c *checker, node int, pointer string) {
-	if !isText(c, node, pointer) {
+func eventTime(c *checker, node int) {
+	if !isText(c, node) {
 		return
 	}
 	var t time.Time
 	// UnmarshalText is strict about RFC 3339, time.Parse is not.
 	if err := t.UnmarshalText([]byte(c.doc.Text(node))); err != nil {
-		c.add(CodeEventTime, pointer, "must be a time as RFC 3339 has it, for example 2026-11-22T10:00:00.000000Z")
+		c.add(CodeEventTime, node, "must be a time as RFC 3339 has it, for example 2026-11-22T10:00:00.000000Z")
 		return
 	}
 	if t.Before(time.Unix(0, 0)) || t.After(c.Now.Add(MaxAhead)) {
-		c.add(CodeEventTime, pointer, "must be between 1970 and 24 hours ahead")
+		c.add(CodeEventTime, node, "must be between 1970 and 24 hours ahead")
 	}
 }
