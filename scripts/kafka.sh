@@ -83,7 +83,9 @@ gone() { ! running; }
 
 # answers asks for the topics, as a client does: an open port is not yet a working broker.
 answers() { running && "$dir/topics" "$(cat "$dir/address")" >/dev/null 2>&1; }
-settled() { ! running || answers; }
+# ended is not "not running": for a moment after its start the process still is this shell.
+ended() { [ -z "$(tr -d '\0' 2>/dev/null <"/proc/$(pid)/cmdline")" ]; }
+settled() { answers || ended; }
 
 start() {
   install
