@@ -56,7 +56,7 @@ type Config struct {
 // lag. The client's callbacks claim and release partitions between two polls.
 type Consumer struct {
 	cfg Config
-	cl  *kgo.Client
+	cl  *kgo.Client // set once by Run, under mu
 	m   metrics
 
 	mu    sync.Mutex // guards what follows; never held while waiting
@@ -108,7 +108,9 @@ func defaults[T int | int64 | time.Duration](v *T, d T) {
 // Drain), leaves the group and returns.
 func (c *Consumer) Run(ctx context.Context) error {
 	// Eager: a rebalance releases and claims every partition anew, so that a
-	// member which was fenced returns by joining again.
+	// member which was fenced returns by joining again. The client may call back
+	// before it is returned: assign takes mu before it uses cl.
+	c.mu.Lock()
 	cl, err := c.cfg.Cluster.Client("belfry-"+c.cfg.Group,
 		kgo.ConsumerGroup(c.cfg.Group),
 		kgo.ConsumeTopics(c.cfg.Topics...),
@@ -129,10 +131,11 @@ func (c *Consumer) Run(ctx context.Context) error {
 		kgo.FetchMaxPartitionBytes(partitionBytes),
 		kgo.MaxDecompressBatchBytes(maxDecompressed),
 		kgo.FetchMaxWait(time.Second))
+	c.cl = cl
+	c.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("consumer %s: %w", c.cfg.Group, err)
 	}
-	c.cl = cl
 	var watch sync.WaitGroup
 	watch.Go(func() { c.watch(ctx) })
 	for ctx.Err() == nil {
