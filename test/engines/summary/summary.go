@@ -91,11 +91,10 @@ func (s *summary) keep(key, line string) {
 	if found := engineUsed.FindStringSubmatch(line); found != nil {
 		s.engines[strings.TrimSpace(found[1])]++
 	}
-	kept := append(s.output[key], line)
-	if len(kept) > keptLines {
-		kept = kept[len(kept)-keptLines:]
+	s.output[key] = append(s.output[key], line)
+	if kept := s.output[key]; len(kept) > keptLines {
+		s.output[key] = kept[len(kept)-keptLines:]
 	}
-	s.output[key] = kept
 }
 
 func (s *summary) endTest(e event, key string) {
