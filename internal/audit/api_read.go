@@ -56,6 +56,7 @@ type ExportInput struct {
 	Format string `query:"format" enum:"ndjson,csv" default:"ndjson"`
 	From   string `query:"from" pattern:"^[0-9]{1,18}$" doc:"First seq of a provable export; the default is 0"`
 	To     string `query:"to" pattern:"^[0-9]{1,18}$" doc:"End of a provable export (exclusive); the default is the log's size"`
+	Size   string `query:"size" pattern:"^[0-9]{1,18}$" doc:"Size of the checkpoint that the export's hashes lead to; the default is the log's size"`
 	Since  string `query:"since" doc:"With since, before or a filter the export is not provable and says so"`
 	Before string `query:"before"`
 	Filters
@@ -268,7 +269,7 @@ func (f *Feature) Tail(ctx context.Context, account string, from int64, conds []
 func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, error) {
 	account := web.Account(ctx).ID
 	filtered := in.Since != "" || in.Before != "" || len(in.Filters.raw()) > 0
-	ranged := in.From != "" || in.To != ""
+	ranged := in.From != "" || in.To != "" || in.Size != ""
 	switch {
 	case filtered && ranged:
 		return web.Stream{}, errs.At(errs.CodeInvalid, "from", "from and to make a provable export, since, before and filters one that is not; give one or the other")
@@ -282,9 +283,14 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 	if err != nil {
 		return web.Stream{}, err
 	}
+	if asked := seqOr(in.Size, size); asked > size {
+		return web.Stream{}, errs.At(errs.CodeOutOfRange, "size", "size must be at most %d, the log's size", size)
+	} else {
+		size = asked
+	}
 	from, to := seqOr(in.From, 0), seqOr(in.To, size)
 	if from > to || to > size {
-		return web.Stream{}, errs.At(errs.CodeOutOfRange, "to", "from and to must be ascending and at most %d, the log's size", size)
+		return web.Stream{}, errs.At(errs.CodeOutOfRange, "to", "from and to must be ascending and at most %d, the size that the export is made for", size)
 	}
 	if err := f.self(ctx, account, "export", "record", account, fmt.Sprintf("events %d to %d", from, to), map[string]any{"from": from, "to": to, "format": "ndjson"}); err != nil {
 		return web.Stream{}, err

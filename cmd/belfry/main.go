@@ -1,0 +1,144 @@
+// Command belfry is the whole of Belfry: the server, its demo, and the tools
+// around it. Every sub-command is one file that reads flags and calls a package.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+)
+
+// version is set by release builds with -ldflags "-X main.version=1.2.3".
+var version = ""
+
+// command is one sub-command. run returns the exit code.
+type command struct {
+	name, summary string
+	run           func(ctx context.Context, args []string, stdout, stderr io.Writer) int
+}
+
+func commands() []command {
+	return []command{
+		{"serve", "run the server", serveCommand},
+		{"demo", "run the server on a real record, to look around", demoCommand},
+		{"verify", "check an export or one event, offline", verifyCommand},
+		{"audit", "import or export the audit log", auditCommand},
+		{"catalog", "declare a product: init, check, apply", catalogCommand},
+		{"login-link", "print a fresh one-time sign-in link for an operator", loginLinkCommand},
+		{"migrate", "bring the databases up to this version", migrateCommand},
+		{"version", "print the version", versionCommand},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(dispatch(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// dispatch runs a sub-command: exit code 0, 1 (it failed) or 2 (wrong usage).
+func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		to, code := stdout, 0
+		if len(args) == 0 {
+			to, code = stderr, 2
+		}
+		fmt.Fprintln(to, "belfry watches, keeps the record, and rings the bell.\n\nUsage: belfry COMMAND [flags]\n\nCommands:")
+		for _, c := range commands() {
+			fmt.Fprintf(to, "  %-11s %s\n", c.name, c.summary)
+		}
+		fmt.Fprintln(to, "\nbelfry COMMAND --help tells more, with an example.")
+		return code
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return c.run(ctx, args[1:], stdout, stderr)
+		}
+	}
+	fmt.Fprintf(stderr, "belfry: there is no command %q; belfry --help lists them\n", args[0])
+	return 2
+}
+
+// flags makes the flag set of a sub-command, with its help.
+func flags(name, usage, about, example string, stderr io.Writer) *flag.FlagSet {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.Usage = func() {
+		fmt.Fprintf(f.Output(), "%s\n\nUsage: belfry %s\n", about, usage)
+		if strings.Contains(usage, "[flags]") {
+			fmt.Fprintln(f.Output(), "\nFlags:")
+			f.PrintDefaults()
+		}
+		fmt.Fprintf(f.Output(), "\nExample:\n  %s\n", strings.ReplaceAll(example, "\n", "\n  "))
+	}
+	return f
+}
+
+// parse reads the flags; done means that the command ends with the code.
+func parse(f *flag.FlagSet, args []string, stdout io.Writer) (code int, done bool) {
+	for _, a := range args {
+		if a == "-h" || a == "--help" || a == "-help" {
+			f.SetOutput(stdout)
+		}
+	}
+	err := f.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0, true
+	case err != nil:
+		return 2, true
+	}
+	return 0, false
+}
+
+// usageError says what is wrong with the command line.
+func usageError(f *flag.FlagSet, stderr io.Writer, format string, args ...any) int {
+	fmt.Fprintf(stderr, "belfry %s: %s\n", f.Name(), fmt.Sprintf(format, args...))
+	return 2
+}
+
+// fail says why a command failed.
+func fail(stderr io.Writer, name string, err error) int {
+	fmt.Fprintf(stderr, "belfry %s: %v\n", name, err)
+	return 1
+}
+
+func versionCommand(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	f := flags("version", "version", "Prints the version and the commit it was built from.", "belfry version", stderr)
+	if code, done := parse(f, args, stdout); done {
+		return code
+	}
+	fmt.Fprintln(stdout, "belfry "+buildVersion())
+	return 0
+}
+
+// buildVersion is the release's version, else what the toolchain knows.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	revision, dirty := "", ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision" && len(s.Value) >= 12:
+			revision = s.Value[:12]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			dirty = "-dirty"
+		}
+	}
+	if revision != "" {
+		return "devel-" + revision + dirty
+	}
+	return strings.Trim(info.Main.Version, "()")
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/belfryhq/belfry/internal/audit"
+)
+
+func verifyCommand(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	f := flags("verify", "verify [flags]",
+		"Checks an export of the audit log, or one event, offline: every leaf, the root, the signature, that the range is\ncomplete, and that each shown event is the one that was recorded. Exit code 0 only if all of it holds.",
+		"belfry verify --export audit.ndjson --checkpoint checkpoint.txt --key 'audit.example+8a1b2c3d+AbC...'\nbelfry verify --bundle event.json --key 'audit.example+8a1b2c3d+AbC...'", stderr)
+	export := f.String("export", "", "provable export (`file`)")
+	checkpoint := f.String("checkpoint", "", "signed checkpoint (`file`)")
+	since := f.String("since", "", "an older checkpoint (`file`) that the log must still begin with")
+	bundle := f.String("bundle", "", "one event with its proof (`file`)")
+	key := f.String("key", "", "verifier `key` that you know from elsewhere (GET /client/v4/audit/keys)")
+	if code, done := parse(f, args, stdout); done {
+		return code
+	}
+	switch {
+	case f.NArg() > 0:
+		return usageError(f, stderr, "unexpected argument %q", f.Arg(0))
+	case *bundle != "" && (*export != "" || *checkpoint != "" || *since != ""):
+		return usageError(f, stderr, "--bundle stands alone (with --key)")
+	case *bundle != "":
+		return verifyBundle(*bundle, *key, stdout, stderr)
+	case *export == "" || *checkpoint == "" || *key == "":
+		return usageError(f, stderr, "--export, --checkpoint and --key are required (or --bundle); see belfry verify --help")
+	}
+	return verifyExport(*export, *checkpoint, *key, *since, stdout, stderr)
+}
+
+func verifyExport(export, checkpoint, key, since string, stdout, stderr io.Writer) int {
+	in, err := os.Open(export)
+	if err != nil {
+		return fail(stderr, "verify", err)
+	}
+	defer in.Close()
+	cp, err := os.ReadFile(checkpoint)
+	if err != nil {
+		return fail(stderr, "verify", err)
+	}
+	var old []byte
+	if since != "" {
+		if old, err = os.ReadFile(since); err != nil {
+			return fail(stderr, "verify", err)
+		}
+	}
+	var progress func(uint64)
+	if isTerminal(stderr) {
+		progress = func(done uint64) { fmt.Fprintf(stderr, "\rverified %d events", done) }
+		defer fmt.Fprint(stderr, "\r\033[K")
+	}
+	r, err := audit.VerifyExport(in, cp, key, old, progress)
+	if err != nil {
+		fmt.Fprintln(stdout, "FAIL")
+		return fail(stderr, "verify", err)
+	}
+	fmt.Fprintf(stdout, "OK    signature   %s\n", r.Origin)
+	fmt.Fprintf(stdout, "OK    root        of %d events, as the checkpoint signs it\n", r.Size)
+	fmt.Fprintf(stdout, "OK    range       events %d to %d, none missing, each shown as recorded\n", r.From, int64(r.To)-1)
+	if r.Consistent {
+		fmt.Fprintln(stdout, "OK    consistent  with the older checkpoint")
+	}
+	if r.Erased > 0 {
+		fmt.Fprintf(stdout, "note  %d personal field(s) were erased or left out; their commitments are still proved\n", r.Erased)
+	}
+	if r.NotCovered > 0 {
+		fmt.Fprintf(stdout, "note  %d event(s) lie after the checkpoint's size: not covered yet\n", r.NotCovered)
+	}
+	return 0
+}
+
+func verifyBundle(file, key string, stdout, stderr io.Writer) int {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fail(stderr, "verify", err)
+	}
+	r, err := audit.VerifyBundle(data, key)
+	if err != nil {
+		fmt.Fprintln(stdout, "FAIL")
+		return fail(stderr, "verify", err)
+	}
+	fmt.Fprintf(stdout, "OK    leaf        event %d: %s\n", r.Seq, r.Sentence)
+	fmt.Fprintf(stdout, "OK    inclusion   in the log of %d events\n", r.Size)
+	fmt.Fprintf(stdout, "OK    checkpoint  %s\n", r.Origin)
+	if r.KeyGiven {
+		fmt.Fprintln(stdout, "OK    key         the one you gave")
+	} else {
+		fmt.Fprintf(stdout, "note  key         taken from the file: compare it with one you know, or give --key\n                  %s\n", r.VKey)
+	}
+	if r.Erased > 0 {
+		fmt.Fprintf(stdout, "note  %d personal field(s) were erased or left out; their commitments are still proved\n", r.Erased)
+	}
+	return 0
+}
