@@ -129,7 +129,7 @@ func registerThings(a *web.API) {
 }
 
 func TestTheTranscriptOfTheRoutesIsAsWritten(t *testing.T) {
-	a := newAPI(t, withIdempotency(t))
+	a := newAPI(t, withIdempotency(t, openDB(t)))
 	registerThings(a.API)
 	var tr transcript
 	say := func(head, body string, headers ...string) {

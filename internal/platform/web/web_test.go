@@ -26,6 +26,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/test/engines"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -118,19 +119,28 @@ func newAPI(t testing.TB, change ...func(*web.Config, *web.Deps)) *fixture {
 	return f
 }
 
-func withIdempotency(t testing.TB) func(*web.Config, *web.Deps) {
-	return func(_ *web.Config, d *web.Deps) {
-		i, err := web.NewIdempotency(openDB(t), key)
+func withIdempotency(t testing.TB, d *db.DB) func(*web.Config, *web.Deps) {
+	return func(_ *web.Config, deps *web.Deps) {
+		i, err := web.NewIdempotency(d, key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.Idempotency = i
+		deps.Idempotency = i
 	}
 }
 
-func openDB(t testing.TB) *db.DB {
+func openDB(t testing.TB) *db.DB { return open(t, db.Config{DataDir: t.TempDir()}) }
+
+// onBoth runs a test on SQLite and, where one is given, on PostgreSQL.
+func onBoth(t *testing.T, test func(t *testing.T, d *db.DB)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, openDB(t)) })
+	t.Run("postgres", func(t *testing.T) { test(t, open(t, db.Config{URL: engines.Postgres(t)})) })
+}
+
+func open(t testing.TB, cfg db.Config) *db.DB {
 	t.Helper()
-	d, err := db.Open(context.Background(), db.Config{Feature: "web", DataDir: t.TempDir(), Schemas: []db.Schema{web.Schema()}})
+	cfg.Feature, cfg.Schemas = "web", []db.Schema{web.Schema()}
+	d, err := db.Open(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
