@@ -135,6 +135,12 @@ func (e *Event) At() time.Time { return time.UnixMicro(e.at).UTC() }
 
 var strict = json.JoinOptions(json.RejectUnknownMembers(true))
 
+// published is how a publisher's event is read: its zone is a string, never the
+// object that the record shows.
+var published = json.JoinOptions(strict, json.WithUnmarshalers(json.UnmarshalFromFunc(func(dec *jsontext.Decoder, z *ZoneRef) error {
+	return json.UnmarshalDecode(dec, &z.Name)
+})))
+
 // Decode reads one event and checks it. Its error is an [errs.List] whose
 // pointers name the fields; the event that comes with it holds what could be
 // read. now is the clock for what is too far ahead.
@@ -146,11 +152,34 @@ func Decode(data []byte, now time.Time) (*Event, error) {
 	if d := depth(data); d > MaxDepth {
 		return e, errs.List{errs.New(errs.CodeTooDeep, "the event is nested %d deep; at most %d levels are taken", d, MaxDepth)}
 	}
-	if err := json.Unmarshal(data, e, strict); err != nil {
+	if jsontext.Value(data).Kind() == 'n' { // a struct takes null as nothing
+		return e, errs.List{errs.New(errs.CodeWrongType, "the event must be an object, not null")}
+	}
+	if err := json.Unmarshal(data, e, published); err != nil {
 		return e, errs.List{decodeError(err)}
 	}
-	return e, e.check(now).Or()
+	var o outline
+	if e.ID == "" || e.OccurredAt == "" || e.Action == (Action{}) || e.Actor == (Actor{}) || e.Resource == (Resource{}) {
+		if err := json.Unmarshal(data, &o); err != nil {
+			return e, errs.List{decodeError(err)}
+		}
+	}
+	return e, e.check(&o, now).Or()
 }
+
+// outline tells what was left out from what stands there empty, which the types
+// of the fields cannot: an empty id is a fault of the publisher, a missing one
+// is filled.
+type outline struct {
+	ID         jsontext.Value `json:"id"`
+	OccurredAt jsontext.Value `json:"occurred_at"`
+	Action     jsontext.Value `json:"action"`
+	Actor      jsontext.Value `json:"actor"`
+	Resource   jsontext.Value `json:"resource"`
+}
+
+func missing(v jsontext.Value) bool   { return len(v) == 0 || v.Kind() == 'n' }
+func emptyText(v jsontext.Value) bool { return string(v) == `""` }
 
 // depth counts nesting without decoding, so that a hostile body costs no stack.
 func depth(data []byte) int {
@@ -260,6 +289,10 @@ func (c *checker) text(pointer, value string, limit int) {
 	if len(value) > limit && utf8.RuneCountInString(value) > limit {
 		c.fault(errs.CodeOutOfRange, pointer, "%s has %d characters; at most %d are taken", fieldName(pointer), utf8.RuneCountInString(value), limit)
 	}
+	// PostgreSQL keeps no such text: one event would hold up its whole batch.
+	if strings.IndexByte(value, 0) >= 0 {
+		c.fault(errs.CodeInvalid, pointer, "%s must not contain the character U+0000", fieldName(pointer))
+	}
 }
 
 func (c *checker) oneOf(pointer, value string, words ...string) {
@@ -273,25 +306,34 @@ func (c *checker) oneOf(pointer, value string, words ...string) {
 
 var actorTypes = []string{"user", "token", "integration", "staff", "system"}
 
-func (e *Event) check(now time.Time) errs.List {
+func (e *Event) check(o *outline, now time.Time) errs.List {
 	var c checker
 	if e.V != 0 && e.V != 1 {
 		c.fault(errs.CodeInvalid, "/v", "v must be 1, the version of this shape")
 	}
-	if e.ID != "" && !ValidID(e.ID) {
+	if e.ID != "" && !ValidID(e.ID) || emptyText(o.ID) {
 		c.fault(errs.CodeInvalid, "/id", "id must be 1 to 64 characters of A-Z a-z 0-9 . _ : -")
 	}
-	c.required("/action/type", e.Action.Type, maxWord)
+	c.text("/account_id", e.Account, maxText)
+	if e.Action == (Action{}) && missing(o.Action) {
+		c.required("/action", "", 0)
+	} else {
+		c.required("/action/type", e.Action.Type, maxWord)
+	}
 	c.text("/action/description", e.Action.Description, maxText)
 	if e.Action.Result != "" {
 		c.oneOf("/action/result", e.Action.Result, "success", "failure")
 	}
-	if e.Actor.Type == "" {
+	switch {
+	case e.Actor == (Actor{}) && missing(o.Actor):
+		c.required("/actor", "", 0)
+	case e.Actor.Type == "":
 		c.required("/actor/type", "", maxWord)
-	} else {
+		c.required("/actor/id", e.Actor.ID, maxText)
+	default:
 		c.oneOf("/actor/type", e.Actor.Type, actorTypes...)
+		c.required("/actor/id", e.Actor.ID, maxText)
 	}
-	c.required("/actor/id", e.Actor.ID, maxText)
 	c.text("/actor/email", e.Actor.Email, maxText)
 	c.text("/actor/name", e.Actor.Name, maxText)
 	if e.Actor.IPAddress != "" {
@@ -309,9 +351,13 @@ func (e *Event) check(now time.Time) errs.List {
 	if e.Interface != "" {
 		c.oneOf("/interface", e.Interface, "UI", "API", "CLI", "SYSTEM")
 	}
-	c.required("/resource/product", e.Resource.Product, maxWord)
-	c.required("/resource/type", e.Resource.Type, maxWord)
-	c.required("/resource/id", e.Resource.ID, maxText)
+	if e.Resource == (Resource{}) && missing(o.Resource) {
+		c.required("/resource", "", 0)
+	} else {
+		c.required("/resource/product", e.Resource.Product, maxWord)
+		c.required("/resource/type", e.Resource.Type, maxWord)
+		c.required("/resource/id", e.Resource.ID, maxText)
+	}
 	c.text("/resource/name", e.Resource.Name, maxText)
 	c.text("/resource/scope", e.Resource.Scope, maxWord)
 	c.text("/zone", e.Zone.Name, 255)
@@ -345,17 +391,17 @@ func (e *Event) check(now time.Time) errs.List {
 	if e.Metadata != nil && e.Metadata.Kind() != '{' {
 		c.fault(errs.CodeWrongType, "/metadata", "metadata must be an object, not %s", kindName(e.Metadata.Kind()))
 	}
-	e.checkTime(&c, now)
+	e.checkTime(&c, o, now)
 	return c.list
 }
 
-func (e *Event) checkTime(c *checker, now time.Time) {
-	if e.OccurredAt == "" {
+func (e *Event) checkTime(c *checker, o *outline, now time.Time) {
+	if e.OccurredAt == "" && !emptyText(o.OccurredAt) {
 		return
 	}
 	t, err := time.Parse(time.RFC3339Nano, e.OccurredAt)
 	switch {
-	case err != nil:
+	case err != nil || !strictTime(e.OccurredAt):
 		c.fault(errs.CodeInvalid, "/occurred_at", "occurred_at must be a time of RFC 3339, such as 2026-11-22T10:00:00Z")
 	case t.Unix() < 0 || t.After(now.Add(MaxAhead)):
 		c.fault(errs.CodeEventTime, "/occurred_at", "occurred_at must be between 1970 and 24 hours ahead of now")
@@ -363,6 +409,14 @@ func (e *Event) checkTime(c *checker, now time.Time) {
 		e.at = t.UnixMicro()
 		e.OccurredAt = FormatTime(e.at)
 	}
+}
+
+// strictTime refuses what time.Parse takes besides RFC 3339: an hour of one
+// digit, a comma before the fraction, an offset of a day and more.
+func strictTime(s string) bool {
+	const hour = len("2006-01-02T")
+	offset := s[len(s)-len("+00:00"):]
+	return s[hour+2] == ':' && !strings.Contains(s, ",") && (s[len(s)-1] == 'Z' || offset[1:3] < "24")
 }
 
 // FormatTime writes Unix microseconds with their fixed width of 27 characters.
