@@ -79,6 +79,7 @@ func TestARefusedTokenKeepsTheEventsAndIsReported(t *testing.T) {
 		began := time.Now()
 		audit(t, rec.Client(), 0, 2)
 		time.Sleep(10 * time.Second)
+		synctest.Wait() // the callback ran before what follows
 		st := rec.Client().Stats()
 		var failure *belfry.SendError
 		if st.State != belfry.Held || st.Pending != 2 || !errors.As(st.LastError, &failure) || failure.HTTPStatus != 401 || reported != st.LastError {
