@@ -1,0 +1,227 @@
+// Package account knows who may do what: accounts, their zones, members, roles
+// and API tokens, and the sessions of people. It is the one feature that others
+// may import.
+//
+// A request flows: Authenticate (token or cookie -> hash -> cache -> store) ->
+// web asks [Directory.ResolveAccount] and the principal's permissions -> a
+// handler changes the store and enqueues the record of the change for the audit
+// log in ONE transaction.
+//
+//	invited person --one-time link--> session <--password-- person
+//	session --sign-out, 12 h idle, 30 d, role gone--> ended
+//	token   --revoked, expires_on-->                  ended
+//
+// Invariants: nobody hands out a permission that they do not have; an account
+// keeps at least one owner once it has one; a person whom one account made is
+// not believed by another account until an operator vouches for them; secrets
+// are stored as hashes and shown once.
+//
+// Revocation is immediate in this process; other processes follow within
+// [cacheTime], the age at which a cached credential is read again.
+package account
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// Limits of one account, person or process.
+const (
+	MaxTokens    = 1000   // of an account
+	MaxMembers   = 1000   // of an account
+	MaxZones     = 10_000 // of an account
+	MaxAliases   = 100    // of a zone
+	MaxIPAllow   = 50     // networks of a token
+	MaxSessions  = 50     // of a person; the oldest gives way
+	MaxLinks     = 10     // unused sign-in links of a person; the oldest gives way
+	MaxAccounts  = 100    // memberships of a person
+	cacheTime    = 5 * time.Second
+	cachedTokens = 50_000
+	cachedRefs   = 200_000
+)
+
+// Installation is the id of the account in whose record the acts of the
+// installation itself stand (sign-ins of operators). It comes into being with
+// the first of them.
+const Installation = "00000000000070008000000000000000"
+
+//go:embed schema/*.sql
+var schemaFiles embed.FS
+
+// Schema is the tables of the feature; they follow bus.Schema.
+func Schema() db.Schema {
+	files, err := fs.Sub(schemaFiles, "schema")
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	return db.Schema{Source: "account", Files: files}
+}
+
+// Config is what a Directory works with. DB is required.
+type Config struct {
+	DB             *db.DB                // opened with bus.Schema() and Schema()
+	Now            func() time.Time      // nil = time.Now
+	Log            *slog.Logger          // nil = none
+	Registerer     prometheus.Registerer // nil = no metrics
+	BootstrapToken string                // an operators' token from the first start, at least 32 characters; empty = none
+	ExternalURL    string                // http(s)://HOST of this server, for the URLs of customers' pages
+	Secure         bool                  // browsers reach the server over TLS
+	Notify         func()                // wakes the relay of the outbox after a commit; nil = it polls
+}
+
+// Directory is the feature. Safe for concurrent use.
+type Directory struct {
+	cfg       Config
+	db        *db.DB
+	now       func() time.Time
+	bootstrap *Hash // nil = none
+	metrics   *metrics
+	denials   *denials
+	uses      *uses
+	attempts  *attempts
+	hashing   hashing
+	cross     *http.CrossOriginProtection
+
+	credentials *cache[Hash, *credential] // by the hash of a token or session
+	accounts    *cache[string, string]    // id or ext:external_id -> id
+	zones       *cache[string, Zone]      // account NUL reference -> zone; ID "" = none
+	full        *cache[string, bool]      // whether an account has as many zones as it may
+}
+
+// New makes a Directory.
+func New(cfg Config) (*Directory, error) {
+	if cfg.DB == nil {
+		return nil, errors.New("account: DB is required")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Notify == nil {
+		cfg.Notify = func() {}
+	}
+	cfg.ExternalURL = strings.TrimSuffix(cfg.ExternalURL, "/")
+	d := &Directory{cfg: cfg, db: cfg.DB, now: cfg.Now,
+		denials:     newDenials(),
+		uses:        newUses(),
+		attempts:    newAttempts(cfg.Now),
+		hashing:     newHashing(),
+		cross:       http.NewCrossOriginProtection(),
+		credentials: newCache[Hash, *credential](cachedTokens, cacheTime, cfg.Now),
+		accounts:    newCache[string, string](cachedRefs, cacheTime, cfg.Now),
+		zones:       newCache[string, Zone](cachedRefs, cacheTime, cfg.Now),
+		full:        newCache[string, bool](cachedRefs, cacheTime, cfg.Now),
+	}
+	if cfg.ExternalURL != "" {
+		u, err := url.Parse(cfg.ExternalURL)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return nil, errors.New("account: the external URL is not http(s)://HOST")
+		}
+		if err := d.cross.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+			return nil, fmt.Errorf("account: external URL: %w", err)
+		}
+	}
+	if cfg.BootstrapToken != "" {
+		if len(cfg.BootstrapToken) < 32 {
+			return nil, errors.New("account: the bootstrap token must have at least 32 characters")
+		}
+		h := HashOf(cfg.BootstrapToken)
+		d.bootstrap = &h
+	}
+	var err error
+	if d.metrics, err = newMetrics(cfg.Registerer); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Run does what happens on its own, until ctx ends: it writes when credentials
+// were last used, records refused requests, and removes what has expired.
+func (d *Directory) Run(ctx context.Context) error {
+	minute := time.NewTicker(time.Minute)
+	defer minute.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-minute.C:
+			d.flush(ctx)
+			if n%60 == 0 {
+				d.logged("remove expired links and sessions", d.purge(ctx))
+			}
+		case <-ctx.Done():
+			// The drain writes what is in memory, within its own time.
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			d.flush(last)
+			return nil
+		}
+	}
+}
+
+// flush writes what was gathered in memory. A failure is tried again with the
+// next one.
+func (d *Directory) flush(ctx context.Context) {
+	d.logged("record refused requests", d.flushDenials(ctx))
+	d.logged("write last uses", d.flushUses(ctx))
+}
+
+func (d *Directory) logged(what string, err error) {
+	if err != nil {
+		d.cfg.Log.Warn("account: cannot "+what+" now", "error", err)
+	}
+}
+
+// Register adds the feature's operations.
+func (d *Directory) Register(api *web.API) {
+	d.registerAccounts(api)
+	d.registerMembers(api)
+	d.registerTokens(api)
+	d.registerZones(api)
+	d.registerUser(api)
+	api.Limit("account.tokens", MaxTokens)
+	api.Limit("account.members", MaxMembers)
+	api.Limit("account.zones", MaxZones)
+	api.Limit("account.zone_aliases", MaxAliases)
+}
+
+// micros is the present moment as the database keeps it.
+func (d *Directory) micros() int64 { return d.now().UnixMicro() }
+
+// moment is a time of the database as answers show it; 0 is none.
+func moment(micros int64) web.Time {
+	if micros == 0 {
+		return web.Time{}
+	}
+	return web.TimeOf(micros)
+}
+
+// text checks a text field of people's words: 1 to max characters without
+// control characters, trimmed.
+func text(pointer, value string, most int) (string, error) {
+	value = strings.TrimSpace(value)
+	if value == "" {
+		return "", errs.At(errs.CodeMissingField, pointer, "%s is required", strings.TrimPrefix(pointer, "/"))
+	}
+	if len([]rune(value)) > most {
+		return "", errs.At(errs.CodeOutOfRange, pointer, "%s has more than %d characters", strings.TrimPrefix(pointer, "/"), most)
+	}
+	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return "", errs.At(errs.CodeInvalid, pointer, "%s has control characters", strings.TrimPrefix(pointer, "/"))
+	}
+	return value, nil
+}

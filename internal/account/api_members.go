@@ -1,0 +1,89 @@
+package account
+
+import (
+	"context"
+
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+type memberIn struct {
+	Body struct {
+		Email string `json:"email" minLength:"3" maxLength:"254"`
+		Name  string `json:"name,omitempty" maxLength:"200"`
+		Role  Role   `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
+	}
+}
+
+type memberID struct {
+	MemberID string `path:"member_id" maxLength:"64"`
+}
+
+type memberPatch struct {
+	MemberID string `path:"member_id" maxLength:"64"`
+	Body     struct {
+		Role Role `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
+	}
+}
+
+type portalIn struct {
+	Body struct {
+		Member struct {
+			ID    string `json:"id" minLength:"1" maxLength:"128" doc:"The person's id in your own system; the record names it"`
+			Email string `json:"email,omitempty" maxLength:"254"`
+			Name  string `json:"name,omitempty" maxLength:"200"`
+		} `json:"member"`
+		Role      Role     `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
+		Sections  []string `json:"sections,omitempty" maxItems:"3" doc:"Of audit, notifications, slo; all when left out"`
+		ReturnURL string   `json:"return_url,omitempty" maxLength:"2048" doc:"Where the page's way back leads"`
+		ExpiresIn int64    `json:"expires_in,omitempty" doc:"Length of the session in seconds, 60 to 43200; 3600 when left out"`
+	}
+}
+
+// OneTimeURL is a URL that works once.
+type OneTimeURL struct {
+	URL       string   `json:"url"`
+	ExpiresOn web.Time `json:"expires_on" doc:"Until when it can be opened"`
+}
+
+func (d *Directory) registerMembers(api *web.API) {
+	const tag = "Members"
+	const base = "/accounts/{account_id}/members"
+	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List members", Permission: MembersRead},
+		func(ctx context.Context, in *web.Paging) (web.Page[Member], error) {
+			accountID := web.Account(ctx).ID
+			return page(api, *in, "members "+accountID, func(m Member) string { return m.ID },
+				func(after string, limit int) ([]Member, error) { return d.Members(ctx, accountID, after, limit) })
+		})
+	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Add a member", Permission: MembersWrite, Idempotent: true,
+		Description: "Makes the user when nobody has the address, and then answers with a one-time sign-in link."},
+		func(ctx context.Context, in *memberIn) (NewMember, error) {
+			return d.AddMember(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.Body.Email, in.Body.Name, in.Body.Role)
+		})
+	web.Get(api, web.Op{Path: base + "/{member_id}", Tag: tag, Summary: "Read a member", Permission: MembersRead},
+		func(ctx context.Context, in *memberID) (Member, error) {
+			return d.Member(ctx, web.Account(ctx).ID, in.MemberID)
+		})
+	web.Patch(api, web.Op{Path: base + "/{member_id}", Tag: tag, Summary: "Change a member's role", Permission: MembersWrite},
+		func(ctx context.Context, in *memberPatch) (Member, error) {
+			return d.ChangeRole(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID, in.Body.Role)
+		})
+	web.Delete(api, web.Op{Path: base + "/{member_id}", Tag: tag, Summary: "Remove a member", Permission: MembersWrite},
+		func(ctx context.Context, in *memberID) (Deleted, error) {
+			return Deleted{in.MemberID}, d.RemoveMember(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
+		})
+	web.Post(api, web.Op{Path: base + "/{member_id}/sign_in_link", Tag: tag, Summary: "Make a one-time sign-in link for a member", Permission: MembersWrite,
+		Description: "For users whom this account made; for others only operators."},
+		func(ctx context.Context, in *memberID) (OneTimeURL, error) {
+			url, err := d.MemberLink(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
+			return OneTimeURL{url, moment(d.micros() + LinkTime.Microseconds())}, err
+		})
+	web.Post(api, web.Op{Path: "/accounts/{account_id}/portal_sessions", Tag: tag, Summary: "Open the customers' pages for one of your users", Permission: MembersWrite, Idempotent: true,
+		Description: "The URL works once and gives a session that may do what the role may do in the sections."},
+		func(ctx context.Context, in *portalIn) (OneTimeURL, error) {
+			b := &in.Body
+			url, expires, err := d.PortalURL(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, Portal{
+				Member: PortalMember{b.Member.ID, b.Member.Email, b.Member.Name},
+				Role:   b.Role, Sections: b.Sections, ReturnURL: b.ReturnURL, Seconds: b.ExpiresIn})
+			return OneTimeURL{url, expires}, err
+		})
+}

@@ -1,0 +1,50 @@
+package account
+
+import (
+	"context"
+
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+type tokenIn struct {
+	Body struct {
+		Name        string   `json:"name" minLength:"1" maxLength:"100" doc:"What the token is for"`
+		Permissions []string `json:"permissions" minItems:"1" maxItems:"32" doc:"Such as audit:read; you must have each of them yourself"`
+		ExpiresOn   web.Time `json:"expires_on,omitzero" doc:"When it ends; never when left out"`
+		IPAllow     []string `json:"ip_allow,omitempty" maxItems:"50" doc:"Networks from which it may be used; anywhere when left out"`
+	}
+}
+
+type tokenID struct {
+	TokenID string `path:"token_id" maxLength:"64"`
+}
+
+// Deleted is the answer to a removal.
+type Deleted struct {
+	ID string `json:"id"`
+}
+
+func (d *Directory) registerTokens(api *web.API) {
+	const tag = "API tokens"
+	const base = "/accounts/{account_id}/tokens"
+	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List API tokens", Permission: TokensRead},
+		func(ctx context.Context, in *web.Paging) (web.Page[Token], error) {
+			accountID := web.Account(ctx).ID
+			return page(api, *in, "tokens "+accountID, func(t Token) string { return t.ID },
+				func(after string, limit int) ([]Token, error) { return d.Tokens(ctx, accountID, after, limit) })
+		})
+	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Create an API token", Permission: TokensWrite, Idempotent: true,
+		Description: "The answer shows the token's value this once."},
+		func(ctx context.Context, in *tokenIn) (NewAPIToken, error) {
+			return d.CreateToken(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID,
+				TokenSpec{in.Body.Name, in.Body.Permissions, in.Body.ExpiresOn, in.Body.IPAllow})
+		})
+	web.Get(api, web.Op{Path: base + "/{token_id}", Tag: tag, Summary: "Read an API token", Permission: TokensRead},
+		func(ctx context.Context, in *tokenID) (Token, error) {
+			return d.Token(ctx, web.Account(ctx).ID, in.TokenID)
+		})
+	web.Delete(api, web.Op{Path: base + "/{token_id}", Tag: tag, Summary: "Revoke an API token", Permission: TokensWrite},
+		func(ctx context.Context, in *tokenID) (Deleted, error) {
+			return Deleted{in.TokenID}, d.RevokeToken(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.TokenID)
+		})
+}

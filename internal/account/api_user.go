@@ -1,0 +1,91 @@
+package account
+
+import (
+	"context"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// Verified is the answer to a token that asks about itself.
+type Verified struct {
+	ID        string   `json:"id"`
+	Status    string   `json:"status" enum:"active"`
+	ExpiresOn web.Time `json:"expires_on,omitzero"`
+}
+
+type sessionID struct {
+	SessionID string `path:"session_id" maxLength:"64"`
+}
+
+type passwordIn struct {
+	Body struct {
+		Current  string `json:"current,omitempty" maxLength:"256" doc:"The present password, where there is one"`
+		Password string `json:"password" minLength:"10" maxLength:"256"`
+	}
+}
+
+// own is the session of the request and its person. The principal's id is not
+// enough: in customers' sessions it is a name that the operators' company chose.
+func (d *Directory) own(ctx context.Context) (*Session, error) {
+	p, r := web.CurrentPrincipal(ctx), web.Request(ctx)
+	if p != nil && p.Session && r != nil {
+		s, _, err := d.SessionFromRequest(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		if s.PersonID != "" {
+			return s, nil
+		}
+	}
+	return nil, errs.New(errs.CodeForbidden, "this is for people who are signed in with a session of their own")
+}
+
+func (d *Directory) registerUser(api *web.API) {
+	const tag = "User"
+	web.Get(api, web.Op{Path: "/user/tokens/verify", Tag: tag, Summary: "Verify the token of this request", Scope: web.ScopeSelf},
+		func(ctx context.Context, _ *struct{}) (Verified, error) {
+			p := web.CurrentPrincipal(ctx)
+			v := Verified{ID: p.ID, Status: "active"}
+			if p.Kind != web.KindToken {
+				return v, nil
+			}
+			t, err := d.Token(ctx, p.AccountID, p.ID)
+			v.ExpiresOn = t.ExpiresOn
+			return v, err
+		})
+	web.Get(api, web.Op{Path: "/user", Tag: tag, Summary: "Read the user who is signed in", Scope: web.ScopeSelf},
+		func(ctx context.Context, _ *struct{}) (Profile, error) {
+			s, err := d.own(ctx)
+			if err != nil {
+				return Profile{}, err
+			}
+			return d.Profile(ctx, s.PersonID)
+		})
+	web.Put(api, web.Op{Path: "/user/password", Tag: tag, Summary: "Set the user's password", Scope: web.ScopeSelf,
+		Description: "Ends the user's other sessions."},
+		func(ctx context.Context, in *passwordIn) (web.None, error) {
+			s, err := d.own(ctx)
+			if err != nil {
+				return web.None{}, err
+			}
+			return web.None{}, d.SetPassword(ctx, web.CurrentPrincipal(ctx), s, in.Body.Current, in.Body.Password)
+		})
+	web.Get(api, web.Op{Path: "/user/sessions", Tag: tag, Summary: "List the user's sessions", Scope: web.ScopeSelf},
+		func(ctx context.Context, _ *struct{}) (web.Page[Session], error) {
+			s, err := d.own(ctx)
+			if err != nil {
+				return web.Page[Session]{}, err
+			}
+			list, err := d.Sessions(ctx, s.PersonID, s)
+			return web.Page[Session]{Items: list}, err
+		})
+	web.Delete(api, web.Op{Path: "/user/sessions/{session_id}", Tag: tag, Summary: "End one of the user's sessions", Scope: web.ScopeSelf},
+		func(ctx context.Context, in *sessionID) (Deleted, error) {
+			s, err := d.own(ctx)
+			if err != nil {
+				return Deleted{}, err
+			}
+			return Deleted{in.SessionID}, d.RevokeSession(ctx, web.CurrentPrincipal(ctx), s.PersonID, in.SessionID)
+		})
+}

@@ -1,0 +1,67 @@
+package account
+
+import (
+	"context"
+
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+type zoneIn struct {
+	Body struct {
+		Name        string      `json:"name" minLength:"1" maxLength:"255"`
+		Aliases     []string    `json:"aliases,omitempty" maxItems:"100" doc:"Hostnames and origins that mean this zone"`
+		Environment Environment `json:"environment,omitempty" enum:"production,staging,test" doc:"production when left out"`
+	}
+}
+
+type zoneID struct {
+	ZoneID string `path:"zone_id" maxLength:"255" doc:"Its id, name or alias"`
+}
+
+type zonePatch struct {
+	ZoneID string `path:"zone_id" maxLength:"255" doc:"Its id, name or alias"`
+	Body   struct {
+		Name        *string      `json:"name,omitempty" minLength:"1" maxLength:"255"`
+		Aliases     *[]string    `json:"aliases,omitempty" maxItems:"100" doc:"Replaces the present ones"`
+		Environment *Environment `json:"environment,omitempty" enum:"production,staging,test"`
+	}
+}
+
+func (d *Directory) registerZones(api *web.API) {
+	const tag = "Zones"
+	const base = "/accounts/{account_id}/zones"
+	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List zones", Permission: AccountsRead},
+		func(ctx context.Context, in *web.Paging) (web.Page[Zone], error) {
+			accountID := web.Account(ctx).ID
+			return page(api, *in, "zones "+accountID, func(z Zone) string { return z.ID },
+				func(after string, limit int) ([]Zone, error) { return d.Zones(ctx, accountID, after, limit) })
+		})
+	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Create a zone", Permission: AccountsWrite, Idempotent: true},
+		func(ctx context.Context, in *zoneIn) (Zone, error) {
+			spec := ZoneSpec{Name: &in.Body.Name, Aliases: &in.Body.Aliases}
+			if in.Body.Environment != "" {
+				spec.Environment = &in.Body.Environment
+			}
+			return d.CreateZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, spec)
+		})
+	web.Get(api, web.Op{Path: base + "/{zone_id}", Tag: tag, Summary: "Read a zone", Permission: AccountsRead},
+		func(ctx context.Context, in *zoneID) (Zone, error) {
+			return d.Zone(ctx, web.Account(ctx).ID, in.ZoneID)
+		})
+	web.Patch(api, web.Op{Path: base + "/{zone_id}", Tag: tag, Summary: "Change a zone", Permission: AccountsWrite},
+		func(ctx context.Context, in *zonePatch) (Zone, error) {
+			z, err := d.Zone(ctx, web.Account(ctx).ID, in.ZoneID)
+			if err != nil {
+				return z, err
+			}
+			return d.UpdateZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, z.ID, ZoneSpec{in.Body.Name, in.Body.Aliases, in.Body.Environment})
+		})
+	web.Delete(api, web.Op{Path: base + "/{zone_id}", Tag: tag, Summary: "Delete a zone", Permission: AccountsWrite},
+		func(ctx context.Context, in *zoneID) (Deleted, error) {
+			z, err := d.Zone(ctx, web.Account(ctx).ID, in.ZoneID)
+			if err != nil {
+				return Deleted{}, err
+			}
+			return Deleted{z.ID}, d.DeleteZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, z.ID)
+		})
+}

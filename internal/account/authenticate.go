@@ -1,0 +1,105 @@
+package account
+
+import (
+	"context"
+	"crypto/subtle"
+	"database/sql"
+	"errors"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// credential is what a token or a session stands for, as it was read from the
+// store. It is shared and, but for noted, never changed.
+type credential struct {
+	principal web.Principal  // without the address
+	ends      int64          // microseconds; 0 = never
+	networks  []netip.Prefix // of a token; empty = anywhere
+	session   *Session       // nil for a token
+	noted     atomic.Int64   // when its use was noted last
+}
+
+// Authenticate finds who sent the request: the owner of its bearer token, else
+// of its session cookie. It has the form of [web.Authenticate]; the app asks
+// other features for tokens with other prefixes.
+//
+// Errors: CodeAuthentication (none, not known, revoked, mistyped),
+// CodeTokenExpired, CodeTokenAddress, CodeUnavailable.
+func (d *Directory) Authenticate(ctx context.Context, r *http.Request) (*web.Principal, error) {
+	value, ok := web.Bearer(r)
+	if !ok && r.Header.Get("Authorization") != "" {
+		return nil, d.refused("malformed", errs.New(errs.CodeAuthentication, "the Authorization header is not of the form: Bearer TOKEN"))
+	}
+	if !ok {
+		_, p, err := d.SessionFromRequest(ctx, r)
+		return p, err
+	}
+	addr := web.ClientAddr(ctx)
+	hash := HashOf(value)
+	if d.bootstrap != nil && subtle.ConstantTimeCompare(hash[:], d.bootstrap[:]) == 1 {
+		return &web.Principal{Kind: web.KindStaff, ID: "bootstrap", Name: "bootstrap token", Installation: true, Superoperator: true, IP: addr}, nil
+	}
+	if _, err := ParseToken(TokenPrefix, value); err != nil {
+		return nil, d.refused("malformed", err)
+	}
+	c, err := d.credentials.get(ctx, hash, func(ctx context.Context) (*credential, error) { return d.loadTokenCredential(ctx, hash) })
+	if err != nil {
+		if errs.KindOf(err) == errs.Unauthenticated {
+			return nil, d.refused("unknown", err)
+		}
+		return nil, err
+	}
+	now := d.micros()
+	if c.ends != 0 && now >= c.ends {
+		return nil, d.refused("expired", errs.New(errs.CodeTokenExpired, "the token expired at %s", web.TimeOf(c.ends)))
+	}
+	if len(c.networks) > 0 && !slices.ContainsFunc(c.networks, func(n netip.Prefix) bool { return n.Contains(addr) }) {
+		return nil, d.refused("address", errs.New(errs.CodeTokenAddress, "the token may not be used from %s", addr))
+	}
+	if c.stale(now) {
+		d.uses.token(c.principal.ID, now)
+	}
+	p := c.principal
+	p.IP = addr
+	return &p, nil
+}
+
+// stale reports, to one caller, that the last use is to be written again.
+func (c *credential) stale(now int64) bool {
+	last := c.noted.Load()
+	return now-last >= useInterval.Microseconds() && c.noted.CompareAndSwap(last, now)
+}
+
+func (d *Directory) refused(reason string, err error) error {
+	d.metrics.refused.WithLabelValues(reason).Inc()
+	return err
+}
+
+func (d *Directory) loadTokenCredential(ctx context.Context, h Hash) (*credential, error) {
+	var t Token
+	err := d.db.View(ctx, func(tx *db.Tx) (err error) {
+		t, err = loadTokenByHash(ctx, tx, h)
+		return err
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errs.New(errs.CodeAuthentication, "the token is not known, or was revoked")
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &credential{
+		principal: web.Principal{Kind: web.KindToken, ID: t.ID, Name: t.Name, AccountID: t.accountID, Permissions: t.Permissions},
+		ends:      t.expiry(),
+		networks:  t.networks,
+	}
+	if !t.LastUsedOn.IsZero() {
+		c.noted.Store(t.LastUsedOn.Micros())
+	}
+	return c, nil
+}

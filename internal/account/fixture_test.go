@@ -1,0 +1,319 @@
+package account_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/telemetry"
+	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/test/engines"
+)
+
+// root is the bootstrap token of the tests.
+const root = "correct-horse-battery-staple-0123456789"
+
+// fixture is a whole installation: store, directory, API, and a clock that
+// stands still until it is moved.
+type fixture struct {
+	t   testing.TB
+	db  *db.DB
+	dir *account.Directory
+	api *web.API
+	now *atomic.Int64 // microseconds
+}
+
+// onBoth runs a test on SQLite and, where one is given, on PostgreSQL.
+func onBoth(t *testing.T, test func(*testing.T, *fixture)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, newFixture(t, db.Config{DataDir: t.TempDir()})) })
+	t.Run("postgres", func(t *testing.T) { test(t, newFixture(t, db.Config{URL: engines.Postgres(t)})) })
+}
+
+func newFixture(t testing.TB, cfg db.Config, change ...func(*account.Config)) *fixture {
+	t.Helper()
+	cfg.Feature = "account"
+	cfg.Schemas = []db.Schema{bus.Schema(), account.Schema(), web.Schema()}
+	d, err := db.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	f := &fixture{t: t, db: d, now: &atomic.Int64{}}
+	f.now.Store(time.Now().UnixMicro())
+	f.open(change...)
+	return f
+}
+
+// open makes a directory and an API over the same store, as another process
+// would have them.
+func (f *fixture) open(change ...func(*account.Config)) {
+	f.t.Helper()
+	cfg := account.Config{DB: f.db, Now: func() time.Time { return time.UnixMicro(f.now.Load()) },
+		Registerer: prometheus.NewRegistry(), BootstrapToken: root, ExternalURL: "http://belfry.test"}
+	for _, c := range change {
+		c(&cfg)
+	}
+	dir, err := account.New(cfg)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	key := bytes.Repeat([]byte("k"), 32)
+	idempotency, err := web.NewIdempotency(f.db, key)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	api, err := web.New(web.Config{Version: "test", Key: key}, web.Deps{
+		Log:     slog.New(slog.DiscardHandler),
+		Metrics: telemetry.NewHTTPMetrics(prometheus.NewRegistry()),
+		Tracing: telemetry.TracingOf(noop.NewTracerProvider()), Health: telemetry.NewHealth(),
+		Authenticate: dir.Authenticate, Resolve: dir.ResolveAccount, Denied: dir.Denied, Idempotency: idempotency,
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	dir.Register(api)
+	// What the pages will do: sign in and out.
+	answer := func(fn func(w http.ResponseWriter, r *http.Request) error) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := fn(w, r); err != nil {
+				w.WriteHeader(status(err))
+				io.WriteString(w, err.Error())
+			}
+		})
+	}
+	api.Mount("POST /sign-in", false, answer(func(w http.ResponseWriter, r *http.Request) error {
+		var err error
+		if r.FormValue("link") != "" {
+			_, err = dir.SignInWithLink(w, r, r.FormValue("link"))
+		} else {
+			_, err = dir.SignInWithPassword(w, r, r.FormValue("email"), r.FormValue("password"))
+		}
+		return err
+	}))
+	api.Mount("POST /sign-out", false, answer(dir.SignOut))
+	f.dir, f.api = dir, api
+}
+
+func (f *fixture) later(d time.Duration) { f.now.Add(d.Microseconds()) }
+
+// answer is what the API said.
+type answer struct {
+	t       testing.TB
+	Status  int
+	Header  http.Header
+	Cookies []*http.Cookie
+	Body    string
+	Success bool
+	Errors  []struct {
+		Code    int
+		Message string
+		Source  struct{ Pointer string }
+	}
+	Result     map[string]any
+	List       []map[string]any
+	ResultInfo struct{ Cursor string } `json:"result_info"`
+}
+
+// text is a member of the result.
+func (a *answer) text(name string) string {
+	s, _ := a.Result[name].(string)
+	return s
+}
+
+// ok fails the test unless the request succeeded.
+func (a *answer) ok() *answer {
+	a.t.Helper()
+	if a.Status != 200 {
+		a.t.Fatalf("status %d: %s", a.Status, a.Body)
+	}
+	return a
+}
+
+// fails fails the test unless the request was answered with status and code.
+func (a *answer) fails(status, code int) *answer {
+	a.t.Helper()
+	if a.Status != status || len(a.Errors) == 0 || a.Errors[0].Code != code {
+		a.t.Fatalf("status %d instead of %d with code %d: %s", a.Status, status, code, a.Body)
+	}
+	return a
+}
+
+// call sends a request. as is a token or a cookie ("name=value"); headers are
+// "Name: value".
+func (f *fixture) call(as, method, path string, body any, headers ...string) *answer {
+	f.t.Helper()
+	var reader io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		reader = strings.NewReader(b)
+	default:
+		data, err := json.Marshal(b)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		reader = bytes.NewReader(data)
+	}
+	if !strings.HasPrefix(path, "/sign-") {
+		path = "/client/v4" + path
+	}
+	r := httptest.NewRequestWithContext(f.t.Context(), method, "http://belfry.test"+path, reader)
+	switch {
+	case strings.Contains(as, "="):
+		r.Header.Set("Cookie", as)
+	case as != "":
+		r.Header.Set("Authorization", "Bearer "+as)
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		if name == "From-Address" {
+			r.RemoteAddr = value + ":1234"
+			continue
+		}
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	f.api.ServeHTTP(w, r)
+	a := &answer{t: f.t, Status: w.Code, Header: w.Header(), Body: w.Body.String(), Cookies: w.Result().Cookies()}
+	var raw struct {
+		answer
+		Result json.RawMessage
+	}
+	if json.Unmarshal(w.Body.Bytes(), &raw) == nil {
+		a.Success, a.Errors, a.ResultInfo = raw.Success, raw.Errors, raw.answer.ResultInfo
+		if len(raw.Result) > 0 && raw.Result[0] == '[' {
+			json.Unmarshal(raw.Result, &a.List)
+		} else {
+			json.Unmarshal(raw.Result, &a.Result)
+		}
+	}
+	return a
+}
+
+type m = map[string]any
+
+// account makes an account and gives its id.
+func (f *fixture) account(name string) string {
+	f.t.Helper()
+	return f.call(root, "POST", "/accounts", m{"name": name}).ok().text("id")
+}
+
+// token makes a token of the account and gives id and value.
+func (f *fixture) token(accountID string, permissions ...string) (id, value string) {
+	f.t.Helper()
+	a := f.call(root, "POST", "/accounts/"+accountID+"/tokens", m{"name": "test", "permissions": permissions}).ok()
+	return a.text("id"), a.text("value")
+}
+
+// form posts the sign-in form from one address.
+func (f *fixture) form(address, cookie string, fields ...string) *answer {
+	f.t.Helper()
+	var b strings.Builder
+	for i := 0; i < len(fields); i += 2 {
+		fmt.Fprintf(&b, "%s=%s&", fields[i], fields[i+1])
+	}
+	return f.call(cookie, "POST", "/sign-in", b.String(), "Content-Type: application/x-www-form-urlencoded", "From-Address: "+address, "Sec-Fetch-Site: same-origin")
+}
+
+// secretOf takes the secret out of a one-time link.
+func secretOf(link string) string {
+	_, secret, _ := strings.Cut(link, "link=")
+	return secret
+}
+
+// cookie is the session that an answer sets.
+func (a *answer) cookie() string {
+	a.t.Helper()
+	for _, c := range a.Cookies {
+		if c.Value != "" {
+			return c.Name + "=" + c.Value
+		}
+	}
+	a.t.Fatalf("no session: %d %s", a.Status, a.Body)
+	return ""
+}
+
+// signIn uses a one-time link and gives the cookie.
+func (f *fixture) signIn(link string) string {
+	f.t.Helper()
+	return f.form("192.0.2.9", "", "link", secretOf(link)).ok().cookie()
+}
+
+// member adds a person by way of the operators and signs them in.
+func (f *fixture) member(accountID, email, role string) (id, cookie string) {
+	f.t.Helper()
+	a := f.call(root, "POST", "/accounts/"+accountID+"/members", m{"email": email, "role": role}).ok()
+	return a.text("id"), f.signIn(a.text("sign_in_url"))
+}
+
+// outbox is everything that was recorded so far, in order.
+func (f *fixture) outbox() (list []event.Audit) {
+	f.t.Helper()
+	err := f.db.View(context.Background(), func(tx *db.Tx) error {
+		rows, err := tx.Query(context.Background(), `SELECT topic, msg_key, value FROM outbox ORDER BY id`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var topic string
+			var key, value []byte
+			if err := rows.Scan(&topic, &key, &value); err != nil {
+				return err
+			}
+			var e event.Audit
+			if err := json.Unmarshal(value, &e); err != nil {
+				return err
+			}
+			if topic != event.TopicAuditSelf || string(key) != e.Account {
+				f.t.Errorf("topic %s, key %s, account %s", topic, key, e.Account)
+			}
+			list = append(list, e)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return list
+}
+
+// recorded are the actions on a type of resource in an account, in order.
+func (f *fixture) recorded(accountID, resource string) (list []string) {
+	f.t.Helper()
+	for _, e := range f.outbox() {
+		if e.Account == accountID && e.Resource.Type == resource {
+			list = append(list, e.Action.Type+" "+e.Action.Result)
+		}
+	}
+	return list
+}
+
+// drained runs the directory to its end: what is in memory is written.
+func (f *fixture) drained() {
+	f.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := f.dir.Run(ctx); err != nil {
+		f.t.Fatal(err)
+	}
+}

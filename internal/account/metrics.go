@@ -1,0 +1,31 @@
+package account
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	refused *prometheus.CounterVec // credentials, by reason
+	signIns *prometheus.CounterVec // by method and outcome
+	dropped prometheus.Counter     // refused requests that are not in the record
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "belfry_account_credentials_refused_total", Help: "Credentials refused, by reason: malformed, unknown, expired, address, session.",
+		}, []string{"reason"}),
+		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "belfry_account_sign_ins_total", Help: "Sign-ins, by method (link, password, portal) and outcome (ok, failed, limited).",
+		}, []string{"method", "outcome"}),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "belfry_account_denials_dropped_total", Help: "Refused requests that did not fit into memory and are missing in the record.",
+		}),
+	}
+	if r == nil {
+		return m, nil
+	}
+	return m, errors.Join(r.Register(m.refused), r.Register(m.signIns), r.Register(m.dropped))
+}

@@ -1,0 +1,115 @@
+package account
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/id"
+)
+
+const selectZone = `SELECT id, name, environment, created_at, modified_at FROM zone`
+
+func scanZone(row interface{ Scan(...any) error }) (z Zone, err error) {
+	var created, modified int64
+	err = row.Scan(&z.ID, &z.Name, &z.Environment, &created, &modified)
+	z.CreatedOn, z.ModifiedOn, z.Aliases = moment(created), moment(modified), []string{}
+	return z, err
+}
+
+func loadZone(ctx context.Context, tx *db.Tx, accountID, zoneID string) (Zone, error) {
+	z, err := scanZone(tx.QueryRow(ctx, selectZone+` WHERE account_id = $1 AND id = $2`, accountID, zoneID))
+	if err != nil {
+		return z, missing(err, "zone")
+	}
+	scan := func(row interface{ Scan(...any) error }) (s string, err error) { return s, row.Scan(&s) }
+	z.Aliases, err = collect(ctx, tx, scan, `SELECT ref FROM zone_ref WHERE zone_id = $1 AND position > 0 ORDER BY position`, zoneID)
+	return z, err
+}
+
+// lookupZone finds a zone by id or folded reference; ID "" when there is none.
+func lookupZone(ctx context.Context, tx *db.Tx, accountID, ref string) (Zone, error) {
+	zoneID := ref
+	if !id.Valid(ref) {
+		err := tx.QueryRow(ctx, `SELECT zone_id FROM zone_ref WHERE account_id = $1 AND ref = $2`, accountID, ref).Scan(&zoneID)
+		if errors.Is(err, sql.ErrNoRows) {
+			return Zone{}, nil
+		}
+		if err != nil {
+			return Zone{}, err
+		}
+	}
+	z, err := loadZone(ctx, tx, accountID, zoneID)
+	if err != nil && errs.Is(err, errs.CodeNotFound) {
+		return Zone{}, nil
+	}
+	return z, err
+}
+
+// listZones reads a page of zones and all their aliases with two queries.
+func listZones(ctx context.Context, tx *db.Tx, accountID, after string, limit int) ([]Zone, error) {
+	list, err := collect(ctx, tx, scanZone, selectZone+` WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3`, accountID, after, limit)
+	if err != nil || len(list) == 0 {
+		return list, err
+	}
+	at := make(map[string]int, len(list))
+	for i, z := range list {
+		at[z.ID] = i
+	}
+	type alias struct{ zoneID, ref string }
+	scan := func(row interface{ Scan(...any) error }) (a alias, err error) { return a, row.Scan(&a.zoneID, &a.ref) }
+	aliases, err := collect(ctx, tx, scan, `SELECT r.zone_id, r.ref FROM zone z JOIN zone_ref r ON r.zone_id = z.id
+		WHERE z.account_id = $1 AND z.id > $2 AND z.id <= $3 AND r.position > 0 ORDER BY r.zone_id, r.position`, accountID, after, list[len(list)-1].ID)
+	for _, a := range aliases {
+		z := &list[at[a.zoneID]]
+		z.Aliases = append(z.Aliases, a.ref)
+	}
+	return list, err
+}
+
+func countZones(ctx context.Context, tx *db.Tx, accountID string) (n int, err error) {
+	err = tx.QueryRow(ctx, `SELECT count(*) FROM zone WHERE account_id = $1`, accountID).Scan(&n)
+	return n, err
+}
+
+func insertZone(ctx context.Context, tx *db.Tx, accountID string, z Zone) error {
+	_, err := tx.Exec(ctx, `INSERT INTO zone (id, account_id, name, environment, created_at, modified_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+		z.ID, accountID, z.Name, string(z.Environment), z.CreatedOn.Micros(), z.ModifiedOn.Micros())
+	return err
+}
+
+func updateZone(ctx context.Context, tx *db.Tx, z Zone) error {
+	_, err := tx.Exec(ctx, `UPDATE zone SET name = $2, environment = $3, modified_at = $4 WHERE id = $1`, z.ID, z.Name, string(z.Environment), z.ModifiedOn.Micros())
+	return err
+}
+
+func deleteZone(ctx context.Context, tx *db.Tx, accountID, zoneID string) error {
+	_, err := tx.Exec(ctx, `DELETE FROM zone WHERE account_id = $1 AND id = $2`, accountID, zoneID)
+	return err
+}
+
+func deleteRefs(ctx context.Context, tx *db.Tx, zoneID string) error {
+	_, err := tx.Exec(ctx, `DELETE FROM zone_ref WHERE zone_id = $1`, zoneID)
+	return err
+}
+
+// insertRefs stores what means the zone; CodeExists names the reference that
+// means another one.
+func insertRefs(ctx context.Context, tx *db.Tx, accountID string, z Zone) error {
+	for i, ref := range z.refs() {
+		n, err := tx.Exec(ctx, `INSERT INTO zone_ref (account_id, ref, zone_id, position) VALUES ($1, $2, $3, $4) ON CONFLICT (account_id, ref) DO NOTHING`, accountID, ref, z.ID, i)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			pointer := "/name"
+			if i > 0 {
+				pointer = "/aliases"
+			}
+			return errs.At(errs.CodeExists, pointer, "another zone of the account is called %s", clip(ref, 100))
+		}
+	}
+	return nil
+}

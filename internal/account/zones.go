@@ -1,0 +1,351 @@
+package account
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// Environment says how much a zone matters.
+type Environment string
+
+// The environments.
+const (
+	Production Environment = "production"
+	Staging    Environment = "staging"
+	Test       Environment = "test" // silent unless a policy names it
+)
+
+// Zone is a property of an account: a site or service under one name, with the
+// hostnames and origins by which traffic and events know it.
+type Zone struct {
+	ID          string      `json:"id"`
+	Name        string      `json:"name"`
+	Aliases     []string    `json:"aliases"`
+	Environment Environment `json:"environment" enum:"production,staging,test"`
+	CreatedOn   web.Time    `json:"created_on"`
+	ModifiedOn  web.Time    `json:"modified_on"`
+}
+
+// ZoneSpec is what a zone shall be; nil leaves a field as it is (or at its
+// default for a new zone).
+type ZoneSpec struct {
+	Name        *string
+	Aliases     *[]string
+	Environment *Environment
+}
+
+// fold brings a reference to a zone into the form in which zones are found:
+// lower case, without the dot of a full name, without a trailing slash.
+func fold(ref string) string {
+	return strings.TrimRight(strings.ToLower(strings.TrimSpace(ref)), "./")
+}
+
+// zoneName checks a zone's name.
+func zoneName(s string) (string, error) {
+	s, err := text("/name", s, 255)
+	if err != nil {
+		return "", err
+	}
+	if id.Valid(fold(s)) || fold(s) == "" {
+		return "", errs.At(errs.CodeInvalid, "/name", "a zone's name must not have the form of an id")
+	}
+	return s, nil
+}
+
+// Alias checks a hostname (a leading *. allowed), address, host:port or origin
+// (scheme://host[:port]) and gives its folded form.
+func Alias(s string) (string, error) {
+	folded := fold(s)
+	rest := folded
+	if scheme, host, ok := strings.Cut(rest, "://"); ok {
+		if scheme == "" || strings.ContainsFunc(scheme, func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '+' && r != '-' && r != '.'
+		}) {
+			return "", notAlias(s)
+		}
+		rest = host
+	}
+	if _, err := netip.ParseAddrPort(rest); err == nil {
+		return folded, nil
+	}
+	if _, err := netip.ParseAddr(strings.Trim(rest, "[]")); err == nil {
+		return folded, nil
+	}
+	host, port, hasPort := strings.Cut(rest, ":")
+	if hasPort && (port == "" || len(port) > 5 || strings.ContainsFunc(port, func(r rune) bool { return r < '0' || r > '9' })) {
+		return "", notAlias(s)
+	}
+	if len(folded) > 255 || !hostname(strings.TrimPrefix(host, "*.")) || id.Valid(folded) {
+		return "", notAlias(s)
+	}
+	return folded, nil
+}
+
+func notAlias(s string) error {
+	return errs.At(errs.CodeInvalid, "/aliases", "%q is not a hostname or origin such as www.example.com, 192.0.2.7:8443 or https://origin.example.com", clip(s, 100))
+}
+
+// hostname reports whether s has the form of one (RFC 1123, with underscores,
+// which names of services and containers have).
+func hostname(s string) bool {
+	if s == "" || len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || strings.ContainsFunc(label, func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' && r < 0x80
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// refs are what means the zone: its folded name first, then its aliases.
+func (z Zone) refs() []string {
+	list := []string{fold(z.Name)}
+	for _, alias := range z.Aliases {
+		if alias != list[0] {
+			list = append(list, alias)
+		}
+	}
+	return list
+}
+
+// apply puts the spec over a zone.
+func (s ZoneSpec) apply(z Zone) (Zone, error) {
+	var err error
+	if s.Name != nil {
+		if z.Name, err = zoneName(*s.Name); err != nil {
+			return z, err
+		}
+	}
+	if s.Environment != nil {
+		z.Environment = *s.Environment
+	}
+	if !slices.Contains([]Environment{Production, Staging, Test}, z.Environment) {
+		return z, errs.At(errs.CodeInvalid, "/environment", "environment is production, staging or test")
+	}
+	if s.Aliases == nil {
+		return z, nil
+	}
+	if len(*s.Aliases) > MaxAliases {
+		return z, errs.At(errs.CodeOutOfRange, "/aliases", "a zone has at most %d aliases", MaxAliases)
+	}
+	z.Aliases = []string{}
+	for _, one := range *s.Aliases {
+		alias, err := Alias(one)
+		if err != nil {
+			return z, err
+		}
+		if alias != fold(z.Name) && !slices.Contains(z.Aliases, alias) {
+			z.Aliases = append(z.Aliases, alias)
+		}
+	}
+	return z, nil
+}
+
+// CreateZone makes a zone. CodeExists when its name or an alias means another
+// zone of the account already.
+func (d *Directory) CreateZone(ctx context.Context, by *web.Principal, accountID string, spec ZoneSpec) (z Zone, err error) {
+	if spec.Name == nil {
+		return z, errs.At(errs.CodeMissingField, "/name", "name is required")
+	}
+	z, err = spec.apply(Zone{Environment: Production, Aliases: []string{}})
+	if err != nil {
+		return z, err
+	}
+	err = d.change(ctx, func(tx *db.Tx) error {
+		if err := lockAccount(ctx, tx, accountID); err != nil {
+			return err
+		}
+		return d.addZone(ctx, tx, by, accountID, &z)
+	})
+	d.forgetZone(accountID, z)
+	return z, err
+}
+
+// addZone stores a new zone while the account is locked.
+func (d *Directory) addZone(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, z *Zone) error {
+	n, err := countZones(ctx, tx, accountID)
+	if err != nil {
+		return err
+	}
+	if n >= MaxZones {
+		return errs.New(errs.CodeLimit, "the account has %d zones, which is the most it may have", n)
+	}
+	z.CreatedOn = moment(d.micros())
+	z.ID, z.ModifiedOn = id.At(z.CreatedOn.Time), z.CreatedOn
+	if err := insertZone(ctx, tx, accountID, *z); err != nil {
+		return err
+	}
+	if err := insertRefs(ctx, tx, accountID, *z); err != nil {
+		return err
+	}
+	return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "create", "zone", z.ID, z.Name), z.ID).Changed(nil, *z))
+}
+
+func withZone(e event.Audit, zoneID string) event.Audit {
+	e.Zone = zoneID
+	return e
+}
+
+// UpdateZone changes a zone.
+func (d *Directory) UpdateZone(ctx context.Context, by *web.Principal, accountID, zoneID string, spec ZoneSpec) (Zone, error) {
+	var before, after Zone
+	err := d.change(ctx, func(tx *db.Tx) (err error) {
+		if err := lockAccount(ctx, tx, accountID); err != nil {
+			return err
+		}
+		if before, err = loadZone(ctx, tx, accountID, zoneID); err != nil {
+			return err
+		}
+		if err := web.IfMatch(ctx, before); err != nil {
+			return err
+		}
+		if after, err = spec.apply(before); err != nil {
+			return err
+		}
+		if after.Name == before.Name && after.Environment == before.Environment && slices.Equal(after.Aliases, before.Aliases) {
+			return nil
+		}
+		after.ModifiedOn = web.TimeOf(max(d.micros(), before.ModifiedOn.Micros()+1))
+		if err := updateZone(ctx, tx, after); err != nil {
+			return err
+		}
+		if err := deleteRefs(ctx, tx, zoneID); err != nil {
+			return err
+		}
+		if err := insertRefs(ctx, tx, accountID, after); err != nil {
+			return err
+		}
+		return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "update", "zone", zoneID, after.Name), zoneID).Changed(before, after))
+	})
+	d.forgetZone(accountID, before, after)
+	return after, err
+}
+
+// DeleteZone removes a zone. What was recorded with it keeps its id and name.
+func (d *Directory) DeleteZone(ctx context.Context, by *web.Principal, accountID, zoneID string) error {
+	var z Zone
+	err := d.change(ctx, func(tx *db.Tx) (err error) {
+		if z, err = loadZone(ctx, tx, accountID, zoneID); err != nil {
+			return err
+		}
+		if err := deleteRefs(ctx, tx, zoneID); err != nil {
+			return err
+		}
+		if err := deleteZone(ctx, tx, accountID, zoneID); err != nil {
+			return err
+		}
+		return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "delete", "zone", zoneID, z.Name), zoneID).Changed(z, nil))
+	})
+	d.full.forget(accountID)
+	d.forgetZone(accountID, z)
+	return err
+}
+
+// Zones lists the account's zones after an id, ascending.
+func (d *Directory) Zones(ctx context.Context, accountID, after string, limit int) (list []Zone, err error) {
+	err = d.db.View(ctx, func(tx *db.Tx) error {
+		list, err = listZones(ctx, tx, accountID, after, limit)
+		return err
+	})
+	return list, err
+}
+
+// Zone finds a zone by id, name or alias; CodeNotFound when none has it.
+func (d *Directory) Zone(ctx context.Context, accountID, ref string) (Zone, error) {
+	z, err := d.findZone(ctx, accountID, ref)
+	if err == nil && z.ID == "" {
+		err = errs.New(errs.CodeNotFound, "no zone of the account has this id, name or alias")
+	}
+	return z, err
+}
+
+// ResolveZone finds a zone by id, name or alias; "" when none has it.
+func (d *Directory) ResolveZone(ctx context.Context, accountID, ref string) (zoneID, name string, err error) {
+	z, err := d.findZone(ctx, accountID, ref)
+	return z.ID, z.Name, err
+}
+
+// findZone is cached, also that there is none. The result's Aliases are shared.
+func (d *Directory) findZone(ctx context.Context, accountID, ref string) (Zone, error) {
+	ref = fold(ref)
+	if ref == "" || len(ref) > 1024 {
+		return Zone{}, nil
+	}
+	return d.zones.get(ctx, zoneKey(accountID, ref), func(ctx context.Context) (z Zone, err error) {
+		err = d.db.View(ctx, func(tx *db.Tx) error {
+			z, err = lookupZone(ctx, tx, accountID, ref)
+			return err
+		})
+		return z, err
+	})
+}
+
+func zoneKey(accountID, ref string) string { return accountID + "\x00" + ref }
+
+// forgetZone drops what is known of zones, before and after a change.
+func (d *Directory) forgetZone(accountID string, list ...Zone) {
+	var keys []string
+	for _, z := range list {
+		keys = append(keys, zoneKey(accountID, z.ID))
+		for _, ref := range z.refs() {
+			keys = append(keys, zoneKey(accountID, ref))
+		}
+	}
+	d.zones.forget(keys...)
+}
+
+// EnsureZone finds a zone by id, name or alias, and makes it when traffic shows
+// a hostname or origin for the first time. CodeInvalid when ref is neither;
+// CodeLimit when the account has as many zones as it may.
+func (d *Directory) EnsureZone(ctx context.Context, accountID, ref string) (zoneID, name string, err error) {
+	z, err := d.findZone(ctx, accountID, ref)
+	if err != nil || z.ID != "" {
+		return z.ID, z.Name, err
+	}
+	name, err = Alias(ref)
+	if err != nil {
+		return "", "", err
+	}
+	// A full account would otherwise ask the database for every stray hostname.
+	full, err := d.full.get(ctx, accountID, func(ctx context.Context) (full bool, err error) {
+		err = d.db.View(ctx, func(tx *db.Tx) error {
+			n, err := countZones(ctx, tx, accountID)
+			full = n >= MaxZones
+			return err
+		})
+		return full, err
+	})
+	if err != nil {
+		return "", "", err
+	}
+	if full {
+		return "", "", errs.New(errs.CodeLimit, "the account has %d zones, which is the most it may have", MaxZones)
+	}
+	err = d.change(ctx, func(tx *db.Tx) error {
+		if err := lockAccount(ctx, tx, accountID); err != nil {
+			return err
+		}
+		if z, err = lookupZone(ctx, tx, accountID, fold(ref)); err != nil || z.ID != "" {
+			return err // somebody else was first
+		}
+		z = Zone{Name: name, Aliases: []string{}, Environment: Production}
+		return d.addZone(ctx, tx, system(), accountID, &z)
+	})
+	if err != nil {
+		return "", "", err
+	}
+	d.forgetZone(accountID, z)
+	return z.ID, z.Name, nil
+}
