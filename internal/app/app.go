@@ -167,22 +167,15 @@ func (a *App) openKeys(context.Context) (err error) {
 func (a *App) keyDir() string { return filepath.Join(a.Config.DataDir, "keys") }
 
 func (a *App) openDatabases(ctx context.Context) error {
-	for _, d := range []struct {
-		feature string
-		schemas []db.Schema
-		to      **db.DB
-	}{
-		{"account", []db.Schema{bus.Schema(), account.Schema()}, &a.dbs.account},
-		{"audit", []db.Schema{bus.Schema(), audit.Schema()}, &a.dbs.audit},
-		{"web", []db.Schema{web.Schema()}, &a.dbs.web},
-	} {
-		opened, err := db.Open(ctx, db.Config{Feature: d.feature, DataDir: filepath.Join(a.Config.DataDir, "db"), URL: a.Config.DatabaseURL, Schemas: d.schemas})
+	to := map[string]**db.DB{"account": &a.dbs.account, "audit": &a.dbs.audit, "web": &a.dbs.web}
+	for _, f := range features {
+		opened, err := openDB(ctx, a.Config, f.name, f.schema())
 		if err != nil {
 			return err
 		}
-		*d.to = opened
-		a.closing("database "+d.feature, opened.Close)
-		a.Health.Add("database "+d.feature, opened.Ping)
+		*to[f.name] = opened
+		a.closing("database "+f.name, opened.Close)
+		a.Health.Add("database "+f.name, opened.Ping)
 	}
 	return nil
 }
@@ -345,6 +338,10 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 	if a.memory, err = audit.OpenFileMemory(filepath.Join(a.keyDir(), "signed.log")); err != nil {
 		return err
 	}
+	accountNames := &names{known: map[string]knownName{}, ask: func(ctx context.Context, id string) (string, error) {
+		found, err := a.Account.Account(ctx, id)
+		return found.Name, err
+	}}
 	a.Audit, err = audit.New(ctx, audit.Config{
 		DB: a.dbs.audit, Box: a.box, Memory: a.memory, KeyName: keyName(a.Config), Epoch: a.Config.Epoch,
 		Sources: audit.Sources{
@@ -355,7 +352,7 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 		Words: audit.Words{
 			Sentence:    func(string, string, string, string) (string, bool) { return "", false },
 			Products:    func(context.Context) ([]audit.ProductCategory, error) { return nil, nil },
-			AccountName: a.Account.AccountName,
+			AccountName: accountNames.of,
 		},
 		Self: a.recordSelf,
 		Publish: func(ctx context.Context, msgs []bus.Message) error {

@@ -59,6 +59,8 @@ type Config struct {
 	LogFormat string `env:"BELFRY_LOG_FORMAT"`
 	// What this process does, separated by commas: api, audit, producer, or all.
 	Roles []string `env:"BELFRY_ROLES" default:"all"`
+
+	externalGiven bool // ExternalURL was set, not made from Listen
 }
 
 // LoadConfig reads the file (if one is named) and the environment, given as
@@ -74,6 +76,9 @@ func LoadConfig(file string, lookup func(string) (string, bool)) (Config, error)
 	for i := range v.NumField() {
 		tag := v.Type().Field(i).Tag
 		env := tag.Get("env")
+		if env == "" {
+			continue
+		}
 		key := strings.ToLower(strings.TrimPrefix(env, "BELFRY_"))
 		value, from := tag.Get("default"), "the default of "+env
 		if s, ok := settings[key]; ok {
@@ -99,7 +104,8 @@ func LoadConfig(file string, lookup func(string) (string, bool)) (Config, error)
 		slices.Sort(faults)
 		return cfg, fmt.Errorf("configuration:\n  %s", strings.Join(faults, "\n  "))
 	}
-	if cfg.ExternalURL == "" {
+	cfg.externalGiven = cfg.ExternalURL != ""
+	if !cfg.externalGiven {
 		scheme := "http"
 		if cfg.TLSCert != "" {
 			scheme = "https"
