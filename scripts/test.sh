@@ -34,6 +34,18 @@ mkdir -p "$run"
 
 step() { printf '\n== %s\n' "$*"; }
 
+# What needs no engine comes first: it fails soonest.
+step "gofmt"
+scripts/gofmt.sh
+
+modules=$(find . -name go.mod -not -path '*/node_modules/*' -not -path './.cache/*' -exec dirname {} \; | sort)
+
+step "go vet"
+for module in $modules; do
+  echo "$module"
+  (cd "$module" && go vet ./...)
+done
+
 step "engines"
 if [ -z "${BELFRY_TEST_POSTGRES:-}" ]; then
   BELFRY_TEST_POSTGRES=$(scripts/postgres.sh start "$run/postgres")
@@ -49,17 +61,6 @@ BELFRY_TEST_NODE=$(scripts/tools.sh node)
 echo "Node clients $BELFRY_TEST_NODE"
 echo "kcat         $(scripts/tools.sh kcat)"
 export BELFRY_TEST_POSTGRES BELFRY_TEST_KAFKA BELFRY_TEST_CHROMIUM BELFRY_TEST_NODE BELFRY_TEST_ALL=1
-
-step "gofmt"
-scripts/gofmt.sh
-
-modules=$(find . -name go.mod -not -path '*/node_modules/*' -not -path './.cache/*' -exec dirname {} \; | sort)
-
-step "go vet"
-for module in $modules; do
-  echo "$module"
-  (cd "$module" && go vet ./...)
-done
 
 step "go test"
 summary=$run/summary
