@@ -51,6 +51,12 @@ func Committable(pointer string) bool {
 	if slices.Contains(committable, pointer) || slices.Contains(alwaysCommitted, pointer) {
 		return true
 	}
+	return Redactable(pointer)
+}
+
+// Redactable reports whether a catalogue may declare the pointer secret: a
+// member of before, after or metadata, at any depth.
+func Redactable(pointer string) bool {
 	root, rest, ok := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
 	return strings.HasPrefix(pointer, "/") && ok && rest != "" && !strings.HasSuffix(rest, "/") && !strings.Contains(rest, "//") &&
 		(root == "before" || root == "after" || root == "metadata")
@@ -394,7 +400,7 @@ func redact(e *Event, secrets []string) error {
 			if err != nil {
 				return err
 			}
-			if hadOld && !bytes.Equal(old, now) && string(old) != `"`+Redacted+`"` {
+			if hadOld && !sameJSON(old, now) && string(old) != `"`+Redacted+`"` {
 				mark = redactedDiff
 			}
 		}
@@ -405,6 +411,13 @@ func redact(e *Event, secrets []string) error {
 		*target = out
 	}
 	return nil
+}
+
+// sameJSON compares two values, however they are written.
+func sameJSON(a, b jsontext.Value) bool {
+	x, err := canonical(a)
+	y, err2 := canonical(b)
+	return err == nil && err2 == nil && bytes.Equal(x, y)
 }
 
 func replace(v jsontext.Value, path []string, with []byte) (jsontext.Value, error) {

@@ -153,6 +153,18 @@ func (in *Intake) product(ctx context.Context, from Origin, p *Pending) (errs.Li
 			return list, nil
 		}
 	}
+	// What the catalogue protects and the record cannot protect must not be
+	// stored: it would lie there in clear, for ever.
+	for _, pointer := range rules.Personal {
+		if !Committable(pointer) {
+			return errs.List{errs.At(errs.CodeCatalogueInvalid, "/resource/product", "the catalogue of %q declares %s personal, which only fields that hold data of people can be", e.Resource.Product, pointer)}, nil
+		}
+	}
+	for _, pointer := range rules.Secret {
+		if !Redactable(pointer) {
+			return errs.List{errs.At(errs.CodeCatalogueInvalid, "/resource/product", "the catalogue of %q declares %s secret, which only members of before, after and metadata can be", e.Resource.Product, pointer)}, nil
+		}
+	}
 	p.extra = rules.Personal
 	// after before before: a changed secret is noticed by comparing the two.
 	secrets := slices.Sorted(slices.Values(rules.Secret))
