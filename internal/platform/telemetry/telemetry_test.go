@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,9 +140,9 @@ func TestSpansAreExportedOnlyWhereAnEndpointIsSet(t *testing.T) {
 func TestReadinessAsksEveryCheckAndAHangingOneOnlyOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := telemetry.NewHealth()
-		asked := 0
+		var asked atomic.Int32
 		release := make(chan struct{})
-		h.Add("hangs", func(context.Context) error { asked++; <-release; return nil })
+		h.Add("hangs", func(context.Context) error { asked.Add(1); <-release; return nil })
 		h.Add("good", func(context.Context) error { return nil })
 		h.Add("bad", func(context.Context) error { return errors.New("no leader") })
 		began := time.Now()
@@ -151,8 +152,8 @@ func TestReadinessAsksEveryCheckAndAHangingOneOnlyOnce(t *testing.T) {
 				t.Fatalf("%+v", r)
 			}
 		}
-		if asked != 1 || time.Since(began) != 6*time.Second {
-			t.Fatalf("asked %d times in %v", asked, time.Since(began))
+		if asked.Load() != 1 || time.Since(began) != 6*time.Second {
+			t.Fatalf("asked %d times in %v", asked.Load(), time.Since(began))
 		}
 		close(release)
 		synctest.Wait()

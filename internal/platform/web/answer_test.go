@@ -188,3 +188,52 @@ func TestAStreamThatFailsEarlyIsAnErrorAndOneThatFailsLateIsCut(t *testing.T) {
 		t.Fatal("the stream looks whole")
 	}()
 }
+
+func TestARawHandlerThatFailsHalfWayIsCut(t *testing.T) {
+	a := newAPI(t)
+	web.Raw(a.API, "POST", web.Op{Path: "/raw", Tag: "T", Summary: "S", Public: true}, func(_ context.Context, _ *struct{}, x *web.Exchange) error {
+		if x.MediaType() != "application/json" || x.Header().Get("X-Half") == "" {
+			return errs.New(errs.CodeInvalid, "no header")
+		}
+		io.WriteString(x.Writer(), "half")
+		return errors.New("disk")
+	})
+	refused(t, ask(t, a, "POST /client/v4/raw", "{}"), 400, errs.CodeInvalid, "")
+	defer func() {
+		if r := recover(); r != http.ErrAbortHandler || !strings.Contains(a.log(), "disk") {
+			t.Fatalf("panic %v, log %s", r, a.log())
+		}
+	}()
+	ask(t, a, "POST /client/v4/raw", "{}", "X-Half: yes")
+	t.Fatal("half an answer looks whole")
+}
+
+func TestThePathsOfPagesAreNotLogged(t *testing.T) {
+	a := newAPI(t)
+	a.Mount("GET /sign-in/{token}", false, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {}))
+	ask(t, a, "GET /sign-in/hunter2?next=hunter2", "")
+	if log := a.log(); strings.Contains(log, "hunter2") || !strings.Contains(log, `route="GET /sign-in/{token}"`) {
+		t.Fatal(log)
+	}
+}
+
+func TestACSVIsGivenOnlyToThoseWhoAskForIt(t *testing.T) {
+	a := newAPI(t)
+	web.Get(a.API, web.Op{Path: "/either", Tag: "T", Summary: "S", Public: true, Stream: true, Result: []thing{}}, func(ctx context.Context, _ *struct{}) (web.Answer, error) {
+		if web.Accepts(ctx, "text/csv") {
+			return web.Stream{ContentType: "text/csv", Write: func(_ context.Context, w *web.StreamWriter) error {
+				_, err := io.WriteString(w, "name\n")
+				return err
+			}}, nil
+		}
+		return web.Page[thing]{}, nil
+	})
+	if w := ask(t, a, "GET /client/v4/either", "", "Accept: text/csv;q=0.9, application/json"); w.Body.String() != "name\n" {
+		t.Fatal(w.Body)
+	}
+	for _, accept := range []string{"application/json", "*/*", ""} {
+		if w := ask(t, a, "GET /client/v4/either", "", "Accept: "+accept); !strings.Contains(w.Body.String(), `"result":[]`) {
+			t.Errorf("%s: %s", accept, w.Body)
+		}
+	}
+}

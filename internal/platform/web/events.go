@@ -30,6 +30,12 @@ type Events struct {
 	Source func(ctx context.Context, lastID string, send func(Event) error) error
 }
 
+// Resume is embedded in the input of an event stream: a first connection may
+// name the place where it goes on, as a reconnecting browser does by header.
+type Resume struct {
+	LastEventID string `query:"last_event_id" maxLength:"256" doc:"The id of the last event seen; the header Last-Event-ID wins."`
+}
+
 // ErrSlowClient ends the stream of a client that does not read.
 var ErrSlowClient = errors.New("web: the client does not read its events")
 

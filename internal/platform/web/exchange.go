@@ -43,6 +43,10 @@ func (a *API) serve(rt *route, w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	if err := x.run(); err != nil {
+		if res, ok := w.(*response); ok && res.status != 0 { // a Raw handler failed half-way
+			note(r.Context(), errs.All(err))
+			panic(http.ErrAbortHandler)
+		}
 		a.refuse(w, r, err)
 	}
 }

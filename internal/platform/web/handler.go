@@ -75,10 +75,16 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		endSpan(s.route, status)
 		a.deps.Metrics.End(s.route, strconv.Itoa(status), s.stream, took)
 		level := slog.LevelInfo
-		if status >= 500 {
+		switch {
+		case status == http.StatusServiceUnavailable:
+			level = slog.LevelWarn
+		case status >= 500:
 			level = slog.LevelError
 		}
-		event.Add(slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("route", s.route),
+		if strings.HasPrefix(r.URL.Path, Base+"/") { // the paths of pages may hold single-use secrets
+			event.Add(slog.String("path", r.URL.Path))
+		}
+		event.Add(slog.String("method", r.Method), slog.String("route", s.route),
 			slog.Int("status", status), slog.Duration("took", took), slog.Int64("bytes", res.bytes),
 			slog.String("client", client.String()), slog.String("agent", clip(r.UserAgent())),
 			slog.String("request_id", reqID), slog.String("trace_id", telemetry.TraceID(ctx)))

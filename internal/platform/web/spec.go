@@ -138,8 +138,8 @@ func (a *API) answerContent(rt *route, result reflect.Type) map[string]*huma.Med
 		Type: huma.TypeObject,
 		Properties: map[string]*huma.Schema{
 			"success":  {Type: huma.TypeBoolean},
-			"errors":   {Type: huma.TypeArray, Items: registry.Schema(reflect.TypeFor[shownError](), true, "")},
-			"messages": {Type: huma.TypeArray, Items: registry.Schema(reflect.TypeFor[Message](), true, "")},
+			"errors":   {Type: huma.TypeArray, Items: registry.Schema(reflect.TypeFor[shownError](), true, ""), Examples: []any{[]any{}}},
+			"messages": {Type: huma.TypeArray, Items: registry.Schema(reflect.TypeFor[Message](), true, ""), Examples: []any{[]any{}}},
 			"result":   of(s.result),
 		},
 		Required: []string{"success", "errors", "messages", "result"},
