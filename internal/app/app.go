@@ -180,12 +180,16 @@ func (a *App) openDatabases(ctx context.Context) error {
 	return nil
 }
 
-// topics are the bus's part of the language.
-func topics() []bus.Topic {
+// partitions of a topic on Apache Kafka. Keyed topics never grow in place.
+const partitions = 16
+
+// topics are the bus's part of the language, on a cluster or on the embedded
+// broker.
+func topics(cluster bool) []bus.Topic {
 	var list []bus.Topic
 	for _, t := range event.Topics {
-		if !t.Internal {
-			list = append(list, bus.Topic{Name: t.Name, Partitions: 8, Replication: 1, Retention: t.Retention})
+		if !t.Internal && (!t.Compacted || cluster) {
+			list = append(list, bus.Topic{Name: t.Name, Partitions: partitions, Retention: t.Retention, Compacted: t.Compacted})
 		}
 	}
 	return list
@@ -197,7 +201,7 @@ const auditGroup = "belfry.audit"
 func (a *App) openBus(ctx context.Context) error {
 	if len(a.Config.KafkaBrokers) > 0 {
 		a.cluster = bus.Cluster{Brokers: a.Config.KafkaBrokers}
-		if err := bus.Ensure(ctx, a.cluster, topics()...); err != nil {
+		if err := bus.Ensure(ctx, a.cluster, topics(true)...); err != nil {
 			return err
 		}
 	} else if err := a.openBroker(ctx); err != nil {
@@ -218,7 +222,7 @@ func (a *App) openBus(ctx context.Context) error {
 func (a *App) openBroker(ctx context.Context) (err error) {
 	consuming := []*db.DB{a.dbs.audit}
 	a.broker, err = broker.New(broker.Config{
-		DataDir: filepath.Join(a.Config.DataDir, "bus"), Listen: a.Config.KafkaListen, Topics: topics(),
+		DataDir: filepath.Join(a.Config.DataDir, "bus"), Listen: a.Config.KafkaListen, Topics: topics(false),
 		Verify: func(ctx context.Context, c bus.Cluster) error {
 			for _, d := range consuming {
 				restarts, err := bus.VerifyOffsets(ctx, c, d)
@@ -335,7 +339,7 @@ func (a *App) deliver(ctx context.Context, msgs []bus.Message) error {
 }
 
 func (a *App) openAudit(ctx context.Context) (err error) {
-	if a.memory, err = audit.OpenFileMemory(filepath.Join(a.keyDir(), "signed.log")); err != nil {
+	if a.memory, err = a.openMemory(ctx); err != nil {
 		return err
 	}
 	accountNames := &names{known: map[string]knownName{}, ask: func(ctx context.Context, id string) (string, error) {
@@ -376,6 +380,23 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 	a.consumers = append(a.consumers, consumer)
 	a.Health.Add("audit consumer", func(context.Context) error { return consumer.Ready() })
 	return nil
+}
+
+// openMemory opens what the signer remembers outside of the databases: a topic
+// where several processes sign, else a file beside the key.
+func (a *App) openMemory(ctx context.Context) (audit.Memory, error) {
+	if len(a.Config.KafkaBrokers) > 0 {
+		m, err := audit.OpenTopicMemory(ctx, a.cluster, a.producer.Publish)
+		if err == nil {
+			a.closing("signer's memory", m.Close)
+		}
+		return m, err
+	}
+	m, err := audit.OpenFileMemory(filepath.Join(a.keyDir(), "signed.log"))
+	if err == nil {
+		a.closing("signer's memory", m.Close)
+	}
+	return m, err
 }
 
 // recordSelf records what a principal did with the record itself.

@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/bus"
 )
 
 // FileMemory is the signer's memory on one machine: a file of lines
@@ -60,19 +63,11 @@ func (m *FileMemory) load(path string) error {
 		if line == "" {
 			continue
 		}
-		var s Signed
-		parts := strings.Split(line, " ")
-		if len(parts) != 3 {
-			return fmt.Errorf("line %d is not ACCOUNT SIZE ROOT", n+1)
-		}
-		s.Account = parts[0]
-		if s.Size, err = strconv.ParseUint(parts[1], 10, 63); err != nil {
+		s, err := parseSigned(line)
+		if err != nil {
 			return fmt.Errorf("line %d: %w", n+1, err)
 		}
-		if err := s.Root.UnmarshalText([]byte(parts[2])); err != nil {
-			return fmt.Errorf("line %d: %w", n+1, err)
-		}
-		if err := m.check(s); err != nil {
+		if err := check(m.last, s); err != nil {
 			return fmt.Errorf("line %d: %w", n+1, err)
 		}
 		m.last[s.Account] = s
@@ -82,9 +77,21 @@ func (m *FileMemory) load(path string) error {
 
 func (s Signed) line() string { return fmt.Sprintf("%s %d %s\n", s.Account, s.Size, s.Root) }
 
+func parseSigned(line string) (s Signed, err error) {
+	parts := strings.Split(line, " ")
+	if len(parts) != 3 {
+		return s, errors.New("not ACCOUNT SIZE ROOT")
+	}
+	s.Account = parts[0]
+	if s.Size, err = strconv.ParseUint(parts[1], 10, 63); err != nil {
+		return s, err
+	}
+	return s, s.Root.UnmarshalText([]byte(parts[2]))
+}
+
 // check is the compare of the compare-and-swap.
-func (m *FileMemory) check(s Signed) error {
-	have, ok := m.last[s.Account]
+func check(last map[string]Signed, s Signed) error {
+	have, ok := last[s.Account]
 	switch {
 	case ok && s.Size < have.Size:
 		return fmt.Errorf("account %s: size %d was signed, %d is smaller", s.Account, have.Size, s.Size)
@@ -108,7 +115,7 @@ func (m *FileMemory) Record(_ context.Context, list []Signed) error {
 	defer m.mu.Unlock()
 	var b strings.Builder
 	for _, s := range list {
-		if err := m.check(s); err != nil {
+		if err := check(m.last, s); err != nil {
 			return err
 		}
 		b.WriteString(s.line())
@@ -137,4 +144,82 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-var _ Memory = (*FileMemory)(nil)
+// TopicMemory is the signer's memory past one machine: a compacted Kafka topic
+// whose records are the lines of FileMemory, by account. A restore of the
+// database does not touch it.
+type TopicMemory struct {
+	table   *bus.Table
+	publish func(context.Context, ...bus.Message) error
+
+	mu   sync.Mutex // guards last
+	last map[string]Signed
+}
+
+// OpenTopicMemory uses the topic event.TopicAuditSigned.
+func OpenTopicMemory(ctx context.Context, cluster bus.Cluster, publish func(context.Context, ...bus.Message) error) (*TopicMemory, error) {
+	m := &TopicMemory{publish: publish, last: map[string]Signed{}}
+	var err error
+	m.table, err = bus.NewTable(ctx, cluster, event.TopicAuditSigned, m.apply)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.table.Sync(ctx); err != nil {
+		m.table.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// apply keeps the largest statement. Two processes may have recorded theirs in
+// either order: both were true of the same log, or the signer would have refused.
+func (m *TopicMemory) apply(key, value []byte) error {
+	s, err := parseSigned(strings.TrimSuffix(string(value), "\n"))
+	if err != nil {
+		return fmt.Errorf("a record of the signer's memory, key %q: %w", key, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if have, ok := m.last[s.Account]; !ok || s.Size > have.Size {
+		m.last[s.Account] = s
+	} else if s.Size == have.Size && s.Root != have.Root {
+		return fmt.Errorf("account %s: two roots were signed for size %d", s.Account, s.Size)
+	}
+	return nil
+}
+
+// Last reads the topic to its end first.
+func (m *TopicMemory) Last(ctx context.Context, account string) (Signed, bool, error) {
+	if err := m.table.Sync(ctx); err != nil {
+		return Signed{}, false, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.last[account]
+	return s, ok, nil
+}
+
+// Record publishes and waits for all replicas in sync.
+func (m *TopicMemory) Record(ctx context.Context, list []Signed) error {
+	msgs := make([]bus.Message, len(list))
+	m.mu.Lock()
+	for i, s := range list {
+		if err := check(m.last, s); err != nil {
+			m.mu.Unlock()
+			return err
+		}
+		msgs[i] = bus.Message{Topic: event.TopicAuditSigned, Key: []byte(s.Account), Value: []byte(s.line())}
+	}
+	m.mu.Unlock()
+	if err := m.publish(ctx, msgs...); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range list {
+		m.last[s.Account] = s
+	}
+	return nil
+}
+
+// Close ends the connections.
+func (m *TopicMemory) Close() error { return m.table.Close() }

@@ -11,7 +11,8 @@ import "time"
 const (
 	TopicAuditEvents  = "belfry.audit.events"
 	TopicAuditRejects = "belfry.audit.rejects"
-	TopicAuditSelf    = "belfry.audit.self" // never on the bus: outboxes hand it to the ledger
+	TopicAuditSigned  = "belfry.audit.signed" // only past one machine
+	TopicAuditSelf    = "belfry.audit.self"   // never on the bus: outboxes hand it to the ledger
 )
 
 // Topic is one row of the language.
@@ -23,6 +24,7 @@ type Topic struct {
 	Consumers []string
 	Retention time.Duration // on Apache Kafka; the embedded broker keeps a window of bytes
 	Internal  bool          // handed over inside the process, not on the bus
+	Compacted bool          // the newest record of each key is kept for ever; only on Apache Kafka
 }
 
 // Topics is the whole table, in the order in which data flows.
@@ -37,6 +39,10 @@ var Topics = []Topic{
 		Name: TopicAuditRejects, Key: "producer id, else account id", Payload: "event.Reject",
 		Producers: []string{"audit"}, Consumers: []string{"producer", "product teams"},
 		Retention: 7 * 24 * time.Hour,
+	},
+	{
+		Name: TopicAuditSigned, Key: "account_id", Payload: "ACCOUNT SIZE ROOT: what the signer has signed",
+		Producers: []string{"audit"}, Consumers: []string{"audit"}, Compacted: true,
 	},
 	{
 		Name: TopicAuditSelf, Key: "account_id", Payload: "event.Audit",

@@ -65,6 +65,7 @@ type Topic struct {
 	Replication     int           // of Apache Kafka; 0 = the cluster's default
 	Retention       time.Duration // longest time that a record is kept; 0 = the cluster's default
 	MaxMessageBytes int           // largest batch; 0 = the cluster's default (1 MiB)
+	Compacted       bool          // the newest record of each key is kept for ever: a [Table]; Apache Kafka only
 }
 
 // options are those that all clients share.

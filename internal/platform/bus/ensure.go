@@ -13,7 +13,8 @@ import (
 
 // Ensure creates the topics that are missing and brings retention and message
 // size of the others to what is declared. Partitions are never added: that
-// would move keys. Topics are never compacted: state lives in the databases.
+// would move keys. Compaction is for the few tables that must outlive what a
+// restore of the databases rewinds; all other state lives in the databases.
 func Ensure(ctx context.Context, cluster Cluster, topics ...Topic) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -41,6 +42,9 @@ func Ensure(ctx context.Context, cluster Cluster, topics ...Topic) error {
 
 func ensure(ctx context.Context, admin *kadm.Client, t Topic) error {
 	policy := "delete"
+	if t.Compacted {
+		policy = "compact"
+	}
 	configs := map[string]*string{"cleanup.policy": &policy}
 	var alter []kadm.AlterConfig
 	set := func(name string, value int64) {
