@@ -123,7 +123,10 @@ func (b *Broker) Trim(ctx context.Context) error {
 		return err
 	}
 	// On a small disk the windows of all topics take at most half of the limit.
-	window := min(b.cfg.Window, b.limit.Load()/2/int64(max(1, len(topics))))
+	window := b.cfg.Window
+	if limit := b.limit.Load(); limit > 0 && len(topics) > 0 { // 0: not known yet
+		window = min(window, limit/2/int64(len(topics)))
+	}
 	for _, t := range topics {
 		info := b.cluster.PartitionInfo(t.Name, 0)
 		list, err := segments(b.cfg.DataDir, t.Name)
