@@ -267,6 +267,9 @@ func (b *Broker) Addr() string {
 // Create makes a topic, with one partition, if there is none of the name, and
 // remembers its retention. It is the Create of [bus.Cluster].
 func (b *Broker) Create(_ context.Context, t bus.Topic) error {
+	if t.Compacted {
+		return errors.New("the embedded broker has no compacted topics: compaction loses keys in a crash")
+	}
 	configs := map[string]string{"cleanup.policy": "delete"}
 	if t.MaxMessageBytes > 0 {
 		if t.MaxMessageBytes > b.cfg.RequestBytes {

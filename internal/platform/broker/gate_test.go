@@ -127,6 +127,9 @@ func TestTheDoorTakesNoAdministration(t *testing.T) {
 	if _, err := admin.DeleteTopics(t.Context(), "a"); err == nil {
 		t.Error("a topic was deleted")
 	}
+	if err := b.EnsureTopics(t.Context(), bus.Topic{Name: "table", Compacted: true}); err == nil {
+		t.Error("the broker itself made a compacted topic")
+	}
 	topics, err := admin.ListTopics(t.Context())
 	if err != nil || len(topics) != 1 || len(topics["a"].Partitions) != 1 {
 		t.Fatalf("%v %v", topics, err)
