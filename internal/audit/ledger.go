@@ -57,6 +57,7 @@ type Beside func(ctx context.Context, tx *db.Tx) error
 type appendCall struct {
 	events []*Pending
 	beside Beside
+	weight int
 	err    error // of this call alone
 }
 
@@ -70,17 +71,23 @@ type Ledger struct {
 	grown  func(accounts []string) // told after each commit: live tails, the signer
 	sign   SignBatch
 
+	patience time.Duration // longest that a commit may take
+
 	mu       sync.Mutex // guards the places reserved for this process
 	pos, end int64
 }
 
-// Size of the group commit. The batch bounds a transaction (and the time that a
-// head stays locked), the queue bounds memory: 4,000 events of a kilobyte each.
+// Size of the group commit, in events or, where they are larger than that, in
+// KiB. The batch bounds a transaction (and the time that a head stays locked),
+// the queue bounds memory.
 const (
-	batchEvents = 4000
-	queueEvents = 40_000
+	batchWeight = 4000
+	queueWeight = 40_000
 	posBlock    = 1 << 16
 )
+
+// commitPatience ends a commit that waits for another process's locks.
+const commitPatience = 30 * time.Second
 
 // SignBatch signs the root of one commit's leaves (see [Signer.SignBatch]).
 type SignBatch func(size uint64, root merkle.Hash) (checkpoint []byte, err error)
@@ -89,13 +96,13 @@ type SignBatch func(size uint64, root merkle.Hash) (checkpoint []byte, err error
 // commit, which accounts grew; it must not block. sign makes receipts. Both may
 // be nil.
 func NewLedger(d *db.DB, now func() time.Time, grown func(accounts []string), sign SignBatch) *Ledger {
-	l := &Ledger{db: d, now: now, grown: grown, sign: sign}
+	l := &Ledger{db: d, now: now, grown: grown, sign: sign, patience: commitPatience}
 	lanes := 1
 	if d.Engine == db.Postgres {
 		lanes = 2 // measured: a second connection doubles the rate, a third gains nothing on two cores
 	}
-	l.writer = db.NewWriter(db.Limits{Batch: batchEvents, Queue: queueEvents, Lanes: lanes},
-		func(c *appendCall) int { return len(c.events) + 1 }, l.flush)
+	l.writer = db.NewWriter(db.Limits{Batch: batchWeight, Queue: queueWeight, Lanes: lanes},
+		func(c *appendCall) int { return c.weight }, l.flush)
 	return l
 }
 
@@ -111,14 +118,46 @@ func (l *Ledger) Append(ctx context.Context, events []*Pending, beside Beside) e
 	if len(events) == 0 && beside == nil {
 		return nil
 	}
-	call := &appendCall{events: events, beside: beside}
+	call := &appendCall{events: events, beside: beside, weight: weigh(events)}
 	if err := l.writer.Do(ctx, call); err != nil {
 		return err
 	}
 	return call.err
 }
 
+// weigh gives the share of a call's events in the limits of the group commit.
+func weigh(events []*Pending) int {
+	bytes := 0
+	for _, p := range events {
+		bytes += len(p.sealed.envelope)
+		for _, o := range p.sealed.openings {
+			bytes += len(o.value)
+		}
+	}
+	return 1 + max(len(events), bytes>>10)
+}
+
+// flush commits the calls together. When that fails, and not because the
+// database is away, each is committed by itself: a call that cannot be stored
+// must not take the others with it.
 func (l *Ledger) flush(ctx context.Context, calls []*appendCall) error {
+	err := l.commit(ctx, calls)
+	if err == nil || len(calls) == 1 || errs.KindOf(err) == errs.Unavailable {
+		return err
+	}
+	for i, c := range calls {
+		if err := l.commit(ctx, calls[i:i+1]); err != nil {
+			c.err = err
+		}
+	}
+	return nil
+}
+
+func (l *Ledger) commit(ctx context.Context, calls []*appendCall) error {
+	// The statements' own deadline: a lock that another process keeps would
+	// hold up everything behind it.
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
 	n := 0
 	for _, c := range calls {
 		n += len(c.events)

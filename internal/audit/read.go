@@ -39,10 +39,13 @@ type Page struct {
 const searchBudget = 2 * time.Second
 
 // Reader reads the record of one account at a time.
-type Reader struct{ db *db.DB }
+type Reader struct {
+	db     *db.DB
+	budget time.Duration // how long one page may look for matches
+}
 
 // NewReader makes a Reader.
-func NewReader(d *db.DB) *Reader { return &Reader{d} }
+func NewReader(d *db.DB) *Reader { return &Reader{d, searchBudget} }
 
 // List gives a page. A search that finds nothing within two seconds answers
 // CodeNarrowRange rather than an empty page, at which clients stop; one that
@@ -58,7 +61,7 @@ func (r *Reader) List(ctx context.Context, account string, q Query) (*Page, erro
 		if err != nil || key == 0 {
 			return err
 		}
-		c := &collector{query: q, match: m, page: page, started: time.Now()}
+		c := &collector{query: q, match: m, page: page, started: time.Now(), budget: r.budget}
 		if m.indexed() && !q.Patient { // the walk by time knows how far it came, even when it found nothing
 			return c.byDigest(ctx, tx, key)
 		}
@@ -74,6 +77,7 @@ type collector struct {
 	page    *Page
 	skipped int
 	started time.Time
+	budget  time.Duration
 	last    Position // the last event that was looked at
 }
 
@@ -110,11 +114,11 @@ func (c *collector) finish() {
 
 // overBudget ends a search that takes too long.
 func (c *collector) overBudget() (bool, error) {
-	if time.Since(c.started) < searchBudget {
+	if time.Since(c.started) < c.budget {
 		return false, nil
 	}
 	if len(c.page.Records) == 0 && !c.query.Patient {
-		return true, errs.New(errs.CodeNarrowRange, "nothing was found within %v of searching; narrow the time range with since and before, filter by one of actor id, resource id, product, action type or zone, or start an export", searchBudget)
+		return true, errs.New(errs.CodeNarrowRange, "nothing was found within %v of searching; narrow the time range with since and before, filter by one of actor id, resource id, product, action type or zone, or start an export", c.budget)
 	}
 	c.page.Next = &Position{c.last.At, c.last.Seq}
 	return true, nil
@@ -441,7 +445,7 @@ func (r *Reader) Count(ctx context.Context, account string, q Query, most int) (
 		switch {
 		case page.Next == nil:
 			return n, false, nil
-		case n >= most || time.Since(started) > searchBudget:
+		case n >= most || time.Since(started) > r.budget:
 			return n, true, nil
 		}
 		q.After = page.Next

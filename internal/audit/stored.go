@@ -39,6 +39,9 @@ func readStored(ctx context.Context, tx *db.Tx, pos int64) (*stored, error) {
 
 // recordedAt reads the time from its fixed place.
 func (s *stored) recordedAt() int64 {
+	if len(s.envelope) < recordedAt+timeWidth {
+		return 0
+	}
 	t, err := time.Parse(TimeLayout, string(s.envelope[recordedAt:recordedAt+timeWidth]))
 	if err != nil {
 		return 0
@@ -107,7 +110,7 @@ func (p *Pending) sameAs(s *sealed) bool {
 	if e.filledIface {
 		e.Interface = old.Event.Interface
 	}
-	if (e.Zone == ZoneRef{}) == (old.Event.Zone == ZoneRef{}) && (e.Zone.ID == "" || old.Event.Zone.ID == "" || e.Zone.ID == old.Event.Zone.ID) {
+	if sameZone(e.Zone, old.Event.Zone) {
 		e.Zone = old.Event.Zone
 	}
 	var extra []string
@@ -121,6 +124,20 @@ func (p *Pending) sameAs(s *sealed) bool {
 	}
 	stamp(again.envelope, old.recordedAt)
 	return bytes.Equal(again.envelope, s.envelope)
+}
+
+// sameZone compares ids, or names where neither zone was known. Of a zone that
+// was known only one of the two times nothing can be compared: the publisher
+// may have written its name, its id or an alias.
+func sameZone(a, b ZoneRef) bool {
+	switch {
+	case a == ZoneRef{} || b == ZoneRef{}:
+		return a == b
+	case a.ID == "" && b.ID == "":
+		return a.Name == b.Name
+	default:
+		return a.ID == "" || b.ID == "" || a.ID == b.ID
+	}
 }
 
 // envelopeView is a parsed envelope. Event holds its clear fields only.

@@ -1,0 +1,64 @@
+package audit
+
+import (
+	"context"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+)
+
+// What the external tests need of the inside.
+
+// Bundle is one event's file of proof.
+func (r *Record) BundleForTest(proof []byte, vkey string) ([]byte, error) {
+	return r.bundle(proof, vkey)
+}
+
+// SetBudget changes how long a page may be looked for.
+func (r *Reader) SetBudget(d time.Duration) { r.budget = d }
+
+// SetPatience changes how long a commit may take.
+func (l *Ledger) SetPatience(d time.Duration) { l.patience = d }
+
+// EnvelopeOf gives the hashed bytes of a prepared event.
+func EnvelopeOf(p *Pending) []byte { return p.sealed.envelope }
+
+// FacetKeys are the keys by which an event is found.
+func FacetKeys(e *Event) [5]int64 { return facetKeys(e) }
+
+// BloomMayHold asks a tile's filter.
+func BloomMayHold(b []byte, key int64) bool { return bloomMayHold(b, key) }
+
+// LookedUp gives how many ids an append of these events asks the database for.
+func LookedUp(ctx context.Context, d *db.DB, now func() time.Time, events []*Pending) (known int, err error) {
+	err = d.Tx(ctx, func(tx *db.Tx) error {
+		w, err := NewLedger(d, now, nil, nil).open(ctx, tx, events)
+		if err == nil {
+			known = len(w.known)
+		}
+		return err
+	})
+	return known, err
+}
+
+// Call is one call of Append.
+type Call struct {
+	Events []*Pending
+	Beside Beside
+}
+
+// FlushTogether commits calls as the group commit does that found them waiting.
+func FlushTogether(ctx context.Context, l *Ledger, calls ...Call) []error {
+	list := make([]*appendCall, len(calls))
+	for i, c := range calls {
+		list[i] = &appendCall{events: c.Events, beside: c.Beside}
+	}
+	failed := make([]error, len(calls))
+	err := l.flush(ctx, list)
+	for i, c := range list {
+		if failed[i] = err; err == nil {
+			failed[i] = c.err
+		}
+	}
+	return failed
+}
