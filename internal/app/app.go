@@ -77,13 +77,8 @@ func (d databases) all() []*db.DB { return []*db.DB{d.account, d.audit, d.web} }
 
 // Setup opens and wires everything, and listens; it serves nothing yet. On an
 // error what was opened is closed again.
-func Setup(ctx context.Context, cfg Config, version string, logTo io.Writer) (a *App, err error) {
-	a = &App{Config: cfg}
-	defer func() {
-		if err != nil {
-			a.Close()
-		}
-	}()
+func Setup(ctx context.Context, cfg Config, version string, logTo io.Writer) (*App, error) {
+	a := &App{Config: cfg}
 	steps := []struct {
 		name string
 		do   func(context.Context) error
@@ -100,7 +95,7 @@ func Setup(ctx context.Context, cfg Config, version string, logTo io.Writer) (a 
 	}
 	for _, s := range steps {
 		if err := s.do(ctx); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.name, err)
+			return nil, errors.Join(fmt.Errorf("%s: %w", s.name, err), a.Close())
 		}
 	}
 	return a, nil

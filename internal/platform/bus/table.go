@@ -46,7 +46,8 @@ func NewTable(ctx context.Context, cluster Cluster, topic string, apply func(key
 		from[o.Partition] = kgo.NewOffset().At(o.Offset)
 		t.next[o.Partition] = o.Offset
 	})
-	t.client, err = cluster.Client("belfry-table", kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
+	t.client, err = cluster.Client("belfry-table", kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())) // the default rewinds one minute
 	if err != nil {
 		admin.Close()
 		return nil, err
