@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"net/netip"
 
@@ -141,7 +142,7 @@ type ListV1 struct {
 	Before       string   `query:"before" doc:"Date or RFC 3339"`
 	Direction    string   `query:"direction" enum:"asc,desc" default:"desc"`
 	HideUserLogs bool     `query:"hide_user_logs" doc:"Leave out what users did to themselves (resource scope user)"`
-	Export       bool     `query:"export" doc:"Accepted; CSV is given to who asks for text/csv"`
+	Export       bool     `query:"export" doc:"CSV for who accepts text/csv; JSON for everybody else"`
 	Page         int      `query:"page" minimum:"1" default:"1"`
 	PerPage      int      `query:"per_page" minimum:"1" maximum:"1000" default:"100"`
 }
@@ -183,32 +184,57 @@ type historyInfo struct {
 
 func (f *Feature) registerCompatible(api *web.API) {
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit_logs", ID: "list-audit-logs-v1", Tag: "Audit log", Permission: "audit:read",
-		Summary: "List audit logs (v1)", Description: "Newest first by page number; past the end the list is empty."}, f.listV1)
+		Summary: "List audit logs (v1)", Description: "Newest first by page number; past the end the list is empty. With export=true and Accept: text/csv the page is CSV.", Result: []itemV1{}}, f.answerV1)
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/logs/audit", ID: "list-audit-logs-v2", Tag: "Audit log", Permission: "audit:read",
 		Summary: "List audit logs (v2)", Description: "Every filter is repeatable and exists with .not. One of actor_id, resource_id, resource_product, action_type and zone is answered fast at any size; other filters search for two seconds and then ask for a narrower time range."}, f.listV2)
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/logs/audit/{event_id}/history", ID: "audit-log-history", Tag: "Audit log", Permission: "audit:read",
 		Summary: "History of the resource of an event"}, f.history)
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/logs/audit/product_categories", ID: "audit-product-categories", Tag: "Audit log", Permission: "audit:read",
 		Summary: "List product categories"}, func(ctx context.Context, _ *struct{}) ([]ProductCategory, error) {
-		list, err := f.words.Products(ctx)
-		if list == nil {
-			list = []ProductCategory{}
-		}
-		return list, err
+		return f.categories(ctx, web.Account(ctx).ID)
 	})
 }
 
-func (f *Feature) listV1(ctx context.Context, in *ListV1) (web.Numbered[itemV1], error) {
-	account := web.Account(ctx).ID
+// answerV1 gives a page of the v1 list as JSON or, where the client asks for it
+// twice, as CSV: the official clients send export=true and read only JSON.
+func (f *Feature) answerV1(ctx context.Context, in *ListV1) (web.Answer, error) {
 	page := web.Numbered[itemV1]{Items: []itemV1{}, Page: in.Page, PerPage: in.PerPage}
+	q, empty, err := f.queryV1(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	found := &Page{}
+	if !empty {
+		if found, err = f.reader.List(ctx, web.Account(ctx).ID, q); err != nil {
+			return nil, err
+		}
+	}
+	if in.Export && web.Accepts(ctx, "text/csv") {
+		var b bytes.Buffer
+		if err := f.csvPage(&b, found.Records); err != nil {
+			return nil, err
+		}
+		return web.Bytes{ContentType: "text/csv; charset=utf-8", Data: b.Bytes()}, nil
+	}
+	if empty {
+		return page, nil
+	}
+	for _, r := range found.Records {
+		page.Items = append(page.Items, r.v1())
+	}
+	return page, f.count(ctx, web.Account(ctx).ID, q, found, &page)
+}
+
+// queryV1 reads the parameters; empty says that nothing can match them.
+func (f *Feature) queryV1(ctx context.Context, in *ListV1) (q Query, empty bool, err error) {
 	since, before, empty, err := timeRange(in.Since, in.Before)
-	if err != nil || empty {
-		return page, err
+	if err != nil {
+		return q, false, err
 	}
 	raw := []Cond{{Field: "id", Values: in.ID}, {Field: "action_type", Values: in.ActionType}, {Field: "actor_email", Values: in.ActorEmail}, {Field: "zone", Values: in.ZoneName}}
 	if in.ActorIP != "" {
 		if err := checkAddress("actor.ip", in.ActorIP); err != nil {
-			return page, err
+			return q, false, err
 		}
 		raw = append(raw, Cond{Field: "actor_ip_address", Values: []string{in.ActorIP}})
 	}
@@ -221,23 +247,15 @@ func (f *Feature) listV1(ctx context.Context, in *ListV1) (web.Numbered[itemV1],
 			used = append(used, c)
 		}
 	}
-	conds, err := f.conds(ctx, account, used)
+	conds, err := f.conds(ctx, web.Account(ctx).ID, used)
 	if err != nil {
-		return page, err
+		return q, false, err
 	}
 	skip := (in.Page - 1) * in.PerPage
 	if skip > maxSkip {
-		return page, errs.At(errs.CodeOutOfRange, "page", "page numbers reach %d events deep; go on with before=%s", maxSkip, "the time of the last event")
+		return q, false, errs.At(errs.CodeOutOfRange, "page", "page numbers reach %d events deep; go on with before=%s", maxSkip, "the time of the last event")
 	}
-	q := Query{Since: since, Before: before, Conds: conds, Ascending: in.Direction == "asc", Limit: in.PerPage, Skip: skip}
-	found, err := f.reader.List(ctx, account, q)
-	if err != nil {
-		return page, err
-	}
-	for _, r := range found.Records {
-		page.Items = append(page.Items, r.v1())
-	}
-	return page, f.count(ctx, account, q, found, &page)
+	return Query{Since: since, Before: before, Conds: conds, Ascending: in.Direction == "asc", Limit: in.PerPage, Skip: skip}, empty, nil
 }
 
 // count fills total_count: the log's size for a list without filters, else what

@@ -3,7 +3,6 @@ package audit
 import (
 	"cmp"
 	"context"
-	"encoding/csv"
 	"fmt"
 	"slices"
 	"strconv"
@@ -133,6 +132,30 @@ var summaryTexts = map[string]string{
 	"product": `SELECT product, CAST(SUM(n) AS BIGINT) FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY product ORDER BY 2 DESC, 1 LIMIT $4`,
 	"action":  `SELECT action, CAST(SUM(n) AS BIGINT) FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY action ORDER BY 2 DESC, 1 LIMIT $4`,
 	"day":     `SELECT CAST(day AS TEXT), CAST(SUM(n) AS BIGINT) FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY day ORDER BY day LIMIT $4`,
+}
+
+// products are the products in the account's record, by name.
+func (r *Reader) products(ctx context.Context, account string) (list []string, err error) {
+	err = r.db.View(ctx, func(tx *db.Tx) error {
+		key, err := accountKey(ctx, tx, account)
+		if err != nil || key == 0 {
+			return err
+		}
+		rows, err := tx.Query(ctx, `SELECT DISTINCT product FROM rollup WHERE account = $1 ORDER BY product LIMIT $2`, key, maxGroups)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var p string
+			if err := rows.Scan(&p); err != nil {
+				return err
+			}
+			list = append(list, p)
+		}
+		return rows.Err()
+	})
+	return list, err
 }
 
 const dayMicros = int64(24 * time.Hour / time.Microsecond)
@@ -364,42 +387,6 @@ func (f *Feature) writeNDJSON(ctx context.Context, w *web.StreamWriter, account 
 		_, err = w.Write(append(shown, '\n'))
 		return err
 	})
-}
-
-// csvColumns are the columns of a CSV export.
-var csvColumns = []string{"occurred_at", "recorded_at", "seq", "id", "sentence", "actor_type", "actor_id", "actor_email", "actor_name", "ip_address", "interface", "product", "resource_type", "resource_id", "resource_name", "action", "result", "zone", "reason", "change_set", "before", "after"}
-
-func (f *Feature) writeCSV(ctx context.Context, w *web.StreamWriter, account string, q Query, empty bool) error {
-	out := csv.NewWriter(w)
-	out.Write(csvColumns)
-	if !empty {
-		err := f.reader.each(ctx, account, q, func(r *Record) error {
-			e := &r.Event
-			reason := ""
-			if e.Reason != nil {
-				reason = or(e.Reason.Text, e.Reason.URL)
-			}
-			row := []string{e.OccurredAt, r.RecordedAt, strconv.FormatInt(r.Seq, 10), e.ID, f.sentence(r), e.Actor.Type, e.Actor.ID, e.Actor.Email, e.Actor.Name, e.Actor.IPAddress, e.Interface,
-				e.Resource.Product, e.Resource.Type, e.Resource.ID, e.Resource.Name, e.Action.Type, e.Action.Result, or(e.Zone.Name, e.Zone.ID), reason, e.ChangeSet, string(e.Before), string(e.After)}
-			for i := range row {
-				row[i] = defuse(row[i])
-			}
-			return out.Write(row)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	out.Flush()
-	return out.Error()
-}
-
-// defuse keeps spreadsheets from running a cell as a formula (CWE-1236).
-func defuse(s string) string {
-	if s != "" && (s[0] == '=' || s[0] == '+' || s[0] == '-' || s[0] == '@' || s[0] == '\t' || s[0] == '\r') {
-		return "'" + s
-	}
-	return s
 }
 
 // topRows sorts groups by their counts, the largest first.

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -88,6 +89,7 @@ func (q *Filters) raw() []Cond {
 // by any of their names, products by category, the account's own name.
 func (f *Feature) conds(ctx context.Context, account string, raw []Cond) ([]Cond, error) {
 	var list []Cond
+	var products []string // of the categories and of resource_product: either will do
 	for _, c := range raw {
 		switch c.Field {
 		case "account_name":
@@ -100,11 +102,24 @@ func (f *Feature) conds(ctx context.Context, account string, raw []Cond) ([]Cond
 				list = append(list, Cond{Field: "id", Values: []string{"-"}})
 			}
 		case "product_category":
-			products, err := f.productsOf(ctx, c.Values)
+			found, err := f.productsOf(ctx, account, c.Values)
 			if err != nil {
 				return nil, err
 			}
-			list = append(list, Cond{Field: "resource_product", Values: products})
+			products = append(products, found...)
+		case "resource_product":
+			if c.Not {
+				list = append(list, c)
+			} else {
+				products = append(products, c.Values...)
+			}
+		case "raw_status_code":
+			for _, v := range c.Values {
+				if n, err := strconv.Atoi(v); err != nil || n < 100 || n > 599 {
+					return nil, errs.At(errs.CodeInvalid, c.Field, "%s must be a status code, 100 to 599", c.Field)
+				}
+			}
+			list = append(list, c)
 		case "zone", "zone_id", "zone_name":
 			values := append([]string(nil), c.Values...)
 			for _, ref := range c.Values {
@@ -121,13 +136,42 @@ func (f *Feature) conds(ctx context.Context, account string, raw []Cond) ([]Cond
 			list = append(list, c)
 		}
 	}
+	if len(products) > 0 {
+		list = append(list, Cond{Field: "resource_product", Values: products})
+	}
 	return list, nil
 }
 
-// productsOf gives the products of the categories; a product that nobody has
-// declared is its own category.
-func (f *Feature) productsOf(ctx context.Context, categories []string) ([]string, error) {
-	known, err := f.words.Products(ctx)
+// categories are the catalogue's and, for each product in the account's record
+// that nobody has declared, one with its name.
+func (f *Feature) categories(ctx context.Context, account string) ([]ProductCategory, error) {
+	declared, err := f.words.Products(ctx)
+	if err != nil {
+		return nil, err
+	}
+	recorded, err := f.reader.products(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	for _, c := range declared {
+		known[strings.ToLower(c.Value)] = true
+		for _, p := range c.Products {
+			known[strings.ToLower(p.Value)] = true
+		}
+	}
+	list := append([]ProductCategory{}, declared...)
+	for _, p := range recorded {
+		if !known[strings.ToLower(p)] {
+			list = append(list, ProductCategory{Value: p, Label: p, Products: []ProductName{{p, p}}})
+		}
+	}
+	return list, nil
+}
+
+// productsOf gives the products of the categories, matched without regard to case.
+func (f *Feature) productsOf(ctx context.Context, account string, categories []string) ([]string, error) {
+	known, err := f.categories(ctx, account)
 	if err != nil {
 		return nil, err
 	}

@@ -208,6 +208,8 @@ func mappedContext(e *Event) string {
 		return "dash"
 	case e.Interface == "API" || e.Interface == "CLI":
 		return "api_token"
+	case e.Interface == "SYSTEM":
+		return "system"
 	default:
 		return ""
 	}
