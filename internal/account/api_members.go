@@ -14,7 +14,7 @@ type memberIn struct {
 	}
 }
 
-type memberID struct {
+type memberPath struct {
 	MemberID string `path:"member_id" maxLength:"64"`
 }
 
@@ -60,7 +60,7 @@ func (d *Directory) registerMembers(api *web.API) {
 			return d.AddMember(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.Body.Email, in.Body.Name, in.Body.Role)
 		})
 	web.Get(api, web.Op{Path: base + "/{member_id}", Tag: tag, Summary: "Read a member", Permission: MembersRead},
-		func(ctx context.Context, in *memberID) (Member, error) {
+		func(ctx context.Context, in *memberPath) (Member, error) {
 			return d.Member(ctx, web.Account(ctx).ID, in.MemberID)
 		})
 	web.Patch(api, web.Op{Path: base + "/{member_id}", Tag: tag, Summary: "Change a member's role", Permission: MembersWrite},
@@ -68,12 +68,12 @@ func (d *Directory) registerMembers(api *web.API) {
 			return d.ChangeRole(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID, in.Body.Role)
 		})
 	web.Delete(api, web.Op{Path: base + "/{member_id}", Tag: tag, Summary: "Remove a member", Permission: MembersWrite},
-		func(ctx context.Context, in *memberID) (Deleted, error) {
+		func(ctx context.Context, in *memberPath) (Deleted, error) {
 			return Deleted{in.MemberID}, d.RemoveMember(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
 		})
 	web.Post(api, web.Op{Path: base + "/{member_id}/sign_in_link", Tag: tag, Summary: "Make a one-time sign-in link for a member", Permission: MembersWrite,
 		Description: "For users whom this account made; for others only operators."},
-		func(ctx context.Context, in *memberID) (OneTimeURL, error) {
+		func(ctx context.Context, in *memberPath) (OneTimeURL, error) {
 			url, err := d.MemberLink(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
 			return OneTimeURL{url, moment(d.micros() + LinkTime.Microseconds())}, err
 		})

@@ -15,7 +15,7 @@ type tokenIn struct {
 	}
 }
 
-type tokenID struct {
+type tokenPath struct {
 	TokenID string `path:"token_id" maxLength:"64"`
 }
 
@@ -40,11 +40,11 @@ func (d *Directory) registerTokens(api *web.API) {
 				TokenSpec{in.Body.Name, in.Body.Permissions, in.Body.ExpiresOn, in.Body.IPAllow})
 		})
 	web.Get(api, web.Op{Path: base + "/{token_id}", Tag: tag, Summary: "Read an API token", Permission: TokensRead},
-		func(ctx context.Context, in *tokenID) (Token, error) {
+		func(ctx context.Context, in *tokenPath) (Token, error) {
 			return d.Token(ctx, web.Account(ctx).ID, in.TokenID)
 		})
 	web.Delete(api, web.Op{Path: base + "/{token_id}", Tag: tag, Summary: "Revoke an API token", Permission: TokensWrite},
-		func(ctx context.Context, in *tokenID) (Deleted, error) {
+		func(ctx context.Context, in *tokenPath) (Deleted, error) {
 			return Deleted{in.TokenID}, d.RevokeToken(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.TokenID)
 		})
 }

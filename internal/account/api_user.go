@@ -14,7 +14,7 @@ type Verified struct {
 	ExpiresOn web.Time `json:"expires_on,omitzero"`
 }
 
-type sessionID struct {
+type sessionPath struct {
 	SessionID string `path:"session_id" maxLength:"64"`
 }
 
@@ -81,7 +81,7 @@ func (d *Directory) registerUser(api *web.API) {
 			return web.Page[Session]{Items: list}, err
 		})
 	web.Delete(api, web.Op{Path: "/user/sessions/{session_id}", Tag: tag, Summary: "End one of the user's sessions", Scope: web.ScopeSelf},
-		func(ctx context.Context, in *sessionID) (Deleted, error) {
+		func(ctx context.Context, in *sessionPath) (Deleted, error) {
 			s, err := d.own(ctx)
 			if err != nil {
 				return Deleted{}, err

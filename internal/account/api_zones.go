@@ -14,7 +14,7 @@ type zoneIn struct {
 	}
 }
 
-type zoneID struct {
+type zonePath struct {
 	ZoneID string `path:"zone_id" maxLength:"255" doc:"Its id, name or alias"`
 }
 
@@ -45,20 +45,20 @@ func (d *Directory) registerZones(api *web.API) {
 			return d.CreateZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, spec)
 		})
 	web.Get(api, web.Op{Path: base + "/{zone_id}", Tag: tag, Summary: "Read a zone", Permission: AccountsRead},
-		func(ctx context.Context, in *zoneID) (Zone, error) {
-			return d.Zone(ctx, web.Account(ctx).ID, in.ZoneID)
+		func(ctx context.Context, in *zonePath) (Zone, error) {
+			return d.readZone(ctx, web.Account(ctx).ID, in.ZoneID)
 		})
 	web.Patch(api, web.Op{Path: base + "/{zone_id}", Tag: tag, Summary: "Change a zone", Permission: AccountsWrite},
 		func(ctx context.Context, in *zonePatch) (Zone, error) {
-			z, err := d.Zone(ctx, web.Account(ctx).ID, in.ZoneID)
+			z, err := d.readZone(ctx, web.Account(ctx).ID, in.ZoneID)
 			if err != nil {
 				return z, err
 			}
 			return d.UpdateZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, z.ID, ZoneSpec{in.Body.Name, in.Body.Aliases, in.Body.Environment})
 		})
 	web.Delete(api, web.Op{Path: base + "/{zone_id}", Tag: tag, Summary: "Delete a zone", Permission: AccountsWrite},
-		func(ctx context.Context, in *zoneID) (Deleted, error) {
-			z, err := d.Zone(ctx, web.Account(ctx).ID, in.ZoneID)
+		func(ctx context.Context, in *zonePath) (Deleted, error) {
+			z, err := d.readZone(ctx, web.Account(ctx).ID, in.ZoneID)
 			if err != nil {
 				return Deleted{}, err
 			}

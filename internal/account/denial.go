@@ -2,6 +2,8 @@ package account
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,7 +33,10 @@ type denial struct {
 	first time.Time
 }
 
-const maxDenials = 10_000
+const (
+	maxDenials  = 10_000
+	denialBatch = 500 // in one transaction, so that other writers have their turn
+)
 
 func newDenials() *denials {
 	return &denials{seen: map[denialKey]*denial{}, limit: maxDenials}
@@ -103,30 +108,38 @@ func (d *Directory) deny(p *web.Principal, accountID, action, route string) {
 // flushDenials records what was gathered; what could not be written is kept.
 func (d *Directory) flushDenials(ctx context.Context) error {
 	taken := d.denials.take()
-	if len(taken) == 0 {
-		return nil
-	}
-	err := d.change(ctx, func(tx *db.Tx) error {
-		for key, one := range taken {
-			e := event.NewAudit(key.account, key.action, "route", key.route, "")
-			if key.action == signInAction {
-				e = event.NewAudit(key.account, key.action, "session", one.who.ID, one.who.Name)
+	for batch := range slices.Chunk(slices.Collect(maps.Keys(taken)), denialBatch) {
+		err := d.change(ctx, func(tx *db.Tx) error {
+			for _, key := range batch {
+				if err := d.record(ctx, tx, &taken[key].who, taken[key].event(key)); err != nil {
+					return err
+				}
 			}
-			e.Action.Result = "failure"
-			e.OccurredAt = web.Time{Time: one.first}.String()
-			e.Metadata = map[string]any{"count": one.count, "route": key.route}
-			if err := d.record(ctx, tx, &one.who, e); err != nil {
-				return err
+			return nil
+		})
+		if err != nil {
+			for key, one := range taken {
+				if !d.denials.add(key, one.who, one.count, one.first) {
+					d.metrics.dropped.Add(float64(one.count))
+				}
 			}
+			return err
 		}
-		return nil
-	})
-	if err != nil {
-		for key, one := range taken {
-			if !d.denials.add(key, one.who, one.count, one.first) {
-				d.metrics.dropped.Add(float64(one.count))
-			}
+		for _, key := range batch {
+			delete(taken, key)
 		}
 	}
-	return err
+	return nil
+}
+
+// event is the record of what was refused.
+func (one *denial) event(key denialKey) event.Audit {
+	e := event.NewAudit(key.account, key.action, "route", key.route, "")
+	if key.action == signInAction {
+		e = event.NewAudit(key.account, key.action, "session", one.who.ID, one.who.Name)
+	}
+	e.Action.Result = "failure"
+	e.OccurredAt = web.Time{Time: one.first}.String()
+	e.Metadata = map[string]any{"count": one.count, "route": key.route}
+	return e
 }

@@ -120,12 +120,19 @@ func (z Zone) refs() []string {
 	return list
 }
 
-// apply puts the spec over a zone.
+// apply puts the spec over a zone. A zone that is renamed keeps the hostname
+// that it was called by as an alias, unless the aliases are given too: the
+// traffic still has it.
 func (s ZoneSpec) apply(z Zone) (Zone, error) {
 	var err error
 	if s.Name != nil {
+		former, notHost := Alias(z.Name)
 		if z.Name, err = zoneName(*s.Name); err != nil {
 			return z, err
+		}
+		z.Aliases = slices.DeleteFunc(slices.Clone(z.Aliases), func(a string) bool { return a == fold(z.Name) })
+		if notHost == nil && former != fold(z.Name) && len(z.Aliases) < MaxAliases {
+			z.Aliases = append(z.Aliases, former)
 		}
 	}
 	if s.Environment != nil {
@@ -266,9 +273,25 @@ func (d *Directory) Zones(ctx context.Context, accountID, after string, limit in
 func (d *Directory) Zone(ctx context.Context, accountID, ref string) (Zone, error) {
 	z, err := d.findZone(ctx, accountID, ref)
 	if err == nil && z.ID == "" {
-		err = errs.New(errs.CodeNotFound, "no zone of the account has this id, name or alias")
+		err = noZone()
 	}
 	return z, err
+}
+
+// readZone is Zone as it is now, for answers that are compared with If-Match.
+func (d *Directory) readZone(ctx context.Context, accountID, ref string) (z Zone, err error) {
+	err = d.db.View(ctx, func(tx *db.Tx) error {
+		z, err = lookupZone(ctx, tx, accountID, fold(ref))
+		if err == nil && z.ID == "" {
+			err = noZone()
+		}
+		return err
+	})
+	return z, err
+}
+
+func noZone() error {
+	return errs.New(errs.CodeNotFound, "no zone of the account has this id, name or alias")
 }
 
 // ResolveZone finds a zone by id, name or alias; "" when none has it.

@@ -1,0 +1,193 @@
+package account_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+func TestAnInvitedMemberSignsInAndMayWhatTheRoleMay(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		a := f.account("A")
+		made := f.call(root, "POST", "/accounts/"+a+"/members", m{"email": " Ana@Example.com ", "name": "Ana", "role": "viewer"}).ok()
+		if made.text("email") != "ana@example.com" || made.text("status") != "invited" || made.text("sign_in_url") == "" {
+			t.Fatal(made.Body)
+		}
+		cookie := f.signIn(made.text("sign_in_url"))
+		f.call(cookie, "GET", "/accounts/"+a+"/members", nil).ok()
+		f.call(cookie, "POST", "/accounts/"+a+"/members", m{"email": "eve@example.com", "role": "viewer"}).fails(403, int(errs.CodeForbidden))
+		if got := f.call(root, "GET", "/accounts/"+a+"/members/"+made.text("id"), nil).ok(); got.text("status") != "active" {
+			t.Fatal(got.Body)
+		}
+		f.call(root, "POST", "/accounts/"+a+"/members", m{"email": "ana@example.com", "role": "owner"}).fails(409, int(errs.CodeExists))
+		f.call(root, "POST", "/accounts/"+a+"/members", m{"email": "no address", "role": "viewer"}).fails(400, int(errs.CodeInvalid))
+		f.call(root, "POST", "/accounts/"+a+"/members", m{"email": "b@example.com", "role": "king"}).fails(400, int(errs.CodeInvalid))
+	})
+}
+
+func TestARoleThatChangesAndAMembershipThatEndsCountAtOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		a := f.account("A")
+		id, cookie := f.member(a, "ana@example.com", "admin")
+		f.call(cookie, "PATCH", "/accounts/"+a, m{"name": "B"}, "Sec-Fetch-Site: same-origin").ok()
+		f.call(root, "PATCH", "/accounts/"+a+"/members/"+id, m{"role": "viewer"}).ok()
+		f.call(cookie, "PATCH", "/accounts/"+a, m{"name": "C"}, "Sec-Fetch-Site: same-origin").fails(403, int(errs.CodeForbidden))
+		f.call(cookie, "GET", "/accounts/"+a, nil).ok()
+		f.call(root, "DELETE", "/accounts/"+a+"/members/"+id, nil).ok()
+		f.call(cookie, "GET", "/accounts/"+a, nil).fails(403, int(errs.CodeForbidden))
+		if got := f.recorded(a, "member"); strings.Join(got, ",") != "create success,update success,delete success" {
+			t.Fatal(got)
+		}
+	})
+}
+
+func TestNobodyGrantsARoleThatMayMoreThanTheyMay(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		a := f.account("A")
+		owner, _ := f.member(a, "owner@example.com", "owner")
+		adminID, admin := f.member(a, "admin@example.com", "admin")
+		same := "Sec-Fetch-Site: same-origin"
+		members := "/accounts/" + a + "/members"
+		f.call(admin, "POST", members, m{"email": "x@example.com", "role": "owner"}, same).fails(403, int(errs.CodeForbidden))
+		f.call(admin, "PATCH", members+"/"+adminID, m{"role": "owner"}, same).fails(403, int(errs.CodeForbidden))
+		f.call(admin, "PATCH", members+"/"+owner, m{"role": "viewer"}, same).fails(403, int(errs.CodeForbidden))
+		f.call(admin, "DELETE", members+"/"+owner, nil, same).fails(403, int(errs.CodeForbidden))
+		f.call(admin, "POST", members+"/"+owner+"/sign_in_link", nil, same).fails(403, int(errs.CodeForbidden))
+		f.call(admin, "POST", members, m{"email": "x@example.com", "role": "editor"}, same).ok()
+		_, narrow := f.token(a, "members:write", "audit:read", "audit:export")
+		f.call(narrow, "POST", members, m{"email": "y@example.com", "role": "auditor"}).ok()
+		f.call(narrow, "POST", members, m{"email": "z@example.com", "role": "viewer"}).fails(403, int(errs.CodeForbidden))
+	})
+}
+
+func TestTheLastOwnerStays(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		a := f.account("A")
+		one, _ := f.member(a, "one@example.com", "owner")
+		path := "/accounts/" + a + "/members/"
+		f.call(root, "DELETE", path+one, nil).fails(409, int(errs.CodeStateConflict))
+		f.call(root, "PATCH", path+one, m{"role": "admin"}).fails(409, int(errs.CodeStateConflict))
+		f.call(root, "PATCH", path+one, m{"role": "owner"}).ok() // changes nothing
+		two, _ := f.member(a, "two@example.com", "owner")
+		// Both go at once: one of them must stay, whoever comes first.
+		answers := make(chan int, 2)
+		for _, id := range []string{one, two} {
+			go func() { answers <- f.call(root, "PATCH", path+id, m{"role": "admin"}).Status }()
+		}
+		if x, y := <-answers, <-answers; x+y != 200+409 {
+			t.Fatal(x, y)
+		}
+		owners := 0
+		for _, member := range f.call(root, "GET", "/accounts/"+a+"/members", nil).ok().List {
+			if member["role"] == "owner" {
+				owners++
+			}
+		}
+		if owners != 1 {
+			t.Fatal(owners)
+		}
+	})
+}
+
+// An account that makes a person could keep a way in (a link, a password, a
+// session) and wait until another account trusts the address.
+func TestAPersonWhomAnAccountMadeIsNotBelievedElsewhere(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		evil, victim := f.account("evil"), f.account("victim")
+		_, evilToken := f.token(evil, "*")
+		_, victimToken := f.token(victim, "*")
+		made := f.call(evilToken, "POST", "/accounts/"+evil+"/members", m{"email": "cfo@victim.example", "role": "viewer"}).ok()
+		cookie := f.signIn(made.text("sign_in_url"))
+		f.call(cookie, "PUT", "/user/password", m{"password": "known to evil"}, "Sec-Fetch-Site: same-origin").ok()
+		spare := f.call(evilToken, "POST", "/accounts/"+evil+"/members/"+made.text("id")+"/sign_in_link", nil).ok().text("url")
+
+		f.call(victimToken, "POST", "/accounts/"+victim+"/members", m{"email": "cfo@victim.example", "role": "owner"}).fails(409, int(errs.CodeStateConflict))
+		// An operator vouches: all that evil held is worthless.
+		f.call(root, "POST", "/accounts/"+victim+"/members", m{"email": "cfo@victim.example", "role": "owner"}).ok()
+		f.call(cookie, "GET", "/accounts", nil).fails(401, int(errs.CodeAuthentication))
+		if got := f.form("192.0.2.50", "", "link", secretOf(spare)); got.Status != 401 {
+			t.Fatal(got.Status)
+		}
+		if got := f.form("192.0.2.50", "", "email", "cfo@victim.example", "password", "known+to+evil"); got.Status != 401 {
+			t.Fatal(got.Status)
+		}
+		f.call(evilToken, "POST", "/accounts/"+evil+"/members/"+made.text("id")+"/sign_in_link", nil).fails(403, int(errs.CodeForbidden))
+	})
+}
+
+func TestAnAccountGetsNoLinkForAPersonOfTheOperators(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		a, b := f.account("A"), f.account("B")
+		id, _ := f.member(a, "ana@example.com", "viewer") // made by an operator
+		_, token := f.token(b, "*")
+		added := f.call(token, "POST", "/accounts/"+b+"/members", m{"email": "ana@example.com", "role": "viewer"}).ok()
+		if added.text("sign_in_url") != "" {
+			t.Fatal(added.Body)
+		}
+		f.call(token, "POST", "/accounts/"+b+"/members/"+id+"/sign_in_link", nil).fails(403, int(errs.CodeForbidden))
+	})
+}
+
+func TestManyInvitationsOfOneAddressMakeOneMember(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		a := f.account("A")
+		answers := make(chan int, 10)
+		for range cap(answers) {
+			go func() {
+				answers <- f.call(root, "POST", "/accounts/"+a+"/members", m{"email": "ana@example.com", "role": "viewer"}).Status
+			}()
+		}
+		count := map[int]int{}
+		for range cap(answers) {
+			count[<-answers]++
+		}
+		if count[200] != 1 || count[409] != 9 {
+			t.Fatal(count)
+		}
+	})
+}
+
+func TestPortalSessionsAreNarrowAndSingleUse(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		a := f.account("A")
+		path := "/accounts/" + a + "/portal_sessions"
+		person, staff := f.member(a, "staff@example.com", "owner")
+		opened := f.call(root, "POST", path, m{"member": m{"id": person, "name": "Mallory"}, "role": "owner", "sections": []string{"audit"}, "return_url": "https://shop.example/account", "expires_in": 600}).ok()
+		url := opened.text("url")
+		if !strings.HasPrefix(url, "http://belfry.test/sign-in?link=") {
+			t.Fatal(url)
+		}
+		cookie := f.signIn(url)
+		if got := f.form("192.0.2.9", "", "link", secretOf(url)); got.Status != 401 {
+			t.Fatal(got.Status)
+		}
+		// The sections and nothing else, and nothing of the person whose id the member has.
+		f.call(cookie, "GET", "/accounts/"+a, nil).fails(403, int(errs.CodeForbidden))
+		f.call(cookie, "GET", "/accounts/"+a+"/tokens", nil).fails(403, int(errs.CodeForbidden))
+		f.call(cookie, "GET", "/accounts/"+a+"/roles", nil).ok() // any right in the account
+		same := "Sec-Fetch-Site: same-origin"
+		for _, call := range [][2]string{{"GET", "/user"}, {"GET", "/user/sessions"}, {"DELETE", "/user/sessions/x"}} {
+			f.call(cookie, call[0], call[1], nil, same).fails(403, int(errs.CodeForbidden))
+		}
+		f.call(cookie, "PUT", "/user/password", m{"password": "0123456789"}, same).fails(403, int(errs.CodeForbidden))
+		f.call(staff, "GET", "/user", nil).ok()
+		f.later(10 * time.Minute)
+		f.call(cookie, "GET", "/accounts/"+a+"/roles", nil).fails(401, int(errs.CodeAuthentication))
+
+		for name, bad := range map[string]m{
+			"section":    {"member": m{"id": "1"}, "role": "viewer", "sections": []string{"tokens"}},
+			"return_url": {"member": m{"id": "1"}, "role": "viewer", "return_url": "javascript:alert(1)"},
+			"expires_in": {"member": m{"id": "1"}, "role": "viewer", "expires_in": 59},
+			"role":       {"member": m{"id": "1"}, "role": "king"},
+		} {
+			if got := f.call(root, "POST", path, bad); got.Status != 400 {
+				t.Errorf("%s: %s", name, got.Body)
+			}
+		}
+		_, narrow := f.token(a, "members:write", "slo:read")
+		f.call(narrow, "POST", path, m{"member": m{"id": "1"}, "role": "viewer"}).fails(403, int(errs.CodeForbidden))
+		f.call(narrow, "POST", path, m{"member": m{"id": "1"}, "role": "viewer", "sections": []string{"slo"}}).ok()
+	})
+}

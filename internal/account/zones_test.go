@@ -1,0 +1,197 @@
+package account_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+func TestAZoneIsFoundByIDNameAndAlias(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		a, b := f.account("A"), f.account("B")
+		path := "/accounts/" + a + "/zones"
+		find := func(ref string) string {
+			id, _, err := f.dir.ResolveZone(t.Context(), a, ref)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return id
+		}
+		if find("www.shop.example") != "" {
+			t.Fatal("found before it was there") // and remembered as missing
+		}
+		made := f.call(root, "POST", path, m{"name": "Shop", "aliases": []string{"WWW.Shop.example.", "https://origin.example:8443", "192.0.2.7", "*.shop.example", "www.shop.example"}}).ok()
+		zone := made.text("id")
+		if got := made.Result["aliases"].([]any); len(got) != 4 || got[0] != "www.shop.example" || made.text("environment") != "production" {
+			t.Fatal(made.Body)
+		}
+		for _, ref := range []string{zone, "Shop", "SHOP", "www.shop.example", "WWW.shop.example.", "https://origin.example:8443/", "192.0.2.7", "*.shop.example"} {
+			if got := find(ref); got != zone {
+				t.Errorf("%s: %q", ref, got)
+			}
+		}
+		if id, _, err := f.dir.ResolveZone(t.Context(), b, "shop"); id != "" || err != nil {
+			t.Fatal("found in another account", err)
+		}
+		if id, _, err := f.dir.ResolveZone(t.Context(), b, zone); id != "" || err != nil {
+			t.Fatal("found in another account", err)
+		}
+		f.call(root, "POST", path, m{"name": "www.SHOP.example"}).fails(409, int(errs.CodeExists))
+		f.call(root, "POST", path, m{"name": "Other", "aliases": []string{"shop"}}).fails(409, int(errs.CodeExists))
+		f.call(root, "POST", path, m{"name": zone}).fails(400, int(errs.CodeInvalid))
+		for _, bad := range []string{"a b", "http://", "host:port", "a..b", "x/y", strings.Repeat("a", 64) + ".example", "://x"} {
+			f.call(root, "POST", path, m{"name": "Bad", "aliases": []string{bad}}).fails(400, int(errs.CodeInvalid))
+		}
+		f.call(root, "DELETE", path+"/shop", nil).ok()
+		if find("shop") != "" || find(zone) != "" || find("192.0.2.7") != "" {
+			t.Fatal("found after it was deleted")
+		}
+		if got := f.recorded(a, "zone"); !slices.Equal(got, []string{"create success", "delete success"}) {
+			t.Fatal(got)
+		}
+	})
+}
+
+func TestAChangedZoneIsFoundByItsNewNamesAtOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		a := f.account("A")
+		zone, _, err := f.dir.EnsureZone(t.Context(), a, "Shop.example")
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := "/accounts/" + a + "/zones/" + zone
+		read := f.call(root, "GET", path, nil).ok()
+		// The hostname by which traffic knows it stays an alias.
+		f.call(root, "PATCH", path, m{"name": "The shop", "environment": "test"}, "If-Match: "+read.Header.Get("ETag")).ok()
+		f.call(root, "PATCH", path, m{"name": "The shop!"}, "If-Match: "+read.Header.Get("ETag")).fails(412, int(errs.CodeStale))
+		if again, name, err := f.dir.EnsureZone(t.Context(), a, "shop.example"); again != zone || name != "The shop" || err != nil {
+			t.Fatal(again, name, err)
+		}
+		f.call(root, "PATCH", path, m{"aliases": []string{"www.example"}}).ok()
+		z, err := f.dir.Zone(t.Context(), a, "WWW.example")
+		if err != nil || z.ID != zone || z.Environment != account.Test || !slices.Equal(z.Aliases, []string{"www.example"}) {
+			t.Fatal(z, err)
+		}
+		if id, _, _ := f.dir.ResolveZone(t.Context(), a, "shop.example"); id != "" {
+			t.Fatal("found by an alias that was removed")
+		}
+		f.call(root, "PATCH", path, m{"name": "www.example"}).ok()
+		if got := f.call(root, "GET", path, nil).ok(); got.text("name") != "www.example" || len(got.Result["aliases"].([]any)) != 0 {
+			t.Fatal(got.Body)
+		}
+	})
+}
+
+func TestFirstSightMakesAZoneOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		a := f.account("A")
+		ids := make(chan string, 20)
+		for i := range cap(ids) {
+			go func() {
+				ref := "shop.example"
+				if i%2 == 0 {
+					ref = "SHOP.example."
+				}
+				id, _, err := f.dir.EnsureZone(t.Context(), a, ref)
+				if err != nil {
+					t.Error(err)
+				}
+				ids <- id
+			}()
+		}
+		first := <-ids
+		for range cap(ids) - 1 {
+			if got := <-ids; got != first || got == "" {
+				t.Errorf("%q and %q", first, got)
+			}
+		}
+		if got := f.recorded(a, "zone"); len(got) != 1 {
+			t.Fatal(got)
+		}
+		if e := f.outbox()[1]; e.Actor.Type != "system" || e.Interface != "SYSTEM" || e.Zone != first {
+			t.Fatalf("%+v", e)
+		}
+		if _, _, err := f.dir.EnsureZone(t.Context(), a, "not a host"); !errs.Is(err, errs.CodeInvalid) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestTrafficCannotFillAnAccountWithZones(t *testing.T) {
+	f := newFixture(t, db.Config{DataDir: t.TempDir()})
+	a := f.account("A")
+	err := f.db.Tx(t.Context(), func(tx *db.Tx) error {
+		rows := make([][]any, account.MaxZones-1)
+		for i := range rows {
+			rows[i] = []any{fmt.Sprintf("%032x", i), a, "z", "test", 1, 1}
+		}
+		return tx.Insert(t.Context(), "zone", []string{"id", "account_id", "name", "environment", "created_at", "modified_at"}, "", rows)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := f.dir.EnsureZone(t.Context(), a, "last.example"); err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range []string{"more.example", "still.more.example"} {
+		if _, _, err := f.dir.EnsureZone(t.Context(), a, ref); !errs.Is(err, errs.CodeLimit) {
+			t.Fatal(err)
+		}
+	}
+	f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": "x"}).fails(403, int(errs.CodeLimit))
+	f.call(root, "DELETE", "/accounts/"+a+"/zones/last.example", nil).ok()
+	if _, _, err := f.dir.EnsureZone(t.Context(), a, "more.example"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestZonesArePagedWithTheirAliases(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		a := f.account("A")
+		for i := range 5 {
+			f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": fmt.Sprintf("z%d", i), "aliases": []string{fmt.Sprintf("b%d.example", i), fmt.Sprintf("a%d.example", i)}}).ok()
+		}
+		var names []string
+		path := "/accounts/" + a + "/zones?limit=2"
+		for range 10 {
+			page := f.call(root, "GET", path, nil).ok()
+			for _, z := range page.List {
+				names = append(names, fmt.Sprint(z["name"], z["aliases"]))
+			}
+			if page.ResultInfo.Cursor == "" {
+				break
+			}
+			path = "/accounts/" + a + "/zones?limit=2&cursor=" + page.ResultInfo.Cursor
+		}
+		slices.Sort(names)
+		if strings.Join(names, ";") != "z0[b0.example a0.example];z1[b1.example a1.example];z2[b2.example a2.example];z3[b3.example a3.example];z4[b4.example a4.example]" {
+			t.Fatal(names)
+		}
+		b := f.account("B")
+		cursor := f.call(root, "GET", "/accounts/"+a+"/zones?limit=2", nil).ok().ResultInfo.Cursor
+		f.call(root, "GET", "/accounts/"+b+"/zones?cursor="+cursor, nil).fails(400, int(errs.CodeBadCursor))
+	})
+}
+
+func FuzzAlias(f *testing.F) {
+	for _, s := range []string{"www.example", "https://a.example:1", "[2001:db8::1]:443", "*.x", "://", "ÄÖ.example", "a:b:c"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		folded, err := account.Alias(s)
+		if err != nil {
+			return
+		}
+		if again, err := account.Alias(folded); err != nil || again != folded {
+			t.Fatalf("%q -> %q -> %q, %v", s, folded, again, err)
+		}
+		if folded == "" || len(folded) > 1024 || strings.ContainsAny(folded, " \t\n") {
+			t.Fatalf("%q -> %q", s, folded)
+		}
+	})
+}
