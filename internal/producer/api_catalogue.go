@@ -1,0 +1,219 @@
+package producer
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// catalogueAPI: a team applies and reads its own catalogue; everybody with a
+// credential may read what products there are and how their actions are said.
+func (r *Registry) catalogueAPI(a *web.API) {
+	op := func(path, summary string) web.Op {
+		return web.Op{Path: "/producers/{producer_id}/catalog" + path, Tag: tag, Scope: web.ScopeProducer, Permission: "catalog:write", Summary: summary}
+	}
+	apply := op("", "Apply a catalogue")
+	apply.Description = "The body is the whole file, YAML or JSON. With dry_run=true the answer is the difference, and nothing changes. Other processes of the server follow within two seconds."
+	apply.MaxBody = MaxFile
+	apply.Accepts = []string{"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "application/json"}
+	apply.Result = Applied{}
+	web.Raw(a, http.MethodPut, apply, r.putCatalogue)
+
+	get := op("", "Get the catalogue")
+	get.Description = "With Accept: application/yaml the answer is the file as it was applied."
+	get.Result = StoredCatalogue{}
+	web.Get(a, get, r.getCatalogue)
+	web.Get(a, op("/versions", "List the catalogue's versions"), r.listVersions(a.Cursors()))
+
+	web.Get(a, web.Op{Path: "/catalog/products", Tag: tag, Scope: web.ScopeSelf, Summary: "List declared products",
+		Description: "All products with their resources, actions and sentences, Belfry's own included, sorted by name."}, r.listProducts)
+}
+
+type applyInput struct {
+	TeamInput
+	DryRun bool `query:"dry_run" doc:"Only tell what would change."`
+}
+
+// own lets a team reach its own things and superoperators everybody's. The
+// answer to another team is the same whether the id exists or not.
+func own(ctx context.Context, teamID string) error {
+	p := web.CurrentPrincipal(ctx)
+	if p != nil && (p.Superoperator || p.Kind == web.KindProducer && p.ID == teamID) {
+		return nil
+	}
+	return errs.New(errs.CodeForbidden, "the token belongs to another product team")
+}
+
+func (r *Registry) putCatalogue(ctx context.Context, in *applyInput, x *web.Exchange) error {
+	if err := own(ctx, in.ProducerID); err != nil {
+		return err
+	}
+	body, err := x.Bytes()
+	if err != nil {
+		return err
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return errs.New(errs.CodeMissingField, "the body is the catalogue file, and there is none")
+	}
+	format := YAML
+	if media := x.MediaType(); media == "application/json" || bytes.HasSuffix([]byte(media), []byte("+json")) {
+		format = JSON
+	}
+	f, err := Parse(bytes.Clone(body), format) // the body's memory is used again
+	if err != nil {
+		return err
+	}
+	out, err := r.Apply(ctx, in.ProducerID, f, in.DryRun, func(present StoredCatalogue) error {
+		return web.IfMatch(ctx, present)
+	})
+	if err != nil {
+		return err
+	}
+	result, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	x.Send(web.Envelope{Result: result})
+	return nil
+}
+
+type getCatalogueInput struct {
+	TeamInput
+	Version int64 `query:"version" minimum:"1" doc:"Left out: the one in force."`
+}
+
+func (r *Registry) getCatalogue(ctx context.Context, in *getCatalogueInput) (web.Answer, error) {
+	if err := own(ctx, in.ProducerID); err != nil {
+		return nil, err
+	}
+	c, err := r.Catalogue(ctx, in.ProducerID, in.Version)
+	if err != nil {
+		return nil, err
+	}
+	if c.Format == YAML && web.Accepts(ctx, "application/yaml") {
+		return web.Bytes{ContentType: "application/yaml", Data: []byte(c.Text)}, nil
+	}
+	return web.Reply[StoredCatalogue]{Result: c}, nil
+}
+
+type versionsInput struct {
+	TeamInput
+	web.Paging
+}
+
+type versionPlace struct {
+	Version int64 `json:"v"`
+}
+
+func (r *Registry) listVersions(c *web.Cursors) web.Handler[versionsInput, web.Page[Revision]] {
+	return func(ctx context.Context, in *versionsInput) (web.Page[Revision], error) {
+		if err := own(ctx, in.ProducerID); err != nil {
+			return web.Page[Revision]{}, err
+		}
+		list := "catalog versions " + in.ProducerID
+		var from versionPlace
+		if in.Cursor != "" {
+			if err := c.Decode(list, in.Cursor, &from); err != nil {
+				return web.Page[Revision]{}, err
+			}
+		}
+		items, err := r.Versions(ctx, in.ProducerID, from.Version, in.Limit+1)
+		if err != nil {
+			return web.Page[Revision]{}, err
+		}
+		p := web.Page[Revision]{Items: items}
+		if len(items) > in.Limit {
+			p.Items = items[:in.Limit]
+			p.Cursor = c.Encode(list, versionPlace{p.Items[in.Limit-1].Version})
+		}
+		return p, nil
+	}
+}
+
+// ShownProduct is a declared product as pages and clients need it.
+type ShownProduct struct {
+	Product     string           `json:"product"`
+	Title       string           `json:"title"`
+	Description string           `json:"description,omitempty"`
+	Category    string           `json:"category"`
+	Owner       *ShownOwner      `json:"owner,omitempty" doc:"The product team; only operators and product teams see it"`
+	Resources   []ShownResource  `json:"resources"`
+	AlertTypes  []ShownAlertType `json:"alert_types"`
+}
+
+// ShownOwner is the team of a product.
+type ShownOwner struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// ShownResource is a resource type with its actions.
+type ShownResource struct {
+	Type    string   `json:"type"`
+	Title   string   `json:"title"`
+	Actions []Action `json:"actions"`
+}
+
+// ShownAlertType is an alert type without its payload's schema.
+type ShownAlertType struct {
+	Type        string   `json:"type"`
+	Title       string   `json:"title"`
+	Description string   `json:"description,omitempty"`
+	Severities  []string `json:"severities"`
+	Filters     []Filter `json:"filters"`
+}
+
+func (r *Registry) listProducts(ctx context.Context, _ *struct{}) ([]ShownProduct, error) {
+	s, err := r.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := web.CurrentPrincipal(ctx)
+	inside := p != nil && (p.Superoperator || p.Installation || p.Kind == web.KindProducer)
+	list := []ShownProduct{}
+	for _, c := range s.products {
+		one := c.shown()
+		if inside && c.Team != "" {
+			one.Owner = &ShownOwner{c.Team, s.teams[c.Team].name}
+		}
+		list = append(list, one)
+	}
+	slices.SortFunc(list, func(a, b ShownProduct) int { return cmp.Compare(a.Product, b.Product) })
+	return list, nil
+}
+
+// Products lists all declared products, sorted by name.
+func (r *Registry) Products(ctx context.Context) ([]*Compiled, error) {
+	s, err := r.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []*Compiled
+	for _, c := range s.products {
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b *Compiled) int { return cmp.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+func (c *Compiled) shown() ShownProduct {
+	p := ShownProduct{Product: c.Name, Title: c.Title, Description: c.Decl.Description, Category: c.Category,
+		Resources: []ShownResource{}, AlertTypes: []ShownAlertType{}}
+	for _, res := range c.Decl.Resources {
+		p.Resources = append(p.Resources, ShownResource{res.Type, res.Title, res.Actions})
+	}
+	for _, a := range c.Decl.AlertTypes {
+		filters := a.Filters
+		if filters == nil {
+			filters = []Filter{}
+		}
+		p.AlertTypes = append(p.AlertTypes, ShownAlertType{a.Type, a.Title, a.Description, a.Severities, filters})
+	}
+	return p
+}

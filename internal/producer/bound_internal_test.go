@@ -1,0 +1,49 @@
+package producer
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A file of the largest size must be read in a time that a request may take,
+// whatever is in it: each shape here was or could be quadratic.
+func TestTheLargestFileIsReadInBoundedTime(t *testing.T) {
+	keys := func(format string) string {
+		var b strings.Builder
+		for i := 0; b.Len() < MaxFile-2048; i++ {
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	for name, file := range map[string]struct {
+		text   string
+		format Format
+	}{
+		"keys in JSON":      {`{"version":1,` + keys(`"k%d":1,`) + `"z":1}`, JSON},
+		"keys in YAML":      {"version: 1\n" + keys("k%d: 1\n"), YAML},
+		"keys in flow YAML": {"{version: 1," + keys("k%d: 1,") + "z: 1}", YAML},
+		"list in JSON":      {`{"version":1,"products":[` + keys(`%d,`) + `1]}`, JSON},
+		"open brackets":     {strings.Repeat("[", MaxFile), YAML},
+		"open JSON":         {strings.Repeat("[", MaxFile), JSON},
+		"indent":            {strings.Repeat("- ", MaxFile/2), YAML},
+		"schemas": {"version: 1\nproducts:\n" + strings.Repeat("- product: p\n  resources:\n"+strings.Repeat("  - {type: r, actions: [a], schema: {type: object}, metadata_schema: {type: object}}\n", 100), 100), YAML},
+		"actions": {"version: 1\nproducts:\n" + strings.Repeat("- product: p\n  resources:\n"+strings.Repeat("  - {type: r, actions: ["+strings.Repeat("a,", 490)+"a]}\n", 10), 100), YAML},
+	} {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			if len(file.text) > MaxFile {
+				t.Fatalf("%d bytes are not looked at", len(file.text))
+			}
+			if _, err := Parse([]byte(file.text), file.format); err == nil {
+				t.Error("the file is taken")
+			}
+			if took := time.Since(began); took > 20*time.Second {
+				t.Errorf("took %v", took)
+			} else {
+				t.Log(took)
+			}
+		})
+	}
+}

@@ -1,0 +1,159 @@
+package producer
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+// Compiled is a declared product, ready for ingestion: what a name means is a
+// look into a map, schemas are compiled. It never changes.
+type Compiled struct {
+	Name     string
+	Title    string
+	Category string // product_category; the title when the file has none
+	Team     string // id of the owning team; empty for Belfry's own product
+
+	// The pointers of all resources of the product together, sorted. Those that
+	// were personal once are among them for ever, whatever the file says now.
+	Personal []string
+	Secret   []string
+
+	Decl Product
+
+	types     []string // of resources, sorted
+	resources map[string]*compiledResource
+}
+
+type compiledResource struct {
+	decl     *Resource
+	personal []string
+	secret   []string
+	values   *schema // of before and after
+	metadata *schema
+	types    []string // of actions, sorted
+	actions  map[string]*Action
+}
+
+// compile readies a declared product. remembered are the pointers that were
+// personal in any version, by resource type.
+func compile(p Product, team string, remembered map[string][]string) (*Compiled, error) {
+	c := &Compiled{Name: p.Product, Title: p.Title, Category: or(p.Category, p.Title), Team: team, Decl: p, resources: map[string]*compiledResource{}}
+	for i := range p.Resources {
+		r := &compiledResource{decl: &p.Resources[i], actions: map[string]*Action{}}
+		for _, s := range []struct {
+			raw Raw
+			to  **schema
+		}{{r.decl.Schema, &r.values}, {r.decl.MetadataSchema, &r.metadata}} {
+			if s.raw == nil {
+				continue
+			}
+			compiled, err := compileSchema(s.raw)
+			if err != nil {
+				return nil, fmt.Errorf("schema of %s/%s: %w", p.Product, r.decl.Type, err)
+			}
+			*s.to = compiled
+		}
+		r.personal = merge(expandAll(r.decl.Personal, r.values, r.metadata), remembered[r.decl.Type])
+		r.secret = expandAll(r.decl.Secret, r.values, r.metadata)
+		for j := range r.decl.Actions {
+			a := &r.decl.Actions[j]
+			r.actions[a.Type] = a
+			r.types = append(r.types, a.Type)
+		}
+		slices.Sort(r.types)
+		c.resources[r.decl.Type] = r
+		c.types = append(c.types, r.decl.Type)
+		c.Secret = merge(c.Secret, r.secret)
+	}
+	slices.Sort(c.types)
+	for _, r := range c.resources {
+		c.Personal = merge(c.Personal, r.personal)
+	}
+	for _, pointers := range remembered {
+		c.Personal = merge(c.Personal, pointers)
+	}
+	return c, nil
+}
+
+// merge is the sorted union of two lists of pointers.
+func merge(a, b []string) []string {
+	list := slices.Concat(a, b)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// Action finds a declared action; ok is false when there is none.
+func (c *Compiled) Action(resourceType, actionType string) (action Action, ok bool) {
+	if r := c.resources[resourceType]; r != nil {
+		if a := r.actions[actionType]; a != nil {
+			return *a, true
+		}
+	}
+	return Action{}, false
+}
+
+// Pointers are the personal and secret ones of one resource type.
+func (c *Compiled) Pointers(resourceType string) (personal, secret []string) {
+	if r := c.resources[resourceType]; r != nil {
+		return r.personal, r.secret
+	}
+	return c.Personal, c.Secret
+}
+
+// Sentence is the template for an action with this result ("failure" or any
+// other); empty when the file has none. failed reports that the template itself
+// says the failure.
+func (c *Compiled) Sentence(resourceType, actionType, result string) (template string, failed bool) {
+	a, _ := c.Action(resourceType, actionType)
+	if result == "failure" && a.Failure != "" {
+		return a.Failure, true
+	}
+	return a.Sentence, false
+}
+
+// Check compares an event with the catalogue: its resource type and action must
+// be declared (CodeActionUndeclared), and before, after and metadata must fit
+// the schemas (CodeSchemaMismatch). The values are JSON; empty and null are not
+// looked at. Pointers lead into the event.
+func (c *Compiled) Check(resourceType, actionType string, before, after, metadata []byte) errs.List {
+	r := c.resources[resourceType]
+	if r == nil {
+		return errs.List{errs.At(errs.CodeActionUndeclared, "/resource/type", "the catalogue of %s has no resource type %s%s", c.Name, show(resourceType), meant(resourceType, c.types))}
+	}
+	if r.actions[actionType] == nil {
+		return errs.List{errs.At(errs.CodeActionUndeclared, "/action/type", "the catalogue has no action %s for %s/%s%s", show(actionType), c.Name, resourceType, meant(actionType, r.types))}
+	}
+	if r.values == nil && r.metadata == nil {
+		return nil
+	}
+	var list errs.List
+	for _, v := range []struct {
+		root  string
+		value []byte
+	}{{"/before", before}, {"/after", after}} {
+		if string(v.value) != "null" {
+			list = append(list, r.values.check(v.root, v.value)...)
+		}
+	}
+	return append(list, r.metadata.check("/metadata", metadata)...)
+}
+
+func meant(name string, declared []string) string {
+	if near := nearest(name, declared); near != "" {
+		return "; is " + show(near) + " meant?"
+	}
+	const most = 8
+	if len(declared) > most {
+		return ""
+	}
+	s := "; it has "
+	for i, d := range declared {
+		if i > 0 {
+			s += ", "
+		}
+		s += d
+	}
+	return s
+}

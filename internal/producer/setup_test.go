@@ -1,0 +1,149 @@
+package producer_test
+
+import (
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/internal/producer"
+	"github.com/belfryhq/belfry/test/engines"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const operators = "00000000000070008000000000000000"
+
+// golden compares with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
+	}
+}
+
+func read(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func parse(t testing.TB, text string) *producer.File {
+	t.Helper()
+	f, err := producer.Parse([]byte(text), producer.YAML)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// world is a Registry with its database and what it recorded.
+type world struct {
+	t  *testing.T
+	r  *producer.Registry
+	db *db.DB
+
+	mu       sync.Mutex // guards what follows
+	now      time.Time
+	recorded []event.Audit
+}
+
+// everywhere runs a test on both engines.
+func everywhere(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, newWorld(t, "")) })
+	t.Run("postgres", func(t *testing.T) { test(t, newWorld(t, engines.Postgres(t))) })
+}
+
+func newWorld(t *testing.T, url string) *world {
+	t.Helper()
+	d, err := db.Open(t.Context(), db.Config{Feature: "producer", DataDir: t.TempDir(), URL: url, Schemas: []db.Schema{bus.Schema(), producer.Schema()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	w := &world{t: t, db: d, now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}
+	w.r = w.another()
+	return w
+}
+
+// another is a Registry of a further process on the same database.
+func (w *world) another() *producer.Registry {
+	w.t.Helper()
+	r, err := producer.New(producer.Config{OperatorAccount: operators}, producer.Deps{DB: w.db, Record: w.record, Now: w.clock})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
+func (w *world) record(_ context.Context, _ *db.Tx, events ...event.Audit) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.recorded = append(w.recorded, events...)
+	return nil
+}
+
+// last is what was recorded last.
+func (w *world) last() event.Audit {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.recorded) == 0 {
+		w.t.Fatal("nothing was recorded")
+	}
+	return w.recorded[len(w.recorded)-1]
+}
+
+func (w *world) team(name string) string {
+	w.t.Helper()
+	team, err := w.r.CreateTeam(w.staff(), name, "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return team.ID
+}
+
+func (w *world) staff() context.Context {
+	return web.WithPrincipal(w.t.Context(), &web.Principal{Kind: web.KindStaff, ID: "bootstrap", Name: "ops", Superoperator: true}, web.AccountRef{})
+}
+
+func (w *world) apply(team, text string) producer.Applied {
+	w.t.Helper()
+	out, err := w.r.Apply(w.staff(), team, parse(w.t, text), false, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return out
+}

@@ -1,0 +1,263 @@
+package producer
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/mail"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/telemetry"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// Team is one product team.
+type Team struct {
+	ID             string   `json:"id"`
+	Name           string   `json:"name"`
+	ContactEmail   string   `json:"contact_email,omitempty"`
+	CatalogVersion int64    `json:"catalog_version" doc:"Of its catalogue; 0 = none was applied yet"`
+	CreatedOn      web.Time `json:"created_on"`
+	ModifiedOn     web.Time `json:"modified_on"`
+}
+
+const (
+	maxTeams  = 10_000
+	maxTokens = 100 // of a team
+)
+
+const teamColumns = `id, name, contact_email, version, created_at, modified_at`
+
+func scanTeam(row interface{ Scan(...any) error }) (Team, error) {
+	var t Team
+	var created, modified int64
+	err := row.Scan(&t.ID, &t.Name, &t.ContactEmail, &t.CatalogVersion, &created, &modified)
+	t.CreatedOn, t.ModifiedOn = web.TimeOf(created), web.TimeOf(modified)
+	return t, err
+}
+
+// CreateTeam makes a team. Names are unique among the teams that are there.
+func (r *Registry) CreateTeam(ctx context.Context, name, email string) (Team, error) {
+	now := r.now()
+	t := Team{ID: id.At(now), CreatedOn: web.TimeOf(now.UnixMicro()), ModifiedOn: web.TimeOf(now.UnixMicro())}
+	var err error
+	if t.Name, t.ContactEmail, err = checkTeam(name, email); err != nil {
+		return Team{}, err
+	}
+	err = r.change(ctx, func(tx *db.Tx) error {
+		var n int
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM team WHERE deleted_at = 0`).Scan(&n); err != nil {
+			return err
+		}
+		if n >= maxTeams {
+			return errs.New(errs.CodeLimit, "the installation has %d product teams, the most it may have", n)
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO team (id, name, contact_email, created_at, modified_at, deleted_at, version) VALUES ($1, $2, $3, $4, $4, 0, 0)`,
+			t.ID, t.Name, t.ContactEmail, now.UnixMicro())
+		if err != nil {
+			return nameTaken(err, t.Name)
+		}
+		return r.audit(ctx, tx, event.NewAudit(r.cfg.OperatorAccount, "create", "producer", t.ID, t.Name).Changed(nil, t.shown()))
+	})
+	return t, err
+}
+
+func nameTaken(err error, name string) error {
+	if db.Unique(err) {
+		return errs.At(errs.CodeExists, "/name", "there is a product team %s already", show(name))
+	}
+	return err
+}
+
+// shown is what of a team stands in the record.
+func (t Team) shown() map[string]any {
+	m := map[string]any{"name": t.Name}
+	if t.ContactEmail != "" {
+		m["contact_email"] = t.ContactEmail
+	}
+	return m
+}
+
+func checkTeam(name, email string) (string, string, error) {
+	name, email = strings.TrimSpace(name), strings.TrimSpace(email)
+	var list errs.List
+	if name == "" || utf8.RuneCountInString(name) > maxTitle || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		list = append(list, errs.At(errs.CodeInvalid, "/name", "name must have 1 to %d characters in one line", maxTitle))
+	}
+	if email != "" {
+		if a, err := mail.ParseAddress(email); err != nil || a.Address != email || len(email) > 254 {
+			list = append(list, errs.At(errs.CodeInvalid, "/contact_email", "contact_email must be one address, such as team@example.com"))
+		}
+	}
+	return name, email, list.Or()
+}
+
+// Team gives a team; CodeNotFound when there is none.
+func (r *Registry) Team(ctx context.Context, teamID string) (t Team, err error) {
+	err = r.db.View(ctx, func(tx *db.Tx) error {
+		t, err = loadTeam(ctx, tx, teamID)
+		return err
+	})
+	return t, err
+}
+
+func loadTeam(ctx context.Context, tx *db.Tx, teamID string) (Team, error) {
+	t, err := scanTeam(tx.QueryRow(ctx, `SELECT `+teamColumns+` FROM team WHERE id = $1 AND deleted_at = 0`, teamID))
+	if errors.Is(err, sql.ErrNoRows) {
+		return t, errs.At(errs.CodeNotFound, "producer_id", "there is no such product team")
+	}
+	return t, err
+}
+
+// Teams lists teams, newest first, from behind the id after ("" = the start).
+func (r *Registry) Teams(ctx context.Context, after string, limit int) (list []Team, err error) {
+	if after == "" {
+		after = "g" // behind every id
+	}
+	err = r.db.View(ctx, func(tx *db.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT `+teamColumns+` FROM team WHERE deleted_at = 0 AND id < $1 ORDER BY id DESC LIMIT $2`, after, limit)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			t, err := scanTeam(rows)
+			if err != nil {
+				return err
+			}
+			list = append(list, t)
+		}
+		return rows.Err()
+	})
+	return list, err
+}
+
+// UpdateTeam changes what is not nil.
+func (r *Registry) UpdateTeam(ctx context.Context, teamID string, name, email *string) (t Team, err error) {
+	now := r.now().UnixMicro()
+	err = r.change(ctx, func(tx *db.Tx) error {
+		if t, err = loadTeam(ctx, tx, teamID); err != nil {
+			return err
+		}
+		if err := web.IfMatch(ctx, t); err != nil {
+			return err
+		}
+		before := t.shown()
+		if name != nil {
+			t.Name = *name
+		}
+		if email != nil {
+			t.ContactEmail = *email
+		}
+		if t.Name, t.ContactEmail, err = checkTeam(t.Name, t.ContactEmail); err != nil {
+			return err
+		}
+		t.ModifiedOn = web.TimeOf(now)
+		if _, err := tx.Exec(ctx, `UPDATE team SET name = $2, contact_email = $3, modified_at = $4 WHERE id = $1`, t.ID, t.Name, t.ContactEmail, now); err != nil {
+			return nameTaken(err, t.Name)
+		}
+		if _, err := tx.Exec(ctx, `UPDATE clock SET n = n + 1 WHERE id = 1`); err != nil { // the name is in the snapshot
+			return err
+		}
+		return r.audit(ctx, tx, event.NewAudit(r.cfg.OperatorAccount, "update", "producer", t.ID, t.Name).Changed(before, t.shown()))
+	})
+	return t, err
+}
+
+// DeleteTeam removes a team that owns nothing: no name in a catalogue and no
+// token. Its history stays.
+func (r *Registry) DeleteTeam(ctx context.Context, teamID string) error {
+	return r.change(ctx, func(tx *db.Tx) error {
+		// Behind the clock: no catalogue is applied meanwhile.
+		if _, err := tx.Exec(ctx, `UPDATE clock SET n = n + 1 WHERE id = 1`); err != nil {
+			return err
+		}
+		t, err := loadTeam(ctx, tx, teamID)
+		if err != nil {
+			return err
+		}
+		if err := web.IfMatch(ctx, t); err != nil {
+			return err
+		}
+		if err := ownsNothing(ctx, tx, teamID); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE team SET deleted_at = $2 WHERE id = $1`, teamID, r.now().UnixMicro()); err != nil {
+			return err
+		}
+		for _, table := range []string{`DELETE FROM reject WHERE scope = 'producer' AND owner = $1`, `DELETE FROM fault WHERE scope = 'producer' AND owner = $1`} {
+			if _, err := tx.Exec(ctx, table, teamID); err != nil {
+				return err
+			}
+		}
+		return r.audit(ctx, tx, event.NewAudit(r.cfg.OperatorAccount, "delete", "producer", t.ID, t.Name).Changed(t.shown(), nil))
+	})
+}
+
+func ownsNothing(ctx context.Context, tx *db.Tx, teamID string) error {
+	var kind, name string
+	var names, tokens int
+	if err := tx.QueryRow(ctx, `SELECT count(*), coalesce(min(kind), ''), coalesce(min(name), '') FROM owned WHERE team_id = $1`, teamID).Scan(&names, &kind, &name); err != nil {
+		return err
+	}
+	if err := tx.QueryRow(ctx, `SELECT count(*) FROM token WHERE team_id = $1`, teamID).Scan(&tokens); err != nil {
+		return err
+	}
+	var has []string
+	if names > 0 {
+		has = append(has, fmt.Sprintf("it declares %d names, such as %s (apply a catalogue with `products: []` first)", names, show(name)))
+	}
+	if tokens > 0 {
+		has = append(has, fmt.Sprintf("it has %d tokens (revoke them first)", tokens))
+	}
+	if len(has) > 0 {
+		return errs.New(errs.CodeStateConflict, "the product team still owns something: %s", strings.Join(has, ", and "))
+	}
+	return nil
+}
+
+// change runs fn in a writing transaction and wakes the relay after it.
+func (r *Registry) change(ctx context.Context, fn func(*db.Tx) error) error {
+	if err := r.db.Tx(ctx, fn); err != nil {
+		return err
+	}
+	r.wake()
+	return nil
+}
+
+// audit records what the request's principal did.
+func (r *Registry) audit(ctx context.Context, tx *db.Tx, e event.Audit) error {
+	p := web.CurrentPrincipal(ctx)
+	if p == nil {
+		p = &web.Principal{Kind: web.KindSystem, ID: "belfry", Name: "Belfry"}
+	}
+	e = e.By(account.Actor(p), account.Interface(p))
+	if req := web.Request(ctx); req != nil {
+		agent := req.UserAgent()
+		if strings.HasPrefix(agent, UserAgent+"/") && !p.Session {
+			e.Interface = "CLI"
+		}
+		e.Request = &event.AuditRequest{ID: telemetry.RequestID(ctx), Method: req.Method, URI: cutBytes(req.URL.Path, 1024), UserAgent: cutBytes(agent, 256)}
+		if t, ok := r.tokenOf(req); ok {
+			e.Actor.TokenID, e.Actor.TokenName = t.id, t.name
+		}
+	}
+	return r.record(ctx, tx, e)
+}
+
+// UserAgent begins the User-Agent of the program's own commands.
+const UserAgent = "belfry-cli"
+
+func cutBytes(s string, n int) string {
+	if len(s) > n {
+		s = s[:n]
+	}
+	return strings.ToValidUTF8(s, "")
+}
