@@ -190,6 +190,16 @@ func topics(cluster bool) []bus.Topic {
 	return list
 }
 
+// retention is how long the bus keeps a topic's records.
+func retention(topic string) time.Duration {
+	for _, t := range event.Topics {
+		if t.Name == topic {
+			return t.Retention
+		}
+	}
+	return 0
+}
+
 // groups are the consumer groups of Belfry itself, by topic.
 const auditGroup = "belfry.audit"
 
@@ -364,6 +374,8 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 	}
 	a.Health.Add("audit signing", a.Audit.Ready)
 	a.Audit.Register(a.API)
+	a.Audit.RegisterJobs(a.API, a.jobs, retention(event.TopicAuditEvents))
+	a.jobs.API(a.API)
 	if !a.Config.Has("audit") {
 		return nil
 	}

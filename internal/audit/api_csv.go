@@ -6,20 +6,24 @@ import (
 	"io"
 	"strconv"
 
-	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 // csvColumns are the columns of a CSV export.
 var csvColumns = []string{"occurred_at", "recorded_at", "seq", "id", "sentence", "actor_type", "actor_id", "actor_email", "actor_name", "ip_address", "interface", "product", "resource_type", "resource_id", "resource_name", "action", "result", "zone", "reason", "change_set", "before", "after"}
 
-func (f *Feature) writeCSV(ctx context.Context, w *web.StreamWriter, account string, q Query, empty bool) error {
+// writeCSV writes matching events, newest first. each is told of every event;
+// it may be nil.
+func (f *Feature) writeCSV(ctx context.Context, w io.Writer, account string, q Query, each func(*Record)) error {
 	out := csv.NewWriter(w)
 	out.Write(csvColumns)
-	if !empty {
-		err := f.reader.each(ctx, account, q, func(r *Record) error { return out.Write(f.csvRow(r)) })
-		if err != nil {
-			return err
+	err := f.reader.each(ctx, account, q, func(r *Record) error {
+		if each != nil {
+			each(r)
 		}
+		return out.Write(f.csvRow(r))
+	})
+	if err != nil {
+		return err
 	}
 	out.Flush()
 	return out.Error()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"time"
@@ -325,7 +326,7 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 }
 
 func (f *Feature) exportFiltered(ctx context.Context, account string, in *ExportInput) (web.Stream, error) {
-	since, before, empty, err := timeRange(in.Since, in.Before)
+	since, before, _, err := timeRange(in.Since, in.Before)
 	if err != nil {
 		return web.Stream{}, err
 	}
@@ -346,15 +347,18 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 	}
 	s.Write = func(ctx context.Context, w *web.StreamWriter) error {
 		if in.Format == "csv" {
-			return f.writeCSV(ctx, w, account, q, empty)
+			return f.writeCSV(ctx, w, account, q, nil)
 		}
-		return f.writeNDJSON(ctx, w, account, q, empty)
+		return f.writeNDJSON(ctx, w, account, q, nil)
 	}
 	return s, nil
 }
 
 // each walks all matching events, newest first, without the budget of a page.
 func (r *Reader) each(ctx context.Context, account string, q Query, do func(*Record) error) error {
+	if q.Before > 0 && q.Since >= q.Before {
+		return nil // an empty range
+	}
 	q.Limit = exportChunk
 	q.Patient = true
 	for {
@@ -374,15 +378,19 @@ func (r *Reader) each(ctx context.Context, account string, q Query, do func(*Rec
 	}
 }
 
-func (f *Feature) writeNDJSON(ctx context.Context, w *web.StreamWriter, account string, q Query, empty bool) error {
-	w.Write([]byte(`{"export":{"v":1,"account":"` + account + `","complete":false,"note":"filtered: this export proves nothing about what it leaves out"}}` + "\n"))
-	if empty {
-		return nil
+// writeNDJSON writes matching events, newest first, after a line that says that
+// they are not all. each is told of every event; it may be nil.
+func (f *Feature) writeNDJSON(ctx context.Context, w io.Writer, account string, q Query, each func(*Record)) error {
+	if _, err := w.Write([]byte(`{"export":{"v":1,"account":"` + account + `","complete":false,"note":"filtered: this export proves nothing about what it leaves out"}}` + "\n")); err != nil {
+		return err
 	}
 	return f.reader.each(ctx, account, q, func(r *Record) error {
 		shown, err := r.Shown()
 		if err != nil {
 			return err
+		}
+		if each != nil {
+			each(r)
 		}
 		_, err = w.Write(append(shown, '\n'))
 		return err

@@ -76,13 +76,19 @@ func (q *Filters) raw() []Cond {
 			continue
 		}
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("query"), ",")
-		field, not := strings.CutSuffix(name, ".not")
-		if field == "audit_log_id" {
-			field = "id"
-		}
+		field, not := cutNot(name)
 		list = append(list, Cond{Field: field, Not: not, Values: values})
 	}
 	return list
+}
+
+// cutNot reads the name of a filter.
+func cutNot(name string) (field string, not bool) {
+	field, not = strings.CutSuffix(name, ".not")
+	if field == "audit_log_id" {
+		field = "id"
+	}
+	return field, not
 }
 
 // conds completes the conditions with what only the rest of Belfry knows: zones

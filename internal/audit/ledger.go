@@ -245,7 +245,7 @@ type writing struct {
 	heads  map[int64]*head
 	known  map[idKey]place
 	batch  map[idKey]*Pending // accepted in this very transaction
-	rows   []*row
+	rows   []*appended
 	saved  [][]any // heads
 	tiles  [][]any
 	digest [][]any
@@ -323,7 +323,7 @@ func (w *writing) account(ctx context.Context, tx *db.Tx, events []*Pending) err
 			}
 		})
 		w.batch[id] = p
-		w.rows = append(w.rows, &row{pos: w.pos, account: key, seq: p.Seq, at: p.Event.at, id: []byte(id.id), hash: p.Leaf, keys: p.keys,
+		w.rows = append(w.rows, &appended{pos: w.pos, account: key, seq: p.Seq, at: p.Event.at, id: []byte(id.id), hash: p.Leaf, keys: p.keys,
 			envelope: p.sealed.envelope, openings: encodeOpenings(p.sealed.openings), seed: p.sealed.seed[:]})
 		w.pos++
 		w.counts[rollupKey{key, p.Event.at / int64(24*time.Hour/time.Microsecond), p.Event.Resource.Product, p.Event.Action.Type, p.Event.Actor.Type}]++
@@ -341,7 +341,7 @@ func (w *writing) account(ctx context.Context, tx *db.Tx, events []*Pending) err
 
 // completeTiles writes the tiles that the append filled: those of leaves, with
 // the digests of their events, and those above.
-func (w *writing) completeTiles(ctx context.Context, tx *db.Tx, key int64, oldSize uint64, fresh []*row, upper []merkle.Node, roots []merkle.Hash) error {
+func (w *writing) completeTiles(ctx context.Context, tx *db.Tx, key int64, oldSize uint64, fresh []*appended, upper []merkle.Node, roots []merkle.Hash) error {
 	start := oldSize &^ 255
 	tail, err := readTail(ctx, tx, key, start, oldSize)
 	if err != nil {

@@ -28,8 +28,8 @@ type head struct {
 	recordedAt int64 // of the newest event; never decreases
 }
 
-// row is one event as the three tables keep it.
-type row struct {
+// appended is one event as the three tables keep it.
+type appended struct {
 	pos, account, seq, at int64
 	id                    []byte
 	hash                  merkle.Hash
@@ -163,7 +163,7 @@ func known(ctx context.Context, tx *db.Tx, ids []idKey) (map[idKey]place, error)
 }
 
 // insertRows writes the events; rows are sorted by account and seq.
-func insertRows(ctx context.Context, tx *db.Tx, rows []*row) error {
+func insertRows(ctx context.Context, tx *db.Tx, rows []*appended) error {
 	leaves, entries, readings := make([][]any, len(rows)), make([][]any, len(rows)), make([][]any, len(rows))
 	for i, r := range rows {
 		leaves[i] = []any{r.pos, r.account, r.seq, r.id, r.hash[:]}
