@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"io"
 	"strconv"
-
 )
 
 // csvColumns are the columns of a CSV export.
