@@ -23,7 +23,8 @@ func tiles(ctx context.Context, tx *db.Tx, account int64) merkle.TileFetch {
 			return b, nil
 		}
 		text := `SELECT hash FROM leaf WHERE account = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`
-		args := []any{account, int64(t.Start()), int64(t.Start()) + int64(t.Width)}
+		first := int64(t.Index) * merkle.TileWidth // in hashes of the tile's own level
+		args := []any{account, first, first + int64(t.Width)}
 		if t.Level > 0 {
 			text = `SELECT root FROM tile WHERE account = $1 AND n >= $2 AND n < $3 AND level = $4 ORDER BY n`
 			args = append(args, int64(t.Level)-1)
@@ -115,9 +116,12 @@ func openLog(ctx context.Context, tx *db.Tx, account string) (int64, *head, erro
 // Inclusion gives the proof that the event at seq is in the log of this size.
 func (r *Reader) Inclusion(ctx context.Context, account string, seq, size uint64) (proof []merkle.Hash, err error) {
 	err = r.db.View(ctx, func(tx *db.Tx) error {
-		key, err := accountKey(ctx, tx, account)
+		key, h, err := openLog(ctx, tx, account)
 		if err != nil {
 			return err
+		}
+		if seq >= size || size > h.frontier.Size() {
+			return errs.New(errs.CodeOutOfRange, "seq must be below size, and size at most %d, the log's size", h.frontier.Size())
 		}
 		tr, err := merkle.NewTileReader(size, tiles(ctx, tx, key))
 		if err != nil {
