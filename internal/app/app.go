@@ -29,6 +29,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/seal"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/internal/producer"
 )
 
 // App is a wired Belfry. Setup makes it, Run runs it, Close lets go of it.
@@ -47,16 +48,22 @@ type App struct {
 	producer *bus.Producer
 	memory   audit.Memory
 
-	Account *account.Directory
-	Audit   *audit.Feature
-	API     *web.API
-	server  *web.Server
-	jobs    *web.Jobs
-	idem    *web.Idempotency
+	Account  *account.Directory
+	Producer *producer.Registry
+	Audit    *audit.Feature
+	API      *web.API
+	server   *web.Server
+	jobs     *web.Jobs
+	idem     *web.Idempotency
 
-	consumers []*bus.Consumer
+	consumers []stagedConsumer
 	relays    []stagedRelay
 	closers   []closer // let go of in reverse order
+}
+
+type stagedConsumer struct {
+	name     string
+	consumer *bus.Consumer
 }
 
 type stagedRelay struct {
@@ -71,9 +78,9 @@ type closer struct {
 }
 
 // databases are the features' own.
-type databases struct{ account, audit, web *db.DB }
+type databases struct{ account, producer, audit, web *db.DB }
 
-func (d databases) all() []*db.DB { return []*db.DB{d.account, d.audit, d.web} }
+func (d databases) all() []*db.DB { return []*db.DB{d.account, d.producer, d.audit, d.web} }
 
 // Setup opens and wires everything, and listens; it serves nothing yet. On an
 // error what was opened is closed again.
@@ -90,6 +97,7 @@ func Setup(ctx context.Context, cfg Config, version string, logTo io.Writer) (*A
 		{"bus", a.openBus},
 		{"web", func(context.Context) error { return a.openWeb(version) }},
 		{"accounts", a.openAccount},
+		{"producers", a.openProducer},
 		{"audit log", a.openAudit},
 		{"listen", a.listen},
 	}
@@ -162,7 +170,7 @@ func (a *App) openKeys(context.Context) (err error) {
 func (a *App) keyDir() string { return filepath.Join(a.Config.DataDir, "keys") }
 
 func (a *App) openDatabases(ctx context.Context) error {
-	to := map[string]**db.DB{"account": &a.dbs.account, "audit": &a.dbs.audit, "web": &a.dbs.web}
+	to := map[string]**db.DB{"account": &a.dbs.account, "producer": &a.dbs.producer, "audit": &a.dbs.audit, "web": &a.dbs.web}
 	for _, f := range features {
 		opened, err := openDB(ctx, a.Config, f.name, f.schema())
 		if err != nil {
@@ -225,7 +233,7 @@ func (a *App) openBus(ctx context.Context) error {
 }
 
 func (a *App) openBroker(ctx context.Context) (err error) {
-	consuming := []*db.DB{a.dbs.audit}
+	consuming := []*db.DB{a.dbs.audit, a.dbs.producer}
 	a.broker, err = broker.New(broker.Config{
 		DataDir: filepath.Join(a.Config.DataDir, "bus"), Listen: a.Config.KafkaListen, Topics: topics(false),
 		Verify: func(ctx context.Context, c bus.Cluster) error {
@@ -251,7 +259,7 @@ func (a *App) openBroker(ctx context.Context) (err error) {
 			}
 			return all, nil
 		},
-		Consumers: []broker.Subscription{{Group: auditGroup, Topic: event.TopicAuditEvents}},
+		Consumers: []broker.Subscription{{Group: auditGroup, Topic: event.TopicAuditEvents}, {Group: producer.Group, Topic: event.TopicAuditRejects}},
 		Log:       a.Log, Registerer: a.Registry,
 	})
 	if err != nil {
@@ -299,6 +307,9 @@ func (a *App) dbKey() ([]byte, error) { return a.box.Derive("belfry web key v1")
 
 // authenticate asks the feature that the credential's prefix belongs to.
 func (a *App) authenticate(ctx context.Context, r *http.Request) (*web.Principal, error) {
+	if token, ok := web.Bearer(r); ok && strings.HasPrefix(token, producer.TokenPrefix) {
+		return a.Producer.Authenticate(ctx, r)
+	}
 	return a.Account.Authenticate(ctx, r)
 }
 
@@ -354,13 +365,13 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 	a.Audit, err = audit.New(ctx, audit.Config{
 		DB: a.dbs.audit, Box: a.box, Memory: a.memory, KeyName: keyName(a.Config), Epoch: a.Config.Epoch,
 		Sources: audit.Sources{
-			Rules:   func(context.Context, string) (*audit.Rules, error) { return nil, nil },
+			Rules:   a.rules,
 			Zone:    a.Account.ResolveZone,
 			Account: a.Account.ResolveAccount,
 		},
 		Words: audit.Words{
-			Sentence:    func(string, string, string, string) (string, bool) { return "", false },
-			Products:    func(context.Context) ([]audit.ProductCategory, error) { return nil, nil },
+			Sentence:    a.sentence,
+			Products:    a.productCategories,
 			AccountName: accountNames.of,
 		},
 		Self: a.recordSelf,
@@ -384,7 +395,7 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.consumers = append(a.consumers, consumer)
+	a.consumers = append(a.consumers, stagedConsumer{"audit consumer", consumer})
 	a.Health.Add("audit consumer", func(context.Context) error { return consumer.Ready() })
 	return nil
 }
@@ -462,12 +473,13 @@ func (a *App) KafkaAddr() string {
 func (a *App) Run(ctx context.Context, ready func()) error {
 	stages := []run.Stage{a.server.Stage()}
 	for _, c := range a.consumers {
-		stages = append(stages, run.Stage{Name: "audit consumer", Run: c.Run})
+		stages = append(stages, run.Stage{Name: c.name, Run: c.consumer.Run})
 	}
 	stages = append(stages,
 		run.Stage{Name: "jobs", Run: a.jobs.Run},
 		run.Stage{Name: "idempotency", Run: func(ctx context.Context) error { return a.idem.Run(ctx, a.Log) }},
 		run.Stage{Name: "accounts", Run: a.Account.Run},
+		run.Stage{Name: "producers", Run: a.Producer.Run},
 	)
 	for _, r := range a.relays {
 		stages = append(stages, run.Stage{Name: r.name, Run: r.relay.Run})

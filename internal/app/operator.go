@@ -12,6 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/internal/producer"
 )
 
 // firstOperator is who the setup link signs in; the person changes the name and
@@ -117,6 +118,7 @@ var features = []struct {
 	schema func() db.Schema
 }{
 	{"account", account.Schema},
+	{"producer", producer.Schema},
 	{"audit", audit.Schema},
 	{"web", web.Schema},
 }

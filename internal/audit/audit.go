@@ -50,7 +50,8 @@ type Config struct {
 
 // Words are what the catalogue says about products, for people.
 type Words struct {
-	// Sentence gives the template of an action, and whether it is a view.
+	// Sentence gives the template of an action with this result, which says a
+	// failure too, and whether it is a view; empty = none is declared.
 	Sentence func(product, resourceType, action, result string) (template string, view bool)
 	// Products lists the declared products, by category.
 	Products func(ctx context.Context) ([]ProductCategory, error)

@@ -38,9 +38,6 @@ func (r *Record) marked(template string) ui.Sentence {
 		s = append(s, r.part(rest[open+1:open+end]))
 		rest = rest[open+end+1:]
 	}
-	if r.Event.Action.Result == "failure" {
-		s = append(s, ui.Part{Text: " (failed)"})
-	}
 	return visibleParts(s)
 }
 

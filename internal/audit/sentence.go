@@ -12,7 +12,8 @@ func itoa(i int) string { return strconv.Itoa(i) }
 
 // Sentence says an event in words, without the time: "Ana lowered ttl of
 // www.example.com from 300 to 60". template is the catalogue's for this action;
-// empty = made from the event alone. Placeholders: {actor}, {resource},
+// empty = made from the event alone. A failure is the
+// template's to say. Placeholders: {actor}, {resource},
 // {resource.type}, {zone}, {action}, {result}, {before.x}, {after.x},
 // {metadata.x}, with x a path of member names; one that has no value is left
 // out as "?".
@@ -35,9 +36,6 @@ func (r *Record) Sentence(template string) string {
 		}
 		b.WriteString(r.placeholder(template[open+1 : open+end]))
 		template = template[open+end+1:]
-	}
-	if r.Event.Action.Result == "failure" {
-		b.WriteString(" (failed)")
 	}
 	return b.String()
 }

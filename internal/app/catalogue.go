@@ -1,0 +1,112 @@
+package app
+
+import (
+	"context"
+	"strings"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/producer"
+)
+
+// openProducer wires the product teams and their catalogues.
+func (a *App) openProducer(context.Context) (err error) {
+	relay, err := bus.NewRelay(a.dbs.producer, a.deliver, bus.RelayOptions{Name: "producer", Log: a.Log, Registerer: a.Registry})
+	if err != nil {
+		return err
+	}
+	a.relays = append(a.relays, stagedRelay{"producer relay", relay})
+	a.Producer, err = producer.New(producer.Config{OperatorAccount: account.Installation}, producer.Deps{
+		DB: a.dbs.producer, Record: enqueueSelf, Wake: relay.Notify, Log: a.Log, Registerer: a.Registry,
+	})
+	if err != nil {
+		return err
+	}
+	a.Producer.API(a.API)
+	if !a.Config.Has("producer") {
+		return nil
+	}
+	consumer, err := a.Producer.Consumer(a.cluster)
+	if err != nil {
+		return err
+	}
+	a.consumers = append(a.consumers, stagedConsumer{"rejects consumer", consumer})
+	a.Health.Add("rejects consumer", func(context.Context) error { return consumer.Ready() })
+	return nil
+}
+
+// enqueueSelf writes Belfry's own audit events to the outbox of a feature.
+func enqueueSelf(ctx context.Context, tx *db.Tx, events ...event.Audit) error {
+	msgs := make([]bus.Message, len(events))
+	for i, e := range events {
+		value, err := encode(e)
+		if err != nil {
+			return err
+		}
+		msgs[i] = bus.Message{Topic: event.TopicAuditSelf, Key: []byte(e.Account), Value: value}
+	}
+	return bus.Enqueue(ctx, tx, msgs...)
+}
+
+// rules are what the audit log asks of a product's catalogue.
+func (a *App) rules(ctx context.Context, product string) (*audit.Rules, error) {
+	p, err := a.Producer.Lookup(ctx, product)
+	if err != nil || p == nil {
+		return nil, err
+	}
+	return &audit.Rules{
+		Producer: p.Team, Category: p.Category, Personal: descending(p.Personal), Secret: p.Secret,
+		Check: func(e *audit.Event) errs.List {
+			return p.Check(e.Resource.Type, e.Action.Type, e.Before, e.After, e.Metadata)
+		},
+	}, nil
+}
+
+// descending puts members before the values that hold them: /after/a/b is cut
+// out before /after/a is.
+func descending(sorted []string) []string {
+	out := make([]string, len(sorted))
+	for i, p := range sorted {
+		out[len(sorted)-1-i] = p
+	}
+	return out
+}
+
+// sentence gives the catalogue's words for an action.
+func (a *App) sentence(productName, resourceType, action, result string) (template string, view bool) {
+	p, err := a.Producer.Lookup(context.Background(), productName) // from memory
+	if err != nil || p == nil {
+		return "", false
+	}
+	template, saysFailure := p.Sentence(resourceType, action, result)
+	if template != "" && result == "failure" && !saysFailure {
+		template += " (failed)"
+	}
+	declared, _ := p.Action(resourceType, action)
+	return template, declared.View
+}
+
+// productCategories groups the declared products.
+func (a *App) productCategories(ctx context.Context) ([]audit.ProductCategory, error) {
+	products, err := a.Producer.Products(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := []audit.ProductCategory{}
+	at := map[string]int{}
+	for _, p := range products {
+		value := strings.ToLower(strings.ReplaceAll(p.Category, " ", "_"))
+		i, ok := at[value]
+		if !ok {
+			i = len(list)
+			at[value] = i
+			list = append(list, audit.ProductCategory{Value: value, Label: p.Category})
+		}
+		list[i].Products = append(list[i].Products, audit.ProductName{Value: p.Name, Label: p.Title})
+	}
+	return list, nil
+}
