@@ -1,10 +1,12 @@
 package account_test
 
 import (
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
@@ -150,4 +152,33 @@ func TestACreatingPostWithAnIdempotencyKeyCreatesOnce(t *testing.T) {
 			t.Fatal(one.Body, two.Body)
 		}
 	})
+}
+
+func TestAFaultyConfigurationIsRefusedByName(t *testing.T) {
+	f := newFixture(t, db.Config{DataDir: t.TempDir()})
+	for want, cfg := range map[string]account.Config{
+		"DB":              {},
+		"bootstrap token": {DB: f.db, BootstrapToken: "short"},
+		"external URL":    {DB: f.db, ExternalURL: "belfry.example"},
+	} {
+		if _, err := account.New(cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	if _, err := account.New(account.Config{DB: f.db}); err != nil {
+		t.Error(err)
+	}
+}
+
+func BenchmarkAuthenticate(b *testing.B) {
+	f := newFixture(b, db.Config{DataDir: b.TempDir()})
+	_, token := f.token(f.account("A"), "audit:write")
+	r := httptest.NewRequest("POST", "/", nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := f.dir.Authenticate(b.Context(), r); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

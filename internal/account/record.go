@@ -37,8 +37,8 @@ func Interface(p *web.Principal) string {
 	}
 }
 
-// system is Belfry itself: what it does without being asked by anybody.
-func system() *web.Principal {
+// Belfry is the principal of what Belfry does without being asked by anybody.
+func Belfry() *web.Principal {
 	return &web.Principal{Kind: web.KindSystem, ID: "belfry", Name: "Belfry", Superoperator: true}
 }
 

@@ -30,7 +30,6 @@ type Session struct {
 
 	PersonID string  `json:"-"` // "" for a customers' session
 	Portal   *Portal `json:"-"` // of a customers' session, else nil
-	Next     string  `json:"-"` // after a sign-in: where to go, "" = the start page
 
 	accountID string // of a customers' session
 	hash      Hash

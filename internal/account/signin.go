@@ -53,7 +53,7 @@ func (d *Directory) NewLoginLink(ctx context.Context, email string) (path string
 		if path, err = d.newPersonLink(ctx, tx, p.ID); err != nil {
 			return err
 		}
-		return d.recordForPerson(ctx, tx, system(), p.ID, "create", "sign_in_link", p.ID)
+		return d.recordForPerson(ctx, tx, Belfry(), p.ID, "create", "sign_in_link", p.ID)
 	})
 	return path, err
 }
@@ -231,7 +231,6 @@ func (d *Directory) begin(r *http.Request, who func(*db.Tx) (Session, error)) (s
 		s.ExpiresOn = moment(now + SessionTime.Microseconds())
 		if s.Portal != nil {
 			s.ExpiresOn = moment(now + s.Portal.Seconds*1e6)
-			s.Next = ""
 		}
 		earlier = earlier[:0]
 		for _, portal := range []bool{true, false} {

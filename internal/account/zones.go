@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -43,9 +44,13 @@ type ZoneSpec struct {
 }
 
 // fold brings a reference to a zone into the form in which zones are found:
-// lower case, without the dot of a full name, without a trailing slash.
+// that of [Alias] for a hostname or origin, else lower case.
 func fold(ref string) string {
-	return strings.TrimRight(strings.ToLower(strings.TrimSpace(ref)), "./")
+	plain := strings.TrimRight(strings.ToLower(strings.TrimSpace(ref)), "./")
+	if host, ok := origin(plain); ok {
+		return host
+	}
+	return plain
 }
 
 // zoneName checks a zone's name.
@@ -61,32 +66,46 @@ func zoneName(s string) (string, error) {
 }
 
 // Alias checks a hostname (a leading *. allowed), address, host:port or origin
-// (scheme://host[:port]) and gives its folded form.
+// (scheme://host[:port]) and gives the form in which it is found: lower case,
+// addresses as RFC 5952 writes them, without a final dot or slash.
 func Alias(s string) (string, error) {
 	folded := fold(s)
-	rest := folded
-	if scheme, host, ok := strings.Cut(rest, "://"); ok {
-		if scheme == "" || strings.ContainsFunc(scheme, func(r rune) bool {
-			return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '+' && r != '-' && r != '.'
-		}) {
-			return "", notAlias(s)
-		}
-		rest = host
-	}
-	if _, err := netip.ParseAddrPort(rest); err == nil {
-		return folded, nil
-	}
-	if _, err := netip.ParseAddr(strings.Trim(rest, "[]")); err == nil {
-		return folded, nil
-	}
-	host, port, hasPort := strings.Cut(rest, ":")
-	if hasPort && (port == "" || len(port) > 5 || strings.ContainsFunc(port, func(r rune) bool { return r < '0' || r > '9' })) {
-		return "", notAlias(s)
-	}
-	if len(folded) > 255 || !hostname(strings.TrimPrefix(host, "*.")) || id.Valid(folded) {
+	if _, ok := origin(folded); !ok || len(folded) > 255 || id.Valid(folded) {
 		return "", notAlias(s)
 	}
 	return folded, nil
+}
+
+// origin reads what [Alias] takes, in lower case.
+func origin(s string) (canonical string, ok bool) {
+	scheme, rest, found := strings.Cut(s, "://")
+	if !found {
+		scheme, rest = "", s
+	} else if scheme == "" || strings.ContainsFunc(scheme, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("+-.", r)
+	}) {
+		return "", false
+	} else {
+		scheme += "://"
+	}
+	if ap, err := netip.ParseAddrPort(rest); err == nil && ap.Addr().Zone() == "" {
+		return scheme + ap.String(), true
+	}
+	bare := rest
+	if strings.HasPrefix(rest, "[") && strings.HasSuffix(rest, "]") {
+		bare = rest[1 : len(rest)-1]
+	}
+	if a, err := netip.ParseAddr(bare); err == nil && a.Zone() == "" {
+		if scheme != "" && a.Is6() {
+			return scheme + "[" + a.String() + "]", true
+		}
+		return scheme + a.String(), true
+	}
+	host, port, hasPort := strings.Cut(rest, ":")
+	if hasPort && (port == "" || len(port) > 5 || strings.ContainsFunc(port, func(r rune) bool { return r < '0' || r > '9' })) {
+		return "", false
+	}
+	return s, hostname(strings.TrimPrefix(host, "*."))
 }
 
 func notAlias(s string) error {
@@ -101,7 +120,7 @@ func hostname(s string) bool {
 	}
 	for label := range strings.SplitSeq(s, ".") {
 		if label == "" || len(label) > 63 || strings.ContainsFunc(label, func(r rune) bool {
-			return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' && r < 0x80
+			return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' && !unicode.In(r, unicode.L, unicode.M)
 		}) {
 			return false
 		}
@@ -364,7 +383,7 @@ func (d *Directory) EnsureZone(ctx context.Context, accountID, ref string) (zone
 			return err // somebody else was first
 		}
 		z = Zone{Name: name, Aliases: []string{}, Environment: Production}
-		return d.addZone(ctx, tx, system(), accountID, &z)
+		return d.addZone(ctx, tx, Belfry(), accountID, &z)
 	})
 	if err != nil {
 		return "", "", err

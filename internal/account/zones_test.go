@@ -178,6 +178,29 @@ func TestZonesArePagedWithTheirAliases(t *testing.T) {
 	})
 }
 
+func TestAnAliasHasOneFormHoweverItIsWritten(t *testing.T) {
+	for in, want := range map[string]string{
+		"WWW.Example.":              "www.example",
+		"https://Origin.Example:1/": "https://origin.example:1",
+		"2001:DB8:0::1":             "2001:db8::1",
+		"[2001:db8::1]":             "2001:db8::1",
+		"[2001:DB8::1]:443":         "[2001:db8::1]:443",
+		"http://[2001:DB8:0:0::1]":  "http://[2001:db8::1]",
+		"*.shop.example":            "*.shop.example",
+		"_svc.Über.example":         "_svc.über.example",
+		"checkout":                  "checkout",
+	} {
+		if got, err := account.Alias(in); got != want || err != nil {
+			t.Errorf("%q: %q %v", in, got, err)
+		}
+	}
+	for _, bad := range []string{"", ".", "fe80::1%eth0", "]::1[", "a..b", "a:", "a:port", "a/b", "http://", "://a", "a b", "0192f7c417d170008000000000000001"} {
+		if got, err := account.Alias(bad); err == nil {
+			t.Errorf("%q: %q", bad, got)
+		}
+	}
+}
+
 func FuzzAlias(f *testing.F) {
 	for _, s := range []string{"www.example", "https://a.example:1", "[2001:db8::1]:443", "*.x", "://", "ÄÖ.example", "a:b:c"} {
 		f.Add(s)
