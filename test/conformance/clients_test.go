@@ -7,15 +7,16 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/belfryhq/belfry/test/e2e/live"
 	"github.com/belfryhq/belfry/test/engines"
 )
 
 // clientEnvironment is what the clients' processes get.
 func clientEnvironment(s *server, f *fixture) []string {
-	return append(environment(),
-		"BELFRY_URL="+s.url,
-		"BELFRY_TOKEN="+s.token,
-		"BELFRY_BROKERS="+s.brokers,
+	return append(live.Environment(),
+		"BELFRY_URL="+s.URL,
+		"BELFRY_TOKEN="+s.Token,
+		"BELFRY_BROKERS="+s.Brokers,
 		"ACCOUNT_ID="+s.account.ID,
 		"BELFRY_EXPECTED="+f.file)
 }

@@ -33,23 +33,23 @@ func failures(t *testing.T, s *server, f *fixture) {
 		{"a token without the permission", x.Writer, "GET", v1, 403, 10001, ""},
 		{"a token of another account", x.Reader, "GET", "/accounts/" + x.Other + "/audit_logs", 403, 10001, ""},
 		{"permission comes before parameters", x.Writer, "GET", v2 + "?since=never", 403, 10001, ""},
-		{"an account that does not exist", s.token, "GET", "/accounts/" + strings.Repeat("0", 32) + "/audit_logs", 404, 7004, ""},
-		{"no such route", s.token, "GET", "/nothing/here", 404, 7003, ""},
-		{"no such method", s.token, "DELETE", v1, 405, 7001, ""},
-		{"no such event", s.token, "GET", s.accountPath("/audit/events/never-written"), 404, 7004, ""},
-		{"v2 without since", s.token, "GET", v2 + "?before=" + x.Before, 400, 0, "since"},
-		{"v2 without before", s.token, "GET", v2 + "?since=" + x.Since, 400, 0, "before"},
-		{"a bad time", s.token, "GET", v2 + "?since=yesterday&before=" + x.Before, 400, 0, "since"},
-		{"an unknown category", s.token, "GET", v2 + window + "&product_category=no-such-category", 400, 0, "product_category"},
-		{"a cursor of nobody", s.token, "GET", v2 + window + "&cursor=AAAA", 400, 1109, "cursor"},
-		{"an unknown direction", s.token, "GET", v2 + window + "&direction=sideways", 400, 0, "direction"},
-		{"an impossible limit", s.token, "GET", v2 + window + "&limit=0", 400, 0, "limit"},
-		{"a status that is no number", s.token, "GET", v2 + window + "&raw_status_code=ok", 400, 0, "raw_status_code"},
-		{"an address that is none", s.token, "GET", v1 + "?actor.ip=1.2.3", 400, 0, "actor.ip"},
-		{"an impossible page", s.token, "GET", v1 + "?page=0", 400, 0, "page"},
+		{"an account that does not exist", s.Token, "GET", "/accounts/" + strings.Repeat("0", 32) + "/audit_logs", 404, 7004, ""},
+		{"no such route", s.Token, "GET", "/nothing/here", 404, 7003, ""},
+		{"no such method", s.Token, "DELETE", v1, 405, 7001, ""},
+		{"no such event", s.Token, "GET", s.accountPath("/audit/events/never-written"), 404, 7004, ""},
+		{"v2 without since", s.Token, "GET", v2 + "?before=" + x.Before, 400, 0, "since"},
+		{"v2 without before", s.Token, "GET", v2 + "?since=" + x.Since, 400, 0, "before"},
+		{"a bad time", s.Token, "GET", v2 + "?since=yesterday&before=" + x.Before, 400, 0, "since"},
+		{"an unknown category", s.Token, "GET", v2 + window + "&product_category=no-such-category", 400, 0, "product_category"},
+		{"a cursor of nobody", s.Token, "GET", v2 + window + "&cursor=AAAA", 400, 1109, "cursor"},
+		{"an unknown direction", s.Token, "GET", v2 + window + "&direction=sideways", 400, 0, "direction"},
+		{"an impossible limit", s.Token, "GET", v2 + window + "&limit=0", 400, 0, "limit"},
+		{"a status that is no number", s.Token, "GET", v2 + window + "&raw_status_code=ok", 400, 0, "raw_status_code"},
+		{"an address that is none", s.Token, "GET", v1 + "?actor.ip=1.2.3", 400, 0, "actor.ip"},
+		{"an impossible page", s.Token, "GET", v1 + "?page=0", 400, 0, "page"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := s.call(t, c.token, c.method, c.path, nil)
+			a := s.Call(t, c.token, c.method, c.path, nil)
 			if a.Status != c.status || a.Success || len(a.Errors) == 0 {
 				t.Fatalf("status %d, want %d\n%.1000s", a.Status, c.status, a.Body)
 			}
@@ -69,14 +69,14 @@ func failures(t *testing.T, s *server, f *fixture) {
 		})
 	}
 	t.Run("an answer with result [] is not null", func(t *testing.T) {
-		a := s.call(t, s.token, "GET", v1+"?page=1000", nil)
+		a := s.Call(t, s.Token, "GET", v1+"?page=1000", nil)
 		if a.Status != http.StatusOK || string(a.Result) != "[]" {
 			t.Errorf("past the end: status %d, result %.200s", a.Status, a.Result)
 		}
 	})
 	t.Run("an export is JSON unless CSV is asked for", func(t *testing.T) {
-		plain := s.send(t, s.token, "GET", v1+"?export=true", "", nil, "Accept", "application/json")
-		csv := s.send(t, s.token, "GET", v1+"?export=true", "", nil, "Accept", "text/csv")
+		plain := s.Send(t, s.Token, "GET", v1+"?export=true", "", nil, "Accept", "application/json")
+		csv := s.Send(t, s.Token, "GET", v1+"?export=true", "", nil, "Accept", "text/csv")
 		if kind := plain.Header.Get("Content-Type"); plain.Status != 200 || !strings.HasPrefix(kind, "application/json") {
 			t.Errorf("status %d, %s", plain.Status, kind)
 		}

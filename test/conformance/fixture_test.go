@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/belfryhq/belfry/test/e2e/live"
 )
 
 // moment is how Belfry shows a time.
@@ -104,12 +106,12 @@ type history struct {
 // order of their time.
 func seed(t *testing.T, s *server) *fixture {
 	t.Helper()
-	s.must(t, "POST", "/accounts", map[string]string{"name": "Conformance"}, &s.account)
+	s.Must(t, "POST", "/accounts", map[string]string{"name": "Conformance"}, &s.account)
 	if len(s.account.ID) != 32 || s.account.Name != "Conformance" {
 		t.Fatalf("the new account is %+v", s.account)
 	}
 	var other account
-	s.must(t, "POST", "/accounts", map[string]string{"name": "Somebody else"}, &other)
+	s.Must(t, "POST", "/accounts", map[string]string{"name": "Somebody else"}, &other)
 
 	base := time.Now().UTC().Add(-3 * time.Hour).Truncate(time.Second)
 	events := events(base)
@@ -150,7 +152,7 @@ func seed(t *testing.T, s *server) *fixture {
 func newToken(t *testing.T, s *server, permission string) string {
 	t.Helper()
 	var token struct{ ID, Value string }
-	s.must(t, "POST", s.accountPath("/tokens"), map[string]any{"name": "only " + permission, "permissions": []string{permission}}, &token)
+	s.Must(t, "POST", s.accountPath("/tokens"), map[string]any{"name": "only " + permission, "permissions": []string{permission}}, &token)
 	if token.ID == "" || token.Value == "" {
 		t.Fatalf("the new token has id %q and %d characters", token.ID, len(token.Value))
 	}
@@ -235,12 +237,12 @@ type intakeItem struct {
 	Status  string          `json:"status"`
 	Seq     *int64          `json:"seq"`
 	Receipt json.RawMessage `json:"receipt"`
-	Errors  []apiError      `json:"errors"`
+	Errors  []live.Error    `json:"errors"`
 }
 
 func accepted(t *testing.T, s *server, events []event, contentType string, body []byte, headers ...string) {
 	t.Helper()
-	a := s.send(t, s.token, "POST", s.accountPath("/audit/events"), contentType, body, headers...)
+	a := s.Send(t, s.Token, "POST", s.accountPath("/audit/events"), contentType, body, headers...)
 	var items []intakeItem
 	if err := json.Unmarshal(a.Body, &a); err != nil || a.Status != http.StatusOK {
 		t.Fatalf("posting events: status %d, %v\n%.1000s", a.Status, err, a.Body)

@@ -8,13 +8,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/belfryhq/belfry/test/e2e/live"
 )
 
 // intake checks the answers for events that are not simply accepted, and what Belfry's own
 // route shows of one that was.
 func intake(t *testing.T, s *server, f *fixture) {
-	send := func(body any) (answer, []intakeItem) {
-		a := s.call(t, s.token, "POST", s.accountPath("/audit/events"), body)
+	send := func(body any) (live.Answer, []intakeItem) {
+		a := s.Call(t, s.Token, "POST", s.accountPath("/audit/events"), body)
 		var items []intakeItem
 		if len(a.Result) > 0 && string(a.Result) != "null" {
 			if err := json.Unmarshal(a.Result, &items); err != nil {
@@ -53,7 +55,7 @@ func intake(t *testing.T, s *server, f *fixture) {
 		}
 	})
 	t.Run("numbers stay as they were written", func(t *testing.T) {
-		a := s.call(t, s.token, "GET", s.accountPath("/audit/events/conf.04"), nil)
+		a := s.Call(t, s.Token, "GET", s.accountPath("/audit/events/conf.04"), nil)
 		for _, number := range []string{"12345678901234567890", "1.10"} {
 			if !bytes.Contains(a.Result, []byte(number)) {
 				t.Errorf("%s is not in %s", number, a.Result)
@@ -86,18 +88,21 @@ func filledIn(t *testing.T, s *server, item intakeItem) {
 	if item.ID == "" || item.Seq == nil {
 		t.Fatalf("accepted without id or seq: %+v", item)
 	}
-	var shown struct {
-		ID          string `json:"id"`
-		Account     string `json:"account"`
-		Seq         int64  `json:"seq"`
-		OccurredAt  string `json:"occurred_at"`
-		RecordedAt  string `json:"recorded_at"`
-		Interface   string `json:"interface"`
-		SubmittedBy struct {
-			Type, ID string
-		} `json:"submitted_by"`
+	var detail struct {
+		Event struct {
+			ID          string `json:"id"`
+			Account     string `json:"account"`
+			Seq         int64  `json:"seq"`
+			OccurredAt  string `json:"occurred_at"`
+			RecordedAt  string `json:"recorded_at"`
+			Interface   string `json:"interface"`
+			SubmittedBy struct {
+				Type, ID string
+			} `json:"submitted_by"`
+		} `json:"event"`
 	}
-	s.must(t, "GET", s.accountPath("/audit/events/"+item.ID), nil, &shown)
+	s.Must(t, "GET", s.accountPath("/audit/events/"+item.ID), nil, &detail)
+	shown := detail.Event
 	if shown.ID != item.ID || shown.Seq != *item.Seq || shown.Account != s.account.ID {
 		t.Errorf("the event %s with seq %d reads %+v", item.ID, *item.Seq, shown)
 	}

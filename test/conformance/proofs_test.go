@@ -9,19 +9,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
-	"golang.org/x/mod/sumdb/tlog"
-
 	"github.com/belfryhq/belfry/test/conformance/verifier"
+	"github.com/belfryhq/belfry/test/e2e/live"
 )
 
 // proofs lets the independent verifier check what the server publishes, and Belfry's own
 // command check the same files.
 func proofs(t *testing.T, s *server, f *fixture) {
 	var keys []struct{ ID, Vkey string }
-	s.must(t, "GET", "/audit/keys", nil, &keys)
+	s.Must(t, "GET", "/audit/keys", nil, &keys)
 	if len(keys) == 0 {
 		t.Fatal("the installation has no key")
 	}
@@ -31,14 +31,17 @@ func proofs(t *testing.T, s *server, f *fixture) {
 	// The events that make the log grow come with receipts.
 	added := []event{f.events[0], f.events[1]}
 	added[0].ID, added[1].ID = "grow.0", "grow.1"
-	receipts := map[string][]byte{}
-	a := s.call(t, s.token, "POST", s.accountPath("/audit/events"), added)
+	receipts := map[string]receipt{}
+	a := s.Call(t, s.Token, "POST", s.accountPath("/audit/events?receipts=true"), added)
 	for _, item := range decode[[]intakeItem](t, a) {
-		receipts[item.ID] = item.Receipt
+		if item.Status != "accepted" || item.Seq == nil {
+			t.Fatalf("%s was answered %+v", item.ID, item)
+		}
+		receipts[item.ID] = receipt{*item.Seq, item.Receipt}
 	}
 	newText, checkpoint := freshCheckpoint(t, s, vkey, old.Size+2)
 
-	export := s.download(t, s.accountPath("/audit/export?format=ndjson"))
+	export := download(t, s, s.accountPath("/audit/export?format=ndjson"))
 	report, err := verifier.CheckExport(bytes.NewReader(export), checkpoint, old)
 	if err != nil {
 		t.Fatalf("the whole export: %v", err)
@@ -53,8 +56,8 @@ func proofs(t *testing.T, s *server, f *fixture) {
 		// an event, so a checkpoint of exactly that size may take some tries.
 		var ranged []byte
 		var at verifier.Checkpoint
-		eventually(t, "a checkpoint of the size of a range's tree", func() bool {
-			ranged = s.download(t, s.accountPath(path))
+		live.Eventually(t, "a checkpoint of the size of a range's tree", func() bool {
+			ranged = download(t, s, s.accountPath(path))
 			_, at = freshCheckpoint(t, s, vkey, headerSize(t, ranged))
 			return at.Size == headerSize(t, ranged)
 		})
@@ -65,7 +68,7 @@ func proofs(t *testing.T, s *server, f *fixture) {
 	})
 	t.Run("the tiles hold the same leaves", func(t *testing.T) {
 		leaves, err := verifier.CheckTiles(func(path string) ([]byte, error) {
-			a := s.send(t, s.token, "GET", s.accountPath("/audit/log/"+path), "", nil)
+			a := s.Send(t, s.Token, "GET", s.accountPath("/audit/log/"+path), "", nil)
 			if a.Status != http.StatusOK {
 				return nil, fmt.Errorf("status %d: %.300s", a.Status, a.Body)
 			}
@@ -88,7 +91,7 @@ func proofs(t *testing.T, s *server, f *fixture) {
 	})
 	t.Run("every event has an inclusion proof", func(t *testing.T) {
 		for _, e := range f.events {
-			text := s.download(t, s.accountPath("/audit/log/proof?event_id="+url.QueryEscape(e.ID)))
+			text := download(t, s, s.accountPath("/audit/log/proof?event_id="+url.QueryEscape(e.ID)))
 			proof, err := verifier.OpenProof(string(text), vkey)
 			if err == nil {
 				err = verifier.CheckInclusion(proof, report.Leaves[proof.Index])
@@ -100,8 +103,26 @@ func proofs(t *testing.T, s *server, f *fixture) {
 	})
 	t.Run("receipts hold for their events", func(t *testing.T) {
 		for id, receipt := range receipts {
-			if !anyLeaf(report.Leaves, func(leaf tlog.Hash) bool { return verifier.CheckReceipt(receipt, leaf, vkey) == nil }) {
-				t.Errorf("the receipt of %s holds for no event: %.300s", id, receipt)
+			if err := verifier.CheckReceipt(receipt.text, report.Leaves[receipt.seq], vkey); err != nil {
+				t.Errorf("the receipt of %s: %v: %.300s", id, err, receipt.text)
+			}
+			if err := verifier.CheckReceipt(receipt.text, report.Leaves[receipt.seq-1], vkey); err == nil {
+				t.Errorf("the receipt of %s holds for the event before it too", id)
+			}
+		}
+	})
+	t.Run("every event has a bundle that stands alone", func(t *testing.T) {
+		for _, e := range f.events {
+			bundle := download(t, s, s.accountPath("/audit/events/"+url.PathEscape(e.ID)+"/bundle"))
+			if err := verifier.CheckBundle(bundle, vkey); err != nil {
+				t.Errorf("%s: %v", e.ID, err)
+			}
+			file := filepath.Join(t.TempDir(), "bundle.json")
+			if err := os.WriteFile(file, bundle, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := belfry(t, s, "verify", "--bundle", file, "--key", vkey); err != nil {
+				t.Errorf("%s: belfry verify --bundle: %v\n%s", e.ID, err, out)
 			}
 		}
 	})
@@ -110,12 +131,18 @@ func proofs(t *testing.T, s *server, f *fixture) {
 	})
 }
 
+// receipt is what an accepted event was answered with.
+type receipt struct {
+	seq  int64
+	text []byte
+}
+
 // freshCheckpoint waits for a signed checkpoint of at least size leaves: it may be as old
 // as a second.
 func freshCheckpoint(t *testing.T, s *server, vkey string, size int64) (text []byte, checkpoint verifier.Checkpoint) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("a checkpoint of %d leaves", size), func() bool {
-		text = s.download(t, s.accountPath("/audit/log/checkpoint"))
+	live.Eventually(t, fmt.Sprintf("a checkpoint of %d leaves", size), func() bool {
+		text = download(t, s, s.accountPath("/audit/log/checkpoint"))
 		var err error
 		if checkpoint, err = verifier.OpenCheckpoint(text, vkey); err != nil {
 			t.Fatal(err)
@@ -129,9 +156,9 @@ func freshCheckpoint(t *testing.T, s *server, vkey string, size int64) (text []b
 }
 
 // download gets something that has no envelope.
-func (s *server) download(t *testing.T, path string) []byte {
+func download(t *testing.T, s *server, path string) []byte {
 	t.Helper()
-	a := s.send(t, s.token, "GET", path, "", nil)
+	a := s.Send(t, s.Token, "GET", path, "", nil)
 	if a.Status != http.StatusOK {
 		t.Fatalf("GET %s: status %d\n%.500s", path, a.Status, a.Body)
 	}
@@ -141,18 +168,9 @@ func (s *server) download(t *testing.T, path string) []byte {
 func headerSize(t *testing.T, export []byte) int64 {
 	t.Helper()
 	line, _, _ := bytes.Cut(export, []byte("\n"))
-	return decodeJSON[struct {
+	return live.Decode[struct {
 		Export struct{ Size int64 }
 	}](t, line).Export.Size
-}
-
-func anyLeaf(leaves []tlog.Hash, holds func(tlog.Hash) bool) bool {
-	for _, leaf := range leaves {
-		if holds(leaf) {
-			return true
-		}
-	}
-	return false
 }
 
 // verifyCommand runs "belfry verify" on what the independent verifier accepted, and on the
@@ -168,22 +186,29 @@ func verifyCommand(t *testing.T, s *server, export, checkpoint, old []byte, vkey
 	}
 	checkpointFile, oldFile := write("checkpoint", checkpoint), write("old", old)
 	verify := func(file string) (string, error) {
-		cmd := exec.CommandContext(t.Context(), s.binary, "verify", "--export", file,
-			"--checkpoint", checkpointFile, "--key", vkey, "--since", oldFile)
-		cmd.Env = environment()
-		out, err := cmd.CombinedOutput()
-		return string(out), err
+		return belfry(t, s, "verify", "--export", file, "--checkpoint", checkpointFile, "--key", vkey, "--since", oldFile)
 	}
 	if out, err := verify(write("good.ndjson", export)); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	changed := bytes.Replace(export, []byte("192.0.2.1"), []byte("192.0.2.9"), 1)
-	if bytes.Equal(changed, export) {
+	const address = "192.0.2.1"
+	before, after, found := bytes.Cut(export, []byte(address))
+	if !found {
 		t.Fatal("the export does not show an address of the fixture")
 	}
-	out, err := verify(write("bad.ndjson", changed))
+	out, err := verify(write("bad.ndjson", slices.Concat(before, []byte("192.0.2.9"), after)))
+	line := bytes.Count(before, []byte("\n")) + 1
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(out, "conf.") {
-		t.Errorf("a changed event: %v, want exit code 1 and its id\n%s", err, out)
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(out, fmt.Sprintf("event %d (line %d)", line-2, line)) {
+		t.Errorf("an event changed in line %d: %v, want exit code 1 and its seq and line\n%s", line, err, out)
 	}
+}
+
+// belfry runs the program with arguments and returns what it printed.
+func belfry(t *testing.T, s *server, arguments ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), s.Binary, arguments...)
+	cmd.Env = live.Environment()
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }

@@ -243,8 +243,8 @@ func TestAReceiptHoldsForItsEventOnly(t *testing.T) {
 	for _, hash := range hashes {
 		list = append(list, `"`+b64(hash[:])+`"`)
 	}
-	receipt := fmt.Sprintf(`{"origin":"audit.example/receipts","checkpoint":%q,"index":2,"size":4,"hashes":[%s]}`,
-		l.signed("audit.example/receipts", 4), strings.Join(list, ","))
+	receipt := fmt.Sprintf(`{"leaf":%q,"checkpoint":%q,"index":2,"hashes":[%s]}`,
+		tlog.RecordHash([]byte(l.envelopes[2])).String(), l.signed("audit.example/receipts", 4), strings.Join(list, ","))
 	if err := verifier.CheckReceipt([]byte(receipt), tlog.RecordHash([]byte(l.envelopes[2])), l.vkey); err != nil {
 		t.Error(err)
 	}
