@@ -1,0 +1,167 @@
+package crash_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const eventTopic = "belfry.audit.events"
+
+// A load publishes events until it is stopped and notes what is acknowledged. What fails
+// is sent again under the same ids until it is answered, as a producer with a spool does.
+type load struct {
+	t        *testing.T
+	client   *client
+	acks     *acks
+	accounts []string
+	run      string // in the ids: several loads of one test differ
+	pause    time.Duration
+
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// startLoad starts four HTTP writers and one of Kafka (none without brokers). pause is the
+// longest wait between two requests of a writer.
+func startLoad(t *testing.T, c *client, a *acks, accounts []string, brokers string, pause time.Duration) *load {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &load{t: t, client: c, acks: a, accounts: accounts, run: fmt.Sprintf("%x", rand.Uint32()), pause: pause, cancel: cancel}
+	for i, kind := range []writer{{"single", 1}, {"batch", 20}, {"lines", 40}, {"batch", 5}} {
+		l.wg.Go(func() { l.write(ctx, i, kind) })
+	}
+	if brokers != "" {
+		l.wg.Go(func() { l.produce(ctx, brokers) })
+	}
+	t.Cleanup(l.stop)
+	return l
+}
+
+// stop ends the load: what is under way and not yet acknowledged is given up.
+func (l *load) stop() {
+	l.cancel()
+	l.wg.Wait()
+}
+
+// A writer sends up to most events in a request: alone, as an array, or as NDJSON.
+type writer struct {
+	form string
+	most int
+}
+
+func (l *load) write(ctx context.Context, number int, w writer) {
+	for n := 0; ctx.Err() == nil; n++ {
+		account := l.accounts[rand.IntN(len(l.accounts))]
+		ids := make([]string, 1+rand.IntN(w.most))
+		for i := range ids {
+			ids[i] = fmt.Sprintf("%s%s.%d.%d.%d", idPrefix, l.run, number, n, i)
+		}
+		// Now and then an event comes again, on whichever way.
+		if of, id, ok := l.acks.again(rand.Int()); ok && of == account && w.form != "single" {
+			ids = append(ids, id)
+		}
+		for try := 0; ctx.Err() == nil && !l.post(ctx, account, ids, w.form); try++ {
+			wait(ctx, 20*time.Millisecond)
+		}
+		wait(ctx, rand.N(l.pause))
+	}
+}
+
+// post sends events once and reports whether they are acknowledged.
+func (l *load) post(ctx context.Context, account string, ids []string, form string) bool {
+	parts := make([][]byte, len(ids))
+	for i, id := range ids {
+		parts[i] = newEvent(id).encode()
+	}
+	body, kind := bytes.Join(parts, []byte(",")), "application/json"
+	switch form {
+	case "batch":
+		body = fmt.Appendf(nil, "[%s]", body)
+	case "lines":
+		body, kind = bytes.Join(parts, []byte("\n")), "application/x-ndjson"
+	}
+	a, err := l.client.send(ctx, "POST", "/client/v4/accounts/"+account+"/audit/events", kind, body)
+	if err != nil {
+		return false // the process is gone: whether the events are stored is not known
+	}
+	if a.status == http.StatusServiceUnavailable {
+		if a.header.Get("Retry-After") == "" {
+			l.t.Errorf("503 without Retry-After: %.300s", a.body)
+		}
+		l.acks.refuse()
+		return false
+	}
+	items, err := result[[]struct {
+		ID, Status string
+		Seq        *int64
+	}](a)
+	if err != nil || len(items) != len(ids) {
+		l.t.Errorf("answer for %d events: %v; status %d: %.300s", len(ids), err, a.status, a.body)
+		l.cancel()
+		return false
+	}
+	for i, item := range items {
+		if item.ID != ids[i] || item.Seq == nil || item.Status != "accepted" && item.Status != "duplicate" {
+			l.t.Errorf("event %s is answered %+v", ids[i], item)
+			continue
+		}
+		if err := l.acks.note(account, item.ID, *item.Seq); err != nil {
+			l.t.Error(err)
+		}
+	}
+	return true
+}
+
+// produce publishes over Kafka with acks=all.
+func (l *load) produce(ctx context.Context, brokers string) {
+	cl := newProducer(l.t, brokers)
+	defer cl.Close() // fails what is under way
+	for n := 0; ctx.Err() == nil; n++ {
+		account := l.accounts[rand.IntN(len(l.accounts))]
+		id := fmt.Sprintf("%s%s.k.%d", idPrefix, l.run, n)
+		cl.TryProduce(ctx, busRecord(account, id, 0), func(_ *kgo.Record, err error) {
+			if err != nil {
+				return // it may come or not
+			}
+			if err := l.acks.note(account, id, overBus); err != nil {
+				l.t.Error(err)
+			}
+		})
+		wait(ctx, rand.N(l.pause/4))
+	}
+}
+
+func newProducer(t *testing.T, brokers string, more ...kgo.Opt) *kgo.Client {
+	cl, err := kgo.NewClient(append(more, kgo.SeedBrokers(brokers), kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }), kgo.MetadataMinAge(50*time.Millisecond),
+		kgo.MaxBufferedRecords(200))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cl
+}
+
+// busRecord is an event as a record; the partition counts with a manual partitioner only.
+func busRecord(account, id string, partition int32) *kgo.Record {
+	e := newEvent(id)
+	e.AccountID = account
+	return &kgo.Record{Topic: eventTopic, Partition: partition, Key: []byte(account), Value: e.encode()}
+}
+
+// wait waits or returns when ctx ends. It gives load a rhythm and synchronises nothing.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
