@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
@@ -14,47 +15,53 @@ import (
 
 // Consume is the handler of the topic of events: it prepares a batch of one
 // partition on all processors, and appends what is good, sends back what is
-// not, and moves the partition's offset, in one transaction. Events of one
+// not (an id that belongs to another event is found out only by appending), and
+// moves the partition's offset, in one transaction. Events of one
 // account may arrive on two partitions (producers' partitioners differ): the
 // head's lock puts them in order, and the offset row fences.
 func (l *Ledger) Consume(in *Intake) func(context.Context, *bus.Batch) error {
 	return func(ctx context.Context, b *bus.Batch) error {
-		pending, faults, err := in.prepareAll(ctx, b)
+		all, err := in.prepareAll(ctx, b)
 		if err != nil {
 			return err
 		}
-		return l.Append(ctx, pending, func(ctx context.Context, tx *db.Tx) error {
-			if err := b.Commit(ctx, tx); err != nil {
-				return err
+		var good []*Pending
+		for _, p := range all {
+			if p.Status != Rejected {
+				good = append(good, p)
 			}
-			return enqueueRejects(ctx, tx, faults)
+		}
+		return l.appendTelling(ctx, good, b.Commit, func(ctx context.Context, tx *db.Tx) error {
+			return enqueueRejects(ctx, tx, refused(b, all, l.now()))
 		})
 	}
 }
 
+// busOrigin says who hands in a record of the bus.
+func busOrigin(b *bus.Batch, i int) Origin {
+	return Origin{By: Submitter{Type: "bus", ID: b.Topic}, Interface: "SYSTEM", Producer: b.Records[i].Header("belfry_producer")}
+}
+
+// refused describes the events of a batch that are not in the record.
+func refused(b *bus.Batch, all []*Pending, now time.Time) (bad []event.Reject) {
+	for i, p := range all {
+		if p.Status == Rejected || p.Status == Conflict {
+			place := &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: b.Records[i].Offset}
+			bad = append(bad, newReject(busOrigin(b, i), "kafka", p, b.Records[i].Value, place, now))
+		}
+	}
+	return bad
+}
+
 // prepareAll readies the records of a batch, in their order.
-func (in *Intake) prepareAll(ctx context.Context, b *bus.Batch) (good []*Pending, bad []event.Reject, err error) {
+func (in *Intake) prepareAll(ctx context.Context, b *bus.Batch) ([]*Pending, error) {
 	all := make([]*Pending, len(b.Records))
 	failed := make([]error, len(b.Records))
 	seed := seeds(len(b.Records))
-	from := func(i int) Origin {
-		return Origin{By: Submitter{Type: "bus", ID: b.Topic}, Interface: "SYSTEM", Producer: b.Records[i].Header("belfry_producer")}
-	}
 	parallel(len(b.Records), func(i int) {
-		all[i], failed[i] = in.Prepare(ctx, from(i), b.Records[i].Value, seed[i])
+		all[i], failed[i] = in.Prepare(ctx, busOrigin(b, i), b.Records[i].Value, seed[i])
 	})
-	if err := errors.Join(failed...); err != nil {
-		return nil, nil, err
-	}
-	for i, p := range all {
-		if p.Status != Rejected {
-			good = append(good, p)
-			continue
-		}
-		place := &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: b.Records[i].Offset}
-		bad = append(bad, newReject(from(i), "kafka", p, b.Records[i].Value, place, in.now()))
-	}
-	return good, bad, nil
+	return all, errors.Join(failed...)
 }
 
 // parallel runs f for 0 to n-1 on all processors. Small batches stay on one:

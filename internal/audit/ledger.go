@@ -57,6 +57,7 @@ type Beside func(ctx context.Context, tx *db.Tx) error
 type appendCall struct {
 	events []*Pending
 	beside Beside
+	after  Beside // the same, when the events have their answers
 	weight int
 	err    error // of this call alone
 }
@@ -115,10 +116,16 @@ func (l *Ledger) Run(ctx context.Context) error { return l.writer.Run(ctx) }
 // was stored, unless ctx ended first: then the outcome is unknown, and sending
 // the same ids again finds out.
 func (l *Ledger) Append(ctx context.Context, events []*Pending, beside Beside) error {
+	return l.appendTelling(ctx, events, beside, nil)
+}
+
+// appendTelling is Append with something else that is written beside the events
+// once their answers are known.
+func (l *Ledger) appendTelling(ctx context.Context, events []*Pending, beside, after Beside) error {
 	if len(events) == 0 && beside == nil {
 		return nil
 	}
-	call := &appendCall{events: events, beside: beside, weight: weigh(events)}
+	call := &appendCall{events: events, beside: beside, after: after, weight: weigh(events)}
 	if err := l.writer.Do(ctx, call); err != nil {
 		return err
 	}
@@ -233,6 +240,13 @@ func (l *Ledger) append(ctx context.Context, tx *db.Tx, calls []*appendCall, pos
 			grown = append(grown, events[i].Account)
 		}
 		i = j
+	}
+	for _, c := range calls {
+		if c.after != nil && c.err == nil {
+			if err := c.after(ctx, tx); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return grown, w.save(ctx, tx)
 }
