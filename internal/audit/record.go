@@ -171,7 +171,7 @@ var fields = map[string]func(*Record) []string{
 	"change_set":       func(r *Record) []string { return []string{r.Event.ChangeSet} },
 	"zone_id":          func(r *Record) []string { return []string{r.Event.Zone.ID} },
 	"zone_name":        func(r *Record) []string { return []string{r.Event.Zone.Name} },
-	"zone":             func(r *Record) []string { return []string{r.Event.Zone.ID, r.Event.Zone.Name} },
+	"zone":             func(r *Record) []string { return []string{or(r.Event.Zone.ID, r.Event.Zone.Name)} }, // as its facet
 	"raw_cf_ray_id":    func(r *Record) []string { return []string{request(r).ID} },
 	"raw_method":       func(r *Record) []string { return []string{request(r).Method} },
 	"raw_uri":          func(r *Record) []string { return []string{request(r).URI} },
