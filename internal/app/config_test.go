@@ -1,0 +1,125 @@
+package app_test
+
+import (
+	"flag"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/belfryhq/belfry/internal/app"
+)
+
+var update = flag.Bool("update", false, "write docs/guide/configure.md")
+
+// env is an environment for LoadConfig.
+func env(pairs map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		v, ok := pairs[name]
+		return v, ok
+	}
+}
+
+func TestEveryFaultOfTheConfigurationIsNamedAtOnce(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "belfry.yaml")
+	if err := os.WriteFile(file, []byte("listen: nowhere\nlog_level: loud\nlisten_port: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := app.LoadConfig(file, env(map[string]string{
+		"BELFRY_DATABASE_URL": "mysql://user:hunter2@h/x", "BELFRY_EPOCH": "soon", "BELFRY_BOOTSTRAP_TOKEN": "short", "BELFRY_ROLES": "api,cook",
+		"BELFRY_TRUSTED_PROXIES": "10.0.0.1", "BELFRY_TLS_CERT": "cert.pem",
+	}))
+	if err == nil {
+		t.Fatal("a faulty configuration was accepted")
+	}
+	for _, want := range []string{"BELFRY_LISTEN", "BELFRY_LOG_LEVEL", "listen_port is not a setting", "BELFRY_DATABASE_URL", "BELFRY_MASTER_KEY", "BELFRY_EPOCH", "BELFRY_BOOTSTRAP_TOKEN has 5", `"cook" is not a role`, "BELFRY_TRUSTED_PROXIES", "BELFRY_TLS_CERT"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not name %s:\n%v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "short\"") {
+		t.Errorf("a secret is in the error: %v", err)
+	}
+}
+
+func TestTheEnvironmentWinsOverTheFileAndTheFileOverTheDefault(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "belfry.yaml")
+	if err := os.WriteFile(file, []byte("listen: 127.0.0.1:1\nkafka_listen: 127.0.0.1:2\nroles: [api, audit]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := app.LoadConfig(file, env(map[string]string{"BELFRY_LISTEN": "127.0.0.1:3"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Listen != "127.0.0.1:3" || cfg.KafkaListen != "127.0.0.1:2" || cfg.DataDir != "./belfry-data" || !reflect.DeepEqual(cfg.Roles, []string{"api", "audit"}) || cfg.ExternalURL != "http://127.0.0.1:3" {
+		t.Fatalf("%+v", cfg)
+	}
+	if cfg.Has("producer") || !cfg.Has("audit") {
+		t.Fatal("the roles do not count")
+	}
+}
+
+func TestAMisspeltVariableOfTheEnvironmentIsAnError(t *testing.T) {
+	t.Setenv("BELFRY_LISTN", "127.0.0.1:1")
+	if _, err := app.LoadConfig("", env(nil)); err == nil || !strings.Contains(err.Error(), "BELFRY_LISTN is not a setting") {
+		t.Fatal(err)
+	}
+}
+
+// manual makes the guide from the comments of Config's fields.
+func manual(t *testing.T) string {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("# Settings\n\n<!-- generated from internal/app/config.go: go test ./internal/app -update -->\n\n" +
+		"Every setting has a name in the environment. A config file (`belfry serve --config FILE`, YAML) takes the same names in lower case without\n" +
+		"`BELFRY_`; the environment wins. A name that is not a setting is an error, and all faults are named at once.\n\n| setting | default | meaning |\n|---|---|---|\n")
+	ast.Inspect(f, func(n ast.Node) bool {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok || spec.Name.Name != "Config" {
+			return true
+		}
+		doc := ""
+		for _, field := range spec.Type.(*ast.StructType).Fields.List {
+			if field.Tag == nil {
+				continue
+			}
+			tag := reflect.StructTag(strings.Trim(field.Tag.Value, "`"))
+			if text := strings.Join(strings.Fields(field.Doc.Text()), " "); text != "" {
+				doc = text // fields without a comment share that of the one before
+			}
+			if doc == "" {
+				t.Errorf("%s has no manual", tag.Get("env"))
+			}
+			value := tag.Get("default")
+			if value != "" {
+				value = "`" + value + "`"
+			}
+			b.WriteString("| `" + tag.Get("env") + "` | " + value + " | " + doc + " |\n")
+		}
+		return false
+	})
+	return b.String()
+}
+
+func TestTheGuideListsTheSettingsAsTheyAre(t *testing.T) {
+	const page = "../../docs/guide/configure.md"
+	want := manual(t)
+	have, err := os.ReadFile(page)
+	if err == nil && string(have) == want {
+		return
+	}
+	if !*update {
+		t.Fatalf("docs/guide/configure.md is not what config.go says: go test ./internal/app -update (%v)", err)
+	}
+	if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
