@@ -17,36 +17,59 @@ import (
 
 // FileMemory is the signer's memory on one machine: a file of lines
 // "ACCOUNT SIZE ROOT" beside the key, appended and fsynced before a signature
-// is given out, rewritten with one line an account when it is opened.
+// is given out. It is rewritten with one line an account when it is opened, and
+// whenever most of its lines are old.
 type FileMemory struct {
-	mu   sync.Mutex // guards what follows
-	file *os.File
-	last map[string]Signed
+	path string
+
+	mu     sync.Mutex // guards what follows
+	file   *os.File
+	last   map[string]Signed
+	lines  int   // in the file
+	broken error // a write or fsync failed: what the file holds is not known
 }
+
+// compactAfter is how many lines beyond two an account a file may have.
+const compactAfter = 4096
 
 // OpenFileMemory reads the file, or makes it.
 func OpenFileMemory(path string) (*FileMemory, error) {
-	m := &FileMemory{last: map[string]Signed{}}
+	m := &FileMemory{path: path, last: map[string]Signed{}}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
 	if err := m.load(path); err != nil {
 		return nil, fmt.Errorf("signer's memory %s: %w", path, err)
 	}
-	fresh := path + ".new"
-	f, err := os.OpenFile(fresh, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
+	if err := m.rewrite(); err != nil {
 		return nil, err
+	}
+	return m, nil
+}
+
+// rewrite puts a file with one line an account in the place of the present one
+// and opens it. Until the rename the old file is whole.
+func (m *FileMemory) rewrite() error {
+	fresh := m.path + ".new"
+	f, err := os.OpenFile(fresh, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
 	}
 	w := bufio.NewWriter(f)
 	for _, s := range m.last {
 		w.WriteString(s.line())
 	}
-	if err := errors.Join(w.Flush(), f.Sync(), f.Close(), os.Rename(fresh, path), syncDir(filepath.Dir(path))); err != nil {
-		return nil, err
+	if err := errors.Join(w.Flush(), f.Sync()); err != nil {
+		return errors.Join(err, f.Close())
 	}
-	m.file, err = os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o600)
-	return m, err
+	if err := errors.Join(os.Rename(fresh, m.path), syncDir(filepath.Dir(m.path))); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if m.file != nil {
+		m.file.Close() // every line of it was fsynced, and is in the new one
+	}
+	m.file, m.lines = f, len(m.last)
+	return nil
 }
 
 func (m *FileMemory) load(path string) error {
@@ -109,31 +132,56 @@ func (m *FileMemory) Last(_ context.Context, account string) (Signed, bool, erro
 	return s, ok, nil
 }
 
-// Record appends and fsyncs.
+// Record appends and fsyncs. After a failed write or fsync it refuses everything:
+// a second attempt could write behind a torn line, or report as durable what
+// the kernel has dropped. Opening the file again reads what there is.
 func (m *FileMemory) Record(_ context.Context, list []Signed) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.broken != nil {
+		return fmt.Errorf("signer's memory: an earlier write failed, restart to read it again: %w", m.broken)
+	}
 	var b strings.Builder
+	n := 0
 	for _, s := range list {
 		if err := check(m.last, s); err != nil {
 			return err
 		}
+		if m.last[s.Account] == s {
+			continue // it stands there already
+		}
 		b.WriteString(s.line())
+		n++
+	}
+	if n == 0 {
+		return nil
 	}
 	if _, err := m.file.WriteString(b.String()); err != nil {
+		m.broken = err
 		return err
 	}
 	if err := m.file.Sync(); err != nil {
+		m.broken = err
 		return err
 	}
 	for _, s := range list {
 		m.last[s.Account] = s
 	}
+	if m.lines += n; m.lines > 2*len(m.last)+compactAfter {
+		if err := m.rewrite(); err != nil {
+			m.broken = err
+			return err
+		}
+	}
 	return nil
 }
 
 // Close closes the file.
-func (m *FileMemory) Close() error { return m.file.Close() }
+func (m *FileMemory) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.file.Close()
+}
 
 // syncDir makes a rename durable.
 func syncDir(dir string) error {

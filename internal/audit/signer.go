@@ -174,11 +174,19 @@ func (s *Signer) Ready() error {
 func (s *Signer) Run(ctx context.Context) error {
 	tick := time.NewTicker(s.epoch)
 	defer tick.Stop()
+	recovered := false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		}
+		if !recovered {
+			if err := s.recover(ctx); err != nil {
+				s.log.Warn("the accounts that were not signed before the start are not known yet", "error", err)
+			} else {
+				recovered = true
+			}
 		}
 		s.mu.Lock()
 		accounts := make([]string, 0, len(s.grown))
@@ -208,6 +216,32 @@ func (s *Signer) Run(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// recover notes the accounts that grew before this process ran and were not
+// signed since: it, or another, ended between a commit and the epoch.
+func (s *Signer) recover(ctx context.Context) error {
+	var accounts []string
+	err := s.db.View(ctx, func(tx *db.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT a.id FROM head h JOIN account a ON a.key = h.account LEFT JOIN signed s ON s.account = h.account
+			WHERE h.size > COALESCE(s.size, 0)`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id string
+			if err := rows.Scan(&id); err != nil {
+				return err
+			}
+			accounts = append(accounts, id)
+		}
+		return rows.Err()
+	})
+	if err == nil {
+		s.Grown(accounts)
+	}
+	return err
 }
 
 // signChunk bounds the transaction in which an epoch signs.
