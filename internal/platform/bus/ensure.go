@@ -37,7 +37,35 @@ func Ensure(ctx context.Context, cluster Cluster, topics ...Topic) error {
 			return fmt.Errorf("topic %s: %w", t.Name, err)
 		}
 	}
-	return nil
+	return settled(ctx, admin, topics)
+}
+
+// settled waits until the topics can be used: a cluster answers their creation
+// before all its brokers have heard of it, and refuses them until then.
+func settled(ctx context.Context, admin *kadm.Client, topics []Topic) error {
+	names := make([]string, len(topics))
+	for i, t := range topics {
+		names[i] = t.Name
+	}
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		ends, err := admin.ListEndOffsets(ctx, names...)
+		if err == nil {
+			err = ends.Error()
+		}
+		if err == nil {
+			return nil
+		}
+		if !kerr.IsRetriable(err) {
+			return fmt.Errorf("topics: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("topics: %w", err)
+		case <-again.C:
+		}
+	}
 }
 
 func ensure(ctx context.Context, admin *kadm.Client, t Topic) error {
