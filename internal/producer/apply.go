@@ -219,7 +219,7 @@ func appliedBy(ctx context.Context) AppliedBy {
 		return AppliedBy{Type: string(web.KindSystem), ID: "belfry"}
 	}
 	a := account.Actor(p)
-	return AppliedBy{Type: string(p.Kind), ID: p.ID, Name: cmp.Or(a.Name, a.Email)}
+	return AppliedBy{Type: string(p.Kind), ID: p.ID, Name: short(cmp.Or(a.Name, a.Email))}
 }
 
 func (r *Registry) auditApply(ctx context.Context, tx *db.Tx, team Team, present StoredCatalogue, f *File, out Applied) error {

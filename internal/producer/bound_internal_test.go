@@ -28,8 +28,8 @@ func TestTheLargestFileIsReadInBoundedTime(t *testing.T) {
 		"open brackets":     {strings.Repeat("[", MaxFile), YAML},
 		"open JSON":         {strings.Repeat("[", MaxFile), JSON},
 		"indent":            {strings.Repeat("- ", MaxFile/2), YAML},
-		"schemas": {"version: 1\nproducts:\n" + strings.Repeat("- product: p\n  resources:\n"+strings.Repeat("  - {type: r, actions: [a], schema: {type: object}, metadata_schema: {type: object}}\n", 100), 100), YAML},
-		"actions": {"version: 1\nproducts:\n" + strings.Repeat("- product: p\n  resources:\n"+strings.Repeat("  - {type: r, actions: ["+strings.Repeat("a,", 490)+"a]}\n", 10), 100), YAML},
+		"schemas":           {"version: 1\nproducts:\n" + strings.Repeat("- product: p\n  resources:\n"+strings.Repeat("  - {type: r, actions: [a], schema: {type: object}, metadata_schema: {type: object}}\n", 100), 100), YAML},
+		"actions":           {"version: 1\nproducts:\n" + strings.Repeat("- product: p\n  resources:\n"+strings.Repeat("  - {type: r, actions: ["+strings.Repeat("a,", 490)+"a]}\n", 10), 100), YAML},
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()

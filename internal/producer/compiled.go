@@ -36,6 +36,9 @@ type compiledResource struct {
 	actions  map[string]*Action
 }
 
+// Compile readies a product of a file that no server knows yet.
+func Compile(p Product) (*Compiled, error) { return compile(p, "", nil) }
+
 // compile readies a declared product. remembered are the pointers that were
 // personal in any version, by resource type.
 func compile(p Product, team string, remembered map[string][]string) (*Compiled, error) {

@@ -66,7 +66,7 @@ func (r *Registry) Handle(ctx context.Context, b *bus.Batch) error {
 			continue
 		}
 		at, err := time.Parse(time.RFC3339Nano, one.At)
-		if err != nil {
+		if err != nil || at.After(r.now().Add(24*time.Hour)) { // it would never be trimmed
 			at = rec.Time
 		}
 		list, times = append(list, one), append(times, at.UnixMicro())
@@ -155,8 +155,9 @@ func arrange(list []event.Reject, times []int64, teams map[string]bool, now time
 	return rows, faults
 }
 
-// short bounds what a sender chose itself.
-func short(s string) string { return cutBytes(s, maxName) }
+// short bounds what a sender chose itself. PostgreSQL's text takes no NUL, and
+// one such event must not hold up all that follow.
+func short(s string) string { return cutBytes(strings.ReplaceAll(s, "\x00", ""), maxName) }
 
 // general makes /related/3/id and /related/7/id one field.
 func general(pointer string) string {

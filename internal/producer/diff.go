@@ -55,7 +55,11 @@ func Diff(old, new Catalogue) []Change {
 		shown := name[strings.IndexByte(name, ' ')+1:]
 		switch {
 		case !before:
-			list = append(list, Change{Op: "added", Kind: b.kind, Name: shown, Breaking: addedWhy(b) != "", Why: addedWhy(b)})
+			why := ""
+			if _, had := from[name[:max(0, strings.LastIndexByte(name, '/'))]]; had {
+				why = addedWhy(b)
+			}
+			list = append(list, Change{Op: "added", Kind: b.kind, Name: shown, Breaking: why != "", Why: why})
 		case !after:
 			list = append(list, Change{Op: "removed", Kind: a.kind, Name: shown, Breaking: true, Why: removedWhy[a.kind]})
 		default:
@@ -83,7 +87,8 @@ var removedWhy = map[string]string{
 	"topic":      "the topic has no owner any more",
 }
 
-// addedWhy: a filter that every policy must have makes the present ones invalid.
+// addedWhy: a filter that every policy must have makes the present ones of its
+// alert type invalid.
 func addedWhy(e entry) string {
 	if e.kind == "filter" && bytes.Equal(e.get("required"), []byte("true")) {
 		return "policies without the filter are not complete any more"

@@ -55,7 +55,7 @@ func (r *Registry) ListRejects(ctx context.Context, of Rejects, filter RejectFil
 	err = r.db.View(ctx, func(tx *db.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT at, id, content FROM reject WHERE scope = $1 AND owner = $2 AND (at, id) < ($3, $4)
 			AND ($5 = 0 OR code = $5) AND ($6 = '' OR product = $6) ORDER BY at DESC, id DESC LIMIT $7`,
-			k.scope, k.owner, from.At, from.ID, filter.Code, filter.Product, limit+1)
+			k.scope, k.owner, from.At, from.ID, filter.Code, short(filter.Product), limit+1)
 		if err != nil {
 			return err
 		}

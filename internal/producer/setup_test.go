@@ -147,3 +147,31 @@ func (w *world) apply(team, text string) producer.Applied {
 	}
 	return out
 }
+
+// benchWorld is a Registry on SQLite with the product tls.
+func benchWorld(b *testing.B) *producer.Registry {
+	b.Helper()
+	d, err := db.Open(b.Context(), db.Config{Feature: "producer", DataDir: b.TempDir(), Schemas: []db.Schema{bus.Schema(), producer.Schema()}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { d.Close() })
+	r, err := producer.New(producer.Config{OperatorAccount: operators}, producer.Deps{DB: d,
+		Record: func(context.Context, *db.Tx, ...event.Audit) error { return nil }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	team, err := r.CreateTeam(b.Context(), "tls", "")
+	if err == nil {
+		_, err = r.Apply(b.Context(), team.ID, parse(b, string(read(b, "tls.yaml"))), false, nil)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return r
+}
+
+// contextUntil is a context with the longest that a test waits for what will happen.
+func contextUntil(t *testing.T) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(t.Context(), time.Minute)
+}

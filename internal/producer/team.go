@@ -88,7 +88,7 @@ func (t Team) shown() map[string]any {
 func checkTeam(name, email string) (string, string, error) {
 	name, email = strings.TrimSpace(name), strings.TrimSpace(email)
 	var list errs.List
-	if name == "" || utf8.RuneCountInString(name) > maxTitle || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if !oneLine(name) {
 		list = append(list, errs.At(errs.CodeInvalid, "/name", "name must have 1 to %d characters in one line", maxTitle))
 	}
 	if email != "" {
@@ -97,6 +97,11 @@ func checkTeam(name, email string) (string, string, error) {
 		}
 	}
 	return name, email, list.Or()
+}
+
+// oneLine reports whether a name for people has text and no control characters.
+func oneLine(name string) bool {
+	return name != "" && utf8.RuneCountInString(name) <= maxTitle && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
 // Team gives a team; CodeNotFound when there is none.
@@ -109,6 +114,9 @@ func (r *Registry) Team(ctx context.Context, teamID string) (t Team, err error) 
 }
 
 func loadTeam(ctx context.Context, tx *db.Tx, teamID string) (Team, error) {
+	if !id.Valid(teamID) {
+		return Team{}, errs.At(errs.CodeNotFound, "producer_id", "there is no such product team")
+	}
 	t, err := scanTeam(tx.QueryRow(ctx, `SELECT `+teamColumns+` FROM team WHERE id = $1 AND deleted_at = 0`, teamID))
 	if errors.Is(err, sql.ErrNoRows) {
 		return t, errs.At(errs.CodeNotFound, "producer_id", "there is no such product team")

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
@@ -58,8 +57,8 @@ func (r *Registry) CreateToken(ctx context.Context, teamID string, spec TokenSpe
 	now := r.now()
 	t := Token{ID: id.At(now), Name: strings.TrimSpace(spec.Name), CreatedOn: web.TimeOf(now.UnixMicro()), ExpiresOn: spec.ExpiresOn, IPAllow: []string{}}
 	var list errs.List
-	if t.Name == "" || utf8.RuneCountInString(t.Name) > maxTitle {
-		list = append(list, errs.At(errs.CodeInvalid, "/name", "name must have 1 to %d characters", maxTitle))
+	if !oneLine(t.Name) {
+		list = append(list, errs.At(errs.CodeInvalid, "/name", "name must have 1 to %d characters in one line", maxTitle))
 	}
 	if !spec.ExpiresOn.IsZero() && !spec.ExpiresOn.After(now) {
 		list = append(list, errs.At(errs.CodeOutOfRange, "/expires_on", "expires_on must be in the future"))
@@ -188,7 +187,7 @@ func (r *Registry) RevokeToken(ctx context.Context, teamID, tokenID string) erro
 			return err
 		}
 		t, err := scanToken(tx.QueryRow(ctx, `SELECT `+tokenColumns+` FROM token WHERE team_id = $1 AND id = $2`, teamID, tokenID))
-		if errors.Is(err, sql.ErrNoRows) {
+		if !id.Valid(tokenID) || errors.Is(err, sql.ErrNoRows) {
 			return errs.At(errs.CodeNotFound, "token_id", "the product team has no such token")
 		}
 		if err != nil {

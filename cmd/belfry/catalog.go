@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/producer"
+)
+
+func catalogCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	f := flags("catalog", "catalog init|check|apply ...",
+		"Declares what a product may write into the audit log, in one file of the product's repository:\n  init   writes a commented file to begin with\n  check  finds the faults of a file, offline\n  apply  shows what would change on a server, then applies it\nEach has its own --help.",
+		"belfry catalog init\nbelfry catalog check belfry.yaml\nbelfry catalog apply belfry.yaml --url https://audit.example --producer 0192f7c417d170008000000000000001", stderr)
+	if len(args) > 0 {
+		switch args[0] {
+		case "init":
+			return catalogInit(args[1:], stdout, stderr)
+		case "check":
+			return catalogCheck(args[1:], stdout, stderr)
+		case "apply":
+			return catalogApply(ctx, args[1:], stdout, stderr)
+		}
+	}
+	if code, done := parse(f, args, stdout); done {
+		return code
+	}
+	return usageError(f, stderr, "one of init, check and apply is required; see belfry catalog --help")
+}
+
+func catalogInit(args []string, stdout, stderr io.Writer) int {
+	f := flags("catalog init", "catalog init [flags]",
+		"Writes a commented catalogue file to begin with. It never overwrites a file.", "belfry catalog init\nbelfry catalog init --output - | less", stderr)
+	output := f.String("output", "belfry.yaml", "`file` to write; - for standard output")
+	if code, done := parse(f, args, stdout); done {
+		return code
+	}
+	if f.NArg() > 0 {
+		return usageError(f, stderr, "unexpected argument %q", f.Arg(0))
+	}
+	if *output == "-" {
+		if _, err := stdout.Write(producer.Starter()); err != nil {
+			return fail(stderr, f.Name(), err)
+		}
+		return 0
+	}
+	file, err := os.OpenFile(*output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return fail(stderr, f.Name(), fmt.Errorf("%s is there already; choose another name with --output", *output))
+	}
+	if err == nil {
+		_, err = file.Write(producer.Starter())
+		err = errors.Join(err, file.Close())
+	}
+	if err != nil {
+		return fail(stderr, f.Name(), err)
+	}
+	fmt.Fprintf(stdout, "wrote %s; edit it, then: belfry catalog check %s\n", *output, *output)
+	return 0
+}
+
+func catalogCheck(args []string, stdout, stderr io.Writer) int {
+	f := flags("catalog check", "catalog check FILE", "Finds the faults of a catalogue file (YAML, or JSON by its name), offline. Each is told as FILE:LINE:COLUMN; exit code 1\nwhen there is one.", "belfry catalog check belfry.yaml", stderr)
+	name, code := fileArgument(f, args, stdout, stderr)
+	if name == "" {
+		return code
+	}
+	file, code := readCatalogue(f.Name(), name, stderr)
+	if file == nil {
+		return code
+	}
+	resources, actions, alerts := 0, 0, 0
+	for _, p := range file.Products {
+		resources, alerts = resources+len(p.Resources), alerts+len(p.AlertTypes)
+		for _, r := range p.Resources {
+			actions += len(r.Actions)
+		}
+	}
+	fmt.Fprintf(stdout, "%s is good: products %d, resource types %d, actions %d, alert types %d\n", name, len(file.Products), resources, actions, alerts)
+	return 0
+}
+
+func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	f := flags("catalog apply", "catalog apply FILE [flags]",
+		"Shows what a catalogue file changes on a server (+ added, ~ changed, - removed, and what is breaking), then applies it.\nThe token is a product team's; without --url, --token and --producer the variables BELFRY_URL, BELFRY_TOKEN and\nBELFRY_PRODUCER count.",
+		"belfry catalog apply belfry.yaml --dry-run\nBELFRY_TOKEN=blfp_... belfry catalog apply belfry.yaml --url https://audit.example --producer 0192f7c417d170008000000000000001", stderr)
+	address := f.String("url", "", "the server's `address`")
+	token := f.String("token", "", "a product team's `token` (better in BELFRY_TOKEN: arguments are visible to others on the machine)")
+	team := f.String("producer", os.Getenv("BELFRY_PRODUCER"), "the product team's `id`")
+	dryRun := f.Bool("dry-run", false, "only show what would change")
+	name, code := fileArgument(f, args, stdout, stderr)
+	if name == "" {
+		return code
+	}
+	if *team == "" {
+		return usageError(f, stderr, "--producer (or BELFRY_PRODUCER) is required")
+	}
+	c, err := newClient(*address, *token)
+	if err != nil {
+		return usageError(f, stderr, "%v", err)
+	}
+	c.http.Transport = named{http.DefaultTransport}
+	file, code := readCatalogue(f.Name(), name, stderr)
+	if file == nil {
+		return code
+	}
+	path := "/producers/" + url.PathEscape(*team) + "/catalog"
+	out, err := putCatalogue(ctx, c, path+"?dry_run=true", file)
+	if err == nil {
+		err = producer.WriteDiff(stdout, out.Changes)
+	}
+	if err == nil && !*dryRun {
+		if out, err = putCatalogue(ctx, c, path, file); err == nil {
+			fmt.Fprintf(stdout, "applied: version %d\n", out.Version)
+		}
+	}
+	var refused *problem
+	if errors.As(err, &refused) && len(refused.Errors) > 0 {
+		for _, e := range refused.Errors {
+			fmt.Fprintln(stderr, placed(name, e.Message))
+		}
+		return 1
+	}
+	if err != nil {
+		return fail(stderr, f.Name(), err)
+	}
+	return 0
+}
+
+func putCatalogue(ctx context.Context, c *client, path string, file *producer.File) (producer.Applied, error) {
+	var out producer.Applied
+	env, err := c.call(ctx, http.MethodPut, path, "application/"+string(file.Format), file.Text)
+	if err != nil {
+		return out, err
+	}
+	return out, json.Unmarshal(env.Result, &out)
+}
+
+// fileArgument reads the flags, which may stand before and behind the one
+// file; "" means that the command ends with the code.
+func fileArgument(f *flag.FlagSet, args []string, stdout, stderr io.Writer) (name string, code int) {
+	var names []string
+	for {
+		if code, done := parse(f, args, stdout); done {
+			return "", code
+		}
+		if f.NArg() == 0 {
+			break
+		}
+		names, args = append(names, f.Arg(0)), f.Args()[1:]
+	}
+	if len(names) != 1 || names[0] == "" {
+		return "", usageError(f, stderr, "one file is required; see belfry %s --help", f.Name())
+	}
+	return names[0], 0
+}
+
+// readCatalogue reads and checks a file; its faults go to stderr.
+func readCatalogue(command, name string, stderr io.Writer) (*producer.File, int) {
+	in, err := os.Open(name)
+	if err != nil {
+		return nil, fail(stderr, command, err)
+	}
+	defer in.Close()
+	data, err := io.ReadAll(io.LimitReader(in, producer.MaxFile+1))
+	if err != nil {
+		return nil, fail(stderr, command, err)
+	}
+	format := producer.YAML
+	if strings.EqualFold(filepath.Ext(name), ".json") {
+		format = producer.JSON
+	}
+	file, err := producer.Parse(data, format)
+	if err != nil {
+		for _, e := range errs.All(err) {
+			fmt.Fprintln(stderr, placed(name, e.Message))
+		}
+		return nil, 1
+	}
+	return file, 0
+}
+
+// placed writes "line 4, column 5: why" as editors read it: FILE:4:5: why.
+func placed(name, message string) string {
+	var line, column int
+	if n, err := fmt.Sscanf(message, "line %d, column %d:", &line, &column); err != nil || n != 2 {
+		return name + ": " + message
+	}
+	_, why, _ := strings.Cut(message, ": ")
+	return fmt.Sprintf("%s:%d:%d: %s", name, line, column, why)
+}
+
+// named says in each request that it comes from this program, so that the
+// record shows CLI.
+type named struct{ http.RoundTripper }
+
+func (n named) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("User-Agent", producer.UserAgent+"/"+buildVersion())
+	return n.RoundTripper.RoundTrip(r)
+}

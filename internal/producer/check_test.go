@@ -1,0 +1,162 @@
+package producer_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/producer"
+)
+
+func full(t *testing.T) (*world, *producer.Compiled) {
+	t.Helper()
+	w := newWorld(t, "")
+	w.apply(w.team("tls"), string(read(t, "full.yaml")))
+	c, err := w.r.Lookup(t.Context(), "tls")
+	if err != nil || c == nil {
+		t.Fatal(c, err)
+	}
+	return w, c
+}
+
+func TestAnEventIsComparedWithItsCatalogue(t *testing.T) {
+	_, c := full(t)
+	for _, one := range []struct {
+		name, resource, action, before, after, metadata string
+		want                                            string // code pointer message-part, in order
+	}{
+		{"good", "certificate", "update", `{"min_version":"1.2"}`, `{"min_version":"1.0","days":30}`, `{"ticket":"T-1"}`, ""},
+		{"nothing to compare", "certificate", "view", "", "null", "", ""},
+		{"unknown resource", "certificat", "update", "", "", "", `12002 /resource/type "certificate" meant`},
+		{"unknown action", "certificate", "updated", "", "", "", `12002 /action/type "update" meant`},
+		{"far name", "certificate", "reticulate", "", "", "", `12002 /action/type it has delete, update, view`},
+		{"missing member", "certificate", "update", `{}`, "", "", `12003 /before before lacks min_version`},
+		{"wrong type", "certificate", "update", "", `{"min_version":"1.2","days":"x"}`, "", `12003 /after/days after.days must be of type integer, not string`},
+		{"out of range", "certificate", "update", "", `{"min_version":"1.2","days":366}`, "", `12003 /after/days at most 365`},
+		{"enum", "certificate", "update", "", `{"min_version":"hunter2"}`, "", `12003 /after/min_version one of "1.0", "1.2", "1.3"`},
+		{"format", "certificate", "update", "", `{"min_version":"1.2","owner":{"email":"hunter2"}}`, "", `12003 /after/owner/email format email`},
+		{"in a list", "certificate", "update", "", `{"min_version":"1.2","hosts":["a",""]}`, "", `12003 /after/hosts/1 at least 1 char`},
+		{"unknown member", "certificate", "update", "", `{"min_version":"1.2","x/y":1}`, "", `12003 /after x/y`},
+		{"pattern", "certificate", "update", "", "", `{"ticket":"hunter2"}`, `12003 /metadata/ticket match the pattern`},
+		{"huge number", "certificate", "update", "", `{"min_version":"1.2","days":1e999999999}`, "", `12003 /after exponent`},
+	} {
+		t.Run(one.name, func(t *testing.T) {
+			list := c.Check(one.resource, one.action, []byte(one.before), []byte(one.after), []byte(one.metadata))
+			if one.want == "" {
+				if len(list) > 0 {
+					t.Fatal(list)
+				}
+				return
+			}
+			if len(list) != 1 {
+				t.Fatalf("%d faults: %v", len(list), list)
+			}
+			parts := strings.SplitN(one.want, " ", 3)
+			if e := list[0]; fmt.Sprint(int(e.Code)) != parts[0] || e.Pointer != parts[1] || !strings.Contains(e.Message, parts[2]) {
+				t.Errorf("got %d %s %q", e.Code, e.Pointer, e.Message)
+			}
+			if strings.Contains(list[0].Message, "hunter2") {
+				t.Errorf("the value is repeated: %q", list[0].Message)
+			}
+		})
+	}
+}
+
+func TestSecretNamesReachEveryDeclaredObject(t *testing.T) {
+	_, c := full(t)
+	personal, secret := c.Pointers("certificate")
+	want := []string{"/after/owner/password", "/after/password", "/before/owner/password", "/before/password", "/metadata/password"}
+	if !slices.Equal(secret, want) || !slices.Equal(c.Secret, want) {
+		t.Errorf("secret %v", secret)
+	}
+	if want := []string{"/after/owner/email", "/before/owner/email", "/reason/text"}; !slices.Equal(personal, want) || !slices.Equal(c.Personal, want) {
+		t.Errorf("personal %v", personal)
+	}
+}
+
+func TestSentencesAreFoundByResult(t *testing.T) {
+	_, c := full(t)
+	if s, failed := c.Sentence("certificate", "update", "failure"); !failed || s != "{actor} could not change {resource}" {
+		t.Error(s, failed)
+	}
+	if s, failed := c.Sentence("certificate", "update", "success"); failed || !strings.HasPrefix(s, "{actor} changed") {
+		t.Error(s, failed)
+	}
+	if s, failed := c.Sentence("certificate", "delete", "failure"); failed || s != "" {
+		t.Error(s, failed)
+	}
+	if a, ok := c.Action("certificate", "view"); !ok || !a.View {
+		t.Error(a, ok)
+	}
+	if c.Category != "Security" {
+		t.Error(c.Category)
+	}
+}
+
+func TestCommittableFollowsTheRecordsFormat(t *testing.T) {
+	for pointer, want := range map[string]bool{
+		"/before/x": true, "/after/a/b": true, "/metadata/x~1y": true, "/actor/email": true, "/reason/text": true, "/before": true,
+		"/before/": false, "/after/a//x": false, "/action/type": false, "before/x": false, "": false, "/resource/product": false, "/x/y": false,
+	} {
+		if producer.Committable(pointer) != want {
+			t.Errorf("%q: %v", pointer, !want)
+		}
+	}
+}
+
+func TestAnUndeclaredProductHasNoRules(t *testing.T) {
+	w, _ := full(t)
+	c, err := w.r.Lookup(t.Context(), "dns")
+	if c != nil || err != nil {
+		t.Error(c, err)
+	}
+	own, err := w.r.Lookup(t.Context(), producer.Reserved)
+	if err != nil || own == nil || own.Team != "" {
+		t.Error(own, err)
+	}
+}
+
+func FuzzCheck(f *testing.F) {
+	file, err := producer.Parse(read(f, "full.yaml"), producer.YAML)
+	if err != nil {
+		f.Fatal(err)
+	}
+	c, err := producer.Compile(file.Products[0])
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("update", `{"min_version":"1.2","hosts":["a"]}`, `{"ticket":"T-1"}`)
+	f.Add("view", `{"a":[1e400,{"b":null}]}`, `[]`)
+	f.Fuzz(func(t *testing.T, action, after, metadata string) {
+		for _, e := range c.Check("certificate", action, nil, []byte(after), []byte(metadata)) {
+			if e.Kind() != errs.Invalid || e.Pointer == "" || e.Message == "" {
+				t.Fatalf("%+v", e)
+			}
+		}
+	})
+}
+
+func BenchmarkLookup(b *testing.B) {
+	w := benchWorld(b)
+	ctx := context.Background()
+	for b.Loop() {
+		if c, err := w.Lookup(ctx, "tls"); c == nil || err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCheckWithoutSchema(b *testing.B) {
+	c, err := benchWorld(b).Lookup(b.Context(), "tls")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if list := c.Check("zone_setting", "update", nil, nil, nil); list != nil {
+			b.Fatal(list)
+		}
+	}
+}
