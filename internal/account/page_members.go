@@ -1,0 +1,161 @@
+package account
+
+import (
+	"net/http"
+)
+
+func (p *pages) mountMembers() {
+	const base = "/accounts/{account_id}/members"
+	p.Mount("GET "+base, MembersRead, false, p.showMembers)
+	p.Mount("POST "+base, MembersWrite, false, p.addMember)
+	p.Mount("GET "+base+"/{member_id}", MembersRead, false, p.showMember)
+	p.Mount("POST "+base+"/{member_id}", MembersWrite, false, p.changeRole)
+	p.Mount("POST "+base+"/{member_id}/link", MembersWrite, false, p.makeLink)
+	p.Mount("GET "+base+"/{member_id}/remove", MembersWrite, false, p.askRemove)
+	p.Mount("POST "+base+"/{member_id}/remove", MembersWrite, false, p.removeMember)
+}
+
+// roleOption is a role as the forms offer it.
+type roleOption struct {
+	Role        Role
+	Description string
+	Mine        bool // the visitor may hand it out
+}
+
+func rolesFor(v visit) (list []roleOption) {
+	for _, r := range Roles() {
+		list = append(list, roleOption{r, r.Description(), covers(v.who, v.account, r.Permissions())})
+	}
+	return list
+}
+
+// choices are the options of a select.
+func choices(list []roleOption) (options [][2]string) {
+	for _, r := range list {
+		if r.Mine {
+			options = append(options, [2]string{string(r.Role), string(r.Role)})
+		}
+	}
+	return options
+}
+
+// memberForm is what was typed about a new member.
+type memberForm struct {
+	Email, Name, Role string
+	Faults            faults
+}
+
+func (p *pages) showMembers(w http.ResponseWriter, r *http.Request) error {
+	return p.renderMembers(w, accountVisit(r), memberForm{Role: string(Viewer)})
+}
+
+func (p *pages) renderMembers(w http.ResponseWriter, v visit, f memberForm) error {
+	list, err := page(p.API, v.paging(), "members "+v.account, func(m Member) string { return m.ID },
+		func(after string, limit int) ([]Member, error) { return p.Members(v.ctx, v.account, after, limit) })
+	if err != nil {
+		return err
+	}
+	roles := rolesFor(v)
+	return p.show(w, v, "members", view{section: "members", title: "Members", status: f.Faults.Status, data: map[string]any{
+		"Rows": list.Items, "Next": v.older(list.Cursor), "May": v.can(MembersWrite), "Path": MembersPath(v.account),
+		"Roles": roles, "Choices": choices(roles), "Form": f, "Me": v.who.ID,
+	}})
+}
+
+// addMember answers with the page that shows the one-time link, where there is
+// one: it is not kept.
+func (p *pages) addMember(w http.ResponseWriter, r *http.Request) error {
+	v := accountVisit(r)
+	f := memberForm{Email: clip(r.PostFormValue("email"), 254), Name: clip(r.PostFormValue("name"), 800), Role: r.PostFormValue("role")}
+	made, err := p.AddMember(v.ctx, v.who, v.account, f.Email, f.Name, Role(f.Role))
+	if err != nil {
+		var ok bool
+		if f.Faults, ok = faultsOf(err, "email", "name", "role"); !ok {
+			return err
+		}
+		return p.renderMembers(w, v, f)
+	}
+	return p.showLink(w, v, made.Member, made.SignInURL, true)
+}
+
+// showLink is the only page that has the link.
+func (p *pages) showLink(w http.ResponseWriter, v visit, m Member, link string, added bool) error {
+	return p.show(w, v, "member-link", view{section: "members", title: m.Name, data: map[string]any{
+		"Member": m, "Link": link, "Added": added, "Path": MembersPath(v.account),
+	}})
+}
+
+// memberPage is one member, with what the visitor may do about them.
+func (p *pages) memberPage(w http.ResponseWriter, v visit, memberID string, f faults) error {
+	m, err := p.Member(v.ctx, v.account, memberID)
+	if err != nil {
+		return err
+	}
+	roles := rolesFor(v)
+	may := v.can(MembersWrite) && covers(v.who, v.account, m.Role.Permissions())
+	return p.show(w, v, "member", view{section: "members", title: m.Name, status: f.Status, data: map[string]any{
+		"Member": m, "Role": string(m.Role), "Words": m.Role.Description(), "Roles": roles, "Choices": choices(roles),
+		"May": may, "Path": MembersPath(v.account), "Href": MembersPath(v.account) + "/" + m.ID,
+		"Record": p.recordOf(v, "member", m.ID), "Faults": f,
+	}})
+}
+
+func (p *pages) showMember(w http.ResponseWriter, r *http.Request) error {
+	return p.memberPage(w, accountVisit(r), r.PathValue("member_id"), faults{})
+}
+
+func (p *pages) changeRole(w http.ResponseWriter, r *http.Request) error {
+	v, id := accountVisit(r), r.PathValue("member_id")
+	if _, err := p.ChangeRole(v.ctx, v.who, v.account, id, Role(r.PostFormValue("role"))); err != nil {
+		f, ok := faultsOf(err, "role")
+		if !ok {
+			return err
+		}
+		return p.memberPage(w, v, id, f)
+	}
+	return goTo(w, r, MembersPath(v.account)+"/"+id, "member-role")
+}
+
+func (p *pages) makeLink(w http.ResponseWriter, r *http.Request) error {
+	v, id := accountVisit(r), r.PathValue("member_id")
+	link, err := p.MemberLink(v.ctx, v.who, v.account, id)
+	if err != nil {
+		f, ok := faultsOf(err)
+		if !ok {
+			return err
+		}
+		return p.memberPage(w, v, id, f)
+	}
+	m, err := p.Member(v.ctx, v.account, id)
+	if err != nil {
+		return err
+	}
+	return p.showLink(w, v, m, link, false)
+}
+
+func (p *pages) askRemove(w http.ResponseWriter, r *http.Request) error {
+	v := accountVisit(r)
+	m, err := p.Member(v.ctx, v.account, r.PathValue("member_id"))
+	if err != nil {
+		return err
+	}
+	href := MembersPath(v.account) + "/" + m.ID
+	return p.show(w, v, "question", view{section: "members", title: "Remove a member", data: question{
+		Title: "Remove " + m.Name + " from this account?", Text: "Their sessions lose the account at once. Tokens that they made stay, and so does what they did in the record.",
+		Action: href + "/remove", Label: "Remove the member", Back: href}})
+}
+
+func (p *pages) removeMember(w http.ResponseWriter, r *http.Request) error {
+	v, id := accountVisit(r), r.PathValue("member_id")
+	if err := p.RemoveMember(v.ctx, v.who, v.account, id); err != nil {
+		f, ok := faultsOf(err)
+		if !ok {
+			return err
+		}
+		return p.memberPage(w, v, id, f)
+	}
+	if id == v.who.ID && !v.who.Superoperator {
+		return goTo(w, r, "/", "") // the members' page is not theirs any more
+	}
+	return goTo(w, r, MembersPath(v.account), "member-removed")
+}

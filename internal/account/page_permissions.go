@@ -1,0 +1,91 @@
+package account
+
+import (
+	"strings"
+
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// permissionWords say what each permission lets somebody do, in the groups in
+// which the form offers them. A test checks that none is missing.
+var permissionWords = []struct{ group, permission, words, hint string }{
+	{"Audit log", AuditRead, "Read the record", "Events, history, proofs and checkpoints."},
+	{"Audit log", AuditWrite, "Append events", "What a product needs to send its events."},
+	{"Audit log", AuditExport, "Export the record", "Files with everything, to take away."},
+	{"Audit log", AuditErase, "Erase personal data", "Cannot be undone. The proofs stay valid."},
+	{"Notifications", NotificationsRead, "Read alerts and policies", ""},
+	{"Notifications", NotificationsWrite, "Change policies and destinations", ""},
+	{"Notifications", DeliveriesReplay, "Send deliveries again", ""},
+	{"Notifications", AlertsSend, "Send alerts", "What a product or a Prometheus needs."},
+	{"Objectives", SLORead, "Read objectives and budgets", ""},
+	{"Objectives", SLOWrite, "Change objectives", ""},
+	{"Objectives", TrafficWrite, "Send traffic", "Access logs and counts."},
+	{"Flags", FlagsRead, "Read and evaluate flags", "What an application needs."},
+	{"Flags", FlagsWrite, "Change flags", ""},
+	{"Email", MailRead, "Read messages and their fate", ""},
+	{"Email", MailWrite, "Send email", ""},
+	{"Account", MembersRead, "See members", ""},
+	{"Account", MembersWrite, "Add, change and remove members", "Also opens your customers' pages for them."},
+	{"Account", TokensRead, "See tokens", "Never their values."},
+	{"Account", TokensWrite, "Create and revoke tokens", "Only with permissions that it has itself."},
+	{"Account", AccountsRead, "See the account and its properties", ""},
+	{"Account", AccountsWrite, "Change the account and its properties", ""},
+	{"Account", CatalogWrite, "Change catalogues", ""},
+	{"Everything", Everything, "Everything in this account", "Later versions' permissions too. Prefer the narrow ones above."},
+}
+
+// inWords is a permission as people read it; its name when there are no words.
+func inWords(permission string) string {
+	for _, w := range permissionWords {
+		if w.permission == permission {
+			return w.words
+		}
+	}
+	return permission
+}
+
+// briefly says what a set of permissions allows, in a line of a table.
+func briefly(permissions []string) (words string, more int) {
+	const shown = 2
+	var list []string
+	for _, one := range permissions {
+		if len(list) < shown {
+			list = append(list, inWords(one))
+		}
+	}
+	for i := 1; i < len(list); i++ {
+		list[i] = strings.ToLower(list[i][:1]) + list[i][1:]
+	}
+	return strings.Join(list, ", "), len(permissions) - len(list)
+}
+
+// permissionGroup is a group of the form, with what the visitor may hand out.
+type permissionGroup struct {
+	Name    string
+	Choices []permissionChoice
+}
+
+type permissionChoice struct {
+	Permission, Words, Hint string
+	Checked                 bool
+}
+
+// offered are the permissions that the principal may give to a token.
+func offered(by *web.Principal, accountID string, checked []string) (list []permissionGroup, withheld int) {
+	for _, w := range permissionWords {
+		if !holds(by, accountID, w.permission) {
+			withheld++
+			continue
+		}
+		if len(list) == 0 || list[len(list)-1].Name != w.group {
+			list = append(list, permissionGroup{Name: w.group})
+		}
+		g := &list[len(list)-1]
+		c := permissionChoice{Permission: w.permission, Words: w.words, Hint: w.hint}
+		for _, one := range checked {
+			c.Checked = c.Checked || one == w.permission
+		}
+		g.Choices = append(g.Choices, c)
+	}
+	return list, withheld
+}

@@ -1,0 +1,102 @@
+package account
+
+import (
+	"net/http"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+func (p *pages) mountProfile() {
+	p.Mount("GET "+ProfilePath, "", false, p.showProfile)
+	p.Mount("POST "+ProfilePath+"/password", "", false, p.setPassword)
+	p.Mount("POST "+ProfilePath+"/sessions/{session_id}/end", "", false, p.endSession)
+}
+
+// self is the session of the request, of a person who has an account with us.
+func (p *pages) self(v visit) (*Session, error) {
+	s, _, err := p.SessionFromRequest(v.ctx, v.r)
+	if err != nil || s.PersonID == "" {
+		return nil, errs.New(errs.CodeForbidden, "the profile is for people who are signed in with a session of their own")
+	}
+	return s, nil
+}
+
+// shownSession is a session as people recognise it.
+type shownSession struct {
+	Session
+	Browser string
+}
+
+func (p *pages) renderProfile(w http.ResponseWriter, v visit, f faults) error {
+	s, err := p.self(v)
+	if err != nil {
+		return err
+	}
+	me, err := p.Profile(v.ctx, s.PersonID)
+	if err != nil {
+		return err
+	}
+	list, err := p.Sessions(v.ctx, s.PersonID, s)
+	if err != nil {
+		return err
+	}
+	sessions := make([]shownSession, len(list))
+	for i, one := range list {
+		sessions[i] = shownSession{one, browser(one.UserAgent)}
+	}
+	return p.show(w, v, "profile", view{section: "profile", title: "Profile", status: f.Status, data: map[string]any{
+		"Me": me, "Sessions": sessions, "Faults": f, "Current": me.HasPassword && !p.fresh(s), "Fresh": me.HasPassword && p.fresh(s),
+		"Path": ProfilePath, "Least": MinPassword,
+	}})
+}
+
+// fresh reports whether the session may replace a forgotten password.
+func (p *pages) fresh(s *Session) bool {
+	return s.viaLink && p.micros() < s.CreatedOn.Micros()+resetTime.Microseconds()
+}
+
+func (p *pages) showProfile(w http.ResponseWriter, r *http.Request) error {
+	return p.renderProfile(w, personVisit(r), faults{})
+}
+
+func (p *pages) setPassword(w http.ResponseWriter, r *http.Request) error {
+	v := personVisit(r)
+	s, err := p.self(v)
+	if err != nil {
+		return err
+	}
+	if r.PostFormValue("password") != r.PostFormValue("again") {
+		err = errs.At(errs.CodeInvalid, "/again", "the two are not the same")
+	} else {
+		err = p.SetPassword(v.ctx, v.who, s, r.PostFormValue("current"), r.PostFormValue("password"))
+	}
+	if err != nil {
+		f, ok := faultsOf(err, "current", "password", "again")
+		if !ok {
+			return err
+		}
+		if wait := errs.All(err)[0].RetryAfter; wait > 0 {
+			f.fields[""] = "Too many attempts. Try again in " + waiting(wait) + "."
+		}
+		if f.fields["current"] != "" {
+			f.fields["current"] = "This is not your present password."
+		}
+		retryAfter(w, err)
+		return p.renderProfile(w, v, f)
+	}
+	return goTo(w, r, ProfilePath, "password")
+}
+
+func (p *pages) endSession(w http.ResponseWriter, r *http.Request) error {
+	v := personVisit(r)
+	s, err := p.self(v)
+	if err != nil {
+		return err
+	}
+	if id := r.PathValue("session_id"); id == s.ID {
+		return p.signOut(w, r)
+	} else if err := p.RevokeSession(v.ctx, v.who, s.PersonID, id); err != nil {
+		return err
+	}
+	return goTo(w, r, ProfilePath, "session-ended")
+}
