@@ -79,6 +79,12 @@ func nullable(s string) any {
 	return s
 }
 
+// EnsureInstallation makes the account of the installation's own acts, for the
+// features that record theirs there and do not know whether it exists.
+func (d *Directory) EnsureInstallation(ctx context.Context) error {
+	return d.db.Tx(ctx, func(tx *db.Tx) error { return d.ensureInstallation(ctx, tx) })
+}
+
 // ensureInstallation makes the account of the installation's own acts.
 func (d *Directory) ensureInstallation(ctx context.Context, tx *db.Tx) error {
 	now := d.micros()

@@ -100,6 +100,7 @@ func Setup(ctx context.Context, cfg Config, version string, logTo io.Writer) (*A
 		{"producers", a.openProducer},
 		{"audit log", a.openAudit},
 		{"listen", a.listen},
+		{"pages", func(context.Context) error { return a.openPages(version) }},
 	}
 	for _, s := range steps {
 		if err := s.do(ctx); err != nil {
@@ -313,7 +314,7 @@ func (a *App) authenticate(ctx context.Context, r *http.Request) (*web.Principal
 	return a.Account.Authenticate(ctx, r)
 }
 
-func (a *App) openAccount(context.Context) (err error) {
+func (a *App) openAccount(ctx context.Context) (err error) {
 	relay, err := bus.NewRelay(a.dbs.account, a.deliver, bus.RelayOptions{Name: "account", Log: a.Log, Registerer: a.Registry})
 	if err != nil {
 		return err
@@ -324,6 +325,9 @@ func (a *App) openAccount(context.Context) (err error) {
 		ExternalURL: a.Config.ExternalURL, Secure: strings.HasPrefix(a.Config.ExternalURL, "https:"), Notify: relay.Notify,
 	})
 	if err != nil {
+		return err
+	}
+	if err := a.Account.EnsureInstallation(ctx); err != nil {
 		return err
 	}
 	a.Account.Register(a.API)
