@@ -156,6 +156,7 @@ func Decode(data []byte, now time.Time) (*Event, error) {
 		return e, errs.List{errs.New(errs.CodeWrongType, "the event must be an object, not null")}
 	}
 	if err := json.Unmarshal(data, e, published); err != nil {
+		e.glean(data)
 		return e, errs.List{decodeError(err)}
 	}
 	var o outline
@@ -176,6 +177,29 @@ type outline struct {
 	Action     jsontext.Value `json:"action"`
 	Actor      jsontext.Value `json:"actor"`
 	Resource   jsontext.Value `json:"resource"`
+}
+
+// glean reads what names an event behind the fault at which decoding stopped:
+// its team wants to know which one was refused.
+func (e *Event) glean(data []byte) {
+	var o struct {
+		ID       jsontext.Value `json:"id"`
+		Account  jsontext.Value `json:"account_id"`
+		Resource jsontext.Value `json:"resource"`
+	}
+	if json.Unmarshal(data, &o) != nil {
+		return
+	}
+	var resource struct {
+		Product jsontext.Value `json:"product"`
+	}
+	json.Unmarshal(o.Resource, &resource) // what is no object has no product
+	for place, v := range map[*string]jsontext.Value{&e.ID: o.ID, &e.Account: o.Account, &e.Resource.Product: resource.Product} {
+		var s string
+		if *place == "" && json.Unmarshal(v, &s) == nil && len(s) <= maxText && strings.IndexByte(s, 0) < 0 {
+			*place = s
+		}
+	}
 }
 
 func missing(v jsontext.Value) bool   { return len(v) == 0 || v.Kind() == 'n' }

@@ -94,6 +94,14 @@ func (r *Record) ResourceName() string {
 	return or(r.Event.Resource.Name, r.Event.Resource.ID, "an erased "+words(r.Event.Resource.Type))
 }
 
+// typedName is the resource's type and name.
+func (r *Record) typedName() string {
+	if res := r.Event.Resource; res.Name == "" && res.ID == "" {
+		return r.ResourceName() // says the type itself
+	}
+	return words(r.Event.Resource.Type) + " " + r.ResourceName()
+}
+
 // verbs turn the usual action types into the past tense.
 var verbs = map[string]string{
 	"create": "created", "add": "added", "update": "changed", "edit": "changed", "change": "changed", "set": "set", "delete": "deleted",
@@ -125,10 +133,10 @@ func (r *Record) plainSentence() string {
 	changes := Diff(e.Before, e.After)
 	if len(changes) == 1 && changes[0].Op == "changed" && changes[0].Path != "" {
 		c := changes[0]
-		b.WriteString(words(strings.ReplaceAll(c.Path[1:], "/", ".")) + " of " + words(e.Resource.Type) + " " + r.ResourceName())
+		b.WriteString(words(strings.ReplaceAll(c.Path[1:], "/", ".")) + " of " + r.typedName())
 		b.WriteString(" from " + short(c.Before) + " to " + short(c.After))
 	} else {
-		b.WriteString(words(e.Resource.Type) + " " + r.ResourceName())
+		b.WriteString(r.typedName())
 		if len(changes) > 1 && e.Before != nil && e.After != nil {
 			b.WriteString(" (" + itoa(len(changes)) + " changes)")
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -49,12 +50,18 @@ func VerifyExport(export io.Reader, checkpoint []byte, vkey string, old []byte, 
 	if x.V != 1 || x.From > x.To || x.To > x.Size {
 		return nil, fmt.Errorf("line 1: version %d, range [%d, %d) of %d: not one this verifies", x.V, x.From, x.To, x.Size)
 	}
+	if left, right := merkle.CoverLen(0, x.From), merkle.CoverLen(x.To, x.Size); len(x.Left) != left || len(x.Right) != right {
+		return nil, fmt.Errorf("line 1: %d hashes to the left and %d to the right; the range [%d, %d) of %d has %d and %d", len(x.Left), len(x.Right), x.From, x.To, x.Size, left, right)
+	}
 	cp, err := openFor(checkpoint, vkey, x.Account)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
+	if x.From > cp.Size {
+		return nil, fmt.Errorf("the export begins at event %d, and the checkpoint is of size %d: it takes a newer checkpoint", x.From, cp.Size)
+	}
 	report := &Report{Origin: cp.Origin, Account: x.Account, From: x.From, To: min(x.To, cp.Size), Size: cp.Size}
-	if x.Size != cp.Size && x.Size < cp.Size {
+	if x.Size < cp.Size {
 		return nil, fmt.Errorf("the export was made for size %d, the checkpoint is of size %d: ask for the export again, or use the checkpoint of its size", x.Size, cp.Size)
 	}
 	if x.Size > cp.Size && x.To < cp.Size {
@@ -80,8 +87,7 @@ func VerifyExport(export io.Reader, checkpoint []byte, vkey string, old []byte, 
 
 func verifyRange(lines *bufio.Scanner, x exportRange, cp merkle.Checkpoint, right []merkle.Hash, older *merkle.Checkpoint, report *Report, progress func(uint64)) error {
 	to := min(x.To, cp.Size)
-	from := min(x.From, to)
-	v, err := merkle.NewRangeVerifier(from, to, cp.Size, x.Left)
+	v, err := merkle.NewRangeVerifier(x.From, to, cp.Size, x.Left)
 	if err != nil {
 		return fmt.Errorf("line 1: %w", err)
 	}
@@ -301,8 +307,8 @@ func VerifyBundle(data []byte, vkey string) (*BundleReport, error) {
 		return nil, fmt.Errorf("proof: %w", err)
 	}
 	rec := &Record{Account: env.Account, Seq: int64(b.Seq), RecordedAt: env.RecordedAt, Event: env.Event}
-	for path, o := range b.Openings {
-		if err := rec.Event.restore(path, o.Value); err != nil {
+	for _, path := range slices.Sorted(maps.Keys(b.Openings)) { // parents before their members
+		if err := rec.Event.restore(path, b.Openings[path].Value); err != nil {
 			return nil, err
 		}
 	}

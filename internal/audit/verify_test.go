@@ -1,0 +1,538 @@
+package audit_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/merkle"
+)
+
+// exported is what a customer has: an export, checkpoints, the key.
+type exported struct {
+	w          *world
+	signer     *audit.Signer
+	vkey       string
+	checkpoint []byte // of all events
+	older      []byte // of the first five
+}
+
+const exportedEvents = 12
+
+func newExported(t testing.TB) *exported {
+	return newExportedOf(t, func(i int) string {
+		return complete(fmt.Sprint("e-", i), members{"metadata": members{"n": i}, "after": members{"ttl": i}})
+	})
+}
+
+func newExportedOf(t testing.TB, event func(i int) string) *exported {
+	w := newWorld(t, "")
+	x := &exported{w: w, signer: w.signer(w.db, w.memory())}
+	x.vkey = x.signer.Keys()[0].VKey
+	for i := range exportedEvents {
+		w.append(accountA, event(i))
+		if i == 4 {
+			_, x.older = w.checkpoint(x.signer, accountA)
+		}
+	}
+	_, x.checkpoint = w.checkpoint(x.signer, accountA)
+	return x
+}
+
+func (x *exported) export(t testing.TB, from, to, size uint64) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := x.w.reader.ExportRange(t.Context(), &b, accountA, from, to, size, nil); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func (x *exported) verify(export, older []byte) (*audit.Report, error) {
+	return audit.VerifyExport(bytes.NewReader(export), x.checkpoint, x.vkey, older, nil)
+}
+
+func (x *exported) bundle(t testing.TB, id string) []byte {
+	t.Helper()
+	rec, err := x.w.reader.Get(t.Context(), accountA, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hashes, err := x.w.reader.Inclusion(t.Context(), accountA, uint64(rec.Seq), exportedEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof, err := merkle.LogProof{Index: uint64(rec.Seq), Hashes: hashes, Checkpoint: x.checkpoint}.Format()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := rec.BundleForTest(proof, x.vkey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestEveryRangeOfAnExportVerifies(t *testing.T) {
+	x := newExported(t)
+	for from := range uint64(exportedEvents + 1) {
+		for to := from; to <= exportedEvents; to++ {
+			export := x.export(t, from, to, exportedEvents)
+			report, err := x.verify(export, nil)
+			if err != nil || report.From != from || report.To != to || report.Size != exportedEvents || report.NotCovered != 0 || report.Erased != 0 || report.Account != accountA {
+				t.Fatalf("[%d, %d): %v %+v", from, to, err, report)
+			}
+			// The older checkpoint is of size 5.
+			report, err = x.verify(export, x.older)
+			if within := from <= 5 && 5 <= to; within != (err == nil) || within && !report.Consistent {
+				t.Errorf("[%d, %d) with the older checkpoint: %v %+v", from, to, err, report)
+			}
+		}
+	}
+}
+
+func TestLinesPastTheCheckpointAreNotCovered(t *testing.T) {
+	x := newExported(t)
+	x.w.append(accountA, complete("late-1", nil), complete("late-2", nil))
+	report, err := x.verify(x.export(t, 0, exportedEvents+2, exportedEvents+2), x.older)
+	if err != nil || report.NotCovered != 2 || report.To != exportedEvents || !report.Consistent {
+		t.Fatalf("%v %+v", err, report)
+	}
+	if report, err = x.verify(x.export(t, 3, exportedEvents+1, exportedEvents+2), nil); err != nil || report.NotCovered != 1 || report.From != 3 {
+		t.Fatalf("%v %+v", err, report)
+	}
+	// The lines that are covered are still checked, and the others against themselves.
+	lines := bytes.SplitAfter(x.export(t, 0, exportedEvents+2, exportedEvents+2), []byte("\n"))
+	for _, i := range []int{1, exportedEvents + 1} {
+		changed := slices.Clone(lines)
+		changed[i] = edit(t, changed[i], func(m map[string]any) { m["event"].(map[string]any)["change_set"] = "another" })
+		if _, err := x.verify(bytes.Join(changed, nil), nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("event %d", i-1)) {
+			t.Errorf("line %d changed: %v", i, err)
+		}
+	}
+	// An export of nothing that the checkpoint covers proves nothing, and says so.
+	if report, err := x.verify(x.export(t, exportedEvents+1, exportedEvents+2, exportedEvents+2), nil); err == nil || !strings.Contains(err.Error(), "newer checkpoint") {
+		t.Errorf("%v %+v", err, report)
+	}
+	// An export that was made before the checkpoint has not the hashes for it.
+	if _, err := x.verify(x.export(t, 0, 8, 10), nil); err == nil || !strings.Contains(err.Error(), "size 10") {
+		t.Error(err)
+	}
+}
+
+// sameLine reports whether two texts say the same JSON, so that a changed byte
+// need not be noticed.
+func sameLine(a, b []byte) bool {
+	x, y := jsontext.Value(bytes.Clone(a)), jsontext.Value(bytes.Clone(b))
+	raw := []jsontext.Options{jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false)}
+	return x.Canonicalize(raw...) == nil && y.Canonicalize(raw...) == nil && bytes.Equal(x, y)
+}
+
+func sameLines(a, b []byte) bool {
+	x, y := bytes.Split(a, []byte("\n")), bytes.Split(b, []byte("\n"))
+	return slices.EqualFunc(x, y, func(a, b []byte) bool { return bytes.Equal(a, b) || sameLine(a, b) })
+}
+
+// One bit of every byte of a whole export, and every bit of an export of one
+// event out of the middle.
+func TestEveryFlippedBitOfAnExportIsNoticed(t *testing.T) {
+	x := newExported(t)
+	small := newExportedOf(t, func(i int) string { return minimal(members{"id": fmt.Sprint("e-", i), "before": i}) })
+	for _, c := range []struct {
+		x        *exported
+		from, to uint64
+		bits     int // of each byte
+	}{{small, 0, exportedEvents, 1}, {x, 3, 4, 8}} {
+		export := c.x.export(t, c.from, c.to, exportedEvents)
+		original := bytes.Clone(export)
+		for i := range export {
+			for k := range c.bits {
+				export[i] ^= 1 << ((i + k) % 8)
+				if report, err := c.x.verify(export, nil); err == nil && !sameLines(export, original) {
+					t.Fatalf("byte %d: %+v\n…%s…", i, report, export[max(0, i-60):min(len(export), i+60)])
+				}
+				export[i] = original[i]
+			}
+		}
+		if _, err := c.x.verify(export, nil); err != nil || len(export) < 3000 {
+			t.Fatalf("%v, %d bytes", err, len(export))
+		}
+	}
+}
+
+// sameNote reports whether two signed notes differ in nothing but idle bits of
+// a signature's base64, which note.Open does not look at.
+func sameNote(a, b []byte) bool {
+	x, y := strings.Split(string(a), "\n"), strings.Split(string(b), "\n")
+	return slices.EqualFunc(x, y, func(a, b string) bool {
+		if a == b {
+			return true
+		}
+		nameA, textA, _ := cutLast(a)
+		nameB, textB, isSignature := cutLast(b)
+		x, err := base64.StdEncoding.DecodeString(textA)
+		y, err2 := base64.StdEncoding.DecodeString(textB)
+		return isSignature && nameA == nameB && err == nil && err2 == nil && bytes.Equal(x, y)
+	})
+}
+
+func cutLast(s string) (before, after string, found bool) {
+	i := strings.LastIndexByte(s, ' ')
+	if i < 0 || !strings.HasPrefix(s, "— ") {
+		return s, "", false
+	}
+	return s[:i], s[i+1:], true
+}
+
+// sameBundle is sameLine, with the checkpoint inside compared by sameNote.
+func sameBundle(a, b []byte) bool {
+	var x, y map[string]any
+	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil || len(x) != len(y) {
+		return false
+	}
+	proofA, okA := x["proof"].(string)
+	proofB, okB := y["proof"].(string)
+	if !okA || !okB || !sameNote([]byte(proofA), []byte(proofB)) {
+		return false
+	}
+	return proofA == proofB && sameLine(a, b) || proofA != proofB && asJSON(withProof(x)) == asJSON(withProof(y))
+}
+
+func withProof(m map[string]any) map[string]any { m["proof"] = ""; return m }
+
+func TestEveryFlippedBitOfACheckpointIsNoticed(t *testing.T) {
+	x := newExported(t)
+	export := x.export(t, 0, exportedEvents, exportedEvents)
+	for i := range x.checkpoint {
+		for bit := byte(1); bit != 0; bit <<= 1 {
+			x.checkpoint[i] ^= bit
+			changed := bytes.Clone(x.checkpoint)
+			_, err := x.verify(export, nil)
+			if x.checkpoint[i] ^= bit; err == nil && !sameNote(changed, x.checkpoint) {
+				t.Errorf("bit %d of byte %d: %q", bit, i, changed)
+			}
+		}
+	}
+	other := newExported(t)
+	if _, err := audit.VerifyExport(bytes.NewReader(export), x.checkpoint, other.vkey, nil, nil); err == nil {
+		t.Error("another key verified")
+	}
+	if _, err := audit.VerifyExport(bytes.NewReader(export), other.checkpoint, x.vkey, nil, nil); err == nil {
+		t.Error("another log's checkpoint verified")
+	}
+}
+
+// edit decodes a line, changes it and encodes it again, numbers as they were.
+func edit(t testing.TB, line []byte, change func(m map[string]any)) []byte {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.UseNumber()
+	var m map[string]any
+	if err := d.Decode(&m); err != nil {
+		t.Fatal(err)
+	}
+	change(m)
+	return []byte(asJSON(m) + "\n")
+}
+
+// places gives the paths of all members of an object.
+func places(m map[string]any, path ...string) (list [][]string) {
+	for k, v := range m {
+		here := append(slices.Clone(path), k)
+		list = append(list, here)
+		if inner, ok := v.(map[string]any); ok {
+			list = append(list, places(inner, here...)...)
+		}
+	}
+	return list
+}
+
+func within(m map[string]any, path []string) map[string]any {
+	for _, k := range path[:len(path)-1] {
+		m = m[k].(map[string]any)
+	}
+	return m
+}
+
+func TestEveryChangedMemberOfALineIsNoticed(t *testing.T) {
+	x := newExported(t)
+	lines := bytes.SplitAfter(x.export(t, 0, exportedEvents, exportedEvents), []byte("\n"))
+	bundle := x.bundle(t, "e-5")
+	var all [][]string
+	edit(t, lines[6], func(m map[string]any) { all = places(m) })
+	if len(all) < 60 {
+		t.Fatalf("only %d members", len(all))
+	}
+	for _, path := range all {
+		last := path[len(path)-1]
+		for name, change := range map[string]func(m map[string]any){
+			"deleted": func(m map[string]any) { delete(within(m, path), last) },
+			"changed": func(m map[string]any) { within(m, path)[last] = "another" },
+			"null":    func(m map[string]any) { within(m, path)[last] = nil },
+			"added":   func(m map[string]any) { within(m, path)[last+"x"] = 1 },
+			"renamed": func(m map[string]any) { o := within(m, path); o[last+"x"] = o[last]; delete(o, last) },
+		} {
+			changed := slices.Clone(lines)
+			changed[6] = edit(t, lines[6], change)
+			if report, err := x.verify(bytes.Join(changed, nil), nil); err == nil {
+				t.Errorf("%v %s: %+v", path, name, report)
+			} else if !strings.Contains(err.Error(), "event 5 (line 7)") {
+				t.Errorf("%v %s: the error does not name the event: %v", path, name, err)
+			}
+			if report, err := audit.VerifyBundle(edit(t, bundle, change), x.vkey); err == nil {
+				t.Errorf("bundle, %v %s: %+v", path, name, report)
+			}
+		}
+	}
+}
+
+func TestLinesThatAreMissingDoubledOrMovedAreNoticed(t *testing.T) {
+	x := newExported(t)
+	lines := bytes.SplitAfter(x.export(t, 0, exportedEvents, exportedEvents), []byte("\n"))
+	lines = lines[:exportedEvents+1]
+	check := func(name string, list [][]byte) {
+		t.Helper()
+		if report, err := x.verify(bytes.Join(list, nil), nil); err == nil {
+			t.Errorf("%s: %+v", name, report)
+		}
+	}
+	reseq := func(line []byte, seq int) []byte {
+		return edit(t, line, func(m map[string]any) { m["seq"] = seq; m["event"].(map[string]any)["seq"] = seq })
+	}
+	for i := range lines {
+		check(fmt.Sprintf("without line %d", i), slices.Delete(slices.Clone(lines), i, i+1))
+		check(fmt.Sprintf("line %d twice", i), slices.Insert(slices.Clone(lines), i, lines[i]))
+		if i > 1 {
+			swapped := slices.Clone(lines)
+			swapped[i], swapped[i-1] = swapped[i-1], swapped[i]
+			check(fmt.Sprintf("lines %d and %d swapped", i-1, i), swapped)
+			// … and with the seq of the other place.
+			swapped[i], swapped[i-1] = reseq(swapped[i], i-1), reseq(swapped[i-1], i-2)
+			check(fmt.Sprintf("lines %d and %d swapped and numbered", i-1, i), swapped)
+		}
+	}
+	header := func(change func(m map[string]any)) [][]byte {
+		list := slices.Clone(lines)
+		list[0] = edit(t, lines[0], func(m map[string]any) { change(m["export"].(map[string]any)) })
+		return list
+	}
+	check("fewer lines and a smaller to", header(func(m map[string]any) { m["to"] = exportedEvents - 1 })[:exportedEvents])
+	check("fewer lines and a smaller log", header(func(m map[string]any) { m["to"], m["size"] = exportedEvents-1, exportedEvents-1 })[:exportedEvents])
+	check("a larger log", header(func(m map[string]any) { m["size"] = exportedEvents + 80 }))
+	check("a hash to the right", header(func(m map[string]any) { m["right"] = []any{merkle.Hash{}.String()} }))
+	check("a hash to the left", header(func(m map[string]any) { m["left"] = []any{merkle.Hash{}.String()} }))
+	check("another account", header(func(m map[string]any) { m["account"] = accountB }))
+	check("another version", header(func(m map[string]any) { m["v"] = 2 }))
+	check("a further member", header(func(m map[string]any) { m["x"] = 2 }))
+	check("an empty file", nil)
+	check("text after the end", append(slices.Clone(lines), []byte("x")))
+	check("an empty line after the end", append(slices.Clone(lines), []byte("\n")))
+
+	// The hashes beside a range.
+	part := bytes.SplitAfter(x.export(t, 3, 9, exportedEvents), []byte("\n"))
+	for side, n := range map[string]int{"left": 2, "right": 2} {
+		for i := range n {
+			for name, change := range map[string]func(list []any) []any{
+				"changed": func(list []any) []any { list[i] = merkle.Hash{byte(i)}.String(); return list },
+				"missing": func(list []any) []any { return slices.Delete(list, i, i+1) },
+				"doubled": func(list []any) []any { return slices.Insert(list, i, list[i]) },
+				"swapped": func(list []any) []any { list[0], list[1] = list[1], list[0]; return list },
+			} {
+				changed := slices.Clone(part)
+				changed[0] = edit(t, part[0], func(m map[string]any) {
+					h := m["export"].(map[string]any)
+					list := h[side].([]any)
+					if len(list) != n {
+						t.Fatalf("%d hashes to the %s", len(list), side)
+					}
+					h[side] = change(list)
+				})
+				check(side+" hash "+name, changed)
+			}
+		}
+	}
+}
+
+func TestEveryFlippedBitOfABundleIsNoticed(t *testing.T) {
+	x := newExported(t)
+	bundle := x.bundle(t, "e-7")
+	report, err := audit.VerifyBundle(bundle, x.vkey)
+	if err != nil || report.Seq != 7 || !report.KeyGiven || report.Size != exportedEvents || report.Erased != 0 || !strings.Contains(report.Sentence, "Ana on behalf of") {
+		t.Fatalf("%v %+v", err, report)
+	}
+	if report, err = audit.VerifyBundle(bundle, ""); err != nil || report.KeyGiven || report.VKey != x.vkey {
+		t.Fatalf("%v %+v", err, report)
+	}
+	if _, err := audit.VerifyBundle(bundle, newExported(t).vkey); err == nil {
+		t.Error("another key verified")
+	}
+	original := bytes.Clone(bundle)
+	for i := range bundle {
+		for bit := byte(1); bit != 0; bit <<= 1 {
+			bundle[i] ^= bit
+			if _, err := audit.VerifyBundle(bundle, x.vkey); err == nil && !sameBundle(bundle, original) {
+				t.Fatalf("bit %d of byte %d: …%s…", bit, i, bundle[max(0, i-60):min(len(bundle), i+60)])
+			}
+			bundle[i] ^= bit
+		}
+	}
+}
+
+// Base64 has idle bits in its last character and decoders skip line breaks: the
+// same bytes in another text are a changed byte.
+func TestBase64IsReadStrictly(t *testing.T) {
+	x := newExported(t)
+	export := string(x.export(t, 0, exportedEvents, exportedEvents))
+	line := strings.SplitN(export, "\n", 3)[1]
+	field := func(name string) string {
+		_, rest, _ := strings.Cut(line, `"`+name+`":"`)
+		value, _, _ := strings.Cut(rest, `"`)
+		return value
+	}
+	salt := field("salt")
+	loose := salt[:42] + string(salt[42]+1) + "="
+	if a, err := base64.StdEncoding.DecodeString(loose); err != nil || base64.StdEncoding.EncodeToString(a) != salt {
+		t.Fatalf("the test's text says something else: %s %s", salt, loose)
+	}
+	for name, changed := range map[string]string{
+		"idle bits":     strings.Replace(export, salt, loose, 1),
+		"a line break":  strings.Replace(export, salt, salt[:10]+`\n`+salt[10:], 1),
+		"no padding":    strings.Replace(export, salt, salt[:43], 1),
+		"envelope":      strings.Replace(export, field("envelope"), field("envelope")[:12]+`\r\n`+field("envelope")[12:], 1),
+		"in the header": strings.Replace(export, `"right":[]`, `"right":["\n"]`, 1),
+	} {
+		if changed == export {
+			t.Fatalf("%s: nothing was changed", name)
+		}
+		if _, err := x.verify([]byte(changed), nil); err == nil {
+			t.Errorf("%s: verified", name)
+		}
+	}
+}
+
+// Whoever opens fewer fields shows fewer, and the proof still holds.
+func TestAnExportThatOpensLessVerifiesAndSaysSo(t *testing.T) {
+	x := newExported(t)
+	lines := bytes.SplitAfter(x.export(t, 0, exportedEvents, exportedEvents), []byte("\n"))
+	hide := func(line []byte, fields ...string) []byte {
+		return edit(t, line, func(m map[string]any) {
+			for _, f := range fields {
+				delete(m["openings"].(map[string]any), f)
+				path := strings.Split(f[1:], "/")
+				delete(within(m["event"].(map[string]any), path), path[len(path)-1])
+			}
+		})
+	}
+	lines[3] = hide(lines[3], "/actor/email", "/before")
+	lines[5] = hide(lines[5], "/request/uri")
+	report, err := x.verify(bytes.Join(lines, nil), x.older)
+	if err != nil || report.Erased != 3 || !report.Consistent {
+		t.Fatalf("%v %+v", err, report)
+	}
+	bundle := edit(t, x.bundle(t, "e-2"), func(m map[string]any) {
+		m["openings"] = members{}
+		e := m["event"].(map[string]any)
+		for _, k := range []string{"before", "after", "metadata"} {
+			delete(e, k)
+		}
+		for _, k := range []string{"id", "email", "name", "ip_address"} {
+			delete(e["actor"].(map[string]any), k)
+		}
+		delete(e["actor"].(map[string]any)["on_behalf_of"].(map[string]any), "id")
+		delete(e["actor"].(map[string]any)["on_behalf_of"].(map[string]any), "email")
+		delete(e["request"].(map[string]any), "uri")
+		delete(e["request"].(map[string]any), "user_agent")
+	})
+	if report, err := audit.VerifyBundle(bundle, x.vkey); err != nil || report.Erased != 11 || !strings.HasPrefix(report.Sentence, "laptop ") {
+		t.Fatalf("%v %+v", err, report)
+	}
+}
+
+func TestAnErasureKeepsEveryProof(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		s := w.signer(w.db, w.memory())
+		w.fillTo(accountA, 250)
+		var list []string
+		for i := range 10 {
+			list = append(list, complete(fmt.Sprint("e-", i), nil))
+		}
+		w.append(accountA, list...)
+		_, checkpoint := w.checkpoint(s, accountA)
+		n, err := w.ledger.Erase(t.Context(), accountA, []int64{251, 252, 259}, []string{"/actor/id", "/actor/email"})
+		if err != nil || n != 3 {
+			t.Fatal(n, err)
+		}
+		if n, err = w.ledger.Erase(t.Context(), accountA, []int64{251, 252}, []string{"/actor/id", "/before"}); err != nil || n != 2 {
+			t.Fatal(n, err)
+		}
+		var b bytes.Buffer
+		if err := w.reader.ExportRange(t.Context(), &b, accountA, 0, 260, 260, nil); err != nil {
+			t.Fatal(err)
+		}
+		report, err := audit.VerifyExport(&b, checkpoint, s.Keys()[0].VKey, nil, nil)
+		if err != nil || report.Erased != 8 {
+			t.Fatalf("%v %+v", err, report)
+		}
+		w.checkDigests(accountA)
+		if page, err := w.reader.List(t.Context(), accountA, audit.Query{Limit: 100, Conds: []audit.Cond{{Field: "actor_id", Values: []string{"s-7"}}}}); err != nil || len(page.Records) != 7 {
+			t.Errorf("%v: %d events of the erased actor are found", err, len(page.Records))
+		}
+		// Nothing is left to compare with: the same id is a duplicate.
+		if p := w.append(accountA, complete("e-1", members{"reason": nil}))[0]; p.Status != audit.Duplicate || p.Seq != 251 {
+			t.Errorf("%s at %d", p.Status, p.Seq)
+		}
+		if n := w.count(`SELECT COUNT(*) FROM reading WHERE seed IS NULL`); n != 3 {
+			t.Errorf("%d seeds are gone", n)
+		}
+	})
+}
+
+func TestAnExportThatCannotBeMadeIsRefused(t *testing.T) {
+	x := newExported(t)
+	for _, c := range [][3]uint64{{3, 2, 12}, {0, 13, 12}, {0, 12, 13}} {
+		if err := x.w.reader.ExportRange(t.Context(), &bytes.Buffer{}, accountA, c[0], c[1], c[2], nil); !errs.Is(err, errs.CodeOutOfRange) {
+			t.Errorf("%v: %v", c, err)
+		}
+	}
+}
+
+func FuzzVerifyExport(f *testing.F) {
+	x := newExported(f)
+	f.Add(x.export(f, 0, 2, exportedEvents))
+	f.Add(x.export(f, 3, 4, exportedEvents))
+	f.Add([]byte(`{"export":{"v":1,"account":"","from":18446744073709551615,"to":18446744073709551615,"size":18446744073709551615}}`))
+	original := [][]byte{x.export(f, 0, 2, exportedEvents), x.export(f, 3, 4, exportedEvents)}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if report, err := x.verify(data, nil); err == nil && report.To > report.From {
+			for _, o := range original {
+				if sameLines(bytes.TrimSuffix(data, []byte("\n")), bytes.TrimSuffix(o, []byte("\n"))) {
+					return
+				}
+			}
+			if report.Erased == 0 {
+				t.Fatalf("verified: %+v\n%s", report, data)
+			}
+		}
+	})
+}
+
+func FuzzVerifyBundle(f *testing.F) {
+	x := newExported(f)
+	original := x.bundle(f, "e-1")
+	f.Add(original)
+	f.Add([]byte(`{"bundle":{"v":1},"seq":0,"envelope":"","event":{},"openings":{},"proof":"","vkey":""}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if report, err := audit.VerifyBundle(data, x.vkey); err == nil && report.Erased == 0 && !sameBundle(data, original) {
+			t.Fatalf("verified: %+v\n%s", report, data)
+		}
+		audit.VerifyBundle(data, "")
+	})
+}
