@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,12 +54,24 @@ func (p *pages) showTokens(w http.ResponseWriter, r *http.Request) error {
 	}})
 }
 
-// expiries are the presets of a token's life, in days; 0 is for ever.
-var expiries = []struct {
-	value, label string
-	days         int
-}{
-	{"7", "7 days", 7}, {"30", "30 days", 30}, {"90", "90 days", 90}, {"365", "1 year", 365}, {"never", "Never: until it is revoked", 0},
+// expiries are the presets of a token's life, in days.
+var expiries = [][2]string{{"7", "7 days"}, {"30", "30 days"}, {"90", "90 days"}, {"365", "1 year"}, {never, "Never: until it is revoked"}}
+
+const (
+	never     = "never"
+	usualDays = "90" // a form that lost its choice must not make a token for ever
+)
+
+// ending is the chosen preset, or the usual one, and the moment that it means.
+func ending(chosen string, now time.Time) (preset string, at web.Time) {
+	if chosen == never {
+		return never, at
+	}
+	if !slices.ContainsFunc(expiries, func(e [2]string) bool { return e[0] == chosen }) {
+		chosen = usualDays
+	}
+	days, _ := strconv.Atoi(chosen) // one of our own
+	return chosen, web.TimeOf(now.AddDate(0, 0, days).UnixMicro())
 }
 
 // tokenForm is what was typed, and what is wrong with it.
@@ -71,17 +84,14 @@ type tokenForm struct {
 }
 
 func newTokenForm(v visit, name string, permissions []string, expires, allow string) tokenForm {
-	f := tokenForm{Path: TokensPath(v.account), Name: name, Expires: expires, Allow: allow}
+	f := tokenForm{Path: TokensPath(v.account), Name: name, Expires: expires, Allow: allow, Expiries: expiries}
 	f.Groups, f.Withheld = offered(v.who, v.account, permissions)
-	for _, e := range expiries {
-		f.Expiries = append(f.Expiries, [2]string{e.value, e.label})
-	}
 	return f
 }
 
 func (p *pages) showNewToken(w http.ResponseWriter, r *http.Request) error {
 	v := accountVisit(r)
-	f := newTokenForm(v, "", r.URL.Query()["permission"], "90", "")
+	f := newTokenForm(v, "", r.URL.Query()["permission"], usualDays, "")
 	return p.show(w, v, "token-new", view{section: "tokens", title: "Create a token", data: f})
 }
 
@@ -90,23 +100,9 @@ func (p *pages) showNewToken(w http.ResponseWriter, r *http.Request) error {
 func (p *pages) createToken(w http.ResponseWriter, r *http.Request) error {
 	v := accountVisit(r)
 	name, permissions := r.PostFormValue("name"), r.PostForm["permission"]
-	expires, allow := r.PostFormValue("expires"), r.PostFormValue("ip_allow")
-	spec := TokenSpec{Name: name, Permissions: permissions, IPAllow: lines(allow)}
-	for _, e := range expiries {
-		if e.value == expires && e.days > 0 {
-			spec.ExpiresOn = web.TimeOf(p.now().AddDate(0, 0, e.days).UnixMicro())
-		}
-	}
-	if !slices.ContainsFunc(expiries, func(e struct {
-		value, label string
-		days         int
-	}) bool {
-		return e.value == expires
-	}) {
-		// A form that lost its choice must not make a token for ever.
-		expires = "90"
-		spec.ExpiresOn = web.TimeOf(p.now().AddDate(0, 0, 90).UnixMicro())
-	}
+	expires, end := ending(r.PostFormValue("expires"), p.now())
+	allow := r.PostFormValue("ip_allow")
+	spec := TokenSpec{Name: name, Permissions: permissions, ExpiresOn: end, IPAllow: lines(allow)}
 	made, err := p.CreateToken(v.ctx, v.who, v.account, spec)
 	if err != nil {
 		f := newTokenForm(v, clip(name, 400), permissions, expires, clip(allow, 4096))
@@ -129,13 +125,13 @@ func (p *pages) curl(account, value string, permissions []string) string {
 	if strings.HasPrefix(value, "$") {
 		s = ""
 	}
-	s += `curl -H "Authorization: Bearer $BELFRY_TOKEN"`
+	s += "curl -H \"Authorization: Bearer $BELFRY_TOKEN\""
 	switch {
 	case has(AuditWrite):
-		return s + " \\\n  " + base + "/accounts/" + account + `/audit/events -d '{
+		return s + " -H \"Content-Type: application/json\" \\\n  " + base + "/accounts/" + account + `/audit/events -d '{
     "action":   {"type": "refund"},
     "actor":    {"type": "user", "id": "ana@example.com"},
-    "resource": {"product": "shop", "type": "order", "id": "1042"}}' -H "Content-Type: application/json"`
+    "resource": {"product": "shop", "type": "order", "id": "1042"}}'`
 	case has(AuditRead):
 		return s + " \\\n  '" + base + "/accounts/" + account + "/logs/audit?limit=5'"
 	}
