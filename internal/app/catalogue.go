@@ -52,14 +52,15 @@ func enqueueSelf(ctx context.Context, tx *db.Tx, events ...event.Audit) error {
 	return bus.Enqueue(ctx, tx, msgs...)
 }
 
-// rules are what the audit log asks of a product's catalogue.
-func (a *App) rules(ctx context.Context, product string) (*audit.Rules, error) {
+// rules are what the audit log asks of the catalogue, for one resource type.
+func (a *App) rules(ctx context.Context, product, resourceType string) (*audit.Rules, error) {
 	p, err := a.Producer.Lookup(ctx, product)
 	if err != nil || p == nil {
 		return nil, err
 	}
+	personal, secret := p.Pointers(resourceType)
 	return &audit.Rules{
-		Producer: p.Team, Category: p.Category, Personal: descending(p.Personal), Secret: p.Secret,
+		Producer: p.Team, Category: p.Category, Personal: descending(personal), Secret: secret,
 		Check: func(e *audit.Event) errs.List {
 			return p.Check(e.Resource.Type, e.Action.Type, e.Before, e.After, e.Metadata)
 		},

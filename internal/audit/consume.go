@@ -39,7 +39,7 @@ func (l *Ledger) Consume(in *Intake) func(context.Context, *bus.Batch) error {
 
 // busOrigin says who hands in a record of the bus.
 func busOrigin(b *bus.Batch, i int) Origin {
-	return Origin{By: Submitter{Type: "bus", ID: b.Topic}, Interface: "SYSTEM", Producer: b.Records[i].Header("belfry_producer")}
+	return Origin{By: Submitter{Type: "bus", ID: b.Topic}, Interface: "SYSTEM"}
 }
 
 // refused describes the events of a batch that are not in the record.

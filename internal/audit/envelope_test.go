@@ -45,7 +45,7 @@ func sealTest(t testing.TB, text string, rules *Rules) *Pending {
 func intakeTest(t testing.TB, text string, rules *Rules) *Pending {
 	t.Helper()
 	in := NewIntake(Sources{
-		Rules: func(_ context.Context, product string) (*Rules, error) { return rules, nil },
+		Rules: func(_ context.Context, product, _ string) (*Rules, error) { return rules, nil },
 		Zone: func(_ context.Context, _, ref string) (string, string, error) {
 			if ref == "known.example" {
 				return "0192f7c417d1700080000000000000ff", ref, nil

@@ -184,7 +184,6 @@ type outline struct {
 func (e *Event) glean(data []byte) {
 	var o struct {
 		ID       jsontext.Value `json:"id"`
-		Account  jsontext.Value `json:"account_id"`
 		Resource jsontext.Value `json:"resource"`
 	}
 	if json.Unmarshal(data, &o) != nil {
@@ -194,7 +193,7 @@ func (e *Event) glean(data []byte) {
 		Product jsontext.Value `json:"product"`
 	}
 	json.Unmarshal(o.Resource, &resource) // what is no object has no product
-	for place, v := range map[*string]jsontext.Value{&e.ID: o.ID, &e.Account: o.Account, &e.Resource.Product: resource.Product} {
+	for place, v := range map[*string]jsontext.Value{&e.ID: o.ID, &e.Resource.Product: resource.Product} {
 		var s string
 		if *place == "" && json.Unmarshal(v, &s) == nil && len(s) <= maxText && strings.IndexByte(s, 0) < 0 {
 			*place = s

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -14,14 +15,15 @@ type Rules struct {
 	Category string // product_category; empty = the product's name
 	// Check looks at the resource type, the action and the JSON Schemas.
 	Check    func(*Event) errs.List
-	Personal []string // pointers that are committed besides the fixed ones
+	Personal []string // descending: /after/a/b before /after/a; pointers that are committed besides the fixed ones
 	Secret   []string // pointers whose values never reach the record
 }
 
 // Sources are what the intake asks the rest of Belfry; the app hands them in.
 type Sources struct {
-	// Rules gives a declared product's rules; nil when no team has declared it.
-	Rules func(ctx context.Context, product string) (*Rules, error)
+	// Rules gives the rules for a resource type of a declared product; nil when
+	// no team has declared the product.
+	Rules func(ctx context.Context, product, resourceType string) (*Rules, error)
 	// Zone resolves a zone's id, name or alias; an empty id when none has it.
 	Zone func(ctx context.Context, account, ref string) (id, name string, err error)
 	// Account resolves an id or ext:<external_id>; NotFound when there is none.
@@ -62,7 +64,7 @@ func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [3
 	p := &Pending{Account: from.Account, Event: e, By: from.By}
 	if err != nil {
 		p.Status, p.Faults = Rejected, errs.All(err)
-		return p, nil
+		return p, in.address(ctx, p)
 	}
 	list, err := in.admit(ctx, from, p)
 	if err != nil {
@@ -82,6 +84,25 @@ func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [3
 		p.Status, p.Faults = Rejected, errs.List{errs.New(errs.CodeTooLarge, "%v", err)}
 	}
 	return p, nil
+}
+
+// address finds whom a refused event concerns, as far as it could be read: the
+// account that it names, if there is one, and the team whose product it is.
+func (in *Intake) address(ctx context.Context, p *Pending) error {
+	if ref := p.Event.Account; p.Account == "" && ref != "" && strings.IndexByte(ref, 0) < 0 {
+		id, err := in.sources.Account(ctx, ref)
+		if err != nil && errs.KindOf(err).Retryable() {
+			return err
+		}
+		if err == nil {
+			p.Account = id
+		}
+	}
+	rules, err := in.sources.Rules(ctx, p.Event.Resource.Product, p.Event.Resource.Type)
+	if rules != nil {
+		p.owner = rules.Producer
+	}
+	return err
 }
 
 // admit checks what depends on the rest of Belfry: account, product, zone.
@@ -135,7 +156,7 @@ func (in *Intake) product(ctx context.Context, from Origin, p *Pending) (errs.Li
 	if e.Resource.Product == ReservedProduct {
 		return errs.List{errs.At(errs.CodeReservedProduct, "/resource/product", "the product %q is Belfry's own", ReservedProduct)}, nil
 	}
-	rules, err := in.sources.Rules(ctx, e.Resource.Product)
+	rules, err := in.sources.Rules(ctx, e.Resource.Product, e.Resource.Type)
 	if err != nil {
 		return nil, err
 	}
@@ -145,6 +166,7 @@ func (in *Intake) product(ctx context.Context, from Origin, p *Pending) (errs.Li
 		}
 		return nil, nil // an account may record what no team has declared
 	}
+	p.owner = rules.Producer
 	if from.Producer != "" && from.Producer != rules.Producer {
 		return errs.List{errs.At(errs.CodeProductForbidden, "/resource/product", "the product %q belongs to another team", e.Resource.Product)}, nil
 	}

@@ -43,6 +43,7 @@ type Pending struct {
 
 	WantReceipt bool
 
+	owner  string // id of the team whose product it is; empty = declared by none
 	sealed *sealed
 	extra  []string
 	keys   [facets]int64

@@ -19,19 +19,23 @@ const maxRejectPayload = 4096
 
 // personal finds the values that must not travel in clear: addresses of mail
 // and network, and everything under a name that sounds like a secret.
-var personal = regexp.MustCompile(`(?i)[a-z0-9._%+-]+@[a-z0-9.-]+|"[a-z0-9_-]*(password|secret|token|key|authorization|cookie)[a-z0-9_-]*"\s*:\s*"(?:[^"\\]|\\.)*"?|\b\d{1,3}(\.\d{1,3}){3}\b`)
+var personal = regexp.MustCompile(`(?i)[a-z0-9._%+-]+@[a-z0-9.-]+|"[a-z0-9_-]*(password|secret|token|key|authorization|cookie)[a-z0-9_-]*"\s*:\s*"(?:[^"\\]|\\.)*"?|\b\d{1,3}(\.\d{1,3}){3}\b|[0-9a-f]{0,4}(:[0-9a-f]{0,4}){2,7}:[0-9a-f.]+`)
 
 // newReject describes a rejected event.
 func newReject(from Origin, via string, p *Pending, data []byte, source *event.Fetched, now time.Time) event.Reject {
-	r := event.Reject{At: FormatTime(now.UnixMicro()), Producer: from.Producer, Account: p.Account, Via: via,
+	team := from.Producer
+	if via == "kafka" {
+		// A record does not say who sent it: it goes to the team whose product it names.
+		team = p.owner
+	}
+	r := event.Reject{At: FormatTime(now.UnixMicro()), Producer: team, Account: p.Account, Via: via,
 		EventID: cutText(p.Event.ID, 64), Product: cutText(p.Event.Resource.Product, maxWord), Source: source, By: from.By.ID}
 	for _, f := range p.Faults {
 		r.Errors = append(r.Errors, event.Fault{Code: int(f.Code), Pointer: f.Pointer, Message: f.Message})
 	}
-	if len(data) > maxRejectPayload {
-		data = data[:maxRejectPayload]
-	}
-	r.Payload = string(personal.ReplaceAll([]byte(validUTF8(data)), []byte(`"…"`)))
+	// Masked before it is cut: half an address is not found.
+	data = personal.ReplaceAll(data[:min(len(data), 4*maxRejectPayload)], []byte(`"…"`))
+	r.Payload = cutText(string(data), maxRejectPayload)
 	return r
 }
 

@@ -127,7 +127,7 @@ func (w *world) memory() *audit.FileMemory {
 
 func plainSources() audit.Sources {
 	return audit.Sources{
-		Rules:   func(context.Context, string) (*audit.Rules, error) { return nil, nil },
+		Rules:   func(context.Context, string, string) (*audit.Rules, error) { return nil, nil },
 		Zone:    func(context.Context, string, string) (string, string, error) { return "", "", nil },
 		Account: func(_ context.Context, ref string) (string, error) { return ref, nil },
 	}
