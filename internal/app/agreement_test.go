@@ -1,0 +1,88 @@
+package app_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/producer"
+)
+
+// Features do not import each other; what two of them must agree on is held
+// together here.
+
+func TestWhatACatalogueMayDeclarePersonalIsWhatTheRecordCanCommit(t *testing.T) {
+	for _, p := range []string{
+		"/actor/id", "/actor/email", "/actor/name", "/actor/ip_address", "/actor/type", "/actor/token_id", "/actor/token_name", "/actor/on_behalf_of/id", "/actor/on_behalf_of/email",
+		"/actor/on_behalf_of/type", "/action/type", "/action/description", "/action/result", "/before", "/after", "/metadata", "/before/a", "/after/a/b", "/metadata/a~1b", "/before/", "/after//x", "/before/a/",
+		"/request/uri", "/request/user_agent", "/request/id", "/request/method", "/request/status_code", "/resource/id", "/resource/name", "/resource/product", "/resource/type", "/resource/scope",
+		"/reason/text", "/reason/url", "/zone", "/zone/name", "/related", "/related/0/name", "/change_set", "/id", "/occurred_at", "/interface", "", "/", "before/a",
+	} {
+		if audit.Committable(p) != producer.Committable(p) {
+			t.Errorf("%q: audit says %v, producer %v", p, audit.Committable(p), producer.Committable(p))
+		}
+	}
+}
+
+// audited finds event.NewAudit(account, "action", "type", ...) in the sources.
+var audited = regexp.MustCompile(`NewAudit\([^,]+, "([a-z_.]+)", "([a-z_]+)"`)
+
+func TestBelfrysOwnCatalogueHasEveryChangeThatBelfryRecords(t *testing.T) {
+	own, err := producer.Own()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if own.Name != event.Product {
+		t.Fatalf("the built-in product is %q", own.Name)
+	}
+	found := 0
+	for _, dir := range []string{"../account", "../producer", "../audit", "."} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range audited.FindAllSubmatch(text, -1) {
+				found++
+				if _, ok := own.Action(string(m[2]), string(m[1])); !ok {
+					t.Errorf("%s records %s of %s, which belfry.yaml does not declare", file, m[1], m[2])
+				}
+			}
+		}
+	}
+	for _, action := range []string{"export", "erase", "erased"} { // what the audit feature records of itself
+		if _, ok := own.Action("record", action); !ok {
+			t.Errorf("belfry.yaml does not declare %s of record", action)
+		}
+	}
+	if found < 10 {
+		t.Fatalf("only %d places were found: the search does not see them", found)
+	}
+}
+
+func TestEveryConsumerOfATopicIsWired(t *testing.T) {
+	groups := map[string]string{event.TopicAuditEvents: "audit", event.TopicAuditRejects: "producer"}
+	for _, topic := range event.Topics {
+		if topic.Internal || topic.Compacted {
+			continue
+		}
+		wired := false
+		for _, c := range topic.Consumers {
+			wired = wired || groups[topic.Name] == c
+		}
+		if !wired {
+			t.Errorf("%s: nobody in the app consumes it", topic.Name)
+		}
+	}
+}
