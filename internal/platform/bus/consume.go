@@ -111,7 +111,10 @@ func (c *Consumer) Run(ctx context.Context) error {
 	// member which was fenced returns by joining again. The client may call back
 	// before it is returned: assign takes mu before it uses cl.
 	c.mu.Lock()
+	whole, hangUp := context.WithCancel(context.WithoutCancel(ctx)) // the client's: it outlives ctx for the farewell
+	defer hangUp()
 	cl, err := c.cfg.Cluster.Client("belfry-"+c.cfg.Group,
+		kgo.WithContext(whole),
 		kgo.ConsumerGroup(c.cfg.Group),
 		kgo.ConsumeTopics(c.cfg.Topics...),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
@@ -143,6 +146,11 @@ func (c *Consumer) Run(ctx context.Context) error {
 		cl.AllowRebalance()
 	}
 	watch.Wait()
+	// A join that waits for a member that died cannot be called off, and the
+	// farewell waits behind it: past the time for the handlers and a commit, the
+	// client goes without one, and the others wait for this session's end.
+	late := time.AfterFunc(c.cfg.Drain*3/2, hangUp)
+	defer late.Stop()
 	cl.CloseAllowingRebalance() // leaves the group: release runs for every partition
 	c.release(nil, c.cfg.Drain) // those of a session that ended without it
 	return nil
