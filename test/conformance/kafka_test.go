@@ -31,6 +31,10 @@ func kafkaClients(t *testing.T, s *server) {
 			out, err := exec.CommandContext(t.Context(), kcat, "-b", s.Brokers, "-C", "-t", rejectTopic, "-o", "beginning", "-e", "-q").CombinedOutput()
 			return err == nil && strings.Contains(string(out), "colour")
 		})
+		live.Eventually(t, "the refused event among the account's rejects", func() bool {
+			a := s.Call(t, s.Token, "GET", s.accountPath("/audit/rejects"), nil)
+			return a.Status == http.StatusOK && strings.Contains(string(a.Result), "colour")
+		})
 	})
 	t.Run("kafkajs", func(t *testing.T) {
 		events := kafkaEvent(t, s, "kafkajs-1", nil) + "\n" + kafkaEvent(t, s, "kafkajs-2", nil)

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/belfryhq/belfry/test/e2e/live"
@@ -81,6 +82,9 @@ func start(t *testing.T, settings ...string) *server {
 	t.Cleanup(func() {
 		if err := s.Stop(); err != nil {
 			t.Error(err)
+		}
+		if defects := s.Defects(); len(defects) > 0 {
+			t.Errorf("belfry reported defects of its own:\n%s", strings.Join(defects, "\n"))
 		}
 		if t.Failed() {
 			t.Logf("the last of what belfry printed:\n%s", s.Tail())

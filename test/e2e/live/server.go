@@ -126,13 +126,22 @@ func (s *Server) Tail() string {
 	return strings.Join(s.output.tail, "\n")
 }
 
+// Defects are the lines, at most 20, by which the server says that something went wrong
+// that no caller is to blame for.
+func (s *Server) Defects() []string {
+	s.output.mu.Lock()
+	defer s.output.mu.Unlock()
+	return slices.Clone(s.output.defects)
+}
+
 // output follows what the server prints.
 type output struct {
 	url, brokers chan string // each gets one value
 	done         chan struct{}
 
-	mu   sync.Mutex // guards tail
-	tail []string
+	mu      sync.Mutex // guards what follows
+	tail    []string
+	defects []string
 }
 
 func follow(r io.ReadCloser) *output {
@@ -160,6 +169,9 @@ func (o *output) keep(line string) {
 	defer o.mu.Unlock()
 	if o.tail = append(o.tail, line); len(o.tail) > tailLines {
 		o.tail = o.tail[1:]
+	}
+	if strings.Contains(line, `"level":"ERROR"`) && len(o.defects) < 20 {
+		o.defects = append(o.defects, line)
 	}
 }
 

@@ -1,0 +1,215 @@
+package e2e_test
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/belfryhq/belfry/test/e2e/live"
+)
+
+// public are the operations that answer without a credential, and why.
+var public = map[string]string{
+	"GET /audit/keys":   "whoever verifies an export needs the key and no account",
+	"GET /capabilities": "versions and limits, before there is a token",
+}
+
+func TestOnlyTheListedRoutesArePublic(t *testing.T) {
+	left := maps.Clone(public)
+	for _, o := range operations(t) {
+		if _, listed := public[o.String()]; listed != (o.Scope == "public") || listed != o.Public {
+			t.Errorf("%s: on the list %v, described as public %v, scope %q", o, listed, o.Public, o.Scope)
+		}
+		delete(left, o.String())
+		if a := ask(t, "", o.Method, o.at(nil, "x"), "", ""); (a.Status == http.StatusUnauthorized) == (public[o.String()] != "") {
+			t.Errorf("%s without a credential answers %d", o, a.Status)
+		}
+	}
+	for o := range left {
+		t.Errorf("%s is on the list and does not exist", o)
+	}
+}
+
+// garbage is what must not be looked at before the credential was: each part of it alone
+// would be answered 400, 404 or 413.
+const (
+	garbageID    = "..\x00/%zz"
+	garbageQuery = "?limit=banana&cursor=AAAA&since=never&before=&unknown=1&page=-1&format=exe"
+	garbageBody  = `{"garbage`
+	garbageType  = "text/nonsense"
+)
+
+func askGarbage(t *testing.T, token string, o operation, values map[string]string) live.Answer {
+	t.Helper()
+	body, contentType, headers := "", "", []string{"Idempotency-Key", "e2e", "If-Match", "nothing"}
+	if o.Method != "GET" {
+		body, contentType, headers = garbageBody, garbageType, append(headers, "Content-Encoding", "gzip")
+	}
+	return ask(t, token, o.Method, o.at(values, garbageID)+garbageQuery, contentType, body, headers...)
+}
+
+// TestWithoutAValidCredentialNothingIsLookedAt sends garbage to every operation. The answer
+// must be that of the credential, and the same whether the account exists or not.
+func TestWithoutAValidCredentialNothingIsLookedAt(t *testing.T) {
+	a := newAccount(t)
+	credentials := []struct {
+		name, token string
+		code        int
+	}{
+		{"no token", "", 10000},
+		{"an unknown token", strings.Repeat("x", 40), 10000},
+		{"a revoked token", revokedToken(t, a), 10000},
+		{"an expired token", expiredToken(t, a), 10002},
+	}
+	for _, o := range operations(t) {
+		if public[o.String()] != "" {
+			continue
+		}
+		for _, c := range credentials {
+			same(t, fmt.Sprintf("%s with %s", o, c.name), 401, c.code, "", places(a.ID), func(values map[string]string) live.Answer {
+				return askGarbage(t, c.token, o, values)
+			})
+		}
+	}
+}
+
+// TestAForeignAccountIsToldNothing: a token that may do everything in its own account gets
+// one answer for every other, whether that exists or not.
+func TestAForeignAccountIsToldNothing(t *testing.T) {
+	a, stranger := newAccount(t), newAccount(t)
+	walked := 0
+	for _, o := range operations(t) {
+		if o.Scope != "account" {
+			continue
+		}
+		walked++
+		same(t, o.String(), 403, 10001, "does not reach this account", places(a.ID), func(values map[string]string) live.Answer {
+			return askGarbage(t, stranger.Token, o, values)
+		})
+	}
+	if walked < 30 {
+		t.Errorf("only %d operations belong to an account", walked)
+	}
+}
+
+// TestAnAccountsTokenReachesNeitherInstallationNorProducers: "*" ends at the account.
+func TestAnAccountsTokenReachesNeitherInstallationNorProducers(t *testing.T) {
+	a := newAccount(t)
+	walked := 0
+	for _, o := range operations(t) {
+		if o.Scope != "installation" && o.Scope != "producer" {
+			continue
+		}
+		walked++
+		same(t, o.String(), 403, 10001, o.Permission, []map[string]string{nil, {"producer_id": a.ID}}, func(values map[string]string) live.Answer {
+			return askGarbage(t, a.Token, o, values)
+		})
+	}
+	if walked < 10 {
+		t.Errorf("only %d operations belong to the installation or to producers", walked)
+	}
+}
+
+// TestEveryOperationAsksForItsPermission uses a token of the right account with one other
+// permission.
+func TestEveryOperationAsksForItsPermission(t *testing.T) {
+	a := newAccount(t)
+	_, mail := newToken(t, a, "mail:read", "")
+	_, flags := newToken(t, a, "flags:read", "")
+	for _, o := range operations(t) {
+		if o.Scope != "account" || o.Permission == "any" {
+			continue
+		}
+		token := mail
+		if o.Permission == "mail:read" {
+			token = flags
+		}
+		same(t, o.String(), 403, 10001, o.Permission, []map[string]string{{"account_id": a.ID}}, func(values map[string]string) live.Answer {
+			return askGarbage(t, token, o, values)
+		})
+	}
+}
+
+// TestATeamIsToldNothingOfAnother asks with valid parameters: which team it is stands in
+// the path, and is decided by the operation.
+func TestATeamIsToldNothingOfAnother(t *testing.T) {
+	one, other := newTeam(t, "told-one"), newTeam(t, "told-other")
+	walked := 0
+	for _, o := range operations(t) {
+		if o.Scope != "producer" || !slices.Contains(o.parameters(), "producer_id") {
+			continue
+		}
+		walked++
+		same(t, o.String(), 403, 10001, "", []map[string]string{{"producer_id": other.ID}, {"producer_id": strings.Repeat("0", 32)}}, func(values map[string]string) live.Answer {
+			return ask(t, one.Token, o.Method, o.at(values, strings.Repeat("0", 32)), "application/json", "{}")
+		})
+	}
+	if walked < 3 {
+		t.Errorf("only %d operations belong to a team", walked)
+	}
+}
+
+// places are the ways to name an account that must make no difference.
+func places(existing string) []map[string]string {
+	return []map[string]string{{"account_id": existing}, {"account_id": strings.Repeat("0", 32)}, {"account_id": "ext:nobody"}, {"account_id": "not an id"}}
+}
+
+// same asks once for each place: every answer must be the same refusal, byte for byte.
+func same(t *testing.T, what string, status, code int, message string, places []map[string]string, ask func(values map[string]string) live.Answer) {
+	t.Helper()
+	first := ""
+	for _, place := range places {
+		a := ask(place)
+		if a.Status != status {
+			t.Errorf("%s at %v: status %d, want %d: %.300s", what, place, a.Status, status, a.Body)
+			return
+		}
+		if a = a.Open(t); a.Success || len(a.Errors) != 1 || a.Errors[0].Code != code || !strings.Contains(a.Errors[0].Message, message) {
+			t.Errorf("%s at %v: want code %d and %q: %.300s", what, place, code, message, a.Body)
+			return
+		}
+		shown := show(a)
+		if first == "" {
+			first = shown
+		}
+		if shown != first {
+			t.Errorf("%s: the answer tells the places apart\n%s\n%s", what, first, shown)
+		}
+	}
+}
+
+// show is all of an answer but its time.
+func show(a live.Answer) string {
+	a.Header.Del("Date")
+	var b strings.Builder
+	fmt.Fprintln(&b, a.Status)
+	a.Header.Write(&b)
+	b.Write(a.Body)
+	return b.String()
+}
+
+func revokedToken(t *testing.T, a account) string {
+	t.Helper()
+	id, value := newToken(t, a, "*", "")
+	if got := belfry.Call(t, value, "GET", "/user/tokens/verify", nil); !got.Success {
+		t.Fatalf("before it is revoked the token answers %d", got.Status)
+	}
+	belfry.Must(t, "DELETE", a.path("/tokens/"+id), nil, nil)
+	return value
+}
+
+func expiredToken(t *testing.T, a account) string {
+	t.Helper()
+	_, value := newToken(t, a, "*", time.Now().Add(2*time.Second).UTC().Format(time.RFC3339Nano))
+	if got := ask(t, value, "GET", "/user/tokens/verify", "", ""); got.Status != http.StatusOK {
+		t.Fatalf("before it expires the token answers %d", got.Status)
+	}
+	live.Eventually(t, "the token expires", func() bool {
+		return ask(t, value, "GET", "/user/tokens/verify", "", "").Status == http.StatusUnauthorized
+	})
+	return value
+}

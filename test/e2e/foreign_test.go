@@ -1,0 +1,78 @@
+package e2e_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/belfryhq/belfry/test/e2e/live"
+)
+
+// TestAnObjectOfAnotherAccountIsAnUnknownOne names, below the caller's own account, what
+// exists in another: the answer must be that for an id that nobody has.
+func TestAnObjectOfAnotherAccountIsAnUnknownOne(t *testing.T) {
+	mine, other := newAccount(t), newAccount(t)
+	objects := objectsOf(t, other)
+	shapes := map[string]bool{"path": true} // parameters that name no object
+	walked := 0
+	for _, o := range operations(t) {
+		if o.Scope != "account" || len(o.parameters()) < 2 {
+			continue
+		}
+		name := o.parameters()[1]
+		if shapes[name] {
+			continue
+		}
+		id, ok := objects[name]
+		if !ok {
+			t.Errorf("%s: give an object of another account for {%s} in objectsOf", o, name)
+			continue
+		}
+		walked++
+		unknown := strings.Repeat("0", len(id))
+		body, contentType := "", ""
+		if o.Body {
+			body, contentType = "{}", "application/json"
+		}
+		foreign := ask(t, mine.Token, o.Method, o.at(map[string]string{"account_id": mine.ID, name: id}, "x"), contentType, body)
+		missing := ask(t, mine.Token, o.Method, o.at(map[string]string{"account_id": mine.ID, name: unknown}, "x"), contentType, body)
+		// The answer may repeat the id that was asked for; an empty history is no error.
+		foreign.Body = bytes.ReplaceAll(foreign.Body, []byte(id), []byte(unknown))
+		if show(foreign) != show(missing) {
+			t.Errorf("%s tells a foreign object from a missing one\n%s\n%s", o, show(foreign), show(missing))
+		}
+		if empty := strings.Contains(string(foreign.Body), `"result":[]`); foreign.Status < 400 && !empty {
+			t.Errorf("%s: status %d for a foreign object\n%.300s", o, foreign.Status, foreign.Body)
+		}
+	}
+	if walked < 10 {
+		t.Errorf("only %d operations name an object of an account", walked)
+	}
+}
+
+// objectsOf makes one object of each kind: path parameter to id.
+func objectsOf(t *testing.T, a account) map[string]string {
+	t.Helper()
+	objects := map[string]string{"event_id": "foreign.event.1"}
+	belfry.Must(t, "POST", a.path("/audit/events"), event("foreign.event.1"), nil)
+	for name, made := range map[string]struct {
+		path string
+		body map[string]any
+	}{
+		"token_id":  {"/tokens", map[string]any{"name": "a token", "permissions": []string{"audit:read"}}},
+		"member_id": {"/members", map[string]any{"email": "ana@" + a.ID + ".example", "role": "viewer"}},
+		"zone_id":   {"/zones", map[string]any{"name": "shop.example"}},
+		"job_id":    {"/audit/exports", map[string]any{"format": "ndjson"}},
+	} {
+		answer := belfry.Call(t, a.Token, "POST", a.path(made.path), made.body)
+		if !answer.Success {
+			t.Fatalf("%s: status %d: %.500s", made.path, answer.Status, answer.Body)
+		}
+		object := live.Decode[struct{ ID string }](t, answer.Result)
+		if object.ID == "" {
+			t.Fatalf("%s: the new object has no id", made.path)
+		}
+		objects[name] = object.ID
+	}
+	return objects
+}
