@@ -24,8 +24,11 @@ const (
 	SystemPath   = "/console/system"
 )
 
-// RecordPath is where an account's pages begin: its audit log.
+// RecordPath is the page of an account's audit log.
 func RecordPath(accountID string) string { return "/accounts/" + accountID + "/audit" }
+
+// AccountPath is where an account's pages begin.
+func AccountPath(accountID string) string { return "/accounts/" + accountID }
 
 // TokensPath is the page of an account's API tokens.
 func TokensPath(accountID string) string { return "/accounts/" + accountID + "/tokens" }
@@ -131,7 +134,7 @@ func (p *pages) show(w http.ResponseWriter, v visit, template string, o view) er
 // problem answers with the page of an error outside of [Mount].
 func (d *Directory) problem(u *ui.UI, w http.ResponseWriter, r *http.Request, shell ui.Shell, err error) {
 	ctx := r.Context()
-	retryAfter(w, err)
+	ui.RetryAfter(w, err)
 	if internal(err) {
 		d.cfg.Log.ErrorContext(ctx, "page failed", "error", err, "path", r.URL.Path, "request_id", telemetry.RequestID(ctx))
 	}

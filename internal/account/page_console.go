@@ -9,6 +9,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
+	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
 // System is the state of this process and of what it keeps.
@@ -36,7 +37,7 @@ func (p *pages) mountConsole() {
 // accountForm is what was typed about a new account.
 type accountForm struct {
 	Name, ExternalID string
-	Faults           faults
+	Faults           ui.Faults
 }
 
 // showAccounts lists the accounts; ?find= leads to the one with an id or
@@ -47,7 +48,7 @@ func (p *pages) showAccounts(w http.ResponseWriter, r *http.Request) error {
 	if find != "" {
 		accountID, err := p.find(v.ctx, find)
 		if err == nil {
-			return goTo(w, r, RecordPath(accountID), "")
+			return goTo(w, r, AccountPath(accountID), "")
 		}
 		if !errs.Is(err, errs.CodeNotFound) {
 			return err
@@ -80,7 +81,7 @@ func (p *pages) createAccount(w http.ResponseWriter, r *http.Request) error {
 	f := accountForm{Name: clip(r.PostFormValue("name"), 1024), ExternalID: clip(strings.TrimSpace(r.PostFormValue("external_id")), 256)}
 	if _, err := p.CreateAccount(v.ctx, v.who, f.Name, f.ExternalID); err != nil {
 		var ok bool
-		if f.Faults, ok = faultsOf(err, "name", "external_id"); !ok {
+		if f.Faults, ok = ui.FaultsOf(err, "name", "external_id"); !ok {
 			return err
 		}
 		return p.renderAccounts(w, v, f, "")

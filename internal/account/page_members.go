@@ -2,6 +2,8 @@ package account
 
 import (
 	"net/http"
+
+	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
 func (p *pages) mountMembers() {
@@ -42,7 +44,7 @@ func choices(list []roleOption) (options [][2]string) {
 // memberForm is what was typed about a new member.
 type memberForm struct {
 	Email, Name, Role string
-	Faults            faults
+	Faults            ui.Faults
 }
 
 func (p *pages) showMembers(w http.ResponseWriter, r *http.Request) error {
@@ -70,7 +72,7 @@ func (p *pages) addMember(w http.ResponseWriter, r *http.Request) error {
 	made, err := p.AddMember(v.ctx, v.who, v.account, f.Email, f.Name, Role(f.Role))
 	if err != nil {
 		var ok bool
-		if f.Faults, ok = faultsOf(err, "email", "name", "role"); !ok {
+		if f.Faults, ok = ui.FaultsOf(err, "email", "name", "role"); !ok {
 			return err
 		}
 		return p.renderMembers(w, v, f)
@@ -86,7 +88,7 @@ func (p *pages) showLink(w http.ResponseWriter, v visit, m Member, link string, 
 }
 
 // memberPage is one member, with what the visitor may do about them.
-func (p *pages) memberPage(w http.ResponseWriter, v visit, memberID string, f faults) error {
+func (p *pages) memberPage(w http.ResponseWriter, v visit, memberID string, f ui.Faults) error {
 	m, err := p.Member(v.ctx, v.account, memberID)
 	if err != nil {
 		return err
@@ -101,13 +103,13 @@ func (p *pages) memberPage(w http.ResponseWriter, v visit, memberID string, f fa
 }
 
 func (p *pages) showMember(w http.ResponseWriter, r *http.Request) error {
-	return p.memberPage(w, accountVisit(r), r.PathValue("member_id"), faults{})
+	return p.memberPage(w, accountVisit(r), r.PathValue("member_id"), ui.Faults{})
 }
 
 func (p *pages) changeRole(w http.ResponseWriter, r *http.Request) error {
 	v, id := accountVisit(r), r.PathValue("member_id")
 	if _, err := p.ChangeRole(v.ctx, v.who, v.account, id, Role(r.PostFormValue("role"))); err != nil {
-		f, ok := faultsOf(err, "role")
+		f, ok := ui.FaultsOf(err, "role")
 		if !ok {
 			return err
 		}
@@ -120,7 +122,7 @@ func (p *pages) makeLink(w http.ResponseWriter, r *http.Request) error {
 	v, id := accountVisit(r), r.PathValue("member_id")
 	link, err := p.MemberLink(v.ctx, v.who, v.account, id)
 	if err != nil {
-		f, ok := faultsOf(err)
+		f, ok := ui.FaultsOf(err)
 		if !ok {
 			return err
 		}
@@ -148,7 +150,7 @@ func (p *pages) askRemove(w http.ResponseWriter, r *http.Request) error {
 func (p *pages) removeMember(w http.ResponseWriter, r *http.Request) error {
 	v, id := accountVisit(r), r.PathValue("member_id")
 	if err := p.RemoveMember(v.ctx, v.who, v.account, id); err != nil {
-		f, ok := faultsOf(err)
+		f, ok := ui.FaultsOf(err)
 		if !ok {
 			return err
 		}

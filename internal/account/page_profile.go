@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
 func (p *pages) mountProfile() {
@@ -27,7 +28,7 @@ type shownSession struct {
 	Browser string
 }
 
-func (p *pages) renderProfile(w http.ResponseWriter, v visit, f faults) error {
+func (p *pages) renderProfile(w http.ResponseWriter, v visit, f ui.Faults) error {
 	s, err := p.self(v)
 	if err != nil {
 		return err
@@ -56,7 +57,7 @@ func (p *pages) fresh(s *Session) bool {
 }
 
 func (p *pages) showProfile(w http.ResponseWriter, r *http.Request) error {
-	return p.renderProfile(w, personVisit(r), faults{})
+	return p.renderProfile(w, personVisit(r), ui.Faults{})
 }
 
 func (p *pages) setPassword(w http.ResponseWriter, r *http.Request) error {
@@ -71,17 +72,15 @@ func (p *pages) setPassword(w http.ResponseWriter, r *http.Request) error {
 		err = p.SetPassword(v.ctx, v.who, s, r.PostFormValue("current"), r.PostFormValue("password"))
 	}
 	if err != nil {
-		f, ok := faultsOf(err, "current", "password", "again")
+		f, ok := ui.FaultsOf(err, "current", "password", "again")
 		if !ok {
 			return err
 		}
 		if wait := errs.All(err)[0].RetryAfter; wait > 0 {
-			f.fields[""] = "Too many attempts. Try again in " + waiting(wait) + "."
+			f.Say("", "Too many attempts. Try again in "+waiting(wait)+".")
 		}
-		if f.fields["current"] != "" {
-			f.fields["current"] = "This is not your present password."
-		}
-		retryAfter(w, err)
+		f.Say("current", "This is not your present password.")
+		ui.RetryAfter(w, err)
 		return p.renderProfile(w, v, f)
 	}
 	return goTo(w, r, ProfilePath, "password")

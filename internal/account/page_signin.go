@@ -107,9 +107,9 @@ func (p *pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	case first.RetryAfter > 0:
 		f.Error = "Too many attempts to sign in. Try again in " + waiting(first.RetryAfter) + "."
 	default:
-		f.Error = sentence(first.Message)
+		f.Error = ui.FullSentence(first.Message)
 	}
-	retryAfter(w, err)
+	ui.RetryAfter(w, err)
 	return p.renderSignIn(w, r, f, first.Kind().Status())
 }
 
@@ -118,7 +118,7 @@ func (p *pages) signIn(w http.ResponseWriter, r *http.Request) error {
 func start(next string, s *Session) string {
 	switch {
 	case s != nil && s.Portal != nil:
-		return RecordPath(s.accountID)
+		return AccountPath(s.accountID)
 	case next != "":
 		return next
 	}

@@ -115,7 +115,7 @@ func TestACustomersLinkOpensTheirAccountWhateverElseIsAsked(t *testing.T) {
 	acme := s.account("Acme")
 	a := s.call(root, "POST", "/accounts/"+acme+"/portal_sessions", m{"member": m{"id": "u1", "name": "Kim"}, "role": "auditor", "sections": []string{"audit"}}).ok()
 	p := s.browser()
-	p.post("/sign-in", "link", secretOf(a.text("url")), "next", "/console/accounts").to("/accounts/" + acme + "/audit")
+	p.post("/sign-in", "link", secretOf(a.text("url")), "next", "/console/accounts").to("/accounts/" + acme)
 	p.get("/profile").is(403)
 	p.get("/accounts/" + acme + "/tokens").is(403)
 	p.get("/console/accounts").is(403)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -80,7 +81,7 @@ type tokenForm struct {
 	Groups                     []permissionGroup
 	Withheld                   int
 	Expiries                   [][2]string
-	Faults                     faults
+	Faults                     ui.Faults
 }
 
 func newTokenForm(v visit, name string, permissions []string, expires, allow string) tokenForm {
@@ -102,12 +103,12 @@ func (p *pages) createToken(w http.ResponseWriter, r *http.Request) error {
 	name, permissions := r.PostFormValue("name"), r.PostForm["permission"]
 	expires, end := ending(r.PostFormValue("expires"), p.now())
 	allow := r.PostFormValue("ip_allow")
-	spec := TokenSpec{Name: name, Permissions: permissions, ExpiresOn: end, IPAllow: lines(allow)}
+	spec := TokenSpec{Name: name, Permissions: permissions, ExpiresOn: end, IPAllow: ui.Entries(allow)}
 	made, err := p.CreateToken(v.ctx, v.who, v.account, spec)
 	if err != nil {
 		f := newTokenForm(v, clip(name, 400), permissions, expires, clip(allow, 4096))
 		var ok bool
-		if f.Faults, ok = faultsOf(err, "name", "permissions", "ip_allow"); !ok {
+		if f.Faults, ok = ui.FaultsOf(err, "name", "permissions", "ip_allow"); !ok {
 			return err
 		}
 		return p.show(w, v, "token-new", view{section: "tokens", title: "Create a token", status: f.Faults.Status, data: f})

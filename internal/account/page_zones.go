@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
 // What the API calls a zone is a property on the pages.
@@ -60,7 +62,7 @@ type zoneForm struct {
 	Environments                             [][2]string
 	Zone                                     *shownZone // nil for a new one
 	May                                      bool
-	Faults                                   faults
+	Faults                                   ui.Faults
 }
 
 func typedZone(r *http.Request) zoneForm {
@@ -69,7 +71,7 @@ func typedZone(r *http.Request) zoneForm {
 
 // spec is the form as the directory takes it.
 func (f zoneForm) spec() ZoneSpec {
-	aliases, environment := lines(f.Aliases), Environment(f.Environment)
+	aliases, environment := ui.Entries(f.Aliases), Environment(f.Environment)
 	return ZoneSpec{Name: &f.Name, Aliases: &aliases, Environment: &environment}
 }
 
@@ -91,7 +93,7 @@ func (p *pages) createZone(w http.ResponseWriter, r *http.Request) error {
 	v, f := accountVisit(r), typedZone(r)
 	if _, err := p.CreateZone(v.ctx, v.who, v.account, f.spec()); err != nil {
 		var ok bool
-		if f.Faults, ok = faultsOf(err, "name", "aliases", "environment"); !ok {
+		if f.Faults, ok = ui.FaultsOf(err, "name", "aliases", "environment"); !ok {
 			return err
 		}
 		return p.renderZone(w, v, f)
@@ -122,7 +124,7 @@ func (p *pages) changeZone(w http.ResponseWriter, r *http.Request) error {
 	}
 	if _, err = p.UpdateZone(v.ctx, v.who, v.account, z.ID, f.spec()); err != nil {
 		var ok bool
-		if f.Faults, ok = faultsOf(err, "name", "aliases", "environment"); !ok {
+		if f.Faults, ok = ui.FaultsOf(err, "name", "aliases", "environment"); !ok {
 			return err
 		}
 		f.Zone = &z
