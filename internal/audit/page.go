@@ -40,27 +40,26 @@ type Pages struct {
 	Tokens func(account string) string
 }
 
-// pages is the feature's part of the dashboard.
-type pages struct {
+// Dashboard is the feature's part of the dashboard.
+type Dashboard struct {
 	*Feature
 	Pages
 	set *ui.Page
 }
 
-// MountPages adds the pages. Call it once, after New.
-func (f *Feature) MountPages(cfg Pages) error {
+// Dashboard adds the pages.
+func (f *Feature) Dashboard(cfg Pages) (*Dashboard, error) {
 	if cfg.UI == nil || cfg.Mount == nil || cfg.Shell == nil {
-		return errors.New("audit pages: UI, Mount and Shell are required")
+		return nil, errors.New("audit pages: UI, Mount and Shell are required")
 	}
 	if cfg.Tokens == nil {
 		cfg.Tokens = func(string) string { return "" }
 	}
 	set, err := cfg.UI.Parse(pageFiles, "page_*.html")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p := &pages{f, cfg, set}
-	f.pages = p
+	p := &Dashboard{f, cfg, set}
 	const base = "GET /accounts/{account_id}/audit"
 	cfg.Mount(base, "audit:read", false, p.explorer)
 	cfg.Mount(base+"/live", "audit:read", true, p.live)
@@ -68,7 +67,7 @@ func (f *Feature) MountPages(cfg Pages) error {
 	cfg.Mount(base+"/history", "audit:read", false, p.resource)
 	cfg.Mount(base+"/summary", "audit:read", false, p.quarter)
 	cfg.Mount(base+"/integrity", "audit:read", false, p.integrity)
-	return nil
+	return p, nil
 }
 
 // visit is one request for a page.
@@ -81,7 +80,7 @@ type visit struct {
 	now     time.Time
 }
 
-func (p *pages) visit(r *http.Request) visit {
+func (p *Dashboard) visit(r *http.Request) visit {
 	return visit{r: r, ctx: r.Context(), who: web.CurrentPrincipal(r.Context()), account: web.Account(r.Context()).ID, url: r.URL, now: p.now()}
 }
 
@@ -94,16 +93,16 @@ func (v visit) api() string { return web.Base + "/accounts/" + v.account }
 // mayExport reports whether the visitor may take the record away in a file.
 func (v visit) mayExport() bool { return v.who.Can(v.account, "audit:export") }
 
-func (p *pages) render(w http.ResponseWriter, v visit, section, title, template string, data any) error {
+func (p *Dashboard) render(w http.ResponseWriter, v visit, section, title, template string, data any) error {
 	shell := p.Shell(v.r, v.who, v.account, section)
 	shell.Title = title
-	shell.Modules = append(shell.Modules, "x/audit/page_days.js")
+	shell.Modules = append(shell.Modules, "x/audit/page_record.js")
 	return p.set.Render(w, v.r, shell, template, data)
 }
 
 // tabs lead through the section's pages; where there is no navigation beside
 // the page (in a customer's portal), they are the only way.
-func (p *pages) tabs(v visit, current string) []ui.Link {
+func (p *Dashboard) tabs(v visit, current string) []ui.Link {
 	list := []ui.Link{
 		{Label: "Events", Href: v.base(), Icon: "scroll-text"},
 		{Label: "Summary", Href: v.base() + "/summary", Icon: "trending-up"},
@@ -117,7 +116,7 @@ func (p *pages) tabs(v visit, current string) []ui.Link {
 
 // curl is a command that asks the API for a path; the token stands in the
 // environment, so that it does not stay in the shell's history.
-func (p *pages) curl(path string, more ...string) string {
+func (p *Dashboard) curl(path string, more ...string) string {
 	s := "curl -H \"Authorization: Bearer $BELFRY_TOKEN\""
 	for _, m := range more {
 		s += " " + m

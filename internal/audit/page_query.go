@@ -154,7 +154,7 @@ func word(s string) (first, rest string) {
 // resolve turns free text into a filter where it can only mean one thing: an
 // address, a mail address, a property, a product or an action that the record
 // knows. What is left is looked for in names and ids.
-func (p *pages) resolve(v visit, text string, known glossary) (field string) {
+func (p *Dashboard) resolve(v visit, text string, known glossary) (field string) {
 	if _, err := netip.ParseAddr(text); err == nil {
 		return "actor_ip_address"
 	}
@@ -181,7 +181,7 @@ type glossary struct{ products, actions []string }
 
 // searched is the URL that a search leads to: its terms as filters, and the
 // text that is left as q. ok is false when the URL says it that way already.
-func (p *pages) searched(v visit, known glossary) (to string, ok bool) {
+func (p *Dashboard) searched(v visit, known glossary) (to string, ok bool) {
 	typed := v.url.Query().Get("q")
 	q := v.url.Query()
 	q.Del("cursor")

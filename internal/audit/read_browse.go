@@ -2,8 +2,12 @@ package audit
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"strings"
 	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
 // Browsed is a page of the record for people: what they asked for, and how far
@@ -32,21 +36,19 @@ func (r *Reader) Browse(ctx context.Context, account string, q Query, limit int,
 	q.Limit = limit + 1
 	b := &Browsed{}
 	started := time.Now()
+	var last *Record // that was looked at
 	for {
 		page, err := r.List(ctx, account, q)
 		if err != nil {
 			return nil, err
 		}
-		for i, rec := range page.Records {
+		for _, rec := range page.Records {
 			if len(b.Records) >= limit && !b.folds(rec) {
-				last := b.Records[len(b.Records)-1]
-				if i > 0 {
-					last = page.Records[i-1]
-				}
 				b.Next = &Position{last.at, last.Seq}
 				return b, nil
 			}
 			b.Looked++
+			last = rec
 			if keep != nil && !keep(rec) {
 				b.Hidden++
 				continue
@@ -57,7 +59,7 @@ func (r *Reader) Browse(ctx context.Context, account string, q Query, limit int,
 			return b, nil
 		}
 		q.After, q.Limit = page.Next, browseChunk
-		if time.Since(started) > searchBudget {
+		if time.Since(started) > r.budget {
 			b.Next, b.Cut = page.Next, len(b.Records) < limit
 			return b, nil
 		}
@@ -98,4 +100,25 @@ func reasonText(e *Event) string {
 		return ""
 	}
 	return e.Reason.Text
+}
+
+// signedHead is the last checkpoint of an account that was signed and stored.
+type signedHead struct {
+	Size int64
+	At   time.Time
+	Note string
+}
+
+// signedHead gives the zero value for an account that was never signed for.
+func (r *Reader) signedHead(ctx context.Context, account string) (h signedHead, err error) {
+	err = r.db.View(ctx, func(tx *db.Tx) error {
+		var at int64
+		err := tx.QueryRow(ctx, `SELECT s.size, s.at, s.note FROM signed s JOIN account a ON a.key = s.account WHERE a.id = $1`, account).Scan(&h.Size, &at, &h.Note)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		h.At = time.UnixMicro(at).UTC()
+		return err
+	})
+	return h, err
 }

@@ -1,0 +1,140 @@
+package app
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+	"net/http"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/telemetry"
+	"github.com/belfryhq/belfry/internal/platform/ui"
+	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/internal/producer"
+)
+
+//go:embed page_*.html
+var pageFiles embed.FS
+
+// pages is the dashboard's frame: the door, the two navigations, the start and
+// the overview. What stands inside belongs to the features.
+type pages struct {
+	app     *App
+	ui      *ui.UI
+	set     *ui.Page
+	mount   account.Mount   // the door: who may come in
+	mounted map[string]bool // patterns that have a page; complete before the first request
+	names   func(ctx context.Context, accountID string) string
+	record  *audit.Dashboard
+}
+
+// openPages mounts every feature's pages. It follows listen, because commands
+// to copy name the port.
+func (a *App) openPages(version string) error {
+	u, err := ui.New(ui.Options{FrameAncestors: a.Config.PortalOrigins, Extra: map[string]fs.FS{"audit": audit.Scripts()}})
+	if err != nil {
+		return err
+	}
+	p := &pages{app: a, ui: u, mounted: map[string]bool{}}
+	p.names = (&names{known: map[string]knownName{}, ask: func(ctx context.Context, id string) (string, error) {
+		found, err := a.Account.Account(ctx, id)
+		return found.Name, err
+	}}).of
+	if p.set, err = u.Parse(pageFiles, "page_*.html"); err != nil {
+		return err
+	}
+	door := a.Account.PageMount(a.API, u, p.Shell)
+	p.mount = func(pattern, permission string, stream bool, h func(http.ResponseWriter, *http.Request) error) {
+		p.mounted[pattern] = true
+		door(pattern, permission, stream, h)
+	}
+	a.API.Mount("GET /assets/", false, u.Assets())
+	a.API.NotFoundPage(http.HandlerFunc(p.notFound))
+	p.mount("GET /{$}", "", false, p.start)
+	p.mount("GET "+accountPath, web.AnyPermission, false, p.overview)
+	p.record, err = a.Audit.Dashboard(audit.Pages{UI: u, Mount: p.mount, Shell: p.Shell, URL: a.URL(), Tokens: account.TokensPath})
+	if err != nil {
+		return err
+	}
+	return a.Account.MountPages(account.Pages{UI: u, API: a.API, Mount: p.mount, Shell: p.Shell, URL: a.URL(),
+		System: func(ctx context.Context) (account.System, error) { return a.system(ctx, version) }})
+}
+
+// system is the state of this process.
+func (a *App) system(ctx context.Context, version string) (account.System, error) {
+	s := account.System{Version: version, Ready: a.Health.Ready(ctx)}
+	for i, d := range a.dbs.all() {
+		list, err := d.Migrations(ctx)
+		if err != nil {
+			return s, err
+		}
+		s.Databases = append(s.Databases, account.Database{Feature: features[i].name, Engine: string(d.Engine), Migrations: list})
+	}
+	return s, nil
+}
+
+// notFound is the page of a path that leads nowhere, for browsers.
+func (p *pages) notFound(w http.ResponseWriter, r *http.Request) {
+	who, err := p.app.API.Identify(r)
+	if err != nil {
+		who = nil
+	}
+	p.problem(w, r, p.Shell(r, who, "", ""), errs.New(errs.CodeNotFound, "there is no such page"))
+}
+
+func (p *pages) problem(w http.ResponseWriter, r *http.Request, shell ui.Shell, err error) {
+	ctx := r.Context()
+	if err := p.ui.Problem(w, r, shell, err, telemetry.RequestID(ctx)); err != nil {
+		p.app.Log.ErrorContext(ctx, "page of an error failed", "error", err)
+	}
+}
+
+// start leads to where the visitor begins: operators to their console, members
+// to the overview of their first account.
+func (p *pages) start(w http.ResponseWriter, r *http.Request) error {
+	who := web.CurrentPrincipal(r.Context())
+	to := p.console(who).Href
+	if id := p.firstAccount(r.Context(), who); to == "" && id != "" {
+		to = pathIn(accountPath, id)
+	}
+	if to != "" {
+		http.Redirect(w, r, to, http.StatusSeeOther)
+		return nil
+	}
+	shell := p.Shell(r, who, "", "")
+	shell.Title, shell.Face = "Welcome", ui.Plain
+	return p.set.Render(w, r, shell, "nowhere", who)
+}
+
+// overviewPage answers: is anything wrong? And then: what happened?
+type overviewPage struct {
+	Account, Name string
+	Base          string
+	Record        *audit.Glance // nil: the visitor may not read the record
+	Rejected      int64         // events that were refused in the last 24 hours
+	Faults        []producer.FaultCount
+	Rejects       string // path of the API's list
+}
+
+func (p *pages) overview(w http.ResponseWriter, r *http.Request) error {
+	ctx := r.Context()
+	who, id := web.CurrentPrincipal(ctx), web.Account(ctx).ID
+	shell := p.Shell(r, who, id, "overview")
+	shell.Title = "Overview"
+	shell.Modules = append(shell.Modules, "x/audit/page_record.js")
+	page := overviewPage{Account: id, Name: shell.Account.Name, Base: pathIn(accountPath, id), Rejects: web.Base + pathIn(accountPath, id) + "/audit/rejects"}
+	if who.Can(id, account.AuditRead) {
+		var err error
+		if page.Record, err = p.record.Glance(r); err != nil {
+			return err
+		}
+		refused, err := p.app.Producer.SummariseRejects(ctx, producer.Rejects{Account: id})
+		if err != nil {
+			return err
+		}
+		page.Rejected, page.Faults = refused.Rejected, refused.Faults[:min(len(refused.Faults), 8)]
+	}
+	return p.set.Render(w, r, shell, "overview", page)
+}

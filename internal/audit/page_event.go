@@ -1,0 +1,337 @@
+package audit
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/belfryhq/belfry/internal/platform/ui"
+)
+
+// detailPage is one event in full, beside the list or as a page of its own.
+type detailPage struct {
+	Pane         bool // beside the list
+	Close        string
+	Permalink    string
+	Actor, Kind  string
+	Sentence     ui.Sentence
+	Plain        string // the sentence as text
+	Tab          string // event, json, proof
+	Tabs         []ui.Link
+	Marks        []mark
+	Failed, View bool
+	Description  string
+	Covered      bool
+
+	Who      []value
+	Email    value
+	Token    value
+	Behalf   value
+	Resource value
+	Product  value
+	Type     value
+	Zone     value
+	Action   value
+	Address  value
+	Via      value
+	Set      value
+	Scope    string
+	Agent    string
+
+	At, RecordedAt time.Time
+	Late           string // how much later it was recorded, when that matters
+	Reason         string
+	ReasonURL      string
+	Seq            int64
+	ID             string
+	SubmittedBy    string
+	Erased         []string
+	Related        []value
+	Request        []fact
+
+	Changes  []ui.Change
+	More     int // changes that are not listed
+	Before   any
+	After    any
+	Only     string // "Before" or "After" when there is one side alone
+	Metadata jsontext.Value
+	JSON     jsontext.Value
+
+	History string
+	Around  *around
+	Curl    string
+	Link    string
+	Proof   *proofPage
+}
+
+// value is something that the record can be filtered by. In says that a list
+// stands beside it, which a click filters.
+type value struct {
+	Key, Value, Label, Href string
+	Mono, In                bool
+}
+
+// fact is one line of a list of facts.
+type fact struct{ Name, Text string }
+
+// around is what happened before and after an event, on its zone or else in
+// the account.
+type around struct {
+	Where         string
+	Earlier       []row
+	Later         []row
+	Before, After string // URLs of more
+}
+
+// interfaces are what people call them.
+var interfaces = map[string]string{"UI": "dashboard", "API": "API", "CLI": "command line", "SYSTEM": "system"}
+
+func (p *Dashboard) event(w http.ResponseWriter, r *http.Request) error {
+	v := p.visit(r)
+	d, err := p.detailOf(v, r.PathValue("event_id"), false)
+	if err != nil {
+		return err
+	}
+	return p.render(w, v, "audit", d.Plain, "event", d)
+}
+
+// maxListed is how many changed members are listed; the diff below has all.
+const maxListed = 40
+
+// detailOf reads everything about one event.
+func (p *Dashboard) detailOf(v visit, id string, pane bool) (*detailPage, error) {
+	rec, err := p.reader.Get(v.ctx, v.account, id)
+	if err != nil {
+		return nil, err
+	}
+	e := &rec.Event
+	l := list{Dashboard: p, visit: v, url: v.url, live: pane}
+	d := &detailPage{Pane: pane, Permalink: v.base() + "/events/" + url.PathEscape(e.ID), Actor: visible(rec.ActorName()), Kind: e.Actor.Type,
+		Sentence: l.sentenceOf(rec), Plain: visible(p.sentence(rec)), Marks: marks(rec), Failed: e.Action.Result == "failure", View: p.isView(rec),
+		Description: visible(e.Action.Description), At: e.At(), Seq: rec.Seq, ID: e.ID, SubmittedBy: rec.SubmittedBy.Type + " " + rec.SubmittedBy.ID, Erased: rec.Erased,
+		Scope: e.Resource.Scope, Close: v.base()}
+	if pane {
+		d.Close = ui.With(v.url, "event", "", "tab", "", "verify", "")
+	}
+	d.Link = p.URL + d.Permalink
+	d.Curl = p.curl(v.api() + "/audit/events/" + url.PathEscape(e.ID))
+	d.Reason, d.ReasonURL = why(e)
+	d.tabs(v)
+	p.values(d, v, rec)
+	d.times(rec)
+	d.changes(rec)
+	size, err := p.reader.SignedSize(v.ctx, v.account)
+	if err != nil {
+		return nil, err
+	}
+	d.Covered = rec.Seq < size
+	switch d.Tab {
+	case "json":
+		d.JSON, err = rec.Shown()
+		d.JSON = jsontext.Value(visible(string(d.JSON)))
+	case "proof":
+		d.Proof, err = p.proofOf(v, rec)
+	default:
+		within(v.ctx, 700*time.Millisecond, func(ctx context.Context) error { return p.surround(ctx, d, v, rec) })
+	}
+	return d, err
+}
+
+// tabs keep what else the URL says.
+func (d *detailPage) tabs(v visit) {
+	d.Tab = v.url.Query().Get("tab")
+	if d.Tab != "json" && d.Tab != "proof" {
+		d.Tab = "event"
+	}
+	for _, t := range []struct{ name, label, icon string }{{"event", "Event", "scroll-text"}, {"json", "JSON", "braces"}, {"proof", "Proof", "fingerprint"}} {
+		name := t.name
+		if name == "event" {
+			name = ""
+		}
+		href := ui.With(v.url, "tab", name, "verify", "")
+		d.Tabs = append(d.Tabs, ui.Link{Label: t.label, Icon: t.icon, Href: href, Current: d.Tab == t.name})
+	}
+}
+
+// values are what can be filtered by.
+func (p *Dashboard) values(d *detailPage, v visit, rec *Record) {
+	e := &rec.Event
+	of := func(key, val, label string, mono bool) value {
+		if val == "" {
+			return value{}
+		}
+		href := v.base() + query(url.Values{key: {val}})
+		if d.Pane {
+			href = ui.Filtered(v.url, key, val, false)
+		}
+		return value{Key: key, Value: val, Label: visible(or(label, val)), Href: href, Mono: mono, In: d.Pane}
+	}
+	a := e.Actor
+	d.Who = append(d.Who, of("actor_id", a.ID, or(a.Name, a.Email, a.TokenName, a.ID), false))
+	d.Email = of("actor_email", a.Email, "", false)
+	if a.Email == or(a.Name, a.Email) {
+		d.Email = value{}
+	}
+	d.Token = of("actor_token_name", a.TokenName, "", false)
+	if a.TokenName == "" {
+		d.Token = of("actor_token_id", a.TokenID, "", true)
+	}
+	if o := a.OnBehalfOf; o != nil {
+		d.Behalf = value{Label: visible(or(o.Email, o.ID, "an erased "+o.Type))}
+	}
+	d.Resource = of("resource_id", e.Resource.ID, rec.ResourceName(), false)
+	d.Product = of("resource_product", e.Resource.Product, "", false)
+	d.Type = of("resource_type", e.Resource.Type, words(e.Resource.Type), false)
+	d.Zone = of("zone", or(e.Zone.ID, e.Zone.Name), or(e.Zone.Name, e.Zone.ID), false)
+	d.Action = of("action_type", e.Action.Type, "", true)
+	d.Address = of("actor_ip_address", a.IPAddress, "", true)
+	d.Via = of("interface", e.Interface, interfaces[e.Interface], false)
+	d.Set = of("change_set", e.ChangeSet, "", true)
+	for _, one := range e.Related {
+		rel := of("resource_id", one.ID, or(one.Name, one.ID), false)
+		rel.Value = words(one.Type)
+		d.Related = append(d.Related, rel)
+	}
+	if q := e.Request; q != nil {
+		for _, f := range []fact{{"Request", q.Method + " " + q.URI}, {"Id", q.ID}, {"Agent", q.UserAgent}} {
+			if f.Text != "" && f.Text != " " {
+				d.Request = append(d.Request, fact{f.Name, visible(f.Text)})
+			}
+		}
+		if q.StatusCode != 0 {
+			d.Request = append(d.Request, fact{"Status", itoa(q.StatusCode)})
+		}
+	}
+	if e.Resource.ID != "" {
+		d.History = v.base() + "/history" + query(url.Values{"resource_product": {e.Resource.Product}, "resource_type": {e.Resource.Type}, "resource_id": {e.Resource.ID}})
+	}
+	if string(e.Metadata) != "{}" {
+		d.Metadata = jsontext.Value(visible(string(e.Metadata)))
+	}
+}
+
+func (d *detailPage) times(rec *Record) {
+	if t, err := time.Parse(TimeLayout, rec.RecordedAt); err == nil {
+		d.RecordedAt = t
+		if gap := t.Sub(d.At); gap > time.Minute || gap < -time.Minute {
+			d.Late = ui.Words(gap.Abs())
+			if gap < 0 {
+				d.Late += " before"
+			} else {
+				d.Late += " after"
+			}
+		}
+	}
+}
+
+// changes compares before and after.
+func (d *detailPage) changes(rec *Record) {
+	e := &rec.Event
+	before, after := jsontext.Value(visible(string(e.Before))), jsontext.Value(visible(string(e.After)))
+	switch {
+	case e.Before == nil && e.After == nil:
+	case e.Before == nil:
+		d.Only, d.After = "After", []byte(after)
+	case e.After == nil:
+		d.Only, d.Before = "Before", []byte(before)
+	default:
+		d.Before, d.After = []byte(before), []byte(after)
+		d.Changes = shownChanges(Diff(before, after))
+		if n := len(d.Changes); n > maxListed {
+			d.Changes, d.More = d.Changes[:maxListed], n-maxListed
+		}
+	}
+}
+
+// shownChanges are changes as a page lists them.
+func shownChanges(list []Change) []ui.Change {
+	out := make([]ui.Change, 0, len(list))
+	for _, c := range list {
+		out = append(out, ui.Change{Path: dotted(c.Path), Op: c.Op, Old: shortJSON(c.Before), New: shortJSON(c.After)})
+	}
+	return out
+}
+
+// dotted writes a pointer as people do: mechanisms.email.0.id.
+func dotted(pointer string) string {
+	if pointer == "" {
+		return "the whole value"
+	}
+	s := ""
+	for _, t := range pointerTokens(pointer) {
+		if s != "" {
+			s += "."
+		}
+		s += t
+	}
+	return s
+}
+
+// shortJSON is a value in a list of changes: the diff has it whole.
+func shortJSON(v jsontext.Value) string {
+	const most = 300
+	s := visible(string(v))
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}
+
+// aroundRows is how many events before and after are shown.
+const aroundRows = 3
+
+// surround finds what happened before and after on the event's zone, or in the
+// account where it has none.
+func (p *Dashboard) surround(ctx context.Context, d *detailPage, v visit, rec *Record) error {
+	e := &rec.Event
+	at := &Position{rec.at, rec.Seq}
+	a := &around{Where: "in this account"}
+	base := url.Values{}
+	var conds []Cond
+	if zone := or(e.Zone.ID, e.Zone.Name); zone != "" {
+		conds = []Cond{{Field: "zone", Values: []string{zone}}}
+		a.Where = "on " + visible(or(e.Zone.Name, e.Zone.ID))
+		base.Set("zone", zone)
+	}
+	if e.ChangeSet != "" { // its own parts are no context
+		conds = append(conds, Cond{Field: "change_set", Not: true, Values: []string{e.ChangeSet}})
+	}
+	l := list{Dashboard: p, visit: v, url: v.url}
+	if d.Pane {
+		l.target, l.url = "detail", v.url
+	}
+	for _, ascending := range []bool{true, false} {
+		found, err := p.reader.List(ctx, v.account, Query{Conds: conds, After: at, Ascending: ascending, Limit: aroundRows})
+		if err != nil {
+			return err
+		}
+		rows := l.rows(found.Records)
+		for i := range rows {
+			rows[i].Day = time.Time{}
+			rows[i].ID = "around-" + rows[i].ID
+		}
+		if ascending {
+			for i := len(rows) - 1; i >= 0; i-- {
+				a.Later = append(a.Later, rows[i])
+			}
+		} else {
+			a.Earlier = rows
+		}
+	}
+	span := func(since, before time.Time) string {
+		q := url.Values{"since": {since.Format(time.RFC3339Nano)}, "before": {before.Format(time.RFC3339Nano)}}
+		for k, val := range base {
+			q[k] = val
+		}
+		return v.base() + query(q)
+	}
+	a.Before = span(d.At.Add(-time.Hour), d.At)
+	a.After = span(d.At.Add(time.Microsecond), d.At.Add(time.Hour))
+	if len(a.Earlier)+len(a.Later) > 0 {
+		d.Around = a
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package audit
+
+import (
+	"context"
+	"html/template"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Glance is what the overview says about an account's record.
+type Glance struct {
+	Size     int64     // events
+	Signed   int64     // of these, covered by the last checkpoint
+	SignedAt time.Time // when it was made; zero = never
+	Stopped  bool      // nothing is signed any more: the record does not reproduce what was signed
+	Day      int64     // events of the last 24 hours
+	AtLeast  bool      // there were more than were counted
+	Failures int64     // of these, actions that failed
+
+	Products template.HTML // the last 24 hours by product, as rows of a table
+	Recent   template.HTML // the latest changes, as items of a list
+	Lesson   template.HTML // instead of all this, for an empty record
+}
+
+const (
+	glanceRows  = 12
+	glanceCount = 10_000 // events that are counted at most
+	glanceTime  = 400 * time.Millisecond
+)
+
+// Glance reads what the overview shows, in a short time. The request's account
+// and principal are those of its context.
+func (p *Dashboard) Glance(r *http.Request) (*Glance, error) {
+	v := p.visit(r)
+	g := &Glance{}
+	var err error
+	if g.Size, err = p.reader.Size(v.ctx, v.account); err != nil {
+		return nil, err
+	}
+	if g.Size == 0 {
+		g.Lesson, err = p.html("audit-lesson", p.lesson(v))
+		return g, err
+	}
+	head, err := p.reader.signedHead(v.ctx, v.account)
+	if err != nil {
+		return nil, err
+	}
+	g.Signed, g.SignedAt, g.Stopped = head.Size, head.At, p.signer.stoppedFor(v.account)
+	found, err := p.reader.Browse(v.ctx, v.account, Query{}, glanceRows*3, func(r *Record) bool { return !p.isView(r) })
+	if err != nil {
+		return nil, err
+	}
+	l := list{Dashboard: p, visit: v, url: &url.URL{Path: v.base()}, fold: true}
+	rows := l.rows(found.Records)
+	if g.Recent, err = p.html("audit-rows", rows[:min(len(rows), glanceRows)]); err != nil {
+		return nil, err
+	}
+	counts := map[string]int64{}
+	since := v.now.Add(-24 * time.Hour)
+	done := within(v.ctx, glanceTime, func(ctx context.Context) error { return p.countDay(ctx, v.account, since, g, counts) })
+	g.AtLeast = g.AtLeast || !done
+	one := group{Empty: "Nothing happened in the last 24 hours"}
+	one.fill(topRows(counts, nil), func(key string) string {
+		return v.base() + query(url.Values{"resource_product": {key}, "since": {"24h"}})
+	})
+	g.Products, err = p.html("audit-shares", one)
+	return g, err
+}
+
+// countDay counts the events since a time, by product.
+func (p *Dashboard) countDay(ctx context.Context, account string, since time.Time, g *Glance, counts map[string]int64) error {
+	q := Query{Since: max(0, since.UnixMicro()), Limit: 1000}
+	for {
+		page, err := p.reader.List(ctx, account, q)
+		if err != nil {
+			return err
+		}
+		for _, r := range page.Records {
+			g.Day++
+			counts[r.Event.Resource.Product]++
+			if r.Event.Action.Result == "failure" {
+				g.Failures++
+			}
+		}
+		if page.Next == nil {
+			return nil
+		}
+		if g.Day >= glanceCount {
+			g.AtLeast = true
+			return nil
+		}
+		q.After = page.Next
+	}
+}
+
+func (p *Dashboard) html(name string, data any) (template.HTML, error) {
+	s, err := p.set.HTML(name, data)
+	return template.HTML(s), err //nolint:gosec // executed by html/template just now
+}
+
+// stoppedFor reports whether signing has stopped for an account.
+func (s *Signer) stoppedFor(account string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped[account] != ""
+}

@@ -1,0 +1,146 @@
+package audit
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/merkle"
+	"github.com/belfryhq/belfry/internal/platform/ui"
+)
+
+// integrityPage is what the record can prove about itself, and how a customer
+// checks it without this server.
+type integrityPage struct {
+	Back, Action string
+	Tabs         []ui.Link
+	Framed       bool
+	Size         int64
+	Head         signedHead
+	Root         string
+	Note         string // the checkpoint's text
+	Key          Key
+	KeyURL       string
+	Origin       string
+	Stopped      string // why nothing is signed any more
+	Steps        []step // from the checkpoint before to this one
+	OlderSize    int64
+	OlderAt      time.Time
+	Kept         string // a checkpoint that the visitor has kept
+	KeptSteps    []step
+	MayExport    bool
+	Checkpoint   string
+	Export       string
+	Commands     []command
+	Lesson       *lesson
+}
+
+// command is one line for a terminal.
+type command struct{ Label, Text string }
+
+// maxKept bounds a checkpoint that a visitor pastes.
+const maxKept = 4096
+
+func (p *Dashboard) integrity(w http.ResponseWriter, r *http.Request) error {
+	v := p.visit(r)
+	shell := p.Shell(r, v.who, v.account, "integrity")
+	page := &integrityPage{Back: v.base(), Action: v.base() + "/integrity", Tabs: p.tabs(v, "Integrity"), Framed: shell.Framed, Key: p.signer.Keys()[0],
+		Origin: p.signer.Origin(v.account), MayExport: v.mayExport(), Checkpoint: v.api() + "/audit/log/checkpoint", KeyURL: keysPath}
+	var err error
+	if page.Size, err = p.reader.Size(v.ctx, v.account); err != nil {
+		return err
+	}
+	if page.Size == 0 {
+		page.Lesson = p.lesson(v)
+	} else if err := p.fillIntegrity(page, v); err != nil {
+		return err
+	}
+	shell.Title = "Integrity"
+	return p.set.Render(w, r, shell, "integrity", page)
+}
+
+const keysPath = "/client/v4/audit/keys"
+
+func (p *Dashboard) fillIntegrity(page *integrityPage, v visit) error {
+	older, err := p.reader.signedHead(v.ctx, v.account)
+	if err != nil {
+		return err
+	}
+	// Asking signs the freshest head, so that the page never says "not yet".
+	text, err := p.signer.Checkpoint(v.ctx, v.account)
+	switch {
+	case errs.Is(err, errs.CodeSigningStopped) && err != nil:
+		page.Stopped, page.Head = errs.All(err)[0].Message, older
+	case err != nil:
+		return err
+	default:
+		if page.Head, err = p.reader.signedHead(v.ctx, v.account); err != nil {
+			return err
+		}
+		page.Head.Note = string(text)
+	}
+	page.Note = page.Head.Note
+	cp, err := openFor([]byte(page.Note), page.Key.VKey, v.account)
+	if err != nil {
+		page.Stopped = or(page.Stopped, "the checkpoint does not open with the key: "+err.Error())
+		return nil
+	}
+	page.Head.Size, page.Root = int64(cp.Size), hex.EncodeToString(cp.Root[:])
+	if older.Size > 0 && older.Note != "" {
+		page.OlderSize, page.OlderAt = older.Size, older.At
+		page.Steps = p.consistent(v, []byte(older.Note), cp)
+	}
+	if kept := v.url.Query().Get("old"); kept != "" {
+		page.Kept = kept[:min(len(kept), maxKept)]
+		page.KeptSteps = p.consistent(v, []byte(pasted(page.Kept)), cp)
+	}
+	name := "audit-" + v.account[:min(8, len(v.account))]
+	page.Export = v.api() + "/audit/export?format=ndjson"
+	page.Commands = []command{
+		{"1. The checkpoint: what was signed", p.curl(page.Checkpoint, "-o "+name+".checkpoint")},
+		{"2. The record, up to the size that the checkpoint signs", fmt.Sprintf(`curl -H "Authorization: Bearer $BELFRY_TOKEN" -o %s.ndjson "%s%s&size=$(sed -n 2p %s.checkpoint)"`, name, p.URL, page.Export, name)},
+		{"3. The check, offline", "belfry verify --export " + name + ".ndjson --checkpoint " + name + ".checkpoint --key '" + page.Key.VKey + "'"},
+	}
+	return nil
+}
+
+// pasted repairs what forms and mails do to a note: line ends, spaces around
+// it. A note ends with a line feed.
+func pasted(s string) string {
+	return strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n")) + "\n"
+}
+
+// consistent verifies, step by step, that the log of a checkpoint still begins
+// with what an older one signed.
+func (p *Dashboard) consistent(v visit, older []byte, now merkle.Checkpoint) []step {
+	steps := []step{
+		{Name: "signature", Text: "the older checkpoint is signed by the key, for this account"},
+		{Name: "consistency", Text: "the log of today begins with the log of then"},
+	}
+	fail := func(i int, format string, args ...any) []step {
+		steps[i].Tone, steps[i].Text = ui.Bad, visible(fmt.Sprintf(format, args...))
+		return steps
+	}
+	then, err := openFor(older, p.signer.Keys()[0].VKey, v.account)
+	if err != nil {
+		return fail(0, "%v", err)
+	}
+	steps[0].Tone = ui.Good
+	steps[0].Text = fmt.Sprintf("the checkpoint of %d events is signed by the key, for this account", then.Size)
+	if then.Size > now.Size {
+		return fail(1, "it signs %d events, and the log has %d: events are missing", then.Size, now.Size)
+	}
+	proof, err := p.reader.Consistency(v.ctx, v.account, then.Size, now.Size)
+	if err == nil {
+		err = merkle.VerifyConsistency(then.Size, now.Size, proof, then.Root, now.Root)
+	}
+	if err != nil {
+		return fail(1, "the log does not begin with what was signed then: %v", err)
+	}
+	steps[1].Tone = ui.Good
+	steps[1].Text = fmt.Sprintf("the %d events of today begin with these %d, unchanged (%d hashes prove it)", now.Size, then.Size, len(proof))
+	return steps
+}

@@ -1,0 +1,130 @@
+package audit
+
+import (
+	"encoding/hex"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/belfryhq/belfry/internal/platform/merkle"
+	"github.com/belfryhq/belfry/internal/platform/ui"
+)
+
+// proofPage is what a page says about the proof of one event.
+type proofPage struct {
+	Leaf, LeafShort string
+	Covered         bool
+	Size            int64
+	SignedAt        time.Time
+	Origin          string
+	VKey, KeyShort  string
+	Verify          string // URL that verifies
+	Bundle          string // URL of the file
+	Command         string
+	Steps           []step
+	OK              bool
+	Took            time.Duration
+}
+
+// step is one part of a verification and how it ended; an empty Tone is one
+// that was not reached.
+type step struct {
+	Name, Text string
+	Tone       ui.Tone
+}
+
+// proofOf gathers the facts and, when the URL asks for it, verifies the event
+// through the very file that a customer downloads.
+func (p *Dashboard) proofOf(v visit, rec *Record) (*proofPage, error) {
+	head, err := p.reader.signedHead(v.ctx, v.account)
+	if err != nil {
+		return nil, err
+	}
+	key := p.signer.Keys()[0]
+	leaf := merkle.LeafHash(rec.raw.envelope)
+	id := url.PathEscape(rec.Event.ID)
+	page := &proofPage{Leaf: hex.EncodeToString(leaf[:]), Origin: p.signer.Origin(v.account), VKey: key.VKey,
+		Verify: ui.With(v.url, "verify", "1"), Bundle: v.api() + "/audit/events/" + id + "/bundle",
+		Command: "belfry verify --bundle event-" + rec.Event.ID + ".json --key '" + key.VKey + "'"}
+	page.LeafShort = page.Leaf[:12] + "…" + page.Leaf[len(page.Leaf)-6:]
+	page.KeyShort = key.Name + "+" + key.ID
+	if v.url.Query().Get("verify") != "" {
+		started := time.Now()
+		data, err := p.Bundle(v.ctx, rec)
+		if err != nil {
+			return nil, err
+		}
+		page.Steps, page.OK = verifySteps(data, key.VKey)
+		page.Took = time.Since(started)
+		// The bundle's proof has signed a checkpoint when none covered the event.
+		if head, err = p.reader.signedHead(v.ctx, v.account); err != nil {
+			return nil, err
+		}
+	}
+	page.Covered, page.Size, page.SignedAt = rec.Seq < head.Size, head.Size, head.At
+	return page, nil
+}
+
+// verifySteps runs VerifyBundle and says which of its steps held. It never
+// verifies anything by itself: on a failure it finds out how far VerifyBundle
+// must have come.
+func verifySteps(data []byte, vkey string) (steps []step, ok bool) {
+	steps = []step{
+		{Name: "event", Text: "what is shown is what was recorded, field by field"},
+		{Name: "signature", Text: "the checkpoint is signed by the key"},
+		{Name: "inclusion", Text: "the leaf is in the tree that was signed"},
+	}
+	report, err := VerifyBundle(data, vkey)
+	if err == nil {
+		for i := range steps {
+			steps[i].Tone = ui.Good
+		}
+		steps[1].Text += " " + before(report.VKey, "+")
+		steps[2].Text = "leaf " + seqText(int64(report.Seq)) + " is in the signed tree of " + seqText(int64(report.Size)) + " events"
+		if report.Erased > 0 {
+			steps[0].Text += "; " + itoa(report.Erased) + " erased, their commitments hold"
+		}
+		return steps, true
+	}
+	failed := 0
+	if text, found := strings.CutPrefix(err.Error(), "proof: "); found {
+		failed = 1
+		if signatureHolds(data, vkey) {
+			failed = 2
+		}
+		err = &stepError{text}
+	}
+	for i := range failed {
+		steps[i].Tone = ui.Good
+	}
+	steps[failed].Tone, steps[failed].Text = ui.Bad, visible(err.Error())
+	return steps, false
+}
+
+type stepError struct{ text string }
+
+func (e *stepError) Error() string { return e.text }
+
+// signatureHolds reports whether the bundle's checkpoint is signed by the key.
+func signatureHolds(data []byte, vkey string) bool {
+	var b bundleFile
+	if json.Unmarshal(data, &b) != nil {
+		return false
+	}
+	envelope, err := strictBase64(b.Envelope)
+	if err != nil {
+		return false
+	}
+	env, err := parseEnvelope(envelope)
+	if err != nil {
+		return false
+	}
+	proof, err := merkle.ParseLogProof([]byte(b.Proof))
+	if err != nil {
+		return false
+	}
+	_, err = openFor(proof.Checkpoint, vkey, env.Account)
+	return err == nil
+}

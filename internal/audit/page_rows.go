@@ -1,0 +1,238 @@
+package audit
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/ui"
+)
+
+// row is one line of the record: an event, or the events of one change set
+// that stand next to each other.
+type row struct {
+	ID, Href    string
+	Actor, Kind string
+	Sentence    ui.Sentence
+	Note        string // why
+	NoteURL     string
+	Product     string
+	Action      string
+	At          time.Time
+	Tone        ui.Tone
+	Low         bool // a view
+	Current     bool // open beside the list
+	Target      string
+	Marks       []mark
+	Day         time.Time // set on the first row of a day (UTC)
+
+	Fold   []row // the change set's events, at most maxInline of them; Href leads to all
+	Folded int   // how many it has here
+}
+
+// mark is a badge: only where it says something.
+type mark struct {
+	Label, Icon string
+	Tone        ui.Tone
+}
+
+// maxInline is how many events of a change set lie in the page, folded; the
+// rest is a click away.
+const maxInline = 20
+
+// list makes rows for one place.
+type list struct {
+	*Dashboard
+	visit
+	url    *url.URL // of the explorer with its filters
+	open   string   // the event that is open beside the list
+	target string   // where a row opens; "" = as a page of its own
+	fold   bool
+	live   bool // parts of a sentence filter the list that they stand in
+}
+
+// rows folds and groups records, which are in the order of the list.
+func (l list) rows(records []*Record) []row {
+	var out []row
+	var day string
+	for i := 0; i < len(records); {
+		n := 1
+		for l.fold && i+n < len(records) && sameSet(records[i], records[i+n]) {
+			n++
+		}
+		var one row
+		if n > 1 {
+			one = l.folded(records[i : i+n])
+		} else {
+			one = l.row(records[i])
+		}
+		if d := one.At.Format(time.DateOnly); d != day {
+			day, one.Day = d, one.At
+		}
+		out = append(out, one)
+		i += n
+	}
+	return out
+}
+
+// row is one event's.
+func (l list) row(r *Record) row {
+	e := &r.Event
+	one := row{ID: "e-" + e.ID, Href: l.href(e.ID), Actor: visible(r.ActorName()), Kind: e.Actor.Type, Sentence: l.sentenceOf(r), Product: e.Resource.Product,
+		Action: e.Action.Type, At: e.At(), Low: l.isView(r), Current: e.ID == l.open, Target: l.target, Marks: marks(r)}
+	if e.Action.Result == "failure" {
+		one.Tone = ui.Bad
+	}
+	one.Note, one.NoteURL = why(e)
+	return one
+}
+
+func (l list) href(id string) string {
+	if l.target == "" {
+		return l.base() + "/events/" + url.PathEscape(id)
+	}
+	return ui.With(l.url, "event", id, "tab", "", "verify", "")
+}
+
+// sentenceOf links the marked parts to the explorer where no list stands around
+// them that a click could filter.
+func (l list) sentenceOf(r *Record) ui.Sentence {
+	s := l.said(r)
+	if last := len(s) - 1; last >= 0 { // the row has a badge for it
+		s[last].Text = strings.TrimSuffix(s[last].Text, " (failed)")
+	}
+	if l.live {
+		return s
+	}
+	for i := range s {
+		if s[i].Key != "" {
+			s[i].Href = l.base() + query(url.Values{s[i].Key: {s[i].Value}})
+		}
+	}
+	return s
+}
+
+// why is the reason in words, and its link.
+func why(e *Event) (text, link string) {
+	if e.Reason == nil {
+		return "", ""
+	}
+	return visible(or(e.Reason.Text, e.Reason.URL)), webLink(e.Reason.URL)
+}
+
+// webLink lets through what a browser may be sent to from a page of ours.
+func webLink(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return ""
+	}
+	return s
+}
+
+func marks(r *Record) []mark {
+	var list []mark
+	e := &r.Event
+	if e.Action.Result == "failure" {
+		list = append(list, mark{"failed", "circle-x", ui.Bad})
+	}
+	switch e.Actor.Type {
+	case "staff":
+		list = append(list, mark{"staff", "shield", ui.Warn})
+	case "integration":
+		list = append(list, mark{"integration", "plug", ui.Info})
+	}
+	if len(r.Erased) > 0 {
+		list = append(list, mark{"erased fields", "eye-off", ui.Neutral})
+	}
+	return list
+}
+
+// folded is one row for the events of one change set.
+func (l list) folded(set []*Record) row {
+	first := set[0]
+	one := l.row(first)
+	one.ID = setID(first)
+	one.Sentence = l.setSentence(set)
+	one.Folded = len(set)
+	one.Href = l.base() + query(url.Values{"change_set": {first.Event.ChangeSet}})
+	one.Action, one.Product = common(set)
+	one.Low, one.Current, one.Tone, one.Marks = false, false, ui.Neutral, nil
+	failed := 0
+	seen := map[mark]bool{}
+	for i, r := range set {
+		for _, m := range marks(r) {
+			if m.Tone == ui.Bad {
+				failed++
+			} else if !seen[m] {
+				seen[m] = true
+				one.Marks = append(one.Marks, m)
+			}
+		}
+		one.Current = one.Current || r.Event.ID == l.open
+		if i < maxInline {
+			part := l.row(r)
+			part.Note, part.NoteURL = "", "" // the set's own
+			one.Fold = append(one.Fold, part)
+		}
+	}
+	if failed > 0 {
+		one.Marks = append([]mark{{itoa(failed) + " failed", "circle-x", ui.Bad}}, one.Marks...)
+	}
+	return one
+}
+
+// setSentence says what a change set did: "Ana changed 14 files in one change set".
+func (l list) setSentence(set []*Record) ui.Sentence {
+	verb, kind, zone := past(set[0].Event.Action.Type), set[0].Event.Resource.Type, set[0].Event.Zone
+	things := map[string]bool{}
+	for _, r := range set {
+		e := &r.Event
+		if past(e.Action.Type) != verb {
+			verb = "changed"
+		}
+		if e.Resource.Type != kind {
+			kind = "resource"
+		}
+		if e.Zone != zone {
+			zone = ZoneRef{}
+		}
+		things[e.Resource.Product+"\x00"+e.Resource.Type+"\x00"+e.Resource.ID] = true
+	}
+	what := itoa(len(things)) + " " + many(kind)
+	if len(things) == 1 {
+		what = words(kind) + " " + set[0].ResourceName() + ", " + itoa(len(set)) + " times,"
+	}
+	s := ui.Sentence{set[0].actorPart(), {Text: " " + verb + " "}, {Text: what, Strong: true}}
+	if zone.Name != "" {
+		s = append(s, ui.Part{Text: " in "}, set[0].zonePart(zone.Name))
+	}
+	s = append(s, ui.Part{Text: " in one change set"})
+	for i := range s {
+		if !l.live && s[i].Key != "" {
+			s[i].Href = l.base() + query(url.Values{s[i].Key: {s[i].Value}})
+		}
+	}
+	return visibleParts(s)
+}
+
+// common is the action and product that all share.
+func common(set []*Record) (action, product string) {
+	action, product = set[0].Event.Action.Type, set[0].Event.Resource.Product
+	for _, r := range set {
+		if r.Event.Action.Type != action {
+			action = ""
+		}
+		if r.Event.Resource.Product != product {
+			product = ""
+		}
+	}
+	return action, product
+}
+
+// setID names a change set's row.
+func setID(r *Record) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{r.Event.ChangeSet, r.Event.Actor.Type, r.Event.Actor.ID, r.Event.ID}, "\x00")))
+	return "s-" + hex.EncodeToString(sum[:8])
+}
