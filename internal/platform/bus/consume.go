@@ -14,6 +14,10 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
+// farewell is how long, after the drain, a consumer tries to tell the group its
+// last offsets and that it leaves.
+const farewell = 3 * time.Second
+
 // Limits of what a consumer holds in memory.
 const (
 	maxDecompressed = 64 << 20 // of one batch: a small one may not unpack to anything
@@ -147,9 +151,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 	}
 	watch.Wait()
 	// A join that waits for a member that died cannot be called off, and the
-	// farewell waits behind it: past the time for the handlers and a commit, the
-	// client goes without one, and the others wait for this session's end.
-	late := time.AfterFunc(c.cfg.Drain*3/2, hangUp)
+	// farewell waits behind it: the client then goes without one, and the others
+	// wait for this session's end.
+	late := time.AfterFunc(c.cfg.Drain+farewell, hangUp)
 	defer late.Stop()
 	cl.CloseAllowingRebalance() // leaves the group: release runs for every partition
 	c.release(nil, c.cfg.Drain) // those of a session that ended without it
