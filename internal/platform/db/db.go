@@ -131,6 +131,11 @@ func (d *DB) openSQLite(ctx context.Context, cfg Config) error {
 	return nil
 }
 
+// idleTransaction is how long PostgreSQL waits for the next statement of a
+// transaction. A process that is frozen or cut off in the middle of one keeps
+// its locks until then, and holds up every other.
+const idleTransaction = 15 * time.Second
+
 func (d *DB) openPostgres(ctx context.Context, cfg Config) error {
 	u, err := url.Parse(cfg.URL)
 	if err != nil {
@@ -140,6 +145,9 @@ func (d *DB) openPostgres(ctx context.Context, cfg Config) error {
 	q.Set("search_path", cfg.Feature)
 	if q.Get("connect_timeout") == "" {
 		q.Set("connect_timeout", "5")
+	}
+	if q.Get("idle_in_transaction_session_timeout") == "" {
+		q.Set("idle_in_transaction_session_timeout", fmt.Sprint(idleTransaction.Milliseconds()))
 	}
 	u.RawQuery = q.Encode()
 	if d.read, err = sql.Open("pgx", u.String()); err != nil {

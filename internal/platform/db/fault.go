@@ -64,6 +64,9 @@ func connectionLost(err error) bool {
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
+		if pg.Code == "25P03" { // this process did not go on with the transaction in time
+			return true
+		}
 		switch pg.Code[:2] {
 		case "08", "53", "57", "58": // connection, resources, operator intervention, system error
 			return true
