@@ -172,7 +172,7 @@ func TestABrokenRequestIsRefusedWhole(t *testing.T) {
 		{"more after the array", "[" + good + "] []", "application/json", "", 400, 1101, "", "after the array's end"},
 		{"10,001 events", "[" + strings.Repeat(`{},`, 10_000) + "{}]", "application/json", "", 413, 1106, "", "at most 10000 events"},
 		{"10,001 lines", strings.Repeat("{}\n", 10_001), "application/x-ndjson", "", 413, 1106, "", "at most 10000 events"},
-		{"a gzip bomb", pack(t, strings.Repeat(" ", 256<<20)+good), "application/json", "gzip", 413, 1106, "", fmt.Sprint(limit)},
+		{"a gzip bomb", pack(t, strings.Repeat(" ", 4*limit)+good), "application/json", "gzip", 413, 1106, "", fmt.Sprint(limit)},
 		{"a gzip bomb of lines", pack(t, strings.Repeat(good+"\n", limit/len(good)+2)), "application/x-ndjson", "gzip", 413, 1106, "", fmt.Sprint(limit)},
 	} {
 		t.Run(c.name, func(t *testing.T) {

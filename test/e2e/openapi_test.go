@@ -13,6 +13,8 @@ import (
 
 var update = flag.Bool("update", false, "write api/openapi.yaml as the server describes itself")
 
+//go:generate go test -count=1 -run ^TestTheCommittedDescriptionIsTheServers$ . -update
+
 const committed = "../../api/openapi.yaml"
 
 // TestTheCommittedDescriptionIsTheServers: api/openapi.yaml is what clients are generated
