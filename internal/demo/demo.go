@@ -144,7 +144,9 @@ func fill(ctx context.Context, a *app.App, o Options) (Ready, error) {
 		return r, err
 	}
 	fmt.Fprintf(o.Out, " %d changes in %v\n", r.Events, time.Since(began).Round(10*time.Millisecond))
+	// The link leads to the record, not to the operators' console.
 	r.SignIn, err = a.LoginLink(ctx, "")
+	r.SignIn += "&next=/accounts/" + acc.ID + "/audit"
 	return r, err
 }
 
