@@ -102,7 +102,10 @@ func (in *Intake) address(ctx context.Context, p *Pending) error {
 	if rules != nil {
 		p.owner = rules.Producer
 	}
-	return err
+	if err != nil && errs.KindOf(err).Retryable() {
+		return err
+	}
+	return nil
 }
 
 // admit checks what depends on the rest of Belfry: account, product, zone.

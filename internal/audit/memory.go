@@ -124,6 +124,9 @@ func check(last map[string]Signed, s Signed) error {
 	return nil
 }
 
+// Refresh has nothing to do: no other process writes the file.
+func (m *FileMemory) Refresh(context.Context) error { return nil }
+
 // Last gives an account's largest statement.
 func (m *FileMemory) Last(_ context.Context, account string) (Signed, bool, error) {
 	m.mu.Lock()
@@ -235,11 +238,11 @@ func (m *TopicMemory) apply(key, value []byte) error {
 	return nil
 }
 
-// Last reads the topic to its end first.
-func (m *TopicMemory) Last(ctx context.Context, account string) (Signed, bool, error) {
-	if err := m.table.Sync(ctx); err != nil {
-		return Signed{}, false, err
-	}
+// Refresh reads the topic to its end.
+func (m *TopicMemory) Refresh(ctx context.Context) error { return m.table.Sync(ctx) }
+
+// Last gives an account's largest statement.
+func (m *TopicMemory) Last(_ context.Context, account string) (Signed, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s, ok := m.last[account]
@@ -264,7 +267,9 @@ func (m *TopicMemory) Record(ctx context.Context, list []Signed) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, s := range list {
-		m.last[s.Account] = s
+		if have, ok := m.last[s.Account]; !ok || s.Size >= have.Size {
+			m.last[s.Account] = s
+		}
 	}
 	return nil
 }

@@ -33,8 +33,9 @@ type Signed struct {
 // Memory keeps what was signed outside of what a restore of the database
 // rewinds. Embedded it is a file beside the key, else a Kafka topic.
 type Memory interface {
-	// Last gives the largest statement of an account, as of now: what another
-	// process has recorded before the call is seen.
+	// Refresh takes up what other processes have recorded before the call.
+	Refresh(ctx context.Context) error
+	// Last gives the largest statement of an account, as of the last Refresh.
 	Last(ctx context.Context, account string) (Signed, bool, error)
 	// Record makes statements durable before their signatures are given out. It
 	// refuses one that is smaller than, or contradicts, what it has.
@@ -290,13 +291,19 @@ func (s *Signer) sign(ctx context.Context, accounts []string) (notes map[string]
 		notes, failed = map[string]cachedCheckpoint{}, map[string]error{}
 		var fresh []Signed
 		keys := map[string]int64{}
+		// In this order: of two processes the second waits for the first one's
+		// accounts, then sees its statements, then reads heads that are no older.
+		if err := lockAccounts(ctx, tx, accounts); err != nil {
+			return err
+		}
+		if err := s.memory.Refresh(ctx); err != nil {
+			return err
+		}
 		for _, account := range accounts {
 			key, h, err := openLog(ctx, tx, account)
 			if err != nil {
 				return err
 			}
-			// The row of what was signed is locked on PostgreSQL, so that of two
-			// processes the second sees the first one's statement.
 			last, text, err := s.lastSigned(ctx, tx, key, account)
 			if err != nil && !errs.Is(err, errs.CodeSigningStopped) {
 				return err
@@ -359,14 +366,10 @@ func (s *Signer) sign(ctx context.Context, accounts []string) (notes map[string]
 // lastSigned gives the larger of what the database and the memory know to have
 // been signed, with its note when the database has it.
 func (s *Signer) lastSigned(ctx context.Context, tx *db.Tx, key int64, account string) (Signed, string, error) {
-	text := `SELECT size, root, note FROM signed WHERE account = $1`
-	if tx.Engine == db.Postgres {
-		text += ` FOR UPDATE`
-	}
 	last := Signed{Account: account, Root: merkle.EmptyRoot()}
 	var root []byte
 	var note string
-	err := tx.QueryRow(ctx, text, key).Scan(&last.Size, &root, &note)
+	err := tx.QueryRow(ctx, `SELECT size, root, note FROM signed WHERE account = $1`, key).Scan(&last.Size, &root, &note)
 	if err == nil {
 		copy(last.Root[:], root)
 	} else if !errors.Is(err, sql.ErrNoRows) {
@@ -383,6 +386,21 @@ func (s *Signer) lastSigned(ctx context.Context, tx *db.Tx, key int64, account s
 		return outside, "", nil
 	}
 	return last, note, nil
+}
+
+// lockAccounts holds the accounts' rows on PostgreSQL until the transaction
+// ends; they are in ascending order, so that two processes cannot wait for each
+// other. Appends do not take this lock. SQLite has one writer anyway.
+func lockAccounts(ctx context.Context, tx *db.Tx, accounts []string) error {
+	if tx.Engine != db.Postgres {
+		return nil
+	}
+	for _, account := range accounts {
+		if _, err := tx.Exec(ctx, `SELECT key FROM account WHERE id = $1 FOR UPDATE`, account); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reproduce checks that the log as it is now begins with what was signed, and
