@@ -3,8 +3,6 @@ package account
 import (
 	"net/http"
 	"net/url"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -55,26 +53,6 @@ func (p *pages) showTokens(w http.ResponseWriter, r *http.Request) error {
 	}})
 }
 
-// expiries are the presets of a token's life, in days.
-var expiries = [][2]string{{"7", "7 days"}, {"30", "30 days"}, {"90", "90 days"}, {"365", "1 year"}, {never, "Never: until it is revoked"}}
-
-const (
-	never     = "never"
-	usualDays = "90" // a form that lost its choice must not make a token for ever
-)
-
-// ending is the chosen preset, or the usual one, and the moment that it means.
-func ending(chosen string, now time.Time) (preset string, at web.Time) {
-	if chosen == never {
-		return never, at
-	}
-	if !slices.ContainsFunc(expiries, func(e [2]string) bool { return e[0] == chosen }) {
-		chosen = usualDays
-	}
-	days, _ := strconv.Atoi(chosen) // one of our own
-	return chosen, web.TimeOf(now.AddDate(0, 0, days).UnixMicro())
-}
-
 // tokenForm is what was typed, and what is wrong with it.
 type tokenForm struct {
 	Path, Name, Expires, Allow string
@@ -85,14 +63,14 @@ type tokenForm struct {
 }
 
 func newTokenForm(v visit, name string, permissions []string, expires, allow string) tokenForm {
-	f := tokenForm{Path: TokensPath(v.account), Name: name, Expires: expires, Allow: allow, Expiries: expiries}
+	f := tokenForm{Path: TokensPath(v.account), Name: name, Expires: expires, Allow: allow, Expiries: Expiries()}
 	f.Groups, f.Withheld = offered(v.who, v.account, permissions)
 	return f
 }
 
 func (p *pages) showNewToken(w http.ResponseWriter, r *http.Request) error {
 	v := accountVisit(r)
-	f := newTokenForm(v, "", r.URL.Query()["permission"], usualDays, "")
+	f := newTokenForm(v, "", r.URL.Query()["permission"], UsualExpiry, "")
 	return p.show(w, v, "token-new", view{section: "tokens", title: "Create a token", data: f})
 }
 
@@ -101,7 +79,7 @@ func (p *pages) showNewToken(w http.ResponseWriter, r *http.Request) error {
 func (p *pages) createToken(w http.ResponseWriter, r *http.Request) error {
 	v := accountVisit(r)
 	name, permissions := r.PostFormValue("name"), r.PostForm["permission"]
-	expires, end := ending(r.PostFormValue("expires"), p.now())
+	expires, end := Expiry(r.PostFormValue("expires"), p.now())
 	allow := r.PostFormValue("ip_allow")
 	spec := TokenSpec{Name: name, Permissions: permissions, ExpiresOn: end, IPAllow: ui.Entries(allow)}
 	made, err := p.CreateToken(v.ctx, v.who, v.account, spec)

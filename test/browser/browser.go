@@ -1,0 +1,188 @@
+// Package browser shows pages to tests in a real Chromium.
+//
+// BELFRY_TEST_CHROMIUM names the program and BELFRY_TEST_NODE a folder with
+// node_modules/axe-core. A test is left out where they are not set; with
+// BELFRY_TEST_ALL=1 it fails instead.
+package browser
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+)
+
+// Browser is one headless Chromium with one page. It ends with its test.
+type Browser struct {
+	t   testing.TB
+	ctx context.Context
+	axe string // the checker's script, once it was asked for
+}
+
+// Start runs Chromium, or leaves the test out.
+func Start(t testing.TB) *Browser {
+	t.Helper()
+	program := os.Getenv("BELFRY_TEST_CHROMIUM")
+	if program == "" {
+		leaveOut(t, "a browser (set BELFRY_TEST_CHROMIUM)")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox,
+		chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.UserDataDir(t.TempDir()))
+	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, 5*time.Minute)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	return &Browser{t: t, ctx: ctx}
+}
+
+func leaveOut(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("BELFRY_TEST_ALL") == "1" {
+		t.Fatalf("BELFRY_TEST_ALL is set, and this cannot run: %s", what)
+	}
+	t.Skipf("left out: %s", what)
+}
+
+// Carry gives the browser cookies of a site.
+func (b *Browser) Carry(url string, cookies []*http.Cookie) {
+	b.t.Helper()
+	for _, c := range cookies {
+		set := chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
+			_, err := cdp.Call(ctx, page, network.SetCookie, network.SetCookieParams{Name: c.Name, Value: c.Value, URL: url, HTTPOnly: new(true)})
+			return err
+		})
+		if err := chromedp.Do(b.ctx, set); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// Open shows a page in a theme (light or dark) and a window of a width, and
+// waits until it is drawn.
+func (b *Browser) Open(url, theme string, width int64) {
+	b.t.Helper()
+	media := chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
+		_, err := cdp.Call(ctx, page, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
+		return err
+	})
+	if err := chromedp.Do(b.ctx, chromedp.EmulateViewport(width, 900), media, chromedp.Navigate(url)); err != nil {
+		b.t.Fatalf("%s: %v", url, err)
+	}
+	b.Drawn()
+}
+
+// Drawn waits for fonts and two frames.
+func (b *Browser) Drawn() {
+	b.t.Helper()
+	b.Evaluate(`document.fonts.ready.then(() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(() => r("")))))`)
+}
+
+// Submit fills the form with the action and sends it as its button would, but
+// without the browser's own checks, and waits for an element of the answer.
+// fields are names and values.
+func (b *Browser) Submit(action, answer string, fields ...string) {
+	b.t.Helper()
+	script := `const f = document.querySelector('form[action="` + action + `"]'); f.noValidate = true;`
+	for i := 0; i < len(fields); i += 2 {
+		script += `f.elements[` + strconv.Quote(fields[i]) + `].value = ` + strconv.Quote(fields[i+1]) + `;`
+	}
+	b.Evaluate(`(() => { ` + script + ` f.submit(); return ""; })()`)
+	if err := chromedp.Do(b.ctx, chromedp.WaitVisible(answer)); err != nil {
+		b.t.Fatalf("%s: %v", action, err)
+	}
+	b.Drawn()
+}
+
+// Click clicks what the selector finds and waits for another element.
+func (b *Browser) Click(selector, answer string) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, chromedp.Click(selector), chromedp.WaitVisible(answer)); err != nil {
+		b.t.Fatalf("%s: %v", selector, err)
+	}
+	b.Drawn()
+}
+
+// Evaluate runs a script that gives a string, or a promise of one.
+func (b *Browser) Evaluate(script string) string {
+	b.t.Helper()
+	s, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
+}
+
+// Violations are what axe finds on the page, as text; "" is nothing.
+func (b *Browser) Violations() string {
+	b.t.Helper()
+	if b.axe == "" {
+		script, err := os.ReadFile(filepath.Join(os.Getenv("BELFRY_TEST_NODE"), "node_modules", "axe-core", "axe.min.js"))
+		if err != nil {
+			leaveOut(b.t, "axe-core (set BELFRY_TEST_NODE to a folder with node_modules/axe-core)")
+		}
+		b.axe = string(script)
+	}
+	b.Evaluate(b.axe + `;""`)
+	return b.Evaluate(`axe.run({resultTypes: ["violations"]}).then((r) => r.violations.map((v) => v.id + ": " + v.help + "\n" +
+		v.nodes.slice(0, 4).map((n) => "    " + n.html.slice(0, 200) + "\n      " + (n.failureSummary || "").replaceAll("\n", " ")).join("\n")).join("\n"))`)
+}
+
+// Overflow names what is wider than its panel or the window.
+func (b *Browser) Overflow() string {
+	b.t.Helper()
+	return b.Evaluate(`document.documentElement.scrollWidth > innerWidth ? "the page" :
+		[...document.querySelectorAll(".row > *, .table td, .panel-body > *")].filter((e) => {
+			const p = e.closest(".panel").getBoundingClientRect(), b = e.getBoundingClientRect();
+			return b.width > 0 && b.right > p.right + 1;
+		}).map((e) => e.outerHTML.slice(0, 120)).join("\n")`)
+}
+
+// Refusals are what the content security policy refused on the page.
+func (b *Browser) Refusals() string {
+	b.t.Helper()
+	return b.Evaluate(`new Promise((r) => {
+		const seen = [];
+		new ReportingObserver((l) => l.forEach((v) => seen.push(v.body.blockedURL + " " + v.body.effectiveDirective)), {types: ["csp-violation"], buffered: true}).observe();
+		setTimeout(() => r(seen.join("\n")), 50);
+	})`)
+}
+
+// Look holds a page against all that a browser can tell: axe, the policy and
+// the width. Where BELFRY_TEST_SCREENSHOTS names a folder, it writes what a
+// person should look at.
+func (b *Browser) Look(name, theme string, width int64) {
+	b.t.Helper()
+	at := name + ", " + theme + ", " + strconv.FormatInt(width, 10) + " px: "
+	if found := b.Violations(); found != "" {
+		b.t.Errorf("%saxe: %s", at, found)
+	}
+	if over := b.Overflow(); over != "" {
+		b.t.Errorf("%swider than its place: %s", at, over)
+	}
+	if refused := b.Refusals(); refused != "" {
+		b.t.Errorf("%srefused by the policy: %s", at, refused)
+	}
+	folder := os.Getenv("BELFRY_TEST_SCREENSHOTS")
+	if folder == "" {
+		return
+	}
+	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	if err == nil {
+		err = os.WriteFile(filepath.Join(folder, name+"-"+theme+"-"+strconv.FormatInt(width, 10)+".png"), png, 0o600)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
