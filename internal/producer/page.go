@@ -1,0 +1,134 @@
+package producer
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/ui"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+//go:embed page_*.html
+var pageFiles embed.FS
+
+// The operators' pages of product teams.
+const (
+	TeamsPath   = "/console/producers"
+	RejectsPath = "/console/rejects"
+)
+
+// Pages is what the pages need from the dashboard around them.
+type Pages struct {
+	UI      *ui.UI
+	Cursors *web.Cursors // of lists
+	Mount   account.Mount
+	// Shell is what stands around a page; section is the navigation's entry:
+	// producers or rejects.
+	Shell func(r *http.Request, p *web.Principal, account, section string) ui.Shell
+	URL   string // of the server, for commands to copy
+}
+
+// pages is the feature's part of the operators' console.
+type pages struct {
+	*Registry
+	Pages
+	set *ui.Page
+}
+
+// Who may see the pages, and who may change what they show: as in the API,
+// teams and their tokens are the operators'.
+const (
+	mayRead  = account.CatalogWrite
+	mayWrite = account.AccountsWrite
+)
+
+// MountPages adds the pages. Call it once, after New.
+func (r *Registry) MountPages(cfg Pages) error {
+	if cfg.UI == nil || cfg.Cursors == nil || cfg.Mount == nil || cfg.Shell == nil {
+		return errors.New("producer pages: UI, Cursors, Mount and Shell are required")
+	}
+	cfg.URL = strings.TrimSuffix(cfg.URL, "/")
+	set, err := cfg.UI.Parse(pageFiles, "page_*.html")
+	if err != nil {
+		return err
+	}
+	p := &pages{r, cfg, set}
+	p.mountTeams()
+	p.mountTokens()
+	p.mountCatalogue()
+	p.mountRejects()
+	return nil
+}
+
+// visit is one authorised request for a page.
+type visit struct {
+	r   *http.Request
+	ctx context.Context
+	who *web.Principal
+}
+
+func visitOf(r *http.Request) visit {
+	return visit{r, r.Context(), web.CurrentPrincipal(r.Context())}
+}
+
+// mayWrite reports whether the visitor may change teams and tokens.
+func (v visit) mayWrite() bool { return v.who.Can("", mayWrite) }
+
+// with is the URL of this page with other parameters; "" takes one away.
+func (v visit) with(pairs ...string) string {
+	q := url.Values{}
+	for _, kept := range []string{"code", "product", "cursor"} {
+		if s := v.r.URL.Query().Get(kept); s != "" {
+			q.Set(kept, s)
+		}
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		q.Set(pairs[i], pairs[i+1])
+		if pairs[i+1] == "" {
+			q.Del(pairs[i])
+		}
+	}
+	if len(q) == 0 {
+		return v.r.URL.Path
+	}
+	return v.r.URL.Path + "?" + q.Encode()
+}
+
+// saids are the sentences that are said once after a redirect, by the word in
+// its URL: text from the URL is never shown.
+var saids = map[string]string{
+	"team-changed":  "The product team is changed.",
+	"team-deleted":  "The product team is deleted. Its history stays.",
+	"token-revoked": "The token is revoked: nobody can use it any more.",
+}
+
+const saidParameter = "said"
+
+// goTo answers a form with a redirect that the browser follows by GET.
+func goTo(w http.ResponseWriter, r *http.Request, path, said string) error {
+	if said != "" {
+		path += "?" + url.Values{saidParameter: {said}}.Encode()
+	}
+	http.Redirect(w, r, path, http.StatusSeeOther)
+	return nil
+}
+
+// show answers with a page; status 0 is 200.
+func (p *pages) show(w http.ResponseWriter, v visit, section, title, template string, status int, data any) error {
+	shell := p.Shell(v.r, v.who, "", section)
+	shell.Title, shell.Status = title, status
+	if said := saids[v.r.URL.Query().Get(saidParameter)]; said != "" && v.r.Method == http.MethodGet {
+		shell.Flash = &ui.Flash{Tone: ui.Good, Text: said}
+	}
+	return p.set.Render(w, v.r, shell, template, data)
+}
+
+// question is a page that asks before something is ended.
+type question struct {
+	Title, Text, Action, Label, Back string
+}

@@ -1,0 +1,153 @@
+package producer
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/ui"
+)
+
+func (p *pages) mountCatalogue() {
+	const base = TeamsPath + "/{producer_id}"
+	p.Mount("GET "+base, mayRead, false, p.showCatalogue)
+	p.Mount("GET "+base+"/history", mayRead, false, p.showHistory)
+	p.Mount("GET "+base+"/history/{version}", mayRead, false, p.showVersion)
+}
+
+// shownAction is an action with its sentence as a template, its places marked.
+type shownAction struct {
+	Action
+	Said, SaidFailed ui.Sentence
+}
+
+type shownDecl struct {
+	Resource
+	Actions []shownAction
+}
+
+type shownProductPage struct {
+	Product
+	Resources []shownDecl
+}
+
+func (p *pages) showCatalogue(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	h, err := p.head(v, "Catalogue")
+	if err != nil {
+		return err
+	}
+	c, err := p.Catalogue(v.ctx, h.ID, 0)
+	if err != nil && !errs.Is(err, errs.CodeNotFound) {
+		return err
+	}
+	return p.show(w, v, "producers", h.Name, "team-catalogue", 0, map[string]any{
+		"Head": h, "Products": productsOf(c.Catalog), "Revision": c.Revision, "Applied": c.Version > 0,
+		"Teach": p.applyCommand(h.ID, TokenPrefix+"..."), "Tokens": h.Href + "/tokens",
+	})
+}
+
+func productsOf(c Catalogue) (list []shownProductPage) {
+	for _, product := range c.Products {
+		s := shownProductPage{Product: product}
+		for _, resource := range product.Resources {
+			d := shownDecl{Resource: resource}
+			for _, a := range resource.Actions {
+				d.Actions = append(d.Actions, shownAction{a, marked(a.Sentence), marked(a.Failure)})
+			}
+			s.Resources = append(s.Resources, d)
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// marked sets the places of a sentence's template apart.
+func marked(template string) (s ui.Sentence) {
+	for template != "" {
+		open := strings.IndexByte(template, '{')
+		end := strings.IndexByte(template, '}')
+		if open < 0 || end < open {
+			return append(s, ui.Part{Text: template})
+		}
+		if open > 0 {
+			s = append(s, ui.Part{Text: template[:open]})
+		}
+		s = append(s, ui.Part{Text: template[open+1 : end], Code: true})
+		template = template[end+1:]
+	}
+	return s
+}
+
+const versionsAtOnce = 50
+
+func (p *pages) showHistory(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	h, err := p.head(v, "History")
+	if err != nil {
+		return err
+	}
+	list := "console versions " + h.ID
+	var from versionPlace
+	if c := r.URL.Query().Get("cursor"); c != "" {
+		if err := p.Cursors.Decode(list, c, &from); err != nil {
+			return err
+		}
+	}
+	rows, err := p.Versions(v.ctx, h.ID, from.Version, versionsAtOnce+1)
+	if err != nil {
+		return err
+	}
+	next := ""
+	if len(rows) > versionsAtOnce {
+		rows = rows[:versionsAtOnce]
+		next = v.with("cursor", p.Cursors.Encode(list, versionPlace{rows[versionsAtOnce-1].Version}))
+	}
+	return p.show(w, v, "producers", h.Name, "team-history", 0, map[string]any{
+		"Head": h, "Rows": rows, "Next": next, "Teach": p.applyCommand(h.ID, TokenPrefix+"...")})
+}
+
+// showVersion is one file, with what it changed.
+func (p *pages) showVersion(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	h, err := p.head(v, "History")
+	if err != nil {
+		return err
+	}
+	n, err := strconv.ParseInt(r.PathValue("version"), 10, 64)
+	if err != nil || n < 1 {
+		return errs.New(errs.CodeNotFound, "a version of a catalogue is a number from 1")
+	}
+	c, err := p.Catalogue(v.ctx, h.ID, n)
+	if err != nil {
+		return err
+	}
+	changes, first, err := p.changesOf(v.ctx, h.ID, c)
+	if err != nil {
+		return err
+	}
+	return p.show(w, v, "producers", h.Name, "team-version", 0, map[string]any{
+		"Head": h, "Version": c, "Changes": changes, "First": first, "Back": h.Href + "/history", "Current": n == h.CatalogVersion, "At": c.AppliedOn})
+}
+
+// changesOf compares a version with the one before it; first: there is none.
+func (p *pages) changesOf(ctx context.Context, teamID string, c StoredCatalogue) (list []shownChange, first bool, err error) {
+	before, err := p.Catalogue(ctx, teamID, c.Version-1)
+	if c.Version == 1 || errs.Is(err, errs.CodeNotFound) {
+		before, first, err = StoredCatalogue{}, true, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	for _, one := range Diff(before.Catalog, c.Catalog) {
+		list = append(list, shownChange{one, spaced(one.Kind), brief(one.Before), brief(one.After)})
+	}
+	return list, first, nil
+}
+
+type shownChange struct {
+	Change
+	What, Old, New string
+}
