@@ -101,8 +101,8 @@ func (x *auditor) readOn(ctx context.Context, r *reading) error {
 	}
 	// What was open before the checkpoint was asked for, with a place, is covered by it.
 	still, _ := x.acks.expected(r.account)
-	for id, seq := range still {
-		if _, before := expected[id]; before && seq != overBus {
+	for id := range still {
+		if seq, before := expected[id]; before && seq != overBus {
 			return fmt.Errorf("event %s was acknowledged as seq %d and is not there, up to size %d", id, seq, now.Size)
 		}
 	}

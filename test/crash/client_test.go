@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -125,6 +126,17 @@ type readiness struct {
 		OK     bool
 		Reason string
 	}
+}
+
+// reasons are those of the checks that fail.
+func (r readiness) reasons() string {
+	var list []string
+	for _, check := range r.Checks {
+		if !check.OK {
+			list = append(list, check.Name+": "+check.Reason)
+		}
+	}
+	return strings.Join(list, "; ")
 }
 
 func (c *client) readiness(t *testing.T) (r readiness, status int) {

@@ -3,6 +3,7 @@ package crash_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -14,6 +15,9 @@ import (
 )
 
 const eventTopic = "belfry.audit.events"
+
+// producerLimit is the patience of a producer, which then tries another process.
+const producerLimit = 5 * time.Second
 
 // A load publishes events until it is stopped and notes what is acknowledged. What fails
 // is sent again under the same ids until it is answered, as a producer with a spool does.
@@ -68,15 +72,26 @@ func (l *load) write(ctx context.Context, number int, w writer) {
 		if of, id, ok := l.acks.again(rand.Int()); ok && of == account && w.form != "single" {
 			ids = append(ids, id)
 		}
-		for try := 0; ctx.Err() == nil && !l.post(ctx, account, ids, w.form); try++ {
-			wait(ctx, 20*time.Millisecond)
+		for ctx.Err() == nil {
+			limited, cancel := context.WithTimeout(ctx, producerLimit)
+			err := l.client.post(limited, l.t, l.acks, account, ids, w.form)
+			cancel()
+			if err == nil {
+				break
+			}
+			wait(ctx, 50*time.Millisecond)
 		}
 		wait(ctx, rand.N(l.pause))
 	}
 }
 
-// post sends events once and reports whether they are acknowledged.
-func (l *load) post(ctx context.Context, account string, ids []string, form string) bool {
+// errRefused is a 503: nothing of the request is stored.
+var errRefused = errors.New("refused with 503")
+
+// post sends events once and notes what is acknowledged. Other errors than errRefused mean
+// that there was no answer: whether the events are stored is not known. An answer that is
+// none of the two fails the test.
+func (c *client) post(ctx context.Context, t *testing.T, acks *acks, account string, ids []string, form string) error {
 	parts := make([][]byte, len(ids))
 	for i, id := range ids {
 		parts[i] = newEvent(id).encode()
@@ -88,36 +103,33 @@ func (l *load) post(ctx context.Context, account string, ids []string, form stri
 	case "lines":
 		body, kind = bytes.Join(parts, []byte("\n")), "application/x-ndjson"
 	}
-	a, err := l.client.send(ctx, "POST", "/client/v4/accounts/"+account+"/audit/events", kind, body)
+	a, err := c.send(ctx, "POST", "/client/v4/accounts/"+account+"/audit/events", kind, body)
 	if err != nil {
-		return false // the process is gone: whether the events are stored is not known
+		return err
 	}
 	if a.status == http.StatusServiceUnavailable {
 		if a.header.Get("Retry-After") == "" {
-			l.t.Errorf("503 without Retry-After: %.300s", a.body)
+			t.Errorf("503 without Retry-After: %.300s", a.body)
 		}
-		l.acks.refuse()
-		return false
+		acks.refuse()
+		return errRefused
 	}
 	items, err := result[[]struct {
 		ID, Status string
 		Seq        *int64
 	}](a)
 	if err != nil || len(items) != len(ids) {
-		l.t.Errorf("answer for %d events: %v; status %d: %.300s", len(ids), err, a.status, a.body)
-		l.cancel()
-		return false
+		t.Errorf("answer for %d events: %v; status %d: %.300s", len(ids), err, a.status, a.body)
+		return err
 	}
 	for i, item := range items {
 		if item.ID != ids[i] || item.Seq == nil || item.Status != "accepted" && item.Status != "duplicate" {
-			l.t.Errorf("event %s is answered %+v", ids[i], item)
-			continue
-		}
-		if err := l.acks.note(account, item.ID, *item.Seq); err != nil {
-			l.t.Error(err)
+			t.Errorf("event %s is answered %+v", ids[i], item)
+		} else if err := acks.note(account, item.ID, *item.Seq); err != nil {
+			t.Error(err)
 		}
 	}
-	return true
+	return nil
 }
 
 // produce publishes over Kafka with acks=all.
@@ -135,7 +147,7 @@ func (l *load) produce(ctx context.Context, brokers string) {
 				l.t.Error(err)
 			}
 		})
-		wait(ctx, rand.N(l.pause/4))
+		wait(ctx, rand.N(l.pause))
 	}
 }
 

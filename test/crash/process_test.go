@@ -144,7 +144,11 @@ func (p *process) tail() string {
 		return err.Error()
 	}
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
-	return string(bytes.Join(lines[max(0, len(lines)-30):], []byte("\n")))
+	lines = lines[max(0, len(lines)-30):]
+	for i, line := range lines {
+		lines[i] = line[:min(len(line), 400)]
+	}
+	return string(bytes.Join(lines, []byte("\n")))
 }
 
 // environment is the test's own without Belfry's settings: a developer's must not leak in.
