@@ -184,97 +184,6 @@ func (a *App) openDatabases(ctx context.Context) error {
 	return nil
 }
 
-// partitions of a topic on Apache Kafka. Keyed topics never grow in place.
-const partitions = 16
-
-// topics are the bus's part of the language, on a cluster or on the embedded
-// broker.
-func topics(cluster bool) []bus.Topic {
-	var list []bus.Topic
-	for _, t := range event.Topics {
-		if !t.Internal && (!t.Compacted || cluster) {
-			list = append(list, bus.Topic{Name: t.Name, Partitions: partitions, Retention: t.Retention, Compacted: t.Compacted})
-		}
-	}
-	return list
-}
-
-// retention is how long the bus keeps a topic's records.
-func retention(topic string) time.Duration {
-	for _, t := range event.Topics {
-		if t.Name == topic {
-			return t.Retention
-		}
-	}
-	return 0
-}
-
-// groups are the consumer groups of Belfry itself, by topic.
-const auditGroup = "belfry.audit"
-
-func (a *App) openBus(ctx context.Context) error {
-	if len(a.Config.KafkaBrokers) > 0 {
-		a.cluster = bus.Cluster{Brokers: a.Config.KafkaBrokers}
-		if err := bus.Ensure(ctx, a.cluster, topics(true)...); err != nil {
-			return err
-		}
-	} else if err := a.openBroker(ctx); err != nil {
-		return err
-	}
-	var err error
-	a.producer, err = bus.NewProducer(bus.ProducerConfig{Cluster: a.cluster, Registerer: a.Registry})
-	if err == nil {
-		a.closing("bus producer", func() error {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			defer cancel()
-			return a.producer.Close(ctx)
-		})
-	}
-	return err
-}
-
-func (a *App) openBroker(ctx context.Context) (err error) {
-	consuming := []*db.DB{a.dbs.audit, a.dbs.producer}
-	a.broker, err = broker.New(broker.Config{
-		DataDir: filepath.Join(a.Config.DataDir, "bus"), Listen: a.Config.KafkaListen, Topics: topics(false),
-		Verify: func(ctx context.Context, c bus.Cluster) error {
-			for _, d := range consuming {
-				restarts, err := bus.VerifyOffsets(ctx, c, d)
-				if err != nil {
-					return err
-				}
-				for _, r := range restarts {
-					a.Log.Warn("a stored offset does not fit the log; the consumer begins again at its start, and ids absorb the repeats", "offset", r)
-				}
-			}
-			return nil
-		},
-		Positions: func(ctx context.Context) ([]bus.Position, error) {
-			var all []bus.Position
-			for _, d := range consuming {
-				list, err := bus.Positions(ctx, d)
-				if err != nil {
-					return nil, err
-				}
-				all = append(all, list...)
-			}
-			return all, nil
-		},
-		Consumers: []broker.Subscription{{Group: auditGroup, Topic: event.TopicAuditEvents}, {Group: producer.Group, Topic: event.TopicAuditRejects}},
-		Log:       a.Log, Registerer: a.Registry,
-	})
-	if err != nil {
-		return err
-	}
-	if err := a.broker.Start(ctx); err != nil {
-		return fmt.Errorf("embedded broker: %w", err)
-	}
-	a.closing("embedded broker", a.broker.Close)
-	a.Health.Add("bus", func(context.Context) error { return a.broker.Ready() })
-	a.cluster = a.broker.Cluster()
-	return nil
-}
-
 func (a *App) openWeb(version string) (err error) {
 	key, err := a.dbKey()
 	if err != nil {
@@ -332,30 +241,6 @@ func (a *App) openAccount(ctx context.Context) (err error) {
 	}
 	a.Account.Register(a.API)
 	return nil
-}
-
-// deliver carries a feature's outbox: Belfry's own audit events go straight to
-// the ledger, since a topic that others may write to could not be believed;
-// everything else goes to the bus.
-func (a *App) deliver(ctx context.Context, msgs []bus.Message) error {
-	var own [][]byte
-	var rest []bus.Message
-	for _, m := range msgs {
-		if m.Topic == event.TopicAuditSelf {
-			own = append(own, m.Value)
-		} else {
-			rest = append(rest, m)
-		}
-	}
-	if len(own) > 0 {
-		if err := a.Audit.AppendOwn(ctx, own); err != nil {
-			return err
-		}
-	}
-	if len(rest) == 0 {
-		return nil
-	}
-	return a.producer.Publish(ctx, rest...)
 }
 
 func (a *App) openAudit(ctx context.Context) (err error) {
