@@ -280,6 +280,14 @@ func shortJSON(v jsontext.Value) string {
 	return s
 }
 
+// again makes a row that may stand in the list as well: its ids are others.
+func (r *row) again() {
+	r.Day, r.ID = time.Time{}, "around-"+r.ID
+	for i := range r.Fold {
+		r.Fold[i].again()
+	}
+}
+
 // aroundRows is how many events before and after are shown.
 const aroundRows = 3
 
@@ -299,19 +307,19 @@ func (p *Dashboard) surround(ctx context.Context, d *detailPage, v visit, rec *R
 	if e.ChangeSet != "" { // its own parts are no context
 		conds = append(conds, Cond{Field: "change_set", Not: true, Values: []string{e.ChangeSet}})
 	}
-	l := list{Dashboard: p, visit: v, url: v.url}
+	l := list{Dashboard: p, visit: v, url: v.url, fold: true}
 	if d.Pane {
-		l.target, l.url = "detail", v.url
+		l.target = "detail"
 	}
 	for _, ascending := range []bool{true, false} {
-		found, err := p.reader.List(ctx, v.account, Query{Conds: conds, After: at, Ascending: ascending, Limit: aroundRows})
+		found, err := p.reader.Browse(ctx, v.account, Query{Conds: conds, After: at, Ascending: ascending}, 4*aroundRows, nil)
 		if err != nil {
 			return err
 		}
 		rows := l.rows(found.Records)
+		rows = rows[:min(len(rows), aroundRows)]
 		for i := range rows {
-			rows[i].Day = time.Time{}
-			rows[i].ID = "around-" + rows[i].ID
+			rows[i].again()
 		}
 		if ascending {
 			for i := len(rows) - 1; i >= 0; i-- {

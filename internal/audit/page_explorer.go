@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -143,7 +142,7 @@ func (p *Dashboard) explorer(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if fragment == "" {
-		if err := p.fillFrame(page, s, menus); err != nil {
+		if err := p.fillFrame(page, s, known, menus); err != nil {
 			return err
 		}
 	}
@@ -197,7 +196,7 @@ func (p *Dashboard) fillRows(page *explorerPage, s state) error {
 }
 
 // fillFrame is what stands around the rows.
-func (p *Dashboard) fillFrame(page *explorerPage, s state, menus []filterMenu) error {
+func (p *Dashboard) fillFrame(page *explorerPage, s state, known glossary, menus []filterMenu) error {
 	var err error
 	if page.Size, err = p.reader.Size(s.ctx, s.account); err != nil {
 		return err
@@ -224,10 +223,16 @@ func (p *Dashboard) fillFrame(page *explorerPage, s state, menus []filterMenu) e
 	if s.mayExport() {
 		page.Exports = exports(s.visit, asked)
 	}
-	if page.Size == 0 {
+	if known.untaught() && len(page.Chips) == 0 && s.text == "" {
 		page.Lesson = p.lesson(s.visit)
 	}
 	return nil
+}
+
+// untaught reports whether no product has sent an event yet: the record holds
+// at most what Belfry says of itself.
+func (g glossary) untaught() bool {
+	return g.answered && (len(g.products) == 0 || len(g.products) == 1 && g.products[0] == ReservedProduct)
 }
 
 // apiQuery is the same question to the API, which wants both ends of the time.
@@ -302,7 +307,7 @@ func (p *Dashboard) glossary(v visit) (glossary, []filterMenu) {
 		to                      *[]string
 	}{{"product", "resource_product", "Product", "package", &known.products}, {"action", "action_type", "Action", "zap", &known.actions}} {
 		menu := filterMenu{Label: g.label, Icon: g.icon}
-		within(v.ctx, 300*time.Millisecond, func(ctx context.Context) error {
+		answered := within(v.ctx, 300*time.Millisecond, func(ctx context.Context) error {
 			counts, err := p.reader.Summary(ctx, v.account, g.group, 0, v.now.Add(MaxAhead).UnixMicro())
 			for i, c := range counts {
 				*g.to = append(*g.to, c.Key)
@@ -313,6 +318,7 @@ func (p *Dashboard) glossary(v visit) (glossary, []filterMenu) {
 			}
 			return err
 		})
+		known.answered = answered
 		if len(menu.Items) > 1 {
 			menus = append(menus, menu)
 		}
@@ -345,8 +351,16 @@ func has(u *url.URL, key, value string) bool {
 type lesson struct{ Curl, Tokens string }
 
 func (p *Dashboard) lesson(v visit) *lesson {
-	body := `{"action":{"type":"update"},"actor":{"type":"user","id":"ana@example.com"},"resource":{"product":"shop","type":"setting","id":"payment_timeout"}}`
-	return &lesson{Curl: p.curl(v.api()+"/audit/events", "-H 'Content-Type: application/json'", "\\\n  -d '"+body+"' \\\n "), Tokens: p.Tokens(v.account)}
+	const event = `{
+    "action":   {"type": "update"},
+    "actor":    {"type": "user", "id": "ana@example.com"},
+    "resource": {"product": "shop", "type": "setting", "id": "payment_timeout"}
+  }`
+	l := &lesson{Curl: p.curl(v.api()+"/audit/events", "-H 'Content-Type: application/json'", "\\\n  -d '"+event+"' \\\n ")}
+	if v.who.Can(v.account, "tokens:write") {
+		l.Tokens = p.Tokens(v.account)
+	}
+	return l
 }
 
 // live is the list's live tail: each event as the HTML of its row. The events
@@ -398,6 +412,3 @@ func (p *Dashboard) live(w http.ResponseWriter, r *http.Request) error {
 	web.ServeEvents(v.ctx, w, r, events)
 	return nil
 }
-
-// seqText is a seq in a page.
-func seqText(n int64) string { return strconv.FormatInt(n, 10) }

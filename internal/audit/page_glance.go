@@ -20,7 +20,7 @@ type Glance struct {
 
 	Products template.HTML // the last 24 hours by product, as rows of a table
 	Recent   template.HTML // the latest changes, as items of a list
-	Lesson   template.HTML // instead of all this, for an empty record
+	Lesson   template.HTML // how to begin, while no product has sent an event
 }
 
 const (
@@ -38,9 +38,13 @@ func (p *Dashboard) Glance(r *http.Request) (*Glance, error) {
 	if g.Size, err = p.reader.Size(v.ctx, v.account); err != nil {
 		return nil, err
 	}
+	if known, _ := p.glossary(v); known.untaught() {
+		if g.Lesson, err = p.html("audit-lesson", p.lesson(v)); err != nil {
+			return nil, err
+		}
+	}
 	if g.Size == 0 {
-		g.Lesson, err = p.html("audit-lesson", p.lesson(v))
-		return g, err
+		return g, nil
 	}
 	head, err := p.reader.signedHead(v.ctx, v.account)
 	if err != nil {

@@ -69,8 +69,8 @@ func (p *Dashboard) fillIntegrity(page *integrityPage, v visit) error {
 	if err != nil {
 		return err
 	}
-	// Asking signs the freshest head, so that the page never says "not yet".
-	text, err := p.signer.Checkpoint(v.ctx, v.account)
+	// Asking signs what is not signed yet, so that the page never says "later".
+	text, err := p.signer.Covering(v.ctx, v.account, uint64(page.Size))
 	switch {
 	case errs.Is(err, errs.CodeSigningStopped) && err != nil:
 		page.Stopped, page.Head = errs.All(err)[0].Message, older
@@ -88,6 +88,7 @@ func (p *Dashboard) fillIntegrity(page *integrityPage, v visit) error {
 		page.Stopped = or(page.Stopped, "the checkpoint does not open with the key: "+err.Error())
 		return nil
 	}
+	page.Size = max(page.Size, int64(cp.Size)) // an event may have come meanwhile
 	page.Head.Size, page.Root = int64(cp.Size), hex.EncodeToString(cp.Root[:])
 	if older.Size > 0 && older.Note != "" {
 		page.OlderSize, page.OlderAt = older.Size, older.At
@@ -129,9 +130,9 @@ func (p *Dashboard) consistent(v visit, older []byte, now merkle.Checkpoint) []s
 		return fail(0, "%v", err)
 	}
 	steps[0].Tone = ui.Good
-	steps[0].Text = fmt.Sprintf("the checkpoint of %d events is signed by the key, for this account", then.Size)
+	steps[0].Text = "the checkpoint of " + counted(then.Size) + " is signed by the key, for this account"
 	if then.Size > now.Size {
-		return fail(1, "it signs %d events, and the log has %d: events are missing", then.Size, now.Size)
+		return fail(1, "it signs %s, and the log has %s: some are missing", counted(then.Size), counted(now.Size))
 	}
 	proof, err := p.reader.Consistency(v.ctx, v.account, then.Size, now.Size)
 	if err == nil {
@@ -141,6 +142,20 @@ func (p *Dashboard) consistent(v visit, older []byte, now merkle.Checkpoint) []s
 		return fail(1, "the log does not begin with what was signed then: %v", err)
 	}
 	steps[1].Tone = ui.Good
-	steps[1].Text = fmt.Sprintf("the %d events of today begin with these %d, unchanged (%d hashes prove it)", now.Size, then.Size, len(proof))
+	switch {
+	case then.Size == now.Size:
+		steps[1].Text = "the log has the same events, by the same root"
+	case then.Size == 0:
+		steps[1].Text = "it signs the empty log, with which every log begins"
+	default:
+		n, _ := ui.Plural(len(proof), "hash proves", "hashes prove") // an integer is a number
+		steps[1].Text = "the " + counted(now.Size) + " of today begin with these, unchanged: " + n + " it"
+	}
 	return steps
+}
+
+// counted is "1,427 events".
+func counted[N uint64 | int64](n N) string {
+	s, _ := ui.Plural(n, "event", "events") // an integer is a number
+	return s
 }

@@ -82,7 +82,7 @@ func verifySteps(data []byte, vkey string) (steps []step, ok bool) {
 			steps[i].Tone = ui.Good
 		}
 		steps[1].Text += " " + before(report.VKey, "+")
-		steps[2].Text = "leaf " + seqText(int64(report.Seq)) + " is in the signed tree of " + seqText(int64(report.Size)) + " events"
+		steps[2].Text = "leaf no. " + grouped(report.Seq) + " is in the signed tree of " + counted(report.Size)
 		if report.Erased > 0 {
 			steps[0].Text += "; " + itoa(report.Erased) + " erased, their commitments hold"
 		}
@@ -101,6 +101,12 @@ func verifySteps(data []byte, vkey string) (steps []step, ok bool) {
 	}
 	steps[failed].Tone, steps[failed].Text = ui.Bad, visible(err.Error())
 	return steps, false
+}
+
+// grouped is 1,372.
+func grouped(n uint64) string {
+	s, _ := ui.Num(n) // an integer is a number
+	return s
 }
 
 type stepError struct{ text string }

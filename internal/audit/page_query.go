@@ -177,7 +177,10 @@ func (p *Dashboard) resolve(v visit, text string, known glossary) (field string)
 }
 
 // glossary is what the record's roll-ups know by name.
-type glossary struct{ products, actions []string }
+type glossary struct {
+	products, actions []string
+	answered          bool // within its time
+}
 
 // searched is the URL that a search leads to: its terms as filters, and the
 // text that is left as q. ok is false when the URL says it that way already.

@@ -103,6 +103,9 @@ func (l list) sentenceOf(r *Record) ui.Sentence {
 	if last := len(s) - 1; last >= 0 { // the row has a badge for it
 		s[last].Text = strings.TrimSuffix(s[last].Text, " (failed)")
 	}
+	for i := range s {
+		s[i].Text = clip(s[i].Text)
+	}
 	if l.live {
 		return s
 	}
@@ -110,6 +113,15 @@ func (l list) sentenceOf(r *Record) ui.Sentence {
 		if s[i].Key != "" {
 			s[i].Href = l.base() + query(url.Values{s[i].Key: {s[i].Value}})
 		}
+	}
+	return s
+}
+
+// clip cuts a name that would fill the page; the event's own page has it whole.
+func clip(s string) string {
+	const most = 120
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
 	}
 	return s
 }
@@ -202,7 +214,7 @@ func (l list) setSentence(set []*Record) ui.Sentence {
 	}
 	what := itoa(len(things)) + " " + many(kind)
 	if len(things) == 1 {
-		what = words(kind) + " " + set[0].ResourceName() + ", " + itoa(len(set)) + " times,"
+		what = words(kind) + " " + clip(set[0].ResourceName()) + ", " + itoa(len(set)) + " times,"
 	}
 	s := ui.Sentence{set[0].actorPart(), {Text: " " + verb + " "}, {Text: what, Strong: true}}
 	if zone.Name != "" {

@@ -94,8 +94,10 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 		page.Exports = exports(v, asked)
 	}
 	page.Curl = p.curl(v.api() + "/audit/summary" + query(url.Values{"group_by": {"product"}, "since": asked["since"], "before": asked["before"]}))
-	if size, err := p.reader.Size(v.ctx, v.account); err == nil && size == 0 {
-		page.Lesson = p.lesson(v)
+	if len(page.Groups[0].Rows) == 0 {
+		if size, err := p.reader.Size(v.ctx, v.account); err == nil && size == 0 {
+			page.Lesson = p.lesson(v)
+		}
 	}
 	shell.Title = "Summary"
 	return p.set.Render(w, r, shell, "summary", page)

@@ -39,7 +39,7 @@ func Start(t testing.TB) *Browser {
 		chromedp.UserDataDir(t.TempDir()))
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, 10*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
@@ -144,7 +144,7 @@ func (b *Browser) Overflow() string {
 	b.t.Helper()
 	return b.Evaluate(`document.documentElement.scrollWidth > innerWidth ? "the page" :
 		[...document.querySelectorAll(".row > *, .table td, .panel-body > *")].filter((e) => {
-			const p = e.closest(".panel").getBoundingClientRect(), b = e.getBoundingClientRect();
+			const p = (e.closest(".panel, .detail") ?? document.body).getBoundingClientRect(), b = e.getBoundingClientRect();
 			return b.width > 0 && b.right > p.right + 1;
 		}).map((e) => e.outerHTML.slice(0, 120)).join("\n")`)
 }

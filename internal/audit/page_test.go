@@ -1,0 +1,71 @@
+package audit_test
+
+import (
+	"bytes"
+	"maps"
+	"testing"
+
+	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/platform/ui"
+)
+
+func TestThePagesAreSoundTemplates(t *testing.T) {
+	u, err := ui.New(ui.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ui.Lint(audit.Scripts()); err == nil {
+		t.Error("the scripts hold no page, and were taken for one")
+	}
+	if _, err := (&audit.Feature{}).Dashboard(audit.Pages{UI: u}); err == nil {
+		t.Error("pages without a door were mounted")
+	}
+}
+
+func TestAPageShowsWhichStepOfAProofFails(t *testing.T) {
+	x := newExported(t)
+	bundle := x.bundle(t, "e-7")
+	good := map[string]string{"event": "good", "signature": "good", "inclusion": "good"}
+	if steps, ok := audit.StepsForTest(bundle, x.vkey); !ok || !maps.Equal(steps, good) {
+		t.Fatalf("the bundle as it is: %v", steps)
+	}
+	if bytes.Count(bundle, []byte(`"proof":"`)) != 1 {
+		t.Fatal("the bundle has no proof to change")
+	}
+	// The proof's text ends with the signature: its last letter is a byte of it.
+	end := bytes.Index(bundle, []byte(`\n","vkey"`))
+	if end < 0 {
+		end = bytes.Index(bundle, []byte(`\n"`))
+	}
+	signature := bytes.Clone(bundle)
+	signature[end-10] ^= 1
+	if signature[end-10] == '\\' || end < 0 {
+		t.Fatalf("no signature found in %s", bundle)
+	}
+	for name, c := range map[string]struct {
+		data []byte
+		want map[string]string
+	}{
+		"another key":       {bundle, map[string]string{"event": "bad", "signature": "", "inclusion": ""}},
+		"a shown value":     {bytes.Replace(bundle, []byte(`"event":{`), []byte(`"event":{"x":1,`), 1), map[string]string{"event": "bad", "signature": "", "inclusion": ""}},
+		"a signature's bit": {signature, map[string]string{"event": "good", "signature": "bad", "inclusion": ""}},
+	} {
+		key := x.vkey
+		if name == "another key" {
+			key = newExported(t).vkey
+		}
+		if steps, ok := audit.StepsForTest(c.data, key); ok || !maps.Equal(steps, c.want) {
+			t.Errorf("%s: %v: expected %v", name, steps, c.want)
+		}
+	}
+	_, after, found := bytes.Cut(bundle, []byte(`index 7\n`))
+	if !found {
+		t.Fatalf("no index in the proof of %s", bundle)
+	}
+	hash := bytes.Clone(bundle)
+	at := len(bundle) - len(after)
+	hash[at+3] = map[bool]byte{true: 'B', false: 'A'}[hash[at+3] == 'A']
+	if steps, _ := audit.StepsForTest(hash, x.vkey); steps["signature"] != "good" || steps["inclusion"] != "bad" {
+		t.Errorf("a hash on the way to the root: %v", steps)
+	}
+}
