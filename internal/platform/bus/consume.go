@@ -66,7 +66,15 @@ type Consumer struct {
 	mu    sync.Mutex // guards what follows; never held while waiting
 	owned map[source]*partition
 	ends  map[source]progress // of the owned partitions, by the lag goroutine
-	fault error               // of the last poll; nil after a good one
+	fault fault               // of the last poll that had one
+}
+
+// fault is what a poll failed with. Where nothing is published no good poll
+// follows, so that it also ends with the next claim and fades: one that lasts
+// comes again within seconds.
+type fault struct {
+	err error
+	at  time.Time
 }
 
 type source struct {
@@ -163,7 +171,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 // dispatch hands the records to their partitions. No rebalance can run between
 // the poll and its end: the records are of the present claims.
 func (c *Consumer) dispatch(fetches kgo.Fetches) {
-	var fault error
+	var failed error
 	fetches.EachError(func(topic string, p int32, err error) {
 		var loss *kgo.ErrDataLoss
 		switch {
@@ -176,16 +184,18 @@ func (c *Consumer) dispatch(fetches kgo.Fetches) {
 			owner := c.owned[source{topic, p}]
 			c.mu.Unlock()
 			c.abandon(owner)
+		case topic == "": // of the group
+			failed = err
 		default:
-			fault = fmt.Errorf("%s/%d: %w", topic, p, err)
+			failed = fmt.Errorf("%s/%d: %w", topic, p, err)
 		}
 	})
 	c.mu.Lock()
-	if (fault != nil) != (c.fault != nil) {
-		c.cfg.Log.Warn("consuming", "fault", fault)
-	}
-	if fault != nil || fetches.NumRecords() > 0 {
-		c.fault = fault
+	if failed != nil || fetches.NumRecords() > 0 {
+		if (failed != nil) != (c.fault.err != nil) {
+			c.cfg.Log.Warn("consuming", "fault", failed)
+		}
+		c.fault = fault{failed, time.Now()}
 	}
 	c.mu.Unlock()
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
@@ -223,6 +233,7 @@ func (c *Consumer) assign(ctx context.Context, offsets map[string]map[int32]kgo.
 		}
 	}
 	c.mu.Lock()
+	c.fault = fault{}
 	for _, pos := range positions {
 		// No leader epoch: the position was compared with the log just now.
 		offsets[pos.Topic][pos.Partition] = kgo.NewOffset().At(pos.Next)

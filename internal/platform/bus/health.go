@@ -145,8 +145,8 @@ func (c *Consumer) Ready() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.fault != nil {
-		return fmt.Errorf("consumer %s: %w", c.cfg.Group, c.fault)
+	if c.fault.err != nil && time.Since(c.fault.at) < c.cfg.StallAfter {
+		return fmt.Errorf("consumer %s: %w", c.cfg.Group, c.fault.err)
 	}
 	return nil
 }

@@ -2,11 +2,15 @@ package bus_test
 
 import (
 	"context"
+	"log/slog"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/belfryhq/belfry/internal/platform/bus"
 )
@@ -51,4 +55,62 @@ func TestAConsumerStopsThoughItsGroupWaitsForADeadMember(t *testing.T) {
 			<-ended
 		}
 	})
+}
+
+// Where nothing is published there is no good poll that could end a fault.
+func TestAnIdleConsumerIsReadyAgainAfterItLostItsSession(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		topic := w.topic(1)
+		log := &records{}
+		c, err := bus.NewConsumer(bus.Config{Cluster: w.cluster, Group: topic, Topics: []string{topic}, DB: w.db, Handle: w.store, Log: slog.New(log), StallAfter: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- c.Run(ctx) }()
+		defer func() { cancel(); <-ended }()
+		eventually(t, "the partition is claimed", func() bool { return len(c.Health()) == 1 })
+
+		cl, err := w.cluster.Client("test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cl.Close()
+		groups, err := kadm.NewClient(cl).DescribeGroups(t.Context(), topic)
+		if err != nil || len(groups[topic].Members) != 1 {
+			t.Fatalf("%+v, %v", groups, err)
+		}
+		expel := kmsg.NewPtrLeaveGroupRequest()
+		expel.Group, expel.MemberID = topic, groups[topic].Members[0].MemberID
+		expel.Members = []kmsg.LeaveGroupRequestMember{{MemberID: expel.MemberID}}
+		if _, err := expel.RequestWith(t.Context(), cl); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "a fault in the log", func() bool { return log.has("consuming") })
+		eventually(t, "ready again", func() bool { return len(c.Health()) == 1 && c.Ready() == nil })
+	})
+}
+
+// records is a log that tells which messages came.
+type records struct {
+	mu   sync.Mutex
+	seen []string
+}
+
+func (l *records) Enabled(context.Context, slog.Level) bool { return true }
+func (l *records) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l *records) WithGroup(string) slog.Handler            { return l }
+
+func (l *records) Handle(_ context.Context, r slog.Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen = append(l.seen, r.Message)
+	return nil
+}
+
+func (l *records) has(message string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Contains(l.seen, message)
 }
