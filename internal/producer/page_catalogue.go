@@ -142,7 +142,11 @@ func (p *pages) changesOf(ctx context.Context, teamID string, c StoredCatalogue)
 		return nil, false, err
 	}
 	for _, one := range Diff(before.Catalog, c.Catalog) {
-		list = append(list, shownChange{one, spaced(one.Kind), brief(one.Before), brief(one.After)})
+		s := shownChange{Change: one, What: spaced(one.Kind)}
+		if one.Op == "changed" {
+			s.Old, s.New = brief(one.Before), brief(one.After)
+		}
+		list = append(list, s)
 	}
 	return list, first, nil
 }

@@ -68,7 +68,8 @@ type shownReject struct {
 	Reject
 	At       time.Time
 	Sentence ui.Sentence
-	Where    string // the first fault's field
+	Where    string // the first fault's field, and the product
+	Name     string // for those who hear the page
 	Href     string
 	Open     bool
 	Faults   []shownFault
@@ -81,9 +82,9 @@ type shownFault struct {
 }
 
 func faultOf(code int, pointer, message string) shownFault {
-	f := shownFault{Code: code, Pointer: pointer, Message: ui.FullSentence(message), Title: "error " + strconv.Itoa(code)}
+	f := shownFault{Code: code, Pointer: pointer, Message: ui.FullSentence(message), Title: "Error " + strconv.Itoa(code)}
 	if e, ok := errs.Code(code).Entry(); ok {
-		f.Title, f.Remedy = e.Title, e.Remedy
+		f.Title, f.Remedy = strings.TrimSuffix(ui.FullSentence(e.Title), "."), e.Remedy
 	}
 	return f
 }
@@ -97,7 +98,13 @@ func (v visit) reject(one Reject, open string) shownReject {
 		s.Faults = append(s.Faults, faultOf(f.Code, f.Pointer, f.Message))
 	}
 	first := s.Faults[0]
-	s.Sentence, s.Where = ui.Sentence{{Text: ui.FullSentence(first.Title) + " ", Strong: true}, {Text: first.Message}}, first.Pointer
+	s.Sentence, s.Where = ui.Sentence{{Text: first.Title + ".", Strong: true}, {Text: " " + first.Message}}, first.Pointer
+	if s.Name = first.Title; one.EventID != "" {
+		s.Name += ", event " + one.EventID
+	}
+	if one.Product != "" {
+		s.Where = strings.TrimSpace(s.Where + " of " + one.Product)
+	}
 	if n := len(s.Faults) - 1; n > 0 {
 		s.Sentence = append(s.Sentence, ui.Part{Text: " And " + strconv.Itoa(n) + " more."})
 	}
@@ -107,7 +114,7 @@ func (v visit) reject(one Reject, open string) shownReject {
 // rejectsView is a list of refused events with the counts of a day.
 type rejectsView struct {
 	Path     string
-	Filtered string // the filter in words; "" = none
+	Filtered []string // the filter in words
 	Summary  []shownCount
 	Rejected int64
 	Rows     []shownReject
@@ -143,10 +150,10 @@ func (p *pages) rejects(v visit, of Rejects) (out rejectsView, err error) {
 		if filter.Code, err = strconv.Atoi(s); err != nil || filter.Code <= 0 {
 			return out, errs.At(errs.CodeInvalid, "code", "code is the number of an error, such as 12002")
 		}
-		out.Filtered = ui.FullSentence(faultOf(filter.Code, "", "").Title)
+		out.Filtered = append(out.Filtered, "the first fault is: "+faultOf(filter.Code, "", "").Title)
 	}
 	if filter.Product != "" {
-		out.Filtered = strings.TrimSpace(out.Filtered + " Product " + filter.Product + ".")
+		out.Filtered = append(out.Filtered, "the product is: "+filter.Product)
 	}
 	list := "console rejects " + of.key().scope + " " + of.key().owner
 	var from RejectPlace

@@ -32,6 +32,8 @@ type teamForm struct {
 	Faults      ui.Faults
 }
 
+const notAddress = "This must be one address, such as team@example.com."
+
 func typedTeam(r *http.Request) teamForm {
 	return teamForm{Name: cutBytes(r.PostFormValue("name"), 1024), Email: cutBytes(r.PostFormValue("contact_email"), 512)}
 }
@@ -90,6 +92,7 @@ func (p *pages) createTeam(w http.ResponseWriter, r *http.Request) error {
 		if f.Faults, ok = ui.FaultsOf(err, "name", "contact_email"); !ok {
 			return err
 		}
+		f.Faults.Say("contact_email", notAddress)
 		return p.renderTeams(w, v, f)
 	}
 	return goTo(w, r, teamPath(t.ID), "")
@@ -151,6 +154,7 @@ func (p *pages) changeTeam(w http.ResponseWriter, r *http.Request) error {
 		if f.Faults, ok = ui.FaultsOf(err, "name", "contact_email"); !ok {
 			return err
 		}
+		f.Faults.Say("contact_email", notAddress)
 		return p.renderSettings(w, v, &f)
 	}
 	return goTo(w, r, teamPath(t.ID)+"/settings", "team-changed")

@@ -87,7 +87,7 @@ func (p *pages) createToken(w http.ResponseWriter, r *http.Request) error {
 
 // applyCommand declares a catalogue with a token.
 func (p *pages) applyCommand(teamID, value string) string {
-	return "export BELFRY_URL=" + p.URL + " BELFRY_PRODUCER=" + teamID + "\nexport BELFRY_TOKEN=" + value + "\n\n" +
+	return "export BELFRY_URL=" + p.URL + "\nexport BELFRY_PRODUCER=" + teamID + "\nexport BELFRY_TOKEN=" + value + "\n\n" +
 		"belfry catalog init                # writes belfry.yaml, with comments\n" +
 		"belfry catalog check belfry.yaml   # finds its faults, offline\n" +
 		"belfry catalog apply belfry.yaml   # shows what changes, then applies it"
