@@ -35,7 +35,7 @@ func (l *Ledger) Erase(ctx context.Context, account string, seqs []int64, pointe
 				return err
 			}
 			// With the head held, no append completes a tile meanwhile.
-			h, err := lockHead(ctx, tx, key)
+			heads, err := lockHeads(ctx, tx, []int64{key})
 			if err != nil {
 				return err
 			}
@@ -52,7 +52,7 @@ func (l *Ledger) Erase(ctx context.Context, account string, seqs []int64, pointe
 				}
 			}
 			for tile := range tiles {
-				if uint64(tile+1)*256 <= h.frontier.Size() {
+				if uint64(tile+1)*256 <= heads[key].frontier.Size() {
 					if err := rebuildDigest(ctx, tx, key, tile); err != nil {
 						return err
 					}

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -275,7 +277,7 @@ type rollupKey struct {
 // open locks the heads of the accounts, in the order of their keys, and finds
 // which ids are stored already. Heads first: only then is "known" final.
 func (l *Ledger) open(ctx context.Context, tx *db.Tx, events []*Pending) (*writing, error) {
-	w := &writing{now: l.now().UnixMicro(), heads: map[int64]*head{}, batch: make(map[idKey]*Pending, len(events)), counts: map[rollupKey]int64{}}
+	w := &writing{now: l.now().UnixMicro(), batch: make(map[idKey]*Pending, len(events)), counts: map[rollupKey]int64{}}
 	var accounts []string
 	for i, p := range events {
 		if i == 0 || p.Account != events[i-1].Account {
@@ -286,15 +288,8 @@ func (l *Ledger) open(ctx context.Context, tx *db.Tx, events []*Pending) (*writi
 	if w.keys, err = accountKeys(ctx, tx, accounts); err != nil {
 		return nil, err
 	}
-	order := make([]int64, 0, len(accounts))
-	for _, key := range w.keys {
-		order = append(order, key)
-	}
-	sort.Slice(order, func(i, j int) bool { return order[i] < order[j] })
-	for _, key := range order {
-		if w.heads[key], err = lockHead(ctx, tx, key); err != nil {
-			return nil, err
-		}
+	if w.heads, err = lockHeads(ctx, tx, slices.Sorted(maps.Values(w.keys))); err != nil {
+		return nil, err
 	}
 	var ids []idKey
 	for _, p := range events {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"embed"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strconv"
 	"strings"
@@ -39,17 +40,30 @@ type appended struct {
 	salts                 []byte // after an erasure, instead of the seed
 }
 
-// accountKeys gives the store's small integers for accounts, making new ones.
+// accountKeys gives the store's small integers for accounts, making new ones,
+// each with its empty head.
 func accountKeys(ctx context.Context, tx *db.Tx, ids []string) (map[string]int64, error) {
 	keys := make(map[string]int64, len(ids))
-	for _, id := range ids {
+	err := lookUp(ctx, tx, keysText, len(ids), 1, func(i int, args []any) { args[0] = ids[i] }, func(rows *sql.Rows) error {
+		var id string
 		var key int64
-		err := tx.QueryRow(ctx, `SELECT key FROM account WHERE id = $1`, id).Scan(&key)
-		if errors.Is(err, sql.ErrNoRows) {
-			// Two processes may meet here: the update returns the other's key.
-			err = tx.QueryRow(ctx, `INSERT INTO account (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING key`, id).Scan(&key)
+		err := rows.Scan(&id, &key)
+		keys[id] = key
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		if _, ok := keys[id]; ok {
+			continue
 		}
-		if err != nil {
+		// Two processes may meet here: the update returns the other's key.
+		var key int64
+		if err := tx.QueryRow(ctx, `INSERT INTO account (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING key`, id).Scan(&key); err != nil {
+			return nil, err
+		}
+		if _, err := tx.Exec(ctx, `INSERT INTO head (account, size, recorded_at, frontier) VALUES ($1, 0, 0, $2) ON CONFLICT (account) DO NOTHING`, key, []byte{}); err != nil {
 			return nil, err
 		}
 		keys[id] = key
@@ -67,59 +81,95 @@ func accountKey(ctx context.Context, tx *db.Tx, id string) (int64, error) {
 	return key, err
 }
 
-// lockHead reads an account's head and, on PostgreSQL, holds its row until the
-// transaction ends: callers go through accounts in the order of their keys, so
-// that two of them cannot wait for each other. SQLite has one writer anyway.
-func lockHead(ctx context.Context, tx *db.Tx, account int64) (*head, error) {
-	text := `SELECT size, recorded_at, frontier FROM head WHERE account = $1`
+// lockHeads reads the heads of accounts and, on PostgreSQL, holds their rows
+// until the transaction ends, in the order of the keys, which must ascend: two
+// appends cannot wait for each other. SQLite has one writer anyway.
+func lockHeads(ctx context.Context, tx *db.Tx, accounts []int64) (map[int64]*head, error) {
+	text := headsText
 	if tx.Engine == db.Postgres {
 		text += ` FOR UPDATE`
 	}
-	h, err := scanHead(tx.QueryRow(ctx, text, account))
-	if !errors.Is(err, sql.ErrNoRows) {
-		return h, err
-	}
-	if tx.Engine == db.Postgres {
-		// Make the row first, so that there is something to lock.
-		if _, err := tx.Exec(ctx, `INSERT INTO head (account, size, recorded_at, frontier) VALUES ($1, 0, 0, $2) ON CONFLICT (account) DO NOTHING`, account, []byte{}); err != nil {
-			return nil, err
+	heads := make(map[int64]*head, len(accounts))
+	err := lookUp(ctx, tx, text, len(accounts), 1, func(i int, args []any) { args[0] = accounts[i] }, func(rows *sql.Rows) error {
+		var account int64
+		var size uint64
+		var frontier []byte
+		h := &head{}
+		if err := rows.Scan(&account, &size, &h.recordedAt, &frontier); err != nil {
+			return err
 		}
-		return scanHead(tx.QueryRow(ctx, text, account))
+		var err error
+		h.frontier, err = merkle.ParseFrontier(size, frontier)
+		heads[account] = h
+		return err
+	})
+	if err == nil && len(heads) != len(accounts) {
+		err = fmt.Errorf("%d accounts have %d heads: the tables do not agree", len(accounts), len(heads))
 	}
-	return &head{frontier: &merkle.Frontier{}}, nil
+	return heads, err
 }
 
 func readHead(ctx context.Context, tx *db.Tx, account int64) (*head, error) {
-	h, err := scanHead(tx.QueryRow(ctx, `SELECT size, recorded_at, frontier FROM head WHERE account = $1`, account))
-	if errors.Is(err, sql.ErrNoRows) {
-		return &head{frontier: &merkle.Frontier{}}, nil
-	}
-	return h, err
-}
-
-func scanHead(r *sql.Row) (*head, error) {
 	var size uint64
 	var frontier []byte
 	h := &head{}
-	if err := r.Scan(&size, &h.recordedAt, &frontier); err != nil {
+	err := tx.QueryRow(ctx, `SELECT size, recorded_at, frontier FROM head WHERE account = $1`, account).Scan(&size, &h.recordedAt, &frontier)
+	if errors.Is(err, sql.ErrNoRows) {
+		return &head{frontier: &merkle.Frontier{}}, nil
+	}
+	if err != nil {
 		return nil, err
 	}
-	var err error
 	h.frontier, err = merkle.ParseFrontier(size, frontier)
 	return h, err
 }
 
-// knownChunk is how many ids one query asks for.
-const knownChunk = 32
+// lookupChunk is how many rows one query of an append asks for: one by one, the
+// ways to the database and back would cost more than everything else.
+const lookupChunk = 32
 
-var knownText = `SELECT account, id, seq, pos FROM leaf WHERE account = $1 AND id = $2` +
-	func() string {
-		var b strings.Builder
-		for i := 1; i < knownChunk; i++ {
-			b.WriteString(" OR account = $" + strconv.Itoa(2*i+1) + " AND id = $" + strconv.Itoa(2*i+2))
+// The queries of an append, each for lookupChunk rows.
+var (
+	keysText  = `SELECT id, key FROM account WHERE id IN (` + repeat(lookupChunk, 1, "%s", ", ") + `)`
+	headsText = `SELECT account, size, recorded_at, frontier FROM head WHERE account IN (` + repeat(lookupChunk, 1, "%s", ", ") + `) ORDER BY account`
+	knownText = `SELECT account, id, seq, pos FROM leaf WHERE ` + repeat(lookupChunk, 2, "account = %s AND id = %s", " OR ")
+)
+
+// repeat writes a term n times with its parameters numbered on.
+func repeat(n, width int, term, between string) string {
+	terms := make([]string, n)
+	for i := range terms {
+		names := make([]any, width)
+		for j := range names {
+			names[j] = "$" + strconv.Itoa(i*width+j+1)
 		}
-		return b.String()
-	}()
+		terms[i] = fmt.Sprintf(term, names...)
+	}
+	return strings.Join(terms, between)
+}
+
+// lookUp asks one of the queries above for n rows; arg sets the width arguments
+// of a row.
+func lookUp(ctx context.Context, tx *db.Tx, text string, n, width int, arg func(i int, args []any), scan func(*sql.Rows) error) error {
+	args := make([]any, lookupChunk*width)
+	for first := 0; first < n; first += lookupChunk {
+		last := min(first+lookupChunk, n) - 1
+		for i := range lookupChunk {
+			arg(min(first+i, last), args[i*width:(i+1)*width]) // the last one again fills the text
+		}
+		rows, err := tx.Query(ctx, text, args...)
+		if err != nil {
+			return err
+		}
+		for rows.Next() && err == nil {
+			err = scan(rows)
+		}
+		if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // idKey names an event in the store.
 type idKey struct {
@@ -133,33 +183,15 @@ type place struct{ seq, pos int64 }
 // known finds which of the ids are in the record already.
 func known(ctx context.Context, tx *db.Tx, ids []idKey) (map[idKey]place, error) {
 	found := map[idKey]place{}
-	args := make([]any, 2*knownChunk)
-	for len(ids) > 0 {
-		n := min(len(ids), knownChunk)
-		for i := range knownChunk {
-			k := ids[min(i, n-1)] // the last one again fills the text
-			args[2*i], args[2*i+1] = k.account, []byte(k.id)
-		}
-		ids = ids[n:]
-		rows, err := tx.Query(ctx, knownText, args...)
-		if err != nil {
-			return nil, err
-		}
-		for rows.Next() {
-			var account int64
-			var id []byte
-			var p place
-			if err := rows.Scan(&account, &id, &p.seq, &p.pos); err != nil {
-				rows.Close()
-				return nil, err
-			}
-			found[idKey{account, string(id)}] = p
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return nil, err
-		}
-	}
-	return found, nil
+	err := lookUp(ctx, tx, knownText, len(ids), 2, func(i int, args []any) { args[0], args[1] = ids[i].account, []byte(ids[i].id) }, func(rows *sql.Rows) error {
+		var account int64
+		var id []byte
+		var p place
+		err := rows.Scan(&account, &id, &p.seq, &p.pos)
+		found[idKey{account, string(id)}] = p
+		return err
+	})
+	return found, err
 }
 
 // insertRows writes the events; rows are sorted by account and seq.
