@@ -356,7 +356,7 @@ func (p *Dashboard) lesson(v visit) *lesson {
     "actor":    {"type": "user", "id": "ana@example.com"},
     "resource": {"product": "shop", "type": "setting", "id": "payment_timeout"}
   }`
-	l := &lesson{Curl: p.curl(v.api()+"/audit/events", "-H 'Content-Type: application/json'", "\\\n  -d '"+event+"' \\\n ")}
+	l := &lesson{Curl: p.curl(v.api()+"/audit/events", "\\\n  -H 'Content-Type: application/json'", "\\\n  -d '"+event+"' \\\n ")}
 	if v.who.Can(v.account, "tokens:write") {
 		l.Tokens = p.Tokens(v.account)
 	}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
 // Glance is what the overview says about an account's record.
@@ -46,11 +48,18 @@ func (p *Dashboard) Glance(r *http.Request) (*Glance, error) {
 	if g.Size == 0 {
 		return g, nil
 	}
+	// Signing first reproduces what was signed before: that is the check.
+	if _, err := p.signer.Checkpoint(v.ctx, v.account); err != nil {
+		if !errs.Is(err, errs.CodeSigningStopped) {
+			return nil, err
+		}
+		g.Stopped = true
+	}
 	head, err := p.reader.signedHead(v.ctx, v.account)
 	if err != nil {
 		return nil, err
 	}
-	g.Signed, g.SignedAt, g.Stopped = head.Size, head.At, p.signer.stoppedFor(v.account)
+	g.Signed, g.SignedAt = head.Size, head.At
 	found, err := p.reader.Browse(v.ctx, v.account, Query{}, glanceRows*3, func(r *Record) bool { return !p.isView(r) })
 	if err != nil {
 		return nil, err
@@ -101,11 +110,4 @@ func (p *Dashboard) countDay(ctx context.Context, account string, since time.Tim
 func (p *Dashboard) html(name string, data any) (template.HTML, error) {
 	s, err := p.set.HTML(name, data)
 	return template.HTML(s), err //nolint:gosec // executed by html/template just now
-}
-
-// stoppedFor reports whether signing has stopped for an account.
-func (s *Signer) stoppedFor(account string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stopped[account] != ""
 }

@@ -127,7 +127,7 @@ func (p *Dashboard) consistent(v visit, older []byte, now merkle.Checkpoint) []s
 	}
 	then, err := openFor(older, p.signer.Keys()[0].VKey, v.account)
 	if err != nil {
-		return fail(0, "%v", err)
+		return fail(0, "this is not a checkpoint of this account that the key has signed: %v", err)
 	}
 	steps[0].Tone = ui.Good
 	steps[0].Text = "the checkpoint of " + counted(then.Size) + " is signed by the key, for this account"
