@@ -60,9 +60,12 @@ func (f Faults) Say(field, text string) {
 	}
 }
 
-// FullSentence makes an error's message one: a capital first, a full stop last.
+// FullSentence makes an error's message one: a capital first, unless the first
+// word is a field's name (contact_email), and a full stop last.
 func FullSentence(s string) string {
-	s = sentenceCase(s)
+	if first, _, _ := strings.Cut(s, " "); !strings.ContainsAny(first, "_./") {
+		s = sentenceCase(s)
+	}
 	if s != "" && !strings.ContainsAny(s[len(s)-1:], ".!?") {
 		s += "."
 	}
