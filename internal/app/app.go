@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -91,6 +92,7 @@ func Setup(ctx context.Context, cfg Config, version string, logTo io.Writer) (*A
 		do   func(context.Context) error
 	}{
 		{"telemetry", func(ctx context.Context) error { return a.openTelemetry(ctx, version, logTo) }},
+		{"address", func(context.Context) error { return a.chooseAddress() }},
 		{"data directory", a.openDataDir},
 		{"master key", a.openKeys},
 		{"databases", a.openDatabases},
@@ -139,6 +141,29 @@ func (a *App) openTelemetry(ctx context.Context, version string, logTo io.Writer
 		})
 	}
 	return err
+}
+
+// chooseAddress settles a port of 0 before anything makes a link of it. Another
+// program may take the port before it is listened on: then the start fails, and
+// says so.
+func (a *App) chooseAddress() error {
+	host, port, err := net.SplitHostPort(a.Config.Listen)
+	if err != nil || port != "0" {
+		return err
+	}
+	l, err := net.Listen("tcp", a.Config.Listen)
+	if err != nil {
+		return err
+	}
+	_, port, err = net.SplitHostPort(l.Addr().String())
+	if err = errors.Join(err, l.Close()); err != nil {
+		return err
+	}
+	a.Config.Listen = net.JoinHostPort(host, port)
+	if !a.Config.externalGiven {
+		a.Config.ExternalURL = a.Config.scheme() + "://" + a.Config.Listen
+	}
+	return nil
 }
 
 func (a *App) openDataDir(context.Context) error {

@@ -106,11 +106,7 @@ func LoadConfig(file string, lookup func(string) (string, bool)) (Config, error)
 	}
 	cfg.externalGiven = cfg.ExternalURL != ""
 	if !cfg.externalGiven {
-		scheme := "http"
-		if cfg.TLSCert != "" {
-			scheme = "https"
-		}
-		cfg.ExternalURL = scheme + "://" + cfg.Listen
+		cfg.ExternalURL = cfg.scheme() + "://" + cfg.Listen
 	}
 	return cfg, nil
 }
@@ -235,6 +231,13 @@ func (c *Config) check() (faults []string) {
 		}
 	}
 	return faults
+}
+
+func (c *Config) scheme() string {
+	if c.TLSCert != "" {
+		return "https"
+	}
+	return "http"
 }
 
 // Has reports whether this process has the role.

@@ -43,18 +43,8 @@ func (a *App) LoginLink(ctx context.Context, email string) (string, error) {
 	return loginLink(ctx, a.Account, a.URL(), email)
 }
 
-// URL is how a browser on this machine reaches the server: the external URL, or
-// the address that is listened on where none was set.
-func (a *App) URL() string {
-	if a.Config.externalGiven {
-		return a.Config.ExternalURL
-	}
-	scheme := "http"
-	if a.Config.TLSCert != "" {
-		scheme = "https"
-	}
-	return scheme + "://" + a.Addr()
-}
+// URL is how a browser reaches the server.
+func (a *App) URL() string { return a.Config.ExternalURL }
 
 func loginLink(ctx context.Context, d *account.Directory, base, email string) (string, error) {
 	if email == "" {
