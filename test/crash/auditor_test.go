@@ -177,6 +177,9 @@ func (x *auditor) finish() {
 		}
 		x.t.Logf("account %s: %d events, %d of them the test's, hold against %d checkpoints", r.account, r.upTo.Size, len(r.stored), len(r.checkpoints))
 	}
+	if x.t.Failed() {
+		return
+	}
 	http, bus, refused := x.acks.count()
 	x.t.Logf("acknowledged: %d events over HTTP, %d over Kafka; refused: %d requests; lost: 0, doubled: 0", http, bus, refused)
 }

@@ -89,7 +89,7 @@ func newCluster(t *testing.T) *cluster {
 	c.client = newClient(c.token, c.nodes...)
 	c.accounts = newAccounts(t, c.client, 3)
 	c.auditor = newAuditor(t, c.client, c.acks, c.accounts)
-	c.load = startLoad(t, c.client, c.acks, c.accounts, c.kafka.URL(), 40*time.Millisecond)
+	c.load = startLoad(t, c.client, c.acks, c.accounts, c.kafka.URL(), 100*time.Millisecond)
 	return c
 }
 
@@ -200,6 +200,7 @@ func (c *cluster) frozen(t *testing.T) {
 		c.drained(t)
 	}
 	c.auditor.client = c.client
+	c.allReady(t)
 }
 
 var stateOK = regexp.MustCompile(`(?m)^belfry_bus_partition_state\{[^}]*group="belfry\.audit"[^}]*topic="belfry\.audit\.events"[^}]*\} 1$`)
@@ -246,6 +247,7 @@ func (c *cluster) frozenWithLocks(t *testing.T) {
 	zombie.signal(syscall.SIGCONT)
 	c.drained(t)
 	c.auditor.client = c.client
+	c.allReady(t)
 }
 
 // holdsHead reports whether the process has an open transaction that has locked rows of
@@ -282,7 +284,9 @@ func (c *cluster) kafkaKilled(t *testing.T) {
 		wait(t.Context(), mathrand.N(time.Second))
 		c.kafka.Kill()
 		grow(t, c.acks, 20) // the ledger's commit needs no bus
+		began := time.Now()
 		a, err := c.client.send(t.Context(), "GET", "/client/v4/accounts/"+c.accounts[0]+"/audit/log/checkpoint", "", nil)
+		t.Logf("without Kafka a checkpoint is answered with status %d after %s", a.status, time.Since(began).Round(time.Millisecond))
 		if err != nil || a.status != http.StatusServiceUnavailable && a.status != http.StatusOK {
 			t.Errorf("a checkpoint without the signer's memory: %v, status %d: %.300s", err, a.status, a.body)
 		}
@@ -292,16 +296,21 @@ func (c *cluster) kafkaKilled(t *testing.T) {
 	c.allReady(t)
 }
 
+// allReady waits until every server is ready by its own account.
 func (c *cluster) allReady(t *testing.T) {
 	t.Helper()
 	for _, p := range c.nodes {
-		if !p.alive() {
-			t.Fatalf("a server ended")
+		var reasons string
+		deadline := time.Now().Add(patience)
+		for status := 0; status != http.StatusOK; {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s is not ready after %s: %s", p.url, patience, reasons)
+			}
+			var r readiness
+			r, status = c.client.at(p).readiness(t)
+			reasons = r.reasons()
+			wait(t.Context(), 50*time.Millisecond)
 		}
-		eventually(t, "every server ready again", func() bool {
-			_, status := c.client.at(p).readiness(t)
-			return status == http.StatusOK
-		})
 	}
 }
 
