@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -152,51 +153,49 @@ func TestConcurrentTransactionsAreAllKept(t *testing.T) {
 }
 
 func TestAWriterGathersWaitingCallersAndDrainsAtItsEnd(t *testing.T) {
-	var mu sync.Mutex
-	var sizes []int
-	total := 0
-	hold := make(chan struct{})
-	w := db.NewWriter(db.Limits{Batch: 50, Queue: 1000, Lanes: 1}, func(int) int { return 1 }, func(_ context.Context, items []int) error {
-		<-hold
-		mu.Lock()
-		defer mu.Unlock()
-		sizes = append(sizes, len(items))
-		total += len(items)
-		for _, it := range items {
-			if it < 0 {
-				return errors.New("negative")
+	synctest.Test(t, func(t *testing.T) {
+		var sizes []int
+		hold := make(chan struct{})
+		w := db.NewWriter(db.Limits{Batch: 50, Queue: 1000, Lanes: 1}, func(int) int { return 1 }, func(_ context.Context, items []int) error {
+			<-hold
+			sizes = append(sizes, len(items))
+			for _, it := range items {
+				if it < 0 {
+					return errors.New("negative")
+				}
 			}
-		}
-		return nil
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	var callers, runner sync.WaitGroup
-	runner.Go(func() { w.Run(ctx) })
-	for i := range 200 {
-		callers.Go(func() {
-			if err := w.Do(t.Context(), i); err != nil {
-				t.Error(err)
-			}
+			return nil
 		})
-	}
-	close(hold)
-	callers.Wait()
-	if total != 200 || len(sizes) > 100 {
-		t.Fatalf("%d items in %d flushes", total, len(sizes))
-	}
-	for _, n := range sizes {
-		if n > 50 {
-			t.Fatalf("a flush of %d, over the limit", n)
+		ctx, cancel := context.WithCancel(t.Context())
+		var callers, runner sync.WaitGroup
+		runner.Go(func() { w.Run(ctx) })
+		do := func(i int) {
+			callers.Go(func() {
+				if err := w.Do(t.Context(), i); err != nil {
+					t.Error(err)
+				}
+			})
 		}
-	}
-	if err := w.Do(t.Context(), -1); err == nil || err.Error() != "negative" {
-		t.Fatalf("the flush's error did not reach the caller: %v", err)
-	}
-	cancel()
-	runner.Wait()
-	if err := w.Do(t.Context(), 1); errs.KindOf(err) != errs.Unavailable {
-		t.Fatalf("a stopped writer answered %v", err)
-	}
+		do(0)
+		synctest.Wait() // the first is being flushed; the others gather behind it
+		for i := range 199 {
+			do(i)
+		}
+		synctest.Wait()
+		close(hold)
+		callers.Wait()
+		if got := fmt.Sprint(sizes); got != "[1 50 50 50 49]" {
+			t.Fatalf("flushes of %s items", got)
+		}
+		if err := w.Do(t.Context(), -1); err == nil || err.Error() != "negative" {
+			t.Fatalf("the flush's error did not reach the caller: %v", err)
+		}
+		cancel()
+		runner.Wait()
+		if err := w.Do(t.Context(), 1); errs.KindOf(err) != errs.Unavailable {
+			t.Fatalf("a stopped writer answered %v", err)
+		}
+	})
 }
 
 func TestAFullQueueAnswersUnavailable(t *testing.T) {
