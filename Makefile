@@ -22,8 +22,10 @@ test: ## everything that CI runs: all modules against real PostgreSQL, Kafka, Ch
 crash: ## kill -9 a real server 1,000 times and look for what was lost
 	BELFRY_TEST_KILLS=1000 go test -count=1 -timeout 6h -v ./test/crash
 
-bench: ## run the benchmarks and print their method and figures
-	@if [ -d bench ]; then go run ./bench/...; else echo "there is no folder bench"; exit 1; fi
+bench: ## run the benchmarks and print their method and figures (half an hour, 20 GB of disk)
+	go run ./bench/audit
+	@if [ -n "$$BELFRY_TEST_POSTGRES" ] && [ -n "$$BELFRY_TEST_KAFKA" ]; then go run ./bench/audit -engine postgres -resident 1000000 -spread 1000000; \
+	else echo 'for PostgreSQL and Apache Kafka: eval "$$(make engines)", then make bench again'; fi
 
 fuzz: ## fuzz every decoder for 20 seconds
 	scripts/fuzz.sh 20s

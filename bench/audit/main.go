@@ -1,0 +1,101 @@
+// Command audit measures the audit log: what an operator gets from a machine,
+// how it compares with the bare parts, and where the CPU goes.
+//
+//	go run ./bench/audit                                  SQLite and the embedded broker
+//	go run ./bench/audit -engine postgres                 PostgreSQL and Apache Kafka (BELFRY_TEST_POSTGRES, BELFRY_TEST_KAFKA)
+//	go run ./bench/audit -dir D -phases reads,verify      again on the data that an earlier run left in D
+//
+// The server is the real binary in a process of its own; the load generator is
+// this process, on the same machine. Rates depend on the machine and on who
+// else uses it: CPU time per event and the ratios to the bare parts are what
+// can be compared. Nothing here is asserted.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options are the flags.
+type options struct {
+	engine   string
+	events   int
+	resident int
+	spread   int
+	accounts int
+	requests int
+	limit    time.Duration
+	dir      string
+	phases   []string
+}
+
+// phases in the order in which they run.
+var phaseNames = []string{"start", "ingest", "load", "resident", "reads", "verify", "stages", "bare"}
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == profiledServer {
+		os.Exit(serveProfiled())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var o options
+	var phases string
+	flag.StringVar(&o.engine, "engine", "sqlite", "sqlite (with the embedded broker) or postgres (with Apache Kafka)")
+	flag.IntVar(&o.events, "events", 200_000, "events of one ingest row")
+	flag.IntVar(&o.resident, "resident", 10_000_000, "events in one account before the rows at size")
+	flag.IntVar(&o.spread, "spread", 1_000_000, "further resident events over all accounts (Zipf)")
+	flag.IntVar(&o.accounts, "accounts", 10_000, "accounts")
+	flag.IntVar(&o.requests, "requests", 1000, "requests of one read row")
+	flag.DurationVar(&o.limit, "limit", time.Minute, "longest time of one row")
+	flag.StringVar(&o.dir, "dir", "", "keep the data here and use what an earlier run left; empty = a temporary folder")
+	flag.StringVar(&phases, "phases", strings.Join(phaseNames, ","), "what is measured")
+	flag.Parse()
+	o.phases = strings.Split(phases, ",")
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintf(os.Stderr, "bench/audit: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	for _, p := range o.phases {
+		if !slices.Contains(phaseNames, p) {
+			return fmt.Errorf("there is no phase %q; there are %s", p, strings.Join(phaseNames, ", "))
+		}
+	}
+	b, err := open(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	b.machine()
+	steps := map[string]func(context.Context) error{
+		"start":    func(ctx context.Context) error { return b.startUp(ctx, "empty") },
+		"ingest":   func(ctx context.Context) error { return b.ingest(ctx, "empty") },
+		"load":     b.load,
+		"resident": b.atSize,
+		"reads":    b.reads,
+		"verify":   b.verify,
+		"stages":   b.stages,
+		"bare":     b.bare,
+	}
+	for _, p := range phaseNames {
+		if !slices.Contains(o.phases, p) {
+			continue
+		}
+		b.say("phase %s", p)
+		if err := steps[p](ctx); err != nil {
+			b.out.print(os.Stdout) // what is known so far
+			return fmt.Errorf("%s: %w", p, err)
+		}
+	}
+	b.out.print(os.Stdout)
+	return nil
+}
