@@ -143,6 +143,10 @@ func (d *DB) openPostgres(ctx context.Context, cfg Config) error {
 	}
 	q := u.Query()
 	q.Set("search_path", cfg.Feature)
+	// A prepared statement keeps the plan that it got while its table was empty
+	// until the table is analysed: minutes of sequential scans on a table that
+	// grows fast. Where no index serves, PostgreSQL still scans.
+	q.Set("enable_seqscan", "off")
 	if q.Get("connect_timeout") == "" {
 		q.Set("connect_timeout", "5")
 	}
