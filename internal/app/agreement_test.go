@@ -4,9 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/belfryhq/belfry/internal/app"
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/producer"
@@ -40,7 +42,7 @@ func TestBelfrysOwnCatalogueHasEveryChangeThatBelfryRecords(t *testing.T) {
 		t.Fatalf("the built-in product is %q", own.Name)
 	}
 	found := 0
-	for _, dir := range []string{"../account", "../producer", "../audit", "."} {
+	for _, dir := range []string{"../account", "../producer", "../audit", "../slo", "../notify", "."} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)
@@ -72,14 +74,13 @@ func TestBelfrysOwnCatalogueHasEveryChangeThatBelfryRecords(t *testing.T) {
 }
 
 func TestEveryConsumerOfATopicIsWired(t *testing.T) {
-	groups := map[string]string{event.TopicAuditEvents: "audit", event.TopicAuditRejects: "producer"}
 	for _, topic := range event.Topics {
 		if topic.Internal || topic.Compacted {
 			continue
 		}
 		wired := false
 		for _, c := range topic.Consumers {
-			wired = wired || groups[topic.Name] == c
+			wired = wired || slices.Contains(app.Consumes(c), topic.Name)
 		}
 		if !wired {
 			t.Errorf("%s: nobody in the app consumes it", topic.Name)

@@ -25,7 +25,6 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
-	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
@@ -77,11 +76,6 @@ type closer struct {
 	name  string
 	close func() error
 }
-
-// databases are the features' own.
-type databases struct{ account, producer, audit, web *db.DB }
-
-func (d databases) all() []*db.DB { return []*db.DB{d.account, d.producer, d.audit, d.web} }
 
 // Setup opens and wires everything, and listens; it serves nothing yet. On an
 // error what was opened is closed again.
@@ -195,20 +189,6 @@ func (a *App) openKeys(context.Context) (err error) {
 // keyDir lies outside of what is backed up with the databases.
 func (a *App) keyDir() string { return filepath.Join(a.Config.DataDir, "keys") }
 
-func (a *App) openDatabases(ctx context.Context) error {
-	to := map[string]**db.DB{"account": &a.dbs.account, "producer": &a.dbs.producer, "audit": &a.dbs.audit, "web": &a.dbs.web}
-	for _, f := range features {
-		opened, err := openDB(ctx, a.Config, f.name, f.schema())
-		if err != nil {
-			return err
-		}
-		*to[f.name] = opened
-		a.closing("database "+f.name, opened.Close)
-		a.Health.Add("database "+f.name, opened.Ping)
-	}
-	return nil
-}
-
 func (a *App) openWeb(version string) (err error) {
 	key, err := a.dbKey()
 	if err != nil {
@@ -309,8 +289,7 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.consumers = append(a.consumers, stagedConsumer{"audit consumer", consumer})
-	a.Health.Add("audit consumer", func(context.Context) error { return consumer.Ready() })
+	a.consume("audit consumer", consumer)
 	return nil
 }
 

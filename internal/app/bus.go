@@ -9,8 +9,6 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
-	"github.com/belfryhq/belfry/internal/platform/db"
-	"github.com/belfryhq/belfry/internal/producer"
 )
 
 // partitions of a topic on Apache Kafka. Keyed topics never grow in place.
@@ -63,7 +61,7 @@ func (a *App) openBus(ctx context.Context) error {
 }
 
 func (a *App) openBroker(ctx context.Context) (err error) {
-	consuming := []*db.DB{a.dbs.audit, a.dbs.producer}
+	consuming := a.consuming()
 	a.broker, err = broker.New(broker.Config{
 		DataDir: filepath.Join(a.Config.DataDir, "bus"), Listen: a.Config.KafkaListen, Topics: topics(false),
 		Verify: func(ctx context.Context, c bus.Cluster) error {
@@ -89,7 +87,7 @@ func (a *App) openBroker(ctx context.Context) (err error) {
 			}
 			return all, nil
 		},
-		Consumers: []broker.Subscription{{Group: auditGroup, Topic: event.TopicAuditEvents}, {Group: producer.Group, Topic: event.TopicAuditRejects}},
+		Consumers: subscriptions(),
 		Log:       a.Log, Registerer: a.Registry,
 	})
 	if err != nil {

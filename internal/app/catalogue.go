@@ -34,8 +34,7 @@ func (a *App) openProducer(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.consumers = append(a.consumers, stagedConsumer{"rejects consumer", consumer})
-	a.Health.Add("rejects consumer", func(context.Context) error { return consumer.Ready() })
+	a.consume("rejects consumer", consumer)
 	return nil
 }
 

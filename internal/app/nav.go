@@ -30,6 +30,7 @@ var customerNav = []entry{
 	{"audit", "Record", "Audit log", "scroll-text", "a", accountPath + "/audit", account.AuditRead},
 	{"summary", "Record", "Summary", "trending-up", "u", accountPath + "/audit/summary", account.AuditRead},
 	{"integrity", "Record", "Integrity", "shield-check", "i", accountPath + "/audit/integrity", account.AuditRead},
+	{"alerts", "Alerts", "Alerts", "siren", "e", accountPath + "/alerts", account.NotificationsRead},
 	{"notifications", "Alerts", "Notifications", "bell", "n", accountPath + "/notifications", account.NotificationsRead},
 	{"objectives", "Alerts", "Objectives", "target", "b", accountPath + "/objectives", account.SLORead},
 	{"flags", "Release", "Flags", "flag", "f", accountPath + "/flags", account.FlagsRead},

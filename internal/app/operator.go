@@ -8,11 +8,9 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
-	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/web"
-	"github.com/belfryhq/belfry/internal/producer"
 )
 
 // firstOperator is who the setup link signs in; the person changes the name and
@@ -100,17 +98,6 @@ func Migrate(ctx context.Context, cfg Config, tell func(feature string, applied 
 		tell(f.name, list)
 	}
 	return nil
-}
-
-// features are those with a database, in the order in which they are opened.
-var features = []struct {
-	name   string
-	schema func() db.Schema
-}{
-	{"account", account.Schema},
-	{"producer", producer.Schema},
-	{"audit", audit.Schema},
-	{"web", web.Schema},
 }
 
 // names remembers accounts' names for a short time: lists show one per event.

@@ -13,6 +13,10 @@ const (
 	TopicAuditRejects = "belfry.audit.rejects"
 	TopicAuditSigned  = "belfry.audit.signed" // only past one machine
 	TopicAuditSelf    = "belfry.audit.self"   // never on the bus: outboxes hand it to the ledger
+
+	TopicTrafficCounts  = "belfry.traffic.counts"
+	TopicTrafficSharded = "belfry.traffic.sharded"
+	TopicAlerts         = "belfry.notify.alerts"
 )
 
 // Topic is one row of the language.
@@ -37,7 +41,7 @@ var Topics = []Topic{
 	},
 	{
 		Name: TopicAuditRejects, Key: "producer id, else account id", Payload: "event.Reject",
-		Producers: []string{"audit"}, Consumers: []string{"producer", "product teams"},
+		Producers: []string{"audit", "traffic", "notify"}, Consumers: []string{"producer", "product teams"},
 		Retention: 7 * 24 * time.Hour,
 	},
 	{
@@ -46,13 +50,31 @@ var Topics = []Topic{
 	},
 	{
 		Name: TopicAuditSelf, Key: "account_id", Payload: "event.Audit",
-		Producers: []string{"account", "producer"}, Consumers: []string{"audit"}, Internal: true,
+		Producers: []string{"account", "producer", "slo", "notify"}, Consumers: []string{"audit"}, Internal: true,
+	},
+	{
+		Name: TopicTrafficCounts, Key: "any", Payload: "compact counts: one, an array or NDJSON, with account_id",
+		Producers: []string{"products (Kafka)"}, Consumers: []string{"traffic"},
+		Retention: 24 * time.Hour,
+	},
+	{
+		// The partition is chosen by the splitter: a zone's sums are needed together.
+		Name: TopicTrafficSharded, Key: "zone_id", Payload: "event.Traffic",
+		Producers: []string{"traffic"}, Consumers: []string{"slo"},
+		Retention: 24 * time.Hour,
+	},
+	{
+		Name: TopicAlerts, Key: "account_id", Payload: "event.Alert",
+		Producers: []string{"slo", "products (Kafka)"}, Consumers: []string{"notify"},
+		Retention: 7 * 24 * time.Hour,
 	},
 }
 
-// Reject is a refused audit event on its way back to the team that sent it.
+// Reject is a refused audit event (or alert, or count) on its way back to the
+// team that sent it.
 type Reject struct {
-	At       string   `json:"at"` // RFC 3339, microseconds
+	Kind     string   `json:"kind,omitempty"` // alert, traffic; empty = an audit event
+	At       string   `json:"at"`             // RFC 3339, microseconds
 	Producer string   `json:"producer_id,omitempty"`
 	Account  string   `json:"account_id,omitempty"`   // as far as it is known
 	Via      string   `json:"via"`                    // http, kafka, import

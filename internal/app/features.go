@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/broker"
+	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/internal/producer"
+)
+
+// feature is one with a database.
+type feature struct {
+	name     string
+	schema   func() db.Schema
+	consumes []broker.Subscription // what its consumers read, with their groups
+}
+
+// features are those with a database, in the order in which they are opened.
+var features = []feature{
+	{name: "account", schema: account.Schema},
+	{name: "producer", schema: producer.Schema, consumes: []broker.Subscription{{Group: producer.Group, Topic: event.TopicAuditRejects}}},
+	{name: "audit", schema: audit.Schema, consumes: []broker.Subscription{{Group: auditGroup, Topic: event.TopicAuditEvents}}},
+	{name: "web", schema: web.Schema},
+}
+
+// databases are the features' own.
+type databases struct{ account, producer, audit, web *db.DB }
+
+// of is the feature's place.
+func (d *databases) of(feature string) **db.DB {
+	return map[string]**db.DB{"account": &d.account, "producer": &d.producer, "audit": &d.audit, "web": &d.web}[feature]
+}
+
+// all are those that are open, in the order of features.
+func (d *databases) all() []*db.DB {
+	var list []*db.DB
+	for _, f := range features {
+		if open := *d.of(f.name); open != nil {
+			list = append(list, open)
+		}
+	}
+	return list
+}
+
+func (a *App) openDatabases(ctx context.Context) error {
+	for _, f := range features {
+		opened, err := openDB(ctx, a.Config, f.name, f.schema())
+		if err != nil {
+			return err
+		}
+		*a.dbs.of(f.name) = opened
+		a.closing("database "+f.name, opened.Close)
+		a.Health.Add("database "+f.name, opened.Ping)
+	}
+	return nil
+}
+
+// consuming are the databases that hold positions of consumers.
+func (a *App) consuming() []*db.DB {
+	var list []*db.DB
+	for _, f := range features {
+		if len(f.consumes) > 0 {
+			list = append(list, *a.dbs.of(f.name))
+		}
+	}
+	return list
+}
+
+// subscriptions are all that Belfry's own consumers read.
+func subscriptions() []broker.Subscription {
+	var list []broker.Subscription
+	for _, f := range features {
+		list = append(list, f.consumes...)
+	}
+	return list
+}
+
+// consume adds a consumer of a feature to what the process runs, and to what
+// /readyz asks.
+func (a *App) consume(name string, c *bus.Consumer) {
+	a.consumers = append(a.consumers, stagedConsumer{name, c})
+	a.Health.Add(name, func(context.Context) error { return c.Ready() })
+}
