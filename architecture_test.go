@@ -37,6 +37,7 @@ var rules = []rule{
 	{"internal/platform", nil, "a new platform package needs a row here"},
 	{"internal/event", []string{"internal/platform/id"}, "the language has values and no behaviour"},
 	{"internal/history", nil, "turns a git log into events, knowing nothing of Belfry but their shape"},
+	{"internal/client", nil, "the public API from outside: what it needs of Belfry, everybody would need"},
 	{"internal/account", []string{"internal/event", "internal/platform"}, "the one feature that others may import; it imports none"},
 	{"internal/audit", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/producer", feature, "features talk on the bus, or the app hands one a function of another"},
