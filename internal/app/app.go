@@ -30,6 +30,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/internal/producer"
+	"github.com/belfryhq/belfry/internal/traffic"
 )
 
 // App is a wired Belfry. Setup makes it, Run runs it, Close lets go of it.
@@ -51,6 +52,7 @@ type App struct {
 	Account  *account.Directory
 	Producer *producer.Registry
 	Audit    *audit.Feature
+	Traffic  *traffic.Feature
 	API      *web.API
 	server   *web.Server
 	jobs     *web.Jobs
@@ -95,6 +97,7 @@ func Setup(ctx context.Context, cfg Config, version string, logTo io.Writer) (*A
 		{"accounts", a.openAccount},
 		{"producers", a.openProducer},
 		{"audit log", a.openAudit},
+		{"traffic", a.openTraffic},
 		{"listen", a.listen},
 		{"pages", func(context.Context) error { return a.openPages(version) }},
 	}
@@ -373,6 +376,7 @@ func (a *App) Run(ctx context.Context, ready func()) error {
 		run.Stage{Name: "idempotency", Run: func(ctx context.Context) error { return a.idem.Run(ctx, a.Log) }},
 		run.Stage{Name: "accounts", Run: a.Account.Run},
 		run.Stage{Name: "producers", Run: a.Producer.Run},
+		run.Stage{Name: "traffic", Run: a.Traffic.Run},
 	)
 	for _, r := range a.relays {
 		stages = append(stages, run.Stage{Name: r.name, Run: r.relay.Run})
