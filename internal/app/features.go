@@ -57,6 +57,11 @@ func (a *App) openDatabases(ctx context.Context) error {
 		}
 		*a.dbs.of(f.name) = opened
 		a.closing("database "+f.name, opened.Close)
+		if opened.Engine == db.SQLite && f.name != "web" { // the data directory is locked: no other process
+			if err := bus.EndLease(ctx, opened); err != nil {
+				return err
+			}
+		}
 		a.Health.Add("database "+f.name, opened.Ping)
 	}
 	return nil
