@@ -30,6 +30,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/internal/producer"
+	"github.com/belfryhq/belfry/internal/slo"
 )
 
 // App is a wired Belfry. Setup makes it, Run runs it, Close lets go of it.
@@ -51,6 +52,7 @@ type App struct {
 	Account  *account.Directory
 	Producer *producer.Registry
 	Audit    *audit.Feature
+	SLO      *slo.Feature
 	API      *web.API
 	server   *web.Server
 	jobs     *web.Jobs
@@ -95,6 +97,7 @@ func Setup(ctx context.Context, cfg Config, version string, logTo io.Writer) (*A
 		{"accounts", a.openAccount},
 		{"producers", a.openProducer},
 		{"audit log", a.openAudit},
+		{"objectives", a.openSLO},
 		{"listen", a.listen},
 		{"pages", func(context.Context) error { return a.openPages(version) }},
 	}
