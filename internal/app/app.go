@@ -30,6 +30,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/internal/producer"
+	"github.com/belfryhq/belfry/internal/slo"
 	"github.com/belfryhq/belfry/internal/traffic"
 )
 
@@ -53,6 +54,7 @@ type App struct {
 	Producer *producer.Registry
 	Audit    *audit.Feature
 	Traffic  *traffic.Feature
+	SLO      *slo.Feature
 	API      *web.API
 	server   *web.Server
 	jobs     *web.Jobs
@@ -98,6 +100,7 @@ func Setup(ctx context.Context, cfg Config, version string, logTo io.Writer) (*A
 		{"producers", a.openProducer},
 		{"audit log", a.openAudit},
 		{"traffic", a.openTraffic},
+		{"objectives", a.openSLO},
 		{"listen", a.listen},
 		{"pages", func(context.Context) error { return a.openPages(version) }},
 	}

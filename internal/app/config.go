@@ -180,7 +180,7 @@ func unknownEnvironment(t reflect.Type) []string {
 var clientSettings = map[string]bool{"BELFRY_URL": true, "BELFRY_TOKEN": true, "BELFRY_ACCOUNT": true}
 
 // RoleNames are the roles that a process may have.
-var RoleNames = []string{"api", "audit", "producer", "traffic"}
+var RoleNames = []string{"api", "audit", "producer", "traffic", "slo"}
 
 func (c *Config) check() (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }

@@ -11,6 +11,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/internal/producer"
+	"github.com/belfryhq/belfry/internal/slo"
 	"github.com/belfryhq/belfry/internal/traffic"
 )
 
@@ -27,15 +28,16 @@ var features = []feature{
 	{name: "producer", schema: producer.Schema, consumes: []broker.Subscription{{Group: producer.Group, Topic: event.TopicAuditRejects}}},
 	{name: "audit", schema: audit.Schema, consumes: []broker.Subscription{{Group: auditGroup, Topic: event.TopicAuditEvents}}},
 	{name: "traffic", schema: traffic.Schema, consumes: []broker.Subscription{{Group: traffic.Group, Topic: event.TopicTrafficCounts}}},
+	{name: "slo", schema: slo.Schema, consumes: []broker.Subscription{{Group: slo.Group, Topic: event.TopicTrafficSharded}}},
 	{name: "web", schema: web.Schema},
 }
 
 // databases are the features' own.
-type databases struct{ account, producer, audit, traffic, web *db.DB }
+type databases struct{ account, producer, audit, traffic, slo, web *db.DB }
 
 // of is the feature's place.
 func (d *databases) of(feature string) **db.DB {
-	return map[string]**db.DB{"account": &d.account, "producer": &d.producer, "audit": &d.audit, "traffic": &d.traffic, "web": &d.web}[feature]
+	return map[string]**db.DB{"account": &d.account, "producer": &d.producer, "audit": &d.audit, "traffic": &d.traffic, "slo": &d.slo, "web": &d.web}[feature]
 }
 
 // all are those that are open, in the order of features.

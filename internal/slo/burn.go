@@ -1,0 +1,173 @@
+package slo
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"strings"
+)
+
+// Window is one of the stretches of time over which every line is summed.
+type Window uint8
+
+// The windows (Google SRE workbook, chapter 5), the two rolling budgets and the
+// calendar month, which is last: it begins anew instead of sliding.
+const (
+	M5 Window = iota
+	M30
+	H1
+	H2
+	H6
+	D1
+	D3
+	D28
+	D30
+	Month
+	windowCount
+)
+
+const sliding = int(Month) // windows that lose what leaves them
+
+var windowSeconds = [windowCount]int64{300, 1800, 3600, 7200, 21600, 86400, 259200, 28 * 86400, 30 * 86400, 0}
+var windowNames = [windowCount]string{"5m", "30m", "1h", "2h", "6h", "1d", "3d", "28d", "30d", "month"}
+
+// Seconds is the window's length; 0 for the month.
+func (w Window) Seconds() int64 { return windowSeconds[w] }
+
+// String is the window as people write it: 5m, 1h, 3d, month.
+func (w Window) String() string { return windowNames[w] }
+
+// MarshalText writes the window's name.
+func (w Window) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// UnmarshalText reads a window's name.
+func (w *Window) UnmarshalText(b []byte) error {
+	for i, name := range windowNames {
+		if name == string(b) {
+			*w = Window(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not a window; there are %s", b, strings.Join(windowNames[:], ", "))
+}
+
+// Tally is what was counted in some stretch of time: Bad of Total requests.
+type Tally struct{ Total, Bad uint64 }
+
+func (t *Tally) add(o Tally) {
+	t.Total += o.Total
+	t.Bad += o.Bad
+}
+
+func (t *Tally) subtract(o Tally) {
+	t.Total -= o.Total
+	t.Bad -= o.Bad
+}
+
+// over is the tally as if a line of that age had been clean at the same traffic
+// for the rest of a window.
+func (t Tally) over(age, window int64) Tally {
+	if age <= 0 || age >= window {
+		return t
+	}
+	hi, lo := bits.Mul64(t.Total, uint64(window))
+	if hi >= uint64(age) {
+		return Tally{math.MaxUint64, t.Bad}
+	}
+	t.Total, _ = bits.Div64(hi, lo, uint64(age))
+	return t
+}
+
+// share is a share of requests in parts of ten million: 99.95 % leaves 5,000 to
+// fail. Decisions compare such integers, never floats.
+type share uint64
+
+const whole share = 10_000_000
+
+// shareOf is what a target in percent leaves to fail.
+func shareOf(target float64) share { return share(math.Round((100 - target) * 100_000)) }
+
+func (s share) ratio() float64 { return float64(s) / float64(whole) }
+
+// milli is a factor in thousandths: 14.4 is 14,400.
+type milli uint64
+
+func (f milli) times() float64 { return float64(f) / 1000 }
+
+// above reports whether the tally burns faster than factor times what allowed
+// lets it: bad/total > factor x allowed, in 128-bit integers. No request is
+// never above.
+func above(t Tally, factor milli, allowed share) bool {
+	ah, al := bits.Mul64(t.Bad, uint64(whole)*1000)
+	bh, bl := bits.Mul64(t.Total, uint64(factor)*uint64(allowed))
+	return ah > bh || ah == bh && al > bl
+}
+
+// burn is the rate at which the budget goes, for people: 1 is exactly
+// sustainable. It is 0 where nothing was counted.
+func burn(t Tally, allowed share) float64 {
+	if t.Total == 0 {
+		return 0
+	}
+	return float64(t.Bad) / float64(t.Total) / allowed.ratio()
+}
+
+// budget is what is left of an error budget.
+type budget struct {
+	Left   float64 // 1 = untouched, 0 = spent, below = overspent
+	Period int64   // seconds that the whole budget is for
+}
+
+// budgetOf weighs by requests: the share of those in the window that may fail,
+// less those that did. In a calendar month the budget is for the whole of it:
+// what was spent so far counts by the part of the month that has passed, as if
+// the traffic went on evenly.
+func budgetOf(w Window, t Tally, allowed share, clock int64) budget {
+	spent := burn(t, allowed)
+	if w != Month {
+		return budget{1 - spent, w.Seconds()}
+	}
+	from, to := monthOf(clock)
+	return budget{1 - spent*float64(clock-from)/float64(to-from), to - from}
+}
+
+// exhaustion is in how many seconds what is left of the budget is gone at the
+// present rate: remaining x period / burn. ok is false when it does not shrink.
+func (b budget) exhaustion(rate float64) (seconds int64, ok bool) {
+	switch {
+	case b.Left <= 0:
+		return 0, true
+	case rate <= 0:
+		return 0, false
+	}
+	s := b.Left * float64(b.Period) / rate
+	if s > 100*365*86400 {
+		return 0, false
+	}
+	return int64(s), true
+}
+
+// detection is after how many seconds a constant ratio of errors e, from a clean
+// start and at even traffic, fires a pair: factor x W x (1-SLO) / e; ok is false
+// when that is longer than the window, which is never.
+func detection(p Pair, allowed share, e float64) (seconds float64, ok bool) {
+	s := p.factor().times() * float64(p.Long.Seconds()) * allowed.ratio() / e
+	return s, s <= float64(p.Long.Seconds())
+}
+
+// reset is after how many seconds without a further error the short window no
+// longer fires: S x (1 - factor x (1-SLO) / e), where e is its ratio now.
+func reset(p Pair, allowed share, short Tally) (seconds float64) {
+	if short.Bad == 0 || short.Total == 0 {
+		return 0
+	}
+	e := float64(short.Bad) / float64(short.Total)
+	return max(0, float64(p.Short.Seconds())*(1-p.factor().times()*allowed.ratio()/e))
+}
+
+// part is v x i / n, rounded down, for i <= n.
+func part(v, i, n uint64) uint64 {
+	hi, lo := bits.Mul64(v, i)
+	q, _ := bits.Div64(hi, lo, n)
+	return q
+}

@@ -1,0 +1,118 @@
+package slo
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+)
+
+// entry is what one line counted in one column.
+type entry struct {
+	line uint32
+	Tally
+}
+
+// A column holds what every line counted in one stretch of time, by ascending
+// line, without those that counted nothing:
+//
+//	varint(gap to the line before << 1 | hasBad)  varint(total)  [varint(bad)]
+//
+// about two bytes an active line. There is exactly one encoding of a column;
+// anything else is refused.
+
+var errColumn = errors.New("slo: a column is damaged")
+
+// encodeColumn needs entries by ascending line, each with a total.
+func encodeColumn(entries []entry) []byte {
+	b := make([]byte, 0, 3*len(entries))
+	next := uint64(0)
+	for _, e := range entries {
+		gap := (uint64(e.line) - next) << 1
+		if e.Bad > 0 {
+			gap |= 1
+		}
+		b = binary.AppendUvarint(b, gap)
+		b = binary.AppendUvarint(b, e.Total)
+		if e.Bad > 0 {
+			b = binary.AppendUvarint(b, e.Bad)
+		}
+		next = uint64(e.line) + 1
+	}
+	return b
+}
+
+// decodeColumn calls each for every entry, in order.
+func decodeColumn(b []byte, each func(entry)) error {
+	next := uint64(0)
+	for len(b) > 0 {
+		var gap, total, bad uint64
+		var ok bool
+		if gap, b, ok = takeUvarint(b); !ok {
+			return errColumn
+		}
+		if total, b, ok = takeUvarint(b); !ok || total == 0 {
+			return errColumn
+		}
+		if gap&1 != 0 {
+			if bad, b, ok = takeUvarint(b); !ok || bad == 0 || bad > total {
+				return errColumn
+			}
+		}
+		line := next + gap>>1
+		if line > 1<<32-1 || line < next {
+			return errColumn
+		}
+		each(entry{uint32(line), Tally{total, bad}})
+		next = line + 1
+	}
+	return nil
+}
+
+// takeUvarint reads a varint that is as short as it can be.
+func takeUvarint(b []byte) (v uint64, rest []byte, ok bool) {
+	if len(b) > 0 && b[0] < 0x80 {
+		return uint64(b[0]), b[1:], true
+	}
+	v, n := binary.Uvarint(b)
+	if n <= 0 || b[n-1] == 0 {
+		return 0, b, false
+	}
+	return v, b[n:], true
+}
+
+// mergeColumns adds columns up, those of which are encoded and some entries
+// that are by ascending line.
+func mergeColumns(entries []entry, encoded ...[]byte) ([]byte, error) {
+	sum := slices.Clone(entries)
+	for _, b := range encoded {
+		var other []entry
+		if err := decodeColumn(b, func(e entry) { other = append(other, e) }); err != nil {
+			return nil, err
+		}
+		sum = mergeEntries(sum, other)
+	}
+	return encodeColumn(sum), nil
+}
+
+func mergeEntries(a, b []entry) []entry {
+	if len(a) == 0 {
+		return b
+	}
+	if len(b) == 0 {
+		return a
+	}
+	out := make([]entry, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0].line < b[0].line:
+			out, a = append(out, a[0]), a[1:]
+		case a[0].line > b[0].line:
+			out, b = append(out, b[0]), b[1:]
+		default:
+			e := a[0]
+			e.add(b[0].Tally)
+			out, a, b = append(out, e), a[1:], b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
+}

@@ -1,0 +1,225 @@
+package slo
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+)
+
+// A pair of windows of an objective is in one of these states:
+//
+//	         both windows above                short window no longer above
+//	quiet --------------------------> firing ------------------------------> quiet
+//	   \                                 ^
+//	    \ a faster pair fires            | it ended, and its short window still
+//	     v                               | burns above this pair's factor
+//	   covered --------------------------+
+//	     \---- no longer above ----> quiet
+//
+// A firing pair whose short window holds no request keeps its state: silence is
+// not health.
+type pairState uint8
+
+const (
+	quiet pairState = iota
+	firing
+	covered // its cause has been told by a faster pair
+)
+
+// standing is what lasts of a pair.
+type standing struct {
+	state pairState
+	since int64 // firing: the tick at which it began to fire
+	began int64 // firing: since when the line burned
+	told  bool  // firing: the start was sent as an alert; its end is too
+}
+
+// watch is an objective on the line that it judges.
+type watch struct {
+	*Objective
+	line     uint32
+	standing []standing // by pair
+	dataAt   int64      // end of the newest tick with a request; 0 = none
+}
+
+// Reading is what a window showed.
+type Reading struct {
+	Window Window  `json:"window"`
+	Burn   float64 `json:"burn" doc:"How many times faster than sustainable the budget goes"`
+	Total  uint64  `json:"total"`
+	Bad    uint64  `json:"bad"`
+}
+
+func (o *Objective) read(s *sums, w Window) Reading {
+	return Reading{w, burn(s[w], o.allowed), s[w].Total, s[w].Bad}
+}
+
+// The events of a transition.
+const (
+	Start = "start"
+	End   = "end"
+)
+
+// Transition is a pair that began to fire or stopped.
+type Transition struct {
+	At          int64 // Unix seconds, by the counts' own time
+	Objective   *Objective
+	Pair        Pair
+	Event       string // Start or End
+	Long, Short Reading
+	BudgetLeft  float64 // 1 = untouched, below 0 = overspent
+	ExhaustedIn *int64  // seconds; nil = it does not shrink
+	Began       int64   // since when the line burned
+	Since       int64   // when the pair began to fire; At of its start
+	told        bool    // people are to be told: it is not a replay of what is long past
+}
+
+// AlertID is the id of a transition's alert: of objective, pair and firing tick,
+// so that a repeat after a crash has the same one. The start's is the
+// correlation id of both.
+func (t *Transition) AlertID() string {
+	return alertID(t.Objective.ID, t.Pair.key(), t.Since, t.Event)
+}
+
+// Correlation is the id of the start.
+func (t *Transition) Correlation() string {
+	return alertID(t.Objective.ID, t.Pair.key(), t.Since, Start)
+}
+
+func alertID(objective, pair string, since int64, event string) string {
+	sum := sha256.Sum256([]byte("belfry burn\x00" + objective + "\x00" + pair + "\x00" + strconv.FormatInt(since, 10) + "\x00" + event))
+	return hex.EncodeToString(sum[:16])
+}
+
+// judge evaluates every objective whose line changed since it was judged.
+func (e *engine) judge() (err error) {
+	e.dirty.drain(func(line uint32) {
+		for _, w := range e.watches[line] {
+			if failed := e.evaluate(w); failed != nil {
+				err = failed
+			}
+		}
+	})
+	return err
+}
+
+// fires reports whether both windows of a pair burn above its factor. A line
+// that is younger than the long window, by its age in seconds, is taken as one
+// that was clean before at the same traffic: else the first minute of an outage
+// would look like three bad days.
+func (o *Objective) fires(p Pair, s *sums, age int64) bool {
+	return above(s[p.Long].over(age, p.Long.Seconds()), p.factor(), o.allowed) && above(s[p.Short], p.factor(), o.allowed)
+}
+
+// need is the fewest failures in the pair's long window that are not chance;
+// held reports that there are fewer, or too few requests.
+func (o *Objective) need(p Pair, s *sums) (need uint64, held bool) {
+	need = max(o.thresholds.need(s[p.Long].Total), uint64(o.Guard.MinBad))
+	return need, s[p.Long].Bad < need || s[p.Long].Total < uint64(o.Guard.MinTotal)
+}
+
+// burning reports whether the short windows of the pairs before i, which are
+// faster, are all above the factor of pair i: the cause still goes on.
+func (o *Objective) burning(i int, s *sums) bool {
+	for _, faster := range o.rules[:i] {
+		if !above(s[faster.Short], o.rules[i].factor(), o.allowed) {
+			return false
+		}
+	}
+	return true
+}
+
+// evaluate moves the states of an objective's pairs, the fastest first.
+func (e *engine) evaluate(w *watch) error {
+	s := &e.sums[w.line]
+	inhibited := false // a faster pair fires
+	for i, p := range w.rules {
+		st := &w.standing[i]
+		on := w.fires(p, s, e.clock-e.first[w.line])
+		switch {
+		case st.state == firing && s[p.Short].Total == 0:
+		case st.state == firing && !on:
+			e.note(w, p, End, *st)
+			*st = standing{}
+		case st.state == covered && !on:
+			*st = standing{}
+		case st.state == firing, !on:
+		default: // quiet or covered, and above
+			if _, held := w.need(p, s); held {
+				break
+			}
+			if inhibited || st.state == covered && !w.burning(i, s) {
+				st.state = covered
+				break
+			}
+			began, err := e.began(w, p)
+			if err != nil {
+				return err
+			}
+			*st = standing{firing, e.clock, began, e.clock >= e.tellFrom}
+			e.note(w, p, Start, *st)
+		}
+		inhibited = inhibited || st.state == firing
+	}
+	return nil
+}
+
+func (e *engine) note(w *watch, p Pair, event string, st standing) {
+	e.transitions = append(e.transitions, w.transition(&e.sums[w.line], e.clock, p, event, st))
+}
+
+// transition is what a pair did, with the numbers of that moment.
+func (o *Objective) transition(s *sums, at int64, p Pair, event string, st standing) Transition {
+	t := Transition{At: at, Objective: o, Pair: p, Event: event, Long: o.read(s, p.Long), Short: o.read(s, p.Short),
+		Began: st.began, Since: st.since, told: st.told}
+	left := budgetOf(o.Window, s[o.Window], o.allowed, at)
+	t.BudgetLeft = left.Left
+	if in, ok := left.exhaustion(t.Long.Burn); ok {
+		t.ExhaustedIn = &in
+	}
+	return t
+}
+
+// began looks back for the start of the run that led to the alert: the first
+// bucket above the sustainable rate since the short window was last at or below
+// it. Older buckets are coarser, and so is what they tell.
+func (e *engine) began(w *watch, p Pair) (int64, error) {
+	list, err := e.history(w.line, e.clock-p.Long.Seconds())
+	if err != nil {
+		return 0, err
+	}
+	began := e.clock - Tick
+	var recent Tally // of the buckets that end in the short window before list[i].End
+	from := len(list)
+	for i := len(list) - 1; i >= 0; i-- {
+		for from > 0 && list[from-1].End > list[i].End-p.Short.Seconds() {
+			from--
+			recent.add(list[from].Tally)
+		}
+		if !above(recent, 1000, w.allowed) {
+			// The run began inside of this window: where the excess of
+			// failures since is largest.
+			if at, ok := onset(list[from:i+1], w.allowed); ok {
+				began = at
+			}
+			break
+		}
+		if above(list[i].Tally, 1000, w.allowed) {
+			began = list[i].Start
+		}
+		recent.subtract(list[i].Tally)
+	}
+	return began, nil
+}
+
+// onset is the bucket from which to the end of the list there are the most
+// failures beyond what is allowed; ok is false where there are none.
+func onset(list []bucket, allowed share) (at int64, ok bool) {
+	sum, most := 0.0, 0.0
+	for i := len(list) - 1; i >= 0; i-- {
+		if sum += float64(list[i].Bad) - float64(list[i].Total)*allowed.ratio(); sum > most {
+			at, most, ok = list[i].Start, sum, true
+		}
+	}
+	return at, ok
+}

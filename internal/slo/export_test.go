@@ -1,0 +1,4 @@
+package slo
+
+// NewestPast is the place before which every transition lies.
+var NewestPast = newestPast

@@ -1,0 +1,42 @@
+package slo
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	updates     prometheus.Counter
+	refused     *prometheus.CounterVec
+	transitions *prometheus.CounterVec
+	seconds     prometheus.Histogram
+	watermark   *prometheus.GaugeVec
+	lines       *prometheus.GaugeVec
+	bytes       *prometheus.GaugeVec
+}
+
+func newMetrics() metrics {
+	perShard := func(name, help string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"shard"})
+	}
+	return metrics{
+		updates: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "belfry_slo_updates_total", Help: "Counts of lines added to ticks."}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "belfry_slo_refused_total", Help: "What was not counted, by reason: unreadable, repeat, future, old, limit."}, []string{"reason"}),
+		transitions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "belfry_slo_transitions_total", Help: "Pairs that began (start) or ceased (end) to fire."}, []string{"event"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "belfry_slo_batch_seconds", Help: "Time to count and judge a batch, without storing it.",
+			Buckets: []float64{.0001, .001, .01, .1, 1, 10}}),
+		watermark: perShard("belfry_slo_watermark_seconds", "End of the newest tick, Unix seconds: time() less this is the lag."),
+		lines:     perShard("belfry_slo_lines", "Lines held."),
+		bytes:     perShard("belfry_slo_column_bytes", "Bytes of encoded columns held."),
+	}
+}
+
+func (m metrics) register(r prometheus.Registerer) error {
+	return errors.Join(r.Register(m.updates), r.Register(m.refused), r.Register(m.transitions), r.Register(m.seconds),
+		r.Register(m.watermark), r.Register(m.lines), r.Register(m.bytes))
+}

@@ -1,0 +1,177 @@
+package slo
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// Range is how far back a series goes. Its step is the resolution of the oldest
+// columns that it needs.
+type Range struct {
+	Name    string
+	Seconds int64
+	Step    int64
+	Burns   []Window // whose rates are shown
+}
+
+// Ranges are those that there are.
+var Ranges = []Range{
+	{"1h", 3600, 30, []Window{M5, H1}},
+	{"6h", 21_600, 150, []Window{M5, H1, H6}},
+	{"1d", 86_400, 600, []Window{M30, H1, H6}},
+	{"28d", 28 * 86_400, 7200, []Window{H6, D1, D3}},
+}
+
+// RangeOf finds a range by its name; ok is false when there is none.
+func RangeOf(name string) (Range, bool) {
+	i := slices.IndexFunc(Ranges, func(r Range) bool { return r.Name == name })
+	if i < 0 {
+		return Ranges[0], false
+	}
+	return Ranges[i], true
+}
+
+// Series is an objective over time.
+type Series struct {
+	Range  string        `json:"range"`
+	Step   int64         `json:"step_seconds"`
+	Points []SeriesPoint `json:"points"`
+
+	burns []Window
+}
+
+// SeriesPoint is one moment. What was not counted is left out.
+type SeriesPoint struct {
+	At         web.Time           `json:"at" doc:"End of the step"`
+	Total      uint64             `json:"total" doc:"Requests in the step"`
+	Bad        uint64             `json:"bad"`
+	Burn       map[string]float64 `json:"burn" doc:"Burn rates by window"`
+	BudgetLeft *float64           `json:"budget_left,omitempty" doc:"1 = untouched, below 0 = overspent"`
+}
+
+// Series reads an objective over a range that ends with the newest counts.
+func (f *Feature) Series(ctx context.Context, o *Objective, rg Range) (Series, error) {
+	list, err := f.seriesOf(ctx, []*Objective{o}, rg)
+	if err != nil {
+		return Series{}, err
+	}
+	return list[0], nil
+}
+
+// seriesOf reads several objectives at once: a column is decoded once for all
+// of a shard's.
+func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Range) ([]Series, error) {
+	out := make([]Series, len(objectives))
+	err := f.db.View(ctx, func(tx *db.Tx) error {
+		type member struct {
+			at int
+			r  reading
+		}
+		shards := map[int64][]member{}
+		for i, o := range objectives {
+			out[i] = Series{Range: rg.Name, Step: rg.Step, Points: []SeriesPoint{}, burns: rg.Burns}
+			r, err := readingOf(ctx, tx, o)
+			if err != nil {
+				return err
+			}
+			if r.counted {
+				shards[r.shard] = append(shards[r.shard], member{i, r})
+			}
+		}
+		for id, members := range shards {
+			var clock int64
+			if err := tx.QueryRow(ctx, `SELECT clock FROM shard WHERE id = $1`, id).Scan(&clock); err != nil {
+				return err
+			}
+			lines := map[uint32][]bucket{}
+			for _, m := range members {
+				lines[m.r.line] = nil
+			}
+			if err := readHistory(ctx, tx, id, lines); err != nil {
+				return err
+			}
+			for _, m := range members {
+				out[m.at].Points = points(objectives[m.at], lines[m.r.line], clock, rg)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// readHistory fills in what some lines of a shard counted, oldest first.
+func readHistory(ctx context.Context, tx *db.Tx, shard int64, lines map[uint32][]bucket) error {
+	chunk := map[uint32]bool{}
+	for line := range lines {
+		chunk[line>>chunkBits] = true
+	}
+	for c := range chunk {
+		// The levels descend with age: the coarsest are the oldest.
+		err := each(ctx, tx, func(rows *sql.Rows) error {
+			var level int
+			var start int64
+			var data []byte
+			if err := rows.Scan(&level, &start, &data); err != nil {
+				return err
+			}
+			if level < 0 || level >= levelCount {
+				return errColumn
+			}
+			return decodeColumn(data, func(e entry) {
+				if list, ok := lines[e.line]; ok {
+					lines[e.line] = append(list, bucket{start, start + levels[level].Size, e.Tally})
+				}
+			})
+		}, `SELECT level, start, data FROM slo_column WHERE shard = $1 AND chunk = $2 ORDER BY level DESC, start`, shard, int64(c))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// points makes the series of a line's buckets.
+func points(o *Objective, list []bucket, clock int64, rg Range) []SeriesPoint {
+	before := make([]Tally, len(list)+1) // sums of the buckets before each
+	for i, b := range list {
+		before[i+1] = before[i]
+		before[i+1].add(b.Tally)
+	}
+	// within sums what ends after from and until to; a bucket that is wider than
+	// the stretch speaks for it.
+	within := func(from, to int64) Tally {
+		i, _ := slices.BinarySearchFunc(list, from+1, func(b bucket, t int64) int { return int(b.End - t) })
+		j, _ := slices.BinarySearchFunc(list, to+1, func(b bucket, t int64) int { return int(b.End - t) })
+		t := before[max(i, j)]
+		t.subtract(before[i])
+		return t
+	}
+	last := floor(clock, rg.Step)
+	if last < clock {
+		last += rg.Step
+	}
+	out := []SeriesPoint{}
+	for at := last - rg.Seconds + rg.Step; at <= last; at += rg.Step {
+		step := within(at-rg.Step, at)
+		p := SeriesPoint{At: seconds(at), Total: step.Total, Bad: step.Bad, Burn: map[string]float64{}}
+		for _, w := range rg.Burns {
+			if t := within(at-w.Seconds(), at); t.Total > 0 {
+				p.Burn[w.String()] = burn(t, o.allowed)
+			}
+		}
+		from := at - o.Window.Seconds()
+		if o.Window == Month {
+			from, _ = monthOf(at)
+		}
+		if t := within(from, at); t.Total > 0 {
+			left := budgetOf(o.Window, t, o.allowed, at).Left
+			p.BudgetLeft = &left
+		}
+		out = append(out, p)
+	}
+	return out
+}

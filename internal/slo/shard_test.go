@@ -1,0 +1,326 @@
+package slo_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/slo"
+)
+
+// story is four hours of clean requests, three minutes at 60 % errors, and ten
+// clean minutes.
+func story() []event.Traffic {
+	broke := int64(epoch + 4*3600)
+	list := steady(shop, epoch, broke, 100, 0)
+	list = append(list, steady(shop, broke, broke+180, 100, 60)...)
+	return append(list, steady(shop, broke+180, broke+780, 100, 0)...)
+}
+
+func TestAnOutageFiresWithinATickAndEndsWithTheSameCorrelation(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		o := w.create(checkout())
+		w.handle(story()...)
+		list := w.alerts()
+		if len(list) != 2 {
+			t.Fatalf("%d alerts: %+v", len(list), list)
+		}
+		start, end := list[0], list[1]
+		broke := time.Unix(epoch+4*3600, 0).UTC()
+		at, err := time.Parse(time.RFC3339Nano, start.OccurredAt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// 60 % against 99.95 %: 43.2 s, and the tick that it is noticed at.
+		if took := at.Sub(broke); took != 50*time.Second {
+			t.Errorf("noticed after %v", took)
+		}
+		began, err := time.Parse(time.RFC3339Nano, start.BeganAt)
+		if err != nil || !began.Equal(broke) {
+			t.Errorf("began at %v (%v), want %v", began, err, broke)
+		}
+		if start.Type != slo.AlertType || start.Event != "start" || start.Severity != "critical" || start.Zone != shop || start.Resource.ID != o.ID ||
+			start.Filters["objectives"][0] != o.ID || start.Filters["zones"][0] != shop || start.URL != "/accounts/"+acme+"/objectives/"+o.ID || start.Account != acme {
+			t.Errorf("%+v", start)
+		}
+		if !strings.HasPrefix(start.Summary, "checkout is burning its budget 16 times too fast.") {
+			t.Errorf("%q", start.Summary)
+		}
+		if start.ID != start.Correlation || end.Correlation != start.ID || end.ID == start.ID || end.Event != "end" || !strings.Contains(end.Summary, "no longer burns") {
+			t.Errorf("start %s %s, end %+v", start.ID, start.Correlation, end)
+		}
+		var data map[string]any
+		if err := json.Unmarshal(start.Data, &data); err != nil || data["detection_seconds"] != 50.0 || data["pair"].(map[string]any)["long"] != "1h" {
+			t.Errorf("%v %s", err, start.Data)
+		}
+		past, err := w.f.Transitions(t.Context(), o, 0, slo.NewestPast, 10)
+		if err != nil || len(past) != 2 || past[0].Event != "end" || past[1].At.Unix() != at.Unix() || past[1].Correlation != start.ID || !past[0].Told {
+			t.Errorf("%v %+v", err, past)
+		}
+	})
+}
+
+// TestACrashAtAnyPointLeavesTheSameState compares an uninterrupted run with ones
+// that are cut: before the commit, after it, and with other batches afterwards.
+func TestACrashAtAnyPointLeavesTheSameState(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		list := story()
+		list = append(list, count(shop, "late", event.Count{At: epoch + 3600, Seconds: 300, Total: 7000, Bad: 11}))
+		list = append(list, steady(shop, epoch+4*3600+780, epoch+4*3600+900, 100, 0)...)
+		run := func(size int, crash func(i int) bool) string {
+			w := newWorld(t, "")
+			w.create(checkout())
+			normal := w.objectiveID()
+			for i := 0; len(list) > i*size; i++ {
+				part := list[i*size : min(len(list), (i+1)*size)]
+				b := w.batch(part...)
+				if crash(i) {
+					// The transaction fails: nothing of the batch is there.
+					ctx, cancel := context.WithCancel(t.Context())
+					cancel()
+					if err := w.f.Handle(ctx, b); err == nil {
+						t.Fatal("a batch was stored without a database")
+					}
+					if i%2 == 0 {
+						w.f = w.another(nil) // another process begins with what was committed
+					}
+				}
+				if err := w.f.Handle(t.Context(), b); err != nil {
+					t.Fatal(err)
+				}
+				if crash(i) {
+					w.f = w.another(nil)
+				}
+			}
+			return strings.ReplaceAll(w.dump(), normal, "OBJECTIVE")
+		}
+		strip := func(s string) string { return alertIDs.ReplaceAllString(s, "ID") }
+		want := strip(run(100, func(int) bool { return false }))
+		if got := strip(run(100, func(i int) bool { return i%3 == 1 })); got != want {
+			t.Error("a run with crashes differs")
+			report(t, want, got)
+		}
+		if got := strip(run(100, func(i int) bool { return true })); got != want {
+			t.Error("a run with a crash at every batch differs")
+			report(t, want, got)
+		}
+		// Counts in order give the same with any batches.
+		if got := strip(run(7, func(i int) bool { return i%50 == 3 })); got != want {
+			t.Error("a run with other batches differs")
+			report(t, want, got)
+		}
+		_ = w
+	})
+}
+
+func report(t *testing.T, want, got string) {
+	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			t.Logf("first difference in line %d of %d and %d:\n%.300s\n%.300s", i, len(a), len(b), a[i], b[i])
+			return
+		}
+	}
+}
+
+func TestARepeatedBatchIsCountedOnce(t *testing.T) {
+	w := newWorld(t, "")
+	o := w.create(checkout())
+	list := steady(shop, epoch, epoch+100, 10, 1)
+	w.handle(list...)
+	w.handle(list...)
+	w.f = w.another(nil)
+	w.handle(list...)
+	w.setClock(epoch + 100)
+	_, s, err := w.f.Status(t.Context(), acme, o.ID)
+	if err != nil || s.Budget.Total != 100 || s.Budget.Bad != 10 {
+		t.Errorf("%v %+v", err, s.Budget)
+	}
+}
+
+func TestAnOwnerThatWasReplacedStoresNothing(t *testing.T) {
+	w := newWorld(t, "")
+	o := w.create(checkout())
+	w.handle(steady(shop, epoch, epoch+100, 10, 0)...)
+	// Another process goes on; the first one does not know.
+	first := w.f
+	w.f = w.another(nil)
+	w.handle(steady(shop, epoch+100, epoch+200, 10, 0)...)
+	w.f = first
+	w.handle(steady(shop, epoch+200, epoch+300, 10, 0)...) // it reads anew
+	w.setClock(epoch + 300)
+	_, s, err := w.f.Status(t.Context(), acme, o.ID)
+	if err != nil || s.Budget.Total != 300 {
+		t.Errorf("%v %+v", err, s.Budget)
+	}
+	// A claim that was lost commits nothing.
+	before := w.dump()
+	err = w.db.Tx(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec(t.Context(), `UPDATE bus_offset SET epoch = 1`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.f.Handle(t.Context(), w.batch(steady(shop, epoch+300, epoch+400, 10, 0)...)); !errors.Is(err, bus.ErrFenced) {
+		t.Errorf("%v", err)
+	}
+	if w.dump() != before {
+		t.Error("it stored something")
+	}
+}
+
+func TestAnObjectiveIsJudgedByWhatItsZoneCountedBefore(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		w.handle(steady(shop, epoch, epoch+3600, 100, 1)...)
+		o := w.create(checkout())
+		part := w.create(slo.Spec{Name: "origin", Match: slo.Match{Zone: "shop", Origin: "10.0.0.1:443"}, Target: 99})
+		slow := w.create(slo.Spec{Name: "latency", Match: slo.Match{Zone: "shop"}, SLI: "latency", Target: 99})
+		w.handle(count(shop, "x", event.Count{At: epoch + 3600, Seconds: 10, Total: 100, Bad: 1, Origin: "10.0.0.1:443"},
+			event.Count{At: epoch + 3600, Seconds: 10, Total: 50, Bad: 1, Origin: "10.0.0.2:443"},
+			event.Count{At: epoch + 3600, Seconds: 10, Total: 9, Bad: 2, SLI: "latency"}))
+		w.setClock(epoch + 3620)
+		for id, want := range map[string][2]uint64{o.ID: {36_150, 362}, part.ID: {100, 1}, slow.ID: {9, 2}} {
+			_, s, err := w.f.Status(t.Context(), acme, id)
+			if err != nil || s.Budget.Total != want[0] || s.Budget.Bad != want[1] {
+				t.Errorf("%v %+v, want %v", err, s.Budget, want)
+			}
+		}
+	})
+}
+
+func TestHistoryIsReplayedAndNotTold(t *testing.T) {
+	w := newWorld(t, "")
+	o := w.create(checkout())
+	list := story()
+	b := w.batch(list...)
+	for i := range b.Records {
+		b.Records[i].Time = time.Unix(epoch+30*86400, 0) // sent a month later
+	}
+	if err := w.f.Handle(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.alerts(); got != nil {
+		t.Errorf("told: %+v", got)
+	}
+	past, err := w.f.Transitions(t.Context(), o, 0, slo.NewestPast, 10)
+	if err != nil || len(past) != 2 || past[1].At.Unix() != epoch+4*3600+50 || past[1].Told {
+		t.Errorf("%v %+v", err, past)
+	}
+}
+
+func TestTwoZonesInOneBatchAreReplayedTogether(t *testing.T) {
+	w := newWorld(t, "")
+	a := w.create(checkout())
+	spec := checkout()
+	spec.Name, spec.Match.Zone = "blog", "blog"
+	b := w.create(spec)
+	list := story()
+	for _, r := range story() {
+		r.Zone, r.ID = blog, "b"+r.ID
+		list = append(list, r)
+	}
+	w.handle(list...)
+	for _, o := range []*slo.Objective{a, b} {
+		past, err := w.f.Transitions(t.Context(), o, 0, slo.NewestPast, 10)
+		if err != nil || len(past) != 2 || past[1].At.Unix() != epoch+4*3600+50 {
+			t.Errorf("%s: %v %+v", o.Name, err, past)
+		}
+	}
+}
+
+func TestWhatCannotBeCountedIsRefusedByReason(t *testing.T) {
+	w := newWorld(t, "")
+	registry := prometheus.NewRegistry()
+	w.f = w.another(registry)
+	good := event.Count{At: epoch, Seconds: 10, Total: 5, Bad: 1}
+	bad := func(change func(*event.Count)) event.Count {
+		c := good
+		change(&c)
+		return c
+	}
+	b := w.batch(count(shop, "1", good), count(shop, "1", good),
+		count(shop, "2", bad(func(c *event.Count) { c.Bad = 6 }), bad(func(c *event.Count) { c.Total = -1 }), bad(func(c *event.Count) { c.Seconds = 4000 })),
+		count(shop, "3", bad(func(c *event.Count) { c.At += 3600 })),
+		count(shop, "4", bad(func(c *event.Count) { c.At -= 40 * 86400 })),
+		event.Traffic{Account: "nobody", Zone: shop, ID: "5", Counts: []event.Count{good}})
+	for i := range b.Records {
+		b.Records[i].Time = time.Unix(epoch+20, 0)
+	}
+	b.Records = append(b.Records, bus.Record{Value: []byte(`{`), Time: time.Unix(epoch+20, 0)})
+	if err := w.f.Handle(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range families {
+		for _, one := range m.GetMetric() {
+			name := m.GetName()
+			for _, l := range one.GetLabel() {
+				name += " " + l.GetValue()
+			}
+			got[name] = one.GetCounter().GetValue() + one.GetGauge().GetValue()
+		}
+	}
+	for name, want := range map[string]float64{"belfry_slo_refused_total unreadable": 5, "belfry_slo_refused_total repeat": 1, "belfry_slo_refused_total future": 1,
+		"belfry_slo_refused_total old": 1, "belfry_slo_updates_total": 1, "belfry_slo_lines 0": 1, "belfry_slo_watermark_seconds 0": epoch + 10} {
+		if got[name] != want {
+			t.Errorf("%s is %v, want %v", name, got[name], want)
+		}
+	}
+}
+
+func TestCountsComeOverTheBus(t *testing.T) {
+	w := newWorld(t, "")
+	o := w.create(checkout())
+	// The claim is the consumer's own.
+	err := w.db.Tx(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec(t.Context(), `DELETE FROM bus_offset`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := running(t, w)
+	now := time.Now().Unix() / 10 * 10
+	var msgs []bus.Message
+	for _, r := range append(steady(shop, now-3600, now-60, 100, 0), steady(shop, now-60, now, 100, 60)...) {
+		value, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		msgs = append(msgs, bus.Message{Topic: event.TopicTrafficSharded, Key: []byte(shop), Value: value})
+	}
+	if err := p.Publish(t.Context(), msgs...); err != nil {
+		t.Fatal(err)
+	}
+	w.setClock(now)
+	deadline := time.Now().Add(time.Minute)
+	for {
+		_, s, err := w.f.Status(t.Context(), acme, o.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.State == slo.Burning && s.Budget.Bad == 360 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", s)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if list := w.alerts(); len(list) != 1 || list[0].Event != "start" {
+		t.Errorf("%+v", list)
+	}
+}

@@ -1,0 +1,417 @@
+package slo
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/db"
+)
+
+// errStale says that the shard in memory is not the one in the database.
+var errStale = errors.New("slo: the shard has changed in the database")
+
+// chunkBits: a chunk of a column holds the lines with the same higher bits, so
+// that a reader of one line reads one row a column, of at most some 260 KB for
+// two bytes a line.
+const chunkBits = 17
+
+// chunks is how many rows a column takes.
+func chunks(data []byte) int {
+	last := uint32(0)
+	_ = decodeColumn(data, func(e entry) { last = e.line }) // what is in memory was made here
+	return int(last>>chunkBits) + 1
+}
+
+// cut makes the rows of a column; most have one, which is the column itself.
+func cut(data []byte) [][]byte {
+	n := chunks(data)
+	if n == 1 {
+		return [][]byte{data}
+	}
+	parts := make([][]entry, n)
+	_ = decodeColumn(data, func(e entry) { parts[e.line>>chunkBits] = append(parts[e.line>>chunkBits], e) })
+	out := make([][]byte, n)
+	for i, p := range parts {
+		out[i] = encodeColumn(p)
+	}
+	return out
+}
+
+// store writes what a batch led to, and moves the offset.
+func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shard) error {
+	alerts, rows, err := s.outcome()
+	if err != nil {
+		return err
+	}
+	return f.db.Tx(ctx, func(tx *db.Tx) error {
+		if err := b.Commit(ctx, tx); err != nil {
+			return err
+		}
+		if err := s.claim(ctx, tx); err != nil {
+			return err
+		}
+		for _, write := range []func(context.Context, *db.Tx) error{s.writeLines, s.writeColumns, s.writeSeen, s.writeStandings, s.writeReadings} {
+			if err := write(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if err := insertTransitions(ctx, tx, rows); err != nil {
+			return err
+		}
+		return bus.Enqueue(ctx, tx, alerts...)
+	})
+}
+
+// claim holds the shard's row until the commit; errStale when it is not the one
+// that this batch was counted with.
+func (s *shard) claim(ctx context.Context, tx *db.Tx) error {
+	var n int64
+	var err error
+	if s.fresh {
+		n, err = tx.Exec(ctx, `INSERT INTO shard (id, revision, version, clock) VALUES ($1, 0, 1, $2) ON CONFLICT (id) DO NOTHING`, s.id, s.clock)
+	} else {
+		n, err = tx.Exec(ctx, `UPDATE shard SET version = version + 1, clock = $2 WHERE id = $1 AND version = $3 AND revision = $4`, s.id, s.clock, s.version, s.revision)
+	}
+	if err == nil && n == 0 {
+		err = errStale
+	}
+	return err
+}
+
+func (s *shard) writeLines(ctx context.Context, tx *db.Tx) error {
+	rows := make([][]any, len(s.newLines))
+	for i, k := range s.newLines {
+		line := s.lines[k]
+		rows[i] = []any{s.id, int64(line), k.account, k.zone, k.kind, k.value, k.sli, s.first[line]}
+	}
+	return tx.Insert(ctx, "line", []string{"shard", "id", "account_id", "zone_id", "kind", "value", "sli", "first_at"}, "", rows)
+}
+
+func (s *shard) writeColumns(ctx context.Context, tx *db.Tx) error {
+	var rows [][]any
+	for p := range s.changed {
+		n := 0
+		if i, ok := s.find(p); ok {
+			for chunk, data := range cut(s.columns[p.level][i].data) {
+				rows = append(rows, []any{s.id, p.level, p.start, chunk, data})
+				n++
+			}
+		}
+		if s.stored[p] > n {
+			if _, err := tx.Exec(ctx, `DELETE FROM slo_column WHERE shard = $1 AND level = $2 AND start = $3 AND chunk >= $4`, s.id, p.level, p.start, n); err != nil {
+				return err
+			}
+		}
+	}
+	return tx.Insert(ctx, "slo_column", []string{"shard", "level", "start", "chunk", "data"},
+		`ON CONFLICT (shard, level, start, chunk) DO UPDATE SET data = excluded.data`, rows)
+}
+
+func (s *shard) writeSeen(ctx context.Context, tx *db.Tx) error {
+	rows := make([][]any, len(s.newSeen))
+	for i, r := range s.newSeen {
+		rows[i] = []any{s.id, r.id[:], r.at}
+	}
+	if err := tx.Insert(ctx, "seen", []string{"shard", "id", "at"}, `ON CONFLICT (shard, id) DO UPDATE SET at = excluded.at`, rows); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `DELETE FROM seen WHERE shard = $1 AND at < $2`, s.id, s.newest-seenFor)
+	return err
+}
+
+func (s *shard) writeStandings(ctx context.Context, tx *db.Tx) error {
+	for _, list := range s.watches {
+		for _, w := range list {
+			before := s.saved[w]
+			for i, st := range w.standing {
+				if i < len(before) && before[i] == st || i >= len(before) && st == (standing{}) {
+					continue
+				}
+				var err error
+				if st.state == quiet {
+					_, err = tx.Exec(ctx, `DELETE FROM standing WHERE objective_id = $1 AND pair = $2`, w.ID, w.rules[i].key())
+				} else {
+					_, err = tx.Exec(ctx, `INSERT INTO standing (objective_id, pair, shard, state, since, began, told) VALUES ($1, $2, $3, $4, $5, $6, $7)
+						ON CONFLICT (objective_id, pair) DO UPDATE SET shard = excluded.shard, state = excluded.state, since = excluded.since, began = excluded.began, told = excluded.told`,
+						w.ID, w.rules[i].key(), s.id, int64(st.state), st.since, st.began, st.told)
+				}
+				if err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (s *shard) writeReadings(ctx context.Context, tx *db.Tx) error {
+	var rows [][]any
+	for line, list := range s.watches {
+		if s.touched[line>>6]&(1<<(line&63)) == 0 {
+			continue
+		}
+		for _, w := range list {
+			text, err := encodeSums(&s.sums[line])
+			if err != nil {
+				return err
+			}
+			rows = append(rows, []any{w.ID, s.id, int64(line), s.clock, w.dataAt, text})
+		}
+	}
+	return tx.Insert(ctx, "reading", []string{"objective_id", "shard", "line", "clock", "data_at", "sums"},
+		`ON CONFLICT (objective_id) DO UPDATE SET shard = excluded.shard, line = excluded.line, clock = excluded.clock, data_at = excluded.data_at, sums = excluded.sums`, rows)
+}
+
+// encodeSums writes pairs of total and bad, by window.
+func encodeSums(s *sums) (string, error) {
+	var list [windowCount][2]uint64
+	for w, t := range s {
+		list[w] = [2]uint64{t.Total, t.Bad}
+	}
+	b, err := json.Marshal(list)
+	return string(b), err
+}
+
+func decodeSums(text string) (s sums, err error) {
+	var list [][2]uint64
+	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != int(windowCount) {
+		return s, fmt.Errorf("slo: a reading is damaged: %d windows: %w", len(list), err)
+	}
+	for w, t := range list {
+		s[w] = Tally{t[0], t[1]}
+	}
+	return s, nil
+}
+
+// transitionRow is a transition as it is kept.
+type transitionRow struct {
+	id, account, objective string
+	at                     int64
+	detail                 []byte
+}
+
+// outcome is what the batch's transitions lead to: the rows of the history, and
+// the alerts of those that people are told.
+func (s *shard) outcome() (alerts []bus.Message, rows []transitionRow, err error) {
+	for i := range s.transitions {
+		t := &s.transitions[i]
+		row, err := rowOf(t)
+		if err != nil {
+			return nil, nil, err
+		}
+		rows = append(rows, row)
+		if !t.told {
+			continue
+		}
+		value, err := json.Marshal(alertOf(t))
+		if err != nil {
+			return nil, nil, err
+		}
+		alerts = append(alerts, bus.Message{Topic: event.TopicAlerts, Key: []byte(t.Objective.account), Value: value})
+	}
+	return alerts, rows, nil
+}
+
+// transitionsFor is how long transitions are kept.
+const transitionsFor = 400 * 86400
+
+func insertTransitions(ctx context.Context, tx *db.Tx, list []transitionRow) error {
+	if len(list) == 0 {
+		return nil
+	}
+	rows := make([][]any, len(list))
+	newest := int64(0)
+	for i, r := range list {
+		rows[i] = []any{r.id, r.account, r.objective, r.at, string(r.detail)}
+		newest = max(newest, r.at)
+	}
+	err := tx.Insert(ctx, "transition", []string{"id", "account_id", "objective_id", "at", "detail"}, `ON CONFLICT (id) DO NOTHING`, rows)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM transition WHERE at < $1`, newest-transitionsFor)
+	return err
+}
+
+// load reads a shard from the database.
+func (f *Feature) load(ctx context.Context, partition int32) (*shard, error) {
+	s := newShard(partition)
+	err := f.db.View(ctx, func(tx *db.Tx) error {
+		err := tx.QueryRow(ctx, `SELECT revision, version, clock FROM shard WHERE id = $1`, s.id).Scan(&s.revision, &s.version, &s.clock)
+		if errors.Is(err, sql.ErrNoRows) {
+			s.fresh, err = true, nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, read := range []func(context.Context, *db.Tx) error{s.readLines, s.readColumns, s.readObjectives, s.readStandings, s.readReadings, s.readSeen} {
+			if err := read(ctx, tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read shard %d: %w", partition, err)
+	}
+	for _, list := range s.watches {
+		for _, w := range list {
+			s.saved[w] = slices.Clone(w.standing)
+		}
+	}
+	f.log.Debug("shard read", "shard", partition, "lines", len(s.first), "clock", s.clock)
+	return s, nil
+}
+
+// each runs a query and scans its rows.
+func each(ctx context.Context, tx *db.Tx, row func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (s *shard) readLines(ctx context.Context, tx *db.Tx) error {
+	return each(ctx, tx, func(rows *sql.Rows) error {
+		var id, first int64
+		var k lineKey
+		if err := rows.Scan(&id, &k.account, &k.zone, &k.kind, &k.value, &k.sli, &first); err != nil {
+			return err
+		}
+		if int(id) != len(s.first) {
+			return fmt.Errorf("line %d is missing", len(s.first))
+		}
+		s.first = append(s.first, first)
+		s.lines[k] = uint32(id)
+		s.ofAccount[k.account]++
+		return nil
+	}, `SELECT id, account_id, zone_id, kind, value, sli, first_at FROM line WHERE shard = $1 ORDER BY id`, s.id)
+}
+
+func (s *shard) readColumns(ctx context.Context, tx *db.Tx) error {
+	err := each(ctx, tx, func(rows *sql.Rows) error {
+		var p place
+		var data []byte
+		if err := rows.Scan(&p.level, &p.start, &data); err != nil {
+			return err
+		}
+		if p.level < 0 || p.level >= levelCount {
+			return errColumn
+		}
+		list := &s.columns[p.level]
+		if n := len(*list); n > 0 && (*list)[n-1].start == p.start {
+			whole, err := mergeColumns(nil, (*list)[n-1].data, data)
+			if err != nil {
+				return err
+			}
+			(*list)[n-1].data = whole
+		} else {
+			*list = append(*list, column{p.start, data})
+		}
+		s.stored[p]++
+		return nil
+	}, `SELECT level, start, data FROM slo_column WHERE shard = $1 ORDER BY level, start, chunk`, s.id)
+	if err != nil {
+		return err
+	}
+	return s.restore()
+}
+
+func (s *shard) readObjectives(ctx context.Context, tx *db.Tx) error {
+	list, err := selectObjectives(ctx, tx, `ORDER BY id`)
+	for _, o := range list {
+		s.promise(o)
+	}
+	return err
+}
+
+// watched are the watches by their objectives' ids.
+func (s *shard) watched() map[string]*watch {
+	m := map[string]*watch{}
+	for list := range maps.Values(s.watches) {
+		for _, w := range list {
+			m[w.ID] = w
+		}
+	}
+	return m
+}
+
+func (s *shard) readStandings(ctx context.Context, tx *db.Tx) error {
+	known := s.watched()
+	return each(ctx, tx, func(rows *sql.Rows) error {
+		var objective, pair string
+		var state int64
+		var st standing
+		if err := rows.Scan(&objective, &pair, &state, &st.since, &st.began, &st.told); err != nil {
+			return err
+		}
+		st.state = pairState(state)
+		if w := known[objective]; w != nil {
+			if i := slices.IndexFunc(w.rules, func(p Pair) bool { return p.key() == pair }); i >= 0 {
+				w.standing[i] = st
+			}
+		}
+		return nil
+	}, `SELECT objective_id, pair, state, since, began, told FROM standing WHERE shard = $1`, s.id)
+}
+
+// readReadings takes up when each line was last seen. A line that an objective
+// is new on tells it as finely as its columns do.
+func (s *shard) readReadings(ctx context.Context, tx *db.Tx) error {
+	known := s.watched()
+	err := each(ctx, tx, func(rows *sql.Rows) error {
+		var objective string
+		var line, at int64
+		if err := rows.Scan(&objective, &line, &at); err != nil {
+			return err
+		}
+		if w := known[objective]; w != nil && int64(w.line) == line {
+			w.dataAt = at
+			delete(known, objective)
+		}
+		return nil
+	}, `SELECT objective_id, line, data_at FROM reading WHERE shard = $1`, s.id)
+	if err != nil {
+		return err
+	}
+	s.dirty.drain(func(uint32) {})
+	s.touched.drain(func(uint32) {})
+	for _, w := range known { // their readings are written with the next batch
+		s.mark(w.line)
+		list, err := s.history(w.line, 0)
+		if err != nil {
+			return err
+		}
+		if n := len(list); n > 0 {
+			w.dataAt = min(list[n-1].End, s.clock)
+		}
+	}
+	return nil
+}
+
+func (s *shard) readSeen(ctx context.Context, tx *db.Tx) error {
+	return each(ctx, tx, func(rows *sql.Rows) error {
+		var key []byte
+		var at int64
+		if err := rows.Scan(&key, &at); err != nil || len(key) != len(batchID{}) {
+			return err
+		}
+		s.seen[batchID(key)] = at
+		s.newest = max(s.newest, at)
+		return nil
+	}, `SELECT id, at FROM seen WHERE shard = $1`, s.id)
+}
