@@ -133,28 +133,26 @@ func (d *demo) replay(ctx context.Context, s State, say func(string, ...any)) (e
 	return events, requests, d.caughtUp(ctx, s, counts[len(counts)-1])
 }
 
-// caughtUp waits until the objectives have counted up to the last of the past,
-// and the alerts of the past are over.
+// caughtUp waits until the objectives have counted up to the last of the past.
 func (d *demo) caughtUp(ctx context.Context, s State, last count) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for {
 		var status struct {
-			Through string `json:"through"`
+			AsOf time.Time `json:"as_of"`
 		}
 		if err := d.api.JSON(ctx, http.MethodGet, "/accounts/"+s.Account+"/slos/"+s.Objective+"/status", nil, &status); err != nil {
 			return err
 		}
-		if at, err := time.Parse(time.RFC3339, status.Through); err == nil && at.Unix() >= last.TS+last.Seconds {
-			break
+		if status.AsOf.Unix() >= last.TS+last.Seconds {
+			return nil
 		}
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("the objectives have counted only up to %s", status.Through)
+			return fmt.Errorf("the objectives have counted only up to %v", status.AsOf)
 		}
 	}
-	return nil
 }
 
 // sendEvents publishes changes by the audit log's batch door.

@@ -137,11 +137,9 @@ func (p *play) quiet(b *browser.Browser) {
 	if p.get("/alerting/v3/alerts?state=firing", &firing); len(firing) != 0 {
 		p.t.Errorf("something fires before anything was broken: %+v", firing)
 	}
-	var status struct {
-		Left float64 `json:"budget_left"`
-	}
-	if p.get("/slos/"+p.Objective+"/status", &status); status.Left < 0.85 || status.Left > 0.97 {
-		p.t.Errorf("the checkout has %.3f of its budget, the past leaves it about 0.91", status.Left)
+	var status struct{ Budget struct{ Left float64 } }
+	if p.get("/slos/"+p.Objective+"/status", &status); status.Budget.Left < 0.85 || status.Budget.Left > 0.97 {
+		p.t.Errorf("the checkout has %.3f of its budget, the past leaves it about 0.91", status.Budget.Left)
 	}
 	if sent := p.messages(); slices.ContainsFunc(sent, func(m inbox.Message) bool {
 		return strings.Contains(m.Text, "budget") && strings.Contains(m.Text, "Checkout")
