@@ -168,7 +168,8 @@ func (o *Objective) status(r reading, now time.Time) Status {
 	if total.Total > 0 {
 		s.Budget.Achieved = 100 * float64(total.Total-total.Bad) / float64(total.Total)
 	}
-	if in, ok := left.exhaustion(hour.Burn); ok {
+	// A rate that could be chance says nothing about the future.
+	if in, ok := left.exhaustion(hour.Burn); ok && (left.Left <= 0 || hour.Bad >= o.thresholds.need(hour.Total)) {
 		s.Budget.ExhaustedIn = &in
 	}
 	silent := r.dataAt == 0 || now.Sub(time.Unix(r.dataAt, 0)) > silence
@@ -203,6 +204,12 @@ func (o *Objective) status(r reading, now time.Time) Status {
 	default:
 		s.State = Healthy
 		s.Sentence = o.Name + " keeps its promise: " + leftWords(s.Budget.Left) + " of the budget is left."
+		for _, p := range s.Pairs {
+			if p.State == "held" {
+				s.Sentence += " " + p.Why
+				break
+			}
+		}
 	}
 	return s
 }
@@ -238,6 +245,8 @@ func (o *Objective) pairStatus(r reading, i int, p Pair, silent bool) PairStatus
 		out.State, out.Why = "held", heldWords(r.sums[p.Long], need, o.Guard.MinTotal)
 	case out.Long.Burn > p.Factor && out.Short.Burn > p.Factor && !on:
 		out.Why = "It has been counted for " + span(r.clock-r.first) + " only; the rest of " + p.Long.String() + " is taken as clean."
+	case out.Short.Total == 0 && out.Long.Total > 0:
+		out.Why = "Nothing was counted in the last " + p.Short.String() + "."
 	case out.Long.Burn > p.Factor:
 		out.Why = "It was burning; the last " + p.Short.String() + " no longer do."
 	case out.Short.Burn > p.Factor:

@@ -106,7 +106,7 @@ function draw(uPlot, figure, data) {
   const chart = new uPlot({
     width: plot.clientWidth,
     height: data.small ? 120 : 230,
-    padding: [18, 8, 0, 0],
+    padding: [18, 16, 0, 0],
     cursor: { points: { size: 6 }, drag: { x: true, y: false } },
     legend: { show: !data.small, live: true, markers: { width: 0, fill: (u, i) => u.series[i].stroke(u, i) } },
     scales: { y: { range } },
