@@ -61,6 +61,9 @@ func (a *App) openPages(version string) error {
 	if err := a.Producer.MountPages(producer.Pages{UI: u, Cursors: a.API.Cursors(), Mount: p.mount, Shell: p.Shell, URL: a.URL()}); err != nil {
 		return err
 	}
+	if err := p.mountSLO(); err != nil {
+		return err
+	}
 	return a.Account.MountPages(account.Pages{UI: u, API: a.API, Mount: p.mount, Shell: p.Shell, URL: a.URL(),
 		System: func(ctx context.Context) (account.System, error) { return a.system(ctx, version) }})
 }

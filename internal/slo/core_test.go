@@ -233,6 +233,18 @@ func TestAFasterPairTellsForTheSlowerOnes(t *testing.T) {
 	if !slices.Equal(got, []string{"1h/5m start", "1h/5m end"}) {
 		t.Errorf("%v", got)
 	}
+	// A lesser burn drains slowly from the short window: it tells nobody again.
+	r = newRig(t, Spec{Target: 99.95})
+	r.run(4*86400, 1000, 0)
+	r.run(4*3600, 1000, 0.017)
+	r.run(8*3600, 1000, 0)
+	got = nil
+	for _, x := range r.transitions {
+		got = append(got, x.Pair.String()+" "+x.Event)
+	}
+	if !slices.Equal(got, []string{"1h/5m start", "1h/5m end"}) {
+		t.Errorf("%v", got)
+	}
 	// Half repaired: the page ends, and what still burns is told by the next.
 	r = newRig(t, Spec{Target: 99.95})
 	r.run(4*86400, 1000, 0)

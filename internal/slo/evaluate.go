@@ -11,8 +11,8 @@ import (
 //	         both windows above                short window no longer above
 //	quiet --------------------------> firing ------------------------------> quiet
 //	   \                                 ^
-//	    \ a faster pair fires            | it ended, and its short window still
-//	     v                               | burns above this pair's factor
+//	    \ a faster pair fires            | it ended a short window ago, and what was
+//	     v                               | counted since burns above this pair's factor
 //	   covered --------------------------+
 //	     \---- no longer above ----> quiet
 //
@@ -29,7 +29,7 @@ const (
 // standing is what lasts of a pair.
 type standing struct {
 	state pairState
-	since int64 // firing: the tick at which it began to fire
+	since int64 // firing: the tick at which it began to fire; covered: since when no faster pair fires, 0 while one does
 	began int64 // firing: since when the line burned
 	told  bool  // firing: the start was sent as an alert; its end is too
 }
@@ -118,11 +118,13 @@ func (o *Objective) need(p Pair, s *sums) (need uint64, held bool) {
 	return need, s[p.Long].Bad < need || s[p.Long].Total < uint64(o.Guard.MinTotal)
 }
 
-// burning reports whether the short windows of the pairs before i, which are
-// faster, are all above the factor of pair i: the cause still goes on.
-func (o *Objective) burning(i int, s *sums) bool {
+// burning reports whether what a faster pair told of still goes on, at the
+// factor of pair i: the short windows of all pairs before it are above, and hold
+// nothing but what was counted after the faster pair ended. Windows that only
+// drain after a repair tell nobody a second time.
+func (o *Objective) burning(i int, s *sums, ended int64) bool {
 	for _, faster := range o.rules[:i] {
-		if !above(s[faster.Short], o.rules[i].factor(), o.allowed) {
+		if ended < faster.Short.Seconds() || !above(s[faster.Short], o.rules[i].factor(), o.allowed) {
 			return false
 		}
 	}
@@ -148,9 +150,17 @@ func (e *engine) evaluate(w *watch) error {
 			if _, held := w.need(p, s); held {
 				break
 			}
-			if inhibited || st.state == covered && !w.burning(i, s) {
-				st.state = covered
+			if inhibited {
+				*st = standing{state: covered}
 				break
+			}
+			if st.state == covered {
+				if st.since == 0 {
+					st.since = e.clock
+				}
+				if !w.burning(i, s, e.clock-st.since) {
+					break
+				}
 			}
 			began, err := e.began(w, p)
 			if err != nil {

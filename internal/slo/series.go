@@ -62,7 +62,7 @@ func (f *Feature) Series(ctx context.Context, o *Objective, rg Range) (Series, e
 	return list[0], nil
 }
 
-// seriesOf reads several objectives at once: a column is decoded once for all
+// seriesOf reads several objectives of one account at once: a column is decoded once for all
 // of a shard's.
 func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Range) ([]Series, error) {
 	out := make([]Series, len(objectives))
@@ -72,12 +72,15 @@ func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Rang
 			r  reading
 		}
 		shards := map[int64][]member{}
-		for i, o := range objectives {
+		if len(objectives) == 0 {
+			return nil
+		}
+		readings, err := readingsOf(ctx, tx, objectives[0].account, objectives)
+		if err != nil {
+			return err
+		}
+		for i, r := range readings {
 			out[i] = Series{Range: rg.Name, Step: rg.Step, Points: []SeriesPoint{}, burns: rg.Burns}
-			r, err := readingOf(ctx, tx, o)
-			if err != nil {
-				return err
-			}
 			if r.counted {
 				shards[r.shard] = append(shards[r.shard], member{i, r})
 			}

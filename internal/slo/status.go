@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"slices"
 	"time"
 
@@ -24,39 +23,66 @@ type reading struct {
 	standing []standing
 }
 
-// readingOf reads the sums and states as they were last committed: the process
-// that answers need not own the shard.
-func readingOf(ctx context.Context, tx *db.Tx, o *Objective) (r reading, err error) {
-	r.standing = make([]standing, len(o.rules))
-	err = each(ctx, tx, func(rows *sql.Rows) error {
-		var pair string
+// readingOf is the reading of one objective.
+func readingOf(ctx context.Context, tx *db.Tx, o *Objective) (reading, error) {
+	list, err := readingsOf(ctx, tx, o.account, []*Objective{o})
+	if err != nil {
+		return reading{}, err
+	}
+	return list[0], nil
+}
+
+// readingsOf reads the sums and states of objectives of one account as they were
+// last committed: the process that answers need not own the shard.
+func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objective) ([]reading, error) {
+	out := make([]reading, len(list))
+	at := make(map[string]int, len(list))
+	for i, o := range list {
+		out[i].standing = make([]standing, len(o.rules))
+		at[o.ID] = i
+	}
+	one := "" // the only one that is asked for
+	if len(list) == 1 {
+		one = list[0].ID
+	}
+	err := each(ctx, tx, func(rows *sql.Rows) error {
+		var objective, pair string
 		var state int64
 		var st standing
-		if err := rows.Scan(&pair, &state, &st.since, &st.began, &st.told); err != nil {
+		if err := rows.Scan(&objective, &pair, &state, &st.since, &st.began, &st.told); err != nil {
 			return err
 		}
 		st.state = pairState(state)
-		if i := slices.IndexFunc(o.rules, func(p Pair) bool { return p.key() == pair }); i >= 0 {
-			r.standing[i] = st
+		if i, ok := at[objective]; ok {
+			if k := slices.IndexFunc(list[i].rules, func(p Pair) bool { return p.key() == pair }); k >= 0 {
+				out[i].standing[k] = st
+			}
 		}
 		return nil
-	}, `SELECT pair, state, since, began, told FROM standing WHERE objective_id = $1`, o.ID)
+	}, `SELECT s.objective_id, s.pair, s.state, s.since, s.began, s.told FROM objective o JOIN standing s ON s.objective_id = o.id
+		WHERE o.account_id = $1 AND ($2 = '' OR o.id = $2)`, account, one)
 	if err != nil {
-		return r, err
+		return nil, err
 	}
-	var text string
-	var line int64
-	err = tx.QueryRow(ctx, `SELECT r.shard, r.line, l.first_at, r.clock, r.data_at, r.sums FROM reading r JOIN line l ON l.shard = r.shard AND l.id = r.line WHERE r.objective_id = $1`, o.ID).
-		Scan(&r.shard, &line, &r.first, &r.clock, &r.dataAt, &text)
-	if errors.Is(err, sql.ErrNoRows) {
-		return r, nil
-	}
-	if err != nil {
-		return r, err
-	}
-	r.counted, r.line = true, uint32(line)
-	r.sums, err = decodeSums(text)
-	return r, err
+	err = each(ctx, tx, func(rows *sql.Rows) error {
+		var objective, text string
+		var line int64
+		var r reading
+		if err := rows.Scan(&objective, &r.shard, &line, &r.first, &r.clock, &r.dataAt, &text); err != nil {
+			return err
+		}
+		i, ok := at[objective]
+		if !ok {
+			return nil
+		}
+		r.counted, r.line, r.standing = true, uint32(line), out[i].standing
+		var err error
+		r.sums, err = decodeSums(text)
+		out[i] = r
+		return err
+	}, `SELECT o.id, r.shard, r.line, l.first_at, r.clock, r.data_at, r.sums FROM objective o JOIN reading r ON r.objective_id = o.id
+		JOIN line l ON l.shard = r.shard AND l.id = r.line WHERE o.account_id = $1 AND ($2 = '' OR o.id = $2)`, account, one)
+	return out, err
 }
 
 // State is the answer to: is anything wrong?
@@ -142,7 +168,8 @@ func (o *Objective) status(r reading, now time.Time) Status {
 	if total.Total > 0 {
 		s.Budget.Achieved = 100 * float64(total.Total-total.Bad) / float64(total.Total)
 	}
-	if in, ok := left.exhaustion(hour.Burn); ok {
+	// A rate that could be chance says nothing about the future.
+	if in, ok := left.exhaustion(hour.Burn); ok && (left.Left <= 0 || hour.Bad >= o.thresholds.need(hour.Total)) {
 		s.Budget.ExhaustedIn = &in
 	}
 	silent := r.dataAt == 0 || now.Sub(time.Unix(r.dataAt, 0)) > silence
@@ -177,6 +204,12 @@ func (o *Objective) status(r reading, now time.Time) Status {
 	default:
 		s.State = Healthy
 		s.Sentence = o.Name + " keeps its promise: " + leftWords(s.Budget.Left) + " of the budget is left."
+		for _, p := range s.Pairs {
+			if p.State == "held" {
+				s.Sentence += " " + p.Why
+				break
+			}
+		}
 	}
 	return s
 }
@@ -212,11 +245,13 @@ func (o *Objective) pairStatus(r reading, i int, p Pair, silent bool) PairStatus
 		out.State, out.Why = "held", heldWords(r.sums[p.Long], need, o.Guard.MinTotal)
 	case out.Long.Burn > p.Factor && out.Short.Burn > p.Factor && !on:
 		out.Why = "It has been counted for " + span(r.clock-r.first) + " only; the rest of " + p.Long.String() + " is taken as clean."
+	case out.Short.Total == 0 && out.Long.Total > 0:
+		out.Why = "Nothing was counted in the last " + p.Short.String() + "."
 	case out.Long.Burn > p.Factor:
 		out.Why = "It was burning; the last " + p.Short.String() + " no longer do."
 	case out.Short.Burn > p.Factor:
 		if d, ok := detection(p, o.allowed, float64(out.Short.Bad)/float64(out.Short.Total)); ok {
-			out.Why = "At the rate of the last " + p.Short.String() + " it fires " + span(int64(d)) + " after the beginning."
+			out.Why = "At the rate of the last " + p.Short.String() + " the long window takes " + span(int64(d)) + " to fire."
 		}
 	}
 	return out

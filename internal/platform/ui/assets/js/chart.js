@@ -61,6 +61,7 @@ function annotations(data, c) {
           ctx.textAlign = "right";
           ctx.fillText(level.label, bbox.left + bbox.width - 4 * scale, y - 5 * scale);
         }
+        let taken = -Infinity; // until where a label stands; one that has no room is in the list below
         for (const mark of data.marks ?? []) {
           const x = u.valToPos(mark.at, "x", true);
           ctx.strokeStyle = ctx.fillStyle = c(mark.tone || "text");
@@ -70,6 +71,9 @@ function annotations(data, c) {
           ctx.arc(x, bbox.top, 3.5 * scale, 0, 7);
           ctx.fill();
           const right = x > bbox.left + bbox.width * 0.7;
+          const wide = Math.min(ctx.measureText(mark.label).width, bbox.width * 0.6) + 14 * scale;
+          if ((right ? x - wide : x) < taken) continue;
+          taken = right ? x : x + wide;
           ctx.textAlign = right ? "right" : "left";
           ctx.fillText(mark.label, x + (right ? -7 : 7) * scale, bbox.top - 3 * scale, bbox.width * 0.6);
         }
@@ -102,7 +106,7 @@ function draw(uPlot, figure, data) {
   const chart = new uPlot({
     width: plot.clientWidth,
     height: data.small ? 120 : 230,
-    padding: [18, 8, 0, 0],
+    padding: [18, 16, 0, 0],
     cursor: { points: { size: 6 }, drag: { x: true, y: false } },
     legend: { show: !data.small, live: true, markers: { width: 0, fill: (u, i) => u.series[i].stroke(u, i) } },
     scales: { y: { range } },

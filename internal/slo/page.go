@@ -1,0 +1,299 @@
+package slo
+
+import (
+	"cmp"
+	"context"
+	"embed"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/ui"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+//go:embed page_*.html
+var pageFiles embed.FS
+
+// Change is something that was done to a zone, as a mark on a chart.
+type Change struct {
+	At          time.Time
+	Label, Href string
+}
+
+// Pages is what the pages need from the dashboard around them.
+type Pages struct {
+	UI      *ui.UI
+	Cursors *web.Cursors // of lists
+	Mount   account.Mount
+	Shell   func(r *http.Request, p *web.Principal, account, section string) ui.Shell
+	URL     string // of the server, for commands to copy
+	// Changes are the newest changes to a zone in a time, the oldest first; nil
+	// draws none.
+	Changes func(ctx context.Context, accountID, zoneID string, since, until time.Time, limit int) ([]Change, error)
+	// Zones are the zones that a form offers, as ids and names; nil lets the
+	// name be typed.
+	Zones func(ctx context.Context, accountID string) ([][2]string, error)
+}
+
+type pages struct {
+	*Feature
+	Pages
+	set *ui.Page
+}
+
+// MountPages adds the pages. Call it once, after New.
+func (f *Feature) MountPages(cfg Pages) error {
+	if cfg.UI == nil || cfg.Cursors == nil || cfg.Mount == nil || cfg.Shell == nil {
+		return errors.New("slo pages: UI, Cursors, Mount and Shell are required")
+	}
+	cfg.URL = strings.TrimSuffix(cfg.URL, "/")
+	set, err := cfg.UI.Parse(pageFiles, "page_*.html")
+	if err != nil {
+		return err
+	}
+	p := &pages{f, cfg, set}
+	const base = "/accounts/{account_id}/objectives"
+	const one = base + "/{slo_id}"
+	p.Mount("GET "+base, account.SLORead, false, p.showList)
+	p.Mount("GET "+base+"/new", account.SLOWrite, false, p.showNew)
+	p.Mount("POST "+base, account.SLOWrite, false, p.create)
+	p.Mount("GET "+one, account.SLORead, false, p.showOne)
+	p.Mount("GET "+one+"/edit", account.SLOWrite, false, p.showEdit)
+	p.Mount("POST "+one, account.SLOWrite, false, p.replace)
+	p.Mount("GET "+one+"/delete", account.SLOWrite, false, p.askDelete)
+	p.Mount("POST "+one+"/delete", account.SLOWrite, false, p.delete)
+	return nil
+}
+
+// visit is one authorised request for a page.
+type visit struct {
+	r       *http.Request
+	ctx     context.Context
+	who     *web.Principal
+	account string
+}
+
+func visitOf(r *http.Request) visit {
+	ctx := r.Context()
+	return visit{r, ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID}
+}
+
+func (v visit) can(permission string) bool { return v.who.Can(v.account, permission) }
+
+// saids are said once after a redirect, by the word in its URL.
+var saids = map[string]string{
+	"created": "The objective is there. It is judged with the next counts.",
+	"changed": "The objective is changed.",
+	"deleted": "The objective is deleted, and its alerts have ended.",
+}
+
+func goTo(w http.ResponseWriter, r *http.Request, path, said string) error {
+	http.Redirect(w, r, path+"?"+url.Values{"said": {said}}.Encode(), http.StatusSeeOther)
+	return nil
+}
+
+func (p *pages) show(w http.ResponseWriter, v visit, title, template string, status int, data any) error {
+	shell := p.Shell(v.r, v.who, v.account, "objectives")
+	shell.Title, shell.Status = title, status
+	if said := saids[v.r.URL.Query().Get("said")]; said != "" && v.r.Method == http.MethodGet {
+		shell.Flash = &ui.Flash{Tone: ui.Good, Text: said}
+	}
+	return p.set.Render(w, v.r, shell, template, data)
+}
+
+// Glance is what the overview says of one objective.
+type Glance struct {
+	Name, Href string
+	State      State
+	Sentence   string
+	BudgetLeft float64 // 1 = untouched, below 0 = overspent
+	Counted    bool    // there is a budget: something was counted
+	Burn       float64 // over the last hour; 1 = sustainable
+}
+
+// Glance is the state of all of an account's objectives, the worst first.
+func (f *Feature) Glance(ctx context.Context, accountID string) ([]Glance, error) {
+	list, err := f.judged(ctx, accountID)
+	out := make([]Glance, len(list))
+	for i, j := range list {
+		out[i] = Glance{Name: j.Name, Href: objectivePath(accountID, j.ID), State: j.Status.State, Sentence: j.Status.Sentence,
+			BudgetLeft: j.Status.Budget.Left, Counted: j.Status.Budget.Total > 0, Burn: j.Status.Budget.Burn}
+	}
+	return out, err
+}
+
+// judged is an objective with its status.
+type judged struct {
+	*Objective
+	Status Status
+}
+
+// judged reads all of an account's objectives, the worst first: those that burn,
+// then the silent, then by what is left.
+func (f *Feature) judged(ctx context.Context, accountID string) ([]judged, error) {
+	var out []judged
+	err := f.db.View(ctx, func(tx *db.Tx) error {
+		list, err := selectObjectives(ctx, tx, `WHERE account_id = $1 ORDER BY id LIMIT $2`, accountID, MaxObjectives)
+		if err != nil {
+			return err
+		}
+		readings, err := readingsOf(ctx, tx, accountID, list)
+		out = make([]judged, 0, len(list))
+		for i, o := range list {
+			if i < len(readings) {
+				out = append(out, judged{o, o.status(readings[i], f.now())})
+			}
+		}
+		return err
+	})
+	rank := map[State]int{Burning: 0, NoData: 1, Healthy: 2}
+	slices.SortStableFunc(out, func(a, b judged) int {
+		return cmp.Or(cmp.Compare(rank[a.Status.State], rank[b.Status.State]), cmp.Compare(a.Status.Budget.Left, b.Status.Budget.Left),
+			strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)))
+	})
+	return out, err
+}
+
+// shownRow is an objective in the list.
+type shownRow struct {
+	judged
+	Href, Zone, Part string
+	Spark            []float64
+}
+
+// Percent is a target as it is written: 99.95 %.
+func (o *Objective) Percent() string { return strconv.FormatFloat(o.Target, 'f', -1, 64) + " %" }
+
+// WindowWords is what the budget is for.
+func (o *Objective) WindowWords() string {
+	switch o.Window {
+	case Month:
+		return "this month"
+	case D30:
+		return "30 days rolling"
+	}
+	return "28 days rolling"
+}
+
+// Part is what it judges of its zone; "" is all of it.
+func (o *Objective) Part() string {
+	k := o.line()
+	words := map[string]string{kindOrigin: "origin ", kindHostname: "host ", kindPathClass: "paths "}
+	s := ""
+	if k.kind != kindZone {
+		s = words[k.kind] + k.value
+	}
+	if o.SLI != "" {
+		s = strings.TrimSpace(s + " " + o.SLI)
+	}
+	return s
+}
+
+func (s Status) Tone() ui.Tone {
+	return map[State]ui.Tone{Burning: ui.Bad, NoData: ui.Warn, Healthy: ui.Good}[s.State]
+}
+
+// Word is the state in one word or two.
+func (s Status) Word() string {
+	return map[State]string{Burning: "Burning", NoData: "No data", Healthy: "OK"}[s.State]
+}
+
+// Tone of what is left: spent, little, enough.
+func (b BudgetStatus) Tone() ui.Tone {
+	switch {
+	case b.Left <= 0:
+		return ui.Bad
+	case b.Left < 0.25:
+		return ui.Warn
+	}
+	return ui.Good
+}
+
+// LeftWords is what is left: 91 %, nothing.
+func (b BudgetStatus) LeftWords() string {
+	if b.Total == 0 {
+		return "–"
+	}
+	if b.Left <= 0 {
+		return "0 %"
+	}
+	return leftWords(b.Left)
+}
+
+// Bar is what is left as 0 to 100.
+func (b BudgetStatus) Bar() int { return int(100 * min(1, max(0, b.Left))) }
+
+// BurnWords is a burn rate: 1.4×.
+func (r Reading) BurnWords() string {
+	if r.Total == 0 {
+		return "–"
+	}
+	return times(r.Burn) + "×"
+}
+
+// EndWords is when the budget ends.
+func (b BudgetStatus) EndWords() string {
+	switch {
+	case b.Total == 0:
+		return "–"
+	case b.Left <= 0:
+		return "spent"
+	case b.ExhaustedIn == nil || *b.ExhaustedIn > 90*86400:
+		return "not soon"
+	}
+	return "in " + span(*b.ExhaustedIn)
+}
+
+// BurnNow is the last hour.
+func (s Status) BurnNow() Reading { return s.burnNow }
+
+func (p *pages) showList(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	list, err := p.judged(v.ctx, v.account)
+	if err != nil {
+		return err
+	}
+	rows := make([]shownRow, len(list))
+	objectives := make([]*Objective, len(list))
+	count := map[State]int{}
+	for i, j := range list {
+		objectives[i] = j.Objective
+		count[j.Status.State]++
+		_, zone, err := p.zone(v.ctx, v.account, j.Match.Zone)
+		if err != nil {
+			return err
+		}
+		rows[i] = shownRow{judged: j, Href: objectivePath(v.account, j.ID), Zone: cmp.Or(zone, "a deleted property"), Part: j.Part()}
+	}
+	day, _ := RangeOf("1d")
+	series, err := p.seriesOf(v.ctx, objectives, day)
+	if err != nil {
+		return err
+	}
+	for i, s := range series {
+		for _, point := range s.Points {
+			if point.BudgetLeft != nil {
+				rows[i].Spark = append(rows[i].Spark, max(-1, *point.BudgetLeft))
+			}
+		}
+	}
+	return p.show(w, v, "Objectives", "objectives", 0, map[string]any{
+		"Rows": rows, "Path": objectivesPath(v.account), "May": v.can(account.SLOWrite), "Example": p.example(v.account),
+		"Burning": count[Burning], "Silent": count[NoData], "All": len(rows),
+	})
+}
+
+// example counts something with curl, for who has nothing yet.
+func (p *pages) example(accountID string) string {
+	return "curl -X POST " + p.URL + "/client/v4/accounts/" + accountID + "/traffic/counts \\\n" +
+		"  -H \"Authorization: Bearer $BELFRY_TOKEN\" -H \"Content-Type: application/json\" \\\n" +
+		"  -d '{\"zone\":\"shop.example\",\"ts\":'$(date +%s)',\"total\":1200,\"bad\":3}'\n\n" +
+		"# or ship an access log\nbelfry tail /var/log/nginx/access.log"
+}

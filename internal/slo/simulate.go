@@ -1,0 +1,193 @@
+package slo
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+// Source reads counts of an input, in its order, and hands each over. An error
+// of the callback ends it and is given back.
+type Source func(in io.Reader, each func(zone string, c event.Count) error) error
+
+// simulatedBatch is how many pieces of the input are put in order before they are counted.
+const simulatedBatch = 5000
+
+// Simulate runs the engine over inputs in event time and calls each with every
+// transition. A zone in the match keeps counts of other zones out, when they
+// name one.
+func Simulate(ctx context.Context, spec Spec, read Source, each func(Simulated) error, inputs ...io.Reader) (Status, error) {
+	if spec.Match == (Match{}) {
+		spec.Match.Zone = "simulated"
+	}
+	o, err := compile(spec)
+	if err != nil {
+		return Status{}, err
+	}
+	o.ID = o.Name
+	e := newEngine()
+	want := o.line()
+	var w *watch
+	var pieces []piece
+	flush := func() error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := e.process(pieces); err != nil {
+			return err
+		}
+		pieces = pieces[:0]
+		for i := range e.transitions {
+			if err := each(simulated(&e.transitions[i])); err != nil {
+				return err
+			}
+		}
+		e.transitions = e.transitions[:0]
+		return nil
+	}
+	for _, in := range inputs {
+		err := read(in, func(zone string, c event.Count) error {
+			if zone != "" && want.zone != "simulated" && want.zone != "" && zone != want.zone || !counts(want, c) {
+				return nil
+			}
+			if w == nil {
+				line := e.newLine(floor(c.At, Tick))
+				w = &watch{Objective: o, line: line, standing: make([]standing, len(o.rules))}
+				e.watches[line] = []*watch{w}
+			}
+			pieces = spread(c.At, c.Seconds, Tally{uint64(c.Total), uint64(c.Bad)}, w.line, pieces)
+			if len(pieces) >= simulatedBatch {
+				return flush()
+			}
+			return nil
+		})
+		if err != nil {
+			return Status{}, err
+		}
+	}
+	if err := flush(); err != nil {
+		return Status{}, err
+	}
+	r := reading{standing: make([]standing, len(o.rules)), clock: e.clock}
+	if w != nil {
+		r.counted, r.first, r.dataAt, r.sums, r.standing = true, e.first[w.line], w.dataAt, e.sums[w.line], w.standing
+	}
+	return o.status(r, time.Unix(e.clock, 0)), nil
+}
+
+// counts reports whether a line holds a count.
+func counts(k lineKey, c event.Count) bool {
+	sli := c.SLI
+	if sli == availability {
+		sli = ""
+	}
+	switch {
+	case sli != k.sli:
+		return false
+	case k.kind == kindOrigin:
+		return c.Origin == k.value
+	case k.kind == kindHostname:
+		return c.Hostname == k.value
+	case k.kind == kindPathClass:
+		return c.PathClass == k.value
+	}
+	return true
+}
+
+// Simulated is a transition as belfry slo simulate prints it.
+type Simulated struct {
+	At          string   `json:"at"`
+	Objective   string   `json:"objective"`
+	Pair        string   `json:"pair"`
+	Event       string   `json:"event"`
+	Long        Reading  `json:"long"`
+	Short       Reading  `json:"short"`
+	BudgetLeft  float64  `json:"budget_left"`
+	ExhaustedIn *int64   `json:"exhausted_in"` // seconds
+	Factor      float64  `json:"factor"`
+	Severity    Severity `json:"severity"`
+	Began       string   `json:"began_at"`
+	Sentence    string   `json:"sentence"`
+}
+
+func simulated(t *Transition) Simulated {
+	at := func(s int64) string { return time.Unix(s, 0).UTC().Format(time.RFC3339) }
+	return Simulated{At: at(t.At), Objective: t.Objective.Name, Pair: t.Pair.String(), Event: t.Event, Long: t.Long, Short: t.Short,
+		BudgetLeft: t.BudgetLeft, ExhaustedIn: t.ExhaustedIn, Factor: t.Pair.Factor, Severity: t.Pair.Severity, Began: at(t.Began), Sentence: t.Sentence()}
+}
+
+// maxCountLine is the longest line of compact counts.
+const maxCountLine = 64 << 10
+
+// ReadCounts is the [Source] of compact counts: one JSON object a line.
+func ReadCounts(in io.Reader, each func(zone string, c event.Count) error) error {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, maxCountLine)
+	for n := 1; lines.Scan(); n++ {
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 {
+			continue
+		}
+		zone, c, err := parseCount(line)
+		if err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if err := each(zone, c); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+// parseCount reads one compact count, strictly.
+func parseCount(line []byte) (zone string, c event.Count, err error) {
+	var in struct {
+		event.Count
+		Account string          `json:"account_id"`
+		Zone    string          `json:"zone"`
+		At      json.RawMessage `json:"ts"`
+	}
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&in); err != nil {
+		return "", c, errs.New(errs.CodeInvalidJSON, "expected a count such as {\"zone\":\"shop\",\"ts\":1764028800,\"seconds\":10,\"total\":100,\"bad\":1}: %v", err)
+	}
+	if dec.More() {
+		return "", c, errs.New(errs.CodeInvalidJSON, "expected one count a line")
+	}
+	c = in.Count
+	if err := json.Unmarshal(in.At, &c.At); err != nil || c.At <= 0 {
+		return "", c, errs.At(errs.CodeWrongType, "/ts", "expected Unix seconds")
+	}
+	if c.Seconds == 0 {
+		c.Seconds = Tick
+	}
+	switch {
+	case c.Seconds < 0 || c.Seconds > maxSeconds:
+		return "", c, errs.At(errs.CodeOutOfRange, "/seconds", "the width must be 1 to %d seconds", maxSeconds)
+	case c.Total < 0 || c.Total > maxCount:
+		return "", c, errs.At(errs.CodeOutOfRange, "/total", "total must be a number of requests")
+	case c.Bad < 0 || c.Bad > c.Total:
+		return "", c, errs.At(errs.CodeOutOfRange, "/bad", "bad must be 0 to total, which is %d", c.Total)
+	}
+	return in.Zone, c, nil
+}
+
+// ParseSpec reads an objective's JSON, as the API takes it; unknown fields are
+// refused.
+func ParseSpec(data []byte) (Spec, error) {
+	var b objectiveBody
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&b); err != nil {
+		return Spec{}, errs.New(errs.CodeInvalidJSON, "the objective: %v", err)
+	}
+	return b.spec(), nil
+}

@@ -1,0 +1,128 @@
+package slo_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/slo"
+)
+
+func TestASimulationTellsWhenItHappenedInTheFile(t *testing.T) {
+	var in strings.Builder
+	for at := int64(epoch); at < epoch+7200; at += 10 {
+		bad := 0
+		if at >= epoch+5400 && at < epoch+5580 {
+			bad = 60
+		}
+		fmt.Fprintf(&in, `{"zone":"shop","ts":%d,"seconds":10,"total":100,"bad":%d}`+"\n", at, bad)
+		fmt.Fprintf(&in, `{"zone":"blog","ts":%d,"seconds":10,"total":100,"bad":100}`+"\n", at)
+	}
+	spec, err := slo.ParseSpec([]byte(`{"name":"checkout","match":{"zone":"shop"},"target":99.95,"window":"28d","pairs":"standard"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []slo.Simulated
+	status, err := slo.Simulate(t.Context(), spec, slo.ReadCounts, func(s slo.Simulated) error {
+		got = append(got, s)
+		return nil
+	}, strings.NewReader(in.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || got[0].Event != "start" || got[0].Pair != "1h/5m" || got[0].At != "2025-11-25T01:30:50Z" || got[0].Began != "2025-11-25T01:30:00Z" ||
+		got[1].Event != "end" || got[1].At != "2025-11-25T01:38:00Z" || got[0].ExhaustedIn == nil || status.State != slo.Healthy {
+		t.Errorf("%+v, %+v", got, status)
+	}
+	line, err := json.Marshal(got[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, member := range []string{`"at":`, `"objective":"checkout"`, `"pair":"1h/5m"`, `"event":"start"`, `"long":{"window":"1h","burn":`, `"short":`, `"budget_left":`, `"exhausted_in":`} {
+		if !strings.Contains(string(line), member) {
+			t.Errorf("%s lacks %s", line, member)
+		}
+	}
+}
+
+func TestWeeksOfHistoryReplayInSeconds(t *testing.T) {
+	n := 0
+	read := func(_ io.Reader, each func(string, event.Count) error) error {
+		for at := int64(epoch); at < epoch+21*86400; at += 60 {
+			n++
+			if err := each("", event.Count{At: at, Seconds: 60, Total: 600, Bad: at / 60 % 2}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	status, err := slo.Simulate(t.Context(), slo.Spec{Name: "x", Target: 99}, read, func(slo.Simulated) error { return nil }, strings.NewReader(""))
+	if err != nil || status.Budget.Total != uint64(n)*600 || status.Budget.Bad != uint64(n)/2 {
+		t.Errorf("%v %+v of %d", err, status.Budget, n)
+	}
+}
+
+func TestAnObjectiveThatCannotWorkIsRefusedWithTheField(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"name":"","match":{"zone":"z"},"target":99}`:                                                                     "/name",
+		`{"name":"x","match":{},"target":99}`:                                                                              "/match/zone",
+		`{"name":"x","match":{"zone":"z","origin":"a","hostname":"b"},"target":99}`:                                        "/match",
+		`{"name":"x","match":{"zone":"z"},"target":100}`:                                                                   "/target",
+		`{"name":"x","match":{"zone":"z"},"target":99.1234567}`:                                                            "/target",
+		`{"name":"x","match":{"zone":"z"},"target":99,"window":"7d"}`:                                                      "/window",
+		`{"name":"x","match":{"zone":"z"},"target":93.06}`:                                                                 "",
+		`{"name":"x","match":{"zone":"z"},"target":93.05}`:                                                                 "/pairs",
+		`{"name":"x","match":{"zone":"z"},"target":99,"pairs":"fast"}`:                                                     "/pairs",
+		`{"name":"x","match":{"zone":"z"},"target":99,"pairs":[]}`:                                                         "/pairs",
+		`{"name":"x","match":{"zone":"z"},"target":99,"pairs":[{"long":"5m","short":"1h","factor":2,"severity":"page"}]}`:  "/pairs/0/short",
+		`{"name":"x","match":{"zone":"z"},"target":99,"pairs":[{"long":"28d","short":"1h","factor":2,"severity":"page"}]}`: "/pairs/0/long",
+		`{"name":"x","match":{"zone":"z"},"target":99,"pairs":[{"long":"1h","short":"5m","factor":0,"severity":"call"}]}`:  "/pairs/0/factor",
+		`{"name":"x","match":{"zone":"z"},"target":90,"pairs":[{"long":"1h","short":"5m","factor":12,"severity":"page"}]}`: "/pairs/0/factor",
+		`{"name":"x","match":{"zone":"z"},"target":99,"pairs":[{"long":"1h","shrt":"5m","factor":2,"severity":"page"}]}`:   "/pairs",
+		`{"name":"x","match":{"zone":"z"},"target":99,"guard":{"alpha":0.5}}`:                                              "/guard/alpha",
+		`{"name":"x","match":{"zone":"z"},"target":99,"guard":{"min_bad":-1}}`:                                             "/guard/min_bad",
+	} {
+		spec, err := slo.ParseSpec([]byte(text))
+		if err == nil {
+			_, err = slo.Simulate(t.Context(), spec, slo.ReadCounts, nil, strings.NewReader(""))
+		}
+		if want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+			continue
+		}
+		if err == nil || errs.All(err)[0].Pointer != want || errs.KindOf(err) != errs.Invalid {
+			// {} alone stands for any requests in a simulation.
+			if text != `{"name":"x","match":{},"target":99}` {
+				t.Errorf("%s: %v, want %s", text, err, want)
+			}
+		}
+	}
+	if _, err := slo.ParseSpec([]byte(`{"name":"x","group_by_status":true}`)); err == nil || !strings.Contains(err.Error(), "group_by_status") {
+		t.Errorf("an unknown field: %v", err)
+	}
+}
+
+func FuzzReadCounts(f *testing.F) {
+	f.Add([]byte(`{"zone":"shop","ts":1764028800,"seconds":10,"total":100,"bad":1}` + "\n"))
+	f.Add([]byte(`{"ts":1,"total":1,"bad":2}`))
+	f.Add([]byte(`{"ts":1.5,"total":1}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		err := slo.ReadCounts(strings.NewReader(string(data)), func(_ string, c event.Count) error {
+			if c.At <= 0 || c.Seconds <= 0 || c.Total < 0 || c.Bad < 0 || c.Bad > c.Total {
+				t.Errorf("let through %+v of %q", c, data)
+			}
+			return nil
+		})
+		var known *errs.Error
+		if err != nil && !errors.As(err, &known) && !strings.Contains(err.Error(), "token too long") {
+			t.Errorf("%v", err)
+		}
+	})
+}
