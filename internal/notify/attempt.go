@@ -191,6 +191,11 @@ func (n *Notify) fill(ctx context.Context, m *Message, it *item) error {
 			m.Summary = firstOf(row.rootSummary, m.Summary)
 		}
 	}
+	for i, c := range m.Changes {
+		if strings.HasPrefix(c.URL, "/") { // a page of ours; mail has no base
+			m.Changes[i].URL = n.URL + c.URL
+		}
+	}
 	m.AlertID, m.Type, m.Event, m.Correlation, m.Severity, m.Data = a.ID, a.Type, a.Event, a.Correlation, a.Severity, a.Data
 	m.URL = n.alertURL(it.account, rootID)
 	return nil
