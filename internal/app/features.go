@@ -6,6 +6,7 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -25,15 +26,16 @@ var features = []feature{
 	{name: "account", schema: account.Schema},
 	{name: "producer", schema: producer.Schema, consumes: []broker.Subscription{{Group: producer.Group, Topic: event.TopicAuditRejects}}},
 	{name: "audit", schema: audit.Schema, consumes: []broker.Subscription{{Group: auditGroup, Topic: event.TopicAuditEvents}}},
+	{name: "notify", schema: notify.Schema, consumes: []broker.Subscription{{Group: notify.Group, Topic: event.TopicAlerts}}},
 	{name: "web", schema: web.Schema},
 }
 
 // databases are the features' own.
-type databases struct{ account, producer, audit, web *db.DB }
+type databases struct{ account, producer, audit, notify, web *db.DB }
 
 // of is the feature's place.
 func (d *databases) of(feature string) **db.DB {
-	return map[string]**db.DB{"account": &d.account, "producer": &d.producer, "audit": &d.audit, "web": &d.web}[feature]
+	return map[string]**db.DB{"account": &d.account, "producer": &d.producer, "audit": &d.audit, "notify": &d.notify, "web": &d.web}[feature]
 }
 
 // all are those that are open, in the order of features.

@@ -31,9 +31,9 @@ const (
 
 // AlertResult answers one alert.
 type AlertResult struct {
-	Index  int             `json:"index"`
-	ID     string          `json:"id"`
-	Status Status          `json:"status" enum:"accepted,duplicate,conflict,rejected"`
+	Index  int            `json:"index"`
+	ID     string         `json:"id"`
+	Status Status         `json:"status" enum:"accepted,duplicate,conflict,rejected"`
 	Errors []AlertProblem `json:"errors,omitempty"`
 }
 

@@ -102,7 +102,9 @@ func newWorld(t testing.TB, url string, change func(*notify.Deps)) *world {
 			}
 			return notify.Zone{}, nil
 		},
-		Member:   func(_ context.Context, account, address string) (bool, error) { return strings.HasSuffix(address, "@acme.example"), nil },
+		Member: func(_ context.Context, account, address string) (bool, error) {
+			return strings.HasSuffix(address, "@acme.example"), nil
+		},
 		Channels: []notify.Channel{webhook.New(webhook.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}), mail},
 		Log:      logger(),
 		Limits:   notify.Limits{Attempt: 3 * time.Second, Poll: 50 * time.Millisecond, Lease: 2 * time.Second},

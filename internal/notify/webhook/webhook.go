@@ -42,10 +42,10 @@ const (
 type Config struct {
 	Allow []netip.Prefix // networks besides the public Internet (BELFRY_ALLOW_NETWORKS)
 	// Lookup resolves names; nil = the system's resolver.
-	Lookup    func(ctx context.Context, host string) ([]netip.Addr, error)
-	Version   string      // in User-Agent
-	TLS       *tls.Config // for tests with certificates of their own; nil = the system's roots
-	PerHost   int         // connections kept to one host; 0 = 16
+	Lookup  func(ctx context.Context, host string) ([]netip.Addr, error)
+	Version string      // in User-Agent
+	TLS     *tls.Config // for tests with certificates of their own; nil = the system's roots
+	PerHost int         // connections kept to one host; 0 = 16
 }
 
 // Channel is the channel of webhooks. Safe for concurrent use.
