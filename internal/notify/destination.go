@@ -211,7 +211,7 @@ func (n *Notify) UpdateWebhook(ctx context.Context, by *web.Principal, account, 
 		if err := n.mustReach(ctx, &d); err != nil {
 			return d, err
 		}
-		d.LastSuccess, d.State, d.StateReason, d.paused = moment(n.Now()), destinationOK, "", time.Time{}
+		d.LastSuccess, d.State, d.StateReason, d.paused = d.Modified, destinationOK, "", time.Time{}
 	}
 	return d, n.changeDestination(ctx, &d, func(tx *db.Tx) error {
 		return n.record(ctx, tx, by, "update", resourceDestination, account, d.ID, d.Name, old.clean(), d.clean())
@@ -282,7 +282,7 @@ func (n *Notify) DeleteWebhook(ctx context.Context, by *web.Principal, account, 
 		return n.record(ctx, tx, by, "delete", resourceDestination, account, d.ID, d.Name, d.clean(), nil)
 	})
 	if err == nil {
-		n.queue.changed(destinationID)
+		n.queue.changed(destinationID, false)
 	}
 	return err
 }
@@ -422,7 +422,7 @@ func (n *Notify) changeDestination(ctx context.Context, d *Destination, fn func(
 		return fn(tx)
 	})
 	if err == nil {
-		n.queue.changed(d.ID)
+		n.queue.changed(d.ID, d.LastSuccess == d.Modified)
 	}
 	return err
 }

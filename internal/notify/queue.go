@@ -448,12 +448,21 @@ func (q *queue) tidy() {
 	}
 }
 
-// changed makes the next attempt read the destination again, and ends a pause
-// that the old settings earned.
-func (q *queue) changed(destinationID string) {
+// changed makes the next attempt read the destination again. again says that a
+// test message has just arrived there: a pause ends, and what waits goes now.
+func (q *queue) changed(destinationID string, again bool) {
 	q.mu.Lock()
 	if d := q.dests[destinationID]; d != nil {
-		d.known, d.paused, d.limit = nil, time.Time{}, q.n.Limits.PerReceiver
+		d.known = nil
+		if again {
+			d.paused, d.failing, d.limit = time.Time{}, false, q.n.Limits.PerReceiver
+			for _, l := range d.lanes {
+				if it := l.items[0]; !it.running && it.due.After(q.n.Now()) {
+					it.due = q.n.Now()
+					q.schedule(l)
+				}
+			}
+		}
 		q.queueDest(d)
 	}
 	q.mu.Unlock()

@@ -56,9 +56,11 @@ type world struct {
 }
 
 // everywhere runs a test on both engines.
-func everywhere(t *testing.T, test func(t *testing.T, w *world)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, newWorld(t, "", nil)) })
-	t.Run("postgres", func(t *testing.T) { test(t, newWorld(t, engines.Postgres(t), nil)) })
+func everywhere(t *testing.T, test func(t *testing.T, w *world)) { everywhereWith(t, nil, test) }
+
+func everywhereWith(t *testing.T, change func(*notify.Deps), test func(t *testing.T, w *world)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, newWorld(t, "", change)) })
+	t.Run("postgres", func(t *testing.T) { test(t, newWorld(t, engines.Postgres(t), change)) })
 }
 
 func newWorld(t testing.TB, url string, change func(*notify.Deps)) *world {
