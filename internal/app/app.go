@@ -23,6 +23,7 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/run"
@@ -55,6 +56,7 @@ type App struct {
 	Audit    *audit.Feature
 	Traffic  *traffic.Feature
 	SLO      *slo.Feature
+	Notify   *notify.Notify
 	API      *web.API
 	server   *web.Server
 	jobs     *web.Jobs
@@ -101,6 +103,7 @@ func Setup(ctx context.Context, cfg Config, version string, logTo io.Writer) (*A
 		{"audit log", a.openAudit},
 		{"traffic", a.openTraffic},
 		{"objectives", a.openSLO},
+		{"notifications", a.openNotify},
 		{"listen", a.listen},
 		{"pages", func(context.Context) error { return a.openPages(version) }},
 	}
@@ -374,6 +377,7 @@ func (a *App) Run(ctx context.Context, ready func()) error {
 	for _, c := range a.consumers {
 		stages = append(stages, run.Stage{Name: c.name, Run: c.consumer.Run})
 	}
+	stages = append(stages, a.Notify.Stages(a.Config.Has("notify"))...)
 	stages = append(stages,
 		run.Stage{Name: "jobs", Run: a.jobs.Run},
 		run.Stage{Name: "idempotency", Run: func(ctx context.Context) error { return a.idem.Run(ctx, a.Log) }},

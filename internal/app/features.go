@@ -6,6 +6,7 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -29,15 +30,16 @@ var features = []feature{
 	{name: "audit", schema: audit.Schema, consumes: []broker.Subscription{{Group: auditGroup, Topic: event.TopicAuditEvents}}},
 	{name: "traffic", schema: traffic.Schema, consumes: []broker.Subscription{{Group: traffic.Group, Topic: event.TopicTrafficCounts}}},
 	{name: "slo", schema: slo.Schema, consumes: []broker.Subscription{{Group: slo.Group, Topic: event.TopicTrafficSharded}}},
+	{name: "notify", schema: notify.Schema, consumes: []broker.Subscription{{Group: notify.Group, Topic: event.TopicAlerts}}},
 	{name: "web", schema: web.Schema},
 }
 
 // databases are the features' own.
-type databases struct{ account, producer, audit, traffic, slo, web *db.DB }
+type databases struct{ account, producer, audit, traffic, slo, notify, web *db.DB }
 
 // of is the feature's place.
 func (d *databases) of(feature string) **db.DB {
-	return map[string]**db.DB{"account": &d.account, "producer": &d.producer, "audit": &d.audit, "traffic": &d.traffic, "slo": &d.slo, "web": &d.web}[feature]
+	return map[string]**db.DB{"account": &d.account, "producer": &d.producer, "audit": &d.audit, "traffic": &d.traffic, "slo": &d.slo, "notify": &d.notify, "web": &d.web}[feature]
 }
 
 // all are those that are open, in the order of features.
