@@ -2,7 +2,11 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"net/url"
 
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/notify/email"
 	"github.com/belfryhq/belfry/internal/notify/webhook"
@@ -31,7 +35,7 @@ func (a *App) openNotify(context.Context) (err error) {
 			return notify.Zone{ID: z.ID, Name: z.Name, Environment: string(z.Environment)}, err
 		},
 		Member:   a.Account.IsMember,
-		Changes:  a.changesBefore(),
+		Changes:  a.changesBefore,
 		Channels: []notify.Channel{webhook.New(webhook.Config{Allow: prefixes(a.Config.AllowNetworks)}), mail},
 		Cursors:  a.API.Cursors(), URL: a.URL(), Log: a.Log, Registerer: a.Registry,
 	})
@@ -50,10 +54,28 @@ func (a *App) openNotify(context.Context) (err error) {
 	return nil
 }
 
-// changesBefore is the function by which an alert finds the changes that
-// preceded it; nil until the audit log has one.
-func (a *App) changesBefore() func(context.Context, notify.ChangesQuery) ([]notify.Change, int, error) {
-	return nil
+// changesBefore are the changes that preceded an alert, in the words of the
+// record.
+func (a *App) changesBefore(ctx context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
+	found, more, err := a.Audit.Preceding(ctx, audit.Trouble{Account: q.Account, Zone: q.Zone,
+		Product: q.Resource.Product, Type: q.Resource.Type, ID: q.Resource.ID, Began: q.Began}, q.Limit)
+	if err != nil {
+		return nil, 0, err
+	}
+	list := make([]notify.Change, len(found))
+	for i, p := range found {
+		e := &p.Record.Event
+		template, _ := a.sentence(e.Resource.Product, e.Resource.Type, e.Action.Type, e.Action.Result)
+		list[i] = notify.Change{EventID: e.ID, At: e.At(), Actor: p.Record.ActorName(), Summary: p.Record.Sentence(template), WhyListed: p.Near.String(),
+			URL: account.RecordPath(q.Account) + "/events/" + url.PathEscape(e.ID)}
+		if p.Set > 1 {
+			list[i].Summary += fmt.Sprintf(", one of %d changes at once", p.Set)
+		}
+		if e.Reason != nil && e.Reason.Text != "" {
+			list[i].Summary += " (" + e.Reason.Text + ")"
+		}
+	}
+	return list, more, nil
 }
 
 func (a *App) alertType(ctx context.Context, name string) (*notify.AlertType, error) {

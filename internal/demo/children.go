@@ -96,6 +96,9 @@ func (c *child) once(ctx context.Context, ready func()) error {
 	cmd := exec.CommandContext(ctx, program, "demo-part", c.part)
 	cmd.Env = append(os.Environ(), c.env...)
 	cmd.Stderr = c.log
+	// A group of its own: Ctrl-C reaches the parent alone, which stops its children
+	// in their order.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopTime
 	lifeline, err := cmd.StdinPipe()
