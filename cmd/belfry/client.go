@@ -68,11 +68,11 @@ func (p *problem) Error() string {
 }
 
 // call sends a request and decodes the envelope. Answers that may succeed later
-// (429, 5xx, no connection) are tried again for about a minute.
-func (c *client) call(ctx context.Context, method, path, contentType string, body []byte) (*envelope, error) {
+// (429, 5xx, no connection) are tried again for about a minute. headers are pairs.
+func (c *client) call(ctx context.Context, method, path, contentType string, body []byte, headers ...string) (*envelope, error) {
 	wait := 200 * time.Millisecond
 	for attempt := 0; ; attempt++ {
-		env, again, err := c.once(ctx, method, path, contentType, body)
+		env, again, err := c.once(ctx, method, path, contentType, body, headers)
 		if err == nil || !again || attempt == 8 || ctx.Err() != nil {
 			return env, err
 		}
@@ -85,10 +85,10 @@ func (c *client) call(ctx context.Context, method, path, contentType string, bod
 	}
 }
 
-func (c *client) once(ctx context.Context, method, path, contentType string, body []byte) (_ *envelope, again bool, err error) {
+func (c *client) once(ctx context.Context, method, path, contentType string, body []byte, headers []string) (_ *envelope, again bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	res, err := c.do(ctx, method, path, contentType, body)
+	res, err := c.do(ctx, method, path, contentType, body, headers...)
 	if err != nil {
 		return nil, true, err
 	}
@@ -103,7 +103,7 @@ func (c *client) once(ctx context.Context, method, path, contentType string, bod
 	return &env, false, nil
 }
 
-func (c *client) do(ctx context.Context, method, path, contentType string, body []byte) (*http.Response, error) {
+func (c *client) do(ctx context.Context, method, path, contentType string, body []byte, headers ...string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -111,6 +111,9 @@ func (c *client) do(ctx context.Context, method, path, contentType string, body 
 	req.Header.Set("Authorization", "Bearer "+c.token)
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
 	}
 	return c.http.Do(req)
 }
