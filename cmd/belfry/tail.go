@@ -162,9 +162,9 @@ func summarise(w io.Writer, s *tail.Summary, state string) {
 	}
 	fmt.Fprintln(w)
 	if s.Refused > 0 {
-		fmt.Fprintf(w, "%d lines are no requests; the first: %s\n", s.Refused, s.Reason())
+		fmt.Fprintf(w, "lines that are no requests: %d; the first: %s\n", s.Refused, s.Reason())
 	}
 	if s.Rejected > 0 {
-		fmt.Fprintf(w, "%d counts were refused by the server; the first: %s\n", s.Rejected, s.Why)
+		fmt.Fprintf(w, "counts that the server refused: %d; the first: %s\n", s.Rejected, s.Why)
 	}
 }

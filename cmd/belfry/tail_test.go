@@ -60,8 +60,8 @@ func TestTailShipsALogOnceAndSaysWhatItHeld(t *testing.T) {
 	if err := os.WriteFile(odd, []byte("odd\n192.0.2.7 - - [22/Nov/2026:10:00:00 +0000] \"GET / HTTP/1.1\" 200 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, out, _ := run("--zone", "refused", "--state", state, odd); code != 1 || !strings.Contains(out, "1 lines are no requests; the first: "+odd+", byte 0: there is no time") ||
-		!strings.Contains(out, "1 counts were refused by the server; the first: zone is not a host name") {
+	if code, out, _ := run("--zone", "refused", "--state", state, odd); code != 1 || !strings.Contains(out, "lines that are no requests: 1; the first: "+odd+", byte 0: there is no time") ||
+		!strings.Contains(out, "counts that the server refused: 1; the first: zone is not a host name") {
 		t.Errorf("%d %s", code, out)
 	}
 }
