@@ -131,8 +131,9 @@ func (t *traffic) served(zone string, r *http.Request, a *answer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	// %q escapes quotes and control characters, as Apache does.
-	_, err = fmt.Fprintf(t.file, "%s - - [%s] %q %d %d %q %q\n", client, now.Format("02/Jan/2006:15:04:05 -0700"),
+	// Apache's vhost_combined: the zone tells checkout from storefront. %q escapes
+	// quotes and control characters, as Apache does.
+	_, err = fmt.Fprintf(t.file, "%s:80 %s - - [%s] %q %d %d %q %q\n", zone, client, now.Format("02/Jan/2006:15:04:05 -0700"),
 		r.Method+" "+r.URL.EscapedPath()+" "+r.Proto, a.status, a.bytes, dash(r.Referer()), dash(r.UserAgent()))
 	if err != nil {
 		t.log.Printf("access log: %v", err)

@@ -24,6 +24,9 @@ func New(url, token string) *Client {
 	return &Client{strings.TrimSuffix(url, "/") + "/client/v4", token, &http.Client{}}
 }
 
+// URL is the API's base: the server's address with /client/v4.
+func (c *Client) URL() string { return c.base }
+
 // Envelope is the v4 envelope.
 type Envelope struct {
 	Success    bool            `json:"success"`

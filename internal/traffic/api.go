@@ -30,11 +30,14 @@ type RefusedCount struct {
 
 // CountProblem is one reason.
 type CountProblem struct {
-	Code    int    `json:"code"`
-	Message string `json:"message"`
-	Source  struct {
-		Pointer string `json:"pointer,omitempty" doc:"RFC 6901, in the count"`
-	} `json:"source"`
+	Code    int        `json:"code"`
+	Message string     `json:"message"`
+	Source  CountField `json:"source"`
+}
+
+// CountField says which field it is about.
+type CountField struct {
+	Pointer string `json:"pointer,omitempty" doc:"RFC 6901, in the count"`
 }
 
 // Params has the header that both on-ramps of counts take.
@@ -130,9 +133,7 @@ func (f *Feature) answer(ctx context.Context, x *web.Exchange, b *batch, key str
 		}
 		one := RefusedCount{Index: r.index}
 		for _, e := range r.faults {
-			p := CountProblem{Code: int(e.Code), Message: e.Message}
-			p.Source.Pointer = e.Pointer
-			one.Errors = append(one.Errors, p)
+			one.Errors = append(one.Errors, CountProblem{int(e.Code), e.Message, CountField{e.Pointer}})
 			shown = append(shown, r.at(e, list))
 		}
 		out.Refused = append(out.Refused, one)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
+	"sync"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -26,6 +28,7 @@ func (f *Feature) registerLogs(api *web.API) {
 			"200 when at least one line was accepted.",
 		MaxBody: MaxLogBody, Accepts: []string{"text/plain", "application/x-ndjson", "application/json", "application/octet-stream", "application/x-www-form-urlencoded"}, Result: Taken{},
 	}, f.takeLog)
+	api.Limit("traffic.log_uploads", maxAccountUploads)
 }
 
 // takeLog counts a log while it arrives; it is held at no time.
@@ -37,6 +40,11 @@ func (f *Feature) takeLog(ctx context.Context, in *LogParams, x *web.Exchange) e
 	if err != nil {
 		return err
 	}
+	leave, err := f.uploads.enter(web.Account(ctx).ID)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	b := f.newBatch(sender(web.CurrentPrincipal(ctx), web.Account(ctx).ID))
 	b.from.via = "log"
 	hash := sha256.New()
@@ -96,6 +104,39 @@ func (f *Feature) takeLog(ctx context.Context, in *LogParams, x *web.Exchange) e
 	f.metrics.lines.WithLabelValues(in.Format, "ok").Add(float64(accepted))
 	f.metrics.lines.WithLabelValues(in.Format, "refused").Add(float64(rejected))
 	return f.answer(ctx, x, b, in.Key, [32]byte(hash.Sum(nil)), Taken{Accepted: accepted, Rejected: rejected, Counts: len(b.good)}, true)
+}
+
+// Uploads at once. A tally may take 30 MB, and a slow upload its place for half a
+// minute: no account takes all places.
+const (
+	maxUploads        = 16
+	maxAccountUploads = 4
+)
+
+// uploads are the logs that are arriving.
+type uploads struct {
+	mu    sync.Mutex // guards what follows
+	all   int
+	byOne map[string]int // by account
+}
+
+// enter takes a place, which leave gives back.
+func (u *uploads) enter(accountID string) (leave func(), err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.all == maxUploads || u.byOne[accountID] == maxAccountUploads {
+		return nil, errs.New(errs.CodeUnavailable, "as many logs are arriving as are read at once: %d, of one account %d", maxUploads, maxAccountUploads).After(time.Second)
+	}
+	u.all++
+	u.byOne[accountID]++
+	return func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.all--
+		if u.byOne[accountID]--; u.byOne[accountID] == 0 {
+			delete(u.byOne, accountID)
+		}
+	}, nil
 }
 
 // described is an error as a list that can be shown.

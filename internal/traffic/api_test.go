@@ -2,8 +2,11 @@ package traffic_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -253,6 +256,54 @@ func TestALogThatCannotBeTakenSaysWhy(t *testing.T) {
 	if got.Counts[0].Unreachable != 1 || got.Counts[0].Hostname != "www.shop.example" || got.Zone != w.zone(w.a, "shop.example") || a.Result.Counts != 1 {
 		t.Errorf("%+v", got)
 	}
+}
+
+func TestOneAccountDoesNotTakeAllPlacesForUploads(t *testing.T) {
+	w := newWorld(t, "", 1)
+	line := `1.2.3.4 - - [22/Nov/2026:09:59:00 +0000] "GET / HTTP/1.1" 200 1` + "\n"
+	path := "/traffic/logs?format=combined&zone=z.example"
+	var under sync.WaitGroup
+	var slow []*io.PipeWriter
+	for range 4 {
+		r, body := io.Pipe()
+		slow = append(slow, body)
+		under.Go(func() {
+			req, err := http.NewRequestWithContext(t.Context(), "POST", w.http.URL+"/client/v4/accounts/"+w.a+path, r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			req.Header.Set("Authorization", "Bearer writer")
+			res, err := w.http.Client().Do(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			res.Body.Close()
+			if res.StatusCode != 200 {
+				t.Errorf("a slow upload was answered %d", res.StatusCode)
+			}
+		})
+		if _, err := io.WriteString(body, line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := false
+	for deadline := time.Now().Add(patience); !refused && time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		a := w.post("writer", "/accounts/"+w.a+path, line, "Content-Type", "text/plain")
+		if refused = a.Status == 503; refused && a.Header.Get("Retry-After") == "" {
+			t.Error("the answer does not say when to try again")
+		}
+	}
+	if !refused {
+		t.Error("a fifth upload at once is taken")
+	}
+	w.took(w.post("other", "/accounts/"+w.b+path, line, "Content-Type", "text/plain"), 1, 0)
+	for _, body := range slow {
+		body.Close()
+	}
+	under.Wait()
+	w.took(w.post("writer", "/accounts/"+w.a+path, line, "Content-Type", "text/plain"), 1, 0)
 }
 
 func TestMetricsSayWhatWasTakenAndRefused(t *testing.T) {

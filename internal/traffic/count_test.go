@@ -87,6 +87,17 @@ func TestCountsComeAsOneAsAnArrayAndAsLines(t *testing.T) {
 	}
 }
 
+func TestCompactLinesAreReadOneByOne(t *testing.T) {
+	var got []string
+	err := traffic.ReadCompact(strings.NewReader("{\"zone\":\"z\",\"ts\":1431857103,\"total\":3}\n\n{\"zone\":\"z\"\n{\"zone\":\"z\",\"ts\":1431857113,\"total\":4}"), traffic.Ever, func(line int, c traffic.Count, fault error) error {
+		got = append(got, fmt.Sprint(line, c.Total, fault == nil))
+		return nil
+	})
+	if want := "[1 3 true 3 0 false 4 4 true]"; err != nil || fmt.Sprint(got) != want {
+		t.Errorf("%v, %v; want %s", got, err, want)
+	}
+}
+
 func FuzzCount(f *testing.F) {
 	f.Add(`{"zone":"z","ts":1,"total":5,"bad":2,"unreachable":1,"seconds":60,"hostname":"h"}`)
 	f.Add("[{\"zone\":\"z\"},1]")

@@ -91,25 +91,45 @@ func notLine(format string, args ...any) error { return errs.New(errs.CodeInvali
 // that line. line counts from 1. Read ends at the end of r, with the error of r
 // or of each.
 func (f Format) Read(r io.Reader, each func(line int, e Entry, fault error) error) error {
+	return eachLine(r, func(n int, line []byte, fault error) error {
+		if fault != nil {
+			return each(n, Entry{}, fault)
+		}
+		e, fault := f.Parse(line)
+		return each(n, e, fault)
+	})
+}
+
+// ReadCompact parses compact counts, one a line (NDJSON), as [Format.Read] does
+// lines of logs; a line's fault has the first of its reasons.
+func ReadCompact(r io.Reader, window Window, each func(line int, c Count, fault error) error) error {
+	return eachLine(r, func(n int, line []byte, fault error) error {
+		if fault != nil {
+			return each(n, Count{}, fault)
+		}
+		c, faults := ParseCount(line, window)
+		if len(faults) > 0 {
+			fault = faults[0]
+		}
+		return each(n, c, fault)
+	})
+}
+
+// eachLine gives the lines that are not empty, without their ends.
+func eachLine(r io.Reader, each func(n int, line []byte, fault error) error) error {
 	in := bufio.NewReaderSize(r, MaxLine)
 	for n := 1; ; n++ {
 		line, err := in.ReadSlice('\n')
-		long := errors.Is(err, bufio.ErrBufferFull)
+		var fault error
 		for errors.Is(err, bufio.ErrBufferFull) {
-			_, err = in.ReadSlice('\n')
+			fault = notLine("the line is longer than %d bytes", MaxLine)
+			line, err = in.ReadSlice('\n')
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		line = bytes.TrimRight(line, "\r\n")
-		switch {
-		case long:
-			if err := each(n, Entry{}, notLine("the line is longer than %d bytes", MaxLine)); err != nil {
-				return err
-			}
-		case len(bytes.TrimSpace(line)) > 0:
-			e, fault := f.Parse(line)
-			if err := each(n, e, fault); err != nil {
+		if line = bytes.TrimRight(line, "\r\n"); fault != nil || len(bytes.TrimSpace(line)) > 0 {
+			if err := each(n, line, fault); err != nil {
 				return err
 			}
 		}

@@ -79,6 +79,7 @@ type Feature struct {
 	log     *slog.Logger
 	now     func() time.Time
 	writer  *db.Writer[*submission]
+	uploads uploads
 	metrics *metrics
 }
 
@@ -87,7 +88,7 @@ func New(cfg Config) (*Feature, error) {
 	if cfg.DB == nil || cfg.Zone == nil || cfg.Account == nil || cfg.Wake == nil || cfg.Partitions < 1 {
 		return nil, errors.New("traffic: DB, Zone, Account, Wake and Partitions are required")
 	}
-	f := &Feature{cfg: cfg, db: cfg.DB, log: cfg.Log, now: cfg.Now}
+	f := &Feature{cfg: cfg, db: cfg.DB, log: cfg.Log, now: cfg.Now, uploads: uploads{byOne: map[string]int{}}}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
