@@ -95,7 +95,7 @@ func (e *engine) restore() error {
 	e.touched.grow(lines)
 	for level := range e.columns {
 		for _, c := range e.columns[level] {
-			in := e.holding(level, c.start)
+			in := e.holding(c.start, c.start+levels[level].Size)
 			err := decodeColumn(c.data, func(x entry) {
 				if int(x.line) >= lines {
 					return
@@ -127,8 +127,7 @@ func (e *engine) newLine(first int64) uint32 {
 const everyWindow = 1<<windowCount - 1
 
 // holding are the windows, as bits, that a column lies in at the present clock.
-func (e *engine) holding(level int, start int64) (in uint) {
-	end := start + levels[level].Size
+func (e *engine) holding(start, end int64) (in uint) {
 	for w := range sliding {
 		if end > e.clock-windowSeconds[w] {
 			in |= 1 << w
@@ -202,7 +201,7 @@ func (e *engine) addAt(at int64, entries []entry) error {
 	}
 	e.changed[to] = true
 	e.updates += len(entries)
-	in := e.holding(to.level, to.start)
+	in := e.holding(to.start, to.start+levels[to.level].Size)
 	for _, x := range entries {
 		s := &e.sums[x.line]
 		if in == everyWindow { // the newest tick, mostly

@@ -108,6 +108,9 @@ func (e *engine) judge() (err error) {
 // that was clean before at the same traffic: else the first minute of an outage
 // would look like three bad days.
 func (o *Objective) fires(p *Pair, s *sums, age int64) bool {
+	if s[p.Short].Bad == 0 {
+		return false // most lines, mostly
+	}
 	return above(s[p.Long].over(age, p.Long.Seconds()), p.factor(), o.allowed) && above(s[p.Short], p.factor(), o.allowed)
 }
 
