@@ -1,5 +1,11 @@
 package app
 
+import (
+	"context"
+
+	"github.com/belfryhq/belfry/internal/platform/bus"
+)
+
 // Consumes lists the topics that a feature reads.
 func Consumes(feature string) (topics []string) {
 	for _, f := range features {
@@ -11,4 +17,9 @@ func Consumes(feature string) (topics []string) {
 		}
 	}
 	return topics
+}
+
+// Publish sends to the bus as a feature of this process does.
+func (a *App) Publish(ctx context.Context, msgs ...bus.Message) error {
+	return a.producer.Publish(ctx, msgs...)
 }

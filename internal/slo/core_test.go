@@ -191,7 +191,7 @@ func TestThreeErrorsOfALittleSiteCouldBeChance(t *testing.T) {
 	}
 	o := r.watches[0][0]
 	s := &r.sums[0]
-	if need, held := o.need(o.rules[0], s); !held || !above(s[H1], o.rules[0].factor(), o.allowed) {
+	if need, held := o.need(&o.rules[0], s); !held || !above(s[H1], o.rules[0].factor(), o.allowed) {
 		t.Errorf("need %d, held %v, %+v", need, held, s[H1])
 	} else if got := heldWords(s[H1], need, 0); got != "3 of 61 requests failed; at this traffic 4 would be needed: three errors could be chance." {
 		t.Error(got)

@@ -68,9 +68,9 @@ type piece struct {
 type engine struct {
 	clock   int64 // end of the newest tick, Unix seconds; 0 = nothing was counted yet
 	columns [levelCount][]column
-	sums    []sums  // by line
-	first   []int64 // by line: the tick in which it was first counted
-	watches map[uint32][]*watch
+	sums    []sums     // by line
+	first   []int64    // by line: the tick in which it was first counted
+	watches [][]*watch // by line
 
 	dirty   bitset // lines that changed since they were judged
 	touched bitset // lines that changed since touched was cleared
@@ -83,18 +83,19 @@ type engine struct {
 }
 
 func newEngine() *engine {
-	return &engine{watches: map[uint32][]*watch{}, changed: map[place]bool{}}
+	return &engine{changed: map[place]bool{}}
 }
 
 // restore makes the sums of the columns; clock, columns and first are in place.
 func (e *engine) restore() error {
 	lines := len(e.first)
 	e.sums = make([]sums, lines)
+	e.watches = make([][]*watch, lines)
 	e.dirty.grow(lines)
 	e.touched.grow(lines)
 	for level := range e.columns {
 		for _, c := range e.columns[level] {
-			in := e.holding(level, c.start)
+			in := e.holding(c.start, c.start+levels[level].Size)
 			err := decodeColumn(c.data, func(x entry) {
 				if int(x.line) >= lines {
 					return
@@ -117,14 +118,16 @@ func (e *engine) restore() error {
 func (e *engine) newLine(first int64) uint32 {
 	e.sums = append(e.sums, sums{})
 	e.first = append(e.first, first)
+	e.watches = append(e.watches, nil)
 	e.dirty.grow(len(e.sums))
 	e.touched.grow(len(e.sums))
 	return uint32(len(e.sums) - 1)
 }
 
+const everyWindow = 1<<windowCount - 1
+
 // holding are the windows, as bits, that a column lies in at the present clock.
-func (e *engine) holding(level int, start int64) (in uint) {
-	end := start + levels[level].Size
+func (e *engine) holding(start, end int64) (in uint) {
 	for w := range sliding {
 		if end > e.clock-windowSeconds[w] {
 			in |= 1 << w
@@ -148,8 +151,11 @@ func monthOf(clock int64) (from, to int64) {
 // next begins. What belongs to a tick that has ended is patched into its true
 // column and judged with the newest tick.
 func (e *engine) process(pieces []piece) error {
-	slices.SortStableFunc(pieces, func(a, b piece) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.line, b.line))
+	slices.SortFunc(pieces, func(a, b piece) int {
+		if a.at != b.at {
+			return cmp.Compare(a.at, b.at)
+		}
+		return cmp.Compare(a.line, b.line)
 	})
 	var entries []entry
 	for i := 0; i < len(pieces); {
@@ -195,11 +201,17 @@ func (e *engine) addAt(at int64, entries []entry) error {
 	}
 	e.changed[to] = true
 	e.updates += len(entries)
-	in := e.holding(to.level, to.start)
+	in := e.holding(to.start, to.start+levels[to.level].Size)
 	for _, x := range entries {
 		s := &e.sums[x.line]
-		for m := in; m != 0; m &= m - 1 {
-			s[bits.TrailingZeros(m)].add(x.Tally)
+		if in == everyWindow { // the newest tick, mostly
+			for w := range s {
+				s[w].add(x.Tally)
+			}
+		} else {
+			for m := in; m != 0; m &= m - 1 {
+				s[bits.TrailingZeros(m)].add(x.Tally)
+			}
 		}
 		e.mark(x.line)
 		for _, w := range e.watches[x.line] {
@@ -403,6 +415,15 @@ func (b *bitset) grow(n int) {
 }
 
 func (b bitset) set(i uint32) { b[i>>6] |= 1 << (i & 63) }
+
+// each gives the lines of the set, ascending.
+func (b bitset) each(f func(uint32)) {
+	for i, word := range b {
+		for ; word != 0; word &= word - 1 {
+			f(uint32(i)<<6 + uint32(bits.TrailingZeros64(word)))
+		}
+	}
+}
 
 // drain gives the lines of the set, ascending, and empties it.
 func (b bitset) drain(each func(uint32)) {

@@ -107,13 +107,16 @@ func (e *engine) judge() (err error) {
 // that is younger than the long window, by its age in seconds, is taken as one
 // that was clean before at the same traffic: else the first minute of an outage
 // would look like three bad days.
-func (o *Objective) fires(p Pair, s *sums, age int64) bool {
+func (o *Objective) fires(p *Pair, s *sums, age int64) bool {
+	if s[p.Short].Bad == 0 {
+		return false // most lines, mostly
+	}
 	return above(s[p.Long].over(age, p.Long.Seconds()), p.factor(), o.allowed) && above(s[p.Short], p.factor(), o.allowed)
 }
 
 // need is the fewest failures in the pair's long window that are not chance;
 // held reports that there are fewer, or too few requests.
-func (o *Objective) need(p Pair, s *sums) (need uint64, held bool) {
+func (o *Objective) need(p *Pair, s *sums) (need uint64, held bool) {
 	need = max(o.thresholds.need(s[p.Long].Total), uint64(o.Guard.MinBad))
 	return need, s[p.Long].Bad < need || s[p.Long].Total < uint64(o.Guard.MinTotal)
 }
@@ -135,13 +138,14 @@ func (o *Objective) burning(i int, s *sums, ended int64) bool {
 func (e *engine) evaluate(w *watch) error {
 	s := &e.sums[w.line]
 	inhibited := false // a faster pair fires
-	for i, p := range w.rules {
+	for i := range w.rules {
+		p := &w.rules[i]
 		st := &w.standing[i]
 		on := w.fires(p, s, e.clock-e.first[w.line])
 		switch {
 		case st.state == firing && s[p.Short].Total == 0:
 		case st.state == firing && !on:
-			e.note(w, p, End, *st)
+			e.note(w, *p, End, *st)
 			*st = standing{}
 		case st.state == covered && !on:
 			*st = standing{}
@@ -162,12 +166,12 @@ func (e *engine) evaluate(w *watch) error {
 					break
 				}
 			}
-			began, err := e.began(w, p)
+			began, err := e.began(w, *p)
 			if err != nil {
 				return err
 			}
 			*st = standing{firing, e.clock, began, e.clock >= e.tellFrom}
-			e.note(w, p, Start, *st)
+			e.note(w, *p, Start, *st)
 		}
 		inhibited = inhibited || st.state == firing
 	}

@@ -58,9 +58,16 @@ type Pair struct {
 	Short    Window   `json:"short"`
 	Factor   float64  `json:"factor" doc:"Times faster than sustainable; thousandths count"`
 	Severity Severity `json:"severity" enum:"page,ticket"`
+
+	exact milli // of Factor, once compiled
 }
 
-func (p Pair) factor() milli { return milli(math.Round(p.Factor * 1000)) }
+func (p *Pair) factor() milli {
+	if p.exact == 0 {
+		return milli(math.Round(p.Factor * 1000))
+	}
+	return p.exact
+}
 
 // String names the pair: 1h/5m.
 func (p Pair) String() string { return p.Long.String() + "/" + p.Short.String() }
@@ -77,15 +84,15 @@ const (
 // standard are the workbook's pairs: 2 %, 5 %, 10 % and 10 % of a 30-day budget
 // are spent when they fire.
 var standard = []Pair{
-	{H1, M5, 14.4, Page},
-	{H6, M30, 6, Page},
-	{D1, H2, 3, Ticket},
-	{D3, H6, 1, Ticket},
+	{H1, M5, 14.4, Page, 14_400},
+	{H6, M30, 6, Page, 6_000},
+	{D1, H2, 3, Ticket, 3_000},
+	{D3, H6, 1, Ticket, 1_000},
 }
 
 // standardX2 adds what standard says a day and a half late: a budget that will
 // be gone in half of its time.
-var standardX2 = slices.Concat(standard[:3], []Pair{{D1, H2, 2, Ticket}}, standard[3:])
+var standardX2 = slices.Concat(standard[:3], []Pair{{D1, H2, 2, Ticket, 2_000}}, standard[3:])
 
 // SLI names are free; this is the one of requests that are counted without one.
 const availability = "availability"
@@ -176,6 +183,9 @@ func compile(spec Spec) (*Objective, error) {
 	slices.SortStableFunc(o.rules, func(a, b Pair) int {
 		return cmp.Or(cmp.Compare(b.factor(), a.factor()), cmp.Compare(a.Long, b.Long), cmp.Compare(a.Short, b.Short))
 	})
+	for i := range o.rules {
+		o.rules[i].exact = o.rules[i].factor()
+	}
 	o.thresholds = thresholdsOf(o.allowed, o.Guard.Alpha)
 	return o, nil
 }

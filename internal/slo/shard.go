@@ -210,12 +210,11 @@ func (s *shard) committed() {
 		}
 	}
 	clear(s.changed)
-	for _, list := range s.watches {
-		for _, w := range list {
+	s.touched.drain(func(line uint32) {
+		for _, w := range s.watches[line] {
 			s.saved[w] = slices.Clone(w.standing)
 		}
-	}
-	s.touched.drain(func(uint32) {})
+	})
 	s.newLines, s.newSeen, s.transitions = nil, nil, nil
 	s.refused, s.updates = 0, 0
 	clear(s.refusals)

@@ -182,6 +182,10 @@ func TestAnObjectiveIsJudgedByWhatItsZoneCountedBefore(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.handle(steady(shop, epoch, epoch+3600, 100, 1)...)
 		o := w.create(checkout())
+		w.setClock(epoch + 3610)
+		if _, s, err := w.f.Status(t.Context(), acme, o.ID); err != nil || s.Budget.Total != 36_000 || s.State != slo.Healthy || s.DataAt.Unix() != epoch+3600 || s.Pairs[0].Long.Total != 36_000 {
+			t.Errorf("at once: %v %+v", err, s)
+		}
 		part := w.create(slo.Spec{Name: "origin", Match: slo.Match{Zone: "shop", Origin: "10.0.0.1:443"}, Target: 99})
 		slow := w.create(slo.Spec{Name: "latency", Match: slo.Match{Zone: "shop"}, SLI: "latency", Target: 99})
 		w.handle(count(shop, "x", event.Count{At: epoch + 3600, Seconds: 10, Total: 100, Bad: 1, Origin: "10.0.0.1:443"},

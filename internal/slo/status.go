@@ -223,8 +223,8 @@ func (s *Status) exhaustedAt(rate float64, left budget) *int64 {
 
 func (o *Objective) pairStatus(r reading, i int, p Pair, silent bool) PairStatus {
 	st := r.standing[i]
-	need, held := o.need(p, &r.sums)
-	on := o.fires(p, &r.sums, r.clock-r.first)
+	need, held := o.need(&p, &r.sums)
+	on := o.fires(&p, &r.sums, r.clock-r.first)
 	out := PairStatus{Pair: p.String(), Factor: p.Factor, Severity: p.Severity, State: "quiet",
 		Long: o.read(&r.sums, p.Long), Short: o.read(&r.sums, p.Short), Need: need}
 	switch {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/belfryhq/belfry/internal/event"
@@ -127,8 +126,9 @@ func (s *shard) writeSeen(ctx context.Context, tx *db.Tx) error {
 }
 
 func (s *shard) writeStandings(ctx context.Context, tx *db.Tx) error {
-	for _, list := range s.watches {
-		for _, w := range list {
+	// Only what was counted or left a window can have changed its state.
+	for _, line := range s.touchedLines() {
+		for _, w := range s.watches[line] {
 			before := s.saved[w]
 			for i, st := range w.standing {
 				if i < len(before) && before[i] == st || i >= len(before) && st == (standing{}) {
@@ -151,13 +151,19 @@ func (s *shard) writeStandings(ctx context.Context, tx *db.Tx) error {
 	return nil
 }
 
+func (s *shard) touchedLines() (list []uint32) {
+	s.touched.each(func(line uint32) {
+		if len(s.watches[line]) > 0 {
+			list = append(list, line)
+		}
+	})
+	return list
+}
+
 func (s *shard) writeReadings(ctx context.Context, tx *db.Tx) error {
 	var rows [][]any
-	for line, list := range s.watches {
-		if s.touched[line>>6]&(1<<(line&63)) == 0 {
-			continue
-		}
-		for _, w := range list {
+	for _, line := range s.touchedLines() {
+		for _, w := range s.watches[line] {
 			text, err := encodeSums(&s.sums[line])
 			if err != nil {
 				return err
@@ -342,7 +348,7 @@ func (s *shard) readObjectives(ctx context.Context, tx *db.Tx) error {
 // watched are the watches by their objectives' ids.
 func (s *shard) watched() map[string]*watch {
 	m := map[string]*watch{}
-	for list := range maps.Values(s.watches) {
+	for _, list := range s.watches {
 		for _, w := range list {
 			m[w.ID] = w
 		}

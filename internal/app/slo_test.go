@@ -1,0 +1,82 @@
+package app_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/bus"
+)
+
+// TestABurnIsSeenFromTheBusToThePage plays the middle of the story: a change, an
+// outage, the alert on its topic, the page with the change as a mark.
+func TestABurnIsSeenFromTheBusToThePage(t *testing.T) {
+	s := newSite(t)
+	id := s.account("Acme")
+	v := s.member(id, "ana@acme.example", "owner")
+	var zone struct{ ID string }
+	if err := json.Unmarshal(s.call("POST", "/accounts/"+id+"/zones", m{"name": "shop.example"}), &zone); err != nil {
+		t.Fatal(err)
+	}
+	var objective struct{ ID string }
+	if err := json.Unmarshal(s.call("POST", "/accounts/"+id+"/slos", m{"name": "checkout", "match": m{"zone": "shop.example"}, "target": 99.95}), &objective); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().Unix() / 10 * 10
+	s.append(id, change("timeout", "ana", m{"occurred_at": time.Unix(now-123, 0).UTC().Format(time.RFC3339Nano), "zone": "shop.example"}))
+	var msgs []bus.Message
+	for at := now - 3600; at < now; at += 10 {
+		bad := int64(0)
+		if at >= now-80 {
+			bad = 60
+		}
+		value, err := json.Marshal(event.Traffic{Account: id, Zone: zone.ID, ID: fmt.Sprint(at), Counts: []event.Count{{At: at, Seconds: 10, Total: 100, Bad: bad}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		msgs = append(msgs, bus.Message{Topic: event.TopicTrafficSharded, Key: []byte(zone.ID), Value: value})
+	}
+	if err := s.app.Publish(t.Context(), msgs...); err != nil {
+		t.Fatal(err)
+	}
+	metric := func(line string) bool {
+		res, err := http.Get(s.url + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(b), "\n"+line+"\n")
+	}
+	deadline := time.Now().Add(time.Minute)
+	for {
+		var status struct {
+			State  string
+			Budget struct{ Bad uint64 }
+		}
+		if err := json.Unmarshal(s.call("GET", "/accounts/"+id+"/slos/"+objective.ID+"/status", nil), &status); err != nil {
+			t.Fatal(err)
+		}
+		// The objective's own creation, and the alert.
+		if status.State == "burning" && status.Budget.Bad == 480 && metric(`belfry_outbox_relayed_total{outbox="slo",outcome="ok"} 2`) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", status)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	base := "/accounts/" + id + "/objectives"
+	v.get(base).has(t, "1 objective burns too fast.", "checkout", "shop.example")
+	v.get(base+"/"+objective.ID).has(t, "checkout is burning its budget", "wwwtimeout.shop.example", "/audit?event=timeout", "1h/5m fires")
+	v.get("/accounts/"+id+"/audit").has(t, "created the objective")
+	s.member(id, "bo@acme.example", "auditor").get(base).lacks(t, "checkout")
+}
