@@ -130,6 +130,7 @@ type storing struct {
 	mails      map[[2]string]target // by account and address
 	hooks      map[string]target    // by id
 	deliveries [][]any
+	last       string // id of the newest delivery: they sort as they were decided
 }
 
 // lock takes the rows of all causes in one order, so that two transactions do
@@ -440,7 +441,8 @@ func shardOf(destinationID string) int {
 // deliver makes the deliveries. What cannot be sent is there too, with why.
 func (s *storing) deliver(p *prepared, sends []sending) {
 	for _, x := range sends {
-		it := &item{id: idAfter(x.start, s.now), account: p.alert.Account, shard: shardOf(x.target.id), alertKey: p.key, rootKey: p.root, correlation: p.alert.Correlation,
+		s.last = idAfter(max(s.last, x.start), s.now)
+		it := &item{id: s.last, account: p.alert.Account, shard: shardOf(x.target.id), alertKey: p.key, rootKey: p.root, correlation: p.alert.Correlation,
 			event: p.alert.Event, policyID: x.policyID, policy: x.policy, destination: x.target.id, kind: x.target.kind, due: s.now, created: s.now, alert: p}
 		state, why := stateWaiting, ""
 		switch {

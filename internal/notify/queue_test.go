@@ -264,7 +264,7 @@ func TestWhatWaitsIsSentAfterARestart(t *testing.T) {
 
 func TestTwoProcessesShareTheDeliveriesAndOneTakesOver(t *testing.T) {
 	one := newWorld(t, engines.Postgres(t), quick)
-	two := &world{t: t, db: one.db, deps: one.deps}
+	two := &world{t: t, db: one.db, deps: one.deps, account: acme}
 	two.deps.Registerer = nil
 	two.start()
 	r := newReceiver(t)

@@ -50,6 +50,8 @@ type world struct {
 	deps notify.Deps
 	stop func() // waits for the drain
 
+	account string // of the token acme
+
 	mu       sync.Mutex // guards what follows
 	recorded []event.Audit
 	changes  func(context.Context, notify.ChangesQuery) ([]notify.Change, int, error)
@@ -74,7 +76,7 @@ func newWorld(t testing.TB, url string, change func(*notify.Deps)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, db: d}
+	w := &world{t: t, db: d, account: acme}
 	mail, err := email.New(email.Config{Server: "http://belfry.test"})
 	if err != nil {
 		t.Fatal(err)
@@ -159,7 +161,7 @@ func (w *world) serve() *httptest.Server {
 			token, _ := web.Bearer(r)
 			switch token {
 			case "acme", "other":
-				return &web.Principal{Kind: web.KindToken, ID: token, Name: token, AccountID: map[string]string{"acme": acme, "other": other}[token], Permissions: web.Permissions{"*"}}, nil
+				return &web.Principal{Kind: web.KindToken, ID: token, Name: token, AccountID: map[string]string{"acme": w.account, "other": other}[token], Permissions: web.Permissions{"*"}}, nil
 			case "team":
 				return &web.Principal{Kind: web.KindProducer, ID: team, Name: "shop team", Permissions: web.Permissions{"alerts:send"}}, nil
 			case "reader":
@@ -227,7 +229,7 @@ func (w *world) call(token, method, path string, body any, result any) (status i
 		in = bytes.NewReader(data)
 	}
 	if path != "/all" {
-		path = "/accounts/" + acme + "/alerting/v3" + path
+		path = "/accounts/" + w.account + "/alerting/v3" + path
 	} else {
 		path = "/alerts"
 	}
