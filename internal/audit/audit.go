@@ -153,6 +153,7 @@ func (f *Feature) rejected() { f.relay.Notify() }
 func (f *Feature) Stages() []run.Stage {
 	return []run.Stage{
 		{Name: "audit ledger", Run: f.ledger.Run, Drain: 30 * time.Second},
+		{Name: "audit digests", Run: f.ledger.runSpans},
 		{Name: "audit signer", Run: f.signer.Run},
 		{Name: "audit relay", Run: f.relay.Run},
 	}

@@ -62,3 +62,6 @@ func FlushTogether(ctx context.Context, l *Ledger, calls ...Call) []error {
 	}
 	return failed
 }
+
+// BuildSpans makes what is missing of the second level of digests.
+func BuildSpans(ctx context.Context, l *Ledger) error { return l.buildSpans(ctx) }

@@ -266,6 +266,7 @@ type writing struct {
 	saved  [][]any // heads
 	tiles  [][]any
 	digest [][]any
+	spans  []grownSpans
 	counts map[rollupKey]int64
 }
 
@@ -346,6 +347,9 @@ func (w *writing) account(ctx context.Context, tx *db.Tx, events []*Pending) err
 	if len(upper) == 0 {
 		return nil
 	}
+	if first, end := int64(oldSize/spanEvents), int64(h.frontier.Size()/spanEvents); first < end {
+		w.spans = append(w.spans, grownSpans{key, first, end})
+	}
 	return w.completeTiles(ctx, tx, key, oldSize, w.rows[first:], upper, roots)
 }
 
@@ -361,6 +365,9 @@ func (w *writing) save(ctx context.Context, tx *db.Tx) error {
 		return err
 	}
 	if err := tx.Insert(ctx, "digest", []string{"account", "n", "min_at", "max_at", "bloom"}, "", w.digest); err != nil {
+		return err
+	}
+	if err := w.saveSpans(ctx, tx); err != nil {
 		return err
 	}
 	counts := make([][]any, 0, len(w.counts))
