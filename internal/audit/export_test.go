@@ -65,3 +65,8 @@ func FlushTogether(ctx context.Context, l *Ledger, calls ...Call) []error {
 
 // BuildSpans makes what is missing of the second level of digests.
 func BuildSpans(ctx context.Context, l *Ledger) error { return l.buildSpans(ctx) }
+
+// ErasePerson is what the job of an erasure does for an actor.
+func ErasePerson(ctx context.Context, r *Reader, l *Ledger, account, person string, fields []string) (int, error) {
+	return (&Feature{reader: r, ledger: l}).erasePerson(ctx, account, person, fields)
+}
