@@ -154,6 +154,7 @@ func (f *Feature) Stages() []run.Stage {
 	return []run.Stage{
 		{Name: "audit ledger", Run: f.ledger.Run, Drain: 30 * time.Second},
 		{Name: "audit digests", Run: f.ledger.runSpans},
+		{Name: "audit scrub", Run: (&Scrubber{f.db, scrubPace, f.signer.Damaged, f.metrics}).Run},
 		{Name: "audit signer", Run: f.signer.Run},
 		{Name: "audit relay", Run: f.relay.Run},
 	}
