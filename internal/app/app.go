@@ -294,7 +294,7 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 		return nil
 	}
 	consumer, err := bus.NewConsumer(bus.Config{Cluster: a.cluster, Group: auditGroup, Topics: []string{event.TopicAuditEvents}, DB: a.dbs.audit,
-		Handle: a.Audit.Handle, MaxRecords: 4000, Log: a.Log, Registerer: a.Registry})
+		Handle: a.Audit.Handle, MaxRecords: 2000, Log: a.Log, Registerer: a.Registry})
 	if err != nil {
 		return err
 	}

@@ -97,9 +97,9 @@ func (p overviewPage) Budgets() []budgetCard {
 		case o.State == slo.NoData:
 			c.Note = "no requests lately"
 		case o.BudgetLeft < 0.25:
-			c.Tone, c.Note = ui.Warn, fmt.Sprintf("burns at %.2g", o.Burn)
+			c.Tone, c.Note = ui.Warn, fmt.Sprintf("burn rate %.2g× over the last hour", o.Burn)
 		default:
-			c.Note = fmt.Sprintf("burns at %.2g of what it may", o.Burn)
+			c.Note = fmt.Sprintf("burn rate %.2g× over the last hour", o.Burn)
 		}
 		list = append(list, c)
 	}

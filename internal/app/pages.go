@@ -54,6 +54,7 @@ func (a *App) openPages(version string) error {
 	a.API.Mount("GET /assets/", false, u.Assets())
 	a.API.NotFoundPage(http.HandlerFunc(p.notFound))
 	p.mount("GET /{$}", "", false, p.start)
+	p.mount("GET /console", "", false, p.toConsole)
 	p.mount("GET "+accountPath, web.AnyPermission, false, p.overview)
 	p.record, err = a.Audit.Dashboard(audit.Pages{UI: u, Mount: p.mount, Shell: p.Shell, URL: a.URL(), Tokens: account.TokensPath})
 	if err != nil {
@@ -116,4 +117,14 @@ func (p *pages) start(w http.ResponseWriter, r *http.Request) error {
 	shell := p.Shell(r, who, "", "")
 	shell.Title, shell.Face = "Welcome", ui.Plain
 	return p.set.Render(w, r, shell, "nowhere", who)
+}
+
+// toConsole leads operators to the first page of theirs.
+func (p *pages) toConsole(w http.ResponseWriter, r *http.Request) error {
+	to := p.console(web.CurrentPrincipal(r.Context())).Href
+	if to == "" {
+		return errs.New(errs.CodeForbidden, "the console belongs to the operators of the installation")
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
 }

@@ -49,9 +49,10 @@ const (
 	precedingRead  = 500              // events that one of the two reads takes at most
 )
 
-// bystanders are Belfry's own records that change nothing that could fail:
-// people who come and go, what is said of the trouble itself, reading.
-var bystanders = []string{"session", "sign_in_link", "password", "record", "export", "job", "route", "portal_session", "alert", "delivery"}
+// ownCauses are what of Belfry's own can bear on a trouble when it is changed:
+// the rest of its record (sign-ins, members, policies, the alert itself) moves
+// nothing that serves requests.
+var ownCauses = []string{"objective"}
 
 // Preceding finds the changes of the hour before a trouble began that could
 // bear on it: same resource, same zone, or the whole account; the nearest and
@@ -127,7 +128,7 @@ func nearer(a, b Preceding) int {
 // near reports why a change could bear on the trouble; false when it could not.
 func (t Trouble) near(r *Record) (Nearness, bool) {
 	e := &r.Event
-	if e.Resource.Product == ReservedProduct && slices.Contains(bystanders, e.Resource.Type) {
+	if e.Resource.Product == ReservedProduct && (e.Action.Type != "update" || !slices.Contains(ownCauses, e.Resource.Type)) {
 		return 0, false
 	}
 	switch {

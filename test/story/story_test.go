@@ -129,7 +129,7 @@ func (p *play) quiet(b *browser.Browser) {
 	if at := b.Evaluate(`location.pathname`); at != home {
 		p.t.Errorf("the link leads to %s, not to the account's overview", at)
 	}
-	p.look(b, "2-overview", home, "Nothing is wrong", "Checkout answers", "of its budget", "on record")
+	p.look(b, "2-overview", home, "Nothing is firing", "Checkout answers", "of its budget", "The record holds")
 	p.look(b, "2-objectives", home+"/objectives", "Checkout answers", "Storefront answers", "The old site answers")
 	// The real site of 2015: three errors, and no page.
 	p.look(b, "2-quiet", home+"/objectives/"+p.Quiet, "could be chance")
@@ -458,7 +458,7 @@ func (p *play) ended(b *browser.Browser, start alert, fixed time.Time) {
 		p.t.Errorf("ended %v after the undo, the closed form says %v from the last bucket with failures", took, want)
 	}
 	home := "/accounts/" + p.Account
-	p.look(b, "10-overview", home, "Nothing is wrong")
+	p.look(b, "10-overview", home, "Nothing is firing")
 	p.look(b, "10-alert", home+"/alerts/"+start.ID, "ended")
 	p.look(b, "10-record", home+"/audit", "payment timeout")
 }
