@@ -70,11 +70,11 @@ type appendCall struct {
 // opens them, heads, full tiles, digests, roll-ups, and the consumers' offsets.
 // The acknowledgement is its commit.
 type Ledger struct {
-	db     *db.DB
-	lanes  []*db.Writer[*appendCall] // an account's events go through one of them
-	now    func() time.Time
-	grown  func(accounts []string) // told after each commit: live tails, the signer
-	sign   SignBatch
+	db    *db.DB
+	lanes []*db.Writer[*appendCall] // an account's events go through one of them
+	now   func() time.Time
+	grown func(accounts []string) // told after each commit: live tails, the signer
+	sign  SignBatch
 
 	patience time.Duration // longest that a commit may take
 
