@@ -43,11 +43,11 @@ type alert struct {
 			Total, Bad int64
 		}
 	} `json:"data"`
-	Decisions []struct {
-		Policy  struct{ ID, Name string } `json:"policy"`
-		Matched bool                      `json:"matched"`
-		Reason  string                    `json:"reason"`
-	} `json:"decisions"`
+	Policies []struct {
+		Policy  string `json:"policy"`
+		Matched bool   `json:"matched"`
+		Reason  string `json:"why"`
+	} `json:"policies"`
 	Deliveries []struct {
 		State    string
 		Attempts []struct {
@@ -293,14 +293,14 @@ func (p *play) about(a alert) (list []inbox.Message) {
 
 func (p *play) explained(b *browser.Browser, start alert) {
 	matched := map[string]bool{}
-	for _, d := range start.Decisions {
-		matched[d.Policy.Name] = d.Matched
+	for _, d := range start.Policies {
+		matched[d.Policy] = d.Matched
 		if !d.Matched && !strings.Contains(d.Reason, "zones") && !strings.Contains(strings.ToLower(d.Reason), "propert") {
-			p.t.Errorf("the policy %s did not match, because %q", d.Policy.Name, d.Reason)
+			p.t.Errorf("the policy %s did not match, because %q", d.Policy, d.Reason)
 		}
 	}
 	if len(matched) != 2 || !matched["On-call"] || matched["Storefront team"] {
-		p.t.Errorf("policies: %+v", start.Decisions)
+		p.t.Errorf("policies: %+v", start.Policies)
 	}
 	home := "/accounts/" + p.Account
 	p.look(b, "6-alert", home+"/alerts/"+start.ID, "times too fast", "Preceded by", "payment timeout", "On-call", "Storefront team", "14.4")

@@ -15,6 +15,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,6 +38,13 @@ type Message struct {
 	Repeat   bool      `json:"repeat,omitempty"`  // the id was here before
 	Headers  []Header  `json:"headers,omitempty"` // of the webhook, or of the mail
 	Body     string    `json:"body"`
+
+	header http.Header // of a webhook that came before the secret was known
+}
+
+// Lines is the text, line by line.
+func (m Message) Lines() []string {
+	return strings.FieldsFunc(m.Text, func(r rune) bool { return r == '\n' })
 }
 
 // Header is one line.
@@ -88,11 +96,24 @@ func (i *Inbox) URL() string { return "http://" + i.http.Addr().String() }
 // SMTP is the host:port that takes mail.
 func (i *Inbox) SMTP() string { return i.smtp.Addr().String() }
 
-// Trust sets the secret (whsec_...) by which webhooks must be signed from now on.
+// Trust sets the secret (whsec_...) by which webhooks must be signed from now
+// on. What came before is looked at again: a destination is tested while it is
+// made, before anybody can know its secret.
 func (i *Inbox) Trust(secret string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.secret = secret
+	for k := range i.list {
+		m := &i.list[k]
+		if m.header == nil || secret == "" {
+			continue
+		}
+		m.Fault = ""
+		if err := verify(secret, []byte(m.Body), m.header); err != nil {
+			m.Fault = err.Error()
+		}
+		m.Verified, m.header = m.Fault == "", nil
+	}
 }
 
 // Messages are those that are kept, the newest first.
@@ -178,6 +199,9 @@ func (i *Inbox) hook(w http.ResponseWriter, r *http.Request) {
 	i.mu.Unlock()
 	if err := verify(secret, body, r.Header); err != nil {
 		m.Fault = err.Error()
+		if secret == "" {
+			m.header = r.Header
+		}
 	} else {
 		m.Verified = true
 	}

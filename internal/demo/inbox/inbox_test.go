@@ -55,7 +55,6 @@ func TestAWebhookIsShownWithWhatItsSignatureIsWorth(t *testing.T) {
 	if !strings.Contains(get(t, i.URL()), "Nothing has rung") {
 		t.Error("an empty inbox does not say what comes")
 	}
-	i.Trust(secret)
 	body := `{"name":"Error budget burn","text":"checkout burns <b>14 times</b> too fast"}`
 	post := func(id, signature string, at time.Time) int {
 		req, err := http.NewRequest("POST", i.URL()+"/hook", bytes.NewReader([]byte(body)))
@@ -81,6 +80,18 @@ func TestAWebhookIsShownWithWhatItsSignatureIsWorth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got := post("msg_0", "v1,none", now); got != 204 { // it knows no secret yet
+		t.Errorf("before the secret was known: %d", got)
+	}
+	first, err := signer.Sign("msg_1", now, []byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	post("msg_1", first, now)
+	i.Trust(secret)
+	if list := i.Messages(); len(list) != 2 || !list[0].Verified || list[1].Verified {
+		t.Errorf("what came before the secret is not looked at again: %+v", list)
+	}
 	for _, c := range []struct {
 		id, signature string
 		at            time.Time
@@ -91,7 +102,7 @@ func TestAWebhookIsShownWithWhatItsSignatureIsWorth(t *testing.T) {
 		}
 	}
 	list := i.Messages()
-	if len(list) != 4 || !list[3].Verified || list[3].Repeat || !list[2].Repeat || list[1].Verified || list[0].Verified {
+	if len(list) != 6 || !list[3].Verified || !list[3].Repeat || !list[2].Repeat || list[1].Verified || list[0].Verified {
 		t.Errorf("%+v", list)
 	}
 	page := get(t, i.URL())
