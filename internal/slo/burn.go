@@ -165,6 +165,34 @@ func reset(p Pair, allowed share, short Tally) (seconds float64) {
 	return max(0, float64(p.Short.Seconds())*(1-p.factor().times()*allowed.ratio()/e))
 }
 
+// resolvesIn is after how many seconds a pair ends when from now on no request
+// fails and the traffic goes on as in its short window: [reset] for a burn of
+// any shape, tick by tick.
+func resolvesIn(list []bucket, p Pair, allowed share, clock int64) int64 {
+	short := p.Short.Seconds()
+	from := 0
+	var t Tally // of the buckets from list[from] on
+	for _, b := range list {
+		t.add(b.Tally)
+	}
+	drop := func(until int64) {
+		for from < len(list) && list[from].End <= until {
+			t.subtract(list[from].Tally)
+			from++
+		}
+	}
+	drop(clock - short)
+	traffic := t.Total
+	for in := int64(0); ; in += Tick {
+		drop(clock + in - short)
+		now := t
+		now.Total += part(traffic, uint64(min(in, short)), uint64(short))
+		if in >= short || !above(now, p.factor(), allowed) {
+			return in
+		}
+	}
+}
+
 // part is v x i / n, rounded down, for i <= n.
 func part(v, i, n uint64) uint64 {
 	hi, lo := bits.Mul64(v, i)

@@ -198,6 +198,41 @@ func TestThreeErrorsOfALittleSiteCouldBeChance(t *testing.T) {
 	}
 }
 
+func TestWhenABurnResolvesIsToldAsItWillBe(t *testing.T) {
+	for _, c := range []struct {
+		seconds int64
+		ratio   float64
+	}{{60, 0.6}, {600, 1}, {3600, 0.02}, {900, 0.1}} {
+		r := newRig(t, Spec{Target: 99.95})
+		r.run(86400, 1000, 0)
+		r.run(c.seconds, 1000, c.ratio)
+		w := r.watches[0][0]
+		if w.standing[0].state != firing {
+			t.Fatalf("%+v does not fire", c)
+		}
+		for range 6 { // and as it counts down
+			list, err := r.history(0, r.clock-2*M5.Seconds())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := r.clock + resolvesIn(list, w.rules[0], w.allowed, r.clock)
+			r.transitions = nil
+			before := r.at
+			r.run(60, 1000, 0)
+			if i := slices.IndexFunc(r.transitions, func(x Transition) bool { return x.Event == End && x.Pair.Long == H1 }); i >= 0 {
+				if got := r.transitions[i].At; got != want {
+					t.Errorf("%+v: ended at %d, told %d", c, got-before, want-before)
+				}
+				break
+			}
+			if r.clock > want {
+				t.Errorf("%+v: told %d, and at %d it fires on", c, want-before, r.clock-before)
+				break
+			}
+		}
+	}
+}
+
 func TestSilenceKeepsAnAlertStanding(t *testing.T) {
 	r := newRig(t, Spec{Target: 99.9})
 	r.watch(mustCompile(t, Spec{Name: "other", Target: 99.9, Match: Match{Zone: "b"}}))

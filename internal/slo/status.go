@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"math"
 	"slices"
 	"time"
 
@@ -21,6 +22,12 @@ type reading struct {
 	dataAt   int64
 	sums     sums
 	standing []standing
+	history  []bucket // of the line, where something fires and it was read
+}
+
+// standsFiring reports whether a pair fires.
+func (r *reading) standsFiring() bool {
+	return slices.ContainsFunc(r.standing, func(st standing) bool { return st.state == firing })
 }
 
 // readingOf is the reading of one objective.
@@ -145,6 +152,11 @@ func (f *Feature) Status(ctx context.Context, accountID, objectiveID string) (o 
 			return err
 		}
 		r, err := readingOf(ctx, tx, o)
+		if err == nil && r.counted && r.standsFiring() {
+			lines := map[uint32][]bucket{r.line: nil}
+			err = readHistory(ctx, tx, r.shard, lines)
+			r.history = lines[r.line]
+		}
 		s = o.status(r, f.now())
 		return err
 	})
@@ -236,7 +248,10 @@ func (o *Objective) pairStatus(r reading, i int, p Pair, silent bool) PairStatus
 			out.State, out.Why = "no_data", "It fires on: nothing has been counted in the last "+p.Short.String()+", and silence is not health."
 			break
 		}
-		in := int64(reset(p, o.allowed, r.sums[p.Short]) + 0.999)
+		in := int64(math.Ceil(reset(p, o.allowed, r.sums[p.Short])))
+		if r.history != nil {
+			in = resolvesIn(r.history, p, o.allowed, r.clock)
+		}
 		out.ResolvesIn = &in
 		out.Why = "It resolves in " + clockSpan(float64(in)) + " if it stays clean."
 	case st.state == covered:
