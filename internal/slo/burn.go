@@ -155,19 +155,10 @@ func detection(p Pair, allowed share, e float64) (seconds float64, ok bool) {
 	return s, s <= float64(p.Long.Seconds())
 }
 
-// reset is after how many seconds without a further error the short window no
-// longer fires: S x (1 - factor x (1-SLO) / e), where e is its ratio now.
-func reset(p Pair, allowed share, short Tally) (seconds float64) {
-	if short.Bad == 0 || short.Total == 0 {
-		return 0
-	}
-	e := float64(short.Bad) / float64(short.Total)
-	return max(0, float64(p.Short.Seconds())*(1-p.factor().times()*allowed.ratio()/e))
-}
-
 // resolvesIn is after how many seconds a pair ends when from now on no request
-// fails and the traffic goes on as in its short window: [reset] for a burn of
-// any shape, tick by tick.
+// fails and the traffic goes on as in its short window. For a short window S full
+// of a ratio e that is S x (1 - factor x (1-SLO) / e); for any other it is played
+// forward, tick by tick.
 func resolvesIn(list []bucket, p Pair, allowed share, clock int64) int64 {
 	short := p.Short.Seconds()
 	from := 0

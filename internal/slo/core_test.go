@@ -69,6 +69,16 @@ func (r *rig) taken() []string {
 	return list
 }
 
+// reset is after how many seconds without a further error the short window no
+// longer fires: S x (1 - factor x (1-SLO) / e), where e is its ratio now.
+func reset(p Pair, allowed share, short Tally) (seconds float64) {
+	if short.Bad == 0 || short.Total == 0 {
+		return 0
+	}
+	e := float64(short.Bad) / float64(short.Total)
+	return max(0, float64(p.Short.Seconds())*(1-p.factor().times()*allowed.ratio()/e))
+}
+
 // The table of the SRE workbook's pairs at 99.9 %: when a constant ratio of
 // errors fires, and after how long without errors it ends.
 func TestDetectionAndResetAreThoseOfTheWorkbook(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"math"
 	"slices"
 	"time"
 
@@ -248,10 +247,10 @@ func (o *Objective) pairStatus(r reading, i int, p Pair, silent bool) PairStatus
 			out.State, out.Why = "no_data", "It fires on: nothing has been counted in the last "+p.Short.String()+", and silence is not health."
 			break
 		}
-		in := int64(math.Ceil(reset(p, o.allowed, r.sums[p.Short])))
-		if r.history != nil {
-			in = resolvesIn(r.history, p, o.allowed, r.clock)
+		if r.history == nil {
+			break
 		}
+		in := resolvesIn(r.history, p, o.allowed, r.clock)
 		out.ResolvesIn = &in
 		out.Why = "It resolves in " + clockSpan(float64(in)) + " if it stays clean."
 	case st.state == covered:
