@@ -57,7 +57,7 @@ type Config struct {
 	LogLevel string `env:"BELFRY_LOG_LEVEL" default:"info"`
 	// text or json; empty = text on a terminal, else json.
 	LogFormat string `env:"BELFRY_LOG_FORMAT"`
-	// What this process does, separated by commas: api, audit, producer, or all.
+	// What this process does, separated by commas: api, audit, producer, slo, or all.
 	Roles []string `env:"BELFRY_ROLES" default:"all"`
 
 	externalGiven bool // ExternalURL was set, not made from Listen
