@@ -155,14 +155,33 @@ func detection(p Pair, allowed share, e float64) (seconds float64, ok bool) {
 	return s, s <= float64(p.Long.Seconds())
 }
 
-// reset is after how many seconds without a further error the short window no
-// longer fires: S x (1 - factor x (1-SLO) / e), where e is its ratio now.
-func reset(p Pair, allowed share, short Tally) (seconds float64) {
-	if short.Bad == 0 || short.Total == 0 {
-		return 0
+// resolvesIn is after how many seconds a pair ends when from now on no request
+// fails and the traffic goes on as in its short window. For a short window S full
+// of a ratio e that is S x (1 - factor x (1-SLO) / e); for any other it is played
+// forward, tick by tick.
+func resolvesIn(list []bucket, p Pair, allowed share, clock int64) int64 {
+	short := p.Short.Seconds()
+	from := 0
+	var t Tally // of the buckets from list[from] on
+	for _, b := range list {
+		t.add(b.Tally)
 	}
-	e := float64(short.Bad) / float64(short.Total)
-	return max(0, float64(p.Short.Seconds())*(1-p.factor().times()*allowed.ratio()/e))
+	drop := func(until int64) {
+		for from < len(list) && list[from].End <= until {
+			t.subtract(list[from].Tally)
+			from++
+		}
+	}
+	drop(clock - short)
+	traffic := t.Total
+	for in := int64(0); ; in += Tick {
+		drop(clock + in - short)
+		now := t
+		now.Total += part(traffic, uint64(min(in, short)), uint64(short))
+		if in >= short || !above(now, p.factor(), allowed) {
+			return in
+		}
+	}
 }
 
 // part is v x i / n, rounded down, for i <= n.

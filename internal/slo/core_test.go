@@ -69,6 +69,16 @@ func (r *rig) taken() []string {
 	return list
 }
 
+// reset is after how many seconds without a further error the short window no
+// longer fires: S x (1 - factor x (1-SLO) / e), where e is its ratio now.
+func reset(p Pair, allowed share, short Tally) (seconds float64) {
+	if short.Bad == 0 || short.Total == 0 {
+		return 0
+	}
+	e := float64(short.Bad) / float64(short.Total)
+	return max(0, float64(p.Short.Seconds())*(1-p.factor().times()*allowed.ratio()/e))
+}
+
 // The table of the SRE workbook's pairs at 99.9 %: when a constant ratio of
 // errors fires, and after how long without errors it ends.
 func TestDetectionAndResetAreThoseOfTheWorkbook(t *testing.T) {
@@ -195,6 +205,41 @@ func TestThreeErrorsOfALittleSiteCouldBeChance(t *testing.T) {
 		t.Errorf("need %d, held %v, %+v", need, held, s[H1])
 	} else if got := heldWords(s[H1], need, 0); got != "3 of 61 requests failed; at this traffic 4 would be needed: three errors could be chance." {
 		t.Error(got)
+	}
+}
+
+func TestWhenABurnResolvesIsToldAsItWillBe(t *testing.T) {
+	for _, c := range []struct {
+		seconds int64
+		ratio   float64
+	}{{60, 0.6}, {600, 1}, {3600, 0.02}, {900, 0.1}} {
+		r := newRig(t, Spec{Target: 99.95})
+		r.run(86400, 1000, 0)
+		r.run(c.seconds, 1000, c.ratio)
+		w := r.watches[0][0]
+		if w.standing[0].state != firing {
+			t.Fatalf("%+v does not fire", c)
+		}
+		for range 6 { // and as it counts down
+			list, err := r.history(0, r.clock-2*M5.Seconds())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := r.clock + resolvesIn(list, w.rules[0], w.allowed, r.clock)
+			r.transitions = nil
+			before := r.at
+			r.run(60, 1000, 0)
+			if i := slices.IndexFunc(r.transitions, func(x Transition) bool { return x.Event == End && x.Pair.Long == H1 }); i >= 0 {
+				if got := r.transitions[i].At; got != want {
+					t.Errorf("%+v: ended at %d, told %d", c, got-before, want-before)
+				}
+				break
+			}
+			if r.clock > want {
+				t.Errorf("%+v: told %d, and at %d it fires on", c, want-before, r.clock-before)
+				break
+			}
+		}
 	}
 }
 

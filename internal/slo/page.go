@@ -254,6 +254,15 @@ func (b BudgetStatus) EndWords() string {
 // BurnNow is the last hour.
 func (s Status) BurnNow() Reading { return s.burnNow }
 
+// latelyRows are the transitions below the list.
+const latelyRows = 10
+
+// shownPast is a transition with the page of its objective.
+type shownPast struct {
+	Past
+	Href string
+}
+
 func (p *pages) showList(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
 	list, err := p.judged(v.ctx, v.account)
@@ -284,9 +293,21 @@ func (p *pages) showList(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
+	worst := ""
+	if len(rows) > 0 {
+		worst = rows[0].Status.Sentence
+	}
+	lately, err := p.lately(v.ctx, v.account, latelyRows)
+	if err != nil {
+		return err
+	}
+	past := make([]shownPast, len(lately))
+	for i, one := range lately {
+		past[i] = shownPast{one, objectivePath(v.account, one.objective)}
+	}
 	return p.show(w, v, "Objectives", "objectives", 0, map[string]any{
 		"Rows": rows, "Path": objectivesPath(v.account), "May": v.can(account.SLOWrite), "Example": p.example(v.account),
-		"Burning": count[Burning], "Silent": count[NoData], "All": len(rows),
+		"Burning": count[Burning], "Worst": worst, "Past": past, "Silent": count[NoData], "All": len(rows),
 	})
 }
 

@@ -265,7 +265,7 @@ func TestThePagesSayWhatBurns(t *testing.T) {
 	checkout, little := s.furnish()
 	s.get(s.base).is(200, "1 objective burns too fast.", "checkout", "99.95 %", "shop.example", "10.0.0.7:8443")
 	page := s.get(s.base+"/"+checkout.ID).is(200, "checkout is burning its budget", "if it stays clean", "1h/5m", "Ana lowered the payment timeout", "Began", "Replayed history: nobody was told", "Covered")
-	if i := strings.Index(page.Body, "esolves in 4:"); i < 0 {
+	if i := strings.Index(page.Body, "esolves in 5:00 if it stays clean"); i < 0 {
 		t.Error("it does not say when it resolves")
 	}
 	s.get(s.base+"/"+little.ID).is(200, "three errors could be chance", "blog keeps its promise: ")

@@ -39,9 +39,15 @@ type world struct {
 	offset   int64
 }
 
+// everywhere runs a test on both engines.
 func everywhere(t *testing.T, test func(t *testing.T, w *world)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, newWorld(t, "")) })
-	t.Run("postgres", func(t *testing.T) { test(t, newWorld(t, engines.Postgres(t))) })
+	both(t, func(t *testing.T, database func() string) { test(t, newWorld(t, database())) })
+}
+
+// both runs a test on both engines; database makes an empty one.
+func both(t *testing.T, test func(t *testing.T, database func() string)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, func() string { return "" }) })
+	t.Run("postgres", func(t *testing.T) { test(t, func() string { return engines.Postgres(t) }) })
 }
 
 func newWorld(t testing.TB, url string) *world {

@@ -71,12 +71,12 @@ func TestAnOutageFiresWithinATickAndEndsWithTheSameCorrelation(t *testing.T) {
 // TestACrashAtAnyPointLeavesTheSameState compares an uninterrupted run with ones
 // that are cut: before the commit, after it, and with other batches afterwards.
 func TestACrashAtAnyPointLeavesTheSameState(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+	both(t, func(t *testing.T, database func() string) {
 		list := story()
 		list = append(list, count(shop, "late", event.Count{At: epoch + 3600, Seconds: 300, Total: 7000, Bad: 11}))
 		list = append(list, steady(shop, epoch+4*3600+780, epoch+4*3600+900, 100, 0)...)
 		run := func(size int, crash func(i int) bool) string {
-			w := newWorld(t, "")
+			w := newWorld(t, database())
 			w.create(checkout())
 			normal := w.objectiveID()
 			for i := 0; len(list) > i*size; i++ {
@@ -117,7 +117,6 @@ func TestACrashAtAnyPointLeavesTheSameState(t *testing.T) {
 			t.Error("a run with other batches differs")
 			report(t, want, got)
 		}
-		_ = w
 	})
 }
 

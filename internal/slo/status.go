@@ -21,6 +21,12 @@ type reading struct {
 	dataAt   int64
 	sums     sums
 	standing []standing
+	history  []bucket // of the line, where something fires and it was read
+}
+
+// standsFiring reports whether a pair fires.
+func (r *reading) standsFiring() bool {
+	return slices.ContainsFunc(r.standing, func(st standing) bool { return st.state == firing })
 }
 
 // readingOf is the reading of one objective.
@@ -103,6 +109,7 @@ type Status struct {
 	ObjectiveID string       `json:"objective_id"`
 	State       State        `json:"state" enum:"burning,ok,no_data"`
 	Sentence    string       `json:"sentence" doc:"The state for people"`
+	Rising      bool         `json:"rising" doc:"A short window burns above its pair's factor, and the long one does not yet"`
 	AsOf        web.Time     `json:"as_of,omitzero" doc:"End of the newest tick, by the counts' own time"`
 	DataAt      web.Time     `json:"data_at,omitzero" doc:"End of the newest tick with a request"`
 	Budget      BudgetStatus `json:"budget"`
@@ -145,6 +152,11 @@ func (f *Feature) Status(ctx context.Context, accountID, objectiveID string) (o 
 			return err
 		}
 		r, err := readingOf(ctx, tx, o)
+		if err == nil && r.counted && r.standsFiring() {
+			lines := map[uint32][]bucket{r.line: nil}
+			err = readHistory(ctx, tx, r.shard, lines)
+			r.history = lines[r.line]
+		}
 		s = o.status(r, f.now())
 		return err
 	})
@@ -204,6 +216,12 @@ func (o *Objective) status(r reading, now time.Time) Status {
 	default:
 		s.State = Healthy
 		s.Sentence = o.Name + " keeps its promise: " + leftWords(s.Budget.Left) + " of the budget is left."
+		if p := s.rising(); p != nil {
+			s.Rising = true
+			s.Sentence = o.Name + " burns " + times(p.Short.Burn) + " times too fast over the last " + p.Short.Window.String() + ". " + leftWords(s.Budget.Left) + " of the budget is left."
+			break
+		}
+		s.Sentence += o.chanceWords(total)
 		for _, p := range s.Pairs {
 			if p.State == "held" {
 				s.Sentence += " " + p.Why
@@ -212,6 +230,18 @@ func (o *Objective) status(r reading, now time.Time) Status {
 		}
 	}
 	return s
+}
+
+// rising is the fastest pair whose short window burns above its factor while the
+// long one does not yet; nil when there is none, or the guard holds it back.
+func (s *Status) rising() *PairStatus {
+	for i := range s.Pairs {
+		p := &s.Pairs[i]
+		if p.State == "quiet" && p.Short.Burn > p.Factor && p.Long.Burn <= p.Factor && p.Short.Bad >= p.Need {
+			return p
+		}
+	}
+	return nil
 }
 
 func (s *Status) exhaustedAt(rate float64, left budget) *int64 {
@@ -236,7 +266,10 @@ func (o *Objective) pairStatus(r reading, i int, p Pair, silent bool) PairStatus
 			out.State, out.Why = "no_data", "It fires on: nothing has been counted in the last "+p.Short.String()+", and silence is not health."
 			break
 		}
-		in := int64(reset(p, o.allowed, r.sums[p.Short]) + 0.999)
+		if r.history == nil {
+			break
+		}
+		in := resolvesIn(r.history, p, o.allowed, r.clock)
 		out.ResolvesIn = &in
 		out.Why = "It resolves in " + clockSpan(float64(in)) + " if it stays clean."
 	case st.state == covered:
@@ -271,6 +304,8 @@ type Past struct {
 	Began       web.Time `json:"began_at"`
 	Told        bool     `json:"told" doc:"It was sent as an alert; history that was replayed is not"`
 	Correlation string   `json:"correlation_id"`
+
+	objective string
 }
 
 // pastPlace is where a list of transitions goes on.
@@ -282,26 +317,40 @@ type pastPlace struct {
 // Transitions are an objective's, newest first, before a place and since a time.
 func (f *Feature) Transitions(ctx context.Context, o *Objective, since int64, before pastPlace, limit int) (list []Past, err error) {
 	err = f.db.View(ctx, func(tx *db.Tx) error {
-		list = nil
-		return each(ctx, tx, func(rows *sql.Rows) error {
-			var p Past
-			var at int64
-			var text string
-			if err := rows.Scan(&p.ID, &at, &text); err != nil {
-				return err
-			}
-			var d detail
-			if err := json.Unmarshal([]byte(text), &d); err != nil {
-				return err
-			}
-			p.At, p.Event, p.Sentence, p.Pair, p.Long, p.Short = seconds(at), d.Event, d.Sentence, d.Pair, d.Long, d.Short
-			p.BudgetLeft, p.ExhaustedIn, p.Began, p.Told = d.BudgetLeft, d.ExhaustedIn, seconds(d.Began), d.Told
-			p.Correlation = alertID(o.ID, d.Pair.key(), d.Since, Start)
-			list = append(list, p)
-			return nil
-		}, `SELECT id, at, detail FROM transition WHERE objective_id = $1 AND at >= $2 AND (at, id) < ($3, $4) ORDER BY at DESC, id DESC LIMIT $5`,
+		list, err = readPast(ctx, tx, `SELECT id, at, detail FROM transition WHERE objective_id = $1 AND at >= $2 AND (at, id) < ($3, $4) ORDER BY at DESC, id DESC LIMIT $5`,
 			o.ID, since, before.At, before.ID, limit)
+		return err
 	})
+	return list, err
+}
+
+// lately are the newest transitions of all of an account's objectives.
+func (f *Feature) lately(ctx context.Context, accountID string, limit int) (list []Past, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
+		list, err = readPast(ctx, tx, `SELECT id, at, detail FROM transition WHERE account_id = $1 ORDER BY at DESC, id DESC LIMIT $2`, accountID, limit)
+		return err
+	})
+	return list, err
+}
+
+func readPast(ctx context.Context, tx *db.Tx, query string, args ...any) (list []Past, err error) {
+	err = each(ctx, tx, func(rows *sql.Rows) error {
+		var p Past
+		var at int64
+		var text string
+		if err := rows.Scan(&p.ID, &at, &text); err != nil {
+			return err
+		}
+		var d detail
+		if err := json.Unmarshal([]byte(text), &d); err != nil {
+			return err
+		}
+		p.At, p.Event, p.Sentence, p.Pair, p.Long, p.Short = seconds(at), d.Event, d.Sentence, d.Pair, d.Long, d.Short
+		p.BudgetLeft, p.ExhaustedIn, p.Began, p.Told, p.objective = d.BudgetLeft, d.ExhaustedIn, seconds(d.Began), d.Told, d.Objective.ID
+		p.Correlation = alertID(p.objective, d.Pair.key(), d.Since, Start)
+		list = append(list, p)
+		return nil
+	}, query, args...)
 	return list, err
 }
 

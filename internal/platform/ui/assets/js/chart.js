@@ -71,16 +71,24 @@ function annotations(data, c) {
           ctx.arc(x, bbox.top, 3.5 * scale, 0, 7);
           ctx.fill();
           const right = x > bbox.left + bbox.width * 0.7;
-          const wide = Math.min(ctx.measureText(mark.label).width, bbox.width * 0.6) + 14 * scale;
+          const label = fitting(ctx, mark.label, bbox.width * 0.6);
+          const wide = ctx.measureText(label).width + 14 * scale;
           if ((right ? x - wide : x) < taken) continue;
           taken = right ? x : x + wide;
           ctx.textAlign = right ? "right" : "left";
-          ctx.fillText(mark.label, x + (right ? -7 : 7) * scale, bbox.top - 3 * scale, bbox.width * 0.6);
+          ctx.fillText(label, x + (right ? -7 : 7) * scale, bbox.top - 3 * scale);
         }
         ctx.restore();
       }],
     },
   };
+}
+
+// fitting cuts a text to a width.
+function fitting(ctx, text, width) {
+  if (ctx.measureText(text).width <= width) return text;
+  while (text.length > 1 && ctx.measureText(`${text}…`).width > width) text = text.slice(0, -1);
+  return `${text.trimEnd()}…`;
 }
 
 function line(ctx, x1, y1, x2, y2, width) {
