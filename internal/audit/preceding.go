@@ -125,10 +125,17 @@ func nearer(a, b Preceding) int {
 	return cmp.Or(cmp.Compare(a.Near, b.Near), cmp.Compare(a.Before, b.Before), cmp.Compare(b.Record.Seq, a.Record.Seq))
 }
 
+// Bears reports whether an event can bear on how requests are served: all that
+// products did, and of Belfry's own what its ownCauses are.
+func (r *Record) Bears() bool {
+	e := &r.Event
+	return e.Resource.Product != ReservedProduct || e.Action.Type == "update" && slices.Contains(ownCauses, e.Resource.Type)
+}
+
 // near reports why a change could bear on the trouble; false when it could not.
 func (t Trouble) near(r *Record) (Nearness, bool) {
 	e := &r.Event
-	if e.Resource.Product == ReservedProduct && (e.Action.Type != "update" || !slices.Contains(ownCauses, e.Resource.Type)) {
+	if !r.Bears() {
 		return 0, false
 	}
 	switch {

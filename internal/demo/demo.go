@@ -54,6 +54,9 @@ type demo struct {
 	inbox  *inbox.Inbox
 	server *child
 	shop   *child
+
+	said  string // the last sentence that was told, and how often again; the story's goroutine has both
+	again int
 }
 
 // Run plays the demo until ctx ends.

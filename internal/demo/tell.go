@@ -82,6 +82,20 @@ func (d *demo) follow(ctx context.Context, from int64) error {
 	return nil
 }
 
+// say prints what happened; the same thing again and again is one line, until
+// something else happens.
+func (d *demo) say(at time.Time, sentence string) {
+	if sentence == d.said {
+		d.again++
+		return
+	}
+	if d.again > 0 {
+		fmt.Fprintf(d.Out, "            ... and %d more like it\n", d.again)
+	}
+	d.said, d.again = sentence, 0
+	fmt.Fprintf(d.Out, "  %s  %s\n", at.Local().Format(time.TimeOnly), sentence)
+}
+
 // stream reads the live tail from seq on and answers with what follows it.
 func (d *demo) stream(ctx context.Context, from int64) (next int64, err error) {
 	res, err := d.api.Do(ctx, client.Request{Method: http.MethodGet, Path: fmt.Sprintf("/accounts/%s/audit/stream?from=%d", d.now().Account, from)})
@@ -108,7 +122,7 @@ func (d *demo) stream(ctx context.Context, from int64) (next int64, err error) {
 				Action   struct{ Time time.Time }
 			}
 			if json.Unmarshal([]byte(value), &e) == nil && e.Sentence != "" {
-				fmt.Fprintf(d.Out, "  %s  %s\n", e.Action.Time.Local().Format(time.TimeOnly), e.Sentence)
+				d.say(e.Action.Time, e.Sentence)
 			}
 		}
 	}

@@ -460,18 +460,18 @@ func (p *play) ended(b *browser.Browser, start alert, fixed time.Time) {
 	home := "/accounts/" + p.Account
 	p.look(b, "10-overview", home, "Nothing is firing")
 	p.look(b, "10-alert", home+"/alerts/"+start.ID, "ended")
-	p.look(b, "10-record", home+"/audit", "payment timeout")
+	p.look(b, "10-record", home+"/audit?resource_product=shop&resource_product=belfry", "payment timeout", "an alert started", "an alert ended")
 }
 
 func (p *play) yours() {
-	var one struct {
+	var taken []struct {
 		ID  string
 		Seq *int64
 	}
 	status := p.api(http.MethodPost, "/audit/events", map[string]any{"action": map[string]any{"type": "update"}, "actor": map[string]any{"type": "user", "id": "you"},
-		"resource": map[string]any{"product": "mine", "type": "setting", "id": "colour"}}, &one)
-	if status != http.StatusOK || one.ID == "" || one.Seq == nil {
-		p.t.Errorf("three fields were not enough: %d %+v", status, one)
+		"resource": map[string]any{"product": "mine", "type": "setting", "id": "colour"}}, &taken)
+	if status != http.StatusOK || len(taken) != 1 || taken[0].ID == "" || taken[0].Seq == nil {
+		p.t.Errorf("three fields were not enough: %d %+v", status, taken)
 	}
 	if code, out := p.run("catalog", "init"); code != 0 {
 		p.t.Errorf("catalog init: %d\n%s", code, out)
