@@ -30,6 +30,7 @@ func (q *queue) attempt(it *item) {
 	began := n.Now()
 	switch {
 	case q.ctx.Err() != nil:
+		q.release(it, v)
 		q.finish(it, v, false)
 		return
 	case held != nil:
@@ -39,12 +40,14 @@ func (q *queue) attempt(it *item) {
 		r = n.channels[it.kind].Send(ctx, m)
 		cancel()
 		if q.ctx.Err() != nil && r.Fault != NoFault {
+			q.release(it, v)
 			q.finish(it, v, false) // cut by the stop: it is made again
 			return
 		}
 		v = judge(r, it.failures, began.Sub(it.created), n.Limits.Schedule, rand.Float64())
 	}
 	took := n.Now().Sub(began)
+	q.release(it, v)
 	w := &write{outcome: &outcome{item: it, verdict: v, result: r, at: began, took: took}}
 	if d != nil {
 		w.outcome.destination = d.Name

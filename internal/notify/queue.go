@@ -305,6 +305,29 @@ func (q *queue) next() *item {
 	return nil
 }
 
+// release gives back the receiver's slot when the attempt is over. Its lane and
+// the process's slot stay taken until the outcome is durable: the next message
+// to the receiver need not wait for our disk, the next of the same cause does.
+func (q *queue) release(it *item, v verdict) {
+	q.mu.Lock()
+	d := it.lane.dest
+	d.running--
+	d.tenant.running--
+	if v.slow {
+		d.limit = max(1, d.limit/2)
+	}
+	if v.pause > 0 {
+		d.paused = q.n.Now().Add(v.pause)
+	}
+	if v.mark != "" && (d.known == nil || d.known.State != v.mark) {
+		d.known = nil
+	}
+	q.queueDest(d)
+	q.queueTenant(d.tenant)
+	q.mu.Unlock()
+	q.signal()
+}
+
 // finish takes the outcome of an attempt into the order of things.
 func (q *queue) finish(it *item, v verdict, stored bool) {
 	q.mu.Lock()
@@ -312,8 +335,6 @@ func (q *queue) finish(it *item, v verdict, stored bool) {
 	d := it.lane.dest
 	it.running = false
 	q.running--
-	d.running--
-	d.tenant.running--
 	q.inShard[it.shard]--
 	var closed []*closing
 	switch {
@@ -338,15 +359,6 @@ func (q *queue) finish(it *item, v verdict, stored bool) {
 			closed = append(closed, q.unsent(it)...)
 		}
 		q.remove(it)
-	}
-	if v.slow {
-		d.limit = max(1, d.limit/2)
-	}
-	if v.pause > 0 {
-		d.paused = q.n.Now().Add(v.pause)
-	}
-	if v.mark != "" {
-		d.known = nil
 	}
 	closed = append(closed, q.settle(it.lane)...)
 	q.schedule(it.lane)
