@@ -36,6 +36,7 @@ type queue struct {
 	done     sync.WaitGroup       // attempts and closings
 	ctx      context.Context      // of attempts; ends when the drain gave up
 	holder   string               // of leases
+	leased   time.Time            // past one machine: until when the shards are surely ours
 }
 
 // item is one delivery that waits or is under way.
@@ -269,6 +270,9 @@ func (q *queue) queueTenant(t *tenant) {
 
 // next takes the item whose turn it is; nil when nothing may run.
 func (q *queue) next() *item {
+	if q.n.shared() && !time.Now().Before(q.leased) {
+		return nil // another process may have taken over; renew signals
+	}
 	for len(q.ring) > 0 && q.running < q.n.Limits.Running {
 		t := q.ring[0]
 		q.ring, t.queued = q.ring[1:], false
