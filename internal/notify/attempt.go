@@ -136,7 +136,11 @@ func orInternal(err error) error {
 func (q *queue) destination(ctx context.Context, it *item) (*Destination, error) {
 	q.mu.Lock()
 	in := it.lane.dest
-	known, fetched := in.known, in.fetched
+	q.mu.Unlock()
+	in.reading.Lock()
+	defer in.reading.Unlock()
+	q.mu.Lock()
+	known, fetched, epoch := in.known, in.fetched, in.epoch
 	q.mu.Unlock()
 	if known != nil && (!q.n.shared() || time.Since(fetched) < freshFor) {
 		return known, nil
@@ -153,7 +157,9 @@ func (q *queue) destination(ctx context.Context, it *item) (*Destination, error)
 		return nil, err
 	}
 	q.mu.Lock()
-	in.known, in.fetched = &d, time.Now()
+	if in.epoch == epoch {
+		in.known, in.fetched = &d, time.Now()
+	}
 	q.mu.Unlock()
 	return &d, nil
 }

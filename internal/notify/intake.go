@@ -100,7 +100,7 @@ func (n *Notify) policiesFor(ctx context.Context, list []*prepared) (map[string]
 		if _, ok := found[account]; ok || p.status == Rejected {
 			continue
 		}
-		policies, err := n.Policies(ctx, account)
+		policies, err := n.policies(ctx, account)
 		if err != nil {
 			return nil, err
 		}

@@ -316,20 +316,17 @@ func (q *queue) load(ctx context.Context, shard int) error {
 	}
 }
 
-// poll reads what was stored lately.
+// poll reads what was stored lately, in one question for all shards; those of
+// others are left to them.
 func (q *queue) poll(ctx context.Context, since time.Time) error {
-	q.mu.Lock()
-	owned := q.owned
-	q.mu.Unlock()
-	for shard, mine := range owned {
-		if !mine {
-			continue
-		}
-		if _, err := q.read(ctx, false, `shard = $1 AND id > $2 ORDER BY id LIMIT $3`, shard, id.At(since), 10*readPage); err != nil {
+	after := id.At(since)
+	for {
+		list, err := q.read(ctx, false, `id > $1 ORDER BY id LIMIT $2`, after, readPage)
+		if err != nil || len(list) < readPage {
 			return err
 		}
+		after = list[len(list)-1].id
 	}
-	return nil
 }
 
 // page reads what of a destination waits behind what is in memory. Called with

@@ -81,6 +81,8 @@ type dest struct {
 	queued  bool // in tenant.ready
 	known   *Destination
 	fetched time.Time
+	epoch   int        // raised when what was read may be old
+	reading sync.Mutex // one reading of the settings at a time; taken before mu
 }
 
 type tenant struct {
@@ -289,9 +291,6 @@ func (q *queue) release(it *item, v verdict) {
 	if v.pause > 0 {
 		d.paused = q.n.Now().Add(v.pause)
 	}
-	if v.mark != "" && (d.known == nil || d.known.State != v.mark) {
-		d.known = nil
-	}
 	q.queueDest(d)
 	q.queueTenant(d.tenant)
 	q.mu.Unlock()
@@ -306,6 +305,9 @@ func (q *queue) finish(it *item, v verdict, stored bool) {
 	it.running = false
 	q.running--
 	q.inShard[it.shard]--
+	if v.mark != "" && stored && (d.known == nil || d.known.State != v.mark) {
+		d.known, d.epoch = nil, d.epoch+1 // after the commit that wrote the new state
+	}
 	var closed []*closing
 	switch {
 	case !stored:
@@ -388,7 +390,7 @@ func (q *queue) tidy() {
 func (q *queue) changed(destinationID string, again bool) {
 	q.mu.Lock()
 	if d := q.dests[destinationID]; d != nil {
-		d.known = nil
+		d.known, d.epoch = nil, d.epoch+1
 		if again {
 			d.paused, d.failing, d.limit = time.Time{}, false, q.n.Limits.PerReceiver
 			for _, l := range d.lanes {
