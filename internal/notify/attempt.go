@@ -30,6 +30,7 @@ func (q *queue) attempt(it *item) {
 	began := n.Now()
 	switch {
 	case q.ctx.Err() != nil:
+		q.release(it, v)
 		q.finish(it, v, false)
 		return
 	case held != nil:
@@ -39,12 +40,14 @@ func (q *queue) attempt(it *item) {
 		r = n.channels[it.kind].Send(ctx, m)
 		cancel()
 		if q.ctx.Err() != nil && r.Fault != NoFault {
+			q.release(it, v)
 			q.finish(it, v, false) // cut by the stop: it is made again
 			return
 		}
 		v = judge(r, it.failures, began.Sub(it.created), n.Limits.Schedule, rand.Float64())
 	}
 	took := n.Now().Sub(began)
+	q.release(it, v)
 	w := &write{outcome: &outcome{item: it, verdict: v, result: r, at: began, took: took}}
 	if d != nil {
 		w.outcome.destination = d.Name
@@ -133,7 +136,11 @@ func orInternal(err error) error {
 func (q *queue) destination(ctx context.Context, it *item) (*Destination, error) {
 	q.mu.Lock()
 	in := it.lane.dest
-	known, fetched := in.known, in.fetched
+	q.mu.Unlock()
+	in.reading.Lock()
+	defer in.reading.Unlock()
+	q.mu.Lock()
+	known, fetched, epoch := in.known, in.fetched, in.epoch
 	q.mu.Unlock()
 	if known != nil && (!q.n.shared() || time.Since(fetched) < freshFor) {
 		return known, nil
@@ -150,7 +157,9 @@ func (q *queue) destination(ctx context.Context, it *item) (*Destination, error)
 		return nil, err
 	}
 	q.mu.Lock()
-	in.known, in.fetched = &d, time.Now()
+	if in.epoch == epoch {
+		in.known, in.fetched = &d, time.Now()
+	}
 	q.mu.Unlock()
 	return &d, nil
 }

@@ -161,6 +161,7 @@ type Notify struct {
 	outcomes *db.Writer[*write]
 	queue    *queue
 	lookups  lookups
+	cache    policyCache
 }
 
 // New makes the feature; Stages run it.
@@ -184,6 +185,7 @@ func New(deps Deps) (*Notify, error) {
 	deps.Limits = deps.Limits.whole()
 	n := &Notify{Deps: deps, channels: map[string]Channel{}, metrics: newMetrics()}
 	n.lookups = lookups{calls: map[string]*lookup{}}
+	n.cache = policyCache{known: map[string]cachedPolicies{}}
 	for _, c := range deps.Channels {
 		n.channels[c.Kind()] = c
 	}

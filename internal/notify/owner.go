@@ -55,50 +55,78 @@ func (q *queue) run(ctx context.Context) error {
 	return nil
 }
 
-// own takes shards and reads their deliveries, until ctx ends.
+// own takes shards and reads their deliveries, until ctx ends. Leases are
+// renewed apart from the reading, which may take its time.
 func (q *queue) own(ctx context.Context) {
-	holder := id.New()
 	q.mu.Lock()
-	q.holder = holder
+	q.holder = id.New()
 	q.mu.Unlock()
+	var unread []int // owned, and not read yet
+	taken := make(chan []int)
+	renewing := make(chan struct{})
+	if q.n.shared() {
+		go func() {
+			defer close(renewing)
+			q.renew(ctx, taken)
+		}()
+	} else {
+		close(renewing)
+		unread = q.takeAll()
+	}
 	var since time.Time
-	lease := time.Time{}
 	for ctx.Err() == nil {
 		began := time.Now()
-		var taken []int
 		var err error
-		if !q.n.shared() {
-			taken = q.takeAll()
-		} else if time.Since(lease) > q.n.Limits.Lease/4 {
-			if taken, err = q.balance(ctx); err == nil {
-				lease = began
-			} else if time.Since(lease) > q.n.Limits.Lease {
-				q.letGo() // nobody knows that they are ours
-			}
-		}
-		for _, shard := range taken {
-			if err == nil {
-				err = q.load(ctx, shard)
-			}
-			if err != nil { // read again in the next round
-				q.mu.Lock()
-				q.owned[shard] = false
-				q.mu.Unlock()
+		for len(unread) > 0 && err == nil {
+			if err = q.load(ctx, unread[0]); err == nil {
+				unread = unread[1:]
 			}
 		}
 		if err == nil && q.n.shared() {
 			// What another process stored; a transaction may have begun a while ago.
-			err = q.poll(ctx, since.Add(-10*time.Second))
-			since = began
+			if err = q.poll(ctx, since.Add(-10*time.Second)); err == nil {
+				since = began
+			}
 		}
 		if err != nil && ctx.Err() == nil {
-			q.n.Log.Warn("deliveries: shards are not read, will be tried again", "error", err)
+			q.n.Log.Warn("deliveries are not read, will be tried again", "error", err)
 		}
 		q.tidy()
 		q.signal()
 		select {
 		case <-ctx.Done():
+		case more := <-taken:
+			unread = append(unread, more...)
 		case <-time.After(q.n.Limits.Poll):
+		}
+	}
+	<-renewing
+}
+
+// renew keeps the leases of this process, and gives the shards that are new.
+func (q *queue) renew(ctx context.Context, taken chan<- []int) {
+	every := time.NewTicker(q.n.Limits.Lease / 5)
+	defer every.Stop()
+	for ctx.Err() == nil {
+		began := time.Now()
+		more, err := q.balance(ctx)
+		if err == nil {
+			q.mu.Lock()
+			q.leased = began.Add(q.n.Limits.Lease)
+			q.mu.Unlock()
+			q.signal()
+		} else if ctx.Err() == nil {
+			q.n.Log.Warn("leases of deliveries are not renewed, will be tried again", "error", err)
+		}
+		if len(more) > 0 {
+			select {
+			case taken <- more:
+			case <-ctx.Done():
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-every.C:
 		}
 	}
 }
@@ -114,15 +142,6 @@ func (q *queue) takeAll() (taken []int) {
 		}
 	}
 	return taken
-}
-
-// letGo stops working on every shard.
-func (q *queue) letGo() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for i := range q.owned {
-		q.drop(i)
-	}
 }
 
 // drop forgets the waiting items of a shard. Attempts under way end by themselves.
@@ -297,20 +316,17 @@ func (q *queue) load(ctx context.Context, shard int) error {
 	}
 }
 
-// poll reads what was stored lately.
+// poll reads what was stored lately, in one question for all shards; those of
+// others are left to them.
 func (q *queue) poll(ctx context.Context, since time.Time) error {
-	q.mu.Lock()
-	owned := q.owned
-	q.mu.Unlock()
-	for shard, mine := range owned {
-		if !mine {
-			continue
-		}
-		if _, err := q.read(ctx, false, `shard = $1 AND id > $2 ORDER BY id LIMIT $3`, shard, id.At(since), 10*readPage); err != nil {
+	after := id.At(since)
+	for {
+		list, err := q.read(ctx, false, `id > $1 ORDER BY id LIMIT $2`, after, readPage)
+		if err != nil || len(list) < readPage {
 			return err
 		}
+		after = list[len(list)-1].id
 	}
-	return nil
 }
 
 // page reads what of a destination waits behind what is in memory. Called with

@@ -397,45 +397,6 @@ func (p *pages) replayAlert(w http.ResponseWriter, r *http.Request) error {
 	return goTo(w, r, alertPath(v.account, alertID), "replayed")
 }
 
-// Glance is what the overview says of alerts.
-type Glance struct {
-	Firing   []GlanceAlert // the newest first, at most 5
-	Count    int           // of all that fire, up to 100
-	Failed   int           // deliveries that failed in the last 24 hours, up to 10,000
-	Href     string        // page of the alerts
-	Failures string        // page of the deliveries
-}
-
-// GlanceAlert is one that fires.
-type GlanceAlert struct {
-	Sentence, Href, Severity string
-	Since                    time.Time
-	Acked                    bool
-}
-
-// Glance answers "is anything wrong?" for an account.
-func (n *Notify) Glance(ctx context.Context, accountID string) (Glance, error) {
-	g := Glance{Href: AlertsPath(accountID), Failures: NotificationsPath(accountID)}
-	list, _, err := n.firing(ctx, accountID, 100)
-	if err != nil {
-		return g, err
-	}
-	g.Count = len(list)
-	for _, a := range list[:min(len(list), 5)] {
-		g.Firing = append(g.Firing, GlanceAlert{a.Summary, alertPath(accountID, a.ID), a.Severity, a.OccurredAt.Time, !a.AckedAt.IsZero()})
-	}
-	g.Failed, err = n.failures(ctx, accountID)
-	return g, err
-}
-
-// failures counts the deliveries that failed in the last 24 hours.
-func (n *Notify) failures(ctx context.Context, accountID string) (count int, err error) {
-	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		return tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM delivery WHERE account_id = $1 AND state = 'failed' AND ended_at > $2 LIMIT $3) AS some`, accountID, n.Now().Add(-24*time.Hour).UnixMicro(), countMost).Scan(&count)
-	})
-	return count, err
-}
-
 // Sent is the request as text.
 func (a Attempt) Sent() string { return headerText(a.Request, a.Body) }
 

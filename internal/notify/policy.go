@@ -203,6 +203,7 @@ func (n *Notify) CreatePolicy(ctx context.Context, by *web.Principal, account st
 	}
 	now := n.Now()
 	p.ID, p.account, p.Created, p.Modified = id.At(now), account, moment(now), moment(now)
+	defer n.cache.forget(account)
 	return p, n.change(ctx, func(tx *db.Tx) error {
 		count := 0
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM policy WHERE account_id = $1`, account).Scan(&count); err != nil {
@@ -235,6 +236,7 @@ func (n *Notify) UpdatePolicy(ctx context.Context, by *web.Principal, account, p
 	}
 	now := n.Now()
 	p.Modified = moment(now)
+	defer n.cache.forget(account)
 	return p, n.change(ctx, func(tx *db.Tx) error {
 		if err := n.ensureMail(ctx, tx, account, p.Mechanisms, now); err != nil {
 			return err
@@ -252,6 +254,7 @@ func (n *Notify) DeletePolicy(ctx context.Context, by *web.Principal, account, p
 	if err != nil {
 		return err
 	}
+	defer n.cache.forget(account)
 	return n.change(ctx, func(tx *db.Tx) error {
 		changed, err := tx.Exec(ctx, `DELETE FROM policy WHERE account_id = $1 AND id = $2`, account, policyID)
 		if err != nil || changed == 0 {

@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -36,6 +35,7 @@ type queue struct {
 	done     sync.WaitGroup       // attempts and closings
 	ctx      context.Context      // of attempts; ends when the drain gave up
 	holder   string               // of leases
+	leased   time.Time            // past one machine: until when the shards are surely ours
 }
 
 // item is one delivery that waits or is under way.
@@ -81,6 +81,8 @@ type dest struct {
 	queued  bool // in tenant.ready
 	known   *Destination
 	fetched time.Time
+	epoch   int        // raised when what was read may be old
+	reading sync.Mutex // one reading of the settings at a time; taken before mu
 }
 
 type tenant struct {
@@ -169,39 +171,6 @@ func (q *queue) dest(it *item) *dest {
 	return d
 }
 
-// settle applies the order of START and END in a lane:
-//
-//	END before START was attempted       both are superseded
-//	START attempted, without success     START is superseded, END goes
-//	START under way                      END waits for it
-func (q *queue) settle(l *lane) (closed []*closing) {
-	for i := 1; i < len(l.items); i++ {
-		end := l.items[i]
-		if end.event != event.AlertEnd || end.replay {
-			continue
-		}
-		for j := 0; j < i; j++ {
-			start := l.items[j]
-			if start.event != event.AlertStart || start.replay || start.rootKey != end.rootKey || start.policyID != end.policyID || start.running {
-				continue
-			}
-			if !start.tried() {
-				closed = append(closed, &closing{start, stateSuperseded, "it ended before anybody was told"}, &closing{end, stateSuperseded, "it ended before anybody was told of its start"})
-				q.remove(start)
-				q.remove(end)
-				i -= 2
-			} else {
-				closed = append(closed, &closing{start, stateSuperseded, "it ended before the start arrived; the end was sent instead"})
-				q.remove(start)
-				i--
-			}
-			break
-		}
-		i = max(i, 0)
-	}
-	return closed
-}
-
 // remove takes an item out of memory.
 func (q *queue) remove(it *item) {
 	l := it.lane
@@ -269,6 +238,9 @@ func (q *queue) queueTenant(t *tenant) {
 
 // next takes the item whose turn it is; nil when nothing may run.
 func (q *queue) next() *item {
+	if q.n.shared() && !time.Now().Before(q.leased) {
+		return nil // another process may have taken over; renew signals
+	}
 	for len(q.ring) > 0 && q.running < q.n.Limits.Running {
 		t := q.ring[0]
 		q.ring, t.queued = q.ring[1:], false
@@ -305,6 +277,26 @@ func (q *queue) next() *item {
 	return nil
 }
 
+// release gives back the receiver's slot when the attempt is over. Its lane and
+// the process's slot stay taken until the outcome is durable: the next message
+// to the receiver need not wait for our disk, the next of the same cause does.
+func (q *queue) release(it *item, v verdict) {
+	q.mu.Lock()
+	d := it.lane.dest
+	d.running--
+	d.tenant.running--
+	if v.slow {
+		d.limit = max(1, d.limit/2)
+	}
+	if v.pause > 0 {
+		d.paused = q.n.Now().Add(v.pause)
+	}
+	q.queueDest(d)
+	q.queueTenant(d.tenant)
+	q.mu.Unlock()
+	q.signal()
+}
+
 // finish takes the outcome of an attempt into the order of things.
 func (q *queue) finish(it *item, v verdict, stored bool) {
 	q.mu.Lock()
@@ -312,9 +304,10 @@ func (q *queue) finish(it *item, v verdict, stored bool) {
 	d := it.lane.dest
 	it.running = false
 	q.running--
-	d.running--
-	d.tenant.running--
 	q.inShard[it.shard]--
+	if v.mark != "" && stored && (d.known == nil || d.known.State != v.mark) {
+		d.known, d.epoch = nil, d.epoch+1 // after the commit that wrote the new state
+	}
 	var closed []*closing
 	switch {
 	case !stored:
@@ -339,15 +332,6 @@ func (q *queue) finish(it *item, v verdict, stored bool) {
 		}
 		q.remove(it)
 	}
-	if v.slow {
-		d.limit = max(1, d.limit/2)
-	}
-	if v.pause > 0 {
-		d.paused = q.n.Now().Add(v.pause)
-	}
-	if v.mark != "" {
-		d.known = nil
-	}
 	closed = append(closed, q.settle(it.lane)...)
 	q.schedule(it.lane)
 	q.queueDest(d)
@@ -355,53 +339,6 @@ func (q *queue) finish(it *item, v verdict, stored bool) {
 	q.page(d)
 	q.close(closed)
 	q.signal()
-}
-
-// arrived lets a destination that answers again have what waits for it.
-func (q *queue) arrived(d *dest) []*closing {
-	d.limit = min(d.limit+1, q.n.Limits.PerReceiver)
-	if !d.failing {
-		return nil
-	}
-	d.failing, d.paused = false, time.Time{}
-	now := q.n.Now()
-	for _, l := range d.lanes {
-		if it := l.items[0]; !it.running && it.due.After(now) {
-			it.due = now.Add(time.Duration(rand.Int64N(int64(5 * time.Second))))
-			q.schedule(l)
-		}
-	}
-	return nil
-}
-
-// unsent closes the END of a START that failed for good.
-func (q *queue) unsent(start *item) (closed []*closing) {
-	for _, x := range append([]*item(nil), start.lane.items...) {
-		if x.event == event.AlertEnd && !x.replay && x.rootKey == start.rootKey && x.policyID == start.policyID {
-			closed = append(closed, &closing{x, stateNotSent, "its start did not arrive, so there is nothing to end"})
-			q.remove(x)
-		}
-	}
-	return closed
-}
-
-// closing is a delivery that ends without an attempt.
-type closing struct {
-	item       *item
-	state, why string
-}
-
-// close writes them down, without waiting; what is not written is decided
-// again by the next owner.
-func (q *queue) close(list []*closing) {
-	for _, c := range list {
-		q.done.Go(func() {
-			if err := q.n.outcomes.Do(q.ctx, &write{closing: c}); err != nil {
-				q.n.Log.Warn("a delivery's end was not written; it is decided again later", "delivery", c.item.id, "error", err)
-			}
-			q.n.metrics.ended(c.item.kind, c.state)
-		})
-	}
 }
 
 // dispatch starts attempts until ctx ends.
@@ -453,7 +390,7 @@ func (q *queue) tidy() {
 func (q *queue) changed(destinationID string, again bool) {
 	q.mu.Lock()
 	if d := q.dests[destinationID]; d != nil {
-		d.known = nil
+		d.known, d.epoch = nil, d.epoch+1
 		if again {
 			d.paused, d.failing, d.limit = time.Time{}, false, q.n.Limits.PerReceiver
 			for _, l := range d.lanes {

@@ -111,7 +111,7 @@ func newWorld(t testing.TB, url string, change func(*notify.Deps)) *world {
 		},
 		Channels: []notify.Channel{webhook.New(webhook.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}), mail},
 		Log:      logger(),
-		Limits:   notify.Limits{Attempt: 3 * time.Second, Poll: 50 * time.Millisecond, Lease: 2 * time.Second},
+		Limits:   notify.Limits{Attempt: 5 * time.Second, Poll: 50 * time.Millisecond, Lease: 5 * time.Second},
 	}
 	if change != nil {
 		change(&w.deps)

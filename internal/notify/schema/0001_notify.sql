@@ -125,6 +125,7 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_account ON delivery (account_id, id);
 CREATE INDEX delivery_alert ON delivery (root_key, id);
 CREATE INDEX delivery_waiting ON delivery (shard, id) WHERE state = 'waiting';
+CREATE INDEX delivery_lately ON delivery (id) WHERE state = 'waiting';
 CREATE INDEX delivery_destination ON delivery (destination_id, id) WHERE state = 'waiting';
 CREATE INDEX delivery_failed ON delivery (account_id, ended_at) WHERE state = 'failed';
 
