@@ -89,7 +89,7 @@ func decide(p *Policy, s *subject, told, now time.Time) (matched bool, why strin
 			return false, fmt.Sprintf("its filter %s excludes %s", key, shown(s, base))
 		case not:
 		case !hit:
-			return false, fmt.Sprintf("its filter %s has %s, and the alert %s", key, few(want), having(s, base))
+			return false, fmt.Sprintf("its filter %s has %s, and the alert %s", key, few(p.spoken(base, want)), having(s, base))
 		case base == zonesKey:
 			named = true
 		}
@@ -104,6 +104,20 @@ func decide(p *Policy, s *subject, told, now time.Time) (matched bool, why strin
 		return false, "it has no destination"
 	}
 	return true, "type and filters fit"
+}
+
+// spoken are a filter's values as people know them: zones by their names.
+func (p *Policy) spoken(key string, values []string) []string {
+	if key != zonesKey {
+		return values
+	}
+	list := slices.Clone(values)
+	for i, ref := range list {
+		if name := p.zoneNames[ref]; name != "" {
+			list[i] = name
+		}
+	}
+	return list
 }
 
 func shown(s *subject, key string) string {

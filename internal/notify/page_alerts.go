@@ -2,11 +2,9 @@ package notify
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -173,21 +171,6 @@ type oneAlert struct {
 	External   bool // the product's page lies elsewhere
 }
 
-// fact is a member of the data.
-type fact struct{ Name, Value string }
-
-// matrix is objects of the data that have the same members, side by side: the
-// long and the short window of a burn rate.
-type matrix struct {
-	Columns []string
-	Rows    []matrixRow
-}
-
-type matrixRow struct {
-	Name   string
-	Values []string
-}
-
 // preceded is a change in the list.
 type preceded struct {
 	Change
@@ -309,72 +292,6 @@ func timeline(accountID string, d *Decision) []happening {
 }
 
 func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
-
-// tabulate reads data as a table: plain members, and objects with plain members
-// side by side. Whatever else there is, is shown as JSON text.
-func tabulate(data json.RawMessage) (facts []fact, m *matrix) {
-	var members map[string]json.RawMessage
-	if len(data) == 0 || json.Unmarshal(data, &members) != nil {
-		return nil, nil
-	}
-	names := make([]string, 0, len(members))
-	for name := range members {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	rows := map[string]map[string]string{} // by member and object
-	var columns, order []string
-	for _, name := range names {
-		var object map[string]any
-		if members[name][0] != '{' || json.Unmarshal(members[name], &object) != nil || len(object) == 0 || len(columns) == 6 {
-			facts = append(facts, fact{human(name), value(members[name])})
-			continue
-		}
-		columns = append(columns, name)
-		var inner map[string]json.RawMessage
-		_ = json.Unmarshal(members[name], &inner) // it was read as an object just now
-		for key, raw := range inner {
-			if rows[key] == nil {
-				rows[key] = map[string]string{}
-				order = append(order, key)
-			}
-			rows[key][name] = value(raw)
-		}
-	}
-	if len(columns) == 0 {
-		return facts, nil
-	}
-	slices.Sort(order)
-	m = &matrix{}
-	for _, c := range columns {
-		m.Columns = append(m.Columns, human(c))
-	}
-	for _, key := range order[:min(len(order), 40)] {
-		row := matrixRow{Name: human(key)}
-		for _, c := range columns {
-			row.Values = append(row.Values, rows[key][c])
-		}
-		m.Rows = append(m.Rows, row)
-	}
-	return facts, m
-}
-
-// human makes a member's name words: burn_rate is "burn rate".
-func human(name string) string { return clip(strings.ReplaceAll(name, "_", " "), 80) }
-
-// value is a JSON value as people read it.
-func value(raw json.RawMessage) string {
-	var s string
-	if raw[0] == '"' && json.Unmarshal(raw, &s) == nil {
-		return clip(s, 300)
-	}
-	if f, err := strconv.ParseFloat(string(raw), 64); err == nil {
-		if whole := strconv.FormatFloat(f, 'f', -1, 64); len(whole) > 9 && strings.Contains(whole, ".") {
-			return strconv.FormatFloat(f, 'g', 5, 64)
-		}
-	}
-	return clip(string(raw), 300)
-}
 
 func (p *pages) ackAlert(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)

@@ -32,8 +32,9 @@ type Policy struct {
 	Created       web.Time            `json:"created"`
 	Modified      web.Time            `json:"modified"`
 
-	account string
-	zones   map[string]string // ids of the zones that the filters name
+	account   string
+	zones     map[string]string // ids of the zones that the filters name
+	zoneNames map[string]string // their names, by what the filters say
 }
 
 // Mechanisms are a policy's destinations. The id of a mail is its address.
@@ -299,9 +300,9 @@ func (n *Notify) resolveZones(ctx context.Context, p *Policy) error {
 				return err
 			}
 			if p.zones == nil {
-				p.zones = map[string]string{}
+				p.zones, p.zoneNames = map[string]string{}, map[string]string{}
 			}
-			p.zones[ref] = z.ID
+			p.zones[ref], p.zoneNames[ref] = z.ID, z.Name
 		}
 	}
 	return nil
