@@ -36,7 +36,7 @@ func serveAndRun(m *testing.M) (code int) {
 	}
 	// The tests are a trusted proxy: each refused request comes from an address of its own,
 	// or the limit of refused credentials would answer in place of what is tested.
-	if belfry, err = live.Start(binary, dir, "BELFRY_TRUSTED_PROXIES=127.0.0.0/8"); err != nil {
+	if belfry, err = live.Start(binary, dir, "BELFRY_TRUSTED_PROXIES=127.0.0.0/8", "BELFRY_ALLOW_NETWORKS=127.0.0.0/8"); err != nil {
 		return fail(err)
 	}
 	defer func() {

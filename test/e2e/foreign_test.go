@@ -74,5 +74,6 @@ func objectsOf(t *testing.T, a account) map[string]string {
 		}
 		objects[name] = object.ID
 	}
+	notificationsOf(t, a, objects)
 	return objects
 }

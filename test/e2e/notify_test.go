@@ -1,0 +1,48 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/belfryhq/belfry/test/e2e/live"
+)
+
+// notificationsOf makes a webhook, a policy, an alert and its delivery.
+func notificationsOf(t *testing.T, a account, objects map[string]string) {
+	t.Helper()
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(receiver.Close)
+	kind := fmt.Sprint("foreign_", time.Now().UnixNano())
+	var team struct{ ID string }
+	belfry.Must(t, "POST", "/producers", map[string]any{"name": kind}, &team)
+	belfry.Must(t, "PUT", "/producers/"+team.ID+"/catalog", map[string]any{"version": 1, "products": []any{map[string]any{"product": kind, "title": "Foreign",
+		"alert_types": []any{map[string]any{"type": kind, "title": "Foreign", "severities": []string{"error"}}}}}}, nil)
+	base := a.path("/alerting/v3")
+	make := func(path string, body any) string {
+		t.Helper()
+		answer := belfry.Call(t, a.Token, "POST", base+path, body)
+		if !answer.Success {
+			t.Fatalf("%s: status %d: %.500s", path, answer.Status, answer.Body)
+		}
+		return live.Decode[struct{ ID string }](t, answer.Result).ID
+	}
+	objects["webhook_id"] = make("/destinations/webhooks", map[string]any{"name": "hook", "url": receiver.URL})
+	objects["policy_id"] = make("/policies", map[string]any{"name": "policy", "enabled": true, "alert_type": kind, "mechanisms": map[string]any{"webhooks": []any{map[string]any{"id": objects["webhook_id"]}}}})
+	objects["alert_id"] = "foreign.alert.1"
+	if answer := belfry.Call(t, a.Token, "POST", base+"/alerts", map[string]any{"id": objects["alert_id"], "alert_type": kind, "event": "start"}); !answer.Success {
+		t.Fatalf("status %d: %.500s", answer.Status, answer.Body)
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) { // between two looks
+		list := live.Decode[[]struct{ ID, State string }](t, belfry.Call(t, a.Token, "GET", base+"/history", nil).Result)
+		if len(list) == 1 && list[0].State == "delivered" {
+			objects["delivery_id"] = list[0].ID
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the alert is not delivered: %+v", list)
+		}
+	}
+}
