@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/belfryhq/belfry/internal/client"
 	"github.com/belfryhq/belfry/internal/history"
 )
 
@@ -146,7 +147,7 @@ const (
 )
 
 // importEvents sends events in batches and says on a terminal how far it is.
-func importEvents(ctx context.Context, c *client, account string, source iter.Seq2[[]byte, error], progress io.Writer) (importSum, error) {
+func importEvents(ctx context.Context, c *client.Client, account string, source iter.Seq2[[]byte, error], progress io.Writer) (importSum, error) {
 	var sum importSum
 	var batch bytes.Buffer
 	n, done := 0, 0
@@ -154,8 +155,8 @@ func importEvents(ctx context.Context, c *client, account string, source iter.Se
 		if n == 0 {
 			return nil
 		}
-		env, err := c.call(ctx, "POST", "/accounts/"+url.PathEscape(account)+"/audit/events", "application/x-ndjson", batch.Bytes())
-		var p *problem
+		env, err := c.Call(ctx, client.Request{Method: "POST", Path: "/accounts/" + url.PathEscape(account) + "/audit/events", ContentType: "application/x-ndjson", Body: batch.Bytes()})
+		var p *client.Problem
 		if errors.As(err, &p) && len(p.ResultInfo) > 0 && string(p.ResultInfo) != "null" {
 			for _, e := range p.Errors { // none of the batch was accepted: the reasons
 				fmt.Fprintf(progress, "%s %s\n", e.Source.Pointer, e.Message)
@@ -230,8 +231,8 @@ func auditExport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 
 // export writes the three files. The checkpoint comes first: the export's
 // hashes are made for its size, whatever arrives in between.
-func export(ctx context.Context, c *client, account, out string, from, to int64) error {
-	env, err := c.call(ctx, "GET", "/audit/keys", "", nil)
+func export(ctx context.Context, c *client.Client, account, out string, from, to int64) error {
+	env, err := c.Call(ctx, client.Request{Method: "GET", Path: "/audit/keys"})
 	if err != nil {
 		return err
 	}
@@ -240,7 +241,7 @@ func export(ctx context.Context, c *client, account, out string, from, to int64)
 		return errors.Join(errors.New("the server publishes no key"), err)
 	}
 	checkpoint := &bytes.Buffer{}
-	if err := c.download(ctx, account+"/audit/log/checkpoint", checkpoint); err != nil {
+	if err := c.Download(ctx, account+"/audit/log/checkpoint", checkpoint); err != nil {
 		return err
 	}
 	lines := strings.SplitN(checkpoint.String(), "\n", 3) // origin, size, root ...
@@ -259,7 +260,7 @@ func export(ctx context.Context, c *client, account, out string, from, to int64)
 	if err != nil {
 		return err
 	}
-	err = c.download(ctx, account+"/audit/export"+query, file)
+	err = c.Download(ctx, account+"/audit/export"+query, file)
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/belfryhq/belfry/internal/client"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/producer"
 )
@@ -109,7 +110,7 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return usageError(f, stderr, "%v", err)
 	}
-	c.http.Transport = named{http.DefaultTransport}
+	c.HTTP.Transport = named{http.DefaultTransport}
 	file, code := readCatalogue(f.Name(), name, stderr)
 	if file == nil {
 		return code
@@ -124,7 +125,7 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 			fmt.Fprintf(stdout, "applied: version %d\n", out.Version)
 		}
 	}
-	var refused *problem
+	var refused *client.Problem
 	if errors.As(err, &refused) && len(refused.Errors) > 0 {
 		for _, e := range refused.Errors {
 			fmt.Fprintln(stderr, placed(name, e.Message))
@@ -137,9 +138,9 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	return 0
 }
 
-func putCatalogue(ctx context.Context, c *client, path string, file *producer.File) (producer.Applied, error) {
+func putCatalogue(ctx context.Context, c *client.Client, path string, file *producer.File) (producer.Applied, error) {
 	var out producer.Applied
-	env, err := c.call(ctx, http.MethodPut, path, "application/"+string(file.Format), file.Text)
+	env, err := c.Call(ctx, client.Request{Method: http.MethodPut, Path: path, ContentType: "application/" + string(file.Format), Body: file.Text})
 	if err != nil {
 		return out, err
 	}

@@ -27,11 +27,12 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"serve", "run the server", serveCommand},
-		{"demo", "run the server on a real record, to look around", demoCommand},
+		{"demo", "break a shop and see what Belfry makes of it", demoCommand},
 		{"verify", "check an export or one event, offline", verifyCommand},
 		{"audit", "import or export the audit log", auditCommand},
 		{"catalog", "declare a product: init, check, apply", catalogCommand},
 		{"slo", "run an objective over files: simulate", sloCommand},
+		{"tail", "ship access logs to a server", tailCommand},
 		{"login-link", "print a fresh one-time sign-in link for an operator", loginLinkCommand},
 		{"migrate", "bring the databases up to this version", migrateCommand},
 		{"version", "print the version", versionCommand},
@@ -57,6 +58,9 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		}
 		fmt.Fprintln(to, "\nbelfry COMMAND --help tells more, with an example.")
 		return code
+	}
+	if args[0] == "demo-part" { // the demo's own, for nobody else
+		return demoPartCommand(ctx, args[1:], stdout, stderr)
 	}
 	for _, c := range commands() {
 		if c.name == args[0] {

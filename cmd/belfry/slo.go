@@ -11,14 +11,38 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/slo"
+	"github.com/belfryhq/belfry/internal/traffic"
 )
 
-// simulateFormats are the inputs that a simulation reads: each makes counts of a
-// reader. Formats of access logs are added here.
-var simulateFormats = map[string]slo.Source{
-	"counts": slo.ReadCounts,
-}
+// simulateFormats are the inputs that a simulation reads: compact counts, and
+// the access logs that the on-ramp takes.
+var simulateFormats = func() map[string]slo.Source {
+	list := map[string]slo.Source{"counts": func(in io.Reader, each func(string, event.Count) error) error {
+		return traffic.ReadCompact(in, traffic.Ever, func(line int, c traffic.Count, fault error) error {
+			if fault != nil {
+				return fmt.Errorf("line %d: %w", line, fault)
+			}
+			return each(c.Zone, c.Count)
+		})
+	}}
+	for _, format := range traffic.Formats {
+		list[string(format)] = func(in io.Reader, each func(string, event.Count) error) error {
+			counts, _, err := format.ReadCounts(in, "")
+			if err != nil {
+				return err
+			}
+			for _, c := range counts {
+				if err := each(c.Zone, c.Count); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	return list
+}()
 
 func sloCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flags("slo simulate", "slo simulate --objective FILE [--format F] INPUT...",

@@ -169,6 +169,23 @@ func (d *Directory) Members(ctx context.Context, accountID, after string, limit 
 	return list, err
 }
 
+// IsMember reports whether an address belongs to a member of the account.
+func (d *Directory) IsMember(ctx context.Context, accountID, email string) (is bool, err error) {
+	email, err = foldEmail(email)
+	if err != nil {
+		return false, nil
+	}
+	err = d.db.View(ctx, func(tx *db.Tx) error {
+		var n int
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM member m JOIN person p ON p.id = m.person_id WHERE m.account_id = $1 AND p.email = $2`, accountID, email).Scan(&n); err != nil {
+			return err
+		}
+		is = n > 0
+		return nil
+	})
+	return is, err
+}
+
 // ChangeRole gives a member another role.
 func (d *Directory) ChangeRole(ctx context.Context, by *web.Principal, accountID, memberID string, role Role) (Member, error) {
 	if err := mayGrant(by, accountID, role); err != nil {

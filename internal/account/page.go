@@ -135,7 +135,7 @@ func (p *pages) show(w http.ResponseWriter, v visit, template string, o view) er
 func (d *Directory) problem(u *ui.UI, w http.ResponseWriter, r *http.Request, shell ui.Shell, err error) {
 	ctx := r.Context()
 	ui.RetryAfter(w, err)
-	if internal(err) {
+	if !web.ClientGone(ctx, err) && internal(err) {
 		d.cfg.Log.ErrorContext(ctx, "page failed", "error", err, "path", r.URL.Path, "request_id", telemetry.RequestID(ctx))
 	}
 	if err := u.Problem(w, r, shell, err, telemetry.RequestID(ctx)); err != nil {

@@ -19,19 +19,36 @@ type Token struct {
 	CreatedOn   web.Time `json:"created_on"`
 	ExpiresOn   web.Time `json:"expires_on,omitzero"`
 	LastUsedOn  web.Time `json:"last_used_on,omitzero" doc:"With the precision of a minute"`
+	CreatedBy   Creator  `json:"created_by,omitzero" doc:"Missing of tokens from before this was kept"`
 
 	accountID string
 	hash      Hash
 	networks  []netip.Prefix
 }
 
-const tokenColumns = `id, account_id, name, hash, permissions, ip_allow, created_at, expires_at, last_used_at`
+// Creator is who made a token, as they were named then.
+type Creator struct {
+	Type string `json:"type" doc:"user, token, staff or system"`
+	ID   string `json:"id"`
+	Name string `json:"name,omitzero" doc:"Their name, or e-mail address where they have none"`
+}
+
+func creator(by *web.Principal) Creator {
+	a := Actor(by)
+	c := Creator{Type: a.Type, ID: a.ID, Name: a.Name}
+	if c.Name == "" {
+		c.Name = a.Email
+	}
+	return c
+}
+
+const tokenColumns = `id, account_id, name, hash, permissions, ip_allow, created_at, expires_at, last_used_at, created_by_type, created_by_id, created_by_name`
 
 func scanToken(row interface{ Scan(...any) error }) (t Token, err error) {
 	var hash []byte
 	var permissions, allow string
 	var created, expires, used int64
-	if err = row.Scan(&t.ID, &t.accountID, &t.Name, &hash, &permissions, &allow, &created, &expires, &used); err != nil {
+	if err = row.Scan(&t.ID, &t.accountID, &t.Name, &hash, &permissions, &allow, &created, &expires, &used, &t.CreatedBy.Type, &t.CreatedBy.ID, &t.CreatedBy.Name); err != nil {
 		return t, err
 	}
 	copy(t.hash[:], hash)
@@ -84,8 +101,8 @@ func countTokens(ctx context.Context, tx *db.Tx, accountID string) (n int, err e
 }
 
 func insertToken(ctx context.Context, tx *db.Tx, t Token) error {
-	_, err := tx.Exec(ctx, `INSERT INTO api_token (id, account_id, name, hash, permissions, ip_allow, created_at, expires_at, last_used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0)`,
-		t.ID, t.accountID, t.Name, t.hash[:], strings.Join(t.Permissions, " "), strings.Join(t.IPAllow, " "), t.CreatedOn.Micros(), t.expiry())
+	_, err := tx.Exec(ctx, `INSERT INTO api_token (id, account_id, name, hash, permissions, ip_allow, created_at, expires_at, last_used_at, created_by_type, created_by_id, created_by_name) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11)`,
+		t.ID, t.accountID, t.Name, t.hash[:], strings.Join(t.Permissions, " "), strings.Join(t.IPAllow, " "), t.CreatedOn.Micros(), t.expiry(), t.CreatedBy.Type, t.CreatedBy.ID, t.CreatedBy.Name)
 	return err
 }
 

@@ -69,6 +69,9 @@ func TestATokenLivesUntilItIsRevoked(t *testing.T) {
 		if len(list.List) != 1 || strings.Contains(list.Body, value) || list.List[0]["value"] != nil {
 			t.Fatal(list.Body)
 		}
+		if by, _ := list.List[0]["created_by"].(map[string]any); by["type"] != "staff" || by["id"] == "" {
+			t.Fatalf("who made it: %v", list.List[0]["created_by"])
+		}
 		f.call(value, "POST", "/accounts/"+a+"/tokens", m{"name": "x", "permissions": []string{"tokens:read"}}).fails(403, int(errs.CodeForbidden))
 		f.call(root, "DELETE", "/accounts/"+a+"/tokens/"+id, nil).ok()
 		f.call(value, "GET", "/user/tokens/verify", nil).fails(401, int(errs.CodeAuthentication)) // at once, though it was cached

@@ -68,7 +68,7 @@ func (d *Directory) CreateToken(ctx context.Context, by *web.Principal, accountI
 // newToken checks the spec.
 func (d *Directory) newToken(by *web.Principal, accountID string, spec TokenSpec) (Token, error) {
 	now := d.micros()
-	t := Token{ID: id.At(d.now()), accountID: accountID, Status: "active", CreatedOn: web.TimeOf(now), IPAllow: []string{}}
+	t := Token{ID: id.At(d.now()), accountID: accountID, Status: "active", CreatedOn: web.TimeOf(now), CreatedBy: creator(by), IPAllow: []string{}}
 	var err error
 	if t.Name, err = text("/name", spec.Name, 100); err != nil {
 		return t, err

@@ -319,6 +319,11 @@ func (d *Directory) ResolveZone(ctx context.Context, accountID, ref string) (zon
 	return z.ID, z.Name, err
 }
 
+// FindZone is ResolveZone with the whole zone; the zero Zone when none has it.
+func (d *Directory) FindZone(ctx context.Context, accountID, ref string) (Zone, error) {
+	return d.findZone(ctx, accountID, ref)
+}
+
 // findZone is cached, also that there is none. The result's Aliases are shared.
 func (d *Directory) findZone(ctx context.Context, accountID, ref string) (Zone, error) {
 	ref = fold(ref)

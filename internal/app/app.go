@@ -23,6 +23,7 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/run"
@@ -31,6 +32,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/internal/producer"
 	"github.com/belfryhq/belfry/internal/slo"
+	"github.com/belfryhq/belfry/internal/traffic"
 )
 
 // App is a wired Belfry. Setup makes it, Run runs it, Close lets go of it.
@@ -52,7 +54,9 @@ type App struct {
 	Account  *account.Directory
 	Producer *producer.Registry
 	Audit    *audit.Feature
+	Traffic  *traffic.Feature
 	SLO      *slo.Feature
+	Notify   *notify.Notify
 	API      *web.API
 	server   *web.Server
 	jobs     *web.Jobs
@@ -97,7 +101,9 @@ func Setup(ctx context.Context, cfg Config, version string, logTo io.Writer) (*A
 		{"accounts", a.openAccount},
 		{"producers", a.openProducer},
 		{"audit log", a.openAudit},
+		{"traffic", a.openTraffic},
 		{"objectives", a.openSLO},
+		{"notifications", a.openNotify},
 		{"listen", a.listen},
 		{"pages", func(context.Context) error { return a.openPages(version) }},
 	}
@@ -288,7 +294,7 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 		return nil
 	}
 	consumer, err := bus.NewConsumer(bus.Config{Cluster: a.cluster, Group: auditGroup, Topics: []string{event.TopicAuditEvents}, DB: a.dbs.audit,
-		Handle: a.Audit.Handle, MaxRecords: 4000, Log: a.Log, Registerer: a.Registry})
+		Handle: a.Audit.Handle, MaxRecords: 2000, Log: a.Log, Registerer: a.Registry})
 	if err != nil {
 		return err
 	}
@@ -371,11 +377,13 @@ func (a *App) Run(ctx context.Context, ready func()) error {
 	for _, c := range a.consumers {
 		stages = append(stages, run.Stage{Name: c.name, Run: c.consumer.Run})
 	}
+	stages = append(stages, a.Notify.Stages(a.Config.Has("notify"))...)
 	stages = append(stages,
 		run.Stage{Name: "jobs", Run: a.jobs.Run},
 		run.Stage{Name: "idempotency", Run: func(ctx context.Context) error { return a.idem.Run(ctx, a.Log) }},
 		run.Stage{Name: "accounts", Run: a.Account.Run},
 		run.Stage{Name: "producers", Run: a.Producer.Run},
+		run.Stage{Name: "traffic", Run: a.Traffic.Run},
 	)
 	for _, r := range a.relays {
 		stages = append(stages, run.Stage{Name: r.name, Run: r.relay.Run})

@@ -57,7 +57,7 @@ type Config struct {
 	LogLevel string `env:"BELFRY_LOG_LEVEL" default:"info"`
 	// text or json; empty = text on a terminal, else json.
 	LogFormat string `env:"BELFRY_LOG_FORMAT"`
-	// What this process does, separated by commas: api, audit, producer, slo, or all.
+	// What this process does, separated by commas: api, audit, producer, traffic, slo, notify, or all.
 	Roles []string `env:"BELFRY_ROLES" default:"all"`
 
 	externalGiven bool // ExternalURL was set, not made from Listen
@@ -179,7 +179,7 @@ func unknownEnvironment(t reflect.Type) []string {
 var clientSettings = map[string]bool{"BELFRY_URL": true, "BELFRY_TOKEN": true, "BELFRY_ACCOUNT": true}
 
 // RoleNames are the roles that a process may have.
-var RoleNames = []string{"api", "audit", "producer", "slo"}
+var RoleNames = []string{"api", "audit", "producer", "traffic", "slo", "notify"}
 
 func (c *Config) check() (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }

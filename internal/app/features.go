@@ -6,12 +6,14 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/internal/producer"
 	"github.com/belfryhq/belfry/internal/slo"
+	"github.com/belfryhq/belfry/internal/traffic"
 )
 
 // feature is one with a database.
@@ -26,16 +28,18 @@ var features = []feature{
 	{name: "account", schema: account.Schema},
 	{name: "producer", schema: producer.Schema, consumes: []broker.Subscription{{Group: producer.Group, Topic: event.TopicAuditRejects}}},
 	{name: "audit", schema: audit.Schema, consumes: []broker.Subscription{{Group: auditGroup, Topic: event.TopicAuditEvents}}},
+	{name: "traffic", schema: traffic.Schema, consumes: []broker.Subscription{{Group: traffic.Group, Topic: event.TopicTrafficCounts}}},
 	{name: "slo", schema: slo.Schema, consumes: []broker.Subscription{{Group: slo.Group, Topic: event.TopicTrafficSharded}}},
+	{name: "notify", schema: notify.Schema, consumes: []broker.Subscription{{Group: notify.Group, Topic: event.TopicAlerts}}},
 	{name: "web", schema: web.Schema},
 }
 
 // databases are the features' own.
-type databases struct{ account, producer, audit, slo, web *db.DB }
+type databases struct{ account, producer, audit, traffic, slo, notify, web *db.DB }
 
 // of is the feature's place.
 func (d *databases) of(feature string) **db.DB {
-	return map[string]**db.DB{"account": &d.account, "producer": &d.producer, "audit": &d.audit, "slo": &d.slo, "web": &d.web}[feature]
+	return map[string]**db.DB{"account": &d.account, "producer": &d.producer, "audit": &d.audit, "traffic": &d.traffic, "slo": &d.slo, "notify": &d.notify, "web": &d.web}[feature]
 }
 
 // all are those that are open, in the order of features.
@@ -57,6 +61,11 @@ func (a *App) openDatabases(ctx context.Context) error {
 		}
 		*a.dbs.of(f.name) = opened
 		a.closing("database "+f.name, opened.Close)
+		if opened.Engine == db.SQLite && f.name != "web" { // the data directory is locked: no other process
+			if err := bus.EndLease(ctx, opened); err != nil {
+				return err
+			}
+		}
 		a.Health.Add("database "+f.name, opened.Ping)
 	}
 	return nil

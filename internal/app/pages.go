@@ -8,6 +8,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -53,6 +54,7 @@ func (a *App) openPages(version string) error {
 	a.API.Mount("GET /assets/", false, u.Assets())
 	a.API.NotFoundPage(http.HandlerFunc(p.notFound))
 	p.mount("GET /{$}", "", false, p.start)
+	p.mount("GET /console", "", false, p.toConsole)
 	p.mount("GET "+accountPath, web.AnyPermission, false, p.overview)
 	p.record, err = a.Audit.Dashboard(audit.Pages{UI: u, Mount: p.mount, Shell: p.Shell, URL: a.URL(), Tokens: account.TokensPath})
 	if err != nil {
@@ -62,6 +64,9 @@ func (a *App) openPages(version string) error {
 		return err
 	}
 	if err := p.mountSLO(); err != nil {
+		return err
+	}
+	if err := a.Notify.MountPages(notify.Pages{UI: u, Mount: p.mount, Shell: p.Shell, URL: a.URL()}); err != nil {
 		return err
 	}
 	return a.Account.MountPages(account.Pages{UI: u, API: a.API, Mount: p.mount, Shell: p.Shell, URL: a.URL(),
@@ -114,33 +119,12 @@ func (p *pages) start(w http.ResponseWriter, r *http.Request) error {
 	return p.set.Render(w, r, shell, "nowhere", who)
 }
 
-// overviewPage answers: is anything wrong? And then: what happened?
-type overviewPage struct {
-	Account, Name string
-	Base          string
-	Record        *audit.Glance // nil: the visitor may not read the record
-	Rejected      int64         // events that were refused in the last 24 hours
-	Faults        []producer.FaultCount
-	Rejects       string // path of the API's list
-}
-
-func (p *pages) overview(w http.ResponseWriter, r *http.Request) error {
-	ctx := r.Context()
-	who, id := web.CurrentPrincipal(ctx), web.Account(ctx).ID
-	shell := p.Shell(r, who, id, "overview")
-	shell.Title = "Overview"
-	shell.Modules = append(shell.Modules, "x/audit/page_record.js")
-	page := overviewPage{Account: id, Name: shell.Account.Name, Base: pathIn(accountPath, id), Rejects: web.Base + pathIn(accountPath, id) + "/audit/rejects"}
-	if who.Can(id, account.AuditRead) {
-		var err error
-		if page.Record, err = p.record.Glance(r); err != nil {
-			return err
-		}
-		refused, err := p.app.Producer.SummariseRejects(ctx, producer.Rejects{Account: id})
-		if err != nil {
-			return err
-		}
-		page.Rejected, page.Faults = refused.Rejected, refused.Faults[:min(len(refused.Faults), 8)]
+// toConsole leads operators to the first page of theirs.
+func (p *pages) toConsole(w http.ResponseWriter, r *http.Request) error {
+	to := p.console(web.CurrentPrincipal(r.Context())).Href
+	if to == "" {
+		return errs.New(errs.CodeForbidden, "the console belongs to the operators of the installation")
 	}
-	return p.set.Render(w, r, shell, "overview", page)
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
 }

@@ -270,6 +270,9 @@ func TestEverybodyBeginsWhereTheyBelong(t *testing.T) {
 	ana.get("/accounts/"+b).has(t, "/accounts/"+b+"/members", "/accounts/"+b+"/tokens", "No product has sent an event yet")
 	operator := s.signIn("")
 	start := operator.get("/")
+	if console := operator.get("/console"); console.location != start.location {
+		t.Errorf("/console leads to %q, and / to %q", console.location, start.location)
+	}
 	if !strings.HasPrefix(start.location, "/console/") {
 		t.Fatalf("an operator begins at %q", start.location)
 	}

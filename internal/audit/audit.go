@@ -153,6 +153,8 @@ func (f *Feature) rejected() { f.relay.Notify() }
 func (f *Feature) Stages() []run.Stage {
 	return []run.Stage{
 		{Name: "audit ledger", Run: f.ledger.Run, Drain: 30 * time.Second},
+		{Name: "audit digests", Run: f.ledger.runSpans},
+		{Name: "audit scrub", Run: (&Scrubber{f.db, scrubPace, f.signer.Damaged, f.metrics}).Run},
 		{Name: "audit signer", Run: f.signer.Run},
 		{Name: "audit relay", Run: f.relay.Run},
 	}

@@ -58,6 +58,19 @@ func (l *Ledger) Erase(ctx context.Context, account string, seqs []int64, pointe
 					}
 				}
 			}
+			built, err := spansBuilt(ctx, tx, key)
+			if err != nil {
+				return err
+			}
+			spans := map[int64]bool{}
+			for tile := range tiles {
+				if n := tile / spanTiles; n < built && !spans[n] {
+					spans[n] = true
+					if err := saveSpan(ctx, tx, key, n); err != nil {
+						return err
+					}
+				}
+			}
 			return nil
 		})
 		erased += n

@@ -80,3 +80,40 @@ func TestAnErasureTakesThePersonAwayAndLeavesEveryProof(t *testing.T) {
 		}
 	})
 }
+
+func TestAnErasureOfAPersonReachesWhatOthersDidOnTheirBehalf(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		actor := func(id, behalf string) members {
+			a := members{"type": "user", "id": id, "email": id + "@example.com"}
+			if behalf != "" {
+				a["on_behalf_of"] = members{"type": "user", "id": behalf, "email": behalf + "@example.com"}
+			}
+			return a
+		}
+		for i, a := range []members{actor("jo", ""), actor("ana", "jo"), actor("ana", "bo"), actor("jo", "bo"), actor("ana", "")} {
+			w.append(accountA, minimal(members{"id": fmt.Sprint("e", i), "actor": a}))
+		}
+		w.append(accountB, minimal(members{"id": "e0", "actor": actor("jo", "")}))
+		fields := []string{"/actor/email", "/actor/id", "/actor/on_behalf_of/email", "/actor/on_behalf_of/id"}
+		w.reader.SetBudget(0) // a long search goes on where it stopped
+		if n, err := audit.ErasePerson(t.Context(), w.reader, w.ledger, accountA, "jo", fields); err != nil || n != 3 {
+			t.Fatal(n, err)
+		}
+		for i, want := range []string{" ", "ana ", "ana bo", " ", "ana "} {
+			r, err := w.reader.Get(t.Context(), accountA, fmt.Sprint("e", i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := r.Event.Actor.ID + " "
+			if o := r.Event.Actor.OnBehalfOf; o != nil {
+				got += o.ID
+			}
+			if got != want || strings.Contains(fmt.Sprint(r.Event.Actor.Email, r.Event.Actor.OnBehalfOf), "jo@") {
+				t.Errorf("event %d: by and for %q, want %q", i, got, want)
+			}
+		}
+		if r, err := w.reader.Get(t.Context(), accountB, "e0"); err != nil || r.Event.Actor.ID != "jo" {
+			t.Errorf("another account's event: %v", err)
+		}
+	})
+}

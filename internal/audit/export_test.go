@@ -62,3 +62,21 @@ func FlushTogether(ctx context.Context, l *Ledger, calls ...Call) []error {
 	}
 	return failed
 }
+
+// BuildSpans makes what is missing of the second level of digests.
+func BuildSpans(ctx context.Context, l *Ledger) error { return l.buildSpans(ctx) }
+
+// ScrubRound reads the whole record again, at once.
+func ScrubRound(ctx context.Context, d *db.DB, s *Signer) (map[string]string, error) {
+	scrub := &Scrubber{d, 0, s.Damaged, newMetrics(nil)}
+	found, err := scrub.round(ctx)
+	if err == nil {
+		s.Damaged(found, true)
+	}
+	return found, err
+}
+
+// ErasePerson is what the job of an erasure does for an actor.
+func ErasePerson(ctx context.Context, r *Reader, l *Ledger, account, person string, fields []string) (int, error) {
+	return (&Feature{reader: r, ledger: l}).erasePerson(ctx, account, person, fields)
+}

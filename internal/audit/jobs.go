@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -208,33 +209,49 @@ func (f *Feature) runErasure(ctx context.Context, j *web.Job, busRetention time.
 		}
 		total += n
 	}
-	for q := (Query{Limit: eraseChunk, Conds: []Cond{{Field: "actor_id", Values: []string{in.ActorID}}}}); in.ActorID != ""; {
-		page, err := f.reader.List(ctx, j.AccountID, q)
-		if err != nil && !errs.Is(err, errs.CodeNarrowRange) {
-			return nil, err
-		}
-		if err != nil || len(page.Records) == 0 {
-			break
-		}
-		seqs := make([]int64, len(page.Records))
-		for i, r := range page.Records {
-			seqs[i] = r.Seq
-		}
-		n, err := f.ledger.Erase(ctx, j.AccountID, seqs, in.Fields)
+	if in.ActorID != "" {
+		n, err := f.erasePerson(ctx, j.AccountID, in.ActorID, in.Fields)
 		if err != nil {
 			return nil, err
 		}
 		total += n
-		if page.Next == nil {
-			break
-		}
-		// Where the actor's id stays readable, the same events match again.
-		if !slices.Contains(in.Fields, "/actor/id") {
-			q.After = page.Next
-		}
 	}
 	after := time.UnixMicro(in.At).Add(busRetention)
 	ctx = web.WithPrincipal(ctx, &web.Principal{Kind: web.KindSystem, ID: ReservedProduct, Name: "Belfry"}, web.AccountRef{ID: j.AccountID})
 	err := f.self(ctx, j.AccountID, "erased", "record", j.AccountID, "personal fields", map[string]any{"events": total, "fields": in.Fields, "job": j.ID})
 	return erasureResult{Events: total, CompleteAfter: FormatTime(after.UnixMicro())}, err
+}
+
+// erasePerson erases fields in everything that a person did and, of those, what
+// names the person in what others did on their behalf. It walks through the whole
+// record, however long that takes: what is not found is not erased.
+func (f *Feature) erasePerson(ctx context.Context, account, person string, fields []string) (erased int, err error) {
+	named := slices.DeleteFunc(slices.Clone(fields), func(p string) bool { return !strings.HasPrefix(p, "/actor/on_behalf_of/") })
+	for q := (Query{Limit: eraseChunk, Conds: []Cond{{Field: "person_id", Values: []string{person}}}, Patient: true}); ; {
+		page, err := f.reader.List(ctx, account, q)
+		if err != nil {
+			return erased, err
+		}
+		var own, others []int64
+		for _, r := range page.Records {
+			if r.Event.Actor.ID == person {
+				own = append(own, r.Seq)
+			} else {
+				others = append(others, r.Seq)
+			}
+		}
+		for _, part := range []struct {
+			seqs   []int64
+			fields []string
+		}{{own, fields}, {others, named}} {
+			n, err := f.ledger.Erase(ctx, account, part.seqs, part.fields)
+			if erased += n; err != nil {
+				return erased, err
+			}
+		}
+		if page.Next == nil {
+			return erased, nil
+		}
+		q.After = page.Next
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"sort"
@@ -69,11 +70,11 @@ type appendCall struct {
 // opens them, heads, full tiles, digests, roll-ups, and the consumers' offsets.
 // The acknowledgement is its commit.
 type Ledger struct {
-	db     *db.DB
-	writer *db.Writer[*appendCall]
-	now    func() time.Time
-	grown  func(accounts []string) // told after each commit: live tails, the signer
-	sign   SignBatch
+	db    *db.DB
+	lanes []*db.Writer[*appendCall] // an account's events go through one of them
+	now   func() time.Time
+	grown func(accounts []string) // told after each commit: live tails, the signer
+	sign  SignBatch
 
 	patience time.Duration // longest that a commit may take
 
@@ -105,19 +106,37 @@ func NewLedger(d *db.DB, now func() time.Time, grown func(accounts []string), si
 	if d.Engine == db.Postgres {
 		lanes = 2 // measured: a second connection doubles the rate, a third gains nothing on two cores
 	}
-	l.writer = db.NewWriter(db.Limits{Batch: batchWeight, Queue: queueWeight, Lanes: lanes},
-		func(c *appendCall) int { return c.weight }, l.flush)
+	for range lanes {
+		l.lanes = append(l.lanes, db.NewWriter(db.Limits{Batch: batchWeight, Queue: queueWeight, Lanes: 1},
+			func(c *appendCall) int { return c.weight }, l.flush))
+	}
 	return l
 }
 
+// lane chooses by account: two commits that touched the same account would wait
+// for each other at its head, until the first is on the disk.
+func (l *Ledger) lane(account string) int {
+	h := fnv.New32a()
+	h.Write([]byte(account))
+	return int(h.Sum32() % uint32(len(l.lanes)))
+}
+
 // Run commits what is appended until ctx ends, then what is still waiting.
-func (l *Ledger) Run(ctx context.Context) error { return l.writer.Run(ctx) }
+func (l *Ledger) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	for _, w := range l.lanes {
+		running.Go(func() { w.Run(ctx) })
+	}
+	running.Wait()
+	return nil
+}
 
 // Append stores events and, in the same transaction, does what goes beside them
 // (which may be nil). When it returns nil, every event has its answer
-// and every accepted one is durable. An error means that nothing of the call
-// was stored, unless ctx ended first: then the outcome is unknown, and sending
-// the same ids again finds out.
+// and every accepted one is durable. After an error nothing is answered, and what
+// goes beside the events was not done; but some of the events may be stored (on
+// PostgreSQL those of other accounts are in another commit, and when ctx ended
+// first the outcome is unknown). Sending the same ids again finds out.
 func (l *Ledger) Append(ctx context.Context, events []*Pending, beside Beside) error {
 	return l.appendTelling(ctx, events, beside, nil)
 }
@@ -128,8 +147,43 @@ func (l *Ledger) appendTelling(ctx context.Context, events []*Pending, beside, a
 	if len(events) == 0 && beside == nil {
 		return nil
 	}
-	call := &appendCall{events: events, beside: beside, after: after, weight: weigh(events)}
-	if err := l.writer.Do(ctx, call); err != nil {
+	if len(l.lanes) == 1 || len(events) == 0 {
+		return l.hand(ctx, 0, &appendCall{events: events, beside: beside, after: after})
+	}
+	if beside != nil || after != nil {
+		// One transaction for all of it. The events of a partition of the topic are
+		// of few accounts that the others do not have; where they are not, the
+		// commits wait for each other.
+		return l.hand(ctx, l.lane(events[0].Account), &appendCall{events: events, beside: beside, after: after})
+	}
+	parts := make([]*appendCall, len(l.lanes))
+	for _, p := range events {
+		n := l.lane(p.Account)
+		if parts[n] == nil {
+			parts[n] = &appendCall{}
+		}
+		parts[n].events = append(parts[n].events, p)
+	}
+	failed := make([]error, len(parts))
+	var handed sync.WaitGroup
+	for n, call := range parts {
+		if call != nil {
+			handed.Go(func() { failed[n] = l.hand(ctx, n, call) })
+		}
+	}
+	handed.Wait()
+	for _, err := range failed {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hand gives a call to a lane and waits for its commit.
+func (l *Ledger) hand(ctx context.Context, lane int, call *appendCall) error {
+	call.weight = weigh(call.events)
+	if err := l.lanes[lane].Do(ctx, call); err != nil {
 		return err
 	}
 	return call.err
@@ -266,6 +320,7 @@ type writing struct {
 	saved  [][]any // heads
 	tiles  [][]any
 	digest [][]any
+	spans  []grownSpans
 	counts map[rollupKey]int64
 }
 
@@ -346,6 +401,9 @@ func (w *writing) account(ctx context.Context, tx *db.Tx, events []*Pending) err
 	if len(upper) == 0 {
 		return nil
 	}
+	if first, end := int64(oldSize/spanEvents), int64(h.frontier.Size()/spanEvents); first < end {
+		w.spans = append(w.spans, grownSpans{key, first, end})
+	}
 	return w.completeTiles(ctx, tx, key, oldSize, w.rows[first:], upper, roots)
 }
 
@@ -361,6 +419,9 @@ func (w *writing) save(ctx context.Context, tx *db.Tx) error {
 		return err
 	}
 	if err := tx.Insert(ctx, "digest", []string{"account", "n", "min_at", "max_at", "bloom"}, "", w.digest); err != nil {
+		return err
+	}
+	if err := w.saveSpans(ctx, tx); err != nil {
 		return err
 	}
 	counts := make([][]any, 0, len(w.counts))

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -135,6 +137,16 @@ func (m *FileMemory) Last(_ context.Context, account string) (Signed, bool, erro
 	return s, ok, nil
 }
 
+// All gives the largest statement of every account.
+func (m *FileMemory) All(context.Context) ([]Signed, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.broken != nil {
+		return nil, m.broken
+	}
+	return slices.Collect(maps.Values(m.last)), nil
+}
+
 // Record appends and fsyncs. After a failed write or fsync it refuses everything:
 // a second attempt could write behind a torn line, or report as durable what
 // the kernel has dropped. Opening the file again reads what there is.
@@ -240,6 +252,13 @@ func (m *TopicMemory) apply(key, value []byte) error {
 
 // Refresh reads the topic to its end.
 func (m *TopicMemory) Refresh(ctx context.Context) error { return m.table.Sync(ctx) }
+
+// All gives the largest statement of every account, as of the last Refresh.
+func (m *TopicMemory) All(context.Context) ([]Signed, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Values(m.last)), nil
+}
 
 // Last gives an account's largest statement.
 func (m *TopicMemory) Last(_ context.Context, account string) (Signed, bool, error) {

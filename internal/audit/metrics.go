@@ -6,6 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	events  *prometheus.CounterVec
 	rejects *prometheus.CounterVec
+	scrubs  *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -13,10 +14,19 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		events:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "belfry_audit_events_total", Help: "Events answered, by on-ramp and status."}, []string{"via", "status"}),
 		rejects: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "belfry_audit_rejects_total", Help: "Rejected events, by on-ramp and reason."}, []string{"via", "reason"}),
 	}
+	m.scrubs = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "belfry_audit_scrubbed_tiles_total", Help: "Tiles of 256 events that were read again and compared with their hashes, by result."}, []string{"result"})
 	if r != nil {
-		r.MustRegister(m.events, m.rejects)
+		r.MustRegister(m.events, m.rejects, m.scrubs)
 	}
 	return m
+}
+
+func (m *metrics) scrubbed(fault error) {
+	result := "ok"
+	if fault != nil {
+		result = "damaged"
+	}
+	m.scrubs.WithLabelValues(result).Inc()
 }
 
 func (m *metrics) answered(via string, all []*Pending) {

@@ -27,6 +27,7 @@ var chipKeys = []ui.FilterKey{
 	{Key: "actor_ip_address", Label: "Address", Icon: "network"},
 	{Key: "actor_token_id", Label: "Token", Icon: "key"},
 	{Key: "actor_token_name", Label: "Token", Icon: "key"},
+	{Key: "person_id", Label: "By or for", Icon: "user"},
 	{Key: "actor_context", Label: "Context"},
 	{Key: "action_type", Label: "Action", Icon: "zap"},
 	{Key: "action_result", Label: "Result", Icon: "circle-check"},

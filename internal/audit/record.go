@@ -161,6 +161,7 @@ var fields = map[string]func(*Record) []string{
 	"actor_ip_address": func(r *Record) []string { return []string{r.Event.Actor.IPAddress} },
 	"actor_token_id":   func(r *Record) []string { return []string{r.Event.Actor.TokenID} },
 	"actor_token_name": func(r *Record) []string { return []string{r.Event.Actor.TokenName} },
+	"person_id":        func(r *Record) []string { return []string{r.Event.Actor.ID, behalf(r).ID} }, // who did it, or for whom
 	"actor_type":       func(r *Record) []string { return []string{mappedActorType(r.Event.Actor.Type), r.Event.Actor.Type} },
 	"actor_context":    func(r *Record) []string { return []string{mappedContext(&r.Event)} },
 	"interface":        func(r *Record) []string { return []string{r.Event.Interface} },
@@ -176,6 +177,13 @@ var fields = map[string]func(*Record) []string{
 	"raw_method":       func(r *Record) []string { return []string{request(r).Method} },
 	"raw_uri":          func(r *Record) []string { return []string{request(r).URI} },
 	"raw_status_code":  func(r *Record) []string { return []string{strconv.Itoa(request(r).StatusCode)} },
+}
+
+func behalf(r *Record) *OnBehalfOf {
+	if r.Event.Actor.OnBehalfOf == nil {
+		return &OnBehalfOf{}
+	}
+	return r.Event.Actor.OnBehalfOf
 }
 
 func request(r *Record) *Request {

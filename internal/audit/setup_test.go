@@ -262,3 +262,14 @@ func (w *world) count(query string, args ...any) (n int64) {
 	}
 	return n
 }
+
+// scan asks for one row.
+func (w *world) scan(query string, args []any, to ...any) {
+	w.t.Helper()
+	err := w.db.View(context.Background(), func(tx *db.Tx) error {
+		return tx.QueryRow(context.Background(), query, args...).Scan(to...)
+	})
+	if err != nil {
+		w.t.Fatalf("%s: %v", query, err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -37,6 +38,8 @@ type Memory interface {
 	Refresh(ctx context.Context) error
 	// Last gives the largest statement of an account, as of the last Refresh.
 	Last(ctx context.Context, account string) (Signed, bool, error)
+	// All gives the largest statement of every account, as of the last Refresh.
+	All(ctx context.Context) ([]Signed, error)
 	// Record makes statements durable before their signatures are given out. It
 	// refuses one that is smaller than, or contradicts, what it has.
 	Record(ctx context.Context, list []Signed) error
@@ -69,6 +72,7 @@ type Signer struct {
 	grown   map[string]struct{}
 	recent  map[string]cachedCheckpoint
 	stopped map[string]string // account -> why
+	damaged map[string]string // account -> what the scrub found
 }
 
 type cachedCheckpoint struct {
@@ -93,7 +97,10 @@ const keyPurpose = "audit signing key"
 // NewSigner loads the installation's key, or makes it at the first start.
 func NewSigner(ctx context.Context, cfg SignerConfig) (*Signer, error) {
 	s := &Signer{db: cfg.DB, memory: cfg.Memory, log: cfg.Log, now: cfg.Now, epoch: cfg.Epoch,
-		grown: map[string]struct{}{}, recent: map[string]cachedCheckpoint{}, stopped: map[string]string{}}
+		grown: map[string]struct{}{}, recent: map[string]cachedCheckpoint{}, stopped: map[string]string{}, damaged: map[string]string{}}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
 	err := cfg.DB.Tx(ctx, func(tx *db.Tx) error {
 		if tx.Engine == db.Postgres { // two processes at their first start
 			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(4207102, 2)`); err != nil {
@@ -165,14 +172,86 @@ func (s *Signer) Grown(accounts []string) {
 func (s *Signer) Ready() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for account, why := range s.damaged {
+		return fmt.Errorf("the record of %d account(s) is damaged, such as of %s: %s", len(s.damaged), account, why)
+	}
 	for account, why := range s.stopped {
 		return fmt.Errorf("signing stopped for %d account(s), such as %s: %s", len(s.stopped), account, why)
 	}
 	return nil
 }
 
-// Run signs, once an epoch, the accounts that grew.
+// Damaged takes what the scrub found: nothing more is signed of these accounts.
+// whole says that a whole round was made, so that others are well again.
+func (s *Signer) Damaged(found map[string]string, whole bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for account, why := range found {
+		if s.damaged[account] != why {
+			s.log.Error("the record is damaged", "account", account, "error", why)
+		}
+	}
+	if whole {
+		s.damaged = map[string]string{}
+	}
+	maps.Copy(s.damaged, found)
+	for account := range found {
+		delete(s.recent, account)
+	}
+}
+
+// compare looks, at the start, for accounts of which more was signed than the
+// database has: without it a rollback would be noticed only when they grow.
+func (s *Signer) compare(ctx context.Context) error {
+	if err := s.memory.Refresh(ctx); err != nil {
+		return err
+	}
+	signed, err := s.memory.All(ctx)
+	if err != nil {
+		return err
+	}
+	sizes := map[string]uint64{}
+	err = s.db.View(ctx, func(tx *db.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT a.id, h.size FROM head h JOIN account a ON a.key = h.account`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id string
+			var size uint64
+			if err := rows.Scan(&id, &size); err != nil {
+				return err
+			}
+			sizes[id] = size
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range signed {
+		if err := shrunk(one.Size, sizes[one.Account]); err != nil {
+			s.stopped[one.Account] = err.Error()
+			s.log.Error("signing stopped", "account", one.Account, "error", err)
+		}
+	}
+	return nil
+}
+
+func shrunk(signed, size uint64) error {
+	if size < signed {
+		return fmt.Errorf("size %d was signed, and the log has only %d events: the database was rolled back", signed, size)
+	}
+	return nil
+}
+
+// Run compares what was signed with what there is, then signs, once an epoch, the
+// accounts that grew.
 func (s *Signer) Run(ctx context.Context) error {
+	compared := s.compare(ctx) == nil
 	tick := time.NewTicker(s.epoch)
 	defer tick.Stop()
 	recovered := false
@@ -181,6 +260,13 @@ func (s *Signer) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		}
+		if !compared {
+			if err := s.compare(ctx); err != nil {
+				s.log.Warn("what was signed is not compared with the database yet", "error", err)
+			} else {
+				compared = true
+			}
 		}
 		if !recovered {
 			if err := s.recover(ctx); err != nil {
@@ -300,6 +386,10 @@ func (s *Signer) sign(ctx context.Context, accounts []string) (notes map[string]
 			return err
 		}
 		for _, account := range accounts {
+			if why := s.damage(account); why != "" {
+				failed[account] = errors.New(why)
+				continue
+			}
 			key, h, err := openLog(ctx, tx, account)
 			if err != nil {
 				return err
@@ -363,6 +453,12 @@ func (s *Signer) sign(ctx context.Context, accounts []string) (notes map[string]
 	return notes, failed, nil
 }
 
+func (s *Signer) damage(account string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.damaged[account]
+}
+
 // lastSigned gives the larger of what the database and the memory know to have
 // been signed, with its note when the database has it.
 func (s *Signer) lastSigned(ctx context.Context, tx *db.Tx, key int64, account string) (Signed, string, error) {
@@ -406,8 +502,8 @@ func lockAccounts(ctx context.Context, tx *db.Tx, accounts []string) error {
 // reproduce checks that the log as it is now begins with what was signed, and
 // that the head's root is that of the leaves and tiles.
 func reproduce(ctx context.Context, tx *db.Tx, key int64, last, next Signed) error {
-	if next.Size < last.Size {
-		return fmt.Errorf("size %d was signed, and the log has only %d events: the database was rolled back", last.Size, next.Size)
+	if err := shrunk(last.Size, next.Size); err != nil {
+		return err
 	}
 	for _, s := range []Signed{last, next} {
 		tr, err := merkle.NewTileReader(s.Size, tiles(ctx, tx, key))

@@ -107,7 +107,7 @@ func TestACheckpointIsAtMostASecondOld(t *testing.T) {
 func (w *world) rollBack(change func(d *db.DB)) {
 	w.t.Helper()
 	if w.url != "" {
-		tables := []string{"account", "leaf", "entry", "reading", "head", "tile", "digest", "rollup", "signed"}
+		tables := []string{"account", "leaf", "entry", "reading", "head", "tile", "digest", "span", "rollup", "signed"}
 		w.unprotect()
 		for _, table := range tables {
 			w.exec(`CREATE TABLE backup_` + table + ` AS SELECT * FROM ` + table)

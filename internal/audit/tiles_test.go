@@ -118,8 +118,19 @@ func TestTilesAndFrontierAreThoseOfTheLeavesAtEverySize(t *testing.T) {
 	})
 }
 
-// checkDigests looks for every event of every full tile in the tile's filter.
+// checkDigests looks for every event of every full tile in the tile's filter, and
+// of every full span in the span's.
 func (w *world) checkDigests(account string) {
+	w.t.Helper()
+	size, err := w.reader.Size(w.t.Context(), account)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.checkDigestsOf("digest", 256, account, size)
+	w.checkDigestsOf("span", 4096, account, size)
+}
+
+func (w *world) checkDigestsOf(table string, events int64, account string, size int64) {
 	w.t.Helper()
 	type digest struct {
 		low, high int64
@@ -127,7 +138,7 @@ func (w *world) checkDigests(account string) {
 	}
 	var list []digest
 	err := w.db.View(context.Background(), func(tx *db.Tx) error {
-		rows, err := tx.Query(context.Background(), `SELECT d.min_at, d.max_at, d.bloom FROM digest d JOIN account a ON a.key = d.account WHERE a.id = $1 ORDER BY d.n`, account)
+		rows, err := tx.Query(context.Background(), `SELECT d.min_at, d.max_at, d.bloom FROM `+table+` d JOIN account a ON a.key = d.account WHERE a.id = $1 ORDER BY d.n`, account)
 		if err != nil {
 			return err
 		}
@@ -144,10 +155,13 @@ func (w *world) checkDigests(account string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	if int64(len(list)) != size/events {
+		w.t.Fatalf("%s: %d at size %d", table, len(list), size)
+	}
 	wrong, asked := 0, 0
 	for n, d := range list {
-		records, err := w.reader.Range(w.t.Context(), account, int64(n)*256, int64(n+1)*256, 256)
-		if err != nil || len(records) != 256 {
+		records, err := w.reader.Range(w.t.Context(), account, int64(n)*events, int64(n+1)*events, int(events))
+		if err != nil || int64(len(records)) != events {
 			w.t.Fatalf("%d events: %v", len(records), err)
 		}
 		low, high := records[0].Event.At().UnixMicro(), records[0].Event.At().UnixMicro()
@@ -156,12 +170,12 @@ func (w *world) checkDigests(account string) {
 			low, high = min(low, at), max(high, at)
 			for _, k := range audit.FacetKeys(&r.Event) {
 				if k != 0 && !audit.BloomMayHold(d.bloom, k) {
-					w.t.Fatalf("tile %d: the filter denies what is in event %d", n, r.Seq)
+					w.t.Fatalf("%s %d: the filter denies what is in event %d", table, n, r.Seq)
 				}
 			}
 		}
 		if d.low != low || d.high != high {
-			w.t.Errorf("tile %d: from %d to %d, want %d to %d", n, d.low, d.high, low, high)
+			w.t.Errorf("%s %d: from %d to %d, want %d to %d", table, n, d.low, d.high, low, high)
 		}
 		for i := range 1000 {
 			e := audit.Event{Actor: audit.Actor{ID: fmt.Sprint("stranger-", i)}}
@@ -172,7 +186,7 @@ func (w *world) checkDigests(account string) {
 		}
 	}
 	if wrong*20 > asked {
-		w.t.Errorf("the filters say maybe to %d of %d strangers", wrong, asked)
+		w.t.Errorf("%s: the filters say maybe to %d of %d strangers", table, wrong, asked)
 	}
 }
 

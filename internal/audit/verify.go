@@ -104,34 +104,26 @@ func verifyRange(lines *bufio.Scanner, x exportRange, cp merkle.Checkpoint, righ
 	if err := check(); err != nil {
 		return err
 	}
-	for seq := x.From; seq < x.To; seq++ {
-		if !lines.Scan() {
-			return errors.Join(fmt.Errorf("the export ends before event %d; its header promises events up to %d", seq, x.To-1), lines.Err())
-		}
-		leaf, erased, err := verifyLine(lines.Bytes(), x.Account, seq)
-		if err != nil {
-			return fmt.Errorf("event %d (line %d): %w", seq, seq-x.From+2, err)
-		}
-		report.Erased += erased
-		if seq >= cp.Size {
+	seq := x.From
+	end, err := verifyLines(lines, x, func(l *verifiedLine) error {
+		report.Erased += l.erased
+		if seq++; seq > cp.Size {
 			report.NotCovered++
-			continue
+			return nil
 		}
-		if err := v.Append(leaf); err != nil {
-			return fmt.Errorf("event %d: %w", seq, err)
+		if err := v.Append(l.leaf); err != nil {
+			return fmt.Errorf("event %d: %w", seq-1, err)
 		}
-		if err := check(); err != nil {
-			return err
+		if progress != nil && seq%1000 == 0 {
+			progress(seq - x.From)
 		}
-		if progress != nil && seq%1000 == 999 {
-			progress(seq - x.From + 1)
-		}
-	}
-	if lines.Scan() {
-		return fmt.Errorf("the export has more lines than its header promises (%d events)", x.To-x.From)
-	}
-	if err := lines.Err(); err != nil {
+		return check()
+	})
+	if err != nil {
 		return err
+	}
+	if end {
+		return fmt.Errorf("the export has more lines than its header promises (%d events)", x.To-x.From)
 	}
 	root, err := v.Finish(right)
 	if err != nil {
@@ -144,18 +136,6 @@ func verifyRange(lines *bufio.Scanner, x exportRange, cp merkle.Checkpoint, righ
 		return fmt.Errorf("the older checkpoint is of size %d, outside the export's range [%d, %d]: export from there, or everything", older.Size, x.From, to)
 	}
 	return nil
-}
-
-// verifyLine checks one event of an export against itself and gives its leaf.
-func verifyLine(line []byte, account string, seq uint64) (leaf merkle.Hash, erased int, err error) {
-	var e exportedEvent
-	if err := json.Unmarshal(line, &e, strict); err != nil {
-		return leaf, 0, fmt.Errorf("not a line of an export: %w", err)
-	}
-	if e.Seq != seq {
-		return leaf, 0, fmt.Errorf("its seq is %d: an event is missing, doubled or moved", e.Seq)
-	}
-	return e.verify(account)
 }
 
 // exportedEvent is what an export's line and a bundle have in common.

@@ -1,109 +1,216 @@
-// Package demo runs Belfry on a real record, for somebody who looks around: the
-// change history of the checkout it runs in, or a bundled public one, beside
-// Belfry's own changes, which it records through the same door.
+// Package demo plays Belfry's story for somebody who looks around: a shop whose
+// settings can be broken, weeks of its past, an inbox where the alert arrives,
+// and the record that proves it.
+//
+//	belfry demo -> belfry serve (a process of its own) <- public API - setup, past
+//	            -> the shop (a process of its own)     <- SDK, counts
+//	            -> inbox (in this process)             <- webhooks, mail
+//
+// The demo knows Belfry by its public API alone, as any customer does.
 package demo
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
-	_ "embed" // the bundled history
-	"errors"
 	"fmt"
 	"io"
-	"iter"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 
-	"github.com/belfryhq/belfry/internal/account"
-	"github.com/belfryhq/belfry/internal/app"
-	"github.com/belfryhq/belfry/internal/audit"
-	"github.com/belfryhq/belfry/internal/history"
+	"github.com/belfryhq/belfry/internal/client"
+	"github.com/belfryhq/belfry/internal/demo/inbox"
+	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/run"
 )
-
-//go:embed data/history.ndjson.gz
-var bundled []byte
 
 // Options are the demo's choices.
 type Options struct {
 	Listen  string // a busy port is replaced by a free one
 	DataDir string // empty = a temporary folder, removed at the end
-	Version string
-	Out     io.Writer // what the visitor reads
+	Out     io.Writer
 	Log     io.Writer
-	Getenv  func(string) (string, bool)
 }
 
-// Ready is what a running demo offers.
-type Ready struct {
-	URL, SignIn, Token, Account, Kafka string
-	Events                             int
+// Ports that are tried first; a taken one is replaced by a free one.
+const (
+	kafkaAddress = "127.0.0.1:9092"
+	shopAddress  = "127.0.0.1:8081"
+	inboxAddress = "127.0.0.1:8082"
+)
+
+// demo is a running one.
+type demo struct {
+	Options
+	dir string
+	api *client.Client // the installation's operator
+
+	mu    sync.Mutex // guards what follows
+	state State
+
+	inbox  *inbox.Inbox
+	server *child
+	shop   *child
 }
 
-// Run starts the demo and serves until ctx ends. ready is told when everything
-// stands; it may be nil.
-func Run(ctx context.Context, o Options, ready func(Ready)) error {
-	dir := o.DataDir
-	if dir == "" {
+// Run plays the demo until ctx ends.
+func Run(ctx context.Context, o Options) error {
+	d := &demo{Options: o, dir: o.DataDir}
+	if d.dir == "" {
 		tmp, err := os.MkdirTemp("", "belfry-demo-")
 		if err != nil {
 			return err
 		}
 		defer os.RemoveAll(tmp)
-		dir = tmp
-	}
-	cfg, err := config(o, dir)
-	if err != nil {
+		d.dir = tmp
+	} else if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return err
 	}
-	a, err := app.Setup(ctx, cfg, o.Version, o.Log)
-	if err != nil {
+	if err := d.open(); err != nil {
 		return err
 	}
-	defer a.Close()
-	// The import goes through the running parts; when it fails, they stop.
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	filled := make(chan struct{})
-	err = a.Run(ctx, func() {
-		go func() {
-			defer close(filled)
-			r, err := fill(ctx, a, o)
-			if err != nil {
-				cancel(fmt.Errorf("demo: %w", err))
-				return
+	serverUp, shopMay, shopUp := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	log := slog.New(slog.NewTextHandler(o.Log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return run.All(ctx, log,
+		run.Stage{Name: "story", Run: func(ctx context.Context) error {
+			return d.story(ctx, serverUp, shopMay, shopUp)
+		}},
+		run.Stage{Name: "shop", Drain: stopTime, Run: func(ctx context.Context) error {
+			if !wait(ctx, shopMay) {
+				return nil
 			}
-			r.tell(o.Out)
-			if ready != nil {
-				ready(r)
-			}
-		}()
-	})
-	<-filled
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-		return cause
-	}
-	return err
+			d.shop = d.part("shop", "shop: ready on ", d.shopEnv())
+			return d.shop.Run(ctx, func() { close(shopUp) })
+		}},
+		run.Stage{Name: "server", Drain: stopTime, Run: func(ctx context.Context) error {
+			return d.server.Run(ctx, func() { close(serverUp) })
+		}},
+		run.Stage{Name: "inbox", Run: d.inbox.Run},
+	)
 }
 
-// config is the server's configuration with what a demo sets by itself.
-func config(o Options, dir string) (app.Config, error) {
-	set := map[string]string{"BELFRY_DATA_DIR": dir, "BELFRY_EPOCH": "2s", "BELFRY_LOG_LEVEL": "warn", "BELFRY_LOG_FORMAT": "text"}
-	var err error
-	if set["BELFRY_LISTEN"], err = freeAddress(o.Listen, "HTTP", o.Out); err != nil {
-		return app.Config{}, err
+// wait reports whether c was closed before ctx ended.
+func wait(ctx context.Context, c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	case <-ctx.Done():
+		return false
 	}
-	if set["BELFRY_KAFKA_LISTEN"], err = freeAddress("127.0.0.1:9092", "Kafka", o.Out); err != nil {
-		return app.Config{}, err
+}
+
+// open takes the addresses and makes the parts; nothing runs yet.
+func (d *demo) open() (err error) {
+	s, err := loadState(d.dir)
+	if err != nil {
+		return err
 	}
-	return app.LoadConfig("", func(name string) (string, bool) {
-		if v, ok := set[name]; ok {
-			return v, true
-		}
-		return o.Getenv(name)
+	wantInbox, wantSMTP := firstOf(strings.TrimPrefix(s.Inbox, "http://"), inboxAddress), firstOf(s.SMTP, "127.0.0.1:0")
+	if wantInbox, err = freeAddress(wantInbox, "the inbox", d.Out); err != nil {
+		return err
+	}
+	if wantSMTP, err = freeAddress(wantSMTP, "the inbox's mail", d.Out); err != nil {
+		return err
+	}
+	if d.inbox, err = inbox.New(wantInbox, wantSMTP); err != nil {
+		return err
+	}
+	d.inbox.Trust(s.Secret)
+	s.Inbox, s.SMTP = d.inbox.URL(), d.inbox.SMTP()
+	if s.Listen, err = freeAddress(firstOf(s.Listen, d.Listen), "HTTP", d.Out); err != nil {
+		return err
+	}
+	if s.Kafka, err = freeAddress(firstOf(s.Kafka, kafkaAddress), "Kafka", d.Out); err != nil {
+		return err
+	}
+	shop, err := freeAddress(firstOf(strings.TrimPrefix(s.Shop, "http://"), shopAddress), "the shop", d.Out)
+	if err != nil {
+		return err
+	}
+	s.URL, s.Shop = "http://"+s.Listen, "http://"+shop
+	if s.Bootstrap == "" {
+		s.Bootstrap = id.Secret(40)
+	}
+	d.api = client.New(s.URL, s.Bootstrap)
+	d.server = d.part("serve", "belfry: ready on ", []string{
+		"BELFRY_LISTEN=" + s.Listen, "BELFRY_KAFKA_LISTEN=" + s.Kafka, "BELFRY_DATA_DIR=" + filepath.Join(d.dir, "belfry"),
+		"BELFRY_BOOTSTRAP_TOKEN=" + s.Bootstrap, "BELFRY_EPOCH=2s", "BELFRY_LOG_LEVEL=warn", "BELFRY_LOG_FORMAT=text",
+		"BELFRY_SMTP_URL=smtp://" + s.SMTP, "BELFRY_MAIL_FROM=belfry@belfry.example",
+		"BELFRY_ALLOW_NETWORKS=127.0.0.0/8,::1/128", // the inbox
 	})
+	return d.update(func(now *State) { *now, now.Ready = s, false })
+}
+
+// part makes one of the demo's processes.
+func (d *demo) part(name, ready string, env []string) *child {
+	return &child{part: name, ready: ready, env: env, log: d.Log, told: func(x died) {
+		if x.Part == "serve" {
+			_ = d.update(func(s *State) { s.Server = x.Pid }) // told below in any case
+		}
+		fmt.Fprintf(d.Out, "\n  %s  %s ended (%s) and was started again; ready after %v. What it had acknowledged is there.\n",
+			time.Now().Format(time.TimeOnly), partNames[x.Part], x.How, x.Back.Round(10*time.Millisecond))
+	}}
+}
+
+var partNames = map[string]string{"serve": "Belfry", "shop": "The shop"}
+
+func (d *demo) shopEnv() []string {
+	s := d.now()
+	return []string{"BELFRY_URL=" + s.URL, "BELFRY_TOKEN=" + s.ShopToken, "BELFRY_ACCOUNT=" + s.Account,
+		"SHOP_LISTEN=" + strings.TrimPrefix(s.Shop, "http://"), "SHOP_DATA_DIR=" + filepath.Join(d.dir, "shop")}
+}
+
+func (d *demo) now() State {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state
+}
+
+// update changes the state, in memory and in its file.
+func (d *demo) update(change func(*State)) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change(&d.state)
+	return d.state.save(d.dir)
+}
+
+// story sets the scene, says what is where, and tells what happens.
+func (d *demo) story(ctx context.Context, serverUp, shopMay, shopUp chan struct{}) error {
+	if !wait(ctx, serverUp) {
+		return nil
+	}
+	if d.now().Account == "" {
+		if err := d.setUp(ctx); err != nil {
+			return unlessStopped(ctx, err)
+		}
+	}
+	close(shopMay)
+	if !wait(ctx, shopUp) {
+		return nil
+	}
+	link, err := d.signIn(ctx)
+	if err != nil {
+		return unlessStopped(ctx, err)
+	}
+	size, err := d.recordSize(ctx)
+	if err != nil {
+		return unlessStopped(ctx, err)
+	}
+	if err := d.update(func(s *State) { s.Ready, s.SignIn, s.Server = true, link, d.server.Pid() }); err != nil {
+		return err
+	}
+	d.tell(size)
+	return d.follow(ctx, size)
+}
+
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // freeAddress gives the address, or one with a free port when it is taken.
@@ -112,7 +219,7 @@ func freeAddress(want, what string, out io.Writer) (string, error) {
 	if err != nil {
 		host, _, splitErr := net.SplitHostPort(want)
 		if splitErr != nil {
-			return "", fmt.Errorf("--listen %q must be host:port", want)
+			return "", fmt.Errorf("the address of %s, %q, must be host:port", what, want)
 		}
 		if l, err = net.Listen("tcp", net.JoinHostPort(host, "0")); err != nil {
 			return "", err
@@ -123,143 +230,11 @@ func freeAddress(want, what string, out io.Writer) (string, error) {
 	return l.Addr().String(), nil
 }
 
-// fill makes the demo's account and imports the record.
-func fill(ctx context.Context, a *app.App, o Options) (Ready, error) {
-	began := time.Now()
-	by := app.Console()
-	r := Ready{URL: a.URL(), Kafka: a.KafkaAddr()}
-	source, commits := chooseHistory(ctx)
-	acc, err := a.Account.UpsertAccount(ctx, by, "demo", source.Repository)
-	if err != nil {
-		return r, err
-	}
-	r.Account = acc.ID
-	token, err := a.Account.CreateToken(ctx, by, acc.ID, account.TokenSpec{Name: "demo", Permissions: []string{account.Everything}})
-	if err != nil {
-		return r, err
-	}
-	r.Token = token.Value
-	fmt.Fprintf(o.Out, "Importing the change history of %s ...", source.Repository)
-	if r.Events, err = importHistory(ctx, a.Audit, acc.ID, source, commits); err != nil {
-		return r, err
-	}
-	fmt.Fprintf(o.Out, " %d changes in %v\n", r.Events, time.Since(began).Round(10*time.Millisecond))
-	// The link leads to the record, not to the operators' console.
-	r.SignIn, err = a.LoginLink(ctx, "")
-	r.SignIn += "&next=/accounts/" + acc.ID + "/audit"
-	return r, err
-}
-
-// The checkout's history counts as a record worth looking at from here on.
-const (
-	minCommits = 200
-	minAuthors = 3
-	maxCommits = 2000 // the newest ones
-)
-
-// chooseHistory takes the history of the checkout, if it has one that is worth
-// it, else the bundled one.
-func chooseHistory(ctx context.Context) (history.Source, []history.Commit) {
-	if commits, err := collect(history.FromGit(ctx, ".")); err == nil {
-		authors := map[string]bool{}
-		for _, c := range commits {
-			authors[c.Email] = true
-		}
-		if len(commits) >= minCommits && len(authors) >= minAuthors {
-			name := "this repository"
-			if dir, err := os.Getwd(); err == nil {
-				name = filepath.Base(dir)
-			}
-			return history.Source{Repository: name}, commits
+func firstOf(list ...string) string {
+	for _, s := range list {
+		if s != "" {
+			return s
 		}
 	}
-	commits, err := bundledHistory()
-	if err != nil {
-		panic("the bundled history does not read: " + err.Error()) // it is part of the binary, and a test reads it
-	}
-	return history.Source{Repository: "harfbuzz", CommitURL: "https://github.com/harfbuzz/harfbuzz/commit/%s"}, commits
-}
-
-func bundledHistory() ([]history.Commit, error) {
-	z, err := gzip.NewReader(bytes.NewReader(bundled))
-	if err != nil {
-		return nil, err
-	}
-	return collect(history.FromLines(z))
-}
-
-func collect(seq iter.Seq2[history.Commit, error]) ([]history.Commit, error) {
-	var list []history.Commit
-	for c, err := range seq {
-		if err != nil {
-			return list, err
-		}
-		if list = append(list, c); len(list) == maxCommits {
-			break
-		}
-	}
-	return list, nil
-}
-
-// importHistory appends the commits, the oldest first, as the import command
-// does over HTTP.
-func importHistory(ctx context.Context, f *audit.Feature, accountID string, s history.Source, commits []history.Commit) (int, error) {
-	from := audit.Origin{By: audit.Submitter{Type: "system", ID: "demo"}, Account: accountID, Interface: "CLI"}
-	n := 0
-	var batch []*audit.Pending
-	flush := func() error {
-		err := f.Ledger().Append(ctx, batch, nil)
-		batch = nil
-		return err
-	}
-	for i := len(commits) - 1; i >= 0; i-- {
-		events, err := s.Events(commits[i])
-		if err != nil {
-			return n, err
-		}
-		for _, e := range events {
-			p, err := f.Intake().Prepare(ctx, from, e, audit.NewSeed())
-			if err != nil {
-				return n, err
-			}
-			if p.Status == audit.Rejected {
-				return n, fmt.Errorf("commit %s: %w", commits[i].Hash, p.Faults)
-			}
-			batch = append(batch, p)
-			n++
-		}
-		if len(batch) >= 1000 {
-			if err := flush(); err != nil {
-				return n, err
-			}
-		}
-	}
-	return n, flush()
-}
-
-// tell says what is where, and what to try.
-func (r Ready) tell(out io.Writer) {
-	fmt.Fprintf(out, `
-belfry: ready on %[1]s
-
-  Dashboard   %[2]s
-              (signs you in once; 'belfry login-link' prints another while a server runs)
-  API         %[1]s/client/v4   docs: %[1]s/docs
-  Account     %[3]s  (or ext:demo)
-  Token       %[4]s
-  Kafka       %[5]s  topic belfry.audit.events
-
-Try
-  1. Open the dashboard: %[6]d changes by the people of a real project. Press ? for the keys, L for the live tail.
-  2. Publish a change and see it arrive:
-     curl -s %[1]s/client/v4/accounts/ext:demo/audit/events -H "Authorization: Bearer %[4]s" \
-       -H 'Content-Type: application/json' -d '{"action":{"type":"update"},"actor":{"type":"user","id":"you"},
-       "resource":{"product":"shop","type":"setting","id":"payment_timeout"},"before":{"ms":3000},"after":{"ms":30}}'
-  3. Take the record away and prove it without this server:
-     BELFRY_URL=%[1]s BELFRY_TOKEN=%[4]s go run ./cmd/belfry audit export --account ext:demo --out demo.ndjson
-     go run ./cmd/belfry verify --export demo.ndjson --checkpoint demo.ndjson.checkpoint --key "$(cat demo.ndjson.key)"
-     Change one byte of demo.ndjson and verify again.
-  4. Stop with Ctrl-C.
-
-`, r.URL, r.SignIn, r.Account, r.Token, r.Kafka, r.Events)
+	return ""
 }

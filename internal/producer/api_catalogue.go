@@ -40,11 +40,11 @@ type applyInput struct {
 	DryRun bool `query:"dry_run" doc:"Only tell what would change."`
 }
 
-// own lets a team reach its own things and superoperators everybody's. The
+// own lets a team reach its own things and operators everybody's. The
 // answer to another team is the same whether the id exists or not.
 func own(ctx context.Context, teamID string) error {
 	p := web.CurrentPrincipal(ctx)
-	if p != nil && (p.Superoperator || p.Kind == web.KindProducer && p.ID == teamID) {
+	if p != nil && (p.Can("", "catalog:write") || p.Kind == web.KindProducer && p.ID == teamID) {
 		return nil
 	}
 	return errs.New(errs.CodeForbidden, "the token belongs to another product team")

@@ -57,7 +57,7 @@ type teamRejectsInput struct {
 	RejectsInput
 }
 
-// reachTeam: superoperators are told of a team that is not there.
+// reachTeam: operators are told of a team that is not there.
 func (r *Registry) reachTeam(ctx context.Context, teamID string) error {
 	if err := own(ctx, teamID); err != nil {
 		return err

@@ -34,6 +34,10 @@ func serve(t *testing.T, w *world) *httptest.Server {
 			switch value, _ := web.Bearer(r); value {
 			case "root":
 				return &web.Principal{Kind: web.KindStaff, ID: "bootstrap", Superoperator: true}, nil
+			case "operator":
+				return &web.Principal{Kind: web.KindStaff, ID: "ops", Installation: true, Permissions: web.Permissions{"catalog:write"}}, nil
+			case "clerk":
+				return &web.Principal{Kind: web.KindStaff, ID: "clerk", Installation: true, Permissions: web.Permissions{"accounts:read"}}, nil
 			case "reader":
 				return &web.Principal{Kind: web.KindToken, ID: "reader", AccountID: account, Permissions: web.Permissions{"audit:read"}}, nil
 			case "writer":
@@ -145,6 +149,15 @@ func TestATeamIntegratesOverHTTP(t *testing.T) {
 		}
 		if a := call(t, s, token.Value, "PUT", catalog, "application/json", `{"version":1,"products":[{"product":"tls"}]}`, "If-Match", tag); a.Status != 200 {
 			t.Errorf("the present If-Match: %d %s", a.Status, a.Text)
+		}
+		// Operators reach every team's catalogue and refused events, if they may write catalogues.
+		for _, path := range []string{catalog, catalog + "/versions", "/producers/" + team.ID + "/rejects"} {
+			if a := call(t, s, "operator", "GET", path, "", ""); a.Status != 200 {
+				t.Errorf("an operator at %s: %d %s", path, a.Status, a.Text)
+			}
+			if a := call(t, s, "clerk", "GET", path, "", ""); a.Status != 403 {
+				t.Errorf("an operator without the permission at %s: %d", path, a.Status)
+			}
 		}
 		if v := result[[]producer.Revision](t, call(t, s, "root", "GET", catalog+"/versions?limit=1", "", ""), 200); len(v) != 1 || v[0].Version != 2 || v[0].Format != producer.JSON {
 			t.Errorf("%+v", v)

@@ -24,6 +24,7 @@ type Compiled struct {
 
 	types     []string // of resources, sorted
 	resources map[string]*compiledResource
+	alerts    []*Alert // in the file's order
 }
 
 type compiledResource struct {
@@ -69,6 +70,17 @@ func compile(p Product, team string, remembered map[string][]string) (*Compiled,
 		c.resources[r.decl.Type] = r
 		c.types = append(c.types, r.decl.Type)
 		c.Secret = merge(c.Secret, r.secret)
+	}
+	for i := range p.AlertTypes {
+		a := &Alert{AlertType: p.AlertTypes[i], Product: c.Name, Category: c.Category, Team: team}
+		if a.Schema != nil {
+			compiled, err := compileSchema(a.Schema)
+			if err != nil {
+				return nil, fmt.Errorf("schema of the alert type %s: %w", a.Type, err)
+			}
+			a.data = compiled
+		}
+		c.alerts = append(c.alerts, a)
 	}
 	slices.Sort(c.types)
 	for _, r := range c.resources {

@@ -11,6 +11,7 @@ import (
 type snapshot struct {
 	clock    int64
 	products map[string]*Compiled
+	alerts   map[string]*Alert // types of alerts, of all products
 	teams    map[string]loaded // by id
 }
 
@@ -103,6 +104,12 @@ func (r *Registry) refresh(ctx context.Context) error {
 		next.teams[row.team] = l
 		for _, p := range l.products {
 			next.products[p.Name] = p
+		}
+	}
+	next.alerts = map[string]*Alert{}
+	for _, p := range next.products {
+		for _, a := range p.alerts {
+			next.alerts[a.Type] = a
 		}
 	}
 	r.seen.Store(next)

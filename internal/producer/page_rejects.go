@@ -102,8 +102,15 @@ func (v visit) reject(one Reject, open string) shownReject {
 	if s.Name = first.Title; one.EventID != "" {
 		s.Name += ", event " + one.EventID
 	}
-	if one.Product != "" {
-		s.Where = strings.TrimSpace(s.Where + " of " + one.Product)
+	what := one.Product
+	switch one.Kind {
+	case "traffic":
+		what = "a request count"
+	case "alert":
+		what = strings.TrimSpace("an alert " + what)
+	}
+	if what != "" {
+		s.Where = strings.TrimSpace(s.Where + " of " + what)
 	}
 	if n := len(s.Faults) - 1; n > 0 {
 		s.Sentence = append(s.Sentence, ui.Part{Text: " And " + strconv.Itoa(n) + " more."})

@@ -306,6 +306,13 @@ func TestRefusedEventsAreCountedListedAndExplained(t *testing.T) {
 	c.get(base + stray[strings.Index(stray, "?"):]).is(404)
 }
 
+func TestARefusedCountSaysThatItIsOne(t *testing.T) {
+	c := newConsole(t)
+	team := c.team("tls")
+	c.send(strings.Replace(c.reject(team, account, "", event.Fault{Code: int(errs.CodeOutOfRange), Pointer: "/bad", Message: "bad is a part of total"}), "{", `{"kind":"traffic",`, 1))
+	c.get("/console/producers/"+team+"/rejects").is(200, "/bad of a request count")
+}
+
 func TestALongListOfRefusedEventsGoesOn(t *testing.T) {
 	c := newConsole(t)
 	team := c.team("tls")

@@ -102,6 +102,7 @@ type Broker struct {
 	cluster *kfake.Cluster // set by Start
 
 	refusing  atomic.Bool // the log is as large as it may be
+	full      atomic.Bool // the disk took no record; see room.go
 	installed atomic.Bool // the refusing control is in the cluster
 	limit     atomic.Int64
 
@@ -136,7 +137,10 @@ func New(cfg Config) (*Broker, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	b := &Broker{cfg: cfg, internal: id.Secret(32), topics: map[string]bus.Topic{}, m: newMetrics()}
-	b.watch = watch{log: cfg.Log, warnings: b.m.warnings}
+	b.watch = watch{log: cfg.Log, warnings: b.m.warnings, full: func() {
+		b.full.Store(true)
+		b.refuse()
+	}}
 	if cfg.Registerer != nil {
 		if err := b.m.register(cfg.Registerer); err != nil {
 			return nil, err
@@ -299,6 +303,7 @@ func (b *Broker) EnsureTopics(ctx context.Context, topics ...bus.Topic) error {
 func (b *Broker) Run(ctx context.Context) error {
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
+	stuck := false
 	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
@@ -306,6 +311,9 @@ func (b *Broker) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		b.measure()
+		if b.full.Load() && !stuck {
+			stuck = b.findRoom()
+		}
 		if n%10 == 0 {
 			if err := b.Trim(ctx); err != nil && ctx.Err() == nil {
 				b.cfg.Log.Warn("broker log not trimmed, will be tried again", "error", err)
@@ -319,6 +327,9 @@ func (b *Broker) Run(ctx context.Context) error {
 func (b *Broker) Ready() error {
 	if err := b.watch.fault(); err != nil {
 		return fmt.Errorf("broker log: %w; see docs/guide/operate.md, then restart", err)
+	}
+	if b.full.Load() {
+		return errors.New("the disk of the broker's log is full; records are refused until there is room")
 	}
 	if b.refusing.Load() {
 		return fmt.Errorf("the broker's log has reached its limit of %d MB; records are refused until the consumers catch up", b.limit.Load()>>20)
@@ -341,14 +352,15 @@ func (b *Broker) Close() error {
 }
 
 // refuse answers produce requests with a retriable error while the log is as
-// large as it may be. The control is in the cluster only then: kfake keeps a
+// large as it may be, or the disk full. The control is in the cluster only then: kfake keeps a
 // reference to every connection that passed one.
 func (b *Broker) refuse() {
 	if b.installed.Swap(true) {
 		return
 	}
 	b.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		if !b.refusing.Load() {
+		full := b.full.Load()
+		if !full && !b.refusing.Load() {
 			b.installed.Store(false)
 			b.cluster.DropControl()
 			return nil, nil, false
@@ -360,6 +372,9 @@ func (b *Broker) refuse() {
 			return nil, nil, true
 		}
 		text := "the broker's log has reached its limit"
+		if full {
+			text = "the disk of the broker's log is full"
+		}
 		resp := produce.ResponseKind().(*kmsg.ProduceResponse)
 		for _, t := range produce.Topics {
 			rt := kmsg.NewProduceResponseTopic()

@@ -7,6 +7,7 @@ var (
 	Floors      = floors
 	MendTail    = mendTail
 	NewGate     = newGate
+	CompareTail = compareTail
 )
 
 // Segments makes segments of pairs of base and size.
@@ -22,3 +23,6 @@ func (b *Broker) SetDiskShare(share float64) {
 	b.cfg.DiskShare = share
 	b.measure()
 }
+
+// FindRoom is what Run does while the disk is full. Only without Run.
+func (b *Broker) FindRoom() (stuck bool) { return b.findRoom() }

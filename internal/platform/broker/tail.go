@@ -50,35 +50,59 @@ func mendTails(dir string, log *slog.Logger) error {
 	return nil
 }
 
-// mendTail gives the number of bytes that it cut. A batch is
-// int64 base offset, int32 length of what follows, and that.
+// mendTail gives the number of bytes that it cut.
 func mendTail(file string) (int64, error) {
 	f, err := os.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
+	t, err := readTail(f)
+	if err != nil || t.torn == 0 {
 		return 0, err
 	}
-	size, at := info.Size(), int64(0)
-	for at < size {
-		var head [12]byte
-		if _, err := f.ReadAt(head[:], at); err != nil && !errors.Is(err, io.EOF) {
-			return 0, err
+	if err := f.Truncate(t.bytes); err != nil {
+		return 0, err
+	}
+	return t.torn, f.Sync()
+}
+
+// tail is where the whole batches of a partition's file end.
+type tail struct {
+	bytes   int64 // of whole batches
+	batches int64
+	next    int64 // offset after the last record; -1 without a batch
+	torn    int64 // bytes of an incomplete batch behind them
+	damaged bool  // what follows is not a batch, nor the beginning of one
+}
+
+// readTail walks over the headers. A batch is int64 base offset, int32 length
+// of what follows, and that; the offset of its last record, relative to the
+// first, is the int32 at byte 23.
+func readTail(f *os.File) (tail, error) {
+	t := tail{next: -1}
+	info, err := f.Stat()
+	if err != nil {
+		return t, err
+	}
+	for size := info.Size(); t.bytes < size; {
+		var head [27]byte
+		n, err := f.ReadAt(head[:], t.bytes)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return t, err
 		}
 		length := int64(int32(binary.BigEndian.Uint32(head[8:])))
-		if size-at >= 12 && (length < 49 || length > 1<<30) {
-			return 0, nil // not a batch: damage, not a torn write
+		switch {
+		case n >= 12 && (length < 49 || length > 1<<30):
+			t.damaged = true
+			return t, nil
+		case n < len(head) || t.bytes+12+length > size:
+			t.torn = size - t.bytes
+			return t, nil
 		}
-		if size-at < 12 || at+12+length > size {
-			if err := f.Truncate(at); err != nil {
-				return 0, err
-			}
-			return size - at, f.Sync()
-		}
-		at += 12 + length
+		t.next = int64(binary.BigEndian.Uint64(head[:])) + int64(int32(binary.BigEndian.Uint32(head[23:]))) + 1
+		t.bytes += 12 + length
+		t.batches++
 	}
-	return 0, nil
+	return t, nil
 }

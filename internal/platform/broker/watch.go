@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -13,10 +14,12 @@ import (
 
 // watch is kfake's logger. kfake truncates what it cannot read, and goes on
 // after what it cannot write, with only a warning: so a warning is a fault that
-// stays until the process is restarted.
+// stays until the process is restarted. A batch that found no room on the disk
+// is none: its producer was told (see room.go).
 type watch struct {
 	log      *slog.Logger
 	warnings *prometheus.CounterVec
+	full     func() // a batch found no room
 
 	mu    sync.Mutex // guards what follows
 	first string
@@ -40,8 +43,24 @@ func (w *watch) Logf(level kfake.LogLevel, format string, args ...any) {
 			return
 		}
 	}
+	if strings.HasPrefix(text, "persist batch ") && noRoom(text) {
+		w.warnings.WithLabelValues("disk").Inc()
+		w.log.Error("the broker refuses records: its disk is full", "message", text)
+		w.full()
+		return
+	}
 	w.warnings.WithLabelValues("log").Inc()
 	w.log.Error("broker log", "message", text)
+	w.blame(text)
+}
+
+// noRoom reports whether a warning comes from a full disk or quota.
+func noRoom(text string) bool {
+	return strings.HasSuffix(text, syscall.ENOSPC.Error()) || strings.HasSuffix(text, syscall.EDQUOT.Error())
+}
+
+// blame makes text the fault, if it is the first.
+func (w *watch) blame(text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.count++; w.count == 1 {
@@ -76,7 +95,7 @@ type metrics struct {
 func newMetrics() metrics {
 	return metrics{
 		warnings: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "belfry_broker_warnings_total", Help: "Warnings of the embedded broker: about its log (a fault), or caused by clients."}, []string{"about"}),
+			Name: "belfry_broker_warnings_total", Help: "Warnings of the embedded broker: about its log (a fault), a full disk (refused, and recovers), or caused by clients."}, []string{"about"}),
 		connections: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "belfry_broker_connections", Help: "Foreign Kafka connections that are open."}),
 		closed: prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -258,6 +258,16 @@ func (r *Relay) remove(ctx context.Context, ids []int64) error {
 	})
 }
 
+// EndLease takes the lease from whoever has it. Where one process owns the
+// database (SQLite, under the lock of the data directory) a lease that is there
+// at the start is of a dead one: without this its successor's messages wait.
+func EndLease(ctx context.Context, d *db.DB) error {
+	return d.Tx(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM outbox_lease`)
+		return err
+	})
+}
+
 // release lets another process begin at once; without it, it waits for the
 // lease's end.
 func (r *Relay) release(ctx context.Context) {

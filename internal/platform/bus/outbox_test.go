@@ -156,6 +156,30 @@ func TestTheOutboxSurvivesFailuresAndKeepsItsOrder(t *testing.T) {
 	})
 }
 
+func TestALeaseOfADeadProcessIsEndedByItsSuccessor(t *testing.T) {
+	w := embedded(t, "")
+	err := w.db.Tx(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec(t.Context(), `INSERT INTO outbox_lease (one, holder, until) VALUES (1, 'dead', $1)`, time.Now().Add(time.Hour).UnixMicro())
+		return err
+	})
+	if err == nil {
+		err = w.enqueue(t.Context(), "a", 0, 1)
+	}
+	if err == nil {
+		err = bus.EndLease(t.Context(), w.db)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	came := make(chan struct{}, 1)
+	w.relay(func(context.Context, []bus.Message) error { came <- struct{}{}; return nil }, bus.RelayOptions{Poll: 5 * time.Millisecond})
+	select {
+	case <-came:
+	case <-time.After(patience):
+		t.Fatal("the message waits for the dead process")
+	}
+}
+
 func TestAnotherRelayTakesOverFromADeadOne(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		// A process that died while it held the lease.

@@ -26,6 +26,7 @@ type ProducerConfig struct {
 // replicas. Safe for concurrent use; records of concurrent calls share batches.
 type Producer struct {
 	cl        *kgo.Client
+	timeout   time.Duration
 	published *prometheus.CounterVec
 }
 
@@ -40,7 +41,7 @@ func NewProducer(cfg ProducerConfig) (*Producer, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 20 * time.Second
 	}
-	p := &Producer{published: prometheus.NewCounterVec(prometheus.CounterOpts{
+	p := &Producer{timeout: cfg.Timeout, published: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "belfry_bus_published_total", Help: "Records published, by outcome (ok or the kind of the error).",
 		ConstLabels: prometheus.Labels{"client": cfg.ClientID},
 	}, []string{"topic", "outcome"})}
@@ -53,7 +54,8 @@ func NewProducer(cfg ProducerConfig) (*Producer, error) {
 	p.cl, err = cfg.Cluster.Client(cfg.ClientID,
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchMaxBytes(int32(cfg.MaxMessageBytes)),
-		kgo.RecordDeliveryTimeout(cfg.Timeout),
+		// No RecordDeliveryTimeout: it counts from the record's own time, so that what
+		// waited in an outbox for longer would never be sent. Publish has a deadline.
 		kgo.ProduceRequestTimeout(10*time.Second),
 		kgo.UnknownTopicRetries(3),
 		kgo.MaxBufferedRecords(50_000),
@@ -87,14 +89,19 @@ type explicit struct{} // context key of a record's explicit partition
 // repeats them, and consumers know events by their id. The trace of ctx goes
 // with them unless they carry one already.
 func (p *Producer) Publish(ctx context.Context, msgs ...Message) error {
+	limited, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
 	records := make([]*kgo.Record, len(msgs))
 	for i := range msgs {
-		records[i] = record(ctx, msgs[i])
+		records[i] = record(limited, msgs[i])
 	}
 	var first error
-	for _, res := range p.cl.ProduceSync(ctx, records...) {
+	for _, res := range p.cl.ProduceSync(limited, records...) {
 		outcome := "ok"
 		if res.Err != nil {
+			if errors.Is(res.Err, context.DeadlineExceeded) && ctx.Err() == nil {
+				res.Err = kgo.ErrRecordTimeout // the brokers', not the caller's
+			}
 			err := describe(res.Err, res.Record.Topic)
 			outcome = errs.KindOf(err).String()
 			if first == nil {
@@ -130,7 +137,7 @@ func record(ctx context.Context, m Message) *kgo.Record {
 // describe gives a produce error its kind.
 func describe(err error, topic string) error {
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, kgo.ErrRecordTimeout):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):
 		return errs.New(errs.CodeTooLarge, "a message is larger than topic %s takes", topic).Because(err)

@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,6 +31,50 @@ func TestARefusedMessageHasAKind(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An outbox keeps the time at which its messages were written.
+func TestAMessageThatWaitedForLongIsPublishedWithItsTime(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		topic, written := w.topic(1), time.Now().Add(-time.Hour).Truncate(time.Millisecond)
+		p := w.producer()
+		for range 2 {
+			if err := p.Publish(t.Context(), bus.Message{Topic: topic, Key: []byte("k"), Value: []byte("v"), Time: written}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := make(chan time.Time, 2)
+		w.consume(bus.Config{Group: topic, Topics: []string{topic}, Handle: func(ctx context.Context, b *bus.Batch) error {
+			for _, r := range b.Records {
+				got <- r.Time
+			}
+			return w.store(ctx, b)
+		}})
+		for range 2 {
+			select {
+			case at := <-got:
+				if !at.Equal(written) {
+					t.Errorf("the record's time is %v, want %v", at, written)
+				}
+			case <-time.After(patience):
+				t.Fatal("nothing arrived")
+			}
+		}
+	})
+}
+
+// A broker that does not answer is named as what failed, within the deadline.
+func TestPublishingEndsWhenTheBrokersDoNotAnswer(t *testing.T) {
+	p, err := bus.NewProducer(bus.ProducerConfig{Cluster: bus.Cluster{Brokers: []string{"127.0.0.1:1"}}, Timeout: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close(t.Context())
+	began := time.Now()
+	err = p.Publish(t.Context(), bus.Message{Topic: "a", Value: []byte("v")})
+	if errs.KindOf(err) != errs.Unavailable || !strings.Contains(err.Error(), "does not take messages") || time.Since(began) > 10*time.Second {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
 }
 
 func TestEnsureIsIdempotentAndNeverAddsPartitions(t *testing.T) {

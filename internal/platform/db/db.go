@@ -67,6 +67,9 @@ type DB struct {
 	failed   chan error // receives the one fatal error
 	failOnce sync.Once
 	down     atomic.Bool
+
+	full atomic.Bool // the last write found no room on the disk; see Ping
+	file string      // SQLite's file
 }
 
 // Open opens the database, creating and migrating it as needed.
@@ -102,6 +105,7 @@ func (d *DB) openSQLite(ctx context.Context, cfg Config) error {
 		return err
 	}
 	file := filepath.Join(cfg.DataDir, cfg.Feature+".db")
+	d.file = file
 	pragma := func(p ...string) url.Values {
 		return url.Values{"_pragma": p, "_txlock": {"immediate"}}
 	}
@@ -195,8 +199,12 @@ func (d *DB) Close() error {
 // fsync failed). The process must end.
 func (d *DB) Failed() <-chan error { return d.failed }
 
-// Ping says whether the database answers.
+// Ping says whether the database answers and, after a write that found no room
+// on the disk, whether there is room again.
 func (d *DB) Ping(ctx context.Context) error {
+	if d.full.Load() {
+		return d.findRoom(ctx)
+	}
 	return d.View(ctx, func(tx *Tx) error {
 		var one int
 		return tx.QueryRow(ctx, `SELECT 1`).Scan(&one)

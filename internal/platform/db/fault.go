@@ -21,6 +21,9 @@ func (d *DB) describe(err error) error {
 	if err == nil {
 		return nil
 	}
+	if noRoom(err) {
+		d.full.Store(true)
+	}
 	var described *errs.Error
 	var list errs.List
 	if errors.As(err, &described) || errors.As(err, &list) {

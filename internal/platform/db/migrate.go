@@ -49,6 +49,9 @@ func (d *DB) migrate(ctx context.Context, schemas []Schema) error {
 		if err != nil {
 			return err
 		}
+		if _, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS room (at BIGINT NOT NULL)`); err != nil { // of findRoom
+			return err
+		}
 		for _, s := range schemas {
 			if err := apply(ctx, tx, s); err != nil {
 				return fmt.Errorf("migrate %s: %w", s.Source, err)

@@ -92,7 +92,7 @@ func (x *exchange) authorise(ctx context.Context) (context.Context, error) {
 		}
 	case ScopeProducer:
 		if !p.produces(rt.Permission) {
-			err = x.deny(ctx, p, "", "the operation belongs to producers with the permission "+rt.Permission)
+			err = x.deny(ctx, p, "", "the operation belongs to producers and operators with the permission "+rt.Permission)
 		}
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -329,8 +330,21 @@ func statusOf(e *errs.Error) int {
 // refuse answers an error. Nothing may have been written before.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	list := errs.All(err)
+	ClientGone(r.Context(), err)
 	note(r.Context(), list)
 	a.writeErrors(w, list)
+}
+
+// ClientGone reports whether err is the end of the request's context because its
+// client went away; then the log says so (499), and blames nobody. Pages that are
+// mounted ask it about what they could not show.
+func ClientGone(ctx context.Context, err error) bool {
+	s := stateOf(ctx)
+	// The request's own context ends with the client, a deadline ends another one.
+	if errors.Is(err, context.Canceled) && s.outer != nil && s.outer.Err() != nil {
+		s.gone = true
+	}
+	return s.gone
 }
 
 func (a *API) writeErrors(w http.ResponseWriter, list errs.List) {

@@ -19,10 +19,16 @@ import (
 type state struct {
 	route   string
 	stream  bool
-	release func() // gives the request's slot back; may be called twice
+	gone    bool            // the client went away, and what failed did so because of it
+	outer   context.Context // the request's as it came: it ends when the client goes away
+	release func()          // gives the request's slot back; may be called twice
 }
 
 type stateKey struct{}
+
+// statusGone is what the log and the metrics say of a request whose client went
+// away before it was answered (as nginx calls it): no fault of the server.
+const statusGone = 499
 
 func stateOf(ctx context.Context) *state {
 	if s, ok := ctx.Value(stateKey{}).(*state); ok {
@@ -43,7 +49,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	reqID := requestID(r, trusted)
 	w.Header().Set("X-Request-Id", reqID)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	s := &state{route: "none", release: func() {}}
+	s := &state{route: "none", outer: r.Context(), release: func() {}}
 	ctx := context.WithValue(r.Context(), stateKey{}, s)
 	ctx = context.WithValue(ctx, addrKey{}, client)
 	ctx = telemetry.WithRequestID(ctx, reqID)
@@ -71,6 +77,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status := res.status
 		if status == 0 {
 			status = http.StatusOK
+		}
+		if s.gone {
+			status = statusGone
 		}
 		endSpan(s.route, status)
 		a.deps.Metrics.End(s.route, strconv.Itoa(status), s.stream, took)

@@ -18,7 +18,7 @@ const (
 	ScopeAccount Scope = iota
 	// ScopeInstallation: the whole installation, with Permission: operators.
 	ScopeInstallation
-	// ScopeProducer: a producer (or a superoperator) with Permission.
+	// ScopeProducer: a producer or an operator of the installation with Permission.
 	ScopeProducer
 	// ScopeSelf: any valid credential, about itself. Permission stays empty.
 	ScopeSelf

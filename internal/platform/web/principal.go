@@ -88,9 +88,10 @@ func (p *Principal) Reaches(accountID string) bool {
 	}
 }
 
-// produces reports whether the principal is a producer with the permission.
+// produces reports whether the principal is a producer, or an operator, with the
+// permission.
 func (p *Principal) produces(permission string) bool {
-	return p.Superoperator || p.Kind == KindProducer && p.AccountID == "" && slices.Contains(p.Permissions, permission)
+	return p.Superoperator || (p.Kind == KindProducer || p.Installation) && p.AccountID == "" && slices.Contains(p.Permissions, permission)
 }
 
 // key names the principal in rate limits and stored answers.

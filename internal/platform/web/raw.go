@@ -91,11 +91,15 @@ func Accepts(ctx context.Context, mediaType string) bool {
 }
 
 // Request is the request's head, for what is seldom needed of it (method, path
-// and user agent in the audit of the API itself); nil outside an operation. Its
-// body belongs to web.
+// and user agent in the audit of the API itself); nil outside of an operation and
+// of what is mounted. Its body belongs to web, or to the page.
 func Request(ctx context.Context) *http.Request {
 	if x := exchangeOf(ctx); x != nil {
 		return x.r
 	}
-	return nil
+	r, _ := ctx.Value(mountedKey{}).(*http.Request)
+	return r
 }
+
+// mountedKey finds the request of a page that is mounted outside the API.
+type mountedKey struct{}

@@ -180,7 +180,7 @@ func (a *API) Mount(pattern string, stream bool, h http.Handler) {
 			return
 		}
 		defer end()
-		r = r.WithContext(ctx)
+		r = r.WithContext(context.WithValue(ctx, mountedKey{}, r))
 		r.Body = http.MaxBytesReader(w, r.Body, a.cfg.MaxBody)
 		h.ServeHTTP(w, r)
 	})

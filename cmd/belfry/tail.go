@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/belfryhq/belfry/internal/client"
+	"github.com/belfryhq/belfry/internal/traffic"
+	"github.com/belfryhq/belfry/internal/traffic/tail"
+)
+
+func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	f := flags("tail", "tail [flags] FILE...",
+		"Counts access logs and ships the counts (ten seconds of one host each; no addresses or paths leave the machine). Files\n"+
+			"may grow (-f, over rotation), be compressed (.gz), or be - for standard input. Positions are remembered: a run that was\n"+
+			"killed goes on where it was, and nothing counts twice.",
+		"belfry tail --account ext:acme --zone shop.example -f /var/log/nginx/access.log\n"+
+			"zcat old.log.gz | BELFRY_URL=... BELFRY_TOKEN=... belfry tail --account ext:acme --zone shop.example -\n"+
+			"belfry tail --account ext:acme --zone shop.example --shift-to-now access_2015.log.gz", stderr)
+	address := f.String("url", "", "server's `address` (or BELFRY_URL)")
+	token := f.String("token", "", "API `token` with traffic:write (or BELFRY_TOKEN)")
+	account := f.String("account", os.Getenv("BELFRY_ACCOUNT"), "account `id` or ext:<external id> (or BELFRY_ACCOUNT)")
+	zone := f.String("zone", "", "`zone` of all lines: id, name or alias; left out, what each line says (its host)")
+	format := f.String("format", string(traffic.Combined), "how the lines are written: combined, nginx-json, caddy or logpush")
+	follow := f.Bool("f", false, "follow the files as they grow, until stopped")
+	shift := f.Bool("shift-to-now", false, "move all times as a whole, so that the last line is now")
+	state := f.String("state", "", "`file` that remembers positions (default: one in the user's cache folder, for each account and list of files)")
+	var files []string
+	for rest := args; ; { // flags may stand behind files
+		if code, done := parse(f, rest, stdout); done {
+			return code
+		}
+		if f.NArg() == 0 {
+			break
+		}
+		files, rest = append(files, f.Arg(0)), f.Args()[1:]
+	}
+	if *account == "" || len(files) == 0 {
+		return usageError(f, stderr, "--account and at least one file are required; see belfry tail --help")
+	}
+	kind, err := traffic.ParseFormat(*format)
+	if err != nil {
+		return usageError(f, stderr, "--%v", err)
+	}
+	if stdin := slices.Contains(files, "-"); stdin && (len(files) > 1 || *follow || *shift) || *follow && *shift {
+		return usageError(f, stderr, "- is read alone, without -f and --shift-to-now; these two exclude each other")
+	}
+	c, err := newClient(*address, *token)
+	if err != nil {
+		return usageError(f, stderr, "%v", err)
+	}
+	scope := strings.Join([]string{c.URL(), *account, *zone, *format}, "\n")
+	if *state == "" && files[0] != "-" {
+		if *state, err = defaultState(scope, files); err != nil {
+			return fail(stderr, f.Name(), fmt.Errorf("there is no cache folder for positions, name a file with --state: %w", err))
+		}
+	}
+	terminal := isTerminal(stderr)
+	sum, err := tail.Run(ctx, tail.Config{
+		Files: files, Format: kind, Zone: *zone, Follow: *follow, Shift: *shift, State: *state, Scope: scope, Stdin: os.Stdin,
+		Send: func(ctx context.Context, key string, counts []byte) (int, string, error) {
+			return sendCounts(ctx, c, *account, key, counts)
+		},
+		Later: later,
+		Warn:  func(what string) { fmt.Fprintf(stderr, "belfry tail: %s\n", what) },
+		Progress: func(p tail.Progress) {
+			if terminal {
+				fmt.Fprintf(stderr, "\r\033[K%s%s: %d lines, %d counts", p.File, percent(p), p.Summary.Lines, p.Summary.Counts)
+			}
+		},
+	})
+	if terminal {
+		fmt.Fprint(stderr, "\r\033[K")
+	}
+	summarise(stdout, &sum, *state)
+	if err != nil && !(*follow && errors.Is(err, context.Canceled)) {
+		return fail(stderr, f.Name(), err)
+	}
+	if sum.Rejected > 0 || sum.Refused > 0 && sum.Lines == 0 {
+		return 1
+	}
+	return 0
+}
+
+// defaultState is a file for each list of files and where they go.
+func defaultState(scope string, files []string) (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	io.WriteString(h, scope) // a hash takes everything
+	for _, name := range files {
+		full, err := filepath.Abs(name)
+		if err != nil {
+			return "", err
+		}
+		io.WriteString(h, "\n"+full)
+	}
+	return filepath.Join(dir, "belfry", "tail-"+hex.EncodeToString(h.Sum(nil)[:8])+".json"), nil
+}
+
+// sendCounts ships one batch. A batch of which nothing is accepted is an answer
+// and no fault: sending it again would not change it.
+func sendCounts(ctx context.Context, c *client.Client, account, key string, counts []byte) (rejected int, why string, err error) {
+	env, err := c.Call(ctx, client.Request{Method: "POST", Path: "/accounts/" + url.PathEscape(account) + "/traffic/counts", ContentType: "application/json", Body: counts, Key: key})
+	var p *client.Problem
+	if errors.As(err, &p) && p.Status == 400 && len(p.ResultInfo) > 0 && string(p.ResultInfo) != "null" {
+		err = nil
+	}
+	if err != nil {
+		return 0, "", err
+	}
+	var info struct{ Rejected int }
+	var result struct {
+		Refused []struct{ Errors []struct{ Message string } }
+	}
+	if err := errors.Join(json.Unmarshal(env.ResultInfo, &info), json.Unmarshal(env.Result, &result)); err != nil {
+		return 0, "", err
+	}
+	if len(result.Refused) > 0 && len(result.Refused[0].Errors) > 0 {
+		why = result.Refused[0].Errors[0].Message
+	}
+	return info.Rejected, why, nil
+}
+
+// later reports whether a request that failed may succeed by itself.
+func later(err error) bool {
+	var p *client.Problem
+	return !errors.As(err, &p) || p.Status == 429 || p.Status >= 500
+}
+
+func percent(p tail.Progress) string {
+	if p.Total == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" %d %%", 100*p.Done/max(p.Total, p.Done))
+}
+
+// summarise says what was shipped.
+func summarise(w io.Writer, s *tail.Summary, state string) {
+	if s.Lines+s.Refused == 0 {
+		fmt.Fprint(w, "nothing new")
+		if state != "" {
+			fmt.Fprintf(w, "; what was shipped before is remembered in %s", state)
+		}
+		fmt.Fprintln(w)
+		return
+	}
+	fmt.Fprintf(w, "%d lines in %d counts", s.Lines, s.Counts)
+	if s.Lines > 0 {
+		fmt.Fprintf(w, "; by status: %s", s.ByStatus())
+	}
+	fmt.Fprintln(w)
+	if s.Refused > 0 {
+		fmt.Fprintf(w, "lines that are no requests: %d; the first: %s\n", s.Refused, s.Reason())
+	}
+	if s.Rejected > 0 {
+		fmt.Fprintf(w, "counts that the server refused: %d; the first: %s\n", s.Rejected, s.Why)
+	}
+}

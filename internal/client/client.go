@@ -1,0 +1,171 @@
+// Package client talks to a running Belfry over its public API, for the
+// commands that do and for the demo: envelope, errors, retries.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Client sends requests with one token. Safe for concurrent use.
+type Client struct {
+	base, token string
+	HTTP        *http.Client
+}
+
+// New makes a Client of the server at url ("https://belfry.example").
+func New(url, token string) *Client {
+	return &Client{strings.TrimSuffix(url, "/") + "/client/v4", token, &http.Client{}}
+}
+
+// URL is the API's base: the server's address with /client/v4.
+func (c *Client) URL() string { return c.base }
+
+// Envelope is the v4 envelope.
+type Envelope struct {
+	Success    bool            `json:"success"`
+	Errors     []Fault         `json:"errors"`
+	Result     json.RawMessage `json:"result"`
+	ResultInfo json.RawMessage `json:"result_info"`
+}
+
+// Fault is one error in the envelope.
+type Fault struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+	Source  struct {
+		Pointer string `json:"pointer"`
+	} `json:"source"`
+}
+
+// Problem is an answer that is not a success.
+type Problem struct {
+	Status int
+	Envelope
+}
+
+func (p *Problem) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "the server answered %d", p.Status)
+	for _, e := range p.Errors {
+		fmt.Fprintf(&b, "; %d", e.Code)
+		if e.Source.Pointer != "" {
+			b.WriteString(" " + e.Source.Pointer)
+		}
+		b.WriteString(": " + e.Message)
+	}
+	return b.String()
+}
+
+// Request is one call. Path is below /client/v4.
+type Request struct {
+	Method, Path string
+	ContentType  string // of Body
+	Body         []byte
+	Key          string // Idempotency-Key: a repeat does nothing twice; empty = none
+}
+
+// Limits of one call.
+const (
+	callTime  = time.Minute
+	callTries = 9
+	maxAnswer = 64 << 20
+	maxFault  = 1 << 20
+)
+
+// Call sends a request and decodes the envelope. Answers that may succeed later
+// (429, 5xx, no connection) are tried again for about a minute. Its error is a
+// *[Problem] where the server said no.
+func (c *Client) Call(ctx context.Context, r Request) (*Envelope, error) {
+	wait := 200 * time.Millisecond
+	for try := 1; ; try++ {
+		env, again, err := c.once(ctx, r)
+		if err == nil || !again || try == callTries || ctx.Err() != nil {
+			return env, err
+		}
+		select {
+		case <-time.After(wait):
+			wait *= 2
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// JSON calls with in as the body (nil = none) and decodes the result into out
+// (nil = it does not matter).
+func (c *Client) JSON(ctx context.Context, method, path string, in, out any) error {
+	r := Request{Method: method, Path: path}
+	if in != nil {
+		body, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		r.ContentType, r.Body = "application/json", body
+	}
+	env, err := c.Call(ctx, r)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(env.Result, out)
+}
+
+func (c *Client) once(ctx context.Context, r Request) (_ *Envelope, again bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	res, err := c.Do(ctx, r)
+	if err != nil {
+		return nil, true, err
+	}
+	defer res.Body.Close()
+	var env Envelope
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&env); err != nil {
+		return nil, res.StatusCode >= 500, fmt.Errorf("%s answered %d with something that is not Belfry's envelope: %w", c.base, res.StatusCode, err)
+	}
+	if res.StatusCode >= 400 {
+		return &env, res.StatusCode == 429 || res.StatusCode >= 500, &Problem{res.StatusCode, env}
+	}
+	return &env, false, nil
+}
+
+// Do sends a request once; the caller closes the answer's body.
+func (c *Client) Do(ctx context.Context, r Request) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, r.Method, c.base+r.Path, bytes.NewReader(r.Body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	if r.ContentType != "" {
+		req.Header.Set("Content-Type", r.ContentType)
+	}
+	if r.Key != "" {
+		req.Header.Set("Idempotency-Key", r.Key)
+	}
+	return c.HTTP.Do(req)
+}
+
+// Download copies an answer outside the envelope to w.
+func (c *Client) Download(ctx context.Context, path string, w io.Writer) error {
+	res, err := c.Do(ctx, Request{Method: http.MethodGet, Path: path})
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode >= 400 {
+		var env Envelope
+		// Without an envelope the status alone says it.
+		_ = json.NewDecoder(io.LimitReader(res.Body, maxFault)).Decode(&env)
+		return &Problem{res.StatusCode, env}
+	}
+	_, err = io.Copy(w, res.Body)
+	return err
+}

@@ -1,0 +1,231 @@
+// Package inbox is somebody who is told things: it takes webhooks and mail, as
+// a customer's own systems would, and shows both on one page.
+//
+//	Belfry -> POST /hook (signature checked by the Standard Webhooks project's own library) -> page
+//	Belfry -> SMTP -> page
+//
+// It shares nothing with the code that sends: it is the other end.
+package inbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-smtp"
+	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+)
+
+// Message is one thing that arrived. Body is what was sent, cut at keptBody.
+type Message struct {
+	N        int       `json:"n"` // counts from 1
+	Kind     Kind      `json:"kind"`
+	At       time.Time `json:"at"`
+	From     string    `json:"from,omitempty"`    // mail
+	To       string    `json:"to,omitempty"`      // mail
+	Title    string    `json:"title"`             // subject, or the webhook's name
+	Text     string    `json:"text"`              // for people
+	Verified bool      `json:"verified"`          // webhook: the signature is right
+	Fault    string    `json:"fault,omitempty"`   // webhook: why it is not
+	ID       string    `json:"id,omitempty"`      // webhook-id: the same in a repetition
+	Repeat   bool      `json:"repeat,omitempty"`  // the id was here before
+	Headers  []Header  `json:"headers,omitempty"` // of the webhook, or of the mail
+	Body     string    `json:"body"`
+
+	header http.Header // of a webhook that came before the secret was known
+}
+
+// Lines is the text, line by line.
+func (m Message) Lines() []string {
+	return strings.FieldsFunc(m.Text, func(r rune) bool { return r == '\n' })
+}
+
+// Header is one line.
+type Header struct{ Name, Value string }
+
+// Kind is how a message came.
+type Kind string
+
+// The kinds.
+const (
+	Webhook Kind = "webhook"
+	Mail    Kind = "mail"
+)
+
+// Limits.
+const (
+	kept     = 500 // messages, the newest
+	maxBody  = 1 << 20
+	keptBody = 64 << 10
+)
+
+// Inbox keeps what arrived in memory.
+type Inbox struct {
+	http, smtp net.Listener
+
+	mu     sync.Mutex // guards what follows
+	secret string     // whsec_... by which webhooks are signed
+	n      int
+	list   []Message // the oldest first
+	ids    map[string]bool
+}
+
+// New listens on both addresses; port 0 takes a free one.
+func New(httpAddress, smtpAddress string) (*Inbox, error) {
+	i := &Inbox{ids: map[string]bool{}}
+	var err error
+	if i.http, err = net.Listen("tcp", httpAddress); err != nil {
+		return nil, err
+	}
+	if i.smtp, err = net.Listen("tcp", smtpAddress); err != nil {
+		return nil, errors.Join(err, i.http.Close())
+	}
+	return i, nil
+}
+
+// URL is the page's address; URL/hook takes webhooks.
+func (i *Inbox) URL() string { return "http://" + i.http.Addr().String() }
+
+// SMTP is the host:port that takes mail.
+func (i *Inbox) SMTP() string { return i.smtp.Addr().String() }
+
+// Trust sets the secret (whsec_...) by which webhooks must be signed from now
+// on. What came before is looked at again: a destination is tested while it is
+// made, before anybody can know its secret.
+func (i *Inbox) Trust(secret string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.secret = secret
+	for k := range i.list {
+		m := &i.list[k]
+		if m.header == nil || secret == "" {
+			continue
+		}
+		m.Fault = ""
+		if err := verify(secret, []byte(m.Body), m.header); err != nil {
+			m.Fault = err.Error()
+		}
+		m.Verified, m.header = m.Fault == "", nil
+	}
+}
+
+// Messages are those that are kept, the newest first.
+func (i *Inbox) Messages() []Message {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	list := make([]Message, 0, len(i.list))
+	for k := len(i.list) - 1; k >= 0; k-- {
+		list = append(list, i.list[k])
+	}
+	return list
+}
+
+// Run serves until ctx ends.
+func (i *Inbox) Run(ctx context.Context) error {
+	pages, err := newPages(i)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /hook", i.hook)
+	mux.HandleFunc("GET /messages", i.messages)
+	mux.Handle("GET /", pages)
+	web := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
+	mail := smtp.NewServer(&door{i})
+	mail.Domain, mail.MaxMessageBytes, mail.MaxRecipients = "inbox.localhost", maxBody, 50
+	mail.ReadTimeout, mail.WriteTimeout = 10*time.Second, 10*time.Second
+	ended := make(chan error, 2)
+	go func() { ended <- web.Serve(i.http) }()
+	go func() { ended <- mail.Serve(i.smtp) }()
+	running := 2
+	select {
+	case <-ctx.Done():
+	case err = <-ended:
+		running--
+	}
+	err = errors.Join(err, web.Close(), mail.Close())
+	for range running {
+		<-ended
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("inbox: %w", err)
+}
+
+func (i *Inbox) add(m Message) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.n++
+	m.N, m.At, m.Body = i.n, time.Now().UTC(), m.Body[:min(len(m.Body), keptBody)]
+	if m.ID != "" {
+		m.Repeat = i.ids[m.ID]
+		i.ids[m.ID] = true
+	}
+	i.list = append(i.list, m)
+	if len(i.list) > kept {
+		delete(i.ids, i.list[0].ID)
+		i.list = i.list[1:]
+	}
+}
+
+// hook takes a webhook, whoever signed it: a wrong signature is shown, and
+// answered with 401 as a careful receiver does.
+func (i *Inbox) hook(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		http.Error(w, "the body does not arrive", http.StatusBadRequest)
+		return
+	}
+	m := Message{Kind: Webhook, Body: string(body), ID: r.Header.Get("Webhook-Id")}
+	for _, name := range []string{"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature", "Content-Type", "User-Agent"} {
+		if v := r.Header.Get(name); v != "" {
+			m.Headers = append(m.Headers, Header{name, v})
+		}
+	}
+	var told struct{ Name, Text string }
+	if json.Unmarshal(body, &told) == nil {
+		m.Title, m.Text = told.Name, told.Text
+	}
+	i.mu.Lock()
+	secret := i.secret
+	i.mu.Unlock()
+	if err := verify(secret, body, r.Header); err != nil {
+		m.Fault = err.Error()
+		if secret == "" {
+			m.header = r.Header
+		}
+	} else {
+		m.Verified = true
+	}
+	i.add(m)
+	if !m.Verified && secret != "" {
+		http.Error(w, "the signature does not fit", http.StatusUnauthorized)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func verify(secret string, body []byte, h http.Header) error {
+	if secret == "" {
+		return errors.New("the inbox knows no secret yet")
+	}
+	v, err := webhooks.NewWebhook(secret)
+	if err != nil {
+		return err
+	}
+	return v.Verify(body, h)
+}
+
+func (i *Inbox) messages(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(i.Messages()) // a reader that went away is nobody's error
+}

@@ -1,0 +1,48 @@
+package inbox
+
+import (
+	"embed"
+	"net/http"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/ui"
+)
+
+//go:embed page_*.html
+var files embed.FS
+
+// pages shows what arrived.
+type pages struct {
+	inbox *Inbox
+	set   *ui.Page
+	mux   *http.ServeMux
+}
+
+func newPages(i *Inbox) (*pages, error) {
+	u, err := ui.New(ui.Options{})
+	if err != nil {
+		return nil, err
+	}
+	p := &pages{inbox: i, mux: http.NewServeMux()}
+	if p.set, err = u.Parse(files, "page_*.html"); err != nil {
+		return nil, err
+	}
+	p.mux.Handle("GET /assets/", u.Assets())
+	p.mux.HandleFunc("GET /{$}", p.list)
+	return p, nil
+}
+
+func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.mux.ServeHTTP(w, r) }
+
+func (p *pages) list(w http.ResponseWriter, r *http.Request) {
+	page := struct {
+		Messages []Message
+		Address  string
+		Now      time.Time
+	}{p.inbox.Messages(), p.inbox.SMTP(), time.Now()}
+	shell := ui.Shell{Title: "Inbox", Face: ui.Customer, Account: ui.Account{Name: "Your inbox"},
+		Nav: []ui.NavItem{{Label: "Messages", Href: "/", Icon: "inbox", Key: "i", Current: true}}}
+	if err := p.set.Render(w, r, shell, "inbox", page); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
+}

@@ -1,0 +1,116 @@
+package demo
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/client"
+)
+
+// recordSize is how many events the account's record has.
+func (d *demo) recordSize(ctx context.Context) (int64, error) {
+	env, err := d.api.Call(ctx, client.Request{Method: http.MethodGet, Path: "/accounts/" + d.now().Account + "/audit_logs?per_page=1"})
+	if err != nil {
+		return 0, err
+	}
+	var info struct {
+		Total int64 `json:"total_count"`
+	}
+	return info.Total, json.Unmarshal(env.ResultInfo, &info)
+}
+
+// tell says what is where, and what to try.
+func (d *demo) tell(size int64) {
+	s := d.now()
+	fmt.Fprintf(d.Out, `
+belfry: ready on %[1]s
+
+  Dashboard   %[2]s
+              (signs you in once, as %[7]s)
+  Shop        %[3]s
+  Your inbox  %[4]s  (webhooks and mail arrive here)
+  API         %[1]s/client/v4   docs: %[1]s/docs
+  Token       %[5]s  (account ext:demo)
+  Kafka       %[6]s
+  The record holds %[8]s events.
+
+Eight minutes
+  1. Open the dashboard. Nothing is firing; checkout has most of its budget left.
+  2. Break something: %[3]s/settings, lower the payment timeout to 30 ms, with a reason ("PR 214").
+     The audit log's live tail (press L there) says so within a second.
+  3. Watch "Checkout answers" burn on the dashboard: %[1]s/accounts/%[9]s/objectives/%[10]s
+     In 43 s and a tick the alert is in your inbox, with the change that preceded it.
+  4. Open the alert: both windows, each policy matched or not and why, deliveries, the changes before it.
+  5. Undo in the shop. About five minutes later the alert ends, with the same correlation id.
+  6. Prove it: "Verify this event" on the change's page gives one file;
+     go run ./cmd/belfry verify --bundle FILE --key "$(curl -s %[1]s/client/v4/audit/keys -H 'Authorization: Bearer %[5]s' | sed 's/.*"vkey":"\([^"]*\)".*/\1/')"
+     Change one byte of it, and verify again.
+  7. kill -9 %[11]d while it works. The demo starts it again: everything that was acknowledged is there,
+     the alert is still open, nobody is told twice.
+
+Now yours
+  A change    curl -s %[1]s/client/v4/accounts/ext:demo/audit/events -H 'Authorization: Bearer %[5]s' -H 'Content-Type: application/json' \
+                -d '{"action":{"type":"update"},"actor":{"type":"user","id":"you"},"resource":{"product":"mine","type":"setting","id":"colour"}}'
+  A product   examples/shop is one: sdk/go for changes, counts for requests; go run ./cmd/belfry catalog init
+  A log       go run ./cmd/belfry tail --url %[1]s --account ext:demo --zone www.example.com access.log   (BELFRY_TOKEN=...)
+  A client    the official Cloudflare libraries, with base URL %[1]s/client/v4
+
+Stop with Ctrl-C. What happens:
+`, s.URL, s.SignIn, s.Shop, s.Inbox, s.Token, s.Kafka, visitor, thousands(size), s.Account, s.Objective, s.Server)
+}
+
+// follow prints the record as it grows, until ctx ends: what happens is what
+// the record says. It goes on after the server was gone.
+func (d *demo) follow(ctx context.Context, from int64) error {
+	for ctx.Err() == nil {
+		next, err := d.stream(ctx, from)
+		from = next
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// stream reads the live tail from seq on and answers with what follows it.
+func (d *demo) stream(ctx context.Context, from int64) (next int64, err error) {
+	res, err := d.api.Do(ctx, client.Request{Method: http.MethodGet, Path: fmt.Sprintf("/accounts/%s/audit/stream?from=%d", d.now().Account, from)})
+	if err != nil {
+		return from, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return from, fmt.Errorf("the live tail answered %d", res.StatusCode)
+	}
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), ":")
+		value = strings.TrimSpace(value)
+		switch name {
+		case "id":
+			if seq, err := strconv.ParseInt(value, 10, 64); err == nil {
+				from = seq + 1
+			}
+		case "data":
+			var e struct {
+				Sentence string
+				Action   struct{ Time time.Time }
+			}
+			if json.Unmarshal([]byte(value), &e) == nil && e.Sentence != "" {
+				fmt.Fprintf(d.Out, "  %s  %s\n", e.Action.Time.Local().Format(time.TimeOnly), e.Sentence)
+			}
+		}
+	}
+	return from, lines.Err()
+}

@@ -1,0 +1,76 @@
+package notify
+
+import (
+	"context"
+	"net/url"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// AlertsQuery chooses alerts.
+type AlertsQuery struct {
+	State string `query:"state" enum:"firing,ended,notice" doc:"All when left out"`
+	web.Paging
+}
+
+// AlertPath names an alert in a path.
+type AlertPath struct {
+	AlertID string `path:"alert_id" maxLength:"128" doc:"The id of any alert of the cause"`
+}
+
+func pathEscape(s string) string { return url.PathEscape(s) }
+
+func (n *Notify) registerAlerts(api *web.API) {
+	const base = apiBase + "/alerts"
+	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List alerts", Permission: account.NotificationsRead,
+		Description: "What fires now (state=firing) and what ended, the newest first. A start, its repeats and its end are one alert."},
+		func(ctx context.Context, in *AlertsQuery) (web.Page[Alert], error) {
+			return n.alertPage(ctx, web.Account(ctx).ID, in.State, in.Paging)
+		})
+	web.Get(api, web.Op{Path: base + "/{alert_id}", Tag: tag, Summary: "Read an alert and what followed from it", Permission: account.NotificationsRead,
+		Description: "Every policy considered, matched or not and why; every delivery with every attempt; the changes that preceded it."},
+		func(ctx context.Context, in *AlertPath) (Decision, error) {
+			return n.Decision(ctx, web.Account(ctx).ID, in.AlertID)
+		})
+	web.Post(api, web.Op{Path: base + "/{alert_id}/ack", Tag: tag, Summary: "Acknowledge an alert", Permission: web.AnyPermission,
+		Description: "Says that somebody is looking. Needs notifications:write or deliveries:replay."},
+		func(ctx context.Context, in *AlertPath) (Alert, error) {
+			who, accountID := web.CurrentPrincipal(ctx), web.Account(ctx).ID
+			if !mayAck(who, accountID) {
+				return Alert{}, errs.New(errs.CodeForbidden, "the credential lacks the permission %s or %s", account.NotificationsWrite, account.DeliveriesReplay)
+			}
+			return n.Ack(ctx, who, accountID, in.AlertID)
+		})
+	web.Post(api, web.Op{Path: base + "/{alert_id}/replay", Tag: tag, Summary: "Send the messages of an alert again", Permission: account.DeliveriesReplay},
+		func(ctx context.Context, in *AlertPath) (Replayed, error) {
+			return n.ReplayAlert(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.AlertID)
+		})
+}
+
+func mayAck(who *web.Principal, accountID string) bool {
+	return who.Can(accountID, account.NotificationsWrite) || who.Can(accountID, account.DeliveriesReplay)
+}
+
+// alertPage is one page of a list of alerts.
+func (n *Notify) alertPage(ctx context.Context, accountID, state string, in web.Paging) (web.Page[Alert], error) {
+	name := "alerts " + accountID + " " + state
+	var after place
+	if in.Cursor != "" {
+		if err := n.Cursors.Decode(name, in.Cursor, &after); err != nil {
+			return web.Page[Alert]{}, err
+		}
+	}
+	limit := in.Limit
+	if limit <= 0 {
+		limit = 100
+	}
+	list, err := n.alerts(ctx, accountID, state, after, limit+1)
+	out := web.Page[Alert]{Items: list}
+	if len(list) > limit {
+		last := list[limit-1]
+		out.Items, out.Cursor = list[:limit], n.Cursors.Encode(name, place{micros(last.OccurredAt), last.key})
+	}
+	return out, err
+}

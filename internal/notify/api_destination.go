@@ -1,0 +1,143 @@
+package notify
+
+import (
+	"context"
+	"slices"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+type webhookIn struct {
+	Body struct {
+		Name   string  `json:"name" minLength:"1" maxLength:"255"`
+		URL    string  `json:"url" minLength:"1" maxLength:"2048" doc:"https://...; a test message is sent there and must be answered 2xx"`
+		Secret *string `json:"secret,omitempty" maxLength:"1000" doc:"Sent as the header cf-webhook-auth; never returned"`
+	}
+}
+
+type webhookPut struct {
+	WebhookID string `path:"webhook_id" maxLength:"64"`
+	Body      struct {
+		Name   string  `json:"name" minLength:"1" maxLength:"255"`
+		URL    string  `json:"url" minLength:"1" maxLength:"2048"`
+		Secret *string `json:"secret,omitempty" maxLength:"1000" doc:"Stays as it is when left out; empty removes it"`
+	}
+}
+
+// WebhookPath names a webhook in a path.
+type WebhookPath struct {
+	WebhookID string `path:"webhook_id" maxLength:"64"`
+}
+
+// Identified is the answer of the compatible API to a change.
+type Identified struct {
+	ID string `json:"id"`
+}
+
+// Available is an alert type in the compatible API's shape.
+type Available struct {
+	Type          string         `json:"type"`
+	DisplayName   string         `json:"display_name"`
+	Description   string         `json:"description"`
+	FilterOptions []FilterOption `json:"filter_options"`
+	Severities    []string       `json:"severities"`
+}
+
+// FilterOption is a filter in the compatible API's shape, its capitals included.
+type FilterOption struct {
+	Key                string           `json:"Key"`
+	ComparisonOperator string           `json:"ComparisonOperator"`
+	Range              string           `json:"Range" doc:"How many values a policy may have: 1-n, 0-n, 1-1, 0-1"`
+	AvailableValues    []AvailableValue `json:"AvailableValues"`
+}
+
+// AvailableValue is a value that a filter may have.
+type AvailableValue struct {
+	ID          string `json:"ID"`
+	Description string `json:"Description"`
+}
+
+// Eligible is a kind of destinations in the compatible API's shape.
+type Eligible struct {
+	Type     string `json:"type"`
+	Eligible bool   `json:"eligible"`
+	Ready    bool   `json:"ready"`
+}
+
+func (n *Notify) registerDestinations(api *web.API) {
+	const base = apiBase + "/destinations/webhooks"
+	web.Get(api, web.Op{Path: apiBase + "/available_alerts", Tag: tag, Summary: "List alert types", Permission: account.NotificationsRead,
+		Description: "Every type that a catalogue declares, by category."},
+		func(ctx context.Context, _ *struct{}) (map[string][]Available, error) { return n.available(ctx) })
+	web.Get(api, web.Op{Path: apiBase + "/destinations/eligible", Tag: tag, Summary: "List kinds of destinations", Permission: account.NotificationsRead},
+		func(context.Context, *struct{}) (map[string][]Eligible, error) {
+			has := func(kind string) bool { return n.channels[kind] != nil }
+			return map[string][]Eligible{
+				"email":     {{"email", has(KindEmail), has(KindEmail)}},
+				"webhook":   {{"webhook", has(KindWebhook), has(KindWebhook)}},
+				"pagerduty": {{"pagerduty", false, false}},
+			}, nil
+		})
+	web.Get(api, web.Op{Path: apiBase + "/destinations/pagerduty", Tag: tag, Summary: "List PagerDuty services", Permission: account.NotificationsRead,
+		Description: "Always empty: this version has no PagerDuty channel."},
+		func(context.Context, *struct{}) ([]Identified, error) { return []Identified{}, nil })
+
+	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List webhooks", Permission: account.NotificationsRead},
+		func(ctx context.Context, _ *struct{}) ([]Destination, error) {
+			return n.Webhooks(ctx, web.Account(ctx).ID)
+		})
+	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Create a webhook", Permission: account.NotificationsWrite, Idempotent: true,
+		Description: "A test message is sent first and must be answered 2xx. The answer shows signing_secret this once."},
+		func(ctx context.Context, in *webhookIn) (NewWebhook, error) {
+			return n.CreateWebhook(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, WebhookSpec{&in.Body.Name, &in.Body.URL, in.Body.Secret})
+		})
+	web.Get(api, web.Op{Path: base + "/{webhook_id}", Tag: tag, Summary: "Read a webhook", Permission: account.NotificationsRead},
+		func(ctx context.Context, in *WebhookPath) (Destination, error) {
+			return n.Destination(ctx, web.Account(ctx).ID, in.WebhookID)
+		})
+	web.Put(api, web.Op{Path: base + "/{webhook_id}", Tag: tag, Summary: "Change a webhook", Permission: account.NotificationsWrite},
+		func(ctx context.Context, in *webhookPut) (Identified, error) {
+			d, err := n.UpdateWebhook(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID, WebhookSpec{&in.Body.Name, &in.Body.URL, in.Body.Secret})
+			return Identified{d.ID}, err
+		})
+	web.Delete(api, web.Op{Path: base + "/{webhook_id}", Tag: tag, Summary: "Delete a webhook", Permission: account.NotificationsWrite},
+		func(ctx context.Context, in *WebhookPath) (Identified, error) {
+			return Identified{in.WebhookID}, n.DeleteWebhook(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID)
+		})
+	web.Post(api, web.Op{Path: base + "/{webhook_id}/test", Tag: tag, Summary: "Send a test message to a webhook", Permission: account.NotificationsWrite,
+		Description: "Sends it now and shows what came back."},
+		func(ctx context.Context, in *WebhookPath) (Attempt, error) {
+			return n.TestWebhook(ctx, web.Account(ctx).ID, in.WebhookID)
+		})
+	web.Post(api, web.Op{Path: base + "/{webhook_id}/rotate_secret", Tag: tag, Summary: "Give a webhook a new signing secret", Permission: account.NotificationsWrite,
+		Description: "The old one signs beside it for 24 hours. The answer shows the new one this once."},
+		func(ctx context.Context, in *WebhookPath) (NewWebhook, error) {
+			return n.RotateSecret(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID)
+		})
+	web.Post(api, web.Op{Path: base + "/{webhook_id}/enable", Tag: tag, Summary: "Enable a webhook again", Permission: account.NotificationsWrite,
+		Description: "After a test message was answered 2xx."},
+		func(ctx context.Context, in *WebhookPath) (Destination, error) {
+			return n.EnableDestination(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID)
+		})
+}
+
+func (n *Notify) available(ctx context.Context) (map[string][]Available, error) {
+	types, err := n.AlertTypes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]Available{}
+	for _, t := range types {
+		a := Available{Type: t.Type, DisplayName: t.Title, Description: t.Description, FilterOptions: []FilterOption{}, Severities: slices.Clone(t.Severities)}
+		for _, f := range t.Filters {
+			o := FilterOption{Key: f.Key, ComparisonOperator: "==", Range: map[bool]string{true: "1", false: "0"}[f.Required] + "-" + map[bool]string{true: "1", false: "n"}[f.Single]}
+			for _, v := range f.Values {
+				o.AvailableValues = append(o.AvailableValues, AvailableValue{v, v})
+			}
+			a.FilterOptions = append(a.FilterOptions, o)
+		}
+		out[t.Category] = append(out[t.Category], a)
+	}
+	return out, nil
+}

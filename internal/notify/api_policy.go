@@ -1,0 +1,158 @@
+package notify
+
+import (
+	"context"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// PolicyBody is a policy as it is created.
+type PolicyBody struct {
+	Name          string              `json:"name" minLength:"1" maxLength:"255"`
+	Description   string              `json:"description,omitempty" maxLength:"1000"`
+	Enabled       bool                `json:"enabled"`
+	AlertType     string              `json:"alert_type" minLength:"1" maxLength:"255" doc:"One of available_alerts"`
+	AlertInterval string              `json:"alert_interval,omitempty" maxLength:"20" doc:"The same thing is told of once in this time: 30m, 4h"`
+	Filters       map[string][]string `json:"filters,omitempty" doc:"Every key also exists as <key>.not"`
+	Mechanisms    Mechanisms          `json:"mechanisms"`
+}
+
+type policyIn struct {
+	Body PolicyBody
+}
+
+type policyPut struct {
+	PolicyID string `path:"policy_id" maxLength:"64"`
+	Body     struct {
+		Name          *string              `json:"name,omitempty" minLength:"1" maxLength:"255"`
+		Description   *string              `json:"description,omitempty" maxLength:"1000"`
+		Enabled       *bool                `json:"enabled,omitempty"`
+		AlertType     *string              `json:"alert_type,omitempty" minLength:"1" maxLength:"255"`
+		AlertInterval *string              `json:"alert_interval,omitempty" maxLength:"20"`
+		Filters       *map[string][]string `json:"filters,omitempty"`
+		Mechanisms    *Mechanisms          `json:"mechanisms,omitempty"`
+	}
+}
+
+// PolicyPath names a policy in a path.
+type PolicyPath struct {
+	PolicyID string `path:"policy_id" maxLength:"64"`
+}
+
+func (b *PolicyBody) policy() Policy {
+	return Policy{Name: b.Name, Description: b.Description, Enabled: b.Enabled, AlertType: b.AlertType, AlertInterval: b.AlertInterval, Filters: b.Filters, Mechanisms: b.Mechanisms}
+}
+
+func (n *Notify) registerPolicies(api *web.API) {
+	const base = apiBase + "/policies"
+	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List policies", Permission: account.NotificationsRead},
+		func(ctx context.Context, _ *struct{}) ([]Policy, error) { return n.Policies(ctx, web.Account(ctx).ID) })
+	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Create a policy", Permission: account.NotificationsWrite, Idempotent: true},
+		func(ctx context.Context, in *policyIn) (Policy, error) {
+			return n.CreatePolicy(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.Body.policy())
+		})
+	web.Post(api, web.Op{Path: base + "/preview", Tag: tag, Summary: "Try a policy on the last week", Permission: account.NotificationsRead,
+		Description: "Says how many alerts of the last 7 days the policy would have matched. Nothing is saved or sent."},
+		func(ctx context.Context, in *policyIn) (Preview, error) {
+			return n.Preview(ctx, web.Account(ctx).ID, in.Body.policy())
+		})
+	web.Get(api, web.Op{Path: base + "/{policy_id}", Tag: tag, Summary: "Read a policy", Permission: account.NotificationsRead},
+		func(ctx context.Context, in *PolicyPath) (Policy, error) {
+			return n.Policy(ctx, web.Account(ctx).ID, in.PolicyID)
+		})
+	web.Put(api, web.Op{Path: base + "/{policy_id}", Tag: tag, Summary: "Change a policy", Permission: account.NotificationsWrite,
+		Description: "Fields that are left out stay as they are."},
+		func(ctx context.Context, in *policyPut) (Identified, error) {
+			b := &in.Body
+			p, err := n.UpdatePolicy(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.PolicyID, func(p *Policy) {
+				set(&p.Name, b.Name)
+				set(&p.Description, b.Description)
+				set(&p.Enabled, b.Enabled)
+				set(&p.AlertType, b.AlertType)
+				set(&p.AlertInterval, b.AlertInterval)
+				set(&p.Filters, b.Filters)
+				set(&p.Mechanisms, b.Mechanisms)
+			})
+			return Identified{p.ID}, err
+		})
+	web.Delete(api, web.Op{Path: base + "/{policy_id}", Tag: tag, Summary: "Delete a policy", Permission: account.NotificationsWrite},
+		func(ctx context.Context, in *PolicyPath) (Identified, error) {
+			return Identified{in.PolicyID}, n.DeletePolicy(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.PolicyID)
+		})
+	web.Post(api, web.Op{Path: base + "/{policy_id}/test", Tag: tag, Summary: "Send a test message by a policy", Permission: account.NotificationsWrite,
+		Description: "Queues one to each of its destinations; history/{id} shows what becomes of it."},
+		func(ctx context.Context, in *PolicyPath) (Replayed, error) {
+			return n.TestPolicy(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.PolicyID)
+		})
+}
+
+func set[T any](to *T, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// HistoryQuery chooses deliveries.
+type HistoryQuery struct {
+	Page    int      `query:"page" minimum:"1" maximum:"100000" default:"1"`
+	PerPage int      `query:"per_page" minimum:"1" maximum:"1000" default:"25"`
+	Since   web.Time `query:"since"`
+	Before  web.Time `query:"before"`
+}
+
+// Sent is a delivery in the compatible API's shape, with its state added.
+type Sent struct {
+	ID            string   `json:"id"`
+	Name          string   `json:"name"`
+	AlertType     string   `json:"alert_type"`
+	AlertBody     string   `json:"alert_body"`
+	Description   string   `json:"description"`
+	Mechanism     string   `json:"mechanism"`
+	MechanismType string   `json:"mechanism_type" enum:"email,pagerduty,webhook"`
+	PolicyID      string   `json:"policy_id"`
+	Sent          web.Time `json:"sent"`
+	State         string   `json:"state"`
+	AlertID       string   `json:"alert_id,omitempty"`
+	Attempts      int      `json:"attempts_made"`
+}
+
+// DeliveryPath names a delivery in a path.
+type DeliveryPath struct {
+	DeliveryID string `path:"delivery_id" maxLength:"64"`
+}
+
+func (n *Notify) registerHistory(api *web.API) {
+	const base = apiBase + "/history"
+	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List deliveries", Permission: account.NotificationsRead,
+		Description: "The newest first. total_count is counted up to 10,000."},
+		func(ctx context.Context, in *HistoryQuery) (web.Numbered[Sent], error) {
+			out := web.Numbered[Sent]{Items: []Sent{}, Page: in.Page, PerPage: in.PerPage}
+			list, total, err := n.history(ctx, web.Account(ctx).ID, in.Since.Time, in.Before.Time, (in.Page-1)*in.PerPage, in.PerPage)
+			if out.Total = total; total == countMost {
+				out.Messages = []web.Message{{Message: "total_count is counted up to 10,000; there may be more"}}
+			}
+			for _, d := range list {
+				out.Items = append(out.Items, d.sent())
+			}
+			return out, err
+		})
+	web.Get(api, web.Op{Path: base + "/{delivery_id}", Tag: tag, Summary: "Read a delivery with its attempts", Permission: account.NotificationsRead},
+		func(ctx context.Context, in *DeliveryPath) (Delivery, error) {
+			return n.Delivery(ctx, web.Account(ctx).ID, in.DeliveryID)
+		})
+	web.Post(api, web.Op{Path: base + "/{delivery_id}/replay", Tag: tag, Summary: "Send a delivery again", Permission: account.DeliveriesReplay,
+		Description: "Under a new id: receivers take the old one as seen."},
+		func(ctx context.Context, in *DeliveryPath) (Replayed, error) {
+			return n.ReplayDelivery(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.DeliveryID)
+		})
+}
+
+func (d *Delivery) sent() Sent {
+	at := d.CreatedAt
+	if !d.EndedAt.IsZero() {
+		at = d.EndedAt
+	}
+	return Sent{ID: d.ID, Name: d.Policy, AlertType: d.kind, AlertBody: d.summary, Description: firstOf(d.Reason, d.State), Mechanism: firstOf(d.Mechanism, d.DestinationID),
+		MechanismType: d.MechanismType, PolicyID: d.PolicyID, Sent: at, State: d.State, AlertID: d.AlertID, Attempts: d.Tries}
+}

@@ -1,0 +1,152 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/db"
+)
+
+// The changes that preceded an alert are asked for once an alert, outside of
+// any transaction: before the first message about it goes out, for a short
+// while, and in the background when they did not come in time.
+
+// maxChanges is how many are kept with an alert; the rest is a number.
+const maxChanges = 5
+
+// lookups are the questions under way.
+type lookups struct {
+	mu    sync.Mutex
+	calls map[string]*lookup // by alert
+}
+
+type lookup struct{ done chan struct{} }
+
+// found is an answer on its way into the database.
+type found struct {
+	key  string
+	list []Change
+	more int
+}
+
+func (f *found) store(ctx context.Context, tx *db.Tx) error {
+	list, err := json.Marshal(f.list)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE alert SET changes = $2, changes_more = $3, changes_state = 'found' WHERE alert_key = $1`, f.key, list, f.more)
+	return err
+}
+
+// awaitChanges returns when the alert has its changes, or after the time that a
+// message may wait for them.
+func (n *Notify) awaitChanges(ctx context.Context, key string) {
+	ctx, cancel := context.WithTimeout(ctx, n.Limits.Changes)
+	defer cancel()
+	select {
+	case <-n.lookUp(ctx, key).done:
+	case <-ctx.Done():
+	}
+}
+
+// lookUp asks once, however many wait. The answer is stored also when all who
+// waited have gone on.
+func (n *Notify) lookUp(ctx context.Context, key string) *lookup {
+	n.lookups.mu.Lock()
+	defer n.lookups.mu.Unlock()
+	if c := n.lookups.calls[key]; c != nil {
+		return c
+	}
+	c := &lookup{make(chan struct{})}
+	n.lookups.calls[key] = c
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	n.queue.done.Go(func() {
+		defer cancel()
+		if err := n.findChanges(ctx, key); err != nil {
+			n.Log.Warn("the changes before an alert are not found yet", "alert", key, "error", err)
+		}
+		n.lookups.mu.Lock()
+		delete(n.lookups.calls, key)
+		n.lookups.mu.Unlock()
+		close(c.done)
+	})
+	return c
+}
+
+func (n *Notify) findChanges(ctx context.Context, key string) error {
+	q, pending, err := n.changesQuery(ctx, key)
+	if err != nil || !pending {
+		return err
+	}
+	list, more, err := n.Changes(ctx, q)
+	if err != nil {
+		return err
+	}
+	if len(list) > maxChanges {
+		more += len(list) - maxChanges
+		list = list[:maxChanges]
+	}
+	if list == nil {
+		list = []Change{}
+	}
+	return n.outcomes.Do(ctx, &write{found: &found{key, list, more}})
+}
+
+func (n *Notify) changesQuery(ctx context.Context, key string) (q ChangesQuery, pending bool, err error) {
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		var state string
+		var content []byte
+		var began, at int64
+		err := tx.QueryRow(ctx, `SELECT account_id, zone_id, content, began_at, occurred_at, changes_state FROM alert WHERE alert_key = $1`, key).Scan(&q.Account, &q.Zone, &content, &began, &at, &state)
+		if err != nil {
+			return err
+		}
+		var a event.Alert
+		if err := json.Unmarshal(content, &a); err != nil {
+			return err
+		}
+		if a.Resource != nil {
+			q.Resource = *a.Resource
+		}
+		q.Began, q.Until, q.Limit, pending = time.UnixMicro(began).UTC(), time.UnixMicro(at).UTC(), maxChanges, state == "pending"
+		return nil
+	})
+	return q, pending, err
+}
+
+// findMissing asks again for the alerts of the last hour whose changes are not
+// known: the message may have gone out without, the page has them later.
+func (n *Notify) findMissing(ctx context.Context) error {
+	now := n.Now()
+	var keys []string
+	err := n.DB.View(ctx, func(tx *db.Tx) error {
+		keys = nil
+		rows, err := tx.Query(ctx, `SELECT alert_key FROM alert WHERE changes_state = 'pending' AND received_at > $1 ORDER BY received_at DESC LIMIT 50`, now.Add(-time.Hour).UnixMicro())
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var key string
+			if err := rows.Scan(&key); err != nil {
+				return err
+			}
+			keys = append(keys, key)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		select {
+		case <-n.lookUp(ctx, key).done:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return nil
+}

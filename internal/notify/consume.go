@@ -1,0 +1,93 @@
+package notify
+
+import (
+	"context"
+	"regexp"
+	"strings"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/db"
+)
+
+// Consumer makes the consumer of the topic of alerts; the app runs it.
+func (n *Notify) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
+	return bus.NewConsumer(bus.Config{Cluster: cluster, Group: Group, Topics: []string{event.TopicAlerts}, DB: n.DB, Handle: n.Handle, MaxRecords: 500,
+		Log: n.Log, Registerer: n.Registerer})
+}
+
+// Handle stores a batch of alerts, sends back what is refused, and moves the
+// offset, in one transaction.
+func (n *Notify) Handle(ctx context.Context, b *bus.Batch) error {
+	list := make([]*prepared, len(b.Records))
+	var rejects []event.Reject
+	for i, rec := range b.Records {
+		p, err := n.prepare(ctx, sender{by: "bus", bus: true}, rec.Value)
+		if err != nil {
+			return err
+		}
+		list[i] = p
+		if p.status == Rejected {
+			rejects = append(rejects, n.reject(p, "kafka", rec.Value, &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: rec.Offset}))
+		}
+	}
+	// A conflict is found only by storing; its reject is written beside.
+	return n.storeAlerts(ctx, list, rejects, func(ctx context.Context, tx *db.Tx) error {
+		if err := b.Commit(ctx, tx); err != nil {
+			return err
+		}
+		return n.rejectConflicts(ctx, tx, b, list)
+	})
+}
+
+// rejectConflicts sends back the alerts whose id belongs to another one. Only
+// alerts that are stored already can be told here; the rest of the batch is
+// compared with its own earlier records.
+func (n *Notify) rejectConflicts(ctx context.Context, tx *db.Tx, b *bus.Batch, list []*prepared) error {
+	s := &storing{n: n, tx: tx}
+	first := map[[2]string]*prepared{}
+	var rejects []event.Reject
+	for i, p := range list {
+		if p.status == Rejected {
+			continue
+		}
+		probe := *p
+		if _, err := s.known(ctx, &probe); err != nil {
+			return err
+		}
+		key := [2]string{p.alert.Account, p.alert.ID}
+		if earlier := first[key]; earlier == nil {
+			first[key] = p
+		} else if string(earlier.digest) != string(p.digest) && probe.status != Conflict {
+			probe.status, probe.faults = Conflict, conflictOf(p)
+		}
+		if probe.status == Conflict {
+			rejects = append(rejects, n.reject(&probe, "kafka", b.Records[i].Value, &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: b.Records[i].Offset}))
+		}
+	}
+	return enqueueRejects(ctx, tx, rejects)
+}
+
+// maxPayload is how much of a refused alert travels back.
+const maxPayload = 4096
+
+// personal finds the values that must not travel in clear: addresses of mail
+// and network, and everything under a name that sounds like a secret.
+var personal = regexp.MustCompile(`(?i)[a-z0-9._%+-]+@[a-z0-9.-]+|"[a-z0-9_-]*(password|secret|token|key|authorization|cookie)[a-z0-9_-]*"\s*:\s*"(?:[^"\\]|\\.)*"?|\b\d{1,3}(\.\d{1,3}){3}\b`)
+
+// reject describes a refused alert for the team that sent it.
+func (n *Notify) reject(p *prepared, via string, data []byte, source *event.Fetched) event.Reject {
+	r := event.Reject{Kind: "alert", At: formatTime(n.Now()), Account: p.alert.Account, Via: via, EventID: cut(p.alert.ID, 128), Source: source, By: p.by}
+	if p.kind != nil {
+		r.Product = p.kind.Product
+		if via == "kafka" { // a record does not say who sent it: it goes to the type's team
+			r.Producer = p.kind.Team
+		}
+	}
+	for _, f := range p.faults {
+		r.Errors = append(r.Errors, event.Fault{Code: int(f.Code), Pointer: f.Pointer, Message: f.Message})
+	}
+	data = personal.ReplaceAll(data[:min(len(data), 4*maxPayload)], []byte(`"…"`))
+	r.Payload = cut(strings.ToValidUTF8(string(data), "\uFFFD"), maxPayload)
+	return r
+}

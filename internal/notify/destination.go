@@ -1,0 +1,428 @@
+package notify
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// The kinds of destinations, which are those of the channels.
+const (
+	KindWebhook = "webhook"
+	KindEmail   = "email"
+)
+
+// The states of a destination.
+const (
+	destinationOK       = "ok"
+	destinationBroken   = "broken"   // it refuses the credential; tried all the same
+	destinationDisabled = "disabled" // it is gone (410); nothing is sent until it is enabled
+)
+
+// Destination is a place to which messages go. Its JSON is the Cloudflare v4
+// API's webhook with the state added; secrets are never in it.
+type Destination struct {
+	ID          string   `json:"id"`
+	Name        string   `json:"name"`
+	URL         string   `json:"url"`
+	Type        string   `json:"type" doc:"Derived from the URL: datadog, discord, feishu, gchat, generic, msteams, opsgenie, slack, splunk"`
+	CreatedAt   web.Time `json:"created_at"`
+	LastSuccess web.Time `json:"last_success,omitzero"`
+	LastFailure web.Time `json:"last_failure,omitzero"`
+	State       string   `json:"state" enum:"ok,broken,disabled"`
+	StateReason string   `json:"state_reason,omitempty"`
+
+	Kind     string   `json:"-"`
+	StateAt  web.Time `json:"-"`
+	Modified web.Time `json:"-"`
+
+	account string
+	paused  time.Time
+	secrets secrets
+}
+
+// secrets are what signs a webhook's messages, sealed in the database.
+type secrets struct {
+	Shared string       `json:"shared,omitempty"` // cf-webhook-auth
+	Keys   []signingKey `json:"keys,omitempty"`
+}
+
+// signingKey is a whsec_ value. Until is when an old one ends; 0 = in force.
+type signingKey struct {
+	Key   string `json:"key"`
+	Until int64  `json:"until,omitempty"`
+}
+
+// overlap is how long the key before a rotation signs beside the new one.
+const overlap = 24 * time.Hour
+
+const maxWebhooks = 200 // of an account
+
+// active are the keys that sign now, the newest first.
+func (s *secrets) active(now time.Time) []string {
+	var list []string
+	for _, k := range s.Keys {
+		if k.Until == 0 || now.UnixMicro() < k.Until {
+			list = append(list, k.Key)
+		}
+	}
+	return list
+}
+
+// newKey makes a signing secret of Standard Webhooks: 32 random bytes.
+func newKey() string {
+	b := make([]byte, 32)
+	rand.Read(b)
+	return "whsec_" + base64.StdEncoding.EncodeToString(b)
+}
+
+// WebhookSpec is what a webhook shall be; nil leaves a field as it is.
+type WebhookSpec struct {
+	Name, URL, Secret *string
+}
+
+// NewWebhook is a webhook that was just made, or whose key is new.
+type NewWebhook struct {
+	Destination
+	SigningSecret string `json:"signing_secret" doc:"whsec_...: verifies the signatures (Standard Webhooks). It is shown this once"`
+}
+
+func (s WebhookSpec) apply(d *Destination) error {
+	var list errs.List
+	if s.Name != nil {
+		d.Name = strings.TrimSpace(*s.Name)
+	}
+	if d.Name == "" || utf8.RuneCountInString(d.Name) > maxName || strings.ContainsFunc(d.Name, unicode.IsControl) {
+		list = append(list, errs.At(errs.CodeInvalid, "/name", "name has 1 to %d characters, none of them control characters", maxName))
+	}
+	if s.URL != nil {
+		d.URL = strings.TrimSpace(*s.URL)
+	}
+	if fault := checkURL(d.URL); fault != "" {
+		list = append(list, errs.At(errs.CodeInvalid, "/url", "%s", fault))
+	}
+	d.Type = typeOf(d.URL)
+	if s.Secret != nil {
+		d.secrets.Shared = *s.Secret
+	}
+	if len(d.secrets.Shared) > maxText || strings.ContainsFunc(d.secrets.Shared, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
+		list = append(list, errs.At(errs.CodeInvalid, "/secret", "secret has at most %d visible ASCII characters and no spaces: it is sent as the header cf-webhook-auth", maxText))
+	}
+	return list.Or()
+}
+
+// checkURL says what is wrong with a URL as a webhook's; which addresses may be
+// reached is for the channel.
+func checkURL(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case s == "":
+		return "url is required"
+	case len(s) > maxURL:
+		return "url is longer than 2,048 bytes"
+	case err != nil || strings.ContainsAny(s, "\\ \t\r\n") || u.Hostname() == "":
+		return "url must be https://host/path"
+	case u.Scheme != "https" && u.Scheme != "http":
+		return "url must begin with https:// or http://"
+	case u.User != nil:
+		return "url must not hold a user or password; use secret, which is sent as the header cf-webhook-auth"
+	case u.Fragment != "":
+		return "url must not have a fragment (#...)"
+	}
+	return ""
+}
+
+// typeOf derives the receiver's type from the host, as the contract has it.
+func typeOf(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return "generic"
+	}
+	host := "." + strings.ToLower(u.Hostname())
+	for _, t := range []struct{ suffix, name string }{
+		{".hooks.slack.com", "slack"}, {".chat.googleapis.com", "gchat"}, {".discord.com", "discord"}, {".discordapp.com", "discord"},
+		{".feishu.cn", "feishu"}, {".larksuite.com", "feishu"}, {".opsgenie.com", "opsgenie"}, {".datadoghq.com", "datadog"},
+		{".datadoghq.eu", "datadog"}, {".splunkcloud.com", "splunk"}, {".webhook.office.com", "msteams"}, {".logic.azure.com", "msteams"},
+	} {
+		if strings.HasSuffix(host, t.suffix) {
+			return t.name
+		}
+	}
+	if strings.HasSuffix(u.Path, "/services/collector") || strings.Contains(u.Path, "/services/collector/") {
+		return "splunk"
+	}
+	return "generic"
+}
+
+// CreateWebhook stores a webhook after a test message reached it.
+func (n *Notify) CreateWebhook(ctx context.Context, by *web.Principal, account string, spec WebhookSpec) (NewWebhook, error) {
+	now := n.Now()
+	d := Destination{ID: id.At(now), Kind: KindWebhook, State: destinationOK, account: account, CreatedAt: moment(now), Modified: moment(now), StateAt: moment(now)}
+	key := newKey()
+	d.secrets.Keys = []signingKey{{Key: key}}
+	if err := spec.apply(&d); err != nil {
+		return NewWebhook{}, err
+	}
+	if err := n.mustReach(ctx, &d); err != nil {
+		return NewWebhook{}, err
+	}
+	d.LastSuccess = moment(n.Now())
+	return NewWebhook{d, key}, n.change(ctx, func(tx *db.Tx) error {
+		count := 0
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM destination WHERE account_id = $1 AND kind = $2`, account, KindWebhook).Scan(&count); err != nil {
+			return err
+		}
+		if count >= maxWebhooks {
+			return errs.New(errs.CodeLimit, "the account has %d webhooks, which is the most it may have", count)
+		}
+		if err := n.insertDestination(ctx, tx, &d, ""); err != nil {
+			return err
+		}
+		return n.record(ctx, tx, by, "create", resourceDestination, account, d.ID, d.Name, nil, d.clean())
+	})
+}
+
+// UpdateWebhook changes a webhook; a new URL or secret is tested first.
+func (n *Notify) UpdateWebhook(ctx context.Context, by *web.Principal, account, destinationID string, spec WebhookSpec) (Destination, error) {
+	old, err := n.Destination(ctx, account, destinationID)
+	if err != nil {
+		return old, err
+	}
+	d := old
+	if err := spec.apply(&d); err != nil {
+		return d, err
+	}
+	now := n.Now()
+	d.Modified = moment(now)
+	if d.URL != old.URL || d.secrets.Shared != old.secrets.Shared {
+		if err := n.mustReach(ctx, &d); err != nil {
+			return d, err
+		}
+		d.LastSuccess, d.State, d.StateReason, d.paused = d.Modified, destinationOK, "", time.Time{}
+	}
+	return d, n.changeDestination(ctx, &d, func(tx *db.Tx) error {
+		return n.record(ctx, tx, by, "update", resourceDestination, account, d.ID, d.Name, old.clean(), d.clean())
+	})
+}
+
+// RotateSecret gives a webhook a new key; the old one signs for 24 hours more.
+func (n *Notify) RotateSecret(ctx context.Context, by *web.Principal, account, destinationID string) (NewWebhook, error) {
+	d, err := n.Destination(ctx, account, destinationID)
+	if err != nil {
+		return NewWebhook{}, err
+	}
+	now := n.Now()
+	key := newKey()
+	keys := []signingKey{{Key: key}}
+	for _, k := range d.secrets.Keys {
+		if k.Until == 0 {
+			k.Until = now.Add(overlap).UnixMicro()
+		}
+		if now.UnixMicro() < k.Until && len(keys) < 4 {
+			keys = append(keys, k)
+		}
+	}
+	d.secrets.Keys, d.Modified = keys, moment(now)
+	return NewWebhook{d, key}, n.changeDestination(ctx, &d, func(tx *db.Tx) error {
+		return n.record(ctx, tx, by, "rotate", resourceDestination, account, d.ID, d.Name, nil, nil)
+	})
+}
+
+// EnableDestination lets messages go there again, after a test message.
+func (n *Notify) EnableDestination(ctx context.Context, by *web.Principal, account, destinationID string) (Destination, error) {
+	d, err := n.Destination(ctx, account, destinationID)
+	if err != nil {
+		return d, err
+	}
+	if err := n.mustReach(ctx, &d); err != nil {
+		return d, err
+	}
+	now := moment(n.Now())
+	d.State, d.StateReason, d.StateAt, d.LastSuccess, d.Modified, d.paused = destinationOK, "", now, now, now, time.Time{}
+	return d, n.changeDestination(ctx, &d, func(tx *db.Tx) error {
+		return n.record(ctx, tx, by, "enable", resourceDestination, account, d.ID, d.Name, nil, nil)
+	})
+}
+
+// DeleteWebhook removes a webhook that no policy names.
+func (n *Notify) DeleteWebhook(ctx context.Context, by *web.Principal, account, destinationID string) error {
+	d, err := n.Destination(ctx, account, destinationID)
+	if err != nil {
+		return err
+	}
+	err = n.change(ctx, func(tx *db.Tx) error {
+		list, err := policiesOf(ctx, tx, account)
+		if err != nil {
+			return err
+		}
+		for _, p := range list {
+			for _, w := range p.Mechanisms.Webhooks {
+				if w.ID == destinationID {
+					return errs.New(errs.CodeStateConflict, "the policy %s sends to this webhook; take it out of the policy first", quoted(p.Name))
+				}
+			}
+		}
+		changed, err := tx.Exec(ctx, `DELETE FROM destination WHERE account_id = $1 AND id = $2 AND kind = $3`, account, destinationID, KindWebhook)
+		if err != nil || changed == 0 {
+			return or(err, noDestination())
+		}
+		return n.record(ctx, tx, by, "delete", resourceDestination, account, d.ID, d.Name, d.clean(), nil)
+	})
+	if err == nil {
+		n.queue.changed(destinationID, false)
+	}
+	return err
+}
+
+// clean is a destination as the record shows it.
+func (d *Destination) clean() map[string]any {
+	return map[string]any{"name": d.Name, "url": d.URL, "type": d.Type, "has_secret": d.secrets.Shared != ""}
+}
+
+// mustReach sends a test message and wants a 2xx.
+func (n *Notify) mustReach(ctx context.Context, d *Destination) error {
+	r, err := n.sendTest(ctx, d, "")
+	switch {
+	case err != nil:
+		return err
+	case r.Fault == NoFault && r.Status >= 200 && r.Status < 300, r.Fault == Kept:
+		return nil
+	case r.Error != "":
+		return errs.At(errs.CodeInvalid, "/url", "a test message did not arrive: %s", r.Error)
+	}
+	return errs.At(errs.CodeInvalid, "/url", "a test message was answered with status %d; a webhook must answer 2xx", r.Status)
+}
+
+// Destination reads one; CodeNotFound when the account has none with the id.
+func (n *Notify) Destination(ctx context.Context, account, destinationID string) (d Destination, err error) {
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		d, err = n.scanDestination(tx.QueryRow(ctx, `SELECT `+destinationColumns+` FROM destination WHERE account_id = $1 AND id = $2 AND kind = $3`, account, destinationID, KindWebhook))
+		if errors.Is(err, sql.ErrNoRows) {
+			err = noDestination()
+		}
+		return err
+	})
+	return d, err
+}
+
+// Webhooks are all of an account, in the order in which they were made.
+func (n *Notify) Webhooks(ctx context.Context, account string) ([]Destination, error) {
+	return n.destinations(ctx, account, KindWebhook)
+}
+
+func (n *Notify) destinations(ctx context.Context, account, kind string) (list []Destination, err error) {
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		list = []Destination{}
+		rows, err := tx.Query(ctx, `SELECT `+destinationColumns+` FROM destination WHERE account_id = $1 AND kind = $2 ORDER BY id LIMIT 1000`, account, kind)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			d, err := n.scanDestination(rows)
+			if err != nil {
+				return err
+			}
+			list = append(list, d)
+		}
+		return rows.Err()
+	})
+	return list, err
+}
+
+func noDestination() *errs.Error { return errs.New(errs.CodeNotFound, "there is no such destination") }
+
+// ensureMail makes the destinations of the addresses that a policy names.
+func (n *Notify) ensureMail(ctx context.Context, tx *db.Tx, account string, m Mechanisms, now time.Time) error {
+	for _, e := range m.Email {
+		d := Destination{ID: id.At(now), Kind: KindEmail, Name: e.ID, URL: e.ID, Type: KindEmail, State: destinationOK, account: account,
+			CreatedAt: moment(now), Modified: moment(now), StateAt: moment(now)}
+		if err := n.insertDestination(ctx, tx, &d, ` ON CONFLICT DO NOTHING`); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const destinationColumns = `id, account_id, kind, name, address, type, secrets, state, state_why, state_at, paused_until, last_success, last_failure, created_at, modified_at`
+
+func sealPurpose(d *Destination) string { return "notification destination " + d.ID }
+
+func (n *Notify) scanDestination(row interface{ Scan(...any) error }) (d Destination, err error) {
+	var sealed []byte
+	var stateAt, paused, success, failure, created, modified int64
+	err = row.Scan(&d.ID, &d.account, &d.Kind, &d.Name, &d.URL, &d.Type, &sealed, &d.State, &d.StateReason, &stateAt, &paused, &success, &failure, &created, &modified)
+	if err != nil {
+		return d, err
+	}
+	d.StateAt, d.LastSuccess, d.LastFailure, d.CreatedAt, d.Modified = timeOf(stateAt), timeOf(success), timeOf(failure), timeOf(created), timeOf(modified)
+	if paused > 0 {
+		d.paused = time.UnixMicro(paused)
+	}
+	if len(sealed) == 0 {
+		return d, nil
+	}
+	open, err := n.Box.Open(sealed, sealPurpose(&d))
+	if err != nil {
+		return d, err
+	}
+	return d, json.Unmarshal(open, &d.secrets)
+}
+
+func (n *Notify) sealSecrets(d *Destination) ([]byte, error) {
+	if d.Kind == KindEmail {
+		return []byte{}, nil
+	}
+	plain, err := json.Marshal(d.secrets)
+	if err != nil {
+		return nil, err
+	}
+	return n.Box.Seal(plain, sealPurpose(d)), nil
+}
+
+func (n *Notify) insertDestination(ctx context.Context, tx *db.Tx, d *Destination, conflict string) error {
+	sealed, err := n.sealSecrets(d)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO destination (`+destinationColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`+conflict,
+		d.ID, d.account, d.Kind, d.Name, d.URL, d.Type, sealed, d.State, d.StateReason, micros(d.StateAt), 0, micros(d.LastSuccess), micros(d.LastFailure), micros(d.CreatedAt), micros(d.Modified))
+	return err
+}
+
+// changeDestination writes what a caller changed, and what fn adds.
+func (n *Notify) changeDestination(ctx context.Context, d *Destination, fn func(*db.Tx) error) error {
+	sealed, err := n.sealSecrets(d)
+	if err != nil {
+		return err
+	}
+	var paused int64
+	if !d.paused.IsZero() {
+		paused = d.paused.UnixMicro()
+	}
+	err = n.change(ctx, func(tx *db.Tx) error {
+		changed, err := tx.Exec(ctx, `UPDATE destination SET name = $3, address = $4, type = $5, secrets = $6, state = $7, state_why = $8, state_at = $9, last_success = $10, modified_at = $11, paused_until = $12 WHERE account_id = $1 AND id = $2`,
+			d.account, d.ID, d.Name, d.URL, d.Type, sealed, d.State, d.StateReason, micros(d.StateAt), micros(d.LastSuccess), micros(d.Modified), paused)
+		if err != nil || changed == 0 {
+			return or(err, noDestination())
+		}
+		return fn(tx)
+	})
+	if err == nil {
+		n.queue.changed(d.ID, d.LastSuccess == d.Modified)
+	}
+	return err
+}

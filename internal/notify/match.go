@@ -1,0 +1,158 @@
+package notify
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Considered is what became of one policy for one alert.
+type Considered struct {
+	PolicyID string `json:"policy_id"`
+	Policy   string `json:"policy"` // its name then
+	Matched  bool   `json:"matched"`
+	Why      string `json:"why"`
+}
+
+// subject is what of an alert policies look at.
+type subject struct {
+	kind     string
+	severity string
+	zone     Zone
+	zoneRef  string // as the alert names it
+	filters  map[string][]string
+	about    string // what the alert is about, for intervals
+}
+
+// The filter keys that every type has beside those that it declares.
+const (
+	zonesKey    = "zones"
+	severityKey = "severity"
+	notSuffix   = ".not"
+)
+
+// values are those that a filter key has in the alert.
+func (s *subject) values(key string) []string {
+	if own := s.filters[key]; len(own) > 0 && key != zonesKey {
+		return own
+	}
+	switch key {
+	case zonesKey:
+		list := slices.Clone(s.filters[zonesKey])
+		for _, v := range []string{s.zone.ID, s.zone.Name, s.zoneRef} {
+			if v != "" {
+				list = append(list, v)
+			}
+		}
+		return list
+	case severityKey:
+		return []string{s.severity}
+	}
+	return nil
+}
+
+// among reports whether one of the alert's values is one of the policy's.
+// Zones are compared by what they resolve to; resolved gives the ids.
+func (s *subject) among(key string, want []string, resolved map[string]string) bool {
+	have := s.values(key)
+	for _, w := range want {
+		if key == zonesKey && s.zone.ID != "" && resolved[w] == s.zone.ID {
+			return true
+		}
+		for _, h := range have {
+			if h == w || key == zonesKey && strings.EqualFold(h, w) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// decide says whether a policy tells of an alert, and why. told is when it told
+// of the same subject last. It is pure: everything it looks at is handed in.
+func decide(p *Policy, s *subject, told, now time.Time) (matched bool, why string) {
+	switch {
+	case p.AlertType != s.kind:
+		return false, fmt.Sprintf("it is for alerts of the type %s", p.AlertType)
+	case !p.Enabled:
+		return false, "it is switched off"
+	}
+	named := false // the policy chooses the alert's zone by name
+	for _, key := range sortedKeys(p.Filters) {
+		want := p.Filters[key]
+		base, not := strings.CutSuffix(key, notSuffix)
+		hit := s.among(base, want, p.zones)
+		switch {
+		case len(want) == 0:
+		case not && hit:
+			return false, fmt.Sprintf("its filter %s excludes %s", key, shown(s, base))
+		case not:
+		case !hit:
+			return false, fmt.Sprintf("its filter %s has %s, and the alert %s", key, few(want), having(s, base))
+		case base == zonesKey:
+			named = true
+		}
+	}
+	if s.zone.Environment == "test" && !named {
+		return false, fmt.Sprintf("%s is a test environment, and the policy does not name it", s.zone.Name)
+	}
+	if every := p.interval(); every > 0 && !told.IsZero() && now.Sub(told) < every {
+		return false, fmt.Sprintf("it told of the same thing %s before, and tells of it once in %s", words(now.Sub(told)), p.AlertInterval)
+	}
+	if len(p.Mechanisms.Email)+len(p.Mechanisms.Webhooks) == 0 {
+		return false, "it has no destination"
+	}
+	return true, "type and filters fit"
+}
+
+func shown(s *subject, key string) string {
+	if key == zonesKey && s.zone.Name != "" {
+		return s.zone.Name
+	}
+	return few(s.values(key))
+}
+
+func having(s *subject, key string) string {
+	if len(s.values(key)) == 0 {
+		return "has no value there"
+	}
+	return "has " + shown(s, key)
+}
+
+// few is a list of values in words.
+func few(list []string) string {
+	const most = 4
+	if len(list) > most {
+		return strings.Join(list[:most], ", ") + fmt.Sprintf(" and %d more", len(list)-most)
+	}
+	return strings.Join(list, ", ")
+}
+
+func sortedKeys(m map[string][]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// words is a duration for a sentence: 43 s, 4 min 56 s, 3 h 12 min.
+func words(d time.Duration) string {
+	d = d.Round(time.Second)
+	h, m, s := int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60
+	switch {
+	case h >= 48:
+		return fmt.Sprintf("%d days", h/24)
+	case h > 0 && m > 0:
+		return fmt.Sprintf("%d h %d min", h, m)
+	case h > 0:
+		return fmt.Sprintf("%d h", h)
+	case m > 0 && s > 0:
+		return fmt.Sprintf("%d min %d s", m, s)
+	case m > 0:
+		return fmt.Sprintf("%d min", m)
+	}
+	return fmt.Sprintf("%d s", s)
+}

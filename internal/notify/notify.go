@@ -1,0 +1,270 @@
+// Package notify tells people what happens: alerts come in, policies decide,
+// deliveries go out, and every step can be read afterwards.
+//
+//	POST .../alerts, topic of alerts -> Intake -> one transaction:
+//	  alert + decision of every policy + deliveries (+ the bus's offset)
+//	-> queue (one owner a shard) -> Channel -> attempt -> outcome (group commit)
+//
+// An alert's cause is open from START to END (one correlation id):
+//
+//	        START                    END
+//	(none) ------> firing ---------------------> ended
+//	               |    ^ START again: a repeat, nobody is told twice
+//	(none) -- NOTICE --> notice        (none) -- END --> ended (kept and shown)
+//
+// A delivery:
+//
+//	waiting --2xx--> delivered        waiting --permanent or given up--> failed
+//	waiting --END before START was attempted--> superseded (both)
+//	waiting --START failed for good, destination disabled--> not_sent
+//	waiting --mail without a server--> kept
+//
+// What HTTP acknowledges is committed. A process that dies repeats at most what
+// was in flight, under the same webhook-id.
+package notify
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/run"
+	"github.com/belfryhq/belfry/internal/platform/seal"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+//go:embed schema/*.sql
+var schemaFiles embed.FS
+
+// Schema is the feature's tables; they go behind those of the bus.
+func Schema() db.Schema {
+	files, err := fs.Sub(schemaFiles, "schema")
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	return db.Schema{Source: "notify", Files: files}
+}
+
+// Group is the consumer group of the topic of alerts.
+const Group = "belfry.notify"
+
+// AlertType is a kind of alert as the catalogue declares it.
+type AlertType struct {
+	Product     string // that declares it
+	Category    string // groups it in lists
+	Team        string // id of the owning product team; empty for Belfry's own
+	Type        string
+	Title       string
+	Description string
+	Severities  []string // mild to severe
+	Filters     []Filter
+	Sample      json.RawMessage
+	// Check compares an alert's data with the declared schema; its pointers begin
+	// with /data.
+	Check func(data []byte) errs.List
+}
+
+// Filter is a key by which policies narrow a type of alerts.
+type Filter struct {
+	Key, Title       string
+	Required, Single bool
+	Values           []string // those that there are; empty = any
+}
+
+// Zone is a property of an account. The zero value is one that is not known.
+type Zone struct {
+	ID, Name, Environment string
+}
+
+// Change is something that was done before a cause began.
+type Change struct {
+	EventID   string    `json:"event_id"`
+	At        time.Time `json:"at"`
+	Actor     string    `json:"actor"`
+	Summary   string    `json:"summary"` // a sentence
+	URL       string    `json:"url"`     // of the event's page
+	WhyListed string    `json:"why_listed"`
+}
+
+// ChangesQuery asks for the changes that preceded an alert.
+type ChangesQuery struct {
+	Account  string
+	Zone     string // id; "" when the alert names none
+	Resource event.AlertResource
+	Began    time.Time // since when what the alert reports went on
+	Until    time.Time // when the alert was raised
+	Limit    int
+}
+
+// Deps are the parts that the feature works with. Functions of other features
+// are handed in by the app; those marked so may be nil.
+type Deps struct {
+	DB  *db.DB
+	Box *seal.Box
+	// Record writes Belfry's own audit events to the outbox of DB, in tx.
+	Record func(ctx context.Context, tx *db.Tx, events ...event.Audit) error
+	// Wake tells the outbox's relay of a commit; may be nil.
+	Wake func()
+
+	// AlertType finds a declared type; nil without an error when there is none.
+	AlertType  func(ctx context.Context, name string) (*AlertType, error)
+	AlertTypes func(ctx context.Context) ([]*AlertType, error)
+	// Account resolves what a producer names; CodeNotFound when there is none.
+	Account func(ctx context.Context, ref string) (string, error)
+	// Zone resolves an id, name or alias; the zero Zone when there is none.
+	Zone func(ctx context.Context, account, ref string) (Zone, error)
+	// Member reports whether the address belongs to a member of the account.
+	Member func(ctx context.Context, account, email string) (bool, error)
+	// Changes gives what preceded an alert, ranked, and how many more; may be nil.
+	Changes func(ctx context.Context, q ChangesQuery) (list []Change, more int, err error)
+
+	Channels []Channel
+	Cursors  *web.Cursors
+	URL      string // of the server, for links in messages
+
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+	Now        func() time.Time // nil = time.Now
+	Limits     Limits
+}
+
+// Limits bound the work; zero values are replaced by the defaults.
+type Limits struct {
+	Attempt     time.Duration   // of one attempt, all in all; 15 s
+	Changes     time.Duration   // waited for the changes before a message goes out; 500 ms
+	Schedule    []time.Duration // between attempts, of Standard Webhooks; the first is 0
+	Running     int             // attempts at once; 1,000
+	PerAccount  int             // of these, of one account; a quarter
+	PerReceiver int             // of these, to one destination; 16
+	Lease       time.Duration   // of a shard, past one machine; 15 s
+	Poll        time.Duration   // for deliveries that other processes stored; 500 ms
+	Keep        time.Duration   // how long ended alerts and deliveries stay; 90 days
+}
+
+// Notify is the feature. Safe for concurrent use.
+type Notify struct {
+	Deps
+	channels map[string]Channel
+	metrics  *metrics
+	intake   *db.Writer[*intakeJob]
+	outcomes *db.Writer[*write]
+	queue    *queue
+	lookups  lookups
+}
+
+// New makes the feature; Stages run it.
+func New(deps Deps) (*Notify, error) {
+	switch {
+	case deps.DB == nil || deps.Box == nil || deps.Record == nil || deps.Cursors == nil:
+		return nil, errors.New("notify: DB, Box, Record and Cursors are required")
+	case deps.AlertType == nil || deps.AlertTypes == nil || deps.Account == nil || deps.Zone == nil || deps.Member == nil:
+		return nil, errors.New("notify: AlertType, AlertTypes, Account, Zone and Member are required")
+	}
+	if deps.Wake == nil {
+		deps.Wake = func() {}
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	deps.URL = strings.TrimSuffix(deps.URL, "/")
+	deps.Limits = deps.Limits.whole()
+	n := &Notify{Deps: deps, channels: map[string]Channel{}, metrics: newMetrics()}
+	n.lookups = lookups{calls: map[string]*lookup{}}
+	for _, c := range deps.Channels {
+		n.channels[c.Kind()] = c
+	}
+	lanes := 1
+	if deps.DB.Engine == db.Postgres {
+		lanes = 2
+	}
+	n.intake = db.NewWriter(db.Limits{Batch: 500, Queue: 20_000, Lanes: lanes}, (*intakeJob).weight, n.storeJobs)
+	n.outcomes = db.NewWriter(db.Limits{Batch: 500, Queue: 100_000, Lanes: lanes}, func(*write) int { return 1 }, n.storeWrites)
+	n.queue = newQueue(n)
+	if deps.Registerer != nil {
+		if err := n.metrics.register(deps.Registerer, n.queue); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+func (l Limits) whole() Limits {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d <= 0 {
+			*d = to
+		}
+	}
+	set(&l.Attempt, 15*time.Second)
+	set(&l.Changes, 500*time.Millisecond)
+	set(&l.Lease, 15*time.Second)
+	set(&l.Poll, 500*time.Millisecond)
+	set(&l.Keep, 90*24*time.Hour)
+	if len(l.Schedule) == 0 {
+		l.Schedule = schedule
+	}
+	if l.Running <= 0 {
+		l.Running = 1000
+	}
+	if l.PerAccount <= 0 {
+		l.PerAccount = max(1, l.Running/4)
+	}
+	if l.PerReceiver <= 0 {
+		l.PerReceiver = 16
+	}
+	return l
+}
+
+// Stages are what a process runs: the writer of alerts (every process that
+// takes them), and, where deliver, the queue. The writer of outcomes outlives
+// the queue, so that what was sent is written down.
+func (n *Notify) Stages(deliver bool) []run.Stage {
+	list := []run.Stage{{Name: "alert writer", Run: n.intake.Run}}
+	if deliver {
+		list = append(list, run.Stage{Name: "deliveries", Run: n.queue.run, Drain: n.Limits.Attempt + 5*time.Second})
+	}
+	return append(list,
+		run.Stage{Name: "delivery writer", Run: n.outcomes.Run},
+		run.Stage{Name: "notification upkeep", Run: n.upkeep})
+}
+
+// upkeep finds the changes that were missing when an alert went out, and drops
+// what is old.
+func (n *Notify) upkeep(ctx context.Context) error {
+	var wait sync.WaitGroup
+	every := func(d time.Duration, what string, f func(context.Context) error) {
+		wait.Go(func() {
+			t := time.NewTicker(d)
+			defer t.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-t.C:
+				}
+				if err := f(ctx); err != nil && ctx.Err() == nil {
+					n.Log.Warn("notifications: will be tried again", "what", what, "error", err)
+				}
+			}
+		})
+	}
+	if n.Changes != nil {
+		every(2*time.Second, "find the changes before an alert", n.findMissing)
+	}
+	every(10*time.Minute, "drop old alerts and deliveries", n.dropOld)
+	wait.Wait()
+	return nil
+}

@@ -1,0 +1,367 @@
+package notify
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"net/mail"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// Policy says who is told of which alerts. Its JSON is the Cloudflare v4 API's
+// (package alerting); filters exist as "<key>.not" too.
+type Policy struct {
+	ID            string              `json:"id"`
+	Name          string              `json:"name"`
+	Description   string              `json:"description"`
+	Enabled       bool                `json:"enabled"`
+	AlertType     string              `json:"alert_type"`
+	AlertInterval string              `json:"alert_interval,omitempty" doc:"The same thing is told of once in this time: 30m, 4h"`
+	Filters       map[string][]string `json:"filters"`
+	Mechanisms    Mechanisms          `json:"mechanisms"`
+	Created       web.Time            `json:"created"`
+	Modified      web.Time            `json:"modified"`
+
+	account string
+	zones   map[string]string // ids of the zones that the filters name
+}
+
+// Mechanisms are a policy's destinations. The id of a mail is its address.
+type Mechanisms struct {
+	Email     []Mechanism `json:"email,omitzero" maxItems:"50"`
+	Webhooks  []Mechanism `json:"webhooks,omitzero" maxItems:"50"`
+	PagerDuty []Mechanism `json:"pagerduty,omitzero" maxItems:"50"`
+}
+
+// Mechanism is one destination.
+type Mechanism struct {
+	ID string `json:"id" maxLength:"255"`
+}
+
+// Limits of policies.
+const (
+	maxPolicies    = 500 // of an account
+	maxText        = 1000
+	shortest       = time.Minute
+	longest        = 31 * 24 * time.Hour
+	maxPolicyBytes = 64 << 10
+)
+
+func (p *Policy) interval() time.Duration {
+	d, _ := time.ParseDuration(p.AlertInterval) // checked when it was saved
+	return d
+}
+
+// clean is a policy as the record shows it.
+func (p *Policy) clean() map[string]any {
+	return map[string]any{"name": p.Name, "description": p.Description, "enabled": p.Enabled, "alert_type": p.AlertType,
+		"alert_interval": p.AlertInterval, "filters": p.Filters, "mechanisms": p.Mechanisms}
+}
+
+// checkPolicy checks what a caller wrote; mail addresses are brought into the
+// form in which members are found.
+func (n *Notify) checkPolicy(ctx context.Context, account string, p *Policy) error {
+	var list errs.List
+	fault := func(code errs.Code, pointer, format string, args ...any) {
+		list = append(list, errs.At(code, pointer, format, args...))
+	}
+	p.Name = strings.TrimSpace(p.Name)
+	switch {
+	case p.Name == "":
+		fault(errs.CodeMissingField, "/name", "name is required")
+	case utf8.RuneCountInString(p.Name) > maxName || strings.ContainsFunc(p.Name, unicode.IsControl):
+		fault(errs.CodeOutOfRange, "/name", "name has at most %d characters, none of them control characters", maxName)
+	}
+	if utf8.RuneCountInString(p.Description) > maxText || strings.ContainsRune(p.Description, 0) {
+		fault(errs.CodeOutOfRange, "/description", "description has at most %d characters", maxText)
+	}
+	if p.AlertInterval != "" {
+		if d, err := time.ParseDuration(p.AlertInterval); err != nil || d < shortest || d > longest {
+			fault(errs.CodeInvalid, "/alert_interval", "alert_interval is a time between 1m and 744h, such as 30m")
+		}
+	}
+	kind, err := n.AlertType(ctx, p.AlertType)
+	switch {
+	case err != nil:
+		return err
+	case p.AlertType == "":
+		fault(errs.CodeMissingField, "/alert_type", "alert_type is required")
+	case kind == nil:
+		fault(errs.CodeInvalid, "/alert_type", "no catalogue declares the alert type %s; GET available_alerts lists those that there are", quoted(p.AlertType))
+	default:
+		list = append(list, checkFilters(kind, p.Filters)...)
+	}
+	if err := n.checkMechanisms(ctx, account, p, fault); err != nil {
+		return err
+	}
+	if b, err := json.Marshal(p); err != nil || len(b) > maxPolicyBytes {
+		fault(errs.CodeTooLarge, "", "a policy has at most %d bytes", maxPolicyBytes)
+	}
+	return list.Or()
+}
+
+func checkFilters(kind *AlertType, filters map[string][]string) (list errs.List) {
+	known := []string{zonesKey, severityKey}
+	for _, f := range kind.Filters {
+		if !slices.Contains(known, f.Key) {
+			known = append(known, f.Key)
+		}
+		if f.Required && len(filters[f.Key]) == 0 {
+			list = append(list, errs.At(errs.CodeMissingFilter, "/filters/"+pointer(f.Key), "alerts of the type %s need the filter %s (%s) with at least one value", kind.Type, f.Key, f.Title))
+		}
+		if f.Single && len(filters[f.Key]) > 1 {
+			list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointer(f.Key), "the filter %s takes one value, not %d", f.Key, len(filters[f.Key])))
+		}
+		for _, key := range []string{f.Key, f.Key + notSuffix} {
+			for _, v := range filters[key] {
+				if len(f.Values) > 0 && !slices.Contains(f.Values, v) {
+					list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointer(key), "the filter %s has no value %s; it has %s", f.Key, quoted(v), few(f.Values)))
+				}
+			}
+		}
+	}
+	if len(filters) > maxFilters {
+		list = append(list, errs.At(errs.CodeOutOfRange, "/filters", "filters has at most %d keys", maxFilters))
+	}
+	for _, key := range sortedKeys(filters) {
+		if !slices.Contains(known, strings.TrimSuffix(key, notSuffix)) {
+			list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointer(key), "alerts of the type %s have no filter %s; they have %s", kind.Type, quoted(key), few(known)))
+		}
+		if len(filters[key]) > maxValues {
+			list = append(list, errs.At(errs.CodeOutOfRange, "/filters/"+pointer(key), "a filter has at most %d values", maxValues))
+		}
+		for _, v := range filters[key] {
+			if v == "" || len(v) > maxName || strings.ContainsFunc(v, unicode.IsControl) {
+				list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointer(key), "a filter's value has 1 to %d bytes and no control characters", maxName))
+				break
+			}
+		}
+	}
+	return list
+}
+
+func (n *Notify) checkMechanisms(ctx context.Context, account string, p *Policy, fault func(errs.Code, string, string, ...any)) error {
+	m := &p.Mechanisms
+	if len(m.PagerDuty) > 0 {
+		fault(errs.CodeInvalid, "/mechanisms/pagerduty", "this installation has no PagerDuty destinations; destinations/eligible lists what there is")
+	}
+	if len(m.Email)+len(m.Webhooks)+len(m.PagerDuty) == 0 {
+		fault(errs.CodeMissingField, "/mechanisms", "mechanisms needs at least one email or webhook")
+	}
+	seen := map[string]bool{}
+	for i := range m.Email {
+		at := "/mechanisms/email/" + itoa(i) + "/id"
+		address := strings.ToLower(strings.TrimSpace(m.Email[i].ID))
+		parsed, err := mail.ParseAddress(address)
+		if err != nil || parsed.Address != address || len(address) > 254 {
+			fault(errs.CodeInvalid, at, "%s is not an address such as ana@example.com", quoted(m.Email[i].ID))
+			continue
+		}
+		m.Email[i].ID = address
+		ok, err := n.Member(ctx, account, address)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			fault(errs.CodeInvalid, at, "%s is not the address of a member of this account; invite the person first", quoted(address))
+		}
+		if seen[address] {
+			fault(errs.CodeInvalid, at, "%s is there twice", quoted(address))
+		}
+		seen[address] = true
+	}
+	for i, w := range m.Webhooks {
+		at := "/mechanisms/webhooks/" + itoa(i) + "/id"
+		_, err := n.Destination(ctx, account, w.ID)
+		switch {
+		case err != nil && errs.KindOf(err) == errs.NotFound:
+			fault(errs.CodeInvalid, at, "there is no webhook %s in this account", quoted(w.ID))
+		case err != nil:
+			return err
+		case seen[w.ID]:
+			fault(errs.CodeInvalid, at, "the webhook %s is there twice", w.ID)
+		}
+		seen[w.ID] = true
+	}
+	return nil
+}
+
+// CreatePolicy stores a policy and gives it its id.
+func (n *Notify) CreatePolicy(ctx context.Context, by *web.Principal, account string, p Policy) (Policy, error) {
+	if err := n.checkPolicy(ctx, account, &p); err != nil {
+		return p, err
+	}
+	now := n.Now()
+	p.ID, p.account, p.Created, p.Modified = id.At(now), account, moment(now), moment(now)
+	return p, n.change(ctx, func(tx *db.Tx) error {
+		count := 0
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM policy WHERE account_id = $1`, account).Scan(&count); err != nil {
+			return err
+		}
+		if count >= maxPolicies {
+			return errs.New(errs.CodeLimit, "the account has %d policies, which is the most it may have", count)
+		}
+		if err := n.ensureMail(ctx, tx, account, p.Mechanisms, now); err != nil {
+			return err
+		}
+		if err := insertPolicy(ctx, tx, &p); err != nil {
+			return err
+		}
+		return n.record(ctx, tx, by, "create", resourcePolicy, account, p.ID, p.Name, nil, p.clean())
+	})
+}
+
+// UpdatePolicy replaces a policy by what change makes of it.
+func (n *Notify) UpdatePolicy(ctx context.Context, by *web.Principal, account, policyID string, change func(*Policy)) (Policy, error) {
+	old, err := n.Policy(ctx, account, policyID)
+	if err != nil {
+		return old, err
+	}
+	p := old
+	change(&p)
+	p.ID, p.account, p.Created = old.ID, account, old.Created
+	if err := n.checkPolicy(ctx, account, &p); err != nil {
+		return p, err
+	}
+	now := n.Now()
+	p.Modified = moment(now)
+	return p, n.change(ctx, func(tx *db.Tx) error {
+		if err := n.ensureMail(ctx, tx, account, p.Mechanisms, now); err != nil {
+			return err
+		}
+		if ok, err := updatePolicy(ctx, tx, &p); err != nil || !ok {
+			return or(err, noPolicy())
+		}
+		return n.record(ctx, tx, by, "update", resourcePolicy, account, p.ID, p.Name, old.clean(), p.clean())
+	})
+}
+
+// DeletePolicy removes a policy; what it decided stays in the alerts.
+func (n *Notify) DeletePolicy(ctx context.Context, by *web.Principal, account, policyID string) error {
+	old, err := n.Policy(ctx, account, policyID)
+	if err != nil {
+		return err
+	}
+	return n.change(ctx, func(tx *db.Tx) error {
+		changed, err := tx.Exec(ctx, `DELETE FROM policy WHERE account_id = $1 AND id = $2`, account, policyID)
+		if err != nil || changed == 0 {
+			return or(err, noPolicy())
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM told WHERE policy_id = $1`, policyID); err != nil {
+			return err
+		}
+		return n.record(ctx, tx, by, "delete", resourcePolicy, account, old.ID, old.Name, old.clean(), nil)
+	})
+}
+
+// Policy reads one; CodeNotFound when the account has none with the id.
+func (n *Notify) Policy(ctx context.Context, account, policyID string) (p Policy, err error) {
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		p, err = scanPolicy(tx.QueryRow(ctx, selectPolicy+` AND id = $2`, account, policyID))
+		if errors.Is(err, sql.ErrNoRows) {
+			err = noPolicy()
+		}
+		return err
+	})
+	return p, err
+}
+
+// Policies are all of an account, in the order in which they were made.
+func (n *Notify) Policies(ctx context.Context, account string) (list []Policy, err error) {
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		list, err = policiesOf(ctx, tx, account)
+		return err
+	})
+	return list, err
+}
+
+func noPolicy() *errs.Error { return errs.New(errs.CodeNotFound, "there is no such policy") }
+
+// resolveZones finds the zones that a policy names; unknown ones stay words.
+func (n *Notify) resolveZones(ctx context.Context, p *Policy) error {
+	for _, key := range []string{zonesKey, zonesKey + notSuffix} {
+		for _, ref := range p.Filters[key] {
+			z, err := n.Zone(ctx, p.account, ref)
+			if err != nil {
+				return err
+			}
+			if p.zones == nil {
+				p.zones = map[string]string{}
+			}
+			p.zones[ref] = z.ID
+		}
+	}
+	return nil
+}
+
+const policyColumns = `id, account_id, name, description, enabled, alert_type, filters, mechanisms, alert_interval, created_at, modified_at`
+
+const selectPolicy = `SELECT ` + policyColumns + ` FROM policy WHERE account_id = $1`
+
+func policiesOf(ctx context.Context, tx *db.Tx, account string) ([]Policy, error) {
+	rows, err := tx.Query(ctx, selectPolicy+` ORDER BY id LIMIT 1000`, account)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	list := []Policy{}
+	for rows.Next() {
+		p, err := scanPolicy(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, rows.Err()
+}
+
+func scanPolicy(row interface{ Scan(...any) error }) (p Policy, err error) {
+	var filters, mechanisms string
+	var created, modified int64
+	err = row.Scan(&p.ID, &p.account, &p.Name, &p.Description, &p.Enabled, &p.AlertType, &filters, &mechanisms, &p.AlertInterval, &created, &modified)
+	if err != nil {
+		return p, err
+	}
+	p.Created, p.Modified = web.TimeOf(created), web.TimeOf(modified)
+	return p, errors.Join(json.Unmarshal([]byte(filters), &p.Filters), json.Unmarshal([]byte(mechanisms), &p.Mechanisms))
+}
+
+func policyValues(p *Policy) ([]any, error) {
+	if p.Filters == nil {
+		p.Filters = map[string][]string{}
+	}
+	filters, err := json.Marshal(p.Filters)
+	if err != nil {
+		return nil, err
+	}
+	mechanisms, err := json.Marshal(p.Mechanisms)
+	return []any{p.ID, p.account, p.Name, p.Description, p.Enabled, p.AlertType, string(filters), string(mechanisms), p.AlertInterval, p.Created.Micros(), p.Modified.Micros()}, err
+}
+
+func insertPolicy(ctx context.Context, tx *db.Tx, p *Policy) error {
+	values, err := policyValues(p)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO policy (`+policyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, values...)
+	return err
+}
+
+func updatePolicy(ctx context.Context, tx *db.Tx, p *Policy) (bool, error) {
+	values, err := policyValues(p)
+	if err != nil {
+		return false, err
+	}
+	changed, err := tx.Exec(ctx, `UPDATE policy SET name = $3, description = $4, enabled = $5, alert_type = $6, filters = $7, mechanisms = $8, alert_interval = $9, created_at = $10, modified_at = $11 WHERE id = $1 AND account_id = $2`, values...)
+	return changed > 0, err
+}

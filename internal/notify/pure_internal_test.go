@@ -1,0 +1,145 @@
+package notify
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTheTableOfAnswers(t *testing.T) {
+	hour := 2 * time.Hour
+	for _, c := range []struct {
+		name     string
+		r        Result
+		failures int
+		age      time.Duration
+		want     verdict
+		why      string
+	}{
+		{"2xx", Result{Status: 204}, 3, 0, verdict{state: stateDelivered, mark: destinationOK}, ""},
+		{"3xx", Result{Status: 302}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second}, "redirects are not followed"},
+		{"400", Result{Status: 400}, 0, 0, verdict{state: stateFailed}, "400 Bad Request"},
+		{"413", Result{Status: 413}, 0, 0, verdict{state: stateFailed}, "replayed"},
+		{"415", Result{Status: 415}, 0, 0, verdict{state: stateFailed}, ""},
+		{"422", Result{Status: 422}, 0, 0, verdict{state: stateFailed}, ""},
+		{"401, first", Result{Status: 401}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second}, "refuses the credential"},
+		{"403, third", Result{Status: 403}, 2, 0, verdict{state: stateFailed, counts: true, mark: destinationBroken}, "given up after 3"},
+		{"404", Result{Status: 404}, 1, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Minute}, ""},
+		{"408", Result{Status: 408}, 4, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Hour}, ""},
+		{"410", Result{Status: 410}, 0, 0, verdict{state: stateFailed, mark: destinationDisabled}, "disabled"},
+		{"429, new", Result{Status: 429, RetryAfter: time.Minute}, 0, 0, verdict{state: stateWaiting, wait: time.Minute, pause: time.Minute}, "patience"},
+		{"429, never below the schedule", Result{Status: 429, RetryAfter: time.Second}, 2, 0, verdict{state: stateWaiting, wait: 30 * time.Minute, pause: 30 * time.Minute}, ""},
+		{"429, capped", Result{Status: 429, RetryAfter: 999 * time.Hour}, 0, hour, verdict{state: stateWaiting, counts: true, wait: 24 * time.Hour, pause: 24 * time.Hour}, ""},
+		{"503 with Retry-After", Result{Status: 503, RetryAfter: time.Hour}, 0, 0, verdict{state: stateWaiting, wait: time.Hour, pause: time.Hour}, ""},
+		{"503", Result{Status: 503}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second}, ""},
+		{"504", Result{Status: 504}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second, slow: true}, ""},
+		{"timeout", Result{Fault: Timeout, Error: "late"}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second, slow: true}, "late"},
+		{"blocked", Result{Fault: Blocked, Error: "BELFRY_ALLOW_NETWORKS"}, 0, 0, verdict{state: stateFailed}, "BELFRY_ALLOW_NETWORKS"},
+		{"kept", Result{Fault: Kept, Error: "no server"}, 0, 0, verdict{state: stateKept}, "no server"},
+		{"the last", Result{Status: 500}, 9, 0, verdict{state: stateFailed, counts: true}, "given up after 10"},
+	} {
+		got := judge(c.r, c.failures, c.age, schedule, 0)
+		if !strings.Contains(got.why, c.why) {
+			t.Errorf("%s: why is %q", c.name, got.why)
+		}
+		if got.why = ""; got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+	if got := judge(Result{Status: 500}, 0, 0, schedule, 0.999); got.wait <= 5*time.Second || got.wait > 6*time.Second {
+		t.Errorf("with jitter %v", got.wait)
+	}
+}
+
+func TestTheScheduleIsTheSpecifications(t *testing.T) {
+	var sum time.Duration
+	for _, d := range schedule {
+		sum += d
+	}
+	if want := 75*time.Hour + 35*time.Minute + 5*time.Second; sum != want || len(schedule) != 10 {
+		t.Errorf("%d attempts over %v, want %v", len(schedule), sum, want)
+	}
+}
+
+func TestEveryReasonNotToTellIsASentence(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	hook := Mechanisms{Webhooks: []Mechanism{{"h"}}}
+	base := Policy{Enabled: true, AlertType: "down", Mechanisms: hook}
+	with := func(f func(*Policy)) *Policy {
+		p := base
+		f(&p)
+		return &p
+	}
+	s := &subject{kind: "down", severity: "error", zone: Zone{"z1", "shop.example", "production"}, zoneRef: "www.shop.example", filters: map[string][]string{"pool": {"a", "b"}}, about: "x"}
+	trial := *s
+	trial.zone.Environment = "test"
+	filter := func(key string, values ...string) func(*Policy) {
+		return func(p *Policy) {
+			p.Filters = map[string][]string{key: values}
+			p.zones = map[string]string{"alias.example": "z1"}
+		}
+	}
+	for _, c := range []struct {
+		p    *Policy
+		s    *subject
+		told time.Time
+		want string // "" = matched
+	}{
+		{&base, s, time.Time{}, ""},
+		{with(func(p *Policy) { p.AlertType = "up" }), s, time.Time{}, "type up"},
+		{with(func(p *Policy) { p.Enabled = false }), s, time.Time{}, "switched off"},
+		{with(filter("zones", "Shop.Example")), s, time.Time{}, ""},
+		{with(filter("zones", "alias.example")), s, time.Time{}, ""},
+		{with(filter("zones", "other.example")), s, time.Time{}, "the alert has shop.example"},
+		{with(filter("zones.not", "alias.example")), s, time.Time{}, "excludes shop.example"},
+		{with(filter("zones.not", "other.example")), s, time.Time{}, ""},
+		{with(filter("pool", "b")), s, time.Time{}, ""},
+		{with(filter("pool.not", "b")), s, time.Time{}, "pool.not excludes a, b"},
+		{with(filter("region", "eu")), s, time.Time{}, "has no value there"},
+		{with(filter("severity", "critical", "error")), s, time.Time{}, ""},
+		{with(filter("pool")), s, time.Time{}, ""},
+		{&base, &trial, time.Time{}, "test environment"},
+		{with(filter("zones", "alias.example")), &trial, time.Time{}, ""},
+		{with(filter("zones.not", "other.example")), &trial, time.Time{}, "test environment"},
+		{with(func(p *Policy) { p.AlertInterval = "1h" }), s, now.Add(-10 * time.Minute), "10 min before"},
+		{with(func(p *Policy) { p.AlertInterval = "1h" }), s, now.Add(-time.Hour), ""},
+		{with(func(p *Policy) { p.Mechanisms = Mechanisms{} }), s, time.Time{}, "no destination"},
+	} {
+		matched, why := decide(c.p, c.s, c.told, now)
+		if matched != (c.want == "") || !strings.Contains(why, c.want) {
+			t.Errorf("%+v: %v %q, want %q", c.p, matched, why, c.want)
+		}
+	}
+}
+
+func FuzzAlertsAreDecodedStrictly(f *testing.F) {
+	f.Add([]byte(`{"id":"a","alert_type":"x","event":"start","data":{"a":[1,{"b":null}]},"filters":{"zones":["z"]}}`))
+	f.Add([]byte(`[{"id":"a"},{"id":1}]`))
+	f.Add([]byte(`{"id":"a","id":"b"}`))
+	f.Add([]byte(strings.Repeat("[", 100)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		a, fault := decodeAlert(data)
+		if fault == nil && len(data) > maxAlert {
+			t.Fatal("too large, and taken")
+		}
+		if fault != nil && fault.Message == "" {
+			t.Fatal("a fault without words")
+		}
+		p := &prepared{alert: a}
+		p.checkShape(sender{}, time.Now())
+		if values, _, err := split(data); err == nil && len(values) == 0 {
+			t.Fatal("no alert and no error")
+		}
+	})
+}
+
+func FuzzURLsOfWebhooks(f *testing.F) {
+	f.Add("https://user:pass@host/")
+	f.Add("http:\\\\127.0.0.1")
+	f.Fuzz(func(t *testing.T, s string) {
+		if checkURL(s) == "" && strings.ContainsAny(s, "\\ ") {
+			t.Fatalf("%q is taken", s)
+		}
+		typeOf(s)
+	})
+}

@@ -1,0 +1,436 @@
+package notify
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// Alert is an alert as its account's readers see it: a cause with its state, or
+// a notice.
+type Alert struct {
+	ID          string               `json:"id"`
+	Type        string               `json:"alert_type"`
+	State       string               `json:"state" enum:"firing,ended,notice"`
+	Correlation string               `json:"correlation_id"`
+	Severity    string               `json:"severity"`
+	Summary     string               `json:"summary"`
+	Zone        *AlertZone           `json:"zone,omitempty"`
+	Resource    *event.AlertResource `json:"resource,omitempty"`
+	Filters     map[string][]string  `json:"filters,omitempty"`
+	Data        json.RawMessage      `json:"data,omitempty"`
+	URL         string               `json:"url,omitempty" doc:"Of a page of the product that explains it"`
+	OccurredAt  web.Time             `json:"occurred_at"`
+	BeganAt     web.Time             `json:"began_at"`
+	ReceivedAt  web.Time             `json:"received_at"`
+	EndedAt     web.Time             `json:"ended_at,omitzero"`
+	ToldAt      web.Time             `json:"told_at,omitzero" doc:"When the first message about it was delivered"`
+	AckedAt     web.Time             `json:"acknowledged_at,omitzero"`
+	AckedBy     string               `json:"acknowledged_by,omitempty"`
+	Unmatched   string               `json:"unmatched,omitempty" doc:"Why nobody was told; left out when a policy matched"`
+	Changes     []Change             `json:"changes" doc:"What preceded it; at most 5"`
+	ChangesMore int                  `json:"changes_more"`
+
+	key     string
+	account string
+	event   event.AlertEvent
+	pending bool // its changes are still looked for
+}
+
+// AlertZone is the property that an alert is about.
+type AlertZone struct {
+	ID   string `json:"id,omitempty"`
+	Name string `json:"name"`
+}
+
+// Decision is an alert with everything that followed from it.
+type Decision struct {
+	Alert
+	Policies   []Considered `json:"policies" doc:"Every policy for its type, matched or not, and why"`
+	Deliveries []Delivery   `json:"deliveries"`
+	Related    []Part       `json:"related" doc:"Repeats and the end: alerts with the same correlation id"`
+}
+
+// Part is a later alert of the same cause.
+type Part struct {
+	ID         string   `json:"id"`
+	Event      string   `json:"event"`
+	Summary    string   `json:"summary"`
+	OccurredAt web.Time `json:"occurred_at"`
+	Note       string   `json:"note,omitempty"`
+}
+
+// Delivery is one message to one destination.
+type Delivery struct {
+	ID            string    `json:"id"`
+	AlertID       string    `json:"alert_id,omitempty"`
+	Event         string    `json:"event" enum:"start,end,notice,test"`
+	PolicyID      string    `json:"policy_id"`
+	Policy        string    `json:"policy"`
+	DestinationID string    `json:"destination_id"`
+	MechanismType string    `json:"mechanism_type" enum:"webhook,email"`
+	Mechanism     string    `json:"mechanism"`
+	State         string    `json:"state" enum:"waiting,delivered,failed,superseded,not_sent,kept"`
+	Reason        string    `json:"reason,omitempty"`
+	ReplayOf      string    `json:"replay_of,omitempty"`
+	Tries         int       `json:"attempts_made"`
+	NextAt        web.Time  `json:"next_attempt_at,omitzero"`
+	CreatedAt     web.Time  `json:"created_at"`
+	EndedAt       web.Time  `json:"ended_at,omitzero"`
+	Attempts      []Attempt `json:"attempts,omitempty"`
+
+	summary           string // of the alert
+	kind              string // alert_type
+	rootKey, alertKey string
+}
+
+// Attempt is one try, as it went over the wire.
+type Attempt struct {
+	N        int      `json:"n"`
+	At       web.Time `json:"at"`
+	TookMS   float64  `json:"took_ms"`
+	Status   int      `json:"status" doc:"Of HTTP or SMTP; 0 when there was no answer"`
+	Outcome  string   `json:"outcome" enum:"delivered,retry,failed,kept"`
+	Error    string   `json:"error,omitempty"`
+	Request  []Header `json:"request_headers"`
+	Body     string   `json:"request_body"`
+	Response []Header `json:"response_headers"`
+	Answer   string   `json:"response_body"`
+}
+
+// alertRow is what a message needs of an alert.
+type alertRow struct {
+	alert               event.Alert
+	rootID, rootSummary string
+	summary             string
+	at                  time.Time
+	changes             []Change
+	more                int
+}
+
+func (n *Notify) alertRow(ctx context.Context, accountID, key string) (r alertRow, err error) {
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		var content, changes []byte
+		var at int64
+		err := tx.QueryRow(ctx, `SELECT a.content, a.summary, a.occurred_at, r.id, r.summary, r.changes, r.changes_more FROM alert a JOIN alert r ON r.alert_key = a.root_key WHERE a.alert_key = $1 AND a.account_id = $2`, key, accountID).
+			Scan(&content, &r.summary, &at, &r.rootID, &r.rootSummary, &changes, &r.more)
+		if err != nil {
+			return err
+		}
+		r.at = time.UnixMicro(at).UTC()
+		return errors.Join(json.Unmarshal(content, &r.alert), json.Unmarshal(changes, &r.changes))
+	})
+	return r, err
+}
+
+const alertView = `SELECT alert_key, account_id, id, type, event, state, correlation_id, severity, summary, zone_id, zone_name, occurred_at, began_at, received_at, ended_at, content, unmatched, changes, changes_more, changes_state, told_at, acked_at, acked_by FROM alert`
+
+func scanAlert(row interface{ Scan(...any) error }) (a Alert, err error) {
+	var occurred, began, received, ended, told, acked int64
+	var zone AlertZone
+	var content, changes []byte
+	var changesState string
+	err = row.Scan(&a.key, &a.account, &a.ID, &a.Type, &a.event, &a.State, &a.Correlation, &a.Severity, &a.Summary, &zone.ID, &zone.Name, &occurred, &began, &received, &ended,
+		&content, &a.Unmatched, &changes, &a.ChangesMore, &changesState, &told, &acked, &a.AckedBy)
+	if err != nil {
+		return a, err
+	}
+	if zone.Name != "" {
+		a.Zone = &zone
+	}
+	a.OccurredAt, a.BeganAt, a.ReceivedAt, a.EndedAt, a.ToldAt, a.AckedAt = timeOf(occurred), timeOf(began), timeOf(received), timeOf(ended), timeOf(told), timeOf(acked)
+	a.pending = changesState == "pending"
+	var sent event.Alert
+	if err := errors.Join(json.Unmarshal(content, &sent), json.Unmarshal(changes, &a.Changes)); err != nil {
+		return a, err
+	}
+	a.Resource, a.Filters, a.Data, a.URL = sent.Resource, sent.Filters, sent.Data, sent.URL
+	return a, nil
+}
+
+// place is where a page of a list ends.
+type place struct {
+	At  int64  `json:"a"`
+	Key string `json:"k"`
+}
+
+// Alerts are the causes and notices of an account, the newest first, behind a
+// place. state is firing, ended, notice or "" for all.
+func (n *Notify) alerts(ctx context.Context, accountID, state string, after place, limit int) (list []Alert, err error) {
+	if after.Key == "" {
+		after = place{1 << 62, ""}
+	}
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		list = []Alert{}
+		var rows *sql.Rows
+		if state == "" {
+			rows, err = tx.Query(ctx, alertView+` WHERE account_id = $1 AND state <> 'part' AND (occurred_at, alert_key) < ($2, $3) ORDER BY occurred_at DESC, alert_key DESC LIMIT $4`, accountID, after.At, after.Key, limit)
+		} else {
+			rows, err = tx.Query(ctx, alertView+` WHERE account_id = $1 AND state = $2 AND (occurred_at, alert_key) < ($3, $4) ORDER BY occurred_at DESC, alert_key DESC LIMIT $5`, accountID, state, after.At, after.Key, limit)
+		}
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			a, err := scanAlert(rows)
+			if err != nil {
+				return err
+			}
+			list = append(list, a)
+		}
+		return rows.Err()
+	})
+	return list, err
+}
+
+func noAlert() *errs.Error { return errs.New(errs.CodeNotFound, "there is no such alert") }
+
+// rootOf finds the cause of an alert by the id of any of its alerts.
+func rootOf(ctx context.Context, tx *db.Tx, accountID, alertID string) (a Alert, err error) {
+	a, err = scanAlert(tx.QueryRow(ctx, alertView+` WHERE alert_key = (SELECT root_key FROM alert WHERE account_id = $1 AND id = $2)`, accountID, alertID))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = noAlert()
+	}
+	return a, err
+}
+
+// mostDeliveries of one alert are shown; the history has all of them.
+const mostDeliveries = 200
+
+// Decision reads an alert with everything that followed from it.
+func (n *Notify) Decision(ctx context.Context, accountID, alertID string) (d Decision, err error) {
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		d = Decision{Policies: []Considered{}, Related: []Part{}}
+		if d.Alert, err = rootOf(ctx, tx, accountID, alertID); err != nil {
+			return err
+		}
+		var decision []byte
+		if err := tx.QueryRow(ctx, `SELECT decision FROM alert WHERE alert_key = $1`, d.key).Scan(&decision); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(decision, &d.Policies); err != nil {
+			return err
+		}
+		if d.Policies == nil {
+			d.Policies = []Considered{}
+		}
+		if d.Related, err = partsOf(ctx, tx, d.key); err != nil {
+			return err
+		}
+		if d.Deliveries, err = deliveriesOf(ctx, tx, ` WHERE d.root_key = $1 AND d.account_id = $2 ORDER BY d.id LIMIT $3`, d.key, accountID, mostDeliveries); err != nil {
+			return err
+		}
+		for i := range d.Deliveries {
+			if d.Deliveries[i].Attempts, err = attemptsOf(ctx, tx, d.Deliveries[i].ID); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return d, err
+}
+
+func partsOf(ctx context.Context, tx *db.Tx, rootKey string) ([]Part, error) {
+	rows, err := tx.Query(ctx, `SELECT id, event, summary, occurred_at, unmatched FROM alert WHERE root_key = $1 AND alert_key <> $1 ORDER BY alert_key LIMIT 100`, rootKey)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	list := []Part{}
+	for rows.Next() {
+		var p Part
+		var at int64
+		if err := rows.Scan(&p.ID, &p.Event, &p.Summary, &at, &p.Note); err != nil {
+			return nil, err
+		}
+		p.OccurredAt = web.TimeOf(at)
+		list = append(list, p)
+	}
+	return list, rows.Err()
+}
+
+const deliveryView = `SELECT d.id, COALESCE(a.id, ''), d.event, d.policy_id, d.policy_name, d.destination_id, d.kind, d.mechanism, d.state, d.why, d.replay_of, d.attempts, d.next_at, d.created_at, d.ended_at, d.root_key, d.alert_key, COALESCE(a.summary, 'Test message'), COALESCE(a.type, 'belfry_test')
+	FROM delivery d LEFT JOIN alert a ON a.alert_key = d.alert_key`
+
+func deliveriesOf(ctx context.Context, tx *db.Tx, rest string, args ...any) ([]Delivery, error) {
+	rows, err := tx.Query(ctx, deliveryView+rest, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	list := []Delivery{}
+	for rows.Next() {
+		var d Delivery
+		var next, created, ended int64
+		if err := rows.Scan(&d.ID, &d.AlertID, &d.Event, &d.PolicyID, &d.Policy, &d.DestinationID, &d.MechanismType, &d.Mechanism, &d.State, &d.Reason, &d.ReplayOf, &d.Tries, &next, &created, &ended, &d.rootKey, &d.alertKey, &d.summary, &d.kind); err != nil {
+			return nil, err
+		}
+		d.CreatedAt, d.EndedAt = timeOf(created), timeOf(ended)
+		if d.State == stateWaiting {
+			d.NextAt = timeOf(next)
+		}
+		list = append(list, d)
+	}
+	return list, rows.Err()
+}
+
+func attemptsOf(ctx context.Context, tx *db.Tx, deliveryID string) ([]Attempt, error) {
+	rows, err := tx.Query(ctx, `SELECT n, at, took, status, outcome, error, request, body, response, answer FROM attempt WHERE delivery_id = $1 ORDER BY n LIMIT 100`, deliveryID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	list := []Attempt{}
+	for rows.Next() {
+		var a Attempt
+		var at, took int64
+		var request, body, response, answer []byte
+		if err := rows.Scan(&a.N, &at, &took, &a.Status, &a.Outcome, &a.Error, &request, &body, &response, &answer); err != nil {
+			return nil, err
+		}
+		a.At, a.TookMS, a.Body, a.Answer = timeOf(at), float64(took)/1000, clean(string(body), keepBody), clean(string(answer), keepAnswer)
+		if err := errors.Join(json.Unmarshal(request, &a.Request), json.Unmarshal(response, &a.Response)); err != nil {
+			return nil, err
+		}
+		list = append(list, a)
+	}
+	return list, rows.Err()
+}
+
+func noDelivery() *errs.Error { return errs.New(errs.CodeNotFound, "there is no such delivery") }
+
+// Delivery reads one with its attempts.
+func (n *Notify) Delivery(ctx context.Context, accountID, deliveryID string) (d Delivery, err error) {
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		list, err := deliveriesOf(ctx, tx, ` WHERE d.account_id = $1 AND d.id = $2`, accountID, deliveryID)
+		if err != nil || len(list) == 0 {
+			return or(err, noDelivery())
+		}
+		d = list[0]
+		d.Attempts, err = attemptsOf(ctx, tx, d.ID)
+		return err
+	})
+	return d, err
+}
+
+// countMost is how far deliveries are counted.
+const countMost = 10_000
+
+// history is a page of the deliveries made in [since, before), the newest
+// first, and how many there are (at most countMost).
+func (n *Notify) history(ctx context.Context, accountID string, since, before time.Time, offset, limit int) (list []Delivery, total int, err error) {
+	from, to := "", "g" // behind every id
+	if !since.IsZero() {
+		from = lowestID(since)
+	}
+	if !before.IsZero() {
+		to = lowestID(before)
+	}
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		err := tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM delivery WHERE account_id = $1 AND id >= $2 AND id < $3 LIMIT $4) AS some`, accountID, from, to, countMost).Scan(&total)
+		if err != nil {
+			return err
+		}
+		list, err = deliveriesOf(ctx, tx, ` WHERE d.account_id = $1 AND d.id >= $2 AND d.id < $3 ORDER BY d.id DESC LIMIT $4 OFFSET $5`, accountID, from, to, limit, offset)
+		return err
+	})
+	return list, total, err
+}
+
+// previewed is how far back a dry run of a policy looks.
+const previewed = 7 * 24 * time.Hour
+
+// Preview is what a policy would have done.
+type Preview struct {
+	Matched  int       `json:"matched"`
+	Looked   int       `json:"considered" doc:"Alerts of its type in the last 7 days, at most 10,000"`
+	Sentence string    `json:"sentence"`
+	Examples []Example `json:"examples" doc:"The newest, at most 20, matched or not"`
+}
+
+// Example is one alert in a preview.
+type Example struct {
+	ID         string   `json:"id"`
+	Summary    string   `json:"summary"`
+	OccurredAt web.Time `json:"occurred_at"`
+	Matched    bool     `json:"matched"`
+	Why        string   `json:"why"`
+}
+
+// Preview asks a policy that may not be saved about the last week's alerts.
+func (n *Notify) Preview(ctx context.Context, accountID string, p Policy) (out Preview, err error) {
+	if err := n.checkPolicy(ctx, accountID, &p); err != nil {
+		return out, err
+	}
+	p.account, p.Enabled = accountID, true
+	if err := n.resolveZones(ctx, &p); err != nil {
+		return out, err
+	}
+	type row struct {
+		Example
+		content []byte
+		zone    Zone
+		at      int64
+	}
+	var rows []row
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		rows = nil
+		list, err := tx.Query(ctx, `SELECT id, summary, occurred_at, content, zone_id, zone_name, environment FROM alert WHERE account_id = $1 AND type = $2 AND state <> 'part' AND occurred_at > $3 AND event <> 'end'
+			ORDER BY occurred_at DESC LIMIT $4`, accountID, p.AlertType, n.Now().Add(-previewed).UnixMicro(), countMost)
+		if err != nil {
+			return err
+		}
+		defer list.Close()
+		for list.Next() {
+			var r row
+			if err := list.Scan(&r.ID, &r.Summary, &r.at, &r.content, &r.zone.ID, &r.zone.Name, &r.zone.Environment); err != nil {
+				return err
+			}
+			rows = append(rows, r)
+		}
+		return list.Err()
+	})
+	if err != nil {
+		return out, err
+	}
+	told := map[string]time.Time{} // in the order of time: the oldest first
+	for _, r := range slices.Backward(rows) {
+		one := prepared{zone: r.zone}
+		if err := json.Unmarshal(r.content, &one.alert); err != nil {
+			return out, err
+		}
+		s, at := one.subject(), time.UnixMicro(r.at)
+		r.OccurredAt = timeOf(r.at)
+		if r.Matched, r.Why = decide(&p, s, told[s.about], at); r.Matched {
+			out.Matched++
+			told[s.about] = at
+		}
+		out.Examples = append(out.Examples, r.Example)
+		if len(out.Examples) > 20 {
+			out.Examples = out.Examples[1:]
+		}
+	}
+	slices.Reverse(out.Examples)
+	if out.Examples == nil {
+		out.Examples = []Example{}
+	}
+	out.Looked = len(rows)
+	out.Sentence = "It would have matched " + plural(out.Matched, "alert", "alerts") + " of " + itoa(out.Looked) + " in the last 7 days."
+	return out, nil
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return itoa(n) + " " + many
+}

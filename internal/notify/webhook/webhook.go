@@ -1,0 +1,254 @@
+// Package webhook sends notifications to URLs: the body is the Cloudflare v4
+// API's generic webhook, signed as Standard Webhooks 1.0.0 has it.
+//
+//	Message -> body -> sign(id.timestamp.body) -> POST through the guarded dialer -> Result
+//
+// A receiver is a stranger's server: one deadline holds for the whole attempt,
+// what is read is bounded, redirects are not followed, and no connection is
+// made to an address that the operator has not allowed.
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/notify"
+)
+
+// What is read of an answer, and what of it is kept.
+const (
+	readMost   = 64 << 10
+	keepMost   = 16 << 10
+	headerMost = 64 << 10 // bytes of a response's headers
+)
+
+// Config says what may be reached.
+type Config struct {
+	Allow []netip.Prefix // networks besides the public Internet (BELFRY_ALLOW_NETWORKS)
+	// Lookup resolves names; nil = the system's resolver.
+	Lookup  func(ctx context.Context, host string) ([]netip.Addr, error)
+	Version string      // in User-Agent
+	TLS     *tls.Config // for tests with certificates of their own; nil = the system's roots
+	PerHost int         // connections kept to one host; 0 = 16
+}
+
+// Channel is the channel of webhooks. Safe for concurrent use.
+type Channel struct {
+	client *http.Client
+	agent  string
+}
+
+// New makes the channel; it connects to nobody.
+func New(cfg Config) *Channel {
+	g := &guard{allow: cfg.Allow, lookup: cfg.Lookup}
+	if g.lookup == nil {
+		g.lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	if cfg.PerHost == 0 {
+		cfg.PerHost = 16
+	}
+	transport := &http.Transport{
+		Proxy:                  nil, // the environment's proxy would reach for us what we must not
+		DialContext:            g.dial,
+		TLSClientConfig:        cfg.TLS,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true, // what is kept is what came; nothing is unpacked
+		MaxResponseHeaderBytes: headerMost,
+		MaxIdleConns:           1000,
+		MaxIdleConnsPerHost:    cfg.PerHost,
+		IdleConnTimeout:        time.Minute,
+	}
+	return &Channel{agent: strings.TrimSuffix("Belfry/"+cfg.Version, "/"), client: &http.Client{Transport: transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+// Kind is webhook.
+func (*Channel) Kind() string { return notify.KindWebhook }
+
+// body is what a receiver gets. The fields up to alert_event are the public
+// contract; the rest is Belfry's.
+type body struct {
+	Name        string          `json:"name"` // of the policy
+	Text        string          `json:"text"`
+	Data        json.RawMessage `json:"data"`
+	TS          int64           `json:"ts"`
+	Account     string          `json:"account_id"`
+	PolicyID    string          `json:"policy_id"`
+	Policy      string          `json:"policy_name"`
+	Type        string          `json:"alert_type"`
+	Correlation string          `json:"alert_correlation_id"`
+	Event       string          `json:"alert_event,omitempty"`
+
+	ID       string          `json:"alert_id,omitempty"`
+	Severity string          `json:"severity"`
+	Changes  []notify.Change `json:"changes"`
+	More     int             `json:"changes_more"`
+	URL      string          `json:"url"`
+}
+
+// Body makes the JSON of a message.
+func Body(m *notify.Message) ([]byte, error) {
+	b := body{Name: m.Policy, Text: notify.Text(m), Data: m.Data, TS: m.At.Unix(), Account: m.Account, PolicyID: m.PolicyID, Policy: m.Policy, Type: m.Type,
+		Correlation: m.Correlation, ID: m.AlertID, Severity: m.Severity, Changes: m.Changes, More: m.More, URL: m.URL}
+	if m.Test() {
+		b.Name = "Test"
+	}
+	if len(b.Data) == 0 {
+		b.Data = json.RawMessage("{}")
+	}
+	if b.Changes == nil {
+		b.Changes = []notify.Change{}
+	}
+	switch m.Event {
+	case event.AlertStart:
+		b.Event = "ALERT_STATE_EVENT_START"
+	case event.AlertEnd:
+		b.Event = "ALERT_STATE_EVENT_END"
+	}
+	return json.Marshal(b)
+}
+
+// Sign makes the value of webhook-signature: one v1 signature for each key
+// (whsec_ and base64), separated by spaces.
+func Sign(keys []string, id string, at time.Time, body []byte) (string, error) {
+	var list []string
+	for _, k := range keys {
+		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(k, "whsec_"))
+		if err != nil {
+			return "", errors.New("a signing secret is not base64")
+		}
+		h := hmac.New(sha256.New, key)
+		h.Write([]byte(id + "." + strconv.FormatInt(at.Unix(), 10) + "."))
+		h.Write(body)
+		list = append(list, "v1,"+base64.StdEncoding.EncodeToString(h.Sum(nil)))
+	}
+	return strings.Join(list, " "), nil
+}
+
+// Send makes one attempt.
+func (c *Channel) Send(ctx context.Context, m *notify.Message) (r notify.Result) {
+	data, err := Body(m)
+	if err != nil {
+		return notify.Result{Fault: notify.Permanent, Error: "the message cannot be written as JSON"}
+	}
+	r.Body = data
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.Address, bytes.NewReader(data))
+	if err != nil {
+		r.Fault, r.Error = notify.Permanent, "the URL is not one"
+		return r
+	}
+	signature, err := Sign(m.Keys, m.ID, m.Sent, data)
+	if err != nil {
+		r.Fault, r.Error = notify.Permanent, err.Error()
+		return r
+	}
+	h := req.Header
+	h.Set("Content-Type", "application/json")
+	h.Set("User-Agent", c.agent)
+	h["webhook-id"] = []string{m.ID} // lower case, as the specification writes them
+	h["webhook-timestamp"] = []string{strconv.FormatInt(m.Sent.Unix(), 10)}
+	h["webhook-signature"] = []string{signature}
+	if m.Secret != "" {
+		h["cf-webhook-auth"] = []string{m.Secret}
+	}
+	r.Request = shown(h, map[string]string{"cf-webhook-auth": "(secret)"})
+	res, err := c.client.Do(req)
+	if err != nil {
+		r.Fault, r.Error = fault(ctx, err)
+		return r
+	}
+	defer res.Body.Close()
+	r.Status, r.Response = res.StatusCode, shown(res.Header, map[string]string{"Set-Cookie": "(not kept)"})
+	answer, err := io.ReadAll(io.LimitReader(res.Body, readMost))
+	r.Answer = answer[:min(len(answer), keepMost)]
+	if res.StatusCode == http.StatusTooManyRequests || res.StatusCode == http.StatusServiceUnavailable {
+		r.RetryAfter = retryAfter(res.Header.Get("Retry-After"), time.Now())
+	}
+	if err != nil && (r.Status < 200 || r.Status > 299) {
+		// The status is known, so it decides; a 2xx whose body breaks off was taken.
+		r.Error = "the answer broke off"
+	}
+	return r
+}
+
+// retryAfter reads the header (RFC 9110, 10.2.3): seconds or a date; rubbish is 0.
+func retryAfter(s string, now time.Time) time.Duration {
+	s = strings.TrimSpace(s)
+	if n, err := strconv.ParseInt(s, 10, 32); err == nil {
+		return max(0, time.Duration(n)*time.Second)
+	}
+	if t, err := http.ParseTime(s); err == nil {
+		return max(0, t.Sub(now))
+	}
+	return 0
+}
+
+// shown are headers as they are kept, in a fixed order, secrets replaced.
+func shown(h http.Header, masked map[string]string) []notify.Header {
+	const most, longest = 50, 500
+	var list []notify.Header
+	for _, name := range sorted(h) {
+		for _, v := range h[name] {
+			if mask := masked[name]; mask != "" {
+				v = mask
+			}
+			if len(v) > longest {
+				v = v[:longest] + "…"
+			}
+			if len(list) < most {
+				list = append(list, notify.Header{Name: strings.ToValidUTF8(name, "?"), Value: strings.ToValidUTF8(strings.ReplaceAll(v, "\x00", ""), "?")})
+			}
+		}
+	}
+	return list
+}
+
+// fault says in words why there is no answer.
+func fault(ctx context.Context, err error) (notify.Fault, string) {
+	var blocked *blockedError
+	var dns *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var authority x509.UnknownAuthorityError
+	var alert tls.AlertError
+	var protocol textproto.ProtocolError
+	switch {
+	case errors.As(err, &blocked):
+		return notify.Blocked, blocked.Error()
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return notify.Timeout, "the receiver did not answer in time"
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return notify.NoName, "the name of the receiver does not resolve"
+	case errors.As(err, &dns):
+		return notify.Temporary, "the name of the receiver could not be looked up"
+	case errors.As(err, &certificate), errors.As(err, &authority):
+		return notify.BadTLS, "the receiver's certificate is not valid"
+	case errors.As(err, &record), errors.As(err, &alert):
+		return notify.BadTLS, "the TLS handshake with the receiver failed"
+	case errors.As(err, &protocol):
+		return notify.Temporary, "the receiver does not speak HTTP"
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return notify.Temporary, "the receiver does not take connections"
+	}
+	return notify.Temporary, "the connection to the receiver broke off"
+}

@@ -1,0 +1,168 @@
+package traffic
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// maxRefusedShown is how many refused counts or lines an answer describes; it
+// counts all.
+const maxRefusedShown = 50
+
+// Taken answers a request that brings counts or lines.
+type Taken struct {
+	Accepted int            `json:"accepted" doc:"Counts, or lines of a log, that were taken"`
+	Rejected int            `json:"rejected"`
+	Counts   int            `json:"counts" doc:"Counts that were stored: of a log, one for each ten seconds, host and origin"`
+	Refused  []RefusedCount `json:"refused" doc:"The first 50 that were not taken"`
+}
+
+// RefusedCount says why one count or line was not taken.
+type RefusedCount struct {
+	Index  int            `json:"index" doc:"Place in the request, from 0; of a log, the line from 1"`
+	Errors []CountProblem `json:"errors"`
+}
+
+// CountProblem is one reason.
+type CountProblem struct {
+	Code    int        `json:"code"`
+	Message string     `json:"message"`
+	Source  CountField `json:"source"`
+}
+
+// CountField says which field it is about.
+type CountField struct {
+	Pointer string `json:"pointer,omitempty" doc:"RFC 6901, in the count"`
+}
+
+// Params has the header that both on-ramps of counts take.
+type Params struct {
+	Key string `header:"Idempotency-Key" doc:"A repeated request with the same key is answered as the first one and counts nothing, for 48 hours"`
+}
+
+// Register adds the HTTP on-ramps.
+func (f *Feature) Register(api *web.API) {
+	op := web.Op{
+		Path: "/accounts/{account_id}/traffic/counts", ID: "send-traffic-counts", Tag: "Traffic", Permission: account.TrafficWrite,
+		Summary: "Send request counts",
+		Description: "How many requests there were in an interval and how many of them failed: one object, a JSON array, or NDJSON; gzip is welcome. " +
+			"At most 10,000 counts or 4 MiB. {zone, ts, total} are required; seconds is 10 unless given, bad counts failures (5xx), unreachable those of them that did not reach the origin (521). " +
+			"A zone that is not known is made of a hostname. The answer comes after the commit; 200 when at least one count was accepted.",
+		MaxBody: MaxCountsBody, Accepts: []string{"application/json", "application/x-ndjson"}, Result: Taken{},
+	}
+	web.Raw(api, "POST", op, func(ctx context.Context, in *Params, x *web.Exchange) error {
+		return f.takeCounts(ctx, x, in.Key, web.Account(ctx).ID)
+	})
+	op.Path, op.ID, op.Scope = "/traffic/counts", "send-traffic-counts-of-many-accounts", web.ScopeProducer
+	op.Summary = "Send request counts of many accounts"
+	op.Description = "For product teams: every count names its account in account_id. " + op.Description
+	web.Raw(api, "POST", op, func(ctx context.Context, in *Params, x *web.Exchange) error { return f.takeCounts(ctx, x, in.Key, "") })
+	f.registerLogs(api)
+	api.Limit("traffic.batch_counts", MaxCounts)
+	api.Limit("traffic.batch_bytes", MaxCountsBody)
+	api.Limit("traffic.log_bytes", MaxLogBody)
+	api.Limit("traffic.log_line_bytes", MaxLine)
+	api.Limit("traffic.max_age_seconds", int(MaxAge.Seconds()))
+}
+
+// sender says who hands in a request.
+func sender(p *web.Principal, accountID string) origin {
+	from := origin{account: accountID, by: p.ID, via: "http"}
+	if p.Kind == web.KindProducer {
+		from.producer = p.ID
+	}
+	return from
+}
+
+// scope is within what an Idempotency-Key is unique: the account, so that a
+// token may be replaced between two attempts, or the product team.
+func (o origin) scope() string {
+	if o.account != "" {
+		return o.account
+	}
+	return "producer:" + o.by
+}
+
+// checkKey refuses keys as web does for creating operations.
+func checkKey(key string) error {
+	bad := len(key) > 255
+	for i := range len(key) {
+		bad = bad || key[i] < 0x21 || key[i] > 0x7e
+	}
+	if bad {
+		return errs.At(errs.CodeInvalid, "Idempotency-Key", "an Idempotency-Key has 1 to 255 visible ASCII characters")
+	}
+	return nil
+}
+
+// takeCounts is both on-ramps of counts.
+func (f *Feature) takeCounts(ctx context.Context, x *web.Exchange, key, accountID string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	body, err := x.Bytes()
+	if err != nil {
+		return err
+	}
+	values, list, err := Values(body)
+	if err != nil {
+		return err
+	}
+	b := f.newBatch(sender(web.CurrentPrincipal(ctx), accountID))
+	if err := b.values(ctx, values); err != nil {
+		return err
+	}
+	hash := sha256.New()
+	hash.Write([]byte("counts\n"))
+	hash.Write(body)
+	return f.answer(ctx, x, b, key, [32]byte(hash.Sum(nil)), Taken{Accepted: len(b.good), Rejected: len(b.bad), Counts: len(b.good)}, list)
+}
+
+// answer stores a batch and says what became of it.
+func (f *Feature) answer(ctx context.Context, x *web.Exchange, b *batch, key string, hash [32]byte, out Taken, list bool) error {
+	out.Refused = []RefusedCount{}
+	var shown errs.List
+	for i, r := range b.bad {
+		if i == maxRefusedShown {
+			break
+		}
+		one := RefusedCount{Index: r.index}
+		for _, e := range r.faults {
+			one.Errors = append(one.Errors, CountProblem{int(e.Code), e.Message, CountField{e.Pointer}})
+			shown = append(shown, r.at(e, list))
+		}
+		out.Refused = append(out.Refused, one)
+	}
+	answer, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	answer, replayed, err := f.submit(ctx, b, &submission{scope: b.from.scope(), key: key, hash: hash, answer: answer})
+	if err != nil {
+		return err
+	}
+	env := web.Envelope{Result: answer}
+	if replayed {
+		f.metrics.replayed.Inc()
+		x.Writer().Header().Set("Idempotency-Replayed", "true")
+		if err := json.Unmarshal(answer, &out); err != nil {
+			return err
+		}
+	} else if out.Accepted == 0 && len(shown) > 0 {
+		env.Status, env.Errors = 400, shown
+	}
+	env.Info, err = json.Marshal(struct {
+		Accepted int `json:"accepted"`
+		Rejected int `json:"rejected"`
+	}{out.Accepted, out.Rejected})
+	if err != nil {
+		return err
+	}
+	x.Send(env)
+	return nil
+}

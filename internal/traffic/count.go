@@ -1,0 +1,256 @@
+package traffic
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+// Count is one compact count as a product sends it: the account and the zone
+// as they were written, the rest checked.
+type Count struct {
+	Account string // id or ext:<external id>; empty where the route names it
+	Zone    string // id, name or alias
+	event.Count
+}
+
+// Window is the time that counts may be of, in Unix seconds: From <= ts <= To.
+type Window struct{ From, To int64 }
+
+// Ever takes all times, for replays in event time.
+var Ever = Window{From: 0, To: 1 << 40}
+
+// Recent is what is taken from a live product.
+func Recent(now time.Time) Window {
+	return Window{From: now.Add(-MaxAge).Unix(), To: now.Add(MaxAhead).Unix()}
+}
+
+// check says whether a time is in the window.
+func (w Window) check(ts int64) *errs.Error {
+	switch {
+	case ts < w.From:
+		return errs.At(errs.CodeOutOfRange, "/ts", "ts is %s; the oldest that is taken is %s (35 days)", when(ts), when(w.From))
+	case ts > w.To:
+		return errs.At(errs.CodeOutOfRange, "/ts", "ts is %s, more than a minute ahead of the server's clock; it is in Unix seconds", when(ts))
+	}
+	return nil
+}
+
+func when(ts int64) string {
+	if ts < -1<<36 || ts > 1<<36 {
+		return strconv.FormatInt(ts, 10)
+	}
+	return time.Unix(ts, 0).UTC().Format(time.RFC3339)
+}
+
+// Limits of a count's fields.
+const (
+	maxTotal   = 1_000_000_000_000
+	maxSeconds = 3600
+	maxRef     = 255 // bytes of origin, zone, hostname
+	maxWord    = 100 // bytes of path_class and sli
+)
+
+// wire is a count as JSON. Pointers tell a missing number from a zero.
+type wire struct {
+	Account     string `json:"account_id"`
+	Zone        string `json:"zone"`
+	Origin      string `json:"origin"`
+	Hostname    string `json:"hostname"`
+	PathClass   string `json:"path_class"`
+	SLI         string `json:"sli"`
+	At          *int64 `json:"ts"`
+	Seconds     *int64 `json:"seconds"`
+	Total       *int64 `json:"total"`
+	Bad         int64  `json:"bad"`
+	Unreachable int64  `json:"unreachable"`
+}
+
+var strict = json.JoinOptions(json.RejectUnknownMembers(true))
+
+// ParseCount reads one compact count:
+//
+//	{"account_id"?, "zone", "origin"?, "hostname"?, "path_class"?, "sli"?,
+//	 "ts": Unix seconds, "seconds": width (10), "total", "bad"?, "unreachable"?}
+//
+// It names every fault of the values; a fault of the JSON stands alone.
+func ParseCount(data []byte, window Window) (Count, errs.List) {
+	var w wire
+	if err := json.Unmarshal(data, &w, strict); err != nil {
+		return Count{Account: w.Account}, errs.List{decodeError(err)}
+	}
+	var list errs.List
+	fault := func(code errs.Code, pointer, format string, args ...any) {
+		list = append(list, errs.At(code, pointer, format, args...))
+	}
+	c := Count{Account: w.Account, Zone: w.Zone, Count: event.Count{Seconds: 10, Origin: strings.ToLower(w.Origin),
+		Hostname: strings.ToLower(w.Hostname), PathClass: w.PathClass, SLI: w.SLI, Bad: w.Bad, Unreachable: w.Unreachable}}
+	if c.SLI == "availability" {
+		c.SLI = ""
+	}
+	if w.Zone == "" {
+		fault(errs.CodeMissingField, "/zone", "zone is required: a zone's id, name or alias, such as shop.example")
+	}
+	for _, t := range []struct {
+		pointer, value string
+		most           int
+		spaces         bool
+	}{{"/zone", w.Zone, maxRef, true}, {"/origin", w.Origin, maxRef, false}, {"/hostname", w.Hostname, maxRef, false}, {"/path_class", w.PathClass, maxWord, true}, {"/sli", w.SLI, maxWord, false}} {
+		if len(t.value) > t.most || strings.ContainsFunc(t.value, func(r rune) bool { return unicode.IsControl(r) || !t.spaces && unicode.IsSpace(r) }) {
+			fault(errs.CodeInvalid, t.pointer, "%s has at most %d bytes of plain text, without control characters%s", t.pointer[1:], t.most, map[bool]string{false: " and spaces"}[t.spaces])
+		}
+	}
+	switch {
+	case w.At == nil:
+		fault(errs.CodeMissingField, "/ts", "ts is required: the start of the interval in Unix seconds")
+	default:
+		c.At = *w.At
+		if e := window.check(c.At); e != nil {
+			list = append(list, e)
+		}
+	}
+	if w.Seconds != nil {
+		c.Seconds = *w.Seconds
+	}
+	if c.Seconds < 1 || c.Seconds > maxSeconds {
+		fault(errs.CodeOutOfRange, "/seconds", "seconds is the width of the interval, 1 to %d, not %d", maxSeconds, c.Seconds)
+	}
+	if w.Total == nil {
+		fault(errs.CodeMissingField, "/total", "total is required: the number of requests in the interval")
+		return c, list
+	}
+	c.Total = *w.Total
+	switch {
+	case c.Total < 0 || c.Total > maxTotal:
+		fault(errs.CodeOutOfRange, "/total", "total is 0 to %d, not %d", int64(maxTotal), c.Total)
+	case c.Bad < 0 || c.Bad > c.Total:
+		fault(errs.CodeOutOfRange, "/bad", "bad is a part of total: 0 to %d, not %d", c.Total, c.Bad)
+	case c.Unreachable < 0 || c.Unreachable > c.Bad:
+		fault(errs.CodeOutOfRange, "/unreachable", "unreachable is a part of bad: 0 to %d, not %d", c.Bad, c.Unreachable)
+	}
+	return c, list
+}
+
+// Values finds the counts in a body or a record: one object, a JSON array, or
+// one object a line (NDJSON). list reports whether they came as several. What is
+// wrong inside a line, or inside an element of an array, is found when that one
+// is parsed.
+func Values(body []byte) (values []jsontext.Value, list bool, err error) {
+	trimmed := bytes.TrimLeft(body, " \t\r\n")
+	if len(trimmed) == 0 {
+		return nil, false, errs.New(errs.CodeMissingField, "the body is empty; send one count, a JSON array of counts, or NDJSON")
+	}
+	if trimmed[0] == '[' {
+		values, err = elements(trimmed)
+		return values, true, err
+	}
+	// One count over several lines is common, so is NDJSON.
+	dec := jsontext.NewDecoder(bytes.NewReader(trimmed), lenient)
+	if _, err := dec.ReadValue(); err != nil || len(bytes.TrimSpace(trimmed[dec.InputOffset():])) == 0 {
+		if err == nil || !bytes.ContainsRune(bytes.TrimSpace(trimmed), '\n') {
+			return []jsontext.Value{trimmed}, false, nil
+		}
+	}
+	for line := range bytes.Lines(trimmed) {
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 {
+			continue
+		}
+		if len(values) == MaxCounts {
+			return nil, true, tooMany()
+		}
+		values = append(values, line)
+	}
+	return values, true, nil
+}
+
+var lenient = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+
+func elements(body []byte) (values []jsontext.Value, err error) {
+	dec := jsontext.NewDecoder(bytes.NewReader(body), lenient)
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, decodeError(err)
+	}
+	for dec.PeekKind() != ']' {
+		if len(values) == MaxCounts {
+			return nil, tooMany()
+		}
+		v, err := dec.ReadValue()
+		if err != nil {
+			e := decodeError(err)
+			e.Pointer = "/" + strconv.Itoa(len(values))
+			e.Message = "count " + strconv.Itoa(len(values)) + " of the array: " + e.Message + "; nothing of the request was counted (NDJSON keeps the good lines)"
+			return nil, e
+		}
+		values = append(values, v.Clone())
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, decodeError(err)
+	}
+	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
+		return nil, errs.New(errs.CodeInvalidJSON, "there is more after the array's end, at byte %d", dec.InputOffset())
+	}
+	if len(values) == 0 {
+		return nil, errs.New(errs.CodeMissingField, "the array is empty; send at least one count")
+	}
+	return values, nil
+}
+
+func tooMany() error {
+	return errs.New(errs.CodeTooLarge, "a request takes at most %d counts; send the rest in another", MaxCounts)
+}
+
+// decodeError turns a fault of the JSON reader into one that names the field.
+func decodeError(err error) *errs.Error {
+	var sem *json.SemanticError
+	if errors.As(err, &sem) {
+		p := string(sem.JSONPointer)
+		name := strings.ReplaceAll(strings.TrimPrefix(p, "/"), "/", ".")
+		if errors.Is(err, json.ErrUnknownName) {
+			return errs.At(errs.CodeUnknownField, clip(p, maxRef), "%s is not a field of a count", clip(name, maxWord))
+		}
+		want := "another type"
+		if sem.GoType != nil {
+			switch sem.GoType.Kind() {
+			case reflect.String:
+				want = "a string"
+			case reflect.Int64, reflect.Pointer:
+				want = "a whole number"
+			case reflect.Struct:
+				want = "an object"
+			}
+		}
+		if name == "" {
+			name = "a count"
+		}
+		return errs.At(errs.CodeWrongType, clip(p, maxRef), "%s must be %s", clip(name, maxWord), want)
+	}
+	var syn *jsontext.SyntacticError
+	if errors.As(err, &syn) {
+		return errs.At(errs.CodeInvalidJSON, clip(string(syn.JSONPointer), maxRef), "not valid JSON at byte %d: %v", syn.ByteOffset, syn.Err)
+	}
+	return errs.New(errs.CodeInvalidJSON, "not valid JSON: the value is not whole")
+}
+
+// clip bounds what a sender wrote before it is repeated.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return strings.ToValidUTF8(s, "\uFFFD")
+	}
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return strings.ToValidUTF8(s[:most], "\uFFFD") + "..."
+}

@@ -1,0 +1,154 @@
+package traffic
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+// Format is how an access log is written.
+type Format string
+
+// The formats.
+const (
+	Combined  Format = "combined"   // Apache and nginx; common and vhost_combined too
+	NginxJSON Format = "nginx-json" // a JSON log_format with nginx's own names
+	Caddy     Format = "caddy"      // Caddy's JSON access log
+	Logpush   Format = "logpush"    // Cloudflare Logpush, data set http_requests
+)
+
+// Formats are all, for help texts.
+var Formats = []Format{Combined, NginxJSON, Caddy, Logpush}
+
+// ParseFormat finds a format by its name.
+func ParseFormat(name string) (Format, error) {
+	var names []string
+	for _, f := range Formats {
+		if string(f) == name {
+			return f, nil
+		}
+		names = append(names, string(f))
+	}
+	return "", errs.At(errs.CodeInvalid, "format", "format is one of %s, not %q", strings.Join(names, ", "), clip(name, maxWord))
+}
+
+// Entry is what counts of one line: when, where, and how it ended.
+type Entry struct {
+	At          int64  // Unix seconds
+	Zone        string // as the log names it; mostly empty
+	Hostname    string // that was asked for
+	Origin      string // that answered
+	Status      int    // 0 = the client left before there was one
+	Bad         bool
+	Unreachable bool // only where Bad
+}
+
+// classify sets Bad and Unreachable by the status alone. 521 is written by
+// proxies that could not connect to the origin.
+func (e *Entry) classify() {
+	e.Bad = e.Status >= 500
+	e.Unreachable = e.Status == 521
+}
+
+// Parse reads one line, without its end. An error says what is wrong with it
+// and is an [errs.Error].
+func (f Format) Parse(line []byte) (e Entry, err error) {
+	switch f {
+	case Combined:
+		e, err = parseCombined(line)
+	case NginxJSON:
+		e, err = parseNginx(line)
+	case Caddy:
+		e, err = parseCaddy(line)
+	case Logpush:
+		e, err = parseLogpush(line)
+	default:
+		_, err = ParseFormat(string(f))
+	}
+	if err != nil {
+		return e, err
+	}
+	if e.Status != 0 && (e.Status < 100 || e.Status > 999) {
+		return e, notLine("the status %d is not one of HTTP", e.Status)
+	}
+	for _, name := range []*string{&e.Zone, &e.Hostname, &e.Origin} {
+		if len(*name) > maxRef || strings.ContainsFunc(*name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+			return e, notLine("a host name has more than %d bytes or a space", maxRef)
+		}
+		*name = strings.ToLower(*name)
+	}
+	return e, nil
+}
+
+func notLine(format string, args ...any) error { return errs.New(errs.CodeInvalid, format, args...) }
+
+// Read parses a log line by line and tells each of them: the entry, or why it
+// is none. Empty lines are left out; what is longer than [MaxLine] is a fault of
+// that line. line counts from 1. Read ends at the end of r, with the error of r
+// or of each.
+func (f Format) Read(r io.Reader, each func(line int, e Entry, fault error) error) error {
+	return eachLine(r, func(n int, line []byte, fault error) error {
+		if fault != nil {
+			return each(n, Entry{}, fault)
+		}
+		e, fault := f.Parse(line)
+		return each(n, e, fault)
+	})
+}
+
+// ReadCompact parses compact counts, one a line (NDJSON), as [Format.Read] does
+// lines of logs; a line's fault has the first of its reasons.
+func ReadCompact(r io.Reader, window Window, each func(line int, c Count, fault error) error) error {
+	return eachLine(r, func(n int, line []byte, fault error) error {
+		if fault != nil {
+			return each(n, Count{}, fault)
+		}
+		c, faults := ParseCount(line, window)
+		if len(faults) > 0 {
+			fault = faults[0]
+		}
+		return each(n, c, fault)
+	})
+}
+
+// eachLine gives the lines that are not empty, without their ends.
+func eachLine(r io.Reader, each func(n int, line []byte, fault error) error) error {
+	in := bufio.NewReaderSize(r, MaxLine)
+	for n := 1; ; n++ {
+		line, err := in.ReadSlice('\n')
+		var fault error
+		for errors.Is(err, bufio.ErrBufferFull) {
+			fault = notLine("the line is longer than %d bytes", MaxLine)
+			line, err = in.ReadSlice('\n')
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if line = bytes.TrimRight(line, "\r\n"); fault != nil || len(bytes.TrimSpace(line)) > 0 {
+			if err := each(n, line, fault); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return nil
+		}
+	}
+}
+
+// hostOf takes the port and a final dot off a host name; the address in
+// [::1]:443 keeps its brackets' content.
+func hostOf(host string) string {
+	if rest, ok := strings.CutPrefix(host, "["); ok {
+		if i := strings.IndexByte(rest, ']'); i >= 0 {
+			return rest[:i]
+		}
+	}
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.IndexByte(host, ':') == i {
+		host = host[:i]
+	}
+	return strings.TrimSuffix(host, ".")
+}

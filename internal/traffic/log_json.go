@@ -1,0 +1,229 @@
+package traffic
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+// scalar is a string or a number: log formats write either.
+type scalar string
+
+// UnmarshalJSONFrom takes strings, numbers and null; anything else is left out
+// as if it were not there.
+func (s *scalar) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	v, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	switch v.Kind() {
+	case '"':
+		b, err := jsontext.AppendUnquote(nil, v)
+		if err != nil {
+			return err
+		}
+		*s = scalar(b)
+	case '0':
+		*s = scalar(v)
+	}
+	return nil
+}
+
+// or gives the first that says something; nginx writes "-" for nothing.
+func firstOf(list ...scalar) string {
+	for _, s := range list {
+		if s != "" && s != "-" {
+			return string(s)
+		}
+	}
+	return ""
+}
+
+func decodeLine(line []byte, into any) error {
+	if err := json.Unmarshal(line, into, lenient); err != nil {
+		e := decodeError(err)
+		e.Code, e.Message = errs.CodeInvalidJSON, "the line is not one JSON object: "+e.Message
+		return e
+	}
+	return nil
+}
+
+func status(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, notLine("the status %q is not a number", clip(s, 20))
+	}
+	return n, nil
+}
+
+// parseNginx reads a log_format of nginx's own variables by their names:
+//
+//	log_format json escape=json '{"time_iso8601":"$time_iso8601","host":"$host","status":$status,'
+//	  '"upstream_addr":"$upstream_addr","upstream_status":"$upstream_status","upstream_connect_time":"$upstream_connect_time"}';
+//
+// Required: status, and one of time_iso8601, msec and time_local. A 502 whose
+// upstream was never connected to (upstream_connect_time is "-" or empty) is
+// unreachable, as 521 is.
+func parseNginx(line []byte) (e Entry, err error) {
+	var l struct {
+		ISO     scalar  `json:"time_iso8601"`
+		Time    scalar  `json:"time"`
+		Local   scalar  `json:"time_local"`
+		Msec    scalar  `json:"msec"`
+		Status  scalar  `json:"status"`
+		Host    scalar  `json:"host"`
+		HTTP    scalar  `json:"http_host"`
+		Server  scalar  `json:"server_name"`
+		Addr    scalar  `json:"upstream_addr"`
+		Connect *scalar `json:"upstream_connect_time"`
+	}
+	if err := decodeLine(line, &l); err != nil {
+		return e, err
+	}
+	if e.Status, err = status(string(l.Status)); err != nil {
+		return e, err
+	}
+	switch {
+	case firstOf(l.ISO, l.Time, l.Msec) != "":
+		e.At, err = moment(firstOf(l.ISO, l.Time, l.Msec))
+	case len(l.Local) == len(clfTime):
+		var ok bool
+		if e.At, ok = parseCLF([]byte(l.Local)); !ok {
+			err = notLine("time_local %q is not a time", clip(string(l.Local), 40))
+		}
+	default:
+		err = notLine("the line has none of time_iso8601, msec and time_local")
+	}
+	if err != nil {
+		return e, err
+	}
+	e.Hostname = hostOf(firstOf(l.Host, l.HTTP, l.Server))
+	// "10.0.0.1:80, 10.0.0.2:80": one after the other was tried.
+	e.Origin = lastOf(firstOf(l.Addr))
+	e.classify()
+	if e.Status == 502 && l.Connect != nil {
+		last := lastOf(string(*l.Connect))
+		e.Unreachable = last == "" || last == "-"
+	}
+	return e, nil
+}
+
+// lastOf is the last of nginx's list of upstreams, in which a colon stands
+// between groups.
+func lastOf(list string) string {
+	if i := strings.LastIndex(list, ", "); i >= 0 {
+		list = list[i+2:]
+	}
+	if i := strings.LastIndex(list, " : "); i >= 0 {
+		list = list[i+3:]
+	}
+	return strings.TrimSpace(list)
+}
+
+// parseCaddy reads Caddy's JSON access log: ts, status, request.host.
+func parseCaddy(line []byte) (e Entry, err error) {
+	var l struct {
+		TS      scalar `json:"ts"`
+		Status  scalar `json:"status"`
+		Request *struct {
+			Host scalar `json:"host"`
+		} `json:"request"`
+	}
+	if err := decodeLine(line, &l); err != nil {
+		return e, err
+	}
+	if l.Request == nil || l.Status == "" {
+		return e, notLine("the line is not of an access log: it has no request or no status")
+	}
+	if e.Status, err = status(string(l.Status)); err != nil {
+		return e, err
+	}
+	if e.At, err = moment(string(l.TS)); err != nil {
+		return e, err
+	}
+	e.Hostname = hostOf(string(l.Request.Host))
+	e.classify()
+	return e, nil
+}
+
+// parseLogpush reads a line of Logpush's http_requests. Both statuses decide:
+// OriginResponseStatus 0 means that the origin was not asked, so that an edge
+// 503 with it is a challenge or a limit, not a failure of the origin; but the
+// edge's own 520 to 530 tell of an origin that did not answer properly, and 521
+// of one that refused the connection.
+func parseLogpush(line []byte) (e Entry, err error) {
+	var l struct {
+		Start  scalar `json:"EdgeStartTimestamp"`
+		Edge   scalar `json:"EdgeResponseStatus"`
+		Origin scalar `json:"OriginResponseStatus"`
+		Zone   scalar `json:"ZoneName"`
+		Host   scalar `json:"ClientRequestHost"`
+		IP     scalar `json:"OriginIP"`
+	}
+	if err := decodeLine(line, &l); err != nil {
+		return e, err
+	}
+	if l.Edge == "" {
+		return e, notLine("the line has no EdgeResponseStatus")
+	}
+	if e.Status, err = status(string(l.Edge)); err != nil {
+		return e, err
+	}
+	if e.At, err = moment(string(l.Start)); err != nil {
+		return e, err
+	}
+	e.Zone, e.Hostname, e.Origin = string(l.Zone), hostOf(string(l.Host)), string(l.IP)
+	e.classify()
+	if l.Origin == "" {
+		return e, nil // the job does not send it: the edge decides alone
+	}
+	origin, err := status(string(l.Origin))
+	if err != nil {
+		return e, err
+	}
+	asked := origin != 0 || e.Status >= 520 && e.Status <= 530
+	e.Bad = asked && (e.Status >= 500 || origin >= 500)
+	e.Unreachable = e.Bad && (e.Status == 521 || origin == 521)
+	return e, nil
+}
+
+// moment reads a time as logs write it: RFC 3339, Unix seconds with or without a
+// fraction, or Unix nanoseconds.
+func moment(s string) (int64, error) {
+	if s == "" {
+		return 0, notLine("the line has no time")
+	}
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		if n > 1e15 { // seconds reach that in 30 million years
+			n /= 1e9
+		} else if n > 1e11 { // milliseconds
+			n /= 1e3
+		}
+		return bounded(n, s)
+	}
+	if f, err := strconv.ParseFloat(s, 64); err == nil {
+		if math.IsNaN(f) || math.Abs(f) > 1e11 {
+			return 0, notLine("%q is not a time", clip(s, 40))
+		}
+		return bounded(int64(math.Floor(f)), s)
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006/01/02 15:04:05.999999999"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return bounded(t.Unix(), s)
+		}
+	}
+	return 0, notLine("%q is not a time: RFC 3339, Unix seconds or nanoseconds", clip(s, 40))
+}
+
+func bounded(sec int64, s string) (int64, error) {
+	if sec < 0 || sec > 1<<36 {
+		return 0, notLine("%q is not a time of a request", clip(s, 40))
+	}
+	return sec, nil
+}

@@ -1,0 +1,66 @@
+package traffic
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+type metrics struct {
+	counts   *prometheus.CounterVec // by via
+	requests *prometheus.CounterVec // by via
+	refused  *prometheus.CounterVec // by via and reason
+	lines    *prometheus.CounterVec // by format and outcome
+	zones    *prometheus.CounterVec // by via
+	sharded  prometheus.Counter
+	replayed prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		counts:   vec("belfry_traffic_counts_total", "Counts taken, by way in.", "via"),
+		requests: vec("belfry_traffic_requests_total", "Requests in the counts that were taken, by way in.", "via"),
+		refused:  vec("belfry_traffic_refused_total", "Counts and lines refused, by way in and the reason of the first fault.", "via", "reason"),
+		lines:    vec("belfry_traffic_lines_total", "Lines of access logs, by format and outcome (ok, refused).", "format", "outcome"),
+		zones:    vec("belfry_traffic_zone_lookups_total", "Zones looked up, once a batch, by outcome (ok, refused).", "outcome"),
+		sharded:  prometheus.NewCounter(prometheus.CounterOpts{Name: "belfry_traffic_sharded_total", Help: "Messages handed on to the topic of sharded traffic."}),
+		replayed: prometheus.NewCounter(prometheus.CounterOpts{Name: "belfry_traffic_replayed_total", Help: "Requests that were repetitions and counted nothing."}),
+	}
+	if r == nil {
+		return m, nil
+	}
+	var failed []error
+	for _, c := range []prometheus.Collector{m.counts, m.requests, m.refused, m.lines, m.zones, m.sharded, m.replayed} {
+		failed = append(failed, r.Register(c))
+	}
+	return m, errors.Join(failed...)
+}
+
+// took counts a batch that is stored.
+func (m *metrics) took(b *batch, sharded int) {
+	m.counts.WithLabelValues(b.from.via).Add(float64(len(b.good)))
+	m.requests.WithLabelValues(b.from.via).Add(float64(b.total))
+	m.sharded.Add(float64(sharded))
+	for _, r := range b.bad {
+		if r.data == nil {
+			continue // a line of a log: counted when it was read
+		}
+		m.refused.WithLabelValues(b.from.via, reason(r.faults[0].Code)).Inc()
+	}
+}
+
+// reason is a code's title as a label. Codes come from a closed list, so that
+// the number of series is bounded.
+func reason(code errs.Code) string {
+	e, ok := code.Entry()
+	if !ok {
+		return "other"
+	}
+	return strings.ReplaceAll(e.Title, " ", "_")
+}

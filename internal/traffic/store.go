@@ -1,0 +1,126 @@
+package traffic
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/id"
+)
+
+// keysKept is how long a repetition is known as one at the door; behind it the
+// ids of messages are.
+const keysKept = 48 * time.Hour
+
+// submission is what one request hands to the writer.
+type submission struct {
+	scope, key string // key empty = the request has none
+	hash       [sha256.Size]byte
+	counts     int
+	answer     []byte // to give, and to keep for a repetition
+	msgs       []bus.Message
+
+	// What came of it, after the flush.
+	replayed []byte // the answer of the first request
+	refused  error
+}
+
+func (s *submission) weight() int { return 1 + len(s.msgs) }
+
+// submit stores a batch of one request and gives the answer to send: the
+// request's own, or the one of the first request with its key.
+func (f *Feature) submit(ctx context.Context, b *batch, s *submission) (answer []byte, replayed bool, err error) {
+	from := id.New()
+	if s.key != "" {
+		from = digest(s.scope, s.key, string(s.hash[:]))
+	}
+	if s.msgs, err = Split(from, b.good, f.cfg.Partitions); err != nil {
+		return nil, false, err
+	}
+	sharded := len(s.msgs)
+	rejects, err := b.rejects(f.now(), nil)
+	if err != nil {
+		return nil, false, err
+	}
+	s.msgs, s.counts = append(s.msgs, rejects...), len(b.good)
+	if len(s.msgs) > 0 || s.key != "" {
+		if err := f.writer.Do(ctx, s); err != nil {
+			return nil, false, err
+		}
+	}
+	if s.refused != nil || s.replayed != nil {
+		return s.replayed, true, s.refused
+	}
+	f.cfg.Wake()
+	f.metrics.took(b, sharded)
+	return s.answer, false, nil
+}
+
+// store writes what several requests handed in, in one transaction, in order.
+func (f *Feature) store(ctx context.Context, list []*submission) error {
+	return f.db.Tx(ctx, func(tx *db.Tx) error {
+		for _, s := range list {
+			s.replayed, s.refused = nil, nil // the transaction may run again
+			fresh, err := s.claim(ctx, tx, f.now())
+			if err != nil {
+				return err
+			}
+			if !fresh {
+				continue
+			}
+			if err := bus.Enqueue(ctx, tx, s.msgs...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// claim takes the request's key; false when an earlier request has it, whose
+// answer is in s then.
+func (s *submission) claim(ctx context.Context, tx *db.Tx, now time.Time) (fresh bool, err error) {
+	if s.key == "" {
+		return true, nil
+	}
+	if s.counts > 0 { // where nothing was accepted the key stays free
+		n, err := tx.Exec(ctx, `INSERT INTO accepted (scope, idem_key, hash, answer, at) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (scope, idem_key) DO NOTHING`, s.scope, s.key, s.hash[:], s.answer, now.UnixMicro())
+		if err != nil || n == 1 {
+			return true, err
+		}
+	}
+	var hash, answer []byte
+	err = tx.QueryRow(ctx, `SELECT hash, answer FROM accepted WHERE scope = $1 AND idem_key = $2`, s.scope, s.key).Scan(&hash, &answer)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return true, nil
+	case err != nil:
+		return false, err
+	case !bytes.Equal(hash, s.hash[:]):
+		s.refused = errs.At(errs.CodeIdempotencyReuse, "Idempotency-Key", "the key was used for another request within 48 hours")
+	default:
+		s.replayed = answer
+	}
+	return false, nil
+}
+
+// forget deletes the keys that are no longer kept, a thousand a transaction.
+func (f *Feature) forget(ctx context.Context) error {
+	for {
+		var n int64
+		err := f.db.Tx(ctx, func(tx *db.Tx) (err error) {
+			n, err = tx.Exec(ctx, `DELETE FROM accepted WHERE (scope, idem_key) IN (SELECT scope, idem_key FROM accepted WHERE at < $1 LIMIT 1000)`,
+				f.now().Add(-keysKept).UnixMicro())
+			return err
+		})
+		if err != nil || n < 1000 {
+			return err
+		}
+	}
+}

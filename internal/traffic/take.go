@@ -1,0 +1,170 @@
+package traffic
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+// origin says who hands counts in.
+type origin struct {
+	account  string // all counts are of this account; empty: each names its own
+	producer string // the product team, where one sent it
+	by       string // id of the token
+	via      string // http, log, kafka
+}
+
+// refusal is a count or line that is not taken.
+type refusal struct {
+	index   int
+	account string
+	data    []byte
+	faults  errs.List
+}
+
+// batch is what was handed in at once, on its way to be stored.
+type batch struct {
+	f     *Feature
+	from  origin
+	good  []Located
+	total int64 // requests in the good counts
+	bad   []refusal
+
+	accounts map[string]found
+	zones    map[[2]string]found
+}
+
+// found is what a reference means, or why nothing.
+type found struct {
+	id    string
+	fault *errs.Error
+}
+
+func (f *Feature) newBatch(from origin) *batch {
+	return &batch{f: f, from: from, accounts: map[string]found{}, zones: map[[2]string]found{}}
+}
+
+// values takes counts as JSON. Its error is of the infrastructure: nothing may
+// be stored then.
+func (b *batch) values(ctx context.Context, values []jsontext.Value) error {
+	window := Recent(b.f.now())
+	for i, v := range values {
+		c, faults := ParseCount(v, window)
+		if err := b.add(ctx, i, c, v, faults); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add takes one count, or refuses it.
+func (b *batch) add(ctx context.Context, index int, c Count, data []byte, faults errs.List) error {
+	account, fault, err := b.account(ctx, c.Account)
+	if err != nil {
+		return err
+	}
+	if fault != nil && !hasPointer(faults, "") {
+		faults = append(faults, fault)
+	}
+	var zone string
+	if len(faults) == 0 {
+		if zone, fault, err = b.zone(ctx, account, c.Zone); err != nil {
+			return err
+		}
+		if fault != nil {
+			faults = errs.List{fault}
+		}
+	}
+	if len(faults) > 0 {
+		b.bad = append(b.bad, refusal{index, account, data, faults})
+		return nil
+	}
+	b.good = append(b.good, Located{account, zone, c.Count})
+	b.total += c.Total
+	return nil
+}
+
+// hasPointer reports whether a fault is of that place: a count that could not be
+// read at all is not said to lack its account too.
+func hasPointer(list errs.List, pointer string) bool {
+	for _, e := range list {
+		if e.Pointer == pointer {
+			return true
+		}
+	}
+	return false
+}
+
+// account resolves what a count says of its account.
+func (b *batch) account(ctx context.Context, ref string) (string, *errs.Error, error) {
+	if own := b.from.account; own != "" {
+		if ref != "" && ref != own && !strings.HasPrefix(ref, "ext:") {
+			return own, errs.At(errs.CodeInvalid, "/account_id", "account_id is another account than the path's; leave it out"), nil
+		}
+		if ref == "" || ref == own {
+			return own, nil, nil
+		}
+	}
+	if ref == "" {
+		return "", errs.At(errs.CodeMissingField, "/account_id", "account_id is required: the account's id or ext:<external id>"), nil
+	}
+	got, known := b.accounts[ref]
+	if !known {
+		id, err := b.f.cfg.Account(ctx, ref)
+		switch {
+		case err == nil:
+			got.id = id
+		case errs.KindOf(err) == errs.NotFound || errs.KindOf(err) == errs.Invalid:
+			got.fault = errs.At(errs.CodeUnknownAccount, "/account_id", "%q is not an account", clip(ref, maxWord))
+		default:
+			return "", nil, err
+		}
+		if own := b.from.account; own != "" && got.id != own {
+			// Whether another account has this name is nobody's business here.
+			got = found{own, errs.At(errs.CodeInvalid, "/account_id", "account_id is another account than the path's; leave it out")}
+		}
+		b.accounts[ref] = got
+	}
+	return got.id, got.fault, nil
+}
+
+// zone resolves or makes the zone of a count.
+func (b *batch) zone(ctx context.Context, account, ref string) (string, *errs.Error, error) {
+	k := [2]string{account, ref}
+	got, known := b.zones[k]
+	if !known {
+		id, _, err := b.f.cfg.Zone(ctx, account, ref)
+		if err != nil {
+			switch e := errs.All(err)[0]; e.Kind() {
+			case errs.Invalid:
+				got.fault = errs.At(e.Code, "/zone", "zone %q is not known, and cannot be made of it: %s", clip(ref, maxWord), e.Message)
+			case errs.NotFound, errs.Forbidden, errs.Conflict:
+				got.fault = errs.At(e.Code, "/zone", "zone %q: %s", clip(ref, maxWord), e.Message)
+			default:
+				return "", nil, err
+			}
+		}
+		outcome := "ok"
+		if got.fault != nil {
+			outcome = "refused"
+		}
+		b.f.metrics.zones.WithLabelValues(outcome).Inc()
+		got.id = id
+		b.zones[k] = got
+	}
+	return got.id, got.fault, nil
+}
+
+// at names the count in a fault's pointer, where there are several.
+func (r *refusal) at(e *errs.Error, list bool) *errs.Error {
+	if !list {
+		return e
+	}
+	named := *e
+	named.Pointer = "/" + strconv.Itoa(r.index) + e.Pointer
+	return &named
+}
