@@ -26,7 +26,7 @@ func TestSimulatePrintsTransitionsAsLines(t *testing.T) {
 		if i >= 600 {
 			bad = 100
 		}
-		fmt.Fprintf(&counts, `{"ts":%d,"total":100,"bad":%d}`+"\n", 1_764_028_800+i*10, bad)
+		fmt.Fprintf(&counts, `{"zone":"shop","ts":%d,"total":100,"bad":%d}`+"\n", 1_764_028_800+i*10, bad)
 	}
 	in := write("counts.ndjson", counts.String())
 	var out, errs bytes.Buffer
@@ -53,7 +53,7 @@ func TestSimulatePrintsTransitionsAsLines(t *testing.T) {
 		{[]string{"slo", "simulate", "--objective", objective, "--format", "xml", in}, 2, `no format "xml"`},
 		{[]string{"slo", "simulate", "--objective", filepath.Join(dir, "none"), in}, 1, "no such file"},
 		{[]string{"slo", "simulate", "--objective", write("bad.json", `{"name":"x","target":99,"color":1}`), in}, 1, "color"},
-		{[]string{"slo", "simulate", "--objective", objective, write("bad.ndjson", "{\"ts\":1}\n{\"ts\":2,\"total\":1,\"bad\":2}\n")}, 1, "line 2: /bad: bad must be 0 to total"},
+		{[]string{"slo", "simulate", "--objective", objective, write("bad.ndjson", "{\"zone\":\"shop\",\"ts\":1,\"total\":1,\"bad\":0}\n{\"zone\":\"shop\",\"ts\":2,\"total\":1,\"bad\":2}\n")}, 1, "line 2: /bad: "},
 	} {
 		errs.Reset()
 		if code := dispatch(t.Context(), c.args, &out, &errs); code != c.code || !strings.Contains(errs.String(), c.says) {

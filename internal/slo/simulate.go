@@ -1,11 +1,9 @@
 package slo
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"time"
 
@@ -121,63 +119,6 @@ func simulated(t *Transition) Simulated {
 	at := func(s int64) string { return time.Unix(s, 0).UTC().Format(time.RFC3339) }
 	return Simulated{At: at(t.At), Objective: t.Objective.Name, Pair: t.Pair.String(), Event: t.Event, Long: t.Long, Short: t.Short,
 		BudgetLeft: t.BudgetLeft, ExhaustedIn: t.ExhaustedIn, Factor: t.Pair.Factor, Severity: t.Pair.Severity, Began: at(t.Began), Sentence: t.Sentence()}
-}
-
-// maxCountLine is the longest line of compact counts.
-const maxCountLine = 64 << 10
-
-// ReadCounts is the [Source] of compact counts: one JSON object a line.
-func ReadCounts(in io.Reader, each func(zone string, c event.Count) error) error {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, maxCountLine)
-	for n := 1; lines.Scan(); n++ {
-		line := bytes.TrimSpace(lines.Bytes())
-		if len(line) == 0 {
-			continue
-		}
-		zone, c, err := parseCount(line)
-		if err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-		if err := each(zone, c); err != nil {
-			return err
-		}
-	}
-	return lines.Err()
-}
-
-// parseCount reads one compact count, strictly.
-func parseCount(line []byte) (zone string, c event.Count, err error) {
-	var in struct {
-		event.Count
-		Account string          `json:"account_id"`
-		Zone    string          `json:"zone"`
-		At      json.RawMessage `json:"ts"`
-	}
-	dec := json.NewDecoder(bytes.NewReader(line))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&in); err != nil {
-		return "", c, errs.New(errs.CodeInvalidJSON, "expected a count such as {\"zone\":\"shop\",\"ts\":1764028800,\"seconds\":10,\"total\":100,\"bad\":1}: %v", err)
-	}
-	if dec.More() {
-		return "", c, errs.New(errs.CodeInvalidJSON, "expected one count a line")
-	}
-	c = in.Count
-	if err := json.Unmarshal(in.At, &c.At); err != nil || c.At <= 0 {
-		return "", c, errs.At(errs.CodeWrongType, "/ts", "expected Unix seconds")
-	}
-	if c.Seconds == 0 {
-		c.Seconds = Tick
-	}
-	switch {
-	case c.Seconds < 0 || c.Seconds > maxSeconds:
-		return "", c, errs.At(errs.CodeOutOfRange, "/seconds", "the width must be 1 to %d seconds", maxSeconds)
-	case c.Total < 0 || c.Total > maxCount:
-		return "", c, errs.At(errs.CodeOutOfRange, "/total", "total must be a number of requests")
-	case c.Bad < 0 || c.Bad > c.Total:
-		return "", c, errs.At(errs.CodeOutOfRange, "/bad", "bad must be 0 to total, which is %d", c.Total)
-	}
-	return in.Zone, c, nil
 }
 
 // ParseSpec reads an objective's JSON, as the API takes it; unknown fields are
