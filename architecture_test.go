@@ -45,8 +45,8 @@ var rules = []rule{
 	{"internal/slo", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/notify", feature, "features talk on the bus, or the app hands one a function of another; notify never imports one of its channels"},
 	{"internal/app", []string{"internal"}, "the wiring knows every feature"},
-	{"internal/demo", []string{"internal"}, "plays the story on the wired program"},
-	{"cmd", []string{"internal"}, "flags only: what a command does lives in internal"},
+	{"internal/demo", []string{"internal/client", "internal/history", "internal/traffic", "internal/platform", "examples"}, "knows Belfry by its public API, as any customer does; of the shop, its catalogue"},
+	{"cmd", []string{"internal", "examples"}, "flags only: what a command does lives in internal; the demo plays the shop"},
 	{"bench", []string{"internal"}, "measures everything"},
 	{"test", []string{"internal", "cmd"}, "tests everything"},
 }
@@ -89,6 +89,8 @@ var drivers = map[string][]string{
 	"github.com/klauspost/compress":         {"internal/platform"},
 	"golang.org/x/sys":                      {"internal/platform"},
 	"github.com/mattn/go-isatty":            {"cmd"},
+	"github.com/emersion/go-smtp":           {"internal/demo/inbox"},
+	"github.com/standard-webhooks":          {"internal/demo/inbox"},
 }
 
 func in(room, dir string) bool { return dir == room || strings.HasPrefix(dir, room+"/") }
