@@ -8,6 +8,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -59,6 +60,9 @@ func (a *App) openPages(version string) error {
 		return err
 	}
 	if err := a.Producer.MountPages(producer.Pages{UI: u, Cursors: a.API.Cursors(), Mount: p.mount, Shell: p.Shell, URL: a.URL()}); err != nil {
+		return err
+	}
+	if err := a.Notify.MountPages(notify.Pages{UI: u, Mount: p.mount, Shell: p.Shell, URL: a.URL()}); err != nil {
 		return err
 	}
 	return a.Account.MountPages(account.Pages{UI: u, API: a.API, Mount: p.mount, Shell: p.Shell, URL: a.URL(),
