@@ -327,7 +327,7 @@ func TestTheExplorerShowsWhatItsAddressSays(t *testing.T) {
 	v.get(base+"/events/one?tab=json").has(t, "recorded_at")
 	v.get(base+"/integrity").has(t, "Everything that was acknowledged is covered", "belfry verify --export")
 	v.get(base+"/summary").has(t, "By product", "dns", "Events by day")
-	v.get("/accounts/"+id).has(t, "Nothing is wrong.", "40 records")
+	v.get("/accounts/"+id).has(t, "Nothing is firing.", "40 records")
 }
 
 func TestTheListGoesOnWhereItsPageEnds(t *testing.T) {

@@ -21,6 +21,7 @@ const maxChanges = 5
 type lookups struct {
 	mu    sync.Mutex
 	calls map[string]*lookup // by alert
+	done  sync.WaitGroup     // of those under way; upkeep waits for them
 }
 
 type lookup struct{ done chan struct{} }
@@ -63,7 +64,7 @@ func (n *Notify) lookUp(ctx context.Context, key string) *lookup {
 	c := &lookup{make(chan struct{})}
 	n.lookups.calls[key] = c
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	n.queue.done.Go(func() {
+	n.lookups.done.Go(func() {
 		defer cancel()
 		if err := n.findChanges(ctx, key); err != nil {
 			n.Log.Warn("the changes before an alert are not found yet", "alert", key, "error", err)

@@ -184,8 +184,7 @@ func New(deps Deps) (*Notify, error) {
 	deps.URL = strings.TrimSuffix(deps.URL, "/")
 	deps.Limits = deps.Limits.whole()
 	n := &Notify{Deps: deps, channels: map[string]Channel{}, metrics: newMetrics()}
-	n.lookups = lookups{calls: map[string]*lookup{}}
-	n.cache = policyCache{known: map[string]cachedPolicies{}}
+	n.lookups.calls, n.cache.known = map[string]*lookup{}, map[string]cachedPolicies{}
 	for _, c := range deps.Channels {
 		n.channels[c.Kind()] = c
 	}
@@ -268,5 +267,6 @@ func (n *Notify) upkeep(ctx context.Context) error {
 	}
 	every(10*time.Minute, "drop old alerts and deliveries", n.dropOld)
 	wait.Wait()
+	n.lookups.done.Wait() // attempts have ended before: nobody asks any more
 	return nil
 }

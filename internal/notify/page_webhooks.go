@@ -38,6 +38,8 @@ func shownWebhookOf(accountID string, d Destination) shownWebhook {
 		s.Health, s.Tone = "refuses the credential", ui.Bad
 	case d.LastFailure.After(d.LastSuccess.Time):
 		s.Health, s.Tone = "failing", ui.Warn
+	case d.LastSuccess.IsZero() && s.Mail:
+		s.Health, s.Tone = "nothing sent out yet", ui.Neutral
 	case d.LastSuccess.IsZero():
 		s.Health, s.Tone = "nothing sent yet", ui.Neutral
 	}

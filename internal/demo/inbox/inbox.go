@@ -150,7 +150,10 @@ func (i *Inbox) Run(ctx context.Context) error {
 	case err = <-ended:
 		running--
 	}
-	err = errors.Join(err, web.Close(), mail.Close())
+	// The listeners too: a server that has not begun to serve does not know its own.
+	for _, c := range []io.Closer{i.http, i.smtp, web, mail} {
+		_ = c.Close() // it may be closed already
+	}
 	for range running {
 		<-ended
 	}
