@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -37,6 +38,15 @@ func newClock() *clock {
 func (c *clock) now() time.Time      { return time.UnixMicro(c.micros.Load()).UTC() }
 func (c *clock) set(t time.Time)     { c.micros.Store(t.UnixMicro()) }
 func (c *clock) add(d time.Duration) { c.micros.Add(d.Microseconds()) }
+
+// thorough is how much of a long search a test does: all of it in CI, a part of
+// it every day.
+func thorough(all, everyday int) int {
+	if os.Getenv("BELFRY_TEST_ALL") == "1" {
+		return all
+	}
+	return everyday
+}
 
 // world is a ledger over a database of its own, running.
 type world struct {

@@ -14,7 +14,7 @@ func TestSpansNeverHideAnEvent(t *testing.T) {
 		o := w.fillRandom(r, accountA, 4096+700)
 		w.checkDigests(accountA)
 		var queries []audit.Query
-		for len(queries) < 25 {
+		for len(queries) < thorough(25, 6) {
 			if q := o.randomQuery(r); slices.ContainsFunc(q.Conds, func(c audit.Cond) bool { return len(c.Values) > 0 && !c.Not }) {
 				queries = append(queries, q)
 			}

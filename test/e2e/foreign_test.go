@@ -74,6 +74,11 @@ func objectsOf(t *testing.T, a account) map[string]string {
 		}
 		objects[name] = object.ID
 	}
+	slo := belfry.Call(t, a.Token, "POST", a.path("/slos"), map[string]any{"name": "shop", "match": map[string]any{"zone": objects["zone_id"]}, "target": 99.9})
+	if !slo.Success {
+		t.Fatalf("an objective: status %d: %.500s", slo.Status, slo.Body)
+	}
+	objects["slo_id"] = live.Decode[struct{ ID string }](t, slo.Result).ID
 	notificationsOf(t, a, objects)
 	return objects
 }
