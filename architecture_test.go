@@ -26,6 +26,7 @@ var rules = []rule{
 	{"internal/platform/errs", nil, "everything imports it"},
 	{"internal/platform/id", nil, "everything imports it"},
 	{"internal/platform/merkle", []string{"internal/platform/errs"}, "pure arithmetic: the offline verifier runs the same code"},
+	{"internal/platform/strict", platformUpTo("strict"), "platform packages import in one order only"},
 	{"internal/platform/seal", []string{"internal/platform/errs"}, "the smallest possible room for secrets"},
 	{"internal/platform/telemetry", platformUpTo("telemetry"), "platform packages import in one order only"},
 	{"internal/platform/run", platformUpTo("run"), "platform packages import in one order only"},
@@ -54,7 +55,7 @@ var rules = []rule{
 var feature = []string{"internal/account", "internal/event", "internal/platform"}
 
 // platformOrder is the order in which platform packages may import each other.
-var platformOrder = []string{"errs", "id", "seal", "telemetry", "run", "db", "merkle", "bus", "broker", "web", "ui"}
+var platformOrder = []string{"errs", "id", "strict", "seal", "telemetry", "run", "db", "merkle", "bus", "broker", "web", "ui"}
 
 func platformUpTo(name string) []string {
 	var list []string

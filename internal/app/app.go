@@ -56,7 +56,7 @@ type App struct {
 	Audit    *audit.Feature
 	Traffic  *traffic.Feature
 	SLO      *slo.Feature
-	Notify   *notify.Notify
+	Notify   *notify.Feature
 	API      *web.API
 	server   *web.Server
 	jobs     *web.Jobs

@@ -162,7 +162,7 @@ func split(body []byte, mediaType string) (values []jsontext.Value, list bool, e
 	// What is wrong inside an element is found when that element is decoded.
 	dec := jsontext.NewDecoder(bytes.NewReader(trimmed), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 	if _, err := dec.ReadToken(); err != nil {
-		return nil, true, decodeError(err)
+		return nil, true, anEvent.Fault(err)
 	}
 	for dec.PeekKind() != ']' {
 		if len(values) == maxBatch {
@@ -220,7 +220,7 @@ func tooMany() error {
 
 // arrayError says at which element an array could not be read on.
 func arrayError(err error, index int) error {
-	e := decodeError(err)
+	e := anEvent.Fault(err)
 	e.Pointer = "/" + strconv.Itoa(index)
 	e.Message = "event " + strconv.Itoa(index) + " of the array: " + e.Message + "; nothing of the request was stored (NDJSON keeps the good lines)"
 	return e

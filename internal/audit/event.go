@@ -12,6 +12,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
 // Limits of one event. The first follows from the C2SP tile format, which
@@ -131,11 +132,11 @@ func (z *ZoneRef) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 // At is when it happened.
 func (e *Event) At() time.Time { return time.UnixMicro(e.at).UTC() }
 
-var strict = json.JoinOptions(json.RejectUnknownMembers(true))
+var declared = json.JoinOptions(json.RejectUnknownMembers(true))
 
 // published is how a publisher's event is read: its zone is a string, never the
 // object that the record shows.
-var published = json.JoinOptions(strict, json.WithUnmarshalers(json.UnmarshalFromFunc(func(dec *jsontext.Decoder, z *ZoneRef) error {
+var published = json.JoinOptions(declared, json.WithUnmarshalers(json.UnmarshalFromFunc(func(dec *jsontext.Decoder, z *ZoneRef) error {
 	return json.UnmarshalDecode(dec, &z.Name)
 })))
 
@@ -147,7 +148,7 @@ func Decode(data []byte, now time.Time) (*Event, error) {
 	if len(data) > MaxEvent {
 		return e, errs.List{errs.New(errs.CodeTooLarge, "the event has %d bytes; at most %d are taken", len(data), MaxEvent)}
 	}
-	if d := depth(data); d > MaxDepth {
+	if d := strict.Depth(data); d > MaxDepth {
 		return e, errs.List{errs.New(errs.CodeTooDeep, "the event is nested %d deep; at most %d levels are taken", d, MaxDepth)}
 	}
 	if jsontext.Value(data).Kind() == 'n' { // a struct takes null as nothing
@@ -155,12 +156,12 @@ func Decode(data []byte, now time.Time) (*Event, error) {
 	}
 	if err := json.Unmarshal(data, e, published); err != nil {
 		e.glean(data)
-		return e, errs.List{decodeError(err)}
+		return e, errs.List{anEvent.Fault(err)}
 	}
 	var o outline
 	if e.ID == "" || e.OccurredAt == "" || e.Action == (Action{}) || e.Actor == (Actor{}) || e.Resource == (Resource{}) {
 		if err := json.Unmarshal(data, &o); err != nil {
-			return e, errs.List{decodeError(err)}
+			return e, errs.List{anEvent.Fault(err)}
 		}
 	}
 	return e, e.check(&o, now).Or()
@@ -211,7 +212,7 @@ func (c *checker) fault(code errs.Code, pointer, format string, args ...any) {
 
 func (c *checker) required(pointer, value string, limit int) {
 	if value == "" {
-		c.fault(errs.CodeMissingField, pointer, "%s is required", fieldName(pointer))
+		c.fault(errs.CodeMissingField, pointer, "%s is required", anEvent.Field(pointer))
 		return
 	}
 	c.text(pointer, value, limit)
@@ -219,11 +220,11 @@ func (c *checker) required(pointer, value string, limit int) {
 
 func (c *checker) text(pointer, value string, limit int) {
 	if len(value) > limit && utf8.RuneCountInString(value) > limit {
-		c.fault(errs.CodeOutOfRange, pointer, "%s has %d characters; at most %d are taken", fieldName(pointer), utf8.RuneCountInString(value), limit)
+		c.fault(errs.CodeOutOfRange, pointer, "%s has %d characters; at most %d are taken", anEvent.Field(pointer), utf8.RuneCountInString(value), limit)
 	}
 	// PostgreSQL keeps no such text: one event would hold up its whole batch.
 	if strings.IndexByte(value, 0) >= 0 {
-		c.fault(errs.CodeInvalid, pointer, "%s must not contain the character U+0000", fieldName(pointer))
+		c.fault(errs.CodeInvalid, pointer, "%s must not contain the character U+0000", anEvent.Field(pointer))
 	}
 }
 
@@ -233,7 +234,7 @@ func (c *checker) oneOf(pointer, value string, words ...string) {
 			return
 		}
 	}
-	c.fault(errs.CodeInvalid, pointer, "%s must be one of %s", fieldName(pointer), strings.Join(words, ", "))
+	c.fault(errs.CodeInvalid, pointer, "%s must be one of %s", anEvent.Field(pointer), strings.Join(words, ", "))
 }
 
 var actorTypes = []string{"user", "token", "integration", "staff", "system"}
@@ -321,7 +322,7 @@ func (e *Event) check(o *outline, now time.Time) errs.List {
 		}
 	}
 	if e.Metadata != nil && e.Metadata.Kind() != '{' {
-		c.fault(errs.CodeWrongType, "/metadata", "metadata must be an object, not %s", kindName(e.Metadata.Kind()))
+		c.fault(errs.CodeWrongType, "/metadata", "metadata must be an object, not %s", strict.Kind(e.Metadata.Kind()))
 	}
 	e.checkTime(&c, o, now)
 	return c.list

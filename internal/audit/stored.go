@@ -155,7 +155,7 @@ type envelopeView struct {
 // parseEnvelope reads an envelope strictly: the members of version 1, no more.
 func parseEnvelope(b []byte) (*envelopeView, error) {
 	v := &envelopeView{}
-	if err := json.Unmarshal(b, v, strict); err != nil {
+	if err := json.Unmarshal(b, v, declared); err != nil {
 		return nil, fmt.Errorf("envelope: %w", err)
 	}
 	t, err := time.Parse(TimeLayout, v.RecordedAt)
@@ -163,7 +163,7 @@ func parseEnvelope(b []byte) (*envelopeView, error) {
 		return nil, fmt.Errorf("envelope: version %d, recorded at %q: not a version-1 envelope", v.V, v.RecordedAt)
 	}
 	v.recordedAt = t.UnixMicro()
-	if err := json.Unmarshal(v.Clear, &v.Event, strict); err != nil {
+	if err := json.Unmarshal(v.Clear, &v.Event, declared); err != nil {
 		return nil, fmt.Errorf("envelope: event: %w", err)
 	}
 	for path, c := range v.Commitments {

@@ -43,7 +43,7 @@ func VerifyExport(export io.Reader, checkpoint []byte, vkey string, old []byte, 
 		return nil, errors.Join(errors.New("the export is empty: its first line must be the header"), lines.Err())
 	}
 	var header exportHeader
-	if err := json.Unmarshal(lines.Bytes(), &header, strict); err != nil {
+	if err := json.Unmarshal(lines.Bytes(), &header, declared); err != nil {
 		return nil, fmt.Errorf("line 1: not the header of an export: %w", err)
 	}
 	x := header.Export
@@ -247,7 +247,7 @@ type BundleReport struct {
 // then has to be compared by other means.
 func VerifyBundle(data []byte, vkey string) (*BundleReport, error) {
 	var b bundleFile
-	if err := json.Unmarshal(data, &b, strict); err != nil {
+	if err := json.Unmarshal(data, &b, declared); err != nil {
 		return nil, fmt.Errorf("not an event's bundle: %w", err)
 	}
 	if b.Bundle.V != 1 {

@@ -326,7 +326,7 @@ func (s *shape) fits(v []byte) bool {
 		return len(v) <= 9 && v[0] >= '0' && v[0] <= '9' && bytes.IndexAny(v, ".eE") < 0
 	case '[':
 		var list []Related
-		return v[0] == '[' && json.Unmarshal(v, &list, strict) == nil
+		return v[0] == '[' && json.Unmarshal(v, &list, declared) == nil
 	}
 	return v[0] == s.kind
 }

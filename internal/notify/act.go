@@ -20,7 +20,7 @@ func lowestID(t time.Time) string {
 }
 
 // Ack says that somebody saw an alert.
-func (n *Notify) Ack(ctx context.Context, by *web.Principal, accountID, alertID string) (Alert, error) {
+func (n *Feature) Ack(ctx context.Context, by *web.Principal, accountID, alertID string) (Alert, error) {
 	var a Alert
 	return a, n.change(ctx, func(tx *db.Tx) (err error) {
 		if a, err = rootOf(ctx, tx, accountID, alertID); err != nil {
@@ -47,7 +47,7 @@ const mostReplayed = 1000
 
 // replay makes new deliveries of those that a condition finds; each has an id
 // of its own, since a receiver would take the old one as seen.
-func (n *Notify) replay(ctx context.Context, by *web.Principal, accountID, resource, resourceID, name, rest string, args ...any) (out Replayed, err error) {
+func (n *Feature) replay(ctx context.Context, by *web.Principal, accountID, resource, resourceID, name, rest string, args ...any) (out Replayed, err error) {
 	var queued []*item
 	err = n.change(ctx, func(tx *db.Tx) error {
 		out, queued = Replayed{Deliveries: []string{}}, nil
@@ -78,7 +78,7 @@ func (n *Notify) replay(ctx context.Context, by *web.Principal, accountID, resou
 	return out, err
 }
 
-func (n *Notify) newItem(d *Delivery, accountID string, now time.Time) *item {
+func (n *Feature) newItem(d *Delivery, accountID string, now time.Time) *item {
 	return &item{id: id.At(now), account: accountID, shard: shardOf(d.DestinationID), alertKey: d.alertKey, rootKey: d.rootKey, event: event.AlertEvent(d.Event),
 		policyID: d.PolicyID, policy: d.Policy, destination: d.DestinationID, kind: d.MechanismType, due: now, created: now, replay: true}
 }
@@ -89,7 +89,7 @@ func insertItem(ctx context.Context, tx *db.Tx, it *item, mechanism, replayOf st
 }
 
 // ReplayDelivery sends one delivery again, under a new id.
-func (n *Notify) ReplayDelivery(ctx context.Context, by *web.Principal, accountID, deliveryID string) (Replayed, error) {
+func (n *Feature) ReplayDelivery(ctx context.Context, by *web.Principal, accountID, deliveryID string) (Replayed, error) {
 	d, err := n.Delivery(ctx, accountID, deliveryID)
 	if err != nil {
 		return Replayed{}, err
@@ -101,7 +101,7 @@ func (n *Notify) ReplayDelivery(ctx context.Context, by *web.Principal, accountI
 }
 
 // ReplayAlert sends every delivery of an alert again that is not waiting.
-func (n *Notify) ReplayAlert(ctx context.Context, by *web.Principal, accountID, alertID string) (out Replayed, err error) {
+func (n *Feature) ReplayAlert(ctx context.Context, by *web.Principal, accountID, alertID string) (out Replayed, err error) {
 	var a Alert
 	err = n.DB.View(ctx, func(tx *db.Tx) (err error) {
 		a, err = rootOf(ctx, tx, accountID, alertID)
@@ -114,7 +114,7 @@ func (n *Notify) ReplayAlert(ctx context.Context, by *web.Principal, accountID, 
 }
 
 // TestPolicy queues a test message to every destination of a policy.
-func (n *Notify) TestPolicy(ctx context.Context, by *web.Principal, accountID, policyID string) (out Replayed, err error) {
+func (n *Feature) TestPolicy(ctx context.Context, by *web.Principal, accountID, policyID string) (out Replayed, err error) {
 	p, err := n.Policy(ctx, accountID, policyID)
 	if err != nil {
 		return out, err
@@ -144,7 +144,7 @@ func (n *Notify) TestPolicy(ctx context.Context, by *web.Principal, accountID, p
 }
 
 // TestWebhook sends a test message now and says what came back.
-func (n *Notify) TestWebhook(ctx context.Context, accountID, destinationID string) (Attempt, error) {
+func (n *Feature) TestWebhook(ctx context.Context, accountID, destinationID string) (Attempt, error) {
 	d, err := n.Destination(ctx, accountID, destinationID)
 	if err != nil {
 		return Attempt{}, err
@@ -171,7 +171,7 @@ const resourceDelivery = "notification_delivery"
 
 // dropOld removes ended alerts and deliveries after their time, a part at a
 // time: nobody waits long for the writer.
-func (n *Notify) dropOld(ctx context.Context) error {
+func (n *Feature) dropOld(ctx context.Context) error {
 	before := n.Now().Add(-n.Limits.Keep)
 	for _, query := range []string{
 		`DELETE FROM attempt WHERE delivery_id IN (SELECT a.delivery_id FROM attempt a JOIN delivery d ON d.id = a.delivery_id WHERE a.delivery_id < $1 AND d.state <> 'waiting' ORDER BY a.delivery_id LIMIT 2000)`,

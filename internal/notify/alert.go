@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	stdjson "encoding/json"
-	"errors"
 	"net/url"
 	"slices"
 	"strconv"
@@ -20,6 +19,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
 // Limits of one alert.
@@ -80,7 +80,7 @@ func (p *prepared) fault(e *errs.Error) {
 
 // prepare decodes and checks one alert. What is wrong with it is in its faults;
 // an error is one of the infrastructure.
-func (n *Notify) prepare(ctx context.Context, from sender, data []byte) (*prepared, error) {
+func (n *Feature) prepare(ctx context.Context, from sender, data []byte) (*prepared, error) {
 	p := &prepared{status: Accepted, by: from.by}
 	a, fault := decodeAlert(data)
 	p.alert = a
@@ -116,11 +116,11 @@ func decodeAlert(data []byte) (a event.Alert, fault *errs.Error) {
 	switch {
 	case len(data) > maxAlert:
 		return a, errs.New(errs.CodeTooLarge, "an alert has at most %d bytes, not %d", maxAlert, len(data))
-	case depth(data) > maxDepth:
+	case strict.Depth(data) > maxDepth:
 		return a, errs.New(errs.CodeTooDeep, "an alert is nested at most %d levels deep", maxDepth)
 	}
 	if err := json.Unmarshal(data, &a, json.RejectUnknownMembers(true)); err != nil {
-		return a, decodeError(err)
+		return a, anAlert.Fault(err)
 	}
 	if len(a.Data) > 0 {
 		if err := (*jsontext.Value)(&a.Data).Compact(); err != nil {
@@ -130,48 +130,10 @@ func decodeAlert(data []byte) (a event.Alert, fault *errs.Error) {
 	return a, nil
 }
 
-// depth counts nesting without decoding, so that a hostile body costs no stack.
-func depth(data []byte) int {
-	deepest, now, inString := 0, 0, false
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			now++
-			deepest = max(deepest, now)
-		case c == '}' || c == ']':
-			now--
-		}
-	}
-	return deepest
-}
+// anAlert is what the JSON of the on-ramps is about, in its faults.
+var anAlert = strict.Thing{Name: "an alert", Hint: "; open data belongs under data"}
 
-// decodeError turns a fault of the JSON reader into one that names the field.
-func decodeError(err error) *errs.Error {
-	var sem *json.SemanticError
-	if errors.As(err, &sem) {
-		p := string(sem.JSONPointer)
-		field := strings.ReplaceAll(strings.TrimPrefix(p, "/"), "/", ".")
-		if errors.Is(err, json.ErrUnknownName) {
-			return errs.At(errs.CodeUnknownField, p, "%s is not a field of an alert; open data belongs under data", field)
-		}
-		if field == "" {
-			return errs.New(errs.CodeWrongType, "an alert is a JSON object")
-		}
-		return errs.At(errs.CodeWrongType, p, "%s has another JSON type than the field takes", field)
-	}
-	var syn *jsontext.SyntacticError
-	if errors.As(err, &syn) {
-		return errs.At(errs.CodeInvalidJSON, string(syn.JSONPointer), "not valid JSON at byte %d: %v", syn.ByteOffset, syn.Err)
-	}
-	return errs.New(errs.CodeInvalidJSON, "not valid JSON: the value is not whole")
-}
-
-func (n *Notify) settleAccount(ctx context.Context, from sender, p *prepared) error {
+func (n *Feature) settleAccount(ctx context.Context, from sender, p *prepared) error {
 	a := &p.alert
 	if from.account != "" {
 		if a.Account != "" && a.Account != from.account {
@@ -199,7 +161,7 @@ func (n *Notify) settleAccount(ctx context.Context, from sender, p *prepared) er
 	return nil
 }
 
-func (n *Notify) settleType(ctx context.Context, from sender, p *prepared) error {
+func (n *Feature) settleType(ctx context.Context, from sender, p *prepared) error {
 	a := &p.alert
 	if a.Type == "" {
 		p.fault(errs.At(errs.CodeMissingField, "/alert_type", "alert_type is required: a type that a catalogue declares"))
@@ -340,7 +302,7 @@ func (p *prepared) moment(pointer string, s *string, now time.Time, required boo
 	return t.UTC().Truncate(time.Microsecond)
 }
 
-func (n *Notify) settleZone(ctx context.Context, p *prepared) (err error) {
+func (n *Feature) settleZone(ctx context.Context, p *prepared) (err error) {
 	ref := p.alert.Zone
 	if ref == "" && len(p.alert.Filters["zones"]) == 1 {
 		ref = p.alert.Filters["zones"][0]

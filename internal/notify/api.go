@@ -47,7 +47,7 @@ type AlertProblem struct {
 }
 
 // Register adds the API.
-func (n *Notify) Register(api *web.API) {
+func (n *Feature) Register(api *web.API) {
 	op := web.Op{
 		Path: apiBase + "/alerts", ID: "send-alerts", Tag: tag, Permission: account.AlertsSend, Summary: "Send alerts",
 		Description: "One alert or a JSON array of at most 1,000. The answer comes after the commit: one result an alert, in the order of the input. " +
@@ -72,7 +72,7 @@ func (n *Notify) Register(api *web.API) {
 }
 
 // receive is both on-ramps.
-func (n *Notify) receive(ctx context.Context, x *web.Exchange, accountID string) error {
+func (n *Feature) receive(ctx context.Context, x *web.Exchange, accountID string) error {
 	body, err := x.Bytes()
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func split(body []byte) (values [][]byte, list bool, err error) {
 	// What is wrong inside an element is found when that element is decoded.
 	dec := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 	bad := func(err error) error {
-		e := decodeError(err)
+		e := anAlert.Fault(err)
 		e.Pointer = "/" + strconv.Itoa(len(values))
 		e.Message += "; nothing of the request was stored"
 		return e

@@ -22,7 +22,7 @@ type AlertPath struct {
 
 func pathEscape(s string) string { return url.PathEscape(s) }
 
-func (n *Notify) registerAlerts(api *web.API) {
+func (n *Feature) registerAlerts(api *web.API) {
 	const base = apiBase + "/alerts"
 	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List alerts", Permission: account.NotificationsRead,
 		Description: "What fires now (state=firing) and what ended, the newest first. A start, its repeats and its end are one alert."},
@@ -54,7 +54,7 @@ func mayAck(who *web.Principal, accountID string) bool {
 }
 
 // alertPage is one page of a list of alerts.
-func (n *Notify) alertPage(ctx context.Context, accountID, state string, in web.Paging) (web.Page[Alert], error) {
+func (n *Feature) alertPage(ctx context.Context, accountID, state string, in web.Paging) (web.Page[Alert], error) {
 	name := "alerts " + accountID + " " + state
 	var after place
 	if in.Cursor != "" {

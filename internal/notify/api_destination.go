@@ -65,7 +65,7 @@ type Eligible struct {
 	Ready    bool   `json:"ready"`
 }
 
-func (n *Notify) registerDestinations(api *web.API) {
+func (n *Feature) registerDestinations(api *web.API) {
 	const base = apiBase + "/destinations/webhooks"
 	web.Get(api, web.Op{Path: apiBase + "/available_alerts", Tag: tag, Summary: "List alert types", Permission: account.NotificationsRead,
 		Description: "Every type that a catalogue declares, by category."},
@@ -122,7 +122,7 @@ func (n *Notify) registerDestinations(api *web.API) {
 		})
 }
 
-func (n *Notify) available(ctx context.Context) (map[string][]Available, error) {
+func (n *Feature) available(ctx context.Context) (map[string][]Available, error) {
 	types, err := n.AlertTypes(ctx)
 	if err != nil {
 		return nil, err

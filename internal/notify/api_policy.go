@@ -44,7 +44,7 @@ func (b *PolicyBody) policy() Policy {
 	return Policy{Name: b.Name, Description: b.Description, Enabled: b.Enabled, AlertType: b.AlertType, AlertInterval: b.AlertInterval, Filters: b.Filters, Mechanisms: b.Mechanisms}
 }
 
-func (n *Notify) registerPolicies(api *web.API) {
+func (n *Feature) registerPolicies(api *web.API) {
 	const base = apiBase + "/policies"
 	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List policies", Permission: account.NotificationsRead},
 		func(ctx context.Context, _ *struct{}) ([]Policy, error) { return n.Policies(ctx, web.Account(ctx).ID) })
@@ -122,7 +122,7 @@ type DeliveryPath struct {
 	DeliveryID string `path:"delivery_id" maxLength:"64"`
 }
 
-func (n *Notify) registerHistory(api *web.API) {
+func (n *Feature) registerHistory(api *web.API) {
 	const base = apiBase + "/history"
 	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List deliveries", Permission: account.NotificationsRead,
 		Description: "The newest first. total_count is counted up to 10,000."},

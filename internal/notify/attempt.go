@@ -165,19 +165,19 @@ func (q *queue) destination(ctx context.Context, it *item) (*Destination, error)
 }
 
 // envelope is what all messages to a destination share.
-func (n *Notify) envelope(d *Destination, deliveryID string) *Message {
+func (n *Feature) envelope(d *Destination, deliveryID string) *Message {
 	now := n.Now()
 	return &Message{ID: deliveryID, Sent: now, Account: d.account, Name: d.Name, Address: d.URL, Secret: d.secrets.Shared, Keys: d.secrets.active(now), At: now}
 }
 
-func (n *Notify) fillTest(m *Message) {
+func (n *Feature) fillTest(m *Message) {
 	m.Type, m.Title, m.Severity = "belfry_test", "Test message", "info"
 	m.Summary = fmt.Sprintf("This is a test message from Belfry to %s. Nothing is wrong.", m.Name)
 	m.URL = n.URL + "/accounts/" + m.Account + "/notifications"
 }
 
 // fill adds the alert, and the changes that preceded it.
-func (n *Notify) fill(ctx context.Context, m *Message, it *item) error {
+func (n *Feature) fill(ctx context.Context, m *Message, it *item) error {
 	a, rootID := (*event.Alert)(nil), ""
 	var row alertRow
 	if it.alert != nil && (it.alertKey == it.rootKey && n.Changes == nil) {
@@ -210,12 +210,12 @@ func (n *Notify) fill(ctx context.Context, m *Message, it *item) error {
 	return nil
 }
 
-func (n *Notify) alertURL(accountID, alertID string) string {
+func (n *Feature) alertURL(accountID, alertID string) string {
 	return n.URL + alertPath(accountID, alertID)
 }
 
 // sendTest sends a test message now, outside of the queue.
-func (n *Notify) sendTest(ctx context.Context, d *Destination, policy string) (Result, error) {
+func (n *Feature) sendTest(ctx context.Context, d *Destination, policy string) (Result, error) {
 	c := n.channels[d.Kind]
 	if c == nil {
 		return Result{}, errs.New(errs.CodeUnavailable, "this installation has no channel of the kind %s", d.Kind)
@@ -248,7 +248,7 @@ type write struct {
 }
 
 // storeWrites is the writer's flush.
-func (n *Notify) storeWrites(ctx context.Context, list []*write) error {
+func (n *Feature) storeWrites(ctx context.Context, list []*write) error {
 	told := false
 	err := n.DB.Tx(ctx, func(tx *db.Tx) error {
 		var attempts [][]any
@@ -290,7 +290,7 @@ const (
 	keepBody   = 16 << 10
 )
 
-func (n *Notify) storeOutcome(ctx context.Context, tx *db.Tx, o *outcome, attempts *[][]any, marks map[string]*destinationMark) (told bool, err error) {
+func (n *Feature) storeOutcome(ctx context.Context, tx *db.Tx, o *outcome, attempts *[][]any, marks map[string]*destinationMark) (told bool, err error) {
 	it, v := o.item, o.verdict
 	now := n.Now()
 	ended, failures, made := int64(0), it.failures, it.attempts
@@ -365,7 +365,7 @@ func (m *destinationMark) note(o *outcome) {
 }
 
 // markDestinations writes health and state, and records a change of the state.
-func (n *Notify) markDestinations(ctx context.Context, tx *db.Tx, marks map[string]*destinationMark) (recorded bool, err error) {
+func (n *Feature) markDestinations(ctx context.Context, tx *db.Tx, marks map[string]*destinationMark) (recorded bool, err error) {
 	for _, destinationID := range sortedMarks(marks) {
 		m := marks[destinationID]
 		_, err := tx.Exec(ctx, `UPDATE destination SET last_success = CASE WHEN $2 > last_success THEN $2 ELSE last_success END, last_failure = CASE WHEN $3 > last_failure THEN $3 ELSE last_failure END,

@@ -44,7 +44,7 @@ func (f *found) store(ctx context.Context, tx *db.Tx) error {
 
 // awaitChanges returns when the alert has its changes, or after the time that a
 // message may wait for them.
-func (n *Notify) awaitChanges(ctx context.Context, key string) {
+func (n *Feature) awaitChanges(ctx context.Context, key string) {
 	ctx, cancel := context.WithTimeout(ctx, n.Limits.Changes)
 	defer cancel()
 	select {
@@ -55,7 +55,7 @@ func (n *Notify) awaitChanges(ctx context.Context, key string) {
 
 // lookUp asks once, however many wait. The answer is stored also when all who
 // waited have gone on.
-func (n *Notify) lookUp(ctx context.Context, key string) *lookup {
+func (n *Feature) lookUp(ctx context.Context, key string) *lookup {
 	n.lookups.mu.Lock()
 	defer n.lookups.mu.Unlock()
 	if c := n.lookups.calls[key]; c != nil {
@@ -77,7 +77,7 @@ func (n *Notify) lookUp(ctx context.Context, key string) *lookup {
 	return c
 }
 
-func (n *Notify) findChanges(ctx context.Context, key string) error {
+func (n *Feature) findChanges(ctx context.Context, key string) error {
 	q, pending, err := n.changesQuery(ctx, key)
 	if err != nil || !pending {
 		return err
@@ -96,7 +96,7 @@ func (n *Notify) findChanges(ctx context.Context, key string) error {
 	return n.outcomes.Do(ctx, &write{found: &found{key, list, more}})
 }
 
-func (n *Notify) changesQuery(ctx context.Context, key string) (q ChangesQuery, pending bool, err error) {
+func (n *Feature) changesQuery(ctx context.Context, key string) (q ChangesQuery, pending bool, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		var state string
 		var content []byte
@@ -120,7 +120,7 @@ func (n *Notify) changesQuery(ctx context.Context, key string) (q ChangesQuery, 
 
 // findMissing asks again for the alerts of the last hour whose changes are not
 // known: the message may have gone out without, the page has them later.
-func (n *Notify) findMissing(ctx context.Context) error {
+func (n *Feature) findMissing(ctx context.Context) error {
 	now := n.Now()
 	var keys []string
 	err := n.DB.View(ctx, func(tx *db.Tx) error {

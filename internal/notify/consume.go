@@ -11,14 +11,14 @@ import (
 )
 
 // Consumer makes the consumer of the topic of alerts; the app runs it.
-func (n *Notify) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
+func (n *Feature) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
 	return bus.NewConsumer(bus.Config{Cluster: cluster, Group: Group, Topics: []string{event.TopicAlerts}, DB: n.DB, Handle: n.Handle, MaxRecords: 500,
 		Log: n.Log, Registerer: n.Registerer})
 }
 
 // Handle stores a batch of alerts, sends back what is refused, and moves the
 // offset, in one transaction.
-func (n *Notify) Handle(ctx context.Context, b *bus.Batch) error {
+func (n *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 	list := make([]*prepared, len(b.Records))
 	var rejects []event.Reject
 	for i, rec := range b.Records {
@@ -43,7 +43,7 @@ func (n *Notify) Handle(ctx context.Context, b *bus.Batch) error {
 // rejectConflicts sends back the alerts whose id belongs to another one. Only
 // alerts that are stored already can be told here; the rest of the batch is
 // compared with its own earlier records.
-func (n *Notify) rejectConflicts(ctx context.Context, tx *db.Tx, b *bus.Batch, list []*prepared) error {
+func (n *Feature) rejectConflicts(ctx context.Context, tx *db.Tx, b *bus.Batch, list []*prepared) error {
 	s := &storing{n: n, tx: tx}
 	first := map[[2]string]*prepared{}
 	var rejects []event.Reject
@@ -76,7 +76,7 @@ const maxPayload = 4096
 var personal = regexp.MustCompile(`(?i)[a-z0-9._%+-]+@[a-z0-9.-]+|"[a-z0-9_-]*(password|secret|token|key|authorization|cookie)[a-z0-9_-]*"\s*:\s*"(?:[^"\\]|\\.)*"?|\b\d{1,3}(\.\d{1,3}){3}\b`)
 
 // reject describes a refused alert for the team that sent it.
-func (n *Notify) reject(p *prepared, via string, data []byte, source *event.Fetched) event.Reject {
+func (n *Feature) reject(p *prepared, via string, data []byte, source *event.Fetched) event.Reject {
 	r := event.Reject{Kind: "alert", At: formatTime(n.Now()), Account: p.alert.Account, Via: via, EventID: cut(p.alert.ID, 128), Source: source, By: p.by}
 	if p.kind != nil {
 		r.Product = p.kind.Product

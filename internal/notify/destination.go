@@ -168,7 +168,7 @@ func typeOf(s string) string {
 }
 
 // CreateWebhook stores a webhook after a test message reached it.
-func (n *Notify) CreateWebhook(ctx context.Context, by *web.Principal, account string, spec WebhookSpec) (NewWebhook, error) {
+func (n *Feature) CreateWebhook(ctx context.Context, by *web.Principal, account string, spec WebhookSpec) (NewWebhook, error) {
 	now := n.Now()
 	d := Destination{ID: id.At(now), Kind: KindWebhook, State: destinationOK, account: account, CreatedAt: moment(now), Modified: moment(now), StateAt: moment(now)}
 	key := newKey()
@@ -196,7 +196,7 @@ func (n *Notify) CreateWebhook(ctx context.Context, by *web.Principal, account s
 }
 
 // UpdateWebhook changes a webhook; a new URL or secret is tested first.
-func (n *Notify) UpdateWebhook(ctx context.Context, by *web.Principal, account, destinationID string, spec WebhookSpec) (Destination, error) {
+func (n *Feature) UpdateWebhook(ctx context.Context, by *web.Principal, account, destinationID string, spec WebhookSpec) (Destination, error) {
 	old, err := n.Destination(ctx, account, destinationID)
 	if err != nil {
 		return old, err
@@ -219,7 +219,7 @@ func (n *Notify) UpdateWebhook(ctx context.Context, by *web.Principal, account, 
 }
 
 // RotateSecret gives a webhook a new key; the old one signs for 24 hours more.
-func (n *Notify) RotateSecret(ctx context.Context, by *web.Principal, account, destinationID string) (NewWebhook, error) {
+func (n *Feature) RotateSecret(ctx context.Context, by *web.Principal, account, destinationID string) (NewWebhook, error) {
 	d, err := n.Destination(ctx, account, destinationID)
 	if err != nil {
 		return NewWebhook{}, err
@@ -242,7 +242,7 @@ func (n *Notify) RotateSecret(ctx context.Context, by *web.Principal, account, d
 }
 
 // EnableDestination lets messages go there again, after a test message.
-func (n *Notify) EnableDestination(ctx context.Context, by *web.Principal, account, destinationID string) (Destination, error) {
+func (n *Feature) EnableDestination(ctx context.Context, by *web.Principal, account, destinationID string) (Destination, error) {
 	d, err := n.Destination(ctx, account, destinationID)
 	if err != nil {
 		return d, err
@@ -258,7 +258,7 @@ func (n *Notify) EnableDestination(ctx context.Context, by *web.Principal, accou
 }
 
 // DeleteWebhook removes a webhook that no policy names.
-func (n *Notify) DeleteWebhook(ctx context.Context, by *web.Principal, account, destinationID string) error {
+func (n *Feature) DeleteWebhook(ctx context.Context, by *web.Principal, account, destinationID string) error {
 	d, err := n.Destination(ctx, account, destinationID)
 	if err != nil {
 		return err
@@ -293,7 +293,7 @@ func (d *Destination) clean() map[string]any {
 }
 
 // mustReach sends a test message and wants a 2xx.
-func (n *Notify) mustReach(ctx context.Context, d *Destination) error {
+func (n *Feature) mustReach(ctx context.Context, d *Destination) error {
 	r, err := n.sendTest(ctx, d, "")
 	switch {
 	case err != nil:
@@ -307,7 +307,7 @@ func (n *Notify) mustReach(ctx context.Context, d *Destination) error {
 }
 
 // Destination reads one; CodeNotFound when the account has none with the id.
-func (n *Notify) Destination(ctx context.Context, account, destinationID string) (d Destination, err error) {
+func (n *Feature) Destination(ctx context.Context, account, destinationID string) (d Destination, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		d, err = n.scanDestination(tx.QueryRow(ctx, `SELECT `+destinationColumns+` FROM destination WHERE account_id = $1 AND id = $2 AND kind = $3`, account, destinationID, KindWebhook))
 		if errors.Is(err, sql.ErrNoRows) {
@@ -319,11 +319,11 @@ func (n *Notify) Destination(ctx context.Context, account, destinationID string)
 }
 
 // Webhooks are all of an account, in the order in which they were made.
-func (n *Notify) Webhooks(ctx context.Context, account string) ([]Destination, error) {
+func (n *Feature) Webhooks(ctx context.Context, account string) ([]Destination, error) {
 	return n.destinations(ctx, account, KindWebhook)
 }
 
-func (n *Notify) destinations(ctx context.Context, account, kind string) (list []Destination, err error) {
+func (n *Feature) destinations(ctx context.Context, account, kind string) (list []Destination, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		list = []Destination{}
 		rows, err := tx.Query(ctx, `SELECT `+destinationColumns+` FROM destination WHERE account_id = $1 AND kind = $2 ORDER BY id LIMIT 1000`, account, kind)
@@ -346,7 +346,7 @@ func (n *Notify) destinations(ctx context.Context, account, kind string) (list [
 func noDestination() *errs.Error { return errs.New(errs.CodeNotFound, "there is no such destination") }
 
 // ensureMail makes the destinations of the addresses that a policy names.
-func (n *Notify) ensureMail(ctx context.Context, tx *db.Tx, account string, m Mechanisms, now time.Time) error {
+func (n *Feature) ensureMail(ctx context.Context, tx *db.Tx, account string, m Mechanisms, now time.Time) error {
 	for _, e := range m.Email {
 		d := Destination{ID: id.At(now), Kind: KindEmail, Name: e.ID, URL: e.ID, Type: KindEmail, State: destinationOK, account: account,
 			CreatedAt: moment(now), Modified: moment(now), StateAt: moment(now)}
@@ -361,7 +361,7 @@ const destinationColumns = `id, account_id, kind, name, address, type, secrets, 
 
 func sealPurpose(d *Destination) string { return "notification destination " + d.ID }
 
-func (n *Notify) scanDestination(row interface{ Scan(...any) error }) (d Destination, err error) {
+func (n *Feature) scanDestination(row interface{ Scan(...any) error }) (d Destination, err error) {
 	var sealed []byte
 	var stateAt, paused, success, failure, created, modified int64
 	err = row.Scan(&d.ID, &d.account, &d.Kind, &d.Name, &d.URL, &d.Type, &sealed, &d.State, &d.StateReason, &stateAt, &paused, &success, &failure, &created, &modified)
@@ -382,7 +382,7 @@ func (n *Notify) scanDestination(row interface{ Scan(...any) error }) (d Destina
 	return d, json.Unmarshal(open, &d.secrets)
 }
 
-func (n *Notify) sealSecrets(d *Destination) ([]byte, error) {
+func (n *Feature) sealSecrets(d *Destination) ([]byte, error) {
 	if d.Kind == KindEmail {
 		return []byte{}, nil
 	}
@@ -393,7 +393,7 @@ func (n *Notify) sealSecrets(d *Destination) ([]byte, error) {
 	return n.Box.Seal(plain, sealPurpose(d)), nil
 }
 
-func (n *Notify) insertDestination(ctx context.Context, tx *db.Tx, d *Destination, conflict string) error {
+func (n *Feature) insertDestination(ctx context.Context, tx *db.Tx, d *Destination, conflict string) error {
 	sealed, err := n.sealSecrets(d)
 	if err != nil {
 		return err
@@ -404,7 +404,7 @@ func (n *Notify) insertDestination(ctx context.Context, tx *db.Tx, d *Destinatio
 }
 
 // changeDestination writes what a caller changed, and what fn adds.
-func (n *Notify) changeDestination(ctx context.Context, d *Destination, fn func(*db.Tx) error) error {
+func (n *Feature) changeDestination(ctx context.Context, d *Destination, fn func(*db.Tx) error) error {
 	sealed, err := n.sealSecrets(d)
 	if err != nil {
 		return err

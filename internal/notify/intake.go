@@ -27,7 +27,7 @@ func (j *intakeJob) weight() int { return len(j.list) + len(j.rejects) }
 
 // Send stores alerts that an HTTP request handed in; it returns after the
 // commit, with each alert's status in it.
-func (n *Notify) send(ctx context.Context, job *intakeJob) error {
+func (n *Feature) send(ctx context.Context, job *intakeJob) error {
 	if job.weight() == 0 {
 		return nil
 	}
@@ -35,7 +35,7 @@ func (n *Notify) send(ctx context.Context, job *intakeJob) error {
 }
 
 // storeJobs is the writer's flush: one transaction for all jobs.
-func (n *Notify) storeJobs(ctx context.Context, jobs []*intakeJob) error {
+func (n *Feature) storeJobs(ctx context.Context, jobs []*intakeJob) error {
 	var list []*prepared
 	var rejects []event.Reject
 	for _, j := range jobs {
@@ -47,7 +47,7 @@ func (n *Notify) storeJobs(ctx context.Context, jobs []*intakeJob) error {
 // storeAlerts stores alerts in their order, with the decision on each and the
 // deliveries that follow; beside is what else belongs into the transaction.
 // What was queued is handed to the queue after the commit.
-func (n *Notify) storeAlerts(ctx context.Context, list []*prepared, rejects []event.Reject, beside func(context.Context, *db.Tx) error) error {
+func (n *Feature) storeAlerts(ctx context.Context, list []*prepared, rejects []event.Reject, beside func(context.Context, *db.Tx) error) error {
 	policies, err := n.policiesFor(ctx, list)
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (n *Notify) storeAlerts(ctx context.Context, list []*prepared, rejects []ev
 
 // policiesFor reads the policies of the accounts, and resolves the zones that
 // they name, before the transaction: other features answer that.
-func (n *Notify) policiesFor(ctx context.Context, list []*prepared) (map[string][]Policy, error) {
+func (n *Feature) policiesFor(ctx context.Context, list []*prepared) (map[string][]Policy, error) {
 	found := map[string][]Policy{}
 	for _, p := range list {
 		account := p.alert.Account
@@ -121,7 +121,7 @@ type target struct {
 
 // storing is one transaction. Its maps live as long.
 type storing struct {
-	n          *Notify
+	n          *Feature
 	tx         *db.Tx
 	now        time.Time
 	policies   map[string][]Policy

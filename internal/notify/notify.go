@@ -152,8 +152,8 @@ type Limits struct {
 	Keep        time.Duration   // how long ended alerts and deliveries stay; 90 days
 }
 
-// Notify is the feature. Safe for concurrent use.
-type Notify struct {
+// Feature is the feature. Safe for concurrent use.
+type Feature struct {
 	Deps
 	channels map[string]Channel
 	metrics  *metrics
@@ -165,7 +165,7 @@ type Notify struct {
 }
 
 // New makes the feature; Stages run it.
-func New(deps Deps) (*Notify, error) {
+func New(deps Deps) (*Feature, error) {
 	switch {
 	case deps.DB == nil || deps.Box == nil || deps.Record == nil || deps.Cursors == nil:
 		return nil, errors.New("notify: DB, Box, Record and Cursors are required")
@@ -183,7 +183,7 @@ func New(deps Deps) (*Notify, error) {
 	}
 	deps.URL = strings.TrimSuffix(deps.URL, "/")
 	deps.Limits = deps.Limits.whole()
-	n := &Notify{Deps: deps, channels: map[string]Channel{}, metrics: newMetrics()}
+	n := &Feature{Deps: deps, channels: map[string]Channel{}, metrics: newMetrics()}
 	n.lookups.calls, n.cache.known = map[string]*lookup{}, map[string]cachedPolicies{}
 	for _, c := range deps.Channels {
 		n.channels[c.Kind()] = c
@@ -232,7 +232,7 @@ func (l Limits) whole() Limits {
 // Stages are what a process runs: the writer of alerts (every process that
 // takes them), and, where deliver, the queue. The writer of outcomes outlives
 // the queue, so that what was sent is written down.
-func (n *Notify) Stages(deliver bool) []run.Stage {
+func (n *Feature) Stages(deliver bool) []run.Stage {
 	list := []run.Stage{{Name: "alert writer", Run: n.intake.Run}}
 	if deliver {
 		list = append(list, run.Stage{Name: "deliveries", Run: n.queue.run, Drain: n.Limits.Attempt + 5*time.Second})
@@ -244,7 +244,7 @@ func (n *Notify) Stages(deliver bool) []run.Stage {
 
 // upkeep finds the changes that were missing when an alert went out, and drops
 // what is old.
-func (n *Notify) upkeep(ctx context.Context) error {
+func (n *Feature) upkeep(ctx context.Context) error {
 	var wait sync.WaitGroup
 	every := func(d time.Duration, what string, f func(context.Context) error) {
 		wait.Go(func() {

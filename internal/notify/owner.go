@@ -15,7 +15,7 @@ import (
 // its part, and gives back what is more when nothing of it is under way.
 
 // shared reports whether other processes may work on the same database.
-func (n *Notify) shared() bool { return n.DB.Engine == db.Postgres }
+func (n *Feature) shared() bool { return n.DB.Engine == db.Postgres }
 
 // run owns the queue until ctx ends; then attempts under way finish, at most
 // for as long as one may take.

@@ -28,13 +28,13 @@ type Pages struct {
 
 // pages is the feature's part of the dashboard.
 type pages struct {
-	*Notify
+	*Feature
 	Pages
 	set *ui.Page
 }
 
 // MountPages adds the pages. Call it once, after New.
-func (n *Notify) MountPages(cfg Pages) error {
+func (n *Feature) MountPages(cfg Pages) error {
 	if cfg.UI == nil || cfg.Mount == nil || cfg.Shell == nil {
 		return errors.New("notification pages: UI, Mount and Shell are required")
 	}

@@ -106,7 +106,7 @@ func (p *pages) showAlerts(w http.ResponseWriter, r *http.Request) error {
 }
 
 // firing is what is open now, the newest first, and whether there is more.
-func (n *Notify) firing(ctx context.Context, accountID string, limit int) ([]Alert, bool, error) {
+func (n *Feature) firing(ctx context.Context, accountID string, limit int) ([]Alert, bool, error) {
 	list, err := n.alerts(ctx, accountID, stateFiring, place{}, limit+1)
 	if len(list) > limit {
 		return list[:limit], true, err

@@ -24,7 +24,7 @@ type GlanceAlert struct {
 }
 
 // Glance answers "is anything wrong?" for an account.
-func (n *Notify) Glance(ctx context.Context, accountID string) (Glance, error) {
+func (n *Feature) Glance(ctx context.Context, accountID string) (Glance, error) {
 	g := Glance{Href: AlertsPath(accountID), Failures: NotificationsPath(accountID)}
 	list, _, err := n.firing(ctx, accountID, 100)
 	if err != nil {
@@ -39,7 +39,7 @@ func (n *Notify) Glance(ctx context.Context, accountID string) (Glance, error) {
 }
 
 // failures counts the deliveries that failed in the last 24 hours.
-func (n *Notify) failures(ctx context.Context, accountID string) (count int, err error) {
+func (n *Feature) failures(ctx context.Context, accountID string) (count int, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		return tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM delivery WHERE account_id = $1 AND state = 'failed' AND ended_at > $2 LIMIT $3) AS some`, accountID, n.Now().Add(-24*time.Hour).UnixMicro(), countMost).Scan(&count)
 	})

@@ -64,7 +64,7 @@ func (p *pages) showNotifications(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	policies, err := p.Notify.Policies(v.ctx, v.account)
+	policies, err := p.Feature.Policies(v.ctx, v.account)
 	if err != nil {
 		return err
 	}
@@ -286,7 +286,7 @@ func (p *pages) showNewPolicy(w http.ResponseWriter, r *http.Request) error {
 
 // tried answers the button that tries a policy on the last week.
 func (p *pages) tried(w http.ResponseWriter, v visit, f policyForm, one Policy, policyID string) error {
-	out, err := p.Notify.Preview(v.ctx, v.account, one)
+	out, err := p.Feature.Preview(v.ctx, v.account, one)
 	if err != nil {
 		return p.refused(w, v, f, policyID, err)
 	}

@@ -71,7 +71,7 @@ func (p *Policy) clean() map[string]any {
 
 // checkPolicy checks what a caller wrote; mail addresses are brought into the
 // form in which members are found.
-func (n *Notify) checkPolicy(ctx context.Context, account string, p *Policy) error {
+func (n *Feature) checkPolicy(ctx context.Context, account string, p *Policy) error {
 	var list errs.List
 	fault := func(code errs.Code, pointer, format string, args ...any) {
 		list = append(list, errs.At(code, pointer, format, args...))
@@ -151,7 +151,7 @@ func checkFilters(kind *AlertType, filters map[string][]string) (list errs.List)
 	return list
 }
 
-func (n *Notify) checkMechanisms(ctx context.Context, account string, p *Policy, fault func(errs.Code, string, string, ...any)) error {
+func (n *Feature) checkMechanisms(ctx context.Context, account string, p *Policy, fault func(errs.Code, string, string, ...any)) error {
 	m := &p.Mechanisms
 	if len(m.PagerDuty) > 0 {
 		fault(errs.CodeInvalid, "/mechanisms/pagerduty", "this installation has no PagerDuty destinations; destinations/eligible lists what there is")
@@ -198,7 +198,7 @@ func (n *Notify) checkMechanisms(ctx context.Context, account string, p *Policy,
 }
 
 // CreatePolicy stores a policy and gives it its id.
-func (n *Notify) CreatePolicy(ctx context.Context, by *web.Principal, account string, p Policy) (Policy, error) {
+func (n *Feature) CreatePolicy(ctx context.Context, by *web.Principal, account string, p Policy) (Policy, error) {
 	if err := n.checkPolicy(ctx, account, &p); err != nil {
 		return p, err
 	}
@@ -224,7 +224,7 @@ func (n *Notify) CreatePolicy(ctx context.Context, by *web.Principal, account st
 }
 
 // UpdatePolicy replaces a policy by what change makes of it.
-func (n *Notify) UpdatePolicy(ctx context.Context, by *web.Principal, account, policyID string, change func(*Policy)) (Policy, error) {
+func (n *Feature) UpdatePolicy(ctx context.Context, by *web.Principal, account, policyID string, change func(*Policy)) (Policy, error) {
 	old, err := n.Policy(ctx, account, policyID)
 	if err != nil {
 		return old, err
@@ -250,7 +250,7 @@ func (n *Notify) UpdatePolicy(ctx context.Context, by *web.Principal, account, p
 }
 
 // DeletePolicy removes a policy; what it decided stays in the alerts.
-func (n *Notify) DeletePolicy(ctx context.Context, by *web.Principal, account, policyID string) error {
+func (n *Feature) DeletePolicy(ctx context.Context, by *web.Principal, account, policyID string) error {
 	old, err := n.Policy(ctx, account, policyID)
 	if err != nil {
 		return err
@@ -269,7 +269,7 @@ func (n *Notify) DeletePolicy(ctx context.Context, by *web.Principal, account, p
 }
 
 // Policy reads one; CodeNotFound when the account has none with the id.
-func (n *Notify) Policy(ctx context.Context, account, policyID string) (p Policy, err error) {
+func (n *Feature) Policy(ctx context.Context, account, policyID string) (p Policy, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		p, err = scanPolicy(tx.QueryRow(ctx, selectPolicy+` AND id = $2`, account, policyID))
 		if errors.Is(err, sql.ErrNoRows) {
@@ -281,7 +281,7 @@ func (n *Notify) Policy(ctx context.Context, account, policyID string) (p Policy
 }
 
 // Policies are all of an account, in the order in which they were made.
-func (n *Notify) Policies(ctx context.Context, account string) (list []Policy, err error) {
+func (n *Feature) Policies(ctx context.Context, account string) (list []Policy, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		list, err = policiesOf(ctx, tx, account)
 		return err
@@ -292,7 +292,7 @@ func (n *Notify) Policies(ctx context.Context, account string) (list []Policy, e
 func noPolicy() *errs.Error { return errs.New(errs.CodeNotFound, "there is no such policy") }
 
 // resolveZones finds the zones that a policy names; unknown ones stay words.
-func (n *Notify) resolveZones(ctx context.Context, p *Policy) error {
+func (n *Feature) resolveZones(ctx context.Context, p *Policy) error {
 	for _, key := range []string{zonesKey, zonesKey + notSuffix} {
 		for _, ref := range p.Filters[key] {
 			z, err := n.Zone(ctx, p.account, ref)

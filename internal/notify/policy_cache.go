@@ -36,7 +36,7 @@ func (c *policyCache) forget(account string) {
 }
 
 // policies are those of an account, for a decision. The list is the caller's.
-func (n *Notify) policies(ctx context.Context, account string) ([]Policy, error) {
+func (n *Feature) policies(ctx context.Context, account string) ([]Policy, error) {
 	c := &n.cache
 	c.mu.Lock()
 	found, ok := c.known[account]

@@ -17,7 +17,7 @@ import (
 //
 // Everything below mu is touched by mu's holder only; attempts run outside.
 type queue struct {
-	n    *Notify
+	n    *Feature
 	wake chan struct{} // a token for the dispatcher
 
 	mu       sync.Mutex
@@ -95,7 +95,7 @@ type tenant struct {
 // waits in the database, in order.
 const holdMost = 10_000
 
-func newQueue(n *Notify) *queue {
+func newQueue(n *Feature) *queue {
 	return &queue{n: n, wake: make(chan struct{}, 1), items: map[string]*item{}, dests: map[string]*dest{}, tenants: map[string]*tenant{}, finished: map[string]time.Time{}}
 }
 

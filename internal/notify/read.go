@@ -116,7 +116,7 @@ type alertRow struct {
 	more                int
 }
 
-func (n *Notify) alertRow(ctx context.Context, accountID, key string) (r alertRow, err error) {
+func (n *Feature) alertRow(ctx context.Context, accountID, key string) (r alertRow, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		var content, changes []byte
 		var at int64
@@ -164,7 +164,7 @@ type place struct {
 
 // Alerts are the causes and notices of an account, the newest first, behind a
 // place. state is firing, ended, notice or "" for all.
-func (n *Notify) alerts(ctx context.Context, accountID, state string, after place, limit int) (list []Alert, err error) {
+func (n *Feature) alerts(ctx context.Context, accountID, state string, after place, limit int) (list []Alert, err error) {
 	if after.Key == "" {
 		after = place{1 << 62, ""}
 	}
@@ -207,7 +207,7 @@ func rootOf(ctx context.Context, tx *db.Tx, accountID, alertID string) (a Alert,
 const mostDeliveries = 200
 
 // Decision reads an alert with everything that followed from it.
-func (n *Notify) Decision(ctx context.Context, accountID, alertID string) (d Decision, err error) {
+func (n *Feature) Decision(ctx context.Context, accountID, alertID string) (d Decision, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		d = Decision{Policies: []Considered{}, Related: []Part{}}
 		if d.Alert, err = rootOf(ctx, tx, accountID, alertID); err != nil {
@@ -309,7 +309,7 @@ func attemptsOf(ctx context.Context, tx *db.Tx, deliveryID string) ([]Attempt, e
 func noDelivery() *errs.Error { return errs.New(errs.CodeNotFound, "there is no such delivery") }
 
 // Delivery reads one with its attempts.
-func (n *Notify) Delivery(ctx context.Context, accountID, deliveryID string) (d Delivery, err error) {
+func (n *Feature) Delivery(ctx context.Context, accountID, deliveryID string) (d Delivery, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		list, err := deliveriesOf(ctx, tx, ` WHERE d.account_id = $1 AND d.id = $2`, accountID, deliveryID)
 		if err != nil || len(list) == 0 {
@@ -327,7 +327,7 @@ const countMost = 10_000
 
 // history is a page of the deliveries made in [since, before), the newest
 // first, and how many there are (at most countMost).
-func (n *Notify) history(ctx context.Context, accountID string, since, before time.Time, offset, limit int) (list []Delivery, total int, err error) {
+func (n *Feature) history(ctx context.Context, accountID string, since, before time.Time, offset, limit int) (list []Delivery, total int, err error) {
 	from, to := "", "g" // behind every id
 	if !since.IsZero() {
 		from = lowestID(since)
@@ -367,7 +367,7 @@ type Example struct {
 }
 
 // Preview asks a policy that may not be saved about the last week's alerts.
-func (n *Notify) Preview(ctx context.Context, accountID string, p Policy) (out Preview, err error) {
+func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out Preview, err error) {
 	if err := n.checkPolicy(ctx, accountID, &p); err != nil {
 		return out, err
 	}

@@ -20,7 +20,7 @@ const (
 )
 
 // record writes to the audit log what a principal did, in its transaction.
-func (n *Notify) record(ctx context.Context, tx *db.Tx, by *web.Principal, action, resource, accountID, resourceID, name string, before, after any) error {
+func (n *Feature) record(ctx context.Context, tx *db.Tx, by *web.Principal, action, resource, accountID, resourceID, name string, before, after any) error {
 	e := event.NewAudit(accountID, action, resource, resourceID, name).By(account.Actor(by), account.Interface(by)).Changed(before, after)
 	if r := web.Request(ctx); r != nil {
 		e.Request = &event.AuditRequest{ID: telemetry.RequestID(ctx), Method: r.Method, URI: r.URL.Path, UserAgent: cut(r.UserAgent(), 256)}
@@ -29,14 +29,14 @@ func (n *Notify) record(ctx context.Context, tx *db.Tx, by *web.Principal, actio
 }
 
 // recordAlert writes what happened with an alert, at a time; Belfry did it.
-func (n *Notify) recordAlert(ctx context.Context, tx *db.Tx, accountID, action, alertID, name, zone string, at time.Time, metadata map[string]any) error {
+func (n *Feature) recordAlert(ctx context.Context, tx *db.Tx, accountID, action, alertID, name, zone string, at time.Time, metadata map[string]any) error {
 	e := event.NewAudit(accountID, action, resourceAlert, alertID, cut(name, 200)).By(account.Actor(account.Belfry()), "SYSTEM")
 	e.OccurredAt, e.Zone, e.Metadata = formatTime(at), zone, metadata
 	return n.Record(ctx, tx, e)
 }
 
 // recordDestination writes what became of a destination by itself.
-func (n *Notify) recordDestination(ctx context.Context, tx *db.Tx, accountID, action, destinationID, name, why string) error {
+func (n *Feature) recordDestination(ctx context.Context, tx *db.Tx, accountID, action, destinationID, name, why string) error {
 	e := event.NewAudit(accountID, action, resourceDestination, destinationID, name).By(account.Actor(account.Belfry()), "SYSTEM")
 	if why != "" {
 		e.Reason = &event.AuditReason{Text: cut(why, 500)}
@@ -45,7 +45,7 @@ func (n *Notify) recordDestination(ctx context.Context, tx *db.Tx, accountID, ac
 }
 
 // change runs fn in a writing transaction and wakes the relay after it.
-func (n *Notify) change(ctx context.Context, fn func(*db.Tx) error) error {
+func (n *Feature) change(ctx context.Context, fn func(*db.Tx) error) error {
 	if err := n.DB.Tx(ctx, fn); err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ const (
 // world is the feature of one process on a database.
 type world struct {
 	t    testing.TB
-	n    *notify.Notify
+	n    *notify.Feature
 	db   *db.DB
 	api  *httptest.Server
 	deps notify.Deps

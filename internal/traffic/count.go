@@ -4,18 +4,17 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
 // Count is one compact count as a product sends it: the account and the zone
@@ -78,7 +77,10 @@ type wire struct {
 	Unreachable int64  `json:"unreachable"`
 }
 
-var strict = json.JoinOptions(json.RejectUnknownMembers(true))
+var known = json.JoinOptions(json.RejectUnknownMembers(true))
+
+// aCount is what the JSON of the on-ramps is about, in its faults.
+var aCount = strict.Thing{Name: "a count"}
 
 // ParseCount reads one compact count:
 //
@@ -88,8 +90,8 @@ var strict = json.JoinOptions(json.RejectUnknownMembers(true))
 // It names every fault of the values; a fault of the JSON stands alone.
 func ParseCount(data []byte, window Window) (Count, errs.List) {
 	var w wire
-	if err := json.Unmarshal(data, &w, strict); err != nil {
-		return Count{Account: w.Account}, errs.List{decodeError(err)}
+	if err := json.Unmarshal(data, &w, known); err != nil {
+		return Count{Account: w.Account}, errs.List{aCount.Fault(err)}
 	}
 	var list errs.List
 	fault := func(code errs.Code, pointer, format string, args ...any) {
@@ -181,7 +183,7 @@ var lenient = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDu
 func elements(body []byte) (values []jsontext.Value, err error) {
 	dec := jsontext.NewDecoder(bytes.NewReader(body), lenient)
 	if _, err := dec.ReadToken(); err != nil {
-		return nil, decodeError(err)
+		return nil, aCount.Fault(err)
 	}
 	for dec.PeekKind() != ']' {
 		if len(values) == MaxCounts {
@@ -189,7 +191,7 @@ func elements(body []byte) (values []jsontext.Value, err error) {
 		}
 		v, err := dec.ReadValue()
 		if err != nil {
-			e := decodeError(err)
+			e := aCount.Fault(err)
 			e.Pointer = "/" + strconv.Itoa(len(values))
 			e.Message = "count " + strconv.Itoa(len(values)) + " of the array: " + e.Message + "; nothing of the request was counted (NDJSON keeps the good lines)"
 			return nil, e
@@ -197,7 +199,7 @@ func elements(body []byte) (values []jsontext.Value, err error) {
 		values = append(values, v.Clone())
 	}
 	if _, err := dec.ReadToken(); err != nil {
-		return nil, decodeError(err)
+		return nil, aCount.Fault(err)
 	}
 	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return nil, errs.New(errs.CodeInvalidJSON, "there is more after the array's end, at byte %d", dec.InputOffset())
@@ -210,47 +212,4 @@ func elements(body []byte) (values []jsontext.Value, err error) {
 
 func tooMany() error {
 	return errs.New(errs.CodeTooLarge, "a request takes at most %d counts; send the rest in another", MaxCounts)
-}
-
-// decodeError turns a fault of the JSON reader into one that names the field.
-func decodeError(err error) *errs.Error {
-	var sem *json.SemanticError
-	if errors.As(err, &sem) {
-		p := string(sem.JSONPointer)
-		name := strings.ReplaceAll(strings.TrimPrefix(p, "/"), "/", ".")
-		if errors.Is(err, json.ErrUnknownName) {
-			return errs.At(errs.CodeUnknownField, clip(p, maxRef), "%s is not a field of a count", clip(name, maxWord))
-		}
-		want := "another type"
-		if sem.GoType != nil {
-			switch sem.GoType.Kind() {
-			case reflect.String:
-				want = "a string"
-			case reflect.Int64, reflect.Pointer:
-				want = "a whole number"
-			case reflect.Struct:
-				want = "an object"
-			}
-		}
-		if name == "" {
-			name = "a count"
-		}
-		return errs.At(errs.CodeWrongType, clip(p, maxRef), "%s must be %s", clip(name, maxWord), want)
-	}
-	var syn *jsontext.SyntacticError
-	if errors.As(err, &syn) {
-		return errs.At(errs.CodeInvalidJSON, clip(string(syn.JSONPointer), maxRef), "not valid JSON at byte %d: %v", syn.ByteOffset, syn.Err)
-	}
-	return errs.New(errs.CodeInvalidJSON, "not valid JSON: the value is not whole")
-}
-
-// clip bounds what a sender wrote before it is repeated.
-func clip(s string, most int) string {
-	if len(s) <= most {
-		return strings.ToValidUTF8(s, "\uFFFD")
-	}
-	for most > 0 && !utf8.RuneStart(s[most]) {
-		most--
-	}
-	return strings.ToValidUTF8(s[:most], "\uFFFD") + "..."
 }

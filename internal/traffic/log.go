@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
 // Format is how an access log is written.
@@ -33,7 +34,7 @@ func ParseFormat(name string) (Format, error) {
 		}
 		names = append(names, string(f))
 	}
-	return "", errs.At(errs.CodeInvalid, "format", "format is one of %s, not %q", strings.Join(names, ", "), clip(name, maxWord))
+	return "", errs.At(errs.CodeInvalid, "format", "format is one of %s, not %q", strings.Join(names, ", "), strict.Clip(name, maxWord))
 }
 
 // Entry is what counts of one line: when, where, and how it ended.

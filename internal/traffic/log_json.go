@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
 // scalar is a string or a number: log formats write either.
@@ -47,7 +48,7 @@ func firstOf(list ...scalar) string {
 
 func decodeLine(line []byte, into any) error {
 	if err := json.Unmarshal(line, into, lenient); err != nil {
-		e := decodeError(err)
+		e := aCount.Fault(err)
 		e.Code, e.Message = errs.CodeInvalidJSON, "the line is not one JSON object: "+e.Message
 		return e
 	}
@@ -57,7 +58,7 @@ func decodeLine(line []byte, into any) error {
 func status(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		return 0, notLine("the status %q is not a number", clip(s, 20))
+		return 0, notLine("the status %q is not a number", strict.Clip(s, 20))
 	}
 	return n, nil
 }
@@ -95,7 +96,7 @@ func parseNginx(line []byte) (e Entry, err error) {
 	case len(l.Local) == len(clfTime):
 		var ok bool
 		if e.At, ok = parseCLF([]byte(l.Local)); !ok {
-			err = notLine("time_local %q is not a time", clip(string(l.Local), 40))
+			err = notLine("time_local %q is not a time", strict.Clip(string(l.Local), 40))
 		}
 	default:
 		err = notLine("the line has none of time_iso8601, msec and time_local")
@@ -209,7 +210,7 @@ func moment(s string) (int64, error) {
 	}
 	if f, err := strconv.ParseFloat(s, 64); err == nil {
 		if math.IsNaN(f) || math.Abs(f) > 1e11 {
-			return 0, notLine("%q is not a time", clip(s, 40))
+			return 0, notLine("%q is not a time", strict.Clip(s, 40))
 		}
 		return bounded(int64(math.Floor(f)), s)
 	}
@@ -218,12 +219,12 @@ func moment(s string) (int64, error) {
 			return bounded(t.Unix(), s)
 		}
 	}
-	return 0, notLine("%q is not a time: RFC 3339, Unix seconds or nanoseconds", clip(s, 40))
+	return 0, notLine("%q is not a time: RFC 3339, Unix seconds or nanoseconds", strict.Clip(s, 40))
 }
 
 func bounded(sec int64, s string) (int64, error) {
 	if sec < 0 || sec > 1<<36 {
-		return 0, notLine("%q is not a time of a request", clip(s, 40))
+		return 0, notLine("%q is not a time of a request", strict.Clip(s, 40))
 	}
 	return sec, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
 // A refused count goes back to the team that sent it, through the outbox to the
@@ -38,7 +39,7 @@ func (b *batch) rejects(now time.Time, source *event.Fetched) ([]bus.Message, er
 			out.Errors = append(out.Errors, event.Fault{Code: int(e.Code), Pointer: e.Pointer, Message: e.Message})
 		}
 		// Masked before it is cut: half an address is not found.
-		out.Payload = clip(string(personal.ReplaceAll(r.data[:min(len(r.data), 4*maxRejectPayload)], []byte(`"…"`))), maxRejectPayload)
+		out.Payload = strict.Clip(string(personal.ReplaceAll(r.data[:min(len(r.data), 4*maxRejectPayload)], []byte(`"…"`))), maxRejectPayload)
 		value, err := json.Marshal(out)
 		if err != nil {
 			return nil, err

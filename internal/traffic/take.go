@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
 // origin says who hands counts in.
@@ -119,7 +120,7 @@ func (b *batch) account(ctx context.Context, ref string) (string, *errs.Error, e
 		case err == nil:
 			got.id = id
 		case errs.KindOf(err) == errs.NotFound || errs.KindOf(err) == errs.Invalid:
-			got.fault = errs.At(errs.CodeUnknownAccount, "/account_id", "%q is not an account", clip(ref, maxWord))
+			got.fault = errs.At(errs.CodeUnknownAccount, "/account_id", "%q is not an account", strict.Clip(ref, maxWord))
 		default:
 			return "", nil, err
 		}
@@ -141,9 +142,9 @@ func (b *batch) zone(ctx context.Context, account, ref string) (string, *errs.Er
 		if err != nil {
 			switch e := errs.All(err)[0]; e.Kind() {
 			case errs.Invalid:
-				got.fault = errs.At(e.Code, "/zone", "zone %q is not known, and cannot be made of it: %s", clip(ref, maxWord), e.Message)
+				got.fault = errs.At(e.Code, "/zone", "zone %q is not known, and cannot be made of it: %s", strict.Clip(ref, maxWord), e.Message)
 			case errs.NotFound, errs.Forbidden, errs.Conflict:
-				got.fault = errs.At(e.Code, "/zone", "zone %q: %s", clip(ref, maxWord), e.Message)
+				got.fault = errs.At(e.Code, "/zone", "zone %q: %s", strict.Clip(ref, maxWord), e.Message)
 			default:
 				return "", nil, err
 			}
