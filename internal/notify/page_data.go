@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
 // fact is a member of an alert's data.
@@ -88,6 +90,10 @@ func value(raw json.RawMessage) string {
 	var s string
 	if raw[0] == '"' && json.Unmarshal(raw, &s) == nil {
 		return clip(s, 300)
+	}
+	if whole, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
+		grouped, _ := ui.Num(whole) // a whole number never fails
+		return grouped
 	}
 	if f, err := strconv.ParseFloat(string(raw), 64); err == nil {
 		if whole := strconv.FormatFloat(f, 'f', -1, 64); len(whole) > 9 && strings.Contains(whole, ".") {
