@@ -60,7 +60,11 @@ echo "Chromium     $BELFRY_TEST_CHROMIUM"
 BELFRY_TEST_NODE=$(scripts/tools.sh node)
 echo "Node clients $BELFRY_TEST_NODE"
 echo "kcat         $(scripts/tools.sh kcat)"
-export BELFRY_TEST_POSTGRES BELFRY_TEST_KAFKA BELFRY_TEST_CHROMIUM BELFRY_TEST_NODE BELFRY_TEST_ALL=1
+# What the pages looked like is kept, for people.
+BELFRY_TEST_SCREENSHOTS=${BELFRY_TEST_SCREENSHOTS:-$root/build/screenshots}
+mkdir -p "$BELFRY_TEST_SCREENSHOTS"
+echo "screenshots  ${BELFRY_TEST_SCREENSHOTS#"$root/"}"
+export BELFRY_TEST_POSTGRES BELFRY_TEST_KAFKA BELFRY_TEST_CHROMIUM BELFRY_TEST_NODE BELFRY_TEST_SCREENSHOTS BELFRY_TEST_ALL=1
 
 step "go test"
 summary=$run/summary
