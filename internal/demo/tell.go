@@ -48,9 +48,8 @@ Eight minutes
      In 43 s and a tick the alert is in your inbox, with the change that preceded it.
   4. Open the alert: both windows, each policy matched or not and why, deliveries, the changes before it.
   5. Undo in the shop. About five minutes later the alert ends, with the same correlation id.
-  6. Prove it: "Verify this event" on the change's page gives one file;
-     go run ./cmd/belfry verify --bundle FILE --key "$(curl -s %[1]s/client/v4/audit/keys -H 'Authorization: Bearer %[5]s' | sed 's/.*"vkey":"\([^"]*\)".*/\1/')"
-     Change one byte of it, and verify again.
+  6. Prove it: the change's page, "Proof", verifies it here, and gives one file and the command that verifies it
+     without this server (go run ./cmd/belfry verify --bundle FILE). Change one byte of the file, and it fails.
   7. kill -9 %[11]d while it works. The demo starts it again: everything that was acknowledged is there,
      the alert is still open, nobody is told twice.
 
