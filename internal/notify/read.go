@@ -336,7 +336,7 @@ func (n *Feature) history(ctx context.Context, accountID string, since, before t
 		to = lowestID(before)
 	}
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		err := tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM delivery WHERE account_id = $1 AND id >= $2 AND id < $3 LIMIT $4) AS some`, accountID, from, to, countMost).Scan(&total)
+		err := tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM delivery WHERE account_id = $1 AND id >= $2 AND id < $3 LIMIT $4) AS capped`, accountID, from, to, countMost).Scan(&total)
 		if err != nil {
 			return err
 		}
