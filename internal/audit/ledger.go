@@ -306,22 +306,6 @@ func (l *Ledger) append(ctx context.Context, tx *db.Tx, calls []*appendCall, pos
 	return grown, w.save(ctx, tx)
 }
 
-// writing is the state of one append transaction.
-type writing struct {
-	now    int64
-	pos    int64
-	keys   map[string]int64
-	heads  map[int64]*head
-	known  map[idKey]place
-	batch  map[idKey]*Pending // accepted in this very transaction
-	rows   []*appended
-	saved  [][]any // heads
-	tiles  [][]any
-	digest [][]any
-	spans  []grownSpans
-	counts map[rollupKey]int64
-}
-
 type rollupKey struct {
 	account, day               int64
 	product, action, actorType string

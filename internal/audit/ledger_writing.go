@@ -14,6 +14,22 @@ import (
 // What one commit of the ledger reads first and writes last: accounts, heads, known
 // ids; heads, tiles, digests and roll-ups.
 
+// writing is the state of one append transaction.
+type writing struct {
+	now    int64
+	pos    int64
+	keys   map[string]int64
+	heads  map[int64]*head
+	known  map[idKey]place
+	batch  map[idKey]*Pending // accepted in this very transaction
+	rows   []*appended
+	saved  [][]any // heads
+	tiles  [][]any
+	digest [][]any
+	spans  []grownSpans
+	counts map[rollupKey]int64
+}
+
 // open locks the heads of the accounts, in the order of their keys, and finds
 // which ids are stored already. Heads first: only then is "known" final.
 func (l *Ledger) open(ctx context.Context, tx *db.Tx, events []*Pending) (*writing, error) {
