@@ -56,7 +56,9 @@ Eight minutes
 Now yours
   A change    curl -s %[1]s/client/v4/accounts/ext:demo/audit/events -H 'Authorization: Bearer %[5]s' -H 'Content-Type: application/json' \
                 -d '{"action":{"type":"update"},"actor":{"type":"user","id":"you"},"resource":{"product":"mine","type":"setting","id":"colour"}}'
-  A product   examples/shop is one: sdk/go for changes, counts for requests; go run ./cmd/belfry catalog init
+  In Go       client, err := belfry.New(belfry.Config{URL: "%[1]s", Token: "...", AccountID: "ext:demo", SpoolDir: "spool"})
+              err = client.Audit(ctx, belfry.Event{Action: ..., Actor: ..., Resource: ...})       (sdk/go; examples/shop is a whole product)
+  A product   go run ./cmd/belfry catalog init writes a file that declares what it records, and which alerts it sends
   A log       go run ./cmd/belfry tail --url %[1]s --account ext:demo --zone www.example.com access.log   (BELFRY_TOKEN=...)
   A client    the official Cloudflare libraries, with base URL %[1]s/client/v4
 
