@@ -288,15 +288,13 @@ func TestOneAccountDoesNotTakeAllPlacesForUploads(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	refused := false
-	for deadline := time.Now().Add(patience); !refused && time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-		a := w.post("writer", "/accounts/"+w.a+path, line, "Content-Type", "text/plain")
-		if refused = a.Status == 503; refused && a.Header.Get("Retry-After") == "" {
-			t.Error("the answer does not say when to try again")
+	for deadline := time.Now().Add(patience); w.f.Uploading(w.a) != 4; time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d uploads are under way, want 4", w.f.Uploading(w.a))
 		}
 	}
-	if !refused {
-		t.Error("a fifth upload at once is taken")
+	if a := w.post("writer", "/accounts/"+w.a+path, line, "Content-Type", "text/plain"); a.Status != 503 || a.Header.Get("Retry-After") == "" {
+		t.Errorf("a fifth upload at once is answered %d, and Retry-After %q", a.Status, a.Header.Get("Retry-After"))
 	}
 	w.took(w.post("other", "/accounts/"+w.b+path, line, "Content-Type", "text/plain"), 1, 0)
 	for _, body := range slow {

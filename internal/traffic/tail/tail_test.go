@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -249,7 +250,10 @@ func TestAGrowingFileIsFollowedOverRotation(t *testing.T) {
 	s, dir := newServer(t), t.TempDir()
 	s.faults = 3
 	file := filepath.Join(dir, "access.log")
-	stop := following(t, s.config(dir, file)) // it is not there yet
+	cfg := s.config(dir, file)
+	var told atomic.Int64 // lines of the ranges whose answer has come back
+	cfg.Progress = func(p tail.Progress) { told.Store(int64(p.Summary.Lines)) }
+	stop := following(t, cfg) // it is not there yet
 	appendTo(t, file, lines(0, 10)+"192.0.2.7 - - [22/Nov/2026:10:00:00 +0000] \"GET /half")
 	eventually(t, s, 10)
 	appendTo(t, file, "-a-line HTTP/1.1\" 500 1\n")
@@ -265,6 +269,11 @@ func TestAGrowingFileIsFollowedOverRotation(t *testing.T) {
 	}
 	appendTo(t, file, lines(200, 3))
 	eventually(t, s, 26)
+	for deadline := time.Now().Add(patience); told.Load() != 26; time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d lines are told, want 26", told.Load())
+		}
+	}
 	if sum := stop(); sum.Lines != 26 || sum.Refused != 0 || s.bad != 1 {
 		t.Errorf("%+v", sum)
 	}
