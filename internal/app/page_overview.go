@@ -1,7 +1,6 @@
 package app
 
 import (
-	"fmt"
 	"net/http"
 
 	"github.com/belfryhq/belfry/internal/account"
@@ -20,6 +19,7 @@ type overviewPage struct {
 	Watched    bool           // the visitor may see objectives
 	Objectives []slo.Glance   // the worst first
 	Burning    int            // of them
+	Recovering int            // of them
 	Record     *audit.Glance  // nil: the visitor may not read the record
 	Rejected   int64          // events that were refused in the last 24 hours
 	Faults     []producer.FaultCount
@@ -47,13 +47,17 @@ func (p *pages) overview(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		for _, o := range page.Objectives {
-			if o.State == slo.Burning {
+			switch o.State {
+			case slo.Burning:
 				page.Burning++
+			case slo.Recovering:
+				page.Recovering++
 			}
 		}
+		page.sayLive()
 	}
-	// The fragment that is asked for again has nothing of the record.
-	if who.Can(id, account.AuditRead) && !ui.Fragment(r) {
+	// The two fragments are asked for again at different intervals.
+	if who.Can(id, account.AuditRead) && (!ui.Fragment(r) || ui.Target(r) != "now") {
 		var err error
 		if page.Record, err = p.record.Glance(r); err != nil {
 			return err
@@ -67,14 +71,52 @@ func (p *pages) overview(w http.ResponseWriter, r *http.Request) error {
 	return p.set.Render(w, r, shell, "overview", page)
 }
 
-// Calm says how things stand while nothing fires.
-func (p overviewPage) Calm() string {
+// sayLive replaces the sentence of an alert about an objective, which has the
+// numbers of the moment at which it began, by the objective's present one: the
+// banner and the card beside it come from one computation.
+func (p *overviewPage) sayLive() {
+	if p.Alerts == nil {
+		return
+	}
+	for i := range p.Alerts.Firing {
+		a := &p.Alerts.Firing[i]
+		for _, o := range p.Objectives {
+			if a.Objective == o.ID && (o.State == slo.Burning || o.State == slo.Recovering) {
+				a.Sentence, a.Recovering = o.Sentence, o.State == slo.Recovering
+			}
+		}
+	}
+}
+
+// Rising is the sentence of an objective whose failures rise before an alert
+// fires; "" when there is none.
+func (p overviewPage) Rising() string {
 	for _, o := range p.Objectives {
-		if o.Counted {
-			return fmt.Sprintf("%s has %s of its budget left.", o.Name, leftOf(o.BudgetLeft))
+		if o.Rising {
+			return o.Sentence
 		}
 	}
 	return ""
+}
+
+// Calm says how things stand while nothing fires.
+func (p overviewPage) Calm() string {
+	for _, o := range p.Objectives {
+		if o.Counted && o.State == slo.Healthy {
+			return o.Name + " has " + o.Left + " of its budget left."
+		}
+	}
+	return ""
+}
+
+// Silent is how many objectives have no data.
+func (p overviewPage) Silent() (n int) {
+	for _, o := range p.Objectives {
+		if o.State == slo.NoData {
+			n++
+		}
+	}
+	return n
 }
 
 // budgetCard is an objective among the numbers.
@@ -88,32 +130,24 @@ type budgetCard struct {
 func (p overviewPage) Budgets() []budgetCard {
 	var list []budgetCard
 	for _, o := range p.Objectives[:min(len(p.Objectives), 4)] {
-		c := budgetCard{Name: o.Name, Href: o.Href, Value: leftOf(o.BudgetLeft), Unit: "of its budget", Progress: max(0, 100*o.BudgetLeft)}
+		c := budgetCard{
+			Name:     o.Name,
+			Href:     o.Href,
+			Value:    o.Left,
+			Unit:     "of its budget",
+			Tone:     o.Tone,
+			Progress: o.Bar,
+			Note:     "burn rate " + o.Burn,
+		}
 		switch {
 		case !o.Counted:
-			c.Value, c.Unit, c.Progress, c.Note = "–", "", 0, "No requests yet"
-		case o.State == slo.Burning:
-			c.Tone, c.Note = ui.Bad, fmt.Sprintf("burns %.3g times too fast", o.Burn)
+			c.Unit, c.Note = "", "No requests yet"
+		case o.State == slo.Recovering:
+			c.Note = "recovering, " + c.Note
 		case o.State == slo.NoData:
 			c.Note = "no requests lately"
-		case o.BudgetLeft < 0.25:
-			c.Tone, c.Note = ui.Warn, fmt.Sprintf("burn rate %.2g× over the last hour", o.Burn)
-		default:
-			c.Note = fmt.Sprintf("burn rate %.2g× over the last hour", o.Burn)
 		}
 		list = append(list, c)
 	}
 	return list
-}
-
-// leftOf writes 91 %, 0.4 %, nothing.
-func leftOf(left float64) string {
-	switch p := 100 * left; {
-	case p <= 0:
-		return "nothing"
-	case p < 1:
-		return fmt.Sprintf("%.1f %%", p)
-	default:
-		return fmt.Sprintf("%d %%", int(p))
-	}
 }

@@ -78,5 +78,19 @@ func TestABurnIsSeenFromTheBusToThePage(t *testing.T) {
 	v.get(base).has(t, "1 objective burns too fast.", "checkout", "shop.example")
 	v.get(base+"/"+objective.ID).has(t, "checkout is burning its budget", "wwwtimeout.shop.example", "/audit?event=timeout", "1h/5m fires")
 	v.get("/accounts/"+id+"/audit").has(t, "created the objective")
+	// Overview, list and objective say the same sentence: that of the moment, and
+	// not the one of the alert's beginning.
+	var status struct{ Sentence string }
+	if err := json.Unmarshal(s.call("GET", "/accounts/"+id+"/slos/"+objective.ID+"/status", nil), &status); err != nil {
+		t.Fatal(err)
+	}
+	for !strings.Contains(v.get("/accounts/"+id).body, "Preceded by:") {
+		if time.Now().After(deadline) {
+			t.Fatal("the overview does not show the alert with the change that preceded it")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	v.get("/accounts/"+id).has(t, status.Sentence)
+	v.get(base).has(t, status.Sentence)
 	s.member(id, "bo@acme.example", "auditor").get(base).lacks(t, "checkout")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
@@ -16,11 +17,15 @@ type Glance struct {
 	Failures string        // page of the deliveries
 }
 
-// GlanceAlert is one that fires.
+// GlanceAlert is an alert that fires.
 type GlanceAlert struct {
 	Sentence, Href, Severity string
 	Since                    time.Time
 	Acked                    bool
+	AckedBy                  string
+	Preceded                 string // the first of the changes that preceded it; "" = none
+	Objective                string // id of the objective that it is about; "" = another thing
+	Recovering               bool   // the failures have stopped; set by the overview
 }
 
 // Glance answers "is anything wrong?" for an account.
@@ -32,7 +37,21 @@ func (n *Feature) Glance(ctx context.Context, accountID string) (Glance, error) 
 	}
 	g.Count = len(list)
 	for _, a := range list[:min(len(list), 5)] {
-		g.Firing = append(g.Firing, GlanceAlert{a.Summary, alertPath(accountID, a.ID), a.Severity, a.OccurredAt.Time, !a.AckedAt.IsZero()})
+		one := GlanceAlert{
+			Sentence: a.Summary,
+			Href:     alertPath(accountID, a.ID),
+			Severity: a.Severity,
+			Since:    a.OccurredAt.Time,
+			Acked:    !a.AckedAt.IsZero(),
+			AckedBy:  a.AckedBy,
+		}
+		if len(a.Changes) > 0 {
+			one.Preceded = a.Changes[0].Summary
+		}
+		if r := a.Resource; r != nil && r.Product == event.Product && r.Type == "objective" {
+			one.Objective = r.ID
+		}
+		g.Firing = append(g.Firing, one)
 	}
 	g.Failed, err = n.failures(ctx, accountID)
 	return g, err

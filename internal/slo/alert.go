@@ -19,7 +19,7 @@ type detail struct {
 	Long        Reading `json:"long"`
 	Short       Reading `json:"short"`
 	BudgetLeft  float64 `json:"budget_left"`                    // 1 = untouched, below 0 = overspent
-	ExhaustedIn *int64  `json:"exhausted_in_seconds,omitempty"` // at the long window's rate
+	ExhaustedIn *int64  `json:"exhausted_in_seconds,omitempty"` // at the short window's rate
 	Detection   int64   `json:"detection_seconds"`              // from the beginning of the burn to the alert
 
 	// Kept beside it.

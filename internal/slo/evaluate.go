@@ -188,7 +188,8 @@ func (o *Objective) transition(s *sums, at int64, p Pair, event string, st stand
 		Began: st.began, Since: st.since, told: st.told}
 	left := budgetOf(o.Window, s[o.Window], o.allowed, at)
 	t.BudgetLeft = left.Left
-	if in, ok := left.exhaustion(t.Long.Burn); ok {
+	// The short window is the present rate; the long one still holds the time before the failures.
+	if in, ok := left.exhaustion(t.Short.Burn); ok {
 		t.ExhaustedIn = &in
 	}
 	return t

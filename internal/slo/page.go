@@ -89,9 +89,9 @@ func (v visit) can(permission string) bool { return v.who.Can(v.account, permiss
 
 // saids are said once after a redirect, by the word in its URL.
 var saids = map[string]string{
-	"created": "The objective is there. It is judged with the next counts.",
-	"changed": "The objective is changed.",
-	"deleted": "The objective is deleted, and its alerts have ended.",
+	"created": "Objective created.",
+	"changed": "Objective changed.",
+	"deleted": "Objective deleted. Its alerts have ended.",
 }
 
 func goTo(w http.ResponseWriter, r *http.Request, path, said string) error {
@@ -108,23 +108,37 @@ func (p *pages) show(w http.ResponseWriter, v visit, title, template string, sta
 	return p.set.Render(w, v.r, shell, template, data)
 }
 
-// Glance is what the overview says of one objective.
+// Glance is the summary of one objective for the overview.
 type Glance struct {
-	Name, Href string
-	State      State
-	Sentence   string
-	BudgetLeft float64 // 1 = untouched, below 0 = overspent
-	Counted    bool    // there is a budget: something was counted
-	Burn       float64 // over the last hour; 1 = sustainable
+	ID, Name, Href string
+	State          State
+	Sentence       string
+	Rising         bool // a short window burns above its pair's factor, and no pair fires yet
+	Tone           ui.Tone
+	Left           string  // of the budget: "91 %"; "–" while nothing was counted
+	Bar            float64 // of the budget, 0 to 100
+	Counted        bool    // there is a budget: something was counted
+	Burn           string  // present burn rate with its window: "14× over 1h"
 }
 
-// Glance is the state of all of an account's objectives, the worst first.
+// Glance reads the state of all of an account's objectives, the worst first.
 func (f *Feature) Glance(ctx context.Context, accountID string) ([]Glance, error) {
 	list, err := f.judged(ctx, accountID)
 	out := make([]Glance, len(list))
 	for i, j := range list {
-		out[i] = Glance{Name: j.Name, Href: objectivePath(accountID, j.ID), State: j.Status.State, Sentence: j.Status.Sentence,
-			BudgetLeft: j.Status.Budget.Left, Counted: j.Status.Budget.Total > 0, Burn: j.Status.Budget.Burn}
+		out[i] = Glance{
+			ID:       j.ID,
+			Name:     j.Name,
+			Href:     objectivePath(accountID, j.ID),
+			State:    j.Status.State,
+			Sentence: j.Status.Sentence,
+			Rising:   j.Status.Rising,
+			Tone:     j.Status.BudgetTone(),
+			Left:     j.Status.Budget.LeftWords(),
+			Bar:      float64(j.Status.Budget.Bar()),
+			Counted:  j.Status.Budget.Total > 0,
+			Burn:     j.Status.burnWords(),
+		}
 	}
 	return out, err
 }
@@ -136,7 +150,7 @@ type judged struct {
 }
 
 // judged reads all of an account's objectives, the worst first: those that burn,
-// then the silent, then by what is left.
+// those that recover, those without data, then by the budget that is left.
 func (f *Feature) judged(ctx context.Context, accountID string) ([]judged, error) {
 	var out []judged
 	err := f.db.View(ctx, func(tx *db.Tx) error {
@@ -145,15 +159,18 @@ func (f *Feature) judged(ctx context.Context, accountID string) ([]judged, error
 			return err
 		}
 		readings, err := readingsOf(ctx, tx, accountID, list)
-		out = make([]judged, 0, len(list))
-		for i, o := range list {
-			if i < len(readings) {
-				out = append(out, judged{o, o.status(readings[i], f.now())})
-			}
+		if err == nil {
+			err = readRecent(ctx, tx, list, readings)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		for i, o := range list {
+			out = append(out, judged{o, o.status(readings[i], f.now())})
+		}
+		return nil
 	})
-	rank := map[State]int{Burning: 0, NoData: 1, Healthy: 2}
+	rank := map[State]int{Burning: 0, Recovering: 1, NoData: 2, Healthy: 3}
 	slices.SortStableFunc(out, func(a, b judged) int {
 		return cmp.Or(cmp.Compare(rank[a.Status.State], rank[b.Status.State]), cmp.Compare(a.Status.Budget.Left, b.Status.Budget.Left),
 			strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)))
@@ -196,22 +213,43 @@ func (o *Objective) Part() string {
 	return s
 }
 
+// Tone is the colour of the state, on every page.
 func (s Status) Tone() ui.Tone {
-	return map[State]ui.Tone{Burning: ui.Bad, NoData: ui.Warn, Healthy: ui.Good}[s.State]
+	switch {
+	case s.State == Burning:
+		return ui.Bad
+	case s.State == Recovering, s.State == NoData, s.Rising:
+		return ui.Warn
+	}
+	return ui.Good
 }
 
 // Word is the state in one word or two.
 func (s Status) Word() string {
-	return map[State]string{Burning: "Burning", NoData: "No data", Healthy: "OK"}[s.State]
+	switch s.State {
+	case Burning:
+		return "Burning"
+	case Recovering:
+		return "Recovering"
+	case NoData:
+		return "No data"
+	}
+	if s.Rising {
+		return "Rising"
+	}
+	return "OK"
 }
 
-// Tone of what is left: spent, little, enough.
-func (b BudgetStatus) Tone() ui.Tone {
+// BudgetTone is the colour of the budget: red while it burns or is spent, amber
+// when little is left.
+func (s Status) BudgetTone() ui.Tone {
 	switch {
-	case b.Left <= 0:
+	case s.State == Burning, s.Budget.Total > 0 && s.Budget.Left <= 0:
 		return ui.Bad
-	case b.Left < 0.25:
+	case s.Budget.Total > 0 && s.Budget.Left < 0.25:
 		return ui.Warn
+	case s.Budget.Total == 0:
+		return ""
 	}
 	return ui.Good
 }
@@ -230,6 +268,9 @@ func (b BudgetStatus) LeftWords() string {
 // Bar is what is left as 0 to 100.
 func (b BudgetStatus) Bar() int { return int(100 * min(1, max(0, b.Left))) }
 
+// WindowWords is the window of a reading: 5 min, 1 h.
+func (r Reading) WindowWords() string { return span(r.Window.Seconds()) }
+
 // BurnWords is a burn rate: 1.4×.
 func (r Reading) BurnWords() string {
 	if r.Total == 0 {
@@ -238,8 +279,7 @@ func (r Reading) BurnWords() string {
 	return times(r.Burn) + "×"
 }
 
-// EndWords is when the budget ends.
-func (b BudgetStatus) EndWords() string {
+func (b BudgetStatus) endWords() string {
 	switch {
 	case b.Total == 0:
 		return "–"
@@ -248,11 +288,37 @@ func (b BudgetStatus) EndWords() string {
 	case b.ExhaustedIn == nil || *b.ExhaustedIn > 90*86400:
 		return "not soon"
 	}
-	return "in " + span(*b.ExhaustedIn)
+	return "in " + roughSpan(*b.ExhaustedIn)
 }
 
-// BurnNow is the last hour.
+// BurnNow is the burn rate that pages show: of the long window of the pair that
+// fires, else of the last five minutes, else, when those hold nothing, of the
+// last hour.
 func (s Status) BurnNow() Reading { return s.burnNow }
+
+// Chance reports that the burn rate is above what the target allows and comes
+// from so few failures that it could be chance.
+func (s Status) Chance() bool { return s.chance }
+
+// Pace says from which rate the end of the budget follows.
+func (s Status) Pace() string { return s.pace }
+
+// burnWords is the burn rate with its window: 14× over 1 h.
+func (s Status) burnWords() string {
+	text := s.burnNow.BurnWords() + " over " + s.burnNow.WindowWords()
+	if s.chance {
+		text += ", could be chance"
+	}
+	return text
+}
+
+// EndWords is when the budget ends at the present rate.
+func (s Status) EndWords() string {
+	if s.State == Recovering && s.Budget.Left > 0 {
+		return "paused"
+	}
+	return s.Budget.endWords()
+}
 
 // latelyRows are the transitions below the list.
 const latelyRows = 10
@@ -294,8 +360,15 @@ func (p *pages) showList(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	worst := ""
-	if len(rows) > 0 {
+	if len(rows) > 0 && (rows[0].Status.State == Burning || rows[0].Status.State == Recovering) {
 		worst = rows[0].Status.Sentence
+	}
+	rising := ""
+	for _, row := range rows {
+		if row.Status.Rising {
+			rising = row.Status.Sentence
+			break
+		}
 	}
 	lately, err := p.lately(v.ctx, v.account, latelyRows)
 	if err != nil {
@@ -307,7 +380,8 @@ func (p *pages) showList(w http.ResponseWriter, r *http.Request) error {
 	}
 	return p.show(w, v, "Objectives", "objectives", 0, map[string]any{
 		"Rows": rows, "Path": objectivesPath(v.account), "May": v.can(account.SLOWrite), "Example": p.example(v.account),
-		"Burning": count[Burning], "Worst": worst, "Past": past, "Silent": count[NoData], "All": len(rows),
+		"Burning": count[Burning], "Recovering": count[Recovering], "Worst": worst, "Rising": rising,
+		"Past": past, "Silent": count[NoData],
 	})
 }
 

@@ -3,6 +3,7 @@ package slo
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -148,11 +149,31 @@ func (p *pages) renderForm(w http.ResponseWriter, v visit, f objectiveForm) erro
 		if !there {
 			f.Zones = append(f.Zones, [2]string{f.Zone, f.Zone})
 		}
+		if f.Zone == "" && len(f.Zones) != 1 {
+			// Nobody judges the wrong property because it was the first in the list.
+			f.Zones = slices.Insert(slices.Clone(f.Zones), 0, [2]string{"", "Choose a property"})
+		}
 	}
 	return p.show(w, v, title, "objective-form", f.Faults.Status, f)
 }
 
-// refused shows the form again with what is wrong with it.
+// everyFault adds to the faults of what was typed those of the objective that it
+// makes, so that a person corrects all fields at once.
+func everyFault(s Spec, faults error) error {
+	list := errs.All(faults)
+	_, err := compile(s)
+	for _, one := range errs.All(err) {
+		known := slices.ContainsFunc(list, func(e *errs.Error) bool {
+			return e.Pointer == one.Pointer || e.Pointer == "/own" && strings.HasPrefix(one.Pointer, "/pairs")
+		})
+		if !known {
+			list = append(list, one)
+		}
+	}
+	return errs.List(list)
+}
+
+// refused shows the form again with its faults.
 func (p *pages) refused(w http.ResponseWriter, v visit, f objectiveForm, err error) error {
 	// Faults in the pairs carry the place of the pair; on the form all belong to
 	// the field in which pairs are written.
@@ -180,7 +201,9 @@ func (p *pages) create(w http.ResponseWriter, r *http.Request) error {
 	v, f := visitOf(r), typed(r)
 	spec, err := f.spec()
 	var o *Objective
-	if err == nil {
+	if err != nil {
+		err = everyFault(spec, err)
+	} else {
 		o, err = p.Create(v.ctx, v.account, spec)
 	}
 	if err != nil {
@@ -208,7 +231,9 @@ func (p *pages) replace(w http.ResponseWriter, r *http.Request) error {
 	}
 	f.Existing = o
 	spec, err := f.spec()
-	if err == nil {
+	if err != nil {
+		err = everyFault(spec, err)
+	} else {
 		_, err = p.Replace(v.ctx, v.account, o.ID, spec, nil)
 	}
 	if err != nil {
@@ -230,7 +255,7 @@ func (p *pages) askDelete(w http.ResponseWriter, r *http.Request) error {
 	}
 	path := objectivePath(v.account, o.ID)
 	return p.show(w, v, "Delete an objective", "question", 0, question{Title: "Delete " + o.Name + "?",
-		Text:   "Nobody is told any more when its budget burns, and its history goes. The record keeps that it was there. What the property counts stays.",
+		Text:   "Its alerts end, no further alert is sent, and its history is deleted. The request counts of the property stay, and the audit log keeps every change.",
 		Action: path + "/delete", Label: "Delete the objective", Back: path})
 }
 

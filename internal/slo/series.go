@@ -94,7 +94,7 @@ func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Rang
 			for _, m := range members {
 				lines[m.r.line] = nil
 			}
-			if err := readHistory(ctx, tx, id, lines); err != nil {
+			if err := readHistory(ctx, tx, id, 0, lines); err != nil {
 				return err
 			}
 			for _, m := range members {
@@ -106,8 +106,9 @@ func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Rang
 	return out, err
 }
 
-// readHistory fills in what some lines of a shard counted, oldest first.
-func readHistory(ctx context.Context, tx *db.Tx, shard int64, lines map[uint32][]bucket) error {
+// readHistory fills in what some lines of a shard counted since a time, oldest
+// first. A column that began before it and ends after it is left out.
+func readHistory(ctx context.Context, tx *db.Tx, shard, since int64, lines map[uint32][]bucket) error {
 	chunk := map[uint32]bool{}
 	for line := range lines {
 		chunk[line>>chunkBits] = true
@@ -129,7 +130,8 @@ func readHistory(ctx context.Context, tx *db.Tx, shard int64, lines map[uint32][
 					lines[e.line] = append(list, bucket{start, start + levels[level].Size, e.Tally})
 				}
 			})
-		}, `SELECT level, start, data FROM slo_column WHERE shard = $1 AND chunk = $2 ORDER BY level DESC, start`, shard, int64(c))
+		}, `SELECT level, start, data FROM slo_column WHERE shard = $1 AND chunk = $2 AND start >= $3 ORDER BY level DESC, start`,
+			shard, int64(c), since)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/slo"
 )
 
@@ -180,10 +182,15 @@ func TestAnOwnerThatWasReplacedStoresNothing(t *testing.T) {
 func TestAnObjectiveIsJudgedByWhatItsZoneCountedBefore(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.handle(steady(shop, epoch, epoch+3600, 100, 1)...)
-		o := w.create(checkout())
 		w.setClock(epoch + 3610)
-		if _, s, err := w.f.Status(t.Context(), acme, o.ID); err != nil || s.Budget.Total != 36_000 || s.State != slo.Healthy || s.DataAt.Unix() != epoch+3600 || s.Pairs[0].Long.Total != 36_000 {
+		o := w.create(checkout())
+		if _, s, err := w.f.Status(t.Context(), acme, o.ID); err != nil || s.Budget.Total != 36_000 || s.State != slo.Burning || s.DataAt.Unix() != epoch+3600 || s.Pairs[0].Long.Total != 36_000 {
 			t.Errorf("at once: %v %+v", err, s)
+		}
+		// The alert needs no further count, of this zone or another one.
+		list := w.alerts()
+		if len(list) != 1 || list[0].Event != "start" || list[0].Resource.ID != o.ID {
+			t.Errorf("alerts at once: %+v", list)
 		}
 		part := w.create(slo.Spec{Name: "origin", Match: slo.Match{Zone: "shop", Origin: "10.0.0.1:443"}, Target: 99})
 		slow := w.create(slo.Spec{Name: "latency", Match: slo.Match{Zone: "shop"}, SLI: "latency", Target: 99})
@@ -197,7 +204,105 @@ func TestAnObjectiveIsJudgedByWhatItsZoneCountedBefore(t *testing.T) {
 				t.Errorf("%v %+v, want %v", err, s.Budget, want)
 			}
 		}
+		// The shard goes on from the alert that was sent: it sends no second one.
+		if list := w.alerts(); len(list) != 1 {
+			t.Errorf("alerts after the next counts: %+v", list)
+		}
+		// A target that the failures meet ends the alert, again without a count.
+		spec := checkout()
+		spec.Target = 90
+		spec.Pairs = []slo.Pair{{Long: slo.H1, Short: slo.M5, Factor: 5, Severity: slo.Page}}
+		if _, err := w.f.Replace(t.Context(), acme, o.ID, spec, nil); err != nil {
+			t.Fatal(err)
+		}
+		list = w.alerts()
+		if len(list) != 2 || list[1].Event != "end" || list[1].Correlation != list[0].ID {
+			t.Errorf("alerts after the target was lowered: %+v", list)
+		}
+		// One that they miss by far starts one.
+		spec.Target = 99.99
+		if _, err := w.f.Replace(t.Context(), acme, o.ID, spec, nil); err != nil {
+			t.Fatal(err)
+		}
+		if list = w.alerts(); len(list) != 3 || list[2].Event != "start" {
+			t.Errorf("alerts after the target was raised: %+v", list)
+		}
 	})
+}
+
+func TestAnObjectiveOnOldFailuresSendsNoAlert(t *testing.T) {
+	w := newWorld(t, "")
+	w.handle(steady(shop, epoch, epoch+3600, 100, 60)...)
+	w.setClock(epoch + 3600 + 7200) // nothing was counted for two hours
+	o := w.create(checkout())
+	_, s, err := w.f.Status(t.Context(), acme, o.ID)
+	if err != nil || s.State != slo.Burning || !strings.Contains(s.Sentence, "There has been no data since") {
+		t.Errorf("%v %s %q", err, s.State, s.Sentence)
+	}
+	if list := w.alerts(); list != nil {
+		t.Errorf("alerts: %+v", list)
+	}
+}
+
+// TestEveryPlaceSaysTheSameState goes through an outage and its end: status and
+// summary name the same state, with sentences and numbers that fit it.
+func TestEveryPlaceSaysTheSameState(t *testing.T) {
+	const broke = epoch + 4*3600
+	w := newWorld(t, "")
+	o := w.create(checkout())
+	at := func(now int64, state slo.State, texts ...string) slo.Status {
+		t.Helper()
+		w.setClock(now)
+		_, s, err := w.f.Status(t.Context(), acme, o.ID)
+		if err != nil || s.State != state {
+			t.Fatalf("%v: state %s, want %s: %s", err, s.State, state, s.Sentence)
+		}
+		list, err := w.f.Glance(t.Context(), acme)
+		if err != nil || len(list) != 1 || list[0].State != s.State || list[0].Sentence != s.Sentence || list[0].Tone != s.BudgetTone() {
+			t.Errorf("%v: the summary says %+v, the status %s %q", err, list, s.State, s.Sentence)
+		}
+		for _, text := range texts {
+			if !strings.Contains(s.Sentence, text) {
+				t.Errorf("%q is missing in %q", text, s.Sentence)
+			}
+		}
+		return s
+	}
+	var weeks []event.Traffic
+	for hour := int64(epoch - 20*86400); hour < epoch; hour += 3600 {
+		weeks = append(weeks, count(shop, fmt.Sprint("hour ", hour), event.Count{At: hour, Seconds: 3600, Total: 36_000}))
+	}
+	w.handle(weeks...)
+	w.handle(steady(shop, epoch, broke, 100, 0)...)
+	at(broke, slo.Healthy, "is on track")
+	w.handle(steady(shop, broke, broke+180, 100, 60)...)
+	burning := at(broke+180, slo.Burning, "times too fast")
+	if burning.Budget.ExhaustedIn == nil || burning.Tone() != ui.Bad {
+		t.Errorf("burning: %+v", burning)
+	}
+	// Two good ticks are no repair, three are.
+	w.handle(steady(shop, broke+180, broke+200, 100, 0)...)
+	at(broke+200, slo.Burning)
+	w.handle(steady(shop, broke+200, broke+240, 100, 0)...)
+	recovering := at(broke+240, slo.Recovering, "is recovering", "stopped 1:00 ago", "ends in")
+	if recovering.Budget.ExhaustedIn != nil || recovering.Tone() != ui.Warn || recovering.EndWords() != "paused" || recovering.Pace() != "no failures for 1:00" {
+		t.Errorf("recovering: %+v, ends %q, %q", recovering, recovering.EndWords(), recovering.Pace())
+	}
+	// A failure takes it back.
+	w.handle(steady(shop, broke+240, broke+250, 100, 60)...)
+	at(broke+250, slo.Burning)
+	// Silence is no repair.
+	at(broke+250+3600, slo.Burning, "There has been no data since")
+	w.handle(steady(shop, broke+250, broke+600, 100, 0)...)
+	after := at(broke+600, slo.Healthy, "is on track")
+	if after.Budget.ExhaustedIn != nil || after.BurnNow().Window != slo.M5 || after.BurnNow().Burn != 0 || after.EndWords() != "not soon" || after.Tone() != ui.Good {
+		t.Errorf("after: %+v, ends %q, burn %+v", after, after.EndWords(), after.BurnNow())
+	}
+	for _, p := range after.Pairs {
+		if p.State == "covered" && !strings.Contains(p.Why, "has ended") {
+			t.Errorf("%s: %q", p.Pair, p.Why)
+		}
+	}
 }
 
 func TestHistoryIsReplayedAndNotTold(t *testing.T) {

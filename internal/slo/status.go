@@ -21,7 +21,7 @@ type reading struct {
 	dataAt   int64
 	sums     sums
 	standing []standing
-	history  []bucket // of the line, where something fires and it was read
+	history  []bucket // of the line, as far back as the firing pairs' short windows; nil unless a pair fires
 }
 
 // standsFiring reports whether a pair fires.
@@ -29,7 +29,7 @@ func (r *reading) standsFiring() bool {
 	return slices.ContainsFunc(r.standing, func(st standing) bool { return st.state == firing })
 }
 
-// readingOf is the reading of one objective.
+// readingOf reads one objective as it was last committed.
 func readingOf(ctx context.Context, tx *db.Tx, o *Objective) (reading, error) {
 	list, err := readingsOf(ctx, tx, o.account, []*Objective{o})
 	if err != nil {
@@ -91,15 +91,63 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 	return out, err
 }
 
+// readRecent reads the history of the lines on which a pair fires, as far back as
+// the longest short window of such a pair needs. Lists and single objectives get
+// the same, so that two pages cannot say different things.
+func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []reading) error {
+	type need struct {
+		since int64
+		lines map[uint32][]bucket
+	}
+	shards := map[int64]*need{}
+	for i := range readings {
+		r := &readings[i]
+		for k, p := range list[i].rules {
+			if !r.counted || r.standing[k].state != firing {
+				continue
+			}
+			n := shards[r.shard]
+			if n == nil {
+				n = &need{since: r.clock, lines: map[uint32][]bucket{}}
+				shards[r.shard] = n
+			}
+			// A column that straddles the window's edge counts as inside, as in the engine's sums.
+			n.since = min(n.since, r.clock-p.Short.Seconds()-levels[windowLevel[p.Short]].Size)
+			n.lines[r.line] = nil
+		}
+	}
+	for shard, n := range shards {
+		if err := readHistory(ctx, tx, shard, n.since, n.lines); err != nil {
+			return err
+		}
+	}
+	for i := range readings {
+		if r := &readings[i]; shards[r.shard] != nil && r.standsFiring() {
+			r.history = shards[r.shard].lines[r.line]
+		}
+	}
+	return nil
+}
+
 // State is the answer to: is anything wrong?
 type State string
 
-// The states. Silence is not health.
+// The states of an objective, the worst first. Silence is not health, and an
+// objective whose requests succeed again is not healthy before its alert ended:
+//
+//	ok -> burning -> recovering -> ok      a failure takes recovering back to burning
+//	 \-> no_data                           burning stays burning while nothing is counted
 const (
-	Burning State = "burning"
-	Healthy State = "ok"
-	NoData  State = "no_data"
+	Burning    State = "burning"
+	Recovering State = "recovering"
+	NoData     State = "no_data"
+	Healthy    State = "ok"
 )
+
+// cleanAfter is for how many seconds the failures must have stopped before a
+// burning objective counts as recovering: three ticks, so that one good tick in
+// an outage does not look like a repair.
+const cleanAfter = 3 * Tick
 
 // silence is after how long without a request an objective has no data.
 const silence = 15 * time.Minute
@@ -107,7 +155,7 @@ const silence = 15 * time.Minute
 // Status is an objective as of the newest counts.
 type Status struct {
 	ObjectiveID string       `json:"objective_id"`
-	State       State        `json:"state" enum:"burning,ok,no_data"`
+	State       State        `json:"state" enum:"burning,recovering,no_data,ok" doc:"recovering: an alert still fires, and the failures have stopped"`
 	Sentence    string       `json:"sentence" doc:"The state for people"`
 	Rising      bool         `json:"rising" doc:"A short window burns above its pair's factor, and the long one does not yet"`
 	AsOf        web.Time     `json:"as_of,omitzero" doc:"End of the newest tick, by the counts' own time"`
@@ -115,7 +163,10 @@ type Status struct {
 	Budget      BudgetStatus `json:"budget"`
 	Pairs       []PairStatus `json:"pairs"`
 
-	burnNow Reading
+	burnNow  Reading // the one burn rate that pages show
+	chance   bool    // that rate is above 1 and could be chance
+	pace     string  // from which window the end of the budget is reckoned
+	cleanFor int64   // recovering: seconds since the failures stopped
 }
 
 // BudgetStatus is what is left of the budget.
@@ -126,7 +177,7 @@ type BudgetStatus struct {
 	Total       uint64  `json:"total"`
 	Bad         uint64  `json:"bad"`
 	Burn        float64 `json:"burn" doc:"Over the last hour: 1 = exactly sustainable"`
-	ExhaustedIn *int64  `json:"exhausted_in_seconds,omitempty" doc:"At the last hour's rate; left out when the budget does not shrink"`
+	ExhaustedIn *int64  `json:"exhausted_in_seconds,omitempty" doc:"At the present rate: that of the short window of the pair that fires, else of the last hour; left out when the budget does not shrink now"`
 }
 
 // PairStatus is one pair of windows, and why it fires or does not.
@@ -134,7 +185,7 @@ type PairStatus struct {
 	Pair        string    `json:"pair"`
 	Factor      float64   `json:"factor"`
 	Severity    Severity  `json:"severity"`
-	State       string    `json:"state" enum:"quiet,firing,covered,held,no_data" doc:"covered: a faster pair tells of the same cause. held: too few failures to tell from chance. no_data: fires on, and nothing has been counted since"`
+	State       string    `json:"state" enum:"quiet,firing,covered,held,no_data" doc:"covered: a faster pair reports the same failures. held: too few failures to tell from chance. no_data: fires on, and nothing has been counted since"`
 	Long        Reading   `json:"long"`
 	Short       Reading   `json:"short"`
 	Need        uint64    `json:"need,omitempty" doc:"Fewest failures in the long window at this traffic"`
@@ -151,14 +202,16 @@ func (f *Feature) Status(ctx context.Context, accountID, objectiveID string) (o 
 		if o, err = findObjective(ctx, tx, accountID, objectiveID); err != nil {
 			return err
 		}
-		r, err := readingOf(ctx, tx, o)
-		if err == nil && r.counted && r.standsFiring() {
-			lines := map[uint32][]bucket{r.line: nil}
-			err = readHistory(ctx, tx, r.shard, lines)
-			r.history = lines[r.line]
+		list := []*Objective{o}
+		readings, err := readingsOf(ctx, tx, accountID, list)
+		if err == nil {
+			err = readRecent(ctx, tx, list, readings)
 		}
-		s = o.status(r, f.now())
-		return err
+		if err != nil {
+			return err
+		}
+		s = o.status(readings[0], f.now())
+		return nil
 	})
 	return o, s, err
 }
@@ -170,83 +223,160 @@ func seconds(at int64) web.Time {
 	return web.TimeOf(at * 1e6)
 }
 
-// status is what a reading means, now.
+// status judges a reading at a moment of the wall's clock. Every page, list and
+// answer takes its state, sentence and numbers from here.
 func (o *Objective) status(r reading, now time.Time) Status {
 	total := r.sums[o.Window]
 	left := budgetOf(o.Window, total, o.allowed, max(r.clock, Tick))
-	hour := o.read(&r.sums, H1)
-	s := Status{ObjectiveID: o.ID, AsOf: seconds(r.clock), DataAt: seconds(r.dataAt), burnNow: hour,
-		Budget: BudgetStatus{Window: o.Window, Left: left.Left, Total: total.Total, Bad: total.Bad, Burn: hour.Burn, Achieved: 100}}
+	s := Status{
+		ObjectiveID: o.ID,
+		AsOf:        seconds(r.clock),
+		DataAt:      seconds(r.dataAt),
+		Budget: BudgetStatus{
+			Window:   o.Window,
+			Left:     left.Left,
+			Total:    total.Total,
+			Bad:      total.Bad,
+			Burn:     burn(r.sums[H1], o.allowed),
+			Achieved: 100,
+		},
+	}
 	if total.Total > 0 {
 		s.Budget.Achieved = 100 * float64(total.Total-total.Bad) / float64(total.Total)
 	}
-	// A rate that could be chance says nothing about the future.
-	if in, ok := left.exhaustion(hour.Burn); ok && (left.Left <= 0 || hour.Bad >= o.thresholds.need(hour.Total)) {
-		s.Budget.ExhaustedIn = &in
-	}
 	silent := r.dataAt == 0 || now.Sub(time.Unix(r.dataAt, 0)) > silence
-	var first *PairStatus
 	for i, p := range o.rules {
 		s.Pairs = append(s.Pairs, o.pairStatus(r, i, p, silent))
 	}
-	for i := range s.Pairs {
-		if s.Pairs[i].Since != nil && first == nil {
-			first = &s.Pairs[i]
-		}
-	}
-	since := " since " + time.Unix(r.dataAt, 0).UTC().Format("2 Jan, 15:04 UTC")
-	if r.dataAt == 0 {
-		since = " yet"
-	}
-	switch {
-	case first != nil:
-		s.State = Burning
-		s.Sentence = o.Name + " is burning its budget " + times(first.Long.Burn) + " times too fast." + exhaustedWords(s.Budget.Left, s.exhaustedAt(first.Long.Burn, left))
-		if silent {
-			s.Sentence += " There has been no data" + since + "."
-		} else if first.ResolvesIn != nil {
-			s.Sentence += " It resolves in " + clockSpan(float64(*first.ResolvesIn)) + " if it stays clean."
-		}
-	case silent:
-		s.State = NoData
-		s.Sentence = "There is no data" + since + "."
-	case s.Budget.Left <= 0:
-		s.State = Healthy
-		s.Sentence = "Nothing burns now, but the budget is spent: " + leftWords(1-s.Budget.Achieved/100) + " of the requests failed, and " + leftWords(o.allowed.ratio()) + " may."
-	default:
-		s.State = Healthy
-		s.Sentence = o.Name + " keeps its promise: " + leftWords(s.Budget.Left) + " of the budget is left."
-		if p := s.rising(); p != nil {
-			s.Rising = true
-			s.Sentence = o.Name + " burns " + times(p.Short.Burn) + " times too fast over the last " + p.Short.Window.String() + ". " + leftWords(s.Budget.Left) + " of the budget is left."
-			break
-		}
-		s.Sentence += o.chanceWords(total)
-		for _, p := range s.Pairs {
-			if p.State == "held" {
-				s.Sentence += " " + p.Why
-				break
-			}
-		}
-	}
+	first := s.firing()
+	s.State = o.state(&s, r, first, silent)
+	o.setPace(&s, r, first, left)
+	s.Sentence = o.sentence(&s, r, first, silent)
 	return s
 }
 
-// rising is the fastest pair whose short window burns above its factor while the
-// long one does not yet; nil when there is none, or the guard holds it back.
-func (s *Status) rising() *PairStatus {
+// firing is the fastest pair that fires; nil when none does.
+func (s *Status) firing() *PairStatus {
 	for i := range s.Pairs {
-		p := &s.Pairs[i]
-		if p.State == "quiet" && p.Short.Burn > p.Factor && p.Long.Burn <= p.Factor && p.Short.Bad >= p.Need {
-			return p
+		if s.Pairs[i].Since != nil {
+			return &s.Pairs[i]
 		}
 	}
 	return nil
 }
 
-func (s *Status) exhaustedAt(rate float64, left budget) *int64 {
-	if in, ok := left.exhaustion(rate); ok {
-		return &in
+func (o *Objective) state(s *Status, r reading, first *PairStatus, silent bool) State {
+	if first == nil {
+		if silent {
+			return NoData
+		}
+		return Healthy
+	}
+	if !silent {
+		if clean, ok := cleanFor(r.history, o.allowed, r.clock); ok && clean >= cleanAfter {
+			s.cleanFor = clean
+			return Recovering
+		}
+	}
+	return Burning
+}
+
+// cleanFor is for how many seconds no bucket of a history has had more failures
+// than the target allows; ok is false when nothing was counted in that time,
+// because silence is no repair.
+func cleanFor(history []bucket, allowed share, clock int64) (clean int64, ok bool) {
+	for i := len(history) - 1; i >= 0; i-- {
+		if above(history[i].Tally, 1000, allowed) {
+			return clock - history[i].End, ok
+		}
+		ok = true
+	}
+	if len(history) == 0 {
+		return 0, false
+	}
+	return clock - history[0].Start, ok
+}
+
+// setPace sets the burn rate that pages show, and when the budget ends at the
+// present rate. While a pair fires they are those of its windows; afterwards the
+// last hour still holds the failures, so that the last five minutes decide
+// whether the budget shrinks at all.
+func (o *Objective) setPace(s *Status, r reading, first *PairStatus, left budget) {
+	hour, recent := o.read(&r.sums, H1), o.read(&r.sums, M5)
+	rate := hour
+	s.burnNow = hour
+	significant := hour.Bad >= o.thresholds.need(hour.Total) // a rate that could be chance says nothing about the future
+	switch {
+	case s.State == Recovering:
+		s.burnNow, rate, s.pace = first.Long, Reading{}, "no failures for "+clockSpan(float64(s.cleanFor))
+	case first != nil:
+		s.burnNow, rate, significant = first.Long, first.Short, true
+	case recent.Total > 0:
+		s.burnNow = recent
+		if recent.Burn <= 1 {
+			rate, s.pace = Reading{}, "hardly any failures in the last 5 min"
+			if recent.Bad == 0 {
+				s.pace = "no failures in the last 5 min"
+			}
+		}
+	}
+	s.chance = s.burnNow.Burn > 1 && first == nil && s.burnNow.Bad < o.thresholds.need(s.burnNow.Total)
+	if s.pace == "" {
+		s.pace = "at the rate of the last " + span(rate.Window.Seconds())
+	}
+	if in, ok := left.exhaustion(rate.Burn); ok && (left.Left <= 0 || significant) {
+		s.Budget.ExhaustedIn = &in
+	}
+}
+
+// sentence says the state for people.
+func (o *Objective) sentence(s *Status, r reading, first *PairStatus, silent bool) string {
+	since := " since " + time.Unix(r.dataAt, 0).UTC().Format("2 Jan, 15:04 UTC")
+	if r.dataAt == 0 {
+		since = " yet"
+	}
+	switch {
+	case s.State == Recovering:
+		text := o.Name + " is recovering. The failures stopped " + clockSpan(float64(s.cleanFor)) + " ago."
+		if first.ResolvesIn != nil {
+			text += " The alert ends in " + clockSpan(float64(*first.ResolvesIn)) + " if it stays so."
+		}
+		return text
+	case s.State == Burning:
+		text := o.Name + " is burning its budget " + times(first.Long.Burn) + " times too fast over the last " + span(first.Long.Window.Seconds()) + "."
+		if silent {
+			return text + " There has been no data" + since + "."
+		}
+		return text + exhaustedWords(s.Budget.Left, s.Budget.ExhaustedIn, first.Short.Window)
+	case s.State == NoData:
+		return "There is no data" + since + "."
+	case s.Budget.Left <= 0:
+		return o.Name + " is not burning now, but its budget is spent: " + shareWords(1-s.Budget.Achieved/100) + " of the requests failed, and the target allows " + shareWords(o.allowed.ratio()) + "."
+	}
+	leftNow := leftWords(s.Budget.Left) + " of the budget is left."
+	if p := o.rising(s, r); p != nil {
+		s.Rising = true
+		return o.Name + " burns " + times(p.Short.Burn) + " times too fast over the last " + span(p.Short.Window.Seconds()) + ". " + leftNow
+	}
+	text := o.Name + " is on track: " + leftNow + o.chanceWords(r.sums[o.Window])
+	for _, p := range s.Pairs {
+		if p.State == "held" {
+			return text + " " + p.Why
+		}
+	}
+	return text
+}
+
+// rising is the fastest pair whose short window burns above its factor while the
+// long one does not yet. It is nil when there is none, when the guard against
+// chance holds the pair back, and when the last five minutes no longer burn.
+func (o *Objective) rising(s *Status, r reading) *PairStatus {
+	for i := range s.Pairs {
+		p := &s.Pairs[i]
+		if p.State == "quiet" && p.Short.Burn > p.Factor && p.Long.Burn <= p.Factor && p.Short.Bad >= p.Need &&
+			above(r.sums[M5], o.rules[i].factor(), o.allowed) {
+			return p
+		}
 	}
 	return nil
 }
@@ -263,7 +393,7 @@ func (o *Objective) pairStatus(r reading, i int, p Pair, silent bool) PairStatus
 		since, began := seconds(st.since), seconds(st.began)
 		out.Since, out.Began, out.Correlation = &since, &began, alertID(o.ID, p.key(), st.since, Start)
 		if r.sums[p.Short].Total == 0 || silent {
-			out.State, out.Why = "no_data", "It fires on: nothing has been counted in the last "+p.Short.String()+", and silence is not health."
+			out.State, out.Why = "no_data", "It keeps firing: nothing was counted in the last "+span(p.Short.Seconds())+", and no data does not mean no failures."
 			break
 		}
 		if r.history == nil {
@@ -273,18 +403,21 @@ func (o *Objective) pairStatus(r reading, i int, p Pair, silent bool) PairStatus
 		out.ResolvesIn = &in
 		out.Why = "It resolves in " + clockSpan(float64(in)) + " if it stays clean."
 	case st.state == covered:
-		out.State, out.Why = "covered", "A faster pair tells of the same cause."
+		out.State, out.Why = "covered", "A faster pair reports the same failures."
+		if st.since != 0 {
+			out.Why = "A faster pair reported these failures and has ended. They have not left the window of " + span(p.Long.Seconds()) + " yet."
+		}
 	case on && held:
 		out.State, out.Why = "held", heldWords(r.sums[p.Long], need, o.Guard.MinTotal)
 	case out.Long.Burn > p.Factor && out.Short.Burn > p.Factor && !on:
-		out.Why = "It has been counted for " + span(r.clock-r.first) + " only; the rest of " + p.Long.String() + " is taken as clean."
+		out.Why = "It has been counted for " + span(r.clock-r.first) + " only. The rest of " + span(p.Long.Seconds()) + " counts as free of errors."
 	case out.Short.Total == 0 && out.Long.Total > 0:
-		out.Why = "Nothing was counted in the last " + p.Short.String() + "."
+		out.Why = "Nothing was counted in the last " + span(p.Short.Seconds()) + "."
 	case out.Long.Burn > p.Factor:
-		out.Why = "It was burning; the last " + p.Short.String() + " no longer do."
+		out.Why = "It burned before. In the last " + span(p.Short.Seconds()) + " it no longer burns above the factor."
 	case out.Short.Burn > p.Factor:
 		if d, ok := detection(p, o.allowed, float64(out.Short.Bad)/float64(out.Short.Total)); ok {
-			out.Why = "At the rate of the last " + p.Short.String() + " the long window takes " + span(int64(d)) + " to fire."
+			out.Why = "At the rate of the last " + span(p.Short.Seconds()) + " the long window takes " + span(int64(d)) + " to fire."
 		}
 	}
 	return out

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -148,7 +147,7 @@ func (f *Feature) Create(ctx context.Context, accountID string, spec Spec) (*Obj
 		if err != nil {
 			return err
 		}
-		if err := seed(ctx, tx, o); err != nil {
+		if err := f.judgeNow(ctx, tx, o); err != nil {
 			return err
 		}
 		return f.audit(ctx, tx, "create", o, nil, o)
@@ -206,13 +205,13 @@ func (f *Feature) Replace(ctx context.Context, accountID, objectiveID string, sp
 			if _, err := tx.Exec(ctx, `DELETE FROM reading WHERE objective_id = $1`, o.ID); err != nil {
 				return err
 			}
-			if err := seed(ctx, tx, o); err != nil {
-				return err
-			}
 		}
 		_, err = tx.Exec(ctx, `UPDATE objective SET name = $3, zone_id = $4, kind = $5, value = $6, sli = $7, config = $8, modified_at = $9 WHERE account_id = $1 AND id = $2`,
 			accountID, o.ID, o.Name, k.zone, k.kind, k.value, k.sli, string(text), o.ModifiedOn.Micros())
 		if err != nil {
+			return err
+		}
+		if err := f.judgeNow(ctx, tx, o); err != nil {
 			return err
 		}
 		return f.audit(ctx, tx, "update", o, before, o)
@@ -242,43 +241,6 @@ func (f *Feature) Remove(ctx context.Context, accountID, objectiveID string, che
 		}
 		return f.audit(ctx, tx, "delete", o, o, nil)
 	})
-}
-
-// seed gives a new objective what its line has counted already, so that its
-// page need not wait for the next counts.
-func seed(ctx context.Context, tx *db.Tx, o *Objective) error {
-	k := o.line()
-	var shard, line, clock int64
-	err := tx.QueryRow(ctx, `SELECT l.shard, l.id, s.clock FROM line l JOIN shard s ON s.id = l.shard
-		WHERE l.account_id = $1 AND l.zone_id = $2 AND l.kind = $3 AND l.value = $4 AND l.sli = $5`, k.account, k.zone, k.kind, k.value, k.sli).Scan(&shard, &line, &clock)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	lines := map[uint32][]bucket{uint32(line): nil}
-	if err := readHistory(ctx, tx, shard, lines); err != nil {
-		return err
-	}
-	at := engine{clock: clock}
-	var total sums
-	var dataAt int64
-	for _, b := range lines[uint32(line)] {
-		in := at.holding(b.Start, b.End)
-		for w := range total {
-			if in&(1<<w) != 0 {
-				total[w].add(b.Tally)
-			}
-		}
-		dataAt = min(b.End, clock)
-	}
-	text, err := encodeSums(&total)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `INSERT INTO reading (objective_id, shard, line, clock, data_at, sums) VALUES ($1, $2, $3, $4, $5, $6)`, o.ID, shard, line, clock, dataAt, text)
-	return err
 }
 
 // end ends the alerts of some pairs now, because nobody judges them any more.

@@ -45,7 +45,7 @@ func cut(data []byte) [][]byte {
 
 // store writes what a batch led to, and moves the offset.
 func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shard) error {
-	alerts, rows, err := s.outcome()
+	alerts, rows, err := outcome(s.transitions)
 	if err != nil {
 		return err
 	}
@@ -129,23 +129,33 @@ func (s *shard) writeStandings(ctx context.Context, tx *db.Tx) error {
 	// Only what was counted or left a window can have changed its state.
 	for _, line := range s.touchedLines() {
 		for _, w := range s.watches[line] {
-			before := s.saved[w]
-			for i, st := range w.standing {
-				if i < len(before) && before[i] == st || i >= len(before) && st == (standing{}) {
-					continue
-				}
-				var err error
-				if st.state == quiet {
-					_, err = tx.Exec(ctx, `DELETE FROM standing WHERE objective_id = $1 AND pair = $2`, w.ID, w.rules[i].key())
-				} else {
-					_, err = tx.Exec(ctx, `INSERT INTO standing (objective_id, pair, shard, state, since, began, told) VALUES ($1, $2, $3, $4, $5, $6, $7)
-						ON CONFLICT (objective_id, pair) DO UPDATE SET shard = excluded.shard, state = excluded.state, since = excluded.since, began = excluded.began, told = excluded.told`,
-						w.ID, w.rules[i].key(), s.id, int64(st.state), st.since, st.began, st.told)
-				}
-				if err != nil {
-					return err
-				}
+			if err := writeStanding(ctx, tx, int64(s.id), w, s.saved[w]); err != nil {
+				return err
 			}
+		}
+	}
+	return nil
+}
+
+// writeStanding writes the states of an objective's pairs that differ from those
+// that the database has.
+func writeStanding(ctx context.Context, tx *db.Tx, shard int64, w *watch, before []standing) error {
+	for i, st := range w.standing {
+		if i < len(before) && before[i] == st || i >= len(before) && st == (standing{}) {
+			continue
+		}
+		var err error
+		if st.state == quiet {
+			_, err = tx.Exec(ctx, `DELETE FROM standing WHERE objective_id = $1 AND pair = $2`, w.ID, w.rules[i].key())
+		} else {
+			_, err = tx.Exec(ctx, `INSERT INTO standing (objective_id, pair, shard, state, since, began, told)
+				VALUES ($1, $2, $3, $4, $5, $6, $7)
+				ON CONFLICT (objective_id, pair) DO UPDATE SET shard = excluded.shard, state = excluded.state,
+				since = excluded.since, began = excluded.began, told = excluded.told`,
+				w.ID, w.rules[i].key(), shard, int64(st.state), st.since, st.began, st.told)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -164,15 +174,35 @@ func (s *shard) writeReadings(ctx context.Context, tx *db.Tx) error {
 	var rows [][]any
 	for _, line := range s.touchedLines() {
 		for _, w := range s.watches[line] {
-			text, err := encodeSums(&s.sums[line])
+			row, err := readingRow(w, int64(s.id), line, s.clock, &s.sums[line])
 			if err != nil {
 				return err
 			}
-			rows = append(rows, []any{w.ID, s.id, int64(line), s.clock, w.dataAt, text})
+			rows = append(rows, row)
 		}
 	}
-	return tx.Insert(ctx, "reading", []string{"objective_id", "shard", "line", "clock", "data_at", "sums"},
-		`ON CONFLICT (objective_id) DO UPDATE SET shard = excluded.shard, line = excluded.line, clock = excluded.clock, data_at = excluded.data_at, sums = excluded.sums`, rows)
+	return insertReadings(ctx, tx, rows)
+}
+
+// readingColumns are the columns of the rows that readingRow makes.
+var readingColumns = []string{"objective_id", "shard", "line", "clock", "data_at", "sums"}
+
+func readingRow(w *watch, shard int64, line uint32, clock int64, s *sums) ([]any, error) {
+	text, err := encodeSums(s)
+	return []any{
+		w.ID,
+		shard,
+		int64(line),
+		clock,
+		w.dataAt,
+		text,
+	}, err
+}
+
+func insertReadings(ctx context.Context, tx *db.Tx, rows [][]any) error {
+	return tx.Insert(ctx, "reading", readingColumns,
+		`ON CONFLICT (objective_id) DO UPDATE SET shard = excluded.shard, line = excluded.line, clock = excluded.clock,
+		data_at = excluded.data_at, sums = excluded.sums`, rows)
 }
 
 // encodeSums writes pairs of total and bad, by window.
@@ -203,11 +233,11 @@ type transitionRow struct {
 	detail                 []byte
 }
 
-// outcome is what the batch's transitions lead to: the rows of the history, and
-// the alerts of those that people are told.
-func (s *shard) outcome() (alerts []bus.Message, rows []transitionRow, err error) {
-	for i := range s.transitions {
-		t := &s.transitions[i]
+// outcome makes the rows of the history, and the alerts for those transitions
+// that are not a replay of the past.
+func outcome(transitions []Transition) (alerts []bus.Message, rows []transitionRow, err error) {
+	for i := range transitions {
+		t := &transitions[i]
 		row, err := rowOf(t)
 		if err != nil {
 			return nil, nil, err

@@ -39,6 +39,14 @@ func span(seconds int64) string {
 	return fmt.Sprintf("%d s", seconds)
 }
 
+// roughSpan is a span for a forecast: whole minutes from ten minutes on.
+func roughSpan(seconds int64) string {
+	if seconds >= 600 {
+		seconds -= seconds % 60
+	}
+	return span(seconds)
+}
+
 // clockSpan is minutes and seconds as a countdown shows them: 4:56, 1:02:03.
 func clockSpan(seconds float64) string {
 	s := int64(math.Ceil(seconds))
@@ -72,16 +80,17 @@ func (t *Transition) Sentence() string {
 		return fmt.Sprintf("%s no longer burns its budget too fast: %s of it is left.", name, leftWords(t.BudgetLeft))
 	}
 	s := fmt.Sprintf("%s is burning its budget %s times too fast.", name, times(t.Long.Burn))
-	return s + exhaustedWords(t.BudgetLeft, t.ExhaustedIn)
+	return s + exhaustedWords(t.BudgetLeft, t.ExhaustedIn, t.Short.Window)
 }
 
-// exhaustedWords ends a sentence about a burn: when the budget is gone.
-func exhaustedWords(left float64, in *int64) string {
+// exhaustedWords ends a sentence about a burn: when the budget is gone, at the
+// rate of a window.
+func exhaustedWords(left float64, in *int64, pace Window) string {
 	switch {
 	case left <= 0:
 		return " The budget is spent."
 	case in != nil && *in < 90*86400:
-		return " It is gone in " + span(*in) + " at this pace."
+		return " At the rate of the last " + span(pace.Seconds()) + " it is gone in " + roughSpan(*in) + "."
 	}
 	return ""
 }
@@ -96,6 +105,15 @@ func leftWords(left float64) string {
 	default:
 		return strconv.FormatInt(int64(p), 10) + " %"
 	}
+}
+
+// shareWords is a share of the requests: 29 %, 0.05 %, 0.001 %.
+func shareWords(ratio float64) string {
+	p := 100 * ratio
+	if p >= 10 {
+		return strconv.FormatInt(int64(p), 10) + " %"
+	}
+	return strconv.FormatFloat(p, 'g', 2, 64) + " %"
 }
 
 // heldWords says why the guard keeps a pair from firing.

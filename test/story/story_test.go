@@ -129,7 +129,7 @@ func (p *play) quiet(b *browser.Browser) {
 	if at := b.Evaluate(`location.pathname`); at != home {
 		p.t.Errorf("the link leads to %s, not to the account's overview", at)
 	}
-	p.look(b, "2-overview", home, "Nothing is firing", "Checkout answers", "of its budget", "The record holds")
+	p.look(b, "2-overview", home, "Nothing is firing", "Checkout answers", "of its budget", "On record")
 	p.look(b, "2-objectives", home+"/objectives", "Checkout answers", "Storefront answers", "The old site answers")
 	// The real site of 2015: three errors, and no page.
 	p.look(b, "2-quiet", home+"/objectives/"+p.Quiet, "could be chance")
