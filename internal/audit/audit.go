@@ -90,6 +90,7 @@ type Feature struct {
 	cursors *web.Cursors
 	metrics *metrics
 	tail    *tail
+	recent  *recentChanges
 	log     *slog.Logger
 	now     func() time.Time
 }
@@ -101,6 +102,8 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 	}
 	f := &Feature{db: cfg.DB, reader: NewReader(cfg.DB), sources: cfg.Sources, words: cfg.Words, self: cfg.Self, cursors: cfg.Cursors,
 		log: cfg.Log, now: cfg.Now, tail: newTail(), metrics: newMetrics(cfg.Registry)}
+	f.recent = newRecentChanges(cfg.DB, cfg.Now, f.isView)
+	f.recent.decoded = f.metrics.recent.Inc
 	var err error
 	f.signer, err = NewSigner(ctx, SignerConfig{DB: cfg.DB, Box: cfg.Box, Memory: cfg.Memory, Name: cfg.KeyName, Epoch: cfg.Epoch, Log: cfg.Log, Now: cfg.Now})
 	if err != nil {

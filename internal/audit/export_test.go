@@ -80,3 +80,22 @@ func ScrubRound(ctx context.Context, d *db.DB, s *Signer) (map[string]string, er
 func ErasePerson(ctx context.Context, r *Reader, l *Ledger, account, person string, fields []string) (int, error) {
 	return (&Feature{reader: r, ledger: l}).erasePerson(ctx, account, person, fields)
 }
+
+// Recent answers what preceded an alert, and counts what that costs.
+type Recent struct {
+	*recentChanges
+	Decoded, Searched int
+}
+
+// NewRecent makes the views of recent changes.
+func NewRecent(d *db.DB, now func() time.Time, isView func(*Record) bool) *Recent {
+	r := &Recent{recentChanges: newRecentChanges(d, now, isView)}
+	r.decoded = func() { r.Decoded++ }
+	r.searched = func() { r.Searched++ }
+	return r
+}
+
+// Preceding is what the feature answers.
+func (r *Recent) Preceding(ctx context.Context, t Trouble, limit int) ([]Preceding, int, error) {
+	return r.preceding(ctx, t, limit)
+}

@@ -7,6 +7,7 @@ type metrics struct {
 	events  *prometheus.CounterVec
 	rejects *prometheus.CounterVec
 	scrubs  *prometheus.CounterVec
+	recent  prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -15,8 +16,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		rejects: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "belfry_audit_rejects_total", Help: "Rejected events, by on-ramp and reason."}, []string{"via", "reason"}),
 	}
 	m.scrubs = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "belfry_audit_scrubbed_tiles_total", Help: "Tiles of 256 events that were read again and compared with their hashes, by result."}, []string{"result"})
+	m.recent = prometheus.NewCounter(prometheus.CounterOpts{Name: "belfry_audit_preceding_decoded_total",
+		Help: "Events that were decoded to find the changes before an alert."})
 	if r != nil {
-		r.MustRegister(m.events, m.rejects, m.scrubs)
+		r.MustRegister(m.events, m.rejects, m.scrubs, m.recent)
 	}
 	return m
 }

@@ -1,12 +1,9 @@
 package audit
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
-
-	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
 // Trouble is what changes are looked for that came before it: an alert, in the
@@ -46,7 +43,6 @@ func (n Nearness) String() string {
 const (
 	precedingSpan  = time.Hour
 	precedingGrace = 30 * time.Second // a trouble is seen by the bucket: its beginning is known no finer
-	precedingRead  = 500              // events that one of the two reads takes at most
 )
 
 // ownCauses are what of Belfry's own can bear on a trouble when it is changed:
@@ -59,70 +55,7 @@ var ownCauses = []string{"objective"}
 // newest first, a change set once, views and failed attempts not at all. more
 // counts those past limit.
 func (f *Feature) Preceding(ctx context.Context, t Trouble, limit int) (list []Preceding, more int, err error) {
-	return f.reader.Preceding(ctx, t, limit, f.isView)
-}
-
-// Preceding is [Feature.Preceding]; isView tells the views.
-func (r *Reader) Preceding(ctx context.Context, t Trouble, limit int, isView func(*Record) bool) (list []Preceding, more int, err error) {
-	q := Query{Since: t.Began.Add(-precedingSpan).UnixMicro(), Before: t.Began.Add(precedingGrace).UnixMicro(), Limit: precedingRead}
-	found := map[string]*Record{}
-	read := func(q Query) error {
-		page, err := r.List(ctx, t.Account, q)
-		if err != nil && !errs.Is(err, errs.CodeNarrowRange) {
-			return err
-		}
-		if err != nil { // it looked for as long as it may, and nothing was there
-			return nil
-		}
-		for _, rec := range page.Records {
-			found[rec.Event.ID] = rec
-		}
-		return nil
-	}
-	// The zone's own by its digest, so that a busy account does not crowd them
-	// out; then the newest of all, for the account's and the resource's.
-	if t.Zone != "" {
-		zone := q
-		zone.Conds = []Cond{{Field: "zone", Values: []string{t.Zone}}}
-		if err := read(zone); err != nil {
-			return nil, 0, err
-		}
-	}
-	if err := read(q); err != nil {
-		return nil, 0, err
-	}
-	sets := map[string]int{} // change set -> its place in list
-	for _, rec := range found {
-		near, ok := t.near(rec)
-		if !ok || isView(rec) || rec.Event.Action.Result == "failure" {
-			continue
-		}
-		p := Preceding{Record: rec, Set: 1, Near: near, Before: t.Began.Sub(rec.Event.At())}
-		key := rec.Event.ChangeSet
-		if key != "" {
-			key += "\x00" + rec.Event.Actor.Type + "\x00" + rec.Event.Actor.ID
-			if i, ok := sets[key]; ok {
-				known := list[i]
-				if nearer(p, known) < 0 {
-					list[i] = p
-				}
-				list[i].Set = known.Set + 1
-				continue
-			}
-			sets[key] = len(list)
-		}
-		list = append(list, p)
-	}
-	slices.SortFunc(list, nearer)
-	if len(list) > limit {
-		list, more = list[:limit], len(list)-limit
-	}
-	return list, more, nil
-}
-
-// nearer orders by nearness, then the newest first, then by place in the log.
-func nearer(a, b Preceding) int {
-	return cmp.Or(cmp.Compare(a.Near, b.Near), cmp.Compare(a.Before, b.Before), cmp.Compare(b.Record.Seq, a.Record.Seq))
+	return f.recent.preceding(ctx, t, limit)
 }
 
 // Bears reports whether an event can bear on how requests are served: all that
@@ -130,21 +63,4 @@ func nearer(a, b Preceding) int {
 func (r *Record) Bears() bool {
 	e := &r.Event
 	return e.Resource.Product != ReservedProduct || e.Action.Type == "update" && slices.Contains(ownCauses, e.Resource.Type)
-}
-
-// near reports why a change could bear on the trouble; false when it could not.
-func (t Trouble) near(r *Record) (Nearness, bool) {
-	e := &r.Event
-	if !r.Bears() {
-		return 0, false
-	}
-	switch {
-	case t.ID != "" && e.Resource.ID == t.ID && e.Resource.Product == t.Product && e.Resource.Type == t.Type:
-		return SameResource, true
-	case e.Zone.ID == "" && e.Zone.Name == "":
-		return WholeAccount, true
-	case t.Zone == "" || e.Zone.ID == t.Zone:
-		return SameZone, true
-	}
-	return 0, false
 }

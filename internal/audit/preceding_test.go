@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/event"
 )
 
 func TestWhatPrecededIsRankedByNearnessThenTimeAndASetCountsOnce(t *testing.T) {
@@ -44,7 +46,8 @@ func TestWhatPrecededIsRankedByNearnessThenTimeAndASetCountsOnce(t *testing.T) {
 		w.append(accountB, at(43*time.Second, "another-account", in("one.example")))
 		isView := func(r *audit.Record) bool { return r.Event.Action.Type == "view" }
 		trouble := audit.Trouble{Account: accountA, Zone: "z-1", Product: "shop", Type: "setting", ID: "timeout", Began: began}
-		found, more, err := w.reader.Preceding(t.Context(), trouble, 10, isView)
+		recent := audit.NewRecent(w.db, w.clock.now, isView)
+		found, more, err := recent.Preceding(t.Context(), trouble, 10)
 		if err != nil || more != 0 {
 			t.Fatalf("%d more, %v", more, err)
 		}
@@ -57,8 +60,109 @@ func TestWhatPrecededIsRankedByNearnessThenTimeAndASetCountsOnce(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 		}
-		if found, more, err = w.reader.Preceding(t.Context(), trouble, 2, isView); err != nil || len(found) != 2 || more != 3 {
+		if found, more, err = recent.Preceding(t.Context(), trouble, 2); err != nil || len(found) != 2 || more != 3 {
 			t.Errorf("of five with room for two: %d and %d more, %v", len(found), more, err)
 		}
 	})
+}
+
+// TestAStormOfAlertsDecodesEachChangeOnce asks what preceded 1,000 alerts while
+// Belfry's own events about them fill the record: of those none is decoded, and
+// each change once, whatever the number of alerts.
+func TestAStormOfAlertsDecodesEachChangeOnce(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		sources := plainSources()
+		sources.Zone = func(_ context.Context, _, ref string) (string, string, error) { return knownZones[ref], ref, nil }
+		w.intake = audit.NewIntake(sources, w.clock.now)
+		began := start.Add(-time.Minute)
+		var changes []string
+		for i := range 50 {
+			changes = append(changes, minimal(members{"id": fmt.Sprint("change-", i), "zone": "one.example",
+				"occurred_at": began.Add(-time.Duration(i+1) * time.Second).Format(time.RFC3339Nano)}))
+		}
+		w.append(accountA, changes...)
+		recent := audit.NewRecent(w.db, w.clock.now, func(*audit.Record) bool { return false })
+		ask := func(i int) []audit.Preceding {
+			t.Helper()
+			list, _, err := recent.Preceding(t.Context(), audit.Trouble{Account: accountA, Zone: "z-1", Product: "cdn", Type: "origin", ID: fmt.Sprint(i), Began: began}, 5)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return list
+		}
+		own := 0
+		for i := range 1000 {
+			if i%100 == 0 { // Belfry writes down that alerts started
+				var list [][]byte
+				for range 200 {
+					e := event.NewAudit(accountA, "start", "alert", fmt.Sprint("alert-", own), "an origin fails").By(event.AuditActor{Type: "system", ID: "belfry"}, "SYSTEM")
+					e.OccurredAt = start.Format(time.RFC3339Nano)
+					value, err := json.Marshal(e)
+					if err != nil {
+						t.Fatal(err)
+					}
+					list = append(list, value)
+					own++
+				}
+				if refused, err := w.ledger.AppendOwn(t.Context(), w.intake, list); err != nil || len(refused) > 0 {
+					t.Fatal(refused, err)
+				}
+			}
+			if list := ask(i); len(list) != 5 || list[0].Record.Event.ID != "change-0" {
+				t.Fatalf("alert %d: %+v", i, list)
+			}
+		}
+		if recent.Decoded > 50+5 {
+			t.Errorf("%d events were decoded for 1,000 alerts, 50 changes and %d own events", recent.Decoded, own)
+		}
+		if recent.Searched > 1000+10 {
+			t.Errorf("the database was asked %d times for 1,000 alerts", recent.Searched)
+		}
+		// A change that comes later, with an earlier time, is there at once.
+		w.append(accountA, minimal(members{"id": "late", "zone": "one.example", "occurred_at": began.Add(-time.Millisecond).Format(time.RFC3339Nano)}))
+		if list := ask(0); list[0].Record.Event.ID != "late" {
+			t.Errorf("after a late change: %+v", list[0].Record.Event.ID)
+		}
+		// An erasure takes the opened events out of memory.
+		if _, err := w.ledger.Erase(t.Context(), accountA, []int64{0}, []string{"/actor/id"}); err != nil {
+			t.Fatal(err)
+		}
+		end := event.NewAudit(accountA, "erased", "record", accountA, "personal fields").By(event.AuditActor{Type: "system", ID: "belfry"}, "SYSTEM")
+		end.OccurredAt = start.Format(time.RFC3339Nano)
+		erased, err := json.Marshal(end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if refused, err := w.ledger.AppendOwn(t.Context(), w.intake, [][]byte{erased}); err != nil || len(refused) > 0 {
+			t.Fatal(refused, err)
+		}
+		for _, p := range ask(0) {
+			if p.Record.Event.ID == "change-0" && p.Record.Event.Actor.ID != "" {
+				t.Error("an erased value is still listed")
+			}
+		}
+	})
+}
+
+// TestWhatPrecededAReplayIsFound asks about alerts that lie weeks back, between
+// changes that are newer and older.
+func TestWhatPrecededAReplayIsFound(t *testing.T) {
+	w := newWorld(t, "")
+	past := start.Add(-21 * 24 * time.Hour)
+	at := func(id string, when time.Time) string {
+		return minimal(members{"id": id, "occurred_at": when.Format(time.RFC3339Nano)})
+	}
+	var events []string
+	for i := range 48 {
+		events = append(events, at(fmt.Sprint("hour-", i), past.Add(time.Duration(i-24)*time.Hour)))
+	}
+	w.append(accountA, events...)
+	recent := audit.NewRecent(w.db, w.clock.now, func(*audit.Record) bool { return false })
+	for hours := range 10 {
+		began := past.Add(time.Duration(hours)*time.Hour + 5*time.Minute)
+		list, more, err := recent.Preceding(t.Context(), audit.Trouble{Account: accountA, Zone: "z-1", Began: began}, 5)
+		if err != nil || more != 0 || len(list) != 1 || list[0].Record.Event.ID != fmt.Sprint("hour-", hours+24) {
+			t.Errorf("%d hours on: %v, %d more, %+v", hours, err, more, list)
+		}
+	}
 }

@@ -1,0 +1,385 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+)
+
+// recentChanges answers which changes preceded an alert from memory. Reading and
+// decoding the last hour for each alert cost 8 ms of CPU an alert, and most of
+// what was decoded were Belfry's own events about alerts, so that a storm fed
+// itself. Here every event of an account is looked at once: the database leaves
+// out Belfry's own by their product before anything is decoded, and a question
+// costs a look at the head and at a few lists.
+//
+// It holds the accounts that had an alert lately. The record stays the only
+// source: a view is made from it, follows it by seq, and may be dropped at any
+// time. Safe for concurrent use.
+type recentChanges struct {
+	db     *db.DB
+	isView func(*Record) bool
+	now    func() time.Time
+
+	mu       sync.Mutex // guards views; a view has a lock of its own
+	views    map[string]*changeView
+	decoded  func() // counts an event that was decoded, for metrics and tests
+	searched func() // counts a look at the database
+}
+
+// Bounds of a view. What is beyond them is the oldest of its list: an alert then
+// misses changes that came long before it, in an account with very many.
+const (
+	recentViews   = 500
+	recentLoad    = 5000 // changes that a new view begins with at most
+	recentOfZone  = 200  // changes that are kept of one property, and of one resource
+	recentOfWhole = 1000 // changes that are kept of those that name no property
+	recentZones   = 2000 // properties with changes, and resources with changes
+	recentWinners = 256  // decoded events that are kept, because alerts of one cause list the same
+)
+
+// recentFor is how long ago an alert may have begun to be answered by the
+// account's view of the present. Older ones, as a replay has them, share a view
+// for each hour.
+const recentFor = 2 * precedingSpan
+
+// change is the part of an event by which changes are chosen.
+type change struct {
+	seq, at int64 // at: Unix microseconds
+	zone    string
+	whole   bool // it names no property
+	set     string
+	thing   resourceKey
+}
+
+type resourceKey struct{ product, kind, id string }
+
+// changeView is the changes of one account, in lists that are ordered by time,
+// the newest first.
+type changeView struct {
+	mu      sync.Mutex // guards everything; held while the database is read
+	key     int64      // of the account
+	since   int64      // changes of [since, before) are there, in Unix microseconds
+	before  int64
+	upTo    int64     // events below this seq were looked at
+	looked  time.Time // when the last look at the head began; zero = it must be filled
+	stale   bool      // events that it may hold were erased
+	used    time.Time
+	whole   []*change
+	zones   map[string][]*change
+	things  map[resourceKey][]*change
+	winners map[int64]*Record // by seq
+}
+
+func newRecentChanges(d *db.DB, now func() time.Time, isView func(*Record) bool) *recentChanges {
+	return &recentChanges{db: d, isView: isView, now: now, views: map[string]*changeView{}, decoded: func() {}, searched: func() {}}
+}
+
+// view finds or makes the view that holds the changes before a moment.
+func (c *recentChanges) view(account string, began time.Time) *changeView {
+	now := c.now()
+	name := account
+	fresh := changeView{since: now.Add(-recentFor - precedingSpan).UnixMicro(), before: math.MaxInt64}
+	if now.Sub(began) > recentFor {
+		hour := began.Truncate(time.Hour)
+		name += hour.Format(" 2006-01-02T15")
+		fresh.since = hour.Add(-precedingSpan).UnixMicro()
+		fresh.before = hour.Add(time.Hour + precedingGrace).UnixMicro()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := c.views[name]
+	if v == nil {
+		if len(c.views) >= recentViews {
+			c.evict()
+		}
+		v = &fresh
+		c.views[name] = v
+	}
+	v.used = now
+	return v
+}
+
+// evict drops the view that was not used for the longest time; mu is held.
+func (c *recentChanges) evict() {
+	oldest := ""
+	for name, v := range c.views {
+		if oldest == "" || v.used.Before(c.views[oldest].used) {
+			oldest = name
+		}
+	}
+	delete(c.views, oldest)
+}
+
+// preceding finds the changes before a trouble; see [Feature.Preceding].
+func (c *recentChanges) preceding(ctx context.Context, t Trouble, limit int) (list []Preceding, more int, err error) {
+	asked := c.now()
+	v := c.view(t.Account, t.Began)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.looked.IsZero() {
+		err = c.load(ctx, v, t.Account)
+	} else if !v.looked.After(asked) {
+		// A look that began after the question was asked has seen all that the
+		// question may expect.
+		err = c.follow(ctx, v)
+	}
+	if err == nil && v.stale {
+		err = c.load(ctx, v, t.Account)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	found, more := v.choose(t, limit)
+	for _, p := range found {
+		if p.Record, err = c.open(ctx, v, p.seq); err != nil {
+			return nil, 0, err
+		}
+		list = append(list, p.Preceding)
+	}
+	return list, more, nil
+}
+
+// actionErased is the action of Belfry's own event that ends an erasure.
+const actionErased = "erased"
+
+// The two queries of a view leave Belfry's own events out by their product, but
+// for two actions: of the updates a few kinds bear on requests (see ownCauses),
+// which is decided when they are decoded; and an erasure empties the view, in
+// every process, because it holds opened events.
+const (
+	changesByTime = `SELECT ` + storedColumns + ` FROM reading r JOIN entry e ON e.pos = r.pos
+		WHERE r.account = $1 AND r.at >= $2 AND r.at < $3 AND r.seq < $4 AND (r.product <> $5 OR r.action = $6 OR r.action = $7)
+		ORDER BY r.at DESC, r.seq DESC LIMIT $8`
+	changesBySeq = `SELECT ` + storedColumns + ` FROM leaf l JOIN reading r ON r.pos = l.pos JOIN entry e ON e.pos = l.pos
+		WHERE l.account = $1 AND l.seq >= $2 AND l.seq < $3 AND (r.product <> $4 OR r.action = $5 OR r.action = $6)
+		ORDER BY l.seq LIMIT $7`
+)
+
+// load fills a new view; v.mu is held.
+func (c *recentChanges) load(ctx context.Context, v *changeView, account string) error {
+	began := c.now()
+	v.whole, v.zones, v.things, v.winners = nil, map[string][]*change{}, map[resourceKey][]*change{}, map[int64]*Record{}
+	v.looked = time.Time{}
+	known := false
+	err := c.db.View(ctx, func(tx *db.Tx) error {
+		c.searched()
+		var err error
+		if v.key, err = accountKey(ctx, tx, account); err != nil || v.key == 0 {
+			return err // without a record the next question loads again
+		}
+		h, err := readHead(ctx, tx, v.key)
+		if err != nil {
+			return err
+		}
+		known, v.upTo = true, int64(h.frontier.Size())
+		_, err = c.read(ctx, tx, v, changesByTime, v.key, v.since, v.before, v.upTo, byProduct.key(ReservedProduct), byAction.key("update"), byAction.key(actionErased), recentLoad)
+		return err
+	})
+	if err == nil && known {
+		v.looked, v.stale = began, false
+	}
+	return err
+}
+
+// follow looks at the events that came since the last look; v.mu is held.
+func (c *recentChanges) follow(ctx context.Context, v *changeView) error {
+	began := c.now()
+	err := c.db.View(ctx, func(tx *db.Tx) error {
+		c.searched()
+		h, err := readHead(ctx, tx, v.key)
+		if err != nil {
+			return err
+		}
+		for head := int64(h.frontier.Size()); v.upTo < head; {
+			const chunk = 1000
+			n, err := c.read(ctx, tx, v, changesBySeq, v.key, v.upTo, head, byProduct.key(ReservedProduct), byAction.key("update"), byAction.key(actionErased), chunk)
+			if err != nil {
+				return err
+			}
+			if n < chunk {
+				v.upTo = head
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		v.looked = began
+	}
+	return err
+}
+
+// read adds the rows of a query to a view, and gives their number.
+func (c *recentChanges) read(ctx context.Context, tx *db.Tx, v *changeView, text string, args ...any) (n int, err error) {
+	rows, err := tx.Query(ctx, text, args...)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		s, err := scanStored(rows)
+		if err != nil {
+			return n, err
+		}
+		n++
+		rec, err := s.decode()
+		if err != nil {
+			return n, err
+		}
+		c.decoded()
+		if text == changesBySeq {
+			v.upTo = rec.Seq + 1
+			v.stale = v.stale || rec.Event.Resource.Product == ReservedProduct && rec.Event.Action.Type == actionErased
+		}
+		if rec.at >= v.since && rec.at < v.before && rec.Bears() && rec.Event.Action.Result != "failure" && !c.isView(rec) {
+			v.add(changeOf(rec))
+		}
+	}
+	return n, rows.Err()
+}
+
+func changeOf(r *Record) *change {
+	e := &r.Event
+	x := &change{
+		seq:   r.Seq,
+		at:    r.at,
+		zone:  e.Zone.ID,
+		whole: e.Zone.ID == "" && e.Zone.Name == "",
+		thing: resourceKey{e.Resource.Product, e.Resource.Type, e.Resource.ID},
+	}
+	if e.ChangeSet != "" {
+		x.set = e.ChangeSet + "\x00" + e.Actor.Type + "\x00" + e.Actor.ID
+	}
+	return x
+}
+
+// add puts a change into its lists.
+func (v *changeView) add(x *change) {
+	if x.whole {
+		v.whole = insertByTime(v.whole, x, recentOfWhole)
+	} else if x.zone != "" {
+		addTo(v.zones, x.zone, x)
+	}
+	addTo(v.things, x.thing, x)
+}
+
+// addTo puts a change into the list of a key. When there are too many lists, the
+// half whose newest change is the oldest is dropped.
+func addTo[K comparable](lists map[K][]*change, key K, x *change) {
+	lists[key] = insertByTime(lists[key], x, recentOfZone)
+	if len(lists) <= recentZones {
+		return
+	}
+	newest := make([]int64, 0, len(lists))
+	for _, list := range lists {
+		newest = append(newest, list[0].at)
+	}
+	slices.Sort(newest)
+	median := newest[len(newest)/2]
+	maps.DeleteFunc(lists, func(_ K, list []*change) bool { return list[0].at < median })
+}
+
+// insertByTime inserts a change by its time and drops the oldest beyond most.
+func insertByTime(list []*change, x *change, most int) []*change {
+	i, _ := slices.BinarySearchFunc(list, x, func(a, b *change) int {
+		return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(b.seq, a.seq))
+	})
+	list = slices.Insert(list, i, x)
+	return list[:min(len(list), most)]
+}
+
+// chosen is a change that is listed; its record is not opened yet.
+type chosen struct {
+	Preceding
+	seq int64
+}
+
+// choose takes the changes before a trouble: of its resource, then of its
+// property, then of the whole account, each the newest first, a change set once.
+// more counts those past limit.
+func (v *changeView) choose(t Trouble, limit int) (list []chosen, more int) {
+	from, until := t.Began.Add(-precedingSpan).UnixMicro(), t.Began.Add(precedingGrace).UnixMicro()
+	sets := map[string]int{} // change set -> its place in list
+	seen := map[int64]bool{}
+	take := func(near Nearness, changes []*change) {
+		first, _ := slices.BinarySearchFunc(changes, until, func(x *change, at int64) int {
+			if x.at >= at {
+				return -1
+			}
+			return 1
+		})
+		for _, x := range changes[first:] {
+			if x.at < from {
+				return
+			}
+			if seen[x.seq] {
+				continue
+			}
+			seen[x.seq] = true
+			if x.set != "" {
+				if i, ok := sets[x.set]; ok {
+					list[i].Set++
+					continue
+				}
+				sets[x.set] = len(list)
+			}
+			list = append(list, chosen{Preceding{Set: 1, Near: near, Before: t.Began.Sub(time.UnixMicro(x.at))}, x.seq})
+		}
+	}
+	if t.ID != "" {
+		take(SameResource, v.things[resourceKey{t.Product, t.Type, t.ID}])
+	}
+	if t.Zone != "" {
+		take(SameZone, v.zones[t.Zone])
+	} else {
+		take(SameZone, v.everyZone())
+	}
+	take(WholeAccount, v.whole)
+	if len(list) > limit {
+		list, more = list[:limit], len(list)-limit
+	}
+	return list, more
+}
+
+// everyZone is the changes of all properties, for an alert that names none.
+func (v *changeView) everyZone() []*change {
+	var list []*change
+	for _, zone := range v.zones {
+		list = append(list, zone...)
+	}
+	slices.SortFunc(list, func(a, b *change) int { return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(b.seq, a.seq)) })
+	return list[:min(len(list), recentOfWhole)]
+}
+
+// open reads a chosen event; v.mu is held.
+func (c *recentChanges) open(ctx context.Context, v *changeView, seq int64) (*Record, error) {
+	if rec := v.winners[seq]; rec != nil {
+		return rec, nil
+	}
+	var rec *Record
+	err := c.db.View(ctx, func(tx *db.Tx) error {
+		c.searched()
+		s := &stored{}
+		err := tx.QueryRow(ctx, bySeq, v.key, seq, seq+1, 1).Scan(&s.seq, &s.at, &s.envelope, &s.seed, &s.salts, &s.openings)
+		if err != nil {
+			return err
+		}
+		c.decoded()
+		rec, err = s.decode()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(v.winners) >= recentWinners {
+		clear(v.winners)
+	}
+	v.winners[seq] = rec
+	return rec, nil
+}
