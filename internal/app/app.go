@@ -209,6 +209,7 @@ func (a *App) openWeb(version string) (err error) {
 	a.jobs = web.NewJobs(a.dbs.web, web.JobsConfig{}, a.Log)
 	a.API, err = web.New(web.Config{
 		Version: version, ExternalURL: a.Config.ExternalURL, Key: key, TrustedProxies: prefixes(a.Config.TrustedProxies),
+		Recheck: a.Config.StreamRecheck,
 	}, web.Deps{
 		Log: a.Log, Metrics: telemetry.NewHTTPMetrics(a.Registry), Tracing: a.tracing, Health: a.Health, Idempotency: a.idem,
 		// The directory is made after the API that it registers with.

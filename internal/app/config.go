@@ -60,6 +60,9 @@ type Config struct {
 	// What this process does, separated by commas: api, audit, producer, traffic, slo, notify, or all.
 	Roles []string `env:"BELFRY_ROLES" default:"all"`
 
+	// How often an open stream's credential is looked at again; 0 = 15 s. No setting: tests shorten it.
+	StreamRecheck time.Duration
+
 	externalGiven bool // ExternalURL was set, not made from Listen
 }
 

@@ -17,11 +17,11 @@ import (
 // state is what the outer layer learns from the inner ones. It belongs to the
 // goroutine that serves the request.
 type state struct {
-	route   string
-	stream  bool
-	gone    bool            // the client went away, and what failed did so because of it
-	outer   context.Context // the request's as it came: it ends when the client goes away
-	release func()          // gives the request's slot back; may be called twice
+	route  string
+	stream bool
+	gone   bool            // the client went away, and what failed did so because of it
+	outer  context.Context // the request's as it came: it ends when the client goes away
+	place  *place          // among the requests, or the streams; nil in tests without a server
 }
 
 type stateKey struct{}
@@ -34,7 +34,7 @@ func stateOf(ctx context.Context) *state {
 	if s, ok := ctx.Value(stateKey{}).(*state); ok {
 		return s
 	}
-	return &state{release: func() {}}
+	return &state{}
 }
 
 // ServeHTTP is the outer layer: what is the same for every request, whatever
@@ -49,7 +49,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	reqID := requestID(r, trusted)
 	w.Header().Set("X-Request-Id", reqID)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	s := &state{route: "none", outer: r.Context(), release: func() {}}
+	s := &state{route: "none", outer: r.Context()}
 	ctx := context.WithValue(r.Context(), stateKey{}, s)
 	ctx = context.WithValue(ctx, addrKey{}, client)
 	ctx = telemetry.WithRequestID(ctx, reqID)
@@ -69,7 +69,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				fault = http.ErrAbortHandler // the client must not take half an answer for a whole one
 			}
 		}
-		s.release()
+		s.place.release()
 		if fault == nil {
 			res.finish()
 		}
@@ -102,22 +102,18 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(fault)
 		}
 	}()
-	select {
-	case a.slots <- struct{}{}:
-		released := false
-		s.release = func() {
-			if !released {
-				released = true
-				<-a.slots
-			}
-		}
-	default:
-		a.deps.Metrics.Refused("busy")
-		a.refuse(res, r, errs.New(errs.CodeUnavailable, "the server answers as many requests as it can at once").After(slotWait))
+	_, pattern := a.mux.Handler(r)
+	if err := a.readSmallBody(res, r, a.public[pattern]); err != nil {
+		a.refuse(res, r, err)
 		return
 	}
-	withBodyDeadline(res, r, a.cfg.BodyTimeout)
-	if _, pattern := a.mux.Handler(r); pattern == "" {
+	var err error
+	if s.place, err = a.requests.enter(a.requests.ofAddress(client)); err != nil {
+		a.deps.Metrics.Refused("busy")
+		a.refuse(res, r, err)
+		return
+	}
+	if pattern == "" {
 		a.noRoute(res, r)
 		return
 	}

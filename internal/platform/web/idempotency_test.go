@@ -53,7 +53,7 @@ func TestARepeatedRequestGetsTheStoredAnswerAndOnlyThatOne(t *testing.T) {
 		var answer []byte
 		ctx := t.Context()
 		err := d.View(ctx, func(tx *db.Tx) error {
-			return tx.QueryRow(ctx, `SELECT answer FROM idempotency WHERE principal = $1`, "token:reader").Scan(&answer)
+			return tx.QueryRow(ctx, `SELECT answer FROM idempotency WHERE principal = $1`, "token:"+ours+":reader").Scan(&answer)
 		})
 		if err != nil || len(answer) == 0 || strings.Contains(string(answer), "hunter2") {
 			t.Fatalf("%v: a secret of the answer lies open in the database: %q", err, answer)

@@ -80,6 +80,7 @@ type route struct {
 	path    string
 	account bool
 	raw     bool
+	live    bool               // answers Events
 	call    func(huma.Context) // huma's handler: parameters, then the feature's
 	op      *huma.Operation
 	query   map[string]bool // known query parameters
@@ -100,6 +101,16 @@ func (a *API) Routes() []Route {
 	}
 	return list
 }
+
+// Mounted is a handler outside of the operations, for tests that walk all of them.
+type Mounted struct {
+	Pattern string // of [http.ServeMux]
+	Stream  bool
+	Public  bool
+}
+
+// Mounts lists them in the order of their registration.
+func (a *API) Mounts() []Mounted { return a.mounts }
 
 // newRoute checks the declaration; a fault is a defect of the program and
 // panics at the start.
@@ -144,6 +155,7 @@ func (a *API) newRoute(method string, op Op) *route {
 	if rt.ID == "" {
 		rt.ID = operationID(method, op.Path)
 	}
+	rt.live = rt.Content == eventStream
 	if rt.Content == "" {
 		rt.Content = "application/json"
 	}

@@ -57,6 +57,7 @@ func register[I, O any](a *API, method string, op Op, h Handler[I, O]) {
 		}
 	}
 	result := reflect.TypeFor[O]()
+	rt.live = rt.live || result == reflect.TypeFor[Events]()
 	if op.Result != nil {
 		result = reflect.TypeOf(op.Result)
 	}
@@ -109,6 +110,7 @@ func enlist[I any](a *API, rt *route, result reflect.Type, call func(context.Con
 		checkBody(rt, a.huma.OpenAPI().Components.Schemas, rt.schema, map[*huma.Schema]bool{})
 	}
 	a.routes = append(a.routes, rt)
+	a.public[rt.pattern] = rt.Public
 	a.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { a.serve(rt, w, r) })
 }
 
