@@ -159,6 +159,11 @@ func (b *body) bytes() ([]byte, error) {
 	}
 }
 
+// rewind makes what bytes has read readable again.
+func (b *body) rewind() {
+	b.r, b.left, b.gone = bytes.NewReader(b.buf), int64(len(b.buf)), nil
+}
+
 // close gives the buffers back. Nothing of the body may be used afterwards.
 func (b *body) close() {
 	if b.gz != nil {

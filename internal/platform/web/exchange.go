@@ -22,6 +22,9 @@ type exchange struct {
 	query     url.Values
 	body      *body
 
+	keeping bool     // Send keeps the answer of a Raw handler instead of writing it
+	kept    *encoded // and that is it
+
 	out *reply // what the handler gave
 	err error  // or why there is nothing
 }
@@ -80,7 +83,7 @@ func (x *exchange) run() error {
 	if x.body, err = openBody(x.r, x.rt.MaxBody, x.rt.Accepts); err != nil {
 		return err
 	}
-	if key := x.r.Header.Get("Idempotency-Key"); key != "" && x.rt.Idempotent && x.api.deps.Idempotency != nil {
+	if key := x.r.Header.Get(idempotencyHeader); key != "" && x.rt.Idempotent && x.api.deps.Idempotency != nil {
 		return x.once(ctx, key)
 	}
 	if err := x.handle(ctx); err != nil {

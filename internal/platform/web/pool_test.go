@@ -149,7 +149,9 @@ func TestNeitherAnAddressNorACredentialNorAnAccountTakesAllPlaces(t *testing.T) 
 			if got := h.shares(t, 200, func(i int) int { return open(fmt.Sprint("token-", 1+i%9)) }); got[429] != 80 || len(got) != 1 {
 				t.Fatalf("of one account: %v", got)
 			}
-			if got := h.shares(t, 10, func(int) int { return ask(t, a, "GET /client/v4"+strings.Replace(kind, ours, foreign, 1), "", as("stranger")).Code }); len(got) != 0 {
+			if got := h.shares(t, 10, func(int) int {
+				return ask(t, a, "GET /client/v4"+strings.Replace(kind, ours, foreign, 1), "", as("stranger")).Code
+			}); len(got) != 0 {
 				t.Fatalf("of another account: %v", got)
 			}
 		})

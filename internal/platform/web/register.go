@@ -38,8 +38,8 @@ func Delete[I, O any](a *API, op Op, h Handler[I, O]) { register(a, http.MethodD
 func Raw[I any](a *API, method string, op Op, h func(ctx context.Context, in *I, x *Exchange) error) {
 	rt := a.newRoute(method, op)
 	rt.raw = true
-	if _, ok := reflect.TypeFor[I]().FieldByName("Body"); ok || op.Idempotent {
-		panic("web: " + rt.pattern + ": a Raw operation has no Body field and is not Idempotent")
+	if _, ok := reflect.TypeFor[I]().FieldByName("Body"); ok {
+		panic("web: " + rt.pattern + ": a Raw operation has no Body field")
 	}
 	enlist(a, rt, reflect.TypeOf(op.Result), func(ctx context.Context, in *I) {
 		x := exchangeOf(ctx)
@@ -79,6 +79,10 @@ func register[I, O any](a *API, method string, op Op, h Handler[I, O]) {
 func enlist[I any](a *API, rt *route, result reflect.Type, call func(context.Context, *I)) {
 	input := reflect.TypeFor[I]()
 	checkInput(rt, input)
+	// A client that repeats a POST whose answer it did not see must not act
+	// twice, whatever the POST does: so it is no choice of the single route.
+	rt.ownKey = declares(input, "header", idempotencyHeader)
+	rt.Idempotent = rt.method == http.MethodPost && !rt.Public && !rt.ownKey
 	op := huma.Operation{
 		OperationID: rt.ID, Method: rt.method, Path: strings.ReplaceAll(rt.path, "...}", "}"),
 		Summary: rt.Summary, Description: rt.Description, Tags: []string{rt.Tag},
@@ -115,6 +119,16 @@ func enlist[I any](a *API, rt *route, result reflect.Type, call func(context.Con
 }
 
 const metaRoute = "route"
+
+// declares reports whether an input has a parameter.
+func declares(t reflect.Type, in, name string) bool {
+	for _, f := range reflect.VisibleFields(t) {
+		if is, as := parameter(f); is == in && strings.EqualFold(as, name) {
+			return true
+		}
+	}
+	return false
+}
 
 var unmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 
