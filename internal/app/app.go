@@ -320,8 +320,12 @@ func (a *App) openMemory(ctx context.Context) (audit.Memory, error) {
 	return m, err
 }
 
-// recordSelf records what a principal did with the record itself.
+// recordSelf records what a principal did with the record itself. A HEAD hands
+// nothing out, so nothing was done.
 func (a *App) recordSelf(ctx context.Context, accountID, action, resourceType, resourceID, resourceName string, metadata map[string]any) error {
+	if r := web.Request(ctx); r != nil && r.Method == http.MethodHead {
+		return nil
+	}
 	p := web.CurrentPrincipal(ctx)
 	e := event.NewAudit(accountID, action, resourceType, resourceID, resourceName).By(account.Actor(p), account.Interface(p))
 	e.Metadata = metadata

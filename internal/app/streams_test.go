@@ -142,3 +142,49 @@ func (s *site) decode(result json.RawMessage, into any) {
 		s.t.Fatal(err)
 	}
 }
+
+func TestAHeadHandsNothingOutAndRecordsNothing(t *testing.T) {
+	s := newSite(t)
+	account := s.account("Acme")
+	s.append(account, change("1", "bo", nil))
+	v := s.member(account, "ana@acme.example", "owner")
+	exports := func() int {
+		var list []m
+		s.decode(s.call("GET", "/accounts/"+account+"/logs/audit?action_type=export&since=2020-01-01&before=2100-01-01", nil), &list)
+		return len(list)
+	}
+	fill := strings.NewReplacer("{account_id}", account, "{event_id}", "1", "{", "", "}", "")
+	var paths []string
+	for _, r := range s.app.API.Routes() {
+		if r.Method == http.MethodGet {
+			paths = append(paths, fill.Replace(r.Path))
+		}
+	}
+	for _, mounted := range s.app.API.Mounts() {
+		if path, ok := strings.CutPrefix(mounted.Pattern, "GET "); ok {
+			paths = append(paths, fill.Replace(path))
+		}
+	}
+	for _, path := range append(paths, "/client/v4/accounts/"+account+"/audit/export?format=csv") {
+		r, err := http.NewRequestWithContext(t.Context(), "HEAD", s.url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := v.client.Do(r)
+		if err != nil || res.StatusCode >= 500 {
+			t.Errorf("HEAD %s: %v %v", path, res, err)
+			continue
+		}
+		res.Body.Close()
+	}
+	if len(paths) < 60 {
+		t.Fatalf("only %d paths were asked for", len(paths))
+	}
+	if n := exports(); n != 0 {
+		t.Errorf("%d exports are recorded, and nothing was handed out", n)
+	}
+	v.get("/client/v4/accounts/" + account + "/audit/export")
+	if n := exports(); n != 1 {
+		t.Errorf("%d exports are recorded of one", n)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -102,6 +103,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(fault)
 		}
 	}()
+	if clean := path.Clean("/" + r.URL.EscapedPath()); unclean(r.URL.EscapedPath()) && !forBrowsers(r, clean) {
+		a.refuse(res, r, errs.New(errs.CodeNoRoute, "no route has this path; without empty and dotted parts it is %s", clip(clean)))
+		return
+	}
 	_, pattern := a.mux.Handler(r)
 	if err := a.readSmallBody(res, r, a.public[pattern]); err != nil {
 		a.refuse(res, r, err)
@@ -118,6 +123,19 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.mux.ServeHTTP(res, r)
+}
+
+// unclean reports whether the mux would answer the path with a redirect to
+// another one. A client that does not follow it takes that for success, and
+// loses what it sent.
+func unclean(p string) bool {
+	return strings.HasPrefix(p, "/") && (strings.Contains(p, "//") || strings.Contains(p+"/", "/./") || strings.Contains(p+"/", "/../"))
+}
+
+// forBrowsers reports whether a browser asks for a page, and follows a redirect.
+func forBrowsers(r *http.Request, p string) bool {
+	return !strings.HasPrefix(p, Base+"/") && (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // noRoute answers what the mux would: 404, or 405 with Allow, in the envelope.

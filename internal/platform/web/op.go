@@ -84,7 +84,7 @@ type route struct {
 	ownKey  bool               // the input declares Idempotency-Key: the handler keeps the answers
 	call    func(huma.Context) // huma's handler: parameters, then the feature's
 	op      *huma.Operation
-	query   map[string]bool // known query parameters
+	query   map[string]bool // known query parameters, and whether they are required
 	bodyAt  []int           // index of the input's Body field; nil = none
 	schema  *huma.Schema    // of the body
 	needs   bool            // a body is required

@@ -100,7 +100,7 @@ func enlist[I any](a *API, rt *route, result reflect.Type, call func(context.Con
 	documented := map[string]bool{}
 	for _, p := range rt.op.Parameters {
 		if p.In == "query" {
-			rt.query[p.Name] = true
+			rt.query[p.Name] = p.Required
 		}
 		documented[p.In+":"+p.Name] = true
 	}
