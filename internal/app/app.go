@@ -222,6 +222,7 @@ func (a *App) openWeb(version string) (err error) {
 	if err != nil {
 		return err
 	}
+	a.registerEgress()
 	a.API.Probe("/metrics", telemetry.MetricsHandler(a.Registry))
 	return nil
 }

@@ -32,21 +32,28 @@ type Config struct {
 	// 32 bytes in base64 that seal keys and secrets in the databases. Required
 	// with BELFRY_DATABASE_URL; else made in the data directory (mode 0600): keep a
 	// copy apart from the backups.
-	MasterKey     string `env:"BELFRY_MASTER_KEY" secret:"true"`
+	MasterKey string `env:"BELFRY_MASTER_KEY" secret:"true"`
+	// A file that holds the master key, instead of BELFRY_MASTER_KEY.
 	MasterKeyFile string `env:"BELFRY_MASTER_KEY_FILE"`
 	// At least 32 characters: an operator token from the first start, for
 	// scripts. Empty = a one-time setup link is printed.
 	BootstrapToken string `env:"BELFRY_BOOTSTRAP_TOKEN" secret:"true"`
-	// How customers reach the server: links, cookies, the name of the signing key.
+	// How customers reach the server: links, cookies, and, for good, the name of the
+	// signing key (a loopback address gives it a made-up one). Empty = BELFRY_LISTEN.
 	ExternalURL string `env:"BELFRY_EXTERNAL_URL"`
 	// CIDRs that webhooks may reach besides the public Internet.
 	AllowNetworks []string `env:"BELFRY_ALLOW_NETWORKS"`
+	// CIDRs that webhooks and mail come from; GET /client/v4/ips shows them to receivers.
+	EgressNetworks []string `env:"BELFRY_EGRESS_NETWORKS"`
 	// smtp[s]://user:pass@host:port; empty = mail stays in the built-in inbox.
-	SMTPURL  string `env:"BELFRY_SMTP_URL" secret:"true"`
+	SMTPURL string `env:"BELFRY_SMTP_URL" secret:"true"`
+	// The sender's address on mail; empty = belfry@ the host of BELFRY_EXTERNAL_URL.
 	MailFrom string `env:"BELFRY_MAIL_FROM"`
-	// Certificate chain and key in PEM: TLS on the HTTP address.
+	// File with the certificate chain in PEM: TLS on the HTTP address. Together
+	// with BELFRY_TLS_KEY.
 	TLSCert string `env:"BELFRY_TLS_CERT"`
-	TLSKey  string `env:"BELFRY_TLS_KEY"`
+	// File with the private key of BELFRY_TLS_CERT in PEM.
+	TLSKey string `env:"BELFRY_TLS_KEY"`
 	// CIDRs of proxies whose X-Forwarded-For and X-Request-Id count.
 	TrustedProxies []string `env:"BELFRY_TRUSTED_PROXIES"`
 	// Sites (https://host) that may show the customers' pages in a frame.
@@ -212,7 +219,8 @@ func (c *Config) check() (faults []string) {
 			fault("BELFRY_EXTERNAL_URL: %q must be http://host or https://host", c.ExternalURL)
 		}
 	}
-	for name, list := range map[string][]string{"BELFRY_ALLOW_NETWORKS": c.AllowNetworks, "BELFRY_TRUSTED_PROXIES": c.TrustedProxies} {
+	for name, list := range map[string][]string{"BELFRY_ALLOW_NETWORKS": c.AllowNetworks, "BELFRY_TRUSTED_PROXIES": c.TrustedProxies,
+		"BELFRY_EGRESS_NETWORKS": c.EgressNetworks} {
 		for _, s := range list {
 			if _, err := netip.ParsePrefix(s); err != nil {
 				fault("%s: %q must be a CIDR range, such as 10.0.0.0/8", name, s)

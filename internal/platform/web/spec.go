@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
 const schemaPrefix = "#/components/schemas/"
@@ -226,4 +229,32 @@ const (
 type Paging struct {
 	Cursor string `query:"cursor" maxLength:"2048" doc:"Where the list goes on: result_info.cursor of the page before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Most items of a page."`
+}
+
+// AnyPaging is embedded in the input of a list that official clients of the
+// Cloudflare API page by number, and others by cursor.
+type AnyPaging struct {
+	Paging
+	Page    int `query:"page" minimum:"1" doc:"The page's number, from 1; past the end the list is empty. Not together with cursor."`
+	PerPage int `query:"per_page" minimum:"1" maximum:"1000" doc:"Most items of a numbered page; limit, unless given."`
+}
+
+// MaxNumbered is how many items of a list have a place on a numbered page. A
+// request for later ones is an error: an empty page would say that there are none.
+const MaxNumbered = 10_000
+
+// Numbered says whether a page was asked for by number, its number, and how
+// many items are before it.
+func (p AnyPaging) Numbered() (number, perPage, before int, err error) {
+	if p.Page == 0 && p.PerPage == 0 {
+		return 0, 0, 0, nil
+	}
+	if p.Cursor != "" {
+		return 0, 0, 0, errs.At(errs.CodeInvalid, "cursor", "give cursor and limit, or page and per_page")
+	}
+	number, perPage = max(1, p.Page), cmp.Or(p.PerPage, p.Limit)
+	if number > MaxNumbered/perPage+1 {
+		return 0, 0, 0, errs.At(errs.CodeOutOfRange, "page", "only the first %d items have numbered pages; page on with cursor and limit", MaxNumbered)
+	}
+	return number, perPage, (number - 1) * perPage, nil
 }
