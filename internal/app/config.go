@@ -56,6 +56,9 @@ type Config struct {
 	TLSKey string `env:"BELFRY_TLS_KEY"`
 	// CIDRs of proxies whose X-Forwarded-For and X-Request-Id count.
 	TrustedProxies []string `env:"BELFRY_TRUSTED_PROXIES"`
+	// CIDRs that may read /metrics, the reasons of /readyz and the version. Others get
+	// 404, and ready or not.
+	OperatorNetworks []string `env:"BELFRY_OPERATOR_NETWORKS" default:"127.0.0.0/8,::1/128"`
 	// Sites (https://host) that may show the customers' pages in a frame.
 	PortalOrigins []string `env:"BELFRY_PORTAL_ORIGINS"`
 	// How often the logs that grew are signed.
@@ -220,7 +223,7 @@ func (c *Config) check() (faults []string) {
 		}
 	}
 	for name, list := range map[string][]string{"BELFRY_ALLOW_NETWORKS": c.AllowNetworks, "BELFRY_TRUSTED_PROXIES": c.TrustedProxies,
-		"BELFRY_EGRESS_NETWORKS": c.EgressNetworks} {
+		"BELFRY_EGRESS_NETWORKS": c.EgressNetworks, "BELFRY_OPERATOR_NETWORKS": c.OperatorNetworks} {
 		for _, s := range list {
 			if _, err := netip.ParsePrefix(s); err != nil {
 				fault("%s: %q must be a CIDR range, such as 10.0.0.0/8", name, s)
@@ -249,6 +252,27 @@ func (c *Config) scheme() string {
 		return "https"
 	}
 	return "http"
+}
+
+// clearText says why what browsers and clients send is not encrypted; "" where
+// it is, or where it does not leave the machine.
+func (c *Config) clearText() string {
+	loopback := func(host string) bool {
+		addr, err := netip.ParseAddr(host)
+		return host == "localhost" || err == nil && addr.IsLoopback()
+	}
+	external, err := url.Parse(c.ExternalURL)
+	if err != nil || external.Scheme == "https" {
+		return ""
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	switch {
+	case !loopback(external.Hostname()) && c.externalGiven:
+		return "BELFRY_EXTERNAL_URL is " + c.ExternalURL
+	case err == nil && !loopback(host) && c.TLSCert == "":
+		return "BELFRY_LISTEN is " + c.Listen + ", without TLS"
+	}
+	return ""
 }
 
 // Has reports whether this process has the role.

@@ -123,3 +123,30 @@ func TestTheGuideListsTheSettingsAsTheyAre(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestClearTextOnTheNetworkIsNamedAtTheStart(t *testing.T) {
+	for _, c := range []struct {
+		listen, external, cert string
+		warned                 bool
+	}{
+		{"127.0.0.1:8080", "", "", false},
+		{"[::1]:8080", "", "", false},
+		{"localhost:8080", "", "", false},
+		{"0.0.0.0:8080", "", "", true},
+		{":8080", "", "", true},
+		{"192.168.1.5:8080", "", "", true},
+		{"0.0.0.0:8080", "", "cert.pem", false},
+		{"0.0.0.0:8080", "https://belfry.example", "", false}, // behind a proxy that speaks TLS
+		{"127.0.0.1:8080", "http://belfry.example", "", true},
+		{"127.0.0.1:8080", "http://localhost:8080", "", false},
+	} {
+		cfg, err := app.LoadConfig("", env(map[string]string{"BELFRY_LISTEN": c.listen, "BELFRY_EXTERNAL_URL": c.external,
+			"BELFRY_TLS_CERT": c.cert, "BELFRY_TLS_KEY": c.cert}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if why := app.ClearText(cfg); (why != "") != c.warned {
+			t.Errorf("%+v: %q", c, why)
+		}
+	}
+}

@@ -23,3 +23,6 @@ func Consumes(feature string) (topics []string) {
 func (a *App) Publish(ctx context.Context, msgs ...bus.Message) error {
 	return a.producer.Publish(ctx, msgs...)
 }
+
+// ClearText says why passwords and tokens cross the network unencrypted.
+func ClearText(c Config) string { return c.clearText() }

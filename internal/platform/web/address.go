@@ -52,6 +52,24 @@ func (a *API) clientOf(r *http.Request) (client netip.Addr, trusted bool) {
 	return client, true
 }
 
+type operatorsKey struct{}
+
+// areOperators reports whether the request comes from the operators' networks.
+// What a peer forwards for others is theirs only if the peer is a named proxy:
+// a proxy on this machine that is not named must not make its clients operators.
+func (a *API) areOperators(r *http.Request, client netip.Addr, trusted bool) bool {
+	if !trusted && (r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "") {
+		return false
+	}
+	return slices.ContainsFunc(a.cfg.OperatorNetworks, func(p netip.Prefix) bool { return p.Contains(client) })
+}
+
+// fromOperators reports the same of a request's context.
+func fromOperators(ctx context.Context) bool {
+	yes, _ := ctx.Value(operatorsKey{}).(bool)
+	return yes
+}
+
 // strangers are the peers that sent X-Forwarded-For and are no named proxies.
 type strangers struct {
 	mu   sync.Mutex // guards told

@@ -41,18 +41,19 @@ func stateOf(ctx context.Context) *state {
 // ServeHTTP is the outer layer: what is the same for every request, whatever
 // answers it.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h := a.probes[r.URL.Path]; h != nil {
-		h.ServeHTTP(w, r)
+	client, trusted := a.clientOf(r)
+	operators := a.areOperators(r, client, trusted)
+	if a.probe(w, r, operators) {
 		return
 	}
 	began := time.Now()
-	client, trusted := a.clientOf(r)
 	reqID := requestID(r, trusted)
 	w.Header().Set("X-Request-Id", reqID)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	s := &state{route: "none", outer: r.Context()}
 	ctx := context.WithValue(r.Context(), stateKey{}, s)
 	ctx = context.WithValue(ctx, addrKey{}, client)
+	ctx = context.WithValue(ctx, operatorsKey{}, operators)
 	ctx = telemetry.WithRequestID(ctx, reqID)
 	ctx, event := telemetry.WithEvent(ctx)
 	ctx, endSpan := a.deps.Tracing.Server(ctx, r.Header, r.Method)
@@ -140,7 +141,7 @@ func forBrowsers(r *http.Request, p string) bool {
 
 // noRoute answers what the mux would: 404, or 405 with Allow, in the envelope.
 func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
-	probe := &probe{header: http.Header{}}
+	probe := &noAnswer{header: http.Header{}}
 	h, _ := a.mux.Handler(r)
 	h.ServeHTTP(probe, r)
 	if probe.status == http.StatusMethodNotAllowed {
@@ -156,12 +157,32 @@ func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
 	a.refuse(w, r, errs.New(errs.CodeNoRoute, "no route has this path"))
 }
 
-// probe takes the mux's own answer apart.
-type probe struct {
+// noAnswer takes the mux's own answer apart.
+type noAnswer struct {
 	header http.Header
 	status int
 }
 
-func (p *probe) Header() http.Header         { return p.header }
-func (p *probe) Write(b []byte) (int, error) { return len(b), nil }
-func (p *probe) WriteHeader(status int)      { p.status = status }
+func (p *noAnswer) Header() http.Header         { return p.header }
+func (p *noAnswer) Write(b []byte) (int, error) { return len(b), nil }
+func (p *noAnswer) WriteHeader(status int)      { p.status = status }
+
+// probe answers health and metrics, also when the server is full, and without a
+// log line. Strangers learn whether the server is ready, not why it is not, and
+// there are no metrics for them.
+func (a *API) probe(w http.ResponseWriter, r *http.Request, operators bool) bool {
+	switch r.URL.Path {
+	case "/healthz":
+		a.deps.Health.ServeAlive(w, r)
+		return true
+	case "/readyz":
+		a.deps.Health.ServeReady(w, r, operators)
+		return true
+	}
+	h := a.probes[r.URL.Path]
+	if h == nil || !operators {
+		return false
+	}
+	h.ServeHTTP(w, r)
+	return true
+}

@@ -28,7 +28,7 @@ func (a *API) document() *huma.OpenAPI {
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
 			Title:       "Belfry API",
-			Version:     a.cfg.Version,
+			Version:     apiVersion,
 			Description: "Every answer is the envelope {success, errors, messages, result, result_info}. Validation answers 400. Every error code has a page, /docs/errors/CODE.",
 		},
 		Servers: []*huma.Server{{URL: server}},
@@ -175,32 +175,35 @@ func (a *API) tidy() {
 
 // registerOwn adds the routes that belong to no feature.
 func (a *API) registerOwn() {
-	spec := sync.OnceValues(a.OpenAPI)
-	a.mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, r *http.Request) {
-		stateOf(r.Context()).route = "GET /openapi.json"
-		b, err := spec()
+	spec := sync.OnceValues(func() (*static, error) {
+		b, err := a.OpenAPI()
+		return newStatic("application/json", b), err
+	})
+	a.MountPublic("GET /openapi.json", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		document, err := spec()
 		if err != nil {
 			a.refuse(w, r, err)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-cache")
-		w.Header().Set("ETag", etagOf(b))
-		if etagMatches(r.Header.Get("If-None-Match"), etagOf(b)) {
-			w.WriteHeader(http.StatusNotModified)
-			return
-		}
-		w.Write(b)
-	})
-	Get(a, Op{Path: "/capabilities", Tag: "Server", Summary: "Versions and limits", Public: true},
-		func(context.Context, *struct{}) (Capabilities, error) {
-			return Capabilities{Version: a.cfg.Version, API: "v4", Limits: a.allLimits()}, nil
+		document.serve(w, r)
+	}))
+	Get(a, Op{Path: "/capabilities", Tag: "Server", Summary: "Limits, and the version for operators", Public: true},
+		func(ctx context.Context, _ *struct{}) (Capabilities, error) {
+			c := Capabilities{API: apiVersion, Limits: a.allLimits()}
+			if fromOperators(ctx) {
+				c.Version = a.cfg.Version
+			}
+			return c, nil
 		})
 }
 
+// apiVersion is that of the conventions. The program's own version is told to
+// operators only: it says which faults a server has.
+const apiVersion = "v4"
+
 // Capabilities is the result of GET /client/v4/capabilities.
 type Capabilities struct {
-	Version string         `json:"version" doc:"Of the server."`
+	Version string         `json:"version,omitempty" doc:"Of the server; shown to operators' networks."`
 	API     string         `json:"api" doc:"Of the conventions: v4."`
 	Limits  map[string]any `json:"limits" doc:"Name to value; sizes in bytes, times in seconds."`
 }

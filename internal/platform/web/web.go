@@ -37,19 +37,21 @@ const Base = "/client/v4"
 
 // Config is what an API needs to know. Zero values mean the defaults.
 type Config struct {
-	Version        string         // of the program, shown in /openapi.json and capabilities
+	Version        string         // of the program, shown to operators in capabilities
 	ExternalURL    string         // how clients reach the server: links, and the origin of the cookies' pages
 	Key            []byte         // at least 32 bytes: seals cursors and stored answers; the same in every process
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For and X-Request-Id count
-	Timeout        time.Duration  // longest a request may take; 0 = 30 s
-	BodyTimeout    time.Duration  // longest a body may take to arrive; 0 = 30 s
-	MaxBody        int64          // largest body after decompression; 0 = 1 MiB
-	MaxRequests    int            // requests at once; 0 = 1024
-	MaxStreams     int            // open event streams at once; 0 = 4096
-	MaxDownloads   int            // exports and files being sent at once; 0 = 256
-	Recheck        time.Duration  // how often a stream's credential is looked at again; 0 = 15 s
-	Rate           Rate           // of one principal
-	Failures       Rate           // of refused credentials from one address
+	// OperatorNetworks may read metrics, reasons of readiness and the version; nil = loopback.
+	OperatorNetworks []netip.Prefix
+	Timeout          time.Duration // longest a request may take; 0 = 30 s
+	BodyTimeout      time.Duration // longest a body may take to arrive; 0 = 30 s
+	MaxBody          int64         // largest body after decompression; 0 = 1 MiB
+	MaxRequests      int           // requests at once; 0 = 1024
+	MaxStreams       int           // open event streams at once; 0 = 4096
+	MaxDownloads     int           // exports and files being sent at once; 0 = 256
+	Recheck          time.Duration // how often a stream's credential is looked at again; 0 = 15 s
+	Rate             Rate          // of one principal
+	Failures         Rate          // of refused credentials from one address
 }
 
 // Deps are the parts an API works with. Authenticate, Resolve, Log, Metrics,
@@ -71,7 +73,7 @@ type API struct {
 	cfg      Config
 	deps     Deps
 	mux      *http.ServeMux
-	probes   map[string]http.Handler // answered even when the server is full
+	probes   map[string]http.Handler // for operators, answered even when the server is full
 	huma     huma.API
 	routes   []*route
 	mounts   []Mounted
@@ -130,8 +132,6 @@ func New(cfg Config, deps Deps) (*API, error) {
 		a.cfg.ExternalURL = strings.TrimSuffix(cfg.ExternalURL, "/")
 	}
 	a.huma = newBinder(a)
-	a.probes["/healthz"] = http.HandlerFunc(deps.Health.ServeAlive)
-	a.probes["/readyz"] = http.HandlerFunc(deps.Health.ServeReady)
 	a.registerOwn()
 	if err := a.registerDocs(); err != nil {
 		return nil, fmt.Errorf("web: docs: %w", err)
@@ -160,6 +160,9 @@ func defaults(c *Config) {
 		c.MaxDownloads = 256
 	}
 	def(&c.Recheck, 15*time.Second)
+	if c.OperatorNetworks == nil {
+		c.OperatorNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	}
 	if c.Rate == (Rate{}) {
 		c.Rate = Rate{PerSecond: 2000, Burst: 4000}
 	}
@@ -175,8 +178,8 @@ func (a *API) Cursors() *Cursors { return a.cursors }
 // ("audit.batch_events", 10000). Call it while registering.
 func (a *API) Limit(name string, value any) { a.limits[name] = value }
 
-// Probe adds a handler that is answered even when the server is full, without
-// a log line: /metrics.
+// Probe adds a handler that is answered to operators' networks even when the
+// server is full, without a log line: /metrics. For others the path has no route.
 func (a *API) Probe(path string, h http.Handler) { a.probes[path] = h }
 
 // Mount adds a handler of pages outside the API, with everything that is the
