@@ -1,6 +1,11 @@
 package audit
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/telemetry"
+)
 
 // metrics are what operators watch.
 type metrics struct {
@@ -15,6 +20,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		rejects: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "belfry_audit_rejects_total", Help: "Rejected events, by on-ramp and reason."}, []string{"via", "reason"}),
 	}
 	m.scrubs = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "belfry_audit_scrubbed_tiles_total", Help: "Tiles of 256 events that were read again and compared with their hashes, by result."}, []string{"result"})
+	ways := []string{"http", "kafka"}
+	telemetry.StartAtZero(m.events, ways, []string{string(Accepted), string(Duplicate), string(Conflict), string(Rejected)})
+	telemetry.StartAtZero(m.rejects, ways, errs.OfData())
+	telemetry.StartAtZero(m.scrubs, []string{"ok", "damaged"})
 	if r != nil {
 		r.MustRegister(m.events, m.rejects, m.scrubs)
 	}
