@@ -61,6 +61,8 @@ type Config struct {
 	OperatorNetworks []string `env:"BELFRY_OPERATOR_NETWORKS" default:"127.0.0.0/8,::1/128"`
 	// Sites (https://host) that may show the customers' pages in a frame.
 	PortalOrigins []string `env:"BELFRY_PORTAL_ORIGINS"`
+	// MiB of memory for the page caches of all SQLite databases together.
+	SQLiteCacheMB int `env:"BELFRY_SQLITE_CACHE_MB" default:"64"`
 	// How often the logs that grew are signed.
 	Epoch time.Duration `env:"BELFRY_EPOCH" default:"60s"`
 	// debug, info, warn or error.
@@ -162,6 +164,12 @@ func set(field reflect.Value, s string) error {
 			}
 		}
 		field.Set(reflect.ValueOf(list))
+	case int:
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 8 || n > 1<<20 {
+			return fmt.Errorf("%q must be a whole number of at least 8", s)
+		}
+		field.SetInt(int64(n))
 	case time.Duration:
 		d, err := time.ParseDuration(s)
 		if err != nil || d < 100*time.Millisecond {

@@ -150,3 +150,11 @@ func TestClearTextOnTheNetworkIsNamedAtTheStart(t *testing.T) {
 		}
 	}
 }
+
+func TestTheDatabasesShareTheMemoryForTheirCaches(t *testing.T) {
+	const megabytes = 96
+	sum := app.CacheOfAll(megabytes)
+	if sum > megabytes<<20 || sum < megabytes<<20*99/100 {
+		t.Fatalf("the databases may hold %d bytes of %d MiB", sum, megabytes)
+	}
+}

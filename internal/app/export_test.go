@@ -26,3 +26,11 @@ func (a *App) Publish(ctx context.Context, msgs ...bus.Message) error {
 
 // ClearText says why passwords and tokens cross the network unencrypted.
 func ClearText(c Config) string { return c.clearText() }
+
+// CacheOfAll is what the databases' page caches may hold together.
+func CacheOfAll(megabytes int) (sum int64) {
+	for _, f := range features {
+		sum += cacheOf(f.name, megabytes)
+	}
+	return sum
+}
