@@ -61,22 +61,28 @@ func (d *Directory) Account(ctx context.Context, accountID string) (a Account, e
 // Accounts lists the accounts that the principal may read, after an id,
 // ascending.
 func (d *Directory) Accounts(ctx context.Context, by *web.Principal, after string, limit int) (list []Account, err error) {
-	var only []string
-	if !by.Can("", AccountsRead) {
-		only = slices.DeleteFunc(slices.Sorted(maps.Keys(by.Grants)), func(accountID string) bool { return !by.Can(accountID, AccountsRead) })
-		if by.AccountID != "" && by.Can(by.AccountID, AccountsRead) && !slices.Contains(only, by.AccountID) {
-			only = append(only, by.AccountID)
-			slices.Sort(only)
-		}
-		if only == nil {
-			return []Account{}, nil
-		}
-	}
+	only := readable(by)
 	err = d.db.View(ctx, func(tx *db.Tx) error {
 		list, err = listAccounts(ctx, tx, after, limit, only)
 		return err
 	})
 	return list, err
+}
+
+// readable are the accounts that the principal may read, ascending; nil = all.
+func readable(by *web.Principal) []string {
+	if by.Can("", AccountsRead) {
+		return nil
+	}
+	only := slices.DeleteFunc(slices.Sorted(maps.Keys(by.Grants)), func(accountID string) bool { return !by.Can(accountID, AccountsRead) })
+	if by.AccountID != "" && by.Can(by.AccountID, AccountsRead) && !slices.Contains(only, by.AccountID) {
+		only = append(only, by.AccountID)
+		slices.Sort(only)
+	}
+	if only == nil {
+		only = []string{}
+	}
+	return only
 }
 
 // CreateAccount makes an account; externalID may be empty. CodeExists when

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -13,7 +14,10 @@ type place struct {
 
 // page reads one page of a list that is ordered by id; name tells its cursors
 // from those of others.
-func page[T any](api *web.API, in web.Paging, name string, idOf func(T) string, read func(after string, limit int) ([]T, error)) (web.Page[T], error) {
+func page[T any](api *web.API, in web.AnyPaging, name string, idOf func(T) string, read func(after string, limit int) ([]T, error)) (web.Page[T], error) {
+	if number, perPage, before, err := in.Numbered(); number > 0 || err != nil {
+		return numberedPage(number, perPage, before, read, err)
+	}
 	var from place
 	if in.Cursor != "" {
 		if err := api.Cursors().Decode(name, in.Cursor, &from); err != nil {
@@ -28,10 +32,32 @@ func page[T any](api *web.API, in web.Paging, name string, idOf func(T) string, 
 	return web.Page[T]{Items: items, Cursor: api.Cursors().Encode(name, place{idOf(items[in.Limit-1])})}, nil
 }
 
+// numberedPage reads one page by its number. The lists are short: all that has
+// a number is read, which gives the total as well.
+func numberedPage[T any](number, perPage, before int, read func(after string, limit int) ([]T, error), err error) (web.Page[T], error) {
+	if err != nil {
+		return web.Page[T]{}, err
+	}
+	all, err := read("", web.MaxNumbered+1)
+	if err != nil {
+		return web.Page[T]{}, err
+	}
+	p := web.Page[T]{Number: number, PerPage: perPage, Total: min(len(all), web.MaxNumbered)}
+	if len(all) > web.MaxNumbered {
+		p.Messages = []web.Message{{Code: 1, Message: "total_count is capped at 10,000; page on with cursor and limit"}}
+		if before+perPage > web.MaxNumbered {
+			return p, errs.At(errs.CodeOutOfRange, "page", "only the first %d items have numbered pages; page on with cursor and limit", web.MaxNumbered)
+		}
+	}
+	p.Items = all[min(before, len(all)):min(before+perPage, len(all))]
+	return p, nil
+}
+
 type accountIn struct {
 	Body struct {
 		Name       string `json:"name" minLength:"1" maxLength:"200" doc:"What people call it"`
 		ExternalID string `json:"external_id,omitempty" maxLength:"128" doc:"The operators' own id of the account"`
+		Type       string `json:"type,omitempty" enum:"standard,enterprise" doc:"What official clients send; all accounts are alike"`
 	}
 }
 
@@ -60,10 +86,12 @@ func (d *Directory) registerAccounts(api *web.API) {
 	const tag = "Accounts"
 	web.Get(api, web.Op{Path: "/accounts", Tag: tag, Summary: "List accounts", Scope: web.ScopeSelf,
 		Description: "The accounts that the credential may read."},
-		func(ctx context.Context, in *web.Paging) (web.Page[Account], error) {
+		func(ctx context.Context, in *accountsIn) (web.Page[Account], error) {
 			by := web.CurrentPrincipal(ctx)
-			return page(api, *in, "accounts "+string(by.Kind)+" "+by.ID, func(a Account) string { return a.ID },
-				func(after string, limit int) ([]Account, error) { return d.Accounts(ctx, by, after, limit) })
+			return page(api, in.AnyPaging, "accounts "+string(by.Kind)+" "+by.ID+" "+in.Name, func(a Account) string { return a.ID },
+				func(after string, limit int) ([]Account, error) {
+					return d.accountsNamed(ctx, by, in.Name, after, limit)
+				})
 		})
 	web.Post(api, web.Op{Path: "/accounts", Tag: tag, Summary: "Create an account", Scope: web.ScopeInstallation, Permission: AccountsWrite, Idempotent: true},
 		func(ctx context.Context, in *accountIn) (Account, error) {
@@ -89,11 +117,7 @@ func (d *Directory) registerAccounts(api *web.API) {
 			return d.UpdateAccount(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, &in.Body.Name, external)
 		})
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/roles", Tag: tag, Summary: "List the roles of members", Permission: web.AnyPermission},
-		func(context.Context, *struct{}) (web.Page[RoleInfo], error) {
-			list := []RoleInfo{}
-			for _, r := range Roles() {
-				list = append(list, RoleInfo{r, r.Description(), r.Permissions()})
-			}
-			return web.Page[RoleInfo]{Items: list}, nil
+		func(_ context.Context, in *web.AnyPaging) (web.Page[RoleInfo], error) {
+			return page(api, *in, "roles", func(r RoleInfo) string { return string(r.ID) }, rolesAfter)
 		})
 }

@@ -49,7 +49,7 @@ func (d *Directory) registerMembers(api *web.API) {
 	const tag = "Members"
 	const base = "/accounts/{account_id}/members"
 	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List members", Permission: MembersRead},
-		func(ctx context.Context, in *web.Paging) (web.Page[Member], error) {
+		func(ctx context.Context, in *web.AnyPaging) (web.Page[Member], error) {
 			accountID := web.Account(ctx).ID
 			return page(api, *in, "members "+accountID, func(m Member) string { return m.ID },
 				func(after string, limit int) ([]Member, error) { return d.Members(ctx, accountID, after, limit) })

@@ -28,7 +28,7 @@ func (d *Directory) registerTokens(api *web.API) {
 	const tag = "API tokens"
 	const base = "/accounts/{account_id}/tokens"
 	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List API tokens", Permission: TokensRead},
-		func(ctx context.Context, in *web.Paging) (web.Page[Token], error) {
+		func(ctx context.Context, in *web.AnyPaging) (web.Page[Token], error) {
 			accountID := web.Account(ctx).ID
 			return page(api, *in, "tokens "+accountID, func(t Token) string { return t.ID },
 				func(after string, limit int) ([]Token, error) { return d.Tokens(ctx, accountID, after, limit) })
@@ -39,6 +39,8 @@ func (d *Directory) registerTokens(api *web.API) {
 			return d.CreateToken(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID,
 				TokenSpec{in.Body.Name, in.Body.Permissions, in.Body.ExpiresOn, in.Body.IPAllow})
 		})
+	web.Get(api, web.Op{Path: base + "/verify", Tag: tag, Summary: "Verify the account's token of this request", Permission: web.AnyPermission},
+		func(ctx context.Context, _ *struct{}) (Verified, error) { return d.verified(ctx) })
 	web.Get(api, web.Op{Path: base + "/{token_id}", Tag: tag, Summary: "Read an API token", Permission: TokensRead},
 		func(ctx context.Context, in *tokenPath) (Token, error) {
 			return d.Token(ctx, web.Account(ctx).ID, in.TokenID)

@@ -41,19 +41,22 @@ func (d *Directory) own(ctx context.Context) (*Session, error) {
 	return nil, errs.New(errs.CodeForbidden, "this is for people who are signed in with a session of their own")
 }
 
+// verified says that the credential of the request is good, and until when.
+func (d *Directory) verified(ctx context.Context) (Verified, error) {
+	p := web.CurrentPrincipal(ctx)
+	v := Verified{ID: p.ID, Status: "active"}
+	if p.Kind != web.KindToken {
+		return v, nil
+	}
+	t, err := d.Token(ctx, p.AccountID, p.ID)
+	v.ExpiresOn = t.ExpiresOn
+	return v, err
+}
+
 func (d *Directory) registerUser(api *web.API) {
 	const tag = "User"
 	web.Get(api, web.Op{Path: "/user/tokens/verify", Tag: tag, Summary: "Verify the token of this request", Scope: web.ScopeSelf},
-		func(ctx context.Context, _ *struct{}) (Verified, error) {
-			p := web.CurrentPrincipal(ctx)
-			v := Verified{ID: p.ID, Status: "active"}
-			if p.Kind != web.KindToken {
-				return v, nil
-			}
-			t, err := d.Token(ctx, p.AccountID, p.ID)
-			v.ExpiresOn = t.ExpiresOn
-			return v, err
-		})
+		func(ctx context.Context, _ *struct{}) (Verified, error) { return d.verified(ctx) })
 	web.Get(api, web.Op{Path: "/user", Tag: tag, Summary: "Read the user who is signed in", Scope: web.ScopeSelf},
 		func(ctx context.Context, _ *struct{}) (Profile, error) {
 			s, err := d.own(ctx)

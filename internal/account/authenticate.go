@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -29,12 +30,15 @@ type credential struct {
 // of its session cookie. It has the form of [web.Authenticate]; the app asks
 // other features for tokens with other prefixes.
 //
-// Errors: CodeAuthentication (none, not known, revoked, mistyped),
-// CodeTokenExpired, CodeTokenAddress, CodeUnavailable.
+// A request with neither has a nil principal. Errors: CodeAuthentication (not
+// known, revoked, mistyped), CodeTokenExpired, CodeTokenAddress, CodeUnavailable.
 func (d *Directory) Authenticate(ctx context.Context, r *http.Request) (*web.Principal, error) {
 	value, ok := web.Bearer(r)
 	if !ok && r.Header.Get("Authorization") != "" {
 		return nil, d.refused("malformed", errs.New(errs.CodeAuthentication, "the Authorization header is not of the form: Bearer TOKEN"))
+	}
+	if !ok && !d.hasSessionCookie(r) {
+		return nil, nil
 	}
 	if !ok {
 		_, p, err := d.SessionFromRequest(ctx, r)
@@ -62,11 +66,14 @@ func (d *Directory) Authenticate(ctx context.Context, r *http.Request) (*web.Pri
 	if len(c.networks) > 0 && !slices.ContainsFunc(c.networks, func(n netip.Prefix) bool { return n.Contains(addr) }) {
 		return nil, d.refused("address", errs.New(errs.CodeTokenAddress, "the token may not be used from %s", addr))
 	}
-	if c.stale(now) {
+	if !web.Rechecking(ctx) && c.stale(now) {
 		d.uses.token(c.principal.ID, now)
 	}
 	p := c.principal
 	p.IP = addr
+	if c.ends != 0 {
+		p.Ends = time.UnixMicro(c.ends)
+	}
 	return &p, nil
 }
 

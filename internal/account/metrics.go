@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/belfryhq/belfry/internal/platform/telemetry"
 )
 
 type metrics struct {
@@ -24,6 +26,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "belfry_account_denials_dropped_total", Help: "Refused requests that did not fit into memory and are missing in the record.",
 		}),
 	}
+	telemetry.StartAtZero(m.refused, []string{"malformed", "unknown", "expired", "address", "session"})
+	telemetry.StartAtZero(m.signIns, []string{"link", "password", "portal"}, []string{"ok", "failed", "limited"})
 	if r == nil {
 		return m, nil
 	}

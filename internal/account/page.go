@@ -103,8 +103,8 @@ func personVisit(r *http.Request) visit {
 func (v visit) can(permission string) bool { return v.who.Can(v.account, permission) }
 
 // paging is the place in a list that the URL names.
-func (v visit) paging() web.Paging {
-	return web.Paging{Cursor: v.r.URL.Query().Get("cursor"), Limit: 100}
+func (v visit) paging() web.AnyPaging {
+	return web.AnyPaging{Paging: web.Paging{Cursor: v.r.URL.Query().Get("cursor"), Limit: 100}}
 }
 
 // older is the URL of a list's next page; "" when there is none.

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -39,7 +40,16 @@ func (d *Directory) PageMount(api *web.API, u *ui.UI, shell func(r *http.Request
 				account, err = d.enter(r, who, pattern, permission)
 			} else if permission != "" && !who.Can("", permission) {
 				d.Denied(r.Context(), who, pattern, "")
-				err = errs.New(errs.CodeForbidden, "this page belongs to the operators of the installation")
+				err = errNotOperator
+			}
+			if err == nil && stream {
+				var stop func()
+				stop, err = api.Watch(r.Context(), who, account.ID, func(ctx context.Context) (*web.Principal, error) {
+					return d.readmit(ctx, api, r, permission, ofAccount)
+				})
+				if err == nil {
+					defer stop()
+				}
 			}
 			if err == nil {
 				err = h(w, r.WithContext(web.WithPrincipal(r.Context(), who, account)))
@@ -51,20 +61,47 @@ func (d *Directory) PageMount(api *web.API, u *ui.UI, shell func(r *http.Request
 	}
 }
 
+// readmit decides again whether an open stream may go on.
+func (d *Directory) readmit(ctx context.Context, api *web.API, r *http.Request, permission string, ofAccount bool) (*web.Principal, error) {
+	who, err := api.Reidentify(ctx, r)
+	switch {
+	case err != nil:
+	case ofAccount:
+		_, err = d.mayEnter(ctx, r, who, permission)
+	case permission != "" && !who.Can("", permission):
+		err = errNotOperator
+	}
+	return who, err
+}
+
+var errNotOperator = errs.New(errs.CodeForbidden, "this page belongs to the operators of the installation")
+
 // enter finds the path's account and checks the permission in it.
 func (d *Directory) enter(r *http.Request, who *web.Principal, pattern, permission string) (web.AccountRef, error) {
 	ctx := r.Context()
+	account, err := d.mayEnter(ctx, r, who, permission)
+	if errs.Is(err, errs.CodeNotFound) || errs.Is(err, errs.CodeForbidden) {
+		d.Denied(ctx, who, pattern, account.ID)
+	}
+	if err == nil {
+		telemetry.Add(ctx, slog.String("account", account.ID))
+	} else if !errs.Is(err, errs.CodeForbidden) {
+		account = web.AccountRef{}
+	}
+	return account, err
+}
+
+// mayEnter is enter without effects. With an error the account is the one that
+// was asked for, as far as it is known.
+func (d *Directory) mayEnter(ctx context.Context, r *http.Request, who *web.Principal, permission string) (web.AccountRef, error) {
 	id, err := d.ResolveAccount(ctx, r.PathValue("account_id"))
 	switch {
 	case err != nil && !errs.Is(err, errs.CodeNotFound):
 		return web.AccountRef{}, err
 	case err != nil || !who.Reaches(id):
-		d.Denied(ctx, who, pattern, id)
-		return web.AccountRef{}, errs.New(errs.CodeNotFound, "there is no such account, or you do not belong to it")
+		return web.AccountRef{ID: id}, errs.New(errs.CodeNotFound, "there is no such account, or you do not belong to it")
 	case permission != web.AnyPermission && !who.Can(id, permission):
-		d.Denied(ctx, who, pattern, id)
 		return web.AccountRef{ID: id}, errs.New(errs.CodeForbidden, "your role in this account does not include this page; an owner or admin can change that")
 	}
-	telemetry.Add(ctx, slog.String("account", id))
 	return web.AccountRef{ID: id}, nil
 }

@@ -88,9 +88,20 @@ func (d *Directory) SessionFromRequest(ctx context.Context, r *http.Request) (*S
 		}
 		p := c.principal
 		p.IP = web.ClientAddr(ctx)
+		p.Ends = time.UnixMicro(c.ends)
 		return c.session, &p, nil
 	}
 	return nil, nil, d.refused("session", errs.New(errs.CodeAuthentication, "the request has neither a token nor a session"))
+}
+
+// hasSessionCookie reports whether the request claims to belong to a session.
+func (d *Directory) hasSessionCookie(r *http.Request) bool {
+	for _, portal := range []bool{true, false} {
+		if _, err := r.Cookie(d.cookieName(portal)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // session is the live credential of a session.
@@ -103,7 +114,7 @@ func (d *Directory) session(ctx context.Context, h Hash) (*credential, error) {
 	if now >= c.ends {
 		return nil, errs.New(errs.CodeAuthentication, "the session is over")
 	}
-	if c.stale(now) {
+	if !web.Rechecking(ctx) && c.stale(now) {
 		d.uses.session(h, now)
 	}
 	return c, nil

@@ -209,6 +209,7 @@ func (a *App) openWeb(version string) (err error) {
 	a.jobs = web.NewJobs(a.dbs.web, web.JobsConfig{}, a.Log)
 	a.API, err = web.New(web.Config{
 		Version: version, ExternalURL: a.Config.ExternalURL, Key: key, TrustedProxies: prefixes(a.Config.TrustedProxies),
+		OperatorNetworks: prefixes(a.Config.OperatorNetworks), Recheck: a.Config.StreamRecheck,
 	}, web.Deps{
 		Log: a.Log, Metrics: telemetry.NewHTTPMetrics(a.Registry), Tracing: a.tracing, Health: a.Health, Idempotency: a.idem,
 		// The directory is made after the API that it registers with.
@@ -221,6 +222,7 @@ func (a *App) openWeb(version string) (err error) {
 	if err != nil {
 		return err
 	}
+	a.registerEgress()
 	a.API.Probe("/metrics", telemetry.MetricsHandler(a.Registry))
 	return nil
 }
@@ -245,7 +247,7 @@ func (a *App) openAccount(ctx context.Context) (err error) {
 	a.relays = append(a.relays, stagedRelay{"account relay", relay})
 	a.Account, err = account.New(account.Config{
 		DB: a.dbs.account, Log: a.Log, Registerer: a.Registry, BootstrapToken: a.Config.BootstrapToken,
-		ExternalURL: a.Config.ExternalURL, Secure: strings.HasPrefix(a.Config.ExternalURL, "https:"), Notify: relay.Notify,
+		ExternalURL: a.Config.ExternalURL, Secure: strings.HasPrefix(a.Config.ExternalURL, "https:") || a.Config.TLSCert != "", Notify: relay.Notify,
 	})
 	if err != nil {
 		return err
@@ -319,8 +321,12 @@ func (a *App) openMemory(ctx context.Context) (audit.Memory, error) {
 	return m, err
 }
 
-// recordSelf records what a principal did with the record itself.
+// recordSelf records what a principal did with the record itself. A HEAD hands
+// nothing out, so nothing was done.
 func (a *App) recordSelf(ctx context.Context, accountID, action, resourceType, resourceID, resourceName string, metadata map[string]any) error {
+	if r := web.Request(ctx); r != nil && r.Method == http.MethodHead {
+		return nil
+	}
 	p := web.CurrentPrincipal(ctx)
 	e := event.NewAudit(accountID, action, resourceType, resourceID, resourceName).By(account.Actor(p), account.Interface(p))
 	e.Metadata = metadata
@@ -344,6 +350,10 @@ func (a *App) listen(ctx context.Context) (err error) {
 	if !a.Config.Has("api") {
 		// Health and metrics are served by every process.
 		a.Log.Info("this process has no api role; it serves health and metrics only through the same address")
+	}
+	if why := a.Config.clearText(); why != "" {
+		a.Log.Warn("PASSWORDS, SESSIONS AND TOKENS CROSS THE NETWORK IN CLEAR TEXT: " + why +
+			"; set BELFRY_TLS_CERT and BELFRY_TLS_KEY, or put a TLS proxy in front and set BELFRY_EXTERNAL_URL to its https:// address")
 	}
 	var cert *tls.Certificate
 	if a.Config.TLSCert != "" {

@@ -32,25 +32,37 @@ type Config struct {
 	// 32 bytes in base64 that seal keys and secrets in the databases. Required
 	// with BELFRY_DATABASE_URL; else made in the data directory (mode 0600): keep a
 	// copy apart from the backups.
-	MasterKey     string `env:"BELFRY_MASTER_KEY" secret:"true"`
+	MasterKey string `env:"BELFRY_MASTER_KEY" secret:"true"`
+	// A file that holds the master key, instead of BELFRY_MASTER_KEY.
 	MasterKeyFile string `env:"BELFRY_MASTER_KEY_FILE"`
 	// At least 32 characters: an operator token from the first start, for
 	// scripts. Empty = a one-time setup link is printed.
 	BootstrapToken string `env:"BELFRY_BOOTSTRAP_TOKEN" secret:"true"`
-	// How customers reach the server: links, cookies, the name of the signing key.
+	// How customers reach the server: links, cookies, and, for good, the name of the
+	// signing key (a loopback address gives it a made-up one). Empty = BELFRY_LISTEN.
 	ExternalURL string `env:"BELFRY_EXTERNAL_URL"`
 	// CIDRs that webhooks may reach besides the public Internet.
 	AllowNetworks []string `env:"BELFRY_ALLOW_NETWORKS"`
+	// CIDRs that webhooks and mail come from; GET /client/v4/ips shows them to receivers.
+	EgressNetworks []string `env:"BELFRY_EGRESS_NETWORKS"`
 	// smtp[s]://user:pass@host:port; empty = mail stays in the built-in inbox.
-	SMTPURL  string `env:"BELFRY_SMTP_URL" secret:"true"`
+	SMTPURL string `env:"BELFRY_SMTP_URL" secret:"true"`
+	// The sender's address on mail; empty = belfry@ the host of BELFRY_EXTERNAL_URL.
 	MailFrom string `env:"BELFRY_MAIL_FROM"`
-	// Certificate chain and key in PEM: TLS on the HTTP address.
+	// File with the certificate chain in PEM: TLS on the HTTP address. Together
+	// with BELFRY_TLS_KEY.
 	TLSCert string `env:"BELFRY_TLS_CERT"`
-	TLSKey  string `env:"BELFRY_TLS_KEY"`
+	// File with the private key of BELFRY_TLS_CERT in PEM.
+	TLSKey string `env:"BELFRY_TLS_KEY"`
 	// CIDRs of proxies whose X-Forwarded-For and X-Request-Id count.
 	TrustedProxies []string `env:"BELFRY_TRUSTED_PROXIES"`
+	// CIDRs that may read /metrics, the reasons of /readyz and the version. Others get
+	// 404, and ready or not.
+	OperatorNetworks []string `env:"BELFRY_OPERATOR_NETWORKS" default:"127.0.0.0/8,::1/128"`
 	// Sites (https://host) that may show the customers' pages in a frame.
 	PortalOrigins []string `env:"BELFRY_PORTAL_ORIGINS"`
+	// MiB of memory for the page caches of all SQLite databases together.
+	SQLiteCacheMB int `env:"BELFRY_SQLITE_CACHE_MB" default:"64"`
 	// How often the logs that grew are signed.
 	Epoch time.Duration `env:"BELFRY_EPOCH" default:"60s"`
 	// debug, info, warn or error.
@@ -59,6 +71,9 @@ type Config struct {
 	LogFormat string `env:"BELFRY_LOG_FORMAT"`
 	// What this process does, separated by commas: api, audit, producer, traffic, slo, notify, or all.
 	Roles []string `env:"BELFRY_ROLES" default:"all"`
+
+	// How often an open stream's credential is looked at again; 0 = 15 s. No setting: tests shorten it.
+	StreamRecheck time.Duration
 
 	externalGiven bool // ExternalURL was set, not made from Listen
 }
@@ -149,6 +164,12 @@ func set(field reflect.Value, s string) error {
 			}
 		}
 		field.Set(reflect.ValueOf(list))
+	case int:
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 8 || n > 1<<20 {
+			return fmt.Errorf("%q must be a whole number of at least 8", s)
+		}
+		field.SetInt(int64(n))
 	case time.Duration:
 		d, err := time.ParseDuration(s)
 		if err != nil || d < 100*time.Millisecond {
@@ -209,7 +230,8 @@ func (c *Config) check() (faults []string) {
 			fault("BELFRY_EXTERNAL_URL: %q must be http://host or https://host", c.ExternalURL)
 		}
 	}
-	for name, list := range map[string][]string{"BELFRY_ALLOW_NETWORKS": c.AllowNetworks, "BELFRY_TRUSTED_PROXIES": c.TrustedProxies} {
+	for name, list := range map[string][]string{"BELFRY_ALLOW_NETWORKS": c.AllowNetworks, "BELFRY_TRUSTED_PROXIES": c.TrustedProxies,
+		"BELFRY_EGRESS_NETWORKS": c.EgressNetworks, "BELFRY_OPERATOR_NETWORKS": c.OperatorNetworks} {
 		for _, s := range list {
 			if _, err := netip.ParsePrefix(s); err != nil {
 				fault("%s: %q must be a CIDR range, such as 10.0.0.0/8", name, s)
@@ -238,6 +260,27 @@ func (c *Config) scheme() string {
 		return "https"
 	}
 	return "http"
+}
+
+// clearText says why what browsers and clients send is not encrypted; "" where
+// it is, or where it does not leave the machine.
+func (c *Config) clearText() string {
+	loopback := func(host string) bool {
+		addr, err := netip.ParseAddr(host)
+		return host == "localhost" || err == nil && addr.IsLoopback()
+	}
+	external, err := url.Parse(c.ExternalURL)
+	if err != nil || external.Scheme == "https" {
+		return ""
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	switch {
+	case !loopback(external.Hostname()) && c.externalGiven:
+		return "BELFRY_EXTERNAL_URL is " + c.ExternalURL
+	case err == nil && !loopback(host) && c.TLSCert == "":
+		return "BELFRY_LISTEN is " + c.Listen + ", without TLS"
+	}
+	return ""
 }
 
 // Has reports whether this process has the role.

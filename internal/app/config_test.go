@@ -86,15 +86,12 @@ func manual(t *testing.T) string {
 		if !ok || spec.Name.Name != "Config" {
 			return true
 		}
-		doc := ""
 		for _, field := range spec.Type.(*ast.StructType).Fields.List {
 			if field.Tag == nil {
 				continue
 			}
 			tag := reflect.StructTag(strings.Trim(field.Tag.Value, "`"))
-			if text := strings.Join(strings.Fields(field.Doc.Text()), " "); text != "" {
-				doc = text // fields without a comment share that of the one before
-			}
+			doc := strings.Join(strings.Fields(field.Doc.Text()), " ")
 			if doc == "" {
 				t.Errorf("%s has no manual", tag.Get("env"))
 			}
@@ -106,13 +103,19 @@ func manual(t *testing.T) string {
 		}
 		return false
 	})
+	b.WriteString(endOfManual)
 	return b.String()
 }
+
+// endOfManual divides what is generated from what people wrote.
+const endOfManual = "\n<!-- end -->\n"
 
 func TestTheGuideListsTheSettingsAsTheyAre(t *testing.T) {
 	const page = "../../docs/guide/configure.md"
 	want := manual(t)
 	have, err := os.ReadFile(page)
+	_, more, _ := strings.Cut(string(have), endOfManual)
+	want += more
 	if err == nil && string(have) == want {
 		return
 	}
@@ -121,5 +124,40 @@ func TestTheGuideListsTheSettingsAsTheyAre(t *testing.T) {
 	}
 	if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestClearTextOnTheNetworkIsNamedAtTheStart(t *testing.T) {
+	for _, c := range []struct {
+		listen, external, cert string
+		warned                 bool
+	}{
+		{"127.0.0.1:8080", "", "", false},
+		{"[::1]:8080", "", "", false},
+		{"localhost:8080", "", "", false},
+		{"0.0.0.0:8080", "", "", true},
+		{":8080", "", "", true},
+		{"192.168.1.5:8080", "", "", true},
+		{"0.0.0.0:8080", "", "cert.pem", false},
+		{"0.0.0.0:8080", "https://belfry.example", "", false}, // behind a proxy that speaks TLS
+		{"127.0.0.1:8080", "http://belfry.example", "", true},
+		{"127.0.0.1:8080", "http://localhost:8080", "", false},
+	} {
+		cfg, err := app.LoadConfig("", env(map[string]string{"BELFRY_LISTEN": c.listen, "BELFRY_EXTERNAL_URL": c.external,
+			"BELFRY_TLS_CERT": c.cert, "BELFRY_TLS_KEY": c.cert}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if why := app.ClearText(cfg); (why != "") != c.warned {
+			t.Errorf("%+v: %q", c, why)
+		}
+	}
+}
+
+func TestTheDatabasesShareTheMemoryForTheirCaches(t *testing.T) {
+	const megabytes = 96
+	sum := app.CacheOfAll(megabytes)
+	if sum > megabytes<<20 || sum < megabytes<<20*99/100 {
+		t.Fatalf("the databases may hold %d bytes of %d MiB", sum, megabytes)
 	}
 }

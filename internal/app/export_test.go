@@ -23,3 +23,14 @@ func Consumes(feature string) (topics []string) {
 func (a *App) Publish(ctx context.Context, msgs ...bus.Message) error {
 	return a.producer.Publish(ctx, msgs...)
 }
+
+// ClearText says why passwords and tokens cross the network unencrypted.
+func ClearText(c Config) string { return c.clearText() }
+
+// CacheOfAll is what the databases' page caches may hold together.
+func CacheOfAll(megabytes int) (sum int64) {
+	for _, f := range features {
+		sum += cacheOf(f.name, megabytes)
+	}
+	return sum
+}

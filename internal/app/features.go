@@ -21,17 +21,30 @@ type feature struct {
 	name     string
 	schema   func() db.Schema
 	consumes []broker.Subscription // what its consumers read, with their groups
+	cache    int64                 // its part of BELFRY_SQLITE_CACHE_MB, against the others'
 }
 
 // features are those with a database, in the order in which they are opened.
 var features = []feature{
-	{name: "account", schema: account.Schema},
-	{name: "producer", schema: producer.Schema, consumes: []broker.Subscription{{Group: producer.Group, Topic: event.TopicAuditRejects}}},
-	{name: "audit", schema: audit.Schema, consumes: []broker.Subscription{{Group: auditGroup, Topic: event.TopicAuditEvents}}},
-	{name: "traffic", schema: traffic.Schema, consumes: []broker.Subscription{{Group: traffic.Group, Topic: event.TopicTrafficCounts}}},
-	{name: "slo", schema: slo.Schema, consumes: []broker.Subscription{{Group: slo.Group, Topic: event.TopicTrafficSharded}}},
-	{name: "notify", schema: notify.Schema, consumes: []broker.Subscription{{Group: notify.Group, Topic: event.TopicAlerts}}},
-	{name: "web", schema: web.Schema},
+	{name: "account", schema: account.Schema, cache: 1},
+	{name: "producer", schema: producer.Schema, cache: 1, consumes: []broker.Subscription{{Group: producer.Group, Topic: event.TopicAuditRejects}}},
+	{name: "audit", schema: audit.Schema, cache: 4, consumes: []broker.Subscription{{Group: auditGroup, Topic: event.TopicAuditEvents}}},
+	{name: "traffic", schema: traffic.Schema, cache: 1, consumes: []broker.Subscription{{Group: traffic.Group, Topic: event.TopicTrafficCounts}}},
+	{name: "slo", schema: slo.Schema, cache: 2, consumes: []broker.Subscription{{Group: slo.Group, Topic: event.TopicTrafficSharded}}},
+	{name: "notify", schema: notify.Schema, cache: 2, consumes: []broker.Subscription{{Group: notify.Group, Topic: event.TopicAlerts}}},
+	{name: "web", schema: web.Schema, cache: 1},
+}
+
+// cacheOf is the feature's part of the memory for SQLite's page caches, in bytes.
+func cacheOf(name string, megabytes int) int64 {
+	var own, all int64
+	for _, f := range features {
+		all += f.cache
+		if f.name == name {
+			own = f.cache
+		}
+	}
+	return int64(megabytes) << 20 * own / all
 }
 
 // databases are the features' own.

@@ -81,7 +81,8 @@ func openDB(ctx context.Context, cfg Config, feature string, own db.Schema) (*db
 	if feature == "web" {
 		schemas = []db.Schema{own}
 	}
-	return db.Open(ctx, db.Config{Feature: feature, DataDir: filepath.Join(cfg.DataDir, "db"), URL: cfg.DatabaseURL, Schemas: schemas})
+	return db.Open(ctx, db.Config{Feature: feature, DataDir: filepath.Join(cfg.DataDir, "db"), URL: cfg.DatabaseURL, Schemas: schemas,
+		Cache: cacheOf(feature, cfg.SQLiteCacheMB)})
 }
 
 // Migrate brings every database up to this version and lists what is applied.

@@ -51,7 +51,7 @@ func (a *App) openPages(version string) error {
 		p.mounted[pattern] = true
 		door(pattern, permission, stream, h)
 	}
-	a.API.Mount("GET /assets/", false, u.Assets())
+	a.API.MountPublic("GET /assets/", u.Assets())
 	a.API.NotFoundPage(http.HandlerFunc(p.notFound))
 	p.mount("GET /{$}", "", false, p.start)
 	p.mount("GET /console", "", false, p.toConsole)

@@ -25,12 +25,15 @@ type site struct {
 	url string
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T, change ...func(*app.Config)) *site {
 	t.Helper()
 	cfg, err := app.LoadConfig("", env(map[string]string{"BELFRY_LISTEN": "127.0.0.1:0", "BELFRY_KAFKA_LISTEN": "127.0.0.1:0", "BELFRY_DATA_DIR": t.TempDir(),
 		"BELFRY_BOOTSTRAP_TOKEN": bootstrap, "BELFRY_LOG_LEVEL": "error", "BELFRY_EPOCH": "1h"}))
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, c := range change {
+		c(&cfg)
 	}
 	a, err := app.Setup(t.Context(), cfg, "test", t.Output())
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -91,9 +92,9 @@ func (f *Feature) startExport(ctx context.Context, jobs *web.Jobs, in *ExportReq
 		return web.JobInfo{}, errs.At(errs.CodeOutOfRange, "/before", "before must be after since")
 	}
 	var raw []Cond
-	for name, values := range in.Body.Filters {
+	for _, name := range slices.Sorted(maps.Keys(in.Body.Filters)) {
 		field, not := cutNot(name)
-		raw = append(raw, Cond{Field: field, Not: not, Values: values})
+		raw = append(raw, Cond{Field: field, Not: not, Values: in.Body.Filters[name]})
 	}
 	conds, err := f.conds(ctx, account, raw)
 	if err != nil {
@@ -114,7 +115,9 @@ func (f *Feature) startExport(ctx context.Context, jobs *web.Jobs, in *ExportReq
 	if err := f.self(ctx, account, "export", "record", account, "events", map[string]any{"since": in.Body.Since, "before": in.Body.Before, "format": job.Format}); err != nil {
 		return web.JobInfo{}, err
 	}
-	return jobs.Start(ctx, account, jobExport, job)
+	request := job
+	request.Size = 0 // a later export of the whole log replaces an earlier one
+	return jobs.StartLatest(ctx, account, jobExport, request, job)
 }
 
 func (f *Feature) runExport(ctx context.Context, j *web.Job) (any, error) {

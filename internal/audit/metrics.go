@@ -1,6 +1,11 @@
 package audit
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/telemetry"
+)
 
 // metrics are what operators watch.
 type metrics struct {
@@ -18,6 +23,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.scrubs = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "belfry_audit_scrubbed_tiles_total", Help: "Tiles of 256 events that were read again and compared with their hashes, by result."}, []string{"result"})
 	m.recent = prometheus.NewCounter(prometheus.CounterOpts{Name: "belfry_audit_preceding_decoded_total",
 		Help: "Events that were decoded to find the changes before an alert."})
+	ways := []string{"http", "kafka"}
+	telemetry.StartAtZero(m.events, ways, []string{string(Accepted), string(Duplicate), string(Conflict), string(Rejected)})
+	telemetry.StartAtZero(m.rejects, ways, errs.OfData())
+	telemetry.StartAtZero(m.scrubs, []string{"ok", "damaged"})
 	if r != nil {
 		r.MustRegister(m.events, m.rejects, m.scrubs, m.recent)
 	}

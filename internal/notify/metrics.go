@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/belfryhq/belfry/internal/platform/telemetry"
 )
 
 type metrics struct {
@@ -32,6 +34,8 @@ func (m *metrics) register(r prometheus.Registerer, q *queue) error {
 	gauge := func(name, help string, f func() float64) error {
 		return r.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))
 	}
+	telemetry.StartAtZero(m.alerts, []string{string(Accepted), string(Duplicate), string(Conflict), string(Rejected)})
+	telemetry.StartAtZero(m.decisions, []string{"yes", "no"})
 	return errors.Join(r.Register(m.alerts), r.Register(m.decisions), r.Register(m.deliveries), r.Register(m.attempts),
 		gauge("belfry_notify_queue_depth", "Deliveries that this process holds in memory.", func() float64 { n, _, _ := q.state(); return float64(n) }),
 		gauge("belfry_notify_attempts_running", "Attempts under way.", func() float64 { _, n, _ := q.state(); return float64(n) }),

@@ -41,6 +41,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
+	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -187,6 +188,8 @@ func New(deps Deps) (*Feature, error) {
 	n.lookups.calls, n.cache.known = map[string]*lookup{}, map[string]cachedPolicies{}
 	for _, c := range deps.Channels {
 		n.channels[c.Kind()] = c
+		telemetry.StartAtZero(n.metrics.deliveries, []string{c.Kind()},
+			[]string{stateDelivered, stateFailed, stateSuperseded, stateNotSent, stateKept})
 	}
 	lanes := 1
 	if deps.DB.Engine == db.Postgres {

@@ -30,6 +30,9 @@ func newMetrics() metrics {
 }
 
 func (m metrics) register(r prometheus.Registerer) error {
+	for _, title := range errs.OfData() {
+		m.rejects.WithLabelValues(strings.ReplaceAll(title, " ", "_"))
+	}
 	return errors.Join(r.Register(m.rejects), r.Register(m.unreadable), r.Register(m.catalogues))
 }
 

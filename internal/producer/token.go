@@ -245,8 +245,14 @@ func (r *Registry) Authenticate(ctx context.Context, req *http.Request) (*web.Pr
 	if len(t.networks) > 0 && !slices.ContainsFunc(t.networks, func(n netip.Prefix) bool { return n.Contains(addr) }) {
 		return nil, errs.New(errs.CodeTokenAddress, "the token may not be used from %s", addr)
 	}
-	r.touch(hash, t, now.UnixMicro())
-	return &web.Principal{Kind: web.KindProducer, ID: t.team, Name: t.org, Permissions: Permissions(), IP: addr}, nil
+	if !web.Rechecking(ctx) {
+		r.touch(hash, t, now.UnixMicro())
+	}
+	p := &web.Principal{Kind: web.KindProducer, ID: t.team, Name: t.org, Permissions: Permissions(), IP: addr}
+	if t.expires != 0 {
+		p.Ends = time.UnixMicro(t.expires)
+	}
+	return p, nil
 }
 
 // token reads a token from the cache or the database.

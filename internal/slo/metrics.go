@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/belfryhq/belfry/internal/platform/telemetry"
 )
 
 type metrics struct {
@@ -37,6 +39,8 @@ func newMetrics() metrics {
 }
 
 func (m metrics) register(r prometheus.Registerer) error {
+	telemetry.StartAtZero(m.refused, []string{"unreadable", "repeat", "future", "old", "limit"})
+	telemetry.StartAtZero(m.transitions, []string{"start", "end"})
 	return errors.Join(r.Register(m.updates), r.Register(m.refused), r.Register(m.transitions), r.Register(m.seconds),
 		r.Register(m.watermark), r.Register(m.lines), r.Register(m.bytes))
 }

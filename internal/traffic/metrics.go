@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/telemetry"
 )
 
 type metrics struct {
@@ -32,6 +33,12 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		sharded:  prometheus.NewCounter(prometheus.CounterOpts{Name: "belfry_traffic_sharded_total", Help: "Messages handed on to the topic of sharded traffic."}),
 		replayed: prometheus.NewCounter(prometheus.CounterOpts{Name: "belfry_traffic_replayed_total", Help: "Requests that were repetitions and counted nothing."}),
 	}
+	ways := []string{"http", "kafka", "log"}
+	telemetry.StartAtZero(m.counts, ways)
+	telemetry.StartAtZero(m.requests, ways)
+	telemetry.StartAtZero(m.refused, ways, reasons())
+	telemetry.StartAtZero(m.zones, []string{"ok", "refused"})
+	telemetry.StartAtZero(m.lines, []string{"combined", "nginx-json", "caddy", "logpush"}, []string{"ok", "refused"})
 	if r == nil {
 		return m, nil
 	}
@@ -63,4 +70,13 @@ func reason(code errs.Code) string {
 		return "other"
 	}
 	return strings.ReplaceAll(e.Title, " ", "_")
+}
+
+// reasons are those that data is refused for.
+func reasons() []string {
+	list := errs.OfData()
+	for i := range list {
+		list[i] = strings.ReplaceAll(list[i], " ", "_")
+	}
+	return list
 }

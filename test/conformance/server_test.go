@@ -65,6 +65,9 @@ func contracts(t *testing.T, s *server) {
 	f := seed(t, s)
 	t.Run("the official Go client reads what was written", func(t *testing.T) { goClient(t, s, f) })
 	t.Run("the official JavaScript client reads what was written", func(t *testing.T) { nodeClient(t, s, f) })
+	t.Run("the official JavaScript client works with accounts and zones", func(t *testing.T) {
+		runScript(t, "accounts.mjs", clientEnvironment(s, f))
+	})
 	t.Run("Kafka clients of others publish", func(t *testing.T) { kafkaClients(t, s) })
 	t.Run("every intake answer is final", func(t *testing.T) { intake(t, s, f) })
 	t.Run("every error is an envelope that is not retried", func(t *testing.T) { failures(t, s, f) })

@@ -15,7 +15,8 @@ import (
 // public are the operations that answer without a credential, and why.
 var public = map[string]string{
 	"GET /audit/keys":   "whoever verifies an export needs the key and no account",
-	"GET /capabilities": "versions and limits, before there is a token",
+	"GET /capabilities": "limits, before there is a token",
+	"GET /ips":          "receivers of webhooks have no token",
 }
 
 func TestOnlyTheListedRoutesArePublic(t *testing.T) {

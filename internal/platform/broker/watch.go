@@ -10,6 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/belfryhq/belfry/internal/platform/telemetry"
 )
 
 // watch is kfake's logger. kfake truncates what it cannot read, and goes on
@@ -112,6 +114,8 @@ func newMetrics() metrics {
 }
 
 func (m metrics) register(r prometheus.Registerer) error {
+	telemetry.StartAtZero(m.warnings, []string{"client", "disk", "log"})
+	telemetry.StartAtZero(m.closed, []string{"too_many", "bad_request"})
 	var list []error
 	for _, c := range []prometheus.Collector{m.warnings, m.connections, m.closed, m.refused, m.bytes, m.limit, m.trimmed} {
 		list = append(list, r.Register(c))

@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/telemetry"
 )
 
 // farewell is how long, after the drain, a consumer tries to tell the group its
@@ -102,6 +104,10 @@ func NewConsumer(cfg Config) (*Consumer, error) {
 	}
 	cfg.Log = cfg.Log.With("group", cfg.Group)
 	c := &Consumer{cfg: cfg, owned: map[source]*partition{}, ends: map[source]progress{}, m: newMetrics(cfg.Group)}
+	telemetry.StartAtZero(c.m.records, cfg.Topics)
+	telemetry.StartAtZero(c.m.fenced, cfg.Topics)
+	telemetry.StartAtZero(c.m.restarts, cfg.Topics, []string{string(Ahead), string(Behind), string(Changed)})
+	telemetry.StartAtZero(c.m.retries, cfg.Topics, errs.Kinds())
 	if cfg.Registerer != nil {
 		if err := cfg.Registerer.Register(collector{c}); err != nil {
 			return nil, err

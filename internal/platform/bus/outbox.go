@@ -14,6 +14,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/telemetry"
 )
 
 const insertOutbox = `INSERT INTO outbox (topic, partition, msg_key, value, headers, at) VALUES ($1, $2, $3, $4, $5, $6)`
@@ -99,6 +100,7 @@ func NewRelay(d *db.DB, deliver func(context.Context, []Message) error, opts Rel
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "belfry_outbox_relayed_total", Help: "Messages relayed, by outcome (ok or the kind of the error).", ConstLabels: labels}, []string{"outcome"}),
 	}
+	telemetry.StartAtZero(r.results, append(errs.Kinds(), "ok"))
 	if opts.Registerer != nil {
 		if err := errors.Join(opts.Registerer.Register(r.waiting), opts.Registerer.Register(r.results)); err != nil {
 			return nil, err

@@ -47,6 +47,7 @@ type Config struct {
 	URL     string        // postgres://...; empty = SQLite
 	Schemas []Schema      // applied in order when the database is opened
 	Conns   int           // most connections at once; 0 = 8
+	Cache   int64         // SQLite: bytes of the page caches of all connections together; 0 = 16 MiB
 	Timeout time.Duration // longest a Tx or View may take when its context has no deadline; 0 = 30 s
 }
 
@@ -81,6 +82,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if cfg.Conns == 0 {
 		cfg.Conns = 8
 	}
+	if cfg.Cache == 0 {
+		cfg.Cache = 16 << 20
+	}
 	if cfg.URL != "" {
 		d.Engine = Postgres
 	}
@@ -100,6 +104,23 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return d, nil
 }
 
+// busyTimeout is how long a connection of SQLite waits for a lock that another
+// process holds.
+const busyTimeout = 10 * time.Second
+
+// caches divides the memory for page caches: two thirds for the writer, which
+// keeps the upper pages of its trees, and the rest for the readers, whose caches
+// are dropped whenever something was written. SQLite keeps what it has once
+// taken, so that what a connection may take is what it will have in the end.
+func (cfg *Config) caches() (writer, reader string) {
+	kib := cfg.Cache >> 10
+	of := func(n int64) string { return fmt.Sprintf("cache_size(-%d)", max(n, leastCache)) }
+	return of(kib * 2 / 3), of(kib / 3 / int64(cfg.Conns))
+}
+
+// leastCache is the smallest page cache, in KiB: sixteen pages.
+const leastCache = 64
+
 func (d *DB) openSQLite(ctx context.Context, cfg Config) error {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return err
@@ -109,9 +130,11 @@ func (d *DB) openSQLite(ctx context.Context, cfg Config) error {
 	pragma := func(p ...string) url.Values {
 		return url.Values{"_pragma": p, "_txlock": {"immediate"}}
 	}
-	writing := pragma("busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
-		"wal_autocheckpoint(8000)", "journal_size_limit(67108864)", "cache_size(-65536)", "temp_store(MEMORY)")
-	reading := pragma("busy_timeout(10000)", "query_only(ON)", "cache_size(-16384)", "temp_store(MEMORY)", "mmap_size(1073741824)")
+	writerCache, readerCache := cfg.caches()
+	busy := fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())
+	writing := pragma(busy, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "secure_delete(ON)",
+		"wal_autocheckpoint(8000)", "journal_size_limit(67108864)", writerCache, "temp_store(MEMORY)")
+	reading := pragma(busy, "query_only(ON)", readerCache, "temp_store(MEMORY)", "mmap_size(1073741824)")
 	reading.Set("_txlock", "deferred")
 	var err error
 	if d.write, err = sql.Open("sqlite", "file:"+file+"?"+writing.Encode()); err != nil {

@@ -209,3 +209,50 @@ func TestAFullQueueAnswersUnavailable(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestTheCachesOfAllConnectionsStayWithinTheirBound(t *testing.T) {
+	const bound = 12 << 10 // KiB
+	const conns = 4
+	d, err := db.Open(t.Context(), db.Config{Feature: "test", DataDir: t.TempDir(), Conns: conns, Cache: bound << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	cacheOf := func(tx *db.Tx) (kib int64, err error) {
+		err = tx.QueryRow(t.Context(), `SELECT -cache_size FROM pragma_cache_size`).Scan(&kib)
+		return kib, err
+	}
+	var sum int64
+	err = d.Tx(t.Context(), func(tx *db.Tx) error {
+		kib, err := cacheOf(tx)
+		sum += kib
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Every reader at once, so that each is another connection.
+	var mu sync.Mutex
+	var reading, readers sync.WaitGroup
+	reading.Add(conns)
+	for range conns {
+		readers.Go(func() {
+			err := d.View(t.Context(), func(tx *db.Tx) error {
+				kib, err := cacheOf(tx)
+				mu.Lock()
+				sum += kib
+				mu.Unlock()
+				reading.Done()
+				reading.Wait()
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	readers.Wait()
+	if sum > bound || sum < bound*9/10 {
+		t.Fatalf("the caches may hold %d KiB together; the bound is %d", sum, bound)
+	}
+}

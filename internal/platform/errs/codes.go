@@ -85,6 +85,18 @@ func (c Code) Entry() (Entry, bool) {
 	return Entry{}, false
 }
 
+// OfData are the titles of the codes that an item of data may be refused with,
+// for the labels of counters.
+func OfData() []string {
+	var titles []string
+	for _, e := range entries {
+		if e.Code/100 == CodeInvalid/100 || e.Code/1000 == CodeEventConflict/1000 {
+			titles = append(titles, e.Title)
+		}
+	}
+	return titles
+}
+
 // Entries are all codes, ascending.
 func Entries() []Entry { return append([]Entry(nil), entries...) }
 

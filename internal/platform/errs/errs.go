@@ -36,6 +36,9 @@ var kindNames = [...]string{
 	"conflict", "stale", "too_large", "rate_limited", "unavailable",
 }
 
+// Kinds are the words of all kinds, for the labels of counters.
+func Kinds() []string { return append([]string(nil), kindNames[:]...) }
+
 // String is the kind's word in metrics and logs.
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {

@@ -25,7 +25,7 @@ type CheckResult struct {
 // Readiness is the body of /readyz.
 type Readiness struct {
 	Ready  bool          `json:"ready"`
-	Checks []CheckResult `json:"checks"`
+	Checks []CheckResult `json:"checks,omitempty"`
 }
 
 // checkTime is the longest a check may take: an unanswered question is a no.
@@ -139,9 +139,13 @@ func (h *Health) ServeAlive(w http.ResponseWriter, _ *http.Request) {
 	w.Write([]byte("{\"alive\":true}\n"))
 }
 
-// ServeReady answers /readyz: 200, or 503 with the reasons.
-func (h *Health) ServeReady(w http.ResponseWriter, r *http.Request) {
+// ServeReady answers /readyz: 200, or 503. The checks and their reasons, which
+// may name accounts, are in the answer with reasons only.
+func (h *Health) ServeReady(w http.ResponseWriter, r *http.Request, reasons bool) {
 	ready := h.Ready(r.Context())
+	if !reasons {
+		ready.Checks = nil
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	if !ready.Ready {

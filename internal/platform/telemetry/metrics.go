@@ -58,6 +58,7 @@ func NewHTTPMetrics(r prometheus.Registerer) *HTTPMetrics {
 			Name: "belfry_http_refused_total", Help: "Requests refused before their handler, by reason: busy, rate, authentication, permission.",
 		}, []string{"reason"}),
 	}
+	StartAtZero(m.refused, []string{"busy", "rate", "authentication", "permission"})
 	r.MustRegister(m.requests, m.seconds, m.inFlight, m.streams, m.refused)
 	return m
 }

@@ -23,35 +23,61 @@ func Bearer(r *http.Request) (token string, ok bool) {
 }
 
 // Identify authenticates a request outside the registered operations (pages):
-// credential, cross-origin check for cookies, rate limit.
+// credential, cross-origin check for cookies, and the place that the request
+// takes, which is the principal's from now on.
+//
+// Only wrong credentials count against an address, and they stand in the way of
+// wrong ones alone: behind one address there may be many people, and a request
+// without a credential proves nothing about them.
 func (a *API) Identify(r *http.Request) (*Principal, error) {
 	ctx := r.Context()
-	addr := ClientAddr(ctx).String()
-	if wait := a.failures.wait(addr); wait > 0 {
-		a.deps.Metrics.Refused("rate")
-		return nil, errs.New(errs.CodeRateLimited, "too many refused credentials from this address").After(wait)
+	p, err := a.identify(ctx, r)
+	switch kind := errs.KindOf(err); {
+	case errs.Is(err, errs.CodeCrossOrigin):
+		a.deps.Metrics.Refused("permission")
+		return nil, err
+	case err != nil && (kind == errs.Unauthenticated || kind == errs.Forbidden):
+		a.deps.Metrics.Refused("authentication")
+		if err == errNoCredential {
+			return nil, err
+		}
+		if wait := a.failures.take(network(ClientAddr(ctx))); wait > 0 {
+			a.deps.Metrics.Refused("rate")
+			return nil, errs.New(errs.CodeRateLimited, "too many refused credentials from this address").After(wait)
+		}
+		return nil, err
+	case err != nil:
+		return nil, err
 	}
+	telemetry.Add(ctx, slog.String("principal", p.key()))
+	if pl := stateOf(ctx).place; pl != nil && pl.pool != nil {
+		if err := pl.replace(pl.pool.ofPrincipal(p)); err != nil {
+			a.deps.Metrics.Refused("busy")
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// identify authenticates without any effect on limits.
+func (a *API) identify(ctx context.Context, r *http.Request) (*Principal, error) {
 	p, err := a.deps.Authenticate(ctx, r)
 	if err != nil {
-		if k := errs.KindOf(err); k == errs.Unauthenticated || k == errs.Forbidden {
-			a.failures.take(addr)
-			a.deps.Metrics.Refused("authentication")
-		}
 		return nil, err
 	}
 	if p == nil {
-		return nil, errs.New(errs.CodeAuthentication, "the request has no credential")
+		return nil, errNoCredential
 	}
-	telemetry.Add(ctx, slog.String("principal", p.key()))
 	if p.Session {
 		// Only cookies are sent by a browser on its own; a bearer token is not.
 		if err := a.cross.Check(r); err != nil {
-			a.deps.Metrics.Refused("permission")
 			return nil, errs.New(errs.CodeCrossOrigin, "the request comes from a page of another site").Because(err)
 		}
 	}
 	return p, nil
 }
+
+var errNoCredential = errs.New(errs.CodeAuthentication, "the request has neither a token nor a session")
 
 // meter takes one request from the bucket of key.
 func (a *API) meter(key string) error {
@@ -70,7 +96,7 @@ func (x *exchange) authorise(ctx context.Context) (context.Context, error) {
 		if rt.Unmetered {
 			return ctx, nil
 		}
-		return ctx, a.meter("address:" + ClientAddr(ctx).String())
+		return ctx, a.meter("address:" + network(ClientAddr(ctx)))
 	}
 	p, err := a.Identify(x.r)
 	if err != nil {
@@ -82,23 +108,54 @@ func (x *exchange) authorise(ctx context.Context) (context.Context, error) {
 			return nil, err
 		}
 	}
-	var account AccountRef
-	switch rt.Scope {
-	case ScopeAccount:
-		account, err = x.reach(ctx, p)
-	case ScopeInstallation:
-		if !p.Can("", rt.Permission) {
-			err = x.deny(ctx, p, "", "the operation belongs to the installation's operators with the permission "+rt.Permission)
-		}
-	case ScopeProducer:
-		if !p.produces(rt.Permission) {
-			err = x.deny(ctx, p, "", "the operation belongs to producers and operators with the permission "+rt.Permission)
+	account, err := x.permit(ctx, p)
+	if errs.Is(err, errs.CodeForbidden) {
+		a.deps.Metrics.Refused("permission")
+		if a.deps.Denied != nil {
+			a.deps.Denied(ctx, p, rt.pattern, account.ID)
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
+	if account.ID != "" {
+		telemetry.Add(ctx, slog.String("account", account.ID))
+		if pl := stateOf(ctx).place; pl != nil && pl.pool != nil {
+			if err := pl.add(pl.pool.ofAccount(account.ID)); err != nil {
+				a.deps.Metrics.Refused("busy")
+				return nil, err
+			}
+		}
+	}
 	return WithPrincipal(ctx, p, account), nil
+}
+
+// readmit decides again, for a stream that is open.
+func (x *exchange) readmit(ctx context.Context) (*Principal, error) {
+	p, err := x.api.Reidentify(ctx, x.r)
+	if err != nil {
+		return nil, err
+	}
+	_, err = x.permit(ctx, p)
+	return p, err
+}
+
+// permit decides what the principal may do with the route. With an error of
+// CodeForbidden the account is the one that was asked for, as far as it is known.
+func (x *exchange) permit(ctx context.Context, p *Principal) (account AccountRef, err error) {
+	switch x.rt.Scope {
+	case ScopeAccount:
+		return x.reach(ctx, p)
+	case ScopeInstallation:
+		if !p.Can("", x.rt.Permission) {
+			err = errs.New(errs.CodeForbidden, "the operation belongs to the installation's operators with the permission %s", x.rt.Permission)
+		}
+	case ScopeProducer:
+		if !p.produces(x.rt.Permission) {
+			err = errs.New(errs.CodeForbidden, "the operation belongs to producers and operators with the permission %s", x.rt.Permission)
+		}
+	}
+	return account, err
 }
 
 // reach resolves the path's account and checks the permission in it. An
@@ -114,20 +171,11 @@ func (x *exchange) reach(ctx context.Context, p *Principal) (AccountRef, error) 
 	case err != nil && everywhere:
 		return AccountRef{}, errs.At(errs.CodeNotFound, "account_id", "there is no such account")
 	case err != nil || !p.Reaches(id):
-		return AccountRef{}, x.deny(ctx, p, id, "the credential does not reach this account")
+		return AccountRef{ID: id}, errs.New(errs.CodeForbidden, "the credential does not reach this account")
 	case x.rt.Permission != AnyPermission && !p.Can(id, x.rt.Permission):
-		return AccountRef{}, x.deny(ctx, p, id, "the credential lacks the permission "+x.rt.Permission)
+		return AccountRef{ID: id}, errs.New(errs.CodeForbidden, "the credential lacks the permission %s", x.rt.Permission)
 	}
-	telemetry.Add(ctx, slog.String("account", id))
 	return AccountRef{ID: id}, nil
-}
-
-func (x *exchange) deny(ctx context.Context, p *Principal, accountID, message string) error {
-	x.api.deps.Metrics.Refused("permission")
-	if x.api.deps.Denied != nil {
-		x.api.deps.Denied(ctx, p, x.rt.pattern, accountID)
-	}
-	return errs.New(errs.CodeForbidden, "%s", message)
 }
 
 // slotWait is the Retry-After of a full server.

@@ -136,6 +136,18 @@ func TestTheClientsAddressComesFromTrustedProxiesOnly(t *testing.T) {
 	}
 }
 
+func TestAProxyThatIsNotNamedIsWarnedOfOnce(t *testing.T) {
+	a := newAPI(t)
+	for range 3 {
+		ask(t, a, "GET /client/v4/capabilities", "", "Remote: 192.0.2.1:5", "X-Forwarded-For: 203.0.113.9")
+		ask(t, a, "GET /client/v4/capabilities", "", "Remote: 10.0.0.1:5", "X-Forwarded-For: 203.0.113.9")
+		ask(t, a, "GET /client/v4/capabilities", "", "Remote: 192.0.2.2:5")
+	}
+	if n := strings.Count(a.log(), "X-Forwarded-For is ignored"); n != 1 || !strings.Contains(a.log(), "peer=192.0.2.1") {
+		t.Fatalf("%d warnings: %s", n, a.log())
+	}
+}
+
 func TestARequestIDIsTakenFromTrustedProxiesOnly(t *testing.T) {
 	a := newAPI(t)
 	for _, c := range []struct {

@@ -2,11 +2,13 @@ package web
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/belfryhq/belfry/internal/platform/id"
 )
@@ -31,6 +33,9 @@ func (a *API) clientOf(r *http.Request) (client netip.Addr, trusted bool) {
 	client, _ = netip.ParseAddr(host)
 	client = client.Unmap().WithZone("")
 	if !a.trusts(client) {
+		if r.Header.Get("X-Forwarded-For") != "" {
+			a.strangers.warn(a.deps.Log, client)
+		}
 		return client, false
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
@@ -45,6 +50,49 @@ func (a *API) clientOf(r *http.Request) (client netip.Addr, trusted bool) {
 		}
 	}
 	return client, true
+}
+
+type operatorsKey struct{}
+
+// areOperators reports whether the request comes from the operators' networks.
+// What a peer forwards for others is theirs only if the peer is a named proxy:
+// a proxy on this machine that is not named must not make its clients operators.
+func (a *API) areOperators(r *http.Request, client netip.Addr, trusted bool) bool {
+	if !trusted && (r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "") {
+		return false
+	}
+	return slices.ContainsFunc(a.cfg.OperatorNetworks, func(p netip.Prefix) bool { return p.Contains(client) })
+}
+
+// fromOperators reports the same of a request's context.
+func fromOperators(ctx context.Context) bool {
+	yes, _ := ctx.Value(operatorsKey{}).(bool)
+	return yes
+}
+
+// strangers are the peers that sent X-Forwarded-For and are no named proxies.
+type strangers struct {
+	mu   sync.Mutex // guards told
+	told map[netip.Addr]bool
+}
+
+// maxStrangers bounds the warnings: any client may send the header.
+const maxStrangers = 8
+
+// warn says once for each peer that its header does not count. Behind a proxy
+// that is not named, all clients share one address, and its limits.
+func (s *strangers) warn(log *slog.Logger, peer netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.told[peer] || len(s.told) >= maxStrangers {
+		return
+	}
+	if s.told == nil {
+		s.told = map[netip.Addr]bool{}
+	}
+	s.told[peer] = true
+	log.Warn("X-Forwarded-For is ignored: it comes from a peer that BELFRY_TRUSTED_PROXIES does not name; "+
+		"if it is your proxy, name it, or all its clients share one address and its limits", "peer", peer)
 }
 
 // parseHop reads an address, with or without a port or brackets.

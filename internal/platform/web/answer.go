@@ -57,17 +57,26 @@ func replyOf(v any) *reply {
 
 // Page is a list read with a cursor. Cursor continues it and is "" at the end
 // ([Cursors.Encode]); result_info carries it as cursor and as cursors.after,
-// because clients read one or the other.
+// because clients read one or the other. Number is the page's number from 1,
+// where it was asked for by number ([AnyPaging]).
 type Page[T any] struct {
 	Items    []T
 	Cursor   string
 	Messages []Message
+
+	Number  int
+	PerPage int
+	Total   int
 }
 
 type pageInfo struct {
-	Count   int     `json:"count"`
-	Cursor  string  `json:"cursor"`
-	Cursors cursors `json:"cursors"`
+	Count      int     `json:"count"`
+	Cursor     string  `json:"cursor"`
+	Cursors    cursors `json:"cursors"`
+	Page       int     `json:"page,omitempty"`
+	PerPage    int     `json:"per_page,omitempty"`
+	TotalCount *int    `json:"total_count,omitempty"`
+	TotalPages *int    `json:"total_pages,omitempty"`
 }
 
 type cursors struct {
@@ -75,8 +84,12 @@ type cursors struct {
 }
 
 func (p Page[T]) reply() *reply {
-	return &reply{result: p.Items, list: true, messages: p.Messages,
-		info: pageInfo{len(p.Items), p.Cursor, cursors{p.Cursor}}}
+	info := pageInfo{Count: len(p.Items), Cursor: p.Cursor, Cursors: cursors{p.Cursor}}
+	if p.Number > 0 {
+		pages := (p.Total + max(1, p.PerPage) - 1) / max(1, p.PerPage)
+		info.Page, info.PerPage, info.TotalCount, info.TotalPages = p.Number, p.PerPage, &p.Total, &pages
+	}
+	return &reply{result: p.Items, list: true, messages: p.Messages, info: info}
 }
 
 func (Page[T]) shape() shape {

@@ -52,7 +52,7 @@ func TestEveryRequestHasOneWideLine(t *testing.T) {
 	})
 	ask(t, a, "GET /client/v4/rows", "", as("reader"))
 	log := a.log()
-	for _, part := range []string{"rows=7", "principal=token:reader", `route="GET /client/v4/rows"`, "status=200", "took=", "client=192.0.2.1", "request_id="} {
+	for _, part := range []string{"rows=7", "principal=token:" + ours + ":reader", `route="GET /client/v4/rows"`, "status=200", "took=", "client=192.0.2.1", "request_id="} {
 		if !strings.Contains(log, part) {
 			t.Errorf("the line lacks %s: %s", part, log)
 		}

@@ -1,14 +1,17 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
 	"mime/multipart"
 	"net/http"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -106,19 +109,60 @@ func (x *exchange) parseQuery() error {
 		return errs.New(errs.CodeInvalid, "the query is not well-formed: %v", err)
 	}
 	x.query = url.Values{}
-	var list errs.List
+	var unknown []string
 	for name, values := range raw {
-		if !x.rt.query[name] {
-			list = append(list, errs.At(errs.CodeUnknownField, name, "there is no query parameter %q here", name))
+		if _, ok := x.rt.query[name]; !ok {
+			unknown = append(unknown, name)
 			continue
 		}
 		for _, v := range values {
-			if v != "" {
+			if v = x.rt.queryTime(name, v); v != "" {
 				x.query.Add(name, v)
 			}
 		}
 	}
-	return sorted(list).Or()
+	return x.rt.unknownParameters(unknown).Or()
+}
+
+// unknownParameters says of some of the names that they are none, and once
+// which there are.
+func (rt *route) unknownParameters(names []string) errs.List {
+	var list errs.List
+	slices.Sort(names)
+	for i, name := range names[:min(len(names), maxFaults)] {
+		there := ""
+		switch {
+		case i > 0:
+		case len(rt.query) == 0:
+			there = "; it takes none"
+		default:
+			there = "; there are " + strings.Join(slices.Sorted(maps.Keys(rt.query)), ", ")
+		}
+		list = append(list, errs.At(errs.CodeUnknownField, clip(name), "there is no query parameter %q here%s", clip(name), there))
+	}
+	return list
+}
+
+var blankOffset = regexp.MustCompile(`^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})? \d\d:\d\d$`)
+
+// queryTime mends the two times that clients write without meaning to. The plus
+// sign of an offset is a blank in a query unless it is encoded; no other value
+// has that form. The zero time of Go means that no end was given.
+func (rt *route) queryTime(name, v string) string {
+	if blankOffset.MatchString(v) {
+		return strings.Replace(v, " ", "+", 1)
+	}
+	if t, err := time.Parse(time.RFC3339, v); err != nil || !t.IsZero() {
+		return v
+	}
+	switch required := rt.query[name]; {
+	case !required:
+		return ""
+	case name == "before":
+		return "9999-12-31T23:59:59Z"
+	default:
+		return "1970-01-01T00:00:00Z"
+	}
 }
 
 // bind decodes the JSON body into v. The body is parsed as strictly as RFC 8259
@@ -146,11 +190,7 @@ func (x *exchange) bind(v reflect.Value) error {
 	path.Push("body")
 	huma.Validate(x.api.huma.OpenAPI().Components.Schemas, x.rt.schema, path, huma.ModeWriteToServer, parsed, res)
 	if len(res.Errors) > 0 {
-		m := &huma.ErrorModel{}
-		for _, e := range res.Errors {
-			m.Add(e)
-		}
-		return faults(m)
+		return faults(fewest(res.Errors))
 	}
 	if err := json.Unmarshal(data, v.Addr().Interface(), json.RejectUnknownMembers(true)); err != nil {
 		return jsonFault(err)
@@ -188,6 +228,32 @@ func jsonFault(err error) error {
 
 // maxFaults bounds the errors of one answer.
 const maxFaults = 20
+
+// fewest are as many findings as an answer shows, the first by their place.
+// Only those are sorted and translated: a body of a megabyte can have a hundred
+// thousand.
+func fewest(list []error) *huma.ErrorModel {
+	order := func(a, b *huma.ErrorDetail) int {
+		return cmp.Or(strings.Compare(a.Location, b.Location), strings.Compare(a.Message, b.Message))
+	}
+	m := &huma.ErrorModel{}
+	for _, e := range list {
+		one, ok := e.(huma.ErrorDetailer)
+		if !ok {
+			continue
+		}
+		d := one.ErrorDetail()
+		if len(m.Errors) == maxFaults {
+			if order(d, m.Errors[maxFaults-1]) >= 0 {
+				continue
+			}
+			m.Errors = m.Errors[:maxFaults-1]
+		}
+		at, _ := slices.BinarySearchFunc(m.Errors, d, order)
+		m.Errors = slices.Insert(m.Errors, at, d)
+	}
+	return m
+}
 
 // faults translates huma's findings.
 func faults(m *huma.ErrorModel) errs.List {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"compress/flate"
 	"compress/gzip"
 	"errors"
@@ -158,6 +159,11 @@ func (b *body) bytes() ([]byte, error) {
 	}
 }
 
+// rewind makes what bytes has read readable again.
+func (b *body) rewind() {
+	b.r, b.left, b.gone = bytes.NewReader(b.buf), int64(len(b.buf)), nil
+}
+
 // close gives the buffers back. Nothing of the body may be used afterwards.
 func (b *body) close() {
 	if b.gz != nil {
@@ -216,6 +222,42 @@ func (t *timed) Read(p []byte) (int, error) {
 		t.reset()
 	}
 	return n, err
+}
+
+const (
+	smallBody      = 16 << 10        // a body of at most this is read before the request takes a place
+	publicBodyTime = 5 * time.Second // for the body of a request to a public route
+)
+
+// readSmallBody gives the body its deadline, and reads it when it is small: a
+// client that sends slowly must not hold a place among the requests meanwhile.
+// Bodies of public routes must be small. A larger body is read by the handler,
+// in the name of a principal, who has only so many places.
+func (a *API) readSmallBody(w http.ResponseWriter, r *http.Request, public bool) error {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+	within := a.cfg.BodyTimeout
+	if public {
+		within = min(within, publicBodyTime)
+	}
+	withBodyDeadline(w, r, within)
+	b := body{max: smallBody}
+	switch {
+	case public && r.ContentLength > smallBody:
+		return b.tooLarge()
+	case !public && (r.ContentLength < 0 || r.ContentLength > smallBody):
+		return nil
+	}
+	data, err := io.ReadAll(io.LimitReader(r.Body, smallBody+1))
+	if err != nil {
+		return b.describe(err, false)
+	}
+	if len(data) > smallBody {
+		return b.tooLarge()
+	}
+	r.Body = io.NopCloser(bytes.NewReader(data))
+	return nil
 }
 
 func withBodyDeadline(w http.ResponseWriter, r *http.Request, d time.Duration) {

@@ -24,10 +24,7 @@ var docsFiles embed.FS
 
 // The shapes of docs/page.html.
 type (
-	docsIndex struct {
-		Version string
-		Groups  []docsGroup
-	}
+	docsIndex struct{ Groups []docsGroup }
 	docsGroup struct {
 		Name, Anchor string
 		Ops          []docsOp
@@ -60,43 +57,47 @@ func (a *API) registerDocs() error {
 	if err != nil {
 		return err
 	}
-	send := func(w http.ResponseWriter, contentType string, b []byte) {
-		h := w.Header()
-		h.Set("Content-Type", contentType)
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-cache")
-		w.Write(b)
-	}
-	page := func(w http.ResponseWriter, r *http.Request, name string, data any) {
+	const html = "text/html; charset=utf-8"
+	render := func(name string, data any) (*static, error) {
 		var b bytes.Buffer
-		if err := pages.ExecuteTemplate(&b, name, data); err != nil {
-			a.refuse(w, r, err)
-			return
-		}
-		send(w, "text/html; charset=utf-8", b.Bytes())
+		err := pages.ExecuteTemplate(&b, name, data)
+		return newStatic(html, b.Bytes()), err
 	}
-	index := sync.OnceValue(a.docsIndex)
-	a.Mount("GET /docs", false, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { page(w, r, "index", index()) }))
-	a.Mount("GET /docs/style.css", false, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		send(w, "text/css; charset=utf-8", style)
-	}))
-	a.Mount("GET /docs/errors", false, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var list []docsError
-		for _, e := range errs.Entries() {
-			list = append(list, docsErrorOf(e))
+	mount := func(pattern string, made func(r *http.Request) (*static, error)) {
+		a.MountPublic(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			page, err := made(r)
+			if err != nil {
+				a.refuse(w, r, err)
+				return
+			}
+			h := w.Header()
+			h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+			h.Set("Referrer-Policy", "no-referrer")
+			page.serve(w, r)
+		}))
+	}
+	once := func(f func() (*static, error)) func(*http.Request) (*static, error) {
+		f = sync.OnceValues(f)
+		return func(*http.Request) (*static, error) { return f() }
+	}
+	var list []docsError
+	byCode := map[string]*static{}
+	for _, e := range errs.Entries() {
+		one := docsErrorOf(e)
+		list = append(list, one)
+		if byCode[strconv.Itoa(int(e.Code))], err = render("error", one); err != nil {
+			return err
 		}
-		page(w, r, "errors", list)
-	}))
-	a.Mount("GET /docs/errors/{code}", false, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n, _ := strconv.Atoi(r.PathValue("code"))
-		e, ok := errs.Code(n).Entry()
-		if !ok {
-			a.refuse(w, r, errs.New(errs.CodeNotFound, "there is no error code %q", clip(r.PathValue("code"))))
-			return
+	}
+	mount("GET /docs", once(func() (*static, error) { return render("index", a.docsIndex()) })) // when all is registered
+	mount("GET /docs/style.css", once(func() (*static, error) { return newStatic("text/css; charset=utf-8", style), nil }))
+	mount("GET /docs/errors", once(func() (*static, error) { return render("errors", list) }))
+	mount("GET /docs/errors/{code}", func(r *http.Request) (*static, error) {
+		if page := byCode[r.PathValue("code")]; page != nil {
+			return page, nil
 		}
-		page(w, r, "error", docsErrorOf(e))
-	}))
+		return nil, errs.New(errs.CodeNotFound, "there is no error code %q", clip(r.PathValue("code")))
+	})
 	return nil
 }
 
@@ -105,7 +106,7 @@ func docsErrorOf(e errs.Entry) docsError {
 }
 
 func (a *API) docsIndex() docsIndex {
-	x := docsIndex{Version: a.cfg.Version}
+	x := docsIndex{}
 	groups := map[string][]docsOp{}
 	for _, rt := range a.routes {
 		groups[rt.Tag] = append(groups[rt.Tag], a.docsOp(rt))

@@ -41,7 +41,7 @@ var ErrSlowClient = errors.New("web: the client does not read its events")
 
 const (
 	eventBuffer = 256
-	heartbeat   = 15 * time.Second
+	heartbeat   = 15 * time.Second // Config.Recheck's default is the same
 	slowAfter   = 10 * time.Second
 )
 
@@ -49,7 +49,7 @@ func (e Events) reply() *reply {
 	return &reply{send: func(ctx context.Context, x *exchange) error { return e.run(ctx, x) }}
 }
 
-func (e Events) shape() shape { return shape{content: "text/event-stream"} }
+func (e Events) shape() shape { return shape{content: eventStream} }
 
 func (e Events) run(ctx context.Context, x *exchange) error {
 	if !x.rt.Stream {
@@ -62,10 +62,15 @@ func (e Events) run(ctx context.Context, x *exchange) error {
 // ServeEvents answers a request outside the registered operations (a page's
 // live part) with e. ctx ends the stream; Mount gives the right one.
 func ServeEvents(ctx context.Context, w http.ResponseWriter, r *http.Request, e Events) {
+	mustBeWatched(ctx, stateOf(ctx).route)
 	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
+	h.Set("Content-Type", eventStream)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx: pass events on at once
+	if r.Method == http.MethodHead {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
 	retry := e.Retry
 	if retry == 0 {
 		retry = 2 * time.Second

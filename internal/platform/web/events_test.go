@@ -147,7 +147,7 @@ func mustLine(t *testing.T, r *bufio.Reader) string {
 }
 
 func TestThereAreOnlySoManyStreamsAndTheyDoNotTakeTheRequestsPlaces(t *testing.T) {
-	a := newAPI(t, func(c *web.Config, _ *web.Deps) { c.MaxStreams, c.MaxRequests = 1, 1 })
+	a := newAPI(t, func(c *web.Config, _ *web.Deps) { c.MaxDownloads, c.MaxRequests = 1, 1 })
 	entered := make(chan struct{})
 	leave := make(chan struct{})
 	web.Get(a.API, web.Op{Path: "/live", Tag: "T", Summary: "S", Public: true, Stream: true}, func(context.Context, *struct{}) (web.Stream, error) {

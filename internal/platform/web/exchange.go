@@ -22,6 +22,9 @@ type exchange struct {
 	query     url.Values
 	body      *body
 
+	keeping bool     // Send keeps the answer of a Raw handler instead of writing it
+	kept    *encoded // and that is it
+
 	out *reply // what the handler gave
 	err error  // or why there is nothing
 }
@@ -58,18 +61,29 @@ func (x *exchange) run() error {
 	if err != nil {
 		return err
 	}
-	ctx, end, err := x.api.lifetime(ctx, x.w, x.rt.Stream, x.rt.Timeout)
+	inPool, holders := x.opens(ctx)
+	ctx, end, err := x.api.lifetime(ctx, x.w, inPool, holders, x.rt.Timeout)
 	if err != nil {
 		return err
 	}
 	defer end()
+	if s := streamOf(ctx); s != nil {
+		s.watched = x.rt.Public
+		if !x.rt.Public {
+			stop, err := x.api.Watch(ctx, x.principal, "", x.readmit)
+			if err != nil {
+				return err
+			}
+			defer stop()
+		}
+	}
 	if err := x.parseQuery(); err != nil {
 		return err
 	}
 	if x.body, err = openBody(x.r, x.rt.MaxBody, x.rt.Accepts); err != nil {
 		return err
 	}
-	if key := x.r.Header.Get("Idempotency-Key"); key != "" && x.rt.Idempotent && x.api.deps.Idempotency != nil {
+	if key := x.r.Header.Get(idempotencyHeader); key != "" && x.rt.Idempotent && x.api.deps.Idempotency != nil {
 		return x.once(ctx, key)
 	}
 	if err := x.handle(ctx); err != nil {
@@ -90,33 +104,58 @@ func (x *exchange) handle(ctx context.Context) error {
 	return x.err
 }
 
-// lifetime gives a request its deadline, or makes it a stream: without one,
-// with a place among the streams instead of the requests, ended by the drain.
-func (a *API) lifetime(ctx context.Context, w http.ResponseWriter, stream bool, timeout time.Duration) (context.Context, func(), error) {
+// opens says in which pool the exchange needs a place for its stream, and in
+// whose name; no pool = it does not stream.
+func (x *exchange) opens(ctx context.Context) (p *pool, holders []holder) {
+	switch {
+	case !x.rt.Stream:
+		return nil, nil
+	case x.rt.live:
+		p = x.api.streams
+	default:
+		p = x.api.downloads
+	}
+	if x.principal == nil {
+		return p, []holder{p.ofAddress(ClientAddr(ctx))}
+	}
+	holders = []holder{p.ofPrincipal(x.principal)}
+	if a, ok := ctx.Value(accountKey{}).(AccountRef); ok && a.ID != "" {
+		holders = append(holders, p.ofAccount(a.ID))
+	}
+	return p, holders
+}
+
+const eventStream = "text/event-stream"
+
+// lifetime gives a request its deadline, or (with a pool) makes it a stream:
+// without one, with a place among the streams instead of the requests, ended by
+// the drain.
+func (a *API) lifetime(ctx context.Context, w http.ResponseWriter, p *pool, holders []holder, timeout time.Duration) (context.Context, func(), error) {
 	rc := http.NewResponseController(w)
-	if !stream {
+	if p == nil {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		rc.SetWriteDeadline(time.Now().Add(timeout + writeGrace)) // recorders of tests have none
 		return ctx, cancel, nil
 	}
-	select {
-	case a.streams <- struct{}{}:
-	default:
+	taken, err := p.enter(holders...)
+	if err != nil {
 		a.deps.Metrics.Refused("busy")
-		return nil, nil, errs.New(errs.CodeUnavailable, "the server has as many open streams as it takes").After(slotWait)
+		return nil, nil, err
 	}
 	s := stateOf(ctx)
 	s.stream = true
-	s.release()
+	s.place.release()
+	s.place = taken
 	a.deps.Metrics.Streams(1)
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(a.drain, cancel)
+	ctx = context.WithValue(ctx, streamKey{}, &openStream{place: taken, end: cancel})
 	rc.SetWriteDeadline(time.Now().Add(streamWrite))
 	return ctx, func() {
 		stop()
 		cancel()
 		a.deps.Metrics.Streams(-1)
-		<-a.streams
+		taken.release()
 	}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -17,11 +18,11 @@ import (
 // state is what the outer layer learns from the inner ones. It belongs to the
 // goroutine that serves the request.
 type state struct {
-	route   string
-	stream  bool
-	gone    bool            // the client went away, and what failed did so because of it
-	outer   context.Context // the request's as it came: it ends when the client goes away
-	release func()          // gives the request's slot back; may be called twice
+	route  string
+	stream bool
+	gone   bool            // the client went away, and what failed did so because of it
+	outer  context.Context // the request's as it came: it ends when the client goes away
+	place  *place          // among the requests, or the streams; nil in tests without a server
 }
 
 type stateKey struct{}
@@ -34,24 +35,25 @@ func stateOf(ctx context.Context) *state {
 	if s, ok := ctx.Value(stateKey{}).(*state); ok {
 		return s
 	}
-	return &state{release: func() {}}
+	return &state{}
 }
 
 // ServeHTTP is the outer layer: what is the same for every request, whatever
 // answers it.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h := a.probes[r.URL.Path]; h != nil {
-		h.ServeHTTP(w, r)
+	client, trusted := a.clientOf(r)
+	operators := a.areOperators(r, client, trusted)
+	if a.probe(w, r, operators) {
 		return
 	}
 	began := time.Now()
-	client, trusted := a.clientOf(r)
 	reqID := requestID(r, trusted)
 	w.Header().Set("X-Request-Id", reqID)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	s := &state{route: "none", outer: r.Context(), release: func() {}}
+	s := &state{route: "none", outer: r.Context()}
 	ctx := context.WithValue(r.Context(), stateKey{}, s)
 	ctx = context.WithValue(ctx, addrKey{}, client)
+	ctx = context.WithValue(ctx, operatorsKey{}, operators)
 	ctx = telemetry.WithRequestID(ctx, reqID)
 	ctx, event := telemetry.WithEvent(ctx)
 	ctx, endSpan := a.deps.Tracing.Server(ctx, r.Header, r.Method)
@@ -69,7 +71,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				fault = http.ErrAbortHandler // the client must not take half an answer for a whole one
 			}
 		}
-		s.release()
+		s.place.release()
 		if fault == nil {
 			res.finish()
 		}
@@ -102,31 +104,44 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(fault)
 		}
 	}()
-	select {
-	case a.slots <- struct{}{}:
-		released := false
-		s.release = func() {
-			if !released {
-				released = true
-				<-a.slots
-			}
-		}
-	default:
-		a.deps.Metrics.Refused("busy")
-		a.refuse(res, r, errs.New(errs.CodeUnavailable, "the server answers as many requests as it can at once").After(slotWait))
+	if clean := path.Clean("/" + r.URL.EscapedPath()); unclean(r.URL.EscapedPath()) && !forBrowsers(r, clean) {
+		a.refuse(res, r, errs.New(errs.CodeNoRoute, "no route has this path; without empty and dotted parts it is %s", clip(clean)))
 		return
 	}
-	withBodyDeadline(res, r, a.cfg.BodyTimeout)
-	if _, pattern := a.mux.Handler(r); pattern == "" {
+	_, pattern := a.mux.Handler(r)
+	if err := a.readSmallBody(res, r, a.public[pattern]); err != nil {
+		a.refuse(res, r, err)
+		return
+	}
+	var err error
+	if s.place, err = a.requests.enter(a.requests.ofAddress(client)); err != nil {
+		a.deps.Metrics.Refused("busy")
+		a.refuse(res, r, err)
+		return
+	}
+	if pattern == "" {
 		a.noRoute(res, r)
 		return
 	}
 	a.mux.ServeHTTP(res, r)
 }
 
+// unclean reports whether the mux would answer the path with a redirect to
+// another one. A client that does not follow it takes that for success, and
+// loses what it sent.
+func unclean(p string) bool {
+	return strings.HasPrefix(p, "/") && (strings.Contains(p, "//") || strings.Contains(p+"/", "/./") || strings.Contains(p+"/", "/../"))
+}
+
+// forBrowsers reports whether a browser asks for a page, and follows a redirect.
+func forBrowsers(r *http.Request, p string) bool {
+	return !strings.HasPrefix(p, Base+"/") && (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+		strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
 // noRoute answers what the mux would: 404, or 405 with Allow, in the envelope.
 func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
-	probe := &probe{header: http.Header{}}
+	probe := &noAnswer{header: http.Header{}}
 	h, _ := a.mux.Handler(r)
 	h.ServeHTTP(probe, r)
 	if probe.status == http.StatusMethodNotAllowed {
@@ -142,12 +157,32 @@ func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
 	a.refuse(w, r, errs.New(errs.CodeNoRoute, "no route has this path"))
 }
 
-// probe takes the mux's own answer apart.
-type probe struct {
+// noAnswer takes the mux's own answer apart.
+type noAnswer struct {
 	header http.Header
 	status int
 }
 
-func (p *probe) Header() http.Header         { return p.header }
-func (p *probe) Write(b []byte) (int, error) { return len(b), nil }
-func (p *probe) WriteHeader(status int)      { p.status = status }
+func (p *noAnswer) Header() http.Header         { return p.header }
+func (p *noAnswer) Write(b []byte) (int, error) { return len(b), nil }
+func (p *noAnswer) WriteHeader(status int)      { p.status = status }
+
+// probe answers health and metrics, also when the server is full, and without a
+// log line. Strangers learn whether the server is ready, not why it is not, and
+// there are no metrics for them.
+func (a *API) probe(w http.ResponseWriter, r *http.Request, operators bool) bool {
+	switch r.URL.Path {
+	case "/healthz":
+		a.deps.Health.ServeAlive(w, r)
+		return true
+	case "/readyz":
+		a.deps.Health.ServeReady(w, r, operators)
+		return true
+	}
+	h := a.probes[r.URL.Path]
+	if h == nil || !operators {
+		return false
+	}
+	h.ServeHTTP(w, r)
+	return true
+}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -218,15 +219,14 @@ func (x *exchange) once(ctx context.Context, key string) error {
 			}
 		}
 	}()
+	x.keeping = true
+	x.body.rewind()
 	if err := x.handle(ctx); err != nil {
 		return err
 	}
-	if x.out.send != nil {
-		return fmt.Errorf("web: %s is Idempotent and answers a stream", x.rt.pattern)
-	}
 	buf := buffer()
 	defer release(buf)
-	e, err := x.encode(buf)
+	e, err := x.answerToKeep(buf)
 	if err != nil {
 		return err
 	}
@@ -245,6 +245,21 @@ func (x *exchange) once(ctx context.Context, key string) error {
 	x.send(e)
 	return nil
 }
+
+// answerToKeep is the answer that the handler gave, encoded.
+func (x *exchange) answerToKeep(buf *bytes.Buffer) (encoded, error) {
+	switch {
+	case x.kept != nil:
+		return *x.kept, nil
+	case x.rt.raw:
+		return encoded{}, fmt.Errorf("web: %s did not answer", x.rt.pattern)
+	case x.out.send != nil:
+		return encoded{}, fmt.Errorf("web: %s is Idempotent and answers a stream", x.rt.pattern)
+	}
+	return x.encode(buf)
+}
+
+const idempotencyHeader = "Idempotency-Key"
 
 func validKey(s string) bool {
 	for i := range len(s) {

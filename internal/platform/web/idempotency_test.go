@@ -3,6 +3,8 @@ package web_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -53,7 +55,7 @@ func TestARepeatedRequestGetsTheStoredAnswerAndOnlyThatOne(t *testing.T) {
 		var answer []byte
 		ctx := t.Context()
 		err := d.View(ctx, func(tx *db.Tx) error {
-			return tx.QueryRow(ctx, `SELECT answer FROM idempotency WHERE principal = $1`, "token:reader").Scan(&answer)
+			return tx.QueryRow(ctx, `SELECT answer FROM idempotency WHERE principal = $1`, "token:"+ours+":reader").Scan(&answer)
 		})
 		if err != nil || len(answer) == 0 || strings.Contains(string(answer), "hunter2") {
 			t.Fatalf("%v: a secret of the answer lies open in the database: %q", err, answer)
@@ -155,4 +157,58 @@ func TestExpiredAnswersAreSwept(t *testing.T) {
 			t.Fatalf("%d left, %v", left, err)
 		}
 	})
+}
+
+func TestARawRequestThatIsRepeatedGetsTheStoredAnswer(t *testing.T) {
+	a := newAPI(t, withIdempotency(t, openDB(t)))
+	op := web.Op{Path: "/accounts/{account_id}/raw", Tag: "T", Summary: "S", Permission: "audit:write", Accepts: []string{"application/json"}, Status: 202}
+	handled := 0
+	web.Raw(a.API, "POST", op, func(_ context.Context, _ *struct{}, x *web.Exchange) error {
+		handled++
+		read, err := io.ReadAll(x.Body())
+		if err != nil {
+			return err
+		}
+		if handled == 1 {
+			x.Send(web.Envelope{Errors: errs.List{errs.New(errs.CodeInvalid, "none of them")}})
+			return nil
+		}
+		whole, err := x.Bytes()
+		if err != nil || string(read) != string(whole) {
+			return fmt.Errorf("%q and %q: %w", read, whole, err)
+		}
+		x.Send(web.Envelope{Result: []byte(fmt.Sprintf(`{"n":%d,"bytes":%d}`, handled, len(read)))})
+		return nil
+	})
+	post := func(body string, headers ...string) *httptest.ResponseRecorder {
+		return ask(t, a, "POST /client/v4/accounts/"+ours+"/raw", body, append(headers, as("owner"), "Idempotency-Key: k")...)
+	}
+	refused(t, post(`{"a":1}`), 400, errs.CodeInvalid, "") // and its key is free again
+	for i, zip := range []bool{false, false, true} {
+		body, headers := `{"a":1}`, []string(nil)
+		if zip {
+			body, headers = zipped(t, body), []string{"Content-Encoding: gzip"}
+		}
+		w := post(body, headers...)
+		if got := string(decode(t, w).Result); w.Code != 202 || got != `{"n":2,"bytes":7}` || (w.Header().Get("Idempotency-Replayed") == "true") != (i > 0) {
+			t.Fatalf("request %d: %d %s %v", i, w.Code, got, w.Header())
+		}
+	}
+	refused(t, post(`{"a":2}`), 409, errs.CodeIdempotencyReuse, "Idempotency-Key")
+	if handled != 2 {
+		t.Fatalf("handled %d times", handled)
+	}
+}
+
+func TestMembersOfTwoAccountsWithOneIDHaveKeysOfTheirOwn(t *testing.T) {
+	a := newAPI(t, withIdempotency(t, openDB(t)))
+	registerThings(a.API)
+	for i, account := range []string{ours, foreign} {
+		name := fmt.Sprint("member-of-", i)
+		people[name] = web.Principal{Kind: web.KindUser, ID: "u1", AccountID: account, Permissions: web.Permissions{"*"}}
+		w := ask(t, a, "POST /client/v4/accounts/"+account+"/things", `{"name":"`+name+`"}`, as(name), "Idempotency-Key: k")
+		if w.Code != 201 || w.Header().Get("Idempotency-Replayed") != "" {
+			t.Fatalf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
 }

@@ -9,12 +9,14 @@ import (
 )
 
 type jobInput struct {
-	JobID string `path:"job_id" minLength:"32" maxLength:"32"`
+	JobID string `path:"job_id"`
 }
 
 // API registers the operations on jobs. A job is seen by those who have its
 // kind's permission in its account, and does not exist for others.
 func (j *Jobs) API(a *API) {
+	a.Limit("jobs.open", j.cfg.PerAccount)
+	a.Limit("jobs.kept_bytes", j.cfg.KeptBytes)
 	op := func(path, summary string) Op {
 		return Op{Path: "/accounts/{account_id}/jobs/{job_id}" + path, Tag: "Jobs", Summary: summary, Permission: AnyPermission}
 	}
@@ -35,12 +37,14 @@ func (j *Jobs) API(a *API) {
 		}
 		return show(r)
 	})
-	Delete(a, op("", "Cancel a job"), func(ctx context.Context, in *jobInput) (JobInfo, error) {
+	remove := op("", "Cancel a job, or delete one that has ended")
+	remove.Description = "A job that has ended is removed with its file; the answer is the job as it was."
+	Delete(a, remove, func(ctx context.Context, in *jobInput) (JobInfo, error) {
 		r, err := j.visible(ctx, in.JobID)
 		if err != nil {
 			return JobInfo{}, err
 		}
-		return j.Cancel(ctx, r.Account, r.ID)
+		return j.Delete(ctx, r.Account, r.ID)
 	})
 	file := op("/file", "Download a job's file")
 	file.Stream, file.Content = true, "application/octet-stream"

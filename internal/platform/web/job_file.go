@@ -90,17 +90,29 @@ func (f *jobFile) Close() error {
 	return f.put(f.buf.Bytes())
 }
 
+// put writes a part, as long as the job is this worker's and the account's
+// files have room for it.
 func (f *jobFile) put(data []byte) error {
-	err := f.job.jobs.db.Tx(f.ctx, func(tx *db.Tx) error {
-		var own int
-		err := tx.QueryRow(f.ctx, `SELECT COUNT(*) FROM job WHERE id = $1 AND owner = $2 AND state = 'running'`, f.job.ID, f.job.owner).Scan(&own)
+	job, quota := f.job, f.job.jobs.cfg.KeptBytes
+	err := job.jobs.db.Tx(f.ctx, func(tx *db.Tx) error {
+		n, err := tx.Exec(f.ctx, `UPDATE job SET file_bytes = file_bytes + $1 WHERE id = $2 AND owner = $3 AND state = 'running'`,
+			len(data), job.ID, job.owner)
 		if err != nil {
 			return err
 		}
-		if own == 0 {
+		if n == 0 {
 			return errLost
 		}
-		_, err = tx.Exec(f.ctx, `INSERT INTO job_part (job, owner, n, data) VALUES ($1, $2, $3, $4)`, f.job.ID, f.job.owner, f.parts, data)
+		var kept int64
+		err = tx.QueryRow(f.ctx, `SELECT CAST(COALESCE(SUM(file_bytes), 0) AS BIGINT) FROM job WHERE account = $1 AND (ended_at = 0 OR ended_at >= $2)`,
+			job.AccountID, time.Now().Add(-filesKept).UnixMicro()).Scan(&kept)
+		if err != nil {
+			return err
+		}
+		if kept > quota {
+			return errs.New(errs.CodeLimit, "the files of the account's jobs would be larger than %d bytes together; delete jobs whose files are not needed any more", quota)
+		}
+		_, err = tx.Exec(f.ctx, `INSERT INTO job_part (job, owner, n, data) VALUES ($1, $2, $3, $4)`, job.ID, job.owner, f.parts, data)
 		return err
 	})
 	f.parts++

@@ -36,20 +36,88 @@ func (r *jobRow) scan(row *sql.Row) error {
 		&r.Owner, &r.FileName, &r.FileType, &r.FileBytes, &r.Created, &r.Started, &r.Ended)
 }
 
-// insert queues a job, unless the account has as many open ones as it may.
-func (j *Jobs) insert(ctx context.Context, r jobRow, by string) error {
-	return j.db.Tx(ctx, func(tx *db.Tx) error {
-		var open int
-		if err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM job WHERE account = $1 AND state IN ('queued', 'running')`, r.Account).Scan(&open); err != nil {
+// insert queues a job, unless the account has as many open ones as it may. Where
+// an open job has the same request, nothing is inserted and that one is given;
+// earlier are the ended jobs that the new one replaces.
+func (j *Jobs) insert(ctx context.Context, r jobRow, by, request string) (open jobRow, earlier []string, err error) {
+	err = j.db.Tx(ctx, func(tx *db.Tx) error {
+		open, earlier = jobRow{}, nil
+		if request != "" {
+			err := open.scan(tx.QueryRow(ctx, `SELECT `+jobColumns+` FROM job
+				WHERE account = $1 AND kind = $2 AND principal = $3 AND request = $4 AND state IN ('queued', 'running') LIMIT 1`,
+				r.Account, r.Kind, by, request))
+			if !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+			if earlier, err = jobsLike(ctx, tx, r, by, request); err != nil {
+				return err
+			}
+		}
+		var n int
+		if err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM job WHERE account = $1 AND state IN ('queued', 'running')`, r.Account).Scan(&n); err != nil {
 			return err
 		}
-		if open >= j.cfg.PerAccount {
-			return errs.New(errs.CodeLimit, "the account has %d jobs that have not ended, which is the limit", open)
+		if n >= j.cfg.PerAccount {
+			return errs.New(errs.CodeLimit, "the account has %d jobs that have not ended, which is the limit", n)
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO job (id, account, kind, principal, input, state, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			r.ID, r.Account, r.Kind, by, r.Input, r.State, r.Created)
+		_, err := tx.Exec(ctx, `INSERT INTO job (id, account, kind, principal, request, input, state, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+			r.ID, r.Account, r.Kind, by, request, r.Input, r.State, r.Created)
 		return err
 	})
+	return open, earlier, err
+}
+
+// maxReplaced bounds what one new job removes; there is one earlier job, unless
+// a process was killed between the insertion and the removal.
+const maxReplaced = 10
+
+// jobsLike are the ended jobs of the same principal and request.
+func jobsLike(ctx context.Context, tx *db.Tx, r jobRow, by, request string) (list []string, err error) {
+	rows, err := tx.Query(ctx, `SELECT id FROM job WHERE account = $1 AND kind = $2 AND principal = $3 AND request = $4 AND ended_at > 0 LIMIT $5`,
+		r.Account, r.Kind, by, request, maxReplaced)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var jobID string
+		if err := rows.Scan(&jobID); err != nil {
+			return nil, err
+		}
+		list = append(list, jobID)
+	}
+	return list, rows.Err()
+}
+
+// partsAtOnce is how many parts of files one transaction deletes.
+const partsAtOnce = 32
+
+// remove deletes a job that has ended: first its row, so that nobody sees half
+// of a file, then the file.
+func (j *Jobs) remove(ctx context.Context, accountID, jobID string) error {
+	err := j.db.Tx(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM job WHERE account = $1 AND id = $2 AND ended_at > 0`, accountID, jobID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return j.repeat(ctx, partsAtOnce, `DELETE FROM job_part WHERE (job, owner, n) IN
+		(SELECT job, owner, n FROM job_part WHERE job = $1 AND NOT EXISTS (SELECT 1 FROM job WHERE id = $1) LIMIT 32)`, jobID)
+}
+
+// repeat runs a deletion of at most batch rows until it finds fewer.
+func (j *Jobs) repeat(ctx context.Context, batch int64, query string, args ...any) error {
+	for n := batch; n == batch; {
+		err := j.db.Tx(ctx, func(tx *db.Tx) (err error) {
+			n, err = tx.Exec(ctx, query, args...)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (j *Jobs) load(ctx context.Context, accountID, jobID string) (r jobRow, err error) {
@@ -88,12 +156,12 @@ func (j *Jobs) claim(ctx context.Context) (r jobRow, ok bool, err error) {
 	before, owner := r.Owner, id.New()
 	err = j.db.Tx(ctx, func(tx *db.Tx) error {
 		if r.Attempts >= int64(j.cfg.Attempts) {
-			_, err := tx.Exec(ctx, `UPDATE job SET state = 'failed', error_code = $1, error_message = $2, ended_at = $3, owner = '' WHERE id = $4 AND owner = $5 AND state = 'running'`,
+			_, err := tx.Exec(ctx, `UPDATE job SET state = 'failed', error_code = $1, error_message = $2, ended_at = $3, owner = '', file_bytes = 0 WHERE id = $4 AND owner = $5 AND state = 'running'`,
 				errs.CodeInternal, fmt.Sprintf("the job was begun %d times and never ended", r.Attempts), now.UnixMicro(), r.ID, before)
 			return err
 		}
 		// The condition on owner and lease: another process may have been faster.
-		n, err := tx.Exec(ctx, `UPDATE job SET state = 'running', owner = $1, lease = $2, attempts = attempts + 1, started_at = $3
+		n, err := tx.Exec(ctx, `UPDATE job SET state = 'running', owner = $1, lease = $2, attempts = attempts + 1, started_at = $3, file_bytes = 0
 			WHERE id = $4 AND owner = $5 AND state IN ('queued', 'running') AND lease < $3`,
 			owner, now.Add(j.cfg.Lease).UnixMicro(), now.UnixMicro(), r.ID, before)
 		ok = n == 1
@@ -146,7 +214,7 @@ func (j *Jobs) end(ctx context.Context, job *Job, result any, fault error) error
 	}
 	return j.db.Tx(ctx, func(tx *db.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE job SET state = $1, result = $2, error_code = $3, error_message = $4, ended_at = $5, progress = CASE WHEN $1 = 'done' THEN 1000000 ELSE progress END,
-			file_name = $6, file_type = $7, file_bytes = $8 WHERE id = $9 AND owner = $10 AND state = 'running'`,
+			file_name = $6, file_type = $7, file_bytes = $8, owner = CASE WHEN $1 = 'done' THEN owner ELSE '' END WHERE id = $9 AND owner = $10 AND state = 'running'`,
 			state, data, int64(code), message, time.Now().UnixMicro(), f.name, f.mediaType, f.bytes, job.ID, job.owner)
 		return err
 	})
@@ -154,35 +222,21 @@ func (j *Jobs) end(ctx context.Context, job *Job, result any, fault error) error
 
 func (j *Jobs) cancel(ctx context.Context, accountID, jobID string) (n int64, err error) {
 	err = j.db.Tx(ctx, func(tx *db.Tx) (err error) {
-		n, err = tx.Exec(ctx, `UPDATE job SET state = 'cancelled', owner = '', ended_at = $1 WHERE account = $2 AND id = $3 AND state IN ('queued', 'running')`,
+		n, err = tx.Exec(ctx, `UPDATE job SET state = 'cancelled', owner = '', file_bytes = 0, ended_at = $1 WHERE account = $2 AND id = $3 AND state IN ('queued', 'running')`,
 			time.Now().UnixMicro(), accountID, jobID)
 		return err
 	})
 	return n, err
 }
 
-// Sweep deletes files a day after their job ended, and jobs after a week, in
-// small transactions.
+// Sweep deletes files a day after their job ended, files that belong to no job
+// (any more), and jobs after a week, in small transactions.
 func (j *Jobs) Sweep(ctx context.Context) error {
 	now := time.Now()
-	for _, step := range []struct {
-		query  string
-		before time.Time
-		batch  int64
-	}{
-		{`DELETE FROM job_part WHERE (job, owner, n) IN (SELECT p.job, p.owner, p.n FROM job_part p JOIN job j ON j.id = p.job
-			WHERE j.ended_at > 0 AND (j.ended_at < $1 OR p.owner <> j.owner) LIMIT 32)`, now.Add(-filesKept), 32},
-		{`DELETE FROM job WHERE id IN (SELECT id FROM job WHERE ended_at > 0 AND ended_at < $1 LIMIT 500)`, now.Add(-jobsKept), 500},
-	} {
-		for n := step.batch; n == step.batch; {
-			err := j.db.Tx(ctx, func(tx *db.Tx) (err error) {
-				n, err = tx.Exec(ctx, step.query, step.before.UnixMicro())
-				return err
-			})
-			if err != nil {
-				return err
-			}
-		}
+	err := j.repeat(ctx, partsAtOnce, `DELETE FROM job_part WHERE (job, owner, n) IN (SELECT p.job, p.owner, p.n FROM job_part p LEFT JOIN job j ON j.id = p.job
+		WHERE j.id IS NULL OR j.ended_at > 0 AND (j.ended_at < $1 OR p.owner <> j.owner) LIMIT 32)`, now.Add(-filesKept).UnixMicro())
+	if err != nil {
+		return err
 	}
-	return nil
+	return j.repeat(ctx, 500, `DELETE FROM job WHERE id IN (SELECT id FROM job WHERE ended_at > 0 AND ended_at < $1 LIMIT 500)`, now.Add(-jobsKept).UnixMicro())
 }

@@ -2,6 +2,8 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,6 +46,7 @@ type JobsConfig struct {
 	PerAccount int           // most open jobs of an account; 0 = 20
 	Attempts   int           // most beginnings of a job; 0 = 5
 	MaxFile    int64         // largest file of a job; 0 = 4 GiB
+	KeptBytes  int64         // all files of an account that are kept; 0 = 4 GiB
 }
 
 // JobKind is one kind of work.
@@ -89,6 +92,9 @@ func NewJobs(d *db.DB, cfg JobsConfig, log *slog.Logger) *Jobs {
 	if cfg.MaxFile == 0 {
 		cfg.MaxFile = 4 << 30
 	}
+	if cfg.KeptBytes == 0 {
+		cfg.KeptBytes = 4 << 30
+	}
 	return &Jobs{db: d, cfg: cfg, log: log, kinds: map[string]JobKind{}, wake: make(chan struct{}, 1), running: map[string]context.CancelFunc{}}
 }
 
@@ -103,6 +109,23 @@ func (j *Jobs) Register(k JobKind) {
 // Start queues a job; input becomes JSON. The answer of the request that
 // starts it is the JobInfo with status 202.
 func (j *Jobs) Start(ctx context.Context, accountID, kind string, input any) (JobInfo, error) {
+	return j.start(ctx, accountID, kind, "", input)
+}
+
+// StartLatest is Start for a job whose newest result makes earlier ones of no
+// use. request says what was asked for. While a job of the same principal and
+// request is open, that one is the answer; those that have ended are removed,
+// with their files.
+func (j *Jobs) StartLatest(ctx context.Context, accountID, kind string, request, input any) (JobInfo, error) {
+	data, err := json.Marshal(request)
+	if err != nil {
+		return JobInfo{}, fmt.Errorf("web: request of job %s: %w", kind, err)
+	}
+	sum := sha256.Sum256(data)
+	return j.start(ctx, accountID, kind, hex.EncodeToString(sum[:]), input)
+}
+
+func (j *Jobs) start(ctx context.Context, accountID, kind, request string, input any) (JobInfo, error) {
 	k, ok := j.kinds[kind]
 	if !ok {
 		return JobInfo{}, fmt.Errorf("web: no job kind %q", kind)
@@ -116,10 +139,19 @@ func (j *Jobs) Start(ctx context.Context, accountID, kind string, input any) (Jo
 		by = p.key()
 	}
 	row := jobRow{ID: id.New(), Account: accountID, Kind: k.Name, State: JobQueued, Input: data, Created: time.Now().UnixMicro()}
-	if err := j.insert(ctx, row, by); err != nil {
+	open, earlier, err := j.insert(ctx, row, by, request)
+	if err != nil {
 		return JobInfo{}, err
 	}
+	if open.ID != "" {
+		return open.info(), nil
+	}
 	j.signal()
+	for _, jobID := range earlier {
+		if err := j.remove(ctx, accountID, jobID); err != nil {
+			return JobInfo{}, err
+		}
+	}
 	return row.info(), nil
 }
 
@@ -273,6 +305,27 @@ func (j *Jobs) Cancel(ctx context.Context, accountID, jobID string) (JobInfo, er
 		err = errs.New(errs.CodeStateConflict, "the job has ended: it is %s", info.State)
 	}
 	return info, err
+}
+
+// Delete cancels a job that has not ended, and removes one that has, with its
+// file. It answers the job as it was left.
+func (j *Jobs) Delete(ctx context.Context, accountID, jobID string) (JobInfo, error) {
+	row, err := j.load(ctx, accountID, jobID)
+	if err != nil {
+		return JobInfo{}, err
+	}
+	if row.State == JobQueued || row.State == JobRunning {
+		info, err := j.Cancel(ctx, accountID, jobID)
+		if !errs.Is(err, errs.CodeStateConflict) {
+			return info, err
+		}
+	}
+	if err := j.remove(ctx, accountID, jobID); err != nil {
+		return JobInfo{}, err
+	}
+	info := row.info()
+	info.File = nil
+	return info, nil
 }
 
 // Get is a job of the account.

@@ -48,7 +48,7 @@ type Op struct {
 	Public     bool   // no credential; nothing is authenticated
 
 	Status     int           // of success; 0 = 200
-	Idempotent bool          // takes Idempotency-Key (creating POSTs)
+	Idempotent bool          // takes Idempotency-Key; every authenticated POST does, see register
 	Stream     bool          // no deadline; ends when the server drains
 	Timeout    time.Duration // 0 = the server's
 	MaxBody    int64         // 0 = the server's
@@ -69,7 +69,7 @@ type Route struct {
 	Public     bool
 	Account    bool // the path has {account_id}
 	Stream     bool
-	Idempotent bool
+	Idempotent bool // takes Idempotency-Key, by web or by its own input
 }
 
 // route is an operation in service. It does not change after registration.
@@ -80,9 +80,11 @@ type route struct {
 	path    string
 	account bool
 	raw     bool
+	live    bool               // answers Events
+	ownKey  bool               // the input declares Idempotency-Key: the handler keeps the answers
 	call    func(huma.Context) // huma's handler: parameters, then the feature's
 	op      *huma.Operation
-	query   map[string]bool // known query parameters
+	query   map[string]bool // known query parameters, and whether they are required
 	bodyAt  []int           // index of the input's Body field; nil = none
 	schema  *huma.Schema    // of the body
 	needs   bool            // a body is required
@@ -96,10 +98,20 @@ func (a *API) Routes() []Route {
 		if r.Public {
 			scope = "public"
 		}
-		list[i] = Route{r.method, r.path, r.op.OperationID, scope, r.Permission, r.Public, r.account, r.Stream, r.Idempotent}
+		list[i] = Route{r.method, r.path, r.op.OperationID, scope, r.Permission, r.Public, r.account, r.Stream, r.Idempotent || r.ownKey}
 	}
 	return list
 }
+
+// Mounted is a handler outside of the operations, for tests that walk all of them.
+type Mounted struct {
+	Pattern string // of [http.ServeMux]
+	Stream  bool
+	Public  bool
+}
+
+// Mounts lists them in the order of their registration.
+func (a *API) Mounts() []Mounted { return a.mounts }
 
 // newRoute checks the declaration; a fault is a defect of the program and
 // panics at the start.
@@ -132,6 +144,9 @@ func (a *API) newRoute(method string, op Op) *route {
 	if op.Idempotent && (method != http.MethodPost || op.Public || op.Stream) {
 		fail("Idempotent is for authenticated POSTs that do not stream")
 	}
+	if method == http.MethodPost && op.Stream {
+		fail("a POST does not stream: a client could not repeat it safely")
+	}
 	if rt.Status == 0 {
 		rt.Status = http.StatusOK
 	}
@@ -144,6 +159,7 @@ func (a *API) newRoute(method string, op Op) *route {
 	if rt.ID == "" {
 		rt.ID = operationID(method, op.Path)
 	}
+	rt.live = rt.Content == eventStream
 	if rt.Content == "" {
 		rt.Content = "application/json"
 	}

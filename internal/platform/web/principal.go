@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Kind is what a principal is.
@@ -48,6 +49,7 @@ type Principal struct {
 
 	Session bool       // authenticated by a cookie: cross-origin checks apply
 	IP      netip.Addr // the client's address
+	Ends    time.Time  // when the credential ends unless it is used again; zero = never
 }
 
 // Can reports whether the principal has a permission in an account; accountID
@@ -94,12 +96,14 @@ func (p *Principal) produces(permission string) bool {
 	return p.Superoperator || (p.Kind == KindProducer || p.Installation) && p.AccountID == "" && slices.Contains(p.Permissions, permission)
 }
 
-// key names the principal in rate limits and stored answers.
-func (p *Principal) key() string { return string(p.Kind) + ":" + p.ID }
+// key names the principal in limits and stored answers. The account is part of
+// it: ids of members that customers choose are unique in their account only.
+func (p *Principal) key() string { return string(p.Kind) + ":" + p.AccountID + ":" + p.ID }
 
 // Authenticate finds who sent the request: from its bearer token ([Bearer]) or
-// session cookie. Errors: CodeAuthentication, CodeTokenExpired,
-// CodeTokenAddress (compare [ClientAddr]), CodeUnavailable.
+// session cookie. It is nil, without an error, for a request that carries
+// neither. Errors: CodeAuthentication, CodeTokenExpired, CodeTokenAddress
+// (compare [ClientAddr]), CodeUnavailable.
 type Authenticate func(ctx context.Context, r *http.Request) (*Principal, error)
 
 // ResolveAccount finds the account that ref names: a 32-character id or

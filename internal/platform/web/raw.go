@@ -1,10 +1,10 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -28,8 +28,14 @@ func (e *Exchange) Body() io.Reader { return e.x.body }
 // returns: its memory is used again.
 func (e *Exchange) Bytes() ([]byte, error) { return e.x.body.bytes() }
 
-// Writer is the answer's, for what the envelope does not fit.
-func (e *Exchange) Writer() http.ResponseWriter { return e.x.w }
+// Writer is the answer's, for what the envelope does not fit. A POST that takes
+// Idempotency-Key answers by [Exchange.Send], whose answer can be kept.
+func (e *Exchange) Writer() http.ResponseWriter {
+	if e.x.rt.Idempotent {
+		panic("web: " + e.x.rt.pattern + ": an answer that is written cannot be kept for its Idempotency-Key")
+	}
+	return e.x.w
+}
 
 // Envelope is an answer whose result the handler has encoded itself.
 type Envelope struct {
@@ -42,16 +48,16 @@ type Envelope struct {
 // Send writes the envelope.
 func (e *Exchange) Send(env Envelope) {
 	x := e.x
-	h := x.w.Header()
-	if env.Status == 0 {
-		env.Status = x.rt.Status
+	one := encoded{status: env.Status, header: http.Header{}}
+	if one.status == 0 {
+		one.status = x.rt.Status
 		if len(env.Errors) > 0 {
-			env.Status = statusOf(env.Errors[0])
+			one.status = statusOf(env.Errors[0])
 		}
 	}
 	if len(env.Errors) > 0 {
 		note(x.r.Context(), env.Errors)
-		retryHeaders(h, env.Errors[0])
+		retryHeaders(one.header, env.Errors[0])
 	}
 	rp := &reply{faults: env.Errors, result: rawJSON(env.Result)}
 	if len(env.Info) > 0 {
@@ -64,11 +70,13 @@ func (e *Exchange) Send(env Envelope) {
 		x.api.refuse(x.w, x.r, err)
 		return
 	}
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Length", strconv.Itoa(buf.Len()))
-	x.w.WriteHeader(env.Status)
-	x.w.Write(buf.Bytes())
+	one.body = buf.Bytes()
+	if x.keeping {
+		one.body = bytes.Clone(one.body)
+		x.kept = &one
+		return
+	}
+	x.send(one)
 }
 
 // rawJSON is JSON that is written without being looked at again.

@@ -38,8 +38,8 @@ func Delete[I, O any](a *API, op Op, h Handler[I, O]) { register(a, http.MethodD
 func Raw[I any](a *API, method string, op Op, h func(ctx context.Context, in *I, x *Exchange) error) {
 	rt := a.newRoute(method, op)
 	rt.raw = true
-	if _, ok := reflect.TypeFor[I]().FieldByName("Body"); ok || op.Idempotent {
-		panic("web: " + rt.pattern + ": a Raw operation has no Body field and is not Idempotent")
+	if _, ok := reflect.TypeFor[I]().FieldByName("Body"); ok {
+		panic("web: " + rt.pattern + ": a Raw operation has no Body field")
 	}
 	enlist(a, rt, reflect.TypeOf(op.Result), func(ctx context.Context, in *I) {
 		x := exchangeOf(ctx)
@@ -57,6 +57,7 @@ func register[I, O any](a *API, method string, op Op, h Handler[I, O]) {
 		}
 	}
 	result := reflect.TypeFor[O]()
+	rt.live = rt.live || result == reflect.TypeFor[Events]()
 	if op.Result != nil {
 		result = reflect.TypeOf(op.Result)
 	}
@@ -78,6 +79,10 @@ func register[I, O any](a *API, method string, op Op, h Handler[I, O]) {
 func enlist[I any](a *API, rt *route, result reflect.Type, call func(context.Context, *I)) {
 	input := reflect.TypeFor[I]()
 	checkInput(rt, input)
+	// A client that repeats a POST whose answer it did not see must not act
+	// twice, whatever the POST does: so it is no choice of the single route.
+	rt.ownKey = declares(input, "header", idempotencyHeader)
+	rt.Idempotent = rt.method == http.MethodPost && !rt.Public && !rt.ownKey
 	op := huma.Operation{
 		OperationID: rt.ID, Method: rt.method, Path: strings.ReplaceAll(rt.path, "...}", "}"),
 		Summary: rt.Summary, Description: rt.Description, Tags: []string{rt.Tag},
@@ -95,7 +100,7 @@ func enlist[I any](a *API, rt *route, result reflect.Type, call func(context.Con
 	documented := map[string]bool{}
 	for _, p := range rt.op.Parameters {
 		if p.In == "query" {
-			rt.query[p.Name] = true
+			rt.query[p.Name] = p.Required
 		}
 		documented[p.In+":"+p.Name] = true
 	}
@@ -109,10 +114,21 @@ func enlist[I any](a *API, rt *route, result reflect.Type, call func(context.Con
 		checkBody(rt, a.huma.OpenAPI().Components.Schemas, rt.schema, map[*huma.Schema]bool{})
 	}
 	a.routes = append(a.routes, rt)
+	a.public[rt.pattern] = rt.Public
 	a.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { a.serve(rt, w, r) })
 }
 
 const metaRoute = "route"
+
+// declares reports whether an input has a parameter.
+func declares(t reflect.Type, in, name string) bool {
+	for _, f := range reflect.VisibleFields(t) {
+		if is, as := parameter(f); is == in && strings.EqualFold(as, name) {
+			return true
+		}
+	}
+	return false
+}
 
 var unmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 

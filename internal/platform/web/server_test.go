@@ -1,11 +1,15 @@
 package web_test
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
@@ -51,7 +55,7 @@ func TestADrainFinishesRunningRequestsRefusesNewOnesAndLeavesNothingBehind(t *te
 			t.Fatal("the server still accepts")
 		}
 	}
-	if w := ask(t, a, "GET /readyz", ""); w.Code != 503 || !strings.Contains(w.Body.String(), "draining") {
+	if w := ask(t, a, "GET /readyz", "", "Remote: 127.0.0.1:5"); w.Code != 503 || !strings.Contains(w.Body.String(), "draining") {
 		t.Fatalf("readyz: %d %s", w.Code, w.Body)
 	}
 	if w := ask(t, a, "GET /healthz", ""); w.Code != 200 {
@@ -96,12 +100,84 @@ func TestReadyzNamesWhatIsNotReady(t *testing.T) {
 		d.Health.Add("database", func(context.Context) error { return nil })
 		d.Health.Add("bus", func(context.Context) error { return io.ErrUnexpectedEOF })
 	})
-	w := ask(t, a, "GET /readyz", "")
+	w := ask(t, a, "GET /readyz", "", "Remote: 127.0.0.1:5")
 	var r telemetry.Readiness
 	if err := json.Unmarshal(w.Body.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
 	if w.Code != 503 || r.Ready || len(r.Checks) != 2 || r.Checks[0].Name != "bus" || r.Checks[0].Reason != "unexpected EOF" || !r.Checks[1].OK {
 		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestStrangersLearnNothingOfTheServerFromItsProbes(t *testing.T) {
+	a := newAPI(t, func(c *web.Config, deps *web.Deps) {
+		c.OperatorNetworks = []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("127.0.0.0/8")}
+		deps.Health.Add("signing", func(context.Context) error { return errors.New("account 42 is stopped") })
+	})
+	a.Probe("/metrics", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "belfry_up 1") }))
+	for _, c := range []struct {
+		remote, forwarded string
+		operator          bool
+	}{
+		{"192.168.1.1:5", "", true},
+		{"127.0.0.1:5", "", true},
+		{"203.0.113.1:5", "", false},
+		{"10.0.0.1:5", "", false},
+		{"10.0.0.1:5", "192.168.1.1", true},   // a named proxy
+		{"10.0.0.1:5", "203.0.113.1", false},  //
+		{"127.0.0.1:5", "203.0.113.1", false}, // a proxy on this machine that is not named
+		{"127.0.0.1:5", "192.168.1.1", false}, //
+		{"203.0.113.1:5", "127.0.0.1", false}, // an invention
+		{"203.0.113.1:5", "192.168.1.1", false},
+	} {
+		get := func(path string) string {
+			w := ask(t, a, "GET "+path, "", "Remote: "+c.remote, "X-Forwarded-For: "+c.forwarded)
+			return fmt.Sprint(w.Code, " ", w.Body)
+		}
+		for path, wants := range map[string][2]string{ // of strangers, of operators
+			"/healthz":                {`200 {"alive":true}`, `200 {"alive":true}`},
+			"/readyz":                 {"503 {\"ready\":false}\n", "account 42 is stopped"},
+			"/metrics":                {`404 {"success":false`, "200 belfry_up 1"},
+			"/client/v4/capabilities": {`"api":"v4"`, `"version":"test"`},
+		} {
+			want := wants[0]
+			if c.operator {
+				want = wants[1]
+			}
+			if got := get(path); !strings.Contains(got, want) || !c.operator && (strings.Contains(got, `"version"`) || strings.Contains(got, "42")) {
+				t.Errorf("%s from %s for %q: %s", path, c.remote, c.forwarded, got)
+			}
+		}
+	}
+}
+
+func TestDocumentsAreMadeOnceAndServedWithTheirTag(t *testing.T) {
+	a := newAPI(t)
+	registerThings(a.API)
+	for _, path := range []string{"/docs", "/docs/errors", "/docs/errors/1100", "/docs/style.css", "/openapi.json"} {
+		w := ask(t, a, "GET "+path, "")
+		tag := w.Header().Get("ETag")
+		if w.Code != 200 || tag == "" || w.Body.Len() == 0 {
+			t.Fatalf("%s: %d %v", path, w.Code, w.Header())
+		}
+		if again := ask(t, a, "GET "+path, "", "If-None-Match: "+tag); again.Code != 304 || again.Body.Len() != 0 {
+			t.Errorf("%s again: %d, %d bytes", path, again.Code, again.Body.Len())
+		}
+		if head := ask(t, a, "HEAD "+path, ""); head.Code != 200 || head.Body.Len() != 0 {
+			t.Errorf("%s: %d, %d bytes for HEAD", path, head.Code, head.Body.Len())
+		}
+		zip := ask(t, a, "GET "+path, "", "Accept-Encoding: gzip")
+		r, err := gzip.NewReader(zip.Body)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		if plain, err := io.ReadAll(r); err != nil || string(plain) != w.Body.String() {
+			t.Errorf("%s: the compressed answer is another one (%v)", path, err)
+		}
+		// Neither rendering nor compressing: that is some thousand allocations.
+		if n := testing.AllocsPerRun(20, func() { ask(t, a, "GET "+path, "", "Accept-Encoding: gzip") }); n > 200 {
+			t.Errorf("%s: %v allocations a request", path, n)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
 const schemaPrefix = "#/components/schemas/"
@@ -25,7 +28,7 @@ func (a *API) document() *huma.OpenAPI {
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
 			Title:       "Belfry API",
-			Version:     a.cfg.Version,
+			Version:     apiVersion,
 			Description: "Every answer is the envelope {success, errors, messages, result, result_info}. Validation answers 400. Every error code has a page, /docs/errors/CODE.",
 		},
 		Servers: []*huma.Server{{URL: server}},
@@ -172,32 +175,35 @@ func (a *API) tidy() {
 
 // registerOwn adds the routes that belong to no feature.
 func (a *API) registerOwn() {
-	spec := sync.OnceValues(a.OpenAPI)
-	a.mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, r *http.Request) {
-		stateOf(r.Context()).route = "GET /openapi.json"
-		b, err := spec()
+	spec := sync.OnceValues(func() (*static, error) {
+		b, err := a.OpenAPI()
+		return newStatic("application/json", b), err
+	})
+	a.MountPublic("GET /openapi.json", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		document, err := spec()
 		if err != nil {
 			a.refuse(w, r, err)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-cache")
-		w.Header().Set("ETag", etagOf(b))
-		if etagMatches(r.Header.Get("If-None-Match"), etagOf(b)) {
-			w.WriteHeader(http.StatusNotModified)
-			return
-		}
-		w.Write(b)
-	})
-	Get(a, Op{Path: "/capabilities", Tag: "Server", Summary: "Versions and limits", Public: true},
-		func(context.Context, *struct{}) (Capabilities, error) {
-			return Capabilities{Version: a.cfg.Version, API: "v4", Limits: a.allLimits()}, nil
+		document.serve(w, r)
+	}))
+	Get(a, Op{Path: "/capabilities", Tag: "Server", Summary: "Limits, and the version for operators", Public: true},
+		func(ctx context.Context, _ *struct{}) (Capabilities, error) {
+			c := Capabilities{API: apiVersion, Limits: a.allLimits()}
+			if fromOperators(ctx) {
+				c.Version = a.cfg.Version
+			}
+			return c, nil
 		})
 }
 
+// apiVersion is that of the conventions. The program's own version is told to
+// operators only: it says which faults a server has.
+const apiVersion = "v4"
+
 // Capabilities is the result of GET /client/v4/capabilities.
 type Capabilities struct {
-	Version string         `json:"version" doc:"Of the server."`
+	Version string         `json:"version,omitempty" doc:"Of the server; shown to operators' networks."`
 	API     string         `json:"api" doc:"Of the conventions: v4."`
 	Limits  map[string]any `json:"limits" doc:"Name to value; sizes in bytes, times in seconds."`
 }
@@ -226,4 +232,32 @@ const (
 type Paging struct {
 	Cursor string `query:"cursor" maxLength:"2048" doc:"Where the list goes on: result_info.cursor of the page before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Most items of a page."`
+}
+
+// AnyPaging is embedded in the input of a list that official clients of the
+// Cloudflare API page by number, and others by cursor.
+type AnyPaging struct {
+	Paging
+	Page    int `query:"page" minimum:"1" doc:"The page's number, from 1; past the end the list is empty. Not together with cursor."`
+	PerPage int `query:"per_page" minimum:"1" maximum:"1000" doc:"Most items of a numbered page; limit, unless given."`
+}
+
+// MaxNumbered is how many items of a list have a place on a numbered page. A
+// request for later ones is an error: an empty page would say that there are none.
+const MaxNumbered = 10_000
+
+// Numbered says whether a page was asked for by number, its number, and how
+// many items are before it.
+func (p AnyPaging) Numbered() (number, perPage, before int, err error) {
+	if p.Page == 0 && p.PerPage == 0 {
+		return 0, 0, 0, nil
+	}
+	if p.Cursor != "" {
+		return 0, 0, 0, errs.At(errs.CodeInvalid, "cursor", "give cursor and limit, or page and per_page")
+	}
+	number, perPage = max(1, p.Page), cmp.Or(p.PerPage, p.Limit)
+	if number > MaxNumbered/perPage+1 {
+		return 0, 0, 0, errs.At(errs.CodeOutOfRange, "page", "only the first %d items have numbered pages; page on with cursor and limit", MaxNumbered)
+	}
+	return number, perPage, (number - 1) * perPage, nil
 }

@@ -53,8 +53,10 @@ func (w *StreamWriter) Flush() error {
 	return w.to.rc.Flush()
 }
 
-// renewing writes to the connection with a fresh deadline each time.
+// renewing writes to the connection with a fresh deadline each time, until the
+// stream's context ends.
 type renewing struct {
+	ctx    context.Context
 	w      http.ResponseWriter
 	rc     *http.ResponseController
 	status int
@@ -62,6 +64,9 @@ type renewing struct {
 }
 
 func (r *renewing) Write(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
 	if !r.begun {
 		r.begun = true
 		r.w.WriteHeader(r.status)
@@ -89,7 +94,12 @@ func (s Stream) run(ctx context.Context, x *exchange) error {
 	if s.Filename != "" {
 		h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": s.Filename}))
 	}
-	to := &renewing{w: x.w, rc: http.NewResponseController(x.w), status: x.rt.Status}
+	mustBeWatched(ctx, x.rt.pattern)
+	if x.r.Method == http.MethodHead {
+		x.w.WriteHeader(x.rt.Status)
+		return nil
+	}
+	to := &renewing{ctx: ctx, w: x.w, rc: http.NewResponseController(x.w), status: x.rt.Status}
 	w := &StreamWriter{bufio.NewWriterSize(to, streamBuffer), to}
 	err := s.Write(ctx, w)
 	if err == nil {

@@ -37,17 +37,21 @@ const Base = "/client/v4"
 
 // Config is what an API needs to know. Zero values mean the defaults.
 type Config struct {
-	Version        string         // of the program, shown in /openapi.json and capabilities
+	Version        string         // of the program, shown to operators in capabilities
 	ExternalURL    string         // how clients reach the server: links, and the origin of the cookies' pages
 	Key            []byte         // at least 32 bytes: seals cursors and stored answers; the same in every process
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For and X-Request-Id count
-	Timeout        time.Duration  // longest a request may take; 0 = 30 s
-	BodyTimeout    time.Duration  // longest a body may take to arrive; 0 = 30 s
-	MaxBody        int64          // largest body after decompression; 0 = 1 MiB
-	MaxRequests    int            // requests at once; 0 = 1024
-	MaxStreams     int            // open streams at once; 0 = 4096
-	Rate           Rate           // of one principal
-	Failures       Rate           // of refused credentials from one address
+	// OperatorNetworks may read metrics, reasons of readiness and the version; nil = loopback.
+	OperatorNetworks []netip.Prefix
+	Timeout          time.Duration // longest a request may take; 0 = 30 s
+	BodyTimeout      time.Duration // longest a body may take to arrive; 0 = 30 s
+	MaxBody          int64         // largest body after decompression; 0 = 1 MiB
+	MaxRequests      int           // requests at once; 0 = 1024
+	MaxStreams       int           // open event streams at once; 0 = 4096
+	MaxDownloads     int           // exports and files being sent at once; 0 = 256
+	Recheck          time.Duration // how often a stream's credential is looked at again; 0 = 15 s
+	Rate             Rate          // of one principal
+	Failures         Rate          // of refused credentials from one address
 }
 
 // Deps are the parts an API works with. Authenticate, Resolve, Log, Metrics,
@@ -69,17 +73,22 @@ type API struct {
 	cfg      Config
 	deps     Deps
 	mux      *http.ServeMux
-	probes   map[string]http.Handler // answered even when the server is full
+	probes   map[string]http.Handler // for operators, answered even when the server is full
 	huma     huma.API
 	routes   []*route
+	mounts   []Mounted
 	limits   map[string]any // shown by capabilities
 	cursors  *Cursors
 	rate     *limiter
 	failures *limiter
-	slots    chan struct{} // one token a running request
-	streams  chan struct{} // one token an open stream
 	cross    *http.CrossOriginProtection
-	notFound http.Handler // for browsers, outside the API; may be nil
+	notFound http.Handler    // for browsers, outside the API; may be nil
+	public   map[string]bool // patterns that anybody may use: their bodies are small and quick
+
+	requests  *pool
+	streams   *pool
+	downloads *pool
+	strangers strangers
 
 	drain    context.Context // ends when the server begins to drain: streams end with it
 	endDrain context.CancelFunc
@@ -104,9 +113,12 @@ func New(cfg Config, deps Deps) (*API, error) {
 		cursors:  NewCursors(cfg.Key),
 		rate:     newLimiter(cfg.Rate),
 		failures: newLimiter(cfg.Failures),
-		slots:    make(chan struct{}, cfg.MaxRequests),
-		streams:  make(chan struct{}, cfg.MaxStreams),
 		cross:    http.NewCrossOriginProtection(),
+		public:   map[string]bool{},
+
+		requests:  newPool("requests", cfg.MaxRequests),
+		streams:   newPool("event streams", cfg.MaxStreams),
+		downloads: newPool("downloads", cfg.MaxDownloads),
 	}
 	a.drain, a.endDrain = context.WithCancel(context.Background())
 	if cfg.ExternalURL != "" {
@@ -120,8 +132,6 @@ func New(cfg Config, deps Deps) (*API, error) {
 		a.cfg.ExternalURL = strings.TrimSuffix(cfg.ExternalURL, "/")
 	}
 	a.huma = newBinder(a)
-	a.probes["/healthz"] = http.HandlerFunc(deps.Health.ServeAlive)
-	a.probes["/readyz"] = http.HandlerFunc(deps.Health.ServeReady)
 	a.registerOwn()
 	if err := a.registerDocs(); err != nil {
 		return nil, fmt.Errorf("web: docs: %w", err)
@@ -146,6 +156,13 @@ func defaults(c *Config) {
 	if c.MaxStreams == 0 {
 		c.MaxStreams = 4096
 	}
+	if c.MaxDownloads == 0 {
+		c.MaxDownloads = 256
+	}
+	def(&c.Recheck, 15*time.Second)
+	if c.OperatorNetworks == nil {
+		c.OperatorNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	}
 	if c.Rate == (Rate{}) {
 		c.Rate = Rate{PerSecond: 2000, Burst: 4000}
 	}
@@ -161,20 +178,27 @@ func (a *API) Cursors() *Cursors { return a.cursors }
 // ("audit.batch_events", 10000). Call it while registering.
 func (a *API) Limit(name string, value any) { a.limits[name] = value }
 
-// Probe adds a handler that is answered even when the server is full, without
-// a log line: /metrics.
+// Probe adds a handler that is answered to operators' networks even when the
+// server is full, without a log line: /metrics. For others the path has no route.
 func (a *API) Probe(path string, h http.Handler) { a.probes[path] = h }
 
 // Mount adds a handler of pages outside the API, with everything that is the
 // same for all requests (id, log line, panic, gzip, body limit). pattern is one
 // of [http.ServeMux]. The handler authenticates with [API.Identify]. With
-// stream, the request has no deadline, and its context ends when the server
-// drains.
+// stream, the request has no deadline, its context ends when the server drains,
+// and the handler calls [API.Watch] before it answers with events.
 func (a *API) Mount(pattern string, stream bool, h http.Handler) {
+	a.mounts = append(a.mounts, Mounted{pattern, stream, a.public[pattern]})
 	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		s := stateOf(r.Context())
 		s.route = pattern
-		ctx, end, err := a.lifetime(r.Context(), w, stream, a.cfg.Timeout)
+		var p *pool
+		var holders []holder
+		if stream {
+			p = a.streams
+			holders = []holder{p.ofAddress(ClientAddr(r.Context()))}
+		}
+		ctx, end, err := a.lifetime(r.Context(), w, p, holders, a.cfg.Timeout)
 		if err != nil {
 			a.refuse(w, r, err)
 			return
@@ -184,6 +208,13 @@ func (a *API) Mount(pattern string, stream bool, h http.Handler) {
 		r.Body = http.MaxBytesReader(w, r.Body, a.cfg.MaxBody)
 		h.ServeHTTP(w, r)
 	})
+}
+
+// MountPublic is Mount for what anybody may use: sign-in, documents, assets.
+// A body there is at most 16 KiB and has 5 s to arrive.
+func (a *API) MountPublic(pattern string, h http.Handler) {
+	a.public[pattern] = true
+	a.Mount(pattern, false, h)
 }
 
 // NotFoundPage answers browsers (Accept has text/html) outside the API; other
