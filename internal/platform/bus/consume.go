@@ -51,6 +51,7 @@ type Config struct {
 	Retry         Backoff       // between repetitions; 100 ms to 30 s
 	LagLimit      int64         // records, from which a partition that moves is "lagging"; 10,000
 	StallAfter    time.Duration // without progress, a partition with records left is "stalled"; 30 s
+	UnownedAfter  time.Duration // a partition without a consumer of Belfry's for so long is a fault; 15 s, in which a rebalance ends
 	HealthEvery   time.Duration // between two looks at the log's end; 5 s
 
 	Log        *slog.Logger
@@ -108,6 +109,7 @@ func NewConsumer(cfg Config) (*Consumer, error) {
 	defaults(&cfg.Drain, 5*time.Second)
 	defaults(&cfg.LagLimit, 10_000)
 	defaults(&cfg.StallAfter, 30*time.Second)
+	defaults(&cfg.UnownedAfter, 15*time.Second)
 	defaults(&cfg.HealthEvery, 5*time.Second)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

@@ -148,7 +148,7 @@ func (c *Consumer) Health() []Health {
 // /readyz.
 func (c *Consumer) Ready() error {
 	for _, h := range c.Health() {
-		if wait := time.Since(h.Since); h.State == NoMembers && wait >= unownedAfter {
+		if wait := time.Since(h.Since); h.State == NoMembers && wait >= c.cfg.UnownedAfter {
 			return fmt.Errorf("consumer %s: no consumer of Belfry's has %s/%d since %v: %s", h.Group, h.Topic, h.Partition, wait.Round(time.Second), h.Error)
 		}
 		if h.State == Stalled || h.State == AheadOf {

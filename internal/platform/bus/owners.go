@@ -8,10 +8,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// unownedAfter is how long a partition may be without a consumer of Belfry's: a
-// rebalance, or the session of a process that died, ends within it.
-const unownedAfter = 15 * time.Second
-
 // unowned is a partition that no consumer of Belfry's has. A client that joins the
 // group under the group's name is given partitions, and stores nothing of them.
 type unowned struct {

@@ -82,10 +82,12 @@ func (t *Table) Sync(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("table %s: %w", t.topic, notNow(ctx.Err()))
 		}
-		if err := fetches.Err0(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("table %s: %w", t.topic, notNow(err))
-		}
 		var failed, undecoded error
+		fetches.EachError(func(topic string, _ int32, err error) {
+			if topic == "" && !errors.Is(err, context.DeadlineExceeded) { // of the client, not of a partition
+				failed = notNow(err)
+			}
+		})
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 			undecoded = errors.Join(undecoded, p.Err)
 			for _, r := range p.Records {
