@@ -23,3 +23,25 @@ func Consumes(feature string) (topics []string) {
 func (a *App) Publish(ctx context.Context, msgs ...bus.Message) error {
 	return a.producer.Publish(ctx, msgs...)
 }
+
+// Cluster is the bus as a feature of this process reaches it.
+func (a *App) Cluster() bus.Cluster { return a.cluster }
+
+// Subscriptions are all that Belfry's own consumers read.
+var Subscriptions = subscriptions
+
+// Positions are those of every consumer.
+func (a *App) Positions(ctx context.Context) ([]bus.Position, error) {
+	var all []bus.Position
+	for _, d := range a.consuming() {
+		list, err := bus.Positions(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+	}
+	return all, nil
+}
+
+// KafkaCluster is how the settings reach Apache Kafka.
+func (c *Config) KafkaCluster() (bus.Cluster, error) { return c.kafkaCluster() }

@@ -80,3 +80,6 @@ func ScrubRound(ctx context.Context, d *db.DB, s *Signer) (map[string]string, er
 func ErasePerson(ctx context.Context, r *Reader, l *Ledger, account, person string, fields []string) (int, error) {
 	return (&Feature{reader: r, ledger: l}).erasePerson(ctx, account, person, fields)
 }
+
+// Compare is what the signer does when it starts.
+func (s *Signer) Compare(ctx context.Context) error { return s.compare(ctx) }

@@ -259,7 +259,11 @@ func OpenTopicMemory(ctx context.Context, cluster bus.Cluster, publish func(cont
 		m.table.Close()
 		return nil, err
 	}
-	return m, m.restateEmpty(ctx)
+	if err := m.restateEmpty(ctx); err != nil {
+		m.table.Close()
+		return nil, err
+	}
+	return m, nil
 }
 
 // restateEmpty states with a MAC what was stated of empty logs without one: the
