@@ -72,7 +72,8 @@ func (a *App) openBus(ctx context.Context) error {
 
 func (a *App) openBroker(ctx context.Context) (err error) {
 	if a.Config.DatabaseURL != "" {
-		a.Log.Warn("the embedded broker serves this process alone: another process on the same database would not share its bus; set BELFRY_KAFKA_BROKERS where several processes work together")
+		a.Log.Warn("the embedded broker serves this process alone: another process on the same database would not share its bus; " +
+			"set BELFRY_KAFKA_BROKERS where several processes work together")
 	}
 	consuming := a.consuming()
 	cfg, err := a.Config.kafkaDoor(broker.Config{
@@ -149,9 +150,13 @@ func (a *App) skipped(ctx context.Context, tx *db.Tx, s bus.Skipped) error {
 	if s.TooLarge {
 		code = errs.CodeTooLarge
 	}
+	text := fmt.Sprintf("the records from offset %d up to, but without, %d were skipped: %s", s.From, s.To, s.Reason)
 	value, err := json.Marshal(event.Reject{
-		Kind: rejectKinds[s.Topic], At: audit.FormatTime(time.Now().UnixMicro()), Via: "kafka", Source: &event.Fetched{Topic: s.Topic, Partition: s.Partition, Offset: s.From},
-		Errors: []event.Fault{{Code: int(code), Message: fmt.Sprintf("the records from offset %d up to, but without, %d were skipped: %s", s.From, s.To, s.Reason)}},
+		Kind:   rejectKinds[s.Topic],
+		At:     audit.FormatTime(time.Now().UnixMicro()),
+		Via:    "kafka",
+		Source: &event.Fetched{Topic: s.Topic, Partition: s.Partition, Offset: s.From},
+		Errors: []event.Fault{{Code: int(code), Message: text}},
 	})
 	if err != nil {
 		return err
@@ -160,4 +165,8 @@ func (a *App) skipped(ctx context.Context, tx *db.Tx, s bus.Skipped) error {
 }
 
 // rejectKinds are the kinds of rejects of the topics that carry no audit events.
-var rejectKinds = map[string]string{event.TopicTrafficCounts: "traffic", event.TopicTrafficSharded: "traffic", event.TopicAlerts: "alert"}
+var rejectKinds = map[string]string{
+	event.TopicTrafficCounts:  "traffic",
+	event.TopicTrafficSharded: "traffic",
+	event.TopicAlerts:         "alert",
+}

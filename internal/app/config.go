@@ -206,7 +206,11 @@ var RoleNames = []string{"api", "audit", "producer", "traffic", "slo", "notify"}
 
 func (c *Config) check() (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
-	for _, a := range []struct{ name, value string }{{"BELFRY_LISTEN", c.Listen}, {"BELFRY_KAFKA_LISTEN", c.KafkaListen}, {"BELFRY_KAFKA_ADVERTISE", c.KafkaAdvertise}} {
+	for _, a := range []struct{ name, value string }{
+		{"BELFRY_LISTEN", c.Listen},
+		{"BELFRY_KAFKA_LISTEN", c.KafkaListen},
+		{"BELFRY_KAFKA_ADVERTISE", c.KafkaAdvertise},
+	} {
 		if a.name != "BELFRY_LISTEN" && (a.value == kafkaOff || a.value == "") {
 			continue
 		}

@@ -23,7 +23,11 @@ import (
 const kafkaOff = "off"
 
 // mechanisms are the values of BELFRY_KAFKA_SASL.
-var mechanisms = map[string]string{"plain": bus.SASLPlain, "scram-sha-256": bus.SASLScram256, "scram-sha-512": bus.SASLScram512}
+var mechanisms = map[string]string{
+	"plain":         bus.SASLPlain,
+	"scram-sha-256": bus.SASLScram256,
+	"scram-sha-512": bus.SASLScram512,
+}
 
 // checkKafka finds what is wrong with the settings of Kafka, on either side.
 func (c *Config) checkKafka(fault func(format string, args ...any)) {
@@ -50,7 +54,8 @@ func (c *Config) checkKafka(fault func(format string, args ...any)) {
 	}
 	cluster := c.KafkaUser != "" || c.KafkaTLS == "on"
 	if cluster && len(c.KafkaBrokers) == 0 {
-		fault("BELFRY_KAFKA_USER and BELFRY_KAFKA_TLS are for an Apache Kafka cluster, and BELFRY_KAFKA_BROKERS names none; the embedded broker takes BELFRY_KAFKA_USERS_FILE and BELFRY_KAFKA_LISTEN_CERT")
+		fault("BELFRY_KAFKA_USER and BELFRY_KAFKA_TLS are for an Apache Kafka cluster, and BELFRY_KAFKA_BROKERS names none; " +
+			"the embedded broker takes BELFRY_KAFKA_USERS_FILE and BELFRY_KAFKA_LISTEN_CERT")
 	}
 	if (c.KafkaListenCert == "") != (c.KafkaListenKey == "") {
 		fault("BELFRY_KAFKA_LISTEN_CERT and BELFRY_KAFKA_LISTEN_KEY go together")
@@ -59,7 +64,12 @@ func (c *Config) checkKafka(fault func(format string, args ...any)) {
 
 // kafkaCluster is how Apache Kafka is reached. Its error names the setting.
 func (c *Config) kafkaCluster() (bus.Cluster, error) {
-	cluster := bus.Cluster{Brokers: c.KafkaBrokers, User: c.KafkaUser, Password: c.KafkaPassword, SASL: mechanisms[c.KafkaSASL]}
+	cluster := bus.Cluster{
+		Brokers:  c.KafkaBrokers,
+		User:     c.KafkaUser,
+		Password: c.KafkaPassword,
+		SASL:     mechanisms[c.KafkaSASL],
+	}
 	if c.KafkaPasswordFile != "" {
 		text, err := os.ReadFile(c.KafkaPasswordFile)
 		if err != nil {
@@ -145,7 +155,8 @@ func kafkaUsers(file string) ([]broker.User, error) {
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&list); err != nil && !errors.Is(err, io.EOF) {
 		// The error of the decoder may show a part of the file, and so a password.
-		return nil, fmt.Errorf("BELFRY_KAFKA_USERS_FILE: %s must be a list in YAML of users, each with name, password and, if need be, write and read (lists of topics)", file)
+		return nil, fmt.Errorf("BELFRY_KAFKA_USERS_FILE: %s must be a list in YAML of users, each with name, password "+
+			"and, if need be, write and read (lists of topics)", file)
 	}
 	if len(list) == 0 {
 		return nil, fmt.Errorf("BELFRY_KAFKA_USERS_FILE: %s names no user", file)
@@ -166,7 +177,8 @@ func kafkaUsers(file string) ([]broker.User, error) {
 		}{{"write", rights.Write, most.Write}, {"read", rights.Read, most.Read}} {
 			for _, topic := range check.given {
 				if !slices.Contains(check.most, topic) {
-					return nil, fmt.Errorf("BELFRY_KAFKA_USERS_FILE: user %q: %s: %q must be one of %s", u.Name, check.what, topic, strings.Join(check.most, ", "))
+					return nil, fmt.Errorf("BELFRY_KAFKA_USERS_FILE: user %q: %s: %q must be one of %s",
+						u.Name, check.what, topic, strings.Join(check.most, ", "))
 				}
 			}
 		}

@@ -62,7 +62,14 @@ func recordID(b *bus.Batch, r *bus.Record) string {
 	}
 	parts := []string{r.Header("ce_source"), id} // unique together, and too long or odd for an id
 	if id == "" {
-		parts = []string{b.Topic, strconv.Itoa(int(b.Partition)), strconv.FormatInt(r.Offset, 10), strconv.FormatInt(r.Time.UnixMilli(), 10), string(r.Key), string(r.Value)}
+		parts = []string{
+			b.Topic,
+			strconv.Itoa(int(b.Partition)),
+			strconv.FormatInt(r.Offset, 10),
+			strconv.FormatInt(r.Time.UnixMilli(), 10),
+			string(r.Key),
+			string(r.Value),
+		}
 	}
 	h := sha256.New()
 	for _, p := range parts {

@@ -141,7 +141,8 @@ func (in *Intake) admit(ctx context.Context, from Origin, p *Pending) (errs.List
 		p.Account = id
 	}
 	if p.Account == account.Installation && !from.Belfry {
-		return errs.List{errs.At(errs.CodeForbidden, "/account_id", "this account is the record of Belfry's own operation, which nobody else writes")}, nil
+		return errs.List{errs.At(errs.CodeForbidden, "/account_id",
+			"this account is the record of Belfry's own operation, and only Belfry writes it")}, nil
 	}
 	list, err := in.product(ctx, from, p)
 	if len(list) > 0 || err != nil {

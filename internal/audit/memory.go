@@ -243,10 +243,24 @@ type foreignRecord struct {
 
 // OpenTopicMemory uses the topic event.TopicAuditSigned. What is published must
 // carry the MAC of the cluster's key.
-func OpenTopicMemory(ctx context.Context, cluster bus.Cluster, publish func(context.Context, ...bus.Message) error, log *slog.Logger, registry prometheus.Registerer) (*TopicMemory, error) {
-	m := &TopicMemory{publish: publish, log: log, last: map[string]Signed{}, foreign: map[string]foreignRecord{}, split: map[string]error{},
+func OpenTopicMemory(
+	ctx context.Context,
+	cluster bus.Cluster,
+	publish func(context.Context, ...bus.Message) error,
+	log *slog.Logger,
+	registry prometheus.Registerer,
+) (*TopicMemory, error) {
+	m := &TopicMemory{
+		publish: publish,
+		log:     log,
+		last:    map[string]Signed{},
+		foreign: map[string]foreignRecord{},
+		split:   map[string]error{},
 		ignored: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "belfry_audit_signed_ignored_total", Help: "Records of the signer's memory on Kafka that do not count, such as those without Belfry's MAC."})}
+			Name: "belfry_audit_signed_ignored_total",
+			Help: "Records of the signer's memory on Kafka that do not count, such as those without Belfry's MAC.",
+		}),
+	}
 	if err := registry.Register(m.ignored); err != nil {
 		return nil, err
 	}
@@ -259,20 +273,24 @@ func OpenTopicMemory(ctx context.Context, cluster bus.Cluster, publish func(cont
 		m.table.Close()
 		return nil, err
 	}
-	if err := m.restateEmpty(ctx); err != nil {
+	if err := m.restate(ctx); err != nil {
 		m.table.Close()
 		return nil, err
 	}
 	return m, nil
 }
 
-// restateEmpty states with a MAC what was stated of empty logs without one: the
-// database keeps no row of them that the signer could restate.
-func (m *TopicMemory) restateEmpty(ctx context.Context) error {
+// restate publishes Belfry's own statement again where the newest record of its key
+// is a foreign one, which compaction would keep in its place. Of empty logs, which
+// an earlier Belfry stated without a MAC, the database keeps no row that the signer
+// could restate.
+func (m *TopicMemory) restate(ctx context.Context) error {
 	var list []Signed
 	m.mu.Lock()
 	for key, f := range m.foreign {
-		if _, known := m.last[key]; f.empty && !known {
+		if s, known := m.last[key]; known {
+			list = append(list, s)
+		} else if f.empty {
 			list = append(list, Signed{Account: key, Root: merkle.EmptyRoot()})
 		}
 	}
@@ -319,7 +337,8 @@ func (m *TopicMemory) apply(r bus.Record) error {
 // passOver notes a record that does not count. The caller has the lock.
 func (m *TopicMemory) passOver(key string, offset int64, f foreignRecord) {
 	m.ignored.Inc()
-	m.log.Error("a record of the signer's memory does not count", "topic", event.TopicAuditSigned, "key", cutText(key, 64), "offset", offset, "reason", f.why)
+	m.log.Error("a record of the signer's memory does not count",
+		"topic", event.TopicAuditSigned, "key", cutText(key, 64), "offset", offset, "reason", f.why)
 	if _, ok := m.foreign[key]; ok || len(m.foreign) < maxForeign {
 		m.foreign[key] = f
 	}
@@ -331,10 +350,12 @@ func (m *TopicMemory) Ready() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for key, f := range m.foreign {
-		return fmt.Errorf("%d record(s) of %s do not count, such as the one with the key %q: %s; see docs/guide/operate.md", len(m.foreign), event.TopicAuditSigned, cutText(key, 64), f.why)
+		return fmt.Errorf("%d record(s) of %s do not count, such as the one with the key %q: %s; see docs/guide/operate.md",
+			len(m.foreign), event.TopicAuditSigned, cutText(key, 64), f.why)
 	}
 	if skipped > 0 {
-		return fmt.Errorf("%d stretch(es) of %s cannot be decoded and were passed over; see docs/guide/operate.md, then restart", skipped, event.TopicAuditSigned)
+		return fmt.Errorf("%d stretch(es) of %s cannot be decoded and were passed over; see docs/guide/operate.md, then restart",
+			skipped, event.TopicAuditSigned)
 	}
 	return nil
 }

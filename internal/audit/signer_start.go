@@ -52,7 +52,8 @@ func (s *Signer) compare(ctx context.Context) error {
 	sizes := map[string]uint64{}
 	missing := map[string]Signed{} // what the database says was signed, and the memory does not have
 	err = s.db.View(ctx, func(tx *db.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT a.id, h.size, s.size, s.root FROM head h JOIN account a ON a.key = h.account LEFT JOIN signed s ON s.account = h.account`)
+		rows, err := tx.Query(ctx, `SELECT a.id, h.size, s.size, s.root
+			FROM head h JOIN account a ON a.key = h.account LEFT JOIN signed s ON s.account = h.account`)
 		if err != nil {
 			return err
 		}

@@ -244,7 +244,8 @@ func (s *storing) known(ctx context.Context, p *prepared) (bool, error) {
 // type: an end by anybody else than who reported the start would be false.
 func (p *prepared) foreignCorrelation(kind string) {
 	p.status, p.crossed = Conflict, true
-	p.faults = errs.List{errs.At(errs.CodeEventConflict, "/correlation_id", "an alert of the type %s is open under this correlation_id; the alerts of one cause have one type", kind)}
+	p.faults = errs.List{errs.At(errs.CodeEventConflict, "/correlation_id",
+		"an alert of the type %s is open under this correlation_id; the alerts of one cause have one type", kind)}
 }
 
 func conflictOf(p *prepared) errs.List {

@@ -31,7 +31,8 @@ type batchCheck struct {
 
 func newBatchCheck(m metrics) (*batchCheck, error) {
 	decoder, err := bus.NewDecoder()
-	return &batchCheck{decoder, make(chan struct{}, checkers), func(reason string) { m.batches.WithLabelValues(reason).Inc() }}, err
+	refused := func(reason string) { m.batches.WithLabelValues(reason).Inc() }
+	return &batchCheck{decoder: decoder, places: make(chan struct{}, checkers), refused: refused}, err
 }
 
 // produce reads the rest of a Produce request, whose head was read, and passes it
@@ -51,6 +52,9 @@ func (g *gate) produce(version int16, left int) error {
 	}
 	if err := errors.Join(reader.Complete(), req.ReadFrom(reader.Src)); err != nil {
 		return g.no("a Produce request cannot be read: %v", err)
+	}
+	if g.sasl && !g.settle() { // nothing is decoded for a client before it has signed in
+		return io.ErrClosedPipe
 	}
 	resp := g.check.look(req)
 	switch {
@@ -118,15 +122,20 @@ func (g *gate) answered() {
 	g.settled.Broadcast()
 }
 
-// answer sends an answer of the gate's own, after those of the requests before.
-func (g *gate) answer(correlation int32, resp kmsg.Response) error {
+// settle waits until kfake has answered what was passed on; false if the connection
+// was closed.
+func (g *gate) settle() bool {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	for g.unanswered > 0 && !g.closed {
 		g.settled.Wait()
 	}
-	closed := g.closed
-	g.mu.Unlock()
-	if closed {
+	return !g.closed
+}
+
+// answer sends an answer of the gate's own, after those of the requests before.
+func (g *gate) answer(correlation int32, resp kmsg.Response) error {
+	if !g.settle() {
 		return io.ErrClosedPipe
 	}
 	frame := binary.BigEndian.AppendUint32(make([]byte, 4), uint32(correlation))

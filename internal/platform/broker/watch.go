@@ -104,7 +104,8 @@ func newMetrics() metrics {
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "belfry_broker_produce_refused_total", Help: "Produce requests refused because the log has reached its limit."}),
 		batches: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "belfry_broker_batches_refused_total", Help: "Batches of foreign clients that cannot be decoded, refused, by reason (corrupt, too_large)."}, []string{"reason"}),
+			Name: "belfry_broker_batches_refused_total",
+			Help: "Batches of foreign clients that cannot be decoded, refused, by reason (corrupt, too_large)."}, []string{"reason"}),
 		bytes: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "belfry_broker_log_bytes", Help: "Size of the embedded broker's log."}),
 		limit: prometheus.NewGauge(prometheus.GaugeOpts{

@@ -55,7 +55,8 @@ func (b *Batch) Commit(ctx context.Context, tx *db.Tx) error {
 // newBatch makes the batch of records after p; with ownOnly, of those that Belfry
 // published.
 func newBatch(cluster Cluster, ownOnly bool, p Position, records []*kgo.Record) *Batch {
-	b := &Batch{Group: p.Group, Topic: p.Topic, Partition: p.Partition, from: p.Next, epoch: p.Epoch, Records: make([]Record, 0, len(records))}
+	b := &Batch{Group: p.Group, Topic: p.Topic, Partition: p.Partition, from: p.Next, epoch: p.Epoch}
+	b.Records = make([]Record, 0, len(records))
 	for _, r := range records {
 		own := cluster.own(r)
 		if ownOnly && !own {
@@ -66,7 +67,14 @@ func newBatch(cluster Cluster, ownOnly bool, p Position, records []*kgo.Record) 
 		for k, h := range r.Headers {
 			headers[k] = Header{h.Key, h.Value}
 		}
-		b.Records = append(b.Records, Record{Key: r.Key, Value: r.Value, Headers: headers, Offset: r.Offset, Time: r.Timestamp, Own: own})
+		b.Records = append(b.Records, Record{
+			Key:     r.Key,
+			Value:   r.Value,
+			Headers: headers,
+			Offset:  r.Offset,
+			Time:    r.Timestamp,
+			Own:     own,
+		})
 	}
 	last := records[len(records)-1]
 	b.to, b.crc, b.leader = last.Offset+1, checksum(last), last.LeaderEpoch

@@ -51,7 +51,7 @@ type Config struct {
 	Retry         Backoff       // between repetitions; 100 ms to 30 s
 	LagLimit      int64         // records, from which a partition that moves is "lagging"; 10,000
 	StallAfter    time.Duration // without progress, a partition with records left is "stalled"; 30 s
-	UnownedAfter  time.Duration // a partition without a consumer of Belfry's for so long is a fault; 15 s, in which a rebalance ends
+	UnownedAfter  time.Duration // a partition without a consumer of Belfry's for so long is a fault; 15 s
 	HealthEvery   time.Duration // between two looks at the log's end; 5 s
 
 	Log        *slog.Logger
@@ -115,7 +115,13 @@ func NewConsumer(cfg Config) (*Consumer, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Log = cfg.Log.With("group", cfg.Group)
-	c := &Consumer{cfg: cfg, owned: map[source]*partition{}, ends: map[source]progress{}, unowned: map[source]unowned{}, m: newMetrics(cfg.Group)}
+	c := &Consumer{
+		cfg:     cfg,
+		m:       newMetrics(cfg.Group),
+		owned:   map[source]*partition{},
+		ends:    map[source]progress{},
+		unowned: map[source]unowned{},
+	}
 	var err error
 	if c.decoder, err = NewDecoder(); err != nil {
 		return nil, err

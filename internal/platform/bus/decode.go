@@ -73,7 +73,8 @@ func (d *Decoder) Check(data []byte) error {
 	// An offset past the end of a message says that all of its records were decoded.
 	rp := kmsg.NewFetchResponseTopicPartition()
 	rp.RecordBatches = batch
-	decoded, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{Offset: first, KeepControlRecords: true}, &rp, d.codec, nil)
+	opts := kgo.ProcessFetchPartitionOpts{Offset: first, KeepControlRecords: true}
+	decoded, next := kgo.ProcessFetchPartition(opts, &rp, d.codec, nil)
 	switch {
 	case errors.Is(decoded.Err, kgo.ErrMaxDecompress), errors.As(decoded.Err, new(*kgo.ErrDecompressTooLarge)):
 		return ErrTooLarge
@@ -104,12 +105,17 @@ func fetchOne(ctx context.Context, cluster Cluster, topic string, partition int3
 		return nil, errors.Join(fmt.Errorf("the leader of %s/%d is not known", topic, partition), detail.Err)
 	}
 	rp := kmsg.NewFetchRequestTopicPartition()
-	rp.Partition, rp.FetchOffset, rp.CurrentLeaderEpoch, rp.PartitionMaxBytes = partition, offset, -1, partitionBytes
+	rp.Partition = partition
+	rp.FetchOffset = offset
+	rp.PartitionMaxBytes = partitionBytes
 	rt := kmsg.NewFetchRequestTopic()
 	rt.Topic = topic
 	rt.Partitions = append(rt.Partitions, rp)
 	req := kmsg.NewPtrFetchRequest()
-	req.ReplicaID, req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.IsolationLevel = -1, 100, 0, fetchBytes, 1
+	req.ReplicaID = -1 // a consumer
+	req.MaxWaitMillis = 100
+	req.MaxBytes = fetchBytes
+	req.IsolationLevel = 1 // committed records only
 	req.Topics = append(req.Topics, rt)
 	answer, err := cl.Broker(int(detail.Leader)).Request(ctx, req)
 	if err != nil {
@@ -145,7 +151,13 @@ const maxSkip = 1000
 // inspect looks at the stored batches from an offset on. It gives the offset after
 // those at the beginning that cannot be decoded, and why; the same offset if the
 // next batch is good or not there yet.
-func (d *Decoder) inspect(ctx context.Context, cluster Cluster, topic string, partition int32, from int64) (next int64, why error, err error) {
+func (d *Decoder) inspect(
+	ctx context.Context,
+	cluster Cluster,
+	topic string,
+	partition int32,
+	from int64,
+) (next int64, why error, err error) {
 	next = from
 	var data []byte
 	for range maxSkip {

@@ -52,7 +52,7 @@ func settled(ctx context.Context, admin *kadm.Client, topics []Topic) error {
 	for {
 		ends, err := admin.ListEndOffsets(ctx, names...)
 		if err == nil {
-			err = ends.Error()
+			err = firstFault(ends)
 		}
 		if err == nil {
 			return nil
@@ -62,10 +62,23 @@ func settled(ctx context.Context, admin *kadm.Client, topics []Topic) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("topics: %w", err)
+			return fmt.Errorf("topics, which Belfry could neither find nor make: %w", err)
 		case <-again.C:
 		}
 	}
+}
+
+// firstFault names a topic that cannot be used.
+func firstFault(ends kadm.ListedOffsets) error {
+	var topic string
+	var fault error
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Err != nil && (fault == nil || o.Topic < topic) {
+			topic = o.Topic
+			fault = fmt.Errorf("%s: %w", o.Topic, o.Err)
+		}
+	})
+	return fault
 }
 
 func ensure(ctx context.Context, admin *kadm.Client, t Topic) error {

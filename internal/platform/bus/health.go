@@ -134,7 +134,16 @@ func (c *Consumer) Health() []Health {
 	}
 	for at, u := range c.unowned {
 		if c.owned[at] == nil {
-			list = append(list, Health{Group: c.cfg.Group, Topic: at.topic, Partition: at.partition, State: NoMembers, Next: u.next, End: u.end, Since: u.since, Error: u.why})
+			list = append(list, Health{
+				Group:     c.cfg.Group,
+				Topic:     at.topic,
+				Partition: at.partition,
+				State:     NoMembers,
+				Next:      u.next,
+				End:       u.end,
+				Since:     u.since,
+				Error:     u.why,
+			})
 		}
 	}
 	slices.SortFunc(list, func(a, b Health) int {
@@ -149,7 +158,8 @@ func (c *Consumer) Health() []Health {
 func (c *Consumer) Ready() error {
 	for _, h := range c.Health() {
 		if wait := time.Since(h.Since); h.State == NoMembers && wait >= c.cfg.UnownedAfter {
-			return fmt.Errorf("consumer %s: no consumer of Belfry's has %s/%d since %v: %s", h.Group, h.Topic, h.Partition, wait.Round(time.Second), h.Error)
+			return fmt.Errorf("consumer %s: no consumer of Belfry's has had %s/%d for %v: %s",
+				h.Group, h.Topic, h.Partition, wait.Round(time.Second), h.Error)
 		}
 		if h.State == Stalled || h.State == AheadOf {
 			reason := fmt.Errorf("consumer %s is %s at %s/%d: offset %d of %d", h.Group, h.State, h.Topic, h.Partition, h.Next, h.End)

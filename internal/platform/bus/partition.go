@@ -182,7 +182,8 @@ func (p *partition) handle(batch *Batch) bool {
 			c.m.records.WithLabelValues(p.at.topic).Add(float64(len(batch.Records)))
 			if batch.dropped > 0 {
 				c.m.foreign.WithLabelValues(p.at.topic).Add(float64(batch.dropped))
-				c.cfg.Log.Error("records that Belfry did not publish were ignored", "topic", p.at.topic, "partition", p.at.partition, "before_offset", batch.to, "records", batch.dropped)
+				c.cfg.Log.Error("records that Belfry did not publish were ignored", "topic", p.at.topic, "partition", p.at.partition,
+					"before_offset", batch.to, "records", batch.dropped)
 			}
 			if c.cfg.Cluster.Alone {
 				return true

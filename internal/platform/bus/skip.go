@@ -23,17 +23,26 @@ func (p *partition) skipUndecodable() bool {
 	p.mu.Lock()
 	pos := p.pos
 	p.mu.Unlock()
+	log := c.cfg.Log.With("topic", p.at.topic, "partition", p.at.partition, "offset", pos.Next)
 	ctx, cancel := context.WithTimeout(p.ctx, inspectFor)
 	defer cancel()
 	next, why, err := c.decoder.inspect(ctx, c.cfg.Cluster, p.at.topic, p.at.partition, pos.Next)
 	if err != nil {
-		c.cfg.Log.Warn("a batch that was not consumed cannot be inspected", "topic", p.at.topic, "partition", p.at.partition, "offset", pos.Next, "error", err)
+		log.Warn("a batch that was not consumed cannot be inspected", "error", err)
 		return false
 	}
 	if why == nil {
 		return false
 	}
-	s := Skipped{Group: c.cfg.Group, Topic: p.at.topic, Partition: p.at.partition, From: pos.Next, To: next, Reason: why.Error(), TooLarge: errors.Is(why, ErrTooLarge)}
+	s := Skipped{
+		Group:     c.cfg.Group,
+		Topic:     p.at.topic,
+		Partition: p.at.partition,
+		From:      pos.Next,
+		To:        next,
+		Reason:    why.Error(),
+		TooLarge:  errors.Is(why, ErrTooLarge),
+	}
 	err = c.cfg.DB.Tx(ctx, func(tx *db.Tx) error {
 		if err := move(ctx, tx, &pos, next); err != nil {
 			return err
@@ -44,11 +53,11 @@ func (p *partition) skipUndecodable() bool {
 		return c.Skipped(ctx, tx, s)
 	})
 	if err != nil {
-		c.cfg.Log.Warn("a batch that cannot be decoded was not skipped, will be tried again", "topic", s.Topic, "partition", s.Partition, "offset", s.From, "error", err)
+		log.Warn("a batch that cannot be decoded was not skipped, will be tried again", "error", err)
 		return false
 	}
 	c.m.skipped.WithLabelValues(s.Topic).Inc()
-	c.cfg.Log.Error("records were skipped: no consumer can decode them", "topic", s.Topic, "partition", s.Partition, "from", s.From, "to", s.To, "reason", s.Reason)
+	log.Error("records were skipped: no consumer can decode them", "to", s.To, "reason", s.Reason)
 	c.abandon(p) // the claim that follows reads from the new position
 	return true
 }

@@ -40,7 +40,14 @@ func NewTable(ctx context.Context, cluster Cluster, topic string, apply func(Rec
 	if err != nil {
 		return nil, err
 	}
-	t := &Table{topic: topic, cluster: cluster, admin: kadm.NewClient(admin), apply: apply, decoder: decoder, next: map[int32]int64{}}
+	t := &Table{
+		topic:   topic,
+		cluster: cluster,
+		admin:   kadm.NewClient(admin),
+		apply:   apply,
+		decoder: decoder,
+		next:    map[int32]int64{},
+	}
 	starts, err := t.admin.ListStartOffsets(ctx, topic)
 	if err == nil {
 		err = starts.Error()
@@ -92,7 +99,8 @@ func (t *Table) Sync(ctx context.Context) error {
 			undecoded = errors.Join(undecoded, p.Err)
 			for _, r := range p.Records {
 				if failed == nil {
-					failed = t.apply(Record{Key: r.Key, Value: r.Value, Offset: r.Offset, Time: r.Timestamp, Own: t.cluster.own(r)})
+					own := t.cluster.own(r)
+					failed = t.apply(Record{Key: r.Key, Value: r.Value, Offset: r.Offset, Time: r.Timestamp, Own: own})
 				}
 				if failed == nil {
 					t.next[p.Partition] = r.Offset + 1
