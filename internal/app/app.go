@@ -308,11 +308,13 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 // where several processes sign, else a file beside the key.
 func (a *App) openMemory(ctx context.Context) (audit.Memory, error) {
 	if len(a.Config.KafkaBrokers) > 0 {
-		m, err := audit.OpenTopicMemory(ctx, a.cluster, a.producer.Publish)
-		if err == nil {
-			a.closing("signer's memory", m.Close)
+		m, err := audit.OpenTopicMemory(ctx, a.cluster, a.producer.Publish, a.Log, a.Registry)
+		if err != nil {
+			return nil, err
 		}
-		return m, err
+		a.closing("signer's memory", m.Close)
+		a.Health.Add("signer's memory", func(context.Context) error { return m.Ready() })
+		return m, nil
 	}
 	m, err := audit.OpenFileMemory(filepath.Join(a.keyDir(), "signed.log"))
 	if err == nil {

@@ -2,13 +2,17 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
 // partitions of a topic on Apache Kafka. Keyed topics never grow in place.
@@ -40,15 +44,21 @@ func retention(topic string) time.Duration {
 const auditGroup = "belfry.audit"
 
 func (a *App) openBus(ctx context.Context) error {
+	key, err := a.box.Derive("belfry bus mac v1")
+	if err != nil {
+		return err
+	}
 	if len(a.Config.KafkaBrokers) > 0 {
-		a.cluster = bus.Cluster{Brokers: a.Config.KafkaBrokers}
+		if a.cluster, err = a.Config.kafkaCluster(); err != nil {
+			return err
+		}
 		if err := bus.Ensure(ctx, a.cluster, topics(true)...); err != nil {
 			return err
 		}
 	} else if err := a.openBroker(ctx); err != nil {
 		return err
 	}
-	var err error
+	a.cluster.Key = key
 	a.producer, err = bus.NewProducer(bus.ProducerConfig{Cluster: a.cluster, Registerer: a.Registry})
 	if err == nil {
 		a.closing("bus producer", func() error {
@@ -61,9 +71,13 @@ func (a *App) openBus(ctx context.Context) error {
 }
 
 func (a *App) openBroker(ctx context.Context) (err error) {
+	if a.Config.DatabaseURL != "" {
+		a.Log.Warn("the embedded broker serves this process alone: another process on the same database would not share its bus; " +
+			"set BELFRY_KAFKA_BROKERS where several processes work together")
+	}
 	consuming := a.consuming()
-	a.broker, err = broker.New(broker.Config{
-		DataDir: filepath.Join(a.Config.DataDir, "bus"), Listen: a.Config.KafkaListen, Topics: topics(false),
+	cfg, err := a.Config.kafkaDoor(broker.Config{
+		DataDir: filepath.Join(a.Config.DataDir, "bus"), Topics: topics(false),
 		Verify: func(ctx context.Context, c bus.Cluster) error {
 			for _, d := range consuming {
 				restarts, err := bus.VerifyOffsets(ctx, c, d)
@@ -91,6 +105,9 @@ func (a *App) openBroker(ctx context.Context) (err error) {
 		Log:       a.Log, Registerer: a.Registry,
 	})
 	if err != nil {
+		return err
+	}
+	if a.broker, err = broker.New(cfg); err != nil {
 		return err
 	}
 	if err := a.broker.Start(ctx); err != nil {
@@ -124,4 +141,32 @@ func (a *App) deliver(ctx context.Context, msgs []bus.Message) error {
 		return nil
 	}
 	return a.producer.Publish(ctx, rest...)
+}
+
+// skipped tells the operators of records that no consumer could decode, in the
+// transaction that moves past them.
+func (a *App) skipped(ctx context.Context, tx *db.Tx, s bus.Skipped) error {
+	code := errs.CodeInvalid
+	if s.TooLarge {
+		code = errs.CodeTooLarge
+	}
+	text := fmt.Sprintf("the records from offset %d up to, but without, %d were skipped: %s", s.From, s.To, s.Reason)
+	value, err := json.Marshal(event.Reject{
+		Kind:   rejectKinds[s.Topic],
+		At:     audit.FormatTime(time.Now().UnixMicro()),
+		Via:    "kafka",
+		Source: &event.Fetched{Topic: s.Topic, Partition: s.Partition, Offset: s.From},
+		Errors: []event.Fault{{Code: int(code), Message: text}},
+	})
+	if err != nil {
+		return err
+	}
+	return bus.Enqueue(ctx, tx, bus.Message{Topic: event.TopicAuditRejects, Value: value})
+}
+
+// rejectKinds are the kinds of rejects of the topics that carry no audit events.
+var rejectKinds = map[string]string{
+	event.TopicTrafficCounts:  "traffic",
+	event.TopicTrafficSharded: "traffic",
+	event.TopicAlerts:         "alert",
 }

@@ -27,8 +27,31 @@ type Config struct {
 	DatabaseURL string `env:"BELFRY_DATABASE_URL" secret:"true"`
 	// host:port,... of an Apache Kafka cluster; empty = the embedded broker.
 	KafkaBrokers []string `env:"BELFRY_KAFKA_BROKERS"`
-	// Address of the embedded broker. Loopback only.
+	// User of the Apache Kafka cluster (SASL); empty = none.
+	KafkaUser string `env:"BELFRY_KAFKA_USER"`
+	// The user's password, or a file that holds it.
+	KafkaPassword     string `env:"BELFRY_KAFKA_PASSWORD" secret:"true"`
+	KafkaPasswordFile string `env:"BELFRY_KAFKA_PASSWORD_FILE"`
+	// SASL mechanism towards the cluster: plain (with TLS only), scram-sha-256 or scram-sha-512.
+	KafkaSASL string `env:"BELFRY_KAFKA_SASL" default:"scram-sha-512"`
+	// on = TLS towards the cluster.
+	KafkaTLS string `env:"BELFRY_KAFKA_TLS" default:"off"`
+	// File with the certificates (PEM) that sign the brokers' certificates; empty = those of the system.
+	KafkaCA string `env:"BELFRY_KAFKA_CA"`
+	// Certificate chain and key in PEM that Belfry shows to the cluster.
+	KafkaClientCert string `env:"BELFRY_KAFKA_CLIENT_CERT"`
+	KafkaClientKey  string `env:"BELFRY_KAFKA_CLIENT_KEY"`
+	// Address of the embedded broker for Kafka clients; off = no client reaches it. An address that is not
+	// loopback needs BELFRY_KAFKA_LISTEN_CERT, BELFRY_KAFKA_LISTEN_KEY and BELFRY_KAFKA_USERS_FILE.
 	KafkaListen string `env:"BELFRY_KAFKA_LISTEN" default:"127.0.0.1:9092"`
+	// host:port that the embedded broker tells its clients to connect to; empty = the address it listens on.
+	KafkaAdvertise string `env:"BELFRY_KAFKA_ADVERTISE"`
+	// Certificate chain and key in PEM: TLS of the embedded broker.
+	KafkaListenCert string `env:"BELFRY_KAFKA_LISTEN_CERT"`
+	KafkaListenKey  string `env:"BELFRY_KAFKA_LISTEN_KEY"`
+	// File with the users (SASL SCRAM) of the embedded broker, see the guide to operation; empty = every client
+	// of this machine may publish to the on-ramps and read the rejects.
+	KafkaUsersFile string `env:"BELFRY_KAFKA_USERS_FILE"`
 	// 32 bytes in base64 that seal keys and secrets in the databases. Required
 	// with BELFRY_DATABASE_URL; else made in the data directory (mode 0600): keep a
 	// copy apart from the backups.
@@ -204,13 +227,21 @@ var RoleNames = []string{"api", "audit", "producer", "traffic", "slo", "notify"}
 
 func (c *Config) check() (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
-	for _, a := range []struct{ name, value string }{{"BELFRY_LISTEN", c.Listen}, {"BELFRY_KAFKA_LISTEN", c.KafkaListen}} {
+	for _, a := range []struct{ name, value string }{
+		{"BELFRY_LISTEN", c.Listen},
+		{"BELFRY_KAFKA_LISTEN", c.KafkaListen},
+		{"BELFRY_KAFKA_ADVERTISE", c.KafkaAdvertise},
+	} {
+		if a.name != "BELFRY_LISTEN" && (a.value == kafkaOff || a.value == "") {
+			continue
+		}
 		if _, port, err := net.SplitHostPort(a.value); err != nil {
 			fault("%s: %q must be host:port", a.name, a.value)
 		} else if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 			fault("%s: %q has no valid port", a.name, a.value)
 		}
 	}
+	c.checkKafka(fault)
 	if c.DatabaseURL != "" {
 		if u, err := url.Parse(c.DatabaseURL); err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 			fault("BELFRY_DATABASE_URL must begin with postgres://")

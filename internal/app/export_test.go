@@ -34,3 +34,24 @@ func CacheOfAll(megabytes int) (sum int64) {
 	}
 	return sum
 }
+// Cluster is the bus as a feature of this process reaches it.
+func (a *App) Cluster() bus.Cluster { return a.cluster }
+
+// Subscriptions are all that Belfry's own consumers read.
+var Subscriptions = subscriptions
+
+// Positions are those of every consumer.
+func (a *App) Positions(ctx context.Context) ([]bus.Position, error) {
+	var all []bus.Position
+	for _, d := range a.consuming() {
+		list, err := bus.Positions(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+	}
+	return all, nil
+}
+
+// KafkaCluster is how the settings reach Apache Kafka.
+func (c *Config) KafkaCluster() (bus.Cluster, error) { return c.kafkaCluster() }

@@ -107,6 +107,7 @@ func subscriptions() []broker.Subscription {
 // consume adds a consumer of a feature to what the process runs, and to what
 // /readyz asks.
 func (a *App) consume(name string, c *bus.Consumer) {
+	c.Skipped = a.skipped
 	a.consumers = append(a.consumers, stagedConsumer{name, c})
 	a.Health.Add(name, func(context.Context) error { return c.Ready() })
 }

@@ -2,8 +2,12 @@ package audit
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"runtime"
+	"strconv"
 	"sync"
 	"time"
 
@@ -37,9 +41,41 @@ func (l *Ledger) Consume(in *Intake) func(context.Context, *bus.Batch) error {
 	}
 }
 
-// busOrigin says who hands in a record of the bus.
+// busOrigin says who hands in a record of the bus, and what the record says of an
+// event that does not name its id or its time.
 func busOrigin(b *bus.Batch, i int) Origin {
-	return Origin{By: Submitter{Type: "bus", ID: b.Topic}, Interface: "SYSTEM"}
+	r := &b.Records[i]
+	at := r.Time
+	if t, err := time.Parse(time.RFC3339Nano, r.Header("ce_time")); err == nil {
+		at = t
+	}
+	return Origin{By: Submitter{Type: "bus", ID: b.Topic}, Interface: "SYSTEM", ID: recordID(b, r), OccurredAt: at}
+}
+
+// recordID identifies the event of a record: by the id of its CloudEvent, else by
+// its place and content. Read again after a crash, a record has the same id; other
+// content at the same place (a log that lost its end) has another one.
+func recordID(b *bus.Batch, r *bus.Record) string {
+	id := r.Header("ce_id")
+	if ValidID(id) {
+		return id
+	}
+	parts := []string{r.Header("ce_source"), id} // unique together, and too long or odd for an id
+	if id == "" {
+		parts = []string{
+			b.Topic,
+			strconv.Itoa(int(b.Partition)),
+			strconv.FormatInt(r.Offset, 10),
+			strconv.FormatInt(r.Time.UnixMilli(), 10),
+			string(r.Key),
+			string(r.Value),
+		}
+	}
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // refused describes the events of a batch that are not in the record.

@@ -369,6 +369,18 @@ func ValidID(s string) bool {
 	return true
 }
 
+// fillFromRecord completes id and occurred_at by what the record of the bus says.
+// The id counts as the publisher's: a repeat is looked for.
+func (e *Event) fillFromRecord(from Origin, now time.Time) {
+	if e.ID == "" {
+		e.ID = from.ID
+	}
+	if at := from.OccurredAt; e.OccurredAt == "" && at.Unix() >= 0 && !at.After(now.Add(MaxAhead)) {
+		e.at, e.filledAt = at.UnixMicro(), true
+		e.OccurredAt = FormatTime(e.at)
+	}
+}
+
 // fill completes what a publisher may leave out.
 func (e *Event) fill(now time.Time, iface string) {
 	if e.ID == "" {

@@ -99,3 +99,5 @@ func NewRecent(d *db.DB, now func() time.Time, isView func(*Record) bool) *Recen
 func (r *Recent) Preceding(ctx context.Context, t Trouble, limit int) ([]Preceding, int, error) {
 	return r.preceding(ctx, t, limit)
 }
+// Compare is what the signer does when it starts.
+func (s *Signer) Compare(ctx context.Context) error { return s.compare(ctx) }

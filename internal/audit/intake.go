@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
@@ -38,6 +39,11 @@ type Origin struct {
 	Operator  bool   // may publish every product but Belfry's own
 	Belfry    bool   // Belfry itself, auditing its own changes
 	Interface string // for events that do not say: API over HTTP, SYSTEM from the bus
+
+	// What the record of the bus says for an event that does not: a repeat of the
+	// record must be known as one. Empty over HTTP.
+	ID         string
+	OccurredAt time.Time
 }
 
 // ReservedProduct is the product of Belfry's own changes.
@@ -61,6 +67,12 @@ func NewIntake(sources Sources, now func() time.Time) *Intake {
 func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [32]byte) (*Pending, error) {
 	now := in.now()
 	e, err := Decode(data, now)
+	if len(data) == 0 && from.ID != "" {
+		err = errs.List{errs.New(errs.CodeInvalidJSON, "the record has no value")}
+	}
+	if err == nil {
+		e.fillFromRecord(from, now)
+	}
 	p := &Pending{Account: from.Account, Event: e, By: from.By}
 	if err != nil {
 		p.Status, p.Faults = Rejected, errs.All(err)
@@ -127,6 +139,10 @@ func (in *Intake) admit(ctx context.Context, from Origin, p *Pending) (errs.List
 			return nil, err
 		}
 		p.Account = id
+	}
+	if p.Account == account.Installation && !from.Belfry {
+		return errs.List{errs.At(errs.CodeForbidden, "/account_id",
+			"this account is the record of Belfry's own operation, and only Belfry writes it")}, nil
 	}
 	list, err := in.product(ctx, from, p)
 	if len(list) > 0 || err != nil {

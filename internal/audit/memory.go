@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,8 +14,12 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
 // FileMemory is the signer's memory on one machine: a file of lines
@@ -210,17 +215,55 @@ func syncDir(dir string) error {
 // TopicMemory is the signer's memory past one machine: a compacted Kafka topic
 // whose records are the lines of FileMemory, by account. A restore of the
 // database does not touch it.
+//
+// Whoever may write to the topic could stop the signing with a line that was
+// never signed. So only records that carry Belfry's MAC count. The others are
+// passed over, and readiness tells of them until a statement of Belfry's, or a
+// tombstone, takes their place: the newest record of a key is the one that counts.
+//
+// Records of a Belfry that wrote no MAC are passed over as well; [Signer] states
+// again, with a MAC, what the database says was signed last.
 type TopicMemory struct {
 	table   *bus.Table
 	publish func(context.Context, ...bus.Message) error
+	ignored prometheus.Counter
+	log     *slog.Logger
 
-	mu   sync.Mutex // guards last
-	last map[string]Signed
+	mu      sync.Mutex // guards what follows
+	last    map[string]Signed
+	foreign map[string]foreignRecord // newest record of a key, where it does not count
+	split   map[string]error         // accounts of which two histories were signed
 }
 
-// OpenTopicMemory uses the topic event.TopicAuditSigned.
-func OpenTopicMemory(ctx context.Context, cluster bus.Cluster, publish func(context.Context, ...bus.Message) error) (*TopicMemory, error) {
-	m := &TopicMemory{publish: publish, last: map[string]Signed{}}
+// foreignRecord is a record of the topic that does not count.
+type foreignRecord struct {
+	why   string
+	empty bool // it states the empty log, as it was stated without a MAC
+}
+
+// OpenTopicMemory uses the topic event.TopicAuditSigned. What is published must
+// carry the MAC of the cluster's key.
+func OpenTopicMemory(
+	ctx context.Context,
+	cluster bus.Cluster,
+	publish func(context.Context, ...bus.Message) error,
+	log *slog.Logger,
+	registry prometheus.Registerer,
+) (*TopicMemory, error) {
+	m := &TopicMemory{
+		publish: publish,
+		log:     log,
+		last:    map[string]Signed{},
+		foreign: map[string]foreignRecord{},
+		split:   map[string]error{},
+		ignored: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "belfry_audit_signed_ignored_total",
+			Help: "Records of the signer's memory on Kafka that do not count, such as those without Belfry's MAC.",
+		}),
+	}
+	if err := registry.Register(m.ignored); err != nil {
+		return nil, err
+	}
 	var err error
 	m.table, err = bus.NewTable(ctx, cluster, event.TopicAuditSigned, m.apply)
 	if err != nil {
@@ -230,22 +273,89 @@ func OpenTopicMemory(ctx context.Context, cluster bus.Cluster, publish func(cont
 		m.table.Close()
 		return nil, err
 	}
+	if err := m.restate(ctx); err != nil {
+		m.table.Close()
+		return nil, err
+	}
 	return m, nil
 }
 
+// restate publishes Belfry's own statement again where the newest record of its key
+// is a foreign one, which compaction would keep in its place. Of empty logs, which
+// an earlier Belfry stated without a MAC, the database keeps no row that the signer
+// could restate.
+func (m *TopicMemory) restate(ctx context.Context) error {
+	var list []Signed
+	m.mu.Lock()
+	for key, f := range m.foreign {
+		if s, known := m.last[key]; known {
+			list = append(list, s)
+		} else if f.empty {
+			list = append(list, Signed{Account: key, Root: merkle.EmptyRoot()})
+		}
+	}
+	m.mu.Unlock()
+	if len(list) == 0 {
+		return nil
+	}
+	return errors.Join(m.Record(ctx, list), m.table.Sync(ctx))
+}
+
+// maxForeign bounds how many keys of records that do not count are remembered.
+const maxForeign = 1000
+
 // apply keeps the largest statement. Two processes may have recorded theirs in
 // either order: both were true of the same log, or the signer would have refused.
-func (m *TopicMemory) apply(key, value []byte) error {
-	s, err := parseSigned(strings.TrimSuffix(string(value), "\n"))
-	if err != nil {
-		return fmt.Errorf("a record of the signer's memory, key %q: %w", key, err)
-	}
+// It never fails: a record that cannot count must not hold up those behind it.
+func (m *TopicMemory) apply(r bus.Record) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if have, ok := m.last[s.Account]; !ok || s.Size > have.Size {
-		m.last[s.Account] = s
-	} else if s.Size == have.Size && s.Root != have.Root {
-		return fmt.Errorf("account %s: two roots were signed for size %d", s.Account, s.Size)
+	key := string(r.Key)
+	if len(r.Value) == 0 { // a tombstone
+		delete(m.foreign, key)
+		return nil
+	}
+	s, err := parseSigned(strings.TrimSuffix(string(r.Value), "\n"))
+	have, known := m.last[s.Account]
+	switch {
+	case !r.Own:
+		empty := err == nil && s.Account == key && s.Size == 0 && s.Root == merkle.EmptyRoot()
+		m.passOver(key, r.Offset, foreignRecord{"it does not carry the MAC of this installation", empty})
+	case err != nil || s.Account != key:
+		m.passOver(key, r.Offset, foreignRecord{why: "it is not ACCOUNT SIZE ROOT"})
+	case known && s.Size == have.Size && s.Root != have.Root:
+		m.split[key] = errs.New(errs.CodeSigningStopped, "two roots were signed for size %d", s.Size)
+	default:
+		delete(m.foreign, key)
+		if !known || s.Size > have.Size {
+			m.last[s.Account] = s
+		}
+	}
+	return nil
+}
+
+// passOver notes a record that does not count. The caller has the lock.
+func (m *TopicMemory) passOver(key string, offset int64, f foreignRecord) {
+	m.ignored.Inc()
+	m.log.Error("a record of the signer's memory does not count",
+		"topic", event.TopicAuditSigned, "key", cutText(key, 64), "offset", offset, "reason", f.why)
+	if _, ok := m.foreign[key]; ok || len(m.foreign) < maxForeign {
+		m.foreign[key] = f
+	}
+}
+
+// Ready is nil while every key's newest record counts and all could be decoded.
+func (m *TopicMemory) Ready() error {
+	skipped := m.table.Skipped()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key, f := range m.foreign {
+		return fmt.Errorf("%d record(s) of %s do not count, such as the one with the key %q: %s; see docs/guide/operate.md",
+			len(m.foreign), event.TopicAuditSigned, cutText(key, 64), f.why)
+	}
+	if skipped > 0 {
+		return fmt.Errorf("%d stretch(es) of %s cannot be decoded and were passed over; see docs/guide/operate.md, then restart",
+			skipped, event.TopicAuditSigned)
 	}
 	return nil
 }
@@ -260,12 +370,13 @@ func (m *TopicMemory) All(context.Context) ([]Signed, error) {
 	return slices.Collect(maps.Values(m.last)), nil
 }
 
-// Last gives an account's largest statement.
+// Last gives an account's largest statement. Its error says that two histories of
+// the account were signed.
 func (m *TopicMemory) Last(_ context.Context, account string) (Signed, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s, ok := m.last[account]
-	return s, ok, nil
+	return s, ok, m.split[account]
 }
 
 // Record publishes and waits for all replicas in sync.

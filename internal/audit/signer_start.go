@@ -2,10 +2,13 @@ package audit
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
 // What the signer learns of the record beside its own work: what the scrub found,
@@ -47,8 +50,10 @@ func (s *Signer) compare(ctx context.Context) error {
 		return err
 	}
 	sizes := map[string]uint64{}
+	missing := map[string]Signed{} // what the database says was signed, and the memory does not have
 	err = s.db.View(ctx, func(tx *db.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT a.id, h.size FROM head h JOIN account a ON a.key = h.account`)
+		rows, err := tx.Query(ctx, `SELECT a.id, h.size, s.size, s.root
+			FROM head h JOIN account a ON a.key = h.account LEFT JOIN signed s ON s.account = h.account`)
 		if err != nil {
 			return err
 		}
@@ -56,15 +61,34 @@ func (s *Signer) compare(ctx context.Context) error {
 		for rows.Next() {
 			var id string
 			var size uint64
-			if err := rows.Scan(&id, &size); err != nil {
+			var signedSize sql.NullInt64
+			var root []byte
+			if err := rows.Scan(&id, &size, &signedSize, &root); err != nil {
 				return err
 			}
 			sizes[id] = size
+			if signedSize.Valid && len(root) == len(merkle.Hash{}) {
+				missing[id] = Signed{id, uint64(signedSize.Int64), merkle.Hash(root)}
+			}
 		}
 		return rows.Err()
 	})
 	if err != nil {
 		return err
+	}
+	for _, one := range signed {
+		delete(missing, one.Account)
+	}
+	// The memory was lost, or written by a Belfry whose records do not count any
+	// more. The signer believes the database in this; what follows is held to it.
+	if len(missing) > 0 {
+		err := s.memory.Record(ctx, slices.Collect(maps.Values(missing)))
+		if err == nil {
+			err = s.memory.Refresh(ctx)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

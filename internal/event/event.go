@@ -5,7 +5,10 @@
 // in ARCHITECTURE.md is generated from [Topics].
 package event
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // The topics.
 const (
@@ -31,17 +34,30 @@ type Topic struct {
 	Compacted bool          // the newest record of each key is kept for ever; only on Apache Kafka
 }
 
+// Those beyond Belfry who publish and consume.
+const (
+	Products = "products (Kafka)"
+	Teams    = "product teams"
+)
+
+// FromProducts reports whether products publish to the topic. To every other one
+// only Belfry does, and what does not carry its MAC is ignored there.
+func (t Topic) FromProducts() bool { return slices.Contains(t.Producers, Products) }
+
+// ForTeams reports whether product teams read the topic.
+func (t Topic) ForTeams() bool { return slices.Contains(t.Consumers, Teams) }
+
 // Topics is the whole table, in the order in which data flows.
 var Topics = []Topic{
 	{
 		Name: TopicAuditEvents, Key: "account_id", Payload: "an audit event (v1) with account_id",
-		Producers: []string{"products (Kafka)"}, Consumers: []string{"audit"},
+		Producers: []string{Products}, Consumers: []string{"audit"},
 		// Clear text: an erasure waits for this long before it is complete.
 		Retention: 7 * 24 * time.Hour,
 	},
 	{
 		Name: TopicAuditRejects, Key: "producer id, else account id", Payload: "event.Reject",
-		Producers: []string{"audit", "traffic", "notify"}, Consumers: []string{"producer", "product teams"},
+		Producers: []string{"audit", "traffic", "notify"}, Consumers: []string{"producer", Teams},
 		Retention: 7 * 24 * time.Hour,
 	},
 	{
@@ -54,7 +70,7 @@ var Topics = []Topic{
 	},
 	{
 		Name: TopicTrafficCounts, Key: "any", Payload: "compact counts: one, an array or NDJSON, with account_id",
-		Producers: []string{"products (Kafka)"}, Consumers: []string{"traffic"},
+		Producers: []string{Products}, Consumers: []string{"traffic"},
 		Retention: 24 * time.Hour,
 	},
 	{
@@ -65,7 +81,7 @@ var Topics = []Topic{
 	},
 	{
 		Name: TopicAlerts, Key: "account_id", Payload: "event.Alert",
-		Producers: []string{"slo", "products (Kafka)"}, Consumers: []string{"notify"},
+		Producers: []string{"slo", Products}, Consumers: []string{"notify"},
 		Retention: 7 * 24 * time.Hour,
 	},
 }

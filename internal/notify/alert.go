@@ -55,6 +55,8 @@ type prepared struct {
 	content []byte // event.Alert as JSON
 	digest  []byte
 	by      string // id of who sent it
+	raw     []byte // as it came, and where from; of the bus only
+	source  *event.Fetched
 
 	status Status
 	faults errs.List
@@ -62,6 +64,7 @@ type prepared struct {
 	// By the store; set anew when a transaction runs again.
 	key, root string
 	queued    []*item
+	crossed   bool // its correlation id belongs to an open alert of another type
 }
 
 // sender is who hands alerts in.
@@ -70,6 +73,7 @@ type sender struct {
 	account  string // the only account; "" = each alert names its own
 	producer string // a product team: only types of its own
 	bus      bool   // nothing is filled in
+	own      bool   // Belfry itself: it raises its own types
 	operator bool   // may raise Belfry's own types
 }
 
@@ -114,6 +118,8 @@ func (n *Feature) prepare(ctx context.Context, from sender, data []byte) (*prepa
 // decodeAlert reads one alert strictly: unknown and double members are faults.
 func decodeAlert(data []byte) (a event.Alert, fault *errs.Error) {
 	switch {
+	case len(data) == 0:
+		return a, errs.New(errs.CodeInvalidJSON, "the record has no value")
 	case len(data) > maxAlert:
 		return a, errs.New(errs.CodeTooLarge, "an alert has at most %d bytes, not %d", maxAlert, len(data))
 	case strict.Depth(data) > maxDepth:
@@ -179,7 +185,7 @@ func (n *Feature) settleType(ctx context.Context, from sender, p *prepared) erro
 	switch {
 	case from.producer != "" && kind.Team != from.producer:
 		p.fault(errs.At(errs.CodeProductForbidden, "/alert_type", "the alert type %s is not in the catalogue of this product team", a.Type))
-	case kind.Team == "" && !from.bus && !from.operator:
+	case kind.Team == "" && !from.own && !from.operator:
 		p.fault(errs.At(errs.CodeReservedProduct, "/alert_type", "alerts of the type %s are raised by Belfry itself", a.Type))
 	}
 	if a.Severity == "" && len(kind.Severities) > 0 {

@@ -22,13 +22,14 @@ func (n *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 	list := make([]*prepared, len(b.Records))
 	var rejects []event.Reject
 	for i, rec := range b.Records {
-		p, err := n.prepare(ctx, sender{by: "bus", bus: true}, rec.Value)
+		p, err := n.prepare(ctx, sender{by: "bus", bus: true, own: rec.Own}, rec.Value)
 		if err != nil {
 			return err
 		}
+		p.raw, p.source = rec.Value, &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: rec.Offset}
 		list[i] = p
 		if p.status == Rejected {
-			rejects = append(rejects, n.reject(p, "kafka", rec.Value, &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: rec.Offset}))
+			rejects = append(rejects, n.reject(p, "kafka", p.raw, p.source))
 		}
 	}
 	// A conflict is found only by storing; its reject is written beside.

@@ -31,11 +31,17 @@ func TestAlertsOfTheBusAreStoredOnceAndRefusedOnesGoBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	p, err := bus.NewProducer(bus.ProducerConfig{Cluster: b.Cluster()})
-	if err != nil {
-		t.Fatal(err)
+	cluster := b.Cluster()
+	cluster.Key = []byte("a key of the installation")
+	producer := func(c bus.Cluster) *bus.Producer {
+		p, err := bus.NewProducer(bus.ProducerConfig{Cluster: c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.Close(context.Background()) })
+		return p
 	}
-	t.Cleanup(func() { p.Close(context.Background()) })
+	p := producer(b.Cluster()) // a product: its records carry no MAC
 	good := func(id, extra string) string {
 		return fmt.Sprintf(`{"account_id":%q,"id":%q,"alert_type":"shop_down","event":"notice","occurred_at":"2026-11-22T10:00:00Z"%s}`, acme, id, extra)
 	}
@@ -43,8 +49,11 @@ func TestAlertsOfTheBusAreStoredOnceAndRefusedOnesGoBack(t *testing.T) {
 		good("k1", ""), good("k1", ""), good("k2", ""), good("k1", `,"summary":"other"`), // stored, repeated, stored, conflict
 		`not json`, `{"account_id":"` + acme + `","id":"k3","alert_type":"nothing","event":"notice","occurred_at":"2026-11-22T10:00:00Z","data":{"token":"hunter2","mail":"ana@acme.example"}}`,
 		`{"account_id":"nobody","id":"k4","alert_type":"shop_down","event":"notice"}`,
-		strings.Replace(good("k5", ""), "shop_down", "belfry_budget_burn", 1), // Belfry's own come by the bus
+		strings.Replace(good("k6", ""), "shop_down", "belfry_budget_burn", 1), // forged
+		"", // a tombstone
 	}
+	own := strings.NewReplacer("shop_down", "belfry_budget_burn", "notice", "start").Replace(good("k5", `,"correlation_id":"c5"`))
+	falseEnd := strings.Replace(good("k7", `,"correlation_id":"c5"`), "notice", "end", 1)
 	var msgs []bus.Message
 	for _, v := range values {
 		msgs = append(msgs, bus.Message{Topic: event.TopicAlerts, Key: []byte(acme), Value: []byte(v)})
@@ -52,8 +61,15 @@ func TestAlertsOfTheBusAreStoredOnceAndRefusedOnesGoBack(t *testing.T) {
 	if err := p.Publish(t.Context(), msgs...); err != nil {
 		t.Fatal(err)
 	}
+	if err := producer(cluster).Publish(t.Context(), bus.Message{Topic: event.TopicAlerts, Key: []byte(acme), Value: []byte(own)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Publish(t.Context(), bus.Message{Topic: event.TopicAlerts, Key: []byte(acme), Value: []byte(falseEnd)}); err != nil {
+		t.Fatal(err)
+	}
+	values = append(values, own, falseEnd)
 	w.deps.Registerer = nil
-	consumer, err := w.n.Consumer(b.Cluster())
+	consumer, err := w.n.Consumer(cluster)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +89,7 @@ func TestAlertsOfTheBusAreStoredOnceAndRefusedOnesGoBack(t *testing.T) {
 		}
 		return len(positions) == 1 && positions[0].Next == int64(len(values))
 	})
-	if d := w.decision("k5"); d.Type != "belfry_budget_burn" {
+	if d := w.decision("k5"); d.Type != "belfry_budget_burn" || d.State != "firing" {
 		t.Errorf("%+v", d)
 	}
 	var rejects []event.Reject
@@ -107,12 +123,12 @@ func TestAlertsOfTheBusAreStoredOnceAndRefusedOnesGoBack(t *testing.T) {
 		}
 		got[one.Source.Offset] = one
 	}
-	for offset, code := range map[int64]int{3: 12000, 4: 1101, 5: 12002, 6: 12005} {
+	for offset, code := range map[int64]int{3: 12000, 4: 1101, 5: 12002, 6: 12005, 7: 12004, 8: 1101, 10: 12000} {
 		if one, ok := got[offset]; !ok || one.Errors[0].Code != code {
 			t.Errorf("offset %d: %+v, want code %d", offset, one, code)
 		}
 	}
-	if len(got) != 4 || got[3].Producer != team || got[5].Account != acme || strings.Contains(got[5].Payload, "hunter2") || strings.Contains(got[5].Payload, "ana@") {
+	if len(got) != 7 || got[3].Producer != team || got[5].Account != acme || strings.Contains(got[5].Payload, "hunter2") || strings.Contains(got[5].Payload, "ana@") {
 		t.Errorf("%+v", got)
 	}
 	if n := len(r.all()); n != 2 {

@@ -62,19 +62,23 @@ func (n *Feature) storeAlerts(ctx context.Context, list []*prepared, rejects []e
 		if err := s.lock(ctx, list); err != nil {
 			return err
 		}
+		back := slices.Clone(rejects)
 		for _, p := range list {
 			if p.status == Rejected {
 				continue
 			}
-			p.status, p.faults, p.queued = Accepted, nil, nil
+			p.status, p.faults, p.queued, p.crossed = Accepted, nil, nil, false
 			if err := s.one(ctx, p); err != nil {
 				return err
+			}
+			if p.crossed && p.source != nil {
+				back = append(back, n.reject(p, "kafka", p.raw, p.source))
 			}
 		}
 		if err := s.insertDeliveries(ctx); err != nil {
 			return err
 		}
-		return enqueueRejects(ctx, tx, rejects)
+		return enqueueRejects(ctx, tx, back)
 	})
 	if err != nil {
 		return err
@@ -156,6 +160,7 @@ func (s *storing) lock(ctx context.Context, list []*prepared) error {
 // root is the alert that opened a cause, as far as what follows needs it.
 type root struct {
 	key, id, summary string
+	kind             string // alert type
 	at, began        time.Time
 	decision         []Considered
 }
@@ -173,6 +178,13 @@ func (s *storing) one(ctx context.Context, p *prepared) error {
 		if open, err = s.open(ctx, a.Account, a.Correlation); err != nil {
 			return err
 		}
+	}
+	if open != nil && open.kind != a.Type {
+		if p.kind.Team != "" {
+			p.foreignCorrelation(open.kind)
+			return nil
+		}
+		open = nil // nobody holds up an alert of Belfry's by taking its correlation id first
 	}
 	p.root = p.key
 	state, unmatched := stateNotice, ""
@@ -228,6 +240,14 @@ func (s *storing) known(ctx context.Context, p *prepared) (bool, error) {
 	return true, nil
 }
 
+// foreignCorrelation refuses an alert that would follow an open alert of another
+// type: an end by anybody else than who reported the start would be false.
+func (p *prepared) foreignCorrelation(kind string) {
+	p.status, p.crossed = Conflict, true
+	p.faults = errs.List{errs.At(errs.CodeEventConflict, "/correlation_id",
+		"an alert of the type %s is open under this correlation_id; the alerts of one cause have one type", kind)}
+}
+
 func conflictOf(p *prepared) errs.List {
 	return errs.List{errs.At(errs.CodeEventConflict, "/id", "an alert with the id %s is there already, with other content; it stays as it is", quoted(p.alert.ID))}
 }
@@ -236,8 +256,8 @@ func (s *storing) open(ctx context.Context, accountID, correlation string) (*roo
 	r := &root{}
 	var at, began int64
 	var decision []byte
-	err := s.tx.QueryRow(ctx, `SELECT a.alert_key, a.id, a.summary, a.occurred_at, a.began_at, a.decision FROM cause c JOIN alert a ON a.alert_key = c.open_key WHERE c.account_id = $1 AND c.correlation_id = $2`,
-		accountID, correlation).Scan(&r.key, &r.id, &r.summary, &at, &began, &decision)
+	err := s.tx.QueryRow(ctx, `SELECT a.alert_key, a.id, a.type, a.summary, a.occurred_at, a.began_at, a.decision FROM cause c JOIN alert a ON a.alert_key = c.open_key WHERE c.account_id = $1 AND c.correlation_id = $2`,
+		accountID, correlation).Scan(&r.key, &r.id, &r.kind, &r.summary, &at, &began, &decision)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

@@ -37,7 +37,16 @@ const (
 
 // Consumer makes the consumer of the topic of rejects; the app runs it.
 func (r *Registry) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
-	return bus.NewConsumer(bus.Config{Cluster: cluster, Group: Group, Topics: []string{event.TopicAuditRejects}, DB: r.db, Handle: r.Handle, Log: r.log})
+	return bus.NewConsumer(bus.Config{
+		Cluster:    cluster,
+		Group:      Group,
+		Topics:     []string{event.TopicAuditRejects},
+		DB:         r.db,
+		Handle:     r.Handle,
+		OwnOnly:    true,
+		Log:        r.log,
+		Registerer: r.registerer,
+	})
 }
 
 // ownerKey names who may see a reject.

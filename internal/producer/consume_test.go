@@ -46,11 +46,24 @@ func consuming(t *testing.T, w *world) *bench {
 	if w.r, err = producer.New(producer.Config{OperatorAccount: operators}, producer.Deps{DB: w.db, Record: w.record, Now: w.clock, Registerer: out.registry}); err != nil {
 		t.Fatal(err)
 	}
-	consumer, err := w.r.Consumer(b.Cluster())
+	cluster := b.Cluster()
+	cluster.Key = []byte("a key of the installation")
+	consumer, err := w.r.Consumer(cluster)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out.bus, err = bus.NewProducer(bus.ProducerConfig{Cluster: b.Cluster()}); err != nil {
+	foreign, err := bus.NewProducer(bus.ProducerConfig{Cluster: b.Cluster()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer foreign.Close(context.Background())
+	// Nobody but Belfry says what was refused.
+	forged := fmt.Sprintf(`{"at":"2026-11-22T10:00:00Z","account_id":%q,"via":"kafka","event_id":"forged","errors":[{"code":12000,"message":"forged"}]}`, operators)
+	if err := foreign.Publish(t.Context(), bus.Message{Topic: event.TopicAuditRejects, Value: []byte(forged)}); err != nil {
+		t.Fatal(err)
+	}
+	out.sent++
+	if out.bus, err = bus.NewProducer(bus.ProducerConfig{Cluster: cluster}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())

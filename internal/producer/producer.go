@@ -75,6 +75,8 @@ type Registry struct {
 	metrics metrics
 	own     *Compiled
 
+	registerer prometheus.Registerer // for the consumer's metrics
+
 	seen    atomic.Pointer[snapshot] // nil until the first load
 	loading sync.Mutex               // one load at a time
 
@@ -100,7 +102,7 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 		return nil, err
 	}
 	r := &Registry{cfg: cfg, db: deps.DB, record: deps.Record, wake: deps.Wake, log: deps.Log, now: deps.Now,
-		own: own, metrics: newMetrics(), cached: map[account.Hash]cachedToken{}, touched: map[string]int64{}}
+		own: own, metrics: newMetrics(), registerer: deps.Registerer, cached: map[account.Hash]cachedToken{}, touched: map[string]int64{}}
 	if r.wake == nil {
 		r.wake = func() {}
 	}

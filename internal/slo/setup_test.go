@@ -253,11 +253,13 @@ func running(t *testing.T, w *world) *bus.Producer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	consumer, err := w.f.Consumer(b.Cluster())
+	cluster := b.Cluster()
+	cluster.Key = []byte("a key of the installation")
+	consumer, err := w.f.Consumer(cluster)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := bus.NewProducer(bus.ProducerConfig{Cluster: b.Cluster()})
+	p, err := bus.NewProducer(bus.ProducerConfig{Cluster: cluster})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,6 +78,8 @@ type Feature struct {
 	now     func() time.Time
 	metrics metrics
 
+	registerer prometheus.Registerer // for the consumer's metrics
+
 	mu     sync.Mutex // guards the map; a shard belongs to the one Handle of its partition
 	shards map[int32]*shard
 }
@@ -88,7 +90,7 @@ func New(deps Deps) (*Feature, error) {
 		return nil, errors.New("slo: DB, Record and Zone are required")
 	}
 	f := &Feature{db: deps.DB, record: deps.Record, zone: deps.Zone, wake: deps.Wake, log: deps.Log, now: deps.Now,
-		metrics: newMetrics(), shards: map[int32]*shard{}}
+		metrics: newMetrics(), registerer: deps.Registerer, shards: map[int32]*shard{}}
 	if f.wake == nil {
 		f.wake = func() {}
 	}
@@ -110,5 +112,5 @@ func New(deps Deps) (*Feature, error) {
 // batches are small because a wide count becomes up to 30 pieces in memory.
 func (f *Feature) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
 	return bus.NewConsumer(bus.Config{Cluster: cluster, Group: Group, Topics: []string{event.TopicTrafficSharded}, DB: f.db,
-		Handle: f.Handle, MaxBytes: 2 << 20, Log: f.log})
+		Handle: f.Handle, OwnOnly: true, MaxBytes: 2 << 20, Log: f.log, Registerer: f.registerer})
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
 // Group is the consumer group of the topic of counts.
@@ -27,6 +28,9 @@ func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 		r := &b.Records[i]
 		one := &batch{f: f, from: origin{via: "kafka", by: b.Topic}, accounts: accounts, zones: zones}
 		values, _, err := Values(r.Value)
+		if len(r.Value) == 0 {
+			err = errs.New(errs.CodeInvalidJSON, "the record has no value")
+		}
 		if err == nil {
 			err = one.values(ctx, values)
 			if err != nil {

@@ -40,6 +40,10 @@ func kafkaClients(t *testing.T, s *server) {
 		events := kafkaEvent(t, s, "kafkajs-1", nil) + "\n" + kafkaEvent(t, s, "kafkajs-2", nil)
 		runScript(t, "publish.mjs", live.Environment(), s.Brokers, eventTopic, s.account.ID, events)
 		arrives(t, s, "kafkajs-1", "kafkajs-2")
+		// A refusal is read by the client as it comes: kafkajs has no codec but gzip.
+		bad := kafkaEvent(t, s, "kafkajs-bad", map[string]any{"colour": "green"})
+		runScript(t, "publish.mjs", live.Environment(), s.Brokers, eventTopic, s.account.ID, bad)
+		runScript(t, "read.mjs", live.Environment(), s.Brokers, rejectTopic, "team-"+s.account.ID, "kafkajs-bad")
 	})
 }
 

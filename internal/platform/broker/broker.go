@@ -19,7 +19,10 @@
 //     emptied partition begins again at offset 0 after a crash.
 //   - Transactions are refused: an open one would hold up every reader.
 //   - Users and ACLs are those of the configuration, made anew at every start;
-//     what kfake kept of them on disk is thrown away.
+//     what kfake kept of them on disk is thrown away. Clients of this process sign
+//     in as a superuser; a client of the door without a user is a guest, which may
+//     write and read the topics of [Config.Guests], and sees no other.
+//   - A batch that consumers could not decode is refused when it is produced.
 package broker
 
 import (
@@ -32,6 +35,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,7 +57,8 @@ type Config struct {
 	Listen    string      // host:port of the door; "" = none (in-process clients only); port 0 = any
 	Advertise string      // host:port that clients are told; "" = the address listened on
 	TLS       *tls.Config // of the door
-	Users     []User      // who may come in; none = everybody, which only loopback allows
+	Users     []User      // who may come in; none = everybody, as a guest, which only loopback allows
+	Guests    Rights      // of clients that do not sign in
 
 	Topics []bus.Topic // made before the door opens
 
@@ -75,13 +80,12 @@ type Config struct {
 	Registerer prometheus.Registerer
 }
 
-// User is one SASL user (SCRAM-SHA-256 or -512) of the door. Names of topics
-// that end in "*" are prefixes. A reader's groups begin with its name.
+// User is one SASL user (SCRAM-SHA-256 or -512; kfake's PLAIN lets unknown users in)
+// of the door. A reader's groups begin with its name.
 type User struct {
 	Name     string
 	Password string
-	Write    []string
-	Read     []string
+	Rights
 }
 
 // Subscription is one of Belfry's own consumers.
@@ -160,14 +164,16 @@ func checkDoor(cfg Config) error {
 	}
 	ip := net.ParseIP(host)
 	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && (cfg.TLS == nil || len(cfg.Users) == 0) {
-		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %s is not a loopback address, and the embedded broker is open to the network only with TLS and SASL users; use 127.0.0.1, or configure both, or use Apache Kafka", cfg.Listen)
+		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %s is not a loopback address, and the embedded broker is open to the network "+
+			"only with TLS (BELFRY_KAFKA_LISTEN_CERT, BELFRY_KAFKA_LISTEN_KEY) and SASL users (BELFRY_KAFKA_USERS_FILE); use 127.0.0.1, or set all three, or use Apache Kafka", cfg.Listen)
 	}
 	if cfg.Advertise == "" && (host == "" || ip != nil && ip.IsUnspecified()) {
-		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %s is every address of the machine; say also which one clients are told", cfg.Listen)
+		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %s is every address of the machine; say in BELFRY_KAFKA_ADVERTISE which one clients are told", cfg.Listen)
 	}
 	for _, u := range cfg.Users {
-		if u.Name == "" || u.Name == superuser || len(u.Password) < 12 {
-			return fmt.Errorf("kafka user %q: a name (other than %s) and a password of at least 12 characters are needed", u.Name, superuser)
+		if u.Name == "" || strings.HasPrefix(u.Name, "belfry") || len(u.Password) < 12 {
+			return fmt.Errorf("BELFRY_KAFKA_USERS_FILE: user %q needs a name that does not begin with belfry, "+
+				"and a password of at least 12 characters", u.Name)
 		}
 	}
 	return nil
@@ -234,10 +240,12 @@ func (b *Broker) options() []kfake.Opt {
 			"log.retention.bytes": "-1",
 		}),
 	}
-	if len(b.cfg.Users) == 0 {
-		return list
+	// The clients of this process sign in, so that the others have the rights that
+	// the ACLs give them.
+	list = append(list, kfake.EnableACLs(), kfake.Superuser("SCRAM-SHA-512", superuser, b.internal))
+	if len(b.cfg.Users) > 0 {
+		list = append(list, kfake.EnableSASL())
 	}
-	list = append(list, kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("SCRAM-SHA-512", superuser, b.internal))
 	for _, u := range b.cfg.Users {
 		list = append(list, kfake.User("SCRAM-SHA-256", u.Name, u.Password), kfake.User("SCRAM-SHA-512", u.Name, u.Password))
 	}
@@ -247,17 +255,13 @@ func (b *Broker) options() []kfake.Opt {
 // Cluster is how clients in this process reach the broker, whether or not its
 // door is open.
 func (b *Broker) Cluster() bus.Cluster {
-	c := bus.Cluster{Brokers: []string{"embedded:9092"}, Create: b.Create,
+	return bus.Cluster{Brokers: []string{"embedded:9092"}, Create: b.Create, Alone: true, User: superuser, Password: b.internal,
 		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			if b.door == nil {
 				return nil, errors.New("the embedded broker is not started")
 			}
 			return b.door.dial(ctx)
 		}}
-	if len(b.cfg.Users) > 0 {
-		c.User, c.Password = superuser, b.internal
-	}
-	return c
 }
 
 // Addr is the address of the door that clients are told; "" without one.
@@ -369,7 +373,9 @@ func (b *Broker) refuse() {
 		b.m.refused.Inc()
 		produce := req.(*kmsg.ProduceRequest)
 		if produce.Acks == 0 {
-			return nil, nil, true
+			// There is no answer to refuse with. The error closes the connection, as
+			// Apache Kafka does: the producer notices, and connects again.
+			return nil, errors.New("records are refused, and the producer asks for no answer"), true
 		}
 		text := "the broker's log has reached its limit"
 		if full {

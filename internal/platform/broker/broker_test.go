@@ -349,7 +349,8 @@ func TestAPositionThatFitsIsKept(t *testing.T) {
 func TestCloseEndsEveryGoroutine(t *testing.T) {
 	d := stored(t)
 	run := func() {
-		b, err := broker.New(broker.Config{DataDir: t.TempDir(), Listen: "127.0.0.1:0", Topics: []bus.Topic{{Name: "a"}}})
+		b, err := broker.New(broker.Config{DataDir: t.TempDir(), Listen: "127.0.0.1:0", Topics: []bus.Topic{{Name: "a"}},
+			Guests: broker.Rights{Write: []string{"a"}}})
 		if err != nil {
 			t.Fatal(err)
 		}

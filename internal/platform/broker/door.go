@@ -25,6 +25,7 @@ type door struct {
 	cancel context.CancelFunc
 	accept sync.WaitGroup
 	places chan struct{} // a token for each foreign connection
+	check  *batchCheck
 }
 
 // newDoor binds the address, so that a busy one fails at once; nobody is let
@@ -37,6 +38,10 @@ func newDoor(cfg Config, m metrics) (*door, error) {
 		return d, nil
 	}
 	var err error
+	if d.check, err = newBatchCheck(m); err != nil {
+		cancel()
+		return nil, err
+	}
 	if d.tcp, err = net.Listen("tcp", cfg.Listen); err != nil {
 		cancel()
 		return nil, fmt.Errorf("BELFRY_KAFKA_LISTEN: %w", err)
@@ -81,6 +86,7 @@ func (d *door) open() {
 				d.m.closed.WithLabelValues("bad_request").Inc()
 				d.log.Info("kafka connection closed", "client", conn.RemoteAddr().String(), "reason", reason)
 			})
+			g.check = d.check
 			if !d.pass(d.ctx, g) {
 				g.Close()
 			}

@@ -21,7 +21,8 @@ import (
 //
 // and closes the connection instead of passing on what is too long or not
 // offered. It also ends connections that stop in the middle of a request or
-// are silent for long.
+// are silent for long. Requests that produce it reads whole, and answers those
+// whose batches nobody could decode (see batch.go).
 type gate struct {
 	net.Conn
 	limit  int
@@ -29,13 +30,20 @@ type gate struct {
 	signed bool // a SaslAuthenticate has passed; kfake closes the connection if it fails
 	leave  func()
 	refuse func(reason string)
+	check  *batchCheck // of what is produced; nil = none
 	once   sync.Once
 
 	// State of Read, which kfake calls from one goroutine at a time.
 	head [headSize]byte
-	from int // bytes of head that were passed on
-	left int // bytes of the request after head
+	from int    // bytes of head that were passed on
+	left int    // bytes of the request after head
+	body []byte // of these, what was read already
 	open bool
+
+	mu         sync.Mutex // guards what follows
+	settled    *sync.Cond // an answer was sent, or the connection closed
+	unanswered int        // requests that kfake has and will answer
+	closed     bool
 }
 
 const (
@@ -46,7 +54,9 @@ const (
 )
 
 func newGate(conn net.Conn, limit int, sasl bool, leave func(), refuse func(string)) *gate {
-	return &gate{Conn: conn, limit: limit, sasl: sasl, leave: leave, refuse: refuse}
+	g := &gate{Conn: conn, limit: limit, sasl: sasl, leave: leave, refuse: refuse}
+	g.settled = sync.NewCond(&g.mu)
+	return g
 }
 
 // Read implements net.Conn.
@@ -54,7 +64,7 @@ func (g *gate) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if !g.open {
+	for !g.open {
 		if err := g.next(); err != nil {
 			return 0, err
 		}
@@ -63,6 +73,13 @@ func (g *gate) Read(p []byte) (int, error) {
 		n := copy(p, g.head[g.from:])
 		g.from += n
 		g.open = g.from < headSize || g.left > 0
+		return n, nil
+	}
+	if len(g.body) > 0 {
+		n := copy(p, g.body)
+		g.body = g.body[n:]
+		g.left -= n
+		g.open = g.left > 0
 		return n, nil
 	}
 	if len(p) > g.left {
@@ -99,10 +116,27 @@ func (g *gate) next() error {
 		return g.no("a request of %d bytes is longer than %d", length, limit)
 	case !passes(key, version):
 		return g.no("request %s (key %d, version %d) is not offered", kmsg.NameForKey(key), key, version)
+	case !g.sasl && (key == int16(kmsg.SASLHandshake) || key == int16(kmsg.SASLAuthenticate)):
+		// kfake gives a connection the rights of the user that it names, before the
+		// password is proved; only where every connection must sign in, nothing but
+		// signing in is served until then.
+		return g.no("signing in is not offered: the door has no users")
 	}
 	g.signed = g.signed || key == int16(kmsg.SASLAuthenticate)
-	g.from, g.left, g.open = 0, int(length)-(headSize-4), true
+	left := int(length) - (headSize - 4)
+	if key == int16(kmsg.Produce) && g.check != nil {
+		return g.produce(version, left)
+	}
+	g.pass(nil)
+	g.left = left
+	g.open = true
+	g.expect()
 	return nil
+}
+
+// pass begins to pass a request on. body is what of it was read after the head.
+func (g *gate) pass(body []byte) {
+	g.from, g.left, g.body, g.open = 0, len(body), body, true
 }
 
 func (g *gate) no(format string, args ...any) error {
@@ -115,12 +149,18 @@ func (g *gate) no(format string, args ...any) error {
 // Write implements net.Conn: a client that does not read is closed.
 func (g *gate) Write(p []byte) (int, error) {
 	g.Conn.SetWriteDeadline(time.Now().Add(time.Minute))
-	return g.Conn.Write(p)
+	n, err := g.Conn.Write(p)
+	g.answered() // kfake writes an answer at once
+	return n, err
 }
 
 // Close implements net.Conn.
 func (g *gate) Close() error {
 	g.once.Do(g.leave)
+	g.mu.Lock()
+	g.closed = true
+	g.settled.Broadcast()
+	g.mu.Unlock()
 	return g.Conn.Close()
 }
 

@@ -186,7 +186,7 @@ func TestUsersHaveTheRightsOfTheConfigurationAndNoOther(t *testing.T) {
 	dir := t.TempDir()
 	config := func(password string) broker.Config {
 		return broker.Config{DataDir: dir, Listen: "127.0.0.1:0", TLS: server, Topics: []bus.Topic{{Name: "in.a"}, {Name: "out"}},
-			Users: []broker.User{{Name: "team", Password: password, Write: []string{"in.*"}, Read: []string{"out"}}}}
+			Users: []broker.User{{Name: "team", Password: password, Rights: broker.Rights{Write: []string{"in.*"}, Read: []string{"out"}}}}}
 	}
 	b := started(t, config("first password"))
 	as := func(user, password string) bus.Cluster {

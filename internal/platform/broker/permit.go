@@ -8,24 +8,47 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// permit gives the configured users their rights. kfake takes ACLs as options
+// Rights are the topics that a client may write and read. Names that end in "*"
+// are prefixes; "*" is every topic.
+type Rights struct {
+	Write []string
+	Read  []string
+}
+
+// everybody and guest are principals: every client, and the clients that did not
+// sign in.
+const (
+	everybody = "User:*"
+	guest     = "User:ANONYMOUS"
+)
+
+// ownGroups is the prefix of the groups that no client of the door may use.
+const ownGroups = "belfry."
+
+// permit gives the clients of the door their rights. kfake takes ACLs as options
 // only for an empty directory, so they are made by the protocol at every start.
 func (b *Broker) permit(ctx context.Context) error {
-	if len(b.cfg.Users) == 0 {
-		return nil
-	}
 	req := kmsg.NewPtrCreateACLsRequest()
-	for _, u := range b.cfg.Users {
-		for _, topic := range u.Write {
-			req.Creations = append(req.Creations, right(u, kmsg.ACLResourceTypeTopic, topic, kmsg.ACLOperationWrite))
+	give := func(principal string, rights Rights, groups string) {
+		for _, topic := range rights.Write {
+			req.Creations = append(req.Creations, right(principal, kmsg.ACLResourceTypeTopic, topic, kmsg.ACLOperationWrite))
 		}
-		for _, topic := range u.Read {
-			req.Creations = append(req.Creations, right(u, kmsg.ACLResourceTypeTopic, topic, kmsg.ACLOperationRead))
+		for _, topic := range rights.Read {
+			req.Creations = append(req.Creations, right(principal, kmsg.ACLResourceTypeTopic, topic, kmsg.ACLOperationRead))
 		}
-		if len(u.Read) > 0 {
-			req.Creations = append(req.Creations, right(u, kmsg.ACLResourceTypeGroup, u.Name+"*", kmsg.ACLOperationRead))
+		if len(rights.Read) > 0 {
+			req.Creations = append(req.Creations, right(principal, kmsg.ACLResourceTypeGroup, groups, kmsg.ACLOperationRead))
 		}
 	}
+	for _, u := range b.cfg.Users {
+		give("User:"+u.Name, u.Rights, u.Name+"*")
+	}
+	if len(b.cfg.Users) == 0 {
+		give(guest, b.cfg.Guests, "*")
+	}
+	own := right(everybody, kmsg.ACLResourceTypeGroup, ownGroups+"*", kmsg.ACLOperationAll)
+	own.PermissionType = kmsg.ACLPermissionTypeDeny
+	req.Creations = append(req.Creations, own)
 	cl, err := b.Cluster().Client("belfry-broker")
 	if err != nil {
 		return err
@@ -43,12 +66,12 @@ func (b *Broker) permit(ctx context.Context) error {
 	return nil
 }
 
-func right(u User, kind kmsg.ACLResourceType, name string, op kmsg.ACLOperation) kmsg.CreateACLsRequestCreation {
+func right(principal string, kind kmsg.ACLResourceType, name string, op kmsg.ACLOperation) kmsg.CreateACLsRequestCreation {
 	c := kmsg.NewCreateACLsRequestCreation()
 	c.ResourceType, c.ResourceName, c.ResourcePatternType = kind, name, kmsg.ACLResourcePatternTypeLiteral
 	if prefix, ok := strings.CutSuffix(name, "*"); ok && prefix != "" {
 		c.ResourceName, c.ResourcePatternType = prefix, kmsg.ACLResourcePatternTypePrefixed
 	}
-	c.Principal, c.Host, c.Operation, c.PermissionType = "User:"+u.Name, "*", op, kmsg.ACLPermissionTypeAllow
+	c.Principal, c.Host, c.Operation, c.PermissionType = principal, "*", op, kmsg.ACLPermissionTypeAllow
 	return c
 }

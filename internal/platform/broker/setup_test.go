@@ -35,6 +35,9 @@ func open(t *testing.T, cfg broker.Config) (*broker.Broker, error) {
 	if cfg.DataDir == "" {
 		cfg.DataDir = t.TempDir()
 	}
+	if len(cfg.Guests.Write)+len(cfg.Guests.Read) == 0 {
+		cfg.Guests = broker.Rights{Write: []string{"*"}, Read: []string{"*"}}
+	}
 	cfg.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	b, err := broker.New(cfg)
 	if err != nil {

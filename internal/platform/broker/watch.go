@@ -89,6 +89,7 @@ type metrics struct {
 	connections prometheus.Gauge
 	closed      *prometheus.CounterVec
 	refused     prometheus.Counter
+	batches     *prometheus.CounterVec
 	bytes       prometheus.Gauge
 	limit       prometheus.Gauge
 	trimmed     prometheus.Counter
@@ -104,6 +105,9 @@ func newMetrics() metrics {
 			Name: "belfry_broker_connections_refused_total", Help: "Foreign Kafka connections that were closed, by reason."}, []string{"reason"}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "belfry_broker_produce_refused_total", Help: "Produce requests refused because the log has reached its limit."}),
+		batches: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "belfry_broker_batches_refused_total",
+			Help: "Batches of foreign clients that cannot be decoded, refused, by reason (corrupt, too_large)."}, []string{"reason"}),
 		bytes: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "belfry_broker_log_bytes", Help: "Size of the embedded broker's log."}),
 		limit: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -117,7 +121,7 @@ func (m metrics) register(r prometheus.Registerer) error {
 	telemetry.StartAtZero(m.warnings, []string{"client", "disk", "log"})
 	telemetry.StartAtZero(m.closed, []string{"too_many", "bad_request"})
 	var list []error
-	for _, c := range []prometheus.Collector{m.warnings, m.connections, m.closed, m.refused, m.bytes, m.limit, m.trimmed} {
+	for _, c := range []prometheus.Collector{m.warnings, m.connections, m.closed, m.refused, m.batches, m.bytes, m.limit, m.trimmed} {
 		list = append(list, r.Register(c))
 	}
 	return errors.Join(list...)

@@ -17,6 +17,7 @@ type Record struct {
 	Headers []Header
 	Offset  int64
 	Time    time.Time
+	Own     bool // Belfry published it: its MAC verifies
 }
 
 // Header is the value of the first header of that name, or "".
@@ -32,6 +33,7 @@ type Batch struct {
 	Partition int32
 	Records   []Record // at least one, offsets ascending (not always without gaps)
 
+	dropped  int   // records that Belfry did not publish, left out
 	from, to int64 // the position before and after
 	epoch    int64
 	crc      int64 // of the last record
@@ -43,22 +45,36 @@ type Batch struct {
 // to another owner now: the transaction must store nothing of it. A transaction
 // that carries other work too may go on without the batch.
 func (b *Batch) Commit(ctx context.Context, tx *db.Tx) error {
-	n, err := tx.Exec(ctx, move, b.to, b.crc, time.Now().UnixMicro(), b.Group, b.Topic, b.Partition, b.from, b.epoch)
+	n, err := tx.Exec(ctx, advance, b.to, b.crc, time.Now().UnixMicro(), b.Group, b.Topic, b.Partition, b.from, b.epoch)
 	if err == nil && n == 0 {
 		err = ErrFenced
 	}
 	return err
 }
 
-// newBatch makes the batch of records after p.
-func newBatch(p Position, records []*kgo.Record) *Batch {
-	b := &Batch{Group: p.Group, Topic: p.Topic, Partition: p.Partition, from: p.Next, epoch: p.Epoch, Records: make([]Record, len(records))}
-	for i, r := range records {
+// newBatch makes the batch of records after p; with ownOnly, of those that Belfry
+// published.
+func newBatch(cluster Cluster, ownOnly bool, p Position, records []*kgo.Record) *Batch {
+	b := &Batch{Group: p.Group, Topic: p.Topic, Partition: p.Partition, from: p.Next, epoch: p.Epoch}
+	b.Records = make([]Record, 0, len(records))
+	for _, r := range records {
+		own := cluster.own(r)
+		if ownOnly && !own {
+			b.dropped++
+			continue
+		}
 		headers := make([]Header, len(r.Headers))
 		for k, h := range r.Headers {
 			headers[k] = Header{h.Key, h.Value}
 		}
-		b.Records[i] = Record{Key: r.Key, Value: r.Value, Headers: headers, Offset: r.Offset, Time: r.Timestamp}
+		b.Records = append(b.Records, Record{
+			Key:     r.Key,
+			Value:   r.Value,
+			Headers: headers,
+			Offset:  r.Offset,
+			Time:    r.Timestamp,
+			Own:     own,
+		})
 	}
 	last := records[len(records)-1]
 	b.to, b.crc, b.leader = last.Offset+1, checksum(last), last.LeaderEpoch

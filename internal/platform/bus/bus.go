@@ -13,7 +13,11 @@
 //
 // Infrastructure faults are retried in place: the partition waits, its order
 // stays, the group membership lives on. A record that is bad in itself is for
-// the handler to reject.
+// the handler to reject; a stored batch that cannot be decoded is skipped.
+//
+// Every record that Belfry publishes carries a MAC ([MACHeader]), so that a
+// consumer can tell Belfry's own records from those of anybody else who may
+// write to the topic.
 package bus
 
 import (
@@ -25,6 +29,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -48,8 +54,14 @@ func Schema() db.Schema {
 type Cluster struct {
 	Brokers  []string    // host:port
 	TLS      *tls.Config // nil = plain text
-	User     string      // SASL SCRAM-SHA-512; empty = none
+	User     string      // of SASL; empty = none
 	Password string
+	SASL     string // mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty = SCRAM-SHA-512
+	Key      []byte // Belfry's records carry a MAC under it; empty = they carry none, and no record verifies
+
+	// Alone says that no other process consumes. Partitions are then assigned
+	// directly: a group could be joined, and its partitions taken, by any client.
+	Alone bool
 
 	// Dial reaches the embedded broker without a socket. nil = TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -78,6 +90,8 @@ func (c Cluster) options(id string) []kgo.Opt {
 		kgo.RequestTimeoutOverhead(10 * time.Second),
 		kgo.MetadataMinAge(250 * time.Millisecond),
 		kgo.DisableClientMetrics(),
+		// The codec that every client can read; many have no snappy, the default.
+		kgo.ProducerBatchCompression(kgo.GzipCompression()),
 	}
 	switch {
 	case c.Dial != nil:
@@ -86,9 +100,26 @@ func (c Cluster) options(id string) []kgo.Opt {
 		list = append(list, kgo.DialTLSConfig(c.TLS))
 	}
 	if c.User != "" {
-		list = append(list, kgo.SASL(scram.Auth{User: c.User, Pass: c.Password}.AsSha512Mechanism()))
+		list = append(list, kgo.SASL(c.mechanism()))
 	}
 	return list
+}
+
+// The SASL mechanisms.
+const (
+	SASLPlain    = "PLAIN"
+	SASLScram256 = "SCRAM-SHA-256"
+	SASLScram512 = "SCRAM-SHA-512"
+)
+
+func (c Cluster) mechanism() sasl.Mechanism {
+	switch c.SASL {
+	case SASLPlain:
+		return plain.Auth{User: c.User, Pass: c.Password}.AsMechanism()
+	case SASLScram256:
+		return scram.Auth{User: c.User, Pass: c.Password}.AsSha256Mechanism()
+	}
+	return scram.Auth{User: c.User, Pass: c.Password}.AsSha512Mechanism()
 }
 
 // Client makes a plain client of the cluster, for administration and tests.

@@ -42,33 +42,46 @@ type Config struct {
 	// for a partition, concurrently for several.
 	Handle func(ctx context.Context, batch *Batch) error
 
+	// OwnOnly leaves out the records that Belfry did not publish: on a topic that
+	// carries Belfry's own words only, anything else is forged. They are counted.
+	OwnOnly bool
+
 	MaxRecords    int           // in a batch; 1000
 	MaxBytes      int           // of keys and values in a batch, a larger record comes alone; 8 MiB
 	HandleTimeout time.Duration // of one Handle; 60 s
 	Drain         time.Duration // for a running Handle when the partition is taken away; 5 s
 	Retry         Backoff       // between repetitions; 100 ms to 30 s
 	LagLimit      int64         // records, from which a partition that moves is "lagging"; 10,000
-	StallAfter    time.Duration // without progress, a partition with records left is "stalled"; 60 s
+	StallAfter    time.Duration // without progress, a partition with records left is "stalled"; 30 s
+	UnownedAfter  time.Duration // a partition without a consumer of Belfry's for so long is a fault; 15 s
 	HealthEvery   time.Duration // between two looks at the log's end; 5 s
 
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
 
-// Consumer reads topics as a member of a group.
+// Consumer reads topics: as a member of a group, or, where one process consumes
+// ([Cluster.Alone]), all of their partitions.
 //
 // Three kinds of goroutines: Run's own polls and hands records to the
 // partitions' queues; one per owned partition calls Handle; one looks at the
 // lag. The client's callbacks claim and release partitions between two polls.
 type Consumer struct {
-	cfg Config
-	cl  *kgo.Client // set once by Run, under mu
-	m   metrics
+	// Skipped is called in the transaction that moves past records which cannot be
+	// decoded, to tell of them. Set before Run; nil = they are only logged.
+	Skipped func(context.Context, *db.Tx, Skipped) error
 
-	mu    sync.Mutex // guards what follows; never held while waiting
-	owned map[source]*partition
-	ends  map[source]progress // of the owned partitions, by the lag goroutine
-	fault fault               // of the last poll that had one
+	cfg     Config
+	cl      *kgo.Client // set once by Run, under mu
+	m       metrics
+	decoder *Decoder
+
+	mu      sync.Mutex // guards what follows; never held while waiting
+	owned   map[source]*partition
+	ends    map[source]progress // of the owned partitions, by the lag goroutine
+	unowned map[source]unowned  // partitions that no consumer of Belfry's has, by the lag goroutine
+	givenUp []source            // claims to make again, of a direct consumer
+	fault   fault               // of the last poll that had one
 }
 
 // fault is what a poll failed with. Where nothing is published no good poll
@@ -97,13 +110,24 @@ func NewConsumer(cfg Config) (*Consumer, error) {
 	defaults(&cfg.HandleTimeout, time.Minute)
 	defaults(&cfg.Drain, 5*time.Second)
 	defaults(&cfg.LagLimit, 10_000)
-	defaults(&cfg.StallAfter, time.Minute)
+	defaults(&cfg.StallAfter, 30*time.Second)
+	defaults(&cfg.UnownedAfter, 15*time.Second)
 	defaults(&cfg.HealthEvery, 5*time.Second)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Log = cfg.Log.With("group", cfg.Group)
-	c := &Consumer{cfg: cfg, owned: map[source]*partition{}, ends: map[source]progress{}, m: newMetrics(cfg.Group)}
+	c := &Consumer{
+		cfg:     cfg,
+		m:       newMetrics(cfg.Group),
+		owned:   map[source]*partition{},
+		ends:    map[source]progress{},
+		unowned: map[source]unowned{},
+	}
+	var err error
+	if c.decoder, err = NewDecoder(); err != nil {
+		return nil, err
+	}
 	telemetry.StartAtZero(c.m.records, cfg.Topics)
 	telemetry.StartAtZero(c.m.fenced, cfg.Topics)
 	telemetry.StartAtZero(c.m.restarts, cfg.Topics, []string{string(Ahead), string(Behind), string(Changed)})
@@ -125,19 +149,19 @@ func defaults[T int | int64 | time.Duration](v *T, d T) {
 // Run consumes until ctx ends; then it lets running handlers finish (at most
 // Drain), leaves the group and returns.
 func (c *Consumer) Run(ctx context.Context) error {
+	if c.cfg.Cluster.Alone {
+		return c.runDirect(ctx)
+	}
 	// Eager: a rebalance releases and claims every partition anew, so that a
 	// member which was fenced returns by joining again. The client may call back
 	// before it is returned: assign takes mu before it uses cl.
 	c.mu.Lock()
 	whole, hangUp := context.WithCancel(context.WithoutCancel(ctx)) // the client's: it outlives ctx for the farewell
 	defer hangUp()
-	cl, err := c.cfg.Cluster.Client("belfry-"+c.cfg.Group,
+	cl, err := c.cfg.Cluster.Client(c.clientID(), append(c.fetching(),
 		kgo.WithContext(whole),
 		kgo.ConsumerGroup(c.cfg.Group),
 		kgo.ConsumeTopics(c.cfg.Topics...),
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.Balancers(kgo.StickyBalancer(), kgo.RangeBalancer()),
 		kgo.SessionTimeout(15*time.Second),
 		kgo.HeartbeatInterval(2*time.Second),
@@ -147,11 +171,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		kgo.AutoCommitInterval(2*time.Second),
 		kgo.AdjustFetchOffsetsFn(c.assign),
 		kgo.OnPartitionsRevoked(c.revoked),
-		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) { c.release(lost, 0) }),
-		kgo.FetchMaxBytes(fetchBytes),
-		kgo.FetchMaxPartitionBytes(partitionBytes),
-		kgo.MaxDecompressBatchBytes(maxDecompressed),
-		kgo.FetchMaxWait(time.Second))
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) { c.release(lost, 0) }))...)
 	c.cl = cl
 	c.mu.Unlock()
 	if err != nil {
@@ -174,6 +194,22 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return nil
 }
 
+// clientID is the name by which the brokers know Belfry's members of the group.
+func (c *Consumer) clientID() string { return "belfry-" + c.cfg.Group }
+
+// fetching are the client's options for reading.
+func (c *Consumer) fetching() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxBytes(fetchBytes),
+		kgo.FetchMaxPartitionBytes(partitionBytes),
+		kgo.MaxDecompressBatchBytes(maxDecompressed),
+		kgo.FetchMaxWait(time.Second),
+	}
+}
+
 // dispatch hands the records to their partitions. No rebalance can run between
 // the poll and its end: the records are of the present claims.
 func (c *Consumer) dispatch(fetches kgo.Fetches) {
@@ -181,7 +217,7 @@ func (c *Consumer) dispatch(fetches kgo.Fetches) {
 	fetches.EachError(func(topic string, p int32, err error) {
 		var loss *kgo.ErrDataLoss
 		switch {
-		case errors.Is(err, context.Canceled), kgo.IsRetryableBrokerErr(err):
+		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), kgo.IsRetryableBrokerErr(err):
 		case errors.As(err, &loss):
 			// The log lost what was read. Claiming anew compares the position
 			// with the log that is there now.
@@ -194,16 +230,17 @@ func (c *Consumer) dispatch(fetches kgo.Fetches) {
 			failed = err
 		default:
 			failed = fmt.Errorf("%s/%d: %w", topic, p, err)
+			c.mu.Lock()
+			owner := c.owned[source{topic, p}]
+			c.mu.Unlock()
+			if owner != nil {
+				owner.suspect()
+			}
 		}
 	})
-	c.mu.Lock()
 	if failed != nil || fetches.NumRecords() > 0 {
-		if (failed != nil) != (c.fault.err != nil) {
-			c.cfg.Log.Warn("consuming", "fault", failed)
-		}
-		c.fault = fault{failed, time.Now()}
+		c.failed(failed)
 	}
-	c.mu.Unlock()
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		if len(f.Records) == 0 {
 			return
@@ -215,6 +252,16 @@ func (c *Consumer) dispatch(fetches kgo.Fetches) {
 			c.cl.PauseFetchPartitions(map[string][]int32{f.Topic: {f.Partition}})
 		}
 	})
+}
+
+// failed notes the fault of a poll; nil ends it.
+func (c *Consumer) failed(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if (err != nil) != (c.fault.err != nil) {
+		c.cfg.Log.Warn("consuming", "fault", err)
+	}
+	c.fault = fault{err, time.Now()}
 }
 
 // assign claims partitions in the database and answers where to read. It
@@ -234,6 +281,7 @@ func (c *Consumer) assign(ctx context.Context, offsets map[string]map[int32]kgo.
 			break
 		}
 		c.cfg.Log.Warn("partitions not claimed, will be tried again", "error", err)
+		c.failed(fmt.Errorf("partitions not claimed: %w", err))
 		if err := backoff.Wait(ctx); err != nil {
 			return nil, err
 		}
@@ -252,7 +300,9 @@ func (c *Consumer) assign(ctx context.Context, offsets map[string]map[int32]kgo.
 	}
 	c.mu.Unlock()
 	// A queue that was full when its partition was taken away left it paused.
-	c.cl.ResumeFetchPartitions(names(positions))
+	if c.cl != nil { // else nothing was fetched yet
+		c.cl.ResumeFetchPartitions(names(positions))
+	}
 	return offsets, nil
 }
 
@@ -343,17 +393,22 @@ func (c *Consumer) release(lost map[string][]int32, drain time.Duration) {
 	}
 }
 
-// abandon gives a claim up and joins again, which claims the partition anew if
-// it is still this member's.
+// abandon gives a claim up. A direct consumer claims the partition again; a member
+// of a group joins again, which claims it if it is still this member's.
 func (c *Consumer) abandon(p *partition) {
 	if p != nil {
 		c.mu.Lock()
 		if c.owned[p.at] == p {
 			delete(c.owned, p.at)
 			delete(c.ends, p.at)
+			if c.cfg.Cluster.Alone {
+				c.givenUp = append(c.givenUp, p.at)
+			}
 		}
 		c.mu.Unlock()
 		p.end()
 	}
-	c.cl.ForceRebalance()
+	if !c.cfg.Cluster.Alone {
+		c.cl.ForceRebalance()
+	}
 }

@@ -276,7 +276,7 @@ func TestAFencedConsumerClaimsAnewWhenItIsStillTheOwner(t *testing.T) {
 }
 
 func TestTheGroupInKafkaShowsTheProgressToForeignTools(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+	grouped(t, func(t *testing.T, w *world) {
 		topic, group := w.topic(1), id.New()
 		w.publish(w.producer(), topic, 0, 10)
 		_, stop := w.consume(bus.Config{Group: group, Topics: []string{topic}})

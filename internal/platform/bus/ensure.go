@@ -52,7 +52,7 @@ func settled(ctx context.Context, admin *kadm.Client, topics []Topic) error {
 	for {
 		ends, err := admin.ListEndOffsets(ctx, names...)
 		if err == nil {
-			err = ends.Error()
+			err = firstFault(ends)
 		}
 		if err == nil {
 			return nil
@@ -62,10 +62,23 @@ func settled(ctx context.Context, admin *kadm.Client, topics []Topic) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("topics: %w", err)
+			return fmt.Errorf("topics, which Belfry could neither find nor make: %w", err)
 		case <-again.C:
 		}
 	}
+}
+
+// firstFault names a topic that cannot be used.
+func firstFault(ends kadm.ListedOffsets) error {
+	var topic string
+	var fault error
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Err != nil && (fault == nil || o.Topic < topic) {
+			topic = o.Topic
+			fault = fmt.Errorf("%s: %w", o.Topic, o.Err)
+		}
+	})
+	return fault
 }
 
 func ensure(ctx context.Context, admin *kadm.Client, t Topic) error {
@@ -91,6 +104,9 @@ func ensure(ctx context.Context, admin *kadm.Client, t Topic) error {
 		replication = -1
 	}
 	_, err := admin.CreateTopic(ctx, int32(max(1, t.Partitions)), replication, configs, t.Name)
+	if errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed) {
+		return nil // the topics are made by others, as the guide says; settled finds out whether they are there
+	}
 	if !errors.Is(err, kerr.TopicAlreadyExists) || len(alter) == 0 {
 		if errors.Is(err, kerr.TopicAlreadyExists) {
 			err = nil
@@ -102,7 +118,7 @@ func ensure(ctx context.Context, admin *kadm.Client, t Topic) error {
 		return err
 	}
 	for _, r := range results {
-		if r.Err != nil {
+		if r.Err != nil && !errors.Is(r.Err, kerr.TopicAuthorizationFailed) {
 			return r.Err
 		}
 	}

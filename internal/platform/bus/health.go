@@ -21,7 +21,7 @@ const (
 	OK        State = "ok"
 	Lagging   State = "lagging"    // it moves, with more than LagLimit records to go
 	Stalled   State = "stalled"    // records wait, and it does not move
-	NoMembers State = "no_members" // nobody consumes
+	NoMembers State = "no_members" // no consumer of Belfry's (of the group) has it
 	AheadOf   State = "ahead"      // the position is beyond the log's end
 )
 
@@ -69,7 +69,8 @@ func judge(p progress, now time.Time, lagLimit int64, stallAfter time.Duration) 
 	return OK
 }
 
-// watch looks at the ends of the owned partitions' logs until ctx ends.
+// watch looks at the ends of the partitions' logs, and at who has the partitions,
+// until ctx ends.
 func (c *Consumer) watch(ctx context.Context) {
 	tick := time.NewTicker(c.cfg.HealthEvery)
 	defer tick.Stop()
@@ -91,16 +92,23 @@ func (c *Consumer) watch(ctx context.Context) {
 		for at, p := range c.owned {
 			if end, ok := ends.Lookup(at.topic, at.partition); ok && end.Err == nil {
 				p.mu.Lock()
-				next := p.pos.Next
+				next, idle := p.pos.Next, len(p.queue) == 0 && p.last == nil
 				p.mu.Unlock()
-				c.ends[at] = c.ends[at].advance(next, end.Offset, now)
+				seen := c.ends[at].advance(next, end.Offset, now)
+				c.ends[at] = seen
+				// A client says nothing of a batch of which it can decode a part.
+				if idle && next < end.Offset && now.Sub(seen.moved) >= c.cfg.HealthEvery {
+					p.suspect()
+				}
 			}
 		}
 		c.mu.Unlock()
+		c.lookForOwners(ctx, admin, ends, now)
 	}
 }
 
-// Health lists the partitions that this member owns, by topic and partition.
+// Health lists the partitions that this member owns, and those that no consumer of
+// Belfry's has, by topic and partition.
 func (c *Consumer) Health() []Health {
 	now := time.Now()
 	c.mu.Lock()
@@ -124,17 +132,35 @@ func (c *Consumer) Health() []Health {
 		}
 		list = append(list, h)
 	}
+	for at, u := range c.unowned {
+		if c.owned[at] == nil {
+			list = append(list, Health{
+				Group:     c.cfg.Group,
+				Topic:     at.topic,
+				Partition: at.partition,
+				State:     NoMembers,
+				Next:      u.next,
+				End:       u.end,
+				Since:     u.since,
+				Error:     u.why,
+			})
+		}
+	}
 	slices.SortFunc(list, func(a, b Health) int {
 		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	return list
 }
 
-// Ready is nil while the brokers answer and every owned partition moves;
-// otherwise the reason for /readyz. A member that owns nothing is ready:
-// others consume.
+// Ready is nil while the brokers answer, every owned partition moves, and every
+// other partition is with another consumer of Belfry's; otherwise the reason for
+// /readyz.
 func (c *Consumer) Ready() error {
 	for _, h := range c.Health() {
+		if wait := time.Since(h.Since); h.State == NoMembers && wait >= c.cfg.UnownedAfter {
+			return fmt.Errorf("consumer %s: no consumer of Belfry's has had %s/%d for %v: %s",
+				h.Group, h.Topic, h.Partition, wait.Round(time.Second), h.Error)
+		}
 		if h.State == Stalled || h.State == AheadOf {
 			reason := fmt.Errorf("consumer %s is %s at %s/%d: offset %d of %d", h.Group, h.State, h.Topic, h.Partition, h.Next, h.End)
 			if h.Error != "" {
@@ -182,6 +208,8 @@ type metrics struct {
 	retries  *prometheus.CounterVec
 	fenced   *prometheus.CounterVec
 	restarts *prometheus.CounterVec
+	skipped  *prometheus.CounterVec
+	foreign  *prometheus.CounterVec
 	lag      *prometheus.Desc
 	state    *prometheus.Desc
 }
@@ -196,17 +224,23 @@ func newMetrics(group string) metrics {
 		retries:  counter("belfry_bus_retries_total", "Batches that could not be stored and come again, by the kind of the error.", "topic", "reason"),
 		fenced:   counter("belfry_bus_fenced_total", "Batches dropped because another owner has the partition.", "topic"),
 		restarts: counter("belfry_bus_restarts_total", "Positions that did not fit the log and began again, by reason.", "topic", "reason"),
-		lag:      prometheus.NewDesc("belfry_bus_lag_records", "Records that wait in an owned partition.", []string{"topic", "partition"}, labels),
-		state:    prometheus.NewDesc("belfry_bus_partition_state", "1 for the state that an owned partition is in.", []string{"topic", "partition", "state"}, labels),
+		skipped:  counter("belfry_bus_skipped_total", "Stretches of batches that cannot be decoded and were skipped.", "topic"),
+		foreign:  counter("belfry_bus_foreign_total", "Records that Belfry did not publish, ignored on a topic of its own.", "topic"),
+		lag:      prometheus.NewDesc("belfry_bus_lag_records", "Records that wait in a partition that this process, or no consumer of Belfry's, has.", []string{"topic", "partition"}, labels),
+		state:    prometheus.NewDesc("belfry_bus_partition_state", "1 for the state that such a partition is in.", []string{"topic", "partition", "state"}, labels),
 	}
 }
 
 // collector gives a consumer's metrics to Prometheus.
 type collector struct{ c *Consumer }
 
+func (m metrics) counters() []*prometheus.CounterVec {
+	return []*prometheus.CounterVec{m.records, m.retries, m.fenced, m.restarts, m.skipped, m.foreign}
+}
+
 // Describe implements prometheus.Collector.
 func (k collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, v := range []*prometheus.CounterVec{k.c.m.records, k.c.m.retries, k.c.m.fenced, k.c.m.restarts} {
+	for _, v := range k.c.m.counters() {
 		v.Describe(ch)
 	}
 	ch <- k.c.m.lag
@@ -215,7 +249,7 @@ func (k collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (k collector) Collect(ch chan<- prometheus.Metric) {
-	for _, v := range []*prometheus.CounterVec{k.c.m.records, k.c.m.retries, k.c.m.fenced, k.c.m.restarts} {
+	for _, v := range k.c.m.counters() {
 		v.Collect(ch)
 	}
 	for _, h := range k.c.Health() {

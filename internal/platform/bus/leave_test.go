@@ -18,7 +18,7 @@ import (
 // A broker answers one request of a connection after the other: a farewell would wait
 // behind a join, and that for as long as a dead member's session lasts.
 func TestAConsumerStopsThoughItsGroupWaitsForADeadMember(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+	grouped(t, func(t *testing.T, w *world) {
 		topic := w.topic(2)
 		dead, err := w.cluster.Client("dead", kgo.ConsumerGroup(topic), kgo.ConsumeTopics(topic), kgo.Balancers(kgo.StickyBalancer(), kgo.RangeBalancer()),
 			kgo.SessionTimeout(40*time.Second), kgo.HeartbeatInterval(30*time.Second), kgo.RebalanceTimeout(time.Minute))
@@ -59,7 +59,7 @@ func TestAConsumerStopsThoughItsGroupWaitsForADeadMember(t *testing.T) {
 
 // Where nothing is published there is no good poll that could end a fault.
 func TestAnIdleConsumerIsReadyAgainAfterItLostItsSession(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+	grouped(t, func(t *testing.T, w *world) {
 		topic := w.topic(1)
 		log := &records{}
 		c, err := bus.NewConsumer(bus.Config{Cluster: w.cluster, Group: topic, Topics: []string{topic}, DB: w.db, Handle: w.store, Log: slog.New(log), StallAfter: time.Hour})

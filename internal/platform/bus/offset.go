@@ -69,14 +69,7 @@ func claim(ctx context.Context, d *db.DB, p *Position) error {
 // restart moves a position to where the log really begins, and fences whoever
 // believed in the old one.
 func restart(ctx context.Context, d *db.DB, p *Position, next int64) error {
-	err := d.Tx(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec(ctx, `UPDATE bus_offset SET next = $1, crc = NULL, epoch = epoch + 1, updated_at = $2 WHERE grp = $3 AND topic = $4 AND partition = $5 AND next = $6 AND epoch = $7`,
-			next, time.Now().UnixMicro(), p.Group, p.Topic, p.Partition, p.Next, p.Epoch)
-		if err == nil && n == 0 {
-			err = ErrFenced
-		}
-		return err
-	})
+	err := d.Tx(ctx, func(tx *db.Tx) error { return move(ctx, tx, p, next) })
 	if err == nil {
 		p.Next, p.crc = next, sql.NullInt64{}
 		p.Epoch++
@@ -84,9 +77,22 @@ func restart(ctx context.Context, d *db.DB, p *Position, next int64) error {
 	return err
 }
 
-// move is the fence: it changes a row only for the present owner, at the
+// move sets a position to where no batch was read, and fences every owner that
+// has the old one.
+func move(ctx context.Context, tx *db.Tx, p *Position, next int64) error {
+	n, err := tx.Exec(ctx, `UPDATE bus_offset SET next = $1, crc = NULL, epoch = epoch + 1, updated_at = $2
+		WHERE grp = $3 AND topic = $4 AND partition = $5 AND next = $6 AND epoch = $7`,
+		next, time.Now().UnixMicro(), p.Group, p.Topic, p.Partition, p.Next, p.Epoch)
+	if err == nil && n == 0 {
+		err = ErrFenced
+	}
+	return err
+}
+
+// advance is the fence: it changes a row only for the present owner, at the
 // position from which the batch was read.
-const move = `UPDATE bus_offset SET next = $1, crc = $2, updated_at = $3 WHERE grp = $4 AND topic = $5 AND partition = $6 AND next = $7 AND epoch = $8`
+const advance = `UPDATE bus_offset SET next = $1, crc = $2, updated_at = $3
+WHERE grp = $4 AND topic = $5 AND partition = $6 AND next = $7 AND epoch = $8`
 
 // crcTable is Castagnoli's polynomial, the one of Kafka's own batches.
 var crcTable = crc32.MakeTable(crc32.Castagnoli)

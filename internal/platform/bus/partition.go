@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
@@ -29,6 +30,7 @@ type partition struct {
 	bytes  int
 	paused bool
 	last   error // of the last Handle; nil after a good one
+	broken bool  // what is stored at the position may not be decodable
 }
 
 // start begins the goroutine of a claim.
@@ -84,6 +86,18 @@ func (p *partition) resume() bool {
 
 func weight(r *kgo.Record) int { return len(r.Key) + len(r.Value) + 64 }
 
+// suspect lets the partition look whether the stored batch at its position can be
+// decoded, once what is queued was handled.
+func (p *partition) suspect() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.broken = true
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
 func (p *partition) run() {
 	for {
 		batch, err := p.take()
@@ -93,6 +107,13 @@ func (p *partition) run() {
 			return
 		}
 		if batch == nil {
+			p.mu.Lock()
+			look := p.broken
+			p.broken = false
+			p.mu.Unlock()
+			if look && p.skipUndecodable() {
+				return
+			}
 			select {
 			case <-p.wake:
 				continue
@@ -133,7 +154,7 @@ func (p *partition) take() (*Batch, error) {
 		}
 		n, size, next = n+1, size+w, r.Offset+1
 	}
-	batch := newBatch(p.pos, p.queue[:n])
+	batch := newBatch(p.c.cfg.Cluster, p.c.cfg.OwnOnly, p.pos, p.queue[:n])
 	p.queue = p.queue[n:]
 	p.bytes -= size
 	if len(p.queue) == 0 {
@@ -148,7 +169,7 @@ func (p *partition) handle(batch *Batch) bool {
 	backoff := c.cfg.Retry
 	for {
 		ctx, cancel := context.WithTimeout(p.ctx, c.cfg.HandleTimeout)
-		err := c.cfg.Handle(ctx, batch)
+		err := p.store(ctx, batch)
 		cancel()
 		p.mu.Lock()
 		p.last = err
@@ -159,6 +180,14 @@ func (p *partition) handle(batch *Batch) bool {
 		switch {
 		case err == nil:
 			c.m.records.WithLabelValues(p.at.topic).Add(float64(len(batch.Records)))
+			if batch.dropped > 0 {
+				c.m.foreign.WithLabelValues(p.at.topic).Add(float64(batch.dropped))
+				c.cfg.Log.Error("records that Belfry did not publish were ignored", "topic", p.at.topic, "partition", p.at.partition,
+					"before_offset", batch.to, "records", batch.dropped)
+			}
+			if c.cfg.Cluster.Alone {
+				return true
+			}
 			c.cl.MarkCommitOffsets(map[string]map[int32]kgo.EpochOffset{p.at.topic: {p.at.partition: {Epoch: batch.leader, Offset: batch.to}}})
 			return true
 		case p.ctx.Err() != nil:
@@ -176,6 +205,14 @@ func (p *partition) handle(batch *Batch) bool {
 			return false
 		}
 	}
+}
+
+// store has a batch handled. One of which nothing is left only moves the position.
+func (p *partition) store(ctx context.Context, batch *Batch) error {
+	if len(batch.Records) > 0 {
+		return p.c.cfg.Handle(ctx, batch)
+	}
+	return p.c.cfg.DB.Tx(ctx, func(tx *db.Tx) error { return batch.Commit(ctx, tx) })
 }
 
 // wait sleeps before a repetition; false if the claim ends meanwhile.

@@ -27,6 +27,7 @@ type ProducerConfig struct {
 type Producer struct {
 	cl        *kgo.Client
 	timeout   time.Duration
+	key       []byte // of the MAC; empty = none
 	published *prometheus.CounterVec
 }
 
@@ -41,7 +42,7 @@ func NewProducer(cfg ProducerConfig) (*Producer, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 20 * time.Second
 	}
-	p := &Producer{timeout: cfg.Timeout, published: prometheus.NewCounterVec(prometheus.CounterOpts{
+	p := &Producer{timeout: cfg.Timeout, key: cfg.Cluster.Key, published: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "belfry_bus_published_total", Help: "Records published, by outcome (ok or the kind of the error).",
 		ConstLabels: prometheus.Labels{"client": cfg.ClientID},
 	}, []string{"topic", "outcome"})}
@@ -93,7 +94,7 @@ func (p *Producer) Publish(ctx context.Context, msgs ...Message) error {
 	defer cancel()
 	records := make([]*kgo.Record, len(msgs))
 	for i := range msgs {
-		records[i] = record(limited, msgs[i])
+		records[i] = p.record(limited, msgs[i])
 	}
 	var first error
 	for _, res := range p.cl.ProduceSync(limited, records...) {
@@ -123,13 +124,16 @@ func (p *Producer) Close(ctx context.Context) error {
 	return err
 }
 
-func record(ctx context.Context, m Message) *kgo.Record {
+func (p *Producer) record(ctx context.Context, m Message) *kgo.Record {
 	r := &kgo.Record{Topic: m.Topic, Key: m.Key, Value: m.Value, Timestamp: m.Time, Context: ctx}
 	if m.Partition != nil {
 		r.Context = context.WithValue(ctx, explicit{}, *m.Partition)
 	}
 	for _, h := range traced(ctx, m.Headers) {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	if len(p.key) > 0 {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: MACHeader, Value: []byte(mac(p.key, m.Topic, m.Key, m.Value))})
 	}
 	return r
 }

@@ -119,7 +119,7 @@ func TestABrokerThatRestartsInMidBatchLosesAndRepeatsNothing(t *testing.T) {
 	w := &world{t: t}
 	dir, address := t.TempDir(), "127.0.0.1:0"
 	restart := func() {
-		b, err := broker.New(broker.Config{DataDir: dir, Listen: address, Topics: []bus.Topic{{Name: "a"}}})
+		b, err := broker.New(broker.Config{DataDir: dir, Listen: address, Topics: []bus.Topic{{Name: "a"}}, Guests: broker.Rights{Write: []string{"a"}, Read: []string{"a"}}})
 		if err == nil {
 			err = b.Start(t.Context())
 		}

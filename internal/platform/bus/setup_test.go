@@ -32,13 +32,27 @@ type world struct {
 	cluster bus.Cluster
 	db      *db.DB
 	broker  *broker.Broker // nil with Apache Kafka
+
+	mu      sync.Mutex // guards skipped
+	skipped []bus.Skipped
 }
 
-// everywhere runs a test on the embedded broker with SQLite, on the embedded
-// broker with PostgreSQL and on Apache Kafka with PostgreSQL, as far as they are there.
+// everywhere runs a test on the embedded broker with SQLite, with consumers that
+// are alone and with consumers of a group, on the embedded broker with PostgreSQL,
+// and on Apache Kafka with PostgreSQL, as far as they are there.
 func everywhere(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Run("embedded-sqlite", func(t *testing.T) { test(t, embedded(t, "")) })
 	t.Run("embedded-postgres", func(t *testing.T) { test(t, embedded(t, engines.Postgres(t))) })
+	grouped(t, test)
+}
+
+// grouped runs a test where consumers are members of a group.
+func grouped(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Run("group-sqlite", func(t *testing.T) {
+		w := embedded(t, "")
+		w.cluster.Alone = false
+		test(t, w)
+	})
 	t.Run("kafka-postgres", func(t *testing.T) {
 		w := &world{t: t, cluster: bus.Cluster{Brokers: strings.Split(engines.Kafka(t), ",")}}
 		w.open(engines.Postgres(t))
@@ -177,6 +191,12 @@ func (w *world) consume(cfg bus.Config) (*bus.Consumer, func()) {
 	c, err := bus.NewConsumer(cfg)
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	c.Skipped = func(_ context.Context, _ *db.Tx, s bus.Skipped) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.skipped = append(w.skipped, s)
+		return nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

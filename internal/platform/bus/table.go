@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -16,23 +17,37 @@ import (
 // for the little state that must outlive what a restore of a database rewinds.
 // It has no goroutine: [Table.Sync] reads up to the end as it is then.
 type Table struct {
-	topic string
-	admin *kadm.Client
-	apply func(key, value []byte) error
+	topic   string
+	cluster Cluster
+	admin   *kadm.Client
+	apply   func(Record) error
+	decoder *Decoder
 
 	mu     sync.Mutex // one Sync at a time; guards what follows
 	client *kgo.Client
 	next   map[int32]int64 // offset after the last record read, by partition
+	lost   int             // stretches that cannot be decoded, skipped
 }
 
 // NewTable makes a Table of a topic that exists. apply is told each record in
 // order, within Sync; its error ends the Sync, and the record comes again.
-func NewTable(ctx context.Context, cluster Cluster, topic string, apply func(key, value []byte) error) (*Table, error) {
+func NewTable(ctx context.Context, cluster Cluster, topic string, apply func(Record) error) (*Table, error) {
+	decoder, err := NewDecoder()
+	if err != nil {
+		return nil, err
+	}
 	admin, err := cluster.Client("belfry-table")
 	if err != nil {
 		return nil, err
 	}
-	t := &Table{topic: topic, admin: kadm.NewClient(admin), apply: apply, next: map[int32]int64{}}
+	t := &Table{
+		topic:   topic,
+		cluster: cluster,
+		admin:   kadm.NewClient(admin),
+		apply:   apply,
+		decoder: decoder,
+		next:    map[int32]int64{},
+	}
 	starts, err := t.admin.ListStartOffsets(ctx, topic)
 	if err == nil {
 		err = starts.Error()
@@ -47,6 +62,7 @@ func NewTable(ctx context.Context, cluster Cluster, topic string, apply func(key
 		t.next[o.Partition] = o.Offset
 	})
 	t.client, err = cluster.Client("belfry-table", kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}),
+		kgo.MaxDecompressBatchBytes(maxDecompressed),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())) // the default rewinds one minute
 	if err != nil {
 		admin.Close()
@@ -67,33 +83,81 @@ func (t *Table) Sync(ctx context.Context) error {
 		return fmt.Errorf("table %s: %w", t.topic, notNow(err))
 	}
 	for t.behind(ends) {
-		fetches := t.client.PollFetches(ctx)
-		if err := fetches.Err0(); err != nil {
-			return fmt.Errorf("table %s: %w", t.topic, notNow(err))
+		limited, cancel := context.WithTimeout(ctx, tablePoll)
+		fetches := t.client.PollFetches(limited)
+		cancel()
+		if ctx.Err() != nil {
+			return fmt.Errorf("table %s: %w", t.topic, notNow(ctx.Err()))
 		}
-		var failed error
+		var failed, undecoded error
+		fetches.EachError(func(topic string, _ int32, err error) {
+			if topic == "" && !errors.Is(err, context.DeadlineExceeded) { // of the client, not of a partition
+				failed = notNow(err)
+			}
+		})
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-			failed = errors.Join(failed, p.Err)
+			undecoded = errors.Join(undecoded, p.Err)
 			for _, r := range p.Records {
 				if failed == nil {
-					failed = t.apply(r.Key, r.Value)
+					own := t.cluster.own(r)
+					failed = t.apply(Record{Key: r.Key, Value: r.Value, Offset: r.Offset, Time: r.Timestamp, Own: own})
 				}
 				if failed == nil {
 					t.next[p.Partition] = r.Offset + 1
 				}
 			}
 		})
+		if failed == nil && (undecoded != nil || fetches.NumRecords() == 0) {
+			failed = t.skip(ctx, ends)
+		}
 		if failed != nil {
-			// The client has moved past the record; go back to it.
-			back := map[int32]kgo.EpochOffset{}
-			for p, o := range t.next {
-				back[p] = kgo.EpochOffset{Epoch: -1, Offset: o}
-			}
-			t.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{t.topic: back})
+			t.seek() // the client has moved past the record
 			return fmt.Errorf("table %s: %w", t.topic, failed)
 		}
 	}
 	return nil
+}
+
+// tablePoll is how long a table waits for records that are there before it looks
+// whether they can be decoded.
+const tablePoll = 2 * time.Second
+
+// skip moves past batches that cannot be decoded, in the partitions that are behind.
+func (t *Table) skip(ctx context.Context, ends kadm.ListedOffsets) error {
+	moved := false
+	for p, from := range t.next {
+		if end, ok := ends.Lookup(t.topic, p); !ok || from >= end.Offset {
+			continue
+		}
+		next, why, err := t.decoder.inspect(ctx, t.cluster, t.topic, p, from)
+		if err != nil {
+			return notNow(err)
+		}
+		if why != nil {
+			t.next[p], moved = next, true
+			t.lost++
+		}
+	}
+	if moved {
+		t.seek()
+	}
+	return nil
+}
+
+// seek makes the client read on behind what was applied.
+func (t *Table) seek() {
+	offsets := map[int32]kgo.EpochOffset{}
+	for p, o := range t.next {
+		offsets[p] = kgo.EpochOffset{Epoch: -1, Offset: o}
+	}
+	t.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{t.topic: offsets})
+}
+
+// Skipped is the number of stretches that could not be decoded.
+func (t *Table) Skipped() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lost
 }
 
 // behind reports whether a partition has records before its end that were not

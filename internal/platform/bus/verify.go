@@ -172,9 +172,17 @@ func before(ctx context.Context, cluster Cluster, p Position, log *extent) error
 			return nil
 		}
 		for _, e := range fetches.Errors() {
-			if !kerr.IsRetriable(e.Err) {
+			if kerr.IsRetriable(e.Err) {
+				continue
+			}
+			decoder, err := NewDecoder()
+			if err != nil {
+				return err
+			}
+			if _, why, err := decoder.inspect(ctx, cluster, p.Topic, p.Partition, p.Next-1); err != nil || why == nil {
 				return fmt.Errorf("read %s/%d at offset %d: %w", p.Topic, p.Partition, p.Next-1, e.Err)
 			}
+			return nil // the record that was consumed is not there any more
 		}
 	}
 }
