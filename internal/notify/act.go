@@ -8,11 +8,8 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
-	"github.com/belfryhq/belfry/internal/platform/id"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
-
-func newDeliveryID(now time.Time) string { return id.At(now) }
 
 // lowestID is the least id of a moment: ids sort by their millisecond.
 func lowestID(t time.Time) string {
@@ -65,7 +62,7 @@ func (n *Feature) replay(ctx context.Context, by *web.Principal, accountID, reso
 			if d.DestinationID == "" {
 				continue
 			}
-			if err := insertItem(ctx, tx, it, d.Mechanism, d.ID, now); err != nil {
+			if err := insertItem(ctx, tx, it, d.Mechanism, d.ID); err != nil {
 				return err
 			}
 			queued, out.Deliveries = append(queued, it), append(out.Deliveries, it.id)
@@ -79,13 +76,12 @@ func (n *Feature) replay(ctx context.Context, by *web.Principal, accountID, reso
 }
 
 func (n *Feature) newItem(d *Delivery, accountID string, now time.Time) *item {
-	return &item{id: id.At(now), account: accountID, shard: shardOf(d.DestinationID), alertKey: d.alertKey, rootKey: d.rootKey, event: event.AlertEvent(d.Event),
+	return &item{id: n.ids.next(now), account: accountID, shard: shardOf(d.DestinationID), alertKey: d.alertKey, rootKey: d.rootKey, event: event.AlertEvent(d.Event),
 		policyID: d.PolicyID, policy: d.Policy, destination: d.DestinationID, kind: d.MechanismType, due: now, created: now, replay: true}
 }
 
-func insertItem(ctx context.Context, tx *db.Tx, it *item, mechanism, replayOf string, now time.Time) error {
-	return tx.Insert(ctx, "delivery", deliveryColumns, "", [][]any{{it.id, it.account, it.shard, it.alertKey, it.rootKey, it.correlation, string(it.event), it.policyID, it.policy,
-		it.destination, it.kind, mechanism, replayOf, stateWaiting, "", 0, 0, now.UnixMicro(), now.UnixMicro(), 0}})
+func insertItem(ctx context.Context, tx *db.Tx, it *item, mechanism, replayOf string) error {
+	return tx.Insert(ctx, "delivery", deliveryColumns, "", [][]any{it.row(mechanism, replayOf, stateWaiting, "")})
 }
 
 // ReplayDelivery sends one delivery again, under a new id.
@@ -124,16 +120,16 @@ func (n *Feature) TestPolicy(ctx context.Context, by *web.Principal, accountID, 
 		out, queued = Replayed{Deliveries: []string{}}, nil
 		now := n.Now()
 		s := &storing{n: n, tx: tx, now: now, mails: map[[2]string]target{}, hooks: map[string]target{}}
-		var err error
-		for _, t := range s.targets(ctx, &p, &err) {
-			it := &item{id: id.At(now), account: accountID, shard: shardOf(t.id), event: eventTest, policyID: p.ID, policy: p.Name, destination: t.id, kind: t.kind, due: now, created: now}
-			if err := insertItem(ctx, tx, it, t.name, "", now); err != nil {
+		targets, err := s.targets(ctx, &p)
+		if err != nil {
+			return err
+		}
+		for _, t := range targets {
+			it := &item{id: n.ids.next(now), account: accountID, shard: shardOf(t.id), event: eventTest, policyID: p.ID, policy: p.Name, destination: t.id, kind: t.kind, due: now, created: now}
+			if err := insertItem(ctx, tx, it, t.name, ""); err != nil {
 				return err
 			}
 			queued, out.Deliveries = append(queued, it), append(out.Deliveries, it.id)
-		}
-		if err != nil {
-			return err
 		}
 		return n.record(ctx, tx, by, "test", resourcePolicy, accountID, p.ID, p.Name, nil, nil)
 	})

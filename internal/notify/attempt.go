@@ -220,7 +220,7 @@ func (n *Feature) sendTest(ctx context.Context, d *Destination, policy string) (
 	if c == nil {
 		return Result{}, errs.New(errs.CodeUnavailable, "this installation has no channel of the kind %s", d.Kind)
 	}
-	m := n.envelope(d, newDeliveryID(n.Now()))
+	m := n.envelope(d, n.ids.next(n.Now()))
 	n.fillTest(m)
 	m.Policy = policy
 	ctx, cancel := context.WithTimeout(ctx, min(n.Limits.Attempt, 10*time.Second))
@@ -325,6 +325,11 @@ func (n *Feature) storeOutcome(ctx context.Context, tx *db.Tx, o *outcome, attem
 			marks[it.destination] = m
 		}
 		m.note(o)
+	}
+	if it.heldFor != "" && it.attempts == 0 && v.made {
+		if err := tell(ctx, tx, it.policyID, it.heldFor, o.at); err != nil {
+			return false, err
+		}
 	}
 	if v.state != stateDelivered && v.state != stateKept || it.event != event.AlertStart && it.event != event.AlertNotice || v.state == stateKept {
 		return false, nil

@@ -15,7 +15,6 @@ import (
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
-	"github.com/belfryhq/belfry/internal/platform/id"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -170,7 +169,7 @@ func typeOf(s string) string {
 // CreateWebhook stores a webhook after a test message reached it.
 func (n *Feature) CreateWebhook(ctx context.Context, by *web.Principal, account string, spec WebhookSpec) (NewWebhook, error) {
 	now := n.Now()
-	d := Destination{ID: id.At(now), Kind: KindWebhook, State: destinationOK, account: account, CreatedAt: moment(now), Modified: moment(now), StateAt: moment(now)}
+	d := Destination{ID: n.ids.next(now), Kind: KindWebhook, State: destinationOK, account: account, CreatedAt: moment(now), Modified: moment(now), StateAt: moment(now)}
 	key := newKey()
 	d.secrets.Keys = []signingKey{{Key: key}}
 	if err := spec.apply(&d); err != nil {
@@ -345,10 +344,15 @@ func (n *Feature) destinations(ctx context.Context, account, kind string) (list 
 
 func noDestination() *errs.Error { return errs.New(errs.CodeNotFound, "there is no such destination") }
 
+// foldAddress is the form of a mail address by which a destination is found: a
+// policy shows the address as it was written.
+func foldAddress(s string) string { return strings.ToLower(s) }
+
 // ensureMail makes the destinations of the addresses that a policy names.
 func (n *Feature) ensureMail(ctx context.Context, tx *db.Tx, account string, m Mechanisms, now time.Time) error {
 	for _, e := range m.Email {
-		d := Destination{ID: id.At(now), Kind: KindEmail, Name: e.ID, URL: e.ID, Type: KindEmail, State: destinationOK, account: account,
+		address := foldAddress(e.ID)
+		d := Destination{ID: n.ids.next(now), Kind: KindEmail, Name: address, URL: address, Type: KindEmail, State: destinationOK, account: account,
 			CreatedAt: moment(now), Modified: moment(now), StateAt: moment(now)}
 		if err := n.insertDestination(ctx, tx, &d, ` ON CONFLICT DO NOTHING`); err != nil {
 			return err

@@ -9,8 +9,12 @@
 //
 //	        START                    END
 //	(none) ------> firing ---------------------> ended
-//	               |    ^ START again: a repeat, nobody is told twice
+//	               |    ^ START again: a repeat; only policies that did not tell are asked
 //	(none) -- NOTICE --> notice        (none) -- END --> ended (kept and shown)
+//
+// Events of a cause are ordered by when they occurred: a START that arrives
+// after its END is over already, and an END older than the newest START ends
+// nothing.
 //
 // A delivery:
 //
@@ -162,6 +166,7 @@ type Feature struct {
 	queue    *queue
 	lookups  lookups
 	cache    policyCache
+	ids      sequence
 }
 
 // New makes the feature; Stages run it.

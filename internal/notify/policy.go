@@ -14,7 +14,6 @@ import (
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
-	"github.com/belfryhq/belfry/internal/platform/id"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -203,7 +202,7 @@ func (n *Feature) CreatePolicy(ctx context.Context, by *web.Principal, account s
 		return p, err
 	}
 	now := n.Now()
-	p.ID, p.account, p.Created, p.Modified = id.At(now), account, moment(now), moment(now)
+	p.ID, p.account, p.Created, p.Modified = n.ids.next(now), account, moment(now), moment(now)
 	defer n.cache.forget(account)
 	return p, n.change(ctx, func(tx *db.Tx) error {
 		count := 0

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/id"
 )
 
 func TestTheTableOfAnswers(t *testing.T) {
@@ -70,9 +72,17 @@ func TestEveryReasonNotToTellIsASentence(t *testing.T) {
 		f(&p)
 		return &p
 	}
-	s := &subject{kind: "down", severity: "error", zone: Zone{"z1", "shop.example", "production"}, zoneRef: "www.shop.example", filters: map[string][]string{"pool": {"a", "b"}}, about: "x"}
-	trial := *s
-	trial.zone.Environment = "test"
+	shop := Zone{"z1", "shop.example", "production"}
+	s := &subject{kind: "down", severity: "error", zones: []Zone{shop}, zoneRef: "www.shop.example", filters: map[string][]string{"pool": {"a", "b"}}, about: "x"}
+	test := Zone{"z2", "try.example", "test"}
+	with2 := func(zones ...Zone) *subject {
+		out := *s
+		out.zones, out.zoneRef = zones, ""
+		return &out
+	}
+	trial := with2(Zone{"z1", "shop.example", "test"})
+	lasting := *s
+	lasting.lasts = true
 	filter := func(key string, values ...string) func(*Policy) {
 		return func(p *Policy) {
 			p.Filters = map[string][]string{key: values}
@@ -98,17 +108,48 @@ func TestEveryReasonNotToTellIsASentence(t *testing.T) {
 		{with(filter("region", "eu")), s, time.Time{}, "has no value there"},
 		{with(filter("severity", "critical", "error")), s, time.Time{}, ""},
 		{with(filter("pool")), s, time.Time{}, ""},
-		{&base, &trial, time.Time{}, "test environment"},
-		{with(filter("zones", "alias.example")), &trial, time.Time{}, ""},
-		{with(filter("zones.not", "other.example")), &trial, time.Time{}, "test environment"},
+		{&base, trial, time.Time{}, "test environment"},
+		{with(filter("zones", "alias.example")), trial, time.Time{}, ""},
+		{with(filter("zones.not", "other.example")), trial, time.Time{}, "test environment"},
 		{with(func(p *Policy) { p.AlertInterval = "1h" }), s, now.Add(-10 * time.Minute), "10 min before"},
 		{with(func(p *Policy) { p.AlertInterval = "1h" }), s, now.Add(-time.Hour), ""},
-		{with(func(p *Policy) { p.Mechanisms = Mechanisms{} }), s, time.Time{}, "no destination"},
+		{with(filter("zones", "alias.example")), with2(Zone{Name: "b.example"}, shop), time.Time{}, ""},
+		{with(filter("zones", "b.example")), with2(shop, Zone{Name: "b.example"}), time.Time{}, ""},
+		{with(filter("zones.not", "alias.example")), with2(Zone{Name: "b.example"}, shop), time.Time{}, "excludes b.example, shop.example"},
+		{&base, with2(test, Zone{Name: "b.example"}), time.Time{}, "try.example is a test environment"},
+		{&base, with2(test, Zone{"z3", "stage.example", "test"}), time.Time{}, "names none of them"},
+		{&base, with2(test, shop), time.Time{}, ""},
+		{with(filter("zones", "try.example")), with2(test, Zone{Name: "b.example"}), time.Time{}, ""},
 	} {
-		matched, why := decide(c.p, c.s, c.told, now)
+		matched, why, hold := decide(c.p, c.s, c.told, now)
+		if !hold.IsZero() {
+			t.Errorf("%+v: a notice is held back until %v", c.p, hold)
+		}
 		if matched != (c.want == "") || !strings.Contains(why, c.want) {
 			t.Errorf("%+v: %v %q, want %q", c.p, matched, why, c.want)
 		}
+	}
+	hourly := with(func(p *Policy) { p.AlertInterval = "1h" })
+	matched, why, hold := decide(hourly, &lasting, now.Add(-10*time.Minute), now)
+	if !matched || !hold.Equal(now.Add(50*time.Minute)) || !strings.Contains(why, "held back") {
+		t.Errorf("what lasts is dropped by an interval: %v %v %q", matched, hold, why)
+	}
+}
+
+func TestIDsOfOneMomentSortInTheOrderInWhichTheyWereMade(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	s := &sequence{}
+	last := s.next(now)
+	for i := range 10_000 {
+		made := s.next(now)
+		if made <= last || !id.Valid(made) || made[:12] != last[:12] {
+			t.Fatalf("id %d is %s, after %s", i, made, last)
+		}
+		last = made
+	}
+	ahead := id.At(now.Add(time.Hour))[:20] + strings.Repeat("f", 12)
+	if got := s.after(ahead, now); got <= ahead || !id.Valid(got) {
+		t.Errorf("%s does not sort behind %s", got, ahead)
 	}
 }
 

@@ -378,21 +378,21 @@ func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out 
 	type row struct {
 		Example
 		content []byte
-		zone    Zone
 		at      int64
+		ended   int64
 	}
 	var rows []row
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		rows = nil
-		list, err := tx.Query(ctx, `SELECT id, summary, occurred_at, content, zone_id, zone_name, environment FROM alert WHERE account_id = $1 AND type = $2 AND state <> 'part' AND occurred_at > $3 AND event <> 'end'
-			ORDER BY occurred_at DESC LIMIT $4`, accountID, p.AlertType, n.Now().Add(-previewed).UnixMicro(), countMost)
+		list, err := tx.Query(ctx, `SELECT id, summary, occurred_at, ended_at, content FROM alert WHERE account_id = $1 AND type = $2 AND state <> 'part' AND occurred_at > $3 AND event <> 'end'
+			ORDER BY occurred_at DESC, alert_key DESC LIMIT $4`, accountID, p.AlertType, n.Now().Add(-previewed).UnixMicro(), countMost)
 		if err != nil {
 			return err
 		}
 		defer list.Close()
 		for list.Next() {
 			var r row
-			if err := list.Scan(&r.ID, &r.Summary, &r.at, &r.content, &r.zone.ID, &r.zone.Name, &r.zone.Environment); err != nil {
+			if err := list.Scan(&r.ID, &r.Summary, &r.at, &r.ended, &r.content); err != nil {
 				return err
 			}
 			rows = append(rows, r)
@@ -404,15 +404,23 @@ func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out 
 	}
 	told := map[string]time.Time{} // in the order of time: the oldest first
 	for _, r := range slices.Backward(rows) {
-		one := prepared{zone: r.zone}
+		one := prepared{}
 		if err := json.Unmarshal(r.content, &one.alert); err != nil {
+			return out, err
+		}
+		if err := n.settleZone(ctx, &one); err != nil {
 			return out, err
 		}
 		s, at := one.subject(), time.UnixMicro(r.at)
 		r.OccurredAt = timeOf(r.at)
-		if r.Matched, r.Why = decide(&p, s, told[s.about], at); r.Matched {
+		var hold time.Time
+		r.Matched, r.Why, hold = decide(&p, s, told[s.about], at)
+		if ended := time.UnixMicro(r.ended); r.Matched && !hold.IsZero() && r.ended > 0 && !ended.After(hold) {
+			r.Matched, r.Why = false, "it ended while the policy's interval held the message back"
+		}
+		if r.Matched {
 			out.Matched++
-			told[s.about] = at
+			told[s.about] = latest(at, hold)
 		}
 		out.Examples = append(out.Examples, r.Example)
 		if len(out.Examples) > 20 {
