@@ -131,15 +131,8 @@ func (s *storing) repeat(ctx context.Context, p *prepared, c *cause, e *entry) e
 		e.unmatched = "a repeat that is older than the start of " + formatTime(c.started)
 		return nil
 	}
-	// What a repeat leaves out is as it was.
-	if len(p.zones) == 0 && open.zone.Name != "" {
-		p.zone, p.zones = open.zone, []Zone{open.zone}
-	}
-	if !p.rated && p.alert.Severity != open.severity {
-		p.alert.Severity = open.severity
-		if err := p.encode(); err != nil {
-			return err
-		}
+	if err := p.inherit(open); err != nil {
+		return err
 	}
 	told, err := s.toldBy(ctx, open.key)
 	if err != nil {
@@ -173,6 +166,19 @@ func (s *storing) repeat(ctx context.Context, p *prepared, c *cause, e *entry) e
 		return err
 	}
 	return s.setCause(ctx, p, open.key, "", latest(c.started, p.at))
+}
+
+// inherit takes from the alert that is open what a later one of its cause
+// leaves out.
+func (p *prepared) inherit(open *root) error {
+	if len(p.zones) == 0 && open.zone.Name != "" {
+		p.zone, p.zones = open.zone, []Zone{open.zone}
+	}
+	if p.rated || p.alert.Severity == open.severity {
+		return nil
+	}
+	p.alert.Severity = open.severity
+	return p.encode()
 }
 
 // refresh writes to the alert that is firing what a repeat says of it now.
@@ -242,6 +248,9 @@ func (s *storing) startAfterEnd(ctx context.Context, p *prepared, last *root, e 
 func (s *storing) end(ctx context.Context, p *prepared, c *cause, e *entry) error {
 	open := c.open
 	p.root, e.state = open.key, statePart
+	if err := p.inherit(open); err != nil {
+		return err
+	}
 	if err := s.follow(ctx, p, open, e); err != nil {
 		return err
 	}

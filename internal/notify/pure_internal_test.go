@@ -19,7 +19,8 @@ func TestTheTableOfAnswers(t *testing.T) {
 		why      string
 	}{
 		{"2xx", Result{Status: 204}, 3, 0, verdict{state: stateDelivered, mark: destinationOK}, ""},
-		{"3xx", Result{Status: 302}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second}, "redirects are not followed"},
+		{"3xx", Result{Status: 302}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second}, "redirects are not followed; update the URL"},
+		{"3xx with a place", Result{Status: 308, Response: []Header{{"Location", "https://example.com/hook/"}}}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second}, "update the URL to https://example.com/hook/"},
 		{"400", Result{Status: 400}, 0, 0, verdict{state: stateFailed}, "400 Bad Request"},
 		{"413", Result{Status: 413}, 0, 0, verdict{state: stateFailed}, "replayed"},
 		{"415", Result{Status: 415}, 0, 0, verdict{state: stateFailed}, ""},

@@ -47,7 +47,7 @@ type item struct {
 	attempts, failures                          int
 	due, created                                time.Time
 	heldFor                                     string // the subject whose interval delays the first attempt; "" = none
-	unsure                                      bool // may have been under way when a process died
+	unsure                                      bool   // may have been under way when a process died
 	replay                                      bool
 	alert                                       *prepared // nil = to be read
 

@@ -111,22 +111,27 @@ type alertRow struct {
 	alert               event.Alert
 	rootID, rootSummary string
 	summary             string
-	at                  time.Time
+	at, began, started  time.Time // started is the root's
+	about               *event.AlertResource
 	changes             []Change
 	more                int
 }
 
 func (n *Feature) alertRow(ctx context.Context, accountID, key string) (r alertRow, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		var content, changes []byte
-		var at int64
-		err := tx.QueryRow(ctx, `SELECT a.content, a.summary, a.occurred_at, r.id, r.summary, r.changes, r.changes_more FROM alert a JOIN alert r ON r.alert_key = a.root_key WHERE a.alert_key = $1 AND a.account_id = $2`, key, accountID).
-			Scan(&content, &r.summary, &at, &r.rootID, &r.rootSummary, &changes, &r.more)
+		var content, rootContent, changes []byte
+		var at, began, started int64
+		err := tx.QueryRow(ctx, `SELECT a.content, a.summary, a.occurred_at, r.began_at, r.occurred_at, r.content, r.id, r.summary, r.changes, r.changes_more
+			FROM alert a JOIN alert r ON r.alert_key = a.root_key WHERE a.alert_key = $1 AND a.account_id = $2`, key, accountID).
+			Scan(&content, &r.summary, &at, &began, &started, &rootContent, &r.rootID, &r.rootSummary, &changes, &r.more)
 		if err != nil {
 			return err
 		}
-		r.at = time.UnixMicro(at).UTC()
-		return errors.Join(json.Unmarshal(content, &r.alert), json.Unmarshal(changes, &r.changes))
+		r.at, r.began, r.started = time.UnixMicro(at).UTC(), time.UnixMicro(began).UTC(), time.UnixMicro(started).UTC()
+		var sent event.Alert
+		err = errors.Join(json.Unmarshal(content, &r.alert), json.Unmarshal(rootContent, &sent), json.Unmarshal(changes, &r.changes))
+		r.about = sent.Resource
+		return err
 	})
 	return r, err
 }
@@ -368,7 +373,8 @@ type Example struct {
 
 // Preview asks a policy that may not be saved about the last week's alerts.
 func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out Preview, err error) {
-	if err := n.checkPolicy(ctx, accountID, &p); err != nil {
+	faults, err := n.checkDraft(ctx, accountID, &p)
+	if err = or(err, faults.Or()); err != nil {
 		return out, err
 	}
 	p.account, p.Enabled = accountID, true

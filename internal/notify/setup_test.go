@@ -405,3 +405,21 @@ func (w *world) decision(alertID string) (d notify.Decision) {
 	w.must("GET", "/alerts/"+alertID, nil, &d)
 	return d
 }
+
+// deadlines is a channel that takes everything and tells how long it might.
+type deadlines chan time.Duration
+
+func (deadlines) Kind() string { return notify.KindWebhook }
+
+func (d deadlines) Send(ctx context.Context, _ *notify.Message) notify.Result {
+	at, _ := ctx.Deadline()
+	d <- time.Until(at)
+	return notify.Result{Status: 200}
+}
+
+// changeWith finds one change before every alert, with a sentence.
+func changeWith(sentence string) func(context.Context, notify.ChangesQuery) ([]notify.Change, int, error) {
+	return func(_ context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
+		return []notify.Change{{EventID: "e1", At: q.Until.Add(-43 * time.Second), Actor: "Ana", Summary: sentence, URL: "/accounts/" + q.Account + "/audit/events/e1"}}, 0, nil
+	}
+}
