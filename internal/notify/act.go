@@ -16,10 +16,26 @@ func lowestID(t time.Time) string {
 	return fmt.Sprintf("%012x", t.UnixMilli())
 }
 
-// Ack says that somebody saw an alert.
+// named is the alert of a cause, and what the record calls it.
+func (n *Feature) named(ctx context.Context, accountID, alertID string) (a Alert, name string, err error) {
+	err = n.DB.View(ctx, func(tx *db.Tx) (err error) {
+		a, err = rootOf(ctx, tx, accountID, alertID)
+		return err
+	})
+	if err != nil {
+		return a, "", err
+	}
+	kind, err := n.AlertType(ctx, a.Type)
+	return a, cut(a.thing(kind), 200), err
+}
+
+// Ack says that a person takes care of an alert.
 func (n *Feature) Ack(ctx context.Context, by *web.Principal, accountID, alertID string) (Alert, error) {
-	var a Alert
-	return a, n.change(ctx, func(tx *db.Tx) (err error) {
+	a, name, err := n.named(ctx, accountID, alertID)
+	if err != nil {
+		return a, err
+	}
+	err = n.change(ctx, func(tx *db.Tx) (err error) {
 		if a, err = rootOf(ctx, tx, accountID, alertID); err != nil {
 			return err
 		}
@@ -30,8 +46,31 @@ func (n *Feature) Ack(ctx context.Context, by *web.Principal, accountID, alertID
 		if _, err := tx.Exec(ctx, `UPDATE alert SET acked_at = $2, acked_by = $3 WHERE alert_key = $1`, a.key, micros(a.AckedAt), cut(a.AckedBy, 200)); err != nil {
 			return err
 		}
-		return n.record(ctx, tx, by, "acknowledge", resourceAlert, accountID, a.ID, cut(a.Summary, 200), nil, nil)
+		return n.record(ctx, tx, by, "acknowledge", resourceAlert, accountID, a.ID, name, nil, nil)
 	})
+	return a, err
+}
+
+// Unack takes an acknowledgement back.
+func (n *Feature) Unack(ctx context.Context, by *web.Principal, accountID, alertID string) (Alert, error) {
+	a, name, err := n.named(ctx, accountID, alertID)
+	if err != nil {
+		return a, err
+	}
+	err = n.change(ctx, func(tx *db.Tx) (err error) {
+		if a, err = rootOf(ctx, tx, accountID, alertID); err != nil {
+			return err
+		}
+		if a.AckedAt.IsZero() {
+			return nil
+		}
+		a.AckedAt, a.AckedBy = web.Time{}, ""
+		if _, err := tx.Exec(ctx, `UPDATE alert SET acked_at = 0, acked_by = '' WHERE alert_key = $1`, a.key); err != nil {
+			return err
+		}
+		return n.record(ctx, tx, by, "unacknowledge", resourceAlert, accountID, a.ID, name, nil, nil)
+	})
+	return a, err
 }
 
 // Replayed says what a replay made.
@@ -98,15 +137,11 @@ func (n *Feature) ReplayDelivery(ctx context.Context, by *web.Principal, account
 
 // ReplayAlert sends every delivery of an alert again that is not waiting.
 func (n *Feature) ReplayAlert(ctx context.Context, by *web.Principal, accountID, alertID string) (out Replayed, err error) {
-	var a Alert
-	err = n.DB.View(ctx, func(tx *db.Tx) (err error) {
-		a, err = rootOf(ctx, tx, accountID, alertID)
-		return err
-	})
+	a, name, err := n.named(ctx, accountID, alertID)
 	if err != nil {
 		return out, err
 	}
-	return n.replay(ctx, by, accountID, resourceAlert, a.ID, cut(a.Summary, 200), ` WHERE d.root_key = $1 AND d.account_id = $2 AND d.replay_of = '' AND d.state <> 'waiting' ORDER BY d.id LIMIT $3`, a.key, accountID, mostReplayed)
+	return n.replay(ctx, by, accountID, resourceAlert, a.ID, name, ` WHERE d.root_key = $1 AND d.account_id = $2 AND d.replay_of = '' AND d.state <> 'waiting' ORDER BY d.id LIMIT $3`, a.key, accountID, mostReplayed)
 }
 
 // TestPolicy queues a test message to every destination of a policy.

@@ -52,6 +52,9 @@ func (q *queue) attempt(it *item) {
 	if d != nil {
 		w.outcome.destination = d.Name
 	}
+	if m != nil {
+		w.outcome.thing = m.Thing
+	}
 	w.outcome.verdict.made = held == nil
 	v = w.outcome.verdict
 	stored := q.write(w)
@@ -252,6 +255,7 @@ type outcome struct {
 	at          time.Time
 	took        time.Duration
 	destination string // its name
+	thing       string // what the message is about
 
 	lost bool // another owner wrote first; by the store
 }
@@ -358,7 +362,7 @@ func (n *Feature) storeOutcome(ctx context.Context, tx *db.Tx, o *outcome, attem
 	if err := tx.QueryRow(ctx, `SELECT id, summary, zone_id, type FROM alert WHERE alert_key = $1`, it.rootKey).Scan(&alertID, &summary, &zone, &kind); err != nil {
 		return false, err
 	}
-	return true, n.recordAlert(ctx, tx, it.account, "deliver", alertID, summary, zone, now,
+	return true, n.recordAlert(ctx, tx, it.account, "deliver", alertID, firstOf(o.thing, summary), zone, now,
 		map[string]any{"destination": firstOf(o.destination, it.destination), "policy": it.policy, "delivery_id": it.id, "alert_type": kind, "correlation_id": it.correlation})
 }
 

@@ -21,6 +21,7 @@ type root struct {
 	key, id, summary, severity string
 	event                      event.AlertEvent
 	zone                       Zone
+	resource                   *event.AlertResource
 	at, ended                  time.Time
 	decision                   []Considered
 	unmatched                  string
@@ -88,13 +89,13 @@ func (s *storing) cause(ctx context.Context, accountID, correlation string) (*ca
 	c, r := &cause{}, &root{}
 	var started, at, ended int64
 	var kind, state string
-	var decision []byte
+	var content, decision []byte
 	err := s.tx.QueryRow(ctx, `SELECT c.started_at, a.alert_key, a.id, a.event, a.state, a.summary, a.severity, a.zone_id, a.zone_name, a.environment,
-			a.occurred_at, a.ended_at, a.decision, a.unmatched
+			a.occurred_at, a.ended_at, a.content, a.decision, a.unmatched
 		FROM cause c JOIN alert a ON a.alert_key = CASE WHEN c.open_key <> '' THEN c.open_key ELSE c.last_key END
 		WHERE c.account_id = $1 AND c.correlation_id = $2`, accountID, correlation).
 		Scan(&started, &r.key, &r.id, &kind, &state, &r.summary, &r.severity, &r.zone.ID, &r.zone.Name, &r.zone.Environment,
-			&at, &ended, &decision, &r.unmatched)
+			&at, &ended, &content, &decision, &r.unmatched)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, nil
 	}
@@ -108,7 +109,10 @@ func (s *storing) cause(ctx context.Context, accountID, correlation string) (*ca
 	} else {
 		c.last = r
 	}
-	return c, json.Unmarshal(decision, &r.decision)
+	var sent event.Alert
+	err = errors.Join(json.Unmarshal(content, &sent), json.Unmarshal(decision, &r.decision))
+	r.resource = sent.Resource
+	return c, err
 }
 
 func (s *storing) setCause(ctx context.Context, p *prepared, open, last string, started time.Time) error {
@@ -241,7 +245,7 @@ func (s *storing) startAfterEnd(ctx context.Context, p *prepared, last *root, e 
 	if err := s.recordStart(ctx, p); err != nil {
 		return err
 	}
-	return s.recordEnd(ctx, p, p.alert.ID, p.title(), p.at, last.ended)
+	return s.recordEnd(ctx, p, p.alert.ID, p.thing(), p.at, last.ended)
 }
 
 // end takes the end of what is firing.
@@ -265,13 +269,13 @@ func (s *storing) end(ctx context.Context, p *prepared, c *cause, e *entry) erro
 	if err := s.setCause(ctx, p, "", open.key, time.Time{}); err != nil {
 		return err
 	}
-	return s.recordEnd(ctx, p, open.id, firstOf(open.summary, p.title()), open.at, ended)
+	return s.recordEnd(ctx, p, open.id, thing(open.resource, p.kind.Title, firstOf(open.summary, p.title())), open.at, ended)
 }
 
 func (s *storing) recordStart(ctx context.Context, p *prepared) error {
 	a := &p.alert
-	return s.n.recordAlert(ctx, s.tx, a.Account, "start", a.ID, p.title(), p.zone.ID, p.at,
-		map[string]any{"alert_type": a.Type, "correlation_id": a.Correlation, "severity": a.Severity})
+	return s.n.recordAlert(ctx, s.tx, a.Account, "start", a.ID, p.thing(), p.zone.ID, p.at,
+		map[string]any{"alert_type": a.Type, "correlation_id": a.Correlation, "severity": a.Severity, "summary": p.title()})
 }
 
 func (s *storing) recordEnd(ctx context.Context, p *prepared, alertID, name string, from, to time.Time) error {

@@ -195,6 +195,9 @@ func conflictOf(p *prepared) errs.List {
 // title is the alert in one sentence.
 func (p *prepared) title() string { return title(&p.alert, p.kind.Title, few(namesOf(p.zones))) }
 
+// thing is what the alert is about, as a title.
+func (p *prepared) thing() string { return thing(p.alert.Resource, p.kind.Title, p.title()) }
+
 func title(a *event.Alert, kind, zone string) string {
 	if a.Summary != "" {
 		return a.Summary

@@ -148,6 +148,19 @@ func (p *Policy) spoken(key string, values []string) []string {
 	return list
 }
 
+// unknownZones are the properties that the policy names and the account does
+// not have (yet). Its zones are resolved.
+func (p *Policy) unknownZones() (list []string) {
+	for _, key := range []string{zonesKey, zonesKey + notSuffix} {
+		for _, ref := range p.Filters[key] {
+			if p.zones[ref] == "" {
+				list = append(list, ref)
+			}
+		}
+	}
+	return list
+}
+
 func shown(s *subject, key string) string {
 	if key == zonesKey && len(s.zones) > 0 {
 		return few(namesOf(s.zones))

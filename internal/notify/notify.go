@@ -132,6 +132,9 @@ type Deps struct {
 	Member func(ctx context.Context, account, email string) (bool, error)
 	// Changes gives what preceded an alert, ranked, and how many more; may be nil.
 	Changes func(ctx context.Context, q ChangesQuery) (list []Change, more int, err error)
+	// Live says in a sentence how what an alert is about is doing at present; ""
+	// when nothing is known of it. May be nil.
+	Live func(ctx context.Context, account string, about event.AlertResource) (string, error)
 
 	Channels []Channel
 	Cursors  *web.Cursors

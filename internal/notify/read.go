@@ -161,6 +161,14 @@ func scanAlert(row interface{ Scan(...any) error }) (a Alert, err error) {
 	return a, nil
 }
 
+// thing is what the alert is about, as a title.
+func (a *Alert) thing(kind *AlertType) string {
+	if kind == nil {
+		return a.Summary
+	}
+	return thing(a.Resource, kind.Title, a.Summary)
+}
+
 // place is where a page of a list ends.
 type place struct {
 	At  int64  `json:"a"`
