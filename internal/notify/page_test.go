@@ -29,10 +29,11 @@ import (
 // site is the dashboard with the feature's pages and people with real sessions.
 type site struct {
 	*world
-	url  string
-	dir  *accounts.Directory
-	http *http.Client // a browser without scripts: an owner's
-	base string       // of the account's pages
+	url   string
+	dir   *accounts.Directory
+	http  *http.Client // a browser without scripts: an owner's
+	base  string       // of the account's pages
+	owner string       // link that signs the owner in
 }
 
 func newSite(t *testing.T) *site {
@@ -57,6 +58,10 @@ func newSite(t *testing.T) *site {
 	s.world = newWorld(t, "", func(deps *notify.Deps) {
 		deps.Account = s.dir.ResolveAccount
 		deps.Member = s.dir.IsMember
+		deps.Zone = func(ctx context.Context, account, ref string) (notify.Zone, error) {
+			z, err := s.dir.FindZone(ctx, account, ref)
+			return notify.Zone{ID: z.ID, Name: z.Name, Environment: string(z.Environment)}, err
+		}
 		deps.Changes = func(_ context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
 			return []notify.Change{
 				{EventID: "e1", At: q.Until.Add(-43 * time.Second), Actor: "Ana Lima", Summary: "Ana Lima lowered the payment timeout of shop.example from 5 s to 300 ms", URL: "/accounts/" + q.Account + "/audit/events/e1", WhyListed: "the same property, 43 s before"},
@@ -65,6 +70,47 @@ func newSite(t *testing.T) *site {
 		}
 	})
 	s.account, s.base = a.ID, "/accounts/"+a.ID
+	s.owner = member.SignInURL
+	s.mount()
+	s.http = s.signIn(s.owner)
+	return s
+}
+
+// zones are the ids of two properties of the account, by name.
+func (s *site) zones() map[string]string {
+	s.t.Helper()
+	ids := map[string]string{}
+	for _, name := range []string{"shop.example", "blog.example"} {
+		id, _, err := s.dir.EnsureZone(s.t.Context(), s.account, name)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		ids[name] = id
+	}
+	return ids
+}
+
+// reopen starts the feature again with changed deps, under the same session.
+func (s *site) reopen() {
+	s.t.Helper()
+	jar := s.http.Jar
+	s.start()
+	old, err := url.Parse(s.url)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.mount()
+	at, err := url.Parse(s.url)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	jar.SetCookies(at, jar.Cookies(old))
+}
+
+// mount serves the pages of the feature as it is now.
+func (s *site) mount() {
+	t := s.t
+	t.Helper()
 	tracing, err := telemetry.NewTracing(t.Context(), "test")
 	if err != nil {
 		t.Fatal(err)
@@ -99,8 +145,6 @@ func newSite(t *testing.T) *site {
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
 	s.url = server.URL
-	s.http = s.signIn(member.SignInURL)
-	return s
 }
 
 func (s *site) signIn(link string) *http.Client {

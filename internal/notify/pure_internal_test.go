@@ -185,3 +185,43 @@ func FuzzURLsOfWebhooks(f *testing.F) {
 		typeOf(s)
 	})
 }
+
+// TestTheOrderOfAnAlertHasItsCauseBeforeItsEffectAndTheUndoBeforeTheEnd has a
+// beginning that counts know to 30 s, and a change within these.
+func TestTheOrderOfAnAlertHasItsCauseBeforeItsEffectAndTheUndoBeforeTheEnd(t *testing.T) {
+	at := func(s int) time.Time { return time.Date(2026, 11, 28, 4, 45, 30+s, 0, time.UTC) }
+	began := moment(at(0))
+	d := &Decision{Alert: Alert{
+		State:      stateEnded,
+		BeganAt:    began,
+		OccurredAt: moment(at(60)),
+		EndedAt:    moment(at(600)),
+		Changes:    []Change{{EventID: "lowered", At: at(6), Summary: "Ana lowered the payment timeout"}},
+	}}
+	d.Deliveries = []Delivery{
+		{ID: "1", Event: "start", State: stateDelivered, Mechanism: "On-call hook", EndedAt: moment(at(61))},
+		{ID: "2", Event: "start", State: stateDelivered, Mechanism: "On-call hook", EndedAt: moment(at(200)), ReplayOf: "1"},
+		{ID: "3", Event: "end", State: stateDelivered, Mechanism: "On-call hook", EndedAt: moment(at(601))},
+		{ID: "4", Event: "start", State: stateKept, Mechanism: "ana@acme.example", EndedAt: moment(at(61))},
+	}
+	d.Related = []Part{{ID: "e", Event: "end", OccurredAt: moment(at(600))}}
+	lines := func(since ...Change) string {
+		var list []string
+		for i, line := range timeline("acme", d, since) {
+			list = append(list, line.Sentence)
+			if i > 0 && line.At.Before(timeline("acme", d, since)[i-1].At) {
+				t.Errorf("%s stands behind its time", line.Sentence)
+			}
+		}
+		return strings.Join(list, "; ")
+	}
+	want := "Ana lowered the payment timeout; What it reports had begun; Alert started; Delivered to On-call hook; Not sent to ana@acme.example; " +
+		"Re-sent to On-call hook; Ana set it back; Alert ended; End delivered to On-call hook"
+	if got := lines(Change{EventID: "undo", At: at(300), Summary: "Ana set it back"}); got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	d.Changes[0].At = at(-20)
+	if got := lines(); !strings.HasPrefix(got, "Ana lowered the payment timeout; What it reports began; Alert started") {
+		t.Error(got)
+	}
+}

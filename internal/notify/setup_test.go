@@ -164,6 +164,8 @@ func (w *world) serve() *httptest.Server {
 				return &web.Principal{Kind: web.KindToken, ID: token, Name: token, AccountID: map[string]string{"acme": w.account, "other": other}[token], Permissions: web.Permissions{"*"}}, nil
 			case "team":
 				return &web.Principal{Kind: web.KindProducer, ID: team, Name: "shop team", Permissions: web.Permissions{"alerts:send"}}, nil
+			case "operator":
+				return &web.Principal{Kind: web.KindToken, ID: token, Name: token, AccountID: w.account, Permissions: web.Permissions{"*"}, Superoperator: true}, nil
 			case "reader":
 				return &web.Principal{Kind: web.KindToken, ID: token, Name: token, AccountID: acme, Permissions: web.Permissions{"notifications:read"}}, nil
 			}
