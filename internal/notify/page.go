@@ -152,7 +152,7 @@ func deliveryWord(state string, tries int) string {
 	case stateNotSent:
 		return "not sent"
 	case stateKept:
-		return "not sent: no mail server"
+		return "not sent (no mail server)"
 	}
 	return state
 }

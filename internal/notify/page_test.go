@@ -281,7 +281,7 @@ func TestWhatIsFiringIsSaidFirstAndEveryStepCanBeRead(t *testing.T) {
 	s := newSite(t)
 	r := newReceiver(t)
 	hook, policy := s.furnish(r)
-	s.get("/alerts").says(200, "2 alerts are firing.", "checkout shop down", "checkout is burning its budget 14 times too fast", "Shop &lt;hook&gt;: delivered", "ana@acme.example: not sent: no mail server", "nobody: the account has no policy", "&lt;script&gt;", "for 12 min")
+	s.get("/alerts").says(200, "2 alerts are firing.", "checkout shop down", "checkout is burning its budget 14 times too fast", "Shop &lt;hook&gt;: delivered", "ana@acme.example: not sent (no mail server)", "nobody: the account has no policy", "&lt;script&gt;", "for 12 min")
 	s.get("/alerts?state=ended").says(200, "answers slowly")
 	s.get("/alerts?state=wrong").says(400)
 	p := s.get("/alerts/burn").says(200, "Firing", "Preceded by", "Ana Lima lowered the payment timeout", "43 s earlier: the same property", "and 3 changes more", "1200.1", "Data as it was sent", "long", "short", "burn rate", "did not match", "its filter zones has blog.example",
