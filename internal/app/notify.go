@@ -7,10 +7,12 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/notify/email"
 	"github.com/belfryhq/belfry/internal/notify/webhook"
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/producer"
 )
 
@@ -36,6 +38,7 @@ func (a *App) openNotify(context.Context) (err error) {
 		},
 		Member:   a.Account.IsMember,
 		Changes:  a.changesBefore,
+		Live:     a.liveSentence,
 		Channels: []notify.Channel{webhook.New(webhook.Config{Allow: prefixes(a.Config.AllowNetworks)}), mail},
 		Cursors:  a.API.Cursors(), URL: a.URL(), Log: a.Log, Registerer: a.Registry,
 	})
@@ -76,6 +79,18 @@ func (a *App) changesBefore(ctx context.Context, q notify.ChangesQuery) ([]notif
 		}
 	}
 	return list, more, nil
+}
+
+// liveSentence is how the objective of an alert is doing at present.
+func (a *App) liveSentence(ctx context.Context, accountID string, about event.AlertResource) (string, error) {
+	if about.Product != event.Product || about.Type != "objective" {
+		return "", nil
+	}
+	_, status, err := a.SLO.Status(ctx, accountID, about.ID)
+	if errs.KindOf(err) == errs.NotFound && err != nil {
+		return "", nil
+	}
+	return status.Sentence, err
 }
 
 func (a *App) alertType(ctx context.Context, name string) (*notify.AlertType, error) {

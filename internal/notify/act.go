@@ -8,21 +8,34 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
-	"github.com/belfryhq/belfry/internal/platform/id"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
-
-func newDeliveryID(now time.Time) string { return id.At(now) }
 
 // lowestID is the least id of a moment: ids sort by their millisecond.
 func lowestID(t time.Time) string {
 	return fmt.Sprintf("%012x", t.UnixMilli())
 }
 
-// Ack says that somebody saw an alert.
+// named is the alert of a cause, and what the record calls it.
+func (n *Feature) named(ctx context.Context, accountID, alertID string) (a Alert, name string, err error) {
+	err = n.DB.View(ctx, func(tx *db.Tx) (err error) {
+		a, err = rootOf(ctx, tx, accountID, alertID)
+		return err
+	})
+	if err != nil {
+		return a, "", err
+	}
+	kind, err := n.AlertType(ctx, a.Type)
+	return a, cut(a.thing(kind), 200), err
+}
+
+// Ack says that a person takes care of an alert.
 func (n *Feature) Ack(ctx context.Context, by *web.Principal, accountID, alertID string) (Alert, error) {
-	var a Alert
-	return a, n.change(ctx, func(tx *db.Tx) (err error) {
+	a, name, err := n.named(ctx, accountID, alertID)
+	if err != nil {
+		return a, err
+	}
+	err = n.change(ctx, func(tx *db.Tx) (err error) {
 		if a, err = rootOf(ctx, tx, accountID, alertID); err != nil {
 			return err
 		}
@@ -33,8 +46,31 @@ func (n *Feature) Ack(ctx context.Context, by *web.Principal, accountID, alertID
 		if _, err := tx.Exec(ctx, `UPDATE alert SET acked_at = $2, acked_by = $3 WHERE alert_key = $1`, a.key, micros(a.AckedAt), cut(a.AckedBy, 200)); err != nil {
 			return err
 		}
-		return n.record(ctx, tx, by, "acknowledge", resourceAlert, accountID, a.ID, cut(a.Summary, 200), nil, nil)
+		return n.record(ctx, tx, by, "acknowledge", resourceAlert, accountID, a.ID, name, nil, nil)
 	})
+	return a, err
+}
+
+// Unack takes an acknowledgement back.
+func (n *Feature) Unack(ctx context.Context, by *web.Principal, accountID, alertID string) (Alert, error) {
+	a, name, err := n.named(ctx, accountID, alertID)
+	if err != nil {
+		return a, err
+	}
+	err = n.change(ctx, func(tx *db.Tx) (err error) {
+		if a, err = rootOf(ctx, tx, accountID, alertID); err != nil {
+			return err
+		}
+		if a.AckedAt.IsZero() {
+			return nil
+		}
+		a.AckedAt, a.AckedBy = web.Time{}, ""
+		if _, err := tx.Exec(ctx, `UPDATE alert SET acked_at = 0, acked_by = '' WHERE alert_key = $1`, a.key); err != nil {
+			return err
+		}
+		return n.record(ctx, tx, by, "unacknowledge", resourceAlert, accountID, a.ID, name, nil, nil)
+	})
+	return a, err
 }
 
 // Replayed says what a replay made.
@@ -65,7 +101,7 @@ func (n *Feature) replay(ctx context.Context, by *web.Principal, accountID, reso
 			if d.DestinationID == "" {
 				continue
 			}
-			if err := insertItem(ctx, tx, it, d.Mechanism, d.ID, now); err != nil {
+			if err := insertItem(ctx, tx, it, d.Mechanism, d.ID); err != nil {
 				return err
 			}
 			queued, out.Deliveries = append(queued, it), append(out.Deliveries, it.id)
@@ -79,13 +115,12 @@ func (n *Feature) replay(ctx context.Context, by *web.Principal, accountID, reso
 }
 
 func (n *Feature) newItem(d *Delivery, accountID string, now time.Time) *item {
-	return &item{id: id.At(now), account: accountID, shard: shardOf(d.DestinationID), alertKey: d.alertKey, rootKey: d.rootKey, event: event.AlertEvent(d.Event),
+	return &item{id: n.ids.next(now), account: accountID, shard: shardOf(d.DestinationID), alertKey: d.alertKey, rootKey: d.rootKey, event: event.AlertEvent(d.Event),
 		policyID: d.PolicyID, policy: d.Policy, destination: d.DestinationID, kind: d.MechanismType, due: now, created: now, replay: true}
 }
 
-func insertItem(ctx context.Context, tx *db.Tx, it *item, mechanism, replayOf string, now time.Time) error {
-	return tx.Insert(ctx, "delivery", deliveryColumns, "", [][]any{{it.id, it.account, it.shard, it.alertKey, it.rootKey, it.correlation, string(it.event), it.policyID, it.policy,
-		it.destination, it.kind, mechanism, replayOf, stateWaiting, "", 0, 0, now.UnixMicro(), now.UnixMicro(), 0}})
+func insertItem(ctx context.Context, tx *db.Tx, it *item, mechanism, replayOf string) error {
+	return tx.Insert(ctx, "delivery", deliveryColumns, "", [][]any{it.row(mechanism, replayOf, stateWaiting, "")})
 }
 
 // ReplayDelivery sends one delivery again, under a new id.
@@ -102,15 +137,11 @@ func (n *Feature) ReplayDelivery(ctx context.Context, by *web.Principal, account
 
 // ReplayAlert sends every delivery of an alert again that is not waiting.
 func (n *Feature) ReplayAlert(ctx context.Context, by *web.Principal, accountID, alertID string) (out Replayed, err error) {
-	var a Alert
-	err = n.DB.View(ctx, func(tx *db.Tx) (err error) {
-		a, err = rootOf(ctx, tx, accountID, alertID)
-		return err
-	})
+	a, name, err := n.named(ctx, accountID, alertID)
 	if err != nil {
 		return out, err
 	}
-	return n.replay(ctx, by, accountID, resourceAlert, a.ID, cut(a.Summary, 200), ` WHERE d.root_key = $1 AND d.account_id = $2 AND d.replay_of = '' AND d.state <> 'waiting' ORDER BY d.id LIMIT $3`, a.key, accountID, mostReplayed)
+	return n.replay(ctx, by, accountID, resourceAlert, a.ID, name, ` WHERE d.root_key = $1 AND d.account_id = $2 AND d.replay_of = '' AND d.state <> 'waiting' ORDER BY d.id LIMIT $3`, a.key, accountID, mostReplayed)
 }
 
 // TestPolicy queues a test message to every destination of a policy.
@@ -124,16 +155,16 @@ func (n *Feature) TestPolicy(ctx context.Context, by *web.Principal, accountID, 
 		out, queued = Replayed{Deliveries: []string{}}, nil
 		now := n.Now()
 		s := &storing{n: n, tx: tx, now: now, mails: map[[2]string]target{}, hooks: map[string]target{}}
-		var err error
-		for _, t := range s.targets(ctx, &p, &err) {
-			it := &item{id: id.At(now), account: accountID, shard: shardOf(t.id), event: eventTest, policyID: p.ID, policy: p.Name, destination: t.id, kind: t.kind, due: now, created: now}
-			if err := insertItem(ctx, tx, it, t.name, "", now); err != nil {
+		targets, err := s.targets(ctx, &p)
+		if err != nil {
+			return err
+		}
+		for _, t := range targets {
+			it := &item{id: n.ids.next(now), account: accountID, shard: shardOf(t.id), event: eventTest, policyID: p.ID, policy: p.Name, destination: t.id, kind: t.kind, due: now, created: now}
+			if err := insertItem(ctx, tx, it, t.name, ""); err != nil {
 				return err
 			}
 			queued, out.Deliveries = append(queued, it), append(out.Deliveries, it.id)
-		}
-		if err != nil {
-			return err
 		}
 		return n.record(ctx, tx, by, "test", resourcePolicy, accountID, p.ID, p.Name, nil, nil)
 	})

@@ -49,11 +49,14 @@ const (
 type prepared struct {
 	alert   event.Alert // whole: defaults filled in
 	kind    *AlertType
-	zone    Zone
+	zone    Zone      // the property that it is about; the zero value when there are several
+	zones   []Zone    // all that it names; one that is not known has only a name
 	at      time.Time // occurred_at
+	timed   bool      // the sender gave occurred_at; otherwise the order of arrival holds
+	rated   bool      // the sender gave the severity
 	began   time.Time
 	content []byte // event.Alert as JSON
-	digest  []byte
+	digest  []byte // of what the sender gave, without the defaults
 	by      string // id of who sent it
 	raw     []byte // as it came, and where from; of the bus only
 	source  *event.Fetched
@@ -92,6 +95,7 @@ func (n *Feature) prepare(ctx context.Context, from sender, data []byte) (*prepa
 		p.fault(fault)
 		return p, nil
 	}
+	p.timed, p.rated = a.OccurredAt != "", a.Severity != ""
 	if err := n.settleAccount(ctx, from, p); err != nil {
 		return p, err
 	}
@@ -105,14 +109,32 @@ func (n *Feature) prepare(ctx context.Context, from sender, data []byte) (*prepa
 	if err := n.settleZone(ctx, p); err != nil {
 		return p, err
 	}
-	content, err := stdjson.Marshal(p.alert)
-	if err != nil {
+	if err := p.encode(); err != nil {
 		p.fault(errs.At(errs.CodeInvalidJSON, "/data", "data is not a JSON object"))
 		return p, nil
 	}
+	// The digest leaves out the defaults that depend on the moment: the same
+	// request a second later is a repeat, not another alert.
+	given := p.alert
+	if !p.rated {
+		given.Severity = ""
+	}
+	if !p.timed {
+		given.OccurredAt = ""
+	}
+	content, err := stdjson.Marshal(given)
+	if err != nil {
+		return p, err
+	}
 	sum := sha256.Sum256(content)
-	p.content, p.digest = content, sum[:16]
+	p.digest = sum[:16]
 	return p, nil
+}
+
+// encode writes the alert as it is stored.
+func (p *prepared) encode() (err error) {
+	p.content, err = stdjson.Marshal(p.alert)
+	return err
 }
 
 // decodeAlert reads one alert strictly: unknown and double members are faults.
@@ -308,18 +330,33 @@ func (p *prepared) moment(pointer string, s *string, now time.Time, required boo
 	return t.UTC().Truncate(time.Microsecond)
 }
 
-func (n *Feature) settleZone(ctx context.Context, p *prepared) (err error) {
-	ref := p.alert.Zone
-	if ref == "" && len(p.alert.Filters["zones"]) == 1 {
-		ref = p.alert.Filters["zones"][0]
+// settleZone finds every zone that the alert names. One that is not known keeps
+// its name, since policies may name it as it is written.
+func (n *Feature) settleZone(ctx context.Context, p *prepared) error {
+	p.zone, p.zones = Zone{}, nil
+	a := &p.alert
+	for i, ref := range append([]string{a.Zone}, a.Filters[zonesKey]...) {
+		if ref == "" {
+			continue
+		}
+		z, err := n.Zone(ctx, a.Account, ref)
+		if err != nil {
+			return err
+		}
+		if z.ID == "" {
+			z.Name = ref
+		}
+		if i == 0 {
+			p.zone = z
+		}
+		if !slices.Contains(p.zones, z) {
+			p.zones = append(p.zones, z)
+		}
 	}
-	if ref == "" {
-		return nil
+	if len(p.zones) == 1 {
+		p.zone = p.zones[0]
 	}
-	if p.zone, err = n.Zone(ctx, p.alert.Account, ref); err == nil && p.zone.ID == "" {
-		p.zone.Name = ref // not known: policies may still name it as it is written
-	}
-	return err
+	return nil
 }
 
 func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }

@@ -35,18 +35,34 @@ func (n *Feature) registerAlerts(api *web.API) {
 			return n.Decision(ctx, web.Account(ctx).ID, in.AlertID)
 		})
 	web.Post(api, web.Op{Path: base + "/{alert_id}/ack", Tag: tag, Summary: "Acknowledge an alert", Permission: web.AnyPermission,
-		Description: "Says that somebody is looking. Needs notifications:write or deliveries:replay."},
+		Description: "Says who takes care of it. Needs notifications:write or deliveries:replay."},
 		func(ctx context.Context, in *AlertPath) (Alert, error) {
 			who, accountID := web.CurrentPrincipal(ctx), web.Account(ctx).ID
-			if !mayAck(who, accountID) {
-				return Alert{}, errs.New(errs.CodeForbidden, "the credential lacks the permission %s or %s", account.NotificationsWrite, account.DeliveriesReplay)
+			if err := checkAck(who, accountID); err != nil {
+				return Alert{}, err
 			}
 			return n.Ack(ctx, who, accountID, in.AlertID)
+		})
+	web.Delete(api, web.Op{Path: base + "/{alert_id}/ack", Tag: tag, Summary: "Withdraw the acknowledgement of an alert", Permission: web.AnyPermission,
+		Description: "Needs notifications:write or deliveries:replay."},
+		func(ctx context.Context, in *AlertPath) (Alert, error) {
+			who, accountID := web.CurrentPrincipal(ctx), web.Account(ctx).ID
+			if err := checkAck(who, accountID); err != nil {
+				return Alert{}, err
+			}
+			return n.Unack(ctx, who, accountID, in.AlertID)
 		})
 	web.Post(api, web.Op{Path: base + "/{alert_id}/replay", Tag: tag, Summary: "Send the messages of an alert again", Permission: account.DeliveriesReplay},
 		func(ctx context.Context, in *AlertPath) (Replayed, error) {
 			return n.ReplayAlert(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.AlertID)
 		})
+}
+
+func checkAck(who *web.Principal, accountID string) error {
+	if mayAck(who, accountID) {
+		return nil
+	}
+	return errs.New(errs.CodeForbidden, "the credential lacks the permission %s or %s", account.NotificationsWrite, account.DeliveriesReplay)
 }
 
 func mayAck(who *web.Principal, accountID string) bool {

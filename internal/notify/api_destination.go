@@ -13,6 +13,7 @@ type webhookIn struct {
 		Name   string  `json:"name" minLength:"1" maxLength:"255"`
 		URL    string  `json:"url" minLength:"1" maxLength:"2048" doc:"https://...; a test message is sent there and must be answered 2xx"`
 		Secret *string `json:"secret,omitempty" maxLength:"1000" doc:"Sent as the header cf-webhook-auth; never returned"`
+		Key    *string `json:"signing_secret,omitempty" maxLength:"200" doc:"whsec_...: signs from the test message on, so that a receiver which verifies can answer it; Belfry makes one when it is left out"`
 	}
 }
 
@@ -88,9 +89,9 @@ func (n *Feature) registerDestinations(api *web.API) {
 			return n.Webhooks(ctx, web.Account(ctx).ID)
 		})
 	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Create a webhook", Permission: account.NotificationsWrite, Idempotent: true,
-		Description: "A test message is sent first and must be answered 2xx. The answer shows signing_secret this once."},
+		Description: "A test message is sent first, signed with signing_secret, and must be answered 2xx within 15 s. The answer shows signing_secret this once."},
 		func(ctx context.Context, in *webhookIn) (NewWebhook, error) {
-			return n.CreateWebhook(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, WebhookSpec{&in.Body.Name, &in.Body.URL, in.Body.Secret})
+			return n.CreateWebhook(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, WebhookSpec{&in.Body.Name, &in.Body.URL, in.Body.Secret, in.Body.Key})
 		})
 	web.Get(api, web.Op{Path: base + "/{webhook_id}", Tag: tag, Summary: "Read a webhook", Permission: account.NotificationsRead},
 		func(ctx context.Context, in *WebhookPath) (Destination, error) {
@@ -98,7 +99,7 @@ func (n *Feature) registerDestinations(api *web.API) {
 		})
 	web.Put(api, web.Op{Path: base + "/{webhook_id}", Tag: tag, Summary: "Change a webhook", Permission: account.NotificationsWrite},
 		func(ctx context.Context, in *webhookPut) (Identified, error) {
-			d, err := n.UpdateWebhook(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID, WebhookSpec{&in.Body.Name, &in.Body.URL, in.Body.Secret})
+			d, err := n.UpdateWebhook(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID, WebhookSpec{Name: &in.Body.Name, URL: &in.Body.URL, Secret: in.Body.Secret})
 			return Identified{d.ID}, err
 		})
 	web.Delete(api, web.Op{Path: base + "/{webhook_id}", Tag: tag, Summary: "Delete a webhook", Permission: account.NotificationsWrite},

@@ -13,7 +13,7 @@ type PolicyBody struct {
 	Description   string              `json:"description,omitempty" maxLength:"1000"`
 	Enabled       bool                `json:"enabled"`
 	AlertType     string              `json:"alert_type" minLength:"1" maxLength:"255" doc:"One of available_alerts"`
-	AlertInterval string              `json:"alert_interval,omitempty" maxLength:"20" doc:"The same thing is told of once in this time: 30m, 4h"`
+	AlertInterval string              `json:"alert_interval,omitempty" maxLength:"20" doc:"The same thing is told of once in this time: 30m, 4h, 1d; none when left out"`
 	Filters       map[string][]string `json:"filters,omitempty" doc:"Every key also exists as <key>.not"`
 	Mechanisms    Mechanisms          `json:"mechanisms"`
 }
@@ -35,6 +35,19 @@ type policyPut struct {
 	}
 }
 
+// policyDraft is a policy for a dry run: what decides, without what is done.
+type policyDraft struct {
+	Body struct {
+		Name          string              `json:"name,omitempty" maxLength:"255"`
+		Description   string              `json:"description,omitempty" maxLength:"1000"`
+		Enabled       bool                `json:"enabled,omitempty" doc:"A dry run takes it as true"`
+		AlertType     string              `json:"alert_type" minLength:"1" maxLength:"255" doc:"One of available_alerts"`
+		AlertInterval string              `json:"alert_interval,omitempty" maxLength:"20"`
+		Filters       map[string][]string `json:"filters,omitempty"`
+		Mechanisms    Mechanisms          `json:"mechanisms,omitzero"`
+	}
+}
+
 // PolicyPath names a policy in a path.
 type PolicyPath struct {
 	PolicyID string `path:"policy_id" maxLength:"64"`
@@ -53,9 +66,11 @@ func (n *Feature) registerPolicies(api *web.API) {
 			return n.CreatePolicy(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.Body.policy())
 		})
 	web.Post(api, web.Op{Path: base + "/preview", Tag: tag, Summary: "Try a policy on the last week", Permission: account.NotificationsRead,
-		Description: "Says how many alerts of the last 7 days the policy would have matched. Nothing is saved or sent."},
-		func(ctx context.Context, in *policyIn) (Preview, error) {
-			return n.Preview(ctx, web.Account(ctx).ID, in.Body.policy())
+		Description: "Says how many alerts of the last 7 days the policy would have matched. Nothing is saved or sent; a destination is not needed."},
+		func(ctx context.Context, in *policyDraft) (Preview, error) {
+			b := &in.Body
+			return n.Preview(ctx, web.Account(ctx).ID, Policy{Name: b.Name, Description: b.Description, AlertType: b.AlertType,
+				AlertInterval: b.AlertInterval, Filters: b.Filters, Mechanisms: b.Mechanisms})
 		})
 	web.Get(api, web.Op{Path: base + "/{policy_id}", Tag: tag, Summary: "Read a policy", Permission: account.NotificationsRead},
 		func(ctx context.Context, in *PolicyPath) (Policy, error) {

@@ -52,6 +52,9 @@ func (q *queue) attempt(it *item) {
 	if d != nil {
 		w.outcome.destination = d.Name
 	}
+	if m != nil {
+		w.outcome.thing = m.Thing
+	}
 	w.outcome.verdict.made = held == nil
 	v = w.outcome.verdict
 	stored := q.write(w)
@@ -117,11 +120,10 @@ func (q *queue) message(it *item) (d *Destination, m *Message, held *verdict) {
 	m.PolicyID, m.Policy = it.policyID, it.policy
 	if it.alertKey == "" {
 		q.n.fillTest(m)
-		return d, m, nil
-	}
-	if err := q.n.fill(ctx, m, it); err != nil {
+	} else if err := q.n.fill(ctx, m, it); err != nil {
 		return d, nil, later(err)
 	}
+	m.tidy()
 	return d, m, nil
 }
 
@@ -178,26 +180,23 @@ func (n *Feature) fillTest(m *Message) {
 
 // fill adds the alert, and the changes that preceded it.
 func (n *Feature) fill(ctx context.Context, m *Message, it *item) error {
-	a, rootID := (*event.Alert)(nil), ""
-	var row alertRow
-	if it.alert != nil && (it.alertKey == it.rootKey && n.Changes == nil) {
-		a, rootID = &it.alert.alert, it.alert.alert.ID
-		m.Title, m.At, m.Summary = it.alert.kind.Title, it.alert.at, it.alert.title()
-	} else {
-		if it.alertKey == it.rootKey {
-			n.awaitChanges(ctx, it.rootKey)
-		}
-		var err error
-		if row, err = n.alertRow(ctx, it.account, it.alertKey); err != nil {
-			return err
-		}
-		a, rootID = &row.alert, row.rootID
-		m.At, m.Summary, m.Changes, m.More = row.at, row.summary, row.changes, row.more
-		if kind, err := n.AlertType(ctx, a.Type); err == nil && kind != nil {
-			m.Title = kind.Title
-		}
-		if it.event == event.AlertEnd && a.Summary == "" {
-			m.Summary = firstOf(row.rootSummary, m.Summary)
+	if it.alertKey == it.rootKey && n.Changes != nil {
+		n.awaitChanges(ctx, it.rootKey)
+	}
+	row, err := n.messageRow(ctx, it)
+	if err != nil {
+		return err
+	}
+	a := &row.alert
+	if kind, err := n.AlertType(ctx, a.Type); err == nil && kind != nil {
+		m.Title = kind.Title
+	}
+	m.At, m.Began, m.Summary, m.Changes, m.More = row.at, row.began, row.summary, row.changes, row.more
+	m.Thing = thing(row.about, m.Title, row.rootSummary)
+	if it.event == event.AlertEnd {
+		m.Started = row.started
+		if a.Summary == "" {
+			m.Summary = m.Thing
 		}
 	}
 	for i, c := range m.Changes {
@@ -206,8 +205,27 @@ func (n *Feature) fill(ctx context.Context, m *Message, it *item) error {
 		}
 	}
 	m.AlertID, m.Type, m.Event, m.Correlation, m.Severity, m.Data = a.ID, a.Type, a.Event, a.Correlation, a.Severity, a.Data
-	m.URL = n.alertURL(it.account, rootID)
+	m.URL = n.alertURL(it.account, row.rootID)
 	return nil
+}
+
+// messageRow is what a message needs of an alert: as it was just stored, where
+// nothing else can have been added to it, or from the database.
+func (n *Feature) messageRow(ctx context.Context, it *item) (alertRow, error) {
+	p := it.alert
+	if p == nil || it.alertKey != it.rootKey || n.Changes != nil {
+		return n.alertRow(ctx, it.account, it.alertKey)
+	}
+	return alertRow{
+		alert:       p.alert,
+		rootID:      p.alert.ID,
+		rootSummary: p.title(),
+		summary:     p.title(),
+		at:          p.at,
+		began:       p.began,
+		started:     p.at,
+		about:       p.alert.Resource,
+	}, nil
 }
 
 func (n *Feature) alertURL(accountID, alertID string) string {
@@ -220,10 +238,11 @@ func (n *Feature) sendTest(ctx context.Context, d *Destination, policy string) (
 	if c == nil {
 		return Result{}, errs.New(errs.CodeUnavailable, "this installation has no channel of the kind %s", d.Kind)
 	}
-	m := n.envelope(d, newDeliveryID(n.Now()))
+	m := n.envelope(d, n.ids.next(n.Now()))
 	n.fillTest(m)
 	m.Policy = policy
-	ctx, cancel := context.WithTimeout(ctx, min(n.Limits.Attempt, 10*time.Second))
+	m.tidy()
+	ctx, cancel := context.WithTimeout(ctx, n.Limits.Attempt) // as long as a delivery
 	defer cancel()
 	return c.Send(ctx, m), nil
 }
@@ -236,6 +255,7 @@ type outcome struct {
 	at          time.Time
 	took        time.Duration
 	destination string // its name
+	thing       string // what the message is about
 
 	lost bool // another owner wrote first; by the store
 }
@@ -326,6 +346,11 @@ func (n *Feature) storeOutcome(ctx context.Context, tx *db.Tx, o *outcome, attem
 		}
 		m.note(o)
 	}
+	if it.heldFor != "" && it.attempts == 0 && v.made {
+		if err := tell(ctx, tx, it.policyID, it.heldFor, o.at); err != nil {
+			return false, err
+		}
+	}
 	if v.state != stateDelivered && v.state != stateKept || it.event != event.AlertStart && it.event != event.AlertNotice || v.state == stateKept {
 		return false, nil
 	}
@@ -337,7 +362,7 @@ func (n *Feature) storeOutcome(ctx context.Context, tx *db.Tx, o *outcome, attem
 	if err := tx.QueryRow(ctx, `SELECT id, summary, zone_id, type FROM alert WHERE alert_key = $1`, it.rootKey).Scan(&alertID, &summary, &zone, &kind); err != nil {
 		return false, err
 	}
-	return true, n.recordAlert(ctx, tx, it.account, "deliver", alertID, summary, zone, now,
+	return true, n.recordAlert(ctx, tx, it.account, "deliver", alertID, firstOf(o.thing, summary), zone, now,
 		map[string]any{"destination": firstOf(o.destination, it.destination), "policy": it.policy, "delivery_id": it.id, "alert_type": kind, "correlation_id": it.correlation})
 }
 

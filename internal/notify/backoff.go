@@ -66,12 +66,23 @@ func judge(r Result, failures int, age time.Duration, waits []time.Duration, jit
 		v.wait = v.pause
 		return v
 	case s >= 300 && s < 400:
-		return again(said+": redirects are not followed; update the URL", failures, len(waits), waits, jitter)
+		return again(said+": "+redirect(r), failures, len(waits), waits, jitter)
 	default:
 		v := again(said, failures, len(waits), waits, jitter)
 		v.slow = s == 502 || s == 504
 		return v
 	}
+}
+
+// redirect is what to do about an answer that leads elsewhere.
+func redirect(r Result) string {
+	s := "redirects are not followed; update the URL"
+	for _, h := range r.Response {
+		if h.Name == "Location" && h.Value != "" {
+			return s + " to " + plainText(clean(h.Value, 300))
+		}
+	}
+	return s
 }
 
 // again is the next attempt of a series, or its end. The jitter adds up to a

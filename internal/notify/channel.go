@@ -33,7 +33,10 @@ type Message struct {
 	Event       event.AlertEvent // "" for a test
 	Correlation string
 	Severity    string
-	At          time.Time // when it began, ended or happened
+	At          time.Time // when the alert was raised, ended or happened
+	Began       time.Time // since when what it reports goes on
+	Started     time.Time // of an end: when its alert was raised
+	Thing       string    // what it is about, as a title: "Checkout error budget burn"
 	Summary     string    // one sentence
 	Data        json.RawMessage
 	Changes     []Change

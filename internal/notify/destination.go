@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -15,7 +16,6 @@ import (
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
-	"github.com/belfryhq/belfry/internal/platform/id"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -89,9 +89,20 @@ func newKey() string {
 	return "whsec_" + base64.StdEncoding.EncodeToString(b)
 }
 
-// WebhookSpec is what a webhook shall be; nil leaves a field as it is.
+// checkKey says what is wrong with a signing secret that a caller gives.
+func checkKey(s string) string {
+	encoded, found := strings.CutPrefix(s, "whsec_")
+	raw, err := base64.StdEncoding.DecodeString(encoded)
+	if !found || err != nil || len(raw) < 24 || len(raw) > 64 {
+		return "signing_secret is whsec_ and the base64 of 24 to 64 random bytes, as from: echo whsec_$(openssl rand -base64 32)"
+	}
+	return ""
+}
+
+// WebhookSpec is what a webhook shall be; nil leaves a field as it is. Key, for
+// a new one, is its signing secret: without it Belfry makes one.
 type WebhookSpec struct {
-	Name, URL, Secret *string
+	Name, URL, Secret, Key *string
 }
 
 // NewWebhook is a webhook that was just made, or whose key is new.
@@ -103,13 +114,13 @@ type NewWebhook struct {
 func (s WebhookSpec) apply(d *Destination) error {
 	var list errs.List
 	if s.Name != nil {
-		d.Name = strings.TrimSpace(*s.Name)
+		d.Name = *s.Name
 	}
-	if d.Name == "" || utf8.RuneCountInString(d.Name) > maxName || strings.ContainsFunc(d.Name, unicode.IsControl) {
+	if strings.TrimSpace(d.Name) == "" || utf8.RuneCountInString(d.Name) > maxName || strings.ContainsFunc(d.Name, unicode.IsControl) {
 		list = append(list, errs.At(errs.CodeInvalid, "/name", "name has 1 to %d characters, none of them control characters", maxName))
 	}
 	if s.URL != nil {
-		d.URL = strings.TrimSpace(*s.URL)
+		d.URL = *s.URL
 	}
 	if fault := checkURL(d.URL); fault != "" {
 		list = append(list, errs.At(errs.CodeInvalid, "/url", "%s", fault))
@@ -120,6 +131,11 @@ func (s WebhookSpec) apply(d *Destination) error {
 	}
 	if len(d.secrets.Shared) > maxText || strings.ContainsFunc(d.secrets.Shared, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
 		list = append(list, errs.At(errs.CodeInvalid, "/secret", "secret has at most %d visible ASCII characters and no spaces: it is sent as the header cf-webhook-auth", maxText))
+	}
+	if s.Key != nil {
+		if fault := checkKey(*s.Key); fault != "" {
+			list = append(list, errs.At(errs.CodeInvalid, "/signing_secret", "%s", fault))
+		}
 	}
 	return list.Or()
 }
@@ -170,12 +186,15 @@ func typeOf(s string) string {
 // CreateWebhook stores a webhook after a test message reached it.
 func (n *Feature) CreateWebhook(ctx context.Context, by *web.Principal, account string, spec WebhookSpec) (NewWebhook, error) {
 	now := n.Now()
-	d := Destination{ID: id.At(now), Kind: KindWebhook, State: destinationOK, account: account, CreatedAt: moment(now), Modified: moment(now), StateAt: moment(now)}
-	key := newKey()
-	d.secrets.Keys = []signingKey{{Key: key}}
+	d := Destination{ID: n.ids.next(now), Kind: KindWebhook, State: destinationOK, account: account, CreatedAt: moment(now), Modified: moment(now), StateAt: moment(now)}
 	if err := spec.apply(&d); err != nil {
 		return NewWebhook{}, err
 	}
+	key := newKey()
+	if spec.Key != nil {
+		key = *spec.Key
+	}
+	d.secrets.Keys = []signingKey{{Key: key}}
 	if err := n.mustReach(ctx, &d); err != nil {
 		return NewWebhook{}, err
 	}
@@ -303,7 +322,11 @@ func (n *Feature) mustReach(ctx context.Context, d *Destination) error {
 	case r.Error != "":
 		return errs.At(errs.CodeInvalid, "/url", "a test message did not arrive: %s", r.Error)
 	}
-	return errs.At(errs.CodeInvalid, "/url", "a test message was answered with status %d; a webhook must answer 2xx", r.Status)
+	what := fmt.Sprintf("a test message was answered with status %d; a webhook must answer 2xx", r.Status)
+	if r.Status >= 300 && r.Status < 400 {
+		what += ", and " + redirect(r)
+	}
+	return errs.At(errs.CodeInvalid, "/url", "%s", what)
 }
 
 // Destination reads one; CodeNotFound when the account has none with the id.
@@ -345,10 +368,15 @@ func (n *Feature) destinations(ctx context.Context, account, kind string) (list 
 
 func noDestination() *errs.Error { return errs.New(errs.CodeNotFound, "there is no such destination") }
 
+// foldAddress is the form of a mail address by which a destination is found: a
+// policy shows the address as it was written.
+func foldAddress(s string) string { return strings.ToLower(s) }
+
 // ensureMail makes the destinations of the addresses that a policy names.
 func (n *Feature) ensureMail(ctx context.Context, tx *db.Tx, account string, m Mechanisms, now time.Time) error {
 	for _, e := range m.Email {
-		d := Destination{ID: id.At(now), Kind: KindEmail, Name: e.ID, URL: e.ID, Type: KindEmail, State: destinationOK, account: account,
+		address := foldAddress(e.ID)
+		d := Destination{ID: n.ids.next(now), Kind: KindEmail, Name: address, URL: address, Type: KindEmail, State: destinationOK, account: account,
 			CreatedAt: moment(now), Modified: moment(now), StateAt: moment(now)}
 		if err := n.insertDestination(ctx, tx, &d, ` ON CONFLICT DO NOTHING`); err != nil {
 			return err

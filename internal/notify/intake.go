@@ -14,7 +14,6 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
-	"github.com/belfryhq/belfry/internal/platform/id"
 )
 
 // intakeJob is what one request hands in; the writer gathers many of them.
@@ -132,7 +131,6 @@ type storing struct {
 	mails      map[[2]string]target // by account and address
 	hooks      map[string]target    // by id
 	deliveries [][]any
-	last       string // id of the newest delivery: they sort as they were decided
 }
 
 // lock takes the rows of all causes in one order, so that two transactions do
@@ -157,68 +155,22 @@ func (s *storing) lock(ctx context.Context, list []*prepared) error {
 	return nil
 }
 
-// root is the alert that opened a cause, as far as what follows needs it.
-type root struct {
-	key, id, summary string
-	kind             string // alert type
-	at, began        time.Time
-	decision         []Considered
-}
-
 // one stores an alert, its decision, and its deliveries.
 func (s *storing) one(ctx context.Context, p *prepared) error {
-	a := &p.alert
 	known, err := s.known(ctx, p)
 	if err != nil || known {
 		return err
 	}
-	p.key = id.At(s.now)
-	var open *root
-	if a.Event != event.AlertNotice {
-		if open, err = s.open(ctx, a.Account, a.Correlation); err != nil {
-			return err
-		}
-	}
-	if open != nil && open.kind != a.Type {
-		if p.kind.Team != "" {
-			p.foreignCorrelation(open.kind)
-			return nil
-		}
-		open = nil // nobody holds up an alert of Belfry's by taking its correlation id first
-	}
+	p.key = s.n.ids.next(s.now)
 	p.root = p.key
-	state, unmatched := stateNotice, ""
-	var decision []Considered
-	var sends []sending
-	switch {
-	case a.Event == event.AlertStart && open != nil:
-		p.root, state = open.key, statePart
-		unmatched = "a repeat: this has been firing since " + formatTime(open.at) + ", and nobody is told twice"
-	case a.Event == event.AlertEnd && open != nil:
-		p.root, state = open.key, statePart
-		if decision, sends, err = s.follow(ctx, p, open); err != nil {
-			return err
-		}
-		if len(sends) == 0 {
-			unmatched = "nobody was told of its start"
-		}
-	case a.Event == event.AlertEnd:
-		state, unmatched = stateEnded, "an end without a start: there was nothing open that it could end"
-	default:
-		if a.Event == event.AlertStart {
-			state = stateFiring
-		}
-		if decision, sends, unmatched, err = s.decide(ctx, p); err != nil {
-			return err
-		}
-	}
-	if err := s.insertAlert(ctx, p, state, decision, unmatched); err != nil {
+	e, err := s.place(ctx, p)
+	if err != nil || e == nil {
 		return err
 	}
-	if err := s.move(ctx, p, open); err != nil {
+	if err := s.insertAlert(ctx, p, e); err != nil {
 		return err
 	}
-	s.deliver(p, sends)
+	s.deliver(p, e.sends)
 	return nil
 }
 
@@ -252,47 +204,11 @@ func conflictOf(p *prepared) errs.List {
 	return errs.List{errs.At(errs.CodeEventConflict, "/id", "an alert with the id %s is there already, with other content; it stays as it is", quoted(p.alert.ID))}
 }
 
-func (s *storing) open(ctx context.Context, accountID, correlation string) (*root, error) {
-	r := &root{}
-	var at, began int64
-	var decision []byte
-	err := s.tx.QueryRow(ctx, `SELECT a.alert_key, a.id, a.type, a.summary, a.occurred_at, a.began_at, a.decision FROM cause c JOIN alert a ON a.alert_key = c.open_key WHERE c.account_id = $1 AND c.correlation_id = $2`,
-		accountID, correlation).Scan(&r.key, &r.id, &r.kind, &r.summary, &at, &began, &decision)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	r.at, r.began = time.UnixMicro(at).UTC(), time.UnixMicro(began).UTC()
-	return r, json.Unmarshal(decision, &r.decision)
-}
-
-// move opens or ends the cause, and records it.
-func (s *storing) move(ctx context.Context, p *prepared, open *root) error {
-	a := &p.alert
-	to := ""
-	switch {
-	case a.Event == event.AlertStart && open == nil:
-		to = p.key
-	case a.Event == event.AlertEnd && open != nil:
-		if _, err := s.tx.Exec(ctx, `UPDATE alert SET state = $2, ended_at = $3 WHERE alert_key = $1`, open.key, stateEnded, max(p.at.UnixMicro(), open.at.UnixMicro())); err != nil {
-			return err
-		}
-	default:
-		return nil
-	}
-	if _, err := s.tx.Exec(ctx, `UPDATE cause SET open_key = $3 WHERE account_id = $1 AND correlation_id = $2`, a.Account, a.Correlation, to); err != nil {
-		return err
-	}
-	if open != nil {
-		return s.n.recordAlert(ctx, s.tx, a.Account, "end", open.id, firstOf(open.summary, p.title()), p.zone.ID, p.at, map[string]any{"alert_type": a.Type, "correlation_id": a.Correlation})
-	}
-	return s.n.recordAlert(ctx, s.tx, a.Account, "start", a.ID, p.title(), p.zone.ID, p.at, map[string]any{"alert_type": a.Type, "correlation_id": a.Correlation, "severity": a.Severity})
-}
-
 // title is the alert in one sentence.
-func (p *prepared) title() string { return title(&p.alert, p.kind.Title, p.zone.Name) }
+func (p *prepared) title() string { return title(&p.alert, p.kind.Title, few(namesOf(p.zones))) }
+
+// thing is what the alert is about, as a title.
+func (p *prepared) thing() string { return thing(p.alert.Resource, p.kind.Title, p.title()) }
 
 func title(a *event.Alert, kind, zone string) string {
 	if a.Summary != "" {
@@ -329,22 +245,50 @@ const (
 var alertColumns = []string{"alert_key", "account_id", "id", "root_key", "type", "event", "state", "correlation_id", "severity", "summary", "zone_id", "zone_name", "environment",
 	"occurred_at", "began_at", "received_at", "ended_at", "digest", "content", "decision", "unmatched", "changes", "changes_more", "changes_state", "told_at", "acked_at", "acked_by", "submitted_by"}
 
-func (s *storing) insertAlert(ctx context.Context, p *prepared, state string, decision []Considered, unmatched string) error {
+func (s *storing) insertAlert(ctx context.Context, p *prepared, e *entry) error {
 	a := &p.alert
-	considered, err := json.Marshal(decision)
+	considered, err := json.Marshal(e.decision)
 	if err != nil {
 		return err
 	}
 	ended := int64(0)
-	if state == stateEnded {
-		ended = p.at.UnixMicro()
+	if !e.ended.IsZero() {
+		ended = e.ended.UnixMicro()
 	}
 	changes := "none"
 	if s.n.Changes != nil && p.root == p.key && a.Event != event.AlertEnd {
 		changes = "pending"
 	}
-	return s.tx.Insert(ctx, "alert", alertColumns, "", [][]any{{p.key, a.Account, a.ID, p.root, a.Type, string(a.Event), state, a.Correlation, a.Severity, p.title(), p.zone.ID, p.zone.Name, p.zone.Environment,
-		p.at.UnixMicro(), p.began.UnixMicro(), s.now.UnixMicro(), ended, p.digest, p.content, considered, unmatched, []byte("[]"), 0, changes, 0, 0, "", p.by}})
+	return s.tx.Insert(ctx, "alert", alertColumns, "", [][]any{{
+		p.key,
+		a.Account,
+		a.ID,
+		p.root,
+		a.Type,
+		string(a.Event),
+		e.state,
+		a.Correlation,
+		a.Severity,
+		p.title(),
+		p.zone.ID,
+		p.zone.Name,
+		p.zone.Environment,
+		p.at.UnixMicro(),
+		p.began.UnixMicro(),
+		s.now.UnixMicro(),
+		ended,
+		p.digest,
+		p.content,
+		considered,
+		e.unmatched,
+		[]byte("[]"),
+		0,
+		changes,
+		0,
+		0,
+		"",
+		p.by,
+	}})
 }
 
 // enqueueRejects sends refused alerts back to their team, in the transaction.

@@ -19,10 +19,11 @@ type Considered struct {
 type subject struct {
 	kind     string
 	severity string
-	zone     Zone
+	zones    []Zone // all that the alert names; one that is not known has only a name
 	zoneRef  string // as the alert names it
 	filters  map[string][]string
 	about    string // what the alert is about, for intervals
+	lasts    bool   // it goes on until its end: an interval delays it and does not drop it
 }
 
 // The filter keys that every type has beside those that it declares.
@@ -40,10 +41,14 @@ func (s *subject) values(key string) []string {
 	switch key {
 	case zonesKey:
 		list := slices.Clone(s.filters[zonesKey])
-		for _, v := range []string{s.zone.ID, s.zone.Name, s.zoneRef} {
-			if v != "" {
-				list = append(list, v)
+		for _, z := range s.zones {
+			list = append(list, z.Name)
+			if z.ID != "" {
+				list = append(list, z.ID)
 			}
+		}
+		if s.zoneRef != "" {
+			list = append(list, s.zoneRef)
 		}
 		return list
 	case severityKey:
@@ -57,7 +62,7 @@ func (s *subject) values(key string) []string {
 func (s *subject) among(key string, want []string, resolved map[string]string) bool {
 	have := s.values(key)
 	for _, w := range want {
-		if key == zonesKey && s.zone.ID != "" && resolved[w] == s.zone.ID {
+		if key == zonesKey && resolved[w] != "" && slices.ContainsFunc(s.zones, func(z Zone) bool { return z.ID == resolved[w] }) {
 			return true
 		}
 		for _, h := range have {
@@ -69,14 +74,32 @@ func (s *subject) among(key string, want []string, resolved map[string]string) b
 	return false
 }
 
+// onTrial reports whether all that is known of the alert's zones are test
+// environments, and gives their names.
+func (s *subject) onTrial() (names []string, all bool) {
+	for _, z := range s.zones {
+		switch {
+		case z.Environment == "test":
+			names = append(names, z.Name)
+		case z.ID != "":
+			return nil, false
+		}
+	}
+	return names, len(names) > 0
+}
+
 // decide says whether a policy tells of an alert, and why. told is when it told
-// of the same subject last. It is pure: everything it looks at is handed in.
-func decide(p *Policy, s *subject, told, now time.Time) (matched bool, why string) {
+// of the same subject last. hold is the end of its interval when that delays
+// the message. It is pure: everything it looks at is handed in.
+func decide(p *Policy, s *subject, told, now time.Time) (matched bool, why string, hold time.Time) {
+	no := func(format string, args ...any) (bool, string, time.Time) {
+		return false, fmt.Sprintf(format, args...), time.Time{}
+	}
 	switch {
 	case p.AlertType != s.kind:
-		return false, fmt.Sprintf("it is for alerts of the type %s", p.AlertType)
+		return no("it is for alerts of the type %s", p.AlertType)
 	case !p.Enabled:
-		return false, "it is switched off"
+		return no("it is switched off")
 	}
 	named := false // the policy chooses the alert's zone by name
 	for _, key := range sortedKeys(p.Filters) {
@@ -86,24 +109,29 @@ func decide(p *Policy, s *subject, told, now time.Time) (matched bool, why strin
 		switch {
 		case len(want) == 0:
 		case not && hit:
-			return false, fmt.Sprintf("its filter %s excludes %s", key, shown(s, base))
+			return no("its filter %s excludes %s", key, shown(s, base))
 		case not:
 		case !hit:
-			return false, fmt.Sprintf("its filter %s has %s, and the alert %s", key, few(p.spoken(base, want)), having(s, base))
+			return no("its filter %s has %s, and the alert %s", key, few(p.spoken(base, want)), having(s, base))
 		case base == zonesKey:
 			named = true
 		}
 	}
-	if s.zone.Environment == "test" && !named {
-		return false, fmt.Sprintf("%s is a test environment, and the policy does not name it", s.zone.Name)
+	if names, trial := s.onTrial(); trial && !named {
+		if len(names) == 1 {
+			return no("%s is a test environment, and the policy does not name it", names[0])
+		}
+		return no("%s are test environments, and the policy names none of them", few(names))
 	}
 	if every := p.interval(); every > 0 && !told.IsZero() && now.Sub(told) < every {
-		return false, fmt.Sprintf("it told of the same thing %s before, and tells of it once in %s", words(now.Sub(told)), p.AlertInterval)
+		why = fmt.Sprintf("it told of the same thing %s before, and tells of it once in %s", words(now.Sub(told)), p.AlertInterval)
+		if !s.lasts {
+			return no("%s", why)
+		}
+		hold = told.Add(every)
+		return true, why + "; the message is held back until then, and sent if this still fires", hold
 	}
-	if len(p.Mechanisms.Email)+len(p.Mechanisms.Webhooks) == 0 {
-		return false, "it has no destination"
-	}
-	return true, "type and filters fit"
+	return true, "type and filters match", time.Time{}
 }
 
 // spoken are a filter's values as people know them: zones by their names.
@@ -120,9 +148,22 @@ func (p *Policy) spoken(key string, values []string) []string {
 	return list
 }
 
+// unknownZones are the properties that the policy names and the account does
+// not have (yet). Its zones are resolved.
+func (p *Policy) unknownZones() (list []string) {
+	for _, key := range []string{zonesKey, zonesKey + notSuffix} {
+		for _, ref := range p.Filters[key] {
+			if p.zones[ref] == "" {
+				list = append(list, ref)
+			}
+		}
+	}
+	return list
+}
+
 func shown(s *subject, key string) string {
-	if key == zonesKey && s.zone.Name != "" {
-		return s.zone.Name
+	if key == zonesKey && len(s.zones) > 0 {
+		return few(namesOf(s.zones))
 	}
 	return few(s.values(key))
 }
@@ -132,6 +173,14 @@ func having(s *subject, key string) string {
 		return "has no value there"
 	}
 	return "has " + shown(s, key)
+}
+
+func namesOf(zones []Zone) []string {
+	list := make([]string, len(zones))
+	for i, z := range zones {
+		list[i] = z.Name
+	}
+	return list
 }
 
 // few is a list of values in words.

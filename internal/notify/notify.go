@@ -9,8 +9,12 @@
 //
 //	        START                    END
 //	(none) ------> firing ---------------------> ended
-//	               |    ^ START again: a repeat, nobody is told twice
+//	               |    ^ START again: a repeat; only policies that did not tell are asked
 //	(none) -- NOTICE --> notice        (none) -- END --> ended (kept and shown)
+//
+// Events of a cause are ordered by when they occurred: a START that arrives
+// after its END is over already, and an END older than the newest START ends
+// nothing.
 //
 // A delivery:
 //
@@ -129,6 +133,9 @@ type Deps struct {
 	Member func(ctx context.Context, account, email string) (bool, error)
 	// Changes gives what preceded an alert, ranked, and how many more; may be nil.
 	Changes func(ctx context.Context, q ChangesQuery) (list []Change, more int, err error)
+	// Live says in a sentence how what an alert is about is doing at present; ""
+	// when nothing is known of it. May be nil.
+	Live func(ctx context.Context, account string, about event.AlertResource) (string, error)
 
 	Channels []Channel
 	Cursors  *web.Cursors
@@ -163,6 +170,7 @@ type Feature struct {
 	queue    *queue
 	lookups  lookups
 	cache    policyCache
+	ids      sequence
 }
 
 // New makes the feature; Stages run it.

@@ -250,7 +250,7 @@ func (q *queue) leave(ctx context.Context) error {
 	return nil
 }
 
-const itemColumns = `id, account_id, shard, alert_key, root_key, correlation_id, event, policy_id, policy_name, destination_id, kind, replay_of, attempts, failures, next_at, created_at`
+const itemColumns = `id, account_id, shard, alert_key, root_key, correlation_id, event, policy_id, policy_name, destination_id, kind, replay_of, attempts, failures, next_at, created_at, held_for`
 
 // readItems runs a query for waiting deliveries.
 func (q *queue) readItems(ctx context.Context, query string, args ...any) (list []*item, err error) {
@@ -265,7 +265,7 @@ func (q *queue) readItems(ctx context.Context, query string, args ...any) (list 
 			it := &item{}
 			var kind, replayOf string
 			var due, created int64
-			if err := rows.Scan(&it.id, &it.account, &it.shard, &it.alertKey, &it.rootKey, &it.correlation, &kind, &it.policyID, &it.policy, &it.destination, &it.kind, &replayOf, &it.attempts, &it.failures, &due, &created); err != nil {
+			if err := rows.Scan(&it.id, &it.account, &it.shard, &it.alertKey, &it.rootKey, &it.correlation, &kind, &it.policyID, &it.policy, &it.destination, &it.kind, &replayOf, &it.attempts, &it.failures, &due, &created, &it.heldFor); err != nil {
 				return err
 			}
 			it.event, it.replay, it.due, it.created = event.AlertEvent(kind), replayOf != "", time.UnixMicro(due), time.UnixMicro(created)
@@ -290,8 +290,10 @@ func (q *queue) read(ctx context.Context, unsure bool, query string, args ...any
 		return list, err
 	}
 	var closed []*closing
+	now := q.n.Now()
 	for _, it := range list {
-		it.unsure = unsure
+		// What an interval holds back and is not due was never under way.
+		it.unsure = unsure && !(it.heldFor != "" && it.attempts == 0 && it.due.After(now))
 		closed = append(closed, q.add(it, false)...)
 	}
 	q.close(closed)

@@ -8,7 +8,6 @@ import (
 	"net/url"
 
 	"github.com/belfryhq/belfry/internal/account"
-	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -66,15 +65,16 @@ func (v visit) can(permission string) bool { return v.who.Can(v.account, permiss
 // saids are the sentences that are said once after a redirect, by the word in
 // its URL: text from the URL is never shown.
 var saids = map[string]string{
-	"acked":           "The alert is acknowledged: everybody sees that somebody is looking.",
-	"replayed":        "The messages go out again, under new ids.",
-	"policy-created":  "The policy is there. The next alert of its type is decided by it.",
-	"policy-changed":  "The policy is changed.",
-	"policy-deleted":  "The policy is deleted. What it decided stays with the alerts.",
-	"tested":          "A test message is on its way to each destination.",
-	"webhook-changed": "The webhook is changed.",
-	"webhook-deleted": "The webhook is deleted.",
-	"webhook-enabled": "The webhook is enabled: a test message arrived.",
+	"acked":           "Alert acknowledged.",
+	"unacked":         "Acknowledgement withdrawn.",
+	"replayed":        "Messages are being sent again, with new ids.",
+	"policy-created":  "Policy created. It applies to the next alert of this type.",
+	"policy-changed":  "Policy saved.",
+	"policy-deleted":  "Policy deleted. Its past decisions stay with the alerts.",
+	"tested":          "Test messages are being sent.",
+	"webhook-changed": "Webhook saved.",
+	"webhook-deleted": "Webhook deleted.",
+	"webhook-enabled": "Webhook enabled: a test message was delivered.",
 }
 
 const saidParameter = "said"
@@ -104,25 +104,15 @@ func (p *pages) show(w http.ResponseWriter, v visit, template string, o view) er
 	return p.set.Render(w, v.r, shell, template, o.data)
 }
 
-// question is a page that asks before something is ended.
+// question is a page that asks before something ends, reaches people, or
+// changes what a receiver must know. Danger is for what cannot be undone.
 type question struct {
 	Title, Text, Action, Label, Back string
+	Danger                           bool
 }
 
-// faultsOf sorts an error by the form's fields; pointers below a field count as
-// the field.
-func faultsOf(err error, fields ...string) (ui.Faults, bool) {
-	var list errs.List
-	for _, e := range errs.All(err) {
-		at := *e
-		for _, f := range fields {
-			if len(at.Pointer) > len(f)+1 && at.Pointer[:len(f)+2] == "/"+f+"/" {
-				at.Pointer = "/" + f
-			}
-		}
-		list = append(list, &at)
-	}
-	return ui.FaultsOf(list, fields...)
+func (p *pages) ask(w http.ResponseWriter, v visit, section string, q question) error {
+	return p.show(w, v, "notify-question", view{section: section, title: q.Title, data: q})
 }
 
 // clip bounds what a form sends.
@@ -156,13 +146,13 @@ func deliveryWord(state string, tries int) string {
 	switch state {
 	case stateWaiting:
 		if tries > 0 {
-			return "trying again"
+			return "retrying"
 		}
-		return "on its way"
+		return "pending"
 	case stateNotSent:
 		return "not sent"
 	case stateKept:
-		return "kept here"
+		return "not sent (no mail server)"
 	}
 	return state
 }

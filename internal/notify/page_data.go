@@ -1,11 +1,15 @@
 package notify
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
@@ -14,7 +18,8 @@ import (
 type fact struct{ Name, Value string }
 
 // matrix is objects of the data that have the same members, below each other:
-// the long and the short window of a burn rate.
+// the long and the short window of a burn rate. The first column is the name of
+// the row.
 type matrix struct {
 	Columns []string
 	Rows    []matrixRow
@@ -22,10 +27,102 @@ type matrix struct {
 
 type matrixRow struct {
 	Name   string
-	Values []string
+	Values []fact // each with the name of its column
 }
 
-// Most of an alert's data that its page shows; the rest is in the API.
+// reported is an alert's data for people, and as it came.
+type reported struct {
+	Facts  []fact
+	Matrix *matrix
+	Raw    string
+}
+
+// budgetBurn is the type of Belfry's own alerts, whose data is known.
+const budgetBurn = "belfry_budget_burn"
+
+// report reads the data of an alert.
+func report(kind string, data json.RawMessage) (r reported) {
+	if kind == budgetBurn {
+		if r, ok := reportBurn(data); ok {
+			return r
+		}
+	}
+	r.Facts, r.Matrix = tabulate(data)
+	r.Raw = indented(string(data))
+	return r
+}
+
+// reportBurn reads what an objective reports (the schema of its alerts is in
+// Belfry's own catalogue); ok is false when it has another form.
+func reportBurn(data json.RawMessage) (r reported, ok bool) {
+	type reading struct {
+		Window string  `json:"window"`
+		Burn   float64 `json:"burn"`
+		Total  int64   `json:"total"`
+		Bad    int64   `json:"bad"`
+	}
+	var burn struct {
+		Objective struct {
+			Name   string  `json:"name"`
+			Target float64 `json:"target"`
+			Window string  `json:"window"`
+		} `json:"objective"`
+		Pair struct {
+			Factor float64 `json:"factor"`
+		} `json:"pair"`
+		Long        reading  `json:"long"`
+		Short       reading  `json:"short"`
+		Left        float64  `json:"budget_left"`
+		ExhaustedIn *float64 `json:"exhausted_in_seconds"`
+		Detection   *float64 `json:"detection_seconds"`
+	}
+	if json.Unmarshal(data, &burn) != nil || burn.Objective.Name == "" || burn.Long.Window == "" {
+		return r, false
+	}
+	r.Raw = indented(string(data))
+	r.Facts = []fact{
+		{"Objective", fmt.Sprintf("%s: %s %% over %s", burn.Objective.Name, number(burn.Objective.Target), burn.Objective.Window)},
+		{"Alerts above", number(burn.Pair.Factor) + " times the sustainable rate, in both windows"},
+		{"Budget left", ui.Pct(burn.Left)},
+	}
+	if burn.Left <= 0 {
+		r.Facts[2].Value = "none"
+	} else if burn.ExhaustedIn != nil {
+		r.Facts = append(r.Facts, fact{"Exhausted", "in " + ui.Words(seconds(*burn.ExhaustedIn)) + " at that rate"})
+	}
+	if burn.Detection != nil {
+		r.Facts = append(r.Facts, fact{"Detected", "after " + ui.Words(seconds(*burn.Detection))})
+	}
+	r.Matrix = &matrix{Columns: []string{"Window", "Failed", "Requests", "Burn rate"}}
+	for _, one := range []reading{burn.Long, burn.Short} {
+		bad, _ := ui.Num(one.Bad) // a whole number never fails
+		total, _ := ui.Num(one.Total)
+		r.Matrix.Rows = append(r.Matrix.Rows, matrixRow{one.Window, []fact{{"Failed", bad}, {"Requests", total}, {"Burn rate", number(one.Burn) + "×"}}})
+	}
+	return r, true
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// number is a value with as many digits as a person compares.
+func number(f float64) string {
+	if math.Abs(f) >= 100 {
+		whole, _ := ui.Num(f) // a float never fails
+		return whole
+	}
+	return strconv.FormatFloat(f, 'g', 4, 64)
+}
+
+// indented is JSON with a line for each member; other text stays as it is.
+func indented(s string) string {
+	var b bytes.Buffer
+	if trimmed := strings.TrimSpace(s); trimmed == "" || trimmed[0] != '{' && trimmed[0] != '[' || json.Indent(&b, []byte(trimmed), "", "  ") != nil {
+		return s
+	}
+	return b.String()
+}
+
+// Most of an alert's data that its page shows; the rest is below, as it came.
 const (
 	shownFacts   = 40
 	shownRows    = 8
@@ -55,7 +152,7 @@ func tabulate(data json.RawMessage) (facts []fact, m *matrix) {
 		if len(names) < 2 || len(names) > shownRows || len(columns) > shownColumns || m != nil {
 			continue
 		}
-		m = &matrix{}
+		m = &matrix{Columns: []string{""}}
 		for _, c := range columns {
 			m.Columns = append(m.Columns, human(c))
 		}
@@ -63,7 +160,7 @@ func tabulate(data json.RawMessage) (facts []fact, m *matrix) {
 			tabled[name] = true
 			row := matrixRow{Name: human(name)}
 			for _, c := range columns {
-				row.Values = append(row.Values, value(objects[name][c]))
+				row.Values = append(row.Values, fact{human(c), value(objects[name][c])})
 			}
 			m.Rows = append(m.Rows, row)
 		}

@@ -29,10 +29,11 @@ import (
 // site is the dashboard with the feature's pages and people with real sessions.
 type site struct {
 	*world
-	url  string
-	dir  *accounts.Directory
-	http *http.Client // a browser without scripts: an owner's
-	base string       // of the account's pages
+	url   string
+	dir   *accounts.Directory
+	http  *http.Client // a browser without scripts: an owner's
+	base  string       // of the account's pages
+	owner string       // link that signs the owner in
 }
 
 func newSite(t *testing.T) *site {
@@ -57,6 +58,10 @@ func newSite(t *testing.T) *site {
 	s.world = newWorld(t, "", func(deps *notify.Deps) {
 		deps.Account = s.dir.ResolveAccount
 		deps.Member = s.dir.IsMember
+		deps.Zone = func(ctx context.Context, account, ref string) (notify.Zone, error) {
+			z, err := s.dir.FindZone(ctx, account, ref)
+			return notify.Zone{ID: z.ID, Name: z.Name, Environment: string(z.Environment)}, err
+		}
 		deps.Changes = func(_ context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
 			return []notify.Change{
 				{EventID: "e1", At: q.Until.Add(-43 * time.Second), Actor: "Ana Lima", Summary: "Ana Lima lowered the payment timeout of shop.example from 5 s to 300 ms", URL: "/accounts/" + q.Account + "/audit/events/e1", WhyListed: "the same property, 43 s before"},
@@ -65,6 +70,47 @@ func newSite(t *testing.T) *site {
 		}
 	})
 	s.account, s.base = a.ID, "/accounts/"+a.ID
+	s.owner = member.SignInURL
+	s.mount()
+	s.http = s.signIn(s.owner)
+	return s
+}
+
+// zones are the ids of two properties of the account, by name.
+func (s *site) zones() map[string]string {
+	s.t.Helper()
+	ids := map[string]string{}
+	for _, name := range []string{"shop.example", "blog.example"} {
+		id, _, err := s.dir.EnsureZone(s.t.Context(), s.account, name)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		ids[name] = id
+	}
+	return ids
+}
+
+// reopen starts the feature again with changed deps, under the same session.
+func (s *site) reopen() {
+	s.t.Helper()
+	jar := s.http.Jar
+	s.start()
+	old, err := url.Parse(s.url)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.mount()
+	at, err := url.Parse(s.url)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	jar.SetCookies(at, jar.Cookies(old))
+}
+
+// mount serves the pages of the feature as it is now.
+func (s *site) mount() {
+	t := s.t
+	t.Helper()
 	tracing, err := telemetry.NewTracing(t.Context(), "test")
 	if err != nil {
 		t.Fatal(err)
@@ -99,8 +145,6 @@ func newSite(t *testing.T) *site {
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
 	s.url = server.URL
-	s.http = s.signIn(member.SignInURL)
-	return s
 }
 
 func (s *site) signIn(link string) *http.Client {
@@ -198,9 +242,9 @@ func (p *page) leads(prefix string) {
 
 func TestThePagesTeachWhatToDoWhileThereIsNothing(t *testing.T) {
 	s := newSite(t)
-	s.get("/alerts").says(200, "Nothing is firing.", "No alert yet", "/alerting/v3/alerts", "Choose who is told")
+	s.get("/alerts").says(200, "Nothing is firing.", "No alerts yet", "/alerting/v3/alerts", "Set up notifications")
 	s.get("/alerts?state=firing").says(200, "No such alert")
-	s.get("/notifications").says(200, "Nobody is told of anything yet", "Create a policy", "None yet. A webhook")
+	s.get("/notifications").says(200, "No notification policies yet", "Create a policy", "None yet. A webhook")
 	s.get("/alerts/none").says(404)
 	s.get("/notifications/deliveries/none").says(404)
 }
@@ -214,7 +258,7 @@ func (s *site) furnish(r *receiver) (hook, policy string) {
 	s.post("/notifications/policies", "name", "", "alert_type", "shop_down", "mail", "nobody@else.example", "filters", "color: red").says(400, "Name is required", "is not the address of a member", "have no filter")
 	s.post("/notifications/policies", "name", "Shop is down <i>", "alert_type", "shop_down", "except", "blog.example", "mail", "ana@acme.example", "webhook", id, "enabled", "on", "filters", "severity.not: info", "description", "page us").leads(s.base + "/notifications?said=policy-created")
 	s.post("/notifications/policies", "name", "Only the blog", "alert_type", "shop_down", "zones", "blog.example", "webhook", id, "enabled", "on").leads(s.base + "/notifications")
-	policy = s.get("/notifications").says(200, "Shop is down &lt;i&gt;", "Shop down", "for all properties except blog.example", "ana@acme.example, Shop &lt;hook&gt;", "severity not info").find(`href="` + s.base + `(/notifications/policies/[0-9a-f]{32})" data-open>Shop`)
+	policy = s.get("/notifications").says(200, "Shop is down &lt;i&gt;", "Shop down", "for all properties except blog.example", "ana@acme.example, Shop &lt;hook&gt;", "severity is not info").find(`href="` + s.base + `(/notifications/policies/[0-9a-f]{32})" data-open>Shop`)
 	ago := func(d time.Duration) string { return time.Now().Add(-d).UTC().Format(time.RFC3339) }
 	s.alert(map[string]any{"id": "burn", "event": "start", "correlation_id": "c", "severity": "critical", "occurred_at": ago(2 * time.Minute), "began_at": ago(3 * time.Minute), "summary": "checkout is burning its budget 14 times too fast",
 		"resource": map[string]string{"product": "belfry", "type": "objective", "id": "checkout", "name": "checkout"}, "url": "/accounts/x/objectives/checkout",
@@ -237,32 +281,32 @@ func TestWhatIsFiringIsSaidFirstAndEveryStepCanBeRead(t *testing.T) {
 	s := newSite(t)
 	r := newReceiver(t)
 	hook, policy := s.furnish(r)
-	s.get("/alerts").says(200, "2 alerts are firing.", "checkout is burning its budget 14 times too fast", "Shop &lt;hook&gt;: delivered", "ana@acme.example: kept here", "nobody: the account has no policy", "&lt;script&gt;", "for 12 min")
+	s.get("/alerts").says(200, "2 alerts are firing.", "checkout shop down", "checkout is burning its budget 14 times too fast", "Shop &lt;hook&gt;: delivered", "ana@acme.example: not sent (no mail server)", "nobody: the account has no policy", "&lt;script&gt;", "for 12 min")
 	s.get("/alerts?state=ended").says(200, "answers slowly")
 	s.get("/alerts?state=wrong").says(400)
-	p := s.get("/alerts/burn").says(200, "Firing", "Preceded by", "Ana Lima lowered the payment timeout", "43 s earlier: the same property", "and 3 changes more", "1200.1", "long", "short", "burn rate", "did not match", "its filter zones has blog.example",
-		"Attempt 1", "webhook-signature", "cf-webhook-auth: (secret)", "The alert started", "The start was delivered to Shop &lt;hook&gt;", "BELFRY_SMTP_URL is not set", "terraform &lt;b&gt;changed&lt;/b&gt;")
+	p := s.get("/alerts/burn").says(200, "Firing", "Preceded by", "Ana Lima lowered the payment timeout", "43 s earlier: the same property", "and 3 changes more", "1200.1", "Data as it was sent", "long", "short", "burn rate", "did not match", "its filter zones has blog.example",
+		"Attempt 1", "webhook-signature", "cf-webhook-auth: (secret)", "Alert started", "Delivered to Shop &lt;hook&gt;", "BELFRY_SMTP_URL is not set", `<a href="/accounts/x/objectives/checkout">checkout</a>`, "Open the objective", "terraform &lt;b&gt;changed&lt;/b&gt;")
 	if strings.Contains(p.Body, "s3cret") {
 		t.Error("the page shows the shared secret")
 	}
 	s.post("/alerts/burn/ack").leads(s.base + "/alerts/burn?said=acked")
-	s.get("/alerts/burn?said=acked").says(200, "Ana Lima is looking", "everybody sees that somebody is looking")
-	s.get("/alerts/quiet").says(200, "Nobody was told:", "Make a policy")
-	s.get("/notifications").says(200, "1 message did not arrive in the last 24 hours.", "failing")
-	s.get(hook).says(200, "There is one. Type another to replace it.", "failing")
+	s.get("/alerts/burn?said=acked").says(200, "Acknowledged by Ana Lima at <time", "Alert acknowledged.", "Unacknowledge")
+	s.get("/alerts/quiet").says(200, "Nobody was notified:", "Create a policy")
+	s.get("/notifications").says(200, "1 message could not be delivered in the last 24 hours.", "failing")
+	s.get(hook).says(200, "One is set. Type another to replace it.", "failing")
 	s.get(policy).says(200, "page us", "severity.not: info", "blog.example")
 	s.post(policy, "name", "Shop is down", "alert_type", "shop_down", "mail", "ana@acme.example", "enabled", "on", "do", "preview").says(200, "It would have matched 3 alerts of 3 in the last 7 days.")
 	s.post(policy + "/test").leads(s.base + "/notifications?said=tested")
-	s.post(hook+"/test").says(200, "The test message arrived.")
+	s.post(hook+"/test").says(200, "Test message delivered.")
 	s.post(hook+"/rotate").says(200, "signs beside it for 24 hours")
 	s.post(hook+"/delete").says(409, "sends to this webhook")
 	delivery := s.get("/alerts/note").find(`href="` + s.base + `(/notifications/deliveries/[0-9a-f]{32})"`)
 	s.get(delivery).says(200, "Send again", "422")
 	s.post(delivery + "/replay").leads(s.base + "/notifications/deliveries/")
-	s.get(policy+"/delete").says(200, "Nobody is told by it any more")
+	s.get(policy+"/delete").says(200, "It sends no more messages.")
 	s.post(policy + "/delete").leads(s.base + "/notifications?said=policy-deleted")
 	g, err := s.n.Glance(t.Context(), s.account)
-	if err != nil || g.Count != 2 || g.Firing[1].Sentence != "checkout is burning its budget 14 times too fast" || !g.Firing[1].Acked || g.Failed < 1 {
+	if err != nil || g.Count != 2 || g.Firing[1].Sentence != "checkout shop down" || !g.Firing[1].Acked || g.Failed < 1 {
 		t.Errorf("%+v %v", g, err)
 	}
 }

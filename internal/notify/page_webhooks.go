@@ -2,6 +2,7 @@ package notify
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -15,6 +16,7 @@ func (p *pages) mountWebhooks() {
 	p.Mount("GET "+base+"/{webhook_id}", account.NotificationsRead, false, p.showWebhook)
 	p.Mount("POST "+base+"/{webhook_id}", account.NotificationsWrite, false, p.changeWebhook)
 	p.Mount("POST "+base+"/{webhook_id}/test", account.NotificationsWrite, false, p.testWebhook)
+	p.Mount("GET "+base+"/{webhook_id}/rotate", account.NotificationsWrite, false, p.askRotateWebhook)
 	p.Mount("POST "+base+"/{webhook_id}/rotate", account.NotificationsWrite, false, p.rotateWebhook)
 	p.Mount("POST "+base+"/{webhook_id}/enable", account.NotificationsWrite, false, p.enableWebhook)
 	p.Mount("GET "+base+"/{webhook_id}/delete", account.NotificationsWrite, false, p.askDeleteWebhook)
@@ -35,13 +37,13 @@ func shownWebhookOf(accountID string, d Destination) shownWebhook {
 	case d.State == destinationDisabled:
 		s.Health, s.Tone = "disabled", ui.Bad
 	case d.State == destinationBroken:
-		s.Health, s.Tone = "refuses the credential", ui.Bad
+		s.Health, s.Tone = "rejects the credential", ui.Bad
 	case d.LastFailure.After(d.LastSuccess.Time):
 		s.Health, s.Tone = "failing", ui.Warn
 	case d.LastSuccess.IsZero() && s.Mail:
-		s.Health, s.Tone = "nothing sent out yet", ui.Neutral
+		s.Health, s.Tone = "no mail sent yet", ui.Neutral
 	case d.LastSuccess.IsZero():
-		s.Health, s.Tone = "nothing sent yet", ui.Neutral
+		s.Health, s.Tone = "no message yet", ui.Neutral
 	}
 	return s
 }
@@ -54,6 +56,7 @@ func webhookPath(accountID, id string) string {
 type webhookForm struct {
 	Path, Action string
 	Name, URL    string
+	Key          string        // the signing secret of a new one, where the caller gives it
 	Hook         *shownWebhook // nil for a new one
 	Attempt      *Attempt      // of a test just made
 	May, Secret  bool
@@ -71,8 +74,15 @@ func (p *pages) renderWebhook(w http.ResponseWriter, v visit, f webhookForm) err
 }
 
 func typedWebhook(r *http.Request) (webhookForm, WebhookSpec) {
-	f := webhookForm{Name: clip(r.PostFormValue("name"), 1024), URL: clip(r.PostFormValue("url"), 4096)}
+	f := webhookForm{
+		Name: strings.TrimSpace(clip(r.PostFormValue("name"), 1024)),
+		URL:  strings.TrimSpace(clip(r.PostFormValue("url"), 4096)),
+		Key:  strings.TrimSpace(clip(r.PostFormValue("signing_secret"), 4096)),
+	}
 	spec := WebhookSpec{Name: &f.Name, URL: &f.URL}
+	if f.Key != "" {
+		spec.Key = &f.Key
+	}
 	if secret := clip(r.PostFormValue("secret"), 4096); secret != "" {
 		spec.Secret = &secret
 	}
@@ -99,7 +109,7 @@ func (p *pages) createWebhook(w http.ResponseWriter, r *http.Request) error {
 	made, err := p.CreateWebhook(v.ctx, v.who, v.account, spec)
 	if err != nil {
 		var ok bool
-		if f.Faults, ok = ui.FaultsOf(err, "name", "url", "secret"); !ok {
+		if f.Faults, ok = ui.FaultsOf(err, "name", "url", "secret", "signing_secret"); !ok {
 			return err
 		}
 		return p.renderWebhook(w, v, f)
@@ -129,6 +139,7 @@ func (p *pages) changeWebhook(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	spec.Key = nil // it is rotated, not changed here
 	if _, err = p.UpdateWebhook(v.ctx, v.who, v.account, h.ID, spec); err != nil {
 		var ok bool
 		if f.Faults, ok = ui.FaultsOf(err, "name", "url", "secret"); !ok {
@@ -152,6 +163,24 @@ func (p *pages) testWebhook(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return p.renderWebhook(w, v, webhookForm{Name: h.Name, URL: h.URL, Hook: &h, Attempt: &a, Secret: h.secrets.Shared != ""})
+}
+
+// askRotateWebhook says what a new secret means for the receiver.
+func (p *pages) askRotateWebhook(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	h, err := p.hook(v)
+	if err != nil {
+		return err
+	}
+	return p.ask(w, v, "notifications", question{
+		Title: "New signing secret for " + h.Name + "?",
+		Text: "The old secret signs beside the new one for 24 hours. After that the receiver at " + h.URL +
+			" refuses messages, unless it knows the new secret.",
+		Action: h.Href + "/rotate",
+		Label:  "Create a new secret",
+		Back:   h.Href,
+		Danger: true,
+	})
 }
 
 func (p *pages) rotateWebhook(w http.ResponseWriter, r *http.Request) error {
@@ -186,8 +215,14 @@ func (p *pages) askDeleteWebhook(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return p.show(w, v, "notify-question", view{section: "notifications", title: "Delete a webhook", data: question{
-		Title: "Delete " + h.Name + "?", Text: "Nothing is sent there any more, and what waits for it is closed. What was sent stays in the history.", Action: h.Href + "/delete", Label: "Delete the webhook", Back: h.Href}})
+	return p.ask(w, v, "notifications", question{
+		Title:  "Delete " + h.Name + "?",
+		Text:   "Nothing is sent to " + h.URL + " any more, and pending messages are dropped. The history of sent messages stays.",
+		Action: h.Href + "/delete",
+		Label:  "Delete webhook",
+		Back:   h.Href,
+		Danger: true,
+	})
 }
 
 func (p *pages) deleteWebhook(w http.ResponseWriter, r *http.Request) error {

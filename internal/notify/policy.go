@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/mail"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
-	"github.com/belfryhq/belfry/internal/platform/id"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -26,7 +26,7 @@ type Policy struct {
 	Description   string              `json:"description"`
 	Enabled       bool                `json:"enabled"`
 	AlertType     string              `json:"alert_type"`
-	AlertInterval string              `json:"alert_interval,omitempty" doc:"The same thing is told of once in this time: 30m, 4h"`
+	AlertInterval string              `json:"alert_interval,omitempty" doc:"The same thing is told of once in this time: 30m, 4h, 1d; none when left out"`
 	Filters       map[string][]string `json:"filters"`
 	Mechanisms    Mechanisms          `json:"mechanisms"`
 	Created       web.Time            `json:"created"`
@@ -59,8 +59,26 @@ const (
 )
 
 func (p *Policy) interval() time.Duration {
-	d, _ := time.ParseDuration(p.AlertInterval) // checked when it was saved
+	d, _ := parseInterval(p.AlertInterval) // checked when it was saved
 	return d
+}
+
+// parseInterval reads a time such as 30m, 4h, 1d or 1d12h.
+func parseInterval(s string) (time.Duration, error) {
+	days, rest, found := strings.Cut(s, "d")
+	if !found {
+		return time.ParseDuration(s)
+	}
+	n, err := strconv.ParseUint(days, 10, 8)
+	if err != nil {
+		return 0, err
+	}
+	d := time.Duration(n) * 24 * time.Hour
+	if rest == "" {
+		return d, nil
+	}
+	more, err := time.ParseDuration(rest)
+	return d + more, err
 }
 
 // clean is a policy as the record shows it.
@@ -69,32 +87,44 @@ func (p *Policy) clean() map[string]any {
 		"alert_interval": p.AlertInterval, "filters": p.Filters, "mechanisms": p.Mechanisms}
 }
 
-// checkPolicy checks what a caller wrote; mail addresses are brought into the
-// form in which members are found.
+// checkPolicy checks what a caller wrote, all of it. It changes nothing: a
+// policy is shown as it was written.
 func (n *Feature) checkPolicy(ctx context.Context, account string, p *Policy) error {
 	var list errs.List
+	if strings.TrimSpace(p.Name) == "" {
+		list = append(list, errs.At(errs.CodeMissingField, "/name", "name is required"))
+	}
+	if len(p.Mechanisms.Email)+len(p.Mechanisms.Webhooks)+len(p.Mechanisms.PagerDuty) == 0 {
+		list = append(list, errs.At(errs.CodeMissingField, "/mechanisms", "mechanisms needs at least one email or webhook"))
+	}
+	rest, err := n.checkDraft(ctx, account, p)
+	if err != nil {
+		return err
+	}
+	return append(list, rest...).Or()
+}
+
+// checkDraft checks what is there of a policy: a dry run needs neither a name
+// nor a destination.
+func (n *Feature) checkDraft(ctx context.Context, account string, p *Policy) (list errs.List, err error) {
 	fault := func(code errs.Code, pointer, format string, args ...any) {
 		list = append(list, errs.At(code, pointer, format, args...))
 	}
-	p.Name = strings.TrimSpace(p.Name)
-	switch {
-	case p.Name == "":
-		fault(errs.CodeMissingField, "/name", "name is required")
-	case utf8.RuneCountInString(p.Name) > maxName || strings.ContainsFunc(p.Name, unicode.IsControl):
+	if utf8.RuneCountInString(p.Name) > maxName || strings.ContainsFunc(p.Name, unicode.IsControl) {
 		fault(errs.CodeOutOfRange, "/name", "name has at most %d characters, none of them control characters", maxName)
 	}
 	if utf8.RuneCountInString(p.Description) > maxText || strings.ContainsRune(p.Description, 0) {
 		fault(errs.CodeOutOfRange, "/description", "description has at most %d characters", maxText)
 	}
 	if p.AlertInterval != "" {
-		if d, err := time.ParseDuration(p.AlertInterval); err != nil || d < shortest || d > longest {
-			fault(errs.CodeInvalid, "/alert_interval", "alert_interval is a time between 1m and 744h, such as 30m")
+		if d, err := parseInterval(p.AlertInterval); err != nil || d < shortest || d > longest {
+			fault(errs.CodeInvalid, "/alert_interval", "alert_interval is a time between 1m and 31d, such as 30m, 4h or 1d; leave it out to be told every time")
 		}
 	}
 	kind, err := n.AlertType(ctx, p.AlertType)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case p.AlertType == "":
 		fault(errs.CodeMissingField, "/alert_type", "alert_type is required")
 	case kind == nil:
@@ -103,12 +133,12 @@ func (n *Feature) checkPolicy(ctx context.Context, account string, p *Policy) er
 		list = append(list, checkFilters(kind, p.Filters)...)
 	}
 	if err := n.checkMechanisms(ctx, account, p, fault); err != nil {
-		return err
+		return nil, err
 	}
 	if b, err := json.Marshal(p); err != nil || len(b) > maxPolicyBytes {
 		fault(errs.CodeTooLarge, "", "a policy has at most %d bytes", maxPolicyBytes)
 	}
-	return list.Or()
+	return list, nil
 }
 
 func checkFilters(kind *AlertType, filters map[string][]string) (list errs.List) {
@@ -156,28 +186,24 @@ func (n *Feature) checkMechanisms(ctx context.Context, account string, p *Policy
 	if len(m.PagerDuty) > 0 {
 		fault(errs.CodeInvalid, "/mechanisms/pagerduty", "this installation has no PagerDuty destinations; destinations/eligible lists what there is")
 	}
-	if len(m.Email)+len(m.Webhooks)+len(m.PagerDuty) == 0 {
-		fault(errs.CodeMissingField, "/mechanisms", "mechanisms needs at least one email or webhook")
-	}
 	seen := map[string]bool{}
 	for i := range m.Email {
 		at := "/mechanisms/email/" + itoa(i) + "/id"
-		address := strings.ToLower(strings.TrimSpace(m.Email[i].ID))
+		address := foldAddress(m.Email[i].ID)
 		parsed, err := mail.ParseAddress(address)
 		if err != nil || parsed.Address != address || len(address) > 254 {
 			fault(errs.CodeInvalid, at, "%s is not an address such as ana@example.com", quoted(m.Email[i].ID))
 			continue
 		}
-		m.Email[i].ID = address
 		ok, err := n.Member(ctx, account, address)
 		if err != nil {
 			return err
 		}
 		if !ok {
-			fault(errs.CodeInvalid, at, "%s is not the address of a member of this account; invite the person first", quoted(address))
+			fault(errs.CodeInvalid, at, "%s is not the address of a member of this account; invite the person first", quoted(m.Email[i].ID))
 		}
 		if seen[address] {
-			fault(errs.CodeInvalid, at, "%s is there twice", quoted(address))
+			fault(errs.CodeInvalid, at, "%s is there twice", quoted(m.Email[i].ID))
 		}
 		seen[address] = true
 	}
@@ -203,7 +229,7 @@ func (n *Feature) CreatePolicy(ctx context.Context, by *web.Principal, account s
 		return p, err
 	}
 	now := n.Now()
-	p.ID, p.account, p.Created, p.Modified = id.At(now), account, moment(now), moment(now)
+	p.ID, p.account, p.Created, p.Modified = n.ids.next(now), account, moment(now), moment(now)
 	defer n.cache.forget(account)
 	return p, n.change(ctx, func(tx *db.Tx) error {
 		count := 0

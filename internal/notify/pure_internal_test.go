@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/id"
 )
 
 func TestTheTableOfAnswers(t *testing.T) {
@@ -17,7 +19,8 @@ func TestTheTableOfAnswers(t *testing.T) {
 		why      string
 	}{
 		{"2xx", Result{Status: 204}, 3, 0, verdict{state: stateDelivered, mark: destinationOK}, ""},
-		{"3xx", Result{Status: 302}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second}, "redirects are not followed"},
+		{"3xx", Result{Status: 302}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second}, "redirects are not followed; update the URL"},
+		{"3xx with a place", Result{Status: 308, Response: []Header{{"Location", "https://example.com/hook/"}}}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second}, "update the URL to https://example.com/hook/"},
 		{"400", Result{Status: 400}, 0, 0, verdict{state: stateFailed}, "400 Bad Request"},
 		{"413", Result{Status: 413}, 0, 0, verdict{state: stateFailed}, "replayed"},
 		{"415", Result{Status: 415}, 0, 0, verdict{state: stateFailed}, ""},
@@ -70,9 +73,17 @@ func TestEveryReasonNotToTellIsASentence(t *testing.T) {
 		f(&p)
 		return &p
 	}
-	s := &subject{kind: "down", severity: "error", zone: Zone{"z1", "shop.example", "production"}, zoneRef: "www.shop.example", filters: map[string][]string{"pool": {"a", "b"}}, about: "x"}
-	trial := *s
-	trial.zone.Environment = "test"
+	shop := Zone{"z1", "shop.example", "production"}
+	s := &subject{kind: "down", severity: "error", zones: []Zone{shop}, zoneRef: "www.shop.example", filters: map[string][]string{"pool": {"a", "b"}}, about: "x"}
+	test := Zone{"z2", "try.example", "test"}
+	with2 := func(zones ...Zone) *subject {
+		out := *s
+		out.zones, out.zoneRef = zones, ""
+		return &out
+	}
+	trial := with2(Zone{"z1", "shop.example", "test"})
+	lasting := *s
+	lasting.lasts = true
 	filter := func(key string, values ...string) func(*Policy) {
 		return func(p *Policy) {
 			p.Filters = map[string][]string{key: values}
@@ -98,17 +109,48 @@ func TestEveryReasonNotToTellIsASentence(t *testing.T) {
 		{with(filter("region", "eu")), s, time.Time{}, "has no value there"},
 		{with(filter("severity", "critical", "error")), s, time.Time{}, ""},
 		{with(filter("pool")), s, time.Time{}, ""},
-		{&base, &trial, time.Time{}, "test environment"},
-		{with(filter("zones", "alias.example")), &trial, time.Time{}, ""},
-		{with(filter("zones.not", "other.example")), &trial, time.Time{}, "test environment"},
+		{&base, trial, time.Time{}, "test environment"},
+		{with(filter("zones", "alias.example")), trial, time.Time{}, ""},
+		{with(filter("zones.not", "other.example")), trial, time.Time{}, "test environment"},
 		{with(func(p *Policy) { p.AlertInterval = "1h" }), s, now.Add(-10 * time.Minute), "10 min before"},
 		{with(func(p *Policy) { p.AlertInterval = "1h" }), s, now.Add(-time.Hour), ""},
-		{with(func(p *Policy) { p.Mechanisms = Mechanisms{} }), s, time.Time{}, "no destination"},
+		{with(filter("zones", "alias.example")), with2(Zone{Name: "b.example"}, shop), time.Time{}, ""},
+		{with(filter("zones", "b.example")), with2(shop, Zone{Name: "b.example"}), time.Time{}, ""},
+		{with(filter("zones.not", "alias.example")), with2(Zone{Name: "b.example"}, shop), time.Time{}, "excludes b.example, shop.example"},
+		{&base, with2(test, Zone{Name: "b.example"}), time.Time{}, "try.example is a test environment"},
+		{&base, with2(test, Zone{"z3", "stage.example", "test"}), time.Time{}, "names none of them"},
+		{&base, with2(test, shop), time.Time{}, ""},
+		{with(filter("zones", "try.example")), with2(test, Zone{Name: "b.example"}), time.Time{}, ""},
 	} {
-		matched, why := decide(c.p, c.s, c.told, now)
+		matched, why, hold := decide(c.p, c.s, c.told, now)
+		if !hold.IsZero() {
+			t.Errorf("%+v: a notice is held back until %v", c.p, hold)
+		}
 		if matched != (c.want == "") || !strings.Contains(why, c.want) {
 			t.Errorf("%+v: %v %q, want %q", c.p, matched, why, c.want)
 		}
+	}
+	hourly := with(func(p *Policy) { p.AlertInterval = "1h" })
+	matched, why, hold := decide(hourly, &lasting, now.Add(-10*time.Minute), now)
+	if !matched || !hold.Equal(now.Add(50*time.Minute)) || !strings.Contains(why, "held back") {
+		t.Errorf("what lasts is dropped by an interval: %v %v %q", matched, hold, why)
+	}
+}
+
+func TestIDsOfOneMomentSortInTheOrderInWhichTheyWereMade(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	s := &sequence{}
+	last := s.next(now)
+	for i := range 10_000 {
+		made := s.next(now)
+		if made <= last || !id.Valid(made) || made[:12] != last[:12] {
+			t.Fatalf("id %d is %s, after %s", i, made, last)
+		}
+		last = made
+	}
+	ahead := id.At(now.Add(time.Hour))[:20] + strings.Repeat("f", 12)
+	if got := s.after(ahead, now); got <= ahead || !id.Valid(got) {
+		t.Errorf("%s does not sort behind %s", got, ahead)
 	}
 }
 
@@ -142,4 +184,44 @@ func FuzzURLsOfWebhooks(f *testing.F) {
 		}
 		typeOf(s)
 	})
+}
+
+// TestTheOrderOfAnAlertHasItsCauseBeforeItsEffectAndTheUndoBeforeTheEnd has a
+// beginning that counts know to 30 s, and a change within these.
+func TestTheOrderOfAnAlertHasItsCauseBeforeItsEffectAndTheUndoBeforeTheEnd(t *testing.T) {
+	at := func(s int) time.Time { return time.Date(2026, 11, 28, 4, 45, 30+s, 0, time.UTC) }
+	began := moment(at(0))
+	d := &Decision{Alert: Alert{
+		State:      stateEnded,
+		BeganAt:    began,
+		OccurredAt: moment(at(60)),
+		EndedAt:    moment(at(600)),
+		Changes:    []Change{{EventID: "lowered", At: at(6), Summary: "Ana lowered the payment timeout"}},
+	}}
+	d.Deliveries = []Delivery{
+		{ID: "1", Event: "start", State: stateDelivered, Mechanism: "On-call hook", EndedAt: moment(at(61))},
+		{ID: "2", Event: "start", State: stateDelivered, Mechanism: "On-call hook", EndedAt: moment(at(200)), ReplayOf: "1"},
+		{ID: "3", Event: "end", State: stateDelivered, Mechanism: "On-call hook", EndedAt: moment(at(601))},
+		{ID: "4", Event: "start", State: stateKept, Mechanism: "ana@acme.example", EndedAt: moment(at(61))},
+	}
+	d.Related = []Part{{ID: "e", Event: "end", OccurredAt: moment(at(600))}}
+	lines := func(since ...Change) string {
+		var list []string
+		for i, line := range timeline("acme", d, since) {
+			list = append(list, line.Sentence)
+			if i > 0 && line.At.Before(timeline("acme", d, since)[i-1].At) {
+				t.Errorf("%s stands behind its time", line.Sentence)
+			}
+		}
+		return strings.Join(list, "; ")
+	}
+	want := "Ana lowered the payment timeout; What it reports had begun; Alert started; Delivered to On-call hook; Not sent to ana@acme.example; " +
+		"Re-sent to On-call hook; Ana set it back; Alert ended; End delivered to On-call hook"
+	if got := lines(Change{EventID: "undo", At: at(300), Summary: "Ana set it back"}); got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	d.Changes[0].At = at(-20)
+	if got := lines(); !strings.HasPrefix(got, "Ana lowered the payment timeout; What it reports began; Alert started") {
+		t.Error(got)
+	}
 }

@@ -46,13 +46,17 @@ type item struct {
 	shard                                       int
 	attempts, failures                          int
 	due, created                                time.Time
-	unsure                                      bool // may have been under way when a process died
+	heldFor                                     string // the subject whose interval delays the first attempt; "" = none
+	unsure                                      bool   // may have been under way when a process died
 	replay                                      bool
 	alert                                       *prepared // nil = to be read
 
 	running bool
 	lane    *lane
 }
+
+// held reports whether a policy's interval delays it still.
+func (it *item) held() bool { return it.heldFor != "" && !it.tried() }
 
 // tried reports whether the receiver may have seen it.
 func (it *item) tried() bool { return it.attempts > 0 || it.unsure || it.running }
@@ -394,7 +398,7 @@ func (q *queue) changed(destinationID string, again bool) {
 		if again {
 			d.paused, d.failing, d.limit = time.Time{}, false, q.n.Limits.PerReceiver
 			for _, l := range d.lanes {
-				if it := l.items[0]; !it.running && it.due.After(q.n.Now()) {
+				if it := l.items[0]; !it.running && !it.held() && it.due.After(q.n.Now()) {
 					it.due = q.n.Now()
 					q.schedule(l)
 				}

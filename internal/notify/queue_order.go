@@ -52,7 +52,7 @@ func (q *queue) arrived(d *dest) []*closing {
 	d.failing, d.paused = false, time.Time{}
 	now := q.n.Now()
 	for _, l := range d.lanes {
-		if it := l.items[0]; !it.running && it.due.After(now) {
+		if it := l.items[0]; !it.running && !it.held() && it.due.After(now) {
 			it.due = now.Add(time.Duration(rand.Int64N(int64(5 * time.Second))))
 			q.schedule(l)
 		}

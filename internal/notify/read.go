@@ -111,22 +111,27 @@ type alertRow struct {
 	alert               event.Alert
 	rootID, rootSummary string
 	summary             string
-	at                  time.Time
+	at, began, started  time.Time // started is the root's
+	about               *event.AlertResource
 	changes             []Change
 	more                int
 }
 
 func (n *Feature) alertRow(ctx context.Context, accountID, key string) (r alertRow, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		var content, changes []byte
-		var at int64
-		err := tx.QueryRow(ctx, `SELECT a.content, a.summary, a.occurred_at, r.id, r.summary, r.changes, r.changes_more FROM alert a JOIN alert r ON r.alert_key = a.root_key WHERE a.alert_key = $1 AND a.account_id = $2`, key, accountID).
-			Scan(&content, &r.summary, &at, &r.rootID, &r.rootSummary, &changes, &r.more)
+		var content, rootContent, changes []byte
+		var at, began, started int64
+		err := tx.QueryRow(ctx, `SELECT a.content, a.summary, a.occurred_at, r.began_at, r.occurred_at, r.content, r.id, r.summary, r.changes, r.changes_more
+			FROM alert a JOIN alert r ON r.alert_key = a.root_key WHERE a.alert_key = $1 AND a.account_id = $2`, key, accountID).
+			Scan(&content, &r.summary, &at, &began, &started, &rootContent, &r.rootID, &r.rootSummary, &changes, &r.more)
 		if err != nil {
 			return err
 		}
-		r.at = time.UnixMicro(at).UTC()
-		return errors.Join(json.Unmarshal(content, &r.alert), json.Unmarshal(changes, &r.changes))
+		r.at, r.began, r.started = time.UnixMicro(at).UTC(), time.UnixMicro(began).UTC(), time.UnixMicro(started).UTC()
+		var sent event.Alert
+		err = errors.Join(json.Unmarshal(content, &r.alert), json.Unmarshal(rootContent, &sent), json.Unmarshal(changes, &r.changes))
+		r.about = sent.Resource
+		return err
 	})
 	return r, err
 }
@@ -154,6 +159,14 @@ func scanAlert(row interface{ Scan(...any) error }) (a Alert, err error) {
 	}
 	a.Resource, a.Filters, a.Data, a.URL = sent.Resource, sent.Filters, sent.Data, sent.URL
 	return a, nil
+}
+
+// thing is what the alert is about, as a title.
+func (a *Alert) thing(kind *AlertType) string {
+	if kind == nil {
+		return a.Summary
+	}
+	return thing(a.Resource, kind.Title, a.Summary)
 }
 
 // place is where a page of a list ends.
@@ -368,7 +381,8 @@ type Example struct {
 
 // Preview asks a policy that may not be saved about the last week's alerts.
 func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out Preview, err error) {
-	if err := n.checkPolicy(ctx, accountID, &p); err != nil {
+	faults, err := n.checkDraft(ctx, accountID, &p)
+	if err = or(err, faults.Or()); err != nil {
 		return out, err
 	}
 	p.account, p.Enabled = accountID, true
@@ -378,21 +392,21 @@ func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out 
 	type row struct {
 		Example
 		content []byte
-		zone    Zone
 		at      int64
+		ended   int64
 	}
 	var rows []row
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		rows = nil
-		list, err := tx.Query(ctx, `SELECT id, summary, occurred_at, content, zone_id, zone_name, environment FROM alert WHERE account_id = $1 AND type = $2 AND state <> 'part' AND occurred_at > $3 AND event <> 'end'
-			ORDER BY occurred_at DESC LIMIT $4`, accountID, p.AlertType, n.Now().Add(-previewed).UnixMicro(), countMost)
+		list, err := tx.Query(ctx, `SELECT id, summary, occurred_at, ended_at, content FROM alert WHERE account_id = $1 AND type = $2 AND state <> 'part' AND occurred_at > $3 AND event <> 'end'
+			ORDER BY occurred_at DESC, alert_key DESC LIMIT $4`, accountID, p.AlertType, n.Now().Add(-previewed).UnixMicro(), countMost)
 		if err != nil {
 			return err
 		}
 		defer list.Close()
 		for list.Next() {
 			var r row
-			if err := list.Scan(&r.ID, &r.Summary, &r.at, &r.content, &r.zone.ID, &r.zone.Name, &r.zone.Environment); err != nil {
+			if err := list.Scan(&r.ID, &r.Summary, &r.at, &r.ended, &r.content); err != nil {
 				return err
 			}
 			rows = append(rows, r)
@@ -404,15 +418,23 @@ func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out 
 	}
 	told := map[string]time.Time{} // in the order of time: the oldest first
 	for _, r := range slices.Backward(rows) {
-		one := prepared{zone: r.zone}
+		one := prepared{}
 		if err := json.Unmarshal(r.content, &one.alert); err != nil {
+			return out, err
+		}
+		if err := n.settleZone(ctx, &one); err != nil {
 			return out, err
 		}
 		s, at := one.subject(), time.UnixMicro(r.at)
 		r.OccurredAt = timeOf(r.at)
-		if r.Matched, r.Why = decide(&p, s, told[s.about], at); r.Matched {
+		var hold time.Time
+		r.Matched, r.Why, hold = decide(&p, s, told[s.about], at)
+		if ended := time.UnixMicro(r.ended); r.Matched && !hold.IsZero() && r.ended > 0 && !ended.After(hold) {
+			r.Matched, r.Why = false, "it ended while the policy's interval held the message back"
+		}
+		if r.Matched {
 			out.Matched++
-			told[s.about] = at
+			told[s.about] = latest(at, hold)
 		}
 		out.Examples = append(out.Examples, r.Example)
 		if len(out.Examples) > 20 {

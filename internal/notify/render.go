@@ -12,15 +12,61 @@ import (
 // The words of a message, for all channels. What came before is never called a
 // cause: "preceded by", not "caused by".
 
+// plainText takes out of others' text what changes how the rest of a line is
+// read: control characters, and the marks that reverse the direction of writing.
+func plainText(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case unicode.IsControl(r), r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// tidy makes the texts of a message fit for one line each. Data stays as the
+// product sent it.
+func (m *Message) tidy() {
+	m.Policy, m.Name = plainText(m.Policy), plainText(m.Name)
+	m.Title, m.Thing, m.Summary = plainText(m.Title), plainText(m.Thing), plainText(m.Summary)
+	for i := range m.Changes {
+		c := &m.Changes[i]
+		c.Actor, c.Summary = plainText(c.Actor), plainText(c.Summary)
+	}
+}
+
 // Headline is the message in one line.
 func Headline(m *Message) string {
 	switch {
 	case m.Test():
 		return "Test message from Belfry"
 	case m.Event == event.AlertEnd:
-		return "Ended: " + m.Summary
+		return Ended(m.Started, m.At) + ": " + firstOf(m.Thing, m.Summary)
 	}
 	return m.Summary
+}
+
+// Ended says that an alert is over, and how long it lasted.
+func Ended(started, ended time.Time) string {
+	if lasted := ended.Sub(started); !started.IsZero() && lasted >= time.Second {
+		return "Ended after " + words(lasted)
+	}
+	return "Ended"
+}
+
+// thing is what an alert is about, as a title: its resource with the type of
+// the alert, or what the product calls it.
+func thing(r *event.AlertResource, kind, summary string) string {
+	if r == nil || kind == "" {
+		return firstOf(summary, kind)
+	}
+	first, size := utf8.DecodeRuneInString(kind)
+	if second, _ := utf8.DecodeRuneInString(kind[size:]); unicode.IsLower(second) { // "Error budget", not "TLS"
+		kind = string(unicode.ToLower(first)) + kind[size:]
+	}
+	return firstOf(r.Name, r.ID) + " " + kind
 }
 
 // Text is the message in sentences.
@@ -29,6 +75,9 @@ func Text(m *Message) string {
 		return m.Summary
 	}
 	s := stop(Headline(m))
+	if m.Event == event.AlertEnd && m.Thing != "" && m.Summary != m.Thing {
+		s += " " + stop(m.Summary)
+	}
 	if lead, first := Preceded(m); lead != "" && m.Event != event.AlertEnd {
 		s += " " + lead + " " + stop(first.Summary)
 	}

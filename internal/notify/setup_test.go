@@ -164,6 +164,8 @@ func (w *world) serve() *httptest.Server {
 				return &web.Principal{Kind: web.KindToken, ID: token, Name: token, AccountID: map[string]string{"acme": w.account, "other": other}[token], Permissions: web.Permissions{"*"}}, nil
 			case "team":
 				return &web.Principal{Kind: web.KindProducer, ID: team, Name: "shop team", Permissions: web.Permissions{"alerts:send"}}, nil
+			case "operator":
+				return &web.Principal{Kind: web.KindToken, ID: token, Name: token, AccountID: w.account, Permissions: web.Permissions{"*"}, Superoperator: true}, nil
 			case "reader":
 				return &web.Principal{Kind: web.KindToken, ID: token, Name: token, AccountID: acme, Permissions: web.Permissions{"notifications:read"}}, nil
 			}
@@ -404,4 +406,22 @@ func (w *world) decision(alertID string) (d notify.Decision) {
 	w.t.Helper()
 	w.must("GET", "/alerts/"+alertID, nil, &d)
 	return d
+}
+
+// deadlines is a channel that takes everything and tells how long it might.
+type deadlines chan time.Duration
+
+func (deadlines) Kind() string { return notify.KindWebhook }
+
+func (d deadlines) Send(ctx context.Context, _ *notify.Message) notify.Result {
+	at, _ := ctx.Deadline()
+	d <- time.Until(at)
+	return notify.Result{Status: 200}
+}
+
+// changeWith finds one change before every alert, with a sentence.
+func changeWith(sentence string) func(context.Context, notify.ChangesQuery) ([]notify.Change, int, error) {
+	return func(_ context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
+		return []notify.Change{{EventID: "e1", At: q.Until.Add(-43 * time.Second), Actor: "Ana", Summary: sentence, URL: "/accounts/" + q.Account + "/audit/events/e1"}}, 0, nil
+	}
 }

@@ -461,7 +461,7 @@ func (p *play) ended(b *browser.Browser, start alert, fixed time.Time) {
 	home := "/accounts/" + p.Account
 	p.look(b, "10-overview", home, "Nothing is firing")
 	p.look(b, "10-alert", home+"/alerts/"+start.ID, "ended")
-	p.look(b, "10-record", home+"/audit?resource_product=shop&resource_product=belfry", "payment timeout", "an alert started", "an alert ended")
+	p.look(b, "10-record", home+"/audit?resource_product=shop&resource_product=belfry", "payment timeout", "Alert started", "Alert ended after")
 }
 
 func (p *play) yours() {

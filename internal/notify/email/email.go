@@ -8,8 +8,8 @@ package email
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -74,16 +74,22 @@ func New(cfg Config) (*Channel, error) {
 			return nil, errors.New("BELFRY_SMTP_URL: the port is not one")
 		}
 	}
-	c.options = []mail.Option{mail.WithPort(port), mail.WithTLSPolicy(mail.TLSOpportunistic), mail.WithHELO(c.domain), mail.WithoutNoop(), mail.WithTimeout(time.Minute)}
+	// Without a password TLS is opportunistic: what would otherwise go in clear
+	// goes encrypted, to a server that is not verified (RFC 7435). A password goes
+	// only to a verified server, or to one on this machine.
+	local := c.host == "localhost" || net.ParseIP(c.host).IsLoopback()
+	policy := mail.TLSOpportunistic
+	secure := &tls.Config{ServerName: c.host, MinVersion: tls.VersionTLS12, InsecureSkipVerify: local || u.Scheme == "smtp" && u.User == nil} //nolint:gosec // see above
+	if u.User != nil && u.Scheme == "smtp" && !local {
+		policy = mail.TLSMandatory
+	}
+	c.options = []mail.Option{mail.WithPort(port), mail.WithTLSPolicy(policy), mail.WithTLSConfig(secure), mail.WithHELO(c.domain), mail.WithoutNoop()}
 	if u.Scheme == "smtps" {
 		c.options = append(c.options, mail.WithSSL())
 	}
 	if u.User != nil {
 		password, _ := u.User.Password()
 		c.options = append(c.options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover), mail.WithUsername(u.User.Username()), mail.WithPassword(password))
-		if u.Scheme == "smtp" && c.host != "localhost" && !net.ParseIP(c.host).IsLoopback() {
-			c.options = append(c.options, mail.WithTLSPolicy(mail.TLSMandatory)) // no password in clear
-		}
 	}
 	if _, err := mail.NewClient(c.host, c.options...); err != nil {
 		return nil, errors.New("BELFRY_SMTP_URL: the settings do not fit together")
@@ -93,49 +99,6 @@ func New(cfg Config) (*Channel, error) {
 
 // Kind is email.
 func (*Channel) Kind() string { return notify.KindEmail }
-
-// Send makes one attempt.
-func (c *Channel) Send(ctx context.Context, m *notify.Message) (r notify.Result) {
-	msg, err := c.message(m)
-	if err != nil {
-		return notify.Result{Fault: notify.Permanent, Error: "the message cannot be written as mail"}
-	}
-	r.Request = []notify.Header{{Name: "From", Value: c.from}, {Name: "To", Value: m.Address}, {Name: "Subject", Value: Subject(m)}, {Name: "Message-ID", Value: "<" + c.messageID(m) + ">"}}
-	r.Body = []byte(plain(m))
-	if c.host == "" {
-		r.Fault, r.Error = notify.Kept, "mail is kept on this page, because BELFRY_SMTP_URL is not set"
-		return r
-	}
-	client, err := mail.NewClient(c.host, c.options...)
-	if err == nil {
-		err = client.DialAndSendWithContext(ctx, msg)
-	}
-	if err == nil {
-		r.Status = 250
-		return r
-	}
-	var refused *mail.SendError
-	var network net.Error
-	var dns *net.DNSError
-	switch {
-	case errors.As(err, &refused) && refused.ErrorCode() > 0:
-		r.Error = fmt.Sprintf("the mail server answered %d", refused.ErrorCode())
-		if text := refused.EnhancedStatusCode(); text != "" {
-			r.Error += " (" + text + ")"
-		}
-		r.Fault = notify.Permanent
-		if refused.IsTemp() || refused.ErrorCode() < 500 {
-			r.Fault = notify.Temporary
-		}
-	case errors.As(err, &dns):
-		r.Fault, r.Error = notify.NoName, "the name of the mail server does not resolve"
-	case ctx.Err() != nil, errors.As(err, &network) && network.Timeout():
-		r.Fault, r.Error = notify.Timeout, "the mail server did not answer in time"
-	default:
-		r.Fault, r.Error = notify.Temporary, "the mail server does not take the message now"
-	}
-	return r
-}
 
 // message is the whole mail. Those about one cause stand in one thread.
 func (c *Channel) message(m *notify.Message) (*mail.Msg, error) {
@@ -181,38 +144,55 @@ func Subject(m *notify.Message) string {
 
 // shown is what both parts say.
 type shown struct {
-	Headline, Color  string
-	Lead             string
-	Changes          []notify.Change
-	More             int
-	Facts            [][2]string
-	URL, Policy, Why string
-	Test             bool
+	Headline, Color string
+	Detail          string // a sentence more
+	Lead            string
+	Changes         []notify.Change
+	More            int
+	Facts           [][2]string
+	URL, Policy     string
 }
 
 func view(m *notify.Message) shown {
-	v := shown{Headline: notify.Headline(m), URL: m.URL, Policy: m.Policy, Test: m.Test(), Color: "#c0392b"}
-	if v.Test || m.Event == event.AlertNotice {
+	v := shown{Headline: notify.Headline(m), URL: m.URL, Policy: m.Policy, Color: "#c0392b"}
+	switch m.Event {
+	case "":
+		v.Color, v.Detail = "#2d6cdf", m.Summary
+		return v
+	case event.AlertNotice:
 		v.Color = "#2d6cdf"
-	}
-	if m.Event == event.AlertEnd {
+	case event.AlertEnd:
 		v.Color = "#1e8449"
-	} else {
-		v.Lead, _ = notify.Preceded(m)
-		v.Changes, v.More = m.Changes, m.More
+		if m.Summary != m.Thing {
+			v.Detail = m.Summary
+		}
+		v.Facts = [][2]string{{"What", m.Title}, {"Severity", m.Severity}, {"Started", when(m.Started)}, {"Ended", when(m.At)}}
+		return v
 	}
-	if !v.Test {
-		v.Facts = [][2]string{{"What", m.Title}, {"Severity", m.Severity}, {"When", m.At.UTC().Format("2 January 2006, 15:04:05") + " UTC"}}
+	v.Lead, _ = notify.Preceded(m)
+	v.Changes, v.More = m.Changes, m.More
+	v.Facts = [][2]string{{"What", m.Title}, {"Severity", m.Severity}}
+	if m.Began.Before(m.At) {
+		v.Facts = append(v.Facts, [2]string{"Since", when(m.Began)})
 	}
+	v.Facts = append(v.Facts, [2]string{"Alert", when(m.At)})
 	return v
+}
+
+// when is a time for people, with its zone; "" for the zero time.
+func when(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2 January 2006, 15:04:05") + " UTC"
 }
 
 func plain(m *notify.Message) string {
 	v := view(m)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", v.Headline)
-	if v.Test {
-		fmt.Fprintf(&b, "\n%s\n", m.Summary)
+	if v.Detail != "" {
+		fmt.Fprintf(&b, "\n%s\n", v.Detail)
 	}
 	if v.Lead != "" {
 		fmt.Fprintf(&b, "\n%s\n", v.Lead)
@@ -229,9 +209,9 @@ func plain(m *notify.Message) string {
 			fmt.Fprintf(&b, "%s: %s\n", f[0], f[1])
 		}
 	}
-	fmt.Fprintf(&b, "\nAll about it: %s\n", v.URL)
+	fmt.Fprintf(&b, "\nView alert: %s\n", v.URL)
 	if v.Policy != "" {
-		fmt.Fprintf(&b, "\nYou get this by the policy %q.\n", v.Policy)
+		fmt.Fprintf(&b, "\nYou are receiving this because of the policy %q.\n", v.Policy)
 	}
 	return b.String()
 }
@@ -241,9 +221,9 @@ var page = template.Must(template.New("mail").Parse(`<!doctype html>
 <html lang="en"><body style="margin:0;padding:24px;background:#f5f6f8;font-family:-apple-system,Segoe UI,Roboto,sans-serif;font-size:15px;line-height:1.5;color:#1c2024">
 <div style="max-width:560px;margin:0 auto;background:#fff;border:1px solid #e2e5ea;border-top:3px solid {{.Color}};border-radius:6px;padding:20px 24px">
 <p style="margin:0 0 12px;font-size:18px;font-weight:600">{{.Headline}}</p>
-{{if .Test}}<p style="margin:0 0 12px">Nothing is wrong: somebody tried whether messages arrive.</p>{{end}}
+{{with .Detail}}<p style="margin:0 0 12px">{{.}}</p>{{end}}
 {{if .Lead}}<p style="margin:0 0 4px;color:#60656c">{{.Lead}}</p><ul style="margin:0 0 12px;padding-left:20px">{{range .Changes}}<li style="margin:2px 0">{{if .URL}}<a href="{{.URL}}" style="color:#1c2024">{{.Summary}}</a>{{else}}{{.Summary}}{{end}}</li>{{end}}{{if .More}}<li style="color:#60656c">and {{.More}} more</li>{{end}}</ul>{{end}}
 <table style="border-collapse:collapse;margin:0 0 16px">{{range .Facts}}{{if index . 1}}<tr><td style="padding:1px 16px 1px 0;color:#60656c">{{index . 0}}</td><td style="padding:1px 0">{{index . 1}}</td></tr>{{end}}{{end}}</table>
-<p style="margin:0"><a href="{{.URL}}" style="display:inline-block;padding:7px 14px;border-radius:5px;background:#1c2024;color:#fff;text-decoration:none">All about it</a></p>
-</div>{{if .Policy}}<p style="max-width:560px;margin:12px auto 0;color:#60656c;font-size:13px">You get this by the policy “{{.Policy}}”.</p>{{end}}
+<p style="margin:0"><a href="{{.URL}}" style="display:inline-block;padding:7px 14px;border-radius:5px;background:#1c2024;color:#fff;text-decoration:none">View alert</a></p>
+</div>{{if .Policy}}<p style="max-width:560px;margin:12px auto 0;color:#60656c;font-size:13px">You are receiving this because of the policy “{{.Policy}}”.</p>{{end}}
 </body></html>`))

@@ -25,13 +25,19 @@ type server struct {
 	mu     sync.Mutex // guards what follows
 	mails  [][]byte
 	refuse error // of RCPT
+	utf8   bool  // of the last MAIL
 }
 
 func (s *server) NewSession(*smtp.Conn) (smtp.Session, error) { return &session{s}, nil }
 
 type session struct{ *server }
 
-func (s *session) Mail(string, *smtp.MailOptions) error { return nil }
+func (s *session) Mail(_ string, o *smtp.MailOptions) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.utf8 = o.UTF8
+	return nil
+}
 func (s *session) Rcpt(string, *smtp.RcptOptions) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

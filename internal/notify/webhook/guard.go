@@ -30,12 +30,18 @@ func (e *blockedError) Error() string {
 	return e.what + " is not on the public Internet; the operator can allow its network with BELFRY_ALLOW_NETWORKS"
 }
 
-// refused are the networks that are not the public Internet (IANA's registries
-// of special-purpose addresses), and those through which IPv4 hides in IPv6.
+// global are the addresses that IANA gives out for the public Internet: of IPv6
+// one block so far (RFC 4291, 2.4). What lies outside of it is refused,
+// translation prefixes such as ::ffff:0:0:0/96 and 64:ff9b::/96 included.
+var global = prefixes("0.0.0.0/0", "2000::/3")
+
+// refused are the networks inside of those that are not the public Internet
+// (IANA's registries of special-purpose addresses), and those through which an
+// IPv4 address hides in IPv6: Teredo in 2001::/23, and 6to4.
 var refused = prefixes(
 	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24",
 	"192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
-	"::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+	"2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
 )
 
 func prefixes(list ...string) (out []netip.Prefix) {
@@ -57,17 +63,14 @@ func (g *guard) allows(a netip.AddrPort) bool {
 	if ip.Is4In6() { // an IPv4 address, however it is written
 		ip = ip.Unmap()
 	}
-	for _, p := range g.allow {
-		if p.Contains(ip) {
-			return true
-		}
+	if within(g.allow, ip) {
+		return true
 	}
-	for _, p := range refused {
-		if p.Contains(ip) {
-			return false
-		}
-	}
-	return ip.IsGlobalUnicast() && slices.Contains(publicPorts, a.Port())
+	return within(global, ip) && !within(refused, ip) && slices.Contains(publicPorts, a.Port())
+}
+
+func within(list []netip.Prefix, ip netip.Addr) bool {
+	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // dial resolves the host, wants every address of it to be allowed, and connects

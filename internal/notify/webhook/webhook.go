@@ -18,6 +18,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -25,6 +26,7 @@ import (
 	"net/textproto"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
@@ -98,6 +100,7 @@ type body struct {
 	Event       string          `json:"alert_event,omitempty"`
 
 	ID       string          `json:"alert_id,omitempty"`
+	Began    string          `json:"began_at,omitempty"` // RFC 3339
 	Severity string          `json:"severity"`
 	Changes  []notify.Change `json:"changes"`
 	More     int             `json:"changes_more"`
@@ -110,6 +113,8 @@ func Body(m *notify.Message) ([]byte, error) {
 		Correlation: m.Correlation, ID: m.AlertID, Severity: m.Severity, Changes: m.Changes, More: m.More, URL: m.URL}
 	if m.Test() {
 		b.Name = "Test"
+	} else if !m.Began.IsZero() {
+		b.Began = m.Began.UTC().Format(time.RFC3339)
 	}
 	if len(b.Data) == 0 {
 		b.Data = json.RawMessage("{}")
@@ -155,6 +160,7 @@ func (c *Channel) Send(ctx context.Context, m *notify.Message) (r notify.Result)
 		r.Fault, r.Error = notify.Permanent, "the URL is not one"
 		return r
 	}
+	req.URL.RawQuery = escapeQuery(req.URL.RawQuery)
 	signature, err := Sign(m.Keys, m.ID, m.Sent, data)
 	if err != nil {
 		r.Fault, r.Error = notify.Permanent, err.Error()
@@ -189,11 +195,41 @@ func (c *Channel) Send(ctx context.Context, m *notify.Message) (r notify.Result)
 	return r
 }
 
-// retryAfter reads the header (RFC 9110, 10.2.3): seconds or a date; rubbish is 0.
+// escapeQuery writes a query as a request line may have it (RFC 3986, 3.4):
+// what is not one of its characters is percent-encoded. The path and the host
+// are encoded by net/http.
+func escapeQuery(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c == '%' && i+2 < len(s) && hexDigit(s[i+1]) && hexDigit(s[i+2]),
+			c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("-._~!$&'()*+,;=:@/?", c) >= 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+func hexDigit(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
+
+// farAhead is a Retry-After that is longer than anybody waits.
+const farAhead = 365 * 24 * time.Hour
+
+// retryAfter reads the header (RFC 9110, 10.2.3): seconds or a date; rubbish is
+// 0. A number that is too large for a duration is as far ahead as can be.
 func retryAfter(s string, now time.Time) time.Duration {
 	s = strings.TrimSpace(s)
-	if n, err := strconv.ParseInt(s, 10, 32); err == nil {
-		return max(0, time.Duration(n)*time.Second)
+	if s != "" && strings.Trim(s, "0123456789") == "" {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n > int64(farAhead/time.Second) {
+			return farAhead
+		}
+		return time.Duration(n) * time.Second
 	}
 	if t, err := http.ParseTime(s); err == nil {
 		return max(0, t.Sub(now))
@@ -230,6 +266,7 @@ func fault(ctx context.Context, err error) (notify.Fault, string) {
 	var authority x509.UnknownAuthorityError
 	var alert tls.AlertError
 	var protocol textproto.ProtocolError
+	text := err.Error()
 	switch {
 	case errors.As(err, &blocked):
 		return notify.Blocked, blocked.Error()
@@ -241,10 +278,26 @@ func fault(ctx context.Context, err error) (notify.Fault, string) {
 		return notify.Temporary, "the name of the receiver could not be looked up"
 	case errors.As(err, &certificate), errors.As(err, &authority):
 		return notify.BadTLS, "the receiver's certificate is not valid"
-	case errors.As(err, &record), errors.As(err, &alert):
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return notify.BadTLS, "the receiver speaks plain HTTP at this port: write http:// in the URL, or another port"
+	case errors.As(err, &record), errors.As(err, &alert), strings.Contains(text, "tls: "):
 		return notify.BadTLS, "the TLS handshake with the receiver failed"
-	case errors.As(err, &protocol):
-		return notify.Temporary, "the receiver does not speak HTTP"
+	case strings.Contains(text, "server response headers exceeded"):
+		return notify.Temporary, fmt.Sprintf("the headers of the receiver's answer are longer than %d KiB", headerMost>>10)
+	case strings.Contains(text, "Content-Length"):
+		return notify.Temporary, "the receiver's answer has more than one Content-Length, or one that is not a number"
+	case strings.Contains(text, `malformed HTTP response "\x15\x03`):
+		return notify.BadTLS, "the receiver speaks TLS at this port: write https:// in the URL"
+	case strings.Contains(text, `malformed HTTP response "SSH-`):
+		return notify.Temporary, "the receiver speaks SSH at this port, not HTTP"
+	case strings.Contains(text, "malformed HTTP"), strings.Contains(text, "malformed MIME header"), errors.As(err, &protocol):
+		return notify.Temporary, "the receiver does not speak HTTP at this port"
+	case strings.Contains(text, "http2: "):
+		return notify.Temporary, "the receiver ended the HTTP/2 connection without an answer"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return notify.Temporary, "the receiver closed the connection without an answer"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return notify.Temporary, "the receiver reset the connection"
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {

@@ -1,0 +1,392 @@
+package notify
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/ui"
+)
+
+// oneAlert is the page of one alert.
+type oneAlert struct {
+	Alert      Alert
+	Title      string // what it is about
+	Said       string // what was reported: while it fires, or what its end says
+	Live       string // how it is doing now
+	Self       string // asked for again; "" when nothing changes any more
+	Back       string
+	Tone       ui.Tone
+	Lasted     string
+	Kind       string // the type's title
+	Where      string // the properties that it names
+	Reported   reported
+	Preceded   []preceded
+	More       int
+	Pending    bool
+	Policies   []consideredRow
+	Deliveries []deliveryRow
+	Timeline   []happening
+	MayAck     bool
+	MayUnack   bool
+	MayReplay  bool
+	MayWrite   bool
+	NewPolicy  string
+	Record     string
+	Open       string // label of the link to the product's page
+}
+
+// preceded is a change in the list.
+type preceded struct {
+	Change
+	Earlier string
+}
+
+type consideredRow struct {
+	Considered
+	Href string
+}
+
+type deliveryRow struct {
+	Delivery
+	Href, Word, What string
+	Alone            bool // on its own page
+	Tone             ui.Tone
+}
+
+func (p *pages) showAlert(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	d, err := p.Decision(v.ctx, v.account, r.PathValue("alert_id"))
+	if err != nil {
+		return err
+	}
+	kind, err := p.AlertType(v.ctx, d.Type)
+	if err != nil {
+		return err
+	}
+	ack := mayAck(v.who, v.account)
+	out := oneAlert{
+		Alert:     d.Alert,
+		Title:     d.thing(kind),
+		Back:      AlertsPath(v.account),
+		Tone:      severityTone(d.Severity),
+		Lasted:    d.lasted(),
+		Kind:      d.Type,
+		Where:     d.where(),
+		Reported:  report(d.Type, d.Data),
+		More:      d.ChangesMore,
+		Pending:   d.pending,
+		MayAck:    ack && d.AckedAt.IsZero() && d.State == stateFiring,
+		MayUnack:  ack && !d.AckedAt.IsZero(),
+		MayReplay: v.can(account.DeliveriesReplay) && len(d.Deliveries) > 0,
+		MayWrite:  v.can(account.NotificationsWrite),
+		NewPolicy: NotificationsPath(v.account) + "/policies/new?" + url.Values{"type": {d.Type}}.Encode(),
+	}
+	if kind != nil {
+		out.Kind = kind.Title
+	}
+	if d.URL != "" {
+		out.Open = "Open the page"
+		if d.Resource != nil {
+			out.Open = "Open the " + human(d.Resource.Type)
+		}
+	}
+	if p.unsettled(&d) {
+		out.Self = alertPath(v.account, d.ID)
+	}
+	out.Said = d.said(out.Title)
+	if v.can(account.AuditRead) {
+		out.Record = "/accounts/" + v.account + "/audit?" + url.Values{"resource_id": {d.ID}}.Encode()
+	}
+	for _, c := range d.Changes {
+		out.Preceded = append(out.Preceded, preceded{c, Earlier(d.OccurredAt.Time, c.At)})
+	}
+	if out.Policies, err = p.considered(v, d.Policies); err != nil {
+		return err
+	}
+	for _, one := range d.Deliveries {
+		out.Deliveries = append(out.Deliveries, rowOf(v.account, one))
+	}
+	ctx, cancel := context.WithTimeout(v.ctx, 2*time.Second)
+	defer cancel()
+	out.Live = p.live(ctx, v.account, &d)
+	out.Timeline = timeline(v.account, &d, p.changesSince(ctx, v.account, &d))
+	return p.show(w, v, "alert", view{section: "alerts", title: out.Title, data: out})
+}
+
+// unsettled reports whether something about an alert may still change.
+func (p *pages) unsettled(d *Decision) bool {
+	if d.State == stateFiring || d.pending || p.Now().Sub(d.EndedAt.Time) < 10*time.Minute || p.Now().Sub(d.ReceivedAt.Time) < 10*time.Minute {
+		return true
+	}
+	return slices.ContainsFunc(d.Deliveries, func(one Delivery) bool { return one.State == stateWaiting })
+}
+
+// said is what was reported: by the alert while it fires, and by its end when
+// it is over, since what fired is past then.
+func (d *Decision) said(title string) string {
+	if d.State != stateEnded {
+		if d.Summary == title {
+			return ""
+		}
+		return d.Summary
+	}
+	for _, part := range slices.Backward(d.Related) {
+		if part.Event == "end" && part.Summary != title && part.Summary != d.Summary {
+			return part.Summary
+		}
+	}
+	return ""
+}
+
+// live is how what a firing alert is about is doing now. A page without it is
+// better than none.
+func (p *pages) live(ctx context.Context, accountID string, d *Decision) string {
+	if p.Live == nil || d.Resource == nil || d.State != stateFiring {
+		return ""
+	}
+	s, err := p.Live(ctx, accountID, *d.Resource)
+	if err != nil {
+		p.Log.WarnContext(ctx, "the present state of what an alert is about is not known", "alert", d.ID, "error", err)
+	}
+	return s
+}
+
+// changesSince are the changes made while an alert fired: the undo is among
+// them. They are looked for when the page is shown.
+func (p *pages) changesSince(ctx context.Context, accountID string, d *Decision) (list []Change) {
+	if p.Changes == nil || d.State == stateNotice || d.event == "end" {
+		return nil
+	}
+	q := ChangesQuery{Account: accountID, Began: d.EndedAt.Time, Until: d.EndedAt.Time, Limit: 4 * maxChanges}
+	if q.Until.IsZero() {
+		q.Began, q.Until = p.Now(), p.Now()
+	}
+	if d.Zone != nil {
+		q.Zone = d.Zone.ID
+	}
+	if d.Resource != nil {
+		q.Resource = *d.Resource
+	}
+	found, _, err := p.Changes(ctx, q)
+	if err != nil {
+		p.Log.WarnContext(ctx, "the changes during an alert are not found", "alert", d.ID, "error", err)
+	}
+	for _, c := range found {
+		known := slices.ContainsFunc(d.Changes, func(before Change) bool { return before.EventID == c.EventID })
+		if !known && c.At.After(d.OccurredAt.Time) && !c.At.After(q.Until) && len(list) < maxChanges {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// considered are the policies that were asked, with the pages of those that
+// there are still.
+func (p *pages) considered(v visit, list []Considered) ([]consideredRow, error) {
+	policies, err := p.Feature.Policies(v.ctx, v.account)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]consideredRow, len(list))
+	for i, c := range list {
+		rows[i].Considered = c
+		if slices.ContainsFunc(policies, func(one Policy) bool { return one.ID == c.PolicyID }) {
+			rows[i].Href = NotificationsPath(v.account) + "/policies/" + c.PolicyID
+		}
+	}
+	return rows, nil
+}
+
+// messages are the kinds of messages, as lists call them.
+var messages = map[string]string{"start": "alert", "end": "end of the alert", "notice": "notice", "test": "test message"}
+
+func rowOf(accountID string, d Delivery) deliveryRow {
+	row := deliveryRow{Delivery: d, Href: deliveryPath(accountID, d.ID), Word: deliveryWord(d.State, d.Tries), Tone: deliveryTone(d.State), What: messages[d.Event]}
+	if d.ReplayOf != "" {
+		row.What += ", sent again"
+	}
+	return row
+}
+
+// happening is a line of the timeline.
+type happening struct {
+	At             time.Time
+	Icon, Sentence string
+	Note, Href     string
+}
+
+// beginGrace is how coarsely counts know when something began: a change within
+// it may stand behind the beginning and came before it.
+const beginGrace = 30 * time.Second
+
+// timeline puts everything that is known of an alert into the order of time.
+// since are the changes made while it fired.
+func timeline(accountID string, d *Decision, since []Change) []happening {
+	var list []happening
+	for _, c := range append(slices.Clone(d.Changes), since...) {
+		list = append(list, happening{At: c.At, Icon: "pencil", Sentence: c.Summary, Href: c.URL})
+	}
+	if d.BeganAt.Before(d.OccurredAt.Time) {
+		list = append(list, beginning(d))
+	}
+	begin := happening{At: d.OccurredAt.Time, Icon: "siren", Sentence: "Alert started"}
+	switch {
+	case d.event == "end":
+		begin.Icon, begin.Sentence = "circle-check", "An end arrived without a start"
+	case d.State == stateNotice:
+		begin.Icon, begin.Sentence = "info", "Notice raised"
+	case d.State == stateEnded:
+		begin.Note = d.Summary
+	}
+	list = append(list, begin)
+	for _, one := range d.Deliveries {
+		if one.State != stateWaiting && !one.EndedAt.IsZero() {
+			list = append(list, deliveryLine(accountID, one))
+		}
+	}
+	for _, part := range d.Related {
+		line := happening{At: part.OccurredAt.Time, Icon: "rotate-ccw", Sentence: "The start was reported again", Note: part.Note}
+		if part.Event == "end" {
+			line.Icon, line.Sentence = "circle-check", "Alert ended"
+			if d.State != stateEnded {
+				line.Icon, line.Sentence = "rotate-ccw", "An end was reported"
+			}
+		}
+		list = append(list, line)
+	}
+	if !d.AckedAt.IsZero() {
+		list = append(list, happening{At: d.AckedAt.Time, Icon: "user-check", Sentence: "Acknowledged by " + d.AckedBy})
+	}
+	slices.SortStableFunc(list, func(a, b happening) int { return a.At.Compare(b.At) })
+	return list
+}
+
+// beginning is the line that says since when what an alert reports went on. A
+// change that stands just behind it came before it: then the line says by when
+// it had begun.
+func beginning(d *Decision) happening {
+	line := happening{At: d.BeganAt.Time, Icon: "trending-down", Sentence: "What it reports began"}
+	for _, c := range d.Changes {
+		if c.At.After(d.BeganAt.Time) && !c.At.After(d.BeganAt.Add(beginGrace)) {
+			line.At, line.Sentence = d.BeganAt.Add(beginGrace), "What it reports had begun"
+		}
+	}
+	if line.At.After(d.OccurredAt.Time) {
+		line.At = d.OccurredAt.Time
+	}
+	return line
+}
+
+// deliveryLine is a delivery that is over, in the timeline.
+func deliveryLine(accountID string, d Delivery) happening {
+	line := happening{At: d.EndedAt.Time, Icon: "send", Href: deliveryPath(accountID, d.ID)}
+	verb := "Delivered to "
+	switch {
+	case d.ReplayOf != "":
+		verb = "Re-sent to "
+	case d.Event == "end":
+		verb = "End delivered to "
+	}
+	line.Sentence = verb + d.Mechanism
+	switch d.State {
+	case stateFailed:
+		line.Icon, line.Sentence, line.Note = "circle-x", "Not delivered to "+d.Mechanism, d.Reason
+	case stateKept, stateSuperseded, stateNotSent:
+		line.Icon, line.Sentence, line.Note = "circle-minus", "Not sent to "+d.Mechanism, d.Reason
+	}
+	return line
+}
+
+func (p *pages) ackAlert(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	if !mayAck(v.who, v.account) {
+		return noAck()
+	}
+	a, err := p.Ack(v.ctx, v.who, v.account, r.PathValue("alert_id"))
+	if err != nil {
+		return err
+	}
+	return goTo(w, r, alertPath(v.account, a.ID), "acked")
+}
+
+func (p *pages) unackAlert(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	if !mayAck(v.who, v.account) {
+		return noAck()
+	}
+	a, err := p.Unack(v.ctx, v.who, v.account, r.PathValue("alert_id"))
+	if err != nil {
+		return err
+	}
+	return goTo(w, r, alertPath(v.account, a.ID), "unacked")
+}
+
+func noAck() error {
+	return errs.New(errs.CodeForbidden, "your role in this account does not acknowledge alerts; an owner or admin can change that")
+}
+
+// askReplayAlert says who would get the messages again.
+func (p *pages) askReplayAlert(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	d, err := p.Decision(v.ctx, v.account, r.PathValue("alert_id"))
+	if err != nil {
+		return err
+	}
+	var to []string
+	count := 0
+	for _, one := range d.Deliveries {
+		if one.ReplayOf != "" || one.State == stateWaiting {
+			continue
+		}
+		count++
+		if !slices.Contains(to, one.Mechanism) {
+			to = append(to, one.Mechanism)
+		}
+	}
+	back := alertPath(v.account, d.ID)
+	if count == 0 {
+		return errs.New(errs.CodeStateConflict, "no message of this alert can be sent again: none was made, or all are still pending")
+	}
+	return p.ask(w, v, "alerts", question{
+		Title:  "Send again?",
+		Text:   plural(count, "message goes", "messages go") + " out again at once, to " + strings.Join(to, ", ") + ".",
+		Action: back + "/replay",
+		Label:  "Send again",
+		Back:   back,
+	})
+}
+
+func (p *pages) replayAlert(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	alertID := r.PathValue("alert_id")
+	if _, err := p.ReplayAlert(v.ctx, v.who, v.account, alertID); err != nil {
+		return err
+	}
+	return goTo(w, r, alertPath(v.account, alertID), "replayed")
+}
+
+// Sent is the request as text.
+func (a Attempt) Sent() string { return headerText(a.Request, a.Body) }
+
+// Answered is the answer as text, its status first.
+func (a Attempt) Answered() string {
+	status := ""
+	if text := http.StatusText(a.Status); text != "" && len(a.Response) > 0 {
+		status = itoa(a.Status) + " " + text + "\n"
+	}
+	return status + headerText(a.Response, a.Answer)
+}
+
+func headerText(list []Header, body string) string {
+	var b strings.Builder
+	for _, h := range list {
+		b.WriteString(h.Name + ": " + h.Value + "\n")
+	}
+	return b.String() + "\n" + indented(body)
+}
