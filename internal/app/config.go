@@ -30,7 +30,8 @@ type Config struct {
 	// User of the Apache Kafka cluster (SASL); empty = none.
 	KafkaUser string `env:"BELFRY_KAFKA_USER"`
 	// The user's password, or a file that holds it.
-	KafkaPassword     string `env:"BELFRY_KAFKA_PASSWORD" secret:"true"`
+	KafkaPassword string `env:"BELFRY_KAFKA_PASSWORD" secret:"true"`
+	// File with the password of that user.
 	KafkaPasswordFile string `env:"BELFRY_KAFKA_PASSWORD_FILE"`
 	// SASL mechanism towards the cluster: plain (with TLS only), scram-sha-256 or scram-sha-512.
 	KafkaSASL string `env:"BELFRY_KAFKA_SASL" default:"scram-sha-512"`
@@ -40,7 +41,8 @@ type Config struct {
 	KafkaCA string `env:"BELFRY_KAFKA_CA"`
 	// Certificate chain and key in PEM that Belfry shows to the cluster.
 	KafkaClientCert string `env:"BELFRY_KAFKA_CLIENT_CERT"`
-	KafkaClientKey  string `env:"BELFRY_KAFKA_CLIENT_KEY"`
+	// File with the key of that certificate in PEM.
+	KafkaClientKey string `env:"BELFRY_KAFKA_CLIENT_KEY"`
 	// Address of the embedded broker for Kafka clients; off = no client reaches it. An address that is not
 	// loopback needs BELFRY_KAFKA_LISTEN_CERT, BELFRY_KAFKA_LISTEN_KEY and BELFRY_KAFKA_USERS_FILE.
 	KafkaListen string `env:"BELFRY_KAFKA_LISTEN" default:"127.0.0.1:9092"`
@@ -48,7 +50,8 @@ type Config struct {
 	KafkaAdvertise string `env:"BELFRY_KAFKA_ADVERTISE"`
 	// Certificate chain and key in PEM: TLS of the embedded broker.
 	KafkaListenCert string `env:"BELFRY_KAFKA_LISTEN_CERT"`
-	KafkaListenKey  string `env:"BELFRY_KAFKA_LISTEN_KEY"`
+	// File with the key of that certificate in PEM.
+	KafkaListenKey string `env:"BELFRY_KAFKA_LISTEN_KEY"`
 	// File with the users (SASL SCRAM) of the embedded broker, see the guide to operation; empty = every client
 	// of this machine may publish to the on-ramps and read the rejects.
 	KafkaUsersFile string `env:"BELFRY_KAFKA_USERS_FILE"`

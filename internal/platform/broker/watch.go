@@ -120,6 +120,7 @@ func newMetrics() metrics {
 func (m metrics) register(r prometheus.Registerer) error {
 	telemetry.StartAtZero(m.warnings, []string{"client", "disk", "log"})
 	telemetry.StartAtZero(m.closed, []string{"too_many", "bad_request"})
+	telemetry.StartAtZero(m.batches, []string{"corrupt", "too_large"})
 	var list []error
 	for _, c := range []prometheus.Collector{m.warnings, m.connections, m.closed, m.refused, m.batches, m.bytes, m.limit, m.trimmed} {
 		list = append(list, r.Register(c))

@@ -130,6 +130,8 @@ func NewConsumer(cfg Config) (*Consumer, error) {
 	}
 	telemetry.StartAtZero(c.m.records, cfg.Topics)
 	telemetry.StartAtZero(c.m.fenced, cfg.Topics)
+	telemetry.StartAtZero(c.m.skipped, cfg.Topics)
+	telemetry.StartAtZero(c.m.foreign, cfg.Topics)
 	telemetry.StartAtZero(c.m.restarts, cfg.Topics, []string{string(Ahead), string(Behind), string(Changed)})
 	telemetry.StartAtZero(c.m.retries, cfg.Topics, errs.Kinds())
 	if cfg.Registerer != nil {
