@@ -100,6 +100,10 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return d, nil
 }
 
+// busyTimeout is how long a connection of SQLite waits for a lock that another
+// process holds.
+const busyTimeout = 10 * time.Second
+
 func (d *DB) openSQLite(ctx context.Context, cfg Config) error {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return err
@@ -109,9 +113,10 @@ func (d *DB) openSQLite(ctx context.Context, cfg Config) error {
 	pragma := func(p ...string) url.Values {
 		return url.Values{"_pragma": p, "_txlock": {"immediate"}}
 	}
-	writing := pragma("busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
+	busy := fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())
+	writing := pragma(busy, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "secure_delete(ON)",
 		"wal_autocheckpoint(8000)", "journal_size_limit(67108864)", "cache_size(-65536)", "temp_store(MEMORY)")
-	reading := pragma("busy_timeout(10000)", "query_only(ON)", "cache_size(-16384)", "temp_store(MEMORY)", "mmap_size(1073741824)")
+	reading := pragma(busy, "query_only(ON)", "cache_size(-16384)", "temp_store(MEMORY)", "mmap_size(1073741824)")
 	reading.Set("_txlock", "deferred")
 	var err error
 	if d.write, err = sql.Open("sqlite", "file:"+file+"?"+writing.Encode()); err != nil {
