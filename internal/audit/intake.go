@@ -75,7 +75,7 @@ func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [3
 	}
 	if len(list) > 0 {
 		p.Status, p.Faults = Rejected, list
-		return p, nil
+		return p, in.address(ctx, p)
 	}
 	e.fill(now, from.Interface)
 	p.keys = facetKeys(e)
