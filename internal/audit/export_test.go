@@ -78,5 +78,6 @@ func ScrubRound(ctx context.Context, d *db.DB, s *Signer) (map[string]string, er
 
 // ErasePerson is what the job of an erasure does for an actor.
 func ErasePerson(ctx context.Context, r *Reader, l *Ledger, account, person string, fields []string) (int, error) {
-	return (&Feature{reader: r, ledger: l}).erasePerson(ctx, account, person, fields)
+	n, _, err := (&Feature{reader: r, ledger: l}).erasePerson(ctx, account, person, &selection{fields: fields, found: map[string]bool{}})
+	return n, err
 }

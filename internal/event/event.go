@@ -13,6 +13,7 @@ const (
 	TopicAuditRejects = "belfry.audit.rejects"
 	TopicAuditSigned  = "belfry.audit.signed" // only past one machine
 	TopicAuditSelf    = "belfry.audit.self"   // never on the bus: outboxes hand it to the ledger
+	TopicAuditErased  = "belfry.audit.erased" // never on the bus: the ledger's outbox hands it to who keeps copies
 
 	TopicTrafficCounts  = "belfry.traffic.counts"
 	TopicTrafficSharded = "belfry.traffic.sharded"
@@ -51,6 +52,10 @@ var Topics = []Topic{
 	{
 		Name: TopicAuditSelf, Key: "account_id", Payload: "event.Audit",
 		Producers: []string{"account", "producer", "slo", "notify"}, Consumers: []string{"audit"}, Internal: true,
+	},
+	{
+		Name: TopicAuditErased, Key: "account_id", Payload: "event.Erasure",
+		Producers: []string{"audit"}, Consumers: []string{"notify", "producer"}, Internal: true,
 	},
 	{
 		Name: TopicTrafficCounts, Key: "any", Payload: "compact counts: one, an array or NDJSON, with account_id",

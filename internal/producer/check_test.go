@@ -65,15 +65,23 @@ func TestAnEventIsComparedWithItsCatalogue(t *testing.T) {
 	}
 }
 
-func TestSecretNamesReachEveryDeclaredObject(t *testing.T) {
+func TestProtectedNamesHoldAtAnyDepthAndPointersInTheirPlace(t *testing.T) {
 	_, c := full(t)
-	personal, secret := c.Pointers("certificate")
-	want := []string{"/after/owner/password", "/after/password", "/before/owner/password", "/before/password", "/metadata/password"}
-	if !slices.Equal(secret, want) || !slices.Equal(c.Secret, want) {
-		t.Errorf("secret %v", secret)
-	}
-	if want := []string{"/after/owner/email", "/before/owner/email", "/reason/text"}; !slices.Equal(personal, want) || !slices.Equal(c.Personal, want) {
-		t.Errorf("personal %v", personal)
+	for _, resourceType := range []string{"certificate", "no such type"} {
+		personal, secret := c.Protected(resourceType)
+		for pointer, want := range map[string]bool{"/after/password": true, "/before/a/PASSWORD": true, "/metadata/list/0/password": true, "/after/owner": false} {
+			if secret.Covers(pointer) != want {
+				t.Errorf("%s: secret %s, want %v", resourceType, pointer, want)
+			}
+		}
+		for pointer, want := range map[string]bool{"/after/owner/email": true, "/before/owner/email": true, "/metadata/owner/email": false} {
+			if personal.Covers(pointer) != want {
+				t.Errorf("%s: personal %s, want %v", resourceType, pointer, want)
+			}
+		}
+		if fixed := personal.Fixed(); !slices.Equal(fixed, []string{"/reason/text"}) {
+			t.Errorf("%s: personal %v", resourceType, fixed)
+		}
 	}
 }
 

@@ -255,28 +255,6 @@ func or(a, b string) string {
 	return b
 }
 
-// members finds the declared objects below root that have a member of the name,
-// and gives its pointers. Only plain properties are followed.
-func (s *schema) members(root, name string) []string {
-	if s == nil {
-		return nil
-	}
-	var list []string
-	var walk func(doc any, at string)
-	walk = func(doc any, at string) {
-		m, _ := doc.(map[string]any)
-		properties, _ := m["properties"].(map[string]any)
-		if _, ok := properties[name]; ok {
-			list = append(list, at+"/"+escape(name))
-		}
-		for key, sub := range properties {
-			walk(sub, at+"/"+escape(key))
-		}
-	}
-	walk(s.document, root)
-	return list
-}
-
 // excludes reports whether the schema surely takes no member at the path: an
 // object on the way is closed (additionalProperties: false) and lacks it.
 func (s *schema) excludes(path []string) bool {

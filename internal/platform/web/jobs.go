@@ -50,6 +50,9 @@ type JobsConfig struct {
 type JobKind struct {
 	Name       string // "audit.export"
 	Permission string // that reading and cancelling its jobs needs in the account
+	// Private takes the input out of the database's files when a job has ended: it
+	// names a person.
+	Private bool
 	// Run does the work and gives the result (small; it becomes JSON). Its
 	// context ends when the job is cancelled, the lease is lost or the process
 	// drains.
@@ -210,6 +213,9 @@ func (j *Jobs) work(ctx context.Context, row jobRow) {
 		err = j.requeue(late, job, time.Duration(job.Attempt)*10*time.Second, 0)
 	default:
 		err = j.end(late, job, result, err)
+		if err == nil && j.kinds[row.Kind].Private {
+			err = j.db.Scrub(late)
+		}
 	}
 	if err != nil {
 		j.log.Warn("a job's end could not be written; its lease will pass", "job", row.ID, "kind", row.Kind, "error", err)
