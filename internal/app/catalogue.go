@@ -60,8 +60,8 @@ func (a *App) rules(ctx context.Context, product, resourceType string) (*audit.R
 	personal, secret := p.Protected(resourceType)
 	return &audit.Rules{
 		Producer: p.Team, Category: p.Category, Personal: personal, Secret: secret,
-		Check: func(e *audit.Event) errs.List {
-			return p.Check(e.Resource.Type, e.Action.Type, e.Before, e.After, e.Metadata)
+		Check: func(e *audit.Event, afford func(steps int) bool) errs.List {
+			return p.Check(e.Resource.Type, e.Action.Type, e.Before, e.After, e.Metadata, afford)
 		},
 	}, nil
 }

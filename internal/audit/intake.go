@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -17,8 +18,9 @@ import (
 type Rules struct {
 	Producer string // id of the team that owns the product
 	Category string // product_category; empty = the product's name
-	// Check looks at the resource type, the action and the JSON Schemas.
-	Check    func(*Event) errs.List
+	// Check looks at the resource type, the action and the JSON Schemas; it asks
+	// afford for the steps that each comparison with a schema takes.
+	Check    func(e *Event, afford func(steps int) bool) errs.List
 	Personal event.Fields // committed with salts of their own, besides the fixed ones
 	Secret   event.Fields // whose values never reach the record
 }
@@ -45,6 +47,28 @@ type Origin struct {
 	Operator  bool   // may publish every product but Belfry's own
 	Belfry    bool   // Belfry itself, auditing its own changes
 	Interface string // for events that do not say: API over HTTP, SYSTEM from the bus
+
+	steps *stepBudget // of the batch; nil = without a bound
+}
+
+// Steps of comparisons with schemas, each of about a microsecond.
+const (
+	batchSteps = 10_000_000 // of one batch: the rest of its events is still answered in time
+	cheapSteps = 2_000      // are always there: most events need a few hundred
+)
+
+// stepBudget is what is left of a batch's steps; its events share it.
+type stepBudget struct{ left atomic.Int64 }
+
+func newStepBudget() *stepBudget {
+	b := &stepBudget{}
+	b.left.Store(batchSteps)
+	return b
+}
+
+// afford takes steps from the budget, and is false when they are not there.
+func (b *stepBudget) afford(steps int) bool {
+	return b == nil || b.left.Add(-int64(steps)) >= 0 || steps <= cheapSteps
 }
 
 // ReservedProduct is the product of Belfry's own changes.
@@ -66,6 +90,9 @@ func NewIntake(sources Sources, now func() time.Time) *Intake {
 // Prepare readies one event. A Pending with Status Rejected carries its faults
 // and must not be appended. The error is for what a repetition may cure.
 func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [32]byte) (*Pending, error) {
+	if err := ctx.Err(); err != nil { // the client has gone, or its time is over
+		return nil, errs.New(errs.CodeUnavailable, "the request ended before its events were checked").Because(err)
+	}
 	now := in.now()
 	e, err := Decode(data, now)
 	p := &Pending{Account: from.Account, Event: e, By: from.By}
@@ -188,7 +215,7 @@ func (in *Intake) product(ctx context.Context, from Origin, p *Pending) (errs.Li
 		return errs.List{errs.At(errs.CodeProductForbidden, "/resource/product", "the product %q belongs to another team", e.Resource.Product)}, nil
 	}
 	if rules.Check != nil {
-		if list := rules.Check(e); len(list) > 0 {
+		if list := rules.Check(e, from.steps.afford); len(list) > 0 {
 			return list, nil
 		}
 	}

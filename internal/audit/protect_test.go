@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -89,5 +92,44 @@ func TestNamesThatLookLikeOthersAreRefused(t *testing.T) {
 		if p.Status != Rejected || len(p.Faults) != 1 || p.Faults[0].Code != c.code || p.Faults[0].Pointer != c.pointer {
 			t.Errorf("%s: %s %v", c.now, p.Status, []*errs.Error(p.Faults))
 		}
+	}
+}
+
+// Events that are dear to compare with their schema do not keep a batch from its
+// end: what finds no steps left is refused, what needs few is not.
+func TestABatchComparesOnlySoMuchWithSchemas(t *testing.T) {
+	in := NewIntake(Sources{Rules: func(context.Context, string, string) (*Rules, error) {
+		return &Rules{Check: func(e *Event, afford func(int) bool) errs.List {
+			steps := batchSteps / 10
+			if e.Action.Type == "cheap" {
+				steps = cheapSteps
+			}
+			if !afford(steps) {
+				return errs.List{errs.New(errs.CodeSchemaMismatch, "no steps left")}
+			}
+			return nil
+		}}, nil
+	}}, func() time.Time { return testNow })
+	var values []jsontext.Value
+	for i := range 15 {
+		values = append(values, jsontext.Value(strings.Replace(fmt.Sprintf(bare, ""), `"id":"i"`, fmt.Sprintf(`"id":"i%d"`, i), 1)))
+	}
+	values = append(values, jsontext.Value(strings.Replace(fmt.Sprintf(bare, ""), `"type":"a"`, `"type":"cheap"`, 1)))
+	from := Origin{Account: testAccount, By: testBy}
+	for range 2 { // each batch has its own steps
+		all, err := in.prepareMany(t.Context(), from, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, p := range all {
+			if refused := i >= 10 && i < 15; (p.Status == Rejected) != refused {
+				t.Errorf("event %d: %s %v", i, p.Status, p.Faults)
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := in.prepareMany(ctx, from, values); errs.KindOf(err) != errs.Unavailable {
+		t.Errorf("a request that has ended is worked on: %v", err)
 	}
 }

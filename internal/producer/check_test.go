@@ -44,7 +44,7 @@ func TestAnEventIsComparedWithItsCatalogue(t *testing.T) {
 		{"huge number", "certificate", "update", "", `{"min_version":"1.2","days":1e999999999}`, "", `12003 /after exponent`},
 	} {
 		t.Run(one.name, func(t *testing.T) {
-			list := c.Check(one.resource, one.action, []byte(one.before), []byte(one.after), []byte(one.metadata))
+			list := c.Check(one.resource, one.action, []byte(one.before), []byte(one.after), []byte(one.metadata), nil)
 			if one.want == "" {
 				if len(list) > 0 {
 					t.Fatal(list)
@@ -139,7 +139,7 @@ func FuzzCheck(f *testing.F) {
 	f.Add("update", `{"min_version":"1.2","hosts":["a"]}`, `{"ticket":"T-1"}`)
 	f.Add("view", `{"a":[1e400,{"b":null}]}`, `[]`)
 	f.Fuzz(func(t *testing.T, action, after, metadata string) {
-		for _, e := range c.Check("certificate", action, nil, []byte(after), []byte(metadata)) {
+		for _, e := range c.Check("certificate", action, nil, []byte(after), []byte(metadata), nil) {
 			if e.Kind() != errs.Invalid || e.Pointer == "" || e.Message == "" {
 				t.Fatalf("%+v", e)
 			}
@@ -163,7 +163,7 @@ func BenchmarkCheckWithoutSchema(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if list := c.Check("zone_setting", "update", nil, nil, nil); list != nil {
+		if list := c.Check("zone_setting", "update", nil, nil, nil, nil); list != nil {
 			b.Fatal(list)
 		}
 	}

@@ -136,8 +136,9 @@ func (c *Compiled) Sentence(resourceType, actionType, result string) (template s
 // Check compares an event with the catalogue: its resource type and action must
 // be declared (CodeActionUndeclared), and before, after and metadata must fit
 // the schemas (CodeSchemaMismatch). The values are JSON; empty and null are not
-// looked at. Pointers lead into the event.
-func (c *Compiled) Check(resourceType, actionType string, before, after, metadata []byte) errs.List {
+// looked at. Pointers lead into the event. afford is asked for the steps of each
+// comparison (nil = any).
+func (c *Compiled) Check(resourceType, actionType string, before, after, metadata []byte, afford func(steps int) bool) errs.List {
 	r := c.resources[resourceType]
 	if r == nil {
 		return errs.List{errs.At(errs.CodeActionUndeclared, "/resource/type", "the catalogue of %s has no resource type %s%s", c.Name, show(resourceType), meant(resourceType, c.types))}
@@ -154,10 +155,10 @@ func (c *Compiled) Check(resourceType, actionType string, before, after, metadat
 		value []byte
 	}{{"/before", before}, {"/after", after}} {
 		if string(v.value) != "null" {
-			list = append(list, r.values.check(v.root, v.value)...)
+			list = append(list, r.values.check(v.root, v.value, maxSteps, afford)...)
 		}
 	}
-	return append(list, r.metadata.check("/metadata", metadata)...)
+	return append(list, r.metadata.check("/metadata", metadata, maxSteps, afford)...)
 }
 
 func meant(name string, declared []string) string {

@@ -61,6 +61,15 @@ type decoder struct {
 	list    []placed
 	entries int // resources and actions so far
 	schemas int
+	steps   int // of the comparisons of samples so far
+}
+
+// maxFileSteps bounds the comparisons of all samples of a file.
+const maxFileSteps = 1_000_000
+
+func (d *decoder) afford(steps int) bool {
+	d.steps += steps
+	return d.steps <= maxFileSteps
 }
 
 type placed struct {

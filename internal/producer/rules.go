@@ -206,7 +206,7 @@ func (d *decoder) alertType(n *node) (a AlertType, ok bool) {
 	a.Schema, payload = m.schema("schema")
 	if sample := m.member("sample"); sample != nil {
 		a.Sample = sample.json(nil)
-		for _, wrong := range payload.check("/sample", a.Sample) {
+		for _, wrong := range payload.check("/sample", a.Sample, maxAlertSteps, d.afford) {
 			d.fault(sample, "%s", wrong.Message)
 		}
 	}
