@@ -17,8 +17,10 @@ func (d *decoder) catalogue(root *node) {
 	d.file.Version = 1
 	if v := m.member("version"); v == nil {
 		d.fault(root, "version is missing; this format is version: 1")
+	} else if v.kind == text && v.text == "1" {
+		d.fault(v, "version must be the number 1: leave out the quotes")
 	} else if v.kind != number || v.text != "1" {
-		d.fault(v, "version must be 1")
+		d.fault(v, "version must be the number 1")
 	}
 	if m.member("products") == nil {
 		d.fault(root, "products is missing (an empty list declares nothing)")
