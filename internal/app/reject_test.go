@@ -63,3 +63,36 @@ func TestAllOnRampsMaskWhatTheyRefuseAlike(t *testing.T) {
 		}
 	}
 }
+
+// A refused event is shown to its account and to the team whose product it names,
+// also when an account's token sent it, and counts on both pages.
+func TestARefusedEventIsShownToItsAccountAndToTheTeamOfItsProduct(t *testing.T) {
+	s := newSite(t)
+	team := s.team("crm", crmCatalogue)
+	account := s.account("Acme")
+	event := `{"id":"r-2","action":{"type":"explode"},"actor":{"type":"user","id":"u1"},"resource":{"product":"crm","type":"contact","id":"c-9"}}`
+	if status, text := s.raw(http.MethodPost, "/accounts/"+account+"/audit/events", "application/json", event); status != http.StatusBadRequest {
+		t.Fatal(status, text)
+	}
+	var list []struct{ ID string }
+	s.await("the reject is the team's", func() bool {
+		if err := json.Unmarshal(s.call(http.MethodGet, "/producers/"+team+"/rejects", nil), &list); err != nil {
+			t.Fatal(err)
+		}
+		return len(list) == 1
+	})
+	operator := s.signIn("operator@localhost")
+	operator.get("/console/producers").has(t, `href="/console/producers/`+team+`/rejects">1</a>`)
+	console := operator.get("/console/rejects")
+	console.has(t, "/console/producers/"+team+"/rejects", "/accounts/"+account+"/audit/rejects", "No event without a valid account was refused")
+	console.lacks(t, "Every event that was sent is in the record")
+
+	v := s.member(account, "auditor@acme.example", "auditor")
+	page := "/accounts/" + account + "/audit/rejects"
+	v.get("/accounts/"+account).has(t, `href="`+page+`"`, "1 event was")
+	v.get(page).has(t, "explode", "/action/type", "crm")
+	v.get(page+"?event="+list[0].ID).has(t, "r-2", "bootstrap", "&#34;action&#34;:{&#34;type&#34;:&#34;explode&#34;}", "c-9")
+	if foreign := s.member(s.account("Other"), "bo@other.example", "owner").get(page); foreign.status != http.StatusNotFound {
+		t.Errorf("another account's page: %d", foreign.status)
+	}
+}
