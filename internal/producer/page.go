@@ -106,9 +106,9 @@ func (v visit) with(pairs ...string) string {
 // saids are the sentences that are said once after a redirect, by the word in
 // its URL: text from the URL is never shown.
 var saids = map[string]string{
-	"team-changed":  "The product team is changed.",
-	"team-deleted":  "The product team is deleted. Its history stays.",
-	"token-revoked": "The token is revoked: nobody can use it any more.",
+	"team-changed":  "Product team saved.",
+	"team-deleted":  "Product team deleted. Its history is kept.",
+	"token-revoked": "Token revoked. It cannot be used any more.",
 }
 
 const saidParameter = "said"
