@@ -264,6 +264,16 @@ func TestAnErasureReachesBelfrysOwnEvents(t *testing.T) {
 	for _, one := range members {
 		if one.Email == "zoe@quark.example" {
 			s.call(http.MethodPatch, "/accounts/"+account+"/members/"+one.ID, m{"role": "viewer"})
+			// The outbox keeps the order: what was done before is on record as well then.
+			s.await("the change of the role is on record", func() bool {
+				_, text := s.raw(http.MethodGet, "/accounts/"+account+"/audit/export", "", "")
+				for line := range strings.Lines(text) {
+					if strings.Contains(line, `"type":"update"`) && strings.Contains(line, "zoe@quark.example") {
+						return true
+					}
+				}
+				return false
+			})
 			history := s.historyOf(account, "member", one.ID)
 			if status, text := s.raw(http.MethodGet, history, "", ""); status != http.StatusOK || !strings.Contains(text, `"history_status":"exact"`) {
 				t.Error(status, text)

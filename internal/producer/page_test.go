@@ -235,7 +235,7 @@ func TestATeamIntegratesByItsPages(t *testing.T) {
 	}
 	tls := string(read(t, "tls.yaml"))
 	apply(tls)
-	c.get(base).is(200, "<code>actor</code> changed <code>resource</code> from <code>before.value</code>", "in general words", "view", "Version 1, applied")
+	c.get(base).is(200, "<code>actor</code> changed <code>resource</code> from <code>before.value</code>", "default sentence", "view", "Version 1, applied")
 	apply(strings.Replace(tls, "title: TLS", "title: <script>alert(1)</script>", 1))
 	c.get(base).is(200, "&lt;script&gt;alert(1)").lacks("<script>alert")
 	c.get(base+"/history").is(200, "in force", base+"/history/2", base+"/history/1")
