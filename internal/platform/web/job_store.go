@@ -88,7 +88,7 @@ func (j *Jobs) claim(ctx context.Context) (r jobRow, ok bool, err error) {
 	before, owner := r.Owner, id.New()
 	err = j.db.Tx(ctx, func(tx *db.Tx) error {
 		if r.Attempts >= int64(j.cfg.Attempts) {
-			_, err := tx.Exec(ctx, `UPDATE job SET state = 'failed', input = '', error_code = $1, error_message = $2, ended_at = $3, owner = '' WHERE id = $4 AND owner = $5 AND state = 'running'`,
+			_, err := tx.Exec(ctx, `UPDATE job SET state = 'failed', error_code = $1, error_message = $2, ended_at = $3, owner = '' WHERE id = $4 AND owner = $5 AND state = 'running'`,
 				errs.CodeInternal, fmt.Sprintf("the job was begun %d times and never ended", r.Attempts), now.UnixMicro(), r.ID, before)
 			return err
 		}
@@ -145,7 +145,7 @@ func (j *Jobs) end(ctx context.Context, job *Job, result any, fault error) error
 		f = *job.file
 	}
 	return j.db.Tx(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE job SET state = $1, input = '', result = $2, error_code = $3, error_message = $4, ended_at = $5, progress = CASE WHEN $1 = 'done' THEN 1000000 ELSE progress END,
+		_, err := tx.Exec(ctx, `UPDATE job SET state = $1, result = $2, error_code = $3, error_message = $4, ended_at = $5, progress = CASE WHEN $1 = 'done' THEN 1000000 ELSE progress END,
 			file_name = $6, file_type = $7, file_bytes = $8 WHERE id = $9 AND owner = $10 AND state = 'running'`,
 			state, data, int64(code), message, time.Now().UnixMicro(), f.name, f.mediaType, f.bytes, job.ID, job.owner)
 		return err
@@ -154,37 +154,11 @@ func (j *Jobs) end(ctx context.Context, job *Job, result any, fault error) error
 
 func (j *Jobs) cancel(ctx context.Context, accountID, jobID string) (n int64, err error) {
 	err = j.db.Tx(ctx, func(tx *db.Tx) (err error) {
-		n, err = tx.Exec(ctx, `UPDATE job SET state = 'cancelled', input = '', owner = '', ended_at = $1 WHERE account = $2 AND id = $3 AND state IN ('queued', 'running')`,
+		n, err = tx.Exec(ctx, `UPDATE job SET state = 'cancelled', owner = '', ended_at = $1 WHERE account = $2 AND id = $3 AND state IN ('queued', 'running')`,
 			time.Now().UnixMicro(), accountID, jobID)
 		return err
 	})
 	return n, err
-}
-
-// DropFiles deletes what jobs of a kind have written for an account, and begins
-// those that are running again: they may have read what must not be kept.
-func (j *Jobs) DropFiles(ctx context.Context, accountID, kind string) error {
-	err := j.db.Tx(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE job SET state = 'queued', owner = '', lease = 0, progress = 0, attempts = attempts - 1
-			WHERE account = $1 AND kind = $2 AND state = 'running'`, accountID, kind)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, `UPDATE job SET file_name = '', file_bytes = 0 WHERE account = $1 AND kind = $2 AND ended_at > 0`, accountID, kind)
-		return err
-	})
-	for n := int64(1); n > 0 && err == nil; {
-		err = j.db.Tx(ctx, func(tx *db.Tx) (err error) {
-			n, err = tx.Exec(ctx, `DELETE FROM job_part WHERE (job, owner, n) IN (SELECT p.job, p.owner, p.n FROM job_part p JOIN job j ON j.id = p.job
-				WHERE j.account = $1 AND j.kind = $2 AND p.owner <> CASE WHEN j.state = 'running' THEN j.owner ELSE '' END LIMIT 32)`, accountID, kind)
-			return err
-		})
-	}
-	if err != nil {
-		return err
-	}
-	j.signal()
-	return j.db.Scrub(ctx)
 }
 
 // Sweep deletes files a day after their job ended, and jobs after a week, in

@@ -158,7 +158,7 @@ func (j *Jobs) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-sweep.C:
-			if err := j.Sweep(ctx); err != nil && ctx.Err() == nil {
+			if err := errors.Join(j.Sweep(ctx), j.forgetInputs(ctx)); err != nil && ctx.Err() == nil {
 				j.log.Warn("job sweep failed", "error", err)
 			}
 		}
@@ -214,7 +214,7 @@ func (j *Jobs) work(ctx context.Context, row jobRow) {
 	default:
 		err = j.end(late, job, result, err)
 		if err == nil && j.kinds[row.Kind].Private {
-			err = j.db.Scrub(late)
+			err = j.forgetInputs(late)
 		}
 	}
 	if err != nil {
