@@ -41,7 +41,7 @@ func catalogCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 
 func catalogInit(args []string, stdout, stderr io.Writer) int {
 	f := flags("catalog init", "catalog init [flags]",
-		"Writes a commented catalogue file to begin with. It never overwrites a file.", "belfry catalog init\nbelfry catalog init --output - | less", stderr)
+		"Writes a commented catalogue file to begin with. It overwrites no file that holds anything.", "belfry catalog init\nbelfry catalog init --output - | less", stderr)
 	output := f.String("output", "belfry.yaml", "`file` to write; - for standard output")
 	if code, done := parse(f, args, stdout); done {
 		return code
@@ -55,19 +55,54 @@ func catalogInit(args []string, stdout, stderr io.Writer) int {
 		}
 		return 0
 	}
-	file, err := os.OpenFile(*output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if isFile(stdout, *output) { // belfry catalog init > belfry.yaml
+		if _, err := stdout.Write(producer.Starter()); err != nil {
+			return fail(stderr, f.Name(), err)
+		}
+		fmt.Fprintf(stderr, "wrote %s; edit it, then: belfry catalog check %s\n", *output, *output)
+		return 0
+	}
+	err := writeStarter(*output)
 	if errors.Is(err, fs.ErrExist) {
 		return fail(stderr, f.Name(), fmt.Errorf("%s is there already; choose another name with --output", *output))
-	}
-	if err == nil {
-		_, err = file.Write(producer.Starter())
-		err = errors.Join(err, file.Close())
 	}
 	if err != nil {
 		return fail(stderr, f.Name(), err)
 	}
 	fmt.Fprintf(stdout, "wrote %s; edit it, then: belfry catalog check %s\n", *output, *output)
 	return 0
+}
+
+// isFile reports whether a writer is the file of that name.
+func isFile(w io.Writer, name string) bool {
+	out, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	a, err := out.Stat()
+	if err != nil {
+		return false
+	}
+	b, err := os.Stat(name)
+	return err == nil && os.SameFile(a, b)
+}
+
+// writeStarter writes the file to begin with; fs.ErrExist when a file of the name
+// holds something.
+func writeStarter(name string) error {
+	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+	case info.Size() > 0:
+		err = fs.ErrExist
+	default:
+		_, err = file.Write(producer.Starter())
+	}
+	return errors.Join(err, file.Close())
 }
 
 func catalogCheck(args []string, stdout, stderr io.Writer) int {
@@ -121,8 +156,9 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 		err = producer.WriteDiff(stdout, out.Changes)
 	}
 	if err == nil && !*dryRun {
+		before := out.Version
 		if out, err = putCatalogue(ctx, c, path, file); err == nil {
-			fmt.Fprintf(stdout, "applied: version %d\n", out.Version)
+			fmt.Fprintln(stdout, applied(before, out))
 		}
 	}
 	var refused *client.Problem
@@ -136,6 +172,18 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 		return fail(stderr, f.Name(), err)
 	}
 	return 0
+}
+
+// applied says what an apply did; before is the version until then.
+func applied(before int64, out producer.Applied) string {
+	switch {
+	case out.Version == before:
+		return fmt.Sprintf("version %d is in force already", out.Version)
+	case len(out.Changes) == 0 && before > 0:
+		return fmt.Sprintf("applied: version %d (only the text of the file is new)", out.Version)
+	default:
+		return fmt.Sprintf("applied: version %d", out.Version)
+	}
 }
 
 func putCatalogue(ctx context.Context, c *client.Client, path string, file *producer.File) (producer.Applied, error) {

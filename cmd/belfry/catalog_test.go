@@ -38,6 +38,42 @@ func TestTheStarterFileIsWrittenOnceAndIsGood(t *testing.T) {
 	}
 }
 
+// A shell that redirects the output has made an empty file of the name already.
+func TestTheStarterFileIsWrittenAlsoWhenTheOutputIsRedirected(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"belfry.yaml", "notice.txt"} {
+		out, err := os.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var complaints bytes.Buffer
+		code := catalogCommand(t.Context(), []string{"init"}, out, &complaints)
+		if err := out.Close(); err != nil {
+			t.Fatal(err)
+		}
+		written, err := os.ReadFile("belfry.yaml")
+		if err != nil || code != 0 || string(written) != string(producer.Starter()) {
+			t.Errorf("> %s: %d %q, %d bytes, %v", name, code, complaints.String(), len(written), err)
+		}
+		if err := os.Truncate("belfry.yaml", 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestApplyingTheSameFileAgainSaysThatItIsInForce(t *testing.T) {
+	change := []producer.Change{{Op: "added"}}
+	for want, out := range map[string]producer.Applied{
+		"version 3 is in force already":                         {Version: 3},
+		"applied: version 4 (only the text of the file is new)": {Version: 4},
+		"applied: version 4":                                    {Version: 4, Changes: change},
+	} {
+		if got := applied(3, out); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func TestFaultsAreToldAsEditorsReadThem(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "belfry.yaml")
 	if err := os.WriteFile(file, []byte("version: 1\nproducts:\n  - product: tls\n    titel: x\n"), 0o644); err != nil {
@@ -80,7 +116,11 @@ func TestApplyShowsTheDifferenceFirst(t *testing.T) {
 			io.WriteString(w, `{"success":false,"errors":[{"code":12001,"message":"line 14, column 5: the product \"example\" belongs to the product team \"x\""}],"messages":[],"result":null}`)
 			return
 		}
-		out := producer.Applied{DryRun: r.URL.Query().Has("dry_run"), Version: 7, Changes: []producer.Change{{Op: "removed", Kind: "action", Name: "example/setting/purge", Breaking: true, Why: "events with this action will be refused"}}}
+		version := int64(7)
+		if r.URL.Query().Has("dry_run") {
+			version = 6 // the one in force
+		}
+		out := producer.Applied{DryRun: r.URL.Query().Has("dry_run"), Version: version, Changes: []producer.Change{{Op: "removed", Kind: "action", Name: "example/setting/purge", Breaking: true, Why: "events with this action will be refused"}}}
 		result, err := json.Marshal(out)
 		if err != nil {
 			t.Error(err)

@@ -73,6 +73,57 @@ func TestBelfrysOwnCatalogueHasEveryChangeThatBelfryRecords(t *testing.T) {
 	}
 }
 
+// aboutPeople finds the types of resources that are people, or are called by a
+// person's name or address.
+var aboutPeople = []*regexp.Regexp{
+	regexp.MustCompile(`NewAudit\([^,]+, [^,]+, "([a-z_]+)", [^,]+, (?:[a-zA-Z]+\.)*(?:[eE]mail|Member\.Name|who\.Name|p\.Name)\)`),
+	regexp.MustCompile(`recordForPerson\([^"]+"[a-z_]+", "([a-z_]+)"`),
+}
+
+func TestWhatBelfryRecordsOfPeopleCanBeErased(t *testing.T) {
+	own, err := producer.Own()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("../account/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	types := map[string]bool{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pattern := range aboutPeople {
+			for _, found := range pattern.FindAllSubmatch(text, -1) {
+				types[string(found[1])] = true
+			}
+		}
+	}
+	for _, known := range []string{"member", "session", "password", "sign_in_link", "operator", "portal_session"} {
+		if !types[known] {
+			t.Errorf("the search does not see that %s is about people", known)
+		}
+	}
+	for name := range types {
+		personal, _ := own.Protected(name)
+		for _, field := range []string{"/resource/id", "/resource/name"} {
+			if !slices.Contains(personal.Fixed(), field) {
+				t.Errorf("belfry.yaml does not declare %s of %s personal", field, name)
+			}
+		}
+	}
+	for _, name := range []string{"member", "operator"} {
+		personal, _ := own.Protected(name)
+		for _, field := range []string{"/before/email", "/after/email", "/before/name", "/after/name"} {
+			if !personal.Covers(field) {
+				t.Errorf("belfry.yaml does not declare %s of %s personal", field, name)
+			}
+		}
+	}
+}
+
 func TestEveryConsumerOfATopicIsWired(t *testing.T) {
 	for _, topic := range event.Topics {
 		if topic.Internal || topic.Compacted {

@@ -270,19 +270,18 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 	a.Audit, err = audit.New(ctx, audit.Config{
 		DB: a.dbs.audit, Box: a.box, Memory: a.memory, KeyName: keyName(a.Config), Epoch: a.Config.Epoch,
 		Sources: audit.Sources{
-			Rules:   a.rules,
-			Zone:    a.Account.ResolveZone,
-			Account: a.Account.ResolveAccount,
+			Rules:    a.rules,
+			Personal: a.Producer.Personal,
+			Zone:     a.Account.ResolveZone,
+			Account:  a.Account.ResolveAccount,
 		},
 		Words: audit.Words{
 			Sentence:    a.sentence,
 			Products:    a.productCategories,
 			AccountName: accountNames.of,
 		},
-		Self: a.recordSelf,
-		Publish: func(ctx context.Context, msgs []bus.Message) error {
-			return a.producer.Publish(ctx, msgs...)
-		},
+		Self:    a.recordSelf,
+		Publish: a.deliver,
 		Cursors: a.API.Cursors(), Log: a.Log, Registry: a.Registry,
 	})
 	if err != nil {
@@ -290,7 +289,7 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 	}
 	a.Health.Add("audit signing", a.Audit.Ready)
 	a.Audit.Register(a.API)
-	a.Audit.RegisterJobs(a.API, a.jobs, retention(event.TopicAuditEvents))
+	a.Audit.RegisterJobs(a.API, a.jobs, max(retention(event.TopicAuditEvents), retention(event.TopicAuditRejects)))
 	a.jobs.API(a.API)
 	if !a.Config.Has("audit") {
 		return nil

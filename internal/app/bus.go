@@ -121,14 +121,18 @@ func (a *App) openBroker(ctx context.Context) (err error) {
 
 // deliver carries a feature's outbox: Belfry's own audit events go straight to
 // the ledger, since a topic that others may write to could not be believed;
-// everything else goes to the bus.
+// erasures go straight to the features that keep copies; everything else goes to
+// the bus.
 func (a *App) deliver(ctx context.Context, msgs []bus.Message) error {
-	var own [][]byte
+	var own, erased [][]byte
 	var rest []bus.Message
 	for _, m := range msgs {
-		if m.Topic == event.TopicAuditSelf {
+		switch m.Topic {
+		case event.TopicAuditSelf:
 			own = append(own, m.Value)
-		} else {
+		case event.TopicAuditErased:
+			erased = append(erased, m.Value)
+		default:
 			rest = append(rest, m)
 		}
 	}
@@ -136,6 +140,9 @@ func (a *App) deliver(ctx context.Context, msgs []bus.Message) error {
 		if err := a.Audit.AppendOwn(ctx, own); err != nil {
 			return err
 		}
+	}
+	if err := a.followErasures(ctx, erased); err != nil {
+		return err
 	}
 	if len(rest) == 0 {
 		return nil
@@ -169,4 +176,35 @@ var rejectKinds = map[string]string{
 	event.TopicTrafficCounts:  "traffic",
 	event.TopicTrafficSharded: "traffic",
 	event.TopicAlerts:         "alert",
+}
+
+// followErasures tells the features that keep text of events. Each account is
+// told of once for all events of a delivery.
+func (a *App) followErasures(ctx context.Context, values [][]byte) error {
+	events := map[string]map[string]bool{}
+	newest := map[string]event.Erasure{}
+	for _, v := range values {
+		var e event.Erasure
+		if err := json.Unmarshal(v, &e); err != nil {
+			return err
+		}
+		if events[e.Account] == nil {
+			events[e.Account] = map[string]bool{}
+		}
+		for _, id := range e.Events {
+			events[e.Account][id] = true
+		}
+		if e.At > newest[e.Account].At {
+			newest[e.Account] = e
+		}
+	}
+	for accountID, ids := range events {
+		if err := a.Notify.Erased(ctx, accountID, ids); err != nil {
+			return err
+		}
+		if err := a.Producer.Erased(ctx, newest[accountID]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -57,23 +57,13 @@ func (a *App) rules(ctx context.Context, product, resourceType string) (*audit.R
 	if err != nil || p == nil {
 		return nil, err
 	}
-	personal, secret := p.Pointers(resourceType)
+	personal, secret := p.Protected(resourceType)
 	return &audit.Rules{
-		Producer: p.Team, Category: p.Category, Personal: descending(personal), Secret: secret,
-		Check: func(e *audit.Event) errs.List {
-			return p.Check(e.Resource.Type, e.Action.Type, e.Before, e.After, e.Metadata)
+		Producer: p.Team, Category: p.Category, Personal: personal, Secret: secret,
+		Check: func(e *audit.Event, afford func(steps int) bool) errs.List {
+			return p.Check(e.Resource.Type, e.Action.Type, e.Before, e.After, e.Metadata, afford)
 		},
 	}, nil
-}
-
-// descending puts members before the values that hold them: /after/a/b is cut
-// out before /after/a is.
-func descending(sorted []string) []string {
-	out := make([]string, len(sorted))
-	for i, p := range sorted {
-		out[len(sorted)-1-i] = p
-	}
-	return out
 }
 
 // sentence gives the catalogue's words for an action.

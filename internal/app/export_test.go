@@ -34,6 +34,7 @@ func CacheOfAll(megabytes int) (sum int64) {
 	}
 	return sum
 }
+
 // Cluster is the bus as a feature of this process reaches it.
 func (a *App) Cluster() bus.Cluster { return a.cluster }
 

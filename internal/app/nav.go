@@ -29,6 +29,7 @@ var customerNav = []entry{
 	{"overview", "", "Overview", "house", "o", accountPath, web.AnyPermission},
 	{"audit", "Record", "Audit log", "scroll-text", "a", accountPath + "/audit", account.AuditRead},
 	{"summary", "Record", "Summary", "trending-up", "u", accountPath + "/audit/summary", account.AuditRead},
+	{"rejects", "Record", "Rejected events", "octagon-alert", "r", accountPath + "/audit/rejects", account.AuditRead},
 	{"integrity", "Record", "Integrity", "shield-check", "i", accountPath + "/audit/integrity", account.AuditRead},
 	{"alerts", "Alerts", "Alerts", "siren", "e", accountPath + "/alerts", account.NotificationsRead},
 	{"notifications", "Alerts", "Notifications", "bell", "n", accountPath + "/notifications", account.NotificationsRead},

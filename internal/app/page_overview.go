@@ -23,7 +23,7 @@ type overviewPage struct {
 	Record     *audit.Glance  // nil: the visitor may not read the record
 	Rejected   int64          // events that were refused in the last 24 hours
 	Faults     []producer.FaultCount
-	Rejects    string // path of the API's list
+	Rejects    string // path of their page
 }
 
 func (p *pages) overview(w http.ResponseWriter, r *http.Request) error {
@@ -33,7 +33,7 @@ func (p *pages) overview(w http.ResponseWriter, r *http.Request) error {
 	shell.Title = "Overview"
 	shell.Modules = append(shell.Modules, "x/audit/page_record.js")
 	base := pathIn(accountPath, id)
-	page := overviewPage{Name: shell.Account.Name, Base: base, Rejects: web.Base + base + "/audit/rejects"}
+	page := overviewPage{Name: shell.Account.Name, Base: base, Rejects: pathIn(producer.AccountRejectsPath, id)}
 	if who.Can(id, account.NotificationsRead) {
 		glance, err := p.app.Notify.Glance(ctx, id)
 		if err != nil {

@@ -60,7 +60,7 @@ func (a *App) openPages(version string) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Producer.MountPages(producer.Pages{UI: u, Cursors: a.API.Cursors(), Mount: p.mount, Shell: p.Shell, URL: a.URL()}); err != nil {
+	if err := a.Producer.MountPages(producer.Pages{UI: u, Cursors: a.API.Cursors(), Mount: p.mount, Shell: p.Shell, URL: a.URL(), AccountName: p.names}); err != nil {
 		return err
 	}
 	if err := p.mountSLO(); err != nil {

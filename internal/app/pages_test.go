@@ -23,11 +23,13 @@ type site struct {
 	t   *testing.T
 	app *app.App
 	url string
+	dir string // its data directory
 }
 
 func newSite(t *testing.T, change ...func(*app.Config)) *site {
 	t.Helper()
-	cfg, err := app.LoadConfig("", env(map[string]string{"BELFRY_LISTEN": "127.0.0.1:0", "BELFRY_KAFKA_LISTEN": "127.0.0.1:0", "BELFRY_DATA_DIR": t.TempDir(),
+	dir := t.TempDir()
+	cfg, err := app.LoadConfig("", env(map[string]string{"BELFRY_LISTEN": "127.0.0.1:0", "BELFRY_KAFKA_LISTEN": "127.0.0.1:0", "BELFRY_DATA_DIR": dir,
 		"BELFRY_BOOTSTRAP_TOKEN": bootstrap, "BELFRY_LOG_LEVEL": "error", "BELFRY_EPOCH": "1h"}))
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +52,7 @@ func newSite(t *testing.T, change ...func(*app.Config)) *site {
 		_ = a.Close() // Run has let go of most of it
 	})
 	<-ready
-	return &site{t, a, a.URL()}
+	return &site{t, a, a.URL(), dir}
 }
 
 // call asks the API as the operators and gives the result.

@@ -342,7 +342,8 @@ func (f *Feature) history(ctx context.Context, in *History) (web.Reply[[]itemV2]
 	}
 	rec, err := f.reader.Get(ctx, account, in.EventID)
 	switch {
-	case errs.Is(err, errs.CodeNotFound) && err != nil, empty && err == nil:
+	case errs.Is(err, errs.CodeNotFound) && err != nil, empty && err == nil,
+		err == nil && rec.Event.Resource.ID == "": // erased: nothing says which events are of the same resource
 		info.Status = "unavailable"
 		reply.Info = info
 		return reply, nil

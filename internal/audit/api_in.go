@@ -131,6 +131,7 @@ func (in *Intake) prepareMany(ctx context.Context, from Origin, values []jsontex
 	all := make([]*Pending, len(values))
 	failed := make([]error, len(values))
 	seed := seeds(len(values))
+	from.steps = newStepBudget()
 	parallel(len(values), func(i int) {
 		all[i], failed[i] = in.Prepare(ctx, from, values[i], seed[i])
 	})

@@ -94,8 +94,11 @@ func (in *Intake) prepareAll(ctx context.Context, b *bus.Batch) ([]*Pending, err
 	all := make([]*Pending, len(b.Records))
 	failed := make([]error, len(b.Records))
 	seed := seeds(len(b.Records))
+	steps := newStepBudget()
 	parallel(len(b.Records), func(i int) {
-		all[i], failed[i] = in.Prepare(ctx, busOrigin(b, i), b.Records[i].Value, seed[i])
+		from := busOrigin(b, i)
+		from.steps = steps
+		all[i], failed[i] = in.Prepare(ctx, from, b.Records[i].Value, seed[i])
 	})
 	return all, errors.Join(failed...)
 }

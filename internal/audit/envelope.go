@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/belfryhq/belfry/internal/event"
 )
 
 // The envelope, version 1: the exact bytes whose hash is the event's leaf.
@@ -178,7 +180,7 @@ func (s *sealer) hideJSON(path string, value jsontext.Value) error {
 		if !strings.HasPrefix(p, path+"/") {
 			continue
 		}
-		rest, member, found, err := cut(c, pointerTokens(p[len(path):]))
+		rest, member, found, err := cut(c, event.PointerTokens(p[len(path):]))
 		if err != nil {
 			return err
 		}
@@ -339,15 +341,6 @@ func encodeOpenings(list []opening) []byte {
 	return append(b, '}')
 }
 
-// pointerTokens splits an RFC 6901 pointer.
-func pointerTokens(p string) []string {
-	tokens := strings.Split(strings.TrimPrefix(p, "/"), "/")
-	for i, t := range tokens {
-		tokens[i] = strings.ReplaceAll(strings.ReplaceAll(t, "~1", "/"), "~0", "~")
-	}
-	return tokens
-}
-
 // cut takes the member at the path of object keys out of a canonical value.
 func cut(v jsontext.Value, path []string) (rest, member []byte, found bool, err error) {
 	if v.Kind() != '{' {
@@ -380,35 +373,29 @@ func cut(v jsontext.Value, path []string) (rest, member []byte, found bool, err 
 
 // redact replaces the secret members of before, after and metadata, so that
 // they reach neither the record nor a page. A secret that changed says so.
-func redact(e *Event, secrets []string) error {
-	for _, p := range secrets {
-		tokens := pointerTokens(p)
-		if len(tokens) < 2 {
-			continue
-		}
-		target := map[string]*jsontext.Value{"before": &e.Before, "after": &e.After, "metadata": &e.Metadata}[tokens[0]]
-		if target == nil || *target == nil {
-			continue
-		}
-		mark := Redacted
-		if tokens[0] == "after" {
-			_, old, hadOld, err := cut(e.Before, tokens[1:])
-			if err != nil {
-				return err
+func redact(e *Event, secrets event.Fields) error {
+	if secrets.NoMembers() {
+		return nil
+	}
+	found, err := secrets.Find("before", e.Before)
+	if err != nil {
+		return err
+	}
+	old := map[string]jsontext.Value{} // by the place below before
+	for _, s := range found {
+		old[strings.TrimPrefix(s.Pointer, "/before")] = s.Value
+	}
+	for root, v := range e.openParts() {
+		*v, err = secrets.Replace(root, *v, func(s event.Selected) jsontext.Value {
+			was, there := old[strings.TrimPrefix(s.Pointer, "/after")]
+			if root == "after" && there && string(was) != `"`+Redacted+`"` && !sameJSON(was, s.Value) {
+				return quote(nil, redactedDiff)
 			}
-			_, now, _, err := cut(e.After, tokens[1:])
-			if err != nil {
-				return err
-			}
-			if hadOld && !sameJSON(old, now) && string(old) != `"`+Redacted+`"` {
-				mark = redactedDiff
-			}
-		}
-		out, err := replace(*target, tokens[1:], quote(nil, mark))
+			return quote(nil, Redacted)
+		})
 		if err != nil {
 			return err
 		}
-		*target = out
 	}
 	return nil
 }
@@ -418,27 +405,4 @@ func sameJSON(a, b jsontext.Value) bool {
 	x, err := canonical(a)
 	y, err2 := canonical(b)
 	return err == nil && err2 == nil && bytes.Equal(x, y)
-}
-
-func replace(v jsontext.Value, path []string, with []byte) (jsontext.Value, error) {
-	if len(path) == 0 {
-		return with, nil
-	}
-	if v.Kind() != '{' {
-		return v, nil
-	}
-	var m map[string]jsontext.Value
-	if err := json.Unmarshal(v, &m); err != nil {
-		return nil, err
-	}
-	child, ok := m[path[0]]
-	if !ok {
-		return v, nil
-	}
-	out, err := replace(child, path[1:], with)
-	if err != nil {
-		return nil, err
-	}
-	m[path[0]] = out
-	return json.Marshal(m)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
@@ -81,7 +82,7 @@ func TestTheEnvelopeOfVersion1IsWhatItAlwaysWas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := sealTest(t, goldenEvent, &Rules{Personal: []string{"/before/a/pin", "/reason/text"}})
+	p := sealTest(t, goldenEvent, &Rules{Personal: event.ParseFields([]string{"/before/a/pin", "/reason/text"})})
 	stamp(p.sealed.envelope, testNow.UnixMicro()+1)
 	if !bytes.Equal(p.sealed.envelope, want) {
 		t.Errorf("the envelope is\n%s\nand must be\n%s", p.sealed.envelope, want)
@@ -192,7 +193,7 @@ func TestWhatIsShownIsWhatWasPublished(t *testing.T) {
 	for range 2000 {
 		text, members := randomEvent(r)
 		r.Shuffle(len(personal), func(i, j int) { personal[i], personal[j] = personal[j], personal[i] })
-		p := sealTest(t, text, &Rules{Personal: personal[:r.IntN(len(personal))]})
+		p := sealTest(t, text, &Rules{Personal: event.ParseFields(personal[:r.IntN(len(personal))])})
 		stamp(p.sealed.envelope, testNow.UnixMicro())
 		env, err := parseEnvelope(p.sealed.envelope)
 		if err != nil {
@@ -255,7 +256,7 @@ func storedOf(p *Pending) *stored {
 }
 
 func TestAnErasedFieldIsAbsentAndTheRestStillOpens(t *testing.T) {
-	p := sealTest(t, goldenEvent, &Rules{Personal: []string{"/before/a/pin", "/reason/text"}})
+	p := sealTest(t, goldenEvent, &Rules{Personal: event.ParseFields([]string{"/before/a/pin", "/reason/text"})})
 	whole := storedOf(p).openingList()
 	for _, gone := range whole {
 		kept := slices.DeleteFunc(slices.Clone(whole), func(o saltedOpening) bool { return o.path == gone.path })
@@ -307,15 +308,13 @@ func TestPersonalMembersAreCutOutAtAnyDepthAndInAnyOrder(t *testing.T) {
 	pointers := []string{"/metadata/user/mail", "/metadata/user/deep", "/metadata/user/deep/pin", "/metadata/list/0/mail", "/metadata/nobody"}
 	for range 10 {
 		pointers = append(pointers[1:], pointers[0])
-		p := sealTest(t, text, &Rules{Personal: pointers})
+		p := sealTest(t, text, &Rules{Personal: event.ParseFields(pointers)})
 		got := map[string]string{}
 		for _, o := range p.sealed.openings {
 			got[o.path] = string(o.value)
 		}
-		want := map[string]string{"/metadata/user/mail": `"m@x.example"`, "/metadata": `{"list":[{"mail":"in a list"}],"user":{}}`, "/metadata/user/deep": `{"pin":1.0,"x":{}}`}
-		if slices.Index(pointers, "/metadata/user/deep/pin") < slices.Index(pointers, "/metadata/user/deep") {
-			want["/metadata/user/deep"], want["/metadata/user/deep/pin"] = `{"x":{}}`, "1.0"
-		}
+		want := map[string]string{"/metadata/user/mail": `"m@x.example"`, "/metadata": `{"user":{}}`, "/metadata/user/deep": `{"x":{}}`,
+			"/metadata/user/deep/pin": "1.0", "/metadata/list": `[{"mail":"in a list"}]`}
 		for path := range want {
 			if got[path] != want[path] {
 				t.Fatalf("with %v: %s is %s, want %s", pointers, path, got[path], want[path])
@@ -329,13 +328,13 @@ func TestPersonalMembersAreCutOutAtAnyDepthAndInAnyOrder(t *testing.T) {
 
 func TestAPointerThatCannotBeProtectedRefusesTheEvent(t *testing.T) {
 	for _, pointer := range []string{"/zone/name", "/related", "/action/type", "/before/", "before/x", "/nothing"} {
-		p := intakeTest(t, goldenEvent, &Rules{Personal: []string{pointer}})
+		p := intakeTest(t, goldenEvent, &Rules{Personal: event.ParseFields([]string{pointer})})
 		if p.Status != Rejected || p.Faults[0].Code != errs.CodeCatalogueInvalid {
 			t.Errorf("%s: %q %v: stored, it would be in clear or could not be read again", pointer, p.Status, []*errs.Error(p.Faults))
 		}
 	}
 	for _, pointer := range []string{"/metadata", "/request/uri", "/before", "metadata/x"} {
-		p := intakeTest(t, goldenEvent, &Rules{Secret: []string{pointer}})
+		p := intakeTest(t, goldenEvent, &Rules{Secret: event.ParseFields([]string{pointer})})
 		if p.Status != Rejected || p.Faults[0].Code != errs.CodeCatalogueInvalid {
 			t.Errorf("secret %s: %q %v", pointer, p.Status, []*errs.Error(p.Faults))
 		}
@@ -354,7 +353,7 @@ func TestSecretsReachNeitherEnvelopeNorOpenings(t *testing.T) {
 		{"the same in other words", `{"pw":"s3cret"}`, `{"pw":"s\u0033cret"}`, "pw", `{"pw":"[redacted]"}`, `{"pw":"[redacted]"}`},
 	} {
 		text := fmt.Sprintf(`{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"r"},"before":%s,"after":%s,"metadata":%s}`, c.before, c.after, c.after)
-		rules := &Rules{Secret: []string{"/metadata/" + c.secret, "/before/" + c.secret, "/after/" + c.secret}, Personal: []string{"/after/pw"}}
+		rules := &Rules{Secret: event.ParseFields([]string{"/metadata/" + c.secret, "/before/" + c.secret, "/after/" + c.secret}), Personal: event.ParseFields([]string{"/after/pw"})}
 		p := sealTest(t, text, rules)
 		all := string(p.sealed.envelope) + string(encodeOpenings(p.sealed.openings)) + string(p.Event.Before) + string(p.Event.After) + string(p.Event.Metadata)
 		if strings.Contains(all, "s3cret") {
@@ -399,7 +398,7 @@ func TestAnEnvelopeLargerThanATileEntryIsRefused(t *testing.T) {
 }
 
 func FuzzParseEnvelope(f *testing.F) {
-	p := sealTest(f, goldenEvent, &Rules{Personal: []string{"/before/a/pin"}})
+	p := sealTest(f, goldenEvent, &Rules{Personal: event.ParseFields([]string{"/before/a/pin"})})
 	stamp(p.sealed.envelope, testNow.UnixMicro())
 	f.Add(p.sealed.envelope, encodeOpenings(p.sealed.openings))
 	f.Add([]byte(`{"v":1,"recorded_at":"2026-11-22T10:00:00.000000Z","account":"a","submitted_by":{},"event":{},"commitments":{"/a/b":""}}`), []byte(`{"/a/b":1}`))

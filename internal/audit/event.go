@@ -156,7 +156,7 @@ func Decode(data []byte, now time.Time) (*Event, error) {
 	}
 	if err := json.Unmarshal(data, e, published); err != nil {
 		e.glean(data)
-		return e, errs.List{anEvent.Fault(err)}
+		return e, allFaults(data, err, now)
 	}
 	var o outline
 	if e.ID == "" || e.OccurredAt == "" || e.Action == (Action{}) || e.Actor == (Actor{}) || e.Resource == (Resource{}) {

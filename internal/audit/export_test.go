@@ -78,7 +78,8 @@ func ScrubRound(ctx context.Context, d *db.DB, s *Signer) (map[string]string, er
 
 // ErasePerson is what the job of an erasure does for an actor.
 func ErasePerson(ctx context.Context, r *Reader, l *Ledger, account, person string, fields []string) (int, error) {
-	return (&Feature{reader: r, ledger: l}).erasePerson(ctx, account, person, fields)
+	n, _, err := (&Feature{reader: r, ledger: l}).erasePerson(ctx, account, person, &selection{fields: fields, found: map[string]bool{}})
+	return n, err
 }
 
 // Recent answers what preceded an alert, and counts what that costs.
@@ -99,5 +100,6 @@ func NewRecent(d *db.DB, now func() time.Time, isView func(*Record) bool) *Recen
 func (r *Recent) Preceding(ctx context.Context, t Trouble, limit int) ([]Preceding, int, error) {
 	return r.preceding(ctx, t, limit)
 }
+
 // Compare is what the signer does when it starts.
 func (s *Signer) Compare(ctx context.Context) error { return s.compare(ctx) }

@@ -4,9 +4,14 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
+	"unicode"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
@@ -14,10 +19,11 @@ import (
 type Rules struct {
 	Producer string // id of the team that owns the product
 	Category string // product_category; empty = the product's name
-	// Check looks at the resource type, the action and the JSON Schemas.
-	Check    func(*Event) errs.List
-	Personal []string // descending: /after/a/b before /after/a; pointers that are committed besides the fixed ones
-	Secret   []string // pointers whose values never reach the record
+	// Check looks at the resource type, the action and the JSON Schemas; it asks
+	// afford for the steps that each comparison with a schema takes.
+	Check    func(e *Event, afford func(steps int) bool) errs.List
+	Personal event.Fields // committed with salts of their own, besides the fixed ones
+	Secret   event.Fields // whose values never reach the record
 }
 
 // Sources are what the intake asks the rest of Belfry; the app hands them in.
@@ -25,6 +31,9 @@ type Sources struct {
 	// Rules gives the rules for a resource type of a declared product; nil when
 	// no team has declared the product.
 	Rules func(ctx context.Context, product, resourceType string) (*Rules, error)
+	// Personal gives what any version of any catalogue declared personal for a
+	// resource type: erasures take it.
+	Personal func(ctx context.Context, product, resourceType string) (event.Fields, error)
 	// Zone resolves a zone's id, name or alias; an empty id when none has it.
 	Zone func(ctx context.Context, account, ref string) (id, name string, err error)
 	// Account resolves an id or ext:<external_id>; NotFound when there is none.
@@ -44,6 +53,28 @@ type Origin struct {
 	// record must be known as one. Empty over HTTP.
 	ID         string
 	OccurredAt time.Time
+
+	steps *stepBudget // of the batch; nil = without a bound
+}
+
+// Steps of comparisons with schemas, each of about a microsecond.
+const (
+	batchSteps = 10_000_000 // of one batch: the rest of its events is still answered in time
+	cheapSteps = 2_000      // are always there: most events need a few hundred
+)
+
+// stepBudget is what is left of a batch's steps; its events share it.
+type stepBudget struct{ left atomic.Int64 }
+
+func newStepBudget() *stepBudget {
+	b := &stepBudget{}
+	b.left.Store(batchSteps)
+	return b
+}
+
+// afford takes steps from the budget, and is false when they are not there.
+func (b *stepBudget) afford(steps int) bool {
+	return b == nil || b.left.Add(-int64(steps)) >= 0 || steps <= cheapSteps
 }
 
 // ReservedProduct is the product of Belfry's own changes.
@@ -65,6 +96,9 @@ func NewIntake(sources Sources, now func() time.Time) *Intake {
 // Prepare readies one event. A Pending with Status Rejected carries its faults
 // and must not be appended. The error is for what a repetition may cure.
 func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [32]byte) (*Pending, error) {
+	if err := ctx.Err(); err != nil { // the client has gone, or its time is over
+		return nil, errs.New(errs.CodeUnavailable, "the request ended before its events were checked").Because(err)
+	}
 	now := in.now()
 	e, err := Decode(data, now)
 	if len(data) == 0 && from.ID != "" {
@@ -87,7 +121,7 @@ func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [3
 	}
 	if len(list) > 0 {
 		p.Status, p.Faults = Rejected, list
-		return p, nil
+		return p, in.address(ctx, p)
 	}
 	e.fill(now, from.Interface)
 	p.keys = facetKeys(e)
@@ -170,10 +204,17 @@ func (in *Intake) admit(ctx context.Context, from Origin, p *Pending) (errs.List
 func (in *Intake) product(ctx context.Context, from Origin, p *Pending) (errs.List, error) {
 	e := p.Event
 	if from.Belfry {
-		return nil, nil
+		rules, err := in.sources.Rules(ctx, ReservedProduct, e.Resource.Type)
+		if err != nil || rules == nil {
+			return nil, err
+		}
+		return nil, p.protect(rules)
 	}
-	if e.Resource.Product == ReservedProduct {
-		return errs.List{errs.At(errs.CodeReservedProduct, "/resource/product", "the product %q is Belfry's own", ReservedProduct)}, nil
+	if list := checkNames(e); len(list) > 0 {
+		return list, nil
+	}
+	if strings.EqualFold(e.Resource.Product, ReservedProduct) {
+		return errs.List{errs.At(errs.CodeReservedProduct, "/resource/product", "the product %q is Belfry's own", e.Resource.Product)}, nil
 	}
 	rules, err := in.sources.Rules(ctx, e.Resource.Product, e.Resource.Type)
 	if err != nil {
@@ -190,27 +231,84 @@ func (in *Intake) product(ctx context.Context, from Origin, p *Pending) (errs.Li
 		return errs.List{errs.At(errs.CodeProductForbidden, "/resource/product", "the product %q belongs to another team", e.Resource.Product)}, nil
 	}
 	if rules.Check != nil {
-		if list := rules.Check(e); len(list) > 0 {
+		if list := rules.Check(e, from.steps.afford); len(list) > 0 {
 			return list, nil
 		}
 	}
 	// What the catalogue protects and the record cannot protect must not be
 	// stored: it would lie there in clear, for ever.
-	for _, pointer := range rules.Personal {
+	for _, pointer := range rules.Personal.Fixed() {
 		if !Committable(pointer) {
-			return errs.List{errs.At(errs.CodeCatalogueInvalid, "/resource/product", "the catalogue of %q declares %s personal, which only fields that hold data of people can be", e.Resource.Product, pointer)}, nil
+			return errs.List{errs.At(errs.CodeCatalogueInvalid, "/resource/product",
+				"the catalogue of %q declares %s personal, which only fields that hold data of people can be", e.Resource.Product, pointer)}, nil
 		}
 	}
-	for _, pointer := range rules.Secret {
-		if !Redactable(pointer) {
-			return errs.List{errs.At(errs.CodeCatalogueInvalid, "/resource/product", "the catalogue of %q declares %s secret, which only members of before, after and metadata can be", e.Resource.Product, pointer)}, nil
+	for _, pointer := range rules.Secret.Fixed() {
+		return errs.List{errs.At(errs.CodeCatalogueInvalid, "/resource/product",
+			"the catalogue of %q declares %s secret, which only members of before, after and metadata can be", e.Resource.Product, pointer)}, nil
+	}
+	return nil, p.protect(rules)
+}
+
+// checkNames refuses names that would look like another name to a reader, and
+// pass where that one is refused or not found.
+func checkNames(e *Event) (list errs.List) {
+	for _, n := range []struct{ pointer, value string }{
+		{"/action/type", e.Action.Type},
+		{"/resource/product", e.Resource.Product},
+		{"/resource/type", e.Resource.Type},
+		{"/resource/scope", e.Resource.Scope},
+	} {
+		if strings.TrimSpace(n.value) != n.value || strings.ContainsFunc(n.value, unseen) {
+			list = append(list, errs.At(errs.CodeInvalid, n.pointer,
+				"%s must not begin or end with a blank, nor have control or invisible characters", anEvent.Field(n.pointer)))
 		}
 	}
-	p.extra = rules.Personal
-	// after before before: a changed secret is noticed by comparing the two.
-	secrets := slices.Sorted(slices.Values(rules.Secret))
-	if err := redact(e, secrets); err != nil {
-		return nil, err
+	return list
+}
+
+func unseen(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
+
+// maxMembers is how many personal members of one event are committed each by
+// itself. Where there are more, the part that holds them is one commitment, and
+// is erased as a whole.
+const maxMembers = 64
+
+// protect takes the secrets out of an event, and notes which of its fields are
+// committed besides the fixed ones.
+func (p *Pending) protect(rules *Rules) error {
+	if err := redact(p.Event, rules.Secret); err != nil {
+		return err
 	}
-	return nil, nil
+	members := map[string]bool{}
+	for root, v := range p.Event.openParts() {
+		found, err := rules.Personal.Find(root, *v)
+		if err != nil {
+			return err
+		}
+		for _, s := range found {
+			// A commitment stands at a path of names: a list is one as a whole.
+			pointer := s.Pointer
+			if s.List != "" {
+				pointer = s.List
+			}
+			if pointer != "/"+root {
+				members[pointer] = true
+			}
+		}
+	}
+	p.extra = slices.Clone(rules.Personal.Fixed())
+	if len(members) <= maxMembers {
+		for pointer := range members {
+			p.extra = append(p.extra, pointer)
+		}
+	}
+	// Descending: /after/a/b is cut out before /after/a is.
+	slices.SortFunc(p.extra, func(a, b string) int { return strings.Compare(b, a) })
+	return nil
+}
+
+// openParts are the parts of an event that hold what a product chooses.
+func (e *Event) openParts() map[string]*jsontext.Value {
+	return map[string]*jsontext.Value{"before": &e.Before, "after": &e.After, "metadata": &e.Metadata}
 }

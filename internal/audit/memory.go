@@ -20,6 +20,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
+	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
 // FileMemory is the signer's memory on one machine: a file of lines
@@ -338,7 +339,7 @@ func (m *TopicMemory) apply(r bus.Record) error {
 func (m *TopicMemory) passOver(key string, offset int64, f foreignRecord) {
 	m.ignored.Inc()
 	m.log.Error("a record of the signer's memory does not count",
-		"topic", event.TopicAuditSigned, "key", cutText(key, 64), "offset", offset, "reason", f.why)
+		"topic", event.TopicAuditSigned, "key", strict.Clip(key, 64), "offset", offset, "reason", f.why)
 	if _, ok := m.foreign[key]; ok || len(m.foreign) < maxForeign {
 		m.foreign[key] = f
 	}
@@ -351,7 +352,7 @@ func (m *TopicMemory) Ready() error {
 	defer m.mu.Unlock()
 	for key, f := range m.foreign {
 		return fmt.Errorf("%d record(s) of %s do not count, such as the one with the key %q: %s; see docs/guide/operate.md",
-			len(m.foreign), event.TopicAuditSigned, cutText(key, 64), f.why)
+			len(m.foreign), event.TopicAuditSigned, strict.Clip(key, 64), f.why)
 	}
 	if skipped > 0 {
 		return fmt.Errorf("%d stretch(es) of %s cannot be decoded and were passed over; see docs/guide/operate.md, then restart",

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -261,7 +262,7 @@ func dotted(pointer string) string {
 		return "the whole value"
 	}
 	s := ""
-	for _, t := range pointerTokens(pointer) {
+	for _, t := range event.PointerTokens(pointer) {
 		if s != "" {
 			s += "."
 		}

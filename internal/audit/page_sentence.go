@@ -18,7 +18,7 @@ func (f *Feature) said(r *Record) ui.Sentence {
 
 // marked is Sentence with its marks.
 func (r *Record) marked(template string) ui.Sentence {
-	if template == "" {
+	if template == "" || !r.fills(template) {
 		return r.markedPlain()
 	}
 	var s ui.Sentence

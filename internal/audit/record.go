@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
@@ -118,7 +119,7 @@ func (e *Event) restore(pointer string, v jsontext.Value) error {
 	if place := e.text(pointer); place != nil {
 		return json.Unmarshal(v, place)
 	}
-	tokens := pointerTokens(pointer)
+	tokens := event.PointerTokens(pointer)
 	target := map[string]*jsontext.Value{"before": &e.Before, "after": &e.After, "metadata": &e.Metadata}[tokens[0]]
 	if target == nil {
 		return fmt.Errorf("not a field that can be committed")

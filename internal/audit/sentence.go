@@ -15,10 +15,11 @@ func itoa(i int) string { return strconv.Itoa(i) }
 // empty = made from the event alone. A failure is the
 // template's to say. Placeholders: {actor}, {resource},
 // {resource.type}, {zone}, {action}, {result}, {before.x}, {after.x},
-// {metadata.x}, with x a path of member names; one that has no value is left
-// out as "?".
+// {metadata.x}, with x a path of member names. A template of today may ask an old
+// event, or one in which values were erased, for what it does not have: then the
+// sentence is made from the event alone.
 func (r *Record) Sentence(template string) string {
-	if template == "" {
+	if template == "" || !r.fills(template) {
 		return r.plainSentence()
 	}
 	var b strings.Builder
@@ -40,6 +41,27 @@ func (r *Record) Sentence(template string) string {
 	return b.String()
 }
 
+// fills reports whether the event has a value for each placeholder.
+func (r *Record) fills(template string) bool {
+	for {
+		_, rest, found := strings.Cut(template, "{")
+		if !found {
+			return true
+		}
+		name, after, found := strings.Cut(rest, "}")
+		if !found {
+			return true // it is written as it stands
+		}
+		if value := r.placeholder(name); value == "" || value == noValue {
+			return false
+		}
+		template = after
+	}
+}
+
+// noValue stands for what is not there.
+const noValue = "?"
+
 func (r *Record) placeholder(name string) string {
 	e := &r.Event
 	switch name {
@@ -52,7 +74,7 @@ func (r *Record) placeholder(name string) string {
 	case "resource.id":
 		return e.Resource.ID
 	case "zone":
-		return or(e.Zone.Name, e.Zone.ID, "?")
+		return or(e.Zone.Name, e.Zone.ID, noValue)
 	case "action":
 		return words(e.Action.Type)
 	case "result":
@@ -63,7 +85,7 @@ func (r *Record) placeholder(name string) string {
 	for _, key := range strings.Split(rest, ".") {
 		var m map[string]jsontext.Value
 		if value.Kind() != '{' || json.Unmarshal(value, &m) != nil {
-			return "?"
+			return noValue
 		}
 		value = m[key]
 	}
@@ -150,7 +172,7 @@ func (r *Record) plainSentence() string {
 // short writes a value in a sentence, cut where it is long.
 func short(v jsontext.Value) string {
 	if len(v) == 0 {
-		return "?"
+		return noValue
 	}
 	s := string(v)
 	if v.Kind() == '"' {

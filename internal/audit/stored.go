@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
@@ -187,7 +188,7 @@ func shownEvent(env *envelopeView, seq int64, openings []saltedOpening) (jsontex
 		if err := unmarshalKeepingNumbers(o.value, &v); err != nil {
 			return nil, err
 		}
-		if err := put(m, pointerTokens(o.path), v); err != nil {
+		if err := put(m, event.PointerTokens(o.path), v); err != nil {
 			return nil, fmt.Errorf("%s: %w", o.path, err)
 		}
 	}

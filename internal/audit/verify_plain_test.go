@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
@@ -40,7 +41,7 @@ func agree(t testing.TB, line []byte, account string, seq uint64) (isPlain bool)
 
 func TestLinesAsTheyAreUsuallyExportedAreVerifiedWithoutDecoding(t *testing.T) {
 	plainGolden := strings.NewReplacer(`\u0001`, "", `,"\u20ac":1,"\ud83d\ude00":2,"\ufb33":3`, "").Replace(goldenEvent)
-	personal := &Rules{Personal: []string{"/before/a/pin", "/reason/text"}}
+	personal := &Rules{Personal: event.ParseFields([]string{"/before/a/pin", "/reason/text"})}
 	for name, c := range map[string]struct {
 		text  string
 		rules *Rules
@@ -62,7 +63,7 @@ func TestLinesAsTheyAreUsuallyExportedAreVerifiedWithoutDecoding(t *testing.T) {
 }
 
 func TestAPlainYesIsNeverTheDecodersNo(t *testing.T) {
-	line, _ := exportedLine(t, goldenEvent, &Rules{Personal: []string{"/before/a/pin"}})
+	line, _ := exportedLine(t, goldenEvent, &Rules{Personal: event.ParseFields([]string{"/before/a/pin"})})
 	yes := 0
 	for i := range line {
 		for _, change := range []func([]byte) []byte{

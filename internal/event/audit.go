@@ -99,3 +99,12 @@ func (a Audit) By(actor AuditActor, iface string) Audit {
 	a.Actor, a.Interface = actor, iface
 	return a
 }
+
+// Erasure says in which events of an account values were erased: the value of
+// [TopicAuditErased]. A feature that keeps text made of events makes it anew, or
+// drops it; it may see the same erasure twice.
+type Erasure struct {
+	Account string   `json:"account_id"`
+	At      string   `json:"at"`     // RFC 3339, microseconds
+	Events  []string `json:"events"` // ids, at most 256
+}

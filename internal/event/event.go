@@ -1,6 +1,6 @@
 // Package event is the language that the features speak with each other and
 // with the world: every topic, its key and payload, who produces it, who
-// consumes it, and how long the bus keeps it. Values only, no behaviour; a test
+// consumes it, and how long the bus keeps it. Values and pure functions only; a test
 // checks that each named producer and consumer is registered, and the diagram
 // in ARCHITECTURE.md is generated from [Topics].
 package event
@@ -16,6 +16,7 @@ const (
 	TopicAuditRejects = "belfry.audit.rejects"
 	TopicAuditSigned  = "belfry.audit.signed" // only past one machine
 	TopicAuditSelf    = "belfry.audit.self"   // never on the bus: outboxes hand it to the ledger
+	TopicAuditErased  = "belfry.audit.erased" // never on the bus: the ledger's outbox hands it to who keeps copies
 
 	TopicTrafficCounts  = "belfry.traffic.counts"
 	TopicTrafficSharded = "belfry.traffic.sharded"
@@ -69,6 +70,10 @@ var Topics = []Topic{
 		Producers: []string{"account", "producer", "slo", "notify"}, Consumers: []string{"audit"}, Internal: true,
 	},
 	{
+		Name: TopicAuditErased, Key: "account_id", Payload: "event.Erasure",
+		Producers: []string{"audit"}, Consumers: []string{"notify", "producer"}, Internal: true,
+	},
+	{
 		Name: TopicTrafficCounts, Key: "any", Payload: "compact counts: one, an array or NDJSON, with account_id",
 		Producers: []string{Products}, Consumers: []string{"traffic"},
 		Retention: 24 * time.Hour,
@@ -84,34 +89,4 @@ var Topics = []Topic{
 		Producers: []string{"slo", Products}, Consumers: []string{"notify"},
 		Retention: 7 * 24 * time.Hour,
 	},
-}
-
-// Reject is a refused audit event (or alert, or count) on its way back to the
-// team that sent it.
-type Reject struct {
-	Kind     string   `json:"kind,omitempty"` // alert, traffic; empty = an audit event
-	At       string   `json:"at"`             // RFC 3339, microseconds
-	Producer string   `json:"producer_id,omitempty"`
-	Account  string   `json:"account_id,omitempty"`   // as far as it is known
-	Via      string   `json:"via"`                    // http, kafka, import
-	EventID  string   `json:"event_id,omitempty"`     // as far as it could be read
-	Product  string   `json:"product,omitempty"`      // as far as it could be read
-	Errors   []Fault  `json:"errors"`                 // at least one
-	Payload  string   `json:"payload,omitempty"`      // the first 4 KiB, personal fields masked
-	Source   *Fetched `json:"source,omitempty"`       // where it lay on the bus
-	By       string   `json:"submitted_by,omitempty"` // id of the token
-}
-
-// Fault is one reason.
-type Fault struct {
-	Code    int    `json:"code"`
-	Pointer string `json:"pointer,omitempty"` // RFC 6901
-	Message string `json:"message"`
-}
-
-// Fetched is a record's place on the bus.
-type Fetched struct {
-	Topic     string `json:"topic"`
-	Partition int32  `json:"partition"`
-	Offset    int64  `json:"offset"`
 }

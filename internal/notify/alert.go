@@ -92,6 +92,9 @@ func (n *Feature) prepare(ctx context.Context, from sender, data []byte) (*prepa
 	a, fault := decodeAlert(data)
 	p.alert = a
 	if fault != nil {
+		if from.account != "" {
+			p.alert.Account = from.account // the account sees what was refused in its name
+		}
 		p.fault(fault)
 		return p, nil
 	}

@@ -98,7 +98,9 @@ func (n *Feature) receive(ctx context.Context, x *web.Exchange, accountID string
 			job.list = append(job.list, p)
 		} else if len(job.rejects) < maxRejectsKept {
 			r := n.reject(p, "http", v, nil)
-			r.Producer = from.producer
+			if from.producer != "" {
+				r.Producer = from.producer
+			}
 			job.rejects = append(job.rejects, r)
 		}
 	}

@@ -2,8 +2,6 @@ package notify
 
 import (
 	"context"
-	"regexp"
-	"strings"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
@@ -69,26 +67,23 @@ func (n *Feature) rejectConflicts(ctx context.Context, tx *db.Tx, b *bus.Batch, 
 	return enqueueRejects(ctx, tx, rejects)
 }
 
-// maxPayload is how much of a refused alert travels back.
-const maxPayload = 4096
-
-// personal finds the values that must not travel in clear: addresses of mail
-// and network, and everything under a name that sounds like a secret.
-var personal = regexp.MustCompile(`(?i)[a-z0-9._%+-]+@[a-z0-9.-]+|"[a-z0-9_-]*(password|secret|token|key|authorization|cookie)[a-z0-9_-]*"\s*:\s*"(?:[^"\\]|\\.)*"?|\b\d{1,3}(\.\d{1,3}){3}\b`)
-
 // reject describes a refused alert for the team that sent it.
 func (n *Feature) reject(p *prepared, via string, data []byte, source *event.Fetched) event.Reject {
-	r := event.Reject{Kind: "alert", At: formatTime(n.Now()), Account: p.alert.Account, Via: via, EventID: cut(p.alert.ID, 128), Source: source, By: p.by}
+	r := event.Reject{
+		Kind:    "alert",
+		Account: p.alert.Account,
+		Via:     via,
+		EventID: p.alert.ID,
+		Source:  source,
+		By:      p.by,
+	}
 	if p.kind != nil {
 		r.Product = p.kind.Product
-		if via == "kafka" { // a record does not say who sent it: it goes to the type's team
-			r.Producer = p.kind.Team
-		}
+		// Without a team's own token it goes to the team that declares the type.
+		r.Producer = p.kind.Team
 	}
 	for _, f := range p.faults {
 		r.Errors = append(r.Errors, event.Fault{Code: int(f.Code), Pointer: f.Pointer, Message: f.Message})
 	}
-	data = personal.ReplaceAll(data[:min(len(data), 4*maxPayload)], []byte(`"…"`))
-	r.Payload = cut(strings.ToValidUTF8(string(data), "\uFFFD"), maxPayload)
-	return r
+	return event.NewReject(r, n.Now(), data)
 }

@@ -299,7 +299,7 @@ func enqueueRejects(ctx context.Context, tx *db.Tx, list []event.Reject) error {
 		if err != nil {
 			return err
 		}
-		msgs[i] = bus.Message{Topic: event.TopicAuditRejects, Key: []byte(firstOf(r.Producer, r.Account)), Value: value}
+		msgs[i] = bus.Message{Topic: event.TopicAuditRejects, Key: []byte(r.Key()), Value: value}
 	}
 	return bus.Enqueue(ctx, tx, msgs...)
 }

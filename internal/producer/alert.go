@@ -20,7 +20,7 @@ type Alert struct {
 
 // Check compares an alert's data (a JSON object) with the declared schema
 // (CodeSchemaMismatch). Pointers begin with /data.
-func (a *Alert) Check(data []byte) errs.List { return a.data.check("/data", data) }
+func (a *Alert) Check(data []byte) errs.List { return a.data.check("/data", data, maxAlertSteps, nil) }
 
 // AlertType finds a declared type of alerts, or nil when no catalogue has the
 // name. It answers from memory, as Lookup does.

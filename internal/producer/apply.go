@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
@@ -141,15 +142,14 @@ func objections(ctx context.Context, tx *db.Tx, teamID string, f *File) (errs.Li
 	}
 	for i, p := range f.Products {
 		for j, res := range p.Resources {
-			now, err := personalOf(res)
-			if err != nil {
-				return nil, err
-			}
-			for _, pointer := range remembered[p.Product][res.Type] {
-				if !slices.Contains(now, pointer) {
+			now := event.ParseFields(res.Personal)
+			for _, entry := range remembered[p.Product][res.Type] {
+				// A version of before may have written out a name as pointers.
+				if !now.Covers(entry) && !slices.ContainsFunc(res.Personal, func(e string) bool { return strings.EqualFold(e, entry) }) {
 					at := fmt.Sprintf("/products/%d/resources/%d", i, j)
 					list = append(list, f.fault(errs.CodeCatalogueInvalid, at, fmt.Sprintf(
-						"%s of %s/%s was declared personal once and stays so: the record's format adds committed fields and never removes one; put it back under personal", pointer, p.Product, res.Type)))
+						"%s of %s/%s was declared personal once and stays so: the record's format adds committed fields and never removes one; put it back under personal",
+						entry, p.Product, res.Type)))
 				}
 			}
 		}
@@ -162,15 +162,6 @@ func spaced(kind string) string {
 		return "alert type"
 	}
 	return kind
-}
-
-// personalOf are the pointers that a resource declares personal.
-func personalOf(res Resource) ([]string, error) {
-	c, err := compile(Product{Product: "p", Resources: []Resource{res}}, "", nil)
-	if err != nil {
-		return nil, err
-	}
-	return c.Personal, nil
 }
 
 // store writes a version and what follows from it.
@@ -201,12 +192,8 @@ func (r *Registry) store(ctx context.Context, tx *db.Tx, team Team, version int6
 	rows = nil
 	for _, p := range f.Products {
 		for _, res := range p.Resources {
-			pointers, err := personalOf(res)
-			if err != nil {
-				return err
-			}
-			for _, pointer := range pointers {
-				rows = append(rows, []any{p.Product, res.Type, pointer})
+			for _, entry := range res.Personal {
+				rows = append(rows, []any{p.Product, res.Type, entry})
 			}
 		}
 	}
@@ -288,7 +275,7 @@ func loadCatalogue(ctx context.Context, tx *db.Tx, teamID string, version int64)
 	}
 	c.AppliedOn = web.TimeOf(at)
 	c.Text = string(content)
-	f, err := Parse(content, c.Format)
+	f, err := parseStored(content, c.Format)
 	if err != nil {
 		return c, fmt.Errorf("version %d of the catalogue of %s: %w", version, teamID, errors.New(err.Error()))
 	}

@@ -107,14 +107,21 @@ func TestWhatWasPersonalOnceStaysPersonal(t *testing.T) {
 		if !errs.Is(err, errs.CodeCatalogueInvalid) || !strings.Contains(err.Error(), "never removes") {
 			t.Fatalf("%v", err)
 		}
-		w.apply(team, strings.Replace(personalFile, "[email]", "[/before/email, /after/email, /metadata/email, phone]", 1))
+		_, err = w.r.Apply(w.staff(), team, parse(t, strings.Replace(personalFile, "[email]", "[/before/email, /after/email]", 1)), false, nil)
+		if !errs.Is(err, errs.CodeCatalogueInvalid) {
+			t.Fatalf("a name that holds at any depth became two places: %v", err)
+		}
+		w.apply(team, strings.Replace(personalFile, "[email]", "[Email, phone]", 1))
 		// The resource may go; its pointers stay for whoever brings it back.
 		w.apply(team, "version: 1\nproducts: [{product: crm, resources: [{type: list, actions: [update]}]}]\n")
 		c, err := w.r.Lookup(t.Context(), "crm")
-		if err != nil || !slices.Contains(c.Personal, "/after/email") || !slices.Contains(c.Personal, "/after/phone") {
+		if err != nil || !slices.Contains(c.Personal, "email") || !slices.Contains(c.Personal, "phone") {
 			t.Fatalf("%+v %v", c, err)
 		}
 		w.apply(team, "version: 1\nproducts: []\n")
+		if personal, err := w.r.Personal(t.Context(), "crm", "contact"); err != nil || !personal.Covers("/after/email") {
+			t.Fatalf("an erasure would not know what a product that is gone declared: %v", err)
+		}
 		other := w.team("other")
 		if _, err := w.r.Apply(w.staff(), other, parse(t, without), false, nil); !errs.Is(err, errs.CodeCatalogueInvalid) {
 			t.Errorf("another team takes it back: %v", err)

@@ -28,8 +28,8 @@ type Resource struct {
 	Actions        []Action `json:"actions"`
 	Schema         Raw      `json:"schema,omitempty" doc:"JSON Schema 2020-12 of before and after"`
 	MetadataSchema Raw      `json:"metadata_schema,omitempty" doc:"JSON Schema 2020-12 of metadata"`
-	Personal       []string `json:"personal,omitempty" doc:"Pointers that are committed with a salt of their own, so that they can be erased. A bare name means that member of before, after and metadata"`
-	Secret         []string `json:"secret,omitempty" doc:"Pointers or names whose values never reach the record"`
+	Personal       []string `json:"personal,omitempty" doc:"Fields that are committed with a salt of their own, so that they can be erased. A name holds for every member of that name in before, after and metadata, at any depth and in any letter case; a pointer goes through lists"`
+	Secret         []string `json:"secret,omitempty" doc:"Pointers or names, as in personal, whose values never reach the record"`
 }
 
 // Action is something that is done to a resource.

@@ -44,7 +44,7 @@ func TestAnEventIsComparedWithItsCatalogue(t *testing.T) {
 		{"huge number", "certificate", "update", "", `{"min_version":"1.2","days":1e999999999}`, "", `12003 /after exponent`},
 	} {
 		t.Run(one.name, func(t *testing.T) {
-			list := c.Check(one.resource, one.action, []byte(one.before), []byte(one.after), []byte(one.metadata))
+			list := c.Check(one.resource, one.action, []byte(one.before), []byte(one.after), []byte(one.metadata), nil)
 			if one.want == "" {
 				if len(list) > 0 {
 					t.Fatal(list)
@@ -65,15 +65,23 @@ func TestAnEventIsComparedWithItsCatalogue(t *testing.T) {
 	}
 }
 
-func TestSecretNamesReachEveryDeclaredObject(t *testing.T) {
+func TestProtectedNamesHoldAtAnyDepthAndPointersInTheirPlace(t *testing.T) {
 	_, c := full(t)
-	personal, secret := c.Pointers("certificate")
-	want := []string{"/after/owner/password", "/after/password", "/before/owner/password", "/before/password", "/metadata/password"}
-	if !slices.Equal(secret, want) || !slices.Equal(c.Secret, want) {
-		t.Errorf("secret %v", secret)
-	}
-	if want := []string{"/after/owner/email", "/before/owner/email", "/reason/text"}; !slices.Equal(personal, want) || !slices.Equal(c.Personal, want) {
-		t.Errorf("personal %v", personal)
+	for _, resourceType := range []string{"certificate", "no such type"} {
+		personal, secret := c.Protected(resourceType)
+		for pointer, want := range map[string]bool{"/after/password": true, "/before/a/PASSWORD": true, "/metadata/list/0/password": true, "/after/owner": false} {
+			if secret.Covers(pointer) != want {
+				t.Errorf("%s: secret %s, want %v", resourceType, pointer, want)
+			}
+		}
+		for pointer, want := range map[string]bool{"/after/owner/email": true, "/before/owner/email": true, "/metadata/owner/email": false} {
+			if personal.Covers(pointer) != want {
+				t.Errorf("%s: personal %s, want %v", resourceType, pointer, want)
+			}
+		}
+		if fixed := personal.Fixed(); !slices.Equal(fixed, []string{"/reason/text"}) {
+			t.Errorf("%s: personal %v", resourceType, fixed)
+		}
 	}
 }
 
@@ -131,7 +139,7 @@ func FuzzCheck(f *testing.F) {
 	f.Add("update", `{"min_version":"1.2","hosts":["a"]}`, `{"ticket":"T-1"}`)
 	f.Add("view", `{"a":[1e400,{"b":null}]}`, `[]`)
 	f.Fuzz(func(t *testing.T, action, after, metadata string) {
-		for _, e := range c.Check("certificate", action, nil, []byte(after), []byte(metadata)) {
+		for _, e := range c.Check("certificate", action, nil, []byte(after), []byte(metadata), nil) {
 			if e.Kind() != errs.Invalid || e.Pointer == "" || e.Message == "" {
 				t.Fatalf("%+v", e)
 			}
@@ -155,7 +163,7 @@ func BenchmarkCheckWithoutSchema(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if list := c.Check("zone_setting", "update", nil, nil, nil); list != nil {
+		if list := c.Check("zone_setting", "update", nil, nil, nil, nil); list != nil {
 			b.Fatal(list)
 		}
 	}

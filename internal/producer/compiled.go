@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
@@ -15,10 +16,11 @@ type Compiled struct {
 	Category string // product_category; the title when the file has none
 	Team     string // id of the owning team; empty for Belfry's own product
 
-	// The pointers of all resources of the product together, sorted. Those that
+	// The entries of all resources of the product together, sorted. Those that
 	// were personal once are among them for ever, whatever the file says now.
 	Personal []string
 	Secret   []string
+	all      protection
 
 	Decl Product
 
@@ -28,19 +30,21 @@ type Compiled struct {
 }
 
 type compiledResource struct {
-	decl     *Resource
-	personal []string
-	secret   []string
+	decl *Resource
+	protection
 	values   *schema // of before and after
 	metadata *schema
 	types    []string // of actions, sorted
 	actions  map[string]*Action
 }
 
+// protection are the fields of events that a catalogue protects.
+type protection struct{ personal, secret event.Fields }
+
 // Compile readies a product of a file that no server knows yet.
 func Compile(p Product) (*Compiled, error) { return compile(p, "", nil) }
 
-// compile readies a declared product. remembered are the pointers that were
+// compile readies a declared product. remembered are the entries that were
 // personal in any version, by resource type.
 func compile(p Product, team string, remembered map[string][]string) (*Compiled, error) {
 	c := &Compiled{Name: p.Product, Title: p.Title, Category: or(p.Category, p.Title), Team: team, Decl: p, resources: map[string]*compiledResource{}}
@@ -59,8 +63,10 @@ func compile(p Product, team string, remembered map[string][]string) (*Compiled,
 			}
 			*s.to = compiled
 		}
-		r.personal = merge(expandAll(r.decl.Personal, r.values, r.metadata), remembered[r.decl.Type])
-		r.secret = expandAll(r.decl.Secret, r.values, r.metadata)
+		personal := merge(r.decl.Personal, remembered[r.decl.Type])
+		r.protection = protection{event.ParseFields(personal), event.ParseFields(r.decl.Secret)}
+		c.Personal = merge(c.Personal, personal)
+		c.Secret = merge(c.Secret, r.decl.Secret)
 		for j := range r.decl.Actions {
 			a := &r.decl.Actions[j]
 			r.actions[a.Type] = a
@@ -69,7 +75,6 @@ func compile(p Product, team string, remembered map[string][]string) (*Compiled,
 		slices.Sort(r.types)
 		c.resources[r.decl.Type] = r
 		c.types = append(c.types, r.decl.Type)
-		c.Secret = merge(c.Secret, r.secret)
 	}
 	for i := range p.AlertTypes {
 		a := &Alert{AlertType: p.AlertTypes[i], Product: c.Name, Category: c.Category, Team: team}
@@ -83,16 +88,14 @@ func compile(p Product, team string, remembered map[string][]string) (*Compiled,
 		c.alerts = append(c.alerts, a)
 	}
 	slices.Sort(c.types)
-	for _, r := range c.resources {
-		c.Personal = merge(c.Personal, r.personal)
+	for _, entries := range remembered {
+		c.Personal = merge(c.Personal, entries)
 	}
-	for _, pointers := range remembered {
-		c.Personal = merge(c.Personal, pointers)
-	}
+	c.all = protection{event.ParseFields(c.Personal), event.ParseFields(c.Secret)}
 	return c, nil
 }
 
-// merge is the sorted union of two lists of pointers.
+// merge is the sorted union of two lists.
 func merge(a, b []string) []string {
 	list := slices.Concat(a, b)
 	slices.Sort(list)
@@ -109,12 +112,14 @@ func (c *Compiled) Action(resourceType, actionType string) (action Action, ok bo
 	return Action{}, false
 }
 
-// Pointers are the personal and secret ones of one resource type.
-func (c *Compiled) Pointers(resourceType string) (personal, secret []string) {
+// Protected are the personal and secret fields of one resource type; of a type
+// that the catalogue does not have, those of all types.
+func (c *Compiled) Protected(resourceType string) (personal, secret event.Fields) {
+	p := c.all
 	if r := c.resources[resourceType]; r != nil {
-		return r.personal, r.secret
+		p = r.protection
 	}
-	return c.Personal, c.Secret
+	return p.personal, p.secret
 }
 
 // Sentence is the template for an action with this result ("failure" or any
@@ -131,8 +136,9 @@ func (c *Compiled) Sentence(resourceType, actionType, result string) (template s
 // Check compares an event with the catalogue: its resource type and action must
 // be declared (CodeActionUndeclared), and before, after and metadata must fit
 // the schemas (CodeSchemaMismatch). The values are JSON; empty and null are not
-// looked at. Pointers lead into the event.
-func (c *Compiled) Check(resourceType, actionType string, before, after, metadata []byte) errs.List {
+// looked at. Pointers lead into the event. afford is asked for the steps of each
+// comparison (nil = any).
+func (c *Compiled) Check(resourceType, actionType string, before, after, metadata []byte, afford func(steps int) bool) errs.List {
 	r := c.resources[resourceType]
 	if r == nil {
 		return errs.List{errs.At(errs.CodeActionUndeclared, "/resource/type", "the catalogue of %s has no resource type %s%s", c.Name, show(resourceType), meant(resourceType, c.types))}
@@ -149,10 +155,10 @@ func (c *Compiled) Check(resourceType, actionType string, before, after, metadat
 		value []byte
 	}{{"/before", before}, {"/after", after}} {
 		if string(v.value) != "null" {
-			list = append(list, r.values.check(v.root, v.value)...)
+			list = append(list, r.values.check(v.root, v.value, maxSteps, afford)...)
 		}
 	}
-	return append(list, r.metadata.check("/metadata", metadata)...)
+	return append(list, r.metadata.check("/metadata", metadata, maxSteps, afford)...)
 }
 
 func meant(name string, declared []string) string {

@@ -89,6 +89,9 @@ func (r *Registry) Handle(ctx context.Context, b *bus.Batch) error {
 		if err != nil {
 			return err
 		}
+		if err := dropErased(ctx, tx, list, times); err != nil {
+			return err
+		}
 		rows, faults := arrange(list, times, teams, r.now())
 		stored = list
 		return storeRejects(ctx, tx, rows, faults)
@@ -148,7 +151,7 @@ func arrange(list []event.Reject, times []int64, teams map[string]bool, now time
 		key := id.At(now)
 		product := short(one.Product)
 		for _, o := range owners {
-			rows[o] = append(rows[o], []any{o.scope, o.owner, times[i], key, one.Errors[0].Code, product, content})
+			rows[o] = append(rows[o], []any{o.scope, o.owner, times[i], key, one.Errors[0].Code, product, content, one.Account})
 			hour := times[i] / time.Hour.Microseconds()
 			faults[faultKey{o, hour, 0, "", ""}]++
 			seen := map[faultKey]bool{}
@@ -182,7 +185,7 @@ func general(pointer string) string {
 func storeRejects(ctx context.Context, tx *db.Tx, rows map[ownerKey][][]any, faults map[faultKey]int64) error {
 	// One order for all transactions, so that two do not wait for each other.
 	for _, o := range slices.SortedFunc(maps.Keys(rows), byOwner) {
-		if err := tx.Insert(ctx, "reject", []string{"scope", "owner", "at", "id", "code", "product", "content"}, "", rows[o]); err != nil {
+		if err := tx.Insert(ctx, "reject", []string{"scope", "owner", "at", "id", "code", "product", "content", "account"}, "", rows[o]); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `DELETE FROM reject WHERE scope = $1 AND owner = $2 AND (at, id) <= (

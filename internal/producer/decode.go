@@ -23,10 +23,16 @@ type File struct {
 // error is an [errs.List] of code CodeCatalogueInvalid; each message begins
 // with the line and column, each pointer leads into the file.
 func Parse(data []byte, format Format) (*File, error) {
-	return parse(data, format, false)
+	return parse(data, format, &decoder{})
 }
 
-func parse(data []byte, format Format, own bool) (*File, error) {
+// parseStored reads a catalogue that was applied once. Rules that were made
+// stricter since do not take it out of force.
+func parseStored(data []byte, format Format) (*File, error) {
+	return parse(data, format, &decoder{stored: true})
+}
+
+func parse(data []byte, format Format, d *decoder) (*File, error) {
 	if len(data) > MaxFile {
 		return nil, errs.List{errs.New(errs.CodeTooLarge, "the catalogue has %d bytes; at most %d are taken", len(data), MaxFile)}
 	}
@@ -34,7 +40,7 @@ func parse(data []byte, format Format, own bool) (*File, error) {
 	if fault != nil {
 		return nil, errs.List{fault}
 	}
-	d := &decoder{own: own, file: &File{Text: data, Format: format, places: map[string]place{}}}
+	d.file = &File{Text: data, Format: format, places: map[string]place{}}
 	d.catalogue(root)
 	if len(d.list) > 0 {
 		return nil, d.faults()
@@ -50,10 +56,20 @@ func (f *File) fault(code errs.Code, pointer, message string) *errs.Error {
 // decoder turns nodes into a Catalogue and gathers the faults on the way.
 type decoder struct {
 	own     bool // Belfry's own catalogue: reserved names are right
+	stored  bool // the catalogue is in force already
 	file    *File
 	list    []placed
 	entries int // resources and actions so far
 	schemas int
+	steps   int // of the comparisons of samples so far
+}
+
+// maxFileSteps bounds the comparisons of all samples of a file.
+const maxFileSteps = 1_000_000
+
+func (d *decoder) afford(steps int) bool {
+	d.steps += steps
+	return d.steps <= maxFileSteps
 }
 
 type placed struct {

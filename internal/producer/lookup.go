@@ -4,15 +4,17 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
 // snapshot is all catalogues at one moment of the clock. It never changes.
 type snapshot struct {
-	clock    int64
-	products map[string]*Compiled
-	alerts   map[string]*Alert // types of alerts, of all products
-	teams    map[string]loaded // by id
+	clock      int64
+	products   map[string]*Compiled
+	alerts     map[string]*Alert              // types of alerts, of all products
+	teams      map[string]loaded              // by id
+	remembered map[string]map[string][]string // what was personal in any version: product -> resource -> entries
 }
 
 // loaded is one team's catalogue, kept so that an unchanged one is not compiled
@@ -31,6 +33,28 @@ func (r *Registry) Lookup(ctx context.Context, product string) (*Compiled, error
 		return nil, err
 	}
 	return s.products[product], nil
+}
+
+// Personal are the fields of a resource type that any version of any catalogue
+// declared personal, also when no team declares the product any more.
+func (r *Registry) Personal(ctx context.Context, product, resourceType string) (event.Fields, error) {
+	s, err := r.snapshot(ctx)
+	if err != nil {
+		return event.Fields{}, err
+	}
+	if p := s.products[product]; p != nil {
+		personal, _ := p.Protected(resourceType)
+		return personal, nil
+	}
+	types := s.remembered[product]
+	if entries, ok := types[resourceType]; ok {
+		return event.ParseFields(entries), nil
+	}
+	var all []string
+	for _, entries := range types {
+		all = merge(all, entries)
+	}
+	return event.ParseFields(all), nil
 }
 
 func (r *Registry) snapshot(ctx context.Context) (*snapshot, error) {
@@ -88,7 +112,7 @@ func (r *Registry) refresh(ctx context.Context) error {
 	if err != nil || same {
 		return err
 	}
-	next := &snapshot{clock: clock, products: map[string]*Compiled{r.own.Name: r.own}, teams: map[string]loaded{}}
+	next := &snapshot{clock: clock, products: map[string]*Compiled{r.own.Name: r.own}, teams: map[string]loaded{}, remembered: remembered}
 	for _, row := range rows {
 		l := loaded{name: row.name, version: row.version}
 		if row.content == nil {
@@ -118,7 +142,7 @@ func (r *Registry) refresh(ctx context.Context) error {
 }
 
 func compileStored(row stored, remembered map[string]map[string][]string) ([]*Compiled, error) {
-	f, err := Parse(row.content, row.format)
+	f, err := parseStored(row.content, row.format)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +174,7 @@ func teamVersions(ctx context.Context, tx *db.Tx) ([]stored, error) {
 	return list, rows.Err()
 }
 
-// allPersonal reads the remembered pointers: product -> resource -> pointers.
+// allPersonal reads the remembered entries: product -> resource -> entries.
 func allPersonal(ctx context.Context, tx *db.Tx, into map[string]map[string][]string) error {
 	rows, err := tx.Query(ctx, `SELECT product, resource, pointer FROM personal ORDER BY product, resource, pointer`)
 	if err != nil {

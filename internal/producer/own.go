@@ -16,7 +16,7 @@ func Starter() []byte { return append([]byte(nil), starterFile...) }
 
 // Own is Belfry's own product, from the file that is built into the program.
 func Own() (*Compiled, error) {
-	f, err := parse(ownFile, YAML, true)
+	f, err := parse(ownFile, YAML, &decoder{own: true})
 	if err != nil {
 		return nil, fmt.Errorf("Belfry's own catalogue: %w", err)
 	}

@@ -16,10 +16,11 @@ import (
 //go:embed page_*.html
 var pageFiles embed.FS
 
-// The operators' pages of product teams.
+// The operators' pages of product teams, and a customer's page of refused events.
 const (
-	TeamsPath   = "/console/producers"
-	RejectsPath = "/console/rejects"
+	TeamsPath          = "/console/producers"
+	RejectsPath        = "/console/rejects"
+	AccountRejectsPath = "/accounts/{account_id}/audit/rejects"
 )
 
 // Pages is what the pages need from the dashboard around them.
@@ -28,9 +29,11 @@ type Pages struct {
 	Cursors *web.Cursors // of lists
 	Mount   account.Mount
 	// Shell is what stands around a page; section is the navigation's entry:
-	// producers or rejects.
+	// producers or rejects, on the console and on a customer's page.
 	Shell func(r *http.Request, p *web.Principal, account, section string) ui.Shell
 	URL   string // of the server, for commands to copy
+	// AccountName is what people call an account; "" when there is none of the id.
+	AccountName func(ctx context.Context, accountID string) string
 }
 
 // pages is the feature's part of the operators' console.
@@ -67,13 +70,14 @@ func (r *Registry) MountPages(cfg Pages) error {
 
 // visit is one authorised request for a page.
 type visit struct {
-	r   *http.Request
-	ctx context.Context
-	who *web.Principal
+	r       *http.Request
+	ctx     context.Context
+	who     *web.Principal
+	account string // of a customer's page; empty on the console
 }
 
 func visitOf(r *http.Request) visit {
-	return visit{r, r.Context(), web.CurrentPrincipal(r.Context())}
+	return visit{r: r, ctx: r.Context(), who: web.CurrentPrincipal(r.Context())}
 }
 
 // mayWrite reports whether the visitor may change teams and tokens.
@@ -102,9 +106,9 @@ func (v visit) with(pairs ...string) string {
 // saids are the sentences that are said once after a redirect, by the word in
 // its URL: text from the URL is never shown.
 var saids = map[string]string{
-	"team-changed":  "The product team is changed.",
-	"team-deleted":  "The product team is deleted. Its history stays.",
-	"token-revoked": "The token is revoked: nobody can use it any more.",
+	"team-changed":  "Product team saved.",
+	"team-deleted":  "Product team deleted. Its history is kept.",
+	"token-revoked": "Token revoked. It cannot be used any more.",
 }
 
 const saidParameter = "said"
@@ -120,7 +124,7 @@ func goTo(w http.ResponseWriter, r *http.Request, path, said string) error {
 
 // show answers with a page; status 0 is 200.
 func (p *pages) show(w http.ResponseWriter, v visit, section, title, template string, status int, data any) error {
-	shell := p.Shell(v.r, v.who, "", section)
+	shell := p.Shell(v.r, v.who, v.account, section)
 	shell.Title, shell.Status = title, status
 	if said := saids[v.r.URL.Query().Get(saidParameter)]; said != "" && v.r.Method == http.MethodGet {
 		shell.Flash = &ui.Flash{Tone: ui.Good, Text: said}

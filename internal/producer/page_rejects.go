@@ -13,23 +13,30 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ui"
+	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 func (p *pages) mountRejects() {
 	p.Mount("GET "+TeamsPath+"/{producer_id}/rejects", mayRead, false, p.showTeamRejects)
 	p.Mount("GET "+RejectsPath, mayRead, false, p.showRejects)
+	p.Mount("GET "+AccountRejectsPath, account.AuditRead, false, p.showAccountRejects)
 }
 
 // rejectedByTeam counts each team's refused events of the last 24 hours, by
 // whole hours as [Registry.SummariseRejects] does.
 func (r *Registry) rejectedByTeam(ctx context.Context) (map[string]int64, error) {
+	return r.rejectedBy(ctx, scopeTeam)
+}
+
+func (r *Registry) rejectedBy(ctx context.Context, scope string) (map[string]int64, error) {
 	counts := map[string]int64{}
 	err := r.db.View(ctx, func(tx *db.Tx) error {
 		since := r.now().Add(-23*time.Hour).UnixMicro() / time.Hour.Microseconds()
-		rows, err := tx.Query(ctx, `SELECT owner, CAST(sum(n) AS BIGINT) FROM fault WHERE scope = $1 AND hour >= $2 AND code = 0 GROUP BY owner`, scopeTeam, since)
+		rows, err := tx.Query(ctx, `SELECT owner, CAST(sum(n) AS BIGINT) FROM fault WHERE scope = $1 AND hour >= $2 AND code = 0 GROUP BY owner`, scope, since)
 		if err != nil {
 			return err
 		}
@@ -128,6 +135,7 @@ type rejectsView struct {
 	Next     string
 	Open     *shownReject
 	Close    string
+	Nothing  string // what it means that there is no row
 }
 
 // shownCount is a line of the counts.
@@ -201,17 +209,37 @@ func (p *pages) showTeamRejects(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	list.Nothing = "No event of this team's products was refused in the last 30 days."
 	return p.show(w, v, "producers", h.Name, "team-rejects", 0, map[string]any{"Head": h, "List": list})
 }
 
-// teamCount is a team with what was refused of it in a day.
-type teamCount struct {
+// showAccountRejects is a customer's page: what was refused of what was sent for
+// the account.
+func (p *pages) showAccountRejects(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	v.account = web.Account(v.ctx).ID
+	list, err := p.rejects(v, Rejects{Account: v.account})
+	if err != nil {
+		return err
+	}
+	list.Nothing = "No event for this account was refused in the last 30 days."
+	return p.show(w, v, "rejects", "Rejected events", "account-rejects", 0, map[string]any{"List": list})
+}
+
+// ownerCount is a team or an account with what was refused of it in a day.
+type ownerCount struct {
 	Name, Href string
 	Count      int64
 }
 
-// showRejects is the operators' own: refused events without a valid account,
-// and which teams have some.
+// most gives the ids with the highest counts, as many as a page shows.
+func most(counts map[string]int64) []string {
+	ids := slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
+	return ids[:min(len(ids), teamsAtOnce)]
+}
+
+// showRejects is the operators' own: which teams and accounts have refused
+// events, and those without a valid account.
 func (p *pages) showRejects(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
 	if !v.who.Can("", "audit:read") {
@@ -221,13 +249,17 @@ func (p *pages) showRejects(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	counts, err := p.rejectedByTeam(v.ctx)
+	list.Nothing = "No event without a valid account was refused in the last 30 days."
+	byTeam, err := p.rejectedBy(v.ctx, scopeTeam)
 	if err != nil {
 		return err
 	}
-	var teams []teamCount
-	most := slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
-	for _, teamID := range most[:min(len(most), teamsAtOnce)] {
+	byAccount, err := p.rejectedBy(v.ctx, scopeAccount)
+	if err != nil {
+		return err
+	}
+	var teams, accounts []ownerCount
+	for _, teamID := range most(byTeam) {
 		t, err := p.Team(v.ctx, teamID)
 		if errs.Is(err, errs.CodeNotFound) {
 			continue // deleted meanwhile
@@ -235,7 +267,14 @@ func (p *pages) showRejects(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		teams = append(teams, teamCount{t.Name, teamPath(t.ID) + "/rejects", counts[teamID]})
+		teams = append(teams, ownerCount{t.Name, teamPath(t.ID) + "/rejects", byTeam[teamID]})
 	}
-	return p.show(w, v, "rejects", "Rejected events", "rejects", 0, map[string]any{"Teams": teams, "List": list})
+	for _, id := range most(byAccount) {
+		name := id
+		if p.AccountName != nil {
+			name = cmp.Or(p.AccountName(v.ctx, id), id)
+		}
+		accounts = append(accounts, ownerCount{name, strings.Replace(AccountRejectsPath, "{account_id}", id, 1), byAccount[id]})
+	}
+	return p.show(w, v, "rejects", "Rejected events", "rejects", 0, map[string]any{"Teams": teams, "Accounts": accounts, "List": list})
 }

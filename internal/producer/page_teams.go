@@ -167,7 +167,7 @@ func (p *pages) askDelete(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return p.show(w, v, "producers", "Delete a product team", "question", 0, question{
-		Title: "Delete " + t.Name + "?", Text: "Only a team that declares nothing and has no token can be deleted. What its products wrote stays in the record, under its name.",
+		Title: "Delete " + t.Name + "?", Text: "Only a team that declares nothing and has no token can be deleted. The events of its products stay in the audit log, under its name.",
 		Action: teamPath(t.ID) + "/delete", Label: "Delete the team", Back: teamPath(t.ID) + "/settings"})
 }
 

@@ -215,7 +215,7 @@ func TestATeamIntegratesByItsPages(t *testing.T) {
 	base := made.To
 	team := base[strings.LastIndex(base, "/")+1:]
 	c.get(base).is(200, "No catalogue yet", "BELFRY_URL=http://belfry.test\n", "BELFRY_PRODUCER="+team, "belfry catalog init", "&lt;b&gt;TLS").lacks("<b>TLS")
-	c.get(base+"/history").is(200, "Nothing was applied yet")
+	c.get(base+"/history").is(200, "No version yet")
 	c.post("/console/producers", "name", "<b>TLS</b>").is(409, "There is a product team")
 
 	c.get(base+"/tokens").is(200, "No token yet")
@@ -235,7 +235,7 @@ func TestATeamIntegratesByItsPages(t *testing.T) {
 	}
 	tls := string(read(t, "tls.yaml"))
 	apply(tls)
-	c.get(base).is(200, "<code>actor</code> changed <code>resource</code> from <code>before.value</code>", "in general words", "view", "Version 1, applied")
+	c.get(base).is(200, "<code>actor</code> changed <code>resource</code> from <code>before.value</code>", "default sentence", "view", "Version 1, applied")
 	apply(strings.Replace(tls, "title: TLS", "title: <script>alert(1)</script>", 1))
 	c.get(base).is(200, "&lt;script&gt;alert(1)").lacks("<script>alert")
 	c.get(base+"/history").is(200, "in force", base+"/history/2", base+"/history/1")
@@ -255,7 +255,7 @@ func TestATeamIntegratesByItsPages(t *testing.T) {
 	c.apply(team, "version: 1\nproducts: []\n")
 	c.get(base).is(200, "This catalogue declares nothing")
 	c.post(base+"/settings", "name", "TLS and certificates", "contact_email", "").to(base + "/settings?said=team-changed")
-	c.get(base+"/settings?said=team-changed").is(200, "TLS and certificates", "The product team is changed.")
+	c.get(base+"/settings?said=team-changed").is(200, "TLS and certificates", "Product team saved.")
 	c.get(base + "/delete").is(200)
 	c.post(base + "/delete").to("/console/producers?said=team-deleted")
 	c.get(base).is(404)

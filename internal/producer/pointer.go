@@ -44,23 +44,3 @@ func escapesValid(pointer string) bool {
 	}
 	return true
 }
-
-// expand gives the pointers that an entry of personal or secret means. One
-// that begins with / is a pointer itself; a bare name is that member of before,
-// after and metadata, and of every object inside them that the schemas declare.
-func expand(entry string, schema, metadata *schema) []string {
-	if strings.HasPrefix(entry, "/") {
-		return []string{entry}
-	}
-	var list []string
-	for _, root := range openRoots {
-		list = append(list, "/"+root+"/"+escape(entry))
-		s := schema
-		if root == "metadata" {
-			s = metadata
-		}
-		list = append(list, s.members("/"+root, entry)...)
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
-}

@@ -3,6 +3,8 @@ package producer
 import (
 	"slices"
 	"strings"
+
+	"github.com/belfryhq/belfry/internal/event"
 )
 
 // The rules of the file, part by part, from the root downwards.
@@ -15,8 +17,10 @@ func (d *decoder) catalogue(root *node) {
 	d.file.Version = 1
 	if v := m.member("version"); v == nil {
 		d.fault(root, "version is missing; this format is version: 1")
+	} else if v.kind == text && v.text == "1" {
+		d.fault(v, "version must be the number 1: leave out the quotes")
 	} else if v.kind != number || v.text != "1" {
-		d.fault(v, "version must be 1")
+		d.fault(v, "version must be the number 1")
 	}
 	if m.member("products") == nil {
 		d.fault(root, "products is missing (an empty list declares nothing)")
@@ -98,7 +102,7 @@ func (d *decoder) resource(n *node) (r Resource, ok bool) {
 		}
 		return ""
 	})
-	secrets := expandAll(r.Secret, values, metadata)
+	secrets := event.ParseFields(r.Secret)
 	actions := m.member("actions")
 	if actions == nil {
 		d.fault(n, "actions is missing: a resource has at least one action")
@@ -116,17 +120,8 @@ func (d *decoder) resource(n *node) (r Resource, ok bool) {
 	return r, true
 }
 
-func expandAll(entries []string, values, metadata *schema) []string {
-	var list []string
-	for _, e := range entries {
-		list = append(list, expand(e, values, metadata)...)
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
-}
-
 // action reads {type, ...}, or a plain name for an action that needs no more.
-func (d *decoder) action(n *node, values, metadata *schema, secrets []string) (a Action, ok bool) {
+func (d *decoder) action(n *node, values, metadata *schema, secrets event.Fields) (a Action, ok bool) {
 	d.entries++
 	if n.kind == text {
 		n = &node{kind: object, keys: []string{"type"}, keyAt: []place{n.place}, items: []*node{n}, pointer: n.pointer, place: n.place}
@@ -143,7 +138,7 @@ func (d *decoder) action(n *node, values, metadata *schema, secrets []string) (a
 	return a, true
 }
 
-func (d *decoder) sentence(m mapping, key string, values, metadata *schema, secrets []string) string {
+func (d *decoder) sentence(m mapping, key string, values, metadata *schema, secrets event.Fields) string {
 	n := m.member(key)
 	if n == nil {
 		return ""
@@ -168,10 +163,11 @@ func (d *decoder) sentence(m mapping, key string, values, metadata *schema, secr
 		}
 		pointer := ""
 		for _, member := range path {
-			pointer += "/" + escape(member)
-			if slices.Contains(secrets, pointer) {
-				d.fault(n, "{%s} is declared secret: there would be nothing to show", hole)
-			}
+			pointer += "/" + event.EscapeToken(member)
+		}
+		// A stored catalogue was good by the rules of its time, and stays in force.
+		if secrets.Covers(pointer) && !d.stored {
+			d.fault(n, "{%s} is declared secret: there would be nothing to show", hole)
 		}
 		if of.excludes(path[1:]) {
 			d.fault(n, "{%s} names a member that the schema does not have", hole)
@@ -212,7 +208,7 @@ func (d *decoder) alertType(n *node) (a AlertType, ok bool) {
 	a.Schema, payload = m.schema("schema")
 	if sample := m.member("sample"); sample != nil {
 		a.Sample = sample.json(nil)
-		for _, wrong := range payload.check("/sample", a.Sample) {
+		for _, wrong := range payload.check("/sample", a.Sample, maxAlertSteps, d.afford) {
 			d.fault(sample, "%s", wrong.Message)
 		}
 	}

@@ -59,6 +59,7 @@ func compileSchema(data []byte) (*schema, error) {
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.UseLoader(noLoader{})
+	c.UseRegexpEngine(compilePattern)
 	c.AssertFormat()
 	const url = "belfry:schema"
 	if err := c.AddResource(url, doc); err != nil {
@@ -96,8 +97,9 @@ func plain(err error, url string) error {
 
 // check compares a JSON value with the schema; the mismatches' pointers begin
 // with root. Messages repeat what the schema says, never what the value holds:
-// they travel to logs and error pages.
-func (s *schema) check(root string, value []byte) errs.List {
+// they travel to logs and error pages. A comparison that would take more steps
+// than the limit, or than afford has left (nil = any), is a fault as well.
+func (s *schema) check(root string, value []byte, limit int, afford func(steps int) bool) errs.List {
 	if s == nil || len(value) == 0 {
 		return nil
 	}
@@ -107,6 +109,15 @@ func (s *schema) check(root string, value []byte) errs.List {
 	}
 	if fault := countable(doc); fault != "" {
 		return errs.List{errs.At(errs.CodeSchemaMismatch, root, "%s: %s", root[1:], fault)}
+	}
+	steps, ok := countSteps(s.compiled, doc, limit)
+	switch {
+	case !ok:
+		return errs.List{errs.At(errs.CodeSchemaMismatch, root,
+			"%s cannot be compared with its schema: it would take more than %d steps; send fewer values, or declare fewer alternatives", root[1:], limit)}
+	case afford != nil && !afford(steps):
+		return errs.List{errs.At(errs.CodeSchemaMismatch, root,
+			"%s was not compared with its schema: it needs %d steps, and the batch has used up what it may; send it in a smaller batch", root[1:], steps)}
 	}
 	var list errs.List
 	var wrong *jsonschema.ValidationError
@@ -253,28 +264,6 @@ func or(a, b string) string {
 		return a
 	}
 	return b
-}
-
-// members finds the declared objects below root that have a member of the name,
-// and gives its pointers. Only plain properties are followed.
-func (s *schema) members(root, name string) []string {
-	if s == nil {
-		return nil
-	}
-	var list []string
-	var walk func(doc any, at string)
-	walk = func(doc any, at string) {
-		m, _ := doc.(map[string]any)
-		properties, _ := m["properties"].(map[string]any)
-		if _, ok := properties[name]; ok {
-			list = append(list, at+"/"+escape(name))
-		}
-		for key, sub := range properties {
-			walk(sub, at+"/"+escape(key))
-		}
-	}
-	walk(s.document, root)
-	return list
 }
 
 // excludes reports whether the schema surely takes no member at the path: an

@@ -71,9 +71,7 @@ func (r redactor) apply(dst []byte, doc *rawjson.Doc) ([]byte, bool) {
 
 func (r redactor) find(doc *rawjson.Doc) (nodes []int) {
 	for _, tokens := range r.pointers {
-		if i := resolve(doc, tokens); i > 0 {
-			nodes = append(nodes, i)
-		}
+		nodes = resolve(nodes, doc, 0, tokens)
 	}
 	if len(r.names) == 0 {
 		return nodes
@@ -103,33 +101,29 @@ func (r redactor) named(doc *rawjson.Doc, i int) bool {
 	})
 }
 
-// resolve follows a JSON pointer; -1 when nothing is there.
-func resolve(doc *rawjson.Doc, tokens []string) int {
-	i := 0
-	for _, token := range tokens {
-		switch doc.Nodes[i].Kind {
-		case '{':
-			i = doc.Member(i, token)
-		case '[':
-			at, err := strconv.Atoi(token)
-			if err != nil || at < 0 || token != strconv.Itoa(at) {
-				return -1
-			}
-			found := -1
-			for c := range doc.Children(i) {
-				if at == 0 {
-					found = c
-					break
-				}
-				at--
-			}
-			i = found
-		default:
-			return -1
+// resolve appends what a JSON pointer leads to from a node. In a list, an index
+// picks one item and a name goes into every item, as on the server.
+func resolve(nodes []int, doc *rawjson.Doc, i int, tokens []string) []int {
+	if len(tokens) == 0 {
+		return append(nodes, i)
+	}
+	switch doc.Nodes[i].Kind {
+	case '{':
+		if member := doc.Member(i, tokens[0]); member >= 0 {
+			return resolve(nodes, doc, member, tokens[1:])
 		}
-		if i < 0 {
-			return -1
+	case '[':
+		at, err := strconv.Atoi(tokens[0])
+		index := err == nil && at >= 0 && tokens[0] == strconv.Itoa(at)
+		n := 0
+		for item := range doc.Children(i) {
+			if !index {
+				nodes = resolve(nodes, doc, item, tokens)
+			} else if n == at {
+				return resolve(nodes, doc, item, tokens[1:])
+			}
+			n++
 		}
 	}
-	return i
+	return nodes
 }

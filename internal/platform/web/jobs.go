@@ -53,6 +53,9 @@ type JobsConfig struct {
 type JobKind struct {
 	Name       string // "audit.export"
 	Permission string // that reading and cancelling its jobs needs in the account
+	// Private takes the input out of the database's files when a job has ended: it
+	// names a person.
+	Private bool
 	// Run does the work and gives the result (small; it becomes JSON). Its
 	// context ends when the job is cancelled, the lease is lost or the process
 	// drains.
@@ -187,7 +190,7 @@ func (j *Jobs) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-sweep.C:
-			if err := j.Sweep(ctx); err != nil && ctx.Err() == nil {
+			if err := errors.Join(j.Sweep(ctx), j.forgetInputs(ctx)); err != nil && ctx.Err() == nil {
 				j.log.Warn("job sweep failed", "error", err)
 			}
 		}
@@ -242,6 +245,9 @@ func (j *Jobs) work(ctx context.Context, row jobRow) {
 		err = j.requeue(late, job, time.Duration(job.Attempt)*10*time.Second, 0)
 	default:
 		err = j.end(late, job, result, err)
+		if err == nil && j.kinds[row.Kind].Private {
+			err = j.forgetInputs(late)
+		}
 	}
 	if err != nil {
 		j.log.Warn("a job's end could not be written; its lease will pass", "job", row.ID, "kind", row.Kind, "error", err)

@@ -1,0 +1,129 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+)
+
+// What stands in place of text that was made of an event in which values were
+// erased since.
+const (
+	erasedChange = "A change whose personal data was erased on request"
+	erasedBody   = "[erased on request]"
+)
+
+// eraseChunk is how many alerts a transaction of an erasure looks at.
+const eraseChunk = 200
+
+// Erased follows an erasure in some events of an account: the changes that were
+// shown with alerts lose the sentence and the name, and the messages that told
+// of them are kept without their bodies. It may run twice.
+func (n *Feature) Erased(ctx context.Context, account string, events map[string]bool) error {
+	n.awaitLookups(ctx)
+	for from, more := (alertPlace{at: -1 << 62}), true; more; {
+		var err error
+		if from, more, err = n.eraseNext(ctx, account, events, from); err != nil {
+			return err
+		}
+	}
+	return n.DB.Scrub(ctx)
+}
+
+// awaitLookups waits for the questions under way: they may have read the events
+// before the erasure.
+func (n *Feature) awaitLookups(ctx context.Context) {
+	n.lookups.mu.Lock()
+	var open []*lookup
+	for _, c := range n.lookups.calls {
+		open = append(open, c)
+	}
+	n.lookups.mu.Unlock()
+	for _, c := range open {
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// alertPlace is a place in an account's alerts.
+type alertPlace struct {
+	at  int64
+	key string
+}
+
+// eraseNext looks at the next alerts of an account.
+func (n *Feature) eraseNext(ctx context.Context, account string, events map[string]bool, from alertPlace) (last alertPlace, more bool, err error) {
+	err = n.DB.Tx(ctx, func(tx *db.Tx) error {
+		found, at, err := alertsWithChanges(ctx, tx, account, from)
+		if err != nil {
+			return err
+		}
+		last, more = at, len(found) == eraseChunk
+		for _, a := range found {
+			if err := a.erase(ctx, tx, events); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return last, more, err
+}
+
+// toldAlert is an alert with the changes that were shown with it.
+type toldAlert struct {
+	key     string
+	changes []Change
+}
+
+func (a toldAlert) erase(ctx context.Context, tx *db.Tx, events map[string]bool) error {
+	if !slices.ContainsFunc(a.changes, func(c Change) bool { return events[c.EventID] }) {
+		return nil
+	}
+	for i := range a.changes {
+		if events[a.changes[i].EventID] {
+			a.changes[i].Actor = ""
+			a.changes[i].Summary = erasedChange
+		}
+	}
+	list, err := json.Marshal(a.changes)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `UPDATE alert SET changes = $2 WHERE alert_key = $1`, a.key, list); err != nil {
+		return err
+	}
+	// The answer of a receiver may repeat what it was sent.
+	_, err = tx.Exec(ctx, `UPDATE attempt SET body = $2, answer = $2 WHERE delivery_id IN (SELECT id FROM delivery WHERE root_key = $1)`,
+		a.key, []byte(erasedBody))
+	return err
+}
+
+// alertsWithChanges reads the next alerts of an account, and gives the place of
+// the last one.
+func alertsWithChanges(ctx context.Context, tx *db.Tx, account string, from alertPlace) (list []toldAlert, last alertPlace, err error) {
+	rows, err := tx.Query(ctx, `SELECT occurred_at, alert_key, changes FROM alert
+		WHERE account_id = $1 AND state <> 'part' AND (occurred_at, alert_key) > ($2, $3) ORDER BY occurred_at, alert_key LIMIT $4`,
+		account, from.at, from.key, eraseChunk)
+	if err != nil {
+		return nil, from, err
+	}
+	defer rows.Close()
+	last = from
+	for rows.Next() {
+		var a toldAlert
+		var changes []byte
+		if err := rows.Scan(&last.at, &a.key, &changes); err != nil {
+			return nil, from, err
+		}
+		if err := json.Unmarshal(changes, &a.changes); err != nil {
+			return nil, from, err
+		}
+		last.key = a.key
+		list = append(list, a)
+	}
+	return list, last, rows.Err()
+}

@@ -1,0 +1,130 @@
+package producer
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/db"
+)
+
+// erasedPayload stands for the payload of a refused event of an account in which
+// values were erased since.
+const erasedPayload = `"erased on request"`
+
+// eraseChunk bounds the transaction of an erasure.
+const eraseChunk = 200
+
+// Erased follows an erasure: nothing says which person a refused event was about,
+// so that all payloads of the account that are older than the erasure go.
+func (r *Registry) Erased(ctx context.Context, e event.Erasure) error {
+	at, err := time.Parse(time.RFC3339Nano, e.At)
+	if err != nil {
+		return err
+	}
+	err = r.db.Tx(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO erasure (account, at) VALUES ($1, $2)
+			ON CONFLICT (account) DO UPDATE SET at = CASE WHEN erasure.at > excluded.at THEN erasure.at ELSE excluded.at END`,
+			e.Account, at.UnixMicro())
+		return err
+	})
+	for _, account := range []string{e.Account, ""} { // '' are rows of before the column
+		var from rejectKey
+		for more := err == nil; more; {
+			from, more, err = r.dropPayloads(ctx, account, e.Account, at.UnixMicro(), from)
+			more = more && err == nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return r.db.Scrub(ctx)
+}
+
+// rejectKey is a row of reject.
+type rejectKey struct {
+	scope, owner string
+	at           int64
+	id           string
+}
+
+// dropPayloads drops the payloads of a chunk of an account's rejects, and says
+// where the next chunk begins.
+func (r *Registry) dropPayloads(ctx context.Context, column, account string, before int64, from rejectKey) (last rejectKey, more bool, err error) {
+	err = r.db.Tx(ctx, func(tx *db.Tx) error {
+		found, err := rejectsAfter(ctx, tx, column, before, from)
+		if err != nil {
+			return err
+		}
+		last, more = from, len(found) == eraseChunk
+		for _, row := range found {
+			last = row.rejectKey
+			var one event.Reject
+			if err := json.Unmarshal(row.content, &one); err != nil {
+				return err
+			}
+			if one.Account != account || one.Payload == "" || one.Payload == erasedPayload {
+				continue
+			}
+			one.Payload = erasedPayload
+			content, err := json.Marshal(one)
+			if err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, `UPDATE reject SET content = $5 WHERE scope = $1 AND owner = $2 AND at = $3 AND id = $4`,
+				row.scope, row.owner, row.at, row.id, content)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return last, more, err
+}
+
+type rejectRow struct {
+	rejectKey
+	content []byte
+}
+
+func rejectsAfter(ctx context.Context, tx *db.Tx, account string, before int64, from rejectKey) ([]rejectRow, error) {
+	rows, err := tx.Query(ctx, `SELECT scope, owner, at, id, content FROM reject
+		WHERE account = $1 AND at <= $2 AND (scope, owner, at, id) > ($3, $4, $5, $6) ORDER BY scope, owner, at, id LIMIT $7`,
+		account, before, from.scope, from.owner, from.at, from.id, eraseChunk)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []rejectRow
+	for rows.Next() {
+		var row rejectRow
+		if err := rows.Scan(&row.scope, &row.owner, &row.at, &row.id, &row.content); err != nil {
+			return nil, err
+		}
+		list = append(list, row)
+	}
+	return list, rows.Err()
+}
+
+// dropErased drops the payloads of those rejects of a batch that are older than
+// the last erasure in their account.
+func dropErased(ctx context.Context, tx *db.Tx, list []event.Reject, times []int64) error {
+	erased := map[string]int64{}
+	for i, one := range list {
+		at, asked := erased[one.Account]
+		if !asked {
+			err := tx.QueryRow(ctx, `SELECT at FROM erasure WHERE account = $1`, one.Account).Scan(&at)
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+			erased[one.Account] = at
+		}
+		if times[i] <= at {
+			list[i].Payload = erasedPayload
+		}
+	}
+	return nil
+}
