@@ -1,0 +1,148 @@
+package tail
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// rotatedFile is a file that a rotation of a log may have made.
+type rotatedFile struct {
+	path string
+	info fs.FileInfo
+}
+
+// rotatedFiles lists the files whose names are those of a log with something
+// added: access.log.1, access.log-20261122.gz, access-20261122.log. The youngest
+// first, at most maxRotated.
+func rotatedFiles(log string) (list []rotatedFile) {
+	logs := []string{log}
+	if target, err := filepath.EvalSymlinks(log); err == nil && target != log {
+		logs = append(logs, target)
+	}
+	seen := map[string]bool{log: true}
+	for _, one := range logs {
+		names, err := os.ReadDir(filepath.Dir(one))
+		if err != nil {
+			continue // its file cannot be read either, which is told there
+		}
+		for _, d := range names {
+			path := filepath.Join(filepath.Dir(one), d.Name())
+			if seen[path] || !isRotated(one, path) {
+				continue
+			}
+			seen[path] = true
+			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+				list = append(list, rotatedFile{path, info})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b rotatedFile) int {
+		return cmp.Or(b.info.ModTime().Compare(a.info.ModTime()), cmp.Compare(a.path, b.path))
+	})
+	return list[:min(len(list), maxRotated)]
+}
+
+// added is what a rotation added to the name of a log; empty when the path is not
+// such a name.
+func added(log, path string) string {
+	if filepath.Dir(log) != filepath.Dir(path) {
+		return ""
+	}
+	base, name := filepath.Base(log), filepath.Base(path)
+	if rest, ok := strings.CutPrefix(name, base); ok {
+		return rest
+	}
+	ext := filepath.Ext(base)
+	rest, ok := strings.CutPrefix(name, strings.TrimSuffix(base, ext))
+	if middle, _, found := strings.Cut(rest, ext); ok && found && ext != "" {
+		return middle
+	}
+	return ""
+}
+
+func isRotated(log, path string) bool {
+	rest := added(log, path)
+	return rest != "" && strings.ContainsRune(".-_", rune(rest[0]))
+}
+
+// dated are the additions of which a file that was never seen is taken as one of
+// the log's own: a number or a date. Another log may be called access.log-ssl.
+var dated = regexp.MustCompile(`^[._-]\d[\dTZ:._-]*(\.gz)?$`)
+
+// rotated opens what was rotated away from a log and is not shipped to its end:
+// files that were seen before, and those that came after the youngest of these,
+// last, while nothing looked. They are in the order in which they began. live is
+// the log itself; it may be nil. The error is of files that cannot be read; the
+// others are given nevertheless.
+func (t *tailer) rotated(log string, live *source, last *entry) (list []*source, failed error) {
+	if last == nil || t.cfg.Shift {
+		return nil, nil // what was there before the log was first seen is history
+	}
+	found := live != nil && live.entry == last || t.open[last.ID] != nil
+	for _, r := range rotatedFiles(log) {
+		if live != nil && live.file != nil {
+			if mine, err := live.file.Stat(); err == nil && os.SameFile(mine, r.info) {
+				continue
+			}
+		}
+		known := t.state.ofInode(t.cfg.Scope, r.info)
+		if known != nil && known.finished(r.info) {
+			found = found || known == last
+			continue
+		}
+		younger := dated.MatchString(added(log, r.path)) && r.info.ModTime().UnixNano() > last.Modified
+		s, err := openSource(r.path)
+		if err == nil {
+			err = t.placeRotated(s, log, last, younger)
+		}
+		if err == nil && s.entry != nil {
+			found = found || s.entry == last
+			list = append(list, s)
+			continue
+		}
+		if err != nil && !errors.Is(err, errOpen) && (known != nil || younger) {
+			failed = errors.Join(failed, fmt.Errorf("a rotated file of %s cannot be read: %w", log, err))
+		}
+		if s != nil {
+			s.close()
+		}
+	}
+	if !found && failed == nil {
+		t.warn(fmt.Sprintf("%s was rotated, and its file is gone or compressed in a way that is not read: "+
+			"what was written to it behind byte %d is not counted", log, last.At))
+	}
+	slices.SortStableFunc(list, func(a, b *source) int { return cmp.Compare(a.entry.Begins, b.entry.Begins) })
+	return list, failed
+}
+
+// placeRotated finds the entry of a rotated file, or makes one when it is
+// younger than the last that was seen. The entry stays nil otherwise.
+func (t *tailer) placeRotated(s *source, log string, last *entry, younger bool) error {
+	first, err := s.firstLine(true)
+	if err != nil || first == "" {
+		return err
+	}
+	begins := t.firstTime(s.kept)
+	e, err := t.find(s, first)
+	if err != nil {
+		return err
+	}
+	// A copy that was made before the last lines came begins as the log does.
+	missed := younger && last.Begins != 0 && begins >= last.Begins && !t.begunAs(log, first)
+	if e == nil && !missed || e != nil && !t.state.holds(e.Path) {
+		return nil
+	}
+	return t.assign(s, e, log, first, begins)
+}
+
+// begunAs reports whether a file of the log was seen that begins with this line.
+func (t *tailer) begunAs(log, first string) bool {
+	return slices.ContainsFunc(t.state.of(t.cfg.Scope), func(e *entry) bool { return e.Path == log && e.beginsWith(first) })
+}
