@@ -61,7 +61,7 @@ func (t *tailer) tell(w *watch, err error) {
 		w.missing = 0
 	}
 	switch {
-	case err == nil:
+	case err == nil || errors.Is(err, errChanged): // which the next look deals with
 		t.report.over(w.name)
 	case w.missing > 0 || !errors.Is(err, fs.ErrNotExist):
 		t.report.trouble(t, w.name, fmt.Sprintf("%v; it is tried again", err))

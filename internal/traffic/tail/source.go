@@ -30,6 +30,7 @@ type source struct {
 	fault error     // that ended a stream
 	pipe  bool      // it is read once and has no identity
 	tail  []byte    // the last bytes before at
+	first string    // the first line; empty while there is none
 	grown time.Time // when data came last
 }
 
@@ -168,14 +169,18 @@ func (s *source) fill(n int) error {
 // that were read there. It is asked after each reading, so that a truncation
 // before that is not missed.
 func (s *source) unchanged() error {
-	if s.stream != nil || len(s.tail) == 0 {
+	if s.stream != nil {
 		return nil
 	}
-	there := make([]byte, len(s.tail))
-	if _, err := s.file.ReadAt(there, s.at-int64(len(there))); err != nil && !errors.Is(err, io.EOF) {
+	want := s.tail
+	if s.at == 0 {
+		want = []byte(s.first)
+	}
+	there := make([]byte, len(want))
+	if _, err := s.file.ReadAt(there, max(0, s.at-int64(len(there)))); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if !bytes.Equal(there, s.tail) {
+	if !bytes.Equal(there, want) {
 		return errChanged
 	}
 	return nil
@@ -203,7 +208,8 @@ func (s *source) firstLine(whole bool) (string, error) {
 	case end < 0:
 		return "", nil
 	}
-	return string(start[:end]), nil
+	s.first = string(start[:end])
+	return s.first, nil
 }
 
 // seek goes to the position of an entry, if the bytes before it are those that
