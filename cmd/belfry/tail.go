@@ -69,7 +69,7 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 		},
 		Later:   later,
 		Refused: refused,
-		Warn:  func(what string) { fmt.Fprintf(stderr, "belfry tail: %s\n", what) },
+		Warn:    func(what string) { fmt.Fprintf(stderr, "belfry tail: %s\n", what) },
 		Progress: func(p tail.Progress) {
 			if terminal {
 				fmt.Fprintf(stderr, "\r\033[K%s%s: %d lines, %d counts", p.File, percent(p), p.Summary.Lines, p.Summary.Counts)

@@ -150,7 +150,7 @@ func ParseCount(data []byte, window Window) (Count, errs.List) {
 // wrong inside a line, or inside an element of an array, is found when that one
 // is parsed.
 func Values(body []byte) (values []jsontext.Value, list bool, err error) {
-	trimmed := bytes.TrimLeft(body, " \t\r\n")
+	trimmed := bytes.TrimLeft(bytes.TrimPrefix(body, byteOrderMark), " \t\r\n")
 	if len(trimmed) == 0 {
 		return nil, false, errs.New(errs.CodeMissingField, "the body is empty; send one count, a JSON array of counts, or NDJSON")
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 func TestTheLogOfARealSiteIsReadToTheLastLine(t *testing.T) {
-	counts, sum, err := traffic.Combined.ReadCounts(strings.NewReader(site(t)), "semicomplete.com")
+	counts, sum, err := traffic.Combined.ReadCounts(strings.NewReader(site(t)), "semicomplete.com", "")
 	if err != nil || sum.Refused != 0 || sum.Lines != 10_000 {
 		t.Fatalf("%d lines, %d refused (line %d: %v), %v", sum.Lines, sum.Refused, sum.Line, sum.First, err)
 	}
@@ -97,7 +97,7 @@ func TestALineThatIsNoRequestSaysWhy(t *testing.T) {
 func TestOddLinesAreCountedAndNamedAndTheOthersTaken(t *testing.T) {
 	good := `1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 1`
 	log := good + "\r\n\n  \n" + "odd\n" + strings.Repeat("x", traffic.MaxLine+5) + "\n" + good + "\n" + good // no end of line
-	counts, sum, err := traffic.Combined.ReadCounts(strings.NewReader(log), "z.example")
+	counts, sum, err := traffic.Combined.ReadCounts(strings.NewReader(log), "z.example", "")
 	if err != nil || sum.Lines != 3 || sum.Refused != 2 || sum.Line != 4 || len(counts) != 1 || counts[0].Total != 3 {
 		t.Errorf("%+v %+v %v", sum, counts, err)
 	}

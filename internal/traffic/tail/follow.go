@@ -97,14 +97,33 @@ func (t *tailer) lookRetired(ctx context.Context, w *watch) error {
 			err = nil // another rotation wrote over it: there is nothing more of this one
 		}
 		failed = errors.Join(failed, err)
-		if over && err == nil || changed || time.Since(s.grown) > t.cfg.Quiet {
+		switch {
+		case s.stream != nil && err != nil:
+			t.putOff(w, s)
+		case over && err == nil, changed, time.Since(s.grown) > t.cfg.Quiet:
 			t.release(s)
-			continue
+		default:
+			kept = append(kept, s)
 		}
-		kept = append(kept, s)
 	}
 	w.retired = kept
 	return failed
+}
+
+// putOff leaves a compressed file that cannot be read to its end. It is opened
+// again by the next look while it may still be written, else when it has changed.
+func (t *tailer) putOff(w *watch, s *source) {
+	defer t.release(s)
+	info, err := s.file.Stat()
+	if err != nil || s.entry == nil {
+		return
+	}
+	if time.Since(info.ModTime()) > t.cfg.Quiet {
+		s.entry.Size = info.Size()
+		s.entry.Modified = info.ModTime().UnixNano()
+	} else if w.last == nil {
+		w.last = s.entry
+	}
 }
 
 // lookLive ships what the log itself has, and what was rotated away from it.
@@ -153,8 +172,10 @@ func (t *tailer) lookLive(ctx context.Context, w *watch) error {
 	var failed error
 	if w.last != nil {
 		var rotated []*source
-		if rotated, failed = t.rotated(w.live.path, w.live, w.last); failed == nil {
-			w.last = nil
+		last := w.last
+		w.last = nil
+		if rotated, failed = t.rotated(w.live.path, w.live, last); failed != nil {
+			w.last = last
 		}
 		w.retired = append(w.retired, rotated...)
 		if err := t.lookRetired(ctx, w); err != nil {

@@ -79,52 +79,72 @@ var dated = regexp.MustCompile(`^[._-]\d[\dTZ:._-]*(\.gz)?$`)
 // rotated opens what was rotated away from a log and is not shipped to its end:
 // files that were seen before, and those that came after the youngest of these,
 // last, while nothing looked. They are in the order in which they began. live is
-// the log itself; it may be nil. The error is of files that cannot be read; the
-// others are given nevertheless.
+// the log itself. The error is of files that cannot be read; the others are given
+// nevertheless.
 func (t *tailer) rotated(log string, live *source, last *entry) (list []*source, failed error) {
 	if last == nil || t.cfg.Shift {
 		return nil, nil // what was there before the log was first seen is history
 	}
-	found := live != nil && live.entry == last || t.open[last.ID] != nil
-	for _, r := range rotatedFiles(log) {
-		if live != nil && live.file != nil {
-			if mine, err := live.file.Stat(); err == nil && os.SameFile(mine, r.info) {
-				continue
-			}
+	files := rotatedFiles(log)
+	for range maxScans {
+		var more []*source
+		var found bool
+		more, found, failed = t.scan(log, live, last, files)
+		list = append(list, more...)
+		again := rotatedFiles(log)
+		if !slices.EqualFunc(files, again, sameRotatedFile) {
+			files = again // a rotation gave other names to files meanwhile
+			continue
+		}
+		if !found && failed == nil {
+			t.warn(fmt.Sprintf("%s was rotated, and its file is gone or compressed in a way that is not read: "+
+				"what was written to it behind byte %d is not counted", log, last.At))
+		}
+		slices.SortStableFunc(list, func(a, b *source) int { return cmp.Compare(a.entry.Begins, b.entry.Begins) })
+		return list, failed
+	}
+	return list, fmt.Errorf("the files of %s are being rotated", log)
+}
+
+const maxScans = 10 // of the rotated files of a log, while they change
+
+func sameRotatedFile(a, b rotatedFile) bool { return a.path == b.path && os.SameFile(a.info, b.info) }
+
+// scan opens the files that are to be read. found reports whether the one of last
+// is among all that there are.
+func (t *tailer) scan(log string, live *source, last *entry, files []rotatedFile) (list []*source, found bool, failed error) {
+	found = live.entry == last || t.open[last.ID] != nil
+	for _, r := range files {
+		if mine, err := live.file.Stat(); err == nil && os.SameFile(mine, r.info) {
+			continue
 		}
 		known := t.state.ofInode(t.cfg.Scope, r.info)
 		if known != nil && known.finished(r.info) {
 			found = found || known == last
 			continue
 		}
-		younger := dated.MatchString(added(log, r.path)) && r.info.ModTime().UnixNano() > last.Modified
+		isDated := dated.MatchString(added(log, r.path))
 		s, err := openSource(r.path)
 		if err == nil {
-			err = t.placeRotated(s, log, last, younger)
+			err = t.placeRotated(s, log, last, isDated)
 		}
 		if err == nil && s.entry != nil {
 			found = found || s.entry == last
 			list = append(list, s)
 			continue
 		}
-		if err != nil && !errors.Is(err, errOpen) && (known != nil || younger) {
+		if err != nil && !errors.Is(err, errOpen) && (known != nil || isDated && r.info.ModTime().UnixNano() > last.Modified) {
 			failed = errors.Join(failed, fmt.Errorf("a rotated file of %s cannot be read: %w", log, err))
 		}
-		if s != nil {
-			s.close()
-		}
+		s.close()
 	}
-	if !found && failed == nil {
-		t.warn(fmt.Sprintf("%s was rotated, and its file is gone or compressed in a way that is not read: "+
-			"what was written to it behind byte %d is not counted", log, last.At))
-	}
-	slices.SortStableFunc(list, func(a, b *source) int { return cmp.Compare(a.entry.Begins, b.entry.Begins) })
-	return list, failed
+	return list, found, failed
 }
 
-// placeRotated finds the entry of a rotated file, or makes one when it is
-// younger than the last that was seen. The entry stays nil otherwise.
-func (t *tailer) placeRotated(s *source, log string, last *entry, younger bool) error {
+// placeRotated finds the entry of a rotated file, or makes one when the file is
+// the log's own, by its name, and younger than the last that was seen. The entry
+// stays nil otherwise.
+func (t *tailer) placeRotated(s *source, log string, last *entry, isDated bool) error {
 	first, err := s.firstLine(true)
 	if err != nil || first == "" {
 		return err
@@ -134,12 +154,25 @@ func (t *tailer) placeRotated(s *source, log string, last *entry, younger bool) 
 	if err != nil {
 		return err
 	}
+	if e != nil {
+		if !t.state.holds(e.Path) {
+			return nil
+		}
+		return t.assign(s, e, log, first, begins)
+	}
+	younger := begins > last.Begins
+	if begins == last.Begins { // in one second
+		info, err := s.file.Stat()
+		if err != nil {
+			return err
+		}
+		younger = info.ModTime().UnixNano() >= last.Modified
+	}
 	// A copy that was made before the last lines came begins as the log does.
-	missed := younger && last.Begins != 0 && begins >= last.Begins && !t.begunAs(log, first)
-	if e == nil && !missed || e != nil && !t.state.holds(e.Path) {
+	if !isDated || last.Begins == 0 || !younger || t.begunAs(log, first) {
 		return nil
 	}
-	return t.assign(s, e, log, first, begins)
+	return t.assign(s, nil, log, first, begins)
 }
 
 // begunAs reports whether a file of the log was seen that begins with this line.

@@ -1,7 +1,6 @@
 package tail
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"errors"
@@ -11,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/belfryhq/belfry/internal/traffic"
 )
 
 // source is one open file and how far it was shipped. Positions count
@@ -55,7 +56,7 @@ func openSource(name string) (*source, error) {
 	}
 	s.file = file
 	if s.pipe = !info.Mode().IsRegular(); s.pipe {
-		s.stream, err = unpacked(file)
+		s.stream, err = traffic.Unpacked(file)
 	} else {
 		err = s.rewind()
 	}
@@ -87,25 +88,14 @@ type folderError struct{ name string }
 
 func (e *folderError) Error() string { return e.name + " is a folder" }
 
-var gzipMagic = []byte{0x1f, 0x8b}
-
 // startsZipped reports whether a file is compressed, whatever its name.
 func startsZipped(file *os.File) (bool, error) {
-	start := make([]byte, len(gzipMagic))
+	start := make([]byte, 2)
 	n, err := file.ReadAt(start, 0)
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	return bytes.Equal(start[:n], gzipMagic), err
-}
-
-// unpacked reads a stream, which may be compressed.
-func unpacked(r io.Reader) (io.Reader, error) {
-	in := bufio.NewReader(r)
-	if start, err := in.Peek(len(gzipMagic)); err == nil && bytes.Equal(start, gzipMagic) {
-		return gzip.NewReader(in)
-	}
-	return in, nil // an error of the stream comes again
+	return traffic.Zipped(start[:n]), err
 }
 
 func (s *source) close() {

@@ -323,7 +323,7 @@ func (t *tailer) shipRange(ctx context.Context, s *source, data []byte) error {
 
 // stdin ships a stream. It has no identity, so that a broken run is not resumed.
 func (t *tailer) stdin(ctx context.Context) error {
-	stream, err := unpacked(t.cfg.Stdin)
+	stream, err := traffic.Unpacked(t.cfg.Stdin)
 	if err != nil {
 		return fmt.Errorf("standard input: %w", err)
 	}
