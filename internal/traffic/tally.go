@@ -42,7 +42,7 @@ func (t *Tally) Add(zone string, e Entry) error {
 		zone = cmp.Or(e.Zone, e.Hostname)
 	}
 	if zone == "" {
-		return errs.At(errs.CodeMissingField, "zone", "the line names no zone and no host: say which zone the log is of")
+		return errs.At(errs.CodeMissingField, "/zone", "the line names no zone and no host: say which zone the log is of")
 	}
 	at := e.At - e.At%Width
 	k := cell{zone, e.Hostname, e.Origin, at}

@@ -16,6 +16,7 @@ type watch struct {
 	live    *source   // nil while there is no file under the name
 	retired []*source // renamed files that a server may still write to
 	last    *entry    // of the youngest file so far, while rotated files are sought
+	scanned bool      // they were sought since the live one was opened
 	missing int       // how many looks in a row found no file
 }
 
@@ -121,7 +122,10 @@ func (t *tailer) putOff(w *watch, s *source) {
 	if time.Since(info.ModTime()) > t.cfg.Quiet {
 		s.entry.Size = info.Size()
 		s.entry.Modified = info.ModTime().UnixNano()
-	} else if w.last == nil {
+		return
+	}
+	w.scanned = false
+	if w.last == nil {
 		w.last = s.entry
 	}
 }
@@ -168,13 +172,17 @@ func (t *tailer) lookLive(ctx context.Context, w *watch) error {
 			return err
 		}
 		w.live = s
+		w.scanned = false
 	}
 	var failed error
-	if w.last != nil {
+	// Again when the live file gets its first line: others may have come and gone
+	// while it was empty.
+	if w.last != nil && (!w.scanned || w.live.entry != nil) {
 		var rotated []*source
 		last := w.last
 		w.last = nil
-		if rotated, failed = t.rotated(w.live.path, w.live, last); failed != nil {
+		rotated, failed = t.rotated(w.live.path, w.live, last)
+		if w.scanned = failed == nil; failed != nil || w.live.entry == nil {
 			w.last = last
 		}
 		w.retired = append(w.retired, rotated...)
