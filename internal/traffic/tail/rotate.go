@@ -77,8 +77,8 @@ func isRotated(log, path string) bool {
 var dated = regexp.MustCompile(`^[._-]\d[\dTZ:._-]*(\.gz)?$`)
 
 // rotated opens what was rotated away from a log and is not shipped to its end:
-// files that were seen before, and those that came after the youngest of these,
-// last, while nothing looked. They are in the order in which they began. live is
+// files that were seen before, and those that came and went while nothing looked.
+// last is the youngest that was seen; nil when the log is new. They are in the order in which they began. live is
 // the log itself. The error is of files that cannot be read; the others are given
 // nevertheless.
 func (t *tailer) rotated(log string, live *source, last *entry) (list []*source, failed error) {
@@ -114,8 +114,14 @@ func sameRotatedFile(a, b rotatedFile) bool { return a.path == b.path && os.Same
 // is among all that there are.
 func (t *tailer) scan(log string, live *source, last *entry, files []rotatedFile) (list []*source, found bool, failed error) {
 	found = live.entry == last || t.open[last.ID] != nil
+	var mine fs.FileInfo // of the live file, which may be gone
+	if live.file != nil {
+		if mine, failed = live.file.Stat(); failed != nil {
+			return nil, found, failed
+		}
+	}
 	for _, r := range files {
-		if mine, err := live.file.Stat(); err == nil && os.SameFile(mine, r.info) {
+		if mine != nil && os.SameFile(mine, r.info) {
 			continue
 		}
 		known := t.state.ofInode(t.cfg.Scope, r.info)
@@ -126,7 +132,7 @@ func (t *tailer) scan(log string, live *source, last *entry, files []rotatedFile
 		isDated := dated.MatchString(added(log, r.path))
 		s, err := openSource(r.path)
 		if err == nil {
-			err = t.placeRotated(s, log, last, isDated)
+			err = t.placeRotated(s, log, isDated)
 		}
 		if err == nil && s.entry != nil {
 			found = found || s.entry == last
@@ -142,9 +148,9 @@ func (t *tailer) scan(log string, live *source, last *entry, files []rotatedFile
 }
 
 // placeRotated finds the entry of a rotated file, or makes one when the file is
-// the log's own, by its name, and younger than the last that was seen. The entry
-// stays nil otherwise.
-func (t *tailer) placeRotated(s *source, log string, last *entry, isDated bool) error {
+// the log's own, by its name, and younger than the first one that was seen. The
+// entry stays nil otherwise.
+func (t *tailer) placeRotated(s *source, log string, isDated bool) error {
 	first, err := s.firstLine(true)
 	if err != nil || first == "" {
 		return err
@@ -154,25 +160,34 @@ func (t *tailer) placeRotated(s *source, log string, last *entry, isDated bool) 
 	if err != nil {
 		return err
 	}
-	if e != nil {
-		if !t.state.holds(e.Path) {
-			return nil
-		}
-		return t.assign(s, e, log, first, begins)
-	}
-	younger := begins > last.Begins
-	if begins == last.Begins { // in one second
-		info, err := s.file.Stat()
-		if err != nil {
-			return err
-		}
-		younger = info.ModTime().UnixNano() >= last.Modified
-	}
-	// A copy that was made before the last lines came begins as the log does.
-	if !isDated || last.Begins == 0 || !younger || t.begunAs(log, first) {
+	if e != nil && !t.state.holds(e.Path) {
 		return nil
 	}
-	return t.assign(s, nil, log, first, begins)
+	if e == nil {
+		younger, err := t.youngerThanFirst(s, log, begins)
+		// A copy that was made before the last lines came begins as the log does.
+		if err != nil || !isDated || !younger || t.begunAs(log, first) {
+			return err
+		}
+	}
+	return t.assign(s, e, log, first, begins)
+}
+
+// youngerThanFirst reports whether a file began after the first one of the log
+// that was seen. What is older is history.
+func (t *tailer) youngerThanFirst(s *source, log string, begins int64) (bool, error) {
+	var oldest *entry
+	for _, e := range t.state.of(t.cfg.Scope) {
+		if e.Path == log && e.Begins != 0 && (oldest == nil || e.Begins < oldest.Begins) {
+			oldest = e
+		}
+	}
+	if oldest == nil || begins != oldest.Begins {
+		return oldest != nil && begins > oldest.Begins, nil
+	}
+	// In the same second: a file that was changed since is younger.
+	info, err := s.file.Stat()
+	return err == nil && oldest.Modified != 0 && info.ModTime().UnixNano() >= oldest.Modified, err
 }
 
 // begunAs reports whether a file of the log was seen that begins with this line.

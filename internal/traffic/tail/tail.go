@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -159,10 +160,7 @@ func (t *tailer) once(ctx context.Context) error {
 	var failed error
 	var shipped []*entry
 	for _, name := range t.cfg.Files {
-		s, err := openSource(name)
-		if err == nil {
-			err = t.shipLog(ctx, s)
-		}
+		s, err := t.shipLog(ctx, name)
 		if s.entry != nil {
 			shipped = append(shipped, s.entry)
 		}
@@ -182,28 +180,42 @@ func (t *tailer) once(ctx context.Context) error {
 }
 
 // shipLog ships one log: what was rotated away from it since the last run, then
-// itself.
-func (t *tailer) shipLog(ctx context.Context, s *source) error {
+// itself. It gives the log's source, which may have no file, also with an error.
+func (t *tailer) shipLog(ctx context.Context, name string) (*source, error) {
+	s, missing := openSource(name)
+	if missing != nil && !errors.Is(missing, fs.ErrNotExist) {
+		return s, missing
+	}
 	if err := t.state.hold(s.path); err != nil {
-		return err
+		return s, err
 	}
 	last := t.newest(s.path)
-	if err := t.place(s, s.path, t.complete(s)); err != nil {
+	if missing != nil && last == nil {
+		return s, missing
+	}
+	if missing == nil {
+		err := t.place(s, s.path, t.complete(s))
 		if errors.Is(err, errOpen) {
-			return nil // it was named twice
+			return s, nil // it was named twice
 		}
-		return fmt.Errorf("%s: %w", s.name, err)
+		if err != nil {
+			return s, fmt.Errorf("%s: %w", s.name, err)
+		}
 	}
 	rotated, failed := t.rotated(s.path, s, last)
 	for _, r := range rotated {
 		failed = errors.Join(failed, t.drain(ctx, r, t.complete(r)))
 		t.release(r)
 	}
+	if missing != nil { // it was rotated, and nothing has been written since
+		t.warn(name + " is not there; what was rotated away from it is shipped")
+		return s, failed
+	}
 	failed = errors.Join(failed, t.drain(ctx, s, t.complete(s)))
 	if failed == nil && s.unfinished() {
 		t.warn(fmt.Sprintf("the last line of %s has no end yet; it is left for the next run", s.name))
 	}
-	return failed
+	return s, failed
 }
 
 // complete reports whether no more of a file's last line will come: it is a
