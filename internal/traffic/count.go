@@ -198,12 +198,12 @@ func Values(body []byte) (values []jsontext.Value, list bool, err error) {
 	// One count over several lines is common, so is NDJSON.
 	dec := jsontext.NewDecoder(bytes.NewReader(trimmed), lenient)
 	if _, err := dec.ReadValue(); err != nil || len(bytes.TrimSpace(trimmed[dec.InputOffset():])) == 0 {
-		if err == nil && trimmed[0] == '{' && bytes.HasPrefix(bytes.TrimSpace(trimmed[dec.InputOffset():]), []byte("{")) && !bytes.ContainsRune(bytes.TrimSpace(trimmed), '\n') {
-			return nil, true, errs.New(errs.CodeInvalidJSON, "there is more than one count on a line: NDJSON has one a line (curl keeps line breaks with --data-binary)")
-		}
 		if err == nil || !bytes.ContainsRune(bytes.TrimSpace(trimmed), '\n') {
 			return []jsontext.Value{trimmed}, false, nil
 		}
+	}
+	if rest := bytes.TrimLeft(trimmed[dec.InputOffset():], " "); trimmed[0] == '{' && bytes.HasPrefix(rest, []byte("{")) && !bytes.ContainsRune(trimmed, '\n') {
+		return nil, true, errs.New(errs.CodeInvalidJSON, "there is more than one count on a line: NDJSON has one a line (curl keeps line breaks with --data-binary)")
 	}
 	for line := range bytes.Lines(trimmed) {
 		line = bytes.TrimSpace(line)
