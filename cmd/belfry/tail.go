@@ -139,12 +139,13 @@ func sendCounts(ctx context.Context, c *client.Client, account, key string, coun
 	var info struct{ Rejected int }
 	var result struct {
 		RejectedRequests int64 `json:"rejected_requests"`
+		OtherRequests    int64 `json:"other_requests"`
 		Refused          []struct{ Errors []struct{ Message string } }
 	}
 	if err := errors.Join(json.Unmarshal(env.ResultInfo, &info), json.Unmarshal(env.Result, &result)); err != nil {
 		return tail.Rejection{}, err
 	}
-	out := tail.Rejection{Counts: info.Rejected, Requests: result.RejectedRequests}
+	out := tail.Rejection{Counts: info.Rejected, Requests: result.RejectedRequests, Other: result.OtherRequests}
 	if len(result.Refused) > 0 && len(result.Refused[0].Errors) > 0 {
 		out.Why = result.Refused[0].Errors[0].Message
 	}
@@ -191,5 +192,8 @@ func summarise(w io.Writer, s *tail.Summary, state string) {
 	}
 	if s.Rejected.Counts > 0 {
 		fmt.Fprintf(w, "the server refused %s\n", s.Rejected)
+	}
+	if s.Rejected.Other > 0 {
+		fmt.Fprintf(w, "lines counted for the property other, since their hosts have none: %d\n", s.Rejected.Other)
 	}
 }

@@ -68,6 +68,9 @@ type Rejection struct {
 	Counts   int
 	Requests int64  // in these counts
 	Why      string // the first of them was refused
+	// Other is how many requests were taken for the zone other, since the account
+	// had no room for new zones.
+	Other int64
 }
 
 // Progress is how far one file is.
