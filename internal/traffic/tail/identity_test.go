@@ -284,8 +284,9 @@ func TestPositionsOfTheFirstVersionAreTakenOver(t *testing.T) {
 func TestStatesOfTheFirstVersionForEachListAreTakenOverOnce(t *testing.T) {
 	s, dir := newServer(t), t.TempDir()
 	line := len(lines(0, 1))
-	// The lists [a] and [a b] had different positions in a; the farther one holds.
-	older := func(name, scope string, at map[string]int) string {
+	// The lists [a] and [a b] had different positions in a, one of them with a range
+	// that was being sent; the farther one holds.
+	older := func(name, scope string, at map[string]int, pending int) string {
 		list := map[string]any{}
 		for file, at := range at {
 			text, err := os.ReadFile(file)
@@ -294,7 +295,7 @@ func TestStatesOfTheFirstVersionForEachListAreTakenOverOnce(t *testing.T) {
 			}
 			first, _, _ := strings.Cut(string(text), "\n")
 			check := sha256.Sum256(text[max(0, at-1024):at])
-			list[oldDigest(scope, first)] = map[string]any{"path": file, "scope": scope, "at": at, "check": hex.EncodeToString(check[:12]), "used": 1}
+			list[oldDigest(scope, first)] = map[string]any{"path": file, "scope": scope, "at": at, "check": hex.EncodeToString(check[:12]), "used": 1, "pending": at + pending}
 		}
 		body, err := json.Marshal(list)
 		if err != nil {
@@ -304,8 +305,8 @@ func TestStatesOfTheFirstVersionForEachListAreTakenOverOnce(t *testing.T) {
 	}
 	a := write(t, filepath.Join(dir, "a.log"), []byte(lines(0, 10)))
 	b := write(t, filepath.Join(dir, "b.log"), []byte(lines(100, 10)))
-	one := older("tail-0000000000000001.json", "test", map[string]int{a: 3 * line})
-	two := older("tail-0000000000000002.json", "test", map[string]int{a: 6 * line, b: 2 * line})
+	one := older("tail-0000000000000001.json", "test", map[string]int{a: 6 * line}, 2*line)
+	two := older("tail-0000000000000002.json", "test", map[string]int{a: 6 * line, b: 2 * line}, 0)
 	lock, err := os.OpenFile(two+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -320,7 +321,19 @@ func TestStatesOfTheFirstVersionForEachListAreTakenOverOnce(t *testing.T) {
 		t.Errorf("beside an old process: %v", err)
 	}
 	lock.Close()
+	send := cfg.Send
+	old := 0
+	cfg.Send = func(ctx context.Context, key string, body []byte) (tail.Rejection, error) {
+		first, _, _ := strings.Cut(lines(0, 1), "\n")
+		if strings.HasPrefix(key, "tail-"+oldDigest("test", first)) {
+			old++
+		}
+		return send(ctx, key, body)
+	}
 	once(t, s, cfg, 4+8)
+	if old != 1 {
+		t.Errorf("%d ranges have an old key, want the one that was being sent", old)
+	}
 	once(t, s, cfg, 12)
 	for _, file := range []string{one, two} {
 		if _, err := os.Stat(file); err == nil {

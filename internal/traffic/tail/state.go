@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -168,15 +169,15 @@ func (s *state) close() {
 	}
 }
 
-// of lists the entries of a scope; the newest position first, since of two that
-// fit one file the farther one counts nothing twice.
+// of lists the entries of a scope; the farthest position first, since of two that
+// fit one file it counts nothing twice.
 func (s *state) of(scope string) (list []*entry) {
 	for _, e := range s.entries {
 		if e.Scope == scope {
 			list = append(list, e)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *entry) int { return int(min(1, max(-1, b.At-a.At))) })
+	slices.SortStableFunc(list, func(a, b *entry) int { return cmp.Compare(max(b.At, b.Pending), max(a.At, a.Pending)) })
 	return list
 }
 
@@ -250,7 +251,7 @@ func (s *state) save() error {
 // write replaces the file.
 func (s *state) write() error {
 	if over := len(s.entries) - maxEntries; over > 0 {
-		slices.SortStableFunc(s.entries, func(a, b *entry) int { return int(min(1, max(-1, b.Used-a.Used))) })
+		slices.SortStableFunc(s.entries, func(a, b *entry) int { return cmp.Compare(b.Used, a.Used) })
 		s.entries = s.entries[:maxEntries]
 	}
 	text, err := json.MarshalIndent(stored{stateVersion, s.entries}, "", " ")
