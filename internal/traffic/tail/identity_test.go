@@ -305,8 +305,8 @@ func TestStatesOfTheFirstVersionForEachListAreTakenOverOnce(t *testing.T) {
 	}
 	a := write(t, filepath.Join(dir, "a.log"), []byte(lines(0, 10)))
 	b := write(t, filepath.Join(dir, "b.log"), []byte(lines(100, 10)))
-	one := older("tail-0000000000000001.json", "test", map[string]int{a: 6 * line}, 2*line)
-	two := older("tail-0000000000000002.json", "test", map[string]int{a: 6 * line, b: 2 * line}, 0)
+	one := older("tail-0000000000000001.json", "test", map[string]int{a: 6 * line}, 0)
+	two := older("tail-0000000000000002.json", "test", map[string]int{a: 6 * line, b: 2 * line}, 2*line)
 	lock, err := os.OpenFile(two+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		t.Fatal(err)
