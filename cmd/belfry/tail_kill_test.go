@@ -72,7 +72,7 @@ func (s *countingServer) counted() (total, bad int) {
 func TestTailProcess(t *testing.T) {
 	args := os.Getenv("BELFRY_TAIL_PROCESS")
 	if args == "" {
-		t.Skip("it is run by TestTailCountsExactlyOverRotationsAndKills")
+		return
 	}
 	os.Exit(dispatch(t.Context(), strings.Split(args, "\n"), os.Stdout, os.Stderr))
 }
