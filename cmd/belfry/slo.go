@@ -70,7 +70,9 @@ func (i *input) readCounts(in io.Reader, each func(string, event.Count) error) e
 	})
 }
 
-func (i *input) readLog(in io.Reader, format traffic.Format, zone, unnamed string, each func(string, event.Count) error) error {
+func (i *input) readLog(
+	in io.Reader, format traffic.Format, zone, unnamed string, each func(string, event.Count) error,
+) error {
 	counts, sum, err := format.ReadCounts(in, zone, unnamed)
 	i.lines = sum.Lines + sum.Refused
 	i.reasons = sum.Reasons
@@ -103,7 +105,8 @@ func (i *input) tell(w io.Writer, objective slo.Spec) bool {
 	}
 	if i.counted == 0 && read > 0 {
 		names := slices.Sorted(maps.Keys(i.zones))
-		fmt.Fprintf(w, "  the objective is about %s; the lines are of %s\n", about(objective.Match), strings.Join(names[:min(len(names), maxZonesShown)], ", "))
+		shown := strings.Join(names[:min(len(names), maxZonesShown)], ", ")
+		fmt.Fprintf(w, "  the objective is about %s; the lines are of %s\n", about(objective.Match), shown)
 	}
 	return i.counted > 0
 }
@@ -122,10 +125,22 @@ func about(m slo.Match) string {
 	return strings.Join(parts, ", ")
 }
 
+const simulateAbout = `Runs an objective over files in their own time and prints every transition as a JSON line: when a pair of windows
+began or ceased to fire, its burn rates, and what was left of the budget. - reads from standard input; gzip is read
+too. Input should be in the order of time; what comes late is counted where it belongs, and judged with the newest. At
+the end standard error says how many lines were counted and how the objective stands; the exit code is 1 when nothing
+of a file was counted.
+
+Flags:
+  --objective FILE  the objective as the API takes it: {"name":"checkout","target":99.95,"window":"28d","pairs":"standard"}
+  --format F        of the inputs: %s (default counts)
+  --zone Z          zone of all lines of a log; left out, what each line says (its host), else the objective's`
+
 func sloCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flags("slo simulate", "slo simulate --objective FILE [--format F] [--zone Z] INPUT...",
-		"Runs an objective over files in their own time and prints every transition as a JSON line: when a pair of windows\nbegan or ceased to fire, its burn rates, and what was left of the budget. - reads from standard input; .gz is read too. Input should be in\nthe order of time; what comes late is counted where it belongs, and judged with the newest. At the\nend standard error says how many lines were counted and how the objective stands; the exit code is 1 when nothing of a\nfile was counted.\n\nFlags:\n  --objective FILE  the objective as the API takes it: {\"name\":\"checkout\",\"target\":99.95,\"window\":\"28d\",\"pairs\":\"standard\"}\n  --format F        of the inputs: "+strings.Join(simulateFormats(), ", ")+" (default counts)\n  --zone Z          zone of all lines of a log; left out, what each line says (its host), else the objective's",
-		"belfry slo simulate --objective checkout.json counts.ndjson\nbelfry slo simulate --objective checkout.json --format combined /var/log/nginx/access.log.1", stderr)
+		fmt.Sprintf(simulateAbout, strings.Join(simulateFormats(), ", ")),
+		"belfry slo simulate --objective checkout.json counts.ndjson\n"+
+			"belfry slo simulate --objective checkout.json --format combined /var/log/nginx/access.log.1", stderr)
 	if len(args) == 0 || args[0] != "simulate" {
 		if len(args) == 1 && (args[0] == "-h" || args[0] == "--help" || args[0] == "-help") {
 			f.SetOutput(stdout)

@@ -128,7 +128,13 @@ var oldState = regexp.MustCompile(`^tail-[0-9a-f]{16}\.json$`)
 // sendCounts ships one batch. A batch of which nothing is accepted is an answer
 // and no fault: sending it again would not change it.
 func sendCounts(ctx context.Context, c *client.Client, account, key string, counts []byte) (tail.Rejection, error) {
-	env, err := c.Call(ctx, client.Request{Method: "POST", Path: "/accounts/" + url.PathEscape(account) + "/traffic/counts", ContentType: "application/json", Body: counts, Key: key})
+	env, err := c.Call(ctx, client.Request{
+		Method:      "POST",
+		Path:        "/accounts/" + url.PathEscape(account) + "/traffic/counts",
+		ContentType: "application/json",
+		Body:        counts,
+		Key:         key,
+	})
 	var p *client.Problem
 	if errors.As(err, &p) && p.Status == 400 && len(p.ResultInfo) > 0 && string(p.ResultInfo) != "null" {
 		err = nil

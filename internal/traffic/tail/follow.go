@@ -134,15 +134,22 @@ func (t *tailer) putOff(w *watch, s *source) {
 func (t *tailer) lookLive(ctx context.Context, w *watch) error {
 	if w.live != nil {
 		err := t.drain(ctx, w.live, false)
-		if err != nil && !errors.Is(err, errChanged) {
+		if isSendError(err) || ctx.Err() != nil {
 			return err
 		}
-		if err != nil { // a copy may have the rest
+		if errors.Is(err, errChanged) { // a copy may have the rest
 			w.live.entry.Device = 0
 			w.live.entry.Inode = 0
-			w.last = w.live.entry
+		}
+		if err != nil { // what is open may never be readable again: it is opened anew
+			if w.last == nil {
+				w.last = w.live.entry
+			}
 			t.release(w.live)
 			w.live = nil
+		}
+		if err != nil && !errors.Is(err, errChanged) {
+			return err
 		}
 	}
 	if w.live != nil {

@@ -255,7 +255,9 @@ func TestPositionsOfTheFirstVersionAreTakenOver(t *testing.T) {
 		t.Fatal("lines of one length are needed")
 	}
 	check := sha256.Sum256([]byte(text[max(0, at-1024):at]))
-	old := map[string]any{key: map[string]any{"path": file, "scope": scope, "at": at, "check": hex.EncodeToString(check[:12]), "pending": at + 3*line, "used": 1}}
+	old := map[string]any{key: map[string]any{
+		"path": file, "scope": scope, "at": at, "check": hex.EncodeToString(check[:12]), "pending": at + 3*line, "used": 1,
+	}}
 	body, err := json.Marshal(old)
 	if err != nil {
 		t.Fatal(err)
@@ -295,7 +297,9 @@ func TestStatesOfTheFirstVersionForEachListAreTakenOverOnce(t *testing.T) {
 			}
 			first, _, _ := strings.Cut(string(text), "\n")
 			check := sha256.Sum256(text[max(0, at-1024):at])
-			list[oldDigest(scope, first)] = map[string]any{"path": file, "scope": scope, "at": at, "check": hex.EncodeToString(check[:12]), "used": 1, "pending": at + pending}
+			list[oldDigest(scope, first)] = map[string]any{
+				"path": file, "scope": scope, "at": at, "check": hex.EncodeToString(check[:12]), "used": 1, "pending": at + pending,
+			}
 		}
 		body, err := json.Marshal(list)
 		if err != nil {

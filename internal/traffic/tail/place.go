@@ -172,7 +172,8 @@ func (t *tailer) firstTime(start []byte) int64 {
 // its end.
 func (e *entry) finished(info os.FileInfo) bool {
 	d, n := inode(info)
-	return e.Pending <= e.At && e.Inode == n && e.Device == d && e.Size == info.Size() && e.Modified == info.ModTime().UnixNano()
+	return e.Pending <= e.At && e.Inode == n && e.Device == d &&
+		e.Size == info.Size() && e.Modified == info.ModTime().UnixNano()
 }
 
 // newest is the entry of a log's youngest file; nil when none was ever seen.

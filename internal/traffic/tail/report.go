@@ -37,7 +37,8 @@ func (r *report) lines(t *tailer, one traffic.Summary, where string) {
 	}
 	if one.Refused > 0 && !r.toldOdd {
 		r.toldOdd = true
-		t.warn(fmt.Sprintf("%s not counted: no request in the format %s; the first: %s", lineCount(one.Refused), t.cfg.Format, r.first))
+		t.warn(fmt.Sprintf("%s not counted: no request in the format %s; the first: %s",
+			lineCount(one.Refused), t.cfg.Format, r.first))
 	}
 	r.tick(t)
 }

@@ -112,7 +112,9 @@ func sameRotatedFile(a, b rotatedFile) bool { return a.path == b.path && os.Same
 
 // scan opens the files that are to be read. found reports whether the one of last
 // is among all that there are.
-func (t *tailer) scan(log string, live *source, last *entry, files []rotatedFile) (list []*source, found bool, failed error) {
+func (t *tailer) scan(
+	log string, live *source, last *entry, files []rotatedFile,
+) (list []*source, found bool, failed error) {
 	found = live.entry == last || t.open[last.ID] != nil
 	var mine fs.FileInfo // of the live file, which may be gone
 	if live.file != nil {
@@ -139,7 +141,8 @@ func (t *tailer) scan(log string, live *source, last *entry, files []rotatedFile
 			list = append(list, s)
 			continue
 		}
-		if err != nil && !errors.Is(err, errOpen) && (known != nil || isDated && r.info.ModTime().UnixNano() > last.Modified) {
+		mayBeOurs := known != nil || isDated && r.info.ModTime().UnixNano() > last.Modified
+		if err != nil && !errors.Is(err, errOpen) && mayBeOurs {
 			failed = errors.Join(failed, fmt.Errorf("a rotated file of %s cannot be read: %w", log, err))
 		}
 		s.close()
@@ -192,5 +195,7 @@ func (t *tailer) youngerThanFirst(s *source, log string, begins int64) (bool, er
 
 // begunAs reports whether a file of the log was seen that begins with this line.
 func (t *tailer) begunAs(log, first string) bool {
-	return slices.ContainsFunc(t.state.of(t.cfg.Scope), func(e *entry) bool { return e.Path == log && e.beginsWith(first) })
+	return slices.ContainsFunc(t.state.of(t.cfg.Scope), func(e *entry) bool {
+		return e.Path == log && e.beginsWith(first)
+	})
 }

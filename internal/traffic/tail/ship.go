@@ -139,7 +139,8 @@ func (t *tailer) call(ctx context.Context, key string, body []byte) (Rejection, 
 
 func (t *tailer) rejected(r Rejection) {
 	if r.Other > 0 && t.sum.Rejected.Other == 0 {
-		t.warn("some hosts are counted for the property other: traffic showed more new names than become properties by themselves")
+		t.warn("some hosts are counted for the property other: " +
+			"traffic showed more new names than become properties by themselves")
 	}
 	t.sum.Rejected.Other += r.Other
 	if r.Counts == 0 {

@@ -117,7 +117,8 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 	if cfg.Shift {
 		cfg.Scope += "\nshift"
 	}
-	t := &tailer{cfg: cfg, run: id.New(), open: map[string]*source{}, sum: Summary{Summary: traffic.Summary{Statuses: map[int]int{}}}}
+	t := &tailer{cfg: cfg, run: id.New(), open: map[string]*source{}}
+	t.sum.Statuses = map[int]int{}
 	if t.cfg.Now == nil {
 		t.cfg.Now = time.Now
 	}
