@@ -2,15 +2,16 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -23,7 +24,7 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	f := flags("tail", "tail [flags] FILE...",
 		"Counts access logs and ships the counts (ten seconds of one host each; no addresses or paths leave the machine). Files\n"+
 			"may grow (-f, over rotation), be compressed (.gz), or be - for standard input. Positions are remembered: a run that was\n"+
-			"killed goes on where it was, and nothing counts twice.",
+			"killed goes on where it was, and nothing counts twice. Without -f, a last line that has no end yet is left for the next run.",
 		"belfry tail --account ext:acme --zone shop.example -f /var/log/nginx/access.log\n"+
 			"zcat old.log.gz | BELFRY_URL=... BELFRY_TOKEN=... belfry tail --account ext:acme --zone shop.example -\n"+
 			"belfry tail --account ext:acme --zone shop.example --shift-to-now access_2015.log.gz", stderr)
@@ -34,16 +35,10 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	format := f.String("format", string(traffic.Combined), "how the lines are written: combined, nginx-json, caddy or logpush")
 	follow := f.Bool("f", false, "follow the files as they grow, until stopped")
 	shift := f.Bool("shift-to-now", false, "move all times as a whole, so that the last line is now")
-	state := f.String("state", "", "`file` that remembers positions (default: one in the user's cache folder, for each account and list of files)")
-	var files []string
-	for rest := args; ; { // flags may stand behind files
-		if code, done := parse(f, rest, stdout); done {
-			return code
-		}
-		if f.NArg() == 0 {
-			break
-		}
-		files, rest = append(files, f.Arg(0)), f.Args()[1:]
+	state := f.String("state", "", "`file` that remembers positions (default: belfry/tail.json in the user's cache folder)")
+	files, code, done := parseFiles(f, args, stdout)
+	if done {
+		return code
 	}
 	if *account == "" || len(files) == 0 {
 		return usageError(f, stderr, "--account and at least one file are required; see belfry tail --help")
@@ -59,20 +54,22 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	if err != nil {
 		return usageError(f, stderr, "%v", err)
 	}
-	scope := strings.Join([]string{c.URL(), *account, *zone, *format}, "\n")
+	var older []string
 	if *state == "" && files[0] != "-" {
-		if *state, err = defaultState(scope, files); err != nil {
+		if *state, older, err = defaultState(); err != nil {
 			return fail(stderr, f.Name(), fmt.Errorf("there is no cache folder for positions, name a file with --state: %w", err))
 		}
 	}
 	terminal := isTerminal(stderr)
 	sum, err := tail.Run(ctx, tail.Config{
-		Files: files, Format: kind, Zone: *zone, Follow: *follow, Shift: *shift, State: *state, Scope: scope, Stdin: os.Stdin,
-		Send: func(ctx context.Context, key string, counts []byte) (int, string, error) {
+		Files: files, Format: kind, Zone: *zone, Follow: *follow, Shift: *shift, State: *state, Older: older, Stdin: os.Stdin,
+		Scope: strings.Join([]string{c.URL(), *account, *zone, *format}, "\n"),
+		Send: func(ctx context.Context, key string, counts []byte) (tail.Rejection, error) {
 			return sendCounts(ctx, c, *account, key, counts)
 		},
-		Later: later,
-		Warn:  func(what string) { fmt.Fprintf(stderr, "belfry tail: %s\n", what) },
+		Later:   later,
+		Refused: refused,
+		Warn:    func(what string) { fmt.Fprintf(stderr, "belfry tail: %s\n", what) },
 		Progress: func(p tail.Progress) {
 			if terminal {
 				fmt.Fprintf(stderr, "\r\033[K%s%s: %d lines, %d counts", p.File, percent(p), p.Summary.Lines, p.Summary.Counts)
@@ -86,58 +83,92 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	if err != nil && !(*follow && errors.Is(err, context.Canceled)) {
 		return fail(stderr, f.Name(), err)
 	}
-	if sum.Rejected > 0 || sum.Refused > 0 && sum.Lines == 0 {
+	if sum.Rejected.Counts > 0 || sum.Refused > 0 && sum.Lines == 0 {
 		return 1
 	}
 	return 0
 }
 
-// defaultState is a file for each list of files and where they go.
-func defaultState(scope string, files []string) (string, error) {
+// parseFiles reads flags and files, in any order.
+func parseFiles(f *flag.FlagSet, args []string, stdout io.Writer) (files []string, code int, done bool) {
+	for rest := args; ; {
+		if code, done := parse(f, rest, stdout); done {
+			return nil, code, true
+		}
+		if f.NArg() == 0 {
+			return files, 0, false
+		}
+		files = append(files, f.Arg(0))
+		rest = f.Args()[1:]
+	}
+}
+
+// defaultState is the file of positions, and those that earlier versions had for
+// each list of logs.
+func defaultState() (state string, older []string, err error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	h := sha256.New()
-	io.WriteString(h, scope) // a hash takes everything
-	for _, name := range files {
-		full, err := filepath.Abs(name)
-		if err != nil {
-			return "", err
+	dir = filepath.Join(dir, "belfry")
+	names, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", nil, err
+	}
+	for _, d := range names {
+		if oldState.MatchString(d.Name()) {
+			older = append(older, filepath.Join(dir, d.Name()))
 		}
-		io.WriteString(h, "\n"+full)
 	}
-	return filepath.Join(dir, "belfry", "tail-"+hex.EncodeToString(h.Sum(nil)[:8])+".json"), nil
+	return filepath.Join(dir, "tail.json"), older, nil
 }
+
+var oldState = regexp.MustCompile(`^tail-[0-9a-f]{16}\.json$`)
 
 // sendCounts ships one batch. A batch of which nothing is accepted is an answer
 // and no fault: sending it again would not change it.
-func sendCounts(ctx context.Context, c *client.Client, account, key string, counts []byte) (rejected int, why string, err error) {
-	env, err := c.Call(ctx, client.Request{Method: "POST", Path: "/accounts/" + url.PathEscape(account) + "/traffic/counts", ContentType: "application/json", Body: counts, Key: key})
+func sendCounts(ctx context.Context, c *client.Client, account, key string, counts []byte) (tail.Rejection, error) {
+	env, err := c.Call(ctx, client.Request{
+		Method:      "POST",
+		Path:        "/accounts/" + url.PathEscape(account) + "/traffic/counts",
+		ContentType: "application/json",
+		Body:        counts,
+		Key:         key,
+	})
 	var p *client.Problem
 	if errors.As(err, &p) && p.Status == 400 && len(p.ResultInfo) > 0 && string(p.ResultInfo) != "null" {
 		err = nil
 	}
 	if err != nil {
-		return 0, "", err
+		return tail.Rejection{}, err
 	}
 	var info struct{ Rejected int }
 	var result struct {
-		Refused []struct{ Errors []struct{ Message string } }
+		RejectedRequests int64 `json:"rejected_requests"`
+		OtherRequests    int64 `json:"other_requests"`
+		Refused          []struct{ Errors []struct{ Message string } }
 	}
 	if err := errors.Join(json.Unmarshal(env.ResultInfo, &info), json.Unmarshal(env.Result, &result)); err != nil {
-		return 0, "", err
+		return tail.Rejection{}, err
 	}
+	out := tail.Rejection{Counts: info.Rejected, Requests: result.RejectedRequests, Other: result.OtherRequests}
 	if len(result.Refused) > 0 && len(result.Refused[0].Errors) > 0 {
-		why = result.Refused[0].Errors[0].Message
+		out.Why = result.Refused[0].Errors[0].Message
 	}
-	return info.Rejected, why, nil
+	return out, nil
 }
 
 // later reports whether a request that failed may succeed by itself.
 func later(err error) bool {
 	var p *client.Problem
-	return !errors.As(err, &p) || p.Status == 429 || p.Status >= 500
+	return !errors.As(err, &p) || p.Status == 408 || p.Status == 429 || p.Status >= 500
+}
+
+// refused reports whether the server refused the content of one request: another
+// may succeed. Other answers (401, 403, 404) are about all requests.
+func refused(err error) bool {
+	var p *client.Problem
+	return errors.As(err, &p) && (p.Status == 400 || p.Status == 409 || p.Status == 413 || p.Status == 422)
 }
 
 func percent(p tail.Progress) string {
@@ -165,7 +196,10 @@ func summarise(w io.Writer, s *tail.Summary, state string) {
 	if s.Refused > 0 {
 		fmt.Fprintf(w, "lines that are no requests: %d; the first: %s\n", s.Refused, s.Reason())
 	}
-	if s.Rejected > 0 {
-		fmt.Fprintf(w, "counts that the server refused: %d; the first: %s\n", s.Rejected, s.Why)
+	if s.Rejected.Counts > 0 {
+		fmt.Fprintf(w, "the server refused %s\n", s.Rejected)
+	}
+	if s.Rejected.Other > 0 {
+		fmt.Fprintf(w, "lines counted for the property other, since their hosts have none: %d\n", s.Rejected.Other)
 	}
 }

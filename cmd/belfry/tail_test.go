@@ -30,7 +30,7 @@ func TestTailShipsALogOnceAndSaysWhatItHeld(t *testing.T) {
 		}
 		if list[0].Zone == "refused" {
 			w.WriteHeader(400)
-			io.WriteString(w, `{"success":false,"errors":[{"message":"no"}],"result":{"refused":[{"index":0,"errors":[{"message":"zone is not a host name"}]}]},"result_info":{"accepted":0,"rejected":1}}`)
+			io.WriteString(w, `{"success":false,"errors":[{"message":"no"}],"result":{"rejected_requests":1,"other_requests":4,"refused":[{"index":0,"errors":[{"message":"zone is not a host name"}]}]},"result_info":{"accepted":0,"rejected":1}}`)
 			return
 		}
 		for _, c := range list {
@@ -61,7 +61,7 @@ func TestTailShipsALogOnceAndSaysWhatItHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code, out, _ := run("--zone", "refused", "--state", state, odd); code != 1 || !strings.Contains(out, "lines that are no requests: 1; the first: "+odd+", byte 0: there is no time") ||
-		!strings.Contains(out, "counts that the server refused: 1; the first: zone is not a host name") {
+		!strings.Contains(out, "the server refused 1 count of 1 line; the first: zone is not a host name\nlines counted for the property other, since their hosts have none: 4") {
 		t.Errorf("%d %s", code, out)
 	}
 }

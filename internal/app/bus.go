@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
@@ -158,13 +157,12 @@ func (a *App) skipped(ctx context.Context, tx *db.Tx, s bus.Skipped) error {
 		code = errs.CodeTooLarge
 	}
 	text := fmt.Sprintf("the records from offset %d up to, but without, %d were skipped: %s", s.From, s.To, s.Reason)
-	value, err := json.Marshal(event.Reject{
+	value, err := json.Marshal(event.NewReject(event.Reject{
 		Kind:   rejectKinds[s.Topic],
-		At:     audit.FormatTime(time.Now().UnixMicro()),
 		Via:    "kafka",
 		Source: &event.Fetched{Topic: s.Topic, Partition: s.Partition, Offset: s.From},
 		Errors: []event.Fault{{Code: int(code), Message: text}},
-	})
+	}, time.Now(), nil))
 	if err != nil {
 		return err
 	}

@@ -216,7 +216,7 @@ func (f *Feature) countBy(ctx context.Context, account, groupBy string, since, b
 		if page.Next == nil {
 			return topRows(counts, labels), nil
 		}
-		if time.Since(started) > searchBudget {
+		if time.Since(started) > f.reader.budget {
 			return nil, errs.New(errs.CodeNarrowRange, "counting by %s reads every event; narrow the time range with since and before", groupBy)
 		}
 		q.After = page.Next

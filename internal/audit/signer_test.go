@@ -145,6 +145,7 @@ func (w *world) rollBack(change func(d *db.DB)) {
 	}
 	w.db = w.open()
 	w.reader = audit.NewReader(w.db)
+	w.reader.SetBudget(patientSearch)
 	w.ledger = w.run(w.db)
 }
 

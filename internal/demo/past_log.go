@@ -24,7 +24,7 @@ func realLog(now time.Time) ([]count, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the real log: %w", err)
 	}
-	counts, _, err := traffic.Combined.ReadCounts(z, quiet)
+	counts, _, err := traffic.Combined.ReadCounts(z, quiet, "")
 	if err != nil {
 		return nil, fmt.Errorf("the real log: %w", err)
 	}

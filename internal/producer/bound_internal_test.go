@@ -3,6 +3,7 @@ package producer
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -32,18 +33,29 @@ func TestTheLargestFileIsReadInBoundedTime(t *testing.T) {
 		"actions":           {"version: 1\nproducts:\n" + strings.Repeat("- product: p\n  resources:\n"+strings.Repeat("  - {type: r, actions: ["+strings.Repeat("a,", 490)+"a]}\n", 10), 100), YAML},
 	} {
 		t.Run(name, func(t *testing.T) {
-			began := time.Now()
+			began := processorTime(t)
 			if len(file.text) > MaxFile {
 				t.Fatalf("%d bytes are not looked at", len(file.text))
 			}
 			if _, err := Parse([]byte(file.text), file.format); err == nil {
 				t.Error("the file is taken")
 			}
-			if took := time.Since(began); took > 20*time.Second {
+			if took := processorTime(t) - began; took > 20*time.Second {
 				t.Errorf("took %v", took)
 			} else {
 				t.Log(took)
 			}
 		})
 	}
+}
+
+// processorTime is what this process has used: a loaded machine does not change
+// it, as it does the time on the clock.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

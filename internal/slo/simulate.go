@@ -4,16 +4,27 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// Source reads counts of an input, in its order, and hands each over. An error
-// of the callback ends it and is given back.
-type Source func(in io.Reader, each func(zone string, c event.Count) error) error
+// Source reads the counts of one input, in its order, and hands each over. An
+// error of the callback ends it and is given back.
+type Source func(each func(zone string, c event.Count) error) error
+
+// Simulation is how a simulation ended.
+type Simulation struct {
+	Status
+	Inputs []SimulatedInput
+}
+
+// SimulatedInput is what of one input was about the objective.
+type SimulatedInput struct {
+	Counts   int
+	Requests int64 // in these counts
+}
 
 // simulatedBatch is how many pieces of the input are put in order before they are counted.
 const simulatedBatch = 5000
@@ -21,13 +32,13 @@ const simulatedBatch = 5000
 // Simulate runs the engine over inputs in event time and calls each with every
 // transition. A zone in the match keeps counts of other zones out, when they
 // name one.
-func Simulate(ctx context.Context, spec Spec, read Source, each func(Simulated) error, inputs ...io.Reader) (Status, error) {
+func Simulate(ctx context.Context, spec Spec, each func(Simulated) error, inputs ...Source) (Simulation, error) {
 	if spec.Match == (Match{}) {
 		spec.Match.Zone = "simulated"
 	}
 	o, err := compile(spec)
 	if err != nil {
-		return Status{}, err
+		return Simulation{}, err
 	}
 	o.ID = o.Name
 	e := newEngine()
@@ -50,11 +61,14 @@ func Simulate(ctx context.Context, spec Spec, read Source, each func(Simulated) 
 		e.transitions = e.transitions[:0]
 		return nil
 	}
-	for _, in := range inputs {
-		err := read(in, func(zone string, c event.Count) error {
+	result := Simulation{Inputs: make([]SimulatedInput, len(inputs))}
+	for i, read := range inputs {
+		err := read(func(zone string, c event.Count) error {
 			if zone != "" && want.zone != "simulated" && want.zone != "" && zone != want.zone || !counts(want, c) {
 				return nil
 			}
+			result.Inputs[i].Counts++
+			result.Inputs[i].Requests += c.Total
 			if w == nil {
 				line := e.newLine(floor(c.At, Tick))
 				w = &watch{Objective: o, line: line, standing: make([]standing, len(o.rules))}
@@ -67,17 +81,18 @@ func Simulate(ctx context.Context, spec Spec, read Source, each func(Simulated) 
 			return nil
 		})
 		if err != nil {
-			return Status{}, err
+			return Simulation{}, err
 		}
 	}
 	if err := flush(); err != nil {
-		return Status{}, err
+		return Simulation{}, err
 	}
 	r := reading{standing: make([]standing, len(o.rules)), clock: e.clock}
 	if w != nil {
 		r.counted, r.first, r.dataAt, r.sums, r.standing = true, e.first[w.line], w.dataAt, e.sums[w.line], w.standing
 	}
-	return o.status(r, time.Unix(e.clock, 0)), nil
+	result.Status = o.status(r, time.Unix(e.clock, 0))
+	return result, nil
 }
 
 // counts reports whether a line holds a count.

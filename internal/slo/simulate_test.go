@@ -27,15 +27,16 @@ func TestASimulationTellsWhenItHappenedInTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []slo.Simulated
-	status, err := slo.Simulate(t.Context(), spec, readCounts, func(s slo.Simulated) error {
+	status, err := slo.Simulate(t.Context(), spec, func(s slo.Simulated) error {
 		got = append(got, s)
 		return nil
-	}, strings.NewReader(in.String()))
+	}, readCounts(strings.NewReader(in.String())))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(got) != 2 || got[0].Event != "start" || got[0].Pair != "1h/5m" || got[0].At != "2025-11-25T01:30:50Z" || got[0].Began != "2025-11-25T01:30:00Z" ||
-		got[1].Event != "end" || got[1].At != "2025-11-25T01:38:00Z" || got[0].ExhaustedIn == nil || status.State != slo.Healthy {
+		got[1].Event != "end" || got[1].At != "2025-11-25T01:38:00Z" || got[0].ExhaustedIn == nil || status.State != slo.Healthy ||
+		status.Inputs[0] != (slo.SimulatedInput{Counts: 720, Requests: 72_000}) {
 		t.Errorf("%+v, %+v", got, status)
 	}
 	line, err := json.Marshal(got[0])
@@ -51,7 +52,7 @@ func TestASimulationTellsWhenItHappenedInTheFile(t *testing.T) {
 
 func TestWeeksOfHistoryReplayInSeconds(t *testing.T) {
 	n := 0
-	read := func(_ io.Reader, each func(string, event.Count) error) error {
+	read := func(each func(string, event.Count) error) error {
 		for at := int64(epoch); at < epoch+21*86400; at += 60 {
 			n++
 			if err := each("", event.Count{At: at, Seconds: 60, Total: 600, Bad: at / 60 % 2}); err != nil {
@@ -60,7 +61,7 @@ func TestWeeksOfHistoryReplayInSeconds(t *testing.T) {
 		}
 		return nil
 	}
-	status, err := slo.Simulate(t.Context(), slo.Spec{Name: "x", Target: 99}, read, func(slo.Simulated) error { return nil }, strings.NewReader(""))
+	status, err := slo.Simulate(t.Context(), slo.Spec{Name: "x", Target: 99}, func(slo.Simulated) error { return nil }, read)
 	if err != nil || status.Budget.Total != uint64(n)*600 || status.Budget.Bad != uint64(n)/2 {
 		t.Errorf("%v %+v of %d", err, status.Budget, n)
 	}
@@ -88,7 +89,7 @@ func TestAnObjectiveThatCannotWorkIsRefusedWithTheField(t *testing.T) {
 	} {
 		spec, err := slo.ParseSpec([]byte(text))
 		if err == nil {
-			_, err = slo.Simulate(t.Context(), spec, readCounts, nil, strings.NewReader(""))
+			_, err = slo.Simulate(t.Context(), spec, nil, readCounts(strings.NewReader("")))
 		}
 		if want == "" {
 			if err != nil {
@@ -109,18 +110,20 @@ func TestAnObjectiveThatCannotWorkIsRefusedWithTheField(t *testing.T) {
 }
 
 // readCounts reads counts that the tests wrote, one JSON object a line.
-func readCounts(in io.Reader, each func(string, event.Count) error) error {
-	for dec := json.NewDecoder(in); dec.More(); {
-		var c struct {
-			event.Count
-			Zone string `json:"zone"`
+func readCounts(in io.Reader) slo.Source {
+	return func(each func(string, event.Count) error) error {
+		for dec := json.NewDecoder(in); dec.More(); {
+			var c struct {
+				event.Count
+				Zone string `json:"zone"`
+			}
+			if err := dec.Decode(&c); err != nil {
+				return err
+			}
+			if err := each(c.Zone, c.Count); err != nil {
+				return err
+			}
 		}
-		if err := dec.Decode(&c); err != nil {
-			return err
-		}
-		if err := each(c.Zone, c.Count); err != nil {
-			return err
-		}
+		return nil
 	}
-	return nil
 }

@@ -20,6 +20,10 @@ type Taken struct {
 	Rejected int            `json:"rejected"`
 	Counts   int            `json:"counts" doc:"Counts that were stored: of a log, one for each ten seconds, host and origin"`
 	Refused  []RefusedCount `json:"refused" doc:"The first 50 that were not taken"`
+
+	RejectedRequests int64    `json:"rejected_requests" doc:"Requests in the counts, or lines of a log, that were not taken"`
+	OtherRequests    int64    `json:"other_requests" doc:"Requests that were counted for the property other: traffic showed more new hostnames than become properties by themselves. A property that is added by hand takes its own"`
+	OtherZones       []string `json:"other_zones" doc:"The first 10 of their names"`
 }
 
 // RefusedCount says why one count or line was not taken.
@@ -120,12 +124,14 @@ func (f *Feature) takeCounts(ctx context.Context, x *web.Exchange, key, accountI
 	hash := sha256.New()
 	hash.Write([]byte("counts\n"))
 	hash.Write(body)
-	return f.answer(ctx, x, b, key, [32]byte(hash.Sum(nil)), Taken{Accepted: len(b.good), Rejected: len(b.bad), Counts: len(b.good)}, list)
+	return f.answer(ctx, x, b, key, [32]byte(hash.Sum(nil)), Taken{Accepted: len(b.good), Rejected: len(b.bad), RejectedRequests: b.refused, Counts: len(b.good)}, list)
 }
 
 // answer stores a batch and says what became of it.
 func (f *Feature) answer(ctx context.Context, x *web.Exchange, b *batch, key string, hash [32]byte, out Taken, list bool) error {
 	out.Refused = []RefusedCount{}
+	out.OtherRequests = b.other
+	out.OtherZones = append([]string{}, b.others...)
 	var shown errs.List
 	for i, r := range b.bad {
 		if i == maxRefusedShown {

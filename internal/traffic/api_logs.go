@@ -26,7 +26,7 @@ func (f *Feature) registerLogs(api *web.API) {
 		Description: "Lines of an access log as the server wrote them; gzip is welcome, at most 64 MiB decompressed. They are counted by ten seconds, host and origin as they arrive and not kept. " +
 			"A status of 500 and more is bad; 521, and nginx's 502 without a connection, is unreachable; for Logpush both statuses decide. Lines that are no requests are counted and described, the others are taken. " +
 			"200 when at least one line was accepted.",
-		MaxBody: MaxLogBody, Accepts: []string{"text/plain", "application/x-ndjson", "application/json", "application/octet-stream", "application/x-www-form-urlencoded"}, Result: Taken{},
+		MaxBody: MaxLogBody, Accepts: []string{"text/plain", "application/x-ndjson", "application/json", "application/octet-stream"}, Result: Taken{},
 	}, f.takeLog)
 	api.Limit("traffic.log_uploads", maxAccountUploads)
 }
@@ -103,7 +103,7 @@ func (f *Feature) takeLog(ctx context.Context, in *LogParams, x *web.Exchange) e
 	}
 	f.metrics.lines.WithLabelValues(in.Format, "ok").Add(float64(accepted))
 	f.metrics.lines.WithLabelValues(in.Format, "refused").Add(float64(rejected))
-	return f.answer(ctx, x, b, in.Key, [32]byte(hash.Sum(nil)), Taken{Accepted: accepted, Rejected: rejected, Counts: len(b.good)}, true)
+	return f.answer(ctx, x, b, in.Key, [32]byte(hash.Sum(nil)), Taken{Accepted: accepted, Rejected: rejected, RejectedRequests: int64(rejected), Counts: len(b.good)}, true)
 }
 
 // Uploads at once. A tally may take 30 MB, and a slow upload its place for half a

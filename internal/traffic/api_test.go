@@ -1,6 +1,7 @@
 package traffic_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -242,6 +243,7 @@ func TestALogThatCannotBeTakenSaysWhy(t *testing.T) {
 		{"combined", "", "empty"},
 		{"combined", line, "names no zone"},
 		{"combined&zone=not+a+host", line, "not a hostname"},
+		{"combined&zone=z.example", line + ` "-" "-"` + line + line, "--data-binary"}, // without its line breaks
 		{"combined&zone=z.example", strings.Replace(line, "2026", "2015", 1), "oldest"},
 		{"combined&zone=z.example", strings.Replace(line, "09:59", "10:59", 1), "ahead"},
 		{"apache&zone=z.example", line, "format"},
@@ -250,6 +252,12 @@ func TestALogThatCannotBeTakenSaysWhy(t *testing.T) {
 		if a := w.post("writer", path+c.query, c.body, "Content-Type", "text/plain"); a.Status != 400 || !strings.Contains(a.Text, c.say) {
 			t.Errorf("%s: %s", c.query, a.Text)
 		}
+	}
+	if a := w.post("writer", path+"combined", line, "Content-Type", "text/plain"); a.Errors[0].Source.Pointer != "/1/zone" || a.Result.Refused[0].Errors[0].Source.Pointer != "/zone" {
+		t.Errorf("the pointer of a line without a zone: %s", a.Text)
+	}
+	if a := w.post("writer", path+"combined&zone=z.example", line, "Content-Type", "application/x-www-form-urlencoded"); a.Status != 400 || !strings.Contains(a.Text, "--data-binary") {
+		t.Errorf("a form: %s", a.Text)
 	}
 	a := w.took(w.post("writer", path+"logpush", `{"EdgeStartTimestamp":`+fmt.Sprint(start.Unix())+`,"EdgeResponseStatus":521,"OriginResponseStatus":0,"ZoneName":"shop.example","ClientRequestHost":"www.shop.example"}`), 1, 0)
 	got := w.sharded(1)[0]
@@ -328,5 +336,68 @@ func TestMetricsSayWhatWasTakenAndRefused(t *testing.T) {
 		if got[name] != want {
 			t.Errorf("%s is %v, want %v (%v)", name, got[name], want, got)
 		}
+	}
+}
+
+func TestWholeNumbersMayBeWrittenAsFloats(t *testing.T) {
+	w := newWorld(t, "", 1)
+	at := start.Unix()
+	w.took(w.counts(fmt.Sprintf(`{"zone":"shop.example","ts":%d.0,"seconds":1e1,"total":2.0e1,"bad":1.0,"unreachable":0.0}`, at)), 1, 0)
+	if got := w.sharded(1)[0].Counts[0]; got.At != at || got.Seconds != 10 || got.Total != 20 || got.Bad != 1 {
+		t.Errorf("%+v", got)
+	}
+	for body, say := range map[string]string{
+		fmt.Sprintf(`{"zone":"shop.example","ts":%d.25,"total":1}`, at):          "ts must be a whole number below 2^53, not a fraction",
+		fmt.Sprintf(`{"zone":"shop.example","ts":%d,"total":1.5}`, at):           "total must be a whole number below 2^53, not a fraction",
+		fmt.Sprintf(`{"zone":"shop.example","ts":%d,"total":1,"bad":1e400}`, at): "bad must be a whole number below 2^53, not a fraction",
+		fmt.Sprintf(`{"zone":"shop.example","ts":"%d","total":1}`, at):           "ts must be a whole number, not a string",
+		count("shop.example", start, 1, 0) + count("shop.example", start, 1, 0):  "--data-binary",
+	} {
+		if a := w.counts(body); a.Status != 400 || !strings.Contains(a.Text, say) {
+			t.Errorf("%s: %s, want %q", body, a.Text, say)
+		}
+	}
+	w.took(w.counts("\ufeff"+count("shop.example", start, 1, 0)), 1, 0)
+}
+
+// The account's directory bounds how many zones traffic brings; what is counted
+// for another zone instead is said.
+func TestRequestsWithoutAZoneOfTheirOwnAreSaid(t *testing.T) {
+	w := newWorld(t, "", 1)
+	zones := func(ctx context.Context, accountID, ref string) (string, string, error) {
+		if strings.HasSuffix(ref, ".random.example") {
+			id, _, err := w.dir.EnsureZone(ctx, accountID, "other.example")
+			return id, "other", err
+		}
+		return w.dir.EnsureZone(ctx, accountID, ref)
+	}
+	w.f.SetZones(zones)
+	var log strings.Builder
+	for i := range 30 {
+		fmt.Fprintf(&log, `{"time_iso8601":"2026-11-22T09:59:00Z","host":"h%d.random.example","status":200}`+"\n", i)
+	}
+	log.WriteString(`{"time_iso8601":"2026-11-22T09:59:00Z","host":"shop.example","status":200}`)
+	a := w.took(w.post("writer", "/accounts/"+w.a+"/traffic/logs?format=nginx-json", log.String(), "Content-Type", "text/plain"), 31, 0)
+	if a.Result.OtherRequests != 30 || len(a.Result.OtherZones) != 10 || a.Result.OtherZones[0] != "h0.random.example" {
+		t.Errorf("a log: %+v", a.Result)
+	}
+	a = w.took(w.counts(count("x.random.example", start, 7, 1)+"\n"+count("shop.example", start, 5, 1)), 2, 0)
+	if a.Result.OtherRequests != 7 || len(a.Result.OtherZones) != 1 {
+		t.Errorf("counts: %+v", a.Result)
+	}
+	families, err := w.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		if f.GetName() == "belfry_traffic_other_requests_total" {
+			for _, m := range f.Metric {
+				got[m.Label[0].GetValue()] = m.GetCounter().GetValue()
+			}
+		}
+	}
+	if got["log"] != 30 || got["http"] != 7 || len(got) != 3 {
+		t.Errorf("the metric: %v", got)
 	}
 }

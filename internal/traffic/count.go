@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -70,11 +72,42 @@ type wire struct {
 	Hostname    string `json:"hostname"`
 	PathClass   string `json:"path_class"`
 	SLI         string `json:"sli"`
-	At          *int64 `json:"ts"`
-	Seconds     *int64 `json:"seconds"`
-	Total       *int64 `json:"total"`
-	Bad         int64  `json:"bad"`
-	Unreachable int64  `json:"unreachable"`
+	At          *whole `json:"ts"`
+	Seconds     *whole `json:"seconds"`
+	Total       *whole `json:"total"`
+	Bad         whole  `json:"bad"`
+	Unreachable whole  `json:"unreachable"`
+}
+
+// whole is a whole number, in any notation of JSON: many languages write 5.0 or
+// 1.7e9 for one.
+type whole int64
+
+var errFraction = errors.New("a fraction")
+
+// UnmarshalJSONFrom reads the number.
+func (w *whole) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	v, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	if v.Kind() == 'n' {
+		*w = 0
+		return nil
+	}
+	if v.Kind() != '0' {
+		return &json.SemanticError{JSONKind: v.Kind(), GoType: reflect.TypeFor[int64]()}
+	}
+	if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
+		*w = whole(n)
+		return nil
+	}
+	f, err := strconv.ParseFloat(string(v), 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 { // beyond that a float is not exact
+		return errFraction
+	}
+	*w = whole(f)
+	return nil
 }
 
 var known = json.JoinOptions(json.RejectUnknownMembers(true))
@@ -91,14 +124,18 @@ var aCount = strict.Thing{Name: "a count"}
 func ParseCount(data []byte, window Window) (Count, errs.List) {
 	var w wire
 	if err := json.Unmarshal(data, &w, known); err != nil {
-		return Count{Account: w.Account}, errs.List{aCount.Fault(err)}
+		fault := aCount.Fault(err)
+		if errors.Is(err, errFraction) {
+			fault.Message = aCount.Field(fault.Pointer) + " must be a whole number below 2^53, not a fraction"
+		}
+		return Count{Account: w.Account}, errs.List{fault}
 	}
 	var list errs.List
 	fault := func(code errs.Code, pointer, format string, args ...any) {
 		list = append(list, errs.At(code, pointer, format, args...))
 	}
 	c := Count{Account: w.Account, Zone: w.Zone, Count: event.Count{Seconds: 10, Origin: strings.ToLower(w.Origin),
-		Hostname: strings.ToLower(w.Hostname), PathClass: w.PathClass, SLI: w.SLI, Bad: w.Bad, Unreachable: w.Unreachable}}
+		Hostname: strings.ToLower(w.Hostname), PathClass: w.PathClass, SLI: w.SLI, Bad: int64(w.Bad), Unreachable: int64(w.Unreachable)}}
 	if c.SLI == "availability" {
 		c.SLI = ""
 	}
@@ -118,13 +155,13 @@ func ParseCount(data []byte, window Window) (Count, errs.List) {
 	case w.At == nil:
 		fault(errs.CodeMissingField, "/ts", "ts is required: the start of the interval in Unix seconds")
 	default:
-		c.At = *w.At
+		c.At = int64(*w.At)
 		if e := window.check(c.At); e != nil {
 			list = append(list, e)
 		}
 	}
 	if w.Seconds != nil {
-		c.Seconds = *w.Seconds
+		c.Seconds = int64(*w.Seconds)
 	}
 	if c.Seconds < 1 || c.Seconds > maxSeconds {
 		fault(errs.CodeOutOfRange, "/seconds", "seconds is the width of the interval, 1 to %d, not %d", maxSeconds, c.Seconds)
@@ -133,7 +170,7 @@ func ParseCount(data []byte, window Window) (Count, errs.List) {
 		fault(errs.CodeMissingField, "/total", "total is required: the number of requests in the interval")
 		return c, list
 	}
-	c.Total = *w.Total
+	c.Total = int64(*w.Total)
 	switch {
 	case c.Total < 0 || c.Total > maxTotal:
 		fault(errs.CodeOutOfRange, "/total", "total is 0 to %d, not %d", int64(maxTotal), c.Total)
@@ -150,7 +187,7 @@ func ParseCount(data []byte, window Window) (Count, errs.List) {
 // wrong inside a line, or inside an element of an array, is found when that one
 // is parsed.
 func Values(body []byte) (values []jsontext.Value, list bool, err error) {
-	trimmed := bytes.TrimLeft(body, " \t\r\n")
+	trimmed := bytes.TrimLeft(bytes.TrimPrefix(body, byteOrderMark), " \t\r\n")
 	if len(trimmed) == 0 {
 		return nil, false, errs.New(errs.CodeMissingField, "the body is empty; send one count, a JSON array of counts, or NDJSON")
 	}
@@ -164,6 +201,9 @@ func Values(body []byte) (values []jsontext.Value, list bool, err error) {
 		if err == nil || !bytes.ContainsRune(bytes.TrimSpace(trimmed), '\n') {
 			return []jsontext.Value{trimmed}, false, nil
 		}
+	}
+	if rest := bytes.TrimLeft(trimmed[dec.InputOffset():], " "); trimmed[0] == '{' && bytes.HasPrefix(rest, []byte("{")) && !bytes.ContainsRune(trimmed, '\n') {
+		return nil, true, errs.New(errs.CodeInvalidJSON, "there is more than one count on a line: NDJSON has one a line (curl keeps line breaks with --data-binary)")
 	}
 	for line := range bytes.Lines(trimmed) {
 		line = bytes.TrimSpace(line)

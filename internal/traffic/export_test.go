@@ -1,8 +1,15 @@
 package traffic
 
+import "context"
+
 // Uploading is how many logs of an account are arriving.
 func (f *Feature) Uploading(accountID string) int {
 	f.uploads.mu.Lock()
 	defer f.uploads.mu.Unlock()
 	return f.uploads.byOne[accountID]
+}
+
+// SetZones replaces how zones are found.
+func (f *Feature) SetZones(find func(ctx context.Context, accountID, ref string) (zoneID, name string, err error)) {
+	f.cfg.Zone = find
 }

@@ -3,6 +3,7 @@ package traffic
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"io"
 	"strings"
@@ -58,6 +59,7 @@ func (e *Entry) classify() {
 // Parse reads one line, without its end. An error says what is wrong with it
 // and is an [errs.Error].
 func (f Format) Parse(line []byte) (e Entry, err error) {
+	line = bytes.TrimPrefix(line, byteOrderMark) // of a file's first line
 	switch f {
 	case Combined:
 		e, err = parseCombined(line)
@@ -116,6 +118,21 @@ func ReadCompact(r io.Reader, window Window, each func(line int, c Count, fault 
 	})
 }
 
+// Zipped reports whether data begins as a gzip file does.
+func Zipped(start []byte) bool { return bytes.HasPrefix(start, []byte{0x1f, 0x8b}) }
+
+// Unpacked reads a log that may be compressed, whatever its name.
+func Unpacked(r io.Reader) (io.Reader, error) {
+	in := bufio.NewReader(r)
+	if start, err := in.Peek(2); err == nil && Zipped(start) {
+		return gzip.NewReader(in)
+	}
+	return in, nil // an error of the stream comes again
+}
+
+// byteOrderMark begins files of some editors and log agents.
+var byteOrderMark = []byte("\ufeff")
+
 // eachLine gives the lines that are not empty, without their ends.
 func eachLine(r io.Reader, each func(n int, line []byte, fault error) error) error {
 	in := bufio.NewReaderSize(r, MaxLine)
@@ -128,6 +145,9 @@ func eachLine(r io.Reader, each func(n int, line []byte, fault error) error) err
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
+		}
+		if n == 1 {
+			line = bytes.TrimPrefix(line, byteOrderMark)
 		}
 		if line = bytes.TrimRight(line, "\r\n"); fault != nil || len(bytes.TrimSpace(line)) > 0 {
 			if err := each(n, line, fault); err != nil {

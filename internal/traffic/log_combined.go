@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"bytes"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -11,39 +12,123 @@ import (
 //
 //	192.0.2.7 - ana [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 203023 "referer" "agent"
 //
-// What stands behind the status is not looked at: agents hold anything.
+// A user's name is free text and may look like a time: what counts is the first
+// time with a request behind it. What stands behind the status is looked at only
+// for another request.
 func parseCombined(line []byte) (e Entry, err error) {
-	at, rest, ok := bracketTime(line, &e.At)
-	if !ok {
-		return e, notLine("there is no time such as [17/May/2015:10:05:03 +0000]")
-	}
-	head := strings.Fields(string(line[:at]))
-	if len(head) == 0 {
-		return e, notLine("there is no client before the time")
-	}
-	if len(head) >= 4 && strings.Contains(head[0], ".") && strings.Contains(head[0], ":") && !strings.Contains(head[0], "::") {
-		e.Hostname = hostOf(head[0]) // vhost_combined begins with host:port
-	}
-	rest = bytes.TrimLeft(rest, " ")
-	if len(rest) == 0 || rest[0] != '"' {
-		return e, notLine("there is no quoted request behind the time")
-	}
-	end := closingQuote(rest[1:])
-	if end < 0 {
-		return e, notLine("the quoted request has no end")
-	}
-	rest = bytes.TrimLeft(rest[end+2:], " ")
-	if len(rest) < 3 || len(rest) > 3 && rest[3] != ' ' {
-		return e, notLine("there is no status of three digits behind the request")
-	}
-	for _, c := range rest[:3] {
-		if c < '0' || c > '9' {
-			return e, notLine("there is no status of three digits behind the request")
+	var first error
+	for from := 0; ; {
+		at, end, ok := bracketTime(line, from, &e.At)
+		if !ok {
+			break
 		}
-		e.Status = 10*e.Status + int(c-'0')
+		var rest []byte
+		e.Status, rest, err = requestStatus(line[end:])
+		if err == nil {
+			if joined(rest) {
+				return e, notLine("the line holds more than one request: its line breaks were lost (curl keeps them with --data-binary)")
+			}
+			return e, e.head(line[:at])
+		}
+		if first == nil {
+			first = err
+		}
+		from = end
+	}
+	if first == nil {
+		first = notLine("there is no time such as [17/May/2015:10:05:03 +0000]")
+	}
+	return e, first
+}
+
+// head reads what stands before the time.
+func (e *Entry) head(text []byte) error {
+	words := strings.Fields(string(text))
+	if len(words) == 0 {
+		return notLine("there is no client before the time")
+	}
+	// vhost_combined begins with host:port, other formats with the host alone. A
+	// line without it begins with the client, its address or its name, and "-".
+	if len(words) >= 4 && isClient(words[1]) && isHost(hostOf(words[0])) {
+		e.Hostname = hostOf(words[0])
 	}
 	e.classify()
-	return e, nil
+	return nil
+}
+
+// isClient reports whether a word may be the address or the name of a client.
+func isClient(word string) bool {
+	if _, err := netip.ParseAddr(hostOf(word)); err == nil {
+		return true
+	}
+	return isHost(word)
+}
+
+// isHost reports whether a word is the name of a host, and neither a time nor an
+// address: it has two labels or more, of which the last is not a number.
+func isHost(word string) bool {
+	labels := strings.Split(word, ".")
+	if len(labels) < 2 || len(word) > maxRef {
+		return false
+	}
+	for _, label := range labels {
+		if label == "" || strings.ContainsFunc(label, func(r rune) bool {
+			return r < 0x80 && r != '-' && r != '_' && (r < '0' || r > '9') && (r|0x20 < 'a' || r|0x20 > 'z')
+		}) {
+			return false
+		}
+	}
+	last := labels[len(labels)-1]
+	return last[0] < '0' || last[0] > '9'
+}
+
+// requestStatus reads "GET / HTTP/1.1" 200, which follows the time.
+func requestStatus(text []byte) (status int, rest []byte, err error) {
+	text = bytes.TrimLeft(text, " ")
+	if len(text) == 0 || text[0] != '"' {
+		return 0, nil, notLine("there is no quoted request behind the time")
+	}
+	end := closingQuote(text[1:])
+	if end < 0 {
+		return 0, nil, notLine("the quoted request has no end")
+	}
+	text = bytes.TrimLeft(text[end+2:], " ")
+	if len(text) < 3 || len(text) > 3 && text[3] != ' ' {
+		return 0, nil, notLine("there is no status of three digits behind the request")
+	}
+	for _, c := range text[:3] {
+		if c < '0' || c > '9' {
+			return 0, nil, notLine("there is no status of three digits behind the request")
+		}
+		status = 10*status + int(c-'0')
+	}
+	return status, text[3:], nil
+}
+
+// joined reports whether another request stands behind the status, outside of
+// quotes.
+func joined(rest []byte) bool {
+	for {
+		quote := bytes.IndexByte(rest, '"')
+		plain := rest
+		if quote >= 0 {
+			plain = rest[:quote]
+		}
+		var at int64
+		if _, end, ok := bracketTime(plain, 0, &at); ok {
+			if _, _, err := requestStatus(rest[end:]); err == nil {
+				return true
+			}
+		}
+		if quote < 0 {
+			return false
+		}
+		end := closingQuote(rest[quote+1:])
+		if end < 0 {
+			return false
+		}
+		rest = rest[quote+end+2:]
+	}
 }
 
 // closingQuote finds the quote that ends a text in which \" does not.
@@ -61,29 +146,45 @@ func closingQuote(b []byte) int {
 
 const clfTime = "02/Jan/2006:15:04:05 -0700"
 
-// bracketTime finds the first [time] and gives where its bracket stands, and
-// what follows it.
-func bracketTime(line []byte, at *int64) (bracket int, rest []byte, ok bool) {
-	for from := 0; ; {
+// maxFraction is how long a fraction of a second may be: .123456789.
+const maxFraction = 10
+
+// bracketTime finds the first [time] from a position on, and gives where its
+// bracket stands, and where it ends.
+func bracketTime(line []byte, from int, at *int64) (bracket, end int, ok bool) {
+	for {
 		i := bytes.IndexByte(line[from:], '[')
 		if i < 0 {
-			return 0, nil, false
+			return 0, 0, false
 		}
 		i += from
-		end := i + 1 + len(clfTime)
-		if end < len(line) && line[end] == ']' {
-			if sec, ok := parseCLF(line[i+1 : end]); ok {
+		text := line[i+1 : min(len(line), i+1+len(clfTime)+maxFraction+1)]
+		if close := bytes.IndexByte(text, ']'); close >= 0 {
+			if sec, ok := parseCLF(text[:close]); ok {
 				*at = sec
-				return i, line[end+1:], true
+				return i, i + 1 + close + 1, true
 			}
 		}
 		from = i + 1
 	}
 }
 
-// parseCLF reads 17/May/2015:10:05:03 +0000. By hand: it is most of the work of
-// a line.
+// parseCLF reads 17/May/2015:10:05:03 +0000, also with a fraction behind the
+// second. By hand: it is most of the work of a line.
 func parseCLF(b []byte) (int64, bool) {
+	if len(b) > len(clfTime) && (b[20] == '.' || b[20] == ',') {
+		digits := 21
+		for digits < len(b) && b[digits] >= '0' && b[digits] <= '9' {
+			digits++
+		}
+		if digits == 21 || digits-20 > maxFraction {
+			return 0, false
+		}
+		b = append(append(make([]byte, 0, len(clfTime)), b[:20]...), b[digits:]...)
+	}
+	if len(b) != len(clfTime) {
+		return 0, false
+	}
 	if b[2] != '/' || b[6] != '/' || b[11] != ':' || b[14] != ':' || b[17] != ':' || b[20] != ' ' || b[21] != '+' && b[21] != '-' {
 		return 0, false
 	}
@@ -108,5 +209,9 @@ func parseCLF(b []byte) (int64, bool) {
 	if b[21] == '-' {
 		zone = -zone
 	}
-	return time.Date(year, time.Month(month/3+1), day, hour, minute, second, 0, time.UTC).Unix() - int64(zone), true
+	date := time.Date(year, time.Month(month/3+1), day, 0, 0, 0, 0, time.UTC)
+	if date.Day() != day { // 31/Feb
+		return 0, false
+	}
+	return date.Unix() + int64(3600*hour+60*minute+second-zone), true
 }

@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -49,7 +50,11 @@ func firstOf(list ...scalar) string {
 func decodeLine(line []byte, into any) error {
 	if err := json.Unmarshal(line, into, lenient); err != nil {
 		e := aCount.Fault(err)
-		e.Code, e.Message = errs.CodeInvalidJSON, "the line is not one JSON object: "+e.Message
+		e.Code = errs.CodeInvalidJSON
+		e.Message = "the line is not one JSON object: " + e.Message
+		if bytes.Contains(line, []byte("}{")) {
+			e.Message += " (were its line breaks lost? curl keeps them with --data-binary)"
+		}
 		return e
 	}
 	return nil
@@ -68,15 +73,19 @@ func status(s string) (int, error) {
 //	log_format json escape=json '{"time_iso8601":"$time_iso8601","host":"$host","status":$status,'
 //	  '"upstream_addr":"$upstream_addr","upstream_status":"$upstream_status","upstream_connect_time":"$upstream_connect_time"}';
 //
-// Required: status, and one of time_iso8601, msec and time_local. A 502 whose
+// Required: status, and the time in one of time_iso8601, msec, time_local, time,
+// timestamp, @timestamp and date, in any form that logs write. A 502 whose
 // upstream was never connected to (upstream_connect_time is "-" or empty) is
 // unreachable, as 521 is.
 func parseNginx(line []byte) (e Entry, err error) {
 	var l struct {
 		ISO     scalar  `json:"time_iso8601"`
-		Time    scalar  `json:"time"`
-		Local   scalar  `json:"time_local"`
 		Msec    scalar  `json:"msec"`
+		Local   scalar  `json:"time_local"`
+		Time    scalar  `json:"time"`
+		Stamp   scalar  `json:"timestamp"`
+		AtStamp scalar  `json:"@timestamp"`
+		Date    scalar  `json:"date"`
 		Status  scalar  `json:"status"`
 		Host    scalar  `json:"host"`
 		HTTP    scalar  `json:"http_host"`
@@ -90,18 +99,11 @@ func parseNginx(line []byte) (e Entry, err error) {
 	if e.Status, err = status(string(l.Status)); err != nil {
 		return e, err
 	}
-	switch {
-	case firstOf(l.ISO, l.Time, l.Msec) != "":
-		e.At, err = moment(firstOf(l.ISO, l.Time, l.Msec))
-	case len(l.Local) == len(clfTime):
-		var ok bool
-		if e.At, ok = parseCLF([]byte(l.Local)); !ok {
-			err = notLine("time_local %q is not a time", strict.Clip(string(l.Local), 40))
-		}
-	default:
-		err = notLine("the line has none of time_iso8601, msec and time_local")
+	at := firstOf(l.ISO, l.Msec, l.Local, l.Time, l.Stamp, l.AtStamp, l.Date)
+	if at == "" {
+		return e, notLine("the line has none of time_iso8601, msec, time_local, time, timestamp, @timestamp and date")
 	}
-	if err != nil {
+	if e.At, err = moment(at); err != nil {
 		return e, err
 	}
 	e.Hostname = hostOf(firstOf(l.Host, l.HTTP, l.Server))
@@ -127,10 +129,20 @@ func lastOf(list string) string {
 	return strings.TrimSpace(list)
 }
 
-// parseCaddy reads Caddy's JSON access log: ts, status, request.host.
+// What the lines of Caddy's access logs have; http.log.access.log0 is one of
+// several logs.
+const (
+	caddyLogger  = "http.log.access"
+	caddyMessage = "handled request"
+)
+
+// parseCaddy reads Caddy's JSON access log: ts, status, request.host. Lines of
+// other loggers, such as http.log.error, tell of the same requests.
 func parseCaddy(line []byte) (e Entry, err error) {
 	var l struct {
 		TS      scalar `json:"ts"`
+		Logger  scalar `json:"logger"`
+		Message scalar `json:"msg"`
 		Status  scalar `json:"status"`
 		Request *struct {
 			Host scalar `json:"host"`
@@ -138,6 +150,12 @@ func parseCaddy(line []byte) (e Entry, err error) {
 	}
 	if err := decodeLine(line, &l); err != nil {
 		return e, err
+	}
+	if l.Logger != "" && l.Logger != caddyLogger && !strings.HasPrefix(string(l.Logger), caddyLogger+".") {
+		return e, notLine("the line is not of an access log: its logger is %q", strict.Clip(string(l.Logger), 40))
+	}
+	if l.Logger == "" && l.Message != "" && l.Message != caddyMessage {
+		return e, notLine("the line is not of an access log: its message is %q", strict.Clip(string(l.Message), 40))
 	}
 	if l.Request == nil || l.Status == "" {
 		return e, notLine("the line is not of an access log: it has no request or no status")
@@ -194,32 +212,44 @@ func parseLogpush(line []byte) (e Entry, err error) {
 	return e, nil
 }
 
-// moment reads a time as logs write it: RFC 3339, Unix seconds with or without a
-// fraction, or Unix nanoseconds.
+// moment reads a time as logs write it: RFC 3339, Unix seconds, milliseconds or
+// nanoseconds with or without a fraction, the common log format, or Caddy's wall
+// time.
 func moment(s string) (int64, error) {
 	if s == "" {
 		return 0, notLine("the line has no time")
 	}
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-		if n > 1e15 { // seconds reach that in 30 million years
-			n /= 1e9
-		} else if n > 1e11 { // milliseconds
-			n /= 1e3
-		}
-		return bounded(n, s)
+		return bounded(n/int64(unitOf(float64(n))), s)
 	}
 	if f, err := strconv.ParseFloat(s, 64); err == nil {
-		if math.IsNaN(f) || math.Abs(f) > 1e11 {
+		if math.IsNaN(f) || math.Abs(f) > 1e19 {
 			return 0, notLine("%q is not a time", strict.Clip(s, 40))
 		}
-		return bounded(int64(math.Floor(f)), s)
+		return bounded(int64(math.Floor(f/unitOf(f))), s)
 	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006/01/02 15:04:05.999999999"} {
+	if sec, ok := parseCLF([]byte(strings.Trim(s, "[]"))); ok {
+		return bounded(sec, s)
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006-01-02 15:04:05.999999999Z07:00",
+		"2006/01/02 15:04:05.999999999", "2006-01-02 15:04:05.999999999"} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return bounded(t.Unix(), s)
 		}
 	}
-	return 0, notLine("%q is not a time: RFC 3339, Unix seconds or nanoseconds", strict.Clip(s, 40))
+	return 0, notLine("%q is not a time: RFC 3339, Unix seconds, milliseconds or nanoseconds, or 17/May/2015:10:05:03 +0000", strict.Clip(s, 40))
+}
+
+// unitOf is how many of a number's units a second has. Seconds reach 1e11 in the
+// year 5138.
+func unitOf(n float64) float64 {
+	switch {
+	case n > 1e15:
+		return 1e9
+	case n > 1e11:
+		return 1e3
+	}
+	return 1
 }
 
 func bounded(sec int64, s string) (int64, error) {

@@ -13,6 +13,7 @@ import (
 type metrics struct {
 	counts   *prometheus.CounterVec // by via
 	requests *prometheus.CounterVec // by via
+	others   *prometheus.CounterVec // by via
 	refused  *prometheus.CounterVec // by via and reason
 	lines    *prometheus.CounterVec // by format and outcome
 	zones    *prometheus.CounterVec // by via
@@ -27,9 +28,10 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		counts:   vec("belfry_traffic_counts_total", "Counts taken, by way in.", "via"),
 		requests: vec("belfry_traffic_requests_total", "Requests in the counts that were taken, by way in.", "via"),
+		others:   vec("belfry_traffic_other_requests_total", "Requests counted for the zone other, since their account had no room for more new zones, by way in.", "via"),
 		refused:  vec("belfry_traffic_refused_total", "Counts and lines refused, by way in and the reason of the first fault.", "via", "reason"),
 		lines:    vec("belfry_traffic_lines_total", "Lines of access logs, by format and outcome (ok, refused).", "format", "outcome"),
-		zones:    vec("belfry_traffic_zone_lookups_total", "Zones looked up, once a batch, by outcome (ok, refused).", "outcome"),
+		zones:    vec("belfry_traffic_zone_lookups_total", "Zones looked up, once a batch, by outcome (ok, other, refused).", "outcome"),
 		sharded:  prometheus.NewCounter(prometheus.CounterOpts{Name: "belfry_traffic_sharded_total", Help: "Messages handed on to the topic of sharded traffic."}),
 		replayed: prometheus.NewCounter(prometheus.CounterOpts{Name: "belfry_traffic_replayed_total", Help: "Requests that were repetitions and counted nothing."}),
 	}
@@ -39,11 +41,12 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	telemetry.StartAtZero(m.refused, ways, reasons())
 	telemetry.StartAtZero(m.zones, []string{"ok", "refused"})
 	telemetry.StartAtZero(m.lines, []string{"combined", "nginx-json", "caddy", "logpush"}, []string{"ok", "refused"})
+	telemetry.StartAtZero(m.others, ways)
 	if r == nil {
 		return m, nil
 	}
 	var failed []error
-	for _, c := range []prometheus.Collector{m.counts, m.requests, m.refused, m.lines, m.zones, m.sharded, m.replayed} {
+	for _, c := range []prometheus.Collector{m.counts, m.requests, m.others, m.refused, m.lines, m.zones, m.sharded, m.replayed} {
 		failed = append(failed, r.Register(c))
 	}
 	return m, errors.Join(failed...)
@@ -53,6 +56,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 func (m *metrics) took(b *batch, sharded int) {
 	m.counts.WithLabelValues(b.from.via).Add(float64(len(b.good)))
 	m.requests.WithLabelValues(b.from.via).Add(float64(b.total))
+	m.others.WithLabelValues(b.from.via).Add(float64(b.other))
 	m.sharded.Add(float64(sharded))
 	for _, r := range b.bad {
 		if r.data == nil {

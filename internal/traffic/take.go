@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,10 @@ type batch struct {
 	good  []Located
 	total int64 // requests in the good counts
 	bad   []refusal
+	// Requests in the bad counts, and in those that have no zone of their own.
+	refused int64
+	other   int64
+	others  []string // the first of their names, as they were written
 
 	accounts map[string]found
 	zones    map[[2]string]found
@@ -42,8 +47,15 @@ type batch struct {
 // found is what a reference means, or why nothing.
 type found struct {
 	id    string
+	other bool // it is counted for the zone of names that have none
 	fault *errs.Error
 }
+
+// otherZone is the zone that takes the names for which the account's budget of
+// new zones has no room.
+const otherZone = "other"
+
+const maxOthersShown = 10
 
 func (f *Feature) newBatch(from origin) *batch {
 	return &batch{f: f, from: from, accounts: map[string]found{}, zones: map[[2]string]found{}}
@@ -71,20 +83,27 @@ func (b *batch) add(ctx context.Context, index int, c Count, data []byte, faults
 	if fault != nil && !hasPointer(faults, "") {
 		faults = append(faults, fault)
 	}
-	var zone string
+	var zone found
 	if len(faults) == 0 {
-		if zone, fault, err = b.zone(ctx, account, c.Zone); err != nil {
+		if zone, err = b.zone(ctx, account, c.Zone); err != nil {
 			return err
 		}
-		if fault != nil {
-			faults = errs.List{fault}
+		if zone.fault != nil {
+			faults = errs.List{zone.fault}
 		}
 	}
 	if len(faults) > 0 {
 		b.bad = append(b.bad, refusal{index, account, data, faults})
+		b.refused += max(0, c.Total)
 		return nil
 	}
-	b.good = append(b.good, Located{account, zone, c.Count})
+	if zone.other {
+		b.other += c.Total
+		if len(b.others) < maxOthersShown && !slices.Contains(b.others, c.Zone) {
+			b.others = append(b.others, c.Zone)
+		}
+	}
+	b.good = append(b.good, Located{account, zone.id, c.Count})
 	b.total += c.Total
 	return nil
 }
@@ -126,7 +145,7 @@ func (b *batch) account(ctx context.Context, ref string) (string, *errs.Error, e
 		}
 		if own := b.from.account; own != "" && got.id != own {
 			// Whether another account has this name is nobody's business here.
-			got = found{own, errs.At(errs.CodeInvalid, "/account_id", "account_id is another account than the path's; leave it out")}
+			got = found{id: own, fault: errs.At(errs.CodeInvalid, "/account_id", "account_id is another account than the path's; leave it out")}
 		}
 		b.accounts[ref] = got
 	}
@@ -134,30 +153,32 @@ func (b *batch) account(ctx context.Context, ref string) (string, *errs.Error, e
 }
 
 // zone resolves or makes the zone of a count.
-func (b *batch) zone(ctx context.Context, account, ref string) (string, *errs.Error, error) {
+func (b *batch) zone(ctx context.Context, account, ref string) (found, error) {
 	k := [2]string{account, ref}
 	got, known := b.zones[k]
-	if !known {
-		id, _, err := b.f.cfg.Zone(ctx, account, ref)
-		if err != nil {
-			switch e := errs.All(err)[0]; e.Kind() {
-			case errs.Invalid:
-				got.fault = errs.At(e.Code, "/zone", "zone %q is not known, and cannot be made of it: %s", strict.Clip(ref, maxWord), e.Message)
-			case errs.NotFound, errs.Forbidden, errs.Conflict:
-				got.fault = errs.At(e.Code, "/zone", "zone %q: %s", strict.Clip(ref, maxWord), e.Message)
-			default:
-				return "", nil, err
-			}
-		}
-		outcome := "ok"
-		if got.fault != nil {
-			outcome = "refused"
-		}
-		b.f.metrics.zones.WithLabelValues(outcome).Inc()
-		got.id = id
-		b.zones[k] = got
+	if known {
+		return got, nil
 	}
-	return got.id, got.fault, nil
+	id, name, err := b.f.cfg.Zone(ctx, account, ref)
+	outcome := "ok"
+	if err != nil {
+		switch e := errs.All(err)[0]; e.Kind() {
+		case errs.Invalid:
+			got.fault = errs.At(e.Code, "/zone", "zone %q is not known, and cannot be made of it: %s", strict.Clip(ref, maxWord), e.Message)
+		case errs.NotFound, errs.Forbidden, errs.Conflict:
+			got.fault = errs.At(e.Code, "/zone", "zone %q: %s", strict.Clip(ref, maxWord), e.Message)
+		default:
+			return got, err
+		}
+		outcome = "refused"
+	}
+	got.id = id
+	if got.other = name == otherZone && ref != id && !strings.EqualFold(ref, otherZone); got.other {
+		outcome = "other"
+	}
+	b.f.metrics.zones.WithLabelValues(outcome).Inc()
+	b.zones[k] = got
+	return got, nil
 }
 
 // at names the count in a fault's pointer, where there are several.

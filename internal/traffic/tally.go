@@ -42,7 +42,7 @@ func (t *Tally) Add(zone string, e Entry) error {
 		zone = cmp.Or(e.Zone, e.Hostname)
 	}
 	if zone == "" {
-		return errs.At(errs.CodeMissingField, "zone", "the line names no zone and no host: say which zone the log is of")
+		return errs.At(errs.CodeMissingField, "/zone", "the line names no zone and no host: say which zone the log is of")
 	}
 	at := e.At - e.At%Width
 	k := cell{zone, e.Hostname, e.Origin, at}
@@ -85,24 +85,51 @@ type Summary struct {
 	Refused  int         // lines that are not
 	First    error       // why the first refused line is none
 	Line     int         // which it is, from 1
+	Reasons  []Reason    // the first different ones, of [Format.ReadCounts]
 	Statuses map[int]int // lines by status
 }
 
-// ReadCounts gathers a whole log into counts, for replays in event time.
-func (f Format) ReadCounts(r io.Reader, zone string) ([]Count, Summary, error) {
+// Reason is why lines are no requests.
+type Reason struct {
+	Message string
+	Line    int // the first such line, from 1
+	Lines   int
+}
+
+const maxReasons = 3 // of one summary
+
+func (s *Summary) refuse(line int, fault error) {
+	s.Refused++
+	if s.First == nil {
+		s.First = fault
+		s.Line = line
+	}
+	message := errs.All(fault)[0].Message
+	for i := range s.Reasons {
+		if s.Reasons[i].Message == message {
+			s.Reasons[i].Lines++
+			return
+		}
+	}
+	if len(s.Reasons) < maxReasons {
+		s.Reasons = append(s.Reasons, Reason{message, line, 1})
+	}
+}
+
+// ReadCounts gathers a whole log into counts, for replays in event time. zone is
+// the zone of all lines; empty: what each line says, else unnamed. A line with no
+// zone at all is refused.
+func (f Format) ReadCounts(r io.Reader, zone, unnamed string) ([]Count, Summary, error) {
 	t, s := NewTally(maxReplayCells), Summary{Statuses: map[int]int{}}
 	err := f.Read(r, func(line int, e Entry, fault error) error {
 		if fault == nil {
-			fault = t.Add(zone, e)
+			fault = t.Add(cmp.Or(zone, e.Zone, e.Hostname, unnamed), e)
 			if fault != nil && errs.Is(fault, errs.CodeTooLarge) {
 				return fault
 			}
 		}
 		if fault != nil {
-			s.Refused++
-			if s.First == nil {
-				s.First, s.Line = fault, line
-			}
+			s.refuse(line, fault)
 			return nil
 		}
 		s.Lines++

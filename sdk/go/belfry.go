@@ -219,14 +219,23 @@ func (c *Client) unsent(cause error) error {
 	return fmt.Errorf("belfry: %d events stay in the spool: %w", records, cause)
 }
 
+// closeTime is how long Close delivers when its context has no deadline.
+const closeTime = 30 * time.Second
+
 // Close takes no more events, delivers what is in the spool until ctx ends,
 // and gives the spool directory back. What was not delivered by then stays in
 // the spool for the next client, and the error says how much that is. No
 // goroutine is left when Close returns. Further calls return the first one's
-// result.
+// result. A ctx without a deadline, such as context.Background, gets one of 30
+// seconds: a server that is away must not keep a process from ending.
 func (c *Client) Close(ctx context.Context) error {
 	c.closing.Do(func() {
 		defer close(c.closed)
+		if _, bounded := ctx.Deadline(); !bounded {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, closeTime)
+			defer cancel()
+		}
 		c.spool.Stop()
 		err := c.Flush(ctx)
 		c.cancel()

@@ -171,13 +171,23 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) string {
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && contains(trusted, address); i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
-			break
+		hop, ok := parseHop(strings.TrimSpace(hops[i]))
+		if !ok {
+			break // what is left of a broken hop proves nothing
 		}
 		address = hop
 	}
 	return address.Unmap().WithZone("").String()
+}
+
+// parseHop reads an address, with or without a port or brackets, as the server
+// does; sdk/vectors/forwarded.json states the cases.
+func parseHop(s string) (netip.Addr, bool) {
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr(), true
+	}
+	address, err := netip.ParseAddr(strings.Trim(s, "[]"))
+	return address, err == nil
 }
 
 func contains(networks []netip.Prefix, a netip.Addr) bool {

@@ -152,3 +152,16 @@ func TestAHangingServerIsLeftAfterTheTimeout(t *testing.T) {
 		}
 	})
 }
+
+func TestClosingEndsWhileTheServerIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rec := belfrytest.New(t)
+		rec.Server().Fail(belfrytest.Failure{Times: 1 << 30, Status: 500})
+		audit(t, rec.Client(), 0, 1)
+		began := time.Now()
+		err := rec.Client().Close(context.Background())
+		if took := time.Since(began); took > 31*time.Second || err == nil || !strings.Contains(err.Error(), "1 events stay in the spool") {
+			t.Errorf("%v after %v", err, took)
+		}
+	})
+}

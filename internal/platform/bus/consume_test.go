@@ -75,10 +75,18 @@ func TestEveryRecordIsStoredOnceHoweverOftenTheConsumerDies(t *testing.T) {
 			}
 			done := make(chan error, 1)
 			go func() { done <- c.Run(ctx) }()
-			select {
-			case <-dead:
-				deaths++
-			case <-time.After(500 * time.Millisecond): // nothing came in this round
+			deadline := time.Now().Add(patience)
+			for waiting := true; waiting; {
+				select {
+				case <-dead:
+					deaths++
+					waiting = false
+				case <-time.After(20 * time.Millisecond):
+					waiting = len(w.seen()) < records
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("only %d rows, and nothing came in round %d", len(w.seen()), round)
+				}
 			}
 			kill()
 			if err := <-done; err != nil {

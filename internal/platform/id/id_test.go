@@ -22,6 +22,28 @@ func TestIdsAreValidDistinctAndSortByTime(t *testing.T) {
 	}
 }
 
+func TestIdsForOneMomentSortInTheOrderInWhichTheyWereMade(t *testing.T) {
+	for _, at := range []time.Time{time.UnixMilli(1700000000000), time.UnixMicro(1700000001000250), time.Unix(1<<33, 1), time.Unix(-5, 7)} {
+		before := ""
+		for i := range 3000 {
+			s := id.At(at)
+			if s <= before || !id.Valid(s) || s[12] != '7' {
+				t.Fatalf("%v: id %d: %q after %q", at, i, s, before)
+			}
+			before = s
+		}
+		for range 3000 { // more than a millisecond has fractions: still ids of that millisecond
+			if s := id.At(at); s[:12] != before[:12] {
+				t.Fatalf("%v: %q and %q", at, s, before)
+			}
+		}
+	}
+	now := time.Now()
+	if a, b := id.At(now), id.At(now.Add(time.Microsecond)); a >= b {
+		t.Errorf("%q is not before %q, of a microsecond later", a, b)
+	}
+}
+
 func TestValidRefusesEverythingElse(t *testing.T) {
 	for _, s := range []string{"", "0192F7C417D1E0000000000000000000", "0192f7c4-17d1-7000-8000-000000000000", "0192f7c417d1700080000000000000g0", "0192f7c417d17000800000000000000"} {
 		if id.Valid(s) {

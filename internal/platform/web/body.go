@@ -78,7 +78,11 @@ func (b *body) takes(header string, types []string) error {
 	if _, suffix, ok := strings.Cut(media, "+"); ok && suffix == "json" && slices.Contains(types, "application/json") {
 		return nil
 	}
-	return errs.At(errs.CodeMediaType, "Content-Type", "Content-Type is %q; this takes %s", clip(media), strings.Join(types, ", "))
+	hint := ""
+	if media == "application/x-www-form-urlencoded" {
+		hint = "; curl sends a form unless -H 'Content-Type: ...' names another type, and needs --data-binary to keep line breaks"
+	}
+	return errs.At(errs.CodeMediaType, "Content-Type", "Content-Type is %q; this takes %s%s", clip(media), strings.Join(types, ", "), hint)
 }
 
 // Read gives decompressed bytes; past the limit it fails with CodeTooLarge.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +14,16 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/traffic"
 )
+
+// sendError is of a server that takes nothing: it ends the run.
+type sendError struct{ error }
+
+func (e *sendError) Unwrap() error { return e.error }
+
+func isSendError(err error) bool {
+	var e *sendError
+	return errors.As(err, &e)
+}
 
 // ship counts the lines of a range and sends the counts. The same range gives
 // the same requests.
@@ -31,7 +42,8 @@ func (t *tailer) ship(ctx context.Context, name string, at int64, key string, da
 		}
 		if fault != nil {
 			if one.Refused++; one.First == nil {
-				one.First, where = fault, fmt.Sprintf("%s, byte %d", name, at+int64(line.at))
+				one.First = fault
+				where = fmt.Sprintf("%s, byte %d", name, at+int64(line.at))
 			}
 			continue
 		}
@@ -45,7 +57,7 @@ func (t *tailer) ship(ctx context.Context, name string, at int64, key string, da
 		if err != nil {
 			return err
 		}
-		if err := t.send(ctx, fmt.Sprintf("%s-%d", key, part), body); err != nil {
+		if err := t.send(ctx, fmt.Sprintf("%s-%d", key, part), body, counts[:n]); err != nil {
 			return err
 		}
 		t.sum.Counts += n
@@ -54,32 +66,40 @@ func (t *tailer) ship(ctx context.Context, name string, at int64, key string, da
 	t.sum.Lines += one.Lines
 	t.sum.Refused += one.Refused
 	if t.sum.First == nil {
-		t.sum.First, t.sum.Where = one.First, where
+		t.sum.First = one.First
+		t.sum.Where = where
 	}
 	for status, n := range one.Statuses {
 		t.sum.Statuses[status] += n
 	}
+	t.report.lines(t, one, where)
 	return nil
 }
 
-// send sends one request, with Follow for as long as it takes.
-func (t *tailer) send(ctx context.Context, key string, body []byte) error {
-	wait, told := 250*time.Millisecond, false
+// send sends one request, with Follow for as long as it takes. What is refused
+// for good is counted and left behind.
+func (t *tailer) send(ctx context.Context, key string, body []byte, counts []traffic.Count) error {
+	wait := 250 * time.Millisecond
 	for {
-		rejected, why, err := t.cfg.Send(ctx, key, body)
-		if err == nil {
-			if t.sum.Rejected += rejected; t.sum.Why == "" {
-				t.sum.Why = why
+		rejected, err := t.call(ctx, key, body)
+		if err != nil && t.cfg.Refused != nil && t.cfg.Refused(err) {
+			rejected = Rejection{Counts: len(counts), Why: err.Error()}
+			for _, c := range counts {
+				rejected.Requests += c.Total
 			}
+			err = nil
+		}
+		if err == nil {
+			t.rejected(rejected)
 			return nil
 		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if !t.cfg.Follow || t.cfg.Later == nil || !t.cfg.Later(err) {
-			return err
+			return &sendError{err}
 		}
-		if !told && t.cfg.Warn != nil {
-			t.cfg.Warn(fmt.Sprintf("not sent, will be tried again: %v", err))
-			told = true
-		}
+		t.report.trouble(t, "server", fmt.Sprintf("not sent, will be tried again: %v", err))
 		select {
 		case <-time.After(wait):
 			wait = min(2*wait, 30*time.Second)
@@ -87,6 +107,51 @@ func (t *tailer) send(ctx context.Context, key string, body []byte) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// slow is how long a request may take before a person is told of it.
+const slow = 5 * time.Second
+
+// call calls Send, and says meanwhile that it takes long.
+func (t *tailer) call(ctx context.Context, key string, body []byte) (Rejection, error) {
+	type answer struct {
+		rejected Rejection
+		err      error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		rejected, err := t.cfg.Send(ctx, key, body)
+		done <- answer{rejected, err}
+	}()
+	late := time.NewTicker(slow)
+	defer late.Stop()
+	for {
+		select {
+		case a := <-done:
+			return a.rejected, a.err
+		case <-late.C:
+			if t.cfg.Follow {
+				t.report.trouble(t, "server", "the server has not taken the counts yet; they are tried again until it does")
+			}
+		}
+	}
+}
+
+func (t *tailer) rejected(r Rejection) {
+	if r.Other > 0 && t.sum.Rejected.Other == 0 {
+		t.warn("some hosts are counted for the property other: " +
+			"traffic showed more new names than become properties by themselves")
+	}
+	t.sum.Rejected.Other += r.Other
+	if r.Counts == 0 {
+		return
+	}
+	t.sum.Rejected.Counts += r.Counts
+	t.sum.Rejected.Requests += r.Requests
+	if t.sum.Rejected.Why == "" {
+		t.sum.Rejected.Why = r.Why
+	}
+	t.report.rejected(t, r)
 }
 
 // count is what is sent of a count.

@@ -7,12 +7,16 @@
 //
 // Nothing is lost or counted twice by a kill -9: before a range of bytes is sent
 // it is in the state file, and after a restart the same range is read again,
-// makes the same counts and is sent under the same Idempotency-Key. A file is
-// known by its content, not its name: a rotated or compressed one goes on where
-// it was left.
+// makes the same counts and is sent under the same Idempotency-Key. The key holds
+// an id that was made for this file and this state file, so that no other file
+// and no other machine has it, however much their lines are alike.
+//
+// A file is known by its inode and by the bytes before its position, not by its
+// name: one that was rotated, copied or compressed goes on where it was left.
 package tail
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,10 +24,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/id"
@@ -41,16 +42,35 @@ type Config struct {
 	Scope  string // what the positions belong to: server, account and so on
 	Stdin  io.Reader
 
-	// Send ships counts, a JSON array, under a key. rejected of them were refused
-	// for good, and why says the first reason.
-	Send func(ctx context.Context, key string, counts []byte) (rejected int, why string, err error)
+	// Older are state files of the first version, one for each list of files, whose
+	// positions are taken over.
+	Older []string
+
+	// Send ships counts, a JSON array, under a key, and says what was refused.
+	Send func(ctx context.Context, key string, counts []byte) (Rejection, error)
 	// Later reports whether an error of Send may pass by itself: with Follow, Send
 	// is tried again then.
-	Later    func(error) bool
+	Later func(error) bool
+	// Refused reports whether an error of Send is a refusal of just this range: it
+	// is counted as rejected and left behind. Any other error ends the run, and the
+	// range is sent by the next one.
+	Refused  func(error) bool
 	Progress func(Progress)   // told after each range; may be nil
 	Warn     func(string)     // told what a person should know; may be nil
 	Now      func() time.Time // nil = time.Now
 	Poll     time.Duration    // between two looks at files that grow; 0 = 2 s
+	Quiet    time.Duration    // after which a renamed file gets no more lines; 0 = 10 min
+	Every    time.Duration    // between two reports of a run with Follow; 0 = 1 min
+}
+
+// Rejection is what of a request was refused for good.
+type Rejection struct {
+	Counts   int
+	Requests int64  // in these counts
+	Why      string // the first of them was refused
+	// Other is how many requests were taken for the zone other, since the account
+	// had no room for new zones.
+	Other int64
 }
 
 // Progress is how far one file is.
@@ -65,8 +85,7 @@ type Summary struct {
 	traffic.Summary        // of the lines; Line is 0
 	Where           string // the first refused line: FILE, byte N
 	Counts          int
-	Rejected        int    // counts that the server refused
-	Why             string // the first of them
+	Rejected        Rejection // what the server refused
 }
 
 const (
@@ -74,6 +93,7 @@ const (
 	sendCounts  = 5000    // in one request
 	fingerprint = 4096    // most bytes of a file's first line by which it is known
 	maxRotated  = 100     // files beside one that are looked into
+	maxRetired  = 16      // renamed files of one log that are still watched
 	checkBytes  = 1024    // before a position, that must be the same when it is used again
 )
 
@@ -83,22 +103,28 @@ type tailer struct {
 	state *state
 	shift int64 // seconds
 	sum   Summary
-	run   string // part of the keys of what has no identity
+	run   string             // part of the keys of standard input
+	open  map[string]*source // by the id of their entries
+
+	report report
 }
 
 // Run ships the files, in their order, and says what was shipped, also when it
-// fails half-way: another run goes on from there.
+// fails half-way: another run goes on from there. A file that cannot be read does
+// not keep the others from being shipped.
 func Run(ctx context.Context, cfg Config) (Summary, error) {
+	cfg.Scope = canonicalScope(cfg.Scope)
 	if cfg.Shift {
 		cfg.Scope += "\nshift"
 	}
-	t := &tailer{cfg: cfg, run: id.New(), sum: Summary{Summary: traffic.Summary{Statuses: map[int]int{}}}}
+	t := &tailer{cfg: cfg, run: id.New(), open: map[string]*source{}}
+	t.sum.Statuses = map[int]int{}
 	if t.cfg.Now == nil {
 		t.cfg.Now = time.Now
 	}
-	if t.cfg.Poll == 0 {
-		t.cfg.Poll = 2 * time.Second
-	}
+	t.cfg.Poll = cmp.Or(cfg.Poll, 2*time.Second)
+	t.cfg.Quiet = cmp.Or(cfg.Quiet, 10*time.Minute)
+	t.report.every = cmp.Or(cfg.Every, time.Minute)
 	if cfg.Follow && cfg.Shift {
 		return t.sum, errors.New("a log whose times are shifted is not followed: its last line is not known")
 	}
@@ -108,58 +134,113 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 	if cfg.Files[0] == "-" {
 		return t.sum, t.stdin(ctx)
 	}
+	var logs []string
+	for _, name := range cfg.Files {
+		logs = append(logs, absolute(name))
+	}
 	var err error
-	if t.state, err = openState(cfg.State); err != nil {
+	if t.state, err = openState(cfg.State, cfg.Older, logs); err != nil {
 		return t.sum, err
 	}
 	defer t.state.close()
+	defer func() {
+		for _, s := range t.open {
+			s.close()
+		}
+	}()
+	if cfg.Follow {
+		return t.sum, t.follow(ctx)
+	}
 	if cfg.Shift {
 		if err := t.findShift(); err != nil {
 			return t.sum, err
 		}
 	}
-	var open []*source
-	defer func() {
-		for _, s := range open {
-			s.close()
+	return t.sum, t.once(ctx)
+}
+
+// once ships what the files have now.
+func (t *tailer) once(ctx context.Context) error {
+	var failed error
+	var shipped []*entry
+	for _, name := range t.cfg.Files {
+		s, err := t.shipLog(ctx, name)
+		if s.entry != nil {
+			shipped = append(shipped, s.entry)
 		}
-	}()
-	for _, name := range cfg.Files {
-		if cfg.Follow {
-			if err := t.leftovers(ctx, name); err != nil {
-				return t.sum, err
-			}
+		t.release(s)
+		if isSendError(err) || ctx.Err() != nil {
+			return errors.Join(failed, err)
 		}
-		s, err := t.open(name)
-		if errors.Is(err, fs.ErrNotExist) && cfg.Follow {
-			s, err = &source{path: name}, nil // it will come
+		failed = errors.Join(failed, err)
+	}
+	if t.cfg.Shift && failed == nil { // another run is another replay
+		for _, e := range shipped {
+			t.state.drop(e)
+		}
+		return t.state.save()
+	}
+	return failed
+}
+
+// shipLog ships one log: what was rotated away from it since the last run, then
+// itself. It gives the log's source, which may have no file, also with an error.
+func (t *tailer) shipLog(ctx context.Context, name string) (*source, error) {
+	s, missing := openSource(name)
+	if missing != nil && !errors.Is(missing, fs.ErrNotExist) {
+		return s, missing
+	}
+	if err := t.state.hold(s.path); err != nil {
+		return s, err
+	}
+	last := t.newest(s.path)
+	if missing != nil && last == nil {
+		return s, missing
+	}
+	if missing == nil {
+		err := t.place(s, s.path, t.complete(s))
+		if errors.Is(err, errOpen) {
+			return s, nil // it was named twice
 		}
 		if err != nil {
-			return t.sum, err
-		}
-		open = append(open, s)
-		if err := t.drain(ctx, s, !cfg.Follow); err != nil {
-			return t.sum, err
+			return s, fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	if cfg.Shift { // another run is another replay
-		for _, s := range open {
-			t.state.forget(s.key)
-		}
-		return t.sum, t.state.save()
+	rotated, failed := t.rotated(s.path, s, last)
+	for _, r := range rotated {
+		failed = errors.Join(failed, t.drain(ctx, r, t.complete(r)))
+		t.release(r)
 	}
-	for cfg.Follow && ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case <-time.After(t.cfg.Poll):
-		}
-		for _, s := range open {
-			if err := t.follow(ctx, s); err != nil && ctx.Err() == nil {
-				return t.sum, err
-			}
-		}
+	if missing != nil { // it was rotated, and nothing has been written since
+		t.warn(name + " is not there; what was rotated away from it is shipped")
+		return s, failed
 	}
-	return t.sum, nil
+	failed = errors.Join(failed, t.drain(ctx, s, t.complete(s)))
+	if failed == nil && s.unfinished() {
+		t.warn(fmt.Sprintf("the last line of %s has no end yet; it is left for the next run", s.name))
+	}
+	return s, failed
+}
+
+// complete reports whether no more of a file's last line will come: it is a
+// stream that ends, or was not written for long.
+func (t *tailer) complete(s *source) bool {
+	if s.stream != nil || t.cfg.Shift {
+		return true
+	}
+	info, err := s.file.Stat()
+	return err == nil && time.Since(info.ModTime()) > t.cfg.Quiet
+}
+
+// release ends the use of a file.
+func (t *tailer) release(s *source) {
+	if s == nil {
+		return
+	}
+	if s.entry != nil && t.open[s.entry.ID] == s {
+		delete(t.open, s.entry.ID)
+	}
+	s.close()
 }
 
 // findShift looks for the last line's time in all files. A replay that was
@@ -175,14 +256,14 @@ func (t *tailer) findShift() error {
 		if err != nil {
 			return err
 		}
-		err = t.cfg.Format.Read(s.r, func(_ int, e traffic.Entry, fault error) error {
+		err = t.cfg.Format.Read(s.reader(), func(_ int, e traffic.Entry, fault error) error {
 			if fault == nil {
 				last = max(last, e.At)
 			}
 			return nil
 		})
 		s.close()
-		if err != nil {
+		if err != nil && last < 0 {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
@@ -193,192 +274,83 @@ func (t *tailer) findShift() error {
 	return nil
 }
 
-// open opens a file at the position that the state has for it.
-func (t *tailer) open(name string) (*source, error) {
-	s, err := openSource(name)
-	if err != nil {
-		return nil, err
-	}
-	return s, t.place(s, !t.cfg.Follow)
-}
-
-// place finds a file's entry in the state by its content, and goes to its
-// position.
-func (t *tailer) place(s *source, whole bool) error {
-	first, err := s.identify(whole)
-	if err != nil || first == "" {
-		return err // nothing in it yet
-	}
-	base := digest(t.cfg.Scope, first)
-	for n := 0; ; n++ {
-		s.key = base
-		if n > 0 {
-			s.key = fmt.Sprintf("%s-%d", base, n)
-		}
-		e := t.state.entry(s.key)
-		if e == nil {
-			t.state.put(s.key, &entry{Path: absolute(s.path), Shift: t.shift, Scope: t.cfg.Scope, Shifted: t.cfg.Shift})
-			return nil
-		}
-		same, err := s.seek(e.At, e.Check)
-		if err != nil {
-			return err
-		}
-		if same {
-			e.Path = absolute(s.path)
-			return nil
-		}
-		// Another file that begins with the same line.
-		if err := s.reopen(); err != nil {
-			return err
-		}
-	}
-}
-
-func absolute(name string) string {
-	if full, err := filepath.Abs(name); err == nil {
-		return full
-	}
-	return name
-}
-
-// leftovers finishes a file that was rotated away while nobody looked.
-func (t *tailer) leftovers(ctx context.Context, name string) error {
-	var rotated []string
-	for _, suffix := range []string{".*", "-*"} { // access.log.1, access.log-20261122.gz
-		found, err := filepath.Glob(escapeGlob(name) + suffix)
-		if err != nil {
-			return err
-		}
-		rotated = append(rotated, found...)
-	}
-	rotated = rotated[:min(len(rotated), maxRotated)]
-	for _, old := range rotated {
-		s, err := openSource(old)
-		if err != nil {
-			continue // not a log
-		}
-		first, err := s.identify(true)
-		e := t.state.entry(digest(t.cfg.Scope, first))
-		if err != nil || first == "" || e == nil || e.Path != absolute(name) {
-			s.close()
-			continue
-		}
-		if err = t.place(s, true); err == nil {
-			err = t.drain(ctx, s, true)
-		}
-		s.close()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func escapeGlob(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
-}
-
-// follow looks whether a file has grown, was rotated or truncated.
-func (t *tailer) follow(ctx context.Context, s *source) error {
-	if s.file != nil {
-		if err := t.drain(ctx, s, false); err != nil {
-			return err
-		}
-	}
-	there, err := os.Stat(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // between two names
-	}
-	if err != nil {
-		return err
-	}
-	if s.file != nil {
-		mine, err := s.file.Stat()
-		if err != nil {
-			return err
-		}
-		same := os.SameFile(mine, there)
-		if same && there.Size() >= s.at {
-			return nil
-		}
-		// A server writes into the renamed file until it is told of the new one.
-		if s.gone.IsZero() {
-			s.gone = time.Now()
-		}
-		if !same && time.Since(s.gone) < 5*t.cfg.Poll {
-			return nil
-		}
-		if !same {
-			if err := t.drain(ctx, s, true); err != nil { // what came until the rename
-				return err
-			}
-		}
-		s.close()
-	}
-	next, err := t.open(s.path)
-	if err != nil {
-		return err
-	}
-	*s = *next
-	return t.drain(ctx, s, false)
-}
-
 // drain ships what a file has now; whole: an unfinished last line too.
 func (t *tailer) drain(ctx context.Context, s *source, whole bool) error {
-	if s.file == nil {
-		return nil
-	}
-	if s.key == "" { // it was empty
-		if err := t.place(s, whole); err != nil || s.key == "" {
+	if s.entry == nil {
+		if err := t.place(s, s.path, whole); err != nil || s.entry == nil {
 			return err
 		}
 	}
-	e := t.state.entry(s.key)
+	e := s.entry
 	for ctx.Err() == nil {
 		var data []byte
 		var err error
-		if e.Pending > e.At { // begun by a process that ended
-			data, err = s.exactly(e.Pending - e.At)
+		info, statErr := s.file.Stat() // before the reading: what is written after it is seen the next time
+		if e.Pending > e.At {          // begun by a process that ended
+			data, err = s.exactly(e)
 		} else {
 			data, err = s.lines(whole)
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.path, err)
+		if err = errors.Join(err, statErr); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		if len(data) == 0 {
+			if size := info.Size(); !s.unfinished() && (e.Size != size || e.Modified != info.ModTime().UnixNano()) {
+				e.Size = size
+				e.Modified = info.ModTime().UnixNano()
+				return t.state.save()
+			}
 			return nil
 		}
-		e.Pending = e.At + int64(len(data))
-		if err := t.state.save(); err != nil {
-			return err
-		}
-		key := fmt.Sprintf("tail-%s-%d-%d", s.key, e.At, e.Pending)
-		if t.cfg.Shift {
-			key += fmt.Sprintf("%+d", e.Shift)
-		}
-		if err := t.ship(ctx, s.path, e.At, key, data); err != nil {
-			return err
-		}
-		s.remember(data)
-		e.At, e.Check = e.Pending, s.check()
-		if err := t.state.save(); err != nil {
+		s.grown = time.Now()
+		if err := t.shipRange(ctx, s, data); err != nil {
 			return err
 		}
 		if t.cfg.Progress != nil {
-			t.cfg.Progress(Progress{s.path, e.At, s.size(), &t.sum})
+			t.cfg.Progress(Progress{s.name, e.At, s.size(), &t.sum})
 		}
 	}
 	return ctx.Err()
 }
 
+// shipRange ships the next bytes of a file, and remembers before and after it
+// that it does.
+func (t *tailer) shipRange(ctx context.Context, s *source, data []byte) error {
+	e := s.entry
+	e.Pending = e.At + int64(len(data))
+	e.Range = digestBytes(data)
+	e.Used = time.Now().Unix()
+	if err := t.state.save(); err != nil {
+		return err
+	}
+	key := fmt.Sprintf("%s-%d-%d", cmp.Or(e.Key, "tail-"+e.ID), e.At, e.Pending)
+	if e.Shifted {
+		key += fmt.Sprintf("%+d", e.Shift)
+	}
+	if err := t.ship(ctx, s.name, e.At, key, data); err != nil {
+		return err
+	}
+	s.remember(data)
+	e.At = e.Pending
+	e.Check = digestBytes(s.tail)
+	e.Key = ""
+	return t.state.save()
+}
+
 // stdin ships a stream. It has no identity, so that a broken run is not resumed.
 func (t *tailer) stdin(ctx context.Context) error {
-	s := &source{path: "-", r: t.cfg.Stdin}
+	stream, err := traffic.Unpacked(t.cfg.Stdin)
+	if err != nil {
+		return fmt.Errorf("standard input: %w", err)
+	}
+	s := &source{path: "-", stream: stream}
 	for ctx.Err() == nil {
 		data, err := s.lines(true)
-		if err != nil || len(data) == 0 {
-			return err
+		if err != nil {
+			return fmt.Errorf("standard input: %w", err)
+		}
+		if len(data) == 0 {
+			return nil
 		}
 		if err := t.ship(ctx, "standard input", s.at, fmt.Sprintf("tail-%s-%d", t.run, s.at), data); err != nil {
 			return err
@@ -397,4 +369,9 @@ func digest(parts ...string) string {
 		fmt.Fprintf(h, "%d:%s", len(p), p)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:12])
+}
+
+func digestBytes(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:12])
 }

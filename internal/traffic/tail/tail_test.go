@@ -43,12 +43,12 @@ func newServer(t *testing.T) *server {
 	return &server{t: t, seen: map[string]string{}, zones: map[string]int{}}
 }
 
-func (s *server) send(_ context.Context, key string, body []byte) (int, string, error) {
+func (s *server) send(_ context.Context, key string, body []byte) (tail.Rejection, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	dice := rand.IntN(20)
 	if dice < s.faults {
-		return 0, "", errBoom
+		return tail.Rejection{}, errBoom
 	}
 	if before, known := s.seen[key]; known {
 		if before != string(body) {
@@ -69,9 +69,9 @@ func (s *server) send(_ context.Context, key string, body []byte) (int, string, 
 		}
 	}
 	if dice < 2*s.faults {
-		return 0, "", errBoom // the answer was lost
+		return tail.Rejection{}, errBoom // the answer was lost
 	}
-	return 0, "", nil
+	return tail.Rejection{}, nil
 }
 
 func (s *server) counted() int64 {
@@ -143,7 +143,8 @@ func zipped(t *testing.T, data []byte) []byte {
 func lines(first, n int) string {
 	var b strings.Builder
 	for i := range n {
-		fmt.Fprintf(&b, "192.0.2.7 - - [22/Nov/2026:10:00:%02d +0000] \"GET /%d HTTP/1.1\" 200 1 \"-\" \"-\"\n", (first+i)%60, first+i)
+		at := time.Date(2026, 11, 22, 10, 0, first+i, 0, time.UTC).Format("02/Jan/2006:15:04:05 -0700")
+		fmt.Fprintf(&b, "192.0.2.7 - - [%s] \"GET /%d HTTP/1.1\" 200 1 \"-\" \"-\"\n", at, first+i)
 	}
 	return b.String()
 }
@@ -286,10 +287,16 @@ func TestAFileThatWasRotatedWhileNobodyLookedIsFinished(t *testing.T) {
 	eventually(t, s, 10)
 	stop()
 	write(t, file+".2.gz", zipped(t, []byte(lines(0, 15)))) // it grew, and was rotated twice
-	write(t, file+".1", []byte(lines(500, 100)))            // never seen: not ours to ship
+	write(t, file+".3", []byte(lines(-500, 100)))           // older than what was seen first: history
+	write(t, file+"-errors", []byte(lines(20, 100)))        // another log
+	write(t, file+".1", []byte(lines(15, 3)))               // came and went meanwhile
 	write(t, file, []byte(lines(20, 4)))
-	following(t, s.config(dir, file))
-	eventually(t, s, 19)
+	stop = following(t, s.config(dir, file))
+	eventually(t, s, 22)
+	stop()
+	if sum, err := tail.Run(t.Context(), s.config(dir, file)); err != nil || sum.Lines+sum.Refused != 0 {
+		t.Errorf("another run: %+v, %v", sum, err)
+	}
 }
 
 func TestFilesThatBeginAlikeAreTwoFiles(t *testing.T) {
@@ -356,7 +363,7 @@ func TestWhatCannotBeReadIsNamed(t *testing.T) {
 	}{
 		{s.config(dir, filepath.Join(dir, "nothing.log")), "nothing.log"},
 		{s.config(dir, dir), "is a folder"},
-		{s.config(dir, write(t, filepath.Join(dir, "x.gz"), []byte("plain"))), "x.gz"},
+		{s.config(dir, write(t, filepath.Join(dir, "x.gz"), []byte("\x1f\x8bplain"))), "x.gz"},
 		{tail.Config{Files: []string{"-", "b"}}, "alone"},
 		{tail.Config{Files: []string{"b"}, Follow: true, Shift: true}, "not followed"},
 		{tail.Config{Files: []string{write(t, filepath.Join(dir, "y"), []byte("odd\n"))}, Shift: true, Format: traffic.Combined}, "no time to shift"},

@@ -34,6 +34,11 @@ func OpenCheckpoint(text []byte, vkey string) (Checkpoint, error) {
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("checkpoint: %w", err)
 	}
+	for _, s := range signed.Sigs { // note.Open ignores the spare bits of their last character
+		if _, err := parseBase64(s.Base64); err != nil {
+			return Checkpoint{}, fmt.Errorf("checkpoint signature: %w", err)
+		}
+	}
 	return parseCheckpoint(signed.Text)
 }
 
