@@ -163,11 +163,14 @@ func (s *server) prepare(ctx context.Context, receiver string) error {
 		}
 		s.accounts = append(s.accounts, account.ID)
 		base := "/accounts/" + account.ID + "/alerting/v3"
-		if err := s.call(ctx, "POST", base+"/destinations/webhooks", m{"name": "Receiver", "url": receiver}, &hook); err != nil {
+		err := s.call(ctx, "POST", base+"/destinations/webhooks", m{"name": "Receiver", "url": receiver}, &hook)
+		if err != nil {
 			return err
 		}
-		err := s.call(ctx, "POST", base+"/policies", m{"name": "All", "enabled": true, "alert_type": "soak_notice",
-			"mechanisms": m{"webhooks": []m{{"id": hook.ID}}}}, nil)
+		err = s.call(ctx, "POST", base+"/policies", m{
+			"name": "All", "enabled": true, "alert_type": "soak_notice",
+			"mechanisms": m{"webhooks": []m{{"id": hook.ID}}},
+		}, nil)
 		if err != nil {
 			return err
 		}
@@ -183,11 +186,14 @@ func (s *server) events(n int) (path string, body any) {
 	list := make([]m, eventsPerRequest)
 	for i := range list {
 		serial := n*eventsPerRequest + i
+		user := fmt.Sprint("user-", serial%500)
+		setting := fmt.Sprint("setting-", serial%5000)
 		list[i] = m{
 			"action":   m{"type": "update"},
-			"actor":    m{"type": "user", "id": fmt.Sprint("user-", serial%500), "name": fmt.Sprint("User ", serial%500), "email": fmt.Sprint("user-", serial%500, "@example.com")},
-			"resource": m{"product": "shop", "type": "setting", "id": fmt.Sprint("setting-", serial%5000), "name": fmt.Sprint("Setting ", serial%5000)},
-			"before":   m{"value": serial}, "after": m{"value": serial + 1},
+			"actor":    m{"type": "user", "id": user, "name": user, "email": user + "@example.com"},
+			"resource": m{"product": "shop", "type": "setting", "id": setting, "name": setting},
+			"before":   m{"value": serial},
+			"after":    m{"value": serial + 1},
 		}
 	}
 	return "/accounts/" + s.accounts[n%accounts] + "/audit/events", list

@@ -178,7 +178,8 @@ func usage(folder string) (map[string]int64, error) {
 }
 
 func printHead() {
-	fmt.Println("| minute | RSS MB | anonymous | mapped files | Go heap | goroutines | descriptors | requests | refused | webhooks | disk MB |")
+	fmt.Println("| minute | RSS MB | anonymous | mapped files | Go heap | goroutines | descriptors |" +
+		" requests | refused | webhooks | disk MB |")
 	fmt.Println("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|")
 }
 
@@ -193,6 +194,7 @@ func (h holding) print(minute int, sent, refused, delivered int64) {
 	for i, name := range names {
 		disk[i] = name + " " + mb(h.disk[name])
 	}
-	fmt.Printf("| %d | %s | %s | %s | %s | %d | %d | %d | %d | %d | %s |\n", minute, mb(h.resident), mb(h.anonymous), mb(h.mapped), mb(h.heap),
-		h.goroutines, h.descriptors, sent, refused, delivered, strings.Join(disk, ", "))
+	fmt.Printf("| %d | %s | %s | %s | %s | %d | %d | %d | %d | %d | %s |\n",
+		minute, mb(h.resident), mb(h.anonymous), mb(h.mapped), mb(h.heap), h.goroutines, h.descriptors,
+		sent, refused, delivered, strings.Join(disk, ", "))
 }

@@ -40,7 +40,9 @@ type ZoneAccount struct {
 const readAtOnce = 1000
 
 // accountsNamed is Accounts, of one name unless it is empty.
-func (d *Directory) accountsNamed(ctx context.Context, by *web.Principal, name, after string, limit int) ([]Account, error) {
+func (d *Directory) accountsNamed(
+	ctx context.Context, by *web.Principal, name, after string, limit int,
+) ([]Account, error) {
 	if name == "" {
 		return d.Accounts(ctx, by, after, limit)
 	}
@@ -78,7 +80,9 @@ func rolesAfter(after string, limit int) ([]RoleInfo, error) {
 
 // AllZones gives zones after an id, ascending, of all accounts that the
 // principal may read; accountID and name narrow the list unless they are empty.
-func (d *Directory) AllZones(ctx context.Context, by *web.Principal, accountID, name, after string, limit int) (list []OwnedZone, err error) {
+func (d *Directory) AllZones(
+	ctx context.Context, by *web.Principal, accountID, name, after string, limit int,
+) (list []OwnedZone, err error) {
 	only := readable(by)
 	if only != nil && accountID != "" && slices.Contains(only, accountID) {
 		only = []string{accountID}
@@ -95,8 +99,11 @@ func (d *Directory) AllZones(ctx context.Context, by *web.Principal, accountID, 
 	return list, err
 }
 
-func listAllZones(ctx context.Context, tx *db.Tx, only []string, accountID, name, after string, limit int) ([]OwnedZone, error) {
-	query := `SELECT z.id, z.name, z.environment, z.created_at, z.modified_at, a.id, a.name FROM zone z JOIN account a ON a.id = z.account_id
+func listAllZones(
+	ctx context.Context, tx *db.Tx, only []string, accountID, name, after string, limit int,
+) ([]OwnedZone, error) {
+	query := `SELECT z.id, z.name, z.environment, z.created_at, z.modified_at, a.id, a.name
+		FROM zone z JOIN account a ON a.id = z.account_id
 		WHERE z.id > $1 AND ($3 = '' OR z.account_id = $3)
 			AND ($2 = '' OR EXISTS (SELECT 1 FROM zone_ref r WHERE r.zone_id = z.id AND r.position = 0 AND r.ref = $2))`
 	args := []any{after, name, accountID, limit}
@@ -122,7 +129,8 @@ func listAllZones(ctx context.Context, tx *db.Tx, only []string, accountID, name
 	}
 	for i := range list {
 		alias := func(row interface{ Scan(...any) error }) (s string, err error) { return s, row.Scan(&s) }
-		list[i].Aliases, err = collect(ctx, tx, alias, `SELECT ref FROM zone_ref WHERE zone_id = $1 AND position > 0 ORDER BY position`, list[i].ID)
+		list[i].Aliases, err = collect(ctx, tx, alias,
+			`SELECT ref FROM zone_ref WHERE zone_id = $1 AND position > 0 ORDER BY position`, list[i].ID)
 		if err != nil {
 			return nil, err
 		}

@@ -31,7 +31,12 @@ const (
 
 func newPool(name string, places int) *pool {
 	share := func(part int) int { return min(places, max(leastShare, places/part)) }
-	return &pool{name: name, places: places, principal: share(principalShare), account: share(accountShare), held: map[string]int{}}
+	return &pool{
+		name: name, places: places,
+		principal: share(principalShare),
+		account:   share(accountShare),
+		held:      map[string]int{},
+	}
 }
 
 // holder is a name that places are counted under.
@@ -63,7 +68,8 @@ func (p *pool) enter(holders ...holder) (*place, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.open >= p.places {
-		return nil, errs.New(errs.CodeUnavailable, "the server has as many %s open as it can serve at once (%d)", p.name, p.places).After(slotWait)
+		return nil, errs.New(errs.CodeUnavailable, "the server has as many %s open as it can serve at once (%d)",
+			p.name, p.places).After(slotWait)
 	}
 	pl := &place{pool: p}
 	for _, h := range holders {
@@ -122,7 +128,8 @@ func (pl *place) release() {
 // count and uncount are called with the pool's lock.
 func (pl *place) count(h holder) error {
 	if pl.pool.held[h.key] >= h.limit {
-		return errs.New(errs.CodeRateLimited, "%d %s of this %s are open, which is its share", h.limit, pl.pool.name, h.noun).After(slotWait)
+		return errs.New(errs.CodeRateLimited, "%d %s of this %s are open, which is its share",
+			h.limit, pl.pool.name, h.noun).After(slotWait)
 	}
 	pl.pool.held[h.key]++
 	pl.keys = append(pl.keys, h.key)

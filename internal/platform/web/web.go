@@ -1,14 +1,15 @@
 // Package web is Belfry's HTTP door: routes, the v4 envelope, authentication,
 // accounts, limits, paging, streams, jobs and the server itself.
 //
-// A request flows: [API.ServeHTTP] (id, address, log line, panic, concurrency)
+// A request flows: [API.ServeHTTP] (id, address, log line, panic, small bodies, a place)
 // -> mux -> exchange.run (credential -> account -> permission -> rate -> body ->
 // idempotency) -> parameters and body -> the feature's handler -> envelope.
 //
 // A feature registers operations with [Get], [Post], [Put], [Patch], [Delete]
 // or [Raw] and returns plain values; everything that every route must do the
 // same way is done here, once. Who is asking and in which account is decided
-// BEFORE parameters and body are looked at, so that an answer tells a stranger
+// BEFORE parameters and body are looked at (a small body has been read by then,
+// so that its sender holds no place meanwhile), so that an answer tells a stranger
 // nothing, and a handler takes the account from [Account] only, never from what
 // the caller wrote.
 //
