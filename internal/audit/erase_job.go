@@ -59,15 +59,19 @@ func (f *Feature) startErasure(ctx context.Context, jobs *web.Jobs, in *ErasureR
 		}
 	}
 	// The request stands in the record first, without naming the person.
-	shown := b.Fields
-	if len(shown) == 0 {
-		shown = []string{"everything personal"}
-	}
-	err := f.self(ctx, account, "erase", "record", account, "personal fields", map[string]any{"reason": b.Reason, "fields": shown})
+	err := f.self(ctx, account, "erase", "record", account, "personal fields", map[string]any{"reason": b.Reason, "fields": shownFields(b.Fields)})
 	if err != nil {
 		return web.JobInfo{}, err
 	}
 	return jobs.Start(ctx, account, jobErase, eraseJob{ActorID: b.ActorID, EventIDs: b.EventIDs, Fields: b.Fields, At: f.now().UnixMicro()})
+}
+
+// shownFields are the fields of an erasure as the record shows them.
+func shownFields(fields []string) any {
+	if len(fields) == 0 {
+		return "All personal fields"
+	}
+	return fields
 }
 
 // runErasure may run twice: what is erased is found no more.
@@ -98,12 +102,8 @@ func (f *Feature) runErasure(ctx context.Context, j *web.Job, jobs *web.Jobs, bu
 	if err := f.eraseCopies(ctx, j.AccountID, jobs); err != nil {
 		return nil, err
 	}
-	shown := in.Fields
-	if len(shown) == 0 {
-		shown = []string{"everything personal"}
-	}
 	ctx = web.WithPrincipal(ctx, &web.Principal{Kind: web.KindSystem, ID: ReservedProduct, Name: "Belfry"}, web.AccountRef{ID: j.AccountID})
-	err = f.self(ctx, j.AccountID, "erased", "record", j.AccountID, "personal fields", map[string]any{"events": total, "fields": shown, "job": j.ID})
+	err = f.self(ctx, j.AccountID, "erased", "record", j.AccountID, "personal fields", map[string]any{"events": total, "fields": shownFields(in.Fields), "job": j.ID})
 	result := erasureResult{Events: total, CompleteAfter: FormatTime(time.UnixMicro(in.At).Add(busRetention).UnixMicro())}
 	// A job that was begun again does not find what it erased before.
 	if j.Attempt == 1 && !misses.empty() {
