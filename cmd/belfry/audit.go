@@ -34,7 +34,7 @@ func auditCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if help {
 		to, code = stdout, 0
 	}
-	fmt.Fprintln(to, "Imports events into the audit log, or exports them with their proofs.\n\nUsage: belfry audit import|export [flags]\n\nExample:\n  belfry audit import --git . --account ext:acme\n  belfry audit export --account ext:acme --out acme.ndjson")
+	io.WriteString(to, "Imports events into the audit log, or exports them with their proofs.\n\nUsage: belfry audit import|export [flags]\n\nExample:\n  belfry audit import --git . --account ext:acme\n  belfry audit export --account ext:acme --out acme.ndjson\n")
 	return code
 }
 
@@ -73,7 +73,7 @@ func auditImport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	if err != nil {
 		return fail(stderr, f.Name(), err)
 	}
-	fmt.Fprintf(stdout, "%d accepted, %d duplicates, %d conflicts, %d rejected\n", sum.Accepted, sum.Duplicate, sum.Conflict, sum.Rejected)
+	printf(stdout, "%d accepted, %d duplicates, %d conflicts, %d rejected\n", sum.Accepted, sum.Duplicate, sum.Conflict, sum.Rejected)
 	if sum.Conflict+sum.Rejected > 0 {
 		return 1
 	}
@@ -147,7 +147,7 @@ const (
 )
 
 // importEvents sends events in batches and says on a terminal how far it is.
-func importEvents(ctx context.Context, c *client.Client, account string, source iter.Seq2[[]byte, error], progress io.Writer) (importSum, error) {
+func importEvents(ctx context.Context, c *client.Client, account string, source iter.Seq2[[]byte, error], out io.Writer) (importSum, error) {
 	var sum importSum
 	var batch bytes.Buffer
 	n, done := 0, 0
@@ -159,7 +159,7 @@ func importEvents(ctx context.Context, c *client.Client, account string, source 
 		var p *client.Problem
 		if errors.As(err, &p) && len(p.ResultInfo) > 0 && string(p.ResultInfo) != "null" {
 			for _, e := range p.Errors { // none of the batch was accepted: the reasons
-				fmt.Fprintf(progress, "%s %s\n", e.Source.Pointer, e.Message)
+				printf(out, "%s %s\n", e.Source.Pointer, e.Message)
 			}
 			err = nil
 		}
@@ -177,9 +177,7 @@ func importEvents(ctx context.Context, c *client.Client, account string, source 
 		done += n
 		n = 0
 		batch.Reset()
-		if isTerminal(progress) {
-			fmt.Fprintf(progress, "\r%d events sent", done)
-		}
+		progress(out, "%d events sent", done)
 		return nil
 	}
 	for e, err := range source {
@@ -196,9 +194,7 @@ func importEvents(ctx context.Context, c *client.Client, account string, source 
 		n++
 	}
 	err := send()
-	if isTerminal(progress) {
-		fmt.Fprint(progress, "\r\033[K")
-	}
+	progress(out, "")
 	return sum, err
 }
 
@@ -225,7 +221,7 @@ func auditExport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	if err := export(ctx, c, "/accounts/"+url.PathEscape(*account), *out, *from, *to); err != nil {
 		return fail(stderr, f.Name(), err)
 	}
-	fmt.Fprintf(stdout, "wrote %s, %s.checkpoint and %s.key; check them with:\n  belfry verify --export %s --checkpoint %s.checkpoint --key \"$(cat %s.key)\"\n", *out, *out, *out, *out, *out, *out)
+	printf(stdout, "wrote %s, %s.checkpoint and %s.key; check them with:\n  belfry verify --export %s --checkpoint %s.checkpoint --key \"$(cat %s.key)\"\n", *out, *out, *out, *out, *out, *out)
 	return 0
 }
 

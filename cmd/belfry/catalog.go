@@ -16,6 +16,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/client"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/strict"
 	"github.com/belfryhq/belfry/internal/producer"
 )
 
@@ -66,7 +67,7 @@ func catalogInit(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, f.Name(), err)
 	}
-	fmt.Fprintf(stdout, "wrote %s; edit it, then: belfry catalog check %s\n", *output, *output)
+	printf(stdout, "wrote %s; edit it, then: belfry catalog check %s\n", *output, *output)
 	return 0
 }
 
@@ -87,7 +88,7 @@ func catalogCheck(args []string, stdout, stderr io.Writer) int {
 			actions += len(r.Actions)
 		}
 	}
-	fmt.Fprintf(stdout, "%s is good: products %d, resource types %d, actions %d, alert types %d\n", name, len(file.Products), resources, actions, alerts)
+	printf(stdout, "%s is good: products %d, resource types %d, actions %d, alert types %d\n", name, len(file.Products), resources, actions, alerts)
 	return 0
 }
 
@@ -118,17 +119,17 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	path := "/producers/" + url.PathEscape(*team) + "/catalog"
 	out, err := putCatalogue(ctx, c, path+"?dry_run=true", file)
 	if err == nil {
-		err = producer.WriteDiff(stdout, out.Changes)
+		err = producer.WriteDiff(stdout, visibleChanges(out.Changes))
 	}
 	if err == nil && !*dryRun {
 		if out, err = putCatalogue(ctx, c, path, file); err == nil {
-			fmt.Fprintf(stdout, "applied: version %d\n", out.Version)
+			printf(stdout, "applied: version %d\n", out.Version)
 		}
 	}
 	var refused *client.Problem
 	if errors.As(err, &refused) && len(refused.Errors) > 0 {
 		for _, e := range refused.Errors {
-			fmt.Fprintln(stderr, placed(name, e.Message))
+			printf(stderr, "%s\n", placed(name, e.Message))
 		}
 		return 1
 	}
@@ -136,6 +137,22 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 		return fail(stderr, f.Name(), err)
 	}
 	return 0
+}
+
+// visibleChanges keeps what the server says of each change within its line.
+func visibleChanges(list []producer.Change) []producer.Change {
+	for i := range list {
+		c := &list[i]
+		for _, text := range []*string{&c.Op, &c.Kind, &c.Name, &c.Field, &c.Why} {
+			*text = strict.Visible(*text)
+		}
+		for _, value := range []*producer.Raw{&c.Before, &c.After} {
+			if *value != nil {
+				*value = producer.Raw(strict.Visible(string(*value)))
+			}
+		}
+	}
+	return list
 }
 
 func putCatalogue(ctx context.Context, c *client.Client, path string, file *producer.File) (producer.Applied, error) {
@@ -184,7 +201,7 @@ func readCatalogue(command, name string, stderr io.Writer) (*producer.File, int)
 	file, err := producer.Parse(data, format)
 	if err != nil {
 		for _, e := range errs.All(err) {
-			fmt.Fprintln(stderr, placed(name, e.Message))
+			printf(stderr, "%s\n", placed(name, e.Message))
 		}
 		return nil, 1
 	}

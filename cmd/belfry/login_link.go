@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/belfryhq/belfry/internal/app"
@@ -24,6 +23,6 @@ func loginLinkCommand(ctx context.Context, args []string, stdout, stderr io.Writ
 	if err != nil {
 		return fail(stderr, f.Name(), err)
 	}
-	fmt.Fprintln(stdout, link)
+	printf(stdout, "%s\n", link)
 	return 0
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"time"
 
@@ -23,7 +22,7 @@ func migrateCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 	}
 	err = app.Migrate(ctx, cfg, func(feature string, applied []db.Applied) {
 		for _, m := range applied {
-			fmt.Fprintf(stdout, "%-8s %-8s %-24s %s\n", feature, m.Source, m.Name, m.At.Format(time.RFC3339))
+			printf(stdout, "%-8s %-8s %-24s %s\n", feature, m.Source, m.Name, m.At.Format(time.RFC3339))
 		}
 	})
 	if err != nil {

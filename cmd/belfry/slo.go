@@ -106,7 +106,7 @@ func simulate(ctx context.Context, objective string, read slo.Source, names []st
 		return err
 	}
 	if err == nil && isTerminal(stderr) {
-		fmt.Fprintln(stderr, status.Sentence)
+		printf(stderr, "%s\n", status.Sentence)
 	}
 	return err
 }

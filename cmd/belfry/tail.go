@@ -65,23 +65,18 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 			return fail(stderr, f.Name(), fmt.Errorf("there is no cache folder for positions, name a file with --state: %w", err))
 		}
 	}
-	terminal := isTerminal(stderr)
 	sum, err := tail.Run(ctx, tail.Config{
 		Files: files, Format: kind, Zone: *zone, Follow: *follow, Shift: *shift, State: *state, Scope: scope, Stdin: os.Stdin,
 		Send: func(ctx context.Context, key string, counts []byte) (int, string, error) {
 			return sendCounts(ctx, c, *account, key, counts)
 		},
 		Later: later,
-		Warn:  func(what string) { fmt.Fprintf(stderr, "belfry tail: %s\n", what) },
+		Warn:  func(what string) { printf(stderr, "belfry tail: %s\n", what) },
 		Progress: func(p tail.Progress) {
-			if terminal {
-				fmt.Fprintf(stderr, "\r\033[K%s%s: %d lines, %d counts", p.File, percent(p), p.Summary.Lines, p.Summary.Counts)
-			}
+			progress(stderr, "%s%s: %d lines, %d counts", p.File, percent(p), p.Summary.Lines, p.Summary.Counts)
 		},
 	})
-	if terminal {
-		fmt.Fprint(stderr, "\r\033[K")
-	}
+	progress(stderr, "")
 	summarise(stdout, &sum, *state)
 	if err != nil && !(*follow && errors.Is(err, context.Canceled)) {
 		return fail(stderr, f.Name(), err)
@@ -150,22 +145,22 @@ func percent(p tail.Progress) string {
 // summarise says what was shipped.
 func summarise(w io.Writer, s *tail.Summary, state string) {
 	if s.Lines+s.Refused == 0 {
-		fmt.Fprint(w, "nothing new")
+		printf(w, "nothing new")
 		if state != "" {
-			fmt.Fprintf(w, "; what was shipped before is remembered in %s", state)
+			printf(w, "; what was shipped before is remembered in %s", state)
 		}
-		fmt.Fprintln(w)
+		printf(w, "\n")
 		return
 	}
-	fmt.Fprintf(w, "%d lines in %d counts", s.Lines, s.Counts)
+	printf(w, "%d lines in %d counts", s.Lines, s.Counts)
 	if s.Lines > 0 {
-		fmt.Fprintf(w, "; by status: %s", s.ByStatus())
+		printf(w, "; by status: %s", s.ByStatus())
 	}
-	fmt.Fprintln(w)
+	printf(w, "\n")
 	if s.Refused > 0 {
-		fmt.Fprintf(w, "lines that are no requests: %d; the first: %s\n", s.Refused, s.Reason())
+		printf(w, "lines that are no requests: %d; the first: %s\n", s.Refused, s.Reason())
 	}
 	if s.Rejected > 0 {
-		fmt.Fprintf(w, "counts that the server refused: %d; the first: %s\n", s.Rejected, s.Why)
+		printf(w, "counts that the server refused: %d; the first: %s\n", s.Rejected, s.Why)
 	}
 }

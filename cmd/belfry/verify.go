@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 
@@ -50,27 +49,27 @@ func verifyExport(export, checkpoint, key, since string, stdout, stderr io.Write
 			return fail(stderr, "verify", err)
 		}
 	}
-	var progress func(uint64)
+	var tell func(uint64)
 	if isTerminal(stderr) {
-		progress = func(done uint64) { fmt.Fprintf(stderr, "\rverified %d events", done) }
-		defer fmt.Fprint(stderr, "\r\033[K")
+		tell = func(done uint64) { progress(stderr, "verified %d events", done) }
+		defer progress(stderr, "")
 	}
-	r, err := audit.VerifyExport(in, cp, key, old, progress)
+	r, err := audit.VerifyExport(in, cp, key, old, tell)
 	if err != nil {
-		fmt.Fprintln(stdout, "FAIL")
+		printf(stdout, "FAIL\n")
 		return fail(stderr, "verify", err)
 	}
-	fmt.Fprintf(stdout, "OK    signature   %s\n", r.Origin)
-	fmt.Fprintf(stdout, "OK    root        of %d events, as the checkpoint signs it\n", r.Size)
-	fmt.Fprintf(stdout, "OK    range       events %d to %d, none missing, each shown as recorded\n", r.From, int64(r.To)-1)
+	printf(stdout, "OK    signature   %s\n", r.Origin)
+	printf(stdout, "OK    root        of %d events, as the checkpoint signs it\n", r.Size)
+	printf(stdout, "OK    range       events %d to %d, none missing, each shown as recorded\n", r.From, int64(r.To)-1)
 	if r.Consistent {
-		fmt.Fprintln(stdout, "OK    consistent  with the older checkpoint")
+		printf(stdout, "OK    consistent  with the older checkpoint\n")
 	}
 	if r.Erased > 0 {
-		fmt.Fprintf(stdout, "note  %d personal field(s) were erased or left out; their commitments are still proved\n", r.Erased)
+		printf(stdout, "note  %d personal field(s) were erased or left out; their commitments are still proved\n", r.Erased)
 	}
 	if r.NotCovered > 0 {
-		fmt.Fprintf(stdout, "note  %d event(s) lie after the checkpoint's size: not covered yet\n", r.NotCovered)
+		printf(stdout, "note  %d event(s) lie after the checkpoint's size: not covered yet\n", r.NotCovered)
 	}
 	return 0
 }
@@ -82,19 +81,19 @@ func verifyBundle(file, key string, stdout, stderr io.Writer) int {
 	}
 	r, err := audit.VerifyBundle(data, key)
 	if err != nil {
-		fmt.Fprintln(stdout, "FAIL")
+		printf(stdout, "FAIL\n")
 		return fail(stderr, "verify", err)
 	}
-	fmt.Fprintf(stdout, "OK    leaf        event %d: %s\n", r.Seq, r.Sentence)
-	fmt.Fprintf(stdout, "OK    inclusion   in the log of %d events\n", r.Size)
-	fmt.Fprintf(stdout, "OK    checkpoint  %s\n", r.Origin)
+	printf(stdout, "OK    leaf        event %d: %s\n", r.Seq, r.Sentence)
+	printf(stdout, "OK    inclusion   in the log of %d events\n", r.Size)
+	printf(stdout, "OK    checkpoint  %s\n", r.Origin)
 	if r.KeyGiven {
-		fmt.Fprintln(stdout, "OK    key         the one you gave")
+		printf(stdout, "OK    key         the one you gave\n")
 	} else {
-		fmt.Fprintf(stdout, "note  key         taken from the file: compare it with one you know, or give --key\n                  %s\n", r.VKey)
+		printf(stdout, "note  key         taken from the file: compare it with one you know, or give --key\n                  %s\n", r.VKey)
 	}
 	if r.Erased > 0 {
-		fmt.Fprintf(stdout, "note  %d personal field(s) were erased or left out; their commitments are still proved\n", r.Erased)
+		printf(stdout, "note  %d personal field(s) were erased or left out; their commitments are still proved\n", r.Erased)
 	}
 	return 0
 }

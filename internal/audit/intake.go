@@ -60,7 +60,7 @@ func NewIntake(sources Sources, now func() time.Time) *Intake {
 // and must not be appended. The error is for what a repetition may cure.
 func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [32]byte) (*Pending, error) {
 	now := in.now()
-	e, err := Decode(data, now)
+	e, err := decode(data, now, from.Belfry)
 	p := &Pending{Account: from.Account, Event: e, By: from.By}
 	if err != nil {
 		p.Status, p.Faults = Rejected, errs.All(err)
