@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -56,14 +55,11 @@ func catalogInit(args []string, stdout, stderr io.Writer) int {
 		}
 		return 0
 	}
-	file, err := os.OpenFile(*output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, fs.ErrExist) {
+	// An empty file is what `belfry catalog init > belfry.yaml` leaves there first.
+	if info, err := os.Stat(*output); err == nil && (info.Size() > 0 || !info.Mode().IsRegular()) {
 		return fail(stderr, f.Name(), fmt.Errorf("%s is there already; choose another name with --output", *output))
 	}
-	if err == nil {
-		_, err = file.Write(producer.Starter())
-		err = errors.Join(err, file.Close())
-	}
+	err := writeOutputs(outputFile{*output, 0o644, literal(producer.Starter())})
 	if err != nil {
 		return fail(stderr, f.Name(), err)
 	}
@@ -96,8 +92,8 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	f := flags("catalog apply", "catalog apply FILE [flags]",
 		"Shows what a catalogue file changes on a server (+ added, ~ changed, - removed, and what is breaking), then applies it.\nThe token is a product team's; without --url, --token and --producer the variables BELFRY_URL, BELFRY_TOKEN and\nBELFRY_PRODUCER count.",
 		"belfry catalog apply belfry.yaml --dry-run\nBELFRY_TOKEN=blfp_... belfry catalog apply belfry.yaml --url https://audit.example --producer 0192f7c417d170008000000000000001", stderr)
-	address := f.String("url", "", "the server's `address`")
-	token := f.String("token", "", "a product team's `token` (better in BELFRY_TOKEN: arguments are visible to others on the machine)")
+	address := f.String("url", "", addressUsage)
+	token := f.String("token", "", "a product team's `token`"+tokenUsage)
 	team := f.String("producer", os.Getenv("BELFRY_PRODUCER"), "the product team's `id`")
 	dryRun := f.Bool("dry-run", false, "only show what would change")
 	name, code := fileArgument(f, args, stdout, stderr)
@@ -107,7 +103,7 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if *team == "" {
 		return usageError(f, stderr, "--producer (or BELFRY_PRODUCER) is required")
 	}
-	c, err := newClient(*address, *token)
+	c, err := newClient(*address, *token, stderr)
 	if err != nil {
 		return usageError(f, stderr, "%v", err)
 	}

@@ -118,6 +118,14 @@ func parse(f *flag.FlagSet, args []string, stdout io.Writer) (code int, done boo
 	return 0, false
 }
 
+// parseAll is parse for a command that takes flags and nothing else.
+func parseAll(f *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, done bool) {
+	if code, done = parse(f, args, stdout); !done && f.NArg() > 0 {
+		return usageError(f, stderr, "unexpected argument %q; see belfry %s --help", f.Arg(0), f.Name()), true
+	}
+	return code, done
+}
+
 // usageError says what is wrong with the command line.
 func usageError(f *flag.FlagSet, stderr io.Writer, format string, args ...any) int {
 	printf(stderr, "belfry "+f.Name()+": "+format+"\n", args...)
@@ -132,7 +140,7 @@ func fail(stderr io.Writer, name string, err error) int {
 
 func versionCommand(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flags("version", "version", "Prints the version and the commit it was built from.", "belfry version", stderr)
-	if code, done := parse(f, args, stdout); done {
+	if code, done := parseAll(f, args, stdout, stderr); done {
 		return code
 	}
 	printf(stdout, "belfry %s\n", buildVersion())

@@ -15,7 +15,7 @@ func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 		"BELFRY_DATA_DIR=/var/lib/belfry belfry serve", stderr)
 	file := f.String("config", "", "config `file` (YAML: the settings' names in lower case without BELFRY_)")
 	roles := f.String("roles", "", "what this process does: all, or some of "+strings.Join(app.RoleNames, ","))
-	if code, done := parse(f, args, stdout); done {
+	if code, done := parseAll(f, args, stdout, stderr); done {
 		return code
 	}
 	cfg, err := loadConfig(*file, *roles, stderr)

@@ -27,8 +27,8 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 		"belfry tail --account ext:acme --zone shop.example -f /var/log/nginx/access.log\n"+
 			"zcat old.log.gz | BELFRY_URL=... BELFRY_TOKEN=... belfry tail --account ext:acme --zone shop.example -\n"+
 			"belfry tail --account ext:acme --zone shop.example --shift-to-now access_2015.log.gz", stderr)
-	address := f.String("url", "", "server's `address` (or BELFRY_URL)")
-	token := f.String("token", "", "API `token` with traffic:write (or BELFRY_TOKEN)")
+	address := f.String("url", "", addressUsage)
+	token := f.String("token", "", "API `token` with traffic:write"+tokenUsage)
 	account := f.String("account", os.Getenv("BELFRY_ACCOUNT"), "account `id` or ext:<external id> (or BELFRY_ACCOUNT)")
 	zone := f.String("zone", "", "`zone` of all lines: id, name or alias; left out, what each line says (its host)")
 	format := f.String("format", string(traffic.Combined), "how the lines are written: combined, nginx-json, caddy or logpush")
@@ -55,7 +55,7 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	if stdin := slices.Contains(files, "-"); stdin && (len(files) > 1 || *follow || *shift) || *follow && *shift {
 		return usageError(f, stderr, "- is read alone, without -f and --shift-to-now; these two exclude each other")
 	}
-	c, err := newClient(*address, *token)
+	c, err := newClient(*address, *token, stderr)
 	if err != nil {
 		return usageError(f, stderr, "%v", err)
 	}

@@ -141,6 +141,7 @@ func (in *Intake) prepareMany(ctx context.Context, from Origin, values []jsontex
 // (an array or lines) rather than as one. A fault of one line of NDJSON, or
 // inside one element of an array, is that event's own.
 func split(body []byte, mediaType string) (values []jsontext.Value, list bool, err error) {
+	body = bytes.TrimPrefix(body, []byte("\ufeff")) // RFC 8259, 8.1: a byte order mark may be ignored
 	switch mediaType {
 	case "", "application/json", "text/json", "application/x-www-form-urlencoded", "application/cloudevents+json":
 	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/jsonlines":

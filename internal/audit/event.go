@@ -161,7 +161,11 @@ func decode(data []byte, now time.Time, own bool) (*Event, error) {
 	}
 	if err := json.Unmarshal(data, e, published); err != nil {
 		e.glean(data)
-		return e, errs.List{anEvent.Fault(err)}
+		fault := anEvent.Fault(err)
+		if strings.Contains(fault.Message, "after top-level value") {
+			fault.Message += "; send one event a line (curl -d strips line breaks, --data-binary keeps them)"
+		}
+		return e, errs.List{fault}
 	}
 	var o outline
 	if e.ID == "" || e.OccurredAt == "" || e.Action == (Action{}) || e.Actor == (Actor{}) || e.Resource == (Resource{}) {

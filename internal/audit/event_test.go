@@ -388,3 +388,10 @@ func TestTheSchemeOfALinkHasNoLetterCase(t *testing.T) {
 		}
 	}
 }
+
+func TestABodyThatCurlRanTogetherIsTold(t *testing.T) {
+	_, err := audit.Decode([]byte(minimal(nil)+minimal(nil)), start)
+	if err == nil || !strings.Contains(err.Error(), "--data-binary") {
+		t.Error(err)
+	}
+}
