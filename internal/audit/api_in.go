@@ -49,7 +49,7 @@ type ResultProblem struct {
 
 // InParams are the parameters of both on-ramps.
 type InParams struct {
-	Receipts bool `query:"receipts" doc:"Give a signed receipt for each accepted event"`
+	Receipts bool `query:"receipts" doc:"Give a signed receipt for each event that is accepted or a duplicate"`
 }
 
 // registerIn adds the HTTP on-ramps.

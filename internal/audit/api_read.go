@@ -41,6 +41,7 @@ type SummaryInput struct {
 // summaryRow is a group and its number of events.
 type summaryRow struct {
 	Key   string `json:"key"`
+	Type  string `json:"type,omitempty" doc:"Of an actor"`
 	Label string `json:"label,omitempty"`
 	Count int64  `json:"count"`
 }
@@ -66,7 +67,8 @@ func (f *Feature) registerRead(api *web.API) {
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/events/{event_id}", ID: "get-audit-event", Tag: "Audit log", Permission: "audit:read",
 		Summary: "Read one event", Description: "With its sentence, diff and whether a signed checkpoint covers it."}, f.get)
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/summary", ID: "summarise-audit-log", Tag: "Audit log", Permission: "audit:read",
-		Summary: "Count events by product, action, actor, interface or day"}, f.summary)
+		Summary:     "Count events by product, action, actor, interface or day",
+		Description: "Events that happened from since (included) to before (not included), to the microsecond. Actors are told apart by type and id."}, f.summary)
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/stream", ID: "stream-audit-events", Tag: "Audit log", Permission: "audit:read",
 		Summary: "Live tail (server-sent events)", Description: "One message an event, its id is the seq; Last-Event-ID or from goes on after it.", Stream: true, Content: "text/event-stream"}, f.stream)
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/export", ID: "export-audit-events", Tag: "Audit log", Permission: "audit:export",
@@ -108,6 +110,9 @@ func (r *Reader) SignedSize(ctx context.Context, account string) (size int64, er
 }
 
 func (f *Feature) summary(ctx context.Context, in *SummaryInput) ([]summaryRow, error) {
+	if err := noEmptyValues(ctx); err != nil {
+		return nil, err
+	}
 	since, before, empty, err := timeRange(in.Since, in.Before)
 	if err != nil || empty {
 		return []summaryRow{}, err
@@ -128,7 +133,7 @@ func (f *Feature) summary(ctx context.Context, in *SummaryInput) ([]summaryRow, 
 // maxGroups bounds a summary.
 const maxGroups = 1000
 
-// summaryTexts are the questions that the roll-ups answer, by whole days.
+// summaryTexts are the questions that the roll-ups answer: whole days, first to last.
 var summaryTexts = map[string]string{
 	"product": `SELECT product, CAST(SUM(n) AS BIGINT) FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY product ORDER BY 2 DESC, 1 LIMIT $4`,
 	"action":  `SELECT action, CAST(SUM(n) AS BIGINT) FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY action ORDER BY 2 DESC, 1 LIMIT $4`,
@@ -161,16 +166,22 @@ func (r *Reader) products(ctx context.Context, account string) (list []string, e
 
 const dayMicros = int64(24 * time.Hour / time.Microsecond)
 
-// Summary counts by product, action or day, over the whole days (UTC) that
-// [since, before) touches.
+// Summary counts by product, action or day, from since to before. The roll-ups
+// know whole days (UTC); of the first and the last, what lies outside is counted
+// by the index of times and taken away.
 func (r *Reader) Summary(ctx context.Context, account, groupBy string, since, before int64) ([]summaryRow, error) {
 	list := []summaryRow{}
+	if before <= since {
+		return list, nil
+	}
+	first := since / dayMicros
+	last := (before - 1) / dayMicros
 	err := r.db.View(ctx, func(tx *db.Tx) error {
 		key, err := accountKey(ctx, tx, account)
 		if err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, summaryTexts[groupBy], key, since/dayMicros, (before-1)/dayMicros, maxGroups)
+		rows, err := tx.Query(ctx, summaryTexts[groupBy], key, first, last, maxGroups)
 		if err != nil {
 			return err
 		}
@@ -180,24 +191,82 @@ func (r *Reader) Summary(ctx context.Context, account, groupBy string, since, be
 			if err := rows.Scan(&row.Key, &row.Count); err != nil {
 				return err
 			}
-			if groupBy == "day" {
-				day, err := strconv.ParseInt(row.Key, 10, 64)
-				if err != nil {
-					return err
-				}
-				row.Key = time.UnixMicro(day * dayMicros).UTC().Format(time.DateOnly)
-			}
 			list = append(list, row)
 		}
-		return rows.Err()
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		for _, outside := range [2][2]int64{{first * dayMicros, since}, {before, (last + 1) * dayMicros}} {
+			if outside[0] < outside[1] {
+				if err := takeAway(ctx, tx, list, groupBy, key, outside); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
 	})
-	return list, err
+	if err != nil {
+		return nil, err
+	}
+	list = slices.DeleteFunc(list, func(row summaryRow) bool { return row.Count <= 0 })
+	if groupBy != "day" {
+		sortRows(list)
+		return list, nil
+	}
+	for i := range list {
+		day, err := strconv.ParseInt(list[i].Key, 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		list[i].Key = time.UnixMicro(day * dayMicros).UTC().Format(time.DateOnly)
+	}
+	return list, nil
+}
+
+// outsideTexts count what is to be taken away from a summary, by the keys of
+// the facets or by the day.
+var outsideTexts = map[string]string{
+	"product": `SELECT product, COUNT(*) FROM reading WHERE account = $1 AND at >= $2 AND at < $3 GROUP BY product`,
+	"action":  `SELECT action, COUNT(*) FROM reading WHERE account = $1 AND at >= $2 AND at < $3 GROUP BY action`,
+	"day":     `SELECT 0, COUNT(*) FROM reading WHERE account = $1 AND at >= $2 AND at < $3`,
+}
+
+// takeAway counts the events of a part of one day and subtracts them.
+func takeAway(ctx context.Context, tx *db.Tx, list []summaryRow, groupBy string, account int64, part [2]int64) error {
+	rowOf := map[int64]*summaryRow{}
+	for i := range list {
+		switch groupBy {
+		case "product":
+			rowOf[byProduct.key(list[i].Key)] = &list[i]
+		case "action":
+			rowOf[byAction.key(list[i].Key)] = &list[i]
+		default:
+			if list[i].Key == strconv.FormatInt(part[0]/dayMicros, 10) {
+				rowOf[0] = &list[i]
+			}
+		}
+	}
+	rows, err := tx.Query(ctx, outsideTexts[groupBy], account, part[0], part[1])
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key, n int64
+		if err := rows.Scan(&key, &n); err != nil {
+			return err
+		}
+		if row := rowOf[key]; row != nil {
+			row.Count -= n
+		}
+	}
+	return rows.Err()
 }
 
 // countBy reads the events themselves: actors are personal, so that no roll-up
 // may keep them.
 func (f *Feature) countBy(ctx context.Context, account, groupBy string, since, before int64) ([]summaryRow, error) {
-	counts, labels := map[string]int64{}, map[string]string{}
+	groups := map[[2]string]*summaryRow{} // an actor is its type and its id
 	q := Query{Since: since, Before: before, Limit: 1000}
 	started := time.Now()
 	for {
@@ -206,15 +275,24 @@ func (f *Feature) countBy(ctx context.Context, account, groupBy string, since, b
 			return nil, err
 		}
 		for _, r := range page.Records {
-			key := r.Event.Interface
+			row := summaryRow{Key: r.Event.Interface}
 			if groupBy == "actor" {
-				key = r.Event.Actor.ID
-				labels[key] = r.ActorName()
+				row = summaryRow{Key: r.Event.Actor.ID, Type: r.Event.Actor.Type, Label: r.ActorName()}
 			}
-			counts[key]++
+			known := groups[[2]string{row.Type, row.Key}]
+			if known == nil {
+				known = &row
+				groups[[2]string{row.Type, row.Key}] = known
+			}
+			known.Count++
 		}
 		if page.Next == nil {
-			return topRows(counts, labels), nil
+			list := make([]summaryRow, 0, len(groups))
+			for _, row := range groups {
+				list = append(list, *row)
+			}
+			sortRows(list)
+			return list[:min(len(list), maxGroups)], nil
 		}
 		if time.Since(started) > searchBudget {
 			return nil, errs.New(errs.CodeNarrowRange, "counting by %s reads every event; narrow the time range with since and before", groupBy)
@@ -224,6 +302,9 @@ func (f *Feature) countBy(ctx context.Context, account, groupBy string, since, b
 }
 
 func (f *Feature) stream(ctx context.Context, in *StreamInput) (web.Events, error) {
+	if err := noEmptyValues(ctx); err != nil {
+		return web.Events{}, err
+	}
 	account := web.Account(ctx).ID
 	conds, err := f.conds(ctx, account, in.Filters.raw())
 	if err != nil {
@@ -291,6 +372,9 @@ func (f *Feature) Tail(ctx context.Context, account string, from int64, conds []
 }
 
 func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, error) {
+	if err := noEmptyValues(ctx); err != nil {
+		return web.Stream{}, err
+	}
 	account := web.Account(ctx).ID
 	filtered := in.Since != "" || in.Before != "" || len(in.Filters.raw()) > 0
 	ranged := in.From != "" || in.To != "" || in.Size != ""
@@ -397,15 +481,20 @@ func (f *Feature) writeNDJSON(ctx context.Context, w io.Writer, account string, 
 	})
 }
 
-// topRows sorts groups by their counts, the largest first.
+// sortRows puts the largest group first.
+func sortRows(list []summaryRow) {
+	slices.SortFunc(list, func(a, b summaryRow) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Type, b.Type))
+	})
+}
+
+// topRows sorts counted groups and keeps the largest.
 func topRows(counts map[string]int64, labels map[string]string) []summaryRow {
 	list := make([]summaryRow, 0, len(counts))
 	for key, n := range counts {
-		list = append(list, summaryRow{key, labels[key], n})
+		list = append(list, summaryRow{Key: key, Label: labels[key], Count: n})
 	}
-	slices.SortFunc(list, func(a, b summaryRow) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Key, b.Key))
-	})
+	sortRows(list)
 	return list[:min(len(list), maxGroups)]
 }
 

@@ -1,8 +1,12 @@
 package audit
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"net/netip"
+	"reflect"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -138,9 +142,30 @@ var declared = json.JoinOptions(json.RejectUnknownMembers(true))
 
 // published is how a publisher's event is read: its zone is a string, never the
 // object that the record shows.
-var published = json.JoinOptions(declared, json.WithUnmarshalers(json.UnmarshalFromFunc(func(dec *jsontext.Decoder, z *ZoneRef) error {
-	return json.UnmarshalDecode(dec, &z.Name)
-})))
+var published = json.JoinOptions(declared, json.WithUnmarshalers(json.JoinUnmarshalers(
+	json.UnmarshalFromFunc(func(dec *jsontext.Decoder, z *ZoneRef) error {
+		return json.UnmarshalDecode(dec, &z.Name)
+	}),
+	json.UnmarshalFromFunc(wholeNumber),
+)))
+
+// wholeNumber takes a whole number however it is written: languages without
+// integers write 200.0. Anything else is left to the decoder and its errors.
+func wholeNumber(dec *jsontext.Decoder, n *int) error {
+	if dec.PeekKind() != '0' {
+		return errors.ErrUnsupported
+	}
+	v, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	f, err := strconv.ParseFloat(string(v), 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+		return &json.SemanticError{JSONKind: '0', JSONPointer: dec.StackPointer(), GoType: reflect.TypeFor[int]()}
+	}
+	*n = int(f)
+	return nil
+}
 
 // Decode reads one event and checks it. Its error is an [errs.List] whose
 // pointers name the fields; the event that comes with it holds what could be
@@ -399,9 +424,9 @@ func (e *Event) checkTime(c *checker, o *outline, now time.Time) {
 	if e.OccurredAt == "" && !emptyText(o.OccurredAt) {
 		return
 	}
-	t, err := time.Parse(time.RFC3339Nano, e.OccurredAt)
+	t, ok := strict.Time(e.OccurredAt)
 	switch {
-	case err != nil || !strictTime(e.OccurredAt):
+	case !ok:
 		c.fault(errs.CodeInvalid, "/occurred_at", "occurred_at must be a time of RFC 3339, such as 2026-11-22T10:00:00Z")
 	case t.Unix() < 0 || t.After(now.Add(MaxAhead)):
 		c.fault(errs.CodeEventTime, "/occurred_at", "occurred_at must be between 1970 and 24 hours ahead of now")
@@ -409,14 +434,6 @@ func (e *Event) checkTime(c *checker, o *outline, now time.Time) {
 		e.at = t.UnixMicro()
 		e.OccurredAt = FormatTime(e.at)
 	}
-}
-
-// strictTime refuses what time.Parse takes besides RFC 3339: an hour of one
-// digit, a comma before the fraction, an offset of a day and more.
-func strictTime(s string) bool {
-	const hour = len("2006-01-02T")
-	offset := s[len(s)-len("+00:00"):]
-	return s[hour+2] == ':' && !strings.Contains(s, ",") && (s[len(s)-1] == 'Z' || offset[1:3] < "24")
 }
 
 // FormatTime writes Unix microseconds with their fixed width of 27 characters.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -35,7 +36,7 @@ func newBinder(a *API) huma.API {
 		Transformers: []huma.Transformer{func(ctx huma.Context, _ string, v any) (any, error) {
 			if m, ok := v.(*huma.ErrorModel); ok {
 				x := ctx.(*reading).x
-				x.err = faults(m).Or()
+				x.err = x.rt.asked(faults(m)).Or()
 			}
 			return v, nil
 		}},
@@ -118,7 +119,39 @@ func (x *exchange) parseQuery() error {
 			}
 		}
 	}
-	return sorted(list).Or()
+	if sorted(list); len(list) > 0 {
+		list[0].Message += x.rt.known()
+	}
+	return list.Or()
+}
+
+// known lists the query parameters of a route for whoever tried another one;
+// filters with .not are left out, as each stands there without.
+func (rt *route) known() string {
+	var names []string
+	for name := range rt.query {
+		if !strings.HasSuffix(name, ".not") {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return "; there is none"
+	}
+	slices.Sort(names)
+	return "; there are " + strings.Join(names, ", ")
+}
+
+// asked adds to the error of a missing parameter how it is asked for, where the
+// parameter has an example.
+func (rt *route) asked(list errs.List) errs.List {
+	for _, e := range list {
+		for _, p := range rt.op.Parameters {
+			if e.Code == errs.CodeMissingField && p.In == "query" && p.Name == e.Pointer && p.Schema != nil && len(p.Schema.Examples) > 0 {
+				e.Message += fmt.Sprintf(", such as %s=%v", p.Name, p.Schema.Examples[0])
+			}
+		}
+	}
+	return list
 }
 
 // bind decodes the JSON body into v. The body is parsed as strictly as RFC 8259
