@@ -34,6 +34,12 @@ func OpenCheckpoint(text []byte, vkey string) (Checkpoint, error) {
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("checkpoint: %w", err)
 	}
+	// note decodes base64 leniently: the unused bits of the last character could be any.
+	for _, s := range signed.Sigs {
+		if _, err := parseBase64(s.Base64); err != nil {
+			return Checkpoint{}, fmt.Errorf("checkpoint: signature: %w", err)
+		}
+	}
 	return parseCheckpoint(signed.Text)
 }
 
