@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/client"
 	"github.com/belfryhq/belfry/internal/history"
 )
@@ -70,6 +71,9 @@ func auditImport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	im := &importer{client: c, path: "/accounts/" + url.PathEscape(*account) + "/audit/events", complaints: stderr}
 	err = im.run(ctx, source)
 	progress(stderr, "")
+	if im.own > 0 {
+		printf(stderr, "belfry audit import: %d events of Belfry itself are left out: they are about the installation that made them\n", im.own)
+	}
 	sum := &im.sum
 	printf(stdout, "%d accepted, %d duplicates, %d conflicts, %d rejected\n", sum.Accepted, sum.Duplicate, sum.Conflict, sum.Rejected)
 	if err != nil {
@@ -86,6 +90,7 @@ type importItem struct {
 	place string // where it comes from, for messages
 	event []byte
 	fault string
+	own   bool // one of Belfry's own, which stays in the log that it was made for
 }
 
 // gitEvents are the events of a repository's history.
@@ -144,7 +149,7 @@ func fileEvents(name string) iter.Seq2[importItem, error] {
 			item := importItem{place: fmt.Sprintf("%s:%d", name, number)}
 			if tooLong {
 				item.fault = fmt.Sprintf("the line has more than %d bytes; an event has at most 65,535", maxImportLine)
-			} else if item.event = ids.prepare(bytes.TrimSpace(line)); len(item.event) == 0 {
+			} else if item.event, item.own = ids.prepare(bytes.TrimSpace(line)); len(item.event) == 0 && !item.own {
 				continue
 			}
 			if !yield(item, nil) || err != nil {
@@ -176,26 +181,30 @@ func readLine(in *bufio.Reader) (line []byte, tooLong bool, err error) {
 type derivedIDs map[[16]byte]int
 
 // prepare gives the event of a line as the API takes it; nil for the line with
-// which an export begins. What is no JSON object stays as it is: the server
-// says what is wrong with it.
-func (ids derivedIDs) prepare(line []byte) []byte {
+// which an export begins, and for an exported event of Belfry itself (own). What
+// is no JSON object stays as it is: the server says what is wrong with it.
+func (ids derivedIDs) prepare(line []byte) (event []byte, own bool) {
 	var m map[string]json.RawMessage
 	if json.Unmarshal(line, &m) != nil || m == nil {
-		return line
+		return line, false
 	}
 	if len(m) == 1 && m["export"] != nil {
-		return nil
+		return nil, false
 	}
 	changed := false
 	if m["envelope"] != nil && m["event"] != nil && m["openings"] != nil { // a provable export
 		var shown map[string]json.RawMessage
 		if json.Unmarshal(m["event"], &shown) != nil || shown == nil {
-			return line
+			return line, false
 		}
 		m = shown
 		changed = true
 	}
 	if m["seq"] != nil && m["recorded_at"] != nil && m["submitted_by"] != nil { // a line of an export
+		var resource struct{ Product string }
+		if json.Unmarshal(m["resource"], &resource) == nil && resource.Product == audit.ReservedProduct {
+			return nil, true
+		}
 		for _, added := range []string{"account", "seq", "recorded_at", "submitted_by"} {
 			delete(m, added)
 		}
@@ -211,19 +220,19 @@ func (ids derivedIDs) prepare(line []byte) []byte {
 		ids[sum] = before + 1
 		made := quotedJSON("import." + hex.EncodeToString(digest(line, before)))
 		if !changed && id == nil && len(m) > 0 { // the rest stays as it was written, with its faults
-			return append(append(append([]byte(`{"id":`), made...), ','), line[1:]...)
+			return append(append(append([]byte(`{"id":`), made...), ','), line[1:]...), false
 		}
 		m["id"] = made
 		changed = true
 	}
 	if !changed {
-		return line
+		return line, false
 	}
 	out, err := json.Marshal(m)
 	if err != nil {
-		return line
+		return line, false
 	}
-	return out
+	return out, false
 }
 
 // digest is of a line that stands in its file for the nth time.
@@ -265,6 +274,7 @@ type importer struct {
 	complaints io.Writer
 
 	sum    importSum
+	own    int // events of Belfry itself that were left out
 	batch  bytes.Buffer
 	places []string // of the events in batch
 	sent   int
@@ -277,6 +287,10 @@ func (im *importer) run(ctx context.Context, source iter.Seq2[importItem, error]
 	for item, err := range source {
 		if err != nil {
 			return errors.Join(im.send(ctx), err) // what was read before the fault is good
+		}
+		if item.own {
+			im.own++
+			continue
 		}
 		if item.fault != "" {
 			im.sum.Rejected++

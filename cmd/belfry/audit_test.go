@@ -153,9 +153,9 @@ func TestAnExportCanBeImported(t *testing.T) {
 		`"id":"e-7","v":1,"zone":{"id":"z1","name":"shop.example"},"after":{"n":1.50},` + leastEvent[1:]
 	provable := strings.Replace(shown, "e-7", "e-8", 1)
 	name := file(t, "x.ndjson", `{"export":{"v":1,"account":"a","complete":false,"note":"filtered"}}`+"\n"+shown+"\n"+
-		`{"seq":8,"envelope":"AAAA","event":`+provable+`,"openings":{}}`+"\n")
+		`{"seq":8,"envelope":"AAAA","event":`+provable+`,"openings":{}}`+"\n"+strings.Replace(shown, `"dns"`, `"belfry"`, 1)+"\n")
 	code, out, complaints := runCommand(t, "audit", "import", "--events", name)
-	if code != 0 || len(s.order) != 2 || !strings.Contains(s.events["e-7"], `"zone":"shop.example"`) || !strings.Contains(s.events["e-7"], `1.50`) {
+	if code != 0 || len(s.order) != 2 || !strings.Contains(complaints, "1 events of Belfry itself") || !strings.Contains(s.events["e-7"], `"zone":"shop.example"`) || !strings.Contains(s.events["e-7"], `1.50`) {
 		t.Fatalf("%d %s %s\n%v", code, out, complaints, s.events)
 	}
 }
