@@ -17,9 +17,11 @@ import (
 
 func auditExport(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flags("audit export", "audit export [flags]",
-		"Exports the audit log, or a range of it, as NDJSON that `belfry verify` checks, with the signed checkpoint and the key beside it.\n"+
-			"The files can be read by their owner alone; what was there before is replaced only when the new ones are whole.",
-		"export BELFRY_URL=https://belfry.example BELFRY_TOKEN=blf_...\nbelfry audit export --account ext:acme --out acme.ndjson\n"+
+		"Exports the audit log, or a range of it, as NDJSON that `belfry verify` checks, with the signed checkpoint and\n"+
+			"the key beside it. The files can be read by their owner alone; what was there before is replaced only when the\n"+
+			"new ones are whole.",
+		"export BELFRY_URL=https://belfry.example BELFRY_TOKEN=blf_...\n"+
+			"belfry audit export --account ext:acme --out acme.ndjson\n"+
 			"belfry verify --export acme.ndjson --checkpoint acme.ndjson.checkpoint --key \"$(cat acme.ndjson.key)\"", stderr)
 	address := f.String("url", "", addressUsage)
 	token := f.String("token", "", "API `token` with audit:export and audit:read"+tokenUsage)
@@ -45,8 +47,8 @@ func auditExport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	if err := export(ctx, c, "/accounts/"+url.PathEscape(*account), *out, *from, *to); err != nil {
 		return fail(stderr, f.Name(), err)
 	}
-	printf(stdout, "wrote %s, %s.checkpoint and %s.key; check them with:\n  belfry verify --export %s --checkpoint %s.checkpoint --key \"$(cat %s.key)\"\n",
-		*out, *out, *out, *out, *out, *out)
+	printf(stdout, "wrote %[1]s, %[1]s.checkpoint and %[1]s.key; check them with:\n"+
+		"  belfry verify --export %[1]s --checkpoint %[1]s.checkpoint --key \"$(cat %[1]s.key)\"\n", *out)
 	return 0
 }
 

@@ -23,16 +23,18 @@ import (
 
 func auditImport(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flags("audit import", "audit import [flags]",
-		"Imports events: NDJSON in the shape of the API (or an export of Belfry), or the change history of a git repository, one event\n"+
-			"a changed file, one change set a commit; merge commits are left out. Importing the same twice stores it once: an event without\n"+
-			"an id gets one that follows from its text. Each event that is not taken is named on standard error, and the rest goes on.",
-		"export BELFRY_URL=https://belfry.example BELFRY_TOKEN=blf_...\nbelfry audit import --account ext:acme --git ~/src/shop --repository shop\n"+
+		"Imports events: NDJSON in the shape of the API (or an export of Belfry), or the change history of a git\n"+
+			"repository, one event a changed file, one change set a commit; merge commits are left out. Importing the same\n"+
+			"twice stores it once: an event without an id gets one that follows from its text. Each event that is not taken\n"+
+			"is named on standard error, and the rest goes on.",
+		"export BELFRY_URL=https://belfry.example BELFRY_TOKEN=blf_...\n"+
+			"belfry audit import --account ext:acme --git ~/src/shop --repository shop\n"+
 			"belfry audit import --account ext:acme --events old-log.ndjson.gz", stderr)
 	address := f.String("url", "", addressUsage)
 	token := f.String("token", "", "API `token` with audit:write"+tokenUsage)
 	account := f.String("account", os.Getenv("BELFRY_ACCOUNT"), "account `id` or ext:<external id> (or BELFRY_ACCOUNT)")
 	repository := f.String("git", "", "import the history of the git checkout in this `folder`")
-	name := f.String("repository", "", "`name` of the repository in the record; the default is the begin of its first commit's hash, which all clones share")
+	name := f.String("repository", "", "`name` of the repository in the record; the default is the begin of its first\ncommit's hash, which all clones share")
 	events := f.String("events", "", "import this NDJSON `file` (compressed with gzip or not; - for standard input)")
 	commitURL := f.String("commit-url", "", "link of a commit, with %s for its hash")
 	if code, done := parseAll(f, args, stdout, stderr); done {
@@ -45,7 +47,7 @@ func auditImport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 		return usageError(f, stderr, "one of --git and --events is required")
 	case *name != "" && *repository == "":
 		return usageError(f, stderr, "--repository names what --git imports")
-	case *commitURL != "" && strings.Count(*commitURL, "%") != 1 || *commitURL != "" && !strings.Contains(*commitURL, "%s"):
+	case *commitURL != "" && (strings.Count(*commitURL, "%") != 1 || !strings.Contains(*commitURL, "%s")):
 		return usageError(f, stderr, "--commit-url must hold %%s once, for the commit's hash")
 	}
 	c, err := newClient(*address, *token, stderr)
@@ -64,7 +66,8 @@ func auditImport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 			return fail(stderr, f.Name(), err)
 		}
 		if merges > 0 {
-			printf(stderr, "belfry audit import: %d merge commits are left out, with what was changed in the merge itself\n", merges)
+			printf(stderr, "belfry audit import: %d merge commits are left out, with what was changed in the merge itself\n",
+				merges)
 		}
 		source = gitEvents(ctx, *repository, history.Source{Repository: *name, CommitURL: *commitURL})
 	}
@@ -72,10 +75,12 @@ func auditImport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	err = im.run(ctx, source)
 	progress(stderr, "")
 	if im.own > 0 {
-		printf(stderr, "belfry audit import: %d events of Belfry itself are left out: they are about the installation that made them\n", im.own)
+		printf(stderr, "belfry audit import: %d events of Belfry itself are left out: they are about another installation\n",
+			im.own)
 	}
 	sum := &im.sum
-	printf(stdout, "%d accepted, %d duplicates, %d conflicts, %d rejected\n", sum.Accepted, sum.Duplicate, sum.Conflict, sum.Rejected)
+	printf(stdout, "%d accepted, %d duplicates, %d conflicts, %d rejected\n",
+		sum.Accepted, sum.Duplicate, sum.Conflict, sum.Rejected)
 	if err != nil {
 		return fail(stderr, f.Name(), err)
 	}
@@ -320,7 +325,12 @@ func (im *importer) send(ctx context.Context) error {
 	if len(im.places) == 0 {
 		return nil
 	}
-	env, err := im.client.Call(ctx, client.Request{Method: "POST", Path: im.path, ContentType: "application/x-ndjson", Body: im.batch.Bytes()})
+	env, err := im.client.Call(ctx, client.Request{
+		Method:      "POST",
+		Path:        im.path,
+		ContentType: "application/x-ndjson",
+		Body:        im.batch.Bytes(),
+	})
 	var p *client.Problem
 	if errors.As(err, &p) && len(p.ResultInfo) > 0 && string(p.ResultInfo) != "null" {
 		env, err = &p.Envelope, nil

@@ -243,7 +243,8 @@ func parseTime(name, s string) (int64, error) {
 		if t, ok = strict.Time(strings.Replace(s, " ", "+", 1)); !ok {
 			day, err := time.Parse(time.DateOnly, s)
 			if err != nil {
-				return 0, errs.At(errs.CodeInvalid, name, "%s must be a date (2026-11-22) or a time of RFC 3339 (2026-11-22T10:00:00Z)", name)
+				return 0, errs.At(errs.CodeInvalid, name,
+					"%s must be a date (2026-11-22) or a time of RFC 3339 (2026-11-22T10:00:00Z)", name)
 			}
 			t = day
 		}

@@ -307,7 +307,8 @@ var closedWords = map[string][]string{
 func checkWords(c Cond) error {
 	for _, v := range c.Values {
 		if words := closedWords[c.Field]; words != nil && !slices.Contains(words, v) {
-			return errs.At(errs.CodeInvalid, c.Field, "%s must be one of %s, not %q", c.Field, strings.Join(words, ", "), strict.Clip(v, maxWord))
+			return errs.At(errs.CodeInvalid, c.Field, "%s must be one of %s, not %q",
+				c.Field, strings.Join(words, ", "), strict.Clip(v, maxWord))
 		}
 		if c.Field == "raw_status_code" {
 			if n, err := strconv.Atoi(v); err != nil || n < 100 || n > 599 {
@@ -329,7 +330,8 @@ func addressTest(values []string) (func(string) bool, error) {
 	for _, v := range values {
 		p, ok := parseRange(v)
 		if !ok {
-			return nil, errs.At(errs.CodeInvalid, "actor_ip_address", "%q is neither an address nor a CIDR range", strict.Clip(v, maxWord))
+			return nil, errs.At(errs.CodeInvalid, "actor_ip_address", "%q is neither an address nor a CIDR range",
+				strict.Clip(v, maxWord))
 		}
 		prefixes = append(prefixes, p)
 	}

@@ -54,17 +54,30 @@ func (e *CommitError) Error() string { return "commit " + e.Hash + ": " + e.Why 
 // gitCommand is git on the checkout at dir, without what the user's settings and
 // environment change of its output.
 func gitCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir, "-c", "log.showSignature=false", "-c", "log.showRoot=true",
-		"-c", "log.mailmap=false", "-c", "diff.relative=false", "-c", "color.ui=false", "-c", "core.quotePath=false"}, args...)...)
+	cmd := exec.CommandContext(ctx, "git", slices.Concat([]string{"-C", dir}, plainSettings, args)...)
 	for _, setting := range os.Environ() {
 		name, _, _ := strings.Cut(setting, "=")
-		// The folder is the one that was named, wherever this runs (a git hook sets these).
-		if !slices.Contains([]string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE", "GIT_COMMON_DIR"}, name) {
+		if !slices.Contains(otherRepository, name) {
 			cmd.Env = append(cmd.Env, setting)
 		}
 	}
 	cmd.Env = append(cmd.Env, "GIT_NO_REPLACE_OBJECTS=1", "LC_ALL=C")
 	return cmd
+}
+
+// plainSettings undo the user's settings for which git log has no flag in every
+// version.
+var plainSettings = []string{
+	"-c", "log.showSignature=false",
+	"-c", "log.showRoot=true",
+	"-c", "diff.relative=false",
+	"-c", "color.ui=false",
+}
+
+// otherRepository are the variables that would lead git to another repository
+// than the one in the folder that was named; a git hook sets them.
+var otherRepository = []string{
+	"GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE",
 }
 
 // run gives what a git command prints, without white space around it.
@@ -87,7 +100,8 @@ func Identity(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	if shallow == "true" {
-		return "", errors.New("the clone is shallow: it does not have the first commit, which names the repository; name it yourself, or run git fetch --unshallow")
+		return "", errors.New("the clone is shallow and does not have the first commit, which names the repository: " +
+			"name it yourself, or run git fetch --unshallow")
 	}
 	roots, err := run(ctx, dir, "rev-list", "--first-parent", "--max-parents=0", "HEAD")
 	if err != nil {
@@ -118,8 +132,9 @@ func FromGit(ctx context.Context, dir string) iter.Seq2[Commit, error] {
 	return func(yield func(Commit, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		cmd := gitCommand(ctx, dir, "log", "--no-merges", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--no-notes",
-			"--ignore-submodules=none", "-O/dev/null", "--encoding=UTF-8", "--raw", "--numstat", "--no-abbrev", "-z", "--format="+logFormat)
+		cmd := gitCommand(ctx, dir, "log", "--no-merges", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color",
+			"--no-notes", "--ignore-submodules=none", "-O/dev/null", "--encoding=UTF-8",
+			"--raw", "--numstat", "--no-abbrev", "-z", "--format="+logFormat)
 		var failure bytes.Buffer
 		cmd.Stderr = &failure
 		out, err := cmd.StdoutPipe()
@@ -313,10 +328,15 @@ func (s Source) Events(c Commit) ([][]byte, error) {
 			Action:     map[string]any{"type": action},
 			Actor:      actor,
 			Interface:  "CLI",
-			Resource:   map[string]any{"product": "source", "type": "file", "id": bounded(s.Repository + "/" + path), "name": cut(path, 1024)},
-			Reason:     reason,
-			ChangeSet:  c.Hash,
-			Metadata:   map[string]any{"lines_added": f.Added, "lines_removed": f.Removed, "repository": s.Repository},
+			Resource: map[string]any{
+				"product": "source",
+				"type":    "file",
+				"id":      bounded(s.Repository + "/" + path),
+				"name":    cut(path, 1024),
+			},
+			Reason:    reason,
+			ChangeSet: c.Hash,
+			Metadata:  map[string]any{"lines_added": f.Added, "lines_removed": f.Removed, "repository": s.Repository},
 		})
 		if err != nil {
 			return nil, err

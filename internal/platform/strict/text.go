@@ -89,7 +89,10 @@ func isBidiFormat(r rune) bool {
 
 // acts reports what else changes how a terminal shows the text around it.
 func acts(r rune) bool {
-	return r >= 0x80 && r < 0xa0 || isBidiFormat(r) || r == 0x2028 || r == 0x2029 || r == 0x061c || r == 0x200e || r == 0x200f
+	c1 := r >= 0x80 && r < 0xa0
+	separator := r == 0x2028 || r == 0x2029
+	mark := r == 0x061c || r == 0x200e || r == 0x200f
+	return c1 || separator || mark || isBidiFormat(r)
 }
 
 func firstOf(s string, is func(rune) bool) (rune, bool) {

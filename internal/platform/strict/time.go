@@ -17,7 +17,10 @@ func Time(s string) (t time.Time, ok bool) {
 	}
 	s = strings.ToUpper(s)
 	zone := s[date:]
-	if s[date-3] != ':' || s[date-6] != ':' || zone[len(zone)-1] != 'Z' && (len(zone) < len("+00:00") || zone[len(zone)-len("00:00"):][:2] > "23") {
+	if s[date-3] != ':' || s[date-6] != ':' {
+		return t, false
+	}
+	if !strings.HasSuffix(zone, "Z") && (len(zone) < len("+00:00") || zone[len(zone)-len("00:00"):][:2] > "23") {
 		return t, false
 	}
 	leap := s[date-2:date] == "60"

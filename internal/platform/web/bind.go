@@ -146,7 +146,8 @@ func (rt *route) known() string {
 func (rt *route) asked(list errs.List) errs.List {
 	for _, e := range list {
 		for _, p := range rt.op.Parameters {
-			if e.Code == errs.CodeMissingField && p.In == "query" && p.Name == e.Pointer && p.Schema != nil && len(p.Schema.Examples) > 0 {
+			missing := e.Code == errs.CodeMissingField && p.In == "query" && p.Name == e.Pointer
+			if missing && p.Schema != nil && len(p.Schema.Examples) > 0 {
 				e.Message += fmt.Sprintf(", such as %s=%v", p.Name, p.Schema.Examples[0])
 			}
 		}

@@ -153,7 +153,13 @@ var (
 	reasonRules   = []rule{{"text", false, lines}, {"url", false, text}}
 	relatedRules  = []rule{{"type", false, text}, {"id", false, text}, {"name", false, text}}
 	// The server repairs the texts of request: whoever sent it chose them.
-	requestRules = []rule{{"id", false, anyText}, {"method", false, anyText}, {"uri", false, anyText}, {"status_code", false, integer}, {"user_agent", false, anyText}}
+	requestRules = []rule{
+		{"id", false, anyText},
+		{"method", false, anyText},
+		{"uri", false, anyText},
+		{"status_code", false, integer},
+		{"user_agent", false, anyText},
+	}
 )
 
 func (c *checker) event() {
