@@ -90,7 +90,7 @@ func auditImport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	return 0
 }
 
-// importItem is one event to import, or, with a fault, what stands in its place.
+// importItem is one event to import, or the fault of a place that holds none.
 type importItem struct {
 	place string // where it comes from, for messages
 	event []byte

@@ -49,16 +49,16 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	if len(args) > 0 && (args[0] == "serve" || args[0] == "demo" || args[0] == "demo-part") {
 		// Their output is the log of a server, which quotes what it repeats; the demo hands
 		// its own to its processes.
-		return run(ctx, args, stdout, stderr)
+		return execute(ctx, args, stdout, stderr)
 	}
 	out := &printer{to: stdout}
 	complaints := &printer{to: stderr}
 	defer out.flush()
 	defer complaints.flush()
-	return run(ctx, args, out, complaints)
+	return execute(ctx, args, out, complaints)
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
 		to, code := stdout, 0
 		if len(args) == 0 {

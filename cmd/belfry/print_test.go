@@ -17,7 +17,7 @@ import (
 	"unicode"
 )
 
-// forged is what a name says that wants to be read as the program's own words.
+// forged is a line that imitates the words of belfry verify.
 const forged = "OK    key         the one you gave"
 
 // hostile is a text that erases lines, turns the order of words and begins a
@@ -58,8 +58,8 @@ func harmless(t *testing.T, what, printed string) {
 	}
 }
 
-// hostileServer answers everything with texts that forge. The first answer of a
-// path is a success or a failure as refuse says.
+// hostileServer answers everything with the hostile text: with success, or with
+// the status refuse.
 func hostileServer(t *testing.T, refuse int) *httptest.Server {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := map[string]any{"success": refuse == 0, "errors": []any{}, "result_info": map[string]any{"accepted": 0, "rejected": 1}}

@@ -68,6 +68,18 @@ func shorten(s string, most int) string {
 func (e *Event) tidyOwn() {
 	fields := []*string{&e.Actor.ID, &e.Actor.Email, &e.Actor.Name, &e.Actor.TokenID, &e.Actor.TokenName,
 		&e.Resource.ID, &e.Resource.Name, &e.Zone.Name}
+	if o := e.Actor.OnBehalfOf; o != nil {
+		fields = append(fields, &o.ID, &o.Email)
+	}
+	several := []*string{&e.Action.Description}
+	if e.Reason != nil {
+		several = append(several, &e.Reason.Text)
+	}
+	for _, f := range several {
+		if _, bad := strict.Lines(*f); bad { // and else its line ends stay
+			fields = append(fields, f)
+		}
+	}
 	for _, f := range fields {
 		*f = strict.Replace(*f)
 	}

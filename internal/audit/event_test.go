@@ -359,9 +359,11 @@ func TestNoTextOfAnEventForgesALine(t *testing.T) {
 // whatever its resource is called.
 func TestBelfrysOwnEventsAreStoredWhateverNamesTheyRepeat(t *testing.T) {
 	in := audit.NewIntake(plainSources(), func() time.Time { return start })
-	e := minimal(members{"account_id": accountA, "resource": members{"product": "belfry", "type": "policy", "id": "p-1", "name": "a\n\x1bb\u202ec"}})
+	e := minimal(members{"account_id": accountA, "resource": members{"product": "belfry", "type": "policy", "id": "p-1", "name": "a\n\x1bb\u202ec"},
+		"reason": members{"text": "one\n\x1btwo"}, "action": members{"type": "update", "description": "one\ntwo"}})
 	p, err := in.Prepare(t.Context(), audit.Origin{By: token, Belfry: true, Interface: "SYSTEM"}, []byte(e), [32]byte{})
-	if err != nil || p.Status == audit.Rejected || p.Event.Resource.Name != "a\ufffd\ufffdb\ufffdc" {
+	if err != nil || p.Status == audit.Rejected || p.Event.Resource.Name != "a\ufffd\ufffdb\ufffdc" ||
+		p.Event.Reason.Text != "one\ufffd\ufffdtwo" || p.Event.Action.Description != "one\ntwo" {
 		t.Fatalf("%v %s %v %q", err, p.Status, p.Faults, p.Event.Resource.Name)
 	}
 }

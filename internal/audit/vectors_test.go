@@ -17,7 +17,7 @@ import (
 
 var updateVectors = flag.Bool("update-vectors", false, "make new vectors of the proof's format; logs out in the world keep the old ones valid")
 
-// proofVectors is the folder of what every verifier must accept.
+// proofVectors is the folder with the files that every verifier must accept.
 const proofVectors = "../../sdk/vectors/proof"
 
 // difficultMembers are open data that careless readers change: numbers that no
