@@ -368,3 +368,32 @@ func TestAZoneThatIsMadeLaterFindsItsEvents(t *testing.T) {
 		}
 	}
 }
+
+// Of an event whose resource was erased nothing tells which others are about the same one.
+func TestTheHistoryOfAnErasedResourceIsNotCalledExact(t *testing.T) {
+	team := newTeam(t, "forgettable")
+	catalogue := "version: 1\nproducts:\n  - product: forgettable\n    title: f\n    resources:\n      - type: thing\n        personal: [/resource/id]\n" +
+		"        actions:\n          - type: update\n            sentence: \"{actor} changed {resource}\"\n"
+	if a := belfry.Send(t, team.Token, "PUT", "/producers/"+team.ID+"/catalog", "application/yaml", []byte(catalogue)).Open(t); !a.Success {
+		t.Fatalf("%.500s", a.Body)
+	}
+	a := newAccount(t)
+	e := event("gone", "resource", map[string]any{"product": "forgettable", "type": "thing", "id": "r-9"})
+	if answer := publish(t, a, text(e), "application/json"); answer.Status != 200 {
+		t.Fatalf("%.500s", answer.Body)
+	}
+	status := func() string {
+		answer := belfry.Send(t, a.Token, "GET", a.path("/logs/audit/gone/history"), "", nil).Open(t)
+		return live.Decode[struct {
+			Status string `json:"history_status"`
+		}](t, answer.ResultInfo).Status
+	}
+	if got := status(); got != "exact" {
+		t.Fatal(got)
+	}
+	job := belfry.Call(t, a.Token, "POST", a.path("/audit/erasures"), map[string]any{"event_ids": []string{"gone"}, "fields": []string{"/resource/id"}, "reason": "asked for"})
+	if !job.Success {
+		t.Fatalf("%.500s", job.Body)
+	}
+	live.Eventually(t, "a history that says that it cannot be given", func() bool { return status() == "unavailable" })
+}
