@@ -2,7 +2,7 @@
 # The whole test run, as continuous integration does it: real PostgreSQL, Apache Kafka,
 # Chromium and Node clients, every Go module of the repository, and none of it optional.
 #
-# BELFRY_TEST_POSTGRES, BELFRY_TEST_KAFKA, BELFRY_TEST_CHROMIUM and BELFRY_TEST_NODE may name
+# BELFRY_TEST_POSTGRES, BELFRY_TEST_KAFKA, BELFRY_TEST_CHROMIUM, BELFRY_TEST_NODE and BELFRY_TEST_PYTHON may name
 # parts that already run or exist. GO_TEST_FLAGS is handed to every "go test".
 set -euo pipefail
 . "$(dirname "$0")/engine.sh"
@@ -59,12 +59,14 @@ BELFRY_TEST_CHROMIUM=$(scripts/tools.sh chromium)
 echo "Chromium     $BELFRY_TEST_CHROMIUM"
 BELFRY_TEST_NODE=$(scripts/tools.sh node)
 echo "Node clients $BELFRY_TEST_NODE"
+BELFRY_TEST_PYTHON=$(scripts/tools.sh python)
+echo "Python       $BELFRY_TEST_PYTHON"
 echo "kcat         $(scripts/tools.sh kcat)"
 # What the pages looked like is kept, for people.
 BELFRY_TEST_SCREENSHOTS=${BELFRY_TEST_SCREENSHOTS:-$root/build/screenshots}
 mkdir -p "$BELFRY_TEST_SCREENSHOTS"
 echo "screenshots  ${BELFRY_TEST_SCREENSHOTS#"$root/"}"
-export BELFRY_TEST_POSTGRES BELFRY_TEST_KAFKA BELFRY_TEST_CHROMIUM BELFRY_TEST_NODE BELFRY_TEST_SCREENSHOTS BELFRY_TEST_ALL=1
+export BELFRY_TEST_POSTGRES BELFRY_TEST_KAFKA BELFRY_TEST_CHROMIUM BELFRY_TEST_NODE BELFRY_TEST_PYTHON BELFRY_TEST_SCREENSHOTS BELFRY_TEST_ALL=1
 
 step "go test"
 summary=$run/summary

@@ -4,8 +4,9 @@
 #   tools.sh chromium   path of the browser
 #   tools.sh kcat       path of the Kafka client
 #   tools.sh node       path of test/conformance/node, its packages installed
+#   tools.sh python     path of a Python with the packages of test/conformance/verify/python
 #
-# BELFRY_TEST_CHROMIUM and BELFRY_TEST_NODE, when set, are believed.
+# BELFRY_TEST_CHROMIUM, BELFRY_TEST_NODE and BELFRY_TEST_PYTHON, when set, are believed.
 set -euo pipefail
 . "$(dirname "$0")/engine.sh"
 
@@ -42,7 +43,26 @@ node() {
   echo "$folder"
 }
 
+python() {
+  if [ -n "${BELFRY_TEST_PYTHON:-}" ]; then echo "$BELFRY_TEST_PYTHON"; return; fi
+  local folder=$root/.cache/python wanted=$root/test/conformance/verify/python/requirements.txt
+  program python3 >/dev/null || debian_package python3 "Python 3"
+  # The list these packages came from lies beside them: when equal, nothing is to do.
+  if [ ! -x "$folder/bin/python" ] || ! cmp -s "$wanted" "$folder/.installed"; then
+    say "installing the packages of test/conformance/verify/python"
+    rm -rf "$folder"
+    if ! python3 -m venv "$folder" >&2; then
+      rm -rf "$folder"
+      debian_package python3-venv "Python's venv"
+      python3 -m venv "$folder" >&2
+    fi
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -r "$wanted" >&2
+    cp "$wanted" "$folder/.installed"
+  fi
+  echo "$folder/bin/python"
+}
+
 case ${1:-} in
-  chromium | kcat | node) "$1" ;;
-  *) die "expected chromium, kcat or node" ;;
+  chromium | kcat | node | python) "$1" ;;
+  *) die "expected chromium, kcat, node or python" ;;
 esac

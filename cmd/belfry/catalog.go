@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/client"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/strict"
 	"github.com/belfryhq/belfry/internal/producer"
 )
 
@@ -59,17 +59,18 @@ func catalogInit(args []string, stdout, stderr io.Writer) int {
 		if _, err := stdout.Write(producer.Starter()); err != nil {
 			return fail(stderr, f.Name(), err)
 		}
-		fmt.Fprintf(stderr, "wrote %s; edit it, then: belfry catalog check %s\n", *output, *output)
+		printf(stderr, "wrote %s; edit it, then: belfry catalog check %s\n", *output, *output)
 		return 0
 	}
-	err := writeStarter(*output)
-	if errors.Is(err, fs.ErrExist) {
+	// An empty file is what `belfry catalog init > belfry.yaml` leaves there first.
+	if info, err := os.Stat(*output); err == nil && (info.Size() > 0 || !info.Mode().IsRegular()) {
 		return fail(stderr, f.Name(), fmt.Errorf("%s is there already; choose another name with --output", *output))
 	}
+	err := writeOutputs(outputFile{*output, 0o644, literal(producer.Starter())})
 	if err != nil {
 		return fail(stderr, f.Name(), err)
 	}
-	fmt.Fprintf(stdout, "wrote %s; edit it, then: belfry catalog check %s\n", *output, *output)
+	printf(stdout, "wrote %s; edit it, then: belfry catalog check %s\n", *output, *output)
 	return 0
 }
 
@@ -85,24 +86,6 @@ func isFile(w io.Writer, name string) bool {
 	}
 	b, err := os.Stat(name)
 	return err == nil && os.SameFile(a, b)
-}
-
-// writeStarter writes the file to begin with; fs.ErrExist when a file of the name
-// holds something.
-func writeStarter(name string) error {
-	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return err
-	}
-	info, err := file.Stat()
-	switch {
-	case err != nil:
-	case info.Size() > 0:
-		err = fs.ErrExist
-	default:
-		_, err = file.Write(producer.Starter())
-	}
-	return errors.Join(err, file.Close())
 }
 
 func catalogCheck(args []string, stdout, stderr io.Writer) int {
@@ -122,7 +105,7 @@ func catalogCheck(args []string, stdout, stderr io.Writer) int {
 			actions += len(r.Actions)
 		}
 	}
-	fmt.Fprintf(stdout, "%s is good: products %d, resource types %d, actions %d, alert types %d\n", name, len(file.Products), resources, actions, alerts)
+	printf(stdout, "%s is good: products %d, resource types %d, actions %d, alert types %d\n", name, len(file.Products), resources, actions, alerts)
 	return 0
 }
 
@@ -130,8 +113,8 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	f := flags("catalog apply", "catalog apply FILE [flags]",
 		"Shows what a catalogue file changes on a server (+ added, ~ changed, - removed, and what is breaking), then applies it.\nThe token is a product team's; without --url, --token and --producer the variables BELFRY_URL, BELFRY_TOKEN and\nBELFRY_PRODUCER count.",
 		"belfry catalog apply belfry.yaml --dry-run\nBELFRY_TOKEN=blfp_... belfry catalog apply belfry.yaml --url https://audit.example --producer 0192f7c417d170008000000000000001", stderr)
-	address := f.String("url", "", "the server's `address`")
-	token := f.String("token", "", "a product team's `token` (better in BELFRY_TOKEN: arguments are visible to others on the machine)")
+	address := f.String("url", "", addressUsage)
+	token := f.String("token", "", "a product team's `token`"+tokenUsage)
 	team := f.String("producer", os.Getenv("BELFRY_PRODUCER"), "the product team's `id`")
 	dryRun := f.Bool("dry-run", false, "only show what would change")
 	name, code := fileArgument(f, args, stdout, stderr)
@@ -141,7 +124,7 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if *team == "" {
 		return usageError(f, stderr, "--producer (or BELFRY_PRODUCER) is required")
 	}
-	c, err := newClient(*address, *token)
+	c, err := newClient(*address, *token, stderr)
 	if err != nil {
 		return usageError(f, stderr, "%v", err)
 	}
@@ -153,18 +136,18 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	path := "/producers/" + url.PathEscape(*team) + "/catalog"
 	out, err := putCatalogue(ctx, c, path+"?dry_run=true", file)
 	if err == nil {
-		err = producer.WriteDiff(stdout, out.Changes)
+		err = producer.WriteDiff(stdout, visibleChanges(out.Changes))
 	}
 	if err == nil && !*dryRun {
 		before := out.Version
 		if out, err = putCatalogue(ctx, c, path, file); err == nil {
-			fmt.Fprintln(stdout, applied(before, out))
+			printf(stdout, "%s\n", applied(before, out))
 		}
 	}
 	var refused *client.Problem
 	if errors.As(err, &refused) && len(refused.Errors) > 0 {
 		for _, e := range refused.Errors {
-			fmt.Fprintln(stderr, placed(name, e.Message))
+			printf(stderr, "%s\n", placed(name, e.Message))
 		}
 		return 1
 	}
@@ -184,6 +167,22 @@ func applied(before int64, out producer.Applied) string {
 	default:
 		return fmt.Sprintf("applied: version %d", out.Version)
 	}
+}
+
+// visibleChanges keeps what the server says of each change within its line.
+func visibleChanges(list []producer.Change) []producer.Change {
+	for i := range list {
+		c := &list[i]
+		for _, text := range []*string{&c.Op, &c.Kind, &c.Name, &c.Field, &c.Why} {
+			*text = strict.Visible(*text)
+		}
+		for _, value := range []*producer.Raw{&c.Before, &c.After} {
+			if *value != nil {
+				*value = producer.Raw(strict.Visible(string(*value)))
+			}
+		}
+	}
+	return list
 }
 
 func putCatalogue(ctx context.Context, c *client.Client, path string, file *producer.File) (producer.Applied, error) {
@@ -232,7 +231,7 @@ func readCatalogue(command, name string, stderr io.Writer) (*producer.File, int)
 	file, err := producer.Parse(data, format)
 	if err != nil {
 		for _, e := range errs.All(err) {
-			fmt.Fprintln(stderr, placed(name, e.Message))
+			printf(stderr, "%s\n", placed(name, e.Message))
 		}
 		return nil, 1
 	}

@@ -2,22 +2,46 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"net/url"
 	"os"
 
 	"github.com/belfryhq/belfry/internal/client"
 )
 
+// The flags that every command has which asks a server.
+const (
+	addressUsage = "server's `address`, with or without /client/v4 (or BELFRY_URL)"
+	tokenUsage   = " (better in BELFRY_TOKEN: arguments are visible to others on the machine)"
+)
+
 // newClient takes the address and token from the flags or, where those are
-// empty, from BELFRY_URL and BELFRY_TOKEN.
-func newClient(url, token string) (*client.Client, error) {
-	if url == "" {
-		url = os.Getenv("BELFRY_URL")
+// empty, from BELFRY_URL and BELFRY_TOKEN. It warns of a token that others on
+// the network can read.
+func newClient(address, token string, stderr io.Writer) (*client.Client, error) {
+	if address == "" {
+		address = os.Getenv("BELFRY_URL")
 	}
 	if token == "" {
 		token = os.Getenv("BELFRY_TOKEN")
 	}
-	if url == "" || token == "" {
-		return nil, errors.New("the server's address and a token are required: --url and --token, or BELFRY_URL and BELFRY_TOKEN")
+	if address == "" || token == "" {
+		return nil, errors.New("the server's address and a token are required: --url and BELFRY_TOKEN, or BELFRY_URL and BELFRY_TOKEN")
 	}
-	return client.New(url, token), nil
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("the server's address must be like https://belfry.example, not %q", address)
+	}
+	if u.Scheme == "http" && !loopback(u.Hostname()) {
+		printf(stderr, "belfry: warning: %s is not https: the token can be read on the way there\n", u.Host)
+	}
+	return client.New(address, token), nil
+}
+
+// loopback reports whether a host name stays on this machine.
+func loopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.Unmap().IsLoopback()
 }

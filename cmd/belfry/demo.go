@@ -12,7 +12,7 @@ func demoCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 		"belfry demo --listen 127.0.0.1:8090", stderr)
 	listen := f.String("listen", "127.0.0.1:8080", "HTTP `address`; a busy port is replaced by a free one")
 	dir := f.String("data-dir", "", "keep the data in this `folder`, to go on with later; the default is a temporary one, removed at the end")
-	if code, done := parse(f, args, stdout); done {
+	if code, done := parseAll(f, args, stdout, stderr); done {
 		return code
 	}
 	if err := demo.Run(ctx, demo.Options{Listen: *listen, DataDir: *dir, Out: stdout, Log: stderr}); err != nil {

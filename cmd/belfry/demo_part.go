@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 
@@ -14,7 +13,7 @@ import (
 // outlives the demo, however that dies.
 func demoPartCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
-		fmt.Fprintln(stderr, "belfry demo-part: belfry demo starts this; the parts are serve and shop")
+		printf(stderr, "belfry demo-part: belfry demo starts this; the parts are serve and shop\n")
 		return 2
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -29,6 +28,6 @@ func demoPartCommand(ctx context.Context, args []string, stdout, stderr io.Write
 	case "shop":
 		return shop.Main(ctx, args[1:], stdout, stderr)
 	}
-	fmt.Fprintf(stderr, "belfry demo-part: there is no part %q\n", args[0])
+	printf(stderr, "belfry demo-part: there is no part %q\n", args[0])
 	return 2
 }

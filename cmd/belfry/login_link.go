@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/belfryhq/belfry/internal/app"
@@ -13,7 +12,7 @@ func loginLinkCommand(ctx context.Context, args []string, stdout, stderr io.Writ
 		"BELFRY_DATA_DIR=/var/lib/belfry belfry login-link --email ana@example.com", stderr)
 	file := f.String("config", "", "config `file`, as for serve")
 	email := f.String("email", "", "who signs in: the `address` of a known person; the default is the first operator")
-	if code, done := parse(f, args, stdout); done {
+	if code, done := parseAll(f, args, stdout, stderr); done {
 		return code
 	}
 	cfg, err := loadConfig(*file, "", stderr)
@@ -24,6 +23,6 @@ func loginLinkCommand(ctx context.Context, args []string, stdout, stderr io.Writ
 	if err != nil {
 		return fail(stderr, f.Name(), err)
 	}
-	fmt.Fprintln(stdout, link)
+	printf(stdout, "%s\n", link)
 	return 0
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -47,16 +46,29 @@ func main() {
 
 // dispatch runs a sub-command: exit code 0, 1 (it failed) or 2 (wrong usage).
 func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && (args[0] == "serve" || args[0] == "demo" || args[0] == "demo-part") {
+		// Their output is the log of a server, which quotes what it repeats; the demo hands
+		// its own to its processes.
+		return execute(ctx, args, stdout, stderr)
+	}
+	out := &printer{to: stdout}
+	complaints := &printer{to: stderr}
+	defer out.flush()
+	defer complaints.flush()
+	return execute(ctx, args, out, complaints)
+}
+
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
 		to, code := stdout, 0
 		if len(args) == 0 {
 			to, code = stderr, 2
 		}
-		fmt.Fprintln(to, "belfry watches, keeps the record, and rings the bell.\n\nUsage: belfry COMMAND [flags]\n\nCommands:")
+		printf(to, "belfry watches, keeps the record, and rings the bell.\n\nUsage: belfry COMMAND [flags]\n\nCommands:\n")
 		for _, c := range commands() {
-			fmt.Fprintf(to, "  %-11s %s\n", c.name, c.summary)
+			printf(to, "  %-11s %s\n", c.name, c.summary)
 		}
-		fmt.Fprintln(to, "\nbelfry COMMAND --help tells more, with an example.")
+		printf(to, "\nbelfry COMMAND --help tells more, with an example.\n")
 		return code
 	}
 	if args[0] == "demo-part" { // the demo's own, for nobody else
@@ -67,7 +79,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 			return c.run(ctx, args[1:], stdout, stderr)
 		}
 	}
-	fmt.Fprintf(stderr, "belfry: there is no command %q; belfry --help lists them\n", args[0])
+	printf(stderr, "belfry: there is no command %q; belfry --help lists them\n", args[0])
 	return 2
 }
 
@@ -76,12 +88,12 @@ func flags(name, usage, about, example string, stderr io.Writer) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.Usage = func() {
-		fmt.Fprintf(f.Output(), "%s\n\nUsage: belfry %s\n", about, usage)
+		io.WriteString(f.Output(), about+"\n\nUsage: belfry "+usage+"\n")
 		if strings.Contains(usage, "[flags]") {
-			fmt.Fprintln(f.Output(), "\nFlags:")
+			printf(f.Output(), "\nFlags:\n")
 			f.PrintDefaults()
 		}
-		fmt.Fprintf(f.Output(), "\nExample:\n  %s\n", strings.ReplaceAll(example, "\n", "\n  "))
+		io.WriteString(f.Output(), "\nExample:\n  "+strings.ReplaceAll(example, "\n", "\n  ")+"\n")
 	}
 	return f
 }
@@ -93,34 +105,51 @@ func parse(f *flag.FlagSet, args []string, stdout io.Writer) (code int, done boo
 			f.SetOutput(stdout)
 		}
 	}
+	out := f.Output()
+	usage := f.Usage
+	f.SetOutput(io.Discard) // flag repeats the argument as it is; printf makes it visible
+	f.Usage = func() {}
 	err := f.Parse(args)
+	f.SetOutput(out)
+	f.Usage = usage
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+		f.Usage()
 		return 0, true
 	case err != nil:
+		printf(out, "%s\n\n", err)
+		f.Usage()
 		return 2, true
 	}
 	return 0, false
 }
 
+// parseAll is parse for a command that takes flags and nothing else.
+func parseAll(f *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, done bool) {
+	if code, done = parse(f, args, stdout); !done && f.NArg() > 0 {
+		return usageError(f, stderr, "unexpected argument %q; see belfry %s --help", f.Arg(0), f.Name()), true
+	}
+	return code, done
+}
+
 // usageError says what is wrong with the command line.
 func usageError(f *flag.FlagSet, stderr io.Writer, format string, args ...any) int {
-	fmt.Fprintf(stderr, "belfry %s: %s\n", f.Name(), fmt.Sprintf(format, args...))
+	printf(stderr, "belfry "+f.Name()+": "+format+"\n", args...)
 	return 2
 }
 
 // fail says why a command failed.
 func fail(stderr io.Writer, name string, err error) int {
-	fmt.Fprintf(stderr, "belfry %s: %v\n", name, err)
+	printf(stderr, "belfry %s: %v\n", name, err)
 	return 1
 }
 
 func versionCommand(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flags("version", "version", "Prints the version and the commit it was built from.", "belfry version", stderr)
-	if code, done := parse(f, args, stdout); done {
+	if code, done := parseAll(f, args, stdout, stderr); done {
 		return code
 	}
-	fmt.Fprintln(stdout, "belfry "+buildVersion())
+	printf(stdout, "belfry %s\n", buildVersion())
 	return 0
 }
 

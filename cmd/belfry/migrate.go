@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"time"
 
@@ -14,7 +13,7 @@ func migrateCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 	f := flags("migrate", "migrate [flags]", "Brings the databases up to this version and lists what is applied. `serve` does the same when it starts;\nthis command lets it happen before, under your eyes.",
 		"BELFRY_DATABASE_URL=postgres://belfry@db/belfry BELFRY_MASTER_KEY_FILE=/etc/belfry/key belfry migrate", stderr)
 	file := f.String("config", "", "config `file`, as for serve")
-	if code, done := parse(f, args, stdout); done {
+	if code, done := parseAll(f, args, stdout, stderr); done {
 		return code
 	}
 	cfg, err := loadConfig(*file, "", stderr)
@@ -23,7 +22,7 @@ func migrateCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 	}
 	err = app.Migrate(ctx, cfg, func(feature string, applied []db.Applied) {
 		for _, m := range applied {
-			fmt.Fprintf(stdout, "%-8s %-8s %-24s %s\n", feature, m.Source, m.Name, m.At.Format(time.RFC3339))
+			printf(stdout, "%-8s %-8s %-24s %s\n", feature, m.Source, m.Name, m.At.Format(time.RFC3339))
 		}
 	})
 	if err != nil {

@@ -15,7 +15,7 @@ func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 		"BELFRY_DATA_DIR=/var/lib/belfry belfry serve", stderr)
 	file := f.String("config", "", "config `file` (YAML: the settings' names in lower case without BELFRY_)")
 	roles := f.String("roles", "", "what this process does: all, or some of "+strings.Join(app.RoleNames, ","))
-	if code, done := parse(f, args, stdout); done {
+	if code, done := parseAll(f, args, stdout, stderr); done {
 		return code
 	}
 	cfg, err := loadConfig(*file, *roles, stderr)
@@ -28,15 +28,15 @@ func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	}
 	defer a.Close()
 	err = a.Run(ctx, func() {
-		fmt.Fprintf(stdout, "belfry: ready on http%s://%s\n", map[bool]string{true: "s"}[cfg.TLSCert != ""], a.Addr())
+		printf(stdout, "belfry: ready on http%s://%s\n", map[bool]string{true: "s"}[cfg.TLSCert != ""], a.Addr())
 		if k := a.KafkaAddr(); k != "" {
-			fmt.Fprintf(stdout, "belfry: kafka on %s\n", k)
+			printf(stdout, "belfry: kafka on %s\n", k)
 		}
 		link, err := a.SetupLink(ctx)
 		if err != nil {
 			a.Log.Error("no setup link could be made", "error", err)
 		} else if link != "" {
-			fmt.Fprintf(stdout, "belfry: nobody can sign in yet; open this link once to become the operator: %s\n", link)
+			printf(stdout, "belfry: nobody can sign in yet; open this link once to become the operator: %s\n", link)
 		}
 	})
 	if err != nil {
@@ -63,14 +63,4 @@ func loadConfig(file, roles string, stderr io.Writer) (app.Config, error) {
 		cfg.LogFormat = "text"
 	}
 	return cfg, nil
-}
-
-// isTerminal reports whether a person is likely to read w.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -29,8 +29,8 @@ func simulateFormats() []string {
 	return list
 }
 
-// input is one file of a simulation, and what became of its lines.
-type input struct {
+// simulated is one file of a simulation, and what became of its lines.
+type simulated struct {
 	name    string
 	in      io.Reader
 	counts  bool // else an access log
@@ -44,7 +44,7 @@ const maxZonesShown = 3
 
 // source reads the input. zone is of all lines of a log; unnamed of those that
 // name none.
-func (i *input) source(format, zone, unnamed string) slo.Source {
+func (i *simulated) source(format, zone, unnamed string) slo.Source {
 	return func(each func(string, event.Count) error) error {
 		in, err := traffic.Unpacked(i.in)
 		if err == nil && i.counts {
@@ -59,7 +59,7 @@ func (i *input) source(format, zone, unnamed string) slo.Source {
 	}
 }
 
-func (i *input) readCounts(in io.Reader, each func(string, event.Count) error) error {
+func (i *simulated) readCounts(in io.Reader, each func(string, event.Count) error) error {
 	return traffic.ReadCompact(in, traffic.Ever, func(line int, c traffic.Count, fault error) error {
 		if fault != nil {
 			return fmt.Errorf("line %d: %w", line, fault)
@@ -70,7 +70,7 @@ func (i *input) readCounts(in io.Reader, each func(string, event.Count) error) e
 	})
 }
 
-func (i *input) readLog(
+func (i *simulated) readLog(
 	in io.Reader, format traffic.Format, zone, unnamed string, each func(string, event.Count) error,
 ) error {
 	counts, sum, err := format.ReadCounts(in, zone, unnamed)
@@ -86,27 +86,27 @@ func (i *input) readLog(
 	return err
 }
 
-func (i *input) named(zone string) {
+func (i *simulated) named(zone string) {
 	if len(i.zones) <= maxZonesShown {
 		i.zones[zone] = true
 	}
 }
 
 // tell says what was not counted, and reports whether anything was.
-func (i *input) tell(w io.Writer, objective slo.Spec) bool {
+func (i *simulated) tell(w io.Writer, objective slo.Spec) bool {
 	if i.counted == i.lines && i.lines > 0 {
 		return true
 	}
-	fmt.Fprintf(w, "belfry slo simulate: %s: %d of %d lines counted\n", i.name, i.counted, i.lines)
+	printf(w, "belfry slo simulate: %s: %d of %d lines counted\n", i.name, i.counted, i.lines)
 	read := i.lines
 	for _, r := range i.reasons {
-		fmt.Fprintf(w, "  %d lines, the first is line %d: %s\n", r.Lines, r.Line, r.Message)
+		printf(w, "  %d lines, the first is line %d: %s\n", r.Lines, r.Line, r.Message)
 		read -= r.Lines
 	}
 	if i.counted == 0 && read > 0 {
 		names := slices.Sorted(maps.Keys(i.zones))
 		shown := strings.Join(names[:min(len(names), maxZonesShown)], ", ")
-		fmt.Fprintf(w, "  the objective is about %s; the lines are of %s\n", about(objective.Match), shown)
+		printf(w, "  the objective is about %s; the lines are of %s\n", about(objective.Match), shown)
 	}
 	return i.counted > 0
 }
@@ -186,10 +186,10 @@ func simulate(ctx context.Context, objective, format, zone string, names []strin
 	if err != nil {
 		return false, err
 	}
-	var inputs []*input
+	var inputs []*simulated
 	var sources []slo.Source
 	for _, name := range names {
-		i := &input{name: name, in: os.Stdin, counts: format == "counts", zones: map[string]bool{}}
+		i := &simulated{name: name, in: os.Stdin, counts: format == "counts", zones: map[string]bool{}}
 		if name == "-" {
 			i.name = "standard input"
 		} else {
@@ -226,7 +226,7 @@ func simulate(ctx context.Context, objective, format, zone string, names []strin
 		counted += i.counted
 	}
 	if counted > 0 {
-		fmt.Fprintf(stderr, "%d of %d lines counted, %d transitions. %s\n", counted, all, transitions, result.Sentence)
+		printf(stderr, "%d of %d lines counted, %d transitions. %s\n", counted, all, transitions, result.Sentence)
 	}
 	return whole, nil
 }

@@ -28,8 +28,8 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 		"belfry tail --account ext:acme --zone shop.example -f /var/log/nginx/access.log\n"+
 			"zcat old.log.gz | BELFRY_URL=... BELFRY_TOKEN=... belfry tail --account ext:acme --zone shop.example -\n"+
 			"belfry tail --account ext:acme --zone shop.example --shift-to-now access_2015.log.gz", stderr)
-	address := f.String("url", "", "server's `address` (or BELFRY_URL)")
-	token := f.String("token", "", "API `token` with traffic:write (or BELFRY_TOKEN)")
+	address := f.String("url", "", addressUsage)
+	token := f.String("token", "", "API `token` with traffic:write"+tokenUsage)
 	account := f.String("account", os.Getenv("BELFRY_ACCOUNT"), "account `id` or ext:<external id> (or BELFRY_ACCOUNT)")
 	zone := f.String("zone", "", "`zone` of all lines: id, name or alias; left out, what each line says (its host)")
 	format := f.String("format", string(traffic.Combined), "how the lines are written: combined, nginx-json, caddy or logpush")
@@ -50,7 +50,7 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	if stdin := slices.Contains(files, "-"); stdin && (len(files) > 1 || *follow || *shift) || *follow && *shift {
 		return usageError(f, stderr, "- is read alone, without -f and --shift-to-now; these two exclude each other")
 	}
-	c, err := newClient(*address, *token)
+	c, err := newClient(*address, *token, stderr)
 	if err != nil {
 		return usageError(f, stderr, "%v", err)
 	}
@@ -60,7 +60,6 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 			return fail(stderr, f.Name(), fmt.Errorf("there is no cache folder for positions, name a file with --state: %w", err))
 		}
 	}
-	terminal := isTerminal(stderr)
 	sum, err := tail.Run(ctx, tail.Config{
 		Files: files, Format: kind, Zone: *zone, Follow: *follow, Shift: *shift, State: *state, Older: older, Stdin: os.Stdin,
 		Scope: strings.Join([]string{c.URL(), *account, *zone, *format}, "\n"),
@@ -69,16 +68,12 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 		},
 		Later:   later,
 		Refused: refused,
-		Warn:    func(what string) { fmt.Fprintf(stderr, "belfry tail: %s\n", what) },
+		Warn:    func(what string) { printf(stderr, "belfry tail: %s\n", what) },
 		Progress: func(p tail.Progress) {
-			if terminal {
-				fmt.Fprintf(stderr, "\r\033[K%s%s: %d lines, %d counts", p.File, percent(p), p.Summary.Lines, p.Summary.Counts)
-			}
+			progress(stderr, "%s%s: %d lines, %d counts", p.File, percent(p), p.Summary.Lines, p.Summary.Counts)
 		},
 	})
-	if terminal {
-		fmt.Fprint(stderr, "\r\033[K")
-	}
+	progress(stderr, "")
 	summarise(stdout, &sum, *state)
 	if err != nil && !(*follow && errors.Is(err, context.Canceled)) {
 		return fail(stderr, f.Name(), err)
@@ -181,25 +176,25 @@ func percent(p tail.Progress) string {
 // summarise says what was shipped.
 func summarise(w io.Writer, s *tail.Summary, state string) {
 	if s.Lines+s.Refused == 0 {
-		fmt.Fprint(w, "nothing new")
+		printf(w, "nothing new")
 		if state != "" {
-			fmt.Fprintf(w, "; what was shipped before is remembered in %s", state)
+			printf(w, "; what was shipped before is remembered in %s", state)
 		}
-		fmt.Fprintln(w)
+		printf(w, "\n")
 		return
 	}
-	fmt.Fprintf(w, "%d lines in %d counts", s.Lines, s.Counts)
+	printf(w, "%d lines in %d counts", s.Lines, s.Counts)
 	if s.Lines > 0 {
-		fmt.Fprintf(w, "; by status: %s", s.ByStatus())
+		printf(w, "; by status: %s", s.ByStatus())
 	}
-	fmt.Fprintln(w)
+	printf(w, "\n")
 	if s.Refused > 0 {
-		fmt.Fprintf(w, "lines that are no requests: %d; the first: %s\n", s.Refused, s.Reason())
+		printf(w, "lines that are no requests: %d; the first: %s\n", s.Refused, s.Reason())
 	}
 	if s.Rejected.Counts > 0 {
-		fmt.Fprintf(w, "the server refused %s\n", s.Rejected)
+		printf(w, "the server refused %s\n", s.Rejected)
 	}
 	if s.Rejected.Other > 0 {
-		fmt.Fprintf(w, "lines counted for the property other, since their hosts have none: %d\n", s.Rejected.Other)
+		printf(w, "lines counted for the property other, since their hosts have none: %d\n", s.Rejected.Other)
 	}
 }

@@ -2,28 +2,25 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
-	"os"
 
 	"github.com/belfryhq/belfry/internal/audit"
 )
 
 func verifyCommand(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flags("verify", "verify [flags]",
-		"Checks an export of the audit log, or one event, offline: every leaf, the root, the signature, that the range is\ncomplete, and that each shown event is the one that was recorded. Exit code 0 only if all of it holds.",
+		"Checks an export of the audit log, or one event, offline (compressed with gzip or not): every leaf, the root, the signature, that the range is\ncomplete, and that each shown event is the one that was recorded. Exit code 0 only if all of it holds.",
 		"belfry verify --export audit.ndjson --checkpoint checkpoint.txt --key 'audit.example+8a1b2c3d+AbC...'\nbelfry verify --bundle event.json --key 'audit.example+8a1b2c3d+AbC...'", stderr)
 	export := f.String("export", "", "provable export (`file`)")
 	checkpoint := f.String("checkpoint", "", "signed checkpoint (`file`)")
 	since := f.String("since", "", "an older checkpoint (`file`) that the log must still begin with")
 	bundle := f.String("bundle", "", "one event with its proof (`file`)")
 	key := f.String("key", "", "verifier `key` that you know from elsewhere (GET /client/v4/audit/keys)")
-	if code, done := parse(f, args, stdout); done {
+	if code, done := parseAll(f, args, stdout, stderr); done {
 		return code
 	}
 	switch {
-	case f.NArg() > 0:
-		return usageError(f, stderr, "unexpected argument %q", f.Arg(0))
 	case *bundle != "" && (*export != "" || *checkpoint != "" || *since != ""):
 		return usageError(f, stderr, "--bundle stands alone (with --key)")
 	case *bundle != "":
@@ -35,66 +32,73 @@ func verifyCommand(_ context.Context, args []string, stdout, stderr io.Writer) i
 }
 
 func verifyExport(export, checkpoint, key, since string, stdout, stderr io.Writer) int {
-	in, err := os.Open(export)
+	in, err := openInput(export)
 	if err != nil {
 		return fail(stderr, "verify", err)
 	}
 	defer in.Close()
-	cp, err := os.ReadFile(checkpoint)
+	cp, err := readInput(checkpoint)
 	if err != nil {
 		return fail(stderr, "verify", err)
 	}
 	var old []byte
 	if since != "" {
-		if old, err = os.ReadFile(since); err != nil {
+		if old, err = readInput(since); err != nil {
 			return fail(stderr, "verify", err)
 		}
 	}
-	var progress func(uint64)
+	var tell func(uint64)
 	if isTerminal(stderr) {
-		progress = func(done uint64) { fmt.Fprintf(stderr, "\rverified %d events", done) }
-		defer fmt.Fprint(stderr, "\r\033[K")
+		tell = func(done uint64) { progress(stderr, "verified %d events", done) }
+		defer progress(stderr, "")
 	}
-	r, err := audit.VerifyExport(in, cp, key, old, progress)
+	r, err := audit.VerifyExport(in, cp, key, old, tell)
 	if err != nil {
-		fmt.Fprintln(stdout, "FAIL")
-		return fail(stderr, "verify", err)
+		return failVerify(stdout, stderr, err)
 	}
-	fmt.Fprintf(stdout, "OK    signature   %s\n", r.Origin)
-	fmt.Fprintf(stdout, "OK    root        of %d events, as the checkpoint signs it\n", r.Size)
-	fmt.Fprintf(stdout, "OK    range       events %d to %d, none missing, each shown as recorded\n", r.From, int64(r.To)-1)
+	printf(stdout, "OK    signature   %s\n", r.Origin)
+	printf(stdout, "OK    root        of %d events, as the checkpoint signs it\n", r.Size)
+	printf(stdout, "OK    range       events %d to %d, none missing, each shown as recorded\n", r.From, int64(r.To)-1)
 	if r.Consistent {
-		fmt.Fprintln(stdout, "OK    consistent  with the older checkpoint")
+		printf(stdout, "OK    consistent  with the older checkpoint\n")
 	}
 	if r.Erased > 0 {
-		fmt.Fprintf(stdout, "note  %d personal field(s) were erased or left out; their commitments are still proved\n", r.Erased)
+		printf(stdout, "note  %d personal field(s) were erased or left out; their commitments are still proved\n", r.Erased)
 	}
 	if r.NotCovered > 0 {
-		fmt.Fprintf(stdout, "note  %d event(s) lie after the checkpoint's size: not covered yet\n", r.NotCovered)
+		printf(stdout, "note  %d event(s) lie after the checkpoint's size: not covered yet\n", r.NotCovered)
 	}
 	return 0
 }
 
+// failVerify says FAIL where the record does not hold, and not where the file
+// is another than the one that was meant.
+func failVerify(stdout, stderr io.Writer, err error) int {
+	if other := (*audit.Unreadable)(nil); !errors.As(err, &other) {
+		printf(stdout, "FAIL\n")
+	}
+	return fail(stderr, "verify", err)
+}
+
 func verifyBundle(file, key string, stdout, stderr io.Writer) int {
-	data, err := os.ReadFile(file)
+	data, err := readInput(file)
 	if err != nil {
 		return fail(stderr, "verify", err)
 	}
 	r, err := audit.VerifyBundle(data, key)
 	if err != nil {
-		fmt.Fprintln(stdout, "FAIL")
-		return fail(stderr, "verify", err)
+		return failVerify(stdout, stderr, err)
 	}
-	fmt.Fprintf(stdout, "OK    leaf        event %d: %s\n", r.Seq, r.Sentence)
-	fmt.Fprintf(stdout, "OK    inclusion   in the log of %d events\n", r.Size)
-	fmt.Fprintf(stdout, "OK    checkpoint  %s\n", r.Origin)
+	printf(stdout, "OK    leaf        event %d: %s\n", r.Seq, r.Sentence)
+	printf(stdout, "OK    inclusion   in the log of %d events\n", r.Size)
+	printf(stdout, "OK    checkpoint  %s\n", r.Origin)
 	if r.KeyGiven {
-		fmt.Fprintln(stdout, "OK    key         the one you gave")
+		printf(stdout, "OK    key         the one you gave\n")
 	} else {
-		fmt.Fprintf(stdout, "note  key         taken from the file: compare it with one you know, or give --key\n                  %s\n", r.VKey)
+		printf(stdout, "note  key         taken from the file: compare it with one you know, or give --key\n                  %s\n", r.VKey)
 	}
 	if r.Erased > 0 {
-		fmt.Fprintf(stdout, "note  %d personal field(s) were erased or left out; their commitments are still proved\n", r.Erased)
+		printf(stdout, "note  %d personal field(s) were erased or left out; their commitments are still proved\n", r.Erased)
 	}
 	return 0
 }

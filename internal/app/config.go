@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -143,7 +144,11 @@ func LoadConfig(file string, lookup func(string) (string, bool)) (Config, error)
 	faults = append(faults, cfg.check()...)
 	if len(faults) > 0 {
 		slices.Sort(faults)
-		return cfg, fmt.Errorf("configuration:\n  %s", strings.Join(faults, "\n  "))
+		list := make([]error, len(faults)) // joined, so that commands print one a line
+		for i, f := range faults {
+			list[i] = errors.New(f)
+		}
+		return cfg, fmt.Errorf("configuration: %w", errors.Join(list...))
 	}
 	cfg.externalGiven = cfg.ExternalURL != ""
 	if !cfg.externalGiven {

@@ -375,10 +375,10 @@ func TestTheListGoesOnWhereItsPageEnds(t *testing.T) {
 func hostile() m {
 	const script = "<script>alert(1)</script>"
 	return change("evil", "evil", m{"action": m{"type": script, "description": script},
-		"actor":    m{"type": "user", "id": `"><img src=x onerror=alert(2)>`, "name": "\u202e" + script, "email": script + "@x.example", "token_name": script},
-		"resource": m{"product": `"'>` + script, "type": `{{.}}` + script, "id": `';alert(3)//`, "name": "\u2066" + script}, "zone": `</li>` + script, "change_set": `"` + script,
+		"actor":    m{"type": "user", "id": `"><img src=x onerror=alert(2)>`, "name": script, "email": script + "@x.example", "token_name": script},
+		"resource": m{"product": `"'>` + script, "type": `{{.}}` + script, "id": `';alert(3)//`, "name": script}, "zone": `</li>` + script, "change_set": `"` + script,
 		"before": m{script: script, "__proto__": "\u202e"}, "after": m{script: `</script>` + script},
-		"reason": m{"text": script, "url": `https://evil.example/"onmouseover="alert(4)`}, "metadata": m{script: script},
+		"reason": m{"text": "\u202e\u2066" + script, "url": `https://evil.example/"onmouseover="alert(4)`}, "metadata": m{script: script},
 		"related": []m{{"type": script, "id": script, "name": script}}, "request": m{"method": script, "uri": "javascript:alert(5)", "user_agent": script}})
 }
 

@@ -3,7 +3,6 @@ package audit
 import (
 	"bytes"
 	"context"
-	"net/netip"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -60,7 +59,9 @@ func (r *Record) v1() itemV1 {
 	return item
 }
 
-// itemV2 is an event as v2 shows it; before and after are what v2 lacks.
+// itemV2 is an event as v2 shows it. What v2 lacks and the record has goes
+// beside it: before, after, reason, change_set, related, metadata, the sentence,
+// and actor.on_behalf_of.
 type itemV2 struct {
 	ID       string         `json:"id"`
 	Account  accountV2      `json:"account"`
@@ -71,7 +72,12 @@ type itemV2 struct {
 	Zone     ZoneRef        `json:"zone"`
 	Before   jsontext.Value `json:"before,omitzero"`
 	After    jsontext.Value `json:"after,omitzero"`
+	Reason   *Reason        `json:"reason,omitzero"`
+	Related  []Related      `json:"related,omitzero"`
+	Metadata jsontext.Value `json:"metadata,omitzero"`
 	Sentence string         `json:"sentence" doc:"The event in words"`
+
+	ChangeSet string `json:"change_set,omitzero"`
 }
 
 type accountV2 struct {
@@ -94,6 +100,8 @@ type actorV2 struct {
 	TokenID   string `json:"token_id,omitzero"`
 	TokenName string `json:"token_name,omitzero"`
 	Type      string `json:"type"`
+
+	OnBehalfOf *OnBehalfOf `json:"on_behalf_of,omitzero"`
 }
 
 type rawV2 struct {
@@ -116,12 +124,32 @@ type resourceV2 struct {
 func (f *Feature) v2(r *Record, accountName string) itemV2 {
 	e := &r.Event
 	raw := request(r)
-	return itemV2{ID: e.ID, Account: accountV2{r.Account, accountName},
-		Action:   actionV2{e.Action.Description, e.Action.Result, e.OccurredAt, e.Action.Type},
-		Actor:    actorV2{e.Actor.ID, mappedContext(e), e.Actor.Email, e.Actor.IPAddress, e.Actor.TokenID, e.Actor.TokenName, mappedActorType(e.Actor.Type)},
-		Raw:      rawV2{raw.ID, raw.Method, raw.StatusCode, raw.URI, raw.UserAgent},
-		Resource: resourceV2{ID: e.Resource.ID, Product: e.Resource.Product, Scope: e.Resource.Scope, Type: e.Resource.Type},
-		Zone:     e.Zone, Before: e.Before, After: e.After, Sentence: f.sentence(r)}
+	actor := actorV2{
+		ID:         e.Actor.ID,
+		Context:    mappedContext(e),
+		Email:      e.Actor.Email,
+		IPAddress:  e.Actor.IPAddress,
+		TokenID:    e.Actor.TokenID,
+		TokenName:  e.Actor.TokenName,
+		Type:       mappedActorType(e.Actor.Type),
+		OnBehalfOf: e.Actor.OnBehalfOf,
+	}
+	return itemV2{
+		ID:        e.ID,
+		Account:   accountV2{r.Account, accountName},
+		Action:    actionV2{e.Action.Description, e.Action.Result, e.OccurredAt, e.Action.Type},
+		Actor:     actor,
+		Raw:       rawV2{raw.ID, raw.Method, raw.StatusCode, raw.URI, raw.UserAgent},
+		Resource:  resourceV2{ID: e.Resource.ID, Product: e.Resource.Product, Scope: e.Resource.Scope, Type: e.Resource.Type},
+		Zone:      e.Zone,
+		Before:    e.Before,
+		After:     e.After,
+		Reason:    e.Reason,
+		Related:   e.Related,
+		Metadata:  e.Metadata,
+		Sentence:  f.sentence(r),
+		ChangeSet: e.ChangeSet,
+	}
 }
 
 // sentence says an event in the catalogue's words.
@@ -155,8 +183,8 @@ const (
 
 // ListV2 are the parameters of the v2 list.
 type ListV2 struct {
-	Since     string `query:"since" required:"true" doc:"Date or RFC 3339"`
-	Before    string `query:"before" required:"true" doc:"Date or RFC 3339"`
+	Since     string `query:"since" required:"true" doc:"Date or RFC 3339" example:"2026-10-29"`
+	Before    string `query:"before" required:"true" doc:"Date or RFC 3339; not included" example:"2026-11-28"`
 	Direction string `query:"direction" enum:"asc,desc" default:"desc"`
 	web.Paging
 	Filters
@@ -227,6 +255,9 @@ func (f *Feature) answerV1(ctx context.Context, in *ListV1) (web.Answer, error) 
 
 // queryV1 reads the parameters; empty says that nothing can match them.
 func (f *Feature) queryV1(ctx context.Context, in *ListV1) (q Query, empty bool, err error) {
+	if err := noEmptyValues(ctx); err != nil {
+		return q, false, err
+	}
 	since, before, empty, err := timeRange(in.Since, in.Before)
 	if err != nil {
 		return q, false, err
@@ -267,9 +298,10 @@ func (f *Feature) count(ctx context.Context, account string, q Query, found *Pag
 		return err
 	}
 	page.Total = q.Skip + len(found.Records)
-	if found.Next == nil {
-		return nil
+	if found.Next == nil && (len(found.Records) > 0 || q.Skip == 0) {
+		return nil // the page ends where the matches do
 	}
+	page.Total = 0
 	q.Skip, q.Limit = 0, 1
 	n, capped, err := f.reader.Count(ctx, account, q, maxCount)
 	if err != nil {
@@ -283,10 +315,7 @@ func (f *Feature) count(ctx context.Context, account string, q Query, found *Pag
 }
 
 func checkAddress(name, s string) error {
-	if _, err := netip.ParseAddr(s); err == nil {
-		return nil
-	}
-	if _, err := netip.ParsePrefix(s); err == nil {
+	if _, ok := parseRange(s); ok {
 		return nil
 	}
 	return errs.At(errs.CodeInvalid, name, "%s must be an address or a CIDR range", name)
@@ -295,12 +324,19 @@ func checkAddress(name, s string) error {
 func (f *Feature) listV2(ctx context.Context, in *ListV2) (web.Page[itemV2], error) {
 	page := web.Page[itemV2]{Items: []itemV2{}}
 	account := web.Account(ctx).ID
+	if err := noEmptyValues(ctx); err != nil {
+		return page, err
+	}
 	since, before, empty, err := timeRange(in.Since, in.Before)
-	if err != nil || empty {
+	if err != nil {
 		return page, err
 	}
 	conds, err := f.conds(ctx, account, in.Filters.raw())
 	if err != nil {
+		return page, err
+	}
+	if empty { // of which the filters were checked all the same
+		_, err := compile(conds)
 		return page, err
 	}
 	q := Query{Since: since, Before: before, Conds: conds, Ascending: in.Direction == "asc", Limit: in.Limit}
@@ -336,14 +372,17 @@ func (f *Feature) history(ctx context.Context, in *History) (web.Reply[[]itemV2]
 	var info historyInfo
 	reply := web.Reply[[]itemV2]{Result: []itemV2{}}
 	account := web.Account(ctx).ID
+	if err := noEmptyValues(ctx); err != nil {
+		return reply, err
+	}
 	since, before, empty, err := timeRange(in.Since, in.Before)
 	if err != nil {
 		return reply, err
 	}
 	rec, err := f.reader.Get(ctx, account, in.EventID)
 	switch {
-	case errs.Is(err, errs.CodeNotFound) && err != nil, empty && err == nil,
-		err == nil && rec.Event.Resource.ID == "": // erased: nothing says which events are of the same resource
+	// Of an event whose resource was erased nothing tells which events are about the same one.
+	case errs.Is(err, errs.CodeNotFound) && err != nil, err == nil && (empty || rec.Event.Resource.ID == ""):
 		info.Status = "unavailable"
 		reply.Info = info
 		return reply, nil

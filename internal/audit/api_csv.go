@@ -5,10 +5,20 @@ import (
 	"encoding/csv"
 	"io"
 	"strconv"
+
+	"github.com/go-json-experiment/json"
 )
 
-// csvColumns are the columns of a CSV export.
-var csvColumns = []string{"occurred_at", "recorded_at", "seq", "id", "sentence", "actor_type", "actor_id", "actor_email", "actor_name", "ip_address", "interface", "product", "resource_type", "resource_id", "resource_name", "action", "result", "zone", "reason", "change_set", "before", "after"}
+// csvColumns are the columns of a CSV export. New ones are added at the end:
+// readers count columns.
+var csvColumns = []string{
+	"occurred_at", "recorded_at", "seq", "id", "sentence",
+	"actor_type", "actor_id", "actor_email", "actor_name", "ip_address", "interface",
+	"product", "resource_type", "resource_id", "resource_name", "action", "result", "zone", "reason", "change_set", "before", "after",
+	"description", "reason_url", "actor_token_id", "actor_token_name", "on_behalf_of_type", "on_behalf_of_id", "on_behalf_of_email",
+	"resource_scope", "request_id", "request_method", "request_uri", "request_status_code", "request_user_agent",
+	"related", "metadata", "submitted_by_type", "submitted_by_id",
+}
 
 // writeCSV writes matching events, newest first. each is told of every event;
 // it may be nil.
@@ -41,12 +51,31 @@ func (f *Feature) csvPage(w io.Writer, records []*Record) error {
 
 func (f *Feature) csvRow(r *Record) []string {
 	e := &r.Event
-	reason := ""
+	var reason Reason
 	if e.Reason != nil {
-		reason = or(e.Reason.Text, e.Reason.URL)
+		reason = *e.Reason
 	}
-	row := []string{e.OccurredAt, r.RecordedAt, strconv.FormatInt(r.Seq, 10), e.ID, f.sentence(r), e.Actor.Type, e.Actor.ID, e.Actor.Email, e.Actor.Name, e.Actor.IPAddress, e.Interface,
-		e.Resource.Product, e.Resource.Type, e.Resource.ID, e.Resource.Name, e.Action.Type, e.Action.Result, or(e.Zone.Name, e.Zone.ID), reason, e.ChangeSet, string(e.Before), string(e.After)}
+	status := ""
+	if n := request(r).StatusCode; n != 0 {
+		status = strconv.Itoa(n)
+	}
+	related := ""
+	if len(e.Related) > 0 {
+		b, err := json.Marshal(e.Related)
+		if err != nil {
+			return nil // texts encode, or they were not stored
+		}
+		related = string(b)
+	}
+	row := []string{
+		e.OccurredAt, r.RecordedAt, strconv.FormatInt(r.Seq, 10), e.ID, f.sentence(r),
+		e.Actor.Type, e.Actor.ID, e.Actor.Email, e.Actor.Name, e.Actor.IPAddress, e.Interface,
+		e.Resource.Product, e.Resource.Type, e.Resource.ID, e.Resource.Name, e.Action.Type, e.Action.Result,
+		or(e.Zone.Name, e.Zone.ID), or(reason.Text, reason.URL), e.ChangeSet, string(e.Before), string(e.After),
+		e.Action.Description, reason.URL, e.Actor.TokenID, e.Actor.TokenName, behalf(r).Type, behalf(r).ID, behalf(r).Email,
+		e.Resource.Scope, request(r).ID, request(r).Method, request(r).URI, status, request(r).UserAgent,
+		related, string(e.Metadata), r.SubmittedBy.Type, r.SubmittedBy.ID,
+	}
 	for i := range row {
 		row[i] = defuse(row[i])
 	}

@@ -49,7 +49,7 @@ type ResultProblem struct {
 
 // InParams are the parameters of both on-ramps.
 type InParams struct {
-	Receipts bool `query:"receipts" doc:"Give a signed receipt for each accepted event"`
+	Receipts bool `query:"receipts" doc:"Give a signed receipt for each event that is accepted or a duplicate"`
 }
 
 // registerIn adds the HTTP on-ramps.
@@ -142,6 +142,7 @@ func (in *Intake) prepareMany(ctx context.Context, from Origin, values []jsontex
 // (an array or lines) rather than as one. A fault of one line of NDJSON, or
 // inside one element of an array, is that event's own.
 func split(body []byte, mediaType string) (values []jsontext.Value, list bool, err error) {
+	body = bytes.TrimPrefix(body, []byte("\ufeff")) // RFC 8259, 8.1: a byte order mark may be ignored
 	switch mediaType {
 	case "", "application/json", "text/json", "application/x-www-form-urlencoded", "application/cloudevents+json":
 	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/jsonlines":

@@ -1,11 +1,9 @@
 package audit
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"time"
 
@@ -31,20 +29,6 @@ type EventInput struct {
 	EventID string `path:"event_id" maxLength:"64"`
 }
 
-// SummaryInput asks for counts.
-type SummaryInput struct {
-	Since   string `query:"since" doc:"Date or RFC 3339; the default is 30 days before"`
-	Before  string `query:"before" doc:"Date or RFC 3339; the default is now"`
-	GroupBy string `query:"group_by" enum:"product,action,actor,interface,day" default:"product"`
-}
-
-// summaryRow is a group and its number of events.
-type summaryRow struct {
-	Key   string `json:"key"`
-	Label string `json:"label,omitempty"`
-	Count int64  `json:"count"`
-}
-
 // StreamInput asks for a live tail.
 type StreamInput struct {
 	From string `query:"from" pattern:"^[0-9]{1,18}$" doc:"First seq; the default is the next event"`
@@ -66,7 +50,8 @@ func (f *Feature) registerRead(api *web.API) {
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/events/{event_id}", ID: "get-audit-event", Tag: "Audit log", Permission: "audit:read",
 		Summary: "Read one event", Description: "With its sentence, diff and whether a signed checkpoint covers it."}, f.get)
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/summary", ID: "summarise-audit-log", Tag: "Audit log", Permission: "audit:read",
-		Summary: "Count events by product, action, actor, interface or day"}, f.summary)
+		Summary:     "Count events by product, action, actor, interface or day",
+		Description: "Events that happened from since (included) to before (not included), to the microsecond. Actors are told apart by type and id."}, f.summary)
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/stream", ID: "stream-audit-events", Tag: "Audit log", Permission: "audit:read",
 		Summary: "Live tail (server-sent events)", Description: "One message an event, its id is the seq; Last-Event-ID or from goes on after it.", Stream: true, Content: "text/event-stream"}, f.stream)
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/export", ID: "export-audit-events", Tag: "Audit log", Permission: "audit:export",
@@ -107,34 +92,6 @@ func (r *Reader) SignedSize(ctx context.Context, account string) (size int64, er
 	return size, err
 }
 
-func (f *Feature) summary(ctx context.Context, in *SummaryInput) ([]summaryRow, error) {
-	since, before, empty, err := timeRange(in.Since, in.Before)
-	if err != nil || empty {
-		return []summaryRow{}, err
-	}
-	now := f.now()
-	if before == 0 {
-		before = now.UnixMicro()
-	}
-	if since == 0 {
-		since = time.UnixMicro(before).AddDate(0, 0, -30).UnixMicro()
-	}
-	if in.GroupBy == "actor" || in.GroupBy == "interface" {
-		return f.countBy(ctx, web.Account(ctx).ID, in.GroupBy, since, before)
-	}
-	return f.reader.Summary(ctx, web.Account(ctx).ID, in.GroupBy, since, before)
-}
-
-// maxGroups bounds a summary.
-const maxGroups = 1000
-
-// summaryTexts are the questions that the roll-ups answer, by whole days.
-var summaryTexts = map[string]string{
-	"product": `SELECT product, CAST(SUM(n) AS BIGINT) FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY product ORDER BY 2 DESC, 1 LIMIT $4`,
-	"action":  `SELECT action, CAST(SUM(n) AS BIGINT) FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY action ORDER BY 2 DESC, 1 LIMIT $4`,
-	"day":     `SELECT CAST(day AS TEXT), CAST(SUM(n) AS BIGINT) FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY day ORDER BY day LIMIT $4`,
-}
-
 // products are the products in the account's record, by name.
 func (r *Reader) products(ctx context.Context, account string) (list []string, err error) {
 	err = r.db.View(ctx, func(tx *db.Tx) error {
@@ -159,71 +116,10 @@ func (r *Reader) products(ctx context.Context, account string) (list []string, e
 	return list, err
 }
 
-const dayMicros = int64(24 * time.Hour / time.Microsecond)
-
-// Summary counts by product, action or day, over the whole days (UTC) that
-// [since, before) touches.
-func (r *Reader) Summary(ctx context.Context, account, groupBy string, since, before int64) ([]summaryRow, error) {
-	list := []summaryRow{}
-	err := r.db.View(ctx, func(tx *db.Tx) error {
-		key, err := accountKey(ctx, tx, account)
-		if err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, summaryTexts[groupBy], key, since/dayMicros, (before-1)/dayMicros, maxGroups)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var row summaryRow
-			if err := rows.Scan(&row.Key, &row.Count); err != nil {
-				return err
-			}
-			if groupBy == "day" {
-				day, err := strconv.ParseInt(row.Key, 10, 64)
-				if err != nil {
-					return err
-				}
-				row.Key = time.UnixMicro(day * dayMicros).UTC().Format(time.DateOnly)
-			}
-			list = append(list, row)
-		}
-		return rows.Err()
-	})
-	return list, err
-}
-
-// countBy reads the events themselves: actors are personal, so that no roll-up
-// may keep them.
-func (f *Feature) countBy(ctx context.Context, account, groupBy string, since, before int64) ([]summaryRow, error) {
-	counts, labels := map[string]int64{}, map[string]string{}
-	q := Query{Since: since, Before: before, Limit: 1000}
-	started := time.Now()
-	for {
-		page, err := f.reader.List(ctx, account, q)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range page.Records {
-			key := r.Event.Interface
-			if groupBy == "actor" {
-				key = r.Event.Actor.ID
-				labels[key] = r.ActorName()
-			}
-			counts[key]++
-		}
-		if page.Next == nil {
-			return topRows(counts, labels), nil
-		}
-		if time.Since(started) > f.reader.budget {
-			return nil, errs.New(errs.CodeNarrowRange, "counting by %s reads every event; narrow the time range with since and before", groupBy)
-		}
-		q.After = page.Next
-	}
-}
-
 func (f *Feature) stream(ctx context.Context, in *StreamInput) (web.Events, error) {
+	if err := noEmptyValues(ctx); err != nil {
+		return web.Events{}, err
+	}
 	account := web.Account(ctx).ID
 	conds, err := f.conds(ctx, account, in.Filters.raw())
 	if err != nil {
@@ -291,6 +187,9 @@ func (f *Feature) Tail(ctx context.Context, account string, from int64, conds []
 }
 
 func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, error) {
+	if err := noEmptyValues(ctx); err != nil {
+		return web.Stream{}, err
+	}
 	account := web.Account(ctx).ID
 	filtered := in.Since != "" || in.Before != "" || len(in.Filters.raw()) > 0
 	ranged := in.From != "" || in.To != "" || in.Size != ""
@@ -395,18 +294,6 @@ func (f *Feature) writeNDJSON(ctx context.Context, w io.Writer, account string, 
 		_, err = w.Write(append(shown, '\n'))
 		return err
 	})
-}
-
-// topRows sorts groups by their counts, the largest first.
-func topRows(counts map[string]int64, labels map[string]string) []summaryRow {
-	list := make([]summaryRow, 0, len(counts))
-	for key, n := range counts {
-		list = append(list, summaryRow{key, labels[key], n})
-	}
-	slices.SortFunc(list, func(a, b summaryRow) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Key, b.Key))
-	})
-	return list[:min(len(list), maxGroups)]
 }
 
 // seqOr reads a seq that the pattern of its parameter has checked.

@@ -3,6 +3,7 @@ package audit
 import (
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -18,7 +19,11 @@ const maxUnknown = 20
 // allFaults gives what is wrong with an event at which decoding stopped. An
 // unknown member does not hide the other faults: decoding goes on without it.
 func allFaults(data []byte, err error, now time.Time) errs.List {
-	list := errs.List{anEvent.Fault(err)}
+	first := anEvent.Fault(err)
+	if strings.Contains(first.Message, "after top-level value") {
+		first.Message += "; send one event a line (curl -d strips line breaks, --data-binary keeps them)"
+	}
+	list := errs.List{first}
 	for errors.Is(err, json.ErrUnknownName) && len(list) < maxUnknown {
 		var at *json.SemanticError
 		if !errors.As(err, &at) {
@@ -36,6 +41,7 @@ func allFaults(data []byte, err error, now time.Time) errs.List {
 		}
 		var o outline
 		if json.Unmarshal(data, &o) == nil {
+			e.tidy()
 			list = append(list, e.check(&o, now)...)
 		}
 	}

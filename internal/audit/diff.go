@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -40,6 +41,7 @@ func diff(list *[]Change, path string, a, b jsontext.Value) {
 	case a.Kind() == '{' && b.Kind() == '{':
 		diffObjects(list, path, a, b)
 	case a.Kind() == '[' && b.Kind() == '[' && diffArrays(list, path, a, b):
+	case a.Kind() == '0' && b.Kind() == '0' && sameNumber(string(a), string(b)):
 	case !bytes.Equal(a, b):
 		*list = append(*list, Change{Path: path, Op: "changed", Before: a, After: b})
 	}
@@ -76,3 +78,46 @@ func diffArrays(list *[]Change, path string, a, b jsontext.Value) bool {
 	}
 	return true
 }
+
+// sameNumber compares two JSON numbers by their values: 1.10 is 1.1. It works
+// on the digits, so that no size and no precision is lost.
+func sameNumber(a, b string) bool {
+	x, y := parseDecimal(a), parseDecimal(b)
+	return x == y
+}
+
+// decimal is the number 0.DIGITS times ten to the power of exponent.
+type decimal struct {
+	negative bool
+	digits   string // without zeros at either end; empty for zero
+	exponent int
+	huge     string // the exponent as it was written, where it is too long for an int
+}
+
+func parseDecimal(s string) decimal {
+	var d decimal
+	s, d.negative = strings.CutPrefix(s, "-")
+	mantissa, exponent := s, ""
+	if i := strings.IndexAny(s, "eE"); i >= 0 {
+		mantissa, exponent = s[:i], s[i+1:]
+	}
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	d.digits = strings.TrimLeft(whole+fraction, "0")
+	d.exponent = len(whole) - (len(whole) + len(fraction) - len(d.digits))
+	d.digits = strings.TrimRight(d.digits, "0")
+	if d.digits == "" {
+		return decimal{} // zero, with whatever sign and exponent
+	}
+	if exponent != "" {
+		e, err := strconv.Atoi(strings.TrimPrefix(exponent, "+"))
+		if err != nil || e > maxExponent || e < -maxExponent {
+			d.huge = exponent
+			return d
+		}
+		d.exponent += e
+	}
+	return d
+}
+
+// maxExponent keeps sums of exponents within an int everywhere.
+const maxExponent = 1 << 30

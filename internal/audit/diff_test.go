@@ -25,7 +25,11 @@ func TestADiffNamesWhatChanged(t *testing.T) {
 		{"texts", `"x"`, `"y"`, `changed  "x" "y"`},
 		{"neither", ``, ``, ``},
 		{"keys with escapes", `{"a/b":1,"c~d":1}`, `{"a/b":2,"c~d":2}`, `changed /a~1b 1 2; changed /c~0d 1 2`},
-		{"numbers as they were written", `{"a":1}`, `{"a":1.0}`, `changed /a 1 1.0`},
+		{"one number in two notations", `{"a":1,"b":1.10,"c":-0,"d":1e2,"e":[0.010]}`, `{"a":1.0,"b":1.1,"c":0.0,"d":100,"e":[1E-2]}`, ``},
+		{"numbers that no float tells apart", `{"a":12345678901234567890,"b":1.1}`, `{"a":12345678901234567891,"b":1.10000000000000000001}`,
+			`changed /a 12345678901234567890 12345678901234567891; changed /b 1.1 1.10000000000000000001`},
+		{"large exponents", `[1e400,1e99999999999999999999,10,-1]`, `[1e401,1e99999999999999999998,100,1]`,
+			`changed /0 1e400 1e401; changed /1 1e99999999999999999999 1e99999999999999999998; changed /2 10 100; changed /3 -1 1`},
 		{"in the order of the names", `{}`, `{"z":1,"a":1,"m":1}`, `added /a - 1; added /m - 1; added /z - 1`},
 	} {
 		value := func(s string) jsontext.Value {

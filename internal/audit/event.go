@@ -24,6 +24,7 @@ const (
 	maxText      = 1024 // characters of a name, description, reason or id of another system
 	maxURI       = 8192
 	maxRelated   = 64
+	maxMethod    = 32
 	maxWord      = 128 // characters of a type, product, interface
 	TimeLayout   = "2006-01-02T15:04:05.000000Z"
 	timeWidth    = len(TimeLayout)
@@ -104,13 +105,14 @@ type Related struct {
 	Name string `json:"name,omitzero" maxLength:"1024"`
 }
 
-// Request is the HTTP request by which it was done.
+// Request is the HTTP request by which it was done. Its texts come from whoever
+// sent the request and are repaired rather than refused (see tidy).
 type Request struct {
-	ID         string `json:"id,omitzero" maxLength:"128"`
-	Method     string `json:"method,omitzero" maxLength:"32"`
-	URI        string `json:"uri,omitzero" maxLength:"8192"`
+	ID         string `json:"id,omitzero" doc:"Cut after 128 characters, then ending with …"`
+	Method     string `json:"method,omitzero" doc:"Cut after 32 characters, then ending with …"`
+	URI        string `json:"uri,omitzero" doc:"Cut after 8,192 characters, then ending with …"`
 	StatusCode int    `json:"status_code,omitzero" minimum:"100" maximum:"599"`
-	UserAgent  string `json:"user_agent,omitzero" maxLength:"1024"`
+	UserAgent  string `json:"user_agent,omitzero" doc:"Cut after 1,024 characters, then ending with …"`
 }
 
 // ZoneRef names a zone. A publisher writes a string (id, name or alias); the
@@ -136,14 +138,20 @@ var declared = json.JoinOptions(json.RejectUnknownMembers(true))
 
 // published is how a publisher's event is read: its zone is a string, never the
 // object that the record shows.
-var published = json.JoinOptions(declared, json.WithUnmarshalers(json.UnmarshalFromFunc(func(dec *jsontext.Decoder, z *ZoneRef) error {
-	return json.UnmarshalDecode(dec, &z.Name)
-})))
+var published = json.JoinOptions(declared, json.WithUnmarshalers(json.JoinUnmarshalers(
+	json.UnmarshalFromFunc(func(dec *jsontext.Decoder, z *ZoneRef) error {
+		return json.UnmarshalDecode(dec, &z.Name)
+	}),
+	json.UnmarshalFromFunc(wholeNumber),
+)))
 
 // Decode reads one event and checks it. Its error is an [errs.List] whose
 // pointers name the fields; the event that comes with it holds what could be
 // read. now is the clock for what is too far ahead.
-func Decode(data []byte, now time.Time) (*Event, error) {
+func Decode(data []byte, now time.Time) (*Event, error) { return decode(data, now, false) }
+
+// decode is Decode; own says that the event is one of Belfry itself.
+func decode(data []byte, now time.Time, own bool) (*Event, error) {
 	e := &Event{}
 	if len(data) > MaxEvent {
 		return e, errs.List{errs.New(errs.CodeTooLarge, "the event has %d bytes; at most %d are taken", len(data), MaxEvent)}
@@ -163,6 +171,10 @@ func Decode(data []byte, now time.Time) (*Event, error) {
 		if err := json.Unmarshal(data, &o); err != nil {
 			return e, errs.List{anEvent.Fault(err)}
 		}
+	}
+	e.tidy()
+	if own {
+		e.tidyOwn()
 	}
 	return e, e.check(&o, now).Or()
 }
@@ -194,7 +206,10 @@ func (e *Event) glean(data []byte) {
 	json.Unmarshal(o.Resource, &resource) // what is no object has no product
 	for place, v := range map[*string]jsontext.Value{&e.ID: o.ID, &e.Resource.Product: resource.Product} {
 		var s string
-		if *place == "" && json.Unmarshal(v, &s) == nil && len(s) <= maxText && strings.IndexByte(s, 0) < 0 {
+		if *place != "" || json.Unmarshal(v, &s) != nil || len(s) > maxText {
+			continue
+		}
+		if _, bad := strict.OneLine(s); !bad {
 			*place = s
 		}
 	}
@@ -218,13 +233,29 @@ func (c *checker) required(pointer, value string, limit int) {
 	c.text(pointer, value, limit)
 }
 
-func (c *checker) text(pointer, value string, limit int) {
+func (c *checker) length(pointer, value string, limit int) {
 	if len(value) > limit && utf8.RuneCountInString(value) > limit {
-		c.fault(errs.CodeOutOfRange, pointer, "%s has %d characters; at most %d are taken", anEvent.Field(pointer), utf8.RuneCountInString(value), limit)
+		c.fault(errs.CodeOutOfRange, pointer, "%s has %d characters; at most %d are taken",
+			anEvent.Field(pointer), utf8.RuneCountInString(value), limit)
 	}
-	// PostgreSQL keeps no such text: one event would hold up its whole batch.
-	if strings.IndexByte(value, 0) >= 0 {
-		c.fault(errs.CodeInvalid, pointer, "%s must not contain the character U+0000", anEvent.Field(pointer))
+}
+
+// text checks a field of one line.
+func (c *checker) text(pointer, value string, limit int) {
+	c.length(pointer, value, limit)
+	// Such a text would forge a second line, or another order of the words, wherever
+	// the event is read. (PostgreSQL, besides, keeps no U+0000.)
+	if bad, found := strict.OneLine(value); found {
+		c.fault(errs.CodeInvalid, pointer, "%s is one line of text; it must not contain the character %U",
+			anEvent.Field(pointer), bad)
+	}
+}
+
+// lines is text for what people write in several lines.
+func (c *checker) lines(pointer, value string, limit int) {
+	c.length(pointer, value, limit)
+	if bad, found := strict.Lines(value); found {
+		c.fault(errs.CodeInvalid, pointer, "%s must not contain the control character %U", anEvent.Field(pointer), bad)
 	}
 }
 
@@ -253,7 +284,7 @@ func (e *Event) check(o *outline, now time.Time) errs.List {
 	} else {
 		c.required("/action/type", e.Action.Type, maxWord)
 	}
-	c.text("/action/description", e.Action.Description, maxText)
+	c.lines("/action/description", e.Action.Description, maxText)
 	if e.Action.Result != "" {
 		c.oneOf("/action/result", e.Action.Result, "success", "failure")
 	}
@@ -270,7 +301,9 @@ func (e *Event) check(o *outline, now time.Time) errs.List {
 	c.text("/actor/email", e.Actor.Email, maxText)
 	c.text("/actor/name", e.Actor.Name, maxText)
 	if e.Actor.IPAddress != "" {
-		if _, err := netip.ParseAddr(e.Actor.IPAddress); err != nil {
+		_, err := netip.ParseAddr(e.Actor.IPAddress)
+		_, control := strict.OneLine(e.Actor.IPAddress) // which the zone of an IPv6 address may hold
+		if err != nil || control {
 			c.fault(errs.CodeInvalid, "/actor/ip_address", "actor.ip_address must be an IPv4 or IPv6 address")
 		}
 	}
@@ -296,10 +329,10 @@ func (e *Event) check(o *outline, now time.Time) errs.List {
 	c.text("/zone", e.Zone.Name, 255)
 	c.text("/zone/id", e.Zone.ID, 64)
 	if r := e.Reason; r != nil {
-		c.text("/reason/text", r.Text, maxText)
+		c.lines("/reason/text", r.Text, maxText)
 		c.text("/reason/url", r.URL, maxURI)
 		// A link that a reader may click: no other scheme reaches a page.
-		if r.URL != "" && !strings.HasPrefix(r.URL, "https://") && !strings.HasPrefix(r.URL, "http://") {
+		if r.URL != "" && !hasScheme(r.URL, "https") && !hasScheme(r.URL, "http") {
 			c.fault(errs.CodeInvalid, "/reason/url", "reason.url must begin with https:// or http://")
 		}
 	}
@@ -313,10 +346,6 @@ func (e *Event) check(o *outline, now time.Time) errs.List {
 		c.text(fmt.Sprintf("/related/%d/name", i), r.Name, maxText)
 	}
 	if r := e.Request; r != nil {
-		c.text("/request/id", r.ID, maxWord)
-		c.text("/request/method", r.Method, 32)
-		c.text("/request/uri", r.URI, maxURI)
-		c.text("/request/user_agent", r.UserAgent, maxText)
 		if r.StatusCode != 0 && (r.StatusCode < 100 || r.StatusCode > 599) {
 			c.fault(errs.CodeOutOfRange, "/request/status_code", "request.status_code must be between 100 and 599")
 		}
@@ -332,9 +361,9 @@ func (e *Event) checkTime(c *checker, o *outline, now time.Time) {
 	if e.OccurredAt == "" && !emptyText(o.OccurredAt) {
 		return
 	}
-	t, err := time.Parse(time.RFC3339Nano, e.OccurredAt)
+	t, ok := strict.Time(e.OccurredAt)
 	switch {
-	case err != nil || !strictTime(e.OccurredAt):
+	case !ok:
 		c.fault(errs.CodeInvalid, "/occurred_at", "occurred_at must be a time of RFC 3339, such as 2026-11-22T10:00:00Z")
 	case t.Unix() < 0 || t.After(now.Add(MaxAhead)):
 		c.fault(errs.CodeEventTime, "/occurred_at", "occurred_at must be between 1970 and 24 hours ahead of now")
@@ -342,14 +371,6 @@ func (e *Event) checkTime(c *checker, o *outline, now time.Time) {
 		e.at = t.UnixMicro()
 		e.OccurredAt = FormatTime(e.at)
 	}
-}
-
-// strictTime refuses what time.Parse takes besides RFC 3339: an hour of one
-// digit, a comma before the fraction, an offset of a day and more.
-func strictTime(s string) bool {
-	const hour = len("2006-01-02T")
-	offset := s[len(s)-len("+00:00"):]
-	return s[hour+2] == ':' && !strings.Contains(s, ",") && (s[len(s)-1] == 'Z' || offset[1:3] < "24")
 }
 
 // FormatTime writes Unix microseconds with their fixed width of 27 characters.

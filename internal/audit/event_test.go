@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +82,9 @@ func TestABadEventIsRefusedByTheNameOfItsField(t *testing.T) {
 		{"a zero byte in a product", with("resource", members{"product": "d\x00ns", "type": "t", "id": "i"}), errs.CodeInvalid, "/resource/product", "U+0000"},
 		{"a zero byte in a zone", with("zone", "shop\x00"), errs.CodeInvalid, "/zone", "U+0000"},
 		{"a zero byte in an account", with("account_id", "a\x00"), errs.CodeInvalid, "/account_id", "U+0000"},
+		{"a line feed in a link", with("reason", members{"url": "https://x.example/\nOK"}), errs.CodeInvalid, "/reason/url", "U+000A"},
+		{"a control in a reason", with("reason", members{"text": "a\x1b[2K"}), errs.CodeInvalid, "/reason/text", "U+001B"},
+		{"a control in an address", with("actor", actor(members{"ip_address": "fe80::1%\x1b[2K"})), errs.CodeInvalid, "/actor/ip_address", "IPv4 or IPv6"},
 		{"65,536 bytes", with("metadata", members{"pad": text(audit.MaxEvent)}), errs.CodeTooLarge, "", "at most 65535"},
 		{"33 levels", minimal(nil)[:len(minimal(nil))-1] + `,"before":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + "}", errs.CodeTooDeep, "", "nested 33 deep"},
 		{"a million brackets", strings.Repeat("[", 60_000), errs.CodeTooDeep, "", "at most 32"},
@@ -263,4 +268,132 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("prepared without an id: %q", p.Event.ID)
 		}
 	})
+}
+
+// Every text of the event is tried with characters that forge lines or hide
+// words: a text of one line is refused by its field, one of several lines keeps
+// its line ends, and what strangers to the product chose is repaired.
+func TestNoTextOfAnEventForgesALine(t *testing.T) {
+	whole := func(path []string, value string) string {
+		e := members{}
+		if err := json.Unmarshal([]byte(complete("e-1", nil)), &e); err != nil {
+			t.Fatal(err)
+		}
+		delete(e, "before") // open data
+		delete(e, "after")
+		delete(e, "metadata")
+		var at any = map[string]any(e)
+		for _, name := range path[:len(path)-1] {
+			if list, ok := at.([]any); ok {
+				at = list[0]
+				continue
+			}
+			at = at.(map[string]any)[name]
+		}
+		at.(map[string]any)[path[len(path)-1]] = value
+		b, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	var paths [][]string
+	var walk func(at reflect.Type, path []string)
+	walk = func(at reflect.Type, path []string) {
+		switch at.Kind() {
+		case reflect.Pointer:
+			walk(at.Elem(), path)
+		case reflect.String:
+			paths = append(paths, slices.Clone(path))
+		case reflect.Slice:
+			if at.Elem().Kind() == reflect.Struct {
+				walk(at.Elem(), append(path, "0"))
+			}
+		case reflect.Struct:
+			if at == reflect.TypeFor[audit.ZoneRef]() { // a publisher writes a string
+				paths = append(paths, slices.Clone(path))
+				return
+			}
+			for f := range at.Fields() {
+				name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+				if f.IsExported() && name != "account_id" {
+					walk(f.Type, append(path, name))
+				}
+			}
+		}
+	}
+	walk(reflect.TypeFor[audit.Event](), nil)
+	if len(paths) < 30 {
+		t.Fatalf("only %d texts: %v", len(paths), paths)
+	}
+	several := []string{"/action/description", "/reason/text"}
+	repaired := []string{"/request/id", "/request/method", "/request/uri", "/request/user_agent"}
+	in := audit.NewIntake(plainSources(), func() time.Time { return start })
+	for _, path := range paths {
+		pointer := "/" + strings.Join(path, "/")
+		for _, bad := range []string{"\x1b[1A", "\x00", "\u202e", "\u2066", "\r", "\n", "\t", "\x7f"} {
+			value := "https://a.example/" + bad + "OK    key         the one you gave"
+			p, err := in.Prepare(t.Context(), audit.Origin{Account: accountA, By: token, Interface: "API"}, []byte(whole(path, value)), [32]byte{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			good := slices.Contains(several, pointer) && (bad == "\n" || bad == "\t" || bad == "\u202e" || bad == "\u2066")
+			if slices.Contains(repaired, pointer) {
+				r := p.Event.Request
+				texts := r.ID + r.Method + r.URI + r.UserAgent
+				if p.Status == audit.Rejected || strings.Contains(texts, bad) || !strings.Contains(texts, "\ufffd") {
+					t.Errorf("%s with %q: %s %q", pointer, bad, p.Status, texts)
+				}
+				continue
+			}
+			if refused := p.Status == audit.Rejected; refused == good {
+				t.Errorf("%s with %q: refused %v", pointer, bad, refused)
+			} else if refused && !slices.ContainsFunc(p.Faults, func(e *errs.Error) bool { return e.Pointer == pointer }) {
+				t.Errorf("%s with %q: the faults are at %v", pointer, bad, p.Faults)
+			}
+		}
+	}
+}
+
+// Belfry's own events repeat names that people chose; a change is recorded
+// whatever its resource is called.
+func TestBelfrysOwnEventsAreStoredWhateverNamesTheyRepeat(t *testing.T) {
+	in := audit.NewIntake(plainSources(), func() time.Time { return start })
+	e := minimal(members{"account_id": accountA, "resource": members{"product": "belfry", "type": "policy", "id": "p-1", "name": "a\n\x1bb\u202ec"},
+		"reason": members{"text": "one\n\x1btwo"}, "action": members{"type": "update", "description": "one\ntwo"}})
+	p, err := in.Prepare(t.Context(), audit.Origin{By: token, Belfry: true, Interface: "SYSTEM"}, []byte(e), [32]byte{})
+	if err != nil || p.Status == audit.Rejected || p.Event.Resource.Name != "a\ufffd\ufffdb\ufffdc" ||
+		p.Event.Reason.Text != "one\ufffd\ufffdtwo" || p.Event.Action.Description != "one\ntwo" {
+		t.Fatalf("%v %s %v %q", err, p.Status, p.Faults, p.Event.Resource.Name)
+	}
+}
+
+func TestWhatASenderOfRequestsChoseIsCutAndMarked(t *testing.T) {
+	long := strings.Repeat("ü", 10_000)
+	e, err := audit.Decode([]byte(minimal(members{"request": members{"uri": "/" + long, "user_agent": long}})), start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uri, agent := []rune(e.Request.URI), []rune(e.Request.UserAgent); len(uri) != 8192 || len(agent) != 1024 || uri[8191] != '…' || agent[1023] != '…' || agent[1022] != 'ü' {
+		t.Errorf("%d and %d characters", len(uri), len(agent))
+	}
+	same := strings.Repeat("ü", 1024)
+	if e, err = audit.Decode([]byte(minimal(members{"request": members{"user_agent": same}})), start); err != nil || e.Request.UserAgent != same {
+		t.Errorf("%v: a text at the limit was changed", err)
+	}
+}
+
+func TestTheSchemeOfALinkHasNoLetterCase(t *testing.T) {
+	for url, good := range map[string]bool{"HTTPS://x.example": true, "hTTp://x": true, "https:x": false, "httpsx://y": false, "//x": false, "javascript://x": false} {
+		if _, err := audit.Decode([]byte(minimal(members{"reason": members{"url": url}})), start); (err == nil) != good {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+func TestABodyThatCurlRanTogetherIsTold(t *testing.T) {
+	_, err := audit.Decode([]byte(minimal(nil)+minimal(nil)), start)
+	if err == nil || !strings.Contains(err.Error(), "--data-binary") {
+		t.Error(err)
+	}
 }

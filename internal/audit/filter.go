@@ -3,11 +3,13 @@ package audit
 import (
 	"context"
 	"reflect"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/strict"
+	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 // Filters are the query parameters of the v2 list: each repeatable, each also
@@ -23,7 +25,7 @@ type Filters struct {
 	ActionResultNot  []string `query:"action_result.not,explode"`
 	ActionType       []string `query:"action_type,explode"`
 	ActionTypeNot    []string `query:"action_type.not,explode"`
-	ActorContext     []string `query:"actor_context,explode" doc:"api_token, dash, oauth"`
+	ActorContext     []string `query:"actor_context,explode" doc:"api_token, dash, oauth, system"`
 	ActorContextNot  []string `query:"actor_context.not,explode"`
 	ActorEmail       []string `query:"actor_email,explode"`
 	ActorEmailNot    []string `query:"actor_email.not,explode"`
@@ -66,6 +68,38 @@ type Filters struct {
 	ProductCategory  []string `query:"product_category,explode" doc:"One of .../logs/audit/product_categories"`
 }
 
+// noEmptyValues refuses a filter or an end of a range that stands in the query
+// without a value. An unset variable of a shell writes it so, and who wanted one
+// person's events would get everybody's.
+func noEmptyValues(ctx context.Context) error {
+	r := web.Request(ctx)
+	if r == nil {
+		return nil
+	}
+	var list errs.List
+	for name, values := range r.URL.Query() {
+		if slices.Contains(values, "") && narrows(name) {
+			list = append(list, emptyFilter(name))
+		}
+	}
+	slices.SortFunc(list, func(a, b *errs.Error) int { return strings.Compare(a.Pointer, b.Pointer) })
+	return list.Or()
+}
+
+func emptyFilter(name string) *errs.Error {
+	return errs.At(errs.CodeInvalid, name, "%s has no value; give it one, or leave it out", name)
+}
+
+// narrows reports whether a query parameter decides which events are shown.
+func narrows(name string) bool {
+	switch name {
+	case "since", "before", "from", "to", "size", "action.type", "actor.email", "actor.ip", "zone.name":
+		return true
+	}
+	field, _ := cutNot(name)
+	return fieldOf(field) == field
+}
+
 // raw gives the parameters as conditions, by the names in their tags.
 func (q *Filters) raw() []Cond {
 	var list []Cond
@@ -97,12 +131,15 @@ func (f *Feature) conds(ctx context.Context, account string, raw []Cond) ([]Cond
 	var list []Cond
 	var products []string // of the categories and of resource_product: either will do
 	for _, c := range raw {
+		if len(c.Values) == 0 || slices.Contains(c.Values, "") {
+			return nil, emptyFilter(c.Field)
+		}
 		switch c.Field {
 		case "account_name":
 			name := f.words.AccountName(ctx, account)
 			match := false
 			for _, v := range c.Values {
-				match = match || v == name
+				match = match || strings.EqualFold(v, name)
 			}
 			if match == c.Not { // nothing in this account can match
 				list = append(list, Cond{Field: "id", Values: []string{"-"}})
@@ -119,13 +156,6 @@ func (f *Feature) conds(ctx context.Context, account string, raw []Cond) ([]Cond
 			} else {
 				products = append(products, c.Values...)
 			}
-		case "raw_status_code":
-			for _, v := range c.Values {
-				if n, err := strconv.Atoi(v); err != nil || n < 100 || n > 599 {
-					return nil, errs.At(errs.CodeInvalid, c.Field, "%s must be a status code, 100 to 599", c.Field)
-				}
-			}
-			list = append(list, c)
 		case "zone", "zone_id", "zone_name":
 			values := append([]string(nil), c.Values...)
 			for _, ref := range c.Values {
@@ -136,6 +166,8 @@ func (f *Feature) conds(ctx context.Context, account string, raw []Cond) ([]Cond
 				if id != "" {
 					values = append(values, id, name)
 				}
+				// An event of a zone that was not known holds its name; older ones as it was written.
+				values = append(values, zoneName(ref))
 			}
 			list = append(list, Cond{Field: "zone", Not: c.Not, Values: values})
 		default:
@@ -205,15 +237,25 @@ func parseTime(name, s string) (int64, error) {
 	if s == "" {
 		return 0, nil
 	}
-	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			if t.Unix() < 0 {
-				return 0, errs.At(errs.CodeOutOfRange, name, "%s must not be before 1970", name)
+	t, ok := strict.Time(s)
+	if !ok {
+		// A plus that was not written as %2B arrives as a blank.
+		if t, ok = strict.Time(strings.Replace(s, " ", "+", 1)); !ok {
+			day, err := time.Parse(time.DateOnly, s)
+			if err != nil {
+				return 0, errs.At(errs.CodeInvalid, name,
+					"%s must be a date (2026-11-22) or a time of RFC 3339 (2026-11-22T10:00:00Z)", name)
 			}
-			return t.UnixMicro(), nil
+			t = day
 		}
 	}
-	return 0, errs.At(errs.CodeInvalid, name, "%s must be a date (2026-11-22) or a time of RFC 3339 (2026-11-22T10:00:00Z)", name)
+	switch {
+	case t.IsZero(): // what Go and .NET send for "no time"
+		return 0, nil
+	case t.Unix() < 0:
+		return 0, errs.At(errs.CodeOutOfRange, name, "%s must not be before 1970", name)
+	}
+	return t.UnixMicro(), nil
 }
 
 // timeRange reads both ends. An empty range (since at or after before) is valid

@@ -60,3 +60,18 @@ func TestFieldsAreListedOnceAndSorted(t *testing.T) {
 		t.Fatal(list)
 	}
 }
+
+func TestAByteOrderMarkInFrontOfABodyIsSkipped(t *testing.T) {
+	const e = `{"action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"i"}}`
+	for _, c := range []struct{ body, kind string }{{e, "application/json"}, {"[" + e + "]", ""}, {e + "\n" + e, "application/x-ndjson"}} {
+		values, _, err := split([]byte("\ufeff"+c.body), c.kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range values {
+			if _, err := Decode(v, testNow); err != nil {
+				t.Errorf("%s: %v", c.kind, err)
+			}
+		}
+	}
+}

@@ -100,7 +100,7 @@ func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [3
 		return nil, errs.New(errs.CodeUnavailable, "the request ended before its events were checked").Because(err)
 	}
 	now := in.now()
-	e, err := Decode(data, now)
+	e, err := decode(data, now, from.Belfry)
 	if len(data) == 0 && from.ID != "" {
 		err = errs.List{errs.New(errs.CodeInvalidJSON, "the record has no value")}
 	}
@@ -159,7 +159,11 @@ func (in *Intake) admit(ctx context.Context, from Origin, p *Pending) (errs.List
 	e := p.Event
 	switch {
 	case from.Account != "":
-		if e.Account != "" && e.Account != from.Account {
+		same, err := in.sameAccount(ctx, e.Account, from.Account)
+		if err != nil {
+			return nil, err
+		}
+		if !same {
 			return errs.List{errs.At(errs.CodeForbidden, "/account_id", "account_id names another account than the request's path")}, nil
 		}
 	case e.Account == "":
@@ -196,9 +200,27 @@ func (in *Intake) admit(ctx context.Context, from Origin, p *Pending) (errs.List
 	// A change is recorded whether or not its zone is known here.
 	e.Zone = ZoneRef{ID: id, Name: name}
 	if id == "" {
-		e.Zone = ZoneRef{Name: ref}
+		e.Zone = ZoneRef{Name: zoneName(ref)}
 	}
 	return nil, nil
+}
+
+// zoneName is the form in which names of zones are compared and stored where no
+// zone of that name is known: host names have no letter case and may end with a
+// dot.
+func zoneName(s string) string { return strings.ToLower(strings.TrimSuffix(s, ".")) }
+
+// sameAccount reports whether an event that came by an account's own route is of
+// that account: it may name it by its id or by ext:<external_id>, as the path may.
+func (in *Intake) sameAccount(ctx context.Context, ref, account string) (bool, error) {
+	if ref == "" || ref == account {
+		return true, nil
+	}
+	id, err := in.sources.Account(ctx, ref)
+	if err != nil && errs.KindOf(err).Retryable() {
+		return false, err
+	}
+	return err == nil && id == account, nil
 }
 
 func (in *Intake) product(ctx context.Context, from Origin, p *Pending) (errs.List, error) {

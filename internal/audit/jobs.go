@@ -32,8 +32,8 @@ type exportJob struct {
 type ExportRequest struct {
 	Body struct {
 		Format string `json:"format,omitempty" enum:"ndjson,csv" default:"ndjson"`
-		Since  string `json:"since,omitempty" doc:"Date or RFC 3339. Without since, before and filters the export is complete and provable"`
-		Before string `json:"before,omitempty" doc:"Date or RFC 3339"`
+		Since  string `json:"since,omitempty" minLength:"1" doc:"Date or RFC 3339. Without since, before and filters the export is complete and provable"`
+		Before string `json:"before,omitempty" minLength:"1" doc:"Date or RFC 3339"`
 		// Filters by the names of the v2 list; several values are alternatives.
 		Filters map[string][]string `json:"filters,omitempty" doc:"Name of a filter of the v2 list (with .not to exclude) to its values"`
 	}

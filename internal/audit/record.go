@@ -12,6 +12,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
 // Record is a stored event as a reader of its account sees it.
@@ -261,6 +262,9 @@ func compile(conds []Cond) (*matcher, error) {
 		if len(c.Values) > 100 {
 			return nil, errs.At(errs.CodeOutOfRange, c.Field, "%s has %d values; at most 100 are taken", c.Field, len(c.Values))
 		}
+		if err := checkWords(c); err != nil {
+			return nil, err
+		}
 		values := c.Values
 		if c.Field == "actor_ip_address" {
 			test, err := addressTest(values)
@@ -270,9 +274,13 @@ func compile(conds []Cond) (*matcher, error) {
 			m.tests = append(m.tests, func(r *Record) bool { return test(r.Event.Actor.IPAddress) != c.Not })
 			continue
 		}
+		same := func(a, b string) bool { return a == b }
+		if c.Field == "actor_email" { // people write their address in whatever case
+			same = strings.EqualFold
+		}
 		m.tests = append(m.tests, func(r *Record) bool {
 			for _, v := range get(r) {
-				if v != "" && slices.Contains(values, v) {
+				if v != "" && slices.ContainsFunc(values, func(wanted string) bool { return same(v, wanted) }) {
 					return !c.Not
 				}
 			}
@@ -287,6 +295,31 @@ func compile(conds []Cond) (*matcher, error) {
 	return m, nil
 }
 
+// closedWords are the fields of which all values are known: another word is a
+// mistake, and finding nothing by it would say that nothing happened.
+var closedWords = map[string][]string{
+	"action_result": {"success", "failure"},
+	"actor_type":    {"user", "token", "integration", "staff", "system", "account", "cloudflare_admin"},
+	"actor_context": {"api_key", "api_token", "dash", "oauth", "origin_ca_key", "system"},
+	"interface":     {"UI", "API", "CLI", "SYSTEM"},
+}
+
+// checkWords refuses values that a field cannot have.
+func checkWords(c Cond) error {
+	for _, v := range c.Values {
+		if words := closedWords[c.Field]; words != nil && !slices.Contains(words, v) {
+			return errs.At(errs.CodeInvalid, c.Field, "%s must be one of %s, not %q",
+				c.Field, strings.Join(words, ", "), strict.Clip(v, maxWord))
+		}
+		if c.Field == "raw_status_code" {
+			if n, err := strconv.Atoi(v); err != nil || n < 100 || n > 599 {
+				return errs.At(errs.CodeInvalid, c.Field, "%s must be a status code, 100 to 599", c.Field)
+			}
+		}
+	}
+	return nil
+}
+
 // facetOf are the fields that the digests know. zone_id and zone_name are not
 // among them: one event may carry either, and "zone" is asked with both.
 var facetOf = map[string]facet{
@@ -296,20 +329,37 @@ var facetOf = map[string]facet{
 func addressTest(values []string) (func(string) bool, error) {
 	var prefixes []netip.Prefix
 	for _, v := range values {
-		p, err := netip.ParsePrefix(v)
-		if err != nil {
-			a, addrErr := netip.ParseAddr(v)
-			if addrErr != nil {
-				return nil, errs.At(errs.CodeInvalid, "actor_ip_address", "%q is neither an address nor a CIDR range", v)
-			}
-			p = netip.PrefixFrom(a, a.BitLen())
+		p, ok := parseRange(v)
+		if !ok {
+			return nil, errs.At(errs.CodeInvalid, "actor_ip_address", "%q is neither an address nor a CIDR range",
+				strict.Clip(v, maxWord))
 		}
 		prefixes = append(prefixes, p)
 	}
 	return func(s string) bool {
 		a, err := netip.ParseAddr(s)
+		a = a.Unmap().WithZone("")
 		return err == nil && slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 	}, nil
+}
+
+// parseRange reads an address or a CIDR range. One address has several
+// notations: IPv4 within IPv6 (::ffff:192.0.2.1) is the IPv4 address, and the
+// zone of a link-local one (%eth0) is the business of one machine.
+func parseRange(s string) (netip.Prefix, bool) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		a = a.Unmap().WithZone("")
+		return netip.PrefixFrom(a, a.BitLen()), true
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}, false
+	}
+	const mapped = 96 // bits in front of an IPv4 address within IPv6
+	if a := p.Addr(); a.Is4In6() && p.Bits() >= mapped {
+		return netip.PrefixFrom(a.Unmap(), p.Bits()-mapped).Masked(), true
+	}
+	return p.Masked(), true
 }
 
 func (m *matcher) indexed() bool {

@@ -160,7 +160,11 @@ func (r *Record) plainSentence() string {
 	} else {
 		b.WriteString(r.typedName())
 		if len(changes) > 1 && e.Before != nil && e.After != nil {
-			b.WriteString(" (" + itoa(len(changes)) + " changes)")
+			more := ""
+			if len(changes) == maxChanges { // where the diff stops
+				more = "+"
+			}
+			b.WriteString(" (" + itoa(len(changes)) + more + " changes)")
 		}
 	}
 	if e.Zone.Name != "" && e.Zone.Name != e.Resource.Name {

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -22,6 +23,8 @@ func TestASentenceSaysWhatHappened(t *testing.T) {
 			"Ana changed ttl of dns record www.example from 300 to 60"},
 		{"several members", "", audit.Event{Action: audit.Action{Type: "update"}, Actor: ana, Resource: record, Before: value(`{"a":1,"b":1}`), After: value(`{"a":2,"b":2}`)},
 			"Ana changed dns record www.example (2 changes)"},
+		{"more than are counted", "", audit.Event{Action: audit.Action{Type: "update"}, Actor: ana, Resource: record, Before: value(numbered(3000, 0)), After: value(numbered(3000, 1))},
+			"Ana changed dns record www.example (200+ changes)"},
 		{"created", "", audit.Event{Action: audit.Action{Type: "dns.record.create"}, Actor: ana, Resource: record, After: value(`{"a":1}`), Zone: audit.ZoneRef{Name: "shop.example"}},
 			"Ana created dns record www.example in shop.example"},
 		{"failed", "", audit.Event{Action: audit.Action{Type: "delete", Result: "failure"}, Actor: ana, Resource: record}, "Ana failed: deleted dns record www.example"},
@@ -54,4 +57,13 @@ func TestASentenceSaysWhatHappened(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
+}
+
+// numbered is an object of n members, each counting from add.
+func numbered(n, add int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"k%d":%d`, i, i+add)
+	}
+	return "{" + b.String()[1:] + "}"
 }

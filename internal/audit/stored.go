@@ -135,7 +135,7 @@ func sameZone(a, b ZoneRef) bool {
 	case a == ZoneRef{} || b == ZoneRef{}:
 		return a == b
 	case a.ID == "" && b.ID == "":
-		return a.Name == b.Name
+		return zoneName(a.Name) == zoneName(b.Name) // older events hold it as it was written
 	default:
 		return a.ID == "" || b.ID == "" || a.ID == b.ID
 	}

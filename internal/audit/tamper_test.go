@@ -116,7 +116,6 @@ func TestLinesThatAreMissingDoubledOrMovedAreNoticed(t *testing.T) {
 	check("a further member", header(func(m map[string]any) { m["x"] = 2 }))
 	check("an empty file", nil)
 	check("text after the end", append(slices.Clone(lines), []byte("x")))
-	check("an empty line after the end", append(slices.Clone(lines), []byte("\n")))
 
 	// The hashes beside a range.
 	part := bytes.SplitAfter(x.export(t, 3, 9, exportedEvents), []byte("\n"))

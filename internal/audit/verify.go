@@ -21,6 +21,14 @@ import (
 // Verification is offline: it reads files, trusts only the verifier key that
 // the customer gives, and says which event is the first that does not hold.
 
+// Unreadable is the error of a file that is none of those which a verification
+// takes, such as a filtered export: that says nothing about the record.
+type Unreadable struct{ Why string }
+
+func (e *Unreadable) Error() string { return e.Why }
+
+func unreadable(format string, args ...any) error { return &Unreadable{fmt.Sprintf(format, args...)} }
+
 // Report is what a verification found.
 type Report struct {
 	Origin     string
@@ -40,11 +48,14 @@ func VerifyExport(export io.Reader, checkpoint []byte, vkey string, old []byte, 
 	lines := bufio.NewScanner(export)
 	lines.Buffer(make([]byte, 0, 1<<16), 8*MaxEvent)
 	if !lines.Scan() {
-		return nil, errors.Join(errors.New("the export is empty: its first line must be the header"), lines.Err())
+		if err := lines.Err(); err != nil {
+			return nil, err
+		}
+		return nil, unreadable("not an export: the file is empty")
 	}
 	var header exportHeader
 	if err := json.Unmarshal(lines.Bytes(), &header, declared); err != nil {
-		return nil, fmt.Errorf("line 1: not the header of an export: %w", err)
+		return nil, notAnExport(lines.Bytes(), err)
 	}
 	x := header.Export
 	if x.V != 1 || x.From > x.To || x.To > x.Size {
@@ -83,6 +94,23 @@ func VerifyExport(export io.Reader, checkpoint []byte, vkey string, old []byte, 
 		return nil, err
 	}
 	return report, nil
+}
+
+// notAnExport says what a first line is that is not the header of an export.
+func notAnExport(line []byte, err error) error {
+	var filtered struct {
+		Export *struct {
+			Complete *bool `json:"complete"`
+		} `json:"export"`
+	}
+	switch {
+	case json.Unmarshal(line, &filtered) != nil || filtered.Export == nil:
+		return unreadable("not an export: the first line must begin with {\"export\": (%v)", err)
+	case filtered.Export.Complete != nil && !*filtered.Export.Complete:
+		return unreadable("a filtered export, which proves nothing: export without since, before and filters (from and to are fine)")
+	default:
+		return fmt.Errorf("line 1: not the header of an export: %w", err)
+	}
 }
 
 func verifyRange(lines *bufio.Scanner, x exportRange, cp merkle.Checkpoint, right []merkle.Hash, older *merkle.Checkpoint, report *Report, progress func(uint64)) error {
@@ -216,11 +244,30 @@ func strictBase64(s string) ([]byte, error) {
 
 // openFor checks that a checkpoint is signed by vkey, for this account's log.
 func openFor(checkpoint []byte, vkey, account string) (merkle.Checkpoint, error) {
-	verifier, err := note.NewVerifier(strings.TrimSpace(vkey))
+	verifier, err := newVerifier(vkey)
 	if err != nil {
-		return merkle.Checkpoint{}, fmt.Errorf("the key is not a verifier key: %w", err)
+		return merkle.Checkpoint{}, err
+	}
+	checkpoint = asSigned(checkpoint)
+	if !bytes.Contains(checkpoint, []byte("\n\n")) {
+		return merkle.Checkpoint{}, unreadable("not a checkpoint: it must have three lines, an empty line, and the signatures")
 	}
 	return merkle.OpenCheckpoint(checkpoint, verifier.Name()+"/"+account, note.VerifierList(verifier))
+}
+
+func newVerifier(vkey string) (note.Verifier, error) {
+	v, err := note.NewVerifier(strings.TrimSpace(vkey))
+	if err != nil {
+		return nil, unreadable("the key is not a verifier key (NAME+HASH+KEY): %v", err)
+	}
+	return v, nil
+}
+
+// asSigned undoes what mail and editors do to the text of a checkpoint: line
+// ends of two characters, and more or fewer line ends after the signatures.
+func asSigned(checkpoint []byte) []byte {
+	text := bytes.TrimRight(bytes.ReplaceAll(checkpoint, []byte("\r\n"), []byte("\n")), "\n")
+	return append(text, '\n')
 }
 
 // bundleFile is one event's proof in one file.
@@ -248,7 +295,7 @@ type BundleReport struct {
 func VerifyBundle(data []byte, vkey string) (*BundleReport, error) {
 	var b bundleFile
 	if err := json.Unmarshal(data, &b, declared); err != nil {
-		return nil, fmt.Errorf("not an event's bundle: %w", err)
+		return nil, unreadable("not an event's bundle: %v", err)
 	}
 	if b.Bundle.V != 1 {
 		return nil, fmt.Errorf("a bundle of version %d; this verifies version 1", b.Bundle.V)
@@ -278,9 +325,9 @@ func VerifyBundle(data []byte, vkey string) (*BundleReport, error) {
 	if proof.Index != b.Seq {
 		return nil, fmt.Errorf("the proof is for leaf %d, the event is %d", proof.Index, b.Seq)
 	}
-	verifier, err := note.NewVerifier(strings.TrimSpace(vkey))
+	verifier, err := newVerifier(vkey)
 	if err != nil {
-		return nil, fmt.Errorf("the key is not a verifier key: %w", err)
+		return nil, err
 	}
 	cp, err := proof.Verify(leaf, verifier.Name()+"/"+env.Account, note.VerifierList(verifier))
 	if err != nil {

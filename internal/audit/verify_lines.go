@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"runtime"
@@ -68,7 +69,10 @@ func verifyLines(in *bufio.Scanner, x exportRange, take func(*verifiedLine) erro
 				return
 			}
 		}
-		after.more, after.err = in.Scan(), in.Err()
+		for !after.more && in.Scan() {
+			after.more = len(bytes.Trim(in.Bytes(), " \t\r")) > 0 // empty lines at the end are no events
+		}
+		after.err = in.Err()
 	})
 	for range workers {
 		running.Go(func() {

@@ -60,13 +60,16 @@ func (x *exported) verify(export, older []byte) (*audit.Report, error) {
 	return audit.VerifyExport(bytes.NewReader(export), x.checkpoint, x.vkey, older, nil)
 }
 
-func (x *exported) bundle(t testing.TB, id string) []byte {
+func (x *exported) bundle(t testing.TB, id string) []byte { return bundleOf(t, x, id, exportedEvents) }
+
+// bundleOf makes the bundle of an event for the log at a size, which is the checkpoint's.
+func bundleOf(t testing.TB, x *exported, id string, size uint64) []byte {
 	t.Helper()
 	rec, err := x.w.reader.Get(t.Context(), accountA, id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	hashes, err := x.w.reader.Inclusion(t.Context(), accountA, uint64(rec.Seq), exportedEvents)
+	hashes, err := x.w.reader.Inclusion(t.Context(), accountA, uint64(rec.Seq), size)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,10 +19,17 @@ type Client struct {
 	HTTP        *http.Client
 }
 
-// New makes a Client of the server at url ("https://belfry.example").
+// New makes a Client of the server at url ("https://belfry.example", or the
+// API's base with /client/v4, as the official clients take it). It follows no
+// redirect: the token and the body would go to an address that nobody named.
 func New(url, token string) *Client {
-	return &Client{strings.TrimSuffix(url, "/") + "/client/v4", token, &http.Client{}}
+	base := strings.TrimSuffix(strings.TrimRight(url, "/"), apiPath)
+	return &Client{strings.TrimRight(base, "/") + apiPath, token, &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
+
+const apiPath = "/client/v4"
 
 // URL is the API's base: the server's address with /client/v4.
 func (c *Client) URL() string { return c.base }
@@ -127,6 +134,9 @@ func (c *Client) once(ctx context.Context, r Request) (_ *Envelope, again bool, 
 		return nil, true, err
 	}
 	defer res.Body.Close()
+	if err := redirected(res); err != nil {
+		return nil, false, err
+	}
 	var env Envelope
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&env); err != nil {
 		return nil, res.StatusCode >= 500, fmt.Errorf("%s answered %d with something that is not Belfry's envelope: %w", c.base, res.StatusCode, err)
@@ -153,6 +163,15 @@ func (c *Client) Do(ctx context.Context, r Request) (*http.Response, error) {
 	return c.HTTP.Do(req)
 }
 
+// redirected is the error of an answer that names another address.
+func redirected(res *http.Response) error {
+	if res.StatusCode < 300 || res.StatusCode > 399 {
+		return nil
+	}
+	return fmt.Errorf("%s answered %d and names the address %q: no redirect is followed with a token; give the server's own address",
+		res.Request.URL.Redacted(), res.StatusCode, res.Header.Get("Location"))
+}
+
 // Download copies an answer outside the envelope to w.
 func (c *Client) Download(ctx context.Context, path string, w io.Writer) error {
 	res, err := c.Do(ctx, Request{Method: http.MethodGet, Path: path})
@@ -160,6 +179,9 @@ func (c *Client) Download(ctx context.Context, path string, w io.Writer) error {
 		return err
 	}
 	defer res.Body.Close()
+	if err := redirected(res); err != nil {
+		return err
+	}
 	if res.StatusCode >= 400 {
 		var env Envelope
 		// Without an envelope the status alone says it.

@@ -126,6 +126,19 @@ func proofs(t *testing.T, s *server, f *fixture) {
 			}
 		}
 	})
+	t.Run("verifiers in other languages say the same", func(t *testing.T) {
+		bundle := download(t, s, s.accountPath("/audit/events/"+url.PathEscape(f.events[0].ID)+"/bundle"))
+		for _, one := range strangers(t) {
+			for _, arguments := range [][]string{
+				{"--export", file(t, export), "--checkpoint", file(t, newText), "--since", file(t, oldText), "--key", vkey},
+				{"--bundle", file(t, bundle), "--key", vkey},
+			} {
+				if accepted, said := one.run(t, arguments...); !accepted {
+					t.Errorf("%s: %s", one.name, said)
+				}
+			}
+		}
+	})
 	t.Run("belfry verify says the same", func(t *testing.T) {
 		verifyCommand(t, s, export, newText, oldText, vkey)
 	})

@@ -1,7 +1,7 @@
 // Package engines gives tests the real servers and programs they need.
 //
-// The variables BELFRY_TEST_POSTGRES, BELFRY_TEST_KAFKA, BELFRY_TEST_CHROMIUM and
-// BELFRY_TEST_NODE name what exists ("make test" sets them all). A test that asks for one
+// The variables BELFRY_TEST_POSTGRES, BELFRY_TEST_KAFKA, BELFRY_TEST_CHROMIUM,
+// BELFRY_TEST_NODE and BELFRY_TEST_PYTHON name what exists ("make test" sets them all). A test that asks for one
 // that is not named is skipped, and fails where BELFRY_TEST_ALL=1 promises everything.
 package engines
 
@@ -57,6 +57,16 @@ func Node(t testing.TB) string {
 		t.Fatalf("BELFRY_TEST_NODE: %v (scripts/tools.sh node installs it)", err)
 	}
 	return folder
+}
+
+// Python returns the interpreter that has the packages of test/conformance/verify/python.
+func Python(t testing.TB) string {
+	t.Helper()
+	path := named(t, "BELFRY_TEST_PYTHON", "Python")
+	if out, err := exec.Command(path, "-c", "import cryptography").CombinedOutput(); err != nil {
+		t.Fatalf("BELFRY_TEST_PYTHON: %v: %s (scripts/tools.sh python installs it)", err, out)
+	}
+	return path
 }
 
 // Missing ends a test for want of an engine: it skips, or fails where everything is

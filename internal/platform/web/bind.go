@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"mime/multipart"
@@ -38,7 +39,7 @@ func newBinder(a *API) huma.API {
 		Transformers: []huma.Transformer{func(ctx huma.Context, _ string, v any) (any, error) {
 			if m, ok := v.(*huma.ErrorModel); ok {
 				x := ctx.(*reading).x
-				x.err = faults(m).Or()
+				x.err = x.rt.asked(faults(m)).Or()
 			}
 			return v, nil
 		}},
@@ -136,11 +137,18 @@ func (rt *route) unknownParameters(names []string) errs.List {
 		case len(rt.query) == 0:
 			there = "; it takes none"
 		default:
-			there = "; there are " + strings.Join(slices.Sorted(maps.Keys(rt.query)), ", ")
+			there = "; there are " + strings.Join(rt.parameters(), ", ")
 		}
 		list = append(list, errs.At(errs.CodeUnknownField, clip(name), "there is no query parameter %q here%s", clip(name), there))
 	}
 	return list
+}
+
+// parameters are the query parameters of a route; filters with .not are left out,
+// as each is there without it too.
+func (rt *route) parameters() []string {
+	names := slices.Sorted(maps.Keys(rt.query))
+	return slices.DeleteFunc(names, func(name string) bool { return strings.HasSuffix(name, ".not") })
 }
 
 var blankOffset = regexp.MustCompile(`^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})? \d\d:\d\d$`)
@@ -163,6 +171,20 @@ func (rt *route) queryTime(name, v string) string {
 	default:
 		return "1970-01-01T00:00:00Z"
 	}
+}
+
+// asked adds to the error of a missing parameter how it is asked for, where the
+// parameter has an example.
+func (rt *route) asked(list errs.List) errs.List {
+	for _, e := range list {
+		for _, p := range rt.op.Parameters {
+			missing := e.Code == errs.CodeMissingField && p.In == "query" && p.Name == e.Pointer
+			if missing && p.Schema != nil && len(p.Schema.Examples) > 0 {
+				e.Message += fmt.Sprintf(", such as %s=%v", p.Name, p.Schema.Examples[0])
+			}
+		}
+	}
+	return list
 }
 
 // bind decodes the JSON body into v. The body is parsed as strictly as RFC 8259

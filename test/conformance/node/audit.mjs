@@ -121,9 +121,10 @@ const checks = {
       assert.equal(new Set(two.map((item) => item.id)).size, two.length, 'an event was met twice');
     }
   },
-  async 'empty values are no filters'() {
-    const got = await every(client.accounts.logs.audit.list({ ...range, cursor: null, actor_id: null }));
+  async 'an empty cursor is none, and an empty filter an error'() {
+    const got = await every(client.accounts.logs.audit.list({ ...range, cursor: null }));
     assert.deepEqual(ids(got), want.v2.map((item) => item.id));
+    await fails(() => client.accounts.logs.audit.list({ ...range, actor_id: null }), Cloudflare.BadRequestError, 400);
   },
   async 'the history of a resource is whole'() {
     const window = { ...range, action_time: want.history.action_time };

@@ -34,9 +34,10 @@ func OpenCheckpoint(text []byte, vkey string) (Checkpoint, error) {
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("checkpoint: %w", err)
 	}
-	for _, s := range signed.Sigs { // note.Open ignores the spare bits of their last character
+	// note decodes base64 leniently: the unused bits of the last character could be any.
+	for _, s := range signed.Sigs {
 		if _, err := parseBase64(s.Base64); err != nil {
-			return Checkpoint{}, fmt.Errorf("checkpoint signature: %w", err)
+			return Checkpoint{}, fmt.Errorf("checkpoint: signature: %w", err)
 		}
 	}
 	return parseCheckpoint(signed.Text)

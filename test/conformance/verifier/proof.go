@@ -78,6 +78,9 @@ func CheckBundle(text []byte, vkey string) error {
 	if err != nil {
 		return err
 	}
+	if len(v.members) != 7 {
+		return errors.New("a bundle has seven members")
+	}
 	head, _ := v.get("bundle")
 	if version, _ := head.get("v"); version.compact() != "1" {
 		return errors.New("no bundle of version 1")

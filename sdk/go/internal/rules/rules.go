@@ -3,10 +3,14 @@
 package rules
 
 import (
+	"bytes"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/belfryhq/belfry/sdk/go/internal/rawjson"
 )
@@ -138,7 +142,7 @@ var (
 		{"metadata", false, anyObject},
 		{"account_id", true, filled}, // last: only for producers
 	}
-	actionRules = []rule{{"type", true, filled}, {"description", false, text}, {"result", false, oneOf("success", "failure")}}
+	actionRules = []rule{{"type", true, filled}, {"description", false, lines}, {"result", false, oneOf("success", "failure")}}
 	actorRules  = []rule{
 		{"type", true, oneOf("user", "token", "integration", "staff", "system")}, {"id", true, filled},
 		{"email", false, text}, {"name", false, text}, {"ip_address", false, text},
@@ -146,9 +150,16 @@ var (
 	}
 	behalfRules   = []rule{{"type", false, text}, {"id", false, text}, {"email", false, text}}
 	resourceRules = []rule{{"product", true, filled}, {"type", true, filled}, {"id", true, filled}, {"name", false, text}, {"scope", false, text}}
-	reasonRules   = []rule{{"text", false, text}, {"url", false, text}}
+	reasonRules   = []rule{{"text", false, lines}, {"url", false, text}}
 	relatedRules  = []rule{{"type", false, text}, {"id", false, text}, {"name", false, text}}
-	requestRules  = []rule{{"id", false, text}, {"method", false, text}, {"uri", false, text}, {"status_code", false, integer}, {"user_agent", false, text}}
+	// The server repairs the texts of request: whoever sent it chose them.
+	requestRules = []rule{
+		{"id", false, anyText},
+		{"method", false, anyText},
+		{"uri", false, anyText},
+		{"status_code", false, integer},
+		{"user_agent", false, anyText},
+	}
 )
 
 func (c *checker) event() {
@@ -192,12 +203,49 @@ func isText(c *checker, node int) bool {
 	return true
 }
 
-func text(c *checker, node int) { isText(c, node) }
+func anyText(c *checker, node int) { isText(c, node) }
+
+// text is one line: no control characters, and no bidirectional embeddings,
+// overrides and isolates, which show what follows in another order.
+func text(c *checker, node int) {
+	if isText(c, node) {
+		c.characters(node, func(_ string, r rune) bool {
+			return r < 0x20 || r == 0x7f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+		})
+	}
+}
+
+// lines may have several, which end with "\n" or "\r\n".
+func lines(c *checker, node int) {
+	if isText(c, node) {
+		c.characters(node, func(rest string, r rune) bool {
+			return (r < 0x20 || r == 0x7f) && r != '\n' && r != '\t' && !(r == '\r' && strings.HasPrefix(rest, "\n"))
+		})
+	}
+}
+
+// characters reports the first character of a text that is bad; rest is what
+// follows it.
+func (c *checker) characters(node int, bad func(rest string, r rune) bool) {
+	// Nearly all texts are plain: what is bad is escaped, or not ASCII, or DEL.
+	if !bytes.ContainsFunc(c.doc.Bytes(node), func(r rune) bool { return r == '\\' || r >= 0x7f }) {
+		return
+	}
+	value := c.doc.Text(node)
+	for i, r := range value {
+		if bad(value[i+utf8.RuneLen(r):], r) {
+			c.add(CodeInvalid, node, "must not contain the character %U", r)
+			return
+		}
+	}
+}
 
 func filled(c *checker, node int) {
 	if isText(c, node) && len(c.doc.Bytes(node)) == 2 {
 		c.add(CodeMissingField, node, "is required and must not be empty")
+		return
 	}
+	text(c, node)
 }
 
 func oneOf(words ...string) func(*checker, int) {
@@ -209,13 +257,22 @@ func oneOf(words ...string) func(*checker, int) {
 }
 
 func integer(c *checker, node int) {
-	if c.doc.Nodes[node].Kind != '0' || strings.ContainsAny(string(c.doc.Bytes(node)), ".eE") {
-		c.add(CodeWrongType, node, "must be an integer")
+	if f, ok := number(c, node); !ok || f != math.Trunc(f) {
+		c.add(CodeWrongType, node, "must be a whole number")
 	}
 }
 
+// number reads a number however it is written: 200.0 is a whole one.
+func number(c *checker, node int) (float64, bool) {
+	if c.doc.Nodes[node].Kind != '0' {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(string(c.doc.Bytes(node)), 64)
+	return f, err == nil
+}
+
 func version(c *checker, node int) {
-	if string(c.doc.Bytes(node)) != "1" {
+	if f, ok := number(c, node); !ok || f != 1 {
 		c.add(CodeInvalid, node, "must be 1, the only version of the event there is")
 	}
 }
@@ -240,13 +297,35 @@ func ValidID(s string) bool {
 	return true
 }
 
+// rfc3339 reads a time. T and Z may be small letters, and a leap second is the
+// last microsecond of its minute, as on the server.
+func rfc3339(s string) (t time.Time, ok bool) {
+	s = strings.ToUpper(s)
+	const seconds = len("2006-01-02T15:04:")
+	leap := len(s) > seconds+2 && s[seconds:seconds+2] == "60"
+	if leap {
+		s = s[:seconds] + "59" + s[seconds+2:]
+	}
+	// UnmarshalText is strict about RFC 3339, time.Parse is not.
+	if err := t.UnmarshalText([]byte(s)); err != nil {
+		return t, false
+	}
+	if leap {
+		t = t.UTC().Truncate(time.Second)
+		if t.Hour() != 23 || t.Minute() != 59 {
+			return t, false
+		}
+		t = t.Add(time.Second - time.Microsecond)
+	}
+	return t, true
+}
+
 func eventTime(c *checker, node int) {
 	if !isText(c, node) {
 		return
 	}
-	var t time.Time
-	// UnmarshalText is strict about RFC 3339, time.Parse is not.
-	if err := t.UnmarshalText([]byte(c.doc.Text(node))); err != nil {
+	t, ok := rfc3339(c.doc.Text(node))
+	if !ok {
 		c.add(CodeEventTime, node, "must be a time as RFC 3339 has it, for example 2026-11-22T10:00:00.000000Z")
 		return
 	}

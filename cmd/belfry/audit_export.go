@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/belfryhq/belfry/internal/client"
+)
+
+func auditExport(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	f := flags("audit export", "audit export [flags]",
+		"Exports the audit log, or a range of it, as NDJSON that `belfry verify` checks, with the signed checkpoint and\n"+
+			"the key beside it. The files can be read by their owner alone; what was there before is replaced only when the\n"+
+			"new ones are whole.",
+		"export BELFRY_URL=https://belfry.example BELFRY_TOKEN=blf_...\n"+
+			"belfry audit export --account ext:acme --out acme.ndjson\n"+
+			"belfry verify --export acme.ndjson --checkpoint acme.ndjson.checkpoint --key \"$(cat acme.ndjson.key)\"", stderr)
+	address := f.String("url", "", addressUsage)
+	token := f.String("token", "", "API `token` with audit:export and audit:read"+tokenUsage)
+	account := f.String("account", os.Getenv("BELFRY_ACCOUNT"), "account `id` or ext:<external id> (or BELFRY_ACCOUNT)")
+	out := f.String("out", "", "`file` to write; FILE.checkpoint and FILE.key are written beside it")
+	from := f.Int64("from", 0, "first `seq`")
+	to := f.Int64("to", -1, "end (exclusive) `seq`; the default is the log's size")
+	if code, done := parseAll(f, args, stdout, stderr); done {
+		return code
+	}
+	switch {
+	case *account == "":
+		return usageError(f, stderr, "--account (or BELFRY_ACCOUNT) is required")
+	case *out == "":
+		return usageError(f, stderr, "--out is required")
+	case *from < 0:
+		return usageError(f, stderr, "--from must not be negative")
+	}
+	c, err := newClient(*address, *token, stderr)
+	if err != nil {
+		return fail(stderr, f.Name(), err)
+	}
+	if err := export(ctx, c, "/accounts/"+url.PathEscape(*account), *out, *from, *to); err != nil {
+		return fail(stderr, f.Name(), err)
+	}
+	printf(stdout, "wrote %[1]s, %[1]s.checkpoint and %[1]s.key; check them with:\n"+
+		"  belfry verify --export %[1]s --checkpoint %[1]s.checkpoint --key \"$(cat %[1]s.key)\"\n", *out)
+	return 0
+}
+
+// ownerOnly is the mode of files that say what people did.
+const ownerOnly = 0o600
+
+// export writes the three files. The checkpoint comes first: the export's
+// hashes are made for its size, whatever arrives in between.
+func export(ctx context.Context, c *client.Client, account, out string, from, to int64) error {
+	env, err := c.Call(ctx, client.Request{Method: "GET", Path: "/audit/keys"})
+	if err != nil {
+		return err
+	}
+	var keys []struct{ VKey string }
+	if err := json.Unmarshal(env.Result, &keys); err != nil || len(keys) == 0 {
+		return errors.Join(errors.New("the server publishes no key"), err)
+	}
+	checkpoint := &bytes.Buffer{}
+	if err := c.Download(ctx, account+"/audit/log/checkpoint", checkpoint); err != nil {
+		return err
+	}
+	lines := strings.SplitN(checkpoint.String(), "\n", 3) // origin, size, root ...
+	if len(lines) < 3 {
+		return errors.New("the server's checkpoint has no size")
+	}
+	size, err := strconv.ParseInt(lines[1], 10, 64)
+	if err != nil {
+		return fmt.Errorf("the server's checkpoint has no size: %w", err)
+	}
+	if to < 0 {
+		to = size
+	}
+	query := fmt.Sprintf("?format=ndjson&from=%d&to=%d&size=%d", from, to, size)
+	return writeOutputs(
+		outputFile{out, ownerOnly, func(w io.Writer) error { return c.Download(ctx, account+"/audit/export"+query, w) }},
+		outputFile{out + ".checkpoint", ownerOnly, literal(checkpoint.Bytes())},
+		outputFile{out + ".key", ownerOnly, literal([]byte(keys[0].VKey + "\n"))},
+	)
+}
