@@ -41,7 +41,7 @@ func furnished(t *testing.T) (s *site, ana *person, pages map[string]string) {
 		"member":     members.find(`href="(` + base + `/members/[0-9a-f]{32})" data-open>li`),
 		"properties": base + "/properties", "property-new": base + "/properties/new",
 		"property": ana.get(base + "/properties").find(`href="(` + base + `/properties/[0-9a-f]{32})"`),
-		"profile":  "/profile", "sign-in": "/sign-in", "sign-in-link": "/sign-in?link=" + strings.Repeat("0", 52), "sign-out": "/sign-out",
+		"profile":  "/profile", "sign-in": "/sign-in", "sign-in-link": "/sign-in#link=" + strings.Repeat("0", 52), "sign-out": "/sign-out",
 		"accounts": "/console/accounts", "system": "/console/system", "foreign": "/accounts/" + strings.Repeat("0", 32) + "/tokens",
 	}
 	return s, ana, pages

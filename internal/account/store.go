@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -17,14 +18,18 @@ type Account struct {
 	ExternalID string   `json:"external_id,omitempty" doc:"The operators' own id of the account; ext:<external_id> may stand for the id in every path"`
 	CreatedOn  web.Time `json:"created_on"`
 	ModifiedOn web.Time `json:"modified_on"`
+	Type       string   `json:"type" enum:"standard" doc:"Always standard, for clients of Cloudflare's API"`
 }
+
+// accountType is the type of every account.
+const accountType = "standard"
 
 const accountColumns = `id, name, COALESCE(external_id, ''), created_at, modified_at`
 
 func scanAccount(row interface{ Scan(...any) error }) (a Account, err error) {
 	var created, modified int64
 	err = row.Scan(&a.ID, &a.Name, &a.ExternalID, &created, &modified)
-	a.CreatedOn, a.ModifiedOn = moment(created), moment(modified)
+	a.CreatedOn, a.ModifiedOn, a.Type = moment(created), moment(modified), accountType
 	return a, err
 }
 
@@ -92,9 +97,9 @@ func (d *Directory) ensureInstallation(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
-// listAccounts gives accounts after an id, ascending; the ids in only, where it
-// is not nil.
-func listAccounts(ctx context.Context, tx *db.Tx, after string, limit int, only []string) ([]Account, error) {
+// listAccounts gives accounts after an id, ascending; those with the name, where
+// it is not empty, and the ids in only, where it is not nil.
+func listAccounts(ctx context.Context, tx *db.Tx, name, after string, limit int, only []string) ([]Account, error) {
 	list := []Account{}
 	if only != nil {
 		for _, accountID := range only {
@@ -108,12 +113,36 @@ func listAccounts(ctx context.Context, tx *db.Tx, after string, limit int, only 
 			if err != nil {
 				return nil, err
 			}
-			list = append(list, a)
+			if name == "" || strings.EqualFold(a.Name, name) {
+				list = append(list, a)
+			}
 		}
 		return list, nil
 	}
-	return collect(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
+	if name == "" {
+		return collect(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
+	}
+	for len(list) < limit {
+		found, err := collect(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account WHERE id > $1 ORDER BY id LIMIT $2`, after, namePage)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range found {
+			after = a.ID
+			if strings.EqualFold(a.Name, name) && len(list) < limit {
+				list = append(list, a)
+			}
+		}
+		if len(found) < namePage {
+			break
+		}
+	}
+	return list, nil
 }
+
+// namePage is how many accounts are read at once when one is looked for by
+// name. The databases fold ASCII alone, or by their own rules.
+const namePage = 1000
 
 // collect reads all rows of a query; the list is never nil.
 func collect[T any](ctx context.Context, tx *db.Tx, scan func(interface{ Scan(...any) error }) (T, error), query string, args ...any) ([]T, error) {

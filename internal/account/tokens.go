@@ -74,7 +74,7 @@ func (d *Directory) newToken(by *web.Principal, accountID string, spec TokenSpec
 		return t, err
 	}
 	if len(spec.Permissions) == 0 {
-		return t, errs.At(errs.CodeMissingField, "/permissions", "permissions names at least one right")
+		return t, errs.At(errs.CodeMissingField, "/permissions", "choose at least one permission")
 	}
 	known := append(AllPermissions(), Everything)
 	for _, permission := range spec.Permissions {
@@ -160,11 +160,16 @@ func (d *Directory) Token(ctx context.Context, accountID, tokenID string) (t Tok
 	return t.at(d.micros()), err
 }
 
-// RevokeToken ends a token, at once in this process.
+// RevokeToken ends a token and the customers' sessions that it made, at once in
+// this process.
 func (d *Directory) RevokeToken(ctx context.Context, by *web.Principal, accountID, tokenID string) error {
 	var t Token
+	var ended []Hash
 	err := d.change(ctx, func(tx *db.Tx) (err error) {
 		if t, err = loadToken(ctx, tx, accountID, tokenID); err != nil {
+			return err
+		}
+		if ended, err = deleteMadeBy(ctx, tx, tokenID); err != nil {
 			return err
 		}
 		if err := deleteToken(ctx, tx, accountID, tokenID); err != nil {
@@ -172,6 +177,6 @@ func (d *Directory) RevokeToken(ctx context.Context, by *web.Principal, accountI
 		}
 		return d.record(ctx, tx, by, event.NewAudit(accountID, "revoke", "token", t.ID, t.Name).Changed(t.at(d.micros()), nil))
 	})
-	d.credentials.forget(t.hash)
+	d.credentials.forget(append(ended, t.hash)...)
 	return err
 }

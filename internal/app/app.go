@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -188,11 +189,48 @@ func (a *App) openKeys(context.Context) (err error) {
 	case a.Config.MasterKey != "":
 		a.box, err = seal.New(a.Config.MasterKey)
 	case a.Config.MasterKeyFile != "":
+		if open, err := readableByOthers(a.Config.MasterKeyFile); err == nil && open {
+			a.Log.Warn("the master key's file is readable by other users of this machine", "file", a.Config.MasterKeyFile)
+		}
 		a.box, err = seal.Load(a.Config.MasterKeyFile)
 	default:
-		a.box, err = seal.LoadOrCreate(filepath.Join(a.keyDir(), "master.key"))
+		a.box, err = a.ownKey()
 	}
 	return err
+}
+
+// ownKey reads the master key that lies in the data directory, or makes it with
+// the first databases. Beside databases that were sealed under another one a new
+// key would only hide that the old one is missing.
+func (a *App) ownKey() (*seal.Box, error) {
+	file := filepath.Join(a.keyDir(), "master.key")
+	open, err := readableByOthers(file)
+	switch {
+	case err == nil && open:
+		return nil, fmt.Errorf("%s is readable by other users of this machine; close it with: chmod 600 %s", file, file)
+	case err == nil:
+		return seal.Load(file)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	kept, err := filepath.Glob(filepath.Join(a.Config.DataDir, "db", "*.db"))
+	if err != nil {
+		return nil, err
+	}
+	if len(kept) > 0 {
+		return nil, fmt.Errorf("%s is missing, and the databases in %s are sealed under it: put the copy of the key back, or set BELFRY_MASTER_KEY or BELFRY_MASTER_KEY_FILE if it was given so (no other key opens them)",
+			file, filepath.Join(a.Config.DataDir, "db"))
+	}
+	return seal.LoadOrCreate(file)
+}
+
+// readableByOthers reports whether other users than the owner may read a file.
+func readableByOthers(file string) (bool, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return false, err
+	}
+	return info.Mode().Perm()&0o077 != 0, nil
 }
 
 // keyDir lies outside of what is backed up with the databases.
@@ -322,8 +360,7 @@ func (a *App) openMemory(ctx context.Context) (audit.Memory, error) {
 // recordSelf records what a principal did with the record itself.
 func (a *App) recordSelf(ctx context.Context, accountID, action, resourceType, resourceID, resourceName string, metadata map[string]any) error {
 	p := web.CurrentPrincipal(ctx)
-	e := event.NewAudit(accountID, action, resourceType, resourceID, resourceName).By(account.Actor(p), account.Interface(p))
-	e.Metadata = metadata
+	e := event.NewAudit(accountID, action, resourceType, resourceID, resourceName).By(account.Actor(p), account.Interface(p)).With(metadata)
 	value, err := encode(e)
 	if err != nil {
 		return err
