@@ -19,6 +19,21 @@ var hostForm = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.Stri
 // out; addresses are written as RFC 5952 has it. What is no host, as a name in
 // words, is in lower case. It is idempotent.
 func ZoneKey(ref string) string {
+	key := keyOnce(ref)
+	for range maxSteps { // "10.0.0.1.:80" loses its dot, then its port
+		next := keyOnce(key)
+		if next == key {
+			break
+		}
+		key = next
+	}
+	return key
+}
+
+// maxSteps bounds the steps to a key. Each one shortens the text or leaves it.
+const maxSteps = 8
+
+func keyOnce(ref string) string {
 	plain := strings.TrimRight(strings.ToLower(strings.TrimSpace(ref)), "./")
 	if key, ok := hostKey(plain); ok {
 		return key
