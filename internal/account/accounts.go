@@ -59,8 +59,8 @@ func (d *Directory) Account(ctx context.Context, accountID string) (a Account, e
 }
 
 // Accounts lists the accounts that the principal may read, after an id,
-// ascending; with a name, those that are called so, in upper or lower case.
-func (d *Directory) Accounts(ctx context.Context, by *web.Principal, name, after string, limit int) (list []Account, err error) {
+// ascending.
+func (d *Directory) Accounts(ctx context.Context, by *web.Principal, after string, limit int) (list []Account, err error) {
 	var only []string
 	if !by.Can("", AccountsRead) {
 		only = slices.DeleteFunc(slices.Sorted(maps.Keys(by.Grants)), func(accountID string) bool { return !by.Can(accountID, AccountsRead) })
@@ -73,7 +73,7 @@ func (d *Directory) Accounts(ctx context.Context, by *web.Principal, name, after
 		}
 	}
 	err = d.db.View(ctx, func(tx *db.Tx) error {
-		list, err = listAccounts(ctx, tx, name, after, limit, only)
+		list, err = listAccounts(ctx, tx, after, limit, only)
 		return err
 	})
 	return list, err

@@ -32,14 +32,7 @@ type accountIn struct {
 	Body struct {
 		Name       string `json:"name" minLength:"1" maxLength:"200" doc:"What people call it"`
 		ExternalID string `json:"external_id,omitempty" maxLength:"128" doc:"The operators' own id of the account"`
-		Type       string `json:"type,omitempty" enum:"standard" doc:"The one type that there is; clients of Cloudflare's API name it"`
 	}
-}
-
-// accountsIn is how a list of accounts is asked for.
-type accountsIn struct {
-	web.Paging
-	Name string `query:"name" maxLength:"200" doc:"Only accounts with this name, in upper or lower case"`
 }
 
 type accountPatch struct {
@@ -67,10 +60,10 @@ func (d *Directory) registerAccounts(api *web.API) {
 	const tag = "Accounts"
 	web.Get(api, web.Op{Path: "/accounts", Tag: tag, Summary: "List accounts", Scope: web.ScopeSelf,
 		Description: "The accounts that the credential may read."},
-		func(ctx context.Context, in *accountsIn) (web.Page[Account], error) {
+		func(ctx context.Context, in *web.Paging) (web.Page[Account], error) {
 			by := web.CurrentPrincipal(ctx)
-			return page(api, in.Paging, "accounts "+string(by.Kind)+" "+by.ID+" "+in.Name, func(a Account) string { return a.ID },
-				func(after string, limit int) ([]Account, error) { return d.Accounts(ctx, by, in.Name, after, limit) })
+			return page(api, *in, "accounts "+string(by.Kind)+" "+by.ID, func(a Account) string { return a.ID },
+				func(after string, limit int) ([]Account, error) { return d.Accounts(ctx, by, after, limit) })
 		})
 	web.Post(api, web.Op{Path: "/accounts", Tag: tag, Summary: "Create an account", Scope: web.ScopeInstallation, Permission: AccountsWrite, Idempotent: true},
 		func(ctx context.Context, in *accountIn) (Account, error) {

@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 
-	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -39,14 +38,6 @@ func (d *Directory) registerTokens(api *web.API) {
 		func(ctx context.Context, in *tokenIn) (NewAPIToken, error) {
 			return d.CreateToken(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID,
 				TokenSpec{in.Body.Name, in.Body.Permissions, in.Body.ExpiresOn, in.Body.IPAllow})
-		})
-	web.Get(api, web.Op{Path: base + "/verify", ID: "verify-account-token", Tag: tag, Summary: "Verify the token of this request, which is one of the account", Permission: web.AnyPermission},
-		func(ctx context.Context, _ *struct{}) (Verified, error) {
-			p := web.CurrentPrincipal(ctx)
-			if p.Kind != web.KindToken {
-				return Verified{}, errs.New(errs.CodeForbidden, "the request has no API token of the account")
-			}
-			return d.verified(ctx, p)
 		})
 	web.Get(api, web.Op{Path: base + "/{token_id}", Tag: tag, Summary: "Read an API token", Permission: TokensRead},
 		func(ctx context.Context, in *tokenPath) (Token, error) {

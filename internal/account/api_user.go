@@ -14,17 +14,6 @@ type Verified struct {
 	ExpiresOn web.Time `json:"expires_on,omitzero"`
 }
 
-// verified says of a live credential that it is one, and of a token when it ends.
-func (d *Directory) verified(ctx context.Context, p *web.Principal) (Verified, error) {
-	v := Verified{ID: p.ID, Status: "active"}
-	if p.Kind != web.KindToken {
-		return v, nil
-	}
-	t, err := d.Token(ctx, p.AccountID, p.ID)
-	v.ExpiresOn = t.ExpiresOn
-	return v, err
-}
-
 type sessionPath struct {
 	SessionID string `path:"session_id" maxLength:"64"`
 }
@@ -56,7 +45,14 @@ func (d *Directory) registerUser(api *web.API) {
 	const tag = "User"
 	web.Get(api, web.Op{Path: "/user/tokens/verify", Tag: tag, Summary: "Verify the token of this request", Scope: web.ScopeSelf},
 		func(ctx context.Context, _ *struct{}) (Verified, error) {
-			return d.verified(ctx, web.CurrentPrincipal(ctx))
+			p := web.CurrentPrincipal(ctx)
+			v := Verified{ID: p.ID, Status: "active"}
+			if p.Kind != web.KindToken {
+				return v, nil
+			}
+			t, err := d.Token(ctx, p.AccountID, p.ID)
+			v.ExpiresOn = t.ExpiresOn
+			return v, err
 		})
 	web.Get(api, web.Op{Path: "/user", Tag: tag, Summary: "Read the user who is signed in", Scope: web.ScopeSelf},
 		func(ctx context.Context, _ *struct{}) (Profile, error) {

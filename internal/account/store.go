@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -97,9 +96,9 @@ func (d *Directory) ensureInstallation(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
-// listAccounts gives accounts after an id, ascending; those with the name, where
-// it is not empty, and the ids in only, where it is not nil.
-func listAccounts(ctx context.Context, tx *db.Tx, name, after string, limit int, only []string) ([]Account, error) {
+// listAccounts gives accounts after an id, ascending; the ids in only, where it
+// is not nil.
+func listAccounts(ctx context.Context, tx *db.Tx, after string, limit int, only []string) ([]Account, error) {
 	list := []Account{}
 	if only != nil {
 		for _, accountID := range only {
@@ -113,36 +112,12 @@ func listAccounts(ctx context.Context, tx *db.Tx, name, after string, limit int,
 			if err != nil {
 				return nil, err
 			}
-			if name == "" || strings.EqualFold(a.Name, name) {
-				list = append(list, a)
-			}
+			list = append(list, a)
 		}
 		return list, nil
 	}
-	if name == "" {
-		return collect(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
-	}
-	for len(list) < limit {
-		found, err := collect(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account WHERE id > $1 ORDER BY id LIMIT $2`, after, namePage)
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range found {
-			after = a.ID
-			if strings.EqualFold(a.Name, name) && len(list) < limit {
-				list = append(list, a)
-			}
-		}
-		if len(found) < namePage {
-			break
-		}
-	}
-	return list, nil
+	return collect(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
 }
-
-// namePage is how many accounts are read at once when one is looked for by
-// name. The databases fold ASCII alone, or by their own rules.
-const namePage = 1000
 
 // collect reads all rows of a query; the list is never nil.
 func collect[T any](ctx context.Context, tx *db.Tx, scan func(interface{ Scan(...any) error }) (T, error), query string, args ...any) ([]T, error) {

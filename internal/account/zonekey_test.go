@@ -2,7 +2,6 @@ package account_test
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -177,32 +176,4 @@ func TestTrafficNeverBringsMoreThanItsShareOfProperties(t *testing.T) {
 		}
 	}
 	f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": "more.example"}).ok()
-}
-
-func TestAccountsAreFoundByNameAndTheirTokensVerified(t *testing.T) {
-	f := newFixture(t, db.Config{DataDir: t.TempDir()})
-	a := f.call(root, "POST", "/accounts", m{"name": "Acme Ö", "type": "standard"}).ok()
-	if a.text("type") != "standard" {
-		t.Fatal(a.Body)
-	}
-	f.call(root, "POST", "/accounts", m{"name": "x", "type": "huge"}).fails(400, int(errs.CodeInvalid))
-	f.account("Other")
-	var ids []string
-	for _, one := range f.call(root, "GET", "/accounts?name=acme+%C3%B6", nil).ok().List {
-		ids = append(ids, one["id"].(string))
-	}
-	if !slices.Equal(ids, []string{a.text("id")}) {
-		t.Fatal(ids)
-	}
-	id, token := f.token(a.text("id"), "audit:read")
-	verified := f.call(token, "GET", "/accounts/"+a.text("id")+"/tokens/verify", nil).ok()
-	if verified.text("id") != id || verified.text("status") != "active" {
-		t.Fatal(verified.Body)
-	}
-	_, reader := f.token(a.text("id"), "accounts:read")
-	if list := f.call(reader, "GET", "/accounts?name=Other", nil).ok().List; len(list) != 0 {
-		t.Fatal(list)
-	}
-	_, foreign := f.token(f.account("B"), "*")
-	f.call(foreign, "GET", "/accounts/"+a.text("id")+"/tokens/verify", nil).fails(403, int(errs.CodeForbidden))
 }
