@@ -1,7 +1,9 @@
 package account_test
 
 import (
+	"html"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -54,6 +56,10 @@ func TestATokenFormSaysWhatIsWrongAndKeepsWhatWasTyped(t *testing.T) {
 func TestEveryPermissionIsOfferedInWords(t *testing.T) {
 	s := newSite(t)
 	page := s.operator().get("/accounts/" + s.account("Acme") + "/tokens/new").is(200)
+	guide, err := os.ReadFile("../../docs/guide/accounts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, permission := range append(account.AllPermissions(), account.Everything) {
 		if strings.HasPrefix(permission, "flags:") || strings.HasPrefix(permission, "mail:") {
 			page.lacks(`value="` + permission + `"`) // there is nothing yet to use them with
@@ -64,6 +70,9 @@ func TestEveryPermissionIsOfferedInWords(t *testing.T) {
 			t.Errorf("%s has no words: %v", permission, m)
 		}
 		page.is(200, ">"+permission+"</code>")
+		if row := "| `" + permission + "` | " + html.UnescapeString(m[1]) + " |"; !strings.Contains(string(guide), row) {
+			t.Errorf("docs/guide/accounts.md has no row %s", row)
+		}
 	}
 }
 

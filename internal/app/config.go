@@ -34,8 +34,8 @@ type Config struct {
 	// copy apart from the backups.
 	MasterKey     string `env:"BELFRY_MASTER_KEY" secret:"true"`
 	MasterKeyFile string `env:"BELFRY_MASTER_KEY_FILE"`
-	// At least 32 characters: an operator token from the first start, for
-	// scripts. Empty = a one-time setup link is printed.
+	// At least 32 characters: an operators' API token for scripts, valid at every
+	// start while it is set. Empty = none; the first start prints a sign-in link.
 	BootstrapToken string `env:"BELFRY_BOOTSTRAP_TOKEN" secret:"true"`
 	// How customers reach the server: links, cookies, the name of the signing key.
 	ExternalURL string `env:"BELFRY_EXTERNAL_URL"`
