@@ -89,7 +89,11 @@ func offered(by *web.Principal, accountID string, checked []string) (list []perm
 			list = append(list, permissionGroup{Name: w.group})
 		}
 		g := &list[len(list)-1]
-		c := permissionChoice{Permission: w.permission, Words: w.words, Hint: w.hint}
+		// The documents and the API name the permission, the form says what it is.
+		c := permissionChoice{Permission: w.permission, Words: w.words, Hint: w.permission}
+		if w.hint != "" {
+			c.Hint += " · " + w.hint
+		}
 		for _, one := range checked {
 			c.Checked = c.Checked || one == w.permission
 		}

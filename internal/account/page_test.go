@@ -69,7 +69,7 @@ func TestEveryPermissionIsOfferedInWords(t *testing.T) {
 		if m == nil || m[1] == permission {
 			t.Errorf("%s has no words: %v", permission, m)
 		}
-		page.is(200, ">"+permission+"</code>")
+		page.is(200, `<p class="note" id="h-permission-`+permission+`">`+permission)
 		if row := "| `" + permission + "` | " + html.UnescapeString(m[1]) + " |"; !strings.Contains(string(guide), row) {
 			t.Errorf("docs/guide/accounts.md has no row %s", row)
 		}
