@@ -213,6 +213,14 @@ func moment(micros int64) web.Time {
 	return web.TimeOf(micros)
 }
 
+// gather adds what is wrong with one field, so that all faults of a request are
+// told at once.
+func gather(list *errs.List, err error) {
+	if err != nil {
+		*list = append(*list, errs.All(err)...)
+	}
+}
+
 // text checks a text field of people's words: 1 to max characters without
 // control characters, trimmed.
 func text(pointer, value string, most int) (string, error) {

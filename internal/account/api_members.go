@@ -71,7 +71,7 @@ func (d *Directory) registerMembers(api *web.API) {
 		func(ctx context.Context, in *memberPath) (Deleted, error) {
 			return Deleted{in.MemberID}, d.RemoveMember(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
 		})
-	web.Post(api, web.Op{Path: base + "/{member_id}/sign_in_link", Tag: tag, Summary: "Make a one-time sign-in link for a member", Permission: MembersWrite,
+	web.Post(api, web.Op{Path: base + "/{member_id}/sign_in_link", Tag: tag, Summary: "Make a one-time sign-in link for a member", Permission: MembersWrite, Idempotent: true,
 		Description: "For users whom this account made; for others only operators. A token that expires or is bound to networks makes none."},
 		func(ctx context.Context, in *memberPath) (OneTimeURL, error) {
 			url, err := d.MemberLink(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)

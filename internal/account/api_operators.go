@@ -53,7 +53,7 @@ func (d *Directory) registerOperators(api *web.API) {
 		func(ctx context.Context, in *operatorPath) (Deleted, error) {
 			return Deleted{in.OperatorID}, d.RemoveOperator(ctx, web.CurrentPrincipal(ctx), in.OperatorID)
 		})
-	web.Post(api, web.Op{Path: base + "/{operator_id}/sign_in_link", Tag: tag, Summary: "Make a one-time sign-in link for an operator", Scope: web.ScopeInstallation, Permission: AccountsWrite},
+	web.Post(api, web.Op{Path: base + "/{operator_id}/sign_in_link", Tag: tag, Summary: "Make a one-time sign-in link for an operator", Scope: web.ScopeInstallation, Permission: AccountsWrite, Idempotent: true},
 		func(ctx context.Context, in *operatorPath) (OneTimeURL, error) {
 			url, err := d.OperatorLink(ctx, web.CurrentPrincipal(ctx), in.OperatorID)
 			return OneTimeURL{url, moment(d.micros() + LinkTime.Microseconds())}, err

@@ -116,7 +116,7 @@ func (d *Directory) registerInvitations(api *web.API) {
 			list, err := d.Invitations(ctx, s.PersonID)
 			return web.Page[Invitation]{Items: list}, err
 		})
-	web.Post(api, web.Op{Path: base + "/{account}/accept", Tag: tag, Summary: "Accept an account's invitation", Scope: web.ScopeSelf},
+	web.Post(api, web.Op{Path: base + "/{account}/accept", Tag: tag, Summary: "Accept an account's invitation", Scope: web.ScopeSelf, Idempotent: true},
 		func(ctx context.Context, in *invitationPath) (Membership, error) {
 			s, err := d.own(ctx)
 			if err != nil {
@@ -124,7 +124,7 @@ func (d *Directory) registerInvitations(api *web.API) {
 			}
 			return d.AcceptInvitation(ctx, web.CurrentPrincipal(ctx), s, in.Account)
 		})
-	web.Post(api, web.Op{Path: base + "/{account}/decline", Tag: tag, Summary: "Decline an account's invitation", Scope: web.ScopeSelf},
+	web.Post(api, web.Op{Path: base + "/{account}/decline", Tag: tag, Summary: "Decline an account's invitation", Scope: web.ScopeSelf, Idempotent: true},
 		func(ctx context.Context, in *invitationPath) (web.None, error) {
 			s, err := d.own(ctx)
 			if err != nil {

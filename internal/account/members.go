@@ -37,17 +37,18 @@ func foldEmail(s string) (string, error) {
 // person with the address is looked at, so that the answer tells nothing of
 // them. Whom the operators add is the person that they vouch for, at once.
 func (d *Directory) AddMember(ctx context.Context, by *web.Principal, accountID, email, name string, role Role) (NewMember, error) {
+	var faults errs.List
 	email, err := foldEmail(email)
-	if err != nil {
-		return NewMember{}, err
-	}
+	gather(&faults, err)
 	if strings.TrimSpace(name) == "" {
 		name = email
 	}
-	if name, err = text("/name", name, 200); err != nil {
-		return NewMember{}, err
+	if err == nil || name != "" {
+		name, err = text("/name", name, 200)
+		gather(&faults, err)
 	}
-	if err := mayGrant(by, accountID, role); err != nil {
+	gather(&faults, mayGrant(by, accountID, role))
+	if err := faults.Or(); err != nil {
 		return NewMember{}, err
 	}
 	if !by.Superoperator {

@@ -147,10 +147,12 @@ func (d *Directory) AddOperator(ctx context.Context, by *web.Principal, email, n
 	if err := onlyOperators(by); err != nil {
 		return p, "", err
 	}
-	if email, err = foldEmail(email); err != nil {
-		return p, "", err
-	}
-	if name, err = text("/name", name, 200); err != nil {
+	var faults errs.List
+	email, err = foldEmail(email)
+	gather(&faults, err)
+	name, err = text("/name", name, 200)
+	gather(&faults, err)
+	if err := faults.Or(); err != nil {
 		return p, "", err
 	}
 	var ended []Hash
@@ -192,15 +194,17 @@ func (d *Directory) UpdateOperator(ctx context.Context, by *web.Principal, perso
 		if err != nil {
 			return err
 		}
+		var faults errs.List
 		if p = before; email != nil {
-			if p.Email, err = foldEmail(*email); err != nil {
-				return err
-			}
+			p.Email, err = foldEmail(*email)
+			gather(&faults, err)
 		}
 		if name != nil {
-			if p.Name, err = text("/name", *name, 200); err != nil {
-				return err
-			}
+			p.Name, err = text("/name", *name, 200)
+			gather(&faults, err)
+		}
+		if err := faults.Or(); err != nil {
+			return err
 		}
 		if p == before {
 			return nil

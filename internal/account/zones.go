@@ -152,40 +152,49 @@ func means(a, b string) bool { return ZoneKey(a) == ZoneKey(b) }
 // that it was called by as an alias, unless the aliases are given too: the
 // traffic still has it.
 func (s ZoneSpec) apply(z Zone) (Zone, error) {
-	var err error
+	var faults errs.List
 	if s.Name != nil {
-		former, notHost := Alias(z.Name)
-		if z.Name, err = zoneName(*s.Name); err != nil {
-			return z, err
-		}
-		z.Aliases = slices.DeleteFunc(slices.Clone(z.Aliases), func(a string) bool { return means(a, z.Name) })
-		if notHost == nil && !means(former, z.Name) && len(z.Aliases) < MaxAliases {
-			z.Aliases = append(z.Aliases, former)
-		}
+		name, err := zoneName(*s.Name)
+		gather(&faults, err)
+		z = z.renamed(name)
 	}
 	if s.Environment != nil {
 		z.Environment = *s.Environment
 	}
 	if !slices.Contains([]Environment{Production, Staging, Test}, z.Environment) {
-		return z, errs.At(errs.CodeInvalid, "/environment", "environment is production, staging or test")
+		gather(&faults, errs.At(errs.CodeInvalid, "/environment", "environment is production, staging or test"))
 	}
 	if s.Aliases == nil {
-		return z, nil
+		return z, faults.Or()
 	}
 	if len(*s.Aliases) > MaxAliases {
-		return z, errs.At(errs.CodeOutOfRange, "/aliases", "a property has at most %d other names", MaxAliases)
+		gather(&faults, errs.At(errs.CodeOutOfRange, "/aliases", "a property has at most %d other names", MaxAliases))
+		return z, faults
 	}
 	z.Aliases = []string{}
 	for _, one := range *s.Aliases {
 		alias, err := Alias(one)
 		if err != nil {
-			return z, err
+			gather(&faults, err)
+			continue
 		}
 		if !means(alias, z.Name) && !slices.ContainsFunc(z.Aliases, func(a string) bool { return means(a, alias) }) {
 			z.Aliases = append(z.Aliases, alias)
 		}
 	}
-	return z, nil
+	return z, faults.Or()
+}
+
+// renamed gives the zone another name, and keeps the former one as an alias
+// where it is a hostname.
+func (z Zone) renamed(name string) Zone {
+	former, notHost := Alias(z.Name)
+	z.Name = name
+	z.Aliases = slices.DeleteFunc(slices.Clone(z.Aliases), func(a string) bool { return means(a, name) })
+	if notHost == nil && !means(former, name) && len(z.Aliases) < MaxAliases {
+		z.Aliases = append(z.Aliases, former)
+	}
+	return z
 }
 
 // CreateZone makes a zone. CodeExists when its name or an alias means another
