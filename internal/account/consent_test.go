@@ -96,17 +96,17 @@ func TestAPersonOfOneAccountIsNobodyElsewhere(t *testing.T) {
 		f.call(cookie, "PUT", "/user/password", m{"password": "known to evil"}, same).ok()
 
 		// Whoever wrote the address down first does not block the company.
-		real := f.call(victimToken, "POST", "/accounts/"+victim+"/members", m{"email": "cfo@victim.example", "role": "owner"}).ok()
+		invited := f.call(victimToken, "POST", "/accounts/"+victim+"/members", m{"email": "cfo@victim.example", "role": "owner"}).ok()
 		f.call(cookie, "GET", "/user/invitations", nil).ok()
 		if list := f.call(cookie, "GET", "/user/invitations", nil).ok().List; len(list) != 0 {
 			t.Errorf("a person of one account sees what others invite: %v", list)
 		}
 		f.call(cookie, "POST", "/user/invitations/"+victim+"/accept", nil, same).fails(404, int(errs.CodeNotFound))
 		f.call(cookie, "GET", "/accounts/"+victim, nil).fails(403, int(errs.CodeForbidden))
-		cfo := f.signIn(real.text("sign_in_url"))
+		cfo := f.signIn(invited.text("sign_in_url"))
 		f.call(cfo, "GET", "/accounts/"+victim, nil).ok()
 		f.call(cfo, "GET", "/accounts/"+evil, nil).fails(403, int(errs.CodeForbidden))
-		f.call(evilToken, "POST", "/accounts/"+evil+"/members/"+real.text("id")+"/sign_in_link", nil).fails(404, int(errs.CodeNotFound))
+		f.call(evilToken, "POST", "/accounts/"+evil+"/members/"+invited.text("id")+"/sign_in_link", nil).fails(404, int(errs.CodeNotFound))
 
 		// Each has a password of its own, also where it is the same one, and the
 		// account of the page says which is meant.
