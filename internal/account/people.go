@@ -53,9 +53,14 @@ func (d *Directory) DeletePerson(ctx context.Context, by *web.Principal, personI
 				return err
 			}
 		}
+		opened, err := deleteMadeBy(ctx, tx, personID)
+		if err != nil {
+			return err
+		}
 		if ended, err = deletePerson(ctx, tx, personID); err != nil {
 			return err
 		}
+		ended = append(ended, opened...)
 		return d.record(ctx, tx, by, event.NewAudit(Installation, "delete", "user", personID, ""))
 	})
 	d.credentials.forget(ended...)
@@ -243,6 +248,11 @@ func (d *Directory) RemoveOperator(ctx context.Context, by *web.Principal, perso
 		if ended, err = sessionHashes(ctx, tx, personID); err != nil {
 			return err
 		}
+		opened, err := madeBy(ctx, tx, personID)
+		if err != nil {
+			return err
+		}
+		ended = append(ended, opened...)
 		if _, err := tx.Exec(ctx, `UPDATE person SET staff = FALSE WHERE id = $1`, personID); err != nil {
 			return err
 		}
