@@ -79,6 +79,7 @@ var drivers = map[string][]string{
 	"go.opentelemetry.io":                   {"internal/platform/telemetry", "internal/platform/bus", "internal/platform/web"},
 	"github.com/santhosh-tekuri/jsonschema": {"internal/producer"},
 	"golang.org/x/crypto":                   {"internal/account"},
+	"golang.org/x/net":                      {"internal/account"},
 	"github.com/wneessen/go-mail":           {"internal/notify/email"},
 	"github.com/chromedp":                   {"test"},
 	"github.com/transparency-dev/merkle":    {"test"},

@@ -7,14 +7,16 @@
 // handler changes the store and enqueues the record of the change for the audit
 // log in ONE transaction.
 //
-//	invited person --one-time link--> session <--password-- person
+//	invited person --one-time link (accepts)--> session <--password-- person
 //	session --sign-out, 12 h idle, 30 d, role gone--> ended
 //	token   --revoked, expires_on-->                  ended
 //
 // Invariants: nobody hands out a permission that they do not have; an account
-// keeps at least one owner once it has one; a person whom one account made is
-// not believed by another account until an operator vouches for them; secrets
-// are stored as hashes and shown once.
+// keeps at least one owner once it has one; an account decides over the persons
+// that it invited, and over nobody else: an address is one person in each
+// account that invites it and one of the operators', and only that one belongs
+// to several accounts, each of which it has accepted; secrets are stored as
+// hashes and shown once.
 //
 // Revocation is immediate in this process; other processes follow within
 // [cacheTime], the age at which a cached credential is read again.
@@ -93,13 +95,13 @@ type Directory struct {
 	denials   *denials
 	uses      *uses
 	attempts  *attempts
-	hashing   hashing
+	hashing   *hashing
 	cross     *http.CrossOriginProtection
 
 	credentials *cache[Hash, *credential] // by the hash of a token or session
 	accounts    *cache[string, string]    // id or ext:external_id -> id
-	zones       *cache[string, Zone]      // account NUL reference -> zone; ID "" = none
-	full        *cache[string, bool]      // whether an account has as many zones as it may
+	zones       *cache[string, Zone]      // account NUL key -> zone; ID "" = none
+	seenOver    *cache[string, bool]      // whether traffic may bring an account no more zones
 }
 
 // New makes a Directory.
@@ -126,7 +128,7 @@ func New(cfg Config) (*Directory, error) {
 		credentials: newCache[Hash, *credential](cachedTokens, cacheTime, cfg.Now),
 		accounts:    newCache[string, string](cachedRefs, cacheTime, cfg.Now),
 		zones:       newCache[string, Zone](cachedRefs, cacheTime, cfg.Now),
-		full:        newCache[string, bool](cachedRefs, cacheTime, cfg.Now),
+		seenOver:    newCache[string, bool](cachedRefs, cacheTime, cfg.Now),
 	}
 	if cfg.ExternalURL != "" {
 		u, err := url.Parse(cfg.ExternalURL)
@@ -193,6 +195,7 @@ func (d *Directory) Register(api *web.API) {
 	d.registerTokens(api)
 	d.registerZones(api)
 	d.registerUser(api)
+	d.registerOperators(api)
 	api.Limit("account.tokens", MaxTokens)
 	api.Limit("account.members", MaxMembers)
 	api.Limit("account.zones", MaxZones)
@@ -208,6 +211,14 @@ func moment(micros int64) web.Time {
 		return web.Time{}
 	}
 	return web.TimeOf(micros)
+}
+
+// gather adds what is wrong with one field, so that all faults of a request are
+// told at once.
+func gather(list *errs.List, err error) {
+	if err != nil {
+		*list = append(*list, errs.All(err)...)
+	}
 }
 
 // text checks a text field of people's words: 1 to max characters without

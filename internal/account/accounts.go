@@ -114,7 +114,7 @@ func (d *Directory) newAccount(name, external string) (Account, error) {
 		}
 	}
 	now := web.TimeOf(d.micros())
-	return Account{ID: id.At(now.Time), Name: name, ExternalID: external, CreatedOn: now, ModifiedOn: now}, nil
+	return Account{ID: id.At(now.Time), Name: name, ExternalID: external, CreatedOn: now, ModifiedOn: now, Type: accountType}, nil
 }
 
 // UpsertAccount gives the account with the external id its name, making it

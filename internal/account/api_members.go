@@ -55,7 +55,7 @@ func (d *Directory) registerMembers(api *web.API) {
 				func(after string, limit int) ([]Member, error) { return d.Members(ctx, accountID, after, limit) })
 		})
 	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Add a member", Permission: MembersWrite, Idempotent: true,
-		Description: "Makes the user when nobody has the address, and then answers with a one-time sign-in link."},
+		Description: "The member is pending until the person accepts: by signing in with the one-time link of the answer or, where the operators vouch for a user with the address, on that user's own page of invitations. The answer is the same whether other accounts know the address or not."},
 		func(ctx context.Context, in *memberIn) (NewMember, error) {
 			return d.AddMember(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.Body.Email, in.Body.Name, in.Body.Role)
 		})
@@ -71,19 +71,32 @@ func (d *Directory) registerMembers(api *web.API) {
 		func(ctx context.Context, in *memberPath) (Deleted, error) {
 			return Deleted{in.MemberID}, d.RemoveMember(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
 		})
-	web.Post(api, web.Op{Path: base + "/{member_id}/sign_in_link", Tag: tag, Summary: "Make a one-time sign-in link for a member", Permission: MembersWrite,
-		Description: "For users whom this account made; for others only operators."},
+	web.Post(api, web.Op{Path: base + "/{member_id}/sign_in_link", Tag: tag, Summary: "Make a one-time sign-in link for a member", Permission: MembersWrite, Idempotent: true,
+		Description: "For users whom this account made; for others only operators. A token that expires or is bound to networks makes none."},
 		func(ctx context.Context, in *memberPath) (OneTimeURL, error) {
 			url, err := d.MemberLink(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
 			return OneTimeURL{url, moment(d.micros() + LinkTime.Microseconds())}, err
 		})
 	web.Post(api, web.Op{Path: "/accounts/{account_id}/portal_sessions", Tag: tag, Summary: "Open the customers' pages for one of your users", Permission: MembersWrite, Idempotent: true,
-		Description: "The URL works once and gives a session that may do what the role may do in the sections."},
+		Description: "The URL works once and gives a session that may do what the role may do in the sections. It ends when the token that made it is revoked or expires, or when the member who made it loses the right, and it works from the token's networks only. The record names it as portal:ACCOUNT:MEMBER."},
 		func(ctx context.Context, in *portalIn) (OneTimeURL, error) {
 			b := &in.Body
 			url, expires, err := d.PortalURL(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, Portal{
 				Member: PortalMember{b.Member.ID, b.Member.Email, b.Member.Name},
 				Role:   b.Role, Sections: b.Sections, ReturnURL: b.ReturnURL, Seconds: b.ExpiresIn})
 			return OneTimeURL{url, expires}, err
+		})
+	const portals = "/accounts/{account_id}/portal_sessions"
+	web.Get(api, web.Op{Path: portals, Tag: tag, Summary: "List the open sessions of the customers' pages", Permission: MembersRead},
+		func(ctx context.Context, in *web.AnyPaging) (web.Page[PortalSession], error) {
+			accountID := web.Account(ctx).ID
+			return page(api, *in, "portal sessions "+accountID, func(s PortalSession) string { return s.ID },
+				func(after string, limit int) ([]PortalSession, error) {
+					return d.PortalSessions(ctx, accountID, after, limit)
+				})
+		})
+	web.Delete(api, web.Op{Path: portals + "/{session_id}", Tag: tag, Summary: "End a session of the customers' pages", Permission: MembersWrite},
+		func(ctx context.Context, in *sessionPath) (Deleted, error) {
+			return Deleted{in.SessionID}, d.RevokePortalSession(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.SessionID)
 		})
 }

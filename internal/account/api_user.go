@@ -91,4 +91,48 @@ func (d *Directory) registerUser(api *web.API) {
 			}
 			return Deleted{in.SessionID}, d.RevokeSession(ctx, web.CurrentPrincipal(ctx), s.PersonID, in.SessionID)
 		})
+	web.Delete(api, web.Op{Path: "/user", Tag: tag, Summary: "Delete the user who is signed in", Scope: web.ScopeSelf,
+		Description: "Ends the user's memberships and sessions and deletes their name, address and password. What they did stays in the records of their accounts. An account's last owner and the last operator cannot be deleted."},
+		func(ctx context.Context, _ *struct{}) (Deleted, error) {
+			s, err := d.own(ctx)
+			if err != nil {
+				return Deleted{}, err
+			}
+			return Deleted{s.PersonID}, d.DeletePerson(ctx, web.CurrentPrincipal(ctx), s.PersonID)
+		})
+	d.registerInvitations(api)
+}
+
+type invitationPath struct {
+	Account string `path:"account" maxLength:"64" doc:"The id of the account that invites"`
+}
+
+func (d *Directory) registerInvitations(api *web.API) {
+	const tag = "User"
+	const base = "/user/invitations"
+	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List the accounts that invite the user", Scope: web.ScopeSelf},
+		func(ctx context.Context, _ *struct{}) (web.Page[Invitation], error) {
+			s, err := d.own(ctx)
+			if err != nil {
+				return web.Page[Invitation]{}, err
+			}
+			list, err := d.Invitations(ctx, s.PersonID)
+			return web.Page[Invitation]{Items: list}, err
+		})
+	web.Post(api, web.Op{Path: base + "/{account}/accept", Tag: tag, Summary: "Accept an account's invitation", Scope: web.ScopeSelf, Idempotent: true},
+		func(ctx context.Context, in *invitationPath) (Membership, error) {
+			s, err := d.own(ctx)
+			if err != nil {
+				return Membership{}, err
+			}
+			return d.AcceptInvitation(ctx, web.CurrentPrincipal(ctx), s, in.Account)
+		})
+	web.Post(api, web.Op{Path: base + "/{account}/decline", Tag: tag, Summary: "Decline an account's invitation", Scope: web.ScopeSelf, Idempotent: true},
+		func(ctx context.Context, in *invitationPath) (web.None, error) {
+			s, err := d.own(ctx)
+			if err != nil {
+				return web.None{}, err
+			}
+			return web.None{}, d.DeclineInvitation(ctx, web.CurrentPrincipal(ctx), s, in.Account)
+		})
 }

@@ -1,16 +1,20 @@
 package account
 
 import (
+	"context"
 	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// attempts limits how often passwords and links are tried: per address, per
-// person from one address, and per person from everywhere (looser, so that a
-// stranger does not easily lock somebody out).
+// attempts limits how often passwords and links are tried: per client address,
+// per person from one client address, and per person from everywhere. The last
+// one is looser, and does not count where the person has signed in from the
+// client's network before: a stranger does not lock a person out of their own
+// desk. It limits the invitations of an account too.
 type attempts struct {
 	now func() time.Time
 
@@ -34,31 +38,93 @@ var (
 	perAddress       = allowance{30, 5 * time.Second}
 	perPersonAddress = allowance{6, time.Minute}
 	perPerson        = allowance{60, 30 * time.Second}
+	perAccount       = allowance{200, 20 * time.Second} // invitations
 )
 
+// clientOf is what counts as one client: an address, of IPv6 a /64, which a
+// subscriber has at least.
+func clientOf(addr netip.Addr) string {
+	if addr.Is6() && !addr.Is4In6() {
+		if p, err := addr.Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return addr.Unmap().String()
+}
+
+// networkOf is the network that counts as the place of a client: a /24, of IPv6
+// a /64.
+func networkOf(addr netip.Addr) string {
+	if addr = addr.Unmap(); addr.Is4() {
+		if p, err := addr.Prefix(24); err == nil {
+			return p.String()
+		}
+	}
+	return clientOf(addr)
+}
+
+// take counts one attempt; CodeRateLimited when there were too many. person is
+// the address that was typed, empty for a link; known: the person has signed in
+// from the client's network before.
+func (a *attempts) take(person string, addr netip.Addr, known bool) error {
+	from := clientOf(addr)
+	list := []spent{{"a " + from, perAddress}}
+	if person != "" {
+		list = append(list, spent{"pa " + from + " " + person, perPersonAddress})
+		if !known {
+			list = append(list, spent{"p " + person, perPerson})
+		}
+	}
+	return a.spend(list, "too many attempts to sign in")
+}
+
+// invite counts one invitation of an account.
+func (a *attempts) invite(accountID string) error {
+	return a.spend([]spent{{"i " + accountID, perAccount}}, "the account has invited too many members in a short time")
+}
+
+// spent is one bucket that an attempt takes from.
+type spent struct {
+	key string
+	allowance
+}
+
 const maxAttempts = 100_000
+
+// Networks from which a person signed in are remembered for so long, and so
+// many of one person.
+const (
+	networkTime = 180 * 24 * time.Hour
+	maxNetworks = 20
+)
+
+// noteNetwork remembers the network of a sign-in.
+func noteNetwork(ctx context.Context, tx *db.Tx, personID, network string, at int64) error {
+	_, err := tx.Exec(ctx, `INSERT INTO known_network (person_id, network, at) VALUES ($1, $2, $3) ON CONFLICT (person_id, network) DO UPDATE SET at = excluded.at`, personID, network, at)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM known_network WHERE person_id = $1 AND network NOT IN
+		(SELECT network FROM known_network WHERE person_id = $1 ORDER BY at DESC, network LIMIT $2)`, personID, maxNetworks)
+	return err
+}
+
+// knowsNetwork reports whether every person with a password at an address has
+// signed in from a network before. One alone does not count: an account could
+// make a person with somebody's address and bring its own networks.
+func knowsNetwork(ctx context.Context, tx *db.Tx, email, network string) (bool, error) {
+	var persons, knowing int
+	err := tx.QueryRow(ctx, `SELECT count(*), count(k.network) FROM person p LEFT JOIN known_network k ON k.person_id = p.id AND k.network = $2
+		WHERE p.email = $1 AND p.password <> ''`, email, network).Scan(&persons, &knowing)
+	return persons > 0 && persons == knowing, err
+}
 
 func newAttempts(now func() time.Time) *attempts {
 	return &attempts{now: now, buckets: map[string]bucket{}}
 }
 
-// take counts one attempt; CodeRateLimited when there were too many. person is
-// empty for a link.
-func (a *attempts) take(person string, addr netip.Addr) error {
-	from := addr.String()
-	if addr.Is6() { // a subscriber has at least a /64
-		if p, err := addr.Prefix(64); err == nil {
-			from = p.String()
-		}
-	}
-	type one struct {
-		key string
-		allowance
-	}
-	list := []one{{"a " + from, perAddress}}
-	if person != "" {
-		list = append(list, one{"pa " + from + " " + person, perPersonAddress}, one{"p " + person, perPerson})
-	}
+// spend takes one from each bucket, or from none.
+func (a *attempts) spend(list []spent, refusal string) error {
 	now := a.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -66,7 +132,7 @@ func (a *attempts) take(person string, addr netip.Addr) error {
 		b := a.fill(l.key, l.allowance, now)
 		if b.left < 1 {
 			wait := time.Duration((1 - b.left) * float64(l.every))
-			return errs.New(errs.CodeRateLimited, "too many attempts to sign in").After(max(time.Second, wait))
+			return errs.New(errs.CodeRateLimited, "%s", refusal).After(max(time.Second, wait))
 		}
 	}
 	a.forget(now)

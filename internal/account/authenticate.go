@@ -7,7 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,14 +16,18 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
+// bootstrapID is the id of the principal of the bootstrap token.
+const bootstrapID = "bootstrap"
+
 // credential is what a token or a session stands for, as it was read from the
-// store. It is shared and, but for noted, never changed.
+// store. It is shared and, but for noted and entered, never changed.
 type credential struct {
 	principal web.Principal  // without the address
 	ends      int64          // microseconds; 0 = never
-	networks  []netip.Prefix // of a token; empty = anywhere
+	networks  []netip.Prefix // from which it may be used; empty = anywhere
 	session   *Session       // nil for a token
 	noted     atomic.Int64   // when its use was noted last
+	entered   sync.Map       // of a person's session: the accounts whose records have its sign-in
 }
 
 // Authenticate finds who sent the request: the owner of its bearer token, else
@@ -47,7 +51,7 @@ func (d *Directory) Authenticate(ctx context.Context, r *http.Request) (*web.Pri
 	addr := web.ClientAddr(ctx)
 	hash := HashOf(value)
 	if d.bootstrap != nil && subtle.ConstantTimeCompare(hash[:], d.bootstrap[:]) == 1 {
-		return &web.Principal{Kind: web.KindStaff, ID: "bootstrap", Name: "bootstrap token", Installation: true, Superoperator: true, IP: addr}, nil
+		return &web.Principal{Kind: web.KindStaff, ID: bootstrapID, Name: "bootstrap token", Installation: true, Superoperator: true, IP: addr}, nil
 	}
 	if _, err := ParseToken(TokenPrefix, value); err != nil {
 		return nil, d.refused("malformed", err)
@@ -63,7 +67,7 @@ func (d *Directory) Authenticate(ctx context.Context, r *http.Request) (*web.Pri
 	if c.ends != 0 && now >= c.ends {
 		return nil, d.refused("expired", errs.New(errs.CodeTokenExpired, "the token expired at %s", web.TimeOf(c.ends)))
 	}
-	if len(c.networks) > 0 && !slices.ContainsFunc(c.networks, func(n netip.Prefix) bool { return n.Contains(addr) }) {
+	if !within(c.networks, addr) {
 		return nil, d.refused("address", errs.New(errs.CodeTokenAddress, "the token may not be used from %s", addr))
 	}
 	if !web.Rechecking(ctx) && c.stale(now) {

@@ -15,7 +15,7 @@ import (
 // NewMember is a member who was just added.
 type NewMember struct {
 	Member
-	SignInURL string `json:"sign_in_url,omitempty" doc:"A one-time link for the new member; only where the account may vouch for the person. It is shown this once"`
+	SignInURL string `json:"sign_in_url,omitempty" doc:"A one-time link for the new member, whose use accepts the membership; not where a token that expires or is bound to networks asks. It is shown this once"`
 }
 
 // foldEmail checks an address and brings it into the form in which people are
@@ -29,30 +29,37 @@ func foldEmail(s string) (string, error) {
 	return s, nil
 }
 
-// AddMember gives a person a role in the account, making the person when there
-// is none with the address.
+// AddMember gives the person with an address a role in the account.
 //
-// Whoever made a person may hold sign-in links for it, so an account takes no
-// person that another account made: an operator has to vouch for them, which
-// ends all that the other account could have kept (password, sessions, links).
+// An account invites a person of its own: pending, until they sign in with the
+// account's link or, where the operators vouch for the same address, accept it
+// on their own page of invitations ([Directory.AcceptInvitation]). No other
+// person with the address is looked at, so that the answer tells nothing of
+// them. Whom the operators add is the person that they vouch for, at once.
 func (d *Directory) AddMember(ctx context.Context, by *web.Principal, accountID, email, name string, role Role) (NewMember, error) {
+	var faults errs.List
 	email, err := foldEmail(email)
-	if err != nil {
-		return NewMember{}, err
-	}
+	gather(&faults, err)
 	if strings.TrimSpace(name) == "" {
 		name = email
 	}
-	if name, err = text("/name", name, 200); err != nil {
+	if err == nil || name != "" {
+		name, err = text("/name", name, 200)
+		gather(&faults, err)
+	}
+	gather(&faults, mayGrant(by, accountID, role))
+	if err := faults.Or(); err != nil {
 		return NewMember{}, err
 	}
-	if err := mayGrant(by, accountID, role); err != nil {
-		return NewMember{}, err
+	if !by.Superoperator {
+		if err := d.attempts.invite(accountID); err != nil {
+			return NewMember{}, err
+		}
 	}
 	var out NewMember
 	var ended []Hash
 	err = d.change(ctx, func(tx *db.Tx) error {
-		out, ended = NewMember{}, nil
+		out = NewMember{}
 		if err := lockAccount(ctx, tx, accountID); err != nil {
 			return err
 		}
@@ -63,49 +70,31 @@ func (d *Directory) AddMember(ctx context.Context, by *web.Principal, accountID,
 		if n >= MaxMembers {
 			return errs.New(errs.CodeLimit, "the account has %d members, which is the most it may have", n)
 		}
-		home := accountID
-		if by.Superoperator {
-			home = ""
+		if is, err := isMember(ctx, tx, accountID, email); err != nil {
+			return err
+		} else if is {
+			return errs.At(errs.CodeExists, "/email", "a member of the account has this address already")
 		}
-		person, err := d.ensurePerson(ctx, tx, Person{Email: email, Name: name, home: home})
+		person, err := d.newMember(ctx, tx, by, accountID, Person{Email: email, Name: name}, role)
 		if err != nil {
 			return err
-		}
-		if person.home != "" && person.home != accountID {
-			if !by.Superoperator {
-				return errs.At(errs.CodeStateConflict, "/email", "the address belongs to a person of another account; the operators of the installation can add them")
-			}
-			if ended, err = vouch(ctx, tx, person); err != nil {
-				return err
-			}
-			person.home = ""
-		}
-		memberships, err := listMemberships(ctx, tx, person.ID)
-		if err != nil {
-			return err
-		}
-		if len(memberships) >= MaxAccounts {
-			return errs.At(errs.CodeLimit, "/email", "the person belongs to %d accounts, which is the most", len(memberships))
-		}
-		if ok, err := insertMember(ctx, tx, accountID, person.ID, role, d.micros()); err != nil {
-			return err
-		} else if !ok {
-			return errs.At(errs.CodeExists, "/email", "the person is a member already")
 		}
 		if out.Member, err = loadMember(ctx, tx, accountID, person.ID); err != nil {
 			return err
 		}
-		if ended == nil {
-			if ended, err = sessionHashes(ctx, tx, person.ID); err != nil { // they can do more now
-				return err
-			}
+		if ended, err = sessionHashes(ctx, tx, person.ID); err != nil { // they can do more now
+			return err
 		}
-		if mayLink(by, accountID, person) && person.SignedInOn.IsZero() {
-			path, err := d.newPersonLink(ctx, tx, person.ID)
+		bounds, err := d.boundsOf(ctx, tx, by, accountID)
+		if err != nil {
+			return err
+		}
+		if !bounds.any() && mayLink(by, accountID, person) && person.SignedInOn.IsZero() {
+			path, err := d.newPersonLink(ctx, tx, person.ID, accountID)
 			if err != nil {
 				return err
 			}
-			out.SignInURL = d.cfg.ExternalURL + path
+			out.SignInURL, out.InvitedUntil = d.cfg.ExternalURL+path, moment(d.micros()+LinkTime.Microseconds())
 		}
 		return d.record(ctx, tx, by, event.NewAudit(accountID, "create", "member", person.ID, email).Changed(nil, out.Member))
 	})
@@ -113,25 +102,36 @@ func (d *Directory) AddMember(ctx context.Context, by *web.Principal, accountID,
 	return out, err
 }
 
-// ensurePerson finds the person with the address, or stores the given one.
+// newMember stores the membership, and the person where there is none yet: one
+// of the account's own, or one of the operators'.
+func (d *Directory) newMember(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, p Person, role Role) (Person, error) {
+	accepted := int64(0)
+	if p.home = accountID; by.Superoperator {
+		p.home, accepted = "", d.micros()
+	}
+	person, err := d.ensurePerson(ctx, tx, p)
+	if err != nil {
+		return person, err
+	}
+	memberships, err := listMemberships(ctx, tx, person.ID)
+	if err != nil {
+		return person, err
+	}
+	if len(memberships) >= MaxAccounts {
+		return person, errs.At(errs.CodeLimit, "/email", "the person belongs to %d accounts, which is the most", len(memberships))
+	}
+	return person, insertMember(ctx, tx, accountID, person.ID, role, d.micros(), accepted)
+}
+
+// ensurePerson finds the person with the address in the same home, or stores
+// the given one.
 func (d *Directory) ensurePerson(ctx context.Context, tx *db.Tx, p Person) (Person, error) {
 	p.CreatedOn = web.TimeOf(d.micros())
 	p.ID = id.At(p.CreatedOn.Time)
 	if made, err := insertPerson(ctx, tx, p); err != nil || made {
 		return p, err
 	}
-	return loadPersonByEmail(ctx, tx, p.Email)
-}
-
-// vouch makes a person one of the operators' and ends what others may hold.
-func vouch(ctx context.Context, tx *db.Tx, p Person) ([]Hash, error) {
-	if err := deleteLinks(ctx, tx, p.ID); err != nil {
-		return nil, err
-	}
-	if _, err := tx.Exec(ctx, `UPDATE person SET home = '', password = '' WHERE id = $1`, p.ID); err != nil {
-		return nil, err
-	}
-	return deleteSessions(ctx, tx, p.ID, "")
+	return loadPersonAt(ctx, tx, p.Email, p.home)
 }
 
 // mayGrant reports whether the principal may give somebody the role.
@@ -169,7 +169,9 @@ func (d *Directory) Members(ctx context.Context, accountID, after string, limit 
 	return list, err
 }
 
-// IsMember reports whether an address belongs to a member of the account.
+// IsMember reports whether an address belongs to a member of the account who
+// has confirmed it: by accepting and signing in, or because the operators vouch
+// for the person. Nothing is sent to an address that an account only wrote down.
 func (d *Directory) IsMember(ctx context.Context, accountID, email string) (is bool, err error) {
 	email, err = foldEmail(email)
 	if err != nil {
@@ -177,11 +179,10 @@ func (d *Directory) IsMember(ctx context.Context, accountID, email string) (is b
 	}
 	err = d.db.View(ctx, func(tx *db.Tx) error {
 		var n int
-		if err := tx.QueryRow(ctx, `SELECT count(*) FROM member m JOIN person p ON p.id = m.person_id WHERE m.account_id = $1 AND p.email = $2`, accountID, email).Scan(&n); err != nil {
-			return err
-		}
+		err := tx.QueryRow(ctx, `SELECT count(*) FROM member m JOIN person p ON p.id = m.person_id
+			WHERE m.account_id = $1 AND p.email = $2 AND m.accepted_at <> 0 AND (p.home = '' OR p.signed_in_at <> 0)`, accountID, email).Scan(&n)
 		is = n > 0
-		return nil
+		return err
 	})
 	return is, err
 }
@@ -199,7 +200,7 @@ func (d *Directory) ChangeRole(ctx context.Context, by *web.Principal, accountID
 		if after = before; before.Role == role {
 			return nil
 		}
-		if before.Role == Owner && owners < 2 {
+		if before.Role == Owner && before.accepted && owners < 2 {
 			return errs.At(errs.CodeStateConflict, "/role", "the account's last owner stays owner: make another one first")
 		}
 		after.Role = role
@@ -212,13 +213,13 @@ func (d *Directory) ChangeRole(ctx context.Context, by *web.Principal, accountID
 }
 
 // RemoveMember takes a member out of the account. Their sessions lose the
-// account at once.
+// account at once. A person who belongs nowhere any more is deleted.
 func (d *Directory) RemoveMember(ctx context.Context, by *web.Principal, accountID, memberID string) error {
 	return d.changeMember(ctx, by, accountID, memberID, func(tx *db.Tx, before Member, owners int) error {
-		if before.Role == Owner && owners < 2 {
+		if before.Role == Owner && before.accepted && owners < 2 {
 			return errs.New(errs.CodeStateConflict, "the account's last owner stays: make another one first")
 		}
-		if err := deleteMember(ctx, tx, accountID, memberID); err != nil {
+		if err := d.leave(ctx, tx, accountID, memberID); err != nil {
 			return err
 		}
 		return d.record(ctx, tx, by, event.NewAudit(accountID, "delete", "member", memberID, before.Email).Changed(before, nil))
@@ -247,6 +248,11 @@ func (d *Directory) changeMember(ctx context.Context, by *web.Principal, account
 		if sessions, err = sessionHashes(ctx, tx, memberID); err != nil {
 			return err
 		}
+		opened, err := madeBy(ctx, tx, memberID) // what they may no more, these may no more
+		if err != nil {
+			return err
+		}
+		sessions = append(sessions, opened...)
 		return fn(tx, before, owners)
 	})
 	d.credentials.forget(sessions...)
@@ -268,7 +274,14 @@ func (d *Directory) MemberLink(ctx context.Context, by *web.Principal, accountID
 		if !mayLink(by, accountID, person) || !covers(by, accountID, m.Role.Permissions()) {
 			return errs.New(errs.CodeForbidden, "only the operators of the installation make sign-in links for this person")
 		}
-		path, err := d.newPersonLink(ctx, tx, memberID)
+		// Whoever signs in with the link may set a password, which no bound of the
+		// token would hold.
+		if bounds, err := d.boundsOf(ctx, tx, by, accountID); err != nil {
+			return err
+		} else if bounds.any() {
+			return errs.New(errs.CodeForbidden, "a token that expires or is bound to networks makes no sign-in links: a person who signed in with one would not be bound")
+		}
+		path, err := d.newPersonLink(ctx, tx, memberID, accountID)
 		if err != nil {
 			return err
 		}

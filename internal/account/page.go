@@ -46,7 +46,7 @@ type Pages struct {
 	Mount Mount    // as [Directory.PageMount] makes it
 	// Shell is what stands around a page; account is "" on the profile and the
 	// operators' pages, section the navigation's entry: tokens, members,
-	// properties, profile, accounts, system.
+	// properties, profile, accounts, operators, system.
 	Shell func(r *http.Request, p *web.Principal, account, section string) ui.Shell
 	URL   string // of the server, for commands to copy
 	// System is what the operators' page of the system shows; nil = no such page.
@@ -78,6 +78,7 @@ func (d *Directory) MountPages(cfg Pages) error {
 	p.mountProperties()
 	p.mountProfile()
 	p.mountConsole()
+	p.mountOperators()
 	return nil
 }
 

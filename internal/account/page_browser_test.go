@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/test/browser"
 )
 
@@ -34,6 +35,11 @@ func furnished(t *testing.T) (s *site, ana *person, pages map[string]string) {
 		s.call(root, "POST", "/accounts", m{"name": name, "external_id": "customer-" + name[:3]}).ok()
 	}
 	base := "/accounts/" + acme
+	kim := s.call(root, "POST", "/accounts/"+acme+"/portal_sessions", m{"member": m{"id": "u1", "name": "Kim"}, "role": "viewer"}).ok()
+	s.browser().post("/sign-in", "link", secretOf(kim.text("url"))).to("/accounts/" + acme)
+	globex := s.account("Globex production")
+	_, token := s.token(globex, "*")
+	s.call(token, "POST", "/accounts/"+globex+"/members", m{"email": "ana.lima@acme.example", "role": "viewer"}).ok()
 	tokens, members := ana.get(base+"/tokens"), ana.get(base+"/members")
 	pages = map[string]string{
 		"tokens": base + "/tokens", "token-new": base + "/tokens/new?permission=audit:write", "members": base + "/members",
@@ -41,8 +47,9 @@ func furnished(t *testing.T) (s *site, ana *person, pages map[string]string) {
 		"member":     members.find(`href="(` + base + `/members/[0-9a-f]{32})" data-open>li`),
 		"properties": base + "/properties", "property-new": base + "/properties/new",
 		"property": ana.get(base + "/properties").find(`href="(` + base + `/properties/[0-9a-f]{32})"`),
-		"profile":  "/profile", "sign-in": "/sign-in", "sign-in-link": "/sign-in?link=" + strings.Repeat("0", 52), "sign-out": "/sign-out",
-		"accounts": "/console/accounts", "system": "/console/system", "foreign": "/accounts/" + strings.Repeat("0", 32) + "/tokens",
+		"profile":  "/profile", "sign-in": "/sign-in", "sign-in-link": "/sign-in#link=" + strings.Repeat("0", 52), "sign-out": "/sign-out",
+		"accounts": "/console/accounts", "operators": "/console/operators", "system": "/console/system",
+		"portal": base + "/members/portal", "delete-self": "/profile/delete", "invitations": "/invitations", "foreign": "/accounts/" + strings.Repeat("0", 32) + "/tokens",
 	}
 	return s, ana, pages
 }
@@ -85,6 +92,8 @@ func TestEveryPageStandsInABrowser(t *testing.T) {
 	}
 	b.Carry(s.url, op.cookies())
 	show("accounts", pages["accounts"], nothing)
+	show("operators", pages["operators"], nothing)
+	show("operator", op.get(pages["operators"]).find(`href="(/console/operators/[0-9a-f]{32})"`), nothing)
 	show("system", pages["system"], nothing)
 	for _, name := range []string{"tokens", "members", "properties"} {
 		show(name+"-empty", bare+"/"+name, nothing)
@@ -96,4 +105,25 @@ func TestEveryPageStandsInABrowser(t *testing.T) {
 		b.Submit("/sign-in", ".banner", "email", "x@acme.example", "password", "wrong")
 		s.later(time.Minute)
 	})
+}
+
+// The secret of a link stays in the browser until its owner clicks.
+func TestALinkSignsInFromItsFragment(t *testing.T) {
+	b := browser.Start(t)
+	s := newSite(t)
+	link, err := s.dir.NewLoginLink(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Open(s.url+strings.Replace(link, "#", "?next=/profile#", 1), "light", 800)
+	if got := b.Evaluate(`String(document.querySelector("[data-no-fragment]").hidden)`); got != "true" {
+		t.Errorf("the password is asked for beside the link: %s", got)
+	}
+	if n := len(s.recorded(account.Installation, "session")); n != 0 {
+		t.Fatalf("opening the page signed in: %d events", n)
+	}
+	b.Click(`form[data-fragment] button`, ".head")
+	if n := len(s.recorded(account.Installation, "session")); n != 1 {
+		t.Fatalf("%d sign-ins are recorded", n)
+	}
 }

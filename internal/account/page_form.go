@@ -13,15 +13,18 @@ import (
 // saids are the sentences that are said once after a redirect, by the word in
 // its URL: text from the URL is never shown.
 var saids = map[string]string{
-	"token-revoked":    "The token is revoked: nobody can use it any more.",
-	"member-role":      "The role is changed. It holds from the member's next click.",
-	"member-removed":   "The member is removed from this account.",
-	"property-created": "The property is there. Events and traffic may name it now.",
-	"property-changed": "The property is changed.",
-	"property-deleted": "The property is deleted. What was recorded keeps its name.",
-	"password":         "The password is set, and your other sessions are ended.",
-	"session-ended":    "The session is ended.",
-	"account-created":  "The account is there.",
+	"token-revoked":       "Token revoked: nobody can use it any more.",
+	"member-role":         "Role changed. It holds from the member's next click.",
+	"member-removed":      "Member removed from this account.",
+	"property-created":    "Property added. Events and traffic may name it now.",
+	"property-changed":    "Property changed.",
+	"property-deleted":    "Property deleted. What was recorded keeps its name.",
+	"password":            "Password set. Your other sessions have ended.",
+	"session-ended":       "Session ended.",
+	"account-created":     "Account created.",
+	"invitation-declined": "Invitation declined.",
+	"operator-changed":    "Operator changed.",
+	"operator-removed":    "Operator removed.",
 }
 
 const saidParameter = "said"

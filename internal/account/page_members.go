@@ -1,8 +1,11 @@
 package account
 
 import (
+	"context"
 	"net/http"
+	"net/url"
 
+	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -15,6 +18,8 @@ func (p *pages) mountMembers() {
 	p.Mount("POST "+base+"/{member_id}/link", MembersWrite, false, p.makeLink)
 	p.Mount("GET "+base+"/{member_id}/remove", MembersWrite, false, p.askRemove)
 	p.Mount("POST "+base+"/{member_id}/remove", MembersWrite, false, p.removeMember)
+	p.Mount("GET "+base+"/portal", MembersRead, false, p.showPortalSessions)
+	p.Mount("POST "+base+"/portal/{session_id}/end", MembersWrite, false, p.endPortalSession)
 }
 
 // roleOption is a role as the forms offer it.
@@ -47,8 +52,47 @@ type memberForm struct {
 	Faults            ui.Faults
 }
 
+// showMembers offers the role that is most likely next: the first member of an
+// account should be an owner.
 func (p *pages) showMembers(w http.ResponseWriter, r *http.Request) error {
-	return p.renderMembers(w, accountVisit(r), memberForm{Role: string(Viewer)})
+	v := accountVisit(r)
+	role := Viewer
+	if covers(v.who, v.account, Owner.Permissions()) {
+		has, err := p.hasOwner(v.ctx, v.account)
+		if err != nil {
+			return err
+		}
+		if !has {
+			role = Owner
+		}
+	}
+	return p.renderMembers(w, v, memberForm{Role: string(role)})
+}
+
+// hasOwner reports whether the account has an owner, accepted or invited.
+func (d *Directory) hasOwner(ctx context.Context, accountID string) (has bool, err error) {
+	err = d.db.View(ctx, func(tx *db.Tx) error {
+		var n int
+		err := tx.QueryRow(ctx, `SELECT count(*) FROM member WHERE account_id = $1 AND role = 'owner'`, accountID).Scan(&n)
+		has = n > 0
+		return err
+	})
+	return has, err
+}
+
+// shownMember is a member as the pages show them.
+type shownMember struct {
+	Member
+	Href    string
+	You     bool
+	Expired bool // pending, and no link is good any more
+	Link    bool // the visitor may make a sign-in link
+}
+
+func (p *pages) shownMember(v visit, m Member) shownMember {
+	return shownMember{Member: m, Href: MembersPath(v.account) + "/" + m.ID, You: m.ID == v.who.ID,
+		Expired: m.Status == StatusPending && m.InvitedUntil.Micros() <= p.micros(),
+		Link:    v.can(MembersWrite) && covers(v.who, v.account, m.Role.Permissions()) && (m.ours || v.who.Superoperator)}
 }
 
 func (p *pages) renderMembers(w http.ResponseWriter, v visit, f memberForm) error {
@@ -57,10 +101,14 @@ func (p *pages) renderMembers(w http.ResponseWriter, v visit, f memberForm) erro
 	if err != nil {
 		return err
 	}
+	rows := make([]shownMember, len(list.Items))
+	for i, m := range list.Items {
+		rows[i] = p.shownMember(v, m)
+	}
 	roles := rolesFor(v)
 	return p.show(w, v, "members", view{section: "members", title: "Members", status: f.Faults.Status, data: map[string]any{
-		"Rows": list.Items, "Next": v.older(list.Cursor), "May": v.can(MembersWrite), "Path": MembersPath(v.account),
-		"Roles": roles, "Choices": choices(roles), "Form": f, "Me": v.who.ID,
+		"Rows": rows, "Next": v.older(list.Cursor), "May": v.can(MembersWrite), "Path": MembersPath(v.account),
+		"Roles": roles, "Choices": choices(roles), "Form": f, "Portal": portalPath(v.account),
 	}})
 }
 
@@ -82,9 +130,15 @@ func (p *pages) addMember(w http.ResponseWriter, r *http.Request) error {
 
 // showLink is the only page that has the link.
 func (p *pages) showLink(w http.ResponseWriter, v visit, m Member, link string, added bool) error {
-	return p.show(w, v, "member-link", view{section: "members", title: m.Name, data: map[string]any{
-		"Member": m, "Link": link, "Added": added, "Path": MembersPath(v.account),
-	}})
+	return p.show(w, v, "member-link", view{section: "members", title: m.Name, data: shownLink{
+		Name: m.Name, Email: m.Email, Link: link, Added: added, Path: MembersPath(v.account)}})
+}
+
+// shownLink is a one-time link, or a person who needs none.
+type shownLink struct {
+	Name, Email, Link string
+	Added             bool
+	Path              string
 }
 
 // memberPage is one member, with what the visitor may do about them.
@@ -96,7 +150,7 @@ func (p *pages) memberPage(w http.ResponseWriter, v visit, memberID string, f ui
 	roles := rolesFor(v)
 	may := v.can(MembersWrite) && covers(v.who, v.account, m.Role.Permissions())
 	return p.show(w, v, "member", view{section: "members", title: m.Name, status: f.Status, data: map[string]any{
-		"Member": m, "Role": string(m.Role), "Words": m.Role.Description(), "Roles": roles, "Choices": choices(roles),
+		"Member": p.shownMember(v, m), "Role": string(m.Role), "Words": m.Role.Description(), "Roles": roles, "Choices": choices(roles),
 		"May": may, "Path": MembersPath(v.account), "Href": MembersPath(v.account) + "/" + m.ID,
 		"Record": p.recordOf(v, "member", m.ID), "Faults": f,
 	}})
@@ -142,9 +196,15 @@ func (p *pages) askRemove(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	href := MembersPath(v.account) + "/" + m.ID
-	return p.show(w, v, "question", view{section: "members", title: "Remove a member", data: question{
-		Title: "Remove " + m.Name + " from this account?", Text: "Their sessions lose the account at once. Tokens that they made stay, and so does what they did in the record.",
-		Action: href + "/remove", Label: "Remove the member", Back: href}})
+	q := question{Title: "Remove " + m.Name + " from this account?", Action: href + "/remove", Label: "Remove the member", Back: href,
+		Text: "Their sessions lose the account at once. Tokens that they made stay, and so does what they did in the record. " +
+			"If they belong to no other account, their name, address and password are deleted."}
+	if m.ID == v.who.ID {
+		q.Title, q.Label = "Leave this account?", "Leave the account"
+		q.Text = "This is you: you lose this account at once. Tokens that you made stay, and so does what you did in the record. " +
+			"If you belong to no other account, your name, address and password are deleted."
+	}
+	return p.show(w, v, "question", view{section: "members", title: "Remove a member", data: q})
 }
 
 func (p *pages) removeMember(w http.ResponseWriter, r *http.Request) error {
@@ -160,4 +220,42 @@ func (p *pages) removeMember(w http.ResponseWriter, r *http.Request) error {
 		return goTo(w, r, "/", "") // the members' page is not theirs any more
 	}
 	return goTo(w, r, MembersPath(v.account), "member-removed")
+}
+
+func portalPath(accountID string) string { return MembersPath(accountID) + "/portal" }
+
+// shownPortalSession is a customers' session as the page shows it.
+type shownPortalSession struct {
+	PortalSession
+	Browser, Record string
+}
+
+func (p *pages) showPortalSessions(w http.ResponseWriter, r *http.Request) error {
+	v := accountVisit(r)
+	list, err := page(p.API, v.paging(), "portal sessions "+v.account, func(s PortalSession) string { return s.ID },
+		func(after string, limit int) ([]PortalSession, error) {
+			return p.PortalSessions(v.ctx, v.account, after, limit)
+		})
+	if err != nil {
+		return err
+	}
+	rows := make([]shownPortalSession, len(list.Items))
+	for i, s := range list.Items {
+		rows[i] = shownPortalSession{PortalSession: s, Browser: browser(s.UserAgent)}
+		if v.can(AuditRead) {
+			who := (&Portal{Member: s.Member}).principal(v.account, s.ID)
+			rows[i].Record = RecordPath(v.account) + "?" + url.Values{"actor_id": {who.ID}}.Encode()
+		}
+	}
+	return p.show(w, v, "portal-sessions", view{section: "members", title: "Customer sessions", data: map[string]any{
+		"Rows": rows, "Next": v.older(list.Cursor), "May": v.can(MembersWrite), "Path": portalPath(v.account), "Back": MembersPath(v.account),
+	}})
+}
+
+func (p *pages) endPortalSession(w http.ResponseWriter, r *http.Request) error {
+	v := accountVisit(r)
+	if err := p.RevokePortalSession(v.ctx, v.who, v.account, r.PathValue("session_id")); err != nil {
+		return err
+	}
+	return goTo(w, r, portalPath(v.account), "session-ended")
 }

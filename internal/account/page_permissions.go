@@ -1,10 +1,15 @@
 package account
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
+
+// unbuilt are the permissions of features that are still to come. Tokens may
+// have them; the form does not offer what there is nothing to use with.
+var unbuilt = []string{FlagsRead, FlagsWrite, MailRead, MailWrite}
 
 // permissionWords say what each permission lets somebody do, in the groups in
 // which the form offers them. A test checks that none is missing.
@@ -73,6 +78,9 @@ type permissionChoice struct {
 // offered are the permissions that the principal may give to a token.
 func offered(by *web.Principal, accountID string, checked []string) (list []permissionGroup, withheld int) {
 	for _, w := range permissionWords {
+		if slices.Contains(unbuilt, w.permission) {
+			continue
+		}
 		if !holds(by, accountID, w.permission) {
 			withheld++
 			continue
@@ -81,7 +89,11 @@ func offered(by *web.Principal, accountID string, checked []string) (list []perm
 			list = append(list, permissionGroup{Name: w.group})
 		}
 		g := &list[len(list)-1]
-		c := permissionChoice{Permission: w.permission, Words: w.words, Hint: w.hint}
+		// The documents and the API name the permission, the form says what it is.
+		c := permissionChoice{Permission: w.permission, Words: w.words, Hint: w.permission}
+		if w.hint != "" {
+			c.Hint += " · " + w.hint
+		}
 		for _, one := range checked {
 			c.Checked = c.Checked || one == w.permission
 		}

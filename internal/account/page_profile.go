@@ -2,6 +2,7 @@ package account
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -11,6 +12,11 @@ func (p *pages) mountProfile() {
 	p.Mount("GET "+ProfilePath, "", false, p.showProfile)
 	p.Mount("POST "+ProfilePath+"/password", "", false, p.setPassword)
 	p.Mount("POST "+ProfilePath+"/sessions/{session_id}/end", "", false, p.endSession)
+	p.Mount("GET "+ProfilePath+"/delete", "", false, p.askDeleteSelf)
+	p.Mount("POST "+ProfilePath+"/delete", "", false, p.deleteSelf)
+	p.Mount("GET "+InvitationsPath, "", false, p.showInvitations)
+	p.Mount("POST "+InvitationsPath+"/{invitation}/accept", "", false, p.acceptInvitation)
+	p.Mount("POST "+InvitationsPath+"/{invitation}/decline", "", false, p.declineInvitation)
 }
 
 // self is the session of the request, of a person who has an account with us.
@@ -41,13 +47,17 @@ func (p *pages) renderProfile(w http.ResponseWriter, v visit, f ui.Faults) error
 	if err != nil {
 		return err
 	}
+	invited, err := p.Invitations(v.ctx, s.PersonID)
+	if err != nil {
+		return err
+	}
 	sessions := make([]shownSession, len(list))
 	for i, one := range list {
 		sessions[i] = shownSession{one, browser(one.UserAgent)}
 	}
 	return p.show(w, v, "profile", view{section: "profile", title: "Profile", status: f.Status, data: map[string]any{
 		"Me": me, "Sessions": sessions, "Faults": f, "Current": me.HasPassword && !p.fresh(s), "Fresh": me.HasPassword && p.fresh(s),
-		"Path": ProfilePath, "Least": MinPassword,
+		"Path": ProfilePath, "Least": MinPassword, "Invitations": len(invited), "InvitationsPath": InvitationsPath,
 	}})
 }
 
@@ -98,4 +108,75 @@ func (p *pages) endSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return goTo(w, r, ProfilePath, "session-ended")
+}
+
+func (p *pages) askDeleteSelf(w http.ResponseWriter, r *http.Request) error {
+	v := personVisit(r)
+	if _, err := p.self(v); err != nil {
+		return err
+	}
+	return p.show(w, v, "question", view{section: "profile", title: "Delete yourself", data: question{
+		Title: "Delete your sign-in?",
+		Text: "You leave every account, your sessions end, and your name, address and password are deleted. " +
+			"What you did stays in the records of the accounts. This cannot be undone.",
+		Action: ProfilePath + "/delete", Label: "Delete my sign-in", Back: ProfilePath}})
+}
+
+func (p *pages) deleteSelf(w http.ResponseWriter, r *http.Request) error {
+	v := personVisit(r)
+	s, err := p.self(v)
+	if err != nil {
+		return err
+	}
+	if err := p.DeletePerson(v.ctx, v.who, s.PersonID); err != nil {
+		f, ok := ui.FaultsOf(err)
+		if !ok {
+			return err
+		}
+		return p.renderProfile(w, v, f)
+	}
+	p.setCookie(w, false, "", time.Time{})
+	return goTo(w, r, SignInPath, "")
+}
+
+// InvitationsPath is the page of the accounts that invite the person who is
+// signed in.
+const InvitationsPath = "/invitations"
+
+func (p *pages) showInvitations(w http.ResponseWriter, r *http.Request) error {
+	v := personVisit(r)
+	s, err := p.self(v)
+	if err != nil {
+		return err
+	}
+	list, err := p.Invitations(v.ctx, s.PersonID)
+	if err != nil {
+		return err
+	}
+	return p.show(w, v, "invitations", view{section: "profile", title: "Invitations", data: map[string]any{"Rows": list, "Path": InvitationsPath}})
+}
+
+func (p *pages) acceptInvitation(w http.ResponseWriter, r *http.Request) error {
+	v := personVisit(r)
+	s, err := p.self(v)
+	if err != nil {
+		return err
+	}
+	joined, err := p.AcceptInvitation(v.ctx, v.who, s, r.PathValue("invitation"))
+	if err != nil {
+		return err
+	}
+	return goTo(w, r, AccountPath(joined.AccountID), "")
+}
+
+func (p *pages) declineInvitation(w http.ResponseWriter, r *http.Request) error {
+	v := personVisit(r)
+	s, err := p.self(v)
+	if err != nil {
+		return err
+	}
+	if err := p.DeclineInvitation(v.ctx, v.who, s, r.PathValue("invitation")); err != nil {
+		return err
+	}
+	return goTo(w, r, InvitationsPath, "invitation-declined")
 }

@@ -54,19 +54,41 @@ func (p *pages) mountSignIn() {
 // plain is what stands around a page for somebody who is not signed in.
 func plain(title string) ui.Shell { return ui.Shell{Title: title, Face: ui.Plain} }
 
-// signInForm is the page's state. Link is the secret that the visitor's own URL
-// has; the others are what they typed.
+// signInForm is the page's state, and what was typed. A link's secret is in the
+// fragment of the visitor's URL, from which the page's script takes it.
 type signInForm struct {
-	Link, Email, Next, Error string
-	LinkEnded, Out           bool
-	SignedIn                 *web.Principal
-	Continue                 string
+	Email, Next, Error string
+	LinkEnded, Out     bool
+	SignedIn           *web.Principal
+	Continue           string
+}
+
+// joinForm asks somebody who is signed in, and opened an account's link, with
+// which sign-in they belong to it.
+type joinForm struct {
+	*LinkChoice
+	Link, Next string
+}
+
+// The answers to it.
+const (
+	joinParameter = "as"
+	joinAsMe      = "me"
+)
+
+// linkSecret is the secret of what was typed as a link: the whole URL or the
+// secret alone.
+func linkSecret(typed string) string {
+	typed = strings.TrimSpace(clip(typed, 2048))
+	if _, after, found := strings.Cut(typed, LinkParameter+"="); found {
+		typed, _, _ = strings.Cut(after, "&")
+	}
+	return clip(typed, secretLen+1) // what is longer is no link
 }
 
 func (p *pages) showSignIn(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	f := signInForm{Link: q.Get(LinkParameter), Next: localPath(q.Get(nextParameter)), Out: q.Get(saidParameter) == "out"}
-	f.Link = clip(f.Link, secretLen+1) // what is longer is no link, and is told so on POST
+	f := signInForm{Next: localPath(q.Get(nextParameter)), Out: q.Get(saidParameter) == "out"}
 	f.SignedIn, f.Continue = p.signedIn(r), start(f.Next, nil)
 	return p.renderSignIn(w, r, f, 0)
 }
@@ -89,14 +111,17 @@ func (p *pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	f := signInForm{Email: clip(r.PostFormValue("email"), 254), Next: localPath(r.PostFormValue(nextParameter))}
 	var s *Session
 	var err error
-	if link := r.PostFormValue(LinkParameter); link != "" {
+	if link := linkSecret(r.PostFormValue(LinkParameter)); link != "" {
+		if asked, err := p.askJoin(w, r, link, f.Next); asked || err != nil {
+			return err
+		}
 		s, err = p.SignInWithLink(w, r, link)
 		f.LinkEnded = errs.Is(err, errs.CodeSignIn)
 	} else {
 		s, err = p.SignInWithPassword(w, r, f.Email, r.PostFormValue("password"))
 	}
 	if err == nil {
-		return goTo(w, r, start(f.Next, s), "")
+		return goTo(w, r, p.begins(r, f.Next, s), "")
 	}
 	first := errs.All(err)[0]
 	switch {
@@ -111,6 +136,46 @@ func (p *pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	ui.RetryAfter(w, err)
 	return p.renderSignIn(w, r, f, first.Kind().Status())
+}
+
+// askJoin lets somebody who is signed in join an account with the sign-in that
+// they have, when they open its link. false = there is nothing to ask, or they
+// chose a sign-in of its own.
+func (p *pages) askJoin(w http.ResponseWriter, r *http.Request, link, next string) (bool, error) {
+	if err := p.cross.Check(r); err != nil {
+		return false, nil // the sign-in says so
+	}
+	as := r.PostFormValue(joinParameter)
+	if as != "" && as != joinAsMe {
+		return false, nil
+	}
+	s := p.current(r)
+	choice, err := p.LinkChoice(r.Context(), s, link)
+	if err != nil || choice == nil {
+		return false, err
+	}
+	if as == "" {
+		return true, p.set.Render(w, r, plain("Invitation"), "join", joinForm{LinkChoice: choice, Link: link, Next: next})
+	}
+	_, who, err := p.SessionFromRequest(r.Context(), r)
+	if err != nil {
+		return false, err
+	}
+	if _, err := p.AcceptInvitation(r.Context(), who, s, choice.AccountID); err != nil {
+		return false, err
+	}
+	return true, goTo(w, r, AccountPath(choice.AccountID), "")
+}
+
+// begins is where a session that was just made begins: people who are invited
+// see that first, unless they asked for a page.
+func (p *pages) begins(r *http.Request, next string, s *Session) string {
+	if next == "" && s.Portal == nil {
+		if list, err := p.Invitations(r.Context(), s.PersonID); err == nil && len(list) > 0 {
+			return InvitationsPath
+		}
+	}
+	return start(next, s)
 }
 
 // start is where a session begins. A customers' one reaches one account,

@@ -16,10 +16,8 @@ func TestLookingAtALinkDoesNotUseItUp(t *testing.T) {
 	}
 	scanner := s.browser()
 	for range 2 {
-		page := scanner.get(link).is(200, "Sign in", `method="post"`)
-		if n := strings.Count(page.Body, "<button"); n != 1 {
-			t.Errorf("the page has %d buttons instead of one", n)
-		}
+		// The secret is in the fragment, which a browser keeps to itself.
+		page := scanner.get(link).is(200, "Sign in", `method="post"`, `data-fragment="link" hidden`).lacks(secretOf(link))
 		if len(page.Header.Values("Set-Cookie")) != 0 {
 			t.Error("a GET signed somebody in")
 		}
@@ -29,9 +27,11 @@ func TestLookingAtALinkDoesNotUseItUp(t *testing.T) {
 	}
 	p := s.browser()
 	p.post(link).is(401) // in the query it counts for nothing
-	p.post("/sign-in", "link", secretOf(link)).to("/")
+	// Without scripts the whole link is pasted.
+	p.get("/sign-in").is(200, "paste the whole link", `id="f-link"`)
+	p.post("/sign-in", "link", " http://belfry.test"+link+" ").to("/")
 	p.get("/profile").is(200, "operator@localhost").lacks(secretOf(link))
-	s.browser().post("/sign-in", "link", secretOf(link)).is(401, "does not sign in any more", "belfry login-link").lacks(secretOf(link))
+	s.browser().post("/sign-in", "link", secretOf(link)).is(401, "does not sign in any more", "BELFRY_DATA_DIR=/var/lib/belfry belfry login-link").lacks(secretOf(link))
 }
 
 func TestASignInLeadsOnlyToOurOwnPages(t *testing.T) {

@@ -28,65 +28,100 @@ const (
 	MaxPassword = 256
 )
 
-// hashing bounds how many passwords are hashed at once: each takes 19 MiB and
-// a core for some ten milliseconds.
-type hashing chan struct{}
-
-func newHashing() hashing { return make(hashing, 2) }
-
-func (h hashing) slot(ctx context.Context) (func(), error) {
-	select {
-	case h <- struct{}{}:
-		return func() { <-h }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// hash encodes a new password.
-func (h hashing) hash(ctx context.Context, password string) (string, error) {
-	free, err := h.slot(ctx)
+// hash encodes a new password. like is a stored password whose salt is used
+// again: what is stored for one address shares a salt. "" = a new one.
+func (h *hashing) hash(ctx context.Context, client, password, like string) (string, error) {
+	free, err := h.slot(ctx, client)
 	if err != nil {
 		return "", err
 	}
 	defer free()
 	salt := make([]byte, argonSalt)
 	rand.Read(salt) // never fails (crypto/rand)
+	if like != "" {
+		if known, err := decodeStored(like); err == nil && known.method == usualMethod {
+			salt = known.salt
+		}
+	}
 	key := argon2.IDKey([]byte(password), salt, argonPasses, argonMemory, argonLanes, argonKey)
 	b64 := base64.RawStdEncoding
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonPasses, argonLanes, b64.EncodeToString(salt), b64.EncodeToString(key)), nil
 }
 
-// verify compares a password with its stored form. It takes the same time when
-// there is none to compare with.
-func (h hashing) verify(ctx context.Context, encoded, password string) (bool, error) {
-	free, err := h.slot(ctx)
+// method is the parameters of a hashing.
+type method struct {
+	version        int
+	memory, passes uint32
+	lanes          uint8
+	length         int
+}
+
+var usualMethod = method{version: argon2.Version, memory: argonMemory, passes: argonPasses, lanes: argonLanes, length: argonKey}
+
+// storedPassword is the stored form of a password, decoded.
+type storedPassword struct {
+	method
+	salt, key []byte
+}
+
+func decodeStored(encoded string) (p storedPassword, err error) {
+	fields := strings.Split(encoded, "$")
+	if len(fields) != 6 || fields[1] != "argon2id" {
+		return p, errs.New(errs.CodeInternal, "a stored password has an unknown form")
+	}
+	if _, err := fmt.Sscanf(fields[2]+" "+fields[3], "v=%d m=%d,t=%d,p=%d", &p.version, &p.memory, &p.passes, &p.lanes); err != nil || p.version != argon2.Version {
+		return p, errs.New(errs.CodeInternal, "a stored password has unknown parameters")
+	}
+	var saltErr, keyErr error
+	p.salt, saltErr = base64.RawStdEncoding.DecodeString(fields[4])
+	p.key, keyErr = base64.RawStdEncoding.DecodeString(fields[5])
+	if saltErr != nil || keyErr != nil || len(p.key) == 0 {
+		return p, errs.New(errs.CodeInternal, "a stored password is damaged")
+	}
+	p.length = len(p.key)
+	return p, nil
+}
+
+// verifyAny gives the places of the stored passwords that the password is, of
+// persons who share an address. It hashes once where they share a salt, and
+// once where there is nothing to compare with: the time says nothing.
+func (h *hashing) verifyAny(ctx context.Context, client string, stored []string, password string) (right []int, err error) {
+	free, err := h.slot(ctx, client)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer free()
-	if encoded == "" {
+	hashed := map[string][]byte{} // by method and salt
+	for i, encoded := range stored {
+		if encoded == "" {
+			continue
+		}
+		p, err := decodeStored(encoded)
+		if err != nil {
+			return nil, err
+		}
+		how := fmt.Sprint(p.method, p.salt)
+		got, done := hashed[how]
+		if !done {
+			if len(hashed) == maxSalts {
+				continue
+			}
+			got = argon2.IDKey([]byte(password), p.salt, p.passes, p.memory, p.lanes, uint32(p.length))
+			hashed[how] = got
+		}
+		if subtle.ConstantTimeCompare(got, p.key) == 1 {
+			right = append(right, i)
+		}
+	}
+	if len(hashed) == 0 {
 		argon2.IDKey([]byte(password), make([]byte, argonSalt), argonPasses, argonMemory, argonLanes, argonKey)
-		return false, nil
 	}
-	fields := strings.Split(encoded, "$")
-	var version int
-	var memory, passes uint32
-	var lanes uint8
-	if len(fields) != 6 || fields[1] != "argon2id" {
-		return false, errs.New(errs.CodeInternal, "a stored password has an unknown form")
-	}
-	if _, err := fmt.Sscanf(fields[2]+" "+fields[3], "v=%d m=%d,t=%d,p=%d", &version, &memory, &passes, &lanes); err != nil || version != argon2.Version {
-		return false, errs.New(errs.CodeInternal, "a stored password has unknown parameters")
-	}
-	salt, err1 := base64.RawStdEncoding.DecodeString(fields[4])
-	want, err2 := base64.RawStdEncoding.DecodeString(fields[5])
-	if err1 != nil || err2 != nil || len(want) == 0 {
-		return false, errs.New(errs.CodeInternal, "a stored password is damaged")
-	}
-	got := argon2.IDKey([]byte(password), salt, passes, memory, lanes, uint32(len(want)))
-	return subtle.ConstantTimeCompare(got, want) == 1, nil
+	return right, nil
 }
+
+// maxSalts bounds the hashings of one attempt. Two persons with one address who
+// set their first passwords in the same moment have different salts.
+const maxSalts = 4
 
 // checkPassword says whether a new password may be one. Length is what counts
 // (NIST SP 800-63B): there are no rules of composition.

@@ -21,7 +21,7 @@ const (
 )
 
 // Portal is what a session of the customers' pages may do. The person is known
-// to the operators' company, not to Belfry.
+// to the company that uses Belfry, not to Belfry.
 type Portal struct {
 	Member    PortalMember `json:"member"`
 	Role      Role         `json:"role"`
@@ -37,14 +37,20 @@ type PortalMember struct {
 	Name  string `json:"name,omitempty"`
 }
 
-// principal is who acts in the session.
-func (p *Portal) principal(accountID string) web.Principal {
-	return web.Principal{Kind: web.KindUser, ID: p.Member.ID, Name: p.Member.Name, Email: p.Member.Email,
-		AccountID: accountID, Permissions: p.Role.within(p.Sections), Session: true}
+// permissions are what the session may do.
+func (p *Portal) permissions() web.Permissions { return p.Role.within(p.Sections) }
+
+// principal is who acts in the session. The id is of a form of its own, so that
+// the record never takes a customers' session for a member: the operators'
+// company chose the name, the address and the id of its user.
+func (p *Portal) principal(accountID, sessionID string) web.Principal {
+	return web.Principal{Kind: web.KindPortal, ID: "portal:" + accountID + ":" + p.Member.ID, Name: p.Member.Name, Email: p.Member.Email,
+		AccountID: accountID, Permissions: p.permissions(), Session: true, SessionID: sessionID, OnBehalfOf: p.Member.ID}
 }
 
 // PortalURL makes a URL that opens the customers' pages once. The session may
-// do no more than the principal.
+// do no more than the principal, lasts no longer than the token that made it
+// and works from its networks only.
 func (d *Directory) PortalURL(ctx context.Context, by *web.Principal, accountID string, p Portal) (openURL string, expires web.Time, err error) {
 	if err := p.check(); err != nil {
 		return "", web.Time{}, err
@@ -52,12 +58,23 @@ func (d *Directory) PortalURL(ctx context.Context, by *web.Principal, accountID 
 	if !p.Role.Valid() {
 		return "", web.Time{}, mayGrant(by, accountID, p.Role)
 	}
-	if !covers(by, accountID, p.Role.within(p.Sections)) {
+	if !covers(by, accountID, p.permissions()) {
 		return "", web.Time{}, errs.At(errs.CodeForbidden, "/role", "nobody grants what they do not have: the role %s may do more than you there", p.Role)
 	}
 	err = d.change(ctx, func(tx *db.Tx) error {
-		expires = moment(d.micros() + LinkTime.Microseconds())
-		path, err := d.newLink(ctx, tx, link{accountID: accountID, portal: &p})
+		if err := refuseMember(ctx, tx, accountID, p.Member); err != nil {
+			return err
+		}
+		limits, err := d.boundsOf(ctx, tx, by, accountID)
+		if err != nil {
+			return err
+		}
+		end := d.micros() + LinkTime.Microseconds()
+		if limits.until != 0 {
+			end = min(end, limits.until)
+		}
+		expires = moment(end)
+		path, err := d.newLink(ctx, tx, link{accountID: accountID, portal: &p, maker: makerOf(by), bounds: limits}, end)
 		if err != nil {
 			return err
 		}
@@ -65,6 +82,92 @@ func (d *Directory) PortalURL(ctx context.Context, by *web.Principal, accountID 
 		return d.record(ctx, tx, by, event.NewAudit(accountID, "create", "portal_session", p.Member.ID, p.Member.Name).Changed(nil, p))
 	})
 	return openURL, expires, err
+}
+
+// refuseMember keeps a customers' session from passing for a member of the
+// account: people with a sign-in of their own use it.
+func refuseMember(ctx context.Context, tx *db.Tx, accountID string, m PortalMember) error {
+	var n int
+	if err := tx.QueryRow(ctx, `SELECT count(*) FROM person WHERE id = $1`, m.ID).Scan(&n); err != nil {
+		return err
+	}
+	if n > 0 {
+		return errs.At(errs.CodeStateConflict, "/member/id", "member.id is the id of a user of Belfry; give the id of the person in your own system")
+	}
+	if m.Email == "" {
+		return nil
+	}
+	is, err := isMember(ctx, tx, accountID, m.Email)
+	if err == nil && is {
+		err = errs.At(errs.CodeStateConflict, "/member/email", "a member of the account has the address %s; members sign in themselves", m.Email)
+	}
+	return err
+}
+
+// PortalSession is a customers' session that is open.
+type PortalSession struct {
+	ID         string       `json:"id"`
+	Member     PortalMember `json:"member"`
+	Role       Role         `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
+	Sections   []string     `json:"sections"`
+	IP         string       `json:"ip_address" doc:"Of the browser that opened it"`
+	UserAgent  string       `json:"user_agent"`
+	CreatedOn  web.Time     `json:"created_on"`
+	LastUsedOn web.Time     `json:"last_used_on" doc:"With the precision of a minute"`
+	ExpiresOn  web.Time     `json:"expires_on"`
+}
+
+func portalSession(s Session) PortalSession {
+	return PortalSession{ID: s.ID, Member: s.Portal.Member, Role: s.Portal.Role, Sections: s.Portal.Sections,
+		IP: s.IP, UserAgent: s.UserAgent, CreatedOn: s.CreatedOn, LastUsedOn: s.LastUsedOn, ExpiresOn: s.ExpiresOn}
+}
+
+// PortalSessions lists the account's open customers' sessions after an id,
+// ascending.
+func (d *Directory) PortalSessions(ctx context.Context, accountID, after string, limit int) ([]PortalSession, error) {
+	list := []PortalSession{}
+	err := d.db.View(ctx, func(tx *db.Tx) error {
+		for len(list) < limit { // what is over is removed once an hour only
+			found, err := listPortalSessions(ctx, tx, accountID, after, limit)
+			if err != nil {
+				return err
+			}
+			for _, s := range found {
+				after = s.ID
+				if open, err := d.open(ctx, tx, s); err != nil {
+					return err
+				} else if open && len(list) < limit {
+					list = append(list, portalSession(s))
+				}
+			}
+			if len(found) < limit {
+				return nil
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// open reports whether a customers' session may still be used.
+func (d *Directory) open(ctx context.Context, tx *db.Tx, s Session) (bool, error) {
+	if d.micros() >= s.ends() {
+		return false, nil
+	}
+	return d.upholds(ctx, tx, s.maker, s.accountID, s.Portal)
+}
+
+// RevokePortalSession ends a customers' session, at once in this process.
+func (d *Directory) RevokePortalSession(ctx context.Context, by *web.Principal, accountID, sessionID string) error {
+	var gone Session
+	err := d.change(ctx, func(tx *db.Tx) (err error) {
+		if gone, err = deletePortalSession(ctx, tx, accountID, sessionID); err != nil {
+			return err
+		}
+		return d.record(ctx, tx, by, event.NewAudit(accountID, "revoke", "portal_session", gone.ID, gone.Portal.Member.Name))
+	})
+	d.credentials.forget(gone.hash)
+	return err
 }
 
 // check completes and checks the wishes.

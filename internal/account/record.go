@@ -21,6 +21,16 @@ func Actor(p *web.Principal) event.AuditActor {
 	switch p.Kind {
 	case web.KindToken, web.KindProducer:
 		a.Type, a.TokenID, a.TokenName = "token", p.ID, p.Name
+	case web.KindPortal:
+		// The address is that of whom the session acts for: a search for a member's
+		// address must not find it as the actor's.
+		name := p.Name
+		if name == "" {
+			name = p.OnBehalfOf
+		}
+		a.Type, a.Name, a.Email = string(web.KindUser), name+" (customer portal)", ""
+		a.OnBehalfOf = &event.AuditOnBehalfOf{Type: string(web.KindUser), ID: p.OnBehalfOf, Email: p.Email}
+		a.Session = p.SessionID
 	}
 	return a
 }

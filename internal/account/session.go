@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -33,7 +34,11 @@ type Session struct {
 
 	accountID string // of a customers' session
 	hash      Hash
-	viaLink   bool // made with a one-time link
+	viaLink   bool           // made with a one-time link
+	maker     maker          // of a customers' session
+	networks  []netip.Prefix // from which it may be used; empty = anywhere
+	enters    string         // while it begins: the account that is asked for
+	until     int64          // while it begins: the end of the token that made it; 0 = none
 }
 
 // ends is when the session is over unless it is used again, in microseconds.
@@ -89,6 +94,12 @@ func (d *Directory) SessionFromRequest(ctx context.Context, r *http.Request) (*S
 		p := c.principal
 		p.IP = web.ClientAddr(ctx)
 		p.Ends = time.UnixMicro(c.ends)
+		if !within(c.networks, p.IP) {
+			return nil, nil, d.refused("address", errs.New(errs.CodeTokenAddress, "the session may not be used from %s", p.IP))
+		}
+		if !web.Rechecking(ctx) { // an open stream enters nothing anew
+			d.entering(ctx, r, c, &p)
+		}
 		return c.session, &p, nil
 	}
 	return nil, nil, d.refused("session", errs.New(errs.CodeAuthentication, "the request has neither a token nor a session"))
@@ -127,11 +138,21 @@ func (d *Directory) loadSessionCredential(ctx context.Context, h Hash) (*credent
 		if err != nil {
 			return err
 		}
-		c.session, c.ends = &s, s.ends()
+		c.session, c.ends, c.networks = &s, s.ends(), s.networks
 		c.noted.Store(s.LastUsedOn.Micros())
 		if s.Portal != nil {
-			c.principal = s.Portal.principal(s.accountID)
-			return nil
+			c.principal = s.Portal.principal(s.accountID, s.ID)
+			if ok, err := d.upholds(ctx, tx, s.maker, s.accountID, s.Portal); err != nil || ok {
+				return err
+			}
+			return sql.ErrNoRows
+		}
+		accounts, err := entered(ctx, tx, s.ID)
+		if err != nil {
+			return err
+		}
+		for _, accountID := range accounts {
+			c.entered.Store(accountID, true)
 		}
 		person, err := loadPerson(ctx, tx, s.PersonID)
 		if err != nil {
@@ -190,7 +211,11 @@ func (d *Directory) RevokeSession(ctx context.Context, by *web.Principal, person
 		if err != nil {
 			return err
 		}
-		return d.recordForPerson(ctx, tx, by, personID, "revoke", "session", gone.ID)
+		person, err := loadPerson(ctx, tx, personID)
+		if err != nil {
+			return err
+		}
+		return d.recordWhereEntered(ctx, tx, by, gone.ID, "revoke", person.Email)
 	})
 	d.credentials.forget(gone.hash)
 	return err

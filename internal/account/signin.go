@@ -6,9 +6,9 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
-	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
@@ -18,10 +18,11 @@ import (
 const (
 	// SignInPath is the page that consumes one-time links. Its GET shows a
 	// button and its POST signs in, so that a program which only looks at
-	// links does not use them up. The link's secret is in the query, which is
-	// not logged.
+	// links does not use them up. The link's secret is in the fragment, which
+	// browsers send to nobody: no proxy and no log sees it.
 	SignInPath = "/sign-in"
-	// LinkParameter is the query parameter of a link's secret.
+	// LinkParameter is the parameter of a link's secret, in the fragment and in
+	// the form.
 	LinkParameter = "link"
 	// LinkTime is how long a one-time link is good.
 	LinkTime = 15 * time.Minute
@@ -30,10 +31,11 @@ const (
 	resetTime    = 15 * time.Minute // after a sign-in by link a new password needs no old one
 )
 
-// NewLoginLink makes a one-time link for a person: the path and query of the
+// NewLoginLink makes a one-time link for a person: the path and fragment of the
 // page that consumes it. An empty email means the first of the operators, who
 // is made when there is none (the first start). CodeNotFound: nobody has the
-// address.
+// address; CodeStateConflict: several accounts have a person of their own with
+// it, and the operators none.
 func (d *Directory) NewLoginLink(ctx context.Context, email string) (path string, err error) {
 	if email != "" {
 		if email, err = foldEmail(email); err != nil {
@@ -43,19 +45,38 @@ func (d *Directory) NewLoginLink(ctx context.Context, email string) (path string
 	err = d.change(ctx, func(tx *db.Tx) error {
 		var p Person
 		if email != "" {
-			p, err = loadPersonByEmail(ctx, tx, email)
+			p, err = onePerson(ctx, tx, email)
 		} else if p, err = firstStaff(ctx, tx); errs.Is(err, errs.CodeNotFound) {
-			p, err = d.ensurePerson(ctx, tx, Person{Email: "operator@localhost", Name: "Operator", Staff: true})
+			p, err = d.ensurePerson(ctx, tx, Person{Email: FirstOperator, Name: "Operator", Staff: true})
 		}
 		if err != nil {
 			return err
 		}
-		if path, err = d.newPersonLink(ctx, tx, p.ID); err != nil {
+		if path, err = d.newPersonLink(ctx, tx, p.ID, ""); err != nil {
 			return err
 		}
 		return d.recordForPerson(ctx, tx, Belfry(), p.ID, "create", "sign_in_link", p.ID)
 	})
 	return path, err
+}
+
+// FirstOperator is the address of the operator whom a first start makes; the
+// operators' page changes it.
+const FirstOperator = "operator@localhost"
+
+// onePerson finds the person whom an address means without an account: the one
+// for whom the operators vouch, else the only one.
+func onePerson(ctx context.Context, tx *db.Tx, email string) (Person, error) {
+	list, err := listPersons(ctx, tx, email)
+	switch {
+	case err != nil:
+		return Person{}, err
+	case len(list) == 0:
+		return Person{}, errs.New(errs.CodeNotFound, "there is no such user")
+	case len(list) > 1 && list[0].home != "":
+		return Person{}, errs.New(errs.CodeStateConflict, "%d accounts have a member of their own with this address: make the link on the members' page of the account that is meant", len(list))
+	}
+	return list[0], nil
 }
 
 func firstStaff(ctx context.Context, tx *db.Tx) (Person, error) {
@@ -75,65 +96,30 @@ func (d *Directory) HasOperators(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
-// AddOperator makes a person one of the operators. A person whom an account
-// made loses password, sessions and links: the account may hold them.
-func (d *Directory) AddOperator(ctx context.Context, by *web.Principal, email, name string) (Person, error) {
-	if !by.Superoperator {
-		return Person{}, errs.New(errs.CodeForbidden, "only operators make operators")
-	}
-	email, err := foldEmail(email)
-	if err == nil {
-		name, err = text("/name", name, 200)
-	}
-	if err != nil {
-		return Person{}, err
-	}
-	var p Person
-	var ended []Hash
-	err = d.change(ctx, func(tx *db.Tx) error {
-		if p, err = d.ensurePerson(ctx, tx, Person{Email: email, Name: name, Staff: true}); err != nil {
-			return err
-		}
-		if p.home != "" {
-			if ended, err = vouch(ctx, tx, p); err != nil {
-				return err
-			}
-		} else if ended, err = sessionHashes(ctx, tx, p.ID); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `UPDATE person SET staff = TRUE WHERE id = $1`, p.ID); err != nil {
-			return err
-		}
-		p.Staff, p.home = true, ""
-		return d.record(ctx, tx, by, event.NewAudit(Installation, "create", "operator", p.ID, p.Email).Changed(nil, p))
-	})
-	d.credentials.forget(ended...)
-	return p, err
+// newPersonLink stores a one-time link and gives its path; accountID is the
+// account in whose name it is made, which a sign-in with it enters.
+func (d *Directory) newPersonLink(ctx context.Context, tx *db.Tx, personID, accountID string) (string, error) {
+	return d.newLink(ctx, tx, link{personID: personID, accountID: accountID}, d.micros()+LinkTime.Microseconds())
 }
 
-// newPersonLink stores a one-time link and gives its path.
-func (d *Directory) newPersonLink(ctx context.Context, tx *db.Tx, personID string) (string, error) {
-	return d.newLink(ctx, tx, link{personID: personID})
-}
-
-func (d *Directory) newLink(ctx context.Context, tx *db.Tx, l link) (string, error) {
+func (d *Directory) newLink(ctx context.Context, tx *db.Tx, l link, end int64) (string, error) {
 	secret := id.Secret(secretBytes)
-	now := d.micros()
-	if err := insertLink(ctx, tx, HashOf(secret), l, now, now+LinkTime.Microseconds()); err != nil {
+	if err := insertLink(ctx, tx, HashOf(secret), l, d.micros(), end); err != nil {
 		return "", err
 	}
-	return SignInPath + "?" + url.Values{LinkParameter: {secret}}.Encode(), nil
+	return SignInPath + "#" + url.Values{LinkParameter: {secret}}.Encode(), nil
 }
 
 // SignInWithLink consumes a one-time link, of a person or of customers' pages,
 // and sets the cookie. Call it on POST; the request must come from our own
-// page. CodeSignIn when the link is not known, was used or is too old;
+// page. The first sign-in of a person whom an account invited accepts the
+// invitation. CodeSignIn when the link is not known, was used or is too old;
 // CodeRateLimited; CodeCrossOrigin.
 func (d *Directory) SignInWithLink(w http.ResponseWriter, r *http.Request, secret string) (*Session, error) {
-	ctx := r.Context()
 	if err := d.admit(r, "link", ""); err != nil {
 		return nil, err
 	}
+	ctx := r.Context()
 	refused := errs.New(errs.CodeSignIn, "the link is not valid: it was used already, or is older than %v", LinkTime)
 	if len(secret) != secretLen {
 		d.metrics.signIns.WithLabelValues("link", "failed").Inc()
@@ -144,14 +130,31 @@ func (d *Directory) SignInWithLink(w http.ResponseWriter, r *http.Request, secre
 		if errors.Is(err, sql.ErrNoRows) {
 			return Session{}, refused
 		}
-		return Session{PersonID: l.personID, accountID: l.accountID, Portal: l.portal, viaLink: true}, err
+		if err != nil {
+			return Session{}, err
+		}
+		s := Session{PersonID: l.personID, Portal: l.portal, viaLink: true, maker: l.maker, networks: l.bounds.networks, until: l.bounds.until}
+		if l.portal == nil {
+			s.enters = l.accountID
+			return s, nil
+		}
+		s.accountID = l.accountID
+		// Whoever made the link may have lost the right since.
+		if ok, err := d.upholds(ctx, tx, l.maker, l.accountID, l.portal); err != nil {
+			return s, err
+		} else if !ok || !within(l.bounds.networks, web.ClientAddr(ctx)) {
+			return s, refused
+		}
+		return s, nil
 	})
 	return d.welcome(w, "link", s, value, err)
 }
 
-// SignInWithPassword signs a person in and sets the cookie. An unknown address
-// and a wrong password answer the same (CodeSignIn), after the same time.
-// CodeRateLimited; CodeCrossOrigin.
+// SignInWithPassword signs a person in and sets the cookie. Accounts may have
+// persons of their own with one address: the password says which is meant, and
+// where it is that of several, the account of the page that is asked for. An
+// unknown address and a wrong password answer the same (CodeSignIn), after the
+// same time. CodeRateLimited; CodeCrossOrigin.
 func (d *Directory) SignInWithPassword(w http.ResponseWriter, r *http.Request, email, password string) (*Session, error) {
 	ctx := r.Context()
 	refused := errs.New(errs.CodeSignIn, "the address or the password is not right")
@@ -163,54 +166,122 @@ func (d *Directory) SignInWithPassword(w http.ResponseWriter, r *http.Request, e
 	if err := d.admit(r, "password", folded); err != nil {
 		return nil, err
 	}
-	var person Person
-	var principal web.Principal
+	var known []candidate
 	err = d.db.View(ctx, func(tx *db.Tx) (err error) {
-		if person, err = loadPersonByEmail(ctx, tx, folded); err != nil {
-			return err
-		}
-		principal, err = person.principal(ctx, tx)
+		known, err = candidates(ctx, tx, folded)
 		return err
 	})
-	if err != nil && !errs.Is(err, errs.CodeNotFound) {
-		return nil, err
-	}
-	ok, err := d.hashing.verify(ctx, person.password, password)
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
+	stored := make([]string, len(known))
+	for i, c := range known {
+		stored[i] = c.person.password
+	}
+	right, err := d.hashing.verifyAny(ctx, clientOf(web.ClientAddr(ctx)), stored, password)
+	if err != nil {
+		return nil, err
+	}
+	if len(right) == 0 {
 		d.metrics.signIns.WithLabelValues("password", "failed").Inc()
-		if person.ID != "" {
-			principal.IP = web.ClientAddr(ctx)
-			for _, accountID := range recordsOf(&principal) {
-				d.deny(&principal, accountID, signInAction, "password")
-			}
-		}
+		d.failed(ctx, known)
 		return nil, refused
+	}
+	person := known[right[0]].person
+	enters := accountOfPath(localPath(r.PostFormValue(nextParameter)))
+	for _, i := range right {
+		if len(known[i].principal.Grants[enters]) > 0 {
+			person = known[i].person
+			break
+		}
 	}
 	s, value, err := d.begin(r, func(tx *db.Tx) (Session, error) {
 		// The password may have changed while it was compared.
 		now, err := loadPerson(ctx, tx, person.ID)
-		if err == nil && now.password != person.password {
+		if err == nil && now.password != person.password || errs.Is(err, errs.CodeNotFound) {
 			err = refused
 		}
-		return Session{PersonID: person.ID}, err
+		return Session{PersonID: person.ID, enters: enters}, err
 	})
 	return d.welcome(w, "password", s, value, err)
 }
 
+// candidate is one of the persons whom an address may mean.
+type candidate struct {
+	person    Person
+	principal web.Principal
+}
+
+func candidates(ctx context.Context, tx *db.Tx, email string) (list []candidate, err error) {
+	persons, err := listPersons(ctx, tx, email)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range persons {
+		c := candidate{person: p}
+		if c.principal, err = p.principal(ctx, tx); err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+// failed gathers a failed sign-in for the installation's record and for the
+// accounts of the person who is meant. Where only accounts know the address,
+// and several of them, it stands in none of theirs: any account could write an
+// address down to watch who uses it.
+func (d *Directory) failed(ctx context.Context, known []candidate) {
+	if len(known) == 0 {
+		return
+	}
+	who := known[0].principal
+	who.IP = web.ClientAddr(ctx)
+	accounts := []string{Installation}
+	if len(known) == 1 || known[0].person.home == "" {
+		accounts = recordsOf(&who)
+	}
+	for _, accountID := range accounts {
+		d.deny(&who, accountID, signInAction, "password")
+	}
+}
+
+// accountOfPath is the account that a page's path names by its id.
+func accountOfPath(path string) string {
+	rest, ok := strings.CutPrefix(path, "/accounts/")
+	if !ok || len(rest) < 32 || !id.Valid(rest[:32]) {
+		return ""
+	}
+	return rest[:32]
+}
+
 // admit refuses what comes from a page of another site (somebody could be
 // signed in as somebody else without noticing) or too often.
-func (d *Directory) admit(r *http.Request, method, person string) error {
+func (d *Directory) admit(r *http.Request, method, email string) error {
 	if err := d.cross.Check(r); err != nil {
 		return errs.New(errs.CodeCrossOrigin, "the request comes from a page of another site").Because(err)
 	}
-	if err := d.attempts.take(person, web.ClientAddr(r.Context())); err != nil {
+	if err := d.throttle(r.Context(), email); err != nil {
 		d.metrics.signIns.WithLabelValues(method, "limited").Inc()
 		return err
 	}
 	return nil
+}
+
+// throttle counts an attempt to sign in, with the address where there is one.
+func (d *Directory) throttle(ctx context.Context, email string) error {
+	addr := web.ClientAddr(ctx)
+	known := false
+	if email != "" {
+		err := d.db.View(ctx, func(tx *db.Tx) (err error) {
+			known, err = knowsNetwork(ctx, tx, email, networkOf(addr))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return d.attempts.take(email, addr, known)
 }
 
 // begin makes the session that who describes. The one that the browser had
@@ -231,6 +302,9 @@ func (d *Directory) begin(r *http.Request, who func(*db.Tx) (Session, error)) (s
 		s.ExpiresOn = moment(now + SessionTime.Microseconds())
 		if s.Portal != nil {
 			s.ExpiresOn = moment(now + s.Portal.Seconds*1e6)
+			if s.until != 0 {
+				s.ExpiresOn = moment(min(s.ExpiresOn.Micros(), s.until))
+			}
 		}
 		earlier = earlier[:0]
 		for _, portal := range []bool{true, false} {
@@ -250,11 +324,17 @@ func (d *Directory) begin(r *http.Request, who func(*db.Tx) (Session, error)) (s
 			if err := setSignedIn(ctx, tx, s.PersonID, now); err != nil {
 				return err
 			}
+			if err := acceptMember(ctx, tx, s.PersonID, now); err != nil {
+				return err
+			}
+			if err := noteNetwork(ctx, tx, s.PersonID, networkOf(web.ClientAddr(ctx)), now); err != nil {
+				return err
+			}
 		}
 		if err := insertSession(ctx, tx, s); err != nil {
 			return err
 		}
-		return d.recordSession(ctx, tx, &s, signInAction)
+		return d.recordSignIn(ctx, tx, &s)
 	})
 	d.credentials.forget(earlier...)
 	return s, value, err
@@ -297,7 +377,7 @@ func (d *Directory) SignOut(w http.ResponseWriter, r *http.Request) error {
 			if err != nil {
 				return err
 			}
-			if err := d.recordSession(ctx, tx, &s, "sign_out"); err != nil {
+			if err := d.recordSignOut(ctx, tx, &s); err != nil {
 				return err
 			}
 			_, err = deleteSessionByHash(ctx, tx, h)
@@ -310,54 +390,4 @@ func (d *Directory) SignOut(w http.ResponseWriter, r *http.Request) error {
 		d.setCookie(w, portal, "", time.Time{})
 	}
 	return nil
-}
-
-// recordSession records a sign-in or sign-out of the session's own principal.
-func (d *Directory) recordSession(ctx context.Context, tx *db.Tx, s *Session, action string) error {
-	if s.Portal != nil {
-		p := s.Portal.principal(s.accountID)
-		p.IP = web.ClientAddr(ctx)
-		return d.record(ctx, tx, &p, event.NewAudit(s.accountID, action, "session", s.ID, p.Name))
-	}
-	person, err := loadPerson(ctx, tx, s.PersonID)
-	if err != nil {
-		return err
-	}
-	p, err := person.principal(ctx, tx)
-	if err != nil {
-		return err
-	}
-	p.IP = web.ClientAddr(ctx)
-	return d.recordForPerson(ctx, tx, &p, s.PersonID, action, "session", s.ID)
-}
-
-// recordForPerson records an act on a person in each account that they belong
-// to; for operators in the installation's.
-func (d *Directory) recordForPerson(ctx context.Context, tx *db.Tx, by *web.Principal, personID, action, resource, resourceID string) error {
-	person, err := loadPerson(ctx, tx, personID)
-	if err != nil {
-		return err
-	}
-	subject, err := person.principal(ctx, tx)
-	if err != nil {
-		return err
-	}
-	for _, accountID := range recordsOf(&subject) {
-		if err := d.record(ctx, tx, by, event.NewAudit(accountID, action, resource, resourceID, person.Email)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// recordsOf are the accounts in whose record the acts of a person stand.
-func recordsOf(p *web.Principal) []string {
-	var list []string
-	if p.Superoperator || len(p.Grants) == 0 {
-		list = append(list, Installation)
-	}
-	for accountID := range p.Grants {
-		list = append(list, accountID)
-	}
-	return list
 }

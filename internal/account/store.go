@@ -17,14 +17,18 @@ type Account struct {
 	ExternalID string   `json:"external_id,omitempty" doc:"The operators' own id of the account; ext:<external_id> may stand for the id in every path"`
 	CreatedOn  web.Time `json:"created_on"`
 	ModifiedOn web.Time `json:"modified_on"`
+	Type       string   `json:"type" enum:"standard" doc:"Always standard, for clients of Cloudflare's API"`
 }
+
+// accountType is the type of every account.
+const accountType = "standard"
 
 const accountColumns = `id, name, COALESCE(external_id, ''), created_at, modified_at`
 
 func scanAccount(row interface{ Scan(...any) error }) (a Account, err error) {
 	var created, modified int64
 	err = row.Scan(&a.ID, &a.Name, &a.ExternalID, &created, &modified)
-	a.CreatedOn, a.ModifiedOn = moment(created), moment(modified)
+	a.CreatedOn, a.ModifiedOn, a.Type = moment(created), moment(modified), accountType
 	return a, err
 }
 

@@ -8,6 +8,10 @@ import (
 )
 
 // Person is somebody who can sign in. Outside it is called a user.
+//
+// A person whom an account invited is at home there: the account may make
+// sign-in links for it, so it is a person of its own, whatever other accounts
+// know the same address. The operators vouch for those that they add.
 type Person struct {
 	ID         string   `json:"id"`
 	Email      string   `json:"email"`
@@ -19,6 +23,9 @@ type Person struct {
 	password string // encoded argon2id; "" = none
 	home     string // the account that may make sign-in links for the person; "" = the operators
 }
+
+// maxSameAddress bounds the persons with one address who are looked at.
+const maxSameAddress = 100
 
 const personColumns = `id, email, name, password, staff, home, created_at, signed_in_at`
 
@@ -34,16 +41,39 @@ func loadPerson(ctx context.Context, tx *db.Tx, personID string) (Person, error)
 	return p, missing(err, "user")
 }
 
-func loadPersonByEmail(ctx context.Context, tx *db.Tx, email string) (Person, error) {
-	p, err := scanPerson(tx.QueryRow(ctx, `SELECT `+personColumns+` FROM person WHERE email = $1`, email))
+// loadPersonAt finds the person with an address in one home.
+func loadPersonAt(ctx context.Context, tx *db.Tx, email, home string) (Person, error) {
+	p, err := scanPerson(tx.QueryRow(ctx, `SELECT `+personColumns+` FROM person WHERE email = $1 AND home = $2`, email, home))
 	return p, missing(err, "user")
 }
 
-// insertPerson stores a new person; false when the address is taken.
+// listPersons gives the persons with an address: the one for whom the operators
+// vouch first, then those who signed in last.
+func listPersons(ctx context.Context, tx *db.Tx, email string) ([]Person, error) {
+	return collect(ctx, tx, scanPerson, `SELECT `+personColumns+` FROM person WHERE email = $1
+		ORDER BY CASE WHEN home = '' THEN 0 ELSE 1 END, signed_in_at DESC, id LIMIT $2`, email, maxSameAddress)
+}
+
+// insertPerson stores a new person; false when the address is taken in its home.
 func insertPerson(ctx context.Context, tx *db.Tx, p Person) (bool, error) {
-	n, err := tx.Exec(ctx, `INSERT INTO person (`+personColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, 0) ON CONFLICT (email) DO NOTHING`,
+	n, err := tx.Exec(ctx, `INSERT INTO person (`+personColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, 0) ON CONFLICT (email, home) DO NOTHING`,
 		p.ID, p.Email, p.Name, p.password, p.Staff, p.home, p.CreatedOn.Micros())
 	return n == 1, err
+}
+
+// deletePerson removes a person with all that belongs to it but memberships.
+func deletePerson(ctx context.Context, tx *db.Tx, personID string) (ended []Hash, err error) {
+	if ended, err = deleteSessions(ctx, tx, personID, ""); err != nil {
+		return nil, err
+	}
+	if err := deleteLinks(ctx, tx, personID); err != nil {
+		return nil, err
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM known_network WHERE person_id = $1`, personID); err != nil {
+		return nil, err
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM person WHERE id = $1`, personID)
+	return ended, err
 }
 
 // lockPerson makes other transactions that lock the same person wait.
@@ -62,24 +92,41 @@ func setSignedIn(ctx context.Context, tx *db.Tx, personID string, at int64) erro
 	return err
 }
 
+// The states of a membership.
+const (
+	StatusActive  = "active"
+	StatusPending = "pending"
+)
+
 // Member is a person's place in one account.
 type Member struct {
-	ID        string   `json:"id" doc:"The id of the user"`
-	Email     string   `json:"email"`
-	Name      string   `json:"name"`
-	Role      Role     `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
-	Status    string   `json:"status" enum:"active,invited" doc:"invited until the first sign-in"`
-	CreatedOn web.Time `json:"created_on"`
+	ID            string   `json:"id" doc:"The id of the user"`
+	Email         string   `json:"email"`
+	Name          string   `json:"name"`
+	Role          Role     `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
+	Status        string   `json:"status" enum:"active,pending" doc:"pending until the person has accepted: by signing in with the account's link, or on their own page of invitations"`
+	CreatedOn     web.Time `json:"created_on"`
+	InvitedUntil  web.Time `json:"invited_until,omitzero" doc:"Until when the newest sign-in link of a pending member is good; missing when none is left"`
+	LastEnteredOn web.Time `json:"last_entered_on,omitzero" doc:"When a session of the member entered this account last"`
+
+	accepted bool
+	ours     bool // the person is the account's own
 }
 
-const selectMember = `SELECT p.id, p.email, p.name, m.role, p.signed_in_at, m.created_at FROM member m JOIN person p ON p.id = m.person_id WHERE m.account_id = $1`
+const selectMember = `SELECT p.id, p.email, p.name, m.role, p.signed_in_at, m.created_at, m.accepted_at, m.entered_at,
+		COALESCE((SELECT max(l.expires_at) FROM link l WHERE l.person_id = p.id), 0), p.home
+	FROM member m JOIN person p ON p.id = m.person_id WHERE m.account_id = $1`
 
 func scanMember(row interface{ Scan(...any) error }) (m Member, err error) {
-	var signedIn, created int64
-	err = row.Scan(&m.ID, &m.Email, &m.Name, &m.Role, &signedIn, &created)
-	m.CreatedOn = moment(created)
-	if m.Status = "invited"; signedIn != 0 {
-		m.Status = "active"
+	var signedIn, created, accepted, entered, invited int64
+	var home string
+	err = row.Scan(&m.ID, &m.Email, &m.Name, &m.Role, &signedIn, &created, &accepted, &entered, &invited, &home)
+	m.CreatedOn, m.LastEnteredOn = moment(created), moment(entered)
+	m.accepted, m.ours = accepted != 0, home != ""
+	if m.Status = StatusPending; m.accepted && signedIn != 0 {
+		m.Status = StatusActive
+	} else {
+		m.InvitedUntil = moment(invited)
 	}
 	return m, err
 }
@@ -93,15 +140,42 @@ func listMembers(ctx context.Context, tx *db.Tx, accountID, after string, limit 
 	return collect(ctx, tx, scanMember, selectMember+` AND m.person_id > $2 ORDER BY m.person_id LIMIT $3`, accountID, after, limit)
 }
 
+// isMember reports whether some member of the account has the address, accepted
+// or not.
+func isMember(ctx context.Context, tx *db.Tx, accountID, email string) (bool, error) {
+	var n int
+	err := tx.QueryRow(ctx, `SELECT count(*) FROM member m JOIN person p ON p.id = m.person_id WHERE m.account_id = $1 AND p.email = $2`, accountID, email).Scan(&n)
+	return n > 0, err
+}
+
+// countMembers counts an account's members, and the owners who have accepted.
 func countMembers(ctx context.Context, tx *db.Tx, accountID string) (members, owners int, err error) {
-	err = tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE role = 'owner') FROM member WHERE account_id = $1`, accountID).Scan(&members, &owners)
+	err = tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE role = 'owner' AND accepted_at <> 0) FROM member WHERE account_id = $1`, accountID).Scan(&members, &owners)
 	return members, owners, err
 }
 
-func insertMember(ctx context.Context, tx *db.Tx, accountID, personID string, role Role, at int64) (bool, error) {
-	n, err := tx.Exec(ctx, `INSERT INTO member (account_id, person_id, role, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (account_id, person_id) DO NOTHING`,
-		accountID, personID, string(role), at)
-	return n == 1, err
+// insertMember stores a membership; accepted 0 = pending.
+func insertMember(ctx context.Context, tx *db.Tx, accountID, personID string, role Role, at, accepted int64) error {
+	_, err := tx.Exec(ctx, `INSERT INTO member (account_id, person_id, role, created_at, accepted_at, entered_at) VALUES ($1, $2, $3, $4, $5, 0)`,
+		accountID, personID, string(role), at, accepted)
+	return err
+}
+
+// acceptMember makes the pending membership of a person in their home theirs.
+func acceptMember(ctx context.Context, tx *db.Tx, personID string, at int64) error {
+	_, err := tx.Exec(ctx, `UPDATE member SET accepted_at = $2 WHERE person_id = $1 AND accepted_at = 0`, personID, at)
+	return err
+}
+
+// moveMember gives a membership to another person, who accepts it.
+func moveMember(ctx context.Context, tx *db.Tx, accountID, from, to string, at int64) error {
+	_, err := tx.Exec(ctx, `UPDATE member SET person_id = $3, accepted_at = $4 WHERE account_id = $1 AND person_id = $2`, accountID, from, to, at)
+	return err
+}
+
+func setEntered(ctx context.Context, tx *db.Tx, accountID, personID string, at int64) error {
+	_, err := tx.Exec(ctx, `UPDATE member SET entered_at = $3 WHERE account_id = $1 AND person_id = $2`, accountID, personID, at)
+	return err
 }
 
 func setRole(ctx context.Context, tx *db.Tx, accountID, personID string, role Role) error {
@@ -121,10 +195,13 @@ type Membership struct {
 	Role        Role   `json:"role"`
 }
 
-// listMemberships gives a person's accounts, the oldest account first.
+func scanMembership(row interface{ Scan(...any) error }) (m Membership, err error) {
+	return m, row.Scan(&m.AccountID, &m.AccountName, &m.Role)
+}
+
+// listMemberships gives the accounts that a person has accepted, the oldest
+// account first.
 func listMemberships(ctx context.Context, tx *db.Tx, personID string) ([]Membership, error) {
-	scan := func(row interface{ Scan(...any) error }) (m Membership, err error) {
-		return m, row.Scan(&m.AccountID, &m.AccountName, &m.Role)
-	}
-	return collect(ctx, tx, scan, `SELECT m.account_id, a.name, m.role FROM member m JOIN account a ON a.id = m.account_id WHERE m.person_id = $1 ORDER BY m.account_id LIMIT $2`, personID, MaxAccounts)
+	return collect(ctx, tx, scanMembership, `SELECT m.account_id, a.name, m.role FROM member m JOIN account a ON a.id = m.account_id
+		WHERE m.person_id = $1 AND m.accepted_at <> 0 ORDER BY m.account_id LIMIT $2`, personID, MaxAccounts)
 }

@@ -8,18 +8,23 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-const sessionColumns = `hash, id, person_id, account_id, portal, via_link, ip, user_agent, created_at, seen_at, expires_at`
+const sessionColumns = `hash, id, person_id, account_id, portal, via_link, ip, user_agent, created_at, seen_at, expires_at,
+	maker_type, maker_id, networks`
 
 func scanSession(row interface{ Scan(...any) error }) (s Session, err error) {
 	var hash []byte
-	var portal string
+	var portal, networks string
 	var created, seen, expires int64
-	err = row.Scan(&hash, &s.ID, &s.PersonID, &s.accountID, &portal, &s.viaLink, &s.IP, &s.UserAgent, &created, &seen, &expires)
+	err = row.Scan(&hash, &s.ID, &s.PersonID, &s.accountID, &portal, &s.viaLink, &s.IP, &s.UserAgent, &created, &seen, &expires,
+		&s.maker.kind, &s.maker.id, &networks)
 	if err != nil {
 		return s, err
 	}
 	copy(s.hash[:], hash)
 	s.CreatedOn, s.LastUsedOn, s.ExpiresOn = moment(created), moment(seen), moment(expires)
+	if s.networks, err = parseNetworks(networks); err != nil {
+		return s, err
+	}
 	s.Portal, err = decodePortal(portal)
 	return s, err
 }
@@ -52,9 +57,47 @@ func insertSession(ctx context.Context, tx *db.Tx, s Session) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO session (`+sessionColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		s.hash[:], s.ID, s.PersonID, s.accountID, portal, s.viaLink, s.IP, s.UserAgent, s.CreatedOn.Micros(), s.LastUsedOn.Micros(), s.ExpiresOn.Micros())
+	_, err = tx.Exec(ctx, `INSERT INTO session (`+sessionColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		s.hash[:], s.ID, s.PersonID, s.accountID, portal, s.viaLink, s.IP, s.UserAgent,
+		s.CreatedOn.Micros(), s.LastUsedOn.Micros(), s.ExpiresOn.Micros(), s.maker.kind, s.maker.id, joinNetworks(s.networks))
 	return err
+}
+
+// listPortalSessions gives an account's customers' sessions after an id,
+// ascending; those that are over may still be among them.
+func listPortalSessions(ctx context.Context, tx *db.Tx, accountID, after string, limit int) ([]Session, error) {
+	return collect(ctx, tx, scanSession, `SELECT `+sessionColumns+` FROM session WHERE account_id = $1 AND portal <> '' AND id > $2 ORDER BY id LIMIT $3`,
+		accountID, after, limit)
+}
+
+func deletePortalSession(ctx context.Context, tx *db.Tx, accountID, sessionID string) (Session, error) {
+	s, err := scanSession(tx.QueryRow(ctx, `DELETE FROM session WHERE account_id = $1 AND portal <> '' AND id = $2 RETURNING `+sessionColumns, accountID, sessionID))
+	return s, missing(err, "session")
+}
+
+// madeBy are the customers' sessions that a maker's rights uphold.
+func madeBy(ctx context.Context, tx *db.Tx, makerID string) ([]Hash, error) {
+	return collect(ctx, tx, scanHash, `SELECT hash FROM session WHERE maker_id = $1 AND portal <> ''`, makerID)
+}
+
+// deleteMadeBy ends the customers' sessions and unused links of a maker.
+func deleteMadeBy(ctx context.Context, tx *db.Tx, makerID string) ([]Hash, error) {
+	if _, err := tx.Exec(ctx, `DELETE FROM link WHERE maker_id = $1`, makerID); err != nil {
+		return nil, err
+	}
+	return collect(ctx, tx, scanHash, `DELETE FROM session WHERE maker_id = $1 AND portal <> '' RETURNING hash`, makerID)
+}
+
+// enter notes that a session has entered an account; false when it had before.
+func enter(ctx context.Context, tx *db.Tx, sessionID, accountID string) (bool, error) {
+	n, err := tx.Exec(ctx, `INSERT INTO session_account (session_id, account_id) VALUES ($1, $2) ON CONFLICT (session_id, account_id) DO NOTHING`, sessionID, accountID)
+	return n == 1, err
+}
+
+// entered are the accounts that a session has entered.
+func entered(ctx context.Context, tx *db.Tx, sessionID string) ([]string, error) {
+	scan := func(row interface{ Scan(...any) error }) (s string, err error) { return s, row.Scan(&s) }
+	return collect(ctx, tx, scan, `SELECT account_id FROM session_account WHERE session_id = $1 ORDER BY account_id LIMIT $2`, sessionID, MaxAccounts)
 }
 
 // listSessions gives a person's sessions, newest first.
@@ -96,8 +139,10 @@ func scanHash(row interface{ Scan(...any) error }) (h Hash, err error) {
 // link is a one-time link.
 type link struct {
 	personID  string
-	accountID string // of a customers' session
+	accountID string // of a customers' session; of a person's, the one that made it
 	portal    *Portal
+	maker     maker // of a customers' session
+	bounds    bounds
 }
 
 func insertLink(ctx context.Context, tx *db.Tx, h Hash, l link, created, expires int64) error {
@@ -111,22 +156,36 @@ func insertLink(ctx context.Context, tx *db.Tx, h Hash, l link, created, expires
 			return err
 		}
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO link (hash, person_id, account_id, portal, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		h[:], l.personID, l.accountID, portal, created, expires)
+	_, err = tx.Exec(ctx, `INSERT INTO link (hash, person_id, account_id, portal, created_at, expires_at, maker_type, maker_id, networks, bound_until)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		h[:], l.personID, l.accountID, portal, created, expires, l.maker.kind, l.maker.id, joinNetworks(l.bounds.networks), l.bounds.until)
 	return err
 }
 
-// consumeLink takes a link out of the store: of many who try, one gets it, the
-// others sql.ErrNoRows.
-func consumeLink(ctx context.Context, tx *db.Tx, h Hash, now int64) (l link, err error) {
-	var portal string
-	err = tx.QueryRow(ctx, `DELETE FROM link WHERE hash = $1 AND expires_at > $2 RETURNING person_id, account_id, portal`, h[:], now).
-		Scan(&l.personID, &l.accountID, &portal)
-	if err != nil {
+// scanLink reads what linkColumns name.
+func scanLink(row interface{ Scan(...any) error }) (l link, err error) {
+	var portal, networks string
+	if err = row.Scan(&l.personID, &l.accountID, &portal, &l.maker.kind, &l.maker.id, &networks, &l.bounds.until); err != nil {
+		return l, err
+	}
+	if l.bounds.networks, err = parseNetworks(networks); err != nil {
 		return l, err
 	}
 	l.portal, err = decodePortal(portal)
 	return l, err
+}
+
+const linkColumns = `person_id, account_id, portal, maker_type, maker_id, networks, bound_until`
+
+// loadLink looks at a link without using it; sql.ErrNoRows when it is no more.
+func loadLink(ctx context.Context, tx *db.Tx, h Hash, now int64) (link, error) {
+	return scanLink(tx.QueryRow(ctx, `SELECT `+linkColumns+` FROM link WHERE hash = $1 AND expires_at > $2`, h[:], now))
+}
+
+// consumeLink takes a link out of the store: of many who try, one gets it, the
+// others sql.ErrNoRows.
+func consumeLink(ctx context.Context, tx *db.Tx, h Hash, now int64) (link, error) {
+	return scanLink(tx.QueryRow(ctx, `DELETE FROM link WHERE hash = $1 AND expires_at > $2 RETURNING `+linkColumns, h[:], now))
 }
 
 func deleteLinks(ctx context.Context, tx *db.Tx, personID string) error {
@@ -141,7 +200,13 @@ func (d *Directory) purge(ctx context.Context) error {
 		if _, err := tx.Exec(ctx, `DELETE FROM link WHERE expires_at <= $1`, now); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `DELETE FROM session WHERE expires_at <= $1 OR seen_at <= $2`, now, now-IdleTime.Microseconds())
+		if _, err := tx.Exec(ctx, `DELETE FROM session WHERE expires_at <= $1 OR seen_at <= $2`, now, now-IdleTime.Microseconds()); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM session_account WHERE session_id NOT IN (SELECT id FROM session)`); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM known_network WHERE at <= $1`, now-networkTime.Microseconds())
 		return err
 	})
 }

@@ -54,15 +54,32 @@ func scanToken(row interface{ Scan(...any) error }) (t Token, err error) {
 	copy(t.hash[:], hash)
 	t.Permissions = strings.Fields(permissions)
 	t.IPAllow = strings.Fields(allow)
-	for _, s := range t.IPAllow {
-		p, err := netip.ParsePrefix(s)
-		if err != nil {
-			return t, err // written by ourselves: a damaged row must not widen a token
-		}
-		t.networks = append(t.networks, p)
+	if t.networks, err = parseNetworks(allow); err != nil {
+		return t, err
 	}
 	t.CreatedOn, t.ExpiresOn, t.LastUsedOn = moment(created), moment(expires), moment(used)
 	return t, nil
+}
+
+// parseNetworks reads CIDRs as they are stored. They were written by ourselves:
+// a damaged row must not widen what it bounds.
+func parseNetworks(stored string) (list []netip.Prefix, err error) {
+	for _, s := range strings.Fields(stored) {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+func joinNetworks(list []netip.Prefix) string {
+	words := make([]string, len(list))
+	for i, p := range list {
+		words[i] = p.String()
+	}
+	return strings.Join(words, " ")
 }
 
 // expiry is the end of the token's life in microseconds; 0 = never.

@@ -4,18 +4,20 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
 )
 
-const selectZone = `SELECT id, name, environment, created_at, modified_at FROM zone`
+const selectZone = `SELECT id, name, environment, created_at, modified_at, seen FROM zone`
 
 func scanZone(row interface{ Scan(...any) error }) (z Zone, err error) {
 	var created, modified int64
-	err = row.Scan(&z.ID, &z.Name, &z.Environment, &created, &modified)
-	z.CreatedOn, z.ModifiedOn, z.Aliases = moment(created), moment(modified), []string{}
+	var seen bool
+	err = row.Scan(&z.ID, &z.Name, &z.Environment, &created, &modified, &seen)
+	z.CreatedOn, z.ModifiedOn, z.Aliases, z.Verified = moment(created), moment(modified), []string{}, !seen
 	return z, err
 }
 
@@ -29,15 +31,13 @@ func loadZone(ctx context.Context, tx *db.Tx, accountID, zoneID string) (Zone, e
 	return z, err
 }
 
-// lookupZone finds a zone by id or folded reference; ID "" when there is none.
+// lookupZone finds a zone by id or reference; ID "" when there is none.
 func lookupZone(ctx context.Context, tx *db.Tx, accountID, ref string) (Zone, error) {
-	zoneID := ref
-	if !id.Valid(ref) {
-		err := tx.QueryRow(ctx, `SELECT zone_id FROM zone_ref WHERE account_id = $1 AND ref = $2`, accountID, ref).Scan(&zoneID)
-		if errors.Is(err, sql.ErrNoRows) {
-			return Zone{}, nil
-		}
-		if err != nil {
+	key := ZoneKey(ref)
+	zoneID := key
+	if !id.Valid(key) {
+		var err error
+		if zoneID, err = zoneOf(ctx, tx, accountID, key); err != nil || zoneID == "" {
 			return Zone{}, err
 		}
 	}
@@ -46,6 +46,30 @@ func lookupZone(ctx context.Context, tx *db.Tx, accountID, ref string) (Zone, er
 		return Zone{}, nil
 	}
 	return z, err
+}
+
+// zoneOf is the id of the zone that a key means; "" when there is none.
+func zoneOf(ctx context.Context, tx *db.Tx, accountID, key string) (zoneID string, err error) {
+	err = tx.QueryRow(ctx, `SELECT zone_id FROM zone_ref WHERE account_id = $1 AND norm = $2 AND norm <> ''`, accountID, key).Scan(&zoneID)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return zoneID, err
+	}
+	// What was stored before references had a key has one of its spellings.
+	args := []any{accountID}
+	for _, s := range spellings(key) {
+		args = append(args, s)
+	}
+	type found struct{ ref, zoneID string }
+	scan := func(row interface{ Scan(...any) error }) (f found, err error) { return f, row.Scan(&f.ref, &f.zoneID) }
+	list, err := collect(ctx, tx, scan, `SELECT ref, zone_id FROM zone_ref
+		WHERE account_id = $1 AND norm = '' AND ref IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`, args...)
+	if err != nil || len(list) == 0 {
+		return "", err
+	}
+	first := slices.MinFunc(list, func(a, b found) int {
+		return slices.Index(args, any(a.ref)) - slices.Index(args, any(b.ref))
+	})
+	return first.zoneID, nil
 }
 
 // listZones reads a page of zones and all their aliases with two queries.
@@ -69,19 +93,21 @@ func listZones(ctx context.Context, tx *db.Tx, accountID, after string, limit in
 	return list, err
 }
 
+// countZones counts the zones that something but traffic has confirmed.
 func countZones(ctx context.Context, tx *db.Tx, accountID string) (n int, err error) {
-	err = tx.QueryRow(ctx, `SELECT count(*) FROM zone WHERE account_id = $1`, accountID).Scan(&n)
+	err = tx.QueryRow(ctx, `SELECT count(*) FROM zone WHERE account_id = $1 AND NOT seen`, accountID).Scan(&n)
 	return n, err
 }
 
 func insertZone(ctx context.Context, tx *db.Tx, accountID string, z Zone) error {
-	_, err := tx.Exec(ctx, `INSERT INTO zone (id, account_id, name, environment, created_at, modified_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		z.ID, accountID, z.Name, string(z.Environment), z.CreatedOn.Micros(), z.ModifiedOn.Micros())
+	_, err := tx.Exec(ctx, `INSERT INTO zone (id, account_id, name, environment, created_at, modified_at, seen) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		z.ID, accountID, z.Name, string(z.Environment), z.CreatedOn.Micros(), z.ModifiedOn.Micros(), !z.Verified)
 	return err
 }
 
 func updateZone(ctx context.Context, tx *db.Tx, z Zone) error {
-	_, err := tx.Exec(ctx, `UPDATE zone SET name = $2, environment = $3, modified_at = $4 WHERE id = $1`, z.ID, z.Name, string(z.Environment), z.ModifiedOn.Micros())
+	_, err := tx.Exec(ctx, `UPDATE zone SET name = $2, environment = $3, modified_at = $4, seen = $5 WHERE id = $1`,
+		z.ID, z.Name, string(z.Environment), z.ModifiedOn.Micros(), !z.Verified)
 	return err
 }
 
@@ -98,17 +124,24 @@ func deleteRefs(ctx context.Context, tx *db.Tx, zoneID string) error {
 // insertRefs stores what means the zone; CodeExists names the reference that
 // means another one.
 func insertRefs(ctx context.Context, tx *db.Tx, accountID string, z Zone) error {
-	for i, ref := range z.refs() {
-		n, err := tx.Exec(ctx, `INSERT INTO zone_ref (account_id, ref, zone_id, position) VALUES ($1, $2, $3, $4) ON CONFLICT (account_id, ref) DO NOTHING`, accountID, ref, z.ID, i)
+	for i, r := range z.refs() {
+		pointer := "/name"
+		if i > 0 {
+			pointer = "/aliases"
+		}
+		taken := errs.At(errs.CodeExists, pointer, "%s is the name of another property of the account", clip(r.text, 100))
+		if other, err := zoneOf(ctx, tx, accountID, r.key); err != nil {
+			return err
+		} else if other != "" {
+			return taken
+		}
+		n, err := tx.Exec(ctx, `INSERT INTO zone_ref (account_id, ref, zone_id, position, norm) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+			accountID, r.text, z.ID, i, r.key)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
-			pointer := "/name"
-			if i > 0 {
-				pointer = "/aliases"
-			}
-			return errs.At(errs.CodeExists, pointer, "another zone of the account is called %s", clip(ref, 100))
+			return taken
 		}
 	}
 	return nil

@@ -69,43 +69,49 @@ func (d *Directory) CreateToken(ctx context.Context, by *web.Principal, accountI
 func (d *Directory) newToken(by *web.Principal, accountID string, spec TokenSpec) (Token, error) {
 	now := d.micros()
 	t := Token{ID: id.At(d.now()), accountID: accountID, Status: "active", CreatedOn: web.TimeOf(now), CreatedBy: creator(by), IPAllow: []string{}}
+	var faults errs.List
 	var err error
-	if t.Name, err = text("/name", spec.Name, 100); err != nil {
-		return t, err
-	}
-	if len(spec.Permissions) == 0 {
-		return t, errs.At(errs.CodeMissingField, "/permissions", "permissions names at least one right")
-	}
-	known := append(AllPermissions(), Everything)
-	for _, permission := range spec.Permissions {
-		if !slices.Contains(known, permission) {
-			return t, errs.At(errs.CodeInvalid, "/permissions", "there is no permission %q; there are %s", clip(permission, 64), strings.Join(known, ", "))
-		}
-		if !holds(by, accountID, permission) {
-			return t, errs.At(errs.CodeForbidden, "/permissions", "nobody grants what they do not have: you lack %s", permission)
-		}
-		if !slices.Contains(t.Permissions, permission) {
-			t.Permissions = append(t.Permissions, permission)
-		}
-	}
+	t.Name, err = text("/name", spec.Name, 100)
+	gather(&faults, err)
+	t.Permissions, err = grantable(by, accountID, spec.Permissions)
+	gather(&faults, err)
 	if !spec.ExpiresOn.IsZero() {
 		if spec.ExpiresOn.Micros() <= now {
-			return t, errs.At(errs.CodeOutOfRange, "/expires_on", "expires_on is in the past")
+			gather(&faults, errs.At(errs.CodeOutOfRange, "/expires_on", "expires_on is in the past"))
 		}
 		t.ExpiresOn = web.TimeOf(spec.ExpiresOn.Micros())
 	}
 	if len(spec.IPAllow) > MaxIPAllow {
-		return t, errs.At(errs.CodeOutOfRange, "/ip_allow", "ip_allow has more than %d networks", MaxIPAllow)
+		gather(&faults, errs.At(errs.CodeOutOfRange, "/ip_allow", "ip_allow has more than %d networks", MaxIPAllow))
+		return t, faults
 	}
 	for _, s := range spec.IPAllow {
 		n, err := network(s)
-		if err != nil {
-			return t, err
-		}
+		gather(&faults, err)
 		t.networks = append(t.networks, n)
 		t.IPAllow = append(t.IPAllow, n.String())
 	}
-	return t, nil
+	return t, faults.Or()
+}
+
+// grantable checks the permissions of a new token and gives each once.
+func grantable(by *web.Principal, accountID string, wanted []string) (list []string, err error) {
+	if len(wanted) == 0 {
+		return nil, errs.At(errs.CodeMissingField, "/permissions", "choose at least one permission")
+	}
+	known := append(AllPermissions(), Everything)
+	for _, permission := range wanted {
+		if !slices.Contains(known, permission) {
+			return nil, errs.At(errs.CodeInvalid, "/permissions", "there is no permission %q; there are %s", clip(permission, 64), strings.Join(known, ", "))
+		}
+		if !holds(by, accountID, permission) {
+			return nil, errs.At(errs.CodeForbidden, "/permissions", "nobody grants what they do not have: you lack %s", permission)
+		}
+		if !slices.Contains(list, permission) {
+			list = append(list, permission)
+		}
+	}
+	return list, nil
 }
 
 // network reads a CIDR or a single address.
@@ -160,11 +166,16 @@ func (d *Directory) Token(ctx context.Context, accountID, tokenID string) (t Tok
 	return t.at(d.micros()), err
 }
 
-// RevokeToken ends a token, at once in this process.
+// RevokeToken ends a token and the customers' sessions that it made, at once in
+// this process.
 func (d *Directory) RevokeToken(ctx context.Context, by *web.Principal, accountID, tokenID string) error {
 	var t Token
+	var ended []Hash
 	err := d.change(ctx, func(tx *db.Tx) (err error) {
 		if t, err = loadToken(ctx, tx, accountID, tokenID); err != nil {
+			return err
+		}
+		if ended, err = deleteMadeBy(ctx, tx, tokenID); err != nil {
 			return err
 		}
 		if err := deleteToken(ctx, tx, accountID, tokenID); err != nil {
@@ -172,6 +183,6 @@ func (d *Directory) RevokeToken(ctx context.Context, by *web.Principal, accountI
 		}
 		return d.record(ctx, tx, by, event.NewAudit(accountID, "revoke", "token", t.ID, t.Name).Changed(t.at(d.micros()), nil))
 	})
-	d.credentials.forget(t.hash)
+	d.credentials.forget(append(ended, t.hash)...)
 	return err
 }

@@ -45,18 +45,22 @@ func (d *Directory) SetPassword(ctx context.Context, by *web.Principal, s *Sessi
 	}
 	fresh := s.viaLink && d.micros() < s.CreatedOn.Micros()+resetTime.Microseconds()
 	if p.HasPassword && !fresh {
-		if err := d.attempts.take(p.Email, by.IP); err != nil {
+		if err := d.throttle(ctx, p.Email); err != nil {
 			return err
 		}
-		ok, err := d.hashing.verify(ctx, p.password, current)
+		right, err := d.hashing.verifyAny(ctx, clientOf(by.IP), []string{p.password}, current)
 		if err != nil {
 			return err
 		}
-		if !ok {
+		if len(right) == 0 {
 			return errs.At(errs.CodeForbidden, "/current", "current is not the present password")
 		}
 	}
-	encoded, err := d.hashing.hash(ctx, next)
+	like, err := d.samePassword(ctx, p.Email)
+	if err != nil {
+		return err
+	}
+	encoded, err := d.hashing.hash(ctx, clientOf(by.IP), next, like)
 	if err != nil {
 		return err
 	}
@@ -89,4 +93,20 @@ func (d *Directory) SetPassword(ctx context.Context, by *web.Principal, s *Sessi
 	})
 	d.credentials.forget(ended...)
 	return err
+}
+
+// samePassword is a stored password of another person with the address: what is
+// stored for one address shares a salt, so that one hashing compares a password
+// with all of it. "" = there is none.
+func (d *Directory) samePassword(ctx context.Context, email string) (like string, err error) {
+	err = d.db.View(ctx, func(tx *db.Tx) error {
+		list, err := listPersons(ctx, tx, email)
+		for _, p := range list {
+			if p.password != "" {
+				like = p.password
+			}
+		}
+		return err
+	})
+	return like, err
 }

@@ -33,6 +33,7 @@ type Zone struct {
 	Environment Environment `json:"environment" enum:"production,staging,test"`
 	CreatedOn   web.Time    `json:"created_on"`
 	ModifiedOn  web.Time    `json:"modified_on"`
+	Verified    bool        `json:"verified" doc:"False while the zone is known from traffic alone; creating it or any change to it verifies it"`
 }
 
 // ZoneSpec is what a zone shall be; nil leaves a field as it is (or at its
@@ -59,8 +60,8 @@ func zoneName(s string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if id.Valid(fold(s)) || fold(s) == "" {
-		return "", errs.At(errs.CodeInvalid, "/name", "a zone's name must not have the form of an id")
+	if id.Valid(fold(s)) || ZoneKey(s) == "" {
+		return "", errs.At(errs.CodeInvalid, "/name", "a property's name must not have the form of an id")
 	}
 	return s, nil
 }
@@ -128,55 +129,72 @@ func hostname(s string) bool {
 	return true
 }
 
-// refs are what means the zone: its folded name first, then its aliases.
-func (z Zone) refs() []string {
-	list := []string{fold(z.Name)}
+// ref is a reference to a zone: as it is shown, and its key.
+type ref struct{ text, key string }
+
+// refs are what means the zone: its folded name first, then its aliases; each
+// key once.
+func (z Zone) refs() []ref {
+	list := []ref{{text: fold(z.Name), key: ZoneKey(z.Name)}}
 	for _, alias := range z.Aliases {
-		if alias != list[0] {
-			list = append(list, alias)
+		key := ZoneKey(alias)
+		if !slices.ContainsFunc(list, func(r ref) bool { return r.key == key }) {
+			list = append(list, ref{text: alias, key: key})
 		}
 	}
 	return list
 }
 
+// means reports whether two references are one.
+func means(a, b string) bool { return ZoneKey(a) == ZoneKey(b) }
+
 // apply puts the spec over a zone. A zone that is renamed keeps the hostname
 // that it was called by as an alias, unless the aliases are given too: the
 // traffic still has it.
 func (s ZoneSpec) apply(z Zone) (Zone, error) {
-	var err error
+	var faults errs.List
 	if s.Name != nil {
-		former, notHost := Alias(z.Name)
-		if z.Name, err = zoneName(*s.Name); err != nil {
-			return z, err
-		}
-		z.Aliases = slices.DeleteFunc(slices.Clone(z.Aliases), func(a string) bool { return a == fold(z.Name) })
-		if notHost == nil && former != fold(z.Name) && len(z.Aliases) < MaxAliases {
-			z.Aliases = append(z.Aliases, former)
-		}
+		name, err := zoneName(*s.Name)
+		gather(&faults, err)
+		z = z.renamed(name)
 	}
 	if s.Environment != nil {
 		z.Environment = *s.Environment
 	}
 	if !slices.Contains([]Environment{Production, Staging, Test}, z.Environment) {
-		return z, errs.At(errs.CodeInvalid, "/environment", "environment is production, staging or test")
+		gather(&faults, errs.At(errs.CodeInvalid, "/environment", "environment is production, staging or test"))
 	}
 	if s.Aliases == nil {
-		return z, nil
+		return z, faults.Or()
 	}
 	if len(*s.Aliases) > MaxAliases {
-		return z, errs.At(errs.CodeOutOfRange, "/aliases", "a zone has at most %d aliases", MaxAliases)
+		gather(&faults, errs.At(errs.CodeOutOfRange, "/aliases", "a property has at most %d other names", MaxAliases))
+		return z, faults
 	}
 	z.Aliases = []string{}
 	for _, one := range *s.Aliases {
 		alias, err := Alias(one)
 		if err != nil {
-			return z, err
+			gather(&faults, err)
+			continue
 		}
-		if alias != fold(z.Name) && !slices.Contains(z.Aliases, alias) {
+		if !means(alias, z.Name) && !slices.ContainsFunc(z.Aliases, func(a string) bool { return means(a, alias) }) {
 			z.Aliases = append(z.Aliases, alias)
 		}
 	}
-	return z, nil
+	return z, faults.Or()
+}
+
+// renamed gives the zone another name, and keeps the former one as an alias
+// where it is a hostname.
+func (z Zone) renamed(name string) Zone {
+	former, notHost := Alias(z.Name)
+	z.Name = name
+	z.Aliases = slices.DeleteFunc(slices.Clone(z.Aliases), func(a string) bool { return means(a, name) })
+	if notHost == nil && !means(former, name) && len(z.Aliases) < MaxAliases {
+		z.Aliases = append(z.Aliases, former)
+	}
+	return z
 }
 
 // CreateZone makes a zone. CodeExists when its name or an alias means another
@@ -185,38 +203,81 @@ func (d *Directory) CreateZone(ctx context.Context, by *web.Principal, accountID
 	if spec.Name == nil {
 		return z, errs.At(errs.CodeMissingField, "/name", "name is required")
 	}
-	z, err = spec.apply(Zone{Environment: Production, Aliases: []string{}})
+	fresh, err := spec.apply(Zone{Environment: Production, Aliases: []string{}, Verified: true})
 	if err != nil {
-		return z, err
+		return fresh, err
 	}
+	var before Zone
 	err = d.change(ctx, func(tx *db.Tx) error {
+		z = fresh
 		if err := lockAccount(ctx, tx, accountID); err != nil {
 			return err
 		}
+		if before, err = lookupZone(ctx, tx, accountID, fresh.Name); err != nil {
+			return err
+		}
+		if before.ID != "" && !before.Verified {
+			return d.adoptZone(ctx, tx, by, accountID, before, &z)
+		}
 		return d.addZone(ctx, tx, by, accountID, &z)
 	})
-	d.forgetZone(accountID, z)
+	d.forgetZone(accountID, before, z)
 	return z, err
+}
+
+// adoptZone makes a zone that traffic brought the one that is created.
+func (d *Directory) adoptZone(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, seen Zone, z *Zone) error {
+	if err := roomForZone(ctx, tx, accountID); err != nil {
+		return err
+	}
+	z.ID, z.CreatedOn = seen.ID, seen.CreatedOn
+	z.ModifiedOn = web.TimeOf(max(d.micros(), seen.ModifiedOn.Micros()+1))
+	if err := saveZone(ctx, tx, accountID, *z); err != nil {
+		return err
+	}
+	return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "create", "zone", z.ID, z.Name), z.ID).Changed(seen, *z))
+}
+
+// saveZone replaces what is stored of a zone.
+func saveZone(ctx context.Context, tx *db.Tx, accountID string, z Zone) error {
+	if err := updateZone(ctx, tx, z); err != nil {
+		return err
+	}
+	if err := deleteRefs(ctx, tx, z.ID); err != nil {
+		return err
+	}
+	return insertRefs(ctx, tx, accountID, z)
+}
+
+// roomForZone refuses one more zone where the account has as many as it may.
+// Those that traffic brought do not count: visitors choose their names.
+func roomForZone(ctx context.Context, tx *db.Tx, accountID string) error {
+	n, err := countZones(ctx, tx, accountID)
+	if err == nil && n >= MaxZones {
+		err = errs.New(errs.CodeLimit, "the account has %d properties, which is the most it may have", n)
+	}
+	return err
 }
 
 // addZone stores a new zone while the account is locked.
 func (d *Directory) addZone(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, z *Zone) error {
-	n, err := countZones(ctx, tx, accountID)
-	if err != nil {
+	if err := roomForZone(ctx, tx, accountID); err != nil {
 		return err
 	}
-	if n >= MaxZones {
-		return errs.New(errs.CodeLimit, "the account has %d zones, which is the most it may have", n)
+	if err := d.storeZone(ctx, tx, accountID, z); err != nil {
+		return err
 	}
+	return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "create", "zone", z.ID, z.Name), z.ID).Changed(nil, *z))
+}
+
+// storeZone gives a new zone its id and stores it.
+func (d *Directory) storeZone(ctx context.Context, tx *db.Tx, accountID string, z *Zone) error {
 	z.CreatedOn = moment(d.micros())
 	z.ID, z.ModifiedOn = id.At(z.CreatedOn.Time), z.CreatedOn
 	if err := insertZone(ctx, tx, accountID, *z); err != nil {
 		return err
 	}
-	if err := insertRefs(ctx, tx, accountID, *z); err != nil {
-		return err
-	}
-	return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "create", "zone", z.ID, z.Name), z.ID).Changed(nil, *z))
+	return insertRefs(ctx, tx, accountID, *z)
 }
 
 func withZone(e event.Audit, zoneID string) event.Audit {
@@ -240,17 +301,17 @@ func (d *Directory) UpdateZone(ctx context.Context, by *web.Principal, accountID
 		if after, err = spec.apply(before); err != nil {
 			return err
 		}
-		if after.Name == before.Name && after.Environment == before.Environment && slices.Equal(after.Aliases, before.Aliases) {
+		after.Verified = true
+		if after.Name == before.Name && after.Environment == before.Environment && slices.Equal(after.Aliases, before.Aliases) && before.Verified {
 			return nil
 		}
+		if !before.Verified {
+			if err := roomForZone(ctx, tx, accountID); err != nil {
+				return err
+			}
+		}
 		after.ModifiedOn = web.TimeOf(max(d.micros(), before.ModifiedOn.Micros()+1))
-		if err := updateZone(ctx, tx, after); err != nil {
-			return err
-		}
-		if err := deleteRefs(ctx, tx, zoneID); err != nil {
-			return err
-		}
-		if err := insertRefs(ctx, tx, accountID, after); err != nil {
+		if err := saveZone(ctx, tx, accountID, after); err != nil {
 			return err
 		}
 		return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "update", "zone", zoneID, after.Name), zoneID).Changed(before, after))
@@ -274,7 +335,7 @@ func (d *Directory) DeleteZone(ctx context.Context, by *web.Principal, accountID
 		}
 		return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "delete", "zone", zoneID, z.Name), zoneID).Changed(z, nil))
 	})
-	d.full.forget(accountID)
+	d.seenOver.forget(accountID)
 	d.forgetZone(accountID, z)
 	return err
 }
@@ -300,7 +361,7 @@ func (d *Directory) Zone(ctx context.Context, accountID, ref string) (Zone, erro
 // readZone is Zone as it is now, for answers that are compared with If-Match.
 func (d *Directory) readZone(ctx context.Context, accountID, ref string) (z Zone, err error) {
 	err = d.db.View(ctx, func(tx *db.Tx) error {
-		z, err = lookupZone(ctx, tx, accountID, fold(ref))
+		z, err = lookupZone(ctx, tx, accountID, ref)
 		if err == nil && z.ID == "" {
 			err = noZone()
 		}
@@ -310,7 +371,7 @@ func (d *Directory) readZone(ctx context.Context, accountID, ref string) (z Zone
 }
 
 func noZone() error {
-	return errs.New(errs.CodeNotFound, "no zone of the account has this id, name or alias")
+	return errs.New(errs.CodeNotFound, "no property of the account has this id, name or alias")
 }
 
 // ResolveZone finds a zone by id, name or alias; "" when none has it.
@@ -326,11 +387,14 @@ func (d *Directory) FindZone(ctx context.Context, accountID, ref string) (Zone, 
 
 // findZone is cached, also that there is none. The result's Aliases are shared.
 func (d *Directory) findZone(ctx context.Context, accountID, ref string) (Zone, error) {
-	ref = fold(ref)
-	if ref == "" || len(ref) > 1024 {
+	if len(ref) > 1024 {
 		return Zone{}, nil
 	}
-	return d.zones.get(ctx, zoneKey(accountID, ref), func(ctx context.Context) (z Zone, err error) {
+	key := ZoneKey(ref)
+	if key == "" {
+		return Zone{}, nil
+	}
+	return d.zones.get(ctx, cacheKey(accountID, key), func(ctx context.Context) (z Zone, err error) {
 		err = d.db.View(ctx, func(tx *db.Tx) error {
 			z, err = lookupZone(ctx, tx, accountID, ref)
 			return err
@@ -339,60 +403,16 @@ func (d *Directory) findZone(ctx context.Context, accountID, ref string) (Zone, 
 	})
 }
 
-func zoneKey(accountID, ref string) string { return accountID + "\x00" + ref }
+func cacheKey(accountID, key string) string { return accountID + "\x00" + key }
 
 // forgetZone drops what is known of zones, before and after a change.
 func (d *Directory) forgetZone(accountID string, list ...Zone) {
 	var keys []string
 	for _, z := range list {
-		keys = append(keys, zoneKey(accountID, z.ID))
-		for _, ref := range z.refs() {
-			keys = append(keys, zoneKey(accountID, ref))
+		keys = append(keys, cacheKey(accountID, z.ID))
+		for _, r := range z.refs() {
+			keys = append(keys, cacheKey(accountID, r.key))
 		}
 	}
 	d.zones.forget(keys...)
-}
-
-// EnsureZone finds a zone by id, name or alias, and makes it when traffic shows
-// a hostname or origin for the first time. CodeInvalid when ref is neither;
-// CodeLimit when the account has as many zones as it may.
-func (d *Directory) EnsureZone(ctx context.Context, accountID, ref string) (zoneID, name string, err error) {
-	z, err := d.findZone(ctx, accountID, ref)
-	if err != nil || z.ID != "" {
-		return z.ID, z.Name, err
-	}
-	name, err = Alias(ref)
-	if err != nil {
-		return "", "", err
-	}
-	// A full account would otherwise ask the database for every stray hostname.
-	full, err := d.full.get(ctx, accountID, func(ctx context.Context) (full bool, err error) {
-		err = d.db.View(ctx, func(tx *db.Tx) error {
-			n, err := countZones(ctx, tx, accountID)
-			full = n >= MaxZones
-			return err
-		})
-		return full, err
-	})
-	if err != nil {
-		return "", "", err
-	}
-	if full {
-		return "", "", errs.New(errs.CodeLimit, "the account has %d zones, which is the most it may have", MaxZones)
-	}
-	err = d.change(ctx, func(tx *db.Tx) error {
-		if err := lockAccount(ctx, tx, accountID); err != nil {
-			return err
-		}
-		if z, err = lookupZone(ctx, tx, accountID, fold(ref)); err != nil || z.ID != "" {
-			return err // somebody else was first
-		}
-		z = Zone{Name: name, Aliases: []string{}, Environment: Production}
-		return d.addZone(ctx, tx, Belfry(), accountID, &z)
-	})
-	if err != nil {
-		return "", "", err
-	}
-	d.forgetZone(accountID, z)
-	return z.ID, z.Name, nil
 }

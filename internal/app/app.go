@@ -183,18 +183,6 @@ func (a *App) openDataDir(context.Context) error {
 	return err
 }
 
-func (a *App) openKeys(context.Context) (err error) {
-	switch {
-	case a.Config.MasterKey != "":
-		a.box, err = seal.New(a.Config.MasterKey)
-	case a.Config.MasterKeyFile != "":
-		a.box, err = seal.Load(a.Config.MasterKeyFile)
-	default:
-		a.box, err = seal.LoadOrCreate(filepath.Join(a.keyDir(), "master.key"))
-	}
-	return err
-}
-
 // keyDir lies outside of what is backed up with the databases.
 func (a *App) keyDir() string { return filepath.Join(a.Config.DataDir, "keys") }
 
@@ -329,8 +317,7 @@ func (a *App) recordSelf(ctx context.Context, accountID, action, resourceType, r
 		return nil
 	}
 	p := web.CurrentPrincipal(ctx)
-	e := event.NewAudit(accountID, action, resourceType, resourceID, resourceName).By(account.Actor(p), account.Interface(p))
-	e.Metadata = metadata
+	e := event.NewAudit(accountID, action, resourceType, resourceID, resourceName).By(account.Actor(p), account.Interface(p)).With(metadata)
 	value, err := encode(e)
 	if err != nil {
 		return err

@@ -62,8 +62,8 @@ type Config struct {
 	MasterKey string `env:"BELFRY_MASTER_KEY" secret:"true"`
 	// A file that holds the master key, instead of BELFRY_MASTER_KEY.
 	MasterKeyFile string `env:"BELFRY_MASTER_KEY_FILE"`
-	// At least 32 characters: an operator token from the first start, for
-	// scripts. Empty = a one-time setup link is printed.
+	// At least 32 characters: an operators' API token for scripts, valid at every
+	// start while it is set. Empty = none; the first start prints a sign-in link.
 	BootstrapToken string `env:"BELFRY_BOOTSTRAP_TOKEN" secret:"true"`
 	// How customers reach the server: links, cookies, and, for good, the name of the
 	// signing key (a loopback address gives it a made-up one). Empty = BELFRY_LISTEN.

@@ -45,6 +45,7 @@ var operatorNav = []entry{
 	{"producers", "Integrations", "Product teams", "package", "p", "/console/producers", account.CatalogWrite},
 	{"rejects", "Integrations", "Rejected events", "octagon-alert", "r", "/console/rejects", account.CatalogWrite},
 	{"accounts", "Installation", "Accounts", "building-2", "a", account.AccountsPath, account.AccountsRead},
+	{"operators", "Installation", "Operators", "users", "o", account.OperatorsPath, account.AccountsWrite},
 	{"jobs", "Installation", "Jobs", "workflow", "j", "/console/jobs", account.AccountsRead},
 	{"system", "Installation", "System", "activity", "s", account.SystemPath, account.AccountsRead},
 }

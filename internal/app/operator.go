@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"time"
@@ -12,10 +13,6 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
-
-// firstOperator is who the setup link signs in; the person changes the name and
-// adds the others.
-const firstOperator = "operator@localhost"
 
 // Console is the principal of somebody at the machine's own console: whoever
 // may read the data directory may do everything with it.
@@ -32,11 +29,11 @@ func (a *App) SetupLink(ctx context.Context) (string, error) {
 	if has, err := a.Account.HasOperators(ctx); err != nil || has {
 		return "", err
 	}
-	return a.LoginLink(ctx, firstOperator)
+	return a.LoginLink(ctx, "")
 }
 
-// LoginLink makes a one-time sign-in link for a person, who is made an operator
-// when nobody is one yet.
+// LoginLink makes a one-time sign-in link for a person; "" is the first of the
+// operators, who is made when there is none.
 func (a *App) LoginLink(ctx context.Context, email string) (string, error) {
 	return loginLink(ctx, a.Account, a.URL(), email)
 }
@@ -45,34 +42,74 @@ func (a *App) LoginLink(ctx context.Context, email string) (string, error) {
 func (a *App) URL() string { return a.Config.ExternalURL }
 
 func loginLink(ctx context.Context, d *account.Directory, base, email string) (string, error) {
-	if email == "" {
-		email = firstOperator
+	has, err := d.HasOperators(ctx)
+	if err != nil {
+		return "", err
 	}
-	if email == firstOperator {
-		if has, err := d.HasOperators(ctx); err != nil {
-			return "", err
-		} else if !has {
-			if _, err := d.AddOperator(ctx, Console(), email, "Operator"); err != nil {
-				return "", err
-			}
-		}
+	if !has && (email == "" || email == account.FirstOperator) {
+		_, link, err := d.AddOperator(ctx, Console(), account.FirstOperator, "Operator")
+		return link, err
 	}
 	path, err := d.NewLoginLink(ctx, email)
 	return base + path, err
 }
 
-// LoginLink makes a sign-in link beside a running server.
+// LoginLink makes a sign-in link beside a running server. It fails where there
+// is no installation.
 func LoginLink(ctx context.Context, cfg Config, email string) (string, error) {
+	var link string
+	err := withAccounts(ctx, cfg, func(d *account.Directory) (err error) {
+		link, err = loginLink(ctx, d, cfg.ExternalURL, email)
+		return err
+	})
+	return link, err
+}
+
+// AddOperator makes a person one of the operators, beside a running server, and
+// gives a one-time sign-in link.
+func AddOperator(ctx context.Context, cfg Config, email, name string) (string, error) {
+	var link string
+	err := withAccounts(ctx, cfg, func(d *account.Directory) (err error) {
+		if name == "" {
+			name = email
+		}
+		if _, link, err = d.AddOperator(ctx, Console(), email, name); err != nil || link != "" {
+			return err
+		}
+		link, err = loginLink(ctx, d, cfg.ExternalURL, email) // they had signed in before
+		return err
+	})
+	return link, err
+}
+
+// withAccounts opens the accounts of an installation that is there.
+func withAccounts(ctx context.Context, cfg Config, fn func(*account.Directory) error) error {
+	if err := requireData(ctx, cfg); err != nil {
+		return err
+	}
 	d, err := openDB(ctx, cfg, "account", account.Schema())
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer d.Close()
 	directory, err := account.New(account.Config{DB: d, ExternalURL: cfg.ExternalURL})
 	if err != nil {
-		return "", err
+		return err
 	}
-	return loginLink(ctx, directory, cfg.ExternalURL, email)
+	return fn(directory)
+}
+
+// requireData refuses to go on where there is no installation: only serve and
+// demo make one. A command in the wrong folder would make a second.
+func requireData(ctx context.Context, cfg Config) error {
+	there, err := db.Exists(ctx, dbConfig(cfg, "account"))
+	if err != nil || there {
+		return err
+	}
+	if cfg.DatabaseURL != "" {
+		return errors.New("no Belfry data in the database of BELFRY_DATABASE_URL: start belfry serve with it first, or set the URL of the one that is meant")
+	}
+	return fmt.Errorf("no Belfry data in %s: set BELFRY_DATA_DIR or --config to those of the server", cfg.DataDir)
 }
 
 // openDB opens one feature's database.
@@ -81,12 +118,26 @@ func openDB(ctx context.Context, cfg Config, feature string, own db.Schema) (*db
 	if feature == "web" {
 		schemas = []db.Schema{own}
 	}
-	return db.Open(ctx, db.Config{Feature: feature, DataDir: filepath.Join(cfg.DataDir, "db"), URL: cfg.DatabaseURL, Schemas: schemas,
-		Cache: cacheOf(feature, cfg.SQLiteCacheMB)})
+	c := dbConfig(cfg, feature)
+	c.Schemas = schemas
+	c.Cache = cacheOf(feature, cfg.SQLiteCacheMB)
+	return db.Open(ctx, c)
+}
+
+// dbConfig says where a feature's database is.
+func dbConfig(cfg Config, feature string) db.Config {
+	return db.Config{Feature: feature, DataDir: filepath.Join(cfg.DataDir, "db"), URL: cfg.DatabaseURL}
 }
 
 // Migrate brings every database up to this version and lists what is applied.
+// An empty PostgreSQL database is filled; an empty folder is most likely the
+// wrong one, and is left alone.
 func Migrate(ctx context.Context, cfg Config, tell func(feature string, applied []db.Applied)) error {
+	if cfg.DatabaseURL == "" {
+		if err := requireData(ctx, cfg); err != nil {
+			return err
+		}
+	}
 	for _, f := range features {
 		d, err := openDB(ctx, cfg, f.name, f.schema())
 		if err != nil {

@@ -129,7 +129,7 @@ func (s *site) signIn(email string) *visitor {
 		s.t.Fatal(err)
 	}
 	v := s.stranger()
-	r, err := http.NewRequestWithContext(s.t.Context(), "POST", s.url+u.Path, strings.NewReader(u.RawQuery))
+	r, err := http.NewRequestWithContext(s.t.Context(), "POST", s.url+u.Path, strings.NewReader(u.Fragment))
 	if err != nil {
 		s.t.Fatal(err)
 	}

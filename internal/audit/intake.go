@@ -205,10 +205,9 @@ func (in *Intake) admit(ctx context.Context, from Origin, p *Pending) (errs.List
 	return nil, nil
 }
 
-// zoneName is the form in which names of zones are compared and stored where no
-// zone of that name is known: host names have no letter case and may end with a
-// dot.
-func zoneName(s string) string { return strings.ToLower(strings.TrimSuffix(s, ".")) }
+// zoneName is the form in which names of zones are compared, and stored where no
+// zone of that name is known.
+func zoneName(ref string) string { return account.ZoneKey(ref) }
 
 // sameAccount reports whether an event that came by an account's own route is of
 // that account: it may name it by its id or by ext:<external_id>, as the path may.

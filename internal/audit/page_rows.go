@@ -155,6 +155,9 @@ func marks(r *Record) []mark {
 	case "integration":
 		list = append(list, mark{"integration", "plug", ui.Info})
 	}
+	if throughPortal(e.Actor) {
+		list = append(list, mark{"customer portal", "plug", ui.Info})
+	}
 	if len(r.Erased) > 0 {
 		list = append(list, mark{"erased fields", "eye-off", ui.Neutral})
 	}

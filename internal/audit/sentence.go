@@ -105,11 +105,16 @@ func (r *Record) ActorName() string {
 	default:
 		name = a.Type + " " + a.ID
 	}
-	if o := a.OnBehalfOf; o != nil && or(o.Email, o.ID) != "" {
+	// A session of the customers' pages is named after whom it acts for already.
+	if o := a.OnBehalfOf; o != nil && or(o.Email, o.ID) != "" && !throughPortal(a) {
 		name += " on behalf of " + or(o.Email, o.ID)
 	}
 	return name
 }
+
+// throughPortal reports whether the actor is a customer's user in a session of
+// the customers' pages: no other actor of Belfry's own has such an id.
+func throughPortal(a Actor) bool { return a.Type == "user" && strings.HasPrefix(a.ID, "portal:") }
 
 // ResourceName is how people call what was changed.
 func (r *Record) ResourceName() string {

@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/json"
+	"maps"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/id"
@@ -42,6 +43,19 @@ type AuditActor struct {
 	IPAddress string `json:"ip_address,omitempty"`
 	TokenID   string `json:"token_id,omitempty"`
 	TokenName string `json:"token_name,omitempty"`
+
+	OnBehalfOf *AuditOnBehalfOf `json:"on_behalf_of,omitempty"`
+
+	// Session is the session of the customers' pages in which the actor acts;
+	// [Audit.By] puts it into the event's metadata.
+	Session string `json:"-"`
+}
+
+// AuditOnBehalfOf is for whom the actor acts.
+type AuditOnBehalfOf struct {
+	Type  string `json:"type"`
+	ID    string `json:"id"`
+	Email string `json:"email,omitempty"`
 }
 
 // AuditResource is what was changed. Product is always "belfry".
@@ -94,9 +108,25 @@ func (a Audit) Changed(before, after any) Audit {
 	return a
 }
 
-// By sets who did it and through which interface.
+// By sets who did it and through which interface. The session of the customers'
+// pages that the actor acts in becomes part of the metadata.
 func (a Audit) By(actor AuditActor, iface string) Audit {
 	a.Actor, a.Interface = actor, iface
+	return a.With(nil)
+}
+
+// With adds members to the metadata.
+func (a Audit) With(metadata map[string]any) Audit {
+	if len(metadata) == 0 && a.Actor.Session == "" {
+		return a
+	}
+	all := map[string]any{}
+	maps.Copy(all, a.Metadata)
+	maps.Copy(all, metadata)
+	if a.Actor.Session != "" {
+		all["session"] = a.Actor.Session
+	}
+	a.Metadata = all
 	return a
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/strict"
 )
@@ -51,9 +52,8 @@ type found struct {
 	fault *errs.Error
 }
 
-// otherZone is the zone that takes the names for which the account's budget of
-// new zones has no room.
-const otherZone = "other"
+// otherZone takes the names for which the account's budget of new zones has no room.
+const otherZone = account.OtherZone
 
 const maxOthersShown = 10
 

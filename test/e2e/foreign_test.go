@@ -2,8 +2,11 @@ package e2e_test
 
 import (
 	"bytes"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/belfryhq/belfry/test/e2e/live"
 )
@@ -80,5 +83,37 @@ func objectsOf(t *testing.T, a account) map[string]string {
 	}
 	objects["slo_id"] = live.Decode[struct{ ID string }](t, slo.Result).ID
 	notificationsOf(t, a, objects)
+	objects["session_id"] = portalSession(t, a)
 	return objects
+}
+
+// portalSession opens the customers' pages of an account and gives the id of
+// their session.
+func portalSession(t *testing.T, a account) string {
+	t.Helper()
+	path := a.path("/portal_sessions")
+	var link struct{ URL string }
+	belfry.Must(t, "POST", path, map[string]any{"member": map[string]any{"id": "kim"}, "role": "viewer"}, &link)
+	u, err := url.Parse(link.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, belfry.URL+u.Path, strings.NewReader(u.Fragment))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", belfry.URL)
+	client := &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	var open []struct{ ID string }
+	belfry.Must(t, "GET", path, nil, &open)
+	if len(open) != 1 {
+		t.Fatalf("%d sessions are open; the sign-in answered %d", len(open), res.StatusCode)
+	}
+	return open[0].ID
 }

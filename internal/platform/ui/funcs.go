@@ -31,7 +31,7 @@ func (u *UI) funcs() template.FuncMap {
 	return template.FuncMap{
 		"dict": dict, "list": func(v ...any) []any { return v }, "attrs": attrs,
 		"icon": u.icon, "avatar": u.avatar, "kbd": kbd, "asset": u.Asset,
-		"time": u.timeHTML, "day": dayHTML, "ago": u.agoHTML, "words": Words,
+		"time": u.timeHTML, "moment": momentHTML, "day": dayHTML, "ago": u.agoHTML, "words": Words,
 		"num": Num, "compact": Compact, "pct": Pct, "bytes": Bytes, "plural": Plural,
 		"json": jsonHTML, "sentence": sentenceHTML, "spark": spark, "linediff": LineDiff,
 		"chartjson": chartJSON, "isoutc": isoUTC, "fieldtime": fieldTime,
@@ -200,6 +200,15 @@ func (u *UI) timeHTML(t time.Time) template.HTML {
 		text = t.Format("15:04:05") + " UTC"
 	}
 	return timeTag(t, "time", text)
+}
+
+// momentHTML is a time with its date, also of today: for pages about one thing,
+// which are read alone.
+func momentHTML(t time.Time) template.HTML {
+	if t.IsZero() {
+		return dash
+	}
+	return timeTag(t.UTC(), "moment", t.UTC().Format("2 Jan 2006, 15:04:05")+" UTC")
 }
 
 func dayHTML(t time.Time) template.HTML {

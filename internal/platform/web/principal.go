@@ -16,6 +16,7 @@ const (
 	KindUser     Kind = "user"
 	KindToken    Kind = "token"    // an account's API token
 	KindProducer Kind = "producer" // a product team's token: writes for every account
+	KindPortal   Kind = "portal"   // a customer's user in a session of the customers' pages
 	KindStaff    Kind = "staff"    // the operators' people and tokens
 	KindSystem   Kind = "system"   // Belfry itself
 )
@@ -47,9 +48,14 @@ type Principal struct {
 	Installation  bool
 	Superoperator bool // may do everything everywhere
 
-	Session bool       // authenticated by a cookie: cross-origin checks apply
-	IP      netip.Addr // the client's address
-	Ends    time.Time  // when the credential ends unless it is used again; zero = never
+	Session   bool       // authenticated by a cookie: cross-origin checks apply
+	SessionID string     // of a portal session: what it does is recorded with it
+	IP        netip.Addr // the client's address
+	Ends      time.Time  // when the credential ends unless it is used again; zero = never
+
+	// OnBehalfOf is, of a portal session, the user's id in the system of the
+	// company that opened it.
+	OnBehalfOf string
 }
 
 // Can reports whether the principal has a permission in an account; accountID

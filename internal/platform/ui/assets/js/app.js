@@ -5,6 +5,7 @@ import { charts } from "./chart.js";
 import { copyButtons } from "./copy.js";
 import { dialogs } from "./dialog.js";
 import { filters } from "./filter.js";
+import { fragmentForms } from "./fragment.js";
 import { keyboard } from "./keys.js";
 import { liveTail } from "./live.js";
 import { menus } from "./menu.js";
@@ -32,6 +33,8 @@ themeToggle();
 copyButtons();
 dialogs();
 filters();
+fragmentForms();
+addEventListener("hashchange", fragmentForms); // a link that is opened on the page itself
 menus();
 keyboard();
 liveTail(upgrade);

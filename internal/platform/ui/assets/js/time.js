@@ -18,7 +18,8 @@ function ago(d) {
   return seconds < 0 ? `in ${words}` : `${words} ago`;
 }
 
-const forms = { time: (d) => (today(d) ? clock(d) : `${day(d)}, ${clock(d)}`), day, ago };
+const moment = (d) => `${day(d)}, ${clock(d)}`;
+const forms = { time: (d) => (today(d) ? clock(d) : moment(d)), moment, day, ago };
 
 function show(element) {
   const at = new Date(element.dateTime);

@@ -1,0 +1,61 @@
+package account
+
+import (
+	"context"
+
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+type operatorIn struct {
+	Body struct {
+		Email string `json:"email" minLength:"3" maxLength:"254"`
+		Name  string `json:"name" minLength:"1" maxLength:"200"`
+	}
+}
+
+type operatorPath struct {
+	OperatorID string `path:"operator_id" maxLength:"64"`
+}
+
+type operatorPatch struct {
+	OperatorID string `path:"operator_id" maxLength:"64"`
+	Body       struct {
+		Email *string `json:"email,omitempty" minLength:"3" maxLength:"254"`
+		Name  *string `json:"name,omitempty" minLength:"1" maxLength:"200"`
+	}
+}
+
+// NewOperator is an operator who was just added.
+type NewOperator struct {
+	Person
+	SignInURL string `json:"sign_in_url,omitempty" doc:"A one-time link for a person who has never signed in. It is shown this once"`
+}
+
+func (d *Directory) registerOperators(api *web.API) {
+	const tag = "Operators"
+	const base = "/operators"
+	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List operators", Scope: web.ScopeInstallation, Permission: AccountsRead},
+		func(ctx context.Context, in *web.AnyPaging) (web.Page[Person], error) {
+			return page(api, *in, "operators", func(p Person) string { return p.ID },
+				func(after string, limit int) ([]Person, error) { return d.Operators(ctx, after, limit) })
+		})
+	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Add an operator", Scope: web.ScopeInstallation, Permission: AccountsWrite, Idempotent: true,
+		Description: "Operators may do everything in every account."},
+		func(ctx context.Context, in *operatorIn) (NewOperator, error) {
+			p, url, err := d.AddOperator(ctx, web.CurrentPrincipal(ctx), in.Body.Email, in.Body.Name)
+			return NewOperator{p, url}, err
+		})
+	web.Patch(api, web.Op{Path: base + "/{operator_id}", Tag: tag, Summary: "Change an operator's address or name", Scope: web.ScopeInstallation, Permission: AccountsWrite},
+		func(ctx context.Context, in *operatorPatch) (Person, error) {
+			return d.UpdateOperator(ctx, web.CurrentPrincipal(ctx), in.OperatorID, in.Body.Email, in.Body.Name)
+		})
+	web.Delete(api, web.Op{Path: base + "/{operator_id}", Tag: tag, Summary: "Remove an operator", Scope: web.ScopeInstallation, Permission: AccountsWrite},
+		func(ctx context.Context, in *operatorPath) (Deleted, error) {
+			return Deleted{in.OperatorID}, d.RemoveOperator(ctx, web.CurrentPrincipal(ctx), in.OperatorID)
+		})
+	web.Post(api, web.Op{Path: base + "/{operator_id}/sign_in_link", Tag: tag, Summary: "Make a one-time sign-in link for an operator", Scope: web.ScopeInstallation, Permission: AccountsWrite, Idempotent: true},
+		func(ctx context.Context, in *operatorPath) (OneTimeURL, error) {
+			url, err := d.OperatorLink(ctx, web.CurrentPrincipal(ctx), in.OperatorID)
+			return OneTimeURL{url, moment(d.micros() + LinkTime.Microseconds())}, err
+		})
+}

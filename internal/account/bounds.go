@@ -1,0 +1,80 @@
+package account
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// bounds are the limits of a token that whatever it makes must keep.
+type bounds struct {
+	until    int64          // microseconds; 0 = none
+	networks []netip.Prefix // empty = anywhere
+}
+
+func (b bounds) any() bool { return b.until != 0 || len(b.networks) > 0 }
+
+// boundsOf are the limits of the principal's own credential.
+func (d *Directory) boundsOf(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string) (bounds, error) {
+	if by.Kind != web.KindToken {
+		return bounds{}, nil
+	}
+	t, err := loadToken(ctx, tx, accountID, by.ID)
+	return bounds{until: t.expiry(), networks: t.networks}, err
+}
+
+// maker is who made a customers' session: its rights uphold the session.
+type maker struct {
+	kind string // of [web.Kind]; "" = not known, from before it was kept
+	id   string
+}
+
+func makerOf(by *web.Principal) maker { return maker{kind: string(by.Kind), id: by.ID} }
+
+// upholds reports whether the maker of a customers' session may still make it:
+// a token that was revoked or has expired, or a member who was removed or lost
+// the role, does not.
+func (d *Directory) upholds(ctx context.Context, tx *db.Tx, m maker, accountID string, p *Portal) (bool, error) {
+	var who web.Principal
+	switch web.Kind(m.kind) {
+	case web.KindToken:
+		t, err := loadToken(ctx, tx, accountID, m.id)
+		if err != nil {
+			return false, unlessMissing(err)
+		}
+		if end := t.expiry(); end != 0 && d.micros() >= end {
+			return false, nil
+		}
+		who = web.Principal{Kind: web.KindToken, ID: t.ID, AccountID: t.accountID, Permissions: t.Permissions}
+	case web.KindUser, web.KindStaff:
+		if m.id == bootstrapID {
+			return d.bootstrap != nil, nil
+		}
+		person, err := loadPerson(ctx, tx, m.id)
+		if err != nil {
+			return false, unlessMissing(err)
+		}
+		if who, err = person.principal(ctx, tx); err != nil {
+			return false, err
+		}
+	default:
+		return true, nil // Belfry itself, the machine's console, or not known
+	}
+	return who.Can(accountID, MembersWrite) && covers(&who, accountID, p.permissions()), nil
+}
+
+func unlessMissing(err error) error {
+	if errs.Is(err, errs.CodeNotFound) {
+		return nil
+	}
+	return err
+}
+
+// within reports whether an address lies in one of the networks; none = anywhere.
+func within(networks []netip.Prefix, addr netip.Addr) bool {
+	return len(networks) == 0 || slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(addr) })
+}

@@ -1,0 +1,127 @@
+package account
+
+import (
+	"net/netip"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// hostForm maps host names as browsers do (UTS #46, for lookup): case, width,
+// composed characters, and Punycode for what is not ASCII. Underscores stay:
+// names of services and containers have them.
+var hostForm = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false))
+
+// ZoneKey is the one form by which references to zones are compared: names,
+// aliases, the hosts of traffic, the zones of events and filters. A host name
+// is in lower case and Punycode and has no final dot; the schemes http and
+// https, what follows the host in their URLs and the ports 80 and 443 are left
+// out; addresses are written as RFC 5952 has it. What is no host, as a name in
+// words, is in lower case. It is idempotent.
+func ZoneKey(ref string) string {
+	key := keyOnce(ref)
+	for range maxSteps { // "10.0.0.1.:80" loses its dot, then its port
+		next := keyOnce(key)
+		if next == key {
+			break
+		}
+		key = next
+	}
+	return key
+}
+
+// maxSteps bounds the steps to a key. Each one shortens the text or leaves it.
+const maxSteps = 8
+
+func keyOnce(ref string) string {
+	plain := strings.TrimRight(strings.ToLower(strings.TrimSpace(ref)), "./")
+	if key, ok := hostKey(plain); ok {
+		return key
+	}
+	return plain
+}
+
+// hostKey is the key of a host, host:port or origin, given in lower case.
+func hostKey(s string) (key string, ok bool) {
+	scheme, rest, found := strings.Cut(s, "://")
+	switch {
+	case !found:
+		scheme, rest = "", s
+	case scheme == "http" || scheme == "https":
+		if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+			rest = rest[:end]
+		}
+		scheme = ""
+	default:
+		scheme += "://"
+	}
+	if ap, err := netip.ParseAddrPort(rest); err == nil && ap.Addr().Zone() == "" {
+		addr := ap.Addr().Unmap()
+		if usualPort(scheme, ap.Port()) {
+			return addr.String(), true
+		}
+		return scheme + netip.AddrPortFrom(addr, ap.Port()).String(), true
+	}
+	bare := rest
+	if strings.HasPrefix(rest, "[") && strings.HasSuffix(rest, "]") {
+		bare = rest[1 : len(rest)-1]
+	}
+	if a, err := netip.ParseAddr(bare); err == nil && a.Zone() == "" {
+		a = a.Unmap()
+		if scheme != "" && a.Is6() {
+			return scheme + "[" + a.String() + "]", true
+		}
+		return scheme + a.String(), true
+	}
+	host, port, _ := strings.Cut(rest, ":")
+	wildcard := ""
+	if strings.HasPrefix(host, "*.") {
+		wildcard, host = "*.", host[2:]
+	}
+	ascii, err := hostForm.ToASCII(strings.TrimRight(host, "."))
+	if err != nil {
+		ascii = strings.TrimRight(host, ".")
+	}
+	if scheme == "" && (port == "80" || port == "443") {
+		port = ""
+	}
+	if key = scheme + wildcard + ascii; port != "" {
+		key += ":" + port
+	}
+	_, ok = origin(key)
+	return key, ok
+}
+
+func usualPort(scheme string, port uint16) bool { return scheme == "" && (port == 80 || port == 443) }
+
+// hostAsRead is a key as people write it: with the letters of its language.
+func hostAsRead(key string) string {
+	read, err := hostForm.ToUnicode(key)
+	if err != nil || ZoneKey(read) != key {
+		return key
+	}
+	return read
+}
+
+// maxSpellings is how many spellings one key has at most.
+const maxSpellings = 12
+
+// spellings are the ways in which a key may have been stored before there was
+// one form, the likeliest first; always [maxSpellings] of them.
+func spellings(key string) []string {
+	list := []string{key}
+	if read := hostAsRead(key); read != key {
+		list = append(list, read)
+	}
+	for _, host := range list[:len(list):len(list)] {
+		list = append(list, "https://"+host, "http://"+host)
+		if strings.Count(host, ":") == 1 || strings.HasPrefix(host, "[") {
+			continue // it has its port
+		}
+		list = append(list, host+":443", host+":80", "https://"+host+":443")
+	}
+	for len(list) < maxSpellings {
+		list = append(list, key)
+	}
+	return list[:maxSpellings]
+}
