@@ -34,7 +34,7 @@ type pages struct {
 // openPages mounts every feature's pages. It follows listen, because commands
 // to copy name the port.
 func (a *App) openPages(version string) error {
-	u, err := ui.New(ui.Options{FrameAncestors: a.Config.PortalOrigins, Extra: map[string]fs.FS{"audit": audit.Scripts()}})
+	u, err := ui.New(ui.Options{Log: a.Log, FrameAncestors: a.Config.PortalOrigins, Extra: map[string]fs.FS{"audit": audit.Scripts()}})
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,9 @@ func (u *UI) Parse(fsys fs.FS, patterns ...string) (*Page, error) {
 	if set, err = set.ParseFS(fsys, patterns...); err != nil {
 		return nil, fmt.Errorf("ui: %w", err)
 	}
+	if err := undefined(set); err != nil {
+		return nil, fmt.Errorf("ui: %w", err)
+	}
 	return &Page{ui: u, set: set}, nil
 }
 
