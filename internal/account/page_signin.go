@@ -65,7 +65,7 @@ type signInForm struct {
 
 func (p *pages) showSignIn(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	f := signInForm{Link: q.Get(LinkParameter), Next: localPath(q.Get(nextParameter)), Out: q.Get(saidParameter) == "out"}
+	f := signInForm{Link: q.Get(LinkParameter), Next: localPath(q.Get(nextParameter)), Out: ui.Said(r) == "out"}
 	f.Link = clip(f.Link, secretLen+1) // what is longer is no link, and is told so on POST
 	f.SignedIn, f.Continue = p.signedIn(r), start(f.Next, nil)
 	return p.renderSignIn(w, r, f, 0)

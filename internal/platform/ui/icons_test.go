@@ -247,9 +247,9 @@ func TestAnIconThatIsMissingDrawsNothingAndIsLoggedOnce(t *testing.T) {
 
 func TestATemplateThatNamesWhatIsNotThereIsRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		`{{define "x"}}{{icon "nosuch"}}{{end}}`:                                         `no icon "nosuch"`,
+		`{{define "x"}}{{icon "nosuch"}}{{end}}`:                                        `no icon "nosuch"`,
 		`{{define "x"}}{{template "button" (dict "Label" "a" "Icon" "nosuch")}}{{end}}`: `no icon "nosuch"`,
-		`{{define "x"}}{{if .}}{{template "nosuch" .}}{{end}}{{end}}`:                    `"nosuch", which does not exist`,
+		`{{define "x"}}{{if .}}{{template "nosuch" .}}{{end}}{{end}}`:                   `"nosuch", which does not exist`,
 	} {
 		if _, err := newUI(t).Parse(files(text), "page.html"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)

@@ -65,6 +65,9 @@ func (p *Page) Render(w http.ResponseWriter, r *http.Request, shell Shell, name 
 		}
 		body = whole
 	}
+	if !fragment {
+		forgetSaid(w, r)
+	}
 	h := w.Header()
 	p.ui.Secure(h, shell.Face)
 	h.Set("Content-Type", "text/html; charset=utf-8")
