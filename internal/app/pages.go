@@ -51,8 +51,8 @@ func (a *App) openPages(version string) error {
 	p.mount = func(pattern, permission string, stream bool, h func(http.ResponseWriter, *http.Request) error) {
 		p.mounted[pattern] = true
 		door(pattern, permission, stream, func(w http.ResponseWriter, r *http.Request) error {
-			if place := web.Account(r.Context()).ID; place != "" {
-				p.rememberPlace(w, r, place)
+			if strings.Contains(pattern, accountPath) {
+				p.rememberPlace(w, r, web.Account(r.Context()).ID)
 			} else if strings.HasPrefix(r.URL.Path, consolePath+"/") {
 				p.rememberPlace(w, r, lastIsConsole)
 			}

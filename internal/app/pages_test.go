@@ -27,12 +27,22 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	cfg, err := app.LoadConfig("", env(map[string]string{"BELFRY_LISTEN": "127.0.0.1:0", "BELFRY_KAFKA_LISTEN": "127.0.0.1:0", "BELFRY_DATA_DIR": t.TempDir(),
-		"BELFRY_BOOTSTRAP_TOKEN": bootstrap, "BELFRY_LOG_LEVEL": "error", "BELFRY_EPOCH": "1h"}))
+	return newSiteWith(t, t.Output())
+}
+
+// newSiteWith is newSite with a place for its log, and further settings.
+func newSiteWith(t *testing.T, log io.Writer, settings ...string) *site {
+	t.Helper()
+	values := map[string]string{"BELFRY_LISTEN": "127.0.0.1:0", "BELFRY_KAFKA_LISTEN": "127.0.0.1:0", "BELFRY_DATA_DIR": t.TempDir(),
+		"BELFRY_BOOTSTRAP_TOKEN": bootstrap, "BELFRY_LOG_LEVEL": "error", "BELFRY_EPOCH": "1h"}
+	for i := 0; i < len(settings); i += 2 {
+		values[settings[i]] = settings[i+1]
+	}
+	cfg, err := app.LoadConfig("", env(values))
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := app.Setup(t.Context(), cfg, "test", t.Output())
+	a, err := app.Setup(t.Context(), cfg, "test", log)
 	if err != nil {
 		t.Fatal(err)
 	}
