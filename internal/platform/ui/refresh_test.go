@@ -64,9 +64,11 @@ func TestAPartThatAsksForItselfAgainKeepsFocusFoldsAndZoom(t *testing.T) {
 		document.querySelector("#link").focus();
 		document.querySelector("#fold").open = true;
 		const over = document.querySelector(".u-over"), box = over.getBoundingClientRect();
-		const at = (type, share) => over.dispatchEvent(new MouseEvent(type, {bubbles: true, button: 0, clientX: box.left + box.width * share, clientY: box.top + 20}));
+		const at = (type, share) => over.dispatchEvent(new MouseEvent(type, {bubbles: true, button: 0, movementX: 9, clientX: box.left + box.width * share, clientY: box.top + 20}));
+		at("mouseenter", 0.25);
+		at("mousemove", 0.25);
 		at("mousedown", 0.25);
-		document.dispatchEvent(new MouseEvent("mousemove", {clientX: box.left + box.width * 0.5, clientY: box.top + 20}));
+		at("mousemove", 0.5);
 		document.dispatchEvent(new MouseEvent("mouseup", {button: 0, clientX: box.left + box.width * 0.5, clientY: box.top + 20}));
 		window.canvas = document.querySelector("canvas");
 		return "";
