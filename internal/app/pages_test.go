@@ -322,7 +322,7 @@ func TestTheExplorerShowsWhatItsAddressSays(t *testing.T) {
 	p = v.get(base + "?q=WWWONE")
 	p.has(t, `id="e-one"`, "events were looked at")
 	p.lacks(t, `id="e-lost"`)
-	v.get(base+"?actor_id=nobody").has(t, "Nothing in the record says this", "Clear the filters")
+	v.get(base+"?actor_id=nobody").has(t, "No event matches", "Clear the filters")
 	v.get(base+"?change_set=apply-31").has(t, `id="e-set-aa"`)
 	if p := v.get(base + "?cursor=forged"); p.status != http.StatusBadRequest {
 		t.Errorf("a forged cursor: %d", p.status)

@@ -282,7 +282,7 @@ func shortJSON(v jsontext.Value) string {
 
 // again makes a row that may stand in the list as well: its ids are others.
 func (r *row) again() {
-	r.Day, r.ID = time.Time{}, "around-"+r.ID
+	r.Day, r.Dated, r.ID = time.Time{}, true, "around-"+r.ID
 	for i := range r.Fold {
 		r.Fold[i].again()
 	}

@@ -219,3 +219,38 @@ func TestAVerificationSaysWhichStepFailed(t *testing.T) {
 		}
 	}
 }
+
+// A filter that works and is not shown as a chip hides why the list is short.
+func TestEveryFilterIsShownAsAChipAndEveryChipFilters(t *testing.T) {
+	shown := map[string]bool{}
+	for _, k := range chipKeys {
+		if k.Label == "" {
+			t.Errorf("the chip of %s has no label", k.Key)
+		}
+		for _, name := range []string{k.Key, k.Key + ".not"} {
+			conds, unknown := filtersOf(url.Values{name: {"x"}})
+			if k.Key == "product_category" && name != k.Key {
+				continue // categories can be asked for, not excluded
+			}
+			if len(conds) != 1 || len(unknown) != 0 {
+				t.Errorf("the chip %s filters nothing", name)
+			}
+		}
+		shown[k.Key] = true
+	}
+	for name := range fields {
+		if !shown[name] {
+			t.Errorf("the filter %s has no chip", name)
+		}
+	}
+	for _, name := range special {
+		if !shown[name] {
+			t.Errorf("the filter %s has no chip", name)
+		}
+	}
+	for alias, field := range aliases {
+		if !shown[field] {
+			t.Errorf("%s: stands for %s, which has no chip", alias, field)
+		}
+	}
+}

@@ -27,6 +27,7 @@ type row struct {
 	Target      string
 	Marks       []mark
 	Day         time.Time // set on the first row of a day (UTC)
+	Dated       bool      // the row says its date: no heading of a day stands above it
 
 	Fold   []row // the change set's events, at most maxInline of them; Href leads to all
 	Folded int   // how many it has here
