@@ -463,7 +463,7 @@ func TestAPastLeadsToTheSettingsAndIsShown(t *testing.T) {
 	}
 	r := open(t, s, dir, 0)
 	status, page := r.get("/settings")
-	for _, want := range []string{`<p class="banner">Sale</p>`, "<b>Ana Lima</b> changed", "<b>Ben Okafor</b> changed", "/audit/events/a2"} {
+	for _, want := range []string{`class="banner" aria-label="Notice">Sale<`, "<b>Ana Lima</b> changed", "<b>Ben Okafor</b> changed", "/audit/events/a2"} {
 		if status != 200 || !strings.Contains(page, want) {
 			t.Errorf("%d: the settings lack %q", status, want)
 		}

@@ -68,6 +68,7 @@ func (d *demo) people(ctx context.Context, s *State, made *ids) error {
 		return err
 	}
 	s.Account, made.account = account.ID, "/accounts/"+account.ID
+	var links []string
 	for _, m := range [][3]string{{visitor, visitorIs, "owner"}, {ana.Email, ana.Name, "admin"}, {ben.Email, ben.Name, "editor"}, {chen.Email, chen.Name, "viewer"}} {
 		var member struct {
 			SignIn string `json:"sign_in_url"`
@@ -75,10 +76,12 @@ func (d *demo) people(ctx context.Context, s *State, made *ids) error {
 		if err := d.api.JSON(ctx, http.MethodPost, made.account+"/members", map[string]any{"email": m[0], "name": m[1], "role": m[2]}, &member); err != nil {
 			return err
 		}
-		if m[0] == visitor {
-			continue // comes by the link on the terminal
+		if m[0] != visitor { // who comes by the link on the terminal
+			links = append(links, member.SignIn)
 		}
-		if err := enter(ctx, member.SignIn); err != nil {
+	}
+	for _, link := range links {
+		if err := enter(ctx, link); err != nil {
 			return err
 		}
 	}

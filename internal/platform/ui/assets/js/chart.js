@@ -54,6 +54,7 @@ function annotations(state, c) {
         ctx.rect(bbox.left, bbox.top - 18 * scale, bbox.width, bbox.height + 18 * scale);
         ctx.clip();
         ctx.font = `500 ${11 * scale}px Inter, system-ui, sans-serif`;
+        ctx.textBaseline = "alphabetic"; // uPlot leaves that of its axes
         for (const level of data.levels ?? []) {
           const y = u.valToPos(level.y, "y", true);
           ctx.strokeStyle = ctx.fillStyle = c(level.tone || "bad");
