@@ -87,7 +87,7 @@ type around struct {
 }
 
 // interfaces are what people call them.
-var interfaces = map[string]string{"UI": "dashboard", "API": "API", "CLI": "command line", "SYSTEM": "system"}
+var interfaces = map[string]string{"UI": "web pages", "API": "API", "CLI": "command line", "SYSTEM": "system"}
 
 func (p *Dashboard) event(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)

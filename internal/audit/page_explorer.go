@@ -387,7 +387,7 @@ func (p *Dashboard) glossary(v visit) (glossary, []filterMenu) {
 		only("Integrations", "plug", "actor_type", "integration"),
 		only("Staff of the operator", "shield", "actor_type", "staff"),
 		only("The system itself", "settings", "actor_type", "system"),
-		only("Through the dashboard", "layout-dashboard", "interface", "UI"),
+		only("Through web pages", "layout-dashboard", "interface", "UI"),
 		only("Through the API", "code", "interface", "API"),
 		only("From a terminal", "square-terminal", "interface", "CLI"),
 	}})
