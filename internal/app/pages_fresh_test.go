@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"regexp"
 	"strings"
@@ -68,5 +69,21 @@ func TestTheNavigationAndTheTabSayHowManyAlertsFire(t *testing.T) {
 	}
 	if p := s.signIn(crawlEmail("auditor")).get("/accounts/" + s.full + "/firing"); p.status != http.StatusForbidden {
 		t.Errorf("the number is given to who may not read alerts: %d", p.status)
+	}
+}
+
+func TestAFilterByAPropertysIDIsShownByItsName(t *testing.T) {
+	s := newSite(t)
+	id := s.account("Acme")
+	var zone struct{ ID string }
+	if err := json.Unmarshal(s.call("POST", "/accounts/"+id+"/zones", m{"name": "shop.example"}), &zone); err != nil {
+		t.Fatal(err)
+	}
+	s.append(id, change("one", "ana", m{"zone": "shop.example"}))
+	v := s.member(id, "ana@acme.example", "owner")
+	for _, key := range []string{"zone", "zone.not"} {
+		p := v.get("/accounts/" + id + "/audit?" + key + "=" + zone.ID)
+		p.has(t, "<b>shop.example</b>")
+		p.lacks(t, "<b>"+zone.ID+"</b>")
 	}
 }

@@ -306,7 +306,7 @@ func TestTheExplorerShowsWhatItsAddressSays(t *testing.T) {
 	v := s.member(id, "ana@acme.example", "owner")
 	base := "/accounts/" + id + "/audit"
 	p := v.get(base)
-	p.has(t, "40 records", "in one change set", "apply 31", "<code>300</code>", "failed", "All 40 of this change set")
+	p.has(t, "40 records", "in one change set", "apply 31", "<code>300</code>", "failed", "All 40 changes")
 	p.lacks(t, "viewed")
 	v.get(base+"?views=shown").has(t, "viewed")
 	p = v.get(base + "?actor_id=ana&action_result.not=failure")

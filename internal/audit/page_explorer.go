@@ -251,7 +251,7 @@ func (p *Dashboard) fillFrame(page *explorerPage, s state, known glossary, menus
 	}
 	page.Tabs, page.Query, page.Range, page.Menus, page.Unknown = p.tabs(s.visit, "Events"), s.text, s.period, menus, strings.Join(s.unknown, ", ")
 	page.Chips = ui.Chips(s.url, chipKeys...)
-	p.nameChips(page)
+	p.nameChips(s.visit, page)
 	page.Keep = ui.KeepQuery(s.url, "q", "event", "tab", "verify")
 	q := withoutOpen(s.url.Query())
 	page.Live = s.base() + "/live" + query(q)
@@ -329,8 +329,8 @@ func exports(v visit, asked url.Values, which string) []ui.Link {
 }
 
 // nameChips says the names of people and resources that are filtered by id, as
-// far as the rows know them.
-func (p *Dashboard) nameChips(page *explorerPage) {
+// far as the rows know them, and those of properties.
+func (p *Dashboard) nameChips(v visit, page *explorerPage) {
 	names := map[string]string{}
 	for _, r := range page.Rows {
 		for _, part := range r.Sentence {
@@ -344,11 +344,13 @@ func (p *Dashboard) nameChips(page *explorerPage) {
 		keys[k.Label] = k.Key
 	}
 	for i, c := range page.Chips {
-		if name := names[keys[c.Label]+"\x00"+c.Value]; name != "" {
-			page.Chips[i].Value = name
-		} else {
-			page.Chips[i].Value = visible(c.Value)
+		name := names[keys[c.Label]+"\x00"+c.Value]
+		if name == "" && c.Label == "Property" {
+			if _, found, err := p.sources.Zone(v.ctx, v.account, c.Value); err == nil { // without a name, the id is shown
+				name = found
+			}
 		}
+		page.Chips[i].Value = visible(or(name, c.Value))
 	}
 }
 

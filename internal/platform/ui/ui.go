@@ -52,6 +52,12 @@
 // assets/js add to that by data attributes only: data-open (j, k, Enter),
 // data-search (/), data-go="a" (g a), data-live (l), data-copy, data-filter,
 // data-local (times), data-chart, data-dialog, data-close (Esc).
+//
+// A part of a page that shows what happens now asks for itself again with
+// hx-get and hx-trigger="every 5s". refresh.js merges the answer into the part,
+// whatever its hx-swap says, and leaves focus, selection, open folds and the
+// zoom of charts as they are. A form answers with [Redirect], and the page
+// behind it finds with [Said] what to say once.
 package ui
 
 import (
