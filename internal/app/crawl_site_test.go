@@ -7,13 +7,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/belfryhq/belfry/examples/shop"
 )
 
 // crawled is a site with two accounts: one has something of every kind, the
@@ -125,7 +124,11 @@ func (c *crawled) furnish() {
 
 // catalogue declares what the shop of the examples declares.
 func (c *crawled) catalogue(team string) {
-	r, err := http.NewRequestWithContext(c.t.Context(), "PUT", c.url+"/client/v4/producers/"+team+"/catalog", bytes.NewReader(shop.Catalogue))
+	catalogue, err := os.ReadFile("../../examples/shop/belfry.yaml")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(c.t.Context(), "PUT", c.url+"/client/v4/producers/"+team+"/catalog", bytes.NewReader(catalogue))
 	if err != nil {
 		c.t.Fatal(err)
 	}
