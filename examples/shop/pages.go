@@ -58,6 +58,9 @@ type page struct {
 	Settings   []shown
 	Changes    []shownChange
 	Timeout    time.Duration
+	Belfry     string // address of the account's pages in Belfry
+	User       string
+	Email      string
 	Note       string // what became of a form
 	Failed     bool   // Note is about a failure
 }
@@ -111,6 +114,7 @@ func (s *shop) handler() http.Handler {
 func (s *shop) show(w http.ResponseWriter, status int, p page) {
 	p.Banner, p.Button, p.Shipping = s.settings.value("banner"), s.settings.value("checkout_button"), s.settings.value("free_shipping")
 	p.Live, p.Timeout = s.traffic.live(), s.settings.paymentTimeout()
+	p.Belfry, p.User, p.Email = s.belfry, UserName, UserEmail
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, "page", p); err != nil {
 		s.log.Printf("page: %v", err)
@@ -170,7 +174,7 @@ func (s *shop) settingsPage(w http.ResponseWriter, r *http.Request) {
 
 // notes are what the page says behind a redirect.
 var notes = map[string]string{
-	"changed": "Changed. The record has it.", "undone": "Taken back. The record has that too.", "same": "Nothing to change: that is its value already.",
+	"changed": "Changed, and recorded.", "undone": "Undone, and recorded.", "same": "Nothing to change: that is its value already.",
 }
 
 func (s *shop) showSettings(w http.ResponseWriter, status int, note string, failed bool) {
@@ -225,14 +229,14 @@ func (c *change) explain(r *http.Request) (err error) {
 	if u, err := url.Parse(c.Link); c.Link != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
 		return errors.New("the link is an address such as https://git.example/shop/pull/214")
 	}
-	if c.Name, err = line("the name", or(r.PostFormValue("name"), "You"), 100); err != nil {
+	if c.Name, err = line("the name", or(r.PostFormValue("name"), UserName), 100); err != nil {
 		return err
 	}
-	if c.Email, err = line("the address", or(r.PostFormValue("email"), "you@shop.example"), 200); err != nil {
+	if c.Email, err = line("the address", or(r.PostFormValue("email"), UserEmail), 200); err != nil {
 		return err
 	}
 	if a, err := mail.ParseAddress(c.Email); err != nil || a.Address != c.Email {
-		return errors.New("the mail address is one such as you@shop.example")
+		return errors.New("the mail address is one such as sam@shop.example")
 	}
 	return nil
 }

@@ -120,6 +120,55 @@ type settingsFile struct {
 	Changes []change          `json:"changes"`
 }
 
+// PastChange is a change of the time before the shop starts, for programs that
+// show it with a past. ID is the event's id in Belfry's record.
+type PastChange struct {
+	ID          string
+	At          time.Time
+	Setting     string
+	Before      string
+	After       string
+	Name, Email string
+	Reason      string
+}
+
+// Restore writes the settings that a past leads to, the oldest change first. A
+// shop that has settings of its own keeps them.
+func Restore(dataDir string, past []PastChange) error {
+	file := settingsIn(dataDir)
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+		return err
+	}
+	stored := settingsFile{Values: map[string]string{}}
+	for _, p := range past {
+		what, ok := settingOf(p.Setting)
+		if !ok {
+			return fmt.Errorf("the shop has no setting %q", p.Setting)
+		}
+		now, ok := stored.Values[p.Setting]
+		if !ok {
+			now = what.Default
+		}
+		if p.Before != now {
+			return fmt.Errorf("change %s: the %s was %q before it, and not %q", p.ID, what.Name, now, p.Before)
+		}
+		stored.Values[p.Setting] = p.After
+		stored.Changes = append([]change{{ID: p.ID, At: p.At, Setting: p.Setting, Before: p.Before, After: p.After,
+			Name: p.Name, Email: p.Email, Reason: p.Reason}}, stored.Changes...)
+	}
+	stored.Changes = stored.Changes[:min(len(stored.Changes), keptChanges)]
+	text, err := json.MarshalIndent(stored, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(file, append(text, '\n'))
+}
+
+func settingsIn(dataDir string) string { return filepath.Join(dataDir, "settings.json") }
+
 func openSettings(file string) (*settings, error) {
 	s := &settings{file: file, values: map[string]string{}}
 	var stored settingsFile

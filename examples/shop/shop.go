@@ -21,9 +21,11 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -108,7 +110,15 @@ type shop struct {
 	settings *settings
 	traffic  *traffic
 	provider *provider
+	belfry   string // address of the account's pages in Belfry
 }
+
+// The person who uses the settings page, until they say otherwise: the shop has
+// no accounts of its own.
+const (
+	UserName  = "Sam Rivera"
+	UserEmail = "sam@shop.example"
+)
 
 // Run opens the shop, serves until ctx ends, and hands over what it can before
 // it returns; the rest waits in DataDir for the next start.
@@ -116,7 +126,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err := cfg.check(); err != nil {
 		return err
 	}
-	s := &shop{log: log.New(cmp.Or[io.Writer](cfg.Log, io.Discard), "shop: ", 0)}
+	s := &shop{log: log.New(cmp.Or[io.Writer](cfg.Log, io.Discard), "shop: ", 0), belfry: strings.TrimSuffix(cfg.URL, "/") + "/accounts/" + url.PathEscape(cfg.Account)}
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return err
 	}
@@ -136,7 +146,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			s.log.Printf("audit: %v", waits) // in the spool, until the next start
 		}
 	}()
-	if s.settings, err = openSettings(filepath.Join(cfg.DataDir, "settings.json")); err != nil {
+	if s.settings, err = openSettings(settingsIn(cfg.DataDir)); err != nil {
 		return err
 	}
 	if s.traffic, err = openTraffic(cfg, s.log); err != nil {

@@ -200,7 +200,7 @@ func TestTheSettingReallyBreaksTheCheckoutAndUndoHealsIt(t *testing.T) {
 	if got := r.checkouts(150); got[200] != 150 {
 		t.Errorf("with 3000 ms: %v", got)
 	}
-	if status, page := r.form("/settings/payment_timeout", "value", "30", "reason", "PR 214: fail fast", "link", "https://git.example/shop/pull/214"); status != 200 || !strings.Contains(page, "The record has it") {
+	if status, page := r.form("/settings/payment_timeout", "value", "30", "reason", "PR 214: fail fast", "link", "https://git.example/shop/pull/214"); status != 200 || !strings.Contains(page, "Changed, and recorded") {
 		t.Fatalf("%d %s", status, page)
 	}
 	got := r.checkouts(250)
@@ -233,7 +233,7 @@ func TestTheSettingReallyBreaksTheCheckoutAndUndoHealsIt(t *testing.T) {
 		t.Fatal(err1, err2)
 	}
 	if first.Action.Type != "lower" || first.Resource != (belfry.Resource{Product: "shop", Type: "setting", ID: "payment_timeout", Name: "payment timeout"}) ||
-		first.Actor.Name != "You" || first.Actor.Email != "you@shop.example" || first.Actor.Type != belfry.User || first.Interface != belfry.UI || first.Zone != "checkout.shop.example" ||
+		first.Actor.Name != "Sam Rivera" || first.Actor.Email != "sam@shop.example" || first.Actor.Type != belfry.User || first.Interface != belfry.UI || first.Zone != "checkout.shop.example" ||
 		*first.Reason != (belfry.Reason{Text: "PR 214: fail fast", URL: "https://git.example/shop/pull/214"}) || first.Request == nil || first.Request.URI != "/settings/payment_timeout" || first.Actor.IPAddress != "127.0.0.1" {
 		t.Errorf("%+v", first)
 	}
@@ -445,5 +445,31 @@ func TestWrongUsageIsNamed(t *testing.T) {
 		if code := shop.Main(t.Context(), c.args, &out, &said); code != c.code || !strings.Contains(said.String(), c.say) {
 			t.Errorf("%v: %d %s", c.args, code, said.String())
 		}
+	}
+}
+
+func TestAPastLeadsToTheSettingsAndIsShown(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	past := []shop.PastChange{
+		{ID: "a1", At: at, Setting: "banner", After: "Stocktaking", Name: "Ana Lima", Email: "ana@shop.example", Reason: "Stocktaking"},
+		{ID: "a2", At: at.Add(time.Hour), Setting: "banner", Before: "Stocktaking", After: "Sale", Name: "Ben Okafor", Email: "ben@shop.example", Reason: "Autumn"},
+	}
+	for range 2 { // a shop that has settings keeps them
+		if err := shop.Restore(dir, past); err != nil {
+			t.Fatal(err)
+		}
+		past = past[:1]
+	}
+	r := open(t, s, dir, 0)
+	status, page := r.get("/settings")
+	for _, want := range []string{`class="banner" aria-label="Notice">Sale<`, "<b>Ana Lima</b> changed", "<b>Ben Okafor</b> changed", "/audit/events/a2"} {
+		if status != 200 || !strings.Contains(page, want) {
+			t.Errorf("%d: the settings lack %q", status, want)
+		}
+	}
+	gap := []shop.PastChange{{ID: "a3", At: at, Setting: "banner", Before: "Something else", After: "Sale"}}
+	if err := shop.Restore(t.TempDir(), gap); err == nil || !strings.Contains(err.Error(), "a3") {
+		t.Errorf("a past with a gap is taken: %v", err)
 	}
 }

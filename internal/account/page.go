@@ -126,7 +126,7 @@ type view struct {
 func (p *pages) show(w http.ResponseWriter, v visit, template string, o view) error {
 	shell := p.Shell(v.r, v.who, v.account, o.section)
 	shell.Title, shell.Status = o.title, o.status
-	if said := saids[v.r.URL.Query().Get(saidParameter)]; said != "" && v.r.Method == http.MethodGet {
+	if said := saids[ui.Said(v.r)]; said != "" {
 		shell.Flash = &ui.Flash{Tone: ui.Good, Text: said}
 	}
 	return p.set.Render(w, v.r, shell, template, o.data)

@@ -3,15 +3,16 @@ package account
 import (
 	"math"
 	"net/http"
-	"net/url"
+
 	"strconv"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// saids are the sentences that are said once after a redirect, by the word in
-// its URL: text from the URL is never shown.
+// saids are the sentences that are said once after a redirect, by the word that
+// [ui.Redirect] carries.
 var saids = map[string]string{
 	"token-revoked":       "Token revoked: nobody can use it any more.",
 	"member-role":         "Role changed. It holds from the member's next click.",
@@ -27,15 +28,9 @@ var saids = map[string]string{
 	"operator-removed":    "Operator removed.",
 }
 
-const saidParameter = "said"
-
 // goTo answers a form with a redirect that the browser follows by GET.
 func goTo(w http.ResponseWriter, r *http.Request, path, said string) error {
-	if said != "" {
-		path += "?" + url.Values{saidParameter: {said}}.Encode()
-	}
-	http.Redirect(w, r, path, http.StatusSeeOther)
-	return nil
+	return ui.Redirect(w, r, path, said)
 }
 
 func internal(err error) bool { return errs.KindOf(err) == errs.Internal }

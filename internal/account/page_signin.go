@@ -88,7 +88,7 @@ func linkSecret(typed string) string {
 
 func (p *pages) showSignIn(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	f := signInForm{Next: localPath(q.Get(nextParameter)), Out: q.Get(saidParameter) == "out"}
+	f := signInForm{Next: localPath(q.Get(nextParameter)), Out: ui.Said(r) == "out"}
 	f.SignedIn, f.Continue = p.signedIn(r), start(f.Next, nil)
 	return p.renderSignIn(w, r, f, 0)
 }

@@ -71,7 +71,7 @@ func TestWrongPasswordsAnswerAlikeAndAreSlowedDown(t *testing.T) {
 	s := newSite(t)
 	acme := s.account("Acme")
 	ana := s.signedIn(acme, "ana@acme.example", "owner")
-	ana.post("/profile/password", "password", "a long sentence to remember", "again", "a long sentence to remember").to("/profile?said=password")
+	ana.post("/profile/password", "password", "a long sentence to remember", "again", "a long sentence to remember").to("/profile")
 
 	p := s.browser()
 	wrong := p.post("/sign-in", "email", "ana@acme.example", "password", "not this").is(401, "The address or the password is not right.", `value="ana@acme.example"`).lacks("not this")
@@ -105,7 +105,7 @@ func TestAFormOfAnotherSiteSignsNobodyInOrOut(t *testing.T) {
 	p.get("/profile").is(200)
 	p.get("/sign-out").is(200, "Sign out")
 	p.get("/profile").is(200)
-	p.post("/sign-out").to("/sign-in?said=out")
+	p.post("/sign-out").to("/sign-in")
 	p.get("/profile").to("/sign-in?next=%2Fprofile")
 	p.get("/sign-out").is(200, "Nobody is signed in")
 }

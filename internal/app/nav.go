@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -22,7 +23,15 @@ type entry struct {
 	permission  string // web.AnyPermission: any right in the account
 }
 
-const accountPath = "/accounts/{account_id}"
+const (
+	accountPath = "/accounts/{account_id}"
+	firingPath  = accountPath + "/firing"
+	consolePath = "/console"
+	docsPath    = "/docs"
+)
+
+// alertsEntry carries the number of alerts that fire.
+var alertsEntry = entry{"alerts", "Alerts", "Alerts", "siren", "e", accountPath + "/alerts", account.NotificationsRead}
 
 // customerNav is the navigation of an account's members.
 var customerNav = []entry{
@@ -31,7 +40,7 @@ var customerNav = []entry{
 	{"summary", "Record", "Summary", "trending-up", "u", accountPath + "/audit/summary", account.AuditRead},
 	{"rejects", "Record", "Rejected events", "octagon-alert", "r", accountPath + "/audit/rejects", account.AuditRead},
 	{"integrity", "Record", "Integrity", "shield-check", "i", accountPath + "/audit/integrity", account.AuditRead},
-	{"alerts", "Alerts", "Alerts", "siren", "e", accountPath + "/alerts", account.NotificationsRead},
+	alertsEntry,
 	{"notifications", "Alerts", "Notifications", "bell", "n", accountPath + "/notifications", account.NotificationsRead},
 	{"objectives", "Alerts", "Objectives", "target", "b", accountPath + "/objectives", account.SLORead},
 	{"flags", "Release", "Flags", "flag", "f", accountPath + "/flags", account.FlagsRead},
@@ -54,28 +63,35 @@ var operatorNav = []entry{
 var profile = entry{"profile", "You", "Profile", "user-cog", "", account.ProfilePath, ""}
 
 // Shell is what stands around a page: the navigation of the account's members
-// or, with accountID "", that of the operators. Pages that belong to nobody's
-// account (a profile, an error) get the navigation that the visitor begins with.
+// or, with accountID "" and a section of the console, that of the operators.
+// Other pages without an account (a profile, an error) keep the navigation that
+// the visitor used last.
 func (p *pages) Shell(r *http.Request, who *web.Principal, accountID, section string) ui.Shell {
 	if who == nil {
-		return ui.Shell{Face: ui.Plain}
+		return ui.Shell{Face: ui.Plain, Home: "/"}
 	}
 	ctx := r.Context()
 	staff := who.Installation || who.Superoperator
-	if accountID == "" && !staff {
-		accountID = p.firstAccount(ctx, who)
+	if accountID == "" && !ofConsole(section) {
+		accountID = p.lastAccount(r, who)
 	}
-	s := ui.Shell{Framed: r.Header.Get("Sec-Fetch-Dest") == "iframe"}
+	s := ui.Shell{Home: "/", Docs: docsPath, Framed: r.Header.Get("Sec-Fetch-Dest") == "iframe"}
 	switch {
 	case accountID != "":
-		s.Face = ui.Customer
+		s.Face, s.Home = ui.Customer, pathIn(accountPath, accountID)
 		s.Account = p.accountOf(ctx, who, accountID, section)
 		s.Nav = p.nav(customerNav, who, accountID, section)
+		s.Firing = p.firing(ctx, who, accountID)
+		for i, item := range s.Nav {
+			if item.Href == pathIn(alertsEntry.path, accountID) {
+				s.Nav[i].Count, s.Nav[i].Tone, s.Nav[i].Live = s.Firing, ui.Bad, pathIn(firingPath, accountID)
+			}
+		}
 		if staff {
 			s.Other = p.console(who)
 		}
 	case staff:
-		s.Face = ui.Operator
+		s.Face, s.Home = ui.Operator, consolePath
 		s.Nav = p.nav(operatorNav, who, "", section)
 	default:
 		s.Face = ui.Plain
@@ -83,7 +99,8 @@ func (p *pages) Shell(r *http.Request, who *web.Principal, accountID, section st
 	if who.Session {
 		s.User = ui.User{Name: firstOf(who.Name, who.Email, who.ID), Email: who.Email, SignOut: account.SignOutPath}
 		if who.AccountID == "" && s.Face != ui.Plain { // a person, not a customer's portal
-			s.Nav = append(s.Nav, ui.NavItem{Section: profile.group, Label: profile.label, Href: profile.path, Icon: profile.icon, Current: section == profile.section})
+			s.Nav = append(s.Nav, ui.NavItem{Section: profile.group, Label: profile.label, Href: profile.path,
+				Icon: profile.icon, Current: section == profile.section})
 		}
 	}
 	return s
@@ -178,6 +195,66 @@ func (p *pages) firstAccount(ctx context.Context, who *web.Principal) string {
 		return strings.Compare(strings.ToLower(p.names(ctx, x)), strings.ToLower(p.names(ctx, y)))
 	})
 	return ids[0]
+}
+
+// The last place cookie holds the account that the browser looked at last, or
+// "console". It only chooses a navigation: what the visitor may see is decided
+// by the session.
+const (
+	lastPlaceCookie = "belfry_last_place"
+	lastPlaceTime   = 30 * 24 * time.Hour
+	lastIsConsole   = "console"
+)
+
+// lastAccount is the account that the visitor looked at last and still reaches,
+// or the first of their accounts. It is "" for operators who come from their
+// console, and for people without an account.
+func (p *pages) lastAccount(r *http.Request, who *web.Principal) string {
+	last := ""
+	if c, err := r.Cookie(lastPlaceCookie); err == nil {
+		last = c.Value
+	}
+	staff := who.Installation || who.Superoperator
+	switch {
+	case who.AccountID != "":
+		return who.AccountID
+	case last != lastIsConsole && who.Reaches(last) && (!staff || p.names(r.Context(), last) != ""):
+		return last
+	case staff:
+		return ""
+	}
+	return p.firstAccount(r.Context(), who)
+}
+
+// rememberPlace writes where the visitor is, when that has changed. Fragments
+// that a page asks for by itself do not count as visits.
+func (p *pages) rememberPlace(w http.ResponseWriter, r *http.Request, place string) {
+	if r.Method != http.MethodGet || ui.Fragment(r) {
+		return
+	}
+	if c, err := r.Cookie(lastPlaceCookie); err == nil && c.Value == place {
+		return
+	}
+	http.SetCookie(w, &http.Cookie{Name: lastPlaceCookie, Value: place, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: strings.HasPrefix(p.app.URL(), "https://"), MaxAge: int(lastPlaceTime / time.Second)})
+}
+
+// ofConsole reports whether a section belongs to the operators' navigation.
+func ofConsole(section string) bool {
+	return slices.ContainsFunc(operatorNav, func(e entry) bool { return e.section == section })
+}
+
+// firing is the number of alerts that fire in the account, as far as the
+// visitor may see them.
+func (p *pages) firing(ctx context.Context, who *web.Principal, accountID string) int {
+	if !who.Can(accountID, account.NotificationsRead) {
+		return 0
+	}
+	n, err := p.app.Notify.Firing(ctx, accountID)
+	if err != nil { // the page itself says more
+		p.app.Log.WarnContext(ctx, "the firing alerts cannot be counted for the navigation", "error", err)
+	}
+	return n
 }
 
 func firstOf(list ...string) string {

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"io/fs"
 	"net/http"
+	"strings"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
@@ -34,7 +35,7 @@ type pages struct {
 // openPages mounts every feature's pages. It follows listen, because commands
 // to copy name the port.
 func (a *App) openPages(version string) error {
-	u, err := ui.New(ui.Options{FrameAncestors: a.Config.PortalOrigins, Extra: map[string]fs.FS{"audit": audit.Scripts()}})
+	u, err := ui.New(ui.Options{Log: a.Log, FrameAncestors: a.Config.PortalOrigins, Extra: map[string]fs.FS{"audit": audit.Scripts()}})
 	if err != nil {
 		return err
 	}
@@ -49,13 +50,21 @@ func (a *App) openPages(version string) error {
 	door := a.Account.PageMount(a.API, u, p.Shell)
 	p.mount = func(pattern, permission string, stream bool, h func(http.ResponseWriter, *http.Request) error) {
 		p.mounted[pattern] = true
-		door(pattern, permission, stream, h)
+		door(pattern, permission, stream, func(w http.ResponseWriter, r *http.Request) error {
+			if strings.Contains(pattern, accountPath) {
+				p.rememberPlace(w, r, web.Account(r.Context()).ID)
+			} else if strings.HasPrefix(r.URL.Path, consolePath+"/") {
+				p.rememberPlace(w, r, lastIsConsole)
+			}
+			return h(w, r)
+		})
 	}
 	a.API.MountPublic("GET /assets/", u.Assets())
 	a.API.NotFoundPage(http.HandlerFunc(p.notFound))
 	p.mount("GET /{$}", "", false, p.start)
-	p.mount("GET /console", "", false, p.toConsole)
+	p.mount("GET "+consolePath, "", false, p.toConsole)
 	p.mount("GET "+accountPath, web.AnyPermission, false, p.overview)
+	p.mount("GET "+firingPath, account.NotificationsRead, false, p.showFiring)
 	p.record, err = a.Audit.Dashboard(audit.Pages{UI: u, Mount: p.mount, Shell: p.Shell, URL: a.URL(), Tokens: account.TokensPath})
 	if err != nil {
 		return err
@@ -86,13 +95,32 @@ func (a *App) system(ctx context.Context, version string) (account.System, error
 	return s, nil
 }
 
-// notFound is the page of a path that leads nowhere, for browsers.
+// notFound is the page of a path that leads nowhere, for browsers. Below an
+// account that the visitor reaches it stays in that account.
 func (p *pages) notFound(w http.ResponseWriter, r *http.Request) {
 	who, err := p.app.API.Identify(r)
 	if err != nil {
 		who = nil
 	}
-	p.problem(w, r, p.Shell(r, who, "", ""), errs.New(errs.CodeNotFound, "there is no such page"))
+	accountID := ""
+	if rest, ok := strings.CutPrefix(r.URL.Path, "/accounts/"); ok && who != nil {
+		ref, _, _ := strings.Cut(rest, "/")
+		if id, err := p.app.Account.ResolveAccount(r.Context(), ref); err == nil && who.Reaches(id) {
+			accountID = id
+		}
+	}
+	p.problem(w, r, p.Shell(r, who, accountID, ""), errs.New(errs.CodeNotFound, "there is no such page"))
+}
+
+// showFiring answers with the number of firing alerts that the navigation shows.
+func (p *pages) showFiring(w http.ResponseWriter, r *http.Request) error {
+	who, id := web.CurrentPrincipal(r.Context()), web.Account(r.Context()).ID
+	if !ui.Fragment(r) { // somebody opened the fragment's address
+		http.Redirect(w, r, pathIn(alertsEntry.path, id), http.StatusSeeOther)
+		return nil
+	}
+	n := p.firing(r.Context(), who, id)
+	return p.set.Render(w, r, ui.Shell{Face: ui.Customer}, "firing", ui.NavItem{Count: n, Tone: ui.Bad})
 }
 
 func (p *pages) problem(w http.ResponseWriter, r *http.Request, shell ui.Shell, err error) {
@@ -102,12 +130,12 @@ func (p *pages) problem(w http.ResponseWriter, r *http.Request, shell ui.Shell, 
 	}
 }
 
-// start leads to where the visitor begins: operators to their console, members
-// to the overview of their first account.
+// start leads to the account that the visitor used last; without one, operators
+// to their console and members to the first of their accounts.
 func (p *pages) start(w http.ResponseWriter, r *http.Request) error {
 	who := web.CurrentPrincipal(r.Context())
 	to := p.console(who).Href
-	if id := p.firstAccount(r.Context(), who); to == "" && id != "" {
+	if id := p.lastAccount(r, who); id != "" {
 		to = pathIn(accountPath, id)
 	}
 	if to != "" {

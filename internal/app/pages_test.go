@@ -28,16 +28,26 @@ type site struct {
 
 func newSite(t *testing.T, change ...func(*app.Config)) *site {
 	t.Helper()
+	return newSiteWith(t, t.Output(), nil, change...)
+}
+
+// newSiteWith is newSite with a place for its log, and further settings.
+func newSiteWith(t *testing.T, log io.Writer, settings []string, change ...func(*app.Config)) *site {
+	t.Helper()
 	dir := t.TempDir()
-	cfg, err := app.LoadConfig("", env(map[string]string{"BELFRY_LISTEN": "127.0.0.1:0", "BELFRY_KAFKA_LISTEN": "127.0.0.1:0", "BELFRY_DATA_DIR": dir,
-		"BELFRY_BOOTSTRAP_TOKEN": bootstrap, "BELFRY_LOG_LEVEL": "error", "BELFRY_EPOCH": "1h"}))
+	values := map[string]string{"BELFRY_LISTEN": "127.0.0.1:0", "BELFRY_KAFKA_LISTEN": "127.0.0.1:0", "BELFRY_DATA_DIR": dir,
+		"BELFRY_BOOTSTRAP_TOKEN": bootstrap, "BELFRY_LOG_LEVEL": "error", "BELFRY_EPOCH": "1h"}
+	for i := 0; i < len(settings); i += 2 {
+		values[settings[i]] = settings[i+1]
+	}
+	cfg, err := app.LoadConfig("", env(values))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range change {
 		c(&cfg)
 	}
-	a, err := app.Setup(t.Context(), cfg, "test", t.Output())
+	a, err := app.Setup(t.Context(), cfg, "test", log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +311,7 @@ func TestTheExplorerShowsWhatItsAddressSays(t *testing.T) {
 	v := s.member(id, "ana@acme.example", "owner")
 	base := "/accounts/" + id + "/audit"
 	p := v.get(base)
-	p.has(t, "40 records", "in one change set", "apply 31", "<code>300</code>", "failed", "All 40 of this change set")
+	p.has(t, "40 records", "in one change set", "apply 31", "<code>300</code>", "failed", "All 40 changes")
 	p.lacks(t, "viewed")
 	v.get(base+"?views=shown").has(t, "viewed")
 	p = v.get(base + "?actor_id=ana&action_result.not=failure")
@@ -317,7 +327,7 @@ func TestTheExplorerShowsWhatItsAddressSays(t *testing.T) {
 	p = v.get(base + "?q=WWWONE")
 	p.has(t, `id="e-one"`, "events were looked at")
 	p.lacks(t, `id="e-lost"`)
-	v.get(base+"?actor_id=nobody").has(t, "Nothing in the record says this", "Clear the filters")
+	v.get(base+"?actor_id=nobody").has(t, "No event matches", "Clear the filters")
 	v.get(base+"?change_set=apply-31").has(t, `id="e-set-aa"`)
 	if p := v.get(base + "?cursor=forged"); p.status != http.StatusBadRequest {
 		t.Errorf("a forged cursor: %d", p.status)

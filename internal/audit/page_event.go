@@ -88,7 +88,7 @@ type around struct {
 }
 
 // interfaces are what people call them.
-var interfaces = map[string]string{"UI": "dashboard", "API": "API", "CLI": "command line", "SYSTEM": "system"}
+var interfaces = map[string]string{"UI": "web pages", "API": "API", "CLI": "command line", "SYSTEM": "system"}
 
 func (p *Dashboard) event(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
@@ -283,7 +283,7 @@ func shortJSON(v jsontext.Value) string {
 
 // again makes a row that may stand in the list as well: its ids are others.
 func (r *row) again() {
-	r.Day, r.ID = time.Time{}, "around-"+r.ID
+	r.Day, r.Dated, r.ID = time.Time{}, true, "around-"+r.ID
 	for i := range r.Fold {
 		r.Fold[i].again()
 	}

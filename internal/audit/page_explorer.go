@@ -21,6 +21,8 @@ type explorerPage struct {
 	URL     string // of the explorer without filters
 	Size    int64
 	Signed  signedHead
+	Matched string // how many events fit the filters; "" without filters, or when it is not known
+	Self    string // this page, for the part of the head that is asked for again
 	Tabs    []ui.Link
 	Framed  bool
 	Query   string
@@ -136,6 +138,10 @@ func (p *Dashboard) explorer(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	page.Self = v.url.Path + query(withoutOpen(v.url.Query()))
+	if fragment == headID {
+		return p.head(w, v, page, s)
+	}
 	if fragment != "detail" {
 		if err := p.fillRows(page, s); err != nil {
 			return err
@@ -176,6 +182,9 @@ func (p *Dashboard) fillRows(page *explorerPage, s state) error {
 	}
 	l := list{Dashboard: p, visit: s.visit, url: s.url, open: s.event, target: "detail", fold: !s.url.Query().Has("change_set"), live: true}
 	page.Rows, page.Hidden, page.Reset = l.rows(found.Records), *views, s.base()
+	if s.filtered() && cursor == "" && !found.Cut {
+		page.Matched = grouped(uint64(len(found.Records))) + map[bool]string{true: "+"}[found.Next != nil]
+	}
 	if found.Next != nil {
 		older := *s.url
 		values := older.Query()
@@ -197,31 +206,24 @@ func (p *Dashboard) fillRows(page *explorerPage, s state) error {
 
 // fillFrame is what stands around the rows.
 func (p *Dashboard) fillFrame(page *explorerPage, s state, known glossary, menus []filterMenu) error {
-	var err error
-	if page.Size, err = p.reader.Size(s.ctx, s.account); err != nil {
-		return err
-	}
-	if page.Signed, err = p.reader.signedHead(s.ctx, s.account); err != nil {
+	if err := p.fillSize(page, s); err != nil {
 		return err
 	}
 	page.Tabs, page.Query, page.Range, page.Menus, page.Unknown = p.tabs(s.visit, "Events"), s.text, s.period, menus, strings.Join(s.unknown, ", ")
 	page.Chips = ui.Chips(s.url, chipKeys...)
-	p.nameChips(page)
+	p.nameChips(s.visit, page)
 	page.Keep = ui.KeepQuery(s.url, "q", "event", "tab", "verify")
-	q := s.url.Query()
-	for _, own := range []string{"event", "tab", "verify", "cursor"} {
-		q.Del(own)
-	}
+	q := withoutOpen(s.url.Query())
 	page.Live = s.base() + "/live" + query(q)
 	people := q.Get("actor_type") == "user"
 	page.Toggles = []ui.Link{
 		{Label: "People only", Icon: "user", Current: people, Href: ui.With(s.url, "actor_type", map[bool]string{false: "user"}[people])},
-		{Label: "Views", Icon: map[bool]string{true: "eye", false: "eye-off"}[s.views], Current: s.views, Href: ui.With(s.url, "views", map[bool]string{false: "shown"}[s.views])},
+		{Label: "Show reads", Icon: map[bool]string{true: "eye", false: "eye-off"}[s.views], Current: s.views, Href: ui.With(s.url, "views", map[bool]string{false: "shown"}[s.views])},
 	}
 	asked := apiQuery(s)
 	page.Curl = p.curl(s.api() + "/logs/audit" + query(asked))
 	if s.mayExport() {
-		page.Exports = exports(s.visit, asked)
+		page.Exports = exports(s.visit, asked, page.exported(s))
 	}
 	if known.untaught() && len(page.Chips) == 0 && s.text == "" {
 		page.Lesson = p.lesson(s.visit)
@@ -255,7 +257,7 @@ func apiQuery(s state) url.Values {
 }
 
 // exports are files of the events of a question.
-func exports(v visit, asked url.Values) []ui.Link {
+func exports(v visit, asked url.Values, which string) []ui.Link {
 	link := func(label, icon, hint string, q url.Values) ui.Link {
 		return ui.Link{Label: label, Icon: icon, Hint: hint, Href: v.api() + "/audit/export" + query(q)}
 	}
@@ -267,15 +269,15 @@ func exports(v visit, asked url.Values) []ui.Link {
 		return q
 	}
 	return []ui.Link{
-		link("These events as CSV", "file-text", "", as("csv")),
-		link("These events as NDJSON", "file-json", "", as("ndjson")),
+		link(which+" as CSV", "file-text", "", as("csv")),
+		link(which+" as NDJSON", "file-json", "", as("ndjson")),
 		link("The whole record", "shield-check", "provable", url.Values{"format": {"ndjson"}}),
 	}
 }
 
 // nameChips says the names of people and resources that are filtered by id, as
-// far as the rows know them.
-func (p *Dashboard) nameChips(page *explorerPage) {
+// far as the rows know them, and those of properties.
+func (p *Dashboard) nameChips(v visit, page *explorerPage) {
 	names := map[string]string{}
 	for _, r := range page.Rows {
 		for _, part := range r.Sentence {
@@ -289,11 +291,13 @@ func (p *Dashboard) nameChips(page *explorerPage) {
 		keys[k.Label] = k.Key
 	}
 	for i, c := range page.Chips {
-		if name := names[keys[c.Label]+"\x00"+c.Value]; name != "" {
-			page.Chips[i].Value = name
-		} else {
-			page.Chips[i].Value = visible(c.Value)
+		name := names[keys[c.Label]+"\x00"+c.Value]
+		if name == "" && c.Label == "Property" {
+			if _, found, err := p.sources.Zone(v.ctx, v.account, c.Value); err == nil { // without a name, the id is shown
+				name = found
+			}
 		}
+		page.Chips[i].Value = visible(or(name, c.Value))
 	}
 }
 
@@ -326,13 +330,13 @@ func (p *Dashboard) glossary(v visit) (glossary, []filterMenu) {
 	only := func(label, icon, key, value string) ui.Link {
 		return ui.Link{Label: label, Icon: icon, Href: ui.Filtered(v.url, key, value, false), Current: has(v.url, key, value)}
 	}
-	return known, append(menus, filterMenu{Label: "Only", Icon: "list-filter", Items: []ui.Link{
+	return known, append(menus, filterMenu{Label: "Filter by source", Icon: "list-filter", Items: []ui.Link{
 		only("Failures", "circle-x", "action_result", "failure"),
 		only("API tokens", "key", "actor_type", "token"),
 		only("Integrations", "plug", "actor_type", "integration"),
 		only("Staff of the operator", "shield", "actor_type", "staff"),
 		only("The system itself", "settings", "actor_type", "system"),
-		only("Through the dashboard", "layout-dashboard", "interface", "UI"),
+		only("Through web pages", "layout-dashboard", "interface", "UI"),
 		only("Through the API", "code", "interface", "API"),
 		only("From a terminal", "square-terminal", "interface", "CLI"),
 	}})

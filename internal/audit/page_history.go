@@ -89,6 +89,13 @@ func (p *Dashboard) fillHistory(page *historyPage, l list, newestFirst []*Record
 		page.Versions = append(page.Versions, one)
 	}
 	slices.Reverse(page.Versions)
+	day := ""
+	for i := range page.Versions {
+		one := &page.Versions[i].Row
+		if d := one.At.Format(time.DateOnly); d != day {
+			day, one.Day = d, one.At
+		}
+	}
 	page.Silent = !b.spoke
 	if b.gone != nil {
 		page.Gone = &page.Versions[slices.IndexFunc(page.Versions, func(v version) bool { return v.Row.ID == "e-"+b.gone.Event.ID })]

@@ -219,3 +219,77 @@ func TestAVerificationSaysWhichStepFailed(t *testing.T) {
 		}
 	}
 }
+
+// A filter that works and is not shown as a chip hides why the list is short.
+func TestEveryFilterIsShownAsAChipAndEveryChipFilters(t *testing.T) {
+	shown := map[string]bool{}
+	for _, k := range chipKeys {
+		if k.Label == "" {
+			t.Errorf("the chip of %s has no label", k.Key)
+		}
+		for _, name := range []string{k.Key, k.Key + ".not"} {
+			conds, unknown := filtersOf(url.Values{name: {"x"}})
+			if k.Key == "product_category" && name != k.Key {
+				continue // categories can be asked for, not excluded
+			}
+			if len(conds) != 1 || len(unknown) != 0 {
+				t.Errorf("the chip %s filters nothing", name)
+			}
+		}
+		shown[k.Key] = true
+	}
+	for name := range fields {
+		if !shown[name] {
+			t.Errorf("the filter %s has no chip", name)
+		}
+	}
+	for _, name := range special {
+		if !shown[name] {
+			t.Errorf("the filter %s has no chip", name)
+		}
+	}
+	for alias, field := range aliases {
+		if !shown[field] {
+			t.Errorf("%s: stands for %s, which has no chip", alias, field)
+		}
+	}
+}
+
+func TestARunOfSetUpWorkIsOneRow(t *testing.T) {
+	f := &Feature{words: Words{Sentence: func(string, string, string, string) (string, bool) { return "", false }}}
+	l := list{Dashboard: &Dashboard{Feature: f}, visit: visit{account: "a", now: time.Now()}, url: &url.URL{Path: "/p"}, fold: true, live: true}
+	made := func(i int, change func(*Event)) *Record {
+		return pageRecord(func(e *Event) {
+			e.ID, e.Action.Type, e.Resource = itoa(i), "create", Resource{Product: ReservedProduct, Type: "zone", ID: itoa(i)}
+			e.Actor = Actor{Type: "staff", ID: "bootstrap", Name: "bootstrap token"}
+			e.at = int64(1_000_000_000_000_000 - i*1_000_000)
+			if change != nil {
+				change(e)
+			}
+		})
+	}
+	var run []*Record
+	for i := range 6 {
+		run = append(run, made(i, nil))
+	}
+	for name, one := range map[string]struct {
+		records []*Record
+		want    int
+	}{
+		"six of one operator":       {run, 1},
+		"three are no run":          {run[:3], 3},
+		"a person's work":           {append(slices.Clone(run[:3]), made(3, func(e *Event) { e.Actor.Type = "user" }), made(4, nil)), 5},
+		"another's between":         {append(slices.Clone(run[:3]), made(3, func(e *Event) { e.Actor.ID = "other" }), made(4, nil)), 5},
+		"a product's":               {append(slices.Clone(run[:3]), made(3, func(e *Event) { e.Resource.Product = "shop" }), made(4, nil)), 5},
+		"a failure is never hidden": {append(slices.Clone(run[:3]), made(3, func(e *Event) { e.Action.Result = "failure" })), 4},
+		"an hour between":           {append(slices.Clone(run[:3]), made(3600, nil)), 4},
+	} {
+		if rows := l.rows(one.records); len(rows) != one.want {
+			t.Errorf("%s: %d rows, want %d", name, len(rows), one.want)
+		}
+	}
+	row := l.rows(run)[0]
+	if got := row.Sentence.String(); got != "bootstrap token created 6 zones" || row.Folded != 6 || !strings.Contains(row.Href, "actor_id=bootstrap") {
+		t.Errorf("%q, %d, %s", got, row.Folded, row.Href)
+	}
+}

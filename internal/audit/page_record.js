@@ -64,6 +64,15 @@ document.addEventListener("click", (event) => {
   fold.open = !fold.open;
 });
 
+// New rows of the live tail change the numbers in the head: they are asked for
+// at once, and at most once a second.
+let asked = 0;
+function head() {
+  const size = document.getElementById("audit-size");
+  if (!size || asked) return;
+  asked = setTimeout(() => { asked = 0; window.htmx?.trigger(size, "every"); }, 1000);
+}
+
 all();
 document.addEventListener("htmx:after:process", all);
-document.addEventListener("belfry:live", all);
+document.addEventListener("belfry:live", () => { all(); head(); });

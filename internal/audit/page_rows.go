@@ -10,8 +10,9 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// row is one line of the record: an event, or the events of one change set
-// that stand next to each other.
+// row is one line of the record: an event, or events that stand next to each
+// other and belong together: those of one change set, or of one run of set-up
+// work by a token or the operators.
 type row struct {
 	ID, Href    string
 	Actor, Kind string
@@ -27,6 +28,7 @@ type row struct {
 	Target      string
 	Marks       []mark
 	Day         time.Time // set on the first row of a day (UTC)
+	Dated       bool      // the row says its date: no heading of a day stands above it
 
 	Fold   []row // the change set's events, at most maxInline of them; Href leads to all
 	Folded int   // how many it has here
@@ -62,6 +64,9 @@ func (l list) rows(records []*Record) []row {
 		for l.fold && i+n < len(records) && sameSet(records[i], records[i+n]) {
 			n++
 		}
+		if run := l.run(records[i:]); n == 1 && run >= leastRun {
+			n = run
+		}
 		var one row
 		if n > 1 {
 			one = l.folded(records[i : i+n])
@@ -75,6 +80,32 @@ func (l list) rows(records []*Record) []row {
 		i += n
 	}
 	return out
+}
+
+// A run is a row of changes to Belfry itself that one token, or the operators,
+// made within a short time, as a set-up program does. One line for all of it
+// leaves the page to what people and products did.
+const (
+	leastRun = 4
+	runTime  = time.Minute // between two of its events
+)
+
+// run is how many of the first records are one run.
+func (l list) run(records []*Record) int {
+	n := 0
+	for l.fold && n < len(records) {
+		e := &records[n].Event
+		machine := e.Actor.Type == "token" || e.Actor.Type == "staff" || e.Actor.Type == "system"
+		if !machine || e.Resource.Product != ReservedProduct || e.ChangeSet != "" || e.Action.Result == "failure" || e.Resource.Type == "alert" {
+			break
+		}
+		if first := &records[0].Event; n > 0 && (e.Actor.ID != first.Actor.ID || e.Actor.Type != first.Actor.Type ||
+			records[n-1].Event.At().Sub(e.At()).Abs() > runTime) {
+			break
+		}
+		n++
+	}
+	return n
 }
 
 // row is one event's.
@@ -164,7 +195,7 @@ func marks(r *Record) []mark {
 	return list
 }
 
-// folded is one row for the events of one change set.
+// folded is one row for the events of one change set, or of one run.
 func (l list) folded(set []*Record) row {
 	first := set[0]
 	one := l.row(first)
@@ -172,6 +203,14 @@ func (l list) folded(set []*Record) row {
 	one.Sentence = l.setSentence(set)
 	one.Folded = len(set)
 	one.Href = l.base() + query(url.Values{"change_set": {first.Event.ChangeSet}})
+	if first.Event.ChangeSet == "" {
+		newest, oldest := first.Event.At(), set[len(set)-1].Event.At()
+		if newest.Before(oldest) {
+			newest, oldest = oldest, newest
+		}
+		one.Href = l.base() + query(url.Values{"actor_id": {first.Event.Actor.ID}, "resource_product": {ReservedProduct},
+			"since": {oldest.Format(time.RFC3339Nano)}, "before": {newest.Add(time.Microsecond).Format(time.RFC3339Nano)}})
+	}
 	one.Action, one.Product = common(set)
 	one.Low, one.Current, one.Tone, one.Marks = false, false, ui.Neutral, nil
 	failed := 0
@@ -198,7 +237,8 @@ func (l list) folded(set []*Record) row {
 	return one
 }
 
-// setSentence says what a change set did: "Ana changed 14 files in one change set".
+// setSentence says what a change set did: "Ana changed 14 files in one change
+// set"; of a run, without its last words.
 func (l list) setSentence(set []*Record) ui.Sentence {
 	verb, kind, zone := past(set[0].Event.Action.Type), set[0].Event.Resource.Type, set[0].Event.Zone
 	things := map[string]bool{}
@@ -223,7 +263,9 @@ func (l list) setSentence(set []*Record) ui.Sentence {
 	if zone.Name != "" {
 		s = append(s, ui.Part{Text: " in "}, set[0].zonePart(zone.Name))
 	}
-	s = append(s, ui.Part{Text: " in one change set"})
+	if set[0].Event.ChangeSet != "" {
+		s = append(s, ui.Part{Text: " in one change set"})
+	}
 	for i := range s {
 		if !l.live && s[i].Key != "" {
 			s[i].Href = l.base() + query(url.Values{s[i].Key: {s[i].Value}})

@@ -91,7 +91,7 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 	}
 	asked := url.Values{"since": {period.Since.UTC().Format(time.RFC3339)}, "before": {before.UTC().Format(time.RFC3339)}}
 	if v.mayExport() {
-		page.Exports = exports(v, asked)
+		page.Exports = exports(v, asked, "Events of this time")
 	}
 	page.Curl = p.curl(v.api() + "/audit/summary" + query(url.Values{"group_by": {"product"}, "since": asked["since"], "before": asked["before"]}))
 	if len(page.Groups[0].Rows) == 0 {
@@ -166,9 +166,10 @@ func (s *summaryPage) fillDays(counts []summaryRow, since, before time.Time) {
 		}
 	}
 	s.Chart.Series, s.Chart.Min = []ui.ChartSeries{series}, &zero
-	n, _ := ui.Plural(top.Count, "event", "events") // an integer is a number
 	if day, err := time.Parse(time.DateOnly, top.Key); err == nil {
-		s.Busiest = n + " on " + day.Format("2 January 2006")
+		n, _ := ui.Num(top.Count) // an integer is a number
+		s.Busiest = "busiest day " + day.Format("2 Jan 2006") + " (" + n + ")"
+		events, _ := ui.Plural(top.Count, "event", "events")
+		s.Chart.Summary = "The busiest day was " + day.Format("2 January 2006") + ", with " + events + "."
 	}
-	s.Chart.Summary = "The busiest day had " + s.Busiest + "."
 }

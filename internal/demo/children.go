@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -94,7 +95,7 @@ func (c *child) once(ctx context.Context, ready func()) error {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, program, "demo-part", c.part)
-	cmd.Env = append(os.Environ(), c.env...)
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BELFRY_") }), c.env...)
 	cmd.Stderr = c.log
 	// A group of its own: Ctrl-C reaches the parent alone, which stops its children
 	// in their order.

@@ -62,6 +62,9 @@ type demo struct {
 // Run plays the demo until ctx ends.
 func Run(ctx context.Context, o Options) error {
 	d := &demo{Options: o, dir: o.DataDir}
+	if ignored := settingsOfOthers(os.Environ()); len(ignored) > 0 {
+		fmt.Fprintf(o.Out, "The demo does not use %s from the environment; --data-dir keeps its data.\n", strings.Join(ignored, ", "))
+	}
 	if d.dir == "" {
 		tmp, err := os.MkdirTemp("", "belfry-demo-")
 		if err != nil {
@@ -80,6 +83,12 @@ func Run(ctx context.Context, o Options) error {
 	return run.All(ctx, log,
 		run.Stage{Name: "story", Run: func(ctx context.Context) error {
 			return d.story(ctx, serverUp, shopMay, shopUp)
+		}},
+		run.Stage{Name: "old site", Run: func(ctx context.Context) error {
+			if !wait(ctx, shopMay) {
+				return nil
+			}
+			return d.quietTraffic(ctx)
 		}},
 		run.Stage{Name: "shop", Drain: stopTime, Run: func(ctx context.Context) error {
 			if !wait(ctx, shopMay) {
@@ -103,6 +112,18 @@ func wait(ctx context.Context, c <-chan struct{}) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// settingsOfOthers names the BELFRY_ variables of an environment. They are meant
+// for an installation: with its database or data directory the demo would write
+// its shop among real customers.
+func settingsOfOthers(environ []string) (names []string) {
+	for _, v := range environ {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "BELFRY_") {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // open takes the addresses and makes the parts; nothing runs yet.
@@ -134,6 +155,7 @@ func (d *demo) open() (err error) {
 		return err
 	}
 	s.URL, s.Shop = "http://"+s.Listen, "http://"+shop
+	d.inbox.Beside(s.URL, s.Shop)
 	if s.Bootstrap == "" {
 		s.Bootstrap = id.Secret(40)
 	}

@@ -36,7 +36,7 @@ func (d *demo) importHistory(ctx context.Context, s *State) (int, error) {
 		return 0, err
 	}
 	s.History = account.ID
-	if err := d.api.JSON(ctx, http.MethodPost, "/accounts/"+account.ID+"/members", map[string]any{"email": visitor, "name": "You", "role": "owner"}, nil); err != nil {
+	if err := d.api.JSON(ctx, http.MethodPost, "/accounts/"+account.ID+"/members", map[string]any{"email": visitor, "name": visitorIs, "role": "owner"}, nil); err != nil {
 		return 0, err
 	}
 	var lines [][]byte

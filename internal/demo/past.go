@@ -9,9 +9,11 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/belfryhq/belfry/examples/shop"
 	"github.com/belfryhq/belfry/internal/client"
 )
 
@@ -37,6 +39,12 @@ type incident struct {
 
 var lastIncident = incident{before: 9*24*time.Hour + 5*time.Hour, lasted: 4 * time.Minute, share: 0.30}
 
+// began is when its first request failed, at the start of a count.
+func (i incident) began(now time.Time) time.Time {
+	end := now.Unix() / 10 * 10
+	return time.Unix((end-int64(i.before.Seconds()))/300*300, 0)
+}
+
 // count is a line for the traffic on-ramp.
 type count struct {
 	Zone        string `json:"zone"`
@@ -58,7 +66,7 @@ func requestsOf(zone string, rate float64, now time.Time, bad *incident, r *rand
 	at -= at % 300
 	from, to := int64(0), int64(0)
 	if bad != nil {
-		from = (end - int64(bad.before.Seconds())) / 300 * 300
+		from = bad.began(now).Unix()
 		to = from + int64(bad.lasted.Seconds())
 	}
 	for at < end {
@@ -110,7 +118,11 @@ func (d *demo) replay(ctx context.Context, s State, say func(string, ...any)) (e
 	}
 	counts = append(counts, old...)
 	slices.SortStableFunc(counts, func(a, b count) int { return cmp.Compare(a.TS+a.Seconds, b.TS+b.Seconds) })
-	if events, err = d.sendEvents(ctx, s, pastChanges(now, r)); err != nil {
+	before := pastChanges(now, r)
+	if events, err = d.sendEvents(ctx, s, before.events); err != nil {
+		return events, 0, err
+	}
+	if err := shop.Restore(filepath.Join(d.dir, "shop"), before.shop); err != nil {
 		return events, 0, err
 	}
 	say("the shop's changes; now its requests, %s counts ...", thousands(int64(len(counts))))
@@ -157,9 +169,6 @@ func (d *demo) caughtUp(ctx context.Context, s State, last count) error {
 
 // sendEvents publishes changes by the audit log's batch door.
 func (d *demo) sendEvents(ctx context.Context, s State, list []map[string]any) (int, error) {
-	slices.SortStableFunc(list, func(a, b map[string]any) int {
-		return cmp.Compare(a["occurred_at"].(string), b["occurred_at"].(string))
-	})
 	for part := range slices.Chunk(list, perRequest) {
 		var body bytes.Buffer
 		for _, e := range part {

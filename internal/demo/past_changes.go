@@ -1,9 +1,13 @@
 package demo
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
+
+	"github.com/belfryhq/belfry/examples/shop"
 )
 
 // person is one of the shop's people.
@@ -27,52 +31,144 @@ var (
 	terraform = map[string]any{"type": "token", "id": "terraform", "token_name": "terraform", "on_behalf_of": map[string]any{"type": "user", "id": chen.ID, "email": chen.Email}}
 )
 
-// knob is a setting that people turn, with the values that it takes.
+// knob is a setting that people turn. Its turns follow each other, and the last
+// leads back to the first value.
 type knob struct {
 	id, name, zone, unit string
-	values               []any
-	reasons              []string
+	start                any // the shop's default
+	turns                []turn
+}
+
+// turn is a change to a value, with the reason for this very change.
+type turn struct {
+	to     any
+	reason string
 }
 
 var knobs = []knob{
-	{"payment_timeout", "payment timeout", checkout, "ms", []any{3000, 2500, 3000, 4000}, []string{"Provider was slow on Friday", "Back to what the provider promises", "Peak season"}},
-	{"free_shipping", "free-shipping threshold", storefront, "EUR", []any{50, 45, 60}, []string{"Spring campaign", "Finance asked", "Campaign is over"}},
-	{"checkout_button", "checkout button text", storefront, "", []any{"Buy now", "Pay", "Place order"}, []string{"A/B test 31", "Legal review", "A/B test 32"}},
-	{"banner", "maintenance banner", storefront, "", []any{"", "Back on Monday", "New season"}, []string{"Stocktaking", "Launch"}},
+	{"payment_timeout", "payment timeout", checkout, "ms", 3000, []turn{
+		{2500, "The provider has become faster"},
+		{3000, "The provider was slow on Friday"},
+		{4000, "Peak season: give slow payments time"},
+		{3000, "Peak season is over"},
+	}},
+	{"free_shipping", "free-shipping threshold", storefront, "EUR", 50, []turn{
+		{45, "Autumn campaign"},
+		{50, "The campaign is over"},
+		{60, "Finance: postage went up"},
+		{50, "Too many carts were left at 60"},
+	}},
+	{"checkout_button", "checkout button text", storefront, "", "Buy now", []turn{
+		{"Pay", "A/B test 31: a shorter text"},
+		{"Place order", "Legal review: the button must say that it orders"},
+		{"Buy now", "A/B test 32: more orders"},
+	}},
+	{"banner", "maintenance banner", storefront, "", "", []turn{
+		{"Closed for stocktaking until Monday", "Stocktaking"},
+		{"", "Stocktaking is done"},
+		{"New glazes are here", "Launch of the new season"},
+		{"", "The launch week is over"},
+	}},
 }
 
-// action is the catalogue's word for turning the knob from its i-th value on.
-func (k knob) action(i int) string {
-	before, number := k.values[i%len(k.values)].(int)
-	if !number {
-		return "update"
+// past makes the changes of the past in the order in which they happened, so
+// that each begins with the value that the one before it left.
+type past struct {
+	events  []map[string]any
+	shop    []shop.PastChange // the settings among them, for the shop's own page
+	at      time.Time         // of the newest
+	turned  map[string]int    // turns of each knob
+	held    map[string]any    // present values of the settings
+	version int               // of the shop's software: 2.18.1 is 181
+	applied map[string]int    // revision of each piece of infrastructure
+	r       *rand.Rand
+}
+
+// add appends an event; a past that is not told in order is a fault of the demo.
+func (p *past) add(at time.Time, e map[string]any) string {
+	if at.Before(p.at) {
+		panic(fmt.Sprintf("the demo's past goes from %v back to %v", p.at, at))
 	}
-	if k.values[(i+1)%len(k.values)].(int) < before {
-		return "lower"
+	p.at = at
+	id := fmt.Sprintf("past-%04d", len(p.events)+1)
+	e["id"], e["occurred_at"] = id, at.UTC().Format("2006-01-02T15:04:05.000000Z")
+	p.events = append(p.events, e)
+	return id
+}
+
+// set changes a setting.
+func (p *past) set(at time.Time, k knob, who person, to any, reason string) {
+	before, ok := p.held[k.id]
+	if !ok {
+		before = k.start
 	}
-	return "raise"
+	if before == to {
+		return
+	}
+	p.held[k.id] = to
+	action := "update"
+	if n, number := before.(int); number && to.(int) < n {
+		action = "lower"
+	} else if number {
+		action = "raise"
+	}
+	content := func(value any) map[string]any {
+		v := map[string]any{"value": value}
+		if k.unit != "" {
+			v["unit"] = k.unit
+		}
+		return v
+	}
+	id := p.add(at, map[string]any{"action": map[string]any{"type": action}, "actor": who.actor(), "interface": "UI", "zone": k.zone,
+		"resource": map[string]any{"product": "shop", "type": "setting", "id": k.id, "name": k.name},
+		"before":   content(before), "after": content(to), "reason": map[string]any{"text": reason}})
+	p.shop = append(p.shop, shop.PastChange{ID: id, At: at, Setting: k.id, Before: fmt.Sprint(before), After: fmt.Sprint(to),
+		Name: who.Name, Email: who.Email, Reason: reason})
+}
+
+// turn changes a setting as its next turn says.
+func (p *past) turn(at time.Time, k knob) {
+	next := k.turns[p.turned[k.id]%len(k.turns)]
+	p.turned[k.id]++
+	p.set(at, k, []person{ana, ben, chen}[p.r.IntN(3)], next.to, next.reason)
+}
+
+// deploy puts a version of the shop's software in place.
+func (p *past) deploy(at time.Time, version int, reason string) {
+	name := fmt.Sprintf("2.%d.%d", version/10, version%10)
+	p.add(at, map[string]any{"action": map[string]any{"type": "create"}, "actor": deployer, "interface": "API", "zone": checkout,
+		"resource": map[string]any{"product": "shop", "type": "deployment", "id": name, "name": name}, "after": map[string]any{"version": name},
+		"reason": map[string]any{"text": reason, "url": fmt.Sprintf("https://git.shop.example/shop/pull/%d", version)}})
+}
+
+// apply is one run of an infrastructure tool: many changes, one change set.
+func (p *past) apply(at time.Time, set string, n int, why string) {
+	kinds := []string{"bucket", "dns_record", "cache_rule", "load_balancer", "certificate"}
+	for i := range n {
+		kind := kinds[i%len(kinds)]
+		name := fmt.Sprintf("%s.storefront_%d", kind, i/len(kinds)+1)
+		before := 40 + i + p.applied[name]
+		p.applied[name]++
+		p.add(at.Add(time.Duration(i)*150*time.Millisecond), map[string]any{"action": map[string]any{"type": "update"}, "actor": terraform, "interface": "API",
+			"zone": storefront, "change_set": set, "resource": map[string]any{"product": "infrastructure", "type": "resource", "id": name, "name": name},
+			"before": map[string]any{"revision": before}, "after": map[string]any{"revision": before + 1}, "reason": map[string]any{"text": why}})
+	}
+}
+
+// act is something that happens at a time.
+type act struct {
+	at time.Time
+	do func(at time.Time)
 }
 
 // pastChanges are the shop's four weeks, by working days: settings turned,
 // deployments, an infrastructure apply now and then; the deployment that went
 // wrong and its rollback; and the decoys of the last minutes.
-func pastChanges(now time.Time, r *rand.Rand) []map[string]any {
-	var list []map[string]any
-	n := 0
-	add := func(at time.Time, e map[string]any) {
-		n++
-		e["id"] = fmt.Sprintf("past-%04d", n)
-		e["occurred_at"] = at.UTC().Format("2006-01-02T15:04:05.000000Z")
-		list = append(list, e)
-	}
-	people := []person{ana, ben, chen}
-	turned := map[string]int{}
-	version := 180
-	deploy := func(at time.Time, what, reason string) {
-		add(at, map[string]any{"action": map[string]any{"type": "create"}, "actor": deployer, "interface": "API", "zone": checkout,
-			"resource": map[string]any{"product": "shop", "type": "deployment", "id": what, "name": what}, "after": map[string]any{"version": what},
-			"reason": map[string]any{"text": reason, "url": fmt.Sprintf("https://git.shop.example/shop/pull/%d", version)}})
-	}
+func pastChanges(now time.Time, r *rand.Rand) *past {
+	p := &past{turned: map[string]int{}, held: map[string]any{}, applied: map[string]int{}, version: 180, r: r}
+	var acts []act
+	plan := func(at time.Time, do func(time.Time)) { acts = append(acts, act{at, do}) }
+	upgrades := []string{"Faster cart", "New payment provider library", "Fix rounding of taxes", "Dependencies"}
 	for day := weeks * 7; day > 0; day-- {
 		morning := now.Add(-time.Duration(day) * 24 * time.Hour).Truncate(24 * time.Hour).Add(8 * time.Hour)
 		if w := morning.Weekday(); w == time.Saturday || w == time.Sunday {
@@ -81,47 +177,43 @@ func pastChanges(now time.Time, r *rand.Rand) []map[string]any {
 		hour := func() time.Time { return morning.Add(time.Duration(r.IntN(9*3600)) * time.Second) }
 		for range 2 + r.IntN(3) {
 			k := knobs[r.IntN(len(knobs))]
-			i := turned[k.id]
-			turned[k.id] = i + 1
-			value := func(i int) map[string]any {
-				v := map[string]any{"value": k.values[i%len(k.values)]}
-				if k.unit != "" {
-					v["unit"] = k.unit
-				}
-				return v
-			}
-			add(hour(), map[string]any{"action": map[string]any{"type": k.action(i)}, "actor": people[r.IntN(3)].actor(), "interface": "UI", "zone": k.zone,
-				"resource": map[string]any{"product": "shop", "type": "setting", "id": k.id, "name": k.name}, "before": value(i), "after": value(i + 1),
-				"reason": map[string]any{"text": k.reasons[i%len(k.reasons)]}})
+			plan(hour(), func(at time.Time) { p.turn(at, k) })
 		}
 		for range 1 + r.IntN(2) {
-			version++
-			deploy(hour(), fmt.Sprintf("2.%d.%d", version/10, version%10), []string{"Faster cart", "New payment provider library", "Fix rounding of taxes", "Dependencies"}[r.IntN(4)])
+			why := upgrades[r.IntN(len(upgrades))]
+			plan(hour(), func(at time.Time) { p.version++; p.deploy(at, p.version, why) })
 		}
 		if day%7 == 3 {
-			apply(add, hour(), fmt.Sprintf("apply-%d", 60+day), 4+r.IntN(9), "Weekly base images")
+			size := 4 + r.IntN(9)
+			plan(hour(), func(at time.Time) { p.apply(at, fmt.Sprintf("apply-%d", 213-day/7), size, "Weekly base images") })
 		}
 	}
-	began := now.Add(-lastIncident.before).Truncate(5 * time.Minute)
-	version++
-	deploy(began.Add(-50*time.Second), "2.99.0", "Retry failed payments twice")
-	deploy(began.Add(lastIncident.lasted-10*time.Second), "2.98.9", "Rollback of 2.99.0: retries fill the pool")
-	// The decoys: a large apply in another property, a change of another's.
-	apply(add, now.Add(-6*time.Minute), "apply-214", 40, "Move the storefront's images to the new bucket")
-	add(now.Add(-2*time.Minute), map[string]any{"action": map[string]any{"type": "update"}, "actor": ana.actor(), "interface": "UI", "zone": storefront,
-		"resource": map[string]any{"product": "shop", "type": "setting", "id": "banner", "name": "maintenance banner"},
-		"before":   map[string]any{"value": ""}, "after": map[string]any{"value": "Free shipping this weekend"}, "reason": map[string]any{"text": "Weekend campaign"}})
-	return list
+	began := lastIncident.began(now)
+	plan(began.Add(-50*time.Second), func(at time.Time) { p.deploy(at, p.version+1, "Retry failed payments twice") })
+	plan(began.Add(lastIncident.lasted-10*time.Second), func(at time.Time) {
+		p.deploy(at, p.version, "Rollback: the retries fill the pool of connections")
+		p.version++ // the number of the bad one is not used again
+	})
+	slices.SortStableFunc(acts, func(a, b act) int { return cmp.Compare(a.at.UnixNano(), b.at.UnixNano()) })
+	for _, a := range acts {
+		// A run of many changes takes seconds; what was planned meanwhile follows it.
+		at := a.at
+		if at.Before(p.at) {
+			at = p.at.Add(time.Second)
+		}
+		a.do(at)
+	}
+	p.end(now)
+	return p
 }
 
-// apply is one run of an infrastructure tool: many changes, one change set.
-func apply(add func(time.Time, map[string]any), at time.Time, set string, n int, why string) {
-	kinds := []string{"bucket", "dns_record", "cache_rule", "load_balancer", "certificate"}
-	for i := range n {
-		kind := kinds[i%len(kinds)]
-		name := fmt.Sprintf("%s.storefront_%d", kind, i/len(kinds)+1)
-		add(at.Add(time.Duration(i)*150*time.Millisecond), map[string]any{"action": map[string]any{"type": "update"}, "actor": terraform, "interface": "API", "zone": storefront, "change_set": set,
-			"resource": map[string]any{"product": "infrastructure", "type": "resource", "id": name, "name": name},
-			"before":   map[string]any{"revision": 40 + i}, "after": map[string]any{"revision": 41 + i}, "reason": map[string]any{"text": why}})
-	}
+// end brings the timeout back to its default, from which the story lowers it,
+// and adds the decoys of the last minutes: a large apply in another property, a
+// change of another setting.
+func (p *past) end(now time.Time) {
+	timeout, banner := knobs[0], knobs[3]
+	decoys := now.Add(-6 * time.Minute)
+	p.set(p.at.Add(decoys.Sub(p.at)/2), timeout, ana, timeout.start, "Back to the default")
+	p.apply(decoys, "apply-214", 40, "Move the storefront's images to the new bucket")
+	p.set(now.Add(-2*time.Minute), banner, ana, "Free shipping this weekend", "Weekend campaign")
 }

@@ -3,10 +3,14 @@ package demo
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	_ "embed" // the real access log
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/client"
 	"github.com/belfryhq/belfry/internal/traffic"
 )
 
@@ -15,6 +19,44 @@ import (
 //
 //go:embed data/apache_combined_2015-05.log.gz
 var realLines []byte
+
+// quietTraffic goes on with the old site's requests, minute by minute, from the
+// beginning of its log again: an objective without counts would have no data
+// after a quarter of an hour, and say so. It ends with ctx.
+func (d *demo) quietTraffic(ctx context.Context) error {
+	old, err := realLog(time.Now())
+	if err != nil {
+		return err
+	}
+	first := old[0].TS
+	length := old[len(old)-1].TS + old[len(old)-1].Seconds - first
+	every := time.NewTicker(time.Minute)
+	defer every.Stop()
+	for {
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return nil
+		}
+		minute := time.Now().Unix()/60*60 - 60
+		now := count{Zone: quiet, Hostname: quiet, TS: minute, Seconds: 60}
+		at := first + minute%length/60*60
+		for _, c := range old {
+			if c.TS >= at && c.TS < at+60 {
+				now.Total, now.Bad, now.Unreachable = now.Total+c.Total, now.Bad+c.Bad, now.Unreachable+c.Unreachable
+			}
+		}
+		body, err := json.Marshal(now)
+		if err != nil {
+			return err
+		}
+		_, err = d.api.Call(ctx, client.Request{Method: http.MethodPost, Path: "/accounts/" + d.now().Account + "/traffic/counts",
+			ContentType: "application/json", Body: body, Key: fmt.Sprintf("demo-old-site-%d", minute)})
+		if err != nil && ctx.Err() == nil { // the server may be gone: killing it is part of the demo
+			fmt.Fprintf(d.Log, "demo: the old site's requests of a minute were not counted: %v\n", err)
+		}
+	}
+}
 
 // realLog counts the real log's requests, moved as a whole so that its last
 // line is now: a site with a hundred requests an hour, and three errors in four

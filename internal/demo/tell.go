@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +33,8 @@ func (d *demo) tell(size int64) {
 belfry: ready on %[1]s
 
   Dashboard   %[2]s
-              (signs you in once, as %[7]s)
+              (signs you in as %[7]s, once and within 15 minutes; for another link:
+              %[12]s)
   Shop        %[3]s
   Your inbox  %[4]s  (webhooks and mail arrive here)
   API         %[1]s/client/v4   docs: %[1]s/docs
@@ -44,12 +46,12 @@ Eight minutes
   1. Open the dashboard. Nothing is firing; checkout has most of its budget left.
   2. Break something: %[3]s/settings, lower the payment timeout to 30 ms, with a reason ("PR 214").
      The audit log's live tail (press L there) says so within a second.
-  3. Watch "Checkout answers" burn on the dashboard: %[1]s/accounts/%[9]s/objectives/%[10]s
+  3. Watch "Checkout availability" burn on the dashboard: %[1]s/accounts/%[9]s/objectives/%[10]s
      In 43 s and a tick the alert is in your inbox, with the change that preceded it.
   4. Open the alert: both windows, each policy matched or not and why, deliveries, the changes before it.
   5. Undo in the shop. About five minutes later the alert ends, with the same correlation id.
   6. Prove it: the change's page, "Proof", verifies it here, and gives one file and the command that verifies it
-     without this server (go run ./cmd/belfry verify --bundle FILE). Change one byte of the file, and it fails.
+     without this server (%[13]s verify --bundle FILE). Change one byte of the file, and it fails.
   7. kill -9 %[11]d while it works. The demo starts it again: everything that was acknowledged is there,
      the alert is still open, nobody is told twice.
 
@@ -58,12 +60,46 @@ Now yours
                 -d '{"action":{"type":"update"},"actor":{"type":"user","id":"you"},"resource":{"product":"mine","type":"setting","id":"colour"}}'
   In Go       client, err := belfry.New(belfry.Config{URL: "%[1]s", Token: "...", AccountID: "ext:demo", SpoolDir: "spool"})
               err = client.Audit(ctx, belfry.Event{Action: ..., Actor: ..., Resource: ...})       (sdk/go; examples/shop is a whole product)
-  A product   go run ./cmd/belfry catalog init writes a file that declares what it records, and which alerts it sends
-  A log       go run ./cmd/belfry tail --url %[1]s --account ext:demo --zone www.example.com access.log   (BELFRY_TOKEN=...)
+  A product   %[13]s catalog init writes a file that declares what it records, and which alerts it sends
+  A log       %[13]s tail --url %[1]s --account ext:demo --zone www.example.com access.log   (BELFRY_TOKEN=...)
   A client    the official Cloudflare libraries, with base URL %[1]s/client/v4
 
 Stop with Ctrl-C. What happens:
-`, s.URL, s.SignIn, s.Shop, s.Inbox, s.Token, s.Kafka, visitor, thousands(size), s.Account, s.Objective, s.Server)
+`, s.URL, s.SignIn, s.Shop, s.Inbox, s.Token, s.Kafka, visitorIs+" <"+visitor+">", thousands(size), s.Account, s.Objective, s.Server, d.linkCommand(), program())
+}
+
+// program is how the visitor calls this program: a binary by its name, and what
+// go run has built by go run, since its file is gone afterwards.
+func program() string {
+	if strings.Contains(os.Args[0], "go-build") {
+		return "go run ./cmd/belfry"
+	}
+	if strings.ContainsAny(os.Args[0], " '\"$") {
+		return strconv.Quote(os.Args[0])
+	}
+	return os.Args[0]
+}
+
+// linkCommand prints another sign-in link, from any terminal of this machine.
+func (d *demo) linkCommand() string {
+	return program() + " demo --link --data-dir " + d.dir
+}
+
+// Link makes another sign-in link for the demo that runs with a data directory.
+func Link(ctx context.Context, dir string) (string, error) {
+	s, err := loadState(dir)
+	if err != nil {
+		return "", err
+	}
+	if !s.Ready {
+		return "", fmt.Errorf("no demo runs with the data directory %q; the running demo has printed the command with its own", dir)
+	}
+	d := &demo{dir: dir, api: client.New(s.URL, s.Bootstrap), state: s}
+	link, err := d.signIn(ctx)
+	if err != nil {
+		return "", fmt.Errorf("the demo at %s does not answer: %w", s.URL, err)
+	}
+	return link, nil
 }
 
 // follow prints the record as it grows, until ctx ends: what happens is what

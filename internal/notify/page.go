@@ -5,7 +5,6 @@ import (
 	"embed"
 	"errors"
 	"net/http"
-	"net/url"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -62,8 +61,8 @@ func visitOf(r *http.Request) visit {
 
 func (v visit) can(permission string) bool { return v.who.Can(v.account, permission) }
 
-// saids are the sentences that are said once after a redirect, by the word in
-// its URL: text from the URL is never shown.
+// saids are the sentences that are said once after a redirect, by the word that
+// [ui.Redirect] carries.
 var saids = map[string]string{
 	"acked":           "Alert acknowledged.",
 	"unacked":         "Acknowledgement withdrawn.",
@@ -77,15 +76,9 @@ var saids = map[string]string{
 	"webhook-enabled": "Webhook enabled: a test message was delivered.",
 }
 
-const saidParameter = "said"
-
 // goTo answers a form with a redirect that the browser follows by GET.
 func goTo(w http.ResponseWriter, r *http.Request, path, said string) error {
-	if said != "" {
-		path += "?" + url.Values{saidParameter: {said}}.Encode()
-	}
-	http.Redirect(w, r, path, http.StatusSeeOther)
-	return nil
+	return ui.Redirect(w, r, path, said)
 }
 
 // view is a page to show.
@@ -98,7 +91,7 @@ type view struct {
 func (p *pages) show(w http.ResponseWriter, v visit, template string, o view) error {
 	shell := p.Shell(v.r, v.who, v.account, o.section)
 	shell.Title, shell.Status = o.title, o.status
-	if said := saids[v.r.URL.Query().Get(saidParameter)]; said != "" && v.r.Method == http.MethodGet {
+	if said := saids[ui.Said(v.r)]; said != "" {
 		shell.Flash = &ui.Flash{Tone: ui.Good, Text: said}
 	}
 	return p.set.Render(w, v.r, shell, template, o.data)

@@ -61,6 +61,15 @@ func (n *Feature) Glance(ctx context.Context, accountID string) (Glance, error) 
 	return g, err
 }
 
+// Firing is the number of an account's alerts that fire, up to 100.
+func (n *Feature) Firing(ctx context.Context, accountID string) (count int, err error) {
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		return tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM alert
+			WHERE account_id = $1 AND state = $2 LIMIT 100) AS capped`, accountID, stateFiring).Scan(&count)
+	})
+	return count, err
+}
+
 // failures counts the deliveries that failed in the last 24 hours.
 func (n *Feature) failures(ctx context.Context, accountID string) (count int, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {

@@ -103,30 +103,24 @@ func (v visit) with(pairs ...string) string {
 	return v.r.URL.Path + "?" + q.Encode()
 }
 
-// saids are the sentences that are said once after a redirect, by the word in
-// its URL: text from the URL is never shown.
+// saids are the sentences that are said once after a redirect, by the word that
+// [ui.Redirect] carries.
 var saids = map[string]string{
 	"team-changed":  "Product team saved.",
 	"team-deleted":  "Product team deleted. Its history is kept.",
 	"token-revoked": "Token revoked. It cannot be used any more.",
 }
 
-const saidParameter = "said"
-
 // goTo answers a form with a redirect that the browser follows by GET.
 func goTo(w http.ResponseWriter, r *http.Request, path, said string) error {
-	if said != "" {
-		path += "?" + url.Values{saidParameter: {said}}.Encode()
-	}
-	http.Redirect(w, r, path, http.StatusSeeOther)
-	return nil
+	return ui.Redirect(w, r, path, said)
 }
 
 // show answers with a page; status 0 is 200.
 func (p *pages) show(w http.ResponseWriter, v visit, section, title, template string, status int, data any) error {
 	shell := p.Shell(v.r, v.who, v.account, section)
 	shell.Title, shell.Status = title, status
-	if said := saids[v.r.URL.Query().Get(saidParameter)]; said != "" && v.r.Method == http.MethodGet {
+	if said := saids[ui.Said(v.r)]; said != "" {
 		shell.Flash = &ui.Flash{Tone: ui.Good, Text: said}
 	}
 	return p.set.Render(w, v.r, shell, template, data)

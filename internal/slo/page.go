@@ -6,7 +6,6 @@ import (
 	"embed"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,7 +86,7 @@ func visitOf(r *http.Request) visit {
 
 func (v visit) can(permission string) bool { return v.who.Can(v.account, permission) }
 
-// saids are said once after a redirect, by the word in its URL.
+// saids are said once after a redirect, by the word that [ui.Redirect] carries.
 var saids = map[string]string{
 	"created": "Objective created.",
 	"changed": "Objective changed.",
@@ -95,14 +94,13 @@ var saids = map[string]string{
 }
 
 func goTo(w http.ResponseWriter, r *http.Request, path, said string) error {
-	http.Redirect(w, r, path+"?"+url.Values{"said": {said}}.Encode(), http.StatusSeeOther)
-	return nil
+	return ui.Redirect(w, r, path, said)
 }
 
 func (p *pages) show(w http.ResponseWriter, v visit, title, template string, status int, data any) error {
 	shell := p.Shell(v.r, v.who, v.account, "objectives")
 	shell.Title, shell.Status = title, status
-	if said := saids[v.r.URL.Query().Get("said")]; said != "" && v.r.Method == http.MethodGet {
+	if said := saids[ui.Said(v.r)]; said != "" {
 		shell.Flash = &ui.Flash{Tone: ui.Good, Text: said}
 	}
 	return p.set.Render(w, v.r, shell, template, data)

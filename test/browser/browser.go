@@ -135,7 +135,7 @@ func (b *Browser) Violations() string {
 		b.axe = string(script)
 	}
 	b.Evaluate(b.axe + `;""`)
-	return b.Evaluate(`axe.run({resultTypes: ["violations"]}).then((r) => r.violations.map((v) => v.id + ": " + v.help + "\n" +
+	return b.Evaluate(`axe.run({resultTypes: ["violations"], rules: {"target-size": {enabled: true}}}).then((r) => r.violations.map((v) => v.id + ": " + v.help + "\n" +
 		v.nodes.slice(0, 4).map((n) => "    " + n.html.slice(0, 200) + "\n      " + (n.failureSummary || "").replaceAll("\n", " ")).join("\n")).join("\n"))`)
 }
 

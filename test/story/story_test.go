@@ -129,8 +129,8 @@ func (p *play) quiet(b *browser.Browser) {
 	if at := b.Evaluate(`location.pathname`); at != home {
 		p.t.Errorf("the link leads to %s, not to the account's overview", at)
 	}
-	p.look(b, "2-overview", home, "Nothing is firing", "Checkout answers", "of its budget", "On record")
-	p.look(b, "2-objectives", home+"/objectives", "Checkout answers", "Storefront answers", "The old site answers")
+	p.look(b, "2-overview", home, "Nothing is firing", "Checkout availability", "of its budget", "On record")
+	p.look(b, "2-objectives", home+"/objectives", "Checkout availability", "Storefront availability", "Old site availability")
 	// The real site of 2015: three errors, and no page.
 	p.look(b, "2-quiet", home+"/objectives/"+p.Quiet, "could be chance")
 	var firing []alert
@@ -179,7 +179,7 @@ func (p *play) breakIt() time.Time {
 		return seen.ID != ""
 	})
 	p.t.Logf("   %q, %v after it was made", seen.Sentence, time.Since(seen.Action.Time).Round(time.Millisecond))
-	if missing := has(seen.Sentence, "You", "payment timeout", "3000", "30"); missing != "" {
+	if missing := has(seen.Sentence, "Sam Rivera", "payment timeout", "3000", "30"); missing != "" {
 		p.t.Errorf("the sentence %q lacks %q", seen.Sentence, missing)
 	}
 	p.until("the terminal tells it", func() bool { return strings.Contains(p.out.String(), seen.Sentence) })
@@ -202,7 +202,7 @@ func (p *play) burning(b *browser.Browser) {
 		p.get("/slos/"+p.Objective+"/status", &status)
 		return len(status.Pairs) > 0 && status.Pairs[0].Short.Burn > factor
 	})
-	p.look(b, "4-burning", "/accounts/"+p.Account+"/objectives/"+p.Objective+"?range=1h", "Checkout answers", "payment timeout")
+	p.look(b, "4-burning", "/accounts/"+p.Account+"/objectives/"+p.Objective+"?range=1h", "Checkout availability", "payment timeout")
 }
 
 // alerted waits for the alert and holds its time against the closed form.
@@ -247,7 +247,7 @@ func (p *play) alerted(broke time.Time) (start alert) {
 	if start.Data.Long.Burn < factor || start.Data.Short.Burn < factor {
 		p.t.Errorf("it fired at burn rates of %g and %g", start.Data.Long.Burn, start.Data.Short.Burn)
 	}
-	if len(start.Changes) == 0 || !strings.Contains(start.Changes[0].Summary, "payment timeout") || !strings.Contains(start.Changes[0].Summary, "You") {
+	if len(start.Changes) == 0 || !strings.Contains(start.Changes[0].Summary, "payment timeout") || !strings.Contains(start.Changes[0].Summary, "Sam Rivera") {
 		p.t.Fatalf("the change that preceded it is not the first: %+v", start.Changes)
 	}
 	for _, c := range start.Changes {
@@ -273,7 +273,7 @@ func (p *play) alerted(broke time.Time) (start alert) {
 		if strings.Contains(strings.ToLower(m.Text+m.Body), "caused by") {
 			p.t.Errorf("the %s says what caused it:\n%s", m.Kind, m.Text)
 		}
-		if m.Kind == inbox.Mail && m.To != "you@shop.example" {
+		if m.Kind == inbox.Mail && m.To != "sam@shop.example" {
 			p.t.Errorf("mail went to %s", m.To)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +33,7 @@ type Message struct {
 	To       string    `json:"to,omitempty"`      // mail
 	Title    string    `json:"title"`             // subject, or the webhook's name
 	Text     string    `json:"text"`              // for people
+	Link     string    `json:"link,omitempty"`    // the page that the message is about
 	Verified bool      `json:"verified"`          // webhook: the signature is right
 	Fault    string    `json:"fault,omitempty"`   // webhook: why it is not
 	ID       string    `json:"id,omitempty"`      // webhook-id: the same in a repetition
@@ -70,6 +72,8 @@ const (
 type Inbox struct {
 	http, smtp net.Listener
 
+	dashboard, shop string // addresses of what stands beside; set before Run
+
 	mu     sync.Mutex // guards what follows
 	secret string     // whsec_... by which webhooks are signed
 	n      int
@@ -89,6 +93,10 @@ func New(httpAddress, smtpAddress string) (*Inbox, error) {
 	}
 	return i, nil
 }
+
+// Beside names the dashboard and the shop, to which the page leads. Call it
+// before Run.
+func (i *Inbox) Beside(dashboard, shop string) { i.dashboard, i.shop = dashboard, shop }
 
 // URL is the page's address; URL/hook takes webhooks.
 func (i *Inbox) URL() string { return "http://" + i.http.Addr().String() }
@@ -193,9 +201,9 @@ func (i *Inbox) hook(w http.ResponseWriter, r *http.Request) {
 			m.Headers = append(m.Headers, Header{name, v})
 		}
 	}
-	var told struct{ Name, Text string }
+	var told struct{ Name, Text, URL string }
 	if json.Unmarshal(body, &told) == nil {
-		m.Title, m.Text = told.Name, told.Text
+		m.Title, m.Text, m.Link = told.Name, told.Text, webLink(told.URL)
 	}
 	i.mu.Lock()
 	secret := i.secret
@@ -214,6 +222,14 @@ func (i *Inbox) hook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// webLink lets through what a browser may be sent to.
+func webLink(s string) string {
+	if u, err := url.Parse(s); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return ""
+	}
+	return s
 }
 
 func verify(secret string, body []byte, h http.Header) error {

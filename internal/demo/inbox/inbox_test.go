@@ -52,7 +52,7 @@ func get(t *testing.T, url string) string {
 
 func TestAWebhookIsShownWithWhatItsSignatureIsWorth(t *testing.T) {
 	i := start(t)
-	if !strings.Contains(get(t, i.URL()), "Nothing has rung") {
+	if !strings.Contains(get(t, i.URL()), "No messages yet") {
 		t.Error("an empty inbox does not say what comes")
 	}
 	body := `{"name":"Error budget burn","text":"checkout burns <b>14 times</b> too fast"}`

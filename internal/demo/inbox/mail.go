@@ -79,6 +79,11 @@ func read(raw []byte, m *Message) {
 		text = "(no plain text: " + err.Error() + ")"
 	}
 	m.Text = strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n"))
+	for _, word := range strings.Fields(m.Text) {
+		if m.Link == "" {
+			m.Link = webLink(word)
+		}
+	}
 }
 
 var errNoText = errors.New("there is no part of type text/plain")

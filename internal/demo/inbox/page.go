@@ -42,6 +42,14 @@ func (p *pages) list(w http.ResponseWriter, r *http.Request) {
 	}{p.inbox.Messages(), p.inbox.SMTP(), time.Now()}
 	shell := ui.Shell{Title: "Inbox", Face: ui.Customer, Account: ui.Account{Name: "Your inbox"},
 		Nav: []ui.NavItem{{Label: "Messages", Href: "/", Icon: "inbox", Key: "i", Current: true}}}
+	for _, beside := range []ui.NavItem{
+		{Section: "The demo", Label: "Dashboard", Href: p.inbox.dashboard, Icon: "layout-dashboard"},
+		{Section: "The demo", Label: "Shop", Href: p.inbox.shop, Icon: "package"},
+	} {
+		if beside.Href != "" {
+			shell.Nav = append(shell.Nav, beside)
+		}
+	}
 	if err := p.set.Render(w, r, shell, "inbox", page); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 	}

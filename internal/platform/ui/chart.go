@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Chart is what the chart component draws: lines over time, with marks for
@@ -59,6 +61,42 @@ func (c Chart) HasData() bool {
 		}
 	}
 	return false
+}
+
+// ChartRow is the values of all series at one time, as text.
+type ChartRow struct {
+	At     time.Time
+	Values []string
+}
+
+// maxSampled is how many times the table of a chart has.
+const maxSampled = 12
+
+// Sampled is the chart as a table, for browsers without scripts: times that are
+// spread evenly over the chart, the newest first.
+func (c Chart) Sampled() []ChartRow {
+	var rows []ChartRow
+	n := min(len(c.X), maxSampled)
+	for k := range n {
+		i := len(c.X) - 1
+		if n > 1 {
+			i -= k * (len(c.X) - 1) / (n - 1)
+		}
+		row := ChartRow{At: time.Unix(c.X[i], 0).UTC()}
+		for _, s := range c.Series {
+			text := "–"
+			if i < len(s.Y) && s.Y[i] != nil {
+				text = strconv.FormatFloat(*s.Y[i], 'g', 4, 64)
+				if len(c.Unit) > 1 && c.Unit != "×" {
+					text += " "
+				}
+				text += c.Unit
+			}
+			row.Values = append(row.Values, text)
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // chartJSON is the chart as the script reads it. encoding/json writes <, > and

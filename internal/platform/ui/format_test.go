@@ -150,3 +150,23 @@ func TestARangeIsAPresetOrTwoTimes(t *testing.T) {
 		t.Errorf("nonsense: %+v", r)
 	}
 }
+
+func TestAChartIsATableForBrowsersWithoutScripts(t *testing.T) {
+	c := ui.Chart{Unit: "%"}
+	one := 99.951
+	for i := range int64(100) {
+		c.X = append(c.X, 1_000_000_000+i)
+	}
+	c.Series = []ui.ChartSeries{{Name: "Left", Y: make([]*float64, 100)}}
+	c.Series[0].Y[99] = &one
+	rows := c.Sampled()
+	if len(rows) != 12 || rows[0].Values[0] != "99.95%" || rows[1].Values[0] != "–" || rows[0].At.Unix() != 1_000_000_099 || rows[11].At.Unix() != 1_000_000_000 {
+		t.Errorf("%+v", rows)
+	}
+	if got := html(t, `{{template "chart" (dict "Chart" .)}}`, c); !strings.Contains(got, "<noscript><table") || !strings.Contains(got, "99.95%") {
+		t.Error(got)
+	}
+	if rows := (ui.Chart{X: []int64{5}, Series: []ui.ChartSeries{{Y: []*float64{&one}}}}).Sampled(); len(rows) != 1 || len((ui.Chart{}).Sampled()) != 0 {
+		t.Errorf("%+v", rows)
+	}
+}

@@ -75,11 +75,17 @@ func attrs(pairs ...any) (template.HTMLAttr, error) {
 	return template.HTMLAttr(b.String()), nil //nolint:gosec // names checked, values escaped
 }
 
-func (u *UI) icon(name string) (template.HTML, error) {
+// icon is decoration, so a name that the sprite does not have draws nothing and
+// is logged once: a page without a picture is better than no page.
+func (u *UI) icon(name string) template.HTML {
 	if !u.icons[name] {
-		return "", fmt.Errorf("icon: no icon %q in icons.svg", name)
+		if _, known := u.missing.LoadOrStore(name, true); !known {
+			u.log.Error("a page names an icon that icons.svg does not have", "icon", name)
+		}
+		return ""
 	}
-	return template.HTML(`<svg class="icon" aria-hidden="true"><use href="/assets/` + u.hash + `/icons.svg#` + name + `"></use></svg>`), nil //nolint:gosec // a known name
+	return template.HTML(`<svg class="icon" aria-hidden="true"><use href="/assets/` + u.hash + //nolint:gosec // a known name
+		`/icons.svg#` + name + `"></use></svg>`)
 }
 
 // avatarIcons are for the kinds of actor that are not a person.
@@ -89,19 +95,15 @@ var avatarIcons = map[string]string{
 
 // avatar is decoration: the name stands next to it. One of eight muted colours
 // by the name's hash.
-func (u *UI) avatar(name, kind string) (template.HTML, error) {
+func (u *UI) avatar(name, kind string) template.HTML {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name)) // a hash never fails
 	inner := template.HTML(html.EscapeString(initials(name)))
 	shape := "person"
 	if i, ok := avatarIcons[kind]; ok {
-		var err error
-		if inner, err = u.icon(i); err != nil {
-			return "", err
-		}
-		shape = "machine"
+		inner, shape = u.icon(i), "machine"
 	}
-	return template.HTML(fmt.Sprintf(`<span class="avatar %s av-%d" aria-hidden="true">%s</span>`, shape, (h.Sum32()>>16^h.Sum32())%8, inner)), nil //nolint:gosec // escaped above
+	return template.HTML(fmt.Sprintf(`<span class="avatar %s av-%d" aria-hidden="true">%s</span>`, shape, (h.Sum32()>>16^h.Sum32())%8, inner)) //nolint:gosec // escaped above
 }
 
 // initials of "Ana Lima" are AL, of "li.wei@acme.dev" LW, of "" ?.

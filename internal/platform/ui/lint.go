@@ -3,6 +3,7 @@ package ui
 import (
 	"errors"
 	"fmt"
+	"html/template"
 	"io/fs"
 	"regexp"
 	"sort"
@@ -193,7 +194,34 @@ func (u *UI) lintCalls(file, text string) (faults []error) {
 			}
 		})
 	}
+	for _, m := range namedIcon.FindAllStringSubmatchIndex(text, -1) {
+		if name := text[m[2]:m[3]]; !u.icons[name] {
+			line := 1 + strings.Count(text[:m[0]], "\n")
+			faults = append(faults, fmt.Errorf("%s:%d: icons.svg has no icon %q", file, line, name))
+		}
+	}
 	return faults
+}
+
+// namedIcon finds the icons that a template names itself: {{icon "bell"}} and
+// (dict "Icon" "bell").
+var namedIcon = regexp.MustCompile(`(?:\bicon|"Icon") "([^"]*)"`)
+
+// undefined names the templates that a parsed set calls and does not have.
+// html/template would report them when the page is rendered first.
+func undefined(set *template.Template) error {
+	var faults []error
+	for _, t := range set.Templates() {
+		if t.Tree == nil || t.Tree.Root == nil {
+			continue
+		}
+		walk(t.Tree.Root, func(n *parse.TemplateNode) {
+			if set.Lookup(n.Name) == nil {
+				faults = append(faults, fmt.Errorf("template %q calls the template %q, which does not exist", t.Name(), n.Name))
+			}
+		})
+	}
+	return errors.Join(faults...)
 }
 
 // check compares the literal keys of a dict with the component's parameters.

@@ -30,6 +30,9 @@ func (u *UI) Parse(fsys fs.FS, patterns ...string) (*Page, error) {
 	if set, err = set.ParseFS(fsys, patterns...); err != nil {
 		return nil, fmt.Errorf("ui: %w", err)
 	}
+	if err := undefined(set); err != nil {
+		return nil, fmt.Errorf("ui: %w", err)
+	}
 	return &Page{ui: u, set: set}, nil
 }
 
@@ -61,6 +64,9 @@ func (p *Page) Render(w http.ResponseWriter, r *http.Request, shell Shell, name 
 			return fmt.Errorf("ui: %w", err)
 		}
 		body = whole
+	}
+	if !fragment {
+		forgetSaid(w, r)
 	}
 	h := w.Header()
 	p.ui.Secure(h, shell.Face)

@@ -23,9 +23,16 @@ func (u *UI) Problem(w http.ResponseWriter, r *http.Request, shell Shell, err er
 		w.Header().Set("HX-Push-Url", "false")
 		return page.Render(w, r, shell, "toast", map[string]any{"Tone": Bad, "Text": title + ": " + first.Message})
 	}
+	home, action := shell.Home, "To the overview"
+	if home == "" {
+		home = "/"
+	}
+	if shell.Face == Operator {
+		action = "To the console"
+	}
 	return page.Render(w, r, shell, "problem", map[string]any{
 		"Title": title, "Text": sentenceCase(first.Message), "Code": int(first.Code),
-		"RequestID": requestID, "Href": "/", "Action": "To the overview",
+		"RequestID": requestID, "Href": home, "Action": action,
 	})
 }
 

@@ -38,6 +38,9 @@ type Shell struct {
 	Account Account
 	User    User
 	Nav     []NavItem
+	Home    string   // where the mark leads: the overview of the account, or the console
+	Docs    string   // path of the documentation; "" = no link
+	Firing  int      // alerts that fire in the account, in front of the tab's title
 	Other   Link     // the way to the other face, if this user has one
 	Flash   *Flash   // said once, after a redirect
 	Modules []string // assets to load as modules after Belfry's own
@@ -61,8 +64,9 @@ type User struct {
 // before begins a group with that heading. Key is the letter of "g, letter".
 type NavItem struct {
 	Section, Label, Href, Icon, Key string
-	Count                           int  // shown when > 0
-	Tone                            Tone // of the count: Bad for what is firing
+	Count                           int    // shown when > 0
+	Tone                            Tone   // of the count: Bad for what is firing
+	Live                            string // path of a fragment that keeps the count up to date
 	Current                         bool
 }
 

@@ -52,13 +52,21 @@
 // assets/js add to that by data attributes only: data-open (j, k, Enter),
 // data-search (/), data-go="a" (g a), data-live (l), data-copy, data-filter,
 // data-local (times), data-chart, data-dialog, data-close (Esc).
+//
+// A part of a page that shows what happens now asks for itself again with
+// hx-get and hx-trigger="every 5s". refresh.js merges the answer into the part,
+// whatever its hx-swap says, and leaves focus, selection, open folds and the
+// zoom of charts as they are. A form answers with [Redirect], and the page
+// behind it finds with [Said] what to say once.
 package ui
 
 import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"log/slog"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -69,19 +77,24 @@ type Options struct {
 	FrameAncestors []string
 	// Now is the clock for relative times and "today"; nil is time.Now.
 	Now func() time.Time
+	// Log hears of an icon that a page names and that icons.svg does not have,
+	// once for each name; nil is nowhere.
+	Log *slog.Logger
 	// Extra are a feature's own scripts or images, by the feature's name:
 	// Extra["flags"] with tester.js is the asset "x/flags/tester.js", which a
 	// page loads with Shell.Modules.
 	Extra map[string]fs.FS
 }
 
-// UI holds the parsed components and the compressed assets. It does not
-// change after New, so it may be used from any goroutine.
+// UI holds the parsed components and the compressed assets. It may be used from
+// any goroutine: only the names of missing icons change after New.
 type UI struct {
 	base       *template.Template
 	components map[string]component // by template name
 	reserved   map[string]bool      // every template name of this package
 	icons      map[string]bool
+	log        *slog.Logger
+	missing    sync.Map // names of icons that were logged as missing
 	assets     map[string]asset
 	hash       string // of all assets: a segment of every asset's URL
 	now        func() time.Time
@@ -90,9 +103,12 @@ type UI struct {
 
 // New parses the components and compresses the assets, once.
 func New(o Options) (*UI, error) {
-	u := &UI{now: o.Now}
+	u := &UI{now: o.Now, log: o.Log}
 	if u.now == nil {
 		u.now = time.Now
+	}
+	if u.log == nil {
+		u.log = slog.New(slog.DiscardHandler)
 	}
 	if err := u.loadAssets(o.Extra); err != nil {
 		return nil, fmt.Errorf("ui: assets: %w", err)
@@ -116,8 +132,9 @@ func New(o Options) (*UI, error) {
 	return u, nil
 }
 
-// loadIcons learns the names of the sprite's symbols, so that a misspelt icon
-// is an error when a page is rendered and not a hole in it.
+// loadIcons reads the names of the sprite's symbols. [Lint] refuses a template
+// that names another one; a name that comes from Go code is looked up when the
+// page is rendered.
 func (u *UI) loadIcons() {
 	u.icons = map[string]bool{}
 	sprite := string(u.assets["icons.svg"].plain)

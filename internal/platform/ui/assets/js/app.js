@@ -10,6 +10,7 @@ import { keyboard } from "./keys.js";
 import { liveTail } from "./live.js";
 import { menus } from "./menu.js";
 import { ranges } from "./range.js";
+import { refresh, refreshExtension } from "./refresh.js";
 import { themeToggle } from "./toggle.js";
 import { toasts } from "./toast.js";
 
@@ -27,6 +28,7 @@ window.htmx?.registerExtension("belfry", {
     const refuse = function (...code) { throw new Error(`refused to evaluate: ${code.at(-1)}`); };
     api.initSecurity(null, refuse, refuse);
   },
+  ...refreshExtension,
 });
 
 themeToggle();
@@ -38,6 +40,7 @@ addEventListener("hashchange", fragmentForms); // a link that is opened on the p
 menus();
 keyboard();
 liveTail(upgrade);
+refresh();
 upgrade(document);
 // Fired for every root that htmx puts in, also by a sentinel that is gone by then.
 document.addEventListener("htmx:after:process", () => upgrade(document));

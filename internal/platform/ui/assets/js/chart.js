@@ -42,17 +42,19 @@ function tick(span) {
 // write puts the unit where it reads well: 99.9%, 14.4×, 120 ms.
 const write = (unit) => (v) => (v == null ? "–" : `${Number(v.toPrecision(5)).toLocaleString("en")}${unit && unit.length > 1 ? " " : ""}${unit ?? ""}`);
 
-function annotations(data, c) {
+function annotations(state, c) {
   return {
     hooks: {
       draw: [(u) => {
         const { ctx, bbox } = u;
+        const { data } = state;
         const scale = devicePixelRatio;
         ctx.save();
         ctx.beginPath();
         ctx.rect(bbox.left, bbox.top - 18 * scale, bbox.width, bbox.height + 18 * scale);
         ctx.clip();
         ctx.font = `500 ${11 * scale}px Inter, system-ui, sans-serif`;
+        ctx.textBaseline = "alphabetic"; // uPlot leaves that of its axes
         for (const level of data.levels ?? []) {
           const y = u.valToPos(level.y, "y", true);
           ctx.strokeStyle = ctx.fillStyle = c(level.tone || "bad");
@@ -99,8 +101,8 @@ function line(ctx, x1, y1, x2, y2, width) {
   ctx.stroke();
 }
 
-function draw(uPlot, figure, data) {
-  const plot = figure.querySelector(".chart-plot");
+function draw(uPlot, plot, state) {
+  const { data } = state;
   const seen = {};
   const c = (name) => (seen[name] ??= colour(plot, names[name] ?? (name || "accent")));
   const span = data.x.at(-1) - data.x[0];
@@ -108,9 +110,8 @@ function draw(uPlot, figure, data) {
   const axis = { stroke: c("muted"), font: "11px Inter, system-ui, sans-serif", grid: { stroke: c("line"), width: 1 }, ticks: { show: false } };
   const range = (_, low, high) => {
     const pad = (high - low || Math.abs(high) || 1) * 0.08;
-    return [data.min ?? low - pad, data.max ?? high + pad];
+    return [state.data.min ?? low - pad, state.data.max ?? high + pad];
   };
-  plot.replaceChildren();
   const chart = new uPlot({
     width: plot.clientWidth,
     height: data.small ? 120 : 230,
@@ -130,29 +131,86 @@ function draw(uPlot, figure, data) {
         width: s.dash ? 1 : 1.75,
         dash: s.dash ? [4, 4] : undefined,
         fill: s.fill ? faded(c(s.tone || "accent"), 10) : undefined,
-        points: { show: data.x.length < 3 },
+        points: { show: () => state.data.x.length < 3 },
         value: (_, v) => value(v),
       })),
     ],
-    plugins: [annotations(data, c)],
-  }, [data.x, ...data.series.map((s) => s.y)], plot);
+    plugins: [annotations(state, c)],
+    hooks: { setScale: [(_, key) => { if (key === "x") offerAll(plot, state); }] },
+  }, values(data), plot);
   return chart;
 }
 
+const values = (data) => [data.x, ...data.series.map((s) => s.y)];
+const lines = (data) => JSON.stringify([data.unit, data.small, data.series.map(({ y, ...how }) => how)]);
+
+// zoomed is the part of the time that a visitor looks at; null for all of it.
+function zoomed({ chart, data }) {
+  const { min, max } = chart.scales.x;
+  const full = min - data.x[0] < 0.001 && data.x.at(-1) - max < 0.001;
+  return full ? null : { min, max };
+}
+
+// offerAll shows a button that leads back to the whole time while a part of it
+// is looked at.
+function offerAll(plot, state) {
+  const button = plot.querySelector(":scope > .chart-all");
+  if (!state.chart || !zoomed(state)) {
+    button?.remove();
+  } else if (!button) {
+    const all = Object.assign(document.createElement("button"), { type: "button", className: "button small chart-all", textContent: "Whole time" });
+    all.addEventListener("click", () => state.chart.setScale("x", { min: state.data.x[0], max: state.data.x.at(-1) }));
+    plot.append(all);
+  }
+}
+
+// renew draws a chart anew, with the zoom that it had.
+function renew(uPlot, plot, state) {
+  const zoom = zoomed(state);
+  state.chart.destroy();
+  state.chart = draw(uPlot, plot, state);
+  if (zoom) state.chart.setScale("x", zoom);
+}
+
+// update gives a chart that is drawn its new values.
+function update(uPlot, plot, state, data) {
+  const zoom = zoomed(state);
+  const alike = lines(data) === lines(state.data);
+  if (!alike) {
+    state.data = data;
+    state.chart.destroy();
+    state.chart = draw(uPlot, plot, state);
+  } else {
+    state.data = data;
+    state.chart.setData(values(data));
+  }
+  if (zoom) state.chart.setScale("x", zoom);
+}
+
+const drawn = new WeakMap(); // by plot: what it shows
+
 export function charts(root) {
-  for (const figure of root.querySelectorAll("[data-chart]:not([data-drawn])")) {
+  for (const figure of root.querySelectorAll("[data-chart]")) {
     const source = figure.querySelector('script[type="application/json"]');
-    if (!source) continue;
-    figure.dataset.drawn = "";
-    const data = JSON.parse(source.textContent);
+    const plot = figure.querySelector(".chart-plot");
+    if (!source || !plot || drawn.get(plot)?.text === source.textContent) continue;
+    const text = source.textContent;
+    const data = JSON.parse(text);
+    const old = drawn.get(plot);
+    if (old) {
+      old.text = text;
+      load().then((uPlot) => { if (old.chart) update(uPlot, plot, old, data); else old.data = data; });
+      continue;
+    }
+    const state = { text, data, chart: null };
+    drawn.set(plot, state);
     load().then((uPlot) => {
-      let chart = draw(uPlot, figure, data);
-      const plot = figure.querySelector(".chart-plot");
-      const resized = new ResizeObserver(() => chart.setSize({ width: plot.clientWidth, height: chart.height }));
-      resized.observe(plot);
-      const again = () => { if (figure.isConnected) { chart.destroy(); chart = draw(uPlot, figure, data); } };
+      plot.replaceChildren();
+      state.chart = draw(uPlot, plot, state);
+      new ResizeObserver(() => state.chart.setSize({ width: plot.clientWidth, height: state.chart.height })).observe(plot);
+      const again = () => { if (plot.isConnected) renew(uPlot, plot, state); };
       document.addEventListener("belfry:theme", again);
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
-    }).catch(() => { figure.querySelector(".chart-plot").textContent = "The chart could not be drawn."; });
+    }).catch(() => { plot.textContent = "The chart could not be drawn."; });
   }
 }

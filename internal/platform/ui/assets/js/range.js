@@ -13,8 +13,6 @@ function read(value) {
 export function ranges(root) {
   for (const form of root.querySelectorAll("form[data-range]:not([data-ready])")) {
     form.dataset.ready = "";
-    const note = form.querySelector("[data-zone]");
-    if (note) note.textContent = `Times in ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
     const inputs = [...form.querySelectorAll("input[data-utc], input[placeholder]")];
     for (const input of inputs) if (input.dataset.utc) input.value = field(new Date(input.dataset.utc));
     form.addEventListener("input", (event) => event.target.setCustomValidity(""));

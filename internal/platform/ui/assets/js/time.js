@@ -28,6 +28,7 @@ function show(element) {
 }
 
 export function localTimes(root) {
+  for (const note of root.querySelectorAll("[data-zone]")) note.textContent = `Times in ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
   for (const element of root.querySelectorAll("time[data-local]")) show(element);
 }
 

@@ -1,0 +1,407 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"html"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The crawl opens every page that a role can reach by links and forms, in an
+// account that is full and in one that is empty. Two addresses that differ in
+// ids only are one shape; of each shape one is opened, and three with
+// BELFRY_TEST_ALL=1.
+const (
+	maxFilters = 1    // filters that are combined in one address
+	maxPages   = 2000 // of one role: the crawl must end
+)
+
+func perShape() int {
+	if os.Getenv("BELFRY_TEST_ALL") == "1" {
+		return 3
+	}
+	return 1
+}
+
+var (
+	hexID      = regexp.MustCompile(`^[0-9a-f]{32}$`)
+	anchor     = regexp.MustCompile(`(?s)<a\s([^>]*)>(.*?)</a>`)
+	attribute  = regexp.MustCompile(`\s(href|action|hx-get|method|name|value|type)="([^"]*)"`)
+	form       = regexp.MustCompile(`(?s)<form\s([^>]*)>(.*?)</form>`)
+	control    = regexp.MustCompile(`(?s)<(input|button|textarea|select)\b([^>]*)>(?:(.*?)</(?:textarea|select)>)?`)
+	option     = regexp.MustCompile(`<option value="([^"]*)"( selected)?`)
+	reloaded   = regexp.MustCompile(`\shx-get="([^"]*)"`)
+	switcher   = regexp.MustCompile(`(?s)<details class="menu whose">.*?</details>`)
+	identified = regexp.MustCompile(`\sid="([^"]*)"`)
+)
+
+// ends are forms that end something: they are sent last, by one role.
+var ends = regexp.MustCompile(`/(delete|remove|revoke|end|rotate|sign-out)$`)
+
+// bareIDs are pages on which a link may show an id, with the reason.
+var bareIDs = map[string]string{}
+
+// refusals are forms that a page shows although they may be refused, with the
+// reason. The answer is the page again, with the reason on it.
+var refusals = map[string]string{
+	"members/{id}/link": "a member of several accounts gets a link from the operators only, which the page says",
+}
+
+// crawl is one person's way through the pages.
+type crawl struct {
+	*visitor
+	t     *testing.T
+	role  string
+	last  string // the account that was looked at last
+	seen  map[string]int
+	queue []step
+	posts map[string]step
+	pages int
+}
+
+// step is an address and the page that names it.
+type step struct {
+	method, target, from string
+	fields               url.Values
+}
+
+func TestNoLinkOrFormOfAnyPageLeadsNowhere(t *testing.T) {
+	s := newCrawled(t)
+	crawls := map[string]*crawl{}
+	for _, role := range crawlRoles {
+		c := &crawl{visitor: s.signIn(crawlEmail(role)), t: t, role: role, seen: map[string]int{}, posts: map[string]step{}}
+		crawls[role] = c
+		for _, account := range []string{s.bare, s.full} {
+			c.walk("/accounts/"+account, account)
+		}
+		if role == staffRole {
+			c.walk("/console", "")
+		}
+		c.send(func(target string) bool { return !ends.MatchString(target) })
+		t.Logf("%s: %d pages of %d shapes, %d forms", role, c.pages, len(c.seen), len(c.posts))
+		if c.pages >= maxPages {
+			t.Errorf("%s: the crawl did not end within %d pages", role, maxPages)
+		}
+	}
+	// What ends something is sent by the owner for the account, by the operator for
+	// the console; what was deleted with something else is gone.
+	signOut := func(target string) bool { return strings.HasSuffix(target, "/sign-out") }
+	for role, prefix := range map[string]string{"owner": "/accounts/", staffRole: "/console/"} {
+		for _, last := range []string{"rotate", "revoke", "remove", "delete"} {
+			crawls[role].send(func(target string) bool { return strings.HasPrefix(target, prefix) && strings.HasSuffix(target, last) })
+		}
+		crawls[role].send(signOut)
+	}
+	for _, line := range strings.Split(s.log.String(), "\n") {
+		if strings.Contains(line, "level=ERROR") || strings.Contains(line, `"ERROR"`) {
+			t.Errorf("the server logged %s", line)
+		}
+	}
+}
+
+// walk follows everything from a page on. account is the one that its links
+// must not leave; "" is the console, whose links lead everywhere.
+func (c *crawl) walk(start, account string) {
+	c.last = account
+	c.queue = append(c.queue, step{method: "GET", target: start, from: "the start"})
+	if account != "" {
+		c.queue = append(c.queue, step{method: "GET", target: "/profile", from: "the start"})
+	}
+	for len(c.queue) > 0 && c.pages < maxPages {
+		next := c.queue[0]
+		c.queue = c.queue[1:]
+		c.visit(next)
+	}
+}
+
+func (c *crawl) visit(at step) {
+	u, err := url.Parse(at.target)
+	if err != nil {
+		c.t.Errorf("%s: %s names %q, which is no address", c.role, at.from, at.target)
+		return
+	}
+	c.pages++
+	p := c.open(u)
+	switch {
+	case p.status >= 300 && p.status < 400:
+		c.found(u, p.location, at.from)
+		return
+	case p.status != http.StatusOK:
+		c.t.Errorf("%s: %s leads to %s: %d %s", c.role, at.from, at.target, p.status, text(p.body))
+		return
+	}
+	if !strings.HasPrefix(p.header.Get("Content-Type"), "text/html") {
+		return
+	}
+	c.hasPart(p.body, u, at.from)
+	c.read(u, p.body)
+}
+
+// hasPart fails when an address names a part of a page that the page lacks.
+func (c *crawl) hasPart(body string, u *url.URL, from string) {
+	named := func(m []string) bool { return m[1] == u.Fragment }
+	if u.Fragment != "" && !slices.ContainsFunc(identified.FindAllStringSubmatch(body, -1), named) {
+		c.t.Errorf("%s: %s leads to %s, which has no such part", c.role, from, u)
+	}
+}
+
+// open gets a page. A stream is left as soon as it has begun.
+func (c *crawl) open(u *url.URL) page {
+	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, "GET", c.url+u.RequestURI(), nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/html")
+	res, err := c.client.Do(r)
+	if err != nil {
+		c.t.Fatalf("%s: %v", u, err)
+	}
+	defer res.Body.Close()
+	var b []byte
+	if res.Header.Get("Content-Type") != "text/event-stream" {
+		if b, err = io.ReadAll(res.Body); err != nil {
+			c.t.Fatalf("%s: %v", u, err)
+		}
+	}
+	return page{res.StatusCode, res.Header.Get("Location"), res.Header, string(b)}
+}
+
+// read finds the links and forms of a page.
+func (c *crawl) read(at *url.URL, body string) {
+	inside := switcher.ReplaceAllString(body, "")
+	if at.Path == "/profile" { // it lists the accounts of the person
+		inside, _, _ = strings.Cut(inside, "<main")
+	}
+	for _, m := range anchor.FindAllStringSubmatch(inside, -1) {
+		href := attributesOf(m[1])["href"]
+		if part, ok := strings.CutPrefix(href, "#"); ok {
+			c.hasPart(body, &url.URL{Path: at.Path, Fragment: part}, at.String())
+		} else {
+			c.found(at, href, at.String())
+		}
+		words := strings.TrimSpace(html.UnescapeString(tags.ReplaceAllString(m[2], " ")))
+		if hexID.MatchString(words) && bareIDs[shapeOf(at)] == "" {
+			c.t.Errorf("%s: on %s a link is called %s: a person reads names", c.role, at, words)
+		}
+	}
+	for _, m := range reloaded.FindAllStringSubmatch(inside, -1) {
+		c.found(at, html.UnescapeString(m[1]), at.String())
+	}
+	for _, m := range form.FindAllStringSubmatch(inside, -1) {
+		attrs := attributesOf(m[1])
+		fields := fieldsOf(m[2])
+		action := attrs["action"]
+		if action == "" {
+			action = at.RequestURI()
+		}
+		if strings.EqualFold(attrs["method"], "post") {
+			c.within(at, action)
+			if u, err := at.Parse(action); err == nil && c.posts[shapeOf(u)].target == "" {
+				c.posts[shapeOf(u)] = step{"POST", u.RequestURI(), at.String(), fields}
+			}
+			continue
+		}
+		to, query, _ := strings.Cut(action, "?")
+		if query != "" && len(fields) == 0 {
+			to = action
+		} else if len(fields) > 0 {
+			to += "?" + fields.Encode()
+		}
+		c.found(at, to, at.String())
+	}
+}
+
+// found queues an address unless enough of its shape were opened.
+func (c *crawl) found(at *url.URL, ref, from string) {
+	u, err := at.Parse(ref)
+	if err != nil || ref == "" {
+		c.t.Errorf("%s: %s names %q, which is no address", c.role, from, ref)
+		return
+	}
+	if u.Host != "" && !strings.HasSuffix(c.url, u.Host) || u.Scheme != "" && u.Scheme != "http" {
+		return // another site
+	}
+	if !c.within(at, u.Path) {
+		return
+	}
+	filters := 0
+	for name := range u.Query() {
+		if !slices.Contains([]string{"since", "before", "event", "tab", "verify", "cursor", "views", "range", "state", "next"}, name) {
+			filters++
+		}
+	}
+	combined := len(u.Query())
+	if at.Path != u.Path { // another page names what it combines; a list adds to its own
+		combined--
+	}
+	shape := shapeOf(u)
+	if filters > maxFilters || filters > 0 && combined > maxFilters || c.seen[shape] >= perShape() || c.last != "" && strings.HasPrefix(u.Path, "/console") {
+		return
+	}
+	c.seen[shape]++
+	c.queue = append(c.queue, step{method: "GET", target: u.RequestURI() + fragmentOf(u), from: from})
+}
+
+func fragmentOf(u *url.URL) string {
+	if u.Fragment == "" {
+		return ""
+	}
+	return "#" + u.Fragment
+}
+
+// within reports whether a path stays in the account that one is in, and fails
+// where it does not. The menu that switches the account is left out before.
+func (c *crawl) within(at *url.URL, path string) bool {
+	ofAccount := strings.HasPrefix(at.Path, "/accounts/") || at.Path == "/profile"
+	if c.last == "" || !ofAccount {
+		return true
+	}
+	rest, ok := strings.CutPrefix(path, "/accounts/")
+	if !ok {
+		rest, ok = strings.CutPrefix(path, "/client/v4/accounts/")
+	}
+	account, _, _ := strings.Cut(rest, "/")
+	account, _, _ = strings.Cut(account, "?")
+	switch {
+	case ok && account != c.last:
+		c.t.Errorf("%s: in the account %s the page %s leads to another: %s", c.role, c.last, at, path)
+		return false
+	case path == "/":
+		c.t.Errorf("%s: the page %s leads to /, which chooses an account by itself", c.role, at)
+	}
+	return true
+}
+
+// send sends the forms that were found as the page shows them. They may be
+// refused for what is missing in them, but they must lead somewhere.
+func (c *crawl) send(which func(target string) bool) {
+	shapes := make([]string, 0, len(c.posts))
+	for shape := range c.posts {
+		shapes = append(shapes, shape)
+	}
+	slices.Sort(shapes)
+	for _, shape := range shapes {
+		at := c.posts[shape]
+		if !which(at.target) {
+			continue
+		}
+		r, err := http.NewRequestWithContext(c.t.Context(), "POST", c.url+at.target, strings.NewReader(at.fields.Encode()))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Accept", "text/html")
+		r.Header.Set("Origin", c.url)
+		res, err := c.client.Do(r)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		b, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		switch res.StatusCode {
+		case http.StatusOK, http.StatusSeeOther, http.StatusBadRequest, http.StatusConflict, http.StatusUnprocessableEntity:
+		default:
+			if res.StatusCode == http.StatusForbidden && slices.ContainsFunc(slices.Collect(maps.Keys(refusals)), func(end string) bool {
+				return strings.HasSuffix(strings.TrimSuffix(shape, "?"), end)
+			}) {
+				continue
+			}
+			c.t.Errorf("%s: the form of %s to %s answers %d: %s", c.role, at.from, at.target, res.StatusCode, text(string(b)))
+		}
+	}
+}
+
+// shapeOf is an address without its ids and values; what chooses a view stays.
+func shapeOf(u *url.URL) string {
+	var parts []string
+	for i, s := range strings.Split(u.Path, "/") {
+		before := ""
+		if i > 0 {
+			before = strings.Split(u.Path, "/")[i-1]
+		}
+		if hexID.MatchString(s) && before != "accounts" || before == "events" || before == "history" && i > 3 || before == "errors" {
+			s = "{id}"
+		}
+		parts = append(parts, s)
+	}
+	var names []string
+	for name, values := range u.Query() {
+		if slices.Contains([]string{"tab", "state", "range", "views", "verify"}, name) {
+			name += "=" + values[0]
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(parts, "/") + "?" + strings.Join(names, "&") + fragmentOf(u)
+}
+
+func attributesOf(tag string) map[string]string {
+	all := map[string]string{}
+	for _, m := range attribute.FindAllStringSubmatch(" "+tag, -1) {
+		all[m[1]] = html.UnescapeString(m[2])
+	}
+	return all
+}
+
+// fieldsOf are a form's fields with what they show.
+func fieldsOf(body string) url.Values {
+	fields := url.Values{}
+	for _, m := range control.FindAllStringSubmatch(body, -1) {
+		attrs := attributesOf(m[2])
+		name := attrs["name"]
+		switch {
+		case name == "" || m[1] == "button":
+		case m[1] == "select":
+			for _, o := range option.FindAllStringSubmatch(m[3], -1) {
+				if o[2] != "" || fields.Get(name) == "" {
+					fields.Set(name, html.UnescapeString(o[1]))
+				}
+			}
+		case m[1] == "textarea":
+			fields.Add(name, html.UnescapeString(m[3]))
+		case (attrs["type"] == "checkbox" || attrs["type"] == "radio") && !strings.Contains(m[2], " checked"):
+		default:
+			fields.Add(name, attrs["value"])
+		}
+	}
+	return fields
+}
+
+func TestAnErrorsPageKeepsTheAccountOneIsIn(t *testing.T) {
+	s := newSite(t)
+	alpha, zeta := s.account("Alpha"), s.account("Zeta")
+	s.call("POST", "/accounts/"+alpha+"/members", m{"email": "ana@acme.example", "name": "Ana", "role": "owner"})
+	v := s.member(zeta, "ana@acme.example", "owner")
+	if p := v.get("/"); p.location != "/accounts/"+alpha {
+		t.Errorf("the first visit begins at %s, not in the first account by name", p.location)
+	}
+	v.get("/accounts/" + zeta)
+	for _, path := range []string{"/profile", "/no/such/page", "/accounts/" + zeta + "/no/such/page"} {
+		p := v.get(path)
+		p.has(t, `class="brand" href="/accounts/`+zeta+`"`, `href="/accounts/`+zeta+`/members"`)
+		p.lacks(t, `href="/accounts/`+alpha+`/members"`)
+	}
+	if p := v.get("/"); p.location != "/accounts/"+zeta {
+		t.Errorf("the mark leads to %s, not to the account that was used last", p.location)
+	}
+	// The address counts before the memory; another's account is nobody's last.
+	v.get("/accounts/"+alpha+"/no/such/page").has(t, `class="brand" href="/accounts/`+alpha+`"`)
+	other := s.account("Other")
+	v.get("/profile", "Cookie", "belfry_last_place="+other).lacks(t, "/accounts/"+other)
+	stranger := fmt.Sprintf("/accounts/%s/members", other)
+	v.get(stranger).lacks(t, `href="/accounts/`+other)
+}

@@ -1,0 +1,69 @@
+// Parts of a page that ask for themselves again (hx-trigger="every ..."). This
+// is the one mechanism for all of them: the answer is merged into what is there,
+// element by element, so that focus, selection, scroll position, open menus and
+// the zoom of a chart stay. Nothing is asked for while the page is hidden, while
+// the visitor types in the part, or while they have selected text in it.
+
+const asksAgain = (element) => /(^|,)\s*every\s/.test(element?.getAttribute?.("hx-trigger") ?? "");
+
+const typing = (part) => part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
+
+function selecting(part) {
+  const selection = document.getSelection();
+  return Boolean(selection) && !selection.isCollapsed && selection.containsNode(part, true);
+}
+
+// What scripts and visitors have changed, and the server does not know of.
+const ours = { DETAILS: ["open"], DIALOG: ["open"], TIME: ["data-shown"], BUTTON: ["aria-pressed", "data-state"] };
+
+// extension is what htmx asks while it merges; false leaves a node or an
+// attribute as it is.
+export const refreshExtension = {
+  htmx_config_request(part, detail) {
+    if (!asksAgain(part)) return true;
+    if (document.hidden || typing(part) || selecting(part)) return false;
+    detail.ctx.swap = (part.getAttribute("hx-swap") ?? "").startsWith("outer") ? "outerMorph" : "innerMorph";
+    return true;
+  },
+  htmx_before_morph_node(_, { oldNode, newNode }) {
+    // A time that is shown in the viewer's zone already, and a chart that is drawn:
+    // chart.js gives it the new values.
+    if (oldNode.nodeName === "TIME" && oldNode.dateTime === newNode.dateTime) return oldNode.dataset.local === "ago";
+    return !(oldNode.classList?.contains("chart-plot") && oldNode.querySelector("canvas"));
+  },
+  htmx_before_morph_attr(element, { attrName }) {
+    return !ours[element.nodeName]?.includes(attrName);
+  },
+};
+
+// The number of firing alerts stands in the tab's title too.
+function title() {
+  const firing = document.querySelector("[data-firing]");
+  if (!firing) return;
+  const count = firing.textContent.trim();
+  document.title = (count ? `(${count}) ` : "") + document.title.replace(/^\([^)]*\) /, "");
+}
+
+export function refresh() {
+  let focused = null;
+  // What had the focus and is gone after the merge is looked for by its id or its
+  // address, so that the keyboard stays where it was.
+  document.addEventListener("htmx:before:swap", (event) => {
+    const part = event.detail?.ctx?.sourceElement;
+    focused = asksAgain(part) && part.contains(document.activeElement) ? document.activeElement : null;
+  });
+  document.addEventListener("htmx:after:swap", () => {
+    if (focused && !focused.isConnected) {
+      const same = (focused.id && document.getElementById(focused.id)) ||
+        (focused.getAttribute("href") && document.querySelector(`main a[href="${CSS.escape(focused.getAttribute("href"))}"]`));
+      same?.focus({ preventScroll: true });
+    }
+    focused = null;
+    title();
+  });
+  // A page that was hidden is brought up to date when it is looked at again.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return;
+    for (const part of document.querySelectorAll("[hx-trigger]")) if (asksAgain(part)) window.htmx?.trigger(part, "every");
+  });
+}
