@@ -90,8 +90,8 @@ func (s *storing) cause(ctx context.Context, accountID, correlation string) (*ca
 	var started, at, ended int64
 	var kind, state string
 	var content, decision []byte
-	err := s.tx.QueryRow(ctx, `SELECT c.started_at, a.alert_key, a.id, a.event, a.state, a.summary, a.severity, a.zone_id, a.zone_name, a.environment,
-			a.occurred_at, a.ended_at, a.content, a.decision, a.unmatched
+	err := s.tx.QueryRow(ctx, `SELECT c.started_at, a.alert_key, a.id, a.event, a.state, a.summary, a.severity,
+			a.zone_id, a.zone_name, a.environment, a.occurred_at, a.ended_at, a.content, a.decision, a.unmatched
 		FROM cause c JOIN alert a ON a.alert_key = CASE WHEN c.open_key <> '' THEN c.open_key ELSE c.last_key END
 		WHERE c.account_id = $1 AND c.correlation_id = $2`, accountID, correlation).
 		Scan(&started, &r.key, &r.id, &kind, &state, &r.summary, &r.severity, &r.zone.ID, &r.zone.Name, &r.zone.Environment,
@@ -120,7 +120,8 @@ func (s *storing) setCause(ctx context.Context, p *prepared, open, last string, 
 	if !started.IsZero() {
 		at = started.UnixMicro()
 	}
-	_, err := s.tx.Exec(ctx, `UPDATE cause SET open_key = $3, last_key = $4, started_at = $5 WHERE account_id = $1 AND correlation_id = $2`,
+	_, err := s.tx.Exec(ctx, `UPDATE cause SET open_key = $3, last_key = $4, started_at = $5
+		WHERE account_id = $1 AND correlation_id = $2`,
 		p.alert.Account, p.alert.Correlation, open, last, at)
 	return err
 }
@@ -162,7 +163,8 @@ func (s *storing) repeat(ctx context.Context, p *prepared, c *cause, e *entry) e
 		}
 	}
 	if matched == 0 {
-		e.unmatched = "a repeat: this has been firing since " + formatTime(open.at) + ", and no policy matches that has not told already"
+		e.unmatched = "a repeat: this has been firing since " + formatTime(open.at) +
+			", and no policy matches that has not told already"
 	} else {
 		open.unmatched = ""
 	}
@@ -198,7 +200,8 @@ func (s *storing) refresh(ctx context.Context, p *prepared, open *root, decision
 	if bytes.Equal(before, after) && open.severity == p.alert.Severity && open.zone == p.zone {
 		return nil
 	}
-	_, err = s.tx.Exec(ctx, `UPDATE alert SET severity = $2, zone_id = $3, zone_name = $4, environment = $5, decision = $6, unmatched = $7 WHERE alert_key = $1`,
+	_, err = s.tx.Exec(ctx, `UPDATE alert SET severity = $2, zone_id = $3, zone_name = $4, environment = $5,
+			decision = $6, unmatched = $7 WHERE alert_key = $1`,
 		open.key, p.alert.Severity, p.zone.ID, p.zone.Name, p.zone.Environment, after, open.unmatched)
 	return err
 }
@@ -208,7 +211,8 @@ func (s *storing) toldBy(ctx context.Context, rootKey string) (map[string]bool, 
 	if err := s.insertDeliveries(ctx); err != nil { // the start's may be of this transaction
 		return nil, err
 	}
-	rows, err := s.tx.Query(ctx, `SELECT DISTINCT policy_id FROM delivery WHERE root_key = $1 AND event = 'start' AND replay_of = ''`, rootKey)
+	rows, err := s.tx.Query(ctx, `SELECT DISTINCT policy_id FROM delivery
+		WHERE root_key = $1 AND event = 'start' AND replay_of = ''`, rootKey)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +239,8 @@ func (s *storing) startAfterEnd(ctx context.Context, p *prepared, last *root, e 
 	// The end had arrived without its start, which is this one.
 	e.state, e.ended = stateEnded, last.ended
 	e.unmatched = "it arrived after its end: it was over already"
-	_, err := s.tx.Exec(ctx, `UPDATE alert SET root_key = $2, state = $3, ended_at = 0 WHERE alert_key = $1`, last.key, p.key, statePart)
+	_, err := s.tx.Exec(ctx, `UPDATE alert SET root_key = $2, state = $3, ended_at = 0 WHERE alert_key = $1`,
+		last.key, p.key, statePart)
 	if err != nil {
 		return err
 	}
@@ -262,14 +267,16 @@ func (s *storing) end(ctx context.Context, p *prepared, c *cause, e *entry) erro
 		e.unmatched = "nobody was told of its start"
 	}
 	ended := latest(p.at, open.at)
-	_, err := s.tx.Exec(ctx, `UPDATE alert SET state = $2, ended_at = $3 WHERE alert_key = $1`, open.key, stateEnded, ended.UnixMicro())
+	_, err := s.tx.Exec(ctx, `UPDATE alert SET state = $2, ended_at = $3 WHERE alert_key = $1`,
+		open.key, stateEnded, ended.UnixMicro())
 	if err != nil {
 		return err
 	}
 	if err := s.setCause(ctx, p, "", open.key, time.Time{}); err != nil {
 		return err
 	}
-	return s.recordEnd(ctx, p, open.id, thing(open.resource, p.kind.Title, firstOf(open.summary, p.title())), open.at, ended)
+	name := thing(open.resource, p.kind.Title, firstOf(open.summary, p.title()))
+	return s.recordEnd(ctx, p, open.id, name, open.at, ended)
 }
 
 func (s *storing) recordStart(ctx context.Context, p *prepared) error {
@@ -319,7 +326,9 @@ func (s *storing) decide(ctx context.Context, p *prepared, e *entry, told map[st
 }
 
 // consider asks one policy.
-func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, about *subject) (c Considered, sends []sending, err error) {
+func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, about *subject) (
+	c Considered, sends []sending, err error,
+) {
 	var last time.Time
 	if policy.AlertInterval != "" {
 		if last, err = s.lastTold(ctx, policy.ID, about.about); err != nil {
