@@ -13,12 +13,14 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 )
 
-// The events of a cause are ordered by when they occurred. Where a sender
-// leaves occurred_at out, or two times are equal, the order of arrival holds.
+// The events of a cause are ordered by when they occurred, or arrived where a
+// clock is ahead. Where a sender leaves occurred_at out, or two times are equal,
+// the order of arrival holds.
 
 // root is the alert that opened a cause, as far as what follows needs it.
 type root struct {
 	key, id, summary, severity string
+	kind                       string // alert type
 	event                      event.AlertEvent
 	zone                       Zone
 	resource                   *event.AlertResource
@@ -55,46 +57,57 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	starts := a.Event == event.AlertStart
+	if c.last != nil && c.last.kind != a.Type {
+		c.last = nil // the end of something else under the same id says nothing of this
+	}
+	starts, at := a.Event == event.AlertStart, s.occurred(p)
 	switch {
 	case starts && c.open != nil:
 		return e, s.repeat(ctx, p, c, e)
-	case starts && c.last != nil && p.timed && p.at.Before(c.last.ended):
+	case starts && c.last != nil && p.timed && at.Before(c.last.ended):
 		return e, s.startAfterEnd(ctx, p, c.last, e)
 	case starts:
 		e.state = stateFiring
 		if err := s.decide(ctx, p, e, nil); err != nil {
 			return nil, err
 		}
-		if err := s.setCause(ctx, p, p.key, "", p.at); err != nil {
+		if err := s.setCause(ctx, p, p.key, "", at); err != nil {
 			return nil, err
 		}
 		return e, s.recordStart(ctx, p)
-	case c.open != nil && p.timed && p.at.Before(c.started):
+	case c.open != nil && p.timed && at.Before(c.started):
 		p.root, e.state = c.open.key, statePart
 		e.unmatched = "it occurred before the start of " + formatTime(c.started) + ", so this goes on"
 		return e, nil
 	case c.open != nil:
 		return e, s.end(ctx, p, c, e)
 	}
-	e.state, e.ended, e.unmatched = stateEnded, p.at, "an end without a start: nothing was open that it could end"
-	if c.last != nil && c.last.ended.After(p.at) {
+	e.state, e.ended, e.unmatched = stateEnded, at, "an end without a start: nothing was open that it could end"
+	if c.last != nil && c.last.ended.After(at) {
 		return e, nil
 	}
 	return e, s.setCause(ctx, p, "", p.key, time.Time{})
+}
+
+// occurred is when an alert takes its place: no later than it arrived.
+func (s *storing) occurred(p *prepared) time.Time {
+	if p.at.After(s.now) {
+		return s.now
+	}
+	return p.at
 }
 
 // cause reads what is known of a correlation id.
 func (s *storing) cause(ctx context.Context, accountID, correlation string) (*cause, error) {
 	c, r := &cause{}, &root{}
 	var started, at, ended int64
-	var kind, state string
+	var reported, state string
 	var content, decision []byte
-	err := s.tx.QueryRow(ctx, `SELECT c.started_at, a.alert_key, a.id, a.event, a.state, a.summary, a.severity,
+	err := s.tx.QueryRow(ctx, `SELECT c.started_at, a.alert_key, a.id, a.type, a.event, a.state, a.summary, a.severity,
 			a.zone_id, a.zone_name, a.environment, a.occurred_at, a.ended_at, a.content, a.decision, a.unmatched
 		FROM cause c JOIN alert a ON a.alert_key = CASE WHEN c.open_key <> '' THEN c.open_key ELSE c.last_key END
 		WHERE c.account_id = $1 AND c.correlation_id = $2`, accountID, correlation).
-		Scan(&started, &r.key, &r.id, &kind, &state, &r.summary, &r.severity, &r.zone.ID, &r.zone.Name, &r.zone.Environment,
+		Scan(&started, &r.key, &r.id, &r.kind, &reported, &state, &r.summary, &r.severity, &r.zone.ID, &r.zone.Name, &r.zone.Environment,
 			&at, &ended, &content, &decision, &r.unmatched)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, nil
@@ -102,7 +115,7 @@ func (s *storing) cause(ctx context.Context, accountID, correlation string) (*ca
 	if err != nil {
 		return nil, err
 	}
-	r.event = event.AlertEvent(kind)
+	r.event = event.AlertEvent(reported)
 	r.at, r.ended, c.started = time.UnixMicro(at).UTC(), time.UnixMicro(ended).UTC(), time.UnixMicro(started).UTC()
 	if state == stateFiring {
 		c.open = r
@@ -132,7 +145,7 @@ func (s *storing) setCause(ctx context.Context, p *prepared, open, last string, 
 func (s *storing) repeat(ctx context.Context, p *prepared, c *cause, e *entry) error {
 	open := c.open
 	p.root, e.state = open.key, statePart
-	if p.timed && p.at.Before(c.started) {
+	if p.timed && s.occurred(p).Before(c.started) {
 		e.unmatched = "a repeat that is older than the start of " + formatTime(c.started)
 		return nil
 	}
@@ -171,7 +184,7 @@ func (s *storing) repeat(ctx context.Context, p *prepared, c *cause, e *entry) e
 	if err := s.refresh(ctx, p, open, merged); err != nil {
 		return err
 	}
-	return s.setCause(ctx, p, open.key, "", latest(c.started, p.at))
+	return s.setCause(ctx, p, open.key, "", latest(c.started, s.occurred(p)))
 }
 
 // inherit takes from the alert that is open what a later one of its cause
@@ -266,7 +279,7 @@ func (s *storing) end(ctx context.Context, p *prepared, c *cause, e *entry) erro
 	if len(e.sends) == 0 {
 		e.unmatched = "nobody was told of its start"
 	}
-	ended := latest(p.at, open.at)
+	ended := latest(s.occurred(p), open.at)
 	_, err := s.tx.Exec(ctx, `UPDATE alert SET state = $2, ended_at = $3 WHERE alert_key = $1`,
 		open.key, stateEnded, ended.UnixMicro())
 	if err != nil {
