@@ -18,10 +18,9 @@ type Glance struct {
 
 // GlanceAlert is one that fires.
 type GlanceAlert struct {
-	Sentence, Href, Severity string // Sentence is what the alert is about: numbers that move are elsewhere
+	Sentence, Href, Severity string
 	Since                    time.Time
 	Acked                    bool
-	AckedBy                  string
 }
 
 // Glance answers "is anything wrong?" for an account.
@@ -33,18 +32,7 @@ func (n *Feature) Glance(ctx context.Context, accountID string) (Glance, error) 
 	}
 	g.Count = len(list)
 	for _, a := range list[:min(len(list), 5)] {
-		kind, err := n.AlertType(ctx, a.Type)
-		if err != nil {
-			return g, err
-		}
-		g.Firing = append(g.Firing, GlanceAlert{
-			Sentence: a.thing(kind),
-			Href:     alertPath(accountID, a.ID),
-			Severity: a.Severity,
-			Since:    a.OccurredAt.Time,
-			Acked:    !a.AckedAt.IsZero(),
-			AckedBy:  a.AckedBy,
-		})
+		g.Firing = append(g.Firing, GlanceAlert{a.Summary, alertPath(accountID, a.ID), a.Severity, a.OccurredAt.Time, !a.AckedAt.IsZero()})
 	}
 	g.Failed, err = n.failures(ctx, accountID)
 	return g, err
