@@ -47,6 +47,10 @@ func (q *queue) attempt(it *item) {
 		v = judge(r, it.failures, began.Sub(it.created), n.Limits.Schedule, rand.Float64())
 	}
 	took := n.Now().Sub(began)
+	if it.kind == KindEmail && r.Fault != NoFault && r.Fault != Kept && r.Status == 0 {
+		// The server is at fault, not the address: that is for the operator.
+		n.Log.Warn("a mail was not sent", "delivery", it.id, "attempt", it.attempts+1, "error", r.Error)
+	}
 	q.release(it, v)
 	w := &write{outcome: &outcome{item: it, verdict: v, result: r, at: began, took: took}}
 	if d != nil {

@@ -13,8 +13,9 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 )
 
-// The events of a cause are ordered by when they occurred. Where a sender
-// leaves occurred_at out, or two times are equal, the order of arrival holds.
+// The events of a cause are ordered by when they occurred, or arrived where a
+// clock is ahead. Where a sender leaves occurred_at out, or two times are equal,
+// the order of arrival holds.
 
 // root is the alert that opened a cause, as far as what follows needs it.
 type root struct {
@@ -62,48 +63,57 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 		return nil, nil
 	}
 	if c.open != nil && c.open.kind != a.Type || c.last != nil && c.last.kind != a.Type {
-		c = &cause{} // nobody holds up an alert by taking its correlation id first
+		c = &cause{} // what happened to another thing under the same id says nothing of this
 	}
 	starts := a.Event == event.AlertStart
+	at := s.occurred(p)
 	switch {
 	case starts && c.open != nil:
 		return e, s.repeat(ctx, p, c, e)
-	case starts && c.last != nil && p.timed && p.at.Before(c.last.ended):
+	case starts && c.last != nil && p.timed && at.Before(c.last.ended):
 		return e, s.startAfterEnd(ctx, p, c.last, e)
 	case starts:
 		e.state = stateFiring
 		if err := s.decide(ctx, p, e, nil); err != nil {
 			return nil, err
 		}
-		if err := s.setCause(ctx, p, p.key, "", p.at); err != nil {
+		if err := s.setCause(ctx, p, p.key, "", at); err != nil {
 			return nil, err
 		}
 		return e, s.recordStart(ctx, p)
-	case c.open != nil && p.timed && p.at.Before(c.started):
+	case c.open != nil && p.timed && at.Before(c.started):
 		p.root, e.state = c.open.key, statePart
 		e.unmatched = "it occurred before the start of " + formatTime(c.started) + ", so this goes on"
 		return e, nil
 	case c.open != nil:
 		return e, s.end(ctx, p, c, e)
 	}
-	e.state, e.ended, e.unmatched = stateEnded, p.at, "an end without a start: nothing was open that it could end"
-	if c.last != nil && c.last.ended.After(p.at) {
+	e.state, e.ended, e.unmatched = stateEnded, at, "an end without a start: nothing was open that it could end"
+	if c.last != nil && c.last.ended.After(at) {
 		return e, nil
 	}
 	return e, s.setCause(ctx, p, "", p.key, time.Time{})
+}
+
+// occurred is when an alert takes its place: no later than it arrived.
+func (s *storing) occurred(p *prepared) time.Time {
+	if p.at.After(s.now) {
+		return s.now
+	}
+	return p.at
 }
 
 // cause reads what is known of a correlation id.
 func (s *storing) cause(ctx context.Context, accountID, correlation string) (*cause, error) {
 	c, r := &cause{}, &root{}
 	var started, at, ended int64
-	var moment, state string
+	var reported, state string
 	var content, decision []byte
-	err := s.tx.QueryRow(ctx, `SELECT c.started_at, a.alert_key, a.id, a.type, a.event, a.state, a.summary, a.severity, a.zone_id, a.zone_name, a.environment,
-			a.occurred_at, a.ended_at, a.content, a.decision, a.unmatched
+	err := s.tx.QueryRow(ctx, `SELECT c.started_at, a.alert_key, a.id, a.type, a.event, a.state, a.summary, a.severity,
+			a.zone_id, a.zone_name, a.environment, a.occurred_at, a.ended_at, a.content, a.decision, a.unmatched
 		FROM cause c JOIN alert a ON a.alert_key = CASE WHEN c.open_key <> '' THEN c.open_key ELSE c.last_key END
 		WHERE c.account_id = $1 AND c.correlation_id = $2`, accountID, correlation).
-		Scan(&started, &r.key, &r.id, &r.kind, &moment, &state, &r.summary, &r.severity, &r.zone.ID, &r.zone.Name, &r.zone.Environment,
+		Scan(&started, &r.key, &r.id, &r.kind, &reported, &state, &r.summary, &r.severity, &r.zone.ID, &r.zone.Name, &r.zone.Environment,
 			&at, &ended, &content, &decision, &r.unmatched)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, nil
@@ -111,7 +121,7 @@ func (s *storing) cause(ctx context.Context, accountID, correlation string) (*ca
 	if err != nil {
 		return nil, err
 	}
-	r.event = event.AlertEvent(moment)
+	r.event = event.AlertEvent(reported)
 	r.at, r.ended, c.started = time.UnixMicro(at).UTC(), time.UnixMicro(ended).UTC(), time.UnixMicro(started).UTC()
 	if state == stateFiring {
 		c.open = r
@@ -129,7 +139,8 @@ func (s *storing) setCause(ctx context.Context, p *prepared, open, last string, 
 	if !started.IsZero() {
 		at = started.UnixMicro()
 	}
-	_, err := s.tx.Exec(ctx, `UPDATE cause SET open_key = $3, last_key = $4, started_at = $5 WHERE account_id = $1 AND correlation_id = $2`,
+	_, err := s.tx.Exec(ctx, `UPDATE cause SET open_key = $3, last_key = $4, started_at = $5
+		WHERE account_id = $1 AND correlation_id = $2`,
 		p.alert.Account, p.alert.Correlation, open, last, at)
 	return err
 }
@@ -140,7 +151,7 @@ func (s *storing) setCause(ctx context.Context, p *prepared, open, last string, 
 func (s *storing) repeat(ctx context.Context, p *prepared, c *cause, e *entry) error {
 	open := c.open
 	p.root, e.state = open.key, statePart
-	if p.timed && p.at.Before(c.started) {
+	if p.timed && s.occurred(p).Before(c.started) {
 		e.unmatched = "a repeat that is older than the start of " + formatTime(c.started)
 		return nil
 	}
@@ -171,14 +182,15 @@ func (s *storing) repeat(ctx context.Context, p *prepared, c *cause, e *entry) e
 		}
 	}
 	if matched == 0 {
-		e.unmatched = "a repeat: this has been firing since " + formatTime(open.at) + ", and no policy matches that has not told already"
+		e.unmatched = "a repeat: this has been firing since " + formatTime(open.at) +
+			", and no policy matches that has not told already"
 	} else {
 		open.unmatched = ""
 	}
 	if err := s.refresh(ctx, p, open, merged); err != nil {
 		return err
 	}
-	return s.setCause(ctx, p, open.key, "", latest(c.started, p.at))
+	return s.setCause(ctx, p, open.key, "", latest(c.started, s.occurred(p)))
 }
 
 // inherit takes from the alert that is open what a later one of its cause
@@ -207,7 +219,8 @@ func (s *storing) refresh(ctx context.Context, p *prepared, open *root, decision
 	if bytes.Equal(before, after) && open.severity == p.alert.Severity && open.zone == p.zone {
 		return nil
 	}
-	_, err = s.tx.Exec(ctx, `UPDATE alert SET severity = $2, zone_id = $3, zone_name = $4, environment = $5, decision = $6, unmatched = $7 WHERE alert_key = $1`,
+	_, err = s.tx.Exec(ctx, `UPDATE alert SET severity = $2, zone_id = $3, zone_name = $4, environment = $5,
+			decision = $6, unmatched = $7 WHERE alert_key = $1`,
 		open.key, p.alert.Severity, p.zone.ID, p.zone.Name, p.zone.Environment, after, open.unmatched)
 	return err
 }
@@ -217,7 +230,8 @@ func (s *storing) toldBy(ctx context.Context, rootKey string) (map[string]bool, 
 	if err := s.insertDeliveries(ctx); err != nil { // the start's may be of this transaction
 		return nil, err
 	}
-	rows, err := s.tx.Query(ctx, `SELECT DISTINCT policy_id FROM delivery WHERE root_key = $1 AND event = 'start' AND replay_of = ''`, rootKey)
+	rows, err := s.tx.Query(ctx, `SELECT DISTINCT policy_id FROM delivery
+		WHERE root_key = $1 AND event = 'start' AND replay_of = ''`, rootKey)
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +258,8 @@ func (s *storing) startAfterEnd(ctx context.Context, p *prepared, last *root, e 
 	// The end had arrived without its start, which is this one.
 	e.state, e.ended = stateEnded, last.ended
 	e.unmatched = "it arrived after its end: it was over already"
-	_, err := s.tx.Exec(ctx, `UPDATE alert SET root_key = $2, state = $3, ended_at = 0 WHERE alert_key = $1`, last.key, p.key, statePart)
+	_, err := s.tx.Exec(ctx, `UPDATE alert SET root_key = $2, state = $3, ended_at = 0 WHERE alert_key = $1`,
+		last.key, p.key, statePart)
 	if err != nil {
 		return err
 	}
@@ -270,15 +285,17 @@ func (s *storing) end(ctx context.Context, p *prepared, c *cause, e *entry) erro
 	if len(e.sends) == 0 {
 		e.unmatched = "nobody was told of its start"
 	}
-	ended := latest(p.at, open.at)
-	_, err := s.tx.Exec(ctx, `UPDATE alert SET state = $2, ended_at = $3 WHERE alert_key = $1`, open.key, stateEnded, ended.UnixMicro())
+	ended := latest(s.occurred(p), open.at)
+	_, err := s.tx.Exec(ctx, `UPDATE alert SET state = $2, ended_at = $3 WHERE alert_key = $1`,
+		open.key, stateEnded, ended.UnixMicro())
 	if err != nil {
 		return err
 	}
 	if err := s.setCause(ctx, p, "", open.key, time.Time{}); err != nil {
 		return err
 	}
-	return s.recordEnd(ctx, p, open.id, thing(open.resource, p.kind.Title, firstOf(open.summary, p.title())), open.at, ended)
+	name := thing(open.resource, p.kind.Title, firstOf(open.summary, p.title()))
+	return s.recordEnd(ctx, p, open.id, name, open.at, ended)
 }
 
 func (s *storing) recordStart(ctx context.Context, p *prepared) error {
@@ -328,7 +345,9 @@ func (s *storing) decide(ctx context.Context, p *prepared, e *entry, told map[st
 }
 
 // consider asks one policy.
-func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, about *subject) (c Considered, sends []sending, err error) {
+func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, about *subject) (
+	c Considered, sends []sending, err error,
+) {
 	var last time.Time
 	if policy.AlertInterval != "" {
 		if last, err = s.lastTold(ctx, policy.ID, about.about); err != nil {

@@ -62,8 +62,10 @@ func (s *subject) values(key string) []string {
 func (s *subject) among(key string, want []string, resolved map[string]string) bool {
 	have := s.values(key)
 	for _, w := range want {
-		if key == zonesKey && resolved[w] != "" && slices.ContainsFunc(s.zones, func(z Zone) bool { return z.ID == resolved[w] }) {
-			return true
+		if id := resolved[w]; key == zonesKey && id != "" {
+			if slices.ContainsFunc(s.zones, func(z Zone) bool { return z.ID == id }) {
+				return true
+			}
 		}
 		for _, h := range have {
 			if h == w || key == zonesKey && strings.EqualFold(h, w) {
@@ -124,7 +126,8 @@ func decide(p *Policy, s *subject, told, now time.Time) (matched bool, why strin
 		return no("%s are test environments, and the policy names none of them", few(names))
 	}
 	if every := p.interval(); every > 0 && !told.IsZero() && now.Sub(told) < every {
-		why = fmt.Sprintf("it told of the same thing %s before, and tells of it once in %s", words(now.Sub(told)), p.AlertInterval)
+		why = fmt.Sprintf("it told of the same thing %s before, and tells of it once in %s",
+			words(now.Sub(told)), p.AlertInterval)
 		if !s.lasts {
 			return no("%s", why)
 		}

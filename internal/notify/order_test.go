@@ -125,18 +125,20 @@ func TestEventsOfACauseAreOrderedByWhenTheyOccurred(t *testing.T) {
 		state string // of the first alert
 		fires bool   // something fires in the end
 	}{
-		"in order":                           {[]sent{start(3 * m), end(2 * m)}, "ended", false},
-		"end first":                          {[]sent{end(2 * m), start(3 * m)}, "ended", false},
-		"a late repeat":                      {[]sent{start(3 * m), end(m), start(2 * m)}, "ended", false},
-		"a late repeat, older than all":      {[]sent{start(3 * m), end(m), start(4 * m)}, "ended", false},
-		"a new start":                        {[]sent{start(3 * m), end(2 * m), start(m)}, "ended", true},
-		"an end that is older than its open": {[]sent{start(m), end(2 * m)}, "firing", true},
-		"an end that a repeat overtook":      {[]sent{start(3 * m), start(m), end(2 * m)}, "firing", true},
-		"an end behind repeats":              {[]sent{start(3 * m), start(2 * m), end(m)}, "ended", false},
-		"ends twice, then the start":         {[]sent{end(2 * m), end(m), start(3 * m)}, "ended", false},
-		"without times":                      {[]sent{start(0), end(0), start(0)}, "ended", true},
-		"a start of a clock ahead":           {[]sent{start(-m), end(0)}, "ended", false},
-		"an end of a clock ahead":            {[]sent{end(-m), start(0)}, "ended", true},
+		"in order":                            {[]sent{start(3 * m), end(2 * m)}, "ended", false},
+		"end first":                           {[]sent{end(2 * m), start(3 * m)}, "ended", false},
+		"a late repeat":                       {[]sent{start(3 * m), end(m), start(2 * m)}, "ended", false},
+		"a late repeat, older than all":       {[]sent{start(3 * m), end(m), start(4 * m)}, "ended", false},
+		"a new start":                         {[]sent{start(3 * m), end(2 * m), start(m)}, "ended", true},
+		"an end that is older than its open":  {[]sent{start(m), end(2 * m)}, "firing", true},
+		"an end that a repeat overtook":       {[]sent{start(3 * m), start(m), end(2 * m)}, "firing", true},
+		"an end behind repeats":               {[]sent{start(3 * m), start(2 * m), end(m)}, "ended", false},
+		"ends twice, then the start":          {[]sent{end(2 * m), end(m), start(3 * m)}, "ended", false},
+		"without times":                       {[]sent{start(0), end(0), start(0)}, "ended", true},
+		"a start of a clock ahead":            {[]sent{start(-m), end(0)}, "ended", false},
+		"an end of a clock ahead":             {[]sent{end(-m), start(0)}, "ended", true},
+		"a start behind an end that is ahead": {[]sent{end(-m), start(time.Nanosecond)}, "ended", true},
+		"an end behind a start that is ahead": {[]sent{start(-m), end(time.Nanosecond)}, "ended", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			everywhere(t, func(t *testing.T, w *world) {
@@ -189,6 +191,16 @@ func TestNobodyIsToldOfAStartThatArrivesAfterItsEnd(t *testing.T) {
 	until(t, "the notice arrives", func() bool { return len(r.all()) == 1 })
 	if id := r.all()[0].Body.AlertID; id != "last" {
 		t.Errorf("told of %s", id)
+	}
+}
+
+// TestTheEndOfAnotherTypeSaysNothing: two products may use one correlation id.
+func TestTheEndOfAnotherTypeSaysNothing(t *testing.T) {
+	w := newWorld(t, "", nil)
+	w.alert(map[string]any{"id": "other", "event": "end", "correlation_id": "c", "occurred_at": ago(time.Second)})
+	w.alert(map[string]any{"id": "mine", "alert_type": "http_alert_origin_error", "event": "start", "correlation_id": "c", "occurred_at": ago(time.Minute)})
+	if d := w.decision("mine"); d.State != "firing" {
+		t.Errorf("the alert is %s", d.State)
 	}
 }
 

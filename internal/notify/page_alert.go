@@ -121,7 +121,8 @@ func (p *pages) showAlert(w http.ResponseWriter, r *http.Request) error {
 
 // unsettled reports whether something about an alert may still change.
 func (p *pages) unsettled(d *Decision) bool {
-	if d.State == stateFiring || d.pending || p.Now().Sub(d.EndedAt.Time) < 10*time.Minute || p.Now().Sub(d.ReceivedAt.Time) < 10*time.Minute {
+	lately := func(t time.Time) bool { return p.Now().Sub(t) < 10*time.Minute }
+	if d.State == stateFiring || d.pending || lately(d.EndedAt.Time) || lately(d.ReceivedAt.Time) {
 		return true
 	}
 	return slices.ContainsFunc(d.Deliveries, func(one Delivery) bool { return one.State == stateWaiting })
@@ -204,10 +205,21 @@ func (p *pages) considered(v visit, list []Considered) ([]consideredRow, error) 
 }
 
 // messages are the kinds of messages, as lists call them.
-var messages = map[string]string{"start": "alert", "end": "end of the alert", "notice": "notice", "test": "test message"}
+var messages = map[string]string{
+	"start":  "alert",
+	"end":    "end of the alert",
+	"notice": "notice",
+	"test":   "test message",
+}
 
 func rowOf(accountID string, d Delivery) deliveryRow {
-	row := deliveryRow{Delivery: d, Href: deliveryPath(accountID, d.ID), Word: deliveryWord(d.State, d.Tries), Tone: deliveryTone(d.State), What: messages[d.Event]}
+	row := deliveryRow{
+		Delivery: d,
+		Href:     deliveryPath(accountID, d.ID),
+		Word:     deliveryWord(d.State, d.Tries),
+		Tone:     deliveryTone(d.State),
+		What:     messages[d.Event],
+	}
 	if d.ReplayOf != "" {
 		row.What += ", sent again"
 	}
@@ -251,7 +263,12 @@ func timeline(accountID string, d *Decision, since []Change) []happening {
 		}
 	}
 	for _, part := range d.Related {
-		line := happening{At: part.OccurredAt.Time, Icon: "rotate-ccw", Sentence: "The start was reported again", Note: part.Note}
+		line := happening{
+			At:       part.OccurredAt.Time,
+			Icon:     "rotate-ccw",
+			Sentence: "The start was reported again",
+			Note:     part.Note,
+		}
 		if part.Event == "end" {
 			line.Icon, line.Sentence = "circle-check", "Alert ended"
 			if d.State != stateEnded {
@@ -328,7 +345,8 @@ func (p *pages) unackAlert(w http.ResponseWriter, r *http.Request) error {
 }
 
 func noAck() error {
-	return errs.New(errs.CodeForbidden, "your role in this account does not acknowledge alerts; an owner or admin can change that")
+	return errs.New(errs.CodeForbidden,
+		"your role in this account does not acknowledge alerts; an owner or admin can change that")
 }
 
 // askReplayAlert says who would get the messages again.
@@ -351,7 +369,8 @@ func (p *pages) askReplayAlert(w http.ResponseWriter, r *http.Request) error {
 	}
 	back := alertPath(v.account, d.ID)
 	if count == 0 {
-		return errs.New(errs.CodeStateConflict, "no message of this alert can be sent again: none was made, or all are still pending")
+		return errs.New(errs.CodeStateConflict,
+			"no message of this alert can be sent again: none was made, or all are still pending")
 	}
 	return p.ask(w, v, "alerts", question{
 		Title:  "Send again?",

@@ -3,7 +3,6 @@ package notify
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -81,7 +80,7 @@ func reportBurn(data json.RawMessage) (r reported, ok bool) {
 	}
 	r.Raw = indented(string(data))
 	r.Facts = []fact{
-		{"Objective", fmt.Sprintf("%s: %s %% over %s", burn.Objective.Name, number(burn.Objective.Target), burn.Objective.Window)},
+		{"Objective", burn.Objective.Name + ": " + number(burn.Objective.Target) + " % over " + burn.Objective.Window},
 		{"Alerts above", number(burn.Pair.Factor) + " times the sustainable rate, in both windows"},
 		{"Budget left", ui.Pct(burn.Left)},
 	}
@@ -97,7 +96,11 @@ func reportBurn(data json.RawMessage) (r reported, ok bool) {
 	for _, one := range []reading{burn.Long, burn.Short} {
 		bad, _ := ui.Num(one.Bad) // a whole number never fails
 		total, _ := ui.Num(one.Total)
-		r.Matrix.Rows = append(r.Matrix.Rows, matrixRow{one.Window, []fact{{"Failed", bad}, {"Requests", total}, {"Burn rate", number(one.Burn) + "×"}}})
+		r.Matrix.Rows = append(r.Matrix.Rows, matrixRow{one.Window, []fact{
+			{"Failed", bad},
+			{"Requests", total},
+			{"Burn rate", number(one.Burn) + "×"},
+		}})
 	}
 	return r, true
 }
@@ -115,8 +118,12 @@ func number(f float64) string {
 
 // indented is JSON with a line for each member; other text stays as it is.
 func indented(s string) string {
+	trimmed := strings.TrimSpace(s)
+	if !strings.HasPrefix(trimmed, "{") && !strings.HasPrefix(trimmed, "[") {
+		return s
+	}
 	var b bytes.Buffer
-	if trimmed := strings.TrimSpace(s); trimmed == "" || trimmed[0] != '{' && trimmed[0] != '[' || json.Indent(&b, []byte(trimmed), "", "  ") != nil {
+	if json.Indent(&b, []byte(trimmed), "", "  ") != nil {
 		return s
 	}
 	return b.String()

@@ -19,7 +19,7 @@ type Glance struct {
 
 // GlanceAlert is an alert that fires.
 type GlanceAlert struct {
-	Sentence, Href, Severity string // Sentence is what the alert is about: numbers that move are elsewhere
+	Sentence, Href, Severity string
 	Since                    time.Time
 	Acked                    bool
 	AckedBy                  string

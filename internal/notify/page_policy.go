@@ -33,7 +33,9 @@ type choice struct {
 }
 
 // policyFields are those to which faults belong.
-var policyFields = []string{"name", "description", "alert_type", "alert_interval", "zones", "except", "further", "mail", "webhook", "mechanisms"}
+var policyFields = []string{
+	"name", "description", "alert_type", "alert_interval", "zones", "except", "further", "mail", "webhook", "mechanisms",
+}
 
 // policyField is the form's field of a pointer into a policy.
 func policyField(pointer string) string {
@@ -105,7 +107,8 @@ func (f *policyForm) policy() (Policy, errs.List) {
 		}
 		key, values, ok := strings.Cut(line, ":")
 		if key = strings.TrimSpace(key); !ok || key == "" || strings.HasPrefix(key, zonesKey) {
-			faults = append(faults, errs.At(errs.CodeInvalid, "/filters", "a further filter is a line such as severity: critical, or severity.not: warning; this is not: %s", quoted(line)))
+			faults = append(faults, errs.At(errs.CodeInvalid, "/filters",
+				"a further filter is a line such as severity: critical, or severity.not: warning; this is not: %s", quoted(line)))
 			continue
 		}
 		for one := range strings.SplitSeq(values, ",") {
@@ -180,7 +183,14 @@ func formOf(p *Policy) policyForm {
 	return f
 }
 
-var intervals = [][2]string{{"", "every time"}, {"5m", "at most every 5 minutes"}, {"30m", "at most every 30 minutes"}, {"1h", "at most once an hour"}, {"4h", "at most every 4 hours"}, {"24h", "at most once a day"}}
+var intervals = [][2]string{
+	{"", "every time"},
+	{"5m", "at most every 5 minutes"},
+	{"30m", "at most every 30 minutes"},
+	{"1h", "at most once an hour"},
+	{"4h", "at most every 4 hours"},
+	{"24h", "at most once a day"},
+}
 
 func (p *pages) renderPolicy(w http.ResponseWriter, v visit, f policyForm, policyID string) error {
 	types, err := p.AlertTypes(v.ctx)

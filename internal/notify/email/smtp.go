@@ -143,10 +143,12 @@ func fault(ctx context.Context, err error) (notify.Fault, string) {
 	case strings.Contains(text, "does not support STARTTLS"):
 		return notify.BadTLS, "the mail server does not offer STARTTLS, and the password is not sent without TLS"
 	case errors.Is(err, mail.ErrNoSupportedAuthDiscovered), strings.Contains(text, "SMTP AUTH"):
-		return notify.Temporary, "the mail server does not offer a way to sign in that may be used here, and BELFRY_SMTP_URL has a password"
-	case errors.As(err, &protocol), strings.Contains(text, "short response"), strings.Contains(text, "invalid response code"):
+		return notify.Temporary,
+			"the mail server does not offer a way to sign in that may be used here, and BELFRY_SMTP_URL has a password"
+	case errors.As(err, &protocol):
 		return notify.Temporary, "the mail server's answer is not SMTP: " + text
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return notify.Temporary, "the mail server closed the connection"
 	}
 	return notify.Temporary, "the mail server does not take the message now: " + text

@@ -1,0 +1,102 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// previewed is how far back a dry run of a policy looks.
+const previewed = 7 * 24 * time.Hour
+
+// Preview is what a policy would have done.
+type Preview struct {
+	Matched  int       `json:"matched"`
+	Looked   int       `json:"considered" doc:"Alerts of its type in the last 7 days, at most 10,000"`
+	Sentence string    `json:"sentence"`
+	Examples []Example `json:"examples" doc:"The newest, at most 20, matched or not"`
+}
+
+// Example is one alert in a preview.
+type Example struct {
+	ID         string   `json:"id"`
+	Summary    string   `json:"summary"`
+	OccurredAt web.Time `json:"occurred_at"`
+	Matched    bool     `json:"matched"`
+	Why        string   `json:"why"`
+}
+
+// Preview asks a policy that may not be saved about the last week's alerts.
+func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out Preview, err error) {
+	faults, err := n.checkDraft(ctx, accountID, &p)
+	if err = or(err, faults.Or()); err != nil {
+		return out, err
+	}
+	p.account, p.Enabled = accountID, true
+	if err := n.resolveZones(ctx, &p); err != nil {
+		return out, err
+	}
+	type row struct {
+		Example
+		content []byte
+		at      int64
+		ended   int64
+	}
+	var rows []row
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		rows = nil
+		list, err := tx.Query(ctx, `SELECT id, summary, occurred_at, ended_at, content FROM alert WHERE account_id = $1 AND type = $2 AND state <> 'part' AND occurred_at > $3 AND event <> 'end'
+			ORDER BY occurred_at DESC, alert_key DESC LIMIT $4`, accountID, p.AlertType, n.Now().Add(-previewed).UnixMicro(), countMost)
+		if err != nil {
+			return err
+		}
+		defer list.Close()
+		for list.Next() {
+			var r row
+			if err := list.Scan(&r.ID, &r.Summary, &r.at, &r.ended, &r.content); err != nil {
+				return err
+			}
+			rows = append(rows, r)
+		}
+		return list.Err()
+	})
+	if err != nil {
+		return out, err
+	}
+	told := map[string]time.Time{} // in the order of time: the oldest first
+	for _, r := range slices.Backward(rows) {
+		one := prepared{}
+		if err := json.Unmarshal(r.content, &one.alert); err != nil {
+			return out, err
+		}
+		if err := n.settleZone(ctx, &one); err != nil {
+			return out, err
+		}
+		s, at := one.subject(), time.UnixMicro(r.at)
+		r.OccurredAt = timeOf(r.at)
+		var hold time.Time
+		r.Matched, r.Why, hold = decide(&p, s, told[s.about], at)
+		if ended := time.UnixMicro(r.ended); r.Matched && !hold.IsZero() && r.ended > 0 && !ended.After(hold) {
+			r.Matched, r.Why = false, "it ended while the policy's interval held the message back"
+		}
+		if r.Matched {
+			out.Matched++
+			told[s.about] = latest(at, hold)
+		}
+		out.Examples = append(out.Examples, r.Example)
+		if len(out.Examples) > 20 {
+			out.Examples = out.Examples[1:]
+		}
+	}
+	slices.Reverse(out.Examples)
+	if out.Examples == nil {
+		out.Examples = []Example{}
+	}
+	out.Looked = len(rows)
+	out.Sentence = "It would have matched " + plural(out.Matched, "alert", "alerts") + " of " + itoa(out.Looked) + " in the last 7 days."
+	return out, nil
+}
