@@ -57,7 +57,7 @@ func TestABadEventIsRefusedAloneOnTheBus(t *testing.T) {
 		rows[i].text = named(rows[i].text)
 	}
 	rows = append(rows,
-		badEvent{"nothing", "", 1101, "", "not valid JSON"},
+		badEvent{"nothing", "", 1101, "", "the record has no value"},
 		badEvent{"no account", text(event("b.nobody")), 1103, "/account_id", "account_id is required"},
 		badEvent{"an account that does not exist", text(event("b.no-account", "account_id", strings.Repeat("0", 32))), 12005, "/account_id", "existing account"},
 		badEvent{"a list of events", "[" + named(text(event("b.listed"))) + "]", 1104, "", "must be an object"},
