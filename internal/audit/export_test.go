@@ -103,3 +103,9 @@ func (r *Recent) Preceding(ctx context.Context, t Trouble, limit int) ([]Precedi
 
 // Compare is what the signer does when it starts.
 func (s *Signer) Compare(ctx context.Context) error { return s.compare(ctx) }
+
+// Held is how many changes the views hold, and of how many resources the view of
+// an account has a list.
+func (r *Recent) Held(account string) (changes int64, resources int) {
+	return r.held.Load(), len(r.views[account].things)
+}

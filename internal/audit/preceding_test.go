@@ -166,3 +166,30 @@ func TestWhatPrecededAReplayIsFound(t *testing.T) {
 		}
 	}
 }
+
+func TestTheViewsOfRecentChangesAreBounded(t *testing.T) {
+	w := newWorld(t, "")
+	recent := audit.NewRecent(w.db, w.clock.now, func(*audit.Record) bool { return false })
+	ask := func() []audit.Preceding {
+		t.Helper()
+		list, _, err := recent.Preceding(t.Context(), audit.Trouble{Account: accountA, Began: start}, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	for batch := range 3 {
+		var events []string
+		for i := range 2500 {
+			events = append(events, minimal(members{"id": fmt.Sprint("b", batch, "-", i), "occurred_at": start.Add(time.Duration(i-2500*batch) * time.Millisecond).Format(time.RFC3339Nano),
+				"resource": members{"product": "dns", "type": "record", "id": fmt.Sprint(i)}}))
+		}
+		w.append(accountA, events...)
+		if list := ask(); len(list) != 5 || list[0].Record.Event.ID != "b0-2499" {
+			t.Fatalf("%d changes are listed", len(list))
+		}
+	}
+	if held, lists := recent.Held(accountA); held > 5000 || lists > 2500 {
+		t.Errorf("a view holds %d changes in lists of %d resources", held, lists)
+	}
+}

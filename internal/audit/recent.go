@@ -3,10 +3,10 @@ package audit
 import (
 	"cmp"
 	"context"
-	"maps"
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -29,19 +29,20 @@ type recentChanges struct {
 
 	mu       sync.Mutex // guards views; a view has a lock of its own
 	views    map[string]*changeView
-	decoded  func() // counts an event that was decoded, for metrics and tests
-	searched func() // counts a look at the database
+	held     atomic.Int64 // changes of all views
+	decoded  func()       // counts an event that was decoded, for metrics and tests
+	searched func()       // counts a look at the database
 }
 
-// Bounds of a view. What is beyond them is the oldest of its list: an alert then
-// misses changes that came long before it, in an account with very many.
+// Bounds of what is held. What is beyond them is the oldest: an alert then misses
+// changes that came long before it, in an account with very many. A change takes
+// about 300 bytes, so that all views together take at most some 60 MB.
 const (
 	recentViews   = 500
-	recentLoad    = 5000 // changes that a new view begins with at most
-	recentOfZone  = 200  // changes that are kept of one property, and of one resource
-	recentOfWhole = 1000 // changes that are kept of those that name no property
-	recentZones   = 2000 // properties with changes, and resources with changes
-	recentWinners = 256  // decoded events that are kept, because alerts of one cause list the same
+	recentLoad    = 5000    // changes that a new view begins with at most
+	recentOfView  = 5000    // changes of one view
+	recentOfAll   = 200_000 // changes of all views; beyond it the view that was not used for the longest time is dropped
+	recentWinners = 32      // decoded events that a view keeps, because alerts of one cause list the same
 )
 
 // recentFor is how long ago an alert may have begun to be answered by the
@@ -67,10 +68,12 @@ type changeView struct {
 	key     int64      // of the account
 	since   int64      // changes of [since, before) are there, in Unix microseconds
 	before  int64
-	upTo    int64     // events below this seq were looked at
-	looked  time.Time // when the last look at the head began; zero = it must be filled
-	stale   bool      // events that it may hold were erased
-	used    time.Time
+	upTo    int64        // events below this seq were looked at
+	looked  time.Time    // when the last look at the head began; zero = it must be filled
+	stale   bool         // events that it may hold were erased
+	used    time.Time    // guarded by the mutex of recentChanges
+	holds   atomic.Int64 // len(all), for the bound over all views
+	all     []*change
 	whole   []*change
 	zones   map[string][]*change
 	things  map[resourceKey][]*change
@@ -96,13 +99,13 @@ func (c *recentChanges) view(account string, began time.Time) *changeView {
 	defer c.mu.Unlock()
 	v := c.views[name]
 	if v == nil {
-		if len(c.views) >= recentViews {
-			c.evict()
-		}
 		v = &fresh
 		c.views[name] = v
 	}
 	v.used = now
+	for len(c.views) > 1 && (len(c.views) > recentViews || c.held.Load() > recentOfAll) {
+		c.evict()
+	}
 	return v
 }
 
@@ -114,7 +117,9 @@ func (c *recentChanges) evict() {
 			oldest = name
 		}
 	}
+	v := c.views[oldest]
 	delete(c.views, oldest)
+	c.held.Add(-v.holds.Swap(dropped))
 }
 
 // preceding finds the changes before a trouble; see [Feature.Preceding].
@@ -162,10 +167,23 @@ const (
 		ORDER BY l.seq LIMIT $7`
 )
 
+// dropped is the number of changes of a view that is evicted: what a question that
+// still works on it adds is counted no more.
+const dropped = math.MinInt64 / 2
+
+// count notes that a view holds more changes, or fewer.
+func (c *recentChanges) count(v *changeView, n int64) {
+	if v.holds.Add(n) >= 0 {
+		c.held.Add(n)
+	}
+}
+
 // load fills a new view; v.mu is held.
 func (c *recentChanges) load(ctx context.Context, v *changeView, account string) error {
 	began := c.now()
-	v.whole, v.zones, v.things, v.winners = nil, map[string][]*change{}, map[resourceKey][]*change{}, map[int64]*Record{}
+	c.count(v, -int64(len(v.all)))
+	v.all, v.whole = nil, nil
+	v.zones, v.things, v.winners = map[string][]*change{}, map[resourceKey][]*change{}, map[int64]*Record{}
 	v.looked = time.Time{}
 	known := false
 	err := c.db.View(ctx, func(tx *db.Tx) error {
@@ -238,7 +256,9 @@ func (c *recentChanges) read(ctx context.Context, tx *db.Tx, v *changeView, text
 			v.stale = v.stale || rec.Event.Resource.Product == ReservedProduct && rec.Event.Action.Type == actionErased
 		}
 		if rec.at >= v.since && rec.at < v.before && rec.Bears() && rec.Event.Action.Result != "failure" && !c.isView(rec) {
+			before := len(v.all)
 			v.add(changeOf(rec))
+			c.count(v, int64(len(v.all)-before))
 		}
 	}
 	return n, rows.Err()
@@ -259,39 +279,49 @@ func changeOf(r *Record) *change {
 	return x
 }
 
-// add puts a change into its lists.
+// add puts a change into its lists, and takes the oldest out when there are too
+// many.
 func (v *changeView) add(x *change) {
+	v.all = insertByTime(v.all, x)
 	if x.whole {
-		v.whole = insertByTime(v.whole, x, recentOfWhole)
+		v.whole = insertByTime(v.whole, x)
 	} else if x.zone != "" {
-		addTo(v.zones, x.zone, x)
+		v.zones[x.zone] = insertByTime(v.zones[x.zone], x)
 	}
-	addTo(v.things, x.thing, x)
-}
-
-// addTo puts a change into the list of a key. When there are too many lists, the
-// half whose newest change is the oldest is dropped.
-func addTo[K comparable](lists map[K][]*change, key K, x *change) {
-	lists[key] = insertByTime(lists[key], x, recentOfZone)
-	if len(lists) <= recentZones {
+	v.things[x.thing] = insertByTime(v.things[x.thing], x)
+	if len(v.all) <= recentOfView {
 		return
 	}
-	newest := make([]int64, 0, len(lists))
-	for _, list := range lists {
-		newest = append(newest, list[0].at)
+	// The oldest of all is the oldest of each list that it is in.
+	oldest := v.all[len(v.all)-1]
+	v.all = dropLast(v.all)
+	if oldest.whole {
+		v.whole = dropLast(v.whole)
+	} else if oldest.zone != "" {
+		dropFrom(v.zones, oldest.zone)
 	}
-	slices.Sort(newest)
-	median := newest[len(newest)/2]
-	maps.DeleteFunc(lists, func(_ K, list []*change) bool { return list[0].at < median })
+	dropFrom(v.things, oldest.thing)
 }
 
-// insertByTime inserts a change by its time and drops the oldest beyond most.
-func insertByTime(list []*change, x *change, most int) []*change {
-	i, _ := slices.BinarySearchFunc(list, x, func(a, b *change) int {
-		return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(b.seq, a.seq))
-	})
-	list = slices.Insert(list, i, x)
-	return list[:min(len(list), most)]
+func dropLast(list []*change) []*change {
+	list[len(list)-1] = nil
+	return list[:len(list)-1]
+}
+
+func dropFrom[K comparable](lists map[K][]*change, key K) {
+	if lists[key] = dropLast(lists[key]); len(lists[key]) == 0 {
+		delete(lists, key)
+	}
+}
+
+func byTimeDescending(a, b *change) int {
+	return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(b.seq, a.seq))
+}
+
+// insertByTime inserts a change into a list that is ordered by time.
+func insertByTime(list []*change, x *change) []*change {
+	i, _ := slices.BinarySearchFunc(list, x, byTimeDescending)
+	return slices.Insert(list, i, x)
 }
 
 // chosen is a change that is listed; its record is not opened yet.
@@ -338,23 +368,13 @@ func (v *changeView) choose(t Trouble, limit int) (list []chosen, more int) {
 	if t.Zone != "" {
 		take(SameZone, v.zones[t.Zone])
 	} else {
-		take(SameZone, v.everyZone())
+		take(SameZone, slices.DeleteFunc(slices.Clone(v.all), func(x *change) bool { return x.whole || x.zone == "" }))
 	}
 	take(WholeAccount, v.whole)
 	if len(list) > limit {
 		list, more = list[:limit], len(list)-limit
 	}
 	return list, more
-}
-
-// everyZone is the changes of all properties, for an alert that names none.
-func (v *changeView) everyZone() []*change {
-	var list []*change
-	for _, zone := range v.zones {
-		list = append(list, zone...)
-	}
-	slices.SortFunc(list, func(a, b *change) int { return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(b.seq, a.seq)) })
-	return list[:min(len(list), recentOfWhole)]
 }
 
 // open reads a chosen event; v.mu is held.
