@@ -34,6 +34,9 @@ func refreshing(t *testing.T) (*httptest.Server, *atomic.Int64) {
 	mux.Handle("GET /assets/", u.Assets())
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		n := answers.Add(1)
+		if r.Header.Get("HX-Request") == "true" && !ui.Refresh(r) {
+			t.Error("a part asked for itself without the header that says so")
+		}
 		c := ui.Chart{Label: "Burn"}
 		for i := range int64(60) {
 			y := float64(i + n)
