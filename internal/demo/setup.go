@@ -26,7 +26,8 @@ const (
 type ids struct{ account, producer, storefrontZone, quietZone, hook string }
 
 // setUp makes the account, its people, its product team, its objectives and
-// its past, and only then who is told: nobody is told of alerts long gone.
+// its past, and only then its notification policies, so that nothing of the past
+// is sent.
 func (d *demo) setUp(ctx context.Context) error {
 	began := time.Now()
 	say := func(format string, args ...any) {
@@ -58,7 +59,7 @@ func (d *demo) setUp(ctx context.Context) error {
 	if err := d.subscribe(ctx, &s, &made); err != nil {
 		return err
 	}
-	say("who is told: a signed webhook and a mail, both to your inbox")
+	say("notification policies: a signed webhook and a mail, both to your inbox")
 	return d.update(func(now *State) { *now = s })
 }
 
@@ -178,8 +179,8 @@ func (d *demo) objectives(ctx context.Context, s *State) error {
 	return nil
 }
 
-// subscribe says who is told: the on-call for everything but the old site, the
-// storefront's team for its own property.
+// subscribe creates the notification policies: the on-call for everything but the
+// old site, the storefront's team for its own property.
 func (d *demo) subscribe(ctx context.Context, s *State, made *ids) error {
 	base := made.account + "/alerting/v3"
 	var hook struct {
