@@ -197,11 +197,11 @@ func (p *pages) askRemove(w http.ResponseWriter, r *http.Request) error {
 	}
 	href := MembersPath(v.account) + "/" + m.ID
 	q := question{Title: "Remove " + m.Name + " from this account?", Action: href + "/remove", Label: "Remove the member", Back: href,
-		Text: "Their sessions lose the account at once. Tokens that they made stay, and so does what they did in the record. " +
+		Text: "Their sessions lose the account at once. Tokens that they made stay, and so does what they did in the audit log. " +
 			"If they belong to no other account, their name, address and password are deleted."}
 	if m.ID == v.who.ID {
 		q.Title, q.Label = "Leave this account?", "Leave the account"
-		q.Text = "This is you: you lose this account at once. Tokens that you made stay, and so does what you did in the record. " +
+		q.Text = "This is you: you lose this account at once. Tokens that you made stay, and so does what you did in the audit log. " +
 			"If you belong to no other account, your name, address and password are deleted."
 	}
 	return p.show(w, v, "question", view{section: "members", title: "Remove a member", data: q})

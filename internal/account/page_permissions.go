@@ -14,9 +14,9 @@ var unbuilt = []string{FlagsRead, FlagsWrite, MailRead, MailWrite}
 // permissionWords say what each permission lets somebody do, in the groups in
 // which the form offers them. A test checks that none is missing.
 var permissionWords = []struct{ group, permission, words, hint string }{
-	{"Audit log", AuditRead, "Read the record", "Events, history, proofs and checkpoints."},
+	{"Audit log", AuditRead, "Read the audit log", "Events, history, proofs and checkpoints."},
 	{"Audit log", AuditWrite, "Append events", "What a product needs to send its events."},
-	{"Audit log", AuditExport, "Export the record", "Files with everything, to take away."},
+	{"Audit log", AuditExport, "Export the audit log", "Files with everything, to take away."},
 	{"Audit log", AuditErase, "Erase personal data", "Cannot be undone. The proofs stay valid."},
 	{"Notifications", NotificationsRead, "Read alerts and policies", ""},
 	{"Notifications", NotificationsWrite, "Change policies and destinations", ""},

@@ -118,7 +118,7 @@ func (p *pages) askDeleteSelf(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, v, "question", view{section: "profile", title: "Delete yourself", data: question{
 		Title: "Delete your sign-in?",
 		Text: "You leave every account, your sessions end, and your name, address and password are deleted. " +
-			"What you did stays in the records of the accounts. This cannot be undone.",
+			"What you did stays in the audit logs of the accounts. This cannot be undone.",
 		Action: ProfilePath + "/delete", Label: "Delete my sign-in", Back: ProfilePath}})
 }
 

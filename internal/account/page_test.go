@@ -22,9 +22,9 @@ func TestATokensValueIsOnOnePageOnce(t *testing.T) {
 	made := ana.post(base, "name", "shop", "permission", "audit:write", "permission", "audit:read", "expires", "30", "ip_allow", "192.0.2.0/24, 127.0.0.1\n2001:db8::/32")
 	value := made.is(200, "shown this once", "export BELFRY_TOKEN=").find(`(blf_[0-9a-z]{59})`)
 	s.call(value, "GET", "/user/tokens/verify", nil, "From-Address: 127.0.0.1").ok()
-	list := ana.get(base).is(200, "shop", "Append events, read the record", "192.0.2.0/24", "and 2 more").lacks(value, value[4:40])
+	list := ana.get(base).is(200, "shop", "Append events, read the audit log", "192.0.2.0/24", "and 2 more").lacks(value, value[4:40])
 	href := list.find(`href="(` + base + `/[0-9a-f]{32})"`)
-	ana.get(href).is(200, "127.0.0.1/32", "2001:db8::/32", " by ", "in the record").lacks(value, value[4:40])
+	ana.get(href).is(200, "127.0.0.1/32", "2001:db8::/32", " by ", "in the audit log").lacks(value, value[4:40])
 
 	ana.get(href+"/revoke").is(200, "Revoke shop?", `action="`+href+`/revoke"`)
 	ana.postFrom("cross-site", href+"/revoke").is(403)

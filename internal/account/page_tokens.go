@@ -164,7 +164,7 @@ func (p *pages) askRevoke(w http.ResponseWriter, r *http.Request) error {
 	}
 	href := TokensPath(v.account) + "/" + t.ID
 	return p.show(w, v, "question", view{section: "tokens", title: "Revoke a token", data: question{
-		Title: "Revoke " + t.Name + "?", Text: "Whatever uses it is refused from the next request on. This cannot be undone; what it did stays in the record.",
+		Title: "Revoke " + t.Name + "?", Text: "Whatever uses it is refused from the next request on. This cannot be undone; what it did stays in the audit log.",
 		Action: href + "/revoke", Label: "Revoke the token", Back: href}})
 }
 

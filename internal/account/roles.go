@@ -82,7 +82,7 @@ var roles = []struct {
 	description string
 }{
 	{Owner, "o", "Everything in the account."},
-	{Admin, "a", "Everything but erasing personal data from the record."},
+	{Admin, "a", "Everything but erasing personal data from the audit log."},
 	{Operator, "p", "Reads everything and replays deliveries."},
 	{Editor, "e", "Reads everything and changes notifications, objectives and flags."},
 	{Viewer, "v", "Reads everything."},

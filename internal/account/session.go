@@ -10,6 +10,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -84,7 +85,7 @@ func (d *Directory) SessionFromRequest(ctx context.Context, r *http.Request) (*S
 		if err != nil || len(cookie.Value) != secretLen {
 			continue
 		}
-		c, err := d.session(ctx, HashOf(cookie.Value))
+		c, err := d.session(ctx, r, HashOf(cookie.Value))
 		if errs.KindOf(err) == errs.Unauthenticated && err != nil {
 			continue
 		}
@@ -115,8 +116,9 @@ func (d *Directory) hasSessionCookie(r *http.Request) bool {
 	return false
 }
 
-// session is the live credential of a session.
-func (d *Directory) session(ctx context.Context, h Hash) (*credential, error) {
+// session is the live credential of a session. What an open page or stream asks
+// for by itself is not a use that postpones the end of an idle session.
+func (d *Directory) session(ctx context.Context, r *http.Request, h Hash) (*credential, error) {
 	c, err := d.credentials.get(ctx, h, func(ctx context.Context) (*credential, error) { return d.loadSessionCredential(ctx, h) })
 	if err != nil {
 		return nil, err
@@ -125,7 +127,7 @@ func (d *Directory) session(ctx context.Context, h Hash) (*credential, error) {
 	if now >= c.ends {
 		return nil, errs.New(errs.CodeAuthentication, "the session is over")
 	}
-	if !web.Rechecking(ctx) && c.stale(now) {
+	if !web.Rechecking(ctx) && !ui.Refresh(r) && c.stale(now) {
 		d.uses.session(h, now)
 	}
 	return c, nil

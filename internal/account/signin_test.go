@@ -123,6 +123,25 @@ func TestASessionEndsIdleOrOldOrSignedOut(t *testing.T) {
 	})
 }
 
+// A page in an open tab asks for its parts again and again, while its visitor
+// may be far away.
+func TestWhatAnOpenPageAsksForByItselfKeepsNoSessionAlive(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		a := f.account("A")
+		_, cookie := f.member(a, "ana@example.com", "viewer")
+		refresh := func() int { return f.call(cookie, "GET", "/accounts", nil, "Belfry-Refresh: true").Status }
+		f.later(account.IdleTime - time.Minute)
+		if got := refresh(); got != 200 {
+			t.Fatalf("a live session answers %d", got)
+		}
+		f.drained()
+		f.later(time.Minute)
+		if got := refresh(); got != 401 {
+			t.Fatalf("the idle session lives on by the requests of an open page: %d", got)
+		}
+	})
+}
+
 func TestASignInReplacesTheSessionThatTheBrowserHad(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a := f.account("A")

@@ -103,7 +103,7 @@ func (p overviewPage) Rising() string {
 func (p overviewPage) Calm() string {
 	for _, o := range p.Objectives {
 		if o.Counted && o.State == slo.Healthy {
-			return o.Name + " has " + o.Left + " of its budget left."
+			return "The lowest error budget is that of " + o.Name + ": " + o.Left + " of it is left."
 		}
 	}
 	return ""

@@ -27,6 +27,8 @@ func TestTheExplorersHeadCountsWhatItsFiltersShow(t *testing.T) {
 	v.get(base+"?resource_type=t").has(t, "1 of ", `<span class="chip-key">Type</span>`)
 	v.get(base+"?resource_id=r-one").has(t, "1 of ", `<span class="chip-key">Resource</span>`)
 	v.get(base).lacks(t, " of 4 events", "that match")
+	// What is excluded is in no row, and its chip says the name all the same.
+	v.get(base+"?resource_id.not=r-one").has(t, ">is not</a><b>wwwone.shop.example</b>")
 	before := head(base + "?resource_product=dns")
 	s.append(id, change("three", "ana", nil))
 	if after := head(base + "?resource_product=dns"); before == after || !strings.Contains(after, "3 of ") {

@@ -75,7 +75,7 @@ func TestABurnIsSeenFromTheBusToThePage(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	base := "/accounts/" + id + "/objectives"
-	v.get(base).has(t, "1 objective burns too fast.", "checkout", "shop.example")
+	v.get(base).has(t, "1 objective is burning its budget too fast.", "checkout", "shop.example")
 	v.get(base+"/"+objective.ID).has(t, "checkout is burning its budget", "wwwtimeout.shop.example", "/audit?event=timeout", "1h/5m fires")
 	v.get("/accounts/"+id+"/audit").has(t, "created the objective")
 	// Overview, list and objective say the same sentence: that of the moment, and

@@ -133,7 +133,7 @@ func (p *Dashboard) explorer(w http.ResponseWriter, r *http.Request) error {
 	if s.event != "" {
 		switch page.Detail, err = p.detailOf(v, s.event, true); {
 		case errs.Is(err, errs.CodeNotFound) && err != nil && fragment == "":
-			flash = &ui.Flash{Tone: ui.Warn, Text: "There is no event " + s.event + " in this account's record"}
+			flash = &ui.Flash{Tone: ui.Warn, Text: "There is no event " + s.event + " in this account's audit log"}
 		case err != nil:
 			return err
 		}
@@ -271,35 +271,59 @@ func exports(v visit, asked url.Values, which string) []ui.Link {
 	return []ui.Link{
 		link(which+" as CSV", "file-text", "", as("csv")),
 		link(which+" as NDJSON", "file-json", "", as("ndjson")),
-		link("The whole record", "shield-check", "provable", url.Values{"format": {"ndjson"}}),
+		link("The whole audit log", "shield-check", "provable", url.Values{"format": {"ndjson"}}),
 	}
 }
 
-// nameChips says the names of people and resources that are filtered by id, as
-// far as the rows know them, and those of properties.
+// nameChips says the names of people, resources and properties that are filtered
+// by id. The rows know those that are shown. For others, such as one that is
+// excluded, the newest event that names it is read.
 func (p *Dashboard) nameChips(v visit, page *explorerPage) {
 	names := map[string]string{}
-	for _, r := range page.Rows {
-		for _, part := range r.Sentence {
+	learn := func(s ui.Sentence) {
+		for _, part := range s {
 			if part.Key != "" && part.Text != part.Value {
 				names[part.Key+"\x00"+part.Value] = part.Text
 			}
 		}
 	}
-	keys := map[string]string{}
-	for _, k := range chipKeys {
-		keys[k.Label] = k.Key
+	for _, r := range page.Rows {
+		learn(r.Sentence)
 	}
 	for i, c := range page.Chips {
-		name := names[keys[c.Label]+"\x00"+c.Value]
-		if name == "" && c.Label == "Property" {
-			if _, found, err := p.sources.Zone(v.ctx, v.account, c.Value); err == nil { // without a name, the id is shown
-				name = found
+		if c.Label == "Property" {
+			if _, found, err := p.sources.Zone(v.ctx, v.account, c.Value); err == nil && found != "" { // without a name, the id is shown
+				page.Chips[i].Value = visible(found)
+				continue
 			}
 		}
-		page.Chips[i].Value = visible(or(name, c.Value))
+		for _, field := range named[c.Label] {
+			known := field + "\x00" + c.Value
+			if names[known] == "" {
+				within(v.ctx, 300*time.Millisecond, func(ctx context.Context) error {
+					q := Query{Conds: []Cond{{Field: field, Values: []string{c.Value}}}, Limit: 1}
+					found, err := p.reader.List(ctx, v.account, q)
+					if err != nil {
+						return err
+					}
+					for _, r := range found.Records {
+						learn(p.said(r))
+					}
+					return nil
+				})
+			}
+			if names[known] != "" {
+				page.Chips[i].Value = names[known]
+				break
+			}
+		}
+		page.Chips[i].Value = visible(page.Chips[i].Value)
 	}
 }
+
+// named are the fields whose values have names in sentences, by the labels of
+// their chips.
+var named = map[string][]string{"Actor": {"actor_id"}, "Resource": {"resource_id"}, "Property": {"zone"}}
 
 // glossary reads what the menus offer. It is a convenience: when the roll-ups
 // do not answer at once, the page does without.

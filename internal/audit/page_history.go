@@ -62,7 +62,7 @@ func (p *Dashboard) resource(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if len(found.Records) == 0 {
-		return errs.New(errs.CodeNotFound, "the record has no event of this resource")
+		return errs.New(errs.CodeNotFound, "the audit log has no event of this resource")
 	}
 	page.Cut = found.Next != nil
 	newest := found.Records[0]

@@ -139,6 +139,17 @@ var verbs = map[string]string{
 	"erase": "erased", "undo": "undid", "lock": "locked", "unlock": "unlocked", "grant": "granted", "attach": "attached", "detach": "detached",
 }
 
+// infinitives are those of the verbs whose action type is not one.
+var infinitives = map[string]string{
+	"update":   "change",
+	"edit":     "change",
+	"read":     "view",
+	"login":    "sign in to",
+	"logout":   "sign out of",
+	"rollback": "roll back",
+	"commit":   "commit to",
+}
+
 // plainSentence is for actions that no catalogue describes. A change of one
 // member says from what to what.
 func (r *Record) plainSentence() string {
@@ -147,16 +158,18 @@ func (r *Record) plainSentence() string {
 	if i := strings.LastIndexAny(verb, "._: "); i >= 0 && verbs[strings.ToLower(verb[i+1:])] != "" {
 		verb = verb[i+1:]
 	}
-	phrase := verbs[strings.ToLower(verb)]
-	if phrase == "" {
+	verb = strings.ToLower(verb)
+	phrase := verbs[verb]
+	switch failed := e.Action.Result == "failure"; {
+	case phrase == "" && failed:
+		phrase = "failed to do " + words(e.Action.Type) + " on"
+	case phrase == "":
 		phrase = "did " + words(e.Action.Type) + " on"
+	case failed:
+		phrase = "failed to " + or(infinitives[verb], verb)
 	}
 	var b strings.Builder
-	b.WriteString(r.ActorName() + " ")
-	if e.Action.Result == "failure" {
-		b.WriteString("failed: ")
-	}
-	b.WriteString(phrase + " ")
+	b.WriteString(r.ActorName() + " " + phrase + " ")
 	changes := Diff(e.Before, e.After)
 	if len(changes) == 1 && changes[0].Op == "changed" && changes[0].Path != "" {
 		c := changes[0]

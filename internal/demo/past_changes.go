@@ -48,9 +48,9 @@ type turn struct {
 var knobs = []knob{
 	{"payment_timeout", "payment timeout", checkout, "ms", 3000, []turn{
 		{2500, "The provider has become faster"},
-		{3000, "The provider was slow on Friday"},
-		{4000, "Peak season: give slow payments time"},
-		{3000, "Peak season is over"},
+		{3000, "The provider has become slower again"},
+		{4000, "A sale today: give slow payments time"},
+		{3000, "The sale is over"},
 	}},
 	{"free_shipping", "free-shipping threshold", storefront, "EUR", 50, []turn{
 		{45, "Autumn campaign"},
@@ -64,10 +64,10 @@ var knobs = []knob{
 		{"Buy now", "A/B test 32: more orders"},
 	}},
 	{"banner", "maintenance banner", storefront, "", "", []turn{
-		{"Closed for stocktaking until Monday", "Stocktaking"},
+		{"We are taking stock: orders leave a day later", "Stocktaking"},
 		{"", "Stocktaking is done"},
 		{"New glazes are here", "Launch of the new season"},
-		{"", "The launch week is over"},
+		{"", "The launch is over"},
 	}},
 }
 

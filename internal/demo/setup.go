@@ -26,7 +26,8 @@ const (
 type ids struct{ account, producer, storefrontZone, quietZone, hook string }
 
 // setUp makes the account, its people, its product team, its objectives and
-// its past, and only then who is told: nobody is told of alerts long gone.
+// its past, and only then its notification policies, so that nothing of the past
+// is sent.
 func (d *demo) setUp(ctx context.Context) error {
 	began := time.Now()
 	say := func(format string, args ...any) {
@@ -58,7 +59,7 @@ func (d *demo) setUp(ctx context.Context) error {
 	if err := d.subscribe(ctx, &s, &made); err != nil {
 		return err
 	}
-	say("who is told: a signed webhook and a mail, both to your inbox")
+	say("notification policies: a signed webhook and a mail, both to your inbox")
 	return d.update(func(now *State) { *now = s })
 }
 
@@ -116,6 +117,7 @@ func (d *demo) people(ctx context.Context, s *State, made *ids) error {
 
 // enter signs a person in with their link, as everybody does who works with the
 // shop: people whose changes are in the record are no strangers to the account.
+// The fragment of the link is the body of the form that its page sends.
 func enter(ctx context.Context, link string) error {
 	if link == "" {
 		return errors.New("the answer for a new member has no sign-in link")
@@ -124,7 +126,7 @@ func enter(ctx context.Context, link string) error {
 	if err != nil {
 		return err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.Scheme+"://"+u.Host+u.Path, strings.NewReader(u.RawQuery))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.Scheme+"://"+u.Host+u.Path, strings.NewReader(u.Fragment))
 	if err != nil {
 		return err
 	}
@@ -177,8 +179,8 @@ func (d *demo) objectives(ctx context.Context, s *State) error {
 	return nil
 }
 
-// subscribe says who is told: the on-call for everything but the old site, the
-// storefront's team for its own property.
+// subscribe creates the notification policies: the on-call for everything but the
+// old site, the storefront's team for its own property.
 func (d *demo) subscribe(ctx context.Context, s *State, made *ids) error {
 	base := made.account + "/alerting/v3"
 	var hook struct {

@@ -53,7 +53,7 @@ Eight minutes
   6. Prove it: the change's page, "Proof", verifies it here, and gives one file and the command that verifies it
      without this server (%[13]s verify --bundle FILE). Change one byte of the file, and it fails.
   7. kill -9 %[11]d while it works. The demo starts it again: everything that was acknowledged is there,
-     the alert is still open, nobody is told twice.
+     the alert is still open, and no message is sent twice.
 
 Now yours
   A change    curl -s %[1]s/client/v4/accounts/ext:demo/audit/events -H 'Authorization: Bearer %[5]s' -H 'Content-Type: application/json' \

@@ -45,7 +45,7 @@ func TestAnAlertReachesAWebhookAndItsEndFollows(t *testing.T) {
 		until(t, "it is written", func() bool { return w.decision("a1").Deliveries[0].State == "delivered" })
 		w.alert(map[string]any{"id": "a2", "event": "end", "correlation_id": "c1", "occurred_at": began.Add(time.Minute).Format(time.RFC3339)})
 		until(t, "the end arrives", func() bool { return len(r.all()) == 2 })
-		if e := r.all()[1].Body; e.Event != "ALERT_STATE_EVENT_END" || e.CorrelationID != "c1" || e.Severity != "critical" || e.Text != "Ended after 1 min: The shop is down." {
+		if e := r.all()[1].Body; e.Event != "ALERT_STATE_EVENT_END" || e.CorrelationID != "c1" || e.Severity != "critical" || e.Text != "Alert ended after 1 min: The shop is down." {
 			t.Errorf("the end is %+v", e)
 		}
 		until(t, "the end's delivery is written", func() bool {

@@ -25,6 +25,7 @@ type oneAlert struct {
 	Lasted     string
 	Kind       string // the type's title
 	Where      string // the properties that it names
+	Began      *start // nil: it is not known, or as the alert started
 	Reported   reported
 	Preceded   []preceded
 	More       int
@@ -82,7 +83,7 @@ func (p *pages) showAlert(w http.ResponseWriter, r *http.Request) error {
 		More:      d.ChangesMore,
 		Pending:   d.pending,
 		MayAck:    ack && d.AckedAt.IsZero() && d.State == stateFiring,
-		MayUnack:  ack && !d.AckedAt.IsZero(),
+		MayUnack:  ack && !d.AckedAt.IsZero() && d.State == stateFiring,
 		MayReplay: v.can(account.DeliveriesReplay) && len(d.Deliveries) > 0,
 		MayWrite:  v.can(account.NotificationsWrite),
 		NewPolicy: NotificationsPath(v.account) + "/policies/new?" + url.Values{"type": {d.Type}}.Encode(),
@@ -99,6 +100,10 @@ func (p *pages) showAlert(w http.ResponseWriter, r *http.Request) error {
 	if p.unsettled(&d) {
 		out.Self = alertPath(v.account, d.ID)
 	}
+	if d.BeganAt.Before(d.OccurredAt.Time) {
+		began := startOf(d.BeganAt.Time, d.OccurredAt.Time, d.Changes)
+		out.Began = &began
+	}
 	out.Said = d.said(out.Title)
 	if v.can(account.AuditRead) {
 		out.Record = "/accounts/" + v.account + "/audit?" + url.Values{"resource_id": {d.ID}}.Encode()
@@ -114,7 +119,7 @@ func (p *pages) showAlert(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(v.ctx, 2*time.Second)
 	defer cancel()
-	out.Live = p.live(ctx, v.account, &d)
+	out.Live = p.live(ctx, v.account, &d.Alert)
 	out.Timeline = timeline(v.account, &d, p.changesSince(ctx, v.account, &d))
 	return p.show(w, v, "alert", view{section: "alerts", title: out.Title, data: out})
 }
@@ -147,13 +152,13 @@ func (d *Decision) said(title string) string {
 
 // live is how what a firing alert is about is doing now. A page without it is
 // better than none.
-func (p *pages) live(ctx context.Context, accountID string, d *Decision) string {
-	if p.Live == nil || d.Resource == nil || d.State != stateFiring {
+func (p *pages) live(ctx context.Context, accountID string, a *Alert) string {
+	if p.Live == nil || a.Resource == nil || a.State != stateFiring {
 		return ""
 	}
-	s, err := p.Live(ctx, accountID, *d.Resource)
+	s, err := p.Live(ctx, accountID, *a.Resource)
 	if err != nil {
-		p.Log.WarnContext(ctx, "the present state of what an alert is about is not known", "alert", d.ID, "error", err)
+		p.Log.WarnContext(ctx, "the present state of what an alert is about is not known", "alert", a.ID, "error", err)
 	}
 	return s
 }
@@ -233,10 +238,6 @@ type happening struct {
 	Note, Href     string
 }
 
-// beginGrace is how coarsely counts know when something began: a change within
-// it may stand behind the beginning and came before it.
-const beginGrace = 30 * time.Second
-
 // timeline puts everything that is known of an alert into the order of time.
 // since are the changes made while it fired.
 func timeline(accountID string, d *Decision, since []Change) []happening {
@@ -254,7 +255,7 @@ func timeline(accountID string, d *Decision, since []Change) []happening {
 	case d.State == stateNotice:
 		begin.Icon, begin.Sentence = "info", "Notice raised"
 	case d.State == stateEnded:
-		begin.Note = d.Summary
+		begin.Note = "“" + d.Summary + "”"
 	}
 	list = append(list, begin)
 	for _, one := range d.Deliveries {
@@ -284,18 +285,12 @@ func timeline(accountID string, d *Decision, since []Change) []happening {
 	return list
 }
 
-// beginning is the line that says since when what an alert reports went on. A
-// change that stands just behind it came before it: then the line says by when
-// it had begun.
+// beginning is the line that says since when what an alert reports went on.
 func beginning(d *Decision) happening {
-	line := happening{At: d.BeganAt.Time, Icon: "trending-down", Sentence: "What it reports began"}
-	for _, c := range d.Changes {
-		if c.At.After(d.BeganAt.Time) && !c.At.After(d.BeganAt.Add(beginGrace)) {
-			line.At, line.Sentence = d.BeganAt.Add(beginGrace), "What it reports had begun"
-		}
-	}
-	if line.At.After(d.OccurredAt.Time) {
-		line.At = d.OccurredAt.Time
+	began := startOf(d.BeganAt.Time, d.OccurredAt.Time, d.Changes)
+	line := happening{At: began.At, Icon: "trending-down", Sentence: "What it reports began"}
+	if began.By {
+		line.Sentence = "What it reports had begun"
 	}
 	return line
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -29,12 +30,16 @@ type shownAlert struct {
 	Href     string
 	Title    string // what it is about
 	Said     string // what was reported, while it fires; "" when the title says it
+	Live     string // how it is doing now; "" = not known
 	Where    string // the properties that it names
 	Tone     ui.Tone
 	Lasted   string // of one that ended
 	Told     []telling
 	ToldMore int
 }
+
+// shownLive is how many firing alerts of a list are shown as they are doing now.
+const shownLive = 20
 
 // telling is what became of the message to one destination.
 type telling struct {
@@ -125,6 +130,8 @@ func (n *Feature) firing(ctx context.Context, accountID string, limit int) ([]Al
 }
 
 func (p *pages) shownAlerts(v visit, list []Alert) ([]shownAlert, error) {
+	ctx, cancel := context.WithTimeout(v.ctx, 2*time.Second)
+	defer cancel()
 	out := make([]shownAlert, len(list))
 	for i, a := range list {
 		kind, err := p.AlertType(v.ctx, a.Type)
@@ -134,6 +141,9 @@ func (p *pages) shownAlerts(v visit, list []Alert) ([]shownAlert, error) {
 		s := shownAlert{Alert: a, Href: alertPath(v.account, a.ID), Title: a.thing(kind), Where: a.where(), Tone: severityTone(a.Severity)}
 		if a.State != stateEnded && a.Summary != s.Title {
 			s.Said = a.Summary
+		}
+		if i < shownLive {
+			s.Live = p.live(ctx, v.account, &a)
 		}
 		s.Lasted = a.lasted()
 		out[i] = s

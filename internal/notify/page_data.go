@@ -82,7 +82,7 @@ func reportBurn(data json.RawMessage) (r reported, ok bool) {
 	r.Facts = []fact{
 		{"Objective", burn.Objective.Name + ": " + number(burn.Objective.Target) + " % over " + burn.Objective.Window},
 		{"Alerts above", number(burn.Pair.Factor) + " times the sustainable rate, in both windows"},
-		{"Budget left", ui.Pct(burn.Left)},
+		{"Budget left", strings.Replace(ui.Pct(burn.Left), "%", " %", 1)},
 	}
 	if burn.Left <= 0 {
 		r.Facts[2].Value = "none"
@@ -90,7 +90,7 @@ func reportBurn(data json.RawMessage) (r reported, ok bool) {
 		r.Facts = append(r.Facts, fact{"Exhausted", "in " + ui.Words(seconds(*burn.ExhaustedIn)) + " at that rate"})
 	}
 	if burn.Detection != nil {
-		r.Facts = append(r.Facts, fact{"Detected", "after " + ui.Words(seconds(*burn.Detection))})
+		r.Facts = append(r.Facts, fact{"Detected", "within " + ui.Words(seconds(*burn.Detection))})
 	}
 	r.Matrix = &matrix{Columns: []string{"Window", "Failed", "Requests", "Burn rate"}}
 	for _, one := range []reading{burn.Long, burn.Short} {

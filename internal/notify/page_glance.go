@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
@@ -26,6 +27,18 @@ type GlanceAlert struct {
 	Preceded                 string // the first of the changes that preceded it; "" = none
 	Objective                string // id of the objective that it is about; "" = another thing
 	Recovering               bool   // the failures have stopped; set by the overview
+}
+
+// Note is what the overview says below the sentence.
+func (a GlanceAlert) Note() string {
+	var list []string
+	if a.Preceded != "" {
+		list = append(list, "Preceded by: "+stop(a.Preceded))
+	}
+	if a.Acked {
+		list = append(list, stop("Acknowledged by "+a.AckedBy))
+	}
+	return strings.Join(list, " ")
 }
 
 // Glance answers "is anything wrong?" for an account.

@@ -64,7 +64,7 @@ func TestTheAlertsPageSaysHowItIsNow(t *testing.T) {
 	}
 	s.reopen()
 	s.furnish(newReceiver(t))
-	s.get("/alerts/burn").says(200, "<h1>checkout shop down</h1>", live, "When the alert started: checkout is burning its budget 14 times too fast")
+	s.get("/alerts/burn").says(200, "<h1>checkout shop down</h1>", live, "The alert said: “checkout is burning its budget 14 times too fast")
 	s.alert(map[string]any{"id": "burn2", "event": "end", "correlation_id": "c"})
 	b := s.get("/alerts/burn").says(200, "<h1>checkout shop down</h1>").Body
 	head, _, _ := strings.Cut(b, "Preceded by")
@@ -183,7 +183,7 @@ func TestWhatAnObjectiveReportsIsReadable(t *testing.T) {
 	if status != 200 {
 		t.Fatal(status, failures)
 	}
-	p := s.get("/alerts/objective").says(200, "<h1>Checkout error budget burn</h1>", "Checkout: 99.95 % over 28d", "14.4 times", "89%", "in 34 h 34 min at that rate", "after 1 min", "Data as it was sent")
+	p := s.get("/alerts/objective").says(200, "<h1>Checkout error budget burn</h1>", "Checkout: 99.95 % over 28d", "14.4 times", "89 %", "in 34 h 34 min at that rate", "within 1 min", "Data as it was sent")
 	for _, cell := range []string{`data-label="Burn rate">16.61×`, `data-label="Burn rate">1,217×`, `data-label="Requests">36,000`, `data-label="Failed">300`} {
 		if !strings.Contains(p.Body, cell) {
 			t.Errorf("no cell %s", cell)

@@ -43,7 +43,7 @@ func Headline(m *Message) string {
 	case m.Test():
 		return "Test message from Belfry"
 	case m.Event == event.AlertEnd:
-		return Ended(m.Started, m.At) + ": " + firstOf(m.Thing, m.Summary)
+		return "Alert " + strings.ToLower(Ended(m.Started, m.At)) + ": " + firstOf(m.Thing, m.Summary)
 	}
 	return m.Summary
 }
@@ -92,6 +92,39 @@ func Preceded(m *Message) (lead string, first Change) {
 	}
 	first = m.Changes[0]
 	return "Preceded " + Earlier(m.At, first.At) + " by:", first
+}
+
+// beginGrace is how coarsely counts know when something began: a change within
+// it may stand behind the beginning and came before it.
+const beginGrace = 30 * time.Second
+
+// start is when what an alert reports began, as pages and messages show it.
+type start struct {
+	At time.Time
+	By bool // it had begun by then
+}
+
+// startOf corrects the beginning that an alert has from its counts. A change just
+// behind it may have come first. In that case the result is the time by which
+// the trouble had begun, so that no effect stands before its cause.
+func startOf(began, alert time.Time, changes []Change) start {
+	s := start{At: began}
+	for _, c := range changes {
+		if c.At.After(began) && !c.At.After(began.Add(beginGrace)) {
+			s = start{At: began.Add(beginGrace), By: true}
+		}
+	}
+	if s.At.After(alert) {
+		s.At = alert
+	}
+	return s
+}
+
+// Start is when what the message reports began; by says that it had begun by
+// then. ok is false when that is the time of the alert itself.
+func Start(m *Message) (at time.Time, by, ok bool) {
+	s := startOf(m.Began, m.At, m.Changes)
+	return s.At, s.By, m.Began.Before(m.At)
 }
 
 // Earlier says how long before an alert something was done.

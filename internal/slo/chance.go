@@ -16,6 +16,6 @@ func (o *Objective) chanceWords(t Tally) string {
 	bad, _ := ui.Num(t.Bad) // whole numbers never fail
 	total, _ := ui.Num(t.Total)
 	least, _ := ui.Num(need)
-	return fmt.Sprintf(" %s of %s requests failed: %s could be chance, and page nobody; from %s on they could not.",
+	return fmt.Sprintf(" %s of %s requests failed: %s could be chance and send no alert; %s or more could not.",
 		bad, total, countWord(t.Bad, "error", "errors"), least)
 }

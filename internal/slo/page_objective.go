@@ -25,8 +25,8 @@ const (
 // shownPair is a row of the table of windows.
 type shownPair struct {
 	PairStatus
-	SinceAt, BeganAt time.Time
-	LongOn, ShortOn  bool // above the factor
+	SinceAt         time.Time
+	LongOn, ShortOn bool // above the factor
 }
 
 // Tone of a pair's state.
@@ -94,7 +94,7 @@ func (p *pages) showOne(w http.ResponseWriter, r *http.Request) error {
 	for i, one := range s.Pairs {
 		shown := shownPair{PairStatus: one, LongOn: one.Long.Burn > one.Factor, ShortOn: one.Short.Burn > one.Factor}
 		if one.Since != nil {
-			shown.SinceAt, shown.BeganAt = one.Since.Time, one.Began.Time
+			shown.SinceAt = one.Since.Time
 			if page.Since.IsZero() || shown.SinceAt.Before(page.Since) {
 				page.Since = shown.SinceAt
 			}

@@ -263,12 +263,12 @@ func TestThePagesSayWhatBurns(t *testing.T) {
 	s := newSite(t)
 	s.get(s.base).is(200, "No objective yet", "/traffic/counts", "belfry tail")
 	checkout, little := s.furnish()
-	s.get(s.base).is(200, "1 objective burns too fast.", "checkout", "99.95 %", "shop.example", "10.0.0.7:8443")
-	page := s.get(s.base+"/"+checkout.ID).is(200, "checkout is burning its budget", "if it stays clean", "At the rate of the last 5 min", "1h/5m", "Ana lowered the payment timeout", "Began", "Replayed history: no alert was sent", "Covered")
-	if i := strings.Index(page.Body, "esolves in 5:00 if it stays clean"); i < 0 {
+	s.get(s.base).is(200, "1 objective is burning its budget too fast.", "checkout", "99.95 %", "shop.example", "10.0.0.7:8443")
+	page := s.get(s.base+"/"+checkout.ID).is(200, "checkout is burning its budget", "At the rate of the last 5 min", "1h/5m", "Ana lowered the payment timeout", "Began", "Replayed history: no alert was sent", "Covered")
+	if i := strings.Index(page.Body, "It ends 5:00 after the failures stop"); i < 0 {
 		t.Error("it does not say when it resolves")
 	}
-	s.get(s.base+"/"+little.ID).is(200, "three errors could be chance", "blog is on track: ")
+	s.get(s.base+"/"+little.ID).is(200, "three errors could be chance and send no alert; ", "blog is on track: ")
 	part := s.get(s.base+"/"+checkout.ID, "HX-Request", "true", "HX-Target", "div#objective-live").is(200, "checkout is burning")
 	part.lacks("<html", "data-chart")
 	for _, rg := range []string{"1h", "6h", "1d", "28d", "nonsense"} {

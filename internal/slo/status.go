@@ -297,6 +297,15 @@ func cleanFor(history []bucket, allowed share, clock int64) (clean int64, ok boo
 	return clock - history[0].Start, ok
 }
 
+// stopped reports whether the requests fail no longer as often as to burn the
+// budget: then no forecast of when a pair fires holds.
+func stopped(r reading, allowed share) bool {
+	if clean, ok := cleanFor(r.history, allowed, r.clock); ok && clean >= cleanAfter {
+		return true
+	}
+	return r.sums[M5].Total > 0 && !above(r.sums[M5], 1000, allowed)
+}
+
 // setPace sets the burn rate that pages show, and when the budget ends at the
 // present rate. While a pair fires they are those of its windows; afterwards the
 // last hour still holds the failures, so that the last five minutes decide
@@ -339,7 +348,7 @@ func (o *Objective) sentence(s *Status, r reading, first *PairStatus, silent boo
 	case s.State == Recovering:
 		text := o.Name + " is recovering. The failures stopped " + clockSpan(float64(s.cleanFor)) + " ago."
 		if first.ResolvesIn != nil {
-			text += " The alert ends in " + clockSpan(float64(*first.ResolvesIn)) + " if it stays so."
+			text += " The alert ends in " + clockSpan(float64(*first.ResolvesIn)) + " if it stays clean."
 		}
 		return text
 	case s.State == Burning:
@@ -356,7 +365,7 @@ func (o *Objective) sentence(s *Status, r reading, first *PairStatus, silent boo
 	leftNow := leftWords(s.Budget.Left) + " of the budget is left."
 	if p := o.rising(s, r); p != nil {
 		s.Rising = true
-		return o.Name + " burns " + times(p.Short.Burn) + " times too fast over the last " + span(p.Short.Window.Seconds()) + ". " + leftNow
+		return o.Name + " has burned its budget " + times(p.Short.Burn) + " times too fast over the last " + span(p.Short.Window.Seconds()) + ". " + leftNow
 	}
 	text := o.Name + " is on track: " + leftNow + o.chanceWords(r.sums[o.Window])
 	for _, p := range s.Pairs {
@@ -401,7 +410,10 @@ func (o *Objective) pairStatus(r reading, i int, p Pair, silent bool) PairStatus
 		}
 		in := resolvesIn(r.history, p, o.allowed, r.clock)
 		out.ResolvesIn = &in
-		out.Why = "It resolves in " + clockSpan(float64(in)) + " if it stays clean."
+		out.Why = "It ends in " + clockSpan(float64(in)) + " if it stays clean."
+		if clean, ok := cleanFor(r.history, o.allowed, r.clock); !ok || clean < cleanAfter {
+			out.Why = "It ends " + clockSpan(float64(in)) + " after the failures stop."
+		}
 	case st.state == covered:
 		out.State, out.Why = "covered", "A faster pair reports the same failures."
 		if st.since != 0 {
@@ -415,6 +427,8 @@ func (o *Objective) pairStatus(r reading, i int, p Pair, silent bool) PairStatus
 		out.Why = "Nothing was counted in the last " + span(p.Short.Seconds()) + "."
 	case out.Long.Burn > p.Factor:
 		out.Why = "It burned before. In the last " + span(p.Short.Seconds()) + " it no longer burns above the factor."
+	case out.Short.Burn > p.Factor && stopped(r, o.allowed):
+		out.Why = "The failures have stopped. They have not left the window of " + span(p.Short.Seconds()) + " yet."
 	case out.Short.Burn > p.Factor:
 		if d, ok := detection(p, o.allowed, float64(out.Short.Bad)/float64(out.Short.Total)); ok {
 			out.Why = "At the rate of the last " + span(p.Short.Seconds()) + " the long window takes " + span(int64(d)) + " to fire."

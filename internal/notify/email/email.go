@@ -172,10 +172,14 @@ func view(m *notify.Message) shown {
 	v.Lead, _ = notify.Preceded(m)
 	v.Changes, v.More = m.Changes, m.More
 	v.Facts = [][2]string{{"What", m.Title}, {"Severity", m.Severity}}
-	if m.Began.Before(m.At) {
-		v.Facts = append(v.Facts, [2]string{"Since", when(m.Began)})
+	if at, by, ok := notify.Start(m); ok {
+		name := "Began"
+		if by {
+			name = "Began by"
+		}
+		v.Facts = append(v.Facts, [2]string{name, when(at)})
 	}
-	v.Facts = append(v.Facts, [2]string{"Alert", when(m.At)})
+	v.Facts = append(v.Facts, [2]string{"Alert started", when(m.At)})
 	return v
 }
 

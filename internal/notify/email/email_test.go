@@ -139,7 +139,7 @@ func TestAMailSaysWhatHappensAndWhatPrecededIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second.Header.Get("References") != m.Header.Get("References") || !strings.HasPrefix(second.Header.Get("Subject"), "Ended: ") {
+	if second.Header.Get("References") != m.Header.Get("References") || !strings.HasPrefix(second.Header.Get("Subject"), "Alert ended: ") {
 		t.Errorf("the end does not stand in the start's thread: %v", second.Header)
 	}
 }

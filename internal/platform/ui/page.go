@@ -101,6 +101,10 @@ func Fragment(r *http.Request) bool {
 		h.Get("HX-History-Restore-Request") == "" && h.Get("HX-Request-Type") != "full"
 }
 
+// Refresh reports whether a part of an open page asked for itself again
+// (refresh.js). Such a request shows no action of the visitor.
+func Refresh(r *http.Request) bool { return r.Header.Get("Belfry-Refresh") == "true" }
+
 // Target is the id of the element that an htmx request will put the answer in,
 // or "". htmx 4 sends TAG#ID.
 func Target(r *http.Request) string {

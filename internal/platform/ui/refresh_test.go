@@ -30,10 +30,17 @@ func refreshing(t *testing.T) (*httptest.Server, *atomic.Int64) {
 		t.Fatal(err)
 	}
 	var answers atomic.Int64
+	var marked atomic.Bool
 	mux := http.NewServeMux()
 	mux.Handle("GET /assets/", u.Assets())
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		n := answers.Add(1)
+		// With 100 ms the first request may come before the page's own scripts run.
+		if ui.Refresh(r) {
+			marked.Store(true)
+		} else if marked.Load() {
+			t.Error("a part asked for itself without the header that says so")
+		}
 		c := ui.Chart{Label: "Burn"}
 		for i := range int64(60) {
 			y := float64(i + n)
@@ -45,7 +52,13 @@ func refreshing(t *testing.T) (*httptest.Server, *atomic.Int64) {
 		}
 	})
 	s := httptest.NewServer(mux)
-	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+		if !marked.Load() {
+			t.Error("no request of a part has the header that says so")
+		}
+	})
 	return s, &answers
 }
 

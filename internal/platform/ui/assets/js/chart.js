@@ -60,8 +60,8 @@ function annotations(state, c) {
           ctx.strokeStyle = ctx.fillStyle = c(level.tone || "bad");
           ctx.setLineDash([4 * scale, 4 * scale]);
           line(ctx, bbox.left, y, bbox.left + bbox.width, y, scale);
-          ctx.textAlign = "right";
-          ctx.fillText(level.label, bbox.left + bbox.width - 4 * scale, y - 5 * scale);
+          ctx.textAlign = "left"; // the newest values, which matter most, are on the right
+          ctx.fillText(level.label, bbox.left + 4 * scale, y - 5 * scale);
         }
         let taken = -Infinity; // until where a label stands; one that has no room is in the list below
         for (const mark of data.marks ?? []) {
@@ -84,6 +84,12 @@ function annotations(state, c) {
       }],
     },
   };
+}
+
+// latest fills the legend with the newest values while no cursor is over the
+// chart.
+function latest(u) {
+  if (u.cursor.idx == null) u.setLegend({ idx: u.data[0].length - 1 }, false);
 }
 
 // fitting cuts a text to a width.
@@ -136,7 +142,11 @@ function draw(uPlot, plot, state) {
       })),
     ],
     plugins: [annotations(state, c)],
-    hooks: { setScale: [(_, key) => { if (key === "x") offerAll(plot, state); }] },
+    hooks: {
+      setScale: [(_, key) => { if (key === "x") offerAll(plot, state); }],
+      draw: [latest],
+      setLegend: [latest],
+    },
   }, values(data), plot);
   return chart;
 }

@@ -22,6 +22,9 @@ export const refreshExtension = {
   htmx_config_request(part, detail) {
     if (!asksAgain(part)) return true;
     if (document.hidden || typing(part) || selecting(part)) return false;
+    // The server does not count these requests as use of the session: an
+    // open tab alone must not keep it alive.
+    detail.ctx.request.headers["Belfry-Refresh"] = "true";
     detail.ctx.swap = (part.getAttribute("hx-swap") ?? "").startsWith("outer") ? "outerMorph" : "innerMorph";
     return true;
   },
