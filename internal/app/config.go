@@ -228,7 +228,7 @@ func unknownEnvironment(t reflect.Type) []string {
 }
 
 // clientSettings are read by commands that talk to a server.
-var clientSettings = map[string]bool{"BELFRY_URL": true, "BELFRY_TOKEN": true, "BELFRY_ACCOUNT": true}
+var clientSettings = map[string]bool{"BELFRY_URL": true, "BELFRY_TOKEN": true, "BELFRY_ACCOUNT": true, "BELFRY_PRODUCER": true}
 
 // RoleNames are the roles that a process may have.
 var RoleNames = []string{"api", "audit", "producer", "traffic", "slo", "notify"}
