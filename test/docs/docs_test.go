@@ -193,12 +193,12 @@ func newShell(t *testing.T) *shell {
 	return s
 }
 
-// prepare makes what the reader of a guide has. The one that begins with "belfry serve" has
-// nothing; the others have what that one leaves behind: a server, an account and tokens, in
+// prepare makes what the reader of a guide has. The two that begin with "belfry serve" have
+// nothing; the others have what start.md leaves behind: a server, an account and tokens, in
 // the environment.
 func (s *shell) prepare(t *testing.T, path string) {
 	t.Helper()
-	if filepath.Base(path) == "start.md" {
+	if name := filepath.Base(path); name == "start.md" || name == "operate.md" {
 		s.port, s.kafka = freePort(t), freePort(t)
 		s.env = append(s.env, "BELFRY_LISTEN=127.0.0.1:"+s.port, "BELFRY_KAFKA_LISTEN=127.0.0.1:"+s.kafka)
 		return
