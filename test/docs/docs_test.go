@@ -88,7 +88,7 @@ func (s *shell) needs(t *testing.T, list []block) {
 		if !regexp.MustCompile(`\b` + regexp.QuoteMeta(p.word) + `\b`).MatchString(text) {
 			continue
 		}
-		if err := s.run(strings.Join([]string{p.probe[0], "'" + strings.Join(p.probe[1:], "' '") + "'", ">/dev/null", "2>&1"}, " ")); err != nil {
+		if s.run("'"+strings.Join(p.probe, "' '")+"' >/dev/null 2>&1") != nil {
 			engines.Missing(t, strings.Join(p.probe, " "), "the document uses it")
 		}
 	}
