@@ -62,6 +62,8 @@ echo "Node clients $BELFRY_TEST_NODE"
 BELFRY_TEST_PYTHON=$(scripts/tools.sh python)
 echo "Python       $BELFRY_TEST_PYTHON"
 echo "kcat         $(scripts/tools.sh kcat)"
+echo "jq           $(scripts/tools.sh jq)"
+echo "sqlite3      $(scripts/tools.sh sqlite3)"
 # What the pages looked like is kept, for people.
 BELFRY_TEST_SCREENSHOTS=${BELFRY_TEST_SCREENSHOTS:-$root/build/screenshots}
 mkdir -p "$BELFRY_TEST_SCREENSHOTS"

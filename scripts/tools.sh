@@ -3,6 +3,8 @@
 #
 #   tools.sh chromium   path of the browser
 #   tools.sh kcat       path of the Kafka client
+#   tools.sh jq         path of jq, which the documents use
+#   tools.sh sqlite3    path of the shell of SQLite, which the documents use
 #   tools.sh node       path of test/conformance/node, its packages installed
 #   tools.sh python     path of a Python with the packages of test/conformance/verify/python
 #
@@ -28,6 +30,18 @@ kcat() {
   program kcat kafkacat && return
   debian_package kcat "the Kafka client kcat"
   program kcat
+}
+
+jq() {
+  program jq && return
+  debian_package jq "jq"
+  program jq
+}
+
+sqlite3() {
+  program sqlite3 && return
+  debian_package sqlite3 "the shell of SQLite"
+  program sqlite3
 }
 
 node() {
@@ -63,6 +77,6 @@ python() {
 }
 
 case ${1:-} in
-  chromium | kcat | node | python) "$1" ;;
-  *) die "expected chromium, kcat, node or python" ;;
+  chromium | kcat | jq | sqlite3 | node | python) "$1" ;;
+  *) die "expected chromium, kcat, jq, sqlite3, node or python" ;;
 esac

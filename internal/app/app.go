@@ -336,8 +336,8 @@ func keyName(cfg Config) string {
 
 func (a *App) listen(ctx context.Context) (err error) {
 	if !a.Config.Has("api") {
-		// Health and metrics are served by every process.
-		a.Log.Info("this process has no api role; it serves health and metrics only through the same address")
+		a.API.ProbesOnly()
+		a.Log.Info("this process has no role api; it serves /healthz, /readyz and /metrics only")
 	}
 	if why := a.Config.clearText(); why != "" {
 		a.Log.Warn("PASSWORDS, SESSIONS AND TOKENS CROSS THE NETWORK IN CLEAR TEXT: " + why +

@@ -22,7 +22,8 @@ import (
 type Config struct {
 	// Address of HTTP: API, dashboard, metrics. Port 0 takes a free one.
 	Listen string `env:"BELFRY_LISTEN" default:"127.0.0.1:8080"`
-	// Everything that the embedded mode keeps: databases, the bus, keys.
+	// Folder of the SQLite databases, the embedded broker's log and the keys. With PostgreSQL and Apache Kafka
+	// it stays empty.
 	DataDir string `env:"BELFRY_DATA_DIR" default:"./belfry-data"`
 	// postgres://... for PostgreSQL; empty = SQLite files in the data directory.
 	DatabaseURL string `env:"BELFRY_DATABASE_URL" secret:"true"`
@@ -84,7 +85,7 @@ type Config struct {
 	// CIDRs of proxies whose X-Forwarded-For and X-Request-Id count.
 	TrustedProxies []string `env:"BELFRY_TRUSTED_PROXIES"`
 	// CIDRs that may read /metrics, the reasons of /readyz and the version. Others get
-	// 404, and ready or not.
+	// 404, and only whether the server is ready.
 	OperatorNetworks []string `env:"BELFRY_OPERATOR_NETWORKS" default:"127.0.0.0/8,::1/128"`
 	// Sites (https://host) that may show the customers' pages in a frame.
 	PortalOrigins []string `env:"BELFRY_PORTAL_ORIGINS"`
@@ -96,7 +97,7 @@ type Config struct {
 	LogLevel string `env:"BELFRY_LOG_LEVEL" default:"info"`
 	// text or json; empty = text on a terminal, else json.
 	LogFormat string `env:"BELFRY_LOG_FORMAT"`
-	// What this process does, separated by commas: api, audit, producer, traffic, slo, notify, or all.
+	// Roles of this process, separated by commas: api, audit, producer, traffic, slo, notify, or all.
 	Roles []string `env:"BELFRY_ROLES" default:"all"`
 
 	// How often an open stream's credential is looked at again; 0 = 15 s. No setting: tests shorten it.
@@ -228,7 +229,7 @@ func unknownEnvironment(t reflect.Type) []string {
 }
 
 // clientSettings are read by commands that talk to a server.
-var clientSettings = map[string]bool{"BELFRY_URL": true, "BELFRY_TOKEN": true, "BELFRY_ACCOUNT": true}
+var clientSettings = map[string]bool{"BELFRY_URL": true, "BELFRY_TOKEN": true, "BELFRY_ACCOUNT": true, "BELFRY_PRODUCER": true}
 
 // RoleNames are the roles that a process may have.
 var RoleNames = []string{"api", "audit", "producer", "traffic", "slo", "notify"}

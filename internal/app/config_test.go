@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -159,5 +160,35 @@ func TestTheDatabasesShareTheMemoryForTheirCaches(t *testing.T) {
 	sum := app.CacheOfAll(megabytes)
 	if sum > megabytes<<20 || sum < megabytes<<20*99/100 {
 		t.Fatalf("the databases may hold %d bytes of %d MiB", sum, megabytes)
+	}
+}
+
+// A shell that has the variables of the commands also starts the server.
+func TestTheVariablesOfTheCommandsAreAcceptedByTheServer(t *testing.T) {
+	files, err := filepath.Glob("../../cmd/belfry/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := map[string]bool{}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range regexp.MustCompile(`os\.Getenv\("(BELFRY_[A-Z_]+)"\)`).FindAllStringSubmatch(string(text), -1) {
+			read[found[1]] = true
+		}
+	}
+	if len(read) < 4 {
+		t.Fatalf("the commands read only %v", read)
+	}
+	for name := range read {
+		t.Setenv(name, "x")
+	}
+	if _, err := app.LoadConfig("", func(string) (string, bool) { return "", false }); err != nil {
+		t.Error(err)
 	}
 }

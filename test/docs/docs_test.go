@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -59,13 +60,42 @@ func documents(t *testing.T) []string {
 	return list
 }
 
-// TestTheDocumentsWorkAsWritten runs every document from its beginning to its end.
-func TestTheDocumentsWorkAsWritten(t *testing.T) {
-	for _, program := range []string{"bash", "curl", "jq"} {
-		if _, err := exec.LookPath(program); err != nil {
-			engines.Missing(t, program, "the documents use it")
+// programs are what the commands of the documents use beside belfry, go and bash. A word of a
+// command asks for the program that the probe starts.
+var programs = []struct {
+	word  string
+	probe []string
+}{
+	{"curl", []string{"curl", "--version"}},
+	{"jq", []string{"jq", "--version"}},
+	{"openssl", []string{"openssl", "version"}},
+	{"sqlite3", []string{"sqlite3", "--version"}},
+	{"node", []string{"node", "--version"}},
+	{"python3", []string{"python3", "--version"}},
+	{"verify.py", []string{"python3", "-c", "import cryptography"}},
+}
+
+// needs leaves a document out where a program that it uses is missing.
+func (s *shell) needs(t *testing.T, list []block) {
+	t.Helper()
+	var text string
+	for _, b := range list {
+		if b.kind == command {
+			text += b.text
 		}
 	}
+	for _, p := range programs {
+		if !regexp.MustCompile(`\b` + regexp.QuoteMeta(p.word) + `\b`).MatchString(text) {
+			continue
+		}
+		if s.run("'"+strings.Join(p.probe, "' '")+"' >/dev/null 2>&1") != nil {
+			engines.Missing(t, strings.Join(p.probe, " "), "the document uses it")
+		}
+	}
+}
+
+// TestTheDocumentsWorkAsWritten runs every document from its beginning to its end.
+func TestTheDocumentsWorkAsWritten(t *testing.T) {
 	for _, path := range documents(t) {
 		name, err := filepath.Rel(root, path)
 		if err != nil {
@@ -94,7 +124,9 @@ func runDocument(t *testing.T, path string) {
 		return
 	}
 	t.Parallel()
-	s := prepare(t, path)
+	s := newShell(t)
+	s.needs(t, list)
+	s.prepare(t, path)
 	script := "set -eu\n"
 	for i, b := range list {
 		switch b.kind {
@@ -135,32 +167,43 @@ func runDocument(t *testing.T, path string) {
 type shell struct {
 	dir string
 	env []string
-	// port and kafka replace the ports that the documents show: several documents run at once.
-	port, kafka string
+	// They replace the ports that the documents show: several documents run at once.
+	port, kafka, shop string
 }
 
-// prepare makes a shell. Every guide but the one that begins with "belfry serve" finds
-// what that one leaves behind: a server, an account and tokens, in the environment.
-func prepare(t *testing.T, path string) *shell {
+// newShell makes a shell, with the program under test and this repository (SOURCE).
+func newShell(t *testing.T) *shell {
 	t.Helper()
-	s := &shell{dir: t.TempDir()}
-	s.env = append(live.Environment(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"), "HOME="+s.dir, "XDG_CACHE_HOME="+s.dir+"/.cache")
+	repository, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Dir(binary) + ":" + os.Getenv("PATH")
+	if python := os.Getenv("BELFRY_TEST_PYTHON"); python != "" {
+		path = filepath.Dir(python) + ":" + path
+	}
+	s := &shell{dir: t.TempDir(), shop: freePort(t)}
+	s.env = append(live.Environment(), "PATH="+path, "HOME="+s.dir, "XDG_CACHE_HOME="+s.dir+"/.cache",
+		"SOURCE="+repository, "SHOP_LISTEN=127.0.0.1:"+s.shop)
 	for _, name := range []string{"GOPATH", "GOMODCACHE", "GOCACHE", "GOFLAGS"} {
 		if value, err := exec.Command("go", "env", name).Output(); err == nil {
 			s.env = append(s.env, name+"="+strings.TrimSpace(string(value)))
 		}
 	}
-	repository, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.env = append(s.env, "SOURCE="+repository)
-	if filepath.Base(path) == "start.md" {
+	return s
+}
+
+// prepare makes what the reader of a guide has. The two that begin with "belfry serve" have
+// nothing; the others have what start.md leaves behind: a server, an account and tokens, in
+// the environment.
+func (s *shell) prepare(t *testing.T, path string) {
+	t.Helper()
+	if name := filepath.Base(path); name == "start.md" || name == "operate.md" {
 		s.port, s.kafka = freePort(t), freePort(t)
 		s.env = append(s.env, "BELFRY_LISTEN=127.0.0.1:"+s.port, "BELFRY_KAFKA_LISTEN=127.0.0.1:"+s.kafka)
-		return s
+		return
 	}
-	server, err := live.Start(binary, t.TempDir(), "BELFRY_ALLOW_NETWORKS=127.0.0.0/8")
+	server, err := live.Start(binary, t.TempDir(), "BELFRY_ALLOW_NETWORKS=127.0.0.0/8", "BELFRY_EPOCH=1s")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,12 +227,11 @@ func prepare(t *testing.T, path string) *shell {
 	if err := os.Remove(filepath.Join(s.dir, "env")); err != nil {
 		t.Fatal(err)
 	}
-	return s
 }
 
 // local is a text of a document with the ports of this run.
 func (s *shell) local(text string) string {
-	return strings.NewReplacer("127.0.0.1:8080", "127.0.0.1:"+s.port, "127.0.0.1:9092", "127.0.0.1:"+s.kafka).Replace(text)
+	return strings.NewReplacer("127.0.0.1:8080", "127.0.0.1:"+s.port, "127.0.0.1:9092", "127.0.0.1:"+s.kafka, "8090", s.shop).Replace(text)
 }
 
 // run runs a script, and ends what it left running.

@@ -104,6 +104,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(fault)
 		}
 	}()
+	if a.closed {
+		a.refuse(res, r, errs.New(errs.CodeNoRoute, "this process has no role api; it serves /healthz, /readyz and /metrics only"))
+		return
+	}
 	if clean := path.Clean("/" + r.URL.EscapedPath()); unclean(r.URL.EscapedPath()) && !forBrowsers(r, clean) {
 		a.refuse(res, r, errs.New(errs.CodeNoRoute, "no route has this path; without empty and dotted parts it is %s", clip(clean)))
 		return

@@ -75,6 +75,7 @@ type API struct {
 	deps     Deps
 	mux      *http.ServeMux
 	probes   map[string]http.Handler // for operators, answered even when the server is full
+	closed   bool                    // only the probes are answered
 	huma     huma.API
 	routes   []*route
 	mounts   []Mounted
@@ -182,6 +183,10 @@ func (a *API) Limit(name string, value any) { a.limits[name] = value }
 // Probe adds a handler that is answered to operators' networks even when the
 // server is full, without a log line: /metrics. For others the path has no route.
 func (a *API) Probe(path string, h http.Handler) { a.probes[path] = h }
+
+// ProbesOnly makes the server answer health and metrics and nothing else. Call it before
+// the server runs.
+func (a *API) ProbesOnly() { a.closed = true }
 
 // Mount adds a handler of pages outside the API, with everything that is the
 // same for all requests (id, log line, panic, gzip, body limit). pattern is one
