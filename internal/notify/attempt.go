@@ -184,10 +184,8 @@ func (n *Feature) fillTest(m *Message) {
 
 // fill adds the alert, and the changes that preceded it.
 func (n *Feature) fill(ctx context.Context, m *Message, it *item) error {
-	if it.alertKey == it.rootKey && n.Changes != nil {
-		n.awaitChanges(ctx, it.rootKey)
-	}
-	row, err := n.messageRow(ctx, it)
+	changes := n.awaitChanges(ctx, it)
+	row, err := n.messageRow(ctx, it, changes)
 	if err != nil {
 		return err
 	}
@@ -215,12 +213,12 @@ func (n *Feature) fill(ctx context.Context, m *Message, it *item) error {
 
 // messageRow is what a message needs of an alert: as it was just stored, where
 // nothing else can have been added to it, or from the database.
-func (n *Feature) messageRow(ctx context.Context, it *item) (alertRow, error) {
+func (n *Feature) messageRow(ctx context.Context, it *item, changes *found) (alertRow, error) {
 	p := it.alert
-	if p == nil || it.alertKey != it.rootKey || n.Changes != nil {
+	if p == nil || it.alertKey != it.rootKey || n.Changes != nil && changes == nil {
 		return n.alertRow(ctx, it.account, it.alertKey)
 	}
-	return alertRow{
+	row := alertRow{
 		alert:       p.alert,
 		rootID:      p.alert.ID,
 		rootSummary: p.title(),
@@ -229,7 +227,12 @@ func (n *Feature) messageRow(ctx context.Context, it *item) (alertRow, error) {
 		began:       p.began,
 		started:     p.at,
 		about:       p.alert.Resource,
-	}, nil
+	}
+	if changes != nil {
+		row.changes = slices.Clone(changes.list) // the message writes whole URLs into it
+		row.more = changes.more
+	}
+	return row, nil
 }
 
 func (n *Feature) alertURL(accountID, alertID string) string {
