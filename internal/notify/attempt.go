@@ -212,21 +212,16 @@ func (n *Feature) fill(ctx context.Context, m *Message, it *item) error {
 }
 
 // messageRow is what a message needs of an alert: as it was just stored, where
-// nothing else can have been added to it, or from the database.
-func (n *Feature) messageRow(ctx context.Context, it *item, changes *found) (alertRow, error) {
+// nothing else can have been added to it, or from the database. changes may not
+// be in the database yet.
+func (n *Feature) messageRow(ctx context.Context, it *item, changes *found) (row alertRow, err error) {
 	p := it.alert
 	if p == nil || it.alertKey != it.rootKey || n.Changes != nil && changes == nil {
-		return n.alertRow(ctx, it.account, it.alertKey)
-	}
-	row := alertRow{
-		alert:       p.alert,
-		rootID:      p.alert.ID,
-		rootSummary: p.title(),
-		summary:     p.title(),
-		at:          p.at,
-		began:       p.began,
-		started:     p.at,
-		about:       p.alert.Resource,
+		if row, err = n.alertRow(ctx, it.account, it.alertKey); err != nil {
+			return row, err
+		}
+	} else {
+		row = p.row()
 	}
 	if changes != nil {
 		row.changes = slices.Clone(changes.list) // the message writes whole URLs into it
