@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -30,6 +31,7 @@ import (
 type options struct {
 	engine       string
 	binary       string
+	rows         string
 	alerts       int
 	destinations int
 	batch        int
@@ -45,6 +47,7 @@ func main() {
 	flag.StringVar(&o.engine, "engine", "sqlite", "sqlite (with the embedded broker) or postgres (with Apache Kafka)")
 	flag.StringVar(&o.binary, "binary", "", "a built belfry; empty = it is built")
 	flag.IntVar(&o.alerts, "alerts", 30_000, "alerts of the throughput rows, each one delivery")
+	flag.StringVar(&o.rows, "rows", "", "only the rows whose name begins so")
 	flag.IntVar(&o.destinations, "destinations", 20, "destinations of the rows with several")
 	flag.IntVar(&o.batch, "batch", 50, "alerts in a request of the throughput rows")
 	flag.IntVar(&o.callers, "callers", 8, "concurrent requests of the throughput rows")
@@ -69,14 +72,16 @@ func measure(ctx context.Context, o options) error {
 		return err
 	}
 	fmt.Printf("%s, %d alerts a request by %d callers; server and receivers on one machine of %s\n\n", o.engine, o.batch, o.callers, machine())
-	fmt.Printf("%-44s %10s %8s %8s %8s %10s %6s %7s\n", "row", "per second", "p50", "p99", "max", "CPU/each", "lost", "doubled")
+	fmt.Printf("%-44s %10s %8s %8s %8s %10s %6s %7s %10s\n", "row", "per second", "p50", "p99", "max", "CPU/each", "lost", "doubled", "own events")
 	for _, row := range []struct {
 		name string
 		run  func(context.Context) (result, error)
 	}{
-		{"warm-up: one destination", func(ctx context.Context) (result, error) { return b.flood(ctx, "one", o.alerts/5) }},
-		{"flood: one destination", func(ctx context.Context) (result, error) { return b.flood(ctx, "one", o.alerts) }},
-		{fmt.Sprintf("flood: %d destinations", o.destinations), func(ctx context.Context) (result, error) { return b.flood(ctx, "many", o.alerts) }},
+		{"warm-up: one destination", func(ctx context.Context) (result, error) { return b.flood(ctx, "one", o.alerts/5, nil) }},
+		{"flood: one destination", func(ctx context.Context) (result, error) { return b.flood(ctx, "one", o.alerts, nil) }},
+		{fmt.Sprintf("flood: %d destinations", o.destinations), func(ctx context.Context) (result, error) { return b.flood(ctx, "many", o.alerts, nil) }},
+		{"storm: starts, a correlation each", func(ctx context.Context) (result, error) { return b.storm(ctx, "start") }},
+		{"storm: their ends", func(ctx context.Context) (result, error) { return b.storm(ctx, "end") }},
 		{fmt.Sprintf("%d/s, %d destinations", o.rate, o.destinations), func(ctx context.Context) (result, error) { return b.steady(ctx, "many") }},
 		{fmt.Sprintf("%d/s, one of %d hangs", o.rate, o.destinations), func(ctx context.Context) (result, error) {
 			b.sink.hang(true)
@@ -84,11 +89,14 @@ func measure(ctx context.Context, o options) error {
 			return b.steady(ctx, "poisoned")
 		}},
 	} {
+		if !strings.HasPrefix(row.name, o.rows) {
+			continue
+		}
 		r, err := row.run(ctx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", row.name, err)
 		}
-		fmt.Printf("%-44s %10.0f %8s %8s %8s %10s %6d %7d\n", row.name, r.rate, ms(r.p50), ms(r.p99), ms(r.max), us(r.cpu), r.lost, r.doubled)
+		fmt.Printf("%-44s %10.0f %8s %8s %8s %10s %6d %7d %10d\n", row.name, r.rate, ms(r.p50), ms(r.p99), ms(r.max), us(r.cpu), r.lost, r.doubled, r.events)
 	}
 	all, own := s.memory()
 	fmt.Printf("\nthe server's memory: %d MB, %d MB without pages of files\n", all>>20, own>>20)
@@ -108,6 +116,7 @@ type result struct {
 	p50, p99, max time.Duration
 	cpu           time.Duration // of the server, per delivery
 	lost, doubled int
+	events        int // Belfry's own in the audit log, of a storm
 }
 
 // prepare makes the account, the alert types, the webhooks and the policies.
@@ -123,11 +132,13 @@ func (b *bench) prepare(ctx context.Context) error {
 		return err
 	}
 	var types []map[string]any
-	for _, name := range []string{"one", "many", "poisoned"} {
+	for _, name := range []string{"one", "many", "poisoned", "storm"} {
 		types = append(types, map[string]any{"type": "bench_" + name, "title": name, "severities": []string{"error"},
 			"filters": []map[string]any{{"key": "to", "title": "To"}}})
 	}
-	catalogue := map[string]any{"version": 1, "products": []any{map[string]any{"product": "bench", "title": "Bench", "alert_types": types}}}
+	resources := []any{map[string]any{"type": "setting", "actions": []any{map[string]any{"type": "update", "sentence": "{actor} changed {resource}"}}}}
+	catalogue := map[string]any{"version": 1, "products": []any{map[string]any{"product": "bench", "title": "Bench",
+		"resources": resources, "alert_types": types}}}
 	if err := b.s.call(ctx, "PUT", "/producers/"+team.ID+"/catalog", catalogue, nil); err != nil {
 		return err
 	}
@@ -148,6 +159,12 @@ func (b *bench) prepare(ctx context.Context) error {
 	id, err := hook("good/one")
 	if err == nil {
 		err = policy("one", "", id)
+	}
+	if err == nil {
+		err = policy("storm", "", id)
+	}
+	if err == nil {
+		err = b.prepareStorm(ctx)
 	}
 	for i := 0; err == nil && i < b.o.destinations; i++ {
 		if id, err = hook(fmt.Sprint("good/", i)); err == nil {
@@ -171,8 +188,15 @@ func (b *bench) alert(row, kind string, n int) map[string]any {
 		"filters": map[string]any{"to": []string{fmt.Sprint(n % b.o.destinations)}}, "data": map[string]any{"sent": time.Now().UnixNano(), "row": row, "pad": "0123456789012345678901234567890123456789012345678901234567890123456789"}}
 }
 
-// flood hands in alerts as fast as they are taken, and waits for the last.
-func (b *bench) flood(ctx context.Context, kind string, alerts int) (result, error) {
+// flood hands in alerts as fast as they are taken, and waits for the last. Its
+// CPU is taken when the server is idle again, because the audit log takes
+// Belfry's own events after the deliveries.
+// alertOf makes the n-th alert; nil = as in all other rows.
+func (b *bench) flood(ctx context.Context, kind string, alerts int, alertOf func(row string, n int) map[string]any) (result, error) {
+	if alertOf == nil {
+		alertOf = func(row string, n int) map[string]any { return b.alert(row, kind, n) }
+	}
+	b.idle(ctx)
 	row := fmt.Sprint(kind, time.Now().UnixNano())
 	b.sink.begin(row)
 	used, began := b.s.cpu(), time.Now()
@@ -182,9 +206,9 @@ func (b *bench) flood(ctx context.Context, kind string, alerts int) (result, err
 	for range b.o.callers {
 		wait.Go(func() {
 			for first := range work {
-				list := make([]any, min(b.o.batch, alerts-first))
-				for i := range list {
-					list[i] = b.alert(row, kind, first+i)
+				var list []any
+				for n := first; n < min(first+b.o.batch, alerts); n++ {
+					list = append(list, alertOf(row, n))
 				}
 				if err := b.s.call(ctx, "POST", "/accounts/"+b.account+"/alerting/v3/alerts", list, nil); err != nil {
 					failed <- err
@@ -205,6 +229,7 @@ func (b *bench) flood(ctx context.Context, kind string, alerts int) (result, err
 	wait.Wait()
 	b.sink.await(ctx, alerts, time.Minute)
 	took := b.sink.last().Sub(began)
+	b.idle(ctx)
 	return b.result(alerts, alerts, took, b.s.cpu()-used), nil
 }
 

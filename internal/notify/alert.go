@@ -68,6 +68,8 @@ type prepared struct {
 	key, root string
 	queued    []*item
 	crossed   bool // its correlation id belongs to an open alert of another type
+
+	asked bool // the changes before it were looked up; guarded by the lookups' mutex
 }
 
 // sender is who hands alerts in.

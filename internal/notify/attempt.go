@@ -184,10 +184,8 @@ func (n *Feature) fillTest(m *Message) {
 
 // fill adds the alert, and the changes that preceded it.
 func (n *Feature) fill(ctx context.Context, m *Message, it *item) error {
-	if it.alertKey == it.rootKey && n.Changes != nil {
-		n.awaitChanges(ctx, it.rootKey)
-	}
-	row, err := n.messageRow(ctx, it)
+	changes := n.awaitChanges(ctx, it)
+	row, err := n.messageRow(ctx, it, changes)
 	if err != nil {
 		return err
 	}
@@ -214,22 +212,22 @@ func (n *Feature) fill(ctx context.Context, m *Message, it *item) error {
 }
 
 // messageRow is what a message needs of an alert: as it was just stored, where
-// nothing else can have been added to it, or from the database.
-func (n *Feature) messageRow(ctx context.Context, it *item) (alertRow, error) {
+// nothing else can have been added to it, or from the database. changes may not
+// be in the database yet.
+func (n *Feature) messageRow(ctx context.Context, it *item, changes *found) (row alertRow, err error) {
 	p := it.alert
-	if p == nil || it.alertKey != it.rootKey || n.Changes != nil {
-		return n.alertRow(ctx, it.account, it.alertKey)
+	if p == nil || it.alertKey != it.rootKey || n.Changes != nil && changes == nil {
+		if row, err = n.alertRow(ctx, it.account, it.alertKey); err != nil {
+			return row, err
+		}
+	} else {
+		row = p.row()
 	}
-	return alertRow{
-		alert:       p.alert,
-		rootID:      p.alert.ID,
-		rootSummary: p.title(),
-		summary:     p.title(),
-		at:          p.at,
-		began:       p.began,
-		started:     p.at,
-		about:       p.alert.Resource,
-	}, nil
+	if changes != nil {
+		row.changes = slices.Clone(changes.list) // the message writes whole URLs into it
+		row.more = changes.more
+	}
+	return row, nil
 }
 
 func (n *Feature) alertURL(accountID, alertID string) string {
@@ -273,18 +271,14 @@ type write struct {
 
 // storeWrites is the writer's flush.
 func (n *Feature) storeWrites(ctx context.Context, list []*write) error {
-	told := false
+	recorded := false
 	err := n.DB.Tx(ctx, func(tx *db.Tx) error {
-		var attempts [][]any
-		marks := map[string]*destinationMark{}
-		told = false
+		o := &outcomes{marks: map[string]*destinationMark{}}
 		for _, w := range list {
 			var err error
 			switch {
 			case w.outcome != nil:
-				var first bool
-				first, err = n.storeOutcome(ctx, tx, w.outcome, &attempts, marks)
-				told = told || first
+				err = n.storeOutcome(ctx, tx, w.outcome, o)
 			case w.closing != nil:
 				_, err = tx.Exec(ctx, `UPDATE delivery SET state = $2, why = $3, ended_at = $4 WHERE id = $1 AND state = 'waiting'`, w.closing.item.id, w.closing.state, w.closing.why, n.Now().UnixMicro())
 			case w.found != nil:
@@ -294,14 +288,18 @@ func (n *Feature) storeWrites(ctx context.Context, list []*write) error {
 				return err
 			}
 		}
-		if err := tx.Insert(ctx, "attempt", attemptColumns, "", attempts); err != nil {
+		if err := tx.Insert(ctx, "attempt", attemptColumns, "", o.attempts); err != nil {
 			return err
 		}
-		first, err := n.markDestinations(ctx, tx, marks)
-		told = told || first
+		marked, err := n.markDestinations(ctx, tx, o.marks)
+		if err != nil {
+			return err
+		}
+		told, err := n.recordAlerts(ctx, tx, o.told)
+		recorded = marked || told
 		return err
 	})
-	if err == nil && told {
+	if err == nil && recorded {
 		n.Wake()
 	}
 	return err
@@ -314,7 +312,14 @@ const (
 	keepBody   = 16 << 10
 )
 
-func (n *Feature) storeOutcome(ctx context.Context, tx *db.Tx, o *outcome, attempts *[][]any, marks map[string]*destinationMark) (told bool, err error) {
+// outcomes is what a transaction gathers of the outcomes that it stores.
+type outcomes struct {
+	attempts [][]any
+	marks    map[string]*destinationMark
+	told     []alertEvent // first deliveries, for the audit log
+}
+
+func (n *Feature) storeOutcome(ctx context.Context, tx *db.Tx, o *outcome, all *outcomes) error {
 	it, v := o.item, o.verdict
 	now := n.Now()
 	ended, failures, made := int64(0), it.failures, it.attempts
@@ -331,43 +336,34 @@ func (n *Feature) storeOutcome(ctx context.Context, tx *db.Tx, o *outcome, attem
 	changed, err := tx.Exec(ctx, `UPDATE delivery SET state = $3, why = $4, attempts = $5, failures = $6, next_at = $7, ended_at = $8 WHERE id = $1 AND state = 'waiting' AND attempts = $2`,
 		it.id, it.attempts, v.state, v.why, made, failures, now.Add(v.wait).UnixMicro(), ended)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if o.lost = changed == 0; o.lost {
-		return false, nil
+		return nil
 	}
 	if v.made {
 		result := v.state
 		if v.state == stateWaiting {
 			result = "retry"
 		}
-		*attempts = append(*attempts, []any{it.id, made, it.account, o.at.UnixMicro(), o.took.Microseconds(), o.result.Status, result, clean(o.result.Error, 1000),
+		all.attempts = append(all.attempts, []any{it.id, made, it.account, o.at.UnixMicro(), o.took.Microseconds(), o.result.Status, result, clean(o.result.Error, 1000),
 			encodeHeaders(o.result.Request), head(o.result.Body, keepBody), encodeHeaders(o.result.Response), head(o.result.Answer, keepAnswer)})
-		m := marks[it.destination]
+		m := all.marks[it.destination]
 		if m == nil {
 			m = &destinationMark{account: it.account, name: o.destination}
-			marks[it.destination] = m
+			all.marks[it.destination] = m
 		}
 		m.note(o)
 	}
 	if it.heldFor != "" && it.attempts == 0 && v.made {
 		if err := tell(ctx, tx, it.policyID, it.heldFor, o.at); err != nil {
-			return false, err
+			return err
 		}
 	}
-	if v.state != stateDelivered && v.state != stateKept || it.event != event.AlertStart && it.event != event.AlertNotice || v.state == stateKept {
-		return false, nil
+	if v.state != stateDelivered || it.event != event.AlertStart && it.event != event.AlertNotice {
+		return nil
 	}
-	first, err := tx.Exec(ctx, `UPDATE alert SET told_at = $2 WHERE alert_key = $1 AND told_at = 0`, it.rootKey, now.UnixMicro())
-	if err != nil || first == 0 {
-		return false, err
-	}
-	var alertID, summary, zone, kind string
-	if err := tx.QueryRow(ctx, `SELECT id, summary, zone_id, type FROM alert WHERE alert_key = $1`, it.rootKey).Scan(&alertID, &summary, &zone, &kind); err != nil {
-		return false, err
-	}
-	return true, n.recordAlert(ctx, tx, it.account, "deliver", alertID, firstOf(o.thing, summary), zone, now,
-		map[string]any{"destination": firstOf(o.destination, it.destination), "policy": it.policy, "delivery_id": it.id, "alert_type": kind, "correlation_id": it.correlation})
+	return all.delivered(ctx, tx, o, now)
 }
 
 // destinationMark is what a batch of attempts says of one destination.

@@ -80,7 +80,8 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 		if err := s.setCause(ctx, p, p.key, "", at); err != nil {
 			return nil, err
 		}
-		return e, s.recordStart(ctx, p)
+		s.started(p)
+		return e, nil
 	case c.open != nil && p.timed && at.Before(c.started):
 		p.root, e.state = c.open.key, statePart
 		e.unmatched = "it occurred before the start of " + formatTime(c.started) + ", so this goes on"
@@ -266,10 +267,9 @@ func (s *storing) startAfterEnd(ctx context.Context, p *prepared, last *root, e 
 	if err := s.setCause(ctx, p, "", p.key, time.Time{}); err != nil {
 		return err
 	}
-	if err := s.recordStart(ctx, p); err != nil {
-		return err
-	}
-	return s.recordEnd(ctx, p, p.alert.ID, p.thing(), p.at, last.ended)
+	s.started(p)
+	s.ended(p, p.alert.ID, p.thing(), p.at, last.ended)
+	return nil
 }
 
 // end takes the end of what is firing.
@@ -295,19 +295,36 @@ func (s *storing) end(ctx context.Context, p *prepared, c *cause, e *entry) erro
 		return err
 	}
 	name := thing(open.resource, p.kind.Title, firstOf(open.summary, p.title()))
-	return s.recordEnd(ctx, p, open.id, name, open.at, ended)
+	s.ended(p, open.id, name, open.at, ended)
+	return nil
 }
 
-func (s *storing) recordStart(ctx context.Context, p *prepared) error {
-	a := &p.alert
-	return s.n.recordAlert(ctx, s.tx, a.Account, "start", a.ID, p.thing(), p.zone.ID, p.at,
-		map[string]any{"alert_type": a.Type, "correlation_id": a.Correlation, "severity": a.Severity, "summary": p.title()})
+// started notes for the audit log that an alert started.
+func (s *storing) started(p *prepared) {
+	s.events = append(s.events, alertEvent{
+		alertGroup: alertGroup{p.alert.Account, p.zone.ID, p.alert.Type, "start"},
+		zoneName:   p.zone.Name,
+		id:         p.alert.ID,
+		name:       p.thing(),
+		at:         p.at,
+		metadata: map[string]any{
+			"correlation_id": p.alert.Correlation,
+			"severity":       p.alert.Severity,
+			"summary":        p.title(),
+		},
+	})
 }
 
-func (s *storing) recordEnd(ctx context.Context, p *prepared, alertID, name string, from, to time.Time) error {
-	a := &p.alert
-	return s.n.recordAlert(ctx, s.tx, a.Account, "end", alertID, name, p.zone.ID, to,
-		map[string]any{"alert_type": a.Type, "correlation_id": a.Correlation, "lasted": words(to.Sub(from))})
+// ended notes for the audit log that an alert ended.
+func (s *storing) ended(p *prepared, alertID, name string, from, to time.Time) {
+	s.events = append(s.events, alertEvent{
+		alertGroup: alertGroup{p.alert.Account, p.zone.ID, p.alert.Type, "end"},
+		zoneName:   p.zone.Name,
+		id:         alertID,
+		name:       name,
+		at:         to,
+		metadata:   map[string]any{"correlation_id": p.alert.Correlation, "lasted": words(to.Sub(from))},
+	})
 }
 
 func latest(a, b time.Time) time.Time {

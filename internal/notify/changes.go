@@ -24,7 +24,12 @@ type lookups struct {
 	done  sync.WaitGroup     // of those under way; upkeep waits for them
 }
 
-type lookup struct{ done chan struct{} }
+// lookup is a question under way. answer is set before answered is closed, and
+// nil when the question failed; done is closed when the answer is stored.
+type lookup struct {
+	answered, done chan struct{}
+	answer         *found
+}
 
 // found is an answer on its way into the database.
 type found struct {
@@ -42,31 +47,44 @@ func (f *found) store(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
-// awaitChanges returns when the alert has its changes, or after the time that a
-// message may wait for them.
-func (n *Feature) awaitChanges(ctx context.Context, key string) {
+// awaitChanges gives the changes before the alert of a message, or nil when they
+// are stored already, do not come in the time that a message may wait, or do not
+// belong into it.
+func (n *Feature) awaitChanges(ctx context.Context, it *item) *found {
+	if it.alertKey != it.rootKey || n.Changes == nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, n.Limits.Changes)
 	defer cancel()
+	c := n.lookUp(ctx, it.rootKey, it.alert)
 	select {
-	case <-n.lookUp(ctx, key).done:
+	case <-c.answered:
+		return c.answer
 	case <-ctx.Done():
+		return nil
 	}
 }
 
 // lookUp asks once, however many wait. The answer is stored also when all who
-// waited have gone on.
-func (n *Feature) lookUp(ctx context.Context, key string) *lookup {
+// waited have gone on. p is the alert when it was just stored by this process,
+// so that it need not be read; otherwise nil.
+func (n *Feature) lookUp(ctx context.Context, key string, p *prepared) *lookup {
 	n.lookups.mu.Lock()
 	defer n.lookups.mu.Unlock()
 	if c := n.lookups.calls[key]; c != nil {
 		return c
 	}
-	c := &lookup{make(chan struct{})}
+	c := &lookup{answered: make(chan struct{}), done: make(chan struct{})}
 	n.lookups.calls[key] = c
+	if p != nil && p.asked {
+		p = nil // it may have the changes already
+	} else if p != nil {
+		p.asked = true
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	n.lookups.done.Go(func() {
 		defer cancel()
-		if err := n.findChanges(ctx, key); err != nil {
+		if err := n.findChanges(ctx, key, p, c); err != nil {
 			n.Log.Warn("the changes before an alert are not found yet", "alert", key, "error", err)
 		}
 		n.lookups.mu.Lock()
@@ -77,14 +95,35 @@ func (n *Feature) lookUp(ctx context.Context, key string) *lookup {
 	return c
 }
 
-func (n *Feature) findChanges(ctx context.Context, key string) error {
-	q, pending, err := n.changesQuery(ctx, key)
-	if err != nil || !pending {
+// findChanges asks, answers c, and stores the answer.
+func (n *Feature) findChanges(ctx context.Context, key string, p *prepared, c *lookup) error {
+	answer, err := n.askChanges(ctx, key, p)
+	c.answer = answer
+	close(c.answered)
+	if err != nil || answer == nil {
 		return err
+	}
+	return n.outcomes.Do(ctx, &write{found: answer})
+}
+
+// askChanges gives nil when the alert has its changes already.
+func (n *Feature) askChanges(ctx context.Context, key string, p *prepared) (*found, error) {
+	var q ChangesQuery
+	if p != nil {
+		q = ChangesQuery{Account: p.alert.Account, Zone: p.zone.ID, Began: p.began, Until: p.at, Limit: maxChanges}
+		if p.alert.Resource != nil {
+			q.Resource = *p.alert.Resource
+		}
+	} else {
+		var pending bool
+		var err error
+		if q, pending, err = n.changesQuery(ctx, key); err != nil || !pending {
+			return nil, err
+		}
 	}
 	list, more, err := n.Changes(ctx, q)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(list) > maxChanges {
 		more += len(list) - maxChanges
@@ -93,7 +132,7 @@ func (n *Feature) findChanges(ctx context.Context, key string) error {
 	if list == nil {
 		list = []Change{}
 	}
-	return n.outcomes.Do(ctx, &write{found: &found{key, list, more}})
+	return &found{key, list, more}, nil
 }
 
 func (n *Feature) changesQuery(ctx context.Context, key string) (q ChangesQuery, pending bool, err error) {
@@ -144,7 +183,7 @@ func (n *Feature) findMissing(ctx context.Context) error {
 	}
 	for _, key := range keys {
 		select {
-		case <-n.lookUp(ctx, key).done:
+		case <-n.lookUp(ctx, key, nil).done:
 		case <-ctx.Done():
 			return nil
 		}

@@ -77,7 +77,11 @@ func (n *Feature) storeAlerts(ctx context.Context, list []*prepared, rejects []e
 		if err := s.insertDeliveries(ctx); err != nil {
 			return err
 		}
-		return enqueueRejects(ctx, tx, back)
+		if err := enqueueRejects(ctx, tx, back); err != nil {
+			return err
+		}
+		_, err := n.recordAlerts(ctx, tx, s.events)
+		return err
 	})
 	if err != nil {
 		return err
@@ -131,6 +135,7 @@ type storing struct {
 	mails      map[[2]string]target // by account and address
 	hooks      map[string]target    // by id
 	deliveries [][]any
+	events     []alertEvent // for the audit log
 }
 
 // lock takes the rows of all causes in one order, so that two transactions do

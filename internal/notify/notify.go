@@ -253,8 +253,8 @@ func (n *Feature) Stages(deliver bool) []run.Stage {
 		run.Stage{Name: "notification upkeep", Run: n.upkeep})
 }
 
-// upkeep finds the changes that were missing when an alert went out, and drops
-// what is old.
+// upkeep finds the changes that were missing when an alert went out, records
+// what was gathered for the audit log, and drops what is old.
 func (n *Feature) upkeep(ctx context.Context) error {
 	var wait sync.WaitGroup
 	every := func(d time.Duration, what string, f func(context.Context) error) {
@@ -276,6 +276,7 @@ func (n *Feature) upkeep(ctx context.Context) error {
 	if n.Changes != nil {
 		every(2*time.Second, "find the changes before an alert", n.findMissing)
 	}
+	every(2*time.Second, "record gathered events", n.recordGathered)
 	every(10*time.Minute, "drop old alerts and deliveries", n.dropOld)
 	wait.Wait()
 	n.lookups.done.Wait() // attempts have ended before: nobody asks any more

@@ -116,6 +116,20 @@ type alertRow struct {
 	more                int
 }
 
+// row is what alertRow gives of an alert that was just stored and is a cause's first.
+func (p *prepared) row() alertRow {
+	return alertRow{
+		alert:       p.alert,
+		rootID:      p.alert.ID,
+		rootSummary: p.title(),
+		summary:     p.title(),
+		at:          p.at,
+		began:       p.began,
+		started:     p.at,
+		about:       p.alert.Resource,
+	}
+}
+
 func (n *Feature) alertRow(ctx context.Context, accountID, key string) (r alertRow, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		var content, rootContent, changes []byte

@@ -15,6 +15,7 @@ import (
 // What Belfry's own events are about.
 const (
 	resourceAlert       = "alert"
+	resourceAlertGroup  = "alert_group"
 	resourcePolicy      = "notification_policy"
 	resourceDestination = "notification_destination"
 )
@@ -25,13 +26,6 @@ func (n *Feature) record(ctx context.Context, tx *db.Tx, by *web.Principal, acti
 	if r := web.Request(ctx); r != nil {
 		e.Request = &event.AuditRequest{ID: telemetry.RequestID(ctx), Method: r.Method, URI: r.URL.Path, UserAgent: cut(r.UserAgent(), 256)}
 	}
-	return n.Record(ctx, tx, e)
-}
-
-// recordAlert writes what happened with an alert, at a time; Belfry did it.
-func (n *Feature) recordAlert(ctx context.Context, tx *db.Tx, accountID, action, alertID, name, zone string, at time.Time, metadata map[string]any) error {
-	e := event.NewAudit(accountID, action, resourceAlert, alertID, cut(name, 200)).By(account.Actor(account.Belfry()), "SYSTEM")
-	e.OccurredAt, e.Zone, e.Metadata = formatTime(at), zone, metadata
 	return n.Record(ctx, tx, e)
 }
 

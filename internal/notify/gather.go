@@ -1,0 +1,259 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/db"
+)
+
+// Belfry records when an alert starts, ends, and is delivered first. A storm of
+// alerts must not become a storm of audit events, so these are gathered: the
+// first few of a group in a window are recorded one by one, and the further ones
+// are counted in the group's row, in the transaction in which they happen. When
+// the window ends, the row becomes one audit event and is deleted, in one
+// transaction: a process that dies loses no count and repeats none, and of
+// several processes one records it.
+
+const (
+	gatherWindow = time.Minute
+	gatherSingly = 5  // events of a group that a window records one by one
+	gatherIDs    = 20 // alerts that a gathered event names
+	gatherEnds   = 500
+)
+
+// alertGroup is the alerts of one type and property to which the same happened.
+type alertGroup struct{ account, zone, alertType, action string }
+
+func (g alertGroup) compare(h alertGroup) int {
+	return cmp.Or(cmp.Compare(g.account, h.account), cmp.Compare(g.zone, h.zone),
+		cmp.Compare(g.alertType, h.alertType), cmp.Compare(g.action, h.action))
+}
+
+// alertEvent is what happened to one alert, at a time; Belfry did it.
+type alertEvent struct {
+	alertGroup
+	zoneName, id, name string
+	at                 time.Time
+	metadata           map[string]any
+}
+
+func (x *alertEvent) audit() event.Audit {
+	e := event.NewAudit(x.account, x.action, resourceAlert, x.id, cut(x.name, 200)).By(account.Actor(account.Belfry()), "SYSTEM")
+	e.OccurredAt = formatTime(x.at)
+	e.Zone = x.zone
+	e.Metadata = x.metadata
+	e.Metadata["alert_type"] = x.alertType
+	return e
+}
+
+// delivered notes for the audit log the first delivery of an alert.
+func (all *outcomes) delivered(ctx context.Context, tx *db.Tx, o *outcome, now time.Time) error {
+	it := o.item
+	x := alertEvent{at: now}
+	var summary string
+	err := tx.QueryRow(ctx, `UPDATE alert SET told_at = $2 WHERE alert_key = $1 AND told_at = 0
+		RETURNING id, summary, zone_id, zone_name, type`, it.rootKey, now.UnixMicro()).
+		Scan(&x.id, &summary, &x.zone, &x.zoneName, &x.alertType)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil // it was delivered before
+	}
+	if err != nil {
+		return err
+	}
+	x.account = it.account
+	x.action = "deliver"
+	x.name = firstOf(o.thing, summary)
+	x.metadata = map[string]any{
+		"destination":    firstOf(o.destination, it.destination),
+		"policy":         it.policy,
+		"delivery_id":    it.id,
+		"correlation_id": it.correlation,
+	}
+	all.told = append(all.told, x)
+	return nil
+}
+
+// recordAlerts records or gathers the events of a transaction, and reports
+// whether it recorded any. It locks rows in the order of their groups, so it is
+// the last of its transaction that waits for another.
+func (n *Feature) recordAlerts(ctx context.Context, tx *db.Tx, list []alertEvent) (recorded bool, err error) {
+	groups := map[alertGroup][]*alertEvent{}
+	var order []alertGroup
+	for i := range list {
+		g := list[i].alertGroup
+		if groups[g] == nil {
+			order = append(order, g)
+		}
+		groups[g] = append(groups[g], &list[i])
+	}
+	slices.SortFunc(order, alertGroup.compare)
+	counted := map[*alertEvent]bool{}
+	for _, g := range order {
+		further, err := n.gather(ctx, tx, groups[g])
+		if err != nil {
+			return false, err
+		}
+		for _, x := range further {
+			counted[x] = true
+		}
+	}
+	var events []event.Audit
+	for i := range list { // in the order in which they happened
+		if !counted[&list[i]] {
+			events = append(events, list[i].audit())
+		}
+	}
+	if len(events) == 0 {
+		return false, nil
+	}
+	return true, n.Record(ctx, tx, events...)
+}
+
+// gather counts the events of one group, and returns those that are not to be
+// recorded one by one.
+func (n *Feature) gather(ctx context.Context, tx *db.Tx, list []*alertEvent) (further []*alertEvent, err error) {
+	g := list[0].alertGroup
+	var count, gathered, from, to int64
+	var text string
+	err = tx.QueryRow(ctx, `INSERT INTO gathered (account_id, zone_id, alert_type, action, zone_name, until_at, n,
+			further, alert_ids, last_id, from_at, to_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, '[]', '', 0, 0)
+		ON CONFLICT (account_id, zone_id, alert_type, action) DO UPDATE SET n = gathered.n + excluded.n
+		RETURNING n, further, alert_ids, from_at, to_at`,
+		g.account, g.zone, g.alertType, g.action, list[0].zoneName, n.Now().Add(gatherWindow).UnixMicro(), len(list)).
+		Scan(&count, &gathered, &text, &from, &to)
+	if err != nil {
+		return nil, err
+	}
+	singly := max(0, gatherSingly-(int(count)-len(list)))
+	if singly >= len(list) {
+		return nil, nil
+	}
+	further = list[singly:]
+	var ids []string
+	if err := json.Unmarshal([]byte(text), &ids); err != nil {
+		return nil, err
+	}
+	for i, x := range further {
+		if len(ids) < gatherIDs {
+			ids = append(ids, x.id)
+		}
+		at := x.at.UnixMicro()
+		if gathered == 0 && i == 0 {
+			from, to = at, at
+		}
+		from, to = min(from, at), max(to, at)
+	}
+	names, err := json.Marshal(ids)
+	if err != nil {
+		return nil, err
+	}
+	_, err = tx.Exec(ctx, `UPDATE gathered SET further = further + $5, alert_ids = $6, last_id = $7, from_at = $8, to_at = $9
+		WHERE account_id = $1 AND zone_id = $2 AND alert_type = $3 AND action = $4`,
+		g.account, g.zone, g.alertType, g.action, len(further), string(names), further[len(further)-1].id, from, to)
+	return further, err
+}
+
+// recordGathered records the groups whose window has ended.
+func (n *Feature) recordGathered(ctx context.Context) error {
+	for {
+		now := n.Now().UnixMicro()
+		ended, err := n.endedGroups(ctx, now)
+		if err != nil || len(ended) == 0 {
+			return err
+		}
+		titles := map[string]string{}
+		for _, g := range ended {
+			kind, err := n.AlertType(ctx, g.alertType)
+			if err != nil {
+				return err
+			}
+			titles[g.alertType] = g.alertType // of a type that is no longer declared
+			if kind != nil {
+				titles[g.alertType] = firstOf(kind.Title, g.alertType)
+			}
+		}
+		err = n.change(ctx, func(tx *db.Tx) error {
+			for _, g := range ended {
+				if err := n.endGroup(ctx, tx, g, titles[g.alertType], now); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || len(ended) < gatherEnds {
+			return err
+		}
+	}
+}
+
+func (n *Feature) endedGroups(ctx context.Context, now int64) (list []alertGroup, err error) {
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		list = nil
+		rows, err := tx.Query(ctx, `SELECT account_id, zone_id, alert_type, action FROM gathered
+			WHERE until_at <= $1 ORDER BY until_at LIMIT $2`, now, gatherEnds)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var g alertGroup
+			if err := rows.Scan(&g.account, &g.zone, &g.alertType, &g.action); err != nil {
+				return err
+			}
+			list = append(list, g)
+		}
+		return rows.Err()
+	})
+	slices.SortFunc(list, alertGroup.compare)
+	return list, err
+}
+
+// endGroup deletes a group's row and records what it counted beyond the events
+// that were recorded one by one. Without the row, another process was first.
+func (n *Feature) endGroup(ctx context.Context, tx *db.Tx, g alertGroup, title string, now int64) error {
+	var zoneName, text, last string
+	var further, from, to int64
+	err := tx.QueryRow(ctx, `DELETE FROM gathered
+		WHERE account_id = $1 AND zone_id = $2 AND alert_type = $3 AND action = $4 AND until_at <= $5
+		RETURNING zone_name, further, alert_ids, last_id, from_at, to_at`, g.account, g.zone, g.alertType, g.action, now).
+		Scan(&zoneName, &further, &text, &last, &from, &to)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil || further == 0 {
+		return err
+	}
+	var ids []string
+	if err := json.Unmarshal([]byte(text), &ids); err != nil {
+		return err
+	}
+	name := title
+	resourceID := g.alertType
+	if zoneName != "" {
+		name += " on " + zoneName
+		resourceID += "/" + g.zone
+	}
+	e := event.NewAudit(g.account, g.action, resourceAlertGroup, resourceID, cut(name, 200)).By(account.Actor(account.Belfry()), "SYSTEM")
+	e.OccurredAt = formatTime(time.UnixMicro(to).UTC())
+	e.Zone = g.zone
+	e.Metadata = map[string]any{
+		"alert_type":  g.alertType,
+		"count":       further,
+		"alerts":      plural(int(further), "further alert", "further alerts"),
+		"first_alert": ids[0],
+		"last_alert":  last,
+		"alert_ids":   ids,
+		"from":        formatTime(time.UnixMicro(from).UTC()),
+		"to":          formatTime(time.UnixMicro(to).UTC()),
+	}
+	return n.Record(ctx, tx, e)
+}
