@@ -50,8 +50,12 @@ func (n *Feature) Glance(ctx context.Context, accountID string) (Glance, error) 
 	}
 	g.Count = len(list)
 	for _, a := range list[:min(len(list), 5)] {
+		kind, err := n.AlertType(ctx, a.Type)
+		if err != nil {
+			return g, err
+		}
 		one := GlanceAlert{
-			Sentence: a.Summary,
+			Sentence: a.thing(kind),
 			Href:     alertPath(accountID, a.ID),
 			Severity: a.Severity,
 			Since:    a.OccurredAt.Time,
