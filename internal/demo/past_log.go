@@ -28,8 +28,6 @@ func (d *demo) quietTraffic(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	first := old[0].TS
-	length := old[len(old)-1].TS + old[len(old)-1].Seconds - first
 	every := time.NewTicker(time.Minute)
 	defer every.Stop()
 	for {
@@ -39,13 +37,7 @@ func (d *demo) quietTraffic(ctx context.Context) error {
 			return nil
 		}
 		minute := time.Now().Unix()/60*60 - 60
-		now := count{Zone: quiet, Hostname: quiet, TS: minute, Seconds: 60}
-		at := first + minute%length/60*60
-		for _, c := range old {
-			if c.TS >= at && c.TS < at+60 {
-				now.Total, now.Bad, now.Unreachable = now.Total+c.Total, now.Bad+c.Bad, now.Unreachable+c.Unreachable
-			}
-		}
+		now := minuteOf(old, minute)
 		body, err := json.Marshal(now)
 		if err != nil {
 			return err
@@ -56,6 +48,26 @@ func (d *demo) quietTraffic(ctx context.Context) error {
 			fmt.Fprintf(d.Log, "demo: the old site's requests of a minute were not counted: %v\n", err)
 		}
 	}
+}
+
+// minuteOf makes a minute of the old site's present requests from an hour of its
+// log, evenly spread: the log has all the requests of an hour in one minute.
+func minuteOf(old []count, minute int64) count {
+	first := old[0].TS
+	hours := (old[len(old)-1].TS-first)/3600 + 1
+	from := first + minute/3600%hours*3600
+	var total, bad int64
+	for _, c := range old {
+		if c.TS >= from && c.TS < from+3600 {
+			total += c.Total
+			bad += c.Bad
+		}
+	}
+	n := minute / 60 % 60
+	share := func(of int64) int64 { return of*(n+1)/60 - of*n/60 }
+	now := count{Zone: quiet, Hostname: quiet, TS: minute, Seconds: 60, Total: share(total)}
+	now.Bad = min(share(bad), now.Total)
+	return now
 }
 
 // realLog counts the real log's requests, moved as a whole so that its last

@@ -72,9 +72,9 @@ function annotations(state, c) {
           ctx.beginPath();
           ctx.arc(x, bbox.top, 3.5 * scale, 0, 7);
           ctx.fill();
-          const right = x > bbox.left + bbox.width * 0.7;
-          const label = fitting(ctx, mark.label, bbox.width * 0.6);
+          const label = fitting(ctx, mark.label, bbox.width * 0.45);
           const wide = ctx.measureText(label).width + 14 * scale;
+          const right = x + wide > bbox.left + bbox.width;
           if ((right ? x - wide : x) < taken) continue;
           taken = right ? x : x + wide;
           ctx.textAlign = right ? "right" : "left";
