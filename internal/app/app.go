@@ -268,9 +268,10 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 			Products:    a.productCategories,
 			AccountName: accountNames.of,
 		},
-		Self:    a.recordSelf,
-		Publish: a.deliver,
-		Cursors: a.API.Cursors(), Log: a.Log, Registry: a.Registry,
+		Self:        a.recordSelf,
+		Publish:     a.deliver,
+		OwnRecorded: a.ownRecorded,
+		Cursors:     a.API.Cursors(), Log: a.Log, Registry: a.Registry,
 	})
 	if err != nil {
 		return err

@@ -149,6 +149,17 @@ func (a *App) deliver(ctx context.Context, msgs []bus.Message) error {
 	return a.producer.Publish(ctx, rest...)
 }
 
+// ownRecorded waits until an account's events of Belfry's own have left the
+// outboxes of all features.
+func (a *App) ownRecorded(ctx context.Context, accountID string) error {
+	for _, r := range a.relays {
+		if err := r.relay.Delivered(ctx, event.TopicAuditSelf, []byte(accountID)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // skipped tells the operators of records that no consumer could decode, in the
 // transaction that moves past them.
 func (a *App) skipped(ctx context.Context, tx *db.Tx, s bus.Skipped) error {

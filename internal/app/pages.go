@@ -69,7 +69,8 @@ func (a *App) openPages(version string) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Producer.MountPages(producer.Pages{UI: u, Cursors: a.API.Cursors(), Mount: p.mount, Shell: p.Shell, URL: a.URL(), AccountName: p.names}); err != nil {
+	if err := a.Producer.MountPages(producer.Pages{UI: u, Cursors: a.API.Cursors(), Mount: p.mount, Shell: p.Shell, URL: a.URL(),
+		AccountName: p.names, TokenName: a.tokenName}); err != nil {
 		return err
 	}
 	if err := p.mountSLO(); err != nil {
@@ -80,6 +81,15 @@ func (a *App) openPages(version string) error {
 	}
 	return a.Account.MountPages(account.Pages{UI: u, API: a.API, Mount: p.mount, Shell: p.Shell, URL: a.URL(),
 		System: func(ctx context.Context) (account.System, error) { return a.system(ctx, version) }})
+}
+
+// tokenName is the name of an account's token; "" when there is none of the id.
+func (a *App) tokenName(ctx context.Context, accountID, tokenID string) string {
+	t, err := a.Account.Token(ctx, accountID, tokenID)
+	if err != nil {
+		return ""
+	}
+	return t.Name
 }
 
 // system is the state of this process.

@@ -92,6 +92,37 @@ func TestARefusedEventIsShownToItsAccountAndToTheTeamOfItsProduct(t *testing.T) 
 	v.get("/accounts/"+account).has(t, `href="`+page+`"`, "1 event was")
 	v.get(page).has(t, "explode", "/action/type", "crm")
 	v.get(page+"?event="+list[0].ID).has(t, "r-2", "bootstrap", "&#34;action&#34;:{&#34;type&#34;:&#34;explode&#34;}", "c-9")
+	// An account's token is named; its id stays beside the name.
+	var made struct{ ID, Value string }
+	s.decode(s.call(http.MethodPost, "/accounts/"+account+"/tokens", m{"name": "deploy robot", "permissions": []string{"audit:write"}}), &made)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/client/v4/accounts/"+account+"/audit/events",
+		strings.NewReader(strings.Replace(event, "r-2", "r-3", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+made.Value)
+	r.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusBadRequest {
+		t.Fatal(res.Status)
+	}
+	var sent []struct {
+		ID      string
+		EventID string `json:"event_id"`
+	}
+	s.await("the second reject is the account's", func() bool {
+		s.decode(s.call(http.MethodGet, "/accounts/"+account+"/audit/rejects", nil), &sent)
+		return len(sent) == 2
+	})
+	for _, one := range sent {
+		if one.EventID == "r-3" {
+			v.get(page+"?event="+one.ID).has(t, "deploy robot", made.ID)
+		}
+	}
 	if foreign := s.member(s.account("Other"), "bo@other.example", "owner").get(page); foreign.status != http.StatusNotFound {
 		t.Errorf("another account's page: %d", foreign.status)
 	}

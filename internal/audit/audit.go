@@ -33,19 +33,22 @@ import (
 // Config is what the feature needs. Functions of other features are handed in
 // by the app.
 type Config struct {
-	DB       *db.DB // with bus.Schema and Schema
-	Box      *seal.Box
-	Memory   Memory
-	KeyName  string // of the signing key at the first start
-	Epoch    time.Duration
-	Sources  Sources
-	Words    Words
-	Self     SelfAudit
-	Publish  func(ctx context.Context, msgs []bus.Message) error // to the bus: rejects
-	Cursors  *web.Cursors
-	Log      *slog.Logger
-	Registry prometheus.Registerer
-	Now      func() time.Time
+	DB      *db.DB // with bus.Schema and Schema
+	Box     *seal.Box
+	Memory  Memory
+	KeyName string // of the signing key at the first start
+	Epoch   time.Duration
+	Sources Sources
+	Words   Words
+	Self    SelfAudit
+	Publish func(ctx context.Context, msgs []bus.Message) error // to the bus: rejects
+	// OwnRecorded waits until the events of Belfry's own that an account has in
+	// outboxes are in the record; nil = there are none.
+	OwnRecorded func(ctx context.Context, account string) error
+	Cursors     *web.Cursors
+	Log         *slog.Logger
+	Registry    prometheus.Registerer
+	Now         func() time.Time
 }
 
 // Words are what the catalogue says about products, for people.
@@ -87,6 +90,9 @@ type Feature struct {
 	sources Sources
 	words   Words
 	self    SelfAudit
+	// ownRecorded is [Config.OwnRecorded].
+	ownRecorded func(ctx context.Context, account string) error
+
 	cursors *web.Cursors
 	metrics *metrics
 	tail    *tail
@@ -100,7 +106,7 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	f := &Feature{db: cfg.DB, reader: NewReader(cfg.DB), sources: cfg.Sources, words: cfg.Words, self: cfg.Self, cursors: cfg.Cursors,
+	f := &Feature{db: cfg.DB, reader: NewReader(cfg.DB), sources: cfg.Sources, words: cfg.Words, self: cfg.Self, ownRecorded: cfg.OwnRecorded, cursors: cfg.Cursors,
 		log: cfg.Log, now: cfg.Now, tail: newTail(), metrics: newMetrics(cfg.Registry)}
 	f.recent = newRecentChanges(cfg.DB, cfg.Now, f.isView)
 	f.recent.decoded = f.metrics.recent.Inc

@@ -74,11 +74,25 @@ func shownFields(fields []string) any {
 	return fields
 }
 
+// outboxWait is how long one attempt of an erasure waits for events of Belfry's
+// own that are on their way into the record.
+const outboxWait = time.Minute
+
 // runErasure may run twice: what is erased is found no more.
 func (f *Feature) runErasure(ctx context.Context, j *web.Job, jobs *web.Jobs, busRetention time.Duration) (any, error) {
 	var in eraseJob
 	if err := json.Unmarshal(j.Input, &in); err != nil {
 		return nil, err
+	}
+	// Events that are still in an outbox would be recorded afterwards, with their
+	// values.
+	if f.ownRecorded != nil {
+		waiting, cancel := context.WithTimeout(ctx, outboxWait)
+		err := f.ownRecorded(waiting, j.AccountID)
+		cancel()
+		if err != nil {
+			return nil, err
+		}
 	}
 	s := &selection{fields: in.Fields, personal: f.sources.Personal, found: map[string]bool{}}
 	var misses erasureMisses

@@ -258,6 +258,13 @@ func parseTime(name, s string) (int64, error) {
 	return t.UnixMicro(), nil
 }
 
+// openEnd reports whether an end of a range is left open: it is not given, or it is
+// the zero time that Go and .NET send for "no time".
+func openEnd(s string) bool {
+	t, ok := strict.Time(s)
+	return s == "" || ok && t.IsZero()
+}
+
 // timeRange reads both ends. An empty range (since at or after before) is valid
 // and empty: the official clients cut times to dates and ask for it.
 func timeRange(since, before string) (from, to int64, empty bool, err error) {
@@ -269,5 +276,5 @@ func timeRange(since, before string) (from, to int64, empty bool, err error) {
 			list = append(list, errs.All(e)...)
 		}
 	}
-	return from, to, before != "" && from >= to, list.Or()
+	return from, to, !openEnd(before) && from >= to, list.Or()
 }

@@ -89,12 +89,20 @@ func (f *Feature) startExport(ctx context.Context, jobs *web.Jobs, in *ExportReq
 			return web.JobInfo{}, err
 		}
 	}
-	if err := f.self(ctx, account, "export", "record", account, "events", map[string]any{"since": in.Body.Since, "before": in.Body.Before, "format": job.Format}); err != nil {
+	if err := f.self(ctx, account, "export", "record", account, "events", map[string]any{"since": given(in.Body.Since), "before": given(in.Body.Before), "format": job.Format}); err != nil {
 		return web.JobInfo{}, err
 	}
 	request := job
 	request.Size = 0 // a later export of the whole log replaces an earlier one
 	return jobs.StartLatest(ctx, account, jobExport, request, job)
+}
+
+// given is an end of a range as the record shows it; "" when it is open.
+func given(s string) string {
+	if openEnd(s) {
+		return ""
+	}
+	return s
 }
 
 func (f *Feature) runExport(ctx context.Context, j *web.Job) (any, error) {

@@ -207,7 +207,7 @@ func (n *Feature) dropOld(ctx context.Context) error {
 	for _, query := range []string{
 		`DELETE FROM attempt WHERE delivery_id IN (SELECT a.delivery_id FROM attempt a JOIN delivery d ON d.id = a.delivery_id WHERE a.delivery_id < $1 AND d.state <> 'waiting' ORDER BY a.delivery_id LIMIT 2000)`,
 		`DELETE FROM delivery WHERE id IN (SELECT id FROM delivery WHERE id < $1 AND state <> 'waiting' ORDER BY id LIMIT 2000)`,
-		`DELETE FROM alert WHERE alert_key IN (SELECT alert_key FROM alert WHERE alert_key < $1 AND state <> 'firing' AND root_key < $1 AND NOT EXISTS (SELECT 1 FROM cause c WHERE c.account_id = alert.account_id AND c.correlation_id = alert.correlation_id AND c.open_key = alert.root_key) ORDER BY alert_key LIMIT 2000)`,
+		`DELETE FROM alert WHERE alert_key IN (SELECT alert_key FROM alert WHERE alert_key < $1 AND state <> 'firing' AND root_key < $1 AND NOT EXISTS (SELECT 1 FROM cause c WHERE c.account_id = alert.account_id AND c.correlation_id = alert.correlation_id AND c.own = alert.own AND c.open_key = alert.root_key) ORDER BY alert_key LIMIT 2000)`,
 	} {
 		for dropped := int64(1); dropped > 0 && ctx.Err() == nil; {
 			err := n.DB.Tx(ctx, func(tx *db.Tx) (err error) {

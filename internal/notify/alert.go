@@ -91,13 +91,15 @@ func (p *prepared) fault(e *errs.Error) {
 // an error is one of the infrastructure.
 func (n *Feature) prepare(ctx context.Context, from sender, data []byte) (*prepared, error) {
 	p := &prepared{status: Accepted, by: from.by}
-	a, fault := decodeAlert(data)
+	a, whole, faults := decodeAlert(data)
 	p.alert = a
-	if fault != nil {
+	for _, e := range faults {
+		p.fault(e)
+	}
+	if !whole {
 		if from.account != "" {
 			p.alert.Account = from.account // the account sees what was refused in its name
 		}
-		p.fault(fault)
 		return p, nil
 	}
 	p.timed, p.rated = a.OccurredAt != "", a.Severity != ""
@@ -143,24 +145,32 @@ func (p *prepared) encode() (err error) {
 }
 
 // decodeAlert reads one alert strictly: unknown and double members are faults.
-func decodeAlert(data []byte) (a event.Alert, fault *errs.Error) {
+// whole is true when the alert was read but for unknown members, so that its
+// other members can be checked as well.
+func decodeAlert(data []byte) (a event.Alert, whole bool, faults errs.List) {
 	switch {
 	case len(data) == 0:
-		return a, errs.New(errs.CodeInvalidJSON, "the record has no value")
+		return a, false, errs.List{errs.New(errs.CodeInvalidJSON, "the record has no value")}
 	case len(data) > maxAlert:
-		return a, errs.New(errs.CodeTooLarge, "an alert has at most %d bytes, not %d", maxAlert, len(data))
+		return a, false, errs.List{errs.New(errs.CodeTooLarge, "an alert has at most %d bytes, not %d", maxAlert, len(data))}
 	case strict.Depth(data) > maxDepth:
-		return a, errs.New(errs.CodeTooDeep, "an alert is nested at most %d levels deep", maxDepth)
+		return a, false, errs.List{errs.New(errs.CodeTooDeep, "an alert is nested at most %d levels deep", maxDepth)}
 	}
-	if err := json.Unmarshal(data, &a, json.RejectUnknownMembers(true)); err != nil {
-		return a, anAlert.Fault(err)
+	err := json.Unmarshal(data, &a, json.RejectUnknownMembers(true))
+	if err != nil {
+		faults = anAlert.Faults(data, err, func(rest []byte) (errs.List, error) {
+			a = event.Alert{}
+			err = json.Unmarshal(rest, &a, json.RejectUnknownMembers(true))
+			return nil, err
+		})
 	}
-	if len(a.Data) > 0 {
+	whole = err == nil
+	if whole && len(a.Data) > 0 {
 		if err := (*jsontext.Value)(&a.Data).Compact(); err != nil {
-			return a, errs.At(errs.CodeInvalidJSON, "/data", "data is not valid JSON")
+			faults = append(faults, errs.At(errs.CodeInvalidJSON, "/data", "data is not valid JSON"))
 		}
 	}
-	return a, nil
+	return a, whole, faults
 }
 
 // anAlert is what the JSON of the on-ramps is about, in its faults.

@@ -54,7 +54,7 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 	if a.Event == event.AlertNotice {
 		return e, s.decide(ctx, p, e, nil)
 	}
-	c, err := s.cause(ctx, a.Account, a.Correlation)
+	c, err := s.cause(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -89,11 +89,29 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 	case c.open != nil:
 		return e, s.end(ctx, p, c, e)
 	}
+	if foreign, err := s.opensOwn(ctx, p); err != nil || foreign != "" {
+		p.foreignCorrelation(foreign)
+		return nil, err
+	}
 	e.state, e.ended, e.unmatched = stateEnded, at, "an end without a start: nothing was open that it could end"
 	if c.last != nil && c.last.ended.After(at) {
 		return e, nil
 	}
 	return e, s.setCause(ctx, p, "", p.key, time.Time{})
+}
+
+// opensOwn gives the type of Belfry's own alert that is open under the
+// correlation id of a team's alert; "" when there is none.
+func (s *storing) opensOwn(ctx context.Context, p *prepared) (kind string, err error) {
+	if p.own() {
+		return "", nil
+	}
+	err = s.tx.QueryRow(ctx, `SELECT a.type FROM cause c JOIN alert a ON a.alert_key = c.open_key
+		WHERE c.account_id = $1 AND c.correlation_id = $2 AND c.own`, p.alert.Account, p.alert.Correlation).Scan(&kind)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return kind, err
 }
 
 // occurred is when an alert takes its place: no later than it arrived.
@@ -104,8 +122,8 @@ func (s *storing) occurred(p *prepared) time.Time {
 	return p.at
 }
 
-// cause reads what is known of a correlation id.
-func (s *storing) cause(ctx context.Context, accountID, correlation string) (*cause, error) {
+// cause reads what is known of an alert's correlation id.
+func (s *storing) cause(ctx context.Context, p *prepared) (*cause, error) {
 	c, r := &cause{}, &root{}
 	var started, at, ended int64
 	var reported, state string
@@ -113,7 +131,7 @@ func (s *storing) cause(ctx context.Context, accountID, correlation string) (*ca
 	err := s.tx.QueryRow(ctx, `SELECT c.started_at, a.alert_key, a.id, a.type, a.event, a.state, a.summary, a.severity,
 			a.zone_id, a.zone_name, a.environment, a.occurred_at, a.ended_at, a.content, a.decision, a.unmatched
 		FROM cause c JOIN alert a ON a.alert_key = CASE WHEN c.open_key <> '' THEN c.open_key ELSE c.last_key END
-		WHERE c.account_id = $1 AND c.correlation_id = $2`, accountID, correlation).
+		WHERE c.account_id = $1 AND c.correlation_id = $2 AND c.own = $3`, p.alert.Account, p.alert.Correlation, p.own()).
 		Scan(&started, &r.key, &r.id, &r.kind, &reported, &state, &r.summary, &r.severity, &r.zone.ID, &r.zone.Name, &r.zone.Environment,
 			&at, &ended, &content, &decision, &r.unmatched)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -141,8 +159,8 @@ func (s *storing) setCause(ctx context.Context, p *prepared, open, last string, 
 		at = started.UnixMicro()
 	}
 	_, err := s.tx.Exec(ctx, `UPDATE cause SET open_key = $3, last_key = $4, started_at = $5
-		WHERE account_id = $1 AND correlation_id = $2`,
-		p.alert.Account, p.alert.Correlation, open, last, at)
+		WHERE account_id = $1 AND correlation_id = $2 AND own = $6`,
+		p.alert.Account, p.alert.Correlation, open, last, at, p.own())
 	return err
 }
 

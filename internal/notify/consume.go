@@ -44,7 +44,11 @@ func (n *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 // compared with its own earlier records.
 func (n *Feature) rejectConflicts(ctx context.Context, tx *db.Tx, b *bus.Batch, list []*prepared) error {
 	s := &storing{n: n, tx: tx}
-	first := map[[2]string]*prepared{}
+	type name struct {
+		account, id string
+		own         bool
+	}
+	first := map[name]*prepared{}
 	var rejects []event.Reject
 	for i, p := range list {
 		if p.status == Rejected {
@@ -54,7 +58,7 @@ func (n *Feature) rejectConflicts(ctx context.Context, tx *db.Tx, b *bus.Batch, 
 		if _, err := s.known(ctx, &probe); err != nil {
 			return err
 		}
-		key := [2]string{p.alert.Account, p.alert.ID}
+		key := name{p.alert.Account, p.alert.ID, p.own()}
 		if earlier := first[key]; earlier == nil {
 			first[key] = p
 		} else if string(earlier.digest) != string(p.digest) && probe.status != Conflict {

@@ -141,23 +141,40 @@ type storing struct {
 // lock takes the rows of all causes in one order, so that two transactions do
 // not wait for each other, and whoever comes second sees what the first did.
 func (s *storing) lock(ctx context.Context, list []*prepared) error {
-	type cause struct{ account, correlation string }
+	type cause struct {
+		account, correlation string
+		own                  bool
+	}
 	var causes []cause
 	for _, p := range list {
 		if p.status != Rejected && p.alert.Event != event.AlertNotice {
-			causes = append(causes, cause{p.alert.Account, p.alert.Correlation})
+			causes = append(causes, cause{p.alert.Account, p.alert.Correlation, p.own()})
 		}
 	}
 	slices.SortFunc(causes, func(a, b cause) int {
-		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.correlation, b.correlation))
+		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.correlation, b.correlation), compareBools(a.own, b.own))
 	})
 	for _, c := range slices.Compact(causes) {
-		_, err := s.tx.Exec(ctx, `INSERT INTO cause (account_id, correlation_id, open_key) VALUES ($1, $2, '') ON CONFLICT (account_id, correlation_id) DO UPDATE SET open_key = cause.open_key`, c.account, c.correlation)
+		_, err := s.tx.Exec(ctx, `INSERT INTO cause (account_id, correlation_id, own, open_key, last_key, started_at) VALUES ($1, $2, $3, '', '', 0)
+			ON CONFLICT (account_id, correlation_id, own) DO UPDATE SET open_key = cause.open_key`,
+			c.account, c.correlation, c.own)
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// compareBools orders false before true.
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	default:
+		return 1
+	}
 }
 
 // one stores an alert, its decision, and its deliveries.
@@ -179,10 +196,16 @@ func (s *storing) one(ctx context.Context, p *prepared) error {
 	return nil
 }
 
+// own reports whether Belfry itself raises alerts of this type. Such alerts have
+// ids and correlation ids of their own: those can be computed by others, and a
+// team's alert must neither take the place of one nor open its cause.
+func (p *prepared) own() bool { return p.kind != nil && p.kind.Team == "" }
+
 // known reports whether the id is there already, and then with which content.
 func (s *storing) known(ctx context.Context, p *prepared) (bool, error) {
 	var digest []byte
-	err := s.tx.QueryRow(ctx, `SELECT digest, alert_key, root_key FROM alert WHERE account_id = $1 AND id = $2`, p.alert.Account, p.alert.ID).Scan(&digest, &p.key, &p.root)
+	err := s.tx.QueryRow(ctx, `SELECT digest, alert_key, root_key FROM alert WHERE account_id = $1 AND id = $2 AND own = $3`,
+		p.alert.Account, p.alert.ID, p.own()).Scan(&digest, &p.key, &p.root)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return false, nil
@@ -248,7 +271,7 @@ const (
 )
 
 var alertColumns = []string{"alert_key", "account_id", "id", "root_key", "type", "event", "state", "correlation_id", "severity", "summary", "zone_id", "zone_name", "environment",
-	"occurred_at", "began_at", "received_at", "ended_at", "digest", "content", "decision", "unmatched", "changes", "changes_more", "changes_state", "told_at", "acked_at", "acked_by", "submitted_by"}
+	"occurred_at", "began_at", "received_at", "ended_at", "digest", "content", "decision", "unmatched", "changes", "changes_more", "changes_state", "told_at", "acked_at", "acked_by", "submitted_by", "own"}
 
 func (s *storing) insertAlert(ctx context.Context, p *prepared, e *entry) error {
 	a := &p.alert
@@ -293,6 +316,7 @@ func (s *storing) insertAlert(ctx context.Context, p *prepared, e *entry) error 
 		0,
 		"",
 		p.by,
+		p.own(),
 	}})
 }
 

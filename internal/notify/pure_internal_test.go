@@ -160,12 +160,17 @@ func FuzzAlertsAreDecodedStrictly(f *testing.F) {
 	f.Add([]byte(`{"id":"a","id":"b"}`))
 	f.Add([]byte(strings.Repeat("[", 100)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		a, fault := decodeAlert(data)
-		if fault == nil && len(data) > maxAlert {
+		a, whole, faults := decodeAlert(data)
+		if whole && len(data) > maxAlert {
 			t.Fatal("too large, and taken")
 		}
-		if fault != nil && fault.Message == "" {
-			t.Fatal("a fault without words")
+		if !whole && len(faults) == 0 {
+			t.Fatal("refused without a fault")
+		}
+		for _, fault := range faults {
+			if fault.Message == "" {
+				t.Fatal("a fault without words")
+			}
 		}
 		p := &prepared{alert: a}
 		p.checkShape(sender{}, time.Now())

@@ -220,9 +220,10 @@ func (n *Feature) alerts(ctx context.Context, accountID, state string, after pla
 
 func noAlert() *errs.Error { return errs.New(errs.CodeNotFound, "there is no such alert") }
 
-// rootOf finds the cause of an alert by the id of any of its alerts.
+// rootOf finds the cause of an alert by the id of any of its alerts. Belfry's own
+// comes before a team's of the same id.
 func rootOf(ctx context.Context, tx *db.Tx, accountID, alertID string) (a Alert, err error) {
-	a, err = scanAlert(tx.QueryRow(ctx, alertView+` WHERE alert_key = (SELECT root_key FROM alert WHERE account_id = $1 AND id = $2)`, accountID, alertID))
+	a, err = scanAlert(tx.QueryRow(ctx, alertView+` WHERE alert_key = (SELECT root_key FROM alert WHERE account_id = $1 AND id = $2 ORDER BY own DESC LIMIT 1)`, accountID, alertID))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = noAlert()
 	}

@@ -34,6 +34,8 @@ type Pages struct {
 	URL   string // of the server, for commands to copy
 	// AccountName is what people call an account; "" when there is none of the id.
 	AccountName func(ctx context.Context, accountID string) string
+	// TokenName is the name of an account's token; "" when there is none of the id.
+	TokenName func(ctx context.Context, accountID, tokenID string) string
 }
 
 // pages is the feature's part of the operators' console.

@@ -80,6 +80,7 @@ type shownReject struct {
 	Href     string
 	Open     bool
 	Faults   []shownFault
+	Sender   string // the name of the token that sent it, else its id
 }
 
 // shownFault is a reason, with what to do about it.
@@ -194,9 +195,30 @@ func (p *pages) rejects(v visit, of Rejects) (out rejectsView, err error) {
 			return out, err
 		}
 		shown := v.reject(one, open)
+		if shown.Sender, err = p.sender(v.ctx, of, one); err != nil {
+			return out, err
+		}
 		out.Open = &shown
 	}
 	return out, nil
+}
+
+// sender names the token that sent a refused event. The names of a team's tokens
+// are shown on the team's page only.
+func (p *pages) sender(ctx context.Context, of Rejects, one Reject) (string, error) {
+	if of.Team != "" {
+		list, err := p.Tokens(ctx, of.Team)
+		if err != nil {
+			return "", err
+		}
+		if i := slices.IndexFunc(list, func(t Token) bool { return t.ID == one.By }); i >= 0 {
+			return list[i].Name, nil
+		}
+	}
+	if one.Account != "" && one.By != "" && p.TokenName != nil {
+		return cmp.Or(p.TokenName(ctx, one.Account, one.By), one.By), nil
+	}
+	return one.By, nil
 }
 
 func (p *pages) showTeamRejects(w http.ResponseWriter, r *http.Request) error {

@@ -120,17 +120,24 @@ var aCount = strict.Thing{Name: "a count"}
 //	{"account_id"?, "zone", "origin"?, "hostname"?, "path_class"?, "sli"?,
 //	 "ts": Unix seconds, "seconds": width (10), "total", "bad"?, "unreachable"?}
 //
-// It names every fault of the values; a fault of the JSON stands alone.
+// It names every fault of the values and every unknown field; another fault of
+// the JSON ends the reading.
 func ParseCount(data []byte, window Window) (Count, errs.List) {
 	var w wire
-	if err := json.Unmarshal(data, &w, known); err != nil {
-		fault := aCount.Fault(err)
-		if errors.Is(err, errFraction) {
-			fault.Message = aCount.Field(fault.Pointer) + " must be a whole number below 2^53, not a fraction"
-		}
-		return Count{Account: w.Account}, errs.List{fault}
-	}
 	var list errs.List
+	if err := json.Unmarshal(data, &w, known); err != nil {
+		list = aCount.Faults(data, err, func(rest []byte) (errs.List, error) {
+			w = wire{}
+			err = json.Unmarshal(rest, &w, known)
+			return nil, err
+		})
+		if err != nil {
+			if last := list[len(list)-1]; errors.Is(err, errFraction) {
+				last.Message = aCount.Field(last.Pointer) + " must be a whole number below 2^53, not a fraction"
+			}
+			return Count{Account: w.Account}, list
+		}
+	}
 	fault := func(code errs.Code, pointer, format string, args ...any) {
 		list = append(list, errs.At(code, pointer, format, args...))
 	}

@@ -30,7 +30,7 @@ func TestABadCountNamesItsField(t *testing.T) {
 		text, pointer string
 		code          errs.Code
 	}{
-		{`{` + ok + `,"total":1,"totl":1}`, "/totl", errs.CodeUnknownField},
+		{`{` + ok + `,"totl":1,"total":1}`, "/totl", errs.CodeUnknownField},
 		{`{` + ok + `}`, "/total", errs.CodeMissingField},
 		{`{` + ok + `,"total":null}`, "/total", errs.CodeMissingField},
 		{`{` + ok + `,"total":"1"}`, "/total", errs.CodeWrongType},

@@ -117,6 +117,38 @@ func (r *Relay) Notify() {
 	}
 }
 
+// deliveredPoll is the time between two looks of [Relay.Delivered].
+const deliveredPoll = 20 * time.Millisecond
+
+// Delivered waits until the messages of a topic and key that are in the outbox
+// now have been delivered, by this process or another one. When ctx ends first,
+// the error is Unavailable.
+func (r *Relay) Delivered(ctx context.Context, topic string, key []byte) error {
+	r.Notify()
+	var last, waiting int64
+	err := r.db.View(ctx, func(tx *db.Tx) error {
+		return tx.QueryRow(ctx, `SELECT COALESCE(max(id), 0) FROM outbox WHERE topic = $1 AND msg_key = $2`, topic, key).Scan(&last)
+	})
+	if err != nil || last == 0 {
+		return err
+	}
+	poll := time.NewTicker(deliveredPoll)
+	defer poll.Stop()
+	for {
+		err := r.db.View(ctx, func(tx *db.Tx) error {
+			return tx.QueryRow(ctx, `SELECT count(*) FROM outbox WHERE topic = $1 AND msg_key = $2 AND id <= $3`, topic, key, last).Scan(&waiting)
+		})
+		if err != nil || waiting == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errs.New(errs.CodeUnavailable, "%d messages still wait in the outbox of %s", waiting, r.opts.Name)
+		case <-poll.C:
+		}
+	}
+}
+
 // Run drains until ctx ends, and gives the lease back. Faults of the database
 // and of deliver are retried.
 func (r *Relay) Run(ctx context.Context) error {

@@ -93,6 +93,33 @@ func TestTheOutboxReachesTheTopicWithItsTraceAndHeaders(t *testing.T) {
 	})
 }
 
+func TestDeliveredWaitsForWhatIsInTheOutboxAndForNoMore(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		if err := w.enqueue(t.Context(), "mine", 0, 3); err != nil {
+			t.Fatal(err)
+		}
+		open := make(chan struct{})
+		r, _ := w.relay(func(context.Context, []bus.Message) error { <-open; return nil }, bus.RelayOptions{Batch: 3, Poll: 5 * time.Millisecond})
+		for _, other := range []struct{ topic, key string }{{"mine", "other"}, {"others", "k"}} {
+			if err := r.Delivered(t.Context(), other.topic, []byte(other.key)); err != nil {
+				t.Errorf("%v: %v", other, err)
+			}
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		waited := make(chan error, 2)
+		go func() { waited <- r.Delivered(ended, "mine", []byte("k")) }()
+		cancel()
+		if err := <-waited; err == nil {
+			t.Error("it did not wait")
+		}
+		go func() { waited <- r.Delivered(t.Context(), "mine", []byte("k")) }()
+		close(open)
+		if err := <-waited; err != nil || w.outboxSize() != 0 {
+			t.Errorf("%v, %d messages are left", err, w.outboxSize())
+		}
+	})
+}
+
 func TestARolledBackTransactionPublishesNothing(t *testing.T) {
 	w := embedded(t, "")
 	err := w.db.Tx(t.Context(), func(tx *db.Tx) error {
