@@ -184,27 +184,6 @@ func (s *shard) writeReadings(ctx context.Context, tx *db.Tx) error {
 	return insertReadings(ctx, tx, rows)
 }
 
-// readingColumns are the columns of the rows that readingRow makes.
-var readingColumns = []string{"objective_id", "shard", "line", "clock", "data_at", "sums"}
-
-func readingRow(w *watch, shard int64, line uint32, clock int64, s *sums) ([]any, error) {
-	text, err := encodeSums(s)
-	return []any{
-		w.ID,
-		shard,
-		int64(line),
-		clock,
-		w.dataAt,
-		text,
-	}, err
-}
-
-func insertReadings(ctx context.Context, tx *db.Tx, rows [][]any) error {
-	return tx.Insert(ctx, "reading", readingColumns,
-		`ON CONFLICT (objective_id) DO UPDATE SET shard = excluded.shard, line = excluded.line, clock = excluded.clock,
-		data_at = excluded.data_at, sums = excluded.sums`, rows)
-}
-
 // encodeSums writes pairs of total and bad, by window.
 func encodeSums(s *sums) (string, error) {
 	var list [windowCount][2]uint64

@@ -1,0 +1,148 @@
+package slo
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+)
+
+// reading holds the stored state of an objective.
+type reading struct {
+	counted  bool // a batch has summed it
+	shard    int64
+	line     uint32
+	first    int64 // the line's first tick
+	clock    int64
+	dataAt   int64
+	sums     sums
+	standing []standing
+	history  []bucket // of the line, as far back as the firing pairs' short windows; nil unless a pair fires
+}
+
+// standsFiring reports whether a pair fires.
+func (r *reading) standsFiring() bool {
+	return slices.ContainsFunc(r.standing, func(st standing) bool { return st.state == firing })
+}
+
+// readingOf reads one objective as it was last committed.
+func readingOf(ctx context.Context, tx *db.Tx, o *Objective) (reading, error) {
+	list, err := readingsOf(ctx, tx, o.account, []*Objective{o})
+	if err != nil {
+		return reading{}, err
+	}
+	return list[0], nil
+}
+
+// readingsOf reads the sums and states of objectives of one account as they were
+// last committed: the process that answers need not own the shard.
+func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objective) ([]reading, error) {
+	out := make([]reading, len(list))
+	at := make(map[string]int, len(list))
+	for i, o := range list {
+		out[i].standing = make([]standing, len(o.rules))
+		at[o.ID] = i
+	}
+	one := "" // the only one that is asked for
+	if len(list) == 1 {
+		one = list[0].ID
+	}
+	err := each(ctx, tx, func(rows *sql.Rows) error {
+		var objective, pair string
+		var state int64
+		var st standing
+		if err := rows.Scan(&objective, &pair, &state, &st.since, &st.began, &st.told); err != nil {
+			return err
+		}
+		st.state = pairState(state)
+		if i, ok := at[objective]; ok {
+			if k := slices.IndexFunc(list[i].rules, func(p Pair) bool { return p.key() == pair }); k >= 0 {
+				out[i].standing[k] = st
+			}
+		}
+		return nil
+	}, `SELECT s.objective_id, s.pair, s.state, s.since, s.began, s.told FROM objective o JOIN standing s ON s.objective_id = o.id
+		WHERE o.account_id = $1 AND ($2 = '' OR o.id = $2)`, account, one)
+	if err != nil {
+		return nil, err
+	}
+	err = each(ctx, tx, func(rows *sql.Rows) error {
+		var objective, text string
+		var line int64
+		var r reading
+		if err := rows.Scan(&objective, &r.shard, &line, &r.first, &r.clock, &r.dataAt, &text); err != nil {
+			return err
+		}
+		i, ok := at[objective]
+		if !ok {
+			return nil
+		}
+		r.counted, r.line, r.standing = true, uint32(line), out[i].standing
+		var err error
+		r.sums, err = decodeSums(text)
+		out[i] = r
+		return err
+	}, `SELECT o.id, r.shard, r.line, l.first_at, r.clock, r.data_at, r.sums FROM objective o JOIN reading r ON r.objective_id = o.id
+		JOIN line l ON l.shard = r.shard AND l.id = r.line WHERE o.account_id = $1 AND ($2 = '' OR o.id = $2)`, account, one)
+	return out, err
+}
+
+// readRecent reads the history of the lines on which a pair fires, as far back as
+// the longest short window of such a pair needs. Lists and single objectives get
+// the same, so that two pages cannot say different things.
+func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []reading) error {
+	type need struct {
+		since int64
+		lines map[uint32][]bucket
+	}
+	shards := map[int64]*need{}
+	for i := range readings {
+		r := &readings[i]
+		for k, p := range list[i].rules {
+			if !r.counted || r.standing[k].state != firing {
+				continue
+			}
+			n := shards[r.shard]
+			if n == nil {
+				n = &need{since: r.clock, lines: map[uint32][]bucket{}}
+				shards[r.shard] = n
+			}
+			// A column that straddles the window's edge counts as inside, as in the engine's sums.
+			n.since = min(n.since, r.clock-p.Short.Seconds()-levels[windowLevel[p.Short]].Size)
+			n.lines[r.line] = nil
+		}
+	}
+	for shard, n := range shards {
+		if err := readHistory(ctx, tx, shard, n.since, n.lines); err != nil {
+			return err
+		}
+	}
+	for i := range readings {
+		if r := &readings[i]; shards[r.shard] != nil && r.standsFiring() {
+			r.history = shards[r.shard].lines[r.line]
+		}
+	}
+	return nil
+}
+
+// readingColumns are the columns of the rows that readingRow makes.
+var readingColumns = []string{"objective_id", "shard", "line", "clock", "data_at", "sums"}
+
+func readingRow(w *watch, shard int64, line uint32, clock int64, s *sums) ([]any, error) {
+	text, err := encodeSums(s)
+	return []any{
+		w.ID,
+		shard,
+		int64(line),
+		clock,
+		w.dataAt,
+		text,
+	}, err
+}
+
+func insertReadings(ctx context.Context, tx *db.Tx, rows [][]any) error {
+	return tx.Insert(ctx, "reading", readingColumns,
+		`ON CONFLICT (objective_id) DO UPDATE SET shard = excluded.shard, line = excluded.line, clock = excluded.clock,
+		data_at = excluded.data_at, sums = excluded.sums`, rows)
+}
