@@ -86,7 +86,7 @@ func (s *server) stop() error {
 	return s.cmd.Wait()
 }
 
-// holding is what the server holds at a moment.
+// holding is one measurement of memory, descriptors and disk.
 type holding struct {
 	resident, anonymous, mapped int64 // bytes, from the kernel
 	heap                        int64 // bytes of live and dead Go objects

@@ -28,7 +28,11 @@ func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	}
 	defer a.Close()
 	err = a.Run(ctx, func() {
-		printf(stdout, "belfry: ready on http%s://%s\n", map[bool]string{true: "s"}[cfg.TLSCert != ""], a.Addr())
+		scheme := "http"
+		if cfg.TLSCert != "" {
+			scheme = "https"
+		}
+		printf(stdout, "belfry: ready on %s://%s\n", scheme, a.Addr())
 		if k := a.KafkaAddr(); k != "" {
 			printf(stdout, "belfry: kafka on %s\n", k)
 		}

@@ -41,7 +41,7 @@ var (
 	perAccount       = allowance{200, 20 * time.Second} // invitations
 )
 
-// clientOf is what counts as one client: an address, of IPv6 a /64, which a
+// clientOf names the client of a request: an address, of IPv6 a /64, which a
 // subscriber has at least.
 func clientOf(addr netip.Addr) string {
 	if addr.Is6() && !addr.Is4In6() {

@@ -127,7 +127,7 @@ func (d *Directory) answer(ctx context.Context, s *Session, accountID string, fn
 	return err
 }
 
-// LinkChoice is what somebody who is signed in already may do with an account's
+// LinkChoice lists the acts that a signed-in person may choose for an account's
 // invitation link: join with the sign-in that they have, or use one of its own.
 type LinkChoice struct {
 	Invitation

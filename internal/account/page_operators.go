@@ -20,7 +20,7 @@ func (p *pages) mountOperators() {
 	p.Mount("POST "+base+"/{operator_id}/remove", AccountsWrite, false, p.removeOperator)
 }
 
-// operatorForm is what was typed about an operator.
+// operatorForm holds the fields of the form for an operator.
 type operatorForm struct {
 	Email, Name string
 	Faults      ui.Faults
