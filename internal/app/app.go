@@ -52,7 +52,7 @@ type App struct {
 	memory   audit.Memory
 
 	Account  *account.Directory
-	Producer *producer.Registry
+	Producer *producer.Feature
 	Audit    *audit.Feature
 	Traffic  *traffic.Feature
 	SLO      *slo.Feature

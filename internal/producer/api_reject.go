@@ -8,40 +8,40 @@ import (
 )
 
 // rejectAPI: refused events go back to who sent them.
-func (r *Registry) rejectAPI(a *web.API) {
+func (f *Feature) rejectAPI(a *web.API) {
 	c := a.Cursors()
 	team := func(path, summary string) web.Op {
 		return web.Op{Path: "/producers/{producer_id}/rejects" + path, Tag: tag, Scope: web.ScopeProducer, Permission: "catalog:write", Summary: summary}
 	}
 	web.Get(a, team("", "List a product team's refused events"), func(ctx context.Context, in *teamRejectsInput) (web.Page[Reject], error) {
-		if err := r.reachTeam(ctx, in.ProducerID); err != nil {
+		if err := f.reachTeam(ctx, in.ProducerID); err != nil {
 			return web.Page[Reject]{}, err
 		}
-		return r.listRejects(ctx, c, Rejects{Team: in.ProducerID}, in.RejectsInput)
+		return f.listRejects(ctx, c, Rejects{Team: in.ProducerID}, in.RejectsInput)
 	})
 	web.Get(a, team("/summary", "Count a product team's refused events"), func(ctx context.Context, in *TeamInput) (RejectSummary, error) {
-		if err := r.reachTeam(ctx, in.ProducerID); err != nil {
+		if err := f.reachTeam(ctx, in.ProducerID); err != nil {
 			return RejectSummary{}, err
 		}
-		return r.SummariseRejects(ctx, Rejects{Team: in.ProducerID})
+		return f.SummariseRejects(ctx, Rejects{Team: in.ProducerID})
 	})
 	account := func(path, summary string) web.Op {
 		return web.Op{Path: "/accounts/{account_id}/audit/rejects" + path, Tag: tag, Permission: "audit:read", Summary: summary}
 	}
 	web.Get(a, account("", "List an account's refused events"), func(ctx context.Context, in *RejectsInput) (web.Page[Reject], error) {
-		return r.listRejects(ctx, c, Rejects{Account: web.Account(ctx).ID}, *in)
+		return f.listRejects(ctx, c, Rejects{Account: web.Account(ctx).ID}, *in)
 	})
 	web.Get(a, account("/summary", "Count an account's refused events"), func(ctx context.Context, _ *struct{}) (RejectSummary, error) {
-		return r.SummariseRejects(ctx, Rejects{Account: web.Account(ctx).ID})
+		return f.SummariseRejects(ctx, Rejects{Account: web.Account(ctx).ID})
 	})
 	operators := func(path, summary string) web.Op {
 		return web.Op{Path: "/audit/rejects" + path, Tag: tag, Scope: web.ScopeInstallation, Permission: "audit:read", Summary: summary}
 	}
 	web.Get(a, operators("", "List refused events without a valid account"), func(ctx context.Context, in *RejectsInput) (web.Page[Reject], error) {
-		return r.listRejects(ctx, c, Rejects{}, *in)
+		return f.listRejects(ctx, c, Rejects{}, *in)
 	})
 	web.Get(a, operators("/summary", "Count refused events without a valid account"), func(ctx context.Context, _ *struct{}) (RejectSummary, error) {
-		return r.SummariseRejects(ctx, Rejects{})
+		return f.SummariseRejects(ctx, Rejects{})
 	})
 }
 
@@ -58,15 +58,15 @@ type teamRejectsInput struct {
 }
 
 // reachTeam: operators are told of a team that is not there.
-func (r *Registry) reachTeam(ctx context.Context, teamID string) error {
+func (f *Feature) reachTeam(ctx context.Context, teamID string) error {
 	if err := own(ctx, teamID); err != nil {
 		return err
 	}
-	_, err := r.Team(ctx, teamID)
+	_, err := f.Team(ctx, teamID)
 	return err
 }
 
-func (r *Registry) listRejects(ctx context.Context, c *web.Cursors, of Rejects, in RejectsInput) (web.Page[Reject], error) {
+func (f *Feature) listRejects(ctx context.Context, c *web.Cursors, of Rejects, in RejectsInput) (web.Page[Reject], error) {
 	name := fmt.Sprintf("rejects %s %s", of.key().scope, of.key().owner)
 	var from RejectPlace
 	if in.Cursor != "" {
@@ -74,7 +74,7 @@ func (r *Registry) listRejects(ctx context.Context, c *web.Cursors, of Rejects, 
 			return web.Page[Reject]{}, err
 		}
 	}
-	items, next, err := r.ListRejects(ctx, of, RejectFilter{in.Code, in.Product}, from, in.Limit)
+	items, next, err := f.ListRejects(ctx, of, RejectFilter{in.Code, in.Product}, from, in.Limit)
 	if err != nil {
 		return web.Page[Reject]{}, err
 	}

@@ -37,16 +37,16 @@ const (
 )
 
 // Consumer makes the consumer of the topic of rejects; the app runs it.
-func (r *Registry) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
+func (f *Feature) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
 	return bus.NewConsumer(bus.Config{
 		Cluster:    cluster,
 		Group:      Group,
 		Topics:     []string{event.TopicAuditRejects},
-		DB:         r.db,
-		Handle:     r.Handle,
+		DB:         f.db,
+		Handle:     f.Handle,
 		OwnOnly:    true,
-		Log:        r.log,
-		Registerer: r.registerer,
+		Log:        f.log,
+		Registerer: f.registerer,
 	})
 }
 
@@ -65,7 +65,7 @@ func byOwner(a, b ownerKey) int {
 }
 
 // Handle stores a batch of rejects and moves the offset in one transaction.
-func (r *Registry) Handle(ctx context.Context, b *bus.Batch) error {
+func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 	var list []event.Reject
 	var times []int64
 	unreadable := 0
@@ -76,13 +76,13 @@ func (r *Registry) Handle(ctx context.Context, b *bus.Batch) error {
 			continue
 		}
 		at, err := time.Parse(time.RFC3339Nano, one.At)
-		if err != nil || at.After(r.now().Add(24*time.Hour)) { // it would never be trimmed
+		if err != nil || at.After(f.now().Add(24*time.Hour)) { // it would never be trimmed
 			at = rec.Time
 		}
 		list, times = append(list, one), append(times, at.UnixMicro())
 	}
 	var stored []event.Reject
-	err := r.db.Tx(ctx, func(tx *db.Tx) error {
+	err := f.db.Tx(ctx, func(tx *db.Tx) error {
 		if err := b.Commit(ctx, tx); err != nil {
 			return err
 		}
@@ -93,16 +93,16 @@ func (r *Registry) Handle(ctx context.Context, b *bus.Batch) error {
 		if err := dropErased(ctx, tx, list, times); err != nil {
 			return err
 		}
-		rows, faults := arrange(list, times, teams, r.now())
+		rows, faults := arrange(list, times, teams, f.now())
 		stored = list
 		return storeRejects(ctx, tx, rows, faults)
 	})
 	if err != nil {
 		return err
 	}
-	r.metrics.unreadable.Add(float64(unreadable))
+	f.metrics.unreadable.Add(float64(unreadable))
 	for _, one := range stored {
-		r.metrics.rejects.WithLabelValues(reason(one.Errors[0].Code)).Inc()
+		f.metrics.rejects.WithLabelValues(reason(one.Errors[0].Code)).Inc()
 	}
 	return nil
 }
@@ -232,9 +232,9 @@ func storeRejects(ctx context.Context, tx *db.Tx, rows map[ownerKey][][]any, fau
 }
 
 // dropOld removes what is older than it is kept.
-func (r *Registry) dropOld(ctx context.Context) error {
-	now := r.now()
-	return r.db.Tx(ctx, func(tx *db.Tx) error {
+func (f *Feature) dropOld(ctx context.Context) error {
+	now := f.now()
+	return f.db.Tx(ctx, func(tx *db.Tx) error {
 		if _, err := tx.Exec(ctx, `DELETE FROM reject WHERE at < $1`, now.Add(-keepFor).UnixMicro()); err != nil {
 			return err
 		}

@@ -20,12 +20,12 @@ const eraseChunk = 200
 
 // Erased follows an erasure: nothing says which person a refused event was about,
 // so that all payloads of the account that are older than the erasure go.
-func (r *Registry) Erased(ctx context.Context, e event.Erasure) error {
+func (f *Feature) Erased(ctx context.Context, e event.Erasure) error {
 	at, err := time.Parse(time.RFC3339Nano, e.At)
 	if err != nil {
 		return err
 	}
-	err = r.db.Tx(ctx, func(tx *db.Tx) error {
+	err = f.db.Tx(ctx, func(tx *db.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO erasure (account, at) VALUES ($1, $2)
 			ON CONFLICT (account) DO UPDATE SET at = CASE WHEN erasure.at > excluded.at THEN erasure.at ELSE excluded.at END`,
 			e.Account, at.UnixMicro())
@@ -34,14 +34,14 @@ func (r *Registry) Erased(ctx context.Context, e event.Erasure) error {
 	for _, account := range []string{e.Account, ""} { // '' are rows of before the column
 		var from rejectKey
 		for more := err == nil; more; {
-			from, more, err = r.dropPayloads(ctx, account, e.Account, at.UnixMicro(), from)
+			from, more, err = f.dropPayloads(ctx, account, e.Account, at.UnixMicro(), from)
 			more = more && err == nil
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return r.db.Scrub(ctx)
+	return f.db.Scrub(ctx)
 }
 
 // rejectKey is a row of reject.
@@ -53,8 +53,8 @@ type rejectKey struct {
 
 // dropPayloads drops the payloads of a chunk of an account's rejects, and says
 // where the next chunk begins.
-func (r *Registry) dropPayloads(ctx context.Context, column, account string, before int64, from rejectKey) (last rejectKey, more bool, err error) {
-	err = r.db.Tx(ctx, func(tx *db.Tx) error {
+func (f *Feature) dropPayloads(ctx context.Context, column, account string, before int64, from rejectKey) (last rejectKey, more bool, err error) {
+	err = f.db.Tx(ctx, func(tx *db.Tx) error {
 		found, err := rejectsAfter(ctx, tx, column, before, from)
 		if err != nil {
 			return err

@@ -37,8 +37,8 @@ type loadedTeam struct {
 
 // Lookup finds a declared product, or nil when no team declares the name. From
 // the second call on it reads no database. Belfry's own product is always there.
-func (r *Registry) Lookup(ctx context.Context, product string) (*catalogue.Product, error) {
-	s, err := r.snapshot(ctx)
+func (f *Feature) Lookup(ctx context.Context, product string) (*catalogue.Product, error) {
+	s, err := f.snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -48,8 +48,8 @@ func (r *Registry) Lookup(ctx context.Context, product string) (*catalogue.Produ
 // Owner finds the product that declares a name of a kind of which the
 // installation has one of each name, such as alert_type; nil when there is none.
 // It answers from memory, as Lookup does.
-func (r *Registry) Owner(ctx context.Context, kind, name string) (*catalogue.Product, error) {
-	s, err := r.snapshot(ctx)
+func (f *Feature) Owner(ctx context.Context, kind, name string) (*catalogue.Product, error) {
+	s, err := f.snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +57,8 @@ func (r *Registry) Owner(ctx context.Context, kind, name string) (*catalogue.Pro
 }
 
 // Products lists all declared products, sorted by name.
-func (r *Registry) Products(ctx context.Context) ([]*catalogue.Product, error) {
-	s, err := r.snapshot(ctx)
+func (f *Feature) Products(ctx context.Context) ([]*catalogue.Product, error) {
+	s, err := f.snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -73,8 +73,8 @@ func (s *snapshot) sorted() []*catalogue.Product {
 // Lasting is what any version of any catalogue declared as lasting in an entry of
 // a product; all of the product's when the entry is not known. It stays when no
 // team declares the product any more.
-func (r *Registry) Lasting(ctx context.Context, product, entry string) ([]string, error) {
-	s, err := r.snapshot(ctx)
+func (f *Feature) Lasting(ctx context.Context, product, entry string) ([]string, error) {
+	s, err := f.snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -90,14 +90,14 @@ func (r *Registry) Lasting(ctx context.Context, product, entry string) ([]string
 	return slices.Compact(all), nil
 }
 
-func (r *Registry) snapshot(ctx context.Context) (*snapshot, error) {
-	if s := r.seen.Load(); s != nil {
+func (f *Feature) snapshot(ctx context.Context) (*snapshot, error) {
+	if s := f.seen.Load(); s != nil {
 		return s, nil
 	}
-	if err := r.refresh(ctx); err != nil {
+	if err := f.refresh(ctx); err != nil {
 		return nil, err
 	}
-	return r.seen.Load(), nil
+	return f.seen.Load(), nil
 }
 
 // catalogueRow is a team with its catalogue in force.
@@ -110,47 +110,47 @@ type catalogueRow struct {
 
 // refresh loads what changed since the last call; without a change it reads one
 // row.
-func (r *Registry) refresh(ctx context.Context) error {
-	r.loading.Lock()
-	defer r.loading.Unlock()
+func (f *Feature) refresh(ctx context.Context) error {
+	f.loading.Lock()
+	defer f.loading.Unlock()
 
-	old := r.seen.Load()
+	old := f.seen.Load()
 	if old == nil {
 		old = &snapshot{clock: -1}
 	}
-	clock, rows, declared, err := r.load(ctx, old)
+	clock, rows, declared, err := f.load(ctx, old)
 	if err != nil || clock == old.clock {
 		return err
 	}
 
 	next := &snapshot{
 		clock:    clock,
-		products: map[string]*catalogue.Product{r.builtin.Name: r.builtin},
+		products: map[string]*catalogue.Product{f.builtin.Name: f.builtin},
 		owners:   map[ownedName]*catalogue.Product{},
 		teams:    map[string]loadedTeam{},
 		lasting:  declared,
 	}
 	for _, row := range rows {
-		team := r.compileTeam(row, old, declared)
+		team := f.compileTeam(row, old, declared)
 		next.teams[row.team] = team
 		for _, p := range team.products {
 			next.products[p.Name] = p
 		}
 	}
 	for _, p := range next.products {
-		for _, n := range r.sections.Names(p.Declaration) {
+		for _, n := range f.sections.Names(p.Declaration) {
 			next.owners[ownedName{n.Kind, n.Name}] = p
 		}
 	}
-	r.seen.Store(next)
-	r.metrics.catalogues.Set(float64(len(next.products)))
+	f.seen.Store(next)
+	f.metrics.catalogues.Set(float64(len(next.products)))
 	return nil
 }
 
 // load reads the teams' catalogues that changed since the old snapshot; nothing
 // but the clock when none did.
-func (r *Registry) load(ctx context.Context, old *snapshot) (clock int64, rows []catalogueRow, declared lasting, err error) {
-	err = r.db.View(ctx, func(tx *db.Tx) error {
+func (f *Feature) load(ctx context.Context, old *snapshot) (clock int64, rows []catalogueRow, declared lasting, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		if err := tx.QueryRow(ctx, `SELECT n FROM clock WHERE id = 1`).Scan(&clock); err != nil {
 			return err
 		}
@@ -182,14 +182,14 @@ func (r *Registry) load(ctx context.Context, old *snapshot) (clock int64, rows [
 // compileTeam compiles a catalogue that changed. One that this version of the
 // program cannot read was applied by a newer one: the products of before stay in
 // use, so that no event of an unknown product is refused.
-func (r *Registry) compileTeam(row catalogueRow, old *snapshot, declared lasting) loadedTeam {
+func (f *Feature) compileTeam(row catalogueRow, old *snapshot, declared lasting) loadedTeam {
 	team := loadedTeam{name: row.name, version: row.version, products: old.teams[row.team].products}
 	if row.content == nil {
 		return team
 	}
-	products, err := r.compileStored(row, declared)
+	products, err := f.compileStored(row, declared)
 	if err != nil {
-		r.log.Error("a stored catalogue cannot be read; the one before stays in use",
+		f.log.Error("a stored catalogue cannot be read; the one before stays in use",
 			"team", row.team, "version", row.version, "error", err)
 		return team
 	}
@@ -197,14 +197,14 @@ func (r *Registry) compileTeam(row catalogueRow, old *snapshot, declared lasting
 	return team
 }
 
-func (r *Registry) compileStored(row catalogueRow, declared lasting) ([]*catalogue.Product, error) {
-	file, err := r.sections.ParseStored(row.content, row.format)
+func (f *Feature) compileStored(row catalogueRow, declared lasting) ([]*catalogue.Product, error) {
+	file, err := f.sections.ParseStored(row.content, row.format)
 	if err != nil {
 		return nil, err
 	}
 	var products []*catalogue.Product
 	for _, p := range file.Products {
-		compiled, err := r.sections.Compile(p, row.team, declared[p.Product])
+		compiled, err := f.sections.Compile(p, row.team, declared[p.Product])
 		if err != nil {
 			return nil, fmt.Errorf("product %s: %w", p.Product, err)
 		}

@@ -45,7 +45,7 @@ func Schema() db.Schema {
 	return db.Schema{Source: "producer", Files: files}
 }
 
-// Config is what a Registry needs to know. Zero durations mean the defaults.
+// Config is what a Feature needs to know. Zero durations mean the defaults.
 type Config struct {
 	// OperatorAccount is the installation's own account: acts that concern no
 	// customer are recorded in it.
@@ -53,7 +53,7 @@ type Config struct {
 	Poll            time.Duration // between two looks for changed catalogues; 2 s
 }
 
-// Deps are the parts a Registry works with. DB, Record and Sections are required.
+// Deps are the parts a Feature works with. DB, Record and Sections are required.
 type Deps struct {
 	DB *db.DB
 	// Sections are the sections of catalogue files.
@@ -67,8 +67,8 @@ type Deps struct {
 	Now        func() time.Time // nil = time.Now
 }
 
-// Registry is the feature. Safe for concurrent use.
-type Registry struct {
+// Feature is the feature. Safe for concurrent use.
+type Feature struct {
 	cfg     Config
 	db      *db.DB
 	record  func(context.Context, *db.Tx, ...event.Audit) error
@@ -91,8 +91,8 @@ type Registry struct {
 	touched map[string]int64 // by token: when it was used, not written yet
 }
 
-// New makes a Registry; the database has the tables of [bus.Schema] and [Schema].
-func New(cfg Config, deps Deps) (*Registry, error) {
+// New makes a Feature; the database has the tables of [bus.Schema] and [Schema].
+func New(cfg Config, deps Deps) (*Feature, error) {
 	switch {
 	case deps.DB == nil || deps.Record == nil || len(deps.Sections) == 0:
 		return nil, errors.New("producer: DB, Record and Sections are required")
@@ -106,7 +106,7 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{
+	r := &Feature{
 		cfg:        cfg,
 		db:         deps.DB,
 		record:     deps.Record,
@@ -145,35 +145,35 @@ const (
 
 // Run keeps the catalogues fresh, writes when tokens were used and drops old
 // rejects, until ctx ends. Faults of the database are logged and tried again.
-func (r *Registry) Run(ctx context.Context) error {
-	poll, touch, trim := time.NewTicker(r.cfg.Poll), time.NewTicker(touchEvery), time.NewTicker(trimEvery)
+func (f *Feature) Run(ctx context.Context) error {
+	poll, touch, trim := time.NewTicker(f.cfg.Poll), time.NewTicker(touchEvery), time.NewTicker(trimEvery)
 	defer poll.Stop()
 	defer touch.Stop()
 	defer trim.Stop()
 	healthy := true
 	try := func(what string, err error) {
 		if err != nil && ctx.Err() == nil && healthy {
-			r.log.Warn("producers: will be tried again", "what", what, "error", err)
+			f.log.Warn("producers: will be tried again", "what", what, "error", err)
 		}
 		healthy = err == nil
 	}
-	try("read the catalogues", r.refresh(ctx))
+	try("read the catalogues", f.refresh(ctx))
 	for {
 		select {
 		case <-ctx.Done():
 			// The last uses are worth one more write.
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 			defer cancel()
-			if err := r.writeTouched(last); err != nil {
-				r.log.Debug("producers: last uses of tokens not written", "error", err)
+			if err := f.writeTouched(last); err != nil {
+				f.log.Debug("producers: last uses of tokens not written", "error", err)
 			}
 			return nil
 		case <-poll.C:
-			try("read the catalogues", r.refresh(ctx))
+			try("read the catalogues", f.refresh(ctx))
 		case <-touch.C:
-			try("write the last uses of tokens", r.writeTouched(ctx))
+			try("write the last uses of tokens", f.writeTouched(ctx))
 		case <-trim.C:
-			try("drop old rejects", r.dropOld(ctx))
+			try("drop old rejects", f.dropOld(ctx))
 		}
 	}
 }

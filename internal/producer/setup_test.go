@@ -38,10 +38,10 @@ func parse(t testing.TB, text string) *catalogue.File {
 	return f
 }
 
-// world is a Registry with its database and what it recorded.
+// world is a Feature with its database and what it recorded.
 type world struct {
 	t  *testing.T
-	r  *producer.Registry
+	r  *producer.Feature
 	db *db.DB
 
 	mu       sync.Mutex // guards what follows
@@ -67,8 +67,8 @@ func newWorld(t *testing.T, url string) *world {
 	return w
 }
 
-// another is a Registry of a further process on the same database.
-func (w *world) another() *producer.Registry {
+// another is a Feature of a further process on the same database.
+func (w *world) another() *producer.Feature {
 	w.t.Helper()
 	r, err := producer.New(producer.Config{OperatorAccount: operators}, producer.Deps{DB: w.db, Sections: sections.All(), Record: w.record, Now: w.clock})
 	if err != nil {
@@ -129,8 +129,8 @@ func (w *world) apply(team, text string) producer.Applied {
 	return out
 }
 
-// benchWorld is a Registry on SQLite with the product tls.
-func benchWorld(b *testing.B) *producer.Registry {
+// benchWorld is a Feature on SQLite with the product tls.
+func benchWorld(b *testing.B) *producer.Feature {
 	b.Helper()
 	d, err := db.Open(b.Context(), db.Config{Feature: "producer", DataDir: b.TempDir(), Schemas: []db.Schema{bus.Schema(), producer.Schema()}})
 	if err != nil {

@@ -48,14 +48,14 @@ func scanTeam(row scanner) (Team, error) {
 }
 
 // CreateTeam makes a team. Names are unique among the teams that are there.
-func (r *Registry) CreateTeam(ctx context.Context, name, email string) (Team, error) {
-	now := r.now()
+func (f *Feature) CreateTeam(ctx context.Context, name, email string) (Team, error) {
+	now := f.now()
 	t := Team{ID: id.At(now), CreatedOn: web.TimeOf(now.UnixMicro()), ModifiedOn: web.TimeOf(now.UnixMicro())}
 	var err error
 	if t.Name, t.ContactEmail, err = checkTeam(name, email); err != nil {
 		return Team{}, err
 	}
-	err = r.change(ctx, func(tx *db.Tx) error {
+	err = f.change(ctx, func(tx *db.Tx) error {
 		var n int
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM team WHERE deleted_at = 0`).Scan(&n); err != nil {
 			return err
@@ -68,7 +68,7 @@ func (r *Registry) CreateTeam(ctx context.Context, name, email string) (Team, er
 		if err != nil {
 			return nameTaken(err, t.Name)
 		}
-		return r.audit(ctx, tx, event.NewAudit(r.cfg.OperatorAccount, "create", "producer", t.ID, t.Name).Changed(nil, t.shown()))
+		return f.audit(ctx, tx, event.NewAudit(f.cfg.OperatorAccount, "create", "producer", t.ID, t.Name).Changed(nil, t.shown()))
 	})
 	return t, err
 }
@@ -109,8 +109,8 @@ func oneLine(name string) bool {
 }
 
 // Team gives a team; CodeNotFound when there is none.
-func (r *Registry) Team(ctx context.Context, teamID string) (t Team, err error) {
-	err = r.db.View(ctx, func(tx *db.Tx) error {
+func (f *Feature) Team(ctx context.Context, teamID string) (t Team, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		t, err = loadTeam(ctx, tx, teamID)
 		return err
 	})
@@ -129,11 +129,11 @@ func loadTeam(ctx context.Context, tx *db.Tx, teamID string) (Team, error) {
 }
 
 // Teams lists teams, newest first, from behind the id after ("" = the start).
-func (r *Registry) Teams(ctx context.Context, after string, limit int) (list []Team, err error) {
+func (f *Feature) Teams(ctx context.Context, after string, limit int) (list []Team, err error) {
 	if after == "" {
 		after = "g" // behind every id
 	}
-	err = r.db.View(ctx, func(tx *db.Tx) error {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT `+teamColumns+` FROM team WHERE deleted_at = 0 AND id < $1 ORDER BY id DESC LIMIT $2`, after, limit)
 		if err != nil {
 			return err
@@ -152,9 +152,9 @@ func (r *Registry) Teams(ctx context.Context, after string, limit int) (list []T
 }
 
 // UpdateTeam changes what is not nil.
-func (r *Registry) UpdateTeam(ctx context.Context, teamID string, name, email *string) (t Team, err error) {
-	now := r.now().UnixMicro()
-	err = r.change(ctx, func(tx *db.Tx) error {
+func (f *Feature) UpdateTeam(ctx context.Context, teamID string, name, email *string) (t Team, err error) {
+	now := f.now().UnixMicro()
+	err = f.change(ctx, func(tx *db.Tx) error {
 		if t, err = loadTeam(ctx, tx, teamID); err != nil {
 			return err
 		}
@@ -178,15 +178,15 @@ func (r *Registry) UpdateTeam(ctx context.Context, teamID string, name, email *s
 		if err := raiseClock(ctx, tx); err != nil { // the name is in the snapshot
 			return err
 		}
-		return r.audit(ctx, tx, event.NewAudit(r.cfg.OperatorAccount, "update", "producer", t.ID, t.Name).Changed(before, t.shown()))
+		return f.audit(ctx, tx, event.NewAudit(f.cfg.OperatorAccount, "update", "producer", t.ID, t.Name).Changed(before, t.shown()))
 	})
 	return t, err
 }
 
 // DeleteTeam removes a team that owns nothing: no name in a catalogue and no
 // token. Its history stays.
-func (r *Registry) DeleteTeam(ctx context.Context, teamID string) error {
-	return r.change(ctx, func(tx *db.Tx) error {
+func (f *Feature) DeleteTeam(ctx context.Context, teamID string) error {
+	return f.change(ctx, func(tx *db.Tx) error {
 		// The clock's lock keeps an apply from running at the same time.
 		if err := raiseClock(ctx, tx); err != nil {
 			return err
@@ -201,7 +201,7 @@ func (r *Registry) DeleteTeam(ctx context.Context, teamID string) error {
 		if err := ownsNothing(ctx, tx, teamID); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `UPDATE team SET deleted_at = $2 WHERE id = $1`, teamID, r.now().UnixMicro()); err != nil {
+		if _, err := tx.Exec(ctx, `UPDATE team SET deleted_at = $2 WHERE id = $1`, teamID, f.now().UnixMicro()); err != nil {
 			return err
 		}
 		for _, table := range []string{`DELETE FROM reject WHERE scope = 'producer' AND owner = $1`, `DELETE FROM fault WHERE scope = 'producer' AND owner = $1`} {
@@ -209,7 +209,7 @@ func (r *Registry) DeleteTeam(ctx context.Context, teamID string) error {
 				return err
 			}
 		}
-		return r.audit(ctx, tx, event.NewAudit(r.cfg.OperatorAccount, "delete", "producer", t.ID, t.Name).Changed(t.shown(), nil))
+		return f.audit(ctx, tx, event.NewAudit(f.cfg.OperatorAccount, "delete", "producer", t.ID, t.Name).Changed(t.shown(), nil))
 	})
 }
 
@@ -236,16 +236,16 @@ func ownsNothing(ctx context.Context, tx *db.Tx, teamID string) error {
 }
 
 // change runs fn in a writing transaction and wakes the relay after it.
-func (r *Registry) change(ctx context.Context, fn func(*db.Tx) error) error {
-	if err := r.db.Tx(ctx, fn); err != nil {
+func (f *Feature) change(ctx context.Context, fn func(*db.Tx) error) error {
+	if err := f.db.Tx(ctx, fn); err != nil {
 		return err
 	}
-	r.wake()
+	f.wake()
 	return nil
 }
 
 // audit records what the request's principal did.
-func (r *Registry) audit(ctx context.Context, tx *db.Tx, e event.Audit) error {
+func (f *Feature) audit(ctx context.Context, tx *db.Tx, e event.Audit) error {
 	p := web.CurrentPrincipal(ctx)
 	if p == nil {
 		p = &web.Principal{Kind: web.KindSystem, ID: "belfry", Name: "Belfry"}
@@ -257,11 +257,11 @@ func (r *Registry) audit(ctx context.Context, tx *db.Tx, e event.Audit) error {
 			e.Interface = "CLI"
 		}
 		e.Request = &event.AuditRequest{ID: telemetry.RequestID(ctx), Method: req.Method, URI: cutBytes(req.URL.Path, 1024), UserAgent: cutBytes(agent, 256)}
-		if t, ok := r.tokenOf(req); ok {
+		if t, ok := f.tokenOf(req); ok {
 			e.Actor.TokenID, e.Actor.TokenName = t.id, t.name
 		}
 	}
-	return r.record(ctx, tx, e)
+	return f.record(ctx, tx, e)
 }
 
 // UserAgent begins the User-Agent of the program's own commands.

@@ -54,8 +54,8 @@ type TokenSpec struct {
 }
 
 // CreateToken makes a token of a team.
-func (r *Registry) CreateToken(ctx context.Context, teamID string, spec TokenSpec) (NewToken, error) {
-	now := r.now()
+func (f *Feature) CreateToken(ctx context.Context, teamID string, spec TokenSpec) (NewToken, error) {
+	now := f.now()
 	t := Token{ID: id.At(now), Name: strings.TrimSpace(spec.Name), CreatedOn: web.TimeOf(now.UnixMicro()), ExpiresOn: spec.ExpiresOn, IPAllow: []string{}}
 	var list errs.List
 	if !oneLine(t.Name) {
@@ -79,7 +79,7 @@ func (r *Registry) CreateToken(ctx context.Context, teamID string, spec TokenSpe
 	if !t.ExpiresOn.IsZero() {
 		expires = t.ExpiresOn.Micros()
 	}
-	err := r.change(ctx, func(tx *db.Tx) error {
+	err := f.change(ctx, func(tx *db.Tx) error {
 		team, err := loadTeam(ctx, tx, teamID)
 		if err != nil {
 			return err
@@ -100,7 +100,7 @@ func (r *Registry) CreateToken(ctx context.Context, teamID string, spec TokenSpe
 		if err != nil {
 			return err
 		}
-		return r.audit(ctx, tx, tokenEvent(r.cfg.OperatorAccount, "create", team, t))
+		return f.audit(ctx, tx, tokenEvent(f.cfg.OperatorAccount, "create", team, t))
 	})
 	if err != nil {
 		return NewToken{}, err
@@ -157,8 +157,8 @@ func scanToken(row scanner, more ...any) (Token, error) {
 }
 
 // Tokens lists a team's tokens, newest first; there are at most 100.
-func (r *Registry) Tokens(ctx context.Context, teamID string) (list []Token, err error) {
-	err = r.db.View(ctx, func(tx *db.Tx) error {
+func (f *Feature) Tokens(ctx context.Context, teamID string) (list []Token, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		if _, err := loadTeam(ctx, tx, teamID); err != nil {
 			return err
 		}
@@ -181,8 +181,8 @@ func (r *Registry) Tokens(ctx context.Context, teamID string) (list []Token, err
 
 // RevokeToken ends a token: at once in this process, within five seconds in
 // the others.
-func (r *Registry) RevokeToken(ctx context.Context, teamID, tokenID string) error {
-	err := r.change(ctx, func(tx *db.Tx) error {
+func (f *Feature) RevokeToken(ctx context.Context, teamID, tokenID string) error {
+	err := f.change(ctx, func(tx *db.Tx) error {
 		team, err := loadTeam(ctx, tx, teamID)
 		if err != nil {
 			return err
@@ -197,12 +197,12 @@ func (r *Registry) RevokeToken(ctx context.Context, teamID, tokenID string) erro
 		if _, err := tx.Exec(ctx, `DELETE FROM token WHERE id = $1`, tokenID); err != nil {
 			return err
 		}
-		return r.audit(ctx, tx, tokenEvent(r.cfg.OperatorAccount, "revoke", team, t))
+		return f.audit(ctx, tx, tokenEvent(f.cfg.OperatorAccount, "revoke", team, t))
 	})
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.revoked++
-	clear(r.cached)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.revoked++
+	clear(f.cached)
 	return err
 }
 
@@ -226,7 +226,7 @@ type cachedToken struct {
 // Authenticate finds the product team of a request with a token that begins
 // with [TokenPrefix]; the app asks it for these only. Errors:
 // CodeAuthentication, CodeTokenExpired, CodeTokenAddress, CodeUnavailable.
-func (r *Registry) Authenticate(ctx context.Context, req *http.Request) (*web.Principal, error) {
+func (f *Feature) Authenticate(ctx context.Context, req *http.Request) (*web.Principal, error) {
 	value, ok := web.Bearer(req)
 	if !ok {
 		return nil, errs.New(errs.CodeAuthentication, "the request has no bearer token")
@@ -235,11 +235,11 @@ func (r *Registry) Authenticate(ctx context.Context, req *http.Request) (*web.Pr
 	if err != nil {
 		return nil, err
 	}
-	t, err := r.token(ctx, hash)
+	t, err := f.token(ctx, hash)
 	if err != nil {
 		return nil, err
 	}
-	now, addr := r.now(), web.ClientAddr(ctx)
+	now, addr := f.now(), web.ClientAddr(ctx)
 	if t.expires != 0 && now.UnixMicro() >= t.expires {
 		return nil, errs.New(errs.CodeTokenExpired, "the token expired at %s", web.TimeOf(t.expires))
 	}
@@ -247,7 +247,7 @@ func (r *Registry) Authenticate(ctx context.Context, req *http.Request) (*web.Pr
 		return nil, errs.New(errs.CodeTokenAddress, "the token may not be used from %s", addr)
 	}
 	if !web.Rechecking(ctx) {
-		r.touch(hash, t, now.UnixMicro())
+		f.touch(hash, t, now.UnixMicro())
 	}
 	p := &web.Principal{Kind: web.KindProducer, ID: t.team, Name: t.org, Permissions: Permissions(), IP: addr}
 	if t.expires != 0 {
@@ -257,17 +257,17 @@ func (r *Registry) Authenticate(ctx context.Context, req *http.Request) (*web.Pr
 }
 
 // token reads a token from the cache or the database.
-func (r *Registry) token(ctx context.Context, hash account.Hash) (cachedToken, error) {
-	r.mu.Lock()
-	t, ok := r.cached[hash]
-	revoked := r.revoked
-	r.mu.Unlock()
-	if ok && r.now().Before(t.validUntil) {
+func (f *Feature) token(ctx context.Context, hash account.Hash) (cachedToken, error) {
+	f.mu.Lock()
+	t, ok := f.cached[hash]
+	revoked := f.revoked
+	f.mu.Unlock()
+	if ok && f.now().Before(t.validUntil) {
 		return t, nil
 	}
 	var one Token
 	t = cachedToken{}
-	err := r.db.View(ctx, func(tx *db.Tx) (err error) {
+	err := f.db.View(ctx, func(tx *db.Tx) (err error) {
 		one, err = scanToken(tx.QueryRow(ctx, `SELECT token.id, token.name, ip_allow, token.created_at, expires_at, last_used_at, team.id, team.name
 			FROM token JOIN team ON team.id = token.team_id WHERE hash = $1 AND deleted_at = 0`, hash[:]), &t.team, &t.org)
 		return err
@@ -289,21 +289,21 @@ func (r *Registry) token(ctx context.Context, hash account.Hash) (cachedToken, e
 	if t.networks, fault = parseNetworks(one.IPAllow); fault != nil {
 		return t, fault // a stored list that cannot be read must not mean "anywhere"
 	}
-	t.validUntil = r.now().Add(cacheTime)
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	t.validUntil = f.now().Add(cacheTime)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	// What was read before a revocation is not kept.
-	if r.revoked == revoked {
-		if len(r.cached) >= cacheLimit {
-			clear(r.cached)
+	if f.revoked == revoked {
+		if len(f.cached) >= cacheLimit {
+			clear(f.cached)
 		}
-		r.cached[hash] = t
+		f.cached[hash] = t
 	}
 	return t, nil
 }
 
 // tokenOf is the producer's token of a request that was authenticated just now.
-func (r *Registry) tokenOf(req *http.Request) (cachedToken, bool) {
+func (f *Feature) tokenOf(req *http.Request) (cachedToken, bool) {
 	value, ok := web.Bearer(req)
 	if !ok {
 		return cachedToken{}, false
@@ -312,38 +312,38 @@ func (r *Registry) tokenOf(req *http.Request) (cachedToken, bool) {
 	if err != nil {
 		return cachedToken{}, false
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	t, ok := r.cached[hash]
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t, ok := f.cached[hash]
 	return t, ok
 }
 
 // touch notes a use, to be written by Run: at most once a minute for a token.
-func (r *Registry) touch(hash account.Hash, t cachedToken, now int64) {
+func (f *Feature) touch(hash account.Hash, t cachedToken, now int64) {
 	if now-t.lastUsed < touchTime.Microseconds() {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if c, ok := r.cached[hash]; ok {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c, ok := f.cached[hash]; ok {
 		c.lastUsed = now
-		r.cached[hash] = c
+		f.cached[hash] = c
 	}
-	if _, waits := r.touched[t.id]; !waits && len(r.touched) < cacheLimit {
-		r.touched[t.id] = now
+	if _, waits := f.touched[t.id]; !waits && len(f.touched) < cacheLimit {
+		f.touched[t.id] = now
 	}
 }
 
 // writeTouched writes the noted uses.
-func (r *Registry) writeTouched(ctx context.Context) error {
-	r.mu.Lock()
-	list := r.touched
-	r.touched = map[string]int64{}
-	r.mu.Unlock()
+func (f *Feature) writeTouched(ctx context.Context) error {
+	f.mu.Lock()
+	list := f.touched
+	f.touched = map[string]int64{}
+	f.mu.Unlock()
 	if len(list) == 0 {
 		return nil
 	}
-	err := r.db.Tx(ctx, func(tx *db.Tx) error {
+	err := f.db.Tx(ctx, func(tx *db.Tx) error {
 		for token, at := range list {
 			if _, err := tx.Exec(ctx, `UPDATE token SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2`, token, at); err != nil {
 				return err
@@ -352,11 +352,11 @@ func (r *Registry) writeTouched(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		for token, at := range list {
-			if _, newer := r.touched[token]; !newer {
-				r.touched[token] = at
+			if _, newer := f.touched[token]; !newer {
+				f.touched[token] = at
 			}
 		}
 	}
