@@ -11,28 +11,47 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// catalogueAPI: a team applies and reads its own catalogue; everybody with a
-// credential may read what products there are and how their actions are said.
+// catalogueAPI: a team applies and reads its own catalogue; every credential may
+// read the declared products and their sentences.
 func (f *Feature) catalogueAPI(a *web.API) {
 	f.documentSections(a)
-	op := func(path, summary string) web.Op {
-		return web.Op{Path: "/producers/{producer_id}/catalog" + path, Tag: tag, Scope: web.ScopeProducer, Permission: "catalog:write", Summary: summary}
+
+	op := func(id, path, summary string) web.Op {
+		return web.Op{
+			ID:         id,
+			Path:       "/producers/{producer_id}/catalog" + path,
+			Tag:        tag,
+			Scope:      web.ScopeProducer,
+			Permission: "catalog:write",
+			Summary:    summary,
+		}
 	}
-	apply := op("", "Apply a catalogue")
-	apply.Description = "The body is the whole file, YAML or JSON. With dry_run=true the answer is the difference, and nothing changes. Other processes of the server follow within two seconds."
+	apply := op("apply-catalog", "", "Apply a catalogue")
+	apply.Description = "The body is the whole file, YAML or JSON. With dry_run=true the answer is the difference, " +
+		"and nothing changes. Other processes of the server follow within two seconds."
 	apply.MaxBody = catalogue.MaxFile
-	apply.Accepts = []string{"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "application/json"}
+	apply.Accepts = []string{
+		"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "application/json",
+	}
 	apply.Result = Applied{}
 	web.Raw(a, http.MethodPut, apply, f.putCatalogue)
 
-	get := op("", "Get the catalogue")
+	get := op("get-catalog", "", "Get the catalogue")
 	get.Description = "With Accept: application/yaml the answer is the file as it was applied."
 	get.Result = StoredCatalogue{}
 	web.Get(a, get, f.getCatalogue)
-	web.Get(a, op("/versions", "List the catalogue's versions"), f.listVersions(a.Cursors()))
 
-	web.Get(a, web.Op{Path: "/catalog/products", Tag: tag, Scope: web.ScopeSelf, Summary: "List declared products",
-		Description: "All products with their resources, actions and sentences, Belfry's own included, sorted by name."}, f.listProducts)
+	versions := op("list-catalog-versions", "/versions", "List the catalogue's versions")
+	web.Get(a, versions, f.listVersions(a.Cursors()))
+
+	web.Get(a, web.Op{
+		ID:          "list-products",
+		Path:        "/catalog/products",
+		Tag:         tag,
+		Scope:       web.ScopeSelf,
+		Summary:     "List declared products",
+		Description: "All products with their resources, actions and sentences, Belfry's own included, sorted by name.",
+	}, f.listProducts)
 }
 
 // documentSections adds to the API's document what the sections bring.
@@ -49,12 +68,12 @@ func (f *Feature) documentSections(a *web.API) {
 
 type applyInput struct {
 	TeamInput
-	DryRun bool `query:"dry_run" doc:"Only tell what would change."`
+	DryRun bool `query:"dry_run" doc:"Only answer what would change."`
 }
 
-// own lets a team reach its own things and operators everybody's. The
-// answer to another team is the same whether the id exists or not.
-func own(ctx context.Context, teamID string) error {
+// mayReach admits the team itself and operators. The answer to another team is the
+// same whether the id exists or not.
+func mayReach(ctx context.Context, teamID string) error {
 	p := web.CurrentPrincipal(ctx)
 	if p != nil && (p.Can("", "catalog:write") || p.Kind == web.KindProducer && p.ID == teamID) {
 		return nil
@@ -63,7 +82,7 @@ func own(ctx context.Context, teamID string) error {
 }
 
 func (f *Feature) putCatalogue(ctx context.Context, in *applyInput, x *web.Exchange) error {
-	if err := own(ctx, in.ProducerID); err != nil {
+	if err := mayReach(ctx, in.ProducerID); err != nil {
 		return err
 	}
 	body, err := x.Bytes()
@@ -101,7 +120,7 @@ type getCatalogueInput struct {
 }
 
 func (f *Feature) getCatalogue(ctx context.Context, in *getCatalogueInput) (web.Answer, error) {
-	if err := own(ctx, in.ProducerID); err != nil {
+	if err := mayReach(ctx, in.ProducerID); err != nil {
 		return nil, err
 	}
 	c, err := f.Catalogue(ctx, in.ProducerID, in.Version)
@@ -125,7 +144,7 @@ type versionPlace struct {
 
 func (f *Feature) listVersions(c *web.Cursors) web.Handler[versionsInput, web.Page[Revision]] {
 	return func(ctx context.Context, in *versionsInput) (web.Page[Revision], error) {
-		if err := own(ctx, in.ProducerID); err != nil {
+		if err := mayReach(ctx, in.ProducerID); err != nil {
 			return web.Page[Revision]{}, err
 		}
 		list := "catalog versions " + in.ProducerID

@@ -195,7 +195,7 @@ func TestAChangeThatIsNotRecordedIsNotMade(t *testing.T) {
 		if _, err := r.Apply(w.staff(), team, parse(t, string(read(t, "tls.yaml"))), false, nil); !errors.Is(err, broken) {
 			t.Fatal(err)
 		}
-		if _, err := r.CreateToken(w.staff(), team, producer.TokenSpec{Name: "ci"}); !errors.Is(err, broken) {
+		if _, err := r.CreateToken(w.staff(), team, producer.TokenCreate{Name: "ci"}); !errors.Is(err, broken) {
 			t.Fatal(err)
 		}
 		if got, err := w.r.Team(t.Context(), team); err != nil || got.CatalogVersion != 0 {
@@ -211,7 +211,7 @@ func TestATeamThatOwnsSomethingIsNotDeleted(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		team := w.team("tls")
 		w.apply(team, string(read(t, "tls.yaml")))
-		token, err := w.r.CreateToken(w.staff(), team, producer.TokenSpec{Name: "ci"})
+		token, err := w.r.CreateToken(w.staff(), team, producer.TokenCreate{Name: "ci"})
 		if err != nil {
 			t.Fatal(err)
 		}

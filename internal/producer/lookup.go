@@ -149,7 +149,9 @@ func (f *Feature) refresh(ctx context.Context) error {
 
 // load reads the teams' catalogues that changed since the old snapshot; nothing
 // but the clock when none did.
-func (f *Feature) load(ctx context.Context, old *snapshot) (clock int64, rows []catalogueRow, declared lasting, err error) {
+func (f *Feature) load(
+	ctx context.Context, old *snapshot,
+) (clock int64, rows []catalogueRow, declared lasting, err error) {
 	err = f.db.View(ctx, func(tx *db.Tx) error {
 		if err := tx.QueryRow(ctx, `SELECT n FROM clock WHERE id = 1`).Scan(&clock); err != nil {
 			return err

@@ -70,7 +70,7 @@ func (p *pages) createToken(w http.ResponseWriter, r *http.Request) error {
 		Name:  cutBytes(r.PostFormValue("name"), 1024),
 		Allow: cutBytes(r.PostFormValue("ip_allow"), 8192),
 	}
-	spec := TokenSpec{Name: f.Name, IPAllow: ui.Entries(f.Allow)}
+	spec := TokenCreate{Name: f.Name, IPAllow: ui.Entries(f.Allow)}
 	f.Expires, spec.ExpiresOn = account.Expiry(r.PostFormValue("expires"), p.now())
 
 	h, err := p.head(v, "Tokens")

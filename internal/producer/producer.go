@@ -1,17 +1,17 @@
-// Package producer knows the product teams of the installation: their tokens,
-// their catalogues (what their products may write into the record, which
-// alerts and topics are theirs) and the events of theirs that were refused.
+// Package producer manages the product teams of the installation: their tokens,
+// their catalogues (what their products may write into the record, their alert
+// types and topics) and their refused events.
 //
 //	belfry.yaml -> catalogue.Parse -> Apply (version, owner, history) -> Lookup -> ingestion
 //	topic of rejects -> Consumer -> a team's, an account's, the operators' page
 //
-// A catalogue is whole: applying a file makes the team's declarations what the
-// file says. Every version is kept, with who applied it and when. A name
-// belongs to one team at a time, and a field that was personal once is
-// committed for ever, since the record's format adds and never removes.
+// A catalogue is whole: applying a file replaces all declarations of the team.
+// Every version is kept, with who applied it and when. A name belongs to one team
+// at a time, and a field that was personal once stays committed, because the
+// record's format adds committed fields and never removes one.
 //
-// Lookup answers from memory. Each process looks every two seconds whether a
-// catalogue changed, and at once after it applied one itself.
+// Lookup answers from memory. Each process polls every two seconds for changed
+// catalogues, and reads them at once after it applied one itself.
 package producer
 
 import (
@@ -36,7 +36,7 @@ import (
 //go:embed schema/*.sql
 var schemaFiles embed.FS
 
-// Schema is the feature's tables; they go behind those of the bus.
+// Schema is the feature's tables; they are created after those of the bus.
 func Schema() db.Schema {
 	files, err := fs.Sub(schemaFiles, "schema")
 	if err != nil {
@@ -45,12 +45,12 @@ func Schema() db.Schema {
 	return db.Schema{Source: "producer", Files: files}
 }
 
-// Config is what a Feature needs to know. Zero durations mean the defaults.
+// Config are the settings of a Feature. Zero durations mean the defaults.
 type Config struct {
-	// OperatorAccount is the installation's own account: acts that concern no
+	// OperatorAccount is the installation's own account: changes that concern no
 	// customer are recorded in it.
 	OperatorAccount string
-	Poll            time.Duration // between two looks for changed catalogues; 2 s
+	Poll            time.Duration // between two polls for changed catalogues; 2 s
 }
 
 // Deps are the parts a Feature works with. DB, Record and Sections are required.
@@ -60,7 +60,7 @@ type Deps struct {
 	Sections catalogue.Sections
 	// Record writes Belfry's own audit events to the outbox of DB, in tx.
 	Record func(ctx context.Context, tx *db.Tx, events ...event.Audit) error
-	// Wake tells the outbox's relay of a commit; nil = it finds out by itself.
+	// Wake notifies the outbox's relay of a commit; nil = the relay polls.
 	Wake       func()
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
@@ -85,10 +85,10 @@ type Feature struct {
 	seen    atomic.Pointer[snapshot] // nil until the first load
 	loading sync.Mutex               // one load at a time
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	cached  map[account.Hash]cachedToken
-	revoked uint64           // raised by every revocation
-	touched map[string]int64 // by token: when it was used, not written yet
+	revoked uint64           // number of revocations
+	touched map[string]int64 // last uses that are not written yet, by token
 }
 
 // New makes a Feature; the database has the tables of [bus.Schema] and [Schema].
@@ -106,7 +106,7 @@ func New(cfg Config, deps Deps) (*Feature, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Feature{
+	f := &Feature{
 		cfg:        cfg,
 		db:         deps.DB,
 		record:     deps.Record,
@@ -120,53 +120,53 @@ func New(cfg Config, deps Deps) (*Feature, error) {
 		cached:     map[account.Hash]cachedToken{},
 		touched:    map[string]int64{},
 	}
-	if r.wake == nil {
-		r.wake = func() {}
+	if f.wake == nil {
+		f.wake = func() {}
 	}
-	if r.log == nil {
-		r.log = slog.New(slog.DiscardHandler)
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
 	}
-	if r.now == nil {
-		r.now = time.Now
+	if f.now == nil {
+		f.now = time.Now
 	}
 	if deps.Registerer != nil {
-		if err := r.metrics.register(deps.Registerer); err != nil {
+		if err := f.metrics.register(deps.Registerer); err != nil {
 			return nil, err
 		}
 	}
-	return r, nil
+	return f, nil
 }
 
-// How often Run does what is not urgent.
+// Intervals of the background work that is not urgent.
 const (
 	touchEvery = 10 * time.Second
 	trimEvery  = 10 * time.Minute
 )
 
 // Run keeps the catalogues fresh, writes when tokens were used and drops old
-// rejects, until ctx ends. Faults of the database are logged and tried again.
+// rejects, until ctx ends. Errors of the database are logged and the work is
+// retried at the next interval.
 func (f *Feature) Run(ctx context.Context) error {
-	poll, touch, trim := time.NewTicker(f.cfg.Poll), time.NewTicker(touchEvery), time.NewTicker(trimEvery)
+	poll := time.NewTicker(f.cfg.Poll)
 	defer poll.Stop()
+	touch := time.NewTicker(touchEvery)
 	defer touch.Stop()
+	trim := time.NewTicker(trimEvery)
 	defer trim.Stop()
-	healthy := true
+
+	healthy := true // one line in the log for a series of errors
 	try := func(what string, err error) {
 		if err != nil && ctx.Err() == nil && healthy {
 			f.log.Warn("producers: will be tried again", "what", what, "error", err)
 		}
 		healthy = err == nil
 	}
+
 	try("read the catalogues", f.refresh(ctx))
 	for {
 		select {
 		case <-ctx.Done():
-			// The last uses are worth one more write.
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-			defer cancel()
-			if err := f.writeTouched(last); err != nil {
-				f.log.Debug("producers: last uses of tokens not written", "error", err)
-			}
+			f.writeLastUses(ctx)
 			return nil
 		case <-poll.C:
 			try("read the catalogues", f.refresh(ctx))
@@ -175,5 +175,14 @@ func (f *Feature) Run(ctx context.Context) error {
 		case <-trim.C:
 			try("drop old rejects", f.dropOld(ctx))
 		}
+	}
+}
+
+// writeLastUses writes the last uses of tokens when the process ends.
+func (f *Feature) writeLastUses(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := f.writeTouched(ctx); err != nil {
+		f.log.Debug("producers: last uses of tokens not written", "error", err)
 	}
 }

@@ -23,7 +23,7 @@ func request(token string) *http.Request {
 func TestATokenReachesItsTeamUntilItIsRevoked(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		team := w.team("tls")
-		token, err := w.r.CreateToken(w.staff(), team, producer.TokenSpec{Name: "ci"})
+		token, err := w.r.CreateToken(w.staff(), team, producer.TokenCreate{Name: "ci"})
 		if err != nil || !strings.HasPrefix(token.Value, producer.TokenPrefix) {
 			t.Fatal(token, err)
 		}
@@ -62,7 +62,7 @@ func TestATokenReachesItsTeamUntilItIsRevoked(t *testing.T) {
 func TestATokenEndsAndIsBoundToNetworks(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		team := w.team("tls")
-		token, err := w.r.CreateToken(w.staff(), team, producer.TokenSpec{Name: "ci", ExpiresOn: web.Time{Time: w.clock().Add(time.Hour)}})
+		token, err := w.r.CreateToken(w.staff(), team, producer.TokenCreate{Name: "ci", ExpiresOn: web.Time{Time: w.clock().Add(time.Hour)}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,17 +73,17 @@ func TestATokenEndsAndIsBoundToNetworks(t *testing.T) {
 		if _, err := w.r.Authenticate(t.Context(), request(token.Value)); !errs.Is(err, errs.CodeTokenExpired) {
 			t.Error(err)
 		}
-		if _, err := w.r.CreateToken(w.staff(), team, producer.TokenSpec{Name: "ci", ExpiresOn: web.Time{Time: w.clock()}}); !errs.Is(err, errs.CodeOutOfRange) {
+		if _, err := w.r.CreateToken(w.staff(), team, producer.TokenCreate{Name: "ci", ExpiresOn: web.Time{Time: w.clock()}}); !errs.Is(err, errs.CodeOutOfRange) {
 			t.Error(err)
 		}
-		bound, err := w.r.CreateToken(w.staff(), team, producer.TokenSpec{Name: "bound", IPAllow: []string{"192.0.2.7", "2001:db8::1/32"}})
+		bound, err := w.r.CreateToken(w.staff(), team, producer.TokenCreate{Name: "bound", IPAllow: []string{"192.0.2.7", "2001:db8::1/32"}})
 		if err != nil || bound.IPAllow[0] != "192.0.2.7/32" || bound.IPAllow[1] != "2001:db8::/32" {
 			t.Fatal(bound, err)
 		}
 		if _, err := w.r.Authenticate(t.Context(), request(bound.Value)); !errs.Is(err, errs.CodeTokenAddress) {
 			t.Errorf("from an unknown address: %v", err)
 		}
-		if _, err := w.r.CreateToken(w.staff(), team, producer.TokenSpec{Name: "x", IPAllow: []string{"everywhere"}}); !errs.Is(err, errs.CodeInvalid) {
+		if _, err := w.r.CreateToken(w.staff(), team, producer.TokenCreate{Name: "x", IPAllow: []string{"everywhere"}}); !errs.Is(err, errs.CodeInvalid) {
 			t.Error(err)
 		}
 	})
@@ -92,7 +92,7 @@ func TestATokenEndsAndIsBoundToNetworks(t *testing.T) {
 func TestTheLastUseIsWrittenAtMostOnceAMinute(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		team := w.team("tls")
-		token, err := w.r.CreateToken(w.staff(), team, producer.TokenSpec{Name: "ci"})
+		token, err := w.r.CreateToken(w.staff(), team, producer.TokenCreate{Name: "ci"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -58,7 +58,9 @@ func scanRevision(row scanner, more ...any) (Revision, error) {
 }
 
 // storeVersion writes a version and drops the ones that are too old to be kept.
-func (f *Feature) storeVersion(ctx context.Context, tx *db.Tx, teamID string, version int64, file *catalogue.File) error {
+func (f *Feature) storeVersion(
+	ctx context.Context, tx *db.Tx, teamID string, version int64, file *catalogue.File,
+) error {
 	by := appliedBy(ctx)
 	_, err := tx.Exec(ctx, `
 		INSERT INTO catalogue (team_id, `+revisionColumns+`, content)
