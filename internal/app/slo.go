@@ -62,7 +62,7 @@ func (a *App) zoneChanges(ctx context.Context, accountID, zoneID string, since, 
 		_, view := a.sentence(e.Resource.Product, e.Resource.Type, e.Action.Type, e.Action.Result)
 		again := e.ChangeSet != "" && sets[e.ChangeSet]
 		sets[e.ChangeSet] = true
-		return !view && !again && r.Bears()
+		return !view && !again && audit.RelevantToTraffic(r)
 	})
 	if err != nil {
 		return nil, err

@@ -46,7 +46,7 @@ type actorV1 struct {
 	Type  string `json:"type"`
 }
 
-func (r *Record) v1() itemV1 {
+func newItemV1(r *Record) itemV1 {
 	e := &r.Event
 	item := itemV1{ID: e.ID, When: e.OccurredAt, Action: actionV1{e.Action.Type, e.Action.Result != "failure"},
 		Actor:     actorV1{e.Actor.ID, e.Actor.Email, e.Actor.IPAddress, mappedActorType(e.Actor.Type)},
@@ -123,7 +123,7 @@ type resourceV2 struct {
 
 func (f *Feature) v2(r *Record, accountName string) itemV2 {
 	e := &r.Event
-	raw := request(r)
+	raw := r.Request()
 	actor := actorV2{
 		ID:         e.Actor.ID,
 		Context:    mappedContext(e),
@@ -248,7 +248,7 @@ func (f *Feature) answerV1(ctx context.Context, in *ListV1) (web.Answer, error) 
 		return page, nil
 	}
 	for _, r := range found.Records {
-		page.Items = append(page.Items, r.v1())
+		page.Items = append(page.Items, newItemV1(r))
 	}
 	return page, f.count(ctx, web.Account(ctx).ID, q, found, &page)
 }
@@ -278,7 +278,7 @@ func (f *Feature) queryV1(ctx context.Context, in *ListV1) (q Query, empty bool,
 			used = append(used, c)
 		}
 	}
-	conds, err := f.conds(ctx, web.Account(ctx).ID, used)
+	conds, err := f.resolveFilters(ctx, web.Account(ctx).ID, used)
 	if err != nil {
 		return q, false, err
 	}
@@ -331,7 +331,7 @@ func (f *Feature) listV2(ctx context.Context, in *ListV2) (web.Page[itemV2], err
 	if err != nil {
 		return page, err
 	}
-	conds, err := f.conds(ctx, account, in.Filters.raw())
+	conds, err := f.resolveFilters(ctx, account, in.Filters.raw())
 	if err != nil {
 		return page, err
 	}
@@ -389,15 +389,15 @@ func (f *Feature) history(ctx context.Context, in *History) (web.Reply[[]itemV2]
 	case err != nil:
 		return reply, err
 	}
-	q := Query{Since: since, Before: before, Ascending: in.Direction == "asc", Limit: in.Limit, Conds: rec.resourceConds()}
+	q := Query{Since: since, Before: before, Ascending: in.Direction == "asc", Limit: in.Limit, Conds: sameResource(rec)}
 	reply.Result, info.Cursor, err = f.pageV2(ctx, account, "audit.history "+in.EventID, in.Cursor, q)
 	info.Status, info.Count, info.Cursors.After = "exact", len(reply.Result), info.Cursor
 	reply.Info = info
 	return reply, err
 }
 
-// resourceConds find the events of the same resource.
-func (r *Record) resourceConds() []Cond {
+// sameResource finds the events of the same resource.
+func sameResource(r *Record) []Cond {
 	res := r.Event.Resource
 	return []Cond{{Field: "resource_id", Values: []string{res.ID}}, {Field: "resource_product", Values: []string{res.Product}}, {Field: "resource_type", Values: []string{res.Type}}}
 }

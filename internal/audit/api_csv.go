@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"io"
@@ -25,7 +26,7 @@ var csvColumns = []string{
 func (f *Feature) writeCSV(ctx context.Context, w io.Writer, account string, q Query, each func(*Record)) error {
 	out := csv.NewWriter(w)
 	out.Write(csvColumns)
-	err := f.reader.each(ctx, account, q, func(r *Record) error {
+	err := f.reader.Each(ctx, account, q, func(r *Record) error {
 		if each != nil {
 			each(r)
 		}
@@ -56,7 +57,7 @@ func (f *Feature) csvRow(r *Record) []string {
 		reason = *e.Reason
 	}
 	status := ""
-	if n := request(r).StatusCode; n != 0 {
+	if n := r.Request().StatusCode; n != 0 {
 		status = strconv.Itoa(n)
 	}
 	related := ""
@@ -71,9 +72,9 @@ func (f *Feature) csvRow(r *Record) []string {
 		e.OccurredAt, r.RecordedAt, strconv.FormatInt(r.Seq, 10), e.ID, f.sentence(r),
 		e.Actor.Type, e.Actor.ID, e.Actor.Email, e.Actor.Name, e.Actor.IPAddress, e.Interface,
 		e.Resource.Product, e.Resource.Type, e.Resource.ID, e.Resource.Name, e.Action.Type, e.Action.Result,
-		or(e.Zone.Name, e.Zone.ID), or(reason.Text, reason.URL), e.ChangeSet, string(e.Before), string(e.After),
-		e.Action.Description, reason.URL, e.Actor.TokenID, e.Actor.TokenName, behalf(r).Type, behalf(r).ID, behalf(r).Email,
-		e.Resource.Scope, request(r).ID, request(r).Method, request(r).URI, status, request(r).UserAgent,
+		cmp.Or(e.Zone.Name, e.Zone.ID), cmp.Or(reason.Text, reason.URL), e.ChangeSet, string(e.Before), string(e.After),
+		e.Action.Description, reason.URL, e.Actor.TokenID, e.Actor.TokenName, r.Behalf().Type, r.Behalf().ID, r.Behalf().Email,
+		e.Resource.Scope, r.Request().ID, r.Request().Method, r.Request().URI, status, r.Request().UserAgent,
 		related, string(e.Metadata), r.SubmittedBy.Type, r.SubmittedBy.ID,
 	}
 	for i := range row {

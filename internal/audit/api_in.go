@@ -111,11 +111,11 @@ func (f *Feature) publish(ctx context.Context, x *web.Exchange, account string, 
 			bad = append(bad, newReject(from, "http", p, values[i], nil, f.now()))
 		}
 	}
-	var beside Beside
+	var before TxHook
 	if len(bad) > 0 {
-		beside = func(ctx context.Context, tx *db.Tx) error { return enqueueRejects(ctx, tx, bad) }
+		before = func(ctx context.Context, tx *db.Tx) error { return enqueueRejects(ctx, tx, bad) }
 	}
-	if err := f.ledger.Append(ctx, good, beside); err != nil {
+	if err := f.ledger.Append(ctx, good, before); err != nil {
 		return err
 	}
 	if len(bad) > 0 {
@@ -124,18 +124,6 @@ func (f *Feature) publish(ctx context.Context, x *web.Exchange, account string, 
 	f.metrics.answered("http", all)
 	x.Send(answer(all, list))
 	return nil
-}
-
-// prepareMany readies the events of one request.
-func (in *Intake) prepareMany(ctx context.Context, from Origin, values []jsontext.Value) ([]*Pending, error) {
-	all := make([]*Pending, len(values))
-	failed := make([]error, len(values))
-	seed := seeds(len(values))
-	from.steps = newStepBudget()
-	parallel(len(values), func(i int) {
-		all[i], failed[i] = in.Prepare(ctx, from, values[i], seed[i])
-	})
-	return all, errors.Join(failed...)
 }
 
 // split finds the events of a body; list reports whether they came as several
@@ -238,7 +226,7 @@ func answer(all []*Pending, list bool) web.Envelope {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = p.appendResult(b, i)
+		b = appendResult(b, p, i)
 		for _, f := range p.Faults {
 			if len(shown) < maxErrorsShown {
 				shown = append(shown, atIndex(f, i, list))
@@ -274,7 +262,7 @@ func atIndex(f *errs.Error, i int, list bool) *errs.Error {
 }
 
 // appendResult writes one Result. By hand: this is the hot path's answer.
-func (p *Pending) appendResult(b []byte, i int) []byte {
+func appendResult(b []byte, p *Pending, i int) []byte {
 	b = append(b, `{"index":`...)
 	b = strconv.AppendInt(b, int64(i), 10)
 	b = append(b, `,"id":`...)

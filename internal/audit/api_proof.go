@@ -91,5 +91,5 @@ func (f *Feature) Bundle(ctx context.Context, rec *Record) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rec.bundle(proof, f.signer.Keys()[0].VKey)
+	return rec.Bundle(proof, f.signer.Keys()[0].VKey)
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -84,44 +83,12 @@ func (f *Feature) detail(ctx context.Context, rec *Record) (eventDetail, error) 
 	return d, err
 }
 
-// SignedSize is the size of the account's last signed checkpoint.
-func (r *Reader) SignedSize(ctx context.Context, account string) (size int64, err error) {
-	err = r.db.View(ctx, func(tx *db.Tx) error {
-		return tx.QueryRow(ctx, `SELECT COALESCE(MAX(s.size), 0) FROM signed s JOIN account a ON a.key = s.account WHERE a.id = $1`, account).Scan(&size)
-	})
-	return size, err
-}
-
-// products are the products in the account's record, by name.
-func (r *Reader) products(ctx context.Context, account string) (list []string, err error) {
-	err = r.db.View(ctx, func(tx *db.Tx) error {
-		key, err := accountKey(ctx, tx, account)
-		if err != nil || key == 0 {
-			return err
-		}
-		rows, err := tx.Query(ctx, `SELECT DISTINCT product FROM rollup WHERE account = $1 ORDER BY product LIMIT $2`, key, maxGroups)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var p string
-			if err := rows.Scan(&p); err != nil {
-				return err
-			}
-			list = append(list, p)
-		}
-		return rows.Err()
-	})
-	return list, err
-}
-
 func (f *Feature) stream(ctx context.Context, in *StreamInput) (web.Events, error) {
 	if err := noEmptyValues(ctx); err != nil {
 		return web.Events{}, err
 	}
 	account := web.Account(ctx).ID
-	conds, err := f.conds(ctx, account, in.Filters.raw())
+	conds, err := f.resolveFilters(ctx, account, in.Filters.raw())
 	if err != nil {
 		return web.Events{}, err
 	}
@@ -129,6 +96,9 @@ func (f *Feature) stream(ctx context.Context, in *StreamInput) (web.Events, erro
 		return json.Marshal(f.v2(r, f.words.AccountName(ctx, account)))
 	})
 }
+
+// tailChunk is how many events a live tail reads at once.
+const tailChunk = 500
 
 // Tail is a live tail of an account: events in the order of the log, as encode
 // writes them, from a seq or, when that is negative, from the next event. It asks the database at least once a second, since other
@@ -155,7 +125,7 @@ func (f *Feature) Tail(ctx context.Context, account string, from int64, conds []
 		poll := time.NewTicker(time.Second)
 		defer poll.Stop()
 		for {
-			list, err := f.reader.Range(ctx, account, next, next+exportChunk, exportChunk)
+			list, err := f.reader.Range(ctx, account, next, next+tailChunk, tailChunk)
 			if err != nil {
 				return err
 			}
@@ -172,7 +142,7 @@ func (f *Feature) Tail(ctx context.Context, account string, from int64, conds []
 					return err
 				}
 			}
-			if len(list) == exportChunk {
+			if len(list) == tailChunk {
 				continue
 			}
 			select {
@@ -229,7 +199,7 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 	if err != nil {
 		return web.Stream{}, err
 	}
-	conds, err := f.conds(ctx, account, in.Filters.raw())
+	conds, err := f.resolveFilters(ctx, account, in.Filters.raw())
 	if err != nil {
 		return web.Stream{}, err
 	}
@@ -253,37 +223,13 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 	return s, nil
 }
 
-// each walks all matching events, newest first, without the budget of a page.
-func (r *Reader) each(ctx context.Context, account string, q Query, do func(*Record) error) error {
-	if q.Before > 0 && q.Since >= q.Before {
-		return nil // an empty range
-	}
-	q.Limit = exportChunk
-	q.Patient = true
-	for {
-		page, err := r.List(ctx, account, q)
-		if err != nil {
-			return err
-		}
-		for _, rec := range page.Records {
-			if err := do(rec); err != nil {
-				return err
-			}
-		}
-		if page.Next == nil {
-			return ctx.Err()
-		}
-		q.After = page.Next
-	}
-}
-
 // writeNDJSON writes matching events, newest first, after a line that says that
 // they are not all. each is told of every event; it may be nil.
 func (f *Feature) writeNDJSON(ctx context.Context, w io.Writer, account string, q Query, each func(*Record)) error {
 	if _, err := w.Write([]byte(`{"export":{"v":1,"account":"` + account + `","complete":false,"note":"filtered: this export proves nothing about what it leaves out"}}` + "\n")); err != nil {
 		return err
 	}
-	return f.reader.each(ctx, account, q, func(r *Record) error {
+	return f.reader.Each(ctx, account, q, func(r *Record) error {
 		shown, err := r.Shown()
 		if err != nil {
 			return err

@@ -23,6 +23,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/run"
@@ -106,9 +107,9 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	f := &Feature{db: cfg.DB, reader: NewReader(cfg.DB), sources: cfg.Sources, words: cfg.Words, self: cfg.Self, ownRecorded: cfg.OwnRecorded, cursors: cfg.Cursors,
+	f := &Feature{db: cfg.DB, reader: NewReader(cfg.DB, SearchBudget), sources: cfg.Sources, words: cfg.Words, self: cfg.Self, ownRecorded: cfg.OwnRecorded, cursors: cfg.Cursors,
 		log: cfg.Log, now: cfg.Now, tail: newTail(), metrics: newMetrics(cfg.Registry)}
-	f.recent = newRecentChanges(cfg.DB, cfg.Now, f.isView)
+	f.recent = newRecentChanges(f.reader, cfg.Now, f.isView)
 	f.recent.decoded = f.metrics.recent.Inc
 	var err error
 	f.signer, err = NewSigner(ctx, SignerConfig{DB: cfg.DB, Box: cfg.Box, Memory: cfg.Memory, Name: cfg.KeyName, Epoch: cfg.Epoch, Log: cfg.Log, Now: cfg.Now})
@@ -116,22 +117,28 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 		return nil, err
 	}
 	f.intake = NewIntake(cfg.Sources, cfg.Now)
-	f.ledger = NewLedger(cfg.DB, cfg.Now, func(accounts []string) {
-		f.signer.Grown(accounts)
-		f.tail.grown(accounts)
-	}, f.signer.SignBatch)
+	f.ledger = NewLedger(LedgerConfig{
+		DB:      cfg.DB,
+		Now:     cfg.Now,
+		ZoneKey: account.ZoneKey,
+		Grown: func(accounts []string) {
+			f.signer.Grown(accounts)
+			f.tail.grown(accounts)
+		},
+		Sign: f.signer.SignBatch,
+	})
 	f.relay, err = bus.NewRelay(cfg.DB, cfg.Publish, bus.RelayOptions{Name: "audit", Log: cfg.Log, Registerer: cfg.Registry})
 	return f, err
 }
 
 // Handle is the consumer's handler for the topic of events.
 func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
-	return f.ledger.Consume(f.intake)(ctx, b)
+	return f.intake.Consume(f.ledger)(ctx, b)
 }
 
-// AppendOwn stores Belfry's own events; see [Ledger.AppendOwn].
+// AppendOwn stores Belfry's own events; see [Intake.AppendOwn].
 func (f *Feature) AppendOwn(ctx context.Context, values [][]byte) error {
-	refused, err := f.ledger.AppendOwn(ctx, f.intake, values)
+	refused, err := f.intake.AppendOwn(ctx, f.ledger, values)
 	for _, e := range refused {
 		f.log.Error("one of Belfry's own audit events was refused", "error", e)
 	}
@@ -162,8 +169,8 @@ func (f *Feature) rejected() { f.relay.Notify() }
 func (f *Feature) Stages() []run.Stage {
 	return []run.Stage{
 		{Name: "audit ledger", Run: f.ledger.Run, Drain: 30 * time.Second},
-		{Name: "audit digests", Run: f.ledger.runSpans},
-		{Name: "audit scrub", Run: (&Scrubber{f.db, scrubPace, f.signer.Damaged, f.metrics}).Run},
+		{Name: "audit digests", Run: f.ledger.RunSpans},
+		{Name: "audit scrub", Run: NewScrubber(f.db, f.signer.Damaged, f.metrics.scrubbed).Run},
 		{Name: "audit signer", Run: f.signer.Run},
 		{Name: "audit relay", Run: f.relay.Run},
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
-	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
@@ -16,24 +15,25 @@ import (
 
 // writing is the state of one append transaction.
 type writing struct {
-	now    int64
-	pos    int64
-	keys   map[string]int64
-	heads  map[int64]*head
-	known  map[idKey]place
-	batch  map[idKey]*Pending // accepted in this very transaction
-	rows   []*appended
-	saved  [][]any // heads
-	tiles  [][]any
-	digest [][]any
-	spans  []grownSpans
-	counts map[rollupKey]int64
+	now     int64
+	pos     int64
+	zoneKey func(string) string
+	keys    map[string]int64
+	heads   map[int64]*head
+	known   map[idKey]place
+	batch   map[idKey]*Pending // accepted in this very transaction
+	rows    []*appended
+	saved   [][]any // heads
+	tiles   [][]any
+	digest  [][]any
+	spans   []grownSpans
+	counts  map[rollupKey]int64
 }
 
 // open locks the heads of the accounts, in the order of their keys, and finds
 // which ids are stored already. Heads first: only then is "known" final.
 func (l *Ledger) open(ctx context.Context, tx *db.Tx, events []*Pending) (*writing, error) {
-	w := &writing{now: l.now().UnixMicro(), batch: make(map[idKey]*Pending, len(events)), counts: map[rollupKey]int64{}}
+	w := &writing{zoneKey: l.zoneKey, now: l.now().UnixMicro(), batch: make(map[idKey]*Pending, len(events)), counts: map[rollupKey]int64{}}
 	var accounts []string
 	for i, p := range events {
 		if i == 0 || p.Account != events[i-1].Account {
@@ -50,7 +50,7 @@ func (l *Ledger) open(ctx context.Context, tx *db.Tx, events []*Pending) (*writi
 	var ids []idKey
 	for _, p := range events {
 		// An id that was made here a moment ago cannot be known.
-		if !p.Event.filledID {
+		if !p.Event.IDMadeHere() {
 			ids = append(ids, idKey{w.keys[p.Account], string(compactID(p.Event.ID))})
 		}
 	}
@@ -69,19 +69,19 @@ func (w *writing) account(ctx context.Context, tx *db.Tx, events []*Pending) err
 	for _, p := range events {
 		id := idKey{key, string(compactID(p.Event.ID))}
 		if at, ok := w.known[id]; ok {
-			if err := w.again(ctx, tx, p, at); err != nil {
+			if err := w.resolveDuplicate(ctx, tx, p, at); err != nil {
 				return err
 			}
 			continue
 		}
 		if other, ok := w.batch[id]; ok {
-			p.answerAgain(other.sealed, other.Seq, other.RecordedAt, other.Leaf)
+			p.answerStored(other.sealed, other.Seq, other.RecordedAt, other.Leaf, w.zoneKey)
 			continue
 		}
 		h.recordedAt = max(h.recordedAt, w.now)
-		stamp(p.sealed.envelope, h.recordedAt)
+		p.sealed.Stamp(h.recordedAt)
 		p.Status, p.Seq, p.RecordedAt, p.Faults = Accepted, int64(h.frontier.Size()), h.recordedAt, nil
-		p.Leaf = merkle.LeafHash(p.sealed.envelope)
+		p.Leaf = merkle.LeafHash(p.sealed.Envelope)
 		h.frontier.AppendVisit(p.Leaf, func(level uint, index uint64, root merkle.Hash) {
 			if level%8 == 0 {
 				upper = append(upper, merkle.Node{Level: level, Index: index})
@@ -89,10 +89,10 @@ func (w *writing) account(ctx context.Context, tx *db.Tx, events []*Pending) err
 			}
 		})
 		w.batch[id] = p
-		w.rows = append(w.rows, &appended{pos: w.pos, account: key, seq: p.Seq, at: p.Event.at, id: []byte(id.id), hash: p.Leaf, keys: p.keys,
-			envelope: p.sealed.envelope, openings: encodeOpenings(p.sealed.openings), seed: p.sealed.seed[:]})
+		w.rows = append(w.rows, &appended{pos: w.pos, account: key, seq: p.Seq, at: p.Event.Micros(), id: []byte(id.id), hash: p.Leaf, keys: p.keys,
+			envelope: p.sealed.Envelope, openings: p.sealed.Openings(), seed: p.sealed.Seed[:]})
 		w.pos++
-		w.counts[rollupKey{key, p.Event.at / int64(24*time.Hour/time.Microsecond), p.Event.Resource.Product, p.Event.Action.Type, p.Event.Actor.Type}]++
+		w.counts[rollupKey{key, p.Event.Micros() / int64(24*time.Hour/time.Microsecond), p.Event.Resource.Product, p.Event.Action.Type, p.Event.Actor.Type}]++
 	}
 	if len(w.rows) == first {
 		return nil
@@ -133,32 +133,25 @@ func (w *writing) save(ctx context.Context, tx *db.Tx) error {
 		`ON CONFLICT (account, day, product, action, actor_type) DO UPDATE SET n = rollup.n + excluded.n`, counts)
 }
 
-// again answers an event whose id is in the record: a duplicate if it says the
-// same, else a conflict. The comparison seals the event anew with the stored
-// salts; no digest of its content is kept that could be guessed from.
-func (w *writing) again(ctx context.Context, tx *db.Tx, p *Pending, at place) error {
+// resolveDuplicate answers an event whose id is in the record. The comparison seals
+// the event again with the stored salts; no digest of its content is kept that could
+// be guessed from.
+func (w *writing) resolveDuplicate(ctx context.Context, tx *db.Tx, p *Pending, at place) error {
 	stored, err := readStored(ctx, tx, at.pos)
 	if err != nil {
 		return err
 	}
 	if stored == nil || stored.seed == nil {
 		// Dropped by retention, or erased: nothing is left to compare with.
-		p.Status, p.Seq, p.Faults = Duplicate, at.seq, nil
+		p.Status = Duplicate
+		p.Seq = at.seq
+		p.Faults = nil
 		if stored != nil {
-			p.RecordedAt, p.Leaf = stored.recordedAt(), merkle.LeafHash(stored.envelope)
+			p.RecordedAt = stored.recordedAt()
+			p.Leaf = merkle.LeafHash(stored.envelope)
 		}
 		return nil
 	}
-	p.answerAgain(stored.sealed(), at.seq, stored.recordedAt(), merkle.LeafHash(stored.envelope))
+	p.answerStored(stored.Sealed(), at.seq, stored.recordedAt(), merkle.LeafHash(stored.envelope), w.zoneKey)
 	return nil
-}
-
-func (p *Pending) answerAgain(stored *sealed, seq, recordedAt int64, leaf merkle.Hash) {
-	p.Seq, p.RecordedAt, p.Leaf, p.Faults = seq, recordedAt, leaf, nil
-	if p.sameAs(stored) {
-		p.Status = Duplicate
-		return
-	}
-	p.Status = Conflict
-	p.Faults = errs.List{errs.At(errs.CodeEventConflict, "/id", "the id %s belongs to another event, stored as seq %d; that one stays as it is", p.Event.ID, seq)}
 }

@@ -4,11 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"runtime"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
@@ -23,7 +20,7 @@ import (
 // moves the partition's offset, in one transaction. Events of one
 // account may arrive on two partitions (producers' partitioners differ): the
 // head's lock puts them in order, and the offset row fences.
-func (l *Ledger) Consume(in *Intake) func(context.Context, *bus.Batch) error {
+func (in *Intake) Consume(l *Ledger) func(context.Context, *bus.Batch) error {
 	return func(ctx context.Context, b *bus.Batch) error {
 		all, err := in.prepareAll(ctx, b)
 		if err != nil {
@@ -35,8 +32,8 @@ func (l *Ledger) Consume(in *Intake) func(context.Context, *bus.Batch) error {
 				good = append(good, p)
 			}
 		}
-		return l.appendTelling(ctx, good, b.Commit, func(ctx context.Context, tx *db.Tx) error {
-			return enqueueRejects(ctx, tx, refused(b, all, l.now()))
+		return l.AppendWithHooks(ctx, good, b.Commit, func(ctx context.Context, tx *db.Tx) error {
+			return enqueueRejects(ctx, tx, refused(b, all, in.now()))
 		})
 	}
 }
@@ -89,45 +86,10 @@ func refused(b *bus.Batch, all []*Pending, now time.Time) (bad []event.Reject) {
 	return bad
 }
 
-// prepareAll readies the records of a batch, in their order.
-func (in *Intake) prepareAll(ctx context.Context, b *bus.Batch) ([]*Pending, error) {
-	all := make([]*Pending, len(b.Records))
-	failed := make([]error, len(b.Records))
-	seed := seeds(len(b.Records))
-	steps := newStepBudget()
-	parallel(len(b.Records), func(i int) {
-		from := busOrigin(b, i)
-		from.steps = steps
-		all[i], failed[i] = in.Prepare(ctx, from, b.Records[i].Value, seed[i])
-	})
-	return all, errors.Join(failed...)
-}
-
-// parallel runs f for 0 to n-1 on all processors. Small batches stay on one:
-// starting goroutines would cost more than it gains.
-func parallel(n int, f func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), n/32)
-	if workers < 2 {
-		for i := range n {
-			f(i)
-		}
-		return
-	}
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			for i := w * n / workers; i < (w+1)*n/workers; i++ {
-				f(i)
-			}
-		})
-	}
-	wg.Wait()
-}
-
 // AppendOwn stores Belfry's own events, as the relay of a feature's outbox hands
 // them over. What is refused here is a defect of Belfry: the relay logs it and
 // goes on, or one bad event would hold up all later ones.
-func (l *Ledger) AppendOwn(ctx context.Context, in *Intake, values [][]byte) (refused errs.List, err error) {
+func (in *Intake) AppendOwn(ctx context.Context, l *Ledger, values [][]byte) (refused errs.List, err error) {
 	seed := seeds(len(values))
 	var good []*Pending
 	for i, v := range values {

@@ -74,7 +74,7 @@ func diffArrays(list *[]Change, path string, a, b jsontext.Value) bool {
 		return false
 	}
 	for i := range la {
-		diff(list, path+"/"+itoa(i), la[i], lb[i])
+		diff(list, path+"/"+strconv.Itoa(i), la[i], lb[i])
 	}
 	return true
 }

@@ -112,9 +112,9 @@ func (l *Ledger) buildSpans(ctx context.Context) error {
 	}
 }
 
-// runSpans makes what is missing of the second level of digests, once; it ends
+// RunSpans makes what is missing of the second level of digests, once; it ends
 // with ctx. A fault is tried again: searches are only slower without.
-func (l *Ledger) runSpans(ctx context.Context) error {
+func (l *Ledger) RunSpans(ctx context.Context) error {
 	for l.buildSpans(ctx) != nil {
 		select {
 		case <-ctx.Done():

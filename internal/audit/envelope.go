@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -48,6 +47,13 @@ var committable = []string{
 	"/reason/text", "/reason/url", "/request/id", "/resource/id", "/resource/name",
 }
 
+// AlwaysCommitted are the fields that are commitments in every envelope.
+func AlwaysCommitted() []string { return slices.Clone(alwaysCommitted) }
+
+// AlsoCommittable are the further fields that a catalogue may declare personal,
+// besides members of before, after and metadata.
+func AlsoCommittable() []string { return slices.Clone(committable) }
+
 // Committable reports whether a catalogue may declare the pointer personal.
 func Committable(pointer string) bool {
 	if slices.Contains(committable, pointer) || slices.Contains(alwaysCommitted, pointer) {
@@ -76,12 +82,27 @@ type opening struct {
 	value []byte
 }
 
-// sealed is an envelope with what opens it.
-type sealed struct {
-	envelope []byte
-	seed     [32]byte
+// Sealed is an envelope with the seed and the values that open it.
+type Sealed struct {
+	Envelope []byte
+	Seed     [32]byte
 	openings []opening
 }
+
+// Size is the number of bytes that the event takes in the tables, about.
+func (s *Sealed) Size() int {
+	n := len(s.Envelope)
+	for _, o := range s.openings {
+		n += len(o.value)
+	}
+	return n
+}
+
+// Stamp sets recorded_at.
+func (s *Sealed) Stamp(micros int64) { stamp(s.Envelope, micros) }
+
+// Openings are the values as the tables keep them: {"<pointer>":value,…}.
+func (s *Sealed) Openings() []byte { return encodeOpenings(s.openings) }
 
 // salt derives a field's salt from the event's seed. An erasure replaces the
 // seed by the salts of the fields that stay, so that no erased value can be
@@ -193,9 +214,9 @@ func (s *sealer) hideJSON(path string, value jsontext.Value) error {
 	return nil
 }
 
-// sealEnvelope builds the envelope of a filled event. The time in it is a blank of the
+// Seal builds the envelope of a filled event. The time in it is a blank of the
 // right width: stamp sets it.
-func sealEnvelope(account string, by Submitter, e *Event, extra []string, seed [32]byte) (*sealed, error) {
+func Seal(account string, by Submitter, e *Event, extra []string, seed [32]byte) (*Sealed, error) {
 	s := &sealer{b: make([]byte, 0, 1024), extra: extra, openings: make([]opening, 0, 8)}
 	s.b = append(s.b, envelopeHead...)
 	s.b = append(s.b, "0000-00-00T00:00:00.000000Z"...)
@@ -226,7 +247,7 @@ func sealEnvelope(account string, by Submitter, e *Event, extra []string, seed [
 	if len(s.b) > MaxEvent {
 		return nil, fmt.Errorf("the envelope has %d bytes; at most %d are stored", len(s.b), MaxEvent)
 	}
-	return &sealed{envelope: s.b, seed: seed, openings: s.openings}, nil
+	return &Sealed{Envelope: s.b, Seed: seed, openings: s.openings}, nil
 }
 
 func (s *sealer) event(e *Event) error {
@@ -369,40 +390,4 @@ func cut(v jsontext.Value, path []string) (rest, member []byte, found bool, err 
 	}
 	rest, err = canonical(out)
 	return rest, member, true, err
-}
-
-// redact replaces the secret members of before, after and metadata, so that
-// they reach neither the record nor a page. A secret that changed says so.
-func redact(e *Event, secrets event.Fields) error {
-	if secrets.NoMembers() {
-		return nil
-	}
-	found, err := secrets.Find("before", e.Before)
-	if err != nil {
-		return err
-	}
-	old := map[string]jsontext.Value{} // by the place below before
-	for _, s := range found {
-		old[strings.TrimPrefix(s.Pointer, "/before")] = s.Value
-	}
-	for root, v := range e.openParts() {
-		*v, err = secrets.Replace(root, *v, func(s event.Selected) jsontext.Value {
-			was, there := old[strings.TrimPrefix(s.Pointer, "/after")]
-			if root == "after" && there && string(was) != `"`+Redacted+`"` && !sameJSON(was, s.Value) {
-				return quote(nil, redactedDiff)
-			}
-			return quote(nil, Redacted)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// sameJSON compares two values, however they are written.
-func sameJSON(a, b jsontext.Value) bool {
-	x, err := canonical(a)
-	y, err2 := canonical(b)
-	return err == nil && err2 == nil && bytes.Equal(x, y)
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
@@ -24,113 +22,16 @@ var erasable = []string{
 // eraseChunk bounds the transaction of an erasure.
 const eraseChunk = 256
 
-// part is what of an event concerns the person who is erased.
-type part int
-
-const (
-	noPart      part = iota
-	wholeEvent       // the person did it, or the event was named
-	onBehalfOf       // another did it for the person
-	aboutPerson      // another did something to the person
-)
-
-// holds reports whether the part has the field.
-func (p part) holds(pointer string) bool {
-	switch p {
-	case onBehalfOf:
-		return inside(pointer, "/actor/on_behalf_of")
-	case aboutPerson:
-		return !inside(pointer, "/actor") && !inside(pointer, "/request")
-	default:
-		return true
-	}
-}
-
-// inside reports whether a pointer is another one, or leads into its value.
-func inside(pointer, parent string) bool {
-	return pointer == parent || strings.HasPrefix(pointer, parent+"/")
-}
-
-// selection says which values an erasure takes away.
-type selection struct {
-	// fields are the pointers that were asked for; empty = what names the person
-	// and what any version of the catalogue declares personal.
-	fields   []string
-	personal func(ctx context.Context, product, resourceType string) (event.Fields, error)
-
-	found map[string]bool // of fields: those that some event has committed
-}
-
-// choose gives the openings of an event that are taken away. A value goes with
-// all that was cut out of it.
-func (s *selection) choose(ctx context.Context, rec *Record, openings []saltedOpening, of part) (gone []string, err error) {
-	if len(s.fields) > 0 {
-		s.see(rec, openings)
-		for _, o := range openings {
-			if of.holds(o.path) && slices.ContainsFunc(s.fields, func(f string) bool { return inside(o.path, f) }) {
-				gone = append(gone, o.path)
-			}
-		}
-		return gone, nil
-	}
-	var personal event.Fields
-	if s.personal != nil {
-		if personal, err = s.personal(ctx, rec.Event.Resource.Product, rec.Event.Resource.Type); err != nil {
-			return nil, err
-		}
-	}
-	named := slices.Concat(erasable, personal.Fixed())
-	for _, o := range openings {
-		if !of.holds(o.path) {
-			continue
-		}
-		yes := slices.ContainsFunc(named, func(f string) bool { return inside(o.path, f) }) || personal.Covers(o.path)
-		if !yes {
-			// A personal member that was not committed by itself (it was declared later,
-			// or lies in a list) goes with the value that holds it.
-			if yes, err = holdsAny(personal, o); err != nil {
-				return nil, err
-			}
-		}
-		if yes {
-			gone = append(gone, o.path)
-		}
-	}
-	return gone, nil
-}
-
-// see notes which of the fields the event has committed, erased or not.
-func (s *selection) see(rec *Record, openings []saltedOpening) {
-	paths := slices.Clone(rec.Erased)
-	for _, o := range openings {
-		paths = append(paths, o.path)
-	}
-	for _, f := range s.fields {
-		if slices.ContainsFunc(paths, func(path string) bool { return inside(path, f) }) {
-			s.found[f] = true
-		}
-	}
-}
-
-// holdsAny reports whether a committed value has a personal member inside.
-func holdsAny(personal event.Fields, o saltedOpening) (bool, error) {
-	if personal.NoMembers() || o.value.Kind() != '{' && o.value.Kind() != '[' {
-		return false, nil
-	}
-	found, err := personal.Below(o.path, o.value)
-	return len(found) > 0, err
-}
-
 // Erase takes the values of committed fields out of events, for good: the value
 // and the seed that its salt was derived from are deleted, the salts of what
 // stays are kept instead, and the digests of the tiles are made anew without
 // the erased keys. Leaves, envelopes and so every proof stay as they are. It
 // gives the number of events that had something to erase.
-func (l *Ledger) Erase(ctx context.Context, account string, seqs []int64, pointers []string) (erased int, err error) {
-	return l.erase(ctx, account, seqs, &selection{fields: pointers, found: map[string]bool{}}, wholeEvent)
+func (l *Ledger) Erase(ctx context.Context, account string, seqs []int64, s *Selection) (erased int, err error) {
+	return l.erase(ctx, account, seqs, s, wholeEvent)
 }
 
-func (l *Ledger) erase(ctx context.Context, account string, seqs []int64, s *selection, of part) (erased int, err error) {
+func (l *Ledger) erase(ctx context.Context, account string, seqs []int64, s *Selection, of part) (erased int, err error) {
 	for chunk := range slices.Chunk(seqs, eraseChunk) {
 		var ids []string
 		err := l.db.Tx(ctx, func(tx *db.Tx) error {
@@ -179,7 +80,7 @@ func enqueueErasure(ctx context.Context, tx *db.Tx, e event.Erasure) error {
 
 // eraseOne erases in one event and gives its id; empty when there was nothing to
 // erase.
-func eraseOne(ctx context.Context, tx *db.Tx, account, seq int64, s *selection, of part) (id string, err error) {
+func eraseOne(ctx context.Context, tx *db.Tx, account, seq int64, s *Selection, of part) (id string, err error) {
 	var pos int64
 	if err := tx.QueryRow(ctx, `SELECT pos FROM leaf WHERE account = $1 AND seq = $2`, account, seq).Scan(&pos); err != nil {
 		return "", err
@@ -192,30 +93,22 @@ func eraseOne(ctx context.Context, tx *db.Tx, account, seq int64, s *selection, 
 	if err != nil {
 		return "", err
 	}
-	all := row.openingList()
-	gone, err := s.choose(ctx, before, all, of)
+	gone, err := s.choose(ctx, before, row.openingList(), of)
 	if err != nil || len(gone) == 0 {
 		return "", err
 	}
-	keep := slices.DeleteFunc(slices.Clone(all), func(o saltedOpening) bool { return slices.Contains(gone, o.path) })
-	values := map[string]jsontext.Value{}
-	for _, o := range keep {
-		values[o.path] = o.value
-	}
-	openings, err := json.Marshal(values, json.Deterministic(true))
+	rest, err := row.without(gone)
 	if err != nil {
 		return "", err
 	}
-	rest := *row
-	rest.seed, rest.salts, rest.openings = nil, encodeSalts(keep), openings
 	rec, err := rest.decode()
 	if err != nil {
 		return "", err
 	}
-	keys := facetKeys(&rec.Event)
+	keys := FacetKeys(&rec.Event)
 	n, err := tx.Exec(ctx, `UPDATE reading SET seed = NULL, salts = $2, openings = $3, actor = $4, resource = $5, product = $6, action = $7, zone = $8
 		WHERE pos = $1`,
-		pos, rest.salts, openings, keys[byActor], keys[byResource], keys[byProduct], keys[byAction], keys[byZone])
+		pos, rest.salts, rest.openings, keys[ByActor], keys[ByResource], keys[ByProduct], keys[ByAction], keys[ByZone])
 	if err == nil && n != 1 {
 		err = errors.New("the event to erase in is not there")
 	}

@@ -22,13 +22,13 @@ func TestAnErasureTakesThePersonAwayAndLeavesEveryProof(t *testing.T) {
 				"after": members{"n": i},
 			}))
 		}
-		w.append(accountA, events...)
-		signer := w.signer(w.db, w.memory())
-		_, before := w.checkpoint(signer, accountA)
+		w.Append(accountA, events...)
+		signer := w.Signer(w.DB, w.Memory())
+		_, before := w.Checkpoint(signer, accountA)
 
 		byActor := func(id string) []*audit.Record {
 			t.Helper()
-			page, err := w.reader.List(t.Context(), accountA, audit.Query{Limit: 1000, Conds: []audit.Cond{{Field: "actor_id", Values: []string{id}}}})
+			page, err := w.Reader.List(t.Context(), accountA, audit.Query{Limit: 1000, Conds: []audit.Cond{{Field: "actor_id", Values: []string{id}}}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -42,10 +42,10 @@ func TestAnErasureTakesThePersonAwayAndLeavesEveryProof(t *testing.T) {
 			t.Fatalf("%d events of jo before the erasure", len(seqs))
 		}
 		pointers := []string{"/actor/id", "/actor/email", "/actor/ip_address"}
-		if n, err := w.ledger.Erase(t.Context(), accountA, seqs, pointers); err != nil || n != 100 {
+		if n, err := w.Erase(accountA, seqs, pointers); err != nil || n != 100 {
 			t.Fatal(n, err)
 		}
-		if n, err := w.ledger.Erase(t.Context(), accountA, seqs, pointers); err != nil || n != 0 {
+		if n, err := w.Erase(accountA, seqs, pointers); err != nil || n != 0 {
 			t.Fatalf("a second erasure found %d events (%v)", n, err)
 		}
 		if found := byActor("jo"); len(found) != 0 {
@@ -54,12 +54,12 @@ func TestAnErasureTakesThePersonAwayAndLeavesEveryProof(t *testing.T) {
 		if found := byActor("ana"); len(found) != 200 {
 			t.Fatalf("%d events of ana are found after the erasure of another", len(found))
 		}
-		if n := w.count(`SELECT COUNT(*) FROM reading WHERE seed IS NULL`); n != 100 {
+		if n := w.Count(`SELECT COUNT(*) FROM reading WHERE seed IS NULL`); n != 100 {
 			t.Fatalf("%d seeds were deleted", n)
 		}
 
 		var export bytes.Buffer
-		if err := w.reader.ExportRange(t.Context(), &export, accountA, 0, 300, 300, nil); err != nil {
+		if err := w.Reader.ExportRange(t.Context(), &export, accountA, 0, 300, 300, nil); err != nil {
 			t.Fatal(err)
 		}
 		if strings.Contains(export.String(), "jo@example.com") {
@@ -71,11 +71,11 @@ func TestAnErasureTakesThePersonAwayAndLeavesEveryProof(t *testing.T) {
 		}
 
 		// Nothing is left to compare with: the same id is a duplicate, whatever it says.
-		again := w.append(accountA, minimal(members{"id": "e0", "actor": members{"type": "user", "id": "somebody else"}}))
+		again := w.Append(accountA, minimal(members{"id": "e0", "actor": members{"type": "user", "id": "somebody else"}}))
 		if again[0].Status != audit.Duplicate || again[0].Seq != 0 {
 			t.Fatalf("%v %d", again[0].Status, again[0].Seq)
 		}
-		if other := w.append(accountA, minimal(members{"id": "e1", "after": members{"n": -1}})); other[0].Status != audit.Conflict {
+		if other := w.Append(accountA, minimal(members{"id": "e1", "after": members{"n": -1}})); other[0].Status != audit.Conflict {
 			t.Fatalf("an event that was not erased: %v", other[0].Status)
 		}
 	})
@@ -91,16 +91,16 @@ func TestAnErasureOfAPersonReachesWhatOthersDidOnTheirBehalf(t *testing.T) {
 			return a
 		}
 		for i, a := range []members{actor("jo", ""), actor("ana", "jo"), actor("ana", "bo"), actor("jo", "bo"), actor("ana", "")} {
-			w.append(accountA, minimal(members{"id": fmt.Sprint("e", i), "actor": a}))
+			w.Append(accountA, minimal(members{"id": fmt.Sprint("e", i), "actor": a}))
 		}
-		w.append(accountB, minimal(members{"id": "e0", "actor": actor("jo", "")}))
+		w.Append(accountB, minimal(members{"id": "e0", "actor": actor("jo", "")}))
 		fields := []string{"/actor/email", "/actor/id", "/actor/on_behalf_of/email", "/actor/on_behalf_of/id"}
-		w.reader.SetBudget(0) // a long search goes on where it stopped
-		if n, err := audit.ErasePerson(t.Context(), w.reader, w.ledger, accountA, "jo", fields); err != nil || n != 3 {
+		w.Reader.SetBudget(0) // a long search goes on where it stopped
+		if n, err := audit.ErasePerson(t.Context(), w.Reader, w.Ledger, accountA, "jo", fields); err != nil || n != 3 {
 			t.Fatal(n, err)
 		}
 		for i, want := range []string{" ", "ana ", "ana bo", " ", "ana "} {
-			r, err := w.reader.Get(t.Context(), accountA, fmt.Sprint("e", i))
+			r, err := w.Reader.Get(t.Context(), accountA, fmt.Sprint("e", i))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -112,7 +112,7 @@ func TestAnErasureOfAPersonReachesWhatOthersDidOnTheirBehalf(t *testing.T) {
 				t.Errorf("event %d: by and for %q, want %q", i, got, want)
 			}
 		}
-		if r, err := w.reader.Get(t.Context(), accountB, "e0"); err != nil || r.Event.Actor.ID != "jo" {
+		if r, err := w.Reader.Get(t.Context(), accountB, "e0"); err != nil || r.Event.Actor.ID != "jo" {
 			t.Errorf("another account's event: %v", err)
 		}
 	})

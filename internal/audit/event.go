@@ -134,6 +134,19 @@ func (z *ZoneRef) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 // At is when it happened.
 func (e *Event) At() time.Time { return time.UnixMicro(e.at).UTC() }
 
+// Micros is [Event.At] in Unix microseconds.
+func (e *Event) Micros() int64 { return e.at }
+
+// SetMicros sets occurred_at, in Unix microseconds.
+func (e *Event) SetMicros(micros int64) {
+	e.at = micros
+	e.OccurredAt = FormatTime(micros)
+}
+
+// IDMadeHere reports whether the publisher left the id out: no stored event can
+// have the id that was made for it.
+func (e *Event) IDMadeHere() bool { return e.filledID }
+
 var declared = json.JoinOptions(json.RejectUnknownMembers(true))
 
 // published is how a publisher's event is read: its zone is a string, never the
@@ -150,7 +163,11 @@ var published = json.JoinOptions(declared, json.WithUnmarshalers(json.JoinUnmars
 // read. now is the clock for what is too far ahead.
 func Decode(data []byte, now time.Time) (*Event, error) { return decode(data, now, false) }
 
-// decode is Decode; own says that the event is one of Belfry itself.
+// DecodeOwn is Decode for the events of Belfry itself: names that people chose are
+// repaired, not refused.
+func DecodeOwn(data []byte, now time.Time) (*Event, error) { return decode(data, now, true) }
+
+// decode is Decode; own = the event is one of Belfry itself.
 func decode(data []byte, now time.Time, own bool) (*Event, error) {
 	e := &Event{}
 	if len(data) > MaxEvent {
@@ -368,8 +385,7 @@ func (e *Event) checkTime(c *checker, o *outline, now time.Time) {
 	case t.Unix() < 0 || t.After(now.Add(MaxAhead)):
 		c.fault(errs.CodeEventTime, "/occurred_at", "occurred_at must be between 1970 and 24 hours ahead of now")
 	default:
-		e.at = t.UnixMicro()
-		e.OccurredAt = FormatTime(e.at)
+		e.SetMicros(t.UnixMicro())
 	}
 }
 
@@ -392,24 +408,24 @@ func ValidID(s string) bool {
 
 // fillFromRecord completes id and occurred_at by what the record of the bus says.
 // The id counts as the publisher's: a repeat is looked for.
-func (e *Event) fillFromRecord(from Origin, now time.Time) {
+func (e *Event) fillFromRecord(id string, at time.Time, now time.Time) {
 	if e.ID == "" {
-		e.ID = from.ID
+		e.ID = id
 	}
-	if at := from.OccurredAt; e.OccurredAt == "" && at.Unix() >= 0 && !at.After(now.Add(MaxAhead)) {
-		e.at, e.filledAt = at.UnixMicro(), true
-		e.OccurredAt = FormatTime(e.at)
+	if e.OccurredAt == "" && at.Unix() >= 0 && !at.After(now.Add(MaxAhead)) {
+		e.SetMicros(at.UnixMicro())
+		e.filledAt = true
 	}
 }
 
-// fill completes what a publisher may leave out.
-func (e *Event) fill(now time.Time, iface string) {
+// Fill completes what a publisher may leave out.
+func (e *Event) Fill(now time.Time, iface string) {
 	if e.ID == "" {
 		e.ID, e.filledID = id.New(), true
 	}
 	if e.OccurredAt == "" {
-		e.at, e.filledAt = now.UnixMicro(), true
-		e.OccurredAt = FormatTime(e.at)
+		e.SetMicros(now.UnixMicro())
+		e.filledAt = true
 	}
 	if e.Interface == "" {
 		e.Interface, e.filledIface = iface, true

@@ -9,30 +9,16 @@ import (
 
 // What the external tests need of the inside.
 
-// Bundle is one event's file of proof.
-func (r *Record) BundleForTest(proof []byte, vkey string) ([]byte, error) {
-	return r.bundle(proof, vkey)
-}
-
 // SetBudget changes how long a page may be looked for.
 func (r *Reader) SetBudget(d time.Duration) { r.budget = d }
 
 // SetPatience changes how long a commit may take.
 func (l *Ledger) SetPatience(d time.Duration) { l.patience = d }
 
-// EnvelopeOf gives the hashed bytes of a prepared event.
-func EnvelopeOf(p *Pending) []byte { return p.sealed.envelope }
-
-// FacetKeys are the keys by which an event is found.
-func FacetKeys(e *Event) [5]int64 { return facetKeys(e) }
-
-// BloomMayHold asks a tile's filter.
-func BloomMayHold(b []byte, key int64) bool { return bloomMayHold(b, key) }
-
 // LookedUp gives how many ids an append of these events asks the database for.
 func LookedUp(ctx context.Context, d *db.DB, now func() time.Time, events []*Pending) (known int, err error) {
 	err = d.Tx(ctx, func(tx *db.Tx) error {
-		w, err := NewLedger(d, now, nil, nil).open(ctx, tx, events)
+		w, err := NewLedger(LedgerConfig{DB: d, Now: now}).open(ctx, tx, events)
 		if err == nil {
 			known = len(w.known)
 		}
@@ -44,14 +30,14 @@ func LookedUp(ctx context.Context, d *db.DB, now func() time.Time, events []*Pen
 // Call is one call of Append.
 type Call struct {
 	Events []*Pending
-	Beside Beside
+	Before TxHook
 }
 
 // FlushTogether commits calls as the group commit does that found them waiting.
 func FlushTogether(ctx context.Context, l *Ledger, calls ...Call) []error {
 	list := make([]*appendCall, len(calls))
 	for i, c := range calls {
-		list[i] = &appendCall{events: c.Events, beside: c.Beside}
+		list[i] = &appendCall{events: c.Events, before: c.Before}
 	}
 	failed := make([]error, len(calls))
 	err := l.flush(ctx, list)
@@ -68,7 +54,7 @@ func BuildSpans(ctx context.Context, l *Ledger) error { return l.buildSpans(ctx)
 
 // ScrubRound reads the whole record again, at once.
 func ScrubRound(ctx context.Context, d *db.DB, s *Signer) (map[string]string, error) {
-	scrub := &Scrubber{d, 0, s.Damaged, newMetrics(nil)}
+	scrub := &Scrubber{db: d, damaged: s.Damaged, checked: func(error) {}}
 	found, err := scrub.round(ctx)
 	if err == nil {
 		s.Damaged(found, true)
@@ -78,34 +64,9 @@ func ScrubRound(ctx context.Context, d *db.DB, s *Signer) (map[string]string, er
 
 // ErasePerson is what the job of an erasure does for an actor.
 func ErasePerson(ctx context.Context, r *Reader, l *Ledger, account, person string, fields []string) (int, error) {
-	n, _, err := (&Feature{reader: r, ledger: l}).erasePerson(ctx, account, person, &selection{fields: fields, found: map[string]bool{}})
+	n, _, err := l.ErasePerson(ctx, r, account, person, &Selection{Fields: fields})
 	return n, err
-}
-
-// Recent answers what preceded an alert, and counts what that costs.
-type Recent struct {
-	*recentChanges
-	Decoded, Searched int
-}
-
-// NewRecent makes the views of recent changes.
-func NewRecent(d *db.DB, now func() time.Time, isView func(*Record) bool) *Recent {
-	r := &Recent{recentChanges: newRecentChanges(d, now, isView)}
-	r.decoded = func() { r.Decoded++ }
-	r.searched = func() { r.Searched++ }
-	return r
-}
-
-// Preceding is what the feature answers.
-func (r *Recent) Preceding(ctx context.Context, t Trouble, limit int) ([]Preceding, int, error) {
-	return r.preceding(ctx, t, limit)
 }
 
 // Compare is what the signer does when it starts.
 func (s *Signer) Compare(ctx context.Context) error { return s.compare(ctx) }
-
-// Held is how many changes the views hold, and of how many resources the view of
-// an account has a list.
-func (r *Recent) Held(account string) (changes int64, resources int) {
-	return r.held.Load(), len(r.views[account].things)
-}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/strict"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -127,7 +128,7 @@ func cutNot(name string) (field string, not bool) {
 
 // conds completes the conditions with what only the rest of Belfry knows: zones
 // by any of their names, products by category, the account's own name.
-func (f *Feature) conds(ctx context.Context, account string, raw []Cond) ([]Cond, error) {
+func (f *Feature) resolveFilters(ctx context.Context, accountID string, raw []Cond) ([]Cond, error) {
 	var list []Cond
 	var products []string // of the categories and of resource_product: either will do
 	for _, c := range raw {
@@ -136,7 +137,7 @@ func (f *Feature) conds(ctx context.Context, account string, raw []Cond) ([]Cond
 		}
 		switch c.Field {
 		case "account_name":
-			name := f.words.AccountName(ctx, account)
+			name := f.words.AccountName(ctx, accountID)
 			match := false
 			for _, v := range c.Values {
 				match = match || strings.EqualFold(v, name)
@@ -145,7 +146,7 @@ func (f *Feature) conds(ctx context.Context, account string, raw []Cond) ([]Cond
 				list = append(list, Cond{Field: "id", Values: []string{"-"}})
 			}
 		case "product_category":
-			found, err := f.productsOf(ctx, account, c.Values)
+			found, err := f.productsOf(ctx, accountID, c.Values)
 			if err != nil {
 				return nil, err
 			}
@@ -159,7 +160,7 @@ func (f *Feature) conds(ctx context.Context, account string, raw []Cond) ([]Cond
 		case "zone", "zone_id", "zone_name":
 			values := append([]string(nil), c.Values...)
 			for _, ref := range c.Values {
-				id, name, err := f.sources.Zone(ctx, account, ref)
+				id, name, err := f.sources.Zone(ctx, accountID, ref)
 				if err != nil {
 					return nil, err
 				}
@@ -167,7 +168,7 @@ func (f *Feature) conds(ctx context.Context, account string, raw []Cond) ([]Cond
 					values = append(values, id, name)
 				}
 				// An event of a zone that was not known holds its name; older ones as it was written.
-				values = append(values, zoneName(ref))
+				values = append(values, account.ZoneKey(ref))
 			}
 			list = append(list, Cond{Field: "zone", Not: c.Not, Values: values})
 		default:
@@ -182,12 +183,12 @@ func (f *Feature) conds(ctx context.Context, account string, raw []Cond) ([]Cond
 
 // categories are the catalogue's and, for each product in the account's record
 // that nobody has declared, one with its name.
-func (f *Feature) categories(ctx context.Context, account string) ([]ProductCategory, error) {
+func (f *Feature) categories(ctx context.Context, accountID string) ([]ProductCategory, error) {
 	declared, err := f.words.Products(ctx)
 	if err != nil {
 		return nil, err
 	}
-	recorded, err := f.reader.products(ctx, account)
+	recorded, err := f.reader.Products(ctx, accountID)
 	if err != nil {
 		return nil, err
 	}
@@ -208,8 +209,8 @@ func (f *Feature) categories(ctx context.Context, account string) ([]ProductCate
 }
 
 // productsOf gives the products of the categories, matched without regard to case.
-func (f *Feature) productsOf(ctx context.Context, account string, categories []string) ([]string, error) {
-	known, err := f.categories(ctx, account)
+func (f *Feature) productsOf(ctx context.Context, accountID string, categories []string) ([]string, error) {
+	known, err := f.categories(ctx, accountID)
 	if err != nil {
 		return nil, err
 	}

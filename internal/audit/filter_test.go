@@ -24,14 +24,17 @@ func FuzzFilter(f *testing.F) {
 		}
 		r := &Record{Event: Event{ID: "e1", Action: Action{Type: action, Result: "success"}, Actor: Actor{Type: "token", ID: actor, IPAddress: "10.1.2.3"},
 			Resource: Resource{Product: "p", Type: "t", ID: actor}, Zone: ZoneRef{Name: "shop.example"}, Interface: "API"}}
-		keys := facetKeys(&r.Event)
+		keys := FacetKeys(&r.Event)
 		set := map[int64]struct{}{}
 		for _, k := range keys {
 			set[k] = struct{}{}
 		}
-		bloom := newBloom(set)
+		bloom := NewBloom(set)
 		for name, wanted := range values {
-			field, not := cutNot(name)
+			field, not := strings.CutSuffix(name, ".not")
+			if field == "audit_log_id" {
+				field = "id"
+			}
 			m, err := compile([]Cond{{Field: field, Not: not, Values: wanted}})
 			if err != nil {
 				list := errs.All(err)
@@ -58,20 +61,5 @@ func TestFieldsAreListedOnceAndSorted(t *testing.T) {
 	list := Fields()
 	if !slices.IsSorted(list) || len(list) < 20 || len(slices.Compact(slices.Clone(list))) != len(list) {
 		t.Fatal(list)
-	}
-}
-
-func TestAByteOrderMarkInFrontOfABodyIsSkipped(t *testing.T) {
-	const e = `{"action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"i"}}`
-	for _, c := range []struct{ body, kind string }{{e, "application/json"}, {"[" + e + "]", ""}, {e + "\n" + e, "application/x-ndjson"}} {
-		values, _, err := split([]byte("\ufeff"+c.body), c.kind)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, v := range values {
-			if _, err := Decode(v, testNow); err != nil {
-				t.Errorf("%s: %v", c.kind, err)
-			}
-		}
 	}
 }

@@ -73,7 +73,7 @@ func (f *Feature) startExport(ctx context.Context, jobs *web.Jobs, in *ExportReq
 		field, not := cutNot(name)
 		raw = append(raw, Cond{Field: field, Not: not, Values: in.Body.Filters[name]})
 	}
-	conds, err := f.conds(ctx, account, raw)
+	conds, err := f.resolveFilters(ctx, account, raw)
 	if err != nil {
 		return web.JobInfo{}, err
 	}

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -16,50 +15,16 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
-// Status says what became of an event.
-type Status string
-
-// The four answers. Each is final.
-const (
-	Accepted  Status = "accepted"  // stored now
-	Duplicate Status = "duplicate" // the same event was stored before
-	Conflict  Status = "conflict"  // another event was stored under this id
-	Rejected  Status = "rejected"  // it can never be stored as it is
-)
-
-// Pending is an event on its way into the record: decoded, checked and sealed
-// by [Intake.Prepare], answered by [Ledger.Append].
-type Pending struct {
-	Account string // 32 hex
-	Event   *Event
-	By      Submitter
-
-	// The answer, valid when Append returned nil.
-	Status     Status
-	Seq        int64 // of the stored event; with Conflict, of the one that has the id
-	RecordedAt int64 // Unix microseconds
-	Faults     errs.List
-	Leaf       merkle.Hash
-	Receipt    *Receipt // with WantReceipt, of an accepted event
-
-	WantReceipt bool
-
-	owner  string // id of the team whose product it is; empty = declared by none
-	sealed *sealed
-	extra  []string
-	keys   [facets]int64
-}
-
-// Beside is further work in the transaction of the events, done before them: a
+// TxHook is further work in the transaction of the events, done before them: a
 // consumer moves its position (and returns bus.ErrFenced to leave its events
 // out, having changed nothing), an on-ramp sends back what it refused.
-type Beside func(ctx context.Context, tx *db.Tx) error
+type TxHook func(ctx context.Context, tx *db.Tx) error
 
 // appendCall is one caller's work in the queue of the group commit.
 type appendCall struct {
 	events []*Pending
-	beside Beside
-	after  Beside // the same, when the events have their answers
+	before TxHook
+	after  TxHook // the same, when the events have their answers
 	weight int
 	err    error // of this call alone
 }
@@ -68,11 +33,12 @@ type appendCall struct {
 // opens them, heads, full tiles, digests, roll-ups, and the consumers' offsets.
 // The acknowledgement is its commit.
 type Ledger struct {
-	db    *db.DB
-	lanes []*db.Writer[*appendCall] // an account's events go through one of them
-	now   func() time.Time
-	grown func(accounts []string) // told after each commit: live tails, the signer
-	sign  SignBatch
+	db      *db.DB
+	lanes   []*db.Writer[*appendCall] // an account's events go through one of them
+	now     func() time.Time
+	zoneKey func(name string) string
+	grown   func(accounts []string) // called after each commit: live tails, the signer
+	sign    SignBatch
 
 	patience time.Duration // longest that a commit may take
 
@@ -95,13 +61,31 @@ const commitPatience = 30 * time.Second
 // SignBatch signs the root of one commit's leaves (see [Signer.SignBatch]).
 type SignBatch func(size uint64, root merkle.Hash) (checkpoint []byte, err error)
 
-// NewLedger makes a Ledger over the audit database. grown is told, after each
-// commit, which accounts grew; it must not block. sign makes receipts. Both may
-// be nil.
-func NewLedger(d *db.DB, now func() time.Time, grown func(accounts []string), sign SignBatch) *Ledger {
-	l := &Ledger{db: d, now: now, grown: grown, sign: sign, patience: commitPatience}
+// LedgerConfig names what a Ledger needs.
+type LedgerConfig struct {
+	DB  *db.DB // the audit database
+	Now func() time.Time
+	// ZoneKey gives the form by which names of zones are compared.
+	ZoneKey func(name string) string
+	// Grown is called after each commit with the accounts that grew; it must not
+	// block. nil = nothing is called.
+	Grown func(accounts []string)
+	// Sign makes receipts; nil = there are none.
+	Sign SignBatch
+}
+
+// NewLedger makes a Ledger.
+func NewLedger(cfg LedgerConfig) *Ledger {
+	l := &Ledger{
+		db:       cfg.DB,
+		now:      cfg.Now,
+		zoneKey:  cfg.ZoneKey,
+		grown:    cfg.Grown,
+		sign:     cfg.Sign,
+		patience: commitPatience,
+	}
 	lanes := 1
-	if d.Engine == db.Postgres {
+	if cfg.DB.Engine == db.Postgres {
 		lanes = 2 // measured: a second connection doubles the rate, a third gains nothing on two cores
 	}
 	for range lanes {
@@ -129,30 +113,30 @@ func (l *Ledger) Run(ctx context.Context) error {
 	return nil
 }
 
-// Append stores events and, in the same transaction, does what goes beside them
+// Append stores events and, in the same transaction, does what goes before them
 // (which may be nil). When it returns nil, every event has its answer
 // and every accepted one is durable. After an error nothing is answered, and what
-// goes beside the events was not done; but some of the events may be stored (on
+// goes before the events was not done; but some of the events may be stored (on
 // PostgreSQL those of other accounts are in another commit, and when ctx ended
 // first the outcome is unknown). Sending the same ids again finds out.
-func (l *Ledger) Append(ctx context.Context, events []*Pending, beside Beside) error {
-	return l.appendTelling(ctx, events, beside, nil)
+func (l *Ledger) Append(ctx context.Context, events []*Pending, before TxHook) error {
+	return l.AppendWithHooks(ctx, events, before, nil)
 }
 
-// appendTelling is Append with something else that is written beside the events
+// AppendWithHooks is Append with something else that is written before the events
 // once their answers are known.
-func (l *Ledger) appendTelling(ctx context.Context, events []*Pending, beside, after Beside) error {
-	if len(events) == 0 && beside == nil {
+func (l *Ledger) AppendWithHooks(ctx context.Context, events []*Pending, before, after TxHook) error {
+	if len(events) == 0 && before == nil {
 		return nil
 	}
 	if len(l.lanes) == 1 || len(events) == 0 {
-		return l.hand(ctx, 0, &appendCall{events: events, beside: beside, after: after})
+		return l.enqueue(ctx, 0, &appendCall{events: events, before: before, after: after})
 	}
-	if beside != nil || after != nil {
+	if before != nil || after != nil {
 		// One transaction for all of it. The events of a partition of the topic are
 		// of few accounts that the others do not have; where they are not, the
 		// commits wait for each other.
-		return l.hand(ctx, l.lane(events[0].Account), &appendCall{events: events, beside: beside, after: after})
+		return l.enqueue(ctx, l.lane(events[0].Account), &appendCall{events: events, before: before, after: after})
 	}
 	parts := make([]*appendCall, len(l.lanes))
 	for _, p := range events {
@@ -166,7 +150,7 @@ func (l *Ledger) appendTelling(ctx context.Context, events []*Pending, beside, a
 	var handed sync.WaitGroup
 	for n, call := range parts {
 		if call != nil {
-			handed.Go(func() { failed[n] = l.hand(ctx, n, call) })
+			handed.Go(func() { failed[n] = l.enqueue(ctx, n, call) })
 		}
 	}
 	handed.Wait()
@@ -178,8 +162,8 @@ func (l *Ledger) appendTelling(ctx context.Context, events []*Pending, beside, a
 	return nil
 }
 
-// hand gives a call to a lane and waits for its commit.
-func (l *Ledger) hand(ctx context.Context, lane int, call *appendCall) error {
+// enqueue puts a call into the queue of a lane and waits for its commit.
+func (l *Ledger) enqueue(ctx context.Context, lane int, call *appendCall) error {
 	call.weight = weigh(call.events)
 	if err := l.lanes[lane].Do(ctx, call); err != nil {
 		return err
@@ -191,10 +175,7 @@ func (l *Ledger) hand(ctx context.Context, lane int, call *appendCall) error {
 func weigh(events []*Pending) int {
 	bytes := 0
 	for _, p := range events {
-		bytes += len(p.sealed.envelope)
-		for _, o := range p.sealed.openings {
-			bytes += len(o.value)
-		}
+		bytes += p.sealed.Size()
 	}
 	return 1 + max(len(events), bytes>>10)
 }
@@ -264,8 +245,8 @@ func (l *Ledger) append(ctx context.Context, tx *db.Tx, calls []*appendCall, pos
 	var events []*Pending
 	for _, c := range calls {
 		c.err = nil
-		if c.beside != nil {
-			if err := c.beside(ctx, tx); err != nil {
+		if c.before != nil {
+			if err := c.before(ctx, tx); err != nil {
 				if !errors.Is(err, bus.ErrFenced) {
 					return nil, err
 				}
@@ -310,17 +291,3 @@ type rollupKey struct {
 	account, day               int64
 	product, action, actorType string
 }
-
-// seeds fills n seeds with one call for randomness.
-func seeds(n int) [][32]byte {
-	out := make([][32]byte, n)
-	buf := make([]byte, 32*n)
-	rand.Read(buf)
-	for i := range out {
-		copy(out[i][:], buf[32*i:])
-	}
-	return out
-}
-
-// NewSeed makes the random seed of one event's salts.
-func NewSeed() [32]byte { return seeds(1)[0] }

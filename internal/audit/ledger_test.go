@@ -30,9 +30,9 @@ func TestTheSameIDAgainIsADuplicateOrAConflict(t *testing.T) {
 				t.Errorf("%s: faults %+v", name, p.Faults)
 			}
 		}
-		w.append(accountA, complete("first", nil))
+		w.Append(accountA, complete("first", nil))
 		// In one batch.
-		batch := w.append(accountA, same, reordered, other, personal, complete("e-2", nil), same)
+		batch := w.Append(accountA, same, reordered, other, personal, complete("e-2", nil), same)
 		for i, want := range []audit.Status{audit.Accepted, audit.Duplicate, audit.Conflict, audit.Conflict, audit.Accepted, audit.Duplicate} {
 			check(fmt.Sprintf("in the batch, %d", i), batch[i], want, map[int]int64{4: 2}[i]+map[bool]int64{true: 1}[i != 4])
 		}
@@ -40,8 +40,8 @@ func TestTheSameIDAgainIsADuplicateOrAConflict(t *testing.T) {
 			t.Error("the duplicate does not name what is stored")
 		}
 		// In another batch, later, from another sender.
-		w.clock.add(time.Hour)
-		again := w.append(accountA, same, other, personal, reordered)
+		w.Clock.Add(time.Hour)
+		again := w.Append(accountA, same, other, personal, reordered)
 		for i, want := range []audit.Status{audit.Duplicate, audit.Conflict, audit.Conflict, audit.Duplicate} {
 			check(fmt.Sprintf("in the next batch, %d", i), again[i], want, 1)
 		}
@@ -49,16 +49,16 @@ func TestTheSameIDAgainIsADuplicateOrAConflict(t *testing.T) {
 			t.Error("the duplicate does not name what is stored")
 		}
 		// The same id belongs to another event in another account.
-		check("another account", w.append(accountB, same)[0], audit.Accepted, 0)
+		check("another account", w.Append(accountB, same)[0], audit.Accepted, 0)
 		// In two calls of one flush.
-		one, two, three := w.prepare(accountA, complete("e-3", nil)), w.prepare(accountA, complete("e-3", nil)), w.prepare(accountA, complete("e-3", members{"reason": nil}))
-		if err := errors.Join(audit.FlushTogether(t.Context(), w.ledger, audit.Call{Events: one}, audit.Call{Events: two}, audit.Call{Events: three})...); err != nil {
+		one, two, three := w.Prepare(accountA, complete("e-3", nil)), w.Prepare(accountA, complete("e-3", nil)), w.Prepare(accountA, complete("e-3", members{"reason": nil}))
+		if err := errors.Join(audit.FlushTogether(t.Context(), w.Ledger, audit.Call{Events: one}, audit.Call{Events: two}, audit.Call{Events: three})...); err != nil {
 			t.Fatal(err)
 		}
 		check("first call of the flush", one[0], audit.Accepted, 3)
 		check("second call of the flush", two[0], audit.Duplicate, 3)
 		check("third call of the flush", three[0], audit.Conflict, 3)
-		if size, err := w.reader.Size(t.Context(), accountA); err != nil || size != 4 {
+		if size, err := w.Reader.Size(t.Context(), accountA); err != nil || size != 4 {
 			t.Errorf("%d events, %v", size, err)
 		}
 	})
@@ -67,9 +67,9 @@ func TestTheSameIDAgainIsADuplicateOrAConflict(t *testing.T) {
 func TestWhatBelfryFilledDoesNotMakeAConflict(t *testing.T) {
 	w := newWorld(t, "")
 	text := `{"id":"e-1","action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"r"}}`
-	w.append(accountA, text)
-	w.clock.add(time.Minute)
-	again := w.append(accountA, text, strings.Replace(text, `"type":"a"`, `"type":"a","result":"success"`, 1), strings.Replace(text, `"id":"e-1",`, `"id":"e-1","interface":"CLI",`, 1))
+	w.Append(accountA, text)
+	w.Clock.Add(time.Minute)
+	again := w.Append(accountA, text, strings.Replace(text, `"type":"a"`, `"type":"a","result":"success"`, 1), strings.Replace(text, `"id":"e-1",`, `"id":"e-1","interface":"CLI",`, 1))
 	for i, want := range []audit.Status{audit.Duplicate, audit.Duplicate, audit.Conflict} {
 		if again[i].Status != want {
 			t.Errorf("%d: %s, want %s", i, again[i].Status, want)
@@ -79,8 +79,8 @@ func TestWhatBelfryFilledDoesNotMakeAConflict(t *testing.T) {
 
 func TestAZoneThatNobodyKnowsIsComparedByName(t *testing.T) {
 	w := newWorld(t, "")
-	w.append(accountA, complete("e-1", members{"zone": "one.example"}))
-	again := w.append(accountA, complete("e-1", members{"zone": "two.example"}), complete("e-1", members{"zone": "one.example"}), complete("e-1", members{"zone": nil}))
+	w.Append(accountA, complete("e-1", members{"zone": "one.example"}))
+	again := w.Append(accountA, complete("e-1", members{"zone": "two.example"}), complete("e-1", members{"zone": "one.example"}), complete("e-1", members{"zone": nil}))
 	for i, want := range []audit.Status{audit.Conflict, audit.Duplicate, audit.Conflict} {
 		if again[i].Status != want {
 			t.Errorf("%d: %s, want %s", i, again[i].Status, want)
@@ -92,9 +92,9 @@ func TestTheOrderWithinAnAccountIsTheCallers(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		var mixed []*audit.Pending
 		for i := range 600 {
-			mixed = append(mixed, w.prepare([]string{accountB, accountA, "0192f7c417d170008000000000000000"}[i%3], minimal(members{"id": fmt.Sprintf("e-%03d", i)}))...)
+			mixed = append(mixed, w.Prepare([]string{accountB, accountA, "0192f7c417d170008000000000000000"}[i%3], minimal(members{"id": fmt.Sprintf("e-%03d", i)}))...)
 		}
-		if err := w.ledger.Append(t.Context(), mixed, nil); err != nil {
+		if err := w.Ledger.Append(t.Context(), mixed, nil); err != nil {
 			t.Fatal(err)
 		}
 		next := map[string]int64{}
@@ -104,7 +104,7 @@ func TestTheOrderWithinAnAccountIsTheCallers(t *testing.T) {
 			}
 			next[p.Account]++
 		}
-		list, err := w.reader.Range(t.Context(), accountA, 0, 1000, 1000)
+		list, err := w.Reader.Range(t.Context(), accountA, 0, 1000, 1000)
 		if err != nil || len(list) != 200 || list[199].Event.ID != "e-598" {
 			t.Fatalf("%d %v", len(list), err)
 		}
@@ -115,13 +115,13 @@ func TestRecordedAtNeverDecreases(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		last := int64(0)
 		for i, back := range []time.Duration{0, time.Second, -time.Hour, 30 * time.Minute, time.Hour} {
-			w.clock.add(back)
-			p := w.append(accountA, minimal(members{"id": fmt.Sprint("e-", i)}))[0]
+			w.Clock.Add(back)
+			p := w.Append(accountA, minimal(members{"id": fmt.Sprint("e-", i)}))[0]
 			if p.RecordedAt < last {
 				t.Fatalf("event %d was recorded at %s, the one before at %s", i, audit.FormatTime(p.RecordedAt), audit.FormatTime(last))
 			}
 			last = p.RecordedAt
-			rec, err := w.reader.Get(t.Context(), accountA, p.Event.ID)
+			rec, err := w.Reader.Get(t.Context(), accountA, p.Event.ID)
 			if err != nil || rec.RecordedAt != audit.FormatTime(p.RecordedAt) {
 				t.Fatalf("%v %v", err, rec)
 			}
@@ -135,10 +135,10 @@ func TestRecordedAtNeverDecreases(t *testing.T) {
 func TestAFencedCallStoresNothingAndTheOthersDo(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		ran := 0
-		mine, fenced, theirs := w.prepare(accountA, minimal(members{"id": "mine"})), w.prepare(accountA, minimal(members{"id": "fenced"})), w.prepare(accountB, minimal(members{"id": "theirs"}))
-		failed := audit.FlushTogether(t.Context(), w.ledger,
-			audit.Call{Events: mine, Beside: func(context.Context, *db.Tx) error { ran++; return nil }},
-			audit.Call{Events: fenced, Beside: func(context.Context, *db.Tx) error { return bus.ErrFenced }},
+		mine, fenced, theirs := w.Prepare(accountA, minimal(members{"id": "mine"})), w.Prepare(accountA, minimal(members{"id": "fenced"})), w.Prepare(accountB, minimal(members{"id": "theirs"}))
+		failed := audit.FlushTogether(t.Context(), w.Ledger,
+			audit.Call{Events: mine, Before: func(context.Context, *db.Tx) error { ran++; return nil }},
+			audit.Call{Events: fenced, Before: func(context.Context, *db.Tx) error { return bus.ErrFenced }},
 			audit.Call{Events: theirs},
 		)
 		if failed[0] != nil || !errors.Is(failed[1], bus.ErrFenced) || failed[2] != nil {
@@ -147,10 +147,10 @@ func TestAFencedCallStoresNothingAndTheOthersDo(t *testing.T) {
 		if mine[0].Status != audit.Accepted || theirs[0].Status != audit.Accepted || fenced[0].Status != "" || ran != 1 {
 			t.Fatalf("%s %s %q, ran %d times", mine[0].Status, theirs[0].Status, fenced[0].Status, ran)
 		}
-		if _, err := w.reader.Get(t.Context(), accountA, "fenced"); !errs.Is(err, errs.CodeNotFound) {
+		if _, err := w.Reader.Get(t.Context(), accountA, "fenced"); !errs.Is(err, errs.CodeNotFound) {
 			t.Fatal(err)
 		}
-		if n := w.count(`SELECT COUNT(*) FROM leaf`); n != 2 {
+		if n := w.Count(`SELECT COUNT(*) FROM leaf`); n != 2 {
 			t.Fatalf("%d leaves", n)
 		}
 	})
@@ -158,9 +158,9 @@ func TestAFencedCallStoresNothingAndTheOthersDo(t *testing.T) {
 
 func TestOneCallThatFailsDoesNotTakeTheOthersWithIt(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		mine, bad := w.prepare(accountA, minimal(members{"id": "mine"})), w.prepare(accountB, minimal(members{"id": "bad"}))
-		failed := audit.FlushTogether(t.Context(), w.ledger, audit.Call{Events: mine},
-			audit.Call{Events: bad, Beside: func(ctx context.Context, tx *db.Tx) error {
+		mine, bad := w.Prepare(accountA, minimal(members{"id": "mine"})), w.Prepare(accountB, minimal(members{"id": "bad"}))
+		failed := audit.FlushTogether(t.Context(), w.Ledger, audit.Call{Events: mine},
+			audit.Call{Events: bad, Before: func(ctx context.Context, tx *db.Tx) error {
 				_, err := tx.Exec(ctx, `INSERT INTO counter (name, next) VALUES ('pos', 1)`) // is there already
 				return err
 			}},
@@ -171,7 +171,7 @@ func TestOneCallThatFailsDoesNotTakeTheOthersWithIt(t *testing.T) {
 		if mine[0].Status != audit.Accepted || mine[0].Seq != 0 {
 			t.Fatalf("%s at %d", mine[0].Status, mine[0].Seq)
 		}
-		if n := w.count(`SELECT COUNT(*) FROM leaf`); n != 1 {
+		if n := w.Count(`SELECT COUNT(*) FROM leaf`); n != 1 {
 			t.Fatalf("%d leaves", n)
 		}
 	})
@@ -179,24 +179,24 @@ func TestOneCallThatFailsDoesNotTakeTheOthersWithIt(t *testing.T) {
 
 func TestAFailedTransactionLeavesNoAnswerAndNoRows(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		w.append(accountA, minimal(members{"id": "before"}))
+		w.Append(accountA, minimal(members{"id": "before"}))
 		grew := false
-		w.grown = func([]string) { grew = true }
-		list := w.prepare(accountA, minimal(members{"id": "lost"}))
+		w.Grown = func([]string) { grew = true }
+		list := w.Prepare(accountA, minimal(members{"id": "lost"}))
 		cause := errors.New("beside fails")
-		if err := w.ledger.Append(t.Context(), list, func(context.Context, *db.Tx) error { return cause }); !errors.Is(err, cause) {
+		if err := w.Ledger.Append(t.Context(), list, func(context.Context, *db.Tx) error { return cause }); !errors.Is(err, cause) {
 			t.Fatal(err)
 		}
 		if list[0].Status != "" || grew {
 			t.Fatalf("answered %q, grown %v", list[0].Status, grew)
 		}
 		for _, table := range []string{"leaf", "entry", "reading", "head"} {
-			if n := w.count(`SELECT COUNT(*) FROM ` + table); n != 1 {
+			if n := w.Count(`SELECT COUNT(*) FROM ` + table); n != 1 {
 				t.Errorf("%s has %d rows", table, n)
 			}
 		}
 		// The same event can be sent again, and is new.
-		if p := w.append(accountA, minimal(members{"id": "lost"}))[0]; p.Status != audit.Accepted || p.Seq != 1 {
+		if p := w.Append(accountA, minimal(members{"id": "lost"}))[0]; p.Status != audit.Accepted || p.Seq != 1 {
 			t.Fatalf("%s at %d", p.Status, p.Seq)
 		}
 	})
@@ -204,21 +204,21 @@ func TestAFailedTransactionLeavesNoAnswerAndNoRows(t *testing.T) {
 
 func TestTheRecordRefusesChanges(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		w.append(accountA, complete("e-1", nil))
+		w.Append(accountA, complete("e-1", nil))
 		statements := []string{`UPDATE leaf SET hash = hash`, `DELETE FROM leaf`, `UPDATE entry SET envelope = envelope`, `DELETE FROM entry`}
-		if w.url != "" {
+		if w.URL != "" {
 			statements = append(statements, `TRUNCATE leaf`, `TRUNCATE entry`)
 		}
 		for _, s := range statements {
-			if err := w.try(s); err == nil || !strings.Contains(err.Error(), "append-only") {
+			if err := w.Try(s); err == nil || !strings.Contains(err.Error(), "append-only") {
 				t.Errorf("%s: %v", s, err)
 			}
 		}
-		if n := w.count(`SELECT COUNT(*) FROM leaf`) + w.count(`SELECT COUNT(*) FROM entry`); n != 2 {
+		if n := w.Count(`SELECT COUNT(*) FROM leaf`) + w.Count(`SELECT COUNT(*) FROM entry`); n != 2 {
 			t.Errorf("%d rows", n)
 		}
 		// What opens the record may go.
-		if err := w.try(`UPDATE reading SET openings = openings`); err != nil {
+		if err := w.Try(`UPDATE reading SET openings = openings`); err != nil {
 			t.Error(err)
 		}
 	})
@@ -235,19 +235,19 @@ func TestARollupEqualsACount(t *testing.T) {
 				list = append(list, minimal(members{"id": fmt.Sprint(round, "-", i-round*100), "occurred_at": day.Format(time.RFC3339Nano), // two thirds are new, the ids of the others too
 					"resource": members{"product": product, "type": "t", "id": "r"}, "action": members{"type": action}, "actor": members{"type": actor, "id": "u"}}))
 			}
-			for _, p := range w.append(accountA, append(list, list[:50]...)...) {
+			for _, p := range w.Append(accountA, append(list, list[:50]...)...) {
 				if p.Status == audit.Accepted {
 					want[fmt.Sprintf("%s/%s/%s/%s", p.Event.OccurredAt[:10], p.Event.Resource.Product, p.Event.Action.Type, p.Event.Actor.Type)]++
 				}
 			}
 		}
-		if got := w.count(`SELECT COUNT(*) FROM rollup`); got != int64(len(want)) {
+		if got := w.Count(`SELECT COUNT(*) FROM rollup`); got != int64(len(want)) {
 			t.Errorf("%d rows, want %d", got, len(want))
 		}
 		for k, n := range want {
 			part := strings.Split(k, "/")
 			day, _ := time.Parse(time.DateOnly, part[0])
-			got := w.count(`SELECT COALESCE(SUM(n), 0) FROM rollup WHERE day = $1 AND product = $2 AND action = $3 AND actor_type = $4`, day.Unix()/86400, part[1], part[2], part[3])
+			got := w.Count(`SELECT COALESCE(SUM(n), 0) FROM rollup WHERE day = $1 AND product = $2 AND action = $3 AND actor_type = $4`, day.Unix()/86400, part[1], part[2], part[3])
 			if got != n {
 				t.Errorf("%s: %d, want %d", k, got, n)
 			}
@@ -257,12 +257,12 @@ func TestARollupEqualsACount(t *testing.T) {
 
 func TestAFilledIDIsNotLookedUp(t *testing.T) {
 	w := newWorld(t, "")
-	filled, given := w.append(accountA, minimal(nil)), w.append(accountA, minimal(members{"id": "given"}))
+	filled, given := w.Append(accountA, minimal(nil)), w.Append(accountA, minimal(members{"id": "given"}))
 	for _, c := range []struct {
 		list []*audit.Pending
 		want int
 	}{{filled, 0}, {given, 1}} {
-		if got, err := audit.LookedUp(t.Context(), w.db, w.clock.now, c.list); err != nil || got != c.want {
+		if got, err := audit.LookedUp(t.Context(), w.DB, w.Clock.Now, c.list); err != nil || got != c.want {
 			t.Errorf("%s: found %d (%v), want %d", c.list[0].Event.ID, got, err, c.want)
 		}
 	}
@@ -272,27 +272,16 @@ func TestIDsThatLookAlikeAreDifferentEvents(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		ids := []string{"0192f0c1a2b37c4d8e5f60718293a4b5", "0192f0c1-a2b3-7c4d-8e5f-60718293a4b5", "0192F0C1A2B37C4D8E5F60718293A4B5", "0192f0c1-a2b37c4d-8e5f-60718293a4b5", "0192f0c1a2b37c4d8e5f60718293a4b", "a", "A"}
 		for i, id := range ids {
-			if p := w.append(accountA, complete(id, members{"change_set": id}))[0]; p.Status != audit.Accepted || p.Seq != int64(i) {
+			if p := w.Append(accountA, complete(id, members{"change_set": id}))[0]; p.Status != audit.Accepted || p.Seq != int64(i) {
 				t.Fatalf("%s: %s", id, p.Status)
 			}
 		}
 		for _, id := range ids {
-			if rec, err := w.reader.Get(t.Context(), accountA, id); err != nil || rec.Event.ID != id || rec.Event.ChangeSet != id {
+			if rec, err := w.Reader.Get(t.Context(), accountA, id); err != nil || rec.Event.ID != id || rec.Event.ChangeSet != id {
 				t.Errorf("%s: %v", id, err)
 			}
 		}
 	})
-}
-
-func BenchmarkPrepare(b *testing.B) {
-	w := newWorld(b, "")
-	text := []byte(complete("0192f0c1a2b37c4d8e5f60718293a4b5", nil))
-	b.SetBytes(int64(len(text)))
-	for b.Loop() {
-		if p, err := w.intake.Prepare(b.Context(), audit.Origin{Account: accountA, By: token, Interface: "API"}, text, [32]byte{1}); err != nil || p.Status == audit.Rejected {
-			b.Fatal(err)
-		}
-	}
 }
 
 // BenchmarkAppend stores batches of 4,000 events of 3,000 accounts; the time is
@@ -304,11 +293,11 @@ func BenchmarkAppend(b *testing.B) {
 		b.StopTimer()
 		var list []*audit.Pending
 		for i := range 4000 {
-			list = append(list, w.prepare(fmt.Sprintf("0192f7c417d17000800000000000%04x", i*i%3000), complete(fmt.Sprint("e-", n), members{"resource": members{"product": "dns", "type": "record", "id": fmt.Sprint(i)}}))...)
+			list = append(list, w.Prepare(fmt.Sprintf("0192f7c417d17000800000000000%04x", i*i%3000), complete(fmt.Sprint("e-", n), members{"resource": members{"product": "dns", "type": "record", "id": fmt.Sprint(i)}}))...)
 			n++
 		}
 		b.StartTimer()
-		if err := w.ledger.Append(b.Context(), list, nil); err != nil {
+		if err := w.Ledger.Append(b.Context(), list, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

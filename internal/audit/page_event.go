@@ -1,9 +1,11 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -168,12 +170,12 @@ func (p *Dashboard) values(d *detailPage, v visit, rec *Record) {
 		if d.Pane {
 			href = ui.Filtered(v.url, key, val, false)
 		}
-		return value{Key: key, Value: val, Label: visible(or(label, val)), Href: href, Mono: mono, In: d.Pane}
+		return value{Key: key, Value: val, Label: visible(cmp.Or(label, val)), Href: href, Mono: mono, In: d.Pane}
 	}
 	a := e.Actor
-	d.Who = append(d.Who, of("actor_id", a.ID, or(a.Name, a.Email, a.TokenName, a.ID), false))
+	d.Who = append(d.Who, of("actor_id", a.ID, cmp.Or(a.Name, a.Email, a.TokenName, a.ID), false))
 	d.Email = of("actor_email", a.Email, "", false)
-	if a.Email == or(a.Name, a.Email) {
+	if a.Email == cmp.Or(a.Name, a.Email) {
 		d.Email = value{}
 	}
 	d.Token = of("actor_token_name", a.TokenName, "", false)
@@ -181,19 +183,19 @@ func (p *Dashboard) values(d *detailPage, v visit, rec *Record) {
 		d.Token = of("actor_token_id", a.TokenID, "", true)
 	}
 	if o := a.OnBehalfOf; o != nil {
-		d.Behalf = value{Label: visible(or(o.Email, o.ID, "an erased "+o.Type))}
+		d.Behalf = value{Label: visible(cmp.Or(o.Email, o.ID, "an erased "+o.Type))}
 	}
 	d.Resource = of("resource_id", e.Resource.ID, rec.ResourceName(), false)
 	d.Product = of("resource_product", e.Resource.Product, "", false)
-	d.Type = of("resource_type", e.Resource.Type, words(e.Resource.Type), false)
-	d.Zone = of("zone", or(e.Zone.ID, e.Zone.Name), or(e.Zone.Name, e.Zone.ID), false)
+	d.Type = of("resource_type", e.Resource.Type, Humanize(e.Resource.Type), false)
+	d.Zone = of("zone", cmp.Or(e.Zone.ID, e.Zone.Name), cmp.Or(e.Zone.Name, e.Zone.ID), false)
 	d.Action = of("action_type", e.Action.Type, "", true)
 	d.Address = of("actor_ip_address", a.IPAddress, "", true)
 	d.Via = of("interface", e.Interface, interfaces[e.Interface], false)
 	d.Set = of("change_set", e.ChangeSet, "", true)
 	for _, one := range e.Related {
-		rel := of("resource_id", one.ID, or(one.Name, one.ID), false)
-		rel.Value = words(one.Type)
+		rel := of("resource_id", one.ID, cmp.Or(one.Name, one.ID), false)
+		rel.Value = Humanize(one.Type)
 		d.Related = append(d.Related, rel)
 	}
 	if q := e.Request; q != nil {
@@ -203,7 +205,7 @@ func (p *Dashboard) values(d *detailPage, v visit, rec *Record) {
 			}
 		}
 		if q.StatusCode != 0 {
-			d.Request = append(d.Request, fact{"Status", itoa(q.StatusCode)})
+			d.Request = append(d.Request, fact{"Status", strconv.Itoa(q.StatusCode)})
 		}
 	}
 	if e.Resource.ID != "" {
@@ -296,13 +298,13 @@ const aroundRows = 3
 // account where it has none.
 func (p *Dashboard) surround(ctx context.Context, d *detailPage, v visit, rec *Record) error {
 	e := &rec.Event
-	at := &Position{rec.at, rec.Seq}
+	at := PositionOf(rec)
 	a := &around{Where: "in this account"}
 	base := url.Values{}
 	var conds []Cond
-	if zone := or(e.Zone.ID, e.Zone.Name); zone != "" {
+	if zone := cmp.Or(e.Zone.ID, e.Zone.Name); zone != "" {
 		conds = []Cond{{Field: "zone", Values: []string{zone}}}
-		a.Where = "on " + visible(or(e.Zone.Name, e.Zone.ID))
+		a.Where = "on " + visible(cmp.Or(e.Zone.Name, e.Zone.ID))
 		base.Set("zone", zone)
 	}
 	if e.ChangeSet != "" { // its own parts are no context

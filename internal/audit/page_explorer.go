@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -20,7 +21,7 @@ const perPage = 60
 type explorerPage struct {
 	URL     string // of the explorer without filters
 	Size    int64
-	Signed  signedHead
+	Signed  SignedHead
 	Matched string // how many events fit the filters; "" without filters, or when it is not known
 	Self    string // this page, for the part of the head that is asked for again
 	Tabs    []ui.Link
@@ -77,7 +78,7 @@ func (p *Dashboard) state(v visit) (state, error) {
 	raw, unknown := filtersOf(q)
 	s := state{visit: v, unknown: unknown, period: ui.ParseRange(v.url, v.now, ""), text: strings.TrimSpace(q.Get("q")), views: q.Get("views") != "", event: q.Get("event")}
 	var err error
-	s.conds, err = p.conds(v.ctx, v.account, raw)
+	s.conds, err = p.resolveFilters(v.ctx, v.account, raw)
 	return s, err
 }
 
@@ -98,7 +99,7 @@ func (p *Dashboard) keep(s state) (keep func(*Record) bool, views *int) {
 	views = new(int)
 	lower := strings.ToLower(s.text)
 	return func(r *Record) bool {
-		if lower != "" && !r.says(lower) {
+		if lower != "" && !r.Mentions(lower) {
 			return false
 		}
 		if !s.views && p.isView(r) {
@@ -234,7 +235,7 @@ func (p *Dashboard) fillFrame(page *explorerPage, s state, known glossary, menus
 // untaught reports whether no product has sent an event yet: the record holds
 // at most what Belfry says of itself.
 func (g glossary) untaught() bool {
-	return g.answered && (len(g.products) == 0 || len(g.products) == 1 && g.products[0] == ReservedProduct)
+	return g.answered && (len(g.products) == 0 || len(g.products) == 1 && g.products[0] == event.Product)
 }
 
 // apiQuery is the same question to the API, which wants both ends of the time.
@@ -408,7 +409,7 @@ func (p *Dashboard) live(w http.ResponseWriter, r *http.Request) error {
 		if !keep(rec) {
 			return nil, nil
 		}
-		if len(set) > 0 && (!sameSet(set[0], rec) || len(set) == maxFold) {
+		if len(set) > 0 && (!set[0].SameChangeSet(rec) || len(set) == MaxFold) {
 			set = nil
 		}
 		one := l.row(rec)

@@ -69,7 +69,7 @@ func (p *Dashboard) resource(w http.ResponseWriter, r *http.Request) error {
 	page.Name, page.Zone = visible(newest.ResourceName()), visible(newest.Event.Zone.Name)
 	l := list{Dashboard: p, visit: v, url: v.url}
 	p.fillHistory(page, l, found.Records)
-	page.ID, page.Product, page.Type = visible(page.ID), visible(page.Product), visible(words(page.Type))
+	page.ID, page.Product, page.Type = visible(page.ID), visible(page.Product), visible(Humanize(page.Type))
 	return p.render(w, v, "audit", "History of "+page.Name, "history", page)
 }
 

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"net/http"
@@ -19,7 +20,7 @@ type integrityPage struct {
 	Tabs         []ui.Link
 	Framed       bool
 	Size         int64
-	Head         signedHead
+	Head         SignedHead
 	Root         string
 	Note         string // the checkpoint's text
 	Key          Key
@@ -65,7 +66,7 @@ func (p *Dashboard) integrity(w http.ResponseWriter, r *http.Request) error {
 const keysPath = "/client/v4/audit/keys"
 
 func (p *Dashboard) fillIntegrity(page *integrityPage, v visit) error {
-	older, err := p.reader.signedHead(v.ctx, v.account)
+	older, err := p.reader.SignedHead(v.ctx, v.account)
 	if err != nil {
 		return err
 	}
@@ -77,15 +78,15 @@ func (p *Dashboard) fillIntegrity(page *integrityPage, v visit) error {
 	case err != nil:
 		return err
 	default:
-		if page.Head, err = p.reader.signedHead(v.ctx, v.account); err != nil {
+		if page.Head, err = p.reader.SignedHead(v.ctx, v.account); err != nil {
 			return err
 		}
 		page.Head.Note = string(text)
 	}
 	page.Note = page.Head.Note
-	cp, err := openFor([]byte(page.Note), page.Key.VKey, v.account)
+	cp, err := OpenCheckpoint([]byte(page.Note), page.Key.VKey, v.account)
 	if err != nil {
-		page.Stopped = or(page.Stopped, "the checkpoint does not open with the key: "+err.Error())
+		page.Stopped = cmp.Or(page.Stopped, "the checkpoint does not open with the key: "+err.Error())
 		return nil
 	}
 	page.Size = max(page.Size, int64(cp.Size)) // an event may have come meanwhile
@@ -125,7 +126,7 @@ func (p *Dashboard) consistent(v visit, older []byte, now merkle.Checkpoint) []s
 		steps[i].Tone, steps[i].Text = ui.Bad, visible(fmt.Sprintf(format, args...))
 		return steps
 	}
-	then, err := openFor(older, p.signer.Keys()[0].VKey, v.account)
+	then, err := OpenCheckpoint(older, p.signer.Keys()[0].VKey, v.account)
 	if err != nil {
 		return fail(0, "this is not a checkpoint of this account that the key has signed: %v", err)
 	}

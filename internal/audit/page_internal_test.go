@@ -4,12 +4,14 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -64,7 +66,7 @@ func TestEveryFilterHasItsChip(t *testing.T) {
 		}
 	}
 	for alias, field := range aliases {
-		if _, ok := fields[field]; !ok {
+		if !IsField(field) {
 			t.Errorf("%s stands for %s, which is no field", alias, field)
 		}
 	}
@@ -99,12 +101,12 @@ func TestAMarkedSentenceSaysWhatTheSentenceSays(t *testing.T) {
 	for name, change := range events {
 		for _, template := range []string{"", "{actor} did it", "{resource} of {zone} by {actor}: {metadata.n.m} {before.ttl} {unknown}", "an open { brace", "{actor} {result} {resource.type} {resource.id} {action}"} {
 			r := pageRecord(change)
-			if got, want := r.marked(template).String(), r.Sentence(template); got != want {
+			if got, want := marked(r, template).String(), r.Sentence(template); got != want {
 				t.Errorf("%s, %q: the page says %q, the API %q", name, template, got, want)
 			}
 		}
 	}
-	s := pageRecord(events["one change"]).marked("")
+	s := marked(pageRecord(events["one change"]), "")
 	for _, want := range []ui.Part{{Text: "Ana", Strong: true, Key: "actor_id", Value: "u-1"}, {Text: "www", Strong: true, Key: "resource_id", Value: "r-1"}, {Text: "300", Code: true}, {Text: "60", Code: true}, {Text: "shop.example", Strong: true, Key: "zone", Value: "shop.example"}} {
 		if !slices.Contains(s, want) {
 			t.Errorf("%+v is not marked in %+v", want, s)
@@ -114,7 +116,7 @@ func TestAMarkedSentenceSaysWhatTheSentenceSays(t *testing.T) {
 
 func TestWhatWouldTurnTheTextAroundIsWrittenOut(t *testing.T) {
 	r := pageRecord(func(e *Event) { e.Actor.Name, e.Resource.Name = "Ana\u202egnp.exe", "\u2066x\u0007" })
-	if got := r.marked("").String(); got != `Ana\u202egnp.exe changed record \u2066x\u0007` {
+	if got := marked(r, "").String(); got != `Ana\u202egnp.exe changed record \u2066x\u0007` {
 		t.Error(got)
 	}
 	for _, s := range []string{"Žofie 日本語 עברית 👩‍👩‍👧", "a\tb\nc"} {
@@ -183,8 +185,8 @@ func TestAChangeSetFoldsIntoOneSentence(t *testing.T) {
 	l := list{Dashboard: &Dashboard{Feature: f}, visit: visit{account: "a", now: time.Now()}, url: &url.URL{Path: "/p"}, fold: true, live: true}
 	part := func(i int, change func(*Event)) *Record {
 		return pageRecord(func(e *Event) {
-			e.ID, e.ChangeSet, e.Resource.Type, e.Resource.ID = itoa(i), "set", "policy", itoa(i)
-			e.at = int64(1_000_000_000_000_000 - i)
+			e.ID, e.ChangeSet, e.Resource.Type, e.Resource.ID = strconv.Itoa(i), "set", "policy", strconv.Itoa(i)
+			e.SetMicros(int64(1_000_000_000_000_000 - i))
 			if change != nil {
 				change(e)
 			}
@@ -238,7 +240,7 @@ func TestEveryFilterIsShownAsAChipAndEveryChipFilters(t *testing.T) {
 		}
 		shown[k.Key] = true
 	}
-	for name := range fields {
+	for _, name := range Fields() {
 		if !shown[name] {
 			t.Errorf("the filter %s has no chip", name)
 		}
@@ -260,9 +262,9 @@ func TestARunOfSetUpWorkIsOneRow(t *testing.T) {
 	l := list{Dashboard: &Dashboard{Feature: f}, visit: visit{account: "a", now: time.Now()}, url: &url.URL{Path: "/p"}, fold: true, live: true}
 	made := func(i int, change func(*Event)) *Record {
 		return pageRecord(func(e *Event) {
-			e.ID, e.Action.Type, e.Resource = itoa(i), "create", Resource{Product: ReservedProduct, Type: "zone", ID: itoa(i)}
+			e.ID, e.Action.Type, e.Resource = strconv.Itoa(i), "create", Resource{Product: event.Product, Type: "zone", ID: strconv.Itoa(i)}
 			e.Actor = Actor{Type: "staff", ID: "bootstrap", Name: "bootstrap token"}
-			e.at = int64(1_000_000_000_000_000 - i*1_000_000)
+			e.SetMicros(int64(1_000_000_000_000_000 - i*1_000_000))
 			if change != nil {
 				change(e)
 			}

@@ -55,7 +55,7 @@ func (p *Dashboard) Glance(r *http.Request) (*Glance, error) {
 		}
 		g.Stopped = true
 	}
-	head, err := p.reader.signedHead(v.ctx, v.account)
+	head, err := p.reader.SignedHead(v.ctx, v.account)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (p *Dashboard) Glance(r *http.Request) (*Glance, error) {
 	done := within(v.ctx, glanceTime, func(ctx context.Context) error { return p.countDay(ctx, v.account, since, g, counts) })
 	g.AtLeast = g.AtLeast || !done
 	one := group{Empty: "Nothing happened in the last 24 hours"}
-	one.fill(topRows(counts, nil), func(key string) string {
+	one.fill(LargestFirst(counts), func(key string) string {
 		return v.base() + query(url.Values{"resource_product": {key}, "since": {"24h"}})
 	})
 	g.Products, err = p.html("audit-shares", one)

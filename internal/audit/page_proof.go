@@ -3,12 +3,10 @@ package audit
 import (
 	"encoding/hex"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
-	"github.com/belfryhq/belfry/internal/platform/merkle"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -38,12 +36,12 @@ type step struct {
 // proofOf gathers the facts and, when the URL asks for it, verifies the event
 // through the very file that a customer downloads.
 func (p *Dashboard) proofOf(v visit, rec *Record) (*proofPage, error) {
-	head, err := p.reader.signedHead(v.ctx, v.account)
+	head, err := p.reader.SignedHead(v.ctx, v.account)
 	if err != nil {
 		return nil, err
 	}
 	key := p.signer.Keys()[0]
-	leaf := merkle.LeafHash(rec.raw.envelope)
+	leaf := rec.Leaf()
 	id := url.PathEscape(rec.Event.ID)
 	page := &proofPage{Leaf: hex.EncodeToString(leaf[:]), Origin: p.signer.Origin(v.account), VKey: key.VKey,
 		Verify: ui.With(v.url, "verify", "1"), Bundle: v.api() + "/audit/events/" + id + "/bundle",
@@ -59,7 +57,7 @@ func (p *Dashboard) proofOf(v visit, rec *Record) (*proofPage, error) {
 		page.Steps, page.OK = verifySteps(data, key.VKey)
 		page.Took = time.Since(started)
 		// The bundle's proof has signed a checkpoint when none covered the event.
-		if head, err = p.reader.signedHead(v.ctx, v.account); err != nil {
+		if head, err = p.reader.SignedHead(v.ctx, v.account); err != nil {
 			return nil, err
 		}
 	}
@@ -84,14 +82,14 @@ func verifySteps(data []byte, vkey string) (steps []step, ok bool) {
 		steps[1].Text += " " + before(report.VKey, "+")
 		steps[2].Text = "leaf no. " + grouped(report.Seq) + " is in the signed tree of " + counted(report.Size)
 		if report.Erased > 0 {
-			steps[0].Text += "; " + itoa(report.Erased) + " erased, their commitments hold"
+			steps[0].Text += "; " + strconv.Itoa(report.Erased) + " erased, their commitments hold"
 		}
 		return steps, true
 	}
 	failed := 0
 	if text, found := strings.CutPrefix(err.Error(), "proof: "); found {
 		failed = 1
-		if signatureHolds(data, vkey) {
+		if SignatureHolds(data, vkey) {
 			failed = 2
 		}
 		err = &stepError{text}
@@ -112,25 +110,3 @@ func grouped(n uint64) string {
 type stepError struct{ text string }
 
 func (e *stepError) Error() string { return e.text }
-
-// signatureHolds reports whether the bundle's checkpoint is signed by the key.
-func signatureHolds(data []byte, vkey string) bool {
-	var b bundleFile
-	if json.Unmarshal(data, &b) != nil {
-		return false
-	}
-	envelope, err := strictBase64(b.Envelope)
-	if err != nil {
-		return false
-	}
-	env, err := parseEnvelope(envelope)
-	if err != nil {
-		return false
-	}
-	proof, err := merkle.ParseLogProof([]byte(b.Proof))
-	if err != nil {
-		return false
-	}
-	_, err = openFor(proof.Checkpoint, vkey, env.Account)
-	return err == nil
-}

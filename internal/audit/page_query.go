@@ -63,7 +63,7 @@ func fieldOf(name string) string {
 	if f, ok := aliases[name]; ok {
 		return f
 	}
-	if _, ok := fields[name]; ok || slices.Contains(special, name) {
+	if IsField(name) || slices.Contains(special, name) {
 		return name
 	}
 	return ""
@@ -75,7 +75,7 @@ func filtersOf(q url.Values) (conds []Cond, unknown []string) {
 	for name, values := range q {
 		field, not := strings.CutSuffix(name, ".not")
 		values = slices.DeleteFunc(slices.Clone(values), func(s string) bool { return s == "" })
-		_, known := fields[field]
+		known := IsField(field)
 		switch {
 		case slices.Contains(ownParameters, name) || len(values) == 0:
 		case field == "audit_log_id":

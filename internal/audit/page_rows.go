@@ -1,12 +1,15 @@
 package audit
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -61,7 +64,7 @@ func (l list) rows(records []*Record) []row {
 	var day string
 	for i := 0; i < len(records); {
 		n := 1
-		for l.fold && i+n < len(records) && sameSet(records[i], records[i+n]) {
+		for l.fold && i+n < len(records) && records[i].SameChangeSet(records[i+n]) {
 			n++
 		}
 		if run := l.run(records[i:]); n == 1 && run >= leastRun {
@@ -96,7 +99,7 @@ func (l list) run(records []*Record) int {
 	for l.fold && n < len(records) {
 		e := &records[n].Event
 		machine := e.Actor.Type == "token" || e.Actor.Type == "staff" || e.Actor.Type == "system"
-		if !machine || e.Resource.Product != ReservedProduct || e.ChangeSet != "" || e.Action.Result == "failure" || e.Resource.Type == "alert" {
+		if !machine || e.Resource.Product != event.Product || e.ChangeSet != "" || e.Action.Result == "failure" || e.Resource.Type == "alert" {
 			break
 		}
 		if first := &records[0].Event; n > 0 && (e.Actor.ID != first.Actor.ID || e.Actor.Type != first.Actor.Type ||
@@ -162,7 +165,7 @@ func why(e *Event) (text, link string) {
 	if e.Reason == nil {
 		return "", ""
 	}
-	return visible(or(e.Reason.Text, e.Reason.URL)), webLink(e.Reason.URL)
+	return visible(cmp.Or(e.Reason.Text, e.Reason.URL)), webLink(e.Reason.URL)
 }
 
 // webLink lets through what a browser may be sent to from a page of ours.
@@ -186,7 +189,7 @@ func marks(r *Record) []mark {
 	case "integration":
 		list = append(list, mark{"integration", "plug", ui.Info})
 	}
-	if throughPortal(e.Actor) {
+	if e.Actor.ThroughPortal() {
 		list = append(list, mark{"customer portal", "plug", ui.Info})
 	}
 	if len(r.Erased) > 0 {
@@ -208,7 +211,7 @@ func (l list) folded(set []*Record) row {
 		if newest.Before(oldest) {
 			newest, oldest = oldest, newest
 		}
-		one.Href = l.base() + query(url.Values{"actor_id": {first.Event.Actor.ID}, "resource_product": {ReservedProduct},
+		one.Href = l.base() + query(url.Values{"actor_id": {first.Event.Actor.ID}, "resource_product": {event.Product},
 			"since": {oldest.Format(time.RFC3339Nano)}, "before": {newest.Add(time.Microsecond).Format(time.RFC3339Nano)}})
 	}
 	one.Action, one.Product = common(set)
@@ -232,7 +235,7 @@ func (l list) folded(set []*Record) row {
 		}
 	}
 	if failed > 0 {
-		one.Marks = append([]mark{{itoa(failed) + " failed", "circle-x", ui.Bad}}, one.Marks...)
+		one.Marks = append([]mark{{strconv.Itoa(failed) + " failed", "circle-x", ui.Bad}}, one.Marks...)
 	}
 	return one
 }
@@ -240,11 +243,11 @@ func (l list) folded(set []*Record) row {
 // setSentence says what a change set did: "Ana changed 14 files in one change
 // set"; of a run, without its last words.
 func (l list) setSentence(set []*Record) ui.Sentence {
-	verb, kind, zone := past(set[0].Event.Action.Type), set[0].Event.Resource.Type, set[0].Event.Zone
+	verb, kind, zone := Past(set[0].Event.Action.Type), set[0].Event.Resource.Type, set[0].Event.Zone
 	things := map[string]bool{}
 	for _, r := range set {
 		e := &r.Event
-		if past(e.Action.Type) != verb {
+		if Past(e.Action.Type) != verb {
 			verb = "changed"
 		}
 		if e.Resource.Type != kind {
@@ -255,13 +258,13 @@ func (l list) setSentence(set []*Record) ui.Sentence {
 		}
 		things[e.Resource.Product+"\x00"+e.Resource.Type+"\x00"+e.Resource.ID] = true
 	}
-	what := itoa(len(things)) + " " + many(kind)
+	what := strconv.Itoa(len(things)) + " " + many(kind)
 	if len(things) == 1 {
-		what = words(kind) + " " + clip(set[0].ResourceName()) + ", " + itoa(len(set)) + " times,"
+		what = Humanize(kind) + " " + clip(set[0].ResourceName()) + ", " + strconv.Itoa(len(set)) + " times,"
 	}
-	s := ui.Sentence{set[0].actorPart(), {Text: " " + verb + " "}, {Text: what, Strong: true}}
+	s := ui.Sentence{mark1(set[0], set[0].ActorPart()), {Text: " " + verb + " "}, {Text: what, Strong: true}}
 	if zone.Name != "" {
-		s = append(s, ui.Part{Text: " in "}, set[0].zonePart(zone.Name))
+		s = append(s, ui.Part{Text: " in "}, mark1(set[0], Part{Text: zone.Name, Role: NamesZone}))
 	}
 	if set[0].Event.ChangeSet != "" {
 		s = append(s, ui.Part{Text: " in one change set"})

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"time"
@@ -73,9 +74,9 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 	}
 	for _, g := range []struct{ by, key, title string }{{"product", "resource_product", "By product"}, {"action", "action_type", "By action"}, {"actor", "actor_id", "By actor"}, {"interface", "interface", "By interface"}} {
 		one := group{Title: g.title, Empty: "Nothing in this time"}
-		var counts []summaryRow
+		var counts []SummaryRow
 		if g.by == "actor" || g.by == "interface" {
-			counts, err = p.countBy(v.ctx, v.account, g.by, since, until)
+			counts, err = p.reader.CountBy(v.ctx, v.account, g.by, since, until)
 		} else {
 			counts, err = p.reader.Summary(v.ctx, v.account, g.by, since, until)
 		}
@@ -104,7 +105,7 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 }
 
 // fill takes the largest groups.
-func (g *group) fill(counts []summaryRow, href func(key string) string) {
+func (g *group) fill(counts []SummaryRow, href func(key string) string) {
 	var total int64
 	for _, c := range counts {
 		total += c.Count
@@ -114,7 +115,7 @@ func (g *group) fill(counts []summaryRow, href func(key string) string) {
 			g.More = len(counts) - maxShares
 			return
 		}
-		s := share{Label: visible(or(c.Label, c.Key, "erased")), Count: c.Count, Percent: 100 * float64(c.Count) / float64(total)}
+		s := share{Label: visible(cmp.Or(c.Label, c.Key, "erased")), Count: c.Count, Percent: 100 * float64(c.Count) / float64(total)}
 		if c.Key != "" {
 			s.Href = href(c.Key)
 		}
@@ -129,9 +130,9 @@ func (g *group) fill(counts []summaryRow, href func(key string) string) {
 const maxDays = 3 * 366
 
 // fillDays draws the events of each day, with a zero for a day without any.
-func (s *summaryPage) fillDays(counts []summaryRow, since, before time.Time) {
+func (s *summaryPage) fillDays(counts []SummaryRow, since, before time.Time) {
 	byDay := map[string]int64{}
-	var top summaryRow
+	var top SummaryRow
 	for _, c := range counts {
 		byDay[c.Key] = c.Count
 		s.Total += c.Count

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/belfryhq/belfry/internal/event"
 )
 
 // Trouble is what changes are looked for that came before it: an alert, in the
@@ -58,9 +60,9 @@ func (f *Feature) Preceding(ctx context.Context, t Trouble, limit int) (list []P
 	return f.recent.preceding(ctx, t, limit)
 }
 
-// Bears reports whether an event can bear on how requests are served: all that
-// products did, and of Belfry's own what its ownCauses are.
-func (r *Record) Bears() bool {
+// RelevantToTraffic reports whether an event can bear on how requests are served:
+// every change of a product, and of Belfry's own the updates of ownCauses.
+func RelevantToTraffic(r *Record) bool {
 	e := &r.Event
-	return e.Resource.Product != ReservedProduct || e.Action.Type == "update" && slices.Contains(ownCauses, e.Resource.Type)
+	return e.Resource.Product != event.Product || e.Action.Type == "update" && slices.Contains(ownCauses, e.Resource.Type)
 }

@@ -5,16 +5,15 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
 func TestProofsOfRandomPairsVerify(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		w.fillTo(accountB, 10) // another log in the same tables
-		w.fillTo(accountA, 1400)
-		leaves := w.leaves(accountA)
+		w.FillTo(accountB, 10) // another log in the same tables
+		w.FillTo(accountA, 1400)
+		leaves := w.Leaves(accountA)
 		var f merkle.Frontier
 		roots := []merkle.Hash{f.Root()}
 		for _, h := range leaves {
@@ -28,7 +27,7 @@ func TestProofsOfRandomPairsVerify(t *testing.T) {
 			if i < 4 {
 				size, seq = 1400, []uint64{0, 255, 256, 1399}[i]
 			}
-			proof, err := w.reader.Inclusion(t.Context(), accountA, seq, size)
+			proof, err := w.Reader.Inclusion(t.Context(), accountA, seq, size)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -36,7 +35,7 @@ func TestProofsOfRandomPairsVerify(t *testing.T) {
 				t.Errorf("%d in %d: %v", seq, size, err)
 			}
 			older := r.Uint64N(size + 1)
-			proof, err = w.reader.Consistency(t.Context(), accountA, older, size)
+			proof, err = w.Reader.Consistency(t.Context(), accountA, older, size)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -45,12 +44,12 @@ func TestProofsOfRandomPairsVerify(t *testing.T) {
 			}
 		}
 		for _, c := range [][2]uint64{{0, 1401}, {5, 5}, {1 << 62, 1 << 63}} {
-			if _, err := w.reader.Inclusion(t.Context(), accountA, c[0], c[1]); !errs.Is(err, errs.CodeOutOfRange) {
+			if _, err := w.Reader.Inclusion(t.Context(), accountA, c[0], c[1]); !errs.Is(err, errs.CodeOutOfRange) {
 				t.Errorf("inclusion of %d in %d: %v", c[0], c[1], err)
 			}
 		}
 		for _, c := range [][2]uint64{{0, 1401}, {6, 5}} {
-			if _, err := w.reader.Consistency(t.Context(), accountA, c[0], c[1]); !errs.Is(err, errs.CodeOutOfRange) {
+			if _, err := w.Reader.Consistency(t.Context(), accountA, c[0], c[1]); !errs.Is(err, errs.CodeOutOfRange) {
 				t.Errorf("consistency of %d with %d: %v", c[0], c[1], err)
 			}
 		}
@@ -65,13 +64,13 @@ func TestEntryTilesAreTheHashedBytes(t *testing.T) {
 			for n := range 100 {
 				list = append(list, complete(fmt.Sprint(i, "-", n), members{"metadata": members{"n": n}}))
 			}
-			for _, p := range w.append(accountA, list...) {
-				want = append(want, audit.EnvelopeOf(p))
+			for _, p := range w.Append(accountA, list...) {
+				want = append(want, p.Envelope())
 			}
 		}
-		leaves := w.leaves(accountA)
+		leaves := w.Leaves(accountA)
 		for _, tile := range []merkle.Tile{{Index: 0, Width: 256}, {Index: 0, Width: 7}, {Index: 1, Width: 44}, {Index: 1, Width: 1}} {
-			b, err := w.reader.Tile(t.Context(), accountA, tile, true)
+			b, err := w.Reader.Tile(t.Context(), accountA, tile, true)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -86,7 +85,7 @@ func TestEntryTilesAreTheHashedBytes(t *testing.T) {
 				}
 			}
 		}
-		if _, err := w.reader.Tile(t.Context(), accountA, merkle.Tile{Index: 1, Width: 45}, true); !errs.Is(err, errs.CodeNotFound) {
+		if _, err := w.Reader.Tile(t.Context(), accountA, merkle.Tile{Index: 1, Width: 45}, true); !errs.Is(err, errs.CodeNotFound) {
 			t.Error(err)
 		}
 	})

@@ -28,14 +28,17 @@ type Position struct {
 	Seq int64 `json:"s"`
 }
 
+// PositionOf is the place of an event.
+func PositionOf(r *Record) *Position { return &Position{At: r.Event.Micros(), Seq: r.Seq} }
+
 // Page is a part of a list. Next is nil at its end.
 type Page struct {
 	Records []*Record
 	Next    *Position
 }
 
-// searchBudget is how long one page may look for matches.
-const searchBudget = 2 * time.Second
+// SearchBudget is how long one page may look for matches.
+const SearchBudget = 2 * time.Second
 
 // Reader reads the record of one account at a time.
 type Reader struct {
@@ -43,8 +46,9 @@ type Reader struct {
 	budget time.Duration // how long one page may look for matches
 }
 
-// NewReader makes a Reader.
-func NewReader(d *db.DB) *Reader { return &Reader{d, searchBudget} }
+// NewReader makes a Reader. budget is how long one page may look for matches,
+// [SearchBudget] for people.
+func NewReader(d *db.DB, budget time.Duration) *Reader { return &Reader{db: d, budget: budget} }
 
 // List gives a page. A search that finds nothing within two seconds answers
 // CodeNarrowRange rather than an empty page, at which clients stop; one that
@@ -107,7 +111,7 @@ func (c *collector) finish() {
 	if c.full() {
 		c.page.Records = c.page.Records[:c.query.Limit]
 		last := c.page.Records[c.query.Limit-1]
-		c.page.Next = &Position{last.at, last.Seq}
+		c.page.Next = &Position{last.Event.Micros(), last.Seq}
 	}
 }
 
@@ -161,7 +165,7 @@ func (c *collector) byTime(ctx context.Context, tx *db.Tx, account int64) error 
 		text = oldestFirst
 	}
 	skip := 0
-	if len(c.match.tests) == 0 { // nothing to test: the index skips
+	if c.match.Everything() { // nothing to test: the index skips
 		skip, c.query.Skip = c.query.Skip, 0
 	}
 	low, high := c.bounds()
@@ -305,6 +309,30 @@ func (r *Reader) Count(ctx context.Context, account string, q Query, most int) (
 			return n, false, nil
 		case n >= most || time.Since(started) > r.budget:
 			return n, true, nil
+		}
+		q.After = page.Next
+	}
+}
+
+// Each walks all matching events, newest first, without the budget of a page.
+func (r *Reader) Each(ctx context.Context, account string, q Query, do func(*Record) error) error {
+	if q.Before > 0 && q.Since >= q.Before {
+		return nil // an empty range
+	}
+	q.Limit = exportChunk
+	q.Patient = true
+	for {
+		page, err := r.List(ctx, account, q)
+		if err != nil {
+			return err
+		}
+		for _, rec := range page.Records {
+			if err := do(rec); err != nil {
+				return err
+			}
+		}
+		if page.Next == nil {
+			return ctx.Err()
 		}
 		q.After = page.Next
 	}

@@ -210,8 +210,8 @@ func (w *digestWalk) openTile(ctx context.Context, tx *db.Tx, from, to int64) er
 	defer rows.Close()
 	for rows.Next() {
 		var k candidate
-		var keys [facets]int64
-		if err := rows.Scan(&k.pos, &k.Seq, &k.At, &keys[byActor], &keys[byResource], &keys[byProduct], &keys[byAction], &keys[byZone]); err != nil {
+		var keys Keys
+		if err := rows.Scan(&k.pos, &k.Seq, &k.At, &keys[ByActor], &keys[ByResource], &keys[ByProduct], &keys[ByAction], &keys[ByZone]); err != nil {
 			return err
 		}
 		if w.match.hasKeys(&keys) && less(w.low, k.Position) && less(k.Position, w.high) {

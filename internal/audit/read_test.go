@@ -2,7 +2,6 @@ package audit_test
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -39,7 +38,6 @@ type oracleEvent struct {
 }
 
 // zones that are known here, by name.
-var knownZones = map[string]string{"one.example": "z-1", "two.example": "z-2"}
 
 func (e *oracleEvent) json() string {
 	m := members{"id": e.id, "occurred_at": time.UnixMicro(e.at).UTC().Format(time.RFC3339Nano),
@@ -137,10 +135,8 @@ func (o *oracle) list(q audit.Query) []string {
 // fillRandom stores n random events: a live stream whose times are often equal,
 // and imports of old events in no order.
 func (w *world) fillRandom(r *rand.Rand, account string, n int) *oracle {
-	w.t.Helper()
-	sources := plainSources()
-	sources.Zone = func(_ context.Context, _, ref string) (string, string, error) { return knownZones[ref], ref, nil }
-	w.intake = audit.NewIntake(sources, w.clock.now)
+	w.T.Helper()
+	w.Zones = knownZones
 	o := &oracle{}
 	pick := func(prefix string, n int) string { return prefix + strconv.Itoa(int(r.ExpFloat64()*float64(n)/3)) }
 	at := start.Add(-1000 * time.Hour).UnixMicro()
@@ -163,9 +159,9 @@ func (w *world) fillRandom(r *rand.Rand, account string, n int) *oracle {
 			e.zoneID = knownZones[e.zone]
 			part, list = append(part, e), append(list, e.json())
 		}
-		for i, p := range w.append(account, list...) {
+		for i, p := range w.Append(account, list...) {
 			if p.Status != audit.Accepted {
-				w.t.Fatalf("%s: %s", p.Event.ID, p.Status)
+				w.T.Fatalf("%s: %s", p.Event.ID, p.Status)
 			}
 			part[i].seq = p.Seq
 		}
@@ -217,15 +213,15 @@ func (o *oracle) randomQuery(r *rand.Rand) audit.Query {
 
 // walk reads all pages of a query, and checks each.
 func (w *world) walk(account string, q audit.Query, most int) []string {
-	w.t.Helper()
+	w.T.Helper()
 	var ids []string
 	for pages := 0; ; pages++ {
-		page, err := w.reader.List(w.t.Context(), account, q)
+		page, err := w.Reader.List(w.T.Context(), account, q)
 		if err != nil {
-			w.t.Fatalf("%+v: %v", q, err)
+			w.T.Fatalf("%+v: %v", q, err)
 		}
 		if len(page.Records) > q.Limit || page.Next != nil && len(page.Records) != q.Limit {
-			w.t.Fatalf("%+v: a page of %d, with a next one: %v", q, len(page.Records), page.Next != nil)
+			w.T.Fatalf("%+v: a page of %d, with a next one: %v", q, len(page.Records), page.Next != nil)
 		}
 		for _, r := range page.Records {
 			ids = append(ids, r.Event.ID)
@@ -290,7 +286,7 @@ func TestAWalkIsNotDisturbedByWhatArrives(t *testing.T) {
 	want := o.list(q)
 	var got []string
 	for {
-		page, err := w.reader.List(t.Context(), accountA, q)
+		page, err := w.Reader.List(t.Context(), accountA, q)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -308,7 +304,7 @@ func TestAWalkIsNotDisturbedByWhatArrives(t *testing.T) {
 			late = append(late, minimal(members{"id": fmt.Sprint("late-", len(got), "-", i), "resource": members{"product": "p0", "type": "t", "id": "r"},
 				"occurred_at": start.Add(-time.Duration(r.IntN(2000)) * time.Hour).Format(time.RFC3339)}))
 		}
-		w.append(accountA, late...)
+		w.Append(accountA, late...)
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%d of %d events", len(got), len(want))
@@ -317,13 +313,13 @@ func TestAWalkIsNotDisturbedByWhatArrives(t *testing.T) {
 
 func TestASearchThatFindsNothingInItsTimeSaysSo(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		w.fillTo(accountA, 1500)
-		w.reader.SetBudget(0)
+		w.FillTo(accountA, 1500)
+		w.Reader.SetBudget(0)
 		for name, conds := range map[string][]audit.Cond{
 			"by time":   {{Field: "actor_email", Values: []string{"nobody"}}},
 			"by digest": {{Field: "actor_id", Values: []string{"u1"}}, {Field: "actor_email", Values: []string{"nobody"}}},
 		} {
-			page, err := w.reader.List(t.Context(), accountA, audit.Query{Limit: 10, Conds: conds})
+			page, err := w.Reader.List(t.Context(), accountA, audit.Query{Limit: 10, Conds: conds})
 			if !errs.Is(err, errs.CodeNarrowRange) {
 				t.Errorf("%s: %v %+v", name, err, page)
 			}
@@ -331,14 +327,14 @@ func TestASearchThatFindsNothingInItsTimeSaysSo(t *testing.T) {
 		// One that has found something gives it and goes on from there.
 		q := audit.Query{Limit: 1000, Conds: []audit.Cond{{Field: "id", Values: []string{"fill-1499", "fill-3"}}}}
 		for _, want := range []string{"fill-1499", "fill-3"} {
-			page, err := w.reader.List(t.Context(), accountA, q)
+			page, err := w.Reader.List(t.Context(), accountA, q)
 			if err != nil || len(page.Records) != 1 || page.Records[0].Event.ID != want || (page.Next != nil) != (want == "fill-1499") {
 				t.Fatalf("%s: %v %+v", want, err, page)
 			}
 			q.After = page.Next
 		}
 		// Without a filter nothing is searched for.
-		if page, err := w.reader.List(t.Context(), accountA, audit.Query{Limit: 10, Skip: 1200}); err != nil || len(page.Records) != 10 || page.Next == nil {
+		if page, err := w.Reader.List(t.Context(), accountA, audit.Query{Limit: 10, Skip: 1200}); err != nil || len(page.Records) != 10 || page.Next == nil {
 			t.Errorf("%v %+v", err, page)
 		}
 	})
@@ -354,11 +350,11 @@ func TestAFilterThatCannotBeAskedIsRefused(t *testing.T) {
 		{audit.Cond{Field: "actor_ip_address", Values: []string{"192.0.2.0/33"}}, errs.CodeInvalid},
 		{audit.Cond{Field: "actor_id", Values: make([]string, 101)}, errs.CodeOutOfRange},
 	} {
-		if _, err := w.reader.List(t.Context(), accountA, audit.Query{Limit: 1, Conds: []audit.Cond{c.cond}}); !errs.Is(err, c.code) {
+		if _, err := w.Reader.List(t.Context(), accountA, audit.Query{Limit: 1, Conds: []audit.Cond{c.cond}}); !errs.Is(err, c.code) {
 			t.Errorf("%+v: %v", c.cond, err)
 		}
 	}
-	page, err := w.reader.List(t.Context(), accountA, audit.Query{Limit: 1})
+	page, err := w.Reader.List(t.Context(), accountA, audit.Query{Limit: 1})
 	if err != nil || len(page.Records) != 0 || page.Next != nil {
 		t.Errorf("an account without events: %v %+v", err, page)
 	}

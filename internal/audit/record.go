@@ -2,17 +2,15 @@ package audit
 
 import (
 	"fmt"
-	"net/netip"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/belfryhq/belfry/internal/event"
-	"github.com/belfryhq/belfry/internal/platform/errs"
-	"github.com/belfryhq/belfry/internal/platform/strict"
+	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
 // Record is a stored event as a reader of its account sees it.
@@ -24,9 +22,11 @@ type Record struct {
 	Event       Event
 	Erased      []string // pointers of committed fields whose values were erased
 
-	at  int64
-	raw *stored
+	raw *stored // nil unless it was read from the tables
 }
+
+// Leaf is the hash of the event's envelope.
+func (r *Record) Leaf() merkle.Hash { return merkle.LeafHash(r.raw.envelope) }
 
 // decode opens a stored event.
 func (s *stored) decode() (*Record, error) {
@@ -38,21 +38,27 @@ func (s *stored) decode() (*Record, error) {
 	if err := json.Unmarshal(s.openings, &values); err != nil {
 		return nil, fmt.Errorf("seq %d: openings: %w", s.seq, err)
 	}
-	r := &Record{Account: env.Account, Seq: s.seq, RecordedAt: env.RecordedAt, SubmittedBy: env.SubmittedBy, Event: env.Event, at: s.at, raw: s}
-	r.Event.at = s.at
-	paths := make([]string, 0, len(env.Commitments))
-	for p := range env.Commitments {
-		paths = append(paths, p)
+	r, err := env.Open(s.seq, values)
+	if err != nil {
+		return nil, fmt.Errorf("seq %d: %w", s.seq, err)
 	}
-	slices.Sort(paths)
-	for _, p := range paths {
-		v, ok := values[p]
+	r.Event.at = s.at
+	r.raw = s
+	return r, nil
+}
+
+// Open puts the opened values back at their pointers. Of a record that was not read
+// from the tables only the event can be shown, not what proves it.
+func (v *Envelope) Open(seq int64, values map[string]jsontext.Value) (*Record, error) {
+	r := &Record{Account: v.Account, Seq: seq, RecordedAt: v.RecordedAt, SubmittedBy: v.SubmittedBy, Event: v.Event}
+	for _, p := range slices.Sorted(maps.Keys(v.Commitments)) { // parents before their members
+		value, ok := values[p]
 		if !ok {
 			r.Erased = append(r.Erased, p)
 			continue
 		}
-		if err := r.Event.restore(p, v); err != nil {
-			return nil, fmt.Errorf("seq %d: %s: %w", s.seq, p, err)
+		if err := r.Event.restore(p, value); err != nil {
+			return nil, fmt.Errorf("%s: %w", p, err)
 		}
 	}
 	return r, nil
@@ -149,253 +155,49 @@ func (r *Record) Shown() (jsontext.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return shownEvent(env, r.Seq, r.raw.openingList())
+	return env.Shown(r.Seq, r.raw.openingList())
 }
 
-// field gives the value of one filterable field, as the v2 API maps it. Some
-// have two words for the same thing: Belfry's own is accepted too.
-var fields = map[string]func(*Record) []string{
-	"id":               func(r *Record) []string { return []string{r.Event.ID} },
-	"action_type":      func(r *Record) []string { return []string{r.Event.Action.Type} },
-	"action_result":    func(r *Record) []string { return []string{r.Event.Action.Result} },
-	"actor_id":         func(r *Record) []string { return []string{r.Event.Actor.ID} },
-	"actor_email":      func(r *Record) []string { return []string{r.Event.Actor.Email} },
-	"actor_ip_address": func(r *Record) []string { return []string{r.Event.Actor.IPAddress} },
-	"actor_token_id":   func(r *Record) []string { return []string{r.Event.Actor.TokenID} },
-	"actor_token_name": func(r *Record) []string { return []string{r.Event.Actor.TokenName} },
-	"person_id":        func(r *Record) []string { return []string{r.Event.Actor.ID, behalf(r).ID} }, // who did it, or for whom
-	"actor_type":       func(r *Record) []string { return []string{mappedActorType(r.Event.Actor.Type), r.Event.Actor.Type} },
-	"actor_context":    func(r *Record) []string { return []string{mappedContext(&r.Event)} },
-	"interface":        func(r *Record) []string { return []string{r.Event.Interface} },
-	"resource_id":      func(r *Record) []string { return []string{r.Event.Resource.ID} },
-	"resource_type":    func(r *Record) []string { return []string{r.Event.Resource.Type} },
-	"resource_product": func(r *Record) []string { return []string{r.Event.Resource.Product} },
-	"resource_scope":   func(r *Record) []string { return []string{r.Event.Resource.Scope} },
-	"change_set":       func(r *Record) []string { return []string{r.Event.ChangeSet} },
-	"zone_id":          func(r *Record) []string { return []string{r.Event.Zone.ID} },
-	"zone_name":        func(r *Record) []string { return []string{r.Event.Zone.Name} },
-	"zone":             func(r *Record) []string { return []string{or(r.Event.Zone.ID, r.Event.Zone.Name)} }, // as its facet
-	"raw_cf_ray_id":    func(r *Record) []string { return []string{request(r).ID} },
-	"raw_method":       func(r *Record) []string { return []string{request(r).Method} },
-	"raw_uri":          func(r *Record) []string { return []string{request(r).URI} },
-	"raw_status_code":  func(r *Record) []string { return []string{strconv.Itoa(request(r).StatusCode)} },
-}
-
-func behalf(r *Record) *OnBehalfOf {
+// Behalf is for whom the actor acted; its zero value = for nobody else.
+func (r *Record) Behalf() *OnBehalfOf {
 	if r.Event.Actor.OnBehalfOf == nil {
 		return &OnBehalfOf{}
 	}
 	return r.Event.Actor.OnBehalfOf
 }
 
-func request(r *Record) *Request {
+// Request is the HTTP request of the event; its zero value = it names none.
+func (r *Record) Request() *Request {
 	if r.Event.Request == nil {
 		return &Request{}
 	}
 	return r.Event.Request
 }
 
-// mappedActorType is the v2 API's word for an actor's type.
-func mappedActorType(t string) string {
-	switch t {
-	case "token", "integration":
-		return "account"
-	case "staff":
-		return "cloudflare_admin"
-	default:
-		return t
-	}
+// SameChangeSet reports whether two events are parts of one change by one actor.
+func (r *Record) SameChangeSet(other *Record) bool {
+	a, b := &r.Event, &other.Event
+	return a.ChangeSet != "" && a.ChangeSet == b.ChangeSet && a.Actor.ID == b.Actor.ID && a.Actor.Type == b.Actor.Type
 }
 
-// mappedContext is the v2 API's actor.context.
-func mappedContext(e *Event) string {
-	switch {
-	case e.Actor.Type == "token":
-		return "api_token"
-	case e.Actor.Type == "integration":
-		return "oauth"
-	case e.Interface == "UI":
-		return "dash"
-	case e.Interface == "API" || e.Interface == "CLI":
-		return "api_token"
-	case e.Interface == "SYSTEM":
-		return "system"
-	default:
-		return ""
-	}
-}
-
-// Cond is one filter: the field has one of the values, or, with Not, none.
-type Cond struct {
-	Field  string
-	Not    bool
-	Values []string
-}
-
-// Fields are the names that a Cond may have, sorted.
-func Fields() []string {
-	list := make([]string, 0, len(fields))
-	for f := range fields {
-		list = append(list, f)
-	}
-	slices.Sort(list)
-	return list
-}
-
-// matcher is a compiled filter.
-type matcher struct {
-	tests  []func(*Record) bool
-	facets [facets][]int64 // any of these keys; none = any
-}
-
-// compile checks the conditions and finds those that the digests answer.
-func compile(conds []Cond) (*matcher, error) {
-	m := &matcher{}
-	for _, c := range conds {
-		get, ok := fields[c.Field]
-		if !ok {
-			return nil, errs.At(errs.CodeInvalid, c.Field, "%s is not a field to filter by; there are %s", c.Field, strings.Join(Fields(), ", "))
-		}
-		if len(c.Values) == 0 {
-			continue
-		}
-		if len(c.Values) > 100 {
-			return nil, errs.At(errs.CodeOutOfRange, c.Field, "%s has %d values; at most 100 are taken", c.Field, len(c.Values))
-		}
-		if err := checkWords(c); err != nil {
-			return nil, err
-		}
-		values := c.Values
-		if c.Field == "actor_ip_address" {
-			test, err := addressTest(values)
-			if err != nil {
-				return nil, err
-			}
-			m.tests = append(m.tests, func(r *Record) bool { return test(r.Event.Actor.IPAddress) != c.Not })
-			continue
-		}
-		same := func(a, b string) bool { return a == b }
-		if c.Field == "actor_email" { // people write their address in whatever case
-			same = strings.EqualFold
-		}
-		m.tests = append(m.tests, func(r *Record) bool {
-			for _, v := range get(r) {
-				if v != "" && slices.ContainsFunc(values, func(wanted string) bool { return same(v, wanted) }) {
-					return !c.Not
-				}
-			}
-			return c.Not
-		})
-		if f, ok := facetOf[c.Field]; ok && !c.Not && len(m.facets[f]) == 0 {
-			for _, v := range values {
-				m.facets[f] = append(m.facets[f], f.key(v))
-			}
-		}
-	}
-	return m, nil
-}
-
-// closedWords are the fields of which all values are known: another word is a
-// mistake, and finding nothing by it would say that nothing happened.
-var closedWords = map[string][]string{
-	"action_result": {"success", "failure"},
-	"actor_type":    {"user", "token", "integration", "staff", "system", "account", "cloudflare_admin"},
-	"actor_context": {"api_key", "api_token", "dash", "oauth", "origin_ca_key", "system"},
-	"interface":     {"UI", "API", "CLI", "SYSTEM"},
-}
-
-// checkWords refuses values that a field cannot have.
-func checkWords(c Cond) error {
-	for _, v := range c.Values {
-		if words := closedWords[c.Field]; words != nil && !slices.Contains(words, v) {
-			return errs.At(errs.CodeInvalid, c.Field, "%s must be one of %s, not %q",
-				c.Field, strings.Join(words, ", "), strict.Clip(v, maxWord))
-		}
-		if c.Field == "raw_status_code" {
-			if n, err := strconv.Atoi(v); err != nil || n < 100 || n > 599 {
-				return errs.At(errs.CodeInvalid, c.Field, "%s must be a status code, 100 to 599", c.Field)
-			}
-		}
-	}
-	return nil
-}
-
-// facetOf are the fields that the digests know. zone_id and zone_name are not
-// among them: one event may carry either, and "zone" is asked with both.
-var facetOf = map[string]facet{
-	"actor_id": byActor, "resource_id": byResource, "resource_product": byProduct, "action_type": byAction, "zone": byZone,
-}
-
-func addressTest(values []string) (func(string) bool, error) {
-	var prefixes []netip.Prefix
-	for _, v := range values {
-		p, ok := parseRange(v)
-		if !ok {
-			return nil, errs.At(errs.CodeInvalid, "actor_ip_address", "%q is neither an address nor a CIDR range",
-				strict.Clip(v, maxWord))
-		}
-		prefixes = append(prefixes, p)
-	}
-	return func(s string) bool {
-		a, err := netip.ParseAddr(s)
-		a = a.Unmap().WithZone("")
-		return err == nil && slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
-	}, nil
-}
-
-// parseRange reads an address or a CIDR range. One address has several
-// notations: IPv4 within IPv6 (::ffff:192.0.2.1) is the IPv4 address, and the
-// zone of a link-local one (%eth0) is the business of one machine.
-func parseRange(s string) (netip.Prefix, bool) {
-	if a, err := netip.ParseAddr(s); err == nil {
-		a = a.Unmap().WithZone("")
-		return netip.PrefixFrom(a, a.BitLen()), true
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil {
-		return netip.Prefix{}, false
-	}
-	const mapped = 96 // bits in front of an IPv4 address within IPv6
-	if a := p.Addr(); a.Is4In6() && p.Bits() >= mapped {
-		return netip.PrefixFrom(a.Unmap(), p.Bits()-mapped).Masked(), true
-	}
-	return p.Masked(), true
-}
-
-func (m *matcher) indexed() bool {
-	for _, keys := range m.facets {
-		if len(keys) > 0 {
+// Mentions reports whether the names and ids of who and what have a text, in any
+// case. lower is in lower case.
+func (r *Record) Mentions(lower string) bool {
+	e := &r.Event
+	for _, s := range []string{e.Actor.Name, e.Actor.Email, e.Actor.ID, e.Actor.TokenName, e.Resource.Name, e.Resource.ID, e.Resource.Type, e.Zone.Name, e.Action.Type, e.ID, reasonText(e)} {
+		if s != "" && strings.Contains(strings.ToLower(s), lower) {
 			return true
 		}
+	}
+	if o := e.Actor.OnBehalfOf; o != nil {
+		return strings.Contains(strings.ToLower(o.Email), lower) || strings.Contains(strings.ToLower(o.ID), lower)
 	}
 	return false
 }
 
-// mayBeIn asks a tile's digest.
-func (m *matcher) mayBeIn(bloom []byte) bool {
-	for _, keys := range m.facets {
-		if len(keys) > 0 && !slices.ContainsFunc(keys, func(k int64) bool { return bloomMayHold(bloom, k) }) {
-			return false
-		}
+func reasonText(e *Event) string {
+	if e.Reason == nil {
+		return ""
 	}
-	return true
-}
-
-// hasKeys asks one event's facets.
-func (m *matcher) hasKeys(keys *[facets]int64) bool {
-	for f, want := range m.facets {
-		if len(want) > 0 && !slices.Contains(want, keys[f]) {
-			return false
-		}
-	}
-	return true
-}
-
-func (m *matcher) matches(r *Record) bool {
-	for _, test := range m.tests {
-		if !test(r) {
-			return false
-		}
-	}
-	return true
+	return e.Reason.Text
 }

@@ -18,7 +18,7 @@ func newReject(from Origin, via string, p *Pending, data []byte, source *event.F
 	team := from.Producer
 	if team == "" {
 		// Without a team's own token it goes to the team whose product it names.
-		team = p.owner
+		team = p.Owner
 	}
 	r := event.Reject{
 		Producer: team,

@@ -23,7 +23,13 @@ type Scrubber struct {
 	db      *db.DB
 	pace    time.Duration // for each 256 events
 	damaged func(found map[string]string, whole bool)
-	metrics *metrics
+	checked func(fault error)
+}
+
+// NewScrubber makes a Scrubber. damaged gets what it finds, by account, with its
+// reason; checked is called for each tile and tail, with the fault that it has.
+func NewScrubber(d *db.DB, damaged func(found map[string]string, whole bool), checked func(fault error)) *Scrubber {
+	return &Scrubber{db: d, pace: scrubPace, damaged: damaged, checked: checked}
 }
 
 // scrubPace bounds the scrub to 20 tiles, about 5,000 events, a second: some two
@@ -75,7 +81,7 @@ func (s *Scrubber) round(ctx context.Context) (map[string]string, error) {
 			if account == "" {
 				break
 			}
-			s.metrics.scrubbed(fault)
+			s.checked(fault)
 			if fault != nil && found[account] == "" {
 				found[account] = fault.Error()
 				s.damaged(found, false)

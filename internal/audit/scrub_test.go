@@ -14,14 +14,14 @@ import (
 
 func TestTheScrubFindsWhatTheSignerTrusts(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		w.fillTo(accountA, 256*256+300) // a tile of the second level, one of the first behind it, and a tail
-		w.fillTo(accountB, 3)
-		s := w.signer(w.db, w.memory())
-		if found, err := audit.ScrubRound(t.Context(), w.db, s); err != nil || len(found) != 0 {
+		w.FillTo(accountA, 256*256+300) // a tile of the second level, one of the first behind it, and a tail
+		w.FillTo(accountB, 3)
+		s := w.Signer(w.DB, w.Memory())
+		if found, err := audit.ScrubRound(t.Context(), w.DB, s); err != nil || len(found) != 0 {
 			t.Fatal(found, err)
 		}
-		w.checkpoint(s, accountA)
-		w.unprotect()
+		w.Checkpoint(s, accountA)
+		w.Unprotect()
 		id := `(SELECT key FROM account WHERE id = '` + accountA + `')`
 		pos := func(seq int) string {
 			return fmt.Sprintf(`(SELECT pos FROM leaf WHERE account = %s AND seq = %d)`, id, seq)
@@ -38,25 +38,25 @@ func TestTheScrubFindsWhatTheSignerTrusts(t *testing.T) {
 			column := strings.Fields(c.restore)[3]
 			from := strings.Replace(strings.SplitN(c.restore, " WHERE ", 2)[0], "UPDATE ", "", 1)
 			table := strings.Fields(from)[0]
-			w.scan(`SELECT `+column+` FROM `+table+` WHERE `+strings.SplitN(c.restore, " WHERE ", 2)[1], nil, &before)
-			w.exec(c.change)
-			found, err := audit.ScrubRound(t.Context(), w.db, s)
+			w.Scan(`SELECT `+column+` FROM `+table+` WHERE `+strings.SplitN(c.restore, " WHERE ", 2)[1], nil, &before)
+			w.Exec(c.change)
+			found, err := audit.ScrubRound(t.Context(), w.DB, s)
 			if err != nil || len(found) != 1 || !strings.Contains(found[accountA], c.says) {
 				t.Errorf("%s: %v %v", name, found, err)
 			}
 			if err := s.Ready(); err == nil || !strings.Contains(err.Error(), "damaged") {
 				t.Errorf("%s: ready says %v", name, err)
 			}
-			w.clock.add(2 * time.Second)
+			w.Clock.Add(2 * time.Second)
 			if _, err := s.Checkpoint(t.Context(), accountA); !errs.Is(err, errs.CodeSigningStopped) {
 				t.Errorf("%s: signed (%v)", name, err)
 			}
-			w.checkpoint(s, accountB)
-			w.exec(c.restore, before)
-			if found, err := audit.ScrubRound(t.Context(), w.db, s); err != nil || len(found) != 0 {
+			w.Checkpoint(s, accountB)
+			w.Exec(c.restore, before)
+			if found, err := audit.ScrubRound(t.Context(), w.DB, s); err != nil || len(found) != 0 {
 				t.Fatalf("%s, put back: %v %v", name, found, err)
 			}
-			w.checkpoint(s, accountA)
+			w.Checkpoint(s, accountA)
 			if err := s.Ready(); err != nil {
 				t.Errorf("%s, put back: %v", name, err)
 			}
@@ -66,16 +66,16 @@ func TestTheScrubFindsWhatTheSignerTrusts(t *testing.T) {
 
 func TestARollbackIsNoticedAtTheStart(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		memory := w.memory()
-		w.fillTo(accountA, 5)
+		memory := w.Memory()
+		w.FillTo(accountA, 5)
 		w.rollBack(func(*db.DB) {
-			w.fillTo(accountA, 6)
-			w.fillTo(accountB, 2)
-			s := w.signer(w.db, memory)
-			w.checkpoint(s, accountA)
-			w.checkpoint(s, accountB)
+			w.FillTo(accountA, 6)
+			w.FillTo(accountB, 2)
+			s := w.Signer(w.DB, memory)
+			w.Checkpoint(s, accountA)
+			w.Checkpoint(s, accountB)
 		})
-		s := w.signer(w.db, memory)
+		s := w.Signer(w.DB, memory)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx) }()

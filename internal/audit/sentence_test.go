@@ -12,43 +12,43 @@ import (
 
 func TestASentenceSaysWhatHappened(t *testing.T) {
 	ana := audit.Actor{Type: "user", ID: "u-1", Name: "Ana", Email: "ana@example.com"}
-	record := audit.Resource{Product: "dns", Type: "dns_record", ID: "r-1", Name: "www.example"}
+	dns := audit.Resource{Product: "dns", Type: "dns_record", ID: "r-1", Name: "www.example"}
 	value := func(s string) jsontext.Value { return jsontext.Value(s) }
 	for _, c := range []struct {
 		name, template string
 		event          audit.Event
 		want           string
 	}{
-		{"one member", "", audit.Event{Action: audit.Action{Type: "update"}, Actor: ana, Resource: record, Before: value(`{"ttl":300,"x":1}`), After: value(`{"ttl":60,"x":1}`)},
+		{"one member", "", audit.Event{Action: audit.Action{Type: "update"}, Actor: ana, Resource: dns, Before: value(`{"ttl":300,"x":1}`), After: value(`{"ttl":60,"x":1}`)},
 			"Ana changed ttl of dns record www.example from 300 to 60"},
-		{"several members", "", audit.Event{Action: audit.Action{Type: "update"}, Actor: ana, Resource: record, Before: value(`{"a":1,"b":1}`), After: value(`{"a":2,"b":2}`)},
+		{"several members", "", audit.Event{Action: audit.Action{Type: "update"}, Actor: ana, Resource: dns, Before: value(`{"a":1,"b":1}`), After: value(`{"a":2,"b":2}`)},
 			"Ana changed dns record www.example (2 changes)"},
-		{"more than are counted", "", audit.Event{Action: audit.Action{Type: "update"}, Actor: ana, Resource: record, Before: value(numbered(3000, 0)), After: value(numbered(3000, 1))},
+		{"more than are counted", "", audit.Event{Action: audit.Action{Type: "update"}, Actor: ana, Resource: dns, Before: value(numbered(3000, 0)), After: value(numbered(3000, 1))},
 			"Ana changed dns record www.example (200+ changes)"},
-		{"created", "", audit.Event{Action: audit.Action{Type: "dns.record.create"}, Actor: ana, Resource: record, After: value(`{"a":1}`), Zone: audit.ZoneRef{Name: "shop.example"}},
+		{"created", "", audit.Event{Action: audit.Action{Type: "dns.record.create"}, Actor: ana, Resource: dns, After: value(`{"a":1}`), Zone: audit.ZoneRef{Name: "shop.example"}},
 			"Ana created dns record www.example in shop.example"},
-		{"failed", "", audit.Event{Action: audit.Action{Type: "delete", Result: "failure"}, Actor: ana, Resource: record}, "Ana failed to delete dns record www.example"},
-		{"failed under another name", "", audit.Event{Action: audit.Action{Type: "dns.update", Result: "failure"}, Actor: ana, Resource: record}, "Ana failed to change dns record www.example"},
-		{"failed with an unknown verb", "", audit.Event{Action: audit.Action{Type: "warm_up", Result: "failure"}, Actor: ana, Resource: record}, "Ana failed to do warm up on dns record www.example"},
-		{"a word of its own", "", audit.Event{Action: audit.Action{Type: "re_index"}, Actor: ana, Resource: record}, "Ana did re index on dns record www.example"},
-		{"an email only", "", audit.Event{Action: audit.Action{Type: "view"}, Actor: audit.Actor{Type: "user", ID: "u", Email: "a@b"}, Resource: record}, "a@b viewed dns record www.example"},
-		{"an id only", "", audit.Event{Action: audit.Action{Type: "view"}, Actor: audit.Actor{Type: "token", ID: "t-1"}, Resource: record}, "token t-1 viewed dns record www.example"},
-		{"the system", "", audit.Event{Action: audit.Action{Type: "rotate"}, Actor: audit.Actor{Type: "system"}, Resource: record}, "the system rotated dns record www.example"},
-		{"an erased actor", "", audit.Event{Action: audit.Action{Type: "rotate"}, Actor: audit.Actor{Type: "user"}, Resource: record}, "an erased user rotated dns record www.example"},
+		{"failed", "", audit.Event{Action: audit.Action{Type: "delete", Result: "failure"}, Actor: ana, Resource: dns}, "Ana failed to delete dns record www.example"},
+		{"failed under another name", "", audit.Event{Action: audit.Action{Type: "dns.update", Result: "failure"}, Actor: ana, Resource: dns}, "Ana failed to change dns record www.example"},
+		{"failed with an unknown verb", "", audit.Event{Action: audit.Action{Type: "warm_up", Result: "failure"}, Actor: ana, Resource: dns}, "Ana failed to do warm up on dns record www.example"},
+		{"a word of its own", "", audit.Event{Action: audit.Action{Type: "re_index"}, Actor: ana, Resource: dns}, "Ana did re index on dns record www.example"},
+		{"an email only", "", audit.Event{Action: audit.Action{Type: "view"}, Actor: audit.Actor{Type: "user", ID: "u", Email: "a@b"}, Resource: dns}, "a@b viewed dns record www.example"},
+		{"an id only", "", audit.Event{Action: audit.Action{Type: "view"}, Actor: audit.Actor{Type: "token", ID: "t-1"}, Resource: dns}, "token t-1 viewed dns record www.example"},
+		{"the system", "", audit.Event{Action: audit.Action{Type: "rotate"}, Actor: audit.Actor{Type: "system"}, Resource: dns}, "the system rotated dns record www.example"},
+		{"an erased actor", "", audit.Event{Action: audit.Action{Type: "rotate"}, Actor: audit.Actor{Type: "user"}, Resource: dns}, "an erased user rotated dns record www.example"},
 		{"an erased resource", "", audit.Event{Action: audit.Action{Type: "rotate"}, Actor: ana, Resource: audit.Resource{Type: "api_key"}}, "Ana rotated an erased api key"},
-		{"for another", "", audit.Event{Action: audit.Action{Type: "delete"}, Actor: audit.Actor{Type: "staff", Name: "Bo", OnBehalfOf: &audit.OnBehalfOf{ID: "u-9"}}, Resource: record}, "Bo on behalf of u-9 deleted dns record www.example"},
+		{"for another", "", audit.Event{Action: audit.Action{Type: "delete"}, Actor: audit.Actor{Type: "staff", Name: "Bo", OnBehalfOf: &audit.OnBehalfOf{ID: "u-9"}}, Resource: dns}, "Bo on behalf of u-9 deleted dns record www.example"},
 		{"a template", "{actor} set {resource.type} {resource} ({resource.id}) to {after.a.b} from {before.a.b} in {zone}, {action}, {metadata.why}",
-			audit.Event{Action: audit.Action{Type: "edit"}, Actor: ana, Resource: record, Zone: audit.ZoneRef{ID: "z-1"}, Before: value(`{"a":{"b":"one"}}`),
+			audit.Event{Action: audit.Action{Type: "edit"}, Actor: ana, Resource: dns, Zone: audit.ZoneRef{ID: "z-1"}, Before: value(`{"a":{"b":"one"}}`),
 				After: value(`{"a":{"b":[1,2]}}`), Metadata: value(`{"why":null}`)},
 			"Ana set dns record www.example (r-1) to [1,2] from one in z-1, edit, null"},
 		{"a template that asks for what an old event does not have", "{actor} set {resource} from {before.ms} ms to {after.ms} ms",
-			audit.Event{Action: audit.Action{Type: "update"}, Actor: ana, Resource: record, Before: value(`{"value":300}`), After: value(`{"value":60}`)},
+			audit.Event{Action: audit.Action{Type: "update"}, Actor: ana, Resource: dns, Before: value(`{"value":300}`), After: value(`{"value":60}`)},
 			"Ana changed value of dns record www.example from 300 to 60"},
-		{"a template that asks for a property that is not there", "{actor} set {resource} in {zone}", audit.Event{Action: audit.Action{Type: "update"}, Actor: ana, Resource: record},
+		{"a template that asks for a property that is not there", "{actor} set {resource} in {zone}", audit.Event{Action: audit.Action{Type: "update"}, Actor: ana, Resource: dns},
 			"Ana changed dns record www.example"},
 		{"the template says that it failed", "{actor} tried", audit.Event{Action: audit.Action{Type: "edit", Result: "failure"}, Actor: ana}, "Ana tried"},
 		{"a brace alone", "50% {actor} {", audit.Event{Actor: ana}, "50% Ana {"},
-		{"an unknown place", "{nobody} {before} {after.} {}", audit.Event{Action: audit.Action{Type: "update"}, Actor: ana, Resource: record, After: value(`{}`)},
+		{"an unknown place", "{nobody} {before} {after.} {}", audit.Event{Action: audit.Action{Type: "update"}, Actor: ana, Resource: dns, After: value(`{}`)},
 			"Ana changed dns record www.example"},
 		{"braces in a value", "{actor} {after.x}", audit.Event{Actor: ana, After: value(`{"x":"{actor}"}`)}, "Ana {actor}"},
 		{"a long value", "{after.x}", audit.Event{After: value(`{"x":"` + strings.Repeat("é", 100) + `"}`)}, strings.Repeat("é", 59) + "…"},

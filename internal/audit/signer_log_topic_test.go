@@ -140,8 +140,8 @@ func TestTwoHistoriesOfOneAccountStopOnlyItsSigning(t *testing.T) {
 // states again what the database says was signed.
 func TestStatementsWithoutAMACAreStatedAgainFromTheDatabase(t *testing.T) {
 	w := newWorld(t, "")
-	w.append(accountA, minimal(members{"id": "1"}))
-	before := w.signer(w.db, w.memory()) // writes the row of the database
+	w.Append(accountA, minimal(members{"id": "1"}))
+	before := w.Signer(w.DB, w.Memory()) // writes the row of the database
 	if _, err := before.Checkpoint(t.Context(), accountA); err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestStatementsWithoutAMACAreStatedAgainFromTheDatabase(t *testing.T) {
 	s.publish(s.foreign, accountA, accountA+" 1 "+merkle.Hash{1}.String())
 	s.publish(s.foreign, accountB, empty)
 	m := s.open()
-	signer := w.signer(w.db, m)
+	signer := w.Signer(w.DB, m)
 	if err := signer.Compare(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -13,51 +13,24 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
-// openCheckpoint checks a checkpoint's signature and origin.
-func openCheckpoint(t testing.TB, s *audit.Signer, account string, text []byte) merkle.Checkpoint {
-	t.Helper()
-	v, err := note.NewVerifier(s.Keys()[0].VKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cp, err := merkle.OpenCheckpoint(text, s.Origin(account), note.VerifierList(v))
-	if err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	return cp
-}
-
-// checkpoint asks for a fresh one.
-func (w *world) checkpoint(s *audit.Signer, account string) (merkle.Checkpoint, []byte) {
-	w.t.Helper()
-	w.clock.add(2 * time.Second)
-	text, err := s.Checkpoint(w.t.Context(), account)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return openCheckpoint(w.t, s, account, text), text
-}
-
 func TestEveryCheckpointIsConsistentWithEveryEarlierOne(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		s := w.signer(w.db, w.memory())
-		empty, _ := w.checkpoint(s, accountA)
+		s := w.Signer(w.DB, w.Memory())
+		empty, _ := w.Checkpoint(s, accountA)
 		if empty.Size != 0 || empty.Root != merkle.EmptyRoot() {
 			t.Fatalf("%+v", empty)
 		}
 		all := []merkle.Checkpoint{empty}
 		for _, size := range []int{1, 2, 255, 256, 257, 700} {
-			w.fillTo(accountA, size)
-			cp, _ := w.checkpoint(s, accountA)
-			leaves := w.leaves(accountA)
+			w.FillTo(accountA, size)
+			cp, _ := w.Checkpoint(s, accountA)
+			leaves := w.Leaves(accountA)
 			if cp.Size != uint64(size) || cp.Root != merkle.NewBatch(leaves).Root() {
 				t.Fatalf("size %d: %+v", size, cp)
 			}
@@ -65,7 +38,7 @@ func TestEveryCheckpointIsConsistentWithEveryEarlierOne(t *testing.T) {
 		}
 		for i, older := range all {
 			for _, newer := range all[i:] {
-				proof, err := w.reader.Consistency(t.Context(), accountA, older.Size, newer.Size)
+				proof, err := w.Reader.Consistency(t.Context(), accountA, older.Size, newer.Size)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -82,22 +55,22 @@ func TestEveryCheckpointIsConsistentWithEveryEarlierOne(t *testing.T) {
 
 func TestACheckpointIsAtMostASecondOld(t *testing.T) {
 	w := newWorld(t, "")
-	s := w.signer(w.db, w.memory())
-	w.fillTo(accountA, 3)
-	first, text := w.checkpoint(s, accountA)
-	w.fillTo(accountA, 5)
+	s := w.Signer(w.DB, w.Memory())
+	w.FillTo(accountA, 3)
+	first, text := w.Checkpoint(s, accountA)
+	w.FillTo(accountA, 5)
 	if again, err := s.Checkpoint(t.Context(), accountA); err != nil || !bytes.Equal(again, text) {
 		t.Errorf("signed twice in a second: %v", err)
 	}
 	if covering, err := s.Covering(t.Context(), accountA, 5); err != nil || openCheckpoint(t, s, accountA, covering).Size != 5 {
 		t.Errorf("%v\n%s", err, covering)
 	}
-	if second, _ := w.checkpoint(s, accountA); second.Size != 5 || first.Size != 3 {
+	if second, _ := w.Checkpoint(s, accountA); second.Size != 5 || first.Size != 3 {
 		t.Errorf("%d then %d", first.Size, second.Size)
 	}
 	// What was signed is given again, not signed anew.
-	_, one := w.checkpoint(s, accountA)
-	if _, two := w.checkpoint(w.signer(w.db, w.memory()), accountA); !bytes.Equal(one, two) {
+	_, one := w.Checkpoint(s, accountA)
+	if _, two := w.Checkpoint(w.Signer(w.DB, w.Memory()), accountA); !bytes.Equal(one, two) {
 		t.Error("the same size was signed twice")
 	}
 }
@@ -105,69 +78,68 @@ func TestACheckpointIsAtMostASecondOld(t *testing.T) {
 // rollBack runs change over a database and then puts back what it was before,
 // as a restore of a backup does. The world goes on with the restored one.
 func (w *world) rollBack(change func(d *db.DB)) {
-	w.t.Helper()
-	if w.url != "" {
+	w.T.Helper()
+	if w.URL != "" {
 		tables := []string{"account", "leaf", "entry", "reading", "head", "tile", "digest", "span", "rollup", "signed"}
-		w.unprotect()
+		w.Unprotect()
 		for _, table := range tables {
-			w.exec(`CREATE TABLE backup_` + table + ` AS SELECT * FROM ` + table)
+			w.Exec(`CREATE TABLE backup_` + table + ` AS SELECT * FROM ` + table)
 		}
-		change(w.db)
+		change(w.DB)
 		for _, table := range tables {
-			w.exec(`DELETE FROM ` + table)
+			w.Exec(`DELETE FROM ` + table)
 			insert := `INSERT INTO ` + table + ` SELECT * FROM backup_` + table
 			if table == "account" {
 				insert = `INSERT INTO account OVERRIDING SYSTEM VALUE SELECT * FROM backup_account`
 			}
-			w.exec(insert)
+			w.Exec(insert)
 		}
 		return
 	}
 	// VACUUM INTO is how a SQLite file is backed up while it is in use.
-	backup := filepath.Join(w.t.TempDir(), "backup.db")
-	file := filepath.Join(w.dir, "audit.db")
+	backup := filepath.Join(w.T.TempDir(), "backup.db")
+	file := filepath.Join(w.Dir, "audit.db")
 	raw, err := sql.Open("sqlite", "file:"+file)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	_, err = raw.Exec(`VACUUM INTO '` + backup + `'`)
 	if err := errors.Join(err, raw.Close()); err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	change(w.db)
-	w.dir = w.t.TempDir()
+	change(w.DB)
+	w.Dir = w.T.TempDir()
 	text, err := os.ReadFile(backup)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(w.dir, "audit.db"), text, 0o600); err != nil {
-		w.t.Fatal(err)
+	if err := os.WriteFile(filepath.Join(w.Dir, "audit.db"), text, 0o600); err != nil {
+		w.T.Fatal(err)
 	}
-	w.db = w.open()
-	w.reader = audit.NewReader(w.db)
-	w.reader.SetBudget(patientSearch)
-	w.ledger = w.run(w.db)
+	w.DB = w.Open()
+	w.Reader = audit.NewReader(w.DB, patientSearch)
+	w.Ledger = w.Run(w.DB)
 }
 
 func TestAfterARollbackNothingIsSigned(t *testing.T) {
 	for _, after := range []int{0, 5, 10, 40, 400} { // events appended to the restored database
 		t.Run(fmt.Sprint(after), func(t *testing.T) {
 			everywhere(t, func(t *testing.T, w *world) {
-				memory, box := w.memory(), w.box("master")
+				memory, box := w.Memory(), w.Box("master")
 				signer := func() *audit.Signer {
-					s, err := audit.NewSigner(t.Context(), audit.SignerConfig{DB: w.db, Box: box, Memory: memory, Name: "belfry-test", Epoch: time.Hour, Now: w.clock.now})
+					s, err := audit.NewSigner(t.Context(), audit.SignerConfig{DB: w.DB, Box: box, Memory: memory, Name: "belfry-test", Epoch: time.Hour, Now: w.Clock.Now})
 					if err != nil {
 						t.Fatal(err)
 					}
 					return s
 				}
 				s := signer()
-				w.fillTo(accountA, 290)
-				w.fillTo(accountB, 3)
-				w.checkpoint(s, accountA)
+				w.FillTo(accountA, 290)
+				w.FillTo(accountB, 3)
+				w.Checkpoint(s, accountA)
 				w.rollBack(func(*db.DB) {
-					w.fillTo(accountA, 300)
-					if cp, _ := w.checkpoint(s, accountA); cp.Size != 300 {
+					w.FillTo(accountA, 300)
+					if cp, _ := w.Checkpoint(s, accountA); cp.Size != 300 {
 						t.Fatal(cp.Size)
 					}
 				})
@@ -177,9 +149,9 @@ func TestAfterARollbackNothingIsSigned(t *testing.T) {
 					others = append(others, complete(fmt.Sprint("other-", i), nil))
 				}
 				if after > 0 {
-					w.append(accountA, others...)
+					w.Append(accountA, others...)
 				}
-				w.clock.add(2 * time.Second)
+				w.Clock.Add(2 * time.Second)
 				if _, err := s.Checkpoint(t.Context(), accountA); !errs.Is(err, errs.CodeSigningStopped) || errs.KindOf(err) != errs.Unavailable {
 					t.Fatalf("want SigningStopped, got %v", err)
 				}
@@ -187,7 +159,7 @@ func TestAfterARollbackNothingIsSigned(t *testing.T) {
 					t.Fatalf("ready: %v", err)
 				}
 				// Other accounts are signed, and the stopped one is not by asking again.
-				if cp, _ := w.checkpoint(s, accountB); cp.Size != 3 {
+				if cp, _ := w.Checkpoint(s, accountB); cp.Size != 3 {
 					t.Errorf("%+v", cp)
 				}
 				if _, err := s.Covering(t.Context(), accountA, 1); !errs.Is(err, errs.CodeSigningStopped) {
@@ -210,15 +182,15 @@ func TestAChangedRecordIsNotSigned(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			everywhere(t, func(t *testing.T, w *world) {
-				if w.url != "" {
+				if w.URL != "" {
 					change = strings.ReplaceAll(change, "$1 IS NOT NULL", "$1::bytea IS NOT NULL")
 				}
-				s := w.signer(w.db, w.memory())
-				w.fillTo(accountA, 300)
-				w.checkpoint(s, accountA)
-				w.unprotect()
-				w.exec(change, bytes.Repeat([]byte{7}, 32))
-				w.clock.add(2 * time.Second)
+				s := w.Signer(w.DB, w.Memory())
+				w.FillTo(accountA, 300)
+				w.Checkpoint(s, accountA)
+				w.Unprotect()
+				w.Exec(change, bytes.Repeat([]byte{7}, 32))
+				w.Clock.Add(2 * time.Second)
 				if text, err := s.Checkpoint(t.Context(), accountA); err == nil {
 					t.Fatalf("signed\n%s", text)
 				}
@@ -229,12 +201,12 @@ func TestAChangedRecordIsNotSigned(t *testing.T) {
 
 func TestTheDatabaseAndTheMemoryMustAgree(t *testing.T) {
 	w := newWorld(t, "")
-	memory := w.memory()
-	s := w.signer(w.db, memory)
-	w.fillTo(accountA, 10)
-	w.checkpoint(s, accountA)
-	w.exec(`UPDATE signed SET root = $1`, bytes.Repeat([]byte{7}, 32))
-	w.clock.add(2 * time.Second)
+	memory := w.Memory()
+	s := w.Signer(w.DB, memory)
+	w.FillTo(accountA, 10)
+	w.Checkpoint(s, accountA)
+	w.Exec(`UPDATE signed SET root = $1`, bytes.Repeat([]byte{7}, 32))
+	w.Clock.Add(2 * time.Second)
 	if _, err := s.Checkpoint(t.Context(), accountA); !errs.Is(err, errs.CodeSigningStopped) || s.Ready() == nil {
 		t.Fatalf("%v, ready %v", err, s.Ready())
 	}
@@ -249,33 +221,33 @@ func (failingMemory) Record(context.Context, []audit.Signed) error {
 
 func TestNothingIsSignedThatTheMemoryDoesNotKeep(t *testing.T) {
 	w := newWorld(t, "")
-	memory := w.memory()
-	s := w.signer(w.db, failingMemory{memory})
-	w.fillTo(accountA, 10)
+	memory := w.Memory()
+	s := w.Signer(w.DB, failingMemory{memory})
+	w.FillTo(accountA, 10)
 	if text, err := s.Checkpoint(t.Context(), accountA); err == nil {
 		t.Fatalf("signed\n%s", text)
 	}
-	if n := w.count(`SELECT COUNT(*) FROM signed`); n != 0 {
+	if n := w.Count(`SELECT COUNT(*) FROM signed`); n != 0 {
 		t.Error("the database remembers a checkpoint that nobody has")
 	}
-	if cp, _ := w.checkpoint(w.signer(w.db, memory), accountA); cp.Size != 10 {
+	if cp, _ := w.Checkpoint(w.Signer(w.DB, memory), accountA); cp.Size != 10 {
 		t.Errorf("%+v", cp)
 	}
 }
 
 func TestTheKeyStaysAndOpensOnlyUnderItsMasterKey(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		first := w.signer(w.db, w.memory()).Keys()[0]
-		cfg := audit.SignerConfig{DB: w.open(), Box: w.box("master"), Memory: w.memory(), Name: "another-name", Epoch: time.Hour, Now: w.clock.now}
+		first := w.Signer(w.DB, w.Memory()).Keys()[0]
+		cfg := audit.SignerConfig{DB: w.Open(), Box: w.Box("master"), Memory: w.Memory(), Name: "another-name", Epoch: time.Hour, Now: w.Clock.Now}
 		s, err := audit.NewSigner(t.Context(), cfg)
 		if err != nil || s.Keys()[0] != first || !strings.HasPrefix(first.VKey, "belfry-test+"+first.ID+"+") {
 			t.Fatalf("%v %+v, want %+v", err, s.Keys(), first)
 		}
-		cfg.Box = w.box("another")
+		cfg.Box = w.Box("another")
 		if _, err := audit.NewSigner(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "another master key") {
 			t.Fatal(err)
 		}
-		if n := w.count(`SELECT COUNT(*) FROM signing_key`); n != 1 {
+		if n := w.Count(`SELECT COUNT(*) FROM signing_key`); n != 1 {
 			t.Errorf("%d keys", n)
 		}
 	})
@@ -299,13 +271,13 @@ func (m countingMemory) Record(ctx context.Context, list []audit.Signed) error {
 
 func TestAnEpochSignsTheAccountsThatGrew(t *testing.T) {
 	w := newWorld(t, "")
-	memory := countingMemory{w.memory(), make(chan audit.Signed, 100)}
-	w.fillTo(accountA, 4) // before the signer ran: a crash between the commit and the epoch
-	s, err := audit.NewSigner(t.Context(), audit.SignerConfig{DB: w.db, Box: w.box("master"), Memory: memory, Epoch: 5 * time.Millisecond, Now: w.clock.now, Log: slog.New(slog.DiscardHandler)})
+	memory := countingMemory{w.Memory(), make(chan audit.Signed, 100)}
+	w.FillTo(accountA, 4) // before the signer ran: a crash between the commit and the epoch
+	s, err := audit.NewSigner(t.Context(), audit.SignerConfig{DB: w.DB, Box: w.Box("master"), Memory: memory, Epoch: 5 * time.Millisecond, Now: w.Clock.Now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.grown = s.Grown
+	w.Grown = s.Grown
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -321,12 +293,12 @@ func TestAnEpochSignsTheAccountsThatGrew(t *testing.T) {
 		}
 	}
 	next(accountA, 4)
-	w.append(accountB, complete("b-1", nil))
+	w.Append(accountB, complete("b-1", nil))
 	next(accountB, 1)
-	w.append(accountA, complete("a-1", nil))
+	w.Append(accountA, complete("a-1", nil))
 	next(accountA, 5)
-	w.append(accountA, complete("a-1", nil)) // a duplicate: nothing grew
-	w.append(accountB, complete("b-2", nil))
+	w.Append(accountA, complete("a-1", nil)) // a duplicate: nothing grew
+	w.Append(accountB, complete("b-2", nil))
 	next(accountB, 2)
 	cancel()
 	if err := <-done; err != nil {

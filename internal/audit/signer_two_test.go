@@ -12,11 +12,11 @@ import (
 // the other, which had read the head before, like a database that was rolled back.
 func TestTwoProcessesThatSignOneLogAgree(t *testing.T) {
 	w := newWorld(t, engines.Postgres(t))
-	memory := w.memory()
+	memory := w.Memory()
 	const rounds = 150
 	var wg sync.WaitGroup
 	for range 2 {
-		s := w.signer(w.open(), memory)
+		s := w.Signer(w.Open(), memory)
 		wg.Go(func() {
 			for range rounds {
 				// No log is as large: it is signed anew each time.
@@ -31,7 +31,7 @@ func TestTwoProcessesThatSignOneLogAgree(t *testing.T) {
 		})
 	}
 	for i := range rounds {
-		w.append(accountA, minimal(members{"id": fmt.Sprintf("two.%d", i)}))
+		w.Append(accountA, minimal(members{"id": fmt.Sprintf("two.%d", i)}))
 	}
 	wg.Wait()
 }

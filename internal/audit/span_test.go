@@ -12,7 +12,7 @@ func TestSpansNeverHideAnEvent(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		r := rand.New(rand.NewPCG(7, 8))
 		o := w.fillRandom(r, accountA, 4096+700)
-		w.checkDigests(accountA)
+		w.CheckDigests(accountA)
 		var queries []audit.Query
 		for len(queries) < thorough(25, 6) {
 			if q := o.randomQuery(r); slices.ContainsFunc(q.Conds, func(c audit.Cond) bool { return len(c.Values) > 0 && !c.Not }) {
@@ -32,31 +32,31 @@ func TestSpansNeverHideAnEvent(t *testing.T) {
 		}
 		check("with the spans")
 		// A log that grew before there were spans is searched without, until they are made.
-		w.exec(`DELETE FROM span`)
+		w.Exec(`DELETE FROM span`)
 		check("without spans")
-		w.append(accountA, minimal(members{"id": "later"}))
-		if n := w.count(`SELECT COUNT(*) FROM span`); n != 0 {
+		w.Append(accountA, minimal(members{"id": "later"}))
+		if n := w.Count(`SELECT COUNT(*) FROM span`); n != 0 {
 			t.Fatalf("%d spans without those before them", n)
 		}
-		if err := audit.BuildSpans(t.Context(), w.ledger); err != nil {
+		if err := audit.BuildSpans(t.Context(), w.Ledger); err != nil {
 			t.Fatal(err)
 		}
-		w.checkDigests(accountA)
-		w.fillTo(accountA, 2*4096+1)
-		w.checkDigests(accountA)
+		w.CheckDigests(accountA)
+		w.FillTo(accountA, 2*4096+1)
+		w.CheckDigests(accountA)
 		// What is erased is not to be guessed from a digest.
 		stranger := audit.FacetKeys(&audit.Event{Actor: audit.Actor{ID: "only here"}})[0]
-		w.append(accountB, minimal(members{"id": "x", "actor": members{"type": "user", "id": "only here"}}))
-		w.fillTo(accountB, 4096)
+		w.Append(accountB, minimal(members{"id": "x", "actor": members{"type": "user", "id": "only here"}}))
+		w.FillTo(accountB, 4096)
 		held := func() (yes bool) {
 			var bloom []byte
-			w.scan(`SELECT s.bloom FROM span s JOIN account a ON a.key = s.account WHERE a.id = $1`, []any{accountB}, &bloom)
+			w.Scan(`SELECT s.bloom FROM span s JOIN account a ON a.key = s.account WHERE a.id = $1`, []any{accountB}, &bloom)
 			return audit.BloomMayHold(bloom, stranger)
 		}
 		if !held() {
 			t.Fatal("the span denies what is in it")
 		}
-		if n, err := w.ledger.Erase(t.Context(), accountB, []int64{0}, []string{"/actor/id"}); err != nil || n != 1 {
+		if n, err := w.Erase(accountB, []int64{0}, []string{"/actor/id"}); err != nil || n != 1 {
 			t.Fatal(n, err)
 		}
 		if held() {

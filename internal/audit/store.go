@@ -34,7 +34,7 @@ type appended struct {
 	pos, account, seq, at int64
 	id                    []byte
 	hash                  merkle.Hash
-	keys                  [facets]int64
+	keys                  Keys
 	envelope, openings    []byte
 	seed                  []byte
 	salts                 []byte // after an erasure, instead of the seed
@@ -200,7 +200,7 @@ func insertRows(ctx context.Context, tx *db.Tx, rows []*appended) error {
 	for i, r := range rows {
 		leaves[i] = []any{r.pos, r.account, r.seq, r.id, r.hash[:]}
 		entries[i] = []any{r.pos, r.envelope}
-		readings[i] = []any{r.pos, r.account, r.seq, r.at, r.keys[byActor], r.keys[byResource], r.keys[byProduct], r.keys[byAction], r.keys[byZone], r.seed, r.openings}
+		readings[i] = []any{r.pos, r.account, r.seq, r.at, r.keys[ByActor], r.keys[ByResource], r.keys[ByProduct], r.keys[ByAction], r.keys[ByZone], r.seed, r.openings}
 	}
 	if err := tx.Insert(ctx, "leaf", []string{"pos", "account", "seq", "id", "hash"}, "", leaves); err != nil {
 		return err
@@ -221,7 +221,7 @@ func saveHeads(ctx context.Context, tx *db.Tx, heads [][]any) error {
 type tailEntry struct {
 	hash merkle.Hash
 	at   int64
-	keys [facets]int64
+	keys Keys
 }
 
 // readTail reads the events [from, to) of an account, as a tile needs them.
@@ -239,7 +239,7 @@ func readTail(ctx context.Context, tx *db.Tx, account int64, from, to uint64) ([
 	for rows.Next() {
 		var e tailEntry
 		var hash []byte
-		if err := rows.Scan(&hash, &e.at, &e.keys[byActor], &e.keys[byResource], &e.keys[byProduct], &e.keys[byAction], &e.keys[byZone]); err != nil {
+		if err := rows.Scan(&hash, &e.at, &e.keys[ByActor], &e.keys[ByResource], &e.keys[ByProduct], &e.keys[ByAction], &e.keys[ByZone]); err != nil {
 			return nil, err
 		}
 		copy(e.hash[:], hash)
@@ -256,4 +256,15 @@ func takePositions(ctx context.Context, d *db.DB, n int64) (first int64, err err
 		return tx.QueryRow(ctx, `UPDATE counter SET next = next + $1 WHERE name = 'pos' RETURNING next - $1`, n).Scan(&first)
 	})
 	return first, err
+}
+
+// readStored reads an event by its place; nil when retention has dropped it.
+func readStored(ctx context.Context, tx *db.Tx, pos int64) (*stored, error) {
+	s := &stored{}
+	err := tx.QueryRow(ctx, `SELECT r.seq, r.at, e.envelope, r.seed, r.salts, r.openings FROM entry e JOIN reading r ON r.pos = e.pos WHERE e.pos = $1`, pos).
+		Scan(&s.seq, &s.at, &s.envelope, &s.seed, &s.salts, &s.openings)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return s, err
 }

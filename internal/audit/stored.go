@@ -2,11 +2,10 @@ package audit
 
 import (
 	"bytes"
-	"context"
-	"database/sql"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/belfryhq/belfry/internal/event"
-	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
 // stored is one event as it lies in the tables.
@@ -25,17 +23,6 @@ type stored struct {
 	seed     []byte // nil after an erasure
 	salts    []byte // after an erasure: {"<pointer>":"<base64>"} of what stays
 	openings []byte // {"<pointer>":value}
-}
-
-// readStored reads an event by its place; nil when retention has dropped it.
-func readStored(ctx context.Context, tx *db.Tx, pos int64) (*stored, error) {
-	s := &stored{}
-	err := tx.QueryRow(ctx, `SELECT r.seq, r.at, e.envelope, r.seed, r.salts, r.openings FROM entry e JOIN reading r ON r.pos = e.pos WHERE e.pos = $1`, pos).
-		Scan(&s.seq, &s.at, &s.envelope, &s.seed, &s.salts, &s.openings)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	return s, err
 }
 
 // recordedAt reads the time from its fixed place.
@@ -50,10 +37,10 @@ func (s *stored) recordedAt() int64 {
 	return t.UnixMicro()
 }
 
-// sealed gives the event back in the form in which it was appended.
-func (s *stored) sealed() *sealed {
-	out := &sealed{envelope: s.envelope}
-	copy(out.seed[:], s.seed)
+// Sealed gives the event back in the form in which it was appended.
+func (s *stored) Sealed() *Sealed {
+	out := &Sealed{Envelope: s.envelope}
+	copy(out.Seed[:], s.seed)
 	for _, o := range s.openingList() {
 		out.openings = append(out.openings, opening{o.path, o.value})
 	}
@@ -95,23 +82,39 @@ func (s *stored) openingList() []saltedOpening {
 	return list
 }
 
+// without is the event after an erasure: without the values of some pointers, and
+// with the salts of the others in place of the seed.
+func (s *stored) without(gone []string) (*stored, error) {
+	keep := slices.DeleteFunc(s.openingList(), func(o saltedOpening) bool { return slices.Contains(gone, o.path) })
+	values := map[string]jsontext.Value{}
+	for _, o := range keep {
+		values[o.path] = o.value
+	}
+	openings, err := json.Marshal(values, json.Deterministic(true))
+	rest := *s
+	rest.seed = nil
+	rest.salts = encodeSalts(keep)
+	rest.openings = openings
+	return &rest, err
+}
+
 // sameAs reports whether p says what the stored event says. What the publisher
 // left out and Belfry filled then is taken from the stored one; who submitted
 // it and when it was recorded do not count; neither does how a zone's name was
 // resolved at the time.
-func (p *Pending) sameAs(s *sealed) bool {
-	old, err := parseEnvelope(s.envelope)
+func (s *Sealed) SameAs(account string, published *Event, zoneKey func(string) string) bool {
+	old, err := parseEnvelope(s.Envelope)
 	if err != nil {
 		return false
 	}
-	e := *p.Event
+	e := *published
 	if e.filledAt {
 		e.OccurredAt = old.Event.OccurredAt
 	}
 	if e.filledIface {
 		e.Interface = old.Event.Interface
 	}
-	if sameZone(e.Zone, old.Event.Zone) {
+	if sameZone(e.Zone, old.Event.Zone, zoneKey) {
 		e.Zone = old.Event.Zone
 	}
 	var extra []string
@@ -119,30 +122,30 @@ func (p *Pending) sameAs(s *sealed) bool {
 		extra = append(extra, o.path)
 	}
 	sort.Sort(sort.Reverse(sort.StringSlice(extra)))
-	again, err := sealEnvelope(p.Account, old.SubmittedBy, &e, extra, s.seed)
+	again, err := Seal(account, old.SubmittedBy, &e, extra, s.Seed)
 	if err != nil {
 		return false
 	}
-	stamp(again.envelope, old.recordedAt)
-	return bytes.Equal(again.envelope, s.envelope)
+	again.Stamp(old.recordedAt)
+	return bytes.Equal(again.Envelope, s.Envelope)
 }
 
 // sameZone compares ids, or names where neither zone was known. Of a zone that
 // was known only one of the two times nothing can be compared: the publisher
 // may have written its name, its id or an alias.
-func sameZone(a, b ZoneRef) bool {
+func sameZone(a, b ZoneRef, zoneKey func(string) string) bool {
 	switch {
 	case a == ZoneRef{} || b == ZoneRef{}:
 		return a == b
 	case a.ID == "" && b.ID == "":
-		return zoneName(a.Name) == zoneName(b.Name) // older events hold it as it was written
+		return zoneKey(a.Name) == zoneKey(b.Name) // older events hold it as it was written
 	default:
 		return a.ID == "" || b.ID == "" || a.ID == b.ID
 	}
 }
 
-// envelopeView is a parsed envelope. Event holds its clear fields only.
-type envelopeView struct {
+// Envelope is a parsed envelope. Event holds its clear fields only.
+type Envelope struct {
 	V           int               `json:"v"`
 	RecordedAt  string            `json:"recorded_at"`
 	Account     string            `json:"account"`
@@ -154,8 +157,8 @@ type envelopeView struct {
 }
 
 // parseEnvelope reads an envelope strictly: the members of version 1, no more.
-func parseEnvelope(b []byte) (*envelopeView, error) {
-	v := &envelopeView{}
+func parseEnvelope(b []byte) (*Envelope, error) {
+	v := &Envelope{}
 	if err := json.Unmarshal(b, v, declared); err != nil {
 		return nil, fmt.Errorf("envelope: %w", err)
 	}
@@ -175,10 +178,10 @@ func parseEnvelope(b []byte) (*envelopeView, error) {
 	return v, nil
 }
 
-// shownEvent rebuilds what a reader is shown: the envelope's clear event with
+// Shown rebuilds what a reader is shown: the envelope's clear event with
 // each opened value put back at its pointer, and what the ledger adds. Parents
 // come before their members, since pointers are in the order of their bytes.
-func shownEvent(env *envelopeView, seq int64, openings []saltedOpening) (jsontext.Value, error) {
+func (env *Envelope) Shown(seq int64, openings []saltedOpening) (jsontext.Value, error) {
 	var m map[string]any
 	if err := unmarshalKeepingNumbers(env.Clear, &m); err != nil {
 		return nil, err

@@ -46,8 +46,8 @@ func within(m map[string]any, path []string) map[string]any {
 
 func TestEveryChangedMemberOfALineIsNoticed(t *testing.T) {
 	x := newExported(t)
-	lines := bytes.SplitAfter(x.export(t, 0, exportedEvents, exportedEvents), []byte("\n"))
-	bundle := x.bundle(t, "e-5")
+	lines := bytes.SplitAfter(x.Range(t, 0, exportedEvents, exportedEvents), []byte("\n"))
+	bundle := x.Bundle(t, "e-5")
 	var all [][]string
 	edit(t, lines[6], func(m map[string]any) { all = places(m) })
 	if len(all) < 60 {
@@ -64,12 +64,12 @@ func TestEveryChangedMemberOfALineIsNoticed(t *testing.T) {
 		} {
 			changed := slices.Clone(lines)
 			changed[6] = edit(t, lines[6], change)
-			if report, err := x.verify(bytes.Join(changed, nil), nil); err == nil {
+			if report, err := x.Verify(bytes.Join(changed, nil), nil); err == nil {
 				t.Errorf("%v %s: %+v", path, name, report)
 			} else if !strings.Contains(err.Error(), "event 5 (line 7)") {
 				t.Errorf("%v %s: the error does not name the event: %v", path, name, err)
 			}
-			if report, err := audit.VerifyBundle(edit(t, bundle, change), x.vkey); err == nil {
+			if report, err := audit.VerifyBundle(edit(t, bundle, change), x.VKey); err == nil {
 				t.Errorf("bundle, %v %s: %+v", path, name, report)
 			}
 		}
@@ -78,11 +78,11 @@ func TestEveryChangedMemberOfALineIsNoticed(t *testing.T) {
 
 func TestLinesThatAreMissingDoubledOrMovedAreNoticed(t *testing.T) {
 	x := newExported(t)
-	lines := bytes.SplitAfter(x.export(t, 0, exportedEvents, exportedEvents), []byte("\n"))
+	lines := bytes.SplitAfter(x.Range(t, 0, exportedEvents, exportedEvents), []byte("\n"))
 	lines = lines[:exportedEvents+1]
 	check := func(name string, list [][]byte) {
 		t.Helper()
-		if report, err := x.verify(bytes.Join(list, nil), nil); err == nil {
+		if report, err := x.Verify(bytes.Join(list, nil), nil); err == nil {
 			t.Errorf("%s: %+v", name, report)
 		}
 	}
@@ -118,7 +118,7 @@ func TestLinesThatAreMissingDoubledOrMovedAreNoticed(t *testing.T) {
 	check("text after the end", append(slices.Clone(lines), []byte("x")))
 
 	// The hashes beside a range.
-	part := bytes.SplitAfter(x.export(t, 3, 9, exportedEvents), []byte("\n"))
+	part := bytes.SplitAfter(x.Range(t, 3, 9, exportedEvents), []byte("\n"))
 	for side, n := range map[string]int{"left": 2, "right": 2} {
 		for i := range n {
 			for name, change := range map[string]func(list []any) []any{

@@ -61,7 +61,7 @@ func tileDigest(account, n int64, part []tailEntry) []any {
 			}
 		}
 	}
-	return []any{account, n, low, high, newBloom(keys)}
+	return []any{account, n, low, high, NewBloom(keys)}
 }
 
 func tileRoot(ctx context.Context, tx *db.Tx, account, level, n int64) (merkle.Hash, error) {

@@ -2,7 +2,6 @@ package audit_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"flag"
 	"os"
@@ -68,30 +67,26 @@ func TestTheVectorsOfTheFormatVerify(t *testing.T) {
 // writeVectors makes a small log with everything that the format has.
 func writeVectors(t *testing.T) {
 	w := newWorld(t, "")
-	sources := plainSources()
-	sources.Rules = func(context.Context, string, string) (*audit.Rules, error) {
-		return &audit.Rules{Personal: event.ParseFields([]string{"/metadata/text", "/after/pin", "/reason/text"})}, nil
-	}
-	w.intake = audit.NewIntake(sources, w.clock.now)
-	signer := w.signer(w.db, w.memory())
+	w.Personal = event.ParseFields([]string{"/metadata/text", "/after/pin", "/reason/text"})
+	signer := w.Signer(w.DB, w.Memory())
 	open := map[string]any{"before": json.RawMessage(`{"ttl":300}`), "after": json.RawMessage(difficultMembers), "metadata": json.RawMessage(difficultMembers)}
 	var older []byte
 	for i := range 11 {
 		id := "v-" + string(rune('a'+i))
 		if i%3 == 0 {
-			w.append(accountA, complete(id, open))
+			w.Append(accountA, complete(id, open))
 		} else {
-			w.append(accountA, minimal(members{"id": id}))
+			w.Append(accountA, minimal(members{"id": id}))
 		}
 		if i == 4 {
-			_, older = w.checkpoint(signer, accountA)
+			_, older = w.Checkpoint(signer, accountA)
 		}
 	}
-	if n, err := w.ledger.Erase(t.Context(), accountA, []int64{6}, []string{"/actor/email", "/before"}); err != nil || n != 1 {
+	if n, err := w.Erase(accountA, []int64{6}, []string{"/actor/email", "/before"}); err != nil || n != 1 {
 		t.Fatal(n, err)
 	}
-	_, checkpoint := w.checkpoint(signer, accountA)
-	x := &exported{w: w, signer: signer, checkpoint: checkpoint, vkey: signer.Keys()[0].VKey}
+	_, checkpoint := w.Checkpoint(signer, accountA)
+	x := &exported{W: w.World, Signer: signer, Checkpoint: checkpoint, VKey: signer.Keys()[0].VKey}
 	bundle := bundleOf(t, x, "v-d", 11)
 	var pairs []map[string]string
 	for _, text := range []string{difficultMembers, `{ "b" : 1.0 , "a" : [ 1 , 1.00 , 1e2, 1E+2 ] }`, `"\u00e9\ud83d\ude00"`, `"\u2028\u2029\u007f\/"`, `"\u0000\u001F"`, `-0`, `1.50`, `12345678901234567890`,
@@ -110,11 +105,11 @@ func writeVectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, content := range map[string][]byte{
-		"export.ndjson":    x.export(t, 0, 11, 11),
-		"range.ndjson":     x.export(t, 3, 6, 11),
+		"export.ndjson":    x.Range(t, 0, 11, 11),
+		"range.ndjson":     x.Range(t, 3, 6, 11),
 		"checkpoint":       checkpoint,
 		"older-checkpoint": older,
-		"key":              []byte(strings.TrimSpace(x.vkey) + "\n"),
+		"key":              []byte(strings.TrimSpace(x.VKey) + "\n"),
 		"bundle.json":      append(bundle, '\n'),
 		"canonical.json":   append(table, '\n'),
 	} {

@@ -3,11 +3,11 @@ package audit
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 
@@ -28,6 +28,9 @@ type Unreadable struct{ Why string }
 func (e *Unreadable) Error() string { return e.Why }
 
 func unreadable(format string, args ...any) error { return &Unreadable{fmt.Sprintf(format, args...)} }
+
+// onlyKnown refuses members that the formats do not have.
+var onlyKnown = json.RejectUnknownMembers(true)
 
 // Report is what a verification found.
 type Report struct {
@@ -54,7 +57,7 @@ func VerifyExport(export io.Reader, checkpoint []byte, vkey string, old []byte, 
 		return nil, unreadable("not an export: the file is empty")
 	}
 	var header exportHeader
-	if err := json.Unmarshal(lines.Bytes(), &header, declared); err != nil {
+	if err := json.Unmarshal(lines.Bytes(), &header, onlyKnown); err != nil {
 		return nil, notAnExport(lines.Bytes(), err)
 	}
 	x := header.Export
@@ -64,7 +67,7 @@ func VerifyExport(export io.Reader, checkpoint []byte, vkey string, old []byte, 
 	if left, right := merkle.CoverLen(0, x.From), merkle.CoverLen(x.To, x.Size); len(x.Left) != left || len(x.Right) != right {
 		return nil, fmt.Errorf("line 1: %d hashes to the left and %d to the right; the range [%d, %d) of %d has %d and %d", len(x.Left), len(x.Right), x.From, x.To, x.Size, left, right)
 	}
-	cp, err := openFor(checkpoint, vkey, x.Account)
+	cp, err := OpenCheckpoint(checkpoint, vkey, x.Account)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
@@ -80,7 +83,7 @@ func VerifyExport(export io.Reader, checkpoint []byte, vkey string, old []byte, 
 	}
 	var older *merkle.Checkpoint
 	if old != nil {
-		o, err := openFor(old, vkey, x.Account)
+		o, err := OpenCheckpoint(old, vkey, x.Account)
 		if err != nil {
 			return nil, fmt.Errorf("older checkpoint: %w", err)
 		}
@@ -212,7 +215,7 @@ func (e *exportedEvent) verify(account string) (leaf merkle.Hash, erased int, er
 		list = append(list, saltedOpening{path, [32]byte(s), value})
 	}
 	slices.SortFunc(list, func(a, b saltedOpening) int { return strings.Compare(a.path, b.path) })
-	want, err := shownEvent(env, int64(e.Seq), list)
+	want, err := env.Shown(int64(e.Seq), list)
 	if err != nil {
 		return leaf, 0, err
 	}
@@ -228,7 +231,7 @@ func (e *exportedEvent) verify(account string) (leaf merkle.Hash, erased int, er
 
 func firstDifference(want, shown jsontext.Value) string {
 	if d := Diff(want, shown); len(d) > 0 {
-		return ": " + or(d[0].Path, "/") + " was " + d[0].Op
+		return ": " + cmp.Or(d[0].Path, "/") + " was " + d[0].Op
 	}
 	return ""
 }
@@ -242,8 +245,8 @@ func strictBase64(s string) ([]byte, error) {
 	return base64.StdEncoding.Strict().DecodeString(s)
 }
 
-// openFor checks that a checkpoint is signed by vkey, for this account's log.
-func openFor(checkpoint []byte, vkey, account string) (merkle.Checkpoint, error) {
+// OpenCheckpoint checks that a checkpoint is signed by vkey, for this account's log.
+func OpenCheckpoint(checkpoint []byte, vkey, account string) (merkle.Checkpoint, error) {
 	verifier, err := newVerifier(vkey)
 	if err != nil {
 		return merkle.Checkpoint{}, err
@@ -294,7 +297,7 @@ type BundleReport struct {
 // then has to be compared by other means.
 func VerifyBundle(data []byte, vkey string) (*BundleReport, error) {
 	var b bundleFile
-	if err := json.Unmarshal(data, &b, declared); err != nil {
+	if err := json.Unmarshal(data, &b, onlyKnown); err != nil {
 		return nil, unreadable("not an event's bundle: %v", err)
 	}
 	if b.Bundle.V != 1 {
@@ -333,12 +336,36 @@ func VerifyBundle(data []byte, vkey string) (*BundleReport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proof: %w", err)
 	}
-	rec := &Record{Account: env.Account, Seq: int64(b.Seq), RecordedAt: env.RecordedAt, Event: env.Event}
-	for _, path := range slices.Sorted(maps.Keys(b.Openings)) { // parents before their members
-		if err := rec.Event.restore(path, b.Openings[path].Value); err != nil {
-			return nil, err
-		}
+	values := map[string]jsontext.Value{}
+	for path, o := range b.Openings {
+		values[path] = o.Value
+	}
+	rec, err := env.Open(int64(b.Seq), values)
+	if err != nil {
+		return nil, err
 	}
 	return &BundleReport{Report: Report{Origin: cp.Origin, Account: env.Account, From: b.Seq, To: b.Seq + 1, Size: cp.Size, Erased: erased},
 		Seq: b.Seq, Sentence: rec.Sentence(""), VKey: b.VKey, KeyGiven: given}, nil
+}
+
+// SignatureHolds reports whether the bundle's checkpoint is signed by the key.
+func SignatureHolds(data []byte, vkey string) bool {
+	var b bundleFile
+	if json.Unmarshal(data, &b) != nil {
+		return false
+	}
+	envelope, err := strictBase64(b.Envelope)
+	if err != nil {
+		return false
+	}
+	env, err := parseEnvelope(envelope)
+	if err != nil {
+		return false
+	}
+	proof, err := merkle.ParseLogProof([]byte(b.Proof))
+	if err != nil {
+		return false
+	}
+	_, err = OpenCheckpoint(proof.Checkpoint, vkey, env.Account)
+	return err == nil
 }

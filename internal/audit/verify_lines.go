@@ -137,7 +137,7 @@ func verifyLine(p *plain, line []byte, account string, seq uint64) (l verifiedLi
 // verifyAnyLine decides about a line that need not be plain.
 func verifyAnyLine(line []byte, account string, seq uint64) (l verifiedLine, err error) {
 	var e exportedEvent
-	if err := json.Unmarshal(line, &e, declared); err != nil {
+	if err := json.Unmarshal(line, &e, onlyKnown); err != nil {
 		return l, fmt.Errorf("not a line of an export: %w", err)
 	}
 	if e.Seq != seq {

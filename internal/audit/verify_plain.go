@@ -113,7 +113,7 @@ func (p *plain) open(account string, seq uint64) (erased int, ok bool) {
 		return 0, false
 	}
 	recorded, ok := r.raw()
-	if !ok || len(recorded) != timeWidth+2 {
+	if !ok || len(recorded) != len(TimeLayout)+2 {
 		return 0, false
 	}
 	if _, err := time.Parse(TimeLayout, string(recorded[1:len(recorded)-1])); err != nil || !r.skip(`,"account":`) {
@@ -326,7 +326,7 @@ func (s *shape) fits(v []byte) bool {
 		return len(v) <= 9 && v[0] >= '0' && v[0] <= '9' && bytes.IndexAny(v, ".eE") < 0
 	case '[':
 		var list []Related
-		return v[0] == '[' && json.Unmarshal(v, &list, declared) == nil
+		return v[0] == '[' && json.Unmarshal(v, &list, onlyKnown) == nil
 	}
 	return v[0] == s.kind
 }

@@ -2,19 +2,62 @@ package audit
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
+	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
-// exportedLine is the line of an export that a publisher's event becomes.
-func exportedLine(t testing.TB, text string, rules *Rules) ([]byte, merkle.Hash) {
+const plainAccount = "0192f7c417d170008000000000000001"
+
+var (
+	plainNow  = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	plainSeed = sha256.Sum256([]byte("a seed of the tests"))
+)
+
+// everyField reads the event of the record's golden file.
+func everyField(t testing.TB) string {
 	t.Helper()
-	p := sealTest(t, text, rules)
-	rec, err := storedOf(p).decode()
+	b, err := os.ReadFile("../record/testdata/event_v1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// storedEvent is a publisher's event as the tables would give it.
+func storedEvent(t testing.TB, text string, personal event.Fields) *stored {
+	t.Helper()
+	e, err := Decode([]byte(text), plainNow)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	if e.Zone.Name == "known.example" {
+		e.Zone.ID = "0192f7c417d1700080000000000000ff"
+	}
+	committed, err := Protect(e, personal, event.Fields{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Fill(plainNow, "API")
+	s, err := Seal(plainAccount, Submitter{Type: "token", ID: "0192f7c417d17000800000000000aaaa"}, e, committed, plainSeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Stamp(plainNow.UnixMicro())
+	return &stored{at: e.Micros(), envelope: s.Envelope, seed: s.Seed[:], openings: s.Openings()}
+}
+
+// exportedLine is the line of an export that a publisher's event becomes.
+func exportedLine(t testing.TB, text string, personal event.Fields) ([]byte, merkle.Hash) {
+	t.Helper()
+	rec, err := storedEvent(t, text, personal).decode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +65,7 @@ func exportedLine(t testing.TB, text string, rules *Rules) ([]byte, merkle.Hash)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return line, merkle.LeafHash(p.sealed.envelope)
+	return line, rec.Leaf()
 }
 
 // agree fails the test when a plain yes is not the yes of the decoding verifier.
@@ -40,30 +83,30 @@ func agree(t testing.TB, line []byte, account string, seq uint64) (isPlain bool)
 }
 
 func TestLinesAsTheyAreUsuallyExportedAreVerifiedWithoutDecoding(t *testing.T) {
-	plainGolden := strings.NewReplacer(`,"\u20ac":1,"\ud83d\ude00":2,"\ufb33":3`, "").Replace(goldenEvent)
-	personal := &Rules{Personal: event.ParseFields([]string{"/before/a/pin", "/reason/text"})}
+	plainGolden := strings.NewReplacer(`,"\u20ac":1,"\ud83d\ude00":2,"\ufb33":3`, "").Replace(everyField(t))
+	personal := event.ParseFields([]string{"/before/a/pin", "/reason/text"})
 	for name, c := range map[string]struct {
-		text  string
-		rules *Rules
+		text     string
+		personal event.Fields
 	}{
-		"every field":      {plainGolden, nil},
+		"every field":      {plainGolden, event.Fields{}},
 		"personal members": {plainGolden, personal},
-		"the least":        {`{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"r"}}`, nil},
+		"the least":        {`{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"r"}}`, event.Fields{}},
 		"other alphabets, quotes and line breaks": {`{"id":"i","action":{"type":"a","description":"„größer“ \"als\"\\ zuvor\n"},"actor":{"type":"user","id":"Ана","name":"李"},
 			"resource":{"product":"p","type":"t","id":"r","name":"a b"},"reason":{"text":"a\tb"},"before":{"n":[1.0,-2e3,true,null,"é",{}]},"after":[],"metadata":{"a":{"z":1,"b":2}},
-			"related":[{"type":"t","id":"1","name":"n"},{"type":"t","id":"2"}],"request":{"id":"x","status_code":204}}`, nil},
+			"related":[{"type":"t","id":"1","name":"n"},{"type":"t","id":"2"}],"request":{"id":"x","status_code":204}}`, event.Fields{}},
 	} {
-		line, leaf := exportedLine(t, c.text, c.rules)
+		line, leaf := exportedLine(t, c.text, c.personal)
 		var p plain
-		if got, _, ok := p.verify(line, testAccount, 0); !ok || got != leaf {
+		if got, _, ok := p.verify(line, plainAccount, 0); !ok || got != leaf {
 			t.Errorf("%s: not plain: %s", name, line)
 		}
-		agree(t, line, testAccount, 0)
+		agree(t, line, plainAccount, 0)
 	}
 }
 
 func TestAPlainYesIsNeverTheDecodersNo(t *testing.T) {
-	line, _ := exportedLine(t, goldenEvent, &Rules{Personal: event.ParseFields([]string{"/before/a/pin"})})
+	line, _ := exportedLine(t, everyField(t), event.ParseFields([]string{"/before/a/pin"}))
 	yes := 0
 	for i := range line {
 		for _, change := range []func([]byte) []byte{
@@ -74,7 +117,7 @@ func TestAPlainYesIsNeverTheDecodersNo(t *testing.T) {
 			func(b []byte) []byte { return append(b[:i+1], b[i:]...) },
 			func(b []byte) []byte { return append(b[:i], append([]byte(`,"openings":{`), b[i:]...)...) },
 		} {
-			if agree(t, change(bytes.Clone(line)), testAccount, 0) {
+			if agree(t, change(bytes.Clone(line)), plainAccount, 0) {
 				yes++
 			}
 		}
@@ -82,12 +125,12 @@ func TestAPlainYesIsNeverTheDecodersNo(t *testing.T) {
 	if yes > 2*len(line)/100 {
 		t.Errorf("%d changed lines were verified", yes)
 	}
-	for _, other := range []string{strings.ToUpper(testAccount), testAccount[1:], ""} {
+	for _, other := range []string{strings.ToUpper(plainAccount), plainAccount[1:], ""} {
 		if agree(t, line, other, 0) {
 			t.Errorf("verified for account %q", other)
 		}
 	}
-	if agree(t, line, testAccount, 1) {
+	if agree(t, line, plainAccount, 1) {
 		t.Error("verified at another seq")
 	}
 }
@@ -107,13 +150,13 @@ func madeLine(clear, path, value, more string) []byte {
 		openings += `,"` + at + `":{"salt":"` + encode(salt[:]) + `","value":` + value + `}`
 	}
 	commitments, openings = strings.TrimPrefix(commitments, ","), strings.TrimPrefix(openings, ",")
-	envelope := envelopeHead + `2026-11-22T10:00:00.000000Z` + envelopeMiddle + testAccount + `","submitted_by":{"type":"t","id":"i"},"event":` + clear + `,"commitments":{` + commitments + `}}`
+	envelope := `{"v":1,"recorded_at":"2026-11-22T10:00:00.000000Z","account":"` + plainAccount + `","submitted_by":{"type":"t","id":"i"},"event":` + clear + `,"commitments":{` + commitments + `}}`
 	var p plain
 	r := plainReader{b: []byte(openings + `}}`)}
 	if !p.decode([]byte(encode([]byte(envelope)))) || !p.readOpenings(&r) {
 		return nil
 	}
-	if _, ok := p.open(testAccount, 7); !ok {
+	if _, ok := p.open(plainAccount, 7); !ok {
 		return nil
 	}
 	return []byte(`{"seq":7,"envelope":"` + encode([]byte(envelope)) + `","event":` + string(p.shown) + `,"openings":{` + openings + `}}`)
@@ -136,7 +179,7 @@ var madeLines = [][4]string{
 func TestAPlainYesToALineOfAnotherFormatIsTheDecodersToo(t *testing.T) {
 	made := 0
 	for _, c := range madeLines {
-		if line := madeLine(c[0], c[1], c[2], c[3]); line != nil && agree(t, line, testAccount, 7) {
+		if line := madeLine(c[0], c[1], c[2], c[3]); line != nil && agree(t, line, plainAccount, 7) {
 			made++
 		}
 	}
@@ -146,34 +189,66 @@ func TestAPlainYesToALineOfAnotherFormatIsTheDecodersToo(t *testing.T) {
 }
 
 func FuzzPlainLine(f *testing.F) {
-	line, _ := exportedLine(f, goldenEvent, nil)
+	line, _ := exportedLine(f, everyField(f), event.Fields{})
 	for _, c := range madeLines {
 		f.Add(line, c[0], c[1], c[2], c[3])
 	}
 	f.Fuzz(func(t *testing.T, line []byte, clear, path, value, more string) {
-		agree(t, line, testAccount, 0)
+		agree(t, line, plainAccount, 0)
 		if made := madeLine(clear, path, value, more); made != nil {
-			agree(t, made, testAccount, 7)
+			agree(t, made, plainAccount, 7)
 		}
 	})
 }
 
 func BenchmarkVerifyLine(b *testing.B) {
-	line, _ := exportedLine(b, `{"id":"0192f0a0-1111-7000-8000-000000000001","occurred_at":"2026-11-22T10:00:00.000000Z","action":{"type":"update","result":"success"},"actor":{"type":"user","id":"user-12","email":"person12@customer.example","ip_address":"203.0.113.7"},"interface":"UI","resource":{"product":"product3","type":"setting","id":"setting-00123"},"before":{"value":12,"mode":"strict"},"after":{"value":13,"mode":"strict"},"metadata":{"ticket":"OPS-1234"}}`, nil)
+	line, _ := exportedLine(b, `{"id":"0192f0a0-1111-7000-8000-000000000001","occurred_at":"2026-11-22T10:00:00.000000Z","action":{"type":"update","result":"success"},"actor":{"type":"user","id":"user-12","email":"person12@customer.example","ip_address":"203.0.113.7"},"interface":"UI","resource":{"product":"product3","type":"setting","id":"setting-00123"},"before":{"value":12,"mode":"strict"},"after":{"value":13,"mode":"strict"},"metadata":{"ticket":"OPS-1234"}}`, event.Fields{})
 	b.Run("plain", func(b *testing.B) {
 		var p plain
 		b.SetBytes(int64(len(line)))
 		for b.Loop() {
-			if _, err := verifyLine(&p, line, testAccount, 0); err != nil {
+			if _, err := verifyLine(&p, line, plainAccount, 0); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	b.Run("any", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := verifyAnyLine(line, testAccount, 0); err != nil {
+			if _, err := verifyAnyLine(line, plainAccount, 0); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
+}
+
+func TestAnErasedFieldIsAbsentAndTheRestStillOpens(t *testing.T) {
+	s := storedEvent(t, everyField(t), event.ParseFields([]string{"/before/a/pin", "/reason/text"}))
+	whole := s.openingList()
+	for _, gone := range whole {
+		rest, err := s.without([]string{gone.path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec, err := rest.decode()
+		if err != nil || !slices.Equal(rec.Erased, []string{gone.path}) {
+			t.Fatalf("without %s: %v, erased %v", gone.path, err, rec.Erased)
+		}
+		line, err := rec.exportLine()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(line, gone.value) {
+			t.Errorf("%s is still in the export's line", gone.path)
+		}
+		if bytes.Contains(line, []byte(base64.StdEncoding.EncodeToString(gone.salt[:]))) {
+			t.Errorf("the salt of %s is still there: its value can be guessed", gone.path)
+		}
+		l, err := verifyLine(&plain{}, line, plainAccount, 0)
+		if err != nil || l.erased != 1 || l.leaf != rec.Leaf() {
+			t.Errorf("without %s: %v, %d erased", gone.path, err, l.erased)
+		}
+	}
+	if len(whole) != 13 {
+		t.Errorf("the golden event has %d committed fields", len(whole))
+	}
 }

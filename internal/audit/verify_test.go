@@ -13,88 +13,19 @@ import (
 
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/platform/errs"
-	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
-
-// exported is what a customer has: an export, checkpoints, the key.
-type exported struct {
-	w          *world
-	signer     *audit.Signer
-	vkey       string
-	checkpoint []byte // of all events
-	older      []byte // of the first five
-}
-
-const exportedEvents = 12
-
-func newExported(t testing.TB) *exported {
-	return newExportedOf(t, func(i int) string {
-		return complete(fmt.Sprint("e-", i), members{"metadata": members{"n": i}, "after": members{"ttl": i}})
-	})
-}
-
-func newExportedOf(t testing.TB, event func(i int) string) *exported {
-	w := newWorld(t, "")
-	x := &exported{w: w, signer: w.signer(w.db, w.memory())}
-	x.vkey = x.signer.Keys()[0].VKey
-	for i := range exportedEvents {
-		w.append(accountA, event(i))
-		if i == 4 {
-			_, x.older = w.checkpoint(x.signer, accountA)
-		}
-	}
-	_, x.checkpoint = w.checkpoint(x.signer, accountA)
-	return x
-}
-
-func (x *exported) export(t testing.TB, from, to, size uint64) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	if err := x.w.reader.ExportRange(t.Context(), &b, accountA, from, to, size, nil); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-func (x *exported) verify(export, older []byte) (*audit.Report, error) {
-	return audit.VerifyExport(bytes.NewReader(export), x.checkpoint, x.vkey, older, nil)
-}
-
-func (x *exported) bundle(t testing.TB, id string) []byte { return bundleOf(t, x, id, exportedEvents) }
-
-// bundleOf makes the bundle of an event for the log at a size, which is the checkpoint's.
-func bundleOf(t testing.TB, x *exported, id string, size uint64) []byte {
-	t.Helper()
-	rec, err := x.w.reader.Get(t.Context(), accountA, id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hashes, err := x.w.reader.Inclusion(t.Context(), accountA, uint64(rec.Seq), size)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proof, err := merkle.LogProof{Index: uint64(rec.Seq), Hashes: hashes, Checkpoint: x.checkpoint}.Format()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := rec.BundleForTest(proof, x.vkey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 func TestEveryRangeOfAnExportVerifies(t *testing.T) {
 	x := newExported(t)
 	for from := range uint64(exportedEvents + 1) {
 		for to := from; to <= exportedEvents; to++ {
-			export := x.export(t, from, to, exportedEvents)
-			report, err := x.verify(export, nil)
+			export := x.Range(t, from, to, exportedEvents)
+			report, err := x.Verify(export, nil)
 			if err != nil || report.From != from || report.To != to || report.Size != exportedEvents || report.NotCovered != 0 || report.Erased != 0 || report.Account != accountA {
 				t.Fatalf("[%d, %d): %v %+v", from, to, err, report)
 			}
 			// The older checkpoint is of size 5.
-			report, err = x.verify(export, x.older)
+			report, err = x.Verify(export, x.Older)
 			if within := from <= 5 && 5 <= to; within != (err == nil) || within && !report.Consistent {
 				t.Errorf("[%d, %d) with the older checkpoint: %v %+v", from, to, err, report)
 			}
@@ -104,29 +35,29 @@ func TestEveryRangeOfAnExportVerifies(t *testing.T) {
 
 func TestLinesPastTheCheckpointAreNotCovered(t *testing.T) {
 	x := newExported(t)
-	x.w.append(accountA, complete("late-1", nil), complete("late-2", nil))
-	report, err := x.verify(x.export(t, 0, exportedEvents+2, exportedEvents+2), x.older)
+	x.W.Append(accountA, complete("late-1", nil), complete("late-2", nil))
+	report, err := x.Verify(x.Range(t, 0, exportedEvents+2, exportedEvents+2), x.Older)
 	if err != nil || report.NotCovered != 2 || report.To != exportedEvents || !report.Consistent {
 		t.Fatalf("%v %+v", err, report)
 	}
-	if report, err = x.verify(x.export(t, 3, exportedEvents+1, exportedEvents+2), nil); err != nil || report.NotCovered != 1 || report.From != 3 {
+	if report, err = x.Verify(x.Range(t, 3, exportedEvents+1, exportedEvents+2), nil); err != nil || report.NotCovered != 1 || report.From != 3 {
 		t.Fatalf("%v %+v", err, report)
 	}
 	// The lines that are covered are still checked, and the others against themselves.
-	lines := bytes.SplitAfter(x.export(t, 0, exportedEvents+2, exportedEvents+2), []byte("\n"))
+	lines := bytes.SplitAfter(x.Range(t, 0, exportedEvents+2, exportedEvents+2), []byte("\n"))
 	for _, i := range []int{1, exportedEvents + 1} {
 		changed := slices.Clone(lines)
 		changed[i] = edit(t, changed[i], func(m map[string]any) { m["event"].(map[string]any)["change_set"] = "another" })
-		if _, err := x.verify(bytes.Join(changed, nil), nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("event %d", i-1)) {
+		if _, err := x.Verify(bytes.Join(changed, nil), nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("event %d", i-1)) {
 			t.Errorf("line %d changed: %v", i, err)
 		}
 	}
 	// An export of nothing that the checkpoint covers proves nothing, and says so.
-	if report, err := x.verify(x.export(t, exportedEvents+1, exportedEvents+2, exportedEvents+2), nil); err == nil || !strings.Contains(err.Error(), "newer checkpoint") {
+	if report, err := x.Verify(x.Range(t, exportedEvents+1, exportedEvents+2, exportedEvents+2), nil); err == nil || !strings.Contains(err.Error(), "newer checkpoint") {
 		t.Errorf("%v %+v", err, report)
 	}
 	// An export that was made before the checkpoint has not the hashes for it.
-	if _, err := x.verify(x.export(t, 0, 8, 10), nil); err == nil || !strings.Contains(err.Error(), "size 10") {
+	if _, err := x.Verify(x.Range(t, 0, 8, 10), nil); err == nil || !strings.Contains(err.Error(), "size 10") {
 		t.Error(err)
 	}
 }
@@ -155,18 +86,18 @@ func TestEveryFlippedBitOfAnExportIsNoticed(t *testing.T) {
 		bits     int // of each byte
 		step     int
 	}{{small, 0, exportedEvents, 1, thorough(1, 11)}, {x, 3, 4, thorough(8, 2), 1}} {
-		export := c.x.export(t, c.from, c.to, exportedEvents)
+		export := c.x.Range(t, c.from, c.to, exportedEvents)
 		original := bytes.Clone(export)
 		for i := 0; i < len(export); i += c.step {
 			for k := range c.bits {
 				export[i] ^= 1 << ((i + k) % 8)
-				if report, err := c.x.verify(export, nil); err == nil && !sameLines(export, original) {
+				if report, err := c.x.Verify(export, nil); err == nil && !sameLines(export, original) {
 					t.Fatalf("byte %d: %+v\n…%s…", i, report, export[max(0, i-60):min(len(export), i+60)])
 				}
 				export[i] = original[i]
 			}
 		}
-		if _, err := c.x.verify(export, nil); err != nil || len(export) < 3000 {
+		if _, err := c.x.Verify(export, nil); err != nil || len(export) < 3000 {
 			t.Fatalf("%v, %d bytes", err, len(export))
 		}
 	}
@@ -214,37 +145,37 @@ func withProof(m map[string]any) map[string]any { m["proof"] = ""; return m }
 
 func TestEveryFlippedBitOfACheckpointIsNoticed(t *testing.T) {
 	x := newExported(t)
-	export := x.export(t, 0, exportedEvents, exportedEvents)
-	for i := range x.checkpoint {
+	export := x.Range(t, 0, exportedEvents, exportedEvents)
+	for i := range x.Checkpoint {
 		for bit := byte(1); bit != 0; bit <<= 1 {
-			x.checkpoint[i] ^= bit
-			changed := bytes.Clone(x.checkpoint)
-			_, err := x.verify(export, nil)
-			if x.checkpoint[i] ^= bit; err == nil && !sameNote(changed, x.checkpoint) {
+			x.Checkpoint[i] ^= bit
+			changed := bytes.Clone(x.Checkpoint)
+			_, err := x.Verify(export, nil)
+			if x.Checkpoint[i] ^= bit; err == nil && !sameNote(changed, x.Checkpoint) {
 				t.Errorf("bit %d of byte %d: %q", bit, i, changed)
 			}
 		}
 	}
 	other := newExported(t)
-	if _, err := audit.VerifyExport(bytes.NewReader(export), x.checkpoint, other.vkey, nil, nil); err == nil {
+	if _, err := audit.VerifyExport(bytes.NewReader(export), x.Checkpoint, other.VKey, nil, nil); err == nil {
 		t.Error("another key verified")
 	}
-	if _, err := audit.VerifyExport(bytes.NewReader(export), other.checkpoint, x.vkey, nil, nil); err == nil {
+	if _, err := audit.VerifyExport(bytes.NewReader(export), other.Checkpoint, x.VKey, nil, nil); err == nil {
 		t.Error("another log's checkpoint verified")
 	}
 }
 
 func TestEveryFlippedBitOfABundleIsNoticed(t *testing.T) {
 	x := newExported(t)
-	bundle := x.bundle(t, "e-7")
-	report, err := audit.VerifyBundle(bundle, x.vkey)
+	bundle := x.Bundle(t, "e-7")
+	report, err := audit.VerifyBundle(bundle, x.VKey)
 	if err != nil || report.Seq != 7 || !report.KeyGiven || report.Size != exportedEvents || report.Erased != 0 || !strings.Contains(report.Sentence, "Ana on behalf of") {
 		t.Fatalf("%v %+v", err, report)
 	}
-	if report, err = audit.VerifyBundle(bundle, ""); err != nil || report.KeyGiven || report.VKey != x.vkey {
+	if report, err = audit.VerifyBundle(bundle, ""); err != nil || report.KeyGiven || report.VKey != x.VKey {
 		t.Fatalf("%v %+v", err, report)
 	}
-	if _, err := audit.VerifyBundle(bundle, newExported(t).vkey); err == nil {
+	if _, err := audit.VerifyBundle(bundle, newExported(t).VKey); err == nil {
 		t.Error("another key verified")
 	}
 	original := bytes.Clone(bundle)
@@ -252,7 +183,7 @@ func TestEveryFlippedBitOfABundleIsNoticed(t *testing.T) {
 		for k := range thorough(8, 2) {
 			bit := byte(1) << ((i + k) % 8)
 			bundle[i] ^= bit
-			if _, err := audit.VerifyBundle(bundle, x.vkey); err == nil && !sameBundle(bundle, original) {
+			if _, err := audit.VerifyBundle(bundle, x.VKey); err == nil && !sameBundle(bundle, original) {
 				t.Fatalf("bit %d of byte %d: …%s…", bit, i, bundle[max(0, i-60):min(len(bundle), i+60)])
 			}
 			bundle[i] ^= bit
@@ -264,7 +195,7 @@ func TestEveryFlippedBitOfABundleIsNoticed(t *testing.T) {
 // same bytes in another text are a changed byte.
 func TestBase64IsReadStrictly(t *testing.T) {
 	x := newExported(t)
-	export := string(x.export(t, 0, exportedEvents, exportedEvents))
+	export := string(x.Range(t, 0, exportedEvents, exportedEvents))
 	line := strings.SplitN(export, "\n", 3)[1]
 	field := func(name string) string {
 		_, rest, _ := strings.Cut(line, `"`+name+`":"`)
@@ -286,7 +217,7 @@ func TestBase64IsReadStrictly(t *testing.T) {
 		if changed == export {
 			t.Fatalf("%s: nothing was changed", name)
 		}
-		if _, err := x.verify([]byte(changed), nil); err == nil {
+		if _, err := x.Verify([]byte(changed), nil); err == nil {
 			t.Errorf("%s: verified", name)
 		}
 	}
@@ -295,7 +226,7 @@ func TestBase64IsReadStrictly(t *testing.T) {
 // Whoever opens fewer fields shows fewer, and the proof still holds.
 func TestAnExportThatOpensLessVerifiesAndSaysSo(t *testing.T) {
 	x := newExported(t)
-	lines := bytes.SplitAfter(x.export(t, 0, exportedEvents, exportedEvents), []byte("\n"))
+	lines := bytes.SplitAfter(x.Range(t, 0, exportedEvents, exportedEvents), []byte("\n"))
 	hide := func(line []byte, fields ...string) []byte {
 		return edit(t, line, func(m map[string]any) {
 			for _, f := range fields {
@@ -307,11 +238,11 @@ func TestAnExportThatOpensLessVerifiesAndSaysSo(t *testing.T) {
 	}
 	lines[3] = hide(lines[3], "/actor/email", "/before")
 	lines[5] = hide(lines[5], "/request/uri")
-	report, err := x.verify(bytes.Join(lines, nil), x.older)
+	report, err := x.Verify(bytes.Join(lines, nil), x.Older)
 	if err != nil || report.Erased != 3 || !report.Consistent {
 		t.Fatalf("%v %+v", err, report)
 	}
-	bundle := edit(t, x.bundle(t, "e-2"), func(m map[string]any) {
+	bundle := edit(t, x.Bundle(t, "e-2"), func(m map[string]any) {
 		m["openings"] = members{}
 		e := m["event"].(map[string]any)
 		for _, k := range []string{"before", "after", "metadata"} {
@@ -325,45 +256,45 @@ func TestAnExportThatOpensLessVerifiesAndSaysSo(t *testing.T) {
 		delete(e["request"].(map[string]any), "uri")
 		delete(e["request"].(map[string]any), "user_agent")
 	})
-	if report, err := audit.VerifyBundle(bundle, x.vkey); err != nil || report.Erased != 11 || !strings.HasPrefix(report.Sentence, "laptop ") {
+	if report, err := audit.VerifyBundle(bundle, x.VKey); err != nil || report.Erased != 11 || !strings.HasPrefix(report.Sentence, "laptop ") {
 		t.Fatalf("%v %+v", err, report)
 	}
 }
 
 func TestAnErasureKeepsEveryProof(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		s := w.signer(w.db, w.memory())
-		w.fillTo(accountA, 250)
+		s := w.Signer(w.DB, w.Memory())
+		w.FillTo(accountA, 250)
 		var list []string
 		for i := range 10 {
 			list = append(list, complete(fmt.Sprint("e-", i), nil))
 		}
-		w.append(accountA, list...)
-		_, checkpoint := w.checkpoint(s, accountA)
-		n, err := w.ledger.Erase(t.Context(), accountA, []int64{251, 252, 259}, []string{"/actor/id", "/actor/email"})
+		w.Append(accountA, list...)
+		_, checkpoint := w.Checkpoint(s, accountA)
+		n, err := w.Erase(accountA, []int64{251, 252, 259}, []string{"/actor/id", "/actor/email"})
 		if err != nil || n != 3 {
 			t.Fatal(n, err)
 		}
-		if n, err = w.ledger.Erase(t.Context(), accountA, []int64{251, 252}, []string{"/actor/id", "/before"}); err != nil || n != 2 {
+		if n, err = w.Erase(accountA, []int64{251, 252}, []string{"/actor/id", "/before"}); err != nil || n != 2 {
 			t.Fatal(n, err)
 		}
 		var b bytes.Buffer
-		if err := w.reader.ExportRange(t.Context(), &b, accountA, 0, 260, 260, nil); err != nil {
+		if err := w.Reader.ExportRange(t.Context(), &b, accountA, 0, 260, 260, nil); err != nil {
 			t.Fatal(err)
 		}
 		report, err := audit.VerifyExport(&b, checkpoint, s.Keys()[0].VKey, nil, nil)
 		if err != nil || report.Erased != 8 {
 			t.Fatalf("%v %+v", err, report)
 		}
-		w.checkDigests(accountA)
-		if page, err := w.reader.List(t.Context(), accountA, audit.Query{Limit: 100, Conds: []audit.Cond{{Field: "actor_id", Values: []string{"s-7"}}}}); err != nil || len(page.Records) != 7 {
+		w.CheckDigests(accountA)
+		if page, err := w.Reader.List(t.Context(), accountA, audit.Query{Limit: 100, Conds: []audit.Cond{{Field: "actor_id", Values: []string{"s-7"}}}}); err != nil || len(page.Records) != 7 {
 			t.Errorf("%v: %d events of the erased actor are found", err, len(page.Records))
 		}
 		// Nothing is left to compare with: the same id is a duplicate.
-		if p := w.append(accountA, complete("e-1", members{"reason": nil}))[0]; p.Status != audit.Duplicate || p.Seq != 251 {
+		if p := w.Append(accountA, complete("e-1", members{"reason": nil}))[0]; p.Status != audit.Duplicate || p.Seq != 251 {
 			t.Errorf("%s at %d", p.Status, p.Seq)
 		}
-		if n := w.count(`SELECT COUNT(*) FROM reading WHERE seed IS NULL`); n != 3 {
+		if n := w.Count(`SELECT COUNT(*) FROM reading WHERE seed IS NULL`); n != 3 {
 			t.Errorf("%d seeds are gone", n)
 		}
 	})
@@ -372,7 +303,7 @@ func TestAnErasureKeepsEveryProof(t *testing.T) {
 func TestAnExportThatCannotBeMadeIsRefused(t *testing.T) {
 	x := newExported(t)
 	for _, c := range [][3]uint64{{3, 2, 12}, {0, 13, 12}, {0, 12, 13}} {
-		if err := x.w.reader.ExportRange(t.Context(), &bytes.Buffer{}, accountA, c[0], c[1], c[2], nil); !errs.Is(err, errs.CodeOutOfRange) {
+		if err := x.W.Reader.ExportRange(t.Context(), &bytes.Buffer{}, accountA, c[0], c[1], c[2], nil); !errs.Is(err, errs.CodeOutOfRange) {
 			t.Errorf("%v: %v", c, err)
 		}
 	}
@@ -380,12 +311,12 @@ func TestAnExportThatCannotBeMadeIsRefused(t *testing.T) {
 
 func FuzzVerifyExport(f *testing.F) {
 	x := newExported(f)
-	f.Add(x.export(f, 0, 2, exportedEvents))
-	f.Add(x.export(f, 3, 4, exportedEvents))
+	f.Add(x.Range(f, 0, 2, exportedEvents))
+	f.Add(x.Range(f, 3, 4, exportedEvents))
 	f.Add([]byte(`{"export":{"v":1,"account":"","from":18446744073709551615,"to":18446744073709551615,"size":18446744073709551615}}`))
-	original := [][]byte{x.export(f, 0, 2, exportedEvents), x.export(f, 3, 4, exportedEvents)}
+	original := [][]byte{x.Range(f, 0, 2, exportedEvents), x.Range(f, 3, 4, exportedEvents)}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if report, err := x.verify(data, nil); err == nil && report.To > report.From {
+		if report, err := x.Verify(data, nil); err == nil && report.To > report.From {
 			for _, o := range original {
 				if sameLines(bytes.TrimSuffix(data, []byte("\n")), bytes.TrimSuffix(o, []byte("\n"))) {
 					return
@@ -400,11 +331,11 @@ func FuzzVerifyExport(f *testing.F) {
 
 func FuzzVerifyBundle(f *testing.F) {
 	x := newExported(f)
-	original := x.bundle(f, "e-1")
+	original := x.Bundle(f, "e-1")
 	f.Add(original)
 	f.Add([]byte(`{"bundle":{"v":1},"seq":0,"envelope":"","event":{},"openings":{},"proof":"","vkey":""}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if report, err := audit.VerifyBundle(data, x.vkey); err == nil && report.Erased == 0 && !sameBundle(data, original) {
+		if report, err := audit.VerifyBundle(data, x.VKey); err == nil && report.Erased == 0 && !sameBundle(data, original) {
 			t.Fatalf("verified: %+v\n%s", report, data)
 		}
 		audit.VerifyBundle(data, "")
