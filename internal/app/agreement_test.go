@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/belfryhq/belfry/internal/app"
-	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/producer"
 )
@@ -24,8 +24,8 @@ func TestWhatACatalogueMayDeclarePersonalIsWhatTheRecordCanCommit(t *testing.T) 
 		"/request/uri", "/request/user_agent", "/request/id", "/request/method", "/request/status_code", "/resource/id", "/resource/name", "/resource/product", "/resource/type", "/resource/scope",
 		"/reason/text", "/reason/url", "/zone", "/zone/name", "/related", "/related/0/name", "/change_set", "/id", "/occurred_at", "/interface", "", "/", "before/a",
 	} {
-		if audit.Committable(p) != producer.Committable(p) {
-			t.Errorf("%q: audit says %v, producer %v", p, audit.Committable(p), producer.Committable(p))
+		if record.Committable(p) != producer.Committable(p) {
+			t.Errorf("%q: audit says %v, producer %v", p, record.Committable(p), producer.Committable(p))
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -60,7 +61,7 @@ func (a *App) rules(ctx context.Context, product, resourceType string) (*audit.R
 	personal, secret := p.Protected(resourceType)
 	return &audit.Rules{
 		Producer: p.Team, Category: p.Category, Personal: personal, Secret: secret,
-		Check: func(e *audit.Event, afford func(steps int) bool) errs.List {
+		Check: func(e *record.Event, afford func(steps int) bool) errs.List {
 			return p.Check(e.Resource.Type, e.Action.Type, e.Before, e.After, e.Metadata, afford)
 		},
 	}, nil

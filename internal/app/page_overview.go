@@ -15,13 +15,13 @@ import (
 // overviewPage answers: is anything wrong? And then: what happened?
 type overviewPage struct {
 	Name, Base string
-	Alerts     *notify.Glance // nil: the visitor may not see alerts
-	Watched    bool           // the visitor may see objectives
-	Objectives []slo.Glance   // the worst first
-	Burning    int            // of them
-	Recovering int            // of them
-	Record     *audit.Glance  // nil: the visitor may not read the record
-	Rejected   int64          // events that were refused in the last 24 hours
+	Alerts     *notify.Glance  // nil: the visitor may not see alerts
+	Watched    bool            // the visitor may see objectives
+	Objectives []slo.Glance    // the worst first
+	Burning    int             // of them
+	Recovering int             // of them
+	Record     *audit.Overview // nil: the visitor may not read the record
+	Rejected   int64           // events that were refused in the last 24 hours
 	Faults     []producer.FaultCount
 	Rejects    string // path of their page
 }
@@ -59,7 +59,7 @@ func (p *pages) overview(w http.ResponseWriter, r *http.Request) error {
 	// The two fragments are asked for again at different intervals.
 	if who.Can(id, account.AuditRead) && (!ui.Fragment(r) || ui.Target(r) != "now") {
 		var err error
-		if page.Record, err = p.record.Glance(r); err != nil {
+		if page.Record, err = p.record.Overview(r); err != nil {
 			return err
 		}
 		refused, err := p.app.Producer.SummariseRejects(ctx, producer.Rejects{Account: id})

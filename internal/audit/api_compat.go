@@ -6,6 +6,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -46,10 +48,10 @@ type actorV1 struct {
 	Type  string `json:"type"`
 }
 
-func newItemV1(r *Record) itemV1 {
+func newItemV1(r *record.Record) itemV1 {
 	e := &r.Event
 	item := itemV1{ID: e.ID, When: e.OccurredAt, Action: actionV1{e.Action.Type, e.Action.Result != "failure"},
-		Actor:     actorV1{e.Actor.ID, e.Actor.Email, e.Actor.IPAddress, mappedActorType(e.Actor.Type)},
+		Actor:     actorV1{e.Actor.ID, e.Actor.Email, e.Actor.IPAddress, record.CompatActorType(e.Actor.Type)},
 		Interface: e.Interface, Metadata: e.Metadata, NewValue: string(e.After), OldValue: string(e.Before), NewValueJSON: e.After, OldValueJSON: e.Before}
 	if item.Metadata == nil {
 		item.Metadata = jsontext.Value(`{}`)
@@ -63,19 +65,19 @@ func newItemV1(r *Record) itemV1 {
 // beside it: before, after, reason, change_set, related, metadata, the sentence,
 // and actor.on_behalf_of.
 type itemV2 struct {
-	ID       string         `json:"id"`
-	Account  accountV2      `json:"account"`
-	Action   actionV2       `json:"action"`
-	Actor    actorV2        `json:"actor"`
-	Raw      rawV2          `json:"raw"`
-	Resource resourceV2     `json:"resource"`
-	Zone     ZoneRef        `json:"zone"`
-	Before   jsontext.Value `json:"before,omitzero"`
-	After    jsontext.Value `json:"after,omitzero"`
-	Reason   *Reason        `json:"reason,omitzero"`
-	Related  []Related      `json:"related,omitzero"`
-	Metadata jsontext.Value `json:"metadata,omitzero"`
-	Sentence string         `json:"sentence" doc:"The event in words"`
+	ID       string           `json:"id"`
+	Account  accountV2        `json:"account"`
+	Action   actionV2         `json:"action"`
+	Actor    actorV2          `json:"actor"`
+	Raw      rawV2            `json:"raw"`
+	Resource resourceV2       `json:"resource"`
+	Zone     record.ZoneRef   `json:"zone"`
+	Before   jsontext.Value   `json:"before,omitzero"`
+	After    jsontext.Value   `json:"after,omitzero"`
+	Reason   *record.Reason   `json:"reason,omitzero"`
+	Related  []record.Related `json:"related,omitzero"`
+	Metadata jsontext.Value   `json:"metadata,omitzero"`
+	Sentence string           `json:"sentence" doc:"The event in words"`
 
 	ChangeSet string `json:"change_set,omitzero"`
 }
@@ -101,7 +103,7 @@ type actorV2 struct {
 	TokenName string `json:"token_name,omitzero"`
 	Type      string `json:"type"`
 
-	OnBehalfOf *OnBehalfOf `json:"on_behalf_of,omitzero"`
+	OnBehalfOf *record.OnBehalfOf `json:"on_behalf_of,omitzero"`
 }
 
 type rawV2 struct {
@@ -121,17 +123,17 @@ type resourceV2 struct {
 	Type     string         `json:"type"`
 }
 
-func (f *Feature) v2(r *Record, accountName string) itemV2 {
+func (f *Feature) v2(r *record.Record, accountName string) itemV2 {
 	e := &r.Event
 	raw := r.Request()
 	actor := actorV2{
 		ID:         e.Actor.ID,
-		Context:    mappedContext(e),
+		Context:    record.CompatActorContext(e),
 		Email:      e.Actor.Email,
 		IPAddress:  e.Actor.IPAddress,
 		TokenID:    e.Actor.TokenID,
 		TokenName:  e.Actor.TokenName,
-		Type:       mappedActorType(e.Actor.Type),
+		Type:       record.CompatActorType(e.Actor.Type),
 		OnBehalfOf: e.Actor.OnBehalfOf,
 	}
 	return itemV2{
@@ -153,7 +155,7 @@ func (f *Feature) v2(r *Record, accountName string) itemV2 {
 }
 
 // sentence says an event in the catalogue's words.
-func (f *Feature) sentence(r *Record) string {
+func (f *Feature) sentence(r *record.Record) string {
 	e := &r.Event
 	template, _ := f.words.Sentence(e.Resource.Product, e.Resource.Type, e.Action.Type, e.Action.Result)
 	return r.Sentence(template)
@@ -187,7 +189,7 @@ type ListV2 struct {
 	Before    string `query:"before" required:"true" doc:"Date or RFC 3339; not included" example:"2026-11-28"`
 	Direction string `query:"direction" enum:"asc,desc" default:"desc"`
 	web.Paging
-	Filters
+	FilterParams
 }
 
 // History are the parameters of a resource's history.
@@ -231,7 +233,7 @@ func (f *Feature) answerV1(ctx context.Context, in *ListV1) (web.Answer, error) 
 	if err != nil {
 		return nil, err
 	}
-	found := &Page{}
+	found := &ledger.Page{}
 	if !empty {
 		if found, err = f.reader.List(ctx, web.Account(ctx).ID, q); err != nil {
 			return nil, err
@@ -254,7 +256,7 @@ func (f *Feature) answerV1(ctx context.Context, in *ListV1) (web.Answer, error) 
 }
 
 // queryV1 reads the parameters; empty says that nothing can match them.
-func (f *Feature) queryV1(ctx context.Context, in *ListV1) (q Query, empty bool, err error) {
+func (f *Feature) queryV1(ctx context.Context, in *ListV1) (q ledger.Query, empty bool, err error) {
 	if err := noEmptyValues(ctx); err != nil {
 		return q, false, err
 	}
@@ -262,17 +264,17 @@ func (f *Feature) queryV1(ctx context.Context, in *ListV1) (q Query, empty bool,
 	if err != nil {
 		return q, false, err
 	}
-	raw := []Cond{{Field: "id", Values: in.ID}, {Field: "action_type", Values: in.ActionType}, {Field: "actor_email", Values: in.ActorEmail}, {Field: "zone", Values: in.ZoneName}}
+	raw := []record.Filter{{Field: "id", Values: in.ID}, {Field: "action_type", Values: in.ActionType}, {Field: "actor_email", Values: in.ActorEmail}, {Field: "zone", Values: in.ZoneName}}
 	if in.ActorIP != "" {
 		if err := checkAddress("actor.ip", in.ActorIP); err != nil {
 			return q, false, err
 		}
-		raw = append(raw, Cond{Field: "actor_ip_address", Values: []string{in.ActorIP}})
+		raw = append(raw, record.Filter{Field: "actor_ip_address", Values: []string{in.ActorIP}})
 	}
 	if in.HideUserLogs {
-		raw = append(raw, Cond{Field: "resource_scope", Not: true, Values: []string{"user"}})
+		raw = append(raw, record.Filter{Field: "resource_scope", Not: true, Values: []string{"user"}})
 	}
-	var used []Cond
+	var used []record.Filter
 	for _, c := range raw {
 		if len(c.Values) > 0 {
 			used = append(used, c)
@@ -286,13 +288,13 @@ func (f *Feature) queryV1(ctx context.Context, in *ListV1) (q Query, empty bool,
 	if skip > maxSkip {
 		return q, false, errs.At(errs.CodeOutOfRange, "page", "page numbers reach %d events deep; go on with before=%s", maxSkip, "the time of the last event")
 	}
-	return Query{Since: since, Before: before, Conds: conds, Ascending: in.Direction == "asc", Limit: in.PerPage, Skip: skip}, empty, nil
+	return ledger.Query{Since: since, Before: before, Filters: conds, Ascending: in.Direction == "asc", Limit: in.PerPage, Skip: skip}, empty, nil
 }
 
 // count fills total_count: the log's size for a list without filters, else what
 // is known without reading everything.
-func (f *Feature) count(ctx context.Context, account string, q Query, found *Page, page *web.Numbered[itemV1]) error {
-	if len(q.Conds) == 0 && q.Since == 0 && q.Before == 0 {
+func (f *Feature) count(ctx context.Context, account string, q ledger.Query, found *ledger.Page, page *web.Numbered[itemV1]) error {
+	if len(q.Filters) == 0 && q.Since == 0 && q.Before == 0 {
 		size, err := f.reader.Size(ctx, account)
 		page.Total = int(size)
 		return err
@@ -315,7 +317,7 @@ func (f *Feature) count(ctx context.Context, account string, q Query, found *Pag
 }
 
 func checkAddress(name, s string) error {
-	if _, ok := parseRange(s); ok {
+	if _, ok := record.ParseAddressRange(s); ok {
 		return nil
 	}
 	return errs.At(errs.CodeInvalid, name, "%s must be an address or a CIDR range", name)
@@ -331,24 +333,24 @@ func (f *Feature) listV2(ctx context.Context, in *ListV2) (web.Page[itemV2], err
 	if err != nil {
 		return page, err
 	}
-	conds, err := f.resolveFilters(ctx, account, in.Filters.raw())
+	conds, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
 	if err != nil {
 		return page, err
 	}
 	if empty { // of which the filters were checked all the same
-		_, err := compile(conds)
+		_, err := record.Compile(conds)
 		return page, err
 	}
-	q := Query{Since: since, Before: before, Conds: conds, Ascending: in.Direction == "asc", Limit: in.Limit}
+	q := ledger.Query{Since: since, Before: before, Filters: conds, Ascending: in.Direction == "asc", Limit: in.Limit}
 	page.Items, page.Cursor, err = f.pageV2(ctx, account, "audit.v2", in.Cursor, q)
 	return page, err
 }
 
 // pageV2 reads a page and makes the cursor after it.
-func (f *Feature) pageV2(ctx context.Context, account, list, cursor string, q Query) ([]itemV2, string, error) {
+func (f *Feature) pageV2(ctx context.Context, account, list, cursor string, q ledger.Query) ([]itemV2, string, error) {
 	list += " " + account + map[bool]string{true: " asc"}[q.Ascending]
 	if cursor != "" {
-		q.After = &Position{}
+		q.After = &ledger.Position{}
 		if err := f.cursors.Decode(list, cursor, q.After); err != nil {
 			return nil, "", err
 		}
@@ -389,7 +391,7 @@ func (f *Feature) history(ctx context.Context, in *History) (web.Reply[[]itemV2]
 	case err != nil:
 		return reply, err
 	}
-	q := Query{Since: since, Before: before, Ascending: in.Direction == "asc", Limit: in.Limit, Conds: sameResource(rec)}
+	q := ledger.Query{Since: since, Before: before, Ascending: in.Direction == "asc", Limit: in.Limit, Filters: sameResource(rec)}
 	reply.Result, info.Cursor, err = f.pageV2(ctx, account, "audit.history "+in.EventID, in.Cursor, q)
 	info.Status, info.Count, info.Cursors.After = "exact", len(reply.Result), info.Cursor
 	reply.Info = info
@@ -397,7 +399,7 @@ func (f *Feature) history(ctx context.Context, in *History) (web.Reply[[]itemV2]
 }
 
 // sameResource finds the events of the same resource.
-func sameResource(r *Record) []Cond {
+func sameResource(r *record.Record) []record.Filter {
 	res := r.Event.Resource
-	return []Cond{{Field: "resource_id", Values: []string{res.ID}}, {Field: "resource_product", Values: []string{res.Product}}, {Field: "resource_type", Values: []string{res.Type}}}
+	return []record.Filter{{Field: "resource_id", Values: []string{res.ID}}, {Field: "resource_product", Values: []string{res.Product}}, {Field: "resource_type", Values: []string{res.Type}}}
 }

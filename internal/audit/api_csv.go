@@ -7,6 +7,8 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/go-json-experiment/json"
 )
 
@@ -23,10 +25,10 @@ var csvColumns = []string{
 
 // writeCSV writes matching events, newest first. each is told of every event;
 // it may be nil.
-func (f *Feature) writeCSV(ctx context.Context, w io.Writer, account string, q Query, each func(*Record)) error {
+func (f *Feature) writeCSV(ctx context.Context, w io.Writer, account string, q ledger.Query, each func(*record.Record)) error {
 	out := csv.NewWriter(w)
 	out.Write(csvColumns)
-	err := f.reader.Each(ctx, account, q, func(r *Record) error {
+	err := f.reader.Each(ctx, account, q, func(r *record.Record) error {
 		if each != nil {
 			each(r)
 		}
@@ -40,7 +42,7 @@ func (f *Feature) writeCSV(ctx context.Context, w io.Writer, account string, q Q
 }
 
 // csvPage writes the events of one page.
-func (f *Feature) csvPage(w io.Writer, records []*Record) error {
+func (f *Feature) csvPage(w io.Writer, records []*record.Record) error {
 	out := csv.NewWriter(w)
 	out.Write(csvColumns)
 	for _, r := range records {
@@ -50,9 +52,9 @@ func (f *Feature) csvPage(w io.Writer, records []*Record) error {
 	return out.Error()
 }
 
-func (f *Feature) csvRow(r *Record) []string {
+func (f *Feature) csvRow(r *record.Record) []string {
 	e := &r.Event
-	var reason Reason
+	var reason record.Reason
 	if e.Reason != nil {
 		reason = *e.Reason
 	}

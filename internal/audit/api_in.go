@@ -11,6 +11,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -32,9 +34,9 @@ const (
 type Result struct {
 	Index   int             `json:"index"`
 	ID      string          `json:"id"`
-	Status  Status          `json:"status" enum:"accepted,duplicate,conflict,rejected"`
+	Status  ledger.Status   `json:"status" enum:"accepted,duplicate,conflict,rejected"`
 	Seq     *int64          `json:"seq,omitempty" doc:"Place in the account's log, from 0"`
-	Receipt *Receipt        `json:"receipt,omitempty" doc:"With ?receipts=true"`
+	Receipt *ledger.Receipt `json:"receipt,omitempty" doc:"With ?receipts=true"`
 	Errors  []ResultProblem `json:"errors,omitempty"`
 }
 
@@ -73,13 +75,13 @@ func (f *Feature) registerIn(api *web.API) {
 	})
 	api.Limit("audit.batch_events", maxBatch)
 	api.Limit("audit.batch_bytes", maxBatchBody)
-	api.Limit("audit.event_bytes", MaxEvent)
-	api.Limit("audit.event_depth", MaxDepth)
+	api.Limit("audit.event_bytes", record.MaxEvent)
+	api.Limit("audit.event_depth", record.MaxDepth)
 }
 
 // origin says who hands events in.
 func origin(p *web.Principal, account string) Origin {
-	from := Origin{By: Submitter{Type: string(p.Kind), ID: p.ID}, Account: account, Interface: "API", Operator: p.Superoperator}
+	from := Origin{By: record.Submitter{Type: string(p.Kind), ID: p.ID}, Account: account, Interface: "API", Operator: p.Superoperator}
 	if p.Kind == web.KindProducer {
 		from.Producer = p.ID
 	}
@@ -101,17 +103,17 @@ func (f *Feature) publish(ctx context.Context, x *web.Exchange, account string, 
 	if err != nil {
 		return err
 	}
-	var good []*Pending
+	var good []*ledger.Pending
 	var bad []event.Reject
 	for i, p := range all {
-		if p.Status != Rejected {
+		if p.Status != ledger.Rejected {
 			p.WantReceipt = receipts
 			good = append(good, p)
 		} else if len(bad) < maxRejectsKept {
 			bad = append(bad, newReject(from, "http", p, values[i], nil, f.now()))
 		}
 	}
-	var before TxHook
+	var before ledger.TxHook
 	if len(bad) > 0 {
 		before = func(ctx context.Context, tx *db.Tx) error { return enqueueRejects(ctx, tx, bad) }
 	}
@@ -152,7 +154,7 @@ func split(body []byte, mediaType string) (values []jsontext.Value, list bool, e
 	// What is wrong inside an element is found when that element is decoded.
 	dec := jsontext.NewDecoder(bytes.NewReader(trimmed), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 	if _, err := dec.ReadToken(); err != nil {
-		return nil, true, anEvent.Fault(err)
+		return nil, true, record.Noun.Fault(err)
 	}
 	for dec.PeekKind() != ']' {
 		if len(values) == maxBatch {
@@ -210,15 +212,15 @@ func tooMany() error {
 
 // arrayError says at which element an array could not be read on.
 func arrayError(err error, index int) error {
-	e := anEvent.Fault(err)
+	e := record.Noun.Fault(err)
 	e.Pointer = "/" + strconv.Itoa(index)
 	e.Message = "event " + strconv.Itoa(index) + " of the array: " + e.Message + "; nothing of the request was stored (NDJSON keeps the good lines)"
 	return e
 }
 
 // answer is the envelope of a request whose events have all been answered.
-func answer(all []*Pending, list bool) web.Envelope {
-	counts := map[Status]int{}
+func answer(all []*ledger.Pending, list bool) web.Envelope {
+	counts := map[ledger.Status]int{}
 	b := append(make([]byte, 0, 100*len(all)), '[')
 	var shown errs.List
 	for i, p := range all {
@@ -239,13 +241,13 @@ func answer(all []*Pending, list bool) web.Envelope {
 		Duplicate int `json:"duplicate"`
 		Conflict  int `json:"conflict"`
 		Rejected  int `json:"rejected"`
-	}{counts[Accepted], counts[Duplicate], counts[Conflict], counts[Rejected]})
+	}{counts[ledger.Accepted], counts[ledger.Duplicate], counts[ledger.Conflict], counts[ledger.Rejected]})
 	env := web.Envelope{Result: b, Info: info}
-	if counts[Accepted]+counts[Duplicate] > 0 {
+	if counts[ledger.Accepted]+counts[ledger.Duplicate] > 0 {
 		return env
 	}
 	env.Errors, env.Status = shown, 400
-	if counts[Conflict] == len(all) {
+	if counts[ledger.Conflict] == len(all) {
 		env.Status = 409
 	}
 	return env
@@ -262,15 +264,15 @@ func atIndex(f *errs.Error, i int, list bool) *errs.Error {
 }
 
 // appendResult writes one Result. By hand: this is the hot path's answer.
-func appendResult(b []byte, p *Pending, i int) []byte {
+func appendResult(b []byte, p *ledger.Pending, i int) []byte {
 	b = append(b, `{"index":`...)
 	b = strconv.AppendInt(b, int64(i), 10)
 	b = append(b, `,"id":`...)
-	b = quote(b, strings.ToValidUTF8(p.Event.ID, "\uFFFD"))
+	b = record.AppendQuoted(b, strings.ToValidUTF8(p.Event.ID, "\uFFFD"))
 	b = append(b, `,"status":"`...)
 	b = append(b, p.Status...)
 	b = append(b, '"')
-	if p.Status != Rejected {
+	if p.Status != ledger.Rejected {
 		b = append(b, `,"seq":`...)
 		b = strconv.AppendInt(b, p.Seq, 10)
 	}
@@ -288,9 +290,9 @@ func appendResult(b []byte, p *Pending, i int) []byte {
 			b = append(b, `{"code":`...)
 			b = strconv.AppendInt(b, int64(f.Code), 10)
 			b = append(b, `,"message":`...)
-			b = quote(b, f.Message)
+			b = record.AppendQuoted(b, f.Message)
 			b = append(b, `,"source":{"pointer":`...)
-			b = quote(b, f.Pointer)
+			b = record.AppendQuoted(b, f.Pointer)
 			b = append(b, '}', '}')
 		}
 		b = append(b, ']')

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -29,7 +31,7 @@ func (f *Feature) registerProof(api *web.API) {
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/events/{event_id}/bundle", ID: "get-audit-bundle", Tag: "Audit proof", Permission: "audit:read",
 		Summary: "One event with everything that proves it", Description: "For `belfry verify --bundle FILE`.", Content: "application/json"}, f.bundleFile)
 	web.Get(api, web.Op{Path: "/audit/keys", ID: "list-audit-keys", Tag: "Audit proof", Public: true,
-		Summary: "Verifier keys of this installation"}, func(context.Context, *struct{}) ([]Key, error) { return f.signer.Keys(), nil })
+		Summary: "Verifier keys of this installation"}, func(context.Context, *struct{}) ([]ledger.Key, error) { return f.signer.Keys(), nil })
 }
 
 func (f *Feature) checkpoint(ctx context.Context, _ *struct{}) (web.Bytes, error) {
@@ -51,7 +53,7 @@ func (f *Feature) tile(ctx context.Context, in *TileInput) (web.Bytes, error) {
 }
 
 // prove gives an event's C2SP tlog-proof.
-func (f *Feature) prove(ctx context.Context, rec *Record) ([]byte, error) {
+func (f *Feature) prove(ctx context.Context, rec *record.Record) ([]byte, error) {
 	text, err := f.signer.Covering(ctx, rec.Account, uint64(rec.Seq)+1)
 	if err != nil {
 		return nil, err
@@ -86,7 +88,7 @@ func (f *Feature) bundleFile(ctx context.Context, in *EventInput) (web.Bytes, er
 }
 
 // Bundle is one event with everything that proves it offline.
-func (f *Feature) Bundle(ctx context.Context, rec *Record) ([]byte, error) {
+func (f *Feature) Bundle(ctx context.Context, rec *record.Record) ([]byte, error) {
 	proof, err := f.prove(ctx, rec)
 	if err != nil {
 		return nil, err

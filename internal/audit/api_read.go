@@ -10,17 +10,19 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 // eventDetail is one event in full.
 type eventDetail struct {
-	Event    jsontext.Value `json:"event" doc:"The event as it is shown, with account, seq, recorded_at and submitted_by"`
-	Sentence string         `json:"sentence"`
-	Diff     []Change       `json:"diff" doc:"before compared with after, at most 200 differences"`
-	Erased   []string       `json:"erased" doc:"Pointers of fields whose values were erased"`
-	Covered  bool           `json:"covered" doc:"Whether a signed checkpoint covers it already"`
+	Event    jsontext.Value  `json:"event" doc:"The event as it is shown, with account, seq, recorded_at and submitted_by"`
+	Sentence string          `json:"sentence"`
+	Diff     []record.Change `json:"diff" doc:"before compared with after, at most 200 differences"`
+	Erased   []string        `json:"erased" doc:"Pointers of fields whose values were erased"`
+	Covered  bool            `json:"covered" doc:"Whether a signed checkpoint covers it already"`
 }
 
 // EventInput names one event.
@@ -31,7 +33,7 @@ type EventInput struct {
 // StreamInput asks for a live tail.
 type StreamInput struct {
 	From string `query:"from" pattern:"^[0-9]{1,18}$" doc:"First seq; the default is the next event"`
-	Filters
+	FilterParams
 }
 
 // ExportInput asks for a file of events.
@@ -42,7 +44,7 @@ type ExportInput struct {
 	Size   string `query:"size" pattern:"^[0-9]{1,18}$" doc:"Size of the checkpoint that the export's hashes lead to; the default is the log's size"`
 	Since  string `query:"since" doc:"With since, before or a filter the export is not provable and says so"`
 	Before string `query:"before"`
-	Filters
+	FilterParams
 }
 
 func (f *Feature) registerRead(api *web.API) {
@@ -66,14 +68,14 @@ func (f *Feature) get(ctx context.Context, in *EventInput) (eventDetail, error) 
 	return f.detail(ctx, rec)
 }
 
-func (f *Feature) detail(ctx context.Context, rec *Record) (eventDetail, error) {
+func (f *Feature) detail(ctx context.Context, rec *record.Record) (eventDetail, error) {
 	shown, err := rec.Shown()
 	if err != nil {
 		return eventDetail{}, err
 	}
-	d := eventDetail{Event: shown, Sentence: f.sentence(rec), Diff: Diff(rec.Event.Before, rec.Event.After), Erased: rec.Erased}
+	d := eventDetail{Event: shown, Sentence: f.sentence(rec), Diff: record.Diff(rec.Event.Before, rec.Event.After), Erased: rec.Erased}
 	if d.Diff == nil {
-		d.Diff = []Change{}
+		d.Diff = []record.Change{}
 	}
 	if d.Erased == nil {
 		d.Erased = []string{}
@@ -88,11 +90,11 @@ func (f *Feature) stream(ctx context.Context, in *StreamInput) (web.Events, erro
 		return web.Events{}, err
 	}
 	account := web.Account(ctx).ID
-	conds, err := f.resolveFilters(ctx, account, in.Filters.raw())
+	conds, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
 	if err != nil {
 		return web.Events{}, err
 	}
-	return f.Tail(ctx, account, seqOr(in.From, -1), conds, func(r *Record) ([]byte, error) {
+	return f.Tail(ctx, account, seqOr(in.From, -1), conds, func(r *record.Record) ([]byte, error) {
 		return json.Marshal(f.v2(r, f.words.AccountName(ctx, account)))
 	})
 }
@@ -103,8 +105,8 @@ const tailChunk = 500
 // Tail is a live tail of an account: events in the order of the log, as encode
 // writes them, from a seq or, when that is negative, from the next event. It asks the database at least once a second, since other
 // processes append too.
-func (f *Feature) Tail(ctx context.Context, account string, from int64, conds []Cond, encode func(*Record) ([]byte, error)) (web.Events, error) {
-	m, err := compile(conds)
+func (f *Feature) Tail(ctx context.Context, account string, from int64, conds []record.Filter, encode func(*record.Record) ([]byte, error)) (web.Events, error) {
+	m, err := record.Compile(conds)
 	if err != nil {
 		return web.Events{}, err
 	}
@@ -131,7 +133,7 @@ func (f *Feature) Tail(ctx context.Context, account string, from int64, conds []
 			}
 			for _, r := range list {
 				next = r.Seq + 1
-				if !m.matches(r) {
+				if !m.Matches(r) {
 					continue
 				}
 				data, err := encode(r)
@@ -161,7 +163,7 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 		return web.Stream{}, err
 	}
 	account := web.Account(ctx).ID
-	filtered := in.Since != "" || in.Before != "" || len(in.Filters.raw()) > 0
+	filtered := in.Since != "" || in.Before != "" || len(in.FilterParams.raw()) > 0
 	ranged := in.From != "" || in.To != "" || in.Size != ""
 	switch {
 	case filtered && ranged:
@@ -199,17 +201,17 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 	if err != nil {
 		return web.Stream{}, err
 	}
-	conds, err := f.resolveFilters(ctx, account, in.Filters.raw())
+	conds, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
 	if err != nil {
 		return web.Stream{}, err
 	}
-	if _, err := compile(conds); err != nil {
+	if _, err := record.Compile(conds); err != nil {
 		return web.Stream{}, err
 	}
 	if err := f.self(ctx, account, "export", "record", account, "filtered events", map[string]any{"since": in.Since, "before": in.Before, "format": in.Format}); err != nil {
 		return web.Stream{}, err
 	}
-	q := Query{Since: since, Before: before, Conds: conds}
+	q := ledger.Query{Since: since, Before: before, Filters: conds}
 	s := web.Stream{ContentType: "application/x-ndjson", Filename: "audit-" + account + "." + in.Format}
 	if in.Format == "csv" {
 		s.ContentType = "text/csv; charset=utf-8"
@@ -225,11 +227,11 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 
 // writeNDJSON writes matching events, newest first, after a line that says that
 // they are not all. each is told of every event; it may be nil.
-func (f *Feature) writeNDJSON(ctx context.Context, w io.Writer, account string, q Query, each func(*Record)) error {
+func (f *Feature) writeNDJSON(ctx context.Context, w io.Writer, account string, q ledger.Query, each func(*record.Record)) error {
 	if _, err := w.Write([]byte(`{"export":{"v":1,"account":"` + account + `","complete":false,"note":"filtered: this export proves nothing about what it leaves out"}}` + "\n")); err != nil {
 		return err
 	}
-	return f.reader.Each(ctx, account, q, func(r *Record) error {
+	return f.reader.Each(ctx, account, q, func(r *record.Record) error {
 		shown, err := r.Shown()
 		if err != nil {
 			return err

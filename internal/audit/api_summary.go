@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -14,13 +15,13 @@ type SummaryInput struct {
 	GroupBy string `query:"group_by" enum:"product,action,actor,interface,day" default:"product"`
 }
 
-func (f *Feature) summary(ctx context.Context, in *SummaryInput) ([]SummaryRow, error) {
+func (f *Feature) summary(ctx context.Context, in *SummaryInput) ([]ledger.SummaryRow, error) {
 	if err := noEmptyValues(ctx); err != nil {
 		return nil, err
 	}
 	since, before, empty, err := timeRange(in.Since, in.Before)
 	if err != nil || empty {
-		return []SummaryRow{}, err
+		return []ledger.SummaryRow{}, err
 	}
 	now := f.now()
 	if before == 0 {

@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/run"
@@ -36,7 +37,7 @@ import (
 type Config struct {
 	DB      *db.DB // with bus.Schema and Schema
 	Box     *seal.Box
-	Memory  Memory
+	SignedLog ledger.SignedLog
 	KeyName string // of the signing key at the first start
 	Epoch   time.Duration
 	Sources Sources
@@ -84,9 +85,9 @@ type SelfAudit func(ctx context.Context, account, action, resourceType, resource
 type Feature struct {
 	db      *db.DB
 	intake  *Intake
-	ledger  *Ledger
-	reader  *Reader
-	signer  *Signer
+	ledger  *ledger.Ledger
+	reader  *ledger.Reader
+	signer  *ledger.Signer
 	relay   *bus.Relay
 	sources Sources
 	words   Words
@@ -107,17 +108,17 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	f := &Feature{db: cfg.DB, reader: NewReader(cfg.DB, SearchBudget), sources: cfg.Sources, words: cfg.Words, self: cfg.Self, ownRecorded: cfg.OwnRecorded, cursors: cfg.Cursors,
+	f := &Feature{db: cfg.DB, reader: ledger.NewReader(cfg.DB, ledger.SearchBudget), sources: cfg.Sources, words: cfg.Words, self: cfg.Self, ownRecorded: cfg.OwnRecorded, cursors: cfg.Cursors,
 		log: cfg.Log, now: cfg.Now, tail: newTail(), metrics: newMetrics(cfg.Registry)}
 	f.recent = newRecentChanges(f.reader, cfg.Now, f.isView)
 	f.recent.decoded = f.metrics.recent.Inc
 	var err error
-	f.signer, err = NewSigner(ctx, SignerConfig{DB: cfg.DB, Box: cfg.Box, Memory: cfg.Memory, Name: cfg.KeyName, Epoch: cfg.Epoch, Log: cfg.Log, Now: cfg.Now})
+	f.signer, err = ledger.NewSigner(ctx, ledger.SignerConfig{DB: cfg.DB, Box: cfg.Box, SignedLog: cfg.SignedLog, Name: cfg.KeyName, Epoch: cfg.Epoch, Log: cfg.Log, Now: cfg.Now})
 	if err != nil {
 		return nil, err
 	}
 	f.intake = NewIntake(cfg.Sources, cfg.Now)
-	f.ledger = NewLedger(LedgerConfig{
+	f.ledger = ledger.New(ledger.Config{
 		DB:      cfg.DB,
 		Now:     cfg.Now,
 		ZoneKey: account.ZoneKey,
@@ -147,16 +148,16 @@ func (f *Feature) AppendOwn(ctx context.Context, values [][]byte) error {
 
 // Ledger, Reader, Signer and Intake are the parts, for commands that work on
 // the database without a server, and for tests.
-func (f *Feature) Ledger() *Ledger { return f.ledger }
+func (f *Feature) Ledger() *ledger.Ledger { return f.ledger }
 
 // Intake prepares events.
 func (f *Feature) Intake() *Intake { return f.intake }
 
 // Reader reads the record.
-func (f *Feature) Reader() *Reader { return f.reader }
+func (f *Feature) Reader() *ledger.Reader { return f.reader }
 
 // Signer signs checkpoints.
-func (f *Feature) Signer() *Signer { return f.signer }
+func (f *Feature) Signer() *ledger.Signer { return f.signer }
 
 // Ready is nil, or why the record cannot be vouched for.
 func (f *Feature) Ready(context.Context) error { return f.signer.Ready() }
@@ -170,7 +171,7 @@ func (f *Feature) Stages() []run.Stage {
 	return []run.Stage{
 		{Name: "audit ledger", Run: f.ledger.Run, Drain: 30 * time.Second},
 		{Name: "audit digests", Run: f.ledger.RunSpans},
-		{Name: "audit scrub", Run: NewScrubber(f.db, f.signer.Damaged, f.metrics.scrubbed).Run},
+		{Name: "audit scrub", Run: ledger.NewScrubber(f.db, f.signer.Damaged, f.metrics.scrubbed).Run},
 		{Name: "audit signer", Run: f.signer.Run},
 		{Name: "audit relay", Run: f.relay.Run},
 	}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -37,7 +39,7 @@ func TestARecordThatIsReadAgainIsStoredOnce(t *testing.T) {
 		if len(ids) != 5 || ids[0] != "own-id" || ids[1] != "ce-77" {
 			t.Fatalf("%q", ids)
 		}
-		for i, want := range []string{"2026-11-20T09:00:00.000000Z", "2026-11-20T10:00:00.500000Z", audit.FormatTime(published.UnixMicro()), audit.FormatTime(published.UnixMicro())} {
+		for i, want := range []string{"2026-11-20T09:00:00.000000Z", "2026-11-20T10:00:00.500000Z", record.FormatTime(published.UnixMicro()), record.FormatTime(published.UnixMicro())} {
 			rec, err := w.Reader.Get(t.Context(), accountA, ids[i])
 			if err != nil || rec.Event.OccurredAt != want {
 				t.Errorf("%s: %v, occurred at %s, want %s", ids[i], err, rec.Event.OccurredAt, want)
@@ -89,14 +91,14 @@ func TestNobodyElseWritesTheRecordOfTheInstallation(t *testing.T) {
 		from  audit.Origin
 		value []byte
 	}{
-		"bus":               {audit.Origin{By: audit.Submitter{Type: "bus", ID: event.TopicAuditEvents}, ID: "x"}, value},
+		"bus":               {audit.Origin{By: record.Submitter{Type: "bus", ID: event.TopicAuditEvents}, ID: "x"}, value},
 		"account's token":   {audit.Origin{By: token, Account: account.Installation}, pathless},
 		"product team":      {audit.Origin{By: token, Producer: "team"}, value},
 		"operators' token":  {audit.Origin{By: token, Operator: true}, value},
 		"operators, a path": {audit.Origin{By: token, Operator: true, Account: account.Installation}, pathless},
 	} {
 		p, err := w.intake().Prepare(t.Context(), one.from, one.value, [32]byte{})
-		if err != nil || p.Status != audit.Rejected || p.Faults[0].Code != errs.CodeForbidden || p.Faults[0].Pointer != "/account_id" {
+		if err != nil || p.Status != ledger.Rejected || p.Faults[0].Code != errs.CodeForbidden || p.Faults[0].Pointer != "/account_id" {
 			t.Errorf("%s: %v, %s, %v", name, err, p.Status, p.Faults)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
@@ -160,7 +162,7 @@ func TestWhatIsRefusedOnTheBusGoesBackWithItsReasons(t *testing.T) {
 			t.Fatalf("%d events, %v", size, err)
 		}
 		rec, err := w.Reader.Get(t.Context(), accountA, "good-2")
-		if err != nil || rec.SubmittedBy != (audit.Submitter{Type: "bus", ID: event.TopicAuditEvents}) || rec.Event.Interface != "SYSTEM" {
+		if err != nil || rec.SubmittedBy != (record.Submitter{Type: "bus", ID: event.TopicAuditEvents}) || rec.Event.Interface != "SYSTEM" {
 			t.Fatalf("%v %+v", err, rec)
 		}
 		keys, list := c.rejects()
@@ -276,12 +278,12 @@ func TestBelfrysOwnEventsAreStoredAndRefusedOnesSaidOut(t *testing.T) {
 		t.Fatal(refused, err)
 	}
 	rec, err := w.Reader.Get(t.Context(), accountA, own.ID)
-	if err != nil || rec.SubmittedBy != (audit.Submitter{Type: "system", ID: "belfry"}) || rec.Event.Resource.Product != event.Product {
+	if err != nil || rec.SubmittedBy != (record.Submitter{Type: "system", ID: "belfry"}) || rec.Event.Resource.Product != event.Product {
 		t.Fatalf("%v %+v", err, rec)
 	}
 	// Nobody else may write in Belfry's name.
 	p, err := w.intake().Prepare(t.Context(), audit.Origin{Account: accountA, By: token, Operator: true}, good, [32]byte{})
-	if err != nil || p.Status != audit.Rejected || p.Faults[0].Code != errs.CodeReservedProduct {
+	if err != nil || p.Status != ledger.Rejected || p.Faults[0].Code != errs.CodeReservedProduct {
 		t.Fatalf("%v %s %v", err, p.Status, p.Faults)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -53,10 +55,10 @@ func (f *Feature) startErasure(ctx context.Context, jobs *web.Jobs, in *ErasureR
 		return web.JobInfo{}, errs.At(errs.CodeMissingField, "/actor_id", "give actor_id or event_ids, and not both")
 	}
 	for i, p := range b.Fields {
-		if !Committable(p) {
+		if !record.Committable(p) {
 			return web.JobInfo{}, errs.At(errs.CodeInvalid, "/fields/"+strconv.Itoa(i),
 				"%q is not a field that can be erased; there are %v, %v and members of before, after and metadata that the catalogue declares personal",
-				p, AlwaysCommitted(), AlsoCommittable())
+				p, record.AlwaysCommitted(), record.AlsoCommittable())
 		}
 	}
 	// The request stands in the record first, without naming the person.
@@ -95,7 +97,7 @@ func (f *Feature) runErasure(ctx context.Context, j *web.Job, jobs *web.Jobs, bu
 			return nil, err
 		}
 	}
-	s := &Selection{Fields: in.Fields, Personal: f.sources.Personal}
+	s := &ledger.Selection{Fields: in.Fields, Personal: f.sources.Personal}
 	var misses erasureMisses
 	var total int
 	var err error
@@ -115,7 +117,7 @@ func (f *Feature) runErasure(ctx context.Context, j *web.Job, jobs *web.Jobs, bu
 	}
 	ctx = web.WithPrincipal(ctx, &web.Principal{Kind: web.KindSystem, ID: event.Product, Name: "Belfry"}, web.AccountRef{ID: j.AccountID})
 	err = f.self(ctx, j.AccountID, "erased", "record", j.AccountID, "personal fields", map[string]any{"events": total, "fields": shownFields(in.Fields), "job": j.ID})
-	result := erasureResult{Events: total, CompleteAfter: FormatTime(time.UnixMicro(in.At).Add(busRetention).UnixMicro())}
+	result := erasureResult{Events: total, CompleteAfter: record.FormatTime(time.UnixMicro(in.At).Add(busRetention).UnixMicro())}
 	// A job that was begun again does not find what it erased before.
 	if j.Attempt == 1 && !misses.empty() {
 		result.NotFound = &misses

@@ -8,14 +8,15 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/strict"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// Filters are the query parameters of the v2 list: each repeatable, each also
+// FilterParams are the query parameters of the v2 list: each repeatable, each also
 // with .not.
-type Filters struct {
+type FilterParams struct {
 	AuditLogID       []string `query:"audit_log_id,explode" doc:"The same as id"`
 	AuditLogIDNot    []string `query:"audit_log_id.not,explode"`
 	ID               []string `query:"id,explode"`
@@ -102,8 +103,8 @@ func narrows(name string) bool {
 }
 
 // raw gives the parameters as conditions, by the names in their tags.
-func (q *Filters) raw() []Cond {
-	var list []Cond
+func (q *FilterParams) raw() []record.Filter {
+	var list []record.Filter
 	v := reflect.ValueOf(q).Elem()
 	for i := range v.NumField() {
 		values := v.Field(i).Interface().([]string)
@@ -112,7 +113,7 @@ func (q *Filters) raw() []Cond {
 		}
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("query"), ",")
 		field, not := cutNot(name)
-		list = append(list, Cond{Field: field, Not: not, Values: values})
+		list = append(list, record.Filter{Field: field, Not: not, Values: values})
 	}
 	return list
 }
@@ -128,8 +129,8 @@ func cutNot(name string) (field string, not bool) {
 
 // conds completes the conditions with what only the rest of Belfry knows: zones
 // by any of their names, products by category, the account's own name.
-func (f *Feature) resolveFilters(ctx context.Context, accountID string, raw []Cond) ([]Cond, error) {
-	var list []Cond
+func (f *Feature) resolveFilters(ctx context.Context, accountID string, raw []record.Filter) ([]record.Filter, error) {
+	var list []record.Filter
 	var products []string // of the categories and of resource_product: either will do
 	for _, c := range raw {
 		if len(c.Values) == 0 || slices.Contains(c.Values, "") {
@@ -143,7 +144,7 @@ func (f *Feature) resolveFilters(ctx context.Context, accountID string, raw []Co
 				match = match || strings.EqualFold(v, name)
 			}
 			if match == c.Not { // nothing in this account can match
-				list = append(list, Cond{Field: "id", Values: []string{"-"}})
+				list = append(list, record.Filter{Field: "id", Values: []string{"-"}})
 			}
 		case "product_category":
 			found, err := f.productsOf(ctx, accountID, c.Values)
@@ -170,13 +171,13 @@ func (f *Feature) resolveFilters(ctx context.Context, accountID string, raw []Co
 				// An event of a zone that was not known holds its name; older ones as it was written.
 				values = append(values, account.ZoneKey(ref))
 			}
-			list = append(list, Cond{Field: "zone", Not: c.Not, Values: values})
+			list = append(list, record.Filter{Field: "zone", Not: c.Not, Values: values})
 		default:
 			list = append(list, c)
 		}
 	}
 	if len(products) > 0 {
-		list = append(list, Cond{Field: "resource_product", Values: products})
+		list = append(list, record.Filter{Field: "resource_product", Values: products})
 	}
 	return list, nil
 }

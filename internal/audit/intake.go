@@ -13,6 +13,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -24,7 +26,7 @@ type Rules struct {
 	Category string // product_category; empty = the product's name
 	// Check looks at the resource type, the action and the JSON Schemas; it asks
 	// afford for the steps that each comparison with a schema takes.
-	Check    func(e *Event, afford func(steps int) bool) errs.List
+	Check    func(e *record.Event, afford func(steps int) bool) errs.List
 	Personal event.Fields // committed with salts of their own, besides the fixed ones
 	Secret   event.Fields // whose values never reach the record
 }
@@ -45,7 +47,7 @@ type Sources struct {
 
 // Origin is who hands events in, and through which door.
 type Origin struct {
-	By        Submitter
+	By        record.Submitter
 	Account   string // the account of the route; empty = each event names its own
 	Producer  string // id of the producing team; empty for an account's own token
 	Operator  bool   // may publish every product but Belfry's own
@@ -95,25 +97,25 @@ func NewIntake(sources Sources, now func() time.Time) *Intake {
 
 // Prepare readies one event. A Pending with Status Rejected carries its faults
 // and must not be appended. The error is for what a repetition may cure.
-func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [32]byte) (*Pending, error) {
+func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [32]byte) (*ledger.Pending, error) {
 	if err := ctx.Err(); err != nil { // the client has gone, or its time is over
 		return nil, errs.New(errs.CodeUnavailable, "the request ended before its events were checked").Because(err)
 	}
 	now := in.now()
-	decode := Decode
+	decode := record.Decode
 	if from.Belfry {
-		decode = DecodeOwn
+		decode = record.DecodeOwn
 	}
 	e, err := decode(data, now)
 	if len(data) == 0 && from.ID != "" {
 		err = errs.List{errs.New(errs.CodeInvalidJSON, "the record has no value")}
 	}
 	if err == nil {
-		e.fillFromRecord(from.ID, from.OccurredAt, now)
+		e.FillFrom(from.ID, from.OccurredAt, now)
 	}
-	p := &Pending{Account: from.Account, Event: e, By: from.By}
+	p := &ledger.Pending{Account: from.Account, Event: e, By: from.By}
 	if err != nil {
-		p.Status, p.Faults = Rejected, errs.All(err)
+		p.Status, p.Faults = ledger.Rejected, errs.All(err)
 		return p, in.address(ctx, p)
 	}
 	committed, list, err := in.admit(ctx, from, p)
@@ -124,19 +126,19 @@ func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [3
 		list = errs.All(err)
 	}
 	if len(list) > 0 {
-		p.Status, p.Faults = Rejected, list
+		p.Status, p.Faults = ledger.Rejected, list
 		return p, in.address(ctx, p)
 	}
 	e.Fill(now, from.Interface)
 	if err := p.Seal(committed, seed); err != nil {
-		p.Status, p.Faults = Rejected, errs.List{errs.New(errs.CodeTooLarge, "%v", err)}
+		p.Status, p.Faults = ledger.Rejected, errs.List{errs.New(errs.CodeTooLarge, "%v", err)}
 	}
 	return p, nil
 }
 
 // address finds whom a refused event concerns, as far as it could be read: the
 // account that it names, if there is one, and the team whose product it is.
-func (in *Intake) address(ctx context.Context, p *Pending) error {
+func (in *Intake) address(ctx context.Context, p *ledger.Pending) error {
 	if ref := p.Event.Account; p.Account == "" && ref != "" && strings.IndexByte(ref, 0) < 0 {
 		id, err := in.sources.Account(ctx, ref)
 		if err != nil && errs.KindOf(err).Retryable() {
@@ -158,7 +160,7 @@ func (in *Intake) address(ctx context.Context, p *Pending) error {
 
 // admit checks what depends on the rest of Belfry: account, product, zone. committed
 // are the fields that the catalogue declares personal.
-func (in *Intake) admit(ctx context.Context, from Origin, p *Pending) (committed []string, list errs.List, err error) {
+func (in *Intake) admit(ctx context.Context, from Origin, p *ledger.Pending) (committed []string, list errs.List, err error) {
 	if list, err := in.account(ctx, from, p); len(list) > 0 || err != nil {
 		return nil, list, err
 	}
@@ -171,7 +173,7 @@ func (in *Intake) admit(ctx context.Context, from Origin, p *Pending) (committed
 		return nil, list, err
 	}
 	if rules != nil {
-		if committed, err = Protect(p.Event, rules.Personal, rules.Secret); err != nil {
+		if committed, err = record.Protect(p.Event, rules.Personal, rules.Secret); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -180,7 +182,7 @@ func (in *Intake) admit(ctx context.Context, from Origin, p *Pending) (committed
 
 // account finds the account of an event: that of the request's path, or the one
 // that the event names.
-func (in *Intake) account(ctx context.Context, from Origin, p *Pending) (errs.List, error) {
+func (in *Intake) account(ctx context.Context, from Origin, p *ledger.Pending) (errs.List, error) {
 	ref := p.Event.Account
 	if from.Account != "" {
 		same, err := in.sameAccount(ctx, ref, from.Account)
@@ -208,7 +210,7 @@ func (in *Intake) account(ctx context.Context, from Origin, p *Pending) (errs.Li
 
 // zone resolves the zone that an event names. A change is recorded whether or not
 // its zone is known here.
-func (in *Intake) zone(ctx context.Context, p *Pending) error {
+func (in *Intake) zone(ctx context.Context, p *ledger.Pending) error {
 	ref := cmp.Or(p.Event.Zone.ID, p.Event.Zone.Name)
 	if ref == "" {
 		return nil
@@ -217,9 +219,9 @@ func (in *Intake) zone(ctx context.Context, p *Pending) error {
 	if err != nil {
 		return err
 	}
-	p.Event.Zone = ZoneRef{ID: id, Name: name}
+	p.Event.Zone = record.ZoneRef{ID: id, Name: name}
 	if id == "" {
-		p.Event.Zone = ZoneRef{Name: account.ZoneKey(ref)}
+		p.Event.Zone = record.ZoneRef{Name: account.ZoneKey(ref)}
 	}
 	return nil
 }
@@ -239,7 +241,7 @@ func (in *Intake) sameAccount(ctx context.Context, ref, account string) (bool, e
 
 // product finds the rules for an event, and checks it against them; nil when no team
 // has declared its product.
-func (in *Intake) product(ctx context.Context, from Origin, p *Pending) (*Rules, errs.List, error) {
+func (in *Intake) product(ctx context.Context, from Origin, p *ledger.Pending) (*Rules, errs.List, error) {
 	e := p.Event
 	if from.Belfry {
 		rules, err := in.sources.Rules(ctx, event.Product, e.Resource.Type)
@@ -282,7 +284,7 @@ func productFault(code errs.Code, format string, args ...any) errs.List {
 // record cannot protect: they would be stored in clear, for ever.
 func (r *Rules) checkProtected(product string) errs.List {
 	for _, pointer := range r.Personal.Fixed() {
-		if !Committable(pointer) {
+		if !record.Committable(pointer) {
 			return productFault(errs.CodeCatalogueInvalid,
 				"the catalogue of %q declares %s personal, which only fields that hold data of people can be", product, pointer)
 		}
@@ -296,7 +298,7 @@ func (r *Rules) checkProtected(product string) errs.List {
 
 // checkNames refuses names that would look like another name to a reader, and
 // pass where that one is refused or not found.
-func checkNames(e *Event) (list errs.List) {
+func checkNames(e *record.Event) (list errs.List) {
 	for _, n := range []struct{ pointer, value string }{
 		{"/action/type", e.Action.Type},
 		{"/resource/product", e.Resource.Product},
@@ -305,7 +307,7 @@ func checkNames(e *Event) (list errs.List) {
 	} {
 		if strings.TrimSpace(n.value) != n.value || strings.ContainsFunc(n.value, unseen) {
 			list = append(list, errs.At(errs.CodeInvalid, n.pointer,
-				"%s must not begin or end with a blank, nor have control or invisible characters", anEvent.Field(n.pointer)))
+				"%s must not begin or end with a blank, nor have control or invisible characters", record.Noun.Field(n.pointer)))
 		}
 	}
 	return list
@@ -314,8 +316,8 @@ func checkNames(e *Event) (list errs.List) {
 func unseen(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
 
 // prepareMany readies the events of one request.
-func (in *Intake) prepareMany(ctx context.Context, from Origin, values []jsontext.Value) ([]*Pending, error) {
-	all := make([]*Pending, len(values))
+func (in *Intake) prepareMany(ctx context.Context, from Origin, values []jsontext.Value) ([]*ledger.Pending, error) {
+	all := make([]*ledger.Pending, len(values))
 	failed := make([]error, len(values))
 	seed := seeds(len(values))
 	from.steps = newStepBudget()
@@ -326,8 +328,8 @@ func (in *Intake) prepareMany(ctx context.Context, from Origin, values []jsontex
 }
 
 // prepareAll readies the records of a batch, in their order.
-func (in *Intake) prepareAll(ctx context.Context, b *bus.Batch) ([]*Pending, error) {
-	all := make([]*Pending, len(b.Records))
+func (in *Intake) prepareAll(ctx context.Context, b *bus.Batch) ([]*ledger.Pending, error) {
+	all := make([]*ledger.Pending, len(b.Records))
 	failed := make([]error, len(b.Records))
 	seed := seeds(len(b.Records))
 	steps := newStepBudget()

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -85,7 +87,7 @@ func TestTheServerAgreesWithTheSharedVectors(t *testing.T) {
 			t.Errorf("%s: %v", v.Name, err)
 			continue
 		}
-		if valid := p.Status != audit.Rejected; valid != v.Valid {
+		if valid := p.Status != ledger.Rejected; valid != v.Valid {
 			t.Errorf("%s: valid %v, want %v: %+v", v.Name, valid, v.Valid, []*errs.Error(p.Faults))
 			continue
 		}
@@ -105,7 +107,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	in := audit.NewIntake(plainSources(), func() time.Time { return start })
 	f.Fuzz(func(t *testing.T, data []byte) {
-		e, err := audit.Decode(data, start)
+		e, err := record.Decode(data, start)
 		if e == nil {
 			t.Fatal("no event beside the error")
 		}
@@ -119,10 +121,10 @@ func FuzzDecode(f *testing.F) {
 					t.Fatalf("%d %s", one.Code, one.Message)
 				}
 			}
-			if p.Status != audit.Rejected {
+			if p.Status != ledger.Rejected {
 				t.Fatal("a faulty event was prepared")
 			}
-		} else if p.Status != audit.Rejected && !audit.ValidID(p.Event.ID) {
+		} else if p.Status != ledger.Rejected && !record.ValidID(p.Event.ID) {
 			t.Fatalf("prepared without an id: %q", p.Event.ID)
 		}
 	})
@@ -168,7 +170,7 @@ func TestNoTextOfAnEventForgesALine(t *testing.T) {
 				walk(at.Elem(), append(path, "0"))
 			}
 		case reflect.Struct:
-			if at == reflect.TypeFor[audit.ZoneRef]() { // a publisher writes a string
+			if at == reflect.TypeFor[record.ZoneRef]() { // a publisher writes a string
 				paths = append(paths, slices.Clone(path))
 				return
 			}
@@ -180,7 +182,7 @@ func TestNoTextOfAnEventForgesALine(t *testing.T) {
 			}
 		}
 	}
-	walk(reflect.TypeFor[audit.Event](), nil)
+	walk(reflect.TypeFor[record.Event](), nil)
 	if len(paths) < 30 {
 		t.Fatalf("only %d texts: %v", len(paths), paths)
 	}
@@ -199,12 +201,12 @@ func TestNoTextOfAnEventForgesALine(t *testing.T) {
 			if slices.Contains(repaired, pointer) {
 				r := p.Event.Request
 				texts := r.ID + r.Method + r.URI + r.UserAgent
-				if p.Status == audit.Rejected || strings.Contains(texts, bad) || !strings.Contains(texts, "\ufffd") {
+				if p.Status == ledger.Rejected || strings.Contains(texts, bad) || !strings.Contains(texts, "\ufffd") {
 					t.Errorf("%s with %q: %s %q", pointer, bad, p.Status, texts)
 				}
 				continue
 			}
-			if refused := p.Status == audit.Rejected; refused == good {
+			if refused := p.Status == ledger.Rejected; refused == good {
 				t.Errorf("%s with %q: refused %v", pointer, bad, refused)
 			} else if refused && !slices.ContainsFunc(p.Faults, func(e *errs.Error) bool { return e.Pointer == pointer }) {
 				t.Errorf("%s with %q: the faults are at %v", pointer, bad, p.Faults)
@@ -220,7 +222,7 @@ func TestBelfrysOwnEventsAreStoredWhateverNamesTheyRepeat(t *testing.T) {
 	e := minimal(members{"account_id": accountA, "resource": members{"product": "belfry", "type": "policy", "id": "p-1", "name": "a\n\x1bb\u202ec"},
 		"reason": members{"text": "one\n\x1btwo"}, "action": members{"type": "update", "description": "one\ntwo"}})
 	p, err := in.Prepare(t.Context(), audit.Origin{By: token, Belfry: true, Interface: "SYSTEM"}, []byte(e), [32]byte{})
-	if err != nil || p.Status == audit.Rejected || p.Event.Resource.Name != "a\ufffd\ufffdb\ufffdc" ||
+	if err != nil || p.Status == ledger.Rejected || p.Event.Resource.Name != "a\ufffd\ufffdb\ufffdc" ||
 		p.Event.Reason.Text != "one\ufffd\ufffdtwo" || p.Event.Action.Description != "one\ntwo" {
 		t.Fatalf("%v %s %v %q", err, p.Status, p.Faults, p.Event.Resource.Name)
 	}
@@ -232,7 +234,7 @@ func BenchmarkPrepare(b *testing.B) {
 	in := w.intake()
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		if p, err := in.Prepare(b.Context(), audit.Origin{Account: accountA, By: token, Interface: "API"}, text, [32]byte{1}); err != nil || p.Status == audit.Rejected {
+		if p, err := in.Prepare(b.Context(), audit.Origin{Account: accountA, By: token, Interface: "API"}, text, [32]byte{1}); err != nil || p.Status == ledger.Rejected {
 			b.Fatal(err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
@@ -24,21 +26,21 @@ const (
 
 var (
 	intakeNow  = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	intakeBy   = Submitter{Type: "token", ID: "0192f7c417d17000800000000000aaaa"}
+	intakeBy   = record.Submitter{Type: "token", ID: "0192f7c417d17000800000000000aaaa"}
 	intakeSeed = sha256.Sum256([]byte("a seed of the tests"))
 )
 
 // mustIntake prepares one event under a catalogue's rules.
-func mustIntake(t testing.TB, text string, rules *Rules) *Pending {
+func mustIntake(t testing.TB, text string, rules *Rules) *ledger.Pending {
 	t.Helper()
 	p := intakeTest(t, text, rules)
-	if p.Status == Rejected {
+	if p.Status == ledger.Rejected {
 		t.Fatalf("%s: %+v", text, []*errs.Error(p.Faults))
 	}
 	return p
 }
 
-func intakeTest(t testing.TB, text string, rules *Rules) *Pending {
+func intakeTest(t testing.TB, text string, rules *Rules) *ledger.Pending {
 	t.Helper()
 	in := NewIntake(Sources{
 		Rules: func(_ context.Context, product, _ string) (*Rules, error) { return rules, nil },
@@ -64,13 +66,13 @@ func TestAPointerThatCannotBeProtectedRefusesTheEvent(t *testing.T) {
 	golden := string(text)
 	for _, pointer := range []string{"/zone/name", "/related", "/action/type", "/before/", "before/x", "/nothing"} {
 		p := intakeTest(t, golden, &Rules{Personal: event.ParseFields([]string{pointer})})
-		if p.Status != Rejected || p.Faults[0].Code != errs.CodeCatalogueInvalid {
+		if p.Status != ledger.Rejected || p.Faults[0].Code != errs.CodeCatalogueInvalid {
 			t.Errorf("%s: %q %v: stored, it would be in clear or could not be read again", pointer, p.Status, []*errs.Error(p.Faults))
 		}
 	}
 	for _, pointer := range []string{"/metadata", "/request/uri", "/before", "metadata/x"} {
 		p := intakeTest(t, golden, &Rules{Secret: event.ParseFields([]string{pointer})})
-		if p.Status != Rejected || p.Faults[0].Code != errs.CodeCatalogueInvalid {
+		if p.Status != ledger.Rejected || p.Faults[0].Code != errs.CodeCatalogueInvalid {
 			t.Errorf("secret %s: %q %v", pointer, p.Status, []*errs.Error(p.Faults))
 		}
 	}
@@ -89,15 +91,15 @@ func TestAnEnvelopeLargerThanATileEntryIsRefused(t *testing.T) {
 	}
 	// An event just below the limit, whose envelope is above it.
 	big := event(64)
-	room := MaxEvent - len(big) - len(`,"change_set":"","reason":{"text":"","url":"https://"}`)
+	room := record.MaxEvent - len(big) - len(`,"change_set":"","reason":{"text":"","url":"https://"}`)
 	if room > 0 {
 		big = big[:len(big)-1] + `,"reason":{"text":"` + strings.Repeat("x", min(room, 1000)) + `"}}`
 	}
-	if len(big) > MaxEvent {
+	if len(big) > record.MaxEvent {
 		t.Fatalf("the test's event has %d bytes", len(big))
 	}
 	p := intakeTest(t, big, nil)
-	if p.Status != Rejected || p.Faults[0].Code != errs.CodeTooLarge {
+	if p.Status != ledger.Rejected || p.Faults[0].Code != errs.CodeTooLarge {
 		t.Fatalf("%s %v, an event of %d bytes", p.Status, []*errs.Error(p.Faults), len(big))
 	}
 }
@@ -117,7 +119,7 @@ func TestNamesThatLookLikeOthersAreRefused(t *testing.T) {
 		{`"type":"a"`, `"type":"a\u00a0"`, errs.CodeInvalid, "/action/type"},
 	} {
 		p := intakeTest(t, strings.Replace(fmt.Sprintf(bareEvent, ""), c.old, c.now, 1), nil)
-		if p.Status != Rejected || len(p.Faults) != 1 || p.Faults[0].Code != c.code || p.Faults[0].Pointer != c.pointer {
+		if p.Status != ledger.Rejected || len(p.Faults) != 1 || p.Faults[0].Code != c.code || p.Faults[0].Pointer != c.pointer {
 			t.Errorf("%s: %s %v", c.now, p.Status, []*errs.Error(p.Faults))
 		}
 	}
@@ -127,7 +129,7 @@ func TestNamesThatLookLikeOthersAreRefused(t *testing.T) {
 // end: what finds no steps left is refused, what needs few is not.
 func TestABatchComparesOnlySoMuchWithSchemas(t *testing.T) {
 	in := NewIntake(Sources{Rules: func(context.Context, string, string) (*Rules, error) {
-		return &Rules{Check: func(e *Event, afford func(int) bool) errs.List {
+		return &Rules{Check: func(e *record.Event, afford func(int) bool) errs.List {
 			steps := batchSteps / 10
 			if e.Action.Type == "cheap" {
 				steps = cheapSteps
@@ -150,7 +152,7 @@ func TestABatchComparesOnlySoMuchWithSchemas(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, p := range all {
-			if refused := i >= 10 && i < 15; (p.Status == Rejected) != refused {
+			if refused := i >= 10 && i < 15; (p.Status == ledger.Rejected) != refused {
 				t.Errorf("event %d: %s %v", i, p.Status, p.Faults)
 			}
 		}
@@ -170,7 +172,7 @@ func TestAByteOrderMarkInFrontOfABodyIsSkipped(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, v := range values {
-			if _, err := Decode(v, intakeNow); err != nil {
+			if _, err := record.Decode(v, intakeNow); err != nil {
 				t.Errorf("%s: %v", c.kind, err)
 			}
 		}

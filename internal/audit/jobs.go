@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -21,11 +23,11 @@ const (
 
 // exportJob is what an export job works on.
 type exportJob struct {
-	Format string `json:"format"`
-	Since  int64  `json:"since,omitempty"`
-	Before int64  `json:"before,omitempty"`
-	Conds  []Cond `json:"conds,omitempty"`
-	Size   int64  `json:"size,omitempty"` // of a provable export; it has no filters
+	Format string          `json:"format"`
+	Since  int64           `json:"since,omitempty"`
+	Before int64           `json:"before,omitempty"`
+	Conds  []record.Filter `json:"conds,omitempty"`
+	Size   int64           `json:"size,omitempty"` // of a provable export; it has no filters
 }
 
 // ExportRequest starts an export.
@@ -35,7 +37,7 @@ type ExportRequest struct {
 		Since  string `json:"since,omitempty" minLength:"1" doc:"Date or RFC 3339. Without since, before and filters the export is complete and provable"`
 		Before string `json:"before,omitempty" minLength:"1" doc:"Date or RFC 3339"`
 		// Filters by the names of the v2 list; several values are alternatives.
-		Filters map[string][]string `json:"filters,omitempty" doc:"Name of a filter of the v2 list (with .not to exclude) to its values"`
+		FilterParams map[string][]string `json:"filters,omitempty" doc:"Name of a filter of the v2 list (with .not to exclude) to its values"`
 	}
 }
 
@@ -68,16 +70,16 @@ func (f *Feature) startExport(ctx context.Context, jobs *web.Jobs, in *ExportReq
 	if empty {
 		return web.JobInfo{}, errs.At(errs.CodeOutOfRange, "/before", "before must be after since")
 	}
-	var raw []Cond
-	for _, name := range slices.Sorted(maps.Keys(in.Body.Filters)) {
+	var raw []record.Filter
+	for _, name := range slices.Sorted(maps.Keys(in.Body.FilterParams)) {
 		field, not := cutNot(name)
-		raw = append(raw, Cond{Field: field, Not: not, Values: in.Body.Filters[name]})
+		raw = append(raw, record.Filter{Field: field, Not: not, Values: in.Body.FilterParams[name]})
 	}
 	conds, err := f.resolveFilters(ctx, account, raw)
 	if err != nil {
 		return web.JobInfo{}, err
 	}
-	if _, err := compile(conds); err != nil {
+	if _, err := record.Compile(conds); err != nil {
 		return web.JobInfo{}, err
 	}
 	job := exportJob{Format: in.Body.Format, Since: since, Before: before, Conds: conds}
@@ -126,10 +128,10 @@ func (f *Feature) runExport(ctx context.Context, j *web.Job) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := Query{Since: in.Since, Before: in.Before, Conds: in.Conds}
+	q := ledger.Query{Since: in.Since, Before: in.Before, Filters: in.Conds}
 	counted := &countingWriter{to: w}
 	n := 0
-	each := func(*Record) {
+	each := func(*record.Record) {
 		if n++; n%1000 == 0 && total > 0 {
 			j.Progress(float64(n) / float64(total))
 		}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
@@ -160,7 +162,7 @@ func (d *detailPage) tabs(v visit) {
 }
 
 // values are what can be filtered by.
-func (p *Dashboard) values(d *detailPage, v visit, rec *Record) {
+func (p *Dashboard) values(d *detailPage, v visit, rec *record.Record) {
 	e := &rec.Event
 	of := func(key, val, label string, mono bool) value {
 		if val == "" {
@@ -187,7 +189,7 @@ func (p *Dashboard) values(d *detailPage, v visit, rec *Record) {
 	}
 	d.Resource = of("resource_id", e.Resource.ID, rec.ResourceName(), false)
 	d.Product = of("resource_product", e.Resource.Product, "", false)
-	d.Type = of("resource_type", e.Resource.Type, Humanize(e.Resource.Type), false)
+	d.Type = of("resource_type", e.Resource.Type, record.Humanize(e.Resource.Type), false)
 	d.Zone = of("zone", cmp.Or(e.Zone.ID, e.Zone.Name), cmp.Or(e.Zone.Name, e.Zone.ID), false)
 	d.Action = of("action_type", e.Action.Type, "", true)
 	d.Address = of("actor_ip_address", a.IPAddress, "", true)
@@ -195,7 +197,7 @@ func (p *Dashboard) values(d *detailPage, v visit, rec *Record) {
 	d.Set = of("change_set", e.ChangeSet, "", true)
 	for _, one := range e.Related {
 		rel := of("resource_id", one.ID, cmp.Or(one.Name, one.ID), false)
-		rel.Value = Humanize(one.Type)
+		rel.Value = record.Humanize(one.Type)
 		d.Related = append(d.Related, rel)
 	}
 	if q := e.Request; q != nil {
@@ -216,8 +218,8 @@ func (p *Dashboard) values(d *detailPage, v visit, rec *Record) {
 	}
 }
 
-func (d *detailPage) times(rec *Record) {
-	if t, err := time.Parse(TimeLayout, rec.RecordedAt); err == nil {
+func (d *detailPage) times(rec *record.Record) {
+	if t, err := time.Parse(record.TimeLayout, rec.RecordedAt); err == nil {
 		d.RecordedAt = t
 		if gap := t.Sub(d.At); gap > time.Minute || gap < -time.Minute {
 			d.Late = ui.Words(gap.Abs())
@@ -231,7 +233,7 @@ func (d *detailPage) times(rec *Record) {
 }
 
 // changes compares before and after.
-func (d *detailPage) changes(rec *Record) {
+func (d *detailPage) changes(rec *record.Record) {
 	e := &rec.Event
 	before, after := jsontext.Value(visible(string(e.Before))), jsontext.Value(visible(string(e.After)))
 	switch {
@@ -242,7 +244,7 @@ func (d *detailPage) changes(rec *Record) {
 		d.Only, d.Before = "Before", []byte(before)
 	default:
 		d.Before, d.After = []byte(before), []byte(after)
-		d.Changes = shownChanges(Diff(before, after))
+		d.Changes = shownChanges(record.Diff(before, after))
 		if n := len(d.Changes); n > maxListed {
 			d.Changes, d.More = d.Changes[:maxListed], n-maxListed
 		}
@@ -250,7 +252,7 @@ func (d *detailPage) changes(rec *Record) {
 }
 
 // shownChanges are changes as a page lists them.
-func shownChanges(list []Change) []ui.Change {
+func shownChanges(list []record.Change) []ui.Change {
 	out := make([]ui.Change, 0, len(list))
 	for _, c := range list {
 		out = append(out, ui.Change{Path: dotted(c.Path), Op: c.Op, Old: shortJSON(c.Before), New: shortJSON(c.After)})
@@ -296,26 +298,26 @@ const aroundRows = 3
 
 // surround finds what happened before and after on the event's zone, or in the
 // account where it has none.
-func (p *Dashboard) surround(ctx context.Context, d *detailPage, v visit, rec *Record) error {
+func (p *Dashboard) surround(ctx context.Context, d *detailPage, v visit, rec *record.Record) error {
 	e := &rec.Event
-	at := PositionOf(rec)
+	at := ledger.PositionOf(rec)
 	a := &around{Where: "in this account"}
 	base := url.Values{}
-	var conds []Cond
+	var conds []record.Filter
 	if zone := cmp.Or(e.Zone.ID, e.Zone.Name); zone != "" {
-		conds = []Cond{{Field: "zone", Values: []string{zone}}}
+		conds = []record.Filter{{Field: "zone", Values: []string{zone}}}
 		a.Where = "on " + visible(cmp.Or(e.Zone.Name, e.Zone.ID))
 		base.Set("zone", zone)
 	}
 	if e.ChangeSet != "" { // its own parts are no context
-		conds = append(conds, Cond{Field: "change_set", Not: true, Values: []string{e.ChangeSet}})
+		conds = append(conds, record.Filter{Field: "change_set", Not: true, Values: []string{e.ChangeSet}})
 	}
 	l := list{Dashboard: p, visit: v, url: v.url, fold: true}
 	if d.Pane {
 		l.target = "detail"
 	}
 	for _, ascending := range []bool{true, false} {
-		found, err := p.reader.Browse(ctx, v.account, Query{Conds: conds, After: at, Ascending: ascending}, 4*aroundRows, nil)
+		found, err := p.reader.Browse(ctx, v.account, ledger.Query{Filters: conds, After: at, Ascending: ascending}, 4*aroundRows, nil)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -21,7 +23,7 @@ const perPage = 60
 type explorerPage struct {
 	URL     string // of the explorer without filters
 	Size    int64
-	Signed  SignedHead
+	Signed  ledger.SignedHead
 	Matched string // how many events fit the filters; "" without filters, or when it is not known
 	Self    string // this page, for the part of the head that is asked for again
 	Tabs    []ui.Link
@@ -65,7 +67,7 @@ type filterMenu struct {
 // state is an explorer's URL, read.
 type state struct {
 	visit
-	conds   []Cond
+	conds   []record.Filter
 	unknown []string
 	period  ui.Range
 	text    string // q
@@ -83,8 +85,8 @@ func (p *Dashboard) state(v visit) (state, error) {
 }
 
 // query is the question to the reader, without its page.
-func (s state) query() Query {
-	q := Query{Conds: s.conds}
+func (s state) query() ledger.Query {
+	q := ledger.Query{Filters: s.conds}
 	if !s.period.Since.IsZero() {
 		q.Since = max(0, s.period.Since.UnixMicro())
 	}
@@ -95,10 +97,10 @@ func (s state) query() Query {
 }
 
 // keep leaves out views, and what does not say the text.
-func (p *Dashboard) keep(s state) (keep func(*Record) bool, views *int) {
+func (p *Dashboard) keep(s state) (keep func(*record.Record) bool, views *int) {
 	views = new(int)
 	lower := strings.ToLower(s.text)
-	return func(r *Record) bool {
+	return func(r *record.Record) bool {
 		if lower != "" && !r.Mentions(lower) {
 			return false
 		}
@@ -166,7 +168,7 @@ func (p *Dashboard) fillRows(page *explorerPage, s state) error {
 	cursor := s.url.Query().Get("cursor")
 	name := "audit.page " + s.account
 	if cursor != "" {
-		q.After = &Position{}
+		q.After = &ledger.Position{}
 		if err := p.cursors.Decode(name, cursor, q.After); err != nil {
 			return err
 		}
@@ -302,7 +304,7 @@ func (p *Dashboard) nameChips(v visit, page *explorerPage) {
 			known := field + "\x00" + c.Value
 			if names[known] == "" {
 				within(v.ctx, 300*time.Millisecond, func(ctx context.Context) error {
-					q := Query{Conds: []Cond{{Field: field, Values: []string{c.Value}}}, Limit: 1}
+					q := ledger.Query{Filters: []record.Filter{{Field: field, Values: []string{c.Value}}}, Limit: 1}
 					found, err := p.reader.List(ctx, v.account, q)
 					if err != nil {
 						return err
@@ -337,7 +339,7 @@ func (p *Dashboard) glossary(v visit) (glossary, []filterMenu) {
 	}{{"product", "resource_product", "Product", "package", &known.products}, {"action", "action_type", "Action", "zap", &known.actions}} {
 		menu := filterMenu{Label: g.label, Icon: g.icon}
 		answered := within(v.ctx, 300*time.Millisecond, func(ctx context.Context) error {
-			counts, err := p.reader.Summary(ctx, v.account, g.group, 0, v.now.Add(MaxAhead).UnixMicro())
+			counts, err := p.reader.Summary(ctx, v.account, g.group, 0, v.now.Add(record.MaxAhead).UnixMicro())
 			for i, c := range counts {
 				*g.to = append(*g.to, c.Key)
 				if i < 12 {
@@ -404,12 +406,12 @@ func (p *Dashboard) live(w http.ResponseWriter, r *http.Request) error {
 	explorer := &url.URL{Path: v.base(), RawQuery: v.url.RawQuery}
 	l := list{Dashboard: p, visit: v, url: explorer, target: "detail", fold: true, live: true}
 	keep, _ := p.keep(s)
-	var set []*Record
-	events, err := p.Tail(v.ctx, v.account, -1, s.conds, func(rec *Record) ([]byte, error) {
+	var set []*record.Record
+	events, err := p.Tail(v.ctx, v.account, -1, s.conds, func(rec *record.Record) ([]byte, error) {
 		if !keep(rec) {
 			return nil, nil
 		}
-		if len(set) > 0 && (!set[0].SameChangeSet(rec) || len(set) == MaxFold) {
+		if len(set) > 0 && (!set[0].SameChangeSet(rec) || len(set) == ledger.MaxFold) {
 			set = nil
 		}
 		one := l.row(rec)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/verify"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -20,10 +22,10 @@ type integrityPage struct {
 	Tabs         []ui.Link
 	Framed       bool
 	Size         int64
-	Head         SignedHead
+	Head         ledger.SignedHead
 	Root         string
 	Note         string // the checkpoint's text
-	Key          Key
+	Key          ledger.Key
 	KeyURL       string
 	Origin       string
 	Stopped      string // why nothing is signed any more
@@ -84,7 +86,7 @@ func (p *Dashboard) fillIntegrity(page *integrityPage, v visit) error {
 		page.Head.Note = string(text)
 	}
 	page.Note = page.Head.Note
-	cp, err := OpenCheckpoint([]byte(page.Note), page.Key.VKey, v.account)
+	cp, err := verify.OpenCheckpoint([]byte(page.Note), page.Key.VKey, v.account)
 	if err != nil {
 		page.Stopped = cmp.Or(page.Stopped, "the checkpoint does not open with the key: "+err.Error())
 		return nil
@@ -126,7 +128,7 @@ func (p *Dashboard) consistent(v visit, older []byte, now merkle.Checkpoint) []s
 		steps[i].Tone, steps[i].Text = ui.Bad, visible(fmt.Sprintf(format, args...))
 		return steps
 	}
-	then, err := OpenCheckpoint(older, p.signer.Keys()[0].VKey, v.account)
+	then, err := verify.OpenCheckpoint(older, p.signer.Keys()[0].VKey, v.account)
 	if err != nil {
 		return fail(0, "this is not a checkpoint of this account that the key has signed: %v", err)
 	}

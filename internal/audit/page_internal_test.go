@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
@@ -50,8 +51,12 @@ func FuzzTheSearchFieldTakesAnything(f *testing.F) {
 func TestAFilterThatMeansNothingIsNamed(t *testing.T) {
 	q, _ := url.ParseQuery("actor_id=u&actor_id.not=v&audit_log_id=e&event=e&cursor=c&q=x&since=7d&colour=red&product_category.not=a&zone=")
 	conds, unknown := filtersOf(q)
-	want := []Cond{{"actor_id", false, []string{"u"}}, {"actor_id", true, []string{"v"}}, {"id", false, []string{"e"}}}
-	slices.SortStableFunc(conds, func(a, b Cond) int {
+	want := []record.Filter{
+		{Field: "actor_id", Values: []string{"u"}},
+		{Field: "actor_id", Not: true, Values: []string{"v"}},
+		{Field: "id", Values: []string{"e"}},
+	}
+	slices.SortStableFunc(conds, func(a, b record.Filter) int {
 		return strings.Compare(a.Field, b.Field)*2 + map[bool]int{true: 1, false: -1}[a.Not]
 	})
 	if !reflect.DeepEqual(conds, want) || !reflect.DeepEqual(unknown, []string{"colour", "product_category.not"}) {
@@ -60,43 +65,43 @@ func TestAFilterThatMeansNothingIsNamed(t *testing.T) {
 }
 
 func TestEveryFilterHasItsChip(t *testing.T) {
-	for _, field := range append(Fields(), special...) {
+	for _, field := range append(record.Fields(), special...) {
 		if !slices.ContainsFunc(chipKeys, func(k ui.FilterKey) bool { return k.Key == field }) {
 			t.Errorf("the filter %s would be in force without being seen", field)
 		}
 	}
 	for alias, field := range aliases {
-		if !IsField(field) {
+		if !record.IsField(field) {
 			t.Errorf("%s stands for %s, which is no field", alias, field)
 		}
 	}
 }
 
 // event is a record for the pages' pure parts.
-func pageRecord(change func(*Event)) *Record {
-	e := Event{ID: "e-1", OccurredAt: "2026-11-22T10:00:00.000000Z", Action: Action{Type: "update", Result: "success"},
-		Actor: Actor{Type: "user", ID: "u-1", Name: "Ana"}, Resource: Resource{Product: "dns", Type: "record", ID: "r-1", Name: "www"}}
+func pageRecord(change func(*record.Event)) *record.Record {
+	e := record.Event{ID: "e-1", OccurredAt: "2026-11-22T10:00:00.000000Z", Action: record.Action{Type: "update", Result: "success"},
+		Actor: record.Actor{Type: "user", ID: "u-1", Name: "Ana"}, Resource: record.Resource{Product: "dns", Type: "record", ID: "r-1", Name: "www"}}
 	if change != nil {
 		change(&e)
 	}
-	return &Record{Event: e}
+	return &record.Record{Event: e}
 }
 
 func TestAMarkedSentenceSaysWhatTheSentenceSays(t *testing.T) {
 	value := func(s string) jsontext.Value { return jsontext.Value(s) }
-	events := map[string]func(*Event){
+	events := map[string]func(*record.Event){
 		"plain": nil,
-		"one change": func(e *Event) {
+		"one change": func(e *record.Event) {
 			e.Before, e.After, e.Zone.Name = value(`{"ttl":300}`), value(`{"ttl":60}`), "shop.example"
 		},
-		"many": func(e *Event) { e.Before, e.After = value(`{"a":1,"b":2}`), value(`{"a":2,"b":3}`) },
-		"same words": func(e *Event) {
+		"many": func(e *record.Event) { e.Before, e.After = value(`{"a":1,"b":2}`), value(`{"a":2,"b":3}`) },
+		"same words": func(e *record.Event) {
 			e.Actor.Name, e.Resource.Name, e.Zone.Name = "record", "record", "record from record to record"
 		},
-		"failed":    func(e *Event) { e.Action.Result = "failure" },
-		"erased":    func(e *Event) { e.Actor, e.Resource.ID, e.Resource.Name = Actor{Type: "user"}, "", "" },
-		"odd verb":  func(e *Event) { e.Action.Type = "cache.purge_everything" },
-		"templated": func(e *Event) { e.Metadata = value(`{"n":{"m":"<b>"}}`) },
+		"failed":    func(e *record.Event) { e.Action.Result = "failure" },
+		"erased":    func(e *record.Event) { e.Actor, e.Resource.ID, e.Resource.Name = record.Actor{Type: "user"}, "", "" },
+		"odd verb":  func(e *record.Event) { e.Action.Type = "cache.purge_everything" },
+		"templated": func(e *record.Event) { e.Metadata = value(`{"n":{"m":"<b>"}}`) },
 	}
 	for name, change := range events {
 		for _, template := range []string{"", "{actor} did it", "{resource} of {zone} by {actor}: {metadata.n.m} {before.ttl} {unknown}", "an open { brace", "{actor} {result} {resource.type} {resource.id} {action}"} {
@@ -115,7 +120,7 @@ func TestAMarkedSentenceSaysWhatTheSentenceSays(t *testing.T) {
 }
 
 func TestWhatWouldTurnTheTextAroundIsWrittenOut(t *testing.T) {
-	r := pageRecord(func(e *Event) { e.Actor.Name, e.Resource.Name = "Ana\u202egnp.exe", "\u2066x\u0007" })
+	r := pageRecord(func(e *record.Event) { e.Actor.Name, e.Resource.Name = "Ana\u202egnp.exe", "\u2066x\u0007" })
 	if got := marked(r, "").String(); got != `Ana\u202egnp.exe changed record \u2066x\u0007` {
 		t.Error(got)
 	}
@@ -138,7 +143,7 @@ func TestOnlyWebLinksAreLinked(t *testing.T) {
 func TestBlameFollowsEveryMemberThroughItsChanges(t *testing.T) {
 	b := newBlame()
 	take := func(id, before, after, result string) []string {
-		return b.take(pageRecord(func(e *Event) {
+		return b.take(pageRecord(func(e *record.Event) {
 			e.ID, e.Action.Result = id, result
 			if before != "" {
 				e.Before = jsontext.Value(before)
@@ -183,8 +188,8 @@ func TestBlameFollowsEveryMemberThroughItsChanges(t *testing.T) {
 func TestAChangeSetFoldsIntoOneSentence(t *testing.T) {
 	f := &Feature{words: Words{Sentence: func(string, string, string, string) (string, bool) { return "", false }}}
 	l := list{Dashboard: &Dashboard{Feature: f}, visit: visit{account: "a", now: time.Now()}, url: &url.URL{Path: "/p"}, fold: true, live: true}
-	part := func(i int, change func(*Event)) *Record {
-		return pageRecord(func(e *Event) {
+	part := func(i int, change func(*record.Event)) *record.Record {
+		return pageRecord(func(e *record.Event) {
 			e.ID, e.ChangeSet, e.Resource.Type, e.Resource.ID = strconv.Itoa(i), "set", "policy", strconv.Itoa(i)
 			e.SetMicros(int64(1_000_000_000_000_000 - i))
 			if change != nil {
@@ -192,17 +197,17 @@ func TestAChangeSetFoldsIntoOneSentence(t *testing.T) {
 			}
 		})
 	}
-	var set []*Record
+	var set []*record.Record
 	for i := range 30 {
 		set = append(set, part(i, nil))
 	}
-	rows := l.rows(append(set, part(30, func(e *Event) { e.ChangeSet = "" })))
+	rows := l.rows(append(set, part(30, func(e *record.Event) { e.ChangeSet = "" })))
 	if len(rows) != 2 || rows[0].Folded != 30 || len(rows[0].Fold) != maxInline || rows[0].Sentence.String() != "Ana changed 30 policies in one change set" {
 		t.Fatalf("%d rows, %d folded, %q", len(rows), rows[0].Folded, rows[0].Sentence.String())
 	}
 	set[3].Event.Action.Result = "failure"
 	set[4].Event.Action.Type, set[5].Event.Resource.Type = "delete", "zone"
-	rows = l.rows(append(set, part(31, func(e *Event) { e.Actor.ID = "somebody else" })))
+	rows = l.rows(append(set, part(31, func(e *record.Event) { e.Actor.ID = "somebody else" })))
 	if got := rows[0].Sentence.String(); got != "Ana changed 30 resources in one change set" || rows[0].Marks[0].Label != "1 failed" || len(rows) != 2 {
 		t.Errorf("%q, %+v", got, rows[0].Marks)
 	}
@@ -240,7 +245,7 @@ func TestEveryFilterIsShownAsAChipAndEveryChipFilters(t *testing.T) {
 		}
 		shown[k.Key] = true
 	}
-	for _, name := range Fields() {
+	for _, name := range record.Fields() {
 		if !shown[name] {
 			t.Errorf("the filter %s has no chip", name)
 		}
@@ -260,30 +265,30 @@ func TestEveryFilterIsShownAsAChipAndEveryChipFilters(t *testing.T) {
 func TestARunOfSetUpWorkIsOneRow(t *testing.T) {
 	f := &Feature{words: Words{Sentence: func(string, string, string, string) (string, bool) { return "", false }}}
 	l := list{Dashboard: &Dashboard{Feature: f}, visit: visit{account: "a", now: time.Now()}, url: &url.URL{Path: "/p"}, fold: true, live: true}
-	made := func(i int, change func(*Event)) *Record {
-		return pageRecord(func(e *Event) {
-			e.ID, e.Action.Type, e.Resource = strconv.Itoa(i), "create", Resource{Product: event.Product, Type: "zone", ID: strconv.Itoa(i)}
-			e.Actor = Actor{Type: "staff", ID: "bootstrap", Name: "bootstrap token"}
+	made := func(i int, change func(*record.Event)) *record.Record {
+		return pageRecord(func(e *record.Event) {
+			e.ID, e.Action.Type, e.Resource = strconv.Itoa(i), "create", record.Resource{Product: event.Product, Type: "zone", ID: strconv.Itoa(i)}
+			e.Actor = record.Actor{Type: "staff", ID: "bootstrap", Name: "bootstrap token"}
 			e.SetMicros(int64(1_000_000_000_000_000 - i*1_000_000))
 			if change != nil {
 				change(e)
 			}
 		})
 	}
-	var run []*Record
+	var run []*record.Record
 	for i := range 6 {
 		run = append(run, made(i, nil))
 	}
 	for name, one := range map[string]struct {
-		records []*Record
+		records []*record.Record
 		want    int
 	}{
 		"six of one operator":       {run, 1},
 		"three are no run":          {run[:3], 3},
-		"a person's work":           {append(slices.Clone(run[:3]), made(3, func(e *Event) { e.Actor.Type = "user" }), made(4, nil)), 5},
-		"another's between":         {append(slices.Clone(run[:3]), made(3, func(e *Event) { e.Actor.ID = "other" }), made(4, nil)), 5},
-		"a product's":               {append(slices.Clone(run[:3]), made(3, func(e *Event) { e.Resource.Product = "shop" }), made(4, nil)), 5},
-		"a failure is never hidden": {append(slices.Clone(run[:3]), made(3, func(e *Event) { e.Action.Result = "failure" })), 4},
+		"a person's work":           {append(slices.Clone(run[:3]), made(3, func(e *record.Event) { e.Actor.Type = "user" }), made(4, nil)), 5},
+		"another's between":         {append(slices.Clone(run[:3]), made(3, func(e *record.Event) { e.Actor.ID = "other" }), made(4, nil)), 5},
+		"a product's":               {append(slices.Clone(run[:3]), made(3, func(e *record.Event) { e.Resource.Product = "shop" }), made(4, nil)), 5},
+		"a failure is never hidden": {append(slices.Clone(run[:3]), made(3, func(e *record.Event) { e.Action.Result = "failure" })), 4},
 		"an hour between":           {append(slices.Clone(run[:3]), made(3600, nil)), 4},
 	} {
 		if rows := l.rows(one.records); len(rows) != one.want {

@@ -7,11 +7,13 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// Glance is what the overview says about an account's record.
-type Glance struct {
+// Overview is what the overview says about an account's record.
+type Overview struct {
 	Size     int64     // events
 	Signed   int64     // of these, covered by the last checkpoint
 	SignedAt time.Time // when it was made; zero = never
@@ -31,11 +33,11 @@ const (
 	glanceTime  = 400 * time.Millisecond
 )
 
-// Glance reads what the overview shows, in a short time. The request's account
+// Overview reads what the overview shows, in a short time. The request's account
 // and principal are those of its context.
-func (p *Dashboard) Glance(r *http.Request) (*Glance, error) {
+func (p *Dashboard) Overview(r *http.Request) (*Overview, error) {
 	v := p.visit(r)
-	g := &Glance{}
+	g := &Overview{}
 	var err error
 	if g.Size, err = p.reader.Size(v.ctx, v.account); err != nil {
 		return nil, err
@@ -60,7 +62,7 @@ func (p *Dashboard) Glance(r *http.Request) (*Glance, error) {
 		return nil, err
 	}
 	g.Signed, g.SignedAt = head.Size, head.At
-	found, err := p.reader.Browse(v.ctx, v.account, Query{}, glanceRows*3, func(r *Record) bool { return !p.isView(r) })
+	found, err := p.reader.Browse(v.ctx, v.account, ledger.Query{}, glanceRows*3, func(r *record.Record) bool { return !p.isView(r) })
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +76,7 @@ func (p *Dashboard) Glance(r *http.Request) (*Glance, error) {
 	done := within(v.ctx, glanceTime, func(ctx context.Context) error { return p.countDay(ctx, v.account, since, g, counts) })
 	g.AtLeast = g.AtLeast || !done
 	one := group{Empty: "Nothing happened in the last 24 hours"}
-	one.fill(LargestFirst(counts), func(key string) string {
+	one.fill(ledger.LargestFirst(counts), func(key string) string {
 		return v.base() + query(url.Values{"resource_product": {key}, "since": {"24h"}})
 	})
 	g.Products, err = p.html("audit-shares", one)
@@ -82,8 +84,8 @@ func (p *Dashboard) Glance(r *http.Request) (*Glance, error) {
 }
 
 // countDay counts the events since a time, by product.
-func (p *Dashboard) countDay(ctx context.Context, account string, since time.Time, g *Glance, counts map[string]int64) error {
-	q := Query{Since: max(0, since.UnixMicro()), Limit: 1000}
+func (p *Dashboard) countDay(ctx context.Context, account string, since time.Time, g *Overview, counts map[string]int64) error {
+	q := ledger.Query{Since: max(0, since.UnixMicro()), Limit: 1000}
 	for {
 		page, err := p.reader.List(ctx, account, q)
 		if err != nil {

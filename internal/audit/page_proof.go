@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/record"
+	"github.com/belfryhq/belfry/internal/audit/verify"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -35,7 +37,7 @@ type step struct {
 
 // proofOf gathers the facts and, when the URL asks for it, verifies the event
 // through the very file that a customer downloads.
-func (p *Dashboard) proofOf(v visit, rec *Record) (*proofPage, error) {
+func (p *Dashboard) proofOf(v visit, rec *record.Record) (*proofPage, error) {
 	head, err := p.reader.SignedHead(v.ctx, v.account)
 	if err != nil {
 		return nil, err
@@ -74,7 +76,7 @@ func verifySteps(data []byte, vkey string) (steps []step, ok bool) {
 		{Name: "signature", Text: "the checkpoint is signed by the key"},
 		{Name: "inclusion", Text: "the leaf is in the tree that was signed"},
 	}
-	report, err := VerifyBundle(data, vkey)
+	report, err := verify.Bundle(data, vkey)
 	if err == nil {
 		for i := range steps {
 			steps[i].Tone = ui.Good
@@ -89,7 +91,7 @@ func verifySteps(data []byte, vkey string) (steps []step, ok bool) {
 	failed := 0
 	if text, found := strings.CutPrefix(err.Error(), "proof: "); found {
 		failed = 1
-		if SignatureHolds(data, vkey) {
+		if verify.SignatureHolds(data, vkey) {
 			failed = 2
 		}
 		err = &stepError{text}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -63,7 +64,7 @@ func fieldOf(name string) string {
 	if f, ok := aliases[name]; ok {
 		return f
 	}
-	if IsField(name) || slices.Contains(special, name) {
+	if record.IsField(name) || slices.Contains(special, name) {
 		return name
 	}
 	return ""
@@ -71,25 +72,25 @@ func fieldOf(name string) string {
 
 // filtersOf reads the conditions of a URL. unknown are parameters that mean
 // nothing here: a page that ignored them silently would show too much.
-func filtersOf(q url.Values) (conds []Cond, unknown []string) {
+func filtersOf(q url.Values) (conds []record.Filter, unknown []string) {
 	for name, values := range q {
 		field, not := strings.CutSuffix(name, ".not")
 		values = slices.DeleteFunc(slices.Clone(values), func(s string) bool { return s == "" })
-		known := IsField(field)
+		known := record.IsField(field)
 		switch {
 		case slices.Contains(ownParameters, name) || len(values) == 0:
 		case field == "audit_log_id":
-			conds = append(conds, Cond{Field: "id", Not: not, Values: values})
+			conds = append(conds, record.Filter{Field: "id", Not: not, Values: values})
 		case field == "product_category" && not:
 			unknown = append(unknown, name)
 		case known || slices.Contains(special, field):
-			conds = append(conds, Cond{Field: field, Not: not, Values: values})
+			conds = append(conds, record.Filter{Field: field, Not: not, Values: values})
 		default:
 			unknown = append(unknown, name)
 		}
 	}
 	slices.Sort(unknown)
-	slices.SortFunc(conds, func(a, b Cond) int { return strings.Compare(a.Field, b.Field) })
+	slices.SortFunc(conds, func(a, b record.Filter) int { return strings.Compare(a.Field, b.Field) })
 	return conds, unknown
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
@@ -59,7 +60,7 @@ type list struct {
 }
 
 // rows folds and groups records, which are in the order of the list.
-func (l list) rows(records []*Record) []row {
+func (l list) rows(records []*record.Record) []row {
 	var out []row
 	var day string
 	for i := 0; i < len(records); {
@@ -94,7 +95,7 @@ const (
 )
 
 // run is how many of the first records are one run.
-func (l list) run(records []*Record) int {
+func (l list) run(records []*record.Record) int {
 	n := 0
 	for l.fold && n < len(records) {
 		e := &records[n].Event
@@ -112,7 +113,7 @@ func (l list) run(records []*Record) int {
 }
 
 // row is one event's.
-func (l list) row(r *Record) row {
+func (l list) row(r *record.Record) row {
 	e := &r.Event
 	one := row{ID: "e-" + e.ID, Href: l.href(e.ID), Actor: visible(r.ActorName()), Kind: e.Actor.Type, Sentence: l.sentenceOf(r), Product: e.Resource.Product,
 		Action: e.Action.Type, At: e.At(), Low: l.isView(r), Current: e.ID == l.open, Target: l.target, Marks: marks(r)}
@@ -132,7 +133,7 @@ func (l list) href(id string) string {
 
 // sentenceOf links the marked parts to the explorer where no list stands around
 // them that a click could filter.
-func (l list) sentenceOf(r *Record) ui.Sentence {
+func (l list) sentenceOf(r *record.Record) ui.Sentence {
 	s := l.said(r)
 	if last := len(s) - 1; last >= 0 { // the row has a badge for it
 		s[last].Text = strings.TrimSuffix(s[last].Text, " (failed)")
@@ -161,7 +162,7 @@ func clip(s string) string {
 }
 
 // why is the reason in words, and its link.
-func why(e *Event) (text, link string) {
+func why(e *record.Event) (text, link string) {
 	if e.Reason == nil {
 		return "", ""
 	}
@@ -177,7 +178,7 @@ func webLink(s string) string {
 	return s
 }
 
-func marks(r *Record) []mark {
+func marks(r *record.Record) []mark {
 	var list []mark
 	e := &r.Event
 	if e.Action.Result == "failure" {
@@ -199,7 +200,7 @@ func marks(r *Record) []mark {
 }
 
 // folded is one row for the events of one change set, or of one run.
-func (l list) folded(set []*Record) row {
+func (l list) folded(set []*record.Record) row {
 	first := set[0]
 	one := l.row(first)
 	one.ID = setID(first)
@@ -242,29 +243,29 @@ func (l list) folded(set []*Record) row {
 
 // setSentence says what a change set did: "Ana changed 14 files in one change
 // set"; of a run, without its last words.
-func (l list) setSentence(set []*Record) ui.Sentence {
-	verb, kind, zone := Past(set[0].Event.Action.Type), set[0].Event.Resource.Type, set[0].Event.Zone
+func (l list) setSentence(set []*record.Record) ui.Sentence {
+	verb, kind, zone := record.Past(set[0].Event.Action.Type), set[0].Event.Resource.Type, set[0].Event.Zone
 	things := map[string]bool{}
 	for _, r := range set {
 		e := &r.Event
-		if Past(e.Action.Type) != verb {
+		if record.Past(e.Action.Type) != verb {
 			verb = "changed"
 		}
 		if e.Resource.Type != kind {
 			kind = "resource"
 		}
 		if e.Zone != zone {
-			zone = ZoneRef{}
+			zone = record.ZoneRef{}
 		}
 		things[e.Resource.Product+"\x00"+e.Resource.Type+"\x00"+e.Resource.ID] = true
 	}
 	what := strconv.Itoa(len(things)) + " " + many(kind)
 	if len(things) == 1 {
-		what = Humanize(kind) + " " + clip(set[0].ResourceName()) + ", " + strconv.Itoa(len(set)) + " times,"
+		what = record.Humanize(kind) + " " + clip(set[0].ResourceName()) + ", " + strconv.Itoa(len(set)) + " times,"
 	}
 	s := ui.Sentence{mark1(set[0], set[0].ActorPart()), {Text: " " + verb + " "}, {Text: what, Strong: true}}
 	if zone.Name != "" {
-		s = append(s, ui.Part{Text: " in "}, mark1(set[0], Part{Text: zone.Name, Role: NamesZone}))
+		s = append(s, ui.Part{Text: " in "}, mark1(set[0], record.Part{Text: zone.Name, Role: record.NamesZone}))
 	}
 	if set[0].Event.ChangeSet != "" {
 		s = append(s, ui.Part{Text: " in one change set"})
@@ -278,7 +279,7 @@ func (l list) setSentence(set []*Record) ui.Sentence {
 }
 
 // common is the action and product that all share.
-func common(set []*Record) (action, product string) {
+func common(set []*record.Record) (action, product string) {
 	action, product = set[0].Event.Action.Type, set[0].Event.Resource.Product
 	for _, r := range set {
 		if r.Event.Action.Type != action {
@@ -292,7 +293,7 @@ func common(set []*Record) (action, product string) {
 }
 
 // setID names a change set's row.
-func setID(r *Record) string {
+func setID(r *record.Record) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{r.Event.ChangeSet, r.Event.Actor.Type, r.Event.Actor.ID, r.Event.ID}, "\x00")))
 	return "s-" + hex.EncodeToString(sum[:8])
 }

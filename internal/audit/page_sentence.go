@@ -6,18 +6,19 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
 // said is the event's sentence in the catalogue's words, with marks: actor, resource
 // and property can be clicked, values are set as code.
-func (f *Feature) said(r *Record) ui.Sentence {
+func (f *Feature) said(r *record.Record) ui.Sentence {
 	e := &r.Event
 	template, _ := f.words.Sentence(e.Resource.Product, e.Resource.Type, e.Action.Type, e.Action.Result)
 	return marked(r, template)
 }
 
-func marked(r *Record, template string) ui.Sentence {
+func marked(r *record.Record, template string) ui.Sentence {
 	parts := r.SentenceParts(template)
 	s := make(ui.Sentence, len(parts))
 	for i, p := range parts {
@@ -27,21 +28,21 @@ func marked(r *Record, template string) ui.Sentence {
 }
 
 // mark1 is a part of a sentence as pages show it.
-func mark1(r *Record, p Part) ui.Part {
+func mark1(r *record.Record, p record.Part) ui.Part {
 	e := &r.Event
 	out := ui.Part{Text: p.Text, Strong: true}
 	switch p.Role {
-	case NamesActor:
+	case record.NamesActor:
 		out.Key = "actor_id"
 		out.Value = e.Actor.ID
-	case NamesResource:
+	case record.NamesResource:
 		out.Key = "resource_id"
 		out.Value = e.Resource.ID
-	case NamesZone:
+	case record.NamesZone:
 		out.Key = "zone"
 		out.Value = cmp.Or(e.Zone.ID, e.Zone.Name)
 	default:
-		return ui.Part{Text: p.Text, Code: p.Role == QuotesValue}
+		return ui.Part{Text: p.Text, Code: p.Role == record.QuotesValue}
 	}
 	if out.Value == "" {
 		out.Key = ""
@@ -86,13 +87,13 @@ func misleading(r rune) bool {
 
 // isView reports whether an event only looked at something: as the catalogue
 // says, or, without one, by the usual names.
-func (f *Feature) isView(r *Record) bool {
+func (f *Feature) isView(r *record.Record) bool {
 	e := &r.Event
 	template, view := f.words.Sentence(e.Resource.Product, e.Resource.Type, e.Action.Type, e.Action.Result)
 	if template != "" || view {
 		return view
 	}
-	switch LastWord(e.Action.Type) {
+	switch record.LastWord(e.Action.Type) {
 	case "view", "read", "list", "get", "open", "search":
 		return true
 	}
@@ -101,7 +102,7 @@ func (f *Feature) isView(r *Record) bool {
 
 // many is the plural of an identifier.
 func many(s string) string {
-	s = Humanize(s)
+	s = record.Humanize(s)
 	switch {
 	case strings.HasSuffix(s, "y") && len(s) > 1 && !strings.ContainsRune("aeiou", rune(s[len(s)-2])):
 		return s[:len(s)-1] + "ies"

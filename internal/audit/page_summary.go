@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -74,7 +75,7 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 	}
 	for _, g := range []struct{ by, key, title string }{{"product", "resource_product", "By product"}, {"action", "action_type", "By action"}, {"actor", "actor_id", "By actor"}, {"interface", "interface", "By interface"}} {
 		one := group{Title: g.title, Empty: "Nothing in this time"}
-		var counts []SummaryRow
+		var counts []ledger.SummaryRow
 		if g.by == "actor" || g.by == "interface" {
 			counts, err = p.reader.CountBy(v.ctx, v.account, g.by, since, until)
 		} else {
@@ -105,7 +106,7 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 }
 
 // fill takes the largest groups.
-func (g *group) fill(counts []SummaryRow, href func(key string) string) {
+func (g *group) fill(counts []ledger.SummaryRow, href func(key string) string) {
 	var total int64
 	for _, c := range counts {
 		total += c.Count
@@ -130,9 +131,9 @@ func (g *group) fill(counts []SummaryRow, href func(key string) string) {
 const maxDays = 3 * 366
 
 // fillDays draws the events of each day, with a zero for a day without any.
-func (s *summaryPage) fillDays(counts []SummaryRow, since, before time.Time) {
+func (s *summaryPage) fillDays(counts []ledger.SummaryRow, since, before time.Time) {
 	byDay := map[string]int64{}
-	var top SummaryRow
+	var top ledger.SummaryRow
 	for _, c := range counts {
 		byDay[c.Key] = c.Count
 		s.Total += c.Count

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 )
 
@@ -20,8 +21,8 @@ type Trouble struct {
 // Preceding is a change that came before a trouble began, or a whole change set
 // as one. That it came before does not say that it is the cause.
 type Preceding struct {
-	Record *Record // of a set, the one closest to the trouble's resource, then the newest
-	Set    int     // events of the change set that were seen; 1 = it stands alone
+	Record *record.Record // of a set, the one closest to the trouble's resource, then the newest
+	Set    int            // events of the change set that were seen; 1 = it stands alone
 	Near   Nearness
 	Before time.Duration // how long before the trouble began; negative: within the bucket that shows it
 }
@@ -62,7 +63,7 @@ func (f *Feature) Preceding(ctx context.Context, t Trouble, limit int) (list []P
 
 // RelevantToTraffic reports whether an event can bear on how requests are served:
 // every change of a product, and of Belfry's own the updates of ownCauses.
-func RelevantToTraffic(r *Record) bool {
+func RelevantToTraffic(r *record.Record) bool {
 	e := &r.Event
 	return e.Resource.Product != event.Product || e.Action.Type == "update" && slices.Contains(ownCauses, e.Resource.Type)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 )
 
@@ -41,7 +42,7 @@ func TestWhatPrecededIsRankedByNearnessThenTimeAndASetCountsOnce(t *testing.T) {
 		}
 		w.Append(accountA, events...)
 		w.Append(accountB, at(43*time.Second, "another-account", in("one.example")))
-		isView := func(r *audit.Record) bool { return r.Event.Action.Type == "view" }
+		isView := func(r *record.Record) bool { return r.Event.Action.Type == "view" }
 		trouble := audit.Trouble{Account: accountA, Zone: "z-1", Product: "shop", Type: "setting", ID: "timeout", Began: began}
 		recent := audit.NewRecent(w.DB, w.Clock.Now, isView)
 		found, more, err := recent.Preceding(t.Context(), trouble, 10)
@@ -76,7 +77,7 @@ func TestAStormOfAlertsDecodesEachChangeOnce(t *testing.T) {
 				"occurred_at": began.Add(-time.Duration(i+1) * time.Second).Format(time.RFC3339Nano)}))
 		}
 		w.Append(accountA, changes...)
-		recent := audit.NewRecent(w.DB, w.Clock.Now, func(*audit.Record) bool { return false })
+		recent := audit.NewRecent(w.DB, w.Clock.Now, func(*record.Record) bool { return false })
 		ask := func(i int) []audit.Preceding {
 			t.Helper()
 			list, _, err := recent.Preceding(t.Context(), audit.Trouble{Account: accountA, Zone: "z-1", Product: "cdn", Type: "origin", ID: fmt.Sprint(i), Began: began}, 5)
@@ -152,7 +153,7 @@ func TestWhatPrecededAReplayIsFound(t *testing.T) {
 		events = append(events, at(fmt.Sprint("hour-", i), past.Add(time.Duration(i-24)*time.Hour)))
 	}
 	w.Append(accountA, events...)
-	recent := audit.NewRecent(w.DB, w.Clock.Now, func(*audit.Record) bool { return false })
+	recent := audit.NewRecent(w.DB, w.Clock.Now, func(*record.Record) bool { return false })
 	for hours := range 10 {
 		began := past.Add(time.Duration(hours)*time.Hour + 5*time.Minute)
 		list, more, err := recent.Preceding(t.Context(), audit.Trouble{Account: accountA, Zone: "z-1", Began: began}, 5)
@@ -164,7 +165,7 @@ func TestWhatPrecededAReplayIsFound(t *testing.T) {
 
 func TestTheViewsOfRecentChangesAreBounded(t *testing.T) {
 	w := newWorld(t, "")
-	recent := audit.NewRecent(w.DB, w.Clock.Now, func(*audit.Record) bool { return false })
+	recent := audit.NewRecent(w.DB, w.Clock.Now, func(*record.Record) bool { return false })
 	ask := func() []audit.Preceding {
 		t.Helper()
 		list, _, err := recent.Preceding(t.Context(), audit.Trouble{Account: accountA, Began: start}, 5)

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
@@ -24,8 +26,8 @@ import (
 // source: a view is made from it, follows it by seq, and may be dropped at any
 // time. Safe for concurrent use.
 type recentChanges struct {
-	reader *Reader
-	isView func(*Record) bool
+	reader *ledger.Reader
+	isView func(*record.Record) bool
 	now    func() time.Time
 
 	mu       sync.Mutex // guards views; a view has a lock of its own
@@ -78,10 +80,10 @@ type changeView struct {
 	whole   []*change
 	zones   map[string][]*change
 	things  map[resourceKey][]*change
-	winners map[int64]*Record // by seq
+	winners map[int64]*record.Record // by seq
 }
 
-func newRecentChanges(reader *Reader, now func() time.Time, isView func(*Record) bool) *recentChanges {
+func newRecentChanges(reader *ledger.Reader, now func() time.Time, isView func(*record.Record) bool) *recentChanges {
 	return &recentChanges{reader: reader, isView: isView, now: now, views: map[string]*changeView{}, decoded: func() {}, searched: func() {}}
 }
 
@@ -158,7 +160,7 @@ const actionErased = "erased"
 // ownChanges are the events of Belfry's own that a view reads: of the updates a few
 // kinds bear on requests (see ownCauses), which is decided when they are decoded; and
 // an erasure empties the view, in every process, because it holds opened events.
-var ownChanges = Omission{Product: event.Product, Except: [2]string{"update", actionErased}}
+var ownChanges = ledger.Omission{Product: event.Product, Except: [2]string{"update", actionErased}}
 
 // dropped is the number of changes of a view that is evicted: what a question that
 // still works on it adds is counted no more.
@@ -179,11 +181,11 @@ func (c *recentChanges) load(ctx context.Context, v *changeView) error {
 	v.whole = nil
 	v.zones = map[string][]*change{}
 	v.things = map[resourceKey][]*change{}
-	v.winners = map[int64]*Record{}
+	v.winners = map[int64]*record.Record{}
 	v.looked = time.Time{}
 
 	c.searched()
-	size, err := c.reader.ChangesBetween(ctx, v.account, v.since, v.before, ownChanges, recentLoad, func(rec *Record) { c.see(v, rec) })
+	size, err := c.reader.ChangesBetween(ctx, v.account, v.since, v.before, ownChanges, recentLoad, func(rec *record.Record) { c.see(v, rec) })
 	if err != nil || size == 0 {
 		return err // without a record the next question loads again
 	}
@@ -197,7 +199,7 @@ func (c *recentChanges) load(ctx context.Context, v *changeView) error {
 func (c *recentChanges) follow(ctx context.Context, v *changeView) error {
 	began := c.now()
 	c.searched()
-	size, err := c.reader.ChangesFrom(ctx, v.account, v.upTo, ownChanges, func(rec *Record) {
+	size, err := c.reader.ChangesFrom(ctx, v.account, v.upTo, ownChanges, func(rec *record.Record) {
 		v.upTo = rec.Seq + 1
 		v.stale = v.stale || rec.Event.Resource.Product == event.Product && rec.Event.Action.Type == actionErased
 		c.see(v, rec)
@@ -211,7 +213,7 @@ func (c *recentChanges) follow(ctx context.Context, v *changeView) error {
 }
 
 // see adds an event to a view if it is a change that may be listed; v.mu is held.
-func (c *recentChanges) see(v *changeView, rec *Record) {
+func (c *recentChanges) see(v *changeView, rec *record.Record) {
 	c.decoded()
 	at := rec.Event.Micros()
 	if at < v.since || at >= v.before || rec.Event.Action.Result == "failure" || !RelevantToTraffic(rec) || c.isView(rec) {
@@ -222,7 +224,7 @@ func (c *recentChanges) see(v *changeView, rec *Record) {
 	c.count(v, int64(len(v.all)-before))
 }
 
-func changeOf(r *Record) *change {
+func changeOf(r *record.Record) *change {
 	e := &r.Event
 	x := &change{
 		seq:   r.Seq,
@@ -336,7 +338,7 @@ func (v *changeView) choose(t Trouble, limit int) (list []chosen, more int) {
 }
 
 // open reads a chosen event; v.mu is held.
-func (c *recentChanges) open(ctx context.Context, v *changeView, seq int64) (*Record, error) {
+func (c *recentChanges) open(ctx context.Context, v *changeView, seq int64) (*record.Record, error) {
 	if rec := v.winners[seq]; rec != nil {
 		return rec, nil
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
@@ -14,8 +16,8 @@ type Recent struct {
 }
 
 // NewRecent makes the views of recent changes.
-func NewRecent(d *db.DB, now func() time.Time, isView func(*Record) bool) *Recent {
-	r := &Recent{recentChanges: newRecentChanges(NewReader(d, SearchBudget), now, isView)}
+func NewRecent(d *db.DB, now func() time.Time, isView func(*record.Record) bool) *Recent {
+	r := &Recent{recentChanges: newRecentChanges(ledger.NewReader(d, ledger.SearchBudget), now, isView)}
 	r.decoded = func() { r.Decoded++ }
 	r.searched = func() { r.Searched++ }
 	return r

@@ -16,7 +16,6 @@ const (
 
 type (
 	members = auditlog.Members
-	clock   = auditlog.Clock
 )
 
 var (
@@ -24,13 +23,7 @@ var (
 	token    = auditlog.Token
 	minimal  = auditlog.Minimal
 	complete = auditlog.Complete
-	asJSON   = auditlog.JSON
-	thorough = auditlog.Thorough
-
-	newClock = auditlog.NewClock
 )
-
-const patientSearch = auditlog.PatientSearch
 
 // world is the log that the tests of this package work on.
 type world struct{ *auditlog.World }
@@ -44,15 +37,8 @@ func everywhere(t *testing.T, test func(t *testing.T, w *world)) {
 
 var knownZones = map[string]string{"one.example": "z-1", "two.example": "z-2"}
 
-const exportedEvents = auditlog.ExportedEvents
-
-type exported = auditlog.Export
-
 var (
-	newExported    = auditlog.NewExport
-	newExportedOf  = auditlog.ExportOf
-	bundleOf       = auditlog.BundleOf
-	openCheckpoint = auditlog.OpenCheckpoint
+	newExported = auditlog.NewExport
 )
 
 func plainSources() audit.Sources {

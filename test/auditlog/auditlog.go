@@ -14,7 +14,8 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
-	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -61,8 +62,8 @@ type World struct {
 	URL    string // of PostgreSQL
 	DB     *db.DB
 	Clock  *Clock
-	Ledger *audit.Ledger
-	Reader *audit.Reader
+	Ledger *ledger.Ledger
+	Reader *ledger.Reader
 
 	// These are set before anything is appended.
 	Grown    func([]string)
@@ -79,7 +80,7 @@ func Everywhere(t *testing.T, test func(t *testing.T, w *World)) {
 func New(t testing.TB, url string) *World {
 	w := &World{T: t, Dir: t.TempDir(), URL: url, Clock: NewClock()}
 	w.DB = w.Open()
-	w.Reader = audit.NewReader(w.DB, PatientSearch)
+	w.Reader = ledger.NewReader(w.DB, PatientSearch)
 	w.Ledger = w.Run(w.DB)
 	return w
 }
@@ -87,7 +88,7 @@ func New(t testing.TB, url string) *World {
 // Open opens the database once more, as another process would.
 func (w *World) Open() *db.DB {
 	w.T.Helper()
-	d, err := db.Open(w.T.Context(), db.Config{Feature: "audit", DataDir: w.Dir, URL: w.URL, Schemas: []db.Schema{bus.Schema(), audit.Schema()}})
+	d, err := db.Open(w.T.Context(), db.Config{Feature: "audit", DataDir: w.Dir, URL: w.URL, Schemas: []db.Schema{bus.Schema(), ledger.Schema()}})
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -96,8 +97,8 @@ func (w *World) Open() *db.DB {
 }
 
 // Run runs a ledger until the test ends.
-func (w *World) Run(d *db.DB) *audit.Ledger {
-	l := audit.NewLedger(audit.LedgerConfig{DB: d, Now: w.Clock.Now, ZoneKey: account.ZoneKey, Grown: func(accounts []string) {
+func (w *World) Run(d *db.DB) *ledger.Ledger {
+	l := ledger.New(ledger.Config{DB: d, Now: w.Clock.Now, ZoneKey: account.ZoneKey, Grown: func(accounts []string) {
 		if w.Grown != nil {
 			w.Grown(accounts)
 		}
@@ -115,9 +116,9 @@ func (w *World) Run(d *db.DB) *audit.Ledger {
 }
 
 // Signer makes a signer with a memory beside the database's folder.
-func (w *World) Signer(d *db.DB, memory audit.Memory) *audit.Signer {
+func (w *World) Signer(d *db.DB, memory ledger.SignedLog) *ledger.Signer {
 	w.T.Helper()
-	s, err := audit.NewSigner(w.T.Context(), audit.SignerConfig{DB: d, Box: w.Box("master"), Memory: memory, Name: "belfry-test", Epoch: time.Hour, Now: w.Clock.Now})
+	s, err := ledger.NewSigner(w.T.Context(), ledger.SignerConfig{DB: d, Box: w.Box("master"), SignedLog: memory, Name: "belfry-test", Epoch: time.Hour, Now: w.Clock.Now})
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -133,9 +134,9 @@ func (w *World) Box(name string) *seal.Box {
 	return box
 }
 
-func (w *World) Memory() *audit.FileMemory {
+func (w *World) Memory() *ledger.FileLog {
 	w.T.Helper()
-	m, err := audit.OpenFileMemory(filepath.Join(w.Dir, "outside", "signed"))
+	m, err := ledger.OpenFileLog(filepath.Join(w.Dir, "outside", "signed"))
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -144,7 +145,7 @@ func (w *World) Memory() *audit.FileMemory {
 }
 
 // Token is who the tests' requests come from.
-var Token = audit.Submitter{Type: "token", ID: "0192f7c417d17000800000000000aaaa"}
+var Token = record.Submitter{Type: "token", ID: "0192f7c417d17000800000000000aaaa"}
 
 // Members are the Members of an event or of an object in one.
 type Members map[string]any
@@ -190,25 +191,25 @@ func Complete(id string, more Members) string {
 
 // Prepare readies good events of one account, as the intake does for a token without
 // a catalogue.
-func (w *World) Prepare(accountID string, events ...string) []*audit.Pending {
+func (w *World) Prepare(accountID string, events ...string) []*ledger.Pending {
 	w.T.Helper()
-	list := make([]*audit.Pending, len(events))
+	list := make([]*ledger.Pending, len(events))
 	for i, text := range events {
-		e, err := audit.Decode([]byte(text), w.Clock.Now())
+		e, err := record.Decode([]byte(text), w.Clock.Now())
 		if err != nil {
 			w.T.Fatalf("%s: %v", text, err)
 		}
-		committed, err := audit.Protect(e, w.Personal, event.Fields{})
+		committed, err := record.Protect(e, w.Personal, event.Fields{})
 		if err != nil {
 			w.T.Fatalf("%s: %v", text, err)
 		}
 		if name := e.Zone.Name; w.Zones[name] != "" {
-			e.Zone = audit.ZoneRef{ID: w.Zones[name], Name: name}
+			e.Zone = record.ZoneRef{ID: w.Zones[name], Name: name}
 		} else if name != "" {
 			e.Zone.Name = account.ZoneKey(name)
 		}
 		e.Fill(w.Clock.Now(), "API")
-		p := &audit.Pending{Account: accountID, Event: e, By: Token}
+		p := &ledger.Pending{Account: accountID, Event: e, By: Token}
 		if err := p.Seal(committed, [32]byte{byte(i), 1}); err != nil {
 			w.T.Fatalf("%s: %v", text, err)
 		}
@@ -218,7 +219,7 @@ func (w *World) Prepare(accountID string, events ...string) []*audit.Pending {
 }
 
 // Append stores events of one account in one call.
-func (w *World) Append(account string, events ...string) []*audit.Pending {
+func (w *World) Append(account string, events ...string) []*ledger.Pending {
 	w.T.Helper()
 	list := w.Prepare(account, events...)
 	if err := w.Ledger.Append(w.T.Context(), list, nil); err != nil {
@@ -230,7 +231,7 @@ func (w *World) Append(account string, events ...string) []*audit.Pending {
 // Erase deletes the values of pointers in events of an account; without pointers,
 // those that name persons.
 func (w *World) Erase(accountID string, seqs []int64, pointers []string) (erased int, err error) {
-	return w.Ledger.Erase(w.T.Context(), accountID, seqs, &audit.Selection{Fields: pointers})
+	return w.Ledger.Erase(w.T.Context(), accountID, seqs, &ledger.Selection{Fields: pointers})
 }
 
 // FillTo appends small events until the account has n.
@@ -246,7 +247,7 @@ func (w *World) FillTo(account string, n int) {
 			list = append(list, fmt.Sprintf(`{"id":"fill-%d","action":{"type":"a%d"},"actor":{"type":"user","id":"u%d"},"resource":{"product":"p","type":"t","id":"r%d"}}`, i, i%3, i%7, i%1000))
 		}
 		for _, p := range w.Append(account, list...) {
-			if p.Status != audit.Accepted {
+			if p.Status != ledger.Accepted {
 				w.T.Fatalf("%s: %s", p.Event.ID, p.Status)
 			}
 		}
@@ -310,7 +311,7 @@ func (w *World) Scan(query string, args []any, to ...any) {
 const PatientSearch = time.Hour
 
 // OpenCheckpoint checks a checkpoint's signature and origin.
-func OpenCheckpoint(t testing.TB, s *audit.Signer, account string, text []byte) merkle.Checkpoint {
+func OpenCheckpoint(t testing.TB, s *ledger.Signer, account string, text []byte) merkle.Checkpoint {
 	t.Helper()
 	v, err := note.NewVerifier(s.Keys()[0].VKey)
 	if err != nil {
@@ -324,7 +325,7 @@ func OpenCheckpoint(t testing.TB, s *audit.Signer, account string, text []byte) 
 }
 
 // Checkpoint asks for a fresh one.
-func (w *World) Checkpoint(s *audit.Signer, account string) (merkle.Checkpoint, []byte) {
+func (w *World) Checkpoint(s *ledger.Signer, account string) (merkle.Checkpoint, []byte) {
 	w.T.Helper()
 	w.Clock.Add(2 * time.Second)
 	text, err := s.Checkpoint(w.T.Context(), account)

@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
@@ -144,8 +144,8 @@ func (w *World) checkDigestsOf(table string, events int64, account string, size 
 		for _, r := range records {
 			at := r.Event.At().UnixMicro()
 			low, high = min(low, at), max(high, at)
-			for _, k := range audit.FacetKeys(&r.Event) {
-				if k != 0 && !audit.BloomMayHold(d.bloom, k) {
+			for _, k := range record.FacetKeys(&r.Event) {
+				if k != 0 && !record.BloomMayHold(d.bloom, k) {
 					w.T.Fatalf("%s %d: the filter denies what is in event %d", table, n, r.Seq)
 				}
 			}
@@ -154,9 +154,9 @@ func (w *World) checkDigestsOf(table string, events int64, account string, size 
 			w.T.Errorf("%s %d: from %d to %d, want %d to %d", table, n, d.low, d.high, low, high)
 		}
 		for i := range 1000 {
-			e := audit.Event{Actor: audit.Actor{ID: fmt.Sprint("stranger-", i)}}
+			e := record.Event{Actor: record.Actor{ID: fmt.Sprint("stranger-", i)}}
 			asked++
-			if audit.BloomMayHold(d.bloom, audit.FacetKeys(&e)[0]) {
+			if record.BloomMayHold(d.bloom, record.FacetKeys(&e)[0]) {
 				wrong++
 			}
 		}

@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/verify"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
 // Export is what a customer has: an export, checkpoints, the key.
 type Export struct {
 	W          *World
-	Signer     *audit.Signer
+	Signer     *ledger.Signer
 	VKey       string
 	Checkpoint []byte // of all events
 	Older      []byte // of the first five
@@ -49,8 +50,8 @@ func (x *Export) Range(t testing.TB, from, to, size uint64) []byte {
 	return b.Bytes()
 }
 
-func (x *Export) Verify(export, older []byte) (*audit.Report, error) {
-	return audit.VerifyExport(bytes.NewReader(export), x.Checkpoint, x.VKey, older, nil)
+func (x *Export) Verify(export, older []byte) (*verify.Report, error) {
+	return verify.Export(bytes.NewReader(export), x.Checkpoint, x.VKey, older, nil)
 }
 
 func (x *Export) Bundle(t testing.TB, id string) []byte { return BundleOf(t, x, id, ExportedEvents) }
