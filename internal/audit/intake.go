@@ -141,7 +141,7 @@ func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [3
 func (in *Intake) address(ctx context.Context, p *ledger.Pending) error {
 	if ref := p.Event.Account; p.Account == "" && ref != "" && strings.IndexByte(ref, 0) < 0 {
 		id, err := in.sources.Account(ctx, ref)
-		if err != nil && errs.KindOf(err).Retryable() {
+		if errs.KindOf(err).Retryable() {
 			return err
 		}
 		if err == nil {
@@ -152,7 +152,7 @@ func (in *Intake) address(ctx context.Context, p *ledger.Pending) error {
 	if rules != nil {
 		p.Owner = rules.Producer
 	}
-	if err != nil && errs.KindOf(err).Retryable() {
+	if errs.KindOf(err).Retryable() {
 		return err
 	}
 	return nil
@@ -233,7 +233,7 @@ func (in *Intake) sameAccount(ctx context.Context, ref, account string) (bool, e
 		return true, nil
 	}
 	id, err := in.sources.Account(ctx, ref)
-	if err != nil && errs.KindOf(err).Retryable() {
+	if errs.KindOf(err).Retryable() {
 		return false, err
 	}
 	return err == nil && id == account, nil
