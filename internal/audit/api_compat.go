@@ -50,14 +50,24 @@ type actorV1 struct {
 
 func newItemV1(r *record.Record) itemV1 {
 	e := &r.Event
-	item := itemV1{ID: e.ID, When: e.OccurredAt, Action: actionV1{e.Action.Type, e.Action.Result != "failure"},
-		Actor:     actorV1{e.Actor.ID, e.Actor.Email, e.Actor.IPAddress, record.CompatActorType(e.Actor.Type)},
-		Interface: e.Interface, Metadata: e.Metadata, NewValue: string(e.After), OldValue: string(e.Before), NewValueJSON: e.After, OldValueJSON: e.Before}
+	item := itemV1{
+		ID:           e.ID,
+		When:         e.OccurredAt,
+		Action:       actionV1{e.Action.Type, e.Action.Result != "failure"},
+		Actor:        actorV1{e.Actor.ID, e.Actor.Email, e.Actor.IPAddress, record.CompatActorType(e.Actor.Type)},
+		Interface:    e.Interface,
+		Metadata:     e.Metadata,
+		NewValue:     string(e.After),
+		OldValue:     string(e.Before),
+		NewValueJSON: e.After,
+		OldValueJSON: e.Before,
+	}
 	if item.Metadata == nil {
 		item.Metadata = jsontext.Value(`{}`)
 	}
 	item.Owner.ID = r.Account
-	item.Resource.ID, item.Resource.Type = e.Resource.ID, e.Resource.Type
+	item.Resource.ID = e.Resource.ID
+	item.Resource.Type = e.Resource.Type
 	return item
 }
 
@@ -213,14 +223,40 @@ type historyInfo struct {
 }
 
 func (f *Feature) registerCompatible(api *web.API) {
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit_logs", ID: "list-audit-logs-v1", Tag: "Audit log", Permission: "audit:read",
-		Summary: "List audit logs (v1)", Description: "Newest first by page number; past the end the list is empty. With export=true and Accept: text/csv the page is CSV.", Result: []itemV1{}}, f.answerV1)
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/logs/audit", ID: "list-audit-logs-v2", Tag: "Audit log", Permission: "audit:read",
-		Summary: "List audit logs (v2)", Description: "Every filter is repeatable and exists with .not. One of actor_id, resource_id, resource_product, action_type and zone is answered fast at any size; other filters search for two seconds and then ask for a narrower time range."}, f.listV2)
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/logs/audit/{event_id}/history", ID: "audit-log-history", Tag: "Audit log", Permission: "audit:read",
-		Summary: "History of the resource of an event"}, f.history)
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/logs/audit/product_categories", ID: "audit-product-categories", Tag: "Audit log", Permission: "audit:read",
-		Summary: "List product categories"}, func(ctx context.Context, _ *struct{}) ([]ProductCategory, error) {
+	web.Get(api, web.Op{
+		Path:       "/accounts/{account_id}/audit_logs",
+		ID:         "list-audit-logs-v1",
+		Tag:        "Audit log",
+		Permission: "audit:read",
+		Summary:    "List audit logs (v1)",
+		Description: "Newest first by page number; past the end the list is empty. With export=true and Accept: " +
+			"text/csv the page is CSV.",
+		Result: []itemV1{},
+	}, f.answerV1)
+	web.Get(api, web.Op{
+		Path:       "/accounts/{account_id}/logs/audit",
+		ID:         "list-audit-logs-v2",
+		Tag:        "Audit log",
+		Permission: "audit:read",
+		Summary:    "List audit logs (v2)",
+		Description: "Every filter is repeatable and exists with .not. One of actor_id, resource_id, " +
+			"resource_product, action_type and zone is answered fast at any size; other filters search for two seconds " +
+			"and then ask for a narrower time range.",
+	}, f.listV2)
+	web.Get(api, web.Op{
+		Path:       "/accounts/{account_id}/logs/audit/{event_id}/history",
+		ID:         "audit-log-history",
+		Tag:        "Audit log",
+		Permission: "audit:read",
+		Summary:    "History of the resource of an event",
+	}, f.history)
+	web.Get(api, web.Op{
+		Path:       "/accounts/{account_id}/logs/audit/product_categories",
+		ID:         "audit-product-categories",
+		Tag:        "Audit log",
+		Permission: "audit:read",
+		Summary:    "List product categories",
+	}, func(ctx context.Context, _ *struct{}) ([]ProductCategory, error) {
 		return f.categories(ctx, web.Account(ctx).ID)
 	})
 }
@@ -264,7 +300,12 @@ func (f *Feature) queryV1(ctx context.Context, in *ListV1) (q ledger.Query, empt
 	if err != nil {
 		return q, false, err
 	}
-	raw := []record.Filter{{Field: "id", Values: in.ID}, {Field: "action_type", Values: in.ActionType}, {Field: "actor_email", Values: in.ActorEmail}, {Field: "zone", Values: in.ZoneName}}
+	raw := []record.Filter{
+		{Field: "id", Values: in.ID},
+		{Field: "action_type", Values: in.ActionType},
+		{Field: "actor_email", Values: in.ActorEmail},
+		{Field: "zone", Values: in.ZoneName},
+	}
 	if in.ActorIP != "" {
 		if err := checkAddress("actor.ip", in.ActorIP); err != nil {
 			return q, false, err
@@ -286,14 +327,28 @@ func (f *Feature) queryV1(ctx context.Context, in *ListV1) (q ledger.Query, empt
 	}
 	skip := (in.Page - 1) * in.PerPage
 	if skip > maxSkip {
-		return q, false, errs.At(errs.CodeOutOfRange, "page", "page numbers reach %d events deep; go on with before=%s", maxSkip, "the time of the last event")
+		return q, false, errs.At(errs.CodeOutOfRange, "page", "page numbers reach %d events deep; go on with before=%s",
+			maxSkip, "the time of the last event")
 	}
-	return ledger.Query{Since: since, Before: before, Filters: conds, Ascending: in.Direction == "asc", Limit: in.PerPage, Skip: skip}, empty, nil
+	return ledger.Query{
+		Since:     since,
+		Before:    before,
+		Filters:   conds,
+		Ascending: in.Direction == "asc",
+		Limit:     in.PerPage,
+		Skip:      skip,
+	}, empty, nil
 }
 
 // count fills total_count: the log's size for a list without filters, else what
 // is known without reading everything.
-func (f *Feature) count(ctx context.Context, account string, q ledger.Query, found *ledger.Page, page *web.Numbered[itemV1]) error {
+func (f *Feature) count(
+	ctx context.Context,
+	account string,
+	q ledger.Query,
+	found *ledger.Page,
+	page *web.Numbered[itemV1],
+) error {
 	if len(q.Filters) == 0 && q.Since == 0 && q.Before == 0 {
 		size, err := f.reader.Size(ctx, account)
 		page.Total = int(size)
@@ -304,7 +359,8 @@ func (f *Feature) count(ctx context.Context, account string, q ledger.Query, fou
 		return nil // the page ends where the matches do
 	}
 	page.Total = 0
-	q.Skip, q.Limit = 0, 1
+	q.Skip = 0
+	q.Limit = 1
 	n, capped, err := f.reader.Count(ctx, account, q, maxCount)
 	if err != nil {
 		return err
@@ -391,9 +447,17 @@ func (f *Feature) history(ctx context.Context, in *History) (web.Reply[[]itemV2]
 	case err != nil:
 		return reply, err
 	}
-	q := ledger.Query{Since: since, Before: before, Ascending: in.Direction == "asc", Limit: in.Limit, Filters: sameResource(rec)}
+	q := ledger.Query{
+		Since:     since,
+		Before:    before,
+		Ascending: in.Direction == "asc",
+		Limit:     in.Limit,
+		Filters:   sameResource(rec),
+	}
 	reply.Result, info.Cursor, err = f.pageV2(ctx, account, "audit.history "+in.EventID, in.Cursor, q)
-	info.Status, info.Count, info.Cursors.After = "exact", len(reply.Result), info.Cursor
+	info.Status = "exact"
+	info.Count = len(reply.Result)
+	info.Cursors.After = info.Cursor
 	reply.Info = info
 	return reply, err
 }
@@ -401,5 +465,9 @@ func (f *Feature) history(ctx context.Context, in *History) (web.Reply[[]itemV2]
 // sameResource finds the events of the same resource.
 func sameResource(r *record.Record) []record.Filter {
 	res := r.Event.Resource
-	return []record.Filter{{Field: "resource_id", Values: []string{res.ID}}, {Field: "resource_product", Values: []string{res.Product}}, {Field: "resource_type", Values: []string{res.Type}}}
+	return []record.Filter{
+		{Field: "resource_id", Values: []string{res.ID}},
+		{Field: "resource_product", Values: []string{res.Product}},
+		{Field: "resource_type", Values: []string{res.Type}},
+	}
 }

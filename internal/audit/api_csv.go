@@ -17,15 +17,23 @@ import (
 var csvColumns = []string{
 	"occurred_at", "recorded_at", "seq", "id", "sentence",
 	"actor_type", "actor_id", "actor_email", "actor_name", "ip_address", "interface",
-	"product", "resource_type", "resource_id", "resource_name", "action", "result", "zone", "reason", "change_set", "before", "after",
-	"description", "reason_url", "actor_token_id", "actor_token_name", "on_behalf_of_type", "on_behalf_of_id", "on_behalf_of_email",
+	"product", "resource_type", "resource_id", "resource_name", "action", "result", "zone", "reason", "change_set",
+	"before", "after",
+	"description", "reason_url", "actor_token_id", "actor_token_name", "on_behalf_of_type", "on_behalf_of_id",
+	"on_behalf_of_email",
 	"resource_scope", "request_id", "request_method", "request_uri", "request_status_code", "request_user_agent",
 	"related", "metadata", "submitted_by_type", "submitted_by_id",
 }
 
 // writeCSV writes matching events, newest first. each is told of every event;
 // it may be nil.
-func (f *Feature) writeCSV(ctx context.Context, w io.Writer, account string, q ledger.Query, each func(*record.Record)) error {
+func (f *Feature) writeCSV(
+	ctx context.Context,
+	w io.Writer,
+	account string,
+	q ledger.Query,
+	each func(*record.Record),
+) error {
 	out := csv.NewWriter(w)
 	out.Write(csvColumns)
 	err := f.reader.Each(ctx, account, q, func(r *record.Record) error {
@@ -75,7 +83,8 @@ func (f *Feature) csvRow(r *record.Record) []string {
 		e.Actor.Type, e.Actor.ID, e.Actor.Email, e.Actor.Name, e.Actor.IPAddress, e.Interface,
 		e.Resource.Product, e.Resource.Type, e.Resource.ID, e.Resource.Name, e.Action.Type, e.Action.Result,
 		cmp.Or(e.Zone.Name, e.Zone.ID), cmp.Or(reason.Text, reason.URL), e.ChangeSet, string(e.Before), string(e.After),
-		e.Action.Description, reason.URL, e.Actor.TokenID, e.Actor.TokenName, r.Behalf().Type, r.Behalf().ID, r.Behalf().Email,
+		e.Action.Description, reason.URL, e.Actor.TokenID, e.Actor.TokenName, r.Behalf().
+			Type, r.Behalf().ID, r.Behalf().Email,
 		e.Resource.Scope, r.Request().ID, r.Request().Method, r.Request().URI, status, r.Request().UserAgent,
 		related, string(e.Metadata), r.SubmittedBy.Type, r.SubmittedBy.ID,
 	}

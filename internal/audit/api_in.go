@@ -57,19 +57,28 @@ type InParams struct {
 // registerIn adds the HTTP on-ramps.
 func (f *Feature) registerIn(api *web.API) {
 	op := web.Op{
-		Path: "/accounts/{account_id}/audit/events", ID: "publish-audit-events", Tag: "Audit log", Permission: "audit:write",
-		Summary: "Publish events",
-		Description: "One event, a JSON array, or NDJSON (application/x-ndjson); gzip is welcome. At most 10,000 events or 8 MiB. " +
+		Path:       "/accounts/{account_id}/audit/events",
+		ID:         "publish-audit-events",
+		Tag:        "Audit log",
+		Permission: "audit:write",
+		Summary:    "Publish events",
+		Description: "One event, a JSON array, or NDJSON (application/x-ndjson); gzip is welcome. At most 10,000 " +
+			"events or 8 MiB. " +
 			"The answer comes after the ledger's commit and is final: one result an event, in the order of the input. " +
 			"200 when at least one was accepted or is a duplicate; 400 when none was (409 when all are conflicts).",
-		MaxBody: maxBatchBody, Accepts: []string{"application/json", "application/x-ndjson"}, Result: []Result{},
+		MaxBody: maxBatchBody,
+		Accepts: []string{"application/json", "application/x-ndjson"},
+		Result:  []Result{},
 	}
 	web.Raw(api, "POST", op, func(ctx context.Context, in *InParams, x *web.Exchange) error {
 		return f.publish(ctx, x, web.Account(ctx).ID, in.Receipts)
 	})
-	op.Path, op.ID, op.Scope = "/audit/events", "publish-audit-events-of-many-accounts", web.ScopeProducer
+	op.Path = "/audit/events"
+	op.ID = "publish-audit-events-of-many-accounts"
+	op.Scope = web.ScopeProducer
 	op.Summary = "Publish events of many accounts"
-	op.Description = "For product teams: every event names its account in account_id, and its product must be in the team's catalogue. " + op.Description
+	op.Description = "For product teams: every event names its account in account_id, and its product must be in " +
+		"the team's catalogue. " + op.Description
 	web.Raw(api, "POST", op, func(ctx context.Context, in *InParams, x *web.Exchange) error {
 		return f.publish(ctx, x, "", in.Receipts)
 	})
@@ -81,7 +90,12 @@ func (f *Feature) registerIn(api *web.API) {
 
 // origin says who hands events in.
 func origin(p *web.Principal, account string) Origin {
-	from := Origin{By: record.Submitter{Type: string(p.Kind), ID: p.ID}, Account: account, Interface: "API", Operator: p.Superoperator}
+	from := Origin{
+		By:        record.Submitter{Type: string(p.Kind), ID: p.ID},
+		Account:   account,
+		Interface: "API",
+		Operator:  p.Superoperator,
+	}
 	if p.Kind == web.KindProducer {
 		from.Producer = p.ID
 	}
@@ -135,14 +149,17 @@ func split(body []byte, mediaType string) (values []jsontext.Value, list bool, e
 	body = bytes.TrimPrefix(body, []byte("\ufeff")) // RFC 8259, 8.1: a byte order mark may be ignored
 	switch mediaType {
 	case "", "application/json", "text/json", "application/x-www-form-urlencoded", "application/cloudevents+json":
-	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/jsonlines":
+	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines",
+		"application/jsonlines":
 		return splitLines(body)
 	default:
-		return nil, false, errs.New(errs.CodeMediaType, "the body must be application/json or application/x-ndjson, not %s", mediaType)
+		return nil, false, errs.New(errs.CodeMediaType, "the body must be application/json or application/x-ndjson, not %s",
+			mediaType)
 	}
 	trimmed := bytes.TrimLeft(body, " \t\r\n")
 	if len(trimmed) == 0 {
-		return nil, false, errs.New(errs.CodeMissingField, "the body is empty; send one event, a JSON array of events, or NDJSON")
+		return nil, false, errs.New(errs.CodeMissingField,
+			"the body is empty; send one event, a JSON array of events, or NDJSON")
 	}
 	if trimmed[0] != '[' {
 		// One event over several lines is common; so is NDJSON sent as JSON.
@@ -152,7 +169,8 @@ func split(body []byte, mediaType string) (values []jsontext.Value, list bool, e
 		return splitLines(body)
 	}
 	// What is wrong inside an element is found when that element is decoded.
-	dec := jsontext.NewDecoder(bytes.NewReader(trimmed), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+	dec := jsontext.NewDecoder(bytes.NewReader(trimmed), jsontext.AllowInvalidUTF8(true),
+		jsontext.AllowDuplicateNames(true))
 	if _, err := dec.ReadToken(); err != nil {
 		return nil, true, record.Noun.Fault(err)
 	}
@@ -214,7 +232,8 @@ func tooMany() error {
 func arrayError(err error, index int) error {
 	e := record.Noun.Fault(err)
 	e.Pointer = "/" + strconv.Itoa(index)
-	e.Message = "event " + strconv.Itoa(index) + " of the array: " + e.Message + "; nothing of the request was stored (NDJSON keeps the good lines)"
+	e.Message = "event " + strconv.Itoa(index) + " of the array: " + e.Message +
+		"; nothing of the request was stored (NDJSON keeps the good lines)"
 	return e
 }
 
@@ -246,7 +265,8 @@ func answer(all []*ledger.Pending, list bool) web.Envelope {
 	if counts[ledger.Accepted]+counts[ledger.Duplicate] > 0 {
 		return env
 	}
-	env.Errors, env.Status = shown, 400
+	env.Errors = shown
+	env.Status = 400
 	if counts[ledger.Conflict] == len(all) {
 		env.Status = 409
 	}

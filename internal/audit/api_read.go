@@ -48,15 +48,44 @@ type ExportInput struct {
 }
 
 func (f *Feature) registerRead(api *web.API) {
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/events/{event_id}", ID: "get-audit-event", Tag: "Audit log", Permission: "audit:read",
-		Summary: "Read one event", Description: "With its sentence, diff and whether a signed checkpoint covers it."}, f.get)
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/summary", ID: "summarise-audit-log", Tag: "Audit log", Permission: "audit:read",
-		Summary:     "Count events by product, action, actor, interface or day",
-		Description: "Events that happened from since (included) to before (not included), to the microsecond. Actors are told apart by type and id."}, f.summary)
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/stream", ID: "stream-audit-events", Tag: "Audit log", Permission: "audit:read",
-		Summary: "Live tail (server-sent events)", Description: "One message an event, its id is the seq; Last-Event-ID or from goes on after it.", Stream: true, Content: "text/event-stream"}, f.stream)
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/export", ID: "export-audit-events", Tag: "Audit log", Permission: "audit:export",
-		Summary: "Export events", Description: "format=ndjson with from and to (or nothing) is provable with `belfry verify`. With since, before or filters the export begins with a line that says that it is not complete.", Stream: true, Content: "application/x-ndjson"}, f.export)
+	web.Get(api, web.Op{
+		Path:        "/accounts/{account_id}/audit/events/{event_id}",
+		ID:          "get-audit-event",
+		Tag:         "Audit log",
+		Permission:  "audit:read",
+		Summary:     "Read one event",
+		Description: "With its sentence, diff and whether a signed checkpoint covers it.",
+	}, f.get)
+	web.Get(api, web.Op{
+		Path:       "/accounts/{account_id}/audit/summary",
+		ID:         "summarise-audit-log",
+		Tag:        "Audit log",
+		Permission: "audit:read",
+		Summary:    "Count events by product, action, actor, interface or day",
+		Description: "Events that happened from since (included) to before (not included), to the microsecond. Actors " +
+			"are told apart by type and id.",
+	}, f.summary)
+	web.Get(api, web.Op{
+		Path:        "/accounts/{account_id}/audit/stream",
+		ID:          "stream-audit-events",
+		Tag:         "Audit log",
+		Permission:  "audit:read",
+		Summary:     "Live tail (server-sent events)",
+		Description: "One message an event, its id is the seq; Last-Event-ID or from goes on after it.",
+		Stream:      true,
+		Content:     "text/event-stream",
+	}, f.stream)
+	web.Get(api, web.Op{
+		Path:       "/accounts/{account_id}/audit/export",
+		ID:         "export-audit-events",
+		Tag:        "Audit log",
+		Permission: "audit:export",
+		Summary:    "Export events",
+		Description: "format=ndjson with from and to (or nothing) is provable with `belfry verify`. With since, " +
+			"before or filters the export begins with a line that says that it is not complete.",
+		Stream:  true,
+		Content: "application/x-ndjson",
+	}, f.export)
 }
 
 func (f *Feature) get(ctx context.Context, in *EventInput) (eventDetail, error) {
@@ -73,7 +102,12 @@ func (f *Feature) detail(ctx context.Context, rec *record.Record) (eventDetail, 
 	if err != nil {
 		return eventDetail{}, err
 	}
-	d := eventDetail{Event: shown, Sentence: f.sentence(rec), Diff: record.Diff(rec.Event.Before, rec.Event.After), Erased: rec.Erased}
+	d := eventDetail{
+		Event:    shown,
+		Sentence: f.sentence(rec),
+		Diff:     record.Diff(rec.Event.Before, rec.Event.After),
+		Erased:   rec.Erased,
+	}
 	if d.Diff == nil {
 		d.Diff = []record.Change{}
 	}
@@ -105,7 +139,13 @@ const tailChunk = 500
 // Tail is a live tail of an account: events in the order of the log, as encode
 // writes them, from a seq or, when that is negative, from the next event. It asks the database at least once a second, since other
 // processes append too.
-func (f *Feature) Tail(ctx context.Context, account string, from int64, conds []record.Filter, encode func(*record.Record) ([]byte, error)) (web.Events, error) {
+func (f *Feature) Tail(
+	ctx context.Context,
+	account string,
+	from int64,
+	conds []record.Filter,
+	encode func(*record.Record) ([]byte, error),
+) (web.Events, error) {
 	m, err := record.Compile(conds)
 	if err != nil {
 		return web.Events{}, err
@@ -167,7 +207,8 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 	ranged := in.From != "" || in.To != "" || in.Size != ""
 	switch {
 	case filtered && ranged:
-		return web.Stream{}, errs.At(errs.CodeInvalid, "from", "from and to make a provable export, since, before and filters one that is not; give one or the other")
+		return web.Stream{}, errs.At(errs.CodeInvalid, "from",
+			"from and to make a provable export, since, before and filters one that is not; give one or the other")
 	case in.Format == "csv" && ranged:
 		return web.Stream{}, errs.At(errs.CodeInvalid, "format", "a provable export is NDJSON")
 	}
@@ -185,15 +226,20 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 	}
 	from, to := seqOr(in.From, 0), seqOr(in.To, size)
 	if from > to || to > size {
-		return web.Stream{}, errs.At(errs.CodeOutOfRange, "to", "from and to must be ascending and at most %d, the size that the export is made for", size)
+		return web.Stream{}, errs.At(errs.CodeOutOfRange, "to",
+			"from and to must be ascending and at most %d, the size that the export is made for", size)
 	}
-	if err := f.self(ctx, account, "export", "record", account, fmt.Sprintf("events %d to %d", from, to), map[string]any{"from": from, "to": to, "format": "ndjson"}); err != nil {
+	if err := f.self(ctx, account, "export", "record", account, fmt.Sprintf("events %d to %d", from,
+		to), map[string]any{"from": from, "to": to, "format": "ndjson"}); err != nil {
 		return web.Stream{}, err
 	}
-	return web.Stream{ContentType: "application/x-ndjson", Filename: fmt.Sprintf("audit-%s-%d-%d.ndjson", account, from, to),
+	return web.Stream{
+		ContentType: "application/x-ndjson",
+		Filename:    fmt.Sprintf("audit-%s-%d-%d.ndjson", account, from, to),
 		Write: func(ctx context.Context, w *web.StreamWriter) error {
 			return f.reader.ExportRange(ctx, w, account, uint64(from), uint64(to), uint64(size), nil)
-		}}, nil
+		},
+	}, nil
 }
 
 func (f *Feature) exportFiltered(ctx context.Context, account string, in *ExportInput) (web.Stream, error) {
@@ -208,7 +254,11 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 	if _, err := record.Compile(conds); err != nil {
 		return web.Stream{}, err
 	}
-	if err := f.self(ctx, account, "export", "record", account, "filtered events", map[string]any{"since": in.Since, "before": in.Before, "format": in.Format}); err != nil {
+	if err := f.self(ctx, account, "export", "record", account, "filtered events", map[string]any{
+		"since":  in.Since,
+		"before": in.Before,
+		"format": in.Format,
+	}); err != nil {
 		return web.Stream{}, err
 	}
 	q := ledger.Query{Since: since, Before: before, Filters: conds}
@@ -227,8 +277,15 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 
 // writeNDJSON writes matching events, newest first, after a line that says that
 // they are not all. each is told of every event; it may be nil.
-func (f *Feature) writeNDJSON(ctx context.Context, w io.Writer, account string, q ledger.Query, each func(*record.Record)) error {
-	if _, err := w.Write([]byte(`{"export":{"v":1,"account":"` + account + `","complete":false,"note":"filtered: this export proves nothing about what it leaves out"}}` + "\n")); err != nil {
+func (f *Feature) writeNDJSON(
+	ctx context.Context,
+	w io.Writer,
+	account string,
+	q ledger.Query,
+	each func(*record.Record),
+) error {
+	if _, err := w.Write([]byte(`{"export":{"v":1,"account":"` + account +
+		`","complete":false,"note":"filtered: this export proves nothing about what it leaves out"}}` + "\n")); err != nil {
 		return err
 	}
 	return f.reader.Each(ctx, account, q, func(r *record.Record) error {

@@ -35,15 +35,15 @@ import (
 // Config is what the feature needs. Functions of other features are handed in
 // by the app.
 type Config struct {
-	DB      *db.DB // with bus.Schema and Schema
-	Box     *seal.Box
+	DB        *db.DB // with bus.Schema and Schema
+	Box       *seal.Box
 	SignedLog ledger.SignedLog
-	KeyName string // of the signing key at the first start
-	Epoch   time.Duration
-	Sources Sources
-	Words   Words
-	Self    SelfAudit
-	Publish func(ctx context.Context, msgs []bus.Message) error // to the bus: rejects
+	KeyName   string // of the signing key at the first start
+	Epoch     time.Duration
+	Sources   Sources
+	Words     Words
+	Self      SelfAudit
+	Publish   func(ctx context.Context, msgs []bus.Message) error // to the bus: rejects
 	// OwnRecorded waits until the events of Belfry's own that an account has in
 	// outboxes are in the record; nil = there are none.
 	OwnRecorded func(ctx context.Context, account string) error
@@ -108,12 +108,31 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	f := &Feature{db: cfg.DB, reader: ledger.NewReader(cfg.DB, ledger.SearchBudget), sources: cfg.Sources, words: cfg.Words, self: cfg.Self, ownRecorded: cfg.OwnRecorded, cursors: cfg.Cursors,
-		log: cfg.Log, now: cfg.Now, tail: newTail(), metrics: newMetrics(cfg.Registry)}
+	f := &Feature{
+		db:          cfg.DB,
+		reader:      ledger.NewReader(cfg.DB, ledger.SearchBudget),
+		sources:     cfg.Sources,
+		words:       cfg.Words,
+		self:        cfg.Self,
+		ownRecorded: cfg.OwnRecorded,
+		cursors:     cfg.Cursors,
+		log:         cfg.Log,
+		now:         cfg.Now,
+		tail:        newTail(),
+		metrics:     newMetrics(cfg.Registry),
+	}
 	f.recent = newRecentChanges(f.reader, cfg.Now, f.isView)
 	f.recent.decoded = f.metrics.recent.Inc
 	var err error
-	f.signer, err = ledger.NewSigner(ctx, ledger.SignerConfig{DB: cfg.DB, Box: cfg.Box, SignedLog: cfg.SignedLog, Name: cfg.KeyName, Epoch: cfg.Epoch, Log: cfg.Log, Now: cfg.Now})
+	f.signer, err = ledger.NewSigner(ctx, ledger.SignerConfig{
+		DB:        cfg.DB,
+		Box:       cfg.Box,
+		SignedLog: cfg.SignedLog,
+		Name:      cfg.KeyName,
+		Epoch:     cfg.Epoch,
+		Log:       cfg.Log,
+		Now:       cfg.Now,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +147,11 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 		},
 		Sign: f.signer.SignBatch,
 	})
-	f.relay, err = bus.NewRelay(cfg.DB, cfg.Publish, bus.RelayOptions{Name: "audit", Log: cfg.Log, Registerer: cfg.Registry})
+	f.relay, err = bus.NewRelay(cfg.DB, cfg.Publish, bus.RelayOptions{
+		Name:       "audit",
+		Log:        cfg.Log,
+		Registerer: cfg.Registry,
+	})
 	return f, err
 }
 

@@ -95,7 +95,11 @@ func (in *Intake) AppendOwn(ctx context.Context, l *ledger.Ledger, values [][]by
 	seed := seeds(len(values))
 	var good []*ledger.Pending
 	for i, v := range values {
-		p, err := in.Prepare(ctx, Origin{By: record.Submitter{Type: "system", ID: event.Product}, Belfry: true, Interface: "SYSTEM"}, v, seed[i])
+		p, err := in.Prepare(ctx, Origin{
+			By:        record.Submitter{Type: "system", ID: event.Product},
+			Belfry:    true,
+			Interface: "SYSTEM",
+		}, v, seed[i])
 		if err != nil {
 			return refused, err
 		}

@@ -24,11 +24,18 @@ func TestARecordThatIsReadAgainIsStoredOnce(t *testing.T) {
 			return []byte(minimal(m))
 		}
 		headers := func(id, at string) []bus.Header {
-			return []bus.Header{{Key: "ce_id", Value: []byte(id)}, {Key: "ce_source", Value: []byte("/edge")}, {Key: "ce_time", Value: []byte(at)}}
+			return []bus.Header{
+				{Key: "ce_id", Value: []byte(id)},
+				{Key: "ce_source", Value: []byte("/edge")},
+				{Key: "ce_time", Value: []byte(at)},
+			}
 		}
 		published := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
 		c.publish(
-			bus.Message{Value: event(members{"id": "own-id", "occurred_at": "2026-11-20T09:00:00Z"}), Headers: headers("not-this", "2026-11-20T10:00:00Z")},
+			bus.Message{
+				Value:   event(members{"id": "own-id", "occurred_at": "2026-11-20T09:00:00Z"}),
+				Headers: headers("not-this", "2026-11-20T10:00:00Z"),
+			},
 			bus.Message{Value: event(members{}), Headers: headers("ce-77", "2026-11-20T10:00:00.5Z")},
 			bus.Message{Value: event(members{}), Headers: headers("an id with blanks", "yesterday"), Time: published},
 			bus.Message{Value: event(members{}), Time: published},
@@ -39,7 +46,8 @@ func TestARecordThatIsReadAgainIsStoredOnce(t *testing.T) {
 		if len(ids) != 5 || ids[0] != "own-id" || ids[1] != "ce-77" {
 			t.Fatalf("%q", ids)
 		}
-		for i, want := range []string{"2026-11-20T09:00:00.000000Z", "2026-11-20T10:00:00.500000Z", record.FormatTime(published.UnixMicro()), record.FormatTime(published.UnixMicro())} {
+		for i, want := range []string{"2026-11-20T09:00:00.000000Z", "2026-11-20T10:00:00.500000Z",
+			record.FormatTime(published.UnixMicro()), record.FormatTime(published.UnixMicro())} {
 			rec, err := w.Reader.Get(t.Context(), accountA, ids[i])
 			if err != nil || rec.Event.OccurredAt != want {
 				t.Errorf("%s: %v, occurred at %s, want %s", ids[i], err, rec.Event.OccurredAt, want)
@@ -98,7 +106,8 @@ func TestNobodyElseWritesTheRecordOfTheInstallation(t *testing.T) {
 		"operators, a path": {audit.Origin{By: token, Operator: true, Account: account.Installation}, pathless},
 	} {
 		p, err := w.intake().Prepare(t.Context(), one.from, one.value, [32]byte{})
-		if err != nil || p.Status != ledger.Rejected || p.Faults[0].Code != errs.CodeForbidden || p.Faults[0].Pointer != "/account_id" {
+		if err != nil || p.Status != ledger.Rejected || p.Faults[0].Code != errs.CodeForbidden ||
+			p.Faults[0].Pointer != "/account_id" {
 			t.Errorf("%s: %v, %s, %v", name, err, p.Status, p.Faults)
 		}
 	}

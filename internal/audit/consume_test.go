@@ -32,7 +32,10 @@ type consumed struct {
 const secondTopic = event.TopicAuditEvents + ".second"
 
 // consume starts a consumer; around may stand between it and the ledger.
-func (w *world) consume(in *audit.Intake, around func(handle func(context.Context, *bus.Batch) error) func(context.Context, *bus.Batch) error) *consumed {
+func (w *world) consume(
+	in *audit.Intake,
+	around func(handle func(context.Context, *bus.Batch) error) func(context.Context, *bus.Batch) error,
+) *consumed {
 	w.T.Helper()
 	b, err := broker.New(broker.Config{DataDir: w.T.TempDir()})
 	if err == nil {
@@ -43,19 +46,28 @@ func (w *world) consume(in *audit.Intake, around func(handle func(context.Contex
 	}
 	w.T.Cleanup(func() { b.Close() })
 	c := &consumed{world: w, cluster: b.Cluster(), handled: make(chan error, 1000)}
-	if err := bus.Ensure(w.T.Context(), c.cluster, bus.Topic{Name: event.TopicAuditEvents, Partitions: 1}, bus.Topic{Name: secondTopic, Partitions: 1}); err != nil {
+	if err := bus.Ensure(w.T.Context(), c.cluster, bus.Topic{
+		Name:       event.TopicAuditEvents,
+		Partitions: 1,
+	}, bus.Topic{Name: secondTopic, Partitions: 1}); err != nil {
 		w.T.Fatal(err)
 	}
 	handle := in.Consume(w.Ledger)
 	if around != nil {
 		handle = around(handle)
 	}
-	consumer, err := bus.NewConsumer(bus.Config{Cluster: c.cluster, Group: "audit", Topics: []string{event.TopicAuditEvents, secondTopic}, DB: w.DB,
+	consumer, err := bus.NewConsumer(bus.Config{
+		Cluster: c.cluster,
+		Group:   "audit",
+		Topics:  []string{event.TopicAuditEvents, secondTopic},
+		DB:      w.DB,
 		Handle: func(ctx context.Context, batch *bus.Batch) error {
 			err := handle(ctx, batch)
 			c.handled <- err
 			return err
-		}, Retry: bus.Backoff{Min: time.Millisecond, Max: 5 * time.Millisecond}})
+		},
+		Retry: bus.Backoff{Min: time.Millisecond, Max: 5 * time.Millisecond},
+	})
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -149,11 +161,26 @@ func TestWhatIsRefusedOnTheBusGoesBackWithItsReasons(t *testing.T) {
 		with := func(m members) []byte { return []byte(minimal(m)) }
 		c.publish(
 			bus.Message{Value: with(members{"account_id": accountA, "id": "good-1"})},
-			bus.Message{Value: with(members{"account_id": accountA, "id": "bad-1", "colour": "red", "metadata": members{"mail": "ana@example.com", "api_token": "s3cret", "ip": "192.0.2.77", "v6": "2001:db8::77", "pad": strings.Repeat("x", 3830) + " bo@example.com"}})},
+			bus.Message{
+				Value: with(members{
+					"account_id": accountA,
+					"id":         "bad-1",
+					"colour":     "red",
+					"metadata": members{
+						"mail":      "ana@example.com",
+						"api_token": "s3cret",
+						"ip":        "192.0.2.77",
+						"v6":        "2001:db8::77",
+						"pad":       strings.Repeat("x", 3830) + " bo@example.com",
+					},
+				}),
+			},
 			bus.Message{Value: []byte("\xff not JSON")},
 			bus.Message{Value: with(members{"account_id": "ext:nobody", "id": "bad-2"})},
 			bus.Message{Value: with(members{"id": "bad-3"})},
-			bus.Message{Value: with(members{"account_id": accountA, "id": "bad-4", "actor": members{"type": "user", "id": "u\x00"}})},
+			bus.Message{
+				Value: with(members{"account_id": accountA, "id": "bad-4", "actor": members{"type": "user", "id": "u\x00"}}),
+			},
 			bus.Message{Value: with(members{"account_id": "ext:known", "id": "good-2"})},
 			bus.Message{Value: nil},
 		)
@@ -162,7 +189,8 @@ func TestWhatIsRefusedOnTheBusGoesBackWithItsReasons(t *testing.T) {
 			t.Fatalf("%d events, %v", size, err)
 		}
 		rec, err := w.Reader.Get(t.Context(), accountA, "good-2")
-		if err != nil || rec.SubmittedBy != (record.Submitter{Type: "bus", ID: event.TopicAuditEvents}) || rec.Event.Interface != "SYSTEM" {
+		if err != nil || rec.SubmittedBy != (record.Submitter{Type: "bus", ID: event.TopicAuditEvents}) ||
+			rec.Event.Interface != "SYSTEM" {
 			t.Fatalf("%v %+v", err, rec)
 		}
 		keys, list := c.rejects()
@@ -172,7 +200,8 @@ func TestWhatIsRefusedOnTheBusGoesBackWithItsReasons(t *testing.T) {
 		var got []string
 		for _, r := range list {
 			got = append(got, fmt.Sprintf("%d %s %d %s", r.Source.Offset, r.EventID, r.Errors[0].Code, r.Errors[0].Pointer))
-			if r.Via != "kafka" || r.Source.Topic != event.TopicAuditEvents || r.Source.Partition != 0 || r.At == "" || r.Errors[0].Message == "" {
+			if r.Via != "kafka" || r.Source.Topic != event.TopicAuditEvents || r.Source.Partition != 0 || r.At == "" ||
+				r.Errors[0].Message == "" {
 				t.Errorf("%+v", r)
 			}
 			for _, private := range []string{"ana@example.com", "s3cret", "192.0.2.77", "2001:db8::77", " bo"} {
@@ -181,7 +210,8 @@ func TestWhatIsRefusedOnTheBusGoesBackWithItsReasons(t *testing.T) {
 				}
 			}
 		}
-		want := []string{"1 bad-1 1102 /colour", "2  1101 ", "3 bad-2 12005 /account_id", "4 bad-3 1103 /account_id", "5 bad-4 1100 /actor/id", "7  1101 "}
+		want := []string{"1 bad-1 1102 /colour", "2  1101 ", "3 bad-2 12005 /account_id", "4 bad-3 1103 /account_id",
+			"5 bad-4 1100 /actor/id", "7  1101 "}
 		if !slices.Equal(got, want) {
 			t.Errorf("got  %q\nwant %q", got, want)
 		}
@@ -240,7 +270,8 @@ func TestAFencedConsumerCommitsNeitherEventsNorRejects(t *testing.T) {
 				}
 			}
 		})
-		c.publish(bus.Message{Value: []byte(minimal(members{"account_id": accountA, "id": "good"}))}, bus.Message{Value: []byte(`{}`)})
+		c.publish(bus.Message{Value: []byte(minimal(members{"account_id": accountA, "id": "good"}))},
+			bus.Message{Value: []byte(`{}`)})
 		select {
 		case <-fenced:
 		case <-time.After(30 * time.Second):
@@ -254,7 +285,15 @@ func TestOneAccountOnTwoPartitionsIsOneLog(t *testing.T) {
 		c := w.consume(w.intake(), nil)
 		var msgs []bus.Message
 		for i := range 600 {
-			msgs = append(msgs, bus.Message{Topic: []string{event.TopicAuditEvents, secondTopic}[i%2], Value: []byte(minimal(members{"account_id": accountA, "id": fmt.Sprint("e-", i/2*2), "occurred_at": "2026-11-22T09:00:00Z", "change_set": fmt.Sprint(i / 2 % 3)}))})
+			msgs = append(msgs, bus.Message{
+				Topic: []string{event.TopicAuditEvents, secondTopic}[i%2],
+				Value: []byte(minimal(members{
+					"account_id":  accountA,
+					"id":          fmt.Sprint("e-", i/2*2),
+					"occurred_at": "2026-11-22T09:00:00Z",
+					"change_set":  fmt.Sprint(i / 2 % 3),
+				})),
+			})
 		}
 		c.publish(msgs...)
 		c.settle(600)
@@ -267,18 +306,21 @@ func TestOneAccountOnTwoPartitionsIsOneLog(t *testing.T) {
 
 func TestBelfrysOwnEventsAreStoredAndRefusedOnesSaidOut(t *testing.T) {
 	w := newWorld(t, "")
-	own := event.NewAudit(accountA, "create", "token", "t-1", "deploys").By(event.AuditActor{Type: "user", ID: "u-1"}, "UI").Changed(nil, map[string]any{"a": 1})
+	own := event.NewAudit(accountA, "create", "token", "t-1", "deploys").
+		By(event.AuditActor{Type: "user", ID: "u-1"}, "UI").Changed(nil, map[string]any{"a": 1})
 	good, err := json.Marshal(own)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Clock.Set(time.Now())
-	refused, err := w.intake().AppendOwn(t.Context(), w.Ledger, [][]byte{good, []byte(`{"account_id":"` + accountA + `"}`), good})
+	refused, err := w.intake().AppendOwn(t.Context(), w.Ledger,
+		[][]byte{good, []byte(`{"account_id":"` + accountA + `"}`), good})
 	if err != nil || len(refused) == 0 {
 		t.Fatal(refused, err)
 	}
 	rec, err := w.Reader.Get(t.Context(), accountA, own.ID)
-	if err != nil || rec.SubmittedBy != (record.Submitter{Type: "system", ID: "belfry"}) || rec.Event.Resource.Product != event.Product {
+	if err != nil || rec.SubmittedBy != (record.Submitter{Type: "system", ID: "belfry"}) ||
+		rec.Event.Resource.Product != event.Product {
 		t.Fatalf("%v %+v", err, rec)
 	}
 	// Nobody else may write in Belfry's name.

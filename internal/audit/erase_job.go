@@ -57,16 +57,25 @@ func (f *Feature) startErasure(ctx context.Context, jobs *web.Jobs, in *ErasureR
 	for i, p := range b.Fields {
 		if !record.Committable(p) {
 			return web.JobInfo{}, errs.At(errs.CodeInvalid, "/fields/"+strconv.Itoa(i),
-				"%q is not a field that can be erased; there are %v, %v and members of before, after and metadata that the catalogue declares personal",
+				"%q is not a field that can be erased; there are %v, %v and members of before, after and metadata that the "+
+					"catalogue declares personal",
 				p, record.AlwaysCommitted(), record.AlsoCommittable())
 		}
 	}
 	// The request stands in the record first, without naming the person.
-	err := f.self(ctx, account, "erase", "record", account, "personal fields", map[string]any{"reason": b.Reason, "fields": shownFields(b.Fields)})
+	err := f.self(ctx, account, "erase", "record", account, "personal fields", map[string]any{
+		"reason": b.Reason,
+		"fields": shownFields(b.Fields),
+	})
 	if err != nil {
 		return web.JobInfo{}, err
 	}
-	return jobs.Start(ctx, account, jobErase, eraseJob{ActorID: b.ActorID, EventIDs: b.EventIDs, Fields: b.Fields, At: f.now().UnixMicro()})
+	return jobs.Start(ctx, account, jobErase, eraseJob{
+		ActorID:  b.ActorID,
+		EventIDs: b.EventIDs,
+		Fields:   b.Fields,
+		At:       f.now().UnixMicro(),
+	})
 }
 
 // shownFields are the fields of an erasure as the record shows them.
@@ -115,9 +124,17 @@ func (f *Feature) runErasure(ctx context.Context, j *web.Job, jobs *web.Jobs, bu
 	if err := f.eraseCopies(ctx, j.AccountID, jobs); err != nil {
 		return nil, err
 	}
-	ctx = web.WithPrincipal(ctx, &web.Principal{Kind: web.KindSystem, ID: event.Product, Name: "Belfry"}, web.AccountRef{ID: j.AccountID})
-	err = f.self(ctx, j.AccountID, "erased", "record", j.AccountID, "personal fields", map[string]any{"events": total, "fields": shownFields(in.Fields), "job": j.ID})
-	result := erasureResult{Events: total, CompleteAfter: record.FormatTime(time.UnixMicro(in.At).Add(busRetention).UnixMicro())}
+	ctx = web.WithPrincipal(ctx, &web.Principal{Kind: web.KindSystem, ID: event.Product, Name: "Belfry"},
+		web.AccountRef{ID: j.AccountID})
+	err = f.self(ctx, j.AccountID, "erased", "record", j.AccountID, "personal fields", map[string]any{
+		"events": total,
+		"fields": shownFields(in.Fields),
+		"job":    j.ID,
+	})
+	result := erasureResult{
+		Events:        total,
+		CompleteAfter: record.FormatTime(time.UnixMicro(in.At).Add(busRetention).UnixMicro()),
+	}
 	// A job that was begun again does not find what it erased before.
 	if j.Attempt == 1 && !misses.empty() {
 		result.NotFound = &misses
@@ -140,7 +157,8 @@ func (f *Feature) eraseCopies(ctx context.Context, account string, jobs *web.Job
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		f.log.Warn("erased values are still in the files of the database", "account", account, "attempt", attempt, "error", err)
+		f.log.Warn("erased values are still in the files of the database", "account", account, "attempt", attempt, "error",
+			err)
 		if attempt == scrubAttempts {
 			return nil // the values are erased; the next checkpoint takes the old pages
 		}

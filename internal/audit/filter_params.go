@@ -227,7 +227,8 @@ func (f *Feature) productsOf(ctx context.Context, accountID string, categories [
 			}
 		}
 		if !found {
-			return nil, errs.At(errs.CodeInvalid, "product_category", "there is no product category %q; GET .../logs/audit/product_categories lists them", want)
+			return nil, errs.At(errs.CodeInvalid, "product_category",
+				"there is no product category %q; GET .../logs/audit/product_categories lists them", want)
 		}
 	}
 	return products, nil

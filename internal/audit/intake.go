@@ -115,7 +115,8 @@ func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [3
 	}
 	p := &ledger.Pending{Account: from.Account, Event: e, By: from.By}
 	if err != nil {
-		p.Status, p.Faults = ledger.Rejected, errs.All(err)
+		p.Status = ledger.Rejected
+		p.Faults = errs.All(err)
 		return p, in.address(ctx, p)
 	}
 	committed, list, err := in.admit(ctx, from, p)
@@ -126,12 +127,14 @@ func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [3
 		list = errs.All(err)
 	}
 	if len(list) > 0 {
-		p.Status, p.Faults = ledger.Rejected, list
+		p.Status = ledger.Rejected
+		p.Faults = list
 		return p, in.address(ctx, p)
 	}
 	e.Fill(now, from.Interface)
 	if err := p.Seal(committed, seed); err != nil {
-		p.Status, p.Faults = ledger.Rejected, errs.List{errs.New(errs.CodeTooLarge, "%v", err)}
+		p.Status = ledger.Rejected
+		p.Faults = errs.List{errs.New(errs.CodeTooLarge, "%v", err)}
 	}
 	return p, nil
 }
@@ -160,7 +163,11 @@ func (in *Intake) address(ctx context.Context, p *ledger.Pending) error {
 
 // admit checks what depends on the rest of Belfry: account, product, zone. committed
 // are the fields that the catalogue declares personal.
-func (in *Intake) admit(ctx context.Context, from Origin, p *ledger.Pending) (committed []string, list errs.List, err error) {
+func (in *Intake) admit(
+	ctx context.Context,
+	from Origin,
+	p *ledger.Pending,
+) (committed []string, list errs.List, err error) {
 	if list, err := in.account(ctx, from, p); len(list) > 0 || err != nil {
 		return nil, list, err
 	}

@@ -102,7 +102,8 @@ func TestTheServerAgreesWithTheSharedVectors(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, seed := range []string{minimal(nil), complete("id-1", nil), `{"zone":{"id":"z"}}`, `{"metadata":null}`, `{"occurred_at":"2026-11-22T10:00:00Z"}`} {
+	for _, seed := range []string{minimal(nil), complete("id-1", nil), `{"zone":{"id":"z"}}`, `{"metadata":null}`,
+		`{"occurred_at":"2026-11-22T10:00:00Z"}`} {
 		f.Add([]byte(seed))
 	}
 	in := audit.NewIntake(plainSources(), func() time.Time { return start })
@@ -193,7 +194,8 @@ func TestNoTextOfAnEventForgesALine(t *testing.T) {
 		pointer := "/" + strings.Join(path, "/")
 		for _, bad := range []string{"\x1b[1A", "\x00", "\u202e", "\u2066", "\r", "\n", "\t", "\x7f"} {
 			value := "https://a.example/" + bad + "OK    key         the one you gave"
-			p, err := in.Prepare(t.Context(), audit.Origin{Account: accountA, By: token, Interface: "API"}, []byte(whole(path, value)), [32]byte{})
+			p, err := in.Prepare(t.Context(), audit.Origin{Account: accountA, By: token, Interface: "API"},
+				[]byte(whole(path, value)), [32]byte{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -219,8 +221,12 @@ func TestNoTextOfAnEventForgesALine(t *testing.T) {
 // whatever its resource is called.
 func TestBelfrysOwnEventsAreStoredWhateverNamesTheyRepeat(t *testing.T) {
 	in := audit.NewIntake(plainSources(), func() time.Time { return start })
-	e := minimal(members{"account_id": accountA, "resource": members{"product": "belfry", "type": "policy", "id": "p-1", "name": "a\n\x1bb\u202ec"},
-		"reason": members{"text": "one\n\x1btwo"}, "action": members{"type": "update", "description": "one\ntwo"}})
+	e := minimal(members{
+		"account_id": accountA,
+		"resource":   members{"product": "belfry", "type": "policy", "id": "p-1", "name": "a\n\x1bb\u202ec"},
+		"reason":     members{"text": "one\n\x1btwo"},
+		"action":     members{"type": "update", "description": "one\ntwo"},
+	})
 	p, err := in.Prepare(t.Context(), audit.Origin{By: token, Belfry: true, Interface: "SYSTEM"}, []byte(e), [32]byte{})
 	if err != nil || p.Status == ledger.Rejected || p.Event.Resource.Name != "a\ufffd\ufffdb\ufffdc" ||
 		p.Event.Reason.Text != "one\ufffd\ufffdtwo" || p.Event.Action.Description != "one\ntwo" {
@@ -234,7 +240,8 @@ func BenchmarkPrepare(b *testing.B) {
 	in := w.intake()
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		if p, err := in.Prepare(b.Context(), audit.Origin{Account: accountA, By: token, Interface: "API"}, text, [32]byte{1}); err != nil || p.Status == ledger.Rejected {
+		if p, err := in.Prepare(b.Context(), audit.Origin{Account: accountA, By: token, Interface: "API"}, text,
+			[32]byte{1}); err != nil || p.Status == ledger.Rejected {
 			b.Fatal(err)
 		}
 	}

@@ -51,7 +51,8 @@ func intakeTest(t testing.TB, text string, rules *Rules) *ledger.Pending {
 			return "", "", nil
 		},
 	}, func() time.Time { return intakeNow })
-	p, err := in.Prepare(t.Context(), Origin{Account: intakeAccount, By: intakeBy, Interface: "API"}, []byte(text), intakeSeed)
+	p, err := in.Prepare(t.Context(), Origin{Account: intakeAccount, By: intakeBy, Interface: "API"}, []byte(text),
+		intakeSeed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,8 @@ func TestAPointerThatCannotBeProtectedRefusesTheEvent(t *testing.T) {
 	for _, pointer := range []string{"/zone/name", "/related", "/action/type", "/before/", "before/x", "/nothing"} {
 		p := intakeTest(t, golden, &Rules{Personal: event.ParseFields([]string{pointer})})
 		if p.Status != ledger.Rejected || p.Faults[0].Code != errs.CodeCatalogueInvalid {
-			t.Errorf("%s: %q %v: stored, it would be in clear or could not be read again", pointer, p.Status, []*errs.Error(p.Faults))
+			t.Errorf("%s: %q %v: stored, it would be in clear or could not be read again", pointer, p.Status,
+				[]*errs.Error(p.Faults))
 		}
 	}
 	for _, pointer := range []string{"/metadata", "/request/uri", "/before", "metadata/x"} {
@@ -119,7 +121,8 @@ func TestNamesThatLookLikeOthersAreRefused(t *testing.T) {
 		{`"type":"a"`, `"type":"a\u00a0"`, errs.CodeInvalid, "/action/type"},
 	} {
 		p := intakeTest(t, strings.Replace(fmt.Sprintf(bareEvent, ""), c.old, c.now, 1), nil)
-		if p.Status != ledger.Rejected || len(p.Faults) != 1 || p.Faults[0].Code != c.code || p.Faults[0].Pointer != c.pointer {
+		if p.Status != ledger.Rejected || len(p.Faults) != 1 || p.Faults[0].Code != c.code ||
+			p.Faults[0].Pointer != c.pointer {
 			t.Errorf("%s: %s %v", c.now, p.Status, []*errs.Error(p.Faults))
 		}
 	}
@@ -142,7 +145,8 @@ func TestABatchComparesOnlySoMuchWithSchemas(t *testing.T) {
 	}}, func() time.Time { return intakeNow })
 	var values []jsontext.Value
 	for i := range 15 {
-		values = append(values, jsontext.Value(strings.Replace(fmt.Sprintf(bareEvent, ""), `"id":"i"`, fmt.Sprintf(`"id":"i%d"`, i), 1)))
+		values = append(values, jsontext.Value(strings.Replace(fmt.Sprintf(bareEvent, ""), `"id":"i"`,
+			fmt.Sprintf(`"id":"i%d"`, i), 1)))
 	}
 	values = append(values, jsontext.Value(strings.Replace(fmt.Sprintf(bareEvent, ""), `"type":"a"`, `"type":"cheap"`, 1)))
 	from := Origin{Account: intakeAccount, By: intakeBy}
@@ -166,7 +170,11 @@ func TestABatchComparesOnlySoMuchWithSchemas(t *testing.T) {
 
 func TestAByteOrderMarkInFrontOfABodyIsSkipped(t *testing.T) {
 	const e = `{"action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"i"}}`
-	for _, c := range []struct{ body, kind string }{{e, "application/json"}, {"[" + e + "]", ""}, {e + "\n" + e, "application/x-ndjson"}} {
+	for _, c := range []struct{ body, kind string }{
+		{e, "application/json"},
+		{"[" + e + "]", ""},
+		{e + "\n" + e, "application/x-ndjson"},
+	} {
 		values, _, err := split([]byte("\ufeff"+c.body), c.kind)
 		if err != nil {
 			t.Fatal(err)

@@ -37,7 +37,7 @@ type ExportRequest struct {
 		Since  string `json:"since,omitempty" minLength:"1" doc:"Date or RFC 3339. Without since, before and filters the export is complete and provable"`
 		Before string `json:"before,omitempty" minLength:"1" doc:"Date or RFC 3339"`
 		// Filters by the names of the v2 list; several values are alternatives.
-		FilterParams map[string][]string `json:"filters,omitempty" doc:"Name of a filter of the v2 list (with .not to exclude) to its values"`
+		Filters map[string][]string `json:"filters,omitempty" doc:"Name of a filter of the v2 list (with .not to exclude) to its values"`
 	}
 }
 
@@ -46,16 +46,39 @@ type ExportRequest struct {
 // record.
 func (f *Feature) RegisterJobs(api *web.API, jobs *web.Jobs, busRetention time.Duration) {
 	jobs.Register(web.JobKind{Name: jobExport, Permission: "audit:export", Run: f.runExport})
-	jobs.Register(web.JobKind{Name: jobErase, Permission: "audit:erase", Private: true, Run: func(ctx context.Context, j *web.Job) (any, error) {
-		return f.runErasure(ctx, j, jobs, busRetention)
-	}})
-	web.Post(api, web.Op{Path: "/accounts/{account_id}/audit/exports", ID: "start-audit-export", Tag: "Audit log", Permission: "audit:export", Idempotent: true, Status: 202,
-		Summary: "Start an export", Description: "A job; its result has the file's address. For what takes longer than one request."},
+	jobs.Register(web.JobKind{
+		Name:       jobErase,
+		Permission: "audit:erase",
+		Private:    true,
+		Run: func(ctx context.Context, j *web.Job) (any, error) {
+			return f.runErasure(ctx, j, jobs, busRetention)
+		},
+	})
+	web.Post(api, web.Op{
+		Path:        "/accounts/{account_id}/audit/exports",
+		ID:          "start-audit-export",
+		Tag:         "Audit log",
+		Permission:  "audit:export",
+		Idempotent:  true,
+		Status:      202,
+		Summary:     "Start an export",
+		Description: "A job; its result has the file's address. For what takes longer than one request.",
+	},
 		func(ctx context.Context, in *ExportRequest) (web.JobInfo, error) { return f.startExport(ctx, jobs, in) })
-	web.Post(api, web.Op{Path: "/accounts/{account_id}/audit/erasures", ID: "start-audit-erasure", Tag: "Audit log", Permission: "audit:erase", Idempotent: true, Status: 202,
-		Summary: "Erase personal fields", Description: "A job. The values are deleted for good; every proof still verifies, and the record says that, why and by whom it was done. " +
+	web.Post(api, web.Op{
+		Path:       "/accounts/{account_id}/audit/erasures",
+		ID:         "start-audit-erasure",
+		Tag:        "Audit log",
+		Permission: "audit:erase",
+		Idempotent: true,
+		Status:     202,
+		Summary:    "Erase personal fields",
+		Description: "A job. The values are deleted for good; every proof still verifies, and the record says that, " +
+			"why and by whom it was done. " +
 			"Without fields it takes everything that names the person, and what any version of the catalogue declares personal. " +
-			"The copies that Belfry makes go too: files of export jobs, changes shown with alerts, bodies of notifications, payloads of refused events."},
+			"The copies that Belfry makes go too: files of export jobs, changes shown with alerts, bodies of " +
+			"notifications, payloads of refused events.",
+	},
 		func(ctx context.Context, in *ErasureRequest) (web.JobInfo, error) {
 			return f.startErasure(ctx, jobs, in)
 		})
@@ -71,9 +94,9 @@ func (f *Feature) startExport(ctx context.Context, jobs *web.Jobs, in *ExportReq
 		return web.JobInfo{}, errs.At(errs.CodeOutOfRange, "/before", "before must be after since")
 	}
 	var raw []record.Filter
-	for _, name := range slices.Sorted(maps.Keys(in.Body.FilterParams)) {
+	for _, name := range slices.Sorted(maps.Keys(in.Body.Filters)) {
 		field, not := cutNot(name)
-		raw = append(raw, record.Filter{Field: field, Not: not, Values: in.Body.FilterParams[name]})
+		raw = append(raw, record.Filter{Field: field, Not: not, Values: in.Body.Filters[name]})
 	}
 	conds, err := f.resolveFilters(ctx, account, raw)
 	if err != nil {
@@ -91,7 +114,11 @@ func (f *Feature) startExport(ctx context.Context, jobs *web.Jobs, in *ExportReq
 			return web.JobInfo{}, err
 		}
 	}
-	if err := f.self(ctx, account, "export", "record", account, "events", map[string]any{"since": given(in.Body.Since), "before": given(in.Body.Before), "format": job.Format}); err != nil {
+	if err := f.self(ctx, account, "export", "record", account, "events", map[string]any{
+		"since":  given(in.Body.Since),
+		"before": given(in.Body.Before),
+		"format": job.Format,
+	}); err != nil {
 		return web.JobInfo{}, err
 	}
 	request := job
@@ -121,7 +148,9 @@ func (f *Feature) runExport(ctx context.Context, j *web.Job) (any, error) {
 		return nil, err
 	}
 	if in.Size > 0 {
-		err := f.reader.ExportRange(ctx, w, j.AccountID, 0, uint64(in.Size), uint64(in.Size), func(done uint64) { j.Progress(float64(done) / float64(in.Size)) })
+		err := f.reader.ExportRange(ctx, w, j.AccountID, 0, uint64(in.Size), uint64(in.Size), func(done uint64) {
+			j.Progress(float64(done) / float64(in.Size))
+		})
 		return map[string]any{"events": in.Size, "complete": true}, err
 	}
 	total, err := f.reader.Size(ctx, j.AccountID)

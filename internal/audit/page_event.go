@@ -114,10 +114,25 @@ func (p *Dashboard) detailOf(v visit, id string, pane bool) (*detailPage, error)
 	}
 	e := &rec.Event
 	l := list{Dashboard: p, visit: v, url: v.url, live: pane}
-	d := &detailPage{Pane: pane, Permalink: v.base() + "/events/" + url.PathEscape(e.ID), Actor: visible(rec.ActorName()), Kind: e.Actor.Type,
-		Sentence: l.sentenceOf(rec), Plain: visible(p.sentence(rec)), Marks: marks(rec), Failed: e.Action.Result == "failure", View: p.isView(rec),
-		Description: visible(e.Action.Description), At: e.At(), Seq: rec.Seq, ID: e.ID, SubmittedBy: rec.SubmittedBy.Type + " " + rec.SubmittedBy.ID, Erased: rec.Erased,
-		Scope: e.Resource.Scope, Close: v.base()}
+	d := &detailPage{
+		Pane:        pane,
+		Permalink:   v.base() + "/events/" + url.PathEscape(e.ID),
+		Actor:       visible(rec.ActorName()),
+		Kind:        e.Actor.Type,
+		Sentence:    l.sentenceOf(rec),
+		Plain:       visible(p.sentence(rec)),
+		Marks:       marks(rec),
+		Failed:      e.Action.Result == "failure",
+		View:        p.isView(rec),
+		Description: visible(e.Action.Description),
+		At:          e.At(),
+		Seq:         rec.Seq,
+		ID:          e.ID,
+		SubmittedBy: rec.SubmittedBy.Type + " " + rec.SubmittedBy.ID,
+		Erased:      rec.Erased,
+		Scope:       e.Resource.Scope,
+		Close:       v.base(),
+	}
 	if pane {
 		d.Close = ui.With(v.url, "event", "", "tab", "", "verify", "")
 	}
@@ -151,7 +166,11 @@ func (d *detailPage) tabs(v visit) {
 	if d.Tab != "json" && d.Tab != "proof" {
 		d.Tab = "event"
 	}
-	for _, t := range []struct{ name, label, icon string }{{"event", "Event", "scroll-text"}, {"json", "JSON", "braces"}, {"proof", "Proof", "fingerprint"}} {
+	for _, t := range []struct{ name, label, icon string }{
+		{"event", "Event", "scroll-text"},
+		{"json", "JSON", "braces"},
+		{"proof", "Proof", "fingerprint"},
+	} {
 		name := t.name
 		if name == "event" {
 			name = ""
@@ -211,7 +230,12 @@ func (p *Dashboard) values(d *detailPage, v visit, rec *record.Record) {
 		}
 	}
 	if e.Resource.ID != "" {
-		d.History = v.base() + "/history" + query(url.Values{"resource_product": {e.Resource.Product}, "resource_type": {e.Resource.Type}, "resource_id": {e.Resource.ID}})
+		d.History = v.base() + "/history" +
+			query(url.Values{
+				"resource_product": {e.Resource.Product},
+				"resource_type":    {e.Resource.Type},
+				"resource_id":      {e.Resource.ID},
+			})
 	}
 	if string(e.Metadata) != "{}" {
 		d.Metadata = jsontext.Value(visible(string(e.Metadata)))
@@ -235,18 +259,23 @@ func (d *detailPage) times(rec *record.Record) {
 // changes compares before and after.
 func (d *detailPage) changes(rec *record.Record) {
 	e := &rec.Event
-	before, after := jsontext.Value(visible(string(e.Before))), jsontext.Value(visible(string(e.After)))
+	before := jsontext.Value(visible(string(e.Before)))
+	after := jsontext.Value(visible(string(e.After)))
 	switch {
 	case e.Before == nil && e.After == nil:
 	case e.Before == nil:
-		d.Only, d.After = "After", []byte(after)
+		d.Only = "After"
+		d.After = []byte(after)
 	case e.After == nil:
-		d.Only, d.Before = "Before", []byte(before)
+		d.Only = "Before"
+		d.Before = []byte(before)
 	default:
-		d.Before, d.After = []byte(before), []byte(after)
+		d.Before = []byte(before)
+		d.After = []byte(after)
 		d.Changes = shownChanges(record.Diff(before, after))
 		if n := len(d.Changes); n > maxListed {
-			d.Changes, d.More = d.Changes[:maxListed], n-maxListed
+			d.Changes = d.Changes[:maxListed]
+			d.More = n - maxListed
 		}
 	}
 }
@@ -287,7 +316,9 @@ func shortJSON(v jsontext.Value) string {
 
 // again makes a row that may stand in the list as well: its ids are others.
 func (r *row) again() {
-	r.Day, r.Dated, r.ID = time.Time{}, true, "around-"+r.ID
+	r.Day = time.Time{}
+	r.Dated = true
+	r.ID = "around-" + r.ID
 	for i := range r.Fold {
 		r.Fold[i].again()
 	}
@@ -317,7 +348,8 @@ func (p *Dashboard) surround(ctx context.Context, d *detailPage, v visit, rec *r
 		l.target = "detail"
 	}
 	for _, ascending := range []bool{true, false} {
-		found, err := p.reader.Browse(ctx, v.account, ledger.Query{Filters: conds, After: at, Ascending: ascending}, 4*aroundRows, nil)
+		found, err := p.reader.Browse(ctx, v.account, ledger.Query{Filters: conds, After: at, Ascending: ascending},
+			4*aroundRows, nil)
 		if err != nil {
 			return err
 		}

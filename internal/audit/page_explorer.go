@@ -78,7 +78,14 @@ type state struct {
 func (p *Dashboard) state(v visit) (state, error) {
 	q := v.url.Query()
 	raw, unknown := filtersOf(q)
-	s := state{visit: v, unknown: unknown, period: ui.ParseRange(v.url, v.now, ""), text: strings.TrimSpace(q.Get("q")), views: q.Get("views") != "", event: q.Get("event")}
+	s := state{
+		visit:   v,
+		unknown: unknown,
+		period:  ui.ParseRange(v.url, v.now, ""),
+		text:    strings.TrimSpace(q.Get("q")),
+		views:   q.Get("views") != "",
+		event:   q.Get("event"),
+	}
 	var err error
 	s.conds, err = p.resolveFilters(v.ctx, v.account, raw)
 	return s, err
@@ -156,7 +163,8 @@ func (p *Dashboard) explorer(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	shell := p.Shell(r, v.who, v.account, "audit")
-	shell.Title, shell.Flash = "Audit log", flash
+	shell.Title = "Audit log"
+	shell.Flash = flash
 	page.Framed = shell.Framed
 	shell.Modules = append(shell.Modules, "x/audit/page_record.js")
 	return p.set.Render(w, r, shell, "explorer", page)
@@ -177,14 +185,25 @@ func (p *Dashboard) fillRows(page *explorerPage, s state) error {
 	keep, views := p.keep(s)
 	found, err := p.reader.Browse(s.ctx, s.account, q, perPage, keep)
 	if narrow(err) {
-		page.Narrow, page.Reset = errs.All(err)[0].Message, s.base()
+		page.Narrow = errs.All(err)[0].Message
+		page.Reset = s.base()
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	l := list{Dashboard: p, visit: s.visit, url: s.url, open: s.event, target: "detail", fold: !s.url.Query().Has("change_set"), live: true}
-	page.Rows, page.Hidden, page.Reset = l.rows(found.Records), *views, s.base()
+	l := list{
+		Dashboard: p,
+		visit:     s.visit,
+		url:       s.url,
+		open:      s.event,
+		target:    "detail",
+		fold:      !s.url.Query().Has("change_set"),
+		live:      true,
+	}
+	page.Rows = l.rows(found.Records)
+	page.Hidden = *views
+	page.Reset = s.base()
 	if s.filtered() && cursor == "" && !found.Cut {
 		page.Matched = grouped(uint64(len(found.Records))) + map[bool]string{true: "+"}[found.Next != nil]
 	}
@@ -198,7 +217,8 @@ func (p *Dashboard) fillRows(page *explorerPage, s state) error {
 	if s.text != "" || found.Cut {
 		page.Looking = &looking{Text: s.text, Looked: found.Looked}
 		if found.Next != nil {
-			page.Looking.Back, page.Looking.Older = time.UnixMicro(found.Next.At).UTC(), page.Next
+			page.Looking.Back = time.UnixMicro(found.Next.At).UTC()
+			page.Looking.Older = page.Next
 		}
 		if len(page.Rows) == 0 {
 			page.Next = "" // said above the empty list
@@ -212,7 +232,11 @@ func (p *Dashboard) fillFrame(page *explorerPage, s state, known glossary, menus
 	if err := p.fillSize(page, s); err != nil {
 		return err
 	}
-	page.Tabs, page.Query, page.Range, page.Menus, page.Unknown = p.tabs(s.visit, "Events"), s.text, s.period, menus, strings.Join(s.unknown, ", ")
+	page.Tabs = p.tabs(s.visit, "Events")
+	page.Query = s.text
+	page.Range = s.period
+	page.Menus = menus
+	page.Unknown = strings.Join(s.unknown, ", ")
 	page.Chips = ui.Chips(s.url, chipKeys...)
 	p.nameChips(s.visit, page)
 	page.Keep = ui.KeepQuery(s.url, "q", "event", "tab", "verify")
@@ -220,8 +244,18 @@ func (p *Dashboard) fillFrame(page *explorerPage, s state, known glossary, menus
 	page.Live = s.base() + "/live" + query(q)
 	people := q.Get("actor_type") == "user"
 	page.Toggles = []ui.Link{
-		{Label: "People only", Icon: "user", Current: people, Href: ui.With(s.url, "actor_type", map[bool]string{false: "user"}[people])},
-		{Label: "Show reads", Icon: map[bool]string{true: "eye", false: "eye-off"}[s.views], Current: s.views, Href: ui.With(s.url, "views", map[bool]string{false: "shown"}[s.views])},
+		{
+			Label:   "People only",
+			Icon:    "user",
+			Current: people,
+			Href:    ui.With(s.url, "actor_type", map[bool]string{false: "user"}[people]),
+		},
+		{
+			Label:   "Show reads",
+			Icon:    map[bool]string{true: "eye", false: "eye-off"}[s.views],
+			Current: s.views,
+			Href:    ui.With(s.url, "views", map[bool]string{false: "shown"}[s.views]),
+		},
 	}
 	asked := apiQuery(s)
 	page.Curl = p.curl(s.api() + "/logs/audit" + query(asked))
@@ -295,7 +329,8 @@ func (p *Dashboard) nameChips(v visit, page *explorerPage) {
 	}
 	for i, c := range page.Chips {
 		if c.Label == "Property" {
-			if _, found, err := p.sources.Zone(v.ctx, v.account, c.Value); err == nil && found != "" { // without a name, the id is shown
+			if _, found, err := p.sources.Zone(v.ctx, v.account, c.Value); err == nil &&
+				found != "" { // without a name, the id is shown
 				page.Chips[i].Value = visible(found)
 				continue
 			}
@@ -336,7 +371,10 @@ func (p *Dashboard) glossary(v visit) (glossary, []filterMenu) {
 	for _, g := range []struct {
 		group, key, label, icon string
 		to                      *[]string
-	}{{"product", "resource_product", "Product", "package", &known.products}, {"action", "action_type", "Action", "zap", &known.actions}} {
+	}{
+		{"product", "resource_product", "Product", "package", &known.products},
+		{"action", "action_type", "Action", "zap", &known.actions},
+	} {
 		menu := filterMenu{Label: g.label, Icon: g.icon}
 		answered := within(v.ctx, 300*time.Millisecond, func(ctx context.Context) error {
 			counts, err := p.reader.Summary(ctx, v.account, g.group, 0, v.now.Add(record.MaxAhead).UnixMicro())
@@ -344,7 +382,12 @@ func (p *Dashboard) glossary(v visit) (glossary, []filterMenu) {
 				*g.to = append(*g.to, c.Key)
 				if i < 12 {
 					n, _ := ui.Compact(c.Count) // an integer is a number
-					menu.Items = append(menu.Items, ui.Link{Label: c.Key, Hint: n, Href: ui.Filtered(v.url, g.key, c.Key, false), Current: has(v.url, g.key, c.Key)})
+					menu.Items = append(menu.Items, ui.Link{
+						Label:   c.Key,
+						Hint:    n,
+						Href:    ui.Filtered(v.url, g.key, c.Key, false),
+						Current: has(v.url, g.key, c.Key),
+					})
 				}
 			}
 			return err
@@ -387,7 +430,9 @@ func (p *Dashboard) lesson(v visit) *lesson {
     "actor":    {"type": "user", "id": "ana@example.com"},
     "resource": {"product": "shop", "type": "setting", "id": "payment_timeout"}
   }`
-	l := &lesson{Curl: p.curl(v.api()+"/audit/events", "\\\n  -H 'Content-Type: application/json'", "\\\n  -d '"+event+"' \\\n ")}
+	l := &lesson{
+		Curl: p.curl(v.api()+"/audit/events", "\\\n  -H 'Content-Type: application/json'", "\\\n  -d '"+event+"' \\\n "),
+	}
 	if v.who.Can(v.account, "tokens:write") {
 		l.Tokens = p.Tokens(v.account)
 	}

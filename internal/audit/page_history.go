@@ -53,13 +53,29 @@ type version struct {
 func (p *Dashboard) resource(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
 	q := v.url.Query()
-	page := &historyPage{Product: q.Get("resource_product"), Type: q.Get("resource_type"), ID: q.Get("resource_id"), Back: v.base()}
-	if page.Product == "" || page.Type == "" || page.ID == "" {
-		return errs.At(errs.CodeMissingFilter, "resource_id", "a history is that of one resource: resource_product, resource_type and resource_id name it")
+	page := &historyPage{
+		Product: q.Get("resource_product"),
+		Type:    q.Get("resource_type"),
+		ID:      q.Get("resource_id"),
+		Back:    v.base(),
 	}
-	page.All = v.base() + query(url.Values{"resource_product": {page.Product}, "resource_type": {page.Type}, "resource_id": {page.ID}})
-	found, err := p.reader.List(v.ctx, v.account, ledger.Query{Limit: maxVersions, Filters: []record.Filter{
-		{Field: "resource_id", Values: []string{page.ID}}, {Field: "resource_product", Values: []string{page.Product}}, {Field: "resource_type", Values: []string{page.Type}}}})
+	if page.Product == "" || page.Type == "" || page.ID == "" {
+		return errs.At(errs.CodeMissingFilter, "resource_id",
+			"a history is that of one resource: resource_product, resource_type and resource_id name it")
+	}
+	page.All = v.base() + query(url.Values{
+		"resource_product": {page.Product},
+		"resource_type":    {page.Type},
+		"resource_id":      {page.ID},
+	})
+	found, err := p.reader.List(v.ctx, v.account, ledger.Query{
+		Limit: maxVersions,
+		Filters: []record.Filter{
+			{Field: "resource_id", Values: []string{page.ID}},
+			{Field: "resource_product", Values: []string{page.Product}},
+			{Field: "resource_type", Values: []string{page.Type}},
+		},
+	})
 	if err != nil {
 		return err
 	}
@@ -68,10 +84,13 @@ func (p *Dashboard) resource(w http.ResponseWriter, r *http.Request) error {
 	}
 	page.Cut = found.Next != nil
 	newest := found.Records[0]
-	page.Name, page.Zone = visible(newest.ResourceName()), visible(newest.Event.Zone.Name)
+	page.Name = visible(newest.ResourceName())
+	page.Zone = visible(newest.Event.Zone.Name)
 	l := list{Dashboard: p, visit: v, url: v.url}
 	p.fillHistory(page, l, found.Records)
-	page.ID, page.Product, page.Type = visible(page.ID), visible(page.Product), visible(record.Humanize(page.Type))
+	page.ID = visible(page.ID)
+	page.Product = visible(page.Product)
+	page.Type = visible(record.Humanize(page.Type))
 	return p.render(w, v, "audit", "History of "+page.Name, "history", page)
 }
 
@@ -81,12 +100,14 @@ func (p *Dashboard) fillHistory(page *historyPage, l list, newestFirst []*record
 	b := newBlame()
 	for _, r := range changes {
 		one := version{Row: l.row(r), Outside: b.take(r)}
-		one.Changes = shownChanges(record.Diff(jsontext.Value(visible(string(r.Event.Before))), jsontext.Value(visible(string(r.Event.After)))))
+		one.Changes = shownChanges(record.Diff(jsontext.Value(visible(string(r.Event.Before))),
+			jsontext.Value(visible(string(r.Event.After)))))
 		if r.Event.Before == nil || r.Event.After == nil { // created or deleted: the whole value, member by member
 			one.Changes = shownChanges(wholeChanges(r))
 		}
 		if n := len(one.Changes); n > maxListed {
-			one.Changes, one.More = one.Changes[:maxListed], n-maxListed
+			one.Changes = one.Changes[:maxListed]
+			one.More = n - maxListed
 		}
 		page.Versions = append(page.Versions, one)
 	}
@@ -95,18 +116,28 @@ func (p *Dashboard) fillHistory(page *historyPage, l list, newestFirst []*record
 	for i := range page.Versions {
 		one := &page.Versions[i].Row
 		if d := one.At.Format(time.DateOnly); d != day {
-			day, one.Day = d, one.At
+			day = d
+			one.Day = one.At
 		}
 	}
 	page.Silent = !b.spoke
 	if b.gone != nil {
-		page.Gone = &page.Versions[slices.IndexFunc(page.Versions, func(v version) bool { return v.Row.ID == "e-"+b.gone.Event.ID })]
+		page.Gone = &page.Versions[slices.IndexFunc(page.Versions, func(v version) bool {
+			return v.Row.ID == "e-"+b.gone.Event.ID
+		})]
 		return
 	}
 	for _, name := range b.names() {
 		by := b.by[name]
-		page.Members = append(page.Members, held{Name: visible(name), Value: shortJSON(b.state[name]), Actor: visible(by.ActorName()), Kind: by.Event.Actor.Type,
-			At: by.Event.At(), Href: l.href(by.Event.ID), First: by == changes[0] && page.Cut})
+		page.Members = append(page.Members, held{
+			Name:  visible(name),
+			Value: shortJSON(b.state[name]),
+			Actor: visible(by.ActorName()),
+			Kind:  by.Event.Actor.Type,
+			At:    by.Event.At(),
+			Href:  l.href(by.Event.ID),
+			First: by == changes[0] && page.Cut,
+		})
 	}
 }
 
@@ -177,7 +208,8 @@ func (b *blame) take(r *record.Record) (outside []string) {
 		if known, ok := b.state[name]; ok && bytes.Equal(known, now) {
 			continue
 		}
-		b.state[name], b.by[name] = now, r
+		b.state[name] = now
+		b.by[name] = r
 	}
 	return outside
 }

@@ -61,8 +61,11 @@ func (p *Dashboard) Overview(r *http.Request) (*Overview, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.Signed, g.SignedAt = head.Size, head.At
-	found, err := p.reader.Browse(v.ctx, v.account, ledger.Query{}, glanceRows*3, func(r *record.Record) bool { return !p.isView(r) })
+	g.Signed = head.Size
+	g.SignedAt = head.At
+	found, err := p.reader.Browse(v.ctx, v.account, ledger.Query{}, glanceRows*3, func(r *record.Record) bool {
+		return !p.isView(r)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +76,9 @@ func (p *Dashboard) Overview(r *http.Request) (*Overview, error) {
 	}
 	counts := map[string]int64{}
 	since := v.now.Add(-24 * time.Hour)
-	done := within(v.ctx, glanceTime, func(ctx context.Context) error { return p.countDay(ctx, v.account, since, g, counts) })
+	done := within(v.ctx, glanceTime, func(ctx context.Context) error {
+		return p.countDay(ctx, v.account, since, g, counts)
+	})
 	g.AtLeast = g.AtLeast || !done
 	one := group{Empty: "Nothing happened in the last 24 hours"}
 	one.fill(ledger.LargestFirst(counts), func(key string) string {
@@ -84,7 +89,13 @@ func (p *Dashboard) Overview(r *http.Request) (*Overview, error) {
 }
 
 // countDay counts the events since a time, by product.
-func (p *Dashboard) countDay(ctx context.Context, account string, since time.Time, g *Overview, counts map[string]int64) error {
+func (p *Dashboard) countDay(
+	ctx context.Context,
+	account string,
+	since time.Time,
+	g *Overview,
+	counts map[string]int64,
+) error {
 	q := ledger.Query{Since: max(0, since.UnixMicro()), Limit: 1000}
 	for {
 		page, err := p.reader.List(ctx, account, q)

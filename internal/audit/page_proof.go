@@ -63,7 +63,9 @@ func (p *Dashboard) proofOf(v visit, rec *record.Record) (*proofPage, error) {
 			return nil, err
 		}
 	}
-	page.Covered, page.Size, page.SignedAt = rec.Seq < head.Size, head.Size, head.At
+	page.Covered = rec.Seq < head.Size
+	page.Size = head.Size
+	page.SignedAt = head.At
 	return page, nil
 }
 
@@ -99,7 +101,8 @@ func verifySteps(data []byte, vkey string) (steps []step, ok bool) {
 	for i := range failed {
 		steps[i].Tone = ui.Good
 	}
-	steps[failed].Tone, steps[failed].Text = ui.Bad, visible(err.Error())
+	steps[failed].Tone = ui.Bad
+	steps[failed].Text = visible(err.Error())
 	return steps, false
 }
 

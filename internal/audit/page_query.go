@@ -53,9 +53,24 @@ var chipKeys = []ui.FilterKey{
 
 // aliases are the short names that the search field takes for fields.
 var aliases = map[string]string{
-	"actor": "actor_id", "user": "actor_id", "who": "actor_id", "email": "actor_email", "ip": "actor_ip_address", "address": "actor_ip_address",
-	"token": "actor_token_name", "action": "action_type", "result": "action_result", "product": "resource_product", "type": "resource_type",
-	"resource": "resource_id", "property": "zone", "set": "change_set", "event": "id", "request": "raw_cf_ray_id", "status": "raw_status_code", "via": "interface",
+	"actor":    "actor_id",
+	"user":     "actor_id",
+	"who":      "actor_id",
+	"email":    "actor_email",
+	"ip":       "actor_ip_address",
+	"address":  "actor_ip_address",
+	"token":    "actor_token_name",
+	"action":   "action_type",
+	"result":   "action_result",
+	"product":  "resource_product",
+	"type":     "resource_type",
+	"resource": "resource_id",
+	"property": "zone",
+	"set":      "change_set",
+	"event":    "id",
+	"request":  "raw_cf_ray_id",
+	"status":   "raw_status_code",
+	"via":      "interface",
 }
 
 // fieldOf gives the filter that a name stands for; "" for none.
@@ -107,10 +122,12 @@ func parseSearch(s string) []term {
 	for s = strings.TrimSpace(s); s != ""; s = strings.TrimSpace(s) {
 		t := term{}
 		if rest, ok := strings.CutPrefix(s, "-"); ok && fieldOf(before(rest, ":")) != "" {
-			t.not, s = true, rest
+			t.not = true
+			s = rest
 		}
 		if name := before(s, ":"); name != "" && len(name) < len(s) && fieldOf(name) != "" {
-			t.field, s = fieldOf(name), s[len(name)+1:]
+			t.field = fieldOf(name)
+			s = s[len(name)+1:]
 		}
 		t.value, s = word(s)
 		if t.field == "actor_id" && strings.Contains(t.value, "@") {
@@ -163,7 +180,8 @@ func (p *Dashboard) resolve(v visit, text string, known glossary) (field string)
 	if _, err := netip.ParsePrefix(text); err == nil {
 		return "actor_ip_address"
 	}
-	if user, host, ok := strings.Cut(text, "@"); ok && user != "" && strings.Contains(host, ".") && !strings.Contains(text, " ") {
+	if user, host, ok := strings.Cut(text, "@"); ok && user != "" && strings.Contains(host, ".") &&
+		!strings.Contains(text, " ") {
 		return "actor_email"
 	}
 	if slices.Contains(known.products, text) {

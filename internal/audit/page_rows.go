@@ -78,7 +78,8 @@ func (l list) rows(records []*record.Record) []row {
 			one = l.row(records[i])
 		}
 		if d := one.At.Format(time.DateOnly); d != day {
-			day, one.Day = d, one.At
+			day = d
+			one.Day = one.At
 		}
 		out = append(out, one)
 		i += n
@@ -100,7 +101,8 @@ func (l list) run(records []*record.Record) int {
 	for l.fold && n < len(records) {
 		e := &records[n].Event
 		machine := e.Actor.Type == "token" || e.Actor.Type == "staff" || e.Actor.Type == "system"
-		if !machine || e.Resource.Product != event.Product || e.ChangeSet != "" || e.Action.Result == "failure" || e.Resource.Type == "alert" {
+		if !machine || e.Resource.Product != event.Product || e.ChangeSet != "" || e.Action.Result == "failure" ||
+			e.Resource.Type == "alert" {
 			break
 		}
 		if first := &records[0].Event; n > 0 && (e.Actor.ID != first.Actor.ID || e.Actor.Type != first.Actor.Type ||
@@ -115,8 +117,20 @@ func (l list) run(records []*record.Record) int {
 // row is one event's.
 func (l list) row(r *record.Record) row {
 	e := &r.Event
-	one := row{ID: "e-" + e.ID, Href: l.href(e.ID), Actor: visible(r.ActorName()), Kind: e.Actor.Type, Sentence: l.sentenceOf(r), Product: e.Resource.Product,
-		Action: e.Action.Type, At: e.At(), Low: l.isView(r), Current: e.ID == l.open, Target: l.target, Marks: marks(r)}
+	one := row{
+		ID:       "e-" + e.ID,
+		Href:     l.href(e.ID),
+		Actor:    visible(r.ActorName()),
+		Kind:     e.Actor.Type,
+		Sentence: l.sentenceOf(r),
+		Product:  e.Resource.Product,
+		Action:   e.Action.Type,
+		At:       e.At(),
+		Low:      l.isView(r),
+		Current:  e.ID == l.open,
+		Target:   l.target,
+		Marks:    marks(r),
+	}
 	if e.Action.Result == "failure" {
 		one.Tone = ui.Bad
 	}
@@ -208,7 +222,8 @@ func (l list) folded(set []*record.Record) row {
 	one.Folded = len(set)
 	one.Href = l.base() + query(url.Values{"change_set": {first.Event.ChangeSet}})
 	if first.Event.ChangeSet == "" {
-		newest, oldest := first.Event.At(), set[len(set)-1].Event.At()
+		newest := first.Event.At()
+		oldest := set[len(set)-1].Event.At()
 		if newest.Before(oldest) {
 			newest, oldest = oldest, newest
 		}
@@ -216,7 +231,10 @@ func (l list) folded(set []*record.Record) row {
 			"since": {oldest.Format(time.RFC3339Nano)}, "before": {newest.Add(time.Microsecond).Format(time.RFC3339Nano)}})
 	}
 	one.Action, one.Product = common(set)
-	one.Low, one.Current, one.Tone, one.Marks = false, false, ui.Neutral, nil
+	one.Low = false
+	one.Current = false
+	one.Tone = ui.Neutral
+	one.Marks = nil
 	failed := 0
 	seen := map[mark]bool{}
 	for i, r := range set {
@@ -231,7 +249,8 @@ func (l list) folded(set []*record.Record) row {
 		one.Current = one.Current || r.Event.ID == l.open
 		if i < maxInline {
 			part := l.row(r)
-			part.Note, part.NoteURL = "", "" // the set's own
+			part.Note = ""
+			part.NoteURL = "" // the set's own
 			one.Fold = append(one.Fold, part)
 		}
 	}
@@ -244,7 +263,9 @@ func (l list) folded(set []*record.Record) row {
 // setSentence says what a change set did: "Ana changed 14 files in one change
 // set"; of a run, without its last words.
 func (l list) setSentence(set []*record.Record) ui.Sentence {
-	verb, kind, zone := record.Past(set[0].Event.Action.Type), set[0].Event.Resource.Type, set[0].Event.Zone
+	verb := record.Past(set[0].Event.Action.Type)
+	kind := set[0].Event.Resource.Type
+	zone := set[0].Event.Zone
 	things := map[string]bool{}
 	for _, r := range set {
 		e := &r.Event
@@ -280,7 +301,8 @@ func (l list) setSentence(set []*record.Record) ui.Sentence {
 
 // common is the action and product that all share.
 func common(set []*record.Record) (action, product string) {
-	action, product = set[0].Event.Action.Type, set[0].Event.Resource.Product
+	action = set[0].Event.Action.Type
+	product = set[0].Event.Resource.Product
 	for _, r := range set {
 		if r.Event.Action.Type != action {
 			action = ""
@@ -294,6 +316,7 @@ func common(set []*record.Record) (action, product string) {
 
 // setID names a change set's row.
 func setID(r *record.Record) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{r.Event.ChangeSet, r.Event.Actor.Type, r.Event.Actor.ID, r.Event.ID}, "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{r.Event.ChangeSet, r.Event.Actor.Type, r.Event.Actor.ID,
+		r.Event.ID}, "\x00")))
 	return "s-" + hex.EncodeToString(sum[:8])
 }

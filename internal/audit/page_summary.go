@@ -55,8 +55,15 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 		before = v.now
 	}
 	shell := p.Shell(r, v.who, v.account, "summary")
-	page := &summaryPage{Back: v.base(), Tabs: p.tabs(v, "Summary"), Framed: shell.Framed, Range: period, Reset: v.base() + "/summary"}
-	since, until := max(0, period.Since.UnixMicro()), max(1, before.UnixMicro())
+	page := &summaryPage{
+		Back:   v.base(),
+		Tabs:   p.tabs(v, "Summary"),
+		Framed: shell.Framed,
+		Range:  period,
+		Reset:  v.base() + "/summary",
+	}
+	since := max(0, period.Since.UnixMicro())
+	until := max(1, before.UnixMicro())
 	days, err := p.reader.Summary(v.ctx, v.account, "day", since, until)
 	if err != nil {
 		return err
@@ -73,7 +80,12 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 		}
 		return v.base() + query(q)
 	}
-	for _, g := range []struct{ by, key, title string }{{"product", "resource_product", "By product"}, {"action", "action_type", "By action"}, {"actor", "actor_id", "By actor"}, {"interface", "interface", "By interface"}} {
+	for _, g := range []struct{ by, key, title string }{
+		{"product", "resource_product", "By product"},
+		{"action", "action_type", "By action"},
+		{"actor", "actor_id", "By actor"},
+		{"interface", "interface", "By interface"},
+	} {
 		one := group{Title: g.title, Empty: "Nothing in this time"}
 		var counts []ledger.SummaryRow
 		if g.by == "actor" || g.by == "interface" {
@@ -95,7 +107,8 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 	if v.mayExport() {
 		page.Exports = exports(v, asked, "Events of this time")
 	}
-	page.Curl = p.curl(v.api() + "/audit/summary" + query(url.Values{"group_by": {"product"}, "since": asked["since"], "before": asked["before"]}))
+	page.Curl = p.curl(v.api() + "/audit/summary" +
+		query(url.Values{"group_by": {"product"}, "since": asked["since"], "before": asked["before"]}))
 	if len(page.Groups[0].Rows) == 0 {
 		if size, err := p.reader.Size(v.ctx, v.account); err == nil && size == 0 {
 			page.Lesson = p.lesson(v)
@@ -116,7 +129,11 @@ func (g *group) fill(counts []ledger.SummaryRow, href func(key string) string) {
 			g.More = len(counts) - maxShares
 			return
 		}
-		s := share{Label: visible(cmp.Or(c.Label, c.Key, "erased")), Count: c.Count, Percent: 100 * float64(c.Count) / float64(total)}
+		s := share{
+			Label:   visible(cmp.Or(c.Label, c.Key, "erased")),
+			Count:   c.Count,
+			Percent: 100 * float64(c.Count) / float64(total),
+		}
 		if c.Key != "" {
 			s.Href = href(c.Key)
 		}
@@ -167,7 +184,8 @@ func (s *summaryPage) fillDays(counts []ledger.SummaryRow, since, before time.Ti
 			break
 		}
 	}
-	s.Chart.Series, s.Chart.Min = []ui.ChartSeries{series}, &zero
+	s.Chart.Series = []ui.ChartSeries{series}
+	s.Chart.Min = &zero
 	if day, err := time.Parse(time.DateOnly, top.Key); err == nil {
 		n, _ := ui.Num(top.Count) // an integer is a number
 		s.Busiest = "busiest day " + day.Format("2 Jan 2006") + " (" + n + ")"

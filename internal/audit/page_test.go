@@ -46,8 +46,9 @@ func TestAPageShowsWhichStepOfAProofFails(t *testing.T) {
 		data []byte
 		want map[string]string
 	}{
-		"another key":       {bundle, map[string]string{"event": "bad", "signature": "", "inclusion": ""}},
-		"a shown value":     {bytes.Replace(bundle, []byte(`"event":{`), []byte(`"event":{"x":1,`), 1), map[string]string{"event": "bad", "signature": "", "inclusion": ""}},
+		"another key": {bundle, map[string]string{"event": "bad", "signature": "", "inclusion": ""}},
+		"a shown value": {bytes.Replace(bundle, []byte(`"event":{`), []byte(`"event":{"x":1,`), 1),
+			map[string]string{"event": "bad", "signature": "", "inclusion": ""}},
 		"a signature's bit": {signature, map[string]string{"event": "good", "signature": "bad", "inclusion": ""}},
 	} {
 		key := x.VKey

@@ -27,7 +27,10 @@ func TestWhatPrecededIsRankedByNearnessThenTimeAndASetCountsOnce(t *testing.T) {
 		setting := members{"product": "shop", "type": "setting", "id": "timeout"}
 		in := func(zone string) members { return members{"zone": zone} }
 		events := []string{
-			at(43*time.Second, "cause", members{"zone": "one.example", "resource": members{"product": "shop", "type": "setting", "id": "other"}}),
+			at(43*time.Second, "cause", members{
+				"zone":     "one.example",
+				"resource": members{"product": "shop", "type": "setting", "id": "other"},
+			}),
 			at(20*time.Minute, "same", members{"zone": "one.example", "resource": setting}),
 			at(30*time.Second, "foreign", in("two.example")),
 			at(2*time.Minute, "everywhere", nil),
@@ -38,12 +41,21 @@ func TestWhatPrecededIsRankedByNearnessThenTimeAndASetCountsOnce(t *testing.T) {
 			at(-5*time.Minute, "undo", in("one.example")),
 		}
 		for i := range 40 {
-			events = append(events, at(5*time.Minute+time.Duration(i)*time.Second, fmt.Sprintf("apply-%02d", i), members{"zone": "one.example", "change_set": "terraform-7"}))
+			events = append(events, at(5*time.Minute+
+				time.Duration(i)*time.Second, fmt.Sprintf("apply-%02d",
+				i), members{"zone": "one.example", "change_set": "terraform-7"}))
 		}
 		w.Append(accountA, events...)
 		w.Append(accountB, at(43*time.Second, "another-account", in("one.example")))
 		isView := func(r *record.Record) bool { return r.Event.Action.Type == "view" }
-		trouble := audit.Trouble{Account: accountA, Zone: "z-1", Product: "shop", Type: "setting", ID: "timeout", Began: began}
+		trouble := audit.Trouble{
+			Account: accountA,
+			Zone:    "z-1",
+			Product: "shop",
+			Type:    "setting",
+			ID:      "timeout",
+			Began:   began,
+		}
 		recent := audit.NewRecent(w.DB, w.Clock.Now, isView)
 		found, more, err := recent.Preceding(t.Context(), trouble, 10)
 		if err != nil || more != 0 {
@@ -80,7 +92,8 @@ func TestAStormOfAlertsDecodesEachChangeOnce(t *testing.T) {
 		recent := audit.NewRecent(w.DB, w.Clock.Now, func(*record.Record) bool { return false })
 		ask := func(i int) []audit.Preceding {
 			t.Helper()
-			list, _, err := recent.Preceding(t.Context(), audit.Trouble{Account: accountA, Zone: "z-1", Product: "cdn", Type: "origin", ID: fmt.Sprint(i), Began: began}, 5)
+			list, _, err := recent.Preceding(t.Context(),
+				audit.Trouble{Account: accountA, Zone: "z-1", Product: "cdn", Type: "origin", ID: fmt.Sprint(i), Began: began}, 5)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,7 +104,8 @@ func TestAStormOfAlertsDecodesEachChangeOnce(t *testing.T) {
 			if i%100 == 0 { // Belfry writes down that alerts started
 				var list [][]byte
 				for range 200 {
-					e := event.NewAudit(accountA, "start", "alert", fmt.Sprint("alert-", own), "an origin fails").By(event.AuditActor{Type: "system", ID: "belfry"}, "SYSTEM")
+					e := event.NewAudit(accountA, "start", "alert", fmt.Sprint("alert-", own), "an origin fails").
+						By(event.AuditActor{Type: "system", ID: "belfry"}, "SYSTEM")
 					e.OccurredAt = start.Format(time.RFC3339Nano)
 					value, err := json.Marshal(e)
 					if err != nil {
@@ -115,7 +129,11 @@ func TestAStormOfAlertsDecodesEachChangeOnce(t *testing.T) {
 			t.Errorf("the database was asked %d times for 1,000 alerts", recent.Searched)
 		}
 		// A change that comes later, with an earlier time, is there at once.
-		w.Append(accountA, minimal(members{"id": "late", "zone": "one.example", "occurred_at": began.Add(-time.Millisecond).Format(time.RFC3339Nano)}))
+		w.Append(accountA, minimal(members{
+			"id":          "late",
+			"zone":        "one.example",
+			"occurred_at": began.Add(-time.Millisecond).Format(time.RFC3339Nano),
+		}))
 		if list := ask(0); list[0].Record.Event.ID != "late" {
 			t.Errorf("after a late change: %+v", list[0].Record.Event.ID)
 		}
@@ -123,7 +141,8 @@ func TestAStormOfAlertsDecodesEachChangeOnce(t *testing.T) {
 		if _, err := w.Erase(accountA, []int64{0}, []string{"/actor/id"}); err != nil {
 			t.Fatal(err)
 		}
-		end := event.NewAudit(accountA, "erased", "record", accountA, "personal fields").By(event.AuditActor{Type: "system", ID: "belfry"}, "SYSTEM")
+		end := event.NewAudit(accountA, "erased", "record", accountA, "personal fields").
+			By(event.AuditActor{Type: "system", ID: "belfry"}, "SYSTEM")
 		end.OccurredAt = start.Format(time.RFC3339Nano)
 		erased, err := json.Marshal(end)
 		if err != nil {
@@ -177,8 +196,11 @@ func TestTheViewsOfRecentChangesAreBounded(t *testing.T) {
 	for batch := range 3 {
 		var events []string
 		for i := range 2500 {
-			events = append(events, minimal(members{"id": fmt.Sprint("b", batch, "-", i), "occurred_at": start.Add(time.Duration(i-2500*batch) * time.Millisecond).Format(time.RFC3339Nano),
-				"resource": members{"product": "dns", "type": "record", "id": fmt.Sprint(i)}}))
+			events = append(events, minimal(members{
+				"id":          fmt.Sprint("b", batch, "-", i),
+				"occurred_at": start.Add(time.Duration(i-2500*batch) * time.Millisecond).Format(time.RFC3339Nano),
+				"resource":    members{"product": "dns", "type": "record", "id": fmt.Sprint(i)},
+			}))
 		}
 		w.Append(accountA, events...)
 		if list := ask(); len(list) != 5 || list[0].Record.Event.ID != "b0-2499" {

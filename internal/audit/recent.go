@@ -84,7 +84,14 @@ type changeView struct {
 }
 
 func newRecentChanges(reader *ledger.Reader, now func() time.Time, isView func(*record.Record) bool) *recentChanges {
-	return &recentChanges{reader: reader, isView: isView, now: now, views: map[string]*changeView{}, decoded: func() {}, searched: func() {}}
+	return &recentChanges{
+		reader:   reader,
+		isView:   isView,
+		now:      now,
+		views:    map[string]*changeView{},
+		decoded:  func() {},
+		searched: func() {},
+	}
 }
 
 // view finds or makes the view that holds the changes before a moment.
@@ -185,7 +192,10 @@ func (c *recentChanges) load(ctx context.Context, v *changeView) error {
 	v.looked = time.Time{}
 
 	c.searched()
-	size, err := c.reader.ChangesBetween(ctx, v.account, v.since, v.before, ownChanges, recentLoad, func(rec *record.Record) { c.see(v, rec) })
+	size, err := c.reader.ChangesBetween(ctx, v.account, v.since, v.before, ownChanges, recentLoad,
+		func(rec *record.Record) {
+			c.see(v, rec)
+		})
 	if err != nil || size == 0 {
 		return err // without a record the next question loads again
 	}
@@ -294,7 +304,8 @@ type chosen struct {
 // property, then of the whole account, each the newest first, a change set once.
 // more counts those past limit.
 func (v *changeView) choose(t Trouble, limit int) (list []chosen, more int) {
-	from, until := t.Began.Add(-precedingSpan).UnixMicro(), t.Began.Add(precedingGrace).UnixMicro()
+	from := t.Began.Add(-precedingSpan).UnixMicro()
+	until := t.Began.Add(precedingGrace).UnixMicro()
 	sets := map[string]int{} // change set -> its place in list
 	seen := map[int64]bool{}
 	take := func(near Nearness, changes []*change) {

@@ -15,7 +15,14 @@ import (
 // the audit database to the topic of rejects, keyed by the producer.
 
 // newReject describes a rejected event.
-func newReject(from Origin, via string, p *ledger.Pending, data []byte, source *event.Fetched, now time.Time) event.Reject {
+func newReject(
+	from Origin,
+	via string,
+	p *ledger.Pending,
+	data []byte,
+	source *event.Fetched,
+	now time.Time,
+) event.Reject {
 	team := from.Producer
 	if team == "" {
 		// Without a team's own token it goes to the team whose product it names.

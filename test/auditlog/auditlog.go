@@ -88,7 +88,12 @@ func New(t testing.TB, url string) *World {
 // Open opens the database once more, as another process would.
 func (w *World) Open() *db.DB {
 	w.T.Helper()
-	d, err := db.Open(w.T.Context(), db.Config{Feature: "audit", DataDir: w.Dir, URL: w.URL, Schemas: []db.Schema{bus.Schema(), ledger.Schema()}})
+	d, err := db.Open(w.T.Context(), db.Config{
+		Feature: "audit",
+		DataDir: w.Dir,
+		URL:     w.URL,
+		Schemas: []db.Schema{bus.Schema(), ledger.Schema()},
+	})
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -118,7 +123,14 @@ func (w *World) Run(d *db.DB) *ledger.Ledger {
 // Signer makes a signer with a memory beside the database's folder.
 func (w *World) Signer(d *db.DB, memory ledger.SignedLog) *ledger.Signer {
 	w.T.Helper()
-	s, err := ledger.NewSigner(w.T.Context(), ledger.SignerConfig{DB: d, Box: w.Box("master"), SignedLog: memory, Name: "belfry-test", Epoch: time.Hour, Now: w.Clock.Now})
+	s, err := ledger.NewSigner(w.T.Context(), ledger.SignerConfig{
+		DB:        d,
+		Box:       w.Box("master"),
+		SignedLog: memory,
+		Name:      "belfry-test",
+		Epoch:     time.Hour,
+		Now:       w.Clock.Now,
+	})
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -174,14 +186,34 @@ func JSON(v any) string {
 // Complete is an event with every field.
 func Complete(id string, more Members) string {
 	m := Members{
-		"id": id, "occurred_at": "2026-11-22T09:59:59.123456Z",
-		"action":    Members{"type": "update", "description": "lower the time to live", "result": "success"},
-		"actor":     Members{"type": "staff", "id": "s-7", "email": "ana@example.com", "name": "Ana", "ip_address": "192.0.2.7", "token_id": "t-1", "token_name": "laptop", "on_behalf_of": Members{"type": "user", "id": "u-9", "email": "bo@example.com"}},
-		"interface": "API", "resource": Members{"product": "dns", "type": "record", "id": "r-1", "name": "www", "scope": "zones"},
-		"zone": "shop.example", "before": Members{"ttl": 300, "list": []any{1, "two"}}, "after": Members{"ttl": 60, "list": []any{1, "two"}},
-		"reason": Members{"text": "a migration", "url": "https://tickets.example/214"}, "change_set": "apply-31",
-		"related":  []any{Members{"type": "zone", "id": "z-1", "name": "shop.example"}},
-		"request":  Members{"id": "8f0", "method": "PATCH", "uri": "/zones/z-1", "status_code": 200, "user_agent": "curl/8"},
+		"id":          id,
+		"occurred_at": "2026-11-22T09:59:59.123456Z",
+		"action":      Members{"type": "update", "description": "lower the time to live", "result": "success"},
+		"actor": Members{
+			"type":         "staff",
+			"id":           "s-7",
+			"email":        "ana@example.com",
+			"name":         "Ana",
+			"ip_address":   "192.0.2.7",
+			"token_id":     "t-1",
+			"token_name":   "laptop",
+			"on_behalf_of": Members{"type": "user", "id": "u-9", "email": "bo@example.com"},
+		},
+		"interface":  "API",
+		"resource":   Members{"product": "dns", "type": "record", "id": "r-1", "name": "www", "scope": "zones"},
+		"zone":       "shop.example",
+		"before":     Members{"ttl": 300, "list": []any{1, "two"}},
+		"after":      Members{"ttl": 60, "list": []any{1, "two"}},
+		"reason":     Members{"text": "a migration", "url": "https://tickets.example/214"},
+		"change_set": "apply-31",
+		"related":    []any{Members{"type": "zone", "id": "z-1", "name": "shop.example"}},
+		"request": Members{
+			"id":          "8f0",
+			"method":      "PATCH",
+			"uri":         "/zones/z-1",
+			"status_code": 200,
+			"user_agent":  "curl/8",
+		},
 		"metadata": Members{"region": "eu"},
 	}
 	maps.Copy(m, more)

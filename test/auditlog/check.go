@@ -15,7 +15,8 @@ func (w *World) Leaves(account string) []merkle.Hash {
 	w.T.Helper()
 	var list []merkle.Hash
 	err := w.DB.View(context.Background(), func(tx *db.Tx) error {
-		rows, err := tx.Query(context.Background(), `SELECT l.hash, l.seq FROM leaf l JOIN account a ON a.key = l.account WHERE a.id = $1 ORDER BY l.seq`, account)
+		rows, err := tx.Query(context.Background(),
+			`SELECT l.hash, l.seq FROM leaf l JOIN account a ON a.key = l.account WHERE a.id = $1 ORDER BY l.seq`, account)
 		if err != nil {
 			return err
 		}
@@ -48,7 +49,8 @@ func (w *World) CheckTree(account string) {
 	var head, frontier []byte
 	err := w.DB.View(context.Background(), func(tx *db.Tx) error {
 		var n uint64
-		err := tx.QueryRow(context.Background(), `SELECT h.size, h.frontier FROM head h JOIN account a ON a.key = h.account WHERE a.id = $1`, account).Scan(&n, &head)
+		err := tx.QueryRow(context.Background(),
+			`SELECT h.size, h.frontier FROM head h JOIN account a ON a.key = h.account WHERE a.id = $1`, account).Scan(&n, &head)
 		if n != size {
 			return fmt.Errorf("the head's size is %d, there are %d leaves", n, size)
 		}
@@ -82,14 +84,18 @@ func (w *World) CheckTree(account string) {
 	if frontier, _ = f.MarshalBinary(); !bytes.Equal(frontier, head) {
 		w.T.Fatalf("at size %d the head's frontier is not that of the leaves", size)
 	}
-	tr, err := merkle.NewTileReader(size, func(t merkle.Tile) ([]byte, error) { return w.Reader.Tile(w.T.Context(), account, t, false) })
+	tr, err := merkle.NewTileReader(size, func(t merkle.Tile) ([]byte, error) {
+		return w.Reader.Tile(w.T.Context(), account, t, false)
+	})
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	if root, err := merkle.TreeHash(size, tr.Hash); err != nil || root != f.Root() || root != merkle.NewBatch(leaves).Root() {
+	if root, err := merkle.TreeHash(size, tr.Hash); err != nil || root != f.Root() ||
+		root != merkle.NewBatch(leaves).Root() {
 		w.T.Fatalf("at size %d the tiles' root is another (%v)", size, err)
 	}
-	if n := w.Count(`SELECT COUNT(*) FROM digest d JOIN account a ON a.key = d.account WHERE a.id = $1`, account); n != int64(size/256) {
+	if n := w.Count(`SELECT COUNT(*) FROM digest d JOIN account a ON a.key = d.account WHERE a.id = $1`,
+		account); n != int64(size/256) {
 		w.T.Fatalf("at size %d there are %d digests", size, n)
 	}
 }
@@ -114,7 +120,9 @@ func (w *World) checkDigestsOf(table string, events int64, account string, size 
 	}
 	var list []digest
 	err := w.DB.View(context.Background(), func(tx *db.Tx) error {
-		rows, err := tx.Query(context.Background(), `SELECT d.min_at, d.max_at, d.bloom FROM `+table+` d JOIN account a ON a.key = d.account WHERE a.id = $1 ORDER BY d.n`, account)
+		rows, err := tx.Query(context.Background(),
+			`SELECT d.min_at, d.max_at, d.bloom FROM `+table+
+				` d JOIN account a ON a.key = d.account WHERE a.id = $1 ORDER BY d.n`, account)
 		if err != nil {
 			return err
 		}
@@ -140,7 +148,8 @@ func (w *World) checkDigestsOf(table string, events int64, account string, size 
 		if err != nil || int64(len(records)) != events {
 			w.T.Fatalf("%d events: %v", len(records), err)
 		}
-		low, high := records[0].Event.At().UnixMicro(), records[0].Event.At().UnixMicro()
+		low := records[0].Event.At().UnixMicro()
+		high := records[0].Event.At().UnixMicro()
 		for _, r := range records {
 			at := r.Event.At().UnixMicro()
 			low, high = min(low, at), max(high, at)

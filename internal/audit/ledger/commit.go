@@ -33,7 +33,12 @@ type writing struct {
 // open locks the heads of the accounts, in the order of their keys, and finds
 // which ids are stored already. Heads first: only then is "known" final.
 func (l *Ledger) open(ctx context.Context, tx *db.Tx, events []*Pending) (*writing, error) {
-	w := &writing{zoneKey: l.zoneKey, now: l.now().UnixMicro(), batch: make(map[idKey]*Pending, len(events)), counts: map[rollupKey]int64{}}
+	w := &writing{
+		zoneKey: l.zoneKey,
+		now:     l.now().UnixMicro(),
+		batch:   make(map[idKey]*Pending, len(events)),
+		counts:  map[rollupKey]int64{},
+	}
 	var accounts []string
 	for i, p := range events {
 		if i == 0 || p.Account != events[i-1].Account {
@@ -80,7 +85,10 @@ func (w *writing) account(ctx context.Context, tx *db.Tx, events []*Pending) err
 		}
 		h.recordedAt = max(h.recordedAt, w.now)
 		p.sealed.Stamp(h.recordedAt)
-		p.Status, p.Seq, p.RecordedAt, p.Faults = Accepted, int64(h.frontier.Size()), h.recordedAt, nil
+		p.Status = Accepted
+		p.Seq = int64(h.frontier.Size())
+		p.RecordedAt = h.recordedAt
+		p.Faults = nil
 		p.Leaf = merkle.LeafHash(p.sealed.Envelope)
 		h.frontier.AppendVisit(p.Leaf, func(level uint, index uint64, root merkle.Hash) {
 			if level%8 == 0 {
@@ -89,10 +97,21 @@ func (w *writing) account(ctx context.Context, tx *db.Tx, events []*Pending) err
 			}
 		})
 		w.batch[id] = p
-		w.rows = append(w.rows, &appended{pos: w.pos, account: key, seq: p.Seq, at: p.Event.Micros(), id: []byte(id.id), hash: p.Leaf, keys: p.keys,
-			envelope: p.sealed.Envelope, openings: p.sealed.Openings(), seed: p.sealed.Seed[:]})
+		w.rows = append(w.rows, &appended{
+			pos:      w.pos,
+			account:  key,
+			seq:      p.Seq,
+			at:       p.Event.Micros(),
+			id:       []byte(id.id),
+			hash:     p.Leaf,
+			keys:     p.keys,
+			envelope: p.sealed.Envelope,
+			openings: p.sealed.Openings(),
+			seed:     p.sealed.Seed[:],
+		})
 		w.pos++
-		w.counts[rollupKey{key, p.Event.Micros() / int64(24*time.Hour/time.Microsecond), p.Event.Resource.Product, p.Event.Action.Type, p.Event.Actor.Type}]++
+		w.counts[rollupKey{key, p.Event.Micros() / int64(24*time.Hour/time.Microsecond), p.Event.Resource.Product,
+			p.Event.Action.Type, p.Event.Actor.Type}]++
 	}
 	if len(w.rows) == first {
 		return nil

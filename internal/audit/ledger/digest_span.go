@@ -67,7 +67,8 @@ func (l *Ledger) buildSpans(ctx context.Context) error {
 		began := time.Now()
 		err := l.db.View(ctx, func(tx *db.Tx) error {
 			account = 0
-			rows, err := tx.Query(ctx, `SELECT h.account, COALESCE(s.n, 0) FROM head h LEFT JOIN (SELECT account, MAX(n) + 1 AS n FROM span GROUP BY account) s ON s.account = h.account
+			rows, err := tx.Query(ctx, `SELECT h.account, COALESCE(s.n, 0)
+				FROM head h LEFT JOIN (SELECT account, MAX(n) + 1 AS n FROM span GROUP BY account) s ON s.account = h.account
 				WHERE h.size >= (COALESCE(s.n, 0) + 1) * $1 LIMIT 1`, int64(spanEvents))
 			if err != nil {
 				return err

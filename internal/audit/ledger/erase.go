@@ -32,7 +32,13 @@ func (l *Ledger) Erase(ctx context.Context, account string, seqs []int64, s *Sel
 	return l.erase(ctx, account, seqs, s, wholeEvent)
 }
 
-func (l *Ledger) erase(ctx context.Context, account string, seqs []int64, s *Selection, of part) (erased int, err error) {
+func (l *Ledger) erase(
+	ctx context.Context,
+	account string,
+	seqs []int64,
+	s *Selection,
+	of part,
+) (erased int, err error) {
 	for chunk := range slices.Chunk(seqs, eraseChunk) {
 		var ids []string
 		err := l.db.Tx(ctx, func(tx *db.Tx) error {
@@ -60,7 +66,11 @@ func (l *Ledger) erase(ctx context.Context, account string, seqs []int64, s *Sel
 			if err := rebuildDigests(ctx, tx, key, heads[key].frontier.Size(), tiles); err != nil || len(ids) == 0 {
 				return err
 			}
-			return enqueueErasure(ctx, tx, event.Erasure{Account: account, At: record.FormatTime(l.now().UnixMicro()), Events: ids})
+			return enqueueErasure(ctx, tx, event.Erasure{
+				Account: account,
+				At:      record.FormatTime(l.now().UnixMicro()),
+				Events:  ids,
+			})
 		})
 		erased += len(ids)
 		if err != nil {
@@ -83,7 +93,8 @@ func enqueueErasure(ctx context.Context, tx *db.Tx, e event.Erasure) error {
 // erase.
 func eraseOne(ctx context.Context, tx *db.Tx, account, seq int64, s *Selection, of part) (id string, err error) {
 	var pos int64
-	if err := tx.QueryRow(ctx, `SELECT pos FROM leaf WHERE account = $1 AND seq = $2`, account, seq).Scan(&pos); err != nil {
+	if err := tx.QueryRow(ctx, `SELECT pos FROM leaf WHERE account = $1 AND seq = $2`, account, seq).
+		Scan(&pos); err != nil {
 		return "", err
 	}
 	row, err := readStored(ctx, tx, pos)
@@ -107,9 +118,11 @@ func eraseOne(ctx context.Context, tx *db.Tx, account, seq int64, s *Selection, 
 		return "", err
 	}
 	keys := record.FacetKeys(&rec.Event)
-	n, err := tx.Exec(ctx, `UPDATE reading SET seed = NULL, salts = $2, openings = $3, actor = $4, resource = $5, product = $6, action = $7, zone = $8
+	n, err := tx.Exec(ctx, `UPDATE reading SET seed = NULL, salts = $2, openings = $3, actor = $4, resource = $5,
+		product = $6, action = $7, zone = $8
 		WHERE pos = $1`,
-		pos, rest.Salts, rest.Openings, keys[record.ByActor], keys[record.ByResource], keys[record.ByProduct], keys[record.ByAction], keys[record.ByZone])
+		pos, rest.Salts, rest.Openings, keys[record.ByActor], keys[record.ByResource], keys[record.ByProduct],
+		keys[record.ByAction], keys[record.ByZone])
 	if err == nil && n != 1 {
 		err = errors.New("the event to erase in is not there")
 	}

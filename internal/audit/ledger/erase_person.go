@@ -10,7 +10,13 @@ import (
 )
 
 // EraseEvents erases in events by their ids, and gives those that are not there.
-func (l *Ledger) EraseEvents(ctx context.Context, r *Reader, account string, ids []string, s *Selection) (erased int, unknown []string, err error) {
+func (l *Ledger) EraseEvents(
+	ctx context.Context,
+	r *Reader,
+	account string,
+	ids []string,
+	s *Selection,
+) (erased int, unknown []string, err error) {
 	var seqs []int64
 	for _, id := range ids {
 		rec, err := r.Get(ctx, account, id)
@@ -41,7 +47,12 @@ type person struct {
 // catalogue says that a resource is one. It walks through the whole record,
 // however long that takes: what is not found is not erased. met counts the events
 // that name the person.
-func (l *Ledger) ErasePerson(ctx context.Context, r *Reader, account, id string, s *Selection) (erased, met int, err error) {
+func (l *Ledger) ErasePerson(
+	ctx context.Context,
+	r *Reader,
+	account, id string,
+	s *Selection,
+) (erased, met int, err error) {
 	who := person{id, map[string]bool{}}
 	own := record.Filter{Field: "person_id", Values: []string{id}}
 	err = r.walk(ctx, account, own, func(records []*record.Record) error {
@@ -53,7 +64,11 @@ func (l *Ledger) ErasePerson(ctx context.Context, r *Reader, account, id string,
 		return nil
 	})
 	// The person's own events come last: only they say how the person is called.
-	for _, c := range []record.Filter{{Field: "resource_product", Values: []string{event.Product}}, {Field: "resource_id", Values: []string{id}}, own} {
+	for _, c := range []record.Filter{
+		{Field: "resource_product", Values: []string{event.Product}},
+		{Field: "resource_id", Values: []string{id}},
+		own,
+	} {
 		if err != nil {
 			break
 		}

@@ -61,7 +61,12 @@ func (s *Selection) Missing() (list []string) {
 
 // choose gives the openings of an event that are taken away. A value goes with
 // all that was cut out of it.
-func (s *Selection) choose(ctx context.Context, rec *record.Record, openings []record.Opening, of part) (gone []string, err error) {
+func (s *Selection) choose(
+	ctx context.Context,
+	rec *record.Record,
+	openings []record.Opening,
+	of part,
+) (gone []string, err error) {
 	if len(s.Fields) > 0 {
 		s.see(rec, openings)
 		for _, o := range openings {

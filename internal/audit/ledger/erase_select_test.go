@@ -28,7 +28,8 @@ func TestPersonalMembersThatAreNotCommittedAloneAreErasedWithWhatHoldsThem(t *te
 		name, members string
 		commits, gone []string
 	}{
-		{"a member", `,"after":{"a":{"Mail":"m","n":1}},"reason":{"text":"why"}`, []string{"/after/a/Mail", "/reason/text"}, []string{"/after/a/Mail", "/reason/text"}},
+		{"a member", `,"after":{"a":{"Mail":"m","n":1}},"reason":{"text":"why"}`, []string{"/after/a/Mail", "/reason/text"},
+			[]string{"/after/a/Mail", "/reason/text"}},
 		{"in a list", `,"after":{"l":[{"mail":"m"}],"n":1}`, []string{"/after/l"}, []string{"/after/l"}},
 		{"a list at the top", `,"before":[{"mail":"m"}],"after":[1]`, nil, []string{"/before"}},
 		{"too many", `,"after":{` + strings.Join(many, ",") + `}`, nil, []string{"/after"}},
@@ -48,7 +49,12 @@ func TestPersonalMembersThatAreNotCommittedAloneAreErasedWithWhatHoldsThem(t *te
 			t.Fatal(err)
 		}
 		p.sealed.Stamp(selectNow.UnixMicro())
-		row := &record.Stored{At: e.Micros(), Envelope: p.sealed.Envelope, Seed: p.sealed.Seed[:], Openings: p.sealed.Openings()}
+		row := &record.Stored{
+			At:       e.Micros(),
+			Envelope: p.sealed.Envelope,
+			Seed:     p.sealed.Seed[:],
+			Openings: p.sealed.Openings(),
+		}
 		rec, err := row.Open()
 		if err != nil {
 			t.Fatal(err)

@@ -20,7 +20,12 @@ func TestAnErasureTakesThePersonAwayAndLeavesEveryProof(t *testing.T) {
 				actor = "jo"
 			}
 			events = append(events, minimal(members{
-				"id": fmt.Sprintf("e%d", i), "actor": members{"type": "user", "id": actor, "email": actor + "@example.com", "ip_address": "192.0.2.7"},
+				"id": fmt.Sprintf("e%d", i), "actor": members{
+					"type":       "user",
+					"id":         actor,
+					"email":      actor + "@example.com",
+					"ip_address": "192.0.2.7",
+				},
 				"after": members{"n": i},
 			}))
 		}
@@ -30,7 +35,10 @@ func TestAnErasureTakesThePersonAwayAndLeavesEveryProof(t *testing.T) {
 
 		byActor := func(id string) []*record.Record {
 			t.Helper()
-			page, err := w.Reader.List(t.Context(), accountA, ledger.Query{Limit: 1000, Filters: []record.Filter{{Field: "actor_id", Values: []string{id}}}})
+			page, err := w.Reader.List(t.Context(), accountA, ledger.Query{
+				Limit:   1000,
+				Filters: []record.Filter{{Field: "actor_id", Values: []string{id}}},
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +85,10 @@ func TestAnErasureTakesThePersonAwayAndLeavesEveryProof(t *testing.T) {
 		if again[0].Status != ledger.Duplicate || again[0].Seq != 0 {
 			t.Fatalf("%v %d", again[0].Status, again[0].Seq)
 		}
-		if other := w.Append(accountA, minimal(members{"id": "e1", "after": members{"n": -1}})); other[0].Status != ledger.Conflict {
+		if other := w.Append(accountA, minimal(members{
+			"id":    "e1",
+			"after": members{"n": -1},
+		})); other[0].Status != ledger.Conflict {
 			t.Fatalf("an event that was not erased: %v", other[0].Status)
 		}
 	})
@@ -92,7 +103,8 @@ func TestAnErasureOfAPersonReachesWhatOthersDidOnTheirBehalf(t *testing.T) {
 			}
 			return a
 		}
-		for i, a := range []members{actor("jo", ""), actor("ana", "jo"), actor("ana", "bo"), actor("jo", "bo"), actor("ana", "")} {
+		for i, a := range []members{actor("jo", ""), actor("ana", "jo"), actor("ana", "bo"), actor("jo", "bo"),
+			actor("ana", "")} {
 			w.Append(accountA, minimal(members{"id": fmt.Sprint("e", i), "actor": a}))
 		}
 		w.Append(accountB, minimal(members{"id": "e0", "actor": actor("jo", "")}))

@@ -19,7 +19,13 @@ const exportChunk = 500
 // ExportRange writes the provable export [from, to) of an account as NDJSON,
 // for the log at this size (the checkpoint's). progress is told how many
 // events are written; it may be nil.
-func (r *Reader) ExportRange(ctx context.Context, w io.Writer, account string, from, to, size uint64, progress func(uint64)) error {
+func (r *Reader) ExportRange(
+	ctx context.Context,
+	w io.Writer,
+	account string,
+	from, to, size uint64,
+	progress func(uint64),
+) error {
 	if from > to || to > size {
 		return errs.New(errs.CodeOutOfRange, "from and to must be ascending and at most %d, the log's size", size)
 	}

@@ -233,7 +233,8 @@ func (l *Ledger) positions(ctx context.Context, n int64) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		l.pos, l.end = first, first+block
+		l.pos = first
+		l.end = first + block
 	}
 	l.pos += n
 	return l.pos - n, nil

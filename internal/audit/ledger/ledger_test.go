@@ -27,14 +27,16 @@ func TestTheSameIDAgainIsADuplicateOrAConflict(t *testing.T) {
 			if p.Status != status || p.Seq != seq {
 				t.Errorf("%s: %s at %d, want %s at %d", name, p.Status, p.Seq, status, seq)
 			}
-			if conflict := errs.Is(p.Faults.Or(), errs.CodeEventConflict) && len(p.Faults) > 0; conflict != (status == ledger.Conflict) {
+			if conflict := errs.Is(p.Faults.Or(), errs.CodeEventConflict) &&
+				len(p.Faults) > 0; conflict != (status == ledger.Conflict) {
 				t.Errorf("%s: faults %+v", name, p.Faults)
 			}
 		}
 		w.Append(accountA, complete("first", nil))
 		// In one batch.
 		batch := w.Append(accountA, same, reordered, other, personal, complete("e-2", nil), same)
-		for i, want := range []ledger.Status{ledger.Accepted, ledger.Duplicate, ledger.Conflict, ledger.Conflict, ledger.Accepted, ledger.Duplicate} {
+		for i, want := range []ledger.Status{ledger.Accepted, ledger.Duplicate, ledger.Conflict, ledger.Conflict,
+			ledger.Accepted, ledger.Duplicate} {
 			check(fmt.Sprintf("in the batch, %d", i), batch[i], want, map[int]int64{4: 2}[i]+map[bool]int64{true: 1}[i != 4])
 		}
 		if batch[1].Leaf != batch[0].Leaf || batch[1].RecordedAt != batch[0].RecordedAt {
@@ -52,8 +54,11 @@ func TestTheSameIDAgainIsADuplicateOrAConflict(t *testing.T) {
 		// The same id belongs to another event in another account.
 		check("another account", w.Append(accountB, same)[0], ledger.Accepted, 0)
 		// In two calls of one flush.
-		one, two, three := w.Prepare(accountA, complete("e-3", nil)), w.Prepare(accountA, complete("e-3", nil)), w.Prepare(accountA, complete("e-3", members{"reason": nil}))
-		if err := errors.Join(ledger.FlushTogether(t.Context(), w.Ledger, ledger.Call{Events: one}, ledger.Call{Events: two}, ledger.Call{Events: three})...); err != nil {
+		one := w.Prepare(accountA, complete("e-3", nil))
+		two := w.Prepare(accountA, complete("e-3", nil))
+		three := w.Prepare(accountA, complete("e-3", members{"reason": nil}))
+		if err := errors.Join(ledger.FlushTogether(t.Context(), w.Ledger, ledger.Call{Events: one}, ledger.Call{Events: two},
+			ledger.Call{Events: three})...); err != nil {
 			t.Fatal(err)
 		}
 		check("first call of the flush", one[0], ledger.Accepted, 3)
@@ -70,7 +75,8 @@ func TestWhatBelfryFilledDoesNotMakeAConflict(t *testing.T) {
 	text := `{"id":"e-1","action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"r"}}`
 	w.Append(accountA, text)
 	w.Clock.Add(time.Minute)
-	again := w.Append(accountA, text, strings.Replace(text, `"type":"a"`, `"type":"a","result":"success"`, 1), strings.Replace(text, `"id":"e-1",`, `"id":"e-1","interface":"CLI",`, 1))
+	again := w.Append(accountA, text, strings.Replace(text, `"type":"a"`, `"type":"a","result":"success"`, 1),
+		strings.Replace(text, `"id":"e-1",`, `"id":"e-1","interface":"CLI",`, 1))
 	for i, want := range []ledger.Status{ledger.Duplicate, ledger.Duplicate, ledger.Conflict} {
 		if again[i].Status != want {
 			t.Errorf("%d: %s, want %s", i, again[i].Status, want)
@@ -81,7 +87,8 @@ func TestWhatBelfryFilledDoesNotMakeAConflict(t *testing.T) {
 func TestAZoneThatNobodyKnowsIsComparedByName(t *testing.T) {
 	w := newWorld(t, "")
 	w.Append(accountA, complete("e-1", members{"zone": "one.example"}))
-	again := w.Append(accountA, complete("e-1", members{"zone": "two.example"}), complete("e-1", members{"zone": "one.example"}), complete("e-1", members{"zone": nil}))
+	again := w.Append(accountA, complete("e-1", members{"zone": "two.example"}),
+		complete("e-1", members{"zone": "one.example"}), complete("e-1", members{"zone": nil}))
 	for i, want := range []ledger.Status{ledger.Conflict, ledger.Duplicate, ledger.Conflict} {
 		if again[i].Status != want {
 			t.Errorf("%d: %s, want %s", i, again[i].Status, want)
@@ -93,7 +100,8 @@ func TestTheOrderWithinAnAccountIsTheCallers(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		var mixed []*ledger.Pending
 		for i := range 600 {
-			mixed = append(mixed, w.Prepare([]string{accountB, accountA, "0192f7c417d170008000000000000000"}[i%3], minimal(members{"id": fmt.Sprintf("e-%03d", i)}))...)
+			mixed = append(mixed, w.Prepare([]string{accountB, accountA, "0192f7c417d170008000000000000000"}[i%3],
+				minimal(members{"id": fmt.Sprintf("e-%03d", i)}))...)
 		}
 		if err := w.Ledger.Append(t.Context(), mixed, nil); err != nil {
 			t.Fatal(err)
@@ -119,7 +127,8 @@ func TestRecordedAtNeverDecreases(t *testing.T) {
 			w.Clock.Add(back)
 			p := w.Append(accountA, minimal(members{"id": fmt.Sprint("e-", i)}))[0]
 			if p.RecordedAt < last {
-				t.Fatalf("event %d was recorded at %s, the one before at %s", i, record.FormatTime(p.RecordedAt), record.FormatTime(last))
+				t.Fatalf("event %d was recorded at %s, the one before at %s", i, record.FormatTime(p.RecordedAt),
+					record.FormatTime(last))
 			}
 			last = p.RecordedAt
 			rec, err := w.Reader.Get(t.Context(), accountA, p.Event.ID)
@@ -136,7 +145,9 @@ func TestRecordedAtNeverDecreases(t *testing.T) {
 func TestAFencedCallStoresNothingAndTheOthersDo(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		ran := 0
-		mine, fenced, theirs := w.Prepare(accountA, minimal(members{"id": "mine"})), w.Prepare(accountA, minimal(members{"id": "fenced"})), w.Prepare(accountB, minimal(members{"id": "theirs"}))
+		mine := w.Prepare(accountA, minimal(members{"id": "mine"}))
+		fenced := w.Prepare(accountA, minimal(members{"id": "fenced"}))
+		theirs := w.Prepare(accountB, minimal(members{"id": "theirs"}))
 		failed := ledger.FlushTogether(t.Context(), w.Ledger,
 			ledger.Call{Events: mine, Before: func(context.Context, *db.Tx) error { ran++; return nil }},
 			ledger.Call{Events: fenced, Before: func(context.Context, *db.Tx) error { return bus.ErrFenced }},
@@ -159,7 +170,8 @@ func TestAFencedCallStoresNothingAndTheOthersDo(t *testing.T) {
 
 func TestOneCallThatFailsDoesNotTakeTheOthersWithIt(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		mine, bad := w.Prepare(accountA, minimal(members{"id": "mine"})), w.Prepare(accountB, minimal(members{"id": "bad"}))
+		mine := w.Prepare(accountA, minimal(members{"id": "mine"}))
+		bad := w.Prepare(accountB, minimal(members{"id": "bad"}))
 		failed := ledger.FlushTogether(t.Context(), w.Ledger, ledger.Call{Events: mine},
 			ledger.Call{Events: bad, Before: func(ctx context.Context, tx *db.Tx) error {
 				_, err := tx.Exec(ctx, `INSERT INTO counter (name, next) VALUES ('pos', 1)`) // is there already
@@ -185,7 +197,8 @@ func TestAFailedTransactionLeavesNoAnswerAndNoRows(t *testing.T) {
 		w.Grown = func([]string) { grew = true }
 		list := w.Prepare(accountA, minimal(members{"id": "lost"}))
 		cause := errors.New("beside fails")
-		if err := w.Ledger.Append(t.Context(), list, func(context.Context, *db.Tx) error { return cause }); !errors.Is(err, cause) {
+		if err := w.Ledger.Append(t.Context(), list, func(context.Context, *db.Tx) error { return cause }); !errors.Is(err,
+			cause) {
 			t.Fatal(err)
 		}
 		if list[0].Status != "" || grew {
@@ -206,7 +219,8 @@ func TestAFailedTransactionLeavesNoAnswerAndNoRows(t *testing.T) {
 func TestTheRecordRefusesChanges(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.Append(accountA, complete("e-1", nil))
-		statements := []string{`UPDATE leaf SET hash = hash`, `DELETE FROM leaf`, `UPDATE entry SET envelope = envelope`, `DELETE FROM entry`}
+		statements := []string{`UPDATE leaf SET hash = hash`, `DELETE FROM leaf`, `UPDATE entry SET envelope = envelope`,
+			`DELETE FROM entry`}
 		if w.URL != "" {
 			statements = append(statements, `TRUNCATE leaf`, `TRUNCATE entry`)
 		}
@@ -232,13 +246,22 @@ func TestARollupEqualsACount(t *testing.T) {
 			var list []string
 			for i := range 300 {
 				day := time.Date(2026, 11, 1+i%5, 23, 59, 59, 999_999_000, time.UTC)
-				product, action, actor := fmt.Sprint("p", i%3), fmt.Sprint("a", i%2), []string{"user", "system"}[i%2]
-				list = append(list, minimal(members{"id": fmt.Sprint(round, "-", i-round*100), "occurred_at": day.Format(time.RFC3339Nano), // two thirds are new, the ids of the others too
-					"resource": members{"product": product, "type": "t", "id": "r"}, "action": members{"type": action}, "actor": members{"type": actor, "id": "u"}}))
+				product := fmt.Sprint("p", i%3)
+				action := fmt.Sprint("a", i%2)
+				actor := []string{"user", "system"}[i%2]
+				// two thirds are new, the ids of the others too
+				list = append(list, minimal(members{
+					"id":          fmt.Sprint(round, "-", i-round*100),
+					"occurred_at": day.Format(time.RFC3339Nano),
+					"resource":    members{"product": product, "type": "t", "id": "r"},
+					"action":      members{"type": action},
+					"actor":       members{"type": actor, "id": "u"},
+				}))
 			}
 			for _, p := range w.Append(accountA, append(list, list[:50]...)...) {
 				if p.Status == ledger.Accepted {
-					want[fmt.Sprintf("%s/%s/%s/%s", p.Event.OccurredAt[:10], p.Event.Resource.Product, p.Event.Action.Type, p.Event.Actor.Type)]++
+					want[fmt.Sprintf("%s/%s/%s/%s", p.Event.OccurredAt[:10], p.Event.Resource.Product, p.Event.Action.Type,
+						p.Event.Actor.Type)]++
 				}
 			}
 		}
@@ -248,7 +271,9 @@ func TestARollupEqualsACount(t *testing.T) {
 		for k, n := range want {
 			part := strings.Split(k, "/")
 			day, _ := time.Parse(time.DateOnly, part[0])
-			got := w.Count(`SELECT COALESCE(SUM(n), 0) FROM rollup WHERE day = $1 AND product = $2 AND action = $3 AND actor_type = $4`, day.Unix()/86400, part[1], part[2], part[3])
+			got := w.Count(`SELECT COALESCE(SUM(n), 0)
+				FROM rollup WHERE day = $1 AND product = $2 AND action = $3 AND actor_type = $4`, day.Unix()/86400, part[1],
+				part[2], part[3])
 			if got != n {
 				t.Errorf("%s: %d, want %d", k, got, n)
 			}
@@ -258,7 +283,8 @@ func TestARollupEqualsACount(t *testing.T) {
 
 func TestAFilledIDIsNotLookedUp(t *testing.T) {
 	w := newWorld(t, "")
-	filled, given := w.Append(accountA, minimal(nil)), w.Append(accountA, minimal(members{"id": "given"}))
+	filled := w.Append(accountA, minimal(nil))
+	given := w.Append(accountA, minimal(members{"id": "given"}))
 	for _, c := range []struct {
 		list []*ledger.Pending
 		want int
@@ -271,14 +297,18 @@ func TestAFilledIDIsNotLookedUp(t *testing.T) {
 
 func TestIDsThatLookAlikeAreDifferentEvents(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		ids := []string{"0192f0c1a2b37c4d8e5f60718293a4b5", "0192f0c1-a2b3-7c4d-8e5f-60718293a4b5", "0192F0C1A2B37C4D8E5F60718293A4B5", "0192f0c1-a2b37c4d-8e5f-60718293a4b5", "0192f0c1a2b37c4d8e5f60718293a4b", "a", "A"}
+		ids := []string{"0192f0c1a2b37c4d8e5f60718293a4b5", "0192f0c1-a2b3-7c4d-8e5f-60718293a4b5",
+			"0192F0C1A2B37C4D8E5F60718293A4B5", "0192f0c1-a2b37c4d-8e5f-60718293a4b5", "0192f0c1a2b37c4d8e5f60718293a4b", "a",
+			"A"}
 		for i, id := range ids {
-			if p := w.Append(accountA, complete(id, members{"change_set": id}))[0]; p.Status != ledger.Accepted || p.Seq != int64(i) {
+			if p := w.Append(accountA, complete(id, members{"change_set": id}))[0]; p.Status != ledger.Accepted ||
+				p.Seq != int64(i) {
 				t.Fatalf("%s: %s", id, p.Status)
 			}
 		}
 		for _, id := range ids {
-			if rec, err := w.Reader.Get(t.Context(), accountA, id); err != nil || rec.Event.ID != id || rec.Event.ChangeSet != id {
+			if rec, err := w.Reader.Get(t.Context(), accountA, id); err != nil || rec.Event.ID != id ||
+				rec.Event.ChangeSet != id {
 				t.Errorf("%s: %v", id, err)
 			}
 		}
@@ -294,7 +324,10 @@ func BenchmarkAppend(b *testing.B) {
 		b.StopTimer()
 		var list []*ledger.Pending
 		for i := range 4000 {
-			list = append(list, w.Prepare(fmt.Sprintf("0192f7c417d17000800000000000%04x", i*i%3000), complete(fmt.Sprint("e-", n), members{"resource": members{"product": "dns", "type": "record", "id": fmt.Sprint(i)}}))...)
+			list = append(list, w.Prepare(fmt.Sprintf("0192f7c417d17000800000000000%04x", i*i%3000),
+				complete(fmt.Sprint("e-", n), members{
+					"resource": members{"product": "dns", "type": "record", "id": fmt.Sprint(i)},
+				}))...)
 			n++
 		}
 		b.StartTimer()

@@ -53,7 +53,12 @@ func (p *Pending) Envelope() []byte { return p.sealed.Envelope }
 
 // answerStored answers an event whose id is in the record already: a duplicate when
 // the stored event says the same, else a conflict.
-func (p *Pending) answerStored(stored *record.Sealed, seq, recordedAt int64, leaf merkle.Hash, zoneKey func(string) string) {
+func (p *Pending) answerStored(
+	stored *record.Sealed,
+	seq, recordedAt int64,
+	leaf merkle.Hash,
+	zoneKey func(string) string,
+) {
 	p.Seq = seq
 	p.RecordedAt = recordedAt
 	p.Leaf = leaf

@@ -16,7 +16,8 @@ func tiles(ctx context.Context, tx *db.Tx, account int64) merkle.TileFetch {
 	return func(t merkle.Tile) ([]byte, error) {
 		if t.Full() {
 			var b []byte
-			err := tx.QueryRow(ctx, `SELECT hashes FROM tile WHERE account = $1 AND level = $2 AND n = $3`, account, int64(t.Level), int64(t.Index)).Scan(&b)
+			err := tx.QueryRow(ctx, `SELECT hashes FROM tile WHERE account = $1 AND level = $2 AND n = $3`, account,
+				int64(t.Level), int64(t.Index)).Scan(&b)
 			if err != nil {
 				return nil, fmt.Errorf("tile %s: %w", t.Path(), err)
 			}
@@ -79,7 +80,8 @@ func (r *Reader) Tile(ctx context.Context, account string, t merkle.Tile, entrie
 }
 
 func entryBundle(ctx context.Context, tx *db.Tx, account int64, t merkle.Tile) ([]byte, error) {
-	rows, err := tx.Query(ctx, `SELECT e.envelope FROM leaf l JOIN entry e ON e.pos = l.pos WHERE l.account = $1 AND l.seq >= $2 AND l.seq < $3 ORDER BY l.seq`,
+	rows, err := tx.Query(ctx, `SELECT e.envelope
+		FROM leaf l JOIN entry e ON e.pos = l.pos WHERE l.account = $1 AND l.seq >= $2 AND l.seq < $3 ORDER BY l.seq`,
 		account, int64(t.Start()), int64(t.Start())+int64(t.Width))
 	if err != nil {
 		return nil, err
@@ -121,7 +123,8 @@ func (r *Reader) Inclusion(ctx context.Context, account string, seq, size uint64
 			return err
 		}
 		if seq >= size || size > h.frontier.Size() {
-			return errs.New(errs.CodeOutOfRange, "seq must be below size, and size at most %d, the log's size", h.frontier.Size())
+			return errs.New(errs.CodeOutOfRange, "seq must be below size, and size at most %d, the log's size",
+				h.frontier.Size())
 		}
 		tr, err := merkle.NewTileReader(size, tiles(ctx, tx, key))
 		if err != nil {
@@ -135,7 +138,11 @@ func (r *Reader) Inclusion(ctx context.Context, account string, seq, size uint64
 
 // Consistency gives the proof that the log of one size begins with that of a
 // smaller one.
-func (r *Reader) Consistency(ctx context.Context, account string, older, newer uint64) (proof []merkle.Hash, err error) {
+func (r *Reader) Consistency(
+	ctx context.Context,
+	account string,
+	older, newer uint64,
+) (proof []merkle.Hash, err error) {
 	err = r.db.View(ctx, func(tx *db.Tx) error {
 		key, h, err := openLog(ctx, tx, account)
 		if err != nil {

@@ -69,7 +69,12 @@ func TestEntryTilesAreTheHashedBytes(t *testing.T) {
 			}
 		}
 		leaves := w.Leaves(accountA)
-		for _, tile := range []merkle.Tile{{Index: 0, Width: 256}, {Index: 0, Width: 7}, {Index: 1, Width: 44}, {Index: 1, Width: 1}} {
+		for _, tile := range []merkle.Tile{
+			{Index: 0, Width: 256},
+			{Index: 0, Width: 7},
+			{Index: 1, Width: 44},
+			{Index: 1, Width: 1},
+		} {
 			b, err := w.Reader.Tile(t.Context(), accountA, tile, true)
 			if err != nil {
 				t.Fatal(err)
@@ -85,7 +90,8 @@ func TestEntryTilesAreTheHashedBytes(t *testing.T) {
 				}
 			}
 		}
-		if _, err := w.Reader.Tile(t.Context(), accountA, merkle.Tile{Index: 1, Width: 45}, true); !errs.Is(err, errs.CodeNotFound) {
+		if _, err := w.Reader.Tile(t.Context(), accountA, merkle.Tile{Index: 1, Width: 45},
+			true); !errs.Is(err, errs.CodeNotFound) {
 			t.Error(err)
 		}
 	})

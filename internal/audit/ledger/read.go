@@ -122,7 +122,9 @@ func (c *collector) overBudget() (bool, error) {
 		return false, nil
 	}
 	if len(c.page.Records) == 0 && !c.query.Patient {
-		return true, errs.New(errs.CodeNarrowRange, "nothing was found within %v of searching; narrow the time range with since and before, filter by one of actor id, resource id, product, action type or zone, or start an export", c.budget)
+		return true, errs.New(errs.CodeNarrowRange,
+			"nothing was found within %v of searching; narrow the time range with since and before, filter by one of "+
+				"actor id, resource id, product, action type or zone, or start an export", c.budget)
 	}
 	c.page.Next = &Position{c.last.At, c.last.Seq}
 	return true, nil
@@ -167,7 +169,8 @@ func (c *collector) byTime(ctx context.Context, tx *db.Tx, account int64) error 
 	}
 	skip := 0
 	if c.match.Everything() { // nothing to test: the index skips
-		skip, c.query.Skip = c.query.Skip, 0
+		skip = c.query.Skip
+		c.query.Skip = 0
 	}
 	low, high := c.bounds()
 	for chunk := c.query.Limit + 1; ; chunk = 500 {

@@ -23,7 +23,13 @@ const browseChunk = 200
 // first. A change set that is cut by the end of the page is completed (up to
 // MaxFold events), so that it folds into one row. Unlike List it does not fail
 // when nothing is found within the budget: it gives what it has and Next.
-func (r *Reader) Browse(ctx context.Context, account string, q Query, limit int, keep func(*record.Record) bool) (*Browsed, error) {
+func (r *Reader) Browse(
+	ctx context.Context,
+	account string,
+	q Query,
+	limit int,
+	keep func(*record.Record) bool,
+) (*Browsed, error) {
 	m, err := record.Compile(q.Filters)
 	if err != nil {
 		return nil, err
@@ -54,9 +60,11 @@ func (r *Reader) Browse(ctx context.Context, account string, q Query, limit int,
 		if page.Next == nil {
 			return b, nil
 		}
-		q.After, q.Limit = page.Next, browseChunk
+		q.After = page.Next
+		q.Limit = browseChunk
 		if time.Since(started) > r.budget {
-			b.Next, b.Cut = page.Next, len(b.Records) < limit
+			b.Next = page.Next
+			b.Cut = len(b.Records) < limit
 			return b, nil
 		}
 	}

@@ -48,7 +48,13 @@ func (r *Reader) ChangesBetween(ctx context.Context, account string, since, befo
 
 // ChangesFrom visits the events from a seq on, in the order of the log. size is the
 // log's size: all events below it were visited or left out.
-func (r *Reader) ChangesFrom(ctx context.Context, account string, from int64, o Omission, visit func(*record.Record)) (size int64, err error) {
+func (r *Reader) ChangesFrom(
+	ctx context.Context,
+	account string,
+	from int64,
+	o Omission,
+	visit func(*record.Record),
+) (size int64, err error) {
 	err = r.db.View(ctx, func(tx *db.Tx) error {
 		key, h, err := openLog(ctx, tx, account)
 		if err != nil {
@@ -75,7 +81,13 @@ func (r *Reader) ChangesFrom(ctx context.Context, account string, from int64, o 
 }
 
 // visitStored decodes the rows of a query, and gives their number.
-func visitStored(ctx context.Context, tx *db.Tx, visit func(*record.Record), text string, args ...any) (n int, err error) {
+func visitStored(
+	ctx context.Context,
+	tx *db.Tx,
+	visit func(*record.Record),
+	text string,
+	args ...any,
+) (n int, err error) {
 	rows, err := tx.Query(ctx, text, args...)
 	if err != nil {
 		return 0, err

@@ -113,10 +113,13 @@ func (w *digestWalk) start(ctx context.Context, tx *db.Tx, size int64) error {
 			return err
 		}
 	}
-	w.text = `SELECT n, max_at, bloom FROM ` + table + ` WHERE account = $1 AND max_at >= $2 AND min_at <= $3 AND (max_at, n) < ($4, $5) ORDER BY max_at DESC, n DESC LIMIT $6`
+	w.text = `SELECT n, max_at, bloom FROM ` + table +
+		` WHERE account = $1 AND max_at >= $2 AND min_at <= $3 AND (max_at, n) < ($4, $5)
+			ORDER BY max_at DESC, n DESC LIMIT $6`
 	w.cursor = Position{math.MaxInt64, math.MaxInt64}
 	if w.query.Ascending {
-		w.text = `SELECT n, min_at, bloom FROM ` + table + ` WHERE account = $1 AND max_at >= $2 AND min_at <= $3 AND (min_at, n) > ($4, $5) ORDER BY min_at, n LIMIT $6`
+		w.text = `SELECT n, min_at, bloom FROM ` + table +
+			` WHERE account = $1 AND max_at >= $2 AND min_at <= $3 AND (min_at, n) > ($4, $5) ORDER BY min_at, n LIMIT $6`
 		w.cursor = Position{math.MinInt64, -1}
 	}
 	return nil
@@ -146,9 +149,11 @@ func (w *digestWalk) addTiles(ctx context.Context, tx *db.Tx, from, to int64) er
 	if from >= to {
 		return nil
 	}
-	text := `SELECT n, max_at, bloom FROM digest WHERE account = $1 AND max_at >= $2 AND min_at <= $3 AND n >= $4 AND n < $5`
+	text := `SELECT n, max_at, bloom
+		FROM digest WHERE account = $1 AND max_at >= $2 AND min_at <= $3 AND n >= $4 AND n < $5`
 	if w.query.Ascending {
-		text = `SELECT n, min_at, bloom FROM digest WHERE account = $1 AND max_at >= $2 AND min_at <= $3 AND n >= $4 AND n < $5`
+		text = `SELECT n, min_at, bloom
+			FROM digest WHERE account = $1 AND max_at >= $2 AND min_at <= $3 AND n >= $4 AND n < $5`
 	}
 	_, err := w.add(ctx, tx, text, false, &Position{}, w.account, w.low.At, w.high.At, from, to)
 	return err
@@ -156,7 +161,14 @@ func (w *digestWalk) addTiles(ctx context.Context, tx *db.Tx, from, to int64) er
 
 // add asks for digests, puts those that may hold a match ahead, and sets last to
 // the last of them.
-func (w *digestWalk) add(ctx context.Context, tx *db.Tx, text string, span bool, last *Position, args ...any) (n int, err error) {
+func (w *digestWalk) add(
+	ctx context.Context,
+	tx *db.Tx,
+	text string,
+	span bool,
+	last *Position,
+	args ...any,
+) (n int, err error) {
 	rows, err := tx.Query(ctx, text, args...)
 	if err != nil {
 		return 0, err
@@ -203,7 +215,8 @@ func (c *collector) beyond(at, edge int64) bool {
 
 // openTile puts the events [from, to) whose facets match among those that wait.
 func (w *digestWalk) openTile(ctx context.Context, tx *db.Tx, from, to int64) error {
-	rows, err := tx.Query(ctx, `SELECT r.pos, r.seq, r.at, r.actor, r.resource, r.product, r.action, r.zone FROM leaf l JOIN reading r ON r.pos = l.pos
+	rows, err := tx.Query(ctx, `SELECT r.pos, r.seq, r.at, r.actor, r.resource, r.product, r.action, r.zone
+		FROM leaf l JOIN reading r ON r.pos = l.pos
 		WHERE l.account = $1 AND l.seq >= $2 AND l.seq < $3`, w.account, from, to)
 	if err != nil {
 		return err
@@ -212,7 +225,8 @@ func (w *digestWalk) openTile(ctx context.Context, tx *db.Tx, from, to int64) er
 	for rows.Next() {
 		var k candidate
 		var keys record.Keys
-		if err := rows.Scan(&k.pos, &k.Seq, &k.At, &keys[record.ByActor], &keys[record.ByResource], &keys[record.ByProduct], &keys[record.ByAction], &keys[record.ByZone]); err != nil {
+		if err := rows.Scan(&k.pos, &k.Seq, &k.At, &keys[record.ByActor], &keys[record.ByResource], &keys[record.ByProduct],
+			&keys[record.ByAction], &keys[record.ByZone]); err != nil {
 			return err
 		}
 		if w.match.HasKeys(&keys) && less(w.low, k.Position) && less(k.Position, w.high) {

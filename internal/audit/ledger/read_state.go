@@ -12,7 +12,8 @@ import (
 // SignedSize is the size of the account's last signed checkpoint.
 func (r *Reader) SignedSize(ctx context.Context, account string) (size int64, err error) {
 	err = r.db.View(ctx, func(tx *db.Tx) error {
-		return tx.QueryRow(ctx, `SELECT COALESCE(MAX(s.size), 0) FROM signed s JOIN account a ON a.key = s.account WHERE a.id = $1`, account).Scan(&size)
+		return tx.QueryRow(ctx, `SELECT COALESCE(MAX(s.size), 0)
+			FROM signed s JOIN account a ON a.key = s.account WHERE a.id = $1`, account).Scan(&size)
 	})
 	return size, err
 }
@@ -24,7 +25,8 @@ func (r *Reader) Products(ctx context.Context, account string) (list []string, e
 		if err != nil || key == 0 {
 			return err
 		}
-		rows, err := tx.Query(ctx, `SELECT DISTINCT product FROM rollup WHERE account = $1 ORDER BY product LIMIT $2`, key, maxGroups)
+		rows, err := tx.Query(ctx, `SELECT DISTINCT product FROM rollup WHERE account = $1 ORDER BY product LIMIT $2`, key,
+			maxGroups)
 		if err != nil {
 			return err
 		}
@@ -52,7 +54,8 @@ type SignedHead struct {
 func (r *Reader) SignedHead(ctx context.Context, account string) (h SignedHead, err error) {
 	err = r.db.View(ctx, func(tx *db.Tx) error {
 		var at int64
-		err := tx.QueryRow(ctx, `SELECT s.size, s.at, s.note FROM signed s JOIN account a ON a.key = s.account WHERE a.id = $1`, account).Scan(&h.Size, &at, &h.Note)
+		err := tx.QueryRow(ctx, `SELECT s.size, s.at, s.note
+			FROM signed s JOIN account a ON a.key = s.account WHERE a.id = $1`, account).Scan(&h.Size, &at, &h.Note)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

@@ -25,9 +25,12 @@ const maxGroups = 1000
 
 // summaryTexts are the questions that the roll-ups answer: whole days, first to last.
 var summaryTexts = map[string]string{
-	"product": `SELECT product, CAST(SUM(n) AS BIGINT) FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY product ORDER BY 2 DESC, 1 LIMIT $4`,
-	"action":  `SELECT action, CAST(SUM(n) AS BIGINT) FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY action ORDER BY 2 DESC, 1 LIMIT $4`,
-	"day":     `SELECT CAST(day AS TEXT), CAST(SUM(n) AS BIGINT) FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY day ORDER BY day LIMIT $4`,
+	"product": `SELECT product, CAST(SUM(n) AS BIGINT)
+		FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY product ORDER BY 2 DESC, 1 LIMIT $4`,
+	"action": `SELECT action, CAST(SUM(n) AS BIGINT)
+		FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY action ORDER BY 2 DESC, 1 LIMIT $4`,
+	"day": `SELECT CAST(day AS TEXT), CAST(SUM(n) AS BIGINT)
+		FROM rollup WHERE account = $1 AND day >= $2 AND day <= $3 GROUP BY day ORDER BY day LIMIT $4`,
 }
 
 const dayMicros = int64(24 * time.Hour / time.Microsecond)
@@ -161,7 +164,8 @@ func (r *Reader) CountBy(ctx context.Context, account, groupBy string, since, be
 			return list[:min(len(list), maxGroups)], nil
 		}
 		if time.Since(started) > SearchBudget {
-			return nil, errs.New(errs.CodeNarrowRange, "counting by %s reads every event; narrow the time range with since and before", groupBy)
+			return nil, errs.New(errs.CodeNarrowRange,
+				"counting by %s reads every event; narrow the time range with since and before", groupBy)
 		}
 		q.After = page.Next
 	}

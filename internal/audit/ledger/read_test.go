@@ -41,10 +41,16 @@ type oracleEvent struct {
 // zones that are known here, by name.
 
 func (e *oracleEvent) json() string {
-	m := members{"id": e.id, "occurred_at": time.UnixMicro(e.at).UTC().Format(time.RFC3339Nano),
-		"action": members{"type": e.action, "result": e.result}, "interface": e.iface,
-		"actor":    members{"type": e.actorType, "id": e.actor, "email": e.email, "ip_address": e.ip},
-		"resource": members{"product": e.product, "type": "t", "id": e.resource}, "change_set": e.changeSet, "request": members{"status_code": e.status}}
+	m := members{
+		"id":          e.id,
+		"occurred_at": time.UnixMicro(e.at).UTC().Format(time.RFC3339Nano),
+		"action":      members{"type": e.action, "result": e.result},
+		"interface":   e.iface,
+		"actor":       members{"type": e.actorType, "id": e.actor, "email": e.email, "ip_address": e.ip},
+		"resource":    members{"product": e.product, "type": "t", "id": e.resource},
+		"change_set":  e.changeSet,
+		"request":     members{"status_code": e.status},
+	}
 	if e.zone != "" {
 		m["zone"] = e.zone
 	}
@@ -65,7 +71,13 @@ func (e *oracleEvent) has(field string) []string {
 	case "actor_email":
 		return []string{e.email}
 	case "actor_type":
-		return []string{e.actorType, map[string]string{"user": "user", "token": "account", "integration": "account", "staff": "cloudflare_admin", "system": "system"}[e.actorType]}
+		return []string{e.actorType, map[string]string{
+			"user":        "user",
+			"token":       "account",
+			"integration": "account",
+			"staff":       "cloudflare_admin",
+			"system":      "system",
+		}[e.actorType]}
 	case "interface":
 		return []string{e.iface}
 	case "resource_product":
@@ -97,7 +109,8 @@ func (e *oracleEvent) matches(conds []record.Filter) bool {
 		found := false
 		if c.Field == "actor_ip_address" {
 			for _, v := range c.Values {
-				found = found || v == e.ip || strings.Contains(v, "/") && netip.MustParsePrefix(v).Contains(netip.MustParseAddr(e.ip))
+				found = found || v == e.ip || strings.Contains(v, "/") &&
+					netip.MustParsePrefix(v).Contains(netip.MustParseAddr(e.ip))
 			}
 		} else {
 			for _, v := range e.has(c.Field) {
@@ -153,10 +166,22 @@ func (w *world) fillRandom(r *rand.Rand, account string, n int) *oracle {
 			} else if r.IntN(3) == 0 {
 				at += int64(r.IntN(3)) * 1_000_000
 			}
-			e := &oracleEvent{id: fmt.Sprint("e-", len(o.events)+len(part)), at: when, action: pick("act", 5), result: []string{"success", "failure"}[r.IntN(2)],
-				actor: pick("u", 20), actorType: []string{"user", "token", "integration", "staff", "system"}[r.IntN(5)], email: pick("m", 4) + "@example.com",
-				ip: fmt.Sprintf("192.0.2.%d", r.IntN(8)), iface: []string{"UI", "API"}[r.IntN(2)], product: pick("p", 6), resource: pick("r", 200),
-				zone: []string{"", "one.example", "two.example", "nobody.example"}[r.IntN(4)], changeSet: pick("c", 9), status: 200 + r.IntN(3)}
+			e := &oracleEvent{
+				id:        fmt.Sprint("e-", len(o.events)+len(part)),
+				at:        when,
+				action:    pick("act", 5),
+				result:    []string{"success", "failure"}[r.IntN(2)],
+				actor:     pick("u", 20),
+				actorType: []string{"user", "token", "integration", "staff", "system"}[r.IntN(5)],
+				email:     pick("m", 4) + "@example.com",
+				ip:        fmt.Sprintf("192.0.2.%d", r.IntN(8)),
+				iface:     []string{"UI", "API"}[r.IntN(2)],
+				product:   pick("p", 6),
+				resource:  pick("r", 200),
+				zone:      []string{"", "one.example", "two.example", "nobody.example"}[r.IntN(4)],
+				changeSet: pick("c", 9),
+				status:    200 + r.IntN(3),
+			}
 			e.zoneID = knownZones[e.zone]
 			part, list = append(part, e), append(list, e.json())
 		}
@@ -185,7 +210,8 @@ func (o *oracle) randomQuery(r *rand.Rand) ledger.Query {
 		q.Skip = r.IntN(60)
 	}
 	fields := []string{"actor_id", "resource_id", "resource_product", "action_type", "zone", // by the digests
-		"id", "action_result", "actor_email", "actor_type", "interface", "change_set", "raw_status_code", "zone_id", "zone_name", "actor_ip_address"}
+		"id", "action_result", "actor_email", "actor_type", "interface", "change_set", "raw_status_code", "zone_id",
+		"zone_name", "actor_ip_address"}
 	for range r.IntN(4) {
 		field := fields[r.IntN(len(fields))]
 		if r.IntN(2) == 0 {
@@ -230,7 +256,8 @@ func (w *world) walk(account string, q ledger.Query, most int) []string {
 		if page.Next == nil || len(ids) >= most {
 			return ids
 		}
-		q.After, q.Skip = page.Next, 0
+		q.After = page.Next
+		q.Skip = 0
 	}
 }
 
@@ -246,10 +273,12 @@ func TestListsAreThoseOfANaiveReader(t *testing.T) {
 			want := o.list(q)
 			got := w.walk(accountA, q, most)
 			if len(got) < min(len(want), most) || len(got) > len(want) || !slices.Equal(got, want[:len(got)]) {
-				t.Fatalf("query %d %+v:\ngot  %d %v\nwant %d %v", i, q, len(got), got[:min(len(got), 20)], len(want), want[:min(len(want), 20)])
+				t.Fatalf("query %d %+v:\ngot  %d %v\nwant %d %v", i, q, len(got), got[:min(len(got), 20)], len(want),
+					want[:min(len(want), 20)])
 			}
 			if found += len(got); slices.ContainsFunc(q.Filters, func(c record.Filter) bool {
-				return !c.Not && len(c.Values) > 0 && slices.Contains([]string{"actor_id", "resource_id", "resource_product", "action_type", "zone"}, c.Field)
+				return !c.Not && len(c.Values) > 0 &&
+					slices.Contains([]string{"actor_id", "resource_id", "resource_product", "action_type", "zone"}, c.Field)
 			}) {
 				digests++
 			}
@@ -265,8 +294,20 @@ func TestAWalkSeesEachEventOnce(t *testing.T) {
 		r := rand.New(rand.NewPCG(5, 6))
 		o := w.fillRandom(r, accountA, 1200)
 		for _, q := range []ledger.Query{
-			{Limit: 97}, {Limit: 1000, Ascending: true}, {Limit: 97, Filters: []record.Filter{{Field: "resource_product", Values: []string{"p0"}}}},
-			{Limit: 5, Ascending: true, Filters: []record.Filter{{Field: "zone", Values: []string{"z-1", "one.example"}}, {Field: "resource_product", Values: []string{"p0", "p1"}}}},
+			{Limit: 97},
+			{Limit: 1000, Ascending: true},
+			{
+				Limit:   97,
+				Filters: []record.Filter{{Field: "resource_product", Values: []string{"p0"}}},
+			},
+			{
+				Limit:     5,
+				Ascending: true,
+				Filters: []record.Filter{
+					{Field: "zone", Values: []string{"z-1", "one.example"}},
+					{Field: "resource_product", Values: []string{"p0", "p1"}},
+				},
+			},
 			{Limit: 50, Filters: []record.Filter{{Field: "zone", Values: []string{"nobody.example"}, Not: true}}},
 		} {
 			if got, want := w.walk(accountA, q, 1<<30), o.list(q); !slices.Equal(got, want) {
@@ -302,8 +343,11 @@ func TestAWalkIsNotDisturbedByWhatArrives(t *testing.T) {
 		q.After = page.Next
 		var late []string
 		for i := range 30 {
-			late = append(late, minimal(members{"id": fmt.Sprint("late-", len(got), "-", i), "resource": members{"product": "p0", "type": "t", "id": "r"},
-				"occurred_at": start.Add(-time.Duration(r.IntN(2000)) * time.Hour).Format(time.RFC3339)}))
+			late = append(late, minimal(members{
+				"id":          fmt.Sprint("late-", len(got), "-", i),
+				"resource":    members{"product": "p0", "type": "t", "id": "r"},
+				"occurred_at": start.Add(-time.Duration(r.IntN(2000)) * time.Hour).Format(time.RFC3339),
+			}))
 		}
 		w.Append(accountA, late...)
 	}
@@ -329,13 +373,15 @@ func TestASearchThatFindsNothingInItsTimeSaysSo(t *testing.T) {
 		q := ledger.Query{Limit: 1000, Filters: []record.Filter{{Field: "id", Values: []string{"fill-1499", "fill-3"}}}}
 		for _, want := range []string{"fill-1499", "fill-3"} {
 			page, err := w.Reader.List(t.Context(), accountA, q)
-			if err != nil || len(page.Records) != 1 || page.Records[0].Event.ID != want || (page.Next != nil) != (want == "fill-1499") {
+			if err != nil || len(page.Records) != 1 || page.Records[0].Event.ID != want ||
+				(page.Next != nil) != (want == "fill-1499") {
 				t.Fatalf("%s: %v %+v", want, err, page)
 			}
 			q.After = page.Next
 		}
 		// Without a filter nothing is searched for.
-		if page, err := w.Reader.List(t.Context(), accountA, ledger.Query{Limit: 10, Skip: 1200}); err != nil || len(page.Records) != 10 || page.Next == nil {
+		if page, err := w.Reader.List(t.Context(), accountA, ledger.Query{Limit: 10, Skip: 1200}); err != nil ||
+			len(page.Records) != 10 || page.Next == nil {
 			t.Errorf("%v %+v", err, page)
 		}
 	})
@@ -351,7 +397,10 @@ func TestAFilterThatCannotBeAskedIsRefused(t *testing.T) {
 		{record.Filter{Field: "actor_ip_address", Values: []string{"192.0.2.0/33"}}, errs.CodeInvalid},
 		{record.Filter{Field: "actor_id", Values: make([]string, 101)}, errs.CodeOutOfRange},
 	} {
-		if _, err := w.Reader.List(t.Context(), accountA, ledger.Query{Limit: 1, Filters: []record.Filter{c.cond}}); !errs.Is(err, c.code) {
+		if _, err := w.Reader.List(t.Context(), accountA, ledger.Query{
+			Limit:   1,
+			Filters: []record.Filter{c.cond},
+		}); !errs.Is(err, c.code) {
 			t.Errorf("%+v: %v", c.cond, err)
 		}
 	}

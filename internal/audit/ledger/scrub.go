@@ -107,7 +107,8 @@ func damage(format string, args ...any) error { return &damageError{fmt.Sprintf(
 // those of its leaves and envelopes, or of the tiles under it.
 func scrubTile(ctx context.Context, tx *db.Tx, at *scrubPlace) (account string, err error) {
 	var root, hashes []byte
-	err = tx.QueryRow(ctx, `SELECT a.id, t.account, t.level, t.n, t.root, t.hashes FROM tile t JOIN account a ON a.key = t.account
+	err = tx.QueryRow(ctx, `SELECT a.id, t.account, t.level, t.n, t.root, t.hashes
+		FROM tile t JOIN account a ON a.key = t.account
 		WHERE (t.account, t.level, t.n) > ($1, $2, $3) ORDER BY t.account, t.level, t.n LIMIT 1`, at.account, at.level, at.n).
 		Scan(&account, &at.account, &at.level, &at.n, &root, &hashes)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -128,7 +129,8 @@ func scrubTile(ctx context.Context, tx *db.Tx, at *scrubPlace) (account string, 
 	}
 	if at.level > 0 {
 		below, err := readHashes(ctx, tx, merkle.Tile{Level: uint(at.level), Index: uint64(at.n), Width: 256},
-			`SELECT root FROM tile WHERE account = $1 AND n >= $2 AND n < $3 AND level = $4 ORDER BY n`, at.account, at.n*256, at.n*256+256, at.level-1)
+			`SELECT root FROM tile WHERE account = $1 AND n >= $2 AND n < $3 AND level = $4 ORDER BY n`, at.account, at.n*256,
+			at.n*256+256, at.level-1)
 		if err != nil && db.Broken(err) {
 			return account, err
 		}
@@ -144,7 +146,8 @@ func scrubTile(ctx context.Context, tx *db.Tx, at *scrubPlace) (account string, 
 // its leaves give the head's root is checked whenever it is signed.
 func scrubTail(ctx context.Context, tx *db.Tx, at *scrubPlace) (account string, err error) {
 	var size int64
-	err = tx.QueryRow(ctx, `SELECT a.id, h.account, h.size FROM head h JOIN account a ON a.key = h.account WHERE h.account > $1 ORDER BY h.account LIMIT 1`, at.account).
+	err = tx.QueryRow(ctx, `SELECT a.id, h.account, h.size
+		FROM head h JOIN account a ON a.key = h.account WHERE h.account > $1 ORDER BY h.account LIMIT 1`, at.account).
 		Scan(&account, &at.account, &size)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
@@ -159,7 +162,8 @@ func scrubTail(ctx context.Context, tx *db.Tx, at *scrubPlace) (account string, 
 // stands for any) and that each leaf is the hash of its envelope, where retention
 // has left one.
 func scrubLeaves(ctx context.Context, tx *db.Tx, account, first int64, want []merkle.Hash) error {
-	rows, err := tx.Query(ctx, `SELECT l.seq, l.hash, e.envelope FROM leaf l LEFT JOIN entry e ON e.pos = l.pos WHERE l.account = $1 AND l.seq >= $2 AND l.seq < $3 ORDER BY l.seq`,
+	rows, err := tx.Query(ctx, `SELECT l.seq, l.hash, e.envelope
+		FROM leaf l LEFT JOIN entry e ON e.pos = l.pos WHERE l.account = $1 AND l.seq >= $2 AND l.seq < $3 ORDER BY l.seq`,
 		account, first, first+int64(len(want)))
 	if err != nil {
 		return err

@@ -27,12 +27,19 @@ func TestTheScrubFindsWhatTheSignerTrusts(t *testing.T) {
 			return fmt.Sprintf(`(SELECT pos FROM leaf WHERE account = %s AND seq = %d)`, id, seq)
 		}
 		for name, c := range map[string]struct{ change, restore, says string }{
-			"an envelope in a full tile": {`UPDATE entry SET envelope = 'x' WHERE pos = ` + pos(1000), `UPDATE entry SET envelope = $1 WHERE pos = ` + pos(1000), "event 1000 "},
-			"an envelope in the tail":    {`UPDATE entry SET envelope = 'x' WHERE pos = ` + pos(65800), `UPDATE entry SET envelope = $1 WHERE pos = ` + pos(65800), "event 65800 "},
-			"a leaf":                     {`UPDATE leaf SET hash = 'x' WHERE account = ` + id + ` AND seq = 70`, `UPDATE leaf SET hash = $1 WHERE account = ` + id + ` AND seq = 70`, "event 70 "},
-			"the hashes of a tile":       {`UPDATE tile SET hashes = 'x' WHERE account = ` + id + ` AND level = 0 AND n = 5`, `UPDATE tile SET hashes = $1 WHERE account = ` + id + ` AND level = 0 AND n = 5`, "tile 0/5"},
-			"the root of a tile":         {`UPDATE tile SET root = (SELECT root FROM tile WHERE account = ` + id + ` AND level = 0 AND n = 8) WHERE account = ` + id + ` AND level = 0 AND n = 7`, `UPDATE tile SET root = $1 WHERE account = ` + id + ` AND level = 0 AND n = 7`, "tile 0/7"},
-			"the hashes of a tile above": {`UPDATE tile SET hashes = 'x' WHERE account = ` + id + ` AND level = 1 AND n = 0`, `UPDATE tile SET hashes = $1 WHERE account = ` + id + ` AND level = 1 AND n = 0`, "tile 1/0"},
+			"an envelope in a full tile": {`UPDATE entry SET envelope = 'x' WHERE pos = ` + pos(1000),
+				`UPDATE entry SET envelope = $1 WHERE pos = ` + pos(1000), "event 1000 "},
+			"an envelope in the tail": {`UPDATE entry SET envelope = 'x' WHERE pos = ` + pos(65800),
+				`UPDATE entry SET envelope = $1 WHERE pos = ` + pos(65800), "event 65800 "},
+			"a leaf": {`UPDATE leaf SET hash = 'x' WHERE account = ` + id + ` AND seq = 70`,
+				`UPDATE leaf SET hash = $1 WHERE account = ` + id + ` AND seq = 70`, "event 70 "},
+			"the hashes of a tile": {`UPDATE tile SET hashes = 'x' WHERE account = ` + id + ` AND level = 0 AND n = 5`,
+				`UPDATE tile SET hashes = $1 WHERE account = ` + id + ` AND level = 0 AND n = 5`, "tile 0/5"},
+			"the root of a tile": {`UPDATE tile SET root = (SELECT root FROM tile WHERE account = ` + id +
+				` AND level = 0 AND n = 8) WHERE account = ` + id + ` AND level = 0 AND n = 7`,
+				`UPDATE tile SET root = $1 WHERE account = ` + id + ` AND level = 0 AND n = 7`, "tile 0/7"},
+			"the hashes of a tile above": {`UPDATE tile SET hashes = 'x' WHERE account = ` + id + ` AND level = 1 AND n = 0`,
+				`UPDATE tile SET hashes = $1 WHERE account = ` + id + ` AND level = 1 AND n = 0`, "tile 1/0"},
 		} {
 			var before []byte
 			column := strings.Fields(c.restore)[3]
@@ -83,7 +90,8 @@ func TestARollbackIsNoticedAtTheStart(t *testing.T) {
 		for s.Ready() == nil && time.Now().Before(deadline) {
 			time.Sleep(time.Millisecond)
 		}
-		if err := s.Ready(); err == nil || !strings.Contains(err.Error(), "2 account(s)") || !strings.Contains(err.Error(), "rolled back") {
+		if err := s.Ready(); err == nil || !strings.Contains(err.Error(), "2 account(s)") ||
+			!strings.Contains(err.Error(), "rolled back") {
 			t.Errorf("ready: %v", err)
 		}
 		cancel()

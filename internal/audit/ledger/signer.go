@@ -96,8 +96,17 @@ const keyPurpose = "audit signing key"
 
 // NewSigner loads the installation's key, or makes it at the first start.
 func NewSigner(ctx context.Context, cfg SignerConfig) (*Signer, error) {
-	s := &Signer{db: cfg.DB, memory: cfg.SignedLog, log: cfg.Log, now: cfg.Now, epoch: cfg.Epoch,
-		grown: map[string]struct{}{}, recent: map[string]cachedCheckpoint{}, stopped: map[string]string{}, damaged: map[string]string{}}
+	s := &Signer{
+		db:      cfg.DB,
+		memory:  cfg.SignedLog,
+		log:     cfg.Log,
+		now:     cfg.Now,
+		epoch:   cfg.Epoch,
+		grown:   map[string]struct{}{},
+		recent:  map[string]cachedCheckpoint{},
+		stopped: map[string]string{},
+		damaged: map[string]string{},
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -279,9 +288,13 @@ func (s *Signer) signOne(ctx context.Context, account string) ([]byte, error) {
 // sign signs the present logs of some accounts, given in ascending order, with
 // one write to the memory and one transaction. failed holds the accounts whose
 // logs do not reproduce what was signed.
-func (s *Signer) sign(ctx context.Context, accounts []string) (notes map[string]cachedCheckpoint, failed map[string]error, err error) {
+func (s *Signer) sign(
+	ctx context.Context,
+	accounts []string,
+) (notes map[string]cachedCheckpoint, failed map[string]error, err error) {
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
-		notes, failed = map[string]cachedCheckpoint{}, map[string]error{}
+		notes = map[string]cachedCheckpoint{}
+		failed = map[string]error{}
 		var fresh []Signed
 		keys := map[string]int64{}
 		// In this order: of two processes the second waits for the first one's
@@ -333,7 +346,11 @@ func (s *Signer) sign(ctx context.Context, accounts []string) (notes map[string]
 		}
 		var rows [][]any
 		for _, next := range fresh {
-			text, err := merkle.SignCheckpoint(merkle.Checkpoint{Origin: s.Origin(next.Account), Size: next.Size, Root: next.Root}, s.signer)
+			text, err := merkle.SignCheckpoint(merkle.Checkpoint{
+				Origin: s.Origin(next.Account),
+				Size:   next.Size,
+				Root:   next.Root,
+			}, s.signer)
 			if err != nil {
 				return err
 			}
@@ -343,7 +360,8 @@ func (s *Signer) sign(ctx context.Context, accounts []string) (notes map[string]
 			}
 		}
 		return tx.Insert(ctx, "signed", []string{"account", "size", "root", "at", "note"},
-			`ON CONFLICT (account) DO UPDATE SET size = excluded.size, root = excluded.root, at = excluded.at, note = excluded.note`, rows)
+			`ON CONFLICT (account) DO UPDATE SET size = excluded.size, root = excluded.root, at = excluded.at,
+				note = excluded.note`, rows)
 	})
 	if err != nil {
 		return nil, nil, err
@@ -377,7 +395,8 @@ func (s *Signer) lastSigned(ctx context.Context, tx *db.Tx, key int64, account s
 		return last, "", err
 	}
 	if ok && outside.Size == last.Size && note != "" && outside.Root != last.Root {
-		return last, "", errs.New(errs.CodeSigningStopped, "the database and the signer's memory name different roots for size %d", last.Size)
+		return last, "", errs.New(errs.CodeSigningStopped,
+			"the database and the signer's memory name different roots for size %d", last.Size)
 	}
 	if ok && (outside.Size > last.Size || note == "") {
 		return outside, "", nil
@@ -416,7 +435,8 @@ func reproduce(ctx context.Context, tx *db.Tx, key int64, last, next Signed) err
 			return err
 		}
 		if root != s.Root {
-			return fmt.Errorf("the leaves give another root for size %d than was signed or is at the log's head: the record was changed", s.Size)
+			return fmt.Errorf("the leaves give another root for size %d than was signed or is at the log's head: the "+
+				"record was changed", s.Size)
 		}
 	}
 	return nil

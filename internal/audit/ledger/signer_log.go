@@ -76,7 +76,8 @@ func (m *FileLog) rewrite() error {
 	if m.file != nil {
 		m.file.Close() // every line of it was fsynced, and is in the new one
 	}
-	m.file, m.lines = f, len(m.last)
+	m.file = f
+	m.lines = len(m.last)
 	return nil
 }
 
@@ -355,7 +356,8 @@ func (m *TopicLog) Ready() error {
 			len(m.foreign), event.TopicAuditSigned, strict.Clip(key, 64), f.why)
 	}
 	if skipped > 0 {
-		return fmt.Errorf("%d stretch(es) of %s cannot be decoded and were passed over; see docs/guide/operate.md, then restart",
+		return fmt.Errorf("%d stretch(es) of %s cannot be decoded and were passed over; see docs/guide/operate.md, "+
+			"then restart",
 			skipped, event.TopicAuditSigned)
 	}
 	return nil

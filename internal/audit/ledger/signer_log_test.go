@@ -24,7 +24,11 @@ func TestTheMemoryKeepsTheLargestStatementOverRestarts(t *testing.T) {
 	if _, ok, err := m.Last(t.Context(), accountA); ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	for _, list := range [][]ledger.Signed{{signedAt(accountA, 1, 1), signedAt(accountB, 7, 7)}, {signedAt(accountA, 5, 5)}, {signedAt(accountA, 5, 5)}} {
+	for _, list := range [][]ledger.Signed{
+		{signedAt(accountA, 1, 1), signedAt(accountB, 7, 7)},
+		{signedAt(accountA, 5, 5)},
+		{signedAt(accountA, 5, 5)},
+	} {
 		if err := m.Record(t.Context(), list); err != nil {
 			t.Fatal(err)
 		}

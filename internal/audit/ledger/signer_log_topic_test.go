@@ -73,7 +73,8 @@ func (s *signedTopic) publish(p *bus.Producer, key, value string) {
 
 func (s *signedTopic) open() *ledger.TopicLog {
 	s.t.Helper()
-	m, err := ledger.OpenTopicLog(s.t.Context(), s.cluster, s.own.Publish, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	m, err := ledger.OpenTopicLog(s.t.Context(), s.cluster, s.own.Publish, slog.New(slog.DiscardHandler),
+		prometheus.NewRegistry())
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -113,7 +113,8 @@ func shrunk(signed, size uint64) error {
 func (s *Signer) recover(ctx context.Context) error {
 	var accounts []string
 	err := s.db.View(ctx, func(tx *db.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT a.id FROM head h JOIN account a ON a.key = h.account LEFT JOIN signed s ON s.account = h.account
+		rows, err := tx.Query(ctx, `SELECT a.id
+			FROM head h JOIN account a ON a.key = h.account LEFT JOIN signed s ON s.account = h.account
 			WHERE h.size > COALESCE(s.size, 0)`)
 		if err != nil {
 			return err

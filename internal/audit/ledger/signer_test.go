@@ -62,7 +62,8 @@ func TestACheckpointIsAtMostASecondOld(t *testing.T) {
 	if again, err := s.Checkpoint(t.Context(), accountA); err != nil || !bytes.Equal(again, text) {
 		t.Errorf("signed twice in a second: %v", err)
 	}
-	if covering, err := s.Covering(t.Context(), accountA, 5); err != nil || openCheckpoint(t, s, accountA, covering).Size != 5 {
+	if covering, err := s.Covering(t.Context(), accountA, 5); err != nil ||
+		openCheckpoint(t, s, accountA, covering).Size != 5 {
 		t.Errorf("%v\n%s", err, covering)
 	}
 	if second, _ := w.Checkpoint(s, accountA); second.Size != 5 || first.Size != 3 {
@@ -127,7 +128,14 @@ func TestAfterARollbackNothingIsSigned(t *testing.T) {
 			everywhere(t, func(t *testing.T, w *world) {
 				memory, box := w.Memory(), w.Box("master")
 				signer := func() *ledger.Signer {
-					s, err := ledger.NewSigner(t.Context(), ledger.SignerConfig{DB: w.DB, Box: box, SignedLog: memory, Name: "belfry-test", Epoch: time.Hour, Now: w.Clock.Now})
+					s, err := ledger.NewSigner(t.Context(), ledger.SignerConfig{
+						DB:        w.DB,
+						Box:       box,
+						SignedLog: memory,
+						Name:      "belfry-test",
+						Epoch:     time.Hour,
+						Now:       w.Clock.Now,
+					})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -152,7 +160,8 @@ func TestAfterARollbackNothingIsSigned(t *testing.T) {
 					w.Append(accountA, others...)
 				}
 				w.Clock.Add(2 * time.Second)
-				if _, err := s.Checkpoint(t.Context(), accountA); !errs.Is(err, errs.CodeSigningStopped) || errs.KindOf(err) != errs.Unavailable {
+				if _, err := s.Checkpoint(t.Context(), accountA); !errs.Is(err, errs.CodeSigningStopped) ||
+					errs.KindOf(err) != errs.Unavailable {
 					t.Fatalf("want SigningStopped, got %v", err)
 				}
 				if err := s.Ready(); err == nil || !strings.Contains(err.Error(), accountA) {
@@ -238,7 +247,14 @@ func TestNothingIsSignedThatTheMemoryDoesNotKeep(t *testing.T) {
 func TestTheKeyStaysAndOpensOnlyUnderItsMasterKey(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		first := w.Signer(w.DB, w.Memory()).Keys()[0]
-		cfg := ledger.SignerConfig{DB: w.Open(), Box: w.Box("master"), SignedLog: w.Memory(), Name: "another-name", Epoch: time.Hour, Now: w.Clock.Now}
+		cfg := ledger.SignerConfig{
+			DB:        w.Open(),
+			Box:       w.Box("master"),
+			SignedLog: w.Memory(),
+			Name:      "another-name",
+			Epoch:     time.Hour,
+			Now:       w.Clock.Now,
+		}
 		s, err := ledger.NewSigner(t.Context(), cfg)
 		if err != nil || s.Keys()[0] != first || !strings.HasPrefix(first.VKey, "belfry-test+"+first.ID+"+") {
 			t.Fatalf("%v %+v, want %+v", err, s.Keys(), first)
@@ -273,7 +289,14 @@ func TestAnEpochSignsTheAccountsThatGrew(t *testing.T) {
 	w := newWorld(t, "")
 	memory := countingMemory{w.Memory(), make(chan ledger.Signed, 100)}
 	w.FillTo(accountA, 4) // before the signer ran: a crash between the commit and the epoch
-	s, err := ledger.NewSigner(t.Context(), ledger.SignerConfig{DB: w.DB, Box: w.Box("master"), SignedLog: memory, Epoch: 5 * time.Millisecond, Now: w.Clock.Now, Log: slog.New(slog.DiscardHandler)})
+	s, err := ledger.NewSigner(t.Context(), ledger.SignerConfig{
+		DB:        w.DB,
+		Box:       w.Box("master"),
+		SignedLog: memory,
+		Epoch:     5 * time.Millisecond,
+		Now:       w.Clock.Now,
+		Log:       slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

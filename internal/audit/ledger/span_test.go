@@ -16,7 +16,9 @@ func TestSpansNeverHideAnEvent(t *testing.T) {
 		w.CheckDigests(accountA)
 		var queries []ledger.Query
 		for len(queries) < thorough(25, 6) {
-			if q := o.randomQuery(r); slices.ContainsFunc(q.Filters, func(c record.Filter) bool { return len(c.Values) > 0 && !c.Not }) {
+			if q := o.randomQuery(r); slices.ContainsFunc(q.Filters, func(c record.Filter) bool {
+				return len(c.Values) > 0 && !c.Not
+			}) {
 				queries = append(queries, q)
 			}
 		}

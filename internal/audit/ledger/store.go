@@ -45,7 +45,9 @@ type appended struct {
 // each with its empty head.
 func accountKeys(ctx context.Context, tx *db.Tx, ids []string) (map[string]int64, error) {
 	keys := make(map[string]int64, len(ids))
-	err := lookUp(ctx, tx, keysText, len(ids), 1, func(i int, args []any) { args[0] = ids[i] }, func(rows *sql.Rows) error {
+	err := lookUp(ctx, tx, keysText, len(ids), 1, func(i int, args []any) {
+		args[0] = ids[i]
+	}, func(rows *sql.Rows) error {
 		var id string
 		var key int64
 		err := rows.Scan(&id, &key)
@@ -61,10 +63,12 @@ func accountKeys(ctx context.Context, tx *db.Tx, ids []string) (map[string]int64
 		}
 		// Two processes may meet here: the update returns the other's key.
 		var key int64
-		if err := tx.QueryRow(ctx, `INSERT INTO account (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING key`, id).Scan(&key); err != nil {
+		if err := tx.QueryRow(ctx, `INSERT INTO account (id)
+			VALUES ($1) ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING key`, id).Scan(&key); err != nil {
 			return nil, err
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO head (account, size, recorded_at, frontier) VALUES ($1, 0, 0, $2) ON CONFLICT (account) DO NOTHING`, key, []byte{}); err != nil {
+		if _, err := tx.Exec(ctx, `INSERT INTO head (account, size, recorded_at, frontier)
+			VALUES ($1, 0, 0, $2) ON CONFLICT (account) DO NOTHING`, key, []byte{}); err != nil {
 			return nil, err
 		}
 		keys[id] = key
@@ -91,7 +95,9 @@ func lockHeads(ctx context.Context, tx *db.Tx, accounts []int64) (map[int64]*hea
 		text += ` FOR UPDATE`
 	}
 	heads := make(map[int64]*head, len(accounts))
-	err := lookUp(ctx, tx, text, len(accounts), 1, func(i int, args []any) { args[0] = accounts[i] }, func(rows *sql.Rows) error {
+	err := lookUp(ctx, tx, text, len(accounts), 1, func(i int, args []any) {
+		args[0] = accounts[i]
+	}, func(rows *sql.Rows) error {
 		var account int64
 		var size uint64
 		var frontier []byte
@@ -114,7 +120,8 @@ func readHead(ctx context.Context, tx *db.Tx, account int64) (*head, error) {
 	var size uint64
 	var frontier []byte
 	h := &head{}
-	err := tx.QueryRow(ctx, `SELECT size, recorded_at, frontier FROM head WHERE account = $1`, account).Scan(&size, &h.recordedAt, &frontier)
+	err := tx.QueryRow(ctx, `SELECT size, recorded_at, frontier FROM head WHERE account = $1`, account).
+		Scan(&size, &h.recordedAt, &frontier)
 	if errors.Is(err, sql.ErrNoRows) {
 		return &head{frontier: &merkle.Frontier{}}, nil
 	}
@@ -132,8 +139,10 @@ const lookupChunk = 32
 // The queries of an append, each for lookupChunk rows.
 var (
 	keysText  = `SELECT id, key FROM account WHERE id IN (` + repeat(lookupChunk, 1, "%s", ", ") + `)`
-	headsText = `SELECT account, size, recorded_at, frontier FROM head WHERE account IN (` + repeat(lookupChunk, 1, "%s", ", ") + `) ORDER BY account`
-	knownText = `SELECT account, id, seq, pos FROM leaf WHERE ` + repeat(lookupChunk, 2, "account = %s AND id = %s", " OR ")
+	headsText = `SELECT account, size, recorded_at, frontier FROM head WHERE account IN (` +
+		repeat(lookupChunk, 1, "%s", ", ") + `) ORDER BY account`
+	knownText = `SELECT account, id, seq, pos FROM leaf WHERE ` +
+		repeat(lookupChunk, 2, "account = %s AND id = %s", " OR ")
 )
 
 // repeat writes a term n times with its parameters numbered on.
@@ -151,7 +160,14 @@ func repeat(n, width int, term, between string) string {
 
 // lookUp asks one of the queries above for n rows; arg sets the width arguments
 // of a row.
-func lookUp(ctx context.Context, tx *db.Tx, text string, n, width int, arg func(i int, args []any), scan func(*sql.Rows) error) error {
+func lookUp(
+	ctx context.Context,
+	tx *db.Tx,
+	text string,
+	n, width int,
+	arg func(i int, args []any),
+	scan func(*sql.Rows) error,
+) error {
 	args := make([]any, lookupChunk*width)
 	for first := 0; first < n; first += lookupChunk {
 		last := min(first+lookupChunk, n) - 1
@@ -184,7 +200,9 @@ type place struct{ seq, pos int64 }
 // known finds which of the ids are in the record already.
 func known(ctx context.Context, tx *db.Tx, ids []idKey) (map[idKey]place, error) {
 	found := map[idKey]place{}
-	err := lookUp(ctx, tx, knownText, len(ids), 2, func(i int, args []any) { args[0], args[1] = ids[i].account, []byte(ids[i].id) }, func(rows *sql.Rows) error {
+	err := lookUp(ctx, tx, knownText, len(ids), 2, func(i int, args []any) {
+		args[0], args[1] = ids[i].account, []byte(ids[i].id)
+	}, func(rows *sql.Rows) error {
 		var account int64
 		var id []byte
 		var p place
@@ -197,11 +215,14 @@ func known(ctx context.Context, tx *db.Tx, ids []idKey) (map[idKey]place, error)
 
 // insertRows writes the events; rows are sorted by account and seq.
 func insertRows(ctx context.Context, tx *db.Tx, rows []*appended) error {
-	leaves, entries, readings := make([][]any, len(rows)), make([][]any, len(rows)), make([][]any, len(rows))
+	leaves := make([][]any, len(rows))
+	entries := make([][]any, len(rows))
+	readings := make([][]any, len(rows))
 	for i, r := range rows {
 		leaves[i] = []any{r.pos, r.account, r.seq, r.id, r.hash[:]}
 		entries[i] = []any{r.pos, r.envelope}
-		readings[i] = []any{r.pos, r.account, r.seq, r.at, r.keys[record.ByActor], r.keys[record.ByResource], r.keys[record.ByProduct], r.keys[record.ByAction], r.keys[record.ByZone], r.seed, r.openings}
+		readings[i] = []any{r.pos, r.account, r.seq, r.at, r.keys[record.ByActor], r.keys[record.ByResource],
+			r.keys[record.ByProduct], r.keys[record.ByAction], r.keys[record.ByZone], r.seed, r.openings}
 	}
 	if err := tx.Insert(ctx, "leaf", []string{"pos", "account", "seq", "id", "hash"}, "", leaves); err != nil {
 		return err
@@ -209,13 +230,15 @@ func insertRows(ctx context.Context, tx *db.Tx, rows []*appended) error {
 	if err := tx.Insert(ctx, "entry", []string{"pos", "envelope"}, "", entries); err != nil {
 		return err
 	}
-	return tx.Insert(ctx, "reading", []string{"pos", "account", "seq", "at", "actor", "resource", "product", "action", "zone", "seed", "openings"}, "", readings)
+	return tx.Insert(ctx, "reading", []string{"pos", "account", "seq", "at", "actor", "resource", "product", "action",
+		"zone", "seed", "openings"}, "", readings)
 }
 
 // saveHeads writes the heads that grew.
 func saveHeads(ctx context.Context, tx *db.Tx, heads [][]any) error {
 	return tx.Insert(ctx, "head", []string{"account", "size", "recorded_at", "frontier"},
-		`ON CONFLICT (account) DO UPDATE SET size = excluded.size, recorded_at = excluded.recorded_at, frontier = excluded.frontier`, heads)
+		`ON CONFLICT (account) DO UPDATE SET size = excluded.size, recorded_at = excluded.recorded_at,
+			frontier = excluded.frontier`, heads)
 }
 
 // tailEntry is what a tile's digest and hashes need of one event.
@@ -230,7 +253,8 @@ func readTail(ctx context.Context, tx *db.Tx, account int64, from, to uint64) ([
 	if from >= to {
 		return nil, nil
 	}
-	rows, err := tx.Query(ctx, `SELECT l.hash, r.at, r.actor, r.resource, r.product, r.action, r.zone FROM leaf l JOIN reading r ON r.pos = l.pos
+	rows, err := tx.Query(ctx, `SELECT l.hash, r.at, r.actor, r.resource, r.product, r.action, r.zone
+		FROM leaf l JOIN reading r ON r.pos = l.pos
 		WHERE l.account = $1 AND l.seq >= $2 AND l.seq < $3 ORDER BY l.seq`, account, int64(from), int64(to))
 	if err != nil {
 		return nil, err
@@ -240,7 +264,8 @@ func readTail(ctx context.Context, tx *db.Tx, account int64, from, to uint64) ([
 	for rows.Next() {
 		var e tailEntry
 		var hash []byte
-		if err := rows.Scan(&hash, &e.at, &e.keys[record.ByActor], &e.keys[record.ByResource], &e.keys[record.ByProduct], &e.keys[record.ByAction], &e.keys[record.ByZone]); err != nil {
+		if err := rows.Scan(&hash, &e.at, &e.keys[record.ByActor], &e.keys[record.ByResource], &e.keys[record.ByProduct],
+			&e.keys[record.ByAction], &e.keys[record.ByZone]); err != nil {
 			return nil, err
 		}
 		copy(e.hash[:], hash)
@@ -262,7 +287,8 @@ func takePositions(ctx context.Context, d *db.DB, n int64) (first int64, err err
 // readStored reads an event by its place; nil when retention has dropped it.
 func readStored(ctx context.Context, tx *db.Tx, pos int64) (*record.Stored, error) {
 	s := &record.Stored{}
-	err := tx.QueryRow(ctx, `SELECT r.seq, r.at, e.envelope, r.seed, r.salts, r.openings FROM entry e JOIN reading r ON r.pos = e.pos WHERE e.pos = $1`, pos).
+	err := tx.QueryRow(ctx, `SELECT r.seq, r.at, e.envelope, r.seed, r.salts, r.openings
+		FROM entry e JOIN reading r ON r.pos = e.pos WHERE e.pos = $1`, pos).
 		Scan(&s.Seq, &s.At, &s.Envelope, &s.Seed, &s.Salts, &s.Openings)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil

@@ -11,14 +11,23 @@ import (
 
 // completeTiles writes the tiles that the append filled: those of leaves, with
 // the digests of their events, and those above.
-func (w *writing) completeTiles(ctx context.Context, tx *db.Tx, key int64, oldSize uint64, fresh []*appended, upper []merkle.Node, roots []merkle.Hash) error {
+func (w *writing) completeTiles(
+	ctx context.Context,
+	tx *db.Tx,
+	key int64,
+	oldSize uint64,
+	fresh []*appended,
+	upper []merkle.Node,
+	roots []merkle.Hash,
+) error {
 	start := oldSize &^ 255
 	tail, err := readTail(ctx, tx, key, start, oldSize)
 	if err != nil {
 		return err
 	}
 	if uint64(len(tail)) != oldSize-start {
-		return fmt.Errorf("the log has %d of the %d events before %d: the tables do not agree", len(tail), oldSize-start, oldSize)
+		return fmt.Errorf("the log has %d of the %d events before %d: the tables do not agree", len(tail), oldSize-start,
+			oldSize)
 	}
 	for _, r := range fresh {
 		tail = append(tail, tailEntry{r.hash, r.at, r.keys})
@@ -68,7 +77,8 @@ func tileDigest(account, n int64, part []tailEntry) []any {
 func tileRoot(ctx context.Context, tx *db.Tx, account, level, n int64) (merkle.Hash, error) {
 	var b []byte
 	var h merkle.Hash
-	if err := tx.QueryRow(ctx, `SELECT root FROM tile WHERE account = $1 AND level = $2 AND n = $3`, account, level, n).Scan(&b); err != nil {
+	if err := tx.QueryRow(ctx, `SELECT root FROM tile WHERE account = $1 AND level = $2 AND n = $3`, account, level, n).
+		Scan(&b); err != nil {
 		return h, fmt.Errorf("tile %d/%d: %w", level, n, err)
 	}
 	copy(h[:], b)

@@ -21,10 +21,17 @@ func TestTilesAndFrontierAreThoseOfTheLeavesAtEverySize(t *testing.T) {
 			w.FillTo(accountA, size)
 			w.CheckTree(accountA)
 		}
-		if got, err := w.Reader.Tile(t.Context(), accountA, merkle.Tile{Level: 0, Index: 3, Width: 7}, false); err != nil || len(got) != 7*merkle.HashSize {
+		if got, err := w.Reader.Tile(t.Context(), accountA, merkle.Tile{Level: 0, Index: 3, Width: 7}, false); err != nil ||
+			len(got) != 7*merkle.HashSize {
 			t.Errorf("a narrower tile of what is full by now: %d bytes, %v", len(got), err)
 		}
-		for _, tile := range []merkle.Tile{{Level: 0, Index: 7, Width: 9}, {Level: 0, Index: 8, Width: 1}, {Level: 1, Index: 0, Width: 8}, {Level: 2, Index: 0, Width: 1}, {Level: 60, Index: 1 << 40, Width: 256}} {
+		for _, tile := range []merkle.Tile{
+			{Level: 0, Index: 7, Width: 9},
+			{Level: 0, Index: 8, Width: 1},
+			{Level: 1, Index: 0, Width: 8},
+			{Level: 2, Index: 0, Width: 1},
+			{Level: 60, Index: 1 << 40, Width: 256},
+		} {
 			if _, err := w.Reader.Tile(t.Context(), accountA, tile, false); !errs.Is(err, errs.CodeNotFound) {
 				t.Errorf("%+v: %v", tile, err)
 			}
@@ -51,7 +58,8 @@ func TestALogOf65536EventsHasItsTileOfLevel1(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := merkle.VerifyConsistency(older, 65_800, proof, merkle.NewBatch(leaves[:older]).Root(), merkle.NewBatch(leaves).Root()); err != nil {
+		if err := merkle.VerifyConsistency(older, 65_800, proof, merkle.NewBatch(leaves[:older]).Root(),
+			merkle.NewBatch(leaves).Root()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -73,7 +81,8 @@ func TestTwoProcessesAppendToTheSameAccounts(t *testing.T) {
 				if n < 5 {
 					id = fmt.Sprintf("shared-%d-%d", round, n) // every worker sends it
 				}
-				list = append(list, w.Prepare(accounts[(i+n)%3], minimal(members{"id": id, "occurred_at": "2026-11-22T09:00:00Z"}))...)
+				list = append(list, w.Prepare(accounts[(i+n)%3],
+					minimal(members{"id": id, "occurred_at": "2026-11-22T09:00:00Z"}))...)
 			}
 			prepared[i] = append(prepared[i], list)
 		}
@@ -144,7 +153,9 @@ func TestACommitDoesNotWaitForEverForAnothersLock(t *testing.T) {
 	w := newWorld(t, engines.Postgres(t))
 	w.Append(accountA, minimal(nil))
 	w.Ledger.SetPatience(300 * time.Millisecond)
-	let, locked, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	let := make(chan struct{})
+	locked := make(chan struct{})
+	done := make(chan error, 1)
 	other := w.Open()
 	go func() {
 		done <- other.Tx(context.Background(), func(tx *db.Tx) error {

@@ -66,7 +66,8 @@ func Committable(pointer string) bool {
 // member of before, after or metadata, at any depth.
 func Redactable(pointer string) bool {
 	root, rest, ok := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
-	return strings.HasPrefix(pointer, "/") && ok && rest != "" && !strings.HasSuffix(rest, "/") && !strings.Contains(rest, "//") &&
+	return strings.HasPrefix(pointer, "/") && ok && rest != "" && !strings.HasSuffix(rest, "/") &&
+		!strings.Contains(rest, "//") &&
 		(root == "before" || root == "after" || root == "metadata")
 }
 

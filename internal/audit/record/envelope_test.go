@@ -116,7 +116,8 @@ func member(t testing.TB, envelope []byte, name string) jsontext.Value {
 // difficult gives random JSON values with numbers and texts that a careless
 // reader changes.
 func difficult(r *rand.Rand, depth int) string {
-	atoms := []string{`1.0`, `1`, `-0`, `1e400`, `12345678901234567890`, `0.1000`, `true`, `null`, `""`, `"a\u00e9\ud83d\ude00"`, `"\u0000\n\"\\\/"`, `"<&>"`}
+	atoms := []string{`1.0`, `1`, `-0`, `1e400`, `12345678901234567890`, `0.1000`, `true`, `null`, `""`,
+		`"a\u00e9\ud83d\ude00"`, `"\u0000\n\"\\\/"`, `"<&>"`}
 	switch n := r.IntN(8); {
 	case n == 0 && depth > 0:
 		list := make([]string, r.IntN(4))
@@ -178,8 +179,13 @@ func randomEvent(r *rand.Rand) (text string, shown map[string]string) {
 	shown["occurred_at"], shown["interface"] = `"2026-11-22T09:00:00.000000Z"`, `"CLI"`
 	shown["action"], shown["actor"], shown["resource"] = object(action), object(actor), object(resource)
 	for key, value := range map[string]string{
-		"before": difficultObject(r, 3), "after": difficult(r, 3), "metadata": difficultObject(r, 3), "request": object(request),
-		"change_set": word(), "reason": `{"url":"https://x.example","text":` + word() + `}`, "related": `[{"type":"a","id":"b","name":"c"},{"id":"d","type":"e"}]`,
+		"before":     difficultObject(r, 3),
+		"after":      difficult(r, 3),
+		"metadata":   difficultObject(r, 3),
+		"request":    object(request),
+		"change_set": word(),
+		"reason":     `{"url":"https://x.example","text":` + word() + `}`,
+		"related":    `[{"type":"a","id":"b","name":"c"},{"id":"d","type":"e"}]`,
 	} {
 		if r.IntN(3) > 0 && (key != "after" || value != "null") { // null is the same as nothing there
 			shown[key] = value
@@ -194,7 +200,8 @@ func randomEvent(r *rand.Rand) (text string, shown map[string]string) {
 
 func TestWhatIsShownIsWhatWasPublished(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	personal := []string{"/before/a", "/before/a/b", "/before/a~1b/a~0b", "/before/é", "/metadata/b", "/metadata/\U0001f600/q\"", "/after/a", "/after/A/a",
+	personal := []string{"/before/a", "/before/a/b", "/before/a~1b/a~0b", "/before/é", "/metadata/b",
+		"/metadata/\U0001f600/q\"", "/after/a", "/after/A/a",
 		"/reason/text", "/resource/name", "/resource/id", "/request/id", "/actor/token_name", "/action/description"}
 	committed := 0
 	for range 2000 {
@@ -206,10 +213,12 @@ func TestWhatIsShownIsWhatWasPublished(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
-		if clear, err := Canonical(member(t, p.Sealed.Envelope, "event")); err != nil || !bytes.Contains(p.Sealed.Envelope, append([]byte(`"event":`), clear...)) {
+		if clear, err := Canonical(member(t, p.Sealed.Envelope, "event")); err != nil ||
+			!bytes.Contains(p.Sealed.Envelope, append([]byte(`"event":`), clear...)) {
 			t.Fatalf("not canonical (%v):\n%s", err, p.Sealed.Envelope)
 		}
-		if len(env.Commitments) != len(p.Sealed.openings) || !slices.IsSortedFunc(p.Sealed.openings, func(a, b opening) int { return strings.Compare(a.path, b.path) }) {
+		if len(env.Commitments) != len(p.Sealed.openings) ||
+			!slices.IsSortedFunc(p.Sealed.openings, func(a, b opening) int { return strings.Compare(a.path, b.path) }) {
 			t.Fatalf("%d commitments, %v", len(env.Commitments), p.Sealed.openings)
 		}
 		committed += len(env.Commitments)
@@ -275,8 +284,10 @@ func TestNoCommittedValueStandsInTheEnvelope(t *testing.T) {
 }
 
 func TestPersonalMembersAreCutOutAtAnyDepthAndInAnyOrder(t *testing.T) {
-	text := strings.Replace(goldenEvent, `"metadata":{"k":[ ]}`, `"metadata":{"user":{"mail":"m@x.example","deep":{"pin":1.0,"x":{}}},"list":[{"mail":"in a list"}]}`, 1)
-	pointers := []string{"/metadata/user/mail", "/metadata/user/deep", "/metadata/user/deep/pin", "/metadata/list/0/mail", "/metadata/nobody"}
+	text := strings.Replace(goldenEvent, `"metadata":{"k":[ ]}`,
+		`"metadata":{"user":{"mail":"m@x.example","deep":{"pin":1.0,"x":{}}},"list":[{"mail":"in a list"}]}`, 1)
+	pointers := []string{"/metadata/user/mail", "/metadata/user/deep", "/metadata/user/deep/pin", "/metadata/list/0/mail",
+		"/metadata/nobody"}
 	for range 10 {
 		pointers = append(pointers[1:], pointers[0])
 		p := sealTest(t, text, &rules{Personal: event.ParseFields(pointers)})
@@ -284,8 +295,13 @@ func TestPersonalMembersAreCutOutAtAnyDepthAndInAnyOrder(t *testing.T) {
 		for _, o := range p.Sealed.openings {
 			got[o.path] = string(o.value)
 		}
-		want := map[string]string{"/metadata/user/mail": `"m@x.example"`, "/metadata": `{"user":{}}`, "/metadata/user/deep": `{"x":{}}`,
-			"/metadata/user/deep/pin": "1.0", "/metadata/list": `[{"mail":"in a list"}]`}
+		want := map[string]string{
+			"/metadata/user/mail":     `"m@x.example"`,
+			"/metadata":               `{"user":{}}`,
+			"/metadata/user/deep":     `{"x":{}}`,
+			"/metadata/user/deep/pin": "1.0",
+			"/metadata/list":          `[{"mail":"in a list"}]`,
+		}
 		for path := range want {
 			if got[path] != want[path] {
 				t.Fatalf("with %v: %s is %s, want %s", pointers, path, got[path], want[path])
@@ -299,19 +315,28 @@ func TestPersonalMembersAreCutOutAtAnyDepthAndInAnyOrder(t *testing.T) {
 
 func TestSecretsReachNeitherEnvelopeNorOpenings(t *testing.T) {
 	for _, c := range []struct{ name, before, after, secret, wantBefore, wantAfter string }{
-		{"changed", `{"pw":"s3cret-1","x":1}`, `{"pw":"s3cret-2","x":1}`, "pw", `{"pw":"[redacted]","x":1}`, `{"pw":"[redacted, changed]","x":1}`},
+		{"changed", `{"pw":"s3cret-1","x":1}`, `{"pw":"s3cret-2","x":1}`, "pw", `{"pw":"[redacted]","x":1}`,
+			`{"pw":"[redacted, changed]","x":1}`},
 		{"the same", `{"pw":"s3cret-1"}`, `{"pw":"s3cret-1"}`, "pw", `{"pw":"[redacted]"}`, `{"pw":"[redacted]"}`},
 		{"new", `{}`, `{"pw":"s3cret-1"}`, "pw", `{}`, `{"pw":"[redacted]"}`},
-		{"of any type", `{"pw":{"s3cret-1":1}}`, `{"pw":["s3cret-1"]}`, "pw", `{"pw":"[redacted]"}`, `{"pw":"[redacted, changed]"}`},
-		{"deep", `{"a":{"pw":"s3cret-1"}}`, `{"a":{"pw":"s3cret-2"}}`, "a/pw", `{"a":{"pw":"[redacted]"}}`, `{"a":{"pw":"[redacted, changed]"}}`},
+		{"of any type", `{"pw":{"s3cret-1":1}}`, `{"pw":["s3cret-1"]}`, "pw", `{"pw":"[redacted]"}`,
+			`{"pw":"[redacted, changed]"}`},
+		{"deep", `{"a":{"pw":"s3cret-1"}}`, `{"a":{"pw":"s3cret-2"}}`, "a/pw", `{"a":{"pw":"[redacted]"}}`,
+			`{"a":{"pw":"[redacted, changed]"}}`},
 		{"not there", `{"a":1}`, `{"a":2}`, "a/pw", `{"a":1}`, `{"a":2}`},
-		{"key with escapes", `{"a/b~c":"s3cret-1"}`, `{"a/b~c":"s3cret-2"}`, "a~1b~0c", `{"a/b~c":"[redacted]"}`, `{"a/b~c":"[redacted, changed]"}`},
-		{"the same in other words", `{"pw":"s3cret"}`, `{"pw":"s\u0033cret"}`, "pw", `{"pw":"[redacted]"}`, `{"pw":"[redacted]"}`},
+		{"key with escapes", `{"a/b~c":"s3cret-1"}`, `{"a/b~c":"s3cret-2"}`, "a~1b~0c", `{"a/b~c":"[redacted]"}`,
+			`{"a/b~c":"[redacted, changed]"}`},
+		{"the same in other words", `{"pw":"s3cret"}`, `{"pw":"s\u0033cret"}`, "pw", `{"pw":"[redacted]"}`,
+			`{"pw":"[redacted]"}`},
 	} {
 		text := fmt.Sprintf(`{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"r"},"before":%s,"after":%s,"metadata":%s}`, c.before, c.after, c.after)
-		catalogue := &rules{Secret: event.ParseFields([]string{"/metadata/" + c.secret, "/before/" + c.secret, "/after/" + c.secret}), Personal: event.ParseFields([]string{"/after/pw"})}
+		catalogue := &rules{
+			Secret:   event.ParseFields([]string{"/metadata/" + c.secret, "/before/" + c.secret, "/after/" + c.secret}),
+			Personal: event.ParseFields([]string{"/after/pw"}),
+		}
 		p := sealTest(t, text, catalogue)
-		all := string(p.Sealed.Envelope) + string(p.Sealed.Openings()) + string(p.Event.Before) + string(p.Event.After) + string(p.Event.Metadata)
+		all := string(p.Sealed.Envelope) + string(p.Sealed.Openings()) + string(p.Event.Before) + string(p.Event.After) +
+			string(p.Event.Metadata)
 		if strings.Contains(all, "s3cret") {
 			t.Errorf("%s: %s", c.name, all)
 		}

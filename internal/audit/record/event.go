@@ -174,7 +174,8 @@ func decode(data []byte, now time.Time, own bool) (*Event, error) {
 		return e, errs.List{errs.New(errs.CodeTooLarge, "the event has %d bytes; at most %d are taken", len(data), MaxEvent)}
 	}
 	if d := strict.Depth(data); d > MaxDepth {
-		return e, errs.List{errs.New(errs.CodeTooDeep, "the event is nested %d deep; at most %d levels are taken", d, MaxDepth)}
+		return e, errs.List{errs.New(errs.CodeTooDeep, "the event is nested %d deep; at most %d levels are taken", d,
+			MaxDepth)}
 	}
 	if jsontext.Value(data).Kind() == 'n' { // a struct takes null as nothing
 		return e, errs.List{errs.New(errs.CodeWrongType, "the event must be an object, not null")}
@@ -399,7 +400,8 @@ func ValidID(s string) bool {
 	}
 	for i := range len(s) {
 		c := s[i]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '.' && c != '_' && c != ':' && c != '-' {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '.' && c != '_' && c != ':' &&
+			c != '-' {
 			return false
 		}
 	}
@@ -421,14 +423,16 @@ func (e *Event) FillFrom(id string, at time.Time, now time.Time) {
 // Fill completes what a publisher may leave out.
 func (e *Event) Fill(now time.Time, iface string) {
 	if e.ID == "" {
-		e.ID, e.filledID = id.New(), true
+		e.ID = id.New()
+		e.filledID = true
 	}
 	if e.OccurredAt == "" {
 		e.SetMicros(now.UnixMicro())
 		e.filledAt = true
 	}
 	if e.Interface == "" {
-		e.Interface, e.filledIface = iface, true
+		e.Interface = iface
+		e.filledIface = true
 	}
 	if e.Action.Result == "" {
 		e.Action.Result = "success"

@@ -43,7 +43,8 @@ func Compile(conds []Filter) (*Matcher, error) {
 	for _, c := range conds {
 		get, ok := fields[c.Field]
 		if !ok {
-			return nil, errs.At(errs.CodeInvalid, c.Field, "%s is not a field to filter by; there are %s", c.Field, strings.Join(Fields(), ", "))
+			return nil, errs.At(errs.CodeInvalid, c.Field, "%s is not a field to filter by; there are %s", c.Field,
+				strings.Join(Fields(), ", "))
 		}
 		if len(c.Values) == 0 {
 			continue
@@ -205,8 +206,11 @@ var fields = map[string]func(*Record) []string{
 	"actor_ip_address": func(r *Record) []string { return []string{r.Event.Actor.IPAddress} },
 	"actor_token_id":   func(r *Record) []string { return []string{r.Event.Actor.TokenID} },
 	"actor_token_name": func(r *Record) []string { return []string{r.Event.Actor.TokenName} },
-	"person_id":        func(r *Record) []string { return []string{r.Event.Actor.ID, r.Behalf().ID} }, // who did it, or for whom
-	"actor_type":       func(r *Record) []string { return []string{CompatActorType(r.Event.Actor.Type), r.Event.Actor.Type} },
+	// who did it, or for whom
+	"person_id": func(r *Record) []string { return []string{r.Event.Actor.ID, r.Behalf().ID} },
+	"actor_type": func(r *Record) []string {
+		return []string{CompatActorType(r.Event.Actor.Type), r.Event.Actor.Type}
+	},
 	"actor_context":    func(r *Record) []string { return []string{CompatActorContext(&r.Event)} },
 	"interface":        func(r *Record) []string { return []string{r.Event.Interface} },
 	"resource_id":      func(r *Record) []string { return []string{r.Event.Resource.ID} },
@@ -216,9 +220,10 @@ var fields = map[string]func(*Record) []string{
 	"change_set":       func(r *Record) []string { return []string{r.Event.ChangeSet} },
 	"zone_id":          func(r *Record) []string { return []string{r.Event.Zone.ID} },
 	"zone_name":        func(r *Record) []string { return []string{r.Event.Zone.Name} },
-	"zone":             func(r *Record) []string { return []string{cmp.Or(r.Event.Zone.ID, r.Event.Zone.Name)} }, // as its facet
-	"raw_cf_ray_id":    func(r *Record) []string { return []string{r.Request().ID} },
-	"raw_method":       func(r *Record) []string { return []string{r.Request().Method} },
-	"raw_uri":          func(r *Record) []string { return []string{r.Request().URI} },
-	"raw_status_code":  func(r *Record) []string { return []string{strconv.Itoa(r.Request().StatusCode)} },
+	// as its facet
+	"zone":            func(r *Record) []string { return []string{cmp.Or(r.Event.Zone.ID, r.Event.Zone.Name)} },
+	"raw_cf_ray_id":   func(r *Record) []string { return []string{r.Request().ID} },
+	"raw_method":      func(r *Record) []string { return []string{r.Request().Method} },
+	"raw_uri":         func(r *Record) []string { return []string{r.Request().URI} },
+	"raw_status_code": func(r *Record) []string { return []string{strconv.Itoa(r.Request().StatusCode)} },
 }

@@ -22,8 +22,16 @@ func FuzzFilter(f *testing.F) {
 		if err != nil {
 			return
 		}
-		r := &Record{Event: Event{ID: "e1", Action: Action{Type: action, Result: "success"}, Actor: Actor{Type: "token", ID: actor, IPAddress: "10.1.2.3"},
-			Resource: Resource{Product: "p", Type: "t", ID: actor}, Zone: ZoneRef{Name: "shop.example"}, Interface: "API"}}
+		r := &Record{
+			Event: Event{
+				ID:        "e1",
+				Action:    Action{Type: action, Result: "success"},
+				Actor:     Actor{Type: "token", ID: actor, IPAddress: "10.1.2.3"},
+				Resource:  Resource{Product: "p", Type: "t", ID: actor},
+				Zone:      ZoneRef{Name: "shop.example"},
+				Interface: "API",
+			},
+		}
 		keys := FacetKeys(&r.Event)
 		set := map[int64]struct{}{}
 		for _, k := range keys {

@@ -12,10 +12,14 @@ const bare = `{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},"
 
 func TestSecretsGoThroughListsAndHoldAtAnyDepthInAnyCase(t *testing.T) {
 	for _, c := range []struct{ secret, members, want string }{
-		{"/after/users/0/password", `"after":{"users":[{"password":"s3cret"},{"password":"shown"}]}`, `{"users":[{"password":"[redacted]"},{"password":"shown"}]}`},
-		{"/after/users/password", `"after":{"users":[{"password":"s3cret-1"},[{"password":{"s3cret-2":1}}]]}`, `{"users":[{"password":"[redacted]"},[{"password":"[redacted]"}]]}`},
-		{"password", `"after":{"team":[{"password":"s3cret"}],"a":{"b":{"PassWord":"s3cret"}}}`, `{"team":[{"password":"[redacted]"}],"a":{"b":{"PassWord":"[redacted]"}}}`},
-		{"password", `"before":[{"password":"s3cret-1"}],"after":[{"password":"s3cret-2"}]`, `[{"password":"[redacted, changed]"}]`},
+		{"/after/users/0/password", `"after":{"users":[{"password":"s3cret"},{"password":"shown"}]}`,
+			`{"users":[{"password":"[redacted]"},{"password":"shown"}]}`},
+		{"/after/users/password", `"after":{"users":[{"password":"s3cret-1"},[{"password":{"s3cret-2":1}}]]}`,
+			`{"users":[{"password":"[redacted]"},[{"password":"[redacted]"}]]}`},
+		{"password", `"after":{"team":[{"password":"s3cret"}],"a":{"b":{"PassWord":"s3cret"}}}`,
+			`{"team":[{"password":"[redacted]"}],"a":{"b":{"PassWord":"[redacted]"}}}`},
+		{"password", `"before":[{"password":"s3cret-1"}],"after":[{"password":"s3cret-2"}]`,
+			`[{"password":"[redacted, changed]"}]`},
 		{"password", `"before":[{"password":"s3cret-1"}],"after":[{"password":"s3cret-1"}]`, `[{"password":"[redacted]"}]`},
 	} {
 		p := sealTest(t, fmt.Sprintf(bare, ","+c.members), &rules{Secret: event.ParseFields([]string{c.secret})})

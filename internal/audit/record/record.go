@@ -184,7 +184,8 @@ func (r *Record) SameChangeSet(other *Record) bool {
 // case. lower is in lower case.
 func (r *Record) Mentions(lower string) bool {
 	e := &r.Event
-	for _, s := range []string{e.Actor.Name, e.Actor.Email, e.Actor.ID, e.Actor.TokenName, e.Resource.Name, e.Resource.ID, e.Resource.Type, e.Zone.Name, e.Action.Type, e.ID, reasonText(e)} {
+	for _, s := range []string{e.Actor.Name, e.Actor.Email, e.Actor.ID, e.Actor.TokenName, e.Resource.Name, e.Resource.ID,
+		e.Resource.Type, e.Zone.Name, e.Action.Type, e.ID, reasonText(e)} {
 		if s != "" && strings.Contains(strings.ToLower(s), lower) {
 			return true
 		}

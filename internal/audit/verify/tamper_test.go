@@ -107,7 +107,8 @@ func TestLinesThatAreMissingDoubledOrMovedAreNoticed(t *testing.T) {
 		return list
 	}
 	check("fewer lines and a smaller to", header(func(m map[string]any) { m["to"] = exportedEvents - 1 })[:exportedEvents])
-	check("fewer lines and a smaller log", header(func(m map[string]any) { m["to"], m["size"] = exportedEvents-1, exportedEvents-1 })[:exportedEvents])
+	check("fewer lines and a smaller log",
+		header(func(m map[string]any) { m["to"], m["size"] = exportedEvents-1, exportedEvents-1 })[:exportedEvents])
 	check("a larger log", header(func(m map[string]any) { m["size"] = exportedEvents + 80 }))
 	check("a hash to the right", header(func(m map[string]any) { m["right"] = []any{merkle.Hash{}.String()} }))
 	check("a hash to the left", header(func(m map[string]any) { m["left"] = []any{merkle.Hash{}.String()} }))

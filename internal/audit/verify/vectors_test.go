@@ -15,7 +15,8 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 )
 
-var updateVectors = flag.Bool("update-vectors", false, "make new vectors of the proof's format; logs out in the world keep the old ones valid")
+var updateVectors = flag.Bool("update-vectors", false,
+	"make new vectors of the proof's format; logs out in the world keep the old ones valid")
 
 // proofVectors is the folder with the files that every verifier must accept.
 const proofVectors = "../../../sdk/vectors/proof"
@@ -39,11 +40,13 @@ func TestTheVectorsOfTheFormatVerify(t *testing.T) {
 		return b
 	}
 	key := string(read("key"))
-	report, err := verify.Export(bytes.NewReader(read("export.ndjson")), read("checkpoint"), key, read("older-checkpoint"), nil)
+	report, err := verify.Export(bytes.NewReader(read("export.ndjson")), read("checkpoint"), key,
+		read("older-checkpoint"), nil)
 	if err != nil || report.From != 0 || report.To != 11 || report.Erased != 2 || !report.Consistent {
 		t.Errorf("%v %+v", err, report)
 	}
-	if report, err = verify.Export(bytes.NewReader(read("range.ndjson")), read("checkpoint"), key, nil, nil); err != nil || report.From != 3 || report.To != 6 {
+	if report, err = verify.Export(bytes.NewReader(read("range.ndjson")), read("checkpoint"), key, nil,
+		nil); err != nil || report.From != 3 || report.To != 6 {
 		t.Errorf("%v %+v", err, report)
 	}
 	if _, err := verify.Bundle(read("bundle.json"), key); err != nil {
@@ -58,7 +61,8 @@ func TestTheVectorsOfTheFormatVerify(t *testing.T) {
 	}
 	for _, p := range pairs {
 		v := jsontext.Value(p.Text)
-		if err := v.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false)); err != nil || string(v) != p.Canonical {
+		if err := v.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false)); err != nil ||
+			string(v) != p.Canonical {
 			t.Errorf("%s became %s, want %s (%v)", p.Text, v, p.Canonical, err)
 		}
 	}
@@ -69,7 +73,11 @@ func writeVectors(t *testing.T) {
 	w := newWorld(t, "")
 	w.Personal = event.ParseFields([]string{"/metadata/text", "/after/pin", "/reason/text"})
 	signer := w.Signer(w.DB, w.Memory())
-	open := map[string]any{"before": json.RawMessage(`{"ttl":300}`), "after": json.RawMessage(difficultMembers), "metadata": json.RawMessage(difficultMembers)}
+	open := map[string]any{
+		"before":   json.RawMessage(`{"ttl":300}`),
+		"after":    json.RawMessage(difficultMembers),
+		"metadata": json.RawMessage(difficultMembers),
+	}
 	var older []byte
 	for i := range 11 {
 		id := "v-" + string(rune('a'+i))
@@ -89,7 +97,8 @@ func writeVectors(t *testing.T) {
 	x := &exported{W: w.World, Signer: signer, Checkpoint: checkpoint, VKey: signer.Keys()[0].VKey}
 	bundle := bundleOf(t, x, "v-d", 11)
 	var pairs []map[string]string
-	for _, text := range []string{difficultMembers, `{ "b" : 1.0 , "a" : [ 1 , 1.00 , 1e2, 1E+2 ] }`, `"\u00e9\ud83d\ude00"`, `"\u2028\u2029\u007f\/"`, `"\u0000\u001F"`, `-0`, `1.50`, `12345678901234567890`,
+	for _, text := range []string{difficultMembers, `{ "b" : 1.0 , "a" : [ 1 , 1.00 , 1e2, 1E+2 ] }`,
+		`"\u00e9\ud83d\ude00"`, `"\u2028\u2029\u007f\/"`, `"\u0000\u001F"`, `-0`, `1.50`, `12345678901234567890`,
 		`1e400`, `0.000001`, `null`, `true`, `[ ]`, `{ }`, `{"\ud83d\ude00":1,"\ufb33":2,"a":3,"A":4,"":5}`} {
 		v := jsontext.Value(text)
 		if err := v.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false)); err != nil {

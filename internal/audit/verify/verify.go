@@ -65,8 +65,10 @@ func Export(export io.Reader, checkpoint []byte, vkey string, old []byte, progre
 	if x.V != 1 || x.From > x.To || x.To > x.Size {
 		return nil, fmt.Errorf("line 1: version %d, range [%d, %d) of %d: not one this verifies", x.V, x.From, x.To, x.Size)
 	}
-	if left, right := merkle.CoverLen(0, x.From), merkle.CoverLen(x.To, x.Size); len(x.Left) != left || len(x.Right) != right {
-		return nil, fmt.Errorf("line 1: %d hashes to the left and %d to the right; the range [%d, %d) of %d has %d and %d", len(x.Left), len(x.Right), x.From, x.To, x.Size, left, right)
+	if left, right := merkle.CoverLen(0, x.From), merkle.CoverLen(x.To, x.Size); len(x.Left) != left ||
+		len(x.Right) != right {
+		return nil, fmt.Errorf("line 1: %d hashes to the left and %d to the right; the range [%d, %d) of %d has %d and %d",
+			len(x.Left), len(x.Right), x.From, x.To, x.Size, left, right)
 	}
 	cp, err := OpenCheckpoint(checkpoint, vkey, x.Account)
 	if err != nil {
@@ -77,7 +79,8 @@ func Export(export io.Reader, checkpoint []byte, vkey string, old []byte, progre
 	}
 	report := &Report{Origin: cp.Origin, Account: x.Account, From: x.From, To: min(x.To, cp.Size), Size: cp.Size}
 	if x.Size < cp.Size {
-		return nil, fmt.Errorf("the export was made for size %d, the checkpoint is of size %d: ask for the export again, or use the checkpoint of its size", x.Size, cp.Size)
+		return nil, fmt.Errorf("the export was made for size %d, the checkpoint is of size %d: ask for the export "+
+			"again, or use the checkpoint of its size", x.Size, cp.Size)
 	}
 	if x.Size > cp.Size && x.To < cp.Size {
 		return nil, fmt.Errorf("the export's hashes are for size %d, the checkpoint is of size %d", x.Size, cp.Size)
@@ -111,13 +114,22 @@ func notAnExport(line []byte, err error) error {
 	case json.Unmarshal(line, &filtered) != nil || filtered.Export == nil:
 		return unreadable("not an export: the first line must begin with {\"export\": (%v)", err)
 	case filtered.Export.Complete != nil && !*filtered.Export.Complete:
-		return unreadable("a filtered export, which proves nothing: export without since, before and filters (from and to are fine)")
+		return unreadable("a filtered export, which proves nothing: export without since, before and filters (from " +
+			"and to are fine)")
 	default:
 		return fmt.Errorf("line 1: not the header of an export: %w", err)
 	}
 }
 
-func verifyRange(lines *bufio.Scanner, x record.ExportRange, cp merkle.Checkpoint, right []merkle.Hash, older *merkle.Checkpoint, report *Report, progress func(uint64)) error {
+func verifyRange(
+	lines *bufio.Scanner,
+	x record.ExportRange,
+	cp merkle.Checkpoint,
+	right []merkle.Hash,
+	older *merkle.Checkpoint,
+	report *Report,
+	progress func(uint64),
+) error {
 	to := min(x.To, cp.Size)
 	v, err := merkle.NewRangeVerifier(x.From, to, cp.Size, x.Left)
 	if err != nil {
@@ -128,7 +140,8 @@ func verifyRange(lines *bufio.Scanner, x record.ExportRange, cp merkle.Checkpoin
 			return nil
 		}
 		if root := v.Root(); root != older.Root {
-			return fmt.Errorf("the log does not begin with what the older checkpoint signed: at size %d the roots differ", older.Size)
+			return fmt.Errorf("the log does not begin with what the older checkpoint signed: at size %d the roots differ",
+				older.Size)
 		}
 		report.Consistent = true
 		return nil
@@ -162,10 +175,12 @@ func verifyRange(lines *bufio.Scanner, x record.ExportRange, cp merkle.Checkpoin
 		return fmt.Errorf("line 1: %w", err)
 	}
 	if root != cp.Root {
-		return fmt.Errorf("the events do not give the root that was signed: one of the events %d to %d, or a hash of line 1, was changed, left out or added", x.From, to-1)
+		return fmt.Errorf("the events do not give the root that was signed: one of the events %d to %d, or a hash of "+
+			"line 1, was changed, left out or added", x.From, to-1)
 	}
 	if older != nil && !report.Consistent {
-		return fmt.Errorf("the older checkpoint is of size %d, outside the export's range [%d, %d]: export from there, or everything", older.Size, x.From, to)
+		return fmt.Errorf("the older checkpoint is of size %d, outside the export's range [%d, %d]: export from "+
+			"there, or everything", older.Size, x.From, to)
 	}
 	return nil
 }
@@ -345,8 +360,13 @@ func Bundle(data []byte, vkey string) (*BundleReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &BundleReport{Report: Report{Origin: cp.Origin, Account: env.Account, From: b.Seq, To: b.Seq + 1, Size: cp.Size, Erased: erased},
-		Seq: b.Seq, Sentence: rec.Sentence(""), VKey: b.VKey, KeyGiven: given}, nil
+	return &BundleReport{
+		Report:   Report{Origin: cp.Origin, Account: env.Account, From: b.Seq, To: b.Seq + 1, Size: cp.Size, Erased: erased},
+		Seq:      b.Seq,
+		Sentence: rec.Sentence(""),
+		VKey:     b.VKey,
+		KeyGiven: given,
+	}, nil
 }
 
 // SignatureHolds reports whether the bundle's checkpoint is signed by the key.

@@ -39,7 +39,8 @@ func TestFilesThatPeopleHandledAreStillVerified(t *testing.T) {
 		"no key":            {string(export), string(x.Checkpoint), "ssh-ed25519 AAAA"},
 		"the wrong file":    {string(x.Checkpoint), string(export), x.VKey},
 	} {
-		if _, err := verify.Export(strings.NewReader(c.export), []byte(c.checkpoint), c.key, nil, nil); !errors.As(err, &other) {
+		if _, err := verify.Export(strings.NewReader(c.export), []byte(c.checkpoint), c.key, nil,
+			nil); !errors.As(err, &other) {
 			t.Errorf("%s: %v is said of the record", name, err)
 		}
 	}

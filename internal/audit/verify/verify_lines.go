@@ -45,7 +45,8 @@ func verifyLines(in *bufio.Scanner, x record.ExportRange, take func(*verifiedLin
 		err  error
 	}
 	workers := runtime.GOMAXPROCS(0)
-	work, ordered := make(chan *lineChunk), make(chan *lineChunk, 4*workers)
+	work := make(chan *lineChunk)
+	ordered := make(chan *lineChunk, 4*workers)
 	stop := make(chan struct{})
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -101,10 +102,16 @@ func verifyLines(in *bufio.Scanner, x record.ExportRange, take func(*verifiedLin
 
 // read fills the chunk with lines from seq on.
 func (c *lineChunk) read(in *bufio.Scanner, seq, to uint64) {
-	c.first, c.data, c.ends, c.lines, c.err, c.done = seq, c.data[:0], c.ends[:0], c.lines[:0], nil, make(chan struct{})
+	c.first = seq
+	c.data = c.data[:0]
+	c.ends = c.ends[:0]
+	c.lines = c.lines[:0]
+	c.err = nil
+	c.done = make(chan struct{})
 	for ; seq < to && len(c.ends) < chunkLines; seq++ {
 		if !in.Scan() {
-			c.err = errors.Join(fmt.Errorf("the export ends before event %d; its header promises events up to %d", seq, to-1), in.Err())
+			c.err = errors.Join(fmt.Errorf("the export ends before event %d; its header promises events up to %d", seq, to-1),
+				in.Err())
 			return
 		}
 		c.data = append(c.data, in.Bytes()...)

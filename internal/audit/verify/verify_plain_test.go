@@ -47,7 +47,8 @@ func storedEvent(t testing.TB, text string, personal event.Fields) *record.Store
 		t.Fatal(err)
 	}
 	e.Fill(plainNow, "API")
-	s, err := record.Seal(plainAccount, record.Submitter{Type: "token", ID: "0192f7c417d17000800000000000aaaa"}, e, committed, plainSeed)
+	s, err := record.Seal(plainAccount, record.Submitter{Type: "token", ID: "0192f7c417d17000800000000000aaaa"}, e,
+		committed, plainSeed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +96,8 @@ func TestLinesAsTheyAreUsuallyExportedAreVerifiedWithoutDecoding(t *testing.T) {
 		"the least":        {`{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"r"}}`, event.Fields{}},
 		"other alphabets, quotes and line breaks": {`{"id":"i","action":{"type":"a","description":"„größer“ \"als\"\\ zuvor\n"},"actor":{"type":"user","id":"Ана","name":"李"},
 			"resource":{"product":"p","type":"t","id":"r","name":"a b"},"reason":{"text":"a\tb"},"before":{"n":[1.0,-2e3,true,null,"é",{}]},"after":[],"metadata":{"a":{"z":1,"b":2}},
-			"related":[{"type":"t","id":"1","name":"n"},{"type":"t","id":"2"}],"request":{"id":"x","status_code":204}}`, event.Fields{}},
+			"related":[{"type":"t","id":"1","name":"n"},{"type":"t","id":"2"}],"request":{"id":"x","status_code":204}}`,
+			event.Fields{}},
 	} {
 		line, leaf := exportedLine(t, c.text, c.personal)
 		var p plain
@@ -150,8 +152,10 @@ func madeLine(clear, path, value, more string) []byte {
 		commitments += `,"` + at + `":"` + encode(sum[:]) + `"`
 		openings += `,"` + at + `":{"salt":"` + encode(salt[:]) + `","value":` + value + `}`
 	}
-	commitments, openings = strings.TrimPrefix(commitments, ","), strings.TrimPrefix(openings, ",")
-	envelope := `{"v":1,"recorded_at":"2026-11-22T10:00:00.000000Z","account":"` + plainAccount + `","submitted_by":{"type":"t","id":"i"},"event":` + clear + `,"commitments":{` + commitments + `}}`
+	commitments = strings.TrimPrefix(commitments, ",")
+	openings = strings.TrimPrefix(openings, ",")
+	envelope := `{"v":1,"recorded_at":"2026-11-22T10:00:00.000000Z","account":"` + plainAccount +
+		`","submitted_by":{"type":"t","id":"i"},"event":` + clear + `,"commitments":{` + commitments + `}}`
 	var p plain
 	r := plainReader{b: []byte(openings + `}}`)}
 	if !p.decode([]byte(encode([]byte(envelope)))) || !p.readOpenings(&r) {
@@ -160,7 +164,8 @@ func madeLine(clear, path, value, more string) []byte {
 	if _, ok := p.open(plainAccount, 7); !ok {
 		return nil
 	}
-	return []byte(`{"seq":7,"envelope":"` + encode([]byte(envelope)) + `","event":` + string(p.shown) + `,"openings":{` + openings + `}}`)
+	return []byte(`{"seq":7,"envelope":"` + encode([]byte(envelope)) + `","event":` + string(p.shown) + `,"openings":{` +
+		openings + `}}`)
 }
 
 var madeLines = [][4]string{

@@ -23,7 +23,8 @@ func TestEveryRangeOfAnExportVerifies(t *testing.T) {
 		for to := from; to <= exportedEvents; to++ {
 			export := x.Range(t, from, to, exportedEvents)
 			report, err := x.Verify(export, nil)
-			if err != nil || report.From != from || report.To != to || report.Size != exportedEvents || report.NotCovered != 0 || report.Erased != 0 || report.Account != accountA {
+			if err != nil || report.From != from || report.To != to || report.Size != exportedEvents ||
+				report.NotCovered != 0 || report.Erased != 0 || report.Account != accountA {
 				t.Fatalf("[%d, %d): %v %+v", from, to, err, report)
 			}
 			// The older checkpoint is of size 5.
@@ -42,7 +43,8 @@ func TestLinesPastTheCheckpointAreNotCovered(t *testing.T) {
 	if err != nil || report.NotCovered != 2 || report.To != exportedEvents || !report.Consistent {
 		t.Fatalf("%v %+v", err, report)
 	}
-	if report, err = x.Verify(x.Range(t, 3, exportedEvents+1, exportedEvents+2), nil); err != nil || report.NotCovered != 1 || report.From != 3 {
+	if report, err = x.Verify(x.Range(t, 3, exportedEvents+1, exportedEvents+2),
+		nil); err != nil || report.NotCovered != 1 || report.From != 3 {
 		t.Fatalf("%v %+v", err, report)
 	}
 	// The lines that are covered are still checked, and the others against themselves.
@@ -50,12 +52,14 @@ func TestLinesPastTheCheckpointAreNotCovered(t *testing.T) {
 	for _, i := range []int{1, exportedEvents + 1} {
 		changed := slices.Clone(lines)
 		changed[i] = edit(t, changed[i], func(m map[string]any) { m["event"].(map[string]any)["change_set"] = "another" })
-		if _, err := x.Verify(bytes.Join(changed, nil), nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("event %d", i-1)) {
+		if _, err := x.Verify(bytes.Join(changed, nil), nil); err == nil ||
+			!strings.Contains(err.Error(), fmt.Sprintf("event %d", i-1)) {
 			t.Errorf("line %d changed: %v", i, err)
 		}
 	}
 	// An export of nothing that the checkpoint covers proves nothing, and says so.
-	if report, err := x.Verify(x.Range(t, exportedEvents+1, exportedEvents+2, exportedEvents+2), nil); err == nil || !strings.Contains(err.Error(), "newer checkpoint") {
+	if report, err := x.Verify(x.Range(t, exportedEvents+1, exportedEvents+2, exportedEvents+2), nil); err == nil ||
+		!strings.Contains(err.Error(), "newer checkpoint") {
 		t.Errorf("%v %+v", err, report)
 	}
 	// An export that was made before the checkpoint has not the hashes for it.
@@ -67,13 +71,15 @@ func TestLinesPastTheCheckpointAreNotCovered(t *testing.T) {
 // sameLine reports whether two texts say the same JSON, so that a changed byte
 // need not be noticed.
 func sameLine(a, b []byte) bool {
-	x, y := jsontext.Value(bytes.Clone(a)), jsontext.Value(bytes.Clone(b))
+	x := jsontext.Value(bytes.Clone(a))
+	y := jsontext.Value(bytes.Clone(b))
 	raw := []jsontext.Options{jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false)}
 	return x.Canonicalize(raw...) == nil && y.Canonicalize(raw...) == nil && bytes.Equal(x, y)
 }
 
 func sameLines(a, b []byte) bool {
-	x, y := bytes.Split(a, []byte("\n")), bytes.Split(b, []byte("\n"))
+	x := bytes.Split(a, []byte("\n"))
+	y := bytes.Split(b, []byte("\n"))
 	return slices.EqualFunc(x, y, func(a, b []byte) bool { return bytes.Equal(a, b) || sameLine(a, b) })
 }
 
@@ -108,7 +114,8 @@ func TestEveryFlippedBitOfAnExportIsNoticed(t *testing.T) {
 // sameNote reports whether two signed notes differ in nothing but idle bits of
 // a signature's base64, which note.Open does not look at.
 func sameNote(a, b []byte) bool {
-	x, y := strings.Split(string(a), "\n"), strings.Split(string(b), "\n")
+	x := strings.Split(string(a), "\n")
+	y := strings.Split(string(b), "\n")
 	return slices.EqualFunc(x, y, func(a, b string) bool {
 		if a == b {
 			return true
@@ -171,7 +178,8 @@ func TestEveryFlippedBitOfABundleIsNoticed(t *testing.T) {
 	x := newExported(t)
 	bundle := x.Bundle(t, "e-7")
 	report, err := verify.Bundle(bundle, x.VKey)
-	if err != nil || report.Seq != 7 || !report.KeyGiven || report.Size != exportedEvents || report.Erased != 0 || !strings.Contains(report.Sentence, "Ana on behalf of") {
+	if err != nil || report.Seq != 7 || !report.KeyGiven || report.Size != exportedEvents || report.Erased != 0 ||
+		!strings.Contains(report.Sentence, "Ana on behalf of") {
 		t.Fatalf("%v %+v", err, report)
 	}
 	if report, err = verify.Bundle(bundle, ""); err != nil || report.KeyGiven || report.VKey != x.VKey {
@@ -258,7 +266,8 @@ func TestAnExportThatOpensLessVerifiesAndSaysSo(t *testing.T) {
 		delete(e["request"].(map[string]any), "uri")
 		delete(e["request"].(map[string]any), "user_agent")
 	})
-	if report, err := verify.Bundle(bundle, x.VKey); err != nil || report.Erased != 11 || !strings.HasPrefix(report.Sentence, "laptop ") {
+	if report, err := verify.Bundle(bundle, x.VKey); err != nil || report.Erased != 11 ||
+		!strings.HasPrefix(report.Sentence, "laptop ") {
 		t.Fatalf("%v %+v", err, report)
 	}
 }
@@ -289,7 +298,10 @@ func TestAnErasureKeepsEveryProof(t *testing.T) {
 			t.Fatalf("%v %+v", err, report)
 		}
 		w.CheckDigests(accountA)
-		if page, err := w.Reader.List(t.Context(), accountA, ledger.Query{Limit: 100, Filters: []record.Filter{{Field: "actor_id", Values: []string{"s-7"}}}}); err != nil || len(page.Records) != 7 {
+		if page, err := w.Reader.List(t.Context(), accountA, ledger.Query{
+			Limit:   100,
+			Filters: []record.Filter{{Field: "actor_id", Values: []string{"s-7"}}},
+		}); err != nil || len(page.Records) != 7 {
 			t.Errorf("%v: %d events of the erased actor are found", err, len(page.Records))
 		}
 		// Nothing is left to compare with: the same id is a duplicate.
@@ -305,7 +317,8 @@ func TestAnErasureKeepsEveryProof(t *testing.T) {
 func TestAnExportThatCannotBeMadeIsRefused(t *testing.T) {
 	x := newExported(t)
 	for _, c := range [][3]uint64{{3, 2, 12}, {0, 13, 12}, {0, 12, 13}} {
-		if err := x.W.Reader.ExportRange(t.Context(), &bytes.Buffer{}, accountA, c[0], c[1], c[2], nil); !errs.Is(err, errs.CodeOutOfRange) {
+		if err := x.W.Reader.ExportRange(t.Context(), &bytes.Buffer{}, accountA, c[0], c[1], c[2],
+			nil); !errs.Is(err, errs.CodeOutOfRange) {
 			t.Errorf("%v: %v", c, err)
 		}
 	}
