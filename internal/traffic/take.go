@@ -3,23 +3,15 @@ package traffic
 import (
 	"context"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 	"github.com/belfryhq/belfry/internal/platform/strict"
 )
-
-// origin says who hands counts in.
-type origin struct {
-	account  string // all counts are of this account; empty: each names its own
-	producer string // the product team, where one sent it
-	by       string // id of the token
-	via      string // http, log, kafka
-}
 
 // refusal is a count or line that is not taken.
 type refusal struct {
@@ -32,7 +24,8 @@ type refusal struct {
 // batch is what was handed in at once, on its way to be stored.
 type batch struct {
 	f     *Feature
-	from  origin
+	from  ingest.Sender
+	via   string // http, log, kafka
 	good  []Located
 	total int64 // requests in the good counts
 	bad   []refusal
@@ -57,8 +50,8 @@ const otherZone = account.OtherZone
 
 const maxOthersShown = 10
 
-func (f *Feature) newBatch(from origin) *batch {
-	return &batch{f: f, from: from, accounts: map[string]found{}, zones: map[[2]string]found{}}
+func (f *Feature) newBatch(from ingest.Sender, via string) *batch {
+	return &batch{f: f, from: from, via: via, accounts: map[string]found{}, zones: map[[2]string]found{}}
 }
 
 // values takes counts as JSON. Its error is of the infrastructure: nothing may
@@ -119,33 +112,14 @@ func hasPointer(list errs.List, pointer string) bool {
 	return false
 }
 
-// account resolves what a count says of its account.
+// account resolves the account that a count names; each name is looked up once.
 func (b *batch) account(ctx context.Context, ref string) (string, *errs.Error, error) {
-	if own := b.from.account; own != "" {
-		if ref != "" && ref != own && !strings.HasPrefix(ref, "ext:") {
-			return own, errs.At(errs.CodeInvalid, "/account_id", "account_id is another account than the path's; leave it out"), nil
-		}
-		if ref == "" || ref == own {
-			return own, nil, nil
-		}
-	}
-	if ref == "" {
-		return "", errs.At(errs.CodeMissingField, "/account_id", "account_id is required: the account's id or ext:<external id>"), nil
-	}
 	got, known := b.accounts[ref]
 	if !known {
-		id, err := b.f.cfg.Account(ctx, ref)
-		switch {
-		case err == nil:
-			got.id = id
-		case errs.KindOf(err) == errs.NotFound || errs.KindOf(err) == errs.Invalid:
-			got.fault = errs.At(errs.CodeUnknownAccount, "/account_id", "%q is not an account", strict.Clip(ref, maxWord))
-		default:
+		var err error
+		got.id, got.fault, err = b.from.ItemAccount(ctx, ref, b.f.cfg.Account)
+		if err != nil {
 			return "", nil, err
-		}
-		if own := b.from.account; own != "" && got.id != own {
-			// Whether another account has this name is nobody's business here.
-			got = found{id: own, fault: errs.At(errs.CodeInvalid, "/account_id", "account_id is another account than the path's; leave it out")}
 		}
 		b.accounts[ref] = got
 	}
@@ -179,14 +153,4 @@ func (b *batch) zone(ctx context.Context, account, ref string) (found, error) {
 	b.f.metrics.zones.WithLabelValues(outcome).Inc()
 	b.zones[k] = got
 	return got, nil
-}
-
-// at names the count in a fault's pointer, where there are several.
-func (r *refusal) at(e *errs.Error, list bool) *errs.Error {
-	if !list {
-		return e
-	}
-	named := *e
-	named.Pointer = "/" + strconv.Itoa(r.index) + e.Pointer
-	return &named
 }
