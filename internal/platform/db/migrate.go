@@ -63,21 +63,16 @@ func (d *DB) migrate(ctx context.Context, schemas []Schema) error {
 
 func apply(ctx context.Context, tx *Tx, s Schema) error {
 	done := map[string]string{}
-	rows, err := tx.Query(ctx, `SELECT name, sha256 FROM migration WHERE source = $1`, s.Source)
+	err := Each(ctx, tx, func(row Row) error {
+		var name, sum string
+		err := row.Scan(&name, &sum)
+		done[name] = sum
+		return err
+	}, `SELECT name, sha256 FROM migration WHERE source = $1`, s.Source)
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var name, sum string
-		if err := rows.Scan(&name, &sum); err != nil {
-			return err
-		}
-		done[name] = sum
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
+
 	entries, err := fs.ReadDir(s.Files, ".")
 	if err != nil {
 		return err
@@ -120,25 +115,19 @@ func apply(ctx context.Context, tx *Tx, s Schema) error {
 	return nil
 }
 
-// Migrations lists what was applied, oldest first.
-func (d *DB) Migrations(ctx context.Context) ([]Applied, error) {
-	var list []Applied
-	err := d.View(ctx, func(tx *Tx) error {
-		rows, err := tx.Query(ctx, `SELECT source, name, at FROM migration ORDER BY at, source, name`)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var a Applied
-			var at int64
-			if err := rows.Scan(&a.Source, &a.Name, &at); err != nil {
-				return err
-			}
-			a.At = time.UnixMicro(at).UTC()
-			list = append(list, a)
-		}
-		return rows.Err()
+// Migrations lists the applied migrations, oldest first.
+func (d *DB) Migrations(ctx context.Context) (list []Applied, err error) {
+	err = d.View(ctx, func(tx *Tx) error {
+		list, err = Collect(ctx, tx, scanApplied, `SELECT source, name, at FROM migration ORDER BY at, source, name`)
+		return err
 	})
 	return list, err
+}
+
+func scanApplied(row Row) (Applied, error) {
+	var a Applied
+	var at int64
+	err := row.Scan(&a.Source, &a.Name, &at)
+	a.At = time.UnixMicro(at).UTC()
+	return a, err
 }

@@ -28,6 +28,9 @@ type Job struct {
 	file     *jobFile
 }
 
+// lease is the right of this attempt to the job's row.
+func (j *Job) lease() db.Lease { return jobLeases.Of(j.owner, j.ID) }
+
 // Progress says how much is done, 0 to 1.
 func (j *Job) Progress(done float64) {
 	if !math.IsNaN(done) {
@@ -95,13 +98,12 @@ func (f *jobFile) Close() error {
 func (f *jobFile) put(data []byte) error {
 	job, quota := f.job, f.job.jobs.cfg.KeptBytes
 	err := job.jobs.db.Tx(f.ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec(f.ctx, `UPDATE job SET file_bytes = file_bytes + $1 WHERE id = $2 AND owner = $3 AND state = 'running'`,
-			len(data), job.ID, job.owner)
-		if err != nil {
+		if err := job.lease().Fence(f.ctx, tx); err != nil {
 			return err
 		}
-		if n == 0 {
-			return errLost
+		_, err := tx.Exec(f.ctx, `UPDATE job SET file_bytes = file_bytes + $1 WHERE id = $2`, len(data), job.ID)
+		if err != nil {
+			return err
 		}
 		var kept int64
 		err = tx.QueryRow(f.ctx, `SELECT CAST(COALESCE(SUM(file_bytes), 0) AS BIGINT) FROM job WHERE account = $1 AND (ended_at = 0 OR ended_at >= $2)`,

@@ -71,22 +71,11 @@ func (j *Jobs) insert(ctx context.Context, r jobRow, by, request string) (open j
 // a process was killed between the insertion and the removal.
 const maxReplaced = 10
 
-// jobsLike are the ended jobs of the same principal and request.
-func jobsLike(ctx context.Context, tx *db.Tx, r jobRow, by, request string) (list []string, err error) {
-	rows, err := tx.Query(ctx, `SELECT id FROM job WHERE account = $1 AND kind = $2 AND principal = $3 AND request = $4 AND ended_at > 0 LIMIT $5`,
+// jobsLike returns the ended jobs of the same principal and request.
+func jobsLike(ctx context.Context, tx *db.Tx, r jobRow, by, request string) ([]string, error) {
+	return db.Collect(ctx, tx, db.ScanText, `SELECT id FROM job
+		WHERE account = $1 AND kind = $2 AND principal = $3 AND request = $4 AND ended_at > 0 LIMIT $5`,
 		r.Account, r.Kind, by, request, maxReplaced)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var jobID string
-		if err := rows.Scan(&jobID); err != nil {
-			return nil, err
-		}
-		list = append(list, jobID)
-	}
-	return list, rows.Err()
 }
 
 // partsAtOnce is how many parts of files one transaction deletes.
@@ -130,22 +119,36 @@ func (j *Jobs) load(ctx context.Context, accountID, jobID string) (r jobRow, err
 	return r, err
 }
 
-// claim takes the job that has waited longest in the account that has the
-// fewest running ones. A job that was begun too often fails instead.
+// jobLeases are the rights of workers to run jobs. The lease of a queued job is
+// the time before which it must not begin.
+var jobLeases = db.NewLeases(db.LeaseTable{
+	Name:     "job",
+	Key:      []string{"id"},
+	Holder:   "owner",
+	Until:    "lease",
+	Existing: true,
+	Where:    "state IN ('queued', 'running')",
+})
+
+// claim takes the oldest job of the account that has the fewest running ones. A
+// job that has reached the limit of attempts fails instead.
 func (j *Jobs) claim(ctx context.Context) (r jobRow, ok bool, err error) {
 	if len(j.kinds) == 0 {
 		return r, false, nil
 	}
 	now := time.Now()
 	args := []any{now.UnixMicro()}
-	var marks []string // the kinds are fixed, so that the text is always the same
+	var marks []string // the kinds are fixed, so the text is always the same
 	for name := range j.kinds {
 		args = append(args, name)
 		marks = append(marks, "$"+strconv.Itoa(len(args)))
 	}
 	err = j.db.View(ctx, func(tx *db.Tx) error {
-		return r.scan(tx.QueryRow(ctx, `SELECT `+jobColumns+` FROM job WHERE state IN ('queued', 'running') AND lease < $1 AND kind IN (`+strings.Join(marks, ", ")+`)
-			ORDER BY (SELECT COUNT(*) FROM job other WHERE other.account = job.account AND other.state = 'running'), created_at, id LIMIT 1`, args...))
+		return r.scan(tx.QueryRow(ctx, `SELECT `+jobColumns+` FROM job
+			WHERE state IN ('queued', 'running') AND lease < $1 AND kind IN (`+strings.Join(marks, ", ")+`)
+			ORDER BY (SELECT COUNT(*) FROM job other WHERE other.account = job.account AND other.state = 'running'),
+				created_at, id
+			LIMIT 1`, args...))
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, false, nil
@@ -153,43 +156,49 @@ func (j *Jobs) claim(ctx context.Context) (r jobRow, ok bool, err error) {
 	if err != nil {
 		return r, false, err
 	}
-	before, owner := r.Owner, id.New()
+
+	r.Owner = id.New()
 	err = j.db.Tx(ctx, func(tx *db.Tx) error {
-		if r.Attempts >= int64(j.cfg.Attempts) {
-			_, err := tx.Exec(ctx, `UPDATE job SET state = 'failed', error_code = $1, error_message = $2, ended_at = $3, owner = '', file_bytes = 0 WHERE id = $4 AND owner = $5 AND state = 'running'`,
-				errs.CodeInternal, fmt.Sprintf("the job was begun %d times and never ended", r.Attempts), now.UnixMicro(), r.ID, before)
+		var err error
+		ok, err = jobLeases.Of(r.Owner, r.ID).Claim(ctx, tx, j.cfg.Lease)
+		if err != nil || !ok { // another worker was faster
 			return err
 		}
-		// The condition on owner and lease: another process may have been faster.
-		n, err := tx.Exec(ctx, `UPDATE job SET state = 'running', owner = $1, lease = $2, attempts = attempts + 1, started_at = $3, file_bytes = 0
-			WHERE id = $4 AND owner = $5 AND state IN ('queued', 'running') AND lease < $3`,
-			owner, now.Add(j.cfg.Lease).UnixMicro(), now.UnixMicro(), r.ID, before)
-		ok = n == 1
+		err = tx.QueryRow(ctx, `UPDATE job SET state = 'running', attempts = attempts + 1, started_at = $1, file_bytes = 0
+			WHERE id = $2 RETURNING attempts`, now.UnixMicro(), r.ID).Scan(&r.Attempts)
+		if err != nil || r.Attempts <= int64(j.cfg.Attempts) {
+			return err
+		}
+		ok = false
+		_, err = tx.Exec(ctx, `UPDATE job SET state = 'failed', error_code = $1, error_message = $2, ended_at = $3,
+			attempts = attempts - 1, owner = '' WHERE id = $4`,
+			errs.CodeInternal, fmt.Sprintf("the job was started %d times and never ended", r.Attempts-1), now.UnixMicro(), r.ID)
 		return err
 	})
-	r.Owner = owner
-	r.Attempts++
 	return r, ok && err == nil, err
 }
 
-// extend renews the lease; false when the job is not this worker's any more.
-func (j *Jobs) extend(ctx context.Context, job *Job, until time.Time) (own bool, err error) {
-	err = j.db.Tx(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec(ctx, `UPDATE job SET lease = $1, progress = $2 WHERE id = $3 AND owner = $4 AND state = 'running'`,
-			until.UnixMicro(), job.progress.Load(), job.ID, job.owner)
-		own = n == 1
+// keep renews the job's lease and stores its progress until ctx ends;
+// [db.ErrLeaseLost] when another worker may have begun it.
+func (j *Jobs) keep(ctx context.Context, job *Job) error {
+	return job.lease().Keep(ctx, j.db, j.cfg.Lease, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE job SET progress = $1 WHERE id = $2`, job.progress.Load(), job.ID)
 		return err
 	})
-	return own, err
 }
 
-// requeue gives the job back, to be begun after a pause; forgive takes back
-// that many attempts (a drain is not the job's fault).
-func (j *Jobs) requeue(ctx context.Context, job *Job, pause time.Duration, forgive int) error {
+// requeue returns the job to the queue, to begin after a pause. refund is the
+// number of attempts that do not count (the drain of a process is no failure).
+func (j *Jobs) requeue(ctx context.Context, job *Job, pause time.Duration, refund int) error {
 	return j.db.Tx(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE job SET state = 'queued', lease = $1, attempts = attempts - $2 WHERE id = $3 AND owner = $4 AND state = 'running'`,
-			time.Now().Add(pause).UnixMicro(), forgive, job.ID, job.owner)
-		return err
+		if err := job.lease().Fence(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE job SET state = 'queued', attempts = attempts - $1 WHERE id = $2`, refund, job.ID)
+		if err != nil {
+			return err
+		}
+		return job.lease().Release(ctx, tx, pause)
 	})
 }
 
@@ -213,9 +222,16 @@ func (j *Jobs) end(ctx context.Context, job *Job, result any, fault error) error
 		f = *job.file
 	}
 	return j.db.Tx(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE job SET state = $1, result = $2, error_code = $3, error_message = $4, ended_at = $5, progress = CASE WHEN $1 = 'done' THEN 1000000 ELSE progress END,
-			file_name = $6, file_type = $7, file_bytes = $8, owner = CASE WHEN $1 = 'done' THEN owner ELSE '' END WHERE id = $9 AND owner = $10 AND state = 'running'`,
-			state, data, int64(code), message, time.Now().UnixMicro(), f.name, f.mediaType, f.bytes, job.ID, job.owner)
+		if err := job.lease().Fence(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE job SET
+				state = $1, result = $2, error_code = $3, error_message = $4, ended_at = $5,
+				progress = CASE WHEN $1 = 'done' THEN 1000000 ELSE progress END,
+				file_name = $6, file_type = $7, file_bytes = $8,
+				owner = CASE WHEN $1 = 'done' THEN owner ELSE '' END
+			WHERE id = $9`,
+			state, data, int64(code), message, time.Now().UnixMicro(), f.name, f.mediaType, f.bytes, job.ID)
 		return err
 	})
 }

@@ -210,11 +210,8 @@ func (j *Jobs) wait(ctx context.Context) {
 	}
 }
 
-// The reasons for which a job's context ends.
-var (
-	errLost      = errors.New("the job's lease was lost")
-	errCancelled = errors.New("the job was cancelled")
-)
+// errCancelled ends a job's context, as db.ErrLeaseLost does.
+var errCancelled = errors.New("the job was cancelled")
 
 // work runs one claimed job to one of its ends.
 func (j *Jobs) work(ctx context.Context, row jobRow) {
@@ -224,12 +221,19 @@ func (j *Jobs) work(ctx context.Context, row jobRow) {
 	j.mu.Lock()
 	j.running[row.ID] = func() { cancel(errCancelled) }
 	j.mu.Unlock()
+
+	// Not ctx: a job that drains keeps its lease until it has returned.
+	keep, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var renewing sync.WaitGroup
-	stop := make(chan struct{})
-	renewing.Go(func() { j.renew(jobCtx, stop, job, cancel) })
+	renewing.Go(func() {
+		if err := j.keep(keep, job); err != nil {
+			cancel(err)
+		}
+	})
 	result, err := j.guarded(jobCtx, job)
-	close(stop)
+	stop()
 	renewing.Wait()
+
 	j.mu.Lock()
 	delete(j.running, row.ID)
 	j.mu.Unlock()
@@ -237,8 +241,8 @@ func (j *Jobs) work(ctx context.Context, row jobRow) {
 	late := context.WithoutCancel(ctx)
 	cause := context.Cause(jobCtx)
 	switch {
-	case errors.Is(cause, errLost), errors.Is(cause, errCancelled):
-		return // the row belongs to somebody else
+	case errors.Is(cause, db.ErrLeaseLost), errors.Is(cause, errCancelled):
+		return // the row is no longer this worker's
 	case err != nil && ctx.Err() != nil:
 		err = j.requeue(late, job, 0, 1)
 	case err != nil && errs.KindOf(err) == errs.Unavailable && job.Attempt < j.cfg.Attempts:
@@ -265,33 +269,6 @@ func (j *Jobs) guarded(ctx context.Context, job *Job) (result any, err error) {
 		err = job.file.Close()
 	}
 	return result, err
-}
-
-// renew keeps the lease and writes the progress, until stop is closed. It ends
-// the job's context when the row is not its own any more, or when the lease
-// has passed unrenewed (the database is away): another worker may have begun.
-func (j *Jobs) renew(ctx context.Context, stop <-chan struct{}, job *Job, cancel context.CancelCauseFunc) {
-	tick := time.NewTicker(j.cfg.Lease / 3)
-	defer tick.Stop()
-	until := time.Now().Add(j.cfg.Lease)
-	for {
-		select {
-		case <-stop:
-			return
-		case <-tick.C:
-		}
-		next := time.Now().Add(j.cfg.Lease)
-		try, done := context.WithTimeout(context.WithoutCancel(ctx), j.cfg.Lease/3)
-		own, err := j.extend(try, job, next)
-		done()
-		switch {
-		case err == nil && own:
-			until = next
-		case err == nil, time.Now().After(until):
-			cancel(errLost)
-			return
-		}
-	}
 }
 
 // Cancel ends a job that has not ended. It answers the job as it is then;
