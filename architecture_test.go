@@ -35,6 +35,7 @@ var rules = []rule{
 	{"internal/platform/bus", platformUpTo("bus"), "platform packages import in one order only"},
 	{"internal/platform/broker", platformUpTo("broker"), "platform packages import in one order only"},
 	{"internal/platform/web", platformUpTo("web"), "platform packages import in one order only"},
+	{"internal/platform/jobs", platformUpTo("jobs"), "platform packages import in one order only"},
 	{"internal/platform/ingest", platformUpTo("ingest"), "platform packages import in one order only"},
 	{"internal/platform/ui", platformUpTo("ui"), "platform packages import in one order only"},
 	{"internal/platform", nil, "a new platform package needs a row here"},
@@ -58,7 +59,7 @@ var rules = []rule{
 var feature = []string{"internal/account", "internal/event", "internal/platform"}
 
 // platformOrder is the order in which platform packages may import each other.
-var platformOrder = []string{"errs", "id", "strict", "seal", "telemetry", "run", "cache", "db", "merkle", "bus", "broker", "web", "ingest", "ui"}
+var platformOrder = []string{"errs", "id", "strict", "seal", "telemetry", "run", "cache", "db", "merkle", "bus", "broker", "web", "jobs", "ingest", "ui"}
 
 func platformUpTo(name string) []string {
 	var list []string

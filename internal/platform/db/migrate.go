@@ -6,20 +6,22 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
 
-// Schema is one source of migrations: files NNNN_name.sql, applied once each in
-// the order of their names, forward only. Where DDL must differ, the file is
-// NNNN_name.sqlite.sql beside NNNN_name.postgres.sql.
+// Schema is a set of migrations: files NNNN_name.sql, applied once each in the
+// order of their names, forward only. Where the DDL of the engines differs, there
+// are two files, NNNN_name.sqlite.sql and NNNN_name.postgres.sql.
 type Schema struct {
-	Source string // who owns the tables: "bus", "audit", ...
-	Files  fs.FS  // the files at its root
+	Source string  // owner of the tables: "bus", "audit", ...
+	Files  fs.FS   // the files at its root
+	More   []fs.FS // further files of the same sequence, with names of their own
 }
 
-// Applied is one migration as the database remembers it.
+// Applied is one migration in the record that the database keeps of them.
 type Applied struct {
 	Source, Name string
 	At           time.Time
@@ -45,7 +47,13 @@ func (d *DB) migrate(ctx context.Context, schemas []Schema) error {
 				return err
 			}
 		}
-		_, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS migration (source TEXT NOT NULL, name TEXT NOT NULL, sha256 TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (source, name))`)
+		_, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS migration (
+			source TEXT   NOT NULL,
+			name   TEXT   NOT NULL,
+			sha256 TEXT   NOT NULL,
+			at     BIGINT NOT NULL,
+			PRIMARY KEY (source, name)
+		)`)
 		if err != nil {
 			return err
 		}
@@ -73,24 +81,12 @@ func apply(ctx context.Context, tx *Tx, s Schema) error {
 		return err
 	}
 
-	entries, err := fs.ReadDir(s.Files, ".")
+	files, err := s.texts(tx.Engine)
 	if err != nil {
 		return err
 	}
-	var names []string
-	for _, e := range entries {
-		base := strings.TrimSuffix(e.Name(), ".sql")
-		other := map[Engine]string{SQLite: ".postgres", Postgres: ".sqlite"}[tx.Engine]
-		if base != e.Name() && !strings.HasSuffix(base, other) {
-			names = append(names, e.Name())
-		}
-	}
-	sort.Strings(names)
-	for _, file := range names {
-		text, err := fs.ReadFile(s.Files, file)
-		if err != nil {
-			return err
-		}
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		text := files[file]
 		name, _, _ := strings.Cut(file, ".")
 		sum := sha256.Sum256(text)
 		hexSum := hex.EncodeToString(sum[:])
@@ -105,7 +101,9 @@ func apply(ctx context.Context, tx *Tx, s Schema) error {
 		if _, err := tx.tx.ExecContext(ctx, string(text)); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO migration (source, name, sha256, at) VALUES ($1, $2, $3, $4)`, s.Source, name, hexSum, time.Now().UnixMicro()); err != nil {
+		_, err := tx.Exec(ctx, `INSERT INTO migration (source, name, sha256, at) VALUES ($1, $2, $3, $4)`,
+			s.Source, name, hexSum, time.Now().UnixMicro())
+		if err != nil {
 			return err
 		}
 	}
@@ -113,6 +111,34 @@ func apply(ctx context.Context, tx *Tx, s Schema) error {
 		return fmt.Errorf("the database has migration %s, which this version does not know: run a newer version", name)
 	}
 	return nil
+}
+
+// texts reads the files for an engine, by name.
+func (s Schema) texts(engine Engine) (map[string][]byte, error) {
+	otherEngine := ".sqlite"
+	if engine == SQLite {
+		otherEngine = ".postgres"
+	}
+	files := map[string][]byte{}
+	for _, part := range append([]fs.FS{s.Files}, s.More...) {
+		entries, err := fs.ReadDir(part, ".")
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			base, isSQL := strings.CutSuffix(e.Name(), ".sql")
+			if !isSQL || strings.HasSuffix(base, otherEngine) {
+				continue
+			}
+			if _, twice := files[e.Name()]; twice {
+				return nil, fmt.Errorf("two migrations are named %s", e.Name())
+			}
+			if files[e.Name()], err = fs.ReadFile(part, e.Name()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return files, nil
 }
 
 // Migrations lists the applied migrations, oldest first.

@@ -25,7 +25,7 @@ import (
 //go:embed schema/*.sql
 var schemaFiles embed.FS
 
-// Schema is the tables of Idempotency and Jobs, for the feature database "web".
+// Schema is the table of Idempotency, for the feature database "web".
 func Schema() db.Schema {
 	files, err := fs.Sub(schemaFiles, "schema")
 	if err != nil {
@@ -212,7 +212,7 @@ func (x *exchange) once(ctx context.Context, key string) error {
 	fmt.Fprintf(h, "%s\n%s\n%s\n", x.r.Method, x.r.URL.EscapedPath(), x.query.Encode())
 	h.Write(data)
 	store := x.api.deps.Idempotency
-	c := claim{x.principal.key(), key, id.New()}
+	c := claim{x.principal.Key(), key, id.New()}
 	stored, err := store.begin(ctx, c, h.Sum(nil), x.rt.Timeout+leaseGrace)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package web_test
+package jobs_test
 
 import (
 	"bytes"
@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
-	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 )
 
 func TestDroppedFilesAreGoneAndRunningJobsWriteThemAnew(t *testing.T) {
 	onBoth(t, func(t *testing.T, d *db.DB) {
 		begun, release := make(chan int, 4), make(chan struct{})
-		j := leasing(d, 300*time.Millisecond, func(ctx context.Context, job *web.Job) (any, error) {
+		q := leasing(d, 300*time.Millisecond, func(ctx context.Context, job *jobs.Job) (any, error) {
 			f, err := job.File(ctx, "log", "text/plain")
 			if err != nil {
 				return nil, err
@@ -34,36 +34,36 @@ func TestDroppedFilesAreGoneAndRunningJobsWriteThemAnew(t *testing.T) {
 			_, err = f.Write([]byte("who was erased"))
 			return nil, err
 		})
-		j.Register(web.JobKind{Name: "audit.erase", Permission: "audit:erase", Private: true, Run: func(context.Context, *web.Job) (any, error) { return nil, nil }})
-		running(t, j)
-		start := func(kind, input string) web.JobInfo {
+		q.Register(jobs.Kind{Name: "audit.erase", Permission: "audit:erase", Private: true, Run: func(context.Context, *jobs.Job) (any, error) { return nil, nil }})
+		running(t, q)
+		start := func(kind, input string) jobs.Info {
 			t.Helper()
-			info, err := j.Start(t.Context(), ours, kind, input)
+			info, err := q.Start(t.Context(), ours, kind, input)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return info
 		}
 		done := start("audit.export", "quick")
-		await(t, j, done.ID, web.JobDone)
+		await(t, q, done.ID, jobs.Done)
 		slow := start("audit.export", "slow")
 		<-begun
-		if err := j.DropFiles(t.Context(), ours, "audit.export"); err != nil {
+		if err := q.DropFiles(t.Context(), ours, "audit.export"); err != nil {
 			t.Fatal(err)
 		}
-		if info := await(t, j, done.ID, web.JobDone); info.File != nil || count(t, d, `SELECT COUNT(*) FROM job_part WHERE job = $1`, done.ID) != 0 {
+		if info := await(t, q, done.ID, jobs.Done); info.File != nil || count(t, d, `SELECT COUNT(*) FROM job_part WHERE job = $1`, done.ID) != 0 {
 			t.Errorf("the file of a job that has ended: %+v", info)
 		}
 		if attempt := <-begun; attempt != 1 {
 			t.Errorf("the job was begun again as attempt %d: it is not its own fault", attempt)
 		}
 		close(release)
-		if info := await(t, j, slow.ID, web.JobDone); info.File == nil || info.File.Bytes != 2<<20 {
+		if info := await(t, q, slow.ID, jobs.Done); info.File == nil || info.File.Bytes != 2<<20 {
 			t.Errorf("the job that was running: %+v", info)
 		}
 
 		erase := start("audit.erase", "a person")
-		await(t, j, erase.ID, web.JobDone)
+		await(t, q, erase.ID, jobs.Done)
 		deadline := time.Now().Add(20 * time.Second)
 		for count(t, d, `SELECT COUNT(*) FROM job WHERE kind = 'audit.erase' AND input <> $1`, []byte{}) > 0 {
 			if time.Now().After(deadline) {
