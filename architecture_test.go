@@ -35,6 +35,7 @@ var rules = []rule{
 	{"internal/platform/broker", platformUpTo("broker"), "platform packages import in one order only"},
 	{"internal/platform/web", platformUpTo("web"), "platform packages import in one order only"},
 	{"internal/platform/ui", platformUpTo("ui"), "platform packages import in one order only"},
+	{"internal/platform/page", platformUpTo("page"), "pages know no account, role or navigation: the app gives the kit functions for them"},
 	{"internal/platform", nil, "a new platform package needs a row here"},
 	{"internal/event", []string{"internal/platform/id"}, "the language has values and no behaviour"},
 	{"internal/history", nil, "turns a git log into events, knowing nothing of Belfry but their shape"},
@@ -55,7 +56,7 @@ var rules = []rule{
 var feature = []string{"internal/account", "internal/event", "internal/platform"}
 
 // platformOrder is the order in which platform packages may import each other.
-var platformOrder = []string{"errs", "id", "strict", "seal", "telemetry", "run", "db", "merkle", "bus", "broker", "web", "ui"}
+var platformOrder = []string{"errs", "id", "strict", "seal", "telemetry", "run", "db", "merkle", "bus", "broker", "web", "ui", "page"}
 
 func platformUpTo(name string) []string {
 	var list []string

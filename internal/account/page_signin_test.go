@@ -31,7 +31,7 @@ func TestLookingAtALinkDoesNotUseItUp(t *testing.T) {
 	p.get("/sign-in").is(200, "paste the whole link", `id="f-link"`)
 	p.post("/sign-in", "link", " http://belfry.test"+link+" ").to("/")
 	p.get("/profile").is(200, "operator@localhost").lacks(secretOf(link))
-	s.browser().post("/sign-in", "link", secretOf(link)).is(401, "does not sign in any more", "BELFRY_DATA_DIR=/var/lib/belfry belfry login-link").lacks(secretOf(link))
+	s.browser().post("/sign-in", "link", secretOf(link)).is(401, "is not valid any more", "BELFRY_DATA_DIR=/var/lib/belfry belfry login-link").lacks(secretOf(link))
 }
 
 func TestASignInLeadsOnlyToOurOwnPages(t *testing.T) {

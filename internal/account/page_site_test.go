@@ -2,7 +2,6 @@ package account_test
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -53,15 +53,19 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	api.Mount("GET /assets/", false, u.Assets())
-	health := telemetry.NewHealth()
-	health.Add("database account", s.db.Ping)
-	health.Add("bus", func(context.Context) error { return io.ErrUnexpectedEOF })
-	err = dir.MountPages(account.Pages{UI: u, API: api, Mount: dir.PageMount(api, u, shellOfTests), Shell: shellOfTests, URL: "http://belfry.test",
-		System: func(ctx context.Context) (account.System, error) {
-			list, err := s.db.Migrations(ctx)
-			return account.System{Version: "1.2.3", Ready: health.Ready(ctx), Databases: []account.Database{{Feature: "account", Engine: "SQLite", Migrations: list}}}, err
-		}})
+	kit, err := page.New(page.Config{
+		UI:      u,
+		API:     api,
+		URL:     "http://belfry.test",
+		Resolve: dir.ResolveAccount,
+		Denied:  dir.Denied,
+		SignIn:  account.SignInURL,
+		Shell:   shellOfTests,
+	})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.Pages(kit); err != nil {
 		t.Fatal(err)
 	}
 	s.dir, s.api = dir, api
@@ -85,7 +89,6 @@ func shellOfTests(_ *http.Request, p *web.Principal, accountID, section string) 
 		return s
 	}
 	add("Accounts", account.AccountsPath, "building-2", "accounts")
-	add("System", account.SystemPath, "server", "system")
 	return s
 }
 
