@@ -179,15 +179,15 @@ func TestThePasswordAndTheSessionsOfAPerson(t *testing.T) {
 	acme := s.account("Acme")
 	ana := s.signedIn(acme, "ana@acme.example", "owner")
 	const first, second = "a long sentence to remember", "another sentence of that kind"
-	ana.get("/profile").is(200, "Set a password", "as owner", "this one").lacks("Present password")
+	ana.get("/profile").is(200, "Set a password", "as owner", "this one").lacks("Current password")
 	ana.post("/profile/password", "password", first, "again", "different").is(400, "The passwords are not the same.").lacks(first)
 	ana.post("/profile/password", "password", "short", "again", "short").is(400, "A password has 10 to 256 bytes.")
 	ana.post("/profile/password", "password", first, "again", first).to("/profile")
 
 	phone := s.browser()
 	phone.post("/sign-in", "email", "ana@acme.example", "password", first).to("/")
-	phone.get("/profile").is(200, "Present password")
-	phone.post("/profile/password", "current", "wrong", "password", second, "again", second).is(403, "This is not your present password.")
+	phone.get("/profile").is(200, "Current password")
+	phone.post("/profile/password", "current", "wrong", "password", second, "again", second).is(403, "This is not your current password.")
 	end := ana.get("/profile").is(200).find(`action="(/profile/sessions/[0-9a-f]{32}/end)"[^>]*><button[^>]*><span>End<`)
 	eve := s.signedIn(s.account("Eve"), "eve@eve.example", "owner")
 	eve.post(end).is(404)

@@ -353,7 +353,7 @@ func TestOnlyOperatorsOpenTheConsole(t *testing.T) {
 	c.http = c.signIn(m.SignInURL)
 	base := "/console/producers/" + team
 	for _, path := range []string{"/console/producers", "/console/rejects", base, base + "/rejects", base + "/tokens", base + "/history", base + "/history/1", base + "/settings", base + "/delete"} {
-		c.get(path).is(403, "belongs to the operators").lacks("Checkout")
+		c.get(path).is(403, "for the operators").lacks("Checkout")
 	}
 	for _, path := range []string{"/console/producers", base + "/tokens", base + "/settings", base + "/delete"} {
 		c.post(path, "name", "mine").is(403)
