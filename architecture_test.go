@@ -38,6 +38,7 @@ var rules = []rule{
 	{"internal/platform/jobs", platformUpTo("jobs"), "platform packages import in one order only"},
 	{"internal/platform/ingest", platformUpTo("ingest"), "platform packages import in one order only"},
 	{"internal/platform/ui", platformUpTo("ui"), "platform packages import in one order only"},
+	{"internal/platform/page", platformUpTo("page"), "pages know no account, role or navigation: the app gives the kit functions for them"},
 	{"internal/platform", nil, "a new platform package needs a row here"},
 	{"internal/event", []string{"internal/platform/id"}, "the language has values and no behaviour"},
 	{"internal/history", nil, "turns a git log into events, knowing nothing of Belfry but their shape"},
@@ -59,7 +60,9 @@ var rules = []rule{
 var feature = []string{"internal/account", "internal/event", "internal/platform"}
 
 // platformOrder is the order in which platform packages may import each other.
-var platformOrder = []string{"errs", "id", "strict", "seal", "telemetry", "run", "cache", "db", "merkle", "bus", "broker", "web", "jobs", "ingest", "ui"}
+var platformOrder = []string{
+	"errs", "id", "strict", "seal", "telemetry", "run", "cache", "db", "merkle", "bus", "broker", "web", "jobs", "ingest", "ui", "page",
+}
 
 func platformUpTo(name string) []string {
 	var list []string

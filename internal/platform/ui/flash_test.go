@@ -10,7 +10,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-func TestWhatAFormDidIsSaidOnceAndNeverByTheAddress(t *testing.T) {
+func TestFlashIsShownOnceAndNotByTheURL(t *testing.T) {
 	page := parse(t, `{{define "x"}}<p>the list</p>{{end}}`)
 	sentences := map[string]string{"token-revoked": "The token is revoked."}
 	mux := http.NewServeMux()
@@ -21,8 +21,8 @@ func TestWhatAFormDidIsSaidOnceAndNeverByTheAddress(t *testing.T) {
 	})
 	mux.HandleFunc("GET /list", func(w http.ResponseWriter, r *http.Request) {
 		shell := ui.Shell{Face: ui.Plain}
-		if said := sentences[ui.Said(r)]; said != "" {
-			shell.Flash = &ui.Flash{Tone: ui.Good, Text: said}
+		if text := sentences[ui.FlashKey(r)]; text != "" {
+			shell.Flash = &ui.Flash{Tone: ui.Good, Text: text}
 		}
 		if err := page.Render(w, r, shell, "x", nil); err != nil {
 			t.Error(err)
@@ -46,7 +46,7 @@ func TestWhatAFormDidIsSaidOnceAndNeverByTheAddress(t *testing.T) {
 		if err := res.Write(&b); err != nil {
 			t.Fatal(err)
 		}
-		if got := res.Request.URL.RequestURI(); got != "/list" && got != "/list?said=token-revoked" {
+		if got := res.Request.URL.RequestURI(); got != "/list" && got != "/list?flash=token-revoked" {
 			t.Errorf("the browser is at %s", got)
 		}
 		return strings.Contains(b.String(), sentences["token-revoked"])
@@ -67,10 +67,10 @@ func TestWhatAFormDidIsSaidOnceAndNeverByTheAddress(t *testing.T) {
 	if says(request("GET", "/list")) {
 		t.Error("a reload says it again")
 	}
-	if says(request("GET", "/list?said=token-revoked")) {
+	if says(request("GET", "/list?flash=token-revoked")) {
 		t.Error("an address can make the page say it")
 	}
-	if says(request("GET", "/list", "Cookie", "belfry_said=<b>sold</b>")) {
+	if says(request("GET", "/list", "Cookie", "belfry_flash=<b>sold</b>")) {
 		t.Error("a cookie can make the page say what it does not have")
 	}
 	// A fragment that a page asks for by itself leaves the sentence to the page.

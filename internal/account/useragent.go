@@ -2,10 +2,10 @@ package account
 
 import "strings"
 
-// browser names what a User-Agent header says, for people who look for a
-// session that they know: "Firefox on Linux". Many browsers name others too, so
-// the more special come first.
-func browser(agent string) string {
+// browserName is the browser of a User-Agent header, by which people recognise
+// their sessions: "Firefox on Linux". Many browsers name others too, so the more
+// specific names come first.
+func browserName(agent string) string {
 	find := func(list [][2]string) string {
 		for _, one := range list {
 			if strings.Contains(agent, one[0]) {
@@ -25,5 +25,5 @@ func browser(agent string) string {
 	case agent != "":
 		return clip(agent, 60)
 	}
-	return "Unknown program"
+	return "Unknown browser"
 }
