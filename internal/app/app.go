@@ -260,7 +260,7 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 		DB: a.dbs.audit, Box: a.box, Memory: a.memory, KeyName: keyName(a.Config), Epoch: a.Config.Epoch,
 		Sources: audit.Sources{
 			Rules:    a.rules,
-			Personal: a.Producer.Personal,
+			Personal: a.personal,
 			Zone:     a.Account.ResolveZone,
 			Account:  a.Account.ResolveAccount,
 		},

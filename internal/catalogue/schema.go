@@ -1,7 +1,8 @@
-package producer
+package catalogue
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,33 +13,34 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
 const (
 	dialect       = "https://json-schema.org/draft/2020-12/schema"
 	maxSchema     = 64 << 10 // bytes of JSON
-	maxMismatches = 10       // told of one value
+	maxMismatches = 10       // reported for one value
 	maxDigits     = 64       // of a number that is compared with a schema
 	maxExponent   = 400      // of such a number: 1e1000000 would cost seconds
 )
 
-// schema is a compiled JSON Schema (2020-12). A nil one takes everything.
-type schema struct {
+// Schema is a compiled JSON Schema (2020-12). A nil one takes everything.
+type Schema struct {
 	compiled *jsonschema.Schema
 	document any // as encoding/json decodes it
 }
 
-// noLoader keeps schemas from reaching anything outside of themselves.
+// noLoader keeps a schema from loading files and URLs.
 type noLoader struct{}
 
 func (noLoader) Load(string) (any, error) {
 	return nil, errors.New("a schema refers only to its own parts (#/$defs/...)")
 }
 
-// compileSchema reads a JSON Schema; format is checked as well as annotated.
+// CompileSchema reads a JSON Schema; format is checked as well as annotated.
 // Its error is for the author.
-func compileSchema(data []byte) (*schema, error) {
+func CompileSchema(data []byte) (*Schema, error) {
 	if len(data) > maxSchema {
 		return nil, fmt.Errorf("the schema has %d bytes; at most %d are taken", len(data), maxSchema)
 	}
@@ -50,7 +52,7 @@ func compileSchema(data []byte) (*schema, error) {
 		return nil, errors.New(fault)
 	}
 	if m, ok := doc.(map[string]any); ok {
-		if d, ok := m["$schema"]; ok && d != dialect && d != dialect+"#" {
+		if d, has := m["$schema"]; has && d != dialect && d != dialect+"#" {
 			return nil, fmt.Errorf("$schema must be %s, or left out", dialect)
 		}
 	} else if _, ok := doc.(bool); !ok {
@@ -72,7 +74,7 @@ func compileSchema(data []byte) (*schema, error) {
 	if err := affordable(s); err != nil {
 		return nil, err
 	}
-	return &schema{s, doc}, nil
+	return &Schema{compiled: s, document: doc}, nil
 }
 
 // plain shortens the library's error to what an author can use.
@@ -81,25 +83,26 @@ func plain(err error, url string) error {
 	if errors.As(err, &wrong) {
 		var v *jsonschema.ValidationError
 		if errors.As(wrong.Err, &v) {
-			var list errs.List
-			mismatches(v, "", &list)
-			if len(list) > 0 {
-				return fmt.Errorf("not a JSON Schema: %s", list[0].Message)
+			var found errs.List
+			mismatches(v, "", &found)
+			if len(found) > 0 {
+				return fmt.Errorf("not a JSON Schema: %s", found[0].Message)
 			}
 		}
 	}
 	var load *jsonschema.LoadURLError
 	if errors.As(err, &load) {
-		return fmt.Errorf("$ref to %s: %w", show(load.URL), load.Err)
+		return fmt.Errorf("$ref to %s: %w", Quote(load.URL), load.Err)
 	}
-	return errors.New(strings.ReplaceAll(strings.ReplaceAll(err.Error(), url+"#", "#"), url, "the schema"))
+	message := strings.ReplaceAll(err.Error(), url+"#", "#")
+	return errors.New(strings.ReplaceAll(message, url, "the schema"))
 }
 
-// check compares a JSON value with the schema; the mismatches' pointers begin
+// Check compares a JSON value with the schema; the mismatches' pointers begin
 // with root. Messages repeat what the schema says, never what the value holds:
-// they travel to logs and error pages. A comparison that would take more steps
-// than the limit, or than afford has left (nil = any), is a fault as well.
-func (s *schema) check(root string, value []byte, limit int, afford func(steps int) bool) errs.List {
+// they go to logs and error pages. A comparison that would take more steps than
+// the limit is a fault, and so is one that afford refuses (nil = any number).
+func (s *Schema) Check(root string, value []byte, limit int, afford func(steps int) bool) errs.List {
 	if s == nil || len(value) == 0 {
 		return nil
 	}
@@ -111,31 +114,34 @@ func (s *schema) check(root string, value []byte, limit int, afford func(steps i
 		return errs.List{errs.At(errs.CodeSchemaMismatch, root, "%s: %s", root[1:], fault)}
 	}
 	steps, ok := countSteps(s.compiled, doc, limit)
-	switch {
-	case !ok:
+	if !ok {
 		return errs.List{errs.At(errs.CodeSchemaMismatch, root,
-			"%s cannot be compared with its schema: it would take more than %d steps; send fewer values, or declare fewer alternatives", root[1:], limit)}
-	case afford != nil && !afford(steps):
-		return errs.List{errs.At(errs.CodeSchemaMismatch, root,
-			"%s was not compared with its schema: it needs %d steps, and the batch has used up what it may; send it in a smaller batch", root[1:], steps)}
+			"%s cannot be compared with its schema: it would take more than %d steps; "+
+				"send fewer values, or declare fewer alternatives", root[1:], limit)}
 	}
-	var list errs.List
+	if afford != nil && !afford(steps) {
+		return errs.List{errs.At(errs.CodeSchemaMismatch, root,
+			"%s was not compared with its schema: it needs %d steps, and the batch has used up what it may; "+
+				"send it in a smaller batch", root[1:], steps)}
+	}
+	var found errs.List
 	var wrong *jsonschema.ValidationError
 	if err := s.compiled.Validate(doc); errors.As(err, &wrong) {
-		mismatches(wrong, root, &list)
+		mismatches(wrong, root, &found)
 	} else if err != nil {
-		list = errs.List{errs.At(errs.CodeSchemaMismatch, root, "%s does not fit its schema", root[1:])}
+		found = errs.List{errs.At(errs.CodeSchemaMismatch, root, "%s does not fit its schema", root[1:])}
 	}
-	return list
+	return found
 }
 
-// countable says why a number in v cannot be compared exactly at a fair price;
-// "" when all can.
+// countable returns why a number in v would take too long to compare exactly, or
+// "".
 func countable(v any) string {
 	switch v := v.(type) {
 	case json.Number:
 		_, exponent, _ := strings.Cut(strings.ToLower(v.String()), "e")
-		if n, err := strconv.Atoi(or(exponent, "0")); len(v) > maxDigits || err != nil || n > maxExponent || n < -maxExponent {
+		n, err := strconv.Atoi(cmp.Or(exponent, "0"))
+		if len(v) > maxDigits || err != nil || n > maxExponent || n < -maxExponent {
 			return fmt.Sprintf("a number has more than %d digits or an exponent beyond %d", maxDigits, maxExponent)
 		}
 	case []any:
@@ -154,25 +160,25 @@ func countable(v any) string {
 	return ""
 }
 
-// mismatches gathers the leaves of a validation error. Of alternatives (anyOf,
-// oneOf) only the fact is told: the leaves would contradict each other.
-func mismatches(e *jsonschema.ValidationError, root string, list *errs.List) {
-	_, any := e.ErrorKind.(*kind.AnyOf)
-	_, one := e.ErrorKind.(*kind.OneOf)
-	if len(e.Causes) > 0 && !any && !one {
-		for _, c := range e.Causes {
-			mismatches(c, root, list)
+// mismatches gathers the leaves of a validation error. Alternatives (anyOf,
+// oneOf) are one mismatch: their leaves would contradict each other.
+func mismatches(e *jsonschema.ValidationError, root string, found *errs.List) {
+	_, anyOf := e.ErrorKind.(*kind.AnyOf)
+	_, oneOf := e.ErrorKind.(*kind.OneOf)
+	if len(e.Causes) > 0 && !anyOf && !oneOf {
+		for _, cause := range e.Causes {
+			mismatches(cause, root, found)
 		}
 		return
 	}
-	if len(*list) >= maxMismatches {
+	if len(*found) >= maxMismatches {
 		return
 	}
 	at := root
 	for _, t := range e.InstanceLocation {
-		at += "/" + escape(t)
+		at += "/" + event.EscapeToken(t)
 	}
-	*list = append(*list, errs.At(errs.CodeSchemaMismatch, at, "%s", dotted(at)+explain(e.ErrorKind)))
+	*found = append(*found, errs.At(errs.CodeSchemaMismatch, at, "%s", dotted(at)+explain(e.ErrorKind)))
 }
 
 func dotted(pointer string) string {
@@ -182,7 +188,7 @@ func dotted(pointer string) string {
 	return strings.ReplaceAll(pointer[1:], "/", ".") + " "
 }
 
-// explain says a rule in words.
+// explain puts a rule into words.
 func explain(k jsonschema.ErrorKind) string {
 	switch k := k.(type) {
 	case *kind.Type:
@@ -241,15 +247,15 @@ func decimal(r *big.Rat) string {
 }
 
 func words(values []any) string {
-	list := make([]string, 0, len(values))
+	texts := make([]string, 0, len(values))
 	for _, v := range values {
 		b, err := json.Marshal(v)
 		if err != nil {
 			return "the schema's values"
 		}
-		list = append(list, string(b))
+		texts = append(texts, string(b))
 	}
-	return cut(strings.Join(list, ", "))
+	return cut(strings.Join(texts, ", "))
 }
 
 func cut(s string) string {
@@ -259,16 +265,9 @@ func cut(s string) string {
 	return s
 }
 
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
-// excludes reports whether the schema surely takes no member at the path: an
+// Excludes reports whether the schema surely takes no member at the path: an
 // object on the way is closed (additionalProperties: false) and lacks it.
-func (s *schema) excludes(path []string) bool {
+func (s *Schema) Excludes(path []string) bool {
 	if s == nil {
 		return false
 	}

@@ -1,11 +1,12 @@
-package producer_test
+package catalogue_test
 
 import (
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/belfryhq/belfry/internal/producer"
+	"github.com/belfryhq/belfry/internal/catalogue"
+	"github.com/belfryhq/belfry/test/sections"
 )
 
 // Each folder of testdata/diff has old.yaml, new.yaml and what is said of them.
@@ -20,7 +21,7 @@ func TestADiffSaysWhatChangesAndWhatBreaks(t *testing.T) {
 			old := parse(t, string(read(t, filepath.Join(name, "old.yaml"))))
 			now := parse(t, string(read(t, filepath.Join(name, "new.yaml"))))
 			var b strings.Builder
-			if err := producer.WriteDiff(&b, producer.Diff(old.Catalogue, now.Catalogue)); err != nil {
+			if err := catalogue.WriteDiff(&b, sections.All().Diff(old.Catalogue, now.Catalogue)); err != nil {
 				t.Fatal(err)
 			}
 			golden(t, filepath.Join(name, "golden.txt"), b.String())
@@ -29,7 +30,7 @@ func TestADiffSaysWhatChangesAndWhatBreaks(t *testing.T) {
 }
 
 func TestAWidenedSchemaBreaksNothing(t *testing.T) {
-	file := func(schema string) producer.Catalogue {
+	file := func(schema string) catalogue.Catalogue {
 		return parse(t, "version: 1\nproducts: [{product: p, resources: [{type: r, actions: [a], schema: "+schema+"}]}]\n").Catalogue
 	}
 	closed := `{type: object, additionalProperties: false, required: [a], properties: {a: {type: string}}}`
@@ -50,7 +51,7 @@ func TestAWidenedSchemaBreaksNothing(t *testing.T) {
 		"a pattern covered it before": {`{additionalProperties: false, patternProperties: {"^b": {}}}`, `{additionalProperties: false, patternProperties: {"^b": {}}, properties: {b: {type: string}}}`, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			changes := producer.Diff(file(one.old), file(one.now))
+			changes := sections.All().Diff(file(one.old), file(one.now))
 			if len(changes) != 1 || changes[0].Breaking != one.breaking {
 				t.Errorf("%+v", changes)
 			}

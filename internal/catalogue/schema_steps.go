@@ -1,4 +1,4 @@
-package producer
+package catalogue
 
 import (
 	"encoding/json"
@@ -6,14 +6,6 @@ import (
 	"regexp/syntax"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-)
-
-// Bounds of the comparison of one value with its schema: a step is one subschema
-// that looks at one value. The validator itself cannot be stopped, so that the
-// steps are counted before it begins.
-const (
-	maxSteps      = 100_000 // before, after or metadata of an event
-	maxAlertSteps = 20_000  // data of an alert
 )
 
 // pattern is a regular expression that knows the size of its program.
@@ -45,8 +37,9 @@ const patternShare = 64
 // counter counts the steps of a comparison down.
 type counter struct{ left int }
 
-// countSteps gives an upper bound of the steps that a value needs, and false when
-// there are more than the limit.
+// countSteps returns an upper bound of the steps of comparing a value with its
+// schema, and false when it is above the limit. A step is one subschema that looks
+// at one value. They are counted first because the validator cannot be stopped.
 func countSteps(s *jsonschema.Schema, v any, limit int) (steps int, ok bool) {
 	c := counter{limit}
 	c.value(s, v, false)

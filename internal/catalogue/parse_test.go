@@ -1,4 +1,4 @@
-package producer_test
+package catalogue_test
 
 import (
 	"encoding/json"
@@ -9,15 +9,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/platform/errs"
-	"github.com/belfryhq/belfry/internal/producer"
+	"github.com/belfryhq/belfry/test/sections"
 )
 
-func formatOf(file string) producer.Format {
+func formatOf(file string) catalogue.Format {
 	if strings.HasSuffix(file, ".json") {
-		return producer.JSON
+		return catalogue.JSON
 	}
-	return producer.YAML
+	return catalogue.YAML
 }
 
 func TestEveryFaultOfAFileIsToldWithItsLineAndColumn(t *testing.T) {
@@ -36,7 +37,7 @@ func TestEveryFaultOfAFileIsToldWithItsLineAndColumn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = producer.Parse(data, formatOf(file))
+			_, err = sections.All().Parse(data, formatOf(file))
 			var list errs.List
 			if !errors.As(err, &list) {
 				t.Fatalf("the file is taken (%v)", err)
@@ -54,21 +55,21 @@ func TestEveryFaultOfAFileIsToldWithItsLineAndColumn(t *testing.T) {
 }
 
 func TestAProductWithThreeActionsTakesFewLines(t *testing.T) {
-	f, err := producer.Parse(read(t, "tls.yaml"), producer.YAML)
+	f, err := sections.All().Parse(read(t, "tls.yaml"), catalogue.YAML)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if lines := strings.Count(string(read(t, "tls.yaml")), "\n"); lines > 15 {
 		t.Errorf("%d lines", lines)
 	}
-	r := f.Products[0].Resources[0]
+	r := sections.Resources(f.Products[0])[0]
 	if r.Title != "Zone setting" || r.Actions[2].Title != "View" || !r.Actions[2].View || r.Actions[0].View {
 		t.Errorf("%+v", r)
 	}
 }
 
 func TestYAMLAndItsJSONFormReadTheSame(t *testing.T) {
-	y, err := producer.Parse(read(t, "full.yaml"), producer.YAML)
+	y, err := sections.All().Parse(read(t, "full.yaml"), catalogue.YAML)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,14 +77,14 @@ func TestYAMLAndItsJSONFormReadTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := producer.Parse(text, producer.JSON)
+	j, err := sections.All().Parse(text, catalogue.JSON)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if changes := producer.Diff(y.Catalogue, j.Catalogue); len(changes) > 0 {
+	if changes := sections.All().Diff(y.Catalogue, j.Catalogue); len(changes) > 0 {
 		t.Errorf("%+v", changes)
 	}
-	if sev := y.Products[0].AlertTypes[0].Severities; sev[0] != "warning" || sev[1] != "critical" {
+	if sev := sections.AlertTypes(y.Products[0])[0].Severities; sev[0] != "warning" || sev[1] != "critical" {
 		t.Errorf("severities are not mild to severe: %v", sev)
 	}
 }
@@ -97,63 +98,20 @@ products:
       - {type: a, sample: {hex: 0x1F, under: 1_000, half: .5, exact: 1.10, day: 2026-11-22, no: no, nothing: ~, yes: true}}
 `)
 	want := `{"hex":31,"under":1000,"half":0.5,"exact":1.10,"day":"2026-11-22","no":"no","nothing":null,"yes":true}`
-	if got := string(f.Products[0].AlertTypes[0].Sample); got != want {
+	if got := string(sections.AlertTypes(f.Products[0])[0].Sample); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
 func TestAFileOverTheLimitIsRefused(t *testing.T) {
-	_, err := producer.Parse(make([]byte, producer.MaxFile+1), producer.YAML)
+	_, err := sections.All().Parse(make([]byte, catalogue.MaxFile+1), catalogue.YAML)
 	if !errs.Is(err, errs.CodeTooLarge) {
 		t.Fatal(err)
 	}
 }
 
-func TestTheStarterAndBelfrysOwnFileAreGood(t *testing.T) {
-	f, err := producer.Parse(producer.Starter(), producer.YAML)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(f.Products) != 1 || len(f.Products[0].Resources) != 2 {
-		t.Errorf("%+v", f.Products)
-	}
-	// What is commented out must hold too: people remove the marks.
-	var open []string
-	for line := range strings.Lines(string(producer.Starter())) {
-		bare := strings.TrimLeft(line, " ")
-		if rest, ok := strings.CutPrefix(bare, "# "); ok && (strings.Contains(rest, ": ") || strings.HasSuffix(rest, ":\n")) && !strings.Contains(rest, "belfry.yaml") {
-			first := strings.TrimLeft(rest, " -")
-			switch word, _, _ := strings.Cut(first, ":"); word {
-			case "failure", "schema", "type", "properties", "value", "password", "personal", "secret", "alert_types", "title", "description", "severities", "filters", "sample", "{key":
-				line = line[:len(line)-len(bare)] + rest
-			}
-		}
-		open = append(open, line)
-	}
-	g, err := producer.Parse([]byte(strings.Join(open, "")), producer.YAML)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, strings.Join(open, ""))
-	}
-	if r := g.Products[0].Resources[0]; r.Schema == nil || len(r.Personal) != 1 || len(g.Products[0].AlertTypes) != 1 {
-		t.Errorf("not all of the starter was opened: %+v", g.Products[0])
-	}
-	own, err := producer.Own()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, typ := range []string{"account", "zone", "member", "role", "token", "session", "portal_session", "producer", "catalog", "export", "erasure", "job"} {
-		found := false
-		for _, r := range own.Decl.Resources {
-			found = found || r.Type == typ
-		}
-		if !found {
-			t.Errorf("Belfry's own catalogue lacks %s", typ)
-		}
-	}
-}
-
 func FuzzParse(f *testing.F) {
-	for _, pattern := range []string{"testdata/*.yaml", "testdata/faults/*.yaml", "testdata/faults/*.json"} {
+	for _, pattern := range []string{"testdata/*.yaml", "testdata/faults/*.yaml", "testdata/faults/*.json", "../producer/starter.yaml"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			f.Fatal(err)
@@ -163,16 +121,15 @@ func FuzzParse(f *testing.F) {
 			if err != nil {
 				f.Fatal(err)
 			}
-			f.Add(data, formatOf(file) == producer.JSON)
+			f.Add(data, formatOf(file) == catalogue.JSON)
 		}
 	}
-	f.Add(producer.Starter(), false)
 	f.Fuzz(func(t *testing.T, data []byte, asJSON bool) {
-		format := producer.YAML
+		format := catalogue.YAML
 		if asJSON {
-			format = producer.JSON
+			format = catalogue.JSON
 		}
-		file, err := producer.Parse(data, format)
+		file, err := sections.All().Parse(data, format)
 		if err != nil {
 			var list errs.List
 			if !errors.As(err, &list) || len(list) == 0 {
@@ -184,11 +141,11 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := producer.Parse(text, producer.JSON)
+		again, err := sections.All().Parse(text, catalogue.JSON)
 		if err != nil {
 			t.Fatalf("what was taken is refused as JSON: %v\n%s", err, text)
 		}
-		if changes := producer.Diff(file.Catalogue, again.Catalogue); len(changes) > 0 {
+		if changes := sections.All().Diff(file.Catalogue, again.Catalogue); len(changes) > 0 {
 			t.Fatalf("reads differently as JSON: %+v", changes)
 		}
 	})

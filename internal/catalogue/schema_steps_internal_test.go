@@ -1,4 +1,4 @@
-package producer
+package catalogue
 
 import (
 	"fmt"
@@ -10,9 +10,11 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-func schemaOf(t *testing.T, text string) *schema {
+const maxSteps = 100_000
+
+func schemaOf(t *testing.T, text string) *Schema {
 	t.Helper()
-	s, err := compileSchema([]byte(text))
+	s, err := CompileSchema([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,19 +48,18 @@ func TestAnEventThatWouldHoldAProcessorIsRefusedByCount(t *testing.T) {
 	if n, ok := countSteps(s.compiled, decoded(t, list(many)), maxSteps); ok || n <= maxSteps || n > maxSteps+one {
 		t.Errorf("counted %d steps, and went on: %v", n, ok)
 	}
-	faults := s.check("/after", []byte(list(many)), maxSteps, nil)
+	faults := s.Check("/after", []byte(list(many)), maxSteps, nil)
 	if len(faults) != 1 || faults[0].Code != errs.CodeSchemaMismatch || faults[0].Pointer != "/after" || !strings.Contains(faults[0].Message, "100000 steps") {
 		t.Errorf("%v", faults)
 	}
-	if faults := s.check("/after", []byte(`{"l":[1,2,3]}`), maxSteps, nil); len(faults) > 0 {
+	if faults := s.Check("/after", []byte(`{"l":[1,2,3]}`), maxSteps, nil); len(faults) > 0 {
 		t.Errorf("%v", faults)
 	}
-	alert := &Alert{data: s}
-	if faults := alert.Check([]byte(list(20))); len(faults) != 1 || !strings.Contains(faults[0].Message, "20000 steps") {
-		t.Errorf("an alert's data: %v", faults)
+	if faults := s.Check("/data", []byte(list(20)), 20_000, nil); len(faults) != 1 || !strings.Contains(faults[0].Message, "20000 steps") {
+		t.Errorf("a lower limit: %v", faults)
 	}
 	asked := 0
-	faults = s.check("/after", []byte(list(1)), maxSteps, func(n int) bool { asked = n; return false })
+	faults = s.Check("/after", []byte(list(1)), maxSteps, func(n int) bool { asked = n; return false })
 	if asked != one || len(faults) != 1 || !strings.Contains(faults[0].Message, "smaller batch") {
 		t.Errorf("asked for %d steps: %v", asked, faults)
 	}
@@ -73,7 +74,7 @@ func decoded(t *testing.T, text string) any {
 	return v
 }
 
-func steps(t *testing.T, s *schema, value string) int {
+func steps(t *testing.T, s *Schema, value string) int {
 	t.Helper()
 	n, ok := countSteps(s.compiled, decoded(t, value), maxSteps)
 	if !ok {

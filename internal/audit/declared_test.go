@@ -1,29 +1,57 @@
-package producer_test
+package audit_test
 
 import (
-	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/platform/errs"
-	"github.com/belfryhq/belfry/internal/producer"
+	"github.com/belfryhq/belfry/test/sections"
 )
 
-func full(t *testing.T) (*world, *producer.Compiled) {
+// compiled is the only product of a file of the catalogue's test data.
+func compiled(t testing.TB, file string) *catalogue.Product {
 	t.Helper()
-	w := newWorld(t, "")
-	w.apply(w.team("tls"), string(read(t, "full.yaml")))
-	c, err := w.r.Lookup(t.Context(), "tls")
-	if err != nil || c == nil {
-		t.Fatal(c, err)
+	data, err := os.ReadFile(filepath.Join("../catalogue/testdata", file))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return w, c
+	parsed, err := sections.All().Parse(data, catalogue.YAML)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := sections.All().Compile(parsed.Products[0], "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func declared(t testing.TB, file string) *audit.Declared {
+	t.Helper()
+	return catalogue.Compiled[*audit.Declared](compiled(t, file))
+}
+
+// checked is an event with what a catalogue checks.
+func checked(resource, action, before, after, metadata string) *audit.Event {
+	return &audit.Event{
+		Resource: audit.Resource{Type: resource},
+		Action:   audit.Action{Type: action},
+		Before:   jsontext.Value(before),
+		After:    jsontext.Value(after),
+		Metadata: jsontext.Value(metadata),
+	}
 }
 
 func TestAnEventIsComparedWithItsCatalogue(t *testing.T) {
-	_, c := full(t)
+	c := declared(t, "full.yaml")
 	for _, one := range []struct {
 		name, resource, action, before, after, metadata string
 		want                                            string // code pointer message-part, in order
@@ -44,7 +72,7 @@ func TestAnEventIsComparedWithItsCatalogue(t *testing.T) {
 		{"huge number", "certificate", "update", "", `{"min_version":"1.2","days":1e999999999}`, "", `12003 /after exponent`},
 	} {
 		t.Run(one.name, func(t *testing.T) {
-			list := c.Check(one.resource, one.action, []byte(one.before), []byte(one.after), []byte(one.metadata), nil)
+			list := c.Check(checked(one.resource, one.action, one.before, one.after, one.metadata), nil)
 			if one.want == "" {
 				if len(list) > 0 {
 					t.Fatal(list)
@@ -66,7 +94,7 @@ func TestAnEventIsComparedWithItsCatalogue(t *testing.T) {
 }
 
 func TestProtectedNamesHoldAtAnyDepthAndPointersInTheirPlace(t *testing.T) {
-	_, c := full(t)
+	c := declared(t, "full.yaml")
 	for _, resourceType := range []string{"certificate", "no such type"} {
 		personal, secret := c.Protected(resourceType)
 		for pointer, want := range map[string]bool{"/after/password": true, "/before/a/PASSWORD": true, "/metadata/list/0/password": true, "/after/owner": false} {
@@ -86,7 +114,7 @@ func TestProtectedNamesHoldAtAnyDepthAndPointersInTheirPlace(t *testing.T) {
 }
 
 func TestSentencesAreFoundByResult(t *testing.T) {
-	_, c := full(t)
+	c := declared(t, "full.yaml")
 	if s, failed := c.Sentence("certificate", "update", "failure"); !failed || s != "{actor} could not change {resource}" {
 		t.Error(s, failed)
 	}
@@ -99,8 +127,8 @@ func TestSentencesAreFoundByResult(t *testing.T) {
 	if a, ok := c.Action("certificate", "view"); !ok || !a.View {
 		t.Error(a, ok)
 	}
-	if c.Category != "Security" {
-		t.Error(c.Category)
+	if p := compiled(t, "full.yaml"); p.Category != "Security" {
+		t.Error(p.Category)
 	}
 }
 
@@ -109,37 +137,18 @@ func TestCommittableFollowsTheRecordsFormat(t *testing.T) {
 		"/before/x": true, "/after/a/b": true, "/metadata/x~1y": true, "/actor/email": true, "/reason/text": true, "/before": true,
 		"/before/": false, "/after/a//x": false, "/action/type": false, "before/x": false, "": false, "/resource/product": false, "/x/y": false,
 	} {
-		if producer.Committable(pointer) != want {
+		if audit.Committable(pointer) != want {
 			t.Errorf("%q: %v", pointer, !want)
 		}
 	}
 }
 
-func TestAnUndeclaredProductHasNoRules(t *testing.T) {
-	w, _ := full(t)
-	c, err := w.r.Lookup(t.Context(), "dns")
-	if c != nil || err != nil {
-		t.Error(c, err)
-	}
-	own, err := w.r.Lookup(t.Context(), producer.Reserved)
-	if err != nil || own == nil || own.Team != "" {
-		t.Error(own, err)
-	}
-}
-
 func FuzzCheck(f *testing.F) {
-	file, err := producer.Parse(read(f, "full.yaml"), producer.YAML)
-	if err != nil {
-		f.Fatal(err)
-	}
-	c, err := producer.Compile(file.Products[0])
-	if err != nil {
-		f.Fatal(err)
-	}
+	c := declared(f, "full.yaml")
 	f.Add("update", `{"min_version":"1.2","hosts":["a"]}`, `{"ticket":"T-1"}`)
 	f.Add("view", `{"a":[1e400,{"b":null}]}`, `[]`)
 	f.Fuzz(func(t *testing.T, action, after, metadata string) {
-		for _, e := range c.Check("certificate", action, nil, []byte(after), []byte(metadata), nil) {
+		for _, e := range c.Check(checked("certificate", action, "", after, metadata), nil) {
 			if e.Kind() != errs.Invalid || e.Pointer == "" || e.Message == "" {
 				t.Fatalf("%+v", e)
 			}
@@ -147,23 +156,11 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-func BenchmarkLookup(b *testing.B) {
-	w := benchWorld(b)
-	ctx := context.Background()
-	for b.Loop() {
-		if c, err := w.Lookup(ctx, "tls"); c == nil || err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 func BenchmarkCheckWithoutSchema(b *testing.B) {
-	c, err := benchWorld(b).Lookup(b.Context(), "tls")
-	if err != nil {
-		b.Fatal(err)
-	}
+	p := compiled(b, "tls.yaml")
+	e := checked("zone_setting", "update", "", "", "")
 	for b.Loop() {
-		if list := c.Check("zone_setting", "update", nil, nil, nil, nil); list != nil {
+		if list := catalogue.Compiled[*audit.Declared](p).Check(e, nil); list != nil {
 			b.Fatal(list)
 		}
 	}

@@ -1,4 +1,4 @@
-package producer
+package catalogue
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v4"
 	"go.yaml.in/yaml/v4/plugin/loaderlimits"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
@@ -28,27 +29,27 @@ const (
 type nodeKind uint8
 
 const (
-	null nodeKind = iota
-	boolean
-	number
-	text
-	array
-	object
+	nullNode nodeKind = iota
+	boolNode
+	numberNode
+	textNode
+	listNode
+	mappingNode
 )
 
 var kindNames = [...]string{"null", "true or false", "a number", "text", "a list", "a mapping"}
 
 func (k nodeKind) String() string { return kindNames[k] }
 
-// node is one value of a catalogue file with its place. YAML and JSON read into
+// Node is one value of a catalogue file with its place. YAML and JSON read into
 // the same tree; nothing of YAML beyond JSON's model gets through (no anchors,
 // tags or merge keys: a file says what it says).
-type node struct {
+type Node struct {
 	kind    nodeKind
 	text    string // of text; a number as JSON writes it; true or false
 	keys    []string
 	keyAt   []place
-	items   []*node // of an array, or the values of keys
+	items   []*Node // of an array, or the values of keys
 	pointer string  // RFC 6901, from the file's root
 	place
 }
@@ -66,7 +67,7 @@ func faultAt(at place, pointer, format string, args ...any) *errs.Error {
 const maxDepth = 64 // of nesting, schemas included
 
 // readSource parses a file into nodes.
-func readSource(data []byte, format Format) (*node, *errs.Error) {
+func readSource(data []byte, format Format) (*Node, *errs.Error) {
 	if !utf8.Valid(data) {
 		return nil, faultAt(place{1, 1}, "", "the file is not UTF-8 text")
 	}
@@ -76,7 +77,7 @@ func readSource(data []byte, format Format) (*node, *errs.Error) {
 	return readYAML(data)
 }
 
-func readYAML(data []byte) (*node, *errs.Error) {
+func readYAML(data []byte) (*Node, *errs.Error) {
 	var doc yaml.Node
 	err := yaml.Load(data, &doc, yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(2*maxDepth))))
 	var fault *yaml.LoadError
@@ -91,9 +92,9 @@ func readYAML(data []byte) (*node, *errs.Error) {
 	return fromYAML(doc.Content[0], "", 1)
 }
 
-func fromYAML(y *yaml.Node, pointer string, depth int) (*node, *errs.Error) {
-	n := &node{pointer: pointer, place: place{max(1, y.Line), max(1, y.Column)}}
-	refuse := func(format string, args ...any) (*node, *errs.Error) {
+func fromYAML(y *yaml.Node, pointer string, depth int) (*Node, *errs.Error) {
+	n := &Node{pointer: pointer, place: place{max(1, y.Line), max(1, y.Column)}}
+	refuse := func(format string, args ...any) (*Node, *errs.Error) {
 		return nil, faultAt(n.place, pointer, format, args...)
 	}
 	switch {
@@ -108,7 +109,7 @@ func fromYAML(y *yaml.Node, pointer string, depth int) (*node, *errs.Error) {
 	case yaml.ScalarNode:
 		return n, n.scalar(y)
 	case yaml.SequenceNode:
-		n.kind = array
+		n.kind = listNode
 		for i, c := range y.Content {
 			item, err := fromYAML(c, pointer+"/"+strconv.Itoa(i), depth+1)
 			if err != nil {
@@ -118,7 +119,7 @@ func fromYAML(y *yaml.Node, pointer string, depth int) (*node, *errs.Error) {
 		}
 		return n, nil
 	case yaml.MappingNode:
-		n.kind = object
+		n.kind = mappingNode
 		seen := map[string]bool{}
 		for i := 0; i+1 < len(y.Content); i += 2 {
 			k := y.Content[i]
@@ -129,7 +130,7 @@ func fromYAML(y *yaml.Node, pointer string, depth int) (*node, *errs.Error) {
 			if err := n.key(k.Value, at, seen); err != nil {
 				return nil, err
 			}
-			item, err := fromYAML(y.Content[i+1], pointer+"/"+escape(k.Value), depth+1)
+			item, err := fromYAML(y.Content[i+1], pointer+"/"+event.EscapeToken(k.Value), depth+1)
 			if err != nil {
 				return nil, err
 			}
@@ -140,31 +141,31 @@ func fromYAML(y *yaml.Node, pointer string, depth int) (*node, *errs.Error) {
 	return refuse("this is not a value")
 }
 
-// key adds a name, which must be new in its mapping.
-func (n *node) key(name string, at place, seen map[string]bool) *errs.Error {
+// key adds a name, which must be new in its Mapping.
+func (n *Node) key(name string, at place, seen map[string]bool) *errs.Error {
 	if seen[name] {
-		return faultAt(at, n.pointer+"/"+escape(name), "the key %s stands twice", show(name))
+		return faultAt(at, n.pointer+"/"+event.EscapeToken(name), "the key %s stands twice", Quote(name))
 	}
 	seen[name] = true
 	n.keys, n.keyAt = append(n.keys, name), append(n.keyAt, at)
 	return nil
 }
 
-func (n *node) scalar(y *yaml.Node) *errs.Error {
+func (n *Node) scalar(y *yaml.Node) *errs.Error {
 	n.text = y.Value
 	switch y.ShortTag() {
 	case "!!null":
-		n.kind, n.text = null, ""
+		n.kind, n.text = nullNode, ""
 	case "!!bool":
-		n.kind, n.text = boolean, strings.ToLower(y.Value)
+		n.kind, n.text = boolNode, strings.ToLower(y.Value)
 	case "!!int", "!!float":
-		n.kind = number
+		n.kind = numberNode
 		if jsonNumber(y.Value) {
 			return nil
 		}
 		return n.otherNumber(y)
 	case "!!str", "!!timestamp":
-		n.kind = text
+		n.kind = textNode
 	default:
 		return faultAt(n.place, n.pointer, "a value of the kind %s is not taken", y.ShortTag())
 	}
@@ -172,7 +173,7 @@ func (n *node) scalar(y *yaml.Node) *errs.Error {
 }
 
 // otherNumber writes 0x1F, 1_000 or .5 as JSON does.
-func (n *node) otherNumber(y *yaml.Node) *errs.Error {
+func (n *Node) otherNumber(y *yaml.Node) *errs.Error {
 	var i int64
 	if y.Decode(&i) == nil && y.ShortTag() == "!!int" {
 		n.text = strconv.FormatInt(i, 10)
@@ -193,7 +194,7 @@ func jsonNumber(s string) bool {
 	return v.Kind() == '0' && v.IsValid() && strings.TrimSpace(s) == s
 }
 
-func readJSON(data []byte) (*node, *errs.Error) {
+func readJSON(data []byte) (*Node, *errs.Error) {
 	d := jsonReader{data: data, dec: jsontext.NewDecoder(bytes.NewReader(data))}
 	n, fault := d.value("", 1)
 	if fault == nil {
@@ -246,13 +247,13 @@ func (d *jsonReader) fault(err error, pointer string) *errs.Error {
 	}
 	at := d.place(int(syntax.ByteOffset))
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return faultAt(at, string(syntax.JSONPointer), "the key %s stands twice", show(syntax.JSONPointer.LastToken()))
+		return faultAt(at, string(syntax.JSONPointer), "the key %s stands twice", Quote(syntax.JSONPointer.LastToken()))
 	}
 	return faultAt(at, string(syntax.JSONPointer), "not valid JSON: %v", syntax.Err)
 }
 
-func (d *jsonReader) value(pointer string, depth int) (*node, *errs.Error) {
-	n := &node{pointer: pointer, place: d.place(d.next())}
+func (d *jsonReader) value(pointer string, depth int) (*Node, *errs.Error) {
+	n := &Node{pointer: pointer, place: d.place(d.next())}
 	if depth > maxDepth {
 		return nil, faultAt(n.place, pointer, "nested deeper than %d levels", maxDepth)
 	}
@@ -262,15 +263,15 @@ func (d *jsonReader) value(pointer string, depth int) (*node, *errs.Error) {
 	}
 	switch tok.Kind() {
 	case 'n':
-		n.kind = null
+		n.kind = nullNode
 	case 't', 'f':
-		n.kind, n.text = boolean, tok.String()
+		n.kind, n.text = boolNode, tok.String()
 	case '0':
-		n.kind, n.text = number, tok.String()
+		n.kind, n.text = numberNode, tok.String()
 	case '"':
-		n.kind, n.text = text, tok.String()
+		n.kind, n.text = textNode, tok.String()
 	case '[':
-		n.kind = array
+		n.kind = listNode
 		for i := 0; d.dec.PeekKind() != ']'; i++ {
 			item, fault := d.value(pointer+"/"+strconv.Itoa(i), depth+1)
 			if fault != nil {
@@ -280,7 +281,7 @@ func (d *jsonReader) value(pointer string, depth int) (*node, *errs.Error) {
 		}
 		_, err = d.dec.ReadToken()
 	case '{':
-		n.kind = object
+		n.kind = mappingNode
 		seen := map[string]bool{}
 		for d.dec.PeekKind() != '}' {
 			at := d.place(d.next())
@@ -292,7 +293,7 @@ func (d *jsonReader) value(pointer string, depth int) (*node, *errs.Error) {
 			if fault := n.key(key, at, seen); fault != nil {
 				return nil, fault
 			}
-			item, fault := d.value(pointer+"/"+escape(key), depth+1)
+			item, fault := d.value(pointer+"/"+event.EscapeToken(key), depth+1)
 			if fault != nil {
 				return nil, fault
 			}
@@ -306,17 +307,19 @@ func (d *jsonReader) value(pointer string, depth int) (*node, *errs.Error) {
 	return n, nil
 }
 
-// json writes the value as compact JSON, its members in the file's order.
-func (n *node) json(b []byte) []byte {
+// JSON is the value as compact JSON, its members in the file's order.
+func (n *Node) JSON() Raw { return n.json(nil) }
+
+func (n *Node) json(b []byte) []byte {
 	switch n.kind {
-	case null:
+	case nullNode:
 		return append(b, "null"...)
-	case boolean, number:
+	case boolNode, numberNode:
 		return append(b, n.text...)
-	case text:
+	case textNode:
 		b, _ = jsontext.AppendQuote(b, n.text) // the file is valid UTF-8
 		return b
-	case array:
+	case listNode:
 		b = append(b, '[')
 		for i, item := range n.items {
 			if i > 0 {
@@ -339,13 +342,8 @@ func (n *node) json(b []byte) []byte {
 	}
 }
 
-// escape writes a name as a token of an RFC 6901 pointer.
-func escape(name string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
-}
-
-// show quotes a name of the file, cut where it is long.
-func show(name string) string {
+// Quote quotes a name of a file or an event, cut to 60 characters.
+func Quote(name string) string {
 	if runes := []rune(name); len(runes) > 60 {
 		name = string(runes[:59]) + "…"
 	}

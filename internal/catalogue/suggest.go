@@ -1,4 +1,4 @@
-package producer
+package catalogue
 
 // farthest is the number of typing faults up to which a name is suggested, and
 // longest the length up to which one is looked for: a stream of refused events
@@ -9,7 +9,7 @@ const (
 )
 
 // nearest is the name that was probably meant by a mistyped one, or "".
-func nearest(name string, declared []string) string {
+func Suggest(name string, declared []string) string {
 	best, distance := "", min(farthest, (len(name)+2)/3)+1
 	for _, d := range declared {
 		if n := edits(name, d, distance); n < distance {

@@ -1,14 +1,14 @@
-package producer_test
+package audit_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/belfryhq/belfry/internal/producer"
+	"github.com/belfryhq/belfry/internal/audit"
 )
 
 func TestASentenceIsFilledFromItsPlaceholders(t *testing.T) {
-	s, err := producer.ParseSentence("{actor} lowered the minimum TLS version of {resource} from {before.value} to {after.value}")
+	s, err := audit.ParseSentence("{actor} lowered the minimum TLS version of {resource} from {before.value} to {after.value}")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func TestASentenceIsFilledFromItsPlaceholders(t *testing.T) {
 }
 
 func TestAMistypedPlaceholderIsRefusedWithASuggestion(t *testing.T) {
-	_, err := producer.ParseSentence("{resorce} was changed")
+	_, err := audit.ParseSentence("{resorce} was changed")
 	if err == nil || !strings.Contains(err.Error(), "{resource} meant") {
 		t.Errorf("%v", err)
 	}
@@ -34,7 +34,7 @@ func FuzzSentence(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		s, err := producer.ParseSentence(text)
+		s, err := audit.ParseSentence(text)
 		if err != nil {
 			return
 		}
