@@ -10,6 +10,7 @@ import (
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/slo"
 )
 
@@ -38,9 +39,9 @@ func (a *App) openSLO(context.Context) (err error) {
 }
 
 // mountSLO adds the pages of objectives.
-func (p *pages) mountSLO() error {
+func (p *pages) mountSLO(u *ui.UI) error {
 	a := p.app
-	return a.SLO.MountPages(slo.Pages{UI: p.ui, Cursors: a.API.Cursors(), Mount: p.mount, Shell: p.Shell, URL: a.URL(), Changes: a.zoneChanges,
+	return a.SLO.MountPages(slo.Pages{UI: u, Cursors: a.API.Cursors(), Mount: p.kit.Mount, Shell: p.Shell, URL: a.URL(), Changes: a.zoneChanges,
 		Zones: func(ctx context.Context, accountID string) ([][2]string, error) {
 			list, err := a.Account.Zones(ctx, accountID, "", 200)
 			var out [][2]string

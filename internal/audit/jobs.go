@@ -11,6 +11,7 @@ import (
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -44,14 +45,14 @@ type ExportRequest struct {
 // RegisterJobs adds the kinds of work and the routes that start them.
 // busRetention is how long the topics that hold events, or parts of them, keep a
 // record.
-func (f *Feature) RegisterJobs(api *web.API, jobs *web.Jobs, busRetention time.Duration) {
-	jobs.Register(web.JobKind{Name: jobExport, Permission: "audit:export", Run: f.runExport})
-	jobs.Register(web.JobKind{
+func (f *Feature) RegisterJobs(api *web.API, queue *jobs.Queue, busRetention time.Duration) {
+	queue.Register(jobs.Kind{Name: jobExport, Permission: "audit:export", Run: f.runExport})
+	queue.Register(jobs.Kind{
 		Name:       jobErase,
 		Permission: "audit:erase",
 		Private:    true,
-		Run: func(ctx context.Context, j *web.Job) (any, error) {
-			return f.runErasure(ctx, j, jobs, busRetention)
+		Run: func(ctx context.Context, j *jobs.Job) (any, error) {
+			return f.runErasure(ctx, j, queue, busRetention)
 		},
 	})
 	web.Post(api, web.Op{
@@ -64,7 +65,7 @@ func (f *Feature) RegisterJobs(api *web.API, jobs *web.Jobs, busRetention time.D
 		Summary:     "Start an export",
 		Description: "A job; its result has the file's address. For what takes longer than one request.",
 	},
-		func(ctx context.Context, in *ExportRequest) (web.JobInfo, error) { return f.startExport(ctx, jobs, in) })
+		func(ctx context.Context, in *ExportRequest) (jobs.Info, error) { return f.startExport(ctx, queue, in) })
 	web.Post(api, web.Op{
 		Path:       "/accounts/{account_id}/audit/erasures",
 		ID:         "start-audit-erasure",
@@ -79,19 +80,19 @@ func (f *Feature) RegisterJobs(api *web.API, jobs *web.Jobs, busRetention time.D
 			"The copies that Belfry makes go too: files of export jobs, changes shown with alerts, bodies of " +
 			"notifications, payloads of refused events.",
 	},
-		func(ctx context.Context, in *ErasureRequest) (web.JobInfo, error) {
-			return f.startErasure(ctx, jobs, in)
+		func(ctx context.Context, in *ErasureRequest) (jobs.Info, error) {
+			return f.startErasure(ctx, queue, in)
 		})
 }
 
-func (f *Feature) startExport(ctx context.Context, jobs *web.Jobs, in *ExportRequest) (web.JobInfo, error) {
+func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *ExportRequest) (jobs.Info, error) {
 	account := web.Account(ctx).ID
 	since, before, empty, err := timeRange(in.Body.Since, in.Body.Before)
 	if err != nil {
-		return web.JobInfo{}, err
+		return jobs.Info{}, err
 	}
 	if empty {
-		return web.JobInfo{}, errs.At(errs.CodeOutOfRange, "/before", "before must be after since")
+		return jobs.Info{}, errs.At(errs.CodeOutOfRange, "/before", "before must be after since")
 	}
 	var raw []record.Filter
 	for _, name := range slices.Sorted(maps.Keys(in.Body.Filters)) {
@@ -100,10 +101,10 @@ func (f *Feature) startExport(ctx context.Context, jobs *web.Jobs, in *ExportReq
 	}
 	conds, err := f.resolveFilters(ctx, account, raw)
 	if err != nil {
-		return web.JobInfo{}, err
+		return jobs.Info{}, err
 	}
 	if _, err := record.Compile(conds); err != nil {
-		return web.JobInfo{}, err
+		return jobs.Info{}, err
 	}
 	job := exportJob{Format: in.Body.Format, Since: since, Before: before, Conds: conds}
 	if job.Format == "" {
@@ -111,7 +112,7 @@ func (f *Feature) startExport(ctx context.Context, jobs *web.Jobs, in *ExportReq
 	}
 	if job.Format == "ndjson" && since == 0 && before == 0 && len(conds) == 0 {
 		if job.Size, err = f.reader.Size(ctx, account); err != nil {
-			return web.JobInfo{}, err
+			return jobs.Info{}, err
 		}
 	}
 	if err := f.self(ctx, account, "export", "record", account, "events", map[string]any{
@@ -119,11 +120,11 @@ func (f *Feature) startExport(ctx context.Context, jobs *web.Jobs, in *ExportReq
 		"before": given(in.Body.Before),
 		"format": job.Format,
 	}); err != nil {
-		return web.JobInfo{}, err
+		return jobs.Info{}, err
 	}
 	request := job
 	request.Size = 0 // a later export of the whole log replaces an earlier one
-	return jobs.StartLatest(ctx, account, jobExport, request, job)
+	return queue.StartLatest(ctx, account, jobExport, request, job)
 }
 
 // given is an end of a range as the record shows it; "" when it is open.
@@ -134,7 +135,7 @@ func given(s string) string {
 	return s
 }
 
-func (f *Feature) runExport(ctx context.Context, j *web.Job) (any, error) {
+func (f *Feature) runExport(ctx context.Context, j *jobs.Job) (any, error) {
 	var in exportJob
 	if err := json.Unmarshal(j.Input, &in); err != nil {
 		return nil, err

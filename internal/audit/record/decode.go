@@ -3,4 +3,4 @@ package record
 import "github.com/belfryhq/belfry/internal/platform/strict"
 
 // Noun is what the JSON of the on-ramps is about, in its faults.
-var Noun = strict.Thing{Name: "an event", Hint: "; open data belongs under metadata"}
+var Noun = strict.Subject{Name: "an event", Hint: "; open data belongs under metadata"}
