@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 )
 
 // loadBatch is one call of the loader: as much as one commit takes.
@@ -82,7 +84,7 @@ func (b *bench) append(ctx context.Context, f *audit.Feature, accounts []string,
 	var done atomic.Int64
 	failed := make([]error, 3)
 	var wg sync.WaitGroup
-	from := audit.Origin{By: audit.Submitter{Type: "system", ID: "bench"}, Operator: true, Interface: "API"}
+	from := audit.Origin{By: record.Submitter{Type: "system", ID: "bench"}, Operator: true, Interface: "API"}
 	begin := time.Now()
 	for w := range failed {
 		wg.Go(func() {
@@ -100,13 +102,13 @@ func (b *bench) append(ctx context.Context, f *audit.Feature, accounts []string,
 				if len(ends) == 0 || ctx.Err() != nil {
 					return
 				}
-				list := make([]*audit.Pending, len(ends))
+				list := make([]*ledger.Pending, len(ends))
 				start := 0
 				for i, end := range ends {
 					var seed [32]byte
 					rand.Read(seed[:])
 					p, err := f.Intake().Prepare(ctx, from, buf[start:end], seed)
-					if err == nil && p.Status == audit.Rejected {
+					if err == nil && p.Status == ledger.Rejected {
 						err = p.Faults
 					}
 					if err != nil {

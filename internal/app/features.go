@@ -4,13 +4,13 @@ import (
 	"context"
 
 	"github.com/belfryhq/belfry/internal/account"
-	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
-	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/producer"
 	"github.com/belfryhq/belfry/internal/slo"
 	"github.com/belfryhq/belfry/internal/traffic"
@@ -28,11 +28,11 @@ type feature struct {
 var features = []feature{
 	{name: "account", schema: account.Schema, cache: 1},
 	{name: "producer", schema: producer.Schema, cache: 1, consumes: []broker.Subscription{{Group: producer.Group, Topic: event.TopicAuditRejects}}},
-	{name: "audit", schema: audit.Schema, cache: 4, consumes: []broker.Subscription{{Group: auditGroup, Topic: event.TopicAuditEvents}}},
+	{name: "audit", schema: ledger.Schema, cache: 4, consumes: []broker.Subscription{{Group: auditGroup, Topic: event.TopicAuditEvents}}},
 	{name: "traffic", schema: traffic.Schema, cache: 1, consumes: []broker.Subscription{{Group: traffic.Group, Topic: event.TopicTrafficCounts}}},
 	{name: "slo", schema: slo.Schema, cache: 2, consumes: []broker.Subscription{{Group: slo.Group, Topic: event.TopicTrafficSharded}}},
 	{name: "notify", schema: notify.Schema, cache: 2, consumes: []broker.Subscription{{Group: notify.Group, Topic: event.TopicAlerts}}},
-	{name: "web", schema: web.Schema, cache: 1},
+	{name: "web", schema: jobs.Schema, cache: 1},
 }
 
 // cacheOf is the feature's part of the memory for SQLite's page caches, in bytes.

@@ -81,7 +81,14 @@ type visit struct {
 }
 
 func (p *Dashboard) visit(r *http.Request) visit {
-	return visit{r: r, ctx: r.Context(), who: web.CurrentPrincipal(r.Context()), account: web.Account(r.Context()).ID, url: r.URL, now: p.now()}
+	return visit{
+		r:       r,
+		ctx:     r.Context(),
+		who:     web.CurrentPrincipal(r.Context()),
+		account: web.Account(r.Context()).ID,
+		url:     r.URL,
+		now:     p.now(),
+	}
 }
 
 // base is the path of the record's pages.
@@ -133,4 +140,4 @@ func within(ctx context.Context, d time.Duration, ask func(context.Context) erro
 }
 
 // narrow reports whether an error asks for a narrower search.
-func narrow(err error) bool { return err != nil && errs.Is(err, errs.CodeNarrowRange) }
+func narrow(err error) bool { return errs.Is(err, errs.CodeNarrowRange) }

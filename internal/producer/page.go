@@ -27,7 +27,7 @@ const (
 type Pages struct {
 	UI      *ui.UI
 	Cursors *web.Cursors // of lists
-	Mount   account.Mount
+	Mount   func(pattern, permission string, stream bool, h func(http.ResponseWriter, *http.Request) error)
 	// Shell is the frame of a page: navigation and account. section is the current
 	// entry of the navigation: producers or rejects.
 	Shell func(r *http.Request, p *web.Principal, account, section string) ui.Shell
@@ -123,7 +123,7 @@ func (p *pages) show(w http.ResponseWriter, v visit, section, title, template st
 	shell := p.Shell(v.r, v.who, v.account, section)
 	shell.Title = title
 	shell.Status = status
-	if said := saids[ui.Said(v.r)]; said != "" {
+	if said := saids[ui.FlashKey(v.r)]; said != "" {
 		shell.Flash = &ui.Flash{Tone: ui.Good, Text: said}
 	}
 	return p.set.Render(w, v.r, shell, template, data)
