@@ -57,7 +57,7 @@ func (f *Feature) apply(
 ) (Applied, error) {
 	if !dryRun {
 		// The row's lock admits one apply at a time: names and personal fields are
-		// compared with what is stored, not with what another apply is writing.
+		// compared with the stored ones, not with those of a concurrent apply.
 		if err := raiseClock(ctx, tx); err != nil {
 			return Applied{}, err
 		}
@@ -167,7 +167,7 @@ func (f *Feature) names(file *catalogue.File) []catalogue.Name {
 
 func productPointer(i int) string { return "/products/" + strconv.Itoa(i) }
 
-// store writes a version, the names that it owns and what it declares as lasting.
+// store writes a version, the names that it owns and its lasting items.
 func (f *Feature) store(ctx context.Context, tx *db.Tx, team Team, version int64, file *catalogue.File) error {
 	if err := f.storeVersion(ctx, tx, team.ID, version, file); err != nil {
 		return err

@@ -24,8 +24,8 @@ type snapshot struct {
 // alert_type, topic.
 type ownedName struct{ kind, name string }
 
-// lasting is what any version of any catalogue declared as lasting (personal
-// fields): product -> entry (a resource type) -> items.
+// lasting are the items (personal fields) that any version of any catalogue declared
+// as lasting: product -> entry (a resource type) -> items.
 type lasting map[string]map[string][]string
 
 // loadedTeam is one team's catalogue. An unchanged one is not compiled again.
@@ -70,9 +70,9 @@ func (s *snapshot) sorted() []*catalogue.Product {
 	return slices.SortedFunc(maps.Values(s.products), byName)
 }
 
-// Lasting is what any version of any catalogue declared as lasting in an entry of
-// a product; all of the product's when the entry is not known. It stays when no
-// team declares the product any more.
+// Lasting are the items that any version of any catalogue declared as lasting in an
+// entry of a product; the items of all entries when the entry is not known. They stay
+// when no team declares the product any more.
 func (f *Feature) Lasting(ctx context.Context, product, entry string) ([]string, error) {
 	s, err := f.snapshot(ctx)
 	if err != nil {

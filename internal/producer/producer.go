@@ -102,6 +102,9 @@ func New(cfg Config, deps Deps) (*Feature, error) {
 	if cfg.Poll <= 0 {
 		cfg.Poll = 2 * time.Second
 	}
+	if err := deps.Sections.Check(); err != nil {
+		return nil, err
+	}
 	builtin, err := Builtin(deps.Sections)
 	if err != nil {
 		return nil, err

@@ -57,7 +57,12 @@ func everywhere(t *testing.T, test func(t *testing.T, w *world)) {
 
 func newWorld(t *testing.T, url string) *world {
 	t.Helper()
-	d, err := db.Open(t.Context(), db.Config{Feature: "producer", DataDir: t.TempDir(), URL: url, Schemas: []db.Schema{bus.Schema(), producer.Schema()}})
+	d, err := db.Open(t.Context(), db.Config{
+		Feature: "producer",
+		DataDir: t.TempDir(),
+		URL:     url,
+		Schemas: []db.Schema{bus.Schema(), producer.Schema()},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +75,8 @@ func newWorld(t *testing.T, url string) *world {
 // another is a Feature of a further process on the same database.
 func (w *world) another() *producer.Feature {
 	w.t.Helper()
-	r, err := producer.New(producer.Config{OperatorAccount: operators}, producer.Deps{DB: w.db, Sections: sections.All(), Record: w.record, Now: w.clock})
+	r, err := producer.New(producer.Config{OperatorAccount: operators},
+		producer.Deps{DB: w.db, Sections: sections.All(), Record: w.record, Now: w.clock})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -117,7 +123,8 @@ func (w *world) team(name string) string {
 }
 
 func (w *world) staff() context.Context {
-	return web.WithPrincipal(w.t.Context(), &web.Principal{Kind: web.KindStaff, ID: "bootstrap", Name: "ops", Superoperator: true}, web.AccountRef{})
+	bootstrap := &web.Principal{Kind: web.KindStaff, ID: "bootstrap", Name: "ops", Superoperator: true}
+	return web.WithPrincipal(w.t.Context(), bootstrap, web.AccountRef{})
 }
 
 func (w *world) apply(team, text string) producer.Applied {
@@ -132,7 +139,11 @@ func (w *world) apply(team, text string) producer.Applied {
 // benchWorld is a Feature on SQLite with the product tls.
 func benchWorld(b *testing.B) *producer.Feature {
 	b.Helper()
-	d, err := db.Open(b.Context(), db.Config{Feature: "producer", DataDir: b.TempDir(), Schemas: []db.Schema{bus.Schema(), producer.Schema()}})
+	d, err := db.Open(b.Context(), db.Config{
+		Feature: "producer",
+		DataDir: b.TempDir(),
+		Schemas: []db.Schema{bus.Schema(), producer.Schema()},
+	})
 	if err != nil {
 		b.Fatal(err)
 	}
