@@ -143,10 +143,10 @@ func (b *bench) bareInserts(ctx context.Context, t bareTable, events []bareEvent
 }
 
 func (b *bench) bareBus(ctx context.Context, events []bareEvent) error {
-	address := b.kafka
+	cluster := bus.Cluster{Brokers: []string{b.kafka}}
 	name := "Apache Kafka, acks=all"
 	topic := bus.Topic{Name: bareTopic, Partitions: 16, Retention: time.Hour}
-	if address == "" {
+	if b.kafka == "" {
 		embedded, err := broker.New(broker.Config{
 			DataDir: filepath.Join(b.dir, "bare", "bus"),
 			Listen:  "127.0.0.1:0",
@@ -159,9 +159,9 @@ func (b *bench) bareBus(ctx context.Context, events []bareEvent) error {
 			return err
 		}
 		defer embedded.Close()
-		address = embedded.Addr()
+		cluster = embedded.Cluster()
 		name = "the embedded broker, acks=all"
-	} else if err := bus.Ensure(ctx, bus.Cluster{Brokers: []string{address}}, topic); err != nil {
+	} else if err := bus.Ensure(ctx, cluster, topic); err != nil {
 		return err
 	}
 
@@ -170,7 +170,7 @@ func (b *bench) bareBus(ctx context.Context, events []bareEvent) error {
 		records[i] = &kgo.Record{Topic: bareTopic, Key: []byte(e.id), Value: e.value}
 	}
 	before := b.usage()
-	err := produce(ctx, address, records)
+	err := produce(ctx, cluster, records)
 	after := b.usage()
 	b.bareRow(name, len(events), after.since(before), after.at.Sub(before.at))
 	return err

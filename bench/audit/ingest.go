@@ -12,6 +12,7 @@ import (
 	"github.com/belfryhq/belfry/bench/internal/process"
 	"github.com/belfryhq/belfry/bench/internal/report"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/bus"
 )
 
 const (
@@ -209,7 +210,7 @@ func (b *bench) topic(ctx context.Context, s *server, size string) error {
 	}
 
 	before := b.usage()
-	if err := produce(ctx, s.Kafka, records); err != nil {
+	if err := produce(ctx, bus.Cluster{Brokers: []string{s.Kafka}}, records); err != nil {
 		return err
 	}
 	acknowledged := time.Now()
@@ -224,13 +225,8 @@ func (b *bench) topic(ctx context.Context, s *server, size string) error {
 }
 
 // produce publishes the records with acks=all and waits for the last acknowledgement.
-func produce(ctx context.Context, address string, records []*kgo.Record) error {
-	client, err := kgo.NewClient(
-		kgo.SeedBrokers(address),
-		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.MaxBufferedRecords(20_000),
-		kgo.DisableClientMetrics(),
-	)
+func produce(ctx context.Context, cluster bus.Cluster, records []*kgo.Record) error {
+	client, err := cluster.Client("bench", kgo.RequiredAcks(kgo.AllISRAcks()), kgo.MaxBufferedRecords(20_000))
 	if err != nil {
 		return err
 	}
