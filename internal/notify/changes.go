@@ -8,6 +8,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
 // The changes that preceded an alert are asked for once an alert, outside of
@@ -50,13 +51,13 @@ func (f *found) store(ctx context.Context, tx *db.Tx) error {
 // awaitChanges gives the changes before the alert of a message, or nil when they
 // are stored already, do not come in the time that a message may wait, or do not
 // belong into it.
-func (n *Feature) awaitChanges(ctx context.Context, it *item) *found {
-	if it.alertKey != it.rootKey || n.Changes == nil {
+func (n *Feature) awaitChanges(ctx context.Context, it *delivery.Item) *found {
+	if it.Payload != it.Subject || n.Changes == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.Limits.Changes)
 	defer cancel()
-	c := n.lookUp(ctx, it.rootKey, it.alert)
+	c := n.lookUp(ctx, it.Subject, outgoingOf(it).alert)
 	select {
 	case <-c.answered:
 		return c.answer
@@ -103,7 +104,7 @@ func (n *Feature) findChanges(ctx context.Context, key string, p *prepared, c *l
 	if err != nil || answer == nil {
 		return err
 	}
-	return n.outcomes.Do(ctx, &write{found: answer})
+	return n.queue.Commit(ctx, answer.store)
 }
 
 // askChanges gives nil when the alert has its changes already.

@@ -4,12 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"hash/fnv"
 	"slices"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
-	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
 // sending is a delivery to be: which policy sends where.
@@ -36,20 +35,13 @@ func (p *prepared) subject() *subject {
 	return s
 }
 
-func (s *storing) lastTold(ctx context.Context, policyID, about string) (time.Time, error) {
+func (s *storing) lastNotified(ctx context.Context, policyID, about string) (time.Time, error) {
 	var at int64
 	err := s.tx.QueryRow(ctx, `SELECT at FROM told WHERE policy_id = $1 AND subject = $2`, policyID, about).Scan(&at)
 	if errors.Is(err, sql.ErrNoRows) {
 		return time.Time{}, nil
 	}
 	return time.UnixMicro(at), err
-}
-
-// tell writes that a policy told of a subject; the newest time stays.
-func tell(ctx context.Context, tx *db.Tx, policyID, about string, at time.Time) error {
-	_, err := tx.Exec(ctx, `INSERT INTO told (policy_id, subject, at) VALUES ($1, $2, $3)
-		ON CONFLICT (policy_id, subject) DO UPDATE SET at = CASE WHEN excluded.at > told.at THEN excluded.at ELSE told.at END`, policyID, about, at.UnixMicro())
-	return err
 }
 
 // targets are the destinations of a policy.
@@ -79,120 +71,133 @@ func (s *storing) targets(ctx context.Context, p *Policy) (list []target, err er
 }
 
 func (s *storing) target(ctx context.Context, where string, args ...any) (t target, err error) {
-	err = s.tx.QueryRow(ctx, `SELECT id, name, kind, state, state_why FROM destination WHERE `+where, args...).Scan(&t.id, &t.name, &t.kind, &t.state, &t.why)
+	err = s.tx.QueryRow(ctx, `SELECT id, name, kind, state, state_why FROM destination WHERE `+where, args...).
+		Scan(&t.id, &t.name, &t.kind, &t.state, &t.why)
 	if errors.Is(err, sql.ErrNoRows) {
 		return target{}, nil
 	}
 	return t, err
 }
 
+// targetByID finds the destination of an earlier delivery, which may be gone.
+func (s *storing) targetByID(ctx context.Context, account, destinationID string) (target, error) {
+	t, ok := s.byID[destinationID]
+	if ok {
+		return t, nil
+	}
+	t, err := s.target(ctx, `account_id = $1 AND id = $2`, account, destinationID)
+	if t.id == "" {
+		t = target{id: destinationID, state: targetGone}
+	}
+	if err == nil {
+		s.byID[destinationID] = t
+	}
+	return t, err
+}
+
 // follow sends an END where its START went, whatever the policies say now.
 func (s *storing) follow(ctx context.Context, p *prepared, open *root, e *entry) error {
-	if err := s.insertDeliveries(ctx); err != nil { // START's may be of this transaction
-		return err
-	}
-	rows, err := s.tx.Query(ctx, `SELECT d.id, d.policy_id, d.policy_name, d.destination_id, d.kind, d.mechanism, d.state, COALESCE(t.state, 'gone') FROM delivery d LEFT JOIN destination t ON t.id = d.destination_id
-		WHERE d.root_key = $1 AND d.event = 'start' AND d.replay_of = '' ORDER BY d.id`, open.key)
+	starts, err := s.startDeliveries(ctx, open.key)
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var x sending
-		if err := rows.Scan(&x.start, &x.policyID, &x.policy, &x.target.id, &x.target.kind, &x.target.name, &x.followed, &x.target.state); err != nil {
+	for _, d := range starts {
+		t, err := s.targetByID(ctx, p.alert.Account, d.Destination)
+		if err != nil {
 			return err
 		}
-		e.sends = append(e.sends, x)
+		start := outgoingOf(&d.Item)
+		t.kind = d.Kind
+		t.name = start.Mechanism
+		e.sends = append(e.sends, sending{
+			policyID: start.PolicyID,
+			policy:   start.Policy,
+			target:   t,
+			start:    d.ID,
+			followed: d.State,
+		})
 	}
 	for _, c := range open.decision {
 		if c.Matched {
-			e.decision = append(e.decision, Considered{c.PolicyID, c.Policy, true, "the end goes where the start went"})
+			e.decision = append(e.decision, PolicyResult{
+				PolicyID: c.PolicyID,
+				Policy:   c.Policy,
+				Matched:  true,
+				Why:      "the end is sent where the start was sent",
+			})
 		}
 	}
-	return rows.Err()
+	return nil
 }
 
-// shards is how many parts the deliveries are split into, each with one owner.
-const shards = 16
-
-func shardOf(destinationID string) int {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(destinationID)) // a hash never fails
-	return int(h.Sum32() % shards)
+// startDeliveries reads the deliveries of an incident's starts, without replays.
+func (s *storing) startDeliveries(ctx context.Context, rootKey string) ([]delivery.Stored, error) {
+	if err := s.insertDeliveries(ctx); err != nil { // some may be of this transaction
+		return nil, err
+	}
+	list, err := delivery.Select(ctx, s.tx, `WHERE subject = $1 AND replay_of = '' ORDER BY id`, rootKey)
+	if err != nil {
+		return nil, err
+	}
+	var starts []delivery.Stored
+	for _, d := range list {
+		if err := loadLabels(&d.Item); err != nil {
+			return nil, err
+		}
+		if outgoingOf(&d.Item).Event == event.AlertStart {
+			starts = append(starts, d)
+		}
+	}
+	return starts, nil
 }
 
-// deliver makes the deliveries. What cannot be sent is there too, with why.
+// targetGone is the state of a target whose destination was deleted.
+const targetGone = "gone"
+
+// deliver makes the deliveries of an alert. A message that cannot be sent is
+// stored too, with the reason.
 func (s *storing) deliver(p *prepared, sends []sending) {
 	for _, x := range sends {
-		it := &item{
-			id:          s.n.ids.after(x.start, s.now),
-			account:     p.alert.Account,
-			alertKey:    p.key,
-			rootKey:     p.root,
-			correlation: p.alert.Correlation,
-			event:       p.alert.Event,
-			shard:       shardOf(x.target.id),
-			policyID:    x.policyID,
-			policy:      x.policy,
-			destination: x.target.id,
-			kind:        x.target.kind,
-			due:         latest(s.now, x.hold),
-			created:     s.now,
-			heldFor:     x.heldFor,
-			alert:       p,
+		data := &outgoing{alert: p, labels: labels{
+			Event:     p.alert.Event,
+			PolicyID:  x.policyID,
+			Policy:    x.policy,
+			Mechanism: x.target.name,
+			HeldFor:   x.heldFor,
+		}}
+		it := &delivery.Item{
+			ID:          s.n.ids.after(x.start, s.now),
+			Tenant:      p.alert.Account,
+			Destination: x.target.id,
+			Kind:        x.target.kind,
+			Lane:        p.alert.Correlation,
+			Subject:     p.root,
+			Payload:     p.key,
+			Labels:      data.encode(),
+			Data:        data,
+			HoldUntil:   x.hold,
+			Why:         x.why,
+			Created:     s.now,
 		}
-		state, why := stateWaiting, x.why
 		switch {
-		case x.target.state == destinationDisabled:
-			state, why = stateNotSent, "the destination is disabled: "+firstOf(x.target.why, "its receiver is gone")
-		case x.target.state == "gone":
-			state, why = stateNotSent, "the destination was deleted"
-		case x.followed == stateFailed, x.followed == stateNotSent:
-			state, why = stateNotSent, "its start did not arrive, so there is nothing to end"
-		}
-		if state == stateWaiting {
+		case x.target.state == delivery.DestinationDisabled:
+			it.State = delivery.StateNotSent
+			it.Why = whyDisabled(x.target.why)
+		case x.target.state == targetGone:
+			it.State = delivery.StateNotSent
+			it.Why = whyDeleted
+		case x.followed == delivery.StateFailed, x.followed == delivery.StateNotSent:
+			it.State = delivery.StateNotSent
+			it.Why = whyNoStart
+		default:
 			p.queued = append(p.queued, it)
 		}
-		s.deliveries = append(s.deliveries, it.row(x.target.name, "", state, why))
-	}
-}
-
-var deliveryColumns = []string{"id", "account_id", "shard", "alert_key", "root_key", "correlation_id", "event", "policy_id", "policy_name",
-	"destination_id", "kind", "mechanism", "replay_of", "state", "why", "attempts", "failures", "next_at", "created_at", "ended_at", "held_for"}
-
-// row is a new delivery in the order of deliveryColumns.
-func (it *item) row(mechanism, replayOf, state, why string) []any {
-	ended := int64(0)
-	if state != stateWaiting {
-		ended = it.created.UnixMicro()
-	}
-	return []any{
-		it.id,
-		it.account,
-		it.shard,
-		it.alertKey,
-		it.rootKey,
-		it.correlation,
-		string(it.event),
-		it.policyID,
-		it.policy,
-		it.destination,
-		it.kind,
-		mechanism,
-		replayOf,
-		state,
-		why,
-		0,
-		0,
-		it.due.UnixMicro(),
-		it.created.UnixMicro(),
-		ended,
-		it.heldFor,
+		s.deliveries = append(s.deliveries, it)
 	}
 }
 
 func (s *storing) insertDeliveries(ctx context.Context) error {
-	rows := s.deliveries
+	list := s.deliveries
 	s.deliveries = nil
-	return s.tx.Insert(ctx, "delivery", deliveryColumns, "", rows)
+	return s.n.queue.Insert(ctx, s.tx, list)
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/belfryhq/belfry/internal/notify/webhook"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
 	"github.com/belfryhq/belfry/internal/platform/run"
@@ -67,7 +68,14 @@ func everywhereWith(t *testing.T, change func(*notify.Deps), test func(t *testin
 
 func newWorld(t testing.TB, url string, change func(*notify.Deps)) *world {
 	t.Helper()
-	d, err := db.Open(t.Context(), db.Config{Feature: "notify", DataDir: t.TempDir(), URL: url, Schemas: []db.Schema{bus.Schema(), notify.Schema()}})
+	return newWorldIn(t, db.Config{Feature: "notify", DataDir: t.TempDir(), URL: url}, change)
+}
+
+// newWorldIn runs the feature on a database that may be there already.
+func newWorldIn(t testing.TB, cfg db.Config, change func(*notify.Deps)) *world {
+	t.Helper()
+	cfg.Schemas = []db.Schema{bus.Schema(), notify.Schema(), delivery.Schema()}
+	d, err := db.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +119,7 @@ func newWorld(t testing.TB, url string, change func(*notify.Deps)) *world {
 		},
 		Channels: []notify.Channel{webhook.New(webhook.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}), mail},
 		Log:      logger(),
-		Limits:   notify.Limits{Attempt: 5 * time.Second, Poll: 50 * time.Millisecond, Lease: 5 * time.Second},
+		Limits:   notify.Limits{Limits: delivery.Limits{Attempt: 5 * time.Second, Poll: 50 * time.Millisecond, Lease: 5 * time.Second}},
 	}
 	if change != nil {
 		change(&w.deps)
@@ -413,10 +421,10 @@ type deadlines chan time.Duration
 
 func (deadlines) Kind() string { return notify.KindWebhook }
 
-func (d deadlines) Send(ctx context.Context, _ *notify.Message) notify.Result {
+func (d deadlines) Send(ctx context.Context, _ *notify.Message) delivery.Result {
 	at, _ := ctx.Deadline()
 	d <- time.Until(at)
-	return notify.Result{Status: 200}
+	return delivery.Result{Status: 200}
 }
 
 // changeWith finds one change before every alert, with a sentence.
