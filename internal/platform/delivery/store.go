@@ -212,34 +212,6 @@ func Attempts(ctx context.Context, tx *db.Tx, deliveryID string) ([]Attempt, err
 	return list, rows.Err()
 }
 
-// Replay inserts a new delivery for each of list, in its transaction; call Offer
-// with the result after the commit. Each has an id of its own, since a receiver
-// would ignore the old one as a duplicate.
-func (q *Queue) Replay(ctx context.Context, tx *db.Tx, list []Stored) ([]*Item, error) {
-	now := q.cfg.Now()
-	items := make([]*Item, len(list))
-	for i := range list {
-		s := &list[i]
-		items[i] = &Item{
-			ID:          id.At(now),
-			Tenant:      s.Tenant,
-			Destination: s.Destination,
-			Kind:        s.Kind,
-			Subject:     s.Subject,
-			Payload:     s.Payload,
-			Labels:      s.Labels,
-			ReplayOf:    s.ID,
-			Created:     now,
-		}
-		if q.cfg.Load != nil {
-			if err := q.cfg.Load(items[i]); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return items, q.Insert(ctx, tx, items)
-}
-
 // pruneBatch is how many deliveries one transaction deletes: others wait for the
 // database's writer no longer than that takes.
 const pruneBatch = 500
@@ -261,6 +233,10 @@ func (q *Queue) pruneNext(ctx context.Context, before string) (deleted int64, er
 	const ended = `SELECT id FROM delivery WHERE id < $1 AND state <> 'waiting' ORDER BY id LIMIT $2`
 	err = q.cfg.DB.Tx(ctx, func(tx *db.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM attempt WHERE delivery_id IN (`+ended+`)`, before, pruneBatch)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM replay_progress WHERE until < $1`, before)
 		if err != nil {
 			return err
 		}

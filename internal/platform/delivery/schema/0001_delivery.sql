@@ -62,3 +62,12 @@ CREATE TABLE IF NOT EXISTS node (
     holder TEXT   PRIMARY KEY,
     until  BIGINT NOT NULL
 );
+
+-- How far a replay of a range has come: written with the deliveries that it made,
+-- so that a replay that is interrupted continues and repeats none.
+CREATE TABLE IF NOT EXISTS replay_progress (
+    key      TEXT   PRIMARY KEY,
+    until    TEXT   NOT NULL, -- ids before this are replayed
+    after    TEXT   NOT NULL, -- id of the last one that was
+    replayed BIGINT NOT NULL
+);
