@@ -51,7 +51,8 @@ type world struct {
 	deps notify.Deps
 	stop func() // waits for the drain
 
-	account string // of the token acme
+	account string    // of the token acme
+	jobs    *web.Jobs // nil = none
 
 	mu       sync.Mutex // guards what follows
 	recorded []event.Audit
@@ -184,6 +185,10 @@ func (w *world) serve() *httptest.Server {
 		w.t.Fatal(err)
 	}
 	w.n.Register(api)
+	if w.jobs != nil {
+		w.n.RegisterJobs(api, w.jobs)
+		w.jobs.API(api)
+	}
 	server := httptest.NewServer(api)
 	w.t.Cleanup(server.Close)
 	return server
@@ -238,10 +243,13 @@ func (w *world) call(token, method, path string, body any, result any) (status i
 		}
 		in = bytes.NewReader(data)
 	}
-	if path != "/all" {
-		path = "/accounts/" + w.account + "/alerting/v3" + path
-	} else {
+	switch {
+	case path == "/all":
 		path = "/alerts"
+	case strings.HasPrefix(path, "/jobs/"):
+		path = "/accounts/" + w.account + path
+	default:
+		path = "/accounts/" + w.account + "/alerting/v3" + path
 	}
 	r, err := http.NewRequestWithContext(w.t.Context(), method, w.api.URL+"/client/v4"+path, in)
 	if err != nil {

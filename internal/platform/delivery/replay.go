@@ -79,9 +79,8 @@ func (q *Queue) Count(ctx context.Context, f Filter) (n int, err error) {
 type Range struct {
 	Key      string // of the replay: called again with the same key, it continues
 	Filter   Filter
-	Rate     int                                 // deliveries a second; 0 = as fast as they are stored
-	Progress func(replayed int)                  // optional: called after each batch
-	Ended    func(tx *db.Tx, replayed int) error // optional: runs in the transaction of the last batch
+	Rate     int                // deliveries a second; 0 = as fast as they are stored
+	Progress func(replayed int) // optional: called after each batch
 }
 
 // replayBatch is how many deliveries one transaction of a replay makes.
@@ -147,8 +146,5 @@ func (q *Queue) replayNext(ctx context.Context, tx *db.Tx, r Range, batch int) (
 		after = list[len(list)-1].ID
 	}
 	_, err = tx.Exec(ctx, `UPDATE replay_progress SET after = $2, replayed = $3 WHERE key = $1`, r.Key, after, replayed)
-	if err == nil && r.Ended != nil && len(list) < batch {
-		err = r.Ended(tx, replayed)
-	}
 	return items, replayed, err
 }
