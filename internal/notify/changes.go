@@ -18,6 +18,59 @@ import (
 // maxChanges is how many are kept with an alert; the rest is a number.
 const maxChanges = 5
 
+// sharedChanges is one question for all alerts of a batch that have the same
+// answer. It is asked after the batch was committed, so that no change that was
+// recorded before any of its alerts can be missed.
+type sharedChanges struct {
+	mu   sync.Mutex // guards what follows; held while it is asked
+	done bool
+	list []Change
+	more int
+}
+
+// changesKey is what the changes before an alert depend on. When a trouble began
+// is known to no more than a second.
+type changesKey struct {
+	account, zone string
+	resource      event.AlertResource
+	began         int64 // seconds
+}
+
+// shareChanges makes the alerts of a batch ask once for what they have in common.
+func shareChanges(list []*prepared) {
+	shared := map[changesKey]*sharedChanges{}
+	for _, p := range list {
+		if p.status != Accepted || p.root != p.key {
+			continue
+		}
+		key := changesKey{account: p.alert.Account, zone: p.zone.ID, began: p.began.Unix()}
+		if p.alert.Resource != nil {
+			key.resource = *p.alert.Resource
+		}
+		if shared[key] == nil {
+			shared[key] = &sharedChanges{}
+		}
+		p.changes = shared[key]
+	}
+}
+
+// ask returns the answer, and asks for it when this is the first call or the
+// ones before failed.
+func (s *sharedChanges) ask(ctx context.Context, n *Feature, q ChangesQuery) ([]Change, int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.done {
+		list, more, err := n.Changes(ctx, q)
+		if err != nil {
+			return nil, 0, err
+		}
+		s.done = true
+		s.list = list
+		s.more = more
+	}
+	return s.list, s.more, nil
+}
+
 // lookups are the questions under way.
 type lookups struct {
 	mu    sync.Mutex
@@ -122,7 +175,14 @@ func (n *Feature) askChanges(ctx context.Context, key string, p *prepared) (*fou
 			return nil, err
 		}
 	}
-	list, more, err := n.Changes(ctx, q)
+	var list []Change
+	var more int
+	var err error
+	if p != nil && p.changes != nil {
+		list, more, err = p.changes.ask(ctx, n, q)
+	} else {
+		list, more, err = n.Changes(ctx, q)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -70,6 +70,8 @@ type prepared struct {
 	queued    []*delivery.Item
 	crossed   bool // its correlation id belongs to an open alert of another type
 
+	changes *sharedChanges // asked once for a batch; set after the commit
+
 	asked bool // the changes before it were looked up; guarded by the lookups' mutex
 }
 

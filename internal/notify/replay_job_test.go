@@ -64,7 +64,9 @@ func TestTheFailedDeliveriesOfAWebhookAreReplayedByAJob(t *testing.T) {
 		for i := range 3 {
 			w.alert(map[string]any{"id": fmt.Sprint("bad", i)})
 		}
-		until(t, "all fail", func() bool { return w.states("bad2") == "notice failed" && w.states("bad0") == "notice failed" && w.states("bad1") == "notice failed" })
+		until(t, "all fail", func() bool {
+			return w.states("bad2") == "notice failed" && w.states("bad0") == "notice failed" && w.states("bad1") == "notice failed"
+		})
 		r.answers(nil)
 		w.alert(map[string]any{"id": "good"})
 		until(t, "the last arrives", func() bool { return w.states("good") == "notice delivered" })

@@ -90,6 +90,7 @@ func (n *Feature) storeAlerts(ctx context.Context, list []*prepared, rejects []e
 	}
 	n.Wake()
 	n.metrics.stored(list)
+	shareChanges(list)
 	var queued []*delivery.Item
 	for _, p := range list {
 		if p.status == Accepted {

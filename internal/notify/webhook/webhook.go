@@ -48,7 +48,6 @@ type Config struct {
 	Lookup  func(ctx context.Context, host string) ([]netip.Addr, error)
 	Version string      // in User-Agent
 	TLS     *tls.Config // for tests with certificates of their own; nil = the system's roots
-	PerHost int         // connections kept to one host; 0 = 16
 }
 
 // Channel is the channel of webhooks. Safe for concurrent use.
@@ -65,9 +64,6 @@ func New(cfg Config) *Channel {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		}
 	}
-	if cfg.PerHost == 0 {
-		cfg.PerHost = 16
-	}
 	transport := &http.Transport{
 		Proxy:                  nil, // the environment's proxy would reach for us what we must not
 		DialContext:            g.dial,
@@ -76,12 +72,16 @@ func New(cfg Config) *Channel {
 		DisableCompression:     true, // what is kept is what came; nothing is unpacked
 		MaxResponseHeaderBytes: headerMost,
 		MaxIdleConns:           1000,
-		MaxIdleConnsPerHost:    cfg.PerHost,
+		MaxIdleConnsPerHost:    idlePerHost,
 		IdleConnTimeout:        time.Minute,
 	}
 	return &Channel{agent: strings.TrimSuffix("Belfry/"+cfg.Version, "/"), client: &http.Client{Transport: transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
+
+// idlePerHost is how many connections to one host are kept: a host may be a
+// gateway of many destinations, each with a window of attempts.
+const idlePerHost = 64
 
 // Kind is webhook.
 func (*Channel) Kind() string { return notify.KindWebhook }

@@ -35,17 +35,21 @@ func (q *Queue) read(ctx context.Context, unsure bool, where string, args ...any
 	return list, nil
 }
 
-// load reads the deliveries of a shard that is newly owned.
+// load reads the deliveries of a shard that is newly owned, destination by
+// destination.
 func (q *Queue) load(ctx context.Context, shard int) error {
+	destination := ""
 	after := ""
 	for {
-		list, err := q.read(ctx, true, `shard = $1 AND id > $2 ORDER BY id LIMIT $3`, shard, after, readPage)
+		const where = `shard = $1 AND (destination, id) > ($2, $3) ORDER BY destination, id LIMIT $4`
+		list, err := q.read(ctx, true, where, shard, destination, after, readPage)
 		if err != nil {
 			return fmt.Errorf("shard %d: %w", shard, err)
 		}
 		if len(list) < readPage {
 			return nil
 		}
+		destination = list[len(list)-1].Destination
 		after = list[len(list)-1].ID
 		q.signal()
 	}
@@ -73,8 +77,8 @@ func (q *Queue) loadMore(d *destination) {
 	d.loading = true
 	after := d.last
 	q.done.Go(func() {
-		const where = `destination = $1 AND id > $2 ORDER BY id LIMIT $3`
-		list, err := q.waiting(q.ctx, where, d.id, after, readPage)
+		const where = `shard = $1 AND destination = $2 AND id > $3 ORDER BY id LIMIT $4`
+		list, err := q.waiting(q.ctx, where, shardOf(d.id), d.id, after, readPage)
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		d.loading = false

@@ -29,9 +29,7 @@ CREATE TABLE IF NOT EXISTS delivery (
 );
 CREATE INDEX IF NOT EXISTS delivery_tenant ON delivery (tenant, id);
 CREATE INDEX IF NOT EXISTS delivery_subject ON delivery (subject, id) WHERE subject <> '';
-CREATE INDEX IF NOT EXISTS delivery_waiting ON delivery (shard, id) WHERE state = 'waiting';
-CREATE INDEX IF NOT EXISTS delivery_recent ON delivery (id) WHERE state = 'waiting';
-CREATE INDEX IF NOT EXISTS delivery_destination ON delivery (destination, id) WHERE state = 'waiting';
+CREATE INDEX IF NOT EXISTS delivery_waiting ON delivery (shard, destination, id) WHERE state = 'waiting';
 CREATE INDEX IF NOT EXISTS delivery_failed ON delivery (tenant, ended_at) WHERE state = 'failed';
 
 -- Every attempt, as it went over the wire; secrets are masked.
