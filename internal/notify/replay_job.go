@@ -8,6 +8,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -42,8 +43,8 @@ type webhookReplayIn struct {
 }
 
 // RegisterJobs adds the replay of a webhook's deliveries.
-func (n *Feature) RegisterJobs(api *web.API, jobs *web.Jobs) {
-	jobs.Register(web.JobKind{Name: jobReplay, Permission: account.DeliveriesReplay, Run: n.runReplay})
+func (n *Feature) RegisterJobs(api *web.API, queue *jobs.Queue) {
+	queue.Register(jobs.Kind{Name: jobReplay, Permission: account.DeliveriesReplay, Run: n.runReplay})
 	op := web.Op{
 		Path:       apiBase + "/destinations/webhooks/{webhook_id}/replay",
 		ID:         "replay-webhook",
@@ -55,23 +56,23 @@ func (n *Feature) RegisterJobs(api *web.API, jobs *web.Jobs) {
 		Description: "A job; its result has how many deliveries matched and how many were sent again. " +
 			"Each gets a new id, because receivers ignore an id that they have seen. Replays themselves are left out.",
 	}
-	web.Post(api, op, func(ctx context.Context, in *webhookReplayIn) (web.JobInfo, error) {
-		return n.startReplay(ctx, jobs, in)
+	web.Post(api, op, func(ctx context.Context, in *webhookReplayIn) (jobs.Info, error) {
+		return n.startReplay(ctx, queue, in)
 	})
 }
 
-func (n *Feature) startReplay(ctx context.Context, jobs *web.Jobs, in *webhookReplayIn) (web.JobInfo, error) {
+func (n *Feature) startReplay(ctx context.Context, queue *jobs.Queue, in *webhookReplayIn) (jobs.Info, error) {
 	accountID := web.Account(ctx).ID
 	d, err := n.Destination(ctx, accountID, in.WebhookID)
 	if err != nil {
-		return web.JobInfo{}, err
+		return jobs.Info{}, err
 	}
 	b := &in.Body
 	if b.Before.IsZero() {
 		b.Before = moment(n.Now())
 	}
 	if !b.Since.Before(b.Before.Time) {
-		return web.JobInfo{}, errs.At(errs.CodeOutOfRange, "/before", "before must be after since")
+		return jobs.Info{}, errs.At(errs.CodeOutOfRange, "/before", "before must be after since")
 	}
 	if b.Rate == 0 {
 		b.Rate = defaultReplayRate
@@ -82,14 +83,14 @@ func (n *Feature) startReplay(ctx context.Context, jobs *web.Jobs, in *webhookRe
 			return n.record(ctx, tx, by, "replay", resourceDestination, accountID, d.ID, d.Name, nil, b)
 		})
 		if err != nil {
-			return web.JobInfo{}, err
+			return jobs.Info{}, err
 		}
 	}
-	return jobs.Start(ctx, accountID, jobReplay, replayInput{DestinationID: d.ID, Replay: *b})
+	return queue.Start(ctx, accountID, jobReplay, replayInput{DestinationID: d.ID, Replay: *b})
 }
 
 // runReplay may run twice: the engine keeps the progress under the job's id.
-func (n *Feature) runReplay(ctx context.Context, job *web.Job) (any, error) {
+func (n *Feature) runReplay(ctx context.Context, job *jobs.Job) (any, error) {
 	var in replayInput
 	if err := json.Unmarshal(job.Input, &in); err != nil {
 		return nil, err

@@ -9,19 +9,19 @@ import (
 
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/run"
-	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 // withJobs serves the API with jobs that run until the test ends.
 func (w *world) withJobs() {
 	w.t.Helper()
-	d, err := db.Open(w.t.Context(), db.Config{Feature: "web", DataDir: w.t.TempDir(), Schemas: []db.Schema{web.Schema()}})
+	d, err := db.Open(w.t.Context(), db.Config{Feature: "web", DataDir: w.t.TempDir(), Schemas: []db.Schema{jobs.Schema()}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { d.Close() })
-	w.jobs = web.NewJobs(d, web.JobsConfig{}, slog.New(slog.DiscardHandler))
+	w.jobs = jobs.New(d, jobs.Config{}, slog.New(slog.DiscardHandler))
 	w.api = w.serve()
 	ended := make(chan error, 1)
 	go func() {
@@ -38,12 +38,12 @@ func (w *world) withJobs() {
 func (w *world) job(id string) (result notify.ReplayResult) {
 	w.t.Helper()
 	until(w.t, "the job ends", func() bool {
-		var info web.JobInfo
+		var info jobs.Info
 		w.must("GET", "/jobs/"+id, nil, &info)
-		if info.State == web.JobFailed {
+		if info.State == jobs.Failed {
 			w.t.Fatalf("the job failed: %+v", info)
 		}
-		if info.State != web.JobDone {
+		if info.State != jobs.Done {
 			return false
 		}
 		if err := json.Unmarshal(info.Result, &result); err != nil {
@@ -71,7 +71,7 @@ func TestTheFailedDeliveriesOfAWebhookAreReplayedByAJob(t *testing.T) {
 		w.alert(map[string]any{"id": "good"})
 		until(t, "the last arrives", func() bool { return w.states("good") == "notice delivered" })
 		path := "/destinations/webhooks/" + h.ID + "/replay"
-		var info web.JobInfo
+		var info jobs.Info
 		w.must("POST", path, map[string]any{"dry_run": true}, &info)
 		if got := w.job(info.ID); got != (notify.ReplayResult{Matched: 4}) {
 			t.Errorf("the dry run says %+v", got)

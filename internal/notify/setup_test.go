@@ -27,6 +27,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
@@ -51,8 +52,8 @@ type world struct {
 	deps notify.Deps
 	stop func() // waits for the drain
 
-	account string    // of the token acme
-	jobs    *web.Jobs // nil = none
+	account string      // of the token acme
+	jobs    *jobs.Queue // nil = none
 
 	mu       sync.Mutex // guards what follows
 	recorded []event.Audit
