@@ -6,9 +6,11 @@
 //	go run ./bench/notify -engine postgres    PostgreSQL and Apache Kafka (BELFRY_TEST_POSTGRES, BELFRY_TEST_KAFKA)
 //
 // The server is the real binary in a process of its own; the load generator
-// and the receivers are this process, on the same machine. Every signature's
-// header is there, every webhook-id is counted: lost and doubled ones are
-// rows of the result. Nothing here is asserted.
+// and the receivers are this process, on the same machine. A receiver reads the
+// body, finds the time at which it was sent, and answers 200. Every message must
+// have a signature; every webhook-id is counted, and lost and doubled ones are
+// columns of the result. CPU/each is user and system time of the server process
+// for each delivery (proc(5)). Nothing here is asserted.
 package main
 
 import (
@@ -88,6 +90,14 @@ func measure(ctx context.Context, o options) error {
 			defer b.sink.hang(false)
 			return b.steady(ctx, "poisoned")
 		}},
+		{fmt.Sprintf("%d/s, %d destinations, all good", o.rate, spread), func(ctx context.Context) (result, error) {
+			return b.steady(ctx, "spread")
+		}},
+		{fmt.Sprintf("%d/s, %d of %d hang, drip or answer 429", o.rate, spreadBad, spread), func(ctx context.Context) (result, error) {
+			b.sink.hang(true)
+			defer b.sink.hang(false)
+			return b.steady(ctx, "spread")
+		}},
 	} {
 		if !strings.HasPrefix(row.name, o.rows) {
 			continue
@@ -132,7 +142,7 @@ func (b *bench) prepare(ctx context.Context) error {
 		return err
 	}
 	var types []map[string]any
-	for _, name := range []string{"one", "many", "poisoned", "storm"} {
+	for _, name := range []string{"one", "many", "poisoned", "storm", "spread"} {
 		types = append(types, map[string]any{"type": "bench_" + name, "title": name, "severities": []string{"error"},
 			"filters": []map[string]any{{"key": "to", "title": "To"}}})
 	}
@@ -179,19 +189,53 @@ func (b *bench) prepare(ctx context.Context) error {
 			err = policy("poisoned", "0", id)
 		}
 	}
+	for i := 0; err == nil && i < spread; i++ {
+		if id, err = hook(spreadPath(i)); err == nil {
+			err = policy("spread", fmt.Sprint(i), id)
+		}
+	}
 	return err
+}
+
+// spread is the number of destinations of the rows with bad receivers; the first
+// spreadBad of them are the bad ones. Their messages are never counted, so that
+// both rows measure the same destinations.
+const (
+	spread    = 100
+	spreadBad = 20
+)
+
+func spreadPath(i int) string {
+	if i >= spreadBad {
+		return fmt.Sprint("good/spread-", i)
+	}
+	return "bad/" + []string{"hang", "drip", "429"}[i%3] + fmt.Sprint(i)
 }
 
 // alert makes the n-th alert of a row; its destination is n's turn.
 func (b *bench) alert(row, kind string, n int) map[string]any {
-	return map[string]any{"id": fmt.Sprintf("%s-%d", row, n), "alert_type": "bench_" + kind, "event": "notice", "summary": "A message of the size that messages have, with a sentence for people in it",
-		"filters": map[string]any{"to": []string{fmt.Sprint(n % b.o.destinations)}}, "data": map[string]any{"sent": time.Now().UnixNano(), "row": row, "pad": "0123456789012345678901234567890123456789012345678901234567890123456789"}}
+	destinations := b.o.destinations
+	if kind == "spread" {
+		destinations = spread
+	}
+	return map[string]any{
+		"id":         fmt.Sprintf("%s-%d", row, n),
+		"alert_type": "bench_" + kind,
+		"event":      "notice",
+		"summary":    "A message of the size that messages have, with a sentence for people in it",
+		"filters":    map[string]any{"to": []string{fmt.Sprint(n % destinations)}},
+		"data": map[string]any{
+			"sent": time.Now().UnixNano(),
+			"row":  row,
+			"pad":  strings.Repeat("0123456789", 7),
+		},
+	}
 }
 
-// flood hands in alerts as fast as they are taken, and waits for the last. Its
-// CPU is taken when the server is idle again, because the audit log takes
-// Belfry's own events after the deliveries.
-// alertOf makes the n-th alert; nil = as in all other rows.
+// flood sends alerts as fast as they are accepted, and waits for the last. CPU is
+// read when the server is idle again, because the audit log stores Belfry's own
+// events after the deliveries. alertOf makes the n-th alert; nil = as in all
+// other rows.
 func (b *bench) flood(ctx context.Context, kind string, alerts int, alertOf func(row string, n int) map[string]any) (result, error) {
 	if alertOf == nil {
 		alertOf = func(row string, n int) map[string]any { return b.alert(row, kind, n) }
@@ -233,7 +277,7 @@ func (b *bench) flood(ctx context.Context, kind string, alerts int, alertOf func
 	return b.result(alerts, alerts, took, b.s.cpu()-used), nil
 }
 
-// steady hands in one alert a request at an even rate.
+// steady sends one alert a request at an even rate.
 func (b *bench) steady(ctx context.Context, kind string) (result, error) {
 	row := fmt.Sprint(kind, time.Now().UnixNano())
 	b.sink.begin(row)
@@ -266,6 +310,9 @@ func (b *bench) steady(ctx context.Context, kind string) (result, error) {
 	expect := total
 	if kind == "poisoned" {
 		expect = total - (total+b.o.destinations-1)/b.o.destinations
+	}
+	if kind == "spread" {
+		expect = total/spread*(spread-spreadBad) + max(0, total%spread-spreadBad)
 	}
 	b.sink.await(ctx, expect, 30*time.Second)
 	return b.result(total, expect, time.Since(began), b.s.cpu()-used), nil

@@ -129,6 +129,10 @@ func newSink() *sink {
 	s := &sink{}
 	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		data, _ := io.ReadAll(r.Body) // a broken one is not counted
+		if strings.HasPrefix(r.URL.Path, "/bad/") {
+			s.misbehave(w, r)
+			return
+		}
 		if r.URL.Path == "/bad" && s.hanging.Load() {
 			<-r.Context().Done()
 			return
@@ -152,6 +156,28 @@ func newSink() *sink {
 		}
 	}))
 	return s
+}
+
+// misbehave is one of the bad receivers, while they are bad: it hangs, drips its
+// answer or asks to wait, by its path.
+func (s *sink) misbehave(w http.ResponseWriter, r *http.Request) {
+	kind := strings.TrimPrefix(r.URL.Path, "/bad/")
+	switch {
+	case !s.hanging.Load():
+	case strings.HasPrefix(kind, "hang"):
+		<-r.Context().Done()
+	case strings.HasPrefix(kind, "drip"):
+		out := http.NewResponseController(w)
+		for r.Context().Err() == nil {
+			if _, err := w.Write([]byte(".")); err != nil || out.Flush() != nil {
+				return
+			}
+			time.Sleep(time.Second)
+		}
+	default:
+		w.Header().Set("Retry-After", "5")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}
 }
 
 func (s *sink) hang(yes bool) { s.hanging.Store(yes) }

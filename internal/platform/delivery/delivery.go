@@ -149,7 +149,7 @@ type Config struct {
 type Limits struct {
 	Attempt        time.Duration   // of one attempt; 15 s
 	Schedule       []time.Duration // waits before each attempt; the first is 0; Standard Webhooks'
-	InFlight       int             // attempts in flight; 1,000
+	InFlight       int             // attempts in flight; 2,000
 	PerTenant      int             // of these, of one tenant; a quarter
 	PerDestination int             // of these, to one destination; 32
 	Lease          time.Duration   // of a shard, with several processes; 15 s
@@ -171,7 +171,7 @@ func (l Limits) WithDefaults() Limits {
 	setDuration(&l.Attempt, 15*time.Second)
 	setDuration(&l.Lease, 15*time.Second)
 	setDuration(&l.Poll, 500*time.Millisecond)
-	setInt(&l.InFlight, 1000)
+	setInt(&l.InFlight, 2000)
 	setInt(&l.PerTenant, max(1, l.InFlight/4))
 	setInt(&l.PerDestination, 32)
 	if len(l.Schedule) == 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,6 +127,45 @@ func TestADestinationThatHangsHoldsOnlyItsOwnSlots(t *testing.T) {
 			t.Errorf("%d attempts in flight to the destination that hangs", hanging)
 		}
 		r.until("all are sent", func() bool { return len(r.attempts()) == 200 })
+	})
+}
+
+// TestADestinationThatBeginsToHangGetsNoFurtherAttempts grows its window first.
+func TestADestinationThatBeginsToHangGetsNoFurtherAttempts(t *testing.T) {
+	var ahead atomic.Int64
+	everywhere(t, func(t *testing.T, r *rig) {
+		r.insert(numbered(100, "a", "d")...)
+		r.until("all are sent", func() bool { return len(r.attempts()) == 100 })
+		r.until("all have ended", func() bool {
+			return !slices.ContainsFunc(r.stored(), func(s delivery.Stored) bool { return s.State != delivery.StateDelivered })
+		})
+		release := make(chan struct{})
+		r.answers(func(it *delivery.Item) delivery.Result {
+			if it.Destination == "d" {
+				<-release
+			}
+			return delivery.Result{Status: 200}
+		})
+		r.insert(item("a", "d", "hangs"))
+		r.until("it is in flight", func() bool { return len(r.attempts()) == 101 })
+		ahead.Add(int64(time.Second))
+		r.insert(append(numbered(20, "a", "d"), numbered(20, "a", "other")...)...)
+		r.until("the other destination has all", func() bool {
+			n := 0
+			for _, s := range r.attempts() {
+				if s.destination == "other" {
+					n++
+				}
+			}
+			return n == 20
+		})
+		if n := len(r.attempts()) - 121; n != 0 {
+			t.Errorf("%d further attempts to a destination that hangs", n)
+		}
+		close(release)
+		r.until("the rest is sent", func() bool { return len(r.attempts()) == 141 })
+	}, func(c *delivery.Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	})
 }
 

@@ -57,6 +57,7 @@ type destination struct {
 	held     int     // items in memory
 	inFlight int
 	window   window
+	progress time.Time // when an attempt last ended, or the first of those in flight began
 	failing  bool      // the last attempt did not arrive
 	paused   time.Time // nothing is sent before
 	alarm    time.Time // the pause for which a timer is set
@@ -241,7 +242,7 @@ func (q *Queue) schedule(l *lane) {
 
 // queueDestination gives a destination that may send its turn in its tenant.
 func (q *Queue) queueDestination(d *destination) {
-	if d.queued || len(d.ready) == 0 || d.inFlight >= d.window.limit() {
+	if d.queued || len(d.ready) == 0 || q.busy(d) {
 		return
 	}
 	if d.paused.After(q.cfg.Now()) {
@@ -254,6 +255,16 @@ func (q *Queue) queueDestination(d *destination) {
 	d.queued = true
 	d.tenant.ready = append(d.tenant.ready, d)
 	q.queueTenant(d.tenant)
+}
+
+// stallAfter is how long a destination with attempts in flight may answer none of
+// them before no further attempt begins. A receiver that begins to hang would
+// otherwise fill its whole window, and its tenant's share, within a second.
+const stallAfter = 250 * time.Millisecond
+
+// busy reports whether a destination may begin no attempt before one has ended.
+func (q *Queue) busy(d *destination) bool {
+	return d.inFlight >= d.window.limit() || d.inFlight > 0 && q.cfg.Now().Sub(d.progress) > stallAfter
 }
 
 func (q *Queue) queueTenant(t *tenant) {
@@ -277,14 +288,16 @@ func (q *Queue) next() *Item {
 		t.ready = t.ready[1:]
 		d.queued = false
 		q.queueTenant(t)
-		if d.paused.After(q.cfg.Now()) || d.inFlight >= d.window.limit() {
+		if d.paused.After(q.cfg.Now()) || q.busy(d) {
 			q.queueDestination(d)
 			continue
 		}
 		if it := q.nextOf(d); it != nil {
 			it.inFlight = true
 			q.inFlight++
-			d.inFlight++
+			if d.inFlight++; d.inFlight == 1 {
+				d.progress = q.cfg.Now()
+			}
 			t.inFlight++
 			q.inShard[shardOf(d.id)]++
 			q.queueDestination(d)
@@ -320,6 +333,7 @@ func (q *Queue) release(it *Item, v Verdict, began time.Time) {
 	d := it.lane.dest
 	d.inFlight--
 	d.tenant.inFlight--
+	d.progress = q.cfg.Now()
 	if v.Overload {
 		d.window.overloaded(began, q.cfg.Now())
 	}
