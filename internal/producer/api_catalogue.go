@@ -192,7 +192,7 @@ type ShownOwner struct {
 }
 
 func (f *Feature) listProducts(ctx context.Context, _ *struct{}) ([]ShownProduct, error) {
-	s, err := f.snapshot(ctx)
+	s, err := f.snapshot.Get(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func (f *Feature) apply(
 	if !dryRun {
 		// The row's lock admits one apply at a time: names and personal fields are
 		// compared with the stored ones, not with those of a concurrent apply.
-		if err := raiseClock(ctx, tx); err != nil {
+		if err := db.Tick(ctx, tx, clock); err != nil {
 			return Applied{}, err
 		}
 	}
@@ -98,13 +98,6 @@ func (f *Feature) apply(
 		return out, err
 	}
 	return out, f.auditApply(ctx, tx, team, present, file, out)
-}
-
-// raiseClock makes every process read the catalogues again, and locks the
-// clock's row until the transaction ends.
-func raiseClock(ctx context.Context, tx *db.Tx) error {
-	_, err := tx.Exec(ctx, `UPDATE clock SET n = n + 1 WHERE id = 1`)
-	return err
 }
 
 // objections are the faults of a file that only the server can find.

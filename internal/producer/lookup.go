@@ -13,7 +13,6 @@ import (
 
 // snapshot is all catalogues at one moment of the clock. It never changes.
 type snapshot struct {
-	clock    int64
 	products map[string]*catalogue.Product
 	owners   map[ownedName]*catalogue.Product // by the names that belong to one team at a time
 	teams    map[string]loadedTeam            // by id
@@ -38,7 +37,7 @@ type loadedTeam struct {
 // Lookup finds a declared product, or nil when no team declares the name. From
 // the second call on it reads no database. Belfry's own product is always there.
 func (f *Feature) Lookup(ctx context.Context, product string) (*catalogue.Product, error) {
-	s, err := f.snapshot(ctx)
+	s, err := f.snapshot.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +48,7 @@ func (f *Feature) Lookup(ctx context.Context, product string) (*catalogue.Produc
 // installation has one of each name, such as alert_type; nil when there is none.
 // It answers from memory, as Lookup does.
 func (f *Feature) Owner(ctx context.Context, kind, name string) (*catalogue.Product, error) {
-	s, err := f.snapshot(ctx)
+	s, err := f.snapshot.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +57,7 @@ func (f *Feature) Owner(ctx context.Context, kind, name string) (*catalogue.Prod
 
 // Products lists all declared products, sorted by name.
 func (f *Feature) Products(ctx context.Context) ([]*catalogue.Product, error) {
-	s, err := f.snapshot(ctx)
+	s, err := f.snapshot.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +73,7 @@ func (s *snapshot) sorted() []*catalogue.Product {
 // entry of a product; the items of all entries when the entry is not known. They stay
 // when no team declares the product any more.
 func (f *Feature) Lasting(ctx context.Context, product, entry string) ([]string, error) {
-	s, err := f.snapshot(ctx)
+	s, err := f.snapshot.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -90,16 +89,6 @@ func (f *Feature) Lasting(ctx context.Context, product, entry string) ([]string,
 	return slices.Compact(all), nil
 }
 
-func (f *Feature) snapshot(ctx context.Context) (*snapshot, error) {
-	if s := f.seen.Load(); s != nil {
-		return s, nil
-	}
-	if err := f.refresh(ctx); err != nil {
-		return nil, err
-	}
-	return f.seen.Load(), nil
-}
-
 // catalogueRow is a team with its catalogue in force.
 type catalogueRow struct {
 	team, name string
@@ -108,30 +97,39 @@ type catalogueRow struct {
 	content    []byte // nil when the snapshot has this version
 }
 
-// refresh loads what changed since the last call; without a change it reads one
-// row.
-func (f *Feature) refresh(ctx context.Context) error {
-	f.loading.Lock()
-	defer f.loading.Unlock()
+// clock is the row that counts the changes of catalogues.
+const clock = 1
 
-	old := f.seen.Load()
-	if old == nil {
-		old = &snapshot{clock: -1}
+// refresh loads the catalogues that changed since the last call; without a change
+// it reads one row.
+func (f *Feature) refresh(ctx context.Context) error {
+	_, err := f.snapshot.Refresh(ctx)
+	return err
+}
+
+// loadSnapshot reads all catalogues. The ones that did not change are taken from the
+// snapshot before, which is nil at first.
+func (f *Feature) loadSnapshot(ctx context.Context, tx *db.Tx, before *snapshot) (*snapshot, error) {
+	if before == nil {
+		before = &snapshot{}
 	}
-	clock, rows, declared, err := f.load(ctx, old)
-	if err != nil || clock == old.clock {
-		return err
+	rows, err := loadCatalogues(ctx, tx, before)
+	if err != nil {
+		return nil, err
+	}
+	declared, err := loadLasting(ctx, tx)
+	if err != nil {
+		return nil, err
 	}
 
 	next := &snapshot{
-		clock:    clock,
 		products: map[string]*catalogue.Product{f.builtin.Name: f.builtin},
 		owners:   map[ownedName]*catalogue.Product{},
 		teams:    map[string]loadedTeam{},
 		lasting:  declared,
 	}
 	for _, row := range rows {
-		team := f.compileTeam(row, old, declared)
+		team := f.compileTeam(row, before, declared)
 		next.teams[row.team] = team
 		for _, p := range team.products {
 			next.products[p.Name] = p
@@ -142,43 +140,33 @@ func (f *Feature) refresh(ctx context.Context) error {
 			next.owners[ownedName{n.Kind, n.Name}] = p
 		}
 	}
-	f.seen.Store(next)
 	f.metrics.catalogues.Set(float64(len(next.products)))
-	return nil
+	return next, nil
 }
 
-// load reads the teams' catalogues that changed since the old snapshot; nothing
-// but the clock when none did.
-func (f *Feature) load(
-	ctx context.Context, old *snapshot,
-) (clock int64, rows []catalogueRow, declared lasting, err error) {
-	err = f.db.View(ctx, func(tx *db.Tx) error {
-		if err := tx.QueryRow(ctx, `SELECT n FROM clock WHERE id = 1`).Scan(&clock); err != nil {
-			return err
+// loadCatalogues reads the teams, and the content of the catalogues that changed.
+func loadCatalogues(ctx context.Context, tx *db.Tx, before *snapshot) ([]catalogueRow, error) {
+	scan := func(row db.Row) (r catalogueRow, err error) {
+		err = row.Scan(&r.team, &r.name, &r.version)
+		return r, err
+	}
+	rows, err := db.Collect(ctx, tx, scan,
+		`SELECT id, name, version FROM team WHERE version > 0 AND deleted_at = 0 ORDER BY id`)
+	if err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		row := &rows[i]
+		if before.teams[row.team].version == row.version {
+			continue
 		}
-		if clock == old.clock {
-			return nil
-		}
-
-		rows, err = teamVersions(ctx, tx)
+		err := tx.QueryRow(ctx, `SELECT format, content FROM catalogue WHERE team_id = $1 AND version = $2`,
+			row.team, row.version).Scan(&row.format, &row.content)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for i := range rows {
-			row := &rows[i]
-			if old.teams[row.team].version == row.version {
-				continue
-			}
-			err := tx.QueryRow(ctx, `SELECT format, content FROM catalogue WHERE team_id = $1 AND version = $2`,
-				row.team, row.version).Scan(&row.format, &row.content)
-			if err != nil {
-				return err
-			}
-		}
-		declared, err = loadLasting(ctx, tx)
-		return err
-	})
-	return clock, rows, declared, err
+	}
+	return rows, nil
 }
 
 // compileTeam compiles a catalogue that changed. One that this version of the
@@ -215,39 +203,18 @@ func (f *Feature) compileStored(row catalogueRow, declared lasting) ([]*catalogu
 	return products, nil
 }
 
-func teamVersions(ctx context.Context, tx *db.Tx) ([]catalogueRow, error) {
-	rows, err := tx.Query(ctx, `SELECT id, name, version FROM team WHERE version > 0 AND deleted_at = 0 ORDER BY id`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var teams []catalogueRow
-	for rows.Next() {
-		var row catalogueRow
-		if err := rows.Scan(&row.team, &row.name, &row.version); err != nil {
-			return nil, err
-		}
-		teams = append(teams, row)
-	}
-	return teams, rows.Err()
-}
-
 func loadLasting(ctx context.Context, tx *db.Tx) (lasting, error) {
-	rows, err := tx.Query(ctx, `SELECT product, resource, pointer FROM personal ORDER BY product, resource, pointer`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	declared := lasting{}
-	for rows.Next() {
+	err := db.Each(ctx, tx, func(row db.Row) error {
 		var product, entry, item string
-		if err := rows.Scan(&product, &entry, &item); err != nil {
-			return nil, err
+		if err := row.Scan(&product, &entry, &item); err != nil {
+			return err
 		}
 		if declared[product] == nil {
 			declared[product] = map[string][]string{}
 		}
 		declared[product][entry] = append(declared[product][entry], item)
-	}
-	return declared, rows.Err()
+		return nil
+	}, `SELECT product, resource, pointer FROM personal ORDER BY product, resource, pointer`)
+	return declared, err
 }

@@ -21,7 +21,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -82,8 +81,7 @@ type Feature struct {
 
 	registerer prometheus.Registerer // for the consumer's metrics
 
-	seen    atomic.Pointer[snapshot] // nil until the first load
-	loading sync.Mutex               // one load at a time
+	snapshot *db.Snapshot[*snapshot]
 
 	mu      sync.Mutex // guards the fields below
 	cached  map[account.Hash]cachedToken
@@ -123,6 +121,7 @@ func New(cfg Config, deps Deps) (*Feature, error) {
 		cached:     map[account.Hash]cachedToken{},
 		touched:    map[string]int64{},
 	}
+	f.snapshot = db.NewSnapshot(deps.DB, clock, f.loadSnapshot)
 	if f.wake == nil {
 		f.wake = func() {}
 	}

@@ -34,12 +34,9 @@ const (
 	maxTokens = 100 // of a team
 )
 
-// scanner is a row, or the present one of several.
-type scanner = interface{ Scan(targets ...any) error }
-
 const teamColumns = `id, name, contact_email, version, created_at, modified_at`
 
-func scanTeam(row scanner) (Team, error) {
+func scanTeam(row db.Row) (Team, error) {
 	var t Team
 	var created, modified int64
 	err := row.Scan(
@@ -149,23 +146,12 @@ func (f *Feature) Teams(ctx context.Context, after string, limit int) (list []Te
 	if after == "" {
 		after = "g" // sorts after every id, which is hexadecimal
 	}
-	err = f.db.View(ctx, func(tx *db.Tx) error {
-		rows, err := tx.Query(ctx, `
+	err = f.db.View(ctx, func(tx *db.Tx) (err error) {
+		list, err = db.Collect(ctx, tx, scanTeam, `
 			SELECT `+teamColumns+` FROM team
 			WHERE deleted_at = 0 AND id < $1
 			ORDER BY id DESC LIMIT $2`, after, limit)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			t, err := scanTeam(rows)
-			if err != nil {
-				return err
-			}
-			list = append(list, t)
-		}
-		return rows.Err()
+		return err
 	})
 	return list, err
 }
@@ -196,7 +182,7 @@ func (f *Feature) UpdateTeam(ctx context.Context, teamID string, name, email *st
 		if err != nil {
 			return nameTaken(err, t.Name)
 		}
-		if err := raiseClock(ctx, tx); err != nil { // the name is in the snapshot
+		if err := db.Tick(ctx, tx, clock); err != nil { // the name is in the snapshot
 			return err
 		}
 		updated := event.NewAudit(f.cfg.OperatorAccount, "update", "producer", t.ID, t.Name)
@@ -210,7 +196,7 @@ func (f *Feature) UpdateTeam(ctx context.Context, teamID string, name, email *st
 func (f *Feature) DeleteTeam(ctx context.Context, teamID string) error {
 	return f.change(ctx, func(tx *db.Tx) error {
 		// The clock's lock keeps an apply from running at the same time.
-		if err := raiseClock(ctx, tx); err != nil {
+		if err := db.Tick(ctx, tx, clock); err != nil {
 			return err
 		}
 		t, err := loadTeam(ctx, tx, teamID)

@@ -156,7 +156,7 @@ func parseNetworks(entries []string) ([]netip.Prefix, *errs.Error) {
 
 const tokenColumns = `id, name, ip_allow, created_at, expires_at, last_used_at`
 
-func scanToken(row scanner, more ...any) (Token, error) {
+func scanToken(row db.Row, more ...any) (Token, error) {
 	var t Token
 	var allow string
 	var created, expires, used int64
@@ -186,19 +186,10 @@ func (f *Feature) Tokens(ctx context.Context, teamID string) (list []Token, err 
 		if _, err := loadTeam(ctx, tx, teamID); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, `SELECT `+tokenColumns+` FROM token WHERE team_id = $1 ORDER BY id DESC`, teamID)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			t, err := scanToken(rows)
-			if err != nil {
-				return err
-			}
-			list = append(list, t)
-		}
-		return rows.Err()
+		scan := func(row db.Row) (Token, error) { return scanToken(row) }
+		list, err = db.Collect(ctx, tx, scan,
+			`SELECT `+tokenColumns+` FROM token WHERE team_id = $1 ORDER BY id DESC`, teamID)
+		return err
 	})
 	return list, err
 }

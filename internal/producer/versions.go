@@ -41,7 +41,7 @@ type StoredCatalogue struct {
 
 const revisionColumns = `version, format, applied_at, by_type, by_id, by_name`
 
-func scanRevision(row scanner, more ...any) (Revision, error) {
+func scanRevision(row db.Row, more ...any) (Revision, error) {
 	var v Revision
 	var at int64
 	targets := []any{
@@ -131,22 +131,12 @@ func (f *Feature) Versions(ctx context.Context, teamID string, below int64, limi
 		if _, err := loadTeam(ctx, tx, teamID); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, `
+		scan := func(row db.Row) (Revision, error) { return scanRevision(row) }
+		list, err = db.Collect(ctx, tx, scan, `
 			SELECT `+revisionColumns+` FROM catalogue
 			WHERE team_id = $1 AND version < $2
 			ORDER BY version DESC LIMIT $3`, teamID, below, limit)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			v, err := scanRevision(rows)
-			if err != nil {
-				return err
-			}
-			list = append(list, v)
-		}
-		return rows.Err()
+		return err
 	})
 	return list, err
 }
