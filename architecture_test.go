@@ -39,7 +39,8 @@ var rules = []rule{
 	{"internal/event", []string{"internal/platform/id"}, "the language has values and no behaviour"},
 	{"internal/history", nil, "turns a git log into events, knowing nothing of Belfry but their shape"},
 	{"internal/client", nil, "the public API from outside: what it needs of Belfry, everybody would need"},
-	{"internal/account", []string{"internal/event", "internal/platform"}, "the one feature that others may import; it imports none"},
+	{"internal/feature", []string{"internal/event", "internal/platform"}, "the contract of all features knows none of them"},
+	{"internal/account", []string{"internal/event", "internal/feature", "internal/platform"}, "the one feature that others may import; it imports none"},
 	{"internal/audit", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/producer", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/traffic", feature, "features talk on the bus, or the app hands one a function of another"},
@@ -52,7 +53,7 @@ var rules = []rule{
 	{"test", []string{"internal", "cmd"}, "tests everything"},
 }
 
-var feature = []string{"internal/account", "internal/event", "internal/platform"}
+var feature = []string{"internal/account", "internal/event", "internal/feature", "internal/platform"}
 
 // platformOrder is the order in which platform packages may import each other.
 var platformOrder = []string{"errs", "id", "strict", "seal", "telemetry", "run", "db", "merkle", "bus", "broker", "web", "ui"}

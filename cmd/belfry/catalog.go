@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/belfryhq/belfry/internal/client"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/strict"
 	"github.com/belfryhq/belfry/internal/producer"
@@ -254,6 +255,6 @@ type named struct{ http.RoundTripper }
 
 func (n named) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	r.Header.Set("User-Agent", producer.UserAgent+"/"+buildVersion())
+	r.Header.Set("User-Agent", feature.CommandAgent+"/"+buildVersion())
 	return n.RoundTripper.RoundTrip(r)
 }

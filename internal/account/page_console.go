@@ -66,7 +66,7 @@ func (p *pages) find(ctx context.Context, ref string) (string, error) {
 }
 
 func (p *pages) renderAccounts(w http.ResponseWriter, v visit, f accountForm, missed string) error {
-	list, err := page(p.API, v.paging(), "console accounts", func(a Account) string { return a.ID },
+	list, err := page(p.Pages.API, v.paging(), "console accounts", func(a Account) string { return a.ID },
 		func(after string, limit int) ([]Account, error) { return p.Accounts(v.ctx, v.who, after, limit) })
 	if err != nil {
 		return err

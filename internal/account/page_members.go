@@ -96,7 +96,7 @@ func (p *pages) shownMember(v visit, m Member) shownMember {
 }
 
 func (p *pages) renderMembers(w http.ResponseWriter, v visit, f memberForm) error {
-	list, err := page(p.API, v.paging(), "members "+v.account, func(m Member) string { return m.ID },
+	list, err := page(p.Pages.API, v.paging(), "members "+v.account, func(m Member) string { return m.ID },
 		func(after string, limit int) ([]Member, error) { return p.Members(v.ctx, v.account, after, limit) })
 	if err != nil {
 		return err
@@ -232,7 +232,7 @@ type shownPortalSession struct {
 
 func (p *pages) showPortalSessions(w http.ResponseWriter, r *http.Request) error {
 	v := accountVisit(r)
-	list, err := page(p.API, v.paging(), "portal sessions "+v.account, func(s PortalSession) string { return s.ID },
+	list, err := page(p.Pages.API, v.paging(), "portal sessions "+v.account, func(s PortalSession) string { return s.ID },
 		func(after string, limit int) ([]PortalSession, error) {
 			return p.PortalSessions(v.ctx, v.account, after, limit)
 		})

@@ -46,7 +46,7 @@ func (p *pages) showOperators(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *pages) renderOperators(w http.ResponseWriter, v visit, f operatorForm) error {
-	list, err := page(p.API, v.paging(), "console operators", func(o Person) string { return o.ID },
+	list, err := page(p.Pages.API, v.paging(), "console operators", func(o Person) string { return o.ID },
 		func(after string, limit int) ([]Person, error) { return p.Operators(v.ctx, after, limit) })
 	if err != nil {
 		return err

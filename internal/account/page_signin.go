@@ -39,7 +39,7 @@ func localPath(s string) string {
 
 func (p *pages) mountSignIn() {
 	public := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
-		p.API.MountPublic(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.Pages.API.MountPublic(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := h(w, r); err != nil {
 				p.problem(p.UI, w, r, plain(""), err)
 			}

@@ -33,9 +33,11 @@ type site struct {
 func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{fixture: newFixture(t, db.Config{DataDir: t.TempDir()})}
-	dir, err := account.New(account.Config{DB: s.db, Now: func() time.Time { return time.UnixMicro(s.now.Load()) },
-		Registerer: prometheus.NewRegistry(), BootstrapToken: root, ExternalURL: "http://belfry.test"})
+	dir, err := account.New(account.Config{Env: s.env(), BootstrapToken: root})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.EnsureInstallation(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	api, err := web.New(web.Config{Version: "test", Key: bytes.Repeat([]byte("k"), 32)}, web.Deps{
@@ -47,7 +49,7 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir.Register(api)
+	dir.API(api)
 	u, err := ui.New(ui.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -38,7 +38,7 @@ func (p *pages) shown(v visit, t Token) shownToken {
 
 func (p *pages) showTokens(w http.ResponseWriter, r *http.Request) error {
 	v := accountVisit(r)
-	list, err := page(p.API, v.paging(), "tokens "+v.account, func(t Token) string { return t.ID },
+	list, err := page(p.Pages.API, v.paging(), "tokens "+v.account, func(t Token) string { return t.ID },
 		func(after string, limit int) ([]Token, error) { return p.Tokens(v.ctx, v.account, after, limit) })
 	if err != nil {
 		return err

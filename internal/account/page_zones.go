@@ -42,7 +42,7 @@ func (p *pages) shownZone(v visit, z Zone) shownZone {
 
 func (p *pages) showZones(w http.ResponseWriter, r *http.Request) error {
 	v := accountVisit(r)
-	list, err := page(p.API, v.paging(), "zones "+v.account, func(z Zone) string { return z.ID },
+	list, err := page(p.Pages.API, v.paging(), "zones "+v.account, func(z Zone) string { return z.ID },
 		func(after string, limit int) ([]Zone, error) { return p.Zones(v.ctx, v.account, after, limit) })
 	if err != nil {
 		return err

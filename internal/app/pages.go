@@ -40,10 +40,7 @@ func (a *App) openPages(version string) error {
 		return err
 	}
 	p := &pages{app: a, ui: u, mounted: map[string]bool{}}
-	p.names = (&names{known: map[string]knownName{}, ask: func(ctx context.Context, id string) (string, error) {
-		found, err := a.Account.Account(ctx, id)
-		return found.Name, err
-	}}).of
+	p.names = a.accountNames().of
 	if p.set, err = u.Parse(pageFiles, "page_*.html"); err != nil {
 		return err
 	}
@@ -95,12 +92,12 @@ func (a *App) tokenName(ctx context.Context, accountID, tokenID string) string {
 // system is the state of this process.
 func (a *App) system(ctx context.Context, version string) (account.System, error) {
 	s := account.System{Version: version, Ready: a.Health.Ready(ctx)}
-	for i, d := range a.dbs.all() {
+	for _, d := range a.databases {
 		list, err := d.Migrations(ctx)
 		if err != nil {
 			return s, err
 		}
-		s.Databases = append(s.Databases, account.Database{Feature: features[i].name, Engine: string(d.Engine), Migrations: list})
+		s.Databases = append(s.Databases, account.Database{Feature: d.Name, Engine: string(d.Engine), Migrations: list})
 	}
 	return s, nil
 }

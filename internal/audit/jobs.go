@@ -39,10 +39,10 @@ type ExportRequest struct {
 	}
 }
 
-// RegisterJobs adds the kinds of work and the routes that start them.
+// registerJobs adds the kinds of work and the routes that start them.
 // busRetention is how long the topics that hold events, or parts of them, keep a
 // record.
-func (f *Feature) RegisterJobs(api *web.API, jobs *web.Jobs, busRetention time.Duration) {
+func (f *Feature) registerJobs(api *web.API, jobs *web.Jobs, busRetention time.Duration) {
 	jobs.Register(web.JobKind{Name: jobExport, Permission: "audit:export", Run: f.runExport})
 	jobs.Register(web.JobKind{Name: jobErase, Permission: "audit:erase", Private: true, Run: func(ctx context.Context, j *web.Job) (any, error) {
 		return f.runErasure(ctx, j, jobs, busRetention)

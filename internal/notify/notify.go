@@ -33,20 +33,16 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
-	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 //go:embed schema/*.sql
@@ -112,15 +108,19 @@ type ChangesQuery struct {
 	Limit    int
 }
 
-// Deps are the parts that the feature works with. Functions of other features
-// are handed in by the app; those marked so may be nil.
-type Deps struct {
-	DB  *db.DB
+// Manifest is the feature before it is constructed.
+var Manifest = feature.Manifest{
+	Name:     "notify",
+	Schema:   Schema,
+	Consumes: []feature.Subscription{{Group: Group, Topic: event.TopicAlerts}},
+	Cache:    2,
+}
+
+// Config configures a Feature. DB, Cursors, Box and the functions of other
+// features are required, except for those that may be nil by their comments.
+type Config struct {
+	feature.Env
 	Box *seal.Box
-	// Record writes Belfry's own audit events to the outbox of DB, in tx.
-	Record func(ctx context.Context, tx *db.Tx, events ...event.Audit) error
-	// Wake tells the outbox's relay of a commit; may be nil.
-	Wake func()
 
 	// AlertType finds a declared type; nil without an error when there is none.
 	AlertType  func(ctx context.Context, name string) (*AlertType, error)
@@ -138,13 +138,7 @@ type Deps struct {
 	Live func(ctx context.Context, account string, about event.AlertResource) (string, error)
 
 	Channels []Channel
-	Cursors  *web.Cursors
-	URL      string // of the server, for links in messages
-
-	Log        *slog.Logger
-	Registerer prometheus.Registerer
-	Now        func() time.Time // nil = time.Now
-	Limits     Limits
+	Limits   Limits
 }
 
 // Limits bound the work; zero values are replaced by the defaults.
@@ -162,7 +156,7 @@ type Limits struct {
 
 // Feature is the feature. Safe for concurrent use.
 type Feature struct {
-	Deps
+	Config
 	channels map[string]Channel
 	metrics  *metrics
 	intake   *db.Writer[*intakeJob]
@@ -174,44 +168,43 @@ type Feature struct {
 }
 
 // New makes the feature; Stages run it.
-func New(deps Deps) (*Feature, error) {
+func New(cfg Config) (*Feature, error) {
+	var err error
+	if cfg.Env, err = cfg.Complete(Manifest.Name); err != nil {
+		return nil, err
+	}
 	switch {
-	case deps.DB == nil || deps.Box == nil || deps.Record == nil || deps.Cursors == nil:
-		return nil, errors.New("notify: DB, Box, Record and Cursors are required")
-	case deps.AlertType == nil || deps.AlertTypes == nil || deps.Account == nil || deps.Zone == nil || deps.Member == nil:
+	case cfg.Box == nil || cfg.Cursors == nil:
+		return nil, errors.New("notify: Box and Cursors are required")
+	case cfg.AlertType == nil || cfg.AlertTypes == nil || cfg.Account == nil || cfg.Zone == nil || cfg.Member == nil:
 		return nil, errors.New("notify: AlertType, AlertTypes, Account, Zone and Member are required")
 	}
-	if deps.Wake == nil {
-		deps.Wake = func() {}
-	}
-	if deps.Log == nil {
-		deps.Log = slog.New(slog.DiscardHandler)
-	}
-	if deps.Now == nil {
-		deps.Now = time.Now
-	}
-	deps.URL = strings.TrimSuffix(deps.URL, "/")
-	deps.Limits = deps.Limits.whole()
-	n := &Feature{Deps: deps, channels: map[string]Channel{}, metrics: newMetrics()}
+	cfg.Limits = cfg.Limits.whole()
+	n := &Feature{Config: cfg, channels: map[string]Channel{}, metrics: newMetrics()}
 	n.lookups.calls, n.cache.known = map[string]*lookup{}, map[string]cachedPolicies{}
-	for _, c := range deps.Channels {
+	for _, c := range cfg.Channels {
 		n.channels[c.Kind()] = c
 		telemetry.StartAtZero(n.metrics.deliveries, []string{c.Kind()},
 			[]string{stateDelivered, stateFailed, stateSuperseded, stateNotSent, stateKept})
 	}
 	lanes := 1
-	if deps.DB.Engine == db.Postgres {
+	if cfg.DB.Engine == db.Postgres {
 		lanes = 2
 	}
 	n.intake = db.NewWriter(db.Limits{Batch: 500, Queue: 20_000, Lanes: lanes}, (*intakeJob).weight, n.storeJobs)
 	n.outcomes = db.NewWriter(db.Limits{Batch: 500, Queue: 100_000, Lanes: lanes}, func(*write) int { return 1 }, n.storeWrites)
 	n.queue = newQueue(n)
-	if deps.Registerer != nil {
-		if err := n.metrics.register(deps.Registerer, n.queue); err != nil {
+	if cfg.Registerer != nil {
+		if err := n.metrics.register(cfg.Registerer, n.queue); err != nil {
 			return nil, err
 		}
 	}
 	return n, nil
+}
+
+// Describe returns the feature as the app serves and runs it.
+func (n *Feature) Describe() feature.Feature {
+	return feature.Feature{Consumer: n.Consumer, API: n.API, Stages: n.Stages(n.Active)}
 }
 
 func (l Limits) whole() Limits {

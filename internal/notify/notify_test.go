@@ -263,7 +263,7 @@ func TestAnIntervalHoldsBackTheSameThingOnly(t *testing.T) {
 func TestMessagesCarryTheChangesThatPreceded(t *testing.T) {
 	release := make(chan struct{})
 	asked := make(chan notify.ChangesQuery, 10)
-	w := newWorld(t, "", func(d *notify.Deps) {
+	w := newWorld(t, "", func(d *notify.Config) {
 		d.Limits.Changes = 50 * time.Millisecond
 		d.Changes = func(ctx context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
 			asked <- q

@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -205,7 +205,7 @@ func appliedBy(ctx context.Context) AppliedBy {
 	if p == nil {
 		return AppliedBy{Type: string(web.KindSystem), ID: "belfry"}
 	}
-	a := account.Actor(p)
+	a := feature.Actor(p)
 	return AppliedBy{Type: string(p.Kind), ID: p.ID, Name: short(cmp.Or(a.Name, a.Email))}
 }
 
@@ -219,7 +219,7 @@ func (r *Registry) auditApply(ctx context.Context, tx *db.Tx, team Team, present
 	e := event.NewAudit(r.cfg.OperatorAccount, "apply", "catalog", team.ID, team.Name).Changed(
 		shownVersion(present.Version, present.Catalog), shownVersion(out.Version, f.Catalogue))
 	e.Metadata = map[string]any{"changes": len(out.Changes), "breaking": breaking}
-	return r.audit(ctx, tx, e)
+	return r.cfg.Record(ctx, tx, e)
 }
 
 // shownVersion is what of a catalogue stands in the record: its text is in the

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/producer"
@@ -131,7 +132,7 @@ func TestWhatWasPersonalOnceStaysPersonal(t *testing.T) {
 
 func TestAnotherProcessFollows(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		other, err := producer.New(producer.Config{OperatorAccount: operators, Poll: time.Millisecond}, producer.Deps{DB: w.db, Record: w.record})
+		other, err := producer.New(producer.Config{Env: feature.Env{DB: w.db, Record: feature.NewRecorder(w.record)}, OperatorAccount: operators, Poll: time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,8 +184,13 @@ func TestAChangeThatIsNotRecordedIsNotMade(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		team := w.team("tls")
 		broken := errors.New("the outbox is full")
-		r, err := producer.New(producer.Config{OperatorAccount: operators}, producer.Deps{DB: w.db,
-			Record: func(context.Context, *db.Tx, ...event.Audit) error { return broken }})
+		r, err := producer.New(producer.Config{
+			Env: feature.Env{
+				DB:     w.db,
+				Record: feature.NewRecorder(func(context.Context, *db.Tx, ...event.Audit) error { return broken }),
+			},
+			OperatorAccount: operators,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

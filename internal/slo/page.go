@@ -339,7 +339,7 @@ func (p *pages) showList(w http.ResponseWriter, r *http.Request) error {
 	for i, j := range list {
 		objectives[i] = j.Objective
 		count[j.Status.State]++
-		_, zone, err := p.zone(v.ctx, v.account, j.Match.Zone)
+		_, zone, err := p.cfg.Zone(v.ctx, v.account, j.Match.Zone)
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 
 	accounts "github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
@@ -51,7 +52,7 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	if s.dir, err = accounts.New(accounts.Config{DB: d, Now: s.clock}); err != nil {
+	if s.dir, err = accounts.New(accounts.Config{Env: feature.Env{DB: d, Now: s.clock}}); err != nil {
 		t.Fatal(err)
 	}
 	staff := &web.Principal{Kind: web.KindStaff, ID: "ops", Superoperator: true}
@@ -67,7 +68,7 @@ func newSite(t *testing.T) *site {
 		}
 		*to = z.ID
 	}
-	s.f, err = slo.New(slo.Deps{DB: s.db, Record: s.record, Zone: s.dir.ResolveZone, Now: s.clock})
+	s.f, err = slo.New(slo.Config{Env: feature.Env{DB: s.db, Record: feature.NewRecorder(s.record), Now: s.clock}, Zone: s.dir.ResolveZone})
 	if err != nil {
 		t.Fatal(err)
 	}

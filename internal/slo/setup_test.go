@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -72,7 +73,15 @@ func newWorld(t testing.TB, url string) *world {
 // another is the Feature of a further process on the same database.
 func (w *world) another(r prometheus.Registerer) *slo.Feature {
 	w.t.Helper()
-	f, err := slo.New(slo.Deps{DB: w.db, Record: w.record, Zone: w.zone, Now: w.clock, Registerer: r})
+	f, err := slo.New(slo.Config{
+		Env: feature.Env{
+			DB:         w.db,
+			Record:     feature.NewRecorder(w.record),
+			Now:        w.clock,
+			Registerer: r,
+		},
+		Zone: w.zone,
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}

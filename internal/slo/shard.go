@@ -255,7 +255,7 @@ func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 		}
 		f.note(s, took.Seconds())
 		if len(s.transitions) > 0 {
-			f.wake()
+			f.cfg.Wake()
 		}
 		s.committed()
 		return nil

@@ -30,9 +30,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
@@ -55,62 +54,77 @@ const Group = "belfry.slo"
 // AlertType is the type of the alerts, as belfry.yaml declares it.
 const AlertType = "belfry_budget_burn"
 
-// Deps are the parts a Feature works with. DB, Record and Zone are required.
-type Deps struct {
-	DB *db.DB
-	// Record writes Belfry's own audit events to the outbox of DB, in tx.
-	Record func(ctx context.Context, tx *db.Tx, events ...event.Audit) error
+// Manifest is the feature before it is constructed.
+var Manifest = feature.Manifest{
+	Name:     "slo",
+	Schema:   Schema,
+	Consumes: []feature.Subscription{{Group: Group, Topic: event.TopicTrafficSharded}},
+	Cache:    2,
+}
+
+// Config configures a Feature. DB and Zone are required. Now is the clock of pages and of what a person does: the
+// engine runs on the time of the counts.
+type Config struct {
+	feature.Env
+
 	// Zone finds a zone of an account by id, name or alias; id "" when there is none.
-	Zone       func(ctx context.Context, accountID, ref string) (id, name string, err error)
-	Wake       func() // tells the outbox's relay of a commit; nil = it finds out by itself
-	Log        *slog.Logger
-	Registerer prometheus.Registerer
-	Now        func() time.Time // for pages and what a person does; nil = time.Now
+	Zone func(ctx context.Context, accountID, ref string) (id, name string, err error)
 }
 
 // Feature is the feature. Safe for concurrent use.
 type Feature struct {
+	cfg     Config
 	db      *db.DB
-	record  func(context.Context, *db.Tx, ...event.Audit) error
-	zone    func(ctx context.Context, accountID, ref string) (id, name string, err error)
-	wake    func()
 	log     *slog.Logger
 	now     func() time.Time
 	metrics metrics
-
-	registerer prometheus.Registerer // for the consumer's metrics
 
 	mu     sync.Mutex // guards the map; a shard belongs to the one Handle of its partition
 	shards map[int32]*shard
 }
 
 // New makes a Feature; the database has the tables of [bus.Schema] and [Schema].
-func New(deps Deps) (*Feature, error) {
-	if deps.DB == nil || deps.Record == nil || deps.Zone == nil {
-		return nil, errors.New("slo: DB, Record and Zone are required")
+func New(cfg Config) (*Feature, error) {
+	var err error
+	if cfg.Env, err = cfg.Complete(Manifest.Name); err != nil {
+		return nil, err
 	}
-	f := &Feature{db: deps.DB, record: deps.Record, zone: deps.Zone, wake: deps.Wake, log: deps.Log, now: deps.Now,
-		metrics: newMetrics(), registerer: deps.Registerer, shards: map[int32]*shard{}}
-	if f.wake == nil {
-		f.wake = func() {}
+	if cfg.Zone == nil {
+		return nil, errors.New("slo: Zone is required")
 	}
-	if f.log == nil {
-		f.log = slog.New(slog.DiscardHandler)
+	f := &Feature{
+		cfg:     cfg,
+		db:      cfg.DB,
+		log:     cfg.Log,
+		now:     cfg.Now,
+		metrics: newMetrics(),
+		shards:  map[int32]*shard{},
 	}
-	if f.now == nil {
-		f.now = time.Now
-	}
-	if deps.Registerer != nil {
-		if err := f.metrics.register(deps.Registerer); err != nil {
+	if cfg.Registerer != nil {
+		if err := f.metrics.register(cfg.Registerer); err != nil {
 			return nil, err
 		}
 	}
 	return f, nil
 }
 
+// Describe returns the feature as the app serves and runs it.
+func (f *Feature) Describe() feature.Feature {
+	return feature.Feature{Consumer: f.Consumer, API: f.API}
+}
+
 // Consumer makes the consumer of the topic of counts; the app runs it. Its
 // batches are small because a wide count becomes up to 30 pieces in memory.
 func (f *Feature) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
-	return bus.NewConsumer(bus.Config{Cluster: cluster, Group: Group, Topics: []string{event.TopicTrafficSharded}, DB: f.db,
-		Handle: f.Handle, OwnOnly: true, MaxBytes: 2 << 20, Log: f.log, Registerer: f.registerer})
+	return bus.NewConsumer(bus.Config{
+		Cluster:    cluster,
+		Group:      Group,
+		Topics:     []string{event.TopicTrafficSharded},
+		DB:         f.db,
+		Handle:     f.Handle,
+		OwnOnly:    true,
+		MaxBytes:   2 << 20,
+		Log:        f.log,
+		Registerer: f.cfg.Registerer,
+	})
 }

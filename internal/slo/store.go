@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
-	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -107,7 +105,7 @@ func (f *Feature) resolve(ctx context.Context, accountID string, spec Spec) (*Ob
 	default:
 		ref, pointer = o.Match.Origin, "/match/origin"
 	}
-	zone, _, err := f.zone(ctx, accountID, ref)
+	zone, _, err := f.cfg.Zone(ctx, accountID, ref)
 	if err != nil && !errs.Is(err, errs.CodeNotFound) {
 		return nil, err
 	}
@@ -285,28 +283,17 @@ func (f *Feature) end(ctx context.Context, tx *db.Tx, o *Objective, gone func(Pa
 // change runs fn in a transaction that no shard's batch overlaps: what was
 // counted with the objectives as they were is counted anew.
 func (f *Feature) change(ctx context.Context, fn func(*db.Tx) error) error {
-	err := f.db.Tx(ctx, func(tx *db.Tx) error {
+	return f.cfg.Change(ctx, func(tx *db.Tx) error {
 		if _, err := tx.Exec(ctx, `UPDATE shard SET revision = revision + 1`); err != nil {
 			return err
 		}
 		return fn(tx)
 	})
-	if err == nil {
-		f.wake()
-	}
-	return err
 }
 
 // audit records a change of an objective, in its transaction.
 func (f *Feature) audit(ctx context.Context, tx *db.Tx, action string, o *Objective, before, after any) error {
-	p := web.CurrentPrincipal(ctx)
-	if p == nil {
-		p = account.Belfry()
-	}
-	e := event.NewAudit(o.account, action, "objective", o.ID, o.Name).By(account.Actor(p), account.Interface(p)).Changed(before, after)
+	e := event.NewAudit(o.account, action, "objective", o.ID, o.Name).Changed(before, after)
 	e.Zone = o.Match.Zone
-	if r := web.Request(ctx); r != nil {
-		e.Request = &event.AuditRequest{ID: telemetry.RequestID(ctx), Method: r.Method, URI: r.URL.Path, UserAgent: clip(r.UserAgent(), 256)}
-	}
-	return f.record(ctx, tx, e)
+	return f.cfg.Record(ctx, tx, e)
 }

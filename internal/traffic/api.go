@@ -49,8 +49,8 @@ type Params struct {
 	Key string `header:"Idempotency-Key" doc:"A repeated request with the same key is answered as the first one and counts nothing, for 48 hours"`
 }
 
-// Register adds the HTTP on-ramps.
-func (f *Feature) Register(api *web.API) {
+// API registers the operations.
+func (f *Feature) API(api *web.API) {
 	op := web.Op{
 		Path: "/accounts/{account_id}/traffic/counts", ID: "send-traffic-counts", Tag: "Traffic", Permission: account.TrafficWrite,
 		Summary: "Send request counts",
