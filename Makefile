@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test test-quick crash bench soak fuzz generate lint engines stop clean
+.PHONY: help build test test-quick crash bench soak fuzz generate lint measure engines stop clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ generate: ## rewrite the generated files
 lint: ## golangci-lint with .golangci.yml
 	@if command -v golangci-lint >/dev/null; then golangci-lint run ./...; \
 	else echo "golangci-lint is not installed (go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@latest)"; exit 1; fi
+
+measure: ## print the measures of docs/adr/0005-house-measures.md
+	scripts/measure.sh
 
 engines: ## start PostgreSQL and Kafka for work by hand, print the variables for the shell
 	@echo "export BELFRY_TEST_POSTGRES='$$(scripts/postgres.sh start)'"

@@ -51,6 +51,7 @@ var rules = []rule{
 	{"cmd", []string{"internal", "examples"}, "flags only: what a command does lives in internal; the demo plays the shop"},
 	{"bench", []string{"internal"}, "measures everything"},
 	{"test", []string{"internal", "cmd"}, "tests everything"},
+	{"scripts", nil, "tools that read the code as text: they work when nothing else builds"},
 }
 
 var feature = []string{"internal/account", "internal/event", "internal/feature", "internal/platform"}

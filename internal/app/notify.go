@@ -78,7 +78,7 @@ func (a *App) liveSentence(ctx context.Context, accountID string, about event.Al
 		return "", nil
 	}
 	_, status, err := a.SLO.Status(ctx, accountID, about.ID)
-	if errs.KindOf(err) == errs.NotFound && err != nil {
+	if errs.KindOf(err) == errs.NotFound {
 		return "", nil
 	}
 	return status.Sentence, err

@@ -32,7 +32,7 @@ type Faults struct {
 func FaultsOf(err error, fields ...string) (f Faults, ok bool) {
 	kind := errs.KindOf(err)
 	switch kind {
-	case errs.Internal, errs.Unavailable, errs.NotFound:
+	case errs.None, errs.Internal, errs.Unavailable, errs.NotFound:
 		return f, false
 	}
 	f = Faults{kind.Status(), map[string]string{}}

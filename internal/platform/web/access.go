@@ -36,7 +36,7 @@ func (a *API) Identify(r *http.Request) (*Principal, error) {
 	case errs.Is(err, errs.CodeCrossOrigin):
 		a.deps.Metrics.Refused("permission")
 		return nil, err
-	case err != nil && (kind == errs.Unauthenticated || kind == errs.Forbidden):
+	case kind == errs.Unauthenticated || kind == errs.Forbidden:
 		a.deps.Metrics.Refused("authentication")
 		if err == errNoCredential {
 			return nil, err

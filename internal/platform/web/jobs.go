@@ -241,7 +241,7 @@ func (j *Jobs) work(ctx context.Context, row jobRow) {
 		return // the row belongs to somebody else
 	case err != nil && ctx.Err() != nil:
 		err = j.requeue(late, job, 0, 1)
-	case err != nil && errs.KindOf(err) == errs.Unavailable && job.Attempt < j.cfg.Attempts:
+	case errs.KindOf(err) == errs.Unavailable && job.Attempt < j.cfg.Attempts:
 		err = j.requeue(late, job, time.Duration(job.Attempt)*10*time.Second, 0)
 	default:
 		err = j.end(late, job, result, err)
