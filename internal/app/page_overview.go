@@ -17,7 +17,7 @@ type overviewPage struct {
 	Name, Base string
 	Alerts     *notify.Glance // nil: the visitor may not see alerts
 	Watched    bool           // the visitor may see objectives
-	Objectives []slo.Glance   // the worst first
+	Objectives []slo.Summary   // the worst first
 	Burning    int            // of them
 	Recovering int            // of them
 	Record     *audit.Glance  // nil: the visitor may not read the record
@@ -43,7 +43,7 @@ func (p *pages) overview(w http.ResponseWriter, r *http.Request) error {
 	}
 	if page.Watched = who.Can(id, account.SLORead); page.Watched {
 		var err error
-		if page.Objectives, err = p.app.SLO.Glance(ctx, id); err != nil {
+		if page.Objectives, err = p.app.SLO.Summaries(ctx, id); err != nil {
 			return err
 		}
 		for _, o := range page.Objectives {

@@ -38,7 +38,7 @@ func detailOf(t *Transition) detail {
 
 func rowOf(t *Transition) (transitionRow, error) {
 	d := detailOf(t)
-	d.Event, d.Sentence, d.Began, d.Since, d.Told = t.Event, t.Sentence(), t.Began, t.Since, t.told
+	d.Event, d.Sentence, d.Began, d.Since, d.Told = t.Event, t.Sentence(), t.Began, t.Since, t.alert
 	text, err := json.Marshal(d)
 	return transitionRow{t.AlertID(), t.Objective.account, t.Objective.ID, t.At, text}, err
 }

@@ -51,7 +51,7 @@ type Deleted struct {
 }
 
 // listPlace is where a list of objectives goes on.
-type listPlace struct {
+type listCursor struct {
 	After string `json:"a"`
 }
 
@@ -118,7 +118,7 @@ func (f *Feature) API(api *web.API) {
 // page is one page of an account's objectives.
 func (f *Feature) page(ctx context.Context, cursors *web.Cursors, accountID string, in web.Paging) (web.Page[*Objective], error) {
 	name := "slos " + accountID
-	var from listPlace
+	var from listCursor
 	if in.Cursor != "" {
 		if err := cursors.Decode(name, in.Cursor, &from); err != nil {
 			return web.Page[*Objective]{}, err
@@ -129,7 +129,7 @@ func (f *Feature) page(ctx context.Context, cursors *web.Cursors, accountID stri
 		return web.Page[*Objective]{Items: orEmpty(list)}, err
 	}
 	list = list[:in.Limit]
-	return web.Page[*Objective]{Items: list, Cursor: cursors.Encode(name, listPlace{list[in.Limit-1].ID})}, nil
+	return web.Page[*Objective]{Items: list, Cursor: cursors.Encode(name, listCursor{list[in.Limit-1].ID})}, nil
 }
 
 func (f *Feature) pastPage(ctx context.Context, cursors *web.Cursors, o *Objective, in web.Paging) (web.Page[Past], error) {
@@ -146,7 +146,7 @@ func (f *Feature) pastPage(ctx context.Context, cursors *web.Cursors, o *Objecti
 	}
 	list = list[:in.Limit]
 	last := list[in.Limit-1]
-	return web.Page[Past]{Items: list, Cursor: cursors.Encode(name, pastPlace{last.At.Unix(), last.ID})}, nil
+	return web.Page[Past]{Items: list, Cursor: cursors.Encode(name, pastCursor{last.At.Unix(), last.ID})}, nil
 }
 
 func orEmpty[T any](list []T) []T {

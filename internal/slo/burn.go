@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Window is one of the stretches of time over which every line is summed.
+// Window is one of the stretches of time over which every series is summed.
 type Window uint8
 
 // The windows (Google SRE workbook, chapter 5), the two rolling budgets and the
@@ -64,9 +64,9 @@ func (t *Tally) subtract(o Tally) {
 	t.Bad -= o.Bad
 }
 
-// over is the tally as if a line of that age had been clean at the same traffic
+// over is the tally as if a series of that age had been clean at the same traffic
 // for the rest of a window.
-func (t Tally) over(age, window int64) Tally {
+func (t Tally) extrapolated(age, window int64) Tally {
 	if age <= 0 || age >= window {
 		return t
 	}
@@ -177,7 +177,7 @@ func resolvesIn(list []bucket, p Pair, allowed share, clock int64) int64 {
 	for in := int64(0); ; in += Tick {
 		drop(clock + in - short)
 		now := t
-		now.Total += part(traffic, uint64(min(in, short)), uint64(short))
+		now.Total += scaled(traffic, uint64(min(in, short)), uint64(short))
 		if in >= short || !above(now, p.factor(), allowed) {
 			return in
 		}
@@ -185,7 +185,7 @@ func resolvesIn(list []bucket, p Pair, allowed share, clock int64) int64 {
 }
 
 // part is v x i / n, rounded down, for i <= n.
-func part(v, i, n uint64) uint64 {
+func scaled(v, i, n uint64) uint64 {
 	hi, lo := bits.Mul64(v, i)
 	q, _ := bits.Div64(hi, lo, n)
 	return q

@@ -10,7 +10,7 @@ import (
 )
 
 // Range is how far back a series goes. Its step is the resolution of the oldest
-// columns that it needs.
+// blocks that it needs.
 type Range struct {
 	Name    string
 	Seconds int64
@@ -62,7 +62,7 @@ func (f *Feature) Series(ctx context.Context, o *Objective, rg Range) (Series, e
 	return list[0], nil
 }
 
-// seriesOf reads several objectives of one account at once: a column is decoded once for all
+// seriesOf reads several objectives of one account at once: a block is decoded once for all
 // of a shard's.
 func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Range) ([]Series, error) {
 	out := make([]Series, len(objectives))
@@ -90,15 +90,15 @@ func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Rang
 			if err := tx.QueryRow(ctx, `SELECT clock FROM shard WHERE id = $1`, id).Scan(&clock); err != nil {
 				return err
 			}
-			lines := map[uint32][]bucket{}
+			series := map[uint32][]bucket{}
 			for _, m := range members {
-				lines[m.r.line] = nil
+				series[m.r.series] = nil
 			}
-			if err := readHistory(ctx, tx, id, 0, lines); err != nil {
+			if err := readHistory(ctx, tx, id, 0, series); err != nil {
 				return err
 			}
 			for _, m := range members {
-				out[m.at].Points = points(objectives[m.at], lines[m.r.line], clock, rg)
+				out[m.at].Points = points(objectives[m.at], series[m.r.series], clock, rg)
 			}
 		}
 		return nil
@@ -106,16 +106,16 @@ func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Rang
 	return out, err
 }
 
-// readHistory fills in what some lines of a shard counted since a time, oldest
-// first. A column that began before it and ends after it is left out.
-func readHistory(ctx context.Context, tx *db.Tx, shard, since int64, lines map[uint32][]bucket) error {
+// readHistory fills in what some series of a shard counted since a time, oldest
+// first. A block that began before it and ends after it is left out.
+func readHistory(ctx context.Context, tx *db.Tx, shard, since int64, series map[uint32][]bucket) error {
 	chunk := map[uint32]bool{}
-	for line := range lines {
-		chunk[line>>chunkBits] = true
+	for series := range series {
+		chunk[series>>chunkBits] = true
 	}
 	for c := range chunk {
 		// The levels descend with age: the coarsest are the oldest.
-		err := each(ctx, tx, func(rows *sql.Rows) error {
+		err := eachRow(ctx, tx, func(rows *sql.Rows) error {
 			var level int
 			var start int64
 			var data []byte
@@ -123,11 +123,11 @@ func readHistory(ctx context.Context, tx *db.Tx, shard, since int64, lines map[u
 				return err
 			}
 			if level < 0 || level >= levelCount {
-				return errColumn
+				return errBlock
 			}
-			return decodeColumn(data, func(e entry) {
-				if list, ok := lines[e.line]; ok {
-					lines[e.line] = append(list, bucket{start, start + levels[level].Size, e.Tally})
+			return decodeBlock(data, func(e entry) {
+				if list, ok := series[e.series]; ok {
+					series[e.series] = append(list, bucket{start, start + levels[level].Size, e.Tally})
 				}
 			})
 		}, `SELECT level, start, data FROM slo_column WHERE shard = $1 AND chunk = $2 AND start >= $3 ORDER BY level DESC, start`,
@@ -139,7 +139,7 @@ func readHistory(ctx context.Context, tx *db.Tx, shard, since int64, lines map[u
 	return nil
 }
 
-// points makes the series of a line's buckets.
+// points makes the series of a series' buckets.
 func points(o *Objective, list []bucket, clock int64, rg Range) []SeriesPoint {
 	before := make([]Tally, len(list)+1) // sums of the buckets before each
 	for i, b := range list {
@@ -155,7 +155,7 @@ func points(o *Objective, list []bucket, clock int64, rg Range) []SeriesPoint {
 		t.subtract(before[i])
 		return t
 	}
-	last := floor(clock, rg.Step)
+	last := alignDown(clock, rg.Step)
 	if last < clock {
 		last += rg.Step
 	}

@@ -25,7 +25,7 @@ func mustCompile(t testing.TB, spec Spec) *Objective {
 	return o
 }
 
-// rig is an engine with one line and one objective on it.
+// rig is an engine with one series and one objective on it.
 type rig struct {
 	*engine
 	t  testing.TB
@@ -41,8 +41,8 @@ func newRig(t testing.TB, spec Spec) *rig {
 }
 
 func (r *rig) watch(o *Objective) {
-	line := r.newLine(r.at)
-	r.watches[line] = append(r.watches[line], &watch{Objective: o, line: line, standing: make([]standing, len(o.rules))})
+	series := r.addSeries(r.at)
+	r.watches[series] = append(r.watches[series], &watch{Objective: o, series: series, pairs: make([]pairState, len(o.rules))})
 }
 
 // run counts total requests a tick, a share of them bad, for some seconds. A
@@ -52,7 +52,7 @@ func (r *rig) run(seconds int64, total uint64, bad float64) {
 	var done uint64
 	for i := int64(1); i <= seconds/Tick; i++ {
 		so := uint64(math.Floor(float64(i)*float64(total)*bad + 1e-9))
-		if err := r.process([]piece{{r.at, 0, Tally{total, so - done}}}); err != nil {
+		if err := r.process([]sample{{r.at, 0, Tally{total, so - done}}}); err != nil {
 			r.t.Fatal(err)
 		}
 		done = so
@@ -192,7 +192,7 @@ func TestThreeErrorsOfALittleSiteCouldBeChance(t *testing.T) {
 		if i == 150 || i == 152 || i == 155 {
 			bad = 1
 		}
-		if err := r.process([]piece{{epoch + i*60, 0, Tally{1, bad}}}); err != nil {
+		if err := r.process([]sample{{epoch + i*60, 0, Tally{1, bad}}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -203,7 +203,7 @@ func TestThreeErrorsOfALittleSiteCouldBeChance(t *testing.T) {
 	s := &r.sums[0]
 	if need, held := o.need(&o.rules[0], s); !held || !above(s[H1], o.rules[0].factor(), o.allowed) {
 		t.Errorf("need %d, held %v, %+v", need, held, s[H1])
-	} else if got := heldWords(s[H1], need, 0); got != "3 of 61 requests failed; at this traffic 4 would be needed: three errors could be chance." {
+	} else if got := heldText(s[H1], need, 0); got != "3 of 61 requests failed; at this traffic 4 would be needed: three errors could be chance." {
 		t.Error(got)
 	}
 }
@@ -217,7 +217,7 @@ func TestWhenABurnResolvesIsToldAsItWillBe(t *testing.T) {
 		r.run(86400, 1000, 0)
 		r.run(c.seconds, 1000, c.ratio)
 		w := r.watches[0][0]
-		if w.standing[0].state != firing {
+		if w.pairs[0].state != firing {
 			t.Fatalf("%+v does not fire", c)
 		}
 		for range 6 { // and as it counts down
@@ -252,12 +252,12 @@ func TestSilenceKeepsAnAlertStanding(t *testing.T) {
 		t.Fatalf("%v", got)
 	}
 	for range 360 { // an hour in which only the other zone has requests
-		if err := r.process([]piece{{r.at, 1, Tally{10, 0}}}); err != nil {
+		if err := r.process([]sample{{r.at, 1, Tally{10, 0}}}); err != nil {
 			t.Fatal(err)
 		}
 		r.at += Tick
 	}
-	if got := r.taken(); got != nil || r.watches[0][0].standing[0].state != firing {
+	if got := r.taken(); got != nil || r.watches[0][0].pairs[0].state != firing {
 		t.Errorf("silence ended it: %v", got)
 	}
 	r.run(Tick, 1000, 0)
@@ -316,7 +316,7 @@ func TestAMonthBeginsAnew(t *testing.T) {
 		t.Errorf("in November %+v", got)
 	}
 	// What comes late for October is not November's.
-	if err := r.process([]piece{{r.at - 3600, 0, Tally{5, 5}}}); err != nil {
+	if err := r.process([]sample{{r.at - 3600, 0, Tally{5, 5}}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := r.sums[0]; got[Month] != (Tally{10, 0}) || got[H2].Bad < 5 {
@@ -360,13 +360,13 @@ func TestASpreadCountStaysWhole(t *testing.T) {
 		var sum Tally
 		last := int64(-1)
 		for _, p := range list {
-			if p.Bad > p.Total || p.Total == 0 || p.at%Tick != 0 || p.at <= last || p.at < floor(at, Tick) || p.at >= at+seconds || p.line != 7 {
+			if p.Bad > p.Total || p.Total == 0 || p.at%Tick != 0 || p.at <= last || p.at < alignDown(at, Tick) || p.at >= at+seconds || p.series != 7 {
 				t.Fatalf("count of %d s at %d: piece %+v", seconds, at, p)
 			}
 			last = p.at
 			sum.add(p.Tally)
 		}
-		if sum != (Tally{total, bad}) || len(list) > maxPieces {
+		if sum != (Tally{total, bad}) || len(list) > maxSamples {
 			t.Fatalf("%d pieces, %+v of %d, %d", len(list), sum, total, bad)
 		}
 	}

@@ -18,28 +18,28 @@ import (
 //
 // A firing pair whose short window holds no request keeps its state: silence is
 // not health.
-type pairState uint8
+type alertState uint8
 
 const (
-	quiet pairState = iota
+	quiet alertState = iota
 	firing
 	covered // its cause has been told by a faster pair
 )
 
-// standing is what lasts of a pair.
-type standing struct {
-	state pairState
-	since int64 // firing: the tick at which it began to fire; covered: since when no faster pair fires, 0 while one does
-	began int64 // firing: since when the line burned
-	told  bool  // firing: the start was sent as an alert; its end is too
+// pairState is the persisted state of one window pair.
+type pairState struct {
+	state   alertState
+	since   int64 // firing: the tick at which it began to fire; covered: since when no faster pair fires, 0 while one does
+	began   int64 // firing: since when the series burned
+	alerted bool  // firing: the start was sent as an alert; its end is too
 }
 
-// watch is an objective on the line that it judges.
+// watch is an objective on the series that it judges.
 type watch struct {
 	*Objective
-	line     uint32
-	standing []standing // by pair
-	dataAt   int64      // end of the newest tick with a request; 0 = none
+	series uint32
+	pairs  []pairState // by pair
+	dataAt int64       // end of the newest tick with a request; 0 = none
 }
 
 // Reading is what a window showed.
@@ -69,9 +69,9 @@ type Transition struct {
 	Long, Short Reading
 	BudgetLeft  float64 // 1 = untouched, below 0 = overspent
 	ExhaustedIn *int64  // seconds; nil = it does not shrink
-	Began       int64   // since when the line burned
+	Began       int64   // since when the series burned
 	Since       int64   // when the pair began to fire; At of its start
-	told        bool    // people are to be told: it is not a replay of what is long past
+	alert       bool    // people are to be told: it is not a replay of what is long past
 }
 
 // AlertID is the id of a transition's alert: of objective, pair and firing tick,
@@ -91,10 +91,10 @@ func alertID(objective, pair string, since int64, event string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// judge evaluates every objective whose line changed since it was judged.
-func (e *engine) judge() (err error) {
-	e.dirty.drain(func(line uint32) {
-		for _, w := range e.watches[line] {
+// judge evaluates every objective whose series changed since it was judged.
+func (e *engine) evaluateDirty() (err error) {
+	e.dirty.drain(func(series uint32) {
+		for _, w := range e.watches[series] {
 			if failed := e.evaluate(w); failed != nil {
 				err = failed
 			}
@@ -103,15 +103,15 @@ func (e *engine) judge() (err error) {
 	return err
 }
 
-// fires reports whether both windows of a pair burn above its factor. A line
+// fires reports whether both windows of a pair burn above its factor. A series
 // that is younger than the long window, by its age in seconds, is taken as one
 // that was clean before at the same traffic: else the first minute of an outage
 // would look like three bad days.
 func (o *Objective) fires(p *Pair, s *sums, age int64) bool {
 	if s[p.Short].Bad == 0 {
-		return false // most lines, mostly
+		return false // most series, mostly
 	}
-	return above(s[p.Long].over(age, p.Long.Seconds()), p.factor(), o.allowed) && above(s[p.Short], p.factor(), o.allowed)
+	return above(s[p.Long].extrapolated(age, p.Long.Seconds()), p.factor(), o.allowed) && above(s[p.Short], p.factor(), o.allowed)
 }
 
 // need is the fewest failures in the pair's long window that are not chance;
@@ -136,26 +136,26 @@ func (o *Objective) burning(i int, s *sums, ended int64) bool {
 
 // evaluate moves the states of an objective's pairs, the fastest first.
 func (e *engine) evaluate(w *watch) error {
-	s := &e.sums[w.line]
+	s := &e.sums[w.series]
 	inhibited := false // a faster pair fires
 	for i := range w.rules {
 		p := &w.rules[i]
-		st := &w.standing[i]
-		on := w.fires(p, s, e.clock-e.first[w.line])
+		st := &w.pairs[i]
+		on := w.fires(p, s, e.clock-e.first[w.series])
 		switch {
 		case st.state == firing && s[p.Short].Total == 0:
 		case st.state == firing && !on:
-			e.note(w, *p, End, *st)
-			*st = standing{}
+			e.addTransition(w, *p, End, *st)
+			*st = pairState{}
 		case st.state == covered && !on:
-			*st = standing{}
+			*st = pairState{}
 		case st.state == firing, !on:
 		default: // quiet or covered, and above
 			if _, held := w.need(p, s); held {
 				break
 			}
 			if inhibited {
-				*st = standing{state: covered}
+				*st = pairState{state: covered}
 				break
 			}
 			if st.state == covered {
@@ -170,22 +170,22 @@ func (e *engine) evaluate(w *watch) error {
 			if err != nil {
 				return err
 			}
-			*st = standing{firing, e.clock, began, e.clock >= e.tellFrom}
-			e.note(w, *p, Start, *st)
+			*st = pairState{firing, e.clock, began, e.clock >= e.alertFrom}
+			e.addTransition(w, *p, Start, *st)
 		}
 		inhibited = inhibited || st.state == firing
 	}
 	return nil
 }
 
-func (e *engine) note(w *watch, p Pair, event string, st standing) {
-	e.transitions = append(e.transitions, w.transition(&e.sums[w.line], e.clock, p, event, st))
+func (e *engine) addTransition(w *watch, p Pair, event string, st pairState) {
+	e.transitions = append(e.transitions, w.transition(&e.sums[w.series], e.clock, p, event, st))
 }
 
 // transition is what a pair did, with the numbers of that moment.
-func (o *Objective) transition(s *sums, at int64, p Pair, event string, st standing) Transition {
+func (o *Objective) transition(s *sums, at int64, p Pair, event string, st pairState) Transition {
 	t := Transition{At: at, Objective: o, Pair: p, Event: event, Long: o.read(s, p.Long), Short: o.read(s, p.Short),
-		Began: st.began, Since: st.since, told: st.told}
+		Began: st.began, Since: st.since, alert: st.alerted}
 	left := budgetOf(o.Window, s[o.Window], o.allowed, at)
 	t.BudgetLeft = left.Left
 	// The short window is the present rate; the long one still holds the time before the failures.
@@ -199,7 +199,7 @@ func (o *Objective) transition(s *sums, at int64, p Pair, event string, st stand
 // bucket above the sustainable rate since the short window was last at or below
 // it. Older buckets are coarser, and so is what they tell.
 func (e *engine) began(w *watch, p Pair) (int64, error) {
-	list, err := e.history(w.line, e.clock-p.Long.Seconds())
+	list, err := e.history(w.series, e.clock-p.Long.Seconds())
 	if err != nil {
 		return 0, err
 	}

@@ -10,12 +10,12 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// judgeNow judges a new or changed objective by what its line has counted
+// judgeNow judges a new or changed objective by what its series has counted
 // already, in the transaction that stores it. A shard judges when counts arrive;
 // without this an objective on a failing property that nobody requests any more
 // would stay "ok" for ever.
-func (f *Feature) judgeNow(ctx context.Context, tx *db.Tx, o *Objective) error {
-	k := o.line()
+func (f *Feature) evaluateNow(ctx context.Context, tx *db.Tx, o *Objective) error {
+	k := o.seriesKey()
 	var shard, id, first, clock int64
 	err := tx.QueryRow(ctx, `SELECT l.shard, l.id, l.first_at, s.clock FROM line l JOIN shard s ON s.id = l.shard
 		WHERE l.account_id = $1 AND l.zone_id = $2 AND l.kind = $3 AND l.value = $4 AND l.sli = $5`,
@@ -26,35 +26,35 @@ func (f *Feature) judgeNow(ctx context.Context, tx *db.Tx, o *Objective) error {
 	if err != nil {
 		return err
 	}
-	line := uint32(id)
-	lines := map[uint32][]bucket{line: nil}
-	if err := readHistory(ctx, tx, shard, 0, lines); err != nil {
+	series := uint32(id)
+	histories := map[uint32][]bucket{series: nil}
+	if err := readHistory(ctx, tx, shard, 0, histories); err != nil {
 		return err
 	}
 	before, err := readingOf(ctx, tx, o)
 	if err != nil {
 		return err
 	}
-	e := engineOf(lines[line], first, clock)
-	e.tellFrom = f.now().Unix() - tellFor
-	w := &watch{Objective: o, standing: slices.Clone(before.standing)}
-	if n := len(lines[line]); n > 0 {
-		w.dataAt = min(lines[line][n-1].End, clock)
+	e := engineOf(histories[series], first, clock)
+	e.alertFrom = f.now().Unix() - alertFor
+	w := &watch{Objective: o, pairs: slices.Clone(before.pairs)}
+	if n := len(histories[series]); n > 0 {
+		w.dataAt = min(histories[series][n-1].End, clock)
 	}
 	if err := e.evaluate(w); err != nil {
 		return err
 	}
-	if err := writeStanding(ctx, tx, shard, w, before.standing); err != nil {
+	if err := writePairStates(ctx, tx, shard, w, before.pairs); err != nil {
 		return err
 	}
-	row, err := readingRow(w, shard, line, clock, &e.sums[0])
+	row, err := readingRow(w, shard, series, clock, &e.sums[0])
 	if err != nil {
 		return err
 	}
 	if err := insertReadings(ctx, tx, [][]any{row}); err != nil {
 		return err
 	}
-	alerts, rows, err := outcome(e.transitions)
+	alerts, rows, err := alertsAndRows(e.transitions)
 	if err != nil {
 		return err
 	}
@@ -64,14 +64,14 @@ func (f *Feature) judgeNow(ctx context.Context, tx *db.Tx, o *Objective) error {
 	return bus.Enqueue(ctx, tx, alerts...)
 }
 
-// engineOf is an engine that holds one line, number 0, with its history.
+// engineOf is an engine that holds one series, number 0, with its history.
 func engineOf(history []bucket, first, clock int64) *engine {
 	e := newEngine()
 	e.clock = clock
-	e.newLine(first)
+	e.addSeries(first)
 	for _, b := range history {
 		level := slices.IndexFunc(levels[:], func(l struct{ Size, Keep int64 }) bool { return l.Size == b.End-b.Start })
-		e.columns[level] = append(e.columns[level], column{b.Start, encodeColumn([]entry{{0, b.Tally}})})
+		e.blocks[level] = append(e.blocks[level], block{b.Start, encodeBlock([]entry{{0, b.Tally}})})
 		in := e.holding(b.Start, b.End)
 		for w := range e.sums[0] {
 			if in&(1<<w) != 0 {

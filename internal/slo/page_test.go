@@ -275,7 +275,7 @@ func TestThePagesSayWhatBurns(t *testing.T) {
 	for _, rg := range []string{"1h", "6h", "1d", "28d", "nonsense"} {
 		s.get(s.base+"/"+checkout.ID+"?range="+rg).is(200, "data-chart")
 	}
-	list, err := s.f.Glance(t.Context(), s.account)
+	list, err := s.f.Summaries(t.Context(), s.account)
 	if err != nil || len(list) != 3 || list[0].Name != "checkout" || list[0].State != slo.Burning || list[1].State != slo.NoData || list[2].State != slo.Healthy || list[0].Href != s.base+"/"+checkout.ID || !strings.HasSuffix(list[0].Burn, "× over 1 h") {
 		t.Errorf("%v %+v", err, list)
 	}

@@ -26,7 +26,7 @@ type SimulatedInput struct {
 	Requests int64 // in these counts
 }
 
-// simulatedBatch is how many pieces of the input are put in order before they are counted.
+// simulatedBatch is how many samples of the input are put in order before they are counted.
 const simulatedBatch = 5000
 
 // Simulate runs the engine over inputs in event time and calls each with every
@@ -42,17 +42,17 @@ func Simulate(ctx context.Context, spec Spec, each func(Simulated) error, inputs
 	}
 	o.ID = o.Name
 	e := newEngine()
-	want := o.line()
+	want := o.seriesKey()
 	var w *watch
-	var pieces []piece
+	var samples []sample
 	flush := func() error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := e.process(pieces); err != nil {
+		if err := e.process(samples); err != nil {
 			return err
 		}
-		pieces = pieces[:0]
+		samples = samples[:0]
 		for i := range e.transitions {
 			if err := each(simulated(&e.transitions[i])); err != nil {
 				return err
@@ -70,12 +70,12 @@ func Simulate(ctx context.Context, spec Spec, each func(Simulated) error, inputs
 			result.Inputs[i].Counts++
 			result.Inputs[i].Requests += c.Total
 			if w == nil {
-				line := e.newLine(floor(c.At, Tick))
-				w = &watch{Objective: o, line: line, standing: make([]standing, len(o.rules))}
-				e.watches[line] = []*watch{w}
+				series := e.addSeries(alignDown(c.At, Tick))
+				w = &watch{Objective: o, series: series, pairs: make([]pairState, len(o.rules))}
+				e.watches[series] = []*watch{w}
 			}
-			pieces = spread(c.At, c.Seconds, Tally{uint64(c.Total), uint64(c.Bad)}, w.line, pieces)
-			if len(pieces) >= simulatedBatch {
+			samples = spread(c.At, c.Seconds, Tally{uint64(c.Total), uint64(c.Bad)}, w.series, samples)
+			if len(samples) >= simulatedBatch {
 				return flush()
 			}
 			return nil
@@ -87,16 +87,16 @@ func Simulate(ctx context.Context, spec Spec, each func(Simulated) error, inputs
 	if err := flush(); err != nil {
 		return Simulation{}, err
 	}
-	r := reading{standing: make([]standing, len(o.rules)), clock: e.clock}
+	r := reading{pairs: make([]pairState, len(o.rules)), clock: e.clock}
 	if w != nil {
-		r.counted, r.first, r.dataAt, r.sums, r.standing = true, e.first[w.line], w.dataAt, e.sums[w.line], w.standing
+		r.counted, r.first, r.dataAt, r.sums, r.pairs = true, e.first[w.series], w.dataAt, e.sums[w.series], w.pairs
 	}
 	result.Status = o.status(r, time.Unix(e.clock, 0))
 	return result, nil
 }
 
-// counts reports whether a line holds a count.
-func counts(k lineKey, c event.Count) bool {
+// counts reports whether a series holds a count.
+func counts(k seriesKey, c event.Count) bool {
 	sli := c.SLI
 	if sli == availability {
 		sli = ""

@@ -39,13 +39,13 @@ func TestASimulationTellsWhenItHappenedInTheFile(t *testing.T) {
 		status.Inputs[0] != (slo.SimulatedInput{Counts: 720, Requests: 72_000}) {
 		t.Errorf("%+v, %+v", got, status)
 	}
-	line, err := json.Marshal(got[0])
+	series, err := json.Marshal(got[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, member := range []string{`"at":`, `"objective":"checkout"`, `"pair":"1h/5m"`, `"event":"start"`, `"long":{"window":"1h","burn":`, `"short":`, `"budget_left":`, `"exhausted_in":`} {
-		if !strings.Contains(string(line), member) {
-			t.Errorf("%s lacks %s", line, member)
+		if !strings.Contains(string(series), member) {
+			t.Errorf("%s lacks %s", series, member)
 		}
 	}
 }
@@ -109,7 +109,7 @@ func TestAnObjectiveThatCannotWorkIsRefusedWithTheField(t *testing.T) {
 	}
 }
 
-// readCounts reads counts that the tests wrote, one JSON object a line.
+// readCounts reads counts that the tests wrote, one JSON object a series.
 func readCounts(in io.Reader) slo.Source {
 	return func(each func(string, event.Count) error) error {
 		for dec := json.NewDecoder(in); dec.More(); {

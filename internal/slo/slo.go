@@ -1,20 +1,20 @@
 // Package slo turns counts of requests into error budgets, and tells when one
 // burns too fast (Google SRE workbook, chapter 5).
 //
-//	topic of counts -> Handle -> engine -> columns, sums, transitions -> outbox of alerts
+//	topic of counts -> Handle -> engine -> blocks, sums, transitions -> outbox of alerts
 //	objectives (API, pages) -> revision of the shards -> engine
-//	columns and readings -> status, series, pages
+//	blocks and readings -> status, series, pages
 //
-// A shard is a partition of the topic, and one engine: what each line (a zone,
-// or a part of one) counted, in columns by time that compact as they age. Time
+// A shard is a partition of the topic, and one engine: what each series (a zone,
+// or a part of one) counted, in blocks by time that compact as they age. Time
 // is what the counts say, never the wall's clock: history replays in seconds,
 // and a transition carries the moment at which it happened in the data. Where
 // several zones share a shard they share its clock: what comes later than it is
 // patched into the past, and judged with the newest tick.
 //
-// One transaction stores a batch: columns, ids that were seen, states,
+// One transaction stores a batch: blocks, ids that were seen, states,
 // transitions, alerts in the outbox and the consumer's offset. Sums are derived
-// from columns, so that a restart, or another process that takes the partition
+// from blocks, so that a restart, or another process that takes the partition
 // over, goes on from what was committed.
 //
 //	quiet -> firing -> quiet      covered: a faster pair tells of the same cause
@@ -114,7 +114,7 @@ func (f *Feature) Describe() feature.Feature {
 }
 
 // Consumer makes the consumer of the topic of counts; the app runs it. Its
-// batches are small because a wide count becomes up to 30 pieces in memory.
+// batches are small because a wide count becomes up to 30 samples in memory.
 func (f *Feature) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
 	return bus.NewConsumer(bus.Config{
 		Cluster:    cluster,

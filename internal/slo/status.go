@@ -29,7 +29,7 @@ const (
 const cleanAfter = 3 * Tick
 
 // silence is after how long without a request an objective has no data.
-const silence = 15 * time.Minute
+const silentAfter = 15 * time.Minute
 
 // Status is an objective as of the newest counts.
 type Status struct {
@@ -123,7 +123,7 @@ func (o *Objective) status(r reading, now time.Time) Status {
 	if total.Total > 0 {
 		s.Budget.Achieved = 100 * float64(total.Total-total.Bad) / float64(total.Total)
 	}
-	silent := r.dataAt == 0 || now.Sub(time.Unix(r.dataAt, 0)) > silence
+	silent := r.dataAt == 0 || now.Sub(time.Unix(r.dataAt, 0)) > silentAfter
 	for i, p := range o.rules {
 		s.Pairs = append(s.Pairs, o.pairStatus(r, i, p, silent))
 	}
@@ -235,18 +235,18 @@ func (o *Objective) sentence(s *Status, r reading, first *PairStatus, silent boo
 		if silent {
 			return text + " There has been no data" + since + "."
 		}
-		return text + exhaustedWords(s.Budget.Left, s.Budget.ExhaustedIn, first.Short.Window)
+		return text + exhaustionText(s.Budget.Left, s.Budget.ExhaustedIn, first.Short.Window)
 	case s.State == NoData:
 		return "There is no data" + since + "."
 	case s.Budget.Left <= 0:
-		return o.Name + " is not burning now, but its budget is spent: " + shareWords(1-s.Budget.Achieved/100) + " of the requests failed, and the target allows " + shareWords(o.allowed.ratio()) + "."
+		return o.Name + " is not burning now, but its budget is spent: " + percentText(1-s.Budget.Achieved/100) + " of the requests failed, and the target allows " + percentText(o.allowed.ratio()) + "."
 	}
-	leftNow := leftWords(s.Budget.Left) + " of the budget is left."
+	leftNow := leftText(s.Budget.Left) + " of the budget is left."
 	if p := o.rising(s, r); p != nil {
 		s.Rising = true
 		return o.Name + " has burned its budget " + times(p.Short.Burn) + " times too fast over the last " + span(p.Short.Window.Seconds()) + ". " + leftNow
 	}
-	text := o.Name + " is on track: " + leftNow + o.chanceWords(r.sums[o.Window])
+	text := o.Name + " is on track: " + leftNow + o.chanceText(r.sums[o.Window])
 	for _, p := range s.Pairs {
 		if p.State == "held" {
 			return text + " " + p.Why
@@ -270,7 +270,7 @@ func (o *Objective) rising(s *Status, r reading) *PairStatus {
 }
 
 func (o *Objective) pairStatus(r reading, i int, p Pair, silent bool) PairStatus {
-	st := r.standing[i]
+	st := r.pairs[i]
 	need, held := o.need(&p, &r.sums)
 	on := o.fires(&p, &r.sums, r.clock-r.first)
 	out := PairStatus{Pair: p.String(), Factor: p.Factor, Severity: p.Severity, State: "quiet",
@@ -299,7 +299,7 @@ func (o *Objective) pairStatus(r reading, i int, p Pair, silent bool) PairStatus
 			out.Why = "A faster pair reported these failures and has ended. They have not left the window of " + span(p.Long.Seconds()) + " yet."
 		}
 	case on && held:
-		out.State, out.Why = "held", heldWords(r.sums[p.Long], need, o.Guard.MinTotal)
+		out.State, out.Why = "held", heldText(r.sums[p.Long], need, o.Guard.MinTotal)
 	case out.Long.Burn > p.Factor && out.Short.Burn > p.Factor && !on:
 		out.Why = "It has been counted for " + span(r.clock-r.first) + " only. The rest of " + span(p.Long.Seconds()) + " counts as free of errors."
 	case out.Short.Total == 0 && out.Long.Total > 0:

@@ -19,7 +19,7 @@ import (
 const MaxObjectives = 500
 
 // config is the part of an objective that is kept as JSON.
-type config struct {
+type storedConfig struct {
 	Target float64 `json:"target"`
 	Window string  `json:"window"`
 	Pairs  any     `json:"pairs"`
@@ -31,14 +31,14 @@ const selectObjective = `SELECT id, account_id, name, zone_id, kind, value, sli,
 // selectObjectives reads and compiles objectives; rest is the end of the query.
 func selectObjectives(ctx context.Context, tx *db.Tx, rest string, args ...any) ([]*Objective, error) {
 	var list []*Objective
-	err := each(ctx, tx, func(rows *sql.Rows) error {
+	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var objectiveID, owner, kind, value, text string
 		var created, modified int64
 		var spec Spec
 		if err := rows.Scan(&objectiveID, &owner, &spec.Name, &spec.Match.Zone, &kind, &value, &spec.SLI, &text, &created, &modified); err != nil {
 			return err
 		}
-		var c config
+		var c storedConfig
 		if err := json.Unmarshal([]byte(text), &c); err != nil {
 			return fmt.Errorf("objective %s: %w", objectiveID, err)
 		}
@@ -135,17 +135,17 @@ func (f *Feature) Create(ctx context.Context, accountID string, spec Spec) (*Obj
 		if err := nameIsFree(ctx, tx, o); err != nil {
 			return err
 		}
-		text, err := json.Marshal(o.config())
+		text, err := json.Marshal(o.stored())
 		if err != nil {
 			return err
 		}
-		k := o.line()
+		k := o.seriesKey()
 		_, err = tx.Exec(ctx, `INSERT INTO objective (id, account_id, name, zone_id, kind, value, sli, config, created_at, modified_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 			o.ID, accountID, o.Name, k.zone, k.kind, k.value, k.sli, string(text), o.CreatedOn.Micros(), o.ModifiedOn.Micros())
 		if err != nil {
 			return err
 		}
-		if err := f.judgeNow(ctx, tx, o); err != nil {
+		if err := f.evaluateNow(ctx, tx, o); err != nil {
 			return err
 		}
 		return f.audit(ctx, tx, "create", o, nil, o)
@@ -153,8 +153,8 @@ func (f *Feature) Create(ctx context.Context, accountID string, spec Spec) (*Obj
 	return o, err
 }
 
-func (o *Objective) config() config {
-	return config{o.Target, o.Window.String(), o.Pairs, o.Guard}
+func (o *Objective) stored() storedConfig {
+	return storedConfig{o.Target, o.Window.String(), o.Pairs, o.Guard}
 }
 
 func nameIsFree(ctx context.Context, tx *db.Tx, o *Objective) error {
@@ -188,11 +188,11 @@ func (f *Feature) Replace(ctx context.Context, accountID, objectiveID string, sp
 			return err
 		}
 		o.CreatedOn, o.ModifiedOn = before.CreatedOn, web.TimeOf(f.now().UnixMicro())
-		text, err := json.Marshal(o.config())
+		text, err := json.Marshal(o.stored())
 		if err != nil {
 			return err
 		}
-		k, old := o.line(), before.line()
+		k, old := o.seriesKey(), before.seriesKey()
 		err = f.end(ctx, tx, before, func(p Pair) bool {
 			return k != old || !slices.ContainsFunc(o.rules, func(q Pair) bool { return p.key() == q.key() })
 		})
@@ -209,7 +209,7 @@ func (f *Feature) Replace(ctx context.Context, accountID, objectiveID string, sp
 		if err != nil {
 			return err
 		}
-		if err := f.judgeNow(ctx, tx, o); err != nil {
+		if err := f.evaluateNow(ctx, tx, o); err != nil {
 			return err
 		}
 		return f.audit(ctx, tx, "update", o, before, o)
@@ -250,7 +250,7 @@ func (f *Feature) end(ctx context.Context, tx *db.Tx, o *Objective, gone func(Pa
 	var rows []transitionRow
 	var alerts []bus.Message
 	for i, p := range o.rules {
-		st := r.standing[i]
+		st := r.pairs[i]
 		if st.state == quiet || !gone(p) {
 			continue
 		}
@@ -266,7 +266,7 @@ func (f *Feature) end(ctx context.Context, tx *db.Tx, o *Objective, gone func(Pa
 			return err
 		}
 		rows = append(rows, row)
-		if st.told {
+		if st.alerted {
 			value, err := json.Marshal(alertOf(&t))
 			if err != nil {
 				return err

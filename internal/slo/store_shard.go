@@ -16,36 +16,36 @@ import (
 // errStale says that the shard in memory is not the one in the database.
 var errStale = errors.New("slo: the shard has changed in the database")
 
-// chunkBits: a chunk of a column holds the lines with the same higher bits, so
-// that a reader of one line reads one row a column, of at most some 260 KB for
-// two bytes a line.
+// chunkBits: a chunk of a block holds the series with the same higher bits, so
+// that a reader of one series reads one row a block, of at most some 260 KB for
+// two bytes a series.
 const chunkBits = 17
 
-// chunks is how many rows a column takes.
-func chunks(data []byte) int {
+// chunks is how many rows a block takes.
+func chunkCount(data []byte) int {
 	last := uint32(0)
-	_ = decodeColumn(data, func(e entry) { last = e.line }) // what is in memory was made here
+	_ = decodeBlock(data, func(e entry) { last = e.series }) // what is in memory was made here
 	return int(last>>chunkBits) + 1
 }
 
-// cut makes the rows of a column; most have one, which is the column itself.
-func cut(data []byte) [][]byte {
-	n := chunks(data)
+// cut makes the rows of a block; most have one, which is the block itself.
+func splitChunks(data []byte) [][]byte {
+	n := chunkCount(data)
 	if n == 1 {
 		return [][]byte{data}
 	}
 	parts := make([][]entry, n)
-	_ = decodeColumn(data, func(e entry) { parts[e.line>>chunkBits] = append(parts[e.line>>chunkBits], e) })
+	_ = decodeBlock(data, func(e entry) { parts[e.series>>chunkBits] = append(parts[e.series>>chunkBits], e) })
 	out := make([][]byte, n)
 	for i, p := range parts {
-		out[i] = encodeColumn(p)
+		out[i] = encodeBlock(p)
 	}
 	return out
 }
 
 // store writes what a batch led to, and moves the offset.
 func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shard) error {
-	alerts, rows, err := outcome(s.transitions)
+	alerts, rows, err := alertsAndRows(s.transitions)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shard) error {
 		if err := s.claim(ctx, tx); err != nil {
 			return err
 		}
-		for _, write := range []func(context.Context, *db.Tx) error{s.writeLines, s.writeColumns, s.writeSeen, s.writeStandings, s.writeReadings} {
+		for _, write := range []func(context.Context, *db.Tx) error{s.writeSeries, s.writeBlocks, s.writeSeen, s.writePairStates, s.writeReadings} {
 			if err := write(ctx, tx); err != nil {
 				return err
 			}
@@ -84,21 +84,21 @@ func (s *shard) claim(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
-func (s *shard) writeLines(ctx context.Context, tx *db.Tx) error {
-	rows := make([][]any, len(s.newLines))
-	for i, k := range s.newLines {
-		line := s.lines[k]
-		rows[i] = []any{s.id, int64(line), k.account, k.zone, k.kind, k.value, k.sli, s.first[line]}
+func (s *shard) writeSeries(ctx context.Context, tx *db.Tx) error {
+	rows := make([][]any, len(s.newSeries))
+	for i, k := range s.newSeries {
+		series := s.series[k]
+		rows[i] = []any{s.id, int64(series), k.account, k.zone, k.kind, k.value, k.sli, s.first[series]}
 	}
 	return tx.Insert(ctx, "line", []string{"shard", "id", "account_id", "zone_id", "kind", "value", "sli", "first_at"}, "", rows)
 }
 
-func (s *shard) writeColumns(ctx context.Context, tx *db.Tx) error {
+func (s *shard) writeBlocks(ctx context.Context, tx *db.Tx) error {
 	var rows [][]any
 	for p := range s.changed {
 		n := 0
 		if i, ok := s.find(p); ok {
-			for chunk, data := range cut(s.columns[p.level][i].data) {
+			for chunk, data := range splitChunks(s.blocks[p.level][i].data) {
 				rows = append(rows, []any{s.id, p.level, p.start, chunk, data})
 				n++
 			}
@@ -125,11 +125,11 @@ func (s *shard) writeSeen(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
-func (s *shard) writeStandings(ctx context.Context, tx *db.Tx) error {
+func (s *shard) writePairStates(ctx context.Context, tx *db.Tx) error {
 	// Only what was counted or left a window can have changed its state.
-	for _, line := range s.touchedLines() {
-		for _, w := range s.watches[line] {
-			if err := writeStanding(ctx, tx, int64(s.id), w, s.saved[w]); err != nil {
+	for _, series := range s.touchedSeries() {
+		for _, w := range s.watches[series] {
+			if err := writePairStates(ctx, tx, int64(s.id), w, s.saved[w]); err != nil {
 				return err
 			}
 		}
@@ -139,9 +139,9 @@ func (s *shard) writeStandings(ctx context.Context, tx *db.Tx) error {
 
 // writeStanding writes the states of an objective's pairs that differ from those
 // that the database has.
-func writeStanding(ctx context.Context, tx *db.Tx, shard int64, w *watch, before []standing) error {
-	for i, st := range w.standing {
-		if i < len(before) && before[i] == st || i >= len(before) && st == (standing{}) {
+func writePairStates(ctx context.Context, tx *db.Tx, shard int64, w *watch, before []pairState) error {
+	for i, st := range w.pairs {
+		if i < len(before) && before[i] == st || i >= len(before) && st == (pairState{}) {
 			continue
 		}
 		var err error
@@ -152,7 +152,7 @@ func writeStanding(ctx context.Context, tx *db.Tx, shard int64, w *watch, before
 				VALUES ($1, $2, $3, $4, $5, $6, $7)
 				ON CONFLICT (objective_id, pair) DO UPDATE SET shard = excluded.shard, state = excluded.state,
 				since = excluded.since, began = excluded.began, told = excluded.told`,
-				w.ID, w.rules[i].key(), shard, int64(st.state), st.since, st.began, st.told)
+				w.ID, w.rules[i].key(), shard, int64(st.state), st.since, st.began, st.alerted)
 		}
 		if err != nil {
 			return err
@@ -161,10 +161,10 @@ func writeStanding(ctx context.Context, tx *db.Tx, shard int64, w *watch, before
 	return nil
 }
 
-func (s *shard) touchedLines() (list []uint32) {
-	s.touched.each(func(line uint32) {
-		if len(s.watches[line]) > 0 {
-			list = append(list, line)
+func (s *shard) touchedSeries() (list []uint32) {
+	s.touched.each(func(series uint32) {
+		if len(s.watches[series]) > 0 {
+			list = append(list, series)
 		}
 	})
 	return list
@@ -172,9 +172,9 @@ func (s *shard) touchedLines() (list []uint32) {
 
 func (s *shard) writeReadings(ctx context.Context, tx *db.Tx) error {
 	var rows [][]any
-	for _, line := range s.touchedLines() {
-		for _, w := range s.watches[line] {
-			row, err := readingRow(w, int64(s.id), line, s.clock, &s.sums[line])
+	for _, series := range s.touchedSeries() {
+		for _, w := range s.watches[series] {
+			row, err := readingRow(w, int64(s.id), series, s.clock, &s.sums[series])
 			if err != nil {
 				return err
 			}
@@ -214,7 +214,7 @@ type transitionRow struct {
 
 // outcome makes the rows of the history, and the alerts for those transitions
 // that are not a replay of the past.
-func outcome(transitions []Transition) (alerts []bus.Message, rows []transitionRow, err error) {
+func alertsAndRows(transitions []Transition) (alerts []bus.Message, rows []transitionRow, err error) {
 	for i := range transitions {
 		t := &transitions[i]
 		row, err := rowOf(t)
@@ -222,7 +222,7 @@ func outcome(transitions []Transition) (alerts []bus.Message, rows []transitionR
 			return nil, nil, err
 		}
 		rows = append(rows, row)
-		if !t.told {
+		if !t.alert {
 			continue
 		}
 		value, err := json.Marshal(alertOf(t))
@@ -266,7 +266,7 @@ func (f *Feature) load(ctx context.Context, partition int32) (*shard, error) {
 		if err != nil {
 			return err
 		}
-		for _, read := range []func(context.Context, *db.Tx) error{s.readLines, s.readColumns, s.readObjectives, s.readStandings, s.readReadings, s.readSeen} {
+		for _, read := range []func(context.Context, *db.Tx) error{s.readSeries, s.readBlocks, s.readObjectives, s.readPairStates, s.readReadings, s.readSeen} {
 			if err := read(ctx, tx); err != nil {
 				return err
 			}
@@ -278,7 +278,7 @@ func (f *Feature) load(ctx context.Context, partition int32) (*shard, error) {
 	}
 	for _, list := range s.watches {
 		for _, w := range list {
-			s.saved[w] = slices.Clone(w.standing)
+			s.saved[w] = slices.Clone(w.pairs)
 		}
 	}
 	f.log.Debug("shard read", "shard", partition, "lines", len(s.first), "clock", s.clock)
@@ -286,7 +286,7 @@ func (f *Feature) load(ctx context.Context, partition int32) (*shard, error) {
 }
 
 // each runs a query and scans its rows.
-func each(ctx context.Context, tx *db.Tx, row func(*sql.Rows) error, query string, args ...any) error {
+func eachRow(ctx context.Context, tx *db.Tx, row func(*sql.Rows) error, query string, args ...any) error {
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
 		return err
@@ -300,10 +300,10 @@ func each(ctx context.Context, tx *db.Tx, row func(*sql.Rows) error, query strin
 	return rows.Err()
 }
 
-func (s *shard) readLines(ctx context.Context, tx *db.Tx) error {
-	return each(ctx, tx, func(rows *sql.Rows) error {
+func (s *shard) readSeries(ctx context.Context, tx *db.Tx) error {
+	return eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var id, first int64
-		var k lineKey
+		var k seriesKey
 		if err := rows.Scan(&id, &k.account, &k.zone, &k.kind, &k.value, &k.sli, &first); err != nil {
 			return err
 		}
@@ -311,31 +311,31 @@ func (s *shard) readLines(ctx context.Context, tx *db.Tx) error {
 			return fmt.Errorf("line %d is missing", len(s.first))
 		}
 		s.first = append(s.first, first)
-		s.lines[k] = uint32(id)
-		s.ofAccount[k.account]++
+		s.series[k] = uint32(id)
+		s.perAccount[k.account]++
 		return nil
 	}, `SELECT id, account_id, zone_id, kind, value, sli, first_at FROM line WHERE shard = $1 ORDER BY id`, s.id)
 }
 
-func (s *shard) readColumns(ctx context.Context, tx *db.Tx) error {
-	err := each(ctx, tx, func(rows *sql.Rows) error {
-		var p place
+func (s *shard) readBlocks(ctx context.Context, tx *db.Tx) error {
+	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
+		var p blockRef
 		var data []byte
 		if err := rows.Scan(&p.level, &p.start, &data); err != nil {
 			return err
 		}
 		if p.level < 0 || p.level >= levelCount {
-			return errColumn
+			return errBlock
 		}
-		list := &s.columns[p.level]
+		list := &s.blocks[p.level]
 		if n := len(*list); n > 0 && (*list)[n-1].start == p.start {
-			whole, err := mergeColumns(nil, (*list)[n-1].data, data)
+			whole, err := mergeBlocks(nil, (*list)[n-1].data, data)
 			if err != nil {
 				return err
 			}
 			(*list)[n-1].data = whole
 		} else {
-			*list = append(*list, column{p.start, data})
+			*list = append(*list, block{p.start, data})
 		}
 		s.stored[p]++
 		return nil
@@ -349,7 +349,7 @@ func (s *shard) readColumns(ctx context.Context, tx *db.Tx) error {
 func (s *shard) readObjectives(ctx context.Context, tx *db.Tx) error {
 	list, err := selectObjectives(ctx, tx, `ORDER BY id`)
 	for _, o := range list {
-		s.promise(o)
+		s.addObjective(o)
 	}
 	return err
 }
@@ -365,36 +365,36 @@ func (s *shard) watched() map[string]*watch {
 	return m
 }
 
-func (s *shard) readStandings(ctx context.Context, tx *db.Tx) error {
+func (s *shard) readPairStates(ctx context.Context, tx *db.Tx) error {
 	known := s.watched()
-	return each(ctx, tx, func(rows *sql.Rows) error {
+	return eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var objective, pair string
 		var state int64
-		var st standing
-		if err := rows.Scan(&objective, &pair, &state, &st.since, &st.began, &st.told); err != nil {
+		var st pairState
+		if err := rows.Scan(&objective, &pair, &state, &st.since, &st.began, &st.alerted); err != nil {
 			return err
 		}
-		st.state = pairState(state)
+		st.state = alertState(state)
 		if w := known[objective]; w != nil {
 			if i := slices.IndexFunc(w.rules, func(p Pair) bool { return p.key() == pair }); i >= 0 {
-				w.standing[i] = st
+				w.pairs[i] = st
 			}
 		}
 		return nil
 	}, `SELECT objective_id, pair, state, since, began, told FROM standing WHERE shard = $1`, s.id)
 }
 
-// readReadings takes up when each line was last seen. A line that an objective
-// is new on tells it as finely as its columns do.
+// readReadings takes up when each series was last seen. A series that an objective
+// is new on tells it as finely as its blocks do.
 func (s *shard) readReadings(ctx context.Context, tx *db.Tx) error {
 	known := s.watched()
-	err := each(ctx, tx, func(rows *sql.Rows) error {
+	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var objective string
-		var line, at int64
-		if err := rows.Scan(&objective, &line, &at); err != nil {
+		var series, at int64
+		if err := rows.Scan(&objective, &series, &at); err != nil {
 			return err
 		}
-		if w := known[objective]; w != nil && int64(w.line) == line {
+		if w := known[objective]; w != nil && int64(w.series) == series {
 			w.dataAt = at
 			delete(known, objective)
 		}
@@ -406,8 +406,8 @@ func (s *shard) readReadings(ctx context.Context, tx *db.Tx) error {
 	s.dirty.drain(func(uint32) {})
 	s.touched.drain(func(uint32) {})
 	for _, w := range known { // their readings are written with the next batch
-		s.mark(w.line)
-		list, err := s.history(w.line, 0)
+		s.mark(w.series)
+		list, err := s.history(w.series, 0)
 		if err != nil {
 			return err
 		}
@@ -419,7 +419,7 @@ func (s *shard) readReadings(ctx context.Context, tx *db.Tx) error {
 }
 
 func (s *shard) readSeen(ctx context.Context, tx *db.Tx) error {
-	return each(ctx, tx, func(rows *sql.Rows) error {
+	return eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var key []byte
 		var at int64
 		if err := rows.Scan(&key, &at); err != nil || len(key) != len(batchID{}) {

@@ -58,7 +58,7 @@ func clockSpan(seconds float64) string {
 
 var numbers = [...]string{"no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"}
 
-func countWord(n uint64, one, many string) string {
+func countText(n uint64, one, many string) string {
 	word := many
 	if n == 1 {
 		word = one
@@ -77,15 +77,15 @@ func (t *Transition) Sentence() string {
 		if t.Short.Total == 0 {
 			return name + " no longer burns its budget too fast."
 		}
-		return fmt.Sprintf("%s no longer burns its budget too fast: %s of it is left.", name, leftWords(t.BudgetLeft))
+		return fmt.Sprintf("%s no longer burns its budget too fast: %s of it is left.", name, leftText(t.BudgetLeft))
 	}
 	s := fmt.Sprintf("%s is burning its budget %s times too fast.", name, times(t.Long.Burn))
-	return s + exhaustedWords(t.BudgetLeft, t.ExhaustedIn, t.Short.Window)
+	return s + exhaustionText(t.BudgetLeft, t.ExhaustedIn, t.Short.Window)
 }
 
 // exhaustedWords ends a sentence about a burn: when the budget is gone, at the
 // rate of a window.
-func exhaustedWords(left float64, in *int64, pace Window) string {
+func exhaustionText(left float64, in *int64, pace Window) string {
 	switch {
 	case left <= 0:
 		return " The budget is spent."
@@ -96,7 +96,7 @@ func exhaustedWords(left float64, in *int64, pace Window) string {
 }
 
 // leftWords is what is left of a budget: 91 %, 0.4 %, nothing.
-func leftWords(left float64) string {
+func leftText(left float64) string {
 	switch p := left * 100; {
 	case p <= 0:
 		return "nothing"
@@ -108,7 +108,7 @@ func leftWords(left float64) string {
 }
 
 // shareWords is a share of the requests: 29 %, 0.05 %, 0.001 %.
-func shareWords(ratio float64) string {
+func percentText(ratio float64) string {
 	p := 100 * ratio
 	if p >= 10 {
 		return strconv.FormatInt(int64(p), 10) + " %"
@@ -117,7 +117,7 @@ func shareWords(ratio float64) string {
 }
 
 // heldWords says why the guard keeps a pair from firing.
-func heldWords(long Tally, need uint64, minTotal int64) string {
+func heldText(long Tally, need uint64, minTotal int64) string {
 	bad, _ := ui.Num(long.Bad)
 	total, _ := ui.Num(long.Total)
 	if long.Bad >= need {
@@ -125,12 +125,12 @@ func heldWords(long Tally, need uint64, minTotal int64) string {
 		return fmt.Sprintf("%s of %s requests failed; the objective asks for %s requests before it fires.", bad, total, most)
 	}
 	needed, _ := ui.Num(need)
-	return fmt.Sprintf("%s of %s requests failed; at this traffic %s would be needed: %s could be chance.", bad, total, needed, countWord(long.Bad, "error", "errors"))
+	return fmt.Sprintf("%s of %s requests failed; at this traffic %s would be needed: %s could be chance.", bad, total, needed, countText(long.Bad, "error", "errors"))
 }
 
 // chanceWords says of a budget that a few failures touched that they could be
 // chance, as the guard sees it; "" when there are none, or more than that.
-func (o *Objective) chanceWords(t Tally) string {
+func (o *Objective) chanceText(t Tally) string {
 	need := o.thresholds.need(t.Total)
 	if t.Bad == 0 || t.Bad >= need {
 		return ""
@@ -139,5 +139,5 @@ func (o *Objective) chanceWords(t Tally) string {
 	total, _ := ui.Num(t.Total)
 	least, _ := ui.Num(need)
 	return fmt.Sprintf(" %s of %s requests failed: %s could be chance and send no alert; %s or more could not.",
-		bad, total, countWord(t.Bad, "error", "errors"), least)
+		bad, total, countText(t.Bad, "error", "errors"), least)
 }

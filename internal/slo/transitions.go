@@ -28,13 +28,13 @@ type Past struct {
 }
 
 // pastPlace is where a list of transitions goes on.
-type pastPlace struct {
+type pastCursor struct {
 	At int64  `json:"a"`
 	ID string `json:"i"`
 }
 
 // Transitions are an objective's, newest first, before a place and since a time.
-func (f *Feature) Transitions(ctx context.Context, o *Objective, since int64, before pastPlace, limit int) (list []Past, err error) {
+func (f *Feature) Transitions(ctx context.Context, o *Objective, since int64, before pastCursor, limit int) (list []Past, err error) {
 	err = f.db.View(ctx, func(tx *db.Tx) error {
 		list, err = readPast(ctx, tx, `SELECT id, at, detail FROM transition WHERE objective_id = $1 AND at >= $2 AND (at, id) < ($3, $4) ORDER BY at DESC, id DESC LIMIT $5`,
 			o.ID, since, before.At, before.ID, limit)
@@ -44,7 +44,7 @@ func (f *Feature) Transitions(ctx context.Context, o *Objective, since int64, be
 }
 
 // lately are the newest transitions of all of an account's objectives.
-func (f *Feature) lately(ctx context.Context, accountID string, limit int) (list []Past, err error) {
+func (f *Feature) recentTransitions(ctx context.Context, accountID string, limit int) (list []Past, err error) {
 	err = f.db.View(ctx, func(tx *db.Tx) error {
 		list, err = readPast(ctx, tx, `SELECT id, at, detail FROM transition WHERE account_id = $1 ORDER BY at DESC, id DESC LIMIT $2`, accountID, limit)
 		return err
@@ -53,7 +53,7 @@ func (f *Feature) lately(ctx context.Context, accountID string, limit int) (list
 }
 
 func readPast(ctx context.Context, tx *db.Tx, query string, args ...any) (list []Past, err error) {
-	err = each(ctx, tx, func(rows *sql.Rows) error {
+	err = eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var p Past
 		var at int64
 		var text string
@@ -74,4 +74,4 @@ func readPast(ctx context.Context, tx *db.Tx, query string, args ...any) (list [
 }
 
 // newestPast is the place before which everything lies.
-var newestPast = pastPlace{1 << 60, ""}
+var newestPast = pastCursor{1 << 60, ""}
