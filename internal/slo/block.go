@@ -6,23 +6,22 @@ import (
 	"slices"
 )
 
-// entry is what one series counted in one block.
+// entry is the tally of one series in one block.
 type entry struct {
 	series uint32
 	Tally
 }
 
-// A block holds what every series counted in one stretch of time, by ascending
-// series, without those that counted nothing:
+// A block holds the tallies of all series in one stretch of time, by ascending series. Series without a request are
+// left out:
 //
 //	varint(gap to the series before << 1 | hasBad)  varint(total)  [varint(bad)]
 //
-// about two bytes an active series. There is exactly one encoding of a block;
-// anything else is refused.
+// This takes about two bytes for each active series. A block has exactly one encoding; any other is refused.
 
 var errBlock = errors.New("slo: a column is damaged")
 
-// encodeBlock needs entries by ascending series, each with a total.
+// encodeBlock encodes entries, which must be sorted by series and have a total each.
 func encodeBlock(entries []entry) []byte {
 	b := make([]byte, 0, 3*len(entries))
 	next := uint64(0)
@@ -68,7 +67,7 @@ func decodeBlock(b []byte, each func(entry)) error {
 	return nil
 }
 
-// takeUvarint reads a varint that is as short as it can be.
+// takeUvarint reads a varint in its shortest form; ok is false for any other.
 func takeUvarint(b []byte) (v uint64, rest []byte, ok bool) {
 	if len(b) > 0 && b[0] < 0x80 {
 		return uint64(b[0]), b[1:], true
@@ -80,8 +79,7 @@ func takeUvarint(b []byte) (v uint64, rest []byte, ok bool) {
 	return v, b[n:], true
 }
 
-// mergeBlocks adds blocks up, those of which are encoded and some entries
-// that are by ascending series.
+// mergeBlocks adds up encoded blocks and some entries, which must be sorted by series.
 func mergeBlocks(entries []entry, encoded ...[]byte) ([]byte, error) {
 	sum := slices.Clone(entries)
 	for _, b := range encoded {

@@ -161,7 +161,7 @@ func TestAYoungLineIsTakenAsCleanBefore(t *testing.T) {
 }
 
 func TestTheGuardIsTheSmallestCountThatIsNotChance(t *testing.T) {
-	table := thresholdsOf(10_000, 1e-6)
+	table := tables.of(10_000, 1e-6)
 	for n, k := range map[uint64]uint64{10: 3, 30: 4, 50: 4, 70: 4, 100: 5, 300: 6} {
 		if got := table.need(n); got != k {
 			t.Errorf("n=%d: k=%d, want %d", n, got, k)

@@ -8,16 +8,13 @@ import (
 	"time"
 )
 
-// Tick is the engine's step in seconds: what is counted is placed in ticks, and
-// decisions are taken at their ends.
+// Tick is the engine's step in seconds: requests are counted in ticks, and objectives are evaluated at their ends.
 const Tick = 10
 
-// levels are how blocks compact as they age: one of Size seconds stays until
-// everything in it is Keep old. Sizes divide each other and a day, so that a
-// merge never straddles a window's edge or a month's. A window W is thereby
-// exact over [W, W+g), where g is the size of the level that reaches it: 3 % of
-// the shortest window, 2 % of 30m, below 1 % of the others; and exact over W
-// whenever the clock is a multiple of g.
+// levels define how blocks are compacted as they age: a block of Size seconds is kept until everything in it is Keep
+// seconds old. Sizes divide each other and a day, so that a merge never straddles the edge of a window or a month.
+// A window W is thereby exact over a stretch between W and W+g, where g is the size of the level that reaches W: 3 % of
+// the shortest window, 2 % of 30m, below 1 % of the others. It is exact over W whenever the clock is a multiple of g.
 var levels = [...]struct{ Size, Keep int64 }{
 	{Tick, 300},
 	{30, 3600},
@@ -29,14 +26,13 @@ var levels = [...]struct{ Size, Keep int64 }{
 
 const levelCount = len(levels)
 
-// windowLevel is the level of the blocks that are about to leave a window.
+// windowLevel is, for each window, the level of the blocks that leave it next.
 var windowLevel = [sliding]int{M5: 0, M30: 1, H1: 1, H2: 2, H6: 2, D1: 3, D3: 4, D28: 5, D30: 5}
 
-// Longest is how far back a late count may lie, in seconds.
+// Longest is the greatest age of a late count, in seconds.
 const Longest = 30 * 86_400
 
-// block is a stretch of time and what every series counted in it. Data is never
-// changed in place.
+// block holds the encoded tallies of all series from start on. Data is replaced, never changed in place.
 type block struct {
 	start int64
 	data  []byte
@@ -48,37 +44,36 @@ type blockRef struct {
 	start int64
 }
 
-// sums are what a series counted in each window, derived from the blocks.
+// sums are the tallies of a series by window, derived from the blocks.
 type sums [windowCount]Tally
 
-// sample is what one series counted in one tick.
+// sample is the tally of one series in one tick.
 type sample struct {
 	at     int64 // beginning of the tick
 	series uint32
 	Tally
 }
 
-// engine is the state of one shard: blocks, the sums that follow from them, and
-// the alerts that stand. It has no clock of its own: time is what the counts
-// say. It belongs to one goroutine.
+// engine is the state of one shard: blocks, the sums derived from them, and the states of the window pairs. It runs on
+// the time of the counts and never reads the clock of the machine. It belongs to one goroutine.
 //
-//	samples -> by tick -> blocks, sums of the windows that hold them
-//	each tick: what leaves a window is subtracted, blocks compact,
-//	           series that changed are judged -> transitions
+//	samples -> by tick -> blocks, sums of the windows that contain them
+//	each tick: blocks that leave a window are subtracted, old blocks are compacted,
+//	           changed series are evaluated -> transitions
 type engine struct {
 	clock   int64 // end of the newest tick, Unix seconds; 0 = nothing was counted yet
 	blocks  [levelCount][]block
 	sums    []sums     // by series
-	first   []int64    // by series: the tick in which it was first counted
+	first   []int64    // by series: the tick of its first count
 	watches [][]*watch // by series
 
-	dirty   bitset // series that changed since they were judged
+	dirty   bitset // series that changed since they were evaluated
 	touched bitset // series that changed since touched was cleared
 
 	changed     map[blockRef]bool // blocks that changed since they were stored
 	transitions []Transition
-	alertFrom   int64 // transitions before it are history: kept, not told
-	refused     int   // samples that were older than anything kept
+	alertFrom   int64 // earlier transitions are history: stored, but not alerted
+	refused     int   // samples older than the oldest block
 	updates     int   // samples added
 }
 
@@ -86,7 +81,7 @@ func newEngine() *engine {
 	return &engine{changed: map[blockRef]bool{}}
 }
 
-// restore makes the sums of the blocks; clock, blocks and first are in place.
+// restore computes the sums from clock, blocks and first, which were read from the database.
 func (e *engine) restore() error {
 	series := len(e.first)
 	e.sums = make([]sums, series)
@@ -95,7 +90,7 @@ func (e *engine) restore() error {
 	e.touched.grow(series)
 	for level := range e.blocks {
 		for _, c := range e.blocks[level] {
-			in := e.holding(c.start, c.start+levels[level].Size)
+			in := e.windowsOf(c.start, c.start+levels[level].Size)
 			err := decodeBlock(c.data, func(x entry) {
 				if int(x.series) >= series {
 					return
@@ -114,7 +109,7 @@ func (e *engine) restore() error {
 	return nil
 }
 
-// newLine makes room for a series and gives its id: they are dense.
+// addSeries adds a series and returns its id. Ids are dense.
 func (e *engine) addSeries(first int64) uint32 {
 	e.sums = append(e.sums, sums{})
 	e.first = append(e.first, first)
@@ -126,8 +121,8 @@ func (e *engine) addSeries(first int64) uint32 {
 
 const everyWindow = 1<<windowCount - 1
 
-// holding are the windows, as bits, that a block lies in at the present clock.
-func (e *engine) holding(start, end int64) (in uint) {
+// windowsOf is the set of windows, as bits, that contain a block at the present clock.
+func (e *engine) windowsOf(start, end int64) (in uint) {
 	for w := range sliding {
 		if end > e.clock-windowSeconds[w] {
 			in |= 1 << w
@@ -139,17 +134,15 @@ func (e *engine) holding(start, end int64) (in uint) {
 	return in
 }
 
-// monthOf is the calendar month (UTC) of the tick that ends at the clock.
+// monthOf is the calendar month (UTC) that contains the tick before clock.
 func monthOf(clock int64) (from, to int64) {
 	t := time.Unix(clock-Tick, 0).UTC()
 	first := time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
 	return first.Unix(), first.AddDate(0, 1, 0).Unix()
 }
 
-// process adds what was counted. Pieces are taken in the order of their ticks,
-// and the clock moves along with them: each tick that ends is judged before the
-// next begins. What belongs to a tick that has ended is patched into its true
-// block and judged with the newest tick.
+// process adds samples in the order of their ticks and moves the clock along: each tick is evaluated before the next
+// begins. A late sample is added to the block of its own time and evaluated with the newest tick.
 func (e *engine) process(samples []sample) error {
 	slices.SortFunc(samples, func(a, b sample) int {
 		if a.at != b.at {
@@ -181,7 +174,7 @@ func (e *engine) process(samples []sample) error {
 	return e.evaluateDirty()
 }
 
-// addAt adds entries of one tick, which has ended by the clock.
+// addAt adds the entries of the tick at to the block that covers it; the tick must not be in the future.
 func (e *engine) addAt(at int64, entries []entry) error {
 	to, ok := e.blockAt(at)
 	if !ok {
@@ -201,10 +194,10 @@ func (e *engine) addAt(at int64, entries []entry) error {
 	}
 	e.changed[to] = true
 	e.updates += len(entries)
-	in := e.holding(to.start, to.start+levels[to.level].Size)
+	in := e.windowsOf(to.start, to.start+levels[to.level].Size)
 	for _, x := range entries {
 		s := &e.sums[x.series]
-		if in == everyWindow { // the newest tick, mostly
+		if in == everyWindow { // the common case: the newest tick
 			for w := range s {
 				s[w].add(x.Tally)
 			}
@@ -226,8 +219,8 @@ func (e *engine) mark(series uint32) {
 	e.touched.set(series)
 }
 
-// placeOf is the block in which a tick lies now; ok is false when it has been
-// dropped. It says of a tick what compact did with the blocks around it.
+// blockAt is the inverse of compact: the level and start of the block that now contains a tick. ok is false when that
+// block has been dropped.
 func (e *engine) blockAt(at int64) (p blockRef, ok bool) {
 	for k := range levelCount - 1 {
 		up := levels[k+1].Size
@@ -240,26 +233,27 @@ func (e *engine) blockAt(at int64) (p blockRef, ok bool) {
 	return blockRef{levelCount - 1, start}, start+last.Size > e.clock-last.Keep
 }
 
+// alignDown is the largest multiple of size that is not after t.
 func alignDown(t, size int64) int64 {
-	if r := t % size; r < 0 {
-		return t - r - size
-	} else {
-		return t - r
+	r := t % size
+	if r < 0 {
+		r += size
 	}
+	return t - r
 }
 
 func (e *engine) find(p blockRef) (int, bool) {
 	return slices.BinarySearchFunc(e.blocks[p.level], p.start, func(c block, start int64) int { return cmp.Compare(c.start, start) })
 }
 
-// advance moves the clock, tick by tick: a ratio can rise because good traffic
-// leaves a window, so that every tick is judged.
+// advance moves the clock to a time, tick by tick. Every tick is evaluated, because a ratio can rise when good traffic
+// leaves a window.
 func (e *engine) advance(to int64) error {
 	if e.clock == 0 {
 		e.clock = to
 		return nil
 	}
-	// After a silence everything has left, and nothing more can happen.
+	// After a long silence every block has left every window: the ticks up to the new clock change nothing.
 	empty := e.clock + levels[levelCount-1].Keep + levels[levelCount-1].Size
 	for e.clock < to {
 		if e.clock > empty {
@@ -276,8 +270,8 @@ func (e *engine) advance(to int64) error {
 	return nil
 }
 
-// step moves the clock by one tick: subtracts what leaves the windows, then
-// compacts what everything shorter has lost.
+// step moves the clock by one tick: it subtracts the blocks that leave a window, then compacts those that no finer
+// window needs.
 func (e *engine) step() error {
 	before, _ := monthOf(e.clock)
 	e.clock += Tick
@@ -320,9 +314,8 @@ func (e *engine) step() error {
 	return nil
 }
 
-// compact merges the blocks of level k that end by a time into one of the next
-// level, when that is the end of a whole one. The merged blocks are the oldest
-// of their level.
+// compact merges the blocks of level k up to end into one block of the next level, if such a block ends there. The
+// merged blocks are the oldest of their level.
 func (e *engine) compact(k int, end int64) error {
 	size := levels[k+1].Size
 	if end%size != 0 {
@@ -357,14 +350,13 @@ func (e *engine) compact(k int, end int64) error {
 	return nil
 }
 
-// bucket is what one series counted from Start to End.
+// bucket is the tally of one series from Start to End.
 type bucket struct {
 	Start, End int64
 	Tally
 }
 
-// history is what one series counted since a time, oldest first, as finely as the
-// blocks still have it.
+// history lists the buckets of one series since a time, oldest first, in the resolution of the blocks.
 func (e *engine) history(series uint32, since int64) ([]bucket, error) {
 	var list []bucket
 	for level := levelCount - 1; level >= 0; level-- {
@@ -385,7 +377,7 @@ func (e *engine) history(series uint32, since int64) ([]bucket, error) {
 	return list, nil
 }
 
-// tallyIn is what one series counted in a block.
+// tallyOf is the tally of one series in an encoded block.
 func tallyOf(data []byte, series uint32) (t Tally, err error) {
 	err = decodeBlock(data, func(x entry) {
 		if x.series == series {
@@ -395,7 +387,7 @@ func tallyOf(data []byte, series uint32) (t Tally, err error) {
 	return t, err
 }
 
-// size is what the engine holds: series, and bytes of encoded blocks.
+// size returns the number of series and the bytes of the encoded blocks in memory.
 func (e *engine) size() (series int, bytes int) {
 	for level := range e.blocks {
 		for _, c := range e.blocks[level] {
@@ -416,7 +408,7 @@ func (b *bitset) grow(n int) {
 
 func (b bitset) set(i uint32) { b[i>>6] |= 1 << (i & 63) }
 
-// each gives the series of the set, ascending.
+// each calls f for the series of the set, ascending.
 func (b bitset) each(f func(uint32)) {
 	for i, word := range b {
 		for ; word != 0; word &= word - 1 {
@@ -425,7 +417,7 @@ func (b bitset) each(f func(uint32)) {
 	}
 }
 
-// drain gives the series of the set, ascending, and empties it.
+// drain calls each for the series of the set, ascending, and empties it.
 func (b bitset) drain(each func(uint32)) {
 	for i, word := range b {
 		if word == 0 {

@@ -72,7 +72,7 @@ func engineOf(history []bucket, first, clock int64) *engine {
 	for _, b := range history {
 		level := slices.IndexFunc(levels[:], func(l struct{ Size, Keep int64 }) bool { return l.Size == b.End-b.Start })
 		e.blocks[level] = append(e.blocks[level], block{b.Start, encodeBlock([]entry{{0, b.Tally}})})
-		in := e.holding(b.Start, b.End)
+		in := e.windowsOf(b.Start, b.End)
 		for w := range e.sums[0] {
 			if in&(1<<w) != 0 {
 				e.sums[0][w].add(b.Tally)

@@ -1,13 +1,12 @@
 package slo
 
-// maxPieces bounds into how many ticks one count is spread.
+// maxSamples bounds the number of ticks over which one count is spread.
 const maxSamples = 30
 
-// spread places a count of [at, at+seconds) in ticks. One that lies in a tick is
-// placed there. A wider one is spread evenly, over all its ticks or, when they
-// are more than 30, over 30 of them at even distances; what was counted stays
-// whole, and no sample has more failures than requests. A count that is not
-// aligned counts in the ticks that its beginning and its last second lie in.
+// spread turns a count of [at, at+seconds) into samples and appends them to to. A count within one tick becomes one
+// sample. A wider count is spread evenly over its ticks, or over 30 of them at even distances when there are more; the
+// totals are kept, and no sample has more failures than requests. A count that is not aligned covers every tick from
+// that of its beginning to that of its last second.
 func spread(at, seconds int64, t Tally, series uint32, to []sample) []sample {
 	if t.Total == 0 {
 		return to
