@@ -4,29 +4,37 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-
-	"github.com/belfryhq/belfry/internal/platform/ui"
+	"time"
 )
 
-// Times is a burn rate as people say it: 14 times, 2.3 times.
+// Texts of the core: alerts, statuses and pages share them, so that they never contradict each other.
+
+// times is a burn rate for people: "14" times, "2.3" times.
 func times(burn float64) string {
-	switch {
-	case burn >= 10:
-		s, _ := ui.Num(int64(burn)) // a whole number never fails
-		return s
-	default:
-		return strconv.FormatFloat(math.Floor(burn*10)/10, 'f', -1, 64)
+	if burn >= 10 {
+		return grouped(uint64(burn))
 	}
+	return strconv.FormatFloat(math.Floor(burn*10)/10, 'f', -1, 64)
 }
 
-// span is a duration with its two largest units: 2 d 4 h, 3 h 20 min, 4 min.
+// grouped writes a whole number with separators, as pages do: 12,480.
+func grouped(n uint64) string {
+	if n < 1000 {
+		return strconv.FormatUint(n, 10)
+	}
+	return fmt.Sprintf("%s,%03d", grouped(n/1000), n%1000)
+}
+
+// span is a duration in its two largest units: 2 d 4 h, 3 h 20 min, 4 min.
 func span(seconds int64) string {
-	d, h, m := seconds/86400, seconds/3600%24, seconds/60%60
-	two := func(a int64, unit string, b int64, smaller string) string {
-		if b == 0 {
-			return fmt.Sprintf("%d %s", a, unit)
+	d := seconds / 86400
+	h := seconds / 3600 % 24
+	m := seconds / 60 % 60
+	two := func(large int64, unit string, small int64, smallUnit string) string {
+		if small == 0 {
+			return fmt.Sprintf("%d %s", large, unit)
 		}
-		return fmt.Sprintf("%d %s %d %s", a, unit, b, smaller)
+		return fmt.Sprintf("%d %s %d %s", large, unit, small, smallUnit)
 	}
 	switch {
 	case d > 0:
@@ -39,7 +47,7 @@ func span(seconds int64) string {
 	return fmt.Sprintf("%d s", seconds)
 }
 
-// roughSpan is a span for a forecast: whole minutes from ten minutes on.
+// roughSpan is a span for a forecast: from ten minutes on, whole minutes.
 func roughSpan(seconds int64) string {
 	if seconds >= 600 {
 		seconds -= seconds % 60
@@ -47,7 +55,7 @@ func roughSpan(seconds int64) string {
 	return span(seconds)
 }
 
-// clockSpan is minutes and seconds as a countdown shows them: 4:56, 1:02:03.
+// clockSpan is a duration as a countdown: 4:56, 1:02:03.
 func clockSpan(seconds float64) string {
 	s := int64(math.Ceil(seconds))
 	if s >= 3600 {
@@ -56,35 +64,36 @@ func clockSpan(seconds float64) string {
 	return fmt.Sprintf("%d:%02d", s/60, s%60)
 }
 
-var numbers = [...]string{"no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"}
+var numbers = [...]string{
+	"no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+}
 
+// countText is a number with its noun: one error, 13 errors.
 func countText(n uint64, one, many string) string {
-	word := many
+	noun := many
 	if n == 1 {
-		word = one
+		noun = one
 	}
 	if n < uint64(len(numbers)) {
-		return numbers[n] + " " + word
+		return numbers[n] + " " + noun
 	}
-	s, _ := ui.Num(n)
-	return s + " " + word
+	return grouped(n) + " " + noun
 }
 
-// Sentence is the transition for people, as the alert carries it.
+// Sentence describes the transition, for the alert.
 func (t *Transition) Sentence() string {
 	name := t.Objective.Name
-	if t.Event == End {
-		if t.Short.Total == 0 {
-			return name + " no longer burns its budget too fast."
-		}
-		return fmt.Sprintf("%s no longer burns its budget too fast: %s of it is left.", name, leftText(t.BudgetLeft))
+	switch {
+	case t.Event == Start:
+		text := fmt.Sprintf("%s is burning its budget %s times too fast.", name, times(t.Long.Burn))
+		return text + exhaustionText(t.BudgetLeft, t.ExhaustedIn, t.Short.Window)
+	case t.Short.Total == 0:
+		return name + " no longer burns its budget too fast."
 	}
-	s := fmt.Sprintf("%s is burning its budget %s times too fast.", name, times(t.Long.Burn))
-	return s + exhaustionText(t.BudgetLeft, t.ExhaustedIn, t.Short.Window)
+	return fmt.Sprintf("%s no longer burns its budget too fast: %s of it is left.", name, leftText(t.BudgetLeft))
 }
 
-// exhaustedWords ends a sentence about a burn: when the budget is gone, at the
-// rate of a window.
+// exhaustionText is the sentence on when the budget is spent, at the rate of a window; "" when that is not soon.
 func exhaustionText(left float64, in *int64, pace Window) string {
 	switch {
 	case left <= 0:
@@ -95,7 +104,7 @@ func exhaustionText(left float64, in *int64, pace Window) string {
 	return ""
 }
 
-// leftWords is what is left of a budget: 91 %, 0.4 %, nothing.
+// leftText is the part of a budget that is left: 91 %, 0.4 %, nothing.
 func leftText(left float64) string {
 	switch p := left * 100; {
 	case p <= 0:
@@ -107,7 +116,7 @@ func leftText(left float64) string {
 	}
 }
 
-// shareWords is a share of the requests: 29 %, 0.05 %, 0.001 %.
+// percentText is a share of the requests: 29 %, 0.05 %, 0.001 %.
 func percentText(ratio float64) string {
 	p := 100 * ratio
 	if p >= 10 {
@@ -116,28 +125,67 @@ func percentText(ratio float64) string {
 	return strconv.FormatFloat(p, 'g', 2, 64) + " %"
 }
 
-// heldWords says why the guard keeps a pair from firing.
+// heldText explains why the guard keeps a pair from firing.
 func heldText(long Tally, need uint64, minTotal int64) string {
-	bad, _ := ui.Num(long.Bad)
-	total, _ := ui.Num(long.Total)
+	failed := fmt.Sprintf("%s of %s requests failed; ", grouped(long.Bad), grouped(long.Total))
 	if long.Bad >= need {
-		most, _ := ui.Num(minTotal)
-		return fmt.Sprintf("%s of %s requests failed; the objective asks for %s requests before it fires.", bad, total, most)
+		return failed + fmt.Sprintf("the objective asks for %s requests before it fires.", grouped(uint64(minTotal)))
 	}
-	needed, _ := ui.Num(need)
-	return fmt.Sprintf("%s of %s requests failed; at this traffic %s would be needed: %s could be chance.", bad, total, needed, countText(long.Bad, "error", "errors"))
+	return failed + fmt.Sprintf("at this traffic %s would be needed: %s could be chance.",
+		grouped(need), countText(long.Bad, "error", "errors"))
 }
 
-// chanceWords says of a budget that a few failures touched that they could be
-// chance, as the guard sees it; "" when there are none, or more than that.
+// chanceText says that a budget's few failures could be chance; "" when there are none, or too many for that.
 func (o *Objective) chanceText(t Tally) string {
 	need := o.thresholds.need(t.Total)
 	if t.Bad == 0 || t.Bad >= need {
 		return ""
 	}
-	bad, _ := ui.Num(t.Bad) // whole numbers never fail
-	total, _ := ui.Num(t.Total)
-	least, _ := ui.Num(need)
 	return fmt.Sprintf(" %s of %s requests failed: %s could be chance and send no alert; %s or more could not.",
-		bad, total, countText(t.Bad, "error", "errors"), least)
+		grouped(t.Bad), grouped(t.Total), countText(t.Bad, "error", "errors"), grouped(need))
+}
+
+// sentence describes the state of an objective.
+func (o *Objective) sentence(s *Status, r reading, first *PairStatus, silent bool) string {
+	since := " since " + time.Unix(r.dataAt, 0).UTC().Format("2 Jan, 15:04 UTC")
+	if r.dataAt == 0 {
+		since = " yet"
+	}
+	switch {
+	case s.State == Recovering:
+		text := o.Name + " is recovering. The failures stopped " + clockSpan(float64(s.cleanFor)) + " ago."
+		if first.ResolvesIn != nil {
+			text += " The alert ends in " + clockSpan(float64(*first.ResolvesIn)) + " if it stays clean."
+		}
+		return text
+	case s.State == Burning:
+		text := fmt.Sprintf("%s is burning its budget %s times too fast over the last %s.",
+			o.Name, times(first.Long.Burn), span(first.Long.Window.Seconds()))
+		if silent {
+			return text + " There has been no data" + since + "."
+		}
+		return text + exhaustionText(s.Budget.Left, s.Budget.ExhaustedIn, first.Short.Window)
+	case s.State == NoData:
+		return "There is no data" + since + "."
+	case s.Budget.Left <= 0:
+		return fmt.Sprintf("%s is not burning now, but its budget is spent: %s of the requests failed, and the target allows %s.",
+			o.Name, percentText(1-s.Budget.Achieved/100), percentText(o.allowed.ratio()))
+	}
+	return o.calmSentence(s, r)
+}
+
+// calmSentence describes an objective that neither burns nor lacks data.
+func (o *Objective) calmSentence(s *Status, r reading) string {
+	left := leftText(s.Budget.Left) + " of the budget is left."
+	if p := o.rising(s, r); p != nil {
+		return fmt.Sprintf("%s has burned its budget %s times too fast over the last %s. %s",
+			o.Name, times(p.Short.Burn), span(p.Short.Window.Seconds()), left)
+	}
+	text := o.Name + " is on track: " + left + o.chanceText(r.sums[o.Window])
+	for _, p := range s.Pairs {
+		if p.State == "held" {
+			return text + " " + p.Why
+		}
+	}
+	return text
 }
