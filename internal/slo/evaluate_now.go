@@ -10,10 +10,9 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// judgeNow judges a new or changed objective by what its series has counted
-// already, in the transaction that stores it. A shard judges when counts arrive;
-// without this an objective on a failing property that nobody requests any more
-// would stay "ok" for ever.
+// evaluateNow evaluates a new or changed objective on the existing counts of its series, in the transaction that stores
+// it. A shard evaluates only when counts arrive: without this, an objective on a failing property that no longer gets
+// requests would stay "ok" for ever.
 func (f *Feature) evaluateNow(ctx context.Context, tx *db.Tx, o *Objective) error {
 	k := o.seriesKey()
 	var shard, id, first, clock int64
@@ -64,7 +63,7 @@ func (f *Feature) evaluateNow(ctx context.Context, tx *db.Tx, o *Objective) erro
 	return bus.Enqueue(ctx, tx, alerts...)
 }
 
-// engineOf is an engine that holds one series, number 0, with its history.
+// engineOf makes an engine with one series, number 0, and its history.
 func engineOf(history []bucket, first, clock int64) *engine {
 	e := newEngine()
 	e.clock = clock

@@ -18,15 +18,15 @@ type reading struct {
 	dataAt  int64
 	sums    sums
 	pairs   []pairState
-	history []bucket // of the series, as far back as the firing pairs' short windows; nil unless a pair fires
+	history []bucket // of the series, over the short windows of the firing pairs; nil unless a pair fires
 }
 
-// standsFiring reports whether a pair fires.
+// anyFiring reports whether a pair fires.
 func (r *reading) anyFiring() bool {
 	return slices.ContainsFunc(r.pairs, func(st pairState) bool { return st.state == firing })
 }
 
-// readingOf reads one objective as it was last committed.
+// readingOf reads the committed state of one objective.
 func readingOf(ctx context.Context, tx *db.Tx, o *Objective) (reading, error) {
 	list, err := readingsOf(ctx, tx, o.account, []*Objective{o})
 	if err != nil {
@@ -35,8 +35,8 @@ func readingOf(ctx context.Context, tx *db.Tx, o *Objective) (reading, error) {
 	return list[0], nil
 }
 
-// readingsOf reads the sums and states of objectives of one account as they were
-// last committed: the process that answers need not own the shard.
+// readingsOf reads the committed sums and states of objectives of one account. Any process can answer: it need not own
+// the shard.
 func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objective) ([]reading, error) {
 	out := make([]reading, len(list))
 	at := make(map[string]int, len(list))
@@ -44,7 +44,7 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 		out[i].pairs = make([]pairState, len(o.rules))
 		at[o.ID] = i
 	}
-	one := "" // the only one that is asked for
+	one := "" // the id of the objective, when there is only one
 	if len(list) == 1 {
 		one = list[0].ID
 	}
@@ -78,7 +78,9 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 		if !ok {
 			return nil
 		}
-		r.counted, r.series, r.pairs = true, uint32(series), out[i].pairs
+		r.counted = true
+		r.series = uint32(series)
+		r.pairs = out[i].pairs
 		var err error
 		r.sums, err = decodeSums(text)
 		out[i] = r
@@ -88,9 +90,8 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 	return out, err
 }
 
-// readRecent reads the history of the series on which a pair fires, as far back as
-// the longest short window of such a pair needs. Lists and single objectives get
-// the same, so that two pages cannot say different things.
+// readRecent reads the history of series on which a pair fires, over the longest short window of such a pair. It serves
+// lists and single objectives alike, so that two pages never contradict each other.
 func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []reading) error {
 	type need struct {
 		since int64
@@ -108,7 +109,7 @@ func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []re
 				n = &need{since: r.clock, lines: map[uint32][]bucket{}}
 				shards[r.shard] = n
 			}
-			// A block that straddles the window's edge counts as inside, as in the engine's sums.
+			// A block at the window's edge counts as inside, as in the engine's sums.
 			n.since = min(n.since, r.clock-p.Short.Seconds()-levels[windowLevel[p.Short]].Size)
 			n.lines[r.series] = nil
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/id"
 )
 
-// The kinds of series.
+// Kinds of series.
 const (
 	kindZone      = "zone"
 	kindOrigin    = "origin"
@@ -20,11 +20,11 @@ const (
 	kindPathClass = "path_class"
 )
 
-// lineKey is what a series counts: the requests of a zone, or of one origin,
-// hostname or path class in it, by one SLI ("" is availability).
+// seriesKey identifies a series: the requests of a zone, or of one origin, hostname or path class in it, by one SLI (""
+// is availability).
 type seriesKey struct{ account, zone, kind, value, sli string }
 
-// series is what the objective judges.
+// series identifies the series that the objective applies to.
 func (o *Objective) seriesKey() seriesKey {
 	k := seriesKey{o.account, o.Match.Zone, kindZone, "", o.SLI}
 	switch m := o.Match; {
@@ -40,41 +40,40 @@ func (o *Objective) seriesKey() seriesKey {
 
 type zoneKey struct{ account, zone string }
 
-// What is refused, and bounds of what one shard holds.
+// Limits of a message and of a shard.
 const (
 	maxTraffic       = 4 << 20
 	maxSeconds       = 3600
 	maxCount         = 1_000_000_000_000 // requests in one count
-	ahead            = 120               // seconds that a count may end after its message was sent
-	seenFor          = 24 * 3600         // the topic is kept as long: a repeat from it is known
-	alertFor         = 3600              // a transition this long before its message was sent is history
+	ahead            = 120               // seconds by which a count may end after its message was sent
+	seenFor          = 24 * 3600         // the retention of the topic, so that every repeat is detected
+	alertFor         = 3600              // a transition older than this when its message was sent is history
 	maxSeries        = 1 << 26
-	maxAccountSeries = 20_000 // of an account in a shard
+	maxAccountSeries = 20_000 // in a shard
 )
 
 type batchID [16]byte
 
-// shard is the state of one partition in this process, as far as it is
-// committed. It belongs to the Handle of its partition; after a fault it is
-// dropped and read anew.
+// shard is the committed state of one partition in this process. It belongs to the Handle of its partition; after an
+// error it is dropped and read again.
 type shard struct {
 	*engine
 	id                int32
 	revision, version int64
-	fresh             bool // the database has no row of it yet
+	fresh             bool // the database has no row for it yet
 
 	series     map[seriesKey]uint32
 	perAccount map[string]int // series
 	objectives map[zoneKey][]*Objective
-	wanted     map[seriesKey]bool // series beyond those of zones
+	wanted     map[seriesKey]bool // series that exist because an objective applies to them
 	seen       map[batchID]int64
-	newest     int64 // newest time of a message, by the bus
+	newest     int64 // newest time of a message, from the bus
 	pruned     int64
 
-	stored map[blockRef]int // chunks of each block that the database has
+	stored map[blockRef]int // chunks of each block in the database
 	saved  map[*watch][]pairState
 
-	// Of the batch at hand.
+	// The current batch.
 	newSeries []seriesKey
 	newSeen   []seenRow
 	refusals  map[string]int
@@ -86,11 +85,21 @@ type seenRow struct {
 }
 
 func newShard(id int32) *shard {
-	return &shard{engine: newEngine(), id: id, series: map[seriesKey]uint32{}, perAccount: map[string]int{}, objectives: map[zoneKey][]*Objective{},
-		wanted: map[seriesKey]bool{}, seen: map[batchID]int64{}, stored: map[blockRef]int{}, saved: map[*watch][]pairState{}, refusals: map[string]int{}}
+	return &shard{
+		engine:     newEngine(),
+		id:         id,
+		series:     map[seriesKey]uint32{},
+		perAccount: map[string]int{},
+		objectives: map[zoneKey][]*Objective{},
+		wanted:     map[seriesKey]bool{},
+		seen:       map[batchID]int64{},
+		stored:     map[blockRef]int{},
+		saved:      map[*watch][]pairState{},
+		refusals:   map[string]int{},
+	}
 }
 
-// promise adds an objective, and watches its series if that is there.
+// addObjective adds an objective, and attaches it to its series if that exists.
 func (s *shard) addObjective(o *Objective) {
 	at := zoneKey{o.account, o.Match.Zone}
 	s.objectives[at] = append(s.objectives[at], o)
@@ -110,14 +119,15 @@ func (s *shard) watchSeries(o *Objective, series uint32) *watch {
 	return w
 }
 
-// read makes samples of a batch's records. What it refuses it counts by reason.
+// read makes samples of a batch's records. It counts what it refuses by reason.
 func (s *shard) read(b *bus.Batch) []sample {
 	var samples []sample
 	for _, rec := range b.Records {
 		at := rec.Time.Unix()
 		s.newest = max(s.newest, at)
 		var t event.Traffic
-		if len(rec.Value) > maxTraffic || json.Unmarshal(rec.Value, &t) != nil || !id.Valid(t.Account) || t.Zone == "" || t.ID == "" {
+		if len(rec.Value) > maxTraffic || json.Unmarshal(rec.Value, &t) != nil ||
+			!id.Valid(t.Account) || t.Zone == "" || t.ID == "" {
 			s.refusals["unreadable"]++
 			continue
 		}
@@ -137,13 +147,14 @@ func (s *shard) read(b *bus.Batch) []sample {
 	return samples
 }
 
-// place adds the samples of one count to the series that it belongs to.
+// addCount appends the samples of one count, for each series that it belongs to.
 func (s *shard) addCount(t *event.Traffic, c event.Count, sent int64, to []sample) []sample {
 	if c.Seconds == 0 {
 		c.Seconds = Tick
 	}
 	switch {
-	case c.Total < 0 || c.Bad < 0 || c.Bad > c.Total || c.Total > maxCount || c.Seconds < 0 || c.Seconds > maxSeconds || c.At <= 0:
+	case c.Total < 0 || c.Bad < 0 || c.Bad > c.Total || c.Total > maxCount,
+		c.Seconds < 0 || c.Seconds > maxSeconds || c.At <= 0:
 		s.refusals["unreadable"]++
 		return to
 	case c.At > sent+ahead || c.At+c.Seconds > sent+ahead+maxSeconds:
@@ -176,8 +187,7 @@ func (s *shard) addCount(t *event.Traffic, c event.Count, sent int64, to []sampl
 	return to
 }
 
-// series finds or makes a series. What is counted in one batch comes in any order:
-// the series begins with the earliest.
+// seriesFor finds or adds a series. The counts of a batch come in any order, so a new series begins with the earliest.
 func (s *shard) seriesFor(k seriesKey, at int64) (uint32, bool) {
 	if series, ok := s.series[k]; ok {
 		if int(series) >= len(s.first)-len(s.newSeries) {
@@ -200,7 +210,7 @@ func (s *shard) seriesFor(k seriesKey, at int64) (uint32, bool) {
 	return series, true
 }
 
-// committed forgets what is in the database now.
+// markStored follows the commit of a batch: memory and database are equal now.
 func (s *shard) markStored() {
 	for p := range s.changed {
 		if i, ok := s.find(p); ok {
@@ -215,8 +225,11 @@ func (s *shard) markStored() {
 			s.saved[w] = slices.Clone(w.pairs)
 		}
 	})
-	s.newSeries, s.newSeen, s.transitions = nil, nil, nil
-	s.refused, s.updates = 0, 0
+	s.newSeries = nil
+	s.newSeen = nil
+	s.transitions = nil
+	s.refused = 0
+	s.updates = 0
 	clear(s.refusals)
 	s.version++
 	s.fresh = false
@@ -230,7 +243,7 @@ func (s *shard) markStored() {
 	}
 }
 
-// Handle counts a batch and stores what follows from it in one transaction.
+// Handle counts a batch and stores its consequences in one transaction.
 func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 	for attempt := 0; ; attempt++ {
 		s, err := f.shard(ctx, b.Partition)
@@ -262,6 +275,7 @@ func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 	}
 }
 
+// observe updates the metrics after a batch; took is in seconds.
 func (f *Feature) observe(s *shard, took float64) {
 	f.metrics.seconds.Observe(took)
 	f.metrics.updates.Add(float64(s.updates))
@@ -281,8 +295,7 @@ func (f *Feature) observe(s *shard, took float64) {
 	f.metrics.bytes.WithLabelValues(name).Set(float64(bytes))
 }
 
-// shard is the state of a partition, read from the database when this process
-// has none.
+// shard returns the state of a partition, and reads it from the database when this process has none.
 func (f *Feature) shard(ctx context.Context, partition int32) (*shard, error) {
 	f.mu.Lock()
 	s := f.shards[partition]

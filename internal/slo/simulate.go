@@ -10,28 +10,26 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// Source reads the counts of one input, in its order, and hands each over. An
-// error of the callback ends it and is given back.
+// Source reads the counts of one input, in its order, and calls each with them. It returns the first error of each.
 type Source func(each func(zone string, c event.Count) error) error
 
-// Simulation is how a simulation ended.
+// Simulation is the result of a simulation.
 type Simulation struct {
 	Status
 	Inputs []SimulatedInput
 }
 
-// SimulatedInput is what of one input was about the objective.
+// SimulatedInput summarises the counts of one input that the objective applies to.
 type SimulatedInput struct {
 	Counts   int
 	Requests int64 // in these counts
 }
 
-// simulatedBatch is how many samples of the input are put in order before they are counted.
+// simulatedBatch is the number of samples that are sorted and counted together.
 const simulatedBatch = 5000
 
-// Simulate runs the engine over inputs in event time and calls each with every
-// transition. A zone in the match keeps counts of other zones out, when they
-// name one.
+// Simulate runs the engine over inputs in event time and calls each with every transition. A zone in the match excludes
+// counts that name another zone.
 func Simulate(ctx context.Context, spec Spec, each func(Simulated) error, inputs ...Source) (Simulation, error) {
 	if spec.Match == (Match{}) {
 		spec.Match.Zone = "simulated"
@@ -89,13 +87,17 @@ func Simulate(ctx context.Context, spec Spec, each func(Simulated) error, inputs
 	}
 	r := reading{pairs: make([]pairState, len(o.rules)), clock: e.clock}
 	if w != nil {
-		r.counted, r.first, r.dataAt, r.sums, r.pairs = true, e.first[w.series], w.dataAt, e.sums[w.series], w.pairs
+		r.counted = true
+		r.first = e.first[w.series]
+		r.dataAt = w.dataAt
+		r.sums = e.sums[w.series]
+		r.pairs = w.pairs
 	}
 	result.Status = o.status(r, time.Unix(e.clock, 0))
 	return result, nil
 }
 
-// counts reports whether a series holds a count.
+// counts reports whether a count belongs to a series.
 func counts(k seriesKey, c event.Count) bool {
 	sli := c.SLI
 	if sli == availability {
@@ -132,12 +134,23 @@ type Simulated struct {
 
 func simulated(t *Transition) Simulated {
 	at := func(s int64) string { return time.Unix(s, 0).UTC().Format(time.RFC3339) }
-	return Simulated{At: at(t.At), Objective: t.Objective.Name, Pair: t.Pair.String(), Event: t.Event, Long: t.Long, Short: t.Short,
-		BudgetLeft: t.BudgetLeft, ExhaustedIn: t.ExhaustedIn, Factor: t.Pair.Factor, Severity: t.Pair.Severity, Began: at(t.Began), Sentence: t.Sentence()}
+	return Simulated{
+		At:          at(t.At),
+		Objective:   t.Objective.Name,
+		Pair:        t.Pair.String(),
+		Event:       t.Event,
+		Long:        t.Long,
+		Short:       t.Short,
+		BudgetLeft:  t.BudgetLeft,
+		ExhaustedIn: t.ExhaustedIn,
+		Factor:      t.Pair.Factor,
+		Severity:    t.Pair.Severity,
+		Began:       at(t.Began),
+		Sentence:    t.Sentence(),
+	}
 }
 
-// ParseSpec reads an objective's JSON, as the API takes it; unknown fields are
-// refused.
+// ParseSpec decodes the JSON of an objective, in the form of the API. Unknown fields are refused.
 func ParseSpec(data []byte) (Spec, error) {
 	var b objectiveBody
 	dec := json.NewDecoder(bytes.NewReader(data))

@@ -1,24 +1,21 @@
-// Package slo turns counts of requests into error budgets, and tells when one
-// burns too fast (Google SRE workbook, chapter 5).
+// Package slo turns counts of requests into error budgets, and alerts when a budget burns too fast (Google SRE
+// workbook, chapter 5).
 //
 //	topic of counts -> Handle -> engine -> blocks, sums, transitions -> outbox of alerts
 //	objectives (API, pages) -> revision of the shards -> engine
 //	blocks and readings -> status, series, pages
 //
-// A shard is a partition of the topic, and one engine: what each series (a zone,
-// or a part of one) counted, in blocks by time that compact as they age. Time
-// is what the counts say, never the wall's clock: history replays in seconds,
-// and a transition carries the moment at which it happened in the data. Where
-// several zones share a shard they share its clock: what comes later than it is
-// patched into the past, and judged with the newest tick.
+// A shard is a partition of the topic, processed by one engine. Each series (a zone, or a part of one) is counted in
+// blocks of time, which are compacted as they age. The engine runs on the time of the counts, never on the clock of the
+// machine: history replays in seconds, and a transition has the time at which it happened in the data. Zones of a shard
+// share its clock: a count that is older is added to its own block and evaluated with the newest tick.
 //
-// One transaction stores a batch: blocks, ids that were seen, states,
-// transitions, alerts in the outbox and the consumer's offset. Sums are derived
-// from blocks, so that a restart, or another process that takes the partition
-// over, goes on from what was committed.
+// One transaction stores a batch: blocks, ids of messages, pair states, transitions, alerts in the outbox and the
+// consumer's offset. Sums are derived from blocks, so that a restart, or another process that takes over the partition,
+// continues from the committed state.
 //
-//	quiet -> firing -> quiet      covered: a faster pair tells of the same cause
-//	   \-> covered -/             (evaluate.go has the whole of it)
+//	quiet -> firing -> quiet      covered: a faster pair reports the same failures
+//	   \-> covered -/             (the whole diagram is in evaluate.go)
 package slo
 
 import (
@@ -39,7 +36,7 @@ import (
 //go:embed schema/*.sql
 var schemaFiles embed.FS
 
-// Schema is the feature's tables; they go behind those of the bus.
+// Schema holds the feature's tables; they follow those of the bus.
 func Schema() db.Schema {
 	files, err := fs.Sub(schemaFiles, "schema")
 	if err != nil {
@@ -48,7 +45,7 @@ func Schema() db.Schema {
 	return db.Schema{Source: "slo", Files: files}
 }
 
-// Group is the consumer group that counts.
+// Group is the consumer group of the counts.
 const Group = "belfry.slo"
 
 // AlertType is the type of the alerts, as belfry.yaml declares it.
@@ -113,8 +110,8 @@ func (f *Feature) Describe() feature.Feature {
 	return feature.Feature{Consumer: f.Consumer, API: f.API}
 }
 
-// Consumer makes the consumer of the topic of counts; the app runs it. Its
-// batches are small because a wide count becomes up to 30 samples in memory.
+// Consumer makes the consumer of the topic of counts; the app runs it. Its batches are small, because a wide count
+// becomes up to 30 samples in memory.
 func (f *Feature) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
 	return bus.NewConsumer(bus.Config{
 		Cluster:    cluster,

@@ -13,22 +13,21 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// errStale says that the shard in memory is not the one in the database.
+// errStale reports that the shard in memory differs from the one in the database.
 var errStale = errors.New("slo: the shard has changed in the database")
 
-// chunkBits: a chunk of a block holds the series with the same higher bits, so
-// that a reader of one series reads one row a block, of at most some 260 KB for
-// two bytes a series.
+// chunkBits is the number of lower bits of a series' id. A chunk of a block holds the series with the same higher bits,
+// so that a reader of one series reads one row for each block, of at most some 260 KB at two bytes a series.
 const chunkBits = 17
 
-// chunks is how many rows a block takes.
+// chunkCount is the number of rows of a block.
 func chunkCount(data []byte) int {
 	last := uint32(0)
-	_ = decodeBlock(data, func(e entry) { last = e.series }) // what is in memory was made here
+	_ = decodeBlock(data, func(e entry) { last = e.series }) // blocks in memory are valid
 	return int(last>>chunkBits) + 1
 }
 
-// cut makes the rows of a block; most have one, which is the block itself.
+// splitChunks makes the rows of a block. Most blocks have one, the block itself.
 func splitChunks(data []byte) [][]byte {
 	n := chunkCount(data)
 	if n == 1 {
@@ -43,7 +42,7 @@ func splitChunks(data []byte) [][]byte {
 	return out
 }
 
-// store writes what a batch led to, and moves the offset.
+// store writes the consequences of a batch and moves the offset.
 func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shard) error {
 	alerts, rows, err := alertsAndRows(s.transitions)
 	if err != nil {
@@ -56,7 +55,13 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shard) error {
 		if err := s.claim(ctx, tx); err != nil {
 			return err
 		}
-		for _, write := range []func(context.Context, *db.Tx) error{s.writeSeries, s.writeBlocks, s.writeSeen, s.writePairStates, s.writeReadings} {
+		for _, write := range []func(context.Context, *db.Tx) error{
+			s.writeSeries,
+			s.writeBlocks,
+			s.writeSeen,
+			s.writePairStates,
+			s.writeReadings,
+		} {
 			if err := write(ctx, tx); err != nil {
 				return err
 			}
@@ -68,15 +73,16 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shard) error {
 	})
 }
 
-// claim holds the shard's row until the commit; errStale when it is not the one
-// that this batch was counted with.
+// claim locks the shard's row until the commit; errStale when another process or a changed objective has updated it.
 func (s *shard) claim(ctx context.Context, tx *db.Tx) error {
 	var n int64
 	var err error
 	if s.fresh {
-		n, err = tx.Exec(ctx, `INSERT INTO shard (id, revision, version, clock) VALUES ($1, 0, 1, $2) ON CONFLICT (id) DO NOTHING`, s.id, s.clock)
+		n, err = tx.Exec(ctx, `INSERT INTO shard (id, revision, version, clock) VALUES ($1, 0, 1, $2)
+			ON CONFLICT (id) DO NOTHING`, s.id, s.clock)
 	} else {
-		n, err = tx.Exec(ctx, `UPDATE shard SET version = version + 1, clock = $2 WHERE id = $1 AND version = $3 AND revision = $4`, s.id, s.clock, s.version, s.revision)
+		n, err = tx.Exec(ctx, `UPDATE shard SET version = version + 1, clock = $2
+			WHERE id = $1 AND version = $3 AND revision = $4`, s.id, s.clock, s.version, s.revision)
 	}
 	if err == nil && n == 0 {
 		err = errStale
@@ -84,13 +90,25 @@ func (s *shard) claim(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
+// seriesColumns are the columns of the rows that writeSeries makes.
+var seriesColumns = []string{"shard", "id", "account_id", "zone_id", "kind", "value", "sli", "first_at"}
+
 func (s *shard) writeSeries(ctx context.Context, tx *db.Tx) error {
 	rows := make([][]any, len(s.newSeries))
 	for i, k := range s.newSeries {
 		series := s.series[k]
-		rows[i] = []any{s.id, int64(series), k.account, k.zone, k.kind, k.value, k.sli, s.first[series]}
+		rows[i] = []any{
+			s.id,
+			int64(series),
+			k.account,
+			k.zone,
+			k.kind,
+			k.value,
+			k.sli,
+			s.first[series],
+		}
 	}
-	return tx.Insert(ctx, "line", []string{"shard", "id", "account_id", "zone_id", "kind", "value", "sli", "first_at"}, "", rows)
+	return tx.Insert(ctx, "line", seriesColumns, "", rows)
 }
 
 func (s *shard) writeBlocks(ctx context.Context, tx *db.Tx) error {
@@ -104,7 +122,9 @@ func (s *shard) writeBlocks(ctx context.Context, tx *db.Tx) error {
 			}
 		}
 		if s.stored[p] > n {
-			if _, err := tx.Exec(ctx, `DELETE FROM slo_column WHERE shard = $1 AND level = $2 AND start = $3 AND chunk >= $4`, s.id, p.level, p.start, n); err != nil {
+			_, err := tx.Exec(ctx, `DELETE FROM slo_column WHERE shard = $1 AND level = $2 AND start = $3 AND chunk >= $4`,
+				s.id, p.level, p.start, n)
+			if err != nil {
 				return err
 			}
 		}
@@ -118,15 +138,17 @@ func (s *shard) writeSeen(ctx context.Context, tx *db.Tx) error {
 	for i, r := range s.newSeen {
 		rows[i] = []any{s.id, r.id[:], r.at}
 	}
-	if err := tx.Insert(ctx, "seen", []string{"shard", "id", "at"}, `ON CONFLICT (shard, id) DO UPDATE SET at = excluded.at`, rows); err != nil {
+	err := tx.Insert(ctx, "seen", []string{"shard", "id", "at"},
+		`ON CONFLICT (shard, id) DO UPDATE SET at = excluded.at`, rows)
+	if err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `DELETE FROM seen WHERE shard = $1 AND at < $2`, s.id, s.newest-seenFor)
+	_, err = tx.Exec(ctx, `DELETE FROM seen WHERE shard = $1 AND at < $2`, s.id, s.newest-seenFor)
 	return err
 }
 
 func (s *shard) writePairStates(ctx context.Context, tx *db.Tx) error {
-	// Only what was counted or left a window can have changed its state.
+	// Only series that were counted, or lost a block, can have changed.
 	for _, series := range s.touchedSeries() {
 		for _, w := range s.watches[series] {
 			if err := writePairStates(ctx, tx, int64(s.id), w, s.saved[w]); err != nil {
@@ -137,11 +159,14 @@ func (s *shard) writePairStates(ctx context.Context, tx *db.Tx) error {
 	return nil
 }
 
-// writeStanding writes the states of an objective's pairs that differ from those
-// that the database has.
+// writePairStates writes the states of an objective's pairs that differ from those in the database.
 func writePairStates(ctx context.Context, tx *db.Tx, shard int64, w *watch, before []pairState) error {
 	for i, st := range w.pairs {
-		if i < len(before) && before[i] == st || i >= len(before) && st == (pairState{}) {
+		stored := pairState{}
+		if i < len(before) {
+			stored = before[i]
+		}
+		if stored == st {
 			continue
 		}
 		var err error
@@ -205,15 +230,14 @@ func decodeSums(text string) (s sums, err error) {
 	return s, nil
 }
 
-// transitionRow is a transition as it is kept.
+// transitionRow is a stored transition.
 type transitionRow struct {
 	id, account, objective string
 	at                     int64
 	detail                 []byte
 }
 
-// outcome makes the rows of the history, and the alerts for those transitions
-// that are not a replay of the past.
+// alertsAndRows makes the rows of transitions, and the alerts of those that are not replayed history.
 func alertsAndRows(transitions []Transition) (alerts []bus.Message, rows []transitionRow, err error) {
 	for i := range transitions {
 		t := &transitions[i]
@@ -229,12 +253,16 @@ func alertsAndRows(transitions []Transition) (alerts []bus.Message, rows []trans
 		if err != nil {
 			return nil, nil, err
 		}
-		alerts = append(alerts, bus.Message{Topic: event.TopicAlerts, Key: []byte(t.Objective.account), Value: value})
+		alerts = append(alerts, bus.Message{
+			Topic: event.TopicAlerts,
+			Key:   []byte(t.Objective.account),
+			Value: value,
+		})
 	}
 	return alerts, rows, nil
 }
 
-// transitionsFor is how long transitions are kept.
+// transitionsFor is the retention of transitions, in seconds.
 const transitionsFor = 400 * 86400
 
 func insertTransitions(ctx context.Context, tx *db.Tx, list []transitionRow) error {
@@ -247,7 +275,8 @@ func insertTransitions(ctx context.Context, tx *db.Tx, list []transitionRow) err
 		rows[i] = []any{r.id, r.account, r.objective, r.at, string(r.detail)}
 		newest = max(newest, r.at)
 	}
-	err := tx.Insert(ctx, "transition", []string{"id", "account_id", "objective_id", "at", "detail"}, `ON CONFLICT (id) DO NOTHING`, rows)
+	err := tx.Insert(ctx, "transition", []string{"id", "account_id", "objective_id", "at", "detail"},
+		`ON CONFLICT (id) DO NOTHING`, rows)
 	if err != nil {
 		return err
 	}
@@ -259,14 +288,23 @@ func insertTransitions(ctx context.Context, tx *db.Tx, list []transitionRow) err
 func (f *Feature) load(ctx context.Context, partition int32) (*shard, error) {
 	s := newShard(partition)
 	err := f.db.View(ctx, func(tx *db.Tx) error {
-		err := tx.QueryRow(ctx, `SELECT revision, version, clock FROM shard WHERE id = $1`, s.id).Scan(&s.revision, &s.version, &s.clock)
+		err := tx.QueryRow(ctx, `SELECT revision, version, clock FROM shard WHERE id = $1`, s.id).
+			Scan(&s.revision, &s.version, &s.clock)
 		if errors.Is(err, sql.ErrNoRows) {
-			s.fresh, err = true, nil
+			s.fresh = true
+			err = nil
 		}
 		if err != nil {
 			return err
 		}
-		for _, read := range []func(context.Context, *db.Tx) error{s.readSeries, s.readBlocks, s.readObjectives, s.readPairStates, s.readReadings, s.readSeen} {
+		for _, read := range []func(context.Context, *db.Tx) error{
+			s.readSeries,
+			s.readBlocks,
+			s.readObjectives,
+			s.readPairStates,
+			s.readReadings,
+			s.readSeen,
+		} {
 			if err := read(ctx, tx); err != nil {
 				return err
 			}
@@ -285,7 +323,7 @@ func (f *Feature) load(ctx context.Context, partition int32) (*shard, error) {
 	return s, nil
 }
 
-// each runs a query and scans its rows.
+// eachRow runs a query and calls row for each row.
 func eachRow(ctx context.Context, tx *db.Tx, row func(*sql.Rows) error, query string, args ...any) error {
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
@@ -308,7 +346,7 @@ func (s *shard) readSeries(ctx context.Context, tx *db.Tx) error {
 			return err
 		}
 		if int(id) != len(s.first) {
-			return fmt.Errorf("line %d is missing", len(s.first))
+			return fmt.Errorf("series %d is missing", len(s.first))
 		}
 		s.first = append(s.first, first)
 		s.series[k] = uint32(id)
@@ -354,7 +392,7 @@ func (s *shard) readObjectives(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
-// watched are the watches by their objectives' ids.
+// watched maps the ids of objectives to their watches.
 func (s *shard) watched() map[string]*watch {
 	m := map[string]*watch{}
 	for _, list := range s.watches {
@@ -384,8 +422,8 @@ func (s *shard) readPairStates(ctx context.Context, tx *db.Tx) error {
 	}, `SELECT objective_id, pair, state, since, began, told FROM standing WHERE shard = $1`, s.id)
 }
 
-// readReadings takes up when each series was last seen. A series that an objective
-// is new on tells it as finely as its blocks do.
+// readReadings reads the time of the newest request of each watch. Without a stored reading, that is the end of the
+// series' newest bucket.
 func (s *shard) readReadings(ctx context.Context, tx *db.Tx) error {
 	known := s.watched()
 	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
@@ -405,7 +443,7 @@ func (s *shard) readReadings(ctx context.Context, tx *db.Tx) error {
 	}
 	s.dirty.drain(func(uint32) {})
 	s.touched.drain(func(uint32) {})
-	for _, w := range known { // their readings are written with the next batch
+	for _, w := range known { // no reading yet: the next batch writes it
 		s.mark(w.series)
 		list, err := s.history(w.series, 0)
 		if err != nil {
