@@ -46,17 +46,6 @@ func detailOf(t *Transition) detail {
 	return d
 }
 
-func rowOf(t *Transition) (transitionRow, error) {
-	d := detailOf(t)
-	d.Event = t.Event
-	d.Sentence = t.Sentence()
-	d.Began = t.Began
-	d.Since = t.Since
-	d.Told = t.alert
-	text, err := json.Marshal(d)
-	return transitionRow{t.AlertID(), t.Objective.account, t.Objective.ID, t.At, text}, err
-}
-
 // alertOf is the transition as an alert. It occurred at the time of the counts, not of their arrival.
 func alertOf(t *Transition) event.Alert {
 	o := t.Objective

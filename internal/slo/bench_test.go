@@ -13,7 +13,7 @@ import (
 func benchEngine(b *testing.B, series int, share float64) *engine {
 	b.Helper()
 	e := newEngine()
-	o := mustCompile(b, Spec{Target: 99.9})
+	o := mustCompile(b, ObjectiveSpec{Target: 99.9})
 	for range series {
 		series := e.addSeries(epoch)
 		e.watches[series] = []*watch{{Objective: o, series: series, pairs: make([]pairState, len(o.rules))}}
@@ -134,7 +134,7 @@ func BenchmarkMemory(b *testing.B) {
 				runtime.GC()
 				runtime.ReadMemStats(&before)
 				e := newEngine()
-				o := mustCompile(b, Spec{Target: 99.9})
+				o := mustCompile(b, ObjectiveSpec{Target: 99.9})
 				for range lines {
 					series := e.addSeries(epoch)
 					if watched {

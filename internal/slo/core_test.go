@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func mustCompile(t testing.TB, spec Spec) *Objective {
+func mustCompile(t testing.TB, spec ObjectiveSpec) *Objective {
 	t.Helper()
 	if spec.Name == "" {
 		spec.Name = "checkout"
@@ -34,7 +34,7 @@ type rig struct {
 
 const epoch = 1_764_028_800 // a midnight in UTC
 
-func newRig(t testing.TB, spec Spec) *rig {
+func newRig(t testing.TB, spec ObjectiveSpec) *rig {
 	r := &rig{newEngine(), t, epoch}
 	r.watch(mustCompile(t, spec))
 	return r
@@ -93,7 +93,7 @@ func TestDetectionAndResetAreThoseOfTheWorkbook(t *testing.T) {
 		{0.01, "6h/30m", 12_960, 720},
 		{0.002, "3d/6h", 129_600, 10_800},
 	} {
-		r := newRig(t, Spec{Target: 99.9, Window: "30d"})
+		r := newRig(t, ObjectiveSpec{Target: 99.9, Window: "30d"})
 		r.run(4*86400, 1000, 0) // a clean start
 		began := r.at
 		r.run(int64(c.detection)+3600, 1000, c.ratio)
@@ -137,13 +137,13 @@ func TestBurnsThatAPairCannotSeeNeverFireIt(t *testing.T) {
 	if _, ok := detection(standard[0], 10_000, 0.01); ok {
 		t.Error("1h/5m sees 1 %")
 	}
-	r := newRig(t, Spec{Target: 99.9, Window: "30d"})
+	r := newRig(t, ObjectiveSpec{Target: 99.9, Window: "30d"})
 	r.run(4*86400, 1000, 0)
 	r.run(86400, 1000, 0.002)
 	if got := r.taken(); got != nil {
 		t.Errorf("burn 2 fired within a day: %v", got)
 	}
-	r = newRig(t, Spec{Target: 99.9, Window: "30d", Pairs: StandardX2})
+	r = newRig(t, ObjectiveSpec{Target: 99.9, Window: "30d", Pairs: StandardX2})
 	r.run(4*86400, 1000, 0)
 	from := r.at
 	r.run(86400+3600, 1000, 0.0025)
@@ -153,7 +153,7 @@ func TestBurnsThatAPairCannotSeeNeverFireIt(t *testing.T) {
 }
 
 func TestAYoungLineIsTakenAsCleanBefore(t *testing.T) {
-	r := newRig(t, Spec{Target: 99.9})
+	r := newRig(t, ObjectiveSpec{Target: 99.9})
 	r.run(1800, 1000, 1) // an outage from the first request on
 	if got := r.taken(); len(got) != 1 || got[0] != fmt.Sprintf("1h/5m start %d", epoch+60) {
 		t.Errorf("%v", got)
@@ -186,7 +186,7 @@ func TestTheGuardIsTheSmallestCountThatIsNotChance(t *testing.T) {
 }
 
 func TestThreeErrorsOfALittleSiteCouldBeChance(t *testing.T) {
-	r := newRig(t, Spec{Target: 99.9})
+	r := newRig(t, ObjectiveSpec{Target: 99.9})
 	for i := range int64(200) { // a request a minute, three of them bad
 		bad := uint64(0)
 		if i == 150 || i == 152 || i == 155 {
@@ -213,7 +213,7 @@ func TestWhenABurnResolvesIsToldAsItWillBe(t *testing.T) {
 		seconds int64
 		ratio   float64
 	}{{60, 0.6}, {600, 1}, {3600, 0.02}, {900, 0.1}} {
-		r := newRig(t, Spec{Target: 99.95})
+		r := newRig(t, ObjectiveSpec{Target: 99.95})
 		r.run(86400, 1000, 0)
 		r.run(c.seconds, 1000, c.ratio)
 		w := r.watches[0][0]
@@ -244,8 +244,8 @@ func TestWhenABurnResolvesIsToldAsItWillBe(t *testing.T) {
 }
 
 func TestSilenceKeepsAnAlertStanding(t *testing.T) {
-	r := newRig(t, Spec{Target: 99.9})
-	r.watch(mustCompile(t, Spec{Name: "other", Target: 99.9, Match: Match{Zone: "b"}}))
+	r := newRig(t, ObjectiveSpec{Target: 99.9})
+	r.watch(mustCompile(t, ObjectiveSpec{Name: "other", Target: 99.9, Match: Match{Zone: "b"}}))
 	r.run(7200, 1000, 0)
 	r.run(300, 1000, 0.5)
 	if got := r.taken(); len(got) != 1 {
@@ -267,7 +267,7 @@ func TestSilenceKeepsAnAlertStanding(t *testing.T) {
 }
 
 func TestAFasterPairTellsForTheSlowerOnes(t *testing.T) {
-	r := newRig(t, Spec{Target: 99.95})
+	r := newRig(t, ObjectiveSpec{Target: 99.95})
 	r.run(4*86400, 1000, 0)
 	r.run(1800, 1000, 0.6) // enough for all four
 	r.run(8*3600, 1000, 0) // repaired
@@ -279,7 +279,7 @@ func TestAFasterPairTellsForTheSlowerOnes(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	// A lesser burn drains slowly from the short window: it tells nobody again.
-	r = newRig(t, Spec{Target: 99.95})
+	r = newRig(t, ObjectiveSpec{Target: 99.95})
 	r.run(4*86400, 1000, 0)
 	r.run(4*3600, 1000, 0.017)
 	r.run(8*3600, 1000, 0)
@@ -291,7 +291,7 @@ func TestAFasterPairTellsForTheSlowerOnes(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	// Half repaired: the page ends, and what still burns is told by the next.
-	r = newRig(t, Spec{Target: 99.95})
+	r = newRig(t, ObjectiveSpec{Target: 99.95})
 	r.run(4*86400, 1000, 0)
 	r.run(1800, 1000, 0.6)
 	r.run(2*3600, 1000, 0.005) // 10 times
@@ -305,7 +305,7 @@ func TestAFasterPairTellsForTheSlowerOnes(t *testing.T) {
 }
 
 func TestAMonthBeginsAnew(t *testing.T) {
-	r := newRig(t, Spec{Target: 99.9, Window: "month"})
+	r := newRig(t, ObjectiveSpec{Target: 99.9, Window: "month"})
 	r.at = time.Date(2026, 10, 31, 20, 0, 0, 0, time.UTC).Unix()
 	r.run(4*3600, 10, 0.001)
 	if got := r.sums[0][Month]; got != (Tally{14_400, 14}) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
@@ -53,14 +52,7 @@ func (f *Feature) evaluateNow(ctx context.Context, tx *db.Tx, o *Objective) erro
 	if err := insertReadings(ctx, tx, [][]any{row}); err != nil {
 		return err
 	}
-	alerts, rows, err := alertsAndRows(e.transitions)
-	if err != nil {
-		return err
-	}
-	if err := insertTransitions(ctx, tx, rows); err != nil {
-		return err
-	}
-	return bus.Enqueue(ctx, tx, alerts...)
+	return storeTransitions(ctx, tx, e.transitions)
 }
 
 // engineOf makes an engine with one series, number 0, and its history.

@@ -49,20 +49,20 @@ const (
 	maxNameLen = 100
 )
 
-// Spec is an objective as a user requests it.
-type Spec struct {
-	Name   string
-	Match  Match
-	SLI    string
-	Target float64
-	Window string
-	Pairs  any
-	Guard  Guard
+// ObjectiveSpec describes an objective to be created, or the replacement of one.
+type ObjectiveSpec struct {
+	Name   string  `json:"name" minLength:"1" maxLength:"400" doc:"A noun that can begin a sentence: checkout"`
+	Match  Match   `json:"match" doc:"The requests: those of a property, or of one origin, hostname or path class in it"`
+	SLI    string  `json:"sli,omitempty" maxLength:"64" doc:"Another good/total ratio than availability"`
+	Target float64 `json:"target" doc:"Percent that must be good, 50 to 99.999"`
+	Window string  `json:"window,omitempty" doc:"28d (when left out), 30d or month"`
+	Pairs  any     `json:"pairs,omitempty" doc:"\"standard\" (when left out), \"standard+2x\", or a list of {long, short, factor, severity: page|ticket}; windows are 5m, 30m, 1h, 2h, 6h, 1d, 3d"`
+	Guard  Guard   `json:"guard,omitempty" doc:"Against alerts by chance at little traffic"`
 }
 
 // compile checks a spec and makes the objective of it. The error names all faults. The zone of the match is not
 // resolved.
-func compile(spec Spec) (*Objective, error) {
+func compile(spec ObjectiveSpec) (*Objective, error) {
 	o := &Objective{
 		Name:   strings.TrimSpace(spec.Name),
 		Match:  spec.Match,

@@ -111,7 +111,7 @@ func TestTheOrderWithinABatchDoesNotMatter(t *testing.T) {
 }
 
 func TestAMonthOfSilenceEmptiesEveryWindow(t *testing.T) {
-	r := newRig(t, Spec{Target: 99})
+	r := newRig(t, ObjectiveSpec{Target: 99})
 	r.run(3600, 10, 0.5)
 	r.at += 400 * 86400
 	r.run(Tick, 3, 0)

@@ -39,7 +39,7 @@ func typed(r *http.Request) objectiveForm {
 }
 
 // spec reads what was typed; its faults are those of fields that are no numbers.
-func (f objectiveForm) spec() (Spec, error) {
+func (f objectiveForm) spec() (ObjectiveSpec, error) {
 	var faults errs.List
 	number := func(text, pointer, words string) float64 {
 		text = strings.TrimSpace(strings.TrimSuffix(strings.ReplaceAll(text, ",", "."), "%"))
@@ -52,7 +52,7 @@ func (f objectiveForm) spec() (Spec, error) {
 		}
 		return v
 	}
-	s := Spec{Name: f.Name, Match: Match{Zone: f.Zone}, SLI: f.SLI, Window: f.Window, Target: number(f.Target, "/target", "a percentage such as 99.95")}
+	s := ObjectiveSpec{Name: f.Name, Match: Match{Zone: f.Zone}, SLI: f.SLI, Window: f.Window, Target: number(f.Target, "/target", "a percentage such as 99.95")}
 	switch f.Kind {
 	case kindHostname:
 		s.Match.Hostname = f.Value
@@ -159,7 +159,7 @@ func (p *pages) renderForm(w http.ResponseWriter, v visit, f objectiveForm) erro
 
 // everyFault adds to the faults of what was typed those of the objective that it
 // makes, so that a person corrects all fields at once.
-func everyFault(s Spec, faults error) error {
+func everyFault(s ObjectiveSpec, faults error) error {
 	list := errs.All(faults)
 	_, err := compile(s)
 	for _, one := range errs.All(err) {

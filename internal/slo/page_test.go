@@ -216,16 +216,16 @@ func (p *shown) lacks(texts ...string) *shown {
 // blog is little, with three errors that could be chance.
 func (s *site) furnish() (checkout, little *slo.Objective) {
 	s.t.Helper()
-	make1 := func(spec slo.Spec) *slo.Objective {
+	make1 := func(spec slo.ObjectiveSpec) *slo.Objective {
 		o, err := s.f.Create(s.t.Context(), s.account, spec)
 		if err != nil {
 			s.t.Fatal(err)
 		}
 		return o
 	}
-	checkout = make1(slo.Spec{Name: "checkout", Match: slo.Match{Zone: s.shop}, Target: 99.95})
-	little = make1(slo.Spec{Name: "blog", Match: slo.Match{Zone: s.blog}, Target: 99.9, Pairs: slo.StandardX2})
-	make1(slo.Spec{Name: "payments origin", Match: slo.Match{Zone: s.shop, Origin: "10.0.0.7:8443"}, Target: 99.5, Window: "month"})
+	checkout = make1(slo.ObjectiveSpec{Name: "checkout", Match: slo.Match{Zone: s.shop}, Target: 99.95})
+	little = make1(slo.ObjectiveSpec{Name: "blog", Match: slo.Match{Zone: s.blog}, Target: 99.9, Pairs: slo.StandardX2})
+	make1(slo.ObjectiveSpec{Name: "payments origin", Match: slo.Match{Zone: s.shop, Origin: "10.0.0.7:8443"}, Target: 99.5, Window: "month"})
 	var list []event.Traffic
 	for at := int64(now - 28*86400); at < now-4*3600; at += 3600 {
 		bad := int64(2)
@@ -339,7 +339,7 @@ func TestAnotherAccountsObjectiveIsNotThere(t *testing.T) {
 		t.Error(err)
 	}
 	// A zone of another account is none.
-	_, err = s.f.Create(t.Context(), b.ID, slo.Spec{Name: "x", Match: slo.Match{Zone: s.shop}, Target: 99})
+	_, err = s.f.Create(t.Context(), b.ID, slo.ObjectiveSpec{Name: "x", Match: slo.Match{Zone: s.shop}, Target: 99})
 	if err == nil || !strings.Contains(err.Error(), "no property") {
 		t.Errorf("%v", err)
 	}

@@ -115,7 +115,7 @@ func (w *world) zone(_ context.Context, account, ref string) (string, string, er
 	return names[ref], map[string]string{shop: "shop.example", blog: "blog.example"}[names[ref]], nil
 }
 
-func (w *world) create(spec slo.Spec) *slo.Objective {
+func (w *world) create(spec slo.ObjectiveSpec) *slo.Objective {
 	w.t.Helper()
 	o, err := w.f.Create(w.t.Context(), acme, spec)
 	if err != nil {
@@ -124,8 +124,8 @@ func (w *world) create(spec slo.Spec) *slo.Objective {
 	return o
 }
 
-func checkout() slo.Spec {
-	return slo.Spec{Name: "checkout", Match: slo.Match{Zone: "shop"}, Target: 99.95}
+func checkout() slo.ObjectiveSpec {
+	return slo.ObjectiveSpec{Name: "checkout", Match: slo.Match{Zone: "shop"}, Target: 99.95}
 }
 
 // count is one record of a zone.

@@ -192,8 +192,8 @@ func TestAnObjectiveIsJudgedByWhatItsZoneCountedBefore(t *testing.T) {
 		if len(list) != 1 || list[0].Event != "start" || list[0].Resource.ID != o.ID {
 			t.Errorf("alerts at once: %+v", list)
 		}
-		part := w.create(slo.Spec{Name: "origin", Match: slo.Match{Zone: "shop", Origin: "10.0.0.1:443"}, Target: 99})
-		slow := w.create(slo.Spec{Name: "latency", Match: slo.Match{Zone: "shop"}, SLI: "latency", Target: 99})
+		part := w.create(slo.ObjectiveSpec{Name: "origin", Match: slo.Match{Zone: "shop", Origin: "10.0.0.1:443"}, Target: 99})
+		slow := w.create(slo.ObjectiveSpec{Name: "latency", Match: slo.Match{Zone: "shop"}, SLI: "latency", Target: 99})
 		w.handle(count(shop, "x", event.Count{At: epoch + 3600, Seconds: 10, Total: 100, Bad: 1, Origin: "10.0.0.1:443"},
 			event.Count{At: epoch + 3600, Seconds: 10, Total: 50, Bad: 1, Origin: "10.0.0.2:443"},
 			event.Count{At: epoch + 3600, Seconds: 10, Total: 9, Bad: 2, SLI: "latency"}))

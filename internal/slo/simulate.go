@@ -30,7 +30,7 @@ const simulatedBatch = 5000
 
 // Simulate runs the engine over inputs in event time and calls each with every transition. A zone in the match excludes
 // counts that name another zone.
-func Simulate(ctx context.Context, spec Spec, each func(Simulated) error, inputs ...Source) (Simulation, error) {
+func Simulate(ctx context.Context, spec ObjectiveSpec, each func(Simulated) error, inputs ...Source) (Simulation, error) {
 	if spec.Match == (Match{}) {
 		spec.Match.Zone = "simulated"
 	}
@@ -151,12 +151,12 @@ func simulated(t *Transition) Simulated {
 }
 
 // ParseSpec decodes the JSON of an objective, in the form of the API. Unknown fields are refused.
-func ParseSpec(data []byte) (Spec, error) {
-	var b objectiveBody
+func ParseSpec(data []byte) (ObjectiveSpec, error) {
+	var spec ObjectiveSpec
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&b); err != nil {
-		return Spec{}, errs.New(errs.CodeInvalidJSON, "the objective: %v", err)
+	if err := dec.Decode(&spec); err != nil {
+		return ObjectiveSpec{}, errs.New(errs.CodeInvalidJSON, "the objective: %v", err)
 	}
-	return b.spec(), nil
+	return spec, nil
 }

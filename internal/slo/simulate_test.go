@@ -61,7 +61,7 @@ func TestWeeksOfHistoryReplayInSeconds(t *testing.T) {
 		}
 		return nil
 	}
-	status, err := slo.Simulate(t.Context(), slo.Spec{Name: "x", Target: 99}, func(slo.Simulated) error { return nil }, read)
+	status, err := slo.Simulate(t.Context(), slo.ObjectiveSpec{Name: "x", Target: 99}, func(slo.Simulated) error { return nil }, read)
 	if err != nil || status.Budget.Total != uint64(n)*600 || status.Budget.Bad != uint64(n)/2 {
 		t.Errorf("%v %+v of %d", err, status.Budget, n)
 	}

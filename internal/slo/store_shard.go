@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
@@ -44,10 +43,6 @@ func splitChunks(data []byte) [][]byte {
 
 // store writes the consequences of a batch and moves the offset.
 func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shard) error {
-	alerts, rows, err := alertsAndRows(s.transitions)
-	if err != nil {
-		return err
-	}
 	return f.db.Tx(ctx, func(tx *db.Tx) error {
 		if err := b.Commit(ctx, tx); err != nil {
 			return err
@@ -66,10 +61,7 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shard) error {
 				return err
 			}
 		}
-		if err := insertTransitions(ctx, tx, rows); err != nil {
-			return err
-		}
-		return bus.Enqueue(ctx, tx, alerts...)
+		return storeTransitions(ctx, tx, s.transitions)
 	})
 }
 
@@ -228,60 +220,6 @@ func decodeSums(text string) (s sums, err error) {
 		s[w] = Tally{t[0], t[1]}
 	}
 	return s, nil
-}
-
-// transitionRow is a stored transition.
-type transitionRow struct {
-	id, account, objective string
-	at                     int64
-	detail                 []byte
-}
-
-// alertsAndRows makes the rows of transitions, and the alerts of those that are not replayed history.
-func alertsAndRows(transitions []Transition) (alerts []bus.Message, rows []transitionRow, err error) {
-	for i := range transitions {
-		t := &transitions[i]
-		row, err := rowOf(t)
-		if err != nil {
-			return nil, nil, err
-		}
-		rows = append(rows, row)
-		if !t.alert {
-			continue
-		}
-		value, err := json.Marshal(alertOf(t))
-		if err != nil {
-			return nil, nil, err
-		}
-		alerts = append(alerts, bus.Message{
-			Topic: event.TopicAlerts,
-			Key:   []byte(t.Objective.account),
-			Value: value,
-		})
-	}
-	return alerts, rows, nil
-}
-
-// transitionsFor is the retention of transitions, in seconds.
-const transitionsFor = 400 * 86400
-
-func insertTransitions(ctx context.Context, tx *db.Tx, list []transitionRow) error {
-	if len(list) == 0 {
-		return nil
-	}
-	rows := make([][]any, len(list))
-	newest := int64(0)
-	for i, r := range list {
-		rows[i] = []any{r.id, r.account, r.objective, r.at, string(r.detail)}
-		newest = max(newest, r.at)
-	}
-	err := tx.Insert(ctx, "transition", []string{"id", "account_id", "objective_id", "at", "detail"},
-		`ON CONFLICT (id) DO NOTHING`, rows)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `DELETE FROM transition WHERE at < $1`, newest-transitionsFor)
-	return err
 }
 
 // load reads a shard from the database.

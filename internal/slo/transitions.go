@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/json"
 
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -89,3 +91,65 @@ func readPast(ctx context.Context, tx *db.Tx, query string, args ...any) (list [
 
 // newestPast is the position before the newest transition.
 var newestPast = pastCursor{At: 1 << 60}
+
+// transitionsFor is the retention of transitions, in seconds.
+const transitionsFor = 400 * 86400
+
+// transitionColumns are the columns of the rows that row makes.
+var transitionColumns = []string{"id", "account_id", "objective_id", "at", "detail"}
+
+func (t *Transition) row() ([]any, error) {
+	d := detailOf(t)
+	d.Event = t.Event
+	d.Sentence = t.Sentence()
+	d.Began = t.Began
+	d.Since = t.Since
+	d.Told = t.alert
+	text, err := json.Marshal(d)
+	return []any{
+		t.AlertID(),
+		t.Objective.account,
+		t.Objective.ID,
+		t.At,
+		string(text),
+	}, err
+}
+
+// storeTransitions stores transitions, and enqueues the alerts of those that are not replayed history.
+func storeTransitions(ctx context.Context, tx *db.Tx, list []Transition) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var rows [][]any
+	var alerts []bus.Message
+	newest := int64(0)
+	for i := range list {
+		t := &list[i]
+		row, err := t.row()
+		if err != nil {
+			return err
+		}
+		rows = append(rows, row)
+		newest = max(newest, t.At)
+		if !t.alert {
+			continue
+		}
+		value, err := json.Marshal(alertOf(t))
+		if err != nil {
+			return err
+		}
+		alerts = append(alerts, bus.Message{
+			Topic: event.TopicAlerts,
+			Key:   []byte(t.Objective.account),
+			Value: value,
+		})
+	}
+	err := tx.Insert(ctx, "transition", transitionColumns, `ON CONFLICT (id) DO NOTHING`, rows)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM transition WHERE at < $1`, newest-transitionsFor); err != nil {
+		return err
+	}
+	return bus.Enqueue(ctx, tx, alerts...)
+}
