@@ -142,7 +142,7 @@ func New(cfg Config) (*Directory, error) {
 
 // Describe returns the feature as the app serves and runs it.
 func (d *Directory) Describe() feature.Feature {
-	return feature.Feature{API: d.API, Stages: []run.Stage{{Name: "accounts", Run: d.Run}}}
+	return feature.Feature{API: d.API, Pages: d.Pages, Stages: []run.Stage{{Name: "accounts", Run: d.Run}}}
 }
 
 // Run does what happens on its own, until ctx ends: it writes when credentials

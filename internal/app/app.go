@@ -24,6 +24,7 @@ import (
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
@@ -56,7 +57,7 @@ type App struct {
 	Notify   *notify.Feature
 	API      *web.API
 	server   *web.Server
-	jobs     *web.Jobs
+	jobs     *jobs.Queue
 	idem     *web.Idempotency
 
 	features []running // in the order of features
@@ -175,7 +176,7 @@ func (a *App) openWeb(version string) (err error) {
 	if a.idem, err = web.NewIdempotency(a.db(webManifest.Name), key); err != nil {
 		return err
 	}
-	a.jobs = web.NewJobs(a.db(webManifest.Name), web.JobsConfig{}, a.Log)
+	a.jobs = jobs.New(a.db(webManifest.Name), jobs.Config{}, a.Log)
 	a.API, err = web.New(web.Config{
 		Version: version, ExternalURL: a.Config.ExternalURL, Key: key, TrustedProxies: prefixes(a.Config.TrustedProxies),
 		OperatorNetworks: prefixes(a.Config.OperatorNetworks), Recheck: a.Config.StreamRecheck,

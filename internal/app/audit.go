@@ -29,7 +29,7 @@ func (a *App) newAudit(ctx context.Context, env feature.Env) (feature.Feature, e
 		Epoch:   a.Config.Epoch,
 		Sources: audit.Sources{
 			Rules:    a.rules,
-			Personal: a.Producer.Personal,
+			Personal: a.personal,
 			Zone:     a.Account.ResolveZone,
 			Account:  a.Account.ResolveAccount,
 		},

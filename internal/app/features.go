@@ -12,8 +12,8 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/run"
-	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/internal/producer"
 	"github.com/belfryhq/belfry/internal/slo"
 	"github.com/belfryhq/belfry/internal/traffic"
@@ -39,7 +39,7 @@ func features() []row {
 }
 
 // webManifest describes the database of the API itself: jobs and idempotency keys.
-var webManifest = feature.Manifest{Name: "web", Schema: web.Schema, Cache: 1}
+var webManifest = feature.Manifest{Name: "web", Schema: jobs.Schema, Cache: 1}
 
 // manifests lists everything that has a database, in the order in which the databases are opened.
 func manifests() []feature.Manifest {

@@ -25,6 +25,7 @@ import (
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -51,7 +52,7 @@ type Config struct {
 	Sources Sources
 	Words   Words
 	Self    SelfAudit
-	Jobs    *web.Jobs
+	Jobs    *jobs.Queue
 	// BusRetention is how long the topics that hold events, or parts of them, keep a record.
 	BusRetention time.Duration
 	// OwnRecorded waits until the events of Belfry's own that an account has in

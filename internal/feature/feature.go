@@ -10,6 +10,7 @@ package feature
 import (
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -37,6 +38,9 @@ type Feature struct {
 
 	// API registers the operations.
 	API func(*web.API)
+
+	// Pages registers the pages; nil = none.
+	Pages func(*page.Kit) error
 
 	// Stages run until the process ends, in the order in which they stop.
 	Stages []run.Stage

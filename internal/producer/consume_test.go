@@ -18,6 +18,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/producer"
+	"github.com/belfryhq/belfry/test/sections"
 )
 
 const account = "0192f7c417d170008000000000000001"
@@ -52,6 +53,7 @@ func consuming(t *testing.T, w *world) *bench {
 			Registerer: out.registry,
 		},
 		OperatorAccount: operators,
+		Sections:        sections.All(),
 	}); err != nil {
 		t.Fatal(err)
 	}

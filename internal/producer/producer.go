@@ -2,7 +2,7 @@
 // their catalogues (what their products may write into the record, which
 // alerts and topics are theirs) and the events of theirs that were refused.
 //
-//	belfry.yaml -> Parse -> Apply (version, owner, history) -> Lookup -> ingestion
+//	belfry.yaml -> catalogue.Parse -> Apply (version, owner, history) -> Lookup -> ingestion
 //	topic of rejects -> Consumer -> a team's, an account's, the operators' page
 //
 // A catalogue is whole: applying a file makes the team's declarations what the
@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -52,13 +53,14 @@ var Manifest = feature.Manifest{
 	Cache:    1,
 }
 
-// Config configures a Registry. DB and OperatorAccount are required.
+// Config configures a Registry. DB, OperatorAccount and Sections are required.
 type Config struct {
 	feature.Env
 
 	// OperatorAccount is the installation's own account: changes that concern no customer are recorded in it.
 	OperatorAccount string
-	Poll            time.Duration // between two checks for changed catalogues; 0 = 2 s
+	Sections        catalogue.Sections // of catalogue files
+	Poll            time.Duration      // between two checks for changed catalogues; 0 = 2 s
 }
 
 // Registry is the feature. Safe for concurrent use.
@@ -68,7 +70,9 @@ type Registry struct {
 	log     *slog.Logger
 	now     func() time.Time
 	metrics metrics
-	own     *Compiled
+
+	sections catalogue.Sections
+	builtin  *catalogue.Product
 
 	seen    atomic.Pointer[snapshot] // nil until the first load
 	loading sync.Mutex               // one load at a time
@@ -85,25 +89,29 @@ func New(cfg Config) (*Registry, error) {
 	if cfg.Env, err = cfg.Complete(Manifest.Name); err != nil {
 		return nil, err
 	}
-	if !id.Valid(cfg.OperatorAccount) {
+	switch {
+	case len(cfg.Sections) == 0:
+		return nil, errors.New("producer: Sections are required")
+	case !id.Valid(cfg.OperatorAccount):
 		return nil, errors.New("producer: OperatorAccount must be an account's id")
 	}
 	if cfg.Poll <= 0 {
 		cfg.Poll = 2 * time.Second
 	}
-	own, err := Own()
+	builtin, err := Builtin(cfg.Sections)
 	if err != nil {
 		return nil, err
 	}
 	r := &Registry{
-		cfg:     cfg,
-		db:      cfg.DB,
-		log:     cfg.Log,
-		now:     cfg.Now,
-		metrics: newMetrics(),
-		own:     own,
-		cached:  map[account.Hash]cachedToken{},
-		touched: map[string]int64{},
+		cfg:      cfg,
+		db:       cfg.DB,
+		log:      cfg.Log,
+		now:      cfg.Now,
+		metrics:  newMetrics(),
+		sections: cfg.Sections,
+		builtin:  builtin,
+		cached:   map[account.Hash]cachedToken{},
+		touched:  map[string]int64{},
 	}
 	if cfg.Registerer != nil {
 		if err := r.metrics.register(cfg.Registerer); err != nil {
