@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -22,11 +23,11 @@ func (a *App) newAudit(ctx context.Context, env feature.Env) (feature.Feature, e
 		return feature.Feature{}, err
 	}
 	a.Audit, err = audit.New(ctx, audit.Config{
-		Env:     env,
-		Box:     a.box,
-		Memory:  memory,
-		KeyName: keyName(a.Config),
-		Epoch:   a.Config.Epoch,
+		Env:       env,
+		Box:       a.box,
+		SignedLog: memory,
+		KeyName:   keyName(a.Config),
+		Epoch:     a.Config.Epoch,
 		Sources: audit.Sources{
 			Rules:    a.rules,
 			Personal: a.personal,
@@ -52,9 +53,9 @@ func (a *App) newAudit(ctx context.Context, env feature.Env) (feature.Feature, e
 
 // openMemory opens the signer's log of what it has signed, which is stored outside of the databases: a topic where
 // several processes sign, else a file in the folder of the keys.
-func (a *App) openMemory(ctx context.Context) (audit.Memory, error) {
+func (a *App) openMemory(ctx context.Context) (ledger.SignedLog, error) {
 	if len(a.Config.KafkaBrokers) > 0 {
-		m, err := audit.OpenTopicMemory(ctx, a.cluster, a.producer.Publish, a.Log, a.Registry)
+		m, err := ledger.OpenTopicLog(ctx, a.cluster, a.producer.Publish, a.Log, a.Registry)
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +63,7 @@ func (a *App) openMemory(ctx context.Context) (audit.Memory, error) {
 		a.Health.Add("signer's memory", func(context.Context) error { return m.Ready() })
 		return m, nil
 	}
-	m, err := audit.OpenFileMemory(filepath.Join(a.keyDir(), "signed.log"))
+	m, err := ledger.OpenFileLog(filepath.Join(a.keyDir(), "signed.log"))
 	if err == nil {
 		a.closing("signer's memory", m.Close)
 	}

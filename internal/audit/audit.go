@@ -21,6 +21,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
@@ -37,7 +39,7 @@ const Group = "belfry.audit"
 // Manifest is the feature before it is constructed.
 var Manifest = feature.Manifest{
 	Name:     "audit",
-	Schema:   Schema,
+	Schema:   ledger.Schema,
 	Consumes: []feature.Subscription{{Group: Group, Topic: event.TopicAuditEvents}},
 	Cache:    4,
 }
@@ -45,14 +47,14 @@ var Manifest = feature.Manifest{
 // Config configures a Feature.
 type Config struct {
 	feature.Env
-	Box     *seal.Box
-	Memory  Memory
-	KeyName string // of the signing key at the first start
-	Epoch   time.Duration
-	Sources Sources
-	Words   Words
-	Self    SelfAudit
-	Jobs    *jobs.Queue
+	Box       *seal.Box
+	SignedLog ledger.SignedLog
+	KeyName   string // of the signing key at the first start
+	Epoch     time.Duration
+	Sources   Sources
+	Words     Words
+	Self      SelfAudit
+	Jobs      *jobs.Queue
 	// BusRetention is how long the topics that hold events, or parts of them, keep a record.
 	BusRetention time.Duration
 	// OwnRecorded waits until the events of Belfry's own that an account has in
@@ -93,9 +95,9 @@ type Feature struct {
 	cfg     Config
 	db      *db.DB
 	intake  *Intake
-	ledger  *Ledger
-	reader  *Reader
-	signer  *Signer
+	ledger  *ledger.Ledger
+	reader  *ledger.Reader
+	signer  *ledger.Signer
 	sources Sources
 	words   Words
 	self    SelfAudit
@@ -116,19 +118,45 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 	if cfg.Env, err = cfg.Complete(Manifest.Name); err != nil {
 		return nil, err
 	}
-	f := &Feature{cfg: cfg, db: cfg.DB, reader: NewReader(cfg.DB), sources: cfg.Sources, words: cfg.Words, self: cfg.Self, ownRecorded: cfg.OwnRecorded, cursors: cfg.Cursors,
-		log: cfg.Log, now: cfg.Now, tail: newTail(), metrics: newMetrics(cfg.Registerer)}
-	f.recent = newRecentChanges(cfg.DB, cfg.Now, f.isView)
+	f := &Feature{
+		cfg:         cfg,
+		db:          cfg.DB,
+		reader:      ledger.NewReader(cfg.DB, ledger.SearchBudget),
+		sources:     cfg.Sources,
+		words:       cfg.Words,
+		self:        cfg.Self,
+		ownRecorded: cfg.OwnRecorded,
+		cursors:     cfg.Cursors,
+		log:         cfg.Log,
+		now:         cfg.Now,
+		tail:        newTail(),
+		metrics:     newMetrics(cfg.Registerer),
+	}
+	f.recent = newRecentChanges(f.reader, cfg.Now, f.isView)
 	f.recent.decoded = f.metrics.recent.Inc
-	f.signer, err = NewSigner(ctx, SignerConfig{DB: cfg.DB, Box: cfg.Box, Memory: cfg.Memory, Name: cfg.KeyName, Epoch: cfg.Epoch, Log: cfg.Log, Now: cfg.Now})
+	f.signer, err = ledger.NewSigner(ctx, ledger.SignerConfig{
+		DB:        cfg.DB,
+		Box:       cfg.Box,
+		SignedLog: cfg.SignedLog,
+		Name:      cfg.KeyName,
+		Epoch:     cfg.Epoch,
+		Log:       cfg.Log,
+		Now:       cfg.Now,
+	})
 	if err != nil {
 		return nil, err
 	}
 	f.intake = NewIntake(cfg.Sources, cfg.Now)
-	f.ledger = NewLedger(cfg.DB, cfg.Now, func(accounts []string) {
-		f.signer.Grown(accounts)
-		f.tail.grown(accounts)
-	}, f.signer.SignBatch)
+	f.ledger = ledger.New(ledger.Config{
+		DB:      cfg.DB,
+		Now:     cfg.Now,
+		ZoneKey: account.ZoneKey,
+		Grown: func(accounts []string) {
+			f.signer.Grown(accounts)
+			f.tail.grown(accounts)
+		},
+		Sign: f.signer.SignBatch,
+	})
 	return f, nil
 }
 
@@ -153,12 +181,12 @@ func (f *Feature) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
 
 // Handle is the consumer's handler for the topic of events.
 func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
-	return f.ledger.Consume(f.intake)(ctx, b)
+	return f.intake.Consume(f.ledger)(ctx, b)
 }
 
-// AppendOwn stores Belfry's own events; see [Ledger.AppendOwn].
+// AppendOwn stores Belfry's own events; see [Intake.AppendOwn].
 func (f *Feature) AppendOwn(ctx context.Context, values [][]byte) error {
-	refused, err := f.ledger.AppendOwn(ctx, f.intake, values)
+	refused, err := f.intake.AppendOwn(ctx, f.ledger, values)
 	for _, e := range refused {
 		f.log.Error("one of Belfry's own audit events was refused", "error", e)
 	}
@@ -167,16 +195,16 @@ func (f *Feature) AppendOwn(ctx context.Context, values [][]byte) error {
 
 // Ledger, Reader, Signer and Intake are the parts, for commands that work on
 // the database without a server, and for tests.
-func (f *Feature) Ledger() *Ledger { return f.ledger }
+func (f *Feature) Ledger() *ledger.Ledger { return f.ledger }
 
 // Intake prepares events.
 func (f *Feature) Intake() *Intake { return f.intake }
 
 // Reader reads the record.
-func (f *Feature) Reader() *Reader { return f.reader }
+func (f *Feature) Reader() *ledger.Reader { return f.reader }
 
 // Signer signs checkpoints.
-func (f *Feature) Signer() *Signer { return f.signer }
+func (f *Feature) Signer() *ledger.Signer { return f.signer }
 
 // Ready is nil, or why the record cannot be vouched for.
 func (f *Feature) Ready(context.Context) error { return f.signer.Ready() }
@@ -189,8 +217,8 @@ func (f *Feature) rejected() { f.cfg.Wake() }
 func (f *Feature) Stages() []run.Stage {
 	return []run.Stage{
 		{Name: "audit ledger", Run: f.ledger.Run, Drain: 30 * time.Second},
-		{Name: "audit digests", Run: f.ledger.runSpans},
-		{Name: "audit scrub", Run: (&Scrubber{f.db, scrubPace, f.signer.Damaged, f.metrics}).Run},
+		{Name: "audit digests", Run: f.ledger.RunSpans},
+		{Name: "audit scrub", Run: ledger.NewScrubber(f.db, f.signer.Damaged, f.metrics.scrubbed).Run},
 		{Name: "audit signer", Run: f.signer.Run},
 	}
 }

@@ -109,7 +109,8 @@ func TestCountsOfTheBusAreSplitAndTheOthersGoBack(t *testing.T) {
 			"garbage", "", `{"account_id":"ext:nobody","zone":"z.example","ts":1,"total":1}`)
 		b.consume(b.consumer())
 		list := w.sharded(3)
-		if list[0].Account != w.a || list[1].Account != w.b || list[2].Account != w.a || list[0].Zone != list[2].Zone || list[2].Counts[0].Total != 3 {
+		if list[0].Account != w.a || list[1].Account != w.b || list[2].Account != w.a || list[0].Zone != list[2].Zone ||
+			list[2].Counts[0].Total != 3 {
 			t.Errorf("%+v", list)
 		}
 		rejects := decode[event.Reject](t, w.delivered(event.TopicAuditRejects, 4))
@@ -189,7 +190,8 @@ func TestNothingIsStoredWhileZonesCannotBeLookedUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.publish(b.count(w.a, "shop.example", 1))
-	c, err := bus.NewConsumer(bus.Config{Cluster: b.cluster, Group: traffic.Group, Topics: []string{event.TopicTrafficCounts}, DB: w.db,
+	c, err := bus.NewConsumer(bus.Config{Cluster: b.cluster, Group: traffic.Group,
+		Topics: []string{event.TopicTrafficCounts}, DB: w.db,
 		Retry: bus.Backoff{Min: time.Millisecond, Max: 5 * time.Millisecond},
 		Handle: func(ctx context.Context, batch *bus.Batch) error {
 			err := f.Handle(ctx, batch)

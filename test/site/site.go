@@ -88,6 +88,7 @@ func New(t *testing.T, cfg Config) *Site {
 	var err error
 	s.Directory, err = account.New(accounts)
 	s.must(err)
+	s.must(s.Directory.EnsureInstallation(t.Context()))
 	if cfg.Authenticate == nil {
 		cfg.Authenticate = s.Directory.Authenticate
 	}
