@@ -73,7 +73,7 @@ func Schema() db.Schema {
 }
 
 // Manifest is the feature before it is constructed.
-var Manifest = feature.Manifest{Name: "account", Schema: Schema, Cache: 1}
+var Manifest = feature.Manifest{Name: "account", Schemas: []func() db.Schema{Schema}, Cache: 1}
 
 // Config configures a Directory. DB is required; URL is for the links of sign-in and of customers' pages.
 type Config struct {

@@ -40,7 +40,6 @@ func (a *App) newAudit(ctx context.Context, env feature.Env) (feature.Feature, e
 			AccountName: a.accountNames().of,
 		},
 		Self:         a.recordSelf,
-		Jobs:         a.jobs,
 		BusRetention: max(retention(event.TopicAuditEvents), retention(event.TopicAuditRejects)),
 		OwnRecorded:  a.ownRecorded,
 	})

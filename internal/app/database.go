@@ -54,9 +54,11 @@ func (a *App) watchDatabases(ctx context.Context) error {
 func openDB(ctx context.Context, cfg Config, m feature.Manifest) (*db.DB, error) {
 	c := dbConfig(cfg, m.Name)
 	c.Cache = cacheOf(m.Name, cfg.SQLiteCacheMB)
-	c.Schemas = []db.Schema{bus.Schema(), m.Schema()}
-	if m.Name == webManifest.Name { // no outbox, no consumer
-		c.Schemas = c.Schemas[1:]
+	if m.Name != webManifest.Name { // which has no outbox and no consumer
+		c.Schemas = append(c.Schemas, bus.Schema())
+	}
+	for _, schema := range m.Schemas {
+		c.Schemas = append(c.Schemas, schema())
 	}
 	return db.Open(ctx, c)
 }

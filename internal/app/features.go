@@ -39,7 +39,7 @@ func features() []row {
 }
 
 // webManifest describes the database of the API itself: jobs and idempotency keys.
-var webManifest = feature.Manifest{Name: "web", Schema: jobs.Schema, Cache: 1}
+var webManifest = feature.Manifest{Name: "web", Schemas: []func() db.Schema{jobs.Schema}, Cache: 1}
 
 // manifests lists everything that has a database, in the order in which the databases are opened.
 func manifests() []feature.Manifest {
@@ -102,6 +102,7 @@ func (a *App) openFeature(ctx context.Context, r row) error {
 	env := feature.Env{
 		DB:         store,
 		Wake:       relay.Notify,
+		Jobs:       a.jobs,
 		Cursors:    a.API.Cursors(),
 		Log:        a.Log,
 		Registerer: a.Registry,

@@ -27,7 +27,6 @@ import (
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
-	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -39,7 +38,7 @@ const Group = "belfry.audit"
 // Manifest is the feature before it is constructed.
 var Manifest = feature.Manifest{
 	Name:     "audit",
-	Schema:   ledger.Schema,
+	Schemas:  []func() db.Schema{ledger.Schema},
 	Consumes: []feature.Subscription{{Group: Group, Topic: event.TopicAuditEvents}},
 	Cache:    4,
 }
@@ -54,7 +53,6 @@ type Config struct {
 	Sources   Sources
 	Words     Words
 	Self      SelfAudit
-	Jobs      *jobs.Queue
 	// BusRetention is how long the topics that hold events, or parts of them, keep a record.
 	BusRetention time.Duration
 	// OwnRecorded waits until the events of Belfry's own that an account has in

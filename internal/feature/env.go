@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -23,6 +24,7 @@ type Env struct {
 	// Wake wakes the relay of the outbox after a commit; nil = the relay polls.
 	Wake func()
 
+	Jobs       *jobs.Queue           // long work; nil = none
 	Cursors    *web.Cursors          // seals the cursors of lists
 	Log        *slog.Logger          // nil = none
 	Registerer prometheus.Registerer // nil = no metrics

@@ -18,8 +18,8 @@ import (
 // Manifest is the part of a feature that is known before it is constructed: `belfry migrate` needs the tables, and the
 // embedded broker needs the subscriptions before any consumer exists.
 type Manifest struct {
-	Name     string           // of its database, its role and its metrics: "audit"
-	Schema   func() db.Schema // tables, after those of the bus
+	Name     string             // of its database, its role and its metrics: "audit"
+	Schemas  []func() db.Schema // tables, after those of the bus
 	Consumes []Subscription
 	Cache    int64 // share of BELFRY_SQLITE_CACHE_MB, relative to the other features
 }

@@ -48,7 +48,7 @@ func Schema() db.Schema {
 // Manifest is the feature before it is constructed.
 var Manifest = feature.Manifest{
 	Name:     "producer",
-	Schema:   Schema,
+	Schemas:  []func() db.Schema{Schema},
 	Consumes: []feature.Subscription{{Group: Group, Topic: event.TopicAuditRejects}},
 	Cache:    1,
 }

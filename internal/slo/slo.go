@@ -54,7 +54,7 @@ const AlertType = "belfry_budget_burn"
 // Manifest is the feature before it is constructed.
 var Manifest = feature.Manifest{
 	Name:     "slo",
-	Schema:   Schema,
+	Schemas:  []func() db.Schema{Schema},
 	Consumes: []feature.Subscription{{Group: Group, Topic: event.TopicTrafficSharded}},
 	Cache:    2,
 }

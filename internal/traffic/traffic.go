@@ -58,7 +58,7 @@ const (
 // Manifest is the feature before it is constructed.
 var Manifest = feature.Manifest{
 	Name:     "traffic",
-	Schema:   Schema,
+	Schemas:  []func() db.Schema{Schema},
 	Consumes: []feature.Subscription{{Group: Group, Topic: topicIn}},
 	Cache:    1,
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
@@ -24,9 +25,9 @@ type intakeJob struct {
 
 func (j *intakeJob) weight() int { return len(j.list) + len(j.rejects) }
 
-// Send stores alerts that an HTTP request handed in; it returns after the
+// storeJob stores alerts that an HTTP request handed in; it returns after the
 // commit, with each alert's status in it.
-func (n *Feature) send(ctx context.Context, job *intakeJob) error {
+func (n *Feature) storeJob(ctx context.Context, job *intakeJob) error {
 	if job.weight() == 0 {
 		return nil
 	}
@@ -52,7 +53,8 @@ func (n *Feature) storeAlerts(ctx context.Context, list []*prepared, rejects []e
 		return err
 	}
 	err = n.DB.Tx(ctx, func(tx *db.Tx) error {
-		s := &storing{n: n, tx: tx, now: n.Now(), policies: policies, mails: map[[2]string]target{}, hooks: map[string]target{}}
+		s := n.newStoring(tx)
+		s.policies = policies
 		if beside != nil {
 			if err := beside(ctx, tx); err != nil {
 				return err
@@ -88,13 +90,14 @@ func (n *Feature) storeAlerts(ctx context.Context, list []*prepared, rejects []e
 	}
 	n.Wake()
 	n.metrics.stored(list)
-	var queued []*item
+	shareChanges(list)
+	var queued []*delivery.Item
 	for _, p := range list {
 		if p.status == Accepted {
 			queued = append(queued, p.queued...)
 		}
 	}
-	n.queue.offer(queued)
+	n.queue.Offer(queued)
 	return nil
 }
 
@@ -126,7 +129,7 @@ type target struct {
 	id, name, kind, state, why string
 }
 
-// storing is one transaction. Its maps live as long.
+// storing is the state of one transaction; its caches are discarded with it.
 type storing struct {
 	n          *Feature
 	tx         *db.Tx
@@ -134,8 +137,21 @@ type storing struct {
 	policies   map[string][]Policy
 	mails      map[[2]string]target // by account and address
 	hooks      map[string]target    // by id
-	deliveries [][]any
-	events     []alertEvent // for the audit log
+	byID       map[string]target    // of earlier deliveries
+	deliveries []*delivery.Item     // to be inserted
+	events     []alertEvent         // for the audit log
+}
+
+// newStoring begins the state of a transaction.
+func (n *Feature) newStoring(tx *db.Tx) *storing {
+	return &storing{
+		n:     n,
+		tx:    tx,
+		now:   n.Now(),
+		mails: map[[2]string]target{},
+		hooks: map[string]target{},
+		byID:  map[string]target{},
+	}
 }
 
 // lock takes the rows of all causes in one order, so that two transactions do
@@ -258,16 +274,6 @@ const (
 	stateEnded  = "ended"
 	stateNotice = "notice"
 	statePart   = "part"
-)
-
-// The states of deliveries.
-const (
-	stateWaiting    = "waiting"
-	stateDelivered  = "delivered"
-	stateFailed     = "failed"
-	stateSuperseded = "superseded"
-	stateNotSent    = "not_sent"
-	stateKept       = "kept"
 )
 
 var alertColumns = []string{"alert_key", "account_id", "id", "root_key", "type", "event", "state", "correlation_id", "severity", "summary", "zone_id", "zone_name", "environment",

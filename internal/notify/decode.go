@@ -17,6 +17,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
 	"github.com/belfryhq/belfry/internal/platform/strict"
@@ -66,8 +67,10 @@ type prepared struct {
 
 	// By the store; set anew when a transaction runs again.
 	key, root string
-	queued    []*item
+	queued    []*delivery.Item
 	crossed   bool // its correlation id belongs to an open alert of another type
+
+	changes *sharedChanges // asked once for a batch; set after the commit
 
 	asked bool // the changes before it were looked up; guarded by the lookups' mutex
 }

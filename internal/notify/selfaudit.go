@@ -46,6 +46,14 @@ func timeOf(us int64) web.Time {
 	return web.TimeOf(us)
 }
 
+// webTime is the API's form of a time; the zero time is never.
+func webTime(t time.Time) web.Time {
+	if t.IsZero() {
+		return web.Time{}
+	}
+	return moment(t)
+}
+
 func micros(t web.Time) int64 {
 	if t.IsZero() {
 		return 0

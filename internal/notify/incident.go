@@ -25,7 +25,7 @@ type root struct {
 	zone                       Zone
 	resource                   *event.AlertResource
 	at, ended                  time.Time
-	decision                   []Considered
+	decision                   []PolicyResult
 	unmatched                  string
 }
 
@@ -40,7 +40,7 @@ type cause struct {
 type entry struct {
 	state     string
 	ended     time.Time // of an alert that is over when it is stored
-	decision  []Considered
+	decision  []PolicyResult
 	sends     []sending
 	unmatched string
 }
@@ -52,7 +52,7 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 	a := &p.alert
 	e := &entry{state: stateNotice}
 	if a.Event == event.AlertNotice {
-		return e, s.decide(ctx, p, e, nil)
+		return e, s.evaluatePolicies(ctx, p, e, nil)
 	}
 	c, err := s.cause(ctx, p)
 	if err != nil {
@@ -74,7 +74,7 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 		return e, s.startAfterEnd(ctx, p, c.last, e)
 	case starts:
 		e.state = stateFiring
-		if err := s.decide(ctx, p, e, nil); err != nil {
+		if err := s.evaluatePolicies(ctx, p, e, nil); err != nil {
 			return nil, err
 		}
 		if err := s.setCause(ctx, p, p.key, "", at); err != nil {
@@ -177,12 +177,12 @@ func (s *storing) repeat(ctx context.Context, p *prepared, c *cause, e *entry) e
 	if err := p.inherit(open); err != nil {
 		return err
 	}
-	told, err := s.toldBy(ctx, open.key)
+	told, err := s.notifiedBy(ctx, open.key)
 	if err != nil {
 		return err
 	}
 	asked := &entry{}
-	if err := s.decide(ctx, p, asked, told); err != nil {
+	if err := s.evaluatePolicies(ctx, p, asked, told); err != nil {
 		return err
 	}
 	e.sends = asked.sends
@@ -193,7 +193,7 @@ func (s *storing) repeat(ctx context.Context, p *prepared, c *cause, e *entry) e
 			matched++
 			now.Why += ", since the repeat of " + formatTime(p.at)
 		}
-		i := slices.IndexFunc(merged, func(before Considered) bool { return before.PolicyID == now.PolicyID })
+		i := slices.IndexFunc(merged, func(before PolicyResult) bool { return before.PolicyID == now.PolicyID })
 		if i < 0 {
 			merged = append(merged, now)
 		} else {
@@ -226,7 +226,7 @@ func (p *prepared) inherit(open *root) error {
 }
 
 // refresh writes to the alert that is firing what a repeat says of it now.
-func (s *storing) refresh(ctx context.Context, p *prepared, open *root, decision []Considered) error {
+func (s *storing) refresh(ctx context.Context, p *prepared, open *root, decision []PolicyResult) error {
 	before, err := json.Marshal(open.decision)
 	if err != nil {
 		return err
@@ -244,26 +244,17 @@ func (s *storing) refresh(ctx context.Context, p *prepared, open *root, decision
 	return err
 }
 
-// toldBy are the policies that have a delivery of an alert's start.
-func (s *storing) toldBy(ctx context.Context, rootKey string) (map[string]bool, error) {
-	if err := s.insertDeliveries(ctx); err != nil { // the start's may be of this transaction
-		return nil, err
-	}
-	rows, err := s.tx.Query(ctx, `SELECT DISTINCT policy_id FROM delivery
-		WHERE root_key = $1 AND event = 'start' AND replay_of = ''`, rootKey)
+// notifiedBy returns the policies that have a delivery of an incident's start.
+func (s *storing) notifiedBy(ctx context.Context, rootKey string) (map[string]bool, error) {
+	list, err := s.startDeliveries(ctx, rootKey)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	told := map[string]bool{}
-	for rows.Next() {
-		var policyID string
-		if err := rows.Scan(&policyID); err != nil {
-			return nil, err
-		}
-		told[policyID] = true
+	policies := map[string]bool{}
+	for i := range list {
+		policies[outgoingOf(&list[i].Item).PolicyID] = true
 	}
-	return told, rows.Err()
+	return policies, nil
 }
 
 // startAfterEnd takes a start that arrives when what it reports is over. Nobody
@@ -352,9 +343,9 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// decide asks every policy of the alert's type but those in told, and writes
+// evaluatePolicies asks every policy of the alert's type but those in told, and writes
 // into e who is told and why not.
-func (s *storing) decide(ctx context.Context, p *prepared, e *entry, told map[string]bool) error {
+func (s *storing) evaluatePolicies(ctx context.Context, p *prepared, e *entry, told map[string]bool) error {
 	about := p.subject()
 	for i := range s.policies[p.alert.Account] {
 		policy := &s.policies[p.alert.Account][i]
@@ -370,7 +361,7 @@ func (s *storing) decide(ctx context.Context, p *prepared, e *entry, told map[st
 	switch {
 	case len(e.decision) == 0:
 		e.unmatched = fmt.Sprintf("the account has no policy for alerts of the type %s", p.alert.Type)
-	case !slices.ContainsFunc(e.decision, func(c Considered) bool { return c.Matched }):
+	case !slices.ContainsFunc(e.decision, func(c PolicyResult) bool { return c.Matched }):
 		e.unmatched = fmt.Sprintf("no policy matched: %s %s", quoted(e.decision[0].Policy), e.decision[0].Why)
 		if len(e.decision) > 1 {
 			e.unmatched = fmt.Sprintf("none of %d policies matched", len(e.decision))
@@ -381,16 +372,16 @@ func (s *storing) decide(ctx context.Context, p *prepared, e *entry, told map[st
 
 // consider asks one policy.
 func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, about *subject) (
-	c Considered, sends []sending, err error,
+	c PolicyResult, sends []sending, err error,
 ) {
 	var last time.Time
 	if policy.AlertInterval != "" {
-		if last, err = s.lastTold(ctx, policy.ID, about.about); err != nil {
+		if last, err = s.lastNotified(ctx, policy.ID, about.about); err != nil {
 			return c, nil, err
 		}
 	}
-	matched, why, hold := decide(policy, about, last, p.at)
-	c = Considered{PolicyID: policy.ID, Policy: policy.Name, Matched: matched, Why: why}
+	matched, why, hold := evaluate(policy, about, last, p.at)
+	c = PolicyResult{PolicyID: policy.ID, Policy: policy.Name, Matched: matched, Why: why}
 	if !matched {
 		return c, nil, nil
 	}
@@ -405,7 +396,7 @@ func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, abo
 	held := hold.After(s.now)
 	if policy.AlertInterval != "" && !held {
 		// What is held back counts when it is sent: it may end before.
-		if err := tell(ctx, s.tx, policy.ID, about.about, latest(p.at, hold)); err != nil {
+		if err := markNotified(ctx, s.tx, policy.ID, about.about, latest(p.at, hold)); err != nil {
 			return c, nil, err
 		}
 	}

@@ -86,7 +86,7 @@ func (n *Feature) Firing(ctx context.Context, accountID string) (count int, err 
 // failures counts the deliveries that failed in the last 24 hours.
 func (n *Feature) failures(ctx context.Context, accountID string) (count int, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		return tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM delivery WHERE account_id = $1 AND state = 'failed' AND ended_at > $2 LIMIT $3) AS capped`, accountID, n.Now().Add(-24*time.Hour).UnixMicro(), countMost).Scan(&count)
+		return tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM delivery WHERE tenant = $1 AND state = 'failed' AND ended_at > $2 LIMIT $3) AS capped`, accountID, n.Now().Add(-24*time.Hour).UnixMicro(), countMost).Scan(&count)
 	})
 	return count, err
 }
