@@ -13,6 +13,8 @@ import (
 	"github.com/belfryhq/belfry/bench/internal/process"
 	"github.com/belfryhq/belfry/bench/internal/report"
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 )
 
 const (
@@ -116,9 +118,9 @@ func (b *bench) append(ctx context.Context, f *audit.Feature, accounts []string,
 	})
 }
 
-func prepared(ctx context.Context, f *audit.Feature, values [][]byte) ([]*audit.Pending, error) {
-	from := audit.Origin{By: audit.Submitter{Type: "system", ID: "bench"}, Operator: true, Interface: "API"}
-	list := make([]*audit.Pending, len(values))
+func prepared(ctx context.Context, f *audit.Feature, values [][]byte) ([]*ledger.Pending, error) {
+	from := audit.Origin{By: record.Submitter{Type: "system", ID: "bench"}, Operator: true, Interface: "API"}
+	list := make([]*ledger.Pending, len(values))
 	for i, value := range values {
 		var seed [32]byte
 		rand.Read(seed[:])
@@ -126,7 +128,7 @@ func prepared(ctx context.Context, f *audit.Feature, values [][]byte) ([]*audit.
 		if err != nil {
 			return nil, err
 		}
-		if p.Status == audit.Rejected {
+		if p.Status == ledger.Rejected {
 			return nil, p.Faults
 		}
 		list[i] = p

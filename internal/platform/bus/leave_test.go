@@ -21,7 +21,8 @@ import (
 func TestAConsumerStopsThoughItsGroupWaitsForADeadMember(t *testing.T) {
 	grouped(t, func(t *testing.T, w *world) {
 		topic := w.topic(2)
-		dead, err := w.cluster.Client("dead", kgo.ConsumerGroup(topic), kgo.ConsumeTopics(topic), kgo.Balancers(kgo.StickyBalancer(), kgo.RangeBalancer()),
+		dead, err := w.cluster.Client("dead", kgo.ConsumerGroup(topic), kgo.ConsumeTopics(topic),
+			kgo.Balancers(kgo.StickyBalancer(), kgo.RangeBalancer()),
 			kgo.SessionTimeout(40*time.Second), kgo.HeartbeatInterval(30*time.Second), kgo.RebalanceTimeout(time.Minute))
 		if err != nil {
 			t.Fatal(err)
@@ -36,7 +37,14 @@ func TestAConsumerStopsThoughItsGroupWaitsForADeadMember(t *testing.T) {
 		}
 		poll.Until(t, "the member that will not answer", state("Stable", 1))
 
-		c, err := bus.NewConsumer(bus.Config{Cluster: w.cluster, Group: topic, Topics: []string{topic}, DB: w.db, Handle: w.store, Drain: time.Second})
+		c, err := bus.NewConsumer(bus.Config{
+			Cluster: w.cluster,
+			Group:   topic,
+			Topics:  []string{topic},
+			DB:      w.db,
+			Handle:  w.store,
+			Drain:   time.Second,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +71,15 @@ func TestAnIdleConsumerIsReadyAgainAfterItLostItsSession(t *testing.T) {
 	grouped(t, func(t *testing.T, w *world) {
 		topic := w.topic(1)
 		log := &records{}
-		c, err := bus.NewConsumer(bus.Config{Cluster: w.cluster, Group: topic, Topics: []string{topic}, DB: w.db, Handle: w.store, Log: slog.New(log), StallAfter: time.Hour})
+		c, err := bus.NewConsumer(bus.Config{
+			Cluster:    w.cluster,
+			Group:      topic,
+			Topics:     []string{topic},
+			DB:         w.db,
+			Handle:     w.store,
+			Log:        slog.New(log),
+			StallAfter: time.Hour,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
