@@ -247,7 +247,7 @@ func FuzzGate(f *testing.F) {
 	f.Add(request(8, 3, 1, 0), 100)
 	f.Fuzz(func(t *testing.T, in []byte, chunk int) {
 		const limit = 1 << 10
-		g := broker.NewGate(script{bytes.NewReader(in)}, limit, false, func() {}, func(string) {})
+		g := broker.NewFilter(script{bytes.NewReader(in)}, limit, false, func() {}, func(string) {})
 		var out []byte
 		buf := make([]byte, max(1, min(chunk, 4096)))
 		for {

@@ -24,13 +24,13 @@ type partition struct {
 	done   chan struct{} // closed when the goroutine ended
 	wake   chan struct{} // a token when records came
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	pos    Position
 	queue  []*kgo.Record
 	bytes  int
 	paused bool
 	last   error // of the last Handle; nil after a good one
-	broken bool  // what is stored at the position may not be decodable
+	broken bool  // the batch stored at the position may not be decodable
 }
 
 // start begins the goroutine of a claim.
@@ -48,13 +48,13 @@ func (c *Consumer) start(pos Position) *partition {
 
 func (p *partition) stopOnce() { p.once.Do(func() { close(p.stop) }) }
 
-// end stops without waiting; what the handler is at is fenced or rolled back.
+// end stops without waiting; a running handler is fenced or rolled back.
 func (p *partition) end() {
 	p.stopOnce()
 	p.cancel()
 }
 
-// add queues records and says whether fetching must pause.
+// add queues records and reports whether fetching must pause.
 func (p *partition) add(records []*kgo.Record) (pause bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,7 +73,7 @@ func (p *partition) add(records []*kgo.Record) (pause bool) {
 	return true
 }
 
-// resume says whether fetching must go on.
+// resume reports whether fetching must continue.
 func (p *partition) resume() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,8 +86,8 @@ func (p *partition) resume() bool {
 
 func weight(r *kgo.Record) int { return len(r.Key) + len(r.Value) + 64 }
 
-// suspect lets the partition look whether the stored batch at its position can be
-// decoded, once what is queued was handled.
+// suspect makes the partition check whether the batch stored at its position can be
+// decoded, once the queue is empty.
 func (p *partition) suspect() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,7 +102,7 @@ func (p *partition) run() {
 	for {
 		batch, err := p.take()
 		if err != nil {
-			p.c.cfg.Log.Warn("claiming anew", "topic", p.at.topic, "partition", p.at.partition, "reason", err)
+			p.c.cfg.Log.Warn("claiming again", "topic", p.at.topic, "partition", p.at.partition, "reason", err)
 			p.c.abandon(p)
 			return
 		}
@@ -135,7 +135,7 @@ func (p *partition) run() {
 	}
 }
 
-// take cuts the next batch off the queue; nil if it is empty.
+// take removes the next batch from the queue; nil if it is empty.
 func (p *partition) take() (*Batch, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -213,7 +213,7 @@ func (p *partition) handle(batch *Batch) bool {
 	}
 }
 
-// store has a batch handled. One of which nothing is left only moves the position.
+// store calls Handle. An empty batch only moves the position.
 func (p *partition) store(ctx context.Context, batch *Batch) error {
 	if len(batch.Records) > 0 {
 		return p.c.cfg.Handle(ctx, batch)
