@@ -3,10 +3,10 @@
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test test-quick crash bench soak fuzz generate lint measure engines stop clean
+.PHONY: help build test test-quick crash bench bench-smoke soak fuzz generate lint race measure engines stop clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the static binary bin/belfry
 	CGO_ENABLED=0 go build -trimpath -o bin/belfry ./cmd/belfry
@@ -16,7 +16,7 @@ test-quick: ## gofmt, go vet and go test of the main module with SQLite and the 
 	go vet ./...
 	go test -json ./... | go run ./test/engines/summary
 
-test: ## everything that CI runs: all modules against real PostgreSQL, Kafka, Chromium and Node
+test: ## all modules against real PostgreSQL, Kafka, Chromium and Node (CI: lint, test, race, bench-smoke)
 	scripts/test.sh
 
 crash: ## kill -9 a real server 1,000 times and look for what was lost
@@ -27,6 +27,9 @@ bench: ## run the benchmarks and print their method and figures (half an hour, 2
 	@if [ -n "$$BELFRY_TEST_POSTGRES" ] && [ -n "$$BELFRY_TEST_KAFKA" ]; then go run ./bench/audit -engine postgres -resident 1000000 -spread 1000000; \
 	else echo 'for PostgreSQL and Apache Kafka: eval "$$(make engines)", then make bench again'; fi
 
+bench-smoke: ## short rows of all benchmarks; their tables are kept in build/bench
+	scripts/bench-smoke.sh
+
 soak: ## load a server for ten minutes and print each minute what it holds (MINUTES=60 for an hour)
 	go run ./bench/soak -minutes $(or $(MINUTES),10)
 
@@ -36,9 +39,11 @@ fuzz: ## fuzz every decoder for 20 seconds
 generate: ## rewrite the generated files
 	go generate ./...
 
-lint: ## golangci-lint with .golangci.yml
-	@if command -v golangci-lint >/dev/null; then golangci-lint run ./...; \
-	else echo "golangci-lint is not installed (go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@latest)"; exit 1; fi
+lint: ## golangci-lint, the house's rules, known vulnerabilities, secrets in the history
+	scripts/lint.sh
+
+race: ## the tests of every package that starts a goroutine, under the race detector
+	scripts/race.sh
 
 measure: ## print the measures of docs/adr/0005-house-measures.md
 	scripts/measure.sh

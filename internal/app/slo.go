@@ -7,7 +7,10 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/slo"
 )
 
@@ -36,9 +39,9 @@ func (a *App) openSLO(context.Context) (err error) {
 }
 
 // mountSLO adds the pages of objectives.
-func (p *pages) mountSLO() error {
+func (p *pages) mountSLO(u *ui.UI) error {
 	a := p.app
-	return a.SLO.MountPages(slo.Pages{UI: p.ui, Cursors: a.API.Cursors(), Mount: p.mount, Shell: p.Shell, URL: a.URL(), Changes: a.zoneChanges,
+	return a.SLO.MountPages(slo.Pages{UI: u, Cursors: a.API.Cursors(), Mount: p.kit.Mount, Shell: p.Shell, URL: a.URL(), Changes: a.zoneChanges,
 		Zones: func(ctx context.Context, accountID string) ([][2]string, error) {
 			list, err := a.Account.Zones(ctx, accountID, "", 200)
 			var out [][2]string
@@ -56,13 +59,13 @@ func (a *App) zoneChanges(ctx context.Context, accountID, zoneID string, since, 
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	sets := map[string]bool{}
-	found, err := a.Audit.Reader().Browse(ctx, accountID, audit.Query{Since: since.UnixMicro(), Before: until.UnixMicro(),
-		Conds: []audit.Cond{{Field: "zone", Values: []string{zoneID}}}}, limit, func(r *audit.Record) bool {
+	found, err := a.Audit.Reader().Browse(ctx, accountID, ledger.Query{Since: since.UnixMicro(), Before: until.UnixMicro(),
+		Filters: []record.Filter{{Field: "zone", Values: []string{zoneID}}}}, limit, func(r *record.Record) bool {
 		e := &r.Event
 		_, view := a.sentence(e.Resource.Product, e.Resource.Type, e.Action.Type, e.Action.Result)
 		again := e.ChangeSet != "" && sets[e.ChangeSet]
 		sets[e.ChangeSet] = true
-		return !view && !again && r.Bears()
+		return !view && !again && audit.RelevantToTraffic(r)
 	})
 	if err != nil {
 		return nil, err
