@@ -387,7 +387,7 @@ func (a *API) writeErrors(w http.ResponseWriter, list errs.List) {
 	w.Write(buf.Bytes())
 }
 
-// retryHeaders tells clients whether to try again: the official ones retry
+// retryHeaders sets the headers by which clients decide whether to try again: the official ones retry
 // every 409, 429 and 5xx unless x-should-retry says otherwise.
 func retryHeaders(h http.Header, e *errs.Error) {
 	after := e.RetryAfter
