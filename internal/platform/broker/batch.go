@@ -92,7 +92,9 @@ func (c *batchCheck) look(req *kmsg.ProduceRequest) *kmsg.ProduceResponse {
 				text, rp.ErrorCode = fmt.Sprintf("the batch cannot be decoded: %v", err), kerr.CorruptMessage.Code
 				reason := "corrupt"
 				if errors.Is(err, bus.ErrTooLarge) {
-					text, rp.ErrorCode, reason = err.Error(), kerr.MessageTooLarge.Code, "too_large"
+					text = err.Error()
+					rp.ErrorCode = kerr.MessageTooLarge.Code
+					reason = "too_large"
 				}
 				c.refused(reason)
 			}

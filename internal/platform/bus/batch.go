@@ -77,7 +77,9 @@ func newBatch(cluster Cluster, ownOnly bool, p Position, records []*kgo.Record) 
 		})
 	}
 	last := records[len(records)-1]
-	b.to, b.crc, b.leader = last.Offset+1, checksum(last), last.LeaderEpoch
+	b.to = last.Offset + 1
+	b.crc = checksum(last)
+	b.leader = last.LeaderEpoch
 	return b
 }
 

@@ -76,7 +76,7 @@ type Consumer struct {
 	decoder *Decoder
 
 	mu      sync.Mutex // guards the fields below; never held while waiting
-	owned   map[source]*partition
+	owned   map[source]*claimedPartition
 	ends    map[source]progress // of the owned partitions, by the lag goroutine
 	unowned map[source]unowned  // partitions that no consumer of Belfry's has, by the lag goroutine
 	givenUp []source            // claims to make again, of a direct consumer
@@ -119,7 +119,7 @@ func NewConsumer(cfg Config) (*Consumer, error) {
 	c := &Consumer{
 		cfg:     cfg,
 		m:       newMetrics(cfg.Group),
-		owned:   map[source]*partition{},
+		owned:   map[source]*claimedPartition{},
 		ends:    map[source]progress{},
 		unowned: map[source]unowned{},
 	}
@@ -304,12 +304,12 @@ func (c *Consumer) assign(
 	c.mu.Unlock()
 	// A queue that was full when its partition was taken away left it paused.
 	if c.cl != nil { // else nothing was fetched yet
-		c.cl.ResumeFetchPartitions(names(positions))
+		c.cl.ResumeFetchPartitions(topicNames(positions))
 	}
 	return offsets, nil
 }
 
-func names(positions []Position) map[string][]int32 {
+func topicNames(positions []Position) map[string][]int32 {
 	list := map[string][]int32{}
 	for _, p := range positions {
 		list[p.Topic] = append(list[p.Topic], p.Partition)
@@ -323,7 +323,7 @@ func (c *Consumer) claim(ctx context.Context, positions []Position) error {
 			return err
 		}
 	}
-	logs, err := look(ctx, c.cfg.Cluster, positions)
+	logs, err := extents(ctx, c.cfg.Cluster, positions)
 	if err != nil {
 		return err
 	}
@@ -361,7 +361,7 @@ func (c *Consumer) revoked(ctx context.Context, cl *kgo.Client, lost map[string]
 // handlers: drain long for an answer, then until they notice that their
 // context ended.
 func (c *Consumer) release(lost map[string][]int32, drain time.Duration) {
-	var list []*partition
+	var list []*claimedPartition
 	c.mu.Lock()
 	if lost == nil {
 		for _, p := range c.owned {
@@ -399,7 +399,7 @@ func (c *Consumer) release(lost map[string][]int32, drain time.Duration) {
 
 // abandon gives a claim up. A direct consumer claims the partition again; a member
 // of a group joins again, which claims it if it is still this member's.
-func (c *Consumer) abandon(p *partition) {
+func (c *Consumer) abandon(p *claimedPartition) {
 	if p != nil {
 		c.mu.Lock()
 		if c.owned[p.at] == p {

@@ -18,7 +18,7 @@ const inspectFor = 30 * time.Second
 // skipUndecodable moves the position past batches that cannot be decoded, if the
 // next ones cannot. It is true if it did; the claim has ended then. The
 // queue is empty: the position is where the client reads.
-func (p *partition) skipUndecodable() bool {
+func (p *claimedPartition) skipUndecodable() bool {
 	c := p.c
 	p.mu.Lock()
 	pos := p.pos

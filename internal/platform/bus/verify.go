@@ -68,7 +68,7 @@ func VerifyOffsets(ctx context.Context, cluster Cluster, d *db.DB) ([]Restart, e
 		return nil, err
 	}
 	// After the rows: an end that is read later can only be larger.
-	logs, err := look(ctx, cluster, positions)
+	logs, err := extents(ctx, cluster, positions)
 	if err != nil {
 		return nil, fmt.Errorf("compare the stored offsets with the log: %w", err)
 	}
@@ -91,9 +91,9 @@ func VerifyOffsets(ctx context.Context, cluster Cluster, d *db.DB) ([]Restart, e
 	return list, nil
 }
 
-// look finds the extents of the positions' logs, in their order. A topic that
+// extents finds the extents of the positions' logs, in their order. A topic that
 // does not exist is an empty log.
-func look(ctx context.Context, cluster Cluster, positions []Position) ([]extent, error) {
+func extents(ctx context.Context, cluster Cluster, positions []Position) ([]extent, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	cl, err := cluster.Client("belfry-verify")

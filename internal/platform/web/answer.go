@@ -87,7 +87,10 @@ func (p Page[T]) reply() *reply {
 	info := pageInfo{Count: len(p.Items), Cursor: p.Cursor, Cursors: cursors{p.Cursor}}
 	if p.Number > 0 {
 		pages := (p.Total + max(1, p.PerPage) - 1) / max(1, p.PerPage)
-		info.Page, info.PerPage, info.TotalCount, info.TotalPages = p.Number, p.PerPage, &p.Total, &pages
+		info.Page = p.Number
+		info.PerPage = p.PerPage
+		info.TotalCount = &p.Total
+		info.TotalPages = &pages
 	}
 	return &reply{result: p.Items, list: true, messages: p.Messages, info: info}
 }
