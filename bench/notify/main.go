@@ -166,6 +166,14 @@ func (b *bench) rowList() []row {
 			defer b.receivers.hanging.Store(false)
 			return b.steady(ctx, "poisoned")
 		}},
+		{fmt.Sprintf("%d/s, %d destinations, all good", b.rate, spread), func(ctx context.Context) (result, error) {
+			return b.steady(ctx, "spread")
+		}},
+		{fmt.Sprintf("%d/s, %d of %d hang, drip or answer 429", b.rate, spreadBad, spread), func(ctx context.Context) (result, error) {
+			b.receivers.hanging.Store(true)
+			defer b.receivers.hanging.Store(false)
+			return b.steady(ctx, "spread")
+		}},
 	}
 }
 

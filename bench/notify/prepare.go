@@ -11,6 +11,11 @@ type object = map[string]any
 const (
 	stormZone    = "storm.example" // the property that all alerts of a storm are about
 	stormChanges = 500             // its changes in the record: every alert looks for those that preceded it
+
+	// The rows with bad receivers have spread destinations, of which the first spreadBad can be made bad. Messages to
+	// these are never counted, so that the row with good receivers only measures the same destinations.
+	spread    = 100
+	spreadBad = 20
 )
 
 // prepare creates the account, the alert types, the webhooks and the policies: each kind of alert has its destinations.
@@ -58,12 +63,29 @@ func (b *bench) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	return b.prepareSpread(ctx)
+}
+
+func (b *bench) prepareSpread(ctx context.Context) error {
+	for i := range spread {
+		path := fmt.Sprint("good/spread-", i)
+		if i < spreadBad {
+			path = fmt.Sprint("bad/", []string{hangs, drips, refuses}[i%3], i)
+		}
+		webhook, err := b.webhook(ctx, path)
+		if err != nil {
+			return err
+		}
+		if err := b.policy(ctx, "spread", fmt.Sprint(i), webhook); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 func catalogue() object {
 	var types []object
-	for _, kind := range []string{"one", "many", "poisoned", "storm"} {
+	for _, kind := range []string{"one", "many", "poisoned", "storm", "spread"} {
 		types = append(types, object{
 			"type": "bench_" + kind, "title": kind, "severities": []string{"error"},
 			"filters": []object{{"key": "to", "title": "To"}},

@@ -6,12 +6,21 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// receivers are the other end of all webhooks: those at /good answer at once, the one at /bad can be made to hang.
+// The bad receivers, by the beginning of their path below /bad/.
+const (
+	hangs   = "hang"
+	drips   = "drip"
+	refuses = "refuse"
+)
+
+// receivers are the other end of all webhooks: those at /good answer at once. The one at /bad can be made to hang, those
+// below it to misbehave by their path.
 type receivers struct {
 	server  *httptest.Server
 	hanging atomic.Bool
@@ -30,10 +39,16 @@ func newReceivers() *receivers {
 }
 
 // ServeHTTP receives a message.
-func (r *receivers) ServeHTTP(_ http.ResponseWriter, request *http.Request) {
+func (r *receivers) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	data, err := io.ReadAll(request.Body)
 	if err != nil {
 		return // a broken message is not counted
+	}
+	if kind, bad := strings.CutPrefix(request.URL.Path, "/bad/"); bad {
+		if r.hanging.Load() {
+			misbehave(w, request, kind)
+		}
+		return
 	}
 	if request.URL.Path == "/bad" && r.hanging.Load() {
 		<-request.Context().Done()
@@ -55,6 +70,25 @@ func (r *receivers) ServeHTTP(_ http.ResponseWriter, request *http.Request) {
 		r.seen[request.Header.Get("webhook-id")]++
 		r.latencies = append(r.latencies, now.Sub(time.Unix(0, body.Data.Sent)))
 		r.last = now
+	}
+}
+
+// misbehave hangs, drips the answer or asks for a pause.
+func misbehave(w http.ResponseWriter, request *http.Request, kind string) {
+	switch {
+	case strings.HasPrefix(kind, hangs):
+		<-request.Context().Done()
+	case strings.HasPrefix(kind, drips):
+		out := http.NewResponseController(w)
+		for request.Context().Err() == nil {
+			if _, err := w.Write([]byte(".")); err != nil || out.Flush() != nil {
+				return
+			}
+			time.Sleep(time.Second)
+		}
+	default:
+		w.Header().Set("Retry-After", "5")
+		w.WriteHeader(http.StatusTooManyRequests)
 	}
 }
 

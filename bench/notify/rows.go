@@ -26,12 +26,16 @@ type maker func(row, kind string, n int) object
 
 // alert makes a notice; n chooses its destination.
 func (b *bench) alert(row, kind string, n int) object {
+	destinations := b.destinations
+	if kind == "spread" {
+		destinations = spread
+	}
 	return object{
 		"id":         fmt.Sprintf("%s-%d", row, n),
 		"alert_type": "bench_" + kind,
 		"event":      "notice",
 		"summary":    "A message of the size that messages have, with a sentence for people in it",
-		"filters":    object{"to": []string{fmt.Sprint(n % b.destinations)}},
+		"filters":    object{"to": []string{fmt.Sprint(n % destinations)}},
 		"data": object{
 			"sent": time.Now().UnixNano(),
 			"row":  row,
@@ -88,8 +92,11 @@ func (b *bench) steady(ctx context.Context, kind string) (result, error) {
 		return result{}, err
 	}
 	expected := total
-	if kind == "poisoned" {
+	switch kind {
+	case "poisoned":
 		expected -= (total + b.destinations - 1) / b.destinations
+	case "spread":
+		expected = total/spread*(spread-spreadBad) + max(0, total%spread-spreadBad)
 	}
 	b.receivers.await(ctx, expected, 30*time.Second)
 	return b.result(result{sent: total, expected: expected, took: time.Since(began), cpu: b.cpu() - used}), nil

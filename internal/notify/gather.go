@@ -9,9 +9,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
 // Belfry records when an alert starts, ends, and is delivered first. A storm of
@@ -46,7 +47,7 @@ type alertEvent struct {
 }
 
 func (x *alertEvent) audit() event.Audit {
-	e := event.NewAudit(x.account, x.action, resourceAlert, x.id, cut(x.name, 200)).By(account.Actor(account.Belfry()), "SYSTEM")
+	e := feature.By(event.NewAudit(x.account, x.action, resourceAlert, x.id, cut(x.name, 200)), feature.Belfry())
 	e.OccurredAt = formatTime(x.at)
 	e.Zone = x.zone
 	e.Metadata = x.metadata
@@ -54,30 +55,32 @@ func (x *alertEvent) audit() event.Audit {
 	return e
 }
 
-// delivered notes for the audit log the first delivery of an alert.
-func (all *outcomes) delivered(ctx context.Context, tx *db.Tx, o *outcome, now time.Time) error {
-	it := o.item
+// firstDelivery notes for the audit log the first delivery of an alert.
+func (n *Feature) firstDelivery(ctx context.Context, tx *db.Tx, r *recording, o *delivery.Outcome) error {
+	it := o.Item
+	m := o.Message.(*Message)
+	now := n.Now()
 	x := alertEvent{at: now}
 	var summary string
 	err := tx.QueryRow(ctx, `UPDATE alert SET told_at = $2 WHERE alert_key = $1 AND told_at = 0
-		RETURNING id, summary, zone_id, zone_name, type`, it.rootKey, now.UnixMicro()).
+		RETURNING id, summary, zone_id, zone_name, type`, it.Subject, now.UnixMicro()).
 		Scan(&x.id, &summary, &x.zone, &x.zoneName, &x.alertType)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil // it was delivered before
+		return nil // an earlier message arrived
 	}
 	if err != nil {
 		return err
 	}
-	x.account = it.account
+	x.account = it.Tenant
 	x.action = "deliver"
-	x.name = firstOf(o.thing, summary)
+	x.name = firstOf(m.Thing, summary)
 	x.metadata = map[string]any{
-		"destination":    firstOf(o.destination, it.destination),
-		"policy":         it.policy,
-		"delivery_id":    it.id,
-		"correlation_id": it.correlation,
+		"destination":    firstOf(m.Name, it.Destination),
+		"policy":         m.Policy,
+		"delivery_id":    it.ID,
+		"correlation_id": it.Lane,
 	}
-	all.told = append(all.told, x)
+	r.first = append(r.first, x)
 	return nil
 }
 
@@ -242,7 +245,7 @@ func (n *Feature) endGroup(ctx context.Context, tx *db.Tx, g alertGroup, title s
 		name += " on " + zoneName
 		resourceID += "/" + g.zone
 	}
-	e := event.NewAudit(g.account, g.action, resourceAlertGroup, resourceID, cut(name, 200)).By(account.Actor(account.Belfry()), "SYSTEM")
+	e := feature.By(event.NewAudit(g.account, g.action, resourceAlertGroup, resourceID, cut(name, 200)), feature.Belfry())
 	e.OccurredAt = formatTime(time.UnixMicro(to).UTC())
 	e.Zone = g.zone
 	e.Metadata = map[string]any{

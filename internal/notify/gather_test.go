@@ -13,6 +13,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
 // ahead is a clock that a test can move on.
@@ -70,9 +71,9 @@ type silent struct{ sent atomic.Int64 }
 
 func (*silent) Kind() string { return notify.KindWebhook }
 
-func (s *silent) Send(context.Context, *notify.Message) notify.Result {
+func (s *silent) Send(context.Context, *notify.Message) delivery.Result {
 	s.sent.Add(1)
-	return notify.Result{Status: 200}
+	return delivery.Result{Status: 200}
 }
 
 // await returns when so many were sent.
@@ -91,7 +92,7 @@ func TestAStormOf10000AlertsWritesABoundedNumberOfAuditEvents(t *testing.T) {
 	clock := &ahead{}
 	channel := &silent{}
 	var asked atomic.Int64
-	w := newWorld(t, "", func(d *notify.Deps) {
+	w := newWorld(t, "", func(d *notify.Config) {
 		d.Now = clock.now
 		d.Channels = []notify.Channel{channel}
 		d.Changes = func(context.Context, notify.ChangesQuery) ([]notify.Change, int, error) {
@@ -139,7 +140,7 @@ func TestAStormOf10000AlertsWritesABoundedNumberOfAuditEvents(t *testing.T) {
 // happened before a process ended, and after the next began.
 func TestGatheredAlertsAreRecordedOnceHoweverOftenTheirWindowEnds(t *testing.T) {
 	clock := &ahead{}
-	everywhereWith(t, func(d *notify.Deps) { d.Now = clock.now }, func(t *testing.T, w *world) {
+	everywhereWith(t, func(d *notify.Config) { d.Now = clock.now }, func(t *testing.T, w *world) {
 		began := time.Now().UTC().Truncate(time.Second).Add(-10 * time.Minute)
 		clock.by.Store(0)
 		at := func(i int) map[string]any {

@@ -33,19 +33,16 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
-	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -114,15 +111,19 @@ type ChangesQuery struct {
 	Limit    int
 }
 
-// Deps are the parts that the feature works with. Functions of other features
-// are handed in by the app; those marked so may be nil.
-type Deps struct {
-	DB  *db.DB
+// Manifest is the feature before it is constructed.
+var Manifest = feature.Manifest{
+	Name:     "notify",
+	Schemas:  []func() db.Schema{Schema, delivery.Schema},
+	Consumes: []feature.Subscription{{Group: Group, Topic: event.TopicAlerts}},
+	Cache:    2,
+}
+
+// Config configures a Feature. DB, Cursors, Box and the functions of other
+// features are required, except for those that may be nil by their comments.
+type Config struct {
+	feature.Env
 	Box *seal.Box
-	// Record writes Belfry's own audit events to the outbox of DB, in tx.
-	Record func(ctx context.Context, tx *db.Tx, events ...event.Audit) error
-	// Wake tells the outbox's relay of a commit; may be nil.
-	Wake func()
 
 	// AlertType finds a declared type; nil without an error when there is none.
 	AlertType  func(ctx context.Context, name string) (*AlertType, error)
@@ -140,119 +141,106 @@ type Deps struct {
 	Live func(ctx context.Context, account string, about event.AlertResource) (string, error)
 
 	Channels []Channel
-	Cursors  *web.Cursors
-	URL      string // of the server, for links in messages
-
-	Log        *slog.Logger
-	Registerer prometheus.Registerer
-	Now        func() time.Time // nil = time.Now
-	Limits     Limits
+	Limits   Limits
 }
 
 // Limits bound the work; zero values are replaced by the defaults.
 type Limits struct {
-	Attempt     time.Duration   // of one attempt, all in all; 15 s
-	Changes     time.Duration   // waited for the changes before a message goes out; 500 ms
-	Schedule    []time.Duration // between attempts, of Standard Webhooks; the first is 0
-	Running     int             // attempts at once; 1,000
-	PerAccount  int             // of these, of one account; a quarter
-	PerReceiver int             // of these, to one destination; 16
-	Lease       time.Duration   // of a shard, past one machine; 15 s
-	Poll        time.Duration   // for deliveries that other processes stored; 500 ms
-	Keep        time.Duration   // how long ended alerts and deliveries stay; 90 days
+	delivery.Limits
+	Changes time.Duration // waited for the changes before a message goes out; 500 ms
+	Keep    time.Duration // how long ended alerts and deliveries stay; 90 days
 }
 
 // Feature is the feature. Safe for concurrent use.
 type Feature struct {
-	Deps
+	Config
 	channels map[string]Channel
 	metrics  *metrics
 	intake   *db.Writer[*intakeJob]
-	outcomes *db.Writer[*write]
-	queue    *queue
+	queue    *delivery.Queue
 	lookups  lookups
 	cache    policyCache
 	ids      sequence
+
+	settingsOf destinationCache
 }
 
 // New makes the feature; Stages run it.
-func New(deps Deps) (*Feature, error) {
+func New(cfg Config) (*Feature, error) {
+	var err error
+	if cfg.Env, err = cfg.Complete(Manifest.Name); err != nil {
+		return nil, err
+	}
 	switch {
-	case deps.DB == nil || deps.Box == nil || deps.Record == nil || deps.Cursors == nil:
-		return nil, errors.New("notify: DB, Box, Record and Cursors are required")
-	case deps.AlertType == nil || deps.AlertTypes == nil || deps.Account == nil || deps.Zone == nil || deps.Member == nil:
+	case cfg.Box == nil || cfg.Cursors == nil:
+		return nil, errors.New("notify: Box and Cursors are required")
+	case cfg.AlertType == nil || cfg.AlertTypes == nil || cfg.Account == nil || cfg.Zone == nil || cfg.Member == nil:
 		return nil, errors.New("notify: AlertType, AlertTypes, Account, Zone and Member are required")
 	}
-	if deps.Wake == nil {
-		deps.Wake = func() {}
-	}
-	if deps.Log == nil {
-		deps.Log = slog.New(slog.DiscardHandler)
-	}
-	if deps.Now == nil {
-		deps.Now = time.Now
-	}
-	deps.URL = strings.TrimSuffix(deps.URL, "/")
-	deps.Limits = deps.Limits.whole()
-	n := &Feature{Deps: deps, channels: map[string]Channel{}, metrics: newMetrics()}
-	n.lookups.calls, n.cache.known = map[string]*lookup{}, map[string]cachedPolicies{}
-	for _, c := range deps.Channels {
+	cfg.Limits.setDefaults()
+	n := &Feature{Config: cfg, channels: map[string]Channel{}, metrics: newMetrics()}
+	n.lookups.calls = map[string]*lookup{}
+	n.cache.known = map[string]cachedPolicies{}
+	var kinds []string
+	for _, c := range cfg.Channels {
 		n.channels[c.Kind()] = c
-		telemetry.StartAtZero(n.metrics.deliveries, []string{c.Kind()},
-			[]string{stateDelivered, stateFailed, stateSuperseded, stateNotSent, stateKept})
+		kinds = append(kinds, c.Kind())
 	}
 	lanes := 1
-	if deps.DB.Engine == db.Postgres {
+	if cfg.DB.Engine == db.Postgres {
 		lanes = 2
 	}
 	n.intake = db.NewWriter(db.Limits{Batch: 500, Queue: 20_000, Lanes: lanes}, (*intakeJob).weight, n.storeJobs)
-	n.outcomes = db.NewWriter(db.Limits{Batch: 500, Queue: 100_000, Lanes: lanes}, func(*write) int { return 1 }, n.storeWrites)
-	n.queue = newQueue(n)
-	if deps.Registerer != nil {
-		if err := n.metrics.register(deps.Registerer, n.queue); err != nil {
-			return nil, err
-		}
+	n.queue, err = delivery.New(delivery.Config{
+		DB:         cfg.DB,
+		Name:       "notify",
+		Compose:    n.compose,
+		Send:       n.send,
+		Order:      supersede,
+		Record:     n.recordOutcomes,
+		Load:       loadLabels,
+		Log:        cfg.Log,
+		Registerer: cfg.Registerer,
+		Kinds:      kinds,
+		Now:        cfg.Now,
+		Limits:     cfg.Limits.Limits,
+	})
+	if err == nil && cfg.Registerer != nil {
+		err = n.metrics.register(cfg.Registerer)
 	}
-	return n, nil
+	return n, err
 }
 
-func (l Limits) whole() Limits {
-	set := func(d *time.Duration, to time.Duration) {
-		if *d <= 0 {
-			*d = to
+// Describe returns the feature as the app serves and runs it.
+func (n *Feature) Describe() feature.Feature {
+	routes := func(api *web.API) {
+		n.API(api)
+		if n.Jobs != nil {
+			n.RegisterJobs(api, n.Jobs)
 		}
 	}
-	set(&l.Attempt, 15*time.Second)
-	set(&l.Changes, 500*time.Millisecond)
-	set(&l.Lease, 15*time.Second)
-	set(&l.Poll, 500*time.Millisecond)
-	set(&l.Keep, 90*24*time.Hour)
-	if len(l.Schedule) == 0 {
-		l.Schedule = schedule
-	}
-	if l.Running <= 0 {
-		l.Running = 1000
-	}
-	if l.PerAccount <= 0 {
-		l.PerAccount = max(1, l.Running/4)
-	}
-	if l.PerReceiver <= 0 {
-		l.PerReceiver = 16
-	}
-	return l
+	return feature.Feature{Consumer: n.Consumer, API: routes, Stages: n.Stages(n.Active)}
 }
+
+func (l *Limits) setDefaults() {
+	l.Limits = l.WithDefaults()
+	if l.Changes <= 0 {
+		l.Changes = 500 * time.Millisecond
+	}
+	if l.Keep <= 0 {
+		l.Keep = 90 * 24 * time.Hour
+	}
+}
+
+// shared reports whether other processes may work on the same database.
+func (n *Feature) shared() bool { return n.DB.Engine == db.Postgres }
 
 // Stages are what a process runs: the writer of alerts (every process that
-// takes them), and, where deliver, the queue. The writer of outcomes outlives
-// the queue, so that what was sent is written down.
+// accepts them), where deliver, the delivery queue, and the upkeep.
 func (n *Feature) Stages(deliver bool) []run.Stage {
 	list := []run.Stage{{Name: "alert writer", Run: n.intake.Run}}
-	if deliver {
-		list = append(list, run.Stage{Name: "deliveries", Run: n.queue.run, Drain: n.Limits.Attempt + 5*time.Second})
-	}
-	return append(list,
-		run.Stage{Name: "delivery writer", Run: n.outcomes.Run},
-		run.Stage{Name: "notification upkeep", Run: n.upkeep})
+	list = append(list, n.queue.Stages(deliver)...)
+	return append(list, run.Stage{Name: "notification upkeep", Run: n.upkeep})
 }
 
 // upkeep finds the changes that were missing when an alert went out, records
@@ -279,7 +267,7 @@ func (n *Feature) upkeep(ctx context.Context) error {
 		every(2*time.Second, "find the changes before an alert", n.findMissing)
 	}
 	every(2*time.Second, "record gathered events", n.recordGathered)
-	every(10*time.Minute, "drop old alerts and deliveries", n.dropOld)
+	every(10*time.Minute, "delete old alerts and deliveries", n.prune)
 	wait.Wait()
 	n.lookups.done.Wait() // attempts have ended before: nobody asks any more
 	return nil

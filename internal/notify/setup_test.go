@@ -19,13 +19,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/notify/email"
 	"github.com/belfryhq/belfry/internal/notify/webhook"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
@@ -47,10 +50,11 @@ type world struct {
 	n    *notify.Feature
 	db   *db.DB
 	api  *httptest.Server
-	deps notify.Deps
+	deps notify.Config
 	stop func() // waits for the drain
 
-	account string // of the token acme
+	account string      // of the token acme
+	jobs    *jobs.Queue // nil = none
 
 	mu       sync.Mutex // guards what follows
 	recorded []event.Audit
@@ -60,14 +64,21 @@ type world struct {
 // everywhere runs a test on both engines.
 func everywhere(t *testing.T, test func(t *testing.T, w *world)) { everywhereWith(t, nil, test) }
 
-func everywhereWith(t *testing.T, change func(*notify.Deps), test func(t *testing.T, w *world)) {
+func everywhereWith(t *testing.T, change func(*notify.Config), test func(t *testing.T, w *world)) {
 	t.Run("sqlite", func(t *testing.T) { test(t, newWorld(t, "", change)) })
 	t.Run("postgres", func(t *testing.T) { test(t, newWorld(t, engines.Postgres(t), change)) })
 }
 
-func newWorld(t testing.TB, url string, change func(*notify.Deps)) *world {
+func newWorld(t testing.TB, url string, change func(*notify.Config)) *world {
 	t.Helper()
-	d, err := db.Open(t.Context(), db.Config{Feature: "notify", DataDir: t.TempDir(), URL: url, Schemas: []db.Schema{bus.Schema(), notify.Schema()}})
+	return newWorldIn(t, db.Config{Feature: "notify", DataDir: t.TempDir(), URL: url}, change)
+}
+
+// newWorldIn runs the feature on a database that may be there already.
+func newWorldIn(t testing.TB, cfg db.Config, change func(*notify.Config)) *world {
+	t.Helper()
+	cfg.Schemas = []db.Schema{bus.Schema(), notify.Schema(), delivery.Schema()}
+	d, err := db.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,8 +92,16 @@ func newWorld(t testing.TB, url string, change func(*notify.Deps)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.deps = notify.Deps{
-		DB: d, Box: box, Record: w.record, Cursors: web.NewCursors(bytes.Repeat([]byte("k"), 32)), URL: "http://belfry.test", Registerer: prometheus.NewRegistry(),
+	w.deps = notify.Config{
+		Env: feature.Env{
+			DB:         d,
+			Record:     feature.NewRecorder(w.record),
+			Cursors:    web.NewCursors(bytes.Repeat([]byte("k"), 32)),
+			URL:        "http://belfry.test",
+			Registerer: prometheus.NewRegistry(),
+			Log:        logger(),
+		},
+		Box: box,
 		AlertType: func(_ context.Context, name string) (*notify.AlertType, error) {
 			for _, k := range kinds {
 				if k.Type == name {
@@ -110,8 +129,7 @@ func newWorld(t testing.TB, url string, change func(*notify.Deps)) *world {
 			return strings.HasSuffix(address, "@acme.example"), nil
 		},
 		Channels: []notify.Channel{webhook.New(webhook.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}), mail},
-		Log:      logger(),
-		Limits:   notify.Limits{Attempt: 5 * time.Second, Poll: 50 * time.Millisecond, Lease: 5 * time.Second},
+		Limits:   notify.Limits{Limits: delivery.Limits{Attempt: 5 * time.Second, Poll: 50 * time.Millisecond, Lease: 5 * time.Second}},
 	}
 	if change != nil {
 		change(&w.deps)
@@ -175,7 +193,11 @@ func (w *world) serve() *httptest.Server {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.n.Register(api)
+	w.n.API(api)
+	if w.jobs != nil {
+		w.n.RegisterJobs(api, w.jobs)
+		w.jobs.API(api)
+	}
 	server := httptest.NewServer(api)
 	w.t.Cleanup(server.Close)
 	return server
@@ -230,10 +252,13 @@ func (w *world) call(token, method, path string, body any, result any) (status i
 		}
 		in = bytes.NewReader(data)
 	}
-	if path != "/all" {
-		path = "/accounts/" + w.account + "/alerting/v3" + path
-	} else {
+	switch {
+	case path == "/all":
 		path = "/alerts"
+	case strings.HasPrefix(path, "/jobs/"):
+		path = "/accounts/" + w.account + path
+	default:
+		path = "/accounts/" + w.account + "/alerting/v3" + path
 	}
 	r, err := http.NewRequestWithContext(w.t.Context(), method, w.api.URL+"/client/v4"+path, in)
 	if err != nil {
@@ -413,10 +438,10 @@ type deadlines chan time.Duration
 
 func (deadlines) Kind() string { return notify.KindWebhook }
 
-func (d deadlines) Send(ctx context.Context, _ *notify.Message) notify.Result {
+func (d deadlines) Send(ctx context.Context, _ *notify.Message) delivery.Result {
 	at, _ := ctx.Deadline()
 	d <- time.Until(at)
-	return notify.Result{Status: 200}
+	return delivery.Result{Status: 200}
 }
 
 // changeWith finds one change before every alert, with a sentence.
