@@ -26,7 +26,6 @@ type pages struct {
 	app     *App
 	version string
 	names   func(ctx context.Context, accountID string) string
-	record  *audit.Dashboard
 }
 
 // openPages registers all pages. It follows listen, because commands to copy
@@ -71,14 +70,7 @@ func (a *App) openPages(version string) error {
 	if err := a.Account.Pages(p.kit); err != nil {
 		return err
 	}
-	p.record, err = a.Audit.Dashboard(audit.Pages{
-		UI:     u,
-		Mount:  p.kit.Mount,
-		Shell:  p.Shell,
-		URL:    a.URL(),
-		Tokens: account.TokensPath,
-	})
-	if err != nil {
+	if err := a.Audit.Pages(p.kit); err != nil {
 		return err
 	}
 	err = a.Producer.MountPages(producer.Pages{

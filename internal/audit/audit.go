@@ -95,6 +95,7 @@ type Feature struct {
 	// ownRecorded is [Config.OwnRecorded].
 	ownRecorded func(ctx context.Context, account string) error
 
+	pages   *pages // after Pages
 	cursors *web.Cursors
 	metrics *metrics
 	tail    *tail

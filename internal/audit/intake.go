@@ -18,6 +18,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 )
 
 // Rules are what a product's catalogue says of its events.
@@ -190,29 +191,16 @@ func (in *Intake) admit(
 // account finds the account of an event: that of the request's path, or the one
 // that the event names.
 func (in *Intake) account(ctx context.Context, from Origin, p *ledger.Pending) (errs.List, error) {
-	ref := p.Event.Account
-	if from.Account != "" {
-		same, err := in.sameAccount(ctx, ref, from.Account)
-		if err == nil && !same {
-			return errs.List{errs.At(errs.CodeForbidden, "/account_id",
-				"account_id names another account than the request's path")}, nil
-		}
+	sender := ingest.Sender{Account: from.Account}
+	id, fault, err := sender.ItemAccount(ctx, p.Event.Account, in.sources.Account)
+	if err != nil {
 		return nil, err
 	}
-	if ref == "" {
-		return errs.List{errs.At(errs.CodeMissingField, "/account_id",
-			"account_id is required: the request carries events of many accounts")}, nil
+	if fault != nil {
+		return errs.List{fault}, nil
 	}
-	id, err := in.sources.Account(ctx, ref)
-	if err == nil {
-		p.Account = id
-		return nil, nil
-	}
-	if errs.KindOf(err) == errs.NotFound {
-		return errs.List{errs.At(errs.CodeUnknownAccount, "/account_id",
-			"account_id must be the id or ext:<external_id> of an existing account")}, nil
-	}
-	return nil, err
+	p.Account = id
+	return nil, nil
 }
 
 // zone resolves the zone that an event names. A change is recorded whether or not
@@ -231,19 +219,6 @@ func (in *Intake) zone(ctx context.Context, p *ledger.Pending) error {
 		p.Event.Zone = record.ZoneRef{Name: account.ZoneKey(ref)}
 	}
 	return nil
-}
-
-// sameAccount reports whether an event that came by an account's own route is of
-// that account: it may name it by its id or by ext:<external_id>, as the path may.
-func (in *Intake) sameAccount(ctx context.Context, ref, account string) (bool, error) {
-	if ref == "" || ref == account {
-		return true, nil
-	}
-	id, err := in.sources.Account(ctx, ref)
-	if errs.KindOf(err).Retryable() {
-		return false, err
-	}
-	return err == nil && id == account, nil
 }
 
 // product finds the rules for an event, and checks it against them; nil when no team

@@ -175,11 +175,11 @@ func TestAByteOrderMarkInFrontOfABodyIsSkipped(t *testing.T) {
 		{"[" + e + "]", ""},
 		{e + "\n" + e, "application/x-ndjson"},
 	} {
-		values, _, err := split([]byte("\ufeff"+c.body), c.kind)
+		items, err := eventFormat.Split([]byte("\ufeff"+c.body), c.kind)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, v := range values {
+		for _, v := range items.Values {
 			if _, err := record.Decode(v, intakeNow); err != nil {
 				t.Errorf("%s: %v", c.kind, err)
 			}

@@ -3,7 +3,6 @@ package audit
 import (
 	"cmp"
 	"context"
-	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -94,26 +94,26 @@ type around struct {
 // interfaces are what people call them.
 var interfaces = map[string]string{"UI": "web pages", "API": "API", "CLI": "command line", "SYSTEM": "system"}
 
-func (p *Dashboard) event(w http.ResponseWriter, r *http.Request) error {
-	v := p.visit(r)
-	d, err := p.detailOf(v, r.PathValue("event_id"), false)
+func (p *pages) event(pv *page.Visit) error {
+	v := p.visit(pv)
+	d, err := p.detailOf(v, v.PathValue("event_id"), false)
 	if err != nil {
 		return err
 	}
-	return p.render(w, v, "audit", d.Plain, "event", d)
+	return v.Show(page.View{Section: "audit", Title: d.Plain, Template: "event", Data: d, Modules: []string{recordModule}})
 }
 
 // maxListed is how many changed members are listed; the diff below has all.
 const maxListed = 40
 
 // detailOf reads everything about one event.
-func (p *Dashboard) detailOf(v visit, id string, pane bool) (*detailPage, error) {
-	rec, err := p.reader.Get(v.ctx, v.account, id)
+func (p *pages) detailOf(v visit, id string, pane bool) (*detailPage, error) {
+	rec, err := p.reader.Get(v.Context(), v.Account, id)
 	if err != nil {
 		return nil, err
 	}
 	e := &rec.Event
-	l := list{Dashboard: p, visit: v, url: v.url, live: pane}
+	l := list{pages: p, visit: v, explorerURL: v.Request.URL, live: pane}
 	d := &detailPage{
 		Pane:        pane,
 		Permalink:   v.base() + "/events/" + url.PathEscape(e.ID),
@@ -134,16 +134,16 @@ func (p *Dashboard) detailOf(v visit, id string, pane bool) (*detailPage, error)
 		Close:       v.base(),
 	}
 	if pane {
-		d.Close = ui.With(v.url, "event", "", "tab", "", "verify", "")
+		d.Close = ui.With(v.Request.URL, "event", "", "tab", "", "verify", "")
 	}
-	d.Link = p.URL + d.Permalink
+	d.Link = p.URL() + d.Permalink
 	d.Curl = p.curl(v.api() + "/audit/events/" + url.PathEscape(e.ID))
 	d.Reason, d.ReasonURL = why(e)
 	d.tabs(v)
 	p.values(d, v, rec)
 	d.times(rec)
 	d.changes(rec)
-	size, err := p.reader.SignedSize(v.ctx, v.account)
+	size, err := p.reader.SignedSize(v.Context(), v.Account)
 	if err != nil {
 		return nil, err
 	}
@@ -155,14 +155,14 @@ func (p *Dashboard) detailOf(v visit, id string, pane bool) (*detailPage, error)
 	case "proof":
 		d.Proof, err = p.proofOf(v, rec)
 	default:
-		within(v.ctx, 700*time.Millisecond, func(ctx context.Context) error { return p.surround(ctx, d, v, rec) })
+		within(v.Context(), 700*time.Millisecond, func(ctx context.Context) error { return p.surround(ctx, d, v, rec) })
 	}
 	return d, err
 }
 
 // tabs keep what else the URL says.
 func (d *detailPage) tabs(v visit) {
-	d.Tab = v.url.Query().Get("tab")
+	d.Tab = v.Request.URL.Query().Get("tab")
 	if d.Tab != "json" && d.Tab != "proof" {
 		d.Tab = "event"
 	}
@@ -175,13 +175,13 @@ func (d *detailPage) tabs(v visit) {
 		if name == "event" {
 			name = ""
 		}
-		href := ui.With(v.url, "tab", name, "verify", "")
+		href := ui.With(v.Request.URL, "tab", name, "verify", "")
 		d.Tabs = append(d.Tabs, ui.Link{Label: t.label, Icon: t.icon, Href: href, Current: d.Tab == t.name})
 	}
 }
 
 // values are what can be filtered by.
-func (p *Dashboard) values(d *detailPage, v visit, rec *record.Record) {
+func (p *pages) values(d *detailPage, v visit, rec *record.Record) {
 	e := &rec.Event
 	of := func(key, val, label string, mono bool) value {
 		if val == "" {
@@ -189,7 +189,7 @@ func (p *Dashboard) values(d *detailPage, v visit, rec *record.Record) {
 		}
 		href := v.base() + query(url.Values{key: {val}})
 		if d.Pane {
-			href = ui.Filtered(v.url, key, val, false)
+			href = ui.Filtered(v.Request.URL, key, val, false)
 		}
 		return value{Key: key, Value: val, Label: visible(cmp.Or(label, val)), Href: href, Mono: mono, In: d.Pane}
 	}
@@ -329,7 +329,7 @@ const aroundRows = 3
 
 // surround finds what happened before and after on the event's zone, or in the
 // account where it has none.
-func (p *Dashboard) surround(ctx context.Context, d *detailPage, v visit, rec *record.Record) error {
+func (p *pages) surround(ctx context.Context, d *detailPage, v visit, rec *record.Record) error {
 	e := &rec.Event
 	at := ledger.PositionOf(rec)
 	a := &around{Where: "in this account"}
@@ -343,12 +343,12 @@ func (p *Dashboard) surround(ctx context.Context, d *detailPage, v visit, rec *r
 	if e.ChangeSet != "" { // its own parts are no context
 		conds = append(conds, record.Filter{Field: "change_set", Not: true, Values: []string{e.ChangeSet}})
 	}
-	l := list{Dashboard: p, visit: v, url: v.url, fold: true}
+	l := list{pages: p, visit: v, explorerURL: v.Request.URL, fold: true}
 	if d.Pane {
 		l.target = "detail"
 	}
 	for _, ascending := range []bool{true, false} {
-		found, err := p.reader.Browse(ctx, v.account, ledger.Query{Filters: conds, After: at, Ascending: ascending},
+		found, err := p.reader.Browse(ctx, v.Account, ledger.Query{Filters: conds, After: at, Ascending: ascending},
 			4*aroundRows, nil)
 		if err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -229,11 +230,11 @@ func TestBlameFollowsEveryMemberThroughItsChanges(t *testing.T) {
 func TestAChangeSetFoldsIntoOneSentence(t *testing.T) {
 	f := &Feature{words: Words{Sentence: func(string, string, string, string) (string, bool) { return "", false }}}
 	l := list{
-		Dashboard: &Dashboard{Feature: f},
-		visit:     visit{account: "a", now: time.Now()},
-		url:       &url.URL{Path: "/p"},
-		fold:      true,
-		live:      true,
+		pages:       &pages{Feature: f},
+		visit:       visit{Visit: &page.Visit{Account: "a"}, now: time.Now()},
+		explorerURL: &url.URL{Path: "/p"},
+		fold:        true,
+		live:        true,
 	}
 	part := func(i int, change func(*record.Event)) *record.Record {
 		return pageRecord(func(e *record.Event) {
@@ -318,11 +319,11 @@ func TestEveryFilterIsShownAsAChipAndEveryChipFilters(t *testing.T) {
 func TestARunOfSetUpWorkIsOneRow(t *testing.T) {
 	f := &Feature{words: Words{Sentence: func(string, string, string, string) (string, bool) { return "", false }}}
 	l := list{
-		Dashboard: &Dashboard{Feature: f},
-		visit:     visit{account: "a", now: time.Now()},
-		url:       &url.URL{Path: "/p"},
-		fold:      true,
-		live:      true,
+		pages:       &pages{Feature: f},
+		visit:       visit{Visit: &page.Visit{Account: "a"}, now: time.Now()},
+		explorerURL: &url.URL{Path: "/p"},
+		fold:        true,
+		live:        true,
 	}
 	made := func(i int, change func(*record.Event)) *record.Record {
 		return pageRecord(func(e *record.Event) {

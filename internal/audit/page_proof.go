@@ -37,36 +37,41 @@ type step struct {
 
 // proofOf gathers the facts and, when the URL asks for it, verifies the event
 // through the very file that a customer downloads.
-func (p *Dashboard) proofOf(v visit, rec *record.Record) (*proofPage, error) {
-	head, err := p.reader.SignedHead(v.ctx, v.account)
+func (p *pages) proofOf(v visit, rec *record.Record) (*proofPage, error) {
+	head, err := p.reader.SignedHead(v.Context(), v.Account)
 	if err != nil {
 		return nil, err
 	}
 	key := p.signer.Keys()[0]
 	leaf := rec.Leaf()
 	id := url.PathEscape(rec.Event.ID)
-	page := &proofPage{Leaf: hex.EncodeToString(leaf[:]), Origin: p.signer.Origin(v.account), VKey: key.VKey,
-		Verify: ui.With(v.url, "verify", "1"), Bundle: v.api() + "/audit/events/" + id + "/bundle",
-		Command: "belfry verify --bundle event-" + rec.Event.ID + ".json --key '" + key.VKey + "'"}
-	page.LeafShort = page.Leaf[:12] + "…" + page.Leaf[len(page.Leaf)-6:]
-	page.KeyShort = key.Name + "+" + key.ID
-	if v.url.Query().Get("verify") != "" {
+	data := &proofPage{
+		Leaf:    hex.EncodeToString(leaf[:]),
+		Origin:  p.signer.Origin(v.Account),
+		VKey:    key.VKey,
+		Verify:  ui.With(v.Request.URL, "verify", "1"),
+		Bundle:  v.api() + "/audit/events/" + id + "/bundle",
+		Command: "belfry verify --bundle event-" + rec.Event.ID + ".json --key '" + key.VKey + "'",
+	}
+	data.LeafShort = data.Leaf[:12] + "…" + data.Leaf[len(data.Leaf)-6:]
+	data.KeyShort = key.Name + "+" + key.ID
+	if v.Query("verify") != "" {
 		started := time.Now()
-		data, err := p.Bundle(v.ctx, rec)
+		bundle, err := p.Bundle(v.Context(), rec)
 		if err != nil {
 			return nil, err
 		}
-		page.Steps, page.OK = verifySteps(data, key.VKey)
-		page.Took = time.Since(started)
+		data.Steps, data.OK = verifySteps(bundle, key.VKey)
+		data.Took = time.Since(started)
 		// The bundle's proof has signed a checkpoint when none covered the event.
-		if head, err = p.reader.SignedHead(v.ctx, v.account); err != nil {
+		if head, err = p.reader.SignedHead(v.Context(), v.Account); err != nil {
 			return nil, err
 		}
 	}
-	page.Covered = rec.Seq < head.Size
-	page.Size = head.Size
-	page.SignedAt = head.At
-	return page, nil
+	data.Covered = rec.Seq < head.Size
+	data.Size = head.Size
+	data.SignedAt = head.At
+	return data, nil
 }
 
 // verifySteps runs VerifyBundle and says which of its steps held. It never

@@ -173,7 +173,7 @@ func word(s string) (first, rest string) {
 // resolve turns free text into a filter where it can only mean one thing: an
 // address, a mail address, a property, a product or an action that the record
 // knows. What is left is looked for in names and ids.
-func (p *Dashboard) resolve(v visit, text string, known glossary) (field string) {
+func (p *pages) resolve(v visit, text string, known glossary) (field string) {
 	if _, err := netip.ParseAddr(text); err == nil {
 		return "actor_ip_address"
 	}
@@ -190,7 +190,7 @@ func (p *Dashboard) resolve(v visit, text string, known glossary) (field string)
 	if slices.Contains(known.actions, text) {
 		return "action_type"
 	}
-	if id, _, err := p.sources.Zone(v.ctx, v.account, text); err == nil && id != "" {
+	if id, _, err := p.sources.Zone(v.Context(), v.Account, text); err == nil && id != "" {
 		return "zone"
 	}
 	return ""
@@ -204,9 +204,9 @@ type glossary struct {
 
 // searched is the URL that a search leads to: its terms as filters, and the
 // text that is left as q. ok is false when the URL says it that way already.
-func (p *Dashboard) searched(v visit, known glossary) (to string, ok bool) {
-	typed := v.url.Query().Get("q")
-	q := v.url.Query()
+func (p *pages) searched(v visit, known glossary) (to string, ok bool) {
+	typed := v.Request.URL.Query().Get("q")
+	q := v.Request.URL.Query()
 	q.Del("cursor")
 	var rest []string
 	for _, t := range parseSearch(typed) {
@@ -232,7 +232,7 @@ func (p *Dashboard) searched(v visit, known glossary) (to string, ok bool) {
 	if text == "" {
 		q.Del("q")
 	}
-	return v.url.Path + query(q), true
+	return v.Request.URL.Path + query(q), true
 }
 
 // query writes parameters, with the question mark where there are any.

@@ -50,13 +50,13 @@ const maxInline = 20
 
 // list makes rows for one place.
 type list struct {
-	*Dashboard
+	*pages
 	visit
-	url    *url.URL // of the explorer with its filters
-	open   string   // the event that is open beside the list
-	target string   // where a row opens; "" = as a page of its own
-	fold   bool
-	live   bool // parts of a sentence filter the list that they stand in
+	explorerURL *url.URL // of the explorer with its filters
+	open        string   // the event that is open beside the list
+	target      string   // where a row opens; "" = as a page of its own
+	fold        bool
+	live        bool // parts of a sentence filter the list that they stand in
 }
 
 // rows folds and groups records, which are in the order of the list.
@@ -142,7 +142,7 @@ func (l list) href(id string) string {
 	if l.target == "" {
 		return l.base() + "/events/" + url.PathEscape(id)
 	}
-	return ui.With(l.url, "event", id, "tab", "", "verify", "")
+	return ui.With(l.explorerURL, "event", id, "tab", "", "verify", "")
 }
 
 // sentenceOf links the marked parts to the explorer where no list stands around

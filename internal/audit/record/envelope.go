@@ -128,9 +128,9 @@ func Canonical(v jsontext.Value) ([]byte, error) {
 	return c, err
 }
 
-// AppendQuoted appends s as a canonical JSON string. The decoder has refused invalid
+// quote appends s as a canonical JSON string. The decoder has refused invalid
 // UTF-8 already; what could still come is replaced, never an error.
-func AppendQuoted(b []byte, s string) []byte {
+func quote(b []byte, s string) []byte {
 	out, err := jsontext.AppendQuote(b, s)
 	if err != nil {
 		out, _ = jsontext.AppendQuote(b, strings.ToValidUTF8(s, "\uFFFD"))
@@ -179,13 +179,13 @@ func (s *sealer) str(key, path, value string) {
 		return
 	}
 	s.key(key)
-	s.b = AppendQuoted(s.b, value)
+	s.b = quote(s.b, value)
 }
 
 // hide commits a text field.
 func (s *sealer) hide(path, value string) {
 	if value != "" {
-		s.openings = append(s.openings, opening{path, AppendQuoted(make([]byte, 0, len(value)+2), value)})
+		s.openings = append(s.openings, opening{path, quote(make([]byte, 0, len(value)+2), value)})
 	}
 }
 
@@ -224,9 +224,9 @@ func Seal(account string, by Submitter, e *Event, extra []string, seed [32]byte)
 	s.b = append(s.b, envelopeMiddle...)
 	s.b = append(s.b, account...)
 	s.b = append(s.b, `","submitted_by":{"type":`...)
-	s.b = AppendQuoted(s.b, by.Type)
+	s.b = quote(s.b, by.Type)
 	s.b = append(s.b, `,"id":`...)
-	s.b = AppendQuoted(s.b, by.ID)
+	s.b = quote(s.b, by.ID)
 	s.b = append(s.b, `},"event":`...)
 	if err := s.event(e); err != nil {
 		return nil, err
@@ -237,7 +237,7 @@ func Seal(account string, by Submitter, e *Event, extra []string, seed [32]byte)
 		if i > 0 {
 			s.b = append(s.b, ',')
 		}
-		s.b = AppendQuoted(s.b, o.path)
+		s.b = quote(s.b, o.path)
 		s.b = append(s.b, ':', '"')
 		salt := salt(&seed, o.path)
 		sum := Commit(&salt, o.value)
@@ -356,7 +356,7 @@ func encodeOpenings(list []opening) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = AppendQuoted(b, o.path)
+		b = quote(b, o.path)
 		b = append(b, ':')
 		b = append(b, o.value...)
 	}

@@ -71,9 +71,9 @@ func redact(e *Event, secrets event.Fields) error {
 		*v, err = secrets.Replace(root, *v, func(s event.Selected) jsontext.Value {
 			was, there := old[strings.TrimPrefix(s.Pointer, "/after")]
 			if root == "after" && there && string(was) != `"`+Redacted+`"` && !sameJSON(was, s.Value) {
-				return AppendQuoted(nil, redactedDiff)
+				return quote(nil, redactedDiff)
 			}
-			return AppendQuoted(nil, Redacted)
+			return quote(nil, Redacted)
 		})
 		if err != nil {
 			return err

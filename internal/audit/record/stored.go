@@ -243,7 +243,7 @@ func encodeSalts(list []Opening) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(AppendQuoted(b, o.Path), ':', '"')
+		b = append(quote(b, o.Path), ':', '"')
 		b = base64.StdEncoding.AppendEncode(b, o.Salt[:])
 		b = append(b, '"')
 	}
