@@ -35,7 +35,7 @@ func (in *Intake) Consume(l *ledger.Ledger) func(context.Context, *bus.Batch) er
 			}
 		}
 		return l.AppendWithHooks(ctx, good, b.Commit, func(ctx context.Context, tx *db.Tx) error {
-			return enqueueRejects(ctx, tx, refused(b, all, in.now()))
+			return enqueueRejects(ctx, tx, refusedEvents(b, all, in.now()))
 		})
 	}
 }
@@ -77,8 +77,8 @@ func recordID(b *bus.Batch, r *bus.Record) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// refused describes the events of a batch that are not in the record.
-func refused(b *bus.Batch, all []*ledger.Pending, now time.Time) (bad []event.Reject) {
+// refusedEvents describes the events of a batch that are not in the record.
+func refusedEvents(b *bus.Batch, all []*ledger.Pending, now time.Time) (bad []event.Reject) {
 	for i, p := range all {
 		if p.Status == ledger.Rejected || p.Status == ledger.Conflict {
 			place := &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: b.Records[i].Offset}

@@ -26,23 +26,23 @@ type detailPage struct {
 	Plain        string // the sentence as text
 	Tab          string // event, json, proof
 	Tabs         []ui.Link
-	Marks        []mark
+	Marks        []badge
 	Failed, View bool
 	Description  string
 	Covered      bool
 
-	Who      []value
-	Email    value
-	Token    value
-	Behalf   value
-	Resource value
-	Product  value
-	Type     value
-	Zone     value
-	Action   value
-	Address  value
-	Via      value
-	Set      value
+	Who      []filterValue
+	Email    filterValue
+	Token    filterValue
+	Behalf   filterValue
+	Resource filterValue
+	Product  filterValue
+	Type     filterValue
+	Zone     filterValue
+	Action   filterValue
+	Address  filterValue
+	Via      filterValue
+	Set      filterValue
 	Scope    string
 	Agent    string
 
@@ -54,7 +54,7 @@ type detailPage struct {
 	ID             string
 	SubmittedBy    string
 	Erased         []string
-	Related        []value
+	Related        []filterValue
 	Request        []fact
 
 	Changes  []ui.Change
@@ -72,9 +72,9 @@ type detailPage struct {
 	Proof   *proofPage
 }
 
-// value is something that the record can be filtered by. In says that a list
+// filterValue is something that the record can be filtered by. In says that a list
 // stands beside it, which a click filters.
-type value struct {
+type filterValue struct {
 	Key, Value, Label, Href string
 	Mono, In                bool
 }
@@ -86,8 +86,8 @@ type fact struct{ Name, Text string }
 // the account.
 type around struct {
 	Where         string
-	Earlier       []row
-	Later         []row
+	Earlier       []eventRow
+	Later         []eventRow
 	Before, After string // URLs of more
 }
 
@@ -113,7 +113,7 @@ func (p *pages) detailOf(v visit, id string, pane bool) (*detailPage, error) {
 		return nil, err
 	}
 	e := &rec.Event
-	l := list{pages: p, visit: v, explorerURL: v.Request.URL, live: pane}
+	l := rowList{pages: p, visit: v, explorerURL: v.Request.URL, live: pane}
 	d := &detailPage{
 		Pane:        pane,
 		Permalink:   v.base() + "/events/" + url.PathEscape(e.ID),
@@ -121,7 +121,7 @@ func (p *pages) detailOf(v visit, id string, pane bool) (*detailPage, error) {
 		Kind:        e.Actor.Type,
 		Sentence:    l.sentenceOf(rec),
 		Plain:       visible(p.sentence(rec)),
-		Marks:       marks(rec),
+		Marks:       badges(rec),
 		Failed:      e.Action.Result == "failure",
 		View:        p.isView(rec),
 		Description: visible(e.Action.Description),
@@ -183,28 +183,28 @@ func (d *detailPage) tabs(v visit) {
 // values are what can be filtered by.
 func (p *pages) values(d *detailPage, v visit, rec *record.Record) {
 	e := &rec.Event
-	of := func(key, val, label string, mono bool) value {
+	of := func(key, val, label string, mono bool) filterValue {
 		if val == "" {
-			return value{}
+			return filterValue{}
 		}
 		href := v.base() + query(url.Values{key: {val}})
 		if d.Pane {
 			href = ui.Filtered(v.Request.URL, key, val, false)
 		}
-		return value{Key: key, Value: val, Label: visible(cmp.Or(label, val)), Href: href, Mono: mono, In: d.Pane}
+		return filterValue{Key: key, Value: val, Label: visible(cmp.Or(label, val)), Href: href, Mono: mono, In: d.Pane}
 	}
 	a := e.Actor
 	d.Who = append(d.Who, of("actor_id", a.ID, cmp.Or(a.Name, a.Email, a.TokenName, a.ID), false))
 	d.Email = of("actor_email", a.Email, "", false)
 	if a.Email == cmp.Or(a.Name, a.Email) {
-		d.Email = value{}
+		d.Email = filterValue{}
 	}
 	d.Token = of("actor_token_name", a.TokenName, "", false)
 	if a.TokenName == "" {
 		d.Token = of("actor_token_id", a.TokenID, "", true)
 	}
 	if o := a.OnBehalfOf; o != nil {
-		d.Behalf = value{Label: visible(cmp.Or(o.Email, o.ID, "an erased "+o.Type))}
+		d.Behalf = filterValue{Label: visible(cmp.Or(o.Email, o.ID, "an erased "+o.Type))}
 	}
 	d.Resource = of("resource_id", e.Resource.ID, rec.ResourceName(), false)
 	d.Product = of("resource_product", e.Resource.Product, "", false)
@@ -284,13 +284,13 @@ func (d *detailPage) changes(rec *record.Record) {
 func shownChanges(list []record.Change) []ui.Change {
 	out := make([]ui.Change, 0, len(list))
 	for _, c := range list {
-		out = append(out, ui.Change{Path: dotted(c.Path), Op: c.Op, Old: shortJSON(c.Before), New: shortJSON(c.After)})
+		out = append(out, ui.Change{Path: dottedPath(c.Path), Op: c.Op, Old: shortJSON(c.Before), New: shortJSON(c.After)})
 	}
 	return out
 }
 
-// dotted writes a pointer as people do: mechanisms.email.0.id.
-func dotted(pointer string) string {
+// dottedPath writes a pointer as people do: mechanisms.email.0.id.
+func dottedPath(pointer string) string {
 	if pointer == "" {
 		return "the whole value"
 	}
@@ -315,7 +315,7 @@ func shortJSON(v jsontext.Value) string {
 }
 
 // again makes a row that may stand in the list as well: its ids are others.
-func (r *row) again() {
+func (r *eventRow) again() {
 	r.Day = time.Time{}
 	r.Dated = true
 	r.ID = "around-" + r.ID
@@ -343,7 +343,7 @@ func (p *pages) surround(ctx context.Context, d *detailPage, v visit, rec *recor
 	if e.ChangeSet != "" { // its own parts are no context
 		conds = append(conds, record.Filter{Field: "change_set", Not: true, Values: []string{e.ChangeSet}})
 	}
-	l := list{pages: p, visit: v, explorerURL: v.Request.URL, fold: true}
+	l := rowList{pages: p, visit: v, explorerURL: v.Request.URL, fold: true}
 	if d.Pane {
 		l.target = "detail"
 	}

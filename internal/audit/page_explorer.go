@@ -40,7 +40,7 @@ type explorerPage struct {
 	Curl    string
 	Live    string
 
-	Rows    []row
+	Rows    []eventRow
 	Next    string // URL of what is older
 	Newest  string // URL of the first page, when this is another
 	Looking *looking
@@ -197,7 +197,7 @@ func (p *pages) fillRows(data *explorerPage, s state) error {
 	if err != nil {
 		return err
 	}
-	l := list{
+	l := rowList{
 		pages:       p,
 		visit:       s.visit,
 		explorerURL: s.Request.URL,
@@ -450,7 +450,7 @@ func (p *pages) live(pv *page.Visit) error {
 		return err
 	}
 	explorer := &url.URL{Path: v.base(), RawQuery: v.Request.URL.RawQuery}
-	l := list{pages: p, visit: v, explorerURL: explorer, target: "detail", fold: true, live: true}
+	l := rowList{pages: p, visit: v, explorerURL: explorer, target: "detail", fold: true, live: true}
 	keep, _ := p.keep(s)
 	var set []*record.Record
 	events, err := p.Tail(v.Context(), v.Account, -1, s.conds, func(rec *record.Record) ([]byte, error) {

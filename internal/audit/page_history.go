@@ -43,7 +43,7 @@ type held struct {
 
 // version is one event of the resource.
 type version struct {
-	Row     row
+	Row     eventRow
 	Changes []ui.Change
 	More    int
 	Outside []string // members that changed since the version before, outside of the record
@@ -86,7 +86,7 @@ func (p *pages) resource(pv *page.Visit) error {
 	newest := found.Records[0]
 	data.Name = visible(newest.ResourceName())
 	data.Zone = visible(newest.Event.Zone.Name)
-	l := list{pages: p, visit: v, explorerURL: v.Request.URL}
+	l := rowList{pages: p, visit: v, explorerURL: v.Request.URL}
 	p.fillHistory(data, l, found.Records)
 	data.ID = visible(data.ID)
 	data.Product = visible(data.Product)
@@ -100,7 +100,7 @@ func (p *pages) resource(pv *page.Visit) error {
 	})
 }
 
-func (p *pages) fillHistory(data *historyPage, l list, newestFirst []*record.Record) {
+func (p *pages) fillHistory(data *historyPage, l rowList, newestFirst []*record.Record) {
 	changes := slices.DeleteFunc(slices.Clone(newestFirst), p.isView)
 	slices.Reverse(changes)
 	b := newBlame()

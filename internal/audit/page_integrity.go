@@ -28,12 +28,12 @@ type integrityPage struct {
 	Key          ledger.Key
 	KeyURL       string
 	Origin       string
-	Stopped      string // why nothing is signed any more
-	Steps        []step // from the checkpoint before to this one
+	Stopped      string      // why nothing is signed any more
+	Steps        []proofStep // from the checkpoint before to this one
 	OlderSize    int64
 	OlderAt      time.Time
 	Kept         string // a checkpoint that the visitor has kept
-	KeptSteps    []step
+	KeptSteps    []proofStep
 	MayExport    bool
 	Checkpoint   string
 	Export       string
@@ -132,12 +132,12 @@ func pasted(s string) string {
 
 // consistent verifies, step by step, that the log of a checkpoint still begins
 // with what an older one signed.
-func (p *pages) consistent(v visit, older []byte, now merkle.Checkpoint) []step {
-	steps := []step{
+func (p *pages) consistent(v visit, older []byte, now merkle.Checkpoint) []proofStep {
+	steps := []proofStep{
 		{Name: "signature", Text: "the older checkpoint is signed by the key, for this account"},
 		{Name: "consistency", Text: "the log of today begins with the log of then"},
 	}
-	fail := func(i int, format string, args ...any) []step {
+	fail := func(i int, format string, args ...any) []proofStep {
 		steps[i].Tone = ui.Bad
 		steps[i].Text = visible(fmt.Sprintf(format, args...))
 		return steps
@@ -147,9 +147,9 @@ func (p *pages) consistent(v visit, older []byte, now merkle.Checkpoint) []step 
 		return fail(0, "this is not a checkpoint of this account that the key has signed: %v", err)
 	}
 	steps[0].Tone = ui.Good
-	steps[0].Text = "the checkpoint of " + counted(then.Size) + " is signed by the key, for this account"
+	steps[0].Text = "the checkpoint of " + eventCount(then.Size) + " is signed by the key, for this account"
 	if then.Size > now.Size {
-		return fail(1, "it signs %s, and the log has %s: some are missing", counted(then.Size), counted(now.Size))
+		return fail(1, "it signs %s, and the log has %s: some are missing", eventCount(then.Size), eventCount(now.Size))
 	}
 	proof, err := p.reader.Consistency(v.Context(), v.Account, then.Size, now.Size)
 	if err == nil {
@@ -166,13 +166,13 @@ func (p *pages) consistent(v visit, older []byte, now merkle.Checkpoint) []step 
 		steps[1].Text = "it signs the empty log, with which every log begins"
 	default:
 		n, _ := ui.Plural(len(proof), "hash proves", "hashes prove") // an integer is a number
-		steps[1].Text = "the " + counted(now.Size) + " of today begin with these, unchanged: " + n + " it"
+		steps[1].Text = "the " + eventCount(now.Size) + " of today begin with these, unchanged: " + n + " it"
 	}
 	return steps
 }
 
-// counted is "1,427 events".
-func counted[N uint64 | int64](n N) string {
+// eventCount is "1,427 events".
+func eventCount[N uint64 | int64](n N) string {
 	s, _ := ui.Plural(n, "event", "events") // an integer is a number
 	return s
 }

@@ -229,7 +229,7 @@ func TestBlameFollowsEveryMemberThroughItsChanges(t *testing.T) {
 
 func TestAChangeSetFoldsIntoOneSentence(t *testing.T) {
 	f := &Feature{words: Words{Sentence: func(string, string, string, string) (string, bool) { return "", false }}}
-	l := list{
+	l := rowList{
 		pages:       &pages{Feature: f},
 		visit:       visit{Visit: &page.Visit{Account: "a"}, now: time.Now()},
 		explorerURL: &url.URL{Path: "/p"},
@@ -318,7 +318,7 @@ func TestEveryFilterIsShownAsAChipAndEveryChipFilters(t *testing.T) {
 
 func TestARunOfSetUpWorkIsOneRow(t *testing.T) {
 	f := &Feature{words: Words{Sentence: func(string, string, string, string) (string, bool) { return "", false }}}
-	l := list{
+	l := rowList{
 		pages:       &pages{Feature: f},
 		visit:       visit{Visit: &page.Visit{Account: "a"}, now: time.Now()},
 		explorerURL: &url.URL{Path: "/p"},

@@ -70,7 +70,7 @@ func (f *Feature) Overview(pv *page.Visit) (*Overview, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := list{pages: p, visit: v, explorerURL: &url.URL{Path: v.base()}, fold: true}
+	l := rowList{pages: p, visit: v, explorerURL: &url.URL{Path: v.base()}, fold: true}
 	rows := l.rows(found.Records)
 	if g.Recent, err = p.html("audit-rows", rows[:min(len(rows), glanceRows)]); err != nil {
 		return nil, err

@@ -23,14 +23,14 @@ type proofPage struct {
 	Verify          string // URL that verifies
 	Bundle          string // URL of the file
 	Command         string
-	Steps           []step
+	Steps           []proofStep
 	OK              bool
 	Took            time.Duration
 }
 
-// step is one part of a verification and how it ended; an empty Tone is one
+// proofStep is one part of a verification and how it ended; an empty Tone is one
 // that was not reached.
-type step struct {
+type proofStep struct {
 	Name, Text string
 	Tone       ui.Tone
 }
@@ -77,8 +77,8 @@ func (p *pages) proofOf(v visit, rec *record.Record) (*proofPage, error) {
 // verifySteps runs VerifyBundle and says which of its steps held. It never
 // verifies anything by itself: on a failure it finds out how far VerifyBundle
 // must have come.
-func verifySteps(data []byte, vkey string) (steps []step, ok bool) {
-	steps = []step{
+func verifySteps(data []byte, vkey string) (steps []proofStep, ok bool) {
+	steps = []proofStep{
 		{Name: "event", Text: "what is shown is what was recorded, field by field"},
 		{Name: "signature", Text: "the checkpoint is signed by the key"},
 		{Name: "inclusion", Text: "the leaf is in the tree that was signed"},
@@ -88,8 +88,8 @@ func verifySteps(data []byte, vkey string) (steps []step, ok bool) {
 		for i := range steps {
 			steps[i].Tone = ui.Good
 		}
-		steps[1].Text += " " + before(report.VKey, "+")
-		steps[2].Text = "leaf no. " + grouped(report.Seq) + " is in the signed tree of " + counted(report.Size)
+		steps[1].Text += " " + upTo(report.VKey, "+")
+		steps[2].Text = "leaf no. " + grouped(report.Seq) + " is in the signed tree of " + eventCount(report.Size)
 		if report.Erased > 0 {
 			steps[0].Text += "; " + strconv.Itoa(report.Erased) + " erased, their commitments hold"
 		}

@@ -121,11 +121,11 @@ func parseSearch(s string) []term {
 	var list []term
 	for s = strings.TrimSpace(s); s != ""; s = strings.TrimSpace(s) {
 		t := term{}
-		if rest, ok := strings.CutPrefix(s, "-"); ok && fieldOf(before(rest, ":")) != "" {
+		if rest, ok := strings.CutPrefix(s, "-"); ok && fieldOf(upTo(rest, ":")) != "" {
 			t.not = true
 			s = rest
 		}
-		if name := before(s, ":"); name != "" && len(name) < len(s) && fieldOf(name) != "" {
+		if name := upTo(s, ":"); name != "" && len(name) < len(s) && fieldOf(name) != "" {
 			t.field = fieldOf(name)
 			s = s[len(name)+1:]
 		}
@@ -146,8 +146,8 @@ func parseSearch(s string) []term {
 	return list
 }
 
-// before is s up to the first mark, or all of s; "" when a space or quote comes first.
-func before(s, mark string) string {
+// upTo is s up to the first mark, or all of s; "" when a space or quote comes first.
+func upTo(s, mark string) string {
 	i := strings.IndexAny(s, mark+" \t\"")
 	if i < 0 {
 		return s

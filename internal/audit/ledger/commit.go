@@ -20,7 +20,7 @@ type writing struct {
 	zoneKey func(string) string
 	keys    map[string]int64
 	heads   map[int64]*head
-	known   map[idKey]place
+	known   map[idKey]storedPlace
 	batch   map[idKey]*Pending // accepted in this very transaction
 	rows    []*appended
 	saved   [][]any // heads
@@ -59,7 +59,7 @@ func (l *Ledger) open(ctx context.Context, tx *db.Tx, events []*Pending) (*writi
 			ids = append(ids, idKey{w.keys[p.Account], string(compactID(p.Event.ID))})
 		}
 	}
-	w.known, err = known(ctx, tx, ids)
+	w.known, err = findKnown(ctx, tx, ids)
 	return w, err
 }
 
@@ -155,7 +155,7 @@ func (w *writing) save(ctx context.Context, tx *db.Tx) error {
 // resolveDuplicate answers an event whose id is in the record. The comparison seals
 // the event again with the stored salts; no digest of its content is kept that could
 // be guessed from.
-func (w *writing) resolveDuplicate(ctx context.Context, tx *db.Tx, p *Pending, at place) error {
+func (w *writing) resolveDuplicate(ctx context.Context, tx *db.Tx, p *Pending, at storedPlace) error {
 	stored, err := readStored(ctx, tx, at.pos)
 	if err != nil {
 		return err

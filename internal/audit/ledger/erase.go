@@ -37,7 +37,7 @@ func (l *Ledger) erase(
 	account string,
 	seqs []int64,
 	s *Selection,
-	of part,
+	of erasedPart,
 ) (erased int, err error) {
 	for chunk := range slices.Chunk(seqs, eraseChunk) {
 		var ids []string
@@ -91,7 +91,7 @@ func enqueueErasure(ctx context.Context, tx *db.Tx, e event.Erasure) error {
 
 // eraseOne erases in one event and gives its id; empty when there was nothing to
 // erase.
-func eraseOne(ctx context.Context, tx *db.Tx, account, seq int64, s *Selection, of part) (id string, err error) {
+func eraseOne(ctx context.Context, tx *db.Tx, account, seq int64, s *Selection, of erasedPart) (id string, err error) {
 	var pos int64
 	if err := tx.QueryRow(ctx, `SELECT pos FROM leaf WHERE account = $1 AND seq = $2`, account, seq).
 		Scan(&pos); err != nil {

@@ -73,7 +73,7 @@ func (l *Ledger) ErasePerson(
 			break
 		}
 		err = r.walk(ctx, account, c, func(records []*record.Record) error {
-			parts := map[part][]int64{}
+			parts := map[erasedPart][]int64{}
 			for _, rec := range records {
 				of, err := partOf(ctx, rec, who, s, c.Field == own.Field)
 				if err != nil {
@@ -84,7 +84,7 @@ func (l *Ledger) ErasePerson(
 					met++
 				}
 			}
-			for _, of := range []part{wholeEvent, onBehalfOf, aboutPerson} {
+			for _, of := range []erasedPart{wholeEvent, onBehalfOf, aboutPerson} {
 				n, err := l.erase(ctx, account, parts[of], s, of)
 				if erased += n; err != nil {
 					return err
@@ -112,7 +112,7 @@ func (r *Reader) walk(ctx context.Context, account string, c record.Filter, each
 
 // partOf says what of an event concerns a person: one who did it (or for whom it
 // was done), or one to whom it was done.
-func partOf(ctx context.Context, r *record.Record, who person, s *Selection, did bool) (part, error) {
+func partOf(ctx context.Context, r *record.Record, who person, s *Selection, did bool) (erasedPart, error) {
 	e := &r.Event
 	switch {
 	case did && e.Actor.ID == who.id:

@@ -9,18 +9,18 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 )
 
-// part is what of an event concerns the person who is erased.
-type part int
+// erasedPart is what of an event concerns the person who is erased.
+type erasedPart int
 
 const (
-	noPart      part = iota
-	wholeEvent       // the person did it, or the event was named
-	onBehalfOf       // another did it for the person
-	aboutPerson      // another did something to the person
+	noPart      erasedPart = iota
+	wholeEvent             // the person did it, or the event was named
+	onBehalfOf             // another did it for the person
+	aboutPerson            // another did something to the person
 )
 
 // holds reports whether the part has the field.
-func (p part) holds(pointer string) bool {
+func (p erasedPart) holds(pointer string) bool {
 	switch p {
 	case onBehalfOf:
 		return inside(pointer, "/actor/on_behalf_of")
@@ -65,7 +65,7 @@ func (s *Selection) choose(
 	ctx context.Context,
 	rec *record.Record,
 	openings []record.Opening,
-	of part,
+	of erasedPart,
 ) (gone []string, err error) {
 	if len(s.Fields) > 0 {
 		s.see(rec, openings)

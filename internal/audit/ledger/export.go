@@ -47,7 +47,7 @@ func (r *Reader) ExportRange(
 		if size > h.frontier.Size() {
 			return errs.New(errs.CodeOutOfRange, "size %d is larger than the log, which has %d events", size, h.frontier.Size())
 		}
-		tr, err := merkle.NewTileReader(size, tiles(ctx, tx, key))
+		tr, err := merkle.NewTileReader(size, tileFetch(ctx, tx, key))
 		if err != nil {
 			return err
 		}

@@ -9,10 +9,10 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
-// tiles reads the hash tiles of one account: full ones as they were written by
+// tileFetch reads the hash tiles of one account: full ones as they were written by
 // the append that filled them, the partial ones at the right edge derived from
 // the leaves and from the roots of the tiles below.
-func tiles(ctx context.Context, tx *db.Tx, account int64) merkle.TileFetch {
+func tileFetch(ctx context.Context, tx *db.Tx, account int64) merkle.TileFetch {
 	return func(t merkle.Tile) ([]byte, error) {
 		if t.Full() {
 			var b []byte
@@ -70,7 +70,7 @@ func (r *Reader) Tile(ctx context.Context, account string, t merkle.Tile, entrie
 			out, err = entryBundle(ctx, tx, key, t)
 			return err
 		}
-		b, err := tiles(ctx, tx, key)(t)
+		b, err := tileFetch(ctx, tx, key)(t)
 		if err == nil {
 			out = b[:t.Width*merkle.HashSize]
 		}
@@ -126,7 +126,7 @@ func (r *Reader) Inclusion(ctx context.Context, account string, seq, size uint64
 			return errs.New(errs.CodeOutOfRange, "seq must be below size, and size at most %d, the log's size",
 				h.frontier.Size())
 		}
-		tr, err := merkle.NewTileReader(size, tiles(ctx, tx, key))
+		tr, err := merkle.NewTileReader(size, tileFetch(ctx, tx, key))
 		if err != nil {
 			return err
 		}
@@ -151,7 +151,7 @@ func (r *Reader) Consistency(
 		if older > newer || newer > h.frontier.Size() {
 			return errs.New(errs.CodeOutOfRange, "sizes must be ascending and at most %d, the log's size", h.frontier.Size())
 		}
-		tr, err := merkle.NewTileReader(newer, tiles(ctx, tx, key))
+		tr, err := merkle.NewTileReader(newer, tileFetch(ctx, tx, key))
 		if err != nil {
 			return err
 		}

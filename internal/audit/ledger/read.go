@@ -230,7 +230,7 @@ func (r *Reader) Get(ctx context.Context, account, eventID string) (*record.Reco
 		if err != nil {
 			return err
 		}
-		at, err := known(ctx, tx, []idKey{{key, string(compactID(eventID))}})
+		at, err := findKnown(ctx, tx, []idKey{{key, string(compactID(eventID))}})
 		if err != nil {
 			return err
 		}

@@ -101,7 +101,7 @@ type damageError struct{ text string }
 
 func (e *damageError) Error() string { return e.text }
 
-func damage(format string, args ...any) error { return &damageError{fmt.Sprintf(format, args...)} }
+func damageOf(format string, args ...any) error { return &damageError{fmt.Sprintf(format, args...)} }
 
 // scrubTile checks the next full tile: its root and, below, that its hashes are
 // those of its leaves and envelopes, or of the tiles under it.
@@ -118,14 +118,14 @@ func scrubTile(ctx context.Context, tx *db.Tx, at *scrubPlace) (account string, 
 		return "", err
 	}
 	if len(hashes) != 256*merkle.HashSize {
-		return account, damage("tile %d/%d has %d bytes", at.level, at.n, len(hashes))
+		return account, damageOf("tile %d/%d has %d bytes", at.level, at.n, len(hashes))
 	}
 	list := make([]merkle.Hash, 256)
 	for i := range list {
 		copy(list[i][:], hashes[i*merkle.HashSize:])
 	}
 	if got := merkle.NewBatch(list).Root(); got != merkle.Hash(root) {
-		return account, damage("the root of tile %d/%d is not that of its hashes", at.level, at.n)
+		return account, damageOf("the root of tile %d/%d is not that of its hashes", at.level, at.n)
 	}
 	if at.level > 0 {
 		below, err := readHashes(ctx, tx, merkle.Tile{Level: uint(at.level), Index: uint64(at.n), Width: 256},
@@ -135,7 +135,7 @@ func scrubTile(ctx context.Context, tx *db.Tx, at *scrubPlace) (account string, 
 			return account, err
 		}
 		if err != nil || string(below) != string(hashes) {
-			return account, damage("tile %d/%d is not made of the tiles below it", at.level, at.n)
+			return account, damageOf("tile %d/%d is not made of the tiles below it", at.level, at.n)
 		}
 		return account, nil
 	}
@@ -178,18 +178,18 @@ func scrubLeaves(ctx context.Context, tx *db.Tx, account, first int64, want []me
 		}
 		switch {
 		case seq != first+n || len(hash) != merkle.HashSize:
-			return damage("event %d is missing", first+n)
+			return damageOf("event %d is missing", first+n)
 		case want[n] != merkle.Hash{} && want[n] != merkle.Hash(hash):
-			return damage("the leaf of event %d is not the one in its tile", seq)
+			return damageOf("the leaf of event %d is not the one in its tile", seq)
 		case envelope != nil && merkle.LeafHash(envelope) != merkle.Hash(hash):
-			return damage("event %d is not the one whose hash is in the log", seq)
+			return damageOf("event %d is not the one whose hash is in the log", seq)
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
 	if n != int64(len(want)) {
-		return damage("event %d is missing", first+n)
+		return damageOf("event %d is missing", first+n)
 	}
 	return nil
 }

@@ -426,7 +426,7 @@ func reproduce(ctx context.Context, tx *db.Tx, key int64, last, next Signed) err
 		return err
 	}
 	for _, s := range []Signed{last, next} {
-		tr, err := merkle.NewTileReader(s.Size, tiles(ctx, tx, key))
+		tr, err := merkle.NewTileReader(s.Size, tileFetch(ctx, tx, key))
 		if err != nil {
 			return err
 		}

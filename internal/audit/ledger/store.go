@@ -194,18 +194,18 @@ type idKey struct {
 	id      string // compact
 }
 
-// place is where a stored event lies.
-type place struct{ seq, pos int64 }
+// storedPlace is where a stored event lies.
+type storedPlace struct{ seq, pos int64 }
 
-// known finds which of the ids are in the record already.
-func known(ctx context.Context, tx *db.Tx, ids []idKey) (map[idKey]place, error) {
-	found := map[idKey]place{}
+// findKnown finds which of the ids are in the record already.
+func findKnown(ctx context.Context, tx *db.Tx, ids []idKey) (map[idKey]storedPlace, error) {
+	found := map[idKey]storedPlace{}
 	err := lookUp(ctx, tx, knownText, len(ids), 2, func(i int, args []any) {
 		args[0], args[1] = ids[i].account, []byte(ids[i].id)
 	}, func(rows *sql.Rows) error {
 		var account int64
 		var id []byte
-		var p place
+		var p storedPlace
 		err := rows.Scan(&account, &id, &p.seq, &p.pos)
 		found[idKey{account, string(id)}] = p
 		return err

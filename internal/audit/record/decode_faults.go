@@ -14,7 +14,7 @@ import (
 func allFaults(data []byte, err error, now time.Time) errs.List {
 	list := Noun.Faults(data, err, func(rest []byte) (errs.List, error) {
 		e := &Event{}
-		if err := json.Unmarshal(rest, e, published); err != nil {
+		if err := json.Unmarshal(rest, e, publishedEvent); err != nil {
 			return nil, err
 		}
 		var o outline

@@ -105,10 +105,10 @@ func (s *Sealed) Stamp(micros int64) { stamp(s.Envelope, micros) }
 // Openings are the values as the tables keep them: {"<pointer>":value,…}.
 func (s *Sealed) Openings() []byte { return encodeOpenings(s.openings) }
 
-// salt derives a field's salt from the event's seed. An erasure replaces the
+// saltFor derives a field's salt from the event's seed. An erasure replaces the
 // seed by the salts of the fields that stay, so that no erased value can be
 // guessed from what is left.
-func salt(seed *[32]byte, path string) [32]byte {
+func saltFor(seed *[32]byte, path string) [32]byte {
 	var buf [128]byte
 	b := append(buf[:0], seed[:]...)
 	return sha256.Sum256(append(b, path...))
@@ -239,7 +239,7 @@ func Seal(account string, by Submitter, e *Event, extra []string, seed [32]byte)
 		}
 		s.b = quote(s.b, o.path)
 		s.b = append(s.b, ':', '"')
-		salt := salt(&seed, o.path)
+		salt := saltFor(&seed, o.path)
 		sum := Commit(&salt, o.value)
 		s.b = base64.StdEncoding.AppendEncode(s.b, sum[:])
 		s.b = append(s.b, '"')

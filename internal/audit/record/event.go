@@ -149,9 +149,9 @@ func (e *Event) IDMadeHere() bool { return e.filledID }
 
 var declared = json.JoinOptions(json.RejectUnknownMembers(true))
 
-// published is how a publisher's event is read: its zone is a string, never the
+// publishedEvent is how a publisher's event is read: its zone is a string, never the
 // object that the record shows.
-var published = json.JoinOptions(declared, json.WithUnmarshalers(json.JoinUnmarshalers(
+var publishedEvent = json.JoinOptions(declared, json.WithUnmarshalers(json.JoinUnmarshalers(
 	json.UnmarshalFromFunc(func(dec *jsontext.Decoder, z *ZoneRef) error {
 		return json.UnmarshalDecode(dec, &z.Name)
 	}),
@@ -180,7 +180,7 @@ func decode(data []byte, now time.Time, own bool) (*Event, error) {
 	if jsontext.Value(data).Kind() == 'n' { // a struct takes null as nothing
 		return e, errs.List{errs.New(errs.CodeWrongType, "the event must be an object, not null")}
 	}
-	if err := json.Unmarshal(data, e, published); err != nil {
+	if err := json.Unmarshal(data, e, publishedEvent); err != nil {
 		e.glean(data)
 		return e, allFaults(data, err, now)
 	}

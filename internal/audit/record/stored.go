@@ -70,7 +70,7 @@ func (s *Stored) OpeningList() []Opening {
 	for path, v := range values {
 		o := Opening{Path: path, Value: v}
 		if s.Seed != nil {
-			o.Salt = salt((*[32]byte)(s.Seed), path)
+			o.Salt = saltFor((*[32]byte)(s.Seed), path)
 		} else if b := salts[path]; len(b) == 32 {
 			o.Salt = [32]byte(b)
 		} else {

@@ -50,7 +50,7 @@ func (r *plainReader) raw() ([]byte, bool) {
 
 // member gives the next member of an object whose brace was skipped, nil at its
 // end, which must be the end of what is read. shape, unless nil, must know it.
-func (r *plainReader) member(shape *shape) (key, value []byte, ok bool) {
+func (r *plainReader) member(shape *clearShape) (key, value []byte, ok bool) {
 	if r.b == nil {
 		return nil, nil, true
 	}
