@@ -404,7 +404,10 @@ func (f *Feature) listV2(ctx context.Context, in *ListV2) (web.Page[itemV2], err
 
 // pageV2 reads a page and makes the cursor after it.
 func (f *Feature) pageV2(ctx context.Context, account, list, cursor string, q ledger.Query) ([]itemV2, string, error) {
-	list += " " + account + map[bool]string{true: " asc"}[q.Ascending]
+	list += " " + account
+	if q.Ascending {
+		list += " asc"
+	}
 	if cursor != "" {
 		q.After = &ledger.Position{}
 		if err := f.cursors.Decode(list, cursor, q.After); err != nil {

@@ -233,11 +233,12 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 		to), map[string]any{"from": from, "to": to, "format": "ndjson"}); err != nil {
 		return web.Stream{}, err
 	}
+	part := ledger.LogRange{From: uint64(from), To: uint64(to), Size: uint64(size)}
 	return web.Stream{
 		ContentType: "application/x-ndjson",
 		Filename:    fmt.Sprintf("audit-%s-%d-%d.ndjson", account, from, to),
 		Write: func(ctx context.Context, w *web.StreamWriter) error {
-			return f.reader.ExportRange(ctx, w, account, uint64(from), uint64(to), uint64(size), nil)
+			return f.reader.ExportRange(ctx, w, account, part, nil)
 		},
 	}, nil
 }
@@ -276,7 +277,7 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 }
 
 // writeNDJSON writes matching events, newest first, after a line that says that
-// they are not all. each is told of every event; it may be nil.
+// they are not all. each is called for every event; it may be nil.
 func (f *Feature) writeNDJSON(
 	ctx context.Context,
 	w io.Writer,

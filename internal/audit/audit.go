@@ -1,18 +1,21 @@
 // Package audit is the tamper-evident record: who changed what, when, how, why,
 // with which result, before and after.
 //
-//	HTTP, SDK, Kafka, import -> Intake.Prepare -> Ledger.Append (commit = acknowledgement) -> Reader, Signer
+//	HTTP, SDK, Kafka, import -> Intake.Prepare -> ledger.Ledger (commit = acknowledgement) -> ledger.Reader, ledger.Signer
 //
 // An event's life:
 //
 //	published -> rejected (back to its team, with field and reason)
-//	          -> sealed -> accepted (leaf, entry, reading, head, tiles: one transaction) -> covered by a signed checkpoint
+//	          -> sealed -> accepted (leaf, entry, reading, head, tiles: one transaction)
+//	                    |     -> covered by a signed checkpoint
 //	                    -> duplicate | conflict (the id is in the record)
 //
-// leaf and entry are kept and never change; reading is what opens and finds an
-// event, and the part that an erasure may take away. The pure cores are
-// event.go (shape), envelope.go (what is hashed), facet.go (search), verify.go
-// (offline verification), diff.go and sentence.go.
+// This package is the feature: intake, API, pages, jobs, and the changes before an
+// alert. Its parts:
+//
+//	record   what an event is and which of its bytes are hashed; pure
+//	ledger   stores, finds, proves, signs and erases events
+//	verify   checks exports and bundles offline
 package audit
 
 import (
@@ -32,8 +35,8 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// Config is what the feature needs. Functions of other features are handed in
-// by the app.
+// Config names the feature's dependencies. The app passes functions of other
+// features.
 type Config struct {
 	DB        *db.DB // with bus.Schema and Schema
 	Box       *seal.Box
@@ -53,7 +56,7 @@ type Config struct {
 	Now         func() time.Time
 }
 
-// Words are what the catalogue says about products, for people.
+// Words are the names and sentences of the catalogue, for people.
 type Words struct {
 	// Sentence gives the template of an action with this result, which says a
 	// failure too, and whether it is a view; empty = none is declared.
@@ -183,14 +186,14 @@ func (f *Feature) Reader() *ledger.Reader { return f.reader }
 // Signer signs checkpoints.
 func (f *Feature) Signer() *ledger.Signer { return f.signer }
 
-// Ready is nil, or why the record cannot be vouched for.
+// Ready returns why the record cannot be signed; nil = it can.
 func (f *Feature) Ready(context.Context) error { return f.signer.Ready() }
 
 // rejected wakes the relay that carries rejects to the bus.
 func (f *Feature) rejected() { f.relay.Notify() }
 
 // Stages are the feature's goroutines, in the order in which they stop: the
-// group commit after the doors that feed it, the relay after it.
+// group commit after the listeners that feed it, the relay after it.
 func (f *Feature) Stages() []run.Stage {
 	return []run.Stage{
 		{Name: "audit ledger", Run: f.ledger.Run, Drain: 30 * time.Second},
@@ -211,27 +214,27 @@ func (f *Feature) Register(api *web.API) {
 
 // tail wakes the live tails of an account when its log grows.
 type tail struct {
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	watchers map[string]map[chan struct{}]struct{}
 }
 
 func newTail() *tail { return &tail{watchers: map[string]map[chan struct{}]struct{}{}} }
 
 // watch gives a channel that receives a token after growth; stop ends it.
-func (t *tail) watch(account string) (c chan struct{}, stop func()) {
+func (t *tail) watch(accountID string) (c chan struct{}, stop func()) {
 	c = make(chan struct{}, 1)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.watchers[account] == nil {
-		t.watchers[account] = map[chan struct{}]struct{}{}
+	if t.watchers[accountID] == nil {
+		t.watchers[accountID] = map[chan struct{}]struct{}{}
 	}
-	t.watchers[account][c] = struct{}{}
+	t.watchers[accountID][c] = struct{}{}
 	return c, func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		delete(t.watchers[account], c)
-		if len(t.watchers[account]) == 0 {
-			delete(t.watchers, account)
+		delete(t.watchers[accountID], c)
+		if len(t.watchers[accountID]) == 0 {
+			delete(t.watchers, accountID)
 		}
 	}
 }

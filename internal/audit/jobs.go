@@ -22,7 +22,7 @@ const (
 	jobErase  = "audit.erase"
 )
 
-// exportJob is what an export job works on.
+// exportJob is the input of an export's job.
 type exportJob struct {
 	Format string          `json:"format"`
 	Since  int64           `json:"since,omitempty"`
@@ -32,14 +32,15 @@ type exportJob struct {
 }
 
 // ExportRequest starts an export.
-type ExportRequest struct {
-	Body struct {
-		Format string `json:"format,omitempty" enum:"ndjson,csv" default:"ndjson"`
-		Since  string `json:"since,omitempty" minLength:"1" doc:"Date or RFC 3339. Without since, before and filters the export is complete and provable"`
-		Before string `json:"before,omitempty" minLength:"1" doc:"Date or RFC 3339"`
-		// Filters by the names of the v2 list; several values are alternatives.
-		Filters map[string][]string `json:"filters,omitempty" doc:"Name of a filter of the v2 list (with .not to exclude) to its values"`
-	}
+type ExportRequest struct{ Body AuditExportStart }
+
+// AuditExportStart says which events a file of an export has.
+type AuditExportStart struct {
+	Format string `json:"format,omitempty" enum:"ndjson,csv" default:"ndjson"`
+	Since  string `json:"since,omitempty" minLength:"1" doc:"Date or RFC 3339. Without since, before and filters the export is complete and provable"`
+	Before string `json:"before,omitempty" minLength:"1" doc:"Date or RFC 3339"`
+	// Filters by the names of the v2 list; several values are alternatives.
+	Filters map[string][]string `json:"filters,omitempty" doc:"Name of a filter of the v2 list (with .not to exclude) to its values"`
 }
 
 // RegisterJobs adds the kinds of work and the routes that start them.
@@ -149,7 +150,8 @@ func (f *Feature) runExport(ctx context.Context, j *jobs.Job) (any, error) {
 		return nil, err
 	}
 	if in.Size > 0 {
-		err := f.reader.ExportRange(ctx, w, j.AccountID, 0, uint64(in.Size), uint64(in.Size), func(done uint64) {
+		whole := ledger.LogRange{To: uint64(in.Size), Size: uint64(in.Size)}
+		err := f.reader.ExportRange(ctx, w, j.AccountID, whole, func(done uint64) {
 			j.Progress(float64(done) / float64(in.Size))
 		})
 		return map[string]any{"events": in.Size, "complete": true}, err

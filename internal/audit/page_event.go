@@ -16,9 +16,10 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// detailPage is one event in full, beside the list or as a page of its own.
+// detailPage is the data of the template "event": one event in full, in a pane next to
+// the list or on a page of its own.
 type detailPage struct {
-	Pane         bool // beside the list
+	Pane         bool // next to the list
 	Close        string
 	Permalink    string
 	Actor, Kind  string
@@ -91,7 +92,7 @@ type around struct {
 	Before, After string // URLs of more
 }
 
-// interfaces are what people call them.
+// interfaces are the interfaces of events, in words for people.
 var interfaces = map[string]string{"UI": "web pages", "API": "API", "CLI": "command line", "SYSTEM": "system"}
 
 func (p *pages) event(pv *page.Visit) error {
@@ -180,7 +181,7 @@ func (d *detailPage) tabs(v visit) {
 	}
 }
 
-// values are what can be filtered by.
+// values fills the values that the record can be filtered by.
 func (p *pages) values(d *detailPage, v visit, rec *record.Record) {
 	e := &rec.Event
 	of := func(key, val, label string, mono bool) filterValue {

@@ -21,7 +21,7 @@ import (
 // end is seen.
 const perPage = 60
 
-// explorerPage is what the explorer's template sees.
+// explorerPage is the data of the template "explorer".
 type explorerPage struct {
 	URL     string // of the explorer without filters
 	Size    int64
@@ -41,7 +41,7 @@ type explorerPage struct {
 	Live    string
 
 	Rows    []eventRow
-	Next    string // URL of what is older
+	Next    string // URL of the older events
 	Newest  string // URL of the first page, when this is another
 	Looking *looking
 	Hidden  int     // views that were left out
@@ -210,7 +210,10 @@ func (p *pages) fillRows(data *explorerPage, s state) error {
 	data.Hidden = *views
 	data.Reset = s.base()
 	if s.filtered() && cursor == "" && !found.Cut {
-		data.Matched = grouped(uint64(len(found.Records))) + map[bool]string{true: "+"}[found.Next != nil]
+		data.Matched = grouped(uint64(len(found.Records)))
+		if found.Next != nil {
+			data.Matched += "+"
+		}
 	}
 	if found.Next != nil {
 		data.Next = s.Next(found.Next)
@@ -228,7 +231,7 @@ func (p *pages) fillRows(data *explorerPage, s state) error {
 	return nil
 }
 
-// fillFrame is what stands around the rows.
+// fillFrame fills the parts of the page around the rows.
 func (p *pages) fillFrame(data *explorerPage, s state, known glossary, menus []filterMenu) error {
 	if err := p.fillSize(data, s); err != nil {
 		return err
@@ -243,21 +246,7 @@ func (p *pages) fillFrame(data *explorerPage, s state, known glossary, menus []f
 	data.Keep = ui.KeepQuery(s.Request.URL, "q", "event", "tab", "verify")
 	q := withoutOpen(s.Request.URL.Query())
 	data.Live = s.base() + "/live" + query(q)
-	people := q.Get("actor_type") == "user"
-	data.Toggles = []ui.Link{
-		{
-			Label:   "People only",
-			Icon:    "user",
-			Current: people,
-			Href:    ui.With(s.Request.URL, "actor_type", map[bool]string{false: "user"}[people]),
-		},
-		{
-			Label:   "Show reads",
-			Icon:    map[bool]string{true: "eye", false: "eye-off"}[s.views],
-			Current: s.views,
-			Href:    ui.With(s.Request.URL, "views", map[bool]string{false: "shown"}[s.views]),
-		},
-	}
+	data.Toggles = toggles(s, q)
 	asked := apiQuery(s)
 	data.Curl = p.curl(s.api() + "/logs/audit" + query(asked))
 	if s.mayExport() {
@@ -267,6 +256,22 @@ func (p *pages) fillFrame(data *explorerPage, s state, known glossary, menus []f
 		data.Lesson = p.lesson(s.visit)
 	}
 	return nil
+}
+
+// toggles are the switches next to the filters.
+func toggles(s state, q url.Values) []ui.Link {
+	people := ui.Link{Label: "People only", Icon: "user", Href: ui.With(s.Request.URL, "actor_type", "user")}
+	if q.Get("actor_type") == "user" {
+		people.Current = true
+		people.Href = ui.With(s.Request.URL, "actor_type", "")
+	}
+	reads := ui.Link{Label: "Show reads", Icon: "eye-off", Href: ui.With(s.Request.URL, "views", "shown")}
+	if s.views {
+		reads.Current = true
+		reads.Icon = "eye"
+		reads.Href = ui.With(s.Request.URL, "views", "")
+	}
+	return []ui.Link{people, reads}
 }
 
 // untaught reports whether no product has sent an event yet: the record holds
@@ -280,7 +285,11 @@ func apiQuery(s state) url.Values {
 	q := url.Values{}
 	raw, _ := filtersOf(s.Request.URL.Query())
 	for _, c := range raw {
-		q[c.Field+map[bool]string{true: ".not"}[c.Not]] = c.Values
+		name := c.Field
+		if c.Not {
+			name += ".not"
+		}
+		q[name] = c.Values
 	}
 	since, before := s.period.Since, s.period.Before
 	if since.IsZero() {
@@ -422,17 +431,17 @@ func has(u *url.URL, key, value string) bool {
 	return false
 }
 
-// lesson is what an empty record says: how the first event gets into it.
+// lesson is shown while the record is empty: how to send the first event.
 type lesson struct{ Curl, Tokens string }
 
 func (p *pages) lesson(v visit) *lesson {
-	const event = `{
+	const sample = `{
     "action":   {"type": "update"},
     "actor":    {"type": "user", "id": "ana@example.com"},
     "resource": {"product": "shop", "type": "setting", "id": "payment_timeout"}
   }`
 	l := &lesson{
-		Curl: p.curl(v.api()+"/audit/events", "\\\n  -H 'Content-Type: application/json'", "\\\n  -d '"+event+"' \\\n "),
+		Curl: p.curl(v.api()+"/audit/events", "\\\n  -H 'Content-Type: application/json'", "\\\n  -d '"+sample+"' \\\n "),
 	}
 	if v.Can(account.TokensWrite) {
 		l.Tokens = account.TokensPath(v.Account)

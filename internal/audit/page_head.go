@@ -38,8 +38,8 @@ func (s state) filtered() bool {
 	return len(s.conds) > 0 || s.text != "" || !s.period.Since.IsZero() || !s.period.Before.IsZero()
 }
 
-// withoutOpen leaves out of a page's parameters what is open beside the list and
-// where in the list one is.
+// withoutOpen leaves out of a page's parameters the open event and the place in
+// the list.
 func withoutOpen(q url.Values) url.Values {
 	for _, own := range []string{"event", "tab", "verify", "cursor"} {
 		q.Del(own)

@@ -169,7 +169,7 @@ func wholeChanges(r *record.Record) []record.Change {
 type blame struct {
 	state map[string]jsontext.Value
 	by    map[string]*record.Record // who set the present value
-	gone  *record.Record            // the event that deleted it, until one makes it anew
+	gone  *record.Record            // the event that deleted it, until an event creates it again
 	spoke bool                      // some event said values
 }
 
@@ -178,8 +178,8 @@ func newBlame() *blame {
 }
 
 // take goes on with the next event. outside are the members whose value before
-// the event is not the one that the record knew: somebody changed them without
-// an event.
+// the event differs from the recorded one: they were changed without an event
+// (drift).
 func (b *blame) take(r *record.Record) (outside []string) {
 	e := &r.Event
 	if e.Action.Result == "failure" || e.Before == nil && e.After == nil {

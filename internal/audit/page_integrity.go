@@ -15,8 +15,8 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// integrityPage is what the record can prove about itself, and how a customer
-// checks it without this server.
+// integrityPage is the data of the template "integrity": the signed state of the
+// record, and commands with which a customer checks it without this server.
 type integrityPage struct {
 	Back, Action string
 	Tabs         []ui.Link

@@ -12,7 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/page"
 )
 
-// Overview is what the overview says about an account's record.
+// Overview summarises an account's record for the overview page.
 type Overview struct {
 	Size     int64     // events
 	Signed   int64     // of these, covered by the last checkpoint

@@ -12,7 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// proofPage is what a page says about the proof of one event.
+// proofPage is the proof of one event, as a page shows it.
 type proofPage struct {
 	Leaf, LeafShort string
 	Covered         bool

@@ -158,7 +158,7 @@ func upTo(s, mark string) string {
 	return s[:i]
 }
 
-// word takes the first word, or what stands between quotes.
+// word reads the first word, or the text in quotes.
 func word(s string) (first, rest string) {
 	if strings.HasPrefix(s, `"`) {
 		first, rest, _ = strings.Cut(s[1:], `"`)
@@ -196,7 +196,7 @@ func (p *pages) resolve(v visit, text string, known glossary) (field string) {
 	return ""
 }
 
-// glossary is what the record's roll-ups know by name.
+// glossary holds the names of products and actions in the record's roll-ups.
 type glossary struct {
 	products, actions []string
 	answered          bool // within its time

@@ -28,11 +28,11 @@ type eventRow struct {
 	At          time.Time
 	Tone        ui.Tone
 	Low         bool // a view
-	Current     bool // open beside the list
+	Current     bool // open next to the list
 	Target      string
 	Marks       []badge
 	Day         time.Time // set on the first row of a day (UTC)
-	Dated       bool      // the row says its date: no heading of a day stands above it
+	Dated       bool      // the row shows its date, because no heading does
 
 	Fold   []eventRow // the change set's events, at most maxInline of them; Href leads to all
 	Folded int        // how many it has here
@@ -44,8 +44,8 @@ type badge struct {
 	Tone        ui.Tone
 }
 
-// maxInline is how many events of a change set lie in the page, folded; the
-// rest is a click away.
+// maxInline is how many events of a change set a page holds, folded; a link
+// leads to the others.
 const maxInline = 20
 
 // rowList makes rows for one place.
@@ -53,7 +53,7 @@ type rowList struct {
 	*pages
 	visit
 	explorerURL *url.URL // of the explorer with its filters
-	open        string   // the event that is open beside the list
+	open        string   // the event that is open next to the list
 	target      string   // where a row opens; "" = as a page of its own
 	fold        bool
 	live        bool // parts of a sentence filter the list that they stand in

@@ -9,8 +9,8 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 )
 
-// Trouble is what changes are looked for that came before it: an alert, in the
-// words of the record.
+// Trouble describes an incident whose preceding changes are searched, in the terms
+// of the record.
 type Trouble struct {
 	Account           string
 	Zone              string // id; empty = the whole account
@@ -22,7 +22,7 @@ type Trouble struct {
 // as one. That it came before does not say that it is the cause.
 type Preceding struct {
 	Record *record.Record // of a set, the one closest to the trouble's resource, then the newest
-	Set    int            // events of the change set that were seen; 1 = it stands alone
+	Set    int            // events of the change set that were seen; 1 = it has no other
 	Near   Nearness
 	Before time.Duration // how long before the trouble began; negative: within the bucket that shows it
 }
@@ -48,9 +48,9 @@ const (
 	precedingGrace = 30 * time.Second // a trouble is seen by the bucket: its beginning is known no finer
 )
 
-// ownCauses are what of Belfry's own can bear on a trouble when it is changed:
-// the rest of its record (sign-ins, members, policies, the alert itself) moves
-// nothing that serves requests.
+// ownCauses are the Belfry resource types whose changes can explain an incident. The
+// others (sign-ins, members, policies, the alert itself) do not affect how requests
+// are served.
 var ownCauses = []string{"objective"}
 
 // Preceding finds the changes of the hour before a trouble began that could

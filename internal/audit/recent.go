@@ -16,9 +16,8 @@ import (
 )
 
 // recentChanges answers which changes preceded an alert from memory. Reading and
-// decoding the last hour for each alert cost 8 ms of CPU an alert, and most of
-// what was decoded were Belfry's own events about alerts, so that a storm fed
-// itself. Here every event of an account is looked at once: the database leaves
+// decoding the last hour for each alert cost 8 ms of CPU an alert, and most of the
+// decoded events were Belfry's own about alerts, so that a storm fed itself. Here every event of an account is looked at once: the database leaves
 // out Belfry's own by their product before anything is decoded, and a question
 // costs a look at the head and at a few lists.
 //
@@ -37,8 +36,8 @@ type recentChanges struct {
 	searched func()       // counts a look at the database
 }
 
-// Bounds of what is held. What is beyond them is the oldest: an alert then misses
-// changes that came long before it, in an account with very many. A change takes
+// Limits of the views. The oldest changes are dropped first: in an account with very
+// many, an alert then misses changes that came long before it. A change takes
 // about 300 bytes, so that all views together take at most some 60 MB.
 const (
 	recentViews   = 500
@@ -192,10 +191,12 @@ func (c *recentChanges) load(ctx context.Context, v *changeView) error {
 	v.looked = time.Time{}
 
 	c.searched()
-	size, err := c.reader.ChangesBetween(ctx, v.account, v.since, v.before, ownChanges, recentLoad,
-		func(rec *record.Record) {
-			c.see(v, rec)
-		})
+	size, err := c.reader.ChangesBetween(ctx, v.account, ledger.ChangeQuery{
+		Since:  v.since,
+		Before: v.before,
+		Omit:   ownChanges,
+		Limit:  recentLoad,
+	}, func(rec *record.Record) { c.see(v, rec) })
 	if err != nil || size == 0 {
 		return err // without a record the next question loads again
 	}

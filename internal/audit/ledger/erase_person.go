@@ -36,7 +36,7 @@ func (l *Ledger) EraseEvents(
 // maxCallings is how many names and addresses of one person an erasure looks for.
 const maxCallings = 100
 
-// person is who is erased.
+// person is the person whose data is erased.
 type person struct {
 	id       string
 	callings map[string]bool // addresses by which Belfry's own events call the person
@@ -45,7 +45,7 @@ type person struct {
 // ErasePerson erases in everything that a person did, what names the person in
 // what others did on their behalf, and in what others did to the person where the
 // catalogue says that a resource is one. It walks through the whole record,
-// however long that takes: what is not found is not erased. met counts the events
+// however long that takes: an event that is not found is not erased. met counts the events
 // that name the person.
 func (l *Ledger) ErasePerson(
 	ctx context.Context,

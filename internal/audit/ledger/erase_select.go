@@ -9,7 +9,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 )
 
-// erasedPart is what of an event concerns the person who is erased.
+// erasedPart is the part of an event that concerns the erased person.
 type erasedPart int
 
 const (
@@ -90,7 +90,7 @@ func (s *Selection) choose(
 		yes := slices.ContainsFunc(named, func(f string) bool { return inside(o.Path, f) }) || personal.Covers(o.Path)
 		if !yes {
 			// A personal member that was not committed by itself (it was declared later,
-			// or lies in a list) goes with the value that holds it.
+			// or is inside a list) is erased with the value that contains it.
 			if yes, err = holdsAny(personal, o); err != nil {
 				return nil, err
 			}

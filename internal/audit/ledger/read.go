@@ -20,7 +20,7 @@ type Query struct {
 	After         *Position // the last event of the page before; nil = from the start
 	Limit         int       // 1 to 1,000
 	Skip          int       // matching events to pass over (page numbers)
-	Patient       bool      // a search that runs out of its budget gives what it has, if nothing, and goes on: exports
+	Patient       bool      // for exports: a search that exceeds its budget returns an empty page with Next instead of an error
 }
 
 // Position is a place in a list.

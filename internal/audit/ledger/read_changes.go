@@ -15,6 +15,13 @@ type Omission struct {
 	Except  [2]string // actions
 }
 
+// ChangeQuery asks for the newest changes of a range of time.
+type ChangeQuery struct {
+	Since, Before int64 // Unix microseconds, [Since, Before)
+	Omit          Omission
+	Limit         int
+}
+
 // The reads of changes, with an Omission.
 const (
 	changesByTime = `SELECT ` + storedColumns + ` FROM reading r JOIN entry e ON e.pos = r.pos
@@ -28,19 +35,22 @@ const (
 // changesChunk is how many events one query of ChangesFrom gives.
 const changesChunk = 1000
 
-// ChangesBetween visits the events that happened in [since, before), in Unix
-// microseconds, the newest first and at most limit of them. size is the log's size at
+// ChangesBetween visits the events of a range of time, the newest first. size is the log's size at
 // this moment; 0 = the account has no record.
-func (r *Reader) ChangesBetween(ctx context.Context, account string, since, before int64, o Omission, limit int,
-	visit func(*record.Record)) (size int64, err error) {
+func (r *Reader) ChangesBetween(
+	ctx context.Context,
+	account string,
+	q ChangeQuery,
+	visit func(*record.Record),
+) (size int64, err error) {
 	err = r.db.View(ctx, func(tx *db.Tx) error {
 		key, h, err := openLog(ctx, tx, account)
 		if err != nil || key == 0 {
 			return err
 		}
 		size = int64(h.frontier.Size())
-		_, err = visitStored(ctx, tx, visit, changesByTime, key, since, before, size,
-			record.ByProduct.Key(o.Product), record.ByAction.Key(o.Except[0]), record.ByAction.Key(o.Except[1]), limit)
+		_, err = visitStored(ctx, tx, visit, changesByTime, key, q.Since, q.Before, size,
+			record.ByProduct.Key(q.Omit.Product), record.ByAction.Key(q.Omit.Except[0]), record.ByAction.Key(q.Omit.Except[1]), q.Limit)
 		return err
 	})
 	return size, err

@@ -26,9 +26,9 @@ type upcoming struct {
 
 // byDigest walks the digests, newest (or oldest) first: those of the spans where
 // the log has them, then of the tiles in the spans that may hold a match, and
-// opens the tiles that may. A tile's events may lie among those of others in
-// time, so a match is given out only when nothing still to come can hold an
-// earlier one.
+// opens the tiles that may. A tile's events may be interleaved in time with those of
+// others, so a match is emitted only once no unread tile can contain an earlier
+// event.
 func (c *collector) byDigest(ctx context.Context, tx *db.Tx, account int64) error {
 	h, err := readHead(ctx, tx, account)
 	if err != nil {

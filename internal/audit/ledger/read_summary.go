@@ -36,8 +36,8 @@ var summaryTexts = map[string]string{
 const dayMicros = int64(24 * time.Hour / time.Microsecond)
 
 // Summary counts by product, action or day, from since to before. The roll-ups
-// know whole days (UTC); of the first and the last, what lies outside is counted
-// by the index of times and taken away.
+// know whole days (UTC); the events of the first and last
+// day that are outside of the range are counted by the index of times and subtracted.
 func (r *Reader) Summary(ctx context.Context, account, groupBy string, since, before int64) ([]SummaryRow, error) {
 	list := []SummaryRow{}
 	if before <= since {
@@ -92,7 +92,7 @@ func (r *Reader) Summary(ctx context.Context, account, groupBy string, since, be
 	return list, nil
 }
 
-// outsideTexts count what is to be taken away from a summary, by the keys of
+// outsideTexts count the events to subtract from a summary, by the keys of
 // the facets or by the day.
 var outsideTexts = map[string]string{
 	"product": `SELECT product, COUNT(*) FROM reading WHERE account = $1 AND at >= $2 AND at < $3 GROUP BY product`,

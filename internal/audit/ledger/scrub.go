@@ -13,7 +13,7 @@ import (
 
 // Scrubber reads the whole record again, slowly and for ever, because the signer
 // trusts the roots of full tiles: a change inside one would be signed over until
-// somebody asks for its proof.
+// a reader asks for its proof.
 //
 //	envelope -> leaf -> tile -> root -> tile above      (the head's root the signer reproduces)
 //
@@ -26,8 +26,8 @@ type Scrubber struct {
 	checked func(fault error)
 }
 
-// NewScrubber makes a Scrubber. damaged gets what it finds, by account, with its
-// reason; checked is called for each tile and tail, with the fault that it has.
+// NewScrubber makes a Scrubber. damaged receives the damaged accounts, each
+// with its reason; checked is called for each tile and tail, with the fault that it has.
 func NewScrubber(d *db.DB, damaged func(found map[string]string, whole bool), checked func(fault error)) *Scrubber {
 	return &Scrubber{db: d, pace: scrubPace, damaged: damaged, checked: checked}
 }
@@ -57,8 +57,8 @@ func (s *Scrubber) Run(ctx context.Context) error {
 // -1, after this account's tail.
 type scrubPlace struct{ account, level, n int64 }
 
-// round looks at every full tile, then at what lies behind the last full tile of
-// each account, and gives why accounts are damaged.
+// round checks every full tile, then the events after the last full tile of each
+// account, and returns the damaged accounts with the reasons.
 func (s *Scrubber) round(ctx context.Context) (map[string]string, error) {
 	found := map[string]string{}
 	at := scrubPlace{account: -1}

@@ -31,17 +31,17 @@ type Signed struct {
 	Root    merkle.Hash
 }
 
-// SignedLog keeps what was signed outside of what a restore of the database
-// rewinds. Embedded it is a file beside the key, else a Kafka topic.
+// SignedLog keeps the signed statements where a restore of the database does not
+// rewind them: in a file next to the key, or in a Kafka topic.
 type SignedLog interface {
-	// Refresh takes up what other processes have recorded before the call.
+	// Refresh reads the statements that other processes recorded before the call.
 	Refresh(ctx context.Context) error
 	// Last gives the largest statement of an account, as of the last Refresh.
 	Last(ctx context.Context, account string) (Signed, bool, error)
 	// All gives the largest statement of every account, as of the last Refresh.
 	All(ctx context.Context) ([]Signed, error)
 	// Record makes statements durable before their signatures are given out. It
-	// refuses one that is smaller than, or contradicts, what it has.
+	// refuses one that is smaller than, or contradicts, a recorded one.
 	Record(ctx context.Context, list []Signed) error
 }
 
@@ -68,7 +68,7 @@ type Signer struct {
 	now    func() time.Time
 	epoch  time.Duration
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	grown   map[string]struct{}
 	recent  map[string]cachedCheckpoint
 	stopped map[string]string // account -> why
@@ -177,7 +177,8 @@ func (s *Signer) Grown(accounts []string) {
 	}
 }
 
-// Ready tells, by account, why signing has stopped; empty when all is well.
+// Ready returns why signing has stopped or which record is damaged; nil when neither is
+// the case.
 func (s *Signer) Ready() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,8 +191,8 @@ func (s *Signer) Ready() error {
 	return nil
 }
 
-// Run compares what was signed with what there is, then signs, once an epoch, the
-// accounts that grew.
+// Run compares the signed statements with the database, then signs, once an epoch,
+// the accounts that grew.
 func (s *Signer) Run(ctx context.Context) error {
 	compared := s.compare(ctx) == nil
 	tick := time.NewTicker(s.epoch)
@@ -355,11 +356,11 @@ func (s *Signer) sign(
 				return err
 			}
 			notes[next.Account] = cachedCheckpoint{s.now(), text, next.Size}
-			if keys[next.Account] != 0 { // an account without events has no row: its checkpoint of size 0 is made anew
-				rows = append(rows, []any{keys[next.Account], int64(next.Size), next.Root[:], s.now().UnixMicro(), string(text)})
+			if keys[next.Account] != 0 { // an account without events has no row: its checkpoint of size 0 is made again
+				rows = append(rows, next.row(keys[next.Account], s.now(), text))
 			}
 		}
-		return tx.Insert(ctx, "signed", []string{"account", "size", "root", "at", "note"},
+		return tx.Insert(ctx, "signed", signedColumns,
 			`ON CONFLICT (account) DO UPDATE SET size = excluded.size, root = excluded.root, at = excluded.at,
 				note = excluded.note`, rows)
 	})
@@ -378,13 +379,26 @@ func (s *Signer) sign(
 	return notes, failed, nil
 }
 
+var signedColumns = []string{"account", "size", "root", "at", "note"}
+
+// row is the row of signedColumns.
+func (s Signed) row(account int64, at time.Time, checkpoint []byte) []any {
+	return []any{
+		account,
+		int64(s.Size),
+		s.Root[:],
+		at.UnixMicro(),
+		string(checkpoint),
+	}
+}
+
 // lastSigned gives the larger of what the database and the memory know to have
 // been signed, with its note when the database has it.
 func (s *Signer) lastSigned(ctx context.Context, tx *db.Tx, key int64, account string) (Signed, string, error) {
 	last := Signed{Account: account, Root: merkle.EmptyRoot()}
 	var root []byte
-	var note string
-	err := tx.QueryRow(ctx, `SELECT size, root, note FROM signed WHERE account = $1`, key).Scan(&last.Size, &root, &note)
+	var text string
+	err := tx.QueryRow(ctx, `SELECT size, root, note FROM signed WHERE account = $1`, key).Scan(&last.Size, &root, &text)
 	if err == nil {
 		copy(last.Root[:], root)
 	} else if !errors.Is(err, sql.ErrNoRows) {
@@ -394,14 +408,14 @@ func (s *Signer) lastSigned(ctx context.Context, tx *db.Tx, key int64, account s
 	if err != nil {
 		return last, "", err
 	}
-	if ok && outside.Size == last.Size && note != "" && outside.Root != last.Root {
+	if ok && outside.Size == last.Size && text != "" && outside.Root != last.Root {
 		return last, "", errs.New(errs.CodeSigningStopped,
 			"the database and the signer's memory name different roots for size %d", last.Size)
 	}
-	if ok && (outside.Size > last.Size || note == "") {
+	if ok && (outside.Size > last.Size || text == "") {
 		return outside, "", nil
 	}
-	return last, note, nil
+	return last, text, nil
 }
 
 // lockAccounts holds the accounts' rows on PostgreSQL until the transaction

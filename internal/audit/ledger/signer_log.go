@@ -23,14 +23,14 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
-// FileLog is the signer's memory on one machine: a file of lines
-// "ACCOUNT SIZE ROOT" beside the key, appended and fsynced before a signature
-// is given out. It is rewritten with one line an account when it is opened, and
+// FileLog is the signed log of one process: a file of lines
+// "ACCOUNT SIZE ROOT" next to the key, appended and fsynced before a signature is
+// returned. It is rewritten with one line an account when it is opened, and
 // whenever most of its lines are old.
 type FileLog struct {
 	path string
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	file   *os.File
 	last   map[string]Signed
 	lines  int   // in the file
@@ -55,8 +55,8 @@ func OpenFileLog(path string) (*FileLog, error) {
 	return m, nil
 }
 
-// rewrite puts a file with one line an account in the place of the present one
-// and opens it. Until the rename the old file is whole.
+// rewrite replaces the file by one with one line an account, and opens it. Until the
+// rename the old file is complete.
 func (m *FileLog) rewrite() error {
 	fresh := m.path + ".new"
 	f, err := os.OpenFile(fresh, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -170,7 +170,7 @@ func (m *FileLog) Record(_ context.Context, list []Signed) error {
 			return err
 		}
 		if m.last[s.Account] == s {
-			continue // it stands there already
+			continue // recorded already
 		}
 		b.WriteString(s.line())
 		n++
@@ -214,11 +214,11 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// TopicLog is the signer's memory past one machine: a compacted Kafka topic
+// TopicLog is the signed log of several processes: a compacted Kafka topic
 // whose records are the lines of [FileLog], by account. A restore of the
 // database does not touch it.
 //
-// Whoever may write to the topic could stop the signing with a line that was
+// A client that may write to the topic could stop the signing with a line that was
 // never signed. So only records that carry Belfry's MAC count. The others are
 // passed over, and readiness tells of them until a statement of Belfry's, or a
 // tombstone, takes their place: the newest record of a key is the one that counts.
@@ -231,7 +231,7 @@ type TopicLog struct {
 	ignored prometheus.Counter
 	log     *slog.Logger
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	last    map[string]Signed
 	foreign map[string]foreignRecord // newest record of a key, where it does not count
 	split   map[string]error         // accounts of which two histories were signed

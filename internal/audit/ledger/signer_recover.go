@@ -11,8 +11,8 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
-// What the signer learns of the record beside its own work: what the scrub found,
-// what was signed before this process began, and what was not signed yet.
+// Recovery of the signer: the damage that the scrub found, the statements from before
+// this process, and the accounts that were not signed yet.
 
 // Damaged takes what the scrub found: nothing more is signed of these accounts.
 // whole says that a whole round was made, so that others are well again.
@@ -80,7 +80,8 @@ func (s *Signer) compare(ctx context.Context) error {
 		delete(missing, one.Account)
 	}
 	// The memory was lost, or written by a Belfry whose records do not count any
-	// more. The signer believes the database in this; what follows is held to it.
+	// more. The signer trusts the database here; later statements are checked
+	// against it.
 	if len(missing) > 0 {
 		err := s.memory.Record(ctx, slices.Collect(maps.Values(missing)))
 		if err == nil {

@@ -24,8 +24,8 @@ import (
 // 6901 pointer, in the order of their bytes. Canonical is RFC 8785, but with
 // numbers kept as they were written: 1.0 is not 1, and no digit is lost.
 //
-// recorded_at stands at a fixed place with a fixed width, because it is known
-// only under the lock of the account's head, when all the rest has been built.
+// recorded_at has a fixed place and a fixed width, because it is known only under the
+// lock of the account's head, when all the rest has been built.
 const (
 	envelopeHead   = `{"v":1,"recorded_at":"`
 	recordedAt     = len(envelopeHead)
@@ -71,7 +71,7 @@ func Redactable(pointer string) bool {
 		(root == "before" || root == "after" || root == "metadata")
 }
 
-// Submitter is the principal that handed the event in.
+// Submitter is the principal that sent the event.
 type Submitter struct {
 	Type string `json:"type" doc:"token, user, producer, staff, system or bus"`
 	ID   string `json:"id"`
@@ -107,7 +107,7 @@ func (s *Sealed) Openings() []byte { return encodeOpenings(s.openings) }
 
 // saltFor derives a field's salt from the event's seed. An erasure replaces the
 // seed by the salts of the fields that stay, so that no erased value can be
-// guessed from what is left.
+// guessed from the remaining data.
 func saltFor(seed *[32]byte, path string) [32]byte {
 	var buf [128]byte
 	b := append(buf[:0], seed[:]...)
@@ -344,8 +344,8 @@ func stamp(envelope []byte, micros int64) {
 	copy(envelope[recordedAt:recordedAt+timeWidth], FormatTime(micros))
 }
 
-// encodeOpenings writes {"<pointer>":value,…}, the form in which values lie in
-// the erasable table.
+// encodeOpenings writes {"<pointer>":value,…}, the form in which the
+// erasable table stores values.
 func encodeOpenings(list []opening) []byte {
 	n := 2
 	for _, o := range list {

@@ -1,3 +1,15 @@
+// Package record defines an audit event and the bytes of it that are hashed. It is
+// pure: the offline verifier runs the same code as the server.
+//
+//	published JSON -> Decode -> Event -> Protect, Seal -> Sealed (envelope, seed, openings)
+//	tables -> Stored -> Open -> Record -> Sentence, Diff, ExportLine
+//
+// An envelope holds the clear members of an event, and a commitment SHA-256(salt ||
+// value) for each personal one. Openings (salt and value) restore the event; after an
+// erasure some are missing, and the envelope still has the same hash.
+//
+// facet.go and filter.go say how events are found: by the keys of five fields in the
+// digest of each tile, then by the conditions themselves.
 package record
 
 import (
@@ -57,7 +69,7 @@ type Event struct {
 	filledIface bool
 }
 
-// Action is what was done.
+// Action is the act.
 type Action struct {
 	Type        string `json:"type" doc:"The action's name, such as update or member.invite" maxLength:"128"`
 	Description string `json:"description,omitzero" maxLength:"1024"`
@@ -83,7 +95,7 @@ type OnBehalfOf struct {
 	Email string `json:"email,omitzero" maxLength:"1024"`
 }
 
-// Resource is what was changed.
+// Resource is the changed thing.
 type Resource struct {
 	Product string `json:"product" maxLength:"128"`
 	Type    string `json:"type" maxLength:"128"`
@@ -105,8 +117,8 @@ type Related struct {
 	Name string `json:"name,omitzero" maxLength:"1024"`
 }
 
-// Request is the HTTP request by which it was done. Its texts come from whoever
-// sent the request and are repaired rather than refused (see tidy).
+// Request is the HTTP request by which it was done. Its texts come from the sender
+// of the request and are repaired rather than refused (see tidy).
 type Request struct {
 	ID         string `json:"id,omitzero" doc:"Cut after 128 characters, then ending with …"`
 	Method     string `json:"method,omitzero" doc:"Cut after 32 characters, then ending with …"`
@@ -160,7 +172,7 @@ var publishedEvent = json.JoinOptions(declared, json.WithUnmarshalers(json.JoinU
 
 // Decode reads one event and checks it. Its error is an [errs.List] whose
 // pointers name the fields; the event that comes with it holds what could be
-// read. now is the clock for what is too far ahead.
+// read. now is the clock against which occurred_at is checked.
 func Decode(data []byte, now time.Time) (*Event, error) { return decode(data, now, false) }
 
 // DecodeOwn is Decode for the events of Belfry itself: names that people chose are
@@ -197,8 +209,8 @@ func decode(data []byte, now time.Time, own bool) (*Event, error) {
 	return e, e.check(&o, now).Or()
 }
 
-// outline tells what was left out from what stands there empty, which the types
-// of the fields cannot: an empty id is a fault of the publisher, a missing one
+// outline distinguishes members that are missing from members that are empty, which
+// the types of the fields cannot: an empty id is a fault of the publisher, a missing one
 // is filled.
 type outline struct {
 	ID         jsontext.Value `json:"id"`
@@ -221,7 +233,7 @@ func (e *Event) glean(data []byte) {
 	var resource struct {
 		Product jsontext.Value `json:"product"`
 	}
-	json.Unmarshal(o.Resource, &resource) // what is no object has no product
+	json.Unmarshal(o.Resource, &resource) // a value that is no object has no product
 	for place, v := range map[*string]jsontext.Value{&e.ID: o.ID, &e.Resource.Product: resource.Product} {
 		var s string
 		if *place != "" || json.Unmarshal(v, &s) != nil || len(s) > maxText {
@@ -410,9 +422,9 @@ func ValidID(s string) bool {
 
 // FillFrom completes id and occurred_at by what the record of the bus says.
 // The id counts as the publisher's: a repeat is looked for.
-func (e *Event) FillFrom(id string, at time.Time, now time.Time) {
+func (e *Event) FillFrom(recordID string, at, now time.Time) {
 	if e.ID == "" {
-		e.ID = id
+		e.ID = recordID
 	}
 	if e.OccurredAt == "" && at.Unix() >= 0 && !at.After(now.Add(MaxAhead)) {
 		e.SetMicros(at.UnixMicro())

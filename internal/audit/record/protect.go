@@ -27,7 +27,7 @@ func Protect(e *Event, personal, secret event.Fields) (committed []string, err e
 			return nil, err
 		}
 		for _, s := range found {
-			// A commitment stands at a path of names: a list is one as a whole.
+			// A commitment has a path of names: a list is committed as a whole.
 			pointer := s.Pointer
 			if s.List != "" {
 				pointer = s.List

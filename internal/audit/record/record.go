@@ -158,7 +158,7 @@ func (r *Record) Shown() (jsontext.Value, error) {
 	return env.Shown(r.Seq, r.raw.OpeningList())
 }
 
-// Behalf is for whom the actor acted; its zero value = for nobody else.
+// Behalf is the person for whom the actor acted; its zero value = the actor itself.
 func (r *Record) Behalf() *OnBehalfOf {
 	if r.Event.Actor.OnBehalfOf == nil {
 		return &OnBehalfOf{}

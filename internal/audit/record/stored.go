@@ -16,7 +16,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 )
 
-// Stored is one event as it lies in the tables.
+// Stored is one event as the tables store it.
 type Stored struct {
 	Seq, At  int64
 	Envelope []byte
@@ -195,7 +195,9 @@ func (env *Envelope) Shown(seq int64, openings []Opening) (jsontext.Value, error
 			return nil, fmt.Errorf("%s: %w", o.Path, err)
 		}
 	}
-	m["account"], m["seq"], m["recorded_at"] = env.Account, seq, env.RecordedAt
+	m["account"] = env.Account
+	m["seq"] = seq
+	m["recorded_at"] = env.RecordedAt
 	m["submitted_by"] = map[string]any{"type": env.SubmittedBy.Type, "id": env.SubmittedBy.ID}
 	out, err := json.Marshal(m)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 const chunkLines = 256
 
 // lineChunk is some lines in a row. It belongs to the reader, then to one worker,
-// and after done is closed to whoever takes the results.
+// and after done is closed to the receiver of the results.
 type lineChunk struct {
 	first uint64 // seq of the first line
 	data  []byte

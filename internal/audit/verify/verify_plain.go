@@ -258,7 +258,7 @@ func mergeOpened(dst, clear []byte, list []plainOpening, here int, shape *clearS
 }
 
 // firstMember gives the name of the first opened member and how many openings are
-// its own or lie below it; -1 when they are not in the order of the members.
+// its own or below it; -1 when they are not in the order of the members.
 func firstMember(list []plainOpening, depth int) (token []byte, n int) {
 	for ; n < len(list); n++ {
 		path := list[n].path
@@ -283,7 +283,7 @@ func firstMember(list []plainOpening, depth int) (token []byte, n int) {
 	return token, n
 }
 
-// clearShape is what the clear part of an envelope may hold at one place: a kind of
+// clearShape is the shape that a value in the clear part of an envelope may have: a kind of
 // JSON value ('"', '0' = a small whole number, '{', '[' = the related things).
 type clearShape struct {
 	kind    byte
@@ -297,7 +297,7 @@ func (s *clearShape) member(key []byte) *clearShape {
 	return s.members[string(key)]
 }
 
-// eventShape is what version 1 leaves in the clear.
+// eventShape is the clear part of an event in version 1.
 var eventShape = object(map[string]*clearShape{
 	"action": texts("description", "result", "type"),
 	"actor": object(map[string]*clearShape{"on_behalf_of": texts("type"),
