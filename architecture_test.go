@@ -33,6 +33,7 @@ var rules = []rule{
 	{"internal/platform/cache", nil, "knows no database: its callers load the values"},
 	{"internal/platform/db", platformUpTo("db"), "platform packages import in one order only"},
 	{"internal/platform/bus", platformUpTo("bus"), "platform packages import in one order only"},
+	{"internal/platform/delivery", platformUpTo("delivery"), "sends for every feature, so it knows none; the transport is the feature's"},
 	{"internal/platform/broker", platformUpTo("broker"), "platform packages import in one order only"},
 	{"internal/platform/web", platformUpTo("web"), "platform packages import in one order only"},
 	{"internal/platform/jobs", platformUpTo("jobs"), "platform packages import in one order only"},
@@ -68,7 +69,7 @@ var feature = []string{"internal/account", "internal/catalogue", "internal/event
 
 // platformOrder is the order in which platform packages may import each other.
 var platformOrder = []string{
-	"errs", "id", "strict", "seal", "telemetry", "run", "cache", "db", "merkle", "bus", "broker", "web", "jobs", "ingest", "ui", "page",
+	"errs", "id", "strict", "seal", "telemetry", "run", "cache", "db", "delivery", "merkle", "bus", "broker", "web", "jobs", "ingest", "ui", "page",
 }
 
 func platformUpTo(name string) []string {
