@@ -136,9 +136,9 @@ func (f *Feature) stream(ctx context.Context, in *StreamInput) (web.Events, erro
 // tailChunk is how many events a live tail reads at once.
 const tailChunk = 500
 
-// Tail is a live tail of an account: events in the order of the log, as encode
-// writes them, from a seq or, when that is negative, from the next event. It asks the database at least once a second, since other
-// processes append too.
+// Tail is a live tail of an account: events in the order of the log, as encode writes
+// them, from a seq or, when that is negative, from the next event. It asks the
+// database at least once a second, since other processes append too.
 func (f *Feature) Tail(
 	ctx context.Context,
 	account string,

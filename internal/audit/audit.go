@@ -1,7 +1,8 @@
 // Package audit is the tamper-evident record: who changed what, when, how, why,
 // with which result, before and after.
 //
-//	HTTP, SDK, Kafka, import -> Intake.Prepare -> ledger.Ledger (commit = acknowledgement) -> ledger.Reader, ledger.Signer
+//	HTTP, SDK, Kafka, import -> Intake.Prepare -> ledger.Ledger (commit = acknowledgement)
+//	                                              -> ledger.Reader, ledger.Signer
 //
 // An event's life:
 //
@@ -82,7 +83,11 @@ type ProductName struct {
 
 // SelfAudit records something that a principal did with the record itself: an
 // export, an erasure.
-type SelfAudit func(ctx context.Context, account, action, resourceType, resourceID, resourceName string, metadata map[string]any) error
+type SelfAudit func(
+	ctx context.Context,
+	account, action, resourceType, resourceID, resourceName string,
+	metadata map[string]any,
+) error
 
 // Feature is the audit log.
 type Feature struct {

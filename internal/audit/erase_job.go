@@ -93,7 +93,12 @@ func shownFields(fields []string) any {
 const outboxWait = time.Minute
 
 // runErasure is idempotent: erased events no longer match.
-func (f *Feature) runErasure(ctx context.Context, j *jobs.Job, queue *jobs.Queue, busRetention time.Duration) (any, error) {
+func (f *Feature) runErasure(
+	ctx context.Context,
+	j *jobs.Job,
+	queue *jobs.Queue,
+	busRetention time.Duration,
+) (any, error) {
 	var in eraseJob
 	if err := json.Unmarshal(j.Input, &in); err != nil {
 		return nil, err

@@ -77,7 +77,8 @@ func (f *Feature) RegisterJobs(api *web.API, queue *jobs.Queue, busRetention tim
 		Summary:    "Erase personal fields",
 		Description: "A job. The values are deleted for good; every proof still verifies, and the record says that, " +
 			"why and by whom it was done. " +
-			"Without fields it takes everything that names the person, and what any version of the catalogue declares personal. " +
+			"Without fields it takes everything that names the person, and what any version of the catalogue declares " +
+			"personal. " +
 			"The copies that Belfry makes go too: files of export jobs, changes shown with alerts, bodies of " +
 			"notifications, payloads of refused events.",
 	},

@@ -14,7 +14,6 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
-	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 // perPage is how many events one page of the list has; the next comes when its
@@ -373,64 +372,6 @@ func (p *pages) nameChips(v visit, data *explorerPage) {
 // their chips.
 var named = map[string][]string{"Actor": {"actor_id"}, "Resource": {"resource_id"}, "Property": {"zone"}}
 
-// glossary reads what the menus offer. It is a convenience: when the roll-ups
-// do not answer at once, the page does without.
-func (p *pages) glossary(v visit) (glossary, []filterMenu) {
-	var known glossary
-	var menus []filterMenu
-	for _, g := range []struct {
-		group, key, label, icon string
-		to                      *[]string
-	}{
-		{"product", "resource_product", "Product", "package", &known.products},
-		{"action", "action_type", "Action", "zap", &known.actions},
-	} {
-		menu := filterMenu{Label: g.label, Icon: g.icon}
-		answered := within(v.Context(), 300*time.Millisecond, func(ctx context.Context) error {
-			counts, err := p.reader.Summary(ctx, v.Account, g.group, 0, v.now.Add(record.MaxAhead).UnixMicro())
-			for i, c := range counts {
-				*g.to = append(*g.to, c.Key)
-				if i < 12 {
-					n, _ := ui.Compact(c.Count) // an integer is a number
-					menu.Items = append(menu.Items, ui.Link{
-						Label:   c.Key,
-						Hint:    n,
-						Href:    ui.Filtered(v.Request.URL, g.key, c.Key, false),
-						Current: has(v.Request.URL, g.key, c.Key),
-					})
-				}
-			}
-			return err
-		})
-		known.answered = answered
-		if len(menu.Items) > 1 {
-			menus = append(menus, menu)
-		}
-	}
-	only := func(label, icon, key, value string) ui.Link {
-		return ui.Link{Label: label, Icon: icon, Href: ui.Filtered(v.Request.URL, key, value, false), Current: has(v.Request.URL, key, value)}
-	}
-	return known, append(menus, filterMenu{Label: "Filter by source", Icon: "list-filter", Items: []ui.Link{
-		only("Failures", "circle-x", "action_result", "failure"),
-		only("API tokens", "key", "actor_type", "token"),
-		only("Integrations", "plug", "actor_type", "integration"),
-		only("Staff of the operator", "shield", "actor_type", "staff"),
-		only("The system itself", "settings", "actor_type", "system"),
-		only("Through web pages", "layout-dashboard", "interface", "UI"),
-		only("Through the API", "code", "interface", "API"),
-		only("From a terminal", "square-terminal", "interface", "CLI"),
-	}})
-}
-
-func has(u *url.URL, key, value string) bool {
-	for _, v := range u.Query()[key] {
-		if v == value {
-			return true
-		}
-	}
-	return false
-}
-
 // lesson is shown while the record is empty: how to send the first event.
 type lesson struct{ Curl, Tokens string }
 
@@ -447,54 +388,4 @@ func (p *pages) lesson(v visit) *lesson {
 		l.Tokens = account.TokensPath(v.Account)
 	}
 	return l
-}
-
-// live is the list's live tail: each event as the HTML of its row. The events
-// of one change set arrive as one row that grows: a row with the id of one that
-// is there takes its place.
-func (p *pages) live(pv *page.Visit) error {
-	v := p.visit(pv)
-	s, err := p.state(v)
-	if err != nil {
-		return err
-	}
-	explorer := &url.URL{Path: v.base(), RawQuery: v.Request.URL.RawQuery}
-	l := rowList{pages: p, visit: v, explorerURL: explorer, target: "detail", fold: true, live: true}
-	keep, _ := p.keep(s)
-	var set []*record.Record
-	events, err := p.Tail(v.Context(), v.Account, -1, s.conds, func(rec *record.Record) ([]byte, error) {
-		if !keep(rec) {
-			return nil, nil
-		}
-		if len(set) > 0 && (!set[0].SameChangeSet(rec) || len(set) == ledger.MaxFold) {
-			set = nil
-		}
-		one := l.row(rec)
-		if rec.Event.ChangeSet != "" {
-			set = append(set, rec)
-			one.ID = setID(set[0])
-			if len(set) > 1 {
-				id := one.ID
-				one = l.folded(set)
-				one.ID = id
-			}
-		}
-		html, err := p.HTML("audit-row", one)
-		return []byte(html), err
-	})
-	if err != nil {
-		return err
-	}
-	source := events.Source
-	events.Source = func(ctx context.Context, lastID string, send func(web.Event) error) error {
-		return source(ctx, lastID, func(e web.Event) error {
-			if len(e.Data) == 0 {
-				return nil
-			}
-			e.Name = "row"
-			return send(e)
-		})
-	}
-	web.ServeEvents(v.Context(), v.Writer, v.Request, events)
-	return nil
 }

@@ -17,13 +17,14 @@ import (
 
 // recentChanges answers which changes preceded an alert from memory. Reading and
 // decoding the last hour for each alert cost 8 ms of CPU an alert, and most of the
-// decoded events were Belfry's own about alerts, so that a storm fed itself. Here every event of an account is looked at once: the database leaves
-// out Belfry's own by their product before anything is decoded, and a question
-// costs a look at the head and at a few lists.
+// decoded events were Belfry's own about alerts, so that a storm fed itself. Here
+// every event of an account is looked at once: the database leaves out Belfry's own by
+// their product before anything is decoded, and a question costs a look at the head
+// and at a few lists.
 //
-// It holds the accounts that had an alert lately. The record stays the only
-// source: a view is made from it, follows it by seq, and may be dropped at any
-// time. Safe for concurrent use.
+// It holds the accounts that had an alert lately. The record stays the only source: a
+// view is made from it, follows it by seq, and may be dropped at any time. Safe for
+// concurrent use.
 type recentChanges struct {
 	reader *ledger.Reader
 	isView func(*record.Record) bool

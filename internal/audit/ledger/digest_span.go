@@ -113,7 +113,8 @@ func (l *Ledger) buildSpans(ctx context.Context) error {
 	}
 }
 
-// RunSpans computes the missing digests of spans, once; it returns when ctx ends. A fault is tried again: searches are only slower without.
+// RunSpans computes the missing digests of spans, once; it returns when ctx ends. A
+// fault is tried again: searches are only slower without.
 func (l *Ledger) RunSpans(ctx context.Context) error {
 	for l.buildSpans(ctx) != nil {
 		select {

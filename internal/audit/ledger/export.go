@@ -19,9 +19,9 @@ const exportChunk = 500
 // LogRange is the part [From, To) of a log of a size.
 type LogRange struct{ From, To, Size uint64 }
 
-// ExportRange writes the provable export of a part of an account's log as NDJSON.
-// The size is that of the checkpoint with which it will be verified. progress is called with the
-// number of events written; it may be nil.
+// ExportRange writes the provable export of a part of an account's log as NDJSON. The
+// size is that of the checkpoint with which it will be verified. progress is called
+// with the number of events written; it may be nil.
 func (r *Reader) ExportRange(
 	ctx context.Context,
 	w io.Writer,
@@ -29,7 +29,9 @@ func (r *Reader) ExportRange(
 	part LogRange,
 	progress func(uint64),
 ) error {
-	from, to, size := part.From, part.To, part.Size // the names of the format
+	from := part.From
+	to := part.To
+	size := part.Size // the names of the format
 	if from > to || to > size {
 		return errs.New(errs.CodeOutOfRange, "from and to must be ascending and at most %d, the log's size", size)
 	}

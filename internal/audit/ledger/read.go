@@ -20,7 +20,9 @@ type Query struct {
 	After         *Position // the last event of the page before; nil = from the start
 	Limit         int       // 1 to 1,000
 	Skip          int       // matching events to pass over (page numbers)
-	Patient       bool      // for exports: a search that exceeds its budget returns an empty page with Next instead of an error
+	// Patient is for exports: a search that exceeds its budget returns an empty page
+	// with Next instead of an error.
+	Patient bool
 }
 
 // Position is a place in a list.
@@ -153,9 +155,11 @@ const storedColumns = `r.seq, r.at, e.envelope, r.seed, r.salts, r.openings`
 
 const (
 	newestFirst = `SELECT ` + storedColumns + ` FROM reading r JOIN entry e ON e.pos = r.pos
-		WHERE r.account = $1 AND (r.at, r.seq) > ($2, $3) AND (r.at, r.seq) < ($4, $5) ORDER BY r.at DESC, r.seq DESC LIMIT $6 OFFSET $7`
+		WHERE r.account = $1 AND (r.at, r.seq) > ($2, $3) AND (r.at, r.seq) < ($4, $5)
+		ORDER BY r.at DESC, r.seq DESC LIMIT $6 OFFSET $7`
 	oldestFirst = `SELECT ` + storedColumns + ` FROM reading r JOIN entry e ON e.pos = r.pos
-		WHERE r.account = $1 AND (r.at, r.seq) > ($2, $3) AND (r.at, r.seq) < ($4, $5) ORDER BY r.at, r.seq LIMIT $6 OFFSET $7`
+		WHERE r.account = $1 AND (r.at, r.seq) > ($2, $3) AND (r.at, r.seq) < ($4, $5)
+		ORDER BY r.at, r.seq LIMIT $6 OFFSET $7`
 	byPos = `SELECT ` + storedColumns + ` FROM reading r JOIN entry e ON e.pos = r.pos WHERE r.pos = $1`
 	bySeq = `SELECT ` + storedColumns + ` FROM leaf l JOIN entry e ON e.pos = l.pos JOIN reading r ON r.pos = l.pos
 		WHERE l.account = $1 AND l.seq >= $2 AND l.seq < $3 ORDER BY l.seq LIMIT $4`

@@ -25,7 +25,8 @@ type ChangeQuery struct {
 // The reads of changes, with an Omission.
 const (
 	changesByTime = `SELECT ` + storedColumns + ` FROM reading r JOIN entry e ON e.pos = r.pos
-		WHERE r.account = $1 AND r.at >= $2 AND r.at < $3 AND r.seq < $4 AND (r.product <> $5 OR r.action = $6 OR r.action = $7)
+		WHERE r.account = $1 AND r.at >= $2 AND r.at < $3 AND r.seq < $4
+			AND (r.product <> $5 OR r.action = $6 OR r.action = $7)
 		ORDER BY r.at DESC, r.seq DESC LIMIT $8`
 	changesBySeq = `SELECT ` + storedColumns + ` FROM leaf l JOIN reading r ON r.pos = l.pos JOIN entry e ON e.pos = l.pos
 		WHERE l.account = $1 AND l.seq >= $2 AND l.seq < $3 AND (r.product <> $4 OR r.action = $5 OR r.action = $6)
@@ -35,8 +36,8 @@ const (
 // changesChunk is how many events one query of ChangesFrom gives.
 const changesChunk = 1000
 
-// ChangesBetween visits the events of a range of time, the newest first. size is the log's size at
-// this moment; 0 = the account has no record.
+// ChangesBetween visits the events of a range of time, the newest first. size is the
+// log's size at this moment; 0 = the account has no record.
 func (r *Reader) ChangesBetween(
 	ctx context.Context,
 	account string,
@@ -50,7 +51,8 @@ func (r *Reader) ChangesBetween(
 		}
 		size = int64(h.frontier.Size())
 		_, err = visitStored(ctx, tx, visit, changesByTime, key, q.Since, q.Before, size,
-			record.ByProduct.Key(q.Omit.Product), record.ByAction.Key(q.Omit.Except[0]), record.ByAction.Key(q.Omit.Except[1]), q.Limit)
+			record.ByProduct.Key(q.Omit.Product), record.ByAction.Key(q.Omit.Except[0]),
+			record.ByAction.Key(q.Omit.Except[1]), q.Limit)
 		return err
 	})
 	return size, err

@@ -23,10 +23,9 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
-// FileLog is the signed log of one process: a file of lines
-// "ACCOUNT SIZE ROOT" next to the key, appended and fsynced before a signature is
-// returned. It is rewritten with one line an account when it is opened, and
-// whenever most of its lines are old.
+// FileLog is the signed log of one process: a file of lines "ACCOUNT SIZE ROOT" next
+// to the key, appended and fsynced before a signature is returned. It is rewritten
+// with one line an account when it is opened, and whenever most of its lines are old.
 type FileLog struct {
 	path string
 

@@ -17,7 +17,8 @@ import (
 
 // The envelope, version 1: the exact bytes whose hash is the event's leaf.
 //
-//	{"v":1,"recorded_at":"…","account":"…","submitted_by":{"type":"…","id":"…"},"event":{…},"commitments":{"<pointer>":"<base64>",…}}
+//	{"v":1,"recorded_at":"…","account":"…","submitted_by":{"type":"…","id":"…"},
+//	 "event":{…},"commitments":{"<pointer>":"<base64>",…}}          (without the line break)
 //
 // event is the canonical JSON of the event without its committed fields;
 // commitments are SHA-256(salt || canonical JSON of the field's value) by RFC
