@@ -110,7 +110,7 @@ func (f *Feature) registerCompatible(api *web.API) {
 	})
 }
 
-// answerV1 gives a page of the v1 list as JSON or, where the client asks for it
+// answerV1 returns a page of the v1 list as JSON or, where the client asks for it
 // twice, as CSV: the official clients send export=true and read only JSON.
 func (f *Feature) answerV1(ctx context.Context, in *ListV1) (web.Answer, error) {
 	page := web.Numbered[itemV1]{Items: []itemV1{}, Page: in.Page, PerPage: in.PerPage}
@@ -291,7 +291,7 @@ func (f *Feature) history(ctx context.Context, in *History) (web.Reply[[]itemV2]
 	}
 	rec, err := f.reader.Get(ctx, account, in.EventID)
 	switch {
-	// Of an event whose resource was erased nothing tells which events are about the same one.
+	// An event whose resource was erased cannot be related to others.
 	case errs.Is(err, errs.CodeNotFound), err == nil && (empty || rec.Event.Resource.ID == ""):
 		info.Status = "unavailable"
 		reply.Info = info

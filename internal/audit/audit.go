@@ -59,12 +59,12 @@ type Config struct {
 
 // Words are the names and sentences of the catalogue, for people.
 type Words struct {
-	// Sentence gives the template of an action with this result, which says a
-	// failure too, and whether it is a view; empty = none is declared.
+	// Sentence returns the template of an action with this result, and whether the
+	// action is a view; empty = none is declared.
 	Sentence func(product, resourceType, action, result string) (template string, view bool)
 	// Products lists the declared products, by category.
 	Products func(ctx context.Context) ([]ProductCategory, error)
-	// AccountName gives an account's name; empty when unknown.
+	// AccountName returns an account's name; empty when unknown.
 	AccountName func(ctx context.Context, id string) string
 }
 
@@ -75,7 +75,7 @@ type ProductCategory struct {
 	Products []ProductName `json:"products"`
 }
 
-// ProductName is a product and what people call it.
+// ProductName is a product and its name for people.
 type ProductName struct {
 	Value string `json:"value"`
 	Label string `json:"label"`
@@ -225,7 +225,7 @@ type tail struct {
 
 func newTail() *tail { return &tail{watchers: map[string]map[chan struct{}]struct{}{}} }
 
-// watch gives a channel that receives a token after growth; stop ends it.
+// watch returns a channel that receives a token after growth; stop ends it.
 func (t *tail) watch(accountID string) (c chan struct{}, stop func()) {
 	c = make(chan struct{}, 1)
 	t.mu.Lock()

@@ -40,8 +40,8 @@ func (in *Intake) Consume(l *ledger.Ledger) func(context.Context, *bus.Batch) er
 	}
 }
 
-// busOrigin says who hands in a record of the bus, and what the record says of an
-// event that does not name its id or its time.
+// busOrigin names the sender of a record of the bus, and the id and the time of its
+// event where the event names none.
 func busOrigin(b *bus.Batch, i int) Origin {
 	r := &b.Records[i]
 	at := r.Time
@@ -88,8 +88,8 @@ func refusedEvents(b *bus.Batch, all []*ledger.Pending, now time.Time) (bad []ev
 	return bad
 }
 
-// AppendOwn stores Belfry's own events, as the relay of a feature's outbox hands
-// them over. What is refused here is a defect of Belfry: the relay logs it and
+// AppendOwn stores Belfry's own events, as the relay of a feature's outbox
+// passes them. A refused event is a defect of Belfry: the relay logs it and
 // goes on, or one bad event would hold up all later ones.
 func (in *Intake) AppendOwn(ctx context.Context, l *ledger.Ledger, values [][]byte) (refused errs.List, err error) {
 	seed := seeds(len(values))

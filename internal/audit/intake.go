@@ -34,11 +34,11 @@ type Rules struct {
 
 // Sources are the lookups that the intake makes elsewhere in Belfry; the app passes them.
 type Sources struct {
-	// Rules gives the rules for a resource type of a declared product; nil when
+	// Rules returns the rules for a resource type of a declared product; nil when
 	// no team has declared the product.
 	Rules func(ctx context.Context, product, resourceType string) (*Rules, error)
-	// Personal gives what any version of any catalogue declared personal for a
-	// resource type: erasures take it.
+	// Personal returns the fields that any version of any catalogue declared personal
+	// for a resource type, for erasures.
 	Personal func(ctx context.Context, product, resourceType string) (event.Fields, error)
 	// Zone resolves a zone's id, name or alias; an empty id when none has it.
 	Zone func(ctx context.Context, account, ref string) (id, name string, err error)

@@ -128,8 +128,8 @@ func TestNamesThatLookLikeOthersAreRefused(t *testing.T) {
 	}
 }
 
-// Events that are dear to compare with their schema do not keep a batch from its
-// end: what finds no steps left is refused, what needs few is not.
+// Events that are expensive to compare with their schema do not delay a batch: an
+// event for which no steps are left is refused, one that needs few is not.
 func TestABatchComparesOnlySoMuchWithSchemas(t *testing.T) {
 	in := NewIntake(Sources{Rules: func(context.Context, string, string) (*Rules, error) {
 		return &Rules{Check: func(e *record.Event, afford func(int) bool) errs.List {

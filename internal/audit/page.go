@@ -68,8 +68,8 @@ func (v visit) mayExport() bool { return v.Can(account.AuditExport) }
 // recordModule is the script of the pages with events.
 const recordModule = "x/audit/page_record.js"
 
-// tabs lead through the section's pages; where there is no navigation beside
-// the page (in a customer's portal), they are the only way.
+// tabs are the links between the section's pages; in a customer's portal, where there
+// is no navigation, they are the only ones.
 func (p *pages) tabs(v visit, current string) []ui.Link {
 	list := []ui.Link{
 		{Label: "Events", Href: v.base(), Icon: "scroll-text"},
@@ -82,8 +82,8 @@ func (p *pages) tabs(v visit, current string) []ui.Link {
 	return list
 }
 
-// curl is a command that asks the API for a path; the token stands in the
-// environment, so that it does not stay in the shell's history.
+// curl is a command that calls the API. The token is taken from the environment, so
+// that it does not stay in the shell's history.
 func (p *pages) curl(path string, more ...string) string {
 	s := "curl -H \"Authorization: Bearer $BELFRY_TOKEN\""
 	for _, m := range more {
@@ -92,8 +92,8 @@ func (p *pages) curl(path string, more ...string) string {
 	return s + " '" + p.URL() + path + "'"
 }
 
-// within runs a question that a page can do without: it has a short time, and
-// what does not answer is left out.
+// within runs an optional query of a page. Its time is short; when it does not answer,
+// the page leaves its part out.
 func within(ctx context.Context, d time.Duration, ask func(context.Context) error) bool {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()

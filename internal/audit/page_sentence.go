@@ -57,8 +57,8 @@ func visibleParts(s ui.Sentence) ui.Sentence {
 	return s
 }
 
-// visible writes what would change how the text around it reads (direction
-// overrides, controls, byte order marks: CVE-2021-42574) as \uXXXX. Inside a
+// visible writes characters that would change how the text around them reads
+// (direction overrides, controls, byte order marks: CVE-2021-42574) as \uXXXX. Inside a
 // JSON string that is the same value.
 func visible(s string) string {
 	if !strings.ContainsFunc(s, misleading) {

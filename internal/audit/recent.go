@@ -132,8 +132,8 @@ func (c *recentChanges) evict() {
 	c.held.Add(-v.holds.Swap(dropped))
 }
 
-// preceding finds the changes before a trouble; see [Feature.Preceding].
-func (c *recentChanges) preceding(ctx context.Context, t Trouble, limit int) (list []Preceding, more int, err error) {
+// preceding finds the changes before an incident; see [Feature.Preceding].
+func (c *recentChanges) preceding(ctx context.Context, t Incident, limit int) (list []Preceding, more int, err error) {
 	asked := c.now()
 	v := c.view(t.Account, t.Began)
 	v.mu.Lock()
@@ -302,10 +302,10 @@ type chosen struct {
 	seq int64
 }
 
-// choose takes the changes before a trouble: of its resource, then of its
+// choose takes the changes before an incident: of its resource, then of its
 // property, then of the whole account, each the newest first, a change set once.
 // more counts those past limit.
-func (v *changeView) choose(t Trouble, limit int) (list []chosen, more int) {
+func (v *changeView) choose(t Incident, limit int) (list []chosen, more int) {
 	from := t.Began.Add(-precedingSpan).UnixMicro()
 	until := t.Began.Add(precedingGrace).UnixMicro()
 	sets := map[string]int{} // change set -> its place in list

@@ -9,7 +9,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// EraseEvents erases in events by their ids, and gives those that are not there.
+// EraseEvents erases in events by their ids, and returns those that are not there.
 func (l *Ledger) EraseEvents(
 	ctx context.Context,
 	r *Reader,
@@ -96,7 +96,7 @@ func (l *Ledger) ErasePerson(
 	return erased, met, err
 }
 
-// walk gives all events that fit a condition, page by page.
+// walk returns all events that fit a condition, page by page.
 func (r *Reader) walk(ctx context.Context, account string, c record.Filter, each func([]*record.Record) error) error {
 	for q := (Query{Limit: eraseChunk, Filters: []record.Filter{c}, Patient: true}); ; {
 		page, err := r.List(ctx, account, q)

@@ -41,14 +41,14 @@ type Selection struct {
 	// Fields are the pointers that were asked for; empty = every field that names the
 	// person, and those that any version of the catalogue declares personal.
 	Fields []string
-	// Personal gives the fields that any version of any catalogue declared personal
+	// Personal returns the fields that any version of any catalogue declared personal
 	// for a resource type; nil = none.
 	Personal func(ctx context.Context, product, resourceType string) (event.Fields, error)
 
 	found map[string]bool // by field: some event has committed it
 }
 
-// Missing gives the fields that no event has committed by themselves: nothing of
+// Missing returns the fields that no event has committed by themselves: nothing of
 // them was erased.
 func (s *Selection) Missing() (list []string) {
 	for _, f := range s.Fields {
@@ -59,8 +59,8 @@ func (s *Selection) Missing() (list []string) {
 	return list
 }
 
-// choose gives the openings of an event that are taken away. A value goes with
-// all that was cut out of it.
+// choose returns the pointers of the openings that are deleted. A value is deleted
+// together with the members that were cut out of it.
 func (s *Selection) choose(
 	ctx context.Context,
 	rec *record.Record,

@@ -76,7 +76,7 @@ type SignBatch func(size uint64, root merkle.Hash) (checkpoint []byte, err error
 type Config struct {
 	DB  *db.DB // the audit database
 	Now func() time.Time
-	// ZoneKey gives the form by which names of zones are compared.
+	// ZoneKey returns the form by which names of zones are compared.
 	ZoneKey func(name string) string
 	// Grown is called after each commit with the accounts that grew; it must not
 	// block. nil = nothing is called.
@@ -182,7 +182,7 @@ func (l *Ledger) enqueue(ctx context.Context, lane int, call *appendCall) error 
 	return call.err
 }
 
-// weigh gives the share of a call's events in the limits of the group commit.
+// weigh returns the share of a call's events in the limits of the group commit.
 func weigh(events []*Pending) int {
 	bytes := 0
 	for _, p := range events {

@@ -54,7 +54,7 @@ func readHashes(ctx context.Context, tx *db.Tx, t merkle.Tile, text string, args
 	return out, rows.Err()
 }
 
-// Tile gives a tile of hashes, or, with entries, the bundle of its envelopes
+// Tile returns a tile of hashes, or, with entries, the bundle of its envelopes
 // (C2SP tlog-tiles). NotFound past the log's end.
 func (r *Reader) Tile(ctx context.Context, account string, t merkle.Tile, entries bool) ([]byte, error) {
 	var out []byte
@@ -115,7 +115,7 @@ func openLog(ctx context.Context, tx *db.Tx, account string) (int64, *head, erro
 	return key, h, err
 }
 
-// Inclusion gives the proof that the event at seq is in the log of this size.
+// Inclusion returns the proof that the event at seq is in the log of this size.
 func (r *Reader) Inclusion(ctx context.Context, account string, seq, size uint64) (proof []merkle.Hash, err error) {
 	err = r.db.View(ctx, func(tx *db.Tx) error {
 		key, h, err := openLog(ctx, tx, account)
@@ -136,7 +136,7 @@ func (r *Reader) Inclusion(ctx context.Context, account string, seq, size uint64
 	return proof, err
 }
 
-// Consistency gives the proof that the log of one size begins with that of a
+// Consistency returns the proof that the log of one size begins with that of a
 // smaller one.
 func (r *Reader) Consistency(
 	ctx context.Context,

@@ -53,7 +53,7 @@ type Reader struct {
 // [SearchBudget] for people.
 func NewReader(d *db.DB, budget time.Duration) *Reader { return &Reader{db: d, budget: budget} }
 
-// List gives a page. A search that finds nothing within two seconds answers
+// List returns a page. A search that finds nothing within two seconds answers
 // CodeNarrowRange rather than an empty page, at which clients stop; one that
 // has found something gives it, with a Next from where it stopped.
 func (r *Reader) List(ctx context.Context, account string, q Query) (*Page, error) {
@@ -132,7 +132,7 @@ func (c *collector) overBudget() (bool, error) {
 	return true, nil
 }
 
-// bounds gives the range of (at, seq), both ends exclusive, that is still to read.
+// bounds returns the unread range of (at, seq), both ends exclusive.
 func (c *collector) bounds() (low, high Position) {
 	low = Position{c.query.Since, -1}
 	high = Position{math.MaxInt64, math.MaxInt64}
@@ -226,7 +226,7 @@ func scanStored(rows *sql.Rows) (*record.Stored, error) {
 	return s, rows.Scan(&s.Seq, &s.At, &s.Envelope, &s.Seed, &s.Salts, &s.Openings)
 }
 
-// Get gives one event by its id; NotFound when the account has none.
+// Get returns one event by its id; NotFound when the account has none.
 func (r *Reader) Get(ctx context.Context, account, eventID string) (*record.Record, error) {
 	var rec *record.Record
 	err := r.db.View(ctx, func(tx *db.Tx) error {

@@ -92,7 +92,7 @@ func (r *Reader) ChangesFrom(
 	return size, err
 }
 
-// visitStored decodes the rows of a query, and gives their number.
+// visitStored decodes the rows of a query, and returns their number.
 func visitStored(
 	ctx context.Context,
 	tx *db.Tx,

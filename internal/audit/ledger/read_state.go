@@ -50,7 +50,7 @@ type SignedHead struct {
 	Note string
 }
 
-// SignedHead gives the zero value for an account that was never signed for.
+// SignedHead returns the zero value for an account that was never signed for.
 func (r *Reader) SignedHead(ctx context.Context, account string) (h SignedHead, err error) {
 	err = r.db.View(ctx, func(tx *db.Tx) error {
 		var at int64

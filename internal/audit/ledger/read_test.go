@@ -57,7 +57,7 @@ func (e *oracleEvent) json() string {
 	return asJSON(m)
 }
 
-// has gives the values by which a filter of this name finds the event.
+// has returns the values by which a filter of this name finds the event.
 func (e *oracleEvent) has(field string) []string {
 	switch field {
 	case "id":
@@ -124,7 +124,7 @@ func (e *oracleEvent) matches(conds []record.Filter) bool {
 	return true
 }
 
-// list gives the ids of everything that a query matches, in its order.
+// list returns the ids of everything that a query matches, in its order.
 func (o *oracle) list(q ledger.Query) []string {
 	var found []*oracleEvent
 	for _, e := range o.events {

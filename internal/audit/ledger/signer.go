@@ -36,9 +36,9 @@ type Signed struct {
 type SignedLog interface {
 	// Refresh reads the statements that other processes recorded before the call.
 	Refresh(ctx context.Context) error
-	// Last gives the largest statement of an account, as of the last Refresh.
+	// Last returns the largest statement of an account, as of the last Refresh.
 	Last(ctx context.Context, account string) (Signed, bool, error)
-	// All gives the largest statement of every account, as of the last Refresh.
+	// All returns the largest statement of every account, as of the last Refresh.
 	All(ctx context.Context) ([]Signed, error)
 	// Record makes statements durable before their signatures are given out. It
 	// refuses one that is smaller than, or contradicts, a recorded one.
@@ -251,7 +251,7 @@ func (s *Signer) Run(ctx context.Context) error {
 // signChunk bounds the transaction in which an epoch signs.
 const signChunk = 256
 
-// Checkpoint gives the account's signed checkpoint: at most a second old, else
+// Checkpoint returns the account's signed checkpoint: at most a second old, else
 // made for the present size.
 func (s *Signer) Checkpoint(ctx context.Context, account string) ([]byte, error) {
 	s.mu.Lock()
@@ -263,7 +263,7 @@ func (s *Signer) Checkpoint(ctx context.Context, account string) ([]byte, error)
 	return s.signOne(ctx, account)
 }
 
-// Covering gives a checkpoint of at least this size: for the proof of an event
+// Covering returns a checkpoint of at least this size: for the proof of an event
 // that was stored a moment ago.
 func (s *Signer) Covering(ctx context.Context, account string, size uint64) ([]byte, error) {
 	s.mu.Lock()

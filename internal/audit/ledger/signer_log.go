@@ -135,7 +135,7 @@ func check(last map[string]Signed, s Signed) error {
 // Refresh has nothing to do: no other process writes the file.
 func (m *FileLog) Refresh(context.Context) error { return nil }
 
-// Last gives an account's largest statement.
+// Last returns an account's largest statement.
 func (m *FileLog) Last(_ context.Context, account string) (Signed, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -143,7 +143,7 @@ func (m *FileLog) Last(_ context.Context, account string) (Signed, bool, error) 
 	return s, ok, nil
 }
 
-// All gives the largest statement of every account.
+// All returns the largest statement of every account.
 func (m *FileLog) All(context.Context) ([]Signed, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -365,14 +365,14 @@ func (m *TopicLog) Ready() error {
 // Refresh reads the topic to its end.
 func (m *TopicLog) Refresh(ctx context.Context) error { return m.table.Sync(ctx) }
 
-// All gives the largest statement of every account, as of the last Refresh.
+// All returns the largest statement of every account, as of the last Refresh.
 func (m *TopicLog) All(context.Context) ([]Signed, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Collect(maps.Values(m.last)), nil
 }
 
-// Last gives an account's largest statement. Its error says that two histories of
+// Last returns an account's largest statement. Its error says that two histories of
 // the account were signed.
 func (m *TopicLog) Last(_ context.Context, account string) (Signed, bool, error) {
 	m.mu.Lock()

@@ -118,8 +118,8 @@ func (s Signed) row(account int64, at time.Time, checkpoint []byte) []any {
 	}
 }
 
-// lastSigned gives the larger of what the database and the memory know to have
-// been signed, with its note when the database has it.
+// lastSigned returns the larger of the statements in the database and in the signed
+// log, with its note when the database has it.
 func (s *Signer) lastSigned(ctx context.Context, tx *db.Tx, key int64, account string) (Signed, string, error) {
 	last := Signed{Account: account, Root: merkle.EmptyRoot()}
 	var root []byte

@@ -41,7 +41,7 @@ type appended struct {
 	salts                 []byte // after an erasure, instead of the seed
 }
 
-// accountKeys gives the store's small integers for accounts, making new ones,
+// accountKeys returns the store's small integers for accounts, making new ones,
 // each with its empty head.
 func accountKeys(ctx context.Context, tx *db.Tx, ids []string) (map[string]int64, error) {
 	keys := make(map[string]int64, len(ids))
@@ -76,7 +76,7 @@ func accountKeys(ctx context.Context, tx *db.Tx, ids []string) (map[string]int64
 	return keys, nil
 }
 
-// accountKey gives the key of one account; 0 when nothing was ever appended.
+// accountKey returns the key of one account; 0 when nothing was ever appended.
 func accountKey(ctx context.Context, tx *db.Tx, id string) (int64, error) {
 	var key int64
 	err := tx.QueryRow(ctx, `SELECT key FROM account WHERE id = $1`, id).Scan(&key)

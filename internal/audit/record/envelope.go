@@ -122,7 +122,7 @@ func Commit(salt *[32]byte, value []byte) [32]byte {
 	return sha256.Sum256(append(b, value...))
 }
 
-// Canonical gives a value its canonical form.
+// Canonical returns a value in its canonical form.
 func Canonical(v jsontext.Value) ([]byte, error) {
 	c := v.Clone()
 	err := c.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false))

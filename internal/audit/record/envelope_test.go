@@ -113,7 +113,7 @@ func memberOf(t testing.TB, envelope []byte, name string) jsontext.Value {
 	return m[name]
 }
 
-// difficult gives random JSON values with numbers and texts that a careless
+// difficult returns random JSON values with numbers and texts that a careless
 // reader changes.
 func difficult(r *rand.Rand, depth int) string {
 	atoms := []string{`1.0`, `1`, `-0`, `1e400`, `12345678901234567890`, `0.1000`, `true`, `null`, `""`,

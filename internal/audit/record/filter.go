@@ -85,8 +85,8 @@ func Compile(conds []Filter) (*Matcher, error) {
 	return m, nil
 }
 
-// closedWords are the fields of which all values are known: another word is a
-// mistake, and finding nothing by it would say that nothing happened.
+// closedWords are the fields of which all values are known: another word is a mistake,
+// and an empty answer to it would mean that nothing happened.
 var closedWords = map[string][]string{
 	"action_result": {"success", "failure"},
 	"actor_type":    {"user", "token", "integration", "staff", "system", "account", "cloudflare_admin"},
@@ -195,7 +195,7 @@ func (m *Matcher) Matches(r *Record) bool {
 	return true
 }
 
-// field gives the value of one filterable field, as the v2 API maps it. Some
+// field returns the value of one filterable field, as the v2 API maps it. Some
 // have two words for the same thing: Belfry's own is accepted too.
 var fieldTable = map[string]func(*Record) []string{
 	"id":               func(r *Record) []string { return []string{r.Event.ID} },

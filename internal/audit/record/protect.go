@@ -14,7 +14,7 @@ import (
 // is erased as a whole.
 const MaxPersonalMembers = 64
 
-// Protect removes the secrets from an event, and gives the pointers that are
+// Protect removes the secrets from an event, and returns the pointers that are
 // committed besides those of every envelope, as the catalogue declares them.
 func Protect(e *Event, personal, secret event.Fields) (committed []string, err error) {
 	if err := redact(e, secret); err != nil {
@@ -53,8 +53,8 @@ func (e *Event) openParts() map[string]*jsontext.Value {
 	return map[string]*jsontext.Value{"before": &e.Before, "after": &e.After, "metadata": &e.Metadata}
 }
 
-// redact replaces the secret members of before, after and metadata, so that
-// they reach neither the record nor a page. A secret that changed says so.
+// redact replaces the secret members of before, after and metadata, so that they reach
+// neither the record nor a page. A secret that changed is marked as changed.
 func redact(e *Event, secrets event.Fields) error {
 	if secrets.NoMembers() {
 		return nil

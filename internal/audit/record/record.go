@@ -64,7 +64,7 @@ func (v *Envelope) Open(seq int64, values map[string]jsontext.Value) (*Record, e
 	return r, nil
 }
 
-// text gives the place of a committed text field; nil for any other pointer.
+// text returns the place of a committed text field; nil for any other pointer.
 func (e *Event) text(pointer string) *string {
 	behalf := func() *OnBehalfOf {
 		if e.Actor.OnBehalfOf == nil {

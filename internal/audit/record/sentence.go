@@ -87,7 +87,7 @@ func (r *Record) fill(template string) (s Sentence, ok bool) {
 // noValue is written for a missing value.
 const noValue = "?"
 
-// placeholder gives the value of a placeholder.
+// placeholder returns the value of a placeholder.
 func (r *Record) placeholder(name string) Part {
 	e := &r.Event
 	switch name {

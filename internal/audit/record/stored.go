@@ -37,7 +37,7 @@ func (s *Stored) RecordedAt() int64 {
 	return t.UnixMicro()
 }
 
-// Sealed gives the event back in the form in which it was appended.
+// Sealed returns the event in the form in which it was appended.
 func (s *Stored) Sealed() *Sealed {
 	out := &Sealed{Envelope: s.Envelope}
 	copy(out.Seed[:], s.Seed)
@@ -54,7 +54,7 @@ type Opening struct {
 	Value jsontext.Value
 }
 
-// OpeningList gives what opens the envelope, in the order of the pointers.
+// OpeningList returns the openings of the envelope, in the order of their pointers.
 func (s *Stored) OpeningList() []Opening {
 	var values map[string]jsontext.Value
 	if json.Unmarshal(s.Openings, &values) != nil {

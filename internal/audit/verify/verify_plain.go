@@ -35,7 +35,7 @@ type plainOpening struct {
 	path, salt, value []byte
 }
 
-// verify gives the leaf, and how many commitments stay closed.
+// verify returns the leaf, and how many commitments stay closed.
 func (p *plain) verify(line []byte, account string, seq uint64) (leaf merkle.Hash, erased int, ok bool) {
 	if seq > math.MaxInt64 || !utf8.Valid(line) {
 		return leaf, 0, false
@@ -257,7 +257,7 @@ func mergeOpened(dst, clear []byte, list []plainOpening, here int, shape *clearS
 	return merge(dst, clear, list, here+1, shape)
 }
 
-// firstMember gives the name of the first opened member and how many openings are
+// firstMember returns the name of the first opened member and how many openings are
 // its own or below it; -1 when they are not in the order of the members.
 func firstMember(list []plainOpening, depth int) (token []byte, n int) {
 	for ; n < len(list); n++ {
