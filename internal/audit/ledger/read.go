@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"database/sql"
 	"math"
 	"time"
 
@@ -221,9 +220,18 @@ func (c *collector) read(ctx context.Context, tx *db.Tx, text string, args ...an
 	return n, rows.Err()
 }
 
-func scanStored(rows *sql.Rows) (*record.Stored, error) {
+func scanStored(row db.Row) (*record.Stored, error) {
 	s := &record.Stored{}
-	return s, rows.Scan(&s.Seq, &s.At, &s.Envelope, &s.Seed, &s.Salts, &s.Openings)
+	return s, row.Scan(&s.Seq, &s.At, &s.Envelope, &s.Seed, &s.Salts, &s.Openings)
+}
+
+// openRow scans and opens a stored event, for [db.Collect].
+func openRow(row db.Row) (*record.Record, error) {
+	s, err := scanStored(row)
+	if err != nil {
+		return nil, err
+	}
+	return s.Open()
 }
 
 // Get returns one event by its id; NotFound when the account has none.
@@ -277,23 +285,8 @@ func (r *Reader) Range(ctx context.Context, account string, from, to int64, limi
 		if err != nil || key == 0 {
 			return err
 		}
-		rows, err := tx.Query(ctx, bySeq, key, from, to, limit)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			s, err := scanStored(rows)
-			if err != nil {
-				return err
-			}
-			rec, err := s.Open()
-			if err != nil {
-				return err
-			}
-			list = append(list, rec)
-		}
-		return rows.Err()
+		list, err = db.Collect(ctx, tx, openRow, bySeq, key, from, to, limit)
+		return err
 	})
 	return list, err
 }

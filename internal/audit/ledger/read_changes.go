@@ -100,22 +100,14 @@ func visitStored(
 	text string,
 	args ...any,
 ) (n int, err error) {
-	rows, err := tx.Query(ctx, text, args...)
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		s, err := scanStored(rows)
+	err = db.Each(ctx, tx, func(row db.Row) error {
+		rec, err := openRow(row)
 		if err != nil {
-			return n, err
-		}
-		rec, err := s.Open()
-		if err != nil {
-			return n, err
+			return err
 		}
 		n++
 		visit(rec)
-	}
-	return n, rows.Err()
+		return nil
+	}, text, args...)
+	return n, err
 }

@@ -25,20 +25,9 @@ func (r *Reader) Products(ctx context.Context, account string) (list []string, e
 		if err != nil || key == 0 {
 			return err
 		}
-		rows, err := tx.Query(ctx, `SELECT DISTINCT product FROM rollup WHERE account = $1 ORDER BY product LIMIT $2`, key,
-			maxGroups)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var p string
-			if err := rows.Scan(&p); err != nil {
-				return err
-			}
-			list = append(list, p)
-		}
-		return rows.Err()
+		list, err = db.Collect(ctx, tx, db.ScanText,
+			`SELECT DISTINCT product FROM rollup WHERE account = $1 ORDER BY product LIMIT $2`, key, maxGroups)
+		return err
 	})
 	return list, err
 }

@@ -60,13 +60,13 @@ type Key struct {
 // database was rolled back or changed, and a signature would show customers
 // two histories.
 type Signer struct {
-	db     *db.DB
-	memory SignedLog
-	signer note.Signer
-	key    Key
-	log    *slog.Logger
-	now    func() time.Time
-	epoch  time.Duration
+	db        *db.DB
+	signedLog SignedLog
+	signer    note.Signer
+	key       Key
+	log       *slog.Logger
+	now       func() time.Time
+	epoch     time.Duration
 
 	mu      sync.Mutex // guards the fields below
 	grown   map[string]struct{}
@@ -97,15 +97,15 @@ const keyPurpose = "audit signing key"
 // NewSigner loads the installation's key, or makes it at the first start.
 func NewSigner(ctx context.Context, cfg SignerConfig) (*Signer, error) {
 	s := &Signer{
-		db:      cfg.DB,
-		memory:  cfg.SignedLog,
-		log:     cfg.Log,
-		now:     cfg.Now,
-		epoch:   cfg.Epoch,
-		grown:   map[string]struct{}{},
-		recent:  map[string]cachedCheckpoint{},
-		stopped: map[string]string{},
-		damaged: map[string]string{},
+		db:        cfg.DB,
+		signedLog: cfg.SignedLog,
+		log:       cfg.Log,
+		now:       cfg.Now,
+		epoch:     cfg.Epoch,
+		grown:     map[string]struct{}{},
+		recent:    map[string]cachedCheckpoint{},
+		stopped:   map[string]string{},
+		damaged:   map[string]string{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

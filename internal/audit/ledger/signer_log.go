@@ -46,7 +46,7 @@ func OpenFileLog(path string) (*FileLog, error) {
 		return nil, err
 	}
 	if err := m.load(path); err != nil {
-		return nil, fmt.Errorf("signer's memory %s: %w", path, err)
+		return nil, fmt.Errorf("signed log %s: %w", path, err)
 	}
 	if err := m.rewrite(); err != nil {
 		return nil, err
@@ -160,7 +160,7 @@ func (m *FileLog) Record(_ context.Context, list []Signed) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.broken != nil {
-		return fmt.Errorf("signer's memory: an earlier write failed, restart to read it again: %w", m.broken)
+		return fmt.Errorf("signed log: an earlier write failed, restart to read it again: %w", m.broken)
 	}
 	var b strings.Builder
 	n := 0
@@ -259,7 +259,7 @@ func OpenTopicLog(
 		split:   map[string]error{},
 		ignored: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "belfry_audit_signed_ignored_total",
-			Help: "Records of the signer's memory on Kafka that do not count, such as those without Belfry's MAC.",
+			Help: "Records of the signed log on Kafka that do not count, such as those without Belfry's MAC.",
 		}),
 	}
 	if err := registry.Register(m.ignored); err != nil {
@@ -338,7 +338,7 @@ func (m *TopicLog) apply(r bus.Record) error {
 // passOver notes a record that does not count. The caller has the lock.
 func (m *TopicLog) passOver(key string, offset int64, f foreignRecord) {
 	m.ignored.Inc()
-	m.log.Error("a record of the signer's memory does not count",
+	m.log.Error("a record of the signed log does not count",
 		"topic", event.TopicAuditSigned, "key", strict.Clip(key, 64), "offset", offset, "reason", f.why)
 	if _, ok := m.foreign[key]; ok || len(m.foreign) < maxForeign {
 		m.foreign[key] = f

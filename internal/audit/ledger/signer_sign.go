@@ -13,7 +13,7 @@ import (
 )
 
 // sign signs the present logs of some accounts, given in ascending order, with
-// one write to the memory and one transaction. failed holds the accounts whose
+// one write to the signed log and one transaction. failed holds the accounts whose
 // logs do not reproduce what was signed.
 func (s *Signer) sign(
 	ctx context.Context,
@@ -29,7 +29,7 @@ func (s *Signer) sign(
 		if err := lockAccounts(ctx, tx, accounts); err != nil {
 			return err
 		}
-		if err := s.memory.Refresh(ctx); err != nil {
+		if err := s.signedLog.Refresh(ctx); err != nil {
 			return err
 		}
 		for _, account := range accounts {
@@ -68,7 +68,7 @@ func (s *Signer) sign(
 		}
 		// The one place that writes elsewhere inside a transaction: a statement
 		// must outlive whatever becomes of this database before anybody sees it.
-		if err := s.memory.Record(ctx, fresh); err != nil {
+		if err := s.signedLog.Record(ctx, fresh); err != nil {
 			return err
 		}
 		var rows [][]any
@@ -130,13 +130,13 @@ func (s *Signer) lastSigned(ctx context.Context, tx *db.Tx, key int64, account s
 	} else if !errors.Is(err, sql.ErrNoRows) {
 		return last, "", err
 	}
-	outside, ok, err := s.memory.Last(ctx, account)
+	outside, ok, err := s.signedLog.Last(ctx, account)
 	if err != nil {
 		return last, "", err
 	}
 	if ok && outside.Size == last.Size && text != "" && outside.Root != last.Root {
 		return last, "", errs.New(errs.CodeSigningStopped,
-			"the database and the signer's memory name different roots for size %d", last.Size)
+			"the database and the signed log name different roots for size %d", last.Size)
 	}
 	if ok && (outside.Size > last.Size || text == "") {
 		return outside, "", nil
