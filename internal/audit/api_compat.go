@@ -170,7 +170,7 @@ func (f *Feature) queryV1(ctx context.Context, in *ListV1) (q ledger.Query, empt
 			used = append(used, c)
 		}
 	}
-	conds, err := f.resolveFilters(ctx, web.Account(ctx).ID, used)
+	filters, err := f.resolveFilters(ctx, web.Account(ctx).ID, used)
 	if err != nil {
 		return q, false, err
 	}
@@ -182,7 +182,7 @@ func (f *Feature) queryV1(ctx context.Context, in *ListV1) (q ledger.Query, empt
 	return ledger.Query{
 		Since:     since,
 		Before:    before,
-		Filters:   conds,
+		Filters:   filters,
 		Ascending: in.Direction == "asc",
 		Limit:     in.PerPage,
 		Skip:      skip,
@@ -238,15 +238,15 @@ func (f *Feature) listV2(ctx context.Context, in *ListV2) (web.Page[itemV2], err
 	if err != nil {
 		return page, err
 	}
-	conds, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
+	filters, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
 	if err != nil {
 		return page, err
 	}
 	if empty { // of which the filters were checked all the same
-		_, err := record.Compile(conds)
+		_, err := record.Compile(filters)
 		return page, err
 	}
-	q := ledger.Query{Since: since, Before: before, Filters: conds, Ascending: in.Direction == "asc", Limit: in.Limit}
+	q := ledger.Query{Since: since, Before: before, Filters: filters, Ascending: in.Direction == "asc", Limit: in.Limit}
 	page.Items, page.Cursor, err = f.pageV2(ctx, account, "audit.v2", in.Cursor, q)
 	return page, err
 }

@@ -124,11 +124,11 @@ func (f *Feature) stream(ctx context.Context, in *StreamInput) (web.Events, erro
 		return web.Events{}, err
 	}
 	account := web.Account(ctx).ID
-	conds, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
+	filters, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
 	if err != nil {
 		return web.Events{}, err
 	}
-	return f.Tail(ctx, account, seqOr(in.From, -1), conds, func(r *record.Record) ([]byte, error) {
+	return f.Tail(ctx, account, seqOr(in.From, -1), filters, func(r *record.Record) ([]byte, error) {
 		return json.Marshal(f.v2(r, f.words.AccountName(ctx, account)))
 	})
 }
@@ -143,10 +143,10 @@ func (f *Feature) Tail(
 	ctx context.Context,
 	account string,
 	from int64,
-	conds []record.Filter,
+	filters []record.Filter,
 	encode func(*record.Record) ([]byte, error),
 ) (web.Events, error) {
-	m, err := record.Compile(conds)
+	m, err := record.Compile(filters)
 	if err != nil {
 		return web.Events{}, err
 	}
@@ -248,11 +248,11 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 	if err != nil {
 		return web.Stream{}, err
 	}
-	conds, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
+	filters, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
 	if err != nil {
 		return web.Stream{}, err
 	}
-	if _, err := record.Compile(conds); err != nil {
+	if _, err := record.Compile(filters); err != nil {
 		return web.Stream{}, err
 	}
 	if err := f.self(ctx, account, "export", "record", account, "filtered events", map[string]any{
@@ -262,7 +262,7 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 	}); err != nil {
 		return web.Stream{}, err
 	}
-	q := ledger.Query{Since: since, Before: before, Filters: conds}
+	q := ledger.Query{Since: since, Before: before, Filters: filters}
 	s := web.Stream{ContentType: "application/x-ndjson", Filename: "audit-" + account + "." + in.Format}
 	if in.Format == "csv" {
 		s.ContentType = "text/csv; charset=utf-8"

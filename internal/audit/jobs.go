@@ -101,18 +101,18 @@ func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *Export
 		field, not := cutNot(name)
 		raw = append(raw, record.Filter{Field: field, Not: not, Values: in.Body.Filters[name]})
 	}
-	conds, err := f.resolveFilters(ctx, account, raw)
+	filters, err := f.resolveFilters(ctx, account, raw)
 	if err != nil {
 		return jobs.Info{}, err
 	}
-	if _, err := record.Compile(conds); err != nil {
+	if _, err := record.Compile(filters); err != nil {
 		return jobs.Info{}, err
 	}
-	job := exportJob{Format: in.Body.Format, Since: since, Before: before, Conds: conds}
+	job := exportJob{Format: in.Body.Format, Since: since, Before: before, Conds: filters}
 	if job.Format == "" {
 		job.Format = "ndjson"
 	}
-	if job.Format == "ndjson" && since == 0 && before == 0 && len(conds) == 0 {
+	if job.Format == "ndjson" && since == 0 && before == 0 && len(filters) == 0 {
 		if job.Size, err = f.reader.Size(ctx, account); err != nil {
 			return jobs.Info{}, err
 		}

@@ -315,13 +315,13 @@ func shortJSON(v jsontext.Value) string {
 	return s
 }
 
-// again makes a row that may stand in the list as well: its ids are others.
-func (r *eventRow) again() {
+// withOtherIDs changes the ids of a row that the list may show as well.
+func (r *eventRow) withOtherIDs() {
 	r.Day = time.Time{}
 	r.Dated = true
 	r.ID = "around-" + r.ID
 	for i := range r.Fold {
-		r.Fold[i].again()
+		r.Fold[i].withOtherIDs()
 	}
 }
 
@@ -335,21 +335,21 @@ func (p *pages) surround(ctx context.Context, d *detailPage, v visit, rec *recor
 	at := ledger.PositionOf(rec)
 	a := &around{Where: "in this account"}
 	base := url.Values{}
-	var conds []record.Filter
+	var filters []record.Filter
 	if zone := cmp.Or(e.Zone.ID, e.Zone.Name); zone != "" {
-		conds = []record.Filter{{Field: "zone", Values: []string{zone}}}
+		filters = []record.Filter{{Field: "zone", Values: []string{zone}}}
 		a.Where = "on " + visible(cmp.Or(e.Zone.Name, e.Zone.ID))
 		base.Set("zone", zone)
 	}
 	if e.ChangeSet != "" { // its own parts are no context
-		conds = append(conds, record.Filter{Field: "change_set", Not: true, Values: []string{e.ChangeSet}})
+		filters = append(filters, record.Filter{Field: "change_set", Not: true, Values: []string{e.ChangeSet}})
 	}
 	l := rowList{pages: p, visit: v, explorerURL: v.Request.URL, fold: true}
 	if d.Pane {
 		l.target = "detail"
 	}
 	for _, ascending := range []bool{true, false} {
-		found, err := p.reader.Browse(ctx, v.Account, ledger.Query{Filters: conds, After: at, Ascending: ascending},
+		found, err := p.reader.Browse(ctx, v.Account, ledger.Query{Filters: filters, After: at, Ascending: ascending},
 			4*aroundRows, nil)
 		if err != nil {
 			return err
@@ -357,7 +357,7 @@ func (p *pages) surround(ctx context.Context, d *detailPage, v visit, rec *recor
 		rows := l.rows(found.Records)
 		rows = rows[:min(len(rows), aroundRows)]
 		for i := range rows {
-			rows[i].again()
+			rows[i].withOtherIDs()
 		}
 		if ascending {
 			for i := len(rows) - 1; i >= 0; i-- {

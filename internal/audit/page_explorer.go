@@ -68,7 +68,7 @@ type filterMenu struct {
 // state is an explorer's URL, read.
 type state struct {
 	visit
-	conds   []record.Filter
+	filters []record.Filter
 	unknown []string
 	period  ui.Range
 	text    string // q
@@ -88,13 +88,13 @@ func (p *pages) state(v visit) (state, error) {
 		event:   q.Get("event"),
 	}
 	var err error
-	s.conds, err = p.resolveFilters(v.Context(), v.Account, raw)
+	s.filters, err = p.resolveFilters(v.Context(), v.Account, raw)
 	return s, err
 }
 
 // query is the question to the reader, without its page.
 func (s state) query() ledger.Query {
-	q := ledger.Query{Filters: s.conds}
+	q := ledger.Query{Filters: s.filters}
 	if !s.period.Since.IsZero() {
 		q.Since = max(0, s.period.Since.UnixMicro())
 	}

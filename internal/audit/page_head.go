@@ -35,7 +35,7 @@ func (p *pages) fillSize(data *explorerPage, s state) (err error) {
 
 // filtered reports whether the list shows less than the record.
 func (s state) filtered() bool {
-	return len(s.conds) > 0 || s.text != "" || !s.period.Since.IsZero() || !s.period.Before.IsZero()
+	return len(s.filters) > 0 || s.text != "" || !s.period.Since.IsZero() || !s.period.Before.IsZero()
 }
 
 // withoutOpen leaves out of a page's parameters the open event and the place in

@@ -54,17 +54,17 @@ func FuzzTheSearchFieldTakesAnything(f *testing.F) {
 
 func TestAFilterThatMeansNothingIsNamed(t *testing.T) {
 	q, _ := url.ParseQuery("actor_id=u&actor_id.not=v&audit_log_id=e&event=e&cursor=c&q=x&since=7d&colour=red&product_category.not=a&zone=")
-	conds, unknown := filtersOf(q)
+	filters, unknown := filtersOf(q)
 	want := []record.Filter{
 		{Field: "actor_id", Values: []string{"u"}},
 		{Field: "actor_id", Not: true, Values: []string{"v"}},
 		{Field: "id", Values: []string{"e"}},
 	}
-	slices.SortStableFunc(conds, func(a, b record.Filter) int {
+	slices.SortStableFunc(filters, func(a, b record.Filter) int {
 		return strings.Compare(a.Field, b.Field)*2 + map[bool]int{true: 1, false: -1}[a.Not]
 	})
-	if !reflect.DeepEqual(conds, want) || !reflect.DeepEqual(unknown, []string{"colour", "product_category.not"}) {
-		t.Errorf("%+v, unknown %v", conds, unknown)
+	if !reflect.DeepEqual(filters, want) || !reflect.DeepEqual(unknown, []string{"colour", "product_category.not"}) {
+		t.Errorf("%+v, unknown %v", filters, unknown)
 	}
 }
 
@@ -289,11 +289,11 @@ func TestEveryFilterIsShownAsAChipAndEveryChipFilters(t *testing.T) {
 			t.Errorf("the chip of %s has no label", k.Key)
 		}
 		for _, name := range []string{k.Key, k.Key + ".not"} {
-			conds, unknown := filtersOf(url.Values{name: {"x"}})
+			filters, unknown := filtersOf(url.Values{name: {"x"}})
 			if k.Key == "product_category" && name != k.Key {
 				continue // categories can be asked for, not excluded
 			}
-			if len(conds) != 1 || len(unknown) != 0 {
+			if len(filters) != 1 || len(unknown) != 0 {
 				t.Errorf("the chip %s filters nothing", name)
 			}
 		}

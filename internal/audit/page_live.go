@@ -23,7 +23,7 @@ func (p *pages) live(pv *page.Visit) error {
 	l := rowList{pages: p, visit: v, explorerURL: explorer, target: "detail", fold: true, live: true}
 	keep, _ := p.keep(s)
 	var set []*record.Record
-	events, err := p.Tail(v.Context(), v.Account, -1, s.conds, func(rec *record.Record) ([]byte, error) {
+	events, err := p.Tail(v.Context(), v.Account, -1, s.filters, func(rec *record.Record) ([]byte, error) {
 		if !keep(rec) {
 			return nil, nil
 		}

@@ -17,7 +17,7 @@ import (
 // ownParameters are the pages' own.
 var ownParameters = []string{"q", "views", "event", "tab", "verify", "cursor", "since", "before"}
 
-// special are fields that conds resolves beyond those of Fields.
+// special are fields that filters resolves beyond those of Fields.
 var special = []string{"account_name", "audit_log_id", "product_category"}
 
 // chipKeys are the filters that are shown as chips, in their order.
@@ -87,7 +87,7 @@ func fieldOf(name string) string {
 
 // filtersOf reads the conditions of a URL. unknown are parameters that mean
 // nothing here: a page that ignored them silently would show too much.
-func filtersOf(q url.Values) (conds []record.Filter, unknown []string) {
+func filtersOf(q url.Values) (filters []record.Filter, unknown []string) {
 	for name, values := range q {
 		field, not := strings.CutSuffix(name, ".not")
 		values = slices.DeleteFunc(slices.Clone(values), func(s string) bool { return s == "" })
@@ -95,18 +95,18 @@ func filtersOf(q url.Values) (conds []record.Filter, unknown []string) {
 		switch {
 		case slices.Contains(ownParameters, name) || len(values) == 0:
 		case field == "audit_log_id":
-			conds = append(conds, record.Filter{Field: "id", Not: not, Values: values})
+			filters = append(filters, record.Filter{Field: "id", Not: not, Values: values})
 		case field == "product_category" && not:
 			unknown = append(unknown, name)
 		case known || slices.Contains(special, field):
-			conds = append(conds, record.Filter{Field: field, Not: not, Values: values})
+			filters = append(filters, record.Filter{Field: field, Not: not, Values: values})
 		default:
 			unknown = append(unknown, name)
 		}
 	}
 	slices.Sort(unknown)
-	slices.SortFunc(conds, func(a, b record.Filter) int { return strings.Compare(a.Field, b.Field) })
-	return conds, unknown
+	slices.SortFunc(filters, func(a, b record.Filter) int { return strings.Compare(a.Field, b.Field) })
+	return filters, unknown
 }
 
 // term is one word of the search field: a field's value, or free text.

@@ -101,8 +101,8 @@ func (e *oracleEvent) has(field string) []string {
 	panic(field)
 }
 
-func (e *oracleEvent) matches(conds []record.Filter) bool {
-	for _, c := range conds {
+func (e *oracleEvent) matches(filters []record.Filter) bool {
+	for _, c := range filters {
 		if len(c.Values) == 0 {
 			continue
 		}
@@ -360,11 +360,11 @@ func TestASearchThatFindsNothingInItsTimeSaysSo(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.FillTo(accountA, 1500)
 		w.Reader.SetBudget(0)
-		for name, conds := range map[string][]record.Filter{
+		for name, filters := range map[string][]record.Filter{
 			"by time":   {{Field: "actor_email", Values: []string{"nobody"}}},
 			"by digest": {{Field: "actor_id", Values: []string{"u1"}}, {Field: "actor_email", Values: []string{"nobody"}}},
 		} {
-			page, err := w.Reader.List(t.Context(), accountA, ledger.Query{Limit: 10, Filters: conds})
+			page, err := w.Reader.List(t.Context(), accountA, ledger.Query{Limit: 10, Filters: filters})
 			if !errs.Is(err, errs.CodeNarrowRange) {
 				t.Errorf("%s: %v %+v", name, err, page)
 			}

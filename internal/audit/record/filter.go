@@ -38,9 +38,9 @@ type Matcher struct {
 }
 
 // Compile checks the conditions and finds those that the digests answer.
-func Compile(conds []Filter) (*Matcher, error) {
+func Compile(filters []Filter) (*Matcher, error) {
 	m := &Matcher{}
-	for _, c := range conds {
+	for _, c := range filters {
 		get, ok := fieldTable[c.Field]
 		if !ok {
 			return nil, errs.At(errs.CodeInvalid, c.Field, "%s is not a field to filter by; there are %s", c.Field,
