@@ -25,10 +25,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/run"
@@ -36,10 +36,21 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
+// Group is the consumer group that stores events.
+const Group = "belfry.audit"
+
+// Manifest is the feature before it is constructed.
+var Manifest = feature.Manifest{
+	Name:     "audit",
+	Schemas:  []func() db.Schema{ledger.Schema},
+	Consumes: []feature.Subscription{{Group: Group, Topic: event.TopicAuditEvents}},
+	Cache:    4,
+}
+
 // Config names the feature's dependencies. The app passes functions of other
 // features.
 type Config struct {
-	DB        *db.DB // with bus.Schema and Schema
+	feature.Env
 	Box       *seal.Box
 	SignedLog ledger.SignedLog
 	KeyName   string // of the signing key at the first start
@@ -47,14 +58,11 @@ type Config struct {
 	Sources   Sources
 	Words     Words
 	Self      SelfAudit
-	Publish   func(ctx context.Context, msgs []bus.Message) error // to the bus: rejects
+	// BusRetention is how long the topics that hold events, or parts of them, keep a record.
+	BusRetention time.Duration
 	// OwnRecorded waits until the events of Belfry's own that an account has in
 	// outboxes are in the record; nil = there are none.
 	OwnRecorded func(ctx context.Context, account string) error
-	Cursors     *web.Cursors
-	Log         *slog.Logger
-	Registry    prometheus.Registerer
-	Now         func() time.Time
 }
 
 // Words are the names and sentences of the catalogue, for people.
@@ -91,12 +99,12 @@ type SelfAudit func(
 
 // Feature is the audit log.
 type Feature struct {
+	cfg     Config
 	db      *db.DB
 	intake  *Intake
 	ledger  *ledger.Ledger
 	reader  *ledger.Reader
 	signer  *ledger.Signer
-	relay   *bus.Relay
 	sources Sources
 	words   Words
 	self    SelfAudit
@@ -114,10 +122,12 @@ type Feature struct {
 
 // New makes the feature; nothing runs until the stages do.
 func New(ctx context.Context, cfg Config) (*Feature, error) {
-	if cfg.Now == nil {
-		cfg.Now = time.Now
+	var err error
+	if cfg.Env, err = cfg.Complete(Manifest.Name); err != nil {
+		return nil, err
 	}
 	f := &Feature{
+		cfg:         cfg,
 		db:          cfg.DB,
 		reader:      ledger.NewReader(cfg.DB, ledger.SearchBudget),
 		sources:     cfg.Sources,
@@ -128,11 +138,10 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 		log:         cfg.Log,
 		now:         cfg.Now,
 		tail:        newTail(),
-		metrics:     newMetrics(cfg.Registry),
+		metrics:     newMetrics(cfg.Registerer),
 	}
 	f.recent = newRecentChanges(f.reader, cfg.Now, f.isView)
 	f.recent.decoded = f.metrics.recent.Inc
-	var err error
 	f.signer, err = ledger.NewSigner(ctx, ledger.SignerConfig{
 		DB:        cfg.DB,
 		Box:       cfg.Box,
@@ -156,12 +165,32 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 		},
 		Sign: f.signer.SignBatch,
 	})
-	f.relay, err = bus.NewRelay(cfg.DB, cfg.Publish, bus.RelayOptions{
-		Name:       "audit",
-		Log:        cfg.Log,
-		Registerer: cfg.Registry,
+	return f, nil
+}
+
+// Describe returns the feature as the app serves and runs it.
+func (f *Feature) Describe() feature.Feature {
+	return feature.Feature{
+		Consumer: f.Consumer,
+		API:      f.API,
+		Pages:    f.Pages,
+		Stages:   f.Stages(),
+		Receives: true,
+	}
+}
+
+// Consumer makes the consumer of the topic of events; the app runs it.
+func (f *Feature) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
+	return bus.NewConsumer(bus.Config{
+		Cluster:    cluster,
+		Group:      Group,
+		Topics:     []string{event.TopicAuditEvents},
+		DB:         f.db,
+		Handle:     f.Handle,
+		MaxRecords: 2000,
+		Log:        f.log,
+		Registerer: f.cfg.Registerer,
 	})
-	return f, err
 }
 
 // Handle is the consumer's handler for the topic of events.
@@ -195,26 +224,26 @@ func (f *Feature) Signer() *ledger.Signer { return f.signer }
 func (f *Feature) Ready(context.Context) error { return f.signer.Ready() }
 
 // rejected wakes the relay that carries rejects to the bus.
-func (f *Feature) rejected() { f.relay.Notify() }
+func (f *Feature) rejected() { f.cfg.Wake() }
 
 // Stages are the feature's goroutines, in the order in which they stop: the
-// group commit after the listeners that feed it, the relay after it.
+// group commit after the servers and relays that feed it.
 func (f *Feature) Stages() []run.Stage {
 	return []run.Stage{
 		{Name: "audit ledger", Run: f.ledger.Run, Drain: 30 * time.Second},
 		{Name: "audit digests", Run: f.ledger.RunSpans},
 		{Name: "audit scrub", Run: ledger.NewScrubber(f.db, f.signer.Damaged, f.metrics.scrubbed).Run},
 		{Name: "audit signer", Run: f.signer.Run},
-		{Name: "audit relay", Run: f.relay.Run},
 	}
 }
 
-// Register adds the routes.
-func (f *Feature) Register(api *web.API) {
+// API registers the operations, and the kinds of jobs.
+func (f *Feature) API(api *web.API) {
 	f.registerIn(api)
 	f.registerCompatible(api)
 	f.registerRead(api)
 	f.registerProof(api)
+	f.registerJobs(api, f.cfg.Jobs, f.cfg.BusRetention)
 }
 
 // tail wakes the live tails of an account when its log grows.

@@ -155,7 +155,7 @@ const scrubAttempts = 10
 // eraseCopies takes the erased values out of the files of export jobs and of the
 // database. The features that keep text of events are notified through the outbox.
 func (f *Feature) eraseCopies(ctx context.Context, account string, queue *jobs.Queue) error {
-	f.relay.Notify()
+	f.cfg.Wake()
 	if err := queue.DropFiles(ctx, account, jobExport); err != nil {
 		return err
 	}

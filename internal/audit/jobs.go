@@ -43,10 +43,10 @@ type AuditExportStart struct {
 	Filters map[string][]string `json:"filters,omitempty" doc:"Name of a filter of the v2 list (with .not to exclude) to its values"`
 }
 
-// RegisterJobs adds the kinds of work and the routes that start them.
+// registerJobs adds the kinds of work and the routes that start them.
 // busRetention is how long the topics that hold events, or parts of them, keep a
 // record.
-func (f *Feature) RegisterJobs(api *web.API, queue *jobs.Queue, busRetention time.Duration) {
+func (f *Feature) registerJobs(api *web.API, queue *jobs.Queue, busRetention time.Duration) {
 	queue.Register(jobs.Kind{Name: jobExport, Permission: "audit:export", Run: f.runExport})
 	queue.Register(jobs.Kind{
 		Name:       jobErase,

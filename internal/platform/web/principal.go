@@ -37,6 +37,9 @@ type Principal struct {
 	Name  string
 	Email string
 
+	// TokenID and TokenName are those of a producer's token; ID and Name are the producer's.
+	TokenID, TokenName string
+
 	// AccountID is the account that the credential belongs to, with
 	// Permissions in it. Producers and installation-wide credentials have none.
 	AccountID   string
