@@ -46,7 +46,7 @@ func (f *Feature) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
 		Handle:     f.Handle,
 		OwnOnly:    true,
 		Log:        f.log,
-		Registerer: f.registerer,
+		Registerer: f.cfg.Registerer,
 	})
 }
 

@@ -23,13 +23,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/run"
 )
 
 //go:embed schema/*.sql
@@ -44,42 +44,35 @@ func Schema() db.Schema {
 	return db.Schema{Source: "producer", Files: files}
 }
 
-// Config are the settings of a Feature. Zero durations mean the defaults.
+// Manifest is the feature before it is constructed.
+var Manifest = feature.Manifest{
+	Name:     "producer",
+	Schemas:  []func() db.Schema{Schema},
+	Consumes: []feature.Subscription{{Group: Group, Topic: event.TopicAuditRejects}},
+	Cache:    1,
+}
+
+// Config configures a Feature. DB, OperatorAccount and Sections are required.
 type Config struct {
+	feature.Env
+
 	// OperatorAccount is the installation's own account: changes that concern no
 	// customer are recorded in it.
 	OperatorAccount string
-	Poll            time.Duration // between two polls for changed catalogues; 2 s
-}
-
-// Deps are the parts a Feature works with. DB, Record and Sections are required.
-type Deps struct {
-	DB *db.DB
-	// Sections are the sections of catalogue files.
-	Sections catalogue.Sections
-	// Record writes Belfry's own audit events to the outbox of DB, in tx.
-	Record func(ctx context.Context, tx *db.Tx, events ...event.Audit) error
-	// Wake notifies the outbox's relay of a commit; nil = the relay polls.
-	Wake       func()
-	Log        *slog.Logger
-	Registerer prometheus.Registerer
-	Now        func() time.Time // nil = time.Now
+	Sections        catalogue.Sections // of catalogue files
+	Poll            time.Duration      // between two polls for changed catalogues; 0 = 2 s
 }
 
 // Feature is the feature. Safe for concurrent use.
 type Feature struct {
 	cfg     Config
 	db      *db.DB
-	record  func(context.Context, *db.Tx, ...event.Audit) error
-	wake    func()
 	log     *slog.Logger
 	now     func() time.Time
 	metrics metrics
 
 	sections catalogue.Sections
 	builtin  *catalogue.Product
-
-	registerer prometheus.Registerer // for the consumer's metrics
 
 	snapshot *db.Snapshot[*snapshot]
 
@@ -90,53 +83,55 @@ type Feature struct {
 }
 
 // New makes a Feature; the database has the tables of [bus.Schema] and [Schema].
-func New(cfg Config, deps Deps) (*Feature, error) {
+func New(cfg Config) (*Feature, error) {
+	var err error
+	if cfg.Env, err = cfg.Complete(Manifest.Name); err != nil {
+		return nil, err
+	}
 	switch {
-	case deps.DB == nil || deps.Record == nil || len(deps.Sections) == 0:
-		return nil, errors.New("producer: DB, Record and Sections are required")
+	case len(cfg.Sections) == 0:
+		return nil, errors.New("producer: Sections are required")
 	case !id.Valid(cfg.OperatorAccount):
 		return nil, errors.New("producer: OperatorAccount must be an account's id")
+	}
+	if err := cfg.Sections.Check(); err != nil {
+		return nil, err
 	}
 	if cfg.Poll <= 0 {
 		cfg.Poll = 2 * time.Second
 	}
-	if err := deps.Sections.Check(); err != nil {
-		return nil, err
-	}
-	builtin, err := Builtin(deps.Sections)
+	builtin, err := Builtin(cfg.Sections)
 	if err != nil {
 		return nil, err
 	}
+
 	f := &Feature{
-		cfg:        cfg,
-		db:         deps.DB,
-		record:     deps.Record,
-		wake:       deps.Wake,
-		log:        deps.Log,
-		now:        deps.Now,
-		metrics:    newMetrics(),
-		sections:   deps.Sections,
-		builtin:    builtin,
-		registerer: deps.Registerer,
-		cached:     map[account.Hash]cachedToken{},
-		touched:    map[string]int64{},
+		cfg:      cfg,
+		db:       cfg.DB,
+		log:      cfg.Log,
+		now:      cfg.Now,
+		metrics:  newMetrics(),
+		sections: cfg.Sections,
+		builtin:  builtin,
+		cached:   map[account.Hash]cachedToken{},
+		touched:  map[string]int64{},
 	}
-	f.snapshot = db.NewSnapshot(deps.DB, clock, f.loadSnapshot)
-	if f.wake == nil {
-		f.wake = func() {}
-	}
-	if f.log == nil {
-		f.log = slog.New(slog.DiscardHandler)
-	}
-	if f.now == nil {
-		f.now = time.Now
-	}
-	if deps.Registerer != nil {
-		if err := f.metrics.register(deps.Registerer); err != nil {
+	f.snapshot = db.NewSnapshot(cfg.DB, clock, f.loadSnapshot)
+	if cfg.Registerer != nil {
+		if err := f.metrics.register(cfg.Registerer); err != nil {
 			return nil, err
 		}
 	}
 	return f, nil
+}
+
+// Describe returns the feature as the app serves and runs it.
+func (f *Feature) Describe() feature.Feature {
+	return feature.Feature{
+		Consumer: f.Consumer,
+		API:      f.API,
+		Stages:   []run.Stage{{Name: "producers", Run: f.Run}},
+	}
 }
 
 // Intervals of the background work that is not urgent.

@@ -9,13 +9,11 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
-	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -76,7 +74,7 @@ func (f *Feature) CreateTeam(ctx context.Context, name, email string) (Team, err
 			return nameTaken(err, t.Name)
 		}
 		created := event.NewAudit(f.cfg.OperatorAccount, "create", "producer", t.ID, t.Name)
-		return f.audit(ctx, tx, created.Changed(nil, t.recorded()))
+		return f.cfg.Record(ctx, tx, created.Changed(nil, t.recorded()))
 	})
 	return t, err
 }
@@ -186,7 +184,7 @@ func (f *Feature) UpdateTeam(ctx context.Context, teamID string, name, email *st
 			return err
 		}
 		updated := event.NewAudit(f.cfg.OperatorAccount, "update", "producer", t.ID, t.Name)
-		return f.audit(ctx, tx, updated.Changed(before, t.recorded()))
+		return f.cfg.Record(ctx, tx, updated.Changed(before, t.recorded()))
 	})
 	return t, err
 }
@@ -221,7 +219,7 @@ func (f *Feature) DeleteTeam(ctx context.Context, teamID string) error {
 			}
 		}
 		removed := event.NewAudit(f.cfg.OperatorAccount, "delete", "producer", t.ID, t.Name)
-		return f.audit(ctx, tx, removed.Changed(t.recorded(), nil))
+		return f.cfg.Record(ctx, tx, removed.Changed(t.recorded(), nil))
 	})
 }
 
@@ -253,41 +251,8 @@ func ownsNothing(ctx context.Context, tx *db.Tx, teamID string) error {
 
 // change runs fn in a writing transaction and wakes the relay after it.
 func (f *Feature) change(ctx context.Context, fn func(*db.Tx) error) error {
-	if err := f.db.Tx(ctx, fn); err != nil {
-		return err
-	}
-	f.wake()
-	return nil
+	return f.cfg.Change(ctx, fn)
 }
-
-// audit records a change by the request's principal.
-func (f *Feature) audit(ctx context.Context, tx *db.Tx, e event.Audit) error {
-	p := web.CurrentPrincipal(ctx)
-	if p == nil {
-		p = &web.Principal{Kind: web.KindSystem, ID: "belfry", Name: "Belfry"}
-	}
-	e = e.By(account.Actor(p), account.Interface(p))
-	if req := web.Request(ctx); req != nil {
-		agent := req.UserAgent()
-		if strings.HasPrefix(agent, UserAgent+"/") && !p.Session {
-			e.Interface = "CLI"
-		}
-		e.Request = &event.AuditRequest{
-			ID:        telemetry.RequestID(ctx),
-			Method:    req.Method,
-			URI:       cutBytes(req.URL.Path, 1024),
-			UserAgent: cutBytes(agent, 256),
-		}
-		if t, ok := f.tokenOf(req); ok {
-			e.Actor.TokenID = t.id
-			e.Actor.TokenName = t.name
-		}
-	}
-	return f.record(ctx, tx, e)
-}
-
-// UserAgent begins the User-Agent of the program's own commands.
-const UserAgent = "belfry-cli"
 
 func cutBytes(s string, n int) string {
 	if len(s) > n {

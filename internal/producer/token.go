@@ -89,7 +89,7 @@ func (f *Feature) CreateToken(ctx context.Context, teamID string, spec TokenCrea
 		if err != nil {
 			return err
 		}
-		return f.audit(ctx, tx, tokenEvent(f.cfg.OperatorAccount, "create", team, t))
+		return f.cfg.Record(ctx, tx, tokenEvent(f.cfg.OperatorAccount, "create", team, t))
 	})
 	if err != nil {
 		return NewToken{}, err
@@ -213,7 +213,7 @@ func (f *Feature) RevokeToken(ctx context.Context, teamID, tokenID string) error
 		if _, err := tx.Exec(ctx, `DELETE FROM token WHERE id = $1`, tokenID); err != nil {
 			return err
 		}
-		return f.audit(ctx, tx, tokenEvent(f.cfg.OperatorAccount, "revoke", team, t))
+		return f.cfg.Record(ctx, tx, tokenEvent(f.cfg.OperatorAccount, "revoke", team, t))
 	})
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -271,6 +271,8 @@ func (f *Feature) Authenticate(ctx context.Context, req *http.Request) (*web.Pri
 		Kind:        web.KindProducer,
 		ID:          t.team,
 		Name:        t.teamName,
+		TokenID:     t.id,
+		TokenName:   t.name,
 		Permissions: Permissions(),
 		IP:          addr,
 	}
@@ -329,22 +331,6 @@ func (f *Feature) token(ctx context.Context, hash account.Hash) (cachedToken, er
 		f.cached[hash] = t
 	}
 	return t, nil
-}
-
-// tokenOf is the team's token of a request that was authenticated just now.
-func (f *Feature) tokenOf(req *http.Request) (cachedToken, bool) {
-	value, ok := web.Bearer(req)
-	if !ok {
-		return cachedToken{}, false
-	}
-	hash, err := account.ParseToken(TokenPrefix, value)
-	if err != nil {
-		return cachedToken{}, false
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	t, ok := f.cached[hash]
-	return t, ok
 }
 
 // touch stores a token's use for Run to write, at most once a minute for a token.
