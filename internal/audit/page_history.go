@@ -2,7 +2,6 @@ package audit
 
 import (
 	"bytes"
-	"net/http"
 	"net/url"
 	"slices"
 	"time"
@@ -10,7 +9,10 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -41,87 +43,124 @@ type held struct {
 
 // version is one event of the resource.
 type version struct {
-	Row     row
+	Row     eventRow
 	Changes []ui.Change
 	More    int
 	Outside []string // members that changed since the version before, outside of the record
 }
 
 // resource answers for one resource, named by product, type and id.
-func (p *Dashboard) resource(w http.ResponseWriter, r *http.Request) error {
-	v := p.visit(r)
-	q := v.url.Query()
-	page := &historyPage{Product: q.Get("resource_product"), Type: q.Get("resource_type"), ID: q.Get("resource_id"), Back: v.base()}
-	if page.Product == "" || page.Type == "" || page.ID == "" {
-		return errs.At(errs.CodeMissingFilter, "resource_id", "a history is that of one resource: resource_product, resource_type and resource_id name it")
+func (p *pages) resource(pv *page.Visit) error {
+	v := p.visit(pv)
+	q := v.Request.URL.Query()
+	data := &historyPage{
+		Product: q.Get("resource_product"),
+		Type:    q.Get("resource_type"),
+		ID:      q.Get("resource_id"),
+		Back:    v.base(),
 	}
-	page.All = v.base() + query(url.Values{"resource_product": {page.Product}, "resource_type": {page.Type}, "resource_id": {page.ID}})
-	found, err := p.reader.List(v.ctx, v.account, Query{Limit: maxVersions, Conds: []Cond{
-		{Field: "resource_id", Values: []string{page.ID}}, {Field: "resource_product", Values: []string{page.Product}}, {Field: "resource_type", Values: []string{page.Type}}}})
+	if data.Product == "" || data.Type == "" || data.ID == "" {
+		return errs.At(errs.CodeMissingFilter, "resource_id",
+			"a history is that of one resource: resource_product, resource_type and resource_id name it")
+	}
+	data.All = v.base() + query(url.Values{
+		"resource_product": {data.Product},
+		"resource_type":    {data.Type},
+		"resource_id":      {data.ID},
+	})
+	found, err := p.reader.List(v.Context(), v.Account, ledger.Query{
+		Limit: maxVersions,
+		Filters: []record.Filter{
+			{Field: "resource_id", Values: []string{data.ID}},
+			{Field: "resource_product", Values: []string{data.Product}},
+			{Field: "resource_type", Values: []string{data.Type}},
+		},
+	})
 	if err != nil {
 		return err
 	}
 	if len(found.Records) == 0 {
 		return errs.New(errs.CodeNotFound, "the audit log has no event of this resource")
 	}
-	page.Cut = found.Next != nil
+	data.Cut = found.Next != nil
 	newest := found.Records[0]
-	page.Name, page.Zone = visible(newest.ResourceName()), visible(newest.Event.Zone.Name)
-	l := list{Dashboard: p, visit: v, url: v.url}
-	p.fillHistory(page, l, found.Records)
-	page.ID, page.Product, page.Type = visible(page.ID), visible(page.Product), visible(words(page.Type))
-	return p.render(w, v, "audit", "History of "+page.Name, "history", page)
+	data.Name = visible(newest.ResourceName())
+	data.Zone = visible(newest.Event.Zone.Name)
+	l := rowList{pages: p, visit: v, explorerURL: v.Request.URL}
+	p.fillHistory(data, l, found.Records)
+	data.ID = visible(data.ID)
+	data.Product = visible(data.Product)
+	data.Type = visible(record.Humanize(data.Type))
+	return v.Show(page.View{
+		Section:  "audit",
+		Title:    "History of " + data.Name,
+		Template: "history",
+		Data:     data,
+		Modules:  []string{recordModule},
+	})
 }
 
-func (p *Dashboard) fillHistory(page *historyPage, l list, newestFirst []*Record) {
+func (p *pages) fillHistory(data *historyPage, l rowList, newestFirst []*record.Record) {
 	changes := slices.DeleteFunc(slices.Clone(newestFirst), p.isView)
 	slices.Reverse(changes)
 	b := newBlame()
 	for _, r := range changes {
 		one := version{Row: l.row(r), Outside: b.take(r)}
-		one.Changes = shownChanges(Diff(jsontext.Value(visible(string(r.Event.Before))), jsontext.Value(visible(string(r.Event.After)))))
+		one.Changes = shownChanges(record.Diff(jsontext.Value(visible(string(r.Event.Before))),
+			jsontext.Value(visible(string(r.Event.After)))))
 		if r.Event.Before == nil || r.Event.After == nil { // created or deleted: the whole value, member by member
 			one.Changes = shownChanges(wholeChanges(r))
 		}
 		if n := len(one.Changes); n > maxListed {
-			one.Changes, one.More = one.Changes[:maxListed], n-maxListed
+			one.Changes = one.Changes[:maxListed]
+			one.More = n - maxListed
 		}
-		page.Versions = append(page.Versions, one)
+		data.Versions = append(data.Versions, one)
 	}
-	slices.Reverse(page.Versions)
+	slices.Reverse(data.Versions)
 	day := ""
-	for i := range page.Versions {
-		one := &page.Versions[i].Row
+	for i := range data.Versions {
+		one := &data.Versions[i].Row
 		if d := one.At.Format(time.DateOnly); d != day {
-			day, one.Day = d, one.At
+			day = d
+			one.Day = one.At
 		}
 	}
-	page.Silent = !b.spoke
+	data.Silent = !b.spoke
 	if b.gone != nil {
-		page.Gone = &page.Versions[slices.IndexFunc(page.Versions, func(v version) bool { return v.Row.ID == "e-"+b.gone.Event.ID })]
+		data.Gone = &data.Versions[slices.IndexFunc(data.Versions, func(v version) bool {
+			return v.Row.ID == "e-"+b.gone.Event.ID
+		})]
 		return
 	}
 	for _, name := range b.names() {
 		by := b.by[name]
-		page.Members = append(page.Members, held{Name: visible(name), Value: shortJSON(b.state[name]), Actor: visible(by.ActorName()), Kind: by.Event.Actor.Type,
-			At: by.Event.At(), Href: l.href(by.Event.ID), First: by == changes[0] && page.Cut})
+		data.Members = append(data.Members, held{
+			Name:  visible(name),
+			Value: shortJSON(b.state[name]),
+			Actor: visible(by.ActorName()),
+			Kind:  by.Event.Actor.Type,
+			At:    by.Event.At(),
+			Href:  l.href(by.Event.ID),
+			First: by == changes[0] && data.Cut,
+		})
 	}
 }
 
 // wholeChanges lists the members of the one side that there is.
-func wholeChanges(r *Record) []Change {
+func wholeChanges(r *record.Record) []record.Change {
 	side, op := r.Event.After, "added"
 	if side == nil {
 		side, op = r.Event.Before, "removed"
 	}
 	if side.Kind() != '{' {
-		return Diff(r.Event.Before, r.Event.After)
+		return record.Diff(r.Event.Before, r.Event.After)
 	}
 	empty := jsontext.Value(`{}`)
 	if op == "added" {
-		return Diff(empty, side)
+		return record.Diff(empty, side)
 	}
-	return Diff(side, empty)
+	return record.Diff(side, empty)
 }
 
 // blame follows a resource's top-level members from event to event, as git
@@ -129,19 +168,19 @@ func wholeChanges(r *Record) []Change {
 // changed: a member that neither side names stays as it was.
 type blame struct {
 	state map[string]jsontext.Value
-	by    map[string]*Record // who set the present value
-	gone  *Record            // the event that deleted it, until one makes it anew
-	spoke bool               // some event said values
+	by    map[string]*record.Record // who set the present value
+	gone  *record.Record            // the event that deleted it, until an event creates it again
+	spoke bool                      // some event said values
 }
 
 func newBlame() *blame {
-	return &blame{state: map[string]jsontext.Value{}, by: map[string]*Record{}}
+	return &blame{state: map[string]jsontext.Value{}, by: map[string]*record.Record{}}
 }
 
 // take goes on with the next event. outside are the members whose value before
-// the event is not the one that the record knew: somebody changed them without
-// an event.
-func (b *blame) take(r *Record) (outside []string) {
+// the event differs from the recorded one: they were changed without an event
+// (drift).
+func (b *blame) take(r *record.Record) (outside []string) {
 	e := &r.Event
 	if e.Action.Result == "failure" || e.Before == nil && e.After == nil {
 		return nil
@@ -175,7 +214,8 @@ func (b *blame) take(r *Record) (outside []string) {
 		if known, ok := b.state[name]; ok && bytes.Equal(known, now) {
 			continue
 		}
-		b.state[name], b.by[name] = now, r
+		b.state[name] = now
+		b.by[name] = r
 	}
 	return outside
 }

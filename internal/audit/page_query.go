@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -16,7 +17,7 @@ import (
 // ownParameters are the pages' own.
 var ownParameters = []string{"q", "views", "event", "tab", "verify", "cursor", "since", "before"}
 
-// special are fields that conds resolves beyond those of Fields.
+// special are fields that filters resolves beyond those of Fields.
 var special = []string{"account_name", "audit_log_id", "product_category"}
 
 // chipKeys are the filters that are shown as chips, in their order.
@@ -52,18 +53,33 @@ var chipKeys = []ui.FilterKey{
 
 // aliases are the short names that the search field takes for fields.
 var aliases = map[string]string{
-	"actor": "actor_id", "user": "actor_id", "who": "actor_id", "email": "actor_email", "ip": "actor_ip_address", "address": "actor_ip_address",
-	"token": "actor_token_name", "action": "action_type", "result": "action_result", "product": "resource_product", "type": "resource_type",
-	"resource": "resource_id", "property": "zone", "set": "change_set", "event": "id", "request": "raw_cf_ray_id", "status": "raw_status_code", "via": "interface",
+	"actor":    "actor_id",
+	"user":     "actor_id",
+	"who":      "actor_id",
+	"email":    "actor_email",
+	"ip":       "actor_ip_address",
+	"address":  "actor_ip_address",
+	"token":    "actor_token_name",
+	"action":   "action_type",
+	"result":   "action_result",
+	"product":  "resource_product",
+	"type":     "resource_type",
+	"resource": "resource_id",
+	"property": "zone",
+	"set":      "change_set",
+	"event":    "id",
+	"request":  "raw_cf_ray_id",
+	"status":   "raw_status_code",
+	"via":      "interface",
 }
 
-// fieldOf gives the filter that a name stands for; "" for none.
+// fieldOf returns the filter that a name stands for; "" for none.
 func fieldOf(name string) string {
 	name = strings.ToLower(name)
 	if f, ok := aliases[name]; ok {
 		return f
 	}
-	if _, ok := fields[name]; ok || slices.Contains(special, name) {
+	if record.IsField(name) || slices.Contains(special, name) {
 		return name
 	}
 	return ""
@@ -71,26 +87,26 @@ func fieldOf(name string) string {
 
 // filtersOf reads the conditions of a URL. unknown are parameters that mean
 // nothing here: a page that ignored them silently would show too much.
-func filtersOf(q url.Values) (conds []Cond, unknown []string) {
+func filtersOf(q url.Values) (filters []record.Filter, unknown []string) {
 	for name, values := range q {
 		field, not := strings.CutSuffix(name, ".not")
 		values = slices.DeleteFunc(slices.Clone(values), func(s string) bool { return s == "" })
-		_, known := fields[field]
+		known := record.IsField(field)
 		switch {
 		case slices.Contains(ownParameters, name) || len(values) == 0:
 		case field == "audit_log_id":
-			conds = append(conds, Cond{Field: "id", Not: not, Values: values})
+			filters = append(filters, record.Filter{Field: "id", Not: not, Values: values})
 		case field == "product_category" && not:
 			unknown = append(unknown, name)
 		case known || slices.Contains(special, field):
-			conds = append(conds, Cond{Field: field, Not: not, Values: values})
+			filters = append(filters, record.Filter{Field: field, Not: not, Values: values})
 		default:
 			unknown = append(unknown, name)
 		}
 	}
 	slices.Sort(unknown)
-	slices.SortFunc(conds, func(a, b Cond) int { return strings.Compare(a.Field, b.Field) })
-	return conds, unknown
+	slices.SortFunc(filters, func(a, b record.Filter) int { return strings.Compare(a.Field, b.Field) })
+	return filters, unknown
 }
 
 // term is one word of the search field: a field's value, or free text.
@@ -105,11 +121,13 @@ func parseSearch(s string) []term {
 	var list []term
 	for s = strings.TrimSpace(s); s != ""; s = strings.TrimSpace(s) {
 		t := term{}
-		if rest, ok := strings.CutPrefix(s, "-"); ok && fieldOf(before(rest, ":")) != "" {
-			t.not, s = true, rest
+		if rest, ok := strings.CutPrefix(s, "-"); ok && fieldOf(upTo(rest, ":")) != "" {
+			t.not = true
+			s = rest
 		}
-		if name := before(s, ":"); name != "" && len(name) < len(s) && fieldOf(name) != "" {
-			t.field, s = fieldOf(name), s[len(name)+1:]
+		if name := upTo(s, ":"); name != "" && len(name) < len(s) && fieldOf(name) != "" {
+			t.field = fieldOf(name)
+			s = s[len(name)+1:]
 		}
 		t.value, s = word(s)
 		if t.field == "actor_id" && strings.Contains(t.value, "@") {
@@ -128,8 +146,8 @@ func parseSearch(s string) []term {
 	return list
 }
 
-// before is s up to the first mark, or all of s; "" when a space or quote comes first.
-func before(s, mark string) string {
+// upTo is s up to the first mark, or all of s; "" when a space or quote comes first.
+func upTo(s, mark string) string {
 	i := strings.IndexAny(s, mark+" \t\"")
 	if i < 0 {
 		return s
@@ -140,7 +158,7 @@ func before(s, mark string) string {
 	return s[:i]
 }
 
-// word takes the first word, or what stands between quotes.
+// word reads the first word, or the text in quotes.
 func word(s string) (first, rest string) {
 	if strings.HasPrefix(s, `"`) {
 		first, rest, _ = strings.Cut(s[1:], `"`)
@@ -155,14 +173,15 @@ func word(s string) (first, rest string) {
 // resolve turns free text into a filter where it can only mean one thing: an
 // address, a mail address, a property, a product or an action that the record
 // knows. What is left is looked for in names and ids.
-func (p *Dashboard) resolve(v visit, text string, known glossary) (field string) {
+func (p *pages) resolve(v visit, text string, known glossary) (field string) {
 	if _, err := netip.ParseAddr(text); err == nil {
 		return "actor_ip_address"
 	}
 	if _, err := netip.ParsePrefix(text); err == nil {
 		return "actor_ip_address"
 	}
-	if user, host, ok := strings.Cut(text, "@"); ok && user != "" && strings.Contains(host, ".") && !strings.Contains(text, " ") {
+	if user, host, ok := strings.Cut(text, "@"); ok && user != "" && strings.Contains(host, ".") &&
+		!strings.Contains(text, " ") {
 		return "actor_email"
 	}
 	if slices.Contains(known.products, text) {
@@ -171,13 +190,13 @@ func (p *Dashboard) resolve(v visit, text string, known glossary) (field string)
 	if slices.Contains(known.actions, text) {
 		return "action_type"
 	}
-	if id, _, err := p.sources.Zone(v.ctx, v.account, text); err == nil && id != "" {
+	if id, _, err := p.sources.Zone(v.Context(), v.Account, text); err == nil && id != "" {
 		return "zone"
 	}
 	return ""
 }
 
-// glossary is what the record's roll-ups know by name.
+// glossary holds the names of products and actions in the record's roll-ups.
 type glossary struct {
 	products, actions []string
 	answered          bool // within its time
@@ -185,9 +204,9 @@ type glossary struct {
 
 // searched is the URL that a search leads to: its terms as filters, and the
 // text that is left as q. ok is false when the URL says it that way already.
-func (p *Dashboard) searched(v visit, known glossary) (to string, ok bool) {
-	typed := v.url.Query().Get("q")
-	q := v.url.Query()
+func (p *pages) searched(v visit, known glossary) (to string, ok bool) {
+	typed := v.Request.URL.Query().Get("q")
+	q := v.Request.URL.Query()
 	q.Del("cursor")
 	var rest []string
 	for _, t := range parseSearch(typed) {
@@ -213,7 +232,7 @@ func (p *Dashboard) searched(v visit, known glossary) (to string, ok bool) {
 	if text == "" {
 		q.Del("q")
 	}
-	return v.url.Path + query(q), true
+	return v.Request.URL.Path + query(q), true
 }
 
 // query writes parameters, with the question mark where there are any.

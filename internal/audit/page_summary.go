@@ -1,10 +1,12 @@
 package audit
 
 import (
-	"net/http"
+	"cmp"
 	"net/url"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -42,9 +44,9 @@ type share struct {
 // maxShares is how many rows a table of counts has.
 const maxShares = 12
 
-func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
-	v := p.visit(r)
-	period := ui.ParseRange(v.url, v.now, "90d")
+func (p *pages) quarter(pv *page.Visit) error {
+	v := p.visit(pv)
+	period := ui.ParseRange(v.Request.URL, v.now, "90d")
 	if period.Since.IsZero() {
 		period.Since = time.Unix(0, 0).UTC()
 	}
@@ -52,18 +54,24 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 	if before.IsZero() {
 		before = v.now
 	}
-	shell := p.Shell(r, v.who, v.account, "summary")
-	page := &summaryPage{Back: v.base(), Tabs: p.tabs(v, "Summary"), Framed: shell.Framed, Range: period, Reset: v.base() + "/summary"}
-	since, until := max(0, period.Since.UnixMicro()), max(1, before.UnixMicro())
-	days, err := p.reader.Summary(v.ctx, v.account, "day", since, until)
+	data := &summaryPage{
+		Back:   v.base(),
+		Tabs:   p.tabs(v, "Summary"),
+		Framed: v.Framed(),
+		Range:  period,
+		Reset:  v.base() + "/summary",
+	}
+	since := max(0, period.Since.UnixMicro())
+	until := max(1, before.UnixMicro())
+	days, err := p.reader.Summary(v.Context(), v.Account, "day", since, until)
 	if err != nil {
 		return err
 	}
-	page.fillDays(days, period.Since, before)
+	data.fillDays(days, period.Since, before)
 	span := func(key, val string) string {
 		q := url.Values{key: {val}}
 		for _, side := range []string{"since", "before"} {
-			if s := v.url.Query().Get(side); s != "" {
+			if s := v.Request.URL.Query().Get(side); s != "" {
 				q.Set(side, s)
 			} else if side == "since" && period.Label != "" {
 				q.Set(side, "90d")
@@ -71,13 +79,18 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 		}
 		return v.base() + query(q)
 	}
-	for _, g := range []struct{ by, key, title string }{{"product", "resource_product", "By product"}, {"action", "action_type", "By action"}, {"actor", "actor_id", "By actor"}, {"interface", "interface", "By interface"}} {
+	for _, g := range []struct{ by, key, title string }{
+		{"product", "resource_product", "By product"},
+		{"action", "action_type", "By action"},
+		{"actor", "actor_id", "By actor"},
+		{"interface", "interface", "By interface"},
+	} {
 		one := group{Title: g.title, Empty: "Nothing in this time"}
-		var counts []summaryRow
+		var counts []ledger.SummaryRow
 		if g.by == "actor" || g.by == "interface" {
-			counts, err = p.countBy(v.ctx, v.account, g.by, since, until)
+			counts, err = p.reader.CountBy(v.Context(), v.Account, g.by, since, until)
 		} else {
-			counts, err = p.reader.Summary(v.ctx, v.account, g.by, since, until)
+			counts, err = p.reader.Summary(v.Context(), v.Account, g.by, since, until)
 		}
 		if narrow(err) {
 			one.Empty = "Counting " + g.by + "s reads every event of this time; choose a shorter one."
@@ -87,24 +100,24 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		one.fill(counts, func(key string) string { return span(g.key, key) })
-		page.Groups = append(page.Groups, one)
+		data.Groups = append(data.Groups, one)
 	}
 	asked := url.Values{"since": {period.Since.UTC().Format(time.RFC3339)}, "before": {before.UTC().Format(time.RFC3339)}}
 	if v.mayExport() {
-		page.Exports = exports(v, asked, "Events of this time")
+		data.Exports = exports(v, asked, "Events of this time")
 	}
-	page.Curl = p.curl(v.api() + "/audit/summary" + query(url.Values{"group_by": {"product"}, "since": asked["since"], "before": asked["before"]}))
-	if len(page.Groups[0].Rows) == 0 {
-		if size, err := p.reader.Size(v.ctx, v.account); err == nil && size == 0 {
-			page.Lesson = p.lesson(v)
+	data.Curl = p.curl(v.api() + "/audit/summary" +
+		query(url.Values{"group_by": {"product"}, "since": asked["since"], "before": asked["before"]}))
+	if len(data.Groups[0].Rows) == 0 {
+		if size, err := p.reader.Size(v.Context(), v.Account); err == nil && size == 0 {
+			data.Lesson = p.lesson(v)
 		}
 	}
-	shell.Title = "Summary"
-	return p.set.Render(w, r, shell, "summary", page)
+	return v.Show(page.View{Section: "summary", Title: "Summary", Template: "summary", Data: data})
 }
 
 // fill takes the largest groups.
-func (g *group) fill(counts []summaryRow, href func(key string) string) {
+func (g *group) fill(counts []ledger.SummaryRow, href func(key string) string) {
 	var total int64
 	for _, c := range counts {
 		total += c.Count
@@ -114,7 +127,11 @@ func (g *group) fill(counts []summaryRow, href func(key string) string) {
 			g.More = len(counts) - maxShares
 			return
 		}
-		s := share{Label: visible(or(c.Label, c.Key, "erased")), Count: c.Count, Percent: 100 * float64(c.Count) / float64(total)}
+		s := share{
+			Label:   visible(cmp.Or(c.Label, c.Key, "erased")),
+			Count:   c.Count,
+			Percent: 100 * float64(c.Count) / float64(total),
+		}
 		if c.Key != "" {
 			s.Href = href(c.Key)
 		}
@@ -129,9 +146,9 @@ func (g *group) fill(counts []summaryRow, href func(key string) string) {
 const maxDays = 3 * 366
 
 // fillDays draws the events of each day, with a zero for a day without any.
-func (s *summaryPage) fillDays(counts []summaryRow, since, before time.Time) {
+func (s *summaryPage) fillDays(counts []ledger.SummaryRow, since, before time.Time) {
 	byDay := map[string]int64{}
-	var top summaryRow
+	var top ledger.SummaryRow
 	for _, c := range counts {
 		byDay[c.Key] = c.Count
 		s.Total += c.Count
@@ -165,7 +182,8 @@ func (s *summaryPage) fillDays(counts []summaryRow, since, before time.Time) {
 			break
 		}
 	}
-	s.Chart.Series, s.Chart.Min = []ui.ChartSeries{series}, &zero
+	s.Chart.Series = []ui.ChartSeries{series}
+	s.Chart.Min = &zero
 	if day, err := time.Parse(time.DateOnly, top.Key); err == nil {
 		n, _ := ui.Num(top.Count) // an integer is a number
 		s.Busiest = "busiest day " + day.Format("2 Jan 2006") + " (" + n + ")"

@@ -26,8 +26,8 @@ var anAlert = strict.Subject{Name: "an alert", Hint: "; open data belongs under 
 // alertFormat is the format of both on-ramps.
 var alertFormat = ingest.Format{Item: anAlert, Max: maxBatch}
 
-// Register adds the API.
-func (n *Feature) Register(api *web.API) {
+// API registers the operations.
+func (n *Feature) API(api *web.API) {
 	const description = "One alert, a JSON array or NDJSON, at most 1,000. The answer comes after the commit: one result an alert, " +
 		"in the order of the input. 200 when at least one was accepted or is a duplicate; 400 when none was (409 when all are " +
 		"conflicts). start and end share a correlation_id."

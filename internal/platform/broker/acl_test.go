@@ -20,7 +20,8 @@ import (
 // guarded is a broker with a topic for each right that a guest may have.
 func guarded(t *testing.T) *broker.Broker {
 	t.Helper()
-	return started(t, broker.Config{Listen: "127.0.0.1:0", Topics: []bus.Topic{{Name: "in"}, {Name: "out"}, {Name: "internal"}},
+	return started(t, broker.Config{Listen: "127.0.0.1:0",
+		Topics: []bus.Topic{{Name: "in"}, {Name: "out"}, {Name: "internal"}},
 		Guests: broker.Rights{Write: []string{"in"}, Read: []string{"out"}}})
 }
 
@@ -36,7 +37,8 @@ func TestAGuestWritesReadsAndSeesOnlyWhatItMay(t *testing.T) {
 		if errs.KindOf(err) != want {
 			t.Errorf("writing to %s: %v", topic, err)
 		}
-		if got, want := fetchError(t, outside(b), topic), topic != "out"; (got != nil) != want || got != nil && !errors.Is(got, kerr.TopicAuthorizationFailed) {
+		if got, want := fetchError(t, outside(b), topic), topic != "out"; (got != nil) != want ||
+			got != nil && !errors.Is(got, kerr.TopicAuthorizationFailed) {
 			t.Errorf("reading %s: %v", topic, got)
 		}
 	}
@@ -54,7 +56,8 @@ func TestAGuestWritesReadsAndSeesOnlyWhatItMay(t *testing.T) {
 // fetchError is what reading a topic from its start ends with; nil if a record came.
 func fetchError(t *testing.T, cluster bus.Cluster, topic string) error {
 	t.Helper()
-	cl, err := cluster.Client("test", kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
+	cl, err := cluster.Client("test",
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +81,9 @@ func TestNoClientOfTheDoorJoinsAGroupOfBelfrys(t *testing.T) {
 	closed := started(t, broker.Config{Listen: "127.0.0.1:0", TLS: server, Topics: []bus.Topic{{Name: "a"}},
 		Users: []broker.User{{Name: "team", Password: "long enough it is", Rights: rights}}})
 	user := outside(closed)
-	user.TLS, user.User, user.Password = client, "team", "long enough it is"
+	user.TLS = client
+	user.User = "team"
+	user.Password = "long enough it is"
 	for name, cluster := range map[string]bus.Cluster{"guest": outside(open), "user": user} {
 		cl, err := cluster.Client("test")
 		if err != nil {
@@ -87,7 +92,10 @@ func TestNoClientOfTheDoorJoinsAGroupOfBelfrys(t *testing.T) {
 		defer cl.Close()
 		for _, group := range []string{"belfry.audit", "belfry.anything"} {
 			join := kmsg.NewPtrJoinGroupRequest()
-			join.Group, join.ProtocolType, join.SessionTimeoutMillis, join.RebalanceTimeoutMillis = group, "consumer", 10_000, 10_000
+			join.Group = group
+			join.ProtocolType = "consumer"
+			join.SessionTimeoutMillis = 10_000
+			join.RebalanceTimeoutMillis = 10_000
 			join.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range"}}
 			resp, err := cl.SeedBrokers()[0].Request(t.Context(), join)
 			if err != nil {
@@ -112,7 +120,9 @@ func TestATransactionIsRefusedAtItsBeginning(t *testing.T) {
 	defer cl.Close()
 	txn := "mine"
 	find := kmsg.NewPtrFindCoordinatorRequest()
-	find.CoordinatorType, find.CoordinatorKey, find.CoordinatorKeys = 1, txn, []string{txn}
+	find.CoordinatorType = 1
+	find.CoordinatorKey = txn
+	find.CoordinatorKeys = []string{txn}
 	find.SetVersion(4)
 	begin := kmsg.NewPtrInitProducerIDRequest()
 	begin.TransactionalID, begin.TransactionTimeoutMillis = &txn, 10_000

@@ -35,7 +35,7 @@ func request(length uint32, key, version int16, body int) []byte {
 
 func TestARequestThatIsTooLongOrUnknownIsRefusedAndTheBrokerLives(t *testing.T) {
 	b := started(t, broker.Config{Listen: "127.0.0.1:0", RequestBytes: 1 << 20, Topics: []bus.Topic{{Name: "a"}}})
-	for name, bytes := range map[string][]byte{
+	for name, frame := range map[string][]byte{
 		"2 GB":                  request(1<<31-1, 0, 9, 0),
 		"negative length":       request(0xfffffff0, 0, 9, 0),
 		"one byte too long":     request(1<<20+1, 0, 9, 100),
@@ -55,7 +55,7 @@ func TestARequestThatIsTooLongOrUnknownIsRefusedAndTheBrokerLives(t *testing.T) 
 			t.Fatalf("%s: %v", name, err)
 		}
 		conn.SetDeadline(time.Now().Add(patience))
-		conn.Write(bytes)
+		conn.Write(frame)
 		if n, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, net.ErrClosed) || isTimeout(err) {
 			t.Errorf("%s: read %d, %v; want a closed connection", name, n, err)
 		}
@@ -121,7 +121,11 @@ func TestTheDoorTakesNoAdministration(t *testing.T) {
 	if _, err := admin.CreateTopic(t.Context(), 1, 1, map[string]*string{"cleanup.policy": &compact}, "mine"); err == nil {
 		t.Error("a topic was created")
 	}
-	if _, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "cleanup.policy", Value: &compact}}, "a"); err == nil {
+	if _, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{
+		Op:    kadm.SetConfig,
+		Name:  "cleanup.policy",
+		Value: &compact,
+	}}, "a"); err == nil {
 		t.Error("a topic was made compacted")
 	}
 	if _, err := admin.DeleteTopics(t.Context(), "a"); err == nil {
@@ -142,7 +146,8 @@ func TestForeignClientsProduceAndConsume(t *testing.T) {
 		t.Skip("kcat is not installed")
 	}
 	b := started(t, broker.Config{Listen: "127.0.0.1:0", Topics: []bus.Topic{{Name: "a"}}})
-	produce := exec.CommandContext(t.Context(), kcat, "-b", b.Addr(), "-t", "a", "-P", "-K:", "-H", "ce_id=1", "-X", "enable.idempotence=true")
+	produce := exec.CommandContext(t.Context(), kcat, "-b", b.Addr(), "-t", "a", "-P", "-K:", "-H", "ce_id=1", "-X",
+		"enable.idempotence=true")
 	produce.Stdin = strings.NewReader("k1:one\nk2:two\nk1:three\n")
 	if out, err := produce.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -155,7 +160,8 @@ func TestForeignClientsProduceAndConsume(t *testing.T) {
 	if err != nil || string(out) != "k1=one ce_id=1\nk2=two ce_id=1\nk1=three ce_id=1\n" {
 		t.Fatalf("%v: %q", err, out)
 	}
-	group := exec.CommandContext(t.Context(), kcat, "-b", b.Addr(), "-G", "foreign", "-X", "auto.offset.reset=earliest", "-c", "3", "-q", "-f", "%s\n", "a")
+	group := exec.CommandContext(t.Context(), kcat, "-b", b.Addr(), "-G", "foreign", "-X", "auto.offset.reset=earliest",
+		"-c", "3", "-q", "-f", "%s\n", "a")
 	if out, err := group.Output(); err != nil || string(out) != "one\ntwo\nthree\n" {
 		t.Fatalf("group: %v: %q", err, out)
 	}
@@ -167,7 +173,13 @@ func certificate(t *testing.T) (server, client *tls.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	plan := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		NotAfter:              time.Now().Add(time.Hour),
+		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, plan, plan, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -178,20 +190,30 @@ func certificate(t *testing.T) (server, client *tls.Config) {
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(cert)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, &tls.Config{RootCAs: pool}
+	return &tls.Config{Certificates: []tls.Certificate{{
+		Certificate: [][]byte{der},
+		PrivateKey:  key,
+	}}}, &tls.Config{RootCAs: pool}
 }
 
 func TestUsersHaveTheRightsOfTheConfigurationAndNoOther(t *testing.T) {
 	server, client := certificate(t)
 	dir := t.TempDir()
 	config := func(password string) broker.Config {
-		return broker.Config{DataDir: dir, Listen: "127.0.0.1:0", TLS: server, Topics: []bus.Topic{{Name: "in.a"}, {Name: "out"}},
-			Users: []broker.User{{Name: "team", Password: password, Rights: broker.Rights{Write: []string{"in.*"}, Read: []string{"out"}}}}}
+		return broker.Config{DataDir: dir, Listen: "127.0.0.1:0", TLS: server,
+			Topics: []bus.Topic{{Name: "in.a"}, {Name: "out"}},
+			Users: []broker.User{{
+				Name:     "team",
+				Password: password,
+				Rights:   broker.Rights{Write: []string{"in.*"}, Read: []string{"out"}},
+			}}}
 	}
 	b := started(t, config("first password"))
 	as := func(user, password string) bus.Cluster {
 		c := outside(b)
-		c.TLS, c.User, c.Password = client, user, password
+		c.TLS = client
+		c.User = user
+		c.Password = password
 		return c
 	}
 	team := as("team", "first password")
@@ -227,7 +249,7 @@ func FuzzGate(f *testing.F) {
 	f.Add(request(8, 3, 1, 0), 100)
 	f.Fuzz(func(t *testing.T, in []byte, chunk int) {
 		const limit = 1 << 10
-		g := broker.NewGate(script{bytes.NewReader(in)}, limit, false, func() {}, func(string) {})
+		g := broker.NewFilter(script{bytes.NewReader(in)}, limit, false, func() {}, func(string) {})
 		var out []byte
 		buf := make([]byte, max(1, min(chunk, 4096)))
 		for {

@@ -31,15 +31,22 @@ func TestACutNeverPassesAConsumerNorEmptiesTheLog(t *testing.T) {
 		{50, 1000, 1000, 1000, 999}, // everything expired: the last record stays
 		{0, 0, 0, 0, -1},            // nothing there
 	} {
-		if got := broker.Cut(c.window, c.retention, c.floor, c.end); got != c.want {
+		if got := broker.TrimOffset(c.window, c.retention, c.floor, c.end); got != c.want {
 			t.Errorf("%+v: %d", c, got)
 		}
 	}
 }
 
 func TestTheSlowestOwnConsumerHoldsAndForeignGroupsDoNot(t *testing.T) {
-	consumers := []broker.Subscription{{Group: "ledger", Topic: "a"}, {Group: "notify", Topic: "a"}, {Group: "slo", Topic: "b"}}
-	positions := []bus.Position{{Group: "ledger", Topic: "a", Next: 70}, {Group: "notify", Topic: "a", Next: 40}, {Group: "replay", Topic: "a", Next: 3}}
+	consumers := []broker.Subscription{{
+		Group: "ledger",
+		Topic: "a",
+	}, {Group: "notify", Topic: "a"}, {Group: "slo", Topic: "b"}}
+	positions := []bus.Position{{
+		Group: "ledger",
+		Topic: "a",
+		Next:  70,
+	}, {Group: "notify", Topic: "a", Next: 40}, {Group: "replay", Topic: "a", Next: 3}}
 	got := broker.Floors(consumers, positions)
 	if len(got) != 2 || got["a"] != 40 || got["b"] != 0 {
 		t.Fatal(got)
@@ -98,7 +105,10 @@ func TestTrimmingFollowsTheConsumersAndLeavesTheLastRecord(t *testing.T) {
 }
 
 func TestWhatIsOlderThanTheRetentionGoesButTheLastRecord(t *testing.T) {
-	b := started(t, broker.Config{Topics: []bus.Topic{{Name: "a", Retention: time.Millisecond}, {Name: "kept", Retention: time.Hour}}})
+	b := started(t, broker.Config{Topics: []bus.Topic{{
+		Name:      "a",
+		Retention: time.Millisecond,
+	}, {Name: "kept", Retention: time.Hour}}})
 	for _, topic := range []string{"a", "kept"} {
 		numbered(t, b.Cluster(), topic, 0, 10)
 	}
@@ -122,11 +132,11 @@ func FuzzMendTail(f *testing.F) {
 		if err := os.WriteFile(file, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cut, err := broker.MendTail(file)
+		cut, err := broker.RepairTail(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, err := broker.MendTail(file); err != nil || again != 0 {
+		if again, err := broker.RepairTail(file); err != nil || again != 0 {
 			t.Fatalf("a second time it cut %d (%v)", again, err)
 		}
 		left, err := os.ReadFile(file)

@@ -12,8 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// State is how a partition's consumption goes. It follows progress (the
-// position moves while the log's end does), not a ping.
+// State describes the consumption of a partition. It follows from progress (the
+// position moves while the log's end does), not from a ping.
 type State string
 
 // The states, best first.
@@ -40,14 +40,14 @@ type Health struct {
 // Lag is the number of records that wait.
 func (h Health) Lag() int64 { return max(0, h.End-h.Next) }
 
-// progress is what is remembered of a partition between two looks.
+// progress is a measurement of a partition, compared with the next one.
 type progress struct {
 	next  int64
 	end   int64
 	moved time.Time
 }
 
-// advance is the memory after another look.
+// advance is the progress after another measurement.
 func (p progress) advance(next, end int64, now time.Time) progress {
 	if p.moved.IsZero() || next != p.next || next >= end {
 		p.moved = now
@@ -56,7 +56,7 @@ func (p progress) advance(next, end int64, now time.Time) progress {
 	return p
 }
 
-// judge is the state that the progress stands for.
+// judge derives the state from the progress.
 func judge(p progress, now time.Time, lagLimit int64, stallAfter time.Duration) State {
 	switch lag := p.end - p.next; {
 	case lag < 0:
@@ -69,7 +69,7 @@ func judge(p progress, now time.Time, lagLimit int64, stallAfter time.Duration) 
 	return OK
 }
 
-// watch looks at the ends of the partitions' logs, and at who has the partitions,
+// watch reads the ends of the partitions' logs, and the owners of the partitions,
 // until ctx ends.
 func (c *Consumer) watch(ctx context.Context) {
 	tick := time.NewTicker(c.cfg.HealthEvery)
@@ -96,7 +96,7 @@ func (c *Consumer) watch(ctx context.Context) {
 				p.mu.Unlock()
 				seen := c.ends[at].advance(next, end.Offset, now)
 				c.ends[at] = seen
-				// A client says nothing of a batch of which it can decode a part.
+				// A client reports nothing about a batch that it can decode in part.
 				if idle && next < end.Offset && now.Sub(seen.moved) >= c.cfg.HealthEvery {
 					p.suspect()
 				}
@@ -116,7 +116,15 @@ func (c *Consumer) Health() []Health {
 	var list []Health
 	for at, p := range c.owned {
 		p.mu.Lock()
-		h := Health{Group: c.cfg.Group, Topic: at.topic, Partition: at.partition, State: OK, Next: p.pos.Next, End: -1, Since: p.pos.At}
+		h := Health{
+			Group:     c.cfg.Group,
+			Topic:     at.topic,
+			Partition: at.partition,
+			State:     OK,
+			Next:      p.pos.Next,
+			End:       -1,
+			Since:     p.pos.At,
+		}
 		if p.last != nil {
 			h.Error = p.last.Error()
 		}
@@ -162,7 +170,8 @@ func (c *Consumer) Ready() error {
 				h.Group, h.Topic, h.Partition, wait.Round(time.Second), h.Error)
 		}
 		if h.State == Stalled || h.State == AheadOf {
-			reason := fmt.Errorf("consumer %s is %s at %s/%d: offset %d of %d", h.Group, h.State, h.Topic, h.Partition, h.Next, h.End)
+			reason := fmt.Errorf("consumer %s is %s at %s/%d: offset %d of %d",
+				h.Group, h.State, h.Topic, h.Partition, h.Next, h.End)
 			if h.Error != "" {
 				reason = fmt.Errorf("%w: %s", reason, h.Error)
 			}
@@ -191,7 +200,13 @@ func GroupHealth(ctx context.Context, admin *kadm.Client, lagLimit int64, groups
 			return nil, fmt.Errorf("group %s: %w", g.Group, err)
 		}
 		for _, l := range g.Lag.Sorted() {
-			h := Health{Group: g.Group, Topic: l.Topic, Partition: l.Partition, Next: max(l.Commit.At, l.Start.Offset), End: l.End.Offset}
+			h := Health{
+				Group:     g.Group,
+				Topic:     l.Topic,
+				Partition: l.Partition,
+				Next:      max(l.Commit.At, l.Start.Offset),
+				End:       l.End.Offset,
+			}
 			h.State = judge(progress{next: h.Next, end: h.End}, time.Time{}, lagLimit, time.Hour)
 			if len(g.Members) == 0 {
 				h.State = NoMembers
@@ -220,14 +235,21 @@ func newMetrics(group string) metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, names)
 	}
 	return metrics{
-		records:  counter("belfry_bus_consumed_total", "Records stored.", "topic"),
-		retries:  counter("belfry_bus_retries_total", "Batches that could not be stored and come again, by the kind of the error.", "topic", "reason"),
-		fenced:   counter("belfry_bus_fenced_total", "Batches dropped because another owner has the partition.", "topic"),
-		restarts: counter("belfry_bus_restarts_total", "Positions that did not fit the log and began again, by reason.", "topic", "reason"),
-		skipped:  counter("belfry_bus_skipped_total", "Stretches of batches that cannot be decoded and were skipped.", "topic"),
-		foreign:  counter("belfry_bus_foreign_total", "Records that Belfry did not publish, ignored on a topic of its own.", "topic"),
-		lag:      prometheus.NewDesc("belfry_bus_lag_records", "Records that wait in a partition that this process, or no consumer of Belfry's, has.", []string{"topic", "partition"}, labels),
-		state:    prometheus.NewDesc("belfry_bus_partition_state", "1 for the state that such a partition is in.", []string{"topic", "partition", "state"}, labels),
+		records: counter("belfry_bus_consumed_total", "Records stored.", "topic"),
+		retries: counter("belfry_bus_retries_total",
+			"Batches that could not be stored and come again, by the kind of the error.", "topic", "reason"),
+		fenced: counter("belfry_bus_fenced_total", "Batches dropped because another owner has the partition.", "topic"),
+		restarts: counter("belfry_bus_restarts_total", "Positions that did not fit the log and began again, by reason.",
+			"topic", "reason"),
+		skipped: counter("belfry_bus_skipped_total", "Stretches of batches that cannot be decoded and were skipped.",
+			"topic"),
+		foreign: counter("belfry_bus_foreign_total", "Records that Belfry did not publish, ignored on a topic of its own.",
+			"topic"),
+		lag: prometheus.NewDesc("belfry_bus_lag_records",
+			"Records that wait in a partition that this process, or no consumer of Belfry's, has.",
+			[]string{"topic", "partition"}, labels),
+		state: prometheus.NewDesc("belfry_bus_partition_state", "1 for the state that such a partition is in.",
+			[]string{"topic", "partition", "state"}, labels),
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // A broker answers one request of a connection after the other: a farewell would wait
@@ -20,7 +21,8 @@ import (
 func TestAConsumerStopsThoughItsGroupWaitsForADeadMember(t *testing.T) {
 	grouped(t, func(t *testing.T, w *world) {
 		topic := w.topic(2)
-		dead, err := w.cluster.Client("dead", kgo.ConsumerGroup(topic), kgo.ConsumeTopics(topic), kgo.Balancers(kgo.StickyBalancer(), kgo.RangeBalancer()),
+		dead, err := w.cluster.Client("dead", kgo.ConsumerGroup(topic), kgo.ConsumeTopics(topic),
+			kgo.Balancers(kgo.StickyBalancer(), kgo.RangeBalancer()),
 			kgo.SessionTimeout(40*time.Second), kgo.HeartbeatInterval(30*time.Second), kgo.RebalanceTimeout(time.Minute))
 		if err != nil {
 			t.Fatal(err)
@@ -33,9 +35,16 @@ func TestAConsumerStopsThoughItsGroupWaitsForADeadMember(t *testing.T) {
 				return err == nil && groups[topic].State == want && len(groups[topic].Members) == members
 			}
 		}
-		eventually(t, "the member that will not answer", state("Stable", 1))
+		poll.Until(t, "the member that will not answer", state("Stable", 1))
 
-		c, err := bus.NewConsumer(bus.Config{Cluster: w.cluster, Group: topic, Topics: []string{topic}, DB: w.db, Handle: w.store, Drain: time.Second})
+		c, err := bus.NewConsumer(bus.Config{
+			Cluster: w.cluster,
+			Group:   topic,
+			Topics:  []string{topic},
+			DB:      w.db,
+			Handle:  w.store,
+			Drain:   time.Second,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +52,7 @@ func TestAConsumerStopsThoughItsGroupWaitsForADeadMember(t *testing.T) {
 		defer cancel()
 		ended := make(chan error, 1)
 		go func() { ended <- c.Run(ctx) }()
-		eventually(t, "the group waiting for it", state("PreparingRebalance", 2))
+		poll.Until(t, "the group waiting for it", state("PreparingRebalance", 2))
 		cancel()
 		select {
 		case err := <-ended:
@@ -62,7 +71,15 @@ func TestAnIdleConsumerIsReadyAgainAfterItLostItsSession(t *testing.T) {
 	grouped(t, func(t *testing.T, w *world) {
 		topic := w.topic(1)
 		log := &records{}
-		c, err := bus.NewConsumer(bus.Config{Cluster: w.cluster, Group: topic, Topics: []string{topic}, DB: w.db, Handle: w.store, Log: slog.New(log), StallAfter: time.Hour})
+		c, err := bus.NewConsumer(bus.Config{
+			Cluster:    w.cluster,
+			Group:      topic,
+			Topics:     []string{topic},
+			DB:         w.db,
+			Handle:     w.store,
+			Log:        slog.New(log),
+			StallAfter: time.Hour,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +87,7 @@ func TestAnIdleConsumerIsReadyAgainAfterItLostItsSession(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- c.Run(ctx) }()
 		defer func() { cancel(); <-ended }()
-		eventually(t, "the partition is claimed", func() bool { return len(c.Health()) == 1 })
+		poll.Until(t, "the partition is claimed", func() bool { return len(c.Health()) == 1 })
 
 		cl, err := w.cluster.Client("test")
 		if err != nil {
@@ -87,8 +104,8 @@ func TestAnIdleConsumerIsReadyAgainAfterItLostItsSession(t *testing.T) {
 		if _, err := expel.RequestWith(t.Context(), cl); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "a fault in the log", func() bool { return log.has("consuming") })
-		eventually(t, "ready again", func() bool { return len(c.Health()) == 1 && c.Ready() == nil })
+		poll.Until(t, "a fault in the log", func() bool { return log.has("consuming") })
+		poll.Until(t, "ready again", func() bool { return len(c.Health()) == 1 && c.Ready() == nil })
 	})
 }
 

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// Exists reports whether the feature's database was ever opened, without making
-// one: [Open] creates what is missing.
+// Exists reports whether the feature's database was ever opened. Unlike [Open] it does
+// not create one.
 func Exists(ctx context.Context, cfg Config) (bool, error) {
 	if cfg.URL == "" {
 		_, err := os.Stat(filepath.Join(cfg.DataDir, cfg.Feature+".db"))
@@ -25,6 +25,8 @@ func Exists(ctx context.Context, cfg Config) (bool, error) {
 	}
 	defer d.read.Close()
 	var n int
-	err := d.read.QueryRowContext(ctx, `SELECT count(*) FROM information_schema.tables WHERE table_schema = $1 AND table_name = 'migration'`, cfg.Feature).Scan(&n)
+	err := d.read.QueryRowContext(ctx,
+		`SELECT count(*) FROM information_schema.tables WHERE table_schema = $1 AND table_name = 'migration'`,
+		cfg.Feature).Scan(&n)
 	return n > 0, err
 }

@@ -15,13 +15,13 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// describe gives an engine's fault its kind: what a restart or a free disk
-// cures is Unavailable, and an I/O error of SQLite ends the DB.
+// describe gives an engine's fault its kind: faults that a restart or more disk space
+// cures are Unavailable, and an I/O error of SQLite ends the DB.
 func (d *DB) describe(err error) error {
 	if err == nil {
 		return nil
 	}
-	if noRoom(err) {
+	if diskFull(err) {
 		d.full.Store(true)
 	}
 	var described *errs.Error
@@ -32,7 +32,8 @@ func (d *DB) describe(err error) error {
 	var lite *sqlite.Error
 	if errors.As(err, &lite) {
 		switch code := lite.Code(); {
-		case code&0xff == sqlite3.SQLITE_IOERR && code != sqlite3.SQLITE_IOERR_SHORT_READ || code&0xff == sqlite3.SQLITE_CORRUPT:
+		case code&0xff == sqlite3.SQLITE_IOERR && code != sqlite3.SQLITE_IOERR_SHORT_READ ||
+			code&0xff == sqlite3.SQLITE_CORRUPT:
 			d.fail(err)
 			return unavailable(err)
 		case code&0xff == sqlite3.SQLITE_FULL, code&0xff == sqlite3.SQLITE_BUSY, code&0xff == sqlite3.SQLITE_LOCKED:
@@ -47,7 +48,7 @@ func (d *DB) describe(err error) error {
 }
 
 func unavailable(err error) error {
-	return errs.New(errs.CodeUnavailable, "the database does not take this now").Because(err).After(time.Second)
+	return errs.New(errs.CodeUnavailable, "the database is not available at the moment").Because(err).After(time.Second)
 }
 
 // fail marks the DB as unusable. A full disk is not such a failure (SQLite
@@ -97,11 +98,12 @@ func Unique(err error) bool {
 		return pg.Code == "23505"
 	}
 	var lite *sqlite.Error
-	return errors.As(err, &lite) && (lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || lite.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+	return errors.As(err, &lite) &&
+		(lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || lite.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
-// Broken reports whether err is a fault of the database itself (or the end of
-// the context), as opposed to what was found in it.
+// Broken reports whether err is a fault of the database itself (or the end of the
+// context), as opposed to an error in its content.
 func Broken(err error) bool {
 	var lite *sqlite.Error
 	var pg *pgconn.PgError

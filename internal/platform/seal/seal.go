@@ -1,6 +1,6 @@
 // Package seal keeps secrets in databases: signing keys, webhook secrets,
 // headers. A secret is sealed with AES-256-GCM under the installation's master
-// key, bound to what it is for, so that a sealed value moved to another row
+// key, bound to its purpose, so that a sealed value moved to another row
 // does not open.
 package seal
 
@@ -31,7 +31,8 @@ type Box struct {
 func New(masterKey string) (*Box, error) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(masterKey))
 	if err != nil || len(key) != KeySize {
-		return nil, fmt.Errorf("the master key must be %d bytes in base64; make one with: openssl rand -base64 %d", KeySize, KeySize)
+		return nil, fmt.Errorf("the master key must be %d bytes in base64; make one with: openssl rand -base64 %d",
+			KeySize, KeySize)
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -75,7 +76,7 @@ func LoadOrCreate(file string) (*Box, error) {
 	return Load(file)
 }
 
-// Seal encrypts a secret; purpose says what it is for and must be given again.
+// Seal encrypts a secret; Open needs the same purpose.
 func (b *Box) Seal(secret []byte, purpose string) []byte {
 	nonce := make([]byte, b.aead.NonceSize(), b.aead.NonceSize()+len(secret)+b.aead.Overhead())
 	rand.Read(nonce)

@@ -9,7 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// Scope says what a credential must reach for an operation.
+// Scope is the reach that an operation requires of a credential.
 type Scope uint8
 
 // The scopes.
@@ -33,12 +33,12 @@ func (s Scope) String() string { return scopeNames[s] }
 // handler narrows it with [Principal.Can] (jobs: the right depends on the kind).
 const AnyPermission = "any"
 
-// Op declares an operation. A route that says neither who may use it
-// (Permission, ScopeSelf) nor that everybody may (Public) does not register.
+// Op declares an operation. A route without a permission (Permission, ScopeSelf) must
+// be declared Public, else it does not register.
 type Op struct {
 	Path        string // below /client/v4: "/accounts/{account_id}/audit/events/{event_id}"
 	Root        bool   // Path is not below /client/v4 (on-ramps of other systems)
-	ID          string // OpenAPI operationId; empty = made from method and path
+	ID          string // OpenAPI operationId, a name for SDKs: "list-zones"; empty = made from method and path
 	Summary     string // a few words
 	Description string
 	Tag         string // the group in /docs
@@ -98,7 +98,8 @@ func (a *API) Routes() []Route {
 		if r.Public {
 			scope = "public"
 		}
-		list[i] = Route{r.method, r.path, r.op.OperationID, scope, r.Permission, r.Public, r.account, r.Stream, r.Idempotent || r.ownKey}
+		list[i] = Route{r.method, r.path, r.op.OperationID, scope, r.Permission, r.Public, r.account, r.Stream,
+			r.Idempotent || r.ownKey}
 	}
 	return list
 }
@@ -120,7 +121,13 @@ func (a *API) newRoute(method string, op Op) *route {
 	if !op.Root {
 		path = Base + op.Path
 	}
-	rt := &route{Op: op, method: method, path: path, pattern: method + " " + path, account: strings.Contains(path, "{account_id}")}
+	rt := &route{
+		Op:      op,
+		method:  method,
+		path:    path,
+		pattern: method + " " + path,
+		account: strings.Contains(path, "{account_id}"),
+	}
 	fail := func(why string) { panic(fmt.Sprintf("web: %s: %s", rt.pattern, why)) }
 	switch {
 	case !strings.HasPrefix(op.Path, "/"):
