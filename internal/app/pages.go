@@ -96,9 +96,6 @@ func (a *App) openPages(version string) error {
 	if err != nil {
 		return err
 	}
-	if err := p.mountSLO(u); err != nil {
-		return err
-	}
 	return a.Notify.MountPages(notify.Pages{UI: u, Mount: p.kit.Mount, Shell: p.Shell, URL: a.URL()})
 }
 
