@@ -62,6 +62,7 @@ var rules = []rule{
 	{"internal/demo", []string{"internal/client", "internal/history", "internal/traffic", "internal/platform", "examples"}, "knows Belfry by its public API, as any customer does; of the shop, its catalogue"},
 	{"cmd", []string{"internal", "examples"}, "flags only: what a command does lives in internal; the demo plays the shop"},
 	{"bench", []string{"internal"}, "measures everything"},
+	{"test/poll", nil, "tests of all packages import it"},
 	{"test", []string{"internal", "cmd"}, "tests everything"},
 	{"scripts", nil, "tools that read the code as text: they work when nothing else builds"},
 }

@@ -58,13 +58,13 @@ func (a *App) openMemory(ctx context.Context) (ledger.SignedLog, error) {
 		if err != nil {
 			return nil, err
 		}
-		a.closing("signer's memory", m.Close)
-		a.Health.Add("signer's memory", func(context.Context) error { return m.Ready() })
+		a.closing("signed log", m.Close)
+		a.Health.Add("signed log", func(context.Context) error { return m.Ready() })
 		return m, nil
 	}
 	m, err := ledger.OpenFileLog(filepath.Join(a.keyDir(), "signed.log"))
 	if err == nil {
-		a.closing("signer's memory", m.Close)
+		a.closing("signed log", m.Close)
 	}
 	return m, err
 }

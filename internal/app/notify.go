@@ -53,7 +53,7 @@ func (a *App) notifyZone(ctx context.Context, accountID, ref string) (notify.Zon
 // changesBefore are the changes that preceded an alert, in the words of the
 // record.
 func (a *App) changesBefore(ctx context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
-	found, more, err := a.Audit.Preceding(ctx, audit.Trouble{Account: q.Account, Zone: q.Zone,
+	found, more, err := a.Audit.Preceding(ctx, audit.Incident{Account: q.Account, Zone: q.Zone,
 		Product: q.Resource.Product, Type: q.Resource.Type, ID: q.Resource.ID, Began: q.Began}, q.Limit)
 	if err != nil {
 		return nil, 0, err

@@ -79,7 +79,7 @@ func (p *overviewPage) setObjectives(list []slo.Summary) {
 
 // readRecord fills the part of the page about the audit log.
 func (p *pages) readRecord(v *page.Visit, data *overviewPage) (err error) {
-	if data.Record, err = p.record.Overview(v.Request); err != nil {
+	if data.Record, err = p.app.Audit.Overview(v); err != nil {
 		return err
 	}
 	rejected, err := p.app.Producer.SummariseRejects(v.Context(), producer.Rejects{Account: v.Account})

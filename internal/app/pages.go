@@ -27,7 +27,6 @@ type pages struct {
 	app     *App
 	version string
 	names   func(ctx context.Context, accountID string) string
-	record  *audit.Dashboard
 }
 
 // openPages registers all pages. It follows listen, because commands to copy
@@ -73,16 +72,6 @@ func (a *App) openPages(version string) error {
 		if err := f.Pages(p.kit); err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
-	}
-	p.record, err = a.Audit.Dashboard(audit.Pages{
-		UI:     u,
-		Mount:  p.kit.Mount,
-		Shell:  p.Shell,
-		URL:    a.URL(),
-		Tokens: account.TokensPath,
-	})
-	if err != nil {
-		return err
 	}
 	err = a.Producer.MountPages(producer.Pages{
 		UI:          u,

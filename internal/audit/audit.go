@@ -1,18 +1,22 @@
 // Package audit is the tamper-evident record: who changed what, when, how, why,
 // with which result, before and after.
 //
-//	HTTP, SDK, Kafka, import -> Intake.Prepare -> Ledger.Append (commit = acknowledgement) -> Reader, Signer
+//	HTTP, SDK, Kafka, import -> Intake.Prepare -> ledger.Ledger (commit = acknowledgement)
+//	                                              -> ledger.Reader, ledger.Signer
 //
 // An event's life:
 //
 //	published -> rejected (back to its team, with field and reason)
-//	          -> sealed -> accepted (leaf, entry, reading, head, tiles: one transaction) -> covered by a signed checkpoint
+//	          -> sealed -> accepted (leaf, entry, reading, head, tiles: one transaction)
+//	                    |     -> covered by a signed checkpoint
 //	                    -> duplicate | conflict (the id is in the record)
 //
-// leaf and entry are kept and never change; reading is what opens and finds an
-// event, and the part that an erasure may take away. The pure cores are
-// event.go (shape), envelope.go (what is hashed), facet.go (search), verify.go
-// (offline verification), diff.go and sentence.go.
+// This package is the feature: intake, API, pages, jobs, and the changes before an
+// alert. Its parts:
+//
+//	record   what an event is and which of its bytes are hashed; pure
+//	ledger   stores, finds, proves, signs and erases events
+//	verify   checks exports and bundles offline
 package audit
 
 import (
@@ -43,7 +47,8 @@ var Manifest = feature.Manifest{
 	Cache:    4,
 }
 
-// Config configures a Feature.
+// Config names the feature's dependencies. The app passes functions of other
+// features.
 type Config struct {
 	feature.Env
 	Box       *seal.Box
@@ -60,14 +65,14 @@ type Config struct {
 	OwnRecorded func(ctx context.Context, account string) error
 }
 
-// Words are what the catalogue says about products, for people.
+// Words are the names and sentences of the catalogue, for people.
 type Words struct {
-	// Sentence gives the template of an action with this result, which says a
-	// failure too, and whether it is a view; empty = none is declared.
+	// Sentence returns the template of an action with this result, and whether the
+	// action is a view; empty = none is declared.
 	Sentence func(product, resourceType, action, result string) (template string, view bool)
 	// Products lists the declared products, by category.
 	Products func(ctx context.Context) ([]ProductCategory, error)
-	// AccountName gives an account's name; empty when unknown.
+	// AccountName returns an account's name; empty when unknown.
 	AccountName func(ctx context.Context, id string) string
 }
 
@@ -78,7 +83,7 @@ type ProductCategory struct {
 	Products []ProductName `json:"products"`
 }
 
-// ProductName is a product and what people call it.
+// ProductName is a product and its name for people.
 type ProductName struct {
 	Value string `json:"value"`
 	Label string `json:"label"`
@@ -86,7 +91,11 @@ type ProductName struct {
 
 // SelfAudit records something that a principal did with the record itself: an
 // export, an erasure.
-type SelfAudit func(ctx context.Context, account, action, resourceType, resourceID, resourceName string, metadata map[string]any) error
+type SelfAudit func(
+	ctx context.Context,
+	account, action, resourceType, resourceID, resourceName string,
+	metadata map[string]any,
+) error
 
 // Feature is the audit log.
 type Feature struct {
@@ -102,6 +111,7 @@ type Feature struct {
 	// ownRecorded is [Config.OwnRecorded].
 	ownRecorded func(ctx context.Context, account string) error
 
+	pages   *pages // after Pages
 	cursors *web.Cursors
 	metrics *metrics
 	tail    *tail
@@ -160,7 +170,13 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 
 // Describe returns the feature as the app serves and runs it.
 func (f *Feature) Describe() feature.Feature {
-	return feature.Feature{Consumer: f.Consumer, API: f.API, Stages: f.Stages(), Receives: true}
+	return feature.Feature{
+		Consumer: f.Consumer,
+		API:      f.API,
+		Pages:    f.Pages,
+		Stages:   f.Stages(),
+		Receives: true,
+	}
 }
 
 // Consumer makes the consumer of the topic of events; the app runs it.
@@ -204,7 +220,7 @@ func (f *Feature) Reader() *ledger.Reader { return f.reader }
 // Signer signs checkpoints.
 func (f *Feature) Signer() *ledger.Signer { return f.signer }
 
-// Ready is nil, or why the record cannot be vouched for.
+// Ready returns why the record cannot be signed; nil = it can.
 func (f *Feature) Ready(context.Context) error { return f.signer.Ready() }
 
 // rejected wakes the relay that carries rejects to the bus.
@@ -232,27 +248,27 @@ func (f *Feature) API(api *web.API) {
 
 // tail wakes the live tails of an account when its log grows.
 type tail struct {
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	watchers map[string]map[chan struct{}]struct{}
 }
 
 func newTail() *tail { return &tail{watchers: map[string]map[chan struct{}]struct{}{}} }
 
-// watch gives a channel that receives a token after growth; stop ends it.
-func (t *tail) watch(account string) (c chan struct{}, stop func()) {
+// watch returns a channel that receives a token after growth; stop ends it.
+func (t *tail) watch(accountID string) (c chan struct{}, stop func()) {
 	c = make(chan struct{}, 1)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.watchers[account] == nil {
-		t.watchers[account] = map[chan struct{}]struct{}{}
+	if t.watchers[accountID] == nil {
+		t.watchers[accountID] = map[chan struct{}]struct{}{}
 	}
-	t.watchers[account][c] = struct{}{}
+	t.watchers[accountID][c] = struct{}{}
 	return c, func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		delete(t.watchers[account], c)
-		if len(t.watchers[account]) == 0 {
-			delete(t.watchers, account)
+		delete(t.watchers[accountID], c)
+		if len(t.watchers[accountID]) == 0 {
+			delete(t.watchers, accountID)
 		}
 	}
 }

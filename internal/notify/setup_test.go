@@ -34,6 +34,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/test/engines"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // The accounts, teams and property of the tests.
@@ -376,13 +377,7 @@ func (r *receiver) all() []received {
 // until polls for a condition.
 func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !f() {
-		if time.Now().After(deadline) {
-			t.Fatalf("did not happen: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond) // between two looks, not instead of them
-	}
+	poll.Until(t, what, f)
 }
 
 // hook makes a webhook, and a policy that sends alerts of the type shop_down there.

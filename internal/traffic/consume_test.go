@@ -96,8 +96,8 @@ func (b *topic) consumer() *bus.Consumer {
 	return c
 }
 
-func (b *topic) count(account, zone string, total int) string {
-	return fmt.Sprintf(`{"account_id":%q,"zone":%q,"ts":%d,"total":%d}`, account, zone, start.Unix(), total)
+func (b *topic) count(accountID, zone string, total int) string {
+	return fmt.Sprintf(`{"account_id":%q,"zone":%q,"ts":%d,"total":%d}`, accountID, zone, start.Unix(), total)
 }
 
 func TestCountsOfTheBusAreSplitAndTheOthersGoBack(t *testing.T) {
