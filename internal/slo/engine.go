@@ -243,9 +243,8 @@ func (e *engine) placeOf(at int64) (p place, ok bool) {
 func floor(t, size int64) int64 {
 	if r := t % size; r < 0 {
 		return t - r - size
-	} else {
-		return t - r
 	}
+	return t - t%size
 }
 
 func (e *engine) find(p place) (int, bool) {

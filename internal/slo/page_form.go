@@ -170,7 +170,7 @@ func everyFault(s Spec, faults error) error {
 			list = append(list, one)
 		}
 	}
-	return errs.List(list)
+	return list
 }
 
 // refused shows the form again with its faults.

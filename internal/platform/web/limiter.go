@@ -34,9 +34,6 @@ func newLimiter(r Rate) *limiter { return &limiter{rate: r, buckets: map[string]
 // take takes a token; the result is 0, or how long to wait for one.
 func (l *limiter) take(key string) time.Duration { return l.spend(key, 1) }
 
-// wait says how long there will be no token, without taking one.
-func (l *limiter) wait(key string) time.Duration { return l.spend(key, 0) }
-
 func (l *limiter) spend(key string, n float64) time.Duration {
 	if l.rate.PerSecond <= 0 {
 		return 0
