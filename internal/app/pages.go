@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"embed"
+	"fmt"
 	"io/fs"
 
 	"github.com/belfryhq/belfry/internal/account"
@@ -26,7 +27,6 @@ type pages struct {
 	app     *App
 	version string
 	names   func(ctx context.Context, accountID string) string
-	record  *audit.Dashboard
 }
 
 // openPages registers all pages. It follows listen, because commands to copy
@@ -42,10 +42,7 @@ func (a *App) openPages(version string) error {
 	}
 	a.API.MountPublic("GET /assets/", u.Assets())
 	p := &pages{app: a, version: version}
-	p.names = (&names{known: map[string]knownName{}, ask: func(ctx context.Context, id string) (string, error) {
-		found, err := a.Account.Account(ctx, id)
-		return found.Name, err
-	}}).of
+	p.names = a.accountNames().of
 	p.kit, err = page.New(page.Config{
 		UI:      u,
 		API:     a.API,
@@ -68,18 +65,13 @@ func (a *App) openPages(version string) error {
 	p.Get(systemPath, account.AccountsRead, p.showSystem)
 	p.Get(accountPath, web.AnyPermission, p.overview)
 	p.Get(firingPath, account.NotificationsRead, p.showFiring)
-	if err := a.Account.Pages(p.kit); err != nil {
-		return err
-	}
-	p.record, err = a.Audit.Dashboard(audit.Pages{
-		UI:     u,
-		Mount:  p.kit.Mount,
-		Shell:  p.Shell,
-		URL:    a.URL(),
-		Tokens: account.TokensPath,
-	})
-	if err != nil {
-		return err
+	for _, f := range a.features {
+		if f.Pages == nil {
+			continue
+		}
+		if err := f.Pages(p.kit); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
 	}
 	err = a.Producer.MountPages(producer.Pages{
 		UI:          u,

@@ -17,6 +17,7 @@ import (
 
 	accounts "github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -45,7 +46,7 @@ func newConsole(t *testing.T) *console {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	if c.dir, err = accounts.New(accounts.Config{DB: d, Now: c.clock}); err != nil {
+	if c.dir, err = accounts.New(accounts.Config{Env: feature.Env{DB: d, Now: c.clock}}); err != nil {
 		t.Fatal(err)
 	}
 	tracing, err := telemetry.NewTracing(t.Context(), "test")

@@ -93,7 +93,9 @@ func (w *world) inject(topic string, batch []byte) bool {
 	rt := kmsg.NewProduceRequestTopic()
 	rt.Topic, rt.Partitions = topic, []kmsg.ProduceRequestTopicPartition{p}
 	req := kmsg.NewPtrProduceRequest()
-	req.Acks, req.TimeoutMillis, req.Topics = -1, 5000, []kmsg.ProduceRequestTopic{rt}
+	req.Acks = -1
+	req.TimeoutMillis = 5000
+	req.Topics = []kmsg.ProduceRequestTopic{rt}
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(int16(kmsg.Produce), 9)
 	old, err := w.cluster.Client("test", kgo.MaxVersions(versions))
