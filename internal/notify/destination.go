@@ -181,9 +181,10 @@ func (n *Feature) UpdateWebhook(ctx context.Context, by *web.Principal, account,
 		}
 		d.LastSuccess, d.State, d.StateReason, d.paused = d.Modified, delivery.DestinationOK, "", time.Time{}
 	}
-	return d, n.changeDestination(ctx, &d, func(tx *db.Tx) error {
+	err = n.changeDestination(ctx, &d, func(tx *db.Tx) error {
 		return n.record(ctx, tx, by, "update", resourceDestination, account, d.ID, d.Name, old.clean(), d.clean())
 	})
+	return d, err
 }
 
 // RotateSecret gives a webhook a new key; the old one signs for 24 hours more.
@@ -220,9 +221,10 @@ func (n *Feature) EnableDestination(ctx context.Context, by *web.Principal, acco
 	}
 	now := moment(n.Now())
 	d.State, d.StateReason, d.StateAt, d.LastSuccess, d.Modified, d.paused = delivery.DestinationOK, "", now, now, now, time.Time{}
-	return d, n.changeDestination(ctx, &d, func(tx *db.Tx) error {
+	err = n.changeDestination(ctx, &d, func(tx *db.Tx) error {
 		return n.record(ctx, tx, by, "enable", resourceDestination, account, d.ID, d.Name, nil, nil)
 	})
+	return d, err
 }
 
 // DeleteWebhook removes a webhook that no policy names.

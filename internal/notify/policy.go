@@ -231,7 +231,7 @@ func (n *Feature) CreatePolicy(ctx context.Context, by *web.Principal, account s
 	now := n.Now()
 	p.ID, p.account, p.Created, p.Modified = n.ids.next(now), account, moment(now), moment(now)
 	defer n.cache.forget(account)
-	return p, n.change(ctx, func(tx *db.Tx) error {
+	err := n.change(ctx, func(tx *db.Tx) error {
 		count := 0
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM policy WHERE account_id = $1`, account).Scan(&count); err != nil {
 			return err
@@ -247,6 +247,7 @@ func (n *Feature) CreatePolicy(ctx context.Context, by *web.Principal, account s
 		}
 		return n.record(ctx, tx, by, "create", resourcePolicy, account, p.ID, p.Name, nil, p.clean())
 	})
+	return p, err
 }
 
 // UpdatePolicy replaces a policy by what change makes of it.
@@ -264,7 +265,7 @@ func (n *Feature) UpdatePolicy(ctx context.Context, by *web.Principal, account, 
 	now := n.Now()
 	p.Modified = moment(now)
 	defer n.cache.forget(account)
-	return p, n.change(ctx, func(tx *db.Tx) error {
+	err = n.change(ctx, func(tx *db.Tx) error {
 		if err := n.ensureMail(ctx, tx, account, p.Mechanisms, now); err != nil {
 			return err
 		}
@@ -273,6 +274,7 @@ func (n *Feature) UpdatePolicy(ctx context.Context, by *web.Principal, account, 
 		}
 		return n.record(ctx, tx, by, "update", resourcePolicy, account, p.ID, p.Name, old.clean(), p.clean())
 	})
+	return p, err
 }
 
 // DeletePolicy removes a policy; what it decided stays in the alerts.

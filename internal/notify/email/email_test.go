@@ -2,6 +2,7 @@ package email_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -21,7 +22,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
-// server is a real SMTP server (emersion/go-smtp) that keeps what comes.
+// server is a relay SMTP server (emersion/go-smtp) that keeps what comes.
 type server struct {
 	mu     sync.Mutex // guards what follows
 	mails  [][]byte
@@ -61,10 +62,10 @@ func serve(t *testing.T) (*server, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	real := smtp.NewServer(s)
-	real.Domain = "mail.test"
-	go real.Serve(l) //nolint:errcheck // ends with Close
-	t.Cleanup(func() { real.Close() })
+	relay := smtp.NewServer(s)
+	relay.Domain = "mail.test"
+	go relay.Serve(l) // ends with Close
+	t.Cleanup(func() { relay.Close() })
 	return s, "smtp://" + l.Addr().String()
 }
 
@@ -105,7 +106,7 @@ func TestAMailSaysWhatHappensAndWhatPrecededIt(t *testing.T) {
 	parts := map[string]string{}
 	for r := multipart.NewReader(m.Body, params["boundary"]); ; {
 		p, err := r.NextRawPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

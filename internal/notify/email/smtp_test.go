@@ -24,7 +24,7 @@ func certificate(t *testing.T) *tls.Config {
 	return &tls.Config{Certificates: s.TLS.Certificates}
 }
 
-// serveAs is a real SMTP server with settings of its own.
+// serveAs is a relay SMTP server with settings of its own.
 func serveAs(t *testing.T, set func(*smtp.Server)) (*server, string) {
 	t.Helper()
 	s := &server{}
@@ -32,11 +32,11 @@ func serveAs(t *testing.T, set func(*smtp.Server)) (*server, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	real := smtp.NewServer(s)
-	real.Domain = "mail.test"
-	set(real)
-	go real.Serve(l) //nolint:errcheck // ends with Close
-	t.Cleanup(func() { real.Close() })
+	relay := smtp.NewServer(s)
+	relay.Domain = "mail.test"
+	set(relay)
+	go relay.Serve(l) // ends with Close
+	t.Cleanup(func() { relay.Close() })
 	return s, l.Addr().String()
 }
 
