@@ -8,7 +8,6 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
-	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -85,10 +84,7 @@ func (a *App) openPages(version string) error {
 	if err != nil {
 		return err
 	}
-	if err := p.mountSLO(u); err != nil {
-		return err
-	}
-	return a.Notify.MountPages(notify.Pages{UI: u, Mount: p.kit.Mount, Shell: p.Shell, URL: a.URL()})
+	return p.mountSLO(u)
 }
 
 // tokenName is the name of an account's token; "" when there is none of the id.
