@@ -72,7 +72,7 @@ func (a *App) openPages(version string) error {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
-	err = a.Producer.MountPages(producer.Pages{
+	return a.Producer.MountPages(producer.Pages{
 		UI:          u,
 		Cursors:     a.API.Cursors(),
 		Mount:       p.kit.Mount,
@@ -81,10 +81,6 @@ func (a *App) openPages(version string) error {
 		AccountName: p.names,
 		TokenName:   a.tokenName,
 	})
-	if err != nil {
-		return err
-	}
-	return p.mountSLO(u)
 }
 
 // tokenName is the name of an account's token; "" when there is none of the id.

@@ -69,7 +69,24 @@ func newSite(t *testing.T) *site {
 		}
 		*to = z.ID
 	}
-	s.f, err = slo.New(slo.Config{Env: feature.Env{DB: s.db, Record: feature.NewRecorder(s.record), Now: s.clock}, Zone: s.dir.ResolveZone})
+	s.f, err = slo.New(slo.Config{
+		Env:  feature.Env{DB: s.db, Record: feature.NewRecorder(s.record), Now: s.clock},
+		Zone: s.dir.ResolveZone,
+		Zones: func(context.Context, string) ([]slo.ZoneName, error) {
+			return []slo.ZoneName{{ID: s.blog, Name: "blog.example"}, {ID: s.shop, Name: "shop.example"}}, nil
+		},
+		Changes: func(_ context.Context, q slo.ChangesQuery) ([]slo.Change, error) {
+			at := time.Unix(now-180-43, 0)
+			if q.Account != s.account || q.Zone != s.shop || at.Before(q.Since) || at.After(q.Until) {
+				return nil, nil
+			}
+			return []slo.Change{{
+				At:    at,
+				Label: "Ana lowered the payment timeout of shop.example from 2000 to 20",
+				Href:  "/accounts/" + q.Account + "/audit?event=x",
+			}}, nil
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,25 +110,14 @@ func newSite(t *testing.T) *site {
 		return ui.Shell{Face: ui.Customer, Account: ui.Account{ID: account, Name: "Acme"}, User: ui.User{Name: "Ana", SignOut: accounts.SignOutPath},
 			Nav: []ui.NavItem{{Section: "Alerts", Label: "Objectives", Href: s.base, Icon: "target", Current: section == "objectives"}}}
 	}
-	kit, err := page.New(page.Config{UI: u, API: api, Resolve: s.dir.ResolveAccount, Denied: s.dir.Denied, SignIn: accounts.SignInURL, Shell: shell})
+	kit, err := page.New(page.Config{UI: u, API: api, URL: "http://belfry.test/", Resolve: s.dir.ResolveAccount, Denied: s.dir.Denied, SignIn: accounts.SignInURL, Shell: shell})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.dir.Pages(kit); err != nil {
 		t.Fatal(err)
 	}
-	err = s.f.MountPages(slo.Pages{UI: u, Cursors: api.Cursors(), Mount: kit.Mount, Shell: shell, URL: "http://belfry.test/",
-		Zones: func(ctx context.Context, account string) ([][2]string, error) {
-			return [][2]string{{s.blog, "blog.example"}, {s.shop, "shop.example"}}, nil
-		},
-		Changes: func(_ context.Context, account, zone string, since, until time.Time, _ int) ([]slo.Change, error) {
-			at := time.Unix(now-180-43, 0)
-			if account != s.account || zone != s.shop || at.Before(since) || at.After(until) {
-				return nil, nil
-			}
-			return []slo.Change{{At: at, Label: "Ana lowered the payment timeout of shop.example from 2000 to 20", Href: "/accounts/" + account + "/audit?event=x"}}, nil
-		}})
-	if err != nil {
+	if err := s.f.Pages(kit); err != nil {
 		t.Fatal(err)
 	}
 	s.f.API(api)
@@ -293,7 +299,7 @@ func TestObjectivesAreMadeChangedAndDeletedByForms(t *testing.T) {
 	s := newSite(t)
 	s.get(s.base+"/new").is(200, "shop.example", "Create the objective")
 	bad := s.post(s.base, "name", "", "match/zone", s.shop, "kind", "hostname", "value", "", "target", "many", "window", "28d", "pairs", "own", "own", "1h 5m fast page")
-	bad.is(400, "Expected a percentage such as 99.95", "Name the one that is judged", "This is not one: 1h 5m fast page")
+	bad.is(400, "Expected a percentage such as 99.95", "Name it, or choose all requests", "This is not one: 1h 5m fast page")
 	s.post(s.base, "name", "checkout", "match/zone", s.shop, "kind", "zone", "target", "90", "window", "28d", "pairs", "standard").is(400, "could never fire")
 	made := s.post(s.base, "name", "checkout", "match/zone", s.shop, "kind", "zone", "target", "99.95", "window", "28d", "pairs", "own", "own", "1h 5m 10 page\n1d 2h 2 ticket\n")
 	path, _, _ := strings.Cut(made.is(303).To, "?")
