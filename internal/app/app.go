@@ -251,10 +251,6 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 	if a.memory, err = a.openMemory(ctx); err != nil {
 		return err
 	}
-	accountNames := &names{known: map[string]knownName{}, ask: func(ctx context.Context, id string) (string, error) {
-		found, err := a.Account.Account(ctx, id)
-		return found.Name, err
-	}}
 	a.Audit, err = audit.New(ctx, audit.Config{
 		DB: a.dbs.audit, Box: a.box, Memory: a.memory, KeyName: keyName(a.Config), Epoch: a.Config.Epoch,
 		Sources: audit.Sources{
@@ -266,7 +262,7 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 		Words: audit.Words{
 			Sentence:    a.sentence,
 			Products:    a.productCategories,
-			AccountName: accountNames.of,
+			AccountName: a.accountNames().of,
 		},
 		Self:        a.recordSelf,
 		Publish:     a.deliver,

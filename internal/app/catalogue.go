@@ -22,6 +22,7 @@ func (a *App) openProducer(context.Context) (err error) {
 	a.relays = append(a.relays, stagedRelay{"producer relay", relay})
 	a.Producer, err = producer.New(producer.Config{OperatorAccount: account.Installation}, producer.Deps{
 		DB: a.dbs.producer, Record: enqueueSelf, Wake: relay.Notify, Log: a.Log, Registerer: a.Registry,
+		Pages: producer.PageDeps{AccountName: a.accountNames().of, TokenName: a.tokenName},
 	})
 	if err != nil {
 		return err

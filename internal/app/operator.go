@@ -170,6 +170,14 @@ const (
 	maxNames = 10_000
 )
 
+// accountNames is a cache of the names of accounts.
+func (a *App) accountNames() *names {
+	return &names{known: map[string]knownName{}, ask: func(ctx context.Context, id string) (string, error) {
+		found, err := a.Account.Account(ctx, id)
+		return found.Name, err
+	}}
+}
+
 // of gives the name; empty when it cannot be found.
 func (n *names) of(ctx context.Context, id string) string {
 	n.mu.Lock()

@@ -12,7 +12,6 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
-	"github.com/belfryhq/belfry/internal/producer"
 )
 
 //go:embed page_*.html
@@ -42,10 +41,7 @@ func (a *App) openPages(version string) error {
 	}
 	a.API.MountPublic("GET /assets/", u.Assets())
 	p := &pages{app: a, version: version}
-	p.names = (&names{known: map[string]knownName{}, ask: func(ctx context.Context, id string) (string, error) {
-		found, err := a.Account.Account(ctx, id)
-		return found.Name, err
-	}}).of
+	p.names = a.accountNames().of
 	p.kit, err = page.New(page.Config{
 		UI:      u,
 		API:     a.API,
@@ -81,16 +77,7 @@ func (a *App) openPages(version string) error {
 	if err != nil {
 		return err
 	}
-	err = a.Producer.MountPages(producer.Pages{
-		UI:          u,
-		Cursors:     a.API.Cursors(),
-		Mount:       p.kit.Mount,
-		Shell:       p.Shell,
-		URL:         a.URL(),
-		AccountName: p.names,
-		TokenName:   a.tokenName,
-	})
-	if err != nil {
+	if err := a.Producer.Pages(p.kit); err != nil {
 		return err
 	}
 	if err := p.mountSLO(u); err != nil {

@@ -2,19 +2,19 @@ package producer
 
 import (
 	"context"
-	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-func (p *pages) mountCatalogue() {
+func (p *pages) addCatalogue() {
 	const base = TeamsPath + "/{producer_id}"
-	p.Mount("GET "+base, mayRead, false, p.showCatalogue)
-	p.Mount("GET "+base+"/history", mayRead, false, p.showHistory)
-	p.Mount("GET "+base+"/history/{version}", mayRead, false, p.showVersion)
+	p.Get(base, pagesRead, p.showCatalogue)
+	p.Get(base+"/history", pagesRead, p.showHistory)
+	p.Get(base+"/history/{version}", pagesRead, p.showVersion)
 }
 
 // shownAction is an action with its sentence as a template, its places marked.
@@ -33,19 +33,32 @@ type shownProductPage struct {
 	Resources []shownDecl
 }
 
-func (p *pages) showCatalogue(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
+// cataloguePage is the data of the template "team-catalogue".
+type cataloguePage struct {
+	Head     teamHead
+	Products []shownProductPage
+	Revision Revision
+	Applied  bool
+	Teach    string // commands that apply a catalogue
+	Tokens   string // path
+}
+
+func (p *pages) showCatalogue(v *page.Visit) error {
 	h, err := p.head(v, "Catalogue")
 	if err != nil {
 		return err
 	}
-	c, err := p.Catalogue(v.ctx, h.ID, 0)
+	c, err := p.Catalogue(v.Context(), h.ID, 0)
 	if err != nil && !errs.Is(err, errs.CodeNotFound) {
 		return err
 	}
-	return p.show(w, v, "producers", h.Name, "team-catalogue", 0, map[string]any{
-		"Head": h, "Products": productsOf(c.Catalog), "Revision": c.Revision, "Applied": c.Version > 0,
-		"Teach": p.applyCommand(h.ID, TokenPrefix+"..."), "Tokens": h.Href + "/tokens",
+	return showTeamPage(v, h, "team-catalogue", ui.Faults{}, cataloguePage{
+		Head:     h,
+		Products: productsOf(c.Catalog),
+		Revision: c.Revision,
+		Applied:  c.Version > 0,
+		Teach:    p.applyCommand(h.ID, TokenPrefix+"..."),
+		Tokens:   h.Href + "/tokens",
 	})
 }
 
@@ -81,55 +94,73 @@ func marked(template string) (s ui.Sentence) {
 	return s
 }
 
-const versionsAtOnce = 50
+const versionsPageSize = 50
 
-func (p *pages) showHistory(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	h, err := p.head(v, "History")
-	if err != nil {
-		return err
-	}
-	list := "console versions " + h.ID
-	var from versionPlace
-	if c := r.URL.Query().Get("cursor"); c != "" {
-		if err := p.Cursors.Decode(list, c, &from); err != nil {
-			return err
-		}
-	}
-	rows, err := p.Versions(v.ctx, h.ID, from.Version, versionsAtOnce+1)
-	if err != nil {
-		return err
-	}
-	next := ""
-	if len(rows) > versionsAtOnce {
-		rows = rows[:versionsAtOnce]
-		next = v.with("cursor", p.Cursors.Encode(list, versionPlace{rows[versionsAtOnce-1].Version}))
-	}
-	return p.show(w, v, "producers", h.Name, "team-history", 0, map[string]any{
-		"Head": h, "Rows": rows, "Next": next, "Teach": p.applyCommand(h.ID, TokenPrefix+"...")})
+// historyPage is the data of the template "team-history".
+type historyPage struct {
+	Head  teamHead
+	Rows  []Revision
+	Next  string
+	Teach string // commands that apply a catalogue
 }
 
-// showVersion is one file, with what it changed.
-func (p *pages) showVersion(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
+func (p *pages) showHistory(v *page.Visit) error {
 	h, err := p.head(v, "History")
 	if err != nil {
 		return err
 	}
-	n, err := strconv.ParseInt(r.PathValue("version"), 10, 64)
+	list, err := page.ReadList(v, versionsPageSize, versionOf, func(before int64, limit int) ([]Revision, error) {
+		return p.Versions(v.Context(), h.ID, before, limit)
+	})
+	if err != nil {
+		return err
+	}
+	return showTeamPage(v, h, "team-history", ui.Faults{}, historyPage{
+		Head:  h,
+		Rows:  list.Items,
+		Next:  list.Next,
+		Teach: p.applyCommand(h.ID, TokenPrefix+"..."),
+	})
+}
+
+func versionOf(r Revision) int64 { return r.Version }
+
+// versionPage is the data of the template "team-version".
+type versionPage struct {
+	Head    teamHead
+	Version StoredCatalogue
+	Changes []shownChange
+	First   bool
+	Back    string
+	Current bool // the version is in force
+}
+
+// showVersion shows a version of the file, with its changes.
+func (p *pages) showVersion(v *page.Visit) error {
+	h, err := p.head(v, "History")
+	if err != nil {
+		return err
+	}
+	n, err := strconv.ParseInt(v.PathValue("version"), 10, 64)
 	if err != nil || n < 1 {
 		return errs.New(errs.CodeNotFound, "a version of a catalogue is a number from 1")
 	}
-	c, err := p.Catalogue(v.ctx, h.ID, n)
+	c, err := p.Catalogue(v.Context(), h.ID, n)
 	if err != nil {
 		return err
 	}
-	changes, first, err := p.changesOf(v.ctx, h.ID, c)
+	changes, first, err := p.changesOf(v.Context(), h.ID, c)
 	if err != nil {
 		return err
 	}
-	return p.show(w, v, "producers", h.Name, "team-version", 0, map[string]any{
-		"Head": h, "Version": c, "Changes": changes, "First": first, "Back": h.Href + "/history", "Current": n == h.CatalogVersion, "At": c.AppliedOn})
+	return showTeamPage(v, h, "team-version", ui.Faults{}, versionPage{
+		Head:    h,
+		Version: c,
+		Changes: changes,
+		First:   first,
+		Back:    h.Href + "/history",
+		Current: n == h.CatalogVersion,
+	})
 }
 
 // changesOf compares a version with the one before it; first: there is none.

@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,14 +16,14 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
-	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-func (p *pages) mountRejects() {
-	p.Mount("GET "+TeamsPath+"/{producer_id}/rejects", mayRead, false, p.showTeamRejects)
-	p.Mount("GET "+RejectsPath, mayRead, false, p.showRejects)
-	p.Mount("GET "+AccountRejectsPath, account.AuditRead, false, p.showAccountRejects)
+func (p *pages) addRejects() {
+	p.Get(TeamsPath+"/{producer_id}/rejects", pagesRead, p.showTeamRejects)
+	p.Get(RejectsPath, pagesRead, p.showRejects)
+	p.Get(AccountRejectsPath, account.AuditRead, p.showAccountRejects)
 }
 
 // rejectedByTeam counts each team's refused events of the last 24 hours, by
@@ -70,8 +70,8 @@ func (r *Registry) rejectOf(ctx context.Context, of Rejects, rejectID string) (o
 	return one, err
 }
 
-// shownReject is a refused event: a row, and opened.
-type shownReject struct {
+// rejectView is a refused event: a row, and opened.
+type rejectView struct {
 	Reject
 	At       time.Time
 	Sentence ui.Sentence
@@ -97,8 +97,29 @@ func faultOf(code int, pointer, message string) shownFault {
 	return f
 }
 
-func (v visit) reject(one Reject, open string) shownReject {
-	s := shownReject{Reject: one, Href: v.with("event", one.ID), Open: one.ID == open}
+// rejectLink is the URL of the page of rejects with one parameter more, or
+// another value of it; "" removes it. Other filters stay.
+func rejectLink(v *page.Visit, pairs ...string) string {
+	q := url.Values{}
+	for _, kept := range []string{"code", "product", "cursor"} {
+		if s := v.Query(kept); s != "" {
+			q.Set(kept, s)
+		}
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		q.Set(pairs[i], pairs[i+1])
+		if pairs[i+1] == "" {
+			q.Del(pairs[i])
+		}
+	}
+	if len(q) == 0 {
+		return v.Request.URL.Path
+	}
+	return v.Request.URL.Path + "?" + q.Encode()
+}
+
+func newRejectView(v *page.Visit, one Reject, open string) rejectView {
+	s := rejectView{Reject: one, Href: rejectLink(v, "event", one.ID), Open: one.ID == open}
 	if at, err := time.Parse(time.RFC3339Nano, one.At); err == nil { // what is not a time was never one
 		s.At = at
 	}
@@ -126,15 +147,15 @@ func (v visit) reject(one Reject, open string) shownReject {
 	return s
 }
 
-// rejectsView is a list of refused events with the counts of a day.
-type rejectsView struct {
+// rejectsList is a list of refused events with the counts of a day.
+type rejectsList struct {
 	Path     string
 	Filtered []string // the filter in words
 	Summary  []shownCount
 	Rejected int64
-	Rows     []shownReject
+	Rows     []rejectView
 	Next     string
-	Open     *shownReject
+	Open     *rejectView
 	Close    string
 	Nothing  string // what it means that there is no row
 }
@@ -150,16 +171,16 @@ type shownCount struct {
 const rejectsAtOnce = 50
 
 // rejects reads the part that both pages have.
-func (p *pages) rejects(v visit, of Rejects) (out rejectsView, err error) {
-	q := v.r.URL.Query()
-	out = rejectsView{Path: v.r.URL.Path, Close: v.with()}
-	summary, err := p.SummariseRejects(v.ctx, of)
+func (p *pages) rejects(v *page.Visit, of Rejects) (out rejectsList, err error) {
+	q := v.Request.URL.Query()
+	out = rejectsList{Path: v.Request.URL.Path, Close: rejectLink(v)}
+	summary, err := p.SummariseRejects(v.Context(), of)
 	if err != nil {
 		return out, err
 	}
 	out.Rejected = summary.Rejected
 	for _, f := range summary.Faults {
-		out.Summary = append(out.Summary, shownCount{faultOf(f.Code, f.Pointer, ""), f.Product, f.Count, v.with("code", strconv.Itoa(f.Code), "product", f.Product, "cursor", "")})
+		out.Summary = append(out.Summary, shownCount{faultOf(f.Code, f.Pointer, ""), f.Product, f.Count, rejectLink(v, "code", strconv.Itoa(f.Code), "product", f.Product, "cursor", "")})
 	}
 	filter := RejectFilter{Product: cutBytes(q.Get("product"), maxName)}
 	if s := q.Get("code"); s != "" {
@@ -171,31 +192,28 @@ func (p *pages) rejects(v visit, of Rejects) (out rejectsView, err error) {
 	if filter.Product != "" {
 		out.Filtered = append(out.Filtered, "the product is: "+filter.Product)
 	}
-	list := "console rejects " + of.key().scope + " " + of.key().owner
-	var from RejectPlace
-	if c := q.Get("cursor"); c != "" {
-		if err := p.Cursors.Decode(list, c, &from); err != nil {
-			return out, err
-		}
+	from, err := page.Cursor[RejectPlace](v)
+	if err != nil {
+		return out, err
 	}
-	items, next, err := p.ListRejects(v.ctx, of, filter, from, rejectsAtOnce)
+	items, next, err := p.ListRejects(v.Context(), of, filter, from, rejectsAtOnce)
 	if err != nil {
 		return out, err
 	}
 	open := q.Get("event")
 	for _, one := range items {
-		out.Rows = append(out.Rows, v.reject(one, open))
+		out.Rows = append(out.Rows, newRejectView(v, one, open))
 	}
 	if next != nil {
-		out.Next = v.with("cursor", p.Cursors.Encode(list, *next))
+		out.Next = v.Next(*next)
 	}
 	if open != "" {
-		one, err := p.rejectOf(v.ctx, of, open)
+		one, err := p.rejectOf(v.Context(), of, open)
 		if err != nil {
 			return out, err
 		}
-		shown := v.reject(one, open)
-		if shown.Sender, err = p.sender(v.ctx, of, one); err != nil {
+		shown := newRejectView(v, one, open)
+		if shown.Sender, err = p.sender(v.Context(), of, one); err != nil {
 			return out, err
 		}
 		out.Open = &shown
@@ -215,14 +233,22 @@ func (p *pages) sender(ctx context.Context, of Rejects, one Reject) (string, err
 			return list[i].Name, nil
 		}
 	}
-	if one.Account != "" && one.By != "" && p.TokenName != nil {
-		return cmp.Or(p.TokenName(ctx, one.Account, one.By), one.By), nil
+	if one.Account != "" && one.By != "" && p.pageDeps.TokenName != nil {
+		return cmp.Or(p.pageDeps.TokenName(ctx, one.Account, one.By), one.By), nil
 	}
 	return one.By, nil
 }
 
-func (p *pages) showTeamRejects(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
+// rejectsPage is the data of the templates "team-rejects", "account-rejects" and
+// "rejects"; Head is for the first, Teams and Accounts are for the last.
+type rejectsPage struct {
+	Head     teamHead
+	List     rejectsList
+	Teams    []ownerCount
+	Accounts []ownerCount
+}
+
+func (p *pages) showTeamRejects(v *page.Visit) error {
 	h, err := p.head(v, "Rejected events")
 	if err != nil {
 		return err
@@ -231,21 +257,24 @@ func (p *pages) showTeamRejects(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list.Nothing = "No event of this team's products was refused in the last 30 days."
-	return p.show(w, v, "producers", h.Name, "team-rejects", 0, map[string]any{"Head": h, "List": list})
+	list.Nothing = "No event of this team's products was rejected in the last 30 days."
+	return showTeamPage(v, h, "team-rejects", ui.Faults{}, rejectsPage{Head: h, List: list})
 }
 
-// showAccountRejects is a customer's page: what was refused of what was sent for
+// showAccountRejects is a customer's page of the events that were rejected for
 // the account.
-func (p *pages) showAccountRejects(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	v.account = web.Account(v.ctx).ID
-	list, err := p.rejects(v, Rejects{Account: v.account})
+func (p *pages) showAccountRejects(v *page.Visit) error {
+	list, err := p.rejects(v, Rejects{Account: v.Account})
 	if err != nil {
 		return err
 	}
-	list.Nothing = "No event for this account was refused in the last 30 days."
-	return p.show(w, v, "rejects", "Rejected events", "account-rejects", 0, map[string]any{"List": list})
+	list.Nothing = "No event for this account was rejected in the last 30 days."
+	return v.Show(page.View{
+		Section:  "rejects",
+		Title:    "Rejected events",
+		Template: "account-rejects",
+		Data:     rejectsPage{List: list},
+	})
 }
 
 // ownerCount is a team or an account with what was refused of it in a day.
@@ -257,46 +286,61 @@ type ownerCount struct {
 // most gives the ids with the highest counts, as many as a page shows.
 func most(counts map[string]int64) []string {
 	ids := slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
-	return ids[:min(len(ids), teamsAtOnce)]
+	return ids[:min(len(ids), teamsPageSize)]
 }
 
-// showRejects is the operators' own: which teams and accounts have refused
-// events, and those without a valid account.
-func (p *pages) showRejects(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	if !v.who.Can("", "audit:read") {
-		return errs.New(errs.CodeForbidden, "refused events without an account are for operators who may read the record")
+// showRejects is the operators' page: the teams and accounts with rejected
+// events, and the events without a valid account.
+func (p *pages) showRejects(v *page.Visit) error {
+	if !v.Can(account.AuditRead) {
+		return errs.New(errs.CodeForbidden, "rejected events without an account are for operators with the permission audit:read")
 	}
 	list, err := p.rejects(v, Rejects{})
 	if err != nil {
 		return err
 	}
-	list.Nothing = "No event without a valid account was refused in the last 30 days."
-	byTeam, err := p.rejectedBy(v.ctx, scopeTeam)
-	if err != nil {
+	list.Nothing = "No event without a valid account was rejected in the last 30 days."
+	data := rejectsPage{List: list}
+	if data.Teams, err = p.rejectingTeams(v.Context()); err != nil {
 		return err
 	}
-	byAccount, err := p.rejectedBy(v.ctx, scopeAccount)
-	if err != nil {
+	if data.Accounts, err = p.rejectingAccounts(v.Context()); err != nil {
 		return err
 	}
-	var teams, accounts []ownerCount
-	for _, teamID := range most(byTeam) {
-		t, err := p.Team(v.ctx, teamID)
+	return v.Show(page.View{Section: "rejects", Title: "Rejected events", Template: "rejects", Data: data})
+}
+
+// rejectingTeams are the teams with the most rejected events in a day.
+func (p *pages) rejectingTeams(ctx context.Context) (list []ownerCount, err error) {
+	counts, err := p.rejectedBy(ctx, scopeTeam)
+	if err != nil {
+		return nil, err
+	}
+	for _, teamID := range most(counts) {
+		t, err := p.Team(ctx, teamID)
 		if errs.Is(err, errs.CodeNotFound) {
-			continue // deleted meanwhile
+			continue // deleted since
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		teams = append(teams, ownerCount{t.Name, teamPath(t.ID) + "/rejects", byTeam[teamID]})
+		list = append(list, ownerCount{t.Name, teamPath(t.ID) + "/rejects", counts[teamID]})
 	}
-	for _, id := range most(byAccount) {
+	return list, nil
+}
+
+// rejectingAccounts are the accounts with the most rejected events in a day.
+func (p *pages) rejectingAccounts(ctx context.Context) (list []ownerCount, err error) {
+	counts, err := p.rejectedBy(ctx, scopeAccount)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range most(counts) {
 		name := id
-		if p.AccountName != nil {
-			name = cmp.Or(p.AccountName(v.ctx, id), id)
+		if p.pageDeps.AccountName != nil {
+			name = cmp.Or(p.pageDeps.AccountName(ctx, id), id)
 		}
-		accounts = append(accounts, ownerCount{name, strings.Replace(AccountRejectsPath, "{account_id}", id, 1), byAccount[id]})
+		list = append(list, ownerCount{name, strings.Replace(AccountRejectsPath, "{account_id}", id, 1), counts[id]})
 	}
-	return p.show(w, v, "rejects", "Rejected events", "rejects", 0, map[string]any{"Teams": teams, "Accounts": accounts, "List": list})
+	return list, nil
 }

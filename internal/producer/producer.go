@@ -62,6 +62,7 @@ type Deps struct {
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil = time.Now
+	Pages      PageDeps
 }
 
 // Registry is the feature. Safe for concurrent use.
@@ -76,6 +77,7 @@ type Registry struct {
 	own     *Compiled
 
 	registerer prometheus.Registerer // for the consumer's metrics
+	pageDeps   PageDeps
 
 	seen    atomic.Pointer[snapshot] // nil until the first load
 	loading sync.Mutex               // one load at a time
@@ -102,7 +104,7 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 		return nil, err
 	}
 	r := &Registry{cfg: cfg, db: deps.DB, record: deps.Record, wake: deps.Wake, log: deps.Log, now: deps.Now,
-		own: own, metrics: newMetrics(), registerer: deps.Registerer, cached: map[account.Hash]cachedToken{}, touched: map[string]int64{}}
+		own: own, metrics: newMetrics(), pageDeps: deps.Pages, registerer: deps.Registerer, cached: map[account.Hash]cachedToken{}, touched: map[string]int64{}}
 	if r.wake == nil {
 		r.wake = func() {}
 	}
