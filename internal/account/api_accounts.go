@@ -3,55 +3,8 @@ package account
 import (
 	"context"
 
-	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
-
-// place is where a list goes on.
-type place struct {
-	After string `json:"a"`
-}
-
-// listPage reads one page of a list that is ordered by id; name tells its cursors
-// from those of others.
-func listPage[T any](api *web.API, in web.AnyPaging, name string, idOf func(T) string, read func(after string, limit int) ([]T, error)) (web.Page[T], error) {
-	if number, perPage, before, err := in.Numbered(); number > 0 || err != nil {
-		return numberedPage(number, perPage, before, read, err)
-	}
-	var from place
-	if in.Cursor != "" {
-		if err := api.Cursors().Decode(name, in.Cursor, &from); err != nil {
-			return web.Page[T]{}, err
-		}
-	}
-	items, err := read(from.After, in.Limit+1)
-	if err != nil || len(items) <= in.Limit {
-		return web.Page[T]{Items: items}, err
-	}
-	items = items[:in.Limit]
-	return web.Page[T]{Items: items, Cursor: api.Cursors().Encode(name, place{idOf(items[in.Limit-1])})}, nil
-}
-
-// numberedPage reads one page by its number. The lists are short: all that has
-// a number is read, which gives the total as well.
-func numberedPage[T any](number, perPage, before int, read func(after string, limit int) ([]T, error), err error) (web.Page[T], error) {
-	if err != nil {
-		return web.Page[T]{}, err
-	}
-	all, err := read("", web.MaxNumbered+1)
-	if err != nil {
-		return web.Page[T]{}, err
-	}
-	p := web.Page[T]{Number: number, PerPage: perPage, Total: min(len(all), web.MaxNumbered)}
-	if len(all) > web.MaxNumbered {
-		p.Messages = []web.Message{{Code: 1, Message: "total_count is capped at 10,000; page on with cursor and limit"}}
-		if before+perPage > web.MaxNumbered {
-			return p, errs.At(errs.CodeOutOfRange, "page", "only the first %d items have numbered pages; page on with cursor and limit", web.MaxNumbered)
-		}
-	}
-	p.Items = all[min(before, len(all)):min(before+perPage, len(all))]
-	return p, nil
-}
 
 type accountIn struct {
 	Body struct {
@@ -88,9 +41,9 @@ func (d *Directory) registerAccounts(api *web.API) {
 		Description: "The accounts that the credential may read."},
 		func(ctx context.Context, in *accountsIn) (web.Page[Account], error) {
 			by := web.CurrentPrincipal(ctx)
-			return listPage(api, in.AnyPaging, "accounts "+string(by.Kind)+" "+by.ID+" "+in.Name, func(a Account) string { return a.ID },
-				func(after string, limit int) ([]Account, error) {
-					return d.accountsNamed(ctx, by, in.Name, after, limit)
+			return web.ReadAnyPage(api.Cursors(), "accounts "+string(by.Kind)+" "+by.ID+" "+in.Name, in.AnyPaging, accountKey,
+				func(after web.Keyset, limit int) ([]Account, error) {
+					return d.accountsNamed(ctx, by, in.Name, after.ID, limit)
 				})
 		})
 	web.Post(api, web.Op{Path: "/accounts", Tag: tag, Summary: "Create an account", Scope: web.ScopeInstallation, Permission: AccountsWrite, Idempotent: true},
@@ -118,6 +71,6 @@ func (d *Directory) registerAccounts(api *web.API) {
 		})
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/roles", Tag: tag, Summary: "List the roles of members", Permission: web.AnyPermission},
 		func(_ context.Context, in *web.AnyPaging) (web.Page[RoleInfo], error) {
-			return listPage(api, *in, "roles", func(r RoleInfo) string { return string(r.ID) }, rolesAfter)
+			return web.ReadAnyPage(api.Cursors(), "roles", *in, roleKey, rolesAfter)
 		})
 }

@@ -51,8 +51,8 @@ func (d *Directory) registerMembers(api *web.API) {
 	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List members", Permission: MembersRead},
 		func(ctx context.Context, in *web.AnyPaging) (web.Page[Member], error) {
 			accountID := web.Account(ctx).ID
-			return listPage(api, *in, "members "+accountID, func(m Member) string { return m.ID },
-				func(after string, limit int) ([]Member, error) { return d.Members(ctx, accountID, after, limit) })
+			return web.ReadAnyPage(api.Cursors(), "members "+accountID, *in, memberKey,
+				func(after web.Keyset, limit int) ([]Member, error) { return d.Members(ctx, accountID, after.ID, limit) })
 		})
 	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Add a member", Permission: MembersWrite, Idempotent: true,
 		Description: "The member is pending until the person accepts: by signing in with the one-time link of the answer or, where the operators vouch for a user with the address, on that user's own page of invitations. The answer is the same whether other accounts know the address or not."},
@@ -90,9 +90,9 @@ func (d *Directory) registerMembers(api *web.API) {
 	web.Get(api, web.Op{Path: portals, Tag: tag, Summary: "List the open sessions of the customers' pages", Permission: MembersRead},
 		func(ctx context.Context, in *web.AnyPaging) (web.Page[PortalSession], error) {
 			accountID := web.Account(ctx).ID
-			return listPage(api, *in, "portal sessions "+accountID, func(s PortalSession) string { return s.ID },
-				func(after string, limit int) ([]PortalSession, error) {
-					return d.PortalSessions(ctx, accountID, after, limit)
+			return web.ReadAnyPage(api.Cursors(), "portal sessions "+accountID, *in, portalSessionKey,
+				func(after web.Keyset, limit int) ([]PortalSession, error) {
+					return d.PortalSessions(ctx, accountID, after.ID, limit)
 				})
 		})
 	web.Delete(api, web.Op{Path: portals + "/{session_id}", Tag: tag, Summary: "End a session of the customers' pages", Permission: MembersWrite},

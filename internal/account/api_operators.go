@@ -36,8 +36,8 @@ func (d *Directory) registerOperators(api *web.API) {
 	const base = "/operators"
 	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List operators", Scope: web.ScopeInstallation, Permission: AccountsRead},
 		func(ctx context.Context, in *web.AnyPaging) (web.Page[Person], error) {
-			return listPage(api, *in, "operators", func(p Person) string { return p.ID },
-				func(after string, limit int) ([]Person, error) { return d.Operators(ctx, after, limit) })
+			return web.ReadAnyPage(api.Cursors(), "operators", *in, personKey,
+				func(after web.Keyset, limit int) ([]Person, error) { return d.Operators(ctx, after.ID, limit) })
 		})
 	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Add an operator", Scope: web.ScopeInstallation, Permission: AccountsWrite, Idempotent: true,
 		Description: "Operators may do everything in every account."},

@@ -30,8 +30,8 @@ func (d *Directory) registerTokens(api *web.API) {
 	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List API tokens", Permission: TokensRead},
 		func(ctx context.Context, in *web.AnyPaging) (web.Page[Token], error) {
 			accountID := web.Account(ctx).ID
-			return listPage(api, *in, "tokens "+accountID, func(t Token) string { return t.ID },
-				func(after string, limit int) ([]Token, error) { return d.Tokens(ctx, accountID, after, limit) })
+			return web.ReadAnyPage(api.Cursors(), "tokens "+accountID, *in, tokenKey,
+				func(after web.Keyset, limit int) ([]Token, error) { return d.Tokens(ctx, accountID, after.ID, limit) })
 		})
 	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Create an API token", Permission: TokensWrite, Idempotent: true,
 		Description: "The answer shows the token's value this once."},

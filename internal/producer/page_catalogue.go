@@ -5,9 +5,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
+	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 func (p *pages) addCatalogue() {
@@ -17,26 +19,29 @@ func (p *pages) addCatalogue() {
 	p.Get(base+"/history/{version}", pagesRead, p.showVersion)
 }
 
-// shownAction is an action with its sentence as a template, its places marked.
-type shownAction struct {
-	Action
-	Said, SaidFailed ui.Sentence
+// productView is a product with the panels of its sections.
+type productView struct {
+	catalogue.Declaration
+	Panels []panelView
 }
 
-type shownDecl struct {
-	Resource
-	Actions []shownAction
+type panelView struct {
+	catalogue.Panel
+	Rows [][]cellView
 }
 
-type shownProductPage struct {
-	Product
-	Resources []shownDecl
+// cellView is a cell with the name of its column, and the sentences whose
+// placeholders are marked.
+type cellView struct {
+	catalogue.Cell
+	Column           string
+	Success, Failure ui.Sentence
 }
 
 // cataloguePage is the data of the template "team-catalogue".
 type cataloguePage struct {
 	Head     teamHead
-	Products []shownProductPage
+	Products []productView
 	Revision Revision
 	Applied  bool
 	Teach    string // commands that apply a catalogue
@@ -54,7 +59,7 @@ func (p *pages) showCatalogue(v *page.Visit) error {
 	}
 	return showTeamPage(v, h, "team-catalogue", ui.Faults{}, cataloguePage{
 		Head:     h,
-		Products: productsOf(c.Catalog),
+		Products: p.products(c.Catalog),
 		Revision: c.Revision,
 		Applied:  c.Version > 0,
 		Teach:    p.applyCommand(h.ID, TokenPrefix+"..."),
@@ -62,23 +67,35 @@ func (p *pages) showCatalogue(v *page.Visit) error {
 	})
 }
 
-func productsOf(c Catalogue) (list []shownProductPage) {
-	for _, product := range c.Products {
-		s := shownProductPage{Product: product}
-		for _, resource := range product.Resources {
-			d := shownDecl{Resource: resource}
-			for _, a := range resource.Actions {
-				d.Actions = append(d.Actions, shownAction{a, marked(a.Sentence), marked(a.Failure)})
-			}
-			s.Resources = append(s.Resources, d)
+func (p *pages) products(c catalogue.Catalogue) (products []productView) {
+	for _, declared := range c.Products {
+		shown := productView{Declaration: declared}
+		for _, panel := range p.sections.Panels(declared) {
+			shown.Panels = append(shown.Panels, showPanel(panel))
 		}
-		list = append(list, s)
+		products = append(products, shown)
 	}
-	return list
+	return products
 }
 
-// marked sets the places of a sentence's template apart.
-func marked(template string) (s ui.Sentence) {
+func showPanel(panel catalogue.Panel) panelView {
+	shown := panelView{Panel: panel}
+	for _, row := range panel.Rows {
+		cells := make([]cellView, len(row))
+		for i, cell := range row {
+			cells[i] = cellView{Cell: cell, Column: panel.Columns[i]}
+			if cell.Sentence {
+				cells[i].Success = markPlaceholders(cell.Text)
+				cells[i].Failure = markPlaceholders(cell.Failure)
+			}
+		}
+		shown.Rows = append(shown.Rows, cells)
+	}
+	return shown
+}
+
+// markPlaceholders sets the placeholders of a sentence's template apart.
+func markPlaceholders(template string) (s ui.Sentence) {
 	for template != "" {
 		open := strings.IndexByte(template, '{')
 		end := strings.IndexByte(template, '}')
@@ -109,8 +126,8 @@ func (p *pages) showHistory(v *page.Visit) error {
 	if err != nil {
 		return err
 	}
-	list, err := page.ReadList(v, versionsPageSize, versionOf, func(before int64, limit int) ([]Revision, error) {
-		return p.Versions(v.Context(), h.ID, before, limit)
+	list, err := page.ReadList(v, versionsPageSize, revisionKey, func(after web.Keyset, limit int) ([]Revision, error) {
+		return p.Versions(v.Context(), h.ID, after.At, limit)
 	})
 	if err != nil {
 		return err
@@ -123,13 +140,13 @@ func (p *pages) showHistory(v *page.Visit) error {
 	})
 }
 
-func versionOf(r Revision) int64 { return r.Version }
+func revisionKey(r Revision) web.Keyset { return web.Keyset{At: r.Version} }
 
 // versionPage is the data of the template "team-version".
 type versionPage struct {
 	Head    teamHead
 	Version StoredCatalogue
-	Changes []shownChange
+	Changes []changeView
 	First   bool
 	Back    string
 	Current bool // the version is in force
@@ -164,7 +181,7 @@ func (p *pages) showVersion(v *page.Visit) error {
 }
 
 // changesOf compares a version with the one before it; first: there is none.
-func (p *pages) changesOf(ctx context.Context, teamID string, c StoredCatalogue) (list []shownChange, first bool, err error) {
+func (p *pages) changesOf(ctx context.Context, teamID string, c StoredCatalogue) (list []changeView, first bool, err error) {
 	before, err := p.Catalogue(ctx, teamID, c.Version-1)
 	if c.Version == 1 || errs.Is(err, errs.CodeNotFound) {
 		before, first, err = StoredCatalogue{}, true, nil
@@ -172,17 +189,17 @@ func (p *pages) changesOf(ctx context.Context, teamID string, c StoredCatalogue)
 	if err != nil {
 		return nil, false, err
 	}
-	for _, one := range Diff(before.Catalog, c.Catalog) {
-		s := shownChange{Change: one, What: spaced(one.Kind)}
+	for _, one := range p.sections.Diff(before.Catalog, c.Catalog) {
+		s := changeView{Change: one, What: catalogue.Spaced(one.Kind)}
 		if one.Op == "changed" {
-			s.Old, s.New = brief(one.Before), brief(one.After)
+			s.Old, s.New = catalogue.Brief(one.Before), catalogue.Brief(one.After)
 		}
 		list = append(list, s)
 	}
 	return list, first, nil
 }
 
-type shownChange struct {
-	Change
+type changeView struct {
+	catalogue.Change
 	What, Old, New string
 }

@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
+	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 func (p *pages) addRejects() {
@@ -79,18 +81,18 @@ type rejectView struct {
 	Name     string // for those who hear the page
 	Href     string
 	Open     bool
-	Faults   []shownFault
+	Faults   []faultView
 	Sender   string // the name of the token that sent it, else its id
 }
 
-// shownFault is a reason, with what to do about it.
-type shownFault struct {
+// faultView is a reason, with what to do about it.
+type faultView struct {
 	Code                            int
 	Title, Pointer, Message, Remedy string
 }
 
-func faultOf(code int, pointer, message string) shownFault {
-	f := shownFault{Code: code, Pointer: pointer, Message: ui.FullSentence(message), Title: "Error " + strconv.Itoa(code)}
+func faultOf(code int, pointer, message string) faultView {
+	f := faultView{Code: code, Pointer: pointer, Message: ui.FullSentence(message), Title: "Error " + strconv.Itoa(code)}
 	if e, ok := errs.Code(code).Entry(); ok {
 		f.Title, f.Remedy = strings.TrimSuffix(ui.FullSentence(e.Title), "."), e.Remedy
 	}
@@ -151,7 +153,7 @@ func newRejectView(v *page.Visit, one Reject, open string) rejectView {
 type rejectsList struct {
 	Path     string
 	Filtered []string // the filter in words
-	Summary  []shownCount
+	Summary  []countView
 	Rejected int64
 	Rows     []rejectView
 	Next     string
@@ -160,9 +162,9 @@ type rejectsList struct {
 	Nothing  string // what it means that there is no row
 }
 
-// shownCount is a line of the counts.
-type shownCount struct {
-	shownFault
+// countView is a line of the counts.
+type countView struct {
+	faultView
 	Product string
 	Count   int64
 	Href    string
@@ -180,9 +182,9 @@ func (p *pages) rejects(v *page.Visit, of Rejects) (out rejectsList, err error) 
 	}
 	out.Rejected = summary.Rejected
 	for _, f := range summary.Faults {
-		out.Summary = append(out.Summary, shownCount{faultOf(f.Code, f.Pointer, ""), f.Product, f.Count, rejectLink(v, "code", strconv.Itoa(f.Code), "product", f.Product, "cursor", "")})
+		out.Summary = append(out.Summary, countView{faultOf(f.Code, f.Pointer, ""), f.Product, f.Count, rejectLink(v, "code", strconv.Itoa(f.Code), "product", f.Product, "cursor", "")})
 	}
-	filter := RejectFilter{Product: cutBytes(q.Get("product"), maxName)}
+	filter := RejectFilter{Product: cutBytes(q.Get("product"), catalogue.MaxName)}
 	if s := q.Get("code"); s != "" {
 		if filter.Code, err = strconv.Atoi(s); err != nil || filter.Code <= 0 {
 			return out, errs.At(errs.CodeInvalid, "code", "code is the number of an error, such as 12002")
@@ -192,11 +194,11 @@ func (p *pages) rejects(v *page.Visit, of Rejects) (out rejectsList, err error) 
 	if filter.Product != "" {
 		out.Filtered = append(out.Filtered, "the product is: "+filter.Product)
 	}
-	from, err := page.Cursor[RejectPlace](v)
+	from, err := v.After()
 	if err != nil {
 		return out, err
 	}
-	items, next, err := p.ListRejects(v.Context(), of, filter, from, rejectsAtOnce)
+	items, next, err := p.ListRejects(v.Context(), of, filter, RejectPlace(from), rejectsAtOnce)
 	if err != nil {
 		return out, err
 	}
@@ -205,7 +207,7 @@ func (p *pages) rejects(v *page.Visit, of Rejects) (out rejectsList, err error) 
 		out.Rows = append(out.Rows, newRejectView(v, one, open))
 	}
 	if next != nil {
-		out.Next = v.Next(*next)
+		out.Next = v.Next(web.Keyset(*next))
 	}
 	if open != "" {
 		one, err := p.rejectOf(v.Context(), of, open)

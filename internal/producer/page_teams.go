@@ -5,6 +5,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
+	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 func (p *pages) addTeams() {
@@ -83,8 +84,8 @@ func (p *pages) showTeams(v *page.Visit) error { return p.renderTeams(v, &teamFo
 
 func (p *pages) renderTeams(v *page.Visit, f *teamForm, faults ui.Faults) error {
 	ctx := v.Context()
-	list, err := page.ReadList(v, teamsPageSize, teamIDOf, func(after string, limit int) ([]Team, error) {
-		return p.Teams(ctx, after, limit)
+	list, err := page.ReadList(v, teamsPageSize, teamKey, func(after web.Keyset, limit int) ([]Team, error) {
+		return p.Teams(ctx, after.ID, limit)
 	})
 	if err != nil {
 		return err
@@ -116,7 +117,7 @@ func (p *pages) renderTeams(v *page.Visit, f *teamForm, faults ui.Faults) error 
 	}})
 }
 
-func teamIDOf(t Team) string { return t.ID }
+func teamKey(t Team) web.Keyset { return web.Keyset{ID: t.ID} }
 
 func (p *pages) createTeam(v *page.Visit, f *teamForm) (err error) {
 	f.team, err = p.CreateTeam(v.Context(), f.Name, f.Email)

@@ -1,6 +1,9 @@
 package page
 
-import "github.com/belfryhq/belfry/internal/platform/ui"
+import (
+	"github.com/belfryhq/belfry/internal/platform/ui"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
 
 // List is a part of a list.
 type List[T any] struct {
@@ -8,21 +11,22 @@ type List[T any] struct {
 	Next  string // URL of the next part; "" at the end
 }
 
-// ReadList reads the part of a list that the URL's parameter cursor names, of at
-// most limit items. place is the place of an item in the list, a small value
-// such as its id; read returns the items after a place (its zero value = from
-// the start). read is asked for one item more than the part has.
-func ReadList[T, P any](v *Visit, limit int, place func(T) P, read func(after P, limit int) ([]T, error)) (List[T], error) {
-	after, err := Cursor[P](v)
+// ReadList reads the part of a list that the parameter cursor of the URL names,
+// of at most limit items. keyOf is the position of an item in the list; read
+// returns the items after a position, at most limit of them (see [web.ReadPage]).
+func ReadList[T any](
+	v *Visit, limit int, keyOf func(T) web.Keyset, read func(after web.Keyset, limit int) ([]T, error),
+) (List[T], error) {
+	after, err := v.After()
 	if err != nil {
 		return List[T]{}, err
 	}
-	items, err := read(after, limit+1)
+	items, err := read(after, limit+1) // one more shows whether the list goes on
 	if err != nil || len(items) <= limit {
 		return List[T]{Items: items}, err
 	}
 	items = items[:limit]
-	return List[T]{Items: items, Next: v.Next(place(items[limit-1]))}, nil
+	return List[T]{Items: items, Next: v.Next(keyOf(items[limit-1]))}, nil
 }
 
 // Map converts the items of a list.
@@ -34,22 +38,16 @@ func Map[T, R any](list List[T], convert func(T) R) List[R] {
 	return out
 }
 
-// Cursor is the place in the page's list that the URL names; the zero value when
-// it names none. Error: CodeBadCursor.
-func Cursor[P any](v *Visit) (P, error) {
-	var place P
-	cursor := v.Query("cursor")
-	if cursor == "" {
-		return place, nil
-	}
-	err := v.set.kit.cfg.API.Cursors().Decode(v.list(), cursor, &place)
-	return place, err
+// After is the position in the page's list that the URL names; the zero value is
+// the beginning. Error: CodeBadCursor.
+func (v *Visit) After() (web.Keyset, error) {
+	return v.set.kit.cfg.API.Cursors().Keyset(v.list(), v.Query("cursor"))
 }
 
-// Next is the URL of the page from a place in its list on. Other parameters of
-// the URL stay.
-func (v *Visit) Next(place any) string {
-	return ui.With(v.Request.URL, "cursor", v.set.kit.cfg.API.Cursors().Encode(v.list(), place))
+// Next is the URL of the page with the part of its list after a position. Other
+// parameters of the URL stay.
+func (v *Visit) Next(after web.Keyset) string {
+	return ui.With(v.Request.URL, "cursor", v.set.kit.cfg.API.Cursors().EncodeKeyset(v.list(), after))
 }
 
 // list names the cursors of the page's list: those of another page are refused.
