@@ -80,7 +80,7 @@ func (a *App) openPages(version string) error {
 	if err := a.Producer.Pages(p.kit); err != nil {
 		return err
 	}
-	if err := p.mountSLO(u); err != nil {
+	if err := a.SLO.Pages(p.kit); err != nil {
 		return err
 	}
 	return a.Notify.MountPages(notify.Pages{UI: u, Mount: p.kit.Mount, Shell: p.Shell, URL: a.URL()})

@@ -8,7 +8,6 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/platform/bus"
-	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/slo"
 )
 
@@ -20,7 +19,8 @@ func (a *App) openSLO(context.Context) (err error) {
 		return err
 	}
 	a.relays = append(a.relays, stagedRelay{"slo relay", relay})
-	a.SLO, err = slo.New(slo.Deps{DB: a.dbs.slo, Record: enqueueSelf, Zone: a.Account.ResolveZone, Wake: relay.Notify, Log: a.Log, Registerer: a.Registry})
+	a.SLO, err = slo.New(slo.Deps{DB: a.dbs.slo, Record: enqueueSelf, Zone: a.Account.ResolveZone, Wake: relay.Notify, Log: a.Log, Registerer: a.Registry,
+		Pages: slo.PageDeps{Changes: a.zoneChanges, Zones: a.zoneOptions}})
 	if err != nil {
 		return err
 	}
@@ -36,18 +36,14 @@ func (a *App) openSLO(context.Context) (err error) {
 	return nil
 }
 
-// mountSLO adds the pages of objectives.
-func (p *pages) mountSLO(u *ui.UI) error {
-	a := p.app
-	return a.SLO.MountPages(slo.Pages{UI: u, Cursors: a.API.Cursors(), Mount: p.kit.Mount, Shell: p.Shell, URL: a.URL(), Changes: a.zoneChanges,
-		Zones: func(ctx context.Context, accountID string) ([][2]string, error) {
-			list, err := a.Account.Zones(ctx, accountID, "", 200)
-			var out [][2]string
-			for _, z := range list {
-				out = append(out, [2]string{z.ID, z.Name})
-			}
-			return out, err
-		}})
+// zoneOptions are the properties that the form of an objective offers.
+func (a *App) zoneOptions(ctx context.Context, accountID string) ([][2]string, error) {
+	list, err := a.Account.Zones(ctx, accountID, "", 200)
+	var options [][2]string
+	for _, z := range list {
+		options = append(options, [2]string{z.ID, z.Name})
+	}
+	return options, err
 }
 
 // zoneChanges are the newest changes of a zone in a time, as marks on a chart:

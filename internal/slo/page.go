@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"embed"
-	"errors"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -26,84 +25,58 @@ type Change struct {
 	Label, Href string
 }
 
-// Pages is what the pages need from the dashboard around them.
-type Pages struct {
-	UI      *ui.UI
-	Cursors *web.Cursors // of lists
-	Mount   func(pattern, permission string, stream bool, h func(http.ResponseWriter, *http.Request) error)
-	Shell   func(r *http.Request, p *web.Principal, account, section string) ui.Shell
-	URL     string // of the server, for commands to copy
-	// Changes are the newest changes to a zone in a time, the oldest first; nil
-	// draws none.
+// PageDeps are the functions of other features that the pages use; each may be
+// nil.
+type PageDeps struct {
+	// Changes are the newest changes to a zone in a time, the oldest first.
 	Changes func(ctx context.Context, accountID, zoneID string, since, until time.Time, limit int) ([]Change, error)
-	// Zones are the zones that a form offers, as ids and names; nil lets the
-	// name be typed.
+	// Zones are the zones that a form offers, as ids and names. Without it the
+	// name is typed.
 	Zones func(ctx context.Context, accountID string) ([][2]string, error)
 }
 
+// pages are the feature's pages in the dashboard.
 type pages struct {
 	*Feature
-	Pages
-	set *ui.Page
+	*page.Set
 }
 
-// MountPages adds the pages. Call it once, after New.
-func (f *Feature) MountPages(cfg Pages) error {
-	if cfg.UI == nil || cfg.Cursors == nil || cfg.Mount == nil || cfg.Shell == nil {
-		return errors.New("slo pages: UI, Cursors, Mount and Shell are required")
-	}
-	cfg.URL = strings.TrimSuffix(cfg.URL, "/")
-	set, err := cfg.UI.Parse(pageFiles, "page_*.html")
-	if err != nil {
-		return err
-	}
-	p := &pages{f, cfg, set}
-	const base = "/accounts/{account_id}/objectives"
-	const one = base + "/{slo_id}"
-	p.Mount("GET "+base, account.SLORead, false, p.showList)
-	p.Mount("GET "+base+"/new", account.SLOWrite, false, p.showNew)
-	p.Mount("POST "+base, account.SLOWrite, false, p.create)
-	p.Mount("GET "+one, account.SLORead, false, p.showOne)
-	p.Mount("GET "+one+"/edit", account.SLOWrite, false, p.showEdit)
-	p.Mount("POST "+one, account.SLOWrite, false, p.replace)
-	p.Mount("GET "+one+"/delete", account.SLOWrite, false, p.askDelete)
-	p.Mount("POST "+one+"/delete", account.SLOWrite, false, p.delete)
-	return nil
-}
-
-// visit is one authorised request for a page.
-type visit struct {
-	r       *http.Request
-	ctx     context.Context
-	who     *web.Principal
-	account string
-}
-
-func visitOf(r *http.Request) visit {
-	ctx := r.Context()
-	return visit{r, ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID}
-}
-
-func (v visit) can(permission string) bool { return v.who.Can(v.account, permission) }
-
-// saids are said once after a redirect, by the word that [ui.Redirect] carries.
-var saids = map[string]string{
+// flashes are shown once on the page after a form.
+var flashes = page.Flashes{
 	"created": "Objective created.",
 	"changed": "Objective changed.",
 	"deleted": "Objective deleted. Its alerts have ended.",
 }
 
-func goTo(w http.ResponseWriter, r *http.Request, path, said string) error {
-	return ui.Redirect(w, r, path, said)
-}
-
-func (p *pages) show(w http.ResponseWriter, v visit, title, template string, status int, data any) error {
-	shell := p.Shell(v.r, v.who, v.account, "objectives")
-	shell.Title, shell.Status = title, status
-	if said := saids[ui.FlashKey(v.r)]; said != "" {
-		shell.Flash = &ui.Flash{Tone: ui.Good, Text: said}
+// Pages registers the pages. Call it once, after New.
+func (f *Feature) Pages(kit *page.Kit) error {
+	set, err := kit.Parse(pageFiles, flashes)
+	if err != nil {
+		return err
 	}
-	return p.set.Render(w, v.r, shell, template, data)
+	p := &pages{f, set}
+	const base = "/accounts/{account_id}/objectives"
+	const one = base + "/{slo_id}"
+	p.Get(base, account.SLORead, p.showList)
+	p.Get(base+"/new", account.SLOWrite, p.showNew)
+	p.Post(base, account.SLOWrite, page.Form[objectiveForm]{
+		Parse:  parseObjectiveForm,
+		Do:     p.createObjective,
+		Fields: objectiveFields,
+		Render: p.renderForm,
+		Then:   p.objectiveCreated,
+	}.Handle)
+	p.Get(one, account.SLORead, p.showOne)
+	p.Get(one+"/edit", account.SLOWrite, p.showEdit)
+	p.Post(one, account.SLOWrite, page.Form[objectiveForm]{
+		Parse:  p.parseExisting,
+		Do:     p.replaceObjective,
+		Fields: objectiveFields,
+		Render: p.renderForm,
+		Then:   p.objectiveChanged,
+	}.Handle)
+	p.Confirm(one+"/delete", account.SLOWrite, p.confirmDelete, p.delete)
+	return nil
 }
 
 // Glance is the summary of one objective for the overview.
@@ -327,28 +300,87 @@ type shownPast struct {
 	Href string
 }
 
-func (p *pages) showList(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	list, err := p.judged(v.ctx, v.account)
+// objectivesPage is the data of the template "objectives".
+type objectivesPage struct {
+	Path       string
+	CanWrite   bool
+	Rows       []shownRow
+	Example    string // command that counts requests
+	Burning    int    // objectives
+	Recovering int
+	Silent     int
+	Worst      string // sentence of the first one that burns or recovers
+	Rising     string // sentence of the first one whose failures rise
+	Past       []shownPast
+}
+
+func (p *pages) showList(v *page.Visit) error {
+	ctx := v.Context()
+	list, err := p.judged(ctx, v.Account)
 	if err != nil {
 		return err
 	}
+	data := objectivesPage{
+		Path:     objectivesPath(v.Account),
+		CanWrite: v.Can(account.SLOWrite),
+		Example:  p.example(v.Account),
+	}
+	if data.Rows, err = p.rows(v, list); err != nil {
+		return err
+	}
+	data.summarise(list)
+	lately, err := p.lately(ctx, v.Account, latelyRows)
+	if err != nil {
+		return err
+	}
+	for _, one := range lately {
+		data.Past = append(data.Past, shownPast{one, objectivePath(v.Account, one.objective)})
+	}
+	return v.Show(page.View{Section: "objectives", Title: "Objectives", Template: "objectives", Data: data})
+}
+
+// summarise fills the parts of the page about all objectives.
+func (p *objectivesPage) summarise(list []judged) {
+	for _, one := range list {
+		switch one.Status.State {
+		case Burning:
+			p.Burning++
+		case Recovering:
+			p.Recovering++
+		case NoData:
+			p.Silent++
+		}
+		if p.Rising == "" && one.Status.Rising {
+			p.Rising = one.Status.Sentence
+		}
+	}
+	if p.Burning+p.Recovering > 0 {
+		p.Worst = list[0].Status.Sentence
+	}
+}
+
+// rows are the rows of the list, with the budgets of the last day.
+func (p *pages) rows(v *page.Visit, list []judged) ([]shownRow, error) {
+	ctx := v.Context()
 	rows := make([]shownRow, len(list))
 	objectives := make([]*Objective, len(list))
-	count := map[State]int{}
-	for i, j := range list {
-		objectives[i] = j.Objective
-		count[j.Status.State]++
-		_, zone, err := p.zone(v.ctx, v.account, j.Match.Zone)
+	for i, one := range list {
+		objectives[i] = one.Objective
+		_, zone, err := p.zone(ctx, v.Account, one.Match.Zone)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		rows[i] = shownRow{judged: j, Href: objectivePath(v.account, j.ID), Zone: cmp.Or(zone, "a deleted property"), Part: j.Part()}
+		rows[i] = shownRow{
+			judged: one,
+			Href:   objectivePath(v.Account, one.ID),
+			Zone:   cmp.Or(zone, "a deleted property"),
+			Part:   one.Part(),
+		}
 	}
 	day, _ := RangeOf("1d")
-	series, err := p.seriesOf(v.ctx, objectives, day)
+	series, err := p.seriesOf(ctx, objectives, day)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i, s := range series {
 		for _, point := range s.Points {
@@ -357,35 +389,12 @@ func (p *pages) showList(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
-	worst := ""
-	if len(rows) > 0 && (rows[0].Status.State == Burning || rows[0].Status.State == Recovering) {
-		worst = rows[0].Status.Sentence
-	}
-	rising := ""
-	for _, row := range rows {
-		if row.Status.Rising {
-			rising = row.Status.Sentence
-			break
-		}
-	}
-	lately, err := p.lately(v.ctx, v.account, latelyRows)
-	if err != nil {
-		return err
-	}
-	past := make([]shownPast, len(lately))
-	for i, one := range lately {
-		past[i] = shownPast{one, objectivePath(v.account, one.objective)}
-	}
-	return p.show(w, v, "Objectives", "objectives", 0, map[string]any{
-		"Rows": rows, "Path": objectivesPath(v.account), "May": v.can(account.SLOWrite), "Example": p.example(v.account),
-		"Burning": count[Burning], "Recovering": count[Recovering], "Worst": worst, "Rising": rising,
-		"Past": past, "Silent": count[NoData],
-	})
+	return rows, nil
 }
 
-// example counts something with curl, for who has nothing yet.
+// example is a command that counts requests.
 func (p *pages) example(accountID string) string {
-	return "curl -X POST " + p.URL + "/client/v4/accounts/" + accountID + "/traffic/counts \\\n" +
+	return "curl -X POST " + p.URL() + web.Base + "/accounts/" + accountID + "/traffic/counts \\\n" +
 		"  -H \"Authorization: Bearer $BELFRY_TOKEN\" -H \"Content-Type: application/json\" \\\n" +
 		"  -d '{\"zone\":\"shop.example\",\"ts\":'$(date +%s)',\"total\":1200,\"bad\":3}'\n\n" +
 		"# or ship an access log\nbelfry tail /var/log/nginx/access.log"

@@ -2,16 +2,17 @@ package slo
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// objectiveForm is what was typed about an objective.
+// objectiveForm is the input for an objective, and the data of the template
+// "objective-form".
 type objectiveForm struct {
 	Path, Action, Back              string
 	Name, Zone, Kind, Value, SLI    string
@@ -20,6 +21,14 @@ type objectiveForm struct {
 	Zones, Kinds, Windows, PairSets [][2]string
 	Existing                        *Objective // nil for a new one
 	Faults                          ui.Faults
+
+	created *Objective
+}
+
+// objectiveFields are the fields of the form that can have a fault.
+var objectiveFields = []string{
+	"name", "match/zone", "match/hostname", "match/origin", "match/path_class", "value", "sli", "target", "window",
+	"pairs", "own", "guard/alpha", "guard/min_total", "guard/min_bad",
 }
 
 // own stands for pairs that are written out.
@@ -31,11 +40,33 @@ var (
 	pairChoices   = [][2]string{{Standard, "standard: two that page, two that open tickets"}, {StandardX2, "standard, and a ticket when half of the time is left"}, {own, "own, written below"}}
 )
 
-func typed(r *http.Request) objectiveForm {
-	get := func(name string) string { return clip(strings.TrimSpace(r.PostFormValue(name)), 4096) }
-	return objectiveForm{Name: get("name"), Zone: get("match/zone"), Kind: get("kind"), Value: get("value"), SLI: get("sli"),
-		Target: get("target"), Window: get("window"), Pairs: get("pairs"), Own: get("own"),
-		Alpha: get("guard/alpha"), MinTotal: get("guard/min_total"), MinBad: get("guard/min_bad")}
+func parseObjectiveForm(v *page.Visit) (objectiveForm, error) {
+	const limit = 4096
+	return objectiveForm{
+		Name:     v.Field("name", limit),
+		Zone:     v.Field("match/zone", limit),
+		Kind:     v.Field("kind", limit),
+		Value:    v.Field("value", limit),
+		SLI:      v.Field("sli", limit),
+		Target:   v.Field("target", limit),
+		Window:   v.Field("window", limit),
+		Pairs:    v.Field("pairs", limit),
+		Own:      v.Field("own", limit),
+		Alpha:    v.Field("guard/alpha", limit),
+		MinTotal: v.Field("guard/min_total", limit),
+		MinBad:   v.Field("guard/min_bad", limit),
+	}, nil
+}
+
+// parseExisting is parseObjectiveForm for the objective of the path.
+func (p *pages) parseExisting(v *page.Visit) (objectiveForm, error) {
+	o, err := p.Objective(v.Context(), v.Account, v.PathValue("slo_id"))
+	if err != nil {
+		return objectiveForm{}, err
+	}
+	f, err := parseObjectiveForm(v)
+	f.Existing = o
+	return f, err
 }
 
 // spec reads what was typed; its faults are those of fields that are no numbers.
@@ -127,19 +158,23 @@ func formOf(o *Objective) objectiveForm {
 	return f
 }
 
-func (p *pages) renderForm(w http.ResponseWriter, v visit, f objectiveForm) error {
-	f.Path = objectivesPath(v.account)
-	f.Action, f.Back = f.Path, f.Path
-	f.Kinds, f.Windows, f.PairSets = kindChoices, windowChoices, pairChoices
+func (p *pages) renderForm(v *page.Visit, f *objectiveForm, faults ui.Faults) error {
+	f.Faults = faults
+	f.Path = objectivesPath(v.Account)
+	f.Action = f.Path
+	f.Back = f.Path
+	f.Kinds = kindChoices
+	f.Windows = windowChoices
+	f.PairSets = pairChoices
 	title := "New objective"
 	if f.Existing != nil {
 		title = "Change " + f.Existing.Name
-		f.Action = objectivePath(v.account, f.Existing.ID)
+		f.Action = objectivePath(v.Account, f.Existing.ID)
 		f.Back = f.Action
 	}
-	if p.Zones != nil {
+	if p.pageDeps.Zones != nil {
 		var err error
-		if f.Zones, err = p.Zones(v.ctx, v.account); err != nil {
+		if f.Zones, err = p.pageDeps.Zones(v.Context(), v.Account); err != nil {
 			return err
 		}
 		there := f.Zone == ""
@@ -150,11 +185,11 @@ func (p *pages) renderForm(w http.ResponseWriter, v visit, f objectiveForm) erro
 			f.Zones = append(f.Zones, [2]string{f.Zone, f.Zone})
 		}
 		if f.Zone == "" && len(f.Zones) != 1 {
-			// Nobody judges the wrong property because it was the first in the list.
+			// No default: the first property of the list could be the wrong one.
 			f.Zones = slices.Insert(slices.Clone(f.Zones), 0, [2]string{"", "Choose a property"})
 		}
 	}
-	return p.show(w, v, title, "objective-form", f.Faults.Status, f)
+	return v.Show(page.View{Section: "objectives", Title: title, Template: "objective-form", Status: faults.Status, Data: f})
 }
 
 // everyFault adds to the faults of what was typed those of the objective that it
@@ -173,10 +208,12 @@ func everyFault(s Spec, faults error) error {
 	return errs.List(list)
 }
 
-// refused shows the form again with its faults.
-func (p *pages) refused(w http.ResponseWriter, v visit, f objectiveForm, err error) error {
-	// Faults in the pairs carry the place of the pair; on the form all belong to
-	// the field in which pairs are written.
+// formFaults moves the faults of pairs, which name a pair by its index, to the
+// field in which all pairs are written.
+func formFaults(err error) error {
+	if err == nil {
+		return nil
+	}
 	var list errs.List
 	for _, one := range errs.All(err) {
 		if strings.HasPrefix(one.Pointer, "/pairs/") {
@@ -184,85 +221,83 @@ func (p *pages) refused(w http.ResponseWriter, v visit, f objectiveForm, err err
 		}
 		list = append(list, one)
 	}
-	err = list
-	var ok bool
-	f.Faults, ok = ui.FaultsOf(err, "name", "match/zone", "match/hostname", "match/origin", "match/path_class", "value", "sli", "target", "window", "pairs", "own", "guard/alpha", "guard/min_total", "guard/min_bad")
-	if !ok {
+	return list
+}
+
+// specOf reads the form; its faults are those of all fields.
+func specOf(f *objectiveForm) (Spec, error) {
+	spec, err := f.spec()
+	if err != nil {
+		return spec, formFaults(everyFault(spec, err))
+	}
+	return spec, nil
+}
+
+func (p *pages) showNew(v *page.Visit) error {
+	return p.renderForm(v, &objectiveForm{
+		Kind:   kindZone,
+		Target: "99.9",
+		Window: "28d",
+		Pairs:  Standard,
+		Zone:   v.Query("zone"),
+	}, ui.Faults{})
+}
+
+func (p *pages) createObjective(v *page.Visit, f *objectiveForm) error {
+	spec, err := specOf(f)
+	if err != nil {
 		return err
 	}
-	return p.renderForm(w, v, f)
+	f.created, err = p.Create(v.Context(), v.Account, spec)
+	return formFaults(err)
 }
 
-func (p *pages) showNew(w http.ResponseWriter, r *http.Request) error {
-	return p.renderForm(w, visitOf(r), objectiveForm{Kind: kindZone, Target: "99.9", Window: "28d", Pairs: Standard, Zone: r.URL.Query().Get("zone")})
+func (p *pages) objectiveCreated(v *page.Visit, f *objectiveForm) error {
+	return v.Redirect(objectivePath(v.Account, f.created.ID), "created")
 }
 
-func (p *pages) create(w http.ResponseWriter, r *http.Request) error {
-	v, f := visitOf(r), typed(r)
-	spec, err := f.spec()
-	var o *Objective
-	if err != nil {
-		err = everyFault(spec, err)
-	} else {
-		o, err = p.Create(v.ctx, v.account, spec)
-	}
-	if err != nil {
-		return p.refused(w, v, f, err)
-	}
-	return goTo(w, r, objectivePath(v.account, o.ID), "created")
-}
-
-func (p *pages) showEdit(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	o, err := p.Objective(v.ctx, v.account, r.PathValue("slo_id"))
+func (p *pages) showEdit(v *page.Visit) error {
+	o, err := p.Objective(v.Context(), v.Account, v.PathValue("slo_id"))
 	if err != nil {
 		return err
 	}
 	f := formOf(o)
 	f.Existing = o
-	return p.renderForm(w, v, f)
+	return p.renderForm(v, &f, ui.Faults{})
 }
 
-func (p *pages) replace(w http.ResponseWriter, r *http.Request) error {
-	v, f := visitOf(r), typed(r)
-	o, err := p.Objective(v.ctx, v.account, r.PathValue("slo_id"))
+func (p *pages) replaceObjective(v *page.Visit, f *objectiveForm) error {
+	spec, err := specOf(f)
 	if err != nil {
 		return err
 	}
-	f.Existing = o
-	spec, err := f.spec()
-	if err != nil {
-		err = everyFault(spec, err)
-	} else {
-		_, err = p.Replace(v.ctx, v.account, o.ID, spec, nil)
-	}
-	if err != nil {
-		return p.refused(w, v, f, err)
-	}
-	return goTo(w, r, objectivePath(v.account, o.ID), "changed")
+	_, err = p.Replace(v.Context(), v.Account, f.Existing.ID, spec, nil)
+	return formFaults(err)
 }
 
-// question is a page that asks before something is ended.
-type question struct {
-	Title, Text, Action, Label, Back string
+func (p *pages) objectiveChanged(v *page.Visit, f *objectiveForm) error {
+	return v.Redirect(objectivePath(v.Account, f.Existing.ID), "changed")
 }
 
-func (p *pages) askDelete(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	o, err := p.Objective(v.ctx, v.account, r.PathValue("slo_id"))
+func (p *pages) confirmDelete(v *page.Visit) (page.Confirm, error) {
+	o, err := p.Objective(v.Context(), v.Account, v.PathValue("slo_id"))
 	if err != nil {
+		return page.Confirm{}, err
+	}
+	return page.Confirm{
+		Section: "objectives",
+		Title:   "Delete " + o.Name + "?",
+		Text: "Its alerts end, no further alert is sent, and its history is deleted. The request counts of the property stay, " +
+			"and the audit log keeps every change.",
+		Label:  "Delete the objective",
+		Back:   objectivePath(v.Account, o.ID),
+		Danger: true,
+	}, nil
+}
+
+func (p *pages) delete(v *page.Visit) error {
+	if err := p.Remove(v.Context(), v.Account, v.PathValue("slo_id"), nil); err != nil {
 		return err
 	}
-	path := objectivePath(v.account, o.ID)
-	return p.show(w, v, "Delete an objective", "question", 0, question{Title: "Delete " + o.Name + "?",
-		Text:   "Its alerts end, no further alert is sent, and its history is deleted. The request counts of the property stay, and the audit log keeps every change.",
-		Action: path + "/delete", Label: "Delete the objective", Back: path})
-}
-
-func (p *pages) delete(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	if err := p.Remove(v.ctx, v.account, r.PathValue("slo_id"), nil); err != nil {
-		return err
-	}
-	return goTo(w, r, objectivesPath(v.account), "deleted")
+	return v.Redirect(objectivesPath(v.Account), "deleted")
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -54,7 +54,7 @@ type objectivePage struct {
 	Status         Status
 	Zone, ZoneHref string
 	Path, Back     string
-	May            bool
+	CanWrite       bool
 	Pairs          []shownPair
 	Headline, Rest string // the status' sentence: its first part, and what follows
 	Achieved       string
@@ -68,59 +68,72 @@ type objectivePage struct {
 	Record         string // changes of the objective itself
 }
 
-func (p *pages) showOne(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	o, s, err := p.Status(v.ctx, v.account, r.PathValue("slo_id"))
+func (p *pages) showOne(v *page.Visit) error {
+	o, s, err := p.Status(v.Context(), v.Account, v.PathValue("slo_id"))
 	if err != nil {
 		return err
 	}
-	rg, _ := RangeOf(r.URL.Query().Get("range"))
-	path := objectivePath(v.account, o.ID)
-	page := objectivePage{Objective: o, Status: s, Path: path, Back: objectivesPath(v.account), May: v.can(account.SLOWrite),
+	rg, _ := RangeOf(v.Query("range"))
+	path := objectivePath(v.Account, o.ID)
+	data := objectivePage{Objective: o, Status: s, Path: path, Back: objectivesPath(v.Account), CanWrite: v.Can(account.SLOWrite),
 		Live: path + "?" + url.Values{"range": {rg.Name}}.Encode()}
-	if _, page.Zone, err = p.zone(v.ctx, v.account, o.Match.Zone); err != nil {
+	if _, data.Zone, err = p.zone(v.Context(), v.Account, o.Match.Zone); err != nil {
 		return err
 	}
-	page.Headline, page.Rest = cutSentence(s.Sentence)
-	page.Achieved = "–"
+	data.Headline, data.Rest = cutSentence(s.Sentence)
+	data.Achieved = "–"
 	if s.Budget.Total > 0 {
-		page.Achieved = strconv.FormatFloat(math.Floor(s.Budget.Achieved*1000)/1000, 'f', 3, 64) + " %"
+		data.Achieved = strconv.FormatFloat(math.Floor(s.Budget.Achieved*1000)/1000, 'f', 3, 64) + " %"
 	}
-	page.Zone = cmp.Or(page.Zone, "a deleted property")
-	if v.can(account.AuditRead) {
-		page.ZoneHref = account.RecordPath(v.account) + "?" + url.Values{"zone": {o.Match.Zone}}.Encode()
-		page.Record = account.RecordPath(v.account) + "?" + url.Values{"resource_id": {o.ID}}.Encode()
+	data.Zone = cmp.Or(data.Zone, "a deleted property")
+	if v.Can(account.AuditRead) {
+		data.ZoneHref = account.RecordPath(v.Account) + "?" + url.Values{"zone": {o.Match.Zone}}.Encode()
+		data.Record = account.RecordPath(v.Account) + "?" + url.Values{"resource_id": {o.ID}}.Encode()
 	}
 	for i, one := range s.Pairs {
 		shown := shownPair{PairStatus: one, LongOn: one.Long.Burn > one.Factor, ShortOn: one.Short.Burn > one.Factor}
 		if one.Since != nil {
 			shown.SinceAt = one.Since.Time
-			if page.Since.IsZero() || shown.SinceAt.Before(page.Since) {
-				page.Since = shown.SinceAt
+			if data.Since.IsZero() || shown.SinceAt.Before(data.Since) {
+				data.Since = shown.SinceAt
 			}
 		}
 		if i == 0 {
-			page.Fastest = map[Severity]string{Page: "pages", Ticket: "opens a ticket"}[one.Severity] + " at " + factorWords(one.Factor)
+			data.Fastest = map[Severity]string{Page: "pages", Ticket: "opens a ticket"}[one.Severity] + " at " + factorWords(one.Factor)
 		}
-		page.Pairs = append(page.Pairs, shown)
+		data.Pairs = append(data.Pairs, shown)
 	}
 	for _, one := range Ranges {
-		page.Ranges = append(page.Ranges, ui.Link{Label: one.Name, Href: path + "?" + url.Values{"range": {one.Name}}.Encode(), Current: one.Name == rg.Name})
+		data.Ranges = append(data.Ranges, ui.Link{Label: one.Name, Href: path + "?" + url.Values{"range": {one.Name}}.Encode(), Current: one.Name == rg.Name})
 	}
-	if target := ui.Target(r); !ui.Fragment(r) || target == "objective-charts" {
-		if err := p.charts(v, &page, rg); err != nil {
+	if target := ui.Target(v.Request); !ui.Fragment(v.Request) || target == "objective-charts" {
+		if err := p.charts(v, &data, rg); err != nil {
 			return err
 		}
 	}
-	list, err := p.pastPage(v.ctx, p.Cursors, o, web.Paging{Cursor: r.URL.Query().Get("cursor"), Limit: pastRows})
-	if err != nil {
+	if data.Past, data.Older, err = p.past(v, o); err != nil {
 		return err
 	}
-	page.Past = list.Items
-	if list.Cursor != "" {
-		page.Older = path + "?" + url.Values{"cursor": {list.Cursor}, "range": {rg.Name}}.Encode()
+	return v.Show(page.View{Section: "objectives", Title: o.Name, Template: "objective", Data: data})
+}
+
+// past are transitions of the objective, and the URL of older ones.
+func (p *pages) past(v *page.Visit, o *Objective) (list []Past, older string, err error) {
+	after, err := v.After()
+	if err != nil {
+		return nil, "", err
 	}
-	return p.show(w, v, o.Name, "objective", 0, page)
+	before := newestPast
+	if after != (web.Keyset{}) {
+		before = pastPlace{after.At, after.ID}
+	}
+	list, err = p.Transitions(v.Context(), o, 0, before, pastRows+1)
+	if err != nil || len(list) <= pastRows {
+		return list, "", err
+	}
+	list = list[:pastRows]
+	last := list[pastRows-1]
+	return list, v.Next(web.Keyset{At: last.At.Unix(), ID: last.ID}), nil
 }
 
 // cutSentence gives the first sentence, and what follows.
@@ -135,15 +148,15 @@ func cutSentence(s string) (first, rest string) {
 func factorWords(f float64) string { return fmt.Sprintf("%.4g×", f) }
 
 // charts draws the budget and the burn, with what happened as marks.
-func (p *pages) charts(v visit, page *objectivePage, rg Range) error {
-	o := page.Objective
-	series, err := p.Series(v.ctx, o, rg)
+func (p *pages) charts(v *page.Visit, data *objectivePage, rg Range) error {
+	o := data.Objective
+	series, err := p.Series(v.Context(), o, rg)
 	if err != nil {
 		return err
 	}
-	page.Budget = ui.Chart{Label: "Error budget left", Unit: "%", Empty: "Nothing has been counted in this time",
+	data.Budget = ui.Chart{Label: "Error budget left", Unit: "%", Empty: "Nothing has been counted in this time",
 		Levels: []ui.ChartLevel{{Y: 0, Label: "spent", Tone: ui.Bad}}}
-	page.Burn = ui.Chart{Label: "Burn rate", Unit: "×", Empty: page.Budget.Empty, Min: new(float64)}
+	data.Burn = ui.Chart{Label: "Burn rate", Unit: "×", Empty: data.Budget.Empty, Min: new(float64)}
 	if len(series.Points) == 0 {
 		return nil
 	}
@@ -152,7 +165,7 @@ func (p *pages) charts(v visit, page *objectivePage, rg Range) error {
 	most := 0.0
 	for _, point := range series.Points {
 		at := point.At.Unix()
-		page.Budget.X, page.Burn.X = append(page.Budget.X, at), append(page.Burn.X, at)
+		data.Budget.X, data.Burn.X = append(data.Budget.X, at), append(data.Burn.X, at)
 		left.Y = append(left.Y, percent(point.BudgetLeft))
 		for i, w := range rg.Burns {
 			var y *float64
@@ -169,8 +182,8 @@ func (p *pages) charts(v visit, page *objectivePage, rg Range) error {
 	// A pair's level belongs to the chart that shows its long window.
 	top := 0.0
 	for _, pair := range o.rules {
-		if slices.Contains(rg.Burns, pair.Long) || len(page.Burn.Levels) == 0 {
-			page.Burn.Levels = append(page.Burn.Levels, ui.ChartLevel{Y: pair.Factor, Label: pair.String() + " fires at " + factorWords(pair.Factor),
+		if slices.Contains(rg.Burns, pair.Long) || len(data.Burn.Levels) == 0 {
+			data.Burn.Levels = append(data.Burn.Levels, ui.ChartLevel{Y: pair.Factor, Label: pair.String() + " fires at " + factorWords(pair.Factor),
 				Tone: map[Severity]ui.Tone{Page: ui.Bad, Ticket: ui.Warn}[pair.Severity]})
 			top = max(top, pair.Factor)
 		}
@@ -178,23 +191,23 @@ func (p *pages) charts(v visit, page *objectivePage, rg Range) error {
 	// An outage burns a thousand times too fast: beyond three times the highest
 	// level the rest of the chart would be a line on its axis.
 	limit := max(top*1.2, min(most*1.05, top*3))
-	page.Burn.Max = &limit
+	data.Burn.Max = &limit
 	if most > limit {
-		page.Burn.Summary = "The axis is cut: the highest rate is " + times(most) + "×."
+		data.Burn.Summary = "The axis is cut: the highest rate is " + times(most) + "×."
 	}
-	page.Budget.Series, page.Burn.Series = []ui.ChartSeries{left}, burns
+	data.Budget.Series, data.Burn.Series = []ui.ChartSeries{left}, burns
 	low, high := lowest(left.Y), 100.0
 	if rg.Seconds > 86400 || low < 60 {
 		low = min(0, max(low, -100))
 	} else {
 		low = low - (100-low)*0.2 - 0.5
 	}
-	page.Budget.Min, page.Budget.Max = &low, &high
+	data.Budget.Min, data.Budget.Max = &low, &high
 	if low > 0 {
-		page.Budget.Levels = nil
+		data.Budget.Levels = nil
 	}
-	marks, err := p.marks(v, o, page.Budget.X)
-	page.Budget.Marks, page.Burn.Marks = nil, marks
+	marks, err := p.marks(v, o, data.Budget.X)
+	data.Budget.Marks, data.Burn.Marks = nil, marks
 	return err
 }
 
@@ -218,19 +231,19 @@ func lowest(list []*float64) float64 {
 
 // marks are what happened in the time of a chart: changes to the zone, and what
 // began and ceased to fire.
-func (p *pages) marks(v visit, o *Objective, x []int64) ([]ui.ChartMark, error) {
+func (p *pages) marks(v *page.Visit, o *Objective, x []int64) ([]ui.ChartMark, error) {
 	since, until := x[0], x[len(x)-1]
 	var marks []ui.ChartMark
-	if p.Changes != nil && v.can(account.AuditRead) {
-		changes, err := p.Changes(v.ctx, v.account, o.Match.Zone, time.Unix(since, 0), time.Unix(until, 0), marksOfChanges)
+	if p.pageDeps.Changes != nil && v.Can(account.AuditRead) {
+		changes, err := p.pageDeps.Changes(v.Context(), v.Account, o.Match.Zone, time.Unix(since, 0), time.Unix(until, 0), marksOfChanges)
 		if err != nil {
-			p.log.WarnContext(v.ctx, "a chart has no marks of changes", "error", err)
+			p.log.WarnContext(v.Context(), "a chart has no marks of changes", "error", err)
 		}
 		for _, c := range changes {
 			marks = append(marks, ui.ChartMark{At: c.At.Unix(), Label: c.Label, Href: c.Href, Tone: ui.Info})
 		}
 	}
-	past, err := p.Transitions(v.ctx, o, since, newestPast, marksOfAlerts)
+	past, err := p.Transitions(v.Context(), o, since, newestPast, marksOfAlerts)
 	if err != nil {
 		return nil, err
 	}

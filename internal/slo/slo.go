@@ -66,6 +66,7 @@ type Deps struct {
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time // for pages and what a person does; nil = time.Now
+	Pages      PageDeps
 }
 
 // Feature is the feature. Safe for concurrent use.
@@ -79,6 +80,7 @@ type Feature struct {
 	metrics metrics
 
 	registerer prometheus.Registerer // for the consumer's metrics
+	pageDeps   PageDeps
 
 	mu     sync.Mutex // guards the map; a shard belongs to the one Handle of its partition
 	shards map[int32]*shard
@@ -90,7 +92,7 @@ func New(deps Deps) (*Feature, error) {
 		return nil, errors.New("slo: DB, Record and Zone are required")
 	}
 	f := &Feature{db: deps.DB, record: deps.Record, zone: deps.Zone, wake: deps.Wake, log: deps.Log, now: deps.Now,
-		metrics: newMetrics(), registerer: deps.Registerer, shards: map[int32]*shard{}}
+		metrics: newMetrics(), registerer: deps.Registerer, pageDeps: deps.Pages, shards: map[int32]*shard{}}
 	if f.wake == nil {
 		f.wake = func() {}
 	}
