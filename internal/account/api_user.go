@@ -24,7 +24,7 @@ type passwordIn struct {
 
 // PasswordSet is the request body for a new password.
 type PasswordSet struct {
-	Current  string `json:"current,omitempty" maxLength:"256" doc:"The present password, where there is one"`
+	Current  string `json:"current,omitempty" maxLength:"256" doc:"The current password, if there is one"`
 	Password string `json:"password" minLength:"10" maxLength:"256"`
 }
 
