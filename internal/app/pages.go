@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"embed"
+	"fmt"
 	"io/fs"
 
 	"github.com/belfryhq/belfry/internal/account"
@@ -25,7 +26,6 @@ type pages struct {
 	app     *App
 	version string
 	names   func(ctx context.Context, accountID string) string
-	record  *audit.Dashboard
 }
 
 // openPages registers all pages. It follows listen, because commands to copy
@@ -64,24 +64,13 @@ func (a *App) openPages(version string) error {
 	p.Get(systemPath, account.AccountsRead, p.showSystem)
 	p.Get(accountPath, web.AnyPermission, p.overview)
 	p.Get(firingPath, account.NotificationsRead, p.showFiring)
-	if err := a.Account.Pages(p.kit); err != nil {
-		return err
-	}
-	p.record, err = a.Audit.Dashboard(audit.Pages{
-		UI:     u,
-		Mount:  p.kit.Mount,
-		Shell:  p.Shell,
-		URL:    a.URL(),
-		Tokens: account.TokensPath,
-	})
-	if err != nil {
-		return err
-	}
-	if err := a.Producer.Pages(p.kit); err != nil {
-		return err
-	}
-	if err := a.SLO.Pages(p.kit); err != nil {
-		return err
+	for _, f := range a.features {
+		if f.Pages == nil {
+			continue
+		}
+		if err := f.Pages(p.kit); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
 	}
 	return a.Notify.MountPages(notify.Pages{UI: u, Mount: p.kit.Mount, Shell: p.Shell, URL: a.URL()})
 }

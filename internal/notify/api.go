@@ -46,8 +46,8 @@ type AlertProblem struct {
 	} `json:"source"`
 }
 
-// Register adds the API.
-func (n *Feature) Register(api *web.API) {
+// API registers the operations.
+func (n *Feature) API(api *web.API) {
 	op := web.Op{
 		Path: apiBase + "/alerts", ID: "send-alerts", Tag: tag, Permission: account.AlertsSend, Summary: "Send alerts",
 		Description: "One alert or a JSON array of at most 1,000. The answer comes after the commit: one result an alert, in the order of the input. " +

@@ -264,7 +264,7 @@ func TestAnIntervalHoldsBackTheSameThingOnly(t *testing.T) {
 func TestMessagesCarryTheChangesThatPreceded(t *testing.T) {
 	release := make(chan struct{})
 	asked := make(chan notify.ChangesQuery, 10)
-	w := newWorld(t, "", func(d *notify.Deps) {
+	w := newWorld(t, "", func(d *notify.Config) {
 		d.Limits.Changes = 50 * time.Millisecond
 		d.Changes = func(ctx context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
 			asked <- q
@@ -304,7 +304,7 @@ func TestMessagesCarryTheChangesThatPreceded(t *testing.T) {
 func TestAlertsOfOneBatchAskOnceForTheChangesThatPreceded(t *testing.T) {
 	var asked atomic.Int32
 	find := changeWith("Ana lowered the payment timeout")
-	w := newWorld(t, "", func(d *notify.Deps) {
+	w := newWorld(t, "", func(d *notify.Config) {
 		d.Changes = func(ctx context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
 			asked.Add(1)
 			return find(ctx, q)

@@ -10,9 +10,9 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -209,7 +209,7 @@ func (r *Registry) auditApply(
 	after := versionSummary(out.Version, file.Catalogue)
 	e := event.NewAudit(r.cfg.OperatorAccount, "apply", "catalog", team.ID, team.Name).Changed(before, after)
 	e.Metadata = map[string]any{"changes": len(out.Changes), "breaking": breaking}
-	return r.audit(ctx, tx, e)
+	return r.cfg.Record(ctx, tx, e)
 }
 
 // versionSummary is a catalogue in the record. Its text is in the history, and
@@ -230,6 +230,6 @@ func appliedBy(ctx context.Context) AppliedBy {
 	if p == nil {
 		return AppliedBy{Type: string(web.KindSystem), ID: "belfry"}
 	}
-	a := account.Actor(p)
+	a := feature.Actor(p)
 	return AppliedBy{Type: string(p.Kind), ID: p.ID, Name: short(cmp.Or(a.Name, a.Email))}
 }

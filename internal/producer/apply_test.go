@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/producer"
@@ -135,7 +136,12 @@ func TestWhatWasPersonalOnceStaysPersonal(t *testing.T) {
 
 func TestAnotherProcessFollows(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		other, err := producer.New(producer.Config{OperatorAccount: operators, Poll: time.Millisecond}, producer.Deps{DB: w.db, Sections: sections.All(), Record: w.record})
+		other, err := producer.New(producer.Config{
+			Env:             feature.Env{DB: w.db, Record: feature.NewRecorder(w.record)},
+			OperatorAccount: operators,
+			Poll:            time.Millisecond,
+			Sections:        sections.All(),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,8 +193,14 @@ func TestAChangeThatIsNotRecordedIsNotMade(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		team := w.team("tls")
 		broken := errors.New("the outbox is full")
-		r, err := producer.New(producer.Config{OperatorAccount: operators}, producer.Deps{DB: w.db, Sections: sections.All(),
-			Record: func(context.Context, *db.Tx, ...event.Audit) error { return broken }})
+		r, err := producer.New(producer.Config{
+			Env: feature.Env{
+				DB:     w.db,
+				Record: feature.NewRecorder(func(context.Context, *db.Tx, ...event.Audit) error { return broken }),
+			},
+			OperatorAccount: operators,
+			Sections:        sections.All(),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -46,7 +46,7 @@ func (r *Registry) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
 		Handle:     r.Handle,
 		OwnOnly:    true,
 		Log:        r.log,
-		Registerer: r.registerer,
+		Registerer: r.cfg.Registerer,
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -44,7 +45,16 @@ func consuming(t *testing.T, w *world) *bench {
 	}
 	t.Cleanup(func() { b.Close() })
 	out := &bench{world: w, registry: prometheus.NewRegistry()}
-	if w.r, err = producer.New(producer.Config{OperatorAccount: operators}, producer.Deps{DB: w.db, Sections: sections.All(), Record: w.record, Now: w.clock, Registerer: out.registry}); err != nil {
+	if w.r, err = producer.New(producer.Config{
+		Env: feature.Env{
+			DB:         w.db,
+			Record:     feature.NewRecorder(w.record),
+			Now:        w.clock,
+			Registerer: out.registry,
+		},
+		OperatorAccount: operators,
+		Sections:        sections.All(),
+	}); err != nil {
 		t.Fatal(err)
 	}
 	cluster := b.Cluster()

@@ -19,7 +19,6 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
-	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 func (p *pages) addRejects() {
@@ -194,11 +193,11 @@ func (p *pages) rejects(v *page.Visit, of Rejects) (out rejectsList, err error) 
 	if filter.Product != "" {
 		out.Filtered = append(out.Filtered, "the product is: "+filter.Product)
 	}
-	from, err := v.After()
+	from, err := page.Cursor[RejectPlace](v)
 	if err != nil {
 		return out, err
 	}
-	items, next, err := p.ListRejects(v.Context(), of, filter, RejectPlace(from), rejectsAtOnce)
+	items, next, err := p.ListRejects(v.Context(), of, filter, from, rejectsAtOnce)
 	if err != nil {
 		return out, err
 	}
@@ -207,7 +206,7 @@ func (p *pages) rejects(v *page.Visit, of Rejects) (out rejectsList, err error) 
 		out.Rows = append(out.Rows, newRejectView(v, one, open))
 	}
 	if next != nil {
-		out.Next = v.Next(web.Keyset(*next))
+		out.Next = v.Next(*next)
 	}
 	if open != "" {
 		one, err := p.rejectOf(v.Context(), of, open)
@@ -235,8 +234,8 @@ func (p *pages) sender(ctx context.Context, of Rejects, one Reject) (string, err
 			return list[i].Name, nil
 		}
 	}
-	if one.Account != "" && one.By != "" && p.pageDeps.TokenName != nil {
-		return cmp.Or(p.pageDeps.TokenName(ctx, one.Account, one.By), one.By), nil
+	if one.Account != "" && one.By != "" && p.cfg.Pages.TokenName != nil {
+		return cmp.Or(p.cfg.Pages.TokenName(ctx, one.Account, one.By), one.By), nil
 	}
 	return one.By, nil
 }
@@ -339,8 +338,8 @@ func (p *pages) rejectingAccounts(ctx context.Context) (list []ownerCount, err e
 	}
 	for _, id := range most(counts) {
 		name := id
-		if p.pageDeps.AccountName != nil {
-			name = cmp.Or(p.pageDeps.AccountName(ctx, id), id)
+		if p.cfg.Pages.AccountName != nil {
+			name = cmp.Or(p.cfg.Pages.AccountName(ctx, id), id)
 		}
 		list = append(list, ownerCount{name, strings.Replace(AccountRejectsPath, "{account_id}", id, 1), counts[id]})
 	}

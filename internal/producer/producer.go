@@ -24,13 +24,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/run"
 )
 
 //go:embed schema/*.sql
@@ -45,44 +45,35 @@ func Schema() db.Schema {
 	return db.Schema{Source: "producer", Files: files}
 }
 
-// Config is what a Registry needs to know. Zero durations mean the defaults.
-type Config struct {
-	// OperatorAccount is the installation's own account: acts that concern no
-	// customer are recorded in it.
-	OperatorAccount string
-	Poll            time.Duration // between two looks for changed catalogues; 2 s
+// Manifest is the feature before it is constructed.
+var Manifest = feature.Manifest{
+	Name:     "producer",
+	Schemas:  []func() db.Schema{Schema},
+	Consumes: []feature.Subscription{{Group: Group, Topic: event.TopicAuditRejects}},
+	Cache:    1,
 }
 
-// Deps are the parts a Registry works with. DB, Record and Sections are required.
-type Deps struct {
-	DB *db.DB
-	// Sections are the sections of catalogue files.
-	Sections catalogue.Sections
-	// Record writes Belfry's own audit events to the outbox of DB, in tx.
-	Record func(ctx context.Context, tx *db.Tx, events ...event.Audit) error
-	// Wake tells the outbox's relay of a commit; nil = it finds out by itself.
-	Wake       func()
-	Log        *slog.Logger
-	Registerer prometheus.Registerer
-	Now        func() time.Time // nil = time.Now
-	Pages      PageDeps
+// Config configures a Registry. DB, OperatorAccount and Sections are required.
+type Config struct {
+	feature.Env
+
+	// OperatorAccount is the installation's own account: changes that concern no customer are recorded in it.
+	OperatorAccount string
+	Sections        catalogue.Sections // of catalogue files
+	Poll            time.Duration      // between two checks for changed catalogues; 0 = 2 s
+	Pages           PageDeps
 }
 
 // Registry is the feature. Safe for concurrent use.
 type Registry struct {
 	cfg     Config
 	db      *db.DB
-	record  func(context.Context, *db.Tx, ...event.Audit) error
-	wake    func()
 	log     *slog.Logger
 	now     func() time.Time
 	metrics metrics
 
 	sections catalogue.Sections
 	builtin  *catalogue.Product
-
-	registerer prometheus.Registerer // for the consumer's metrics
-	pageDeps   PageDeps
 
 	seen    atomic.Pointer[snapshot] // nil until the first load
 	loading sync.Mutex               // one load at a time
@@ -94,50 +85,51 @@ type Registry struct {
 }
 
 // New makes a Registry; the database has the tables of [bus.Schema] and [Schema].
-func New(cfg Config, deps Deps) (*Registry, error) {
+func New(cfg Config) (*Registry, error) {
+	var err error
+	if cfg.Env, err = cfg.Complete(Manifest.Name); err != nil {
+		return nil, err
+	}
 	switch {
-	case deps.DB == nil || deps.Record == nil || len(deps.Sections) == 0:
-		return nil, errors.New("producer: DB, Record and Sections are required")
+	case len(cfg.Sections) == 0:
+		return nil, errors.New("producer: Sections are required")
 	case !id.Valid(cfg.OperatorAccount):
 		return nil, errors.New("producer: OperatorAccount must be an account's id")
 	}
 	if cfg.Poll <= 0 {
 		cfg.Poll = 2 * time.Second
 	}
-	builtin, err := Builtin(deps.Sections)
+	builtin, err := Builtin(cfg.Sections)
 	if err != nil {
 		return nil, err
 	}
 	r := &Registry{
-		cfg:        cfg,
-		db:         deps.DB,
-		record:     deps.Record,
-		wake:       deps.Wake,
-		log:        deps.Log,
-		now:        deps.Now,
-		metrics:    newMetrics(),
-		sections:   deps.Sections,
-		builtin:    builtin,
-		registerer: deps.Registerer,
-		pageDeps:   deps.Pages,
-		cached:     map[account.Hash]cachedToken{},
-		touched:    map[string]int64{},
+		cfg:      cfg,
+		db:       cfg.DB,
+		log:      cfg.Log,
+		now:      cfg.Now,
+		metrics:  newMetrics(),
+		sections: cfg.Sections,
+		builtin:  builtin,
+		cached:   map[account.Hash]cachedToken{},
+		touched:  map[string]int64{},
 	}
-	if r.wake == nil {
-		r.wake = func() {}
-	}
-	if r.log == nil {
-		r.log = slog.New(slog.DiscardHandler)
-	}
-	if r.now == nil {
-		r.now = time.Now
-	}
-	if deps.Registerer != nil {
-		if err := r.metrics.register(deps.Registerer); err != nil {
+	if cfg.Registerer != nil {
+		if err := r.metrics.register(cfg.Registerer); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
+}
+
+// Describe returns the feature as the app serves and runs it.
+func (r *Registry) Describe() feature.Feature {
+	return feature.Feature{
+		Consumer: r.Consumer,
+		API:      r.API,
+		Pages:    r.Pages,
+		Stages:   []run.Stage{{Name: "producers", Run: r.Run}},
+	}
 }
 
 // How often Run does what is not urgent.

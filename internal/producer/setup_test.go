@@ -10,6 +10,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -70,7 +71,7 @@ func newWorld(t *testing.T, url string) *world {
 // another is a Registry of a further process on the same database.
 func (w *world) another() *producer.Registry {
 	w.t.Helper()
-	r, err := producer.New(producer.Config{OperatorAccount: operators}, producer.Deps{DB: w.db, Sections: sections.All(), Record: w.record, Now: w.clock})
+	r, err := producer.New(producer.Config{Env: feature.Env{DB: w.db, Record: feature.NewRecorder(w.record), Now: w.clock}, OperatorAccount: operators, Sections: sections.All()})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -137,8 +138,14 @@ func benchWorld(b *testing.B) *producer.Registry {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { d.Close() })
-	r, err := producer.New(producer.Config{OperatorAccount: operators}, producer.Deps{DB: d, Sections: sections.All(),
-		Record: func(context.Context, *db.Tx, ...event.Audit) error { return nil }})
+	r, err := producer.New(producer.Config{
+		Env: feature.Env{
+			DB:     d,
+			Record: feature.NewRecorder(func(context.Context, *db.Tx, ...event.Audit) error { return nil }),
+		},
+		OperatorAccount: operators,
+		Sections:        sections.All(),
+	})
 	if err != nil {
 		b.Fatal(err)
 	}

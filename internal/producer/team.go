@@ -9,13 +9,11 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
-	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -68,7 +66,7 @@ func (r *Registry) CreateTeam(ctx context.Context, name, email string) (Team, er
 		if err != nil {
 			return nameTaken(err, t.Name)
 		}
-		return r.audit(ctx, tx, event.NewAudit(r.cfg.OperatorAccount, "create", "producer", t.ID, t.Name).Changed(nil, t.shown()))
+		return r.cfg.Record(ctx, tx, event.NewAudit(r.cfg.OperatorAccount, "create", "producer", t.ID, t.Name).Changed(nil, t.shown()))
 	})
 	return t, err
 }
@@ -178,7 +176,7 @@ func (r *Registry) UpdateTeam(ctx context.Context, teamID string, name, email *s
 		if err := raiseClock(ctx, tx); err != nil { // the name is in the snapshot
 			return err
 		}
-		return r.audit(ctx, tx, event.NewAudit(r.cfg.OperatorAccount, "update", "producer", t.ID, t.Name).Changed(before, t.shown()))
+		return r.cfg.Record(ctx, tx, event.NewAudit(r.cfg.OperatorAccount, "update", "producer", t.ID, t.Name).Changed(before, t.shown()))
 	})
 	return t, err
 }
@@ -209,7 +207,7 @@ func (r *Registry) DeleteTeam(ctx context.Context, teamID string) error {
 				return err
 			}
 		}
-		return r.audit(ctx, tx, event.NewAudit(r.cfg.OperatorAccount, "delete", "producer", t.ID, t.Name).Changed(t.shown(), nil))
+		return r.cfg.Record(ctx, tx, event.NewAudit(r.cfg.OperatorAccount, "delete", "producer", t.ID, t.Name).Changed(t.shown(), nil))
 	})
 }
 
@@ -237,35 +235,8 @@ func ownsNothing(ctx context.Context, tx *db.Tx, teamID string) error {
 
 // change runs fn in a writing transaction and wakes the relay after it.
 func (r *Registry) change(ctx context.Context, fn func(*db.Tx) error) error {
-	if err := r.db.Tx(ctx, fn); err != nil {
-		return err
-	}
-	r.wake()
-	return nil
+	return r.cfg.Change(ctx, fn)
 }
-
-// audit records what the request's principal did.
-func (r *Registry) audit(ctx context.Context, tx *db.Tx, e event.Audit) error {
-	p := web.CurrentPrincipal(ctx)
-	if p == nil {
-		p = &web.Principal{Kind: web.KindSystem, ID: "belfry", Name: "Belfry"}
-	}
-	e = e.By(account.Actor(p), account.Interface(p))
-	if req := web.Request(ctx); req != nil {
-		agent := req.UserAgent()
-		if strings.HasPrefix(agent, UserAgent+"/") && !p.Session {
-			e.Interface = "CLI"
-		}
-		e.Request = &event.AuditRequest{ID: telemetry.RequestID(ctx), Method: req.Method, URI: cutBytes(req.URL.Path, 1024), UserAgent: cutBytes(agent, 256)}
-		if t, ok := r.tokenOf(req); ok {
-			e.Actor.TokenID, e.Actor.TokenName = t.id, t.name
-		}
-	}
-	return r.record(ctx, tx, e)
-}
-
-// UserAgent begins the User-Agent of the program's own commands.
-const UserAgent = "belfry-cli"
 
 func cutBytes(s string, n int) string {
 	if len(s) > n {

@@ -100,7 +100,7 @@ func (r *Registry) CreateToken(ctx context.Context, teamID string, spec TokenSpe
 		if err != nil {
 			return err
 		}
-		return r.audit(ctx, tx, tokenEvent(r.cfg.OperatorAccount, "create", team, t))
+		return r.cfg.Record(ctx, tx, tokenEvent(r.cfg.OperatorAccount, "create", team, t))
 	})
 	if err != nil {
 		return NewToken{}, err
@@ -197,7 +197,7 @@ func (r *Registry) RevokeToken(ctx context.Context, teamID, tokenID string) erro
 		if _, err := tx.Exec(ctx, `DELETE FROM token WHERE id = $1`, tokenID); err != nil {
 			return err
 		}
-		return r.audit(ctx, tx, tokenEvent(r.cfg.OperatorAccount, "revoke", team, t))
+		return r.cfg.Record(ctx, tx, tokenEvent(r.cfg.OperatorAccount, "revoke", team, t))
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -249,7 +249,15 @@ func (r *Registry) Authenticate(ctx context.Context, req *http.Request) (*web.Pr
 	if !web.Rechecking(ctx) {
 		r.touch(hash, t, now.UnixMicro())
 	}
-	p := &web.Principal{Kind: web.KindProducer, ID: t.team, Name: t.org, Permissions: Permissions(), IP: addr}
+	p := &web.Principal{
+		Kind:        web.KindProducer,
+		ID:          t.team,
+		Name:        t.org,
+		TokenID:     t.id,
+		TokenName:   t.name,
+		Permissions: Permissions(),
+		IP:          addr,
+	}
 	if t.expires != 0 {
 		p.Ends = time.UnixMicro(t.expires)
 	}
@@ -300,22 +308,6 @@ func (r *Registry) token(ctx context.Context, hash account.Hash) (cachedToken, e
 		r.cached[hash] = t
 	}
 	return t, nil
-}
-
-// tokenOf is the producer's token of a request that was authenticated just now.
-func (r *Registry) tokenOf(req *http.Request) (cachedToken, bool) {
-	value, ok := web.Bearer(req)
-	if !ok {
-		return cachedToken{}, false
-	}
-	hash, err := account.ParseToken(TokenPrefix, value)
-	if err != nil {
-		return cachedToken{}, false
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	t, ok := r.cached[hash]
-	return t, ok
 }
 
 // touch notes a use, to be written by Run: at most once a minute for a token.

@@ -80,7 +80,7 @@ func (f *Feature) Pages(kit *page.Kit) error {
 }
 
 // Glance is the summary of one objective for the overview.
-type Glance struct {
+type Summary struct {
 	ID, Name, Href string
 	State          State
 	Sentence       string
@@ -93,11 +93,11 @@ type Glance struct {
 }
 
 // Glance reads the state of all of an account's objectives, the worst first.
-func (f *Feature) Glance(ctx context.Context, accountID string) ([]Glance, error) {
-	list, err := f.judged(ctx, accountID)
-	out := make([]Glance, len(list))
+func (f *Feature) Summaries(ctx context.Context, accountID string) ([]Summary, error) {
+	list, err := f.statuses(ctx, accountID)
+	out := make([]Summary, len(list))
 	for i, j := range list {
-		out[i] = Glance{
+		out[i] = Summary{
 			ID:       j.ID,
 			Name:     j.Name,
 			Href:     objectivePath(accountID, j.ID),
@@ -105,25 +105,25 @@ func (f *Feature) Glance(ctx context.Context, accountID string) ([]Glance, error
 			Sentence: j.Status.Sentence,
 			Rising:   j.Status.Rising,
 			Tone:     j.Status.BudgetTone(),
-			Left:     j.Status.Budget.LeftWords(),
+			Left:     j.Status.Budget.LeftText(),
 			Bar:      float64(j.Status.Budget.Bar()),
 			Counted:  j.Status.Budget.Total > 0,
-			Burn:     j.Status.burnWords(),
+			Burn:     j.Status.burnText(),
 		}
 	}
 	return out, err
 }
 
-// judged is an objective with its status.
-type judged struct {
+// withStatus is an objective with its status.
+type withStatus struct {
 	*Objective
 	Status Status
 }
 
-// judged reads all of an account's objectives, the worst first: those that burn,
+// statuses reads all of an account's objectives, the worst first: those that burn,
 // those that recover, those without data, then by the budget that is left.
-func (f *Feature) judged(ctx context.Context, accountID string) ([]judged, error) {
-	var out []judged
+func (f *Feature) statuses(ctx context.Context, accountID string) ([]withStatus, error) {
+	var out []withStatus
 	err := f.db.View(ctx, func(tx *db.Tx) error {
 		list, err := selectObjectives(ctx, tx, `WHERE account_id = $1 ORDER BY id LIMIT $2`, accountID, MaxObjectives)
 		if err != nil {
@@ -137,21 +137,21 @@ func (f *Feature) judged(ctx context.Context, accountID string) ([]judged, error
 			return err
 		}
 		for i, o := range list {
-			out = append(out, judged{o, o.status(readings[i], f.now())})
+			out = append(out, withStatus{o, o.status(readings[i], f.now())})
 		}
 		return nil
 	})
 	rank := map[State]int{Burning: 0, Recovering: 1, NoData: 2, Healthy: 3}
-	slices.SortStableFunc(out, func(a, b judged) int {
+	slices.SortStableFunc(out, func(a, b withStatus) int {
 		return cmp.Or(cmp.Compare(rank[a.Status.State], rank[b.Status.State]), cmp.Compare(a.Status.Budget.Left, b.Status.Budget.Left),
 			strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)))
 	})
 	return out, err
 }
 
-// shownRow is an objective in the list.
-type shownRow struct {
-	judged
+// objectiveRow is an objective in the list.
+type objectiveRow struct {
+	withStatus
 	Href, Zone, Part string
 	Spark            []float64
 }
@@ -160,7 +160,7 @@ type shownRow struct {
 func (o *Objective) Percent() string { return strconv.FormatFloat(o.Target, 'f', -1, 64) + " %" }
 
 // WindowWords is what the budget is for.
-func (o *Objective) WindowWords() string {
+func (o *Objective) WindowText() string {
 	switch o.Window {
 	case Month:
 		return "this month"
@@ -172,7 +172,7 @@ func (o *Objective) WindowWords() string {
 
 // Part is what it judges of its zone; "" is all of it.
 func (o *Objective) Part() string {
-	k := o.line()
+	k := o.seriesKey()
 	words := map[string]string{kindOrigin: "origin ", kindHostname: "host ", kindPathClass: "paths "}
 	s := ""
 	if k.kind != kindZone {
@@ -226,31 +226,31 @@ func (s Status) BudgetTone() ui.Tone {
 }
 
 // LeftWords is what is left: 91 %, nothing.
-func (b BudgetStatus) LeftWords() string {
+func (b BudgetStatus) LeftText() string {
 	if b.Total == 0 {
 		return "–"
 	}
 	if b.Left <= 0 {
 		return "0 %"
 	}
-	return leftWords(b.Left)
+	return leftText(b.Left)
 }
 
 // Bar is what is left as 0 to 100.
 func (b BudgetStatus) Bar() int { return int(100 * min(1, max(0, b.Left))) }
 
 // WindowWords is the window of a reading: 5 min, 1 h.
-func (r Reading) WindowWords() string { return span(r.Window.Seconds()) }
+func (r Reading) WindowText() string { return span(r.Window.Seconds()) }
 
 // BurnWords is a burn rate: 1.4×.
-func (r Reading) BurnWords() string {
+func (r Reading) BurnText() string {
 	if r.Total == 0 {
 		return "–"
 	}
 	return times(r.Burn) + "×"
 }
 
-func (b BudgetStatus) endWords() string {
+func (b BudgetStatus) endText() string {
 	switch {
 	case b.Total == 0:
 		return "–"
@@ -275,8 +275,8 @@ func (s Status) Chance() bool { return s.chance }
 func (s Status) Pace() string { return s.pace }
 
 // burnWords is the burn rate with its window: 14× over 1 h.
-func (s Status) burnWords() string {
-	text := s.burnNow.BurnWords() + " over " + s.burnNow.WindowWords()
+func (s Status) burnText() string {
+	text := s.burnNow.BurnText() + " over " + s.burnNow.WindowText()
 	if s.chance {
 		text += ", could be chance"
 	}
@@ -284,18 +284,18 @@ func (s Status) burnWords() string {
 }
 
 // EndWords is when the budget ends at the present rate.
-func (s Status) EndWords() string {
+func (s Status) EndText() string {
 	if s.State == Recovering && s.Budget.Left > 0 {
 		return "paused"
 	}
-	return s.Budget.endWords()
+	return s.Budget.endText()
 }
 
-// latelyRows are the transitions below the list.
-const latelyRows = 10
+// recentRows are the transitions below the list.
+const recentRows = 10
 
-// shownPast is a transition with the page of its objective.
-type shownPast struct {
+// pastRow is a transition with the page of its objective.
+type pastRow struct {
 	Past
 	Href string
 }
@@ -304,19 +304,19 @@ type shownPast struct {
 type objectivesPage struct {
 	Path       string
 	CanWrite   bool
-	Rows       []shownRow
+	Rows       []objectiveRow
 	Example    string // command that counts requests
 	Burning    int    // objectives
 	Recovering int
 	Silent     int
 	Worst      string // sentence of the first one that burns or recovers
 	Rising     string // sentence of the first one whose failures rise
-	Past       []shownPast
+	Past       []pastRow
 }
 
 func (p *pages) showList(v *page.Visit) error {
 	ctx := v.Context()
-	list, err := p.judged(ctx, v.Account)
+	list, err := p.statuses(ctx, v.Account)
 	if err != nil {
 		return err
 	}
@@ -329,18 +329,18 @@ func (p *pages) showList(v *page.Visit) error {
 		return err
 	}
 	data.summarise(list)
-	lately, err := p.lately(ctx, v.Account, latelyRows)
+	lately, err := p.recentTransitions(ctx, v.Account, recentRows)
 	if err != nil {
 		return err
 	}
 	for _, one := range lately {
-		data.Past = append(data.Past, shownPast{one, objectivePath(v.Account, one.objective)})
+		data.Past = append(data.Past, pastRow{one, objectivePath(v.Account, one.objective)})
 	}
 	return v.Show(page.View{Section: "objectives", Title: "Objectives", Template: "objectives", Data: data})
 }
 
 // summarise fills the parts of the page about all objectives.
-func (p *objectivesPage) summarise(list []judged) {
+func (p *objectivesPage) summarise(list []withStatus) {
 	for _, one := range list {
 		switch one.Status.State {
 		case Burning:
@@ -360,21 +360,21 @@ func (p *objectivesPage) summarise(list []judged) {
 }
 
 // rows are the rows of the list, with the budgets of the last day.
-func (p *pages) rows(v *page.Visit, list []judged) ([]shownRow, error) {
+func (p *pages) rows(v *page.Visit, list []withStatus) ([]objectiveRow, error) {
 	ctx := v.Context()
-	rows := make([]shownRow, len(list))
+	rows := make([]objectiveRow, len(list))
 	objectives := make([]*Objective, len(list))
 	for i, one := range list {
 		objectives[i] = one.Objective
-		_, zone, err := p.zone(ctx, v.Account, one.Match.Zone)
+		_, zone, err := p.cfg.Zone(ctx, v.Account, one.Match.Zone)
 		if err != nil {
 			return nil, err
 		}
-		rows[i] = shownRow{
-			judged: one,
-			Href:   objectivePath(v.Account, one.ID),
-			Zone:   cmp.Or(zone, "a deleted property"),
-			Part:   one.Part(),
+		rows[i] = objectiveRow{
+			withStatus: one,
+			Href:       objectivePath(v.Account, one.ID),
+			Zone:       cmp.Or(zone, "a deleted property"),
+			Part:       one.Part(),
 		}
 	}
 	day, _ := RangeOf("1d")

@@ -32,12 +32,12 @@ var objectiveFields = []string{
 }
 
 // own stands for pairs that are written out.
-const own = "own"
+const ownPairs = "own"
 
 var (
 	kindChoices   = [][2]string{{kindZone, "all requests of the property"}, {kindHostname, "one hostname"}, {kindOrigin, "one origin"}, {kindPathClass, "one class of paths"}}
 	windowChoices = [][2]string{{"28d", "28 days, rolling"}, {"30d", "30 days, rolling"}, {"month", "the calendar month (UTC)"}}
-	pairChoices   = [][2]string{{Standard, "standard: two that page, two that open tickets"}, {StandardX2, "standard, and a ticket when half of the time is left"}, {own, "own, written below"}}
+	pairChoices   = [][2]string{{Standard, "standard: two that page, two that open tickets"}, {StandardX2, "standard, and a ticket when half of the time is left"}, {ownPairs, "own, written below"}}
 )
 
 func parseObjectiveForm(v *page.Visit) (objectiveForm, error) {
@@ -70,7 +70,7 @@ func (p *pages) parseExisting(v *page.Visit) (objectiveForm, error) {
 }
 
 // spec reads what was typed; its faults are those of fields that are no numbers.
-func (f objectiveForm) spec() (Spec, error) {
+func (f objectiveForm) spec() (ObjectiveSpec, error) {
 	var faults errs.List
 	number := func(text, pointer, words string) float64 {
 		text = strings.TrimSpace(strings.TrimSuffix(strings.ReplaceAll(text, ",", "."), "%"))
@@ -83,7 +83,7 @@ func (f objectiveForm) spec() (Spec, error) {
 		}
 		return v
 	}
-	s := Spec{Name: f.Name, Match: Match{Zone: f.Zone}, SLI: f.SLI, Window: f.Window, Target: number(f.Target, "/target", "a percentage such as 99.95")}
+	s := ObjectiveSpec{Name: f.Name, Match: Match{Zone: f.Zone}, SLI: f.SLI, Window: f.Window, Target: number(f.Target, "/target", "a percentage such as 99.95")}
 	switch f.Kind {
 	case kindHostname:
 		s.Match.Hostname = f.Value
@@ -93,12 +93,12 @@ func (f objectiveForm) spec() (Spec, error) {
 		s.Match.PathClass = f.Value
 	}
 	if f.Kind != kindZone && f.Kind != "" && f.Value == "" {
-		faults = append(faults, errs.At(errs.CodeMissingField, "/value", "name the one that is judged, or judge all requests"))
+		faults = append(faults, errs.At(errs.CodeMissingField, "/value", "name it, or choose all requests"))
 	}
 	s.Guard = Guard{Alpha: number(f.Alpha, "/guard/alpha", "a probability such as 0.000001"),
 		MinTotal: int64(number(f.MinTotal, "/guard/min_total", "a number of requests")), MinBad: int64(number(f.MinBad, "/guard/min_bad", "a number of requests"))}
 	s.Pairs = f.Pairs
-	if f.Pairs == own {
+	if f.Pairs == ownPairs {
 		list, err := parsePairs(f.Own)
 		if err != nil {
 			faults = append(faults, err)
@@ -111,8 +111,8 @@ func (f objectiveForm) spec() (Spec, error) {
 // parsePairs reads one pair a line: LONG SHORT FACTOR SEVERITY.
 func parsePairs(text string) ([]Pair, *errs.Error) {
 	list := []Pair{}
-	for line := range strings.Lines(text) {
-		words := strings.Fields(strings.ReplaceAll(line, "/", " "))
+	for series := range strings.Lines(text) {
+		words := strings.Fields(strings.ReplaceAll(series, "/", " "))
 		if len(words) == 0 {
 			continue
 		}
@@ -127,7 +127,7 @@ func parsePairs(text string) ([]Pair, *errs.Error) {
 			}
 		}
 		if len(words) != 4 || err != nil {
-			return nil, errs.At(errs.CodeInvalid, "/own", "expected lines such as: 1h 5m 14.4 page. This is not one: %s", clip(strings.TrimSpace(line), 60))
+			return nil, errs.At(errs.CodeInvalid, "/own", "expected lines such as: 1h 5m 14.4 page. This is not one: %s", clip(strings.TrimSpace(series), 60))
 		}
 		if list = append(list, p); len(list) > maxPairs {
 			break
@@ -137,11 +137,11 @@ func parsePairs(text string) ([]Pair, *errs.Error) {
 }
 
 func formOf(o *Objective) objectiveForm {
-	k := o.line()
+	k := o.seriesKey()
 	f := objectiveForm{Name: o.Name, Zone: o.Match.Zone, Kind: k.kind, Value: k.value, SLI: o.SLI, Target: strconv.FormatFloat(o.Target, 'f', -1, 64), Window: o.Window.String()}
 	var ok bool
 	if f.Pairs, ok = o.Pairs.(string); !ok {
-		f.Pairs = own
+		f.Pairs = ownPairs
 		for _, p := range o.rules {
 			f.Own += fmt.Sprintf("%s %s %v %s\n", p.Long, p.Short, p.Factor, p.Severity)
 		}
@@ -172,9 +172,9 @@ func (p *pages) renderForm(v *page.Visit, f *objectiveForm, faults ui.Faults) er
 		f.Action = objectivePath(v.Account, f.Existing.ID)
 		f.Back = f.Action
 	}
-	if p.pageDeps.Zones != nil {
+	if p.cfg.Pages.Zones != nil {
 		var err error
-		if f.Zones, err = p.pageDeps.Zones(v.Context(), v.Account); err != nil {
+		if f.Zones, err = p.cfg.Pages.Zones(v.Context(), v.Account); err != nil {
 			return err
 		}
 		there := f.Zone == ""
@@ -194,7 +194,7 @@ func (p *pages) renderForm(v *page.Visit, f *objectiveForm, faults ui.Faults) er
 
 // everyFault adds to the faults of what was typed those of the objective that it
 // makes, so that a person corrects all fields at once.
-func everyFault(s Spec, faults error) error {
+func everyFault(s ObjectiveSpec, faults error) error {
 	list := errs.All(faults)
 	_, err := compile(s)
 	for _, one := range errs.All(err) {
@@ -225,7 +225,7 @@ func formFaults(err error) error {
 }
 
 // specOf reads the form; its faults are those of all fields.
-func specOf(f *objectiveForm) (Spec, error) {
+func specOf(f *objectiveForm) (ObjectiveSpec, error) {
 	spec, err := f.spec()
 	if err != nil {
 		return spec, formFaults(everyFault(spec, err))

@@ -13,7 +13,6 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
-	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 const (
@@ -77,7 +76,7 @@ func (p *pages) showOne(v *page.Visit) error {
 	path := objectivePath(v.Account, o.ID)
 	data := objectivePage{Objective: o, Status: s, Path: path, Back: objectivesPath(v.Account), CanWrite: v.Can(account.SLOWrite),
 		Live: path + "?" + url.Values{"range": {rg.Name}}.Encode()}
-	if _, data.Zone, err = p.zone(v.Context(), v.Account, o.Match.Zone); err != nil {
+	if _, data.Zone, err = p.cfg.Zone(v.Context(), v.Account, o.Match.Zone); err != nil {
 		return err
 	}
 	data.Headline, data.Rest = cutSentence(s.Sentence)
@@ -119,13 +118,12 @@ func (p *pages) showOne(v *page.Visit) error {
 
 // past are transitions of the objective, and the URL of older ones.
 func (p *pages) past(v *page.Visit, o *Objective) (list []Past, older string, err error) {
-	after, err := v.After()
+	before, err := page.Cursor[pastCursor](v)
 	if err != nil {
 		return nil, "", err
 	}
-	before := newestPast
-	if after != (web.Keyset{}) {
-		before = pastPlace{after.At, after.ID}
+	if before == (pastCursor{}) {
+		before = newestPast
 	}
 	list, err = p.Transitions(v.Context(), o, 0, before, pastRows+1)
 	if err != nil || len(list) <= pastRows {
@@ -133,7 +131,7 @@ func (p *pages) past(v *page.Visit, o *Objective) (list []Past, older string, er
 	}
 	list = list[:pastRows]
 	last := list[pastRows-1]
-	return list, v.Next(web.Keyset{At: last.At.Unix(), ID: last.ID}), nil
+	return list, v.Next(pastCursor{At: last.At.Unix(), ID: last.ID}), nil
 }
 
 // cutSentence gives the first sentence, and what follows.
@@ -234,8 +232,8 @@ func lowest(list []*float64) float64 {
 func (p *pages) marks(v *page.Visit, o *Objective, x []int64) ([]ui.ChartMark, error) {
 	since, until := x[0], x[len(x)-1]
 	var marks []ui.ChartMark
-	if p.pageDeps.Changes != nil && v.Can(account.AuditRead) {
-		changes, err := p.pageDeps.Changes(v.Context(), v.Account, o.Match.Zone, time.Unix(since, 0), time.Unix(until, 0), marksOfChanges)
+	if p.cfg.Pages.Changes != nil && v.Can(account.AuditRead) {
+		changes, err := p.cfg.Pages.Changes(v.Context(), v.Account, o.Match.Zone, time.Unix(since, 0), time.Unix(until, 0), marksOfChanges)
 		if err != nil {
 			p.log.WarnContext(v.Context(), "a chart has no marks of changes", "error", err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	accounts "github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/slo"
 	"github.com/belfryhq/belfry/test/browser"
 	"github.com/belfryhq/belfry/test/site"
@@ -40,12 +41,10 @@ func newDashboard(t *testing.T) *dashboard {
 	s.shop = s.Zone(s.acme, "shop.example")
 	s.blog = s.Zone(s.acme, "blog.example")
 	var err error
-	s.f, err = slo.New(slo.Deps{
-		DB:     s.db,
-		Record: s.record,
-		Zone:   s.Directory.ResolveZone,
-		Now:    s.clock,
-		Pages:  slo.PageDeps{Zones: s.zoneOptions, Changes: s.changes},
+	s.f, err = slo.New(slo.Config{
+		Env:   feature.Env{DB: s.db, Record: feature.NewRecorder(s.record), Now: s.clock},
+		Zone:  s.Directory.ResolveZone,
+		Pages: slo.PageDeps{Zones: s.zoneOptions, Changes: s.changes},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -80,16 +79,16 @@ func (s *dashboard) changes(
 // blog is little, with three errors that could be chance.
 func (s *dashboard) furnish() (checkout, little *slo.Objective) {
 	s.world.t.Helper()
-	make1 := func(spec slo.Spec) *slo.Objective {
+	make1 := func(spec slo.ObjectiveSpec) *slo.Objective {
 		o, err := s.f.Create(s.world.t.Context(), s.acme, spec)
 		if err != nil {
 			s.world.t.Fatal(err)
 		}
 		return o
 	}
-	checkout = make1(slo.Spec{Name: "checkout", Match: slo.Match{Zone: s.shop}, Target: 99.95})
-	little = make1(slo.Spec{Name: "blog", Match: slo.Match{Zone: s.blog}, Target: 99.9, Pairs: slo.StandardX2})
-	make1(slo.Spec{Name: "payments origin", Match: slo.Match{Zone: s.shop, Origin: "10.0.0.7:8443"}, Target: 99.5, Window: "month"})
+	checkout = make1(slo.ObjectiveSpec{Name: "checkout", Match: slo.Match{Zone: s.shop}, Target: 99.95})
+	little = make1(slo.ObjectiveSpec{Name: "blog", Match: slo.Match{Zone: s.blog}, Target: 99.9, Pairs: slo.StandardX2})
+	make1(slo.ObjectiveSpec{Name: "payments origin", Match: slo.Match{Zone: s.shop, Origin: "10.0.0.7:8443"}, Target: 99.5, Window: "month"})
 	var list []event.Traffic
 	for at := int64(now - 28*86400); at < now-4*3600; at += 3600 {
 		bad := int64(2)
@@ -147,7 +146,7 @@ func TestObjectivePages(t *testing.T) {
 			Says("three errors could be chance and send no alert; ", "blog is on track: ")
 	})
 	s.Run("the overview has the worst first", func() {
-		list, err := s.f.Glance(t.Context(), s.acme)
+		list, err := s.f.Summaries(t.Context(), s.acme)
 		if err != nil || len(list) != 3 {
 			t.Fatalf("%v %+v", err, list)
 		}
@@ -179,7 +178,7 @@ func TestObjectiveForms(t *testing.T) {
 		s.ana.Get(s.base+"/new").Expect(200).Says("shop.example", "Create the objective")
 		s.ana.Post(s.base, "name", "", "match/zone", s.shop, "kind", "hostname", "value", "", "target", "many",
 			"window", "28d", "pairs", "own", "own", "1h 5m fast page").Expect(400).
-			Says("Expected a percentage such as 99.95", "Name the one that is judged", "This is not one: 1h 5m fast page")
+			Says("Expected a percentage such as 99.95", "Name it, or choose all requests", "This is not one: 1h 5m fast page")
 		s.ana.Post(s.base, objective("checkout", "90", "pairs", "standard")...).Expect(400).Says("could never fire")
 	})
 	s.Run("create", func() {
@@ -232,7 +231,7 @@ func TestAForeignObjectiveLooksLikeNone(t *testing.T) {
 		t.Error(err)
 	}
 	// A zone of another account does not exist.
-	_, err := s.f.Create(t.Context(), other, slo.Spec{Name: "x", Match: slo.Match{Zone: s.shop}, Target: 99})
+	_, err := s.f.Create(t.Context(), other, slo.ObjectiveSpec{Name: "x", Match: slo.Match{Zone: s.shop}, Target: 99})
 	if err == nil || !strings.Contains(err.Error(), "no property") {
 		t.Errorf("%v", err)
 	}

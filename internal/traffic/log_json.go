@@ -64,7 +64,7 @@ func decodeLine(line []byte, into any) error {
 	return nil
 }
 
-func status(s string) (int, error) {
+func parseStatus(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil {
 		return 0, notLine("the status %q is not a number", strict.Clip(s, 20))
@@ -101,7 +101,7 @@ func parseNginx(line []byte) (e Entry, err error) {
 	if err := decodeLine(line, &l); err != nil {
 		return e, err
 	}
-	if e.Status, err = status(string(l.Status)); err != nil {
+	if e.Status, err = parseStatus(string(l.Status)); err != nil {
 		return e, err
 	}
 	at := firstOf(l.ISO, l.Msec, l.Local, l.Time, l.Stamp, l.AtStamp, l.Date)
@@ -165,7 +165,7 @@ func parseCaddy(line []byte) (e Entry, err error) {
 	if l.Request == nil || l.Status == "" {
 		return e, notLine("the line is not of an access log: it has no request or no status")
 	}
-	if e.Status, err = status(string(l.Status)); err != nil {
+	if e.Status, err = parseStatus(string(l.Status)); err != nil {
 		return e, err
 	}
 	if e.At, err = moment(string(l.TS)); err != nil {
@@ -196,18 +196,20 @@ func parseLogpush(line []byte) (e Entry, err error) {
 	if l.Edge == "" {
 		return e, notLine("the line has no EdgeResponseStatus")
 	}
-	if e.Status, err = status(string(l.Edge)); err != nil {
+	if e.Status, err = parseStatus(string(l.Edge)); err != nil {
 		return e, err
 	}
 	if e.At, err = moment(string(l.Start)); err != nil {
 		return e, err
 	}
-	e.Zone, e.Hostname, e.Origin = string(l.Zone), hostOf(string(l.Host)), string(l.IP)
+	e.Zone = string(l.Zone)
+	e.Hostname = hostOf(string(l.Host))
+	e.Origin = string(l.IP)
 	e.classify()
 	if l.Origin == "" {
 		return e, nil // the job does not send it: the edge decides alone
 	}
-	origin, err := status(string(l.Origin))
+	origin, err := parseStatus(string(l.Origin))
 	if err != nil {
 		return e, err
 	}

@@ -17,7 +17,7 @@ type List[T any] struct {
 func ReadList[T any](
 	v *Visit, limit int, keyOf func(T) web.Keyset, read func(after web.Keyset, limit int) ([]T, error),
 ) (List[T], error) {
-	after, err := v.After()
+	after, err := Cursor[web.Keyset](v)
 	if err != nil {
 		return List[T]{}, err
 	}
@@ -38,16 +38,22 @@ func Map[T, R any](list List[T], convert func(T) R) List[R] {
 	return out
 }
 
-// After is the position in the page's list that the URL names; the zero value is
-// the beginning. Error: CodeBadCursor.
-func (v *Visit) After() (web.Keyset, error) {
-	return v.set.kit.cfg.API.Cursors().Keyset(v.list(), v.Query("cursor"))
+// Cursor is the position in the page's list that the URL names, a small struct
+// such as [web.Keyset]; the zero value is the beginning. Error: CodeBadCursor.
+func Cursor[P any](v *Visit) (P, error) {
+	var position P
+	cursor := v.Query("cursor")
+	if cursor == "" {
+		return position, nil
+	}
+	err := v.set.kit.cfg.API.Cursors().Decode(v.list(), cursor, &position)
+	return position, err
 }
 
-// Next is the URL of the page with the part of its list after a position. Other
-// parameters of the URL stay.
-func (v *Visit) Next(after web.Keyset) string {
-	return ui.With(v.Request.URL, "cursor", v.set.kit.cfg.API.Cursors().EncodeKeyset(v.list(), after))
+// Next is the URL of the page with the part of its list after a position (see
+// [Cursor]). Other parameters of the URL stay.
+func (v *Visit) Next(position any) string {
+	return ui.With(v.Request.URL, "cursor", v.set.kit.cfg.API.Cursors().Encode(v.list(), position))
 }
 
 // list names the cursors of the page's list: those of another page are refused.

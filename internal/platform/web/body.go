@@ -169,7 +169,9 @@ func (b *body) bytes() ([]byte, error) {
 
 // rewind makes what bytes has read readable again.
 func (b *body) rewind() {
-	b.r, b.left, b.gone = bytes.NewReader(b.buf), int64(len(b.buf)), nil
+	b.r = bytes.NewReader(b.buf)
+	b.left = int64(len(b.buf))
+	b.gone = nil
 }
 
 // close gives the buffers back. Nothing of the body may be used afterwards.

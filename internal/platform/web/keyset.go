@@ -28,11 +28,6 @@ func (c *Cursors) Keyset(list, cursor string) (Keyset, error) {
 	return k, err
 }
 
-// EncodeKeyset makes the cursor of a list that goes on after a position.
-func (c *Cursors) EncodeKeyset(list string, after Keyset) string {
-	return c.Encode(keysetList+list, after)
-}
-
 // ReadPage reads one page of a list. read returns the items after a position, at
 // most limit of them; keyOf is the position of an item.
 func ReadPage[T any](
@@ -54,7 +49,7 @@ func ReadPage[T any](
 		return Page[T]{Items: items}, nil
 	}
 	items = items[:limit]
-	return Page[T]{Items: items, Cursor: c.EncodeKeyset(list, keyOf(items[limit-1]))}, nil
+	return Page[T]{Items: items, Cursor: c.Encode(keysetList+list, keyOf(items[limit-1]))}, nil
 }
 
 // ReadAnyPage is ReadPage for a list that may also be read by page number. Such

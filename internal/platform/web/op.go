@@ -9,7 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// Scope says what a credential must reach for an operation.
+// Scope is the reach that an operation requires of a credential.
 type Scope uint8
 
 // The scopes.
@@ -33,12 +33,12 @@ func (s Scope) String() string { return scopeNames[s] }
 // handler narrows it with [Principal.Can] (jobs: the right depends on the kind).
 const AnyPermission = "any"
 
-// Op declares an operation. A route that says neither who may use it
-// (Permission, ScopeSelf) nor that everybody may (Public) does not register.
+// Op declares an operation. A route without a permission (Permission, ScopeSelf) must
+// be declared Public, else it does not register.
 type Op struct {
 	Path        string // below /client/v4: "/accounts/{account_id}/audit/events/{event_id}"
 	Root        bool   // Path is not below /client/v4 (on-ramps of other systems)
-	ID          string // OpenAPI operationId; empty = made from method and path
+	ID          string // OpenAPI operationId, a name for SDKs: "list-zones"; empty = made from method and path
 	Summary     string // a few words
 	Description string
 	Tag         string // the group in /docs
