@@ -8,7 +8,6 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
-	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -72,7 +71,7 @@ func (a *App) openPages(version string) error {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
-	return a.Notify.MountPages(notify.Pages{UI: u, Mount: p.kit.Mount, Shell: p.Shell, URL: a.URL()})
+	return nil
 }
 
 // tokenName is the name of an account's token; "" when there is none of the id.

@@ -31,7 +31,7 @@ type PageDeps struct {
 
 // pages are the feature's pages in the dashboard.
 type pages struct {
-	*Registry
+	*Feature
 	*page.Set
 }
 
@@ -43,18 +43,18 @@ const (
 
 // flashes are shown once on the page after a form.
 var flashes = page.Flashes{
-	"team-changed":  "Product team saved.",
-	"team-deleted":  "Product team deleted. Its history is kept.",
+	"team-changed":  "Team saved.",
+	"team-deleted":  "Team deleted. Its history is kept.",
 	"token-revoked": "Token revoked. It cannot be used any more.",
 }
 
 // Pages registers the pages. Call it once, after New.
-func (r *Registry) Pages(kit *page.Kit) error {
+func (f *Feature) Pages(kit *page.Kit) error {
 	set, err := kit.Parse(pageFiles, flashes)
 	if err != nil {
 		return err
 	}
-	p := &pages{r, set}
+	p := &pages{f, set}
 	p.addTeams()
 	p.addTokens()
 	p.addCatalogue()

@@ -147,12 +147,11 @@ type versionPage struct {
 	Head    teamHead
 	Version StoredCatalogue
 	Changes []changeView
-	First   bool
 	Back    string
 	Current bool // the version is in force
 }
 
-// showVersion shows a version of the file, with its changes.
+// showVersion shows one file and its changes.
 func (p *pages) showVersion(v *page.Visit) error {
 	h, err := p.head(v, "History")
 	if err != nil {
@@ -166,7 +165,7 @@ func (p *pages) showVersion(v *page.Visit) error {
 	if err != nil {
 		return err
 	}
-	changes, first, err := p.changesOf(v.Context(), h.ID, c)
+	changes, err := p.changesOf(v.Context(), h.ID, c)
 	if err != nil {
 		return err
 	}
@@ -174,29 +173,30 @@ func (p *pages) showVersion(v *page.Visit) error {
 		Head:    h,
 		Version: c,
 		Changes: changes,
-		First:   first,
 		Back:    h.Href + "/history",
 		Current: n == h.CatalogVersion,
 	})
 }
 
-// changesOf compares a version with the one before it; first: there is none.
-func (p *pages) changesOf(ctx context.Context, teamID string, c StoredCatalogue) (list []changeView, first bool, err error) {
-	before, err := p.Catalogue(ctx, teamID, c.Version-1)
-	if c.Version == 1 || errs.Is(err, errs.CodeNotFound) {
-		before, first, err = StoredCatalogue{}, true, nil
-	}
-	if err != nil {
-		return nil, false, err
+// changesOf compares a version with the one before it; all of the first one is
+// new.
+func (p *pages) changesOf(ctx context.Context, teamID string, c StoredCatalogue) (list []changeView, err error) {
+	var before StoredCatalogue
+	if c.Version > 1 {
+		before, err = p.Catalogue(ctx, teamID, c.Version-1)
+		if err != nil && !errs.Is(err, errs.CodeNotFound) { // old versions are dropped
+			return nil, err
+		}
 	}
 	for _, one := range p.sections.Diff(before.Catalog, c.Catalog) {
 		s := changeView{Change: one, What: catalogue.Spaced(one.Kind)}
 		if one.Op == "changed" {
-			s.Old, s.New = catalogue.Brief(one.Before), catalogue.Brief(one.After)
+			s.Old = catalogue.Brief(one.Before)
+			s.New = catalogue.Brief(one.After)
 		}
 		list = append(list, s)
 	}
-	return list, first, nil
+	return list, nil
 }
 
 type changeView struct {

@@ -3,9 +3,6 @@ package producer
 import (
 	"cmp"
 	"context"
-	"database/sql"
-	"encoding/json"
-	"errors"
 	"maps"
 	"net/url"
 	"slices"
@@ -15,7 +12,6 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/catalogue"
-	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -25,77 +21,6 @@ func (p *pages) addRejects() {
 	p.Get(TeamsPath+"/{producer_id}/rejects", pagesRead, p.showTeamRejects)
 	p.Get(RejectsPath, pagesRead, p.showRejects)
 	p.Get(AccountRejectsPath, account.AuditRead, p.showAccountRejects)
-}
-
-// rejectedByTeam counts each team's refused events of the last 24 hours, by
-// whole hours as [Registry.SummariseRejects] does.
-func (r *Registry) rejectedByTeam(ctx context.Context) (map[string]int64, error) {
-	return r.rejectedBy(ctx, scopeTeam)
-}
-
-func (r *Registry) rejectedBy(ctx context.Context, scope string) (map[string]int64, error) {
-	counts := map[string]int64{}
-	err := r.db.View(ctx, func(tx *db.Tx) error {
-		since := r.now().Add(-23*time.Hour).UnixMicro() / time.Hour.Microseconds()
-		rows, err := tx.Query(ctx, `SELECT owner, CAST(sum(n) AS BIGINT) FROM fault WHERE scope = $1 AND hour >= $2 AND code = 0 GROUP BY owner`, scope, since)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var owner string
-			var n int64
-			if err := rows.Scan(&owner, &n); err != nil {
-				return err
-			}
-			counts[owner] = n
-		}
-		return rows.Err()
-	})
-	return counts, err
-}
-
-// rejectOf reads one refused event.
-func (r *Registry) rejectOf(ctx context.Context, of Rejects, rejectID string) (one Reject, err error) {
-	k := of.key()
-	var content []byte
-	err = r.db.View(ctx, func(tx *db.Tx) error {
-		return tx.QueryRow(ctx, `SELECT id, content FROM reject WHERE scope = $1 AND owner = $2 AND id = $3`, k.scope, k.owner, rejectID).Scan(&one.ID, &content)
-	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return one, errs.New(errs.CodeNotFound, "there is no such refused event any more")
-	}
-	if err == nil {
-		err = json.Unmarshal(content, &one.Reject)
-	}
-	return one, err
-}
-
-// rejectView is a refused event: a row, and opened.
-type rejectView struct {
-	Reject
-	At       time.Time
-	Sentence ui.Sentence
-	Where    string // the first fault's field, and the product
-	Name     string // for those who hear the page
-	Href     string
-	Open     bool
-	Faults   []faultView
-	Sender   string // the name of the token that sent it, else its id
-}
-
-// faultView is a reason, with what to do about it.
-type faultView struct {
-	Code                            int
-	Title, Pointer, Message, Remedy string
-}
-
-func faultOf(code int, pointer, message string) faultView {
-	f := faultView{Code: code, Pointer: pointer, Message: ui.FullSentence(message), Title: "Error " + strconv.Itoa(code)}
-	if e, ok := errs.Code(code).Entry(); ok {
-		f.Title, f.Remedy = strings.TrimSuffix(ui.FullSentence(e.Title), "."), e.Remedy
-	}
-	return f
 }
 
 // rejectLink is the URL of the page of rejects with one parameter more, or
@@ -119,33 +44,77 @@ func rejectLink(v *page.Visit, pairs ...string) string {
 	return v.Request.URL.Path + "?" + q.Encode()
 }
 
+// rejectView is a refused event as a row and as the opened detail.
+type rejectView struct {
+	Reject
+	At       time.Time
+	Sentence ui.Sentence
+	Where    string // the first fault's field, and the product
+	Name     string // for screen readers
+	Href     string
+	Open     bool
+	Faults   []faultView
+	Sender   string // the name of the token that sent it, or its id
+}
+
+// faultView is a reason with its remedy.
+type faultView struct {
+	Code    int
+	Title   string
+	Pointer string
+	Message string
+	Remedy  string
+}
+
+func newFaultView(code int, pointer, message string) faultView {
+	f := faultView{
+		Code:    code,
+		Title:   "Error " + strconv.Itoa(code),
+		Pointer: pointer,
+		Message: ui.FullSentence(message),
+	}
+	if e, ok := errs.Code(code).Entry(); ok {
+		f.Title = strings.TrimSuffix(ui.FullSentence(e.Title), ".")
+		f.Remedy = e.Remedy
+	}
+	return f
+}
+
 func newRejectView(v *page.Visit, one Reject, open string) rejectView {
 	s := rejectView{Reject: one, Href: rejectLink(v, "event", one.ID), Open: one.ID == open}
-	if at, err := time.Parse(time.RFC3339Nano, one.At); err == nil { // what is not a time was never one
+	if at, err := time.Parse(time.RFC3339Nano, one.At); err == nil { // producers choose the text
 		s.At = at
 	}
 	for _, f := range one.Errors {
-		s.Faults = append(s.Faults, faultOf(f.Code, f.Pointer, f.Message))
+		s.Faults = append(s.Faults, newFaultView(f.Code, f.Pointer, f.Message))
 	}
+
 	first := s.Faults[0]
-	s.Sentence, s.Where = ui.Sentence{{Text: first.Title + ".", Strong: true}, {Text: " " + first.Message}}, first.Pointer
-	if s.Name = first.Title; one.EventID != "" {
+	s.Sentence = ui.Sentence{{Text: first.Title + ".", Strong: true}, {Text: " " + first.Message}}
+	if more := len(s.Faults) - 1; more > 0 {
+		s.Sentence = append(s.Sentence, ui.Part{Text: " And " + strconv.Itoa(more) + " more."})
+	}
+	s.Name = first.Title
+	if one.EventID != "" {
 		s.Name += ", event " + one.EventID
 	}
-	what := one.Product
-	switch one.Kind {
-	case "traffic":
-		what = "a request count"
-	case "alert":
-		what = strings.TrimSpace("an alert " + what)
-	}
-	if what != "" {
+	s.Where = first.Pointer
+	if what := refusedKind(one); what != "" {
 		s.Where = strings.TrimSpace(s.Where + " of " + what)
 	}
-	if n := len(s.Faults) - 1; n > 0 {
-		s.Sentence = append(s.Sentence, ui.Part{Text: " And " + strconv.Itoa(n) + " more."})
-	}
 	return s
+}
+
+// refusedKind is the product of a refused event, or the kind of message that was
+// refused.
+func refusedKind(one Reject) string {
+	switch one.Kind {
+	case "traffic":
+		return "a request count"
+	case "alert":
+		return strings.TrimSpace("an alert " + one.Product)
+	}
+	return one.Product
 }
 
 // rejectsList is a list of refused events with the counts of a day.
@@ -158,10 +127,10 @@ type rejectsList struct {
 	Next     string
 	Open     *rejectView
 	Close    string
-	Nothing  string // what it means that there is no row
+	Nothing  string // the text when the list is empty
 }
 
-// countView is a line of the counts.
+// countView is a row of the counts.
 type countView struct {
 	faultView
 	Product string
@@ -171,55 +140,83 @@ type countView struct {
 
 const rejectsAtOnce = 50
 
-// rejects reads the part that both pages have.
-func (p *pages) rejects(v *page.Visit, of Rejects) (out rejectsList, err error) {
-	q := v.Request.URL.Query()
-	out = rejectsList{Path: v.Request.URL.Path, Close: rejectLink(v)}
+// rejects reads what the three pages share.
+func (p *pages) rejects(v *page.Visit, of Rejects) (rejectsList, error) {
+	out := rejectsList{Path: v.Request.URL.Path, Close: rejectLink(v)}
 	summary, err := p.SummariseRejects(v.Context(), of)
 	if err != nil {
 		return out, err
 	}
 	out.Rejected = summary.Rejected
 	for _, f := range summary.Faults {
-		out.Summary = append(out.Summary, countView{faultOf(f.Code, f.Pointer, ""), f.Product, f.Count, rejectLink(v, "code", strconv.Itoa(f.Code), "product", f.Product, "cursor", "")})
+		out.Summary = append(out.Summary, countView{
+			faultView: newFaultView(f.Code, f.Pointer, ""),
+			Product:   f.Product,
+			Count:     f.Count,
+			Href:      rejectLink(v, "code", strconv.Itoa(f.Code), "product", f.Product, "cursor", ""),
+		})
 	}
-	filter := RejectFilter{Product: cutBytes(q.Get("product"), catalogue.MaxName)}
-	if s := q.Get("code"); s != "" {
-		if filter.Code, err = strconv.Atoi(s); err != nil || filter.Code <= 0 {
-			return out, errs.At(errs.CodeInvalid, "code", "code is the number of an error, such as 12002")
-		}
-		out.Filtered = append(out.Filtered, "the first fault is: "+faultOf(filter.Code, "", "").Title)
-	}
-	if filter.Product != "" {
-		out.Filtered = append(out.Filtered, "the product is: "+filter.Product)
-	}
-	from, err := page.Cursor[RejectPlace](v)
+
+	filter, words, err := rejectFilter(v.Request.URL.Query())
 	if err != nil {
 		return out, err
+	}
+	out.Filtered = words
+	if err := p.rejectRows(v, of, filter, &out); err != nil {
+		return out, err
+	}
+	out.Open, err = p.openReject(v, of)
+	return out, err
+}
+
+// rejectFilter reads the page's filter; words describe it.
+func rejectFilter(q url.Values) (filter RejectFilter, words []string, err error) {
+	if s := q.Get("code"); s != "" {
+		if filter.Code, err = strconv.Atoi(s); err != nil || filter.Code <= 0 {
+			return filter, nil, errs.At(errs.CodeInvalid, "code", "code is the number of an error, such as 12002")
+		}
+		words = append(words, "the first fault is: "+newFaultView(filter.Code, "", "").Title)
+	}
+	filter.Product = page.Cut(q.Get("product"), catalogue.MaxName)
+	if filter.Product != "" {
+		words = append(words, "the product is: "+filter.Product)
+	}
+	return filter, words, nil
+}
+
+// rejectRows reads a page of the list.
+func (p *pages) rejectRows(v *page.Visit, of Rejects, filter RejectFilter, out *rejectsList) error {
+	q := v.Request.URL.Query()
+	from, err := page.Cursor[RejectPlace](v)
+	if err != nil {
+		return err
 	}
 	items, next, err := p.ListRejects(v.Context(), of, filter, from, rejectsAtOnce)
 	if err != nil {
-		return out, err
+		return err
 	}
-	open := q.Get("event")
 	for _, one := range items {
-		out.Rows = append(out.Rows, newRejectView(v, one, open))
+		out.Rows = append(out.Rows, newRejectView(v, one, q.Get("event")))
 	}
 	if next != nil {
 		out.Next = v.Next(*next)
 	}
-	if open != "" {
-		one, err := p.rejectOf(v.Context(), of, open)
-		if err != nil {
-			return out, err
-		}
-		shown := newRejectView(v, one, open)
-		if shown.Sender, err = p.sender(v.Context(), of, one); err != nil {
-			return out, err
-		}
-		out.Open = &shown
+	return nil
+}
+
+// openReject reads the event that the page shows in detail; nil for none.
+func (p *pages) openReject(v *page.Visit, of Rejects) (*rejectView, error) {
+	open := v.Request.URL.Query().Get("event")
+	if open == "" {
+		return nil, nil
 	}
-	return out, nil
+	one, err := p.findReject(v.Context(), of, open)
+	if err != nil {
+		return nil, err
+	}
+	shown := newRejectView(v, one, open)
+	shown.Sender, err = p.sender(v.Context(), of, one)
+	return &shown, err
 }
 
 // sender names the token that sent a refused event. The names of a team's tokens
@@ -278,20 +275,24 @@ func (p *pages) showAccountRejects(v *page.Visit) error {
 	})
 }
 
-// ownerCount is a team or an account with what was refused of it in a day.
+// ownerCount is a team or an account with the number of its refused events in a
+// day.
 type ownerCount struct {
-	Name, Href string
-	Count      int64
+	Name  string
+	Href  string
+	Count int64
 }
 
-// most gives the ids with the highest counts, as many as a page shows.
+// most returns the ids with the highest counts, as many as a page shows.
 func most(counts map[string]int64) []string {
-	ids := slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
+	ids := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
 	return ids[:min(len(ids), teamsPageSize)]
 }
 
-// showRejects is the operators' page: the teams and accounts with rejected
-// events, and the events without a valid account.
+// showRejects is the operators' page: the teams and accounts with rejected events,
+// and the events without a valid account.
 func (p *pages) showRejects(v *page.Visit) error {
 	if !v.Can(account.AuditRead) {
 		return errs.New(errs.CodeForbidden, "rejected events without an account are for operators with the permission audit:read")
@@ -302,37 +303,35 @@ func (p *pages) showRejects(v *page.Visit) error {
 	}
 	list.Nothing = "No event without a valid account was rejected in the last 30 days."
 	data := rejectsPage{List: list}
-	if data.Teams, err = p.rejectingTeams(v.Context()); err != nil {
+	if data.Teams, err = p.teamCounts(v.Context()); err != nil {
 		return err
 	}
-	if data.Accounts, err = p.rejectingAccounts(v.Context()); err != nil {
+	if data.Accounts, err = p.accountCounts(v.Context()); err != nil {
 		return err
 	}
 	return v.Show(page.View{Section: "rejects", Title: "Rejected events", Template: "rejects", Data: data})
 }
 
-// rejectingTeams are the teams with the most rejected events in a day.
-func (p *pages) rejectingTeams(ctx context.Context) (list []ownerCount, err error) {
-	counts, err := p.rejectedBy(ctx, scopeTeam)
+func (p *pages) teamCounts(ctx context.Context) (rows []ownerCount, err error) {
+	counts, err := p.rejectsByOwner(ctx, scopeTeam)
 	if err != nil {
 		return nil, err
 	}
 	for _, teamID := range most(counts) {
-		t, err := p.Team(ctx, teamID)
+		team, err := p.Team(ctx, teamID)
 		if errs.Is(err, errs.CodeNotFound) {
 			continue // deleted since
 		}
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, ownerCount{t.Name, teamPath(t.ID) + "/rejects", counts[teamID]})
+		rows = append(rows, ownerCount{Name: team.Name, Href: teamPath(team.ID) + "/rejects", Count: counts[teamID]})
 	}
-	return list, nil
+	return rows, nil
 }
 
-// rejectingAccounts are the accounts with the most rejected events in a day.
-func (p *pages) rejectingAccounts(ctx context.Context) (list []ownerCount, err error) {
-	counts, err := p.rejectedBy(ctx, scopeAccount)
+func (p *pages) accountCounts(ctx context.Context) (rows []ownerCount, err error) {
+	counts, err := p.rejectsByOwner(ctx, scopeAccount)
 	if err != nil {
 		return nil, err
 	}
@@ -341,7 +340,8 @@ func (p *pages) rejectingAccounts(ctx context.Context) (list []ownerCount, err e
 		if p.cfg.Pages.AccountName != nil {
 			name = cmp.Or(p.cfg.Pages.AccountName(ctx, id), id)
 		}
-		list = append(list, ownerCount{name, strings.Replace(AccountRejectsPath, "{account_id}", id, 1), counts[id]})
+		href := strings.Replace(AccountRejectsPath, "{account_id}", id, 1)
+		rows = append(rows, ownerCount{Name: name, Href: href, Count: counts[id]})
 	}
-	return list, nil
+	return rows, nil
 }

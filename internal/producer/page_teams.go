@@ -90,7 +90,7 @@ func (p *pages) renderTeams(v *page.Visit, f *teamForm, faults ui.Faults) error 
 	if err != nil {
 		return err
 	}
-	rejected, err := p.rejectedByTeam(ctx)
+	rejected, err := p.rejectsByOwner(ctx, scopeTeam)
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (p *pages) head(v *page.Visit, current string) (teamHead, error) {
 	if err != nil {
 		return teamHead{}, err
 	}
-	rejected, err := p.rejectedByTeam(v.Context())
+	rejected, err := p.rejectsByOwner(v.Context(), scopeTeam)
 	if err != nil {
 		return teamHead{}, err
 	}

@@ -121,7 +121,7 @@ func TestTeamPages(t *testing.T) {
 		c.apply(team, "version: 1\nproducts: []\n")
 		op.Get(base).Expect(200).Says("This catalogue declares nothing")
 		op.Post(base+"/settings", "name", "TLS and certificates", "contact_email", "").RedirectsTo(base + "/settings")
-		op.Get(base+"/settings").Expect(200).Says("TLS and certificates", "Product team saved.")
+		op.Get(base+"/settings").Expect(200).Says("TLS and certificates", "Team saved.")
 		op.Get(base + "/delete").Expect(200).Submit("Delete the team").RedirectsTo("/console/producers")
 		op.Get(base).Expect(404)
 	})

@@ -98,7 +98,7 @@ func (p *pages) createToken(v *page.Visit, f *tokenForm) (err error) {
 	if len(allow) > account.MaxIPAllow {
 		return errs.At(errs.CodeOutOfRange, "/ip_allow", "a token has at most %d networks", account.MaxIPAllow)
 	}
-	spec := TokenSpec{Name: f.Name, ExpiresOn: f.expiresOn, IPAllow: allow}
+	spec := TokenCreate{Name: f.Name, ExpiresOn: f.expiresOn, IPAllow: allow}
 	f.created, err = p.CreateToken(v.Context(), v.PathValue("producer_id"), spec)
 	return err
 }

@@ -42,9 +42,10 @@ func newDashboard(t *testing.T) *dashboard {
 	s.blog = s.Zone(s.acme, "blog.example")
 	var err error
 	s.f, err = slo.New(slo.Config{
-		Env:   feature.Env{DB: s.db, Record: feature.NewRecorder(s.record), Now: s.clock},
-		Zone:  s.Directory.ResolveZone,
-		Pages: slo.PageDeps{Zones: s.zoneOptions, Changes: s.changes},
+		Env:     feature.Env{DB: s.db, Record: feature.NewRecorder(s.record), Now: s.clock},
+		Zone:    s.Directory.ResolveZone,
+		Zones:   s.zoneOptions,
+		Changes: s.changes,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -56,22 +57,20 @@ func newDashboard(t *testing.T) *dashboard {
 	return s
 }
 
-func (s *dashboard) zoneOptions(context.Context, string) ([][2]string, error) {
-	return [][2]string{{s.blog, "blog.example"}, {s.shop, "shop.example"}}, nil
+func (s *dashboard) zoneOptions(context.Context, string) ([]slo.ZoneName, error) {
+	return []slo.ZoneName{{ID: s.blog, Name: "blog.example"}, {ID: s.shop, Name: "shop.example"}}, nil
 }
 
 // changes has one change of the shop, 43 seconds before it breaks.
-func (s *dashboard) changes(
-	_ context.Context, account, zone string, since, until time.Time, _ int,
-) ([]slo.Change, error) {
+func (s *dashboard) changes(_ context.Context, q slo.ChangesQuery) ([]slo.Change, error) {
 	at := time.Unix(now-180-43, 0)
-	if account != s.acme || zone != s.shop || at.Before(since) || at.After(until) {
+	if q.Account != s.acme || q.Zone != s.shop || at.Before(q.Since) || at.After(q.Until) {
 		return nil, nil
 	}
 	return []slo.Change{{
 		At:    at,
 		Label: "Ana lowered the payment timeout of shop.example from 2000 to 20",
-		Href:  "/accounts/" + account + "/audit?event=x",
+		Href:  "/accounts/" + q.Account + "/audit?event=x",
 	}}, nil
 }
 

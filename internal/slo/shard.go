@@ -24,7 +24,7 @@ const (
 // is availability).
 type seriesKey struct{ account, zone, kind, value, sli string }
 
-// series identifies the series that the objective applies to.
+// seriesKey identifies the series that the objective applies to.
 func (o *Objective) seriesKey() seriesKey {
 	k := seriesKey{o.account, o.Match.Zone, kindZone, "", o.SLI}
 	switch m := o.Match; {

@@ -65,8 +65,22 @@ type Config struct {
 	feature.Env
 
 	// Zone finds a zone of an account by id, name or alias; id "" when there is none.
-	Zone  func(ctx context.Context, accountID, ref string) (id, name string, err error)
-	Pages PageDeps
+	Zone func(ctx context.Context, accountID, ref string) (id, name string, err error)
+
+	// Changes lists the newest recorded changes of a zone, the oldest first; nil = charts have no marks of changes.
+	Changes func(ctx context.Context, q ChangesQuery) ([]Change, error)
+
+	// Zones lists the zones that a form offers; nil = the name is typed.
+	Zones func(ctx context.Context, accountID string) ([]ZoneName, error)
+}
+
+// ChangesQuery asks for the changes of a zone.
+type ChangesQuery struct {
+	Account string
+	Zone    string // id
+	Since   time.Time
+	Until   time.Time
+	Limit   int
 }
 
 // Feature is the feature. Safe for concurrent use.

@@ -1,9 +1,6 @@
 package page
 
-import (
-	"github.com/belfryhq/belfry/internal/platform/ui"
-	"github.com/belfryhq/belfry/internal/platform/web"
-)
+import "github.com/belfryhq/belfry/internal/platform/ui"
 
 // List is a part of a list.
 type List[T any] struct {
@@ -12,12 +9,13 @@ type List[T any] struct {
 }
 
 // ReadList reads the part of a list that the parameter cursor of the URL names,
-// of at most limit items. keyOf is the position of an item in the list; read
-// returns the items after a position, at most limit of them (see [web.ReadPage]).
-func ReadList[T any](
-	v *Visit, limit int, keyOf func(T) web.Keyset, read func(after web.Keyset, limit int) ([]T, error),
+// of at most limit items. keyOf is the position of an item in the list, a small
+// struct such as web.Keyset; read returns the items after a position (its zero
+// value is the beginning), at most limit of them.
+func ReadList[T, P any](
+	v *Visit, limit int, keyOf func(T) P, read func(after P, limit int) ([]T, error),
 ) (List[T], error) {
-	after, err := Cursor[web.Keyset](v)
+	after, err := Cursor[P](v)
 	if err != nil {
 		return List[T]{}, err
 	}
@@ -39,7 +37,7 @@ func Map[T, R any](list List[T], convert func(T) R) List[R] {
 }
 
 // Cursor is the position in the page's list that the URL names, a small struct
-// such as [web.Keyset]; the zero value is the beginning. Error: CodeBadCursor.
+// such as web.Keyset; the zero value is the beginning. Error: CodeBadCursor.
 func Cursor[P any](v *Visit) (P, error) {
 	var position P
 	cursor := v.Query("cursor")
