@@ -66,9 +66,9 @@ func (d *Directory) accountsNamed(
 }
 
 // rolesAfter are the roles behind one, in their own order.
-func rolesAfter(after string, limit int) ([]RoleInfo, error) {
+func rolesAfter(after web.Keyset, limit int) ([]RoleInfo, error) {
 	all := Roles()
-	if at := slices.Index(all, Role(after)); at >= 0 {
+	if at := slices.Index(all, Role(after.ID)); at >= 0 {
 		all = all[at+1:]
 	}
 	list := []RoleInfo{}
