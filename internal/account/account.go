@@ -83,6 +83,9 @@ type Config struct {
 	ExternalURL    string                // http(s)://HOST of this server, for the URLs of customers' pages
 	Secure         bool                  // browsers reach the server over TLS
 	Notify         func()                // wakes the relay of the outbox after a commit; nil = it polls
+	// SendMail sends a mail by the operators' server; nil = there is none, and
+	// the page that asks for a mail shows it.
+	SendMail func(ctx context.Context, m Mail) error
 }
 
 // Directory is the feature. Safe for concurrent use.
@@ -192,6 +195,7 @@ func (d *Directory) logged(what string, err error) {
 func (d *Directory) Register(api *web.API) {
 	d.registerAccounts(api)
 	d.registerMembers(api)
+	d.registerConfirmations(api)
 	d.registerTokens(api)
 	d.registerZones(api)
 	d.registerUser(api)

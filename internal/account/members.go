@@ -169,19 +169,25 @@ func (d *Directory) Members(ctx context.Context, accountID, after string, limit 
 	return list, err
 }
 
-// IsMember reports whether an address belongs to a member of the account who
-// has confirmed it: by accepting and signing in, or because the operators vouch
-// for the person. Nothing is sent to an address that an account only wrote down.
+// IsMember reports whether alert mail may go to an address: it belongs to a
+// member who has accepted, and it is confirmed by a mail to it, or the operators
+// vouch for it. A sign-in confirms nothing: an account has the invitation links
+// of the people that it invites.
 func (d *Directory) IsMember(ctx context.Context, accountID, email string) (is bool, err error) {
 	email, err = foldEmail(email)
 	if err != nil {
 		return false, nil
 	}
 	err = d.db.View(ctx, func(tx *db.Tx) error {
-		var n int
-		err := tx.QueryRow(ctx, `SELECT count(*) FROM member m JOIN person p ON p.id = m.person_id
-			WHERE m.account_id = $1 AND p.email = $2 AND m.accepted_at <> 0 AND (p.home = '' OR p.signed_in_at <> 0)`, accountID, email).Scan(&n)
-		is = n > 0
+		scan := func(row interface{ Scan(...any) error }) (s addressState, err error) {
+			err = row.Scan(&s.vouched, &s.by)
+			return s, err
+		}
+		states, err := collect(ctx, tx, scan, `SELECT p.home = '', p.confirmed_by FROM member m JOIN person p ON p.id = m.person_id
+			WHERE m.account_id = $1 AND p.email = $2 AND m.accepted_at <> 0`, accountID, email)
+		for _, s := range states {
+			is = is || s.confirmed(d.cfg.SendMail != nil)
+		}
 		return err
 	})
 	return is, err

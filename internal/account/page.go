@@ -75,6 +75,7 @@ func (d *Directory) MountPages(cfg Pages) error {
 	p.mountSignIn()
 	p.mountTokens()
 	p.mountMembers()
+	p.mountConfirm()
 	p.mountProperties()
 	p.mountProfile()
 	p.mountConsole()

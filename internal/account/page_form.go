@@ -16,6 +16,7 @@ import (
 var saids = map[string]string{
 	"token-revoked":       "Token revoked: nobody can use it any more.",
 	"member-role":         "Role changed. It holds from the member's next click.",
+	"confirmation-sent":   "Confirmation mail sent. Its link is valid for 24 hours.",
 	"member-removed":      "Member removed from this account.",
 	"property-created":    "Property added. Events and traffic may name it now.",
 	"property-changed":    "Property changed.",

@@ -147,6 +147,9 @@ func (p *pages) memberPage(w http.ResponseWriter, v visit, memberID string, f ui
 	if err != nil {
 		return err
 	}
+	if m.Confirmed, err = p.AddressConfirmed(v.ctx, v.account, m.ID); err != nil {
+		return err
+	}
 	roles := rolesFor(v)
 	may := v.can(MembersWrite) && covers(v.who, v.account, m.Role.Permissions())
 	return p.show(w, v, "member", view{section: "members", title: m.Name, status: f.Status, data: map[string]any{

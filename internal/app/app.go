@@ -233,9 +233,14 @@ func (a *App) openAccount(ctx context.Context) (err error) {
 		return err
 	}
 	a.relays = append(a.relays, stagedRelay{"account relay", relay})
+	send, err := a.sendMail()
+	if err != nil {
+		return err
+	}
 	a.Account, err = account.New(account.Config{
 		DB: a.dbs.account, Log: a.Log, Registerer: a.Registry, BootstrapToken: a.Config.BootstrapToken,
 		ExternalURL: a.Config.ExternalURL, Secure: strings.HasPrefix(a.Config.ExternalURL, "https:") || a.Config.TLSCert != "", Notify: relay.Notify,
+		SendMail: send,
 	})
 	if err != nil {
 		return err

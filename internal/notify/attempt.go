@@ -117,7 +117,7 @@ func (q *queue) message(it *item) (d *Destination, m *Message, held *verdict) {
 			return d, nil, later(err)
 		}
 		if !member {
-			return d, nil, &verdict{state: stateNotSent, why: d.URL + " is not a member of the account any more"}
+			return d, nil, &verdict{state: stateNotSent, why: q.n.whyNoMail(ctx, it.account, d.URL)}
 		}
 	}
 	m = q.n.envelope(d, it.id)

@@ -81,7 +81,11 @@ func (p *pages) showNotifications(w http.ResponseWriter, r *http.Request) error 
 	}
 	for _, m := range mail {
 		if used[m.URL] {
-			out.Mail = append(out.Mail, shownWebhookOf(v.account, m))
+			s := shownWebhookOf(v.account, m)
+			if s.Unconfirmed, err = p.unconfirmed(v.ctx, v.account, m.URL); err != nil {
+				return err
+			}
+			out.Mail = append(out.Mail, s)
 		}
 	}
 	list, _, err := p.history(v.ctx, v.account, time.Time{}, time.Time{}, 0, 20)

@@ -21,6 +21,7 @@ type policyForm struct {
 	Webhooks                          []choice
 	Keys                              string // further filter keys of the type
 	Nowhere                           string // properties that it names and the account does not have
+	Unconfirmed                       []unconfirmed
 	Preview                           *Preview
 	Faults                            ui.Faults
 	AlertsHref                        string
@@ -230,6 +231,9 @@ func (p *pages) renderPolicy(w http.ResponseWriter, v visit, f policyForm, polic
 	}
 	for _, h := range hooks {
 		f.Webhooks = append(f.Webhooks, choice{h.ID, h.Name, h.URL, f.chosen[h.ID]})
+	}
+	if f.Unconfirmed, err = p.unconfirmed(v.ctx, v.account, f.Mail); err != nil {
+		return err
 	}
 	return p.show(w, v, "policy", view{section: "notifications", title: title, status: f.Faults.Status, data: f})
 }
