@@ -36,7 +36,7 @@ func (a *App) openNotify(context.Context) (err error) {
 			z, err := a.Account.FindZone(ctx, accountID, ref)
 			return notify.Zone{ID: z.ID, Name: z.Name, Environment: string(z.Environment)}, err
 		},
-		Member:   a.Account.IsMember, Unconfirmed: a.Account.Unconfirmed,
+		Member: a.Account.IsMember, Unconfirmed: a.Account.Unconfirmed,
 		Changes:  a.changesBefore,
 		Live:     a.liveSentence,
 		Channels: []notify.Channel{webhook.New(webhook.Config{Allow: prefixes(a.Config.AllowNetworks)}), mail},

@@ -2,9 +2,12 @@ package audit
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 // What the external tests need of the inside.
@@ -109,3 +112,15 @@ func (s *Signer) Compare(ctx context.Context) error { return s.compare(ctx) }
 func (r *Recent) Held(account string) (changes int64, resources int) {
 	return r.held.Load(), len(r.views[account].things)
 }
+
+// RegisterErasure adds the job of an erasure as the feature does.
+func RegisterErasure(jobs *web.Jobs, d *db.DB, r *Reader, l *Ledger, relay *bus.Relay, ownRecorded func(context.Context, string) error) {
+	self := func(context.Context, string, string, string, string, string, map[string]any) error { return nil }
+	f := &Feature{db: d, reader: r, ledger: l, relay: relay, self: self, ownRecorded: ownRecorded, now: time.Now, log: slog.New(slog.DiscardHandler)}
+	jobs.Register(web.JobKind{Name: jobErase, Permission: "audit:erase", Run: func(ctx context.Context, j *web.Job) (any, error) {
+		return f.runErasure(ctx, j, jobs, time.Hour)
+	}})
+}
+
+// JobErase is the name of an erasure's job.
+const JobErase = jobErase

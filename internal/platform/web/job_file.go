@@ -20,7 +20,8 @@ type Job struct {
 	AccountID string
 	Kind      string
 	Input     json.RawMessage
-	Attempt   int // from 1
+	Attempt   int  // from 1
+	Resumed   bool // an earlier attempt had called Begin or made progress
 
 	jobs     *Jobs
 	owner    string
@@ -33,6 +34,17 @@ func (j *Job) Progress(done float64) {
 	if !math.IsNaN(done) {
 		j.progress.Store(int64(min(max(done, 0), 1) * 1e6))
 	}
+}
+
+// Begin stores that the job changes something from here on: a later attempt finds
+// Resumed set. An error means that another worker may have the job.
+func (j *Job) Begin(ctx context.Context) error {
+	j.progress.CompareAndSwap(0, 1)
+	own, err := j.jobs.extend(ctx, j, time.Now().Add(j.jobs.cfg.Lease))
+	if err == nil && !own {
+		err = errLost
+	}
+	return err
 }
 
 // File opens the job's one file; what is written can be downloaded for 24

@@ -45,6 +45,7 @@ type JobsConfig struct {
 	Poll       time.Duration // how often work of other processes is looked for; 0 = 1 s
 	PerAccount int           // most open jobs of an account; 0 = 20
 	Attempts   int           // most beginnings of a job; 0 = 5
+	Pause      time.Duration // before a job is begun again, times the attempts so far; 0 = 10 s
 	MaxFile    int64         // largest file of a job; 0 = 4 GiB
 	KeptBytes  int64         // all files of an account that are kept; 0 = 4 GiB
 }
@@ -88,6 +89,9 @@ func NewJobs(d *db.DB, cfg JobsConfig, log *slog.Logger) *Jobs {
 	def(&cfg.Attempts, 5)
 	if cfg.Lease == 0 {
 		cfg.Lease = 30 * time.Second
+	}
+	if cfg.Pause == 0 {
+		cfg.Pause = 10 * time.Second
 	}
 	if cfg.Poll == 0 {
 		cfg.Poll = time.Second
@@ -220,7 +224,8 @@ var (
 func (j *Jobs) work(ctx context.Context, row jobRow) {
 	jobCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	job := &Job{ID: row.ID, AccountID: row.Account, Kind: row.Kind, Input: row.Input, Attempt: int(row.Attempts), jobs: j, owner: row.Owner}
+	job := &Job{ID: row.ID, AccountID: row.Account, Kind: row.Kind, Input: row.Input, Attempt: int(row.Attempts), Resumed: row.Progress > 0, jobs: j, owner: row.Owner}
+	job.progress.Store(row.Progress)
 	j.mu.Lock()
 	j.running[row.ID] = func() { cancel(errCancelled) }
 	j.mu.Unlock()
@@ -242,7 +247,7 @@ func (j *Jobs) work(ctx context.Context, row jobRow) {
 	case err != nil && ctx.Err() != nil:
 		err = j.requeue(late, job, 0, 1)
 	case err != nil && errs.KindOf(err) == errs.Unavailable && job.Attempt < j.cfg.Attempts:
-		err = j.requeue(late, job, time.Duration(job.Attempt)*10*time.Second, 0)
+		err = j.requeue(late, job, time.Duration(job.Attempt)*j.cfg.Pause, 0)
 	default:
 		err = j.end(late, job, result, err)
 		if err == nil && j.kinds[row.Kind].Private {
