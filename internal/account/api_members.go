@@ -11,6 +11,7 @@ type memberIn struct {
 		Email string `json:"email" minLength:"3" maxLength:"254"`
 		Name  string `json:"name,omitempty" maxLength:"200"`
 		Role  Role   `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
+		Since string `json:"since,omitempty" format:"date-time" doc:"When the person joined, where that was before this installation knew the account; operators only, not in the future"`
 	}
 }
 
@@ -57,7 +58,12 @@ func (d *Directory) registerMembers(api *web.API) {
 	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Add a member", Permission: MembersWrite, Idempotent: true,
 		Description: "The member is pending until the person accepts: by signing in with the one-time link of the answer or, where the operators vouch for a user with the address, on that user's own page of invitations. The answer is the same whether other accounts know the address or not."},
 		func(ctx context.Context, in *memberIn) (NewMember, error) {
-			return d.AddMember(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.Body.Email, in.Body.Name, in.Body.Role)
+			by := web.CurrentPrincipal(ctx)
+			since, err := d.joinedOn(by, in.Body.Since)
+			if err != nil {
+				return NewMember{}, err
+			}
+			return d.addMember(ctx, by, web.Account(ctx).ID, in.Body.Email, in.Body.Name, in.Body.Role, since)
 		})
 	web.Get(api, web.Op{Path: base + "/{member_id}", Tag: tag, Summary: "Read a member", Permission: MembersRead},
 		func(ctx context.Context, in *memberPath) (Member, error) {

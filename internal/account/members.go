@@ -37,6 +37,11 @@ func foldEmail(s string) (string, error) {
 // person with the address is looked at, so that the answer tells nothing of
 // them. Whom the operators add is the person that they vouch for, at once.
 func (d *Directory) AddMember(ctx context.Context, by *web.Principal, accountID, email, name string, role Role) (NewMember, error) {
+	return d.addMember(ctx, by, accountID, email, name, role, d.micros())
+}
+
+// addMember is AddMember with the time at which the person joined.
+func (d *Directory) addMember(ctx context.Context, by *web.Principal, accountID, email, name string, role Role, since int64) (NewMember, error) {
 	var faults errs.List
 	email, err := foldEmail(email)
 	gather(&faults, err)
@@ -75,7 +80,7 @@ func (d *Directory) AddMember(ctx context.Context, by *web.Principal, accountID,
 		} else if is {
 			return errs.At(errs.CodeExists, "/email", "a member of the account has this address already")
 		}
-		person, err := d.newMember(ctx, tx, by, accountID, Person{Email: email, Name: name}, role)
+		person, err := d.newMember(ctx, tx, by, accountID, Person{Email: email, Name: name}, role, since)
 		if err != nil {
 			return err
 		}
@@ -104,7 +109,7 @@ func (d *Directory) AddMember(ctx context.Context, by *web.Principal, accountID,
 
 // newMember stores the membership, and the person where there is none yet: one
 // of the account's own, or one of the operators'.
-func (d *Directory) newMember(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, p Person, role Role) (Person, error) {
+func (d *Directory) newMember(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, p Person, role Role, since int64) (Person, error) {
 	accepted := int64(0)
 	if p.home = accountID; by.Superoperator {
 		p.home, accepted = "", d.micros()
@@ -120,7 +125,7 @@ func (d *Directory) newMember(ctx context.Context, tx *db.Tx, by *web.Principal,
 	if len(memberships) >= MaxAccounts {
 		return person, errs.At(errs.CodeLimit, "/email", "the person belongs to %d accounts, which is the most", len(memberships))
 	}
-	return person, insertMember(ctx, tx, accountID, person.ID, role, d.micros(), accepted)
+	return person, insertMember(ctx, tx, accountID, person.ID, role, since, accepted)
 }
 
 // ensurePerson finds the person with the address in the same home, or stores
