@@ -22,7 +22,9 @@ type explorerPage struct {
 	Size    int64
 	Signed  signedHead
 	Matched string // how many events fit the filters; "" without filters, or when it is not known
-	Self    string // this page, for the part of the head that is asked for again
+	Self    string // this page
+	Poll    string // the part of the head that is asked for again
+	New     newRows
 	Tabs    []ui.Link
 	Framed  bool
 	Query   string
@@ -141,6 +143,14 @@ func (p *Dashboard) explorer(w http.ResponseWriter, r *http.Request) error {
 	page.Self = v.url.Path + query(withoutOpen(v.url.Query()))
 	if fragment == headID {
 		return p.head(w, v, page, s)
+	}
+	if fragment == "" { // before the rows: an event that comes in between is counted rather than missed
+		if page.Size, err = p.reader.Size(s.ctx, s.account); err != nil {
+			return err
+		}
+		if err := p.fillNew(page, s); err != nil {
+			return err
+		}
 	}
 	if fragment != "detail" {
 		if err := p.fillRows(page, s); err != nil {

@@ -15,6 +15,9 @@ func (p *Dashboard) head(w http.ResponseWriter, v visit, page *explorerPage, s s
 	if err := p.fillSize(page, s); err != nil {
 		return err
 	}
+	if err := p.fillNew(page, s); err != nil {
+		return err
+	}
 	if s.filtered() && s.text == "" { // to look for a text again and again would cost too much
 		if err := p.fillRows(page, s); err != nil {
 			return err
@@ -40,7 +43,7 @@ func (s state) filtered() bool {
 // withoutOpen leaves out of a page's parameters what is open beside the list and
 // where in the list one is.
 func withoutOpen(q url.Values) url.Values {
-	for _, own := range []string{"event", "tab", "verify", "cursor"} {
+	for _, own := range []string{"event", "tab", "verify", "cursor", seenParameter} {
 		q.Del(own)
 	}
 	return q
