@@ -92,6 +92,9 @@ func (p *pages) showNotifications(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
+	if err := p.entitle(v.ctx, list); err != nil {
+		return err
+	}
 	for _, d := range list {
 		row := rowOf(v.account, d)
 		out.Deliveries = append(out.Deliveries, row)

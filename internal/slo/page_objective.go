@@ -235,9 +235,9 @@ func (p *pages) marks(v visit, o *Objective, x []int64) ([]ui.ChartMark, error) 
 		return nil, err
 	}
 	for _, t := range past {
-		mark := ui.ChartMark{At: t.At.Unix(), Label: t.Pair.String() + " fires", Tone: ui.Bad}
+		mark := ui.ChartMark{At: t.At.Unix(), Label: t.Pair.String() + " fired", Tone: ui.Bad}
 		if t.Event == End {
-			mark.Label, mark.Tone = t.Pair.String()+" ends", ui.Good
+			mark.Label, mark.Tone = t.Pair.String()+" ended", ui.Good
 		}
 		marks = append(marks, mark)
 	}

@@ -24,7 +24,7 @@ type Past struct {
 	Told        bool     `json:"told" doc:"It was sent as an alert; history that was replayed is not"`
 	Correlation string   `json:"correlation_id"`
 
-	objective string
+	objective, name string // the objective's id, and its name at the time
 }
 
 // pastPlace is where a list of transitions goes on.
@@ -66,6 +66,7 @@ func readPast(ctx context.Context, tx *db.Tx, query string, args ...any) (list [
 		}
 		p.At, p.Event, p.Sentence, p.Pair, p.Long, p.Short = seconds(at), d.Event, d.Sentence, d.Pair, d.Long, d.Short
 		p.BudgetLeft, p.ExhaustedIn, p.Began, p.Told, p.objective = d.BudgetLeft, d.ExhaustedIn, seconds(d.Began), d.Told, d.Objective.ID
+		p.name = d.Objective.Name
 		p.Correlation = alertID(p.objective, d.Pair.key(), d.Since, Start)
 		list = append(list, p)
 		return nil
