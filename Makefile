@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test test-quick crash bench soak fuzz generate lint engines stop clean
+.PHONY: help build test test-quick crash bench soak fuzz generate lint race measure engines stop clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ test-quick: ## gofmt, go vet and go test of the main module with SQLite and the 
 	go vet ./...
 	go test -json ./... | go run ./test/engines/summary
 
-test: ## everything that CI runs: all modules against real PostgreSQL, Kafka, Chromium and Node
+test: ## all modules against real PostgreSQL, Kafka, Chromium and Node (CI: lint, test, race, bench-smoke)
 	scripts/test.sh
 
 crash: ## kill -9 a real server 1,000 times and look for what was lost
@@ -36,9 +36,14 @@ fuzz: ## fuzz every decoder for 20 seconds
 generate: ## rewrite the generated files
 	go generate ./...
 
-lint: ## golangci-lint with .golangci.yml
-	@if command -v golangci-lint >/dev/null; then golangci-lint run ./...; \
-	else echo "golangci-lint is not installed (go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@latest)"; exit 1; fi
+lint: ## golangci-lint, the house's rules, known vulnerabilities, secrets in the history
+	scripts/lint.sh
+
+race: ## the tests of every package that starts a goroutine, under the race detector
+	scripts/race.sh
+
+measure: ## print the measures of docs/adr/0005-house-measures.md
+	scripts/measure.sh
 
 engines: ## start PostgreSQL and Kafka for work by hand, print the variables for the shell
 	@echo "export BELFRY_TEST_POSTGRES='$$(scripts/postgres.sh start)'"

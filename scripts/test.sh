@@ -3,7 +3,7 @@
 # Chromium and Node clients, every Go module of the repository, and none of it optional.
 #
 # BELFRY_TEST_POSTGRES, BELFRY_TEST_KAFKA, BELFRY_TEST_CHROMIUM, BELFRY_TEST_NODE and BELFRY_TEST_PYTHON may name
-# parts that already run or exist. GO_TEST_FLAGS is handed to every "go test".
+# parts that already run or exist. GO_TEST_FLAGS is given to every "go test".
 set -euo pipefail
 . "$(dirname "$0")/engine.sh"
 cd "$root"

@@ -8,9 +8,19 @@
 #   tools.sh node       path of test/conformance/node, its packages installed
 #   tools.sh python     path of a Python with the packages of test/conformance/verify/python
 #
-# BELFRY_TEST_CHROMIUM, BELFRY_TEST_NODE and BELFRY_TEST_PYTHON, when set, are believed.
+#   tools.sh golangci-lint, govulncheck, gitleaks    path of the program
+#   tools.sh vulndb                                  URL of the vulnerability database, as files
+#
+# BELFRY_TEST_CHROMIUM, BELFRY_TEST_NODE and BELFRY_TEST_PYTHON, when set, are used as they are.
+# Go programs are built by "go install" at the versions below, into .cache/tools.
 set -euo pipefail
 . "$(dirname "$0")/engine.sh"
+
+golangci_lint_version=v2.15.0
+govulncheck_version=v1.9.0
+gitleaks_version=v8.30.1
+# The database is what was known at this version: raise it to look for newer vulnerabilities.
+vulndb_version=v0.0.0-20261105234957-e22db6528018
 
 # program NAME... prints the path of the first of them that exists.
 program() {
@@ -76,7 +86,40 @@ python() {
   echo "$folder/bin/python"
 }
 
+# go_program NAME PACKAGE VERSION builds a Go program and prints its path. The folder carries the version, so that
+# another version is never taken for it.
+go_program() {
+  local folder=$root/.cache/tools/$1-$3
+  if [ ! -x "$folder/$1" ]; then
+    say "building $1 $3"
+    # Outside of the module, and for this machine: the caller's settings are for what it builds itself.
+    (cd / && env -u GOFLAGS -u GOOS -u GOARCH GOBIN="$folder" go install "$2@$3") >&2 ||
+      die "$1 $3 could not be built"
+  fi
+  echo "$folder/$1"
+}
+
+golangci-lint() { go_program golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$golangci_lint_version"; }
+govulncheck() { go_program govulncheck golang.org/x/vuln/cmd/govulncheck "$govulncheck_version"; }
+gitleaks() { go_program gitleaks github.com/zricethezav/gitleaks/v8 "$gitleaks_version"; }
+
+# vulndb makes the database that govulncheck reads from the reports in the Go project's module, so that a check needs
+# no network and says the same on every machine.
+vulndb() {
+  local folder=$root/.cache/tools/vulndb-$vulndb_version
+  if [ ! -d "$folder" ]; then
+    local indexdb reports fresh
+    indexdb=$(go_program indexdb golang.org/x/vulndb/cmd/indexdb "$vulndb_version")
+    reports=$(cd / && go mod download -json "golang.org/x/vulndb@$vulndb_version" | sed -n 's/^.*"Dir": "\(.*\)".*$/\1/p')
+    [ -d "$reports/data/osv" ] || die "the module golang.org/x/vulndb has no reports in data/osv"
+    fresh=$(mktemp -d "$folder.XXXXXX")
+    "$indexdb" -vulns "$reports/data/osv" -out "$fresh" >&2 || { rm -rf "$fresh"; die "indexdb failed"; }
+    mv -T "$fresh" "$folder" 2>/dev/null || rm -rf "$fresh"
+  fi
+  echo "file://$folder"
+}
+
 case ${1:-} in
-  chromium | kcat | jq | sqlite3 | node | python) "$1" ;;
-  *) die "expected chromium, kcat, jq, sqlite3, node or python" ;;
+  chromium | kcat | jq | sqlite3 | node | python | golangci-lint | govulncheck | gitleaks | vulndb) "$1" ;;
+  *) die "expected a program: ${0##*/} is called as its first lines say" ;;
 esac

@@ -221,7 +221,7 @@ func (b *bench) makeAccounts(ctx context.Context) error {
 	defer a.Close()
 	account := func(external string) (string, error) {
 		id, err := a.Account.ResolveAccount(ctx, "ext:"+external)
-		if errs.KindOf(err) != errs.NotFound || err == nil {
+		if errs.KindOf(err) != errs.NotFound {
 			return id, err
 		}
 		made, err := a.Account.CreateAccount(ctx, app.Console(), external, external)

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/belfryhq/belfry/internal/app"
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/client"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/strict"
@@ -98,14 +100,8 @@ func catalogCheck(args []string, stdout, stderr io.Writer) int {
 	if file == nil {
 		return code
 	}
-	resources, actions, alerts := 0, 0, 0
-	for _, p := range file.Products {
-		resources, alerts = resources+len(p.Resources), alerts+len(p.AlertTypes)
-		for _, r := range p.Resources {
-			actions += len(r.Actions)
-		}
-	}
-	printf(stdout, "%s is good: products %d, resource types %d, actions %d, alert types %d\n", name, len(file.Products), resources, actions, alerts)
+	counts := strings.Join(app.CatalogueSections().Counts(file), ", ")
+	printf(stdout, "%s is good: products %d, %s\n", name, len(file.Products), counts)
 	return 0
 }
 
@@ -136,7 +132,7 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	path := "/producers/" + url.PathEscape(*team) + "/catalog"
 	out, err := putCatalogue(ctx, c, path+"?dry_run=true", file)
 	if err == nil {
-		err = producer.WriteDiff(stdout, visibleChanges(out.Changes))
+		err = catalogue.WriteDiff(stdout, visibleChanges(out.Changes))
 	}
 	if err == nil && !*dryRun {
 		before := out.Version
@@ -170,22 +166,22 @@ func applied(before int64, out producer.Applied) string {
 }
 
 // visibleChanges keeps what the server says of each change within its line.
-func visibleChanges(list []producer.Change) []producer.Change {
+func visibleChanges(list []catalogue.Change) []catalogue.Change {
 	for i := range list {
 		c := &list[i]
 		for _, text := range []*string{&c.Op, &c.Kind, &c.Name, &c.Field, &c.Why} {
 			*text = strict.Visible(*text)
 		}
-		for _, value := range []*producer.Raw{&c.Before, &c.After} {
+		for _, value := range []*catalogue.Raw{&c.Before, &c.After} {
 			if *value != nil {
-				*value = producer.Raw(strict.Visible(string(*value)))
+				*value = catalogue.Raw(strict.Visible(string(*value)))
 			}
 		}
 	}
 	return list
 }
 
-func putCatalogue(ctx context.Context, c *client.Client, path string, file *producer.File) (producer.Applied, error) {
+func putCatalogue(ctx context.Context, c *client.Client, path string, file *catalogue.File) (producer.Applied, error) {
 	var out producer.Applied
 	env, err := c.Call(ctx, client.Request{Method: http.MethodPut, Path: path, ContentType: "application/" + string(file.Format), Body: file.Text})
 	if err != nil {
@@ -214,21 +210,21 @@ func fileArgument(f *flag.FlagSet, args []string, stdout, stderr io.Writer) (nam
 }
 
 // readCatalogue reads and checks a file; its faults go to stderr.
-func readCatalogue(command, name string, stderr io.Writer) (*producer.File, int) {
+func readCatalogue(command, name string, stderr io.Writer) (*catalogue.File, int) {
 	in, err := os.Open(name)
 	if err != nil {
 		return nil, fail(stderr, command, err)
 	}
 	defer in.Close()
-	data, err := io.ReadAll(io.LimitReader(in, producer.MaxFile+1))
+	data, err := io.ReadAll(io.LimitReader(in, catalogue.MaxFile+1))
 	if err != nil {
 		return nil, fail(stderr, command, err)
 	}
-	format := producer.YAML
+	format := catalogue.YAML
 	if strings.EqualFold(filepath.Ext(name), ".json") {
-		format = producer.JSON
+		format = catalogue.JSON
 	}
-	file, err := producer.Parse(data, format)
+	file, err := app.CatalogueSections().Parse(data, format)
 	if err != nil {
 		for _, e := range errs.All(err) {
 			printf(stderr, "%s\n", placed(name, e.Message))

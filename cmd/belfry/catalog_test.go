@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/producer"
 )
 
@@ -62,7 +63,7 @@ func TestTheStarterFileIsWrittenAlsoWhenTheOutputIsRedirected(t *testing.T) {
 }
 
 func TestApplyingTheSameFileAgainSaysThatItIsInForce(t *testing.T) {
-	change := []producer.Change{{Op: "added"}}
+	change := []catalogue.Change{{Op: "added"}}
 	for want, out := range map[string]producer.Applied{
 		"version 3 is in force already":                         {Version: 3},
 		"applied: version 4 (only the text of the file is new)": {Version: 4},
@@ -120,7 +121,7 @@ func TestApplyShowsTheDifferenceFirst(t *testing.T) {
 		if r.URL.Query().Has("dry_run") {
 			version = 6 // the one in force
 		}
-		out := producer.Applied{DryRun: r.URL.Query().Has("dry_run"), Version: version, Changes: []producer.Change{{Op: "removed", Kind: "action", Name: "example/setting/purge", Breaking: true, Why: "events with this action will be refused"}}}
+		out := producer.Applied{DryRun: r.URL.Query().Has("dry_run"), Version: version, Changes: []catalogue.Change{{Op: "removed", Kind: "action", Name: "example/setting/purge", Breaking: true, Why: "events with this action will be refused"}}}
 		result, err := json.Marshal(out)
 		if err != nil {
 			t.Error(err)

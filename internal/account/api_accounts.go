@@ -12,9 +12,9 @@ type place struct {
 	After string `json:"a"`
 }
 
-// page reads one page of a list that is ordered by id; name tells its cursors
+// listPage reads one page of a list that is ordered by id; name tells its cursors
 // from those of others.
-func page[T any](api *web.API, in web.AnyPaging, name string, idOf func(T) string, read func(after string, limit int) ([]T, error)) (web.Page[T], error) {
+func listPage[T any](api *web.API, in web.AnyPaging, name string, idOf func(T) string, read func(after string, limit int) ([]T, error)) (web.Page[T], error) {
 	if number, perPage, before, err := in.Numbered(); number > 0 || err != nil {
 		return numberedPage(number, perPage, before, read, err)
 	}
@@ -88,7 +88,7 @@ func (d *Directory) registerAccounts(api *web.API) {
 		Description: "The accounts that the credential may read."},
 		func(ctx context.Context, in *accountsIn) (web.Page[Account], error) {
 			by := web.CurrentPrincipal(ctx)
-			return page(api, in.AnyPaging, "accounts "+string(by.Kind)+" "+by.ID+" "+in.Name, func(a Account) string { return a.ID },
+			return listPage(api, in.AnyPaging, "accounts "+string(by.Kind)+" "+by.ID+" "+in.Name, func(a Account) string { return a.ID },
 				func(after string, limit int) ([]Account, error) {
 					return d.accountsNamed(ctx, by, in.Name, after, limit)
 				})
@@ -118,6 +118,6 @@ func (d *Directory) registerAccounts(api *web.API) {
 		})
 	web.Get(api, web.Op{Path: "/accounts/{account_id}/roles", Tag: tag, Summary: "List the roles of members", Permission: web.AnyPermission},
 		func(_ context.Context, in *web.AnyPaging) (web.Page[RoleInfo], error) {
-			return page(api, *in, "roles", func(r RoleInfo) string { return string(r.ID) }, rolesAfter)
+			return listPage(api, *in, "roles", func(r RoleInfo) string { return string(r.ID) }, rolesAfter)
 		})
 }

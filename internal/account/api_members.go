@@ -15,7 +15,7 @@ type memberIn struct {
 	}
 }
 
-type memberPath struct {
+type memberRef struct {
 	MemberID string `path:"member_id" maxLength:"64"`
 }
 
@@ -52,7 +52,7 @@ func (d *Directory) registerMembers(api *web.API) {
 	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List members", Permission: MembersRead},
 		func(ctx context.Context, in *web.AnyPaging) (web.Page[Member], error) {
 			accountID := web.Account(ctx).ID
-			return page(api, *in, "members "+accountID, func(m Member) string { return m.ID },
+			return listPage(api, *in, "members "+accountID, func(m Member) string { return m.ID },
 				func(after string, limit int) ([]Member, error) { return d.Members(ctx, accountID, after, limit) })
 		})
 	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Add a member", Permission: MembersWrite, Idempotent: true,
@@ -66,7 +66,7 @@ func (d *Directory) registerMembers(api *web.API) {
 			return d.addMember(ctx, by, web.Account(ctx).ID, in.Body.Email, in.Body.Name, in.Body.Role, since)
 		})
 	web.Get(api, web.Op{Path: base + "/{member_id}", Tag: tag, Summary: "Read a member", Permission: MembersRead},
-		func(ctx context.Context, in *memberPath) (Member, error) {
+		func(ctx context.Context, in *memberRef) (Member, error) {
 			return d.Member(ctx, web.Account(ctx).ID, in.MemberID)
 		})
 	web.Patch(api, web.Op{Path: base + "/{member_id}", Tag: tag, Summary: "Change a member's role", Permission: MembersWrite},
@@ -74,12 +74,12 @@ func (d *Directory) registerMembers(api *web.API) {
 			return d.ChangeRole(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID, in.Body.Role)
 		})
 	web.Delete(api, web.Op{Path: base + "/{member_id}", Tag: tag, Summary: "Remove a member", Permission: MembersWrite},
-		func(ctx context.Context, in *memberPath) (Deleted, error) {
+		func(ctx context.Context, in *memberRef) (Deleted, error) {
 			return Deleted{in.MemberID}, d.RemoveMember(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
 		})
 	web.Post(api, web.Op{Path: base + "/{member_id}/sign_in_link", Tag: tag, Summary: "Make a one-time sign-in link for a member", Permission: MembersWrite, Idempotent: true,
 		Description: "For users whom this account made; for others only operators. A token that expires or is bound to networks makes none."},
-		func(ctx context.Context, in *memberPath) (OneTimeURL, error) {
+		func(ctx context.Context, in *memberRef) (OneTimeURL, error) {
 			url, err := d.MemberLink(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
 			return OneTimeURL{url, moment(d.micros() + LinkTime.Microseconds())}, err
 		})
@@ -96,7 +96,7 @@ func (d *Directory) registerMembers(api *web.API) {
 	web.Get(api, web.Op{Path: portals, Tag: tag, Summary: "List the open sessions of the customers' pages", Permission: MembersRead},
 		func(ctx context.Context, in *web.AnyPaging) (web.Page[PortalSession], error) {
 			accountID := web.Account(ctx).ID
-			return page(api, *in, "portal sessions "+accountID, func(s PortalSession) string { return s.ID },
+			return listPage(api, *in, "portal sessions "+accountID, func(s PortalSession) string { return s.ID },
 				func(after string, limit int) ([]PortalSession, error) {
 					return d.PortalSessions(ctx, accountID, after, limit)
 				})

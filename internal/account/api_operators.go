@@ -13,7 +13,7 @@ type operatorIn struct {
 	}
 }
 
-type operatorPath struct {
+type operatorRef struct {
 	OperatorID string `path:"operator_id" maxLength:"64"`
 }
 
@@ -36,7 +36,7 @@ func (d *Directory) registerOperators(api *web.API) {
 	const base = "/operators"
 	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List operators", Scope: web.ScopeInstallation, Permission: AccountsRead},
 		func(ctx context.Context, in *web.AnyPaging) (web.Page[Person], error) {
-			return page(api, *in, "operators", func(p Person) string { return p.ID },
+			return listPage(api, *in, "operators", func(p Person) string { return p.ID },
 				func(after string, limit int) ([]Person, error) { return d.Operators(ctx, after, limit) })
 		})
 	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Add an operator", Scope: web.ScopeInstallation, Permission: AccountsWrite, Idempotent: true,
@@ -50,11 +50,11 @@ func (d *Directory) registerOperators(api *web.API) {
 			return d.UpdateOperator(ctx, web.CurrentPrincipal(ctx), in.OperatorID, in.Body.Email, in.Body.Name)
 		})
 	web.Delete(api, web.Op{Path: base + "/{operator_id}", Tag: tag, Summary: "Remove an operator", Scope: web.ScopeInstallation, Permission: AccountsWrite},
-		func(ctx context.Context, in *operatorPath) (Deleted, error) {
+		func(ctx context.Context, in *operatorRef) (Deleted, error) {
 			return Deleted{in.OperatorID}, d.RemoveOperator(ctx, web.CurrentPrincipal(ctx), in.OperatorID)
 		})
 	web.Post(api, web.Op{Path: base + "/{operator_id}/sign_in_link", Tag: tag, Summary: "Make a one-time sign-in link for an operator", Scope: web.ScopeInstallation, Permission: AccountsWrite, Idempotent: true},
-		func(ctx context.Context, in *operatorPath) (OneTimeURL, error) {
+		func(ctx context.Context, in *operatorRef) (OneTimeURL, error) {
 			url, err := d.OperatorLink(ctx, web.CurrentPrincipal(ctx), in.OperatorID)
 			return OneTimeURL{url, moment(d.micros() + LinkTime.Microseconds())}, err
 		})

@@ -15,7 +15,7 @@ type tokenIn struct {
 	}
 }
 
-type tokenPath struct {
+type tokenRef struct {
 	TokenID string `path:"token_id" maxLength:"64"`
 }
 
@@ -30,7 +30,7 @@ func (d *Directory) registerTokens(api *web.API) {
 	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List API tokens", Permission: TokensRead},
 		func(ctx context.Context, in *web.AnyPaging) (web.Page[Token], error) {
 			accountID := web.Account(ctx).ID
-			return page(api, *in, "tokens "+accountID, func(t Token) string { return t.ID },
+			return listPage(api, *in, "tokens "+accountID, func(t Token) string { return t.ID },
 				func(after string, limit int) ([]Token, error) { return d.Tokens(ctx, accountID, after, limit) })
 		})
 	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Create an API token", Permission: TokensWrite, Idempotent: true,
@@ -42,11 +42,11 @@ func (d *Directory) registerTokens(api *web.API) {
 	web.Get(api, web.Op{Path: base + "/verify", Tag: tag, Summary: "Verify the account's token of this request", Permission: web.AnyPermission},
 		func(ctx context.Context, _ *struct{}) (Verified, error) { return d.verified(ctx) })
 	web.Get(api, web.Op{Path: base + "/{token_id}", Tag: tag, Summary: "Read an API token", Permission: TokensRead},
-		func(ctx context.Context, in *tokenPath) (Token, error) {
+		func(ctx context.Context, in *tokenRef) (Token, error) {
 			return d.Token(ctx, web.Account(ctx).ID, in.TokenID)
 		})
 	web.Delete(api, web.Op{Path: base + "/{token_id}", Tag: tag, Summary: "Revoke an API token", Permission: TokensWrite},
-		func(ctx context.Context, in *tokenPath) (Deleted, error) {
+		func(ctx context.Context, in *tokenRef) (Deleted, error) {
 			return Deleted{in.TokenID}, d.RevokeToken(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.TokenID)
 		})
 }

@@ -33,14 +33,14 @@ func (d *Directory) registerZones(api *web.API) {
 	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List zones", Permission: AccountsRead},
 		func(ctx context.Context, in *web.AnyPaging) (web.Page[Zone], error) {
 			accountID := web.Account(ctx).ID
-			return page(api, *in, "zones "+accountID, func(z Zone) string { return z.ID },
+			return listPage(api, *in, "zones "+accountID, func(z Zone) string { return z.ID },
 				func(after string, limit int) ([]Zone, error) { return d.Zones(ctx, accountID, after, limit) })
 		})
 	web.Get(api, web.Op{Path: "/zones", ID: "list-zones-of-all-accounts", Tag: tag, Summary: "List zones of all accounts", Scope: web.ScopeSelf,
 		Description: "The zones of the accounts that the credential may read, each with its account."},
 		func(ctx context.Context, in *zonesIn) (web.Page[OwnedZone], error) {
 			by := web.CurrentPrincipal(ctx)
-			return page(api, in.AnyPaging, "zones of "+string(by.Kind)+" "+by.ID+" "+in.Name+" "+in.AccountID, func(z OwnedZone) string { return z.ID },
+			return listPage(api, in.AnyPaging, "zones of "+string(by.Kind)+" "+by.ID+" "+in.Name+" "+in.AccountID, func(z OwnedZone) string { return z.ID },
 				func(after string, limit int) ([]OwnedZone, error) {
 					return d.AllZones(ctx, by, in.AccountID, in.Name, after, limit)
 				})

@@ -285,7 +285,7 @@ func (d *Directory) registerConfirmations(api *web.API) {
 		Summary: "Send a member the confirmation mail", Permission: MembersWrite, Idempotent: true,
 		Description: "Alert mail goes to confirmed addresses only. The link in the mail is valid for 24 hours and works once. " +
 			"An account sends one mail an hour to an address, and 20 an hour in all. Where the installation has no mail server, the answer has the mail."},
-		func(ctx context.Context, in *memberPath) (Confirmation, error) {
+		func(ctx context.Context, in *memberRef) (Confirmation, error) {
 			return d.SendConfirmation(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
 		})
 }

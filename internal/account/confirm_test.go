@@ -14,6 +14,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/test/engines"
+	"github.com/belfryhq/belfry/test/site"
 )
 
 // post is a mail server that keeps every mail, or refuses them all.
@@ -201,33 +202,30 @@ func TestAnAccountSendsFewConfirmationMails(t *testing.T) {
 }
 
 func TestWithoutAMailServerTheMailIsOnThePage(t *testing.T) {
-	s := newSite(t)
-	acme := s.account("Acme")
-	ana := s.signedIn(acme, "ana@acme.example", "owner")
+	s := newDashboard(t)
+	acme := s.Account("Acme")
+	ana := s.Member(acme, "ana@acme.example", "owner")
 	base := "/accounts/" + acme + "/members"
-	link := ana.post(base, "email", "bo@acme.example", "name", "Bo", "role", "viewer").is(200).find(`(http://belfry.test/sign-in#link=[0-9a-z]+)`)
-	s.browser().post("/sign-in", "link", secretOf(link)).to("/")
-	href := ana.get(base).is(200).find(`href="(` + base + `/[0-9a-f]{32})" data-open>Bo`)
-	ana.get(href).is(200, "Not confirmed yet", "Send the confirmation mail")
+	link := ana.Post(base, "email", "bo@acme.example", "name", "Bo", "role", "viewer").Expect(200).Find(oneTimeLink)
+	s.Visitor().Post("/sign-in", "link", site.Secret(link)).RedirectsTo("/")
+	href := ana.Get(base).Expect(200).Find(`href="(` + base + `/[0-9a-f]{32})" data-open>Bo`)
+	ana.Get(href).Expect(200).Says("Not confirmed yet", "Send the confirmation mail")
 	s.mayMail(acme, "bo@acme.example", false)
-	secret := ana.post(href+"/confirmation").is(200, "this installation has no mail server", "bo@acme.example", "BELFRY_SMTP_URL").
-		find(`confirm-address#confirm=([0-9a-z]+)`)
+	kept := ana.Post(href+"/confirmation").Expect(200).Says("this installation has no mail server", "bo@acme.example", "BELFRY_SMTP_URL")
+	secret := kept.Find(`confirm-address#confirm=([0-9a-z]+)`)
 
 	// A scanner opens the link in every way that it knows, and submits nothing.
 	for _, path := range []string{"/confirm-address", "/confirm-address?confirm=" + secret} {
-		s.browser().get(path).is(200, "Confirm my address", `data-fragment="confirm"`).lacks("Confirmed:")
+		s.Visitor().Get(path).Expect(200).Says("Confirm my address", `data-fragment="confirm"`).Lacks("Confirmed:")
 	}
-	if got := s.browser().post("/confirm-address?confirm="+secret, "x", "y"); got.Status != 401 {
-		t.Errorf("a secret in the query: %d %s", got.Status, got.text())
-	}
-	if got := s.browser().postFrom("cross-site", "/confirm-address", "confirm", secret); got.Status != 403 {
-		t.Errorf("a form of another site: %d %s", got.Status, got.text())
-	}
+	s.Visitor().Post("/confirm-address?confirm="+secret, "x", "y").Expect(401)
+	s.Visitor().PostFrom("cross-site", "/confirm-address", "confirm", secret).Expect(403)
 	s.mayMail(acme, "bo@acme.example", false)
 
-	s.browser().post("/confirm-address", "confirm", "http://belfry.test/confirm-address#confirm="+secret).is(200, "Confirmed: the account <b>Acme</b>", "bo@acme.example")
-	s.browser().post("/confirm-address", "confirm", secret).is(401, "used already")
-	ana.get(href).is(200, "confirmed").lacks("Send the confirmation mail")
+	whole := "http://belfry.test/confirm-address#confirm=" + secret
+	s.Visitor().Post("/confirm-address", "confirm", whole).Expect(200).Says("Confirmed: the account <b>Acme</b>", "bo@acme.example")
+	s.Visitor().Post("/confirm-address", "confirm", secret).Expect(401).Says("used already")
+	ana.Get(href).Expect(200).Says("confirmed").Lacks("Send the confirmation mail")
 	s.mayMail(acme, "bo@acme.example", true)
 
 	// With a mail server from now on, only a mail that was sent confirms.

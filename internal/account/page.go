@@ -1,16 +1,13 @@
 package account
 
 import (
-	"context"
 	"embed"
-	"errors"
-	"net/http"
+	"math"
 	"net/url"
-	"strings"
+	"strconv"
+	"time"
 
-	"github.com/belfryhq/belfry/internal/platform/telemetry"
-	"github.com/belfryhq/belfry/internal/platform/ui"
-	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/internal/platform/page"
 )
 
 //go:embed page_*.html
@@ -21,126 +18,92 @@ const (
 	SignOutPath  = "/sign-out"
 	ProfilePath  = "/profile"
 	AccountsPath = "/console/accounts" // the operators' list
-	SystemPath   = "/console/system"
 )
 
-// RecordPath is the page of an account's audit log.
-func RecordPath(accountID string) string { return "/accounts/" + accountID + "/audit" }
-
-// AccountPath is where an account's pages begin.
+// AccountPath is the first page of an account.
 func AccountPath(accountID string) string { return "/accounts/" + accountID }
 
+// RecordPath is the page of an account's audit log.
+func RecordPath(accountID string) string { return AccountPath(accountID) + "/audit" }
+
 // TokensPath is the page of an account's API tokens.
-func TokensPath(accountID string) string { return "/accounts/" + accountID + "/tokens" }
+func TokensPath(accountID string) string { return AccountPath(accountID) + "/tokens" }
 
 // MembersPath is the page of an account's members.
-func MembersPath(accountID string) string { return "/accounts/" + accountID + "/members" }
+func MembersPath(accountID string) string { return AccountPath(accountID) + "/members" }
 
-// PropertiesPath is the page of an account's zones, which people call properties.
-func PropertiesPath(accountID string) string { return "/accounts/" + accountID + "/properties" }
+// PropertiesPath is the page of an account's zones, which pages call properties.
+func PropertiesPath(accountID string) string { return AccountPath(accountID) + "/properties" }
 
-// Pages is what the pages need from the dashboard around them.
-type Pages struct {
-	UI    *ui.UI
-	API   *web.API // for the pages without a credential, and for cursors
-	Mount Mount    // as [Directory.PageMount] makes it
-	// Shell is what stands around a page; account is "" on the profile and the
-	// operators' pages, section the navigation's entry: tokens, members,
-	// properties, profile, accounts, operators, system.
-	Shell func(r *http.Request, p *web.Principal, account, section string) ui.Shell
-	URL   string // of the server, for commands to copy
-	// System is what the operators' page of the system shows; nil = no such page.
-	System func(ctx context.Context) (System, error)
-}
+// pageSize is the number of items of one page of a list.
+const pageSize = 100
 
-// pages is the feature's part of the dashboard.
+// pages are the feature's pages in the dashboard.
 type pages struct {
 	*Directory
-	Pages
-	set *ui.Page
+	*page.Set
 }
 
-// MountPages adds the pages: sign-in, the profile, an account's tokens, members
+// flashes are shown once on the page after a form.
+var flashes = page.Flashes{
+	"account-created":     "Account created.",
+	"confirmation-sent":   "Confirmation mail sent. Its link is valid for 24 hours.",
+	"invitation-declined": "Invitation declined.",
+	"member-removed":      "Member removed from this account.",
+	"operator-changed":    "Operator saved.",
+	"operator-removed":    "Operator removed.",
+	"password-set":        "Password set. Your other sessions have ended.",
+	"property-created":    "Property added. Events and traffic can refer to it now.",
+	"property-deleted":    "Property deleted. Recorded events keep its name.",
+	"property-changed":    "Property saved.",
+	"role-changed":        "Role changed. It applies from the member's next request.",
+	"session-ended":       "Session ended.",
+	"signed-out":          "You are signed out.",
+	"token-revoked":       "Token revoked. It cannot be used any more.",
+}
+
+// Pages registers the pages: sign-in, the profile, an account's tokens, members
 // and properties, the operators' accounts. Call it once, after New.
-func (d *Directory) MountPages(cfg Pages) error {
-	if cfg.UI == nil || cfg.API == nil || cfg.Mount == nil || cfg.Shell == nil {
-		return errors.New("account pages: UI, API, Mount and Shell are required")
-	}
-	cfg.URL = strings.TrimSuffix(cfg.URL, "/")
-	set, err := cfg.UI.Parse(pageFiles, "page_*.html")
+func (d *Directory) Pages(kit *page.Kit) error {
+	set, err := kit.Parse(pageFiles, flashes)
 	if err != nil {
 		return err
 	}
-	p := &pages{d, cfg, set}
-	p.mountSignIn()
-	p.mountTokens()
-	p.mountMembers()
-	p.mountConfirm()
-	p.mountProperties()
-	p.mountProfile()
-	p.mountConsole()
-	p.mountOperators()
+	p := &pages{d, set}
+	p.addSignIn()
+	p.addTokens()
+	p.addMembers()
+	p.addConfirmations()
+	p.addProperties()
+	p.addProfile()
+	p.addAccounts()
+	p.addOperators()
 	return nil
 }
 
-// visit is one authorised request for a page.
-type visit struct {
-	r       *http.Request
-	ctx     context.Context
-	who     *web.Principal
-	account string // "" outside of accounts
-}
-
-func accountVisit(r *http.Request) visit {
-	v := personVisit(r)
-	v.account = web.Account(r.Context()).ID
-	return v
-}
-
-func personVisit(r *http.Request) visit {
-	return visit{r: r, ctx: r.Context(), who: web.CurrentPrincipal(r.Context())}
-}
-
-// can reports whether the visitor may do something in the visit's account.
-func (v visit) can(permission string) bool { return v.who.Can(v.account, permission) }
-
-// paging is the place in a list that the URL names.
-func (v visit) paging() web.AnyPaging {
-	return web.AnyPaging{Paging: web.Paging{Cursor: v.r.URL.Query().Get("cursor"), Limit: 100}}
-}
-
-// older is the URL of a list's next page; "" when there is none.
-func (v visit) older(cursor string) string {
-	if cursor == "" {
+// auditLink is the URL of the account's audit log with a filter, as pairs of
+// names and values; "" for visitors who may not read the log.
+func auditLink(v *page.Visit, filter ...string) string {
+	if !v.Can(AuditRead) {
 		return ""
 	}
-	return v.r.URL.Path + "?" + url.Values{"cursor": {cursor}}.Encode()
+	q := url.Values{}
+	for i := 0; i < len(filter); i += 2 {
+		q.Set(filter[i], filter[i+1])
+	}
+	return RecordPath(v.Account) + "?" + q.Encode()
 }
 
-// view is a page to show.
-type view struct {
-	section, title string
-	status         int // 0 = 200
-	data           any
+// changesLink is the URL of the audit log's events about one of Belfry's own
+// resources.
+func changesLink(v *page.Visit, resourceType, id string) string {
+	return auditLink(v, "resource_product", "belfry", "resource_type", resourceType, "resource_id", id)
 }
 
-func (p *pages) show(w http.ResponseWriter, v visit, template string, o view) error {
-	shell := p.Shell(v.r, v.who, v.account, o.section)
-	shell.Title, shell.Status = o.title, o.status
-	if said := saids[ui.Said(v.r)]; said != "" {
-		shell.Flash = &ui.Flash{Tone: ui.Good, Text: said}
+// waitWords is a wait in words: 40 seconds, 3 minutes.
+func waitWords(d time.Duration) string {
+	if d >= 2*time.Minute {
+		return strconv.Itoa(int(math.Ceil(d.Minutes()))) + " minutes"
 	}
-	return p.set.Render(w, v.r, shell, template, o.data)
-}
-
-// problem answers with the page of an error outside of [Mount].
-func (d *Directory) problem(u *ui.UI, w http.ResponseWriter, r *http.Request, shell ui.Shell, err error) {
-	ctx := r.Context()
-	ui.RetryAfter(w, err)
-	if !web.ClientGone(ctx, err) && internal(err) {
-		d.cfg.Log.ErrorContext(ctx, "page failed", "error", err, "path", r.URL.Path, "request_id", telemetry.RequestID(ctx))
-	}
-	if err := u.Problem(w, r, shell, err, telemetry.RequestID(ctx)); err != nil {
-		d.cfg.Log.ErrorContext(ctx, "page of an error failed", "error", err)
-	}
+	return strconv.Itoa(int(math.Ceil(d.Seconds()))) + " seconds"
 }

@@ -2,63 +2,121 @@ package account
 
 import (
 	"context"
-	"net/http"
-	"net/url"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-func (p *pages) mountMembers() {
+func (p *pages) addMembers() {
 	const base = "/accounts/{account_id}/members"
-	p.Mount("GET "+base, MembersRead, false, p.showMembers)
-	p.Mount("POST "+base, MembersWrite, false, p.addMember)
-	p.Mount("GET "+base+"/{member_id}", MembersRead, false, p.showMember)
-	p.Mount("POST "+base+"/{member_id}", MembersWrite, false, p.changeRole)
-	p.Mount("POST "+base+"/{member_id}/link", MembersWrite, false, p.makeLink)
-	p.Mount("GET "+base+"/{member_id}/remove", MembersWrite, false, p.askRemove)
-	p.Mount("POST "+base+"/{member_id}/remove", MembersWrite, false, p.removeMember)
-	p.Mount("GET "+base+"/portal", MembersRead, false, p.showPortalSessions)
-	p.Mount("POST "+base+"/portal/{session_id}/end", MembersWrite, false, p.endPortalSession)
+	p.Get(base, MembersRead, p.showMembers)
+	p.Post(base, MembersWrite, page.Form[newMemberForm]{
+		Parse:  parseNewMember,
+		Do:     p.addMember,
+		Fields: []string{"email", "name", "role"},
+		Render: p.renderMembers,
+		Then:   p.showNewMemberLink,
+	}.Handle)
+	p.Get(base+"/{member_id}", MembersRead, p.showMember)
+	p.Post(base+"/{member_id}", MembersWrite, page.Form[memberForm]{
+		Parse:  p.parseMember,
+		Do:     p.changeRole,
+		Fields: []string{"role"},
+		Render: p.renderMember,
+		Then:   p.roleChanged,
+	}.Handle)
+	p.Post(base+"/{member_id}/link", MembersWrite, page.Form[memberForm]{
+		Parse:  p.parseMember,
+		Do:     p.createMemberLink,
+		Render: p.renderMember,
+		Then:   p.showMemberLink,
+	}.Handle)
+	p.Confirm(base+"/{member_id}/remove", MembersWrite, p.confirmRemoveMember, page.Form[memberForm]{
+		Parse:  p.parseMember,
+		Do:     p.removeMember,
+		Render: p.renderMember,
+		Then:   p.memberRemoved,
+	}.Handle)
+	p.addPortalSessions()
 }
 
-// roleOption is a role as the forms offer it.
-type roleOption struct {
+// roleView is a role with its description.
+type roleView struct {
 	Role        Role
 	Description string
-	Mine        bool // the visitor may hand it out
 }
 
-func rolesFor(v visit) (list []roleOption) {
+// rolesOf are all roles, and as options of a select those that the visitor may
+// grant.
+func rolesOf(v *page.Visit) (roles []roleView, options [][2]string) {
 	for _, r := range Roles() {
-		list = append(list, roleOption{r, r.Description(), covers(v.who, v.account, r.Permissions())})
-	}
-	return list
-}
-
-// choices are the options of a select.
-func choices(list []roleOption) (options [][2]string) {
-	for _, r := range list {
-		if r.Mine {
-			options = append(options, [2]string{string(r.Role), string(r.Role)})
+		roles = append(roles, roleView{r, r.Description()})
+		if covers(v.Who, v.Account, r.Permissions()) {
+			options = append(options, [2]string{string(r), string(r)})
 		}
 	}
-	return options
+	return roles, options
 }
 
-// memberForm is what was typed about a new member.
-type memberForm struct {
-	Email, Name, Role string
-	Faults            ui.Faults
+// memberView is a member with what the visitor may do.
+type memberView struct {
+	Member
+	Href    string
+	You     bool
+	Expired bool // pending, and its links have expired
+	Link    bool // the visitor may create a sign-in link
+}
+
+func (p *pages) memberView(v *page.Visit, m Member) memberView {
+	return memberView{
+		Member:  m,
+		Href:    memberPath(v.Account, m.ID),
+		You:     m.ID == v.Who.ID,
+		Expired: m.Status == StatusPending && m.InvitedUntil.Micros() <= p.micros(),
+		Link:    mayChangeMember(v, m) && (m.ours || v.Who.Superoperator),
+	}
+}
+
+// mayChangeMember reports whether the visitor may change or remove a member.
+func mayChangeMember(v *page.Visit, m Member) bool {
+	return v.Can(MembersWrite) && covers(v.Who, v.Account, m.Role.Permissions())
+}
+
+func memberPath(accountID, memberID string) string { return MembersPath(accountID) + "/" + memberID }
+
+// membersPage is the data of the template "members".
+type membersPage struct {
+	Path     string
+	Rows     []memberView
+	Next     string
+	CanWrite bool
+	Roles    []roleView
+	Options  [][2]string // roles that the visitor may grant
+	Form     newMemberForm
+	Portal   string // page of the customers' sessions
+}
+
+// newMemberForm is the input for a new member.
+type newMemberForm struct {
+	Email  string
+	Name   string
+	Role   string
+	Faults ui.Faults
+
+	added NewMember
+}
+
+func parseNewMember(v *page.Visit) (newMemberForm, error) {
+	return newMemberForm{Email: v.Field("email", 254), Name: v.Field("name", 800), Role: v.Field("role", 64)}, nil
 }
 
 // showMembers offers the role that is most likely next: the first member of an
 // account should be an owner.
-func (p *pages) showMembers(w http.ResponseWriter, r *http.Request) error {
-	v := accountVisit(r)
+func (p *pages) showMembers(v *page.Visit) error {
 	role := Viewer
-	if covers(v.who, v.account, Owner.Permissions()) {
-		has, err := p.hasOwner(v.ctx, v.account)
+	if covers(v.Who, v.Account, Owner.Permissions()) {
+		has, err := p.hasOwner(v.Context(), v.Account)
 		if err != nil {
 			return err
 		}
@@ -66,7 +124,7 @@ func (p *pages) showMembers(w http.ResponseWriter, r *http.Request) error {
 			role = Owner
 		}
 	}
-	return p.renderMembers(w, v, memberForm{Role: string(role)})
+	return p.renderMembers(v, &newMemberForm{Role: string(role)}, ui.Faults{})
 }
 
 // hasOwner reports whether the account has an owner, accepted or invited.
@@ -80,185 +138,154 @@ func (d *Directory) hasOwner(ctx context.Context, accountID string) (has bool, e
 	return has, err
 }
 
-// shownMember is a member as the pages show them.
-type shownMember struct {
-	Member
-	Href    string
-	You     bool
-	Expired bool // pending, and no link is good any more
-	Link    bool // the visitor may make a sign-in link
-}
-
-func (p *pages) shownMember(v visit, m Member) shownMember {
-	return shownMember{Member: m, Href: MembersPath(v.account) + "/" + m.ID, You: m.ID == v.who.ID,
-		Expired: m.Status == StatusPending && m.InvitedUntil.Micros() <= p.micros(),
-		Link:    v.can(MembersWrite) && covers(v.who, v.account, m.Role.Permissions()) && (m.ours || v.who.Superoperator)}
-}
-
-func (p *pages) renderMembers(w http.ResponseWriter, v visit, f memberForm) error {
-	list, err := page(p.API, v.paging(), "members "+v.account, func(m Member) string { return m.ID },
-		func(after string, limit int) ([]Member, error) { return p.Members(v.ctx, v.account, after, limit) })
+func (p *pages) renderMembers(v *page.Visit, f *newMemberForm, faults ui.Faults) error {
+	list, err := page.ReadList(v, pageSize, memberIDOf, func(after string, limit int) ([]Member, error) {
+		return p.Members(v.Context(), v.Account, after, limit)
+	})
 	if err != nil {
 		return err
 	}
-	rows := make([]shownMember, len(list.Items))
-	for i, m := range list.Items {
-		rows[i] = p.shownMember(v, m)
+	f.Faults = faults
+	rows := page.Map(list, func(m Member) memberView { return p.memberView(v, m) })
+	data := membersPage{
+		Path:     MembersPath(v.Account),
+		Rows:     rows.Items,
+		Next:     rows.Next,
+		CanWrite: v.Can(MembersWrite),
+		Form:     *f,
+		Portal:   portalPath(v.Account),
 	}
-	roles := rolesFor(v)
-	return p.show(w, v, "members", view{section: "members", title: "Members", status: f.Faults.Status, data: map[string]any{
-		"Rows": rows, "Next": v.older(list.Cursor), "May": v.can(MembersWrite), "Path": MembersPath(v.account),
-		"Roles": roles, "Choices": choices(roles), "Form": f, "Portal": portalPath(v.account),
-	}})
+	data.Roles, data.Options = rolesOf(v)
+	return v.Show(page.View{Section: "members", Title: "Members", Template: "members", Status: faults.Status, Data: data})
 }
 
-// addMember answers with the page that shows the one-time link, where there is
-// one: it is not kept.
-func (p *pages) addMember(w http.ResponseWriter, r *http.Request) error {
-	v := accountVisit(r)
-	f := memberForm{Email: clip(r.PostFormValue("email"), 254), Name: clip(r.PostFormValue("name"), 800), Role: r.PostFormValue("role")}
-	made, err := p.AddMember(v.ctx, v.who, v.account, f.Email, f.Name, Role(f.Role))
-	if err != nil {
-		var ok bool
-		if f.Faults, ok = ui.FaultsOf(err, "email", "name", "role"); !ok {
-			return err
-		}
-		return p.renderMembers(w, v, f)
-	}
-	return p.showLink(w, v, made.Member, made.SignInURL, true)
+func memberIDOf(m Member) string { return m.ID }
+
+func (p *pages) addMember(v *page.Visit, f *newMemberForm) (err error) {
+	f.added, err = p.AddMember(v.Context(), v.Who, v.Account, f.Email, f.Name, Role(f.Role))
+	return err
 }
 
-// showLink is the only page that has the link.
-func (p *pages) showLink(w http.ResponseWriter, v visit, m Member, link string, added bool) error {
-	return p.show(w, v, "member-link", view{section: "members", title: m.Name, data: shownLink{
-		Name: m.Name, Email: m.Email, Link: link, Added: added, Path: MembersPath(v.account)}})
+// showNewMemberLink shows the one-time link, where there is one. It is not
+// stored: so the answer is not a redirect.
+func (p *pages) showNewMemberLink(v *page.Visit, f *newMemberForm) error {
+	m := f.added
+	return showLink(v, "members", linkPage{Name: m.Name, Email: m.Email, Link: m.SignInURL, Added: true, Path: MembersPath(v.Account)})
 }
 
-// shownLink is a one-time link, or a person who needs none.
-type shownLink struct {
-	Name, Email, Link string
-	Added             bool
-	Path              string
+// linkPage is the data of the template "one-time-link".
+type linkPage struct {
+	Name  string
+	Email string
+	Link  string // "" for a person who needs none
+	Added bool   // the person was added just now
+	Path  string
 }
 
-// memberPage is one member, with what the visitor may do about them.
-func (p *pages) memberPage(w http.ResponseWriter, v visit, memberID string, f ui.Faults) error {
-	m, err := p.Member(v.ctx, v.account, memberID)
-	if err != nil {
-		return err
-	}
-	if m.Confirmed, err = p.AddressConfirmed(v.ctx, v.account, m.ID); err != nil {
-		return err
-	}
-	roles := rolesFor(v)
-	may := v.can(MembersWrite) && covers(v.who, v.account, m.Role.Permissions())
-	return p.show(w, v, "member", view{section: "members", title: m.Name, status: f.Status, data: map[string]any{
-		"Member": p.shownMember(v, m), "Role": string(m.Role), "Words": m.Role.Description(), "Roles": roles, "Choices": choices(roles),
-		"May": may, "Path": MembersPath(v.account), "Href": MembersPath(v.account) + "/" + m.ID,
-		"Record": p.recordOf(v, "member", m.ID), "Faults": f,
-	}})
+func showLink(v *page.Visit, section string, data linkPage) error {
+	return v.Show(page.View{Section: section, Title: data.Name, Template: "one-time-link", Data: data})
 }
 
-func (p *pages) showMember(w http.ResponseWriter, r *http.Request) error {
-	return p.memberPage(w, accountVisit(r), r.PathValue("member_id"), ui.Faults{})
+// memberForm is the input for a change of the member of the path.
+type memberForm struct {
+	Role string
+
+	member       Member
+	link         string // created just now
+	confirmation Confirmation
 }
 
-func (p *pages) changeRole(w http.ResponseWriter, r *http.Request) error {
-	v, id := accountVisit(r), r.PathValue("member_id")
-	if _, err := p.ChangeRole(v.ctx, v.who, v.account, id, Role(r.PostFormValue("role"))); err != nil {
-		f, ok := ui.FaultsOf(err, "role")
-		if !ok {
-			return err
-		}
-		return p.memberPage(w, v, id, f)
-	}
-	return goTo(w, r, MembersPath(v.account)+"/"+id, "member-role")
+func (p *pages) parseMember(v *page.Visit) (memberForm, error) {
+	m, err := p.Member(v.Context(), v.Account, v.PathValue("member_id"))
+	return memberForm{Role: v.Field("role", 64), member: m}, err
 }
 
-func (p *pages) makeLink(w http.ResponseWriter, r *http.Request) error {
-	v, id := accountVisit(r), r.PathValue("member_id")
-	link, err := p.MemberLink(v.ctx, v.who, v.account, id)
-	if err != nil {
-		f, ok := ui.FaultsOf(err)
-		if !ok {
-			return err
-		}
-		return p.memberPage(w, v, id, f)
-	}
-	m, err := p.Member(v.ctx, v.account, id)
+// memberPage is the data of the template "member".
+type memberPage struct {
+	Path      string
+	Member    memberView
+	Role      roleView
+	Roles     []roleView
+	Options   [][2]string // roles that the visitor may grant
+	CanWrite  bool        // the visitor may change and remove the member
+	Confirmed bool        // alert mail may go to the member's address
+	Changes   string      // audit log: changes of the membership
+	Faults    ui.Faults
+}
+
+func (p *pages) showMember(v *page.Visit) error {
+	f, err := p.parseMember(v)
 	if err != nil {
 		return err
 	}
-	return p.showLink(w, v, m, link, false)
+	return p.renderMember(v, &f, ui.Faults{})
 }
 
-func (p *pages) askRemove(w http.ResponseWriter, r *http.Request) error {
-	v := accountVisit(r)
-	m, err := p.Member(v.ctx, v.account, r.PathValue("member_id"))
+func (p *pages) renderMember(v *page.Visit, f *memberForm, faults ui.Faults) error {
+	m := f.member
+	confirmed, err := p.AddressConfirmed(v.Context(), v.Account, m.ID)
 	if err != nil {
 		return err
 	}
-	href := MembersPath(v.account) + "/" + m.ID
-	q := question{Title: "Remove " + m.Name + " from this account?", Action: href + "/remove", Label: "Remove the member", Back: href,
-		Text: "Their sessions lose the account at once. Tokens that they made stay, and so does what they did in the audit log. " +
-			"If they belong to no other account, their name, address and password are deleted."}
-	if m.ID == v.who.ID {
-		q.Title, q.Label = "Leave this account?", "Leave the account"
-		q.Text = "This is you: you lose this account at once. Tokens that you made stay, and so does what you did in the audit log. " +
-			"If you belong to no other account, your name, address and password are deleted."
+	data := memberPage{
+		Confirmed: confirmed,
+		Path:      MembersPath(v.Account),
+		Member:    p.memberView(v, m),
+		Role:      roleView{m.Role, m.Role.Description()},
+		CanWrite:  mayChangeMember(v, m),
+		Changes:   changesLink(v, "member", m.ID),
+		Faults:    faults,
 	}
-	return p.show(w, v, "question", view{section: "members", title: "Remove a member", data: q})
+	data.Roles, data.Options = rolesOf(v)
+	return v.Show(page.View{Section: "members", Title: m.Name, Template: "member", Status: faults.Status, Data: data})
 }
 
-func (p *pages) removeMember(w http.ResponseWriter, r *http.Request) error {
-	v, id := accountVisit(r), r.PathValue("member_id")
-	if err := p.RemoveMember(v.ctx, v.who, v.account, id); err != nil {
-		f, ok := ui.FaultsOf(err)
-		if !ok {
-			return err
-		}
-		return p.memberPage(w, v, id, f)
-	}
-	if id == v.who.ID && !v.who.Superoperator {
-		return goTo(w, r, "/", "") // the members' page is not theirs any more
-	}
-	return goTo(w, r, MembersPath(v.account), "member-removed")
+func (p *pages) changeRole(v *page.Visit, f *memberForm) error {
+	_, err := p.ChangeRole(v.Context(), v.Who, v.Account, f.member.ID, Role(f.Role))
+	return err
 }
 
-func portalPath(accountID string) string { return MembersPath(accountID) + "/portal" }
-
-// shownPortalSession is a customers' session as the page shows it.
-type shownPortalSession struct {
-	PortalSession
-	Browser, Record string
+func (p *pages) roleChanged(v *page.Visit, f *memberForm) error {
+	return v.Redirect(memberPath(v.Account, f.member.ID), "role-changed")
 }
 
-func (p *pages) showPortalSessions(w http.ResponseWriter, r *http.Request) error {
-	v := accountVisit(r)
-	list, err := page(p.API, v.paging(), "portal sessions "+v.account, func(s PortalSession) string { return s.ID },
-		func(after string, limit int) ([]PortalSession, error) {
-			return p.PortalSessions(v.ctx, v.account, after, limit)
-		})
-	if err != nil {
-		return err
-	}
-	rows := make([]shownPortalSession, len(list.Items))
-	for i, s := range list.Items {
-		rows[i] = shownPortalSession{PortalSession: s, Browser: browser(s.UserAgent)}
-		if v.can(AuditRead) {
-			who := (&Portal{Member: s.Member}).principal(v.account, s.ID)
-			rows[i].Record = RecordPath(v.account) + "?" + url.Values{"actor_id": {who.ID}}.Encode()
-		}
-	}
-	return p.show(w, v, "portal-sessions", view{section: "members", title: "Customer sessions", data: map[string]any{
-		"Rows": rows, "Next": v.older(list.Cursor), "May": v.can(MembersWrite), "Path": portalPath(v.account), "Back": MembersPath(v.account),
-	}})
+func (p *pages) createMemberLink(v *page.Visit, f *memberForm) (err error) {
+	f.link, err = p.MemberLink(v.Context(), v.Who, v.Account, f.member.ID)
+	return err
 }
 
-func (p *pages) endPortalSession(w http.ResponseWriter, r *http.Request) error {
-	v := accountVisit(r)
-	if err := p.RevokePortalSession(v.ctx, v.who, v.account, r.PathValue("session_id")); err != nil {
-		return err
+func (p *pages) showMemberLink(v *page.Visit, f *memberForm) error {
+	m := f.member
+	return showLink(v, "members", linkPage{Name: m.Name, Email: m.Email, Link: f.link, Path: MembersPath(v.Account)})
+}
+
+func (p *pages) confirmRemoveMember(v *page.Visit) (page.Confirm, error) {
+	m, err := p.Member(v.Context(), v.Account, v.PathValue("member_id"))
+	c := page.Confirm{
+		Section: "members",
+		Title:   "Remove " + m.Name + " from this account?",
+		Text: "The member loses access to this account at once. Tokens that the member created stay valid, and recorded events " +
+			"stay in the audit log. If this is the member's only account, the name, address and password are deleted.",
+		Label:  "Remove the member",
+		Back:   memberPath(v.Account, m.ID),
+		Danger: true,
 	}
-	return goTo(w, r, portalPath(v.account), "session-ended")
+	if m.ID == v.Who.ID {
+		c.Title = "Leave this account?"
+		c.Text = "This is you. You lose access to this account at once. Tokens that you created stay valid, and recorded events " +
+			"stay in the audit log. If this is your only account, your name, address and password are deleted."
+		c.Label = "Leave the account"
+	}
+	return c, err
+}
+
+func (p *pages) removeMember(v *page.Visit, f *memberForm) error {
+	return p.RemoveMember(v.Context(), v.Who, v.Account, f.member.ID)
+}
+
+func (p *pages) memberRemoved(v *page.Visit, f *memberForm) error {
+	if f.member.ID == v.Who.ID && !v.Who.Superoperator {
+		return v.Redirect("/", "") // the visitor left, and may not open the page of members any more
+	}
+	return v.Redirect(MembersPath(v.Account), "member-removed")
 }

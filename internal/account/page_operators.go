@@ -1,152 +1,191 @@
 package account
 
 import (
-	"net/http"
-
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// OperatorsPath is the page of the people who may do everything.
+// OperatorsPath is the page of the installation's operators.
 const OperatorsPath = "/console/operators"
 
-func (p *pages) mountOperators() {
-	const base = OperatorsPath
-	p.Mount("GET "+base, AccountsWrite, false, p.showOperators)
-	p.Mount("POST "+base, AccountsWrite, false, p.addOperator)
-	p.Mount("GET "+base+"/{operator_id}", AccountsWrite, false, p.showOperator)
-	p.Mount("POST "+base+"/{operator_id}", AccountsWrite, false, p.changeOperator)
-	p.Mount("POST "+base+"/{operator_id}/link", AccountsWrite, false, p.makeOperatorLink)
-	p.Mount("GET "+base+"/{operator_id}/remove", AccountsWrite, false, p.askRemoveOperator)
-	p.Mount("POST "+base+"/{operator_id}/remove", AccountsWrite, false, p.removeOperator)
+func (p *pages) addOperators() {
+	const one = OperatorsPath + "/{operator_id}"
+	p.Get(OperatorsPath, AccountsWrite, p.showOperators)
+	p.Post(OperatorsPath, AccountsWrite, page.Form[operatorForm]{
+		Parse:  parseNewOperator,
+		Do:     p.addOperator,
+		Fields: []string{"email", "name"},
+		Render: p.renderOperators,
+		Then:   p.showOperatorLink,
+	}.Handle)
+	p.Get(one, AccountsWrite, p.showOperator)
+	p.Post(one, AccountsWrite, page.Form[operatorForm]{
+		Parse:  p.parseOperator,
+		Do:     p.changeOperator,
+		Fields: []string{"email", "name"},
+		Render: p.renderOperator,
+		Then:   p.operatorChanged,
+	}.Handle)
+	p.Post(one+"/link", AccountsWrite, page.Form[operatorForm]{
+		Parse:  p.readOperator,
+		Do:     p.createOperatorLink,
+		Render: p.renderOperator,
+		Then:   p.showOperatorLink,
+	}.Handle)
+	p.Confirm(one+"/remove", AccountsWrite, p.confirmRemoveOperator, page.Form[operatorForm]{
+		Parse:  p.readOperator,
+		Do:     p.removeOperator,
+		Render: p.renderOperator,
+		Then:   p.operatorRemoved,
+	}.Handle)
 }
 
-// operatorForm holds the fields of the form for an operator.
+// operatorForm is the input for an operator.
 type operatorForm struct {
-	Email, Name string
-	Faults      ui.Faults
+	Email  string
+	Name   string
+	Faults ui.Faults
+
+	operator Person // of the path, or added just now
+	link     string // created just now
+	added    bool
 }
 
-func typedOperator(r *http.Request) operatorForm {
-	return operatorForm{Email: clip(r.PostFormValue("email"), 254), Name: clip(r.PostFormValue("name"), 800)}
+func parseNewOperator(v *page.Visit) (operatorForm, error) {
+	return operatorForm{Email: v.Field("email", 254), Name: v.Field("name", 800)}, nil
 }
 
-// shownOperator is an operator as the pages show them.
-type shownOperator struct {
+// readOperator fills the form with the operator of the path.
+func (p *pages) readOperator(v *page.Visit) (operatorForm, error) {
+	o, err := p.Operator(v.Context(), v.PathValue("operator_id"))
+	return operatorForm{Email: o.Email, Name: o.Name, operator: o}, err
+}
+
+// parseOperator reads the input for a change of the operator of the path.
+func (p *pages) parseOperator(v *page.Visit) (operatorForm, error) {
+	f, err := parseNewOperator(v)
+	if err == nil {
+		f.operator, err = p.Operator(v.Context(), v.PathValue("operator_id"))
+	}
+	return f, err
+}
+
+// operatorView is an operator with a link.
+type operatorView struct {
 	Person
 	Href string
 	You  bool
 }
 
-func shownOperatorOf(v visit, o Person) shownOperator {
-	return shownOperator{Person: o, Href: OperatorsPath + "/" + o.ID, You: o.ID == v.who.ID}
+func newOperatorView(v *page.Visit, o Person) operatorView {
+	return operatorView{Person: o, Href: operatorPath(o.ID), You: o.ID == v.Who.ID}
 }
 
-func (p *pages) showOperators(w http.ResponseWriter, r *http.Request) error {
-	return p.renderOperators(w, personVisit(r), operatorForm{})
+func operatorPath(operatorID string) string { return OperatorsPath + "/" + operatorID }
+
+// operatorsPage is the data of the template "operators".
+type operatorsPage struct {
+	Path string
+	Rows []operatorView
+	Next string
+	Form operatorForm
 }
 
-func (p *pages) renderOperators(w http.ResponseWriter, v visit, f operatorForm) error {
-	list, err := page(p.API, v.paging(), "console operators", func(o Person) string { return o.ID },
-		func(after string, limit int) ([]Person, error) { return p.Operators(v.ctx, after, limit) })
+func (p *pages) showOperators(v *page.Visit) error {
+	return p.renderOperators(v, &operatorForm{}, ui.Faults{})
+}
+
+func (p *pages) renderOperators(v *page.Visit, f *operatorForm, faults ui.Faults) error {
+	list, err := page.ReadList(v, pageSize, personIDOf, func(after string, limit int) ([]Person, error) {
+		return p.Operators(v.Context(), after, limit)
+	})
 	if err != nil {
 		return err
 	}
-	rows := make([]shownOperator, len(list.Items))
-	for i, o := range list.Items {
-		rows[i] = shownOperatorOf(v, o)
-	}
-	return p.show(w, v, "operators", view{section: "operators", title: "Operators", status: f.Faults.Status, data: map[string]any{
-		"Rows": rows, "Next": v.older(list.Cursor), "Path": OperatorsPath, "Form": f}})
+	f.Faults = faults
+	rows := page.Map(list, func(o Person) operatorView { return newOperatorView(v, o) })
+	return v.Show(page.View{
+		Section:  "operators",
+		Title:    "Operators",
+		Template: "operators",
+		Status:   faults.Status,
+		Data:     operatorsPage{Path: OperatorsPath, Rows: rows.Items, Next: rows.Next, Form: *f},
+	})
 }
 
-func (p *pages) addOperator(w http.ResponseWriter, r *http.Request) error {
-	v, f := personVisit(r), typedOperator(r)
-	made, link, err := p.AddOperator(v.ctx, v.who, f.Email, f.Name)
-	if err != nil {
-		var ok bool
-		if f.Faults, ok = ui.FaultsOf(err, "email", "name"); !ok {
-			return err
-		}
-		return p.renderOperators(w, v, f)
-	}
-	return p.showOperatorLink(w, v, made, link, true)
+func personIDOf(p Person) string { return p.ID }
+
+func (p *pages) addOperator(v *page.Visit, f *operatorForm) (err error) {
+	f.operator, f.link, err = p.AddOperator(v.Context(), v.Who, f.Email, f.Name)
+	f.added = true
+	return err
 }
 
-func (p *pages) showOperatorLink(w http.ResponseWriter, v visit, o Person, link string, added bool) error {
-	return p.show(w, v, "member-link", view{section: "operators", title: o.Name, data: shownLink{
-		Name: o.Name, Email: o.Email, Link: link, Added: added, Path: OperatorsPath}})
+func (p *pages) showOperatorLink(v *page.Visit, f *operatorForm) error {
+	o := f.operator
+	return showLink(v, "operators", linkPage{Name: o.Name, Email: o.Email, Link: f.link, Added: f.added, Path: OperatorsPath})
 }
 
-func (p *pages) showOperator(w http.ResponseWriter, r *http.Request) error {
-	v := personVisit(r)
-	o, err := p.Operator(v.ctx, r.PathValue("operator_id"))
-	if err != nil {
-		return err
-	}
-	return p.renderOperator(w, v, o, operatorForm{Email: o.Email, Name: o.Name})
+// operatorPage is the data of the template "operator".
+type operatorPage struct {
+	Path     string
+	Operator operatorView
+	Form     operatorForm
 }
 
-func (p *pages) renderOperator(w http.ResponseWriter, v visit, o Person, f operatorForm) error {
-	return p.show(w, v, "operator", view{section: "operators", title: o.Name, status: f.Faults.Status, data: map[string]any{
-		"Operator": shownOperatorOf(v, o), "Path": OperatorsPath, "Form": f}})
-}
-
-func (p *pages) changeOperator(w http.ResponseWriter, r *http.Request) error {
-	v, f := personVisit(r), typedOperator(r)
-	o, err := p.Operator(v.ctx, r.PathValue("operator_id"))
+func (p *pages) showOperator(v *page.Visit) error {
+	f, err := p.readOperator(v)
 	if err != nil {
 		return err
 	}
-	if _, err := p.UpdateOperator(v.ctx, v.who, o.ID, &f.Email, &f.Name); err != nil {
-		var ok bool
-		if f.Faults, ok = ui.FaultsOf(err, "email", "name"); !ok {
-			return err
-		}
-		return p.renderOperator(w, v, o, f)
-	}
-	return goTo(w, r, OperatorsPath+"/"+o.ID, "operator-changed")
+	return p.renderOperator(v, &f, ui.Faults{})
 }
 
-func (p *pages) makeOperatorLink(w http.ResponseWriter, r *http.Request) error {
-	v := personVisit(r)
-	o, err := p.Operator(v.ctx, r.PathValue("operator_id"))
-	if err != nil {
-		return err
-	}
-	link, err := p.OperatorLink(v.ctx, v.who, o.ID)
-	if err != nil {
-		return err
-	}
-	return p.showOperatorLink(w, v, o, link, false)
+func (p *pages) renderOperator(v *page.Visit, f *operatorForm, faults ui.Faults) error {
+	f.Faults = faults
+	return v.Show(page.View{
+		Section:  "operators",
+		Title:    f.operator.Name,
+		Template: "operator",
+		Status:   faults.Status,
+		Data:     operatorPage{Path: OperatorsPath, Operator: newOperatorView(v, f.operator), Form: *f},
+	})
 }
 
-func (p *pages) askRemoveOperator(w http.ResponseWriter, r *http.Request) error {
-	v := personVisit(r)
-	o, err := p.Operator(v.ctx, r.PathValue("operator_id"))
-	if err != nil {
-		return err
-	}
-	href := OperatorsPath + "/" + o.ID
-	return p.show(w, v, "question", view{section: "operators", title: "Remove an operator", data: question{
-		Title: "Remove the operator " + o.Name + "?", Action: href + "/remove", Label: "Remove the operator", Back: href,
-		Text: "Their rights end at once. If they belong to no account, their name, address and password are deleted."}})
+func (p *pages) changeOperator(v *page.Visit, f *operatorForm) error {
+	_, err := p.UpdateOperator(v.Context(), v.Who, f.operator.ID, &f.Email, &f.Name)
+	return err
 }
 
-func (p *pages) removeOperator(w http.ResponseWriter, r *http.Request) error {
-	v := personVisit(r)
-	o, err := p.Operator(v.ctx, r.PathValue("operator_id"))
-	if err != nil {
-		return err
+func (p *pages) operatorChanged(v *page.Visit, f *operatorForm) error {
+	return v.Redirect(operatorPath(f.operator.ID), "operator-changed")
+}
+
+func (p *pages) createOperatorLink(v *page.Visit, f *operatorForm) (err error) {
+	f.link, err = p.OperatorLink(v.Context(), v.Who, f.operator.ID)
+	return err
+}
+
+func (p *pages) confirmRemoveOperator(v *page.Visit) (page.Confirm, error) {
+	o, err := p.Operator(v.Context(), v.PathValue("operator_id"))
+	return page.Confirm{
+		Section: "operators",
+		Title:   "Remove the operator " + o.Name + "?",
+		Text: "The operator loses all rights at once. If the operator is a member of no account, the name, address and " +
+			"password are deleted.",
+		Label:  "Remove the operator",
+		Back:   operatorPath(o.ID),
+		Danger: true,
+	}, err
+}
+
+func (p *pages) removeOperator(v *page.Visit, f *operatorForm) error {
+	return p.RemoveOperator(v.Context(), v.Who, f.operator.ID)
+}
+
+func (p *pages) operatorRemoved(v *page.Visit, f *operatorForm) error {
+	if f.operator.ID == v.Who.ID {
+		return v.Redirect("/", "") // the visitor may not open the console any more
 	}
-	if err := p.RemoveOperator(v.ctx, v.who, o.ID); err != nil {
-		f, ok := ui.FaultsOf(err)
-		if !ok {
-			return err
-		}
-		return p.renderOperator(w, v, o, operatorForm{Email: o.Email, Name: o.Name, Faults: f})
-	}
-	if o.ID == v.who.ID {
-		return goTo(w, r, "/", "") // the console is not theirs any more
-	}
-	return goTo(w, r, OperatorsPath, "operator-removed")
+	return v.Redirect(OperatorsPath, "operator-removed")
 }

@@ -1,64 +1,102 @@
 package account
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-func (p *pages) mountProfile() {
-	p.Mount("GET "+ProfilePath, "", false, p.showProfile)
-	p.Mount("POST "+ProfilePath+"/password", "", false, p.setPassword)
-	p.Mount("POST "+ProfilePath+"/sessions/{session_id}/end", "", false, p.endSession)
-	p.Mount("GET "+ProfilePath+"/delete", "", false, p.askDeleteSelf)
-	p.Mount("POST "+ProfilePath+"/delete", "", false, p.deleteSelf)
-	p.Mount("GET "+InvitationsPath, "", false, p.showInvitations)
-	p.Mount("POST "+InvitationsPath+"/{invitation}/accept", "", false, p.acceptInvitation)
-	p.Mount("POST "+InvitationsPath+"/{invitation}/decline", "", false, p.declineInvitation)
+// InvitationsPath is the page of the accounts that invite the visitor.
+const InvitationsPath = "/invitations"
+
+func (p *pages) addProfile() {
+	p.Get(ProfilePath, "", p.showProfile)
+	p.Post(ProfilePath+"/password", "", page.Form[passwordForm]{
+		Parse:  p.parsePassword,
+		Do:     p.setPassword,
+		Fields: []string{"current", "password", "again"},
+		Render: p.renderPasswordForm,
+		Then:   p.passwordSet,
+	}.Handle)
+	p.Post(ProfilePath+"/sessions/{session_id}/end", "", p.endSession)
+	p.Confirm(ProfilePath+"/delete", "", p.confirmDeleteSelf, page.Form[*Session]{
+		Parse:  p.ownSession,
+		Do:     p.deleteSelf,
+		Render: p.renderDeleteFaults,
+		Then:   p.selfDeleted,
+	}.Handle)
+	p.Get(InvitationsPath, "", p.showInvitations)
+	p.Post(InvitationsPath+"/{invitation}/accept", "", p.acceptInvitation)
+	p.Post(InvitationsPath+"/{invitation}/decline", "", p.declineInvitation)
 }
 
-// self is the session of the request, of a person who has an account with us.
-func (p *pages) self(v visit) (*Session, error) {
-	s, _, err := p.SessionFromRequest(v.ctx, v.r)
+// ownSession is the session of the request, of a person (not of a token or a
+// customer's user).
+func (p *pages) ownSession(v *page.Visit) (*Session, error) {
+	s, _, err := p.SessionFromRequest(v.Context(), v.Request)
 	if err != nil || s.PersonID == "" {
 		return nil, errs.New(errs.CodeForbidden, "the profile is for people who are signed in with a session of their own")
 	}
 	return s, nil
 }
 
-// shownSession is a session as people recognise it.
-type shownSession struct {
+// sessionView is a session with the name of its browser.
+type sessionView struct {
 	Session
 	Browser string
 }
 
-func (p *pages) renderProfile(w http.ResponseWriter, v visit, f ui.Faults) error {
-	s, err := p.self(v)
+// profilePage is the data of the template "profile".
+type profilePage struct {
+	Path            string
+	Me              Profile
+	Sessions        []sessionView
+	AskCurrent      bool // the current password is needed to set a new one
+	Fresh           bool // it is not needed: the session began with a one-time link
+	MinPassword     int
+	Invitations     int
+	InvitationsPath string
+	Faults          ui.Faults
+}
+
+func (p *pages) showProfile(v *page.Visit) error {
+	s, err := p.ownSession(v)
 	if err != nil {
 		return err
 	}
-	me, err := p.Profile(v.ctx, s.PersonID)
+	return p.renderProfile(v, s, ui.Faults{})
+}
+
+func (p *pages) renderProfile(v *page.Visit, s *Session, faults ui.Faults) error {
+	ctx := v.Context()
+	me, err := p.Profile(ctx, s.PersonID)
 	if err != nil {
 		return err
 	}
-	list, err := p.Sessions(v.ctx, s.PersonID, s)
+	sessions, err := p.Sessions(ctx, s.PersonID, s)
 	if err != nil {
 		return err
 	}
-	invited, err := p.Invitations(v.ctx, s.PersonID)
+	invitations, err := p.Invitations(ctx, s.PersonID)
 	if err != nil {
 		return err
 	}
-	sessions := make([]shownSession, len(list))
-	for i, one := range list {
-		sessions[i] = shownSession{one, browser(one.UserAgent)}
+	data := profilePage{
+		Path:            ProfilePath,
+		Me:              me,
+		AskCurrent:      me.HasPassword && !p.fresh(s),
+		Fresh:           me.HasPassword && p.fresh(s),
+		MinPassword:     MinPassword,
+		Invitations:     len(invitations),
+		InvitationsPath: InvitationsPath,
+		Faults:          faults,
 	}
-	return p.show(w, v, "profile", view{section: "profile", title: "Profile", status: f.Status, data: map[string]any{
-		"Me": me, "Sessions": sessions, "Faults": f, "Current": me.HasPassword && !p.fresh(s), "Fresh": me.HasPassword && p.fresh(s),
-		"Path": ProfilePath, "Least": MinPassword, "Invitations": len(invited), "InvitationsPath": InvitationsPath,
-	}})
+	for _, one := range sessions {
+		data.Sessions = append(data.Sessions, sessionView{one, browserName(one.UserAgent)})
+	}
+	return v.Show(page.View{Section: "profile", Title: "Profile", Template: "profile", Status: faults.Status, Data: data})
 }
 
 // fresh reports whether the session may replace a forgotten password.
@@ -66,117 +104,127 @@ func (p *pages) fresh(s *Session) bool {
 	return s.viaLink && p.micros() < s.CreatedOn.Micros()+resetTime.Microseconds()
 }
 
-func (p *pages) showProfile(w http.ResponseWriter, r *http.Request) error {
-	return p.renderProfile(w, personVisit(r), ui.Faults{})
+// passwordForm is the input for a new password. Passwords are neither trimmed
+// nor shown again.
+type passwordForm struct {
+	session *Session
+	current string
+	new     string
+	again   string
 }
 
-func (p *pages) setPassword(w http.ResponseWriter, r *http.Request) error {
-	v := personVisit(r)
-	s, err := p.self(v)
+func (p *pages) parsePassword(v *page.Visit) (passwordForm, error) {
+	s, err := p.ownSession(v)
+	return passwordForm{
+		session: s,
+		current: v.Request.PostFormValue("current"),
+		new:     v.Request.PostFormValue("password"),
+		again:   v.Request.PostFormValue("again"),
+	}, err
+}
+
+func (p *pages) setPassword(v *page.Visit, f *passwordForm) error {
+	if f.new != f.again {
+		return errs.At(errs.CodeInvalid, "/again", "the passwords are not the same")
+	}
+	return p.SetPassword(v.Context(), v.Who, f.session, f.current, f.new)
+}
+
+func (p *pages) renderPasswordForm(v *page.Visit, f *passwordForm, faults ui.Faults) error {
+	if wait := faults.RetryAfter; wait > 0 {
+		faults.Say("", "Too many attempts. Try again in "+waitWords(wait)+".")
+	}
+	faults.Say("current", "This is not your current password.")
+	return p.renderProfile(v, f.session, faults)
+}
+
+func (p *pages) passwordSet(v *page.Visit, _ *passwordForm) error {
+	return v.Redirect(ProfilePath, "password-set")
+}
+
+func (p *pages) endSession(v *page.Visit) error {
+	s, err := p.ownSession(v)
 	if err != nil {
 		return err
 	}
-	if r.PostFormValue("password") != r.PostFormValue("again") {
-		err = errs.At(errs.CodeInvalid, "/again", "the two are not the same")
-	} else {
-		err = p.SetPassword(v.ctx, v.who, s, r.PostFormValue("current"), r.PostFormValue("password"))
+	sessionID := v.PathValue("session_id")
+	if sessionID == s.ID {
+		return p.signOut(v)
 	}
-	if err != nil {
-		f, ok := ui.FaultsOf(err, "current", "password", "again")
-		if !ok {
-			return err
-		}
-		if wait := errs.All(err)[0].RetryAfter; wait > 0 {
-			f.Say("", "Too many attempts. Try again in "+waiting(wait)+".")
-		}
-		f.Say("current", "This is not your present password.")
-		ui.RetryAfter(w, err)
-		return p.renderProfile(w, v, f)
+	if err := p.RevokeSession(v.Context(), v.Who, s.PersonID, sessionID); err != nil {
+		return err
 	}
-	return goTo(w, r, ProfilePath, "password")
+	return v.Redirect(ProfilePath, "session-ended")
 }
 
-func (p *pages) endSession(w http.ResponseWriter, r *http.Request) error {
-	v := personVisit(r)
-	s, err := p.self(v)
-	if err != nil {
-		return err
-	}
-	if id := r.PathValue("session_id"); id == s.ID {
-		return p.signOut(w, r)
-	} else if err := p.RevokeSession(v.ctx, v.who, s.PersonID, id); err != nil {
-		return err
-	}
-	return goTo(w, r, ProfilePath, "session-ended")
-}
-
-func (p *pages) askDeleteSelf(w http.ResponseWriter, r *http.Request) error {
-	v := personVisit(r)
-	if _, err := p.self(v); err != nil {
-		return err
-	}
-	return p.show(w, v, "question", view{section: "profile", title: "Delete yourself", data: question{
-		Title: "Delete your sign-in?",
+func (p *pages) confirmDeleteSelf(v *page.Visit) (page.Confirm, error) {
+	_, err := p.ownSession(v)
+	return page.Confirm{
+		Section: "profile",
+		Title:   "Delete your sign-in?",
 		Text: "You leave every account, your sessions end, and your name, address and password are deleted. " +
-			"What you did stays in the audit logs of the accounts. This cannot be undone.",
-		Action: ProfilePath + "/delete", Label: "Delete my sign-in", Back: ProfilePath}})
+			"Recorded events stay in the audit logs of the accounts. This cannot be undone.",
+		Label:  "Delete my sign-in",
+		Back:   ProfilePath,
+		Danger: true,
+	}, err
 }
 
-func (p *pages) deleteSelf(w http.ResponseWriter, r *http.Request) error {
-	v := personVisit(r)
-	s, err := p.self(v)
-	if err != nil {
-		return err
-	}
-	if err := p.DeletePerson(v.ctx, v.who, s.PersonID); err != nil {
-		f, ok := ui.FaultsOf(err)
-		if !ok {
-			return err
-		}
-		return p.renderProfile(w, v, f)
-	}
-	p.setCookie(w, false, "", time.Time{})
-	return goTo(w, r, SignInPath, "")
+func (p *pages) deleteSelf(v *page.Visit, s **Session) error {
+	return p.DeletePerson(v.Context(), v.Who, (*s).PersonID)
 }
 
-// InvitationsPath is the page of the accounts that invite the person who is
-// signed in.
-const InvitationsPath = "/invitations"
-
-func (p *pages) showInvitations(w http.ResponseWriter, r *http.Request) error {
-	v := personVisit(r)
-	s, err := p.self(v)
-	if err != nil {
-		return err
-	}
-	list, err := p.Invitations(v.ctx, s.PersonID)
-	if err != nil {
-		return err
-	}
-	return p.show(w, v, "invitations", view{section: "profile", title: "Invitations", data: map[string]any{"Rows": list, "Path": InvitationsPath}})
+func (p *pages) renderDeleteFaults(v *page.Visit, s **Session, faults ui.Faults) error {
+	return p.renderProfile(v, *s, faults)
 }
 
-func (p *pages) acceptInvitation(w http.ResponseWriter, r *http.Request) error {
-	v := personVisit(r)
-	s, err := p.self(v)
-	if err != nil {
-		return err
-	}
-	joined, err := p.AcceptInvitation(v.ctx, v.who, s, r.PathValue("invitation"))
-	if err != nil {
-		return err
-	}
-	return goTo(w, r, AccountPath(joined.AccountID), "")
+func (p *pages) selfDeleted(v *page.Visit, _ **Session) error {
+	p.setCookie(v.Writer, false, "", time.Time{})
+	return v.Redirect(SignInPath, "")
 }
 
-func (p *pages) declineInvitation(w http.ResponseWriter, r *http.Request) error {
-	v := personVisit(r)
-	s, err := p.self(v)
+// invitationsPage is the data of the template "invitations".
+type invitationsPage struct {
+	Path string
+	Rows []Invitation
+}
+
+func (p *pages) showInvitations(v *page.Visit) error {
+	s, err := p.ownSession(v)
 	if err != nil {
 		return err
 	}
-	if err := p.DeclineInvitation(v.ctx, v.who, s, r.PathValue("invitation")); err != nil {
+	list, err := p.Invitations(v.Context(), s.PersonID)
+	if err != nil {
 		return err
 	}
-	return goTo(w, r, InvitationsPath, "invitation-declined")
+	return v.Show(page.View{
+		Section:  "profile",
+		Title:    "Invitations",
+		Template: "invitations",
+		Data:     invitationsPage{Path: InvitationsPath, Rows: list},
+	})
+}
+
+func (p *pages) acceptInvitation(v *page.Visit) error {
+	s, err := p.ownSession(v)
+	if err != nil {
+		return err
+	}
+	joined, err := p.AcceptInvitation(v.Context(), v.Who, s, v.PathValue("invitation"))
+	if err != nil {
+		return err
+	}
+	return v.Redirect(AccountPath(joined.AccountID), "")
+}
+
+func (p *pages) declineInvitation(v *page.Visit) error {
+	s, err := p.ownSession(v)
+	if err != nil {
+		return err
+	}
+	if err := p.DeclineInvitation(v.Context(), v.Who, s, v.PathValue("invitation")); err != nil {
+		return err
+	}
+	return v.Redirect(InvitationsPath, "invitation-declined")
 }

@@ -8,13 +8,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 const nextParameter = "next"
 
-// SignInURL is the sign-in page that leads to next, a path of our own, after it.
+// SignInURL is the sign-in page that leads to next, a path of this server.
 func SignInURL(next string) string {
 	if next = localPath(next); next == "" || next == "/" {
 		return SignInPath
@@ -22,8 +23,8 @@ func SignInURL(next string) string {
 	return SignInPath + "?" + url.Values{nextParameter: {next}}.Encode()
 }
 
-// localPath is s if it is the path of a page of ours, else "". Browsers take
-// "//host" and "/\host" for other sites, and drop tabs and line ends.
+// localPath is s if it is the path of a page of this server, else "". Browsers
+// take "//host" and "/\host" for other sites, and drop tabs and line ends.
 func localPath(s string) string {
 	if len(s) > 2048 || !utf8.ValidString(s) || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") ||
 		strings.ContainsFunc(s, func(r rune) bool { return r == '\\' || unicode.IsControl(r) }) {
@@ -37,63 +38,59 @@ func localPath(s string) string {
 	return s
 }
 
-func (p *pages) mountSignIn() {
-	public := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
-		p.API.MountPublic(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if err := h(w, r); err != nil {
-				p.problem(p.UI, w, r, plain(""), err)
-			}
-		}))
-	}
-	public("GET "+SignInPath, p.showSignIn)
-	public("POST "+SignInPath, p.signIn)
-	public("GET "+SignOutPath, p.showSignOut)
-	public("POST "+SignOutPath, p.signOut)
+func (p *pages) addSignIn() {
+	p.Public("GET "+SignInPath, p.showSignIn)
+	p.Public("POST "+SignInPath, p.signIn)
+	p.Public("GET "+SignOutPath, p.showSignOut)
+	p.Public("POST "+SignOutPath, p.signOut)
 }
 
-// plain is what stands around a page for somebody who is not signed in.
-func plain(title string) ui.Shell { return ui.Shell{Title: title, Face: ui.Plain} }
-
-// signInForm is the page's state, and what was typed. A link's secret is in the
-// fragment of the visitor's URL, from which the page's script takes it.
-type signInForm struct {
-	Email, Next, Error string
-	LinkEnded, Out     bool
-	SignedIn           *web.Principal
-	Continue           string
+// signInPage is the data of the template "sign-in". The secret of a one-time
+// link is in the fragment of the URL; the page's script moves it into the form.
+type signInPage struct {
+	Email     string
+	Next      string
+	Error     string
+	LinkEnded bool
+	SignedIn  *web.Principal
+	Continue  string // path for a visitor who is signed in
 }
 
-// joinForm asks somebody who is signed in, and opened an account's link, with
-// which sign-in they belong to it.
-type joinForm struct {
+// joinPage is the data of the template "join": it asks a visitor who is signed
+// in, and opened an account's link, with which sign-in to join.
+type joinPage struct {
 	*LinkChoice
-	Link, Next string
+	Link string
+	Next string
 }
 
-// The answers to it.
+// The form field of the answer to it, and the value for the sign-in of the
+// session.
 const (
 	joinParameter = "as"
 	joinAsMe      = "me"
 )
 
-// linkSecret is the secret of what was typed as a link: the whole URL or the
+// linkSecret is the secret in a link that was pasted: the whole URL, or the
 // secret alone.
-func linkSecret(typed string) string {
-	typed = strings.TrimSpace(clip(typed, 2048))
-	if _, after, found := strings.Cut(typed, LinkParameter+"="); found {
-		typed, _, _ = strings.Cut(after, "&")
+func linkSecret(pasted string) string {
+	pasted = strings.TrimSpace(clip(pasted, 2048))
+	if _, after, found := strings.Cut(pasted, LinkParameter+"="); found {
+		pasted, _, _ = strings.Cut(after, "&")
 	}
-	return clip(typed, secretLen+1) // what is longer is no link
+	return clip(pasted, secretLen+1) // a longer one is not a link
 }
 
-func (p *pages) showSignIn(w http.ResponseWriter, r *http.Request) error {
-	q := r.URL.Query()
-	f := signInForm{Next: localPath(q.Get(nextParameter)), Out: ui.Said(r) == "out"}
-	f.SignedIn, f.Continue = p.signedIn(r), start(f.Next, nil)
-	return p.renderSignIn(w, r, f, 0)
+func (p *pages) showSignIn(v *page.Visit) error {
+	next := localPath(v.Query(nextParameter))
+	return v.Show(page.View{Title: "Sign in", Template: "sign-in", Data: signInPage{
+		Next:     next,
+		SignedIn: p.signedIn(v.Request),
+		Continue: firstPage(next, nil),
+	}})
 }
 
-// signedIn is who the browser is signed in as already; nil = nobody.
+// signedIn is the principal of the browser's session; nil = there is none.
 func (p *pages) signedIn(r *http.Request) *web.Principal {
 	for _, portal := range []bool{true, false} {
 		if _, err := r.Cookie(p.cookieName(portal)); err == nil {
@@ -106,44 +103,46 @@ func (p *pages) signedIn(r *http.Request) *web.Principal {
 	return nil
 }
 
-// signIn looks at the body alone: a link in the query signs nobody in.
-func (p *pages) signIn(w http.ResponseWriter, r *http.Request) error {
-	f := signInForm{Email: clip(r.PostFormValue("email"), 254), Next: localPath(r.PostFormValue(nextParameter))}
+// signIn reads the body alone: a link in the query signs nobody in.
+func (p *pages) signIn(v *page.Visit) error {
+	r := v.Request
+	data := signInPage{Email: v.Field("email", 254), Next: localPath(r.PostFormValue(nextParameter))}
 	var s *Session
 	var err error
 	if link := linkSecret(r.PostFormValue(LinkParameter)); link != "" {
-		if asked, err := p.askJoin(w, r, link, f.Next); asked || err != nil {
+		if answered, err := p.joinBySession(v, link, data.Next); answered || err != nil {
 			return err
 		}
-		s, err = p.SignInWithLink(w, r, link)
-		f.LinkEnded = errs.Is(err, errs.CodeSignIn)
+		s, err = p.SignInWithLink(v.Writer, r, link)
+		data.LinkEnded = errs.Is(err, errs.CodeSignIn)
 	} else {
-		s, err = p.SignInWithPassword(w, r, f.Email, r.PostFormValue("password"))
+		s, err = p.SignInWithPassword(v.Writer, r, data.Email, r.PostFormValue("password"))
 	}
 	if err == nil {
-		return goTo(w, r, p.begins(r, f.Next, s), "")
+		return v.Redirect(p.firstPageOf(r, data.Next, s), "")
 	}
 	first := errs.All(err)[0]
 	switch {
 	case first.Kind() == errs.Internal || first.Kind() == errs.Unavailable:
 		return err
-	case f.LinkEnded:
-		f.Error = "This link does not sign in any more: it was used, or is older than 15 minutes. Ask for a new one."
+	case data.LinkEnded:
+		data.Error = "This link is not valid any more: it was used, or is older than 15 minutes. Ask for a new one."
 	case first.RetryAfter > 0:
-		f.Error = "Too many attempts to sign in. Try again in " + waiting(first.RetryAfter) + "."
+		data.Error = "Too many attempts to sign in. Try again in " + waitWords(first.RetryAfter) + "."
 	default:
-		f.Error = ui.FullSentence(first.Message)
+		data.Error = ui.FullSentence(first.Message)
 	}
-	ui.RetryAfter(w, err)
-	return p.renderSignIn(w, r, f, first.Kind().Status())
+	ui.RetryAfter(v.Writer, err)
+	return v.Show(page.View{Title: "Sign in", Template: "sign-in", Status: first.Kind().Status(), Data: data})
 }
 
-// askJoin lets somebody who is signed in join an account with the sign-in that
-// they have, when they open its link. false = there is nothing to ask, or they
-// chose a sign-in of its own.
-func (p *pages) askJoin(w http.ResponseWriter, r *http.Request, link, next string) (bool, error) {
+// joinBySession lets a visitor who is signed in, and opened an account's link,
+// join the account with the sign-in of the session. answered is false when there
+// is nothing to ask, or the visitor chose a separate sign-in.
+func (p *pages) joinBySession(v *page.Visit, link, next string) (answered bool, err error) {
+	r := v.Request
 	if err := p.cross.Check(r); err != nil {
-		return false, nil // the sign-in says so
+		return false, nil // the sign-in reports it
 	}
 	as := r.PostFormValue(joinParameter)
 	if as != "" && as != joinAsMe {
@@ -155,7 +154,7 @@ func (p *pages) askJoin(w http.ResponseWriter, r *http.Request, link, next strin
 		return false, err
 	}
 	if as == "" {
-		return true, p.set.Render(w, r, plain("Invitation"), "join", joinForm{LinkChoice: choice, Link: link, Next: next})
+		return true, v.Show(page.View{Title: "Invitation", Template: "join", Data: joinPage{choice, link, next}})
 	}
 	_, who, err := p.SessionFromRequest(r.Context(), r)
 	if err != nil {
@@ -164,23 +163,23 @@ func (p *pages) askJoin(w http.ResponseWriter, r *http.Request, link, next strin
 	if _, err := p.AcceptInvitation(r.Context(), who, s, choice.AccountID); err != nil {
 		return false, err
 	}
-	return true, goTo(w, r, AccountPath(choice.AccountID), "")
+	return true, v.Redirect(AccountPath(choice.AccountID), "")
 }
 
-// begins is where a session that was just made begins: people who are invited
-// see that first, unless they asked for a page.
-func (p *pages) begins(r *http.Request, next string, s *Session) string {
+// firstPageOf is the first page of a session that was just made. Invitations
+// come first, unless the visitor asked for a page.
+func (p *pages) firstPageOf(r *http.Request, next string, s *Session) string {
 	if next == "" && s.Portal == nil {
 		if list, err := p.Invitations(r.Context(), s.PersonID); err == nil && len(list) > 0 {
 			return InvitationsPath
 		}
 	}
-	return start(next, s)
+	return firstPage(next, s)
 }
 
-// start is where a session begins. A customers' one reaches one account,
-// whatever the browser showed before.
-func start(next string, s *Session) string {
+// firstPage is the first page of a session. A customer's session reaches one
+// account, whatever page the browser asked for before.
+func firstPage(next string, s *Session) string {
 	switch {
 	case s != nil && s.Portal != nil:
 		return AccountPath(s.accountID)
@@ -190,20 +189,14 @@ func start(next string, s *Session) string {
 	return "/"
 }
 
-func (p *pages) renderSignIn(w http.ResponseWriter, r *http.Request, f signInForm, status int) error {
-	shell := plain("Sign in")
-	shell.Status = status
-	return p.set.Render(w, r, shell, "sign-in", f)
+// showSignOut asks: a GET ends no session.
+func (p *pages) showSignOut(v *page.Visit) error {
+	return v.Show(page.View{Title: "Sign out", Template: "sign-out", Data: p.signedIn(v.Request)})
 }
 
-// showSignOut is for a typed address: a GET ends nothing.
-func (p *pages) showSignOut(w http.ResponseWriter, r *http.Request) error {
-	return p.set.Render(w, r, plain("Sign out"), "sign-out", p.signedIn(r))
-}
-
-func (p *pages) signOut(w http.ResponseWriter, r *http.Request) error {
-	if err := p.SignOut(w, r); err != nil {
+func (p *pages) signOut(v *page.Visit) error {
+	if err := p.SignOut(v.Writer, v.Request); err != nil {
 		return err
 	}
-	return goTo(w, r, SignInPath, "out")
+	return v.Redirect(SignInPath, "signed-out")
 }

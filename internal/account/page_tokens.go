@@ -1,105 +1,154 @@
 package account
 
 import (
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-func (p *pages) mountTokens() {
+// soonExpires is the time before a token's end in which pages warn.
+const soonExpires = 7 * 24 * time.Hour
+
+func (p *pages) addTokens() {
 	const base = "/accounts/{account_id}/tokens"
-	p.Mount("GET "+base, TokensRead, false, p.showTokens)
-	p.Mount("GET "+base+"/new", TokensWrite, false, p.showNewToken)
-	p.Mount("POST "+base, TokensWrite, false, p.createToken)
-	p.Mount("GET "+base+"/{token_id}", TokensRead, false, p.showToken)
-	p.Mount("GET "+base+"/{token_id}/revoke", TokensWrite, false, p.askRevoke)
-	p.Mount("POST "+base+"/{token_id}/revoke", TokensWrite, false, p.revokeToken)
+	p.Get(base, TokensRead, p.showTokens)
+	p.Get(base+"/new", TokensWrite, p.showNewToken)
+	p.Post(base, TokensWrite, page.Form[tokenForm]{
+		Parse:  p.parseTokenForm,
+		Do:     p.createToken,
+		Fields: []string{"name", "permissions", "ip_allow"},
+		Render: p.renderNewToken,
+		Then:   p.showCreatedToken,
+	}.Handle)
+	p.Get(base+"/{token_id}", TokensRead, p.showToken)
+	p.Confirm(base+"/{token_id}/revoke", TokensWrite, p.confirmRevokeToken, p.revokeToken)
 }
 
-// shownToken is a token as the pages show it: never its value.
-type shownToken struct {
+// tokenView is a token without its value.
+type tokenView struct {
 	Token
 	Href  string
-	Words string
-	More  int
-	Soon  bool // it ends within a week
+	Words string // its permissions, in short
+	More  int    // permissions that Words leaves out
+	Soon  bool   // it ends within soonExpires
 }
 
-func (p *pages) shown(v visit, t Token) shownToken {
-	s := shownToken{Token: t, Href: TokensPath(v.account) + "/" + t.ID}
-	s.Words, s.More = briefly(t.Permissions)
-	s.Soon = t.Status == "active" && !t.ExpiresOn.IsZero() && t.ExpiresOn.Sub(p.now()) < 7*24*time.Hour
-	return s
+func (p *pages) tokenView(v *page.Visit, t Token) tokenView {
+	words, more := briefly(t.Permissions)
+	return tokenView{
+		Token: t,
+		Href:  tokenPath(v.Account, t.ID),
+		Words: words,
+		More:  more,
+		Soon:  t.Status == "active" && !t.ExpiresOn.IsZero() && t.ExpiresOn.Sub(p.now()) < soonExpires,
+	}
 }
 
-func (p *pages) showTokens(w http.ResponseWriter, r *http.Request) error {
-	v := accountVisit(r)
-	list, err := page(p.API, v.paging(), "tokens "+v.account, func(t Token) string { return t.ID },
-		func(after string, limit int) ([]Token, error) { return p.Tokens(v.ctx, v.account, after, limit) })
+func tokenPath(accountID, tokenID string) string { return TokensPath(accountID) + "/" + tokenID }
+
+// tokensPage is the data of the template "tokens".
+type tokensPage struct {
+	Path     string
+	Rows     []tokenView
+	Next     string
+	CanWrite bool
+	Begin    string // form for a token that may append events
+	Curl     string // what to do with such a token
+}
+
+func (p *pages) showTokens(v *page.Visit) error {
+	list, err := page.ReadList(v, pageSize, tokenIDOf, func(after string, limit int) ([]Token, error) {
+		return p.Tokens(v.Context(), v.Account, after, limit)
+	})
 	if err != nil {
 		return err
 	}
-	rows := make([]shownToken, len(list.Items))
-	for i, t := range list.Items {
-		rows[i] = p.shown(v, t)
-	}
-	return p.show(w, v, "tokens", view{section: "tokens", title: "API tokens", data: map[string]any{
-		"Rows": rows, "Next": v.older(list.Cursor), "May": v.can(TokensWrite), "Path": TokensPath(v.account),
-		"Begin": TokensPath(v.account) + "/new?permission=" + url.QueryEscape(AuditWrite), "Curl": p.curl(v.account, "$BELFRY_TOKEN", []string{AuditWrite}),
+	rows := page.Map(list, func(t Token) tokenView { return p.tokenView(v, t) })
+	return v.Show(page.View{Section: "tokens", Title: "API tokens", Template: "tokens", Data: tokensPage{
+		Path:     TokensPath(v.Account),
+		Rows:     rows.Items,
+		Next:     rows.Next,
+		CanWrite: v.Can(TokensWrite),
+		Begin:    TokensPath(v.Account) + "/new?permission=" + url.QueryEscape(AuditWrite),
+		Curl:     p.curl(v.Account, "$BELFRY_TOKEN", []string{AuditWrite}),
 	}})
 }
 
-// tokenForm is what was typed, and what is wrong with it.
+func tokenIDOf(t Token) string { return t.ID }
+
+// tokenForm is the input for a new token.
 type tokenForm struct {
-	Path, Name, Expires, Allow string
-	Groups                     []permissionGroup
-	Withheld                   int
-	Expiries                   [][2]string
-	Faults                     ui.Faults
+	Path     string
+	Name     string
+	Expires  string // a preset of Expiries
+	Allow    string
+	Groups   []permissionGroup
+	Withheld int // permissions that the visitor cannot grant
+	Expiries [][2]string
+	Faults   ui.Faults
+
+	permissions []string
+	expiresOn   web.Time
+	created     NewAPIToken
 }
 
-func newTokenForm(v visit, name string, permissions []string, expires, allow string) tokenForm {
-	f := tokenForm{Path: TokensPath(v.account), Name: name, Expires: expires, Allow: allow, Expiries: Expiries()}
-	f.Groups, f.Withheld = offered(v.who, v.account, permissions)
-	return f
+func (p *pages) showNewToken(v *page.Visit) error {
+	f := tokenForm{permissions: v.Request.URL.Query()["permission"], Expires: UsualExpiry}
+	return p.renderNewToken(v, &f, ui.Faults{})
 }
 
-func (p *pages) showNewToken(w http.ResponseWriter, r *http.Request) error {
-	v := accountVisit(r)
-	f := newTokenForm(v, "", r.URL.Query()["permission"], UsualExpiry, "")
-	return p.show(w, v, "token-new", view{section: "tokens", title: "Create a token", data: f})
+func (p *pages) renderNewToken(v *page.Visit, f *tokenForm, faults ui.Faults) error {
+	f.Path = TokensPath(v.Account)
+	f.Expiries = Expiries()
+	f.Faults = faults
+	f.Groups, f.Withheld = offered(v.Who, v.Account, f.permissions)
+	return v.Show(page.View{Section: "tokens", Title: "Create a token", Template: "token-new", Status: faults.Status, Data: f})
 }
 
-// createToken answers with the page that shows the value, the only one that
-// ever does. It is not kept anywhere, so the answer is no redirect.
-func (p *pages) createToken(w http.ResponseWriter, r *http.Request) error {
-	v := accountVisit(r)
-	name, permissions := r.PostFormValue("name"), r.PostForm["permission"]
-	expires, end := Expiry(r.PostFormValue("expires"), p.now())
-	allow := r.PostFormValue("ip_allow")
-	spec := TokenSpec{Name: name, Permissions: permissions, ExpiresOn: end, IPAllow: ui.Entries(allow)}
-	made, err := p.CreateToken(v.ctx, v.who, v.account, spec)
-	if err != nil {
-		f := newTokenForm(v, clip(name, 400), permissions, expires, clip(allow, 4096))
-		var ok bool
-		if f.Faults, ok = ui.FaultsOf(err, "name", "permissions", "ip_allow"); !ok {
-			return err
-		}
-		return p.show(w, v, "token-new", view{section: "tokens", title: "Create a token", status: f.Faults.Status, data: f})
-	}
-	return p.show(w, v, "token-made", view{section: "tokens", title: "Token created", data: map[string]any{
-		"Token": p.shown(v, made.Token), "Value": made.Value, "Path": TokensPath(v.account), "Curl": p.curl(v.account, made.Value, made.Permissions),
+func (p *pages) parseTokenForm(v *page.Visit) (tokenForm, error) {
+	f := tokenForm{Name: v.Field("name", 1024), Allow: v.Field("ip_allow", 8192), permissions: v.Fields("permission")}
+	f.Expires, f.expiresOn = Expiry(v.Field("expires", 16), p.now())
+	return f, nil
+}
+
+func (p *pages) createToken(v *page.Visit, f *tokenForm) (err error) {
+	f.created, err = p.CreateToken(v.Context(), v.Who, v.Account, TokenSpec{
+		Name:        f.Name,
+		Permissions: f.permissions,
+		ExpiresOn:   f.expiresOn,
+		IPAllow:     ui.Entries(f.Allow),
+	})
+	return err
+}
+
+// createdTokenPage is the data of the template "token-created".
+type createdTokenPage struct {
+	Path  string
+	Name  string
+	Value string
+	Curl  string
+}
+
+// showCreatedToken is the only page that shows the value, which is not stored: so
+// the answer is not a redirect.
+func (p *pages) showCreatedToken(v *page.Visit, f *tokenForm) error {
+	t := f.created
+	return v.Show(page.View{Section: "tokens", Title: "Token created", Template: "token-created", Data: createdTokenPage{
+		Path:  TokensPath(v.Account),
+		Name:  t.Name,
+		Value: t.Value,
+		Curl:  p.curl(v.Account, t.Value, t.Permissions),
 	}})
 }
 
 // curl is a first command for a token. Pasted as it is, it works.
 func (p *pages) curl(account, value string, permissions []string) string {
 	has := web.Permissions(permissions).Has
-	base := p.URL + web.Base
+	base := p.URL() + web.Base
 	s := "export BELFRY_TOKEN=" + value + "\n"
 	if strings.HasPrefix(value, "$") {
 		s = ""
@@ -117,61 +166,52 @@ func (p *pages) curl(account, value string, permissions []string) string {
 	return s + " \\\n  " + base + "/user/tokens/verify"
 }
 
-func (p *pages) showToken(w http.ResponseWriter, r *http.Request) error {
-	v := accountVisit(r)
-	t, err := p.Token(v.ctx, v.account, r.PathValue("token_id"))
+// tokenPage is the data of the template "token".
+type tokenPage struct {
+	Path        string
+	Token       tokenView
+	Permissions []permissionView
+	CanWrite    bool
+	Changes     string // audit log: changes of the token
+	Uses        string // audit log: events of requests with the token
+}
+
+// permissionView is a permission with its description.
+type permissionView struct{ Words, Name string }
+
+func (p *pages) showToken(v *page.Visit) error {
+	t, err := p.Token(v.Context(), v.Account, v.PathValue("token_id"))
 	if err != nil {
 		return err
 	}
-	permissions := make([][2]string, len(t.Permissions))
-	for i, one := range t.Permissions {
-		permissions[i] = [2]string{inWords(one), one}
+	data := tokenPage{
+		Path:     TokensPath(v.Account),
+		Token:    p.tokenView(v, t),
+		CanWrite: v.Can(TokensWrite),
+		Changes:  changesLink(v, "token", t.ID),
+		Uses:     auditLink(v, "actor_token_id", t.ID),
 	}
-	return p.show(w, v, "token", view{section: "tokens", title: t.Name, data: map[string]any{
-		"Token": p.shown(v, t), "Permissions": permissions, "Path": TokensPath(v.account), "May": v.can(TokensWrite),
-		"Record": p.recordOf(v, "token", t.ID), "Uses": p.usesOf(v, t.ID),
-	}})
-}
-
-// recordOf is the part of the account's record about one thing of ours; "" for
-// those who may not read it.
-func (p *pages) recordOf(v visit, kind, id string) string {
-	if !v.can(AuditRead) {
-		return ""
+	for _, name := range t.Permissions {
+		data.Permissions = append(data.Permissions, permissionView{inWords(name), name})
 	}
-	return RecordPath(v.account) + "?" + url.Values{"resource_product": {"belfry"}, "resource_type": {kind}, "resource_id": {id}}.Encode()
+	return v.Show(page.View{Section: "tokens", Title: t.Name, Template: "token", Data: data})
 }
 
-// usesOf is the part of the record that was done with a token.
-func (p *pages) usesOf(v visit, tokenID string) string {
-	if !v.can(AuditRead) {
-		return ""
-	}
-	return RecordPath(v.account) + "?" + url.Values{"actor_token_id": {tokenID}}.Encode()
+func (p *pages) confirmRevokeToken(v *page.Visit) (page.Confirm, error) {
+	t, err := p.Token(v.Context(), v.Account, v.PathValue("token_id"))
+	return page.Confirm{
+		Section: "tokens",
+		Title:   "Revoke " + t.Name + "?",
+		Text:    "Requests with this token are refused at once. This cannot be undone. Recorded events stay in the audit log.",
+		Label:   "Revoke the token",
+		Back:    tokenPath(v.Account, t.ID),
+		Danger:  true,
+	}, err
 }
 
-// question is a page that asks before something is ended: a link leads to it,
-// so that it works without scripts and has its own address.
-type question struct {
-	Title, Text, Action, Label, Back string
-}
-
-func (p *pages) askRevoke(w http.ResponseWriter, r *http.Request) error {
-	v := accountVisit(r)
-	t, err := p.Token(v.ctx, v.account, r.PathValue("token_id"))
-	if err != nil {
+func (p *pages) revokeToken(v *page.Visit) error {
+	if err := p.RevokeToken(v.Context(), v.Who, v.Account, v.PathValue("token_id")); err != nil {
 		return err
 	}
-	href := TokensPath(v.account) + "/" + t.ID
-	return p.show(w, v, "question", view{section: "tokens", title: "Revoke a token", data: question{
-		Title: "Revoke " + t.Name + "?", Text: "Whatever uses it is refused from the next request on. This cannot be undone; what it did stays in the audit log.",
-		Action: href + "/revoke", Label: "Revoke the token", Back: href}})
-}
-
-func (p *pages) revokeToken(w http.ResponseWriter, r *http.Request) error {
-	v := accountVisit(r)
-	if err := p.RevokeToken(v.ctx, v.who, v.account, r.PathValue("token_id")); err != nil {
-		return err
-	}
-	return goTo(w, r, TokensPath(v.account), "token-revoked")
+	return v.Redirect(TokensPath(v.Account), "token-revoked")
 }

@@ -86,7 +86,7 @@ func (d *Directory) SessionFromRequest(ctx context.Context, r *http.Request) (*S
 			continue
 		}
 		c, err := d.session(ctx, r, HashOf(cookie.Value))
-		if errs.KindOf(err) == errs.Unauthenticated && err != nil {
+		if errs.KindOf(err) == errs.Unauthenticated {
 			continue
 		}
 		if err != nil {
@@ -163,7 +163,7 @@ func (d *Directory) loadSessionCredential(ctx context.Context, h Hash) (*credent
 		c.principal, err = person.principal(ctx, tx)
 		return err
 	})
-	if errors.Is(err, sql.ErrNoRows) || err != nil && errs.Is(err, errs.CodeNotFound) {
+	if errors.Is(err, sql.ErrNoRows) || errs.Is(err, errs.CodeNotFound) {
 		return nil, errs.New(errs.CodeAuthentication, "the session is over")
 	}
 	return c, err

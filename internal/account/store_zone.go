@@ -42,7 +42,7 @@ func lookupZone(ctx context.Context, tx *db.Tx, accountID, ref string) (Zone, er
 		}
 	}
 	z, err := loadZone(ctx, tx, accountID, zoneID)
-	if err != nil && errs.Is(err, errs.CodeNotFound) {
+	if errs.Is(err, errs.CodeNotFound) {
 		return Zone{}, nil
 	}
 	return z, err

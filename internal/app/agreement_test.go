@@ -10,6 +10,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/app"
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/producer"
 )
@@ -17,30 +18,18 @@ import (
 // Features do not import each other; what two of them must agree on is held
 // together here.
 
-func TestWhatACatalogueMayDeclarePersonalIsWhatTheRecordCanCommit(t *testing.T) {
-	for _, p := range []string{
-		"/actor/id", "/actor/email", "/actor/name", "/actor/ip_address", "/actor/type", "/actor/token_id", "/actor/token_name", "/actor/on_behalf_of/id", "/actor/on_behalf_of/email",
-		"/actor/on_behalf_of/type", "/action/type", "/action/description", "/action/result", "/before", "/after", "/metadata", "/before/a", "/after/a/b", "/metadata/a~1b", "/before/", "/after//x", "/before/a/",
-		"/request/uri", "/request/user_agent", "/request/id", "/request/method", "/request/status_code", "/resource/id", "/resource/name", "/resource/product", "/resource/type", "/resource/scope",
-		"/reason/text", "/reason/url", "/zone", "/zone/name", "/related", "/related/0/name", "/change_set", "/id", "/occurred_at", "/interface", "", "/", "before/a",
-	} {
-		if audit.Committable(p) != producer.Committable(p) {
-			t.Errorf("%q: audit says %v, producer %v", p, audit.Committable(p), producer.Committable(p))
-		}
-	}
-}
-
 // audited finds event.NewAudit(account, "action", "type", ...) in the sources.
 var audited = regexp.MustCompile(`NewAudit\([^,]+, "([a-z_.]+)", "([a-z_]+)"`)
 
 func TestBelfrysOwnCatalogueHasEveryChangeThatBelfryRecords(t *testing.T) {
-	own, err := producer.Own()
+	p, err := producer.Builtin(app.CatalogueSections())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if own.Name != event.Product {
-		t.Fatalf("the built-in product is %q", own.Name)
+	if p.Name != event.Product {
+		t.Fatalf("the built-in product is %q", p.Name)
 	}
+	own := catalogue.Compiled[*audit.Declared](p)
 	found := 0
 	for _, dir := range []string{"../account", "../producer", "../audit", "../slo", "../notify", "."} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
@@ -81,10 +70,11 @@ var aboutPeople = []*regexp.Regexp{
 }
 
 func TestWhatBelfryRecordsOfPeopleCanBeErased(t *testing.T) {
-	own, err := producer.Own()
+	p, err := producer.Builtin(app.CatalogueSections())
 	if err != nil {
 		t.Fatal(err)
 	}
+	own := catalogue.Compiled[*audit.Declared](p)
 	files, err := filepath.Glob("../account/*.go")
 	if err != nil {
 		t.Fatal(err)

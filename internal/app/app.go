@@ -26,6 +26,7 @@ import (
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
@@ -59,7 +60,7 @@ type App struct {
 	Notify   *notify.Feature
 	API      *web.API
 	server   *web.Server
-	jobs     *web.Jobs
+	jobs     *jobs.Queue
 	idem     *web.Idempotency
 
 	consumers []stagedConsumer
@@ -194,7 +195,7 @@ func (a *App) openWeb(version string) (err error) {
 	if a.idem, err = web.NewIdempotency(a.dbs.web, key); err != nil {
 		return err
 	}
-	a.jobs = web.NewJobs(a.dbs.web, web.JobsConfig{}, a.Log)
+	a.jobs = jobs.New(a.dbs.web, jobs.Config{}, a.Log)
 	a.API, err = web.New(web.Config{
 		Version: version, ExternalURL: a.Config.ExternalURL, Key: key, TrustedProxies: prefixes(a.Config.TrustedProxies),
 		OperatorNetworks: prefixes(a.Config.OperatorNetworks), Recheck: a.Config.StreamRecheck,
@@ -264,7 +265,7 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 		DB: a.dbs.audit, Box: a.box, Memory: a.memory, KeyName: keyName(a.Config), Epoch: a.Config.Epoch,
 		Sources: audit.Sources{
 			Rules:    a.rules,
-			Personal: a.Producer.Personal,
+			Personal: a.personal,
 			Zone:     a.Account.ResolveZone,
 			Account:  a.Account.ResolveAccount,
 		},

@@ -6,10 +6,10 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
-	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/producer"
 )
 
@@ -21,7 +21,8 @@ func (a *App) openProducer(context.Context) (err error) {
 	}
 	a.relays = append(a.relays, stagedRelay{"producer relay", relay})
 	a.Producer, err = producer.New(producer.Config{OperatorAccount: account.Installation}, producer.Deps{
-		DB: a.dbs.producer, Record: enqueueSelf, Wake: relay.Notify, Log: a.Log, Registerer: a.Registry,
+		DB: a.dbs.producer, Sections: CatalogueSections(), Record: enqueueSelf, Wake: relay.Notify,
+		Log: a.Log, Registerer: a.Registry,
 	})
 	if err != nil {
 		return err
@@ -57,13 +58,30 @@ func (a *App) rules(ctx context.Context, product, resourceType string) (*audit.R
 	if err != nil || p == nil {
 		return nil, err
 	}
-	personal, secret := p.Protected(resourceType)
+	declared := catalogue.Compiled[*audit.Declared](p)
+	personal, secret := declared.Protected(resourceType)
 	return &audit.Rules{
-		Producer: p.Team, Category: p.Category, Personal: personal, Secret: secret,
-		Check: func(e *audit.Event, afford func(steps int) bool) errs.List {
-			return p.Check(e.Resource.Type, e.Action.Type, e.Before, e.After, e.Metadata, afford)
-		},
+		Producer: p.Team,
+		Category: p.Category,
+		Personal: personal,
+		Secret:   secret,
+		Check:    declared.Check,
 	}, nil
+}
+
+// personal are the fields of a resource type that any version of any catalogue
+// declared personal, also when no team declares the product any more.
+func (a *App) personal(ctx context.Context, product, resourceType string) (event.Fields, error) {
+	p, err := a.Producer.Lookup(ctx, product)
+	if err != nil {
+		return event.Fields{}, err
+	}
+	if p != nil {
+		personal, _ := catalogue.Compiled[*audit.Declared](p).Protected(resourceType)
+		return personal, nil
+	}
+	entries, err := a.Producer.Lasting(ctx, product, resourceType)
+	return event.ParseFields(entries), err
 }
 
 // sentence gives the catalogue's words for an action.
@@ -72,11 +90,12 @@ func (a *App) sentence(productName, resourceType, action, result string) (templa
 	if err != nil || p == nil {
 		return "", false
 	}
-	template, saysFailure := p.Sentence(resourceType, action, result)
+	known := catalogue.Compiled[*audit.Declared](p)
+	template, saysFailure := known.Sentence(resourceType, action, result)
 	if template != "" && result == "failure" && !saysFailure {
 		template += " (failed)"
 	}
-	declared, _ := p.Action(resourceType, action)
+	declared, _ := known.Action(resourceType, action)
 	return template, declared.View
 }
 

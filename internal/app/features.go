@@ -10,7 +10,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
-	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/producer"
 	"github.com/belfryhq/belfry/internal/slo"
 	"github.com/belfryhq/belfry/internal/traffic"
@@ -32,7 +32,7 @@ var features = []feature{
 	{name: "traffic", schema: traffic.Schema, cache: 1, consumes: []broker.Subscription{{Group: traffic.Group, Topic: event.TopicTrafficCounts}}},
 	{name: "slo", schema: slo.Schema, cache: 2, consumes: []broker.Subscription{{Group: slo.Group, Topic: event.TopicTrafficSharded}}},
 	{name: "notify", schema: notify.Schema, cache: 2, consumes: []broker.Subscription{{Group: notify.Group, Topic: event.TopicAlerts}}},
-	{name: "web", schema: web.Schema, cache: 1},
+	{name: "web", schema: jobs.Schema, cache: 1},
 }
 
 // cacheOf is the feature's part of the memory for SQLite's page caches, in bytes.

@@ -27,6 +27,7 @@ const (
 	accountPath = "/accounts/{account_id}"
 	firingPath  = accountPath + "/firing"
 	consolePath = "/console"
+	systemPath  = consolePath + "/system"
 	docsPath    = "/docs"
 )
 
@@ -56,7 +57,7 @@ var operatorNav = []entry{
 	{"accounts", "Installation", "Accounts", "building-2", "a", account.AccountsPath, account.AccountsRead},
 	{"operators", "Installation", "Operators", "users", "o", account.OperatorsPath, account.AccountsWrite},
 	{"jobs", "Installation", "Jobs", "workflow", "j", "/console/jobs", account.AccountsRead},
-	{"system", "Installation", "System", "activity", "s", account.SystemPath, account.AccountsRead},
+	{"system", "Installation", "System", "activity", "s", systemPath, account.AccountsRead},
 }
 
 // profile stands in both navigations, for people.
@@ -120,7 +121,7 @@ func (p *pages) nav(entries []entry, who *web.Principal, accountID, section stri
 // opens reports whether the entry's page is there and the visitor may see it.
 func (p *pages) opens(e entry, who *web.Principal, accountID string) bool {
 	switch {
-	case !p.mounted["GET "+e.path]:
+	case !p.kit.Has("GET " + e.path):
 		return false
 	case e.permission == web.AnyPermission:
 		return who.Reaches(accountID)
@@ -226,17 +227,28 @@ func (p *pages) lastAccount(r *http.Request, who *web.Principal) string {
 	return p.firstAccount(r.Context(), who)
 }
 
-// rememberPlace writes where the visitor is, when that has changed. Fragments
-// that a page asks for by itself do not count as visits.
-func (p *pages) rememberPlace(w http.ResponseWriter, r *http.Request, place string) {
-	if r.Method != http.MethodGet || ui.Fragment(r) {
+// rememberPlace stores where the visitor is, when that has changed. Fragments,
+// which a page requests by itself, are not visits.
+func (p *pages) rememberPlace(w http.ResponseWriter, r *http.Request, accountID string) {
+	place := accountID
+	if place == "" && strings.HasPrefix(r.URL.Path, consolePath+"/") {
+		place = lastIsConsole
+	}
+	if place == "" || r.Method != http.MethodGet || ui.Fragment(r) {
 		return
 	}
 	if c, err := r.Cookie(lastPlaceCookie); err == nil && c.Value == place {
 		return
 	}
-	http.SetCookie(w, &http.Cookie{Name: lastPlaceCookie, Value: place, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: strings.HasPrefix(p.app.URL(), "https://"), MaxAge: int(lastPlaceTime / time.Second)})
+	http.SetCookie(w, &http.Cookie{
+		Name:     lastPlaceCookie,
+		Value:    place,
+		Path:     "/",
+		MaxAge:   int(lastPlaceTime / time.Second),
+		HttpOnly: true,
+		SameSite: http.SameSiteLaxMode,
+		Secure:   strings.HasPrefix(p.app.URL(), "https://"),
+	})
 }
 
 // ofConsole reports whether a section belongs to the operators' navigation.

@@ -1,19 +1,21 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/notify/email"
 	"github.com/belfryhq/belfry/internal/notify/webhook"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/errs"
-	"github.com/belfryhq/belfry/internal/producer"
 )
 
 // openNotify wires the notifications: types of alerts come from the
@@ -87,35 +89,32 @@ func (a *App) liveSentence(ctx context.Context, accountID string, about event.Al
 		return "", nil
 	}
 	_, status, err := a.SLO.Status(ctx, accountID, about.ID)
-	if errs.KindOf(err) == errs.NotFound && err != nil {
+	if errs.KindOf(err) == errs.NotFound {
 		return "", nil
 	}
 	return status.Sentence, err
 }
 
 func (a *App) alertType(ctx context.Context, name string) (*notify.AlertType, error) {
-	found, err := a.Producer.AlertType(ctx, name)
-	if err != nil || found == nil {
+	p, err := a.Producer.Owner(ctx, "alert_type", name)
+	if err != nil || p == nil {
 		return nil, err
 	}
-	return alertTypeOf(found), nil
+	return catalogue.Compiled[*notify.AlertTypes](p).Find(name), nil
 }
 
+// alertTypes are the declared types, by product and then by name.
 func (a *App) alertTypes(ctx context.Context) ([]*notify.AlertType, error) {
-	found, err := a.Producer.AlertTypes(ctx)
-	list := make([]*notify.AlertType, len(found))
-	for i, t := range found {
-		list[i] = alertTypeOf(t)
+	products, err := a.Producer.Products(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return list, err
-}
-
-// alertTypeOf gives a declared type the shape in which notifications know it.
-func alertTypeOf(t *producer.Alert) *notify.AlertType {
-	out := &notify.AlertType{Product: t.Product, Category: t.Category, Team: t.Team, Type: t.Type, Title: t.Title, Description: t.Description,
-		Severities: t.Severities, Sample: t.Sample, Check: t.Check}
-	for _, f := range t.Filters {
-		out.Filters = append(out.Filters, notify.Filter{Key: f.Key, Title: f.Title, Required: f.Required, Single: f.Single, Values: f.Values})
+	var types []*notify.AlertType
+	for _, p := range products {
+		types = append(types, catalogue.Compiled[*notify.AlertTypes](p).List...)
 	}
-	return out
+	slices.SortFunc(types, func(a, b *notify.AlertType) int {
+		return cmp.Or(cmp.Compare(a.Product, b.Product), cmp.Compare(a.Type, b.Type))
+	})
+	return types, nil
 }

@@ -1,18 +1,17 @@
 package app
 
 import (
-	"net/http"
-
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/notify"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
-	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/internal/producer"
 	"github.com/belfryhq/belfry/internal/slo"
 )
 
-// overviewPage answers: is anything wrong? And then: what happened?
+// overviewPage is the data of the template "overview". The page answers first
+// whether anything is wrong, and then what happened.
 type overviewPage struct {
 	Name, Base string
 	Alerts     *notify.Glance // nil: the visitor may not see alerts
@@ -26,49 +25,70 @@ type overviewPage struct {
 	Rejects    string // path of their page
 }
 
-func (p *pages) overview(w http.ResponseWriter, r *http.Request) error {
-	ctx := r.Context()
-	who, id := web.CurrentPrincipal(ctx), web.Account(ctx).ID
-	shell := p.Shell(r, who, id, "overview")
-	shell.Title = "Overview"
-	shell.Modules = append(shell.Modules, "x/audit/page_record.js")
-	base := pathIn(accountPath, id)
-	page := overviewPage{Name: shell.Account.Name, Base: base, Rejects: pathIn(producer.AccountRejectsPath, id)}
-	if who.Can(id, account.NotificationsRead) {
+func (p *pages) overview(v *page.Visit) error {
+	ctx := v.Context()
+	id := v.Account
+	data := overviewPage{
+		Name:    firstOf(p.names(ctx, id), "Account"),
+		Base:    pathIn(accountPath, id),
+		Rejects: pathIn(producer.AccountRejectsPath, id),
+	}
+	if v.Can(account.NotificationsRead) {
 		glance, err := p.app.Notify.Glance(ctx, id)
 		if err != nil {
 			return err
 		}
-		page.Alerts = &glance
+		data.Alerts = &glance
 	}
-	if page.Watched = who.Can(id, account.SLORead); page.Watched {
-		var err error
-		if page.Objectives, err = p.app.SLO.Glance(ctx, id); err != nil {
-			return err
-		}
-		for _, o := range page.Objectives {
-			switch o.State {
-			case slo.Burning:
-				page.Burning++
-			case slo.Recovering:
-				page.Recovering++
-			}
-		}
-		page.sayLive()
-	}
-	// The two fragments are asked for again at different intervals.
-	if who.Can(id, account.AuditRead) && (!ui.Fragment(r) || ui.Target(r) != "now") {
-		var err error
-		if page.Record, err = p.record.Glance(r); err != nil {
-			return err
-		}
-		refused, err := p.app.Producer.SummariseRejects(ctx, producer.Rejects{Account: id})
+	if v.Can(account.SLORead) {
+		list, err := p.app.SLO.Glance(ctx, id)
 		if err != nil {
 			return err
 		}
-		page.Rejected, page.Faults = refused.Rejected, refused.Faults[:min(len(refused.Faults), 8)]
+		data.setObjectives(list)
 	}
-	return p.set.Render(w, r, shell, "overview", page)
+	// The two fragments are requested at different intervals.
+	if v.Can(account.AuditRead) && (!ui.Fragment(v.Request) || ui.Target(v.Request) != "now") {
+		if err := p.readRecord(v, &data); err != nil {
+			return err
+		}
+	}
+	return v.Show(page.View{
+		Section:  "overview",
+		Title:    "Overview",
+		Template: "overview",
+		Data:     data,
+		Modules:  []string{"x/audit/page_record.js"},
+	})
+}
+
+// setObjectives fills the part of the page about objectives.
+func (p *overviewPage) setObjectives(list []slo.Glance) {
+	p.Watched = true
+	p.Objectives = list
+	for _, o := range list {
+		switch o.State {
+		case slo.Burning:
+			p.Burning++
+		case slo.Recovering:
+			p.Recovering++
+		}
+	}
+	p.sayLive()
+}
+
+// readRecord fills the part of the page about the audit log.
+func (p *pages) readRecord(v *page.Visit, data *overviewPage) (err error) {
+	if data.Record, err = p.record.Glance(v.Request); err != nil {
+		return err
+	}
+	rejected, err := p.app.Producer.SummariseRejects(v.Context(), producer.Rejects{Account: v.Account})
+	if err != nil {
+		return err
+	}
+	data.Rejected = rejected.Rejected
+	data.Faults = rejected.Faults[:min(len(rejected.Faults), 8)]
+	return nil
 }
 
 // sayLive replaces the sentence of an alert about an objective, which has the

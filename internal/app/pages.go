@@ -4,14 +4,12 @@ import (
 	"context"
 	"embed"
 	"io/fs"
-	"net/http"
-	"strings"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/errs"
-	"github.com/belfryhq/belfry/internal/platform/telemetry"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/internal/producer"
@@ -20,67 +18,85 @@ import (
 //go:embed page_*.html
 var pageFiles embed.FS
 
-// pages is the dashboard's frame: the door, the two navigations, the start and
-// the overview. What stands inside belongs to the features.
+// pages are the dashboard's own pages: the start, the overview of an account and
+// the state of the system; and its navigation. Other pages belong to features.
 type pages struct {
+	*page.Set
+	kit     *page.Kit
 	app     *App
-	ui      *ui.UI
-	set     *ui.Page
-	mount   account.Mount   // the door: who may come in
-	mounted map[string]bool // patterns that have a page; complete before the first request
+	version string
 	names   func(ctx context.Context, accountID string) string
 	record  *audit.Dashboard
 }
 
-// openPages mounts every feature's pages. It follows listen, because commands
-// to copy name the port.
+// openPages registers all pages. It follows listen, because commands to copy
+// name the port.
 func (a *App) openPages(version string) error {
-	u, err := ui.New(ui.Options{Log: a.Log, FrameAncestors: a.Config.PortalOrigins, Extra: map[string]fs.FS{"audit": audit.Scripts()}})
+	u, err := ui.New(ui.Options{
+		Log:            a.Log,
+		FrameAncestors: a.Config.PortalOrigins,
+		Extra:          map[string]fs.FS{"audit": audit.Scripts()},
+	})
 	if err != nil {
 		return err
 	}
-	p := &pages{app: a, ui: u, mounted: map[string]bool{}}
+	a.API.MountPublic("GET /assets/", u.Assets())
+	p := &pages{app: a, version: version}
 	p.names = (&names{known: map[string]knownName{}, ask: func(ctx context.Context, id string) (string, error) {
 		found, err := a.Account.Account(ctx, id)
 		return found.Name, err
 	}}).of
-	if p.set, err = u.Parse(pageFiles, "page_*.html"); err != nil {
-		return err
-	}
-	door := a.Account.PageMount(a.API, u, p.Shell)
-	p.mount = func(pattern, permission string, stream bool, h func(http.ResponseWriter, *http.Request) error) {
-		p.mounted[pattern] = true
-		door(pattern, permission, stream, func(w http.ResponseWriter, r *http.Request) error {
-			if strings.Contains(pattern, accountPath) {
-				p.rememberPlace(w, r, web.Account(r.Context()).ID)
-			} else if strings.HasPrefix(r.URL.Path, consolePath+"/") {
-				p.rememberPlace(w, r, lastIsConsole)
-			}
-			return h(w, r)
-		})
-	}
-	a.API.MountPublic("GET /assets/", u.Assets())
-	a.API.NotFoundPage(http.HandlerFunc(p.notFound))
-	p.mount("GET /{$}", "", false, p.start)
-	p.mount("GET "+consolePath, "", false, p.toConsole)
-	p.mount("GET "+accountPath, web.AnyPermission, false, p.overview)
-	p.mount("GET "+firingPath, account.NotificationsRead, false, p.showFiring)
-	p.record, err = a.Audit.Dashboard(audit.Pages{UI: u, Mount: p.mount, Shell: p.Shell, URL: a.URL(), Tokens: account.TokensPath})
+	p.kit, err = page.New(page.Config{
+		UI:      u,
+		API:     a.API,
+		Log:     a.Log,
+		URL:     a.URL(),
+		Resolve: a.Account.ResolveAccount,
+		Denied:  a.Account.Denied,
+		SignIn:  account.SignInURL,
+		Shell:   p.Shell,
+		Visited: p.rememberPlace,
+	})
 	if err != nil {
 		return err
 	}
-	if err := a.Producer.MountPages(producer.Pages{UI: u, Cursors: a.API.Cursors(), Mount: p.mount, Shell: p.Shell, URL: a.URL(),
-		AccountName: p.names, TokenName: a.tokenName}); err != nil {
+	if p.Set, err = p.kit.Parse(pageFiles, nil); err != nil {
 		return err
 	}
-	if err := p.mountSLO(); err != nil {
+	p.Get("/{$}", "", p.start)
+	p.Get(consolePath, "", p.toConsole)
+	p.Get(systemPath, account.AccountsRead, p.showSystem)
+	p.Get(accountPath, web.AnyPermission, p.overview)
+	p.Get(firingPath, account.NotificationsRead, p.showFiring)
+	if err := a.Account.Pages(p.kit); err != nil {
 		return err
 	}
-	if err := a.Notify.MountPages(notify.Pages{UI: u, Mount: p.mount, Shell: p.Shell, URL: a.URL()}); err != nil {
+	p.record, err = a.Audit.Dashboard(audit.Pages{
+		UI:     u,
+		Mount:  p.kit.Mount,
+		Shell:  p.Shell,
+		URL:    a.URL(),
+		Tokens: account.TokensPath,
+	})
+	if err != nil {
 		return err
 	}
-	return a.Account.MountPages(account.Pages{UI: u, API: a.API, Mount: p.mount, Shell: p.Shell, URL: a.URL(),
-		System: func(ctx context.Context) (account.System, error) { return a.system(ctx, version) }})
+	err = a.Producer.MountPages(producer.Pages{
+		UI:          u,
+		Cursors:     a.API.Cursors(),
+		Mount:       p.kit.Mount,
+		Shell:       p.Shell,
+		URL:         a.URL(),
+		AccountName: p.names,
+		TokenName:   a.tokenName,
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.mountSLO(u); err != nil {
+		return err
+	}
+	return a.Notify.MountPages(notify.Pages{UI: u, Mount: p.kit.Mount, Shell: p.Shell, URL: a.URL()})
 }
 
 // tokenName is the name of an account's token; "" when there is none of the id.
@@ -92,77 +108,33 @@ func (a *App) tokenName(ctx context.Context, accountID, tokenID string) string {
 	return t.Name
 }
 
-// system is the state of this process.
-func (a *App) system(ctx context.Context, version string) (account.System, error) {
-	s := account.System{Version: version, Ready: a.Health.Ready(ctx)}
-	for i, d := range a.dbs.all() {
-		list, err := d.Migrations(ctx)
-		if err != nil {
-			return s, err
-		}
-		s.Databases = append(s.Databases, account.Database{Feature: features[i].name, Engine: string(d.Engine), Migrations: list})
+// showFiring answers with the number of firing alerts in the navigation.
+func (p *pages) showFiring(v *page.Visit) error {
+	if !ui.Fragment(v.Request) { // the URL of the fragment was opened as a page
+		return v.Redirect(pathIn(alertsEntry.path, v.Account), "")
 	}
-	return s, nil
-}
-
-// notFound is the page of a path that leads nowhere, for browsers. Below an
-// account that the visitor reaches it stays in that account.
-func (p *pages) notFound(w http.ResponseWriter, r *http.Request) {
-	who, err := p.app.API.Identify(r)
-	if err != nil {
-		who = nil
-	}
-	accountID := ""
-	if rest, ok := strings.CutPrefix(r.URL.Path, "/accounts/"); ok && who != nil {
-		ref, _, _ := strings.Cut(rest, "/")
-		if id, err := p.app.Account.ResolveAccount(r.Context(), ref); err == nil && who.Reaches(id) {
-			accountID = id
-		}
-	}
-	p.problem(w, r, p.Shell(r, who, accountID, ""), errs.New(errs.CodeNotFound, "there is no such page"))
-}
-
-// showFiring answers with the number of firing alerts that the navigation shows.
-func (p *pages) showFiring(w http.ResponseWriter, r *http.Request) error {
-	who, id := web.CurrentPrincipal(r.Context()), web.Account(r.Context()).ID
-	if !ui.Fragment(r) { // somebody opened the fragment's address
-		http.Redirect(w, r, pathIn(alertsEntry.path, id), http.StatusSeeOther)
-		return nil
-	}
-	n := p.firing(r.Context(), who, id)
-	return p.set.Render(w, r, ui.Shell{Face: ui.Customer}, "firing", ui.NavItem{Count: n, Tone: ui.Bad})
-}
-
-func (p *pages) problem(w http.ResponseWriter, r *http.Request, shell ui.Shell, err error) {
-	ctx := r.Context()
-	if err := p.ui.Problem(w, r, shell, err, telemetry.RequestID(ctx)); err != nil {
-		p.app.Log.ErrorContext(ctx, "page of an error failed", "error", err)
-	}
+	n := p.firing(v.Context(), v.Who, v.Account)
+	return v.Show(page.View{Template: "firing", Data: ui.NavItem{Count: n, Tone: ui.Bad}})
 }
 
 // start leads to the account that the visitor used last; without one, operators
 // to their console and members to the first of their accounts.
-func (p *pages) start(w http.ResponseWriter, r *http.Request) error {
-	who := web.CurrentPrincipal(r.Context())
-	to := p.console(who).Href
-	if id := p.lastAccount(r, who); id != "" {
+func (p *pages) start(v *page.Visit) error {
+	to := p.console(v.Who).Href
+	if id := p.lastAccount(v.Request, v.Who); id != "" {
 		to = pathIn(accountPath, id)
 	}
 	if to != "" {
-		http.Redirect(w, r, to, http.StatusSeeOther)
-		return nil
+		return v.Redirect(to, "")
 	}
-	shell := p.Shell(r, who, "", "")
-	shell.Title, shell.Face = "Welcome", ui.Plain
-	return p.set.Render(w, r, shell, "nowhere", who)
+	return v.Show(page.View{Title: "Welcome", Template: "nowhere", Data: v.Who, Plain: true})
 }
 
-// toConsole leads operators to the first page of theirs.
-func (p *pages) toConsole(w http.ResponseWriter, r *http.Request) error {
-	to := p.console(web.CurrentPrincipal(r.Context())).Href
+// toConsole leads operators to the first page of the console.
+func (p *pages) toConsole(v *page.Visit) error {
+	to := p.console(v.Who).Href
 	if to == "" {
-		return errs.New(errs.CodeForbidden, "the console belongs to the operators of the installation")
+		return errs.New(errs.CodeForbidden, "the console is for the operators of the installation")
 	}
-	http.Redirect(w, r, to, http.StatusSeeOther)
-	return nil
+	return v.Redirect(to, "")
 }

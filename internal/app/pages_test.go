@@ -487,3 +487,15 @@ func TestAKeptCheckpointIsComparedAndAForgedOneRefused(t *testing.T) {
 	}
 	v.get(base+url.QueryEscape(foreign)).has(t, "FAIL")
 }
+
+func TestTheSystemPage(t *testing.T) {
+	s := newSite(t)
+	operator := s.signIn("")
+	operator.get("/console/system").has(t, "Belfry test", "Ready", "database account", "Database of notify", "sqlite", "0001_notify")
+	if to := s.stranger().get("/console/system"); to.location != "/sign-in?next=%2Fconsole%2Fsystem" {
+		t.Errorf("%d to %q", to.status, to.location)
+	}
+	if member := s.member(s.account("Acme"), "ana@acme.example", "owner").get("/console/system"); member.status != http.StatusForbidden {
+		t.Error(member.status)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/slo"
 )
 
@@ -36,9 +37,9 @@ func (a *App) openSLO(context.Context) (err error) {
 }
 
 // mountSLO adds the pages of objectives.
-func (p *pages) mountSLO() error {
+func (p *pages) mountSLO(u *ui.UI) error {
 	a := p.app
-	return a.SLO.MountPages(slo.Pages{UI: p.ui, Cursors: a.API.Cursors(), Mount: p.mount, Shell: p.Shell, URL: a.URL(), Changes: a.zoneChanges,
+	return a.SLO.MountPages(slo.Pages{UI: u, Cursors: a.API.Cursors(), Mount: p.kit.Mount, Shell: p.Shell, URL: a.URL(), Changes: a.zoneChanges,
 		Zones: func(ctx context.Context, accountID string) ([][2]string, error) {
 			list, err := a.Account.Zones(ctx, accountID, "", 200)
 			var out [][2]string

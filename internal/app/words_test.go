@@ -13,10 +13,10 @@ import (
 	"testing"
 )
 
-// TestEveryTemplateAndWordThatPagesNameExists reads the source of the packages
-// with pages: what a call names, a template or the word of a sentence that is
-// said after a redirect, must be there; and every such sentence is said.
-func TestEveryTemplateAndWordThatPagesNameExists(t *testing.T) {
+// TestEveryTemplateAndFlashOfAPageExists reads the source of the packages with
+// pages: each template and each key of a flash message that the code names must
+// be defined, and each flash message must be used.
+func TestEveryTemplateAndFlashOfAPageExists(t *testing.T) {
 	pages, err := filepath.Glob("../*/page_*.html")
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +50,8 @@ func checkNames(t *testing.T, folder string, templates []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sentences, said := map[string]bool{}, map[string]bool{}
+	messages, used := map[string]bool{}, map[string]bool{}
+	inTemplates := func(name string) bool { return slices.Contains(templates, name) }
 	for _, name := range files {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
@@ -62,10 +63,15 @@ func checkNames(t *testing.T, folder string, templates []string) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.ValueSpec:
-				if len(n.Names) == 1 && n.Names[0].Name == "saids" {
+				if len(n.Names) == 1 && (n.Names[0].Name == "flashes" || n.Names[0].Name == "saids") {
 					for _, e := range n.Values[0].(*ast.CompositeLit).Elts {
-						sentences[literals(e.(*ast.KeyValueExpr).Key)[0]] = true
+						messages[literals(e.(*ast.KeyValueExpr).Key)[0]] = true
 					}
+				}
+			case *ast.KeyValueExpr:
+				key, ok := n.Key.(*ast.Ident)
+				if words := literals(n.Value); ok && key.Name == "Template" && len(words) > 0 && !inTemplates(words[0]) {
+					t.Errorf("%s names none of the templates of its package: %q", set.Position(n.Pos()), words)
 				}
 			case *ast.CallExpr:
 				called := ""
@@ -77,10 +83,10 @@ func checkNames(t *testing.T, folder string, templates []string) {
 				}
 				words := literals(n.Args...)
 				switch {
-				case called == "goTo" && len(words) > 0 && words[len(words)-1] != "":
-					said[words[len(words)-1]] = true
+				case (called == "Redirect" || called == "goTo") && len(words) > 0 && words[len(words)-1] != "":
+					used[words[len(words)-1]] = true
 				case slices.Contains([]string{"Render", "HTML", "html", "show", "render"}, called) && len(words) > 0:
-					if !slices.ContainsFunc(words, func(w string) bool { return slices.Contains(templates, w) }) {
+					if !slices.ContainsFunc(words, inTemplates) {
 						t.Errorf("%s names none of the templates of its package: %q", set.Position(n.Pos()), words)
 					}
 				}
@@ -88,14 +94,14 @@ func checkNames(t *testing.T, folder string, templates []string) {
 			return true
 		})
 	}
-	for word := range said {
-		if !sentences[word] && word != "out" { // the sign-in page says this one itself
-			t.Errorf("%s: a form leads on with %q, for which there is no sentence", folder, word)
+	for key := range used {
+		if !messages[key] {
+			t.Errorf("%s: a form redirects with the key %q, which has no flash message", folder, key)
 		}
 	}
-	for word := range sentences {
-		if !said[word] {
-			t.Errorf("%s: the sentence %q is never said", folder, word)
+	for key := range messages {
+		if !used[key] {
+			t.Errorf("%s: no form redirects with the key %q of a flash message", folder, key)
 		}
 	}
 }

@@ -382,7 +382,7 @@ func (f *Feature) history(ctx context.Context, in *History) (web.Reply[[]itemV2]
 	rec, err := f.reader.Get(ctx, account, in.EventID)
 	switch {
 	// Of an event whose resource was erased nothing tells which events are about the same one.
-	case errs.Is(err, errs.CodeNotFound) && err != nil, err == nil && (empty || rec.Event.Resource.ID == ""):
+	case errs.Is(err, errs.CodeNotFound), err == nil && (empty || rec.Event.Resource.ID == ""):
 		info.Status = "unavailable"
 		reply.Info = info
 		return reply, nil

@@ -12,7 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
-	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 )
 
 // An erasure waits for events of Belfry's own that are on their way into the
@@ -21,7 +21,7 @@ import (
 func TestAnErasureThatWaitedSaysWhatItDidNotFind(t *testing.T) {
 	w := newWorld(t, "")
 	w.append(accountA, minimal(members{"id": "e1", "actor": members{"type": "user", "id": "ana", "email": "ana@acme.example"}}))
-	queue, err := db.Open(t.Context(), db.Config{Feature: "web", DataDir: t.TempDir(), Schemas: []db.Schema{web.Schema()}})
+	queue, err := db.Open(t.Context(), db.Config{Feature: "web", DataDir: t.TempDir(), Schemas: []db.Schema{jobs.Schema()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,9 +30,9 @@ func TestAnErasureThatWaitedSaysWhatItDidNotFind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	jobs := web.NewJobs(queue, web.JobsConfig{Poll: 5 * time.Millisecond, Pause: time.Millisecond}, slog.New(slog.DiscardHandler))
+	queued := jobs.New(queue, jobs.Config{Poll: 5 * time.Millisecond, Pause: time.Millisecond}, slog.New(slog.DiscardHandler))
 	var asked atomic.Int32
-	audit.RegisterErasure(jobs, w.db, w.reader, w.ledger, relay, func(context.Context, string) error {
+	audit.RegisterErasure(queued, w.db, w.reader, w.ledger, relay, func(context.Context, string) error {
 		if asked.Add(1)%2 == 1 {
 			return errs.New(errs.CodeUnavailable, "the outbox is not empty yet")
 		}
@@ -40,7 +40,7 @@ func TestAnErasureThatWaitedSaysWhatItDidNotFind(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- jobs.Run(ctx) }()
+	go func() { ended <- queued.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -53,13 +53,13 @@ func TestAnErasureThatWaitedSaysWhatItDidNotFind(t *testing.T) {
 		{`{"actor_id":"ana","fields":["/actor/id"]}`, `{"events":1}`},
 	} {
 		before := asked.Load()
-		job, err := jobs.Start(t.Context(), accountA, audit.JobErase, json.RawMessage(c.in))
+		job, err := queued.Start(t.Context(), accountA, audit.JobErase, json.RawMessage(c.in))
 		if err != nil {
 			t.Fatal(err)
 		}
-		var info web.JobInfo
-		for deadline := time.Now().Add(time.Minute); info.State != web.JobDone; time.Sleep(2 * time.Millisecond) {
-			if info, err = jobs.Get(t.Context(), accountA, job.ID); err != nil || time.Now().After(deadline) || info.State == web.JobFailed {
+		var info jobs.Info
+		for deadline := time.Now().Add(time.Minute); info.State != jobs.Done; time.Sleep(2 * time.Millisecond) {
+			if info, err = queued.Get(t.Context(), accountA, job.ID); err != nil || time.Now().After(deadline) || info.State == jobs.Failed {
 				t.Fatalf("%s: %+v, %v", c.in, info, err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -45,15 +46,15 @@ type erasureMisses struct {
 
 func (m *erasureMisses) empty() bool { return !m.Actor && len(m.EventIDs) == 0 && len(m.Fields) == 0 }
 
-func (f *Feature) startErasure(ctx context.Context, jobs *web.Jobs, in *ErasureRequest) (web.JobInfo, error) {
+func (f *Feature) startErasure(ctx context.Context, queue *jobs.Queue, in *ErasureRequest) (jobs.Info, error) {
 	b := in.Body
 	account := web.Account(ctx).ID
 	if (b.ActorID == "") == (len(b.EventIDs) == 0) {
-		return web.JobInfo{}, errs.At(errs.CodeMissingField, "/actor_id", "give actor_id or event_ids, and not both")
+		return jobs.Info{}, errs.At(errs.CodeMissingField, "/actor_id", "give actor_id or event_ids, and not both")
 	}
 	for i, p := range b.Fields {
 		if !Committable(p) {
-			return web.JobInfo{}, errs.At(errs.CodeInvalid, "/fields/"+itoa(i),
+			return jobs.Info{}, errs.At(errs.CodeInvalid, "/fields/"+itoa(i),
 				"%q is not a field that can be erased; there are %v, %v and members of before, after and metadata that the catalogue declares personal",
 				p, alwaysCommitted, committable)
 		}
@@ -61,9 +62,9 @@ func (f *Feature) startErasure(ctx context.Context, jobs *web.Jobs, in *ErasureR
 	// The request stands in the record first, without naming the person.
 	err := f.self(ctx, account, "erase", "record", account, "personal fields", map[string]any{"reason": b.Reason, "fields": shownFields(b.Fields)})
 	if err != nil {
-		return web.JobInfo{}, err
+		return jobs.Info{}, err
 	}
-	return jobs.Start(ctx, account, jobErase, eraseJob{ActorID: b.ActorID, EventIDs: b.EventIDs, Fields: b.Fields, At: f.now().UnixMicro()})
+	return queue.Start(ctx, account, jobErase, eraseJob{ActorID: b.ActorID, EventIDs: b.EventIDs, Fields: b.Fields, At: f.now().UnixMicro()})
 }
 
 // shownFields are the fields of an erasure as the record shows them.
@@ -79,7 +80,7 @@ func shownFields(fields []string) any {
 const outboxWait = time.Minute
 
 // runErasure may run twice: what is erased is found no more.
-func (f *Feature) runErasure(ctx context.Context, j *web.Job, jobs *web.Jobs, busRetention time.Duration) (any, error) {
+func (f *Feature) runErasure(ctx context.Context, j *jobs.Job, queue *jobs.Queue, busRetention time.Duration) (any, error) {
 	var in eraseJob
 	if err := json.Unmarshal(j.Input, &in); err != nil {
 		return nil, err
@@ -116,7 +117,7 @@ func (f *Feature) runErasure(ctx context.Context, j *web.Job, jobs *web.Jobs, bu
 			misses.Fields = append(misses.Fields, field)
 		}
 	}
-	if err := f.eraseCopies(ctx, j.AccountID, jobs); err != nil {
+	if err := f.eraseCopies(ctx, j.AccountID, queue); err != nil {
 		return nil, err
 	}
 	ctx = web.WithPrincipal(ctx, &web.Principal{Kind: web.KindSystem, ID: ReservedProduct, Name: "Belfry"}, web.AccountRef{ID: j.AccountID})
@@ -245,9 +246,9 @@ const scrubAttempts = 10
 
 // eraseCopies takes the erased values out of the files of export jobs and of the
 // database. The features that keep text of events have been told by the outbox.
-func (f *Feature) eraseCopies(ctx context.Context, account string, jobs *web.Jobs) error {
+func (f *Feature) eraseCopies(ctx context.Context, account string, queue *jobs.Queue) error {
 	f.relay.Notify()
-	if err := jobs.DropFiles(ctx, account, jobExport); err != nil {
+	if err := queue.DropFiles(ctx, account, jobExport); err != nil {
 		return err
 	}
 	for attempt := 1; ; attempt++ {

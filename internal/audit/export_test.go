@@ -7,7 +7,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
-	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 )
 
 // What the external tests need of the inside.
@@ -114,11 +114,11 @@ func (r *Recent) Held(account string) (changes int64, resources int) {
 }
 
 // RegisterErasure adds the job of an erasure as the feature does.
-func RegisterErasure(jobs *web.Jobs, d *db.DB, r *Reader, l *Ledger, relay *bus.Relay, ownRecorded func(context.Context, string) error) {
+func RegisterErasure(queue *jobs.Queue, d *db.DB, r *Reader, l *Ledger, relay *bus.Relay, ownRecorded func(context.Context, string) error) {
 	self := func(context.Context, string, string, string, string, string, map[string]any) error { return nil }
 	f := &Feature{db: d, reader: r, ledger: l, relay: relay, self: self, ownRecorded: ownRecorded, now: time.Now, log: slog.New(slog.DiscardHandler)}
-	jobs.Register(web.JobKind{Name: jobErase, Permission: "audit:erase", Run: func(ctx context.Context, j *web.Job) (any, error) {
-		return f.runErasure(ctx, j, jobs, time.Hour)
+	queue.Register(jobs.Kind{Name: jobErase, Permission: "audit:erase", Run: func(ctx context.Context, j *jobs.Job) (any, error) {
+		return f.runErasure(ctx, j, queue, time.Hour)
 	}})
 }
 

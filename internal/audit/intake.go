@@ -137,7 +137,7 @@ func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [3
 func (in *Intake) address(ctx context.Context, p *Pending) error {
 	if ref := p.Event.Account; p.Account == "" && ref != "" && strings.IndexByte(ref, 0) < 0 {
 		id, err := in.sources.Account(ctx, ref)
-		if err != nil && errs.KindOf(err).Retryable() {
+		if errs.KindOf(err).Retryable() {
 			return err
 		}
 		if err == nil {
@@ -148,7 +148,7 @@ func (in *Intake) address(ctx context.Context, p *Pending) error {
 	if rules != nil {
 		p.owner = rules.Producer
 	}
-	if err != nil && errs.KindOf(err).Retryable() {
+	if errs.KindOf(err).Retryable() {
 		return err
 	}
 	return nil
@@ -170,7 +170,7 @@ func (in *Intake) admit(ctx context.Context, from Origin, p *Pending) (errs.List
 		return errs.List{errs.At(errs.CodeMissingField, "/account_id", "account_id is required: the request carries events of many accounts")}, nil
 	default:
 		id, err := in.sources.Account(ctx, e.Account)
-		if errs.KindOf(err) == errs.NotFound && err != nil {
+		if errs.KindOf(err) == errs.NotFound {
 			return errs.List{errs.At(errs.CodeUnknownAccount, "/account_id", "account_id must be the id or ext:<external_id> of an existing account")}, nil
 		}
 		if err != nil {
@@ -216,7 +216,7 @@ func (in *Intake) sameAccount(ctx context.Context, ref, account string) (bool, e
 		return true, nil
 	}
 	id, err := in.sources.Account(ctx, ref)
-	if err != nil && errs.KindOf(err).Retryable() {
+	if errs.KindOf(err).Retryable() {
 		return false, err
 	}
 	return err == nil && id == account, nil

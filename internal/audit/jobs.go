@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -42,31 +43,31 @@ type ExportRequest struct {
 // RegisterJobs adds the kinds of work and the routes that start them.
 // busRetention is how long the topics that hold events, or parts of them, keep a
 // record.
-func (f *Feature) RegisterJobs(api *web.API, jobs *web.Jobs, busRetention time.Duration) {
-	jobs.Register(web.JobKind{Name: jobExport, Permission: "audit:export", Run: f.runExport})
-	jobs.Register(web.JobKind{Name: jobErase, Permission: "audit:erase", Private: true, Run: func(ctx context.Context, j *web.Job) (any, error) {
-		return f.runErasure(ctx, j, jobs, busRetention)
+func (f *Feature) RegisterJobs(api *web.API, queue *jobs.Queue, busRetention time.Duration) {
+	queue.Register(jobs.Kind{Name: jobExport, Permission: "audit:export", Run: f.runExport})
+	queue.Register(jobs.Kind{Name: jobErase, Permission: "audit:erase", Private: true, Run: func(ctx context.Context, j *jobs.Job) (any, error) {
+		return f.runErasure(ctx, j, queue, busRetention)
 	}})
 	web.Post(api, web.Op{Path: "/accounts/{account_id}/audit/exports", ID: "start-audit-export", Tag: "Audit log", Permission: "audit:export", Idempotent: true, Status: 202,
 		Summary: "Start an export", Description: "A job; its result has the file's address. For what takes longer than one request."},
-		func(ctx context.Context, in *ExportRequest) (web.JobInfo, error) { return f.startExport(ctx, jobs, in) })
+		func(ctx context.Context, in *ExportRequest) (jobs.Info, error) { return f.startExport(ctx, queue, in) })
 	web.Post(api, web.Op{Path: "/accounts/{account_id}/audit/erasures", ID: "start-audit-erasure", Tag: "Audit log", Permission: "audit:erase", Idempotent: true, Status: 202,
 		Summary: "Erase personal fields", Description: "A job. The values are deleted for good; every proof still verifies, and the record says that, why and by whom it was done. " +
 			"Without fields it takes everything that names the person, and what any version of the catalogue declares personal. " +
 			"The copies that Belfry makes go too: files of export jobs, changes shown with alerts, bodies of notifications, payloads of refused events."},
-		func(ctx context.Context, in *ErasureRequest) (web.JobInfo, error) {
-			return f.startErasure(ctx, jobs, in)
+		func(ctx context.Context, in *ErasureRequest) (jobs.Info, error) {
+			return f.startErasure(ctx, queue, in)
 		})
 }
 
-func (f *Feature) startExport(ctx context.Context, jobs *web.Jobs, in *ExportRequest) (web.JobInfo, error) {
+func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *ExportRequest) (jobs.Info, error) {
 	account := web.Account(ctx).ID
 	since, before, empty, err := timeRange(in.Body.Since, in.Body.Before)
 	if err != nil {
-		return web.JobInfo{}, err
+		return jobs.Info{}, err
 	}
 	if empty {
-		return web.JobInfo{}, errs.At(errs.CodeOutOfRange, "/before", "before must be after since")
+		return jobs.Info{}, errs.At(errs.CodeOutOfRange, "/before", "before must be after since")
 	}
 	var raw []Cond
 	for _, name := range slices.Sorted(maps.Keys(in.Body.Filters)) {
@@ -75,10 +76,10 @@ func (f *Feature) startExport(ctx context.Context, jobs *web.Jobs, in *ExportReq
 	}
 	conds, err := f.conds(ctx, account, raw)
 	if err != nil {
-		return web.JobInfo{}, err
+		return jobs.Info{}, err
 	}
 	if _, err := compile(conds); err != nil {
-		return web.JobInfo{}, err
+		return jobs.Info{}, err
 	}
 	job := exportJob{Format: in.Body.Format, Since: since, Before: before, Conds: conds}
 	if job.Format == "" {
@@ -86,15 +87,15 @@ func (f *Feature) startExport(ctx context.Context, jobs *web.Jobs, in *ExportReq
 	}
 	if job.Format == "ndjson" && since == 0 && before == 0 && len(conds) == 0 {
 		if job.Size, err = f.reader.Size(ctx, account); err != nil {
-			return web.JobInfo{}, err
+			return jobs.Info{}, err
 		}
 	}
 	if err := f.self(ctx, account, "export", "record", account, "events", map[string]any{"since": given(in.Body.Since), "before": given(in.Body.Before), "format": job.Format}); err != nil {
-		return web.JobInfo{}, err
+		return jobs.Info{}, err
 	}
 	request := job
 	request.Size = 0 // a later export of the whole log replaces an earlier one
-	return jobs.StartLatest(ctx, account, jobExport, request, job)
+	return queue.StartLatest(ctx, account, jobExport, request, job)
 }
 
 // given is an end of a range as the record shows it; "" when it is open.
@@ -105,7 +106,7 @@ func given(s string) string {
 	return s
 }
 
-func (f *Feature) runExport(ctx context.Context, j *web.Job) (any, error) {
+func (f *Feature) runExport(ctx context.Context, j *jobs.Job) (any, error) {
 	var in exportJob
 	if err := json.Unmarshal(j.Input, &in); err != nil {
 		return nil, err

@@ -133,4 +133,4 @@ func within(ctx context.Context, d time.Duration, ask func(context.Context) erro
 }
 
 // narrow reports whether an error asks for a narrower search.
-func narrow(err error) bool { return err != nil && errs.Is(err, errs.CodeNarrowRange) }
+func narrow(err error) bool { return errs.Is(err, errs.CodeNarrowRange) }

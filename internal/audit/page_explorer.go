@@ -134,7 +134,7 @@ func (p *Dashboard) explorer(w http.ResponseWriter, r *http.Request) error {
 	var flash *ui.Flash
 	if s.event != "" {
 		switch page.Detail, err = p.detailOf(v, s.event, true); {
-		case errs.Is(err, errs.CodeNotFound) && err != nil && fragment == "":
+		case errs.Is(err, errs.CodeNotFound) && fragment == "":
 			flash = &ui.Flash{Tone: ui.Warn, Text: "There is no event " + s.event + " in this account's audit log"}
 		case err != nil:
 			return err

@@ -72,7 +72,7 @@ func (p *Dashboard) fillIntegrity(page *integrityPage, v visit) error {
 	// Asking signs what is not signed yet, so that the page never says "later".
 	text, err := p.signer.Covering(v.ctx, v.account, uint64(page.Size))
 	switch {
-	case errs.Is(err, errs.CodeSigningStopped) && err != nil:
+	case errs.Is(err, errs.CodeSigningStopped):
 		page.Stopped, page.Head = errs.All(err)[0].Message, older
 	case err != nil:
 		return err

@@ -174,7 +174,7 @@ func decodeAlert(data []byte) (a event.Alert, whole bool, faults errs.List) {
 }
 
 // anAlert is what the JSON of the on-ramps is about, in its faults.
-var anAlert = strict.Thing{Name: "an alert", Hint: "; open data belongs under data"}
+var anAlert = strict.Subject{Name: "an alert", Hint: "; open data belongs under data"}
 
 func (n *Feature) settleAccount(ctx context.Context, from sender, p *prepared) error {
 	a := &p.alert

@@ -99,7 +99,7 @@ func (q *queue) message(it *item) (d *Destination, m *Message, held *verdict) {
 	ctx, cancel := context.WithTimeout(q.ctx, 10*time.Second)
 	defer cancel()
 	d, err := q.destination(ctx, it)
-	if errs.KindOf(orInternal(err)) == errs.NotFound && err != nil {
+	if errs.KindOf(err) == errs.NotFound {
 		return nil, nil, &verdict{state: stateNotSent, why: "the destination was deleted"}
 	}
 	if err != nil {
@@ -129,13 +129,6 @@ func (q *queue) message(it *item) (d *Destination, m *Message, held *verdict) {
 	}
 	m.tidy()
 	return d, m, nil
-}
-
-func orInternal(err error) error {
-	if err == nil {
-		return errors.New("")
-	}
-	return err
 }
 
 // destination is the settings, from memory while they are fresh.

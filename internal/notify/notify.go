@@ -82,9 +82,11 @@ type AlertType struct {
 
 // Filter is a key by which policies narrow a type of alerts.
 type Filter struct {
-	Key, Title       string
-	Required, Single bool
-	Values           []string // those that there are; empty = any
+	Key      string   `json:"key"`
+	Title    string   `json:"title"`
+	Required bool     `json:"required,omitempty" doc:"Every policy has at least one value"`
+	Single   bool     `json:"single,omitempty" doc:"A policy has at most one value"`
+	Values   []string `json:"values,omitempty" doc:"The values that there are; empty = any"`
 }
 
 // Zone is a property of an account. The zero value is one that is not known.

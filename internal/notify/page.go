@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -17,7 +16,7 @@ var pageFiles embed.FS
 // Pages is what the pages need from the dashboard around them.
 type Pages struct {
 	UI    *ui.UI
-	Mount account.Mount
+	Mount func(pattern, permission string, stream bool, h func(http.ResponseWriter, *http.Request) error)
 	// Shell is what stands around a page; section is the navigation's entry:
 	// alerts or notifications.
 	Shell func(r *http.Request, p *web.Principal, account, section string) ui.Shell
@@ -91,7 +90,7 @@ type view struct {
 func (p *pages) show(w http.ResponseWriter, v visit, template string, o view) error {
 	shell := p.Shell(v.r, v.who, v.account, o.section)
 	shell.Title, shell.Status = o.title, o.status
-	if said := saids[ui.Said(v.r)]; said != "" {
+	if said := saids[ui.FlashKey(v.r)]; said != "" {
 		shell.Flash = &ui.Flash{Tone: ui.Good, Text: said}
 	}
 	return p.set.Render(w, v.r, shell, template, o.data)

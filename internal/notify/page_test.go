@@ -20,6 +20,7 @@ import (
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	pagekit "github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -135,11 +136,14 @@ func (s *site) mount() {
 		}
 		return sh
 	}
-	mount := s.dir.PageMount(api, u, shell)
-	if err := s.dir.MountPages(accounts.Pages{UI: u, API: api, Mount: mount, Shell: shell}); err != nil {
+	kit, err := pagekit.New(pagekit.Config{UI: u, API: api, Resolve: s.dir.ResolveAccount, Denied: s.dir.Denied, SignIn: accounts.SignInURL, Shell: shell})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.n.MountPages(notify.Pages{UI: u, Mount: mount, Shell: shell, URL: "http://belfry.test"}); err != nil {
+	if err := s.dir.Pages(kit); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.n.MountPages(notify.Pages{UI: u, Mount: kit.Mount, Shell: shell, URL: "http://belfry.test"}); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(api)

@@ -211,7 +211,7 @@ func (n *Feature) checkMechanisms(ctx context.Context, account string, p *Policy
 		at := "/mechanisms/webhooks/" + itoa(i) + "/id"
 		_, err := n.Destination(ctx, account, w.ID)
 		switch {
-		case err != nil && errs.KindOf(err) == errs.NotFound:
+		case errs.KindOf(err) == errs.NotFound:
 			fault(errs.CodeInvalid, at, "there is no webhook %s in this account", quoted(w.ID))
 		case err != nil:
 			return err

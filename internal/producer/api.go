@@ -3,6 +3,7 @@ package producer
 import (
 	"context"
 
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -11,7 +12,7 @@ func (r *Registry) API(a *web.API) {
 	r.teamAPI(a)
 	r.catalogueAPI(a)
 	r.rejectAPI(a)
-	a.Limit("catalog.bytes", MaxFile)
+	a.Limit("catalog.bytes", catalogue.MaxFile)
 }
 
 const tag = "Producers"

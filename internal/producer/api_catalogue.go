@@ -2,12 +2,11 @@ package producer
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
-	"slices"
 
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -15,12 +14,13 @@ import (
 // catalogueAPI: a team applies and reads its own catalogue; everybody with a
 // credential may read what products there are and how their actions are said.
 func (r *Registry) catalogueAPI(a *web.API) {
+	r.documentSections(a)
 	op := func(path, summary string) web.Op {
 		return web.Op{Path: "/producers/{producer_id}/catalog" + path, Tag: tag, Scope: web.ScopeProducer, Permission: "catalog:write", Summary: summary}
 	}
 	apply := op("", "Apply a catalogue")
 	apply.Description = "The body is the whole file, YAML or JSON. With dry_run=true the answer is the difference, and nothing changes. Other processes of the server follow within two seconds."
-	apply.MaxBody = MaxFile
+	apply.MaxBody = catalogue.MaxFile
 	apply.Accepts = []string{"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "application/json"}
 	apply.Result = Applied{}
 	web.Raw(a, http.MethodPut, apply, r.putCatalogue)
@@ -33,6 +33,18 @@ func (r *Registry) catalogueAPI(a *web.API) {
 
 	web.Get(a, web.Op{Path: "/catalog/products", Tag: tag, Scope: web.ScopeSelf, Summary: "List declared products",
 		Description: "All products with their resources, actions and sentences, Belfry's own included, sorted by name."}, r.listProducts)
+}
+
+// documentSections adds to the API's document what the sections bring.
+func (r *Registry) documentSections(a *web.API) {
+	declared, public := r.sections.Documented()
+	for _, m := range declared {
+		a.DocumentMember(catalogue.Declaration{}, web.Member{Name: m.Name, Type: m.Type})
+	}
+	for _, m := range public {
+		a.DocumentMember(ShownProduct{}, web.Member{Name: m.Name, Type: m.Type, Required: true})
+	}
+	a.DocumentValues(catalogue.Change{}, "kind", r.sections.Kinds())
 }
 
 type applyInput struct {
@@ -61,15 +73,15 @@ func (r *Registry) putCatalogue(ctx context.Context, in *applyInput, x *web.Exch
 	if len(bytes.TrimSpace(body)) == 0 {
 		return errs.New(errs.CodeMissingField, "the body is the catalogue file, and there is none")
 	}
-	format := YAML
+	format := catalogue.YAML
 	if media := x.MediaType(); media == "application/json" || bytes.HasSuffix([]byte(media), []byte("+json")) {
-		format = JSON
+		format = catalogue.JSON
 	}
-	f, err := Parse(bytes.Clone(body), format) // the body's memory is used again
+	file, err := r.sections.Parse(bytes.Clone(body), format) // the body's memory is used again
 	if err != nil {
 		return err
 	}
-	out, err := r.Apply(ctx, in.ProducerID, f, in.DryRun, func(present StoredCatalogue) error {
+	out, err := r.Apply(ctx, in.ProducerID, file, in.DryRun, func(present StoredCatalogue) error {
 		return web.IfMatch(ctx, present)
 	})
 	if err != nil {
@@ -96,7 +108,7 @@ func (r *Registry) getCatalogue(ctx context.Context, in *getCatalogueInput) (web
 	if err != nil {
 		return nil, err
 	}
-	if c.Format == YAML && web.Accepts(ctx, "application/yaml") {
+	if c.Format == catalogue.YAML && web.Accepts(ctx, "application/yaml") {
 		return web.Bytes{ContentType: "application/yaml", Data: []byte(c.Text)}, nil
 	}
 	return web.Reply[StoredCatalogue]{Result: c}, nil
@@ -136,37 +148,28 @@ func (r *Registry) listVersions(c *web.Cursors) web.Handler[versionsInput, web.P
 	}
 }
 
-// ShownProduct is a declared product as pages and clients need it.
+// ShownProduct is a declared product as pages and clients need it. Its JSON has a
+// member for each section that is public.
 type ShownProduct struct {
-	Product     string           `json:"product"`
-	Title       string           `json:"title"`
-	Description string           `json:"description,omitempty"`
-	Category    string           `json:"category"`
-	Owner       *ShownOwner      `json:"owner,omitempty" doc:"The product team; only operators and product teams see it"`
-	Resources   []ShownResource  `json:"resources"`
-	AlertTypes  []ShownAlertType `json:"alert_types"`
+	Product     string      `json:"product"`
+	Title       string      `json:"title"`
+	Description string      `json:"description,omitempty"`
+	Category    string      `json:"category"`
+	Owner       *ShownOwner `json:"owner,omitempty" doc:"The product team; only operators and product teams see it"`
+
+	sections []catalogue.Member
+}
+
+// MarshalJSON writes the product and its public sections.
+func (p ShownProduct) MarshalJSON() ([]byte, error) {
+	type head ShownProduct
+	return catalogue.AppendMembers(head(p), p.sections)
 }
 
 // ShownOwner is the team of a product.
 type ShownOwner struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
-}
-
-// ShownResource is a resource type with its actions.
-type ShownResource struct {
-	Type    string   `json:"type"`
-	Title   string   `json:"title"`
-	Actions []Action `json:"actions"`
-}
-
-// ShownAlertType is an alert type without its payload's schema.
-type ShownAlertType struct {
-	Type        string   `json:"type"`
-	Title       string   `json:"title"`
-	Description string   `json:"description,omitempty"`
-	Severities  []string `json:"severities"`
-	Filters     []Filter `json:"filters"`
 }
 
 func (r *Registry) listProducts(ctx context.Context, _ *struct{}) ([]ShownProduct, error) {
@@ -176,44 +179,20 @@ func (r *Registry) listProducts(ctx context.Context, _ *struct{}) ([]ShownProduc
 	}
 	p := web.CurrentPrincipal(ctx)
 	inside := p != nil && (p.Superoperator || p.Installation || p.Kind == web.KindProducer)
+
 	list := []ShownProduct{}
-	for _, c := range s.products {
-		one := c.shown()
-		if inside && c.Team != "" {
-			one.Owner = &ShownOwner{c.Team, s.teams[c.Team].name}
+	for _, one := range s.sorted() {
+		shown := ShownProduct{
+			Product:     one.Name,
+			Title:       one.Title,
+			Description: one.Description,
+			Category:    one.Category,
+			sections:    r.sections.Public(one.Declaration),
 		}
-		list = append(list, one)
-	}
-	slices.SortFunc(list, func(a, b ShownProduct) int { return cmp.Compare(a.Product, b.Product) })
-	return list, nil
-}
-
-// Products lists all declared products, sorted by name.
-func (r *Registry) Products(ctx context.Context) ([]*Compiled, error) {
-	s, err := r.snapshot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var list []*Compiled
-	for _, c := range s.products {
-		list = append(list, c)
-	}
-	slices.SortFunc(list, func(a, b *Compiled) int { return cmp.Compare(a.Name, b.Name) })
-	return list, nil
-}
-
-func (c *Compiled) shown() ShownProduct {
-	p := ShownProduct{Product: c.Name, Title: c.Title, Description: c.Decl.Description, Category: c.Category,
-		Resources: []ShownResource{}, AlertTypes: []ShownAlertType{}}
-	for _, res := range c.Decl.Resources {
-		p.Resources = append(p.Resources, ShownResource{res.Type, res.Title, res.Actions})
-	}
-	for _, a := range c.Decl.AlertTypes {
-		filters := a.Filters
-		if filters == nil {
-			filters = []Filter{}
+		if inside && one.Team != "" {
+			shown.Owner = &ShownOwner{ID: one.Team, Name: s.teams[one.Team].name}
 		}
-		p.AlertTypes = append(p.AlertTypes, ShownAlertType{a.Type, a.Title, a.Description, a.Severities, filters})
+		list = append(list, shown)
 	}
-	return p
+	return list, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -159,7 +160,7 @@ func TestATeamIntegratesOverHTTP(t *testing.T) {
 				t.Errorf("an operator without the permission at %s: %d", path, a.Status)
 			}
 		}
-		if v := result[[]producer.Revision](t, call(t, s, "root", "GET", catalog+"/versions?limit=1", "", ""), 200); len(v) != 1 || v[0].Version != 2 || v[0].Format != producer.JSON {
+		if v := result[[]producer.Revision](t, call(t, s, "root", "GET", catalog+"/versions?limit=1", "", ""), 200); len(v) != 1 || v[0].Version != 2 || v[0].Format != catalogue.JSON {
 			t.Errorf("%+v", v)
 		}
 
@@ -220,9 +221,18 @@ func TestProductsAreShownWithTheirSentencesAndOwnersOnlyInside(t *testing.T) {
 	w := newWorld(t, "")
 	s := serve(t, w)
 	w.apply(w.team("TLS team"), string(read(t, "full.yaml")))
-	inside := result[[]producer.ShownProduct](t, call(t, s, "root", "GET", "/catalog/products", "", ""), 200)
+	type product struct {
+		producer.ShownProduct
+		Resources []struct {
+			Actions []struct{ Failure string }
+		} `json:"resources"`
+		AlertTypes []struct {
+			Filters []struct{ Key string }
+		} `json:"alert_types"`
+	}
+	inside := result[[]product](t, call(t, s, "root", "GET", "/catalog/products", "", ""), 200)
 	outside := call(t, s, "reader", "GET", "/catalog/products", "", "")
-	list := result[[]producer.ShownProduct](t, outside, 200)
+	list := result[[]product](t, outside, 200)
 	if len(list) != 2 || list[0].Product != "belfry" || list[1].Title != "TLS" || list[1].Resources[0].Actions[0].Failure == "" || list[1].AlertTypes[0].Filters[0].Key != "zones" {
 		t.Errorf("%+v", list)
 	}

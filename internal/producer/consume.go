@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -169,7 +170,7 @@ func arrange(list []event.Reject, times []int64, teams map[string]bool, now time
 
 // short bounds what a sender chose itself. PostgreSQL's text takes no NUL, and
 // one such event must not hold up all that follow.
-func short(s string) string { return cutBytes(strings.ReplaceAll(s, "\x00", ""), maxName) }
+func short(s string) string { return cutBytes(strings.ReplaceAll(s, "\x00", ""), catalogue.MaxName) }
 
 // general makes /related/3/id and /related/7/id one field.
 func general(pointer string) string {

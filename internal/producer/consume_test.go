@@ -17,6 +17,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/producer"
+	"github.com/belfryhq/belfry/test/sections"
 )
 
 const account = "0192f7c417d170008000000000000001"
@@ -43,7 +44,7 @@ func consuming(t *testing.T, w *world) *bench {
 	}
 	t.Cleanup(func() { b.Close() })
 	out := &bench{world: w, registry: prometheus.NewRegistry()}
-	if w.r, err = producer.New(producer.Config{OperatorAccount: operators}, producer.Deps{DB: w.db, Record: w.record, Now: w.clock, Registerer: out.registry}); err != nil {
+	if w.r, err = producer.New(producer.Config{OperatorAccount: operators}, producer.Deps{DB: w.db, Sections: sections.All(), Record: w.record, Now: w.clock, Registerer: out.registry}); err != nil {
 		t.Fatal(err)
 	}
 	cluster := b.Cluster()

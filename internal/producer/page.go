@@ -27,7 +27,7 @@ const (
 type Pages struct {
 	UI      *ui.UI
 	Cursors *web.Cursors // of lists
-	Mount   account.Mount
+	Mount   func(pattern, permission string, stream bool, h func(http.ResponseWriter, *http.Request) error)
 	// Shell is what stands around a page; section is the navigation's entry:
 	// producers or rejects, on the console and on a customer's page.
 	Shell func(r *http.Request, p *web.Principal, account, section string) ui.Shell
@@ -122,7 +122,7 @@ func goTo(w http.ResponseWriter, r *http.Request, path, said string) error {
 func (p *pages) show(w http.ResponseWriter, v visit, section, title, template string, status int, data any) error {
 	shell := p.Shell(v.r, v.who, v.account, section)
 	shell.Title, shell.Status = title, status
-	if said := saids[ui.Said(v.r)]; said != "" {
+	if said := saids[ui.FlashKey(v.r)]; said != "" {
 		shell.Flash = &ui.Flash{Tone: ui.Good, Text: said}
 	}
 	return p.set.Render(w, v.r, shell, template, data)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
@@ -17,20 +18,23 @@ func (p *pages) mountCatalogue() {
 	p.Mount("GET "+base+"/history/{version}", mayRead, false, p.showVersion)
 }
 
-// shownAction is an action with its sentence as a template, its places marked.
-type shownAction struct {
-	Action
-	Said, SaidFailed ui.Sentence
+// shownProduct is a product with the panels of its sections.
+type shownProduct struct {
+	catalogue.Declaration
+	Panels []shownPanel
 }
 
-type shownDecl struct {
-	Resource
-	Actions []shownAction
+type shownPanel struct {
+	catalogue.Panel
+	Rows [][]shownCell
 }
 
-type shownProductPage struct {
-	Product
-	Resources []shownDecl
+// shownCell is a cell with the name of its column, and the sentences whose
+// placeholders are marked.
+type shownCell struct {
+	catalogue.Cell
+	Column           string
+	Success, Failure ui.Sentence
 }
 
 func (p *pages) showCatalogue(w http.ResponseWriter, r *http.Request) error {
@@ -44,28 +48,40 @@ func (p *pages) showCatalogue(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return p.show(w, v, "producers", h.Name, "team-catalogue", 0, map[string]any{
-		"Head": h, "Products": productsOf(c.Catalog), "Revision": c.Revision, "Applied": c.Version > 0,
+		"Head": h, "Products": p.products(c.Catalog), "Revision": c.Revision, "Applied": c.Version > 0,
 		"Teach": p.applyCommand(h.ID, TokenPrefix+"..."), "Tokens": h.Href + "/tokens",
 	})
 }
 
-func productsOf(c Catalogue) (list []shownProductPage) {
-	for _, product := range c.Products {
-		s := shownProductPage{Product: product}
-		for _, resource := range product.Resources {
-			d := shownDecl{Resource: resource}
-			for _, a := range resource.Actions {
-				d.Actions = append(d.Actions, shownAction{a, marked(a.Sentence), marked(a.Failure)})
-			}
-			s.Resources = append(s.Resources, d)
+func (p *pages) products(c catalogue.Catalogue) (products []shownProduct) {
+	for _, declared := range c.Products {
+		shown := shownProduct{Declaration: declared}
+		for _, panel := range p.sections.Panels(declared) {
+			shown.Panels = append(shown.Panels, showPanel(panel))
 		}
-		list = append(list, s)
+		products = append(products, shown)
 	}
-	return list
+	return products
 }
 
-// marked sets the places of a sentence's template apart.
-func marked(template string) (s ui.Sentence) {
+func showPanel(panel catalogue.Panel) shownPanel {
+	shown := shownPanel{Panel: panel}
+	for _, row := range panel.Rows {
+		cells := make([]shownCell, len(row))
+		for i, cell := range row {
+			cells[i] = shownCell{Cell: cell, Column: panel.Columns[i]}
+			if cell.Sentence {
+				cells[i].Success = markPlaceholders(cell.Text)
+				cells[i].Failure = markPlaceholders(cell.Failure)
+			}
+		}
+		shown.Rows = append(shown.Rows, cells)
+	}
+	return shown
+}
+
+// markPlaceholders sets the placeholders of a sentence's template apart.
+func markPlaceholders(template string) (s ui.Sentence) {
 	for template != "" {
 		open := strings.IndexByte(template, '{')
 		end := strings.IndexByte(template, '}')
@@ -141,10 +157,10 @@ func (p *pages) changesOf(ctx context.Context, teamID string, c StoredCatalogue)
 	if err != nil {
 		return nil, false, err
 	}
-	for _, one := range Diff(before.Catalog, c.Catalog) {
-		s := shownChange{Change: one, What: spaced(one.Kind)}
+	for _, one := range p.sections.Diff(before.Catalog, c.Catalog) {
+		s := shownChange{Change: one, What: catalogue.Spaced(one.Kind)}
 		if one.Op == "changed" {
-			s.Old, s.New = brief(one.Before), brief(one.After)
+			s.Old, s.New = catalogue.Brief(one.Before), catalogue.Brief(one.After)
 		}
 		list = append(list, s)
 	}
@@ -152,6 +168,6 @@ func (p *pages) changesOf(ctx context.Context, teamID string, c StoredCatalogue)
 }
 
 type shownChange struct {
-	Change
+	catalogue.Change
 	What, Old, New string
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -161,7 +162,7 @@ func (p *pages) rejects(v visit, of Rejects) (out rejectsView, err error) {
 	for _, f := range summary.Faults {
 		out.Summary = append(out.Summary, shownCount{faultOf(f.Code, f.Pointer, ""), f.Product, f.Count, v.with("code", strconv.Itoa(f.Code), "product", f.Product, "cursor", "")})
 	}
-	filter := RejectFilter{Product: cutBytes(q.Get("product"), maxName)}
+	filter := RejectFilter{Product: cutBytes(q.Get("product"), catalogue.MaxName)}
 	if s := q.Get("code"); s != "" {
 		if filter.Code, err = strconv.Atoi(s); err != nil || filter.Code <= 0 {
 			return out, errs.At(errs.CodeInvalid, "code", "code is the number of an error, such as 12002")

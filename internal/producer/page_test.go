@@ -20,6 +20,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -77,11 +78,14 @@ func newConsole(t *testing.T) *console {
 		}
 		return s
 	}
-	mount := c.dir.PageMount(api, u, shell)
-	if err := c.dir.MountPages(accounts.Pages{UI: u, API: api, Mount: mount, Shell: shell}); err != nil {
+	kit, err := page.New(page.Config{UI: u, API: api, Resolve: c.dir.ResolveAccount, Denied: c.dir.Denied, SignIn: accounts.SignInURL, Shell: shell})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.r.MountPages(producer.Pages{UI: u, Cursors: api.Cursors(), Mount: mount, Shell: shell, URL: "http://belfry.test/"}); err != nil {
+	if err := c.dir.Pages(kit); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.r.MountPages(producer.Pages{UI: u, Cursors: api.Cursors(), Mount: kit.Mount, Shell: shell, URL: "http://belfry.test/"}); err != nil {
 		t.Fatal(err)
 	}
 	c.r.API(api)
@@ -349,7 +353,7 @@ func TestOnlyOperatorsOpenTheConsole(t *testing.T) {
 	c.http = c.signIn(m.SignInURL)
 	base := "/console/producers/" + team
 	for _, path := range []string{"/console/producers", "/console/rejects", base, base + "/rejects", base + "/tokens", base + "/history", base + "/history/1", base + "/settings", base + "/delete"} {
-		c.get(path).is(403, "belongs to the operators").lacks("Checkout")
+		c.get(path).is(403, "for the operators").lacks("Checkout")
 	}
 	for _, path := range []string{"/console/producers", base + "/tokens", base + "/settings", base + "/delete"} {
 		c.post(path, "name", "mine").is(403)

@@ -2,7 +2,7 @@
 // their catalogues (what their products may write into the record, which
 // alerts and topics are theirs) and the events of theirs that were refused.
 //
-//	belfry.yaml -> Parse -> Apply (version, owner, history) -> Lookup -> ingestion
+//	belfry.yaml -> catalogue.Parse -> Apply (version, owner, history) -> Lookup -> ingestion
 //	topic of rejects -> Consumer -> a team's, an account's, the operators' page
 //
 // A catalogue is whole: applying a file makes the team's declarations what the
@@ -27,6 +27,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/id"
@@ -52,9 +53,11 @@ type Config struct {
 	Poll            time.Duration // between two looks for changed catalogues; 2 s
 }
 
-// Deps are the parts a Registry works with. DB and Record are required.
+// Deps are the parts a Registry works with. DB, Record and Sections are required.
 type Deps struct {
 	DB *db.DB
+	// Sections are the sections of catalogue files.
+	Sections catalogue.Sections
 	// Record writes Belfry's own audit events to the outbox of DB, in tx.
 	Record func(ctx context.Context, tx *db.Tx, events ...event.Audit) error
 	// Wake tells the outbox's relay of a commit; nil = it finds out by itself.
@@ -73,7 +76,9 @@ type Registry struct {
 	log     *slog.Logger
 	now     func() time.Time
 	metrics metrics
-	own     *Compiled
+
+	sections catalogue.Sections
+	builtin  *catalogue.Product
 
 	registerer prometheus.Registerer // for the consumer's metrics
 
@@ -89,20 +94,32 @@ type Registry struct {
 // New makes a Registry; the database has the tables of [bus.Schema] and [Schema].
 func New(cfg Config, deps Deps) (*Registry, error) {
 	switch {
-	case deps.DB == nil || deps.Record == nil:
-		return nil, errors.New("producer: DB and Record are required")
+	case deps.DB == nil || deps.Record == nil || len(deps.Sections) == 0:
+		return nil, errors.New("producer: DB, Record and Sections are required")
 	case !id.Valid(cfg.OperatorAccount):
 		return nil, errors.New("producer: OperatorAccount must be an account's id")
 	}
 	if cfg.Poll <= 0 {
 		cfg.Poll = 2 * time.Second
 	}
-	own, err := Own()
+	builtin, err := Builtin(deps.Sections)
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{cfg: cfg, db: deps.DB, record: deps.Record, wake: deps.Wake, log: deps.Log, now: deps.Now,
-		own: own, metrics: newMetrics(), registerer: deps.Registerer, cached: map[account.Hash]cachedToken{}, touched: map[string]int64{}}
+	r := &Registry{
+		cfg:        cfg,
+		db:         deps.DB,
+		record:     deps.Record,
+		wake:       deps.Wake,
+		log:        deps.Log,
+		now:        deps.Now,
+		metrics:    newMetrics(),
+		sections:   deps.Sections,
+		builtin:    builtin,
+		registerer: deps.Registerer,
+		cached:     map[account.Hash]cachedToken{},
+		touched:    map[string]int64{},
+	}
 	if r.wake == nil {
 		r.wake = func() {}
 	}

@@ -2,55 +2,36 @@ package producer_test
 
 import (
 	"context"
-	"flag"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/internal/producer"
 	"github.com/belfryhq/belfry/test/engines"
+	"github.com/belfryhq/belfry/test/sections"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 const operators = "00000000000070008000000000000000"
 
-// golden compares with a file of testdata.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
-	}
-}
-
 func read(t testing.TB, name string) []byte {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", name))
+	data, err := os.ReadFile(filepath.Join("../catalogue/testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return data
 }
 
-func parse(t testing.TB, text string) *producer.File {
+func parse(t testing.TB, text string) *catalogue.File {
 	t.Helper()
-	f, err := producer.Parse([]byte(text), producer.YAML)
+	f, err := sections.All().Parse([]byte(text), catalogue.YAML)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +70,7 @@ func newWorld(t *testing.T, url string) *world {
 // another is a Registry of a further process on the same database.
 func (w *world) another() *producer.Registry {
 	w.t.Helper()
-	r, err := producer.New(producer.Config{OperatorAccount: operators}, producer.Deps{DB: w.db, Record: w.record, Now: w.clock})
+	r, err := producer.New(producer.Config{OperatorAccount: operators}, producer.Deps{DB: w.db, Sections: sections.All(), Record: w.record, Now: w.clock})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -156,7 +137,7 @@ func benchWorld(b *testing.B) *producer.Registry {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { d.Close() })
-	r, err := producer.New(producer.Config{OperatorAccount: operators}, producer.Deps{DB: d,
+	r, err := producer.New(producer.Config{OperatorAccount: operators}, producer.Deps{DB: d, Sections: sections.All(),
 		Record: func(context.Context, *db.Tx, ...event.Audit) error { return nil }})
 	if err != nil {
 		b.Fatal(err)

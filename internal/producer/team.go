@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -33,9 +34,12 @@ const (
 	maxTokens = 100 // of a team
 )
 
+// scanner is a row, or the present one of several.
+type scanner = interface{ Scan(targets ...any) error }
+
 const teamColumns = `id, name, contact_email, version, created_at, modified_at`
 
-func scanTeam(row interface{ Scan(...any) error }) (Team, error) {
+func scanTeam(row scanner) (Team, error) {
 	var t Team
 	var created, modified int64
 	err := row.Scan(&t.ID, &t.Name, &t.ContactEmail, &t.CatalogVersion, &created, &modified)
@@ -71,7 +75,7 @@ func (r *Registry) CreateTeam(ctx context.Context, name, email string) (Team, er
 
 func nameTaken(err error, name string) error {
 	if db.Unique(err) {
-		return errs.At(errs.CodeExists, "/name", "there is a product team %s already", show(name))
+		return errs.At(errs.CodeExists, "/name", "there is a product team %s already", catalogue.Quote(name))
 	}
 	return err
 }
@@ -89,7 +93,7 @@ func checkTeam(name, email string) (string, string, error) {
 	name, email = strings.TrimSpace(name), strings.TrimSpace(email)
 	var list errs.List
 	if !oneLine(name) {
-		list = append(list, errs.At(errs.CodeInvalid, "/name", "name must have 1 to %d characters in one line", maxTitle))
+		list = append(list, errs.At(errs.CodeInvalid, "/name", "name must have 1 to %d characters in one line", catalogue.MaxTitle))
 	}
 	if email != "" {
 		if a, err := mail.ParseAddress(email); err != nil || a.Address != email || len(email) > 254 {
@@ -101,7 +105,7 @@ func checkTeam(name, email string) (string, string, error) {
 
 // oneLine reports whether a name for people has text and no control characters.
 func oneLine(name string) bool {
-	return name != "" && utf8.RuneCountInString(name) <= maxTitle && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f })
+	return name != "" && utf8.RuneCountInString(name) <= catalogue.MaxTitle && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
 // Team gives a team; CodeNotFound when there is none.
@@ -171,7 +175,7 @@ func (r *Registry) UpdateTeam(ctx context.Context, teamID string, name, email *s
 		if _, err := tx.Exec(ctx, `UPDATE team SET name = $2, contact_email = $3, modified_at = $4 WHERE id = $1`, t.ID, t.Name, t.ContactEmail, now); err != nil {
 			return nameTaken(err, t.Name)
 		}
-		if _, err := tx.Exec(ctx, `UPDATE clock SET n = n + 1 WHERE id = 1`); err != nil { // the name is in the snapshot
+		if err := raiseClock(ctx, tx); err != nil { // the name is in the snapshot
 			return err
 		}
 		return r.audit(ctx, tx, event.NewAudit(r.cfg.OperatorAccount, "update", "producer", t.ID, t.Name).Changed(before, t.shown()))
@@ -183,8 +187,8 @@ func (r *Registry) UpdateTeam(ctx context.Context, teamID string, name, email *s
 // token. Its history stays.
 func (r *Registry) DeleteTeam(ctx context.Context, teamID string) error {
 	return r.change(ctx, func(tx *db.Tx) error {
-		// Behind the clock: no catalogue is applied meanwhile.
-		if _, err := tx.Exec(ctx, `UPDATE clock SET n = n + 1 WHERE id = 1`); err != nil {
+		// The clock's lock keeps an apply from running at the same time.
+		if err := raiseClock(ctx, tx); err != nil {
 			return err
 		}
 		t, err := loadTeam(ctx, tx, teamID)
@@ -220,7 +224,7 @@ func ownsNothing(ctx context.Context, tx *db.Tx, teamID string) error {
 	}
 	var has []string
 	if names > 0 {
-		has = append(has, fmt.Sprintf("it declares %d names, such as %s (apply a catalogue with `products: []` first)", names, show(name)))
+		has = append(has, fmt.Sprintf("it declares %d names, such as %s (apply a catalogue with `products: []` first)", names, catalogue.Quote(name)))
 	}
 	if tokens > 0 {
 		has = append(has, fmt.Sprintf("it has %d tokens (revoke them first)", tokens))

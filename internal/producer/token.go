@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -58,7 +59,7 @@ func (r *Registry) CreateToken(ctx context.Context, teamID string, spec TokenSpe
 	t := Token{ID: id.At(now), Name: strings.TrimSpace(spec.Name), CreatedOn: web.TimeOf(now.UnixMicro()), ExpiresOn: spec.ExpiresOn, IPAllow: []string{}}
 	var list errs.List
 	if !oneLine(t.Name) {
-		list = append(list, errs.At(errs.CodeInvalid, "/name", "name must have 1 to %d characters in one line", maxTitle))
+		list = append(list, errs.At(errs.CodeInvalid, "/name", "name must have 1 to %d characters in one line", catalogue.MaxTitle))
 	}
 	if !spec.ExpiresOn.IsZero() && !spec.ExpiresOn.After(now) {
 		list = append(list, errs.At(errs.CodeOutOfRange, "/expires_on", "expires_on must be in the future"))
@@ -127,7 +128,7 @@ func parseNetworks(entries []string) ([]netip.Prefix, *errs.Error) {
 		if err != nil {
 			addr, err := netip.ParseAddr(s)
 			if err != nil || addr.Zone() != "" {
-				return nil, errs.At(errs.CodeInvalid, "/ip_allow", "ip_allow takes addresses and CIDRs such as 192.0.2.0/24, not %s", show(s))
+				return nil, errs.At(errs.CodeInvalid, "/ip_allow", "ip_allow takes addresses and CIDRs such as 192.0.2.0/24, not %s", catalogue.Quote(s))
 			}
 			addr = addr.Unmap()
 			p = netip.PrefixFrom(addr, addr.BitLen())
@@ -139,7 +140,7 @@ func parseNetworks(entries []string) ([]netip.Prefix, *errs.Error) {
 
 const tokenColumns = `id, name, ip_allow, created_at, expires_at, last_used_at`
 
-func scanToken(row interface{ Scan(...any) error }, more ...any) (Token, error) {
+func scanToken(row scanner, more ...any) (Token, error) {
 	var t Token
 	var allow string
 	var created, expires, used int64

@@ -30,7 +30,7 @@ type Change struct {
 type Pages struct {
 	UI      *ui.UI
 	Cursors *web.Cursors // of lists
-	Mount   account.Mount
+	Mount   func(pattern, permission string, stream bool, h func(http.ResponseWriter, *http.Request) error)
 	Shell   func(r *http.Request, p *web.Principal, account, section string) ui.Shell
 	URL     string // of the server, for commands to copy
 	// Changes are the newest changes to a zone in a time, the oldest first; nil
@@ -100,7 +100,7 @@ func goTo(w http.ResponseWriter, r *http.Request, path, said string) error {
 func (p *pages) show(w http.ResponseWriter, v visit, title, template string, status int, data any) error {
 	shell := p.Shell(v.r, v.who, v.account, "objectives")
 	shell.Title, shell.Status = title, status
-	if said := saids[ui.Said(v.r)]; said != "" {
+	if said := saids[ui.FlashKey(v.r)]; said != "" {
 		shell.Flash = &ui.Flash{Tone: ui.Good, Text: said}
 	}
 	return p.set.Render(w, v.r, shell, template, data)

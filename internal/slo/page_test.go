@@ -19,6 +19,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -91,11 +92,14 @@ func newSite(t *testing.T) *site {
 		return ui.Shell{Face: ui.Customer, Account: ui.Account{ID: account, Name: "Acme"}, User: ui.User{Name: "Ana", SignOut: accounts.SignOutPath},
 			Nav: []ui.NavItem{{Section: "Alerts", Label: "Objectives", Href: s.base, Icon: "target", Current: section == "objectives"}}}
 	}
-	mount := s.dir.PageMount(api, u, shell)
-	if err := s.dir.MountPages(accounts.Pages{UI: u, API: api, Mount: mount, Shell: shell}); err != nil {
+	kit, err := page.New(page.Config{UI: u, API: api, Resolve: s.dir.ResolveAccount, Denied: s.dir.Denied, SignIn: accounts.SignInURL, Shell: shell})
+	if err != nil {
 		t.Fatal(err)
 	}
-	err = s.f.MountPages(slo.Pages{UI: u, Cursors: api.Cursors(), Mount: mount, Shell: shell, URL: "http://belfry.test/",
+	if err := s.dir.Pages(kit); err != nil {
+		t.Fatal(err)
+	}
+	err = s.f.MountPages(slo.Pages{UI: u, Cursors: api.Cursors(), Mount: kit.Mount, Shell: shell, URL: "http://belfry.test/",
 		Zones: func(ctx context.Context, account string) ([][2]string, error) {
 			return [][2]string{{s.blog, "blog.example"}, {s.shop, "shop.example"}}, nil
 		},

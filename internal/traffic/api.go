@@ -7,6 +7,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -28,20 +29,8 @@ type Taken struct {
 
 // RefusedCount says why one count or line was not taken.
 type RefusedCount struct {
-	Index  int            `json:"index" doc:"Place in the request, from 0; of a log, the line from 1"`
-	Errors []CountProblem `json:"errors"`
-}
-
-// CountProblem is one reason.
-type CountProblem struct {
-	Code    int        `json:"code"`
-	Message string     `json:"message"`
-	Source  CountField `json:"source"`
-}
-
-// CountField says which field it is about.
-type CountField struct {
-	Pointer string `json:"pointer,omitempty" doc:"RFC 6901, in the count"`
+	Index  int                  `json:"index" doc:"Place in the request, from 0; of a log, the line from 1"`
+	Errors []ingest.ItemProblem `json:"errors"`
 }
 
 // Params has the header that both on-ramps of counts take.
@@ -57,7 +46,7 @@ func (f *Feature) Register(api *web.API) {
 		Description: "How many requests there were in an interval and how many of them failed: one object, a JSON array, or NDJSON; gzip is welcome. " +
 			"At most 10,000 counts or 4 MiB. {zone, ts, total} are required; seconds is 10 unless given, bad counts failures (5xx), unreachable those of them that did not reach the origin (521). " +
 			"A zone that is not known is made of a hostname. The answer comes after the commit; 200 when at least one count was accepted.",
-		MaxBody: MaxCountsBody, Accepts: []string{"application/json", "application/x-ndjson"}, Result: Taken{},
+		MaxBody: MaxCountsBody, Accepts: ingest.MediaTypes, Result: Taken{},
 	}
 	web.Raw(api, "POST", op, func(ctx context.Context, in *Params, x *web.Exchange) error {
 		return f.takeCounts(ctx, x, in.Key, web.Account(ctx).ID)
@@ -72,24 +61,6 @@ func (f *Feature) Register(api *web.API) {
 	api.Limit("traffic.log_bytes", MaxLogBody)
 	api.Limit("traffic.log_line_bytes", MaxLine)
 	api.Limit("traffic.max_age_seconds", int(MaxAge.Seconds()))
-}
-
-// sender says who hands in a request.
-func sender(p *web.Principal, accountID string) origin {
-	from := origin{account: accountID, by: p.ID, via: "http"}
-	if p.Kind == web.KindProducer {
-		from.producer = p.ID
-	}
-	return from
-}
-
-// scope is within what an Idempotency-Key is unique: the account, so that a
-// token may be replaced between two attempts, or the product team.
-func (o origin) scope() string {
-	if o.account != "" {
-		return o.account
-	}
-	return "producer:" + o.by
 }
 
 // checkKey refuses keys as web does for creating operations.
@@ -113,22 +84,22 @@ func (f *Feature) takeCounts(ctx context.Context, x *web.Exchange, key, accountI
 	if err != nil {
 		return err
 	}
-	values, list, err := Values(body)
+	items, err := countFormat.Split(body, x.MediaType())
 	if err != nil {
 		return err
 	}
-	b := f.newBatch(sender(web.CurrentPrincipal(ctx), accountID))
-	if err := b.values(ctx, values); err != nil {
+	b := f.newBatch(ingest.From(ctx, accountID), "http")
+	if err := b.values(ctx, items.Values); err != nil {
 		return err
 	}
 	hash := sha256.New()
 	hash.Write([]byte("counts\n"))
 	hash.Write(body)
-	return f.answer(ctx, x, b, key, [32]byte(hash.Sum(nil)), Taken{Accepted: len(b.good), Rejected: len(b.bad), RejectedRequests: b.refused, Counts: len(b.good)}, list)
+	return f.answer(ctx, x, b, key, [32]byte(hash.Sum(nil)), Taken{Accepted: len(b.good), Rejected: len(b.bad), RejectedRequests: b.refused, Counts: len(b.good)}, items)
 }
 
 // answer stores a batch and says what became of it.
-func (f *Feature) answer(ctx context.Context, x *web.Exchange, b *batch, key string, hash [32]byte, out Taken, list bool) error {
+func (f *Feature) answer(ctx context.Context, x *web.Exchange, b *batch, key string, hash [32]byte, out Taken, items ingest.Items) error {
 	out.Refused = []RefusedCount{}
 	out.OtherRequests = b.other
 	out.OtherZones = append([]string{}, b.others...)
@@ -137,18 +108,16 @@ func (f *Feature) answer(ctx context.Context, x *web.Exchange, b *batch, key str
 		if i == maxRefusedShown {
 			break
 		}
-		one := RefusedCount{Index: r.index}
+		out.Refused = append(out.Refused, RefusedCount{Index: r.index, Errors: ingest.Problems(r.faults)})
 		for _, e := range r.faults {
-			one.Errors = append(one.Errors, CountProblem{int(e.Code), e.Message, CountField{e.Pointer}})
-			shown = append(shown, r.at(e, list))
+			shown = append(shown, items.Locate(r.index, e))
 		}
-		out.Refused = append(out.Refused, one)
 	}
 	answer, err := json.Marshal(out)
 	if err != nil {
 		return err
 	}
-	answer, replayed, err := f.submit(ctx, b, &submission{scope: b.from.scope(), key: key, hash: hash, answer: answer})
+	answer, replayed, err := f.submit(ctx, b, &submission{scope: b.from.Scope(), key: key, hash: hash, answer: answer})
 	if err != nil {
 		return err
 	}
@@ -160,7 +129,8 @@ func (f *Feature) answer(ctx context.Context, x *web.Exchange, b *batch, key str
 			return err
 		}
 	} else if out.Accepted == 0 && len(shown) > 0 {
-		env.Status, env.Errors = 400, shown
+		env.Status = 400
+		env.Errors = shown
 	}
 	env.Info, err = json.Marshal(struct {
 		Accepted int `json:"accepted"`

@@ -9,6 +9,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -45,8 +46,7 @@ func (f *Feature) takeLog(ctx context.Context, in *LogParams, x *web.Exchange) e
 		return err
 	}
 	defer leave()
-	b := f.newBatch(sender(web.CurrentPrincipal(ctx), web.Account(ctx).ID))
-	b.from.via = "log"
+	b := f.newBatch(ingest.From(ctx, web.Account(ctx).ID), "log")
 	hash := sha256.New()
 	io.WriteString(hash, "log\n"+in.Format+"\n"+in.Zone+"\n") // a hash takes everything
 	tally, window := NewTally(maxCells), Recent(f.now())
@@ -55,7 +55,7 @@ func (f *Feature) takeLog(ctx context.Context, in *LogParams, x *web.Exchange) e
 		rejected++
 		f.metrics.refused.WithLabelValues("log", reason(described(fault)[0].Code)).Inc()
 		if len(b.bad) < maxRefusedShown {
-			b.bad = append(b.bad, refusal{index: line, account: b.from.account, faults: described(fault)})
+			b.bad = append(b.bad, refusal{index: line, account: b.from.Account, faults: described(fault)})
 		}
 	}
 	err = format.Read(io.TeeReader(x.Body(), hash), func(line int, e Entry, fault error) error {
@@ -103,7 +103,7 @@ func (f *Feature) takeLog(ctx context.Context, in *LogParams, x *web.Exchange) e
 	}
 	f.metrics.lines.WithLabelValues(in.Format, "ok").Add(float64(accepted))
 	f.metrics.lines.WithLabelValues(in.Format, "refused").Add(float64(rejected))
-	return f.answer(ctx, x, b, in.Key, [32]byte(hash.Sum(nil)), Taken{Accepted: accepted, Rejected: rejected, RejectedRequests: int64(rejected), Counts: len(b.good)}, true)
+	return f.answer(ctx, x, b, in.Key, [32]byte(hash.Sum(nil)), Taken{Accepted: accepted, Rejected: rejected, RejectedRequests: int64(rejected), Counts: len(b.good)}, ingest.Items{List: true})
 }
 
 // Uploads at once. A tally may take 30 MB, and a slow upload its place for half a

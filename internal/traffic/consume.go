@@ -8,6 +8,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 )
 
 // Group is the consumer group of the topic of counts.
@@ -26,13 +27,13 @@ func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 	accounts, zones := map[string]found{}, map[[2]string]found{}
 	for i := range b.Records {
 		r := &b.Records[i]
-		one := &batch{f: f, from: origin{via: "kafka", by: b.Topic}, accounts: accounts, zones: zones}
-		values, _, err := Values(r.Value)
+		one := &batch{f: f, from: ingest.Sender{By: b.Topic}, via: "kafka", accounts: accounts, zones: zones}
+		items, err := countFormat.Split(r.Value, "")
 		if len(r.Value) == 0 {
 			err = errs.New(errs.CodeInvalidJSON, "the record has no value")
 		}
 		if err == nil {
-			err = one.values(ctx, values)
+			err = one.values(ctx, items.Values)
 			if err != nil {
 				return err // nothing was stored: the batch comes again
 			}

@@ -1,9 +1,7 @@
 package traffic
 
 import (
-	"bytes"
 	"errors"
-	"io"
 	"math"
 	"reflect"
 	"strconv"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
@@ -112,8 +111,11 @@ func (w *whole) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 
 var known = json.JoinOptions(json.RejectUnknownMembers(true))
 
-// aCount is what the JSON of the on-ramps is about, in its faults.
-var aCount = strict.Thing{Name: "a count"}
+// aCount names a count in decoding errors.
+var aCount = strict.Subject{Name: "a count"}
+
+// countFormat is the format of both on-ramps and of the records of the bus.
+var countFormat = ingest.Format{Item: aCount, Max: MaxCounts}
 
 // ParseCount reads one compact count:
 //
@@ -187,76 +189,4 @@ func ParseCount(data []byte, window Window) (Count, errs.List) {
 		fault(errs.CodeOutOfRange, "/unreachable", "unreachable is a part of bad: 0 to %d, not %d", c.Bad, c.Unreachable)
 	}
 	return c, list
-}
-
-// Values finds the counts in a body or a record: one object, a JSON array, or
-// one object a line (NDJSON). list reports whether they came as several. What is
-// wrong inside a line, or inside an element of an array, is found when that one
-// is parsed.
-func Values(body []byte) (values []jsontext.Value, list bool, err error) {
-	trimmed := bytes.TrimLeft(bytes.TrimPrefix(body, byteOrderMark), " \t\r\n")
-	if len(trimmed) == 0 {
-		return nil, false, errs.New(errs.CodeMissingField, "the body is empty; send one count, a JSON array of counts, or NDJSON")
-	}
-	if trimmed[0] == '[' {
-		values, err = elements(trimmed)
-		return values, true, err
-	}
-	// One count over several lines is common, so is NDJSON.
-	dec := jsontext.NewDecoder(bytes.NewReader(trimmed), lenient)
-	if _, err := dec.ReadValue(); err != nil || len(bytes.TrimSpace(trimmed[dec.InputOffset():])) == 0 {
-		if err == nil || !bytes.ContainsRune(bytes.TrimSpace(trimmed), '\n') {
-			return []jsontext.Value{trimmed}, false, nil
-		}
-	}
-	if rest := bytes.TrimLeft(trimmed[dec.InputOffset():], " "); trimmed[0] == '{' && bytes.HasPrefix(rest, []byte("{")) && !bytes.ContainsRune(trimmed, '\n') {
-		return nil, true, errs.New(errs.CodeInvalidJSON, "there is more than one count on a line: NDJSON has one a line (curl keeps line breaks with --data-binary)")
-	}
-	for line := range bytes.Lines(trimmed) {
-		line = bytes.TrimSpace(line)
-		if len(line) == 0 {
-			continue
-		}
-		if len(values) == MaxCounts {
-			return nil, true, tooMany()
-		}
-		values = append(values, line)
-	}
-	return values, true, nil
-}
-
-var lenient = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
-
-func elements(body []byte) (values []jsontext.Value, err error) {
-	dec := jsontext.NewDecoder(bytes.NewReader(body), lenient)
-	if _, err := dec.ReadToken(); err != nil {
-		return nil, aCount.Fault(err)
-	}
-	for dec.PeekKind() != ']' {
-		if len(values) == MaxCounts {
-			return nil, tooMany()
-		}
-		v, err := dec.ReadValue()
-		if err != nil {
-			e := aCount.Fault(err)
-			e.Pointer = "/" + strconv.Itoa(len(values))
-			e.Message = "count " + strconv.Itoa(len(values)) + " of the array: " + e.Message + "; nothing of the request was counted (NDJSON keeps the good lines)"
-			return nil, e
-		}
-		values = append(values, v.Clone())
-	}
-	if _, err := dec.ReadToken(); err != nil {
-		return nil, aCount.Fault(err)
-	}
-	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, errs.New(errs.CodeInvalidJSON, "there is more after the array's end, at byte %d", dec.InputOffset())
-	}
-	if len(values) == 0 {
-		return nil, errs.New(errs.CodeMissingField, "the array is empty; send at least one count")
-	}
-	return values, nil
-}
-
-func tooMany() error {
-	return errs.New(errs.CodeTooLarge, "a request takes at most %d counts; send the rest in another", MaxCounts)
 }

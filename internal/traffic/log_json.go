@@ -37,7 +37,7 @@ func (s *scalar) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return nil
 }
 
-// or gives the first that says something; nginx writes "-" for nothing.
+// firstOf returns the first value that is set; nginx writes "-" for none.
 func firstOf(list ...scalar) string {
 	for _, s := range list {
 		if s != "" && s != "-" {
@@ -46,6 +46,10 @@ func firstOf(list ...scalar) string {
 	}
 	return ""
 }
+
+// lenient decodes the lines of web servers, which may hold bytes that are not
+// UTF-8 and duplicate names.
+var lenient = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 
 func decodeLine(line []byte, into any) error {
 	if err := json.Unmarshal(line, into, lenient); err != nil {

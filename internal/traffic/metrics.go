@@ -54,15 +54,15 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 
 // took counts a batch that is stored.
 func (m *metrics) took(b *batch, sharded int) {
-	m.counts.WithLabelValues(b.from.via).Add(float64(len(b.good)))
-	m.requests.WithLabelValues(b.from.via).Add(float64(b.total))
-	m.others.WithLabelValues(b.from.via).Add(float64(b.other))
+	m.counts.WithLabelValues(b.via).Add(float64(len(b.good)))
+	m.requests.WithLabelValues(b.via).Add(float64(b.total))
+	m.others.WithLabelValues(b.via).Add(float64(b.other))
 	m.sharded.Add(float64(sharded))
 	for _, r := range b.bad {
 		if r.data == nil {
 			continue // a line of a log: counted when it was read
 		}
-		m.refused.WithLabelValues(b.from.via, reason(r.faults[0].Code)).Inc()
+		m.refused.WithLabelValues(b.via, reason(r.faults[0].Code)).Inc()
 	}
 }
 

@@ -28,11 +28,11 @@ func (b *batch) rejects(now time.Time, source *event.Fetched) ([]bus.Message, er
 		}
 		out := event.Reject{
 			Kind:     "traffic",
-			Producer: b.from.producer,
+			Producer: b.from.Producer,
 			Account:  r.account,
-			Via:      b.from.via,
+			Via:      b.via,
 			Source:   source,
-			By:       b.from.by,
+			By:       b.from.By,
 		}
 		for _, e := range r.faults {
 			out.Errors = append(out.Errors, event.Fault{Code: int(e.Code), Pointer: e.Pointer, Message: e.Message})

@@ -29,30 +29,24 @@ type Position struct {
 	crc       sql.NullInt64
 }
 
-const selectPositions = `SELECT grp, topic, partition, next, epoch, crc, updated_at FROM bus_offset ORDER BY grp, topic, partition`
+const selectPositions = `SELECT grp, topic, partition, next, epoch, crc, updated_at FROM bus_offset
+ORDER BY grp, topic, partition`
 
 // Positions lists every position that the database keeps.
-func Positions(ctx context.Context, d *db.DB) ([]Position, error) {
-	var list []Position
-	err := d.View(ctx, func(tx *db.Tx) error {
-		list = nil
-		rows, err := tx.Query(ctx, selectPositions)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var p Position
-			var at int64
-			if err := rows.Scan(&p.Group, &p.Topic, &p.Partition, &p.Next, &p.Epoch, &p.crc, &at); err != nil {
-				return err
-			}
-			p.At = time.UnixMicro(at).UTC()
-			list = append(list, p)
-		}
-		return rows.Err()
+func Positions(ctx context.Context, d *db.DB) (list []Position, err error) {
+	err = d.View(ctx, func(tx *db.Tx) error {
+		list, err = db.Collect(ctx, tx, scanPosition, selectPositions)
+		return err
 	})
 	return list, err
+}
+
+func scanPosition(row db.Row) (Position, error) {
+	var p Position
+	var at int64
+	err := row.Scan(&p.Group, &p.Topic, &p.Partition, &p.Next, &p.Epoch, &p.crc, &at)
+	p.At = time.UnixMicro(at).UTC()
+	return p, err
 }
 
 // raise claims a partition: every owner before is fenced from here on.

@@ -67,7 +67,7 @@ type Relay struct {
 	db      *db.DB
 	deliver func(context.Context, []Message) error
 	opts    RelayOptions
-	holder  string
+	lease   db.Lease
 	wake    chan struct{}
 	waiting prometheus.Gauge
 	results *prometheus.CounterVec
@@ -94,7 +94,7 @@ func NewRelay(d *db.DB, deliver func(context.Context, []Message) error, opts Rel
 	}
 	labels := prometheus.Labels{"outbox": opts.Name}
 	r := &Relay{
-		db: d, deliver: deliver, opts: opts, holder: id.New(), wake: make(chan struct{}, 1),
+		db: d, deliver: deliver, opts: opts, lease: outboxLeases.Of(id.New(), 1), wake: make(chan struct{}, 1),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "belfry_outbox_oldest_seconds", Help: "Age of the oldest message in the outbox; 0 when it is empty or another process drains it.", ConstLabels: labels}),
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -204,10 +204,15 @@ func (r *Relay) drain(ctx context.Context) (int, error) {
 	return len(msgs), nil
 }
 
-const (
-	pending = `SELECT id, topic, partition, msg_key, value, headers, at FROM outbox ORDER BY id LIMIT $1`
-	lease   = `INSERT INTO outbox_lease (one, holder, until) VALUES (1, $1, $2) ON CONFLICT (one) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE outbox_lease.holder = excluded.holder OR outbox_lease.until < $3`
-)
+const pending = `SELECT id, topic, partition, msg_key, value, headers, at FROM outbox ORDER BY id LIMIT $1`
+
+// outboxLeases has one row: the right to drain the outbox.
+var outboxLeases = db.NewLeases(db.LeaseTable{
+	Name:   "outbox_lease",
+	Key:    []string{"one"},
+	Holder: "holder",
+	Until:  "until",
+})
 
 // next takes or renews the lease and reads the oldest messages. Nothing is
 // written while the outbox is empty.
@@ -226,10 +231,8 @@ func (r *Relay) next(ctx context.Context) (ids []int64, msgs []Message, err erro
 		return nil, nil, err
 	}
 	held := false
-	err = r.db.Tx(ctx, func(tx *db.Tx) error {
-		now := time.Now()
-		n, err := tx.Exec(ctx, lease, r.holder, now.Add(r.opts.Lease).UnixMicro(), now.UnixMicro())
-		held = n == 1
+	err = r.db.Tx(ctx, func(tx *db.Tx) (err error) {
+		held, err = r.lease.Claim(ctx, tx, r.opts.Lease)
 		return err
 	})
 	if err != nil || !held {
@@ -308,8 +311,7 @@ func (r *Relay) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	err := r.db.Tx(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `DELETE FROM outbox_lease WHERE holder = $1`, r.holder)
-		return err
+		return r.lease.Release(ctx, tx, 0)
 	})
 	if err != nil {
 		r.opts.Log.Info("outbox lease not given back; it ends by itself", "outbox", r.opts.Name, "error", err)

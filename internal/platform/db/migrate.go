@@ -6,20 +6,22 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
 
-// Schema is one source of migrations: files NNNN_name.sql, applied once each in
-// the order of their names, forward only. Where DDL must differ, the file is
-// NNNN_name.sqlite.sql beside NNNN_name.postgres.sql.
+// Schema is a set of migrations: files NNNN_name.sql, applied once each in the
+// order of their names, forward only. Where the DDL of the engines differs, there
+// are two files, NNNN_name.sqlite.sql and NNNN_name.postgres.sql.
 type Schema struct {
-	Source string // who owns the tables: "bus", "audit", ...
-	Files  fs.FS  // the files at its root
+	Source string  // owner of the tables: "bus", "audit", ...
+	Files  fs.FS   // the files at its root
+	More   []fs.FS // further files of the same sequence, with names of their own
 }
 
-// Applied is one migration as the database remembers it.
+// Applied is one migration in the record that the database keeps of them.
 type Applied struct {
 	Source, Name string
 	At           time.Time
@@ -45,7 +47,13 @@ func (d *DB) migrate(ctx context.Context, schemas []Schema) error {
 				return err
 			}
 		}
-		_, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS migration (source TEXT NOT NULL, name TEXT NOT NULL, sha256 TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (source, name))`)
+		_, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS migration (
+			source TEXT   NOT NULL,
+			name   TEXT   NOT NULL,
+			sha256 TEXT   NOT NULL,
+			at     BIGINT NOT NULL,
+			PRIMARY KEY (source, name)
+		)`)
 		if err != nil {
 			return err
 		}
@@ -63,39 +71,22 @@ func (d *DB) migrate(ctx context.Context, schemas []Schema) error {
 
 func apply(ctx context.Context, tx *Tx, s Schema) error {
 	done := map[string]string{}
-	rows, err := tx.Query(ctx, `SELECT name, sha256 FROM migration WHERE source = $1`, s.Source)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err := Each(ctx, tx, func(row Row) error {
 		var name, sum string
-		if err := rows.Scan(&name, &sum); err != nil {
-			return err
-		}
+		err := row.Scan(&name, &sum)
 		done[name] = sum
-	}
-	if err := rows.Err(); err != nil {
 		return err
-	}
-	entries, err := fs.ReadDir(s.Files, ".")
+	}, `SELECT name, sha256 FROM migration WHERE source = $1`, s.Source)
 	if err != nil {
 		return err
 	}
-	var names []string
-	for _, e := range entries {
-		base := strings.TrimSuffix(e.Name(), ".sql")
-		other := map[Engine]string{SQLite: ".postgres", Postgres: ".sqlite"}[tx.Engine]
-		if base != e.Name() && !strings.HasSuffix(base, other) {
-			names = append(names, e.Name())
-		}
+
+	files, err := s.texts(tx.Engine)
+	if err != nil {
+		return err
 	}
-	sort.Strings(names)
-	for _, file := range names {
-		text, err := fs.ReadFile(s.Files, file)
-		if err != nil {
-			return err
-		}
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		text := files[file]
 		name, _, _ := strings.Cut(file, ".")
 		sum := sha256.Sum256(text)
 		hexSum := hex.EncodeToString(sum[:])
@@ -110,7 +101,9 @@ func apply(ctx context.Context, tx *Tx, s Schema) error {
 		if _, err := tx.tx.ExecContext(ctx, string(text)); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO migration (source, name, sha256, at) VALUES ($1, $2, $3, $4)`, s.Source, name, hexSum, time.Now().UnixMicro()); err != nil {
+		_, err := tx.Exec(ctx, `INSERT INTO migration (source, name, sha256, at) VALUES ($1, $2, $3, $4)`,
+			s.Source, name, hexSum, time.Now().UnixMicro())
+		if err != nil {
 			return err
 		}
 	}
@@ -120,25 +113,47 @@ func apply(ctx context.Context, tx *Tx, s Schema) error {
 	return nil
 }
 
-// Migrations lists what was applied, oldest first.
-func (d *DB) Migrations(ctx context.Context) ([]Applied, error) {
-	var list []Applied
-	err := d.View(ctx, func(tx *Tx) error {
-		rows, err := tx.Query(ctx, `SELECT source, name, at FROM migration ORDER BY at, source, name`)
+// texts reads the files for an engine, by name.
+func (s Schema) texts(engine Engine) (map[string][]byte, error) {
+	otherEngine := ".sqlite"
+	if engine == SQLite {
+		otherEngine = ".postgres"
+	}
+	files := map[string][]byte{}
+	for _, part := range append([]fs.FS{s.Files}, s.More...) {
+		entries, err := fs.ReadDir(part, ".")
 		if err != nil {
-			return err
+			return nil, err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var a Applied
-			var at int64
-			if err := rows.Scan(&a.Source, &a.Name, &at); err != nil {
-				return err
+		for _, e := range entries {
+			base, isSQL := strings.CutSuffix(e.Name(), ".sql")
+			if !isSQL || strings.HasSuffix(base, otherEngine) {
+				continue
 			}
-			a.At = time.UnixMicro(at).UTC()
-			list = append(list, a)
+			if _, twice := files[e.Name()]; twice {
+				return nil, fmt.Errorf("two migrations are named %s", e.Name())
+			}
+			if files[e.Name()], err = fs.ReadFile(part, e.Name()); err != nil {
+				return nil, err
+			}
 		}
-		return rows.Err()
+	}
+	return files, nil
+}
+
+// Migrations lists the applied migrations, oldest first.
+func (d *DB) Migrations(ctx context.Context) (list []Applied, err error) {
+	err = d.View(ctx, func(tx *Tx) error {
+		list, err = Collect(ctx, tx, scanApplied, `SELECT source, name, at FROM migration ORDER BY at, source, name`)
+		return err
 	})
 	return list, err
+}
+
+func scanApplied(row Row) (Applied, error) {
+	var a Applied
+	var at int64
+	err := row.Scan(&a.Source, &a.Name, &at)
+	a.At = time.UnixMicro(at).UTC()
+	return a, err
 }

@@ -72,7 +72,10 @@ type Entry struct {
 
 // Kind of the code; Internal for a code that has no entry.
 func (c Code) Kind() Kind {
-	e, _ := c.Entry()
+	e, ok := c.Entry()
+	if !ok {
+		return Internal
+	}
 	return e.Kind
 }
 

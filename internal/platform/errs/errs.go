@@ -17,9 +17,10 @@ import (
 // Kind says what a caller can do about an error.
 type Kind uint8
 
-// The kinds, from "the caller's fault" to "ours".
+// The kinds. None is that of a nil error.
 const (
-	Internal        Kind = iota // a defect or an unexpected fault: 500
+	None            Kind = iota // no error
+	Internal                    // a defect or an unexpected fault: 500
 	Invalid                     // the request can never succeed as it is: 400
 	Unauthenticated             // no valid credential: 401
 	Forbidden                   // the credential does not reach this: 403
@@ -32,12 +33,12 @@ const (
 )
 
 var kindNames = [...]string{
-	"internal", "invalid", "unauthenticated", "forbidden", "not_found",
+	"none", "internal", "invalid", "unauthenticated", "forbidden", "not_found",
 	"conflict", "stale", "too_large", "rate_limited", "unavailable",
 }
 
-// Kinds are the words of all kinds, for the labels of counters.
-func Kinds() []string { return append([]string(nil), kindNames[:]...) }
+// Kinds are the words of all kinds of errors, for the labels of counters.
+func Kinds() []string { return append([]string(nil), kindNames[Internal:]...) }
 
 // String is the kind's word in metrics and logs.
 func (k Kind) String() string {
@@ -50,6 +51,8 @@ func (k Kind) String() string {
 // Status is the HTTP status of the kind (RFC 9110).
 func (k Kind) Status() int {
 	switch k {
+	case None:
+		return 200
 	case Invalid:
 		return 400
 	case Unauthenticated:
@@ -153,9 +156,12 @@ func (l List) Or() error {
 	return l
 }
 
-// All gives what a caller may be shown of err: its described errors, or one
-// error of code [CodeInternal] (or [CodeDeadline]) with err as the cause.
+// All returns the part of err that a caller may see: its described errors, or one
+// error of code [CodeInternal] (or [CodeDeadline]) with err as the cause; nothing of nil.
 func All(err error) List {
+	if err == nil {
+		return nil
+	}
 	var list List
 	if errors.As(err, &list) {
 		return list
@@ -170,11 +176,16 @@ func All(err error) List {
 	return List{New(CodeInternal, "an internal error; it was logged with this request's id").Because(err)}
 }
 
-// KindOf is the kind of the first described error in err's chain; Internal
-// when there is none.
-func KindOf(err error) Kind { return All(err)[0].Kind() }
+// KindOf is the kind of the first described error in err's chain: Internal when
+// there is none, and [None] for nil.
+func KindOf(err error) Kind {
+	if err == nil {
+		return None
+	}
+	return All(err)[0].Kind()
+}
 
-// Is reports whether err is described by the code.
+// Is reports whether err is described by the code. A nil error has no code.
 func Is(err error, code Code) bool {
 	for _, e := range All(err) {
 		if e.Code == code {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -52,6 +53,26 @@ func TestAnUndescribedErrorIsInternalAndDoesNotShowItsText(t *testing.T) {
 	}
 	if errs.All(context.DeadlineExceeded)[0].Code != errs.CodeDeadline {
 		t.Fatal("a deadline is not told as one")
+	}
+}
+
+func TestNoErrorHasNoKindAndNoCode(t *testing.T) {
+	if k := errs.KindOf(nil); k != errs.None || k.Status() != 200 || k.Retryable() || k.String() != "none" {
+		t.Errorf("kind %v, status %d", k, k.Status())
+	}
+	if list := errs.All(nil); list != nil {
+		t.Errorf("described as %v", list)
+	}
+	for _, e := range errs.Entries() {
+		if e.Kind == errs.None || errs.Is(nil, e.Code) {
+			t.Errorf("code %d describes no error", e.Code)
+		}
+	}
+	if slices.Contains(errs.Kinds(), errs.None.String()) || !slices.Contains(errs.Kinds(), errs.Internal.String()) {
+		t.Errorf("kinds of errors: %v", errs.Kinds())
+	}
+	if k := errs.Code(1).Kind(); k != errs.Internal {
+		t.Errorf("a code without an entry is %v, want internal", k)
 	}
 }
 

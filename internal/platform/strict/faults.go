@@ -11,16 +11,15 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// MaxUnknown is the greatest number of unknown members of one value that are
-// named.
+// MaxUnknown limits how many unknown members of one value are reported.
 const MaxUnknown = 20
 
-// Faults gives the faults of a value at which decoding stopped with err. An
-// unknown member does not hide the other faults: it is named, and decode gets
-// the value without it, until an error of another kind stops decoding. decode
-// adds faults of its own where it reads the whole value.
-func (t Thing) Faults(data []byte, err error, decode func(rest []byte) (errs.List, error)) errs.List {
-	list := errs.List{t.Fault(err)}
+// Faults returns the faults of a value whose decoding stopped with err. An
+// unknown member does not hide the other faults: it is reported and removed, and
+// decode is called again with the rest, until an error of another kind stops
+// decoding. decode returns further faults once it can read the whole value.
+func (s Subject) Faults(data []byte, err error, decode func(rest []byte) (errs.List, error)) errs.List {
+	list := errs.List{s.Fault(err)}
 	for errors.Is(err, json.ErrUnknownName) && len(list) < MaxUnknown {
 		var at *json.SemanticError
 		if !errors.As(err, &at) {
@@ -33,7 +32,7 @@ func (t Thing) Faults(data []byte, err error, decode func(rest []byte) (errs.Lis
 		data = rest
 		var more errs.List
 		if more, err = decode(data); err != nil {
-			list = append(list, t.Fault(err))
+			list = append(list, s.Fault(err))
 			continue
 		}
 		list = append(list, more...)
@@ -43,7 +42,7 @@ func (t Thing) Faults(data []byte, err error, decode func(rest []byte) (errs.Lis
 
 var errNoMember = errors.New("the path does not lead to a member")
 
-// without takes the member at a path out of a JSON value.
+// without returns a JSON value without the member at a path.
 func without(v jsontext.Value, path []string) (jsontext.Value, error) {
 	if len(path) == 0 {
 		return nil, errNoMember

@@ -1,6 +1,6 @@
-// Package strict says what is wrong with JSON that strangers wrote, by the
-// field and what was expected there. It goes with encoding/json v2, whose
-// decoders refuse double names and invalid UTF-8 by themselves.
+// Package strict describes the faults of untrusted JSON: which field is wrong
+// and what was expected there. It complements encoding/json v2, whose decoders
+// refuse duplicate names and invalid UTF-8 by themselves.
 package strict
 
 import (
@@ -15,9 +15,12 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// Depth counts nesting without decoding, so that a hostile body costs no stack.
+// Depth returns the nesting of a JSON text. It does not decode, so a hostile
+// body costs no stack.
 func Depth(data []byte) int {
-	deepest, now, inString := 0, 0, false
+	var deepest, now int
+	inString := false
+
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {
 		case inString && c == '\\':
@@ -35,50 +38,55 @@ func Depth(data []byte) int {
 	return deepest
 }
 
-// Thing is what the JSON is about, for sentences: {"an event", "; open data
-// belongs under metadata"}.
-type Thing struct {
+// Subject names the kind of value in error messages:
+// {"an event", "; open data belongs under metadata"}.
+type Subject struct {
 	Name string // with its article
 	Hint string // ends the sentence about an unknown field
 }
 
-// Longest parts of what a stranger wrote that are repeated to them.
+// Noun is the name without its article: "event".
+func (s Subject) Noun() string {
+	_, noun, _ := strings.Cut(s.Name, " ")
+	return noun
+}
+
+// Limits of untrusted text that an error message repeats, in bytes.
 const (
 	maxPointer = 256
 	maxField   = 128
 )
 
-// Fault turns an error of the JSON reader into one that names the field.
-func (t Thing) Fault(err error) *errs.Error {
+// Fault turns an error of the JSON decoder into one that names the field.
+func (s Subject) Fault(err error) *errs.Error {
 	var sem *json.SemanticError
 	if errors.As(err, &sem) {
 		p := string(sem.JSONPointer)
 		if errors.Is(err, json.ErrUnknownName) {
-			return errs.At(errs.CodeUnknownField, Clip(p, maxPointer), "%s is not a field of %s%s", t.Field(p), t.Name, t.Hint)
+			return errs.At(errs.CodeUnknownField, Clip(p, maxPointer), "%s is not a field of %s%s", s.Field(p), s.Name, s.Hint)
 		}
 		want := "another type"
 		if sem.GoType != nil {
 			want = jsonType(sem.GoType)
 		}
-		return errs.At(errs.CodeWrongType, Clip(p, maxPointer), "%s must be %s, not %s", t.Field(p), want, Kind(sem.JSONKind))
+		return errs.At(errs.CodeWrongType, Clip(p, maxPointer), "%s must be %s, not %s", s.Field(p), want, Kind(sem.JSONKind))
 	}
 	var syn *jsontext.SyntacticError
 	if errors.As(err, &syn) {
 		p := string(syn.JSONPointer)
 		if errors.Is(err, jsontext.ErrDuplicateName) {
-			return errs.At(errs.CodeInvalidJSON, Clip(p, maxPointer), "%s stands twice in its object", t.Field(p))
+			return errs.At(errs.CodeInvalidJSON, Clip(p, maxPointer), "%s appears twice in its object", s.Field(p))
 		}
 		return errs.At(errs.CodeInvalidJSON, Clip(p, maxPointer), "not valid JSON at byte %d: %v", syn.ByteOffset, syn.Err)
 	}
-	return errs.New(errs.CodeInvalidJSON, "not valid JSON: the value is not whole")
+	return errs.New(errs.CodeInvalidJSON, "not valid JSON: the value is incomplete")
 }
 
-// Field writes a pointer as people write a field: /actor/id is actor.id. The
-// whole value is the thing: "an event" is "the event".
-func (t Thing) Field(pointer string) string {
+// Field writes a JSON pointer as a field's path: /actor/id is actor.id. The
+// empty pointer is the whole value: "the event".
+func (s Subject) Field(pointer string) string {
 	if pointer == "" {
-		_, noun, _ := strings.Cut(t.Name, " ")
-		return "the " + noun
+		return "the " + s.Noun()
 	}
 	return Clip(strings.ReplaceAll(strings.TrimPrefix(pointer, "/"), "/", "."), maxField)
 }
@@ -105,7 +113,7 @@ func jsonType(t reflect.Type) string {
 	}
 }
 
-// Kind is a kind of JSON value with its article.
+// Kind names a kind of JSON value with its article.
 func Kind(k jsontext.Kind) string {
 	switch k {
 	case '"':
@@ -125,8 +133,8 @@ func Kind(k jsontext.Kind) string {
 	}
 }
 
-// Clip shortens what a stranger wrote to at most so many bytes of valid UTF-8
-// before it is repeated; three dots say that it was longer.
+// Clip shortens untrusted text to at most so many bytes of valid UTF-8 before a
+// message repeats it; a longer text ends in three dots.
 func Clip(s string, most int) string {
 	if len(s) <= most {
 		return strings.ToValidUTF8(s, "\uFFFD")

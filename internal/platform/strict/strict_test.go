@@ -10,7 +10,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
-var event = strict.Thing{Name: "an event", Hint: "; open data belongs under metadata"}
+var event = strict.Subject{Name: "an event", Hint: "; open data belongs under metadata"}
 
 func TestAFaultNamesTheFieldAndWhatWasExpected(t *testing.T) {
 	type inner struct {
@@ -30,7 +30,7 @@ func TestAFaultNamesTheFieldAndWhatWasExpected(t *testing.T) {
 		`{"actor":{"list":{}}}`:   {errs.CodeWrongType, "/actor/list", "actor.list must be an array, not an object"},
 		`[]`:                      {errs.CodeWrongType, "", "the event must be an object, not an array"},
 		`{"actors":{}}`:           {errs.CodeUnknownField, "/actors", "actors is not a field of an event; open data belongs under metadata"},
-		`{"actor":{},"actor":{}}`: {errs.CodeInvalidJSON, "/actor", "actor stands twice in its object"},
+		`{"actor":{},"actor":{}}`: {errs.CodeInvalidJSON, "/actor", "actor appears twice in its object"},
 		`{"actor":{"id":"x"`:      {errs.CodeInvalidJSON, "/actor", "not valid JSON at byte 18"},
 		`{"` + strings.Repeat("é", 200) + `":1}`: {errs.CodeUnknownField, strings.Repeat("é", 127) + "...", strings.Repeat("é", 64) + "... is not a field"},
 	} {

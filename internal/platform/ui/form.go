@@ -5,38 +5,36 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// Faults are what is wrong with a form that was sent, by field; "" is for the
-// whole of it. The zero value is a form that nobody sent yet. A page shows the
-// form again with what was typed, and Status as its own:
-//
-//	f, ok := ui.FaultsOf(err, "name", "email")
-//	if !ok {
-//		return err // not the sender's to mend
-//	}
-//	shell.Status = f.Status
+// Faults are the errors of a form that was sent, by field; the field "" holds
+// those of the whole form. The zero value has none. A page shows the form again
+// with the input, and Status as its own:
 //
 //	{{template "field" (dict "Label" "Name" "Name" "name" "Value" .Name "Error" (.Faults.Of "name"))}}
 type Faults struct {
-	Status int // of HTTP; 0 = there are none
-	fields map[string]string
+	Status     int           // of HTTP; 0 = no faults
+	RetryAfter time.Duration // until the form may be sent again; 0 = at once
+	fields     map[string]string
 }
 
-// FaultsOf sorts an error by the form's fields: a fault at "/name" belongs to
-// the field name, and what belongs to none is said on top. ok is false for what
-// the sender cannot mend in the form: it has another page.
+// FaultsOf sorts an error by the fields of the form: a fault at "/name" belongs
+// to the field name, and one that belongs to no field to the whole form. ok is
+// false for an error that the user cannot correct in the form (not found,
+// unavailable, internal): it has a page of its own.
 func FaultsOf(err error, fields ...string) (f Faults, ok bool) {
 	kind := errs.KindOf(err)
 	switch kind {
-	case errs.Internal, errs.Unavailable, errs.NotFound:
+	case errs.None, errs.Internal, errs.Unavailable, errs.NotFound:
 		return f, false
 	}
-	f = Faults{kind.Status(), map[string]string{}}
-	for _, e := range errs.All(err) {
+	list := errs.All(err)
+	f = Faults{Status: kind.Status(), RetryAfter: list[0].RetryAfter, fields: map[string]string{}}
+	for _, e := range list {
 		field := ""
 		for _, known := range fields {
 			if e.Pointer == "/"+known {
@@ -50,18 +48,18 @@ func FaultsOf(err error, fields ...string) (f Faults, ok bool) {
 	return f, true
 }
 
-// Of is the sentence on a field, or "".
+// Of is the fault of a field, or "".
 func (f Faults) Of(field string) string { return f.fields[field] }
 
-// Say replaces the sentence on a field that has one.
+// Say replaces the fault of a field that has one.
 func (f Faults) Say(field, text string) {
 	if f.fields[field] != "" {
 		f.fields[field] = text
 	}
 }
 
-// FullSentence makes an error's message one: a capital first, unless the first
-// word is a field's name (contact_email), and a full stop last.
+// FullSentence begins an error's message with a capital, unless the first word
+// is the name of a field (contact_email), and ends it with a full stop.
 func FullSentence(s string) string {
 	if first, _, _ := strings.Cut(s, " "); !strings.ContainsAny(first, "_./") {
 		s = sentenceCase(s)
@@ -72,15 +70,15 @@ func FullSentence(s string) string {
 	return s
 }
 
-// RetryAfter tells browsers and scripts how long an error asks them to wait.
+// RetryAfter sets the header Retry-After of an error that asks to wait.
 func RetryAfter(w http.ResponseWriter, err error) {
 	if wait := errs.All(err)[0].RetryAfter; wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
 }
 
-// Entries are what a field has that takes several: one a line, or separated by
-// commas or spaces.
+// Entries splits the value of a field that takes several, one a line or
+// separated by commas or spaces.
 func Entries(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 }

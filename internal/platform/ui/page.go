@@ -66,7 +66,7 @@ func (p *Page) Render(w http.ResponseWriter, r *http.Request, shell Shell, name 
 		body = whole
 	}
 	if !fragment {
-		forgetSaid(w, r)
+		deleteFlash(w, r)
 	}
 	h := w.Header()
 	p.ui.Secure(h, shell.Face)

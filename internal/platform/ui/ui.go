@@ -57,7 +57,7 @@
 // hx-get and hx-trigger="every 5s". refresh.js merges the answer into the part,
 // whatever its hx-swap says, and leaves focus, selection, open folds and the
 // zoom of charts as they are. A form answers with [Redirect], and the page
-// behind it finds with [Said] what to say once.
+// after it reads its flash message with [FlashKey].
 package ui
 
 import (

@@ -36,7 +36,7 @@ func (a *API) Identify(r *http.Request) (*Principal, error) {
 	case errs.Is(err, errs.CodeCrossOrigin):
 		a.deps.Metrics.Refused("permission")
 		return nil, err
-	case err != nil && (kind == errs.Unauthenticated || kind == errs.Forbidden):
+	case kind == errs.Unauthenticated || kind == errs.Forbidden:
 		a.deps.Metrics.Refused("authentication")
 		if err == errNoCredential {
 			return nil, err
@@ -49,7 +49,7 @@ func (a *API) Identify(r *http.Request) (*Principal, error) {
 	case err != nil:
 		return nil, err
 	}
-	telemetry.Add(ctx, slog.String("principal", p.key()))
+	telemetry.Add(ctx, slog.String("principal", p.Key()))
 	if pl := stateOf(ctx).place; pl != nil && pl.pool != nil {
 		if err := pl.replace(pl.pool.ofPrincipal(p)); err != nil {
 			a.deps.Metrics.Refused("busy")
@@ -104,7 +104,7 @@ func (x *exchange) authorise(ctx context.Context) (context.Context, error) {
 	}
 	x.principal = p
 	if !rt.Unmetered {
-		if err := a.meter(p.key()); err != nil {
+		if err := a.meter(p.Key()); err != nil {
 			return nil, err
 		}
 	}

@@ -10,13 +10,14 @@ import (
 	"testing"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 func TestEveryAccountRouteAnswersAStrangerTheSameBeforeLookingAtAnythingElse(t *testing.T) {
 	a := newAPI(t)
 	registerThings(a.API)
-	web.NewJobs(openDB(t), web.JobsConfig{}, nil).API(a.API)
+	jobs.New(openDB(t), jobs.Config{}, nil).API(a.API)
 	routes := 0
 	for _, r := range a.Routes() {
 		if !r.Account {

@@ -25,7 +25,7 @@ import (
 //go:embed schema/*.sql
 var schemaFiles embed.FS
 
-// Schema is the tables of Idempotency and Jobs, for the feature database "web".
+// Schema is the table of Idempotency, for the feature database "web".
 func Schema() db.Schema {
 	files, err := fs.Sub(schemaFiles, "schema")
 	if err != nil {
@@ -100,41 +100,61 @@ func (i *Idempotency) Sweep(ctx context.Context) error {
 	}
 }
 
-// claim is the right to answer the first request of a key.
+// idempotencyLeases are the rights to answer the first request with a key. After
+// the answer, the row stays claimed for as long as the answer is kept.
+var idempotencyLeases = db.NewLeases(db.LeaseTable{
+	Name:   "idempotency",
+	Key:    []string{"principal", "idem_key"},
+	Holder: "owner",
+	Until:  "expires",
+	Set:    []string{"hash", "answer"},
+})
+
+// claim is the right of one request to answer for a key.
 type claim struct {
 	principal, key, owner string
 }
 
-// begin takes the key for a request, or gives the stored answer (sealed).
-func (i *Idempotency) begin(ctx context.Context, c claim, hash []byte, lease time.Duration) (stored []byte, err error) {
+func (c claim) lease() db.Lease { return idempotencyLeases.Of(c.owner, c.principal, c.key) }
+
+// begin claims the key for a request, or returns the stored answer (sealed).
+func (i *Idempotency) begin(
+	ctx context.Context, c claim, hash []byte, ttl time.Duration,
+) (stored []byte, err error) {
 	err = i.db.Tx(ctx, func(tx *db.Tx) error {
-		now := time.Now()
-		n, err := tx.Exec(ctx, `INSERT INTO idempotency (principal, idem_key, hash, owner, expires) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (principal, idem_key) DO UPDATE SET hash = excluded.hash, owner = excluded.owner, expires = excluded.expires, answer = NULL
-			WHERE idempotency.expires < $6`, c.principal, c.key, hash, c.owner, now.Add(lease).UnixMicro(), now.UnixMicro())
-		if err != nil || n == 1 {
+		stored = nil
+		held, err := c.lease().Claim(ctx, tx, ttl, hash, nil)
+		if err != nil || held {
 			return err
 		}
+
 		var first []byte
-		err = tx.QueryRow(ctx, `SELECT hash, answer FROM idempotency WHERE principal = $1 AND idem_key = $2`, c.principal, c.key).Scan(&first, &stored)
+		err = tx.QueryRow(ctx, `SELECT hash, answer FROM idempotency WHERE principal = $1 AND idem_key = $2`,
+			c.principal, c.key).Scan(&first, &stored)
 		switch {
 		case err != nil:
 			return err
 		case subtle.ConstantTimeCompare(first, hash) == 0:
-			return errs.At(errs.CodeIdempotencyReuse, "Idempotency-Key", "the key was used for another request within 24 hours")
+			return errs.At(errs.CodeIdempotencyReuse, idempotencyHeader,
+				"the key was used for another request within 24 hours")
 		case stored == nil:
-			return errs.At(errs.CodeIdempotencyBusy, "Idempotency-Key", "the first request with this key is still under way").After(time.Second)
+			return errs.At(errs.CodeIdempotencyBusy, idempotencyHeader,
+				"the first request with this key has not been answered yet").After(time.Second)
 		}
 		return nil
 	})
 	return stored, err
 }
 
-// finish keeps the answer.
+// finish stores the answer, if the key is still this request's.
 func (i *Idempotency) finish(ctx context.Context, c claim, answer []byte) error {
 	return i.db.Tx(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE idempotency SET answer = $1, expires = $2 WHERE principal = $3 AND idem_key = $4 AND owner = $5`,
-			answer, time.Now().Add(idempotencyKept).UnixMicro(), c.principal, c.key, c.owner)
+		held, err := c.lease().Renew(ctx, tx, idempotencyKept)
+		if err != nil || !held {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE idempotency SET answer = $1 WHERE principal = $2 AND idem_key = $3`,
+			answer, c.principal, c.key)
 		return err
 	})
 }
@@ -142,8 +162,7 @@ func (i *Idempotency) finish(ctx context.Context, c claim, answer []byte) error 
 // abandon frees the key of a request that failed.
 func (i *Idempotency) abandon(ctx context.Context, c claim) error {
 	return i.db.Tx(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `DELETE FROM idempotency WHERE principal = $1 AND idem_key = $2 AND owner = $3 AND answer IS NULL`, c.principal, c.key, c.owner)
-		return err
+		return c.lease().Release(ctx, tx, 0)
 	})
 }
 
@@ -193,7 +212,7 @@ func (x *exchange) once(ctx context.Context, key string) error {
 	fmt.Fprintf(h, "%s\n%s\n%s\n", x.r.Method, x.r.URL.EscapedPath(), x.query.Encode())
 	h.Write(data)
 	store := x.api.deps.Idempotency
-	c := claim{x.principal.key(), key, id.New()}
+	c := claim{x.principal.Key(), key, id.New()}
 	stored, err := store.begin(ctx, c, h.Sum(nil), x.rt.Timeout+leaseGrace)
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ func (p *pool) ofAddress(addr netip.Addr) holder {
 }
 
 func (p *pool) ofPrincipal(who *Principal) holder {
-	return holder{"principal:" + who.key(), p.principal, "credential"}
+	return holder{"principal:" + who.Key(), p.principal, "credential"}
 }
 
 func (p *pool) ofAccount(id string) holder { return holder{"account:" + id, p.account, "account"} }

@@ -102,9 +102,9 @@ func (p *Principal) produces(permission string) bool {
 	return p.Superoperator || (p.Kind == KindProducer || p.Installation) && p.AccountID == "" && slices.Contains(p.Permissions, permission)
 }
 
-// key names the principal in limits and stored answers. The account is part of
-// it: ids of members that customers choose are unique in their account only.
-func (p *Principal) key() string { return string(p.Kind) + ":" + p.AccountID + ":" + p.ID }
+// Key identifies the principal in limits and stored answers. The account is part of
+// it: the ids of members, which customers choose, are unique in their account only.
+func (p *Principal) Key() string { return string(p.Kind) + ":" + p.AccountID + ":" + p.ID }
 
 // Authenticate finds who sent the request: from its bearer token ([Bearer]) or
 // session cookie. It is nil, without an error, for a request that carries

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -106,7 +107,7 @@ type spec struct {
 func TestTheDocumentHasEveryRouteAndEveryParameterOfItsPath(t *testing.T) {
 	a := newAPI(t)
 	registerThings(a.API)
-	web.NewJobs(openDB(t), web.JobsConfig{}, nil).API(a.API)
+	jobs.New(openDB(t), jobs.Config{}, nil).API(a.API)
 	w := ask(t, a, "GET /openapi.json", "")
 	var s spec
 	if err := json.Unmarshal(w.Body.Bytes(), &s); err != nil {
@@ -151,7 +152,7 @@ func TestTheDocumentHasEveryRouteAndEveryParameterOfItsPath(t *testing.T) {
 	}
 	b := newAPI(t)
 	registerThings(b.API)
-	web.NewJobs(openDB(t), web.JobsConfig{}, nil).API(b.API)
+	jobs.New(openDB(t), jobs.Config{}, nil).API(b.API)
 	if second, err := b.OpenAPIYAML(); err != nil || string(second) != string(first) {
 		t.Fatal("the document differs from one start to the next")
 	}

@@ -255,7 +255,8 @@ func (p AnyPaging) Numbered() (number, perPage, before int, err error) {
 	if p.Cursor != "" {
 		return 0, 0, 0, errs.At(errs.CodeInvalid, "cursor", "give cursor and limit, or page and per_page")
 	}
-	number, perPage = max(1, p.Page), cmp.Or(p.PerPage, p.Limit)
+	number = max(1, p.Page)
+	perPage = cmp.Or(p.PerPage, p.Limit, DefaultLimit)
 	if number > MaxNumbered/perPage+1 {
 		return 0, 0, 0, errs.At(errs.CodeOutOfRange, "page", "only the first %d items have numbered pages; page on with cursor and limit", MaxNumbered)
 	}

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 func TestNoRouteAnswersAnotherSpellingOfItsPathWithARedirect(t *testing.T) {
 	a := newAPI(t)
 	registerThings(a.API)
-	web.NewJobs(openDB(t), web.JobsConfig{}, nil).API(a.API)
+	jobs.New(openDB(t), jobs.Config{}, nil).API(a.API)
 	a.MountPublic("GET /assets/", http.NotFoundHandler())
 	a.MountPublic("GET /sign-in", http.NotFoundHandler())
 	for _, r := range a.Routes() {

@@ -173,6 +173,10 @@ func defaults(c *Config) {
 	}
 }
 
+// ExternalURL is how clients reach the server, without a final slash; empty when it
+// is not configured.
+func (a *API) ExternalURL() string { return a.cfg.ExternalURL }
+
 // Cursors seals and opens the cursors of lists.
 func (a *API) Cursors() *Cursors { return a.cursors }
 

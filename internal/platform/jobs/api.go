@@ -1,0 +1,100 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+type jobInput struct {
+	JobID string `path:"job_id"`
+}
+
+const (
+	tag     = "Jobs"
+	jobPath = "/accounts/{account_id}/jobs/{job_id}"
+)
+
+// API registers the operations on jobs. A job is visible to credentials that have
+// the permission of its kind in its account; for others it does not exist.
+func (q *Queue) API(api *web.API) {
+	api.Limit("jobs.open", q.cfg.PerAccount)
+	api.Limit("jobs.kept_bytes", q.cfg.KeptBytes)
+
+	web.Get(api, web.Op{
+		Path:       jobPath,
+		ID:         "get-job",
+		Tag:        tag,
+		Summary:    "Get a job",
+		Permission: web.AnyPermission,
+	}, func(ctx context.Context, in *jobInput) (Info, error) {
+		r, err := q.visible(ctx, in.JobID)
+		if err != nil {
+			return Info{}, err
+		}
+		info := r.info()
+		if info.File != nil {
+			info.File.URL = api.ExternalURL() + info.File.URL
+			if string(info.Result) == "null" {
+				info.Result, _ = json.Marshal(info.File) // strings and numbers
+			}
+		}
+		return info, nil
+	})
+
+	web.Delete(api, web.Op{
+		Path:        jobPath,
+		ID:          "delete-job",
+		Tag:         tag,
+		Summary:     "Cancel a job, or delete one that has ended",
+		Description: "A job that has ended is deleted with its file; the answer is its last state.",
+		Permission:  web.AnyPermission,
+	}, func(ctx context.Context, in *jobInput) (Info, error) {
+		r, err := q.visible(ctx, in.JobID)
+		if err != nil {
+			return Info{}, err
+		}
+		return q.Delete(ctx, r.Account, r.ID)
+	})
+
+	web.Get(api, web.Op{
+		Path:       jobPath + "/file",
+		ID:         "download-job-file",
+		Tag:        tag,
+		Summary:    "Download a job's file",
+		Permission: web.AnyPermission,
+		Stream:     true,
+		Content:    "application/octet-stream",
+	}, func(ctx context.Context, in *jobInput) (web.Stream, error) {
+		r, err := q.visible(ctx, in.JobID)
+		if err != nil {
+			return web.Stream{}, err
+		}
+		if !r.downloadable(time.Now()) {
+			return web.Stream{}, errs.New(errs.CodeNotFound,
+				"the job has no file: it is %s, or the file was deleted after 24 hours", r.State)
+		}
+		write := func(ctx context.Context, w *web.StreamWriter) error { return q.copyFile(ctx, r, w) }
+		return web.Stream{ContentType: r.FileType, Filename: r.FileName, Write: write}, nil
+	})
+}
+
+// visible returns a job of the request's account if the principal has the
+// permission of its kind.
+func (q *Queue) visible(ctx context.Context, jobID string) (jobRow, error) {
+	account := web.Account(ctx).ID
+	r, err := q.load(ctx, account, jobID)
+	if err != nil {
+		return jobRow{}, err
+	}
+	k, ok := q.kinds[r.Kind]
+	if !ok || !web.CurrentPrincipal(ctx).Can(account, k.Permission) {
+		return jobRow{}, noJob()
+	}
+	return r, nil
+}
+
+func noJob() error { return errs.New(errs.CodeNotFound, "there is no such job") }
