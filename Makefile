@@ -3,10 +3,10 @@
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test test-quick crash bench soak fuzz generate lint race measure engines stop clean
+.PHONY: help build test test-quick crash bench bench-smoke soak fuzz generate lint race measure engines stop clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the static binary bin/belfry
 	CGO_ENABLED=0 go build -trimpath -o bin/belfry ./cmd/belfry
@@ -26,6 +26,9 @@ bench: ## run the benchmarks and print their method and figures (half an hour, 2
 	go run ./bench/audit
 	@if [ -n "$$BELFRY_TEST_POSTGRES" ] && [ -n "$$BELFRY_TEST_KAFKA" ]; then go run ./bench/audit -engine postgres -resident 1000000 -spread 1000000; \
 	else echo 'for PostgreSQL and Apache Kafka: eval "$$(make engines)", then make bench again'; fi
+
+bench-smoke: ## short rows of all benchmarks; their tables are kept in build/bench
+	scripts/bench-smoke.sh
 
 soak: ## load a server for ten minutes and print each minute what it holds (MINUTES=60 for an hour)
 	go run ./bench/soak -minutes $(or $(MINUTES),10)

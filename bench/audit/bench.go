@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -19,6 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/belfryhq/belfry/bench/internal/process"
+	"github.com/belfryhq/belfry/bench/internal/report"
 	"github.com/belfryhq/belfry/internal/app"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -27,18 +28,18 @@ import (
 // bench is one run: its options, its data and the report that it fills.
 type bench struct {
 	options
-	out     report
+	out     report.Report
 	binary  string // the server
 	keep    bool
 	state   state
 	started time.Time
-	running *server // one at a time; close ends what an error left
+	running *server // one at a time
 
 	postgres, kafka string  // URL and brokers; empty on SQLite
 	httpCPU         float64 // us/event of all processes, HTTP batches on the empty database
 }
 
-// state is what a kept folder remembers of its data.
+// state describes the data of a folder that is kept.
 type state struct {
 	Engine    string
 	Database  string // PostgreSQL: the name of the run's own database
@@ -67,21 +68,8 @@ func open(ctx context.Context, o options) (*bench, error) {
 	if err := os.MkdirAll(b.dir, 0o700); err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(b.stateFile())
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		key := make([]byte, 32)
-		rand.Read(key)
-		b.state = state{Engine: o.engine, MasterKey: base64.StdEncoding.EncodeToString(key), Token: rand.Text() + rand.Text()}
-	case err != nil:
+	if err := b.loadState(); err != nil {
 		return nil, err
-	default:
-		if err := json.Unmarshal(text, &b.state); err != nil {
-			return nil, err
-		}
-		if b.state.Engine != o.engine {
-			return nil, fmt.Errorf("%s holds the data of a run with -engine %s", b.dir, b.state.Engine)
-		}
 	}
 	if o.engine == "postgres" {
 		if err := b.openPostgres(ctx); err != nil {
@@ -89,13 +77,36 @@ func open(ctx context.Context, o options) (*bench, error) {
 		}
 	}
 	b.say("building the server")
-	b.binary = filepath.Join(b.dir, "belfry")
-	build := exec.CommandContext(ctx, "go", "build", "-o", b.binary, "github.com/belfryhq/belfry/cmd/belfry")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as releases are built
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("go build: %w\n%s", err, out)
+	var err error
+	if b.binary, err = process.Build(ctx, b.dir); err != nil {
+		return nil, err
 	}
 	return b, b.save()
+}
+
+// loadState reads what an earlier run left in the folder, or begins a new one.
+func (b *bench) loadState() error {
+	text, err := os.ReadFile(b.stateFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		key := make([]byte, 32)
+		rand.Read(key)
+		b.state = state{
+			Engine:    b.engine,
+			MasterKey: base64.StdEncoding.EncodeToString(key),
+			Token:     rand.Text() + rand.Text(),
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, &b.state); err != nil {
+		return err
+	}
+	if b.state.Engine != b.engine {
+		return fmt.Errorf("%s holds the data of a run with -engine %s", b.dir, b.state.Engine)
+	}
+	return nil
 }
 
 // openPostgres makes the run's own database, which a kept folder finds again.
@@ -103,7 +114,8 @@ func (b *bench) openPostgres(ctx context.Context) error {
 	server := os.Getenv("BELFRY_TEST_POSTGRES")
 	b.kafka = os.Getenv("BELFRY_TEST_KAFKA")
 	if server == "" || b.kafka == "" {
-		return errors.New("-engine postgres needs BELFRY_TEST_POSTGRES and BELFRY_TEST_KAFKA; `make engines` starts both and prints them")
+		return errors.New("-engine postgres needs BELFRY_TEST_POSTGRES and BELFRY_TEST_KAFKA; " +
+			"`make engines` starts both and prints them")
 	}
 	u, err := url.Parse(server)
 	if err != nil {
@@ -119,7 +131,8 @@ func (b *bench) openPostgres(ctx context.Context) error {
 			return err
 		}
 		defer admin.Close()
-		if _, err := admin.ExecContext(ctx, `CREATE DATABASE `+b.state.Database+` TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'`); err != nil {
+		create := `CREATE DATABASE ` + b.state.Database + ` TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'`
+		if _, err := admin.ExecContext(ctx, create); err != nil {
 			return err
 		}
 	}
@@ -144,7 +157,9 @@ func (b *bench) emptyBus(ctx context.Context) error {
 	}
 	for _, t := range answer.Topics {
 		if t.Topic != nil && *t.Topic == event.TopicAuditEvents {
-			return errors.New("BELFRY_TEST_KAFKA has Belfry's topics already, and a new database would begin with rejecting what is in them: start a fresh cluster (scripts/kafka.sh stop, scripts/kafka.sh start), or use the -dir of the run that made them")
+			return errors.New("BELFRY_TEST_KAFKA has Belfry's topics already, and a new database would begin with rejecting " +
+				"what is in them: start a fresh cluster (scripts/kafka.sh stop, scripts/kafka.sh start), or use the -dir of " +
+				"the run that made them")
 		}
 	}
 	return nil
@@ -160,7 +175,7 @@ func (b *bench) save() error {
 	return os.WriteFile(b.stateFile(), text, 0o600)
 }
 
-// close ends the server that an error left and removes what was not to be kept.
+// close ends the server after an error and removes the data unless -dir keeps them.
 func (b *bench) close() {
 	if b.running != nil {
 		if err := b.running.stop(); err != nil {
@@ -176,26 +191,25 @@ func (b *bench) close() {
 	}
 	if admin, err := sql.Open("pgx", os.Getenv("BELFRY_TEST_POSTGRES")); err == nil {
 		defer admin.Close()
-		admin.Exec(`DROP DATABASE IF EXISTS ` + b.state.Database + ` WITH (FORCE)`)
+		if _, err := admin.Exec(`DROP DATABASE IF EXISTS ` + b.state.Database + ` WITH (FORCE)`); err != nil {
+			b.say("%v", err)
+		}
 	}
 }
 
-// say tells the progress.
+// say prints the progress to standard error.
 func (b *bench) say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%6.1fs  %s\n", time.Since(b.started).Seconds(), fmt.Sprintf(format, args...))
 }
 
 // settings are the server's, by name.
 func (b *bench) settings() map[string]string {
-	m := map[string]string{
-		"BELFRY_LISTEN": "127.0.0.1:0", "BELFRY_KAFKA_LISTEN": "127.0.0.1:0", "BELFRY_DATA_DIR": filepath.Join(b.dir, "data"),
-		"BELFRY_BOOTSTRAP_TOKEN": b.state.Token, "BELFRY_LOG_LEVEL": "warn", "BELFRY_LOG_FORMAT": "text",
-		"BELFRY_MASTER_KEY": b.state.MasterKey,
-	}
+	extra := map[string]string{"BELFRY_LOG_FORMAT": "text", "BELFRY_MASTER_KEY": b.state.MasterKey}
 	if b.postgres != "" {
-		m["BELFRY_DATABASE_URL"], m["BELFRY_KAFKA_BROKERS"] = b.postgres, b.kafka
+		extra["BELFRY_DATABASE_URL"] = b.postgres
+		extra["BELFRY_KAFKA_BROKERS"] = b.kafka
 	}
-	return m
+	return process.Settings(filepath.Join(b.dir, "data"), b.state.Token, extra)
 }
 
 // inProcess wires the server's parts in this process, for the loader.

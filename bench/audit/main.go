@@ -1,14 +1,11 @@
-// Command audit measures the audit log: what an operator gets from a machine,
-// how it compares with the bare parts, and where the CPU goes.
+// Command audit measures the audit log: the rates and costs of a machine, the ratio to the bare parts, and where the
+// CPU goes.
 //
 //	go run ./bench/audit                                  SQLite and the embedded broker
-//	go run ./bench/audit -engine postgres                 PostgreSQL and Apache Kafka (BELFRY_TEST_POSTGRES, BELFRY_TEST_KAFKA)
+//	go run ./bench/audit -engine postgres                 PostgreSQL and Apache Kafka
 //	go run ./bench/audit -dir D -phases reads,verify      again on the data that an earlier run left in D
 //
-// The server is the real binary in a process of its own; the load generator is
-// this process, on the same machine. Rates depend on the machine and on who
-// else uses it: CPU time per event and the ratios to the bare parts are what
-// can be compared. Nothing here is asserted.
+// README.md beside it describes the method.
 package main
 
 import (
@@ -36,12 +33,19 @@ type options struct {
 	phases   []string
 }
 
-// phases in the order in which they run.
-var phaseNames = []string{"start", "ingest", "load", "resident", "reads", "verify", "stages", "bare"}
+// phaseNames are in the order in which they run. The last runs only when it is asked for.
+var phaseNames = []string{"start", "ingest", "load", "resident", "reads", "verify", "bare", "profile"}
 
 func main() {
+	if err := command(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench/audit:", err)
+		os.Exit(1)
+	}
+}
+
+func command() error {
 	if len(os.Args) > 1 && os.Args[1] == profiledServer {
-		os.Exit(serveProfiled())
+		return serveProfiled()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -55,13 +59,11 @@ func main() {
 	flag.IntVar(&o.requests, "requests", 1000, "requests of one read row")
 	flag.DurationVar(&o.limit, "limit", time.Minute, "longest time of one row")
 	flag.StringVar(&o.dir, "dir", "", "keep the data here and use what an earlier run left; empty = a temporary folder")
-	flag.StringVar(&phases, "phases", strings.Join(phaseNames, ","), "what is measured")
+	flag.StringVar(&phases, "phases", strings.Join(phaseNames[:len(phaseNames)-1], ","),
+		"what is measured, of "+strings.Join(phaseNames, ", "))
 	flag.Parse()
 	o.phases = strings.Split(phases, ",")
-	if err := run(ctx, o); err != nil {
-		fmt.Fprintf(os.Stderr, "bench/audit: %v\n", err)
-		os.Exit(1)
-	}
+	return run(ctx, o)
 }
 
 func run(ctx context.Context, o options) error {
@@ -83,8 +85,8 @@ func run(ctx context.Context, o options) error {
 		"resident": b.atSize,
 		"reads":    b.reads,
 		"verify":   b.verify,
-		"stages":   b.stages,
 		"bare":     b.bare,
+		"profile":  b.profile,
 	}
 	for _, p := range phaseNames {
 		if !slices.Contains(o.phases, p) {
@@ -92,10 +94,10 @@ func run(ctx context.Context, o options) error {
 		}
 		b.say("phase %s", p)
 		if err := steps[p](ctx); err != nil {
-			b.out.print(os.Stdout) // what is known so far
+			b.out.Print(os.Stdout) // the phases that ended
 			return fmt.Errorf("%s: %w", p, err)
 		}
 	}
-	b.out.print(os.Stdout)
+	b.out.Print(os.Stdout)
 	return nil
 }

@@ -8,7 +8,8 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/go-json-experiment/json"
+	"github.com/belfryhq/belfry/bench/internal/process"
+	"github.com/belfryhq/belfry/bench/internal/report"
 )
 
 // reader asks as one client, request after request.
@@ -24,34 +25,30 @@ type reader struct {
 // reads measures what readers and verifiers ask, in the one large account and
 // over all accounts as they are used.
 func (b *bench) reads(ctx context.Context) error {
-	if err := b.makeAccounts(ctx); err != nil {
-		return err
-	}
-	s, err := b.start(ctx)
-	if err != nil {
-		return err
-	}
-	if err := s.settle(ctx); err != nil {
-		return err
-	}
-	rng := rand.New(rand.NewPCG(7, 7))
-	r := &reader{bench: b, s: s, rng: rng, zipf: rand.NewZipf(rng, 1.1, 8, uint64(len(b.state.Accounts)-1)),
-		ids: map[string][]string{}, size: map[string]uint64{}}
-	one := func() string { return b.state.One }
-	if err := r.sample(ctx, b.state.One, 40); err != nil {
-		return err
-	}
-	size, err := r.logSize(ctx, b.state.One)
-	if err != nil {
-		return err
-	}
-	if err := r.rows(ctx, fmt.Sprintf("one account of %s", thousands(int(size))), one); err != nil {
-		return err
-	}
-	if err := r.rows(ctx, fmt.Sprintf("%d accounts, Zipf", b.accounts), func() string { return b.state.Accounts[r.zipf.Uint64()] }); err != nil {
-		return err
-	}
-	return s.stop()
+	return b.within(ctx, func(s *server) error {
+		rng := rand.New(rand.NewPCG(7, 7))
+		r := &reader{
+			bench: b,
+			s:     s,
+			rng:   rng,
+			zipf:  rand.NewZipf(rng, 1.1, 8, uint64(len(b.state.Accounts)-1)),
+			ids:   map[string][]string{},
+			size:  map[string]uint64{},
+		}
+		if err := r.sample(ctx, b.state.One, 40); err != nil {
+			return err
+		}
+		size, err := r.logSize(ctx, b.state.One)
+		if err != nil {
+			return err
+		}
+		one := func() string { return b.state.One }
+		if err := r.rows(ctx, fmt.Sprintf("one account of %s", report.Thousands(int(size))), one); err != nil {
+			return err
+		}
+		drawn := func() string { return b.state.Accounts[r.zipf.Uint64()] }
+		return r.rows(ctx, fmt.Sprintf("%d accounts, Zipf", b.accounts), drawn)
+	})
 }
 
 // rows measures every kind of question.
@@ -71,28 +68,29 @@ func (r *reader) rows(ctx context.Context, where string, account func() string) 
 	kinds := []struct {
 		name string
 		path func() (string, error)
-		most time.Duration
 	}{
-		{"newest 100", page(""), 0},
+		{"newest 100", page("")},
 		{"100 before a time in the past", func() (string, error) {
-			before := time.Now().Add(-time.Duration(r.rng.Int64N(int64(80 * 24 * time.Hour)))).UTC().Format(time.RFC3339)
-			return account() + "/logs/audit?limit=100&since=2000-01-01&before=" + url.QueryEscape(before), nil
-		}, 0},
-		{"newest 100 of a product with a quarter of all", page("&resource_product=" + oftenProduct), 0},
+			before := time.Now().Add(-time.Duration(r.rng.Int64N(int64(80 * 24 * time.Hour))))
+			return account() + "/logs/audit?limit=100&since=2000-01-01&before=" +
+				url.QueryEscape(before.UTC().Format(time.RFC3339)), nil
+		}},
+		{"newest 100 of a product with a quarter of all", page("&resource_product=" + oftenProduct)},
 		{"newest 100 of one resource in 50,000", func() (string, error) {
-			p, err := page("&resource_id=" + resource(r.rng.IntN(resources)))()
-			return p, err
-		}, 0},
-		{"newest 100 of one actor in a million", page("&actor_id=" + rareActor), 0},
-		{"newest 100 of an actor who did nothing", page("&actor_id=nobody"), 0},
-		{"other filter, a tenth matches", page("&interface=CLI"), 0},
-		{"one event", event("/audit/events/%s"), 0},
-		{"history of an event's resource", event("/logs/audit/%s/history?limit=100"), 0},
-		{"inclusion proof", event("/audit/log/proof?event_id=%s"), 0},
-		{"checkpoint", func() (string, error) { return account() + "/audit/log/checkpoint", nil }, 0},
-		{"tile of hashes", func() (string, error) { return r.tile(ctx, account(), "") }, 0},
-		{"tile of 256 entries", func() (string, error) { return r.tile(ctx, account(), "entries/") }, 0},
-		{"summary of 30 days by product", func() (string, error) { return account() + "/audit/summary?group_by=product", nil }, 0},
+			return page("&resource_id=" + resource(r.rng.IntN(resources)))()
+		}},
+		{"newest 100 of one actor in a million", page("&actor_id=" + rareActor)},
+		{"newest 100 of an actor who did nothing", page("&actor_id=nobody")},
+		{"other filter, a tenth matches", page("&interface=CLI")},
+		{"one event", event("/audit/events/%s")},
+		{"history of an event's resource", event("/logs/audit/%s/history?limit=100")},
+		{"inclusion proof", event("/audit/log/proof?event_id=%s")},
+		{"checkpoint", func() (string, error) { return account() + "/audit/log/checkpoint", nil }},
+		{"tile of hashes", func() (string, error) { return r.tile(ctx, account(), "") }},
+		{"tile of 256 entries", func() (string, error) { return r.tile(ctx, account(), "entries/") }},
+		{"summary of 30 days by product", func() (string, error) {
+			return account() + "/audit/summary?group_by=product", nil
+		}},
 	}
 	for _, k := range kinds {
 		if err := r.row(ctx, where, k.name, k.path); err != nil {
@@ -103,8 +101,11 @@ func (r *reader) rows(ctx context.Context, where string, account func() string) 
 }
 
 func (r *reader) row(ctx context.Context, where, name string, path func() (string, error)) error {
-	t := r.out.table("Reads over HTTP, one after the other", "question", "in", "requests", "p50", "p99", "server us/request", "answer", "load")
-	t.note("One client asks one question after the other; every request goes through the API with a token. A row ends after the number of requests or a quarter of the time limit. `400` counts answers \"narrow the time range\" of searches that found nothing in two seconds.")
+	t := r.out.Table("Reads over HTTP, one after the other", "question", "in", "requests", "p50", "p99",
+		"server us/request", "answer", "load")
+	t.Note("One client asks one question after the other; every request goes through the API with a token. A row ends " +
+		"after the number of requests or a quarter of the time limit. `400` counts answers \"narrow the time range\" of " +
+		"searches that found nothing in two seconds.")
 	paths := make([]string, 0, r.requests)
 	for range r.requests {
 		p, err := path()
@@ -116,10 +117,10 @@ func (r *reader) row(ctx context.Context, where, name string, path func() (strin
 	var times []time.Duration
 	answer := &bytes.Buffer{}
 	var bytesRead, narrow int
-	before := r.s.usage()
+	before := r.usage()
 	for _, p := range paths {
 		begin := time.Now()
-		status, text, err := r.s.call(ctx, "GET", "/client/v4/accounts/"+p, "", nil, answer)
+		status, text, err := r.s.call(ctx, "GET", "/accounts/"+p, nil, answer)
 		if err != nil {
 			return err
 		}
@@ -136,14 +137,16 @@ func (r *reader) row(ctx context.Context, where, name string, path func() (strin
 			break
 		}
 	}
-	u := r.s.usage().since(before)
+	u := r.usage().since(before)
 	n := len(times)
 	size := fmt.Sprintf("%.1f KB", float64(bytesRead)/float64(n)/1e3)
 	if narrow > 0 {
 		size += fmt.Sprintf(", %d of them 400", narrow)
 	}
-	t.add(name, where, thousands(n), ms(quantile(times, 0.5)), ms(quantile(times, 0.99)), each(u.server, n), size, read("/proc/loadavg")[:4])
-	r.say("%s, %s: p50 %s, p99 %s", where, name, ms(quantile(times, 0.5)), ms(quantile(times, 0.99)))
+	p50 := report.Milliseconds(report.Quantile(times, 0.5))
+	p99 := report.Milliseconds(report.Quantile(times, 0.99))
+	t.Add(name, where, report.Thousands(n), p50, p99, report.Each(u.server, n), size, process.Load())
+	r.say("%s, %s: p50 %s, p99 %s", where, name, p50, p99)
 	return nil
 }
 
@@ -154,10 +157,10 @@ func (r *reader) sample(ctx context.Context, account string, pages int) error {
 		if i > 0 {
 			before = before.Add(-time.Duration(r.rng.Int64N(int64(85 * 24 * time.Hour))))
 		}
-		var list []struct {
-			ID string `json:"id"`
-		}
-		if err := r.get(ctx, account+"/logs/audit?limit=100&since=2000-01-01&before="+url.QueryEscape(before.UTC().Format(time.RFC3339)), &list); err != nil {
+		var list []struct{ ID string }
+		path := "/accounts/" + account + "/logs/audit?limit=100&since=2000-01-01&before=" +
+			url.QueryEscape(before.UTC().Format(time.RFC3339))
+		if err := r.s.Call(ctx, "GET", path, nil, &list); err != nil {
 			return err
 		}
 		for _, e := range list {
@@ -180,27 +183,12 @@ func (r *reader) event(ctx context.Context, account string) (string, error) {
 	return r.ids[account][r.rng.IntN(len(r.ids[account]))], nil
 }
 
-func (r *reader) get(ctx context.Context, path string, to any) error {
-	status, text, err := r.s.call(ctx, "GET", "/client/v4/accounts/"+path, "", nil, nil)
-	if err != nil {
-		return err
-	}
-	if status != 200 {
-		return fmt.Errorf("%s: status %d: %.300s", path, status, text)
-	}
-	var env struct {
-		Result any `json:"result"`
-	}
-	env.Result = to
-	return json.Unmarshal(text, &env)
-}
-
 // logSize reads the size of an account's log from its checkpoint.
 func (r *reader) logSize(ctx context.Context, account string) (uint64, error) {
 	if n, ok := r.size[account]; ok {
 		return n, nil
 	}
-	status, text, err := r.s.call(ctx, "GET", "/client/v4/accounts/"+account+"/audit/log/checkpoint", "", nil, nil)
+	status, text, err := r.s.call(ctx, "GET", "/accounts/"+account+"/audit/log/checkpoint", nil, nil)
 	if err != nil || status != 200 {
 		return 0, fmt.Errorf("checkpoint: status %d: %.300s %w", status, text, err)
 	}

@@ -8,14 +8,14 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/belfryhq/belfry/bench/internal/process"
+	"github.com/belfryhq/belfry/bench/internal/report"
 )
 
 // verify exports up to a million events of the large account with the command
 // that customers use, and verifies them offline with the other.
 func (b *bench) verify(ctx context.Context) error {
-	if err := b.makeAccounts(ctx); err != nil {
-		return err
-	}
 	s, err := b.start(ctx)
 	if err != nil {
 		return err
@@ -23,11 +23,13 @@ func (b *bench) verify(ctx context.Context) error {
 	n := min(1_000_000, b.resident)
 	file := filepath.Join(b.dir, "export.ndjson")
 	defer os.Remove(file)
-	t := b.out.table("Export and verification", "what", "events", "took", "events/s", "us/event of the command", "us/event of the server", "load")
-	t.note("`belfry audit export` of the account's first events to a file on the same disk, then `belfry verify --export`, each a process of its own.")
+	t := b.out.Table("Export and verification", "what", "events", "took", "events/s", "us/event of the command",
+		"us/event of the server", "load")
+	t.Note("`belfry audit export` of the account's first events to a file on the same disk, then " +
+		"`belfry verify --export`, each a process of its own.")
 	command := func(args ...string) (time.Duration, time.Duration, error) {
 		c := exec.CommandContext(ctx, b.binary, args...)
-		c.Env = []string{"BELFRY_URL=" + s.url, "BELFRY_TOKEN=" + b.state.Token, "HOME=" + os.Getenv("HOME")}
+		c.Env = []string{"BELFRY_URL=" + s.URL, "BELFRY_TOKEN=" + b.state.Token, "HOME=" + os.Getenv("HOME")}
 		begin := time.Now()
 		out, err := c.CombinedOutput()
 		if err != nil {
@@ -35,18 +37,26 @@ func (b *bench) verify(ctx context.Context) error {
 		}
 		return time.Since(begin), c.ProcessState.UserTime() + c.ProcessState.SystemTime(), nil
 	}
-	before := s.usage()
-	took, own, err := command("audit", "export", "--account", b.state.One, "--out", file, "--from", "0", "--to", fmt.Sprint(n))
+	before := b.usage()
+	took, own, err := command("audit", "export", "--account", b.state.One, "--out", file,
+		"--from", "0", "--to", fmt.Sprint(n))
 	if err != nil {
 		return err
 	}
-	u := s.usage().since(before)
+	u := b.usage().since(before)
 	info, err := os.Stat(file)
 	if err != nil {
 		return err
 	}
-	load := read("/proc/loadavg")[:4]
-	t.add(fmt.Sprintf("export, %s", megabytes(info.Size())), thousands(n), took.Round(time.Millisecond).String(), rate(n, took), each(own, n), each(u.server, n), load)
+	t.Add(
+		fmt.Sprintf("export, %s", report.Megabytes(info.Size())),
+		report.Thousands(n),
+		took.Round(time.Millisecond).String(),
+		report.Rate(n, took),
+		report.Each(own, n),
+		report.Each(u.server, n),
+		process.Load(),
+	)
 	b.say("export: %v", took)
 	if err := s.stop(); err != nil {
 		return err
@@ -60,7 +70,7 @@ func (b *bench) verify(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		t.add("verify", thousands(n), took.Round(time.Millisecond).String(), rate(n, took), each(own, n), "", read("/proc/loadavg")[:4])
+		t.Add("verify", report.Thousands(n), took.Round(time.Millisecond).String(), report.Rate(n, took), report.Each(own, n), "", process.Load())
 		b.say("verify: %v, CPU %v", took, own)
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/client"
 	"github.com/belfryhq/belfry/internal/history"
 )
@@ -188,7 +188,7 @@ type derivedIDs map[[16]byte]int
 // prepare gives the event of a line as the API takes it; nil for the line with
 // which an export begins, and for an exported event of Belfry itself (own). What
 // is no JSON object stays as it is: the server says what is wrong with it.
-func (ids derivedIDs) prepare(line []byte) (event []byte, own bool) {
+func (ids derivedIDs) prepare(line []byte) (value []byte, own bool) {
 	var m map[string]json.RawMessage
 	if json.Unmarshal(line, &m) != nil || m == nil {
 		return line, false
@@ -207,7 +207,7 @@ func (ids derivedIDs) prepare(line []byte) (event []byte, own bool) {
 	}
 	if m["seq"] != nil && m["recorded_at"] != nil && m["submitted_by"] != nil { // a line of an export
 		var resource struct{ Product string }
-		if json.Unmarshal(m["resource"], &resource) == nil && resource.Product == audit.ReservedProduct {
+		if json.Unmarshal(m["resource"], &resource) == nil && resource.Product == event.Product {
 			return nil, true
 		}
 		for _, added := range []string{"account", "seq", "recorded_at", "submitted_by"} {

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/record"
 )
 
 // ledgerServer answers publishing as the server does: by the same decoder, with
@@ -39,7 +39,7 @@ func newLedgerServer(t *testing.T) *ledgerServer {
 		info := map[string]int{}
 		for i, line := range strings.Split(strings.TrimSuffix(string(body), "\n"), "\n") {
 			result := map[string]any{"index": i, "status": "accepted"}
-			if e, err := audit.Decode([]byte(line), time.Now()); err != nil {
+			if e, err := record.Decode([]byte(line), time.Now()); err != nil {
 				result["status"] = "rejected"
 				result["errors"] = []any{map[string]any{"code": 1, "message": err.Error(), "source": map[string]any{"pointer": "/x"}}}
 			} else if known, found := s.events[e.ID]; found && known != line {

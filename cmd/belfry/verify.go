@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 
-	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/verify"
 )
 
 func verifyCommand(_ context.Context, args []string, stdout, stderr io.Writer) int {
@@ -52,7 +52,7 @@ func verifyExport(export, checkpoint, key, since string, stdout, stderr io.Write
 		tell = func(done uint64) { progress(stderr, "verified %d events", done) }
 		defer progress(stderr, "")
 	}
-	r, err := audit.VerifyExport(in, cp, key, old, tell)
+	r, err := verify.Export(in, cp, key, old, tell)
 	if err != nil {
 		return failVerify(stdout, stderr, err)
 	}
@@ -74,7 +74,7 @@ func verifyExport(export, checkpoint, key, since string, stdout, stderr io.Write
 // failVerify says FAIL where the record does not hold, and not where the file
 // is another than the one that was meant.
 func failVerify(stdout, stderr io.Writer, err error) int {
-	if other := (*audit.Unreadable)(nil); !errors.As(err, &other) {
+	if other := (*verify.Unreadable)(nil); !errors.As(err, &other) {
 		printf(stdout, "FAIL\n")
 	}
 	return fail(stderr, "verify", err)
@@ -85,7 +85,7 @@ func verifyBundle(file, key string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, "verify", err)
 	}
-	r, err := audit.VerifyBundle(data, key)
+	r, err := verify.Bundle(data, key)
 	if err != nil {
 		return failVerify(stdout, stderr, err)
 	}

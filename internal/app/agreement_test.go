@@ -113,18 +113,3 @@ func TestWhatBelfryRecordsOfPeopleCanBeErased(t *testing.T) {
 		}
 	}
 }
-
-func TestEveryConsumerOfATopicIsWired(t *testing.T) {
-	for _, topic := range event.Topics {
-		if topic.Internal || topic.Compacted {
-			continue
-		}
-		wired := false
-		for _, c := range topic.Consumers {
-			wired = wired || slices.Contains(app.Consumes(c), topic.Name)
-		}
-		if !wired {
-			t.Errorf("%s: nobody in the app consumes it", topic.Name)
-		}
-	}
-}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/broker"
@@ -50,7 +51,7 @@ type App struct {
 	broker   *broker.Broker // nil with an Apache Kafka cluster
 	cluster  bus.Cluster
 	producer *bus.Producer
-	memory   audit.Memory
+	memory   ledger.SignedLog
 
 	Account  *account.Directory
 	Producer *producer.Registry
@@ -262,7 +263,7 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 		return found.Name, err
 	}}
 	a.Audit, err = audit.New(ctx, audit.Config{
-		DB: a.dbs.audit, Box: a.box, Memory: a.memory, KeyName: keyName(a.Config), Epoch: a.Config.Epoch,
+		DB: a.dbs.audit, Box: a.box, SignedLog: a.memory, KeyName: keyName(a.Config), Epoch: a.Config.Epoch,
 		Sources: audit.Sources{
 			Rules:    a.rules,
 			Personal: a.personal,
@@ -300,9 +301,9 @@ func (a *App) openAudit(ctx context.Context) (err error) {
 
 // openMemory opens what the signer remembers outside of the databases: a topic
 // where several processes sign, else a file beside the key.
-func (a *App) openMemory(ctx context.Context) (audit.Memory, error) {
+func (a *App) openMemory(ctx context.Context) (ledger.SignedLog, error) {
 	if len(a.Config.KafkaBrokers) > 0 {
-		m, err := audit.OpenTopicMemory(ctx, a.cluster, a.producer.Publish, a.Log, a.Registry)
+		m, err := ledger.OpenTopicLog(ctx, a.cluster, a.producer.Publish, a.Log, a.Registry)
 		if err != nil {
 			return nil, err
 		}
@@ -310,7 +311,7 @@ func (a *App) openMemory(ctx context.Context) (audit.Memory, error) {
 		a.Health.Add("signer's memory", func(context.Context) error { return m.Ready() })
 		return m, nil
 	}
-	m, err := audit.OpenFileMemory(filepath.Join(a.keyDir(), "signed.log"))
+	m, err := ledger.OpenFileLog(filepath.Join(a.keyDir(), "signed.log"))
 	if err == nil {
 		a.closing("signer's memory", m.Close)
 	}

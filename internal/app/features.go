@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/belfryhq/belfry/internal/account"
-	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/broker"
@@ -28,7 +28,7 @@ type feature struct {
 var features = []feature{
 	{name: "account", schema: account.Schema, cache: 1},
 	{name: "producer", schema: producer.Schema, cache: 1, consumes: []broker.Subscription{{Group: producer.Group, Topic: event.TopicAuditRejects}}},
-	{name: "audit", schema: audit.Schema, cache: 4, consumes: []broker.Subscription{{Group: auditGroup, Topic: event.TopicAuditEvents}}},
+	{name: "audit", schema: ledger.Schema, cache: 4, consumes: []broker.Subscription{{Group: auditGroup, Topic: event.TopicAuditEvents}}},
 	{name: "traffic", schema: traffic.Schema, cache: 1, consumes: []broker.Subscription{{Group: traffic.Group, Topic: event.TopicTrafficCounts}}},
 	{name: "slo", schema: slo.Schema, cache: 2, consumes: []broker.Subscription{{Group: slo.Group, Topic: event.TopicTrafficSharded}}},
 	{name: "notify", schema: notify.Schema, cache: 2, consumes: []broker.Subscription{{Group: notify.Group, Topic: event.TopicAlerts}}},

@@ -48,6 +48,7 @@ func (a *App) openNotify(context.Context) (err error) {
 		return err
 	}
 	a.Notify.Register(a.API)
+	a.Notify.RegisterJobs(a.API, a.jobs)
 	if !a.Config.Has("notify") {
 		return nil
 	}

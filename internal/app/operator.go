@@ -11,6 +11,7 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -115,8 +116,11 @@ func requireData(ctx context.Context, cfg Config) error {
 // openDB opens one feature's database.
 func openDB(ctx context.Context, cfg Config, feature string, own db.Schema) (*db.DB, error) {
 	schemas := []db.Schema{bus.Schema(), own}
-	if feature == "web" {
+	switch feature {
+	case "web":
 		schemas = []db.Schema{own}
+	case "notify":
+		schemas = append(schemas, delivery.Schema())
 	}
 	c := dbConfig(cfg, feature)
 	c.Schemas = schemas

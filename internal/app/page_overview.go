@@ -14,13 +14,13 @@ import (
 // whether anything is wrong, and then what happened.
 type overviewPage struct {
 	Name, Base string
-	Alerts     *notify.Glance // nil: the visitor may not see alerts
-	Watched    bool           // the visitor may see objectives
-	Objectives []slo.Glance   // the worst first
-	Burning    int            // of them
-	Recovering int            // of them
-	Record     *audit.Glance  // nil: the visitor may not read the record
-	Rejected   int64          // events that were refused in the last 24 hours
+	Alerts     *notify.Glance  // nil: the visitor may not see alerts
+	Watched    bool            // the visitor may see objectives
+	Objectives []slo.Glance    // the worst first
+	Burning    int             // of them
+	Recovering int             // of them
+	Record     *audit.Overview // nil: the visitor may not read the record
+	Rejected   int64           // events that were refused in the last 24 hours
 	Faults     []producer.FaultCount
 	Rejects    string // path of their page
 }
@@ -79,7 +79,7 @@ func (p *overviewPage) setObjectives(list []slo.Glance) {
 
 // readRecord fills the part of the page about the audit log.
 func (p *pages) readRecord(v *page.Visit, data *overviewPage) (err error) {
-	if data.Record, err = p.record.Glance(v.Request); err != nil {
+	if data.Record, err = p.record.Overview(v.Request); err != nil {
 		return err
 	}
 	rejected, err := p.app.Producer.SummariseRejects(v.Context(), producer.Rejects{Account: v.Account})

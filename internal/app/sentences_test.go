@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/record"
 )
 
 // A template of a catalogue may ask an event for what it does not have, or has no
@@ -44,7 +44,7 @@ func TestNoSentenceOfACatalogueHasAHole(t *testing.T) {
 			// The words of the template's own may ask something.
 			own := strings.Contains(place.ReplaceAllString(sentence, ""), "?")
 			for name, e := range poorEvents() {
-				r := audit.Record{Event: e}
+				r := record.Record{Event: e}
 				if got := r.Sentence(sentence); got == "" || strings.Contains(got, "?") && !own || strings.Contains(got, "{") || strings.Contains(got, "  ") {
 					t.Errorf("%s: %q of an event %s: %q", path, sentence, name, got)
 				}
@@ -61,23 +61,23 @@ func TestNoSentenceOfACatalogueHasAHole(t *testing.T) {
 }
 
 // poorEvents lack what templates ask for, in every way.
-func poorEvents() map[string]audit.Event {
-	bare := audit.Event{Action: audit.Action{Type: "update"}, Actor: audit.Actor{Type: "user", ID: "u-1"}, Resource: audit.Resource{Product: "p", Type: "t", ID: "r-1"}}
-	with := func(change func(*audit.Event)) audit.Event {
+func poorEvents() map[string]record.Event {
+	bare := record.Event{Action: record.Action{Type: "update"}, Actor: record.Actor{Type: "user", ID: "u-1"}, Resource: record.Resource{Product: "p", Type: "t", ID: "r-1"}}
+	with := func(change func(*record.Event)) record.Event {
 		e := bare
 		change(&e)
 		return e
 	}
-	return map[string]audit.Event{
+	return map[string]record.Event{
 		"with nothing more": bare,
-		"without names": with(func(e *audit.Event) {
-			e.Actor, e.Resource = audit.Actor{Type: "user"}, audit.Resource{Product: "p", Type: "t"}
+		"without names": with(func(e *record.Event) {
+			e.Actor, e.Resource = record.Actor{Type: "user"}, record.Resource{Product: "p", Type: "t"}
 		}),
-		"with other members": with(func(e *audit.Event) {
+		"with other members": with(func(e *record.Event) {
 			e.Before, e.After, e.Metadata = jsontext.Value(`{"x":1}`), jsontext.Value(`{"x":2}`), jsontext.Value(`{}`)
 		}),
-		"with values that are no objects": with(func(e *audit.Event) { e.Before, e.After = jsontext.Value(`null`), jsontext.Value(`"text"`) }),
-		"with only one side":              with(func(e *audit.Event) { e.After = jsontext.Value(`{"role":"admin","value":1}`) }),
-		"that failed":                     with(func(e *audit.Event) { e.Action.Result = "failure" }),
+		"with values that are no objects": with(func(e *record.Event) { e.Before, e.After = jsontext.Value(`null`), jsontext.Value(`"text"`) }),
+		"with only one side":              with(func(e *record.Event) { e.After = jsontext.Value(`{"role":"admin","value":1}`) }),
+		"that failed":                     with(func(e *record.Event) { e.Action.Result = "failure" }),
 	}
 }

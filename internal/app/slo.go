@@ -7,6 +7,8 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/slo"
@@ -57,13 +59,13 @@ func (a *App) zoneChanges(ctx context.Context, accountID, zoneID string, since, 
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	sets := map[string]bool{}
-	found, err := a.Audit.Reader().Browse(ctx, accountID, audit.Query{Since: since.UnixMicro(), Before: until.UnixMicro(),
-		Conds: []audit.Cond{{Field: "zone", Values: []string{zoneID}}}}, limit, func(r *audit.Record) bool {
+	found, err := a.Audit.Reader().Browse(ctx, accountID, ledger.Query{Since: since.UnixMicro(), Before: until.UnixMicro(),
+		Filters: []record.Filter{{Field: "zone", Values: []string{zoneID}}}}, limit, func(r *record.Record) bool {
 		e := &r.Event
 		_, view := a.sentence(e.Resource.Product, e.Resource.Type, e.Action.Type, e.Action.Result)
 		again := e.ChangeSet != "" && sets[e.ChangeSet]
 		sets[e.ChangeSet] = true
-		return !view && !again && r.Bears()
+		return !view && !again && audit.RelevantToTraffic(r)
 	})
 	if err != nil {
 		return nil, err

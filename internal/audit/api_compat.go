@@ -6,6 +6,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -46,16 +48,26 @@ type actorV1 struct {
 	Type  string `json:"type"`
 }
 
-func (r *Record) v1() itemV1 {
+func newItemV1(r *record.Record) itemV1 {
 	e := &r.Event
-	item := itemV1{ID: e.ID, When: e.OccurredAt, Action: actionV1{e.Action.Type, e.Action.Result != "failure"},
-		Actor:     actorV1{e.Actor.ID, e.Actor.Email, e.Actor.IPAddress, mappedActorType(e.Actor.Type)},
-		Interface: e.Interface, Metadata: e.Metadata, NewValue: string(e.After), OldValue: string(e.Before), NewValueJSON: e.After, OldValueJSON: e.Before}
+	item := itemV1{
+		ID:           e.ID,
+		When:         e.OccurredAt,
+		Action:       actionV1{e.Action.Type, e.Action.Result != "failure"},
+		Actor:        actorV1{e.Actor.ID, e.Actor.Email, e.Actor.IPAddress, record.CompatActorType(e.Actor.Type)},
+		Interface:    e.Interface,
+		Metadata:     e.Metadata,
+		NewValue:     string(e.After),
+		OldValue:     string(e.Before),
+		NewValueJSON: e.After,
+		OldValueJSON: e.Before,
+	}
 	if item.Metadata == nil {
 		item.Metadata = jsontext.Value(`{}`)
 	}
 	item.Owner.ID = r.Account
-	item.Resource.ID, item.Resource.Type = e.Resource.ID, e.Resource.Type
+	item.Resource.ID = e.Resource.ID
+	item.Resource.Type = e.Resource.Type
 	return item
 }
 
@@ -63,19 +75,19 @@ func (r *Record) v1() itemV1 {
 // beside it: before, after, reason, change_set, related, metadata, the sentence,
 // and actor.on_behalf_of.
 type itemV2 struct {
-	ID       string         `json:"id"`
-	Account  accountV2      `json:"account"`
-	Action   actionV2       `json:"action"`
-	Actor    actorV2        `json:"actor"`
-	Raw      rawV2          `json:"raw"`
-	Resource resourceV2     `json:"resource"`
-	Zone     ZoneRef        `json:"zone"`
-	Before   jsontext.Value `json:"before,omitzero"`
-	After    jsontext.Value `json:"after,omitzero"`
-	Reason   *Reason        `json:"reason,omitzero"`
-	Related  []Related      `json:"related,omitzero"`
-	Metadata jsontext.Value `json:"metadata,omitzero"`
-	Sentence string         `json:"sentence" doc:"The event in words"`
+	ID       string           `json:"id"`
+	Account  accountV2        `json:"account"`
+	Action   actionV2         `json:"action"`
+	Actor    actorV2          `json:"actor"`
+	Raw      rawV2            `json:"raw"`
+	Resource resourceV2       `json:"resource"`
+	Zone     record.ZoneRef   `json:"zone"`
+	Before   jsontext.Value   `json:"before,omitzero"`
+	After    jsontext.Value   `json:"after,omitzero"`
+	Reason   *record.Reason   `json:"reason,omitzero"`
+	Related  []record.Related `json:"related,omitzero"`
+	Metadata jsontext.Value   `json:"metadata,omitzero"`
+	Sentence string           `json:"sentence" doc:"The event in words"`
 
 	ChangeSet string `json:"change_set,omitzero"`
 }
@@ -101,7 +113,7 @@ type actorV2 struct {
 	TokenName string `json:"token_name,omitzero"`
 	Type      string `json:"type"`
 
-	OnBehalfOf *OnBehalfOf `json:"on_behalf_of,omitzero"`
+	OnBehalfOf *record.OnBehalfOf `json:"on_behalf_of,omitzero"`
 }
 
 type rawV2 struct {
@@ -121,17 +133,17 @@ type resourceV2 struct {
 	Type     string         `json:"type"`
 }
 
-func (f *Feature) v2(r *Record, accountName string) itemV2 {
+func (f *Feature) v2(r *record.Record, accountName string) itemV2 {
 	e := &r.Event
-	raw := request(r)
+	raw := r.Request()
 	actor := actorV2{
 		ID:         e.Actor.ID,
-		Context:    mappedContext(e),
+		Context:    record.CompatActorContext(e),
 		Email:      e.Actor.Email,
 		IPAddress:  e.Actor.IPAddress,
 		TokenID:    e.Actor.TokenID,
 		TokenName:  e.Actor.TokenName,
-		Type:       mappedActorType(e.Actor.Type),
+		Type:       record.CompatActorType(e.Actor.Type),
 		OnBehalfOf: e.Actor.OnBehalfOf,
 	}
 	return itemV2{
@@ -153,7 +165,7 @@ func (f *Feature) v2(r *Record, accountName string) itemV2 {
 }
 
 // sentence says an event in the catalogue's words.
-func (f *Feature) sentence(r *Record) string {
+func (f *Feature) sentence(r *record.Record) string {
 	e := &r.Event
 	template, _ := f.words.Sentence(e.Resource.Product, e.Resource.Type, e.Action.Type, e.Action.Result)
 	return r.Sentence(template)
@@ -187,7 +199,7 @@ type ListV2 struct {
 	Before    string `query:"before" required:"true" doc:"Date or RFC 3339; not included" example:"2026-11-28"`
 	Direction string `query:"direction" enum:"asc,desc" default:"desc"`
 	web.Paging
-	Filters
+	FilterParams
 }
 
 // History are the parameters of a resource's history.
@@ -211,14 +223,40 @@ type historyInfo struct {
 }
 
 func (f *Feature) registerCompatible(api *web.API) {
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit_logs", ID: "list-audit-logs-v1", Tag: "Audit log", Permission: "audit:read",
-		Summary: "List audit logs (v1)", Description: "Newest first by page number; past the end the list is empty. With export=true and Accept: text/csv the page is CSV.", Result: []itemV1{}}, f.answerV1)
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/logs/audit", ID: "list-audit-logs-v2", Tag: "Audit log", Permission: "audit:read",
-		Summary: "List audit logs (v2)", Description: "Every filter is repeatable and exists with .not. One of actor_id, resource_id, resource_product, action_type and zone is answered fast at any size; other filters search for two seconds and then ask for a narrower time range."}, f.listV2)
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/logs/audit/{event_id}/history", ID: "audit-log-history", Tag: "Audit log", Permission: "audit:read",
-		Summary: "History of the resource of an event"}, f.history)
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/logs/audit/product_categories", ID: "audit-product-categories", Tag: "Audit log", Permission: "audit:read",
-		Summary: "List product categories"}, func(ctx context.Context, _ *struct{}) ([]ProductCategory, error) {
+	web.Get(api, web.Op{
+		Path:       "/accounts/{account_id}/audit_logs",
+		ID:         "list-audit-logs-v1",
+		Tag:        "Audit log",
+		Permission: "audit:read",
+		Summary:    "List audit logs (v1)",
+		Description: "Newest first by page number; past the end the list is empty. With export=true and Accept: " +
+			"text/csv the page is CSV.",
+		Result: []itemV1{},
+	}, f.answerV1)
+	web.Get(api, web.Op{
+		Path:       "/accounts/{account_id}/logs/audit",
+		ID:         "list-audit-logs-v2",
+		Tag:        "Audit log",
+		Permission: "audit:read",
+		Summary:    "List audit logs (v2)",
+		Description: "Every filter is repeatable and exists with .not. One of actor_id, resource_id, " +
+			"resource_product, action_type and zone is answered fast at any size; other filters search for two seconds " +
+			"and then ask for a narrower time range.",
+	}, f.listV2)
+	web.Get(api, web.Op{
+		Path:       "/accounts/{account_id}/logs/audit/{event_id}/history",
+		ID:         "audit-log-history",
+		Tag:        "Audit log",
+		Permission: "audit:read",
+		Summary:    "History of the resource of an event",
+	}, f.history)
+	web.Get(api, web.Op{
+		Path:       "/accounts/{account_id}/logs/audit/product_categories",
+		ID:         "audit-product-categories",
+		Tag:        "Audit log",
+		Permission: "audit:read",
+		Summary:    "List product categories",
+	}, func(ctx context.Context, _ *struct{}) ([]ProductCategory, error) {
 		return f.categories(ctx, web.Account(ctx).ID)
 	})
 }
@@ -231,7 +269,7 @@ func (f *Feature) answerV1(ctx context.Context, in *ListV1) (web.Answer, error) 
 	if err != nil {
 		return nil, err
 	}
-	found := &Page{}
+	found := &ledger.Page{}
 	if !empty {
 		if found, err = f.reader.List(ctx, web.Account(ctx).ID, q); err != nil {
 			return nil, err
@@ -248,13 +286,13 @@ func (f *Feature) answerV1(ctx context.Context, in *ListV1) (web.Answer, error) 
 		return page, nil
 	}
 	for _, r := range found.Records {
-		page.Items = append(page.Items, r.v1())
+		page.Items = append(page.Items, newItemV1(r))
 	}
 	return page, f.count(ctx, web.Account(ctx).ID, q, found, &page)
 }
 
 // queryV1 reads the parameters; empty says that nothing can match them.
-func (f *Feature) queryV1(ctx context.Context, in *ListV1) (q Query, empty bool, err error) {
+func (f *Feature) queryV1(ctx context.Context, in *ListV1) (q ledger.Query, empty bool, err error) {
 	if err := noEmptyValues(ctx); err != nil {
 		return q, false, err
 	}
@@ -262,37 +300,56 @@ func (f *Feature) queryV1(ctx context.Context, in *ListV1) (q Query, empty bool,
 	if err != nil {
 		return q, false, err
 	}
-	raw := []Cond{{Field: "id", Values: in.ID}, {Field: "action_type", Values: in.ActionType}, {Field: "actor_email", Values: in.ActorEmail}, {Field: "zone", Values: in.ZoneName}}
+	raw := []record.Filter{
+		{Field: "id", Values: in.ID},
+		{Field: "action_type", Values: in.ActionType},
+		{Field: "actor_email", Values: in.ActorEmail},
+		{Field: "zone", Values: in.ZoneName},
+	}
 	if in.ActorIP != "" {
 		if err := checkAddress("actor.ip", in.ActorIP); err != nil {
 			return q, false, err
 		}
-		raw = append(raw, Cond{Field: "actor_ip_address", Values: []string{in.ActorIP}})
+		raw = append(raw, record.Filter{Field: "actor_ip_address", Values: []string{in.ActorIP}})
 	}
 	if in.HideUserLogs {
-		raw = append(raw, Cond{Field: "resource_scope", Not: true, Values: []string{"user"}})
+		raw = append(raw, record.Filter{Field: "resource_scope", Not: true, Values: []string{"user"}})
 	}
-	var used []Cond
+	var used []record.Filter
 	for _, c := range raw {
 		if len(c.Values) > 0 {
 			used = append(used, c)
 		}
 	}
-	conds, err := f.conds(ctx, web.Account(ctx).ID, used)
+	conds, err := f.resolveFilters(ctx, web.Account(ctx).ID, used)
 	if err != nil {
 		return q, false, err
 	}
 	skip := (in.Page - 1) * in.PerPage
 	if skip > maxSkip {
-		return q, false, errs.At(errs.CodeOutOfRange, "page", "page numbers reach %d events deep; go on with before=%s", maxSkip, "the time of the last event")
+		return q, false, errs.At(errs.CodeOutOfRange, "page", "page numbers reach %d events deep; go on with before=%s",
+			maxSkip, "the time of the last event")
 	}
-	return Query{Since: since, Before: before, Conds: conds, Ascending: in.Direction == "asc", Limit: in.PerPage, Skip: skip}, empty, nil
+	return ledger.Query{
+		Since:     since,
+		Before:    before,
+		Filters:   conds,
+		Ascending: in.Direction == "asc",
+		Limit:     in.PerPage,
+		Skip:      skip,
+	}, empty, nil
 }
 
 // count fills total_count: the log's size for a list without filters, else what
 // is known without reading everything.
-func (f *Feature) count(ctx context.Context, account string, q Query, found *Page, page *web.Numbered[itemV1]) error {
-	if len(q.Conds) == 0 && q.Since == 0 && q.Before == 0 {
+func (f *Feature) count(
+	ctx context.Context,
+	account string,
+	q ledger.Query,
+	found *ledger.Page,
+	page *web.Numbered[itemV1],
+) error {
+	if len(q.Filters) == 0 && q.Since == 0 && q.Before == 0 {
 		size, err := f.reader.Size(ctx, account)
 		page.Total = int(size)
 		return err
@@ -302,7 +359,8 @@ func (f *Feature) count(ctx context.Context, account string, q Query, found *Pag
 		return nil // the page ends where the matches do
 	}
 	page.Total = 0
-	q.Skip, q.Limit = 0, 1
+	q.Skip = 0
+	q.Limit = 1
 	n, capped, err := f.reader.Count(ctx, account, q, maxCount)
 	if err != nil {
 		return err
@@ -315,7 +373,7 @@ func (f *Feature) count(ctx context.Context, account string, q Query, found *Pag
 }
 
 func checkAddress(name, s string) error {
-	if _, ok := parseRange(s); ok {
+	if _, ok := record.ParseAddressRange(s); ok {
 		return nil
 	}
 	return errs.At(errs.CodeInvalid, name, "%s must be an address or a CIDR range", name)
@@ -331,24 +389,24 @@ func (f *Feature) listV2(ctx context.Context, in *ListV2) (web.Page[itemV2], err
 	if err != nil {
 		return page, err
 	}
-	conds, err := f.conds(ctx, account, in.Filters.raw())
+	conds, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
 	if err != nil {
 		return page, err
 	}
 	if empty { // of which the filters were checked all the same
-		_, err := compile(conds)
+		_, err := record.Compile(conds)
 		return page, err
 	}
-	q := Query{Since: since, Before: before, Conds: conds, Ascending: in.Direction == "asc", Limit: in.Limit}
+	q := ledger.Query{Since: since, Before: before, Filters: conds, Ascending: in.Direction == "asc", Limit: in.Limit}
 	page.Items, page.Cursor, err = f.pageV2(ctx, account, "audit.v2", in.Cursor, q)
 	return page, err
 }
 
 // pageV2 reads a page and makes the cursor after it.
-func (f *Feature) pageV2(ctx context.Context, account, list, cursor string, q Query) ([]itemV2, string, error) {
+func (f *Feature) pageV2(ctx context.Context, account, list, cursor string, q ledger.Query) ([]itemV2, string, error) {
 	list += " " + account + map[bool]string{true: " asc"}[q.Ascending]
 	if cursor != "" {
-		q.After = &Position{}
+		q.After = &ledger.Position{}
 		if err := f.cursors.Decode(list, cursor, q.After); err != nil {
 			return nil, "", err
 		}
@@ -389,15 +447,27 @@ func (f *Feature) history(ctx context.Context, in *History) (web.Reply[[]itemV2]
 	case err != nil:
 		return reply, err
 	}
-	q := Query{Since: since, Before: before, Ascending: in.Direction == "asc", Limit: in.Limit, Conds: rec.resourceConds()}
+	q := ledger.Query{
+		Since:     since,
+		Before:    before,
+		Ascending: in.Direction == "asc",
+		Limit:     in.Limit,
+		Filters:   sameResource(rec),
+	}
 	reply.Result, info.Cursor, err = f.pageV2(ctx, account, "audit.history "+in.EventID, in.Cursor, q)
-	info.Status, info.Count, info.Cursors.After = "exact", len(reply.Result), info.Cursor
+	info.Status = "exact"
+	info.Count = len(reply.Result)
+	info.Cursors.After = info.Cursor
 	reply.Info = info
 	return reply, err
 }
 
-// resourceConds find the events of the same resource.
-func (r *Record) resourceConds() []Cond {
+// sameResource finds the events of the same resource.
+func sameResource(r *record.Record) []record.Filter {
 	res := r.Event.Resource
-	return []Cond{{Field: "resource_id", Values: []string{res.ID}}, {Field: "resource_product", Values: []string{res.Product}}, {Field: "resource_type", Values: []string{res.Type}}}
+	return []record.Filter{
+		{Field: "resource_id", Values: []string{res.ID}},
+		{Field: "resource_product", Values: []string{res.Product}},
+		{Field: "resource_type", Values: []string{res.Type}},
+	}
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -32,9 +34,9 @@ const (
 type Result struct {
 	Index   int             `json:"index"`
 	ID      string          `json:"id"`
-	Status  Status          `json:"status" enum:"accepted,duplicate,conflict,rejected"`
+	Status  ledger.Status   `json:"status" enum:"accepted,duplicate,conflict,rejected"`
 	Seq     *int64          `json:"seq,omitempty" doc:"Place in the account's log, from 0"`
-	Receipt *Receipt        `json:"receipt,omitempty" doc:"With ?receipts=true"`
+	Receipt *ledger.Receipt `json:"receipt,omitempty" doc:"With ?receipts=true"`
 	Errors  []ResultProblem `json:"errors,omitempty"`
 }
 
@@ -55,31 +57,45 @@ type InParams struct {
 // registerIn adds the HTTP on-ramps.
 func (f *Feature) registerIn(api *web.API) {
 	op := web.Op{
-		Path: "/accounts/{account_id}/audit/events", ID: "publish-audit-events", Tag: "Audit log", Permission: "audit:write",
-		Summary: "Publish events",
-		Description: "One event, a JSON array, or NDJSON (application/x-ndjson); gzip is welcome. At most 10,000 events or 8 MiB. " +
+		Path:       "/accounts/{account_id}/audit/events",
+		ID:         "publish-audit-events",
+		Tag:        "Audit log",
+		Permission: "audit:write",
+		Summary:    "Publish events",
+		Description: "One event, a JSON array, or NDJSON (application/x-ndjson); gzip is welcome. At most 10,000 " +
+			"events or 8 MiB. " +
 			"The answer comes after the ledger's commit and is final: one result an event, in the order of the input. " +
 			"200 when at least one was accepted or is a duplicate; 400 when none was (409 when all are conflicts).",
-		MaxBody: maxBatchBody, Accepts: []string{"application/json", "application/x-ndjson"}, Result: []Result{},
+		MaxBody: maxBatchBody,
+		Accepts: []string{"application/json", "application/x-ndjson"},
+		Result:  []Result{},
 	}
 	web.Raw(api, "POST", op, func(ctx context.Context, in *InParams, x *web.Exchange) error {
 		return f.publish(ctx, x, web.Account(ctx).ID, in.Receipts)
 	})
-	op.Path, op.ID, op.Scope = "/audit/events", "publish-audit-events-of-many-accounts", web.ScopeProducer
+	op.Path = "/audit/events"
+	op.ID = "publish-audit-events-of-many-accounts"
+	op.Scope = web.ScopeProducer
 	op.Summary = "Publish events of many accounts"
-	op.Description = "For product teams: every event names its account in account_id, and its product must be in the team's catalogue. " + op.Description
+	op.Description = "For product teams: every event names its account in account_id, and its product must be in " +
+		"the team's catalogue. " + op.Description
 	web.Raw(api, "POST", op, func(ctx context.Context, in *InParams, x *web.Exchange) error {
 		return f.publish(ctx, x, "", in.Receipts)
 	})
 	api.Limit("audit.batch_events", maxBatch)
 	api.Limit("audit.batch_bytes", maxBatchBody)
-	api.Limit("audit.event_bytes", MaxEvent)
-	api.Limit("audit.event_depth", MaxDepth)
+	api.Limit("audit.event_bytes", record.MaxEvent)
+	api.Limit("audit.event_depth", record.MaxDepth)
 }
 
 // origin says who hands events in.
 func origin(p *web.Principal, account string) Origin {
-	from := Origin{By: Submitter{Type: string(p.Kind), ID: p.ID}, Account: account, Interface: "API", Operator: p.Superoperator}
+	from := Origin{
+		By:        record.Submitter{Type: string(p.Kind), ID: p.ID},
+		Account:   account,
+		Interface: "API",
+		Operator:  p.Superoperator,
+	}
 	if p.Kind == web.KindProducer {
 		from.Producer = p.ID
 	}
@@ -101,21 +117,21 @@ func (f *Feature) publish(ctx context.Context, x *web.Exchange, account string, 
 	if err != nil {
 		return err
 	}
-	var good []*Pending
+	var good []*ledger.Pending
 	var bad []event.Reject
 	for i, p := range all {
-		if p.Status != Rejected {
+		if p.Status != ledger.Rejected {
 			p.WantReceipt = receipts
 			good = append(good, p)
 		} else if len(bad) < maxRejectsKept {
 			bad = append(bad, newReject(from, "http", p, values[i], nil, f.now()))
 		}
 	}
-	var beside Beside
+	var before ledger.TxHook
 	if len(bad) > 0 {
-		beside = func(ctx context.Context, tx *db.Tx) error { return enqueueRejects(ctx, tx, bad) }
+		before = func(ctx context.Context, tx *db.Tx) error { return enqueueRejects(ctx, tx, bad) }
 	}
-	if err := f.ledger.Append(ctx, good, beside); err != nil {
+	if err := f.ledger.Append(ctx, good, before); err != nil {
 		return err
 	}
 	if len(bad) > 0 {
@@ -126,18 +142,6 @@ func (f *Feature) publish(ctx context.Context, x *web.Exchange, account string, 
 	return nil
 }
 
-// prepareMany readies the events of one request.
-func (in *Intake) prepareMany(ctx context.Context, from Origin, values []jsontext.Value) ([]*Pending, error) {
-	all := make([]*Pending, len(values))
-	failed := make([]error, len(values))
-	seed := seeds(len(values))
-	from.steps = newStepBudget()
-	parallel(len(values), func(i int) {
-		all[i], failed[i] = in.Prepare(ctx, from, values[i], seed[i])
-	})
-	return all, errors.Join(failed...)
-}
-
 // split finds the events of a body; list reports whether they came as several
 // (an array or lines) rather than as one. A fault of one line of NDJSON, or
 // inside one element of an array, is that event's own.
@@ -145,14 +149,17 @@ func split(body []byte, mediaType string) (values []jsontext.Value, list bool, e
 	body = bytes.TrimPrefix(body, []byte("\ufeff")) // RFC 8259, 8.1: a byte order mark may be ignored
 	switch mediaType {
 	case "", "application/json", "text/json", "application/x-www-form-urlencoded", "application/cloudevents+json":
-	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/jsonlines":
+	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines",
+		"application/jsonlines":
 		return splitLines(body)
 	default:
-		return nil, false, errs.New(errs.CodeMediaType, "the body must be application/json or application/x-ndjson, not %s", mediaType)
+		return nil, false, errs.New(errs.CodeMediaType, "the body must be application/json or application/x-ndjson, not %s",
+			mediaType)
 	}
 	trimmed := bytes.TrimLeft(body, " \t\r\n")
 	if len(trimmed) == 0 {
-		return nil, false, errs.New(errs.CodeMissingField, "the body is empty; send one event, a JSON array of events, or NDJSON")
+		return nil, false, errs.New(errs.CodeMissingField,
+			"the body is empty; send one event, a JSON array of events, or NDJSON")
 	}
 	if trimmed[0] != '[' {
 		// One event over several lines is common; so is NDJSON sent as JSON.
@@ -162,9 +169,10 @@ func split(body []byte, mediaType string) (values []jsontext.Value, list bool, e
 		return splitLines(body)
 	}
 	// What is wrong inside an element is found when that element is decoded.
-	dec := jsontext.NewDecoder(bytes.NewReader(trimmed), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+	dec := jsontext.NewDecoder(bytes.NewReader(trimmed), jsontext.AllowInvalidUTF8(true),
+		jsontext.AllowDuplicateNames(true))
 	if _, err := dec.ReadToken(); err != nil {
-		return nil, true, anEvent.Fault(err)
+		return nil, true, record.Noun.Fault(err)
 	}
 	for dec.PeekKind() != ']' {
 		if len(values) == maxBatch {
@@ -222,15 +230,16 @@ func tooMany() error {
 
 // arrayError says at which element an array could not be read on.
 func arrayError(err error, index int) error {
-	e := anEvent.Fault(err)
+	e := record.Noun.Fault(err)
 	e.Pointer = "/" + strconv.Itoa(index)
-	e.Message = "event " + strconv.Itoa(index) + " of the array: " + e.Message + "; nothing of the request was stored (NDJSON keeps the good lines)"
+	e.Message = "event " + strconv.Itoa(index) + " of the array: " + e.Message +
+		"; nothing of the request was stored (NDJSON keeps the good lines)"
 	return e
 }
 
 // answer is the envelope of a request whose events have all been answered.
-func answer(all []*Pending, list bool) web.Envelope {
-	counts := map[Status]int{}
+func answer(all []*ledger.Pending, list bool) web.Envelope {
+	counts := map[ledger.Status]int{}
 	b := append(make([]byte, 0, 100*len(all)), '[')
 	var shown errs.List
 	for i, p := range all {
@@ -238,7 +247,7 @@ func answer(all []*Pending, list bool) web.Envelope {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = p.appendResult(b, i)
+		b = appendResult(b, p, i)
 		for _, f := range p.Faults {
 			if len(shown) < maxErrorsShown {
 				shown = append(shown, atIndex(f, i, list))
@@ -251,13 +260,14 @@ func answer(all []*Pending, list bool) web.Envelope {
 		Duplicate int `json:"duplicate"`
 		Conflict  int `json:"conflict"`
 		Rejected  int `json:"rejected"`
-	}{counts[Accepted], counts[Duplicate], counts[Conflict], counts[Rejected]})
+	}{counts[ledger.Accepted], counts[ledger.Duplicate], counts[ledger.Conflict], counts[ledger.Rejected]})
 	env := web.Envelope{Result: b, Info: info}
-	if counts[Accepted]+counts[Duplicate] > 0 {
+	if counts[ledger.Accepted]+counts[ledger.Duplicate] > 0 {
 		return env
 	}
-	env.Errors, env.Status = shown, 400
-	if counts[Conflict] == len(all) {
+	env.Errors = shown
+	env.Status = 400
+	if counts[ledger.Conflict] == len(all) {
 		env.Status = 409
 	}
 	return env
@@ -274,15 +284,15 @@ func atIndex(f *errs.Error, i int, list bool) *errs.Error {
 }
 
 // appendResult writes one Result. By hand: this is the hot path's answer.
-func (p *Pending) appendResult(b []byte, i int) []byte {
+func appendResult(b []byte, p *ledger.Pending, i int) []byte {
 	b = append(b, `{"index":`...)
 	b = strconv.AppendInt(b, int64(i), 10)
 	b = append(b, `,"id":`...)
-	b = quote(b, strings.ToValidUTF8(p.Event.ID, "\uFFFD"))
+	b = record.AppendQuoted(b, strings.ToValidUTF8(p.Event.ID, "\uFFFD"))
 	b = append(b, `,"status":"`...)
 	b = append(b, p.Status...)
 	b = append(b, '"')
-	if p.Status != Rejected {
+	if p.Status != ledger.Rejected {
 		b = append(b, `,"seq":`...)
 		b = strconv.AppendInt(b, p.Seq, 10)
 	}
@@ -300,9 +310,9 @@ func (p *Pending) appendResult(b []byte, i int) []byte {
 			b = append(b, `{"code":`...)
 			b = strconv.AppendInt(b, int64(f.Code), 10)
 			b = append(b, `,"message":`...)
-			b = quote(b, f.Message)
+			b = record.AppendQuoted(b, f.Message)
 			b = append(b, `,"source":{"pointer":`...)
-			b = quote(b, f.Pointer)
+			b = record.AppendQuoted(b, f.Pointer)
 			b = append(b, '}', '}')
 		}
 		b = append(b, ']')

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -20,21 +22,55 @@ type ProofInput struct {
 }
 
 func (f *Feature) registerProof(api *web.API) {
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/log/checkpoint", ID: "get-audit-checkpoint", Tag: "Audit proof", Permission: "audit:read",
-		Summary: "Signed checkpoint of the account's log", Description: "A C2SP tlog-checkpoint, at most a second old.", Content: "text/plain"}, f.checkpoint)
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/log/tile/{path...}", ID: "get-audit-tile", Tag: "Audit proof", Permission: "audit:read",
-		Summary: "Tile of hashes or of entries", Description: "C2SP tlog-tiles: tile/L/N[.p/W] and tile/entries/N[.p/W].", Content: "application/octet-stream"}, f.tile)
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/log/proof", ID: "get-audit-proof", Tag: "Audit proof", Permission: "audit:read",
-		Summary: "Inclusion proof of one event", Description: "A C2SP tlog-proof with a checkpoint that covers the event.", Content: "text/plain"}, f.proof)
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/events/{event_id}/bundle", ID: "get-audit-bundle", Tag: "Audit proof", Permission: "audit:read",
-		Summary: "One event with everything that proves it", Description: "For `belfry verify --bundle FILE`.", Content: "application/json"}, f.bundleFile)
+	web.Get(api, web.Op{
+		Path:        "/accounts/{account_id}/audit/log/checkpoint",
+		ID:          "get-audit-checkpoint",
+		Tag:         "Audit proof",
+		Permission:  "audit:read",
+		Summary:     "Signed checkpoint of the account's log",
+		Description: "A C2SP tlog-checkpoint, at most a second old.",
+		Content:     "text/plain",
+	}, f.checkpoint)
+	web.Get(api, web.Op{
+		Path:        "/accounts/{account_id}/audit/log/tile/{path...}",
+		ID:          "get-audit-tile",
+		Tag:         "Audit proof",
+		Permission:  "audit:read",
+		Summary:     "Tile of hashes or of entries",
+		Description: "C2SP tlog-tiles: tile/L/N[.p/W] and tile/entries/N[.p/W].",
+		Content:     "application/octet-stream",
+	}, f.tile)
+	web.Get(api, web.Op{
+		Path:        "/accounts/{account_id}/audit/log/proof",
+		ID:          "get-audit-proof",
+		Tag:         "Audit proof",
+		Permission:  "audit:read",
+		Summary:     "Inclusion proof of one event",
+		Description: "A C2SP tlog-proof with a checkpoint that covers the event.",
+		Content:     "text/plain",
+	}, f.proof)
+	web.Get(api, web.Op{
+		Path:        "/accounts/{account_id}/audit/events/{event_id}/bundle",
+		ID:          "get-audit-bundle",
+		Tag:         "Audit proof",
+		Permission:  "audit:read",
+		Summary:     "One event with everything that proves it",
+		Description: "For `belfry verify --bundle FILE`.",
+		Content:     "application/json",
+	}, f.bundleFile)
 	web.Get(api, web.Op{Path: "/audit/keys", ID: "list-audit-keys", Tag: "Audit proof", Public: true,
-		Summary: "Verifier keys of this installation"}, func(context.Context, *struct{}) ([]Key, error) { return f.signer.Keys(), nil })
+		Summary: "Verifier keys of this installation"}, func(context.Context, *struct{}) ([]ledger.Key, error) {
+		return f.signer.Keys(), nil
+	})
 }
 
 func (f *Feature) checkpoint(ctx context.Context, _ *struct{}) (web.Bytes, error) {
 	text, err := f.signer.Checkpoint(ctx, web.Account(ctx).ID)
-	return web.Bytes{ContentType: "text/plain; charset=utf-8", Data: text, Header: http.Header{"Cache-Control": {"private, no-cache"}}}, err
+	return web.Bytes{
+		ContentType: "text/plain; charset=utf-8",
+		Data:        text,
+		Header:      http.Header{"Cache-Control": {"private, no-cache"}},
+	}, err
 }
 
 func (f *Feature) tile(ctx context.Context, in *TileInput) (web.Bytes, error) {
@@ -51,7 +87,7 @@ func (f *Feature) tile(ctx context.Context, in *TileInput) (web.Bytes, error) {
 }
 
 // prove gives an event's C2SP tlog-proof.
-func (f *Feature) prove(ctx context.Context, rec *Record) ([]byte, error) {
+func (f *Feature) prove(ctx context.Context, rec *record.Record) ([]byte, error) {
 	text, err := f.signer.Covering(ctx, rec.Account, uint64(rec.Seq)+1)
 	if err != nil {
 		return nil, err
@@ -82,14 +118,18 @@ func (f *Feature) bundleFile(ctx context.Context, in *EventInput) (web.Bytes, er
 		return web.Bytes{}, err
 	}
 	b, err := f.Bundle(ctx, rec)
-	return web.Bytes{ContentType: "application/json", Data: b, Header: http.Header{"Content-Disposition": {`attachment; filename="event-` + rec.Event.ID + `.json"`}}}, err
+	return web.Bytes{
+		ContentType: "application/json",
+		Data:        b,
+		Header:      http.Header{"Content-Disposition": {`attachment; filename="event-` + rec.Event.ID + `.json"`}},
+	}, err
 }
 
 // Bundle is one event with everything that proves it offline.
-func (f *Feature) Bundle(ctx context.Context, rec *Record) ([]byte, error) {
+func (f *Feature) Bundle(ctx context.Context, rec *record.Record) ([]byte, error) {
 	proof, err := f.prove(ctx, rec)
 	if err != nil {
 		return nil, err
 	}
-	return rec.bundle(proof, f.signer.Keys()[0].VKey)
+	return rec.Bundle(proof, f.signer.Keys()[0].VKey)
 }

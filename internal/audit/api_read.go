@@ -10,18 +10,19 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 // eventDetail is one event in full.
 type eventDetail struct {
-	Event    jsontext.Value `json:"event" doc:"The event as it is shown, with account, seq, recorded_at and submitted_by"`
-	Sentence string         `json:"sentence"`
-	Diff     []Change       `json:"diff" doc:"before compared with after, at most 200 differences"`
-	Erased   []string       `json:"erased" doc:"Pointers of fields whose values were erased"`
-	Covered  bool           `json:"covered" doc:"Whether a signed checkpoint covers it already"`
+	Event    jsontext.Value  `json:"event" doc:"The event as it is shown, with account, seq, recorded_at and submitted_by"`
+	Sentence string          `json:"sentence"`
+	Diff     []record.Change `json:"diff" doc:"before compared with after, at most 200 differences"`
+	Erased   []string        `json:"erased" doc:"Pointers of fields whose values were erased"`
+	Covered  bool            `json:"covered" doc:"Whether a signed checkpoint covers it already"`
 }
 
 // EventInput names one event.
@@ -32,7 +33,7 @@ type EventInput struct {
 // StreamInput asks for a live tail.
 type StreamInput struct {
 	From string `query:"from" pattern:"^[0-9]{1,18}$" doc:"First seq; the default is the next event"`
-	Filters
+	FilterParams
 }
 
 // ExportInput asks for a file of events.
@@ -43,19 +44,48 @@ type ExportInput struct {
 	Size   string `query:"size" pattern:"^[0-9]{1,18}$" doc:"Size of the checkpoint that the export's hashes lead to; the default is the log's size"`
 	Since  string `query:"since" doc:"With since, before or a filter the export is not provable and says so"`
 	Before string `query:"before"`
-	Filters
+	FilterParams
 }
 
 func (f *Feature) registerRead(api *web.API) {
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/events/{event_id}", ID: "get-audit-event", Tag: "Audit log", Permission: "audit:read",
-		Summary: "Read one event", Description: "With its sentence, diff and whether a signed checkpoint covers it."}, f.get)
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/summary", ID: "summarise-audit-log", Tag: "Audit log", Permission: "audit:read",
-		Summary:     "Count events by product, action, actor, interface or day",
-		Description: "Events that happened from since (included) to before (not included), to the microsecond. Actors are told apart by type and id."}, f.summary)
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/stream", ID: "stream-audit-events", Tag: "Audit log", Permission: "audit:read",
-		Summary: "Live tail (server-sent events)", Description: "One message an event, its id is the seq; Last-Event-ID or from goes on after it.", Stream: true, Content: "text/event-stream"}, f.stream)
-	web.Get(api, web.Op{Path: "/accounts/{account_id}/audit/export", ID: "export-audit-events", Tag: "Audit log", Permission: "audit:export",
-		Summary: "Export events", Description: "format=ndjson with from and to (or nothing) is provable with `belfry verify`. With since, before or filters the export begins with a line that says that it is not complete.", Stream: true, Content: "application/x-ndjson"}, f.export)
+	web.Get(api, web.Op{
+		Path:        "/accounts/{account_id}/audit/events/{event_id}",
+		ID:          "get-audit-event",
+		Tag:         "Audit log",
+		Permission:  "audit:read",
+		Summary:     "Read one event",
+		Description: "With its sentence, diff and whether a signed checkpoint covers it.",
+	}, f.get)
+	web.Get(api, web.Op{
+		Path:       "/accounts/{account_id}/audit/summary",
+		ID:         "summarise-audit-log",
+		Tag:        "Audit log",
+		Permission: "audit:read",
+		Summary:    "Count events by product, action, actor, interface or day",
+		Description: "Events that happened from since (included) to before (not included), to the microsecond. Actors " +
+			"are told apart by type and id.",
+	}, f.summary)
+	web.Get(api, web.Op{
+		Path:        "/accounts/{account_id}/audit/stream",
+		ID:          "stream-audit-events",
+		Tag:         "Audit log",
+		Permission:  "audit:read",
+		Summary:     "Live tail (server-sent events)",
+		Description: "One message an event, its id is the seq; Last-Event-ID or from goes on after it.",
+		Stream:      true,
+		Content:     "text/event-stream",
+	}, f.stream)
+	web.Get(api, web.Op{
+		Path:       "/accounts/{account_id}/audit/export",
+		ID:         "export-audit-events",
+		Tag:        "Audit log",
+		Permission: "audit:export",
+		Summary:    "Export events",
+		Description: "format=ndjson with from and to (or nothing) is provable with `belfry verify`. With since, " +
+			"before or filters the export begins with a line that says that it is not complete.",
+		Stream:  true,
+		Content: "application/x-ndjson",
+	}, f.export)
 }
 
 func (f *Feature) get(ctx context.Context, in *EventInput) (eventDetail, error) {
@@ -67,14 +97,19 @@ func (f *Feature) get(ctx context.Context, in *EventInput) (eventDetail, error) 
 	return f.detail(ctx, rec)
 }
 
-func (f *Feature) detail(ctx context.Context, rec *Record) (eventDetail, error) {
+func (f *Feature) detail(ctx context.Context, rec *record.Record) (eventDetail, error) {
 	shown, err := rec.Shown()
 	if err != nil {
 		return eventDetail{}, err
 	}
-	d := eventDetail{Event: shown, Sentence: f.sentence(rec), Diff: Diff(rec.Event.Before, rec.Event.After), Erased: rec.Erased}
+	d := eventDetail{
+		Event:    shown,
+		Sentence: f.sentence(rec),
+		Diff:     record.Diff(rec.Event.Before, rec.Event.After),
+		Erased:   rec.Erased,
+	}
 	if d.Diff == nil {
-		d.Diff = []Change{}
+		d.Diff = []record.Change{}
 	}
 	if d.Erased == nil {
 		d.Erased = []string{}
@@ -84,57 +119,34 @@ func (f *Feature) detail(ctx context.Context, rec *Record) (eventDetail, error) 
 	return d, err
 }
 
-// SignedSize is the size of the account's last signed checkpoint.
-func (r *Reader) SignedSize(ctx context.Context, account string) (size int64, err error) {
-	err = r.db.View(ctx, func(tx *db.Tx) error {
-		return tx.QueryRow(ctx, `SELECT COALESCE(MAX(s.size), 0) FROM signed s JOIN account a ON a.key = s.account WHERE a.id = $1`, account).Scan(&size)
-	})
-	return size, err
-}
-
-// products are the products in the account's record, by name.
-func (r *Reader) products(ctx context.Context, account string) (list []string, err error) {
-	err = r.db.View(ctx, func(tx *db.Tx) error {
-		key, err := accountKey(ctx, tx, account)
-		if err != nil || key == 0 {
-			return err
-		}
-		rows, err := tx.Query(ctx, `SELECT DISTINCT product FROM rollup WHERE account = $1 ORDER BY product LIMIT $2`, key, maxGroups)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var p string
-			if err := rows.Scan(&p); err != nil {
-				return err
-			}
-			list = append(list, p)
-		}
-		return rows.Err()
-	})
-	return list, err
-}
-
 func (f *Feature) stream(ctx context.Context, in *StreamInput) (web.Events, error) {
 	if err := noEmptyValues(ctx); err != nil {
 		return web.Events{}, err
 	}
 	account := web.Account(ctx).ID
-	conds, err := f.conds(ctx, account, in.Filters.raw())
+	conds, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
 	if err != nil {
 		return web.Events{}, err
 	}
-	return f.Tail(ctx, account, seqOr(in.From, -1), conds, func(r *Record) ([]byte, error) {
+	return f.Tail(ctx, account, seqOr(in.From, -1), conds, func(r *record.Record) ([]byte, error) {
 		return json.Marshal(f.v2(r, f.words.AccountName(ctx, account)))
 	})
 }
 
+// tailChunk is how many events a live tail reads at once.
+const tailChunk = 500
+
 // Tail is a live tail of an account: events in the order of the log, as encode
 // writes them, from a seq or, when that is negative, from the next event. It asks the database at least once a second, since other
 // processes append too.
-func (f *Feature) Tail(ctx context.Context, account string, from int64, conds []Cond, encode func(*Record) ([]byte, error)) (web.Events, error) {
-	m, err := compile(conds)
+func (f *Feature) Tail(
+	ctx context.Context,
+	account string,
+	from int64,
+	conds []record.Filter,
+	encode func(*record.Record) ([]byte, error),
+) (web.Events, error) {
+	m, err := record.Compile(conds)
 	if err != nil {
 		return web.Events{}, err
 	}
@@ -155,13 +167,13 @@ func (f *Feature) Tail(ctx context.Context, account string, from int64, conds []
 		poll := time.NewTicker(time.Second)
 		defer poll.Stop()
 		for {
-			list, err := f.reader.Range(ctx, account, next, next+exportChunk, exportChunk)
+			list, err := f.reader.Range(ctx, account, next, next+tailChunk, tailChunk)
 			if err != nil {
 				return err
 			}
 			for _, r := range list {
 				next = r.Seq + 1
-				if !m.matches(r) {
+				if !m.Matches(r) {
 					continue
 				}
 				data, err := encode(r)
@@ -172,7 +184,7 @@ func (f *Feature) Tail(ctx context.Context, account string, from int64, conds []
 					return err
 				}
 			}
-			if len(list) == exportChunk {
+			if len(list) == tailChunk {
 				continue
 			}
 			select {
@@ -191,11 +203,12 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 		return web.Stream{}, err
 	}
 	account := web.Account(ctx).ID
-	filtered := in.Since != "" || in.Before != "" || len(in.Filters.raw()) > 0
+	filtered := in.Since != "" || in.Before != "" || len(in.FilterParams.raw()) > 0
 	ranged := in.From != "" || in.To != "" || in.Size != ""
 	switch {
 	case filtered && ranged:
-		return web.Stream{}, errs.At(errs.CodeInvalid, "from", "from and to make a provable export, since, before and filters one that is not; give one or the other")
+		return web.Stream{}, errs.At(errs.CodeInvalid, "from",
+			"from and to make a provable export, since, before and filters one that is not; give one or the other")
 	case in.Format != "ndjson" && ranged:
 		return web.Stream{}, errs.At(errs.CodeInvalid, "format", "a provable export is NDJSON")
 	}
@@ -213,15 +226,20 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 	}
 	from, to := seqOr(in.From, 0), seqOr(in.To, size)
 	if from > to || to > size {
-		return web.Stream{}, errs.At(errs.CodeOutOfRange, "to", "from and to must be ascending and at most %d, the size that the export is made for", size)
+		return web.Stream{}, errs.At(errs.CodeOutOfRange, "to",
+			"from and to must be ascending and at most %d, the size that the export is made for", size)
 	}
-	if err := f.self(ctx, account, "export", "record", account, fmt.Sprintf("events %d to %d", from, to), map[string]any{"from": from, "to": to, "format": "ndjson"}); err != nil {
+	if err := f.self(ctx, account, "export", "record", account, fmt.Sprintf("events %d to %d", from,
+		to), map[string]any{"from": from, "to": to, "format": "ndjson"}); err != nil {
 		return web.Stream{}, err
 	}
-	return web.Stream{ContentType: "application/x-ndjson", Filename: fmt.Sprintf("audit-%s-%d-%d.ndjson", account, from, to),
+	return web.Stream{
+		ContentType: "application/x-ndjson",
+		Filename:    fmt.Sprintf("audit-%s-%d-%d.ndjson", account, from, to),
 		Write: func(ctx context.Context, w *web.StreamWriter) error {
 			return f.reader.ExportRange(ctx, w, account, uint64(from), uint64(to), uint64(size), nil)
-		}}, nil
+		},
+	}, nil
 }
 
 func (f *Feature) exportFiltered(ctx context.Context, account string, in *ExportInput) (web.Stream, error) {
@@ -229,17 +247,21 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 	if err != nil {
 		return web.Stream{}, err
 	}
-	conds, err := f.conds(ctx, account, in.Filters.raw())
+	conds, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
 	if err != nil {
 		return web.Stream{}, err
 	}
-	if _, err := compile(conds); err != nil {
+	if _, err := record.Compile(conds); err != nil {
 		return web.Stream{}, err
 	}
-	if err := f.self(ctx, account, "export", "record", account, "filtered events", map[string]any{"since": in.Since, "before": in.Before, "format": in.Format}); err != nil {
+	if err := f.self(ctx, account, "export", "record", account, "filtered events", map[string]any{
+		"since":  in.Since,
+		"before": in.Before,
+		"format": in.Format,
+	}); err != nil {
 		return web.Stream{}, err
 	}
-	q := Query{Since: since, Before: before, Conds: conds}
+	q := ledger.Query{Since: since, Before: before, Filters: conds}
 	s := web.Stream{ContentType: "application/x-ndjson", Filename: "audit-" + account + extensionOf(in.Format)}
 	if in.Format == "csv" {
 		s.ContentType = "text/csv; charset=utf-8"
@@ -250,37 +272,20 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 	return s, nil
 }
 
-// each walks all matching events, newest first, without the budget of a page.
-func (r *Reader) each(ctx context.Context, account string, q Query, do func(*Record) error) error {
-	if q.Before > 0 && q.Since >= q.Before {
-		return nil // an empty range
-	}
-	q.Limit = exportChunk
-	q.Patient = true
-	for {
-		page, err := r.List(ctx, account, q)
-		if err != nil {
-			return err
-		}
-		for _, rec := range page.Records {
-			if err := do(rec); err != nil {
-				return err
-			}
-		}
-		if page.Next == nil {
-			return ctx.Err()
-		}
-		q.After = page.Next
-	}
-}
-
 // writeNDJSON writes matching events, newest first, after a line that says that
 // they are not all. each is told of every event; it may be nil.
-func (f *Feature) writeNDJSON(ctx context.Context, w io.Writer, account string, q Query, each func(*Record)) error {
-	if _, err := w.Write([]byte(`{"export":{"v":1,"account":"` + account + `","complete":false,"note":"filtered: this export proves nothing about what it leaves out"}}` + "\n")); err != nil {
+func (f *Feature) writeNDJSON(
+	ctx context.Context,
+	w io.Writer,
+	account string,
+	q ledger.Query,
+	each func(*record.Record),
+) error {
+	if _, err := w.Write([]byte(`{"export":{"v":1,"account":"` + account +
+		`","complete":false,"note":"filtered: this export proves nothing about what it leaves out"}}` + "\n")); err != nil {
 		return err
 	}
-	return f.reader.each(ctx, account, q, func(r *Record) error {
+	return f.reader.Each(ctx, account, q, func(r *record.Record) error {
 		shown, err := r.Shown()
 		if err != nil {
 			return err

@@ -23,6 +23,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/run"
@@ -33,15 +35,15 @@ import (
 // Config is what the feature needs. Functions of other features are handed in
 // by the app.
 type Config struct {
-	DB      *db.DB // with bus.Schema and Schema
-	Box     *seal.Box
-	Memory  Memory
-	KeyName string // of the signing key at the first start
-	Epoch   time.Duration
-	Sources Sources
-	Words   Words
-	Self    SelfAudit
-	Publish func(ctx context.Context, msgs []bus.Message) error // to the bus: rejects
+	DB        *db.DB // with bus.Schema and Schema
+	Box       *seal.Box
+	SignedLog ledger.SignedLog
+	KeyName   string // of the signing key at the first start
+	Epoch     time.Duration
+	Sources   Sources
+	Words     Words
+	Self      SelfAudit
+	Publish   func(ctx context.Context, msgs []bus.Message) error // to the bus: rejects
 	// OwnRecorded waits until the events of Belfry's own that an account has in
 	// outboxes are in the record; nil = there are none.
 	OwnRecorded func(ctx context.Context, account string) error
@@ -83,9 +85,9 @@ type SelfAudit func(ctx context.Context, account, action, resourceType, resource
 type Feature struct {
 	db      *db.DB
 	intake  *Intake
-	ledger  *Ledger
-	reader  *Reader
-	signer  *Signer
+	ledger  *ledger.Ledger
+	reader  *ledger.Reader
+	signer  *ledger.Signer
 	relay   *bus.Relay
 	sources Sources
 	words   Words
@@ -106,32 +108,61 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	f := &Feature{db: cfg.DB, reader: NewReader(cfg.DB), sources: cfg.Sources, words: cfg.Words, self: cfg.Self, ownRecorded: cfg.OwnRecorded, cursors: cfg.Cursors,
-		log: cfg.Log, now: cfg.Now, tail: newTail(), metrics: newMetrics(cfg.Registry)}
-	f.recent = newRecentChanges(cfg.DB, cfg.Now, f.isView)
+	f := &Feature{
+		db:          cfg.DB,
+		reader:      ledger.NewReader(cfg.DB, ledger.SearchBudget),
+		sources:     cfg.Sources,
+		words:       cfg.Words,
+		self:        cfg.Self,
+		ownRecorded: cfg.OwnRecorded,
+		cursors:     cfg.Cursors,
+		log:         cfg.Log,
+		now:         cfg.Now,
+		tail:        newTail(),
+		metrics:     newMetrics(cfg.Registry),
+	}
+	f.recent = newRecentChanges(f.reader, cfg.Now, f.isView)
 	f.recent.decoded = f.metrics.recent.Inc
 	var err error
-	f.signer, err = NewSigner(ctx, SignerConfig{DB: cfg.DB, Box: cfg.Box, Memory: cfg.Memory, Name: cfg.KeyName, Epoch: cfg.Epoch, Log: cfg.Log, Now: cfg.Now})
+	f.signer, err = ledger.NewSigner(ctx, ledger.SignerConfig{
+		DB:        cfg.DB,
+		Box:       cfg.Box,
+		SignedLog: cfg.SignedLog,
+		Name:      cfg.KeyName,
+		Epoch:     cfg.Epoch,
+		Log:       cfg.Log,
+		Now:       cfg.Now,
+	})
 	if err != nil {
 		return nil, err
 	}
 	f.intake = NewIntake(cfg.Sources, cfg.Now)
-	f.ledger = NewLedger(cfg.DB, cfg.Now, func(accounts []string) {
-		f.signer.Grown(accounts)
-		f.tail.grown(accounts)
-	}, f.signer.SignBatch)
-	f.relay, err = bus.NewRelay(cfg.DB, cfg.Publish, bus.RelayOptions{Name: "audit", Log: cfg.Log, Registerer: cfg.Registry})
+	f.ledger = ledger.New(ledger.Config{
+		DB:      cfg.DB,
+		Now:     cfg.Now,
+		ZoneKey: account.ZoneKey,
+		Grown: func(accounts []string) {
+			f.signer.Grown(accounts)
+			f.tail.grown(accounts)
+		},
+		Sign: f.signer.SignBatch,
+	})
+	f.relay, err = bus.NewRelay(cfg.DB, cfg.Publish, bus.RelayOptions{
+		Name:       "audit",
+		Log:        cfg.Log,
+		Registerer: cfg.Registry,
+	})
 	return f, err
 }
 
 // Handle is the consumer's handler for the topic of events.
 func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
-	return f.ledger.Consume(f.intake)(ctx, b)
+	return f.intake.Consume(f.ledger)(ctx, b)
 }
 
-// AppendOwn stores Belfry's own events; see [Ledger.AppendOwn].
+// AppendOwn stores Belfry's own events; see [Intake.AppendOwn].
 func (f *Feature) AppendOwn(ctx context.Context, values [][]byte) error {
-	refused, err := f.ledger.AppendOwn(ctx, f.intake, values)
+	refused, err := f.intake.AppendOwn(ctx, f.ledger, values)
 	for _, e := range refused {
 		f.log.Error("one of Belfry's own audit events was refused", "error", e)
 	}
@@ -140,16 +171,16 @@ func (f *Feature) AppendOwn(ctx context.Context, values [][]byte) error {
 
 // Ledger, Reader, Signer and Intake are the parts, for commands that work on
 // the database without a server, and for tests.
-func (f *Feature) Ledger() *Ledger { return f.ledger }
+func (f *Feature) Ledger() *ledger.Ledger { return f.ledger }
 
 // Intake prepares events.
 func (f *Feature) Intake() *Intake { return f.intake }
 
 // Reader reads the record.
-func (f *Feature) Reader() *Reader { return f.reader }
+func (f *Feature) Reader() *ledger.Reader { return f.reader }
 
 // Signer signs checkpoints.
-func (f *Feature) Signer() *Signer { return f.signer }
+func (f *Feature) Signer() *ledger.Signer { return f.signer }
 
 // Ready is nil, or why the record cannot be vouched for.
 func (f *Feature) Ready(context.Context) error { return f.signer.Ready() }
@@ -162,8 +193,8 @@ func (f *Feature) rejected() { f.relay.Notify() }
 func (f *Feature) Stages() []run.Stage {
 	return []run.Stage{
 		{Name: "audit ledger", Run: f.ledger.Run, Drain: 30 * time.Second},
-		{Name: "audit digests", Run: f.ledger.runSpans},
-		{Name: "audit scrub", Run: (&Scrubber{f.db, scrubPace, f.signer.Damaged, f.metrics}).Run},
+		{Name: "audit digests", Run: f.ledger.RunSpans},
+		{Name: "audit scrub", Run: ledger.NewScrubber(f.db, f.signer.Damaged, f.metrics.scrubbed).Run},
 		{Name: "audit signer", Run: f.signer.Run},
 		{Name: "audit relay", Run: f.relay.Run},
 	}

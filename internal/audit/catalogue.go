@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
 )
@@ -100,9 +101,9 @@ func decodeResourceType(d *catalogue.Decoder, n *catalogue.Node) (r ResourceType
 
 func personalFault(entry string) string {
 	switch {
-	case strings.HasPrefix(entry, "/") && (!Committable(entry) || !escapesValid(entry)):
+	case strings.HasPrefix(entry, "/") && (!record.Committable(entry) || !escapesValid(entry)):
 		return catalogue.Quote(entry) + " cannot be personal: only members below /before, /after and /metadata can, and " +
-			strings.Join(committable, ", ")
+			strings.Join(record.AlsoCommittable(), ", ")
 	case !strings.HasPrefix(entry, "/") && strings.Contains(entry, "/"):
 		return catalogue.Quote(entry) + " is neither a name nor a pointer (a pointer begins with /)"
 	}
@@ -111,7 +112,7 @@ func personalFault(entry string) string {
 
 func secretFault(entry string) string {
 	switch {
-	case strings.HasPrefix(entry, "/") && (!Redactable(entry) || !escapesValid(entry)):
+	case strings.HasPrefix(entry, "/") && (!record.Redactable(entry) || !escapesValid(entry)):
 		return catalogue.Quote(entry) + " cannot be secret: only members below /before, /after and /metadata can"
 	case !strings.HasPrefix(entry, "/") && strings.Contains(entry, "/"):
 		return catalogue.Quote(entry) + " is neither a name nor a pointer (a pointer begins with /)"
@@ -172,7 +173,7 @@ func (s sentenceRules) decode(d *catalogue.Decoder, m catalogue.Mapping, key str
 		for _, member := range path {
 			pointer += "/" + event.EscapeToken(member)
 		}
-		if !Redactable(pointer) {
+		if !record.Redactable(pointer) {
 			continue // {actor}, {resource.type}: not a member of before, after or metadata
 		}
 		schema := s.values

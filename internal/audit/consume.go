@@ -4,13 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"runtime"
 	"strconv"
-	"sync"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -23,20 +22,20 @@ import (
 // moves the partition's offset, in one transaction. Events of one
 // account may arrive on two partitions (producers' partitioners differ): the
 // head's lock puts them in order, and the offset row fences.
-func (l *Ledger) Consume(in *Intake) func(context.Context, *bus.Batch) error {
+func (in *Intake) Consume(l *ledger.Ledger) func(context.Context, *bus.Batch) error {
 	return func(ctx context.Context, b *bus.Batch) error {
 		all, err := in.prepareAll(ctx, b)
 		if err != nil {
 			return err
 		}
-		var good []*Pending
+		var good []*ledger.Pending
 		for _, p := range all {
-			if p.Status != Rejected {
+			if p.Status != ledger.Rejected {
 				good = append(good, p)
 			}
 		}
-		return l.appendTelling(ctx, good, b.Commit, func(ctx context.Context, tx *db.Tx) error {
-			return enqueueRejects(ctx, tx, refused(b, all, l.now()))
+		return l.AppendWithHooks(ctx, good, b.Commit, func(ctx context.Context, tx *db.Tx) error {
+			return enqueueRejects(ctx, tx, refused(b, all, in.now()))
 		})
 	}
 }
@@ -49,7 +48,7 @@ func busOrigin(b *bus.Batch, i int) Origin {
 	if t, err := time.Parse(time.RFC3339Nano, r.Header("ce_time")); err == nil {
 		at = t
 	}
-	return Origin{By: Submitter{Type: "bus", ID: b.Topic}, Interface: "SYSTEM", ID: recordID(b, r), OccurredAt: at}
+	return Origin{By: record.Submitter{Type: "bus", ID: b.Topic}, Interface: "SYSTEM", ID: recordID(b, r), OccurredAt: at}
 }
 
 // recordID identifies the event of a record: by the id of its CloudEvent, else by
@@ -57,7 +56,7 @@ func busOrigin(b *bus.Batch, i int) Origin {
 // content at the same place (a log that lost its end) has another one.
 func recordID(b *bus.Batch, r *bus.Record) string {
 	id := r.Header("ce_id")
-	if ValidID(id) {
+	if record.ValidID(id) {
 		return id
 	}
 	parts := []string{r.Header("ce_source"), id} // unique together, and too long or odd for an id
@@ -79,9 +78,9 @@ func recordID(b *bus.Batch, r *bus.Record) string {
 }
 
 // refused describes the events of a batch that are not in the record.
-func refused(b *bus.Batch, all []*Pending, now time.Time) (bad []event.Reject) {
+func refused(b *bus.Batch, all []*ledger.Pending, now time.Time) (bad []event.Reject) {
 	for i, p := range all {
-		if p.Status == Rejected || p.Status == Conflict {
+		if p.Status == ledger.Rejected || p.Status == ledger.Conflict {
 			place := &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: b.Records[i].Offset}
 			bad = append(bad, newReject(busOrigin(b, i), "kafka", p, b.Records[i].Value, place, now))
 		}
@@ -89,53 +88,22 @@ func refused(b *bus.Batch, all []*Pending, now time.Time) (bad []event.Reject) {
 	return bad
 }
 
-// prepareAll readies the records of a batch, in their order.
-func (in *Intake) prepareAll(ctx context.Context, b *bus.Batch) ([]*Pending, error) {
-	all := make([]*Pending, len(b.Records))
-	failed := make([]error, len(b.Records))
-	seed := seeds(len(b.Records))
-	steps := newStepBudget()
-	parallel(len(b.Records), func(i int) {
-		from := busOrigin(b, i)
-		from.steps = steps
-		all[i], failed[i] = in.Prepare(ctx, from, b.Records[i].Value, seed[i])
-	})
-	return all, errors.Join(failed...)
-}
-
-// parallel runs f for 0 to n-1 on all processors. Small batches stay on one:
-// starting goroutines would cost more than it gains.
-func parallel(n int, f func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), n/32)
-	if workers < 2 {
-		for i := range n {
-			f(i)
-		}
-		return
-	}
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			for i := w * n / workers; i < (w+1)*n/workers; i++ {
-				f(i)
-			}
-		})
-	}
-	wg.Wait()
-}
-
 // AppendOwn stores Belfry's own events, as the relay of a feature's outbox hands
 // them over. What is refused here is a defect of Belfry: the relay logs it and
 // goes on, or one bad event would hold up all later ones.
-func (l *Ledger) AppendOwn(ctx context.Context, in *Intake, values [][]byte) (refused errs.List, err error) {
+func (in *Intake) AppendOwn(ctx context.Context, l *ledger.Ledger, values [][]byte) (refused errs.List, err error) {
 	seed := seeds(len(values))
-	var good []*Pending
+	var good []*ledger.Pending
 	for i, v := range values {
-		p, err := in.Prepare(ctx, Origin{By: Submitter{Type: "system", ID: event.Product}, Belfry: true, Interface: "SYSTEM"}, v, seed[i])
+		p, err := in.Prepare(ctx, Origin{
+			By:        record.Submitter{Type: "system", ID: event.Product},
+			Belfry:    true,
+			Interface: "SYSTEM",
+		}, v, seed[i])
 		if err != nil {
 			return refused, err
 		}
-		if p.Status == Rejected {
+		if p.Status == ledger.Rejected {
 			refused = append(refused, p.Faults...)
 			continue
 		}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -15,18 +17,25 @@ import (
 // are read again. Those that name no id must be known as well.
 func TestARecordThatIsReadAgainIsStoredOnce(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		w.clock.set(time.Now())
-		c := w.consume(nil)
+		w.Clock.Set(time.Now())
+		c := w.consume(w.intake(), nil)
 		event := func(m members) []byte {
 			m["account_id"] = accountA
 			return []byte(minimal(m))
 		}
 		headers := func(id, at string) []bus.Header {
-			return []bus.Header{{Key: "ce_id", Value: []byte(id)}, {Key: "ce_source", Value: []byte("/edge")}, {Key: "ce_time", Value: []byte(at)}}
+			return []bus.Header{
+				{Key: "ce_id", Value: []byte(id)},
+				{Key: "ce_source", Value: []byte("/edge")},
+				{Key: "ce_time", Value: []byte(at)},
+			}
 		}
 		published := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
 		c.publish(
-			bus.Message{Value: event(members{"id": "own-id", "occurred_at": "2026-11-20T09:00:00Z"}), Headers: headers("not-this", "2026-11-20T10:00:00Z")},
+			bus.Message{
+				Value:   event(members{"id": "own-id", "occurred_at": "2026-11-20T09:00:00Z"}),
+				Headers: headers("not-this", "2026-11-20T10:00:00Z"),
+			},
 			bus.Message{Value: event(members{}), Headers: headers("ce-77", "2026-11-20T10:00:00.5Z")},
 			bus.Message{Value: event(members{}), Headers: headers("an id with blanks", "yesterday"), Time: published},
 			bus.Message{Value: event(members{}), Time: published},
@@ -37,14 +46,15 @@ func TestARecordThatIsReadAgainIsStoredOnce(t *testing.T) {
 		if len(ids) != 5 || ids[0] != "own-id" || ids[1] != "ce-77" {
 			t.Fatalf("%q", ids)
 		}
-		for i, want := range []string{"2026-11-20T09:00:00.000000Z", "2026-11-20T10:00:00.500000Z", audit.FormatTime(published.UnixMicro()), audit.FormatTime(published.UnixMicro())} {
-			rec, err := w.reader.Get(t.Context(), accountA, ids[i])
+		for i, want := range []string{"2026-11-20T09:00:00.000000Z", "2026-11-20T10:00:00.500000Z",
+			record.FormatTime(published.UnixMicro()), record.FormatTime(published.UnixMicro())} {
+			rec, err := w.Reader.Get(t.Context(), accountA, ids[i])
 			if err != nil || rec.Event.OccurredAt != want {
 				t.Errorf("%s: %v, occurred at %s, want %s", ids[i], err, rec.Event.OccurredAt, want)
 			}
 		}
-		w.clock.add(time.Minute)
-		w.exec(`UPDATE bus_offset SET next = 0, crc = NULL, epoch = epoch + 1`)
+		w.Clock.Add(time.Minute)
+		w.Exec(`UPDATE bus_offset SET next = 0, crc = NULL, epoch = epoch + 1`)
 		c.publish(bus.Message{Value: event(members{"id": "behind"})})
 		c.settle(6)
 		if again := w.ids(); len(again) != 6 || again[5] != "behind" {
@@ -58,10 +68,10 @@ func TestARecordThatIsReadAgainIsStoredOnce(t *testing.T) {
 
 // ids are those of the account's events, in their order.
 func (w *world) ids() []string {
-	w.t.Helper()
-	records, err := w.reader.Range(w.t.Context(), accountA, 0, 100, 100)
+	w.T.Helper()
+	records, err := w.Reader.Range(w.T.Context(), accountA, 0, 100, 100)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	var list []string
 	for _, r := range records {
@@ -72,7 +82,7 @@ func (w *world) ids() []string {
 
 func TestARecordWithoutAValueSaysSo(t *testing.T) {
 	w := newWorld(t, "")
-	c := w.consume(nil)
+	c := w.consume(w.intake(), nil)
 	c.publish(bus.Message{Key: []byte("k")})
 	c.settle(1)
 	if _, list := c.rejects(); len(list) != 1 || list[0].Errors[0].Message != "the record has no value" {
@@ -89,14 +99,15 @@ func TestNobodyElseWritesTheRecordOfTheInstallation(t *testing.T) {
 		from  audit.Origin
 		value []byte
 	}{
-		"bus":               {audit.Origin{By: audit.Submitter{Type: "bus", ID: event.TopicAuditEvents}, ID: "x"}, value},
+		"bus":               {audit.Origin{By: record.Submitter{Type: "bus", ID: event.TopicAuditEvents}, ID: "x"}, value},
 		"account's token":   {audit.Origin{By: token, Account: account.Installation}, pathless},
 		"product team":      {audit.Origin{By: token, Producer: "team"}, value},
 		"operators' token":  {audit.Origin{By: token, Operator: true}, value},
 		"operators, a path": {audit.Origin{By: token, Operator: true, Account: account.Installation}, pathless},
 	} {
-		p, err := w.intake.Prepare(t.Context(), one.from, one.value, [32]byte{})
-		if err != nil || p.Status != audit.Rejected || p.Faults[0].Code != errs.CodeForbidden || p.Faults[0].Pointer != "/account_id" {
+		p, err := w.intake().Prepare(t.Context(), one.from, one.value, [32]byte{})
+		if err != nil || p.Status != ledger.Rejected || p.Faults[0].Code != errs.CodeForbidden ||
+			p.Faults[0].Pointer != "/account_id" {
 			t.Errorf("%s: %v, %s, %v", name, err, p.Status, p.Faults)
 		}
 	}

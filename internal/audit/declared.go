@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -128,7 +129,7 @@ const maxSchemaSteps = 100_000
 // be declared (CodeActionUndeclared), and before, after and metadata must fit
 // the schemas (CodeSchemaMismatch). Pointers lead into the event. afford is asked
 // for the steps of each comparison (nil = any number).
-func (d *Declared) Check(e *Event, afford func(steps int) bool) errs.List {
+func (d *Declared) Check(e *record.Event, afford func(steps int) bool) errs.List {
 	r := d.resources[e.Resource.Type]
 	if r == nil {
 		return errs.List{errs.At(errs.CodeActionUndeclared, "/resource/type", "the catalogue of %s has no resource type %s%s",

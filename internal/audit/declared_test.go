@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/test/sections"
@@ -40,10 +41,10 @@ func declared(t testing.TB, file string) *audit.Declared {
 }
 
 // checked is an event with what a catalogue checks.
-func checked(resource, action, before, after, metadata string) *audit.Event {
-	return &audit.Event{
-		Resource: audit.Resource{Type: resource},
-		Action:   audit.Action{Type: action},
+func checked(resource, action, before, after, metadata string) *record.Event {
+	return &record.Event{
+		Resource: record.Resource{Type: resource},
+		Action:   record.Action{Type: action},
 		Before:   jsontext.Value(before),
 		After:    jsontext.Value(after),
 		Metadata: jsontext.Value(metadata),
@@ -137,7 +138,7 @@ func TestCommittableFollowsTheRecordsFormat(t *testing.T) {
 		"/before/x": true, "/after/a/b": true, "/metadata/x~1y": true, "/actor/email": true, "/reason/text": true, "/before": true,
 		"/before/": false, "/after/a//x": false, "/action/type": false, "before/x": false, "": false, "/resource/product": false, "/x/y": false,
 	} {
-		if audit.Committable(pointer) != want {
+		if record.Committable(pointer) != want {
 			t.Errorf("%q: %v", pointer, !want)
 		}
 	}

@@ -20,19 +20,19 @@ import (
 // so the next attempt says what it did not find.
 func TestAnErasureThatWaitedSaysWhatItDidNotFind(t *testing.T) {
 	w := newWorld(t, "")
-	w.append(accountA, minimal(members{"id": "e1", "actor": members{"type": "user", "id": "ana", "email": "ana@acme.example"}}))
+	w.Append(accountA, minimal(members{"id": "e1", "actor": members{"type": "user", "id": "ana", "email": "ana@acme.example"}}))
 	queue, err := db.Open(t.Context(), db.Config{Feature: "web", DataDir: t.TempDir(), Schemas: []db.Schema{jobs.Schema()}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { queue.Close() })
-	relay, err := bus.NewRelay(w.db, func(context.Context, []bus.Message) error { return nil }, bus.RelayOptions{Name: "audit", Log: slog.New(slog.DiscardHandler)})
+	relay, err := bus.NewRelay(w.DB, func(context.Context, []bus.Message) error { return nil }, bus.RelayOptions{Name: "audit", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	queued := jobs.New(queue, jobs.Config{Poll: 5 * time.Millisecond, Pause: time.Millisecond}, slog.New(slog.DiscardHandler))
 	var asked atomic.Int32
-	audit.RegisterErasure(queued, w.db, w.reader, w.ledger, relay, func(context.Context, string) error {
+	audit.RegisterErasure(queued, w.DB, w.Reader, w.Ledger, relay, func(context.Context, string) error {
 		if asked.Add(1)%2 == 1 {
 			return errs.New(errs.CodeUnavailable, "the outbox is not empty yet")
 		}

@@ -1,8 +1,10 @@
 package audit
 
 import (
+	"cmp"
 	"context"
-	"slices"
+	"crypto/rand"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -11,7 +13,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
@@ -21,7 +26,7 @@ type Rules struct {
 	Category string // product_category; empty = the product's name
 	// Check looks at the resource type, the action and the JSON Schemas; it asks
 	// afford for the steps that each comparison with a schema takes.
-	Check    func(e *Event, afford func(steps int) bool) errs.List
+	Check    func(e *record.Event, afford func(steps int) bool) errs.List
 	Personal event.Fields // committed with salts of their own, besides the fixed ones
 	Secret   event.Fields // whose values never reach the record
 }
@@ -42,7 +47,7 @@ type Sources struct {
 
 // Origin is who hands events in, and through which door.
 type Origin struct {
-	By        Submitter
+	By        record.Submitter
 	Account   string // the account of the route; empty = each event names its own
 	Producer  string // id of the producing team; empty for an account's own token
 	Operator  bool   // may publish every product but Belfry's own
@@ -77,9 +82,6 @@ func (b *stepBudget) afford(steps int) bool {
 	return b == nil || b.left.Add(-int64(steps)) >= 0 || steps <= cheapSteps
 }
 
-// ReservedProduct is the product of Belfry's own changes.
-const ReservedProduct = "belfry"
-
 // Intake turns published JSON into events that are ready to append: decoded,
 // checked against the shape and the catalogue, their secrets removed, their
 // zone resolved, sealed. It is what every on-ramp shares.
@@ -95,24 +97,29 @@ func NewIntake(sources Sources, now func() time.Time) *Intake {
 
 // Prepare readies one event. A Pending with Status Rejected carries its faults
 // and must not be appended. The error is for what a repetition may cure.
-func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [32]byte) (*Pending, error) {
+func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [32]byte) (*ledger.Pending, error) {
 	if err := ctx.Err(); err != nil { // the client has gone, or its time is over
 		return nil, errs.New(errs.CodeUnavailable, "the request ended before its events were checked").Because(err)
 	}
 	now := in.now()
-	e, err := decode(data, now, from.Belfry)
+	decode := record.Decode
+	if from.Belfry {
+		decode = record.DecodeOwn
+	}
+	e, err := decode(data, now)
 	if len(data) == 0 && from.ID != "" {
 		err = errs.List{errs.New(errs.CodeInvalidJSON, "the record has no value")}
 	}
 	if err == nil {
-		e.fillFromRecord(from, now)
+		e.FillFrom(from.ID, from.OccurredAt, now)
 	}
-	p := &Pending{Account: from.Account, Event: e, By: from.By}
+	p := &ledger.Pending{Account: from.Account, Event: e, By: from.By}
 	if err != nil {
-		p.Status, p.Faults = Rejected, errs.All(err)
+		p.Status = ledger.Rejected
+		p.Faults = errs.All(err)
 		return p, in.address(ctx, p)
 	}
-	list, err := in.admit(ctx, from, p)
+	committed, list, err := in.admit(ctx, from, p)
 	if err != nil {
 		if errs.KindOf(err).Retryable() {
 			return nil, err
@@ -120,21 +127,21 @@ func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [3
 		list = errs.All(err)
 	}
 	if len(list) > 0 {
-		p.Status, p.Faults = Rejected, list
+		p.Status = ledger.Rejected
+		p.Faults = list
 		return p, in.address(ctx, p)
 	}
-	e.fill(now, from.Interface)
-	p.keys = facetKeys(e)
-	p.sealed, err = sealEnvelope(p.Account, from.By, e, p.extra, seed)
-	if err != nil {
-		p.Status, p.Faults = Rejected, errs.List{errs.New(errs.CodeTooLarge, "%v", err)}
+	e.Fill(now, from.Interface)
+	if err := p.Seal(committed, seed); err != nil {
+		p.Status = ledger.Rejected
+		p.Faults = errs.List{errs.New(errs.CodeTooLarge, "%v", err)}
 	}
 	return p, nil
 }
 
 // address finds whom a refused event concerns, as far as it could be read: the
 // account that it names, if there is one, and the team whose product it is.
-func (in *Intake) address(ctx context.Context, p *Pending) error {
+func (in *Intake) address(ctx context.Context, p *ledger.Pending) error {
 	if ref := p.Event.Account; p.Account == "" && ref != "" && strings.IndexByte(ref, 0) < 0 {
 		id, err := in.sources.Account(ctx, ref)
 		if errs.KindOf(err).Retryable() {
@@ -146,7 +153,7 @@ func (in *Intake) address(ctx context.Context, p *Pending) error {
 	}
 	rules, err := in.sources.Rules(ctx, p.Event.Resource.Product, p.Event.Resource.Type)
 	if rules != nil {
-		p.owner = rules.Producer
+		p.Owner = rules.Producer
 	}
 	if errs.KindOf(err).Retryable() {
 		return err
@@ -154,60 +161,77 @@ func (in *Intake) address(ctx context.Context, p *Pending) error {
 	return nil
 }
 
-// admit checks what depends on the rest of Belfry: account, product, zone.
-func (in *Intake) admit(ctx context.Context, from Origin, p *Pending) (errs.List, error) {
-	e := p.Event
-	switch {
-	case from.Account != "":
-		same, err := in.sameAccount(ctx, e.Account, from.Account)
-		if err != nil {
-			return nil, err
-		}
-		if !same {
-			return errs.List{errs.At(errs.CodeForbidden, "/account_id", "account_id names another account than the request's path")}, nil
-		}
-	case e.Account == "":
-		return errs.List{errs.At(errs.CodeMissingField, "/account_id", "account_id is required: the request carries events of many accounts")}, nil
-	default:
-		id, err := in.sources.Account(ctx, e.Account)
-		if errs.KindOf(err) == errs.NotFound {
-			return errs.List{errs.At(errs.CodeUnknownAccount, "/account_id", "account_id must be the id or ext:<external_id> of an existing account")}, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		p.Account = id
+// admit checks what depends on the rest of Belfry: account, product, zone. committed
+// are the fields that the catalogue declares personal.
+func (in *Intake) admit(
+	ctx context.Context,
+	from Origin,
+	p *ledger.Pending,
+) (committed []string, list errs.List, err error) {
+	if list, err := in.account(ctx, from, p); len(list) > 0 || err != nil {
+		return nil, list, err
 	}
 	if p.Account == account.Installation && !from.Belfry {
-		return errs.List{errs.At(errs.CodeForbidden, "/account_id",
+		return nil, errs.List{errs.At(errs.CodeForbidden, "/account_id",
 			"this account is the record of Belfry's own operation, and only Belfry writes it")}, nil
 	}
-	list, err := in.product(ctx, from, p)
+	rules, list, err := in.product(ctx, from, p)
 	if len(list) > 0 || err != nil {
-		return list, err
+		return nil, list, err
 	}
-	ref := e.Zone.ID
-	if ref == "" {
-		ref = e.Zone.Name
+	if rules != nil {
+		if committed, err = record.Protect(p.Event, rules.Personal, rules.Secret); err != nil {
+			return nil, nil, err
+		}
+	}
+	return committed, nil, in.zone(ctx, p)
+}
+
+// account finds the account of an event: that of the request's path, or the one
+// that the event names.
+func (in *Intake) account(ctx context.Context, from Origin, p *ledger.Pending) (errs.List, error) {
+	ref := p.Event.Account
+	if from.Account != "" {
+		same, err := in.sameAccount(ctx, ref, from.Account)
+		if err == nil && !same {
+			return errs.List{errs.At(errs.CodeForbidden, "/account_id",
+				"account_id names another account than the request's path")}, nil
+		}
+		return nil, err
 	}
 	if ref == "" {
+		return errs.List{errs.At(errs.CodeMissingField, "/account_id",
+			"account_id is required: the request carries events of many accounts")}, nil
+	}
+	id, err := in.sources.Account(ctx, ref)
+	if err == nil {
+		p.Account = id
 		return nil, nil
+	}
+	if errs.KindOf(err) == errs.NotFound {
+		return errs.List{errs.At(errs.CodeUnknownAccount, "/account_id",
+			"account_id must be the id or ext:<external_id> of an existing account")}, nil
+	}
+	return nil, err
+}
+
+// zone resolves the zone that an event names. A change is recorded whether or not
+// its zone is known here.
+func (in *Intake) zone(ctx context.Context, p *ledger.Pending) error {
+	ref := cmp.Or(p.Event.Zone.ID, p.Event.Zone.Name)
+	if ref == "" {
+		return nil
 	}
 	id, name, err := in.sources.Zone(ctx, p.Account, ref)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	// A change is recorded whether or not its zone is known here.
-	e.Zone = ZoneRef{ID: id, Name: name}
+	p.Event.Zone = record.ZoneRef{ID: id, Name: name}
 	if id == "" {
-		e.Zone = ZoneRef{Name: zoneName(ref)}
+		p.Event.Zone = record.ZoneRef{Name: account.ZoneKey(ref)}
 	}
-	return nil, nil
+	return nil
 }
-
-// zoneName is the form in which names of zones are compared, and stored where no
-// zone of that name is known.
-func zoneName(ref string) string { return account.ZoneKey(ref) }
 
 // sameAccount reports whether an event that came by an account's own route is of
 // that account: it may name it by its id or by ext:<external_id>, as the path may.
@@ -222,58 +246,66 @@ func (in *Intake) sameAccount(ctx context.Context, ref, account string) (bool, e
 	return err == nil && id == account, nil
 }
 
-func (in *Intake) product(ctx context.Context, from Origin, p *Pending) (errs.List, error) {
+// product finds the rules for an event, and checks it against them; nil when no team
+// has declared its product.
+func (in *Intake) product(ctx context.Context, from Origin, p *ledger.Pending) (*Rules, errs.List, error) {
 	e := p.Event
 	if from.Belfry {
-		rules, err := in.sources.Rules(ctx, ReservedProduct, e.Resource.Type)
-		if err != nil || rules == nil {
-			return nil, err
-		}
-		return nil, p.protect(rules)
+		rules, err := in.sources.Rules(ctx, event.Product, e.Resource.Type)
+		return rules, nil, err
 	}
 	if list := checkNames(e); len(list) > 0 {
-		return list, nil
+		return nil, list, nil
 	}
-	if strings.EqualFold(e.Resource.Product, ReservedProduct) {
-		return errs.List{errs.At(errs.CodeReservedProduct, "/resource/product", "the product %q is Belfry's own", e.Resource.Product)}, nil
+	if strings.EqualFold(e.Resource.Product, event.Product) {
+		return nil, productFault(errs.CodeReservedProduct, "the product %q is Belfry's own", e.Resource.Product), nil
 	}
 	rules, err := in.sources.Rules(ctx, e.Resource.Product, e.Resource.Type)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if rules == nil {
 		if from.Producer != "" {
-			return errs.List{errs.At(errs.CodeProductForbidden, "/resource/product", "the product %q is not in your catalogue; declare it with `belfry catalog apply`", e.Resource.Product)}, nil
+			return nil, productFault(errs.CodeProductForbidden,
+				"the product %q is not in your catalogue; declare it with `belfry catalog apply`", e.Resource.Product), nil
 		}
-		return nil, nil // an account may record what no team has declared
+		return nil, nil, nil // an account may record what no team has declared
 	}
-	p.owner = rules.Producer
+	p.Owner = rules.Producer
 	if from.Producer != "" && from.Producer != rules.Producer {
-		return errs.List{errs.At(errs.CodeProductForbidden, "/resource/product", "the product %q belongs to another team", e.Resource.Product)}, nil
+		return nil, productFault(errs.CodeProductForbidden, "the product %q belongs to another team", e.Resource.Product), nil
 	}
 	if rules.Check != nil {
 		if list := rules.Check(e, from.steps.afford); len(list) > 0 {
-			return list, nil
+			return nil, list, nil
 		}
 	}
-	// What the catalogue protects and the record cannot protect must not be
-	// stored: it would lie there in clear, for ever.
-	for _, pointer := range rules.Personal.Fixed() {
-		if !Committable(pointer) {
-			return errs.List{errs.At(errs.CodeCatalogueInvalid, "/resource/product",
-				"the catalogue of %q declares %s personal, which only fields that hold data of people can be", e.Resource.Product, pointer)}, nil
+	return rules, rules.checkProtected(e.Resource.Product), nil
+}
+
+func productFault(code errs.Code, format string, args ...any) errs.List {
+	return errs.List{errs.At(code, "/resource/product", format, args...)}
+}
+
+// checkProtected refuses an event with fields that the catalogue protects and the
+// record cannot protect: they would be stored in clear, for ever.
+func (r *Rules) checkProtected(product string) errs.List {
+	for _, pointer := range r.Personal.Fixed() {
+		if !record.Committable(pointer) {
+			return productFault(errs.CodeCatalogueInvalid,
+				"the catalogue of %q declares %s personal, which only fields that hold data of people can be", product, pointer)
 		}
 	}
-	for _, pointer := range rules.Secret.Fixed() {
-		return errs.List{errs.At(errs.CodeCatalogueInvalid, "/resource/product",
-			"the catalogue of %q declares %s secret, which only members of before, after and metadata can be", e.Resource.Product, pointer)}, nil
+	for _, pointer := range r.Secret.Fixed() {
+		return productFault(errs.CodeCatalogueInvalid,
+			"the catalogue of %q declares %s secret, which only members of before, after and metadata can be", product, pointer)
 	}
-	return nil, p.protect(rules)
+	return nil
 }
 
 // checkNames refuses names that would look like another name to a reader, and
 // pass where that one is refused or not found.
-func checkNames(e *Event) (list errs.List) {
+func checkNames(e *record.Event) (list errs.List) {
 	for _, n := range []struct{ pointer, value string }{
 		{"/action/type", e.Action.Type},
 		{"/resource/product", e.Resource.Product},
@@ -282,7 +314,7 @@ func checkNames(e *Event) (list errs.List) {
 	} {
 		if strings.TrimSpace(n.value) != n.value || strings.ContainsFunc(n.value, unseen) {
 			list = append(list, errs.At(errs.CodeInvalid, n.pointer,
-				"%s must not begin or end with a blank, nor have control or invisible characters", anEvent.Field(n.pointer)))
+				"%s must not begin or end with a blank, nor have control or invisible characters", record.Noun.Field(n.pointer)))
 		}
 	}
 	return list
@@ -290,46 +322,42 @@ func checkNames(e *Event) (list errs.List) {
 
 func unseen(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
 
-// maxMembers is how many personal members of one event are committed each by
-// itself. Where there are more, the part that holds them is one commitment, and
-// is erased as a whole.
-const maxMembers = 64
-
-// protect takes the secrets out of an event, and notes which of its fields are
-// committed besides the fixed ones.
-func (p *Pending) protect(rules *Rules) error {
-	if err := redact(p.Event, rules.Secret); err != nil {
-		return err
-	}
-	members := map[string]bool{}
-	for root, v := range p.Event.openParts() {
-		found, err := rules.Personal.Find(root, *v)
-		if err != nil {
-			return err
-		}
-		for _, s := range found {
-			// A commitment stands at a path of names: a list is one as a whole.
-			pointer := s.Pointer
-			if s.List != "" {
-				pointer = s.List
-			}
-			if pointer != "/"+root {
-				members[pointer] = true
-			}
-		}
-	}
-	p.extra = slices.Clone(rules.Personal.Fixed())
-	if len(members) <= maxMembers {
-		for pointer := range members {
-			p.extra = append(p.extra, pointer)
-		}
-	}
-	// Descending: /after/a/b is cut out before /after/a is.
-	slices.SortFunc(p.extra, func(a, b string) int { return strings.Compare(b, a) })
-	return nil
+// prepareMany readies the events of one request.
+func (in *Intake) prepareMany(ctx context.Context, from Origin, values []jsontext.Value) ([]*ledger.Pending, error) {
+	all := make([]*ledger.Pending, len(values))
+	failed := make([]error, len(values))
+	seed := seeds(len(values))
+	from.steps = newStepBudget()
+	parallel(len(values), func(i int) {
+		all[i], failed[i] = in.Prepare(ctx, from, values[i], seed[i])
+	})
+	return all, errors.Join(failed...)
 }
 
-// openParts are the parts of an event that hold what a product chooses.
-func (e *Event) openParts() map[string]*jsontext.Value {
-	return map[string]*jsontext.Value{"before": &e.Before, "after": &e.After, "metadata": &e.Metadata}
+// prepareAll readies the records of a batch, in their order.
+func (in *Intake) prepareAll(ctx context.Context, b *bus.Batch) ([]*ledger.Pending, error) {
+	all := make([]*ledger.Pending, len(b.Records))
+	failed := make([]error, len(b.Records))
+	seed := seeds(len(b.Records))
+	steps := newStepBudget()
+	parallel(len(b.Records), func(i int) {
+		from := busOrigin(b, i)
+		from.steps = steps
+		all[i], failed[i] = in.Prepare(ctx, from, b.Records[i].Value, seed[i])
+	})
+	return all, errors.Join(failed...)
 }
+
+// seeds fills n seeds with one call for randomness.
+func seeds(n int) [][32]byte {
+	out := make([][32]byte, n)
+	buf := make([]byte, 32*n)
+	rand.Read(buf)
+	for i := range out {
+		copy(out[i][:], buf[32*i:])
+	}
+	return out
+}
+
+// NewSeed makes the random seed of one event's salts.
+func NewSeed() [32]byte { return seeds(1)[0] }

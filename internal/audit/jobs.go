@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -22,11 +24,11 @@ const (
 
 // exportJob is what an export job works on.
 type exportJob struct {
-	Format string `json:"format"`
-	Since  int64  `json:"since,omitempty"`
-	Before int64  `json:"before,omitempty"`
-	Conds  []Cond `json:"conds,omitempty"`
-	Size   int64  `json:"size,omitempty"` // of a provable export; it has no filters
+	Format string          `json:"format"`
+	Since  int64           `json:"since,omitempty"`
+	Before int64           `json:"before,omitempty"`
+	Conds  []record.Filter `json:"conds,omitempty"`
+	Size   int64           `json:"size,omitempty"` // of a provable export; it has no filters
 }
 
 // ExportRequest starts an export.
@@ -45,16 +47,39 @@ type ExportRequest struct {
 // record.
 func (f *Feature) RegisterJobs(api *web.API, queue *jobs.Queue, busRetention time.Duration) {
 	queue.Register(jobs.Kind{Name: jobExport, Permission: "audit:export", Run: f.runExport})
-	queue.Register(jobs.Kind{Name: jobErase, Permission: "audit:erase", Private: true, Run: func(ctx context.Context, j *jobs.Job) (any, error) {
-		return f.runErasure(ctx, j, queue, busRetention)
-	}})
-	web.Post(api, web.Op{Path: "/accounts/{account_id}/audit/exports", ID: "start-audit-export", Tag: "Audit log", Permission: "audit:export", Idempotent: true, Status: 202,
-		Summary: "Start an export", Description: "A job; its result has the file's address. For what takes longer than one request."},
+	queue.Register(jobs.Kind{
+		Name:       jobErase,
+		Permission: "audit:erase",
+		Private:    true,
+		Run: func(ctx context.Context, j *jobs.Job) (any, error) {
+			return f.runErasure(ctx, j, queue, busRetention)
+		},
+	})
+	web.Post(api, web.Op{
+		Path:        "/accounts/{account_id}/audit/exports",
+		ID:          "start-audit-export",
+		Tag:         "Audit log",
+		Permission:  "audit:export",
+		Idempotent:  true,
+		Status:      202,
+		Summary:     "Start an export",
+		Description: "A job; its result has the file's address. For what takes longer than one request.",
+	},
 		func(ctx context.Context, in *ExportRequest) (jobs.Info, error) { return f.startExport(ctx, queue, in) })
-	web.Post(api, web.Op{Path: "/accounts/{account_id}/audit/erasures", ID: "start-audit-erasure", Tag: "Audit log", Permission: "audit:erase", Idempotent: true, Status: 202,
-		Summary: "Erase personal fields", Description: "A job. The values are deleted for good; every proof still verifies, and the record says that, why and by whom it was done. " +
+	web.Post(api, web.Op{
+		Path:       "/accounts/{account_id}/audit/erasures",
+		ID:         "start-audit-erasure",
+		Tag:        "Audit log",
+		Permission: "audit:erase",
+		Idempotent: true,
+		Status:     202,
+		Summary:    "Erase personal fields",
+		Description: "A job. The values are deleted for good; every proof still verifies, and the record says that, " +
+			"why and by whom it was done. " +
 			"Without fields it takes everything that names the person, and what any version of the catalogue declares personal. " +
-			"The copies that Belfry makes go too: files of export jobs, changes shown with alerts, bodies of notifications, payloads of refused events."},
+			"The copies that Belfry makes go too: files of export jobs, changes shown with alerts, bodies of " +
+			"notifications, payloads of refused events.",
+	},
 		func(ctx context.Context, in *ErasureRequest) (jobs.Info, error) {
 			return f.startErasure(ctx, queue, in)
 		})
@@ -69,16 +94,16 @@ func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *Export
 	if empty {
 		return jobs.Info{}, errs.At(errs.CodeOutOfRange, "/before", "before must be after since")
 	}
-	var raw []Cond
+	var raw []record.Filter
 	for _, name := range slices.Sorted(maps.Keys(in.Body.Filters)) {
 		field, not := cutNot(name)
-		raw = append(raw, Cond{Field: field, Not: not, Values: in.Body.Filters[name]})
+		raw = append(raw, record.Filter{Field: field, Not: not, Values: in.Body.Filters[name]})
 	}
-	conds, err := f.conds(ctx, account, raw)
+	conds, err := f.resolveFilters(ctx, account, raw)
 	if err != nil {
 		return jobs.Info{}, err
 	}
-	if _, err := compile(conds); err != nil {
+	if _, err := record.Compile(conds); err != nil {
 		return jobs.Info{}, err
 	}
 	job := exportJob{Format: in.Body.Format, Since: since, Before: before, Conds: conds}
@@ -90,7 +115,11 @@ func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *Export
 			return jobs.Info{}, err
 		}
 	}
-	if err := f.self(ctx, account, "export", "record", account, "events", map[string]any{"since": given(in.Body.Since), "before": given(in.Body.Before), "format": job.Format}); err != nil {
+	if err := f.self(ctx, account, "export", "record", account, "events", map[string]any{
+		"since":  given(in.Body.Since),
+		"before": given(in.Body.Before),
+		"format": job.Format,
+	}); err != nil {
 		return jobs.Info{}, err
 	}
 	request := job
@@ -120,17 +149,19 @@ func (f *Feature) runExport(ctx context.Context, j *jobs.Job) (any, error) {
 		return nil, err
 	}
 	if in.Size > 0 {
-		err := f.reader.ExportRange(ctx, w, j.AccountID, 0, uint64(in.Size), uint64(in.Size), func(done uint64) { j.Progress(float64(done) / float64(in.Size)) })
+		err := f.reader.ExportRange(ctx, w, j.AccountID, 0, uint64(in.Size), uint64(in.Size), func(done uint64) {
+			j.Progress(float64(done) / float64(in.Size))
+		})
 		return map[string]any{"events": in.Size, "complete": true}, err
 	}
 	total, err := f.reader.Size(ctx, j.AccountID)
 	if err != nil {
 		return nil, err
 	}
-	q := Query{Since: in.Since, Before: in.Before, Conds: in.Conds}
+	q := ledger.Query{Since: in.Since, Before: in.Before, Filters: in.Conds}
 	counted := &countingWriter{to: w}
 	n := 0
-	each := func(*Record) {
+	each := func(*record.Record) {
 		if n++; n%1000 == 0 && total > 0 {
 			j.Progress(float64(n) / float64(total))
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -162,8 +164,8 @@ type ocsfResource struct {
 
 // writeOCSF writes matching events, newest first, one JSON object a line. each
 // is told of every event; it may be nil.
-func (f *Feature) writeOCSF(ctx context.Context, w io.Writer, account string, q Query, each func(*Record)) error {
-	return f.reader.each(ctx, account, q, func(r *Record) error {
+func (f *Feature) writeOCSF(ctx context.Context, w io.Writer, account string, q ledger.Query, each func(*record.Record)) error {
+	return f.reader.Each(ctx, account, q, func(r *record.Record) error {
 		if each != nil {
 			each(r)
 		}
@@ -177,7 +179,7 @@ func (f *Feature) writeOCSF(ctx context.Context, w io.Writer, account string, q 
 }
 
 // exportWriter writes matching events in one format.
-type exportWriter func(ctx context.Context, w io.Writer, account string, q Query, each func(*Record)) error
+type exportWriter func(ctx context.Context, w io.Writer, account string, q ledger.Query, each func(*record.Record)) error
 
 // writeAs is the writer of a format of exports without proof.
 func (f *Feature) writeAs(format string) exportWriter {
@@ -199,7 +201,7 @@ func extensionOf(format string) string {
 }
 
 // ocsfOf maps an event. Erased values are missing.
-func ocsfOf(r *Record, sentence string) *ocsfEvent {
+func ocsfOf(r *record.Record, sentence string) *ocsfEvent {
 	e := &r.Event
 	out := &ocsfEvent{
 		Time:       e.At().UnixMilli(),
@@ -228,7 +230,7 @@ func ocsfOf(r *Record, sentence string) *ocsfEvent {
 	if e.Actor.IPAddress != "" {
 		out.SrcEndpoint = &ocsfEndpoint{IP: e.Actor.IPAddress}
 	}
-	out.HTTPRequest = ocsfRequestOf(request(r))
+	out.HTTPRequest = ocsfRequestOf(r.Request())
 	rest := ocsfRest(r)
 	ocsfClassify(out, r, rest)
 	if len(rest) > 0 {
@@ -247,7 +249,7 @@ func ocsfOf(r *Record, sentence string) *ocsfEvent {
 // ocsfClassify chooses class and activity, and fills the attributes that only
 // the class has. rest are the fields without an attribute; it takes out of them
 // those that the class has one for.
-func ocsfClassify(out *ocsfEvent, r *Record, rest map[string]any) {
+func ocsfClassify(out *ocsfEvent, r *record.Record, rest map[string]any) {
 	e := &r.Event
 	own := e.Resource.Product == event.Product
 	out.ActivityID = ocsfOther
@@ -288,10 +290,10 @@ func ocsfClassify(out *ocsfEvent, r *Record, rest map[string]any) {
 	default:
 		out.ClassUID = ocsfAPIActivity
 		out.API = &ocsfAPI{Operation: e.Action.Type, Service: ocsfName{e.Resource.Product}}
-		if id := request(r).ID; id != "" {
+		if id := r.Request().ID; id != "" {
 			out.API.Request = &ocsfUID{id}
 		}
-		if code := request(r).StatusCode; code != 0 {
+		if code := r.Request().StatusCode; code != 0 {
 			out.API.Response = &ocsfResponse{code}
 			delete(rest, "status_code")
 		}
@@ -321,11 +323,11 @@ func ocsfEmail(s string) string {
 	return s
 }
 
-func ocsfResourceOf(e *Event, data jsontext.Value) *ocsfResource {
+func ocsfResourceOf(e *record.Event, data jsontext.Value) *ocsfResource {
 	return &ocsfResource{UID: ocsfKnown(e.Resource.ID, e.Resource.Name), Name: e.Resource.Name, Type: e.Resource.Product + "/" + e.Resource.Type, Data: data}
 }
 
-func ocsfActorOf(a *Actor) *ocsfUser {
+func ocsfActorOf(a *record.Actor) *ocsfUser {
 	u := &ocsfUser{UID: ocsfKnown(a.ID, a.Name, a.Email), Name: a.Name, Email: ocsfEmail(a.Email), CredentialUID: a.TokenID}
 	switch a.Type {
 	case "user":
@@ -340,8 +342,8 @@ func ocsfActorOf(a *Actor) *ocsfUser {
 	return u
 }
 
-func ocsfRequestOf(q *Request) *ocsfHTTPRequest {
-	if *q == (Request{}) {
+func ocsfRequestOf(q *record.Request) *ocsfHTTPRequest {
+	if *q == (record.Request{}) {
 		return nil
 	}
 	out := &ocsfHTTPRequest{UID: q.ID, Method: strings.ToUpper(q.Method), UserAgent: q.UserAgent}
@@ -355,7 +357,7 @@ func ocsfRequestOf(q *Request) *ocsfHTTPRequest {
 }
 
 // ocsfRest are the fields for which no class has an attribute, by Belfry's names.
-func ocsfRest(r *Record) map[string]any {
+func ocsfRest(r *record.Record) map[string]any {
 	e := &r.Event
 	all := map[string]any{}
 	add := func(name, value string) {
@@ -378,7 +380,7 @@ func ocsfRest(r *Record) map[string]any {
 	if b := e.Actor.OnBehalfOf; b != nil {
 		all["on_behalf_of"] = b
 	}
-	if code := request(r).StatusCode; code != 0 {
+	if code := r.Request().StatusCode; code != 0 {
 		all["status_code"] = code
 	}
 	if len(e.Related) > 0 {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -41,7 +42,7 @@ var ocsfSamples = []string{
 func ocsfLines(t *testing.T) (out []byte) {
 	t.Helper()
 	for i, text := range ocsfSamples {
-		r := &Record{Account: "acme", Seq: int64(i), RecordedAt: "2026-11-22T10:01:00.000000Z", SubmittedBy: Submitter{Type: "token", ID: "t-1"}}
+		r := &record.Record{Account: "acme", Seq: int64(i), RecordedAt: "2026-11-22T10:01:00.000000Z", SubmittedBy: record.Submitter{Type: "token", ID: "t-1"}}
 		if err := json.Unmarshal([]byte(text), &r.Event); err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +50,7 @@ func ocsfLines(t *testing.T) (out []byte) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Event.at = at.UnixMicro()
+		r.Event.SetMicros(at.UnixMicro())
 		if r.Event.Actor.ID == "" {
 			r.Erased = []string{"/actor/id", "/resource/id", "/resource/name"}
 		}

@@ -81,7 +81,14 @@ type visit struct {
 }
 
 func (p *Dashboard) visit(r *http.Request) visit {
-	return visit{r: r, ctx: r.Context(), who: web.CurrentPrincipal(r.Context()), account: web.Account(r.Context()).ID, url: r.URL, now: p.now()}
+	return visit{
+		r:       r,
+		ctx:     r.Context(),
+		who:     web.CurrentPrincipal(r.Context()),
+		account: web.Account(r.Context()).ID,
+		url:     r.URL,
+		now:     p.now(),
+	}
 }
 
 // base is the path of the record's pages.

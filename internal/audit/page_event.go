@@ -1,13 +1,17 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
@@ -110,10 +114,25 @@ func (p *Dashboard) detailOf(v visit, id string, pane bool) (*detailPage, error)
 	}
 	e := &rec.Event
 	l := list{Dashboard: p, visit: v, url: v.url, live: pane}
-	d := &detailPage{Pane: pane, Permalink: v.base() + "/events/" + url.PathEscape(e.ID), Actor: visible(rec.ActorName()), Kind: e.Actor.Type,
-		Sentence: l.sentenceOf(rec), Plain: visible(p.sentence(rec)), Marks: marks(rec), Failed: e.Action.Result == "failure", View: p.isView(rec),
-		Description: visible(e.Action.Description), At: e.At(), Seq: rec.Seq, ID: e.ID, SubmittedBy: rec.SubmittedBy.Type + " " + rec.SubmittedBy.ID, Erased: rec.Erased,
-		Scope: e.Resource.Scope, Close: v.base()}
+	d := &detailPage{
+		Pane:        pane,
+		Permalink:   v.base() + "/events/" + url.PathEscape(e.ID),
+		Actor:       visible(rec.ActorName()),
+		Kind:        e.Actor.Type,
+		Sentence:    l.sentenceOf(rec),
+		Plain:       visible(p.sentence(rec)),
+		Marks:       marks(rec),
+		Failed:      e.Action.Result == "failure",
+		View:        p.isView(rec),
+		Description: visible(e.Action.Description),
+		At:          e.At(),
+		Seq:         rec.Seq,
+		ID:          e.ID,
+		SubmittedBy: rec.SubmittedBy.Type + " " + rec.SubmittedBy.ID,
+		Erased:      rec.Erased,
+		Scope:       e.Resource.Scope,
+		Close:       v.base(),
+	}
 	if pane {
 		d.Close = ui.With(v.url, "event", "", "tab", "", "verify", "")
 	}
@@ -147,7 +166,11 @@ func (d *detailPage) tabs(v visit) {
 	if d.Tab != "json" && d.Tab != "proof" {
 		d.Tab = "event"
 	}
-	for _, t := range []struct{ name, label, icon string }{{"event", "Event", "scroll-text"}, {"json", "JSON", "braces"}, {"proof", "Proof", "fingerprint"}} {
+	for _, t := range []struct{ name, label, icon string }{
+		{"event", "Event", "scroll-text"},
+		{"json", "JSON", "braces"},
+		{"proof", "Proof", "fingerprint"},
+	} {
 		name := t.name
 		if name == "event" {
 			name = ""
@@ -158,7 +181,7 @@ func (d *detailPage) tabs(v visit) {
 }
 
 // values are what can be filtered by.
-func (p *Dashboard) values(d *detailPage, v visit, rec *Record) {
+func (p *Dashboard) values(d *detailPage, v visit, rec *record.Record) {
 	e := &rec.Event
 	of := func(key, val, label string, mono bool) value {
 		if val == "" {
@@ -168,12 +191,12 @@ func (p *Dashboard) values(d *detailPage, v visit, rec *Record) {
 		if d.Pane {
 			href = ui.Filtered(v.url, key, val, false)
 		}
-		return value{Key: key, Value: val, Label: visible(or(label, val)), Href: href, Mono: mono, In: d.Pane}
+		return value{Key: key, Value: val, Label: visible(cmp.Or(label, val)), Href: href, Mono: mono, In: d.Pane}
 	}
 	a := e.Actor
-	d.Who = append(d.Who, of("actor_id", a.ID, or(a.Name, a.Email, a.TokenName, a.ID), false))
+	d.Who = append(d.Who, of("actor_id", a.ID, cmp.Or(a.Name, a.Email, a.TokenName, a.ID), false))
 	d.Email = of("actor_email", a.Email, "", false)
-	if a.Email == or(a.Name, a.Email) {
+	if a.Email == cmp.Or(a.Name, a.Email) {
 		d.Email = value{}
 	}
 	d.Token = of("actor_token_name", a.TokenName, "", false)
@@ -181,19 +204,19 @@ func (p *Dashboard) values(d *detailPage, v visit, rec *Record) {
 		d.Token = of("actor_token_id", a.TokenID, "", true)
 	}
 	if o := a.OnBehalfOf; o != nil {
-		d.Behalf = value{Label: visible(or(o.Email, o.ID, "an erased "+o.Type))}
+		d.Behalf = value{Label: visible(cmp.Or(o.Email, o.ID, "an erased "+o.Type))}
 	}
 	d.Resource = of("resource_id", e.Resource.ID, rec.ResourceName(), false)
 	d.Product = of("resource_product", e.Resource.Product, "", false)
-	d.Type = of("resource_type", e.Resource.Type, words(e.Resource.Type), false)
-	d.Zone = of("zone", or(e.Zone.ID, e.Zone.Name), or(e.Zone.Name, e.Zone.ID), false)
+	d.Type = of("resource_type", e.Resource.Type, record.Humanize(e.Resource.Type), false)
+	d.Zone = of("zone", cmp.Or(e.Zone.ID, e.Zone.Name), cmp.Or(e.Zone.Name, e.Zone.ID), false)
 	d.Action = of("action_type", e.Action.Type, "", true)
 	d.Address = of("actor_ip_address", a.IPAddress, "", true)
 	d.Via = of("interface", e.Interface, interfaces[e.Interface], false)
 	d.Set = of("change_set", e.ChangeSet, "", true)
 	for _, one := range e.Related {
-		rel := of("resource_id", one.ID, or(one.Name, one.ID), false)
-		rel.Value = words(one.Type)
+		rel := of("resource_id", one.ID, cmp.Or(one.Name, one.ID), false)
+		rel.Value = record.Humanize(one.Type)
 		d.Related = append(d.Related, rel)
 	}
 	if q := e.Request; q != nil {
@@ -203,19 +226,24 @@ func (p *Dashboard) values(d *detailPage, v visit, rec *Record) {
 			}
 		}
 		if q.StatusCode != 0 {
-			d.Request = append(d.Request, fact{"Status", itoa(q.StatusCode)})
+			d.Request = append(d.Request, fact{"Status", strconv.Itoa(q.StatusCode)})
 		}
 	}
 	if e.Resource.ID != "" {
-		d.History = v.base() + "/history" + query(url.Values{"resource_product": {e.Resource.Product}, "resource_type": {e.Resource.Type}, "resource_id": {e.Resource.ID}})
+		d.History = v.base() + "/history" +
+			query(url.Values{
+				"resource_product": {e.Resource.Product},
+				"resource_type":    {e.Resource.Type},
+				"resource_id":      {e.Resource.ID},
+			})
 	}
 	if string(e.Metadata) != "{}" {
 		d.Metadata = jsontext.Value(visible(string(e.Metadata)))
 	}
 }
 
-func (d *detailPage) times(rec *Record) {
-	if t, err := time.Parse(TimeLayout, rec.RecordedAt); err == nil {
+func (d *detailPage) times(rec *record.Record) {
+	if t, err := time.Parse(record.TimeLayout, rec.RecordedAt); err == nil {
 		d.RecordedAt = t
 		if gap := t.Sub(d.At); gap > time.Minute || gap < -time.Minute {
 			d.Late = ui.Words(gap.Abs())
@@ -229,26 +257,31 @@ func (d *detailPage) times(rec *Record) {
 }
 
 // changes compares before and after.
-func (d *detailPage) changes(rec *Record) {
+func (d *detailPage) changes(rec *record.Record) {
 	e := &rec.Event
-	before, after := jsontext.Value(visible(string(e.Before))), jsontext.Value(visible(string(e.After)))
+	before := jsontext.Value(visible(string(e.Before)))
+	after := jsontext.Value(visible(string(e.After)))
 	switch {
 	case e.Before == nil && e.After == nil:
 	case e.Before == nil:
-		d.Only, d.After = "After", []byte(after)
+		d.Only = "After"
+		d.After = []byte(after)
 	case e.After == nil:
-		d.Only, d.Before = "Before", []byte(before)
+		d.Only = "Before"
+		d.Before = []byte(before)
 	default:
-		d.Before, d.After = []byte(before), []byte(after)
-		d.Changes = shownChanges(Diff(before, after))
+		d.Before = []byte(before)
+		d.After = []byte(after)
+		d.Changes = shownChanges(record.Diff(before, after))
 		if n := len(d.Changes); n > maxListed {
-			d.Changes, d.More = d.Changes[:maxListed], n-maxListed
+			d.Changes = d.Changes[:maxListed]
+			d.More = n - maxListed
 		}
 	}
 }
 
 // shownChanges are changes as a page lists them.
-func shownChanges(list []Change) []ui.Change {
+func shownChanges(list []record.Change) []ui.Change {
 	out := make([]ui.Change, 0, len(list))
 	for _, c := range list {
 		out = append(out, ui.Change{Path: dotted(c.Path), Op: c.Op, Old: shortJSON(c.Before), New: shortJSON(c.After)})
@@ -283,7 +316,9 @@ func shortJSON(v jsontext.Value) string {
 
 // again makes a row that may stand in the list as well: its ids are others.
 func (r *row) again() {
-	r.Day, r.Dated, r.ID = time.Time{}, true, "around-"+r.ID
+	r.Day = time.Time{}
+	r.Dated = true
+	r.ID = "around-" + r.ID
 	for i := range r.Fold {
 		r.Fold[i].again()
 	}
@@ -294,26 +329,27 @@ const aroundRows = 3
 
 // surround finds what happened before and after on the event's zone, or in the
 // account where it has none.
-func (p *Dashboard) surround(ctx context.Context, d *detailPage, v visit, rec *Record) error {
+func (p *Dashboard) surround(ctx context.Context, d *detailPage, v visit, rec *record.Record) error {
 	e := &rec.Event
-	at := &Position{rec.at, rec.Seq}
+	at := ledger.PositionOf(rec)
 	a := &around{Where: "in this account"}
 	base := url.Values{}
-	var conds []Cond
-	if zone := or(e.Zone.ID, e.Zone.Name); zone != "" {
-		conds = []Cond{{Field: "zone", Values: []string{zone}}}
-		a.Where = "on " + visible(or(e.Zone.Name, e.Zone.ID))
+	var conds []record.Filter
+	if zone := cmp.Or(e.Zone.ID, e.Zone.Name); zone != "" {
+		conds = []record.Filter{{Field: "zone", Values: []string{zone}}}
+		a.Where = "on " + visible(cmp.Or(e.Zone.Name, e.Zone.ID))
 		base.Set("zone", zone)
 	}
 	if e.ChangeSet != "" { // its own parts are no context
-		conds = append(conds, Cond{Field: "change_set", Not: true, Values: []string{e.ChangeSet}})
+		conds = append(conds, record.Filter{Field: "change_set", Not: true, Values: []string{e.ChangeSet}})
 	}
 	l := list{Dashboard: p, visit: v, url: v.url, fold: true}
 	if d.Pane {
 		l.target = "detail"
 	}
 	for _, ascending := range []bool{true, false} {
-		found, err := p.reader.Browse(ctx, v.account, Query{Conds: conds, After: at, Ascending: ascending}, 4*aroundRows, nil)
+		found, err := p.reader.Browse(ctx, v.account, ledger.Query{Filters: conds, After: at, Ascending: ascending},
+			4*aroundRows, nil)
 		if err != nil {
 			return err
 		}

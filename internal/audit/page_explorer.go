@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -20,7 +23,7 @@ const perPage = 60
 type explorerPage struct {
 	URL     string // of the explorer without filters
 	Size    int64
-	Signed  signedHead
+	Signed  ledger.SignedHead
 	Matched string // how many events fit the filters; "" without filters, or when it is not known
 	Self    string // this page
 	Poll    string // the part of the head that is asked for again
@@ -66,7 +69,7 @@ type filterMenu struct {
 // state is an explorer's URL, read.
 type state struct {
 	visit
-	conds   []Cond
+	conds   []record.Filter
 	unknown []string
 	period  ui.Range
 	text    string // q
@@ -77,15 +80,22 @@ type state struct {
 func (p *Dashboard) state(v visit) (state, error) {
 	q := v.url.Query()
 	raw, unknown := filtersOf(q)
-	s := state{visit: v, unknown: unknown, period: ui.ParseRange(v.url, v.now, ""), text: strings.TrimSpace(q.Get("q")), views: q.Get("views") != "", event: q.Get("event")}
+	s := state{
+		visit:   v,
+		unknown: unknown,
+		period:  ui.ParseRange(v.url, v.now, ""),
+		text:    strings.TrimSpace(q.Get("q")),
+		views:   q.Get("views") != "",
+		event:   q.Get("event"),
+	}
 	var err error
-	s.conds, err = p.conds(v.ctx, v.account, raw)
+	s.conds, err = p.resolveFilters(v.ctx, v.account, raw)
 	return s, err
 }
 
 // query is the question to the reader, without its page.
-func (s state) query() Query {
-	q := Query{Conds: s.conds}
+func (s state) query() ledger.Query {
+	q := ledger.Query{Filters: s.conds}
 	if !s.period.Since.IsZero() {
 		q.Since = max(0, s.period.Since.UnixMicro())
 	}
@@ -96,11 +106,11 @@ func (s state) query() Query {
 }
 
 // keep leaves out views, and what does not say the text.
-func (p *Dashboard) keep(s state) (keep func(*Record) bool, views *int) {
+func (p *Dashboard) keep(s state) (keep func(*record.Record) bool, views *int) {
 	views = new(int)
 	lower := strings.ToLower(s.text)
-	return func(r *Record) bool {
-		if lower != "" && !r.says(lower) {
+	return func(r *record.Record) bool {
+		if lower != "" && !r.Mentions(lower) {
 			return false
 		}
 		if !s.views && p.isView(r) {
@@ -163,7 +173,8 @@ func (p *Dashboard) explorer(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	shell := p.Shell(r, v.who, v.account, "audit")
-	shell.Title, shell.Flash = "Audit log", flash
+	shell.Title = "Audit log"
+	shell.Flash = flash
 	page.Framed = shell.Framed
 	shell.Modules = append(shell.Modules, "x/audit/page_record.js")
 	return p.set.Render(w, r, shell, "explorer", page)
@@ -175,7 +186,7 @@ func (p *Dashboard) fillRows(page *explorerPage, s state) error {
 	cursor := s.url.Query().Get("cursor")
 	name := "audit.page " + s.account
 	if cursor != "" {
-		q.After = &Position{}
+		q.After = &ledger.Position{}
 		if err := p.cursors.Decode(name, cursor, q.After); err != nil {
 			return err
 		}
@@ -184,14 +195,25 @@ func (p *Dashboard) fillRows(page *explorerPage, s state) error {
 	keep, views := p.keep(s)
 	found, err := p.reader.Browse(s.ctx, s.account, q, perPage, keep)
 	if narrow(err) {
-		page.Narrow, page.Reset = errs.All(err)[0].Message, s.base()
+		page.Narrow = errs.All(err)[0].Message
+		page.Reset = s.base()
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	l := list{Dashboard: p, visit: s.visit, url: s.url, open: s.event, target: "detail", fold: !s.url.Query().Has("change_set"), live: true}
-	page.Rows, page.Hidden, page.Reset = l.rows(found.Records), *views, s.base()
+	l := list{
+		Dashboard: p,
+		visit:     s.visit,
+		url:       s.url,
+		open:      s.event,
+		target:    "detail",
+		fold:      !s.url.Query().Has("change_set"),
+		live:      true,
+	}
+	page.Rows = l.rows(found.Records)
+	page.Hidden = *views
+	page.Reset = s.base()
 	if s.filtered() && cursor == "" && !found.Cut {
 		page.Matched = grouped(uint64(len(found.Records))) + map[bool]string{true: "+"}[found.Next != nil]
 	}
@@ -205,7 +227,8 @@ func (p *Dashboard) fillRows(page *explorerPage, s state) error {
 	if s.text != "" || found.Cut {
 		page.Looking = &looking{Text: s.text, Looked: found.Looked}
 		if found.Next != nil {
-			page.Looking.Back, page.Looking.Older = time.UnixMicro(found.Next.At).UTC(), page.Next
+			page.Looking.Back = time.UnixMicro(found.Next.At).UTC()
+			page.Looking.Older = page.Next
 		}
 		if len(page.Rows) == 0 {
 			page.Next = "" // said above the empty list
@@ -219,7 +242,11 @@ func (p *Dashboard) fillFrame(page *explorerPage, s state, known glossary, menus
 	if err := p.fillSize(page, s); err != nil {
 		return err
 	}
-	page.Tabs, page.Query, page.Range, page.Menus, page.Unknown = p.tabs(s.visit, "Events"), s.text, s.period, menus, strings.Join(s.unknown, ", ")
+	page.Tabs = p.tabs(s.visit, "Events")
+	page.Query = s.text
+	page.Range = s.period
+	page.Menus = menus
+	page.Unknown = strings.Join(s.unknown, ", ")
 	page.Chips = ui.Chips(s.url, chipKeys...)
 	p.nameChips(s.visit, page)
 	page.Keep = ui.KeepQuery(s.url, "q", "event", "tab", "verify")
@@ -227,8 +254,18 @@ func (p *Dashboard) fillFrame(page *explorerPage, s state, known glossary, menus
 	page.Live = s.base() + "/live" + query(q)
 	people := q.Get("actor_type") == "user"
 	page.Toggles = []ui.Link{
-		{Label: "People only", Icon: "user", Current: people, Href: ui.With(s.url, "actor_type", map[bool]string{false: "user"}[people])},
-		{Label: "Show reads", Icon: map[bool]string{true: "eye", false: "eye-off"}[s.views], Current: s.views, Href: ui.With(s.url, "views", map[bool]string{false: "shown"}[s.views])},
+		{
+			Label:   "People only",
+			Icon:    "user",
+			Current: people,
+			Href:    ui.With(s.url, "actor_type", map[bool]string{false: "user"}[people]),
+		},
+		{
+			Label:   "Show reads",
+			Icon:    map[bool]string{true: "eye", false: "eye-off"}[s.views],
+			Current: s.views,
+			Href:    ui.With(s.url, "views", map[bool]string{false: "shown"}[s.views]),
+		},
 	}
 	asked := apiQuery(s)
 	page.Curl = p.curl(s.api() + "/logs/audit" + query(asked))
@@ -244,7 +281,7 @@ func (p *Dashboard) fillFrame(page *explorerPage, s state, known glossary, menus
 // untaught reports whether no product has sent an event yet: the record holds
 // at most what Belfry says of itself.
 func (g glossary) untaught() bool {
-	return g.answered && (len(g.products) == 0 || len(g.products) == 1 && g.products[0] == ReservedProduct)
+	return g.answered && (len(g.products) == 0 || len(g.products) == 1 && g.products[0] == event.Product)
 }
 
 // apiQuery is the same question to the API, which wants both ends of the time.
@@ -302,7 +339,8 @@ func (p *Dashboard) nameChips(v visit, page *explorerPage) {
 	}
 	for i, c := range page.Chips {
 		if c.Label == "Property" {
-			if _, found, err := p.sources.Zone(v.ctx, v.account, c.Value); err == nil && found != "" { // without a name, the id is shown
+			if _, found, err := p.sources.Zone(v.ctx, v.account, c.Value); err == nil &&
+				found != "" { // without a name, the id is shown
 				page.Chips[i].Value = visible(found)
 				continue
 			}
@@ -311,7 +349,7 @@ func (p *Dashboard) nameChips(v visit, page *explorerPage) {
 			known := field + "\x00" + c.Value
 			if names[known] == "" {
 				within(v.ctx, 300*time.Millisecond, func(ctx context.Context) error {
-					q := Query{Conds: []Cond{{Field: field, Values: []string{c.Value}}}, Limit: 1}
+					q := ledger.Query{Filters: []record.Filter{{Field: field, Values: []string{c.Value}}}, Limit: 1}
 					found, err := p.reader.List(ctx, v.account, q)
 					if err != nil {
 						return err
@@ -343,15 +381,23 @@ func (p *Dashboard) glossary(v visit) (glossary, []filterMenu) {
 	for _, g := range []struct {
 		group, key, label, icon string
 		to                      *[]string
-	}{{"product", "resource_product", "Product", "package", &known.products}, {"action", "action_type", "Action", "zap", &known.actions}} {
+	}{
+		{"product", "resource_product", "Product", "package", &known.products},
+		{"action", "action_type", "Action", "zap", &known.actions},
+	} {
 		menu := filterMenu{Label: g.label, Icon: g.icon}
 		answered := within(v.ctx, 300*time.Millisecond, func(ctx context.Context) error {
-			counts, err := p.reader.Summary(ctx, v.account, g.group, 0, v.now.Add(MaxAhead).UnixMicro())
+			counts, err := p.reader.Summary(ctx, v.account, g.group, 0, v.now.Add(record.MaxAhead).UnixMicro())
 			for i, c := range counts {
 				*g.to = append(*g.to, c.Key)
 				if i < 12 {
 					n, _ := ui.Compact(c.Count) // an integer is a number
-					menu.Items = append(menu.Items, ui.Link{Label: c.Key, Hint: n, Href: ui.Filtered(v.url, g.key, c.Key, false), Current: has(v.url, g.key, c.Key)})
+					menu.Items = append(menu.Items, ui.Link{
+						Label:   c.Key,
+						Hint:    n,
+						Href:    ui.Filtered(v.url, g.key, c.Key, false),
+						Current: has(v.url, g.key, c.Key),
+					})
 				}
 			}
 			return err
@@ -394,7 +440,9 @@ func (p *Dashboard) lesson(v visit) *lesson {
     "actor":    {"type": "user", "id": "ana@example.com"},
     "resource": {"product": "shop", "type": "setting", "id": "payment_timeout"}
   }`
-	l := &lesson{Curl: p.curl(v.api()+"/audit/events", "\\\n  -H 'Content-Type: application/json'", "\\\n  -d '"+event+"' \\\n ")}
+	l := &lesson{
+		Curl: p.curl(v.api()+"/audit/events", "\\\n  -H 'Content-Type: application/json'", "\\\n  -d '"+event+"' \\\n "),
+	}
 	if v.who.Can(v.account, "tokens:write") {
 		l.Tokens = p.Tokens(v.account)
 	}
@@ -413,12 +461,12 @@ func (p *Dashboard) live(w http.ResponseWriter, r *http.Request) error {
 	explorer := &url.URL{Path: v.base(), RawQuery: v.url.RawQuery}
 	l := list{Dashboard: p, visit: v, url: explorer, target: "detail", fold: true, live: true}
 	keep, _ := p.keep(s)
-	var set []*Record
-	events, err := p.Tail(v.ctx, v.account, -1, s.conds, func(rec *Record) ([]byte, error) {
+	var set []*record.Record
+	events, err := p.Tail(v.ctx, v.account, -1, s.conds, func(rec *record.Record) ([]byte, error) {
 		if !keep(rec) {
 			return nil, nil
 		}
-		if len(set) > 0 && (!sameSet(set[0], rec) || len(set) == maxFold) {
+		if len(set) > 0 && (!set[0].SameChangeSet(rec) || len(set) == ledger.MaxFold) {
 			set = nil
 		}
 		one := l.row(rec)

@@ -31,7 +31,7 @@ func (p *Dashboard) fillSize(page *explorerPage, s state) (err error) {
 	if page.Size, err = p.reader.Size(s.ctx, s.account); err != nil {
 		return err
 	}
-	page.Signed, err = p.reader.signedHead(s.ctx, s.account)
+	page.Signed, err = p.reader.SignedHead(s.ctx, s.account)
 	return err
 }
 

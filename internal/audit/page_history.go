@@ -10,6 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
@@ -51,13 +53,29 @@ type version struct {
 func (p *Dashboard) resource(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
 	q := v.url.Query()
-	page := &historyPage{Product: q.Get("resource_product"), Type: q.Get("resource_type"), ID: q.Get("resource_id"), Back: v.base()}
-	if page.Product == "" || page.Type == "" || page.ID == "" {
-		return errs.At(errs.CodeMissingFilter, "resource_id", "a history is that of one resource: resource_product, resource_type and resource_id name it")
+	page := &historyPage{
+		Product: q.Get("resource_product"),
+		Type:    q.Get("resource_type"),
+		ID:      q.Get("resource_id"),
+		Back:    v.base(),
 	}
-	page.All = v.base() + query(url.Values{"resource_product": {page.Product}, "resource_type": {page.Type}, "resource_id": {page.ID}})
-	found, err := p.reader.List(v.ctx, v.account, Query{Limit: maxVersions, Conds: []Cond{
-		{Field: "resource_id", Values: []string{page.ID}}, {Field: "resource_product", Values: []string{page.Product}}, {Field: "resource_type", Values: []string{page.Type}}}})
+	if page.Product == "" || page.Type == "" || page.ID == "" {
+		return errs.At(errs.CodeMissingFilter, "resource_id",
+			"a history is that of one resource: resource_product, resource_type and resource_id name it")
+	}
+	page.All = v.base() + query(url.Values{
+		"resource_product": {page.Product},
+		"resource_type":    {page.Type},
+		"resource_id":      {page.ID},
+	})
+	found, err := p.reader.List(v.ctx, v.account, ledger.Query{
+		Limit: maxVersions,
+		Filters: []record.Filter{
+			{Field: "resource_id", Values: []string{page.ID}},
+			{Field: "resource_product", Values: []string{page.Product}},
+			{Field: "resource_type", Values: []string{page.Type}},
+		},
+	})
 	if err != nil {
 		return err
 	}
@@ -66,25 +84,30 @@ func (p *Dashboard) resource(w http.ResponseWriter, r *http.Request) error {
 	}
 	page.Cut = found.Next != nil
 	newest := found.Records[0]
-	page.Name, page.Zone = visible(newest.ResourceName()), visible(newest.Event.Zone.Name)
+	page.Name = visible(newest.ResourceName())
+	page.Zone = visible(newest.Event.Zone.Name)
 	l := list{Dashboard: p, visit: v, url: v.url}
 	p.fillHistory(page, l, found.Records)
-	page.ID, page.Product, page.Type = visible(page.ID), visible(page.Product), visible(words(page.Type))
+	page.ID = visible(page.ID)
+	page.Product = visible(page.Product)
+	page.Type = visible(record.Humanize(page.Type))
 	return p.render(w, v, "audit", "History of "+page.Name, "history", page)
 }
 
-func (p *Dashboard) fillHistory(page *historyPage, l list, newestFirst []*Record) {
+func (p *Dashboard) fillHistory(page *historyPage, l list, newestFirst []*record.Record) {
 	changes := slices.DeleteFunc(slices.Clone(newestFirst), p.isView)
 	slices.Reverse(changes)
 	b := newBlame()
 	for _, r := range changes {
 		one := version{Row: l.row(r), Outside: b.take(r)}
-		one.Changes = shownChanges(Diff(jsontext.Value(visible(string(r.Event.Before))), jsontext.Value(visible(string(r.Event.After)))))
+		one.Changes = shownChanges(record.Diff(jsontext.Value(visible(string(r.Event.Before))),
+			jsontext.Value(visible(string(r.Event.After)))))
 		if r.Event.Before == nil || r.Event.After == nil { // created or deleted: the whole value, member by member
 			one.Changes = shownChanges(wholeChanges(r))
 		}
 		if n := len(one.Changes); n > maxListed {
-			one.Changes, one.More = one.Changes[:maxListed], n-maxListed
+			one.Changes = one.Changes[:maxListed]
+			one.More = n - maxListed
 		}
 		page.Versions = append(page.Versions, one)
 	}
@@ -93,35 +116,45 @@ func (p *Dashboard) fillHistory(page *historyPage, l list, newestFirst []*Record
 	for i := range page.Versions {
 		one := &page.Versions[i].Row
 		if d := one.At.Format(time.DateOnly); d != day {
-			day, one.Day = d, one.At
+			day = d
+			one.Day = one.At
 		}
 	}
 	page.Silent = !b.spoke
 	if b.gone != nil {
-		page.Gone = &page.Versions[slices.IndexFunc(page.Versions, func(v version) bool { return v.Row.ID == "e-"+b.gone.Event.ID })]
+		page.Gone = &page.Versions[slices.IndexFunc(page.Versions, func(v version) bool {
+			return v.Row.ID == "e-"+b.gone.Event.ID
+		})]
 		return
 	}
 	for _, name := range b.names() {
 		by := b.by[name]
-		page.Members = append(page.Members, held{Name: visible(name), Value: shortJSON(b.state[name]), Actor: visible(by.ActorName()), Kind: by.Event.Actor.Type,
-			At: by.Event.At(), Href: l.href(by.Event.ID), First: by == changes[0] && page.Cut})
+		page.Members = append(page.Members, held{
+			Name:  visible(name),
+			Value: shortJSON(b.state[name]),
+			Actor: visible(by.ActorName()),
+			Kind:  by.Event.Actor.Type,
+			At:    by.Event.At(),
+			Href:  l.href(by.Event.ID),
+			First: by == changes[0] && page.Cut,
+		})
 	}
 }
 
 // wholeChanges lists the members of the one side that there is.
-func wholeChanges(r *Record) []Change {
+func wholeChanges(r *record.Record) []record.Change {
 	side, op := r.Event.After, "added"
 	if side == nil {
 		side, op = r.Event.Before, "removed"
 	}
 	if side.Kind() != '{' {
-		return Diff(r.Event.Before, r.Event.After)
+		return record.Diff(r.Event.Before, r.Event.After)
 	}
 	empty := jsontext.Value(`{}`)
 	if op == "added" {
-		return Diff(empty, side)
+		return record.Diff(empty, side)
 	}
-	return Diff(side, empty)
+	return record.Diff(side, empty)
 }
 
 // blame follows a resource's top-level members from event to event, as git
@@ -129,19 +162,19 @@ func wholeChanges(r *Record) []Change {
 // changed: a member that neither side names stays as it was.
 type blame struct {
 	state map[string]jsontext.Value
-	by    map[string]*Record // who set the present value
-	gone  *Record            // the event that deleted it, until one makes it anew
-	spoke bool               // some event said values
+	by    map[string]*record.Record // who set the present value
+	gone  *record.Record            // the event that deleted it, until one makes it anew
+	spoke bool                      // some event said values
 }
 
 func newBlame() *blame {
-	return &blame{state: map[string]jsontext.Value{}, by: map[string]*Record{}}
+	return &blame{state: map[string]jsontext.Value{}, by: map[string]*record.Record{}}
 }
 
 // take goes on with the next event. outside are the members whose value before
 // the event is not the one that the record knew: somebody changed them without
 // an event.
-func (b *blame) take(r *Record) (outside []string) {
+func (b *blame) take(r *record.Record) (outside []string) {
 	e := &r.Event
 	if e.Action.Result == "failure" || e.Before == nil && e.After == nil {
 		return nil
@@ -175,7 +208,8 @@ func (b *blame) take(r *Record) (outside []string) {
 		if known, ok := b.state[name]; ok && bytes.Equal(known, now) {
 			continue
 		}
-		b.state[name], b.by[name] = now, r
+		b.state[name] = now
+		b.by[name] = r
 	}
 	return outside
 }

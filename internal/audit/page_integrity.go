@@ -1,12 +1,15 @@
 package audit
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/verify"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -19,10 +22,10 @@ type integrityPage struct {
 	Tabs         []ui.Link
 	Framed       bool
 	Size         int64
-	Head         signedHead
+	Head         ledger.SignedHead
 	Root         string
 	Note         string // the checkpoint's text
-	Key          Key
+	Key          ledger.Key
 	KeyURL       string
 	Origin       string
 	Stopped      string // why nothing is signed any more
@@ -47,8 +50,17 @@ const maxKept = 4096
 func (p *Dashboard) integrity(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
 	shell := p.Shell(r, v.who, v.account, "integrity")
-	page := &integrityPage{Back: v.base(), Action: v.base() + "/integrity", Tabs: p.tabs(v, "Integrity"), Framed: shell.Framed, Key: p.signer.Keys()[0],
-		Origin: p.signer.Origin(v.account), MayExport: v.mayExport(), Checkpoint: v.api() + "/audit/log/checkpoint", KeyURL: keysPath}
+	page := &integrityPage{
+		Back:       v.base(),
+		Action:     v.base() + "/integrity",
+		Tabs:       p.tabs(v, "Integrity"),
+		Framed:     shell.Framed,
+		Key:        p.signer.Keys()[0],
+		Origin:     p.signer.Origin(v.account),
+		MayExport:  v.mayExport(),
+		Checkpoint: v.api() + "/audit/log/checkpoint",
+		KeyURL:     keysPath,
+	}
 	var err error
 	if page.Size, err = p.reader.Size(v.ctx, v.account); err != nil {
 		return err
@@ -65,7 +77,7 @@ func (p *Dashboard) integrity(w http.ResponseWriter, r *http.Request) error {
 const keysPath = "/client/v4/audit/keys"
 
 func (p *Dashboard) fillIntegrity(page *integrityPage, v visit) error {
-	older, err := p.reader.signedHead(v.ctx, v.account)
+	older, err := p.reader.SignedHead(v.ctx, v.account)
 	if err != nil {
 		return err
 	}
@@ -73,25 +85,28 @@ func (p *Dashboard) fillIntegrity(page *integrityPage, v visit) error {
 	text, err := p.signer.Covering(v.ctx, v.account, uint64(page.Size))
 	switch {
 	case errs.Is(err, errs.CodeSigningStopped):
-		page.Stopped, page.Head = errs.All(err)[0].Message, older
+		page.Stopped = errs.All(err)[0].Message
+		page.Head = older
 	case err != nil:
 		return err
 	default:
-		if page.Head, err = p.reader.signedHead(v.ctx, v.account); err != nil {
+		if page.Head, err = p.reader.SignedHead(v.ctx, v.account); err != nil {
 			return err
 		}
 		page.Head.Note = string(text)
 	}
 	page.Note = page.Head.Note
-	cp, err := openFor([]byte(page.Note), page.Key.VKey, v.account)
+	cp, err := verify.OpenCheckpoint([]byte(page.Note), page.Key.VKey, v.account)
 	if err != nil {
-		page.Stopped = or(page.Stopped, "the checkpoint does not open with the key: "+err.Error())
+		page.Stopped = cmp.Or(page.Stopped, "the checkpoint does not open with the key: "+err.Error())
 		return nil
 	}
 	page.Size = max(page.Size, int64(cp.Size)) // an event may have come meanwhile
-	page.Head.Size, page.Root = int64(cp.Size), hex.EncodeToString(cp.Root[:])
+	page.Head.Size = int64(cp.Size)
+	page.Root = hex.EncodeToString(cp.Root[:])
 	if older.Size > 0 && older.Note != "" {
-		page.OlderSize, page.OlderAt = older.Size, older.At
+		page.OlderSize = older.Size
+		page.OlderAt = older.At
 		page.Steps = p.consistent(v, []byte(older.Note), cp)
 	}
 	if kept := v.url.Query().Get("old"); kept != "" {
@@ -102,8 +117,11 @@ func (p *Dashboard) fillIntegrity(page *integrityPage, v visit) error {
 	page.Export = v.api() + "/audit/export?format=ndjson"
 	page.Commands = []command{
 		{"1. The checkpoint: what was signed", p.curl(page.Checkpoint, "-o "+name+".checkpoint")},
-		{"2. The record, up to the size that the checkpoint signs", fmt.Sprintf(`curl -H "Authorization: Bearer $BELFRY_TOKEN" -o %s.ndjson "%s%s&size=$(sed -n 2p %s.checkpoint)"`, name, p.URL, page.Export, name)},
-		{"3. The check, offline", "belfry verify --export " + name + ".ndjson --checkpoint " + name + ".checkpoint --key '" + page.Key.VKey + "'"},
+		{"2. The record, up to the size that the checkpoint signs",
+			fmt.Sprintf(`curl -H "Authorization: Bearer $BELFRY_TOKEN" -o %s.ndjson "%s%s&size=$(sed -n 2p %s.checkpoint)"`,
+				name, p.URL, page.Export, name)},
+		{"3. The check, offline", "belfry verify --export " + name + ".ndjson --checkpoint " + name + ".checkpoint --key '" +
+			page.Key.VKey + "'"},
 	}
 	return nil
 }
@@ -122,10 +140,11 @@ func (p *Dashboard) consistent(v visit, older []byte, now merkle.Checkpoint) []s
 		{Name: "consistency", Text: "the log of today begins with the log of then"},
 	}
 	fail := func(i int, format string, args ...any) []step {
-		steps[i].Tone, steps[i].Text = ui.Bad, visible(fmt.Sprintf(format, args...))
+		steps[i].Tone = ui.Bad
+		steps[i].Text = visible(fmt.Sprintf(format, args...))
 		return steps
 	}
-	then, err := openFor(older, p.signer.Keys()[0].VKey, v.account)
+	then, err := verify.OpenCheckpoint(older, p.signer.Keys()[0].VKey, v.account)
 	if err != nil {
 		return fail(0, "this is not a checkpoint of this account that the key has signed: %v", err)
 	}

@@ -4,21 +4,27 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/audit/record"
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
 func TestTheSearchFieldTellsFieldsFromText(t *testing.T) {
 	for typed, want := range map[string][]term{
-		"":                                 nil,
-		"ana":                              {{value: "ana"}},
-		"actor:ana@acme.dev":               {{field: "actor_email", value: "ana@acme.dev"}},
-		"who:u-1 -product:source":          {{field: "actor_id", value: "u-1"}, {field: "resource_product", value: "source", not: true}},
+		"":                   nil,
+		"ana":                {{value: "ana"}},
+		"actor:ana@acme.dev": {{field: "actor_email", value: "ana@acme.dev"}},
+		"who:u-1 -product:source": {
+			{field: "actor_id", value: "u-1"},
+			{field: "resource_product", value: "source", not: true},
+		},
 		`zone:"my zone" left over`:         {{field: "zone", value: "my zone"}, {value: "left"}, {value: "over"}},
 		"arn:aws:s3":                       {{value: "arn:aws:s3"}},
 		"-dash":                            {{value: "-dash"}},
@@ -48,8 +54,12 @@ func FuzzTheSearchFieldTakesAnything(f *testing.F) {
 func TestAFilterThatMeansNothingIsNamed(t *testing.T) {
 	q, _ := url.ParseQuery("actor_id=u&actor_id.not=v&audit_log_id=e&event=e&cursor=c&q=x&since=7d&colour=red&product_category.not=a&zone=")
 	conds, unknown := filtersOf(q)
-	want := []Cond{{"actor_id", false, []string{"u"}}, {"actor_id", true, []string{"v"}}, {"id", false, []string{"e"}}}
-	slices.SortStableFunc(conds, func(a, b Cond) int {
+	want := []record.Filter{
+		{Field: "actor_id", Values: []string{"u"}},
+		{Field: "actor_id", Not: true, Values: []string{"v"}},
+		{Field: "id", Values: []string{"e"}},
+	}
+	slices.SortStableFunc(conds, func(a, b record.Filter) int {
 		return strings.Compare(a.Field, b.Field)*2 + map[bool]int{true: 1, false: -1}[a.Not]
 	})
 	if !reflect.DeepEqual(conds, want) || !reflect.DeepEqual(unknown, []string{"colour", "product_category.not"}) {
@@ -58,54 +68,78 @@ func TestAFilterThatMeansNothingIsNamed(t *testing.T) {
 }
 
 func TestEveryFilterHasItsChip(t *testing.T) {
-	for _, field := range append(Fields(), special...) {
+	for _, field := range append(record.Fields(), special...) {
 		if !slices.ContainsFunc(chipKeys, func(k ui.FilterKey) bool { return k.Key == field }) {
 			t.Errorf("the filter %s would be in force without being seen", field)
 		}
 	}
 	for alias, field := range aliases {
-		if _, ok := fields[field]; !ok {
+		if !record.IsField(field) {
 			t.Errorf("%s stands for %s, which is no field", alias, field)
 		}
 	}
 }
 
 // event is a record for the pages' pure parts.
-func pageRecord(change func(*Event)) *Record {
-	e := Event{ID: "e-1", OccurredAt: "2026-11-22T10:00:00.000000Z", Action: Action{Type: "update", Result: "success"},
-		Actor: Actor{Type: "user", ID: "u-1", Name: "Ana"}, Resource: Resource{Product: "dns", Type: "record", ID: "r-1", Name: "www"}}
+func pageRecord(change func(*record.Event)) *record.Record {
+	e := record.Event{
+		ID:         "e-1",
+		OccurredAt: "2026-11-22T10:00:00.000000Z",
+		Action:     record.Action{Type: "update", Result: "success"},
+		Actor:      record.Actor{Type: "user", ID: "u-1", Name: "Ana"},
+		Resource:   record.Resource{Product: "dns", Type: "record", ID: "r-1", Name: "www"},
+	}
 	if change != nil {
 		change(&e)
 	}
-	return &Record{Event: e}
+	return &record.Record{Event: e}
 }
 
 func TestAMarkedSentenceSaysWhatTheSentenceSays(t *testing.T) {
 	value := func(s string) jsontext.Value { return jsontext.Value(s) }
-	events := map[string]func(*Event){
+	events := map[string]func(*record.Event){
 		"plain": nil,
-		"one change": func(e *Event) {
-			e.Before, e.After, e.Zone.Name = value(`{"ttl":300}`), value(`{"ttl":60}`), "shop.example"
+		"one change": func(e *record.Event) {
+			e.Before = value(`{"ttl":300}`)
+			e.After = value(`{"ttl":60}`)
+			e.Zone.Name = "shop.example"
 		},
-		"many": func(e *Event) { e.Before, e.After = value(`{"a":1,"b":2}`), value(`{"a":2,"b":3}`) },
-		"same words": func(e *Event) {
-			e.Actor.Name, e.Resource.Name, e.Zone.Name = "record", "record", "record from record to record"
+		"many": func(e *record.Event) {
+			e.Before = value(`{"a":1,"b":2}`)
+			e.After = value(`{"a":2,"b":3}`)
 		},
-		"failed":    func(e *Event) { e.Action.Result = "failure" },
-		"erased":    func(e *Event) { e.Actor, e.Resource.ID, e.Resource.Name = Actor{Type: "user"}, "", "" },
-		"odd verb":  func(e *Event) { e.Action.Type = "cache.purge_everything" },
-		"templated": func(e *Event) { e.Metadata = value(`{"n":{"m":"<b>"}}`) },
+		"same words": func(e *record.Event) {
+			e.Actor.Name = "record"
+			e.Resource.Name = "record"
+			e.Zone.Name = "record from record to record"
+		},
+		"failed": func(e *record.Event) { e.Action.Result = "failure" },
+		"erased": func(e *record.Event) {
+			e.Actor = record.Actor{Type: "user"}
+			e.Resource.ID = ""
+			e.Resource.Name = ""
+		},
+		"odd verb":  func(e *record.Event) { e.Action.Type = "cache.purge_everything" },
+		"templated": func(e *record.Event) { e.Metadata = value(`{"n":{"m":"<b>"}}`) },
 	}
 	for name, change := range events {
-		for _, template := range []string{"", "{actor} did it", "{resource} of {zone} by {actor}: {metadata.n.m} {before.ttl} {unknown}", "an open { brace", "{actor} {result} {resource.type} {resource.id} {action}"} {
+		for _, template := range []string{"", "{actor} did it",
+			"{resource} of {zone} by {actor}: {metadata.n.m} {before.ttl} {unknown}", "an open { brace",
+			"{actor} {result} {resource.type} {resource.id} {action}"} {
 			r := pageRecord(change)
-			if got, want := r.marked(template).String(), r.Sentence(template); got != want {
+			if got, want := marked(r, template).String(), r.Sentence(template); got != want {
 				t.Errorf("%s, %q: the page says %q, the API %q", name, template, got, want)
 			}
 		}
 	}
-	s := pageRecord(events["one change"]).marked("")
-	for _, want := range []ui.Part{{Text: "Ana", Strong: true, Key: "actor_id", Value: "u-1"}, {Text: "www", Strong: true, Key: "resource_id", Value: "r-1"}, {Text: "300", Code: true}, {Text: "60", Code: true}, {Text: "shop.example", Strong: true, Key: "zone", Value: "shop.example"}} {
+	s := marked(pageRecord(events["one change"]), "")
+	for _, want := range []ui.Part{
+		{Text: "Ana", Strong: true, Key: "actor_id", Value: "u-1"},
+		{Text: "www", Strong: true, Key: "resource_id", Value: "r-1"},
+		{Text: "300", Code: true},
+		{Text: "60", Code: true},
+		{Text: "shop.example", Strong: true, Key: "zone", Value: "shop.example"},
+	} {
 		if !slices.Contains(s, want) {
 			t.Errorf("%+v is not marked in %+v", want, s)
 		}
@@ -113,8 +147,11 @@ func TestAMarkedSentenceSaysWhatTheSentenceSays(t *testing.T) {
 }
 
 func TestWhatWouldTurnTheTextAroundIsWrittenOut(t *testing.T) {
-	r := pageRecord(func(e *Event) { e.Actor.Name, e.Resource.Name = "Ana\u202egnp.exe", "\u2066x\u0007" })
-	if got := r.marked("").String(); got != `Ana\u202egnp.exe changed record \u2066x\u0007` {
+	r := pageRecord(func(e *record.Event) {
+		e.Actor.Name = "Ana\u202egnp.exe"
+		e.Resource.Name = "\u2066x\u0007"
+	})
+	if got := marked(r, "").String(); got != `Ana\u202egnp.exe changed record \u2066x\u0007` {
 		t.Error(got)
 	}
 	for _, s := range []string{"Žofie 日本語 עברית 👩‍👩‍👧", "a\tb\nc"} {
@@ -125,8 +162,17 @@ func TestWhatWouldTurnTheTextAroundIsWrittenOut(t *testing.T) {
 }
 
 func TestOnlyWebLinksAreLinked(t *testing.T) {
-	for link, want := range map[string]bool{"https://a.example/b?c": true, "http://a.example": true, "javascript:alert(1)": false, " javascript:alert(1)": false,
-		"data:text/html,x": false, "//a.example": false, "/local": false, "https:": false, "HTTPS://a.example": true} {
+	for link, want := range map[string]bool{
+		"https://a.example/b?c": true,
+		"http://a.example":      true,
+		"javascript:alert(1)":   false,
+		" javascript:alert(1)":  false,
+		"data:text/html,x":      false,
+		"//a.example":           false,
+		"/local":                false,
+		"https:":                false,
+		"HTTPS://a.example":     true,
+	} {
 		if got := webLink(link) != ""; got != want {
 			t.Errorf("%q: linked %v", link, got)
 		}
@@ -136,8 +182,9 @@ func TestOnlyWebLinksAreLinked(t *testing.T) {
 func TestBlameFollowsEveryMemberThroughItsChanges(t *testing.T) {
 	b := newBlame()
 	take := func(id, before, after, result string) []string {
-		return b.take(pageRecord(func(e *Event) {
-			e.ID, e.Action.Result = id, result
+		return b.take(pageRecord(func(e *record.Event) {
+			e.ID = id
+			e.Action.Result = result
 			if before != "" {
 				e.Before = jsontext.Value(before)
 			}
@@ -163,7 +210,8 @@ func TestBlameFollowsEveryMemberThroughItsChanges(t *testing.T) {
 	check("a part of it", map[string]string{"ttl": "60 by 2", "ip": `"b" by 3`, "note": `"n" by 3`})
 	take("4", `{"ttl":60}`, `{"ttl":1}`, "failure")
 	check("a failure", map[string]string{"ttl": "60 by 2", "ip": `"b" by 3`, "note": `"n" by 3`})
-	if outside := take("5", `{"ttl":60,"ip":"stolen","note":"n"}`, `{"ttl":60,"ip":"stolen"}`, "success"); !reflect.DeepEqual(outside, []string{"ip"}) {
+	if outside := take("5", `{"ttl":60,"ip":"stolen","note":"n"}`, `{"ttl":60,"ip":"stolen"}`,
+		"success"); !reflect.DeepEqual(outside, []string{"ip"}) {
 		t.Errorf("outside of the record changed %v: expected ip", outside)
 	}
 	check("a member gone, another changed outside", map[string]string{"ttl": "60 by 2", "ip": `"stolen" by 5`})
@@ -180,28 +228,40 @@ func TestBlameFollowsEveryMemberThroughItsChanges(t *testing.T) {
 
 func TestAChangeSetFoldsIntoOneSentence(t *testing.T) {
 	f := &Feature{words: Words{Sentence: func(string, string, string, string) (string, bool) { return "", false }}}
-	l := list{Dashboard: &Dashboard{Feature: f}, visit: visit{account: "a", now: time.Now()}, url: &url.URL{Path: "/p"}, fold: true, live: true}
-	part := func(i int, change func(*Event)) *Record {
-		return pageRecord(func(e *Event) {
-			e.ID, e.ChangeSet, e.Resource.Type, e.Resource.ID = itoa(i), "set", "policy", itoa(i)
-			e.at = int64(1_000_000_000_000_000 - i)
+	l := list{
+		Dashboard: &Dashboard{Feature: f},
+		visit:     visit{account: "a", now: time.Now()},
+		url:       &url.URL{Path: "/p"},
+		fold:      true,
+		live:      true,
+	}
+	part := func(i int, change func(*record.Event)) *record.Record {
+		return pageRecord(func(e *record.Event) {
+			e.ID = strconv.Itoa(i)
+			e.ChangeSet = "set"
+			e.Resource.Type = "policy"
+			e.Resource.ID = strconv.Itoa(i)
+			e.SetMicros(int64(1_000_000_000_000_000 - i))
 			if change != nil {
 				change(e)
 			}
 		})
 	}
-	var set []*Record
+	var set []*record.Record
 	for i := range 30 {
 		set = append(set, part(i, nil))
 	}
-	rows := l.rows(append(set, part(30, func(e *Event) { e.ChangeSet = "" })))
-	if len(rows) != 2 || rows[0].Folded != 30 || len(rows[0].Fold) != maxInline || rows[0].Sentence.String() != "Ana changed 30 policies in one change set" {
+	rows := l.rows(append(set, part(30, func(e *record.Event) { e.ChangeSet = "" })))
+	if len(rows) != 2 || rows[0].Folded != 30 || len(rows[0].Fold) != maxInline ||
+		rows[0].Sentence.String() != "Ana changed 30 policies in one change set" {
 		t.Fatalf("%d rows, %d folded, %q", len(rows), rows[0].Folded, rows[0].Sentence.String())
 	}
 	set[3].Event.Action.Result = "failure"
-	set[4].Event.Action.Type, set[5].Event.Resource.Type = "delete", "zone"
-	rows = l.rows(append(set, part(31, func(e *Event) { e.Actor.ID = "somebody else" })))
-	if got := rows[0].Sentence.String(); got != "Ana changed 30 resources in one change set" || rows[0].Marks[0].Label != "1 failed" || len(rows) != 2 {
+	set[4].Event.Action.Type = "delete"
+	set[5].Event.Resource.Type = "zone"
+	rows = l.rows(append(set, part(31, func(e *record.Event) { e.Actor.ID = "somebody else" })))
+	if got := rows[0].Sentence.String(); got != "Ana changed 30 resources in one change set" ||
+		rows[0].Marks[0].Label != "1 failed" || len(rows) != 2 {
 		t.Errorf("%q, %+v", got, rows[0].Marks)
 	}
 }
@@ -238,7 +298,7 @@ func TestEveryFilterIsShownAsAChipAndEveryChipFilters(t *testing.T) {
 		}
 		shown[k.Key] = true
 	}
-	for name := range fields {
+	for _, name := range record.Fields() {
 		if !shown[name] {
 			t.Errorf("the filter %s has no chip", name)
 		}
@@ -257,39 +317,52 @@ func TestEveryFilterIsShownAsAChipAndEveryChipFilters(t *testing.T) {
 
 func TestARunOfSetUpWorkIsOneRow(t *testing.T) {
 	f := &Feature{words: Words{Sentence: func(string, string, string, string) (string, bool) { return "", false }}}
-	l := list{Dashboard: &Dashboard{Feature: f}, visit: visit{account: "a", now: time.Now()}, url: &url.URL{Path: "/p"}, fold: true, live: true}
-	made := func(i int, change func(*Event)) *Record {
-		return pageRecord(func(e *Event) {
-			e.ID, e.Action.Type, e.Resource = itoa(i), "create", Resource{Product: ReservedProduct, Type: "zone", ID: itoa(i)}
-			e.Actor = Actor{Type: "staff", ID: "bootstrap", Name: "bootstrap token"}
-			e.at = int64(1_000_000_000_000_000 - i*1_000_000)
+	l := list{
+		Dashboard: &Dashboard{Feature: f},
+		visit:     visit{account: "a", now: time.Now()},
+		url:       &url.URL{Path: "/p"},
+		fold:      true,
+		live:      true,
+	}
+	made := func(i int, change func(*record.Event)) *record.Record {
+		return pageRecord(func(e *record.Event) {
+			e.ID = strconv.Itoa(i)
+			e.Action.Type = "create"
+			e.Resource = record.Resource{Product: event.Product, Type: "zone", ID: strconv.Itoa(i)}
+			e.Actor = record.Actor{Type: "staff", ID: "bootstrap", Name: "bootstrap token"}
+			e.SetMicros(int64(1_000_000_000_000_000 - i*1_000_000))
 			if change != nil {
 				change(e)
 			}
 		})
 	}
-	var run []*Record
+	var run []*record.Record
 	for i := range 6 {
 		run = append(run, made(i, nil))
 	}
 	for name, one := range map[string]struct {
-		records []*Record
+		records []*record.Record
 		want    int
 	}{
-		"six of one operator":       {run, 1},
-		"three are no run":          {run[:3], 3},
-		"a person's work":           {append(slices.Clone(run[:3]), made(3, func(e *Event) { e.Actor.Type = "user" }), made(4, nil)), 5},
-		"another's between":         {append(slices.Clone(run[:3]), made(3, func(e *Event) { e.Actor.ID = "other" }), made(4, nil)), 5},
-		"a product's":               {append(slices.Clone(run[:3]), made(3, func(e *Event) { e.Resource.Product = "shop" }), made(4, nil)), 5},
-		"a failure is never hidden": {append(slices.Clone(run[:3]), made(3, func(e *Event) { e.Action.Result = "failure" })), 4},
-		"an hour between":           {append(slices.Clone(run[:3]), made(3600, nil)), 4},
+		"six of one operator": {run, 1},
+		"three are no run":    {run[:3], 3},
+		"a person's work": {append(slices.Clone(run[:3]), made(3, func(e *record.Event) { e.Actor.Type = "user" }),
+			made(4, nil)), 5},
+		"another's between": {append(slices.Clone(run[:3]), made(3, func(e *record.Event) { e.Actor.ID = "other" }),
+			made(4, nil)), 5},
+		"a product's": {append(slices.Clone(run[:3]),
+			made(3, func(e *record.Event) { e.Resource.Product = "shop" }), made(4, nil)), 5},
+		"a failure is never hidden": {append(slices.Clone(run[:3]),
+			made(3, func(e *record.Event) { e.Action.Result = "failure" })), 4},
+		"an hour between": {append(slices.Clone(run[:3]), made(3600, nil)), 4},
 	} {
 		if rows := l.rows(one.records); len(rows) != one.want {
 			t.Errorf("%s: %d rows, want %d", name, len(rows), one.want)
 		}
 	}
 	row := l.rows(run)[0]
-	if got := row.Sentence.String(); got != "bootstrap token created 6 zones" || row.Folded != 6 || !strings.Contains(row.Href, "actor_id=bootstrap") {
+	if got := row.Sentence.String(); got != "bootstrap token created 6 zones" || row.Folded != 6 ||
+		!strings.Contains(row.Href, "actor_id=bootstrap") {
 		t.Errorf("%q, %d, %s", got, row.Folded, row.Href)
 	}
 }

@@ -3,6 +3,8 @@ package audit
 import (
 	"net/url"
 	"strconv"
+
+	"github.com/belfryhq/belfry/internal/audit/record"
 )
 
 // seenParameter names the size of the log that the shown rows are of. A page
@@ -36,7 +38,7 @@ func (p *Dashboard) newSince(s state, seen, size int64) (n newRows, err error) {
 	if seen >= size {
 		return n, nil
 	}
-	m, err := compile(s.conds)
+	m, err := record.Compile(s.conds)
 	if err != nil {
 		return n, err
 	}
@@ -50,8 +52,8 @@ func (p *Dashboard) newSince(s state, seen, size int64) (n newRows, err error) {
 	keep, _ := p.keep(s)
 	within := s.query()
 	for _, r := range records {
-		at := r.Event.at
-		if at >= within.Since && (within.Before == 0 || at < within.Before) && m.matches(r) && keep(r) {
+		at := r.Event.At().UnixMicro()
+		if at >= within.Since && (within.Before == 0 || at < within.Before) && m.Matches(r) && keep(r) {
 			n.Count++
 		}
 	}

@@ -3,12 +3,12 @@ package audit
 import (
 	"encoding/hex"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
-	"github.com/belfryhq/belfry/internal/platform/merkle"
+	"github.com/belfryhq/belfry/internal/audit/record"
+	"github.com/belfryhq/belfry/internal/audit/verify"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -37,13 +37,13 @@ type step struct {
 
 // proofOf gathers the facts and, when the URL asks for it, verifies the event
 // through the very file that a customer downloads.
-func (p *Dashboard) proofOf(v visit, rec *Record) (*proofPage, error) {
-	head, err := p.reader.signedHead(v.ctx, v.account)
+func (p *Dashboard) proofOf(v visit, rec *record.Record) (*proofPage, error) {
+	head, err := p.reader.SignedHead(v.ctx, v.account)
 	if err != nil {
 		return nil, err
 	}
 	key := p.signer.Keys()[0]
-	leaf := merkle.LeafHash(rec.raw.envelope)
+	leaf := rec.Leaf()
 	id := url.PathEscape(rec.Event.ID)
 	page := &proofPage{Leaf: hex.EncodeToString(leaf[:]), Origin: p.signer.Origin(v.account), VKey: key.VKey,
 		Verify: ui.With(v.url, "verify", "1"), Bundle: v.api() + "/audit/events/" + id + "/bundle",
@@ -59,11 +59,13 @@ func (p *Dashboard) proofOf(v visit, rec *Record) (*proofPage, error) {
 		page.Steps, page.OK = verifySteps(data, key.VKey)
 		page.Took = time.Since(started)
 		// The bundle's proof has signed a checkpoint when none covered the event.
-		if head, err = p.reader.signedHead(v.ctx, v.account); err != nil {
+		if head, err = p.reader.SignedHead(v.ctx, v.account); err != nil {
 			return nil, err
 		}
 	}
-	page.Covered, page.Size, page.SignedAt = rec.Seq < head.Size, head.Size, head.At
+	page.Covered = rec.Seq < head.Size
+	page.Size = head.Size
+	page.SignedAt = head.At
 	return page, nil
 }
 
@@ -76,7 +78,7 @@ func verifySteps(data []byte, vkey string) (steps []step, ok bool) {
 		{Name: "signature", Text: "the checkpoint is signed by the key"},
 		{Name: "inclusion", Text: "the leaf is in the tree that was signed"},
 	}
-	report, err := VerifyBundle(data, vkey)
+	report, err := verify.Bundle(data, vkey)
 	if err == nil {
 		for i := range steps {
 			steps[i].Tone = ui.Good
@@ -84,14 +86,14 @@ func verifySteps(data []byte, vkey string) (steps []step, ok bool) {
 		steps[1].Text += " " + before(report.VKey, "+")
 		steps[2].Text = "leaf no. " + grouped(report.Seq) + " is in the signed tree of " + counted(report.Size)
 		if report.Erased > 0 {
-			steps[0].Text += "; " + itoa(report.Erased) + " erased, their commitments hold"
+			steps[0].Text += "; " + strconv.Itoa(report.Erased) + " erased, their commitments hold"
 		}
 		return steps, true
 	}
 	failed := 0
 	if text, found := strings.CutPrefix(err.Error(), "proof: "); found {
 		failed = 1
-		if signatureHolds(data, vkey) {
+		if verify.SignatureHolds(data, vkey) {
 			failed = 2
 		}
 		err = &stepError{text}
@@ -99,7 +101,8 @@ func verifySteps(data []byte, vkey string) (steps []step, ok bool) {
 	for i := range failed {
 		steps[i].Tone = ui.Good
 	}
-	steps[failed].Tone, steps[failed].Text = ui.Bad, visible(err.Error())
+	steps[failed].Tone = ui.Bad
+	steps[failed].Text = visible(err.Error())
 	return steps, false
 }
 
@@ -112,25 +115,3 @@ func grouped(n uint64) string {
 type stepError struct{ text string }
 
 func (e *stepError) Error() string { return e.text }
-
-// signatureHolds reports whether the bundle's checkpoint is signed by the key.
-func signatureHolds(data []byte, vkey string) bool {
-	var b bundleFile
-	if json.Unmarshal(data, &b) != nil {
-		return false
-	}
-	envelope, err := strictBase64(b.Envelope)
-	if err != nil {
-		return false
-	}
-	env, err := parseEnvelope(envelope)
-	if err != nil {
-		return false
-	}
-	proof, err := merkle.ParseLogProof([]byte(b.Proof))
-	if err != nil {
-		return false
-	}
-	_, err = openFor(proof.Checkpoint, vkey, env.Account)
-	return err == nil
-}

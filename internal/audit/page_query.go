@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -52,9 +53,24 @@ var chipKeys = []ui.FilterKey{
 
 // aliases are the short names that the search field takes for fields.
 var aliases = map[string]string{
-	"actor": "actor_id", "user": "actor_id", "who": "actor_id", "email": "actor_email", "ip": "actor_ip_address", "address": "actor_ip_address",
-	"token": "actor_token_name", "action": "action_type", "result": "action_result", "product": "resource_product", "type": "resource_type",
-	"resource": "resource_id", "property": "zone", "set": "change_set", "event": "id", "request": "raw_cf_ray_id", "status": "raw_status_code", "via": "interface",
+	"actor":    "actor_id",
+	"user":     "actor_id",
+	"who":      "actor_id",
+	"email":    "actor_email",
+	"ip":       "actor_ip_address",
+	"address":  "actor_ip_address",
+	"token":    "actor_token_name",
+	"action":   "action_type",
+	"result":   "action_result",
+	"product":  "resource_product",
+	"type":     "resource_type",
+	"resource": "resource_id",
+	"property": "zone",
+	"set":      "change_set",
+	"event":    "id",
+	"request":  "raw_cf_ray_id",
+	"status":   "raw_status_code",
+	"via":      "interface",
 }
 
 // fieldOf gives the filter that a name stands for; "" for none.
@@ -63,7 +79,7 @@ func fieldOf(name string) string {
 	if f, ok := aliases[name]; ok {
 		return f
 	}
-	if _, ok := fields[name]; ok || slices.Contains(special, name) {
+	if record.IsField(name) || slices.Contains(special, name) {
 		return name
 	}
 	return ""
@@ -71,25 +87,25 @@ func fieldOf(name string) string {
 
 // filtersOf reads the conditions of a URL. unknown are parameters that mean
 // nothing here: a page that ignored them silently would show too much.
-func filtersOf(q url.Values) (conds []Cond, unknown []string) {
+func filtersOf(q url.Values) (conds []record.Filter, unknown []string) {
 	for name, values := range q {
 		field, not := strings.CutSuffix(name, ".not")
 		values = slices.DeleteFunc(slices.Clone(values), func(s string) bool { return s == "" })
-		_, known := fields[field]
+		known := record.IsField(field)
 		switch {
 		case slices.Contains(ownParameters, name) || len(values) == 0:
 		case field == "audit_log_id":
-			conds = append(conds, Cond{Field: "id", Not: not, Values: values})
+			conds = append(conds, record.Filter{Field: "id", Not: not, Values: values})
 		case field == "product_category" && not:
 			unknown = append(unknown, name)
 		case known || slices.Contains(special, field):
-			conds = append(conds, Cond{Field: field, Not: not, Values: values})
+			conds = append(conds, record.Filter{Field: field, Not: not, Values: values})
 		default:
 			unknown = append(unknown, name)
 		}
 	}
 	slices.Sort(unknown)
-	slices.SortFunc(conds, func(a, b Cond) int { return strings.Compare(a.Field, b.Field) })
+	slices.SortFunc(conds, func(a, b record.Filter) int { return strings.Compare(a.Field, b.Field) })
 	return conds, unknown
 }
 
@@ -106,10 +122,12 @@ func parseSearch(s string) []term {
 	for s = strings.TrimSpace(s); s != ""; s = strings.TrimSpace(s) {
 		t := term{}
 		if rest, ok := strings.CutPrefix(s, "-"); ok && fieldOf(before(rest, ":")) != "" {
-			t.not, s = true, rest
+			t.not = true
+			s = rest
 		}
 		if name := before(s, ":"); name != "" && len(name) < len(s) && fieldOf(name) != "" {
-			t.field, s = fieldOf(name), s[len(name)+1:]
+			t.field = fieldOf(name)
+			s = s[len(name)+1:]
 		}
 		t.value, s = word(s)
 		if t.field == "actor_id" && strings.Contains(t.value, "@") {
@@ -162,7 +180,8 @@ func (p *Dashboard) resolve(v visit, text string, known glossary) (field string)
 	if _, err := netip.ParsePrefix(text); err == nil {
 		return "actor_ip_address"
 	}
-	if user, host, ok := strings.Cut(text, "@"); ok && user != "" && strings.Contains(host, ".") && !strings.Contains(text, " ") {
+	if user, host, ok := strings.Cut(text, "@"); ok && user != "" && strings.Contains(host, ".") &&
+		!strings.Contains(text, " ") {
 		return "actor_email"
 	}
 	if slices.Contains(known.products, text) {

@@ -1,12 +1,16 @@
 package audit
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/record"
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -56,12 +60,12 @@ type list struct {
 }
 
 // rows folds and groups records, which are in the order of the list.
-func (l list) rows(records []*Record) []row {
+func (l list) rows(records []*record.Record) []row {
 	var out []row
 	var day string
 	for i := 0; i < len(records); {
 		n := 1
-		for l.fold && i+n < len(records) && sameSet(records[i], records[i+n]) {
+		for l.fold && i+n < len(records) && records[i].SameChangeSet(records[i+n]) {
 			n++
 		}
 		if run := l.run(records[i:]); n == 1 && run >= leastRun {
@@ -74,7 +78,8 @@ func (l list) rows(records []*Record) []row {
 			one = l.row(records[i])
 		}
 		if d := one.At.Format(time.DateOnly); d != day {
-			day, one.Day = d, one.At
+			day = d
+			one.Day = one.At
 		}
 		out = append(out, one)
 		i += n
@@ -91,12 +96,13 @@ const (
 )
 
 // run is how many of the first records are one run.
-func (l list) run(records []*Record) int {
+func (l list) run(records []*record.Record) int {
 	n := 0
 	for l.fold && n < len(records) {
 		e := &records[n].Event
 		machine := e.Actor.Type == "token" || e.Actor.Type == "staff" || e.Actor.Type == "system"
-		if !machine || e.Resource.Product != ReservedProduct || e.ChangeSet != "" || e.Action.Result == "failure" || e.Resource.Type == "alert" {
+		if !machine || e.Resource.Product != event.Product || e.ChangeSet != "" || e.Action.Result == "failure" ||
+			e.Resource.Type == "alert" {
 			break
 		}
 		if first := &records[0].Event; n > 0 && (e.Actor.ID != first.Actor.ID || e.Actor.Type != first.Actor.Type ||
@@ -109,10 +115,22 @@ func (l list) run(records []*Record) int {
 }
 
 // row is one event's.
-func (l list) row(r *Record) row {
+func (l list) row(r *record.Record) row {
 	e := &r.Event
-	one := row{ID: "e-" + e.ID, Href: l.href(e.ID), Actor: visible(r.ActorName()), Kind: e.Actor.Type, Sentence: l.sentenceOf(r), Product: e.Resource.Product,
-		Action: e.Action.Type, At: e.At(), Low: l.isView(r), Current: e.ID == l.open, Target: l.target, Marks: marks(r)}
+	one := row{
+		ID:       "e-" + e.ID,
+		Href:     l.href(e.ID),
+		Actor:    visible(r.ActorName()),
+		Kind:     e.Actor.Type,
+		Sentence: l.sentenceOf(r),
+		Product:  e.Resource.Product,
+		Action:   e.Action.Type,
+		At:       e.At(),
+		Low:      l.isView(r),
+		Current:  e.ID == l.open,
+		Target:   l.target,
+		Marks:    marks(r),
+	}
 	if e.Action.Result == "failure" {
 		one.Tone = ui.Bad
 	}
@@ -129,7 +147,7 @@ func (l list) href(id string) string {
 
 // sentenceOf links the marked parts to the explorer where no list stands around
 // them that a click could filter.
-func (l list) sentenceOf(r *Record) ui.Sentence {
+func (l list) sentenceOf(r *record.Record) ui.Sentence {
 	s := l.said(r)
 	if last := len(s) - 1; last >= 0 { // the row has a badge for it
 		s[last].Text = strings.TrimSuffix(s[last].Text, " (failed)")
@@ -158,11 +176,11 @@ func clip(s string) string {
 }
 
 // why is the reason in words, and its link.
-func why(e *Event) (text, link string) {
+func why(e *record.Event) (text, link string) {
 	if e.Reason == nil {
 		return "", ""
 	}
-	return visible(or(e.Reason.Text, e.Reason.URL)), webLink(e.Reason.URL)
+	return visible(cmp.Or(e.Reason.Text, e.Reason.URL)), webLink(e.Reason.URL)
 }
 
 // webLink lets through what a browser may be sent to from a page of ours.
@@ -174,7 +192,7 @@ func webLink(s string) string {
 	return s
 }
 
-func marks(r *Record) []mark {
+func marks(r *record.Record) []mark {
 	var list []mark
 	e := &r.Event
 	if e.Action.Result == "failure" {
@@ -186,7 +204,7 @@ func marks(r *Record) []mark {
 	case "integration":
 		list = append(list, mark{"integration", "plug", ui.Info})
 	}
-	if throughPortal(e.Actor) {
+	if e.Actor.ThroughPortal() {
 		list = append(list, mark{"customer portal", "plug", ui.Info})
 	}
 	if len(r.Erased) > 0 {
@@ -196,7 +214,7 @@ func marks(r *Record) []mark {
 }
 
 // folded is one row for the events of one change set, or of one run.
-func (l list) folded(set []*Record) row {
+func (l list) folded(set []*record.Record) row {
 	first := set[0]
 	one := l.row(first)
 	one.ID = setID(first)
@@ -204,15 +222,19 @@ func (l list) folded(set []*Record) row {
 	one.Folded = len(set)
 	one.Href = l.base() + query(url.Values{"change_set": {first.Event.ChangeSet}})
 	if first.Event.ChangeSet == "" {
-		newest, oldest := first.Event.At(), set[len(set)-1].Event.At()
+		newest := first.Event.At()
+		oldest := set[len(set)-1].Event.At()
 		if newest.Before(oldest) {
 			newest, oldest = oldest, newest
 		}
-		one.Href = l.base() + query(url.Values{"actor_id": {first.Event.Actor.ID}, "resource_product": {ReservedProduct},
+		one.Href = l.base() + query(url.Values{"actor_id": {first.Event.Actor.ID}, "resource_product": {event.Product},
 			"since": {oldest.Format(time.RFC3339Nano)}, "before": {newest.Add(time.Microsecond).Format(time.RFC3339Nano)}})
 	}
 	one.Action, one.Product = common(set)
-	one.Low, one.Current, one.Tone, one.Marks = false, false, ui.Neutral, nil
+	one.Low = false
+	one.Current = false
+	one.Tone = ui.Neutral
+	one.Marks = nil
 	failed := 0
 	seen := map[mark]bool{}
 	for i, r := range set {
@@ -227,41 +249,44 @@ func (l list) folded(set []*Record) row {
 		one.Current = one.Current || r.Event.ID == l.open
 		if i < maxInline {
 			part := l.row(r)
-			part.Note, part.NoteURL = "", "" // the set's own
+			part.Note = ""
+			part.NoteURL = "" // the set's own
 			one.Fold = append(one.Fold, part)
 		}
 	}
 	if failed > 0 {
-		one.Marks = append([]mark{{itoa(failed) + " failed", "circle-x", ui.Bad}}, one.Marks...)
+		one.Marks = append([]mark{{strconv.Itoa(failed) + " failed", "circle-x", ui.Bad}}, one.Marks...)
 	}
 	return one
 }
 
 // setSentence says what a change set did: "Ana changed 14 files in one change
 // set"; of a run, without its last words.
-func (l list) setSentence(set []*Record) ui.Sentence {
-	verb, kind, zone := past(set[0].Event.Action.Type), set[0].Event.Resource.Type, set[0].Event.Zone
+func (l list) setSentence(set []*record.Record) ui.Sentence {
+	verb := record.Past(set[0].Event.Action.Type)
+	kind := set[0].Event.Resource.Type
+	zone := set[0].Event.Zone
 	things := map[string]bool{}
 	for _, r := range set {
 		e := &r.Event
-		if past(e.Action.Type) != verb {
+		if record.Past(e.Action.Type) != verb {
 			verb = "changed"
 		}
 		if e.Resource.Type != kind {
 			kind = "resource"
 		}
 		if e.Zone != zone {
-			zone = ZoneRef{}
+			zone = record.ZoneRef{}
 		}
 		things[e.Resource.Product+"\x00"+e.Resource.Type+"\x00"+e.Resource.ID] = true
 	}
-	what := itoa(len(things)) + " " + many(kind)
+	what := strconv.Itoa(len(things)) + " " + many(kind)
 	if len(things) == 1 {
-		what = words(kind) + " " + clip(set[0].ResourceName()) + ", " + itoa(len(set)) + " times,"
+		what = record.Humanize(kind) + " " + clip(set[0].ResourceName()) + ", " + strconv.Itoa(len(set)) + " times,"
 	}
-	s := ui.Sentence{set[0].actorPart(), {Text: " " + verb + " "}, {Text: what, Strong: true}}
+	s := ui.Sentence{mark1(set[0], set[0].ActorPart()), {Text: " " + verb + " "}, {Text: what, Strong: true}}
 	if zone.Name != "" {
-		s = append(s, ui.Part{Text: " in "}, set[0].zonePart(zone.Name))
+		s = append(s, ui.Part{Text: " in "}, mark1(set[0], record.Part{Text: zone.Name, Role: record.NamesZone}))
 	}
 	if set[0].Event.ChangeSet != "" {
 		s = append(s, ui.Part{Text: " in one change set"})
@@ -275,8 +300,9 @@ func (l list) setSentence(set []*Record) ui.Sentence {
 }
 
 // common is the action and product that all share.
-func common(set []*Record) (action, product string) {
-	action, product = set[0].Event.Action.Type, set[0].Event.Resource.Product
+func common(set []*record.Record) (action, product string) {
+	action = set[0].Event.Action.Type
+	product = set[0].Event.Resource.Product
 	for _, r := range set {
 		if r.Event.Action.Type != action {
 			action = ""
@@ -289,7 +315,8 @@ func common(set []*Record) (action, product string) {
 }
 
 // setID names a change set's row.
-func setID(r *Record) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{r.Event.ChangeSet, r.Event.Actor.Type, r.Event.Actor.ID, r.Event.ID}, "\x00")))
+func setID(r *record.Record) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{r.Event.ChangeSet, r.Event.Actor.Type, r.Event.Actor.ID,
+		r.Event.ID}, "\x00")))
 	return "s-" + hex.EncodeToString(sum[:8])
 }

@@ -1,10 +1,12 @@
 package audit
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -53,8 +55,15 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 		before = v.now
 	}
 	shell := p.Shell(r, v.who, v.account, "summary")
-	page := &summaryPage{Back: v.base(), Tabs: p.tabs(v, "Summary"), Framed: shell.Framed, Range: period, Reset: v.base() + "/summary"}
-	since, until := max(0, period.Since.UnixMicro()), max(1, before.UnixMicro())
+	page := &summaryPage{
+		Back:   v.base(),
+		Tabs:   p.tabs(v, "Summary"),
+		Framed: shell.Framed,
+		Range:  period,
+		Reset:  v.base() + "/summary",
+	}
+	since := max(0, period.Since.UnixMicro())
+	until := max(1, before.UnixMicro())
 	days, err := p.reader.Summary(v.ctx, v.account, "day", since, until)
 	if err != nil {
 		return err
@@ -71,11 +80,16 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 		}
 		return v.base() + query(q)
 	}
-	for _, g := range []struct{ by, key, title string }{{"product", "resource_product", "By product"}, {"action", "action_type", "By action"}, {"actor", "actor_id", "By actor"}, {"interface", "interface", "By interface"}} {
+	for _, g := range []struct{ by, key, title string }{
+		{"product", "resource_product", "By product"},
+		{"action", "action_type", "By action"},
+		{"actor", "actor_id", "By actor"},
+		{"interface", "interface", "By interface"},
+	} {
 		one := group{Title: g.title, Empty: "Nothing in this time"}
-		var counts []summaryRow
+		var counts []ledger.SummaryRow
 		if g.by == "actor" || g.by == "interface" {
-			counts, err = p.countBy(v.ctx, v.account, g.by, since, until)
+			counts, err = p.reader.CountBy(v.ctx, v.account, g.by, since, until)
 		} else {
 			counts, err = p.reader.Summary(v.ctx, v.account, g.by, since, until)
 		}
@@ -93,7 +107,8 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 	if v.mayExport() {
 		page.Exports = exports(v, asked, "Events of this time")
 	}
-	page.Curl = p.curl(v.api() + "/audit/summary" + query(url.Values{"group_by": {"product"}, "since": asked["since"], "before": asked["before"]}))
+	page.Curl = p.curl(v.api() + "/audit/summary" +
+		query(url.Values{"group_by": {"product"}, "since": asked["since"], "before": asked["before"]}))
 	if len(page.Groups[0].Rows) == 0 {
 		if size, err := p.reader.Size(v.ctx, v.account); err == nil && size == 0 {
 			page.Lesson = p.lesson(v)
@@ -104,7 +119,7 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 }
 
 // fill takes the largest groups.
-func (g *group) fill(counts []summaryRow, href func(key string) string) {
+func (g *group) fill(counts []ledger.SummaryRow, href func(key string) string) {
 	var total int64
 	for _, c := range counts {
 		total += c.Count
@@ -114,7 +129,11 @@ func (g *group) fill(counts []summaryRow, href func(key string) string) {
 			g.More = len(counts) - maxShares
 			return
 		}
-		s := share{Label: visible(or(c.Label, c.Key, "erased")), Count: c.Count, Percent: 100 * float64(c.Count) / float64(total)}
+		s := share{
+			Label:   visible(cmp.Or(c.Label, c.Key, "erased")),
+			Count:   c.Count,
+			Percent: 100 * float64(c.Count) / float64(total),
+		}
 		if c.Key != "" {
 			s.Href = href(c.Key)
 		}
@@ -129,9 +148,9 @@ func (g *group) fill(counts []summaryRow, href func(key string) string) {
 const maxDays = 3 * 366
 
 // fillDays draws the events of each day, with a zero for a day without any.
-func (s *summaryPage) fillDays(counts []summaryRow, since, before time.Time) {
+func (s *summaryPage) fillDays(counts []ledger.SummaryRow, since, before time.Time) {
 	byDay := map[string]int64{}
-	var top summaryRow
+	var top ledger.SummaryRow
 	for _, c := range counts {
 		byDay[c.Key] = c.Count
 		s.Total += c.Count
@@ -165,7 +184,8 @@ func (s *summaryPage) fillDays(counts []summaryRow, since, before time.Time) {
 			break
 		}
 	}
-	s.Chart.Series, s.Chart.Min = []ui.ChartSeries{series}, &zero
+	s.Chart.Series = []ui.ChartSeries{series}
+	s.Chart.Min = &zero
 	if day, err := time.Parse(time.DateOnly, top.Key); err == nil {
 		n, _ := ui.Num(top.Count) // an integer is a number
 		s.Busiest = "busiest day " + day.Format("2 Jan 2006") + " (" + n + ")"

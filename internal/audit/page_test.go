@@ -24,9 +24,9 @@ func TestThePagesAreSoundTemplates(t *testing.T) {
 
 func TestAPageShowsWhichStepOfAProofFails(t *testing.T) {
 	x := newExported(t)
-	bundle := x.bundle(t, "e-7")
+	bundle := x.Bundle(t, "e-7")
 	good := map[string]string{"event": "good", "signature": "good", "inclusion": "good"}
-	if steps, ok := audit.StepsForTest(bundle, x.vkey); !ok || !maps.Equal(steps, good) {
+	if steps, ok := audit.StepsForTest(bundle, x.VKey); !ok || !maps.Equal(steps, good) {
 		t.Fatalf("the bundle as it is: %v", steps)
 	}
 	if bytes.Count(bundle, []byte(`"proof":"`)) != 1 {
@@ -46,13 +46,14 @@ func TestAPageShowsWhichStepOfAProofFails(t *testing.T) {
 		data []byte
 		want map[string]string
 	}{
-		"another key":       {bundle, map[string]string{"event": "bad", "signature": "", "inclusion": ""}},
-		"a shown value":     {bytes.Replace(bundle, []byte(`"event":{`), []byte(`"event":{"x":1,`), 1), map[string]string{"event": "bad", "signature": "", "inclusion": ""}},
+		"another key": {bundle, map[string]string{"event": "bad", "signature": "", "inclusion": ""}},
+		"a shown value": {bytes.Replace(bundle, []byte(`"event":{`), []byte(`"event":{"x":1,`), 1),
+			map[string]string{"event": "bad", "signature": "", "inclusion": ""}},
 		"a signature's bit": {signature, map[string]string{"event": "good", "signature": "bad", "inclusion": ""}},
 	} {
-		key := x.vkey
+		key := x.VKey
 		if name == "another key" {
-			key = newExported(t).vkey
+			key = newExported(t).VKey
 		}
 		if steps, ok := audit.StepsForTest(c.data, key); ok || !maps.Equal(steps, c.want) {
 			t.Errorf("%s: %v: expected %v", name, steps, c.want)
@@ -65,7 +66,7 @@ func TestAPageShowsWhichStepOfAProofFails(t *testing.T) {
 	hash := bytes.Clone(bundle)
 	at := len(bundle) - len(after)
 	hash[at+3] = map[bool]byte{true: 'B', false: 'A'}[hash[at+3] == 'A']
-	if steps, _ := audit.StepsForTest(hash, x.vkey); steps["signature"] != "good" || steps["inclusion"] != "bad" {
+	if steps, _ := audit.StepsForTest(hash, x.VKey); steps["signature"] != "good" || steps["inclusion"] != "bad" {
 		t.Errorf("a hash on the way to the root: %v", steps)
 	}
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/belfryhq/belfry/internal/audit/record"
+	"github.com/belfryhq/belfry/internal/event"
 )
 
 // Trouble is what changes are looked for that came before it: an alert, in the
@@ -18,8 +21,8 @@ type Trouble struct {
 // Preceding is a change that came before a trouble began, or a whole change set
 // as one. That it came before does not say that it is the cause.
 type Preceding struct {
-	Record *Record // of a set, the one closest to the trouble's resource, then the newest
-	Set    int     // events of the change set that were seen; 1 = it stands alone
+	Record *record.Record // of a set, the one closest to the trouble's resource, then the newest
+	Set    int            // events of the change set that were seen; 1 = it stands alone
 	Near   Nearness
 	Before time.Duration // how long before the trouble began; negative: within the bucket that shows it
 }
@@ -58,9 +61,9 @@ func (f *Feature) Preceding(ctx context.Context, t Trouble, limit int) (list []P
 	return f.recent.preceding(ctx, t, limit)
 }
 
-// Bears reports whether an event can bear on how requests are served: all that
-// products did, and of Belfry's own what its ownCauses are.
-func (r *Record) Bears() bool {
+// RelevantToTraffic reports whether an event can bear on how requests are served:
+// every change of a product, and of Belfry's own the updates of ownCauses.
+func RelevantToTraffic(r *record.Record) bool {
 	e := &r.Event
-	return e.Resource.Product != ReservedProduct || e.Action.Type == "update" && slices.Contains(ownCauses, e.Resource.Type)
+	return e.Resource.Product != event.Product || e.Action.Type == "update" && slices.Contains(ownCauses, e.Resource.Type)
 }

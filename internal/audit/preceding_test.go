@@ -1,7 +1,6 @@
 package audit_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -10,14 +9,13 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 )
 
 func TestWhatPrecededIsRankedByNearnessThenTimeAndASetCountsOnce(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		sources := plainSources()
-		sources.Zone = func(_ context.Context, _, ref string) (string, string, error) { return knownZones[ref], ref, nil }
-		w.intake = audit.NewIntake(sources, w.clock.now)
+		w.Zones = knownZones
 		began := start.Add(-10 * time.Minute)
 		at := func(before time.Duration, id string, more members) string {
 			m := members{"id": id, "occurred_at": began.Add(-before).Format(time.RFC3339Nano)}
@@ -29,7 +27,10 @@ func TestWhatPrecededIsRankedByNearnessThenTimeAndASetCountsOnce(t *testing.T) {
 		setting := members{"product": "shop", "type": "setting", "id": "timeout"}
 		in := func(zone string) members { return members{"zone": zone} }
 		events := []string{
-			at(43*time.Second, "cause", members{"zone": "one.example", "resource": members{"product": "shop", "type": "setting", "id": "other"}}),
+			at(43*time.Second, "cause", members{
+				"zone":     "one.example",
+				"resource": members{"product": "shop", "type": "setting", "id": "other"},
+			}),
 			at(20*time.Minute, "same", members{"zone": "one.example", "resource": setting}),
 			at(30*time.Second, "foreign", in("two.example")),
 			at(2*time.Minute, "everywhere", nil),
@@ -40,13 +41,22 @@ func TestWhatPrecededIsRankedByNearnessThenTimeAndASetCountsOnce(t *testing.T) {
 			at(-5*time.Minute, "undo", in("one.example")),
 		}
 		for i := range 40 {
-			events = append(events, at(5*time.Minute+time.Duration(i)*time.Second, fmt.Sprintf("apply-%02d", i), members{"zone": "one.example", "change_set": "terraform-7"}))
+			events = append(events, at(5*time.Minute+
+				time.Duration(i)*time.Second, fmt.Sprintf("apply-%02d",
+				i), members{"zone": "one.example", "change_set": "terraform-7"}))
 		}
-		w.append(accountA, events...)
-		w.append(accountB, at(43*time.Second, "another-account", in("one.example")))
-		isView := func(r *audit.Record) bool { return r.Event.Action.Type == "view" }
-		trouble := audit.Trouble{Account: accountA, Zone: "z-1", Product: "shop", Type: "setting", ID: "timeout", Began: began}
-		recent := audit.NewRecent(w.db, w.clock.now, isView)
+		w.Append(accountA, events...)
+		w.Append(accountB, at(43*time.Second, "another-account", in("one.example")))
+		isView := func(r *record.Record) bool { return r.Event.Action.Type == "view" }
+		trouble := audit.Trouble{
+			Account: accountA,
+			Zone:    "z-1",
+			Product: "shop",
+			Type:    "setting",
+			ID:      "timeout",
+			Began:   began,
+		}
+		recent := audit.NewRecent(w.DB, w.Clock.Now, isView)
 		found, more, err := recent.Preceding(t.Context(), trouble, 10)
 		if err != nil || more != 0 {
 			t.Fatalf("%d more, %v", more, err)
@@ -71,20 +81,19 @@ func TestWhatPrecededIsRankedByNearnessThenTimeAndASetCountsOnce(t *testing.T) {
 // each change once, whatever the number of alerts.
 func TestAStormOfAlertsDecodesEachChangeOnce(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		sources := plainSources()
-		sources.Zone = func(_ context.Context, _, ref string) (string, string, error) { return knownZones[ref], ref, nil }
-		w.intake = audit.NewIntake(sources, w.clock.now)
+		w.Zones = knownZones
 		began := start.Add(-time.Minute)
 		var changes []string
 		for i := range 50 {
 			changes = append(changes, minimal(members{"id": fmt.Sprint("change-", i), "zone": "one.example",
 				"occurred_at": began.Add(-time.Duration(i+1) * time.Second).Format(time.RFC3339Nano)}))
 		}
-		w.append(accountA, changes...)
-		recent := audit.NewRecent(w.db, w.clock.now, func(*audit.Record) bool { return false })
+		w.Append(accountA, changes...)
+		recent := audit.NewRecent(w.DB, w.Clock.Now, func(*record.Record) bool { return false })
 		ask := func(i int) []audit.Preceding {
 			t.Helper()
-			list, _, err := recent.Preceding(t.Context(), audit.Trouble{Account: accountA, Zone: "z-1", Product: "cdn", Type: "origin", ID: fmt.Sprint(i), Began: began}, 5)
+			list, _, err := recent.Preceding(t.Context(),
+				audit.Trouble{Account: accountA, Zone: "z-1", Product: "cdn", Type: "origin", ID: fmt.Sprint(i), Began: began}, 5)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +104,8 @@ func TestAStormOfAlertsDecodesEachChangeOnce(t *testing.T) {
 			if i%100 == 0 { // Belfry writes down that alerts started
 				var list [][]byte
 				for range 200 {
-					e := event.NewAudit(accountA, "start", "alert", fmt.Sprint("alert-", own), "an origin fails").By(event.AuditActor{Type: "system", ID: "belfry"}, "SYSTEM")
+					e := event.NewAudit(accountA, "start", "alert", fmt.Sprint("alert-", own), "an origin fails").
+						By(event.AuditActor{Type: "system", ID: "belfry"}, "SYSTEM")
 					e.OccurredAt = start.Format(time.RFC3339Nano)
 					value, err := json.Marshal(e)
 					if err != nil {
@@ -104,7 +114,7 @@ func TestAStormOfAlertsDecodesEachChangeOnce(t *testing.T) {
 					list = append(list, value)
 					own++
 				}
-				if refused, err := w.ledger.AppendOwn(t.Context(), w.intake, list); err != nil || len(refused) > 0 {
+				if refused, err := w.intake().AppendOwn(t.Context(), w.Ledger, list); err != nil || len(refused) > 0 {
 					t.Fatal(refused, err)
 				}
 			}
@@ -119,21 +129,26 @@ func TestAStormOfAlertsDecodesEachChangeOnce(t *testing.T) {
 			t.Errorf("the database was asked %d times for 1,000 alerts", recent.Searched)
 		}
 		// A change that comes later, with an earlier time, is there at once.
-		w.append(accountA, minimal(members{"id": "late", "zone": "one.example", "occurred_at": began.Add(-time.Millisecond).Format(time.RFC3339Nano)}))
+		w.Append(accountA, minimal(members{
+			"id":          "late",
+			"zone":        "one.example",
+			"occurred_at": began.Add(-time.Millisecond).Format(time.RFC3339Nano),
+		}))
 		if list := ask(0); list[0].Record.Event.ID != "late" {
 			t.Errorf("after a late change: %+v", list[0].Record.Event.ID)
 		}
 		// An erasure takes the opened events out of memory.
-		if _, err := w.ledger.Erase(t.Context(), accountA, []int64{0}, []string{"/actor/id"}); err != nil {
+		if _, err := w.Erase(accountA, []int64{0}, []string{"/actor/id"}); err != nil {
 			t.Fatal(err)
 		}
-		end := event.NewAudit(accountA, "erased", "record", accountA, "personal fields").By(event.AuditActor{Type: "system", ID: "belfry"}, "SYSTEM")
+		end := event.NewAudit(accountA, "erased", "record", accountA, "personal fields").
+			By(event.AuditActor{Type: "system", ID: "belfry"}, "SYSTEM")
 		end.OccurredAt = start.Format(time.RFC3339Nano)
 		erased, err := json.Marshal(end)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if refused, err := w.ledger.AppendOwn(t.Context(), w.intake, [][]byte{erased}); err != nil || len(refused) > 0 {
+		if refused, err := w.intake().AppendOwn(t.Context(), w.Ledger, [][]byte{erased}); err != nil || len(refused) > 0 {
 			t.Fatal(refused, err)
 		}
 		for _, p := range ask(0) {
@@ -156,8 +171,8 @@ func TestWhatPrecededAReplayIsFound(t *testing.T) {
 	for i := range 48 {
 		events = append(events, at(fmt.Sprint("hour-", i), past.Add(time.Duration(i-24)*time.Hour)))
 	}
-	w.append(accountA, events...)
-	recent := audit.NewRecent(w.db, w.clock.now, func(*audit.Record) bool { return false })
+	w.Append(accountA, events...)
+	recent := audit.NewRecent(w.DB, w.Clock.Now, func(*record.Record) bool { return false })
 	for hours := range 10 {
 		began := past.Add(time.Duration(hours)*time.Hour + 5*time.Minute)
 		list, more, err := recent.Preceding(t.Context(), audit.Trouble{Account: accountA, Zone: "z-1", Began: began}, 5)
@@ -169,7 +184,7 @@ func TestWhatPrecededAReplayIsFound(t *testing.T) {
 
 func TestTheViewsOfRecentChangesAreBounded(t *testing.T) {
 	w := newWorld(t, "")
-	recent := audit.NewRecent(w.db, w.clock.now, func(*audit.Record) bool { return false })
+	recent := audit.NewRecent(w.DB, w.Clock.Now, func(*record.Record) bool { return false })
 	ask := func() []audit.Preceding {
 		t.Helper()
 		list, _, err := recent.Preceding(t.Context(), audit.Trouble{Account: accountA, Began: start}, 5)
@@ -181,10 +196,13 @@ func TestTheViewsOfRecentChangesAreBounded(t *testing.T) {
 	for batch := range 3 {
 		var events []string
 		for i := range 2500 {
-			events = append(events, minimal(members{"id": fmt.Sprint("b", batch, "-", i), "occurred_at": start.Add(time.Duration(i-2500*batch) * time.Millisecond).Format(time.RFC3339Nano),
-				"resource": members{"product": "dns", "type": "record", "id": fmt.Sprint(i)}}))
+			events = append(events, minimal(members{
+				"id":          fmt.Sprint("b", batch, "-", i),
+				"occurred_at": start.Add(time.Duration(i-2500*batch) * time.Millisecond).Format(time.RFC3339Nano),
+				"resource":    members{"product": "dns", "type": "record", "id": fmt.Sprint(i)},
+			}))
 		}
-		w.append(accountA, events...)
+		w.Append(accountA, events...)
 		if list := ask(); len(list) != 5 || list[0].Record.Event.ID != "b0-2499" {
 			t.Fatalf("%d changes are listed", len(list))
 		}

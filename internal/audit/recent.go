@@ -9,7 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/audit/record"
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
 // recentChanges answers which changes preceded an alert from memory. Reading and
@@ -23,8 +26,8 @@ import (
 // source: a view is made from it, follows it by seq, and may be dropped at any
 // time. Safe for concurrent use.
 type recentChanges struct {
-	db     *db.DB
-	isView func(*Record) bool
+	reader *ledger.Reader
+	isView func(*record.Record) bool
 	now    func() time.Time
 
 	mu       sync.Mutex // guards views; a view has a lock of its own
@@ -65,8 +68,8 @@ type resourceKey struct{ product, kind, id string }
 // the newest first.
 type changeView struct {
 	mu      sync.Mutex // guards everything; held while the database is read
-	key     int64      // of the account
-	since   int64      // changes of [since, before) are there, in Unix microseconds
+	account string
+	since   int64 // changes of [since, before) are there, in Unix microseconds
 	before  int64
 	upTo    int64        // events below this seq were looked at
 	looked  time.Time    // when the last look at the head began; zero = it must be filled
@@ -77,18 +80,25 @@ type changeView struct {
 	whole   []*change
 	zones   map[string][]*change
 	things  map[resourceKey][]*change
-	winners map[int64]*Record // by seq
+	winners map[int64]*record.Record // by seq
 }
 
-func newRecentChanges(d *db.DB, now func() time.Time, isView func(*Record) bool) *recentChanges {
-	return &recentChanges{db: d, isView: isView, now: now, views: map[string]*changeView{}, decoded: func() {}, searched: func() {}}
+func newRecentChanges(reader *ledger.Reader, now func() time.Time, isView func(*record.Record) bool) *recentChanges {
+	return &recentChanges{
+		reader:   reader,
+		isView:   isView,
+		now:      now,
+		views:    map[string]*changeView{},
+		decoded:  func() {},
+		searched: func() {},
+	}
 }
 
 // view finds or makes the view that holds the changes before a moment.
 func (c *recentChanges) view(account string, began time.Time) *changeView {
 	now := c.now()
 	name := account
-	fresh := changeView{since: now.Add(-recentFor - precedingSpan).UnixMicro(), before: math.MaxInt64}
+	fresh := changeView{account: account, since: now.Add(-recentFor - precedingSpan).UnixMicro(), before: math.MaxInt64}
 	if now.Sub(began) > recentFor {
 		hour := began.Truncate(time.Hour)
 		name += hour.Format(" 2006-01-02T15")
@@ -129,14 +139,14 @@ func (c *recentChanges) preceding(ctx context.Context, t Trouble, limit int) (li
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.looked.IsZero() {
-		err = c.load(ctx, v, t.Account)
+		err = c.load(ctx, v)
 	} else if !v.looked.After(asked) {
 		// A look that began after the question was asked has seen all that the
 		// question may expect.
 		err = c.follow(ctx, v)
 	}
 	if err == nil && v.stale {
-		err = c.load(ctx, v, t.Account)
+		err = c.load(ctx, v)
 	}
 	if err != nil {
 		return nil, 0, err
@@ -154,18 +164,10 @@ func (c *recentChanges) preceding(ctx context.Context, t Trouble, limit int) (li
 // actionErased is the action of Belfry's own event that ends an erasure.
 const actionErased = "erased"
 
-// The two queries of a view leave Belfry's own events out by their product, but
-// for two actions: of the updates a few kinds bear on requests (see ownCauses),
-// which is decided when they are decoded; and an erasure empties the view, in
-// every process, because it holds opened events.
-const (
-	changesByTime = `SELECT ` + storedColumns + ` FROM reading r JOIN entry e ON e.pos = r.pos
-		WHERE r.account = $1 AND r.at >= $2 AND r.at < $3 AND r.seq < $4 AND (r.product <> $5 OR r.action = $6 OR r.action = $7)
-		ORDER BY r.at DESC, r.seq DESC LIMIT $8`
-	changesBySeq = `SELECT ` + storedColumns + ` FROM leaf l JOIN reading r ON r.pos = l.pos JOIN entry e ON e.pos = l.pos
-		WHERE l.account = $1 AND l.seq >= $2 AND l.seq < $3 AND (r.product <> $4 OR r.action = $5 OR r.action = $6)
-		ORDER BY l.seq LIMIT $7`
-)
+// ownChanges are the events of Belfry's own that a view reads: of the updates a few
+// kinds bear on requests (see ownCauses), which is decided when they are decoded; and
+// an erasure empties the view, in every process, because it holds opened events.
+var ownChanges = ledger.Omission{Product: event.Product, Except: [2]string{"update", actionErased}}
 
 // dropped is the number of changes of a view that is evicted: what a question that
 // still works on it adds is counted no more.
@@ -179,96 +181,64 @@ func (c *recentChanges) count(v *changeView, n int64) {
 }
 
 // load fills a new view; v.mu is held.
-func (c *recentChanges) load(ctx context.Context, v *changeView, account string) error {
+func (c *recentChanges) load(ctx context.Context, v *changeView) error {
 	began := c.now()
 	c.count(v, -int64(len(v.all)))
-	v.all, v.whole = nil, nil
-	v.zones, v.things, v.winners = map[string][]*change{}, map[resourceKey][]*change{}, map[int64]*Record{}
+	v.all = nil
+	v.whole = nil
+	v.zones = map[string][]*change{}
+	v.things = map[resourceKey][]*change{}
+	v.winners = map[int64]*record.Record{}
 	v.looked = time.Time{}
-	known := false
-	err := c.db.View(ctx, func(tx *db.Tx) error {
-		c.searched()
-		var err error
-		if v.key, err = accountKey(ctx, tx, account); err != nil || v.key == 0 {
-			return err // without a record the next question loads again
-		}
-		h, err := readHead(ctx, tx, v.key)
-		if err != nil {
-			return err
-		}
-		known, v.upTo = true, int64(h.frontier.Size())
-		_, err = c.read(ctx, tx, v, changesByTime, v.key, v.since, v.before, v.upTo, byProduct.key(ReservedProduct), byAction.key("update"), byAction.key(actionErased), recentLoad)
-		return err
-	})
-	if err == nil && known {
-		v.looked, v.stale = began, false
+
+	c.searched()
+	size, err := c.reader.ChangesBetween(ctx, v.account, v.since, v.before, ownChanges, recentLoad,
+		func(rec *record.Record) {
+			c.see(v, rec)
+		})
+	if err != nil || size == 0 {
+		return err // without a record the next question loads again
 	}
-	return err
+	v.upTo = size
+	v.looked = began
+	v.stale = false
+	return nil
 }
 
-// follow looks at the events that came since the last look; v.mu is held.
+// follow reads the events that came since the last look; v.mu is held.
 func (c *recentChanges) follow(ctx context.Context, v *changeView) error {
 	began := c.now()
-	err := c.db.View(ctx, func(tx *db.Tx) error {
-		c.searched()
-		h, err := readHead(ctx, tx, v.key)
-		if err != nil {
-			return err
-		}
-		for head := int64(h.frontier.Size()); v.upTo < head; {
-			const chunk = 1000
-			n, err := c.read(ctx, tx, v, changesBySeq, v.key, v.upTo, head, byProduct.key(ReservedProduct), byAction.key("update"), byAction.key(actionErased), chunk)
-			if err != nil {
-				return err
-			}
-			if n < chunk {
-				v.upTo = head
-			}
-		}
-		return nil
+	c.searched()
+	size, err := c.reader.ChangesFrom(ctx, v.account, v.upTo, ownChanges, func(rec *record.Record) {
+		v.upTo = rec.Seq + 1
+		v.stale = v.stale || rec.Event.Resource.Product == event.Product && rec.Event.Action.Type == actionErased
+		c.see(v, rec)
 	})
-	if err == nil {
-		v.looked = began
-	}
-	return err
-}
-
-// read adds the rows of a query to a view, and gives their number.
-func (c *recentChanges) read(ctx context.Context, tx *db.Tx, v *changeView, text string, args ...any) (n int, err error) {
-	rows, err := tx.Query(ctx, text, args...)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		s, err := scanStored(rows)
-		if err != nil {
-			return n, err
-		}
-		n++
-		rec, err := s.decode()
-		if err != nil {
-			return n, err
-		}
-		c.decoded()
-		if text == changesBySeq {
-			v.upTo = rec.Seq + 1
-			v.stale = v.stale || rec.Event.Resource.Product == ReservedProduct && rec.Event.Action.Type == actionErased
-		}
-		if rec.at >= v.since && rec.at < v.before && rec.Bears() && rec.Event.Action.Result != "failure" && !c.isView(rec) {
-			before := len(v.all)
-			v.add(changeOf(rec))
-			c.count(v, int64(len(v.all)-before))
-		}
-	}
-	return n, rows.Err()
+	v.upTo = size
+	v.looked = began
+	return nil
 }
 
-func changeOf(r *Record) *change {
+// see adds an event to a view if it is a change that may be listed; v.mu is held.
+func (c *recentChanges) see(v *changeView, rec *record.Record) {
+	c.decoded()
+	at := rec.Event.Micros()
+	if at < v.since || at >= v.before || rec.Event.Action.Result == "failure" || !RelevantToTraffic(rec) || c.isView(rec) {
+		return
+	}
+	before := len(v.all)
+	v.add(changeOf(rec))
+	c.count(v, int64(len(v.all)-before))
+}
+
+func changeOf(r *record.Record) *change {
 	e := &r.Event
 	x := &change{
 		seq:   r.Seq,
-		at:    r.at,
+		at:    e.Micros(),
 		zone:  e.Zone.ID,
 		whole: e.Zone.ID == "" && e.Zone.Name == "",
 		thing: resourceKey{e.Resource.Product, e.Resource.Type, e.Resource.ID},
@@ -334,7 +304,8 @@ type chosen struct {
 // property, then of the whole account, each the newest first, a change set once.
 // more counts those past limit.
 func (v *changeView) choose(t Trouble, limit int) (list []chosen, more int) {
-	from, until := t.Began.Add(-precedingSpan).UnixMicro(), t.Began.Add(precedingGrace).UnixMicro()
+	from := t.Began.Add(-precedingSpan).UnixMicro()
+	until := t.Began.Add(precedingGrace).UnixMicro()
 	sets := map[string]int{} // change set -> its place in list
 	seen := map[int64]bool{}
 	take := func(near Nearness, changes []*change) {
@@ -378,28 +349,22 @@ func (v *changeView) choose(t Trouble, limit int) (list []chosen, more int) {
 }
 
 // open reads a chosen event; v.mu is held.
-func (c *recentChanges) open(ctx context.Context, v *changeView, seq int64) (*Record, error) {
+func (c *recentChanges) open(ctx context.Context, v *changeView, seq int64) (*record.Record, error) {
 	if rec := v.winners[seq]; rec != nil {
 		return rec, nil
 	}
-	var rec *Record
-	err := c.db.View(ctx, func(tx *db.Tx) error {
-		c.searched()
-		s := &stored{}
-		err := tx.QueryRow(ctx, bySeq, v.key, seq, seq+1, 1).Scan(&s.seq, &s.at, &s.envelope, &s.seed, &s.salts, &s.openings)
-		if err != nil {
-			return err
-		}
-		c.decoded()
-		rec, err = s.decode()
-		return err
-	})
+	c.searched()
+	found, err := c.reader.Range(ctx, v.account, seq, seq+1, 1)
 	if err != nil {
 		return nil, err
 	}
+	if len(found) == 0 {
+		return nil, errs.New(errs.CodeUnavailable, "event %d is not in the tables", seq)
+	}
+	c.decoded()
 	if len(v.winners) >= recentWinners {
 		clear(v.winners)
 	}
-	v.winners[seq] = rec
-	return rec, nil
+	v.winners[seq] = found[0]
+	return found[0], nil
 }

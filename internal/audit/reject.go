@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -14,11 +15,18 @@ import (
 // the audit database to the topic of rejects, keyed by the producer.
 
 // newReject describes a rejected event.
-func newReject(from Origin, via string, p *Pending, data []byte, source *event.Fetched, now time.Time) event.Reject {
+func newReject(
+	from Origin,
+	via string,
+	p *ledger.Pending,
+	data []byte,
+	source *event.Fetched,
+	now time.Time,
+) event.Reject {
 	team := from.Producer
 	if team == "" {
 		// Without a team's own token it goes to the team whose product it names.
-		team = p.owner
+		team = p.Owner
 	}
 	r := event.Reject{
 		Producer: team,

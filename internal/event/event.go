@@ -1,7 +1,7 @@
 // Package event is the language that the features speak with each other and
 // with the world: every topic, its key and payload, who produces it, who
-// consumes it, and how long the bus keeps it. Values and pure functions only; a test
-// checks that each named producer and consumer is registered, and the diagram
+// consumes it, and how long the bus keeps it. Values and pure functions only; a test of
+// the app checks that each named producer and consumer is registered, and the diagram
 // in ARCHITECTURE.md is generated from [Topics].
 package event
 

@@ -104,7 +104,7 @@ func (n *Feature) receive(ctx context.Context, x *web.Exchange, accountID string
 			job.rejects = append(job.rejects, r)
 		}
 	}
-	if err := n.send(ctx, job); err != nil {
+	if err := n.storeJob(ctx, job); err != nil {
 		return err
 	}
 	for _, p := range all {
@@ -169,7 +169,7 @@ func answer(all []*prepared, list bool) (web.Envelope, error) {
 	var shown errs.List
 	for i, p := range all {
 		counts[p.status]++
-		results[i] = AlertResult{Index: i, ID: clean(p.alert.ID, maxID), Status: p.status}
+		results[i] = AlertResult{Index: i, ID: cut(clean(p.alert.ID), maxID), Status: p.status}
 		for _, f := range p.faults {
 			problem := AlertProblem{Code: int(f.Code), Message: f.Message}
 			problem.Source.Pointer = f.Pointer

@@ -8,6 +8,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
 // The changes that preceded an alert are asked for once an alert, outside of
@@ -16,6 +17,59 @@ import (
 
 // maxChanges is how many are kept with an alert; the rest is a number.
 const maxChanges = 5
+
+// sharedChanges is one question for all alerts of a batch that have the same
+// answer. It is asked after the batch was committed, so that no change that was
+// recorded before any of its alerts can be missed.
+type sharedChanges struct {
+	mu   sync.Mutex // guards what follows; held while it is asked
+	done bool
+	list []Change
+	more int
+}
+
+// changesKey is what the changes before an alert depend on. When a trouble began
+// is known to no more than a second.
+type changesKey struct {
+	account, zone string
+	resource      event.AlertResource
+	began         int64 // seconds
+}
+
+// shareChanges makes the alerts of a batch ask once for what they have in common.
+func shareChanges(list []*prepared) {
+	shared := map[changesKey]*sharedChanges{}
+	for _, p := range list {
+		if p.status != Accepted || p.root != p.key {
+			continue
+		}
+		key := changesKey{account: p.alert.Account, zone: p.zone.ID, began: p.began.Unix()}
+		if p.alert.Resource != nil {
+			key.resource = *p.alert.Resource
+		}
+		if shared[key] == nil {
+			shared[key] = &sharedChanges{}
+		}
+		p.changes = shared[key]
+	}
+}
+
+// ask returns the answer, and asks for it when this is the first call or the
+// ones before failed.
+func (s *sharedChanges) ask(ctx context.Context, n *Feature, q ChangesQuery) ([]Change, int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.done {
+		list, more, err := n.Changes(ctx, q)
+		if err != nil {
+			return nil, 0, err
+		}
+		s.done = true
+		s.list = list
+		s.more = more
+	}
+	return s.list, s.more, nil
+}
 
 // lookups are the questions under way.
 type lookups struct {
@@ -50,13 +104,13 @@ func (f *found) store(ctx context.Context, tx *db.Tx) error {
 // awaitChanges gives the changes before the alert of a message, or nil when they
 // are stored already, do not come in the time that a message may wait, or do not
 // belong into it.
-func (n *Feature) awaitChanges(ctx context.Context, it *item) *found {
-	if it.alertKey != it.rootKey || n.Changes == nil {
+func (n *Feature) awaitChanges(ctx context.Context, it *delivery.Item) *found {
+	if it.Payload != it.Subject || n.Changes == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.Limits.Changes)
 	defer cancel()
-	c := n.lookUp(ctx, it.rootKey, it.alert)
+	c := n.lookUp(ctx, it.Subject, outgoingOf(it).alert)
 	select {
 	case <-c.answered:
 		return c.answer
@@ -103,7 +157,7 @@ func (n *Feature) findChanges(ctx context.Context, key string, p *prepared, c *l
 	if err != nil || answer == nil {
 		return err
 	}
-	return n.outcomes.Do(ctx, &write{found: answer})
+	return n.queue.Commit(ctx, answer.store)
 }
 
 // askChanges gives nil when the alert has its changes already.
@@ -121,7 +175,14 @@ func (n *Feature) askChanges(ctx context.Context, key string, p *prepared) (*fou
 			return nil, err
 		}
 	}
-	list, more, err := n.Changes(ctx, q)
+	var list []Change
+	var more int
+	var err error
+	if p != nil && p.changes != nil {
+		list, more, err = p.changes.ask(ctx, n, q)
+	} else {
+		list, more, err = n.Changes(ctx, q)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
 // Channel sends messages to destinations of one kind. Send makes one attempt
-// within ctx's deadline; what goes wrong is part of the Result.
+// within ctx's deadline; failures are part of the Result.
 type Channel interface {
 	Kind() string
-	Send(ctx context.Context, m *Message) Result
+	Send(ctx context.Context, m *Message) delivery.Result
 }
 
 // Message is one alert (or a test) on its way to one destination.
@@ -46,36 +47,3 @@ type Message struct {
 
 // Test reports whether this is a test message.
 func (m *Message) Test() bool { return m.Event == "" }
-
-// Fault is why an attempt brought no answer.
-type Fault uint8
-
-// The faults.
-const (
-	NoFault   Fault = iota
-	Temporary       // connection refused or lost, a mail server busy
-	Timeout         // the deadline of the attempt passed
-	NoName          // the name does not resolve
-	BadTLS          // certificate or handshake
-	Blocked         // an address that must not be reached
-	Permanent       // can never succeed as it is
-	Kept            // nothing to send with: the message stays on its page
-)
-
-// Result is one attempt, as it is kept. Headers hold no secrets.
-type Result struct {
-	Status     int           // of HTTP or SMTP; 0 = no answer
-	RetryAfter time.Duration // asked for by the receiver; 0 = not
-	Fault      Fault
-	Error      string // a sentence for people; "" when the answer says it all
-	Request    []Header
-	Body       []byte // that was sent
-	Response   []Header
-	Answer     []byte // the beginning of it
-}
-
-// Header is a line of a request or response.
-type Header struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-}

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -21,13 +22,6 @@ import (
 const (
 	KindWebhook = "webhook"
 	KindEmail   = "email"
-)
-
-// The states of a destination.
-const (
-	destinationOK       = "ok"
-	destinationBroken   = "broken"   // it refuses the credential; tried all the same
-	destinationDisabled = "disabled" // it is gone (410); nothing is sent until it is enabled
 )
 
 // Destination is a place to which messages go. Its JSON is the Cloudflare v4
@@ -141,7 +135,7 @@ func typeOf(s string) string {
 // CreateWebhook stores a webhook after a test message reached it.
 func (n *Feature) CreateWebhook(ctx context.Context, by *web.Principal, account string, spec WebhookSpec) (NewWebhook, error) {
 	now := n.Now()
-	d := Destination{ID: n.ids.next(now), Kind: KindWebhook, State: destinationOK, account: account, CreatedAt: moment(now), Modified: moment(now), StateAt: moment(now)}
+	d := Destination{ID: n.ids.next(now), Kind: KindWebhook, State: delivery.DestinationOK, account: account, CreatedAt: moment(now), Modified: moment(now), StateAt: moment(now)}
 	if err := spec.apply(&d); err != nil {
 		return NewWebhook{}, err
 	}
@@ -185,7 +179,7 @@ func (n *Feature) UpdateWebhook(ctx context.Context, by *web.Principal, account,
 		if err := n.mustReach(ctx, &d); err != nil {
 			return d, err
 		}
-		d.LastSuccess, d.State, d.StateReason, d.paused = d.Modified, destinationOK, "", time.Time{}
+		d.LastSuccess, d.State, d.StateReason, d.paused = d.Modified, delivery.DestinationOK, "", time.Time{}
 	}
 	return d, n.changeDestination(ctx, &d, func(tx *db.Tx) error {
 		return n.record(ctx, tx, by, "update", resourceDestination, account, d.ID, d.Name, old.clean(), d.clean())
@@ -225,7 +219,7 @@ func (n *Feature) EnableDestination(ctx context.Context, by *web.Principal, acco
 		return d, err
 	}
 	now := moment(n.Now())
-	d.State, d.StateReason, d.StateAt, d.LastSuccess, d.Modified, d.paused = destinationOK, "", now, now, now, time.Time{}
+	d.State, d.StateReason, d.StateAt, d.LastSuccess, d.Modified, d.paused = delivery.DestinationOK, "", now, now, now, time.Time{}
 	return d, n.changeDestination(ctx, &d, func(tx *db.Tx) error {
 		return n.record(ctx, tx, by, "enable", resourceDestination, account, d.ID, d.Name, nil, nil)
 	})
@@ -256,7 +250,7 @@ func (n *Feature) DeleteWebhook(ctx context.Context, by *web.Principal, account,
 		return n.record(ctx, tx, by, "delete", resourceDestination, account, d.ID, d.Name, d.clean(), nil)
 	})
 	if err == nil {
-		n.queue.changed(destinationID, false)
+		n.settingsOf.invalidate(destinationID)
 	}
 	return err
 }
@@ -272,14 +266,14 @@ func (n *Feature) mustReach(ctx context.Context, d *Destination) error {
 	switch {
 	case err != nil:
 		return err
-	case r.Fault == NoFault && r.Status >= 200 && r.Status < 300, r.Fault == Kept:
+	case r.Fault == delivery.NoFault && r.Status >= 200 && r.Status < 300, r.Fault == delivery.Kept:
 		return nil
 	case r.Error != "":
 		return errs.At(errs.CodeInvalid, "/url", "a test message did not arrive: %s", r.Error)
 	}
 	what := fmt.Sprintf("a test message was answered with status %d; a webhook must answer 2xx", r.Status)
 	if r.Status >= 300 && r.Status < 400 {
-		what += ", and " + redirect(r)
+		what += ", and " + delivery.Redirect(r)
 	}
 	return errs.At(errs.CodeInvalid, "/url", "%s", what)
 }
@@ -331,7 +325,7 @@ func foldAddress(s string) string { return strings.ToLower(s) }
 func (n *Feature) ensureMail(ctx context.Context, tx *db.Tx, account string, m Mechanisms, now time.Time) error {
 	for _, e := range m.Email {
 		address := foldAddress(e.ID)
-		d := Destination{ID: n.ids.next(now), Kind: KindEmail, Name: address, URL: address, Type: KindEmail, State: destinationOK, account: account,
+		d := Destination{ID: n.ids.next(now), Kind: KindEmail, Name: address, URL: address, Type: KindEmail, State: delivery.DestinationOK, account: account,
 			CreatedAt: moment(now), Modified: moment(now), StateAt: moment(now)}
 		if err := n.insertDestination(ctx, tx, &d, ` ON CONFLICT DO NOTHING`); err != nil {
 			return err
@@ -405,7 +399,10 @@ func (n *Feature) changeDestination(ctx context.Context, d *Destination, fn func
 		return fn(tx)
 	})
 	if err == nil {
-		n.queue.changed(d.ID, d.LastSuccess == d.Modified)
+		n.settingsOf.invalidate(d.ID)
+		if d.LastSuccess == d.Modified { // a test message has just arrived
+			n.queue.Resume(d.ID)
+		}
 	}
 	return err
 }

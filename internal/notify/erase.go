@@ -97,7 +97,7 @@ func (a toldAlert) erase(ctx context.Context, tx *db.Tx, events map[string]bool)
 		return err
 	}
 	// The answer of a receiver may repeat what it was sent.
-	_, err = tx.Exec(ctx, `UPDATE attempt SET body = $2, answer = $2 WHERE delivery_id IN (SELECT id FROM delivery WHERE root_key = $1)`,
+	_, err = tx.Exec(ctx, `UPDATE attempt SET body = $2, answer = $2 WHERE delivery_id IN (SELECT id FROM delivery WHERE subject = $1)`,
 		a.key, []byte(erasedBody))
 	return err
 }

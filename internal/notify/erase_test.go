@@ -28,7 +28,7 @@ func TestAnErasureTakesTheChangesOfAlertsAndTheBodiesThatToldOfThem(t *testing.T
 		bodies := func() (list []string) {
 			err := w.db.View(t.Context(), func(tx *db.Tx) error {
 				list = nil
-				rows, err := tx.Query(t.Context(), `SELECT attempt.body FROM attempt JOIN delivery ON delivery.id = attempt.delivery_id WHERE delivery.alert_key <> ''`)
+				rows, err := tx.Query(t.Context(), `SELECT attempt.body FROM attempt JOIN delivery ON delivery.id = attempt.delivery_id WHERE delivery.payload <> ''`)
 				if err != nil {
 					return err
 				}

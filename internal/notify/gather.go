@@ -12,6 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
 // Belfry records when an alert starts, ends, and is delivered first. A storm of
@@ -54,30 +55,32 @@ func (x *alertEvent) audit() event.Audit {
 	return e
 }
 
-// delivered notes for the audit log the first delivery of an alert.
-func (all *outcomes) delivered(ctx context.Context, tx *db.Tx, o *outcome, now time.Time) error {
-	it := o.item
+// firstDelivery notes for the audit log the first delivery of an alert.
+func (n *Feature) firstDelivery(ctx context.Context, tx *db.Tx, r *recording, o *delivery.Outcome) error {
+	it := o.Item
+	m := o.Message.(*Message)
+	now := n.Now()
 	x := alertEvent{at: now}
 	var summary string
 	err := tx.QueryRow(ctx, `UPDATE alert SET told_at = $2 WHERE alert_key = $1 AND told_at = 0
-		RETURNING id, summary, zone_id, zone_name, type`, it.rootKey, now.UnixMicro()).
+		RETURNING id, summary, zone_id, zone_name, type`, it.Subject, now.UnixMicro()).
 		Scan(&x.id, &summary, &x.zone, &x.zoneName, &x.alertType)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil // it was delivered before
+		return nil // an earlier message arrived
 	}
 	if err != nil {
 		return err
 	}
-	x.account = it.account
+	x.account = it.Tenant
 	x.action = "deliver"
-	x.name = firstOf(o.thing, summary)
+	x.name = firstOf(m.Thing, summary)
 	x.metadata = map[string]any{
-		"destination":    firstOf(o.destination, it.destination),
-		"policy":         it.policy,
-		"delivery_id":    it.id,
-		"correlation_id": it.correlation,
+		"destination":    firstOf(m.Name, it.Destination),
+		"policy":         m.Policy,
+		"delivery_id":    it.ID,
+		"correlation_id": it.Lane,
 	}
-	all.told = append(all.told, x)
+	r.first = append(r.first, x)
 	return nil
 }
 

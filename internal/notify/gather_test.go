@@ -13,6 +13,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
 // ahead is a clock that a test can move on.
@@ -70,9 +71,9 @@ type silent struct{ sent atomic.Int64 }
 
 func (*silent) Kind() string { return notify.KindWebhook }
 
-func (s *silent) Send(context.Context, *notify.Message) notify.Result {
+func (s *silent) Send(context.Context, *notify.Message) delivery.Result {
 	s.sent.Add(1)
-	return notify.Result{Status: 200}
+	return delivery.Result{Status: 200}
 }
 
 // await returns when so many were sent.

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Considered is what became of one policy for one alert.
-type Considered struct {
+// PolicyResult is what became of one policy for one alert.
+type PolicyResult struct {
 	PolicyID string `json:"policy_id"`
 	Policy   string `json:"policy"` // its name then
 	Matched  bool   `json:"matched"`
@@ -90,10 +90,10 @@ func (s *subject) onTrial() (names []string, all bool) {
 	return names, len(names) > 0
 }
 
-// decide says whether a policy tells of an alert, and why. told is when it told
-// of the same subject last. hold is the end of its interval when that delays
-// the message. It is pure: everything it looks at is handed in.
-func decide(p *Policy, s *subject, told, now time.Time) (matched bool, why string, hold time.Time) {
+// evaluate says whether a policy matches an alert, and why. told is when it last
+// notified of the same subject. hold is the end of its interval when that delays
+// the message.
+func evaluate(p *Policy, s *subject, told, now time.Time) (matched bool, why string, hold time.Time) {
 	no := func(format string, args ...any) (bool, string, time.Time) {
 		return false, fmt.Sprintf(format, args...), time.Time{}
 	}

@@ -1,14 +1,17 @@
 package notify_test
 
 import (
-	"os"
-	"path/filepath"
+	"io/fs"
+	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/test/engines"
 )
 
@@ -17,16 +20,8 @@ import (
 func TestOpenAlertsOfAnOlderVersionKeepTheirOwner(t *testing.T) {
 	test := func(t *testing.T, url string) {
 		cfg := db.Config{Feature: "notify", DataDir: t.TempDir(), URL: url}
-		old := fstest.MapFS{}
-		for _, name := range []string{"0001_notify.sql", "0002_order.sql"} {
-			text, err := os.ReadFile(filepath.Join("schema", name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			old[name] = &fstest.MapFile{Data: text}
-		}
 		current := notify.Schema()
-		cfg.Schemas = []db.Schema{bus.Schema(), {Source: current.Source, Files: old}}
+		cfg.Schemas = []db.Schema{bus.Schema(), schemaUpTo(t, "0002_order.sql")}
 		d, err := db.Open(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -54,7 +49,7 @@ func TestOpenAlertsOfAnOlderVersionKeepTheirOwner(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cfg.Schemas[1] = current
+		cfg.Schemas = []db.Schema{bus.Schema(), current, delivery.Schema()}
 		if d, err = db.Open(t.Context(), cfg); err != nil {
 			t.Fatal(err)
 		}
@@ -72,4 +67,119 @@ func TestOpenAlertsOfAnOlderVersionKeepTheirOwner(t *testing.T) {
 	}
 	t.Run("sqlite", func(t *testing.T) { test(t, "") })
 	t.Run("postgres", func(t *testing.T) { test(t, engines.Postgres(t)) })
+}
+
+// oldDelivery is a row of the table of deliveries before the engine owned it.
+func oldDelivery(id, state, heldFor, destination string, nextAt int64) []any {
+	return []any{id, acme, 3, "alert", "root", "correlation", "start", "policy", `The "shop" \ team`, destination, "webhook", "hook",
+		"", state, "why", 0, 0, nextAt, 1, 0, heldFor}
+}
+
+// TestDeliveriesOfAnOlderVersionAreKept upgrades a database from before the
+// delivery engine.
+func TestDeliveriesOfAnOlderVersionAreKept(t *testing.T) {
+	test := func(t *testing.T, url string) {
+		cfg := db.Config{Feature: "notify", DataDir: t.TempDir(), URL: url}
+		cfg.Schemas = []db.Schema{bus.Schema(), schemaUpTo(t, "0004_own.sql")}
+		d, err := db.Open(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		later := time.Now().Add(time.Hour).UnixMicro()
+		columns := strings.Fields("id account_id shard alert_key root_key correlation_id event policy_id policy_name destination_id kind mechanism " +
+			"replay_of state why attempts failures next_at created_at ended_at held_for")
+		err = d.Tx(t.Context(), func(tx *db.Tx) error {
+			for _, row := range [][]any{
+				oldDelivery("d1", "waiting", "", "gone", 1),
+				oldDelivery("d2", "waiting", `shop_down "x"`, "gone", later),
+				oldDelivery("d3", "failed", "", "gone", 1),
+			} {
+				if err := tx.Insert(t.Context(), "delivery", columns, "", [][]any{row}); err != nil {
+					return err
+				}
+			}
+			_, err := tx.Exec(t.Context(), `INSERT INTO attempt (delivery_id, n, account_id, at, took, status, outcome, error, request, body, response, answer)
+				VALUES ('d3', 1, $1, 1, 2, 500, 'failed', '', $2, $3, $2, $3)`, acme, []byte("[]"), []byte("body"))
+			return err
+		})
+		if err == nil {
+			err = d.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWorldIn(t, cfg, nil)
+		until(t, "the waiting delivery is decided", func() bool {
+			return w.count(`SELECT count(*) FROM delivery WHERE state = 'not_sent' AND id = 'd1'`) == 1
+		})
+		if n := w.count(`SELECT count(*) FROM delivery WHERE state = 'waiting' AND id = 'd2' AND hold_until > 1`); n != 1 {
+			t.Error("what an interval held back is not held any more")
+		}
+		var one notify.Delivery
+		w.must("GET", "/history/d3", nil, &one)
+		if one.Policy != `The "shop" \ team` || one.Event != "start" || one.Mechanism != "hook" || one.State != "failed" ||
+			len(one.Attempts) != 1 || one.Attempts[0].Body != "body" {
+			t.Errorf("%+v", one)
+		}
+	}
+	t.Run("sqlite", func(t *testing.T) { test(t, "") })
+	t.Run("postgres", func(t *testing.T) { test(t, engines.Postgres(t)) })
+}
+
+// TestAnUpgradedDatabaseHasTheShapeOfANewOne compares the engine's tables of an
+// upgraded database of notifications with those of a database that only the
+// engine made.
+func TestAnUpgradedDatabaseHasTheShapeOfANewOne(t *testing.T) {
+	shape := func(schemas ...db.Schema) (tables []string) {
+		d, err := db.Open(t.Context(), db.Config{Feature: "shape", DataDir: t.TempDir(), Schemas: schemas})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		for _, table := range []string{"delivery", "attempt", "shard_owner", "node"} {
+			err := d.View(t.Context(), func(tx *db.Tx) error {
+				rows, err := tx.Query(t.Context(), `SELECT * FROM `+table)
+				if err != nil {
+					return err
+				}
+				defer rows.Close()
+				columns, err := rows.ColumnTypes()
+				for _, c := range columns {
+					tables = append(tables, table+" "+c.Name()+" "+c.DatabaseTypeName())
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return tables
+	}
+	upgraded := shape(bus.Schema(), notify.Schema(), delivery.Schema())
+	made := shape(delivery.Schema())
+	if !slices.Equal(upgraded, made) {
+		t.Errorf("upgraded %v\nmade %v", upgraded, made)
+	}
+}
+
+// schemaUpTo is the feature's schema as it was when a migration was the last.
+func schemaUpTo(t *testing.T, last string) db.Schema {
+	t.Helper()
+	current := notify.Schema()
+	names, err := fs.Glob(current.Files, "*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := fstest.MapFS{}
+	for _, name := range names {
+		if name > last {
+			continue
+		}
+		text, err := fs.ReadFile(current.Files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old[name] = &fstest.MapFile{Data: text}
+	}
+	return db.Schema{Source: current.Source, Files: old}
 }

@@ -42,10 +42,10 @@ import (
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
-	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -156,15 +156,9 @@ type Deps struct {
 
 // Limits bound the work; zero values are replaced by the defaults.
 type Limits struct {
-	Attempt     time.Duration   // of one attempt, all in all; 15 s
-	Changes     time.Duration   // waited for the changes before a message goes out; 500 ms
-	Schedule    []time.Duration // between attempts, of Standard Webhooks; the first is 0
-	Running     int             // attempts at once; 1,000
-	PerAccount  int             // of these, of one account; a quarter
-	PerReceiver int             // of these, to one destination; 16
-	Lease       time.Duration   // of a shard, past one machine; 15 s
-	Poll        time.Duration   // for deliveries that other processes stored; 500 ms
-	Keep        time.Duration   // how long ended alerts and deliveries stay; 90 days
+	delivery.Limits
+	Changes time.Duration // waited for the changes before a message goes out; 500 ms
+	Keep    time.Duration // how long ended alerts and deliveries stay; 90 days
 }
 
 // Feature is the feature. Safe for concurrent use.
@@ -173,11 +167,12 @@ type Feature struct {
 	channels map[string]Channel
 	metrics  *metrics
 	intake   *db.Writer[*intakeJob]
-	outcomes *db.Writer[*write]
-	queue    *queue
+	queue    *delivery.Queue
 	lookups  lookups
 	cache    policyCache
 	ids      sequence
+
+	settingsOf destinationCache
 }
 
 // New makes the feature; Stages run it.
@@ -198,66 +193,60 @@ func New(deps Deps) (*Feature, error) {
 		deps.Now = time.Now
 	}
 	deps.URL = strings.TrimSuffix(deps.URL, "/")
-	deps.Limits = deps.Limits.whole()
+	deps.Limits.setDefaults()
 	n := &Feature{Deps: deps, channels: map[string]Channel{}, metrics: newMetrics()}
-	n.lookups.calls, n.cache.known = map[string]*lookup{}, map[string]cachedPolicies{}
+	n.lookups.calls = map[string]*lookup{}
+	n.cache.known = map[string]cachedPolicies{}
+	var kinds []string
 	for _, c := range deps.Channels {
 		n.channels[c.Kind()] = c
-		telemetry.StartAtZero(n.metrics.deliveries, []string{c.Kind()},
-			[]string{stateDelivered, stateFailed, stateSuperseded, stateNotSent, stateKept})
+		kinds = append(kinds, c.Kind())
 	}
 	lanes := 1
 	if deps.DB.Engine == db.Postgres {
 		lanes = 2
 	}
 	n.intake = db.NewWriter(db.Limits{Batch: 500, Queue: 20_000, Lanes: lanes}, (*intakeJob).weight, n.storeJobs)
-	n.outcomes = db.NewWriter(db.Limits{Batch: 500, Queue: 100_000, Lanes: lanes}, func(*write) int { return 1 }, n.storeWrites)
-	n.queue = newQueue(n)
-	if deps.Registerer != nil {
-		if err := n.metrics.register(deps.Registerer, n.queue); err != nil {
-			return nil, err
-		}
+	var err error
+	n.queue, err = delivery.New(delivery.Config{
+		DB:         deps.DB,
+		Name:       "notify",
+		Compose:    n.compose,
+		Send:       n.send,
+		Order:      supersede,
+		Record:     n.recordOutcomes,
+		Load:       loadLabels,
+		Log:        deps.Log,
+		Registerer: deps.Registerer,
+		Kinds:      kinds,
+		Now:        deps.Now,
+		Limits:     deps.Limits.Limits,
+	})
+	if err == nil && deps.Registerer != nil {
+		err = n.metrics.register(deps.Registerer)
 	}
-	return n, nil
+	return n, err
 }
 
-func (l Limits) whole() Limits {
-	set := func(d *time.Duration, to time.Duration) {
-		if *d <= 0 {
-			*d = to
-		}
+func (l *Limits) setDefaults() {
+	l.Limits = l.WithDefaults()
+	if l.Changes <= 0 {
+		l.Changes = 500 * time.Millisecond
 	}
-	set(&l.Attempt, 15*time.Second)
-	set(&l.Changes, 500*time.Millisecond)
-	set(&l.Lease, 15*time.Second)
-	set(&l.Poll, 500*time.Millisecond)
-	set(&l.Keep, 90*24*time.Hour)
-	if len(l.Schedule) == 0 {
-		l.Schedule = schedule
+	if l.Keep <= 0 {
+		l.Keep = 90 * 24 * time.Hour
 	}
-	if l.Running <= 0 {
-		l.Running = 1000
-	}
-	if l.PerAccount <= 0 {
-		l.PerAccount = max(1, l.Running/4)
-	}
-	if l.PerReceiver <= 0 {
-		l.PerReceiver = 16
-	}
-	return l
 }
+
+// shared reports whether other processes may work on the same database.
+func (n *Feature) shared() bool { return n.DB.Engine == db.Postgres }
 
 // Stages are what a process runs: the writer of alerts (every process that
-// takes them), and, where deliver, the queue. The writer of outcomes outlives
-// the queue, so that what was sent is written down.
+// accepts them), where deliver, the delivery queue, and the upkeep.
 func (n *Feature) Stages(deliver bool) []run.Stage {
 	list := []run.Stage{{Name: "alert writer", Run: n.intake.Run}}
-	if deliver {
-		list = append(list, run.Stage{Name: "deliveries", Run: n.queue.run, Drain: n.Limits.Attempt + 5*time.Second})
-	}
-	return append(list,
-		run.Stage{Name: "delivery writer", Run: n.outcomes.Run},
-		run.Stage{Name: "notification upkeep", Run: n.upkeep})
+	list = append(list, n.queue.Stages(deliver)...)
+	return append(list, run.Stage{Name: "notification upkeep", Run: n.upkeep})
 }
 
 // upkeep finds the changes that were missing when an alert went out, records
@@ -284,7 +273,7 @@ func (n *Feature) upkeep(ctx context.Context) error {
 		every(2*time.Second, "find the changes before an alert", n.findMissing)
 	}
 	every(2*time.Second, "record gathered events", n.recordGathered)
-	every(10*time.Minute, "drop old alerts and deliveries", n.dropOld)
+	every(10*time.Minute, "delete old alerts and deliveries", n.prune)
 	wait.Wait()
 	n.lookups.done.Wait() // attempts have ended before: nobody asks any more
 	return nil

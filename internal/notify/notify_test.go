@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -296,6 +297,38 @@ func TestMessagesCarryTheChangesThatPreceded(t *testing.T) {
 	}
 	close(release)
 	until(t, "the changes are attached", func() bool { d := w.decision("ch2"); return len(d.Changes) == 1 && d.ChangesMore == 2 })
+}
+
+// TestAlertsOfOneBatchAskOnceForTheChangesThatPreceded sends alerts of two
+// properties in one request.
+func TestAlertsOfOneBatchAskOnceForTheChangesThatPreceded(t *testing.T) {
+	var asked atomic.Int32
+	find := changeWith("Ana lowered the payment timeout")
+	w := newWorld(t, "", func(d *notify.Deps) {
+		d.Changes = func(ctx context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
+			asked.Add(1)
+			return find(ctx, q)
+		}
+	})
+	r := newReceiver(t)
+	w.policy(map[string]any{"mechanisms": to(w.hook(r.URL))})
+	at := ago(time.Minute)
+	var list []map[string]any
+	for i := range 100 {
+		zone := []string{"shop.example", "blog.example"}[i%2]
+		list = append(list, map[string]any{"alert_type": "shop_down", "event": "notice", "zone": zone, "occurred_at": at})
+	}
+	w.must("POST", "/alerts", list, nil)
+	until(t, "all arrive", func() bool { return len(r.all()) == 100 })
+	for _, got := range r.all() {
+		if len(got.Body.Changes) != 1 {
+			t.Fatalf("a message without its change: %s", got.Raw)
+		}
+	}
+	// An unknown property is asked about as the whole account.
+	if n := asked.Load(); n != 2 {
+		t.Errorf("asked %d times, want 2", n)
+	}
 }
 
 func TestPoliciesAndWebhooksOfAnotherAccountAreNotFound(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -123,11 +124,11 @@ func severityTone(s string) ui.Tone {
 
 func deliveryTone(state string) ui.Tone {
 	switch state {
-	case stateDelivered:
+	case delivery.StateDelivered:
 		return ui.Good
-	case stateFailed, stateNotSent:
+	case delivery.StateFailed, delivery.StateNotSent:
 		return ui.Bad
-	case stateWaiting:
+	case delivery.StateWaiting:
 		return ui.Warn
 	}
 	return ui.Info
@@ -136,14 +137,14 @@ func deliveryTone(state string) ui.Tone {
 // deliveryWord is a delivery's state in a word.
 func deliveryWord(state string, tries int) string {
 	switch state {
-	case stateWaiting:
+	case delivery.StateWaiting:
 		if tries > 0 {
 			return "retrying"
 		}
 		return "pending"
-	case stateNotSent:
+	case delivery.StateNotSent:
 		return "not sent"
-	case stateKept:
+	case delivery.StateKept:
 		return "not sent (no mail server)"
 	}
 	return state

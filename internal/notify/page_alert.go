@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
@@ -49,7 +50,7 @@ type preceded struct {
 }
 
 type consideredRow struct {
-	Considered
+	PolicyResult
 	Href string
 }
 
@@ -130,7 +131,7 @@ func (p *pages) unsettled(d *Decision) bool {
 	if d.State == stateFiring || d.pending || lately(d.EndedAt.Time) || lately(d.ReceivedAt.Time) {
 		return true
 	}
-	return slices.ContainsFunc(d.Deliveries, func(one Delivery) bool { return one.State == stateWaiting })
+	return slices.ContainsFunc(d.Deliveries, func(one Delivery) bool { return one.State == delivery.StateWaiting })
 }
 
 // said is what was reported: by the alert while it fires, and by its end when
@@ -194,14 +195,14 @@ func (p *pages) changesSince(ctx context.Context, accountID string, d *Decision)
 
 // considered are the policies that were asked, with the pages of those that
 // there are still.
-func (p *pages) considered(v visit, list []Considered) ([]consideredRow, error) {
+func (p *pages) considered(v visit, list []PolicyResult) ([]consideredRow, error) {
 	policies, err := p.Feature.Policies(v.ctx, v.account)
 	if err != nil {
 		return nil, err
 	}
 	rows := make([]consideredRow, len(list))
 	for i, c := range list {
-		rows[i].Considered = c
+		rows[i].PolicyResult = c
 		if slices.ContainsFunc(policies, func(one Policy) bool { return one.ID == c.PolicyID }) {
 			rows[i].Href = NotificationsPath(v.account) + "/policies/" + c.PolicyID
 		}
@@ -259,7 +260,7 @@ func timeline(accountID string, d *Decision, since []Change) []happening {
 	}
 	list = append(list, begin)
 	for _, one := range d.Deliveries {
-		if one.State != stateWaiting && !one.EndedAt.IsZero() {
+		if one.State != delivery.StateWaiting && !one.EndedAt.IsZero() {
 			list = append(list, deliveryLine(accountID, one))
 		}
 	}
@@ -307,9 +308,9 @@ func deliveryLine(accountID string, d Delivery) happening {
 	}
 	line.Sentence = verb + d.Mechanism
 	switch d.State {
-	case stateFailed:
+	case delivery.StateFailed:
 		line.Icon, line.Sentence, line.Note = "circle-x", "Not delivered to "+d.Mechanism, d.Reason
-	case stateKept, stateSuperseded, stateNotSent:
+	case delivery.StateKept, delivery.StateSuperseded, delivery.StateNotSent:
 		line.Icon, line.Sentence, line.Note = "circle-minus", "Not sent to "+d.Mechanism, d.Reason
 	}
 	return line
@@ -354,7 +355,7 @@ func (p *pages) askReplayAlert(w http.ResponseWriter, r *http.Request) error {
 	var to []string
 	count := 0
 	for _, one := range d.Deliveries {
-		if one.ReplayOf != "" || one.State == stateWaiting {
+		if one.ReplayOf != "" || one.State == delivery.StateWaiting {
 			continue
 		}
 		count++
@@ -397,7 +398,7 @@ func (a Attempt) Answered() string {
 	return status + headerText(a.Response, a.Answer)
 }
 
-func headerText(list []Header, body string) string {
+func headerText(list []delivery.Header, body string) string {
 	var b strings.Builder
 	for _, h := range list {
 		b.WriteString(h.Name + ": " + h.Value + "\n")

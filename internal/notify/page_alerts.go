@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -152,11 +153,14 @@ func (p *pages) shownAlerts(v visit, list []Alert) ([]shownAlert, error) {
 		for i := range out {
 			s := &out[i]
 			s.Told, s.ToldMore = nil, 0
-			deliveries, err := deliveriesOf(v.ctx, tx, ` WHERE d.root_key = $1 AND d.account_id = $2 AND d.event <> 'end' AND d.replay_of = '' ORDER BY d.id LIMIT $3`, s.key, v.account, 50)
+			deliveries, err := deliveriesOf(v.ctx, tx, ` WHERE d.subject = $1 AND d.tenant = $2 AND d.replay_of = '' ORDER BY d.id LIMIT $3`, s.key, v.account, 100)
 			if err != nil {
 				return err
 			}
 			for _, d := range deliveries {
+				if d.Event == string(event.AlertEnd) {
+					continue
+				}
 				if len(s.Told) == 3 {
 					s.ToldMore++
 					continue

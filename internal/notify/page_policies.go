@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
 func (p *pages) mountPolicies() {
@@ -56,7 +57,7 @@ func (p *pages) showNotifications(w http.ResponseWriter, r *http.Request) error 
 		names[h.ID] = h.Name
 		s := shownWebhookOf(v.account, h)
 		out.Webhooks = append(out.Webhooks, s)
-		if h.State != destinationOK {
+		if h.State != delivery.DestinationOK {
 			out.Broken = append(out.Broken, s)
 		}
 	}
@@ -92,7 +93,7 @@ func (p *pages) showNotifications(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	if err := p.entitle(v.ctx, list); err != nil {
+	if err := p.entitle(v.ctx, v.account, list); err != nil {
 		return err
 	}
 	for _, d := range list {
@@ -183,9 +184,9 @@ func (p *pages) showDelivery(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out := deliveryPage{Row: rowOf(v.account, d), Back: NotificationsPath(v.account), MayReplay: v.can(account.DeliveriesReplay) && d.State != stateWaiting}
+	out := deliveryPage{Row: rowOf(v.account, d), Back: NotificationsPath(v.account), MayReplay: v.can(account.DeliveriesReplay) && d.State != delivery.StateWaiting}
 	out.Row.Alone = true
-	if d.State == stateWaiting || p.Now().Sub(d.CreatedAt.Time) < 10*time.Minute {
+	if d.State == delivery.StateWaiting || p.Now().Sub(d.CreatedAt.Time) < 10*time.Minute {
 		out.Self = out.Row.Href
 	}
 	if d.AlertID != "" {

@@ -12,22 +12,22 @@ import (
 // entitle replaces the sentences of messages by what their alerts are about. A
 // list of messages is about the past: the sentence of an alert says what was so
 // when it was sent.
-func (n *Feature) entitle(ctx context.Context, list []Delivery) error {
+func (n *Feature) entitle(ctx context.Context, account string, list []Delivery) error {
 	var marks []string
-	var keys []any
+	keys := []any{account}
 	for _, d := range list {
-		if d.alertKey != "" && !slices.Contains(keys, any(d.alertKey)) {
-			keys = append(keys, d.alertKey)
+		if d.AlertID != "" && !slices.Contains(keys[1:], any(d.AlertID)) {
+			keys = append(keys, d.AlertID)
 			marks = append(marks, "$"+strconv.Itoa(len(keys)))
 		}
 	}
-	if len(keys) == 0 {
+	if len(marks) == 0 {
 		return nil
 	}
 	var alerts []Alert
 	err := n.DB.View(ctx, func(tx *db.Tx) error {
 		alerts = nil
-		rows, err := tx.Query(ctx, alertView+` WHERE alert_key IN (`+strings.Join(marks, ", ")+`)`, keys...)
+		rows, err := tx.Query(ctx, alertView+` WHERE account_id = $1 AND id IN (`+strings.Join(marks, ", ")+`)`, keys...)
 		if err != nil {
 			return err
 		}
@@ -53,10 +53,10 @@ func (n *Feature) entitle(ctx context.Context, list []Delivery) error {
 		if err != nil {
 			return err
 		}
-		titles[a.key] = a.thing(kind)
+		titles[a.ID] = a.thing(kind)
 	}
 	for i := range list {
-		if title := titles[list[i].alertKey]; title != "" {
+		if title := titles[list[i].AlertID]; title != "" {
 			list[i].summary = title
 		}
 	}

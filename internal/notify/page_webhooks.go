@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
@@ -35,9 +36,9 @@ type shownWebhook struct {
 func shownWebhookOf(accountID string, d Destination) shownWebhook {
 	s := shownWebhook{Destination: d, Href: webhookPath(accountID, d.ID), Health: "works", Tone: ui.Good, Mail: d.Kind == KindEmail}
 	switch {
-	case d.State == destinationDisabled:
+	case d.State == delivery.DestinationDisabled:
 		s.Health, s.Tone = "disabled", ui.Bad
-	case d.State == destinationBroken:
+	case d.State == delivery.DestinationBroken:
 		s.Health, s.Tone = "rejects the credential", ui.Bad
 	case d.LastFailure.After(d.LastSuccess.Time):
 		s.Health, s.Tone = "failing", ui.Warn

@@ -79,7 +79,7 @@ func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out 
 		s, at := one.subject(), time.UnixMicro(r.at)
 		r.OccurredAt = timeOf(r.at)
 		var hold time.Time
-		r.Matched, r.Why, hold = decide(&p, s, told[s.about], at)
+		r.Matched, r.Why, hold = evaluate(&p, s, told[s.about], at)
 		if ended := time.UnixMicro(r.ended); r.Matched && !hold.IsZero() && r.ended > 0 && !ended.After(hold) {
 			r.Matched, r.Why = false, "it ended while the policy's interval held the message back"
 		}

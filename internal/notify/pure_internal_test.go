@@ -5,64 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/id"
 )
-
-func TestTheTableOfAnswers(t *testing.T) {
-	hour := 2 * time.Hour
-	for _, c := range []struct {
-		name     string
-		r        Result
-		failures int
-		age      time.Duration
-		want     verdict
-		why      string
-	}{
-		{"2xx", Result{Status: 204}, 3, 0, verdict{state: stateDelivered, mark: destinationOK}, ""},
-		{"3xx", Result{Status: 302}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second}, "redirects are not followed; update the URL"},
-		{"3xx with a place", Result{Status: 308, Response: []Header{{"Location", "https://example.com/hook/"}}}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second}, "update the URL to https://example.com/hook/"},
-		{"400", Result{Status: 400}, 0, 0, verdict{state: stateFailed}, "400 Bad Request"},
-		{"413", Result{Status: 413}, 0, 0, verdict{state: stateFailed}, "replayed"},
-		{"415", Result{Status: 415}, 0, 0, verdict{state: stateFailed}, ""},
-		{"422", Result{Status: 422}, 0, 0, verdict{state: stateFailed}, ""},
-		{"401, first", Result{Status: 401}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second}, "refuses the credential"},
-		{"403, third", Result{Status: 403}, 2, 0, verdict{state: stateFailed, counts: true, mark: destinationBroken}, "given up after 3"},
-		{"404", Result{Status: 404}, 1, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Minute}, ""},
-		{"408", Result{Status: 408}, 4, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Hour}, ""},
-		{"410", Result{Status: 410}, 0, 0, verdict{state: stateFailed, mark: destinationDisabled}, "disabled"},
-		{"429, new", Result{Status: 429, RetryAfter: time.Minute}, 0, 0, verdict{state: stateWaiting, wait: time.Minute, pause: time.Minute}, "patience"},
-		{"429, never below the schedule", Result{Status: 429, RetryAfter: time.Second}, 2, 0, verdict{state: stateWaiting, wait: 30 * time.Minute, pause: 30 * time.Minute}, ""},
-		{"429, capped", Result{Status: 429, RetryAfter: 999 * time.Hour}, 0, hour, verdict{state: stateWaiting, counts: true, wait: 24 * time.Hour, pause: 24 * time.Hour}, ""},
-		{"503 with Retry-After", Result{Status: 503, RetryAfter: time.Hour}, 0, 0, verdict{state: stateWaiting, wait: time.Hour, pause: time.Hour}, ""},
-		{"503", Result{Status: 503}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second}, ""},
-		{"504", Result{Status: 504}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second, slow: true}, ""},
-		{"timeout", Result{Fault: Timeout, Error: "late"}, 0, 0, verdict{state: stateWaiting, counts: true, wait: 5 * time.Second, slow: true}, "late"},
-		{"blocked", Result{Fault: Blocked, Error: "BELFRY_ALLOW_NETWORKS"}, 0, 0, verdict{state: stateFailed}, "BELFRY_ALLOW_NETWORKS"},
-		{"kept", Result{Fault: Kept, Error: "no server"}, 0, 0, verdict{state: stateKept}, "no server"},
-		{"the last", Result{Status: 500}, 9, 0, verdict{state: stateFailed, counts: true}, "given up after 10"},
-	} {
-		got := judge(c.r, c.failures, c.age, schedule, 0)
-		if !strings.Contains(got.why, c.why) {
-			t.Errorf("%s: why is %q", c.name, got.why)
-		}
-		if got.why = ""; got != c.want {
-			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
-		}
-	}
-	if got := judge(Result{Status: 500}, 0, 0, schedule, 0.999); got.wait <= 5*time.Second || got.wait > 6*time.Second {
-		t.Errorf("with jitter %v", got.wait)
-	}
-}
-
-func TestTheScheduleIsTheSpecifications(t *testing.T) {
-	var sum time.Duration
-	for _, d := range schedule {
-		sum += d
-	}
-	if want := 75*time.Hour + 35*time.Minute + 5*time.Second; sum != want || len(schedule) != 10 {
-		t.Errorf("%d attempts over %v, want %v", len(schedule), sum, want)
-	}
-}
 
 func TestEveryReasonNotToTellIsASentence(t *testing.T) {
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
@@ -122,7 +67,7 @@ func TestEveryReasonNotToTellIsASentence(t *testing.T) {
 		{&base, with2(test, shop), time.Time{}, ""},
 		{with(filter("zones", "try.example")), with2(test, Zone{Name: "b.example"}), time.Time{}, ""},
 	} {
-		matched, why, hold := decide(c.p, c.s, c.told, now)
+		matched, why, hold := evaluate(c.p, c.s, c.told, now)
 		if !hold.IsZero() {
 			t.Errorf("%+v: a notice is held back until %v", c.p, hold)
 		}
@@ -131,7 +76,7 @@ func TestEveryReasonNotToTellIsASentence(t *testing.T) {
 		}
 	}
 	hourly := with(func(p *Policy) { p.AlertInterval = "1h" })
-	matched, why, hold := decide(hourly, &lasting, now.Add(-10*time.Minute), now)
+	matched, why, hold := evaluate(hourly, &lasting, now.Add(-10*time.Minute), now)
 	if !matched || !hold.Equal(now.Add(50*time.Minute)) || !strings.Contains(why, "held back") {
 		t.Errorf("what lasts is dropped by an interval: %v %v %q", matched, hold, why)
 	}
@@ -204,10 +149,10 @@ func TestTheOrderOfAnAlertHasItsCauseBeforeItsEffectAndTheUndoBeforeTheEnd(t *te
 		Changes:    []Change{{EventID: "lowered", At: at(6), Summary: "Ana lowered the payment timeout"}},
 	}}
 	d.Deliveries = []Delivery{
-		{ID: "1", Event: "start", State: stateDelivered, Mechanism: "On-call hook", EndedAt: moment(at(61))},
-		{ID: "2", Event: "start", State: stateDelivered, Mechanism: "On-call hook", EndedAt: moment(at(200)), ReplayOf: "1"},
-		{ID: "3", Event: "end", State: stateDelivered, Mechanism: "On-call hook", EndedAt: moment(at(601))},
-		{ID: "4", Event: "start", State: stateKept, Mechanism: "ana@acme.example", EndedAt: moment(at(61))},
+		{ID: "1", Event: "start", State: delivery.StateDelivered, Mechanism: "On-call hook", EndedAt: moment(at(61))},
+		{ID: "2", Event: "start", State: delivery.StateDelivered, Mechanism: "On-call hook", EndedAt: moment(at(200)), ReplayOf: "1"},
+		{ID: "3", Event: "end", State: delivery.StateDelivered, Mechanism: "On-call hook", EndedAt: moment(at(601))},
+		{ID: "4", Event: "start", State: delivery.StateKept, Mechanism: "ana@acme.example", EndedAt: moment(at(61))},
 	}
 	d.Related = []Part{{ID: "e", Event: "end", OccurredAt: moment(at(600))}}
 	lines := func(since ...Change) string {

@@ -178,7 +178,7 @@ func TestARefusedCredentialGetsThreeAttempts(t *testing.T) {
 // and never answers beside five that do; both in the same account.
 func TestOneHangingReceiverSlowsNobodyElse(t *testing.T) {
 	w := newWorld(t, "", func(d *notify.Deps) {
-		d.Limits.Attempt, d.Limits.Running, d.Limits.PerAccount = 20*time.Second, 64, 64
+		d.Limits.Attempt, d.Limits.InFlight, d.Limits.PerTenant = 20*time.Second, 64, 64
 	})
 	var hang atomic.Bool
 	stop := make(chan struct{})

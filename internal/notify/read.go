@@ -5,11 +5,14 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/id"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -53,9 +56,9 @@ type AlertZone struct {
 // Decision is an alert with everything that followed from it.
 type Decision struct {
 	Alert
-	Policies   []Considered `json:"policies" doc:"Every policy for its type, matched or not, and why"`
-	Deliveries []Delivery   `json:"deliveries"`
-	Related    []Part       `json:"related" doc:"Repeats and the end: alerts with the same correlation id"`
+	Policies   []PolicyResult `json:"policies" doc:"Every policy for its type, matched or not, and why"`
+	Deliveries []Delivery     `json:"deliveries"`
+	Related    []Part         `json:"related" doc:"Repeats and the end: alerts with the same correlation id"`
 }
 
 // Part is a later alert of the same cause.
@@ -86,23 +89,22 @@ type Delivery struct {
 	EndedAt       web.Time  `json:"ended_at,omitzero"`
 	Attempts      []Attempt `json:"attempts,omitempty"`
 
-	summary           string // of the alert
-	kind              string // alert_type
-	rootKey, alertKey string
+	summary string // of the alert
+	kind    string // alert_type
 }
 
 // Attempt is one try, as it went over the wire.
 type Attempt struct {
-	N        int      `json:"n"`
-	At       web.Time `json:"at"`
-	TookMS   float64  `json:"took_ms"`
-	Status   int      `json:"status" doc:"Of HTTP or SMTP; 0 when there was no answer"`
-	Outcome  string   `json:"outcome" enum:"delivered,retry,failed,kept"`
-	Error    string   `json:"error,omitempty"`
-	Request  []Header `json:"request_headers"`
-	Body     string   `json:"request_body"`
-	Response []Header `json:"response_headers"`
-	Answer   string   `json:"response_body"`
+	N        int               `json:"n"`
+	At       web.Time          `json:"at"`
+	TookMS   float64           `json:"took_ms"`
+	Status   int               `json:"status" doc:"Of HTTP or SMTP; 0 when there was no answer"`
+	Outcome  string            `json:"outcome" enum:"delivered,retry,failed,kept"`
+	Error    string            `json:"error,omitempty"`
+	Request  []delivery.Header `json:"request_headers"`
+	Body     string            `json:"request_body"`
+	Response []delivery.Header `json:"response_headers"`
+	Answer   string            `json:"response_body"`
 }
 
 // alertRow is what a message needs of an alert.
@@ -236,7 +238,7 @@ const mostDeliveries = 200
 // Decision reads an alert with everything that followed from it.
 func (n *Feature) Decision(ctx context.Context, accountID, alertID string) (d Decision, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		d = Decision{Policies: []Considered{}, Related: []Part{}}
+		d = Decision{Policies: []PolicyResult{}, Related: []Part{}}
 		if d.Alert, err = rootOf(ctx, tx, accountID, alertID); err != nil {
 			return err
 		}
@@ -248,12 +250,12 @@ func (n *Feature) Decision(ctx context.Context, accountID, alertID string) (d De
 			return err
 		}
 		if d.Policies == nil {
-			d.Policies = []Considered{}
+			d.Policies = []PolicyResult{}
 		}
 		if d.Related, err = partsOf(ctx, tx, d.key); err != nil {
 			return err
 		}
-		if d.Deliveries, err = deliveriesOf(ctx, tx, ` WHERE d.root_key = $1 AND d.account_id = $2 ORDER BY d.id LIMIT $3`, d.key, accountID, mostDeliveries); err != nil {
+		if d.Deliveries, err = deliveriesOf(ctx, tx, ` WHERE d.subject = $1 AND d.tenant = $2 ORDER BY d.id LIMIT $3`, d.key, accountID, mostDeliveries); err != nil {
 			return err
 		}
 		for i := range d.Deliveries {
@@ -285,8 +287,10 @@ func partsOf(ctx context.Context, tx *db.Tx, rootKey string) ([]Part, error) {
 	return list, rows.Err()
 }
 
-const deliveryView = `SELECT d.id, COALESCE(a.id, ''), d.event, d.policy_id, d.policy_name, d.destination_id, d.kind, d.mechanism, d.state, d.why, d.replay_of, d.attempts, d.next_at, d.created_at, d.ended_at, d.root_key, d.alert_key, COALESCE(a.summary, 'Test message'), COALESCE(a.type, 'belfry_test')
-	FROM delivery d LEFT JOIN alert a ON a.alert_key = d.alert_key`
+// deliveryView reads deliveries with what lists show of their alert.
+var deliveryView = `SELECT ` + delivery.Columns + `,
+	COALESCE(a.id, ''), COALESCE(a.summary, 'Test message'), COALESCE(a.type, 'belfry_test')
+	FROM delivery d LEFT JOIN alert a ON a.alert_key = d.payload`
 
 func deliveriesOf(ctx context.Context, tx *db.Tx, rest string, args ...any) ([]Delivery, error) {
 	rows, err := tx.Query(ctx, deliveryView+rest, args...)
@@ -296,41 +300,68 @@ func deliveriesOf(ctx context.Context, tx *db.Tx, rest string, args ...any) ([]D
 	defer rows.Close()
 	list := []Delivery{}
 	for rows.Next() {
-		var d Delivery
-		var next, created, ended int64
-		if err := rows.Scan(&d.ID, &d.AlertID, &d.Event, &d.PolicyID, &d.Policy, &d.DestinationID, &d.MechanismType, &d.Mechanism, &d.State, &d.Reason, &d.ReplayOf, &d.Tries, &next, &created, &ended, &d.rootKey, &d.alertKey, &d.summary, &d.kind); err != nil {
+		d, err := scanDelivery(rows)
+		if err != nil {
 			return nil, err
-		}
-		d.CreatedAt, d.EndedAt = timeOf(created), timeOf(ended)
-		if d.State == stateWaiting {
-			d.NextAt = timeOf(next)
 		}
 		list = append(list, d)
 	}
 	return list, rows.Err()
 }
 
+func scanDelivery(rows *sql.Rows) (d Delivery, err error) {
+	var s delivery.Stored
+	if err := s.Scan(rows, &d.AlertID, &d.summary, &d.kind); err != nil {
+		return d, err
+	}
+	if err := loadLabels(&s.Item); err != nil {
+		return d, err
+	}
+	about := outgoingOf(&s.Item)
+	d.ID = s.ID
+	d.Event = string(about.Event)
+	d.PolicyID = about.PolicyID
+	d.Policy = about.Policy
+	d.DestinationID = s.Destination
+	d.MechanismType = s.Kind
+	d.Mechanism = about.Mechanism
+	d.State = s.State
+	d.Reason = s.Why
+	d.ReplayOf = s.ReplayOf
+	d.Tries = s.Attempts
+	d.CreatedAt = webTime(s.Created)
+	d.EndedAt = webTime(s.Ended)
+	d.NextAt = webTime(s.NextAt)
+	return d, nil
+}
+
 func attemptsOf(ctx context.Context, tx *db.Tx, deliveryID string) ([]Attempt, error) {
-	rows, err := tx.Query(ctx, `SELECT n, at, took, status, outcome, error, request, body, response, answer FROM attempt WHERE delivery_id = $1 ORDER BY n LIMIT 100`, deliveryID)
-	if err != nil {
-		return nil, err
+	stored, err := delivery.Attempts(ctx, tx, deliveryID)
+	list := make([]Attempt, len(stored))
+	for i, a := range stored {
+		list[i] = attemptOf(a)
 	}
-	defer rows.Close()
-	list := []Attempt{}
-	for rows.Next() {
-		var a Attempt
-		var at, took int64
-		var request, body, response, answer []byte
-		if err := rows.Scan(&a.N, &at, &took, &a.Status, &a.Outcome, &a.Error, &request, &body, &response, &answer); err != nil {
-			return nil, err
-		}
-		a.At, a.TookMS, a.Body, a.Answer = timeOf(at), float64(took)/1000, clean(string(body), keepBody), clean(string(answer), keepAnswer)
-		if err := errors.Join(json.Unmarshal(request, &a.Request), json.Unmarshal(response, &a.Response)); err != nil {
-			return nil, err
-		}
-		list = append(list, a)
+	return list, err
+}
+
+func attemptOf(a delivery.Attempt) Attempt {
+	return Attempt{
+		N:        a.N,
+		At:       webTime(a.At),
+		TookMS:   float64(a.Took.Microseconds()) / 1000,
+		Status:   a.Status,
+		Outcome:  a.Outcome,
+		Error:    a.Error,
+		Request:  a.Request,
+		Body:     clean(string(a.Body)),
+		Response: a.Response,
+		Answer:   clean(string(a.Answer)),
 	}
-	return list, rows.Err()
+}
+
+// clean makes the bytes of a request or response valid text for JSON.
+func clean(s string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD")
 }
 
 func noDelivery() *errs.Error { return errs.New(errs.CodeNotFound, "there is no such delivery") }
@@ -338,7 +369,7 @@ func noDelivery() *errs.Error { return errs.New(errs.CodeNotFound, "there is no 
 // Delivery reads one with its attempts.
 func (n *Feature) Delivery(ctx context.Context, accountID, deliveryID string) (d Delivery, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		list, err := deliveriesOf(ctx, tx, ` WHERE d.account_id = $1 AND d.id = $2`, accountID, deliveryID)
+		list, err := deliveriesOf(ctx, tx, ` WHERE d.tenant = $1 AND d.id = $2`, accountID, deliveryID)
 		if err != nil || len(list) == 0 {
 			return or(err, noDelivery())
 		}
@@ -357,17 +388,17 @@ const countMost = 10_000
 func (n *Feature) history(ctx context.Context, accountID string, since, before time.Time, offset, limit int) (list []Delivery, total int, err error) {
 	from, to := "", "g" // behind every id
 	if !since.IsZero() {
-		from = lowestID(since)
+		from = id.Lowest(since)
 	}
 	if !before.IsZero() {
-		to = lowestID(before)
+		to = id.Lowest(before)
 	}
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		err := tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM delivery WHERE account_id = $1 AND id >= $2 AND id < $3 LIMIT $4) AS capped`, accountID, from, to, countMost).Scan(&total)
+		err := tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM delivery WHERE tenant = $1 AND id >= $2 AND id < $3 LIMIT $4) AS capped`, accountID, from, to, countMost).Scan(&total)
 		if err != nil {
 			return err
 		}
-		list, err = deliveriesOf(ctx, tx, ` WHERE d.account_id = $1 AND d.id >= $2 AND d.id < $3 ORDER BY d.id DESC LIMIT $4 OFFSET $5`, accountID, from, to, limit, offset)
+		list, err = deliveriesOf(ctx, tx, ` WHERE d.tenant = $1 AND d.id >= $2 AND d.id < $3 ORDER BY d.id DESC LIMIT $4 OFFSET $5`, accountID, from, to, limit, offset)
 		return err
 	})
 	return list, total, err

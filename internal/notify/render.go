@@ -26,9 +26,9 @@ func plainText(s string) string {
 	}, s)
 }
 
-// tidy makes the texts of a message fit for one line each. Data stays as the
+// sanitize makes the texts of a message fit for one line each. Data stays as the
 // product sent it.
-func (m *Message) tidy() {
+func (m *Message) sanitize() {
 	m.Policy, m.Name = plainText(m.Policy), plainText(m.Name)
 	m.Title, m.Thing, m.Summary = plainText(m.Title), plainText(m.Thing), plainText(m.Summary)
 	for i := range m.Changes {

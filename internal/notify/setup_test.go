@@ -24,8 +24,10 @@ import (
 	"github.com/belfryhq/belfry/internal/notify/webhook"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
@@ -50,7 +52,8 @@ type world struct {
 	deps notify.Deps
 	stop func() // waits for the drain
 
-	account string // of the token acme
+	account string      // of the token acme
+	jobs    *jobs.Queue // nil = none
 
 	mu       sync.Mutex // guards what follows
 	recorded []event.Audit
@@ -67,7 +70,14 @@ func everywhereWith(t *testing.T, change func(*notify.Deps), test func(t *testin
 
 func newWorld(t testing.TB, url string, change func(*notify.Deps)) *world {
 	t.Helper()
-	d, err := db.Open(t.Context(), db.Config{Feature: "notify", DataDir: t.TempDir(), URL: url, Schemas: []db.Schema{bus.Schema(), notify.Schema()}})
+	return newWorldIn(t, db.Config{Feature: "notify", DataDir: t.TempDir(), URL: url}, change)
+}
+
+// newWorldIn runs the feature on a database that may be there already.
+func newWorldIn(t testing.TB, cfg db.Config, change func(*notify.Deps)) *world {
+	t.Helper()
+	cfg.Schemas = []db.Schema{bus.Schema(), notify.Schema(), delivery.Schema()}
+	d, err := db.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +121,7 @@ func newWorld(t testing.TB, url string, change func(*notify.Deps)) *world {
 		},
 		Channels: []notify.Channel{webhook.New(webhook.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}), mail},
 		Log:      logger(),
-		Limits:   notify.Limits{Attempt: 5 * time.Second, Poll: 50 * time.Millisecond, Lease: 5 * time.Second},
+		Limits:   notify.Limits{Limits: delivery.Limits{Attempt: 5 * time.Second, Poll: 50 * time.Millisecond, Lease: 5 * time.Second}},
 	}
 	if change != nil {
 		change(&w.deps)
@@ -176,6 +186,10 @@ func (w *world) serve() *httptest.Server {
 		w.t.Fatal(err)
 	}
 	w.n.Register(api)
+	if w.jobs != nil {
+		w.n.RegisterJobs(api, w.jobs)
+		w.jobs.API(api)
+	}
 	server := httptest.NewServer(api)
 	w.t.Cleanup(server.Close)
 	return server
@@ -230,10 +244,13 @@ func (w *world) call(token, method, path string, body any, result any) (status i
 		}
 		in = bytes.NewReader(data)
 	}
-	if path != "/all" {
-		path = "/accounts/" + w.account + "/alerting/v3" + path
-	} else {
+	switch {
+	case path == "/all":
 		path = "/alerts"
+	case strings.HasPrefix(path, "/jobs/"):
+		path = "/accounts/" + w.account + path
+	default:
+		path = "/accounts/" + w.account + "/alerting/v3" + path
 	}
 	r, err := http.NewRequestWithContext(w.t.Context(), method, w.api.URL+"/client/v4"+path, in)
 	if err != nil {
@@ -413,10 +430,10 @@ type deadlines chan time.Duration
 
 func (deadlines) Kind() string { return notify.KindWebhook }
 
-func (d deadlines) Send(ctx context.Context, _ *notify.Message) notify.Result {
+func (d deadlines) Send(ctx context.Context, _ *notify.Message) delivery.Result {
 	at, _ := ctx.Deadline()
 	d <- time.Until(at)
-	return notify.Result{Status: 200}
+	return delivery.Result{Status: 200}
 }
 
 // changeWith finds one change before every alert, with a sentence.

@@ -42,7 +42,7 @@ func (n *Feature) whyNoMail(ctx context.Context, account, address string) string
 	if n.isUnconfirmed(ctx, account, address) {
 		return address + " is not confirmed yet: send the confirmation mail on the member's page"
 	}
-	return address + " is not a member of the account any more"
+	return address + " is no longer a member of the account"
 }
 
 // refusedAddress explains why a policy cannot name an address.

@@ -11,6 +11,7 @@ import (
 
 	accounts "github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/notify"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -22,11 +23,11 @@ type mailbox struct {
 
 func (*mailbox) Kind() string { return notify.KindEmail }
 
-func (m *mailbox) Send(_ context.Context, message *notify.Message) notify.Result {
+func (m *mailbox) Send(_ context.Context, message *notify.Message) delivery.Result {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sent = append(m.sent, message.Address)
-	return notify.Result{Status: 250}
+	return delivery.Result{Status: 250}
 }
 
 func (m *mailbox) to(address string) (n int) {

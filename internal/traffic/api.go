@@ -11,50 +11,71 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// maxRefusedShown is how many refused counts or lines an answer describes; it
-// counts all.
+// maxRefusedShown limits how many refused counts or lines an answer describes; it
+// counts all of them.
 const maxRefusedShown = 50
 
-// Taken answers a request that brings counts or lines.
-type Taken struct {
-	Accepted int            `json:"accepted" doc:"Counts, or lines of a log, that were taken"`
+// IngestResult is the answer to a request with counts or lines.
+type IngestResult struct {
+	Accepted int            `json:"accepted" doc:"Counts, or lines of a log, that were accepted"`
 	Rejected int            `json:"rejected"`
-	Counts   int            `json:"counts" doc:"Counts that were stored: of a log, one for each ten seconds, host and origin"`
-	Refused  []RefusedCount `json:"refused" doc:"The first 50 that were not taken"`
+	Counts   int            `json:"counts" doc:"Counts stored; of a log, one for each ten seconds, host and origin"`
+	Refused  []RefusedCount `json:"refused" doc:"The first 50 that were rejected"`
 
-	RejectedRequests int64    `json:"rejected_requests" doc:"Requests in the counts, or lines of a log, that were not taken"`
-	OtherRequests    int64    `json:"other_requests" doc:"Requests that were counted for the property other: traffic showed more new hostnames than become properties by themselves. A property that is added by hand takes its own"`
+	RejectedRequests int64    `json:"rejected_requests" doc:"Requests in the rejected counts, or rejected lines of a log"`
+	OtherRequests    int64    `json:"other_requests" doc:"Requests counted for the property other, because the account has no room for more properties by traffic. A property added by hand takes its own"` //nolint:lll // a struct tag
 	OtherZones       []string `json:"other_zones" doc:"The first 10 of their names"`
 }
 
-// RefusedCount says why one count or line was not taken.
+// RefusedCount says why one count or line was rejected.
 type RefusedCount struct {
-	Index  int                  `json:"index" doc:"Place in the request, from 0; of a log, the line from 1"`
+	Index  int                  `json:"index" doc:"Position in the request, from 0; of a log, the line from 1"`
 	Errors []ingest.ItemProblem `json:"errors"`
 }
 
-// Params has the header that both on-ramps of counts take.
+// Params has the header that both on-ramps take.
 type Params struct {
-	Key string `header:"Idempotency-Key" doc:"A repeated request with the same key is answered as the first one and counts nothing, for 48 hours"`
+	Key string `header:"Idempotency-Key" doc:"For 48 hours, a repeated request with the same key gets the first answer and counts nothing"` //nolint:lll // a struct tag
 }
+
+const tag = "Traffic"
 
 // Register adds the HTTP on-ramps.
 func (f *Feature) Register(api *web.API) {
-	op := web.Op{
-		Path: "/accounts/{account_id}/traffic/counts", ID: "send-traffic-counts", Tag: "Traffic", Permission: account.TrafficWrite,
-		Summary: "Send request counts",
-		Description: "How many requests there were in an interval and how many of them failed: one object, a JSON array, or NDJSON; gzip is welcome. " +
-			"At most 10,000 counts or 4 MiB. {zone, ts, total} are required; seconds is 10 unless given, bad counts failures (5xx), unreachable those of them that did not reach the origin (521). " +
-			"A zone that is not known is made of a hostname. The answer comes after the commit; 200 when at least one count was accepted.",
-		MaxBody: MaxCountsBody, Accepts: ingest.MediaTypes, Result: Taken{},
-	}
-	web.Raw(api, "POST", op, func(ctx context.Context, in *Params, x *web.Exchange) error {
-		return f.takeCounts(ctx, x, in.Key, web.Account(ctx).ID)
+	const description = "How many requests there were in an interval, and how many of them failed: one object, a JSON " +
+		"array, or NDJSON; gzip is welcome. At most 10,000 counts or 4 MiB. {zone, ts, total} are required; seconds is 10 " +
+		"unless given, bad counts failures (5xx), unreachable counts those failures that did not reach the origin (521). " +
+		"An unknown zone is created from a hostname. The answer comes after the commit; 200 when at least one count was " +
+		"accepted."
+	web.Raw(api, "POST", web.Op{
+		Path:        "/accounts/{account_id}/traffic/counts",
+		ID:          "send-traffic-counts",
+		Tag:         tag,
+		Summary:     "Send request counts",
+		Description: description,
+		Permission:  account.TrafficWrite,
+		MaxBody:     MaxCountsBody,
+		Accepts:     ingest.MediaTypes,
+		Result:      IngestResult{},
+	}, func(ctx context.Context, in *Params, x *web.Exchange) error {
+		return f.ingestCounts(ctx, x, in.Key, web.Account(ctx).ID)
 	})
-	op.Path, op.ID, op.Scope = "/traffic/counts", "send-traffic-counts-of-many-accounts", web.ScopeProducer
-	op.Summary = "Send request counts of many accounts"
-	op.Description = "For product teams: every count names its account in account_id. " + op.Description
-	web.Raw(api, "POST", op, func(ctx context.Context, in *Params, x *web.Exchange) error { return f.takeCounts(ctx, x, in.Key, "") })
+
+	web.Raw(api, "POST", web.Op{
+		Path:        "/traffic/counts",
+		ID:          "send-traffic-counts-of-many-accounts",
+		Tag:         tag,
+		Summary:     "Send request counts of many accounts",
+		Description: "For product teams: every count names its account in account_id. " + description,
+		Scope:       web.ScopeProducer,
+		Permission:  account.TrafficWrite,
+		MaxBody:     MaxCountsBody,
+		Accepts:     ingest.MediaTypes,
+		Result:      IngestResult{},
+	}, func(ctx context.Context, in *Params, x *web.Exchange) error {
+		return f.ingestCounts(ctx, x, in.Key, "")
+	})
+
 	f.registerLogs(api)
 	api.Limit("traffic.batch_counts", MaxCounts)
 	api.Limit("traffic.batch_bytes", MaxCountsBody)
@@ -63,21 +84,9 @@ func (f *Feature) Register(api *web.API) {
 	api.Limit("traffic.max_age_seconds", int(MaxAge.Seconds()))
 }
 
-// checkKey refuses keys as web does for creating operations.
-func checkKey(key string) error {
-	bad := len(key) > 255
-	for i := range len(key) {
-		bad = bad || key[i] < 0x21 || key[i] > 0x7e
-	}
-	if bad {
-		return errs.At(errs.CodeInvalid, "Idempotency-Key", "an Idempotency-Key has 1 to 255 visible ASCII characters")
-	}
-	return nil
-}
-
-// takeCounts is both on-ramps of counts.
-func (f *Feature) takeCounts(ctx context.Context, x *web.Exchange, key, accountID string) error {
-	if err := checkKey(key); err != nil {
+// ingestCounts serves both on-ramps of counts.
+func (f *Feature) ingestCounts(ctx context.Context, x *web.Exchange, key, accountID string) error {
+	if err := web.CheckIdempotencyKey(key); err != nil {
 		return err
 	}
 	body, err := x.Bytes()
@@ -88,36 +97,42 @@ func (f *Feature) takeCounts(ctx context.Context, x *web.Exchange, key, accountI
 	if err != nil {
 		return err
 	}
+
 	b := f.newBatch(ingest.From(ctx, accountID), "http")
-	if err := b.values(ctx, items.Values); err != nil {
+	if err := b.addAll(ctx, items.Values); err != nil {
 		return err
 	}
 	hash := sha256.New()
 	hash.Write([]byte("counts\n"))
 	hash.Write(body)
-	return f.answer(ctx, x, b, key, [32]byte(hash.Sum(nil)), Taken{Accepted: len(b.good), Rejected: len(b.bad), RejectedRequests: b.refused, Counts: len(b.good)}, items)
+	return f.answer(ctx, x, b, items, &submission{
+		scope: b.from.Scope(),
+		key:   key,
+		hash:  [32]byte(hash.Sum(nil)),
+		result: IngestResult{
+			Accepted:         len(b.good),
+			Rejected:         len(b.bad),
+			RejectedRequests: b.refused,
+		},
+	})
 }
 
-// answer stores a batch and says what became of it.
-func (f *Feature) answer(ctx context.Context, x *web.Exchange, b *batch, key string, hash [32]byte, out Taken, items ingest.Items) error {
+// answer stores a batch and answers with its result.
+func (f *Feature) answer(ctx context.Context, x *web.Exchange, b *batch, items ingest.Items, s *submission) error {
+	out := &s.result
+	out.Counts = len(b.good)
 	out.Refused = []RefusedCount{}
 	out.OtherRequests = b.other
 	out.OtherZones = append([]string{}, b.others...)
 	var shown errs.List
-	for i, r := range b.bad {
-		if i == maxRefusedShown {
-			break
-		}
+	for _, r := range b.bad[:min(len(b.bad), maxRefusedShown)] {
 		out.Refused = append(out.Refused, RefusedCount{Index: r.index, Errors: ingest.Problems(r.faults)})
 		for _, e := range r.faults {
 			shown = append(shown, items.Locate(r.index, e))
 		}
 	}
-	answer, err := json.Marshal(out)
-	if err != nil {
-		return err
-	}
-	answer, replayed, err := f.submit(ctx, b, &submission{scope: b.from.Scope(), key: key, hash: hash, answer: answer})
+
+	answer, replayed, err := f.submit(ctx, b, s)
 	if err != nil {
 		return err
 	}
@@ -125,7 +140,7 @@ func (f *Feature) answer(ctx context.Context, x *web.Exchange, b *batch, key str
 	if replayed {
 		f.metrics.replayed.Inc()
 		x.Writer().Header().Set("Idempotency-Replayed", "true")
-		if err := json.Unmarshal(answer, &out); err != nil {
+		if err := json.Unmarshal(answer, out); err != nil {
 			return err
 		}
 	} else if out.Accepted == 0 && len(shown) > 0 {

@@ -13,28 +13,34 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// LogParams are the parameters of the on-ramp of logs.
+// LogParams are the parameters of the on-ramp of access logs.
 type LogParams struct {
 	Params
-	Format string `query:"format" required:"true" enum:"combined,nginx-json,caddy,logpush" doc:"How the lines are written"`
-	Zone   string `query:"zone" maxLength:"255" doc:"Zone of all lines: id, name or alias; left out, the line's own (Logpush), else its host"`
+	Format string `query:"format" required:"true" enum:"combined,nginx-json,caddy,logpush" doc:"Format of the lines"`
+	Zone   string `query:"zone" maxLength:"255" doc:"Zone of all lines: id, name or alias. Left out: the zone in the line (Logpush), else its host"` //nolint:lll // a struct tag
 }
 
 func (f *Feature) registerLogs(api *web.API) {
 	web.Raw(api, "POST", web.Op{
-		Path: "/accounts/{account_id}/traffic/logs", ID: "send-access-logs", Tag: "Traffic", Permission: account.TrafficWrite,
+		Path:    "/accounts/{account_id}/traffic/logs",
+		ID:      "send-access-logs",
+		Tag:     tag,
 		Summary: "Send an access log",
-		Description: "Lines of an access log as the server wrote them; gzip is welcome, at most 64 MiB decompressed. They are counted by ten seconds, host and origin as they arrive and not kept. " +
-			"A status of 500 and more is bad; 521, and nginx's 502 without a connection, is unreachable; for Logpush both statuses decide. Lines that are no requests are counted and described, the others are taken. " +
-			"200 when at least one line was accepted.",
-		MaxBody: MaxLogBody, Accepts: []string{"text/plain", "application/x-ndjson", "application/json", "application/octet-stream"}, Result: Taken{},
-	}, f.takeLog)
+		Description: "Lines of an access log as the server wrote them; gzip is welcome, at most 64 MiB decompressed. They " +
+			"are counted by ten seconds, host and origin as they arrive, and not stored. A status of 500 and more is bad; " +
+			"521, and nginx's 502 without a connection, is unreachable; for Logpush both statuses decide. Lines that are " +
+			"not requests are counted and described, the others are accepted. 200 when at least one line was accepted.",
+		Permission: account.TrafficWrite,
+		MaxBody:    MaxLogBody,
+		Accepts:    []string{"text/plain", "application/x-ndjson", "application/json", "application/octet-stream"},
+		Result:     IngestResult{},
+	}, f.ingestLog)
 	api.Limit("traffic.log_uploads", maxAccountUploads)
 }
 
-// takeLog counts a log while it arrives; it is held at no time.
-func (f *Feature) takeLog(ctx context.Context, in *LogParams, x *web.Exchange) error {
-	if err := checkKey(in.Key); err != nil {
+// ingestLog counts a log while it arrives; no more than a line of it is in memory.
+func (f *Feature) ingestLog(ctx context.Context, in *LogParams, x *web.Exchange) error {
+	if err := web.CheckIdempotencyKey(in.Key); err != nil {
 		return err
 	}
 	format, err := ParseFormat(in.Format)
@@ -46,86 +52,108 @@ func (f *Feature) takeLog(ctx context.Context, in *LogParams, x *web.Exchange) e
 		return err
 	}
 	defer leave()
+
 	b := f.newBatch(ingest.From(ctx, web.Account(ctx).ID), "log")
 	hash := sha256.New()
-	io.WriteString(hash, "log\n"+in.Format+"\n"+in.Zone+"\n") // a hash takes everything
-	tally, window := NewTally(maxCells), Recent(f.now())
-	accepted, rejected := 0, 0
-	refuse := func(line int, fault error) {
-		rejected++
-		f.metrics.refused.WithLabelValues("log", reason(described(fault)[0].Code)).Inc()
-		if len(b.bad) < maxRefusedShown {
-			b.bad = append(b.bad, refusal{index: line, account: b.from.Account, faults: described(fault)})
-		}
+	io.WriteString(hash, "log\n"+in.Format+"\n"+in.Zone+"\n") // a hash accepts all writes
+	lines, err := b.readLog(ctx, format, in.Zone, io.TeeReader(x.Body(), hash))
+	if err != nil {
+		return err
 	}
-	err = format.Read(io.TeeReader(x.Body(), hash), func(line int, e Entry, fault error) error {
+	f.metrics.lines.WithLabelValues(in.Format, "ok").Add(float64(lines.accepted))
+	f.metrics.lines.WithLabelValues(in.Format, "refused").Add(float64(lines.rejected))
+	return f.answer(ctx, x, b, ingest.Items{List: true}, &submission{
+		scope: b.from.Scope(),
+		key:   in.Key,
+		hash:  [32]byte(hash.Sum(nil)),
+		result: IngestResult{
+			Accepted:         lines.accepted,
+			Rejected:         lines.rejected,
+			RejectedRequests: int64(lines.rejected),
+		},
+	})
+}
+
+// lineCounts are the lines of a log by outcome.
+type lineCounts struct{ accepted, rejected int }
+
+// readLog counts the lines of a log and adds the counts to the batch.
+func (b *batch) readLog(ctx context.Context, format Format, zone string, r io.Reader) (n lineCounts, err error) {
+	counts := NewLogCounts(maxCells)
+	window := Recent(b.f.now())
+	err = format.Read(r, func(line int, e Entry, fault error) error {
 		if fault == nil {
 			if late := window.check(e.At); late != nil {
 				fault = late
 			}
 		}
 		if fault == nil {
-			fault = tally.Add(in.Zone, e)
-			if fault != nil && errs.Is(fault, errs.CodeTooLarge) {
+			fault = counts.Add(zone, e)
+			if errs.Is(fault, errs.CodeTooLarge) {
 				return fault
 			}
 		}
-		if fault != nil {
-			refuse(line, fault)
+		if fault == nil {
+			n.accepted++
 			return nil
 		}
-		accepted++
+		n.rejected++
+		faults := errs.All(fault)
+		b.f.metrics.refused.WithLabelValues("log", reason(faults[0].Code)).Inc()
+		if len(b.bad) < maxRefusedShown {
+			b.bad = append(b.bad, refusal{index: line, account: b.from.Account, faults: faults})
+		}
 		return nil
 	})
 	if err != nil {
-		return err
+		return n, err
 	}
-	if accepted+rejected == 0 {
-		return errs.New(errs.CodeMissingField, "the body is empty; send the lines of an access log")
+	if n.accepted+n.rejected == 0 {
+		return n, errs.New(errs.CodeMissingField, "the body is empty; send the lines of an access log")
 	}
-	// A zone that cannot be refuses its lines.
-	for i, c := range tally.Counts() {
+
+	// A zone that cannot be resolved rejects all of its lines.
+	for i, c := range counts.Counts() {
 		before := len(b.bad)
 		if err := b.add(ctx, i, c, nil, nil); err != nil {
-			return err
+			return n, err
 		}
 		if len(b.bad) == before {
 			continue
 		}
 		refused := b.bad[before]
-		accepted -= int(c.Total)
-		rejected += int(c.Total)
-		f.metrics.refused.WithLabelValues("log", reason(refused.faults[0].Code)).Add(float64(c.Total))
+		n.accepted -= int(c.Total)
+		n.rejected += int(c.Total)
+		b.f.metrics.refused.WithLabelValues("log", reason(refused.faults[0].Code)).Add(float64(c.Total))
 		refused.index = 0 // of many lines
 		if b.bad = b.bad[:before]; before < maxRefusedShown {
 			b.bad = append(b.bad, refused)
 		}
 	}
-	f.metrics.lines.WithLabelValues(in.Format, "ok").Add(float64(accepted))
-	f.metrics.lines.WithLabelValues(in.Format, "refused").Add(float64(rejected))
-	return f.answer(ctx, x, b, in.Key, [32]byte(hash.Sum(nil)), Taken{Accepted: accepted, Rejected: rejected, RejectedRequests: int64(rejected), Counts: len(b.good)}, ingest.Items{List: true})
+	return n, nil
 }
 
-// Uploads at once. A tally may take 30 MB, and a slow upload its place for half a
-// minute: no account takes all places.
+// Uploads at once. The counts of one may take 30 MB of memory, and a slow upload
+// keeps its slot for half a minute: no account can occupy all slots.
 const (
 	maxUploads        = 16
 	maxAccountUploads = 4
 )
 
-// uploads are the logs that are arriving.
+// uploads counts the logs that are arriving.
 type uploads struct {
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	all   int
 	byOne map[string]int // by account
 }
 
-// enter takes a place, which leave gives back.
+// enter takes a slot; leave returns it.
 func (u *uploads) enter(accountID string) (leave func(), err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.all == maxUploads || u.byOne[accountID] == maxAccountUploads {
-		return nil, errs.New(errs.CodeUnavailable, "as many logs are arriving as are read at once: %d, of one account %d", maxUploads, maxAccountUploads).After(time.Second)
+		return nil, errs.New(errs.CodeUnavailable, "too many logs are arriving: at most %d at once, %d of one account",
+			maxUploads, maxAccountUploads).After(time.Second)
 	}
 	u.all++
 	u.byOne[accountID]++
@@ -138,6 +166,3 @@ func (u *uploads) enter(accountID string) (leave func(), err error) {
 		}
 	}, nil
 }
-
-// described is an error as a list that can be shown.
-func described(err error) errs.List { return errs.All(err) }

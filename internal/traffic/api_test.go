@@ -22,12 +22,14 @@ func count(zone string, at time.Time, total, bad int) string {
 
 func TestCountsAreTakenInEveryShapeAndHandedOnOnce(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		lines := strings.Join([]string{count("shop.example", start, 10, 1), count("www.example", start, 5, 0), count("SHOP.example.", start.Add(10*time.Second), 20, 2)}, "\n")
+		lines := strings.Join([]string{count("shop.example", start, 10, 1), count("www.example", start, 5, 0),
+			count("SHOP.example.", start.Add(10*time.Second), 20, 2)}, "\n")
 		w.took(w.counts(zipped(t, lines), "Content-Type", "application/x-ndjson", "Content-Encoding", "gzip"), 3, 0)
 		list := w.sharded(2)
 		shop := w.zone(w.a, "shop.example")
 		i := slices.IndexFunc(list, func(m event.Traffic) bool { return m.Zone == shop })
-		if i < 0 || list[i].Account != w.a || len(list[i].Counts) != 2 || list[i].Counts[0].Total != 10 || list[i].Counts[1].Total != 20 {
+		if i < 0 || list[i].Account != w.a || len(list[i].Counts) != 2 || list[i].Counts[0].Total != 10 ||
+			list[i].Counts[1].Total != 20 {
 			t.Fatalf("%+v", list)
 		}
 		w.took(w.counts("["+count(shop, start, 1, 0)+"]"), 1, 0) // by id
@@ -64,7 +66,8 @@ func TestARepeatedRequestCountsOnce(t *testing.T) {
 		if list[0].ID != id || list[1].ID == id || list[1].Account != w.b {
 			t.Errorf("%+v", list)
 		}
-		if bad := w.counts(body, "Idempotency-Key", strings.Repeat("k", 256)); bad.Status != 400 || bad.Errors[0].Source.Pointer != "Idempotency-Key" {
+		if bad := w.counts(body, "Idempotency-Key", strings.Repeat("k", 256)); bad.Status != 400 ||
+			bad.Errors[0].Source.Pointer != "Idempotency-Key" {
 			t.Errorf("a long key: %s", bad.Text)
 		}
 	})
@@ -95,7 +98,8 @@ func TestARelayThatDeliversTwiceRepeatsTheId(t *testing.T) {
 func TestTheCountsOfAZoneLeaveInTheirOrder(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		for i := range 40 {
-			w.took(w.counts(count("a.example", start.Add(time.Duration(i)*time.Second), 1, 0)+"\n"+count("b.example", start.Add(time.Duration(i)*time.Second), 1, 0)), 2, 0)
+			w.took(w.counts(count("a.example", start.Add(time.Duration(i)*time.Second), 1, 0)+"\n"+
+				count("b.example", start.Add(time.Duration(i)*time.Second), 1, 0)), 2, 0)
 		}
 		last := map[string]int64{}
 		for _, m := range w.sharded(80) {
@@ -110,7 +114,8 @@ func TestTheCountsOfAZoneLeaveInTheirOrder(t *testing.T) {
 func TestRefusedCountsAreNamedAndGoBackToTheTeam(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		body := strings.Join([]string{count("shop.example", start, 10, 1), count("shop.example", start, 1, 2),
-			`{"zone":"not a host","ts":` + fmt.Sprint(start.Unix()) + `,"total":1}`, `{"secret":"ana@example.com"}`, count("shop.example", start, 3, 0)}, "\n")
+			`{"zone":"not a host","ts":` + fmt.Sprint(start.Unix()) + `,"total":1}`, `{"secret":"ana@example.com"}`,
+			count("shop.example", start, 3, 0)}, "\n")
 		a := w.took(w.counts(body), 2, 3)
 		var got []string
 		for _, r := range a.Result.Refused {
@@ -121,7 +126,8 @@ func TestRefusedCountsAreNamedAndGoBackToTheTeam(t *testing.T) {
 		}
 		rejects := decode[event.Reject](t, w.delivered(event.TopicAuditRejects, 3))
 		for _, r := range rejects {
-			if r.Kind != "traffic" || r.Account != w.a || r.Via != "http" || r.By != "writer" || len(r.Errors) == 0 || strings.Contains(r.Payload, "ana@") {
+			if r.Kind != "traffic" || r.Account != w.a || r.Via != "http" || r.By != "writer" || len(r.Errors) == 0 ||
+				strings.Contains(r.Payload, "ana@") {
 				t.Errorf("%+v", r)
 			}
 		}
@@ -157,7 +163,8 @@ func TestNobodySendsForAnotherAccount(t *testing.T) {
 	}
 	named := func(account string) string { return strings.Replace(one, "{", `{"account_id":"`+account+`",`, 1) }
 	for _, foreign := range []string{w.b, "ext:other", "ext:nobody", "0192f7c417d170008000000000000009"} {
-		if a := w.counts(named(foreign)); a.Status != 400 || a.Errors[0].Source.Pointer != "/account_id" || !strings.Contains(a.Errors[0].Message, "another account") {
+		if a := w.counts(named(foreign)); a.Status != 400 || a.Errors[0].Source.Pointer != "/account_id" ||
+			!strings.Contains(a.Errors[0].Message, "another account") {
 			t.Errorf("%s: %s", foreign, a.Text)
 		}
 	}
@@ -178,8 +185,11 @@ func TestAProductTeamSendsForManyAccounts(t *testing.T) {
 		one := func(account string) string {
 			return fmt.Sprintf(`{"account_id":%q,"zone":"shop.example","ts":%d,"total":1}`, account, start.Unix())
 		}
-		a := w.took(w.post("team", "/traffic/counts", strings.Join([]string{one(w.a), one("ext:other"), one("ext:nobody"), count("shop.example", start, 1, 0)}, "\n")), 2, 2)
-		if a.Result.Refused[0].Errors[0].Code != int(errs.CodeUnknownAccount) || a.Result.Refused[1].Errors[0].Code != int(errs.CodeMissingField) {
+		a := w.took(w.post("team", "/traffic/counts",
+			strings.Join([]string{one(w.a), one("ext:other"), one("ext:nobody"), count("shop.example", start, 1, 0)}, "\n")), 2,
+			2)
+		if a.Result.Refused[0].Errors[0].Code != int(errs.CodeUnknownAccount) ||
+			a.Result.Refused[1].Errors[0].Code != int(errs.CodeMissingField) {
 			t.Error(a.Text)
 		}
 		list := w.sharded(2)
@@ -214,11 +224,13 @@ func TestALogIsCountedAsItArrives(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		log := logAt(t, start) + "odd line\n"
 		path := "/accounts/" + w.a + "/traffic/logs?format=combined&zone=semicomplete.com"
-		a := w.took(w.post("writer", path, zipped(t, log), "Content-Type", "text/plain", "Content-Encoding", "gzip", "Idempotency-Key", "day-1"), 10_000, 1)
+		a := w.took(w.post("writer", path, zipped(t, log), "Content-Type", "text/plain", "Content-Encoding", "gzip",
+			"Idempotency-Key", "day-1"), 10_000, 1)
 		if a.Result.Refused[0].Index != 10_001 || !strings.Contains(a.Result.Refused[0].Errors[0].Message, "no time") {
 			t.Error(a.Text)
 		}
-		w.took(w.post("writer", path, zipped(t, log), "Content-Type", "text/plain", "Content-Encoding", "gzip", "Idempotency-Key", "day-1"), 10_000, 1)
+		w.took(w.post("writer", path, zipped(t, log), "Content-Type", "text/plain", "Content-Encoding", "gzip",
+			"Idempotency-Key", "day-1"), 10_000, 1)
 		var total, bad int64
 		messages := (a.Result.Counts + 1999) / 2000
 		for _, m := range w.sharded(messages) {
@@ -249,19 +261,25 @@ func TestALogThatCannotBeTakenSaysWhy(t *testing.T) {
 		{"apache&zone=z.example", line, "format"},
 		{"&zone=z.example", line, "format"},
 	} {
-		if a := w.post("writer", path+c.query, c.body, "Content-Type", "text/plain"); a.Status != 400 || !strings.Contains(a.Text, c.say) {
+		if a := w.post("writer", path+c.query, c.body, "Content-Type", "text/plain"); a.Status != 400 ||
+			!strings.Contains(a.Text, c.say) {
 			t.Errorf("%s: %s", c.query, a.Text)
 		}
 	}
-	if a := w.post("writer", path+"combined", line, "Content-Type", "text/plain"); a.Errors[0].Source.Pointer != "/1/zone" || a.Result.Refused[0].Errors[0].Source.Pointer != "/zone" {
+	if a := w.post("writer", path+"combined", line, "Content-Type",
+		"text/plain"); a.Errors[0].Source.Pointer != "/1/zone" || a.Result.Refused[0].Errors[0].Source.Pointer != "/zone" {
 		t.Errorf("the pointer of a line without a zone: %s", a.Text)
 	}
-	if a := w.post("writer", path+"combined&zone=z.example", line, "Content-Type", "application/x-www-form-urlencoded"); a.Status != 400 || !strings.Contains(a.Text, "--data-binary") {
+	if a := w.post("writer", path+"combined&zone=z.example", line, "Content-Type",
+		"application/x-www-form-urlencoded"); a.Status != 400 || !strings.Contains(a.Text, "--data-binary") {
 		t.Errorf("a form: %s", a.Text)
 	}
-	a := w.took(w.post("writer", path+"logpush", `{"EdgeStartTimestamp":`+fmt.Sprint(start.Unix())+`,"EdgeResponseStatus":521,"OriginResponseStatus":0,"ZoneName":"shop.example","ClientRequestHost":"www.shop.example"}`), 1, 0)
+	a := w.took(w.post("writer", path+"logpush",
+		`{"EdgeStartTimestamp":`+fmt.Sprint(start.Unix())+
+			`,"EdgeResponseStatus":521,"OriginResponseStatus":0,"ZoneName":"shop.example","ClientRequestHost":"www.shop.example"}`), 1, 0)
 	got := w.sharded(1)[0]
-	if got.Counts[0].Unreachable != 1 || got.Counts[0].Hostname != "www.shop.example" || got.Zone != w.zone(w.a, "shop.example") || a.Result.Counts != 1 {
+	if got.Counts[0].Unreachable != 1 || got.Counts[0].Hostname != "www.shop.example" ||
+		got.Zone != w.zone(w.a, "shop.example") || a.Result.Counts != 1 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -301,7 +319,8 @@ func TestOneAccountDoesNotTakeAllPlacesForUploads(t *testing.T) {
 			t.Fatalf("%d uploads are under way, want 4", w.f.Uploading(w.a))
 		}
 	}
-	if a := w.post("writer", "/accounts/"+w.a+path, line, "Content-Type", "text/plain"); a.Status != 503 || a.Header.Get("Retry-After") == "" {
+	if a := w.post("writer", "/accounts/"+w.a+path, line, "Content-Type", "text/plain"); a.Status != 503 ||
+		a.Header.Get("Retry-After") == "" {
 		t.Errorf("a fifth upload at once is answered %d, and Retry-After %q", a.Status, a.Header.Get("Retry-After"))
 	}
 	w.took(w.post("other", "/accounts/"+w.b+path, line, "Content-Type", "text/plain"), 1, 0)
@@ -315,7 +334,8 @@ func TestOneAccountDoesNotTakeAllPlacesForUploads(t *testing.T) {
 func TestMetricsSayWhatWasTakenAndRefused(t *testing.T) {
 	w := newWorld(t, "", 1)
 	w.took(w.counts(count("shop.example", start, 10, 1)+"\n"+count("shop.example", start, 1, 2)), 1, 1)
-	w.post("writer", "/accounts/"+w.a+"/traffic/logs?format=combined&zone=shop.example", "odd\n"+`1.2.3.4 - - [22/Nov/2026:09:59:00 +0000] "GET / HTTP/1.1" 200 1`)
+	w.post("writer", "/accounts/"+w.a+"/traffic/logs?format=combined&zone=shop.example",
+		"odd\n"+`1.2.3.4 - - [22/Nov/2026:09:59:00 +0000] "GET / HTTP/1.1" 200 1`)
 	families, err := w.metrics.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -330,9 +350,11 @@ func TestMetricsSayWhatWasTakenAndRefused(t *testing.T) {
 			got[name] = m.GetCounter().GetValue()
 		}
 	}
-	for name, want := range map[string]float64{"belfry_traffic_counts_total http": 1, "belfry_traffic_requests_total http": 10, "belfry_traffic_requests_total log": 1,
+	for name, want := range map[string]float64{"belfry_traffic_counts_total http": 1,
+		"belfry_traffic_requests_total http": 10, "belfry_traffic_requests_total log": 1,
 		"belfry_traffic_refused_total out_of_range http": 1, "belfry_traffic_refused_total invalid_value log": 1,
-		"belfry_traffic_lines_total combined ok": 1, "belfry_traffic_lines_total combined refused": 1, "belfry_traffic_sharded_total": 2, "belfry_traffic_zone_lookups_total ok": 2} {
+		"belfry_traffic_lines_total combined ok": 1, "belfry_traffic_lines_total combined refused": 1,
+		"belfry_traffic_sharded_total": 2, "belfry_traffic_zone_lookups_total ok": 2} {
 		if got[name] != want {
 			t.Errorf("%s is %v, want %v (%v)", name, got[name], want, got)
 		}
@@ -347,11 +369,14 @@ func TestWholeNumbersMayBeWrittenAsFloats(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	for body, say := range map[string]string{
-		fmt.Sprintf(`{"zone":"shop.example","ts":%d.25,"total":1}`, at):          "ts must be a whole number below 2^53, not a fraction",
-		fmt.Sprintf(`{"zone":"shop.example","ts":%d,"total":1.5}`, at):           "total must be a whole number below 2^53, not a fraction",
-		fmt.Sprintf(`{"zone":"shop.example","ts":%d,"total":1,"bad":1e400}`, at): "bad must be a whole number below 2^53, not a fraction",
-		fmt.Sprintf(`{"zone":"shop.example","ts":"%d","total":1}`, at):           "ts must be a whole number, not a string",
-		count("shop.example", start, 1, 0) + count("shop.example", start, 1, 0):  "--data-binary",
+		fmt.Sprintf(`{"zone":"shop.example","ts":%d.25,"total":1}`,
+			at): "ts must be a whole number below 2^53, not a fraction",
+		fmt.Sprintf(`{"zone":"shop.example","ts":%d,"total":1.5}`,
+			at): "total must be a whole number below 2^53, not a fraction",
+		fmt.Sprintf(`{"zone":"shop.example","ts":%d,"total":1,"bad":1e400}`,
+			at): "bad must be a whole number below 2^53, not a fraction",
+		fmt.Sprintf(`{"zone":"shop.example","ts":"%d","total":1}`, at):          "ts must be a whole number, not a string",
+		count("shop.example", start, 1, 0) + count("shop.example", start, 1, 0): "--data-binary",
 	} {
 		if a := w.counts(body); a.Status != 400 || !strings.Contains(a.Text, say) {
 			t.Errorf("%s: %s, want %q", body, a.Text, say)
@@ -377,7 +402,8 @@ func TestRequestsWithoutAZoneOfTheirOwnAreSaid(t *testing.T) {
 		fmt.Fprintf(&log, `{"time_iso8601":"2026-11-22T09:59:00Z","host":"h%d.random.example","status":200}`+"\n", i)
 	}
 	log.WriteString(`{"time_iso8601":"2026-11-22T09:59:00Z","host":"shop.example","status":200}`)
-	a := w.took(w.post("writer", "/accounts/"+w.a+"/traffic/logs?format=nginx-json", log.String(), "Content-Type", "text/plain"), 31, 0)
+	a := w.took(w.post("writer", "/accounts/"+w.a+"/traffic/logs?format=nginx-json",
+		log.String(), "Content-Type", "text/plain"), 31, 0)
 	if a.Result.OtherRequests != 30 || len(a.Result.OtherZones) != 10 || a.Result.OtherZones[0] != "h0.random.example" {
 		t.Errorf("a log: %+v", a.Result)
 	}

@@ -13,50 +13,53 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
-// refusal is a count or line that is not taken.
+// refusal is a rejected count or line.
 type refusal struct {
 	index   int
 	account string
-	data    []byte
+	data    []byte // as it was sent; nil for lines of logs
 	faults  errs.List
 }
 
-// batch is what was handed in at once, on its way to be stored.
+// batch holds the counts of one request or record on the way to the store.
 type batch struct {
 	f     *Feature
 	from  ingest.Sender
 	via   string // http, log, kafka
-	good  []Located
+	good  []ResolvedCount
 	total int64 // requests in the good counts
 	bad   []refusal
-	// Requests in the bad counts, and in those that have no zone of their own.
-	refused int64
-	other   int64
+
+	refused int64    // requests in the bad counts
+	other   int64    // requests counted for the zone other
 	others  []string // the first of their names, as they were written
 
-	accounts map[string]found
-	zones    map[[2]string]found
+	accounts map[string]resolved
+	zones    map[zoneRef]resolved
 }
 
-// found is what a reference means, or why nothing.
-type found struct {
+// zoneRef is a zone as a count names it.
+type zoneRef struct{ account, ref string }
+
+// resolved is the id that a reference resolves to, or the fault.
+type resolved struct {
 	id    string
-	other bool // it is counted for the zone of names that have none
+	other bool // counted for the zone of names that have none
 	fault *errs.Error
 }
 
-// otherZone takes the names for which the account's budget of new zones has no room.
+// otherZone gets the names for which the account has no room for new zones.
 const otherZone = account.OtherZone
 
 const maxOthersShown = 10
 
 func (f *Feature) newBatch(from ingest.Sender, via string) *batch {
-	return &batch{f: f, from: from, via: via, accounts: map[string]found{}, zones: map[[2]string]found{}}
+	return &batch{f: f, from: from, via: via, accounts: map[string]resolved{}, zones: map[zoneRef]resolved{}}
 }
 
-// values takes counts as JSON. Its error is of the infrastructure: nothing may
+// addAll adds counts as JSON. Its error is one of the infrastructure: nothing may
 // be stored then.
-func (b *batch) values(ctx context.Context, values []jsontext.Value) error {
+func (b *batch) addAll(ctx context.Context, values []jsontext.Value) error {
 	window := Recent(b.f.now())
 	for i, v := range values {
 		c, faults := ParseCount(v, window)
@@ -67,18 +70,18 @@ func (b *batch) values(ctx context.Context, values []jsontext.Value) error {
 	return nil
 }
 
-// add takes one count, or refuses it.
+// add adds one count, or its refusal.
 func (b *batch) add(ctx context.Context, index int, c Count, data []byte, faults errs.List) error {
-	account, fault, err := b.account(ctx, c.Account)
+	accountID, fault, err := b.resolveAccount(ctx, c.Account)
 	if err != nil {
 		return err
 	}
 	if fault != nil && !hasPointer(faults, "") {
 		faults = append(faults, fault)
 	}
-	var zone found
+	var zone resolved
 	if len(faults) == 0 {
-		if zone, err = b.zone(ctx, account, c.Zone); err != nil {
+		if zone, err = b.resolveZone(ctx, accountID, c.Zone); err != nil {
 			return err
 		}
 		if zone.fault != nil {
@@ -86,36 +89,32 @@ func (b *batch) add(ctx context.Context, index int, c Count, data []byte, faults
 		}
 	}
 	if len(faults) > 0 {
-		b.bad = append(b.bad, refusal{index, account, data, faults})
+		b.bad = append(b.bad, refusal{index: index, account: accountID, data: data, faults: faults})
 		b.refused += max(0, c.Total)
 		return nil
 	}
+
 	if zone.other {
 		b.other += c.Total
 		if len(b.others) < maxOthersShown && !slices.Contains(b.others, c.Zone) {
 			b.others = append(b.others, c.Zone)
 		}
 	}
-	b.good = append(b.good, Located{account, zone.id, c.Count})
+	b.good = append(b.good, ResolvedCount{Account: accountID, Zone: zone.id, Count: c.Count})
 	b.total += c.Total
 	return nil
 }
 
-// hasPointer reports whether a fault is of that place: a count that could not be
-// read at all is not said to lack its account too.
+// hasPointer reports whether a fault has the pointer. A count that cannot be read
+// at all (pointer "") gets no further fault about its account.
 func hasPointer(list errs.List, pointer string) bool {
-	for _, e := range list {
-		if e.Pointer == pointer {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(list, func(e *errs.Error) bool { return e.Pointer == pointer })
 }
 
-// account resolves the account that a count names; each name is looked up once.
-func (b *batch) account(ctx context.Context, ref string) (string, *errs.Error, error) {
-	got, known := b.accounts[ref]
-	if !known {
+// resolveAccount resolves the account that a count names, once for each name.
+func (b *batch) resolveAccount(ctx context.Context, ref string) (string, *errs.Error, error) {
+	got, done := b.accounts[ref]
+	if !done {
 		var err error
 		got.id, got.fault, err = b.from.ItemAccount(ctx, ref, b.f.cfg.Account)
 		if err != nil {
@@ -126,19 +125,20 @@ func (b *batch) account(ctx context.Context, ref string) (string, *errs.Error, e
 	return got.id, got.fault, nil
 }
 
-// zone resolves or makes the zone of a count.
-func (b *batch) zone(ctx context.Context, account, ref string) (found, error) {
-	k := [2]string{account, ref}
-	got, known := b.zones[k]
-	if known {
+// resolveZone finds or creates the zone that a count names, once for each name.
+func (b *batch) resolveZone(ctx context.Context, accountID, ref string) (resolved, error) {
+	k := zoneRef{accountID, ref}
+	got, done := b.zones[k]
+	if done {
 		return got, nil
 	}
-	id, name, err := b.f.cfg.Zone(ctx, account, ref)
+	zoneID, name, err := b.f.cfg.Zone(ctx, accountID, ref)
 	outcome := "ok"
 	if err != nil {
 		switch e := errs.All(err)[0]; e.Kind() {
 		case errs.Invalid:
-			got.fault = errs.At(e.Code, "/zone", "zone %q is not known, and cannot be made of it: %s", strict.Clip(ref, maxWord), e.Message)
+			got.fault = errs.At(e.Code, "/zone", "zone %q is not known, and cannot be created: %s",
+				strict.Clip(ref, maxWord), e.Message)
 		case errs.NotFound, errs.Forbidden, errs.Conflict:
 			got.fault = errs.At(e.Code, "/zone", "zone %q: %s", strict.Clip(ref, maxWord), e.Message)
 		default:
@@ -146,8 +146,8 @@ func (b *batch) zone(ctx context.Context, account, ref string) (found, error) {
 		}
 		outcome = "refused"
 	}
-	got.id = id
-	if got.other = name == otherZone && ref != id && !strings.EqualFold(ref, otherZone); got.other {
+	got.id = zoneID
+	if got.other = name == otherZone && ref != zoneID && !strings.EqualFold(ref, otherZone); got.other {
 		outcome = "other"
 	}
 	b.f.metrics.zones.WithLabelValues(outcome).Inc()

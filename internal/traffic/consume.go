@@ -16,42 +16,40 @@ const Group = "belfry.traffic"
 
 const topicIn = event.TopicTrafficCounts
 
-// Handle splits a batch of records and moves the offset in one transaction.
-// Each record makes messages of its own, whose ids come from its place and its
-// content: read again from another position it gives the same ones, and other
-// content at the same place (a log that was lost and begun anew) gives others.
+// Handle shards a batch of records and moves the offset in one transaction. Each
+// record makes messages of its own, whose ids come from its position and content:
+// a record that is read again makes the same ones, and another record at the same
+// position (of a log that was lost and started again) makes others.
 func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
+	type outcome struct {
+		*batch
+		sharded int
+	}
 	var msgs []bus.Message
-	var done []*batch
-	var sharded []int
-	accounts, zones := map[string]found{}, map[[2]string]found{}
+	var done []outcome
+	shared := f.newBatch(ingest.Sender{By: b.Topic}, "kafka") // looks names up once for all records
 	for i := range b.Records {
 		r := &b.Records[i]
-		one := &batch{f: f, from: ingest.Sender{By: b.Topic}, via: "kafka", accounts: accounts, zones: zones}
-		items, err := countFormat.Split(r.Value, "")
-		if len(r.Value) == 0 {
-			err = errs.New(errs.CodeInvalidJSON, "the record has no value")
+		one := f.newBatch(shared.from, shared.via)
+		one.accounts = shared.accounts
+		one.zones = shared.zones
+		if err := one.addRecord(ctx, r.Value); err != nil {
+			return err // nothing was stored: the batch is read again
 		}
-		if err == nil {
-			err = one.values(ctx, items.Values)
-			if err != nil {
-				return err // nothing was stored: the batch comes again
-			}
-		} else {
-			one.bad = []refusal{{data: r.Value, faults: described(err)}}
-		}
-		id := digest(b.Topic, fmt.Sprint(b.Partition), fmt.Sprint(r.Offset), fmt.Sprint(r.Time.UnixMilli()), string(r.Value))
-		out, err := Split(id, one.good, f.cfg.Partitions)
+
+		position := []string{b.Topic, fmt.Sprint(b.Partition), fmt.Sprint(r.Offset), fmt.Sprint(r.Time.UnixMilli())}
+		out, err := Shard(messageID(append(position, string(r.Value))...), one.good, f.cfg.Partitions)
 		if err != nil {
 			return err
 		}
-		back, err := one.rejects(f.now(), &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: r.Offset})
+		rejects, err := one.rejects(f.now(), &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: r.Offset})
 		if err != nil {
 			return err
 		}
-		msgs = append(append(msgs, out...), back...)
-		done, sharded = append(done, one), append(sharded, len(out))
+		msgs = append(append(msgs, out...), rejects...)
+		done = append(done, outcome{one, len(out)})
 	}
+
 	err := f.db.Tx(ctx, func(tx *db.Tx) error {
 		if err := b.Commit(ctx, tx); err != nil {
 			return err
@@ -62,8 +60,21 @@ func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 		return err
 	}
 	f.cfg.Wake()
-	for i, one := range done {
-		f.metrics.took(one, sharded[i])
+	for _, o := range done {
+		f.metrics.stored(o.batch, o.sharded)
 	}
 	return nil
+}
+
+// addRecord adds the counts of a record, or the refusal of all of it.
+func (b *batch) addRecord(ctx context.Context, value []byte) error {
+	items, err := countFormat.Split(value, "")
+	if len(value) == 0 {
+		err = errs.New(errs.CodeInvalidJSON, "the record has no value")
+	}
+	if err != nil {
+		b.bad = []refusal{{data: value, faults: errs.All(err)}}
+		return nil
+	}
+	return b.addAll(ctx, items.Values)
 }

@@ -108,7 +108,8 @@ func TestCountsOfTheBusAreSplitAndTheOthersGoBack(t *testing.T) {
 			"garbage", "", `{"account_id":"ext:nobody","zone":"z.example","ts":1,"total":1}`)
 		b.consume(b.consumer())
 		list := w.sharded(3)
-		if list[0].Account != w.a || list[1].Account != w.b || list[2].Account != w.a || list[0].Zone != list[2].Zone || list[2].Counts[0].Total != 3 {
+		if list[0].Account != w.a || list[1].Account != w.b || list[2].Account != w.a || list[0].Zone != list[2].Zone ||
+			list[2].Counts[0].Total != 3 {
 			t.Errorf("%+v", list)
 		}
 		rejects := decode[event.Reject](t, w.delivered(event.TopicAuditRejects, 4))
@@ -154,7 +155,14 @@ func TestARecordThatIsReadAgainHasTheSameId(t *testing.T) {
 // newWorldOn is the feature of another process on the same database.
 func newWorldOn(t *testing.T, w *world) *world {
 	t.Helper()
-	f, err := traffic.New(traffic.Config{DB: w.db, Zone: w.dir.EnsureZone, Account: w.dir.ResolveAccount, Partitions: 16, Wake: func() {}, Now: w.clock})
+	f, err := traffic.New(traffic.Config{
+		DB:         w.db,
+		Zone:       w.dir.EnsureZone,
+		Account:    w.dir.ResolveAccount,
+		Partitions: 16,
+		Wake:       func() {},
+		Now:        w.clock,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +174,8 @@ func TestNothingIsStoredWhileZonesCannotBeLookedUp(t *testing.T) {
 	b := newTopic(t, w)
 	var mu sync.Mutex
 	failures := 3
-	f, err := traffic.New(traffic.Config{DB: w.db, Account: w.dir.ResolveAccount, Partitions: 1, Wake: func() {}, Now: w.clock,
+	f, err := traffic.New(traffic.Config{DB: w.db, Account: w.dir.ResolveAccount, Partitions: 1, Wake: func() {},
+		Now: w.clock,
 		Zone: func(ctx context.Context, accountID, ref string) (string, string, error) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -179,7 +188,8 @@ func TestNothingIsStoredWhileZonesCannotBeLookedUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.publish(b.count(w.a, "shop.example", 1))
-	c, err := bus.NewConsumer(bus.Config{Cluster: b.cluster, Group: traffic.Group, Topics: []string{event.TopicTrafficCounts}, DB: w.db,
+	c, err := bus.NewConsumer(bus.Config{Cluster: b.cluster, Group: traffic.Group,
+		Topics: []string{event.TopicTrafficCounts}, DB: w.db,
 		Retry: bus.Backoff{Min: time.Millisecond, Max: 5 * time.Millisecond},
 		Handle: func(ctx context.Context, batch *bus.Batch) error {
 			err := f.Handle(ctx, batch)
@@ -203,7 +213,8 @@ func TestNothingIsStoredWhileZonesCannotBeLookedUp(t *testing.T) {
 func TestAnAccountWithAsManyZonesAsItMayHaveSaysSo(t *testing.T) {
 	w := newWorld(t, "", 1)
 	limit := errs.New(errs.CodeLimit, "the account has %d zones, which is the most it may have", account.MaxZones)
-	f, err := traffic.New(traffic.Config{DB: w.db, Account: w.dir.ResolveAccount, Partitions: 1, Wake: func() {}, Now: w.clock,
+	f, err := traffic.New(traffic.Config{DB: w.db, Account: w.dir.ResolveAccount, Partitions: 1, Wake: func() {},
+		Now:  w.clock,
 		Zone: func(context.Context, string, string) (string, string, error) { return "", "", limit }})
 	if err != nil {
 		t.Fatal(err)

@@ -18,32 +18,34 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
-// Count is one compact count as a product sends it: the account and the zone
-// as they were written, the rest checked.
+// Count is one compact count: the account and the zone as the product wrote them,
+// the rest checked.
 type Count struct {
 	Account string // id or ext:<external id>; empty where the route names it
 	Zone    string // id, name or alias
 	event.Count
 }
 
-// Window is the time that counts may be of, in Unix seconds: From <= ts <= To.
+// Window limits the time of counts, in Unix seconds: From <= ts <= To.
 type Window struct{ From, To int64 }
 
-// Ever takes all times, for replays in event time.
+// Ever includes all times, for replays in event time.
 var Ever = Window{From: 0, To: 1 << 40}
 
-// Recent is what is taken from a live product.
+// Recent is the window for counts of a running product.
 func Recent(now time.Time) Window {
 	return Window{From: now.Add(-MaxAge).Unix(), To: now.Add(MaxAhead).Unix()}
 }
 
-// check says whether a time is in the window.
+// check returns a fault if a time is outside of the window.
 func (w Window) check(ts int64) *errs.Error {
 	switch {
 	case ts < w.From:
-		return errs.At(errs.CodeOutOfRange, "/ts", "ts is %s; the oldest that is taken is %s (35 days)", when(ts), when(w.From))
+		return errs.At(errs.CodeOutOfRange, "/ts", "ts is %s; the oldest accepted is %s (35 days)",
+			when(ts), when(w.From))
 	case ts > w.To:
-		return errs.At(errs.CodeOutOfRange, "/ts", "ts is %s, more than a minute ahead of the server's clock; it is in Unix seconds", when(ts))
+		return errs.At(errs.CodeOutOfRange, "/ts",
+			"ts is %s, more than a minute ahead of the server's clock; it is in Unix seconds", when(ts))
 	}
 	return nil
 }
@@ -63,7 +65,7 @@ const (
 	maxWord    = 100 // bytes of path_class and sli
 )
 
-// wire is a count as JSON. Pointers tell a missing number from a zero.
+// wire is a count as JSON. Pointers distinguish a missing number from zero.
 type wire struct {
 	Account     string `json:"account_id"`
 	Zone        string `json:"zone"`
@@ -78,8 +80,8 @@ type wire struct {
 	Unreachable whole  `json:"unreachable"`
 }
 
-// whole is a whole number, in any notation of JSON: many languages write 5.0 or
-// 1.7e9 for one.
+// whole is a whole number in any notation of JSON: many languages write 5.0 or
+// 1.7e9.
 type whole int64
 
 var errFraction = errors.New("a fraction")
@@ -122,8 +124,8 @@ var countFormat = ingest.Format{Item: aCount, Max: MaxCounts}
 //	{"account_id"?, "zone", "origin"?, "hostname"?, "path_class"?, "sli"?,
 //	 "ts": Unix seconds, "seconds": width (10), "total", "bad"?, "unreachable"?}
 //
-// It names every fault of the values and every unknown field; another fault of
-// the JSON ends the reading.
+// It returns every fault of the values and every unknown field; any other fault of
+// the JSON stops the decoding.
 func ParseCount(data []byte, window Window) (Count, errs.List) {
 	var w wire
 	var list errs.List
@@ -140,30 +142,36 @@ func ParseCount(data []byte, window Window) (Count, errs.List) {
 			return Count{Account: w.Account}, list
 		}
 	}
+	c, faults := w.count(window)
+	return c, append(list, faults...)
+}
+
+// count checks the values and fills in the defaults.
+func (w *wire) count(window Window) (Count, errs.List) {
+	var list errs.List
 	fault := func(code errs.Code, pointer, format string, args ...any) {
 		list = append(list, errs.At(code, pointer, format, args...))
 	}
-	c := Count{Account: w.Account, Zone: w.Zone, Count: event.Count{Seconds: 10, Origin: strings.ToLower(w.Origin),
-		Hostname: strings.ToLower(w.Hostname), PathClass: w.PathClass, SLI: w.SLI, Bad: int64(w.Bad), Unreachable: int64(w.Unreachable)}}
+	c := Count{Account: w.Account, Zone: w.Zone, Count: event.Count{
+		Seconds:     10,
+		Origin:      strings.ToLower(w.Origin),
+		Hostname:    strings.ToLower(w.Hostname),
+		PathClass:   w.PathClass,
+		SLI:         w.SLI,
+		Bad:         int64(w.Bad),
+		Unreachable: int64(w.Unreachable),
+	}}
 	if c.SLI == "availability" {
 		c.SLI = ""
 	}
 	if w.Zone == "" {
 		fault(errs.CodeMissingField, "/zone", "zone is required: a zone's id, name or alias, such as shop.example")
 	}
-	for _, t := range []struct {
-		pointer, value string
-		most           int
-		spaces         bool
-	}{{"/zone", w.Zone, maxRef, true}, {"/origin", w.Origin, maxRef, false}, {"/hostname", w.Hostname, maxRef, false}, {"/path_class", w.PathClass, maxWord, true}, {"/sli", w.SLI, maxWord, false}} {
-		if len(t.value) > t.most || strings.ContainsFunc(t.value, func(r rune) bool { return unicode.IsControl(r) || !t.spaces && unicode.IsSpace(r) }) {
-			fault(errs.CodeInvalid, t.pointer, "%s has at most %d bytes of plain text, without control characters%s", t.pointer[1:], t.most, map[bool]string{false: " and spaces"}[t.spaces])
-		}
-	}
-	switch {
-	case w.At == nil:
+	list = append(list, w.checkTexts()...)
+
+	if w.At == nil {
 		fault(errs.CodeMissingField, "/ts", "ts is required: the start of the interval in Unix seconds")
-	default:
+	} else {
 		c.At = int64(*w.At)
 		if e := window.check(c.At); e != nil {
 			list = append(list, e)
@@ -175,6 +183,7 @@ func ParseCount(data []byte, window Window) (Count, errs.List) {
 	if c.Seconds < 1 || c.Seconds > maxSeconds {
 		fault(errs.CodeOutOfRange, "/seconds", "seconds is the width of the interval, 1 to %d, not %d", maxSeconds, c.Seconds)
 	}
+
 	if w.Total == nil {
 		fault(errs.CodeMissingField, "/total", "total is required: the number of requests in the interval")
 		return c, list
@@ -189,4 +198,30 @@ func ParseCount(data []byte, window Window) (Count, errs.List) {
 		fault(errs.CodeOutOfRange, "/unreachable", "unreachable is a part of bad: 0 to %d, not %d", c.Bad, c.Unreachable)
 	}
 	return c, list
+}
+
+// checkTexts checks the lengths and characters of the text fields.
+func (w *wire) checkTexts() (list errs.List) {
+	for _, t := range []struct {
+		pointer, value string
+		max            int
+		spaces         bool // may have spaces
+	}{
+		{"/zone", w.Zone, maxRef, true},
+		{"/origin", w.Origin, maxRef, false},
+		{"/hostname", w.Hostname, maxRef, false},
+		{"/path_class", w.PathClass, maxWord, true},
+		{"/sli", w.SLI, maxWord, false},
+	} {
+		without := "control characters and spaces"
+		if t.spaces {
+			without = "control characters"
+		}
+		refused := func(r rune) bool { return unicode.IsControl(r) || !t.spaces && unicode.IsSpace(r) }
+		if len(t.value) > t.max || strings.ContainsFunc(t.value, refused) {
+			list = append(list, errs.At(errs.CodeInvalid, t.pointer, "%s has at most %d bytes of plain text, without %s",
+				t.pointer[1:], t.max, without))
+		}
+	}
+	return list
 }

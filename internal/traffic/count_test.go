@@ -16,8 +16,19 @@ func TestACountIsReadWithItsDefaults(t *testing.T) {
 	if len(faults) > 0 || c.Zone != "Shop.example" || c.Count != (event.Count{At: start.Unix(), Seconds: 10, Total: 5}) {
 		t.Errorf("%+v %v", c, faults)
 	}
-	c, faults = traffic.ParseCount(fmt.Appendf(nil, `{"account_id":"ext:acme","origin":"Origin.example:8443","zone":"z","hostname":"WWW.example","ts":%d,"seconds":60,"total":9,"bad":4,"unreachable":2,"sli":"latency","path_class":"Check out"}`, start.Unix()), window)
-	want := event.Count{At: start.Unix(), Seconds: 60, Origin: "origin.example:8443", Hostname: "www.example", PathClass: "Check out", SLI: "latency", Total: 9, Bad: 4, Unreachable: 2}
+	c, faults = traffic.ParseCount(fmt.Appendf(nil,
+		`{"account_id":"ext:acme","origin":"Origin.example:8443","zone":"z","hostname":"WWW.example","ts":%d,"seconds":60,"total":9,"bad":4,"unreachable":2,"sli":"latency","path_class":"Check out"}`, start.Unix()), window)
+	want := event.Count{
+		At:          start.Unix(),
+		Seconds:     60,
+		Origin:      "origin.example:8443",
+		Hostname:    "www.example",
+		PathClass:   "Check out",
+		SLI:         "latency",
+		Total:       9,
+		Bad:         4,
+		Unreachable: 2,
+	}
 	if len(faults) > 0 || c.Account != "ext:acme" || c.Count != want {
 		t.Errorf("%+v %v", c, faults)
 	}
@@ -63,7 +74,8 @@ func TestABadCountNamesItsField(t *testing.T) {
 		}
 	}
 	for _, ts := range []int64{now + 60, now - 35*86400} {
-		if _, faults := traffic.ParseCount(fmt.Appendf(nil, `{"zone":"z","total":0,"ts":%d}`, ts), traffic.Recent(start)); len(faults) > 0 {
+		if _, faults := traffic.ParseCount(fmt.Appendf(nil, `{"zone":"z","total":0,"ts":%d}`, ts),
+			traffic.Recent(start)); len(faults) > 0 {
 			t.Errorf("%d: %v", ts-now, faults)
 		}
 	}

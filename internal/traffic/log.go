@@ -35,7 +35,8 @@ func ParseFormat(name string) (Format, error) {
 		}
 		names = append(names, string(f))
 	}
-	return "", errs.At(errs.CodeInvalid, "format", "format is one of %s, not %q", strings.Join(names, ", "), strict.Clip(name, maxWord))
+	return "", errs.At(errs.CodeInvalid, "format", "format is one of %s, not %q",
+		strings.Join(names, ", "), strict.Clip(name, maxWord))
 }
 
 // Entry is what counts of one line: when, where, and how it ended.

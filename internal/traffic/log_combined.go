@@ -26,7 +26,8 @@ func parseCombined(line []byte) (e Entry, err error) {
 		e.Status, rest, err = requestStatus(line[end:])
 		if err == nil {
 			if joined(rest) {
-				return e, notLine("the line holds more than one request: its line breaks were lost (curl keeps them with --data-binary)")
+				return e, notLine("the line holds more than one request: its line breaks were lost (curl keeps them with " +
+					"--data-binary)")
 			}
 			return e, e.head(line[:at])
 		}
@@ -185,7 +186,8 @@ func parseCLF(b []byte) (int64, bool) {
 	if len(b) != len(clfTime) {
 		return 0, false
 	}
-	if b[2] != '/' || b[6] != '/' || b[11] != ':' || b[14] != ':' || b[17] != ':' || b[20] != ' ' || b[21] != '+' && b[21] != '-' {
+	if b[2] != '/' || b[6] != '/' || b[11] != ':' || b[14] != ':' || b[17] != ':' || b[20] != ' ' ||
+		b[21] != '+' && b[21] != '-' {
 		return 0, false
 	}
 	month := strings.Index("JanFebMarAprMayJunJulAugSepOctNovDec", string(b[3:6]))

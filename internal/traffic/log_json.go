@@ -75,7 +75,8 @@ func status(s string) (int, error) {
 // parseNginx reads a log_format of nginx's own variables by their names:
 //
 //	log_format json escape=json '{"time_iso8601":"$time_iso8601","host":"$host","status":$status,'
-//	  '"upstream_addr":"$upstream_addr","upstream_status":"$upstream_status","upstream_connect_time":"$upstream_connect_time"}';
+//	  '"upstream_addr":"$upstream_addr","upstream_status":"$upstream_status",'
+//	  '"upstream_connect_time":"$upstream_connect_time"}';
 //
 // Required: status, and the time in one of time_iso8601, msec, time_local, time,
 // timestamp, @timestamp and date, in any form that logs write. A 502 whose

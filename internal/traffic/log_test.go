@@ -21,7 +21,8 @@ func TestTheLogOfARealSiteIsReadToTheLastLine(t *testing.T) {
 	var total, bad, last int64
 	for _, c := range counts {
 		total, bad = total+c.Total, bad+c.Bad
-		if c.At < last || c.At%traffic.Width != 0 || c.Seconds != traffic.Width || c.Zone != "semicomplete.com" || c.Unreachable != 0 {
+		if c.At < last || c.At%traffic.Width != 0 || c.Seconds != traffic.Width || c.Zone != "semicomplete.com" ||
+			c.Unreachable != 0 {
 			t.Fatalf("%+v behind %d", c, last)
 		}
 		last = c.At
@@ -38,55 +39,225 @@ func TestEachFormatIsReadWithItsOwnSignsOfFailure(t *testing.T) {
 		line   string
 		want   traffic.Entry
 	}{
-		{traffic.Combined, `83.149.9.216 - - [17/May/2015:10:05:03 +0000] "GET /a.png HTTP/1.1" 200 203023 "http://s.example/" "Mozilla/5.0"`, traffic.Entry{At: at, Status: 200}},
-		{traffic.Combined, `::1 - ana [17/May/2015:12:05:03 +0200] "GET / HTTP/1.1" 500 -`, traffic.Entry{At: at, Status: 500, Bad: true}},
-		{traffic.Combined, `::1 - [odd] [17/May/2015:05:35:03 -0430] "GET /a\"b HTTP/1.1" 503 1 "-" "says \"hi\" 200"`, traffic.Entry{At: at, Status: 503, Bad: true}},
+		{traffic.Combined, `83.149.9.216 - - [17/May/2015:10:05:03 +0000] "GET /a.png HTTP/1.1" 200 203023 "http://s.example/" "Mozilla/5.0"`, traffic.Entry{
+			At:     at,
+			Status: 200,
+		}},
+		{traffic.Combined, `::1 - ana [17/May/2015:12:05:03 +0200] "GET / HTTP/1.1" 500 -`, traffic.Entry{
+			At:     at,
+			Status: 500,
+			Bad:    true,
+		}},
+		{traffic.Combined, `::1 - [odd] [17/May/2015:05:35:03 -0430] "GET /a\"b HTTP/1.1" 503 1 "-" "says \"hi\" 200"`,
+			traffic.Entry{
+				At:     at,
+				Status: 503,
+				Bad:    true,
+			}},
 		{traffic.Combined, `192.0.2.7 - - [17/May/2015:10:05:03 +0000] "-" 408 -`, traffic.Entry{At: at, Status: 408}},
-		{traffic.Combined, `192.0.2.7 - - [17/May/2015:10:05:03 +0000] "" 521`, traffic.Entry{At: at, Status: 521, Bad: true, Unreachable: true}},
-		{traffic.Combined, `WWW.Shop.example:443 192.0.2.7 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/2.0" 200 5 "-" "-"`, traffic.Entry{At: at, Status: 200, Hostname: "www.shop.example"}},
-		{traffic.Combined, `www.x.example 192.0.2.7 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/2.0" 200 5`, traffic.Entry{At: at, Status: 200, Hostname: "www.x.example"}},
-		{traffic.Combined, `www.x.example client.isp.example - - [17/May/2015:10:05:03 +0000] "GET / HTTP/2.0" 200 5`, traffic.Entry{At: at, Status: 200, Hostname: "www.x.example"}},
+		{traffic.Combined, `192.0.2.7 - - [17/May/2015:10:05:03 +0000] "" 521`, traffic.Entry{
+			At:          at,
+			Status:      521,
+			Bad:         true,
+			Unreachable: true,
+		}},
+		{traffic.Combined, `WWW.Shop.example:443 192.0.2.7 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/2.0" 200 5 "-" "-"`,
+			traffic.Entry{
+				At:       at,
+				Status:   200,
+				Hostname: "www.shop.example",
+			}},
+		{traffic.Combined, `www.x.example 192.0.2.7 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/2.0" 200 5`, traffic.Entry{
+			At:       at,
+			Status:   200,
+			Hostname: "www.x.example",
+		}},
+		{traffic.Combined, `www.x.example client.isp.example - - [17/May/2015:10:05:03 +0000] "GET / HTTP/2.0" 200 5`,
+			traffic.Entry{
+				At:       at,
+				Status:   200,
+				Hostname: "www.x.example",
+			}},
 		// Neither a time, nor the address or the name of a visitor is a host.
-		{traffic.Combined, `2026-11-28T04:20:38.123456789Z 192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5`, traffic.Entry{At: at, Status: 200}},
-		{traffic.Combined, `198.51.100.7:4711 192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5`, traffic.Entry{At: at, Status: 200}},
-		{traffic.Combined, `198.51.100.7:4711 - John Doe [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5`, traffic.Entry{At: at, Status: 200}},
-		{traffic.Combined, `198.51.100.7 - John.X Doe [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5`, traffic.Entry{At: at, Status: 200}},
-		{traffic.Combined, `[2001:db8::7]:4711 - John Doe [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5`, traffic.Entry{At: at, Status: 200}},
-		{traffic.Combined, `client.isp.example - John Doe [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5`, traffic.Entry{At: at, Status: 200}},
+		{traffic.Combined, `2026-11-28T04:20:38.123456789Z 192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5`,
+			traffic.Entry{
+				At:     at,
+				Status: 200,
+			}},
+		{traffic.Combined, `198.51.100.7:4711 192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5`,
+			traffic.Entry{
+				At:     at,
+				Status: 200,
+			}},
+		{traffic.Combined, `198.51.100.7:4711 - John Doe [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5`, traffic.Entry{
+			At:     at,
+			Status: 200,
+		}},
+		{traffic.Combined, `198.51.100.7 - John.X Doe [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5`, traffic.Entry{
+			At:     at,
+			Status: 200,
+		}},
+		{traffic.Combined, `[2001:db8::7]:4711 - John Doe [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5`, traffic.Entry{
+			At:     at,
+			Status: 200,
+		}},
+		{traffic.Combined, `client.isp.example - John Doe [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5`, traffic.Entry{
+			At:     at,
+			Status: 200,
+		}},
 		// The visitor chooses the user's name and the agent.
-		{traffic.Combined, `192.0.2.1 - x[28/Nov/2026:04:00:00 +0000] [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 500 5`, traffic.Entry{At: at, Status: 500, Bad: true}},
-		{traffic.Combined, `192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 500 5 "-" "x [28/Nov/2026:04:00:00 +0000] \"GET /\" 200"`, traffic.Entry{At: at, Status: 500, Bad: true}},
-		{traffic.Combined, "\ufeff" + `192.0.2.1 - - [17/May/2015:10:05:03.250 +0000] "GET / HTTP/1.1" 200 5`, traffic.Entry{At: at, Status: 200}},
-		{traffic.Combined, `192.0.2.1 - - [29/Feb/2016:00:00:00 +0000] "GET / HTTP/1.1" 200 5`, traffic.Entry{At: 1456704000, Status: 200}},
+		{traffic.Combined, `192.0.2.1 - x[28/Nov/2026:04:00:00 +0000] [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 500 5`,
+			traffic.Entry{
+				At:     at,
+				Status: 500,
+				Bad:    true,
+			}},
+		{traffic.Combined, `192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 500 5 "-" "x [28/Nov/2026:04:00:00 +0000] \"GET /\" 200"`, traffic.Entry{
+			At:     at,
+			Status: 500,
+			Bad:    true,
+		}},
+		{traffic.Combined, "\ufeff" + `192.0.2.1 - - [17/May/2015:10:05:03.250 +0000] "GET / HTTP/1.1" 200 5`, traffic.Entry{
+			At:     at,
+			Status: 200,
+		}},
+		{traffic.Combined, `192.0.2.1 - - [29/Feb/2016:00:00:00 +0000] "GET / HTTP/1.1" 200 5`, traffic.Entry{
+			At:     1456704000,
+			Status: 200,
+		}},
 		{traffic.NginxJSON, `{"@timestamp":"2015-05-17T10:05:03.123Z","status":200}`, traffic.Entry{At: at, Status: 200}},
 		{traffic.NginxJSON, `{"time":"17/May/2015:12:05:03 +0200","status":200}`, traffic.Entry{At: at, Status: 200}},
 		{traffic.NginxJSON, `{"date":"[17/May/2015:10:05:03 +0000]","status":200}`, traffic.Entry{At: at, Status: 200}},
 		{traffic.NginxJSON, `{"timestamp":"1431857103.5","status":200}`, traffic.Entry{At: at, Status: 200}},
-		{traffic.NginxJSON, "\ufeff" + `{"time_iso8601":"2015-05-17T10:05:03+00:00","status":200}`, traffic.Entry{At: at, Status: 200}},
-		{traffic.NginxJSON, `{"time_iso8601":"2015-05-17T10:05:03+00:00","host":"Shop.example","status":200,"request_uri":"/x"}`, traffic.Entry{At: at, Status: 200, Hostname: "shop.example"}},
-		{traffic.NginxJSON, `{"msec":1431857103.250,"http_host":"shop.example:8443","status":"502","upstream_addr":"10.0.0.1:80, 10.0.0.2:80","upstream_connect_time":"0.001, -"}`, traffic.Entry{At: at, Status: 502, Hostname: "shop.example", Origin: "10.0.0.2:80", Bad: true, Unreachable: true}},
-		{traffic.NginxJSON, `{"time_local":"17/May/2015:10:05:03 +0000","server_name":"shop.example","status":"502","upstream_addr":"10.0.0.1:80","upstream_connect_time":"0.001"}`, traffic.Entry{At: at, Status: 502, Hostname: "shop.example", Origin: "10.0.0.1:80", Bad: true}},
-		{traffic.NginxJSON, `{"time_iso8601":"2015-05-17T10:05:03Z","status":502}`, traffic.Entry{At: at, Status: 502, Bad: true}},
-		{traffic.Caddy, `{"level":"info","ts":1431857103.7,"logger":"http.log.access","msg":"handled request","request":{"method":"GET","host":"shop.example:443","uri":"/"},"status":500}`, traffic.Entry{At: at, Status: 500, Hostname: "shop.example", Bad: true}},
+		{traffic.NginxJSON, "\ufeff" + `{"time_iso8601":"2015-05-17T10:05:03+00:00","status":200}`, traffic.Entry{
+			At:     at,
+			Status: 200,
+		}},
+		{traffic.NginxJSON, `{"time_iso8601":"2015-05-17T10:05:03+00:00","host":"Shop.example","status":200,"request_uri":"/x"}`, traffic.Entry{
+			At:       at,
+			Status:   200,
+			Hostname: "shop.example",
+		}},
+		{traffic.NginxJSON, `{"msec":1431857103.250,"http_host":"shop.example:8443","status":"502","upstream_addr":"10.0.0.1:80, 10.0.0.2:80","upstream_connect_time":"0.001, -"}`, traffic.Entry{
+			At:          at,
+			Status:      502,
+			Hostname:    "shop.example",
+			Origin:      "10.0.0.2:80",
+			Bad:         true,
+			Unreachable: true,
+		}},
+		{traffic.NginxJSON, `{"time_local":"17/May/2015:10:05:03 +0000","server_name":"shop.example","status":"502","upstream_addr":"10.0.0.1:80","upstream_connect_time":"0.001"}`, traffic.Entry{
+			At:       at,
+			Status:   502,
+			Hostname: "shop.example",
+			Origin:   "10.0.0.1:80",
+			Bad:      true,
+		}},
+		{traffic.NginxJSON, `{"time_iso8601":"2015-05-17T10:05:03Z","status":502}`, traffic.Entry{
+			At:     at,
+			Status: 502,
+			Bad:    true,
+		}},
+		{traffic.Caddy, `{"level":"info","ts":1431857103.7,"logger":"http.log.access","msg":"handled request","request":{"method":"GET","host":"shop.example:443","uri":"/"},"status":500}`, traffic.Entry{
+			At:       at,
+			Status:   500,
+			Hostname: "shop.example",
+			Bad:      true,
+		}},
 		// Every time_format that Caddy documents.
-		{traffic.Caddy, `{"ts":1431857103000.25,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{At: at, Status: 200, Hostname: "h.example"}},
-		{traffic.Caddy, `{"ts":1431857103000,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{At: at, Status: 200, Hostname: "h.example"}},
-		{traffic.Caddy, `{"ts":1431857103,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{At: at, Status: 200, Hostname: "h.example"}},
-		{traffic.Caddy, `{"ts":1431857103000000000,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{At: at, Status: 200, Hostname: "h.example"}},
-		{traffic.Caddy, `{"ts":1431857103.9,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{At: at, Status: 200, Hostname: "h.example"}},
-		{traffic.Caddy, `{"ts":1.431857103e9,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{At: at, Status: 200, Hostname: "h.example"}},
-		{traffic.Caddy, `{"ts":"17/May/2015:10:05:03 +0000","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{At: at, Status: 200, Hostname: "h.example"}},
-		{traffic.Caddy, `{"ts":"2015-05-17T10:05:03Z","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{At: at, Status: 200, Hostname: "h.example"}},
-		{traffic.Caddy, `{"ts":"2015-05-17T10:05:03.000+0000","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{At: at, Status: 200, Hostname: "h.example"}},
-		{traffic.Caddy, `{"ts":"2015-05-17T10:05:03.123456789Z","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{At: at, Status: 200, Hostname: "h.example"}},
-		{traffic.Caddy, `{"ts":"2015/05/17 10:05:03","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{At: at, Status: 200, Hostname: "h.example"}},
-		{traffic.Caddy, `{"ts":"2015/05/17 10:05:03.123456789","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{At: at, Status: 200, Hostname: "h.example"}},
-		{traffic.Caddy, `{"ts":"2015/05/17 10:05:03.000","request":{"host":"[::1]:80"},"status":0}`, traffic.Entry{At: at, Hostname: "::1"}},
-		{traffic.Logpush, `{"EdgeStartTimestamp":1431857103000000000,"EdgeResponseStatus":200,"OriginResponseStatus":200,"ZoneName":"shop.example","ClientRequestHost":"www.shop.example","RayID":"1"}`, traffic.Entry{At: at, Status: 200, Zone: "shop.example", Hostname: "www.shop.example"}},
-		{traffic.Logpush, `{"EdgeStartTimestamp":1431857103,"EdgeResponseStatus":503,"OriginResponseStatus":0,"ZoneName":"shop.example"}`, traffic.Entry{At: at, Status: 503, Zone: "shop.example"}},
-		{traffic.Logpush, `{"EdgeStartTimestamp":"2015-05-17T10:05:03Z","EdgeResponseStatus":521,"OriginResponseStatus":0,"OriginIP":"192.0.2.9"}`, traffic.Entry{At: at, Status: 521, Origin: "192.0.2.9", Bad: true, Unreachable: true}},
-		{traffic.Logpush, `{"EdgeStartTimestamp":1431857103,"EdgeResponseStatus":200,"OriginResponseStatus":502}`, traffic.Entry{At: at, Status: 200, Bad: true}},
-		{traffic.Logpush, `{"EdgeStartTimestamp":1431857103,"EdgeResponseStatus":500}`, traffic.Entry{At: at, Status: 500, Bad: true}},
+		{traffic.Caddy, `{"ts":1431857103000.25,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
+			At:       at,
+			Status:   200,
+			Hostname: "h.example",
+		}},
+		{traffic.Caddy, `{"ts":1431857103000,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
+			At:       at,
+			Status:   200,
+			Hostname: "h.example",
+		}},
+		{traffic.Caddy, `{"ts":1431857103,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
+			At:       at,
+			Status:   200,
+			Hostname: "h.example",
+		}},
+		{traffic.Caddy, `{"ts":1431857103000000000,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
+			At:       at,
+			Status:   200,
+			Hostname: "h.example",
+		}},
+		{traffic.Caddy, `{"ts":1431857103.9,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
+			At:       at,
+			Status:   200,
+			Hostname: "h.example",
+		}},
+		{traffic.Caddy, `{"ts":1.431857103e9,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
+			At:       at,
+			Status:   200,
+			Hostname: "h.example",
+		}},
+		{traffic.Caddy, `{"ts":"17/May/2015:10:05:03 +0000","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
+			At:       at,
+			Status:   200,
+			Hostname: "h.example",
+		}},
+		{traffic.Caddy, `{"ts":"2015-05-17T10:05:03Z","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
+			At:       at,
+			Status:   200,
+			Hostname: "h.example",
+		}},
+		{traffic.Caddy, `{"ts":"2015-05-17T10:05:03.000+0000","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
+			At:       at,
+			Status:   200,
+			Hostname: "h.example",
+		}},
+		{traffic.Caddy, `{"ts":"2015-05-17T10:05:03.123456789Z","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
+			At:       at,
+			Status:   200,
+			Hostname: "h.example",
+		}},
+		{traffic.Caddy, `{"ts":"2015/05/17 10:05:03","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
+			At:       at,
+			Status:   200,
+			Hostname: "h.example",
+		}},
+		{traffic.Caddy, `{"ts":"2015/05/17 10:05:03.123456789","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
+			At:       at,
+			Status:   200,
+			Hostname: "h.example",
+		}},
+		{traffic.Caddy, `{"ts":"2015/05/17 10:05:03.000","request":{"host":"[::1]:80"},"status":0}`, traffic.Entry{
+			At:       at,
+			Hostname: "::1",
+		}},
+		{traffic.Logpush, `{"EdgeStartTimestamp":1431857103000000000,"EdgeResponseStatus":200,"OriginResponseStatus":200,"ZoneName":"shop.example","ClientRequestHost":"www.shop.example","RayID":"1"}`, traffic.Entry{
+			At:       at,
+			Status:   200,
+			Zone:     "shop.example",
+			Hostname: "www.shop.example",
+		}},
+		{traffic.Logpush, `{"EdgeStartTimestamp":1431857103,"EdgeResponseStatus":503,"OriginResponseStatus":0,"ZoneName":"shop.example"}`, traffic.Entry{
+			At:     at,
+			Status: 503,
+			Zone:   "shop.example",
+		}},
+		{traffic.Logpush, `{"EdgeStartTimestamp":"2015-05-17T10:05:03Z","EdgeResponseStatus":521,"OriginResponseStatus":0,"OriginIP":"192.0.2.9"}`, traffic.Entry{
+			At:          at,
+			Status:      521,
+			Origin:      "192.0.2.9",
+			Bad:         true,
+			Unreachable: true,
+		}},
+		{traffic.Logpush, `{"EdgeStartTimestamp":1431857103,"EdgeResponseStatus":200,"OriginResponseStatus":502}`,
+			traffic.Entry{
+				At:     at,
+				Status: 200,
+				Bad:    true,
+			}},
+		{traffic.Logpush, `{"EdgeStartTimestamp":1431857103,"EdgeResponseStatus":500}`, traffic.Entry{
+			At:     at,
+			Status: 500,
+			Bad:    true,
+		}},
 	} {
 		got, err := c.format.Parse([]byte(c.line))
 		if err != nil || got != c.want {
@@ -136,7 +307,8 @@ func TestALineThatIsNoRequestSaysWhy(t *testing.T) {
 
 func TestOddLinesAreCountedAndNamedAndTheOthersTaken(t *testing.T) {
 	good := `1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 1`
-	log := good + "\r\n\n  \n" + "odd\n" + strings.Repeat("x", traffic.MaxLine+5) + "\n" + good + "\n" + good // no end of line
+	// no end of line
+	log := good + "\r\n\n  \n" + "odd\n" + strings.Repeat("x", traffic.MaxLine+5) + "\n" + good + "\n" + good
 	counts, sum, err := traffic.Combined.ReadCounts(strings.NewReader(log), "z.example", "")
 	if err != nil || sum.Lines != 3 || sum.Refused != 2 || sum.Line != 4 || len(counts) != 1 || counts[0].Total != 3 {
 		t.Errorf("%+v %+v %v", sum, counts, err)
@@ -173,7 +345,8 @@ func fuzzed(f *testing.F, format traffic.Format, seeds ...string) {
 }
 
 func FuzzCombined(f *testing.F) {
-	fuzzed(f, traffic.Combined, `1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET /\" HTTP/1.1" 200 1 "-" "-"`, `a.b:1 [ [17/May/2015:10:05:03 -2400] "" 521`)
+	fuzzed(f, traffic.Combined, `1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET /\" HTTP/1.1" 200 1 "-" "-"`,
+		`a.b:1 [ [17/May/2015:10:05:03 -2400] "" 521`)
 }
 
 func FuzzNginxJSON(f *testing.F) {

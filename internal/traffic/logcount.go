@@ -9,18 +9,18 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// Width is the interval that lines of logs are gathered in, in seconds.
+// Width is the interval by which lines of logs are counted, in seconds.
 const Width = 10
 
-// Bounds of a tally's memory, of about 300 bytes a count.
+// Limits of LogCounts; a count takes about 300 bytes of memory.
 const (
 	maxCells       = 100_000   // of one request
 	maxReplayCells = 2_000_000 // of a whole log: seven months of one busy host
 )
 
-// Tally gathers lines of access logs into counts of [Width] seconds, by zone,
-// hostname and origin. It belongs to one goroutine.
-type Tally struct {
+// LogCounts counts lines of access logs by [Width] seconds, zone, hostname and
+// origin. It belongs to one goroutine.
+type LogCounts struct {
 	cells map[cell]*Count
 	seen  []*Count // in the order of their first line
 	most  int
@@ -31,25 +31,26 @@ type cell struct {
 	at                     int64
 }
 
-// NewTally makes an empty one that holds at most so many counts.
-func NewTally(most int) *Tally { return &Tally{cells: map[cell]*Count{}, most: most} }
+// NewLogCounts makes an empty LogCounts of at most so many counts.
+func NewLogCounts(most int) *LogCounts { return &LogCounts{cells: map[cell]*Count{}, most: most} }
 
-// Add counts one line. zone is what the log belongs to; empty, the line's own
-// zone stands for it, else its hostname. CodeMissingField when there is neither;
-// CodeTooLarge when the tally holds as many counts as it may.
-func (t *Tally) Add(zone string, e Entry) error {
+// Add counts one line. zone is the zone of the log; empty means the zone in the
+// line, or else its hostname. CodeMissingField when there is none of them;
+// CodeTooLarge when the limit of counts is reached.
+func (t *LogCounts) Add(zone string, e Entry) error {
 	if zone == "" {
 		zone = cmp.Or(e.Zone, e.Hostname)
 	}
 	if zone == "" {
-		return errs.At(errs.CodeMissingField, "/zone", "the line names no zone and no host: say which zone the log is of")
+		return errs.At(errs.CodeMissingField, "/zone", "the line names no zone and no host: name the zone of the log")
 	}
 	at := e.At - e.At%Width
 	k := cell{zone, e.Hostname, e.Origin, at}
 	c := t.cells[k]
 	if c == nil {
 		if len(t.seen) == t.most {
-			return errs.New(errs.CodeTooLarge, "the lines make more than %d counts of %d seconds; send fewer at once", t.most, Width)
+			return errs.New(errs.CodeTooLarge, "the lines make more than %d counts of %d seconds; send fewer at once",
+				t.most, Width)
 		}
 		c = &Count{Zone: zone, Count: event.Count{At: at, Seconds: Width, Hostname: e.Hostname, Origin: e.Origin}}
 		t.cells[k] = c
@@ -66,11 +67,11 @@ func (t *Tally) Add(zone string, e Entry) error {
 }
 
 // Len is the number of counts.
-func (t *Tally) Len() int { return len(t.seen) }
+func (t *LogCounts) Len() int { return len(t.seen) }
 
-// Counts are the counts, by time; those of one interval in the order of their
+// Counts returns the counts by time; within one interval, in the order of their
 // first lines.
-func (t *Tally) Counts() []Count {
+func (t *LogCounts) Counts() []Count {
 	list := make([]Count, len(t.seen))
 	for i, c := range t.seen {
 		list[i] = *c
@@ -79,17 +80,17 @@ func (t *Tally) Counts() []Count {
 	return list
 }
 
-// Summary says what a log held.
+// Summary describes a whole log.
 type Summary struct {
-	Lines    int         // that are requests
-	Refused  int         // lines that are not
-	First    error       // why the first refused line is none
-	Line     int         // which it is, from 1
-	Reasons  []Reason    // the first different ones, of [Format.ReadCounts]
+	Lines    int         // lines that are requests
+	Refused  int         // other lines
+	First    error       // the fault of the first refused line
+	Line     int         // its number, from 1
+	Reasons  []Reason    // the first different faults, of [Format.ReadCounts]
 	Statuses map[int]int // lines by status
 }
 
-// Reason is why lines are no requests.
+// Reason is a fault that lines have.
 type Reason struct {
 	Message string
 	Line    int // the first such line, from 1
@@ -116,15 +117,16 @@ func (s *Summary) refuse(line int, fault error) {
 	}
 }
 
-// ReadCounts gathers a whole log into counts, for replays in event time. zone is
-// the zone of all lines; empty: what each line says, else unnamed. A line with no
-// zone at all is refused.
+// ReadCounts counts a whole log, for replays in event time. zone is the zone of all
+// lines; empty means the zone in each line, or else unnamed. A line without a zone
+// is refused.
 func (f Format) ReadCounts(r io.Reader, zone, unnamed string) ([]Count, Summary, error) {
-	t, s := NewTally(maxReplayCells), Summary{Statuses: map[int]int{}}
+	t := NewLogCounts(maxReplayCells)
+	s := Summary{Statuses: map[int]int{}}
 	err := f.Read(r, func(line int, e Entry, fault error) error {
 		if fault == nil {
 			fault = t.Add(cmp.Or(zone, e.Zone, e.Hostname, unnamed), e)
-			if fault != nil && errs.Is(fault, errs.CodeTooLarge) {
+			if errs.Is(fault, errs.CodeTooLarge) {
 				return fault
 			}
 		}

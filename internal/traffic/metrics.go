@@ -26,14 +26,24 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	m := &metrics{
-		counts:   vec("belfry_traffic_counts_total", "Counts taken, by way in.", "via"),
-		requests: vec("belfry_traffic_requests_total", "Requests in the counts that were taken, by way in.", "via"),
-		others:   vec("belfry_traffic_other_requests_total", "Requests counted for the zone other, since their account had no room for more new zones, by way in.", "via"),
-		refused:  vec("belfry_traffic_refused_total", "Counts and lines refused, by way in and the reason of the first fault.", "via", "reason"),
-		lines:    vec("belfry_traffic_lines_total", "Lines of access logs, by format and outcome (ok, refused).", "format", "outcome"),
-		zones:    vec("belfry_traffic_zone_lookups_total", "Zones looked up, once a batch, by outcome (ok, other, refused).", "outcome"),
-		sharded:  prometheus.NewCounter(prometheus.CounterOpts{Name: "belfry_traffic_sharded_total", Help: "Messages handed on to the topic of sharded traffic."}),
-		replayed: prometheus.NewCounter(prometheus.CounterOpts{Name: "belfry_traffic_replayed_total", Help: "Requests that were repetitions and counted nothing."}),
+		counts:   vec("belfry_traffic_counts_total", "Counts accepted, by on-ramp.", "via"),
+		requests: vec("belfry_traffic_requests_total", "Requests in the accepted counts, by on-ramp.", "via"),
+		others: vec("belfry_traffic_other_requests_total",
+			"Requests counted for the zone other because their account had no room for new zones, by on-ramp.", "via"),
+		refused: vec("belfry_traffic_refused_total",
+			"Counts and lines refused; by on-ramp and the reason of the first fault.", "via", "reason"),
+		lines: vec("belfry_traffic_lines_total", "Lines of access logs, by format and outcome (ok, refused).",
+			"format", "outcome"),
+		zones: vec("belfry_traffic_zone_lookups_total", "Zones looked up, once a batch, by outcome (ok, other, refused).",
+			"outcome"),
+		sharded: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "belfry_traffic_sharded_total",
+			Help: "Messages enqueued for the topic of sharded traffic.",
+		}),
+		replayed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "belfry_traffic_replayed_total",
+			Help: "Repeated requests, which counted nothing.",
+		}),
 	}
 	ways := []string{"http", "kafka", "log"}
 	telemetry.StartAtZero(m.counts, ways)
@@ -46,14 +56,15 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	var failed []error
-	for _, c := range []prometheus.Collector{m.counts, m.requests, m.others, m.refused, m.lines, m.zones, m.sharded, m.replayed} {
+	for _, c := range []prometheus.Collector{m.counts, m.requests, m.others, m.refused, m.lines, m.zones, m.sharded,
+		m.replayed} {
 		failed = append(failed, r.Register(c))
 	}
 	return m, errors.Join(failed...)
 }
 
-// took counts a batch that is stored.
-func (m *metrics) took(b *batch, sharded int) {
+// stored counts a batch that is stored.
+func (m *metrics) stored(b *batch, sharded int) {
 	m.counts.WithLabelValues(b.via).Add(float64(len(b.good)))
 	m.requests.WithLabelValues(b.via).Add(float64(b.total))
 	m.others.WithLabelValues(b.via).Add(float64(b.other))
@@ -76,7 +87,7 @@ func reason(code errs.Code) string {
 	return strings.ReplaceAll(e.Title, " ", "_")
 }
 
-// reasons are those that data is refused for.
+// reasons lists the reasons for which data is refused.
 func reasons() []string {
 	list := errs.OfData()
 	for i := range list {

@@ -6,21 +6,16 @@ import (
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 )
 
-// A refused count goes back to the team that sent it, through the outbox to the
-// topic of rejects.
-
-// maxRejects is how many counts of one request or record of the bus go back; the
-// answer counts all.
-const maxRejects = 100
-
-// rejects describes the refused counts of a batch as messages. Lines of logs
-// have no data here and stay in the answer: they are their visitors'.
+// rejects returns the refused counts of a batch as messages to the topic of rejects,
+// which returns them to the team that sent them. Lines of logs hold the personal
+// data of visitors: they are in the answer only.
 func (b *batch) rejects(now time.Time, source *event.Fetched) ([]bus.Message, error) {
 	var msgs []bus.Message
 	for _, r := range b.bad {
-		if len(msgs) == maxRejects {
+		if len(msgs) == ingest.MaxRejects {
 			break
 		}
 		if r.data == nil {

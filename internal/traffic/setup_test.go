@@ -61,7 +61,12 @@ func newWorld(t *testing.T, url string, partitions int) *world {
 	w := &world{t: t, now: start, metrics: prometheus.NewRegistry()}
 	dir := t.TempDir()
 	open := func(feature string, schema db.Schema) *db.DB {
-		d, err := db.Open(t.Context(), db.Config{Feature: feature, DataDir: dir, URL: url, Schemas: []db.Schema{bus.Schema(), schema}})
+		d, err := db.Open(t.Context(), db.Config{
+			Feature: feature,
+			DataDir: dir,
+			URL:     url,
+			Schemas: []db.Schema{bus.Schema(), schema},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,12 +89,16 @@ func newWorld(t *testing.T, url string, partitions int) *world {
 		}
 		*a.id = made.ID
 	}
-	relay, err := bus.NewRelay(w.db, w.deliver, bus.RelayOptions{Name: "traffic", Retry: bus.Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond}})
+	relay, err := bus.NewRelay(w.db, w.deliver, bus.RelayOptions{
+		Name:  "traffic",
+		Retry: bus.Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.f, err = traffic.New(traffic.Config{DB: w.db, Zone: w.dir.EnsureZone, Account: w.dir.ResolveAccount, Partitions: partitions,
-		Wake: relay.Notify, Registerer: w.metrics, Now: w.clock})
+	w.f, err = traffic.New(traffic.Config{DB: w.db, Zone: w.dir.EnsureZone, Account: w.dir.ResolveAccount,
+		Partitions: partitions,
+		Wake:       relay.Notify, Registerer: w.metrics, Now: w.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,11 +153,16 @@ func (w *world) serve() {
 		"rotated": {Kind: web.KindToken, ID: "rotated", AccountID: w.a, Permissions: web.Permissions{account.TrafficWrite}},
 		"reader":  {Kind: web.KindToken, ID: "reader", AccountID: w.a, Permissions: web.Permissions{account.SLORead}},
 		"other":   {Kind: web.KindToken, ID: "other", AccountID: w.b, Permissions: web.Permissions{"*"}},
-		"team":    {Kind: web.KindProducer, ID: "0192f7c417d17000800000000000beef", Permissions: web.Permissions{account.TrafficWrite}},
-		"root":    {Kind: web.KindStaff, ID: "bootstrap", Superoperator: true},
+		"team": {
+			Kind:        web.KindProducer,
+			ID:          "0192f7c417d17000800000000000beef",
+			Permissions: web.Permissions{account.TrafficWrite},
+		},
+		"root": {Kind: web.KindStaff, ID: "bootstrap", Superoperator: true},
 	}
 	api, err := web.New(web.Config{Version: "test", Key: bytes.Repeat([]byte("k"), 32)}, web.Deps{
-		Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewHTTPMetrics(prometheus.NewRegistry()), Tracing: tracing, Health: telemetry.NewHealth(),
+		Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewHTTPMetrics(prometheus.NewRegistry()), Tracing: tracing,
+		Health: telemetry.NewHealth(),
 		Authenticate: func(_ context.Context, r *http.Request) (*web.Principal, error) {
 			value, _ := web.Bearer(r)
 			if p := principals[value]; p != nil {
@@ -177,7 +191,7 @@ type answer struct {
 		Message string
 		Source  struct{ Pointer string }
 	}
-	Result     traffic.Taken
+	Result     traffic.IngestResult
 	ResultInfo struct{ Accepted, Rejected int } `json:"result_info"`
 }
 
@@ -217,7 +231,8 @@ func (w *world) counts(body string, headers ...string) answer {
 // took fails the test unless so many were accepted and rejected.
 func (w *world) took(a answer, accepted, rejected int) answer {
 	w.t.Helper()
-	if a.Status != 200 || a.ResultInfo.Accepted != accepted || a.ResultInfo.Rejected != rejected || a.Result.Accepted != accepted || a.Result.Rejected != rejected {
+	if a.Status != 200 || a.ResultInfo.Accepted != accepted || a.ResultInfo.Rejected != rejected ||
+		a.Result.Accepted != accepted || a.Result.Rejected != rejected {
 		w.t.Fatalf("got %d, want %d accepted and %d rejected: %s", a.Status, accepted, rejected, a.Text)
 	}
 	return a
@@ -266,7 +281,8 @@ func decode[T any](t *testing.T, msgs []bus.Message) []T {
 
 func (w *world) number(query string) (n int) {
 	w.t.Helper()
-	err := w.db.View(context.Background(), func(tx *db.Tx) error { return tx.QueryRow(context.Background(), query).Scan(&n) })
+	err := w.db.View(context.Background(),
+		func(tx *db.Tx) error { return tx.QueryRow(context.Background(), query).Scan(&n) })
 	if err != nil {
 		w.t.Fatal(err)
 	}

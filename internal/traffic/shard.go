@@ -17,70 +17,82 @@ const (
 	messageBytes  = 512 << 10 // a broker takes batches of 1 MiB
 )
 
-// Located is a count whose account and zone are known.
-type Located struct {
-	Account, Zone string // ids
+// ResolvedCount is a count whose account and zone are ids.
+type ResolvedCount struct {
+	Account, Zone string
 	Count         event.Count
 }
 
-// Split groups the counts of one batch by zone, in their order, into messages
-// for the topic of sharded traffic. A message's id is made of the batch's, the
-// zone and its number in it: the same batch gives the same messages again.
-func Split(batch string, counts []Located, partitions int) ([]bus.Message, error) {
-	type zone struct{ account, id string }
-	type open struct {
-		event.Traffic
-		bytes, number int
-	}
-	groups := map[zone]*open{}
-	var order []zone
+// zoneMessage is the message of a zone that is being filled.
+type zoneMessage struct {
+	event.Traffic
+	bytes  int
+	number int // of the batch's messages for this zone
+}
+
+// Shard groups the counts of one batch by zone, in their order, into messages for
+// the topic of sharded traffic. The id of a message is made of the batch's id, the
+// zone and the message's number: the same batch gives the same messages again.
+func Shard(batchID string, counts []ResolvedCount, partitions int) ([]bus.Message, error) {
+	type zoneKey struct{ account, id string }
+	groups := map[zoneKey]*zoneMessage{}
+	var order []*zoneMessage
 	var msgs []bus.Message
-	send := func(z zone, g *open) error {
-		g.ID = digest(batch, z.account, z.id, fmt.Sprint(g.number))
-		value, err := json.Marshal(g.Traffic)
+	send := func(m *zoneMessage) error {
+		m.ID = messageID(batchID, m.Account, m.Zone, fmt.Sprint(m.number))
+		value, err := json.Marshal(m.Traffic)
 		if err != nil {
 			return err
 		}
-		p := Partition(z.id, partitions)
-		msgs = append(msgs, bus.Message{Topic: event.TopicTrafficSharded, Key: []byte(z.id), Value: value, Partition: &p})
-		g.Counts, g.bytes, g.number = nil, 0, g.number+1
+		p := Partition(m.Zone, partitions)
+		msgs = append(msgs, bus.Message{
+			Topic:     event.TopicTrafficSharded,
+			Key:       []byte(m.Zone),
+			Value:     value,
+			Partition: &p,
+		})
+		m.Counts = nil
+		m.bytes = 0
+		m.number++
 		return nil
 	}
-	for _, l := range counts {
-		z := zone{l.Account, l.Zone}
-		g := groups[z]
-		if g == nil {
-			g = &open{Traffic: event.Traffic{Account: l.Account, Zone: l.Zone}}
-			groups[z] = g
-			order = append(order, z)
+
+	for _, c := range counts {
+		key := zoneKey{c.Account, c.Zone}
+		m := groups[key]
+		if m == nil {
+			m = &zoneMessage{Traffic: event.Traffic{Account: c.Account, Zone: c.Zone}}
+			groups[key] = m
+			order = append(order, m)
 		}
-		// What JSON escapes grows sixfold at most.
-		size := 160 + 6*(len(l.Count.Origin)+len(l.Count.Hostname)+len(l.Count.PathClass)+len(l.Count.SLI))
-		if len(g.Counts) == messageCounts || g.bytes+size > messageBytes {
-			if err := send(z, g); err != nil {
+		// JSON escapes make a text at most six times as long.
+		size := 160 + 6*(len(c.Count.Origin)+len(c.Count.Hostname)+len(c.Count.PathClass)+len(c.Count.SLI))
+		if len(m.Counts) == messageCounts || m.bytes+size > messageBytes {
+			if err := send(m); err != nil {
 				return nil, err
 			}
 		}
-		g.Counts, g.bytes = append(g.Counts, l.Count), g.bytes+size
+		m.Counts = append(m.Counts, c.Count)
+		m.bytes += size
 	}
-	for _, z := range order {
-		if err := send(z, groups[z]); err != nil {
+	for _, m := range order {
+		if err := send(m); err != nil {
 			return nil, err
 		}
 	}
 	return msgs, nil
 }
 
-// Partition is where a zone's traffic goes: all of it to one partition, since
-// its sums are needed together.
+// Partition is the partition of a zone. All of its traffic is on one, because it is
+// summed up in one place.
 func Partition(zoneID string, partitions int) int32 {
 	h := fnv.New32a()
 	h.Write([]byte(zoneID))
 	return int32(h.Sum32() % uint32(partitions))
 }
 
-// digest makes an id of 32 hexadecimal digits from parts.
-func digest(parts ...string) string {
+// messageID makes an id of 32 hexadecimal digits from parts.
+func messageID(parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {
 		fmt.Fprintf(h, "%d:%s", len(p), p)

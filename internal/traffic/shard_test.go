@@ -10,11 +10,15 @@ import (
 )
 
 func TestABatchIsSplitByZoneInItsOrder(t *testing.T) {
-	var in []traffic.Located
+	var in []traffic.ResolvedCount
 	for i := range 9000 {
-		in = append(in, traffic.Located{Account: "a", Zone: fmt.Sprint("zone-", i%3), Count: event.Count{At: int64(i), Seconds: 10, Total: 1, Hostname: strings.Repeat("h", i%20)}})
+		in = append(in, traffic.ResolvedCount{
+			Account: "a",
+			Zone:    fmt.Sprint("zone-", i%3),
+			Count:   event.Count{At: int64(i), Seconds: 10, Total: 1, Hostname: strings.Repeat("h", i%20)},
+		})
 	}
-	msgs, err := traffic.Split("batch", in, 16)
+	msgs, err := traffic.Shard("batch", in, 16)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,8 +26,10 @@ func TestABatchIsSplitByZoneInItsOrder(t *testing.T) {
 	total := 0
 	for i, one := range decode[event.Traffic](t, msgs) {
 		m := msgs[i]
-		if len(one.Counts) > 2000 || len(m.Value) > 1<<20 || m.Topic != event.TopicTrafficSharded || string(m.Key) != one.Zone || *m.Partition != traffic.Partition(one.Zone, 16) {
-			t.Errorf("%d counts, %d bytes, %s, key %s, partition %d", len(one.Counts), len(m.Value), m.Topic, m.Key, *m.Partition)
+		if len(one.Counts) > 2000 || len(m.Value) > 1<<20 || m.Topic != event.TopicTrafficSharded ||
+			string(m.Key) != one.Zone || *m.Partition != traffic.Partition(one.Zone, 16) {
+			t.Errorf("%d counts, %d bytes, %s, key %s, partition %d",
+				len(one.Counts), len(m.Value), m.Topic, m.Key, *m.Partition)
 		}
 		if ids[one.ID] || len(one.ID) != 32 || one.Account != "a" {
 			t.Errorf("id %q, account %q", one.ID, one.Account)
@@ -40,11 +46,11 @@ func TestABatchIsSplitByZoneInItsOrder(t *testing.T) {
 	if total != len(in) || len(msgs) != 6 {
 		t.Errorf("%d counts in %d messages, want %d in 6", total, len(msgs), len(in))
 	}
-	again, err := traffic.Split("batch", in, 16)
+	again, err := traffic.Shard("batch", in, 16)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := traffic.Split("another", in, 16)
+	other, err := traffic.Shard("another", in, 16)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,11 +66,15 @@ func TestABatchIsSplitByZoneInItsOrder(t *testing.T) {
 
 func TestAMessageOfLongNamesFitsABroker(t *testing.T) {
 	name := strings.Repeat("\u2028", 85) // JSON writes six bytes for three
-	var in []traffic.Located
+	var in []traffic.ResolvedCount
 	for i := range 4000 {
-		in = append(in, traffic.Located{Account: "a", Zone: "z", Count: event.Count{At: int64(i), Total: 1, Origin: name, Hostname: name}})
+		in = append(in, traffic.ResolvedCount{
+			Account: "a",
+			Zone:    "z",
+			Count:   event.Count{At: int64(i), Total: 1, Origin: name, Hostname: name},
+		})
 	}
-	msgs, err := traffic.Split("b", in, 1)
+	msgs, err := traffic.Shard("b", in, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

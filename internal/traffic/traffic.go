@@ -1,18 +1,18 @@
-// Package traffic takes what products know of their requests and hands it, in
-// order and once, to whoever keeps budgets over it.
+// Package traffic ingests the request counts of products and passes them, in order
+// and exactly once, to the error budgets.
 //
-//	counts, access logs (HTTP) -> parse -> zone -> Split -> Writer (commit) -> answer
+//	counts, access logs (HTTP) -> parse -> zone -> Shard -> Writer (commit) -> answer
 //	topic of counts -> Handle -> the same, with the offset in the transaction
 //	outbox -> Relay -> topic of sharded traffic, partition = hash(zone)
 //
-// A request of the world is never kept as such: a line of a log becomes a share
-// of a count (ten seconds of one host in one zone), so that addresses and paths
-// of visitors end here.
+// Single requests of visitors are never stored: a line of a log becomes part of a
+// count (ten seconds of one host in one zone), so their addresses and paths go no
+// further.
 //
-// What is accepted is counted once. HTTP requests carry an Idempotency-Key,
-// which is kept with the hash of the request for two days; records of the bus
-// are known by their place and content. Both make the id of the messages that
-// go on, so that a relay which delivers twice is noticed behind it as well.
+// Accepted counts are counted once. HTTP requests carry an Idempotency-Key, which is
+// stored with the hash of the request for two days; records of the bus are
+// identified by their position and content. Both determine the ids of the messages,
+// so consumers recognise a message that the relay delivers twice.
 package traffic
 
 import (
@@ -42,31 +42,32 @@ func Schema() db.Schema {
 	return db.Schema{Source: "traffic", Files: files}
 }
 
-// Limits of what is taken.
+// Limits of the on-ramps.
 const (
 	MaxCounts     = 10_000   // in a request or a record of the bus
 	MaxCountsBody = 4 << 20  // bytes of such a request, decompressed
 	MaxLogBody    = 64 << 20 // bytes of a request with an access log, decompressed
 	MaxLine       = 64 << 10 // bytes of one line of a log
 
-	// MaxAhead and MaxAge bound the time of a count: what is older no window of
-	// an objective looks at.
+	// MaxAhead and MaxAge limit the time of a count: no window of an objective
+	// includes older ones.
 	MaxAhead = time.Minute
 	MaxAge   = 35 * 24 * time.Hour
 )
 
-// Config is what a Feature needs. All but Log, Registerer and Now is required.
+// Config has the dependencies of a Feature. All but Log, Registerer and Now are
+// required.
 type Config struct {
 	DB *db.DB
-	// Zone finds the zone of an account by id, name or alias, or makes it. An
-	// error of kind Invalid, NotFound or Forbidden refuses the count; any other
-	// is a fault of the infrastructure.
+	// Zone finds the zone of an account by id, name or alias, or creates it. An
+	// error of kind Invalid, NotFound or Forbidden refuses the count; any other is
+	// a fault of the infrastructure.
 	Zone func(ctx context.Context, accountID, ref string) (zoneID, name string, err error)
 	// Account finds an account by id or ext:<external id>; CodeNotFound.
 	Account func(ctx context.Context, ref string) (string, error)
-	// Partitions is how many the topic of sharded traffic has.
+	// Partitions of the topic of sharded traffic.
 	Partitions int
-	Wake       func() // tells the outbox's relay of a commit
+	Wake       func() // notifies the outbox's relay of a commit
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil = time.Now
@@ -88,14 +89,20 @@ func New(cfg Config) (*Feature, error) {
 	if cfg.DB == nil || cfg.Zone == nil || cfg.Account == nil || cfg.Wake == nil || cfg.Partitions < 1 {
 		return nil, errors.New("traffic: DB, Zone, Account, Wake and Partitions are required")
 	}
-	f := &Feature{cfg: cfg, db: cfg.DB, log: cfg.Log, now: cfg.Now, uploads: uploads{byOne: map[string]int{}}}
+	f := &Feature{
+		cfg:     cfg,
+		db:      cfg.DB,
+		log:     cfg.Log,
+		now:     cfg.Now,
+		uploads: uploads{byOne: map[string]int{}},
+	}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
 	if f.now == nil {
 		f.now = time.Now
 	}
-	// One lane: the counts of a zone leave in the order in which they came.
+	// One lane keeps the order of a zone's counts.
 	f.writer = db.NewWriter(db.Limits{Batch: 4000, Queue: 40_000, Lanes: 1}, (*submission).weight, f.store)
 	var err error
 	f.metrics, err = newMetrics(cfg.Registerer)
@@ -104,12 +111,19 @@ func New(cfg Config) (*Feature, error) {
 
 // Consumer makes the consumer of the topic of counts; the app runs it.
 func (f *Feature) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
-	return bus.NewConsumer(bus.Config{Cluster: cluster, Group: Group, Topics: []string{topicIn}, DB: f.db, Handle: f.Handle,
-		Log: f.log, Registerer: f.cfg.Registerer})
+	return bus.NewConsumer(bus.Config{
+		Cluster:    cluster,
+		Group:      Group,
+		Topics:     []string{topicIn},
+		DB:         f.db,
+		Handle:     f.Handle,
+		Log:        f.log,
+		Registerer: f.cfg.Registerer,
+	})
 }
 
-// Run writes what the on-ramps accepted and forgets old keys, until ctx ends;
-// then it writes what was handed in and returns.
+// Run writes the requests of the on-ramps and deletes old keys, until ctx ends; then
+// it writes the requests that are queued and returns.
 func (f *Feature) Run(ctx context.Context) error {
 	var writing sync.WaitGroup
 	writing.Go(func() { f.writer.Run(ctx) }) // its error is always nil: failures go to the callers
@@ -117,7 +131,7 @@ func (f *Feature) Run(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Minute)
 	defer tick.Stop()
 	for {
-		if err := f.forget(ctx); err != nil && ctx.Err() == nil {
+		if err := f.deleteOldKeys(ctx); err != nil && ctx.Err() == nil {
 			f.log.Warn("traffic: old keys not deleted, will be tried again", "error", err)
 		}
 		select {

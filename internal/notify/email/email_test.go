@@ -18,6 +18,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/notify/email"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
 // server is a real SMTP server (emersion/go-smtp) that keeps what comes.
@@ -80,7 +81,7 @@ func TestAMailSaysWhatHappensAndWhatPrecededIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := c.Send(t.Context(), message()); r.Fault != notify.NoFault || r.Status != 250 {
+	if r := c.Send(t.Context(), message()); r.Fault != delivery.NoFault || r.Status != 250 {
 		t.Fatalf("%+v", r)
 	}
 	m, err := mail.ReadMessage(bytes.NewReader(s.mails[0]))
@@ -152,10 +153,10 @@ func TestAnswersOfTheServerAreToldApart(t *testing.T) {
 	}
 	for _, x := range []struct {
 		refuse error
-		want   notify.Fault
+		want   delivery.Fault
 	}{
-		{&smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"}, notify.Permanent},
-		{&smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "later"}, notify.Temporary},
+		{&smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"}, delivery.Permanent},
+		{&smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "later"}, delivery.Temporary},
 	} {
 		s.mu.Lock()
 		s.refuse = x.refuse
@@ -171,7 +172,7 @@ func TestWithoutAServerTheMessageIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := c.Send(t.Context(), message()); r.Fault != notify.Kept || !strings.Contains(r.Error, "BELFRY_SMTP_URL") || !strings.Contains(string(r.Body), "payment timeout") {
+	if r := c.Send(t.Context(), message()); r.Fault != delivery.Kept || !strings.Contains(r.Error, "BELFRY_SMTP_URL") || !strings.Contains(string(r.Body), "payment timeout") {
 		t.Errorf("%+v", r)
 	}
 }

@@ -18,15 +18,16 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 
 	"github.com/belfryhq/belfry/internal/notify"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
 // Send makes one attempt.
-func (c *Channel) Send(ctx context.Context, m *notify.Message) (r notify.Result) {
+func (c *Channel) Send(ctx context.Context, m *notify.Message) (r delivery.Result) {
 	msg, err := c.message(m)
 	if err != nil {
-		return notify.Result{Fault: notify.Permanent, Error: "the message cannot be written as mail"}
+		return delivery.Result{Fault: delivery.Permanent, Error: "the message cannot be written as mail"}
 	}
-	r.Request = []notify.Header{
+	r.Request = []delivery.Header{
 		{Name: "From", Value: c.from},
 		{Name: "To", Value: m.Address},
 		{Name: "Subject", Value: Subject(m)},
@@ -34,7 +35,7 @@ func (c *Channel) Send(ctx context.Context, m *notify.Message) (r notify.Result)
 	}
 	r.Body = []byte(plain(m))
 	if c.host == "" {
-		r.Fault, r.Error = notify.Kept, "mail is kept on this page, because BELFRY_SMTP_URL is not set"
+		r.Fault, r.Error = delivery.Kept, "mail is kept on this page, because BELFRY_SMTP_URL is not set"
 		return r
 	}
 	answer, err := c.deliver(ctx, msg)
@@ -113,7 +114,7 @@ func ascii(s string) bool {
 }
 
 // fault says in words why a mail was not taken. The server's own words are kept.
-func fault(ctx context.Context, err error) (notify.Fault, string) {
+func fault(ctx context.Context, err error) (delivery.Fault, string) {
 	var refused *textproto.Error
 	var network net.Error
 	var dns *net.DNSError
@@ -125,46 +126,46 @@ func fault(ctx context.Context, err error) (notify.Fault, string) {
 	text := err.Error()
 	switch {
 	case errors.Is(err, errNoUTF8):
-		return notify.Permanent, err.Error()
+		return delivery.Permanent, err.Error()
 	case errors.As(err, &refused):
 		return answered(refused)
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return notify.NoName, "the name of the mail server does not resolve"
+		return delivery.NoName, "the name of the mail server does not resolve"
 	case errors.As(err, &dns):
-		return notify.Temporary, "the name of the mail server could not be looked up"
+		return delivery.Temporary, "the name of the mail server could not be looked up"
 	case ctx.Err() != nil, errors.As(err, &network) && network.Timeout():
-		return notify.Timeout, "the mail server did not answer in time"
+		return delivery.Timeout, "the mail server did not answer in time"
 	case errors.As(err, &operation) && operation.Op == "dial":
-		return notify.Temporary, "the mail server does not take connections: " + operation.Err.Error()
+		return delivery.Temporary, "the mail server does not take connections: " + operation.Err.Error()
 	case errors.As(err, &certificate):
-		return notify.BadTLS, "the mail server's certificate is not valid: " + certificate.Err.Error()
+		return delivery.BadTLS, "the mail server's certificate is not valid: " + certificate.Err.Error()
 	case errors.As(err, &record), errors.As(err, &alert), strings.Contains(text, "tls: "):
-		return notify.BadTLS, "the TLS handshake with the mail server failed: " + text
+		return delivery.BadTLS, "the TLS handshake with the mail server failed: " + text
 	case strings.Contains(text, "does not support STARTTLS"):
-		return notify.BadTLS, "the mail server does not offer STARTTLS, and the password is not sent without TLS"
+		return delivery.BadTLS, "the mail server does not offer STARTTLS, and the password is not sent without TLS"
 	case errors.Is(err, mail.ErrNoSupportedAuthDiscovered), strings.Contains(text, "SMTP AUTH"):
-		return notify.Temporary,
+		return delivery.Temporary,
 			"the mail server does not offer a way to sign in that may be used here, and BELFRY_SMTP_URL has a password"
 	case errors.As(err, &protocol):
-		return notify.Temporary, "the mail server's answer is not SMTP: " + text
+		return delivery.Temporary, "the mail server's answer is not SMTP: " + text
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return notify.Temporary, "the mail server closed the connection"
+		return delivery.Temporary, "the mail server closed the connection"
 	}
-	return notify.Temporary, "the mail server does not take the message now: " + text
+	return delivery.Temporary, "the mail server does not take the message now: " + text
 }
 
 // answered tells a refusal by the server's code (RFC 5321, 4.2; RFC 4954, 6).
-func answered(e *textproto.Error) (notify.Fault, string) {
+func answered(e *textproto.Error) (delivery.Fault, string) {
 	said := fmt.Sprintf("the mail server answered %d: %s", e.Code, strings.Join(strings.Fields(e.Msg), " "))
 	switch {
 	case e.Code == 530, e.Code == 534, e.Code == 535, e.Code == 538:
 		// The operator's setting is at fault, not the message.
-		return notify.Temporary, said + " (BELFRY_SMTP_URL: user or password)"
+		return delivery.Temporary, said + " (BELFRY_SMTP_URL: user or password)"
 	case e.Code == 421, e.Code >= 400 && e.Code < 500:
-		return notify.Temporary, said
+		return delivery.Temporary, said
 	case e.Code >= 500:
-		return notify.Permanent, said
+		return delivery.Permanent, said
 	}
-	return notify.Temporary, said
+	return delivery.Temporary, said
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/notify/email"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
 // certificate is one that nobody vouches for, as Debian's mail servers have.
@@ -39,7 +40,7 @@ func serveAs(t *testing.T, set func(*smtp.Server)) (*server, string) {
 	return s, l.Addr().String()
 }
 
-func sendBy(t *testing.T, url string, change func(*notify.Message)) notify.Result {
+func sendBy(t *testing.T, url string, change func(*notify.Message)) delivery.Result {
 	t.Helper()
 	c, err := email.New(email.Config{URL: url, From: "alerts@belfry.test", Server: "https://belfry.test"})
 	if err != nil {
@@ -56,7 +57,7 @@ func TestMailGoesToAServerOfThisMachineWithACertificateOfItsOwn(t *testing.T) {
 	secure := certificate(t)
 	s, at := serveAs(t, func(s *smtp.Server) { s.TLSConfig = secure })
 	for _, url := range []string{"smtp://" + at, "smtp://localhost:" + at[strings.LastIndexByte(at, ':')+1:]} {
-		if r := sendBy(t, url, nil); r.Status != 250 || r.Fault != notify.NoFault {
+		if r := sendBy(t, url, nil); r.Status != 250 || r.Fault != delivery.NoFault {
 			t.Errorf("%s: %+v", url, r)
 		}
 	}
@@ -69,7 +70,7 @@ func TestMailGoesToAServerOfThisMachineWithACertificateOfItsOwn(t *testing.T) {
 	if r := sendBy(t, "smtp://"+elsewhere, nil); r.Status != 250 {
 		t.Errorf("opportunistic: %+v", r)
 	}
-	if r := sendBy(t, "smtp://u:right@"+elsewhere, nil); r.Fault != notify.BadTLS || !strings.Contains(r.Error, "certificate is not valid") {
+	if r := sendBy(t, "smtp://u:right@"+elsewhere, nil); r.Fault != delivery.BadTLS || !strings.Contains(r.Error, "certificate is not valid") {
 		t.Errorf("a password to a server that nobody vouches for: %+v", r)
 	}
 }
@@ -77,7 +78,7 @@ func TestMailGoesToAServerOfThisMachineWithACertificateOfItsOwn(t *testing.T) {
 func TestAPasswordNeverGoesInClear(t *testing.T) {
 	_, at := serveAs(t, func(s *smtp.Server) { s.AllowInsecureAuth = true })
 	r := sendBy(t, "smtp://u:hunter2@"+strings.Replace(at, "127.0.0.1", "0.0.0.0", 1), nil)
-	if r.Fault != notify.BadTLS || !strings.Contains(r.Error, "does not offer STARTTLS") || strings.Contains(r.Error, "hunter2") {
+	if r.Fault != delivery.BadTLS || !strings.Contains(r.Error, "does not offer STARTTLS") || strings.Contains(r.Error, "hunter2") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -112,19 +113,19 @@ func TestTheCauseOfAMailFaultIsKept(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for url, want := range map[string]struct {
-		fault notify.Fault
+		fault delivery.Fault
 		words string
 	}{
-		"smtp://" + closed.Addr().String():         {notify.Temporary, "does not take connections: connect: connection refused"},
-		"smtp://nowhere.invalid:25":                {notify.NoName, "does not resolve"},
-		"smtps://" + plain:                         {notify.BadTLS, "TLS handshake with the mail server failed"},
-		"smtp://u:right@" + plain:                  {notify.Temporary, "does not offer a way to sign in"},
-		script("554 5.7.1 no service for you\r\n"): {notify.Permanent, "554: 5.7.1 no service for you"},
-		script("421 4.3.2 closing down\r\n"):       {notify.Temporary, "421: 4.3.2 closing down"},
-		script("* OK IMAP4rev1 ready\r\n"):         {notify.Temporary, "is not SMTP"},
+		"smtp://" + closed.Addr().String():         {delivery.Temporary, "does not take connections: connect: connection refused"},
+		"smtp://nowhere.invalid:25":                {delivery.NoName, "does not resolve"},
+		"smtps://" + plain:                         {delivery.BadTLS, "TLS handshake with the mail server failed"},
+		"smtp://u:right@" + plain:                  {delivery.Temporary, "does not offer a way to sign in"},
+		script("554 5.7.1 no service for you\r\n"): {delivery.Permanent, "554: 5.7.1 no service for you"},
+		script("421 4.3.2 closing down\r\n"):       {delivery.Temporary, "421: 4.3.2 closing down"},
+		script("* OK IMAP4rev1 ready\r\n"):         {delivery.Temporary, "is not SMTP"},
 		"smtp://u:wrong@" + strings.TrimPrefix(script("220 mail.test\r\n", "250-mail.test\r\n250 AUTH CRAM-MD5\r\n",
-			"334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2U+\r\n", "535 5.7.8 authentication failed for you\r\n"), "smtp://"): {notify.Temporary, "535: 5.7.8 authentication failed for you"},
-		script(): {notify.Temporary, "closed the connection"},
+			"334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2U+\r\n", "535 5.7.8 authentication failed for you\r\n"), "smtp://"): {delivery.Temporary, "535: 5.7.8 authentication failed for you"},
+		script(): {delivery.Temporary, "closed the connection"},
 	} {
 		r := sendBy(t, url, nil)
 		if r.Fault != want.fault || !strings.Contains(r.Error, want.words) {
@@ -150,7 +151,7 @@ func TestAddressesBeyondASCIINeedAServerThatTakesThem(t *testing.T) {
 		t.Errorf("%+v, %d mails, SMTPUTF8 %v", r, len(s.mails), s.utf8)
 	}
 	s, at = serveAs(t, func(*smtp.Server) {})
-	if r := sendBy(t, "smtp://"+at, to); r.Fault != notify.Permanent || !strings.Contains(r.Error, "SMTPUTF8") || len(s.mails) != 0 {
+	if r := sendBy(t, "smtp://"+at, to); r.Fault != delivery.Permanent || !strings.Contains(r.Error, "SMTPUTF8") || len(s.mails) != 0 {
 		t.Errorf("%+v, %d mails", r, len(s.mails))
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/notify"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
 // names is a resolver; an answer may change with every question.
@@ -145,7 +146,7 @@ func TestANameThatChangesItsMeaningGainsNothing(t *testing.T) {
 	c := New(Config{Lookup: names(map[string][]string{"rebind.example": {"127.0.0.1"}})})
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(inside.URL, "http://"))
 	r := c.Send(t.Context(), &notify.Message{ID: "1", Address: "http://rebind.example:" + port, Sent: time.Now()})
-	if r.Fault != notify.Blocked || hits.Load() != 0 || !strings.Contains(r.Error, "BELFRY_ALLOW_NETWORKS") || strings.Contains(r.Error, "127.0.0.1") {
+	if r.Fault != delivery.Blocked || hits.Load() != 0 || !strings.Contains(r.Error, "BELFRY_ALLOW_NETWORKS") || strings.Contains(r.Error, "127.0.0.1") {
 		t.Errorf("%+v after %d requests", r, hits.Load())
 	}
 }
@@ -182,14 +183,14 @@ func TestFaultsAreToldApart(t *testing.T) {
 	c := New(Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Lookup: names(nil)})
 	for _, x := range []struct {
 		url  string
-		want notify.Fault
+		want delivery.Fault
 	}{
-		{secure.URL, notify.BadTLS}, {"https://" + closed.Addr().String(), notify.Temporary}, {"https://" + silent.Addr().String(), notify.Timeout},
-		{"http://nowhere.example", notify.NoName}, {"http://2130706433/", notify.Blocked}, {"http://[::1]/", notify.Blocked},
+		{secure.URL, delivery.BadTLS}, {"https://" + closed.Addr().String(), delivery.Temporary}, {"https://" + silent.Addr().String(), delivery.Timeout},
+		{"http://nowhere.example", delivery.NoName}, {"http://2130706433/", delivery.Blocked}, {"http://[::1]/", delivery.Blocked},
 	} {
 		// Only the receiver that never answers is meant to run out of time.
 		patience := time.Minute
-		if x.want == notify.Timeout {
+		if x.want == delivery.Timeout {
 			patience = 200 * time.Millisecond
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -206,10 +207,10 @@ func TestEveryFaultHasItsOwnReason(t *testing.T) {
 	plain := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(plain.Close)
 	c := New(Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
-	send := func(url string) notify.Result {
+	send := func(url string) delivery.Result {
 		return c.Send(t.Context(), &notify.Message{ID: "1", Address: url, Sent: time.Now()})
 	}
-	if r := send("https" + strings.TrimPrefix(plain.URL, "http")); r.Fault != notify.BadTLS || !strings.Contains(r.Error, "plain HTTP") {
+	if r := send("https" + strings.TrimPrefix(plain.URL, "http")); r.Fault != delivery.BadTLS || !strings.Contains(r.Error, "plain HTTP") {
 		t.Errorf("https:// to plain HTTP: %d %q", r.Fault, r.Error)
 	}
 	for answer, want := range map[string]string{
@@ -236,7 +237,7 @@ func TestEveryFaultHasItsOwnReason(t *testing.T) {
 			}
 		}()
 		r := send("http://" + l.Addr().String())
-		if r.Fault == notify.NoFault || !strings.Contains(r.Error, want) {
+		if r.Fault == delivery.NoFault || !strings.Contains(r.Error, want) {
 			t.Errorf("%.40q: fault %d %q, want %q", answer, r.Fault, r.Error, want)
 		}
 		l.Close()

@@ -31,6 +31,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/notify"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
 // What is read of an answer, and what of it is kept.
@@ -47,7 +48,6 @@ type Config struct {
 	Lookup  func(ctx context.Context, host string) ([]netip.Addr, error)
 	Version string      // in User-Agent
 	TLS     *tls.Config // for tests with certificates of their own; nil = the system's roots
-	PerHost int         // connections kept to one host; 0 = 16
 }
 
 // Channel is the channel of webhooks. Safe for concurrent use.
@@ -64,9 +64,6 @@ func New(cfg Config) *Channel {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		}
 	}
-	if cfg.PerHost == 0 {
-		cfg.PerHost = 16
-	}
 	transport := &http.Transport{
 		Proxy:                  nil, // the environment's proxy would reach for us what we must not
 		DialContext:            g.dial,
@@ -75,12 +72,16 @@ func New(cfg Config) *Channel {
 		DisableCompression:     true, // what is kept is what came; nothing is unpacked
 		MaxResponseHeaderBytes: headerMost,
 		MaxIdleConns:           1000,
-		MaxIdleConnsPerHost:    cfg.PerHost,
+		MaxIdleConnsPerHost:    idlePerHost,
 		IdleConnTimeout:        time.Minute,
 	}
 	return &Channel{agent: strings.TrimSuffix("Belfry/"+cfg.Version, "/"), client: &http.Client{Transport: transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
+
+// idlePerHost is how many connections to one host are kept: a host may be a
+// gateway of many destinations, each with a window of attempts.
+const idlePerHost = 64
 
 // Kind is webhook.
 func (*Channel) Kind() string { return notify.KindWebhook }
@@ -149,21 +150,21 @@ func Sign(keys []string, id string, at time.Time, body []byte) (string, error) {
 }
 
 // Send makes one attempt.
-func (c *Channel) Send(ctx context.Context, m *notify.Message) (r notify.Result) {
+func (c *Channel) Send(ctx context.Context, m *notify.Message) (r delivery.Result) {
 	data, err := Body(m)
 	if err != nil {
-		return notify.Result{Fault: notify.Permanent, Error: "the message cannot be written as JSON"}
+		return delivery.Result{Fault: delivery.Permanent, Error: "the message cannot be written as JSON"}
 	}
 	r.Body = data
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.Address, bytes.NewReader(data))
 	if err != nil {
-		r.Fault, r.Error = notify.Permanent, "the URL is not one"
+		r.Fault, r.Error = delivery.Permanent, "the URL is not one"
 		return r
 	}
 	req.URL.RawQuery = escapeQuery(req.URL.RawQuery)
 	signature, err := Sign(m.Keys, m.ID, m.Sent, data)
 	if err != nil {
-		r.Fault, r.Error = notify.Permanent, err.Error()
+		r.Fault, r.Error = delivery.Permanent, err.Error()
 		return r
 	}
 	h := req.Header
@@ -238,9 +239,9 @@ func retryAfter(s string, now time.Time) time.Duration {
 }
 
 // shown are headers as they are kept, in a fixed order, secrets replaced.
-func shown(h http.Header, masked map[string]string) []notify.Header {
+func shown(h http.Header, masked map[string]string) []delivery.Header {
 	const most, longest = 50, 500
-	var list []notify.Header
+	var list []delivery.Header
 	for _, name := range sorted(h) {
 		for _, v := range h[name] {
 			if mask := masked[name]; mask != "" {
@@ -250,7 +251,7 @@ func shown(h http.Header, masked map[string]string) []notify.Header {
 				v = v[:longest] + "…"
 			}
 			if len(list) < most {
-				list = append(list, notify.Header{Name: strings.ToValidUTF8(name, "?"), Value: strings.ToValidUTF8(strings.ReplaceAll(v, "\x00", ""), "?")})
+				list = append(list, delivery.Header{Name: strings.ToValidUTF8(name, "?"), Value: strings.ToValidUTF8(strings.ReplaceAll(v, "\x00", ""), "?")})
 			}
 		}
 	}
@@ -258,7 +259,7 @@ func shown(h http.Header, masked map[string]string) []notify.Header {
 }
 
 // fault says in words why there is no answer.
-func fault(ctx context.Context, err error) (notify.Fault, string) {
+func fault(ctx context.Context, err error) (delivery.Fault, string) {
 	var blocked *blockedError
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
@@ -269,39 +270,39 @@ func fault(ctx context.Context, err error) (notify.Fault, string) {
 	text := err.Error()
 	switch {
 	case errors.As(err, &blocked):
-		return notify.Blocked, blocked.Error()
+		return delivery.Blocked, blocked.Error()
 	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		return notify.Timeout, "the receiver did not answer in time"
+		return delivery.Timeout, "the receiver did not answer in time"
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return notify.NoName, "the name of the receiver does not resolve"
+		return delivery.NoName, "the name of the receiver does not resolve"
 	case errors.As(err, &dns):
-		return notify.Temporary, "the name of the receiver could not be looked up"
+		return delivery.Temporary, "the name of the receiver could not be looked up"
 	case errors.As(err, &certificate), errors.As(err, &authority):
-		return notify.BadTLS, "the receiver's certificate is not valid"
+		return delivery.BadTLS, "the receiver's certificate is not valid"
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return notify.BadTLS, "the receiver speaks plain HTTP at this port: write http:// in the URL, or another port"
+		return delivery.BadTLS, "the receiver speaks plain HTTP at this port: write http:// in the URL, or another port"
 	case errors.As(err, &record), errors.As(err, &alert), strings.Contains(text, "tls: "):
-		return notify.BadTLS, "the TLS handshake with the receiver failed"
+		return delivery.BadTLS, "the TLS handshake with the receiver failed"
 	case strings.Contains(text, "server response headers exceeded"):
-		return notify.Temporary, fmt.Sprintf("the headers of the receiver's answer are longer than %d KiB", headerMost>>10)
+		return delivery.Temporary, fmt.Sprintf("the headers of the receiver's answer are longer than %d KiB", headerMost>>10)
 	case strings.Contains(text, "Content-Length"):
-		return notify.Temporary, "the receiver's answer has more than one Content-Length, or one that is not a number"
+		return delivery.Temporary, "the receiver's answer has more than one Content-Length, or one that is not a number"
 	case strings.Contains(text, `malformed HTTP response "\x15\x03`):
-		return notify.BadTLS, "the receiver speaks TLS at this port: write https:// in the URL"
+		return delivery.BadTLS, "the receiver speaks TLS at this port: write https:// in the URL"
 	case strings.Contains(text, `malformed HTTP response "SSH-`):
-		return notify.Temporary, "the receiver speaks SSH at this port, not HTTP"
+		return delivery.Temporary, "the receiver speaks SSH at this port, not HTTP"
 	case strings.Contains(text, "malformed HTTP"), strings.Contains(text, "malformed MIME header"), errors.As(err, &protocol):
-		return notify.Temporary, "the receiver does not speak HTTP at this port"
+		return delivery.Temporary, "the receiver does not speak HTTP at this port"
 	case strings.Contains(text, "http2: "):
-		return notify.Temporary, "the receiver ended the HTTP/2 connection without an answer"
+		return delivery.Temporary, "the receiver ended the HTTP/2 connection without an answer"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return notify.Temporary, "the receiver closed the connection without an answer"
+		return delivery.Temporary, "the receiver closed the connection without an answer"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return notify.Temporary, "the receiver reset the connection"
+		return delivery.Temporary, "the receiver reset the connection"
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
-		return notify.Temporary, "the receiver does not take connections"
+		return delivery.Temporary, "the receiver does not take connections"
 	}
-	return notify.Temporary, "the connection to the receiver broke off"
+	return delivery.Temporary, "the connection to the receiver broke off"
 }

@@ -66,7 +66,9 @@ func (b *Broker) permit(ctx context.Context) error {
 	return nil
 }
 
-func right(principal string, kind kmsg.ACLResourceType, name string, op kmsg.ACLOperation) kmsg.CreateACLsRequestCreation {
+func right(
+	principal string, kind kmsg.ACLResourceType, name string, op kmsg.ACLOperation,
+) kmsg.CreateACLsRequestCreation {
 	c := kmsg.NewCreateACLsRequestCreation()
 	c.ResourceType, c.ResourceName, c.ResourcePatternType = kind, name, kmsg.ACLResourcePatternTypeLiteral
 	if prefix, ok := strings.CutSuffix(name, "*"); ok && prefix != "" {

@@ -20,7 +20,8 @@ import (
 // guarded is a broker with a topic for each right that a guest may have.
 func guarded(t *testing.T) *broker.Broker {
 	t.Helper()
-	return started(t, broker.Config{Listen: "127.0.0.1:0", Topics: []bus.Topic{{Name: "in"}, {Name: "out"}, {Name: "internal"}},
+	return started(t, broker.Config{Listen: "127.0.0.1:0",
+		Topics: []bus.Topic{{Name: "in"}, {Name: "out"}, {Name: "internal"}},
 		Guests: broker.Rights{Write: []string{"in"}, Read: []string{"out"}}})
 }
 
@@ -36,7 +37,8 @@ func TestAGuestWritesReadsAndSeesOnlyWhatItMay(t *testing.T) {
 		if errs.KindOf(err) != want {
 			t.Errorf("writing to %s: %v", topic, err)
 		}
-		if got, want := fetchError(t, outside(b), topic), topic != "out"; (got != nil) != want || got != nil && !errors.Is(got, kerr.TopicAuthorizationFailed) {
+		if got, want := fetchError(t, outside(b), topic), topic != "out"; (got != nil) != want ||
+			got != nil && !errors.Is(got, kerr.TopicAuthorizationFailed) {
 			t.Errorf("reading %s: %v", topic, got)
 		}
 	}
@@ -54,7 +56,8 @@ func TestAGuestWritesReadsAndSeesOnlyWhatItMay(t *testing.T) {
 // fetchError is what reading a topic from its start ends with; nil if a record came.
 func fetchError(t *testing.T, cluster bus.Cluster, topic string) error {
 	t.Helper()
-	cl, err := cluster.Client("test", kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
+	cl, err := cluster.Client("test",
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +90,8 @@ func TestNoClientOfTheDoorJoinsAGroupOfBelfrys(t *testing.T) {
 		defer cl.Close()
 		for _, group := range []string{"belfry.audit", "belfry.anything"} {
 			join := kmsg.NewPtrJoinGroupRequest()
-			join.Group, join.ProtocolType, join.SessionTimeoutMillis, join.RebalanceTimeoutMillis = group, "consumer", 10_000, 10_000
+			join.Group, join.ProtocolType, join.SessionTimeoutMillis, join.RebalanceTimeoutMillis = group, "consumer", 10_000,
+				10_000
 			join.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range"}}
 			resp, err := cl.SeedBrokers()[0].Request(t.Context(), join)
 			if err != nil {

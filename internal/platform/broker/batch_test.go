@@ -101,9 +101,10 @@ func TestBatchesThatNobodyCanDecodeAreRefused(t *testing.T) {
 		"no codec, garbage":    {rawBatch(0, 1, garbage), kerr.CorruptMessage.Code},
 		"fewer records":        {rawBatch(0, 3, record([]byte("one"))), kerr.CorruptMessage.Code},
 		"records without data": {rawBatch(0, 3, nil), kerr.CorruptMessage.Code},
-		"80 MB of a":           {rawBatch(1, 1, gzipped(t, record(bytes.Repeat([]byte("a"), 80<<20)))), kerr.MessageTooLarge.Code},
-		"good":                 {rawBatch(0, 1, record([]byte("one"))), 0},
-		"good gzip":            {rawBatch(1, 1, gzipped(t, record([]byte("two")))), 0},
+		"80 MB of a": {rawBatch(1, 1, gzipped(t, record(bytes.Repeat([]byte("a"), 80<<20)))),
+			kerr.MessageTooLarge.Code},
+		"good":      {rawBatch(0, 1, record([]byte("one"))), 0},
+		"good gzip": {rawBatch(1, 1, gzipped(t, record([]byte("two")))), 0},
 	} {
 		before := end(t, b)
 		if code := produce(t, outside(b), "a", -1, one.batch); code != one.code {
@@ -178,7 +179,8 @@ func TestARefusedBatchIsAnsweredInItsTurn(t *testing.T) {
 // connects again, and what it sends after the refusal is stored.
 func TestAProducerWithoutAnswersIsNotMuteAfterARefusal(t *testing.T) {
 	b := started(t, broker.Config{Listen: "127.0.0.1:0", Topics: []bus.Topic{{Name: "a"}}})
-	cl, err := outside(b).Client("test", kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite(), kgo.DefaultProduceTopic("a"))
+	cl, err := outside(b).Client("test", kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite(),
+		kgo.DefaultProduceTopic("a"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -165,10 +165,12 @@ func checkDoor(cfg Config) error {
 	ip := net.ParseIP(host)
 	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && (cfg.TLS == nil || len(cfg.Users) == 0) {
 		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %s is not a loopback address, and the embedded broker is open to the network "+
-			"only with TLS (BELFRY_KAFKA_LISTEN_CERT, BELFRY_KAFKA_LISTEN_KEY) and SASL users (BELFRY_KAFKA_USERS_FILE); use 127.0.0.1, or set all three, or use Apache Kafka", cfg.Listen)
+			"only with TLS (BELFRY_KAFKA_LISTEN_CERT, BELFRY_KAFKA_LISTEN_KEY) and SASL users (BELFRY_KAFKA_USERS_FILE); use "+
+			"127.0.0.1, or set all three, or use Apache Kafka", cfg.Listen)
 	}
 	if cfg.Advertise == "" && (host == "" || ip != nil && ip.IsUnspecified()) {
-		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %s is every address of the machine; say in BELFRY_KAFKA_ADVERTISE which one clients are told", cfg.Listen)
+		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %s is every address of the machine; say in BELFRY_KAFKA_ADVERTISE which "+
+			"one clients are told", cfg.Listen)
 	}
 	for _, u := range cfg.Users {
 		if u.Name == "" || strings.HasPrefix(u.Name, "belfry") || len(u.Password) < 12 {
@@ -255,7 +257,8 @@ func (b *Broker) options() []kfake.Opt {
 // Cluster is how clients in this process reach the broker, whether or not its
 // door is open.
 func (b *Broker) Cluster() bus.Cluster {
-	return bus.Cluster{Brokers: []string{"embedded:9092"}, Create: b.Create, Alone: true, User: superuser, Password: b.internal,
+	return bus.Cluster{Brokers: []string{"embedded:9092"}, Create: b.Create, Alone: true, User: superuser,
+		Password: b.internal,
 		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			if b.door == nil {
 				return nil, errors.New("the embedded broker is not started")
@@ -281,7 +284,8 @@ func (b *Broker) Create(_ context.Context, t bus.Topic) error {
 	configs := map[string]string{"cleanup.policy": "delete"}
 	if t.MaxMessageBytes > 0 {
 		if t.MaxMessageBytes > b.cfg.RequestBytes {
-			return fmt.Errorf("messages of %d bytes are larger than a request may be (%d)", t.MaxMessageBytes, b.cfg.RequestBytes)
+			return fmt.Errorf("messages of %d bytes are larger than a request may be (%d)",
+				t.MaxMessageBytes, b.cfg.RequestBytes)
 		}
 		configs["max.message.bytes"] = strconv.Itoa(t.MaxMessageBytes)
 	}
@@ -336,7 +340,8 @@ func (b *Broker) Ready() error {
 		return errors.New("the disk of the broker's log is full; records are refused until there is room")
 	}
 	if b.refusing.Load() {
-		return fmt.Errorf("the broker's log has reached its limit of %d MB; records are refused until the consumers catch up", b.limit.Load()>>20)
+		return fmt.Errorf("the broker's log has reached its limit of %d MB; records are refused until the consumers catch up",
+			b.limit.Load()>>20)
 	}
 	return nil
 }

@@ -43,7 +43,11 @@ func TestAnAddressOnTheNetworkNeedsTLSAndUsers(t *testing.T) {
 			t.Errorf("%s: %v", cfg.Listen, err)
 		}
 	}
-	if _, err := broker.New(broker.Config{DataDir: t.TempDir(), Listen: "127.0.0.1:0", Users: []broker.User{{Name: "team", Password: "short"}}}); err == nil {
+	if _, err := broker.New(broker.Config{
+		DataDir: t.TempDir(),
+		Listen:  "127.0.0.1:0",
+		Users:   []broker.User{{Name: "team", Password: "short"}},
+	}); err == nil {
 		t.Error("a short password was taken")
 	}
 }
@@ -54,7 +58,8 @@ func TestABusyAddressFailsTheStartAndNamesTheSetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer busy.Close()
-	if _, err := open(t, broker.Config{Listen: busy.Addr().String()}); err == nil || !strings.Contains(err.Error(), "BELFRY_KAFKA_LISTEN") {
+	if _, err := open(t, broker.Config{Listen: busy.Addr().String()}); err == nil ||
+		!strings.Contains(err.Error(), "BELFRY_KAFKA_LISTEN") {
 		t.Fatal(err)
 	}
 }
@@ -84,19 +89,24 @@ func TestTheDoorOpensAfterTheOffsetsAreVerified(t *testing.T) {
 		_, err = conn.Read(make([]byte, 4))
 		return err
 	}
-	started(t, broker.Config{Listen: address, Topics: []bus.Topic{{Name: "a"}}, Verify: func(ctx context.Context, c bus.Cluster) error {
-		numbered(t, c, "a", 0, 1)
-		if err := ask(200 * time.Millisecond); err == nil {
-			t.Error("a foreign client was answered before the offsets were verified")
-		}
-		verified = true
-		return nil
-	}})
+	started(t, broker.Config{Listen: address, Topics: []bus.Topic{{Name: "a"}},
+		Verify: func(ctx context.Context, c bus.Cluster) error {
+			numbered(t, c, "a", 0, 1)
+			if err := ask(200 * time.Millisecond); err == nil {
+				t.Error("a foreign client was answered before the offsets were verified")
+			}
+			verified = true
+			return nil
+		}})
 	if err := ask(patience); err != nil || !verified {
 		t.Fatalf("after the start: %v, verified %v", err, verified)
 	}
 	fault := errors.New("cannot compare")
-	b, err := broker.New(broker.Config{DataDir: t.TempDir(), Listen: "127.0.0.1:0", Verify: func(context.Context, bus.Cluster) error { return fault }})
+	b, err := broker.New(broker.Config{
+		DataDir: t.TempDir(),
+		Listen:  "127.0.0.1:0",
+		Verify:  func(context.Context, bus.Cluster) error { return fault },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,15 +252,16 @@ func verify(t *testing.T, d *db.DB, into *[]bus.Restart) func(context.Context, b
 func consumed(t *testing.T, cluster bus.Cluster, d *db.DB, n int) []string {
 	t.Helper()
 	values := make(chan string, 1000)
-	c, err := bus.NewConsumer(bus.Config{Cluster: cluster, Group: "g", Topics: []string{"a"}, DB: d, MaxRecords: 7, Handle: func(ctx context.Context, b *bus.Batch) error {
-		err := d.Tx(ctx, func(tx *db.Tx) error { return b.Commit(ctx, tx) })
-		if err == nil {
-			for _, r := range b.Records {
-				values <- string(r.Value)
+	c, err := bus.NewConsumer(bus.Config{Cluster: cluster, Group: "g", Topics: []string{"a"}, DB: d, MaxRecords: 7,
+		Handle: func(ctx context.Context, b *bus.Batch) error {
+			err := d.Tx(ctx, func(tx *db.Tx) error { return b.Commit(ctx, tx) })
+			if err == nil {
+				for _, r := range b.Records {
+					values <- string(r.Value)
+				}
 			}
-		}
-		return err
-	}})
+			return err
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,7 +121,11 @@ func TestTheDoorTakesNoAdministration(t *testing.T) {
 	if _, err := admin.CreateTopic(t.Context(), 1, 1, map[string]*string{"cleanup.policy": &compact}, "mine"); err == nil {
 		t.Error("a topic was created")
 	}
-	if _, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "cleanup.policy", Value: &compact}}, "a"); err == nil {
+	if _, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{
+		Op:    kadm.SetConfig,
+		Name:  "cleanup.policy",
+		Value: &compact,
+	}}, "a"); err == nil {
 		t.Error("a topic was made compacted")
 	}
 	if _, err := admin.DeleteTopics(t.Context(), "a"); err == nil {
@@ -142,7 +146,8 @@ func TestForeignClientsProduceAndConsume(t *testing.T) {
 		t.Skip("kcat is not installed")
 	}
 	b := started(t, broker.Config{Listen: "127.0.0.1:0", Topics: []bus.Topic{{Name: "a"}}})
-	produce := exec.CommandContext(t.Context(), kcat, "-b", b.Addr(), "-t", "a", "-P", "-K:", "-H", "ce_id=1", "-X", "enable.idempotence=true")
+	produce := exec.CommandContext(t.Context(), kcat, "-b", b.Addr(), "-t", "a", "-P", "-K:", "-H", "ce_id=1", "-X",
+		"enable.idempotence=true")
 	produce.Stdin = strings.NewReader("k1:one\nk2:two\nk1:three\n")
 	if out, err := produce.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -155,7 +160,8 @@ func TestForeignClientsProduceAndConsume(t *testing.T) {
 	if err != nil || string(out) != "k1=one ce_id=1\nk2=two ce_id=1\nk1=three ce_id=1\n" {
 		t.Fatalf("%v: %q", err, out)
 	}
-	group := exec.CommandContext(t.Context(), kcat, "-b", b.Addr(), "-G", "foreign", "-X", "auto.offset.reset=earliest", "-c", "3", "-q", "-f", "%s\n", "a")
+	group := exec.CommandContext(t.Context(), kcat, "-b", b.Addr(), "-G", "foreign", "-X", "auto.offset.reset=earliest",
+		"-c", "3", "-q", "-f", "%s\n", "a")
 	if out, err := group.Output(); err != nil || string(out) != "one\ntwo\nthree\n" {
 		t.Fatalf("group: %v: %q", err, out)
 	}
@@ -167,7 +173,13 @@ func certificate(t *testing.T) (server, client *tls.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	plan := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		NotAfter:              time.Now().Add(time.Hour),
+		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, plan, plan, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -178,15 +190,23 @@ func certificate(t *testing.T) (server, client *tls.Config) {
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(cert)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, &tls.Config{RootCAs: pool}
+	return &tls.Config{Certificates: []tls.Certificate{{
+		Certificate: [][]byte{der},
+		PrivateKey:  key,
+	}}}, &tls.Config{RootCAs: pool}
 }
 
 func TestUsersHaveTheRightsOfTheConfigurationAndNoOther(t *testing.T) {
 	server, client := certificate(t)
 	dir := t.TempDir()
 	config := func(password string) broker.Config {
-		return broker.Config{DataDir: dir, Listen: "127.0.0.1:0", TLS: server, Topics: []bus.Topic{{Name: "in.a"}, {Name: "out"}},
-			Users: []broker.User{{Name: "team", Password: password, Rights: broker.Rights{Write: []string{"in.*"}, Read: []string{"out"}}}}}
+		return broker.Config{DataDir: dir, Listen: "127.0.0.1:0", TLS: server,
+			Topics: []bus.Topic{{Name: "in.a"}, {Name: "out"}},
+			Users: []broker.User{{
+				Name:     "team",
+				Password: password,
+				Rights:   broker.Rights{Write: []string{"in.*"}, Read: []string{"out"}},
+			}}}
 	}
 	b := started(t, config("first password"))
 	as := func(user, password string) bus.Cluster {

@@ -32,7 +32,16 @@ type door struct {
 // in before open.
 func newDoor(cfg Config, m metrics) (*door, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &door{cfg: cfg, log: cfg.Log, m: m, advertised: cfg.Advertise, conns: make(chan net.Conn), ctx: ctx, cancel: cancel, places: make(chan struct{}, cfg.Connections)}
+	d := &door{
+		cfg:        cfg,
+		log:        cfg.Log,
+		m:          m,
+		advertised: cfg.Advertise,
+		conns:      make(chan net.Conn),
+		ctx:        ctx,
+		cancel:     cancel,
+		places:     make(chan struct{}, cfg.Connections),
+	}
 	if cfg.Listen == "" {
 		d.advertised = "embedded:9092"
 		return d, nil

@@ -30,7 +30,8 @@ type watch struct {
 
 // harmless are the beginnings of warnings that clients cause, by leaving groups
 // or being slow. Any other, also one that a later kfake may bring, is a fault.
-var harmless = []string{"consumerHeartbeatLate", "consumerRebalanceTimeout", "consumerSessionTimeout", "OffsetCommit STALE", "txn timeout abort", "txn: EndTxn slow"}
+var harmless = []string{"consumerHeartbeatLate", "consumerRebalanceTimeout",
+	"consumerSessionTimeout", "OffsetCommit STALE", "txn timeout abort", "txn: EndTxn slow"}
 
 // Logf implements kfake.Logger.
 func (w *watch) Logf(level kfake.LogLevel, format string, args ...any) {
@@ -98,16 +99,21 @@ type metrics struct {
 func newMetrics() metrics {
 	return metrics{
 		warnings: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "belfry_broker_warnings_total", Help: "Warnings of the embedded broker: about its log (a fault), a full disk (refused, and recovers), or caused by clients."}, []string{"about"}),
+			Name: "belfry_broker_warnings_total",
+			Help: "Warnings of the embedded broker: about its log (a fault), a full disk (refused, and recovers), or caused " +
+				"by clients."}, []string{"about"}),
 		connections: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "belfry_broker_connections", Help: "Foreign Kafka connections that are open."}),
 		closed: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "belfry_broker_connections_refused_total", Help: "Foreign Kafka connections that were closed, by reason."}, []string{"reason"}),
+			Name: "belfry_broker_connections_refused_total", Help: "Foreign Kafka connections that were closed, by reason."},
+			[]string{"reason"}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "belfry_broker_produce_refused_total", Help: "Produce requests refused because the log has reached its limit."}),
+			Name: "belfry_broker_produce_refused_total",
+			Help: "Produce requests refused because the log has reached its limit."}),
 		batches: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "belfry_broker_batches_refused_total",
-			Help: "Batches of foreign clients that cannot be decoded, refused, by reason (corrupt, too_large)."}, []string{"reason"}),
+			Help: "Batches of foreign clients that cannot be decoded, refused, by reason (corrupt, too_large)."},
+			[]string{"reason"}),
 		bytes: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "belfry_broker_log_bytes", Help: "Size of the embedded broker's log."}),
 		limit: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -122,7 +128,8 @@ func (m metrics) register(r prometheus.Registerer) error {
 	telemetry.StartAtZero(m.closed, []string{"too_many", "bad_request"})
 	telemetry.StartAtZero(m.batches, []string{"corrupt", "too_large"})
 	var list []error
-	for _, c := range []prometheus.Collector{m.warnings, m.connections, m.closed, m.refused, m.batches, m.bytes, m.limit, m.trimmed} {
+	for _, c := range []prometheus.Collector{m.warnings, m.connections, m.closed, m.refused, m.batches, m.bytes, m.limit,
+		m.trimmed} {
 		list = append(list, r.Register(c))
 	}
 	return errors.Join(list...)

@@ -18,9 +18,12 @@ import (
 func TestRequestsWithDamagedBodiesDoNotEndTheProcess(t *testing.T) {
 	b := started(t, broker.Config{Listen: "127.0.0.1:0", Topics: []bus.Topic{{Name: "a"}}})
 	dice := rand.New(rand.NewPCG(1, 2))
-	keys := []kmsg.Key{kmsg.Produce, kmsg.Fetch, kmsg.ListOffsets, kmsg.Metadata, kmsg.OffsetCommit, kmsg.OffsetFetch, kmsg.FindCoordinator,
-		kmsg.JoinGroup, kmsg.Heartbeat, kmsg.LeaveGroup, kmsg.SyncGroup, kmsg.DescribeGroups, kmsg.ListGroups, kmsg.SASLHandshake, kmsg.ApiVersions,
-		kmsg.InitProducerID, kmsg.OffsetForLeaderEpoch, kmsg.DescribeConfigs, kmsg.SASLAuthenticate, kmsg.DescribeCluster, kmsg.ConsumerGroupHeartbeat,
+	keys := []kmsg.Key{kmsg.Produce, kmsg.Fetch, kmsg.ListOffsets, kmsg.Metadata, kmsg.OffsetCommit, kmsg.OffsetFetch,
+		kmsg.FindCoordinator,
+		kmsg.JoinGroup, kmsg.Heartbeat, kmsg.LeaveGroup, kmsg.SyncGroup, kmsg.DescribeGroups, kmsg.ListGroups,
+		kmsg.SASLHandshake, kmsg.ApiVersions,
+		kmsg.InitProducerID, kmsg.OffsetForLeaderEpoch, kmsg.DescribeConfigs, kmsg.SASLAuthenticate, kmsg.DescribeCluster,
+		kmsg.ConsumerGroupHeartbeat,
 		kmsg.ConsumerGroupDescribe, kmsg.DescribeTopicPartitions}
 	for range 600 {
 		req := kmsg.RequestForKey(int16(keys[dice.IntN(len(keys))]))

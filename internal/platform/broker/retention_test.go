@@ -38,8 +38,15 @@ func TestACutNeverPassesAConsumerNorEmptiesTheLog(t *testing.T) {
 }
 
 func TestTheSlowestOwnConsumerHoldsAndForeignGroupsDoNot(t *testing.T) {
-	consumers := []broker.Subscription{{Group: "ledger", Topic: "a"}, {Group: "notify", Topic: "a"}, {Group: "slo", Topic: "b"}}
-	positions := []bus.Position{{Group: "ledger", Topic: "a", Next: 70}, {Group: "notify", Topic: "a", Next: 40}, {Group: "replay", Topic: "a", Next: 3}}
+	consumers := []broker.Subscription{{
+		Group: "ledger",
+		Topic: "a",
+	}, {Group: "notify", Topic: "a"}, {Group: "slo", Topic: "b"}}
+	positions := []bus.Position{{
+		Group: "ledger",
+		Topic: "a",
+		Next:  70,
+	}, {Group: "notify", Topic: "a", Next: 40}, {Group: "replay", Topic: "a", Next: 3}}
 	got := broker.Floors(consumers, positions)
 	if len(got) != 2 || got["a"] != 40 || got["b"] != 0 {
 		t.Fatal(got)
@@ -98,7 +105,10 @@ func TestTrimmingFollowsTheConsumersAndLeavesTheLastRecord(t *testing.T) {
 }
 
 func TestWhatIsOlderThanTheRetentionGoesButTheLastRecord(t *testing.T) {
-	b := started(t, broker.Config{Topics: []bus.Topic{{Name: "a", Retention: time.Millisecond}, {Name: "kept", Retention: time.Hour}}})
+	b := started(t, broker.Config{Topics: []bus.Topic{{
+		Name:      "a",
+		Retention: time.Millisecond,
+	}, {Name: "kept", Retention: time.Hour}}})
 	for _, topic := range []string{"a", "kept"} {
 		numbered(t, b.Cluster(), topic, 0, 10)
 	}

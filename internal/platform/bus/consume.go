@@ -269,7 +269,9 @@ func (c *Consumer) failed(err error) {
 // assign claims partitions in the database and answers where to read. It
 // retries until the database and the brokers answer or the session ends; the
 // heartbeats go on meanwhile.
-func (c *Consumer) assign(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+func (c *Consumer) assign(
+	ctx context.Context, offsets map[string]map[int32]kgo.Offset,
+) (map[string]map[int32]kgo.Offset, error) {
 	var positions []Position
 	for topic, partitions := range offsets {
 		for p := range partitions {
@@ -338,7 +340,8 @@ func (c *Consumer) claim(ctx context.Context, positions []Position) error {
 		}
 		if why != "" {
 			c.m.restarts.WithLabelValues(p.Topic, string(why)).Inc()
-			c.cfg.Log.Warn("the position does not fit the log; reading from its start", "topic", p.Topic, "partition", p.Partition, "reason", why, "from", from, "to", next)
+			c.cfg.Log.Warn("the position does not fit the log; reading from its start",
+				"topic", p.Topic, "partition", p.Partition, "reason", why, "from", from, "to", next)
 		}
 	}
 	return nil

@@ -49,7 +49,8 @@ func TestEveryRecordIsStoredOnceHoweverOftenTheConsumerDies(t *testing.T) {
 			var die sync.Once
 			left := rand.IntN(6) + 1
 			ctx, kill := context.WithCancel(context.Background())
-			c, err := bus.NewConsumer(bus.Config{Cluster: w.cluster, DB: w.db, Group: group, Topics: []string{topic}, MaxRecords: 40, Drain: time.Nanosecond,
+			c, err := bus.NewConsumer(bus.Config{Cluster: w.cluster, DB: w.db, Group: group, Topics: []string{topic},
+				MaxRecords: 40, Drain: time.Nanosecond,
 				Handle: func(ctx context.Context, b *bus.Batch) error {
 					crash := func() error { die.Do(func() { close(dead) }); return errBoom }
 					left--
@@ -108,16 +109,17 @@ func TestAZombieConsumerCommitsNothing(t *testing.T) {
 		result := make(chan error, 1)
 		var first atomic.Bool
 		first.Store(true)
-		_, stop := w.consume(bus.Config{Group: group, Topics: []string{topic}, MaxRecords: 100, Handle: func(ctx context.Context, b *bus.Batch) error {
-			if !first.Swap(false) {
-				return w.store(ctx, b)
-			}
-			close(held)
-			<-release // a long pause: others own the partition meanwhile
-			err := w.store(context.Background(), b)
-			result <- err
-			return err
-		}})
+		_, stop := w.consume(bus.Config{Group: group, Topics: []string{topic}, MaxRecords: 100,
+			Handle: func(ctx context.Context, b *bus.Batch) error {
+				if !first.Swap(false) {
+					return w.store(ctx, b)
+				}
+				close(held)
+				<-release // a long pause: others own the partition meanwhile
+				err := w.store(context.Background(), b)
+				result <- err
+				return err
+			}})
 		<-held
 		// Another process claims the partition and stores all of it, under the
 		// group's name but without its membership.
@@ -141,7 +143,8 @@ func claimAndStore(t *testing.T, w *world, group, topic string) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cl, err := w.cluster.Client("other", kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().At(0)}}))
+	cl, err := w.cluster.Client("other",
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().At(0)}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,11 +157,14 @@ func claimAndStore(t *testing.T, w *world, group, topic string) int {
 		}
 		err := w.db.Tx(ctx, func(tx *db.Tx) error {
 			for _, r := range fetched.Records() {
-				if _, err := tx.Exec(ctx, `INSERT INTO seen (value, at_partition, at_offset) VALUES ($1, 0, $2)`, string(r.Value), r.Offset); err != nil {
+				if _, err := tx.Exec(ctx, `INSERT INTO seen (value, at_partition, at_offset) VALUES ($1, 0, $2)`, string(r.Value),
+					r.Offset); err != nil {
 					return err
 				}
 			}
-			changed, err := tx.Exec(ctx, `UPDATE bus_offset SET next = next + $1, epoch = epoch + 1, crc = NULL WHERE grp = $2 AND topic = $3 AND partition = 0`, fetched.NumRecords(), group, topic)
+			changed, err := tx.Exec(ctx,
+				`UPDATE bus_offset SET next = next + $1, epoch = epoch + 1, crc = NULL WHERE grp = $2 AND topic = $3
+					AND partition = 0`, fetched.NumRecords(), group, topic)
 			if err == nil && changed != 1 {
 				err = fmt.Errorf("%d offset rows", changed)
 			}
@@ -184,7 +190,12 @@ func TestAKeyMayArriveOnTwoPartitions(t *testing.T) {
 		var msgs []bus.Message
 		for i := range 200 {
 			to := int32(i / 100)
-			msgs = append(msgs, bus.Message{Topic: topic, Key: []byte("one"), Value: fmt.Appendf(nil, "%05d", i), Partition: &to})
+			msgs = append(msgs, bus.Message{
+				Topic:     topic,
+				Key:       []byte("one"),
+				Value:     fmt.Appendf(nil, "%05d", i),
+				Partition: &to,
+			})
 		}
 		if err := p.Publish(t.Context(), msgs...); err != nil {
 			t.Fatal(err)
@@ -239,7 +250,8 @@ func TestAFaultOfTheStoreIsRetriedInPlaceAndShown(t *testing.T) {
 		var broken atomic.Bool
 		broken.Store(true)
 		var tries atomic.Int32
-		c, _ := w.consume(bus.Config{Group: id.New(), Topics: []string{topic}, StallAfter: time.Millisecond, HealthEvery: 20 * time.Millisecond,
+		c, _ := w.consume(bus.Config{Group: id.New(), Topics: []string{topic}, StallAfter: time.Millisecond,
+			HealthEvery: 20 * time.Millisecond,
 			Handle: func(ctx context.Context, b *bus.Batch) error {
 				if broken.Load() {
 					tries.Add(1)
@@ -249,7 +261,8 @@ func TestAFaultOfTheStoreIsRetriedInPlaceAndShown(t *testing.T) {
 			}})
 		eventually(t, "a stalled partition that names the fault", func() bool {
 			list := c.Health()
-			return len(list) == 1 && list[0].State == bus.Stalled && list[0].Error == "boom" && list[0].Lag() == 100 && tries.Load() > 2 && c.Ready() != nil
+			return len(list) == 1 && list[0].State == bus.Stalled && list[0].Error == "boom" && list[0].Lag() == 100 &&
+				tries.Load() > 2 && c.Ready() != nil
 		})
 		broken.Store(false)
 		eventually(t, "all rows", func() bool { return len(w.seen()) == 100 })

@@ -116,7 +116,15 @@ func (c *Consumer) Health() []Health {
 	var list []Health
 	for at, p := range c.owned {
 		p.mu.Lock()
-		h := Health{Group: c.cfg.Group, Topic: at.topic, Partition: at.partition, State: OK, Next: p.pos.Next, End: -1, Since: p.pos.At}
+		h := Health{
+			Group:     c.cfg.Group,
+			Topic:     at.topic,
+			Partition: at.partition,
+			State:     OK,
+			Next:      p.pos.Next,
+			End:       -1,
+			Since:     p.pos.At,
+		}
 		if p.last != nil {
 			h.Error = p.last.Error()
 		}
@@ -162,7 +170,8 @@ func (c *Consumer) Ready() error {
 				h.Group, h.Topic, h.Partition, wait.Round(time.Second), h.Error)
 		}
 		if h.State == Stalled || h.State == AheadOf {
-			reason := fmt.Errorf("consumer %s is %s at %s/%d: offset %d of %d", h.Group, h.State, h.Topic, h.Partition, h.Next, h.End)
+			reason := fmt.Errorf("consumer %s is %s at %s/%d: offset %d of %d",
+				h.Group, h.State, h.Topic, h.Partition, h.Next, h.End)
 			if h.Error != "" {
 				reason = fmt.Errorf("%w: %s", reason, h.Error)
 			}
@@ -191,7 +200,13 @@ func GroupHealth(ctx context.Context, admin *kadm.Client, lagLimit int64, groups
 			return nil, fmt.Errorf("group %s: %w", g.Group, err)
 		}
 		for _, l := range g.Lag.Sorted() {
-			h := Health{Group: g.Group, Topic: l.Topic, Partition: l.Partition, Next: max(l.Commit.At, l.Start.Offset), End: l.End.Offset}
+			h := Health{
+				Group:     g.Group,
+				Topic:     l.Topic,
+				Partition: l.Partition,
+				Next:      max(l.Commit.At, l.Start.Offset),
+				End:       l.End.Offset,
+			}
 			h.State = judge(progress{next: h.Next, end: h.End}, time.Time{}, lagLimit, time.Hour)
 			if len(g.Members) == 0 {
 				h.State = NoMembers
@@ -220,14 +235,21 @@ func newMetrics(group string) metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, names)
 	}
 	return metrics{
-		records:  counter("belfry_bus_consumed_total", "Records stored.", "topic"),
-		retries:  counter("belfry_bus_retries_total", "Batches that could not be stored and come again, by the kind of the error.", "topic", "reason"),
-		fenced:   counter("belfry_bus_fenced_total", "Batches dropped because another owner has the partition.", "topic"),
-		restarts: counter("belfry_bus_restarts_total", "Positions that did not fit the log and began again, by reason.", "topic", "reason"),
-		skipped:  counter("belfry_bus_skipped_total", "Stretches of batches that cannot be decoded and were skipped.", "topic"),
-		foreign:  counter("belfry_bus_foreign_total", "Records that Belfry did not publish, ignored on a topic of its own.", "topic"),
-		lag:      prometheus.NewDesc("belfry_bus_lag_records", "Records that wait in a partition that this process, or no consumer of Belfry's, has.", []string{"topic", "partition"}, labels),
-		state:    prometheus.NewDesc("belfry_bus_partition_state", "1 for the state that such a partition is in.", []string{"topic", "partition", "state"}, labels),
+		records: counter("belfry_bus_consumed_total", "Records stored.", "topic"),
+		retries: counter("belfry_bus_retries_total",
+			"Batches that could not be stored and come again, by the kind of the error.", "topic", "reason"),
+		fenced: counter("belfry_bus_fenced_total", "Batches dropped because another owner has the partition.", "topic"),
+		restarts: counter("belfry_bus_restarts_total", "Positions that did not fit the log and began again, by reason.",
+			"topic", "reason"),
+		skipped: counter("belfry_bus_skipped_total", "Stretches of batches that cannot be decoded and were skipped.",
+			"topic"),
+		foreign: counter("belfry_bus_foreign_total", "Records that Belfry did not publish, ignored on a topic of its own.",
+			"topic"),
+		lag: prometheus.NewDesc("belfry_bus_lag_records",
+			"Records that wait in a partition that this process, or no consumer of Belfry's, has.",
+			[]string{"topic", "partition"}, labels),
+		state: prometheus.NewDesc("belfry_bus_partition_state", "1 for the state that such a partition is in.",
+			[]string{"topic", "partition", "state"}, labels),
 	}
 }
 

@@ -15,11 +15,13 @@ func TestTheStateFollowsProgressNotTraffic(t *testing.T) {
 		want      bus.State
 	}
 	for name, looks := range map[string][]look{
-		"idle for an hour":           {{0, 5, 5, bus.OK}, {time.Hour, 5, 5, bus.OK}},
-		"a record after a quiet day": {{0, 5, 5, bus.OK}, {24 * time.Hour, 5, 6, bus.Stalled}, {24*time.Hour + time.Second, 6, 6, bus.OK}},
-		"it moves and falls behind":  {{0, 0, 50, bus.OK}, {time.Minute, 10, 500, bus.Lagging}, {2 * time.Minute, 20, 900, bus.Lagging}},
-		"it stands still":            {{0, 7, 9, bus.OK}, {59 * time.Second, 7, 9, bus.OK}, {time.Minute, 7, 9, bus.Stalled}},
-		"the log lost its end":       {{0, 7, 9, bus.OK}, {time.Second, 7, 3, bus.AheadOf}},
+		"idle for an hour": {{0, 5, 5, bus.OK}, {time.Hour, 5, 5, bus.OK}},
+		"a record after a quiet day": {{0, 5, 5, bus.OK}, {24 * time.Hour, 5, 6, bus.Stalled},
+			{24*time.Hour + time.Second, 6, 6, bus.OK}},
+		"it moves and falls behind": {{0, 0, 50, bus.OK}, {time.Minute, 10, 500, bus.Lagging},
+			{2 * time.Minute, 20, 900, bus.Lagging}},
+		"it stands still":      {{0, 7, 9, bus.OK}, {59 * time.Second, 7, 9, bus.OK}, {time.Minute, 7, 9, bus.Stalled}},
+		"the log lost its end": {{0, 7, 9, bus.OK}, {time.Second, 7, 3, bus.AheadOf}},
 	} {
 		var p bus.Progress
 		for i, l := range looks {

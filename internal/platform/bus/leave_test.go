@@ -20,7 +20,8 @@ import (
 func TestAConsumerStopsThoughItsGroupWaitsForADeadMember(t *testing.T) {
 	grouped(t, func(t *testing.T, w *world) {
 		topic := w.topic(2)
-		dead, err := w.cluster.Client("dead", kgo.ConsumerGroup(topic), kgo.ConsumeTopics(topic), kgo.Balancers(kgo.StickyBalancer(), kgo.RangeBalancer()),
+		dead, err := w.cluster.Client("dead", kgo.ConsumerGroup(topic), kgo.ConsumeTopics(topic),
+			kgo.Balancers(kgo.StickyBalancer(), kgo.RangeBalancer()),
 			kgo.SessionTimeout(40*time.Second), kgo.HeartbeatInterval(30*time.Second), kgo.RebalanceTimeout(time.Minute))
 		if err != nil {
 			t.Fatal(err)
@@ -35,7 +36,14 @@ func TestAConsumerStopsThoughItsGroupWaitsForADeadMember(t *testing.T) {
 		}
 		eventually(t, "the member that will not answer", state("Stable", 1))
 
-		c, err := bus.NewConsumer(bus.Config{Cluster: w.cluster, Group: topic, Topics: []string{topic}, DB: w.db, Handle: w.store, Drain: time.Second})
+		c, err := bus.NewConsumer(bus.Config{
+			Cluster: w.cluster,
+			Group:   topic,
+			Topics:  []string{topic},
+			DB:      w.db,
+			Handle:  w.store,
+			Drain:   time.Second,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +70,15 @@ func TestAnIdleConsumerIsReadyAgainAfterItLostItsSession(t *testing.T) {
 	grouped(t, func(t *testing.T, w *world) {
 		topic := w.topic(1)
 		log := &records{}
-		c, err := bus.NewConsumer(bus.Config{Cluster: w.cluster, Group: topic, Topics: []string{topic}, DB: w.db, Handle: w.store, Log: slog.New(log), StallAfter: time.Hour})
+		c, err := bus.NewConsumer(bus.Config{
+			Cluster:    w.cluster,
+			Group:      topic,
+			Topics:     []string{topic},
+			DB:         w.db,
+			Handle:     w.store,
+			Log:        slog.New(log),
+			StallAfter: time.Hour,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,8 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 )
 
-const insertOutbox = `INSERT INTO outbox (topic, partition, msg_key, value, headers, at) VALUES ($1, $2, $3, $4, $5, $6)`
+const insertOutbox = `INSERT INTO outbox (topic, partition, msg_key, value, headers, at)
+	VALUES ($1, $2, $3, $4, $5, $6)`
 
 // Enqueue writes messages to the outbox in the caller's transaction: they are
 // published if and only if it commits. The trace of ctx goes with them. After
@@ -96,9 +97,12 @@ func NewRelay(d *db.DB, deliver func(context.Context, []Message) error, opts Rel
 	r := &Relay{
 		db: d, deliver: deliver, opts: opts, lease: outboxLeases.Of(id.New(), 1), wake: make(chan struct{}, 1),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "belfry_outbox_oldest_seconds", Help: "Age of the oldest message in the outbox; 0 when it is empty or another process drains it.", ConstLabels: labels}),
+			Name:        "belfry_outbox_oldest_seconds",
+			Help:        "Age of the oldest message in the outbox; 0 when it is empty or another process drains it.",
+			ConstLabels: labels}),
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "belfry_outbox_relayed_total", Help: "Messages relayed, by outcome (ok or the kind of the error).", ConstLabels: labels}, []string{"outcome"}),
+			Name: "belfry_outbox_relayed_total", Help: "Messages relayed, by outcome (ok or the kind of the error).",
+			ConstLabels: labels}, []string{"outcome"}),
 	}
 	telemetry.StartAtZero(r.results, append(errs.Kinds(), "ok"))
 	if opts.Registerer != nil {
@@ -127,7 +131,8 @@ func (r *Relay) Delivered(ctx context.Context, topic string, key []byte) error {
 	r.Notify()
 	var last, waiting int64
 	err := r.db.View(ctx, func(tx *db.Tx) error {
-		return tx.QueryRow(ctx, `SELECT COALESCE(max(id), 0) FROM outbox WHERE topic = $1 AND msg_key = $2`, topic, key).Scan(&last)
+		return tx.QueryRow(ctx, `SELECT COALESCE(max(id), 0) FROM outbox WHERE topic = $1 AND msg_key = $2`, topic,
+			key).Scan(&last)
 	})
 	if err != nil || last == 0 {
 		return err
@@ -136,7 +141,8 @@ func (r *Relay) Delivered(ctx context.Context, topic string, key []byte) error {
 	defer poll.Stop()
 	for {
 		err := r.db.View(ctx, func(tx *db.Tx) error {
-			return tx.QueryRow(ctx, `SELECT count(*) FROM outbox WHERE topic = $1 AND msg_key = $2 AND id <= $3`, topic, key, last).Scan(&waiting)
+			return tx.QueryRow(ctx, `SELECT count(*) FROM outbox WHERE topic = $1 AND msg_key = $2 AND id <= $3`, topic, key,
+				last).Scan(&waiting)
 		})
 		if err != nil || waiting == 0 {
 			return err

@@ -21,7 +21,12 @@ import (
 func (w *world) enqueue(ctx context.Context, topic string, first, n int) error {
 	return w.db.Tx(ctx, func(tx *db.Tx) error {
 		for i := range n {
-			m := bus.Message{Topic: topic, Key: []byte("k"), Value: fmt.Appendf(nil, "%05d", first+i), Headers: []bus.Header{{Key: "n", Value: []byte{byte(i)}}}}
+			m := bus.Message{
+				Topic:   topic,
+				Key:     []byte("k"),
+				Value:   fmt.Appendf(nil, "%05d", first+i),
+				Headers: []bus.Header{{Key: "n", Value: []byte{byte(i)}}},
+			}
 			if err := bus.Enqueue(ctx, tx, m); err != nil {
 				return err
 			}
@@ -67,7 +72,11 @@ func (w *world) outboxSize() (n int) {
 func TestTheOutboxReachesTheTopicWithItsTraceAndHeaders(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		topic := w.topic(1)
-		span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled})
+		span := trace.NewSpanContext(trace.SpanContextConfig{
+			TraceID:    trace.TraceID{1},
+			SpanID:     trace.SpanID{2},
+			TraceFlags: trace.FlagsSampled,
+		})
 		if err := w.enqueue(trace.ContextWithSpanContext(t.Context(), span), topic, 0, 20); err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +108,10 @@ func TestDeliveredWaitsForWhatIsInTheOutboxAndForNoMore(t *testing.T) {
 			t.Fatal(err)
 		}
 		open := make(chan struct{})
-		r, _ := w.relay(func(context.Context, []bus.Message) error { <-open; return nil }, bus.RelayOptions{Batch: 3, Poll: 5 * time.Millisecond})
+		r, _ := w.relay(func(context.Context, []bus.Message) error { <-open; return nil }, bus.RelayOptions{
+			Batch: 3,
+			Poll:  5 * time.Millisecond,
+		})
 		for _, other := range []struct{ topic, key string }{{"mine", "other"}, {"others", "k"}} {
 			if err := r.Delivered(t.Context(), other.topic, []byte(other.key)); err != nil {
 				t.Errorf("%v: %v", other, err)
@@ -161,7 +173,12 @@ func TestTheOutboxSurvivesFailuresAndKeepsItsOrder(t *testing.T) {
 			}
 			return nil
 		}
-		opts := bus.RelayOptions{Batch: 20, Poll: 5 * time.Millisecond, Lease: 10 * time.Second, Retry: bus.Backoff{Max: 20 * time.Millisecond}}
+		opts := bus.RelayOptions{
+			Batch: 20,
+			Poll:  5 * time.Millisecond,
+			Lease: 10 * time.Second,
+			Retry: bus.Backoff{Max: 20 * time.Millisecond},
+		}
 		_, stop := w.relay(deliver, opts)
 		w.relay(deliver, opts)
 		for i := 0; i < total; i += 10 {
@@ -186,7 +203,8 @@ func TestTheOutboxSurvivesFailuresAndKeepsItsOrder(t *testing.T) {
 func TestALeaseOfADeadProcessIsEndedByItsSuccessor(t *testing.T) {
 	w := embedded(t, "")
 	err := w.db.Tx(t.Context(), func(tx *db.Tx) error {
-		_, err := tx.Exec(t.Context(), `INSERT INTO outbox_lease (one, holder, until) VALUES (1, 'dead', $1)`, time.Now().Add(time.Hour).UnixMicro())
+		_, err := tx.Exec(t.Context(), `INSERT INTO outbox_lease (one, holder, until) VALUES (1, 'dead', $1)`,
+			time.Now().Add(time.Hour).UnixMicro())
 		return err
 	})
 	if err == nil {
@@ -199,7 +217,8 @@ func TestALeaseOfADeadProcessIsEndedByItsSuccessor(t *testing.T) {
 		t.Fatal(err)
 	}
 	came := make(chan struct{}, 1)
-	w.relay(func(context.Context, []bus.Message) error { came <- struct{}{}; return nil }, bus.RelayOptions{Poll: 5 * time.Millisecond})
+	w.relay(func(context.Context, []bus.Message) error { came <- struct{}{}; return nil },
+		bus.RelayOptions{Poll: 5 * time.Millisecond})
 	select {
 	case <-came:
 	case <-time.After(patience):
@@ -211,7 +230,8 @@ func TestAnotherRelayTakesOverFromADeadOne(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		// A process that died while it held the lease.
 		err := w.db.Tx(t.Context(), func(tx *db.Tx) error {
-			_, err := tx.Exec(t.Context(), `INSERT INTO outbox_lease (one, holder, until) VALUES (1, 'dead', $1)`, time.Now().Add(300*time.Millisecond).UnixMicro())
+			_, err := tx.Exec(t.Context(), `INSERT INTO outbox_lease (one, holder, until) VALUES (1, 'dead', $1)`,
+				time.Now().Add(300*time.Millisecond).UnixMicro())
 			return err
 		})
 		if err != nil {
@@ -221,7 +241,8 @@ func TestAnotherRelayTakesOverFromADeadOne(t *testing.T) {
 			t.Fatal(err)
 		}
 		began, came := time.Now(), make(chan time.Time, 1)
-		w.relay(func(context.Context, []bus.Message) error { came <- time.Now(); return nil }, bus.RelayOptions{Poll: 5 * time.Millisecond})
+		w.relay(func(context.Context, []bus.Message) error { came <- time.Now(); return nil },
+			bus.RelayOptions{Poll: 5 * time.Millisecond})
 		select {
 		case at := <-came:
 			if at.Sub(began) < 200*time.Millisecond {

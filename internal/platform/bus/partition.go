@@ -182,25 +182,31 @@ func (p *partition) handle(batch *Batch) bool {
 			c.m.records.WithLabelValues(p.at.topic).Add(float64(len(batch.Records)))
 			if batch.dropped > 0 {
 				c.m.foreign.WithLabelValues(p.at.topic).Add(float64(batch.dropped))
-				c.cfg.Log.Error("records that Belfry did not publish were ignored", "topic", p.at.topic, "partition", p.at.partition,
+				c.cfg.Log.Error("records that Belfry did not publish were ignored",
+					"topic", p.at.topic, "partition", p.at.partition,
 					"before_offset", batch.to, "records", batch.dropped)
 			}
 			if c.cfg.Cluster.Alone {
 				return true
 			}
-			c.cl.MarkCommitOffsets(map[string]map[int32]kgo.EpochOffset{p.at.topic: {p.at.partition: {Epoch: batch.leader, Offset: batch.to}}})
+			c.cl.MarkCommitOffsets(map[string]map[int32]kgo.EpochOffset{p.at.topic: {p.at.partition: {
+				Epoch:  batch.leader,
+				Offset: batch.to,
+			}}})
 			return true
 		case p.ctx.Err() != nil:
 			return false
 		case errors.Is(err, ErrFenced):
 			c.m.fenced.WithLabelValues(p.at.topic).Inc()
-			c.cfg.Log.Warn("fenced: another owner has the partition", "topic", p.at.topic, "partition", p.at.partition, "epoch", batch.epoch)
+			c.cfg.Log.Warn("fenced: another owner has the partition",
+				"topic", p.at.topic, "partition", p.at.partition, "epoch", batch.epoch)
 			backoff.Wait(p.ctx) // so that two members that fence each other do not spin
 			c.abandon(p)
 			return false
 		}
 		c.m.retries.WithLabelValues(p.at.topic, errs.KindOf(err).String()).Inc()
-		c.cfg.Log.Warn("batch not stored, will be tried again", "topic", p.at.topic, "partition", p.at.partition, "offset", batch.from, "records", len(batch.Records), "error", err)
+		c.cfg.Log.Warn("batch not stored, will be tried again",
+			"topic", p.at.topic, "partition", p.at.partition, "offset", batch.from, "records", len(batch.Records), "error", err)
 		if !p.wait(&backoff) {
 			return false
 		}

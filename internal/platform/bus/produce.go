@@ -152,5 +152,6 @@ func describe(err error, topic string) error {
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		return errs.New(errs.CodeForbidden, "the Kafka user may not write to topic %s", topic).Because(err)
 	}
-	return errs.New(errs.CodeUnavailable, "the bus does not take messages for topic %s now", topic).Because(err).After(time.Second)
+	return errs.New(errs.CodeUnavailable, "the bus does not take messages for topic %s now",
+		topic).Because(err).After(time.Second)
 }

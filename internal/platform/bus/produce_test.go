@@ -39,7 +39,12 @@ func TestAMessageThatWaitedForLongIsPublishedWithItsTime(t *testing.T) {
 		topic, written := w.topic(1), time.Now().Add(-time.Hour).Truncate(time.Millisecond)
 		p := w.producer()
 		for range 2 {
-			if err := p.Publish(t.Context(), bus.Message{Topic: topic, Key: []byte("k"), Value: []byte("v"), Time: written}); err != nil {
+			if err := p.Publish(t.Context(), bus.Message{
+				Topic: topic,
+				Key:   []byte("k"),
+				Value: []byte("v"),
+				Time:  written,
+			}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -65,14 +70,18 @@ func TestAMessageThatWaitedForLongIsPublishedWithItsTime(t *testing.T) {
 
 // A broker that does not answer is named as what failed, within the deadline.
 func TestPublishingEndsWhenTheBrokersDoNotAnswer(t *testing.T) {
-	p, err := bus.NewProducer(bus.ProducerConfig{Cluster: bus.Cluster{Brokers: []string{"127.0.0.1:1"}}, Timeout: 300 * time.Millisecond})
+	p, err := bus.NewProducer(bus.ProducerConfig{
+		Cluster: bus.Cluster{Brokers: []string{"127.0.0.1:1"}},
+		Timeout: 300 * time.Millisecond,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.Close(t.Context())
 	began := time.Now()
 	err = p.Publish(t.Context(), bus.Message{Topic: "a", Value: []byte("v")})
-	if errs.KindOf(err) != errs.Unavailable || !strings.Contains(err.Error(), "does not take messages") || time.Since(began) > 10*time.Second {
+	if errs.KindOf(err) != errs.Unavailable || !strings.Contains(err.Error(), "does not take messages") ||
+		time.Since(began) > 10*time.Second {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 }
@@ -103,10 +112,22 @@ func TestEnsureIsIdempotentAndNeverAddsPartitions(t *testing.T) {
 
 func TestACloudEventIsHeadersOfTheBinaryMode(t *testing.T) {
 	got := map[string]string{}
-	for _, h := range (bus.CloudEvent{ID: "1", Source: "/edge", Type: "io.belfry.audit", Time: time.UnixMilli(1500).UTC()}).Headers() {
+	for _, h := range (bus.CloudEvent{
+		ID:     "1",
+		Source: "/edge",
+		Type:   "io.belfry.audit",
+		Time:   time.UnixMilli(1500).UTC(),
+	}).Headers() {
 		got[h.Key] = string(h.Value)
 	}
-	for key, want := range map[string]string{"ce_specversion": "1.0", "ce_id": "1", "ce_source": "/edge", "ce_type": "io.belfry.audit", "ce_time": "1970-01-01T00:00:01.5Z", "content-type": "application/json"} {
+	for key, want := range map[string]string{
+		"ce_specversion": "1.0",
+		"ce_id":          "1",
+		"ce_source":      "/edge",
+		"ce_type":        "io.belfry.audit",
+		"ce_time":        "1970-01-01T00:00:01.5Z",
+		"content-type":   "application/json",
+	} {
 		if got[key] != want {
 			t.Errorf("%s is %q, want %q", key, got[key], want)
 		}
@@ -119,7 +140,12 @@ func TestABrokerThatRestartsInMidBatchLosesAndRepeatsNothing(t *testing.T) {
 	w := &world{t: t}
 	dir, address := t.TempDir(), "127.0.0.1:0"
 	restart := func() {
-		b, err := broker.New(broker.Config{DataDir: dir, Listen: address, Topics: []bus.Topic{{Name: "a"}}, Guests: broker.Rights{Write: []string{"a"}, Read: []string{"a"}}})
+		b, err := broker.New(broker.Config{
+			DataDir: dir,
+			Listen:  address,
+			Topics:  []bus.Topic{{Name: "a"}},
+			Guests:  broker.Rights{Write: []string{"a"}, Read: []string{"a"}},
+		})
 		if err == nil {
 			err = b.Start(t.Context())
 		}
@@ -136,14 +162,15 @@ func TestABrokerThatRestartsInMidBatchLosesAndRepeatsNothing(t *testing.T) {
 	w.publish(p, "a", 0, 100)
 	held, release := make(chan struct{}), make(chan struct{})
 	first := true
-	w.consume(bus.Config{Group: "g", Topics: []string{"a"}, MaxRecords: 10, HandleTimeout: patience, Drain: patience, Handle: func(ctx context.Context, b *bus.Batch) error {
-		if first {
-			first = false
-			close(held)
-			<-release
-		}
-		return w.store(ctx, b)
-	}})
+	w.consume(bus.Config{Group: "g", Topics: []string{"a"}, MaxRecords: 10, HandleTimeout: patience, Drain: patience,
+		Handle: func(ctx context.Context, b *bus.Batch) error {
+			if first {
+				first = false
+				close(held)
+				<-release
+			}
+			return w.store(ctx, b)
+		}})
 	<-held
 	w.broker.Close()
 	restart()

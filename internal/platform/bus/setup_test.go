@@ -82,7 +82,12 @@ func (w *world) start(dir string) {
 
 func (w *world) open(url string) {
 	w.t.Helper()
-	d, err := db.Open(w.t.Context(), db.Config{Feature: "test", DataDir: w.t.TempDir(), URL: url, Schemas: []db.Schema{bus.Schema(), rows}})
+	d, err := db.Open(w.t.Context(), db.Config{
+		Feature: "test",
+		DataDir: w.t.TempDir(),
+		URL:     url,
+		Schemas: []db.Schema{bus.Schema(), rows},
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -131,7 +136,8 @@ func (w *world) store(ctx context.Context, b *bus.Batch) error {
 			return err
 		}
 		for _, r := range b.Records {
-			if _, err := tx.Exec(ctx, `INSERT INTO seen (value, at_partition, at_offset) VALUES ($1, $2, $3)`, string(r.Value), b.Partition, r.Offset); err != nil {
+			if _, err := tx.Exec(ctx, `INSERT INTO seen (value, at_partition, at_offset) VALUES ($1, $2, $3)`, string(r.Value),
+				b.Partition, r.Offset); err != nil {
 				return err
 			}
 		}

@@ -140,7 +140,8 @@ func TestABatchThatCannotBeDecodedIsSkippedAndTold(t *testing.T) {
 				w.mu.Lock()
 				defer w.mu.Unlock()
 				s := w.skipped[0]
-				if s.Topic != topic || s.Group != group || s.From < 3 || s.To <= s.From || s.Reason == "" || s.TooLarge != (name == "large") {
+				if s.Topic != topic || s.Group != group || s.From < 3 || s.To <= s.From || s.Reason == "" ||
+					s.TooLarge != (name == "large") {
 					t.Errorf("%+v", s)
 				}
 				if name != "partial" {
@@ -198,7 +199,12 @@ func TestOnlyRecordsThatBelfryPublishedAreOwn(t *testing.T) {
 		w.publish(foreign, topic, 100, 1)
 		w.publish(own, topic, 0, 1)
 		// What Belfry published, on another topic, with another value, or under another key.
-		copied := bus.Message{Topic: topic, Key: []byte("k"), Value: []byte("00101"), Headers: []bus.Header{{Key: bus.MACHeader, Value: w.macOf(topic, 1)}}}
+		copied := bus.Message{
+			Topic:   topic,
+			Key:     []byte("k"),
+			Value:   []byte("00101"),
+			Headers: []bus.Header{{Key: bus.MACHeader, Value: w.macOf(topic, 1)}},
+		}
 		if err := foreign.Publish(t.Context(), copied); err != nil {
 			t.Fatal(err)
 		}
@@ -221,7 +227,8 @@ func TestOnlyRecordsThatBelfryPublishedAreOwn(t *testing.T) {
 // macOf is the MAC that the record at an offset carries.
 func (w *world) macOf(topic string, offset int64) []byte {
 	w.t.Helper()
-	cl, err := w.cluster.Client("test", kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().At(offset)}}))
+	cl, err := w.cluster.Client("test",
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().At(offset)}}))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -243,12 +250,18 @@ func (w *world) macOf(topic string, offset int64) []byte {
 func TestAClientThatJoinsTheGroupOfAConsumerThatIsAloneTakesNothing(t *testing.T) {
 	w := embedded(t, "")
 	topic, group := w.topic(1), id.New()
-	thief, err := w.cluster.Client("aaa", kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.Balancers(kgo.RangeBalancer()))
+	thief, err := w.cluster.Client("aaa", kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic),
+		kgo.Balancers(kgo.RangeBalancer()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer thief.CloseAllowingRebalance()
-	c, _ := w.consume(bus.Config{Group: group, Topics: []string{topic}, UnownedAfter: time.Second, HealthEvery: 50 * time.Millisecond})
+	c, _ := w.consume(bus.Config{
+		Group:        group,
+		Topics:       []string{topic},
+		UnownedAfter: time.Second,
+		HealthEvery:  50 * time.Millisecond,
+	})
 	w.publish(w.producer(), topic, 0, 10)
 	eventually(t, "the thief is given records", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -267,8 +280,14 @@ func TestAClientThatJoinsTheGroupOfAConsumerThatIsAloneTakesNothing(t *testing.T
 func TestPartitionsThatAForeignMemberTookAreAFault(t *testing.T) {
 	grouped(t, func(t *testing.T, w *world) {
 		topic := w.topic(1)
-		cfg := bus.Config{Group: topic, Topics: []string{topic}, UnownedAfter: 200 * time.Millisecond, HealthEvery: 50 * time.Millisecond}
-		thief, err := w.cluster.Client("aaa", kgo.ConsumerGroup(topic), kgo.ConsumeTopics(topic), kgo.Balancers(kgo.StickyBalancer(), kgo.RangeBalancer()),
+		cfg := bus.Config{
+			Group:        topic,
+			Topics:       []string{topic},
+			UnownedAfter: 200 * time.Millisecond,
+			HealthEvery:  50 * time.Millisecond,
+		}
+		thief, err := w.cluster.Client("aaa", kgo.ConsumerGroup(topic), kgo.ConsumeTopics(topic),
+			kgo.Balancers(kgo.StickyBalancer(), kgo.RangeBalancer()),
 			kgo.HeartbeatInterval(100*time.Millisecond))
 		if err != nil {
 			t.Fatal(err)
@@ -300,7 +319,8 @@ func TestWhatBelfryPublishesIsCompressedWithNothingButGzip(t *testing.T) {
 	w.publish(w.producer(), topic, 0, 100)
 	var codecs []kgo.CompressionCodecType
 	hook := codecHook(func(c uint8) { codecs = append(codecs, kgo.CompressionCodecType(c)) })
-	cl, err := w.cluster.Client("test", kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.WithHooks(hook))
+	cl, err := w.cluster.Client("test", kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.WithHooks(hook))
 	if err != nil {
 		t.Fatal(err)
 	}

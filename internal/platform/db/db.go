@@ -189,13 +189,16 @@ func (d *DB) openPostgres(ctx context.Context, cfg Config) error {
 	d.read.SetMaxIdleConns(cfg.Conns)
 	d.read.SetConnMaxIdleTime(5 * time.Minute)
 	var collate, encoding string
-	err = d.read.QueryRowContext(ctx, `SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()`).Scan(&collate, &encoding)
+	err = d.read.QueryRowContext(ctx,
+		`SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()`).Scan(&collate,
+		&encoding)
 	if err != nil {
 		return err
 	}
 	// Keyset cursors compare text byte by byte; another collation skips rows.
 	if c := strings.ToUpper(collate); c != "C" && c != "POSIX" && c != "C.UTF-8" && c != "C.UTF8" || encoding != "UTF8" {
-		return fmt.Errorf("the PostgreSQL database has collation %s and encoding %s; create it with: CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'", collate, encoding)
+		return fmt.Errorf("the PostgreSQL database has collation %s and encoding %s; create it with: CREATE DATABASE ... "+
+			"TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'", collate, encoding)
 	}
 	return nil
 }

@@ -81,7 +81,8 @@ func TestARolledBackTxLeavesNothingAndACommittedOneIsSeen(t *testing.T) {
 		boom := errors.New("boom")
 		insert := func(id string, fail error) error {
 			return d.Tx(ctx, func(tx *db.Tx) error {
-				if _, err := tx.Exec(ctx, `INSERT INTO thing (id, n, body, on_) VALUES ($1, $2, $3, $4)`, id, 1, []byte{0, 1}, true); err != nil {
+				if _, err := tx.Exec(ctx, `INSERT INTO thing (id, n, body, on_) VALUES ($1, $2, $3, $4)`, id, 1, []byte{0, 1},
+					true); err != nil {
 					return err
 				}
 				return fail
@@ -132,7 +133,8 @@ func TestConcurrentTransactionsAreAllKept(t *testing.T) {
 			wg.Go(func() {
 				for j := range 10 {
 					err := d.Tx(t.Context(), func(tx *db.Tx) error {
-						_, err := tx.Exec(t.Context(), `INSERT INTO thing (id, n) VALUES ($1, 1) ON CONFLICT (id) DO UPDATE SET n = thing.n + 1`, fmt.Sprint((i+j)%5))
+						_, err := tx.Exec(t.Context(),
+							`INSERT INTO thing (id, n) VALUES ($1, 1) ON CONFLICT (id) DO UPDATE SET n = thing.n + 1`, fmt.Sprint((i+j)%5))
 						return err
 					})
 					if err != nil {
@@ -156,7 +158,11 @@ func TestAWriterGathersWaitingCallersAndDrainsAtItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sizes []int
 		hold := make(chan struct{})
-		w := db.NewWriter(db.Limits{Batch: 50, Queue: 1000, Lanes: 1}, func(int) int { return 1 }, func(_ context.Context, items []int) error {
+		w := db.NewWriter(db.Limits{
+			Batch: 50,
+			Queue: 1000,
+			Lanes: 1,
+		}, func(int) int { return 1 }, func(_ context.Context, items []int) error {
 			<-hold
 			sizes = append(sizes, len(items))
 			for _, it := range items {
@@ -199,7 +205,11 @@ func TestAWriterGathersWaitingCallersAndDrainsAtItsEnd(t *testing.T) {
 }
 
 func TestAFullQueueAnswersUnavailable(t *testing.T) {
-	w := db.NewWriter(db.Limits{Batch: 10, Queue: 10, Lanes: 1}, func(n int) int { return n }, func(context.Context, []int) error { return nil })
+	w := db.NewWriter(db.Limits{
+		Batch: 10,
+		Queue: 10,
+		Lanes: 1,
+	}, func(n int) int { return n }, func(context.Context, []int) error { return nil })
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := w.Do(ctx, 10); !errors.Is(err, context.Canceled) {

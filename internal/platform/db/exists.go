@@ -25,6 +25,8 @@ func Exists(ctx context.Context, cfg Config) (bool, error) {
 	}
 	defer d.read.Close()
 	var n int
-	err := d.read.QueryRowContext(ctx, `SELECT count(*) FROM information_schema.tables WHERE table_schema = $1 AND table_name = 'migration'`, cfg.Feature).Scan(&n)
+	err := d.read.QueryRowContext(ctx,
+		`SELECT count(*) FROM information_schema.tables WHERE table_schema = $1 AND table_name = 'migration'`,
+		cfg.Feature).Scan(&n)
 	return n > 0, err
 }

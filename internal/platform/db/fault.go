@@ -32,7 +32,8 @@ func (d *DB) describe(err error) error {
 	var lite *sqlite.Error
 	if errors.As(err, &lite) {
 		switch code := lite.Code(); {
-		case code&0xff == sqlite3.SQLITE_IOERR && code != sqlite3.SQLITE_IOERR_SHORT_READ || code&0xff == sqlite3.SQLITE_CORRUPT:
+		case code&0xff == sqlite3.SQLITE_IOERR && code != sqlite3.SQLITE_IOERR_SHORT_READ ||
+			code&0xff == sqlite3.SQLITE_CORRUPT:
 			d.fail(err)
 			return unavailable(err)
 		case code&0xff == sqlite3.SQLITE_FULL, code&0xff == sqlite3.SQLITE_BUSY, code&0xff == sqlite3.SQLITE_LOCKED:
@@ -97,7 +98,8 @@ func Unique(err error) bool {
 		return pg.Code == "23505"
 	}
 	var lite *sqlite.Error
-	return errors.As(err, &lite) && (lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || lite.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+	return errors.As(err, &lite) &&
+		(lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || lite.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
 // Broken reports whether err is a fault of the database itself (or the end of

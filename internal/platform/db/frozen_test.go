@@ -46,7 +46,8 @@ func TestATransactionThatDoesNotGoOnLosesItsLocks(t *testing.T) {
 	err = other.View(t.Context(), func(tx *db.Tx) error {
 		var n int
 		var limit string
-		if err := tx.QueryRow(t.Context(), `SELECT n, current_setting('idle_in_transaction_session_timeout') FROM thing`).Scan(&n, &limit); err != nil {
+		if err := tx.QueryRow(t.Context(),
+			`SELECT n, current_setting('idle_in_transaction_session_timeout') FROM thing`).Scan(&n, &limit); err != nil {
 			return err
 		}
 		if n != 1 || limit != "15s" {

@@ -18,8 +18,14 @@ var leaseTables = schema(map[string]string{
 })
 
 var (
-	shards = db.NewLeases(db.LeaseTable{Name: "shard_lease", Key: []string{"shard"}, Holder: "holder", Until: "until", Set: []string{"note"}})
-	work   = db.NewLeases(db.LeaseTable{
+	shards = db.NewLeases(db.LeaseTable{
+		Name:   "shard_lease",
+		Key:    []string{"shard"},
+		Holder: "holder",
+		Until:  "until",
+		Set:    []string{"note"},
+	})
+	work = db.NewLeases(db.LeaseTable{
 		Name:     "work",
 		Key:      []string{"a", "b"},
 		Holder:   "owner",
@@ -32,7 +38,9 @@ var (
 
 // leased runs a test over both kinds of tables, on both engines: a, b and c are
 // three holders of the same lease. set is what a claim writes besides.
-func leased(t *testing.T, test func(t *testing.T, tx func(func(context.Context, *db.Tx) error) error, a, b, c db.Lease, set any)) {
+func leased(
+	t *testing.T, test func(t *testing.T, tx func(func(context.Context, *db.Tx) error) error, a, b, c db.Lease, set any),
+) {
 	onBoth(t, func(t *testing.T, open func(...db.Schema) (*db.DB, error)) {
 		d, err := open(leaseTables)
 		if err != nil {

@@ -54,7 +54,8 @@ func (w *Writer[T]) Do(ctx context.Context, item T) error {
 		return errs.New(errs.CodeUnavailable, "the server is stopping")
 	case w.weight > 0 && w.weight+w.weigh(item) > w.limits.Queue:
 		w.mu.Unlock()
-		return errs.New(errs.CodeUnavailable, "more is waiting to be written than the server holds; send it again in a moment")
+		return errs.New(errs.CodeUnavailable,
+			"more is waiting to be written than the server holds; send it again in a moment")
 	}
 	w.queue = append(w.queue, waiting[T]{item, done})
 	w.weight += w.weigh(item)

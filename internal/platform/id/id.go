@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -48,6 +49,10 @@ func At(t time.Time) string {
 }
 
 const maxFraction = 1<<12 - 1
+
+// Lowest is the least id of a moment's millisecond, for conditions on ids; it is
+// not an id itself.
+func Lowest(t time.Time) string { return fmt.Sprintf("%012x", max(0, t.UnixMilli())) }
 
 // Valid reports whether s has the form of an id: 32 lower-case hex characters.
 // Ids of other systems (Cloudflare's are random 128-bit numbers) are valid too.

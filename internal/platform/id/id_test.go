@@ -23,7 +23,8 @@ func TestIdsAreValidDistinctAndSortByTime(t *testing.T) {
 }
 
 func TestIdsForOneMomentSortInTheOrderInWhichTheyWereMade(t *testing.T) {
-	for _, at := range []time.Time{time.UnixMilli(1700000000000), time.UnixMicro(1700000001000250), time.Unix(1<<33, 1), time.Unix(-5, 7)} {
+	for _, at := range []time.Time{time.UnixMilli(1700000000000), time.UnixMicro(1700000001000250), time.Unix(1<<33, 1),
+		time.Unix(-5, 7)} {
 		before := ""
 		for i := range 3000 {
 			s := id.At(at)
@@ -45,7 +46,8 @@ func TestIdsForOneMomentSortInTheOrderInWhichTheyWereMade(t *testing.T) {
 }
 
 func TestValidRefusesEverythingElse(t *testing.T) {
-	for _, s := range []string{"", "0192F7C417D1E0000000000000000000", "0192f7c4-17d1-7000-8000-000000000000", "0192f7c417d1700080000000000000g0", "0192f7c417d17000800000000000000"} {
+	for _, s := range []string{"", "0192F7C417D1E0000000000000000000", "0192f7c4-17d1-7000-8000-000000000000",
+		"0192f7c417d1700080000000000000g0", "0192f7c417d17000800000000000000"} {
 		if id.Valid(s) {
 			t.Errorf("%q is called valid", s)
 		}

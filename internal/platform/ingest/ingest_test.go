@@ -91,8 +91,10 @@ func TestTheAnswerHasOneResultAnItem(t *testing.T) {
 				{Status: ingest.Rejected, Faults: errs.List{fault}},
 				{ID: "c", Status: ingest.Conflict},
 			},
-			want: `[{"index":0,"id":"a` + "\ufffd" + `","status":"duplicate"},{"index":1,"id":"","status":"rejected","errors":[` +
-				`{"code":` + fmt.Sprint(int(errs.CodeInvalid)) + `,"message":"\"total\" is too large","source":{"pointer":"/total"}}` +
+			want: `[{"index":0,"id":"a` + "\ufffd" +
+				`","status":"duplicate"},{"index":1,"id":"","status":"rejected","errors":[` +
+				`{"code":` + fmt.Sprint(int(errs.CodeInvalid)) +
+				`,"message":"\"total\" is too large","source":{"pointer":"/total"}}` +
 				`]},{"index":2,"id":"c","status":"conflict"}]`,
 		},
 		{
@@ -176,7 +178,8 @@ func TestAnItemIsOfItsSendersAccount(t *testing.T) {
 		}
 	}
 	for _, route := range []string{"", "id-a"} {
-		if _, fault, err := (ingest.Sender{Account: route}).ItemAccount(t.Context(), "ext:down", find); !errors.Is(err, down) {
+		if _, fault, err := (ingest.Sender{Account: route}).ItemAccount(t.Context(), "ext:down", find); !errors.Is(err,
+			down) {
 			t.Errorf("a failed lookup: %v, %v", fault, err)
 		}
 	}

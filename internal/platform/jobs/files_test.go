@@ -16,18 +16,19 @@ import (
 // exporting is a Queue whose only kind makes a file of the size that its input says.
 func exporting(d *db.DB, kept int64) *jobs.Queue {
 	q := jobs.New(d, jobs.Config{Lease: time.Minute, Poll: 5 * time.Millisecond, KeptBytes: kept}, quiet)
-	q.Register(jobs.Kind{Name: "audit.export", Permission: "audit:export", Run: func(ctx context.Context, job *jobs.Job) (any, error) {
-		var size int64
-		if err := json.Unmarshal(job.Input, &size); err != nil {
+	q.Register(jobs.Kind{Name: "audit.export", Permission: "audit:export",
+		Run: func(ctx context.Context, job *jobs.Job) (any, error) {
+			var size int64
+			if err := json.Unmarshal(job.Input, &size); err != nil {
+				return nil, err
+			}
+			f, err := job.File(ctx, "log.ndjson", "application/x-ndjson")
+			if err != nil {
+				return nil, err
+			}
+			_, err = f.Write(make([]byte, size))
 			return nil, err
-		}
-		f, err := job.File(ctx, "log.ndjson", "application/x-ndjson")
-		if err != nil {
-			return nil, err
-		}
-		_, err = f.Write(make([]byte, size))
-		return nil, err
-	}})
+		}})
 	return q
 }
 

@@ -171,7 +171,11 @@ func TestFailuresAreDescribedAndPanicsAndCausesAreNot(t *testing.T) {
 		return nil, outcomes[name]
 	})
 	running(t, q)
-	for name, code := range map[string]errs.Code{"described": errs.CodeTooLarge, "other": errs.CodeInternal, "panic": errs.CodeInternal} {
+	for name, code := range map[string]errs.Code{
+		"described": errs.CodeTooLarge,
+		"other":     errs.CodeInternal,
+		"panic":     errs.CodeInternal,
+	} {
 		started, err := q.Start(t.Context(), ours, "audit.export", name)
 		if err != nil {
 			t.Fatal(err)
@@ -208,7 +212,8 @@ func TestACancelledJobStopsAndStaysCancelled(t *testing.T) {
 		if cause := <-ended; !strings.Contains(cause.Error(), "cancelled") {
 			t.Fatal(cause)
 		}
-		if info, err = q.Cancel(t.Context(), ours, started.ID); err != nil || info.State != jobs.Cancelled || info.EndedAt.IsZero() {
+		if info, err = q.Cancel(t.Context(), ours, started.ID); err != nil || info.State != jobs.Cancelled ||
+			info.EndedAt.IsZero() {
 			t.Fatalf("a second cancel: %+v %v", info, err)
 		}
 	})

@@ -34,7 +34,12 @@ func TestDroppedFilesAreGoneAndRunningJobsWriteThemAnew(t *testing.T) {
 			_, err = f.Write([]byte("who was erased"))
 			return nil, err
 		})
-		q.Register(jobs.Kind{Name: "audit.erase", Permission: "audit:erase", Private: true, Run: func(context.Context, *jobs.Job) (any, error) { return nil, nil }})
+		q.Register(jobs.Kind{
+			Name:       "audit.erase",
+			Permission: "audit:erase",
+			Private:    true,
+			Run:        func(context.Context, *jobs.Job) (any, error) { return nil, nil },
+		})
 		running(t, q)
 		start := func(kind, input string) jobs.Info {
 			t.Helper()
@@ -51,7 +56,8 @@ func TestDroppedFilesAreGoneAndRunningJobsWriteThemAnew(t *testing.T) {
 		if err := q.DropFiles(t.Context(), ours, "audit.export"); err != nil {
 			t.Fatal(err)
 		}
-		if info := await(t, q, done.ID, jobs.Done); info.File != nil || count(t, d, `SELECT COUNT(*) FROM job_part WHERE job = $1`, done.ID) != 0 {
+		if info := await(t, q, done.ID, jobs.Done); info.File != nil ||
+			count(t, d, `SELECT COUNT(*) FROM job_part WHERE job = $1`, done.ID) != 0 {
 			t.Errorf("the file of a job that has ended: %+v", info)
 		}
 		if attempt := <-begun; attempt != 1 {

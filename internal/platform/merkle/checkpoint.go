@@ -63,7 +63,8 @@ func ParseCheckpoint(text string) (Checkpoint, error) {
 	}
 	c := Checkpoint{Origin: lines[0]}
 	if c.Size, ok = parseDecimal(lines[1]); !ok {
-		return Checkpoint{}, fmt.Errorf("%w: checkpoint size %q: expected a decimal up to %d without leading zeroes", ErrFormat, lines[1], uint64(MaxSize))
+		return Checkpoint{}, fmt.Errorf("%w: checkpoint size %q: expected a decimal up to %d without leading zeroes",
+			ErrFormat, lines[1], uint64(MaxSize))
 	}
 	if err := c.Root.UnmarshalText([]byte(lines[2])); err != nil {
 		return Checkpoint{}, fmt.Errorf("checkpoint root: %w", err)

@@ -44,7 +44,8 @@ func TestCheckpointTextIsThatOfTheSpecification(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Origin != "example.com/behind-the-sofa" || c.Size != 20852163 || c.Root.String() != "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=" || c.Extensions != nil {
+	if c.Origin != "example.com/behind-the-sofa" || c.Size != 20852163 ||
+		c.Root.String() != "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=" || c.Extensions != nil {
 		t.Errorf("read as %+v", c)
 	}
 	if got, err := c.Text(); err != nil || got != text {
@@ -67,15 +68,22 @@ func TestCheckpointsHaveOneSpelling(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{
-		"", "\n", "o\n5\n", "o\n5\n" + root, "\n5\n" + root + "\n", "o\n\n" + root + "\n", "o\n05\n" + root + "\n", "o\n+5\n" + root + "\n", "o\n-5\n" + root + "\n",
-		"o\n5 \n" + root + "\n", "o\n5\n" + root[:43] + "\n", "o\n5\n" + root + "=\n", "o\n5\n " + root + "\n", good + "\n", good + "ext\n\n", good + "\next\n", good + "ext",
-		"o\r\n5\n" + root + "\n", "o\n5\r\n" + root + "\n", "o\n9223372036854775808\n" + root + "\n", "o\n18446744073709551616\n" + root + "\n", "o\xff\n5\n" + root + "\n", good + "\x01\n", "o\n0x5\n" + root + "\n", "o\n1_0\n" + root + "\n",
+		"", "\n", "o\n5\n", "o\n5\n" + root, "\n5\n" + root + "\n", "o\n\n" + root + "\n", "o\n05\n" + root + "\n",
+		"o\n+5\n" + root + "\n", "o\n-5\n" + root + "\n",
+		"o\n5 \n" + root + "\n", "o\n5\n" + root[:43] + "\n", "o\n5\n" + root + "=\n", "o\n5\n " + root + "\n", good + "\n",
+		good + "ext\n\n", good + "\next\n", good + "ext",
+		"o\r\n5\n" + root + "\n", "o\n5\r\n" + root + "\n", "o\n9223372036854775808\n" + root + "\n",
+		"o\n18446744073709551616\n" + root + "\n", "o\xff\n5\n" + root + "\n", good + "\x01\n", "o\n0x5\n" + root + "\n",
+		"o\n1_0\n" + root + "\n",
 	} {
 		if c, err := merkle.ParseCheckpoint(bad); !errors.Is(err, merkle.ErrFormat) {
 			t.Errorf("%q was read as %+v, %v", bad, c, err)
 		}
 	}
-	for _, bad := range []merkle.Checkpoint{{}, {Origin: "a\nb"}, {Origin: "a\xff"}, {Origin: "o", Size: 1 << 63}, {Origin: "o", Extensions: []string{""}}, {Origin: "o", Extensions: []string{"a\n"}}} {
+	for _, bad := range []merkle.Checkpoint{{}, {Origin: "a\nb"}, {Origin: "a\xff"}, {
+		Origin: "o",
+		Size:   1 << 63,
+	}, {Origin: "o", Extensions: []string{""}}, {Origin: "o", Extensions: []string{"a\n"}}} {
 		if text, err := bad.Text(); err == nil {
 			t.Errorf("%+v was written as %q", bad, text)
 		}
@@ -96,7 +104,10 @@ func TestASignedCheckpointOpensWithItsKeyAndOriginOnly(t *testing.T) {
 		t.Fatalf("opened as %+v, %v", got, err)
 	}
 	for name, open := range map[string]func() (merkle.Checkpoint, error){
-		"another origin":   func() (merkle.Checkpoint, error) { return merkle.OpenCheckpoint(msg, "log.example/receipts", keys) },
+		"another origin": func() (merkle.Checkpoint,
+			error) {
+			return merkle.OpenCheckpoint(msg, "log.example/receipts", keys)
+		},
 		"another key":      func() (merkle.Checkpoint, error) { return merkle.OpenCheckpoint(msg, testOrigin, otherKeys) },
 		"another key name": func() (merkle.Checkpoint, error) { return merkle.OpenCheckpoint(msg, testOrigin, otherName) },
 		"no key":           func() (merkle.Checkpoint, error) { return merkle.OpenCheckpoint(msg, testOrigin, nil) },
@@ -108,7 +119,8 @@ func TestASignedCheckpointOpensWithItsKeyAndOriginOnly(t *testing.T) {
 	if _, err := merkle.SignCheckpoint(want); err == nil {
 		t.Error("a checkpoint was signed by nobody")
 	}
-	if _, err := merkle.OpenCheckpoint(append(bytes.Repeat([]byte("x\n"), 1<<18), msg...), testOrigin, keys); !errors.Is(err, merkle.ErrFormat) {
+	if _, err := merkle.OpenCheckpoint(append(bytes.Repeat([]byte("x\n"), 1<<18), msg...), testOrigin,
+		keys); !errors.Is(err, merkle.ErrFormat) {
 		t.Errorf("a huge note was opened: %v", err)
 	}
 }
@@ -165,7 +177,8 @@ func TestUnverifiedCheckpointReadsOnlySignedNotes(t *testing.T) {
 		t.Fatalf("read as %+v, %v", c, err)
 	}
 	text, _, _ := strings.Cut(string(msg), "\n\n")
-	for _, bad := range []string{"", "\n\n", text, text + "\n", text + "\n\n", text + "\n\nsignature\n", string(msg[:len(msg)-1]), "x\n\n" + string(msg)} {
+	for _, bad := range []string{"", "\n\n", text, text + "\n", text + "\n\n", text + "\n\nsignature\n",
+		string(msg[:len(msg)-1]), "x\n\n" + string(msg)} {
 		if c, err := merkle.UnverifiedCheckpoint([]byte(bad)); !errors.Is(err, merkle.ErrFormat) {
 			t.Errorf("%q was read as %+v, %v", bad, c, err)
 		}

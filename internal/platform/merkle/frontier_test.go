@@ -41,7 +41,8 @@ func TestAFrontierGoesOnFromItsBytes(t *testing.T) {
 				t.Fatalf("size %d: a missing hash was accepted: %v", size, err)
 			}
 		}
-		for _, bad := range [][]byte{append(b[:len(b):len(b)], 0), append(b[:len(b):len(b)], make([]byte, 32)...), b[:max(len(b)-1, 0)]} {
+		for _, bad := range [][]byte{append(b[:len(b):len(b)], 0), append(b[:len(b):len(b)], make([]byte, 32)...),
+			b[:max(len(b)-1, 0)]} {
 			if len(bad) == len(b) {
 				continue
 			}

@@ -35,7 +35,8 @@ func FuzzOpenCheckpoint(f *testing.F) {
 	f.Add(msg)
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		// Only one text was ever signed by this key.
-		if c, err := merkle.OpenCheckpoint(msg, testOrigin, keys); err == nil && (c.Size != want.Size || c.Root != want.Root || c.Extensions != nil) {
+		if c, err := merkle.OpenCheckpoint(msg, testOrigin, keys); err == nil &&
+			(c.Size != want.Size || c.Root != want.Root || c.Extensions != nil) {
 			t.Errorf("a forged checkpoint was opened: %+v", c)
 		}
 		_, _ = merkle.UnverifiedCheckpoint(msg)

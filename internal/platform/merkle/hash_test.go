@@ -93,7 +93,8 @@ func TestAHashHasOneTextOnly(t *testing.T) {
 	last := strings.IndexByte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", text[42])
 	loose := text[:42] + string("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[last+1]) + "="
 	for _, bad := range []string{
-		"", text[:43], text + "=", text[:40] + "\n\n\n\n", text[:40] + "\r\r\r\r", "\n" + text[:43], loose, strings.ReplaceAll(text, text[:1], "-"), text + "\n",
+		"", text[:43], text + "=", text[:40] + "\n\n\n\n", text[:40] + "\r\r\r\r", "\n" + text[:43], loose,
+		strings.ReplaceAll(text, text[:1], "-"), text + "\n",
 	} {
 		if err := new(merkle.Hash).UnmarshalText([]byte(bad)); !errors.Is(err, merkle.ErrFormat) {
 			t.Errorf("%q was read: %v", bad, err)

@@ -34,7 +34,8 @@ func GenerateKey(name string) (skey, vkey string, err error) {
 // characters.
 func EncodeKey(name string, seed []byte) (skey, vkey string, err error) {
 	if !isLine(name) || strings.IndexFunc(name, unicode.IsSpace) >= 0 || strings.Contains(name, "+") {
-		return "", "", fmt.Errorf("merkle: key name %q must not be empty or contain spaces, pluses or control characters", name)
+		return "", "", fmt.Errorf("merkle: key name %q must not be empty or contain spaces, pluses or control characters",
+			name)
 	}
 	if len(seed) != SeedSize {
 		return "", "", fmt.Errorf("merkle: an Ed25519 seed has %d bytes, not %d", SeedSize, len(seed))

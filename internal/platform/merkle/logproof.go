@@ -70,8 +70,10 @@ func ParseLogProof(text []byte) (LogProof, error) {
 	if !ok {
 		return LogProof{}, fmt.Errorf("%w: a proof has an empty line before its checkpoint", ErrFormat)
 	}
-	if longest := len(logProofHeader) + 64 + base64.StdEncoding.EncodedLen(maxExtraSize) + maxLevels*(hashTextSize+1); len(head) > longest {
-		return LogProof{}, fmt.Errorf("%w: a proof of %d bytes before its checkpoint is above the maximum of %d", ErrFormat, len(head), longest)
+	if longest := len(logProofHeader) + 64 + base64.StdEncoding.EncodedLen(maxExtraSize) +
+		maxLevels*(hashTextSize+1); len(head) > longest {
+		return LogProof{}, fmt.Errorf("%w: a proof of %d bytes before its checkpoint is above the maximum of %d",
+			ErrFormat, len(head), longest)
 	}
 	lines := strings.Split(string(head), "\n")
 	if lines[0] != logProofHeader {
@@ -85,7 +87,8 @@ func ParseLogProof(text []byte) (LogProof, error) {
 		b, err := strictBase64.DecodeString(extra)
 		// Decoding skips carriage returns, so compare with what would be written.
 		if err != nil || len(b) == 0 || len(b) > maxExtraSize || base64.StdEncoding.EncodeToString(b) != extra {
-			return LogProof{}, fmt.Errorf("%w: the extra line of a proof is 1 to %d bytes in padded standard base64", ErrFormat, maxExtraSize)
+			return LogProof{}, fmt.Errorf("%w: the extra line of a proof is 1 to %d bytes in padded standard base64",
+				ErrFormat, maxExtraSize)
 		}
 		p.Extra = b
 		lines = lines[1:]
@@ -95,7 +98,8 @@ func ParseLogProof(text []byte) (LogProof, error) {
 	}
 	index, ok := parseDecimal(strings.TrimPrefix(lines[0], "index "))
 	if !ok || index == MaxSize {
-		return LogProof{}, fmt.Errorf("%w: proof %q: expected a decimal below %d without leading zeroes", ErrFormat, lines[0], uint64(MaxSize))
+		return LogProof{}, fmt.Errorf("%w: proof %q: expected a decimal below %d without leading zeroes",
+			ErrFormat, lines[0], uint64(MaxSize))
 	}
 	p.Index = index
 	lines = lines[1:]

@@ -34,7 +34,8 @@ func TestTheSpecificationsProofIsReadAndWrittenBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Index != 73894 || len(p.Hashes) != 5 || !bytes.HasPrefix(p.Extra, []byte("age-v1.2.1-darwin")) || !bytes.HasPrefix(p.Checkpoint, []byte("example.com/fancylog\n")) {
+	if p.Index != 73894 || len(p.Hashes) != 5 || !bytes.HasPrefix(p.Extra, []byte("age-v1.2.1-darwin")) ||
+		!bytes.HasPrefix(p.Checkpoint, []byte("example.com/fancylog\n")) {
 		t.Errorf("read as %+v", p)
 	}
 	if got, err := p.Format(); err != nil || string(got) != specProof {
@@ -47,7 +48,11 @@ func signedProof(t *testing.T, size, index uint64) (merkle.LogProof, merkle.Hash
 	t.Helper()
 	tree := newTree(int(size))
 	signer, _ := testKey(t, testKeyName, 1)
-	msg, err := merkle.SignCheckpoint(merkle.Checkpoint{Origin: testOrigin, Size: size, Root: tree.root(t, int(size))}, signer)
+	msg, err := merkle.SignCheckpoint(merkle.Checkpoint{
+		Origin: testOrigin,
+		Size:   size,
+		Root:   tree.root(t, int(size)),
+	}, signer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,18 +116,19 @@ func TestAChangedByteOfALogProofIsNoticed(t *testing.T) {
 func TestLogProofsHaveOneSpelling(t *testing.T) {
 	swap := func(old, new string) string { return strings.Replace(specProof, old, new, 1) }
 	for what, bad := range map[string]string{
-		"nothing":                "",
-		"another version":        swap("@v1", "@v2"),
-		"no header":              swap("c2sp.org/tlog-proof@v1\n", ""),
-		"no index":               swap("index 73894\n", ""),
-		"an empty index":         swap("73894", ""),
-		"a leading zero":         swap("73894", "073894"),
-		"a sign":                 swap("73894", "+73894"),
-		"an index too large":     swap("73894", "9223372036854775807"),
-		"two spaces":             swap("index ", "index  "),
-		"a space at the end":     swap("73894", "73894 "),
-		"carriage returns":       strings.ReplaceAll(specProof, "\n", "\r\n"),
-		"extra after the index":  swap("extra YWdlLXYxLjIuMS1kYXJ3aW4tYXJtNjQudGFyLmd6kYXJ3aW4tYXJ\nindex 73894\n", "index 73894\nextra YWdl\n"),
+		"nothing":            "",
+		"another version":    swap("@v1", "@v2"),
+		"no header":          swap("c2sp.org/tlog-proof@v1\n", ""),
+		"no index":           swap("index 73894\n", ""),
+		"an empty index":     swap("73894", ""),
+		"a leading zero":     swap("73894", "073894"),
+		"a sign":             swap("73894", "+73894"),
+		"an index too large": swap("73894", "9223372036854775807"),
+		"two spaces":         swap("index ", "index  "),
+		"a space at the end": swap("73894", "73894 "),
+		"carriage returns":   strings.ReplaceAll(specProof, "\n", "\r\n"),
+		"extra after the index": swap("extra YWdlLXYxLjIuMS1kYXJ3aW4tYXJtNjQudGFyLmd6kYXJ3aW4tYXJ\nindex 73894\n",
+			"index 73894\nextra YWdl\n"),
 		"two extra lines":        swap("index", "extra YWdl\nindex"),
 		"an empty extra line":    swap("YWdlLXYxLjIuMS1kYXJ3aW4tYXJtNjQudGFyLmd6kYXJ3aW4tYXJ", ""),
 		"extra with a return":    swap("YWdlLXYx", "YWdl\rLXYx"),
@@ -136,8 +142,9 @@ func TestLogProofsHaveOneSpelling(t *testing.T) {
 		"no signature":           specProof[:strings.Index(specProof, "\n— ")],
 		"no newline at the end":  strings.TrimSuffix(specProof, "\n"),
 		"an empty line in front": "\n" + specProof,
-		"64 hashes":              swap("index 73894\n", "index 73894\n"+strings.Repeat("AHCioX9nLjsrse6YhjRRmk1WUEirVOLLRoOQ6vfO5vk=\n", 59)),
-		"a huge extra line":      swap("YWdlLXYxLjIuMS1kYXJ3aW4tYXJtNjQudGFyLmd6kYXJ3aW4tYXJ", strings.Repeat("AAAA", 1<<16)),
+		"64 hashes": swap("index 73894\n",
+			"index 73894\n"+strings.Repeat("AHCioX9nLjsrse6YhjRRmk1WUEirVOLLRoOQ6vfO5vk=\n", 59)),
+		"a huge extra line": swap("YWdlLXYxLjIuMS1kYXJ3aW4tYXJtNjQudGFyLmd6kYXJ3aW4tYXJ", strings.Repeat("AAAA", 1<<16)),
 	} {
 		if bad == specProof {
 			t.Fatalf("%s: the test changes nothing", what)

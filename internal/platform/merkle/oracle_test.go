@@ -86,7 +86,8 @@ func TestInclusionProofsAgreeWithBothOracles(t *testing.T) {
 				t.Fatalf("leaf %d of %d: proof %v, tlog says %v", index, size, got, want)
 			}
 			leaf := ours.leaves()[index]
-			if err := proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(index), uint64(size), leaf[:], rawHashes(got), root[:]); err != nil {
+			if err := proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(index), uint64(size), leaf[:], rawHashes(got),
+				root[:]); err != nil {
 				t.Fatalf("leaf %d of %d: transparency-dev: %v", index, size, err)
 			}
 			if err := merkle.VerifyInclusion(leaf, uint64(index), uint64(size), got, root); err != nil {
@@ -115,7 +116,8 @@ func TestConsistencyProofsAgreeWithBothOracles(t *testing.T) {
 					t.Fatalf("%d to %d: proof %v, tlog says %v", older, newer, got, want)
 				}
 			}
-			if err := proof.VerifyConsistency(rfc6962.DefaultHasher, uint64(older), uint64(newer), rawHashes(got), oldRoot[:], newRoot[:]); err != nil {
+			if err := proof.VerifyConsistency(rfc6962.DefaultHasher, uint64(older), uint64(newer), rawHashes(got), oldRoot[:],
+				newRoot[:]); err != nil {
 				t.Fatalf("%d to %d: transparency-dev: %v", older, newer, err)
 			}
 			if err := merkle.VerifyConsistency(uint64(older), uint64(newer), got, oldRoot, newRoot); err != nil {

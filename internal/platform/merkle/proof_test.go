@@ -77,7 +77,8 @@ func TestAChangedConsistencyProofIsRefused(t *testing.T) {
 			}
 			refused := func(what string, older, newer int, proof []merkle.Hash, oldRoot, newRoot merkle.Hash) {
 				t.Helper()
-				if err := merkle.VerifyConsistency(uint64(older), uint64(newer), proof, oldRoot, newRoot); !errors.Is(err, merkle.ErrProof) {
+				if err := merkle.VerifyConsistency(uint64(older), uint64(newer), proof, oldRoot, newRoot); !errors.Is(err,
+					merkle.ErrProof) {
 					t.Errorf("%d to %d: %s: %v", older, newer, what, err)
 				}
 			}
@@ -110,7 +111,8 @@ func TestARewrittenLogIsNotConsistent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := merkle.VerifyConsistency(60, 100, proof, honest.root(t, 60), forged.Root()); !errors.Is(err, merkle.ErrProof) {
+	if err := merkle.VerifyConsistency(60, 100, proof, honest.root(t, 60), forged.Root()); !errors.Is(err,
+		merkle.ErrProof) {
 		t.Errorf("a rewritten leaf was not noticed: %v", err)
 	}
 }

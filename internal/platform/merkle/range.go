@@ -20,7 +20,8 @@ type RangeVerifier struct {
 // Cover(0, from).
 func NewRangeVerifier(from, to, size uint64, left []Hash) (*RangeVerifier, error) {
 	if from > to || to > size || size > MaxSize {
-		return nil, fmt.Errorf("merkle: want from <= to <= size <= %d, got from = %d, to = %d, size = %d", uint64(MaxSize), from, to, size)
+		return nil, fmt.Errorf("merkle: want from <= to <= size <= %d, got from = %d, to = %d, size = %d",
+			uint64(MaxSize), from, to, size)
 	}
 	if want := CoverLen(0, from); len(left) != want {
 		return nil, fmt.Errorf("%w: the range from %d needs %d left hashes, not %d", ErrProof, from, want, len(left))
@@ -57,7 +58,8 @@ func (v *RangeVerifier) Finish(right []Hash) (Hash, error) {
 		return Hash{}, fmt.Errorf("%w: the range [%d, %d) stops before leaf %d", ErrProof, v.from, v.to, v.tree.size)
 	}
 	if want := CoverLen(v.to, v.size); len(right) != want {
-		return Hash{}, fmt.Errorf("%w: the range to %d of %d needs %d right hashes, not %d", ErrProof, v.to, v.size, want, len(right))
+		return Hash{}, fmt.Errorf("%w: the range to %d of %d needs %d right hashes, not %d",
+			ErrProof, v.to, v.size, want, len(right))
 	}
 	tree := v.tree.Clone()
 	i := 0

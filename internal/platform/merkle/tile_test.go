@@ -22,7 +22,11 @@ func TestTheTilesOfTheSpecificationsExample(t *testing.T) {
 	if count[0] != 273 || count[1] != 1 || len(count) != 2 {
 		t.Errorf("full tiles a level: %v", count)
 	}
-	want := []merkle.Tile{{Level: 0, Index: 273, Width: 112}, {Level: 1, Index: 1, Width: 17}, {Level: 2, Index: 0, Width: 1}}
+	want := []merkle.Tile{{
+		Level: 0,
+		Index: 273,
+		Width: 112,
+	}, {Level: 1, Index: 1, Width: 17}, {Level: 2, Index: 0, Width: 1}}
 	if got := slices.Collect(merkle.PartialTiles(size)); !slices.Equal(got, want) {
 		t.Errorf("partial tiles %v, want %v", got, want)
 	}
@@ -189,7 +193,16 @@ func TestAProofFetchesEachTileOnceAndAtMostTwoALevel(t *testing.T) {
 }
 
 func TestTheTileReaderRefusesTilesOfAnotherLength(t *testing.T) {
-	for n, ok := range map[int]bool{0: false, 32: false, 63: false, 64: true, 65: false, 96: true, merkle.TileSize: true, merkle.TileSize + 32: false} {
+	for n, ok := range map[int]bool{
+		0:                    false,
+		32:                   false,
+		63:                   false,
+		64:                   true,
+		65:                   false,
+		96:                   true,
+		merkle.TileSize:      true,
+		merkle.TileSize + 32: false,
+	} {
 		r, err := merkle.NewTileReader(2, func(merkle.Tile) ([]byte, error) { return make([]byte, n), nil })
 		if err != nil {
 			t.Fatal(err)
@@ -226,18 +239,26 @@ func TestTilePathsAreThoseOfTheSpecification(t *testing.T) {
 		}
 	}
 	got, entries, err := merkle.ParseTilePath("tile/entries/x001/234.p/17")
-	if want := (merkle.Tile{Index: 1234, Width: 17}); err != nil || got != want || !entries || want.EntriesPath() != "tile/entries/x001/234.p/17" {
+	if want := (merkle.Tile{
+		Index: 1234,
+		Width: 17,
+	}); err != nil || got != want || !entries || want.EntriesPath() != "tile/entries/x001/234.p/17" {
 		t.Errorf("entries: %+v, %v, %v", got, entries, err)
 	}
 }
 
 func TestTilePathsHaveOneSpelling(t *testing.T) {
 	for _, path := range []string{
-		"", "tile", "tile/", "tile/0", "tile/0/", "/tile/0/000", "tile/00/000", "tile/+0/000", "tile/64/000", "tile/-1/000", "tile//000", "Tile/0/000",
-		"tile/0/0", "tile/0/00", "tile/0/0000", "tile/0/x000", "tile/0/x000/001", "tile/0/001/002", "tile/0/x001/x002", "tile/0/x001//002", "tile/0/x001/2",
-		"tile/0/000/", "tile/0/000.p", "tile/0/000.p/", "tile/0/000.p/0", "tile/0/000.p/01", "tile/0/000.p/256", "tile/0/000.p/+1", "tile/0/000.p/1/",
-		"tile/0/000.p/1.p/1", "tile/0/0x0", "tile/0/xx01/000", "tile/0/-01", "tile/0/ 01", "tile/entries", "tile/entries/", "tile/entries/1", "tile/data/000",
-		"tile/0/x009/x223/x372/x036/x854/x775/808", "tile/0/x018/x446/x744/x073/x709/x551/615", "tile/0/x001/x000/x000/x000/x000/x000/x000/000",
+		"", "tile", "tile/", "tile/0", "tile/0/", "/tile/0/000", "tile/00/000", "tile/+0/000", "tile/64/000", "tile/-1/000",
+		"tile//000", "Tile/0/000",
+		"tile/0/0", "tile/0/00", "tile/0/0000", "tile/0/x000", "tile/0/x000/001", "tile/0/001/002", "tile/0/x001/x002",
+		"tile/0/x001//002", "tile/0/x001/2",
+		"tile/0/000/", "tile/0/000.p", "tile/0/000.p/", "tile/0/000.p/0", "tile/0/000.p/01", "tile/0/000.p/256",
+		"tile/0/000.p/+1", "tile/0/000.p/1/",
+		"tile/0/000.p/1.p/1", "tile/0/0x0", "tile/0/xx01/000", "tile/0/-01", "tile/0/ 01", "tile/entries", "tile/entries/",
+		"tile/entries/1", "tile/data/000",
+		"tile/0/x009/x223/x372/x036/x854/x775/808", "tile/0/x018/x446/x744/x073/x709/x551/615",
+		"tile/0/x001/x000/x000/x000/x000/x000/x000/000",
 		"tile/8/000/../000", "tile/0/000?x", "tile/0/%30%30%30",
 	} {
 		if tile, _, err := merkle.ParseTilePath(path); !errors.Is(err, merkle.ErrFormat) {

@@ -10,7 +10,8 @@ import (
 // proof of the wrong length.
 func InclusionRoot(leaf Hash, index, size uint64, proof []Hash) (Hash, error) {
 	if index >= size || size > MaxSize {
-		return Hash{}, fmt.Errorf("%w: want index < size <= %d, got index = %d, size = %d", ErrProof, uint64(MaxSize), index, size)
+		return Hash{}, fmt.Errorf("%w: want index < size <= %d, got index = %d, size = %d",
+			ErrProof, uint64(MaxSize), index, size)
 	}
 	root := leaf
 	node, last := index, size-1
@@ -54,7 +55,8 @@ func VerifyInclusion(leaf Hash, index, size uint64, proof []Hash, root Hash) err
 func VerifyConsistency(older, newer uint64, proof []Hash, oldRoot, newRoot Hash) error {
 	switch {
 	case older > newer || newer > MaxSize:
-		return fmt.Errorf("%w: want older <= newer <= %d, got older = %d, newer = %d", ErrProof, uint64(MaxSize), older, newer)
+		return fmt.Errorf("%w: want older <= newer <= %d, got older = %d, newer = %d",
+			ErrProof, uint64(MaxSize), older, newer)
 	case older == 0 && oldRoot != EmptyRoot(), newer == 0 && newRoot != EmptyRoot():
 		return fmt.Errorf("%w: the root at size 0 is not that of the empty tree", ErrProof)
 	case older == newer && oldRoot != newRoot:

@@ -27,7 +27,8 @@ func TestStagesStopInTheOrderOfTheList(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := run.All(ctx, quiet, stage("http", 3*time.Second), stage("consumers", time.Second), stage("database", 0)); err != nil {
+		if err := run.All(ctx, quiet, stage("http", 3*time.Second), stage("consumers", time.Second),
+			stage("database", 0)); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Join(order, " "); got != "http consumers database" {
@@ -67,7 +68,11 @@ func TestAStageThatDoesNotStopIsLeftBehindAndNamed(t *testing.T) {
 		defer close(release)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		err := run.All(ctx, quiet, run.Stage{Name: "stuck", Drain: time.Second, Run: func(context.Context) error { <-release; return nil }})
+		err := run.All(ctx, quiet, run.Stage{
+			Name:  "stuck",
+			Drain: time.Second,
+			Run:   func(context.Context) error { <-release; return nil },
+		})
 		if err == nil || err.Error() != "stuck: did not stop within 1s" {
 			t.Fatal(err)
 		}

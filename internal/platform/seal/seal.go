@@ -31,7 +31,8 @@ type Box struct {
 func New(masterKey string) (*Box, error) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(masterKey))
 	if err != nil || len(key) != KeySize {
-		return nil, fmt.Errorf("the master key must be %d bytes in base64; make one with: openssl rand -base64 %d", KeySize, KeySize)
+		return nil, fmt.Errorf("the master key must be %d bytes in base64; make one with: openssl rand -base64 %d",
+			KeySize, KeySize)
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {

@@ -25,14 +25,16 @@ func TestAFaultNamesTheFieldAndWhatWasExpected(t *testing.T) {
 		code             errs.Code
 		pointer, message string
 	}{
-		`{"actor":{"id":7}}`:      {errs.CodeWrongType, "/actor/id", "actor.id must be a string, not a number"},
-		`{"actor":{"n":"7"}}`:     {errs.CodeWrongType, "/actor/n", "actor.n must be a whole number, not a string"},
-		`{"actor":{"list":{}}}`:   {errs.CodeWrongType, "/actor/list", "actor.list must be an array, not an object"},
-		`[]`:                      {errs.CodeWrongType, "", "the event must be an object, not an array"},
-		`{"actors":{}}`:           {errs.CodeUnknownField, "/actors", "actors is not a field of an event; open data belongs under metadata"},
+		`{"actor":{"id":7}}`:    {errs.CodeWrongType, "/actor/id", "actor.id must be a string, not a number"},
+		`{"actor":{"n":"7"}}`:   {errs.CodeWrongType, "/actor/n", "actor.n must be a whole number, not a string"},
+		`{"actor":{"list":{}}}`: {errs.CodeWrongType, "/actor/list", "actor.list must be an array, not an object"},
+		`[]`:                    {errs.CodeWrongType, "", "the event must be an object, not an array"},
+		`{"actors":{}}`: {errs.CodeUnknownField, "/actors",
+			"actors is not a field of an event; open data belongs under metadata"},
 		`{"actor":{},"actor":{}}`: {errs.CodeInvalidJSON, "/actor", "actor appears twice in its object"},
 		`{"actor":{"id":"x"`:      {errs.CodeInvalidJSON, "/actor", "not valid JSON at byte 18"},
-		`{"` + strings.Repeat("é", 200) + `":1}`: {errs.CodeUnknownField, strings.Repeat("é", 127) + "...", strings.Repeat("é", 64) + "... is not a field"},
+		`{"` + strings.Repeat("é", 200) +
+			`":1}`: {errs.CodeUnknownField, strings.Repeat("é", 127) + "...", strings.Repeat("é", 64) + "... is not a field"},
 	} {
 		var v outer
 		err := json.Unmarshal([]byte(text), &v, json.RejectUnknownMembers(true))

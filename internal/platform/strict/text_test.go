@@ -55,7 +55,14 @@ func TestATextOfOneLineHasNoControlAndNoBidiFormat(t *testing.T) {
 			t.Errorf("%U became %q", r, replaced)
 		}
 	}
-	for text, bad := range map[string]bool{"a\n\tb\r\nc": false, "a\rb": true, "a\x1bb": true, "\u202eא": false, "\x00": true, "end\r": true} {
+	for text, bad := range map[string]bool{
+		"a\n\tb\r\nc": false,
+		"a\rb":        true,
+		"a\x1bb":      true,
+		"\u202eא":     false,
+		"\x00":        true,
+		"end\r":       true,
+	} {
 		if _, found := strict.Lines(text); found != bad {
 			t.Errorf("%q: refused %v, want %v", text, found, bad)
 		}

@@ -49,13 +49,18 @@ func NewHTTPMetrics(r prometheus.Registerer) *HTTPMetrics {
 			Name: "belfry_http_requests_total", Help: "Requests answered, by route and status.",
 		}, []string{"route", "status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "belfry_http_request_seconds", Help: "Time from the first byte of a request's head to the last of its answer; streams are left out.",
+			Name:    "belfry_http_request_seconds",
+			Help:    "Time from the first byte of a request's head to the last of its answer; streams are left out.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"route"}),
-		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "belfry_http_in_flight", Help: "Requests being answered now."}),
-		streams:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "belfry_http_streams", Help: "Streams open now."}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "belfry_http_in_flight",
+			Help: "Requests being answered now.",
+		}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{Name: "belfry_http_streams", Help: "Streams open now."}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "belfry_http_refused_total", Help: "Requests refused before their handler, by reason: busy, rate, authentication, permission.",
+			Name: "belfry_http_refused_total",
+			Help: "Requests refused before their handler, by reason: busy, rate, authentication, permission.",
 		}, []string{"reason"}),
 	}
 	StartAtZero(m.refused, []string{"busy", "rate", "authentication", "permission"})

@@ -35,7 +35,8 @@ func TestTheLoggerTakesItsLevelAndFormatAndRefusesOthers(t *testing.T) {
 		Level string
 		N     int
 	}
-	if err := json.Unmarshal(b.Bytes(), &line); err != nil || line.Msg != "shown" || line.N != 1 || line.Time.Location() != time.UTC {
+	if err := json.Unmarshal(b.Bytes(), &line); err != nil || line.Msg != "shown" || line.N != 1 ||
+		line.Time.Location() != time.UTC {
 		t.Fatalf("%v %s", err, &b)
 	}
 	for _, bad := range []telemetry.LogConfig{{Level: "loud"}, {Level: "info+1"}, {Format: "xml"}} {
@@ -58,7 +59,8 @@ func TestAWideEventGathersAttributesAndIsBounded(t *testing.T) {
 		telemetry.Add(ctx, slog.Int("many", 1))
 	}
 	event.Write(ctx, log, slog.LevelInfo, "request")
-	if s := b.String(); strings.Count(s, "\n") != 1 || !strings.Contains(s, "rows=7 id=r1") || strings.Count(s, "many") > 64 {
+	if s := b.String(); strings.Count(s, "\n") != 1 || !strings.Contains(s, "rows=7 id=r1") ||
+		strings.Count(s, "many") > 64 {
 		t.Fatal(s)
 	}
 }
@@ -73,8 +75,10 @@ func TestTheRegistryShowsBuildProcessAndRequests(t *testing.T) {
 	m.Refused("rate")
 	w := httptest.NewRecorder()
 	telemetry.MetricsHandler(r).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	for _, want := range []string{`belfry_build_info{version="v1"} 1`, `belfry_http_requests_total{route="GET /x",status="200"} 1`,
-		`belfry_http_request_seconds_count{route="GET /x"} 1`, "belfry_http_in_flight 0", `belfry_http_refused_total{reason="rate"} 1`, "go_goroutines", "process_open_fds"} {
+	for _, want := range []string{`belfry_build_info{version="v1"} 1`,
+		`belfry_http_requests_total{route="GET /x",status="200"} 1`,
+		`belfry_http_request_seconds_count{route="GET /x"} 1`, "belfry_http_in_flight 0",
+		`belfry_http_refused_total{reason="rate"} 1`, "go_goroutines", "process_open_fds"} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("no %s", want)
 		}
@@ -96,7 +100,8 @@ func TestASpanContinuesTheCallersTraceAndBearsTheRoute(t *testing.T) {
 	done(errors.New("failed"))
 	end("GET /x/{id}", 503)
 	spans := recorder.Ended()
-	if len(spans) != 2 || spans[1].Name() != "GET /x/{id}" || spans[1].Status().Code.String() != "Error" || spans[0].Parent().SpanID() != spans[1].SpanContext().SpanID() {
+	if len(spans) != 2 || spans[1].Name() != "GET /x/{id}" || spans[1].Status().Code.String() != "Error" ||
+		spans[0].Parent().SpanID() != spans[1].SpanContext().SpanID() {
 		t.Fatalf("%v", spans)
 	}
 	if telemetry.TraceID(context.Background()) != "" {
@@ -148,7 +153,8 @@ func TestReadinessAsksEveryCheckAndAHangingOneOnlyOnce(t *testing.T) {
 		began := time.Now()
 		for range 3 {
 			r := h.Ready(t.Context())
-			if r.Ready || len(r.Checks) != 3 || r.Checks[0].Reason != "no leader" || !r.Checks[1].OK || !strings.Contains(r.Checks[2].Reason, "no answer") {
+			if r.Ready || len(r.Checks) != 3 || r.Checks[0].Reason != "no leader" || !r.Checks[1].OK ||
+				!strings.Contains(r.Checks[2].Reason, "no answer") {
 				t.Fatalf("%+v", r)
 			}
 		}

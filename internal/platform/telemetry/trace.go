@@ -69,7 +69,9 @@ func (t *Tracing) Close(ctx context.Context) error { return t.shutdown(ctx) }
 // Server begins the span of an incoming request, as a child of the caller's
 // (traceparent) when there is one. The returned function ends it with the
 // route and status that are known by then.
-func (t *Tracing) Server(ctx context.Context, h http.Header, method string) (context.Context, func(route string, status int)) {
+func (t *Tracing) Server(
+	ctx context.Context, h http.Header, method string,
+) (context.Context, func(route string, status int)) {
 	ctx = t.Propagator.Extract(ctx, propagation.HeaderCarrier(h))
 	ctx, span := t.tracer.Start(ctx, method, trace.WithSpanKind(trace.SpanKindServer))
 	return ctx, func(route string, status int) {

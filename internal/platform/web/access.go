@@ -83,7 +83,8 @@ var errNoCredential = errs.New(errs.CodeAuthentication, "the request has neither
 func (a *API) meter(key string) error {
 	if wait := a.rate.take(key); wait > 0 {
 		a.deps.Metrics.Refused("rate")
-		return errs.New(errs.CodeRateLimited, "more than %g requests a second from this credential", a.cfg.Rate.PerSecond).After(wait)
+		return errs.New(errs.CodeRateLimited, "more than %g requests a second from this credential",
+			a.cfg.Rate.PerSecond).After(wait)
 	}
 	return nil
 }
@@ -148,11 +149,13 @@ func (x *exchange) permit(ctx context.Context, p *Principal) (account AccountRef
 		return x.reach(ctx, p)
 	case ScopeInstallation:
 		if !p.Can("", x.rt.Permission) {
-			err = errs.New(errs.CodeForbidden, "the operation belongs to the installation's operators with the permission %s", x.rt.Permission)
+			err = errs.New(errs.CodeForbidden, "the operation belongs to the installation's operators with the permission %s",
+				x.rt.Permission)
 		}
 	case ScopeProducer:
 		if !p.produces(x.rt.Permission) {
-			err = errs.New(errs.CodeForbidden, "the operation belongs to producers and operators with the permission %s", x.rt.Permission)
+			err = errs.New(errs.CodeForbidden, "the operation belongs to producers and operators with the permission %s",
+				x.rt.Permission)
 		}
 	}
 	return account, err

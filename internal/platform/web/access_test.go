@@ -28,7 +28,8 @@ func TestEveryAccountRouteAnswersAStrangerTheSameBeforeLookingAtAnythingElse(t *
 		for _, account := range []string{ours, missing, "ext:none", "nonsense"} {
 			path := strings.ReplaceAll(strings.Replace(r.Path, "{account_id}", account, 1), "{", "x")
 			path = strings.ReplaceAll(path, "}", "x")
-			w := ask(t, a, r.Method+" "+path+"?unknown=%zz", `{"broken`, as("stranger"), "Content-Encoding: nonsense", "Content-Type: nonsense")
+			w := ask(t, a, r.Method+" "+path+"?unknown=%zz", `{"broken`, as("stranger"), "Content-Encoding: nonsense",
+				"Content-Type: nonsense")
 			refused(t, w, 403, errs.CodeForbidden, "")
 			answers = append(answers, w.Body.String())
 		}
@@ -43,7 +44,8 @@ func TestEveryAccountRouteAnswersAStrangerTheSameBeforeLookingAtAnythingElse(t *
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.denied) != routes*4 || !strings.HasPrefix(a.denied[0], "stranger GET /client/v4/accounts/{account_id}/things "+ours) {
+	if len(a.denied) != routes*4 ||
+		!strings.HasPrefix(a.denied[0], "stranger GET /client/v4/accounts/{account_id}/things "+ours) {
 		t.Fatalf("denied: %q", a.denied)
 	}
 }
@@ -105,7 +107,8 @@ func TestCookiesCountOnlyFromOurOwnPages(t *testing.T) {
 	for _, headers := range [][]string{
 		{"Cookie: session=owner", "Sec-Fetch-Site: same-origin"},
 		{"Cookie: session=owner", "Sec-Fetch-Site: cross-site", "Origin: https://belfry.example"},
-		{as("owner"), "Sec-Fetch-Site: cross-site", "Origin: https://other.example"}, // a token is not sent by the browser itself
+		// a token is not sent by the browser itself
+		{as("owner"), "Sec-Fetch-Site: cross-site", "Origin: https://other.example"},
 	} {
 		if w := ask(t, a, "POST "+path, `{"name":"a"}`, headers...); w.Code != 201 {
 			t.Errorf("%v: %d %s", headers, w.Code, w.Body)
@@ -118,7 +121,12 @@ func TestCookiesCountOnlyFromOurOwnPages(t *testing.T) {
 
 func TestTheClientsAddressComesFromTrustedProxiesOnly(t *testing.T) {
 	a := newAPI(t)
-	web.Get(a.API, web.Op{Path: "/address", Tag: "T", Summary: "S", Public: true}, func(ctx context.Context, _ *struct{}) (string, error) {
+	web.Get(a.API, web.Op{
+		Path:    "/address",
+		Tag:     "T",
+		Summary: "S",
+		Public:  true,
+	}, func(ctx context.Context, _ *struct{}) (string, error) {
 		return web.ClientAddr(ctx).String(), nil
 	})
 	// The SDKs' middleware follows the same vectors; the API of the tests trusts
@@ -211,7 +219,8 @@ func TestOldClientsHeadersAreIgnoredAndOddCredentialsRefused(t *testing.T) {
 	if w := ask(t, a, path, "", as("reader"), "X-Auth-Key: k", "X-Auth-Email: e@example.com"); w.Code != 200 {
 		t.Fatal(w.Code)
 	}
-	for _, header := range []string{"Authorization: Basic cmVhZGVyOng=", "Authorization: reader", "Authorization: Bearer ", "X-Auth-Key: reader"} {
+	for _, header := range []string{"Authorization: Basic cmVhZGVyOng=",
+		"Authorization: reader", "Authorization: Bearer ", "X-Auth-Key: reader"} {
 		w := ask(t, a, path, "", header)
 		refused(t, w, 401, errs.CodeAuthentication, "")
 		if w.Header().Get("WWW-Authenticate") == "" || w.Header().Get("X-Should-Retry") != "false" {
@@ -223,7 +232,12 @@ func TestOldClientsHeadersAreIgnoredAndOddCredentialsRefused(t *testing.T) {
 func TestAFullServerSaysWhenToComeBackAndStillAnswersProbes(t *testing.T) {
 	a := newAPI(t, func(c *web.Config, _ *web.Deps) { c.MaxRequests = 1 })
 	entered, leave := make(chan struct{}), make(chan struct{})
-	web.Get(a.API, web.Op{Path: "/slow", Tag: "T", Summary: "S", Public: true}, func(context.Context, *struct{}) (web.None, error) {
+	web.Get(a.API, web.Op{
+		Path:    "/slow",
+		Tag:     "T",
+		Summary: "S",
+		Public:  true,
+	}, func(context.Context, *struct{}) (web.None, error) {
 		close(entered)
 		<-leave
 		return web.None{}, nil
@@ -258,7 +272,8 @@ func TestPagesIdentifyTheirVisitorByTheSameRules(t *testing.T) {
 		}
 		fmt.Fprint(w, p.ID)
 	}))
-	if w := ask(t, a, "POST /page", "", "Cookie: session=owner", "Sec-Fetch-Site: same-origin"); w.Body.String() != "owner" {
+	if w := ask(t, a, "POST /page", "", "Cookie: session=owner",
+		"Sec-Fetch-Site: same-origin"); w.Body.String() != "owner" {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	if w := ask(t, a, "POST /page", "", "Cookie: session=owner", "Sec-Fetch-Site: cross-site"); w.Code != 403 {
@@ -267,7 +282,11 @@ func TestPagesIdentifyTheirVisitorByTheSameRules(t *testing.T) {
 	if w := ask(t, a, "POST /page", ""); w.Code != 401 {
 		t.Fatal(w.Code)
 	}
-	a.NotFoundPage(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404); fmt.Fprint(w, "page") }))
+	a.NotFoundPage(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(404)
+		fmt.Fprint(w,
+			"page")
+	}))
 	if w := ask(t, a, "GET /nowhere", "", "Accept: text/html"); w.Body.String() != "page" {
 		t.Fatal(w.Body)
 	}

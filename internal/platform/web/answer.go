@@ -323,7 +323,11 @@ type errorSource struct {
 func (a *API) shownErrors(list errs.List) []shownError {
 	out := make([]shownError, len(list))
 	for i, e := range list {
-		out[i] = shownError{Code: e.Code, Message: e.Message, DocumentationURL: a.cfg.ExternalURL + "/docs/errors/" + strconv.Itoa(int(e.Code))}
+		out[i] = shownError{
+			Code:             e.Code,
+			Message:          e.Message,
+			DocumentationURL: a.cfg.ExternalURL + "/docs/errors/" + strconv.Itoa(int(e.Code)),
+		}
 		if e.Pointer != "" {
 			out[i].Source = &errorSource{e.Pointer}
 		}

@@ -34,7 +34,8 @@ func TestAPanicIsAnsweredInTheEnvelopeAndLoggedOnce(t *testing.T) {
 	if strings.Contains(w.Body.String(), "hunter2") || strings.Contains(w.Body.String(), ".go:") {
 		t.Fatalf("the answer shows the panic: %s", w.Body)
 	}
-	if log := a.log(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "panic=hunter2") || !strings.Contains(log, "level=ERROR") {
+	if log := a.log(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "panic=hunter2") ||
+		!strings.Contains(log, "level=ERROR") {
 		t.Fatalf("log: %s", log)
 	}
 	w = ask(t, a, "GET /client/v4/fault", "")
@@ -46,13 +47,19 @@ func TestAPanicIsAnsweredInTheEnvelopeAndLoggedOnce(t *testing.T) {
 
 func TestEveryRequestHasOneWideLine(t *testing.T) {
 	a := newAPI(t)
-	web.Get(a.API, web.Op{Path: "/rows", Tag: "T", Summary: "S", Scope: web.ScopeSelf}, func(ctx context.Context, _ *struct{}) (web.None, error) {
+	web.Get(a.API, web.Op{
+		Path:    "/rows",
+		Tag:     "T",
+		Summary: "S",
+		Scope:   web.ScopeSelf,
+	}, func(ctx context.Context, _ *struct{}) (web.None, error) {
 		telemetry.Add(ctx, slog.Int("rows", 7))
 		return web.None{}, nil
 	})
 	ask(t, a, "GET /client/v4/rows", "", as("reader"))
 	log := a.log()
-	for _, part := range []string{"rows=7", "principal=token:" + ours + ":reader", `route="GET /client/v4/rows"`, "status=200", "took=", "client=192.0.2.1", "request_id="} {
+	for _, part := range []string{"rows=7", "principal=token:" + ours + ":reader", `route="GET /client/v4/rows"`,
+		"status=200", "took=", "client=192.0.2.1", "request_id="} {
 		if !strings.Contains(log, part) {
 			t.Errorf("the line lacks %s: %s", part, log)
 		}
@@ -64,7 +71,13 @@ func TestEveryRequestHasOneWideLine(t *testing.T) {
 
 func TestADeadlineIsAnUnavailableAnswer(t *testing.T) {
 	a := newAPI(t)
-	web.Get(a.API, web.Op{Path: "/wait", Tag: "T", Summary: "S", Public: true, Timeout: 10 * time.Millisecond}, func(ctx context.Context, _ *struct{}) (web.None, error) {
+	web.Get(a.API, web.Op{
+		Path:    "/wait",
+		Tag:     "T",
+		Summary: "S",
+		Public:  true,
+		Timeout: 10 * time.Millisecond,
+	}, func(ctx context.Context, _ *struct{}) (web.None, error) {
 		<-ctx.Done()
 		return web.None{}, ctx.Err()
 	})
@@ -77,11 +90,23 @@ func TestADeadlineIsAnUnavailableAnswer(t *testing.T) {
 
 func TestRepliesAddStatusHeadersMessagesAndErrors(t *testing.T) {
 	a := newAPI(t)
-	public(a.API, "/a", web.Reply[thing]{Result: thing{Name: "a"}, Status: 202, Header: http.Header{"location": {"/x"}}, Messages: []web.Message{{Code: 1, Message: "m"}}}, nil)
-	public(a.API, "/b", web.Reply[web.Page[thing]]{Result: web.Page[thing]{Cursor: "c"}, Messages: []web.Message{{Code: 1, Message: "m"}}}, nil)
-	public(a.API, "/c", web.Reply[[]thing]{Errors: errs.List{errs.At(errs.CodeExists, "/0/name", "taken")}, Info: map[string]int{"conflict": 1}}, nil)
+	public(a.API, "/a", web.Reply[thing]{
+		Result:   thing{Name: "a"},
+		Status:   202,
+		Header:   http.Header{"location": {"/x"}},
+		Messages: []web.Message{{Code: 1, Message: "m"}},
+	}, nil)
+	public(a.API, "/b", web.Reply[web.Page[thing]]{
+		Result:   web.Page[thing]{Cursor: "c"},
+		Messages: []web.Message{{Code: 1, Message: "m"}},
+	}, nil)
+	public(a.API, "/c", web.Reply[[]thing]{
+		Errors: errs.List{errs.At(errs.CodeExists, "/0/name", "taken")},
+		Info:   map[string]int{"conflict": 1},
+	}, nil)
 	public(a.API, "/d", []thing(nil), nil)
-	public(a.API, "/e", thing{}, error(errs.List{errs.At(errs.CodeMissingField, "/a", "a"), errs.At(errs.CodeMissingField, "/b", "b")}))
+	public(a.API, "/e", thing{}, error(errs.List{errs.At(errs.CodeMissingField, "/a", "a"),
+		errs.At(errs.CodeMissingField, "/b", "b")}))
 	public(a.API, "/f", map[string]any{"x": func() {}}, nil)
 	var tr transcript
 	for _, p := range []string{"a", "b", "c", "d", "e", "f"} {
@@ -127,7 +152,8 @@ func TestAnswersAreCompressedWhereTheClientTakesItAndItIsWorthIt(t *testing.T) {
 		path, accept string
 		want         bool
 	}{
-		{"long", "gzip, deflate", true}, {"long", "", false}, {"long", "gzip;q=0", false}, {"long", "br", false}, {"long", "*", true},
+		{"long", "gzip, deflate", true}, {"long", "", false}, {"long", "gzip;q=0", false}, {"long", "br", false},
+		{"long", "*", true},
 		{"short", "gzip", false}, {"tile", "gzip", false},
 	} {
 		w := ask(t, a, "GET /client/v4/"+c.path, "", "Accept-Encoding: "+c.accept)
@@ -140,7 +166,8 @@ func TestAnswersAreCompressedWhereTheClientTakesItAndItIsWorthIt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if b, err := io.ReadAll(z); err != nil || !bytes.Contains(b, []byte(long)) || w.Header().Get("Vary") != "Accept-Encoding" {
+			if b, err := io.ReadAll(z); err != nil || !bytes.Contains(b, []byte(long)) ||
+				w.Header().Get("Vary") != "Accept-Encoding" {
 				t.Errorf("%v %d", err, len(b))
 			}
 		}
@@ -155,14 +182,15 @@ func TestAStreamThatFailsEarlyIsAnErrorAndOneThatFailsLateIsCut(t *testing.T) {
 	a := newAPI(t)
 	stream := func(o *web.Op) { o.Stream = true }
 	lines := func(n int, err error) web.Stream {
-		return web.Stream{ContentType: "application/x-ndjson", Filename: "things.ndjson", Write: func(_ context.Context, w *web.StreamWriter) error {
-			for range n {
-				if err := w.JSON(map[string]string{"a": strings.Repeat("<", 98)}); err != nil {
-					return err
+		return web.Stream{ContentType: "application/x-ndjson", Filename: "things.ndjson",
+			Write: func(_ context.Context, w *web.StreamWriter) error {
+				for range n {
+					if err := w.JSON(map[string]string{"a": strings.Repeat("<", 98)}); err != nil {
+						return err
+					}
 				}
-			}
-			return err
-		}}
+				return err
+			}}
 	}
 	public(a.API, "/good", lines(2000, nil), nil, stream)
 	public(a.API, "/empty", lines(0, nil), nil, stream)
@@ -170,7 +198,8 @@ func TestAStreamThatFailsEarlyIsAnErrorAndOneThatFailsLateIsCut(t *testing.T) {
 	public(a.API, "/late", lines(2000, errors.New("disk")), nil, stream)
 	public(a.API, "/forgotten", lines(1, nil), nil)
 	w := ask(t, a, "GET /client/v4/good", "")
-	if strings.Count(w.Body.String(), "\n") != 2000 || w.Header().Get("Content-Disposition") != "attachment; filename=things.ndjson" {
+	if strings.Count(w.Body.String(), "\n") != 2000 ||
+		w.Header().Get("Content-Disposition") != "attachment; filename=things.ndjson" {
 		t.Fatalf("%d bytes, %v", w.Body.Len(), w.Header())
 	}
 	if w := ask(t, a, "GET /client/v4/empty", ""); w.Code != 200 || w.Body.Len() != 0 {
@@ -191,7 +220,12 @@ func TestAStreamThatFailsEarlyIsAnErrorAndOneThatFailsLateIsCut(t *testing.T) {
 
 func TestARawHandlerThatFailsHalfWayIsCut(t *testing.T) {
 	a := newAPI(t)
-	web.Raw(a.API, "POST", web.Op{Path: "/raw", Tag: "T", Summary: "S", Public: true}, func(_ context.Context, _ *struct{}, x *web.Exchange) error {
+	web.Raw(a.API, "POST", web.Op{
+		Path:    "/raw",
+		Tag:     "T",
+		Summary: "S",
+		Public:  true,
+	}, func(_ context.Context, _ *struct{}, x *web.Exchange) error {
 		if x.MediaType() != "application/json" || x.Header().Get("X-Half") == "" {
 			return errs.New(errs.CodeInvalid, "no header")
 		}
@@ -219,7 +253,14 @@ func TestThePathsOfPagesAreNotLogged(t *testing.T) {
 
 func TestACSVIsGivenOnlyToThoseWhoAskForIt(t *testing.T) {
 	a := newAPI(t)
-	web.Get(a.API, web.Op{Path: "/either", Tag: "T", Summary: "S", Public: true, Stream: true, Result: []thing{}}, func(ctx context.Context, _ *struct{}) (web.Answer, error) {
+	web.Get(a.API, web.Op{
+		Path:    "/either",
+		Tag:     "T",
+		Summary: "S",
+		Public:  true,
+		Stream:  true,
+		Result:  []thing{},
+	}, func(ctx context.Context, _ *struct{}) (web.Answer, error) {
 		if web.Accepts(ctx, "text/csv") {
 			return web.Stream{ContentType: "text/csv", Write: func(_ context.Context, w *web.StreamWriter) error {
 				_, err := io.WriteString(w, "name\n")
@@ -228,7 +269,8 @@ func TestACSVIsGivenOnlyToThoseWhoAskForIt(t *testing.T) {
 		}
 		return web.Page[thing]{}, nil
 	})
-	if w := ask(t, a, "GET /client/v4/either", "", "Accept: text/csv;q=0.9, application/json"); w.Body.String() != "name\n" {
+	if w := ask(t, a, "GET /client/v4/either", "",
+		"Accept: text/csv;q=0.9, application/json"); w.Body.String() != "name\n" {
 		t.Fatal(w.Body)
 	}
 	for _, accept := range []string{"application/json", "*/*", ""} {

@@ -139,7 +139,8 @@ func (rt *route) unknownParameters(names []string) errs.List {
 		default:
 			there = "; there are " + strings.Join(rt.parameters(), ", ")
 		}
-		list = append(list, errs.At(errs.CodeUnknownField, clip(name), "there is no query parameter %q here%s", clip(name), there))
+		list = append(list, errs.At(errs.CodeUnknownField, clip(name), "there is no query parameter %q here%s",
+			clip(name), there))
 	}
 	return list
 }
@@ -240,7 +241,8 @@ func jsonFault(err error) error {
 			return errs.At(errs.CodeWrongType, p, "%s: a JSON %v does not fit", dotted(p), semantic.JSONKind)
 		}
 	case errors.As(err, &syntax):
-		return errs.At(errs.CodeInvalidJSON, string(syntax.JSONPointer), "the body is not valid JSON at byte %d: %v", syntax.ByteOffset, syntax.Err)
+		return errs.At(errs.CodeInvalidJSON, string(syntax.JSONPointer), "the body is not valid JSON at byte %d: %v",
+			syntax.ByteOffset, syntax.Err)
 	case errors.As(err, &described):
 		return described
 	default:
@@ -320,9 +322,11 @@ func fault(d *huma.ErrorDetail) *errs.Error {
 	case msg == "unexpected property":
 		return errs.At(errs.CodeUnknownField, pointer, "%s is not a field here", name)
 	case msg == "expected string", msg == "expected number", msg == "expected integer", msg == "expected boolean",
-		msg == "expected array", msg == "expected object", msg == "invalid integer", msg == "invalid float", msg == "invalid boolean":
+		msg == "expected array", msg == "expected object", msg == "invalid integer", msg == "invalid float",
+		msg == "invalid boolean":
 		return errs.At(errs.CodeWrongType, pointer, "%s: %s", name, strings.Replace(msg, "invalid ", "expected ", 1))
-	case strings.HasPrefix(msg, "expected number "), strings.HasPrefix(msg, "expected length "), strings.HasPrefix(msg, "expected array length "):
+	case strings.HasPrefix(msg, "expected number "), strings.HasPrefix(msg, "expected length "),
+		strings.HasPrefix(msg, "expected array length "):
 		return errs.At(errs.CodeOutOfRange, pointer, "%s: %s", name, msg)
 	default:
 		return errs.At(errs.CodeInvalid, pointer, "%s: %s", name, msg)

@@ -61,7 +61,8 @@ func openBody(r *http.Request, max int64, types []string) (*body, error) {
 		}
 		b.r, b.gz = gz, gz
 	default:
-		return nil, errs.At(errs.CodeBadEncoding, "Content-Encoding", "Content-Encoding %q is not supported: send gzip or none", clip(enc))
+		return nil, errs.At(errs.CodeBadEncoding, "Content-Encoding",
+			"Content-Encoding %q is not supported: send gzip or none", clip(enc))
 	}
 	return b, nil
 }
@@ -80,9 +81,11 @@ func (b *body) takes(header string, types []string) error {
 	}
 	hint := ""
 	if media == "application/x-www-form-urlencoded" {
-		hint = "; curl sends a form unless -H 'Content-Type: ...' names another type, and needs --data-binary to keep line breaks"
+		hint = "; curl sends a form unless -H 'Content-Type: ...' names another type, and needs --data-binary to keep " +
+			"line breaks"
 	}
-	return errs.At(errs.CodeMediaType, "Content-Type", "Content-Type is %q; this takes %s%s", clip(media), strings.Join(types, ", "), hint)
+	return errs.At(errs.CodeMediaType, "Content-Type", "Content-Type is %q; this takes %s%s",
+		clip(media), strings.Join(types, ", "), hint)
 }
 
 // Read gives decompressed bytes; past the limit it fails with CodeTooLarge.
@@ -123,7 +126,8 @@ func (b *body) describe(err error, compressed bool) error {
 		return b.tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errs.New(errs.CodeSlowBody, "the body did not arrive in time").Because(err)
-	case compressed && (errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, io.ErrUnexpectedEOF) || isFlate(err)):
+	case compressed && (errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || isFlate(err)):
 		return errs.New(errs.CodeBadEncoding, "the body is not whole gzip: %v", err)
 	default:
 		return errs.New(errs.CodeInvalid, "the body could not be read").Because(err)

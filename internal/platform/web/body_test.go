@@ -66,7 +66,8 @@ func TestBodiesAreDecompressedAndLimited(t *testing.T) {
 func TestABodyOfUnknownLengthIsLimitedToo(t *testing.T) {
 	a := newAPI(t)
 	registerThings(a.API)
-	r := httptest.NewRequest("POST", "/client/v4/audit/events", io.MultiReader(strings.NewReader(strings.Repeat("x", 600)), strings.NewReader(strings.Repeat("x", 600))))
+	r := httptest.NewRequest("POST", "/client/v4/audit/events",
+		io.MultiReader(strings.NewReader(strings.Repeat("x", 600)), strings.NewReader(strings.Repeat("x", 600))))
 	r.Header.Set("Authorization", "Bearer producer")
 	r.ContentLength = -1
 	w := httptest.NewRecorder()
@@ -98,20 +99,27 @@ func TestJSONBodiesMayBeLeftOutOnlyWhereTheyAreOptional(t *testing.T) {
 	refused(t, ask(t, a, "PUT /client/v4/list", `[{"name":"a"},{"name":7}]`), 400, errs.CodeWrongType, "/1/name")
 	refused(t, ask(t, a, "PUT /client/v4/list", `[{},{},{}]`), 400, errs.CodeOutOfRange, "")
 	refused(t, ask(t, a, "POST /client/v4/accounts/"+ours+"/things", "", as("owner")), 400, errs.CodeMissingField, "")
-	for _, bad := range []string{`{"name":"a"} {}`, "{\"name\":\"\xff\"}", `{'name':1}`, "null x", `{"name":"a","tags":{"x":"1","x":"2"}}`} {
+	for _, bad := range []string{`{"name":"a"} {}`, "{\"name\":\"\xff\"}", `{'name':1}`, "null x",
+		`{"name":"a","tags":{"x":"1","x":"2"}}`} {
 		e := decode(t, ask(t, a, "POST /client/v4/accounts/"+ours+"/things", bad, as("owner")))
 		if len(e.Errors) != 1 || e.Errors[0].Code != errs.CodeInvalidJSON {
 			t.Errorf("%q: %+v", bad, e)
 		}
 	}
-	refused(t, ask(t, a, "POST /client/v4/accounts/"+ours+"/things", `{"name":"a","tags":{"a/b~c":7}}`, as("owner")), 400, errs.CodeWrongType, "/tags/a~1b~0c")
+	refused(t, ask(t, a, "POST /client/v4/accounts/"+ours+"/things", `{"name":"a","tags":{"a/b~c":7}}`, as("owner")), 400,
+		errs.CodeWrongType, "/tags/a~1b~0c")
 }
 
 func TestASlowBodyIsToldSoAndTheHandlersContextOutlivesTheBodysDeadline(t *testing.T) {
 	a := newAPI(t, func(c *web.Config, _ *web.Deps) { c.BodyTimeout = 100 * time.Millisecond })
 	registerThings(a.API)
 	entered, slowBodyEnded := make(chan struct{}), make(chan struct{})
-	web.Post(a.API, web.Op{Path: "/linger", Tag: "T", Summary: "S", Public: true}, func(ctx context.Context, _ *createInput) (string, error) {
+	web.Post(a.API, web.Op{
+		Path:    "/linger",
+		Tag:     "T",
+		Summary: "S",
+		Public:  true,
+	}, func(ctx context.Context, _ *createInput) (string, error) {
 		close(entered)
 		select {
 		case <-ctx.Done():
@@ -188,7 +196,8 @@ func FuzzCompressedBodies(f *testing.F) {
 }
 
 func FuzzJSONBodies(f *testing.F) {
-	for _, s := range []string{`{"name":"a"}`, `{"name":"a","tags":{"a.b[0]":"c"}}`, `{"tags":{"a.b":1},"x.y":[{}]}`, `[1`, `"\ud800"`} {
+	for _, s := range []string{`{"name":"a"}`, `{"name":"a","tags":{"a.b[0]":"c"}}`, `{"tags":{"a.b":1},"x.y":[{}]}`, `[1`,
+		`"\ud800"`} {
 		f.Add(s)
 	}
 	a := newAPI(f, func(c *web.Config, _ *web.Deps) { c.Rate = web.Rate{PerSecond: -1} })
@@ -203,7 +212,8 @@ func FuzzJSONBodies(f *testing.F) {
 			return
 		}
 		var sent, stored thing
-		if json.Unmarshal([]byte(body), &sent) != nil || json.Unmarshal(e.Result, &stored) != nil || sent.Name != stored.Name || len(stored.Name) == 0 {
+		if json.Unmarshal([]byte(body), &sent) != nil || json.Unmarshal(e.Result, &stored) != nil ||
+			sent.Name != stored.Name || len(stored.Name) == 0 {
 			t.Fatalf("%q was stored as %s", body, e.Result)
 		}
 	})

@@ -15,8 +15,10 @@ func TestAClientThatGoesAwayIsNoFaultOfTheServer(t *testing.T) {
 		fail func(ctx context.Context, leave func()) error
 		want string
 	}{
-		"the client left":                    {func(ctx context.Context, leave func()) error { leave(); return ctx.Err() }, "level=INFO msg=request"},
-		"something else was cancelled":       {func(context.Context, func()) error { return context.Canceled }, "level=ERROR msg=request"},
+		"the client left": {func(ctx context.Context, leave func()) error { leave(); return ctx.Err() },
+			"level=INFO msg=request"},
+		"something else was cancelled": {func(context.Context, func()) error { return context.Canceled },
+			"level=ERROR msg=request"},
 		"another fault, and the client left": {func(_ context.Context, leave func()) error { leave(); return http.ErrServerClosed }, "level=ERROR msg=request"},
 	} {
 		ctx, leave := context.WithCancel(t.Context())
@@ -27,7 +29,8 @@ func TestAClientThatGoesAwayIsNoFaultOfTheServer(t *testing.T) {
 		r.Header.Set("Authorization", "Bearer reader")
 		f.ServeHTTP(httptest.NewRecorder(), r)
 		leave()
-		if log := f.log(); !strings.Contains(log, c.want) || strings.Contains(log, "status=499") != strings.Contains(c.want, "INFO") {
+		if log := f.log(); !strings.Contains(log, c.want) ||
+			strings.Contains(log, "status=499") != strings.Contains(c.want, "INFO") {
 			t.Errorf("%s: want %s:\n%s", name, c.want, log)
 		}
 	}

@@ -25,7 +25,8 @@ func TestACursorIsGoodOnlyForTheListThatGaveIt(t *testing.T) {
 	if err := c.Decode("events b", s, &got); !errs.Is(err, errs.CodeBadCursor) {
 		t.Fatalf("another list: %v", err)
 	}
-	if err := web.NewCursors(bytes.Repeat([]byte("x"), 32)).Decode("events a", s, &got); !errs.Is(err, errs.CodeBadCursor) {
+	if err := web.NewCursors(bytes.Repeat([]byte("x"), 32)).Decode("events a", s, &got); !errs.Is(err,
+		errs.CodeBadCursor) {
 		t.Fatalf("another key: %v", err)
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(s)
@@ -35,7 +36,8 @@ func TestACursorIsGoodOnlyForTheListThatGaveIt(t *testing.T) {
 	for i := range raw {
 		changed := bytes.Clone(raw)
 		changed[i] ^= 1
-		if err := c.Decode("events a", base64.RawURLEncoding.EncodeToString(changed), &got); !errs.Is(err, errs.CodeBadCursor) {
+		if err := c.Decode("events a", base64.RawURLEncoding.EncodeToString(changed), &got); !errs.Is(err,
+			errs.CodeBadCursor) {
 			t.Fatalf("byte %d changed: %v", i, err)
 		}
 	}

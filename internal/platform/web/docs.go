@@ -71,7 +71,8 @@ func (a *API) registerDocs() error {
 				return
 			}
 			h := w.Header()
-			h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+			h.Set("Content-Security-Policy",
+				"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 			h.Set("Referrer-Policy", "no-referrer")
 			page.serve(w, r)
 		}))

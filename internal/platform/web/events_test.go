@@ -53,14 +53,20 @@ func TestEventsAreWrittenAsTheSpecificationHasThemWithHeartbeats(t *testing.T) {
 		s := &sink{header: http.Header{}}
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header.Set("Last-Event-ID", "41")
-		web.ServeEvents(t.Context(), s, r, web.Events{Source: func(ctx context.Context, last string, send func(web.Event) error) error {
-			if err := send(web.Event{ID: "42\nid: 1", Name: "event", Data: []byte("after " + last + "\nsecond\r\nthird\rfourth")}); err != nil {
-				return err
-			}
-			time.Sleep(40 * time.Second)
-			return send(web.Event{Data: []byte("{}")})
-		}})
-		want := "retry: 2000\n\nid: 42 id: 1\nevent: event\ndata: after 41\ndata: second\ndata: third\ndata: fourth\n\n:\n\n:\n\ndata: {}\n\n"
+		web.ServeEvents(t.Context(), s, r,
+			web.Events{Source: func(ctx context.Context, last string, send func(web.Event) error) error {
+				if err := send(web.Event{
+					ID:   "42\nid: 1",
+					Name: "event",
+					Data: []byte("after " + last + "\nsecond\r\nthird\rfourth"),
+				}); err != nil {
+					return err
+				}
+				time.Sleep(40 * time.Second)
+				return send(web.Event{Data: []byte("{}")})
+			}})
+		want := "retry: 2000\n\nid: 42 id: 1\nevent: event\ndata: after 41\ndata: second\ndata: third\ndata: " +
+			"fourth\n\n:\n\n:\n\ndata: {}\n\n"
 		if s.text.String() != want || s.header.Get("Content-Type") != "text/event-stream" {
 			t.Fatalf("%q", s.text.String())
 		}
@@ -72,18 +78,19 @@ func TestAClientThatDoesNotReadIsDropped(t *testing.T) {
 		s := &sink{header: http.Header{}}
 		began := time.Now()
 		var ended error
-		web.ServeEvents(t.Context(), s, httptest.NewRequest("GET", "/", nil), web.Events{Source: func(ctx context.Context, _ string, send func(web.Event) error) error {
-			for n := 0; ; n++ {
-				if n == 10 {
-					s.mu.Lock()
-					s.block = true
-					s.mu.Unlock()
+		web.ServeEvents(t.Context(), s, httptest.NewRequest("GET", "/", nil),
+			web.Events{Source: func(ctx context.Context, _ string, send func(web.Event) error) error {
+				for n := 0; ; n++ {
+					if n == 10 {
+						s.mu.Lock()
+						s.block = true
+						s.mu.Unlock()
+					}
+					if ended = send(web.Event{Data: []byte("x")}); ended != nil {
+						return ended
+					}
 				}
-				if ended = send(web.Event{Data: []byte("x")}); ended != nil {
-					return ended
-				}
-			}
-		}})
+			}})
 		if took := time.Since(began); took > 11*time.Second || ended == nil {
 			t.Fatalf("dropped after %v with %v", took, ended)
 		}
@@ -96,7 +103,13 @@ func TestAClientThatDoesNotReadIsDropped(t *testing.T) {
 func TestEventsPassAtOnceUncompressedAndEndWithTheDrain(t *testing.T) {
 	a := newAPI(t)
 	ended := make(chan error, 1)
-	web.Get(a.API, web.Op{Path: "/live", Tag: "T", Summary: "S", Scope: web.ScopeSelf, Stream: true}, func(context.Context, *struct{}) (web.Events, error) {
+	web.Get(a.API, web.Op{
+		Path:    "/live",
+		Tag:     "T",
+		Summary: "S",
+		Scope:   web.ScopeSelf,
+		Stream:  true,
+	}, func(context.Context, *struct{}) (web.Events, error) {
 		return web.Events{Source: func(ctx context.Context, last string, send func(web.Event) error) error {
 			if err := send(web.Event{ID: "1", Data: []byte(strings.Repeat("a", 3000))}); err != nil {
 				return err
@@ -150,7 +163,13 @@ func TestThereAreOnlySoManyStreamsAndTheyDoNotTakeTheRequestsPlaces(t *testing.T
 	a := newAPI(t, func(c *web.Config, _ *web.Deps) { c.MaxDownloads, c.MaxRequests = 1, 1 })
 	entered := make(chan struct{})
 	leave := make(chan struct{})
-	web.Get(a.API, web.Op{Path: "/live", Tag: "T", Summary: "S", Public: true, Stream: true}, func(context.Context, *struct{}) (web.Stream, error) {
+	web.Get(a.API, web.Op{
+		Path:    "/live",
+		Tag:     "T",
+		Summary: "S",
+		Public:  true,
+		Stream:  true,
+	}, func(context.Context, *struct{}) (web.Stream, error) {
 		return web.Stream{ContentType: "text/csv", Write: func(context.Context, *web.StreamWriter) error {
 			close(entered)
 			<-leave

@@ -130,7 +130,9 @@ const eventStream = "text/event-stream"
 // lifetime gives a request its deadline, or (with a pool) makes it a stream:
 // without one, with a place among the streams instead of the requests, ended by
 // the drain.
-func (a *API) lifetime(ctx context.Context, w http.ResponseWriter, p *pool, holders []holder, timeout time.Duration) (context.Context, func(), error) {
+func (a *API) lifetime(
+	ctx context.Context, w http.ResponseWriter, p *pool, holders []holder, timeout time.Duration,
+) (context.Context, func(), error) {
 	rc := http.NewResponseController(w)
 	if p == nil {
 		ctx, cancel := context.WithTimeout(ctx, timeout)

@@ -105,11 +105,13 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	if a.closed {
-		a.refuse(res, r, errs.New(errs.CodeNoRoute, "this process has no role api; it serves /healthz, /readyz and /metrics only"))
+		a.refuse(res, r, errs.New(errs.CodeNoRoute,
+			"this process has no role api; it serves /healthz, /readyz and /metrics only"))
 		return
 	}
 	if clean := path.Clean("/" + r.URL.EscapedPath()); unclean(r.URL.EscapedPath()) && !forBrowsers(r, clean) {
-		a.refuse(res, r, errs.New(errs.CodeNoRoute, "no route has this path; without empty and dotted parts it is %s", clip(clean)))
+		a.refuse(res, r, errs.New(errs.CodeNoRoute, "no route has this path; without empty and dotted parts it is %s",
+			clip(clean)))
 		return
 	}
 	_, pattern := a.mux.Handler(r)
@@ -134,7 +136,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // another one. A client that does not follow it takes that for success, and
 // loses what it sent.
 func unclean(p string) bool {
-	return strings.HasPrefix(p, "/") && (strings.Contains(p, "//") || strings.Contains(p+"/", "/./") || strings.Contains(p+"/", "/../"))
+	return strings.HasPrefix(p, "/") &&
+		(strings.Contains(p, "//") || strings.Contains(p+"/", "/./") || strings.Contains(p+"/", "/../"))
 }
 
 // forBrowsers reports whether a browser asks for a page, and follows a redirect.
@@ -154,7 +157,8 @@ func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, errs.New(errs.CodeMethod, "%s is not a method of this path; it has %s", clip(r.Method), allow))
 		return
 	}
-	if a.notFound != nil && !strings.HasPrefix(r.URL.Path, Base+"/") && strings.Contains(r.Header.Get("Accept"), "text/html") {
+	if a.notFound != nil && !strings.HasPrefix(r.URL.Path, Base+"/") &&
+		strings.Contains(r.Header.Get("Accept"), "text/html") {
 		a.notFound.ServeHTTP(w, r)
 		return
 	}

@@ -201,8 +201,8 @@ func (i *Idempotency) open(c claim, sealed []byte) (encoded, error) {
 
 // once answers a request that carries an Idempotency-Key.
 func (x *exchange) once(ctx context.Context, key string) error {
-	if !validKey(key) {
-		return errs.At(errs.CodeInvalid, "Idempotency-Key", "an Idempotency-Key has 1 to 255 visible ASCII characters")
+	if err := CheckIdempotencyKey(key); err != nil {
+		return err
 	}
 	data, err := x.body.bytes()
 	if err != nil {
@@ -280,11 +280,15 @@ func (x *exchange) answerToKeep(buf *bytes.Buffer) (encoded, error) {
 
 const idempotencyHeader = "Idempotency-Key"
 
-func validKey(s string) bool {
-	for i := range len(s) {
-		if s[i] < 0x21 || s[i] > 0x7e {
-			return false
-		}
+// CheckIdempotencyKey refuses keys that are not 1 to 255 visible ASCII characters.
+// An empty key means that the request has none, and passes.
+func CheckIdempotencyKey(key string) error {
+	valid := len(key) <= 255
+	for i := range len(key) {
+		valid = valid && key[i] > ' ' && key[i] < 0x7f
 	}
-	return s != "" && len(s) <= 255
+	if !valid {
+		return errs.At(errs.CodeInvalid, idempotencyHeader, "an Idempotency-Key has 1 to 255 visible ASCII characters")
+	}
+	return nil
 }

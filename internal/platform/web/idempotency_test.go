@@ -37,11 +37,13 @@ func TestARepeatedRequestGetsTheStoredAnswerAndOnlyThatOne(t *testing.T) {
 		counter(a.API, func(int) error { return nil })
 		first := ask(t, a, tokens, `{"name":"a"}`, as("reader"), "Idempotency-Key: k")
 		again := ask(t, a, tokens, `{"name":"a"}`, as("reader"), "Idempotency-Key: k")
-		if first.Code != 201 || again.Code != 201 || first.Body.String() != again.Body.String() || again.Header().Get("Idempotency-Replayed") != "true" {
+		if first.Code != 201 || again.Code != 201 || first.Body.String() != again.Body.String() ||
+			again.Header().Get("Idempotency-Replayed") != "true" {
 			t.Fatalf("%s\n%s %v", first.Body, again.Body, again.Header())
 		}
 		// The key is the principal's own, and belongs to its request.
-		if other := ask(t, a, tokens, `{"name":"a"}`, as("owner"), "Idempotency-Key: k"); other.Body.String() == first.Body.String() {
+		if other := ask(t, a, tokens, `{"name":"a"}`, as("owner"),
+			"Idempotency-Key: k"); other.Body.String() == first.Body.String() {
 			t.Fatal("another principal got the answer")
 		}
 		w := ask(t, a, tokens, `{"name":"b"}`, as("reader"), "Idempotency-Key: k")
@@ -50,7 +52,8 @@ func TestARepeatedRequestGetsTheStoredAnswerAndOnlyThatOne(t *testing.T) {
 			t.Fatal("a client would retry")
 		}
 		for _, bad := range []string{strings.Repeat("k", 256), "a b", "ä"} {
-			refused(t, ask(t, a, tokens, `{"name":"a"}`, as("reader"), "Idempotency-Key: "+bad), 400, errs.CodeInvalid, "Idempotency-Key")
+			refused(t, ask(t, a, tokens, `{"name":"a"}`, as("reader"), "Idempotency-Key: "+bad), 400, errs.CodeInvalid,
+				"Idempotency-Key")
 		}
 		var answer []byte
 		ctx := t.Context()
@@ -140,7 +143,8 @@ func TestExpiredAnswersAreSwept(t *testing.T) {
 				if n < 3 {
 					expires = time.Now().Add(time.Hour)
 				}
-				if _, err := tx.Exec(ctx, `INSERT INTO idempotency (principal, idem_key, hash, owner, expires) VALUES ($1, $2, $3, '', $4)`, "p", fmt.Sprint(n), []byte{1}, expires.UnixMicro()); err != nil {
+				if _, err := tx.Exec(ctx, `INSERT INTO idempotency (principal, idem_key, hash, owner, expires)
+					VALUES ($1, $2, $3, '', $4)`, "p", fmt.Sprint(n), []byte{1}, expires.UnixMicro()); err != nil {
 					return err
 				}
 			}
@@ -153,7 +157,10 @@ func TestExpiredAnswersAreSwept(t *testing.T) {
 			t.Fatal(err)
 		}
 		var left int
-		if err := d.View(ctx, func(tx *db.Tx) error { return tx.QueryRow(ctx, `SELECT COUNT(*) FROM idempotency`).Scan(&left) }); err != nil || left != 3 {
+		if err := d.View(ctx, func(tx *db.Tx) error {
+			return tx.QueryRow(ctx,
+				`SELECT COUNT(*) FROM idempotency`).Scan(&left)
+		}); err != nil || left != 3 {
 			t.Fatalf("%d left, %v", left, err)
 		}
 	})
@@ -161,7 +168,14 @@ func TestExpiredAnswersAreSwept(t *testing.T) {
 
 func TestARawRequestThatIsRepeatedGetsTheStoredAnswer(t *testing.T) {
 	a := newAPI(t, withIdempotency(t, openDB(t)))
-	op := web.Op{Path: "/accounts/{account_id}/raw", Tag: "T", Summary: "S", Permission: "audit:write", Accepts: []string{"application/json"}, Status: 202}
+	op := web.Op{
+		Path:       "/accounts/{account_id}/raw",
+		Tag:        "T",
+		Summary:    "S",
+		Permission: "audit:write",
+		Accepts:    []string{"application/json"},
+		Status:     202,
+	}
 	handled := 0
 	web.Raw(a.API, "POST", op, func(_ context.Context, _ *struct{}, x *web.Exchange) error {
 		handled++
@@ -190,7 +204,8 @@ func TestARawRequestThatIsRepeatedGetsTheStoredAnswer(t *testing.T) {
 			body, headers = zipped(t, body), []string{"Content-Encoding: gzip"}
 		}
 		w := post(body, headers...)
-		if got := string(decode(t, w).Result); w.Code != 202 || got != `{"n":2,"bytes":7}` || (w.Header().Get("Idempotency-Replayed") == "true") != (i > 0) {
+		if got := string(decode(t, w).Result); w.Code != 202 || got != `{"n":2,"bytes":7}` ||
+			(w.Header().Get("Idempotency-Replayed") == "true") != (i > 0) {
 			t.Fatalf("request %d: %d %s %v", i, w.Code, got, w.Header())
 		}
 	}

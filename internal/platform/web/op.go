@@ -98,7 +98,8 @@ func (a *API) Routes() []Route {
 		if r.Public {
 			scope = "public"
 		}
-		list[i] = Route{r.method, r.path, r.op.OperationID, scope, r.Permission, r.Public, r.account, r.Stream, r.Idempotent || r.ownKey}
+		list[i] = Route{r.method, r.path, r.op.OperationID, scope, r.Permission, r.Public, r.account, r.Stream,
+			r.Idempotent || r.ownKey}
 	}
 	return list
 }
@@ -120,7 +121,13 @@ func (a *API) newRoute(method string, op Op) *route {
 	if !op.Root {
 		path = Base + op.Path
 	}
-	rt := &route{Op: op, method: method, path: path, pattern: method + " " + path, account: strings.Contains(path, "{account_id}")}
+	rt := &route{
+		Op:      op,
+		method:  method,
+		path:    path,
+		pattern: method + " " + path,
+		account: strings.Contains(path, "{account_id}"),
+	}
 	fail := func(why string) { panic(fmt.Sprintf("web: %s: %s", rt.pattern, why)) }
 	switch {
 	case !strings.HasPrefix(op.Path, "/"):

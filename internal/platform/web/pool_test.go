@@ -30,7 +30,8 @@ func TestConnectionsThatSendTheirBodySlowlyHoldNoPlaces(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		head := "POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\ne"
+		head := "POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: " +
+			"100\r\n\r\ne"
 		switch i % 4 {
 		case 1: // of unknown length
 			head = "POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\ne\r\n"
@@ -45,7 +46,8 @@ func TestConnectionsThatSendTheirBodySlowlyHoldNoPlaces(t *testing.T) {
 		}
 	}
 	for range 20 {
-		res, err := http.Post(url+"/sign-in", "application/x-www-form-urlencoded", strings.NewReader("email=ana%40example.com"))
+		res, err := http.Post(url+"/sign-in", "application/x-www-form-urlencoded",
+			strings.NewReader("email=ana%40example.com"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,13 +127,22 @@ func TestNeitherAnAddressNorACredentialNorAnAccountTakesAllPlaces(t *testing.T) 
 	const places = 800 // a tenth is 80, a quarter is 200
 	for i := range 10 {
 		name := fmt.Sprint("token-", i)
-		people[name] = web.Principal{Kind: web.KindToken, ID: name, AccountID: ours, Permissions: web.Permissions{"audit:read"}}
+		people[name] = web.Principal{
+			Kind:        web.KindToken,
+			ID:          name,
+			AccountID:   ours,
+			Permissions: web.Permissions{"audit:read"},
+		}
 	}
-	for _, kind := range []string{"/accounts/" + ours + "/slow", "/accounts/" + ours + "/live", "/accounts/" + ours + "/file"} {
+	for _, kind := range []string{"/accounts/" + ours + "/slow", "/accounts/" + ours + "/live",
+		"/accounts/" + ours + "/file"} {
 		t.Run(kind[strings.LastIndex(kind, "/")+1:], func(t *testing.T) {
 			h := &holding{leave: make(chan struct{})}
 			defer close(h.leave)
-			a := newAPI(t, func(c *web.Config, _ *web.Deps) { c.MaxRequests, c.MaxStreams, c.MaxDownloads = places, places, places })
+			a := newAPI(t, func(c *web.Config, _ *web.Deps) {
+				c.MaxRequests, c.MaxStreams, c.MaxDownloads = places, places,
+					places
+			})
 			op := web.Op{Path: "/accounts/{account_id}/slow", Tag: "T", Summary: "S", Permission: "audit:read"}
 			web.Get(a.API, op, func(context.Context, *struct{}) (web.None, error) { h.wait(); return web.None{}, nil })
 			op.Path, op.Stream = "/accounts/{account_id}/live", true
@@ -140,13 +151,17 @@ func TestNeitherAnAddressNorACredentialNorAnAccountTakesAllPlaces(t *testing.T) 
 			})
 			op.Path = "/accounts/{account_id}/file"
 			web.Get(a.API, op, func(context.Context, *struct{}) (web.Stream, error) {
-				return web.Stream{ContentType: "text/csv", Write: func(context.Context, *web.StreamWriter) error { h.wait(); return nil }}, nil
+				return web.Stream{
+					ContentType: "text/csv",
+					Write:       func(context.Context, *web.StreamWriter) error { h.wait(); return nil },
+				}, nil
 			})
 			open := func(who string) int { return ask(t, a, "GET /client/v4"+kind, "", as(who)).Code }
 			if got := h.shares(t, 100, func(int) int { return open("token-0") }); got[429] != 20 || len(got) != 1 {
 				t.Fatalf("of one credential: %v", got)
 			}
-			if got := h.shares(t, 200, func(i int) int { return open(fmt.Sprint("token-", 1+i%9)) }); got[429] != 80 || len(got) != 1 {
+			if got := h.shares(t, 200, func(i int) int { return open(fmt.Sprint("token-", 1+i%9)) }); got[429] != 80 ||
+				len(got) != 1 {
 				t.Fatalf("of one account: %v", got)
 			}
 			if got := h.shares(t, 10, func(int) int {
@@ -162,7 +177,10 @@ func TestNeitherAnAddressNorACredentialNorAnAccountTakesAllPlaces(t *testing.T) 
 		a := newAPI(t, func(c *web.Config, _ *web.Deps) { c.MaxRequests = places })
 		a.MountPublic("GET /sign-in", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { h.wait() }))
 		from := func(addr string) int { return ask(t, a, "GET /sign-in", "", "Remote: "+addr).Code }
-		if got := h.shares(t, 100, func(i int) int { return from(fmt.Sprintf("[2001:db8:0:1::%x]:1", i+1)) }); got[429] != 20 || len(got) != 1 {
+		if got := h.shares(t, 100, func(i int) int {
+			return from(fmt.Sprintf("[2001:db8:0:1::%x]:1",
+				i+1))
+		}); got[429] != 20 || len(got) != 1 {
 			t.Fatalf("of one IPv6 network: %v", got)
 		}
 		if got := h.shares(t, 10, func(int) int { return from("[2001:db8:0:2::1]:1") }); len(got) != 0 {

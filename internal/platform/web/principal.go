@@ -99,7 +99,8 @@ func (p *Principal) Reaches(accountID string) bool {
 // produces reports whether the principal is a producer, or an operator, with the
 // permission.
 func (p *Principal) produces(permission string) bool {
-	return p.Superoperator || (p.Kind == KindProducer || p.Installation) && p.AccountID == "" && slices.Contains(p.Permissions, permission)
+	return p.Superoperator || (p.Kind == KindProducer || p.Installation) && p.AccountID == "" &&
+		slices.Contains(p.Permissions, permission)
 }
 
 // Key identifies the principal in limits and stored answers. The account is part of

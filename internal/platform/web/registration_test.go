@@ -25,21 +25,40 @@ func TestFaultyDeclarationsDoNotRegister(t *testing.T) {
 		return op
 	}
 	for name, register := range map[string]func(*web.API){
-		"says neither Permission nor Public": func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.Permission = "" }), nothing) },
-		"ScopeAccount needs {account_id}":    func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.Path = "/x" }), nothing) },
-		"needs ScopeAccount":                 func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.Scope = web.ScopeInstallation }), nothing) },
-		"Public excludes":                    func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.Public = true }), nothing) },
+		"says neither Permission nor Public": func(a *web.API) {
+			web.Get(a, with(func(o *web.Op) { o.Permission = "" }),
+				nothing)
+		},
+		"ScopeAccount needs {account_id}": func(a *web.API) {
+			web.Get(a, with(func(o *web.Op) { o.Path = "/x" }),
+				nothing)
+		},
+		"needs ScopeAccount": func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.Scope = web.ScopeInstallation }), nothing) },
+		"Public excludes": func(a *web.API) {
+			web.Get(a, with(func(o *web.Op) { o.Public = true }),
+				nothing)
+		},
 		"ScopeSelf has no": func(a *web.API) {
 			web.Get(a, web.Op{Path: "/x", Tag: "T", Summary: "S", Scope: web.ScopeSelf, Permission: "x"}, nothing)
 		},
 		"AnyPermission is": func(a *web.API) {
-			web.Get(a, web.Op{Path: "/x", Tag: "T", Summary: "S", Scope: web.ScopeProducer, Permission: web.AnyPermission}, nothing)
+			web.Get(a, web.Op{
+				Path:       "/x",
+				Tag:        "T",
+				Summary:    "S",
+				Scope:      web.ScopeProducer,
+				Permission: web.AnyPermission,
+			}, nothing)
 		},
-		"Tag and Summary":           func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.Tag = "" }), nothing) },
-		"Idempotent is for":         func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.Idempotent = true }), nothing) },
-		"{thing_id} is not a field": func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.Path += "/{thing_id}" }), nothing) },
+		"Tag and Summary":   func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.Tag = "" }), nothing) },
+		"Idempotent is for": func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.Idempotent = true }), nothing) },
+		"{thing_id} is not a field": func(a *web.API) {
+			web.Get(a, with(func(o *web.Op) { o.Path += "/{thing_id}" }),
+				nothing)
+		},
 		"must be exported": func(a *web.API) {
-			web.Get(a, with(func(o *web.Op) { o.Path += "/{thing_id}" }), func(context.Context, *struct{ hiddenParams }) (web.None, error) { return web.None{}, nil })
+			web.Get(a, with(func(o *web.Op) { o.Path += "/{thing_id}" }),
+				func(context.Context, *struct{ hiddenParams }) (web.None, error) { return web.None{}, nil })
 		},
 		"comes from web.Account": func(a *web.API) {
 			web.Get(a, good, func(context.Context, *struct {

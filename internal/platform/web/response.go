@@ -23,7 +23,10 @@ type response struct {
 const minGzip = 1400
 
 func newResponse(w http.ResponseWriter, r *http.Request) *response {
-	return &response{ResponseWriter: w, accepts: r.Method != http.MethodHead && acceptsGzip(r.Header.Get("Accept-Encoding"))}
+	return &response{
+		ResponseWriter: w,
+		accepts:        r.Method != http.MethodHead && acceptsGzip(r.Header.Get("Accept-Encoding")),
+	}
 }
 
 // acceptsGzip reads Accept-Encoding (RFC 9110, 12.5.3): gzip or *, not with q=0.
@@ -58,7 +61,8 @@ func (r *response) WriteHeader(status int) {
 	}
 	r.status = status
 	h := r.Header()
-	if status != http.StatusNoContent && status != http.StatusNotModified && status != http.StatusPartialContent && compressible(h) {
+	if status != http.StatusNoContent && status != http.StatusNotModified && status != http.StatusPartialContent &&
+		compressible(h) {
 		h.Add("Vary", "Accept-Encoding")
 		if r.accepts {
 			h.Del("Content-Length")

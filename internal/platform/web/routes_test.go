@@ -69,13 +69,19 @@ func registerThings(a *web.API) {
 		}
 		return p, nil
 	})
-	web.Get(a, op("/numbered", "List things by page"), func(_ context.Context, in *numberedInput) (web.Numbered[thing], error) {
-		n := web.Numbered[thing]{Page: in.Page, PerPage: 2, Total: 3, Messages: []web.Message{{Code: 1, Message: "three is all"}}}
-		if in.Page <= 2 {
-			n.Items = []thing{{ID: "a", Name: "a"}}
-		}
-		return n, nil
-	})
+	web.Get(a, op("/numbered", "List things by page"),
+		func(_ context.Context, in *numberedInput) (web.Numbered[thing], error) {
+			n := web.Numbered[thing]{
+				Page:     in.Page,
+				PerPage:  2,
+				Total:    3,
+				Messages: []web.Message{{Code: 1, Message: "three is all"}},
+			}
+			if in.Page <= 2 {
+				n.Items = []thing{{ID: "a", Name: "a"}}
+			}
+			return n, nil
+		})
 	web.Get(a, op("/things/{thing_id}", "Get a thing"), func(ctx context.Context, in *thingInput) (thing, error) {
 		if in.ThingID == "none" {
 			return thing{}, errs.New(errs.CodeNotFound, "there is no thing %q", in.ThingID)
@@ -103,14 +109,21 @@ func registerThings(a *web.API) {
 		return in.Body, nil
 	})
 	web.Delete(a, put, func(context.Context, *thingInput) (web.None, error) { return web.None{}, nil })
-	web.Get(a, web.Op{Path: "/accounts", Tag: "Accounts", Summary: "List accounts", Scope: web.ScopeInstallation, Permission: "accounts:read"},
+	web.Get(a, web.Op{
+		Path:       "/accounts",
+		Tag:        "Accounts",
+		Summary:    "List accounts",
+		Scope:      web.ScopeInstallation,
+		Permission: "accounts:read",
+	},
 		func(context.Context, *struct{}) (web.Page[thing], error) { return web.Page[thing]{}, nil })
 	web.Get(a, web.Op{Path: "/user/tokens/verify", Tag: "Tokens", Summary: "Verify", Scope: web.ScopeSelf},
 		func(ctx context.Context, _ *struct{}) (thing, error) {
 			return thing{ID: web.CurrentPrincipal(ctx).ID}, nil
 		})
-	web.Raw(a, "POST", web.Op{Path: "/audit/events", Tag: "Audit", Summary: "Append", Scope: web.ScopeProducer, Permission: "audit:write",
-		Accepts: []string{"application/json", "application/x-ndjson"}, MaxBody: 1000},
+	web.Raw(a, "POST", web.Op{Path: "/audit/events", Tag: "Audit", Summary: "Append", Scope: web.ScopeProducer,
+		Permission: "audit:write",
+		Accepts:    []string{"application/json", "application/x-ndjson"}, MaxBody: 1000},
 		func(_ context.Context, _ *struct{}, x *web.Exchange) error {
 			body, err := x.Bytes()
 			if err != nil {
@@ -123,7 +136,12 @@ func registerThings(a *web.API) {
 			x.Send(web.Envelope{Result: []byte(fmt.Sprintf(`{"bytes":%d}`, len(body))), Info: []byte(`{"accepted":1}`)})
 			return nil
 		})
-	web.Get(a, web.Op{Path: "/panic", Tag: "Faults", Summary: "Panic", Public: true}, func(context.Context, *struct{}) (thing, error) { panic("hunter2") })
+	web.Get(a, web.Op{
+		Path:    "/panic",
+		Tag:     "Faults",
+		Summary: "Panic",
+		Public:  true,
+	}, func(context.Context, *struct{}) (thing, error) { panic("hunter2") })
 	web.Get(a, web.Op{Path: "/fault", Tag: "Faults", Summary: "Fail", Public: true},
 		func(context.Context, *struct{}) (thing, error) { return thing{}, fmt.Errorf("password=hunter2") })
 }

@@ -23,7 +23,12 @@ func TestADrainFinishesRunningRequestsRefusesNewOnesAndLeavesNothingBehind(t *te
 	before := runtime.NumGoroutine()
 	a := newAPI(t)
 	entered, leave := make(chan struct{}), make(chan struct{})
-	web.Get(a.API, web.Op{Path: "/slow", Tag: "T", Summary: "S", Public: true}, func(context.Context, *struct{}) (string, error) {
+	web.Get(a.API, web.Op{
+		Path:    "/slow",
+		Tag:     "T",
+		Summary: "S",
+		Public:  true,
+	}, func(context.Context, *struct{}) (string, error) {
 		close(entered)
 		<-leave
 		return "whole", nil
@@ -55,7 +60,8 @@ func TestADrainFinishesRunningRequestsRefusesNewOnesAndLeavesNothingBehind(t *te
 			t.Fatal("the server still accepts")
 		}
 	}
-	if w := ask(t, a, "GET /readyz", "", "Remote: 127.0.0.1:5"); w.Code != 503 || !strings.Contains(w.Body.String(), "draining") {
+	if w := ask(t, a, "GET /readyz", "", "Remote: 127.0.0.1:5"); w.Code != 503 ||
+		!strings.Contains(w.Body.String(), "draining") {
 		t.Fatalf("readyz: %d %s", w.Code, w.Body)
 	}
 	if w := ask(t, a, "GET /healthz", ""); w.Code != 200 {
@@ -87,7 +93,8 @@ func TestListenTakesAFreePortAndSaysWhichAndATakenOneIsAnError(t *testing.T) {
 	if strings.HasSuffix(s.Addr().String(), ":0") {
 		t.Fatal(s.Addr())
 	}
-	if _, err := a.Listen(t.Context(), s.Addr().String(), nil); err == nil || !strings.Contains(err.Error(), s.Addr().String()) {
+	if _, err := a.Listen(t.Context(), s.Addr().String(), nil); err == nil ||
+		!strings.Contains(err.Error(), s.Addr().String()) {
 		t.Fatal(err)
 	}
 	if st := s.Stage(); st.Name != "http" || st.Run == nil {
@@ -105,7 +112,8 @@ func TestReadyzNamesWhatIsNotReady(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
-	if w.Code != 503 || r.Ready || len(r.Checks) != 2 || r.Checks[0].Name != "bus" || r.Checks[0].Reason != "unexpected EOF" || !r.Checks[1].OK {
+	if w.Code != 503 || r.Ready || len(r.Checks) != 2 || r.Checks[0].Name != "bus" ||
+		r.Checks[0].Reason != "unexpected EOF" || !r.Checks[1].OK {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 }
@@ -145,7 +153,8 @@ func TestStrangersLearnNothingOfTheServerFromItsProbes(t *testing.T) {
 			if c.operator {
 				want = wants[1]
 			}
-			if got := get(path); !strings.Contains(got, want) || !c.operator && (strings.Contains(got, `"version"`) || strings.Contains(got, "42")) {
+			if got := get(path); !strings.Contains(got, want) ||
+				!c.operator && (strings.Contains(got, `"version"`) || strings.Contains(got, "42")) {
 				t.Errorf("%s from %s for %q: %s", path, c.remote, c.forwarded, got)
 			}
 		}

@@ -27,9 +27,10 @@ func (a *API) document() *huma.OpenAPI {
 	return &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
-			Title:       "Belfry API",
-			Version:     apiVersion,
-			Description: "Every answer is the envelope {success, errors, messages, result, result_info}. Validation answers 400. Every error code has a page, /docs/errors/CODE.",
+			Title:   "Belfry API",
+			Version: apiVersion,
+			Description: "Every answer is the envelope {success, errors, messages, result, result_info}. Validation answers " +
+				"400. Every error code has a page, /docs/errors/CODE.",
 		},
 		Servers: []*huma.Server{{URL: server}},
 		Components: &huma.Components{
@@ -85,8 +86,9 @@ func (a *API) describe(rt *route, op *huma.Operation, result reflect.Type) {
 	if rt.Idempotent {
 		op.Parameters = append(op.Parameters, &huma.Param{
 			Name: "Idempotency-Key", In: "header",
-			Description: "1 to 255 visible ASCII characters. For 24 hours the same key with the same request gives the stored answer.",
-			Schema:      &huma.Schema{Type: huma.TypeString},
+			Description: "1 to 255 visible ASCII characters. For 24 hours the same key with the same request gives the " +
+				"stored answer.",
+			Schema: &huma.Schema{Type: huma.TypeString},
 		})
 	}
 	if rt.raw && len(rt.Accepts) > 0 {
@@ -140,10 +142,18 @@ func (a *API) answerContent(rt *route, result reflect.Type) map[string]*huma.Med
 	env := &huma.Schema{
 		Type: huma.TypeObject,
 		Properties: map[string]*huma.Schema{
-			"success":  {Type: huma.TypeBoolean},
-			"errors":   {Type: huma.TypeArray, Items: registry.Schema(reflect.TypeFor[shownError](), true, ""), Examples: []any{[]any{}}},
-			"messages": {Type: huma.TypeArray, Items: registry.Schema(reflect.TypeFor[Message](), true, ""), Examples: []any{[]any{}}},
-			"result":   of(s.result),
+			"success": {Type: huma.TypeBoolean},
+			"errors": {
+				Type:     huma.TypeArray,
+				Items:    registry.Schema(reflect.TypeFor[shownError](), true, ""),
+				Examples: []any{[]any{}},
+			},
+			"messages": {
+				Type:     huma.TypeArray,
+				Items:    registry.Schema(reflect.TypeFor[Message](), true, ""),
+				Examples: []any{[]any{}},
+			},
+			"result": of(s.result),
 		},
 		Required: []string{"success", "errors", "messages", "result"},
 	}
@@ -258,7 +268,8 @@ func (p AnyPaging) Numbered() (number, perPage, before int, err error) {
 	number = max(1, p.Page)
 	perPage = cmp.Or(p.PerPage, p.Limit, DefaultLimit)
 	if number > MaxNumbered/perPage+1 {
-		return 0, 0, 0, errs.At(errs.CodeOutOfRange, "page", "only the first %d items have numbered pages; page on with cursor and limit", MaxNumbered)
+		return 0, 0, 0, errs.At(errs.CodeOutOfRange, "page",
+			"only the first %d items have numbered pages; page on with cursor and limit", MaxNumbered)
 	}
 	return number, perPage, (number - 1) * perPage, nil
 }

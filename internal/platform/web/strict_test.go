@@ -21,7 +21,8 @@ func TestNoRouteAnswersAnotherSpellingOfItsPathWithARedirect(t *testing.T) {
 	a.MountPublic("GET /sign-in", http.NotFoundHandler())
 	for _, r := range a.Routes() {
 		path := strings.NewReplacer("{account_id}", ours, "{", "", "}", "").Replace(r.Path)
-		for _, other := range []string{"/" + path, path + "/", strings.Replace(path, "/v4/", "/v4//", 1), strings.Replace(path, "/v4/", "/v4/./", 1),
+		for _, other := range []string{"/" + path, path + "/", strings.Replace(path, "/v4/", "/v4//", 1),
+			strings.Replace(path, "/v4/", "/v4/./", 1),
 			strings.Replace(path, "/client/", "/client/x/../", 1), path + "/.", path + "/.."} {
 			for _, headers := range [][]string{{as("root")}, {as("root"), "Accept: text/html"}} {
 				w := ask(t, a, r.Method+" "+other, "", headers...)
@@ -32,7 +33,8 @@ func TestNoRouteAnswersAnotherSpellingOfItsPathWithARedirect(t *testing.T) {
 		}
 	}
 	refused(t, ask(t, a, "POST //sign-in", "a=b", "Accept: text/html"), 404, errs.CodeNoRoute, "")
-	if w := ask(t, a, "GET //sign-in", "", "Accept: text/html"); w.Code/100 != 3 || w.Header().Get("Location") != "/sign-in" {
+	if w := ask(t, a, "GET //sign-in", "", "Accept: text/html"); w.Code/100 != 3 ||
+		w.Header().Get("Location") != "/sign-in" {
 		t.Fatalf("a page: %d %v", w.Code, w.Header())
 	}
 }
@@ -42,7 +44,8 @@ func TestUnknownQueryParametersAreNamedBesideThoseThatThereAre(t *testing.T) {
 	registerThings(a.API)
 	w := ask(t, a, "GET /client/v4/accounts/"+ours+"/things?per_page=1&page=2", "", as("reader"))
 	e := decode(t, w)
-	if w.Code != 400 || len(e.Errors) != 2 || e.Errors[0].Message != `there is no query parameter "page" here; there are action.type, cursor, limit, since` {
+	if w.Code != 400 || len(e.Errors) != 2 ||
+		e.Errors[0].Message != `there is no query parameter "page" here; there are action.type, cursor, limit, since` {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	w = ask(t, a, "GET /client/v4/capabilities?a=1", "")
@@ -68,7 +71,8 @@ func TestTheErrorsOfABodyAreTheFirstTwentyHoweverManyThereAre(t *testing.T) {
 	}
 	w := ask(t, a, "POST /client/v4/accounts/"+ours+"/things", `{"name":"a"`+many.String()+`}`, as("owner"))
 	e := decode(t, w)
-	if w.Code != 400 || len(e.Errors) != 20 || e.Errors[0].Source.Pointer != "/n00000" || e.Errors[19].Source.Pointer != "/n00019" {
+	if w.Code != 400 || len(e.Errors) != 20 || e.Errors[0].Source.Pointer != "/n00000" ||
+		e.Errors[19].Source.Pointer != "/n00019" {
 		t.Fatalf("%d %d errors: %.300s", w.Code, len(e.Errors), w.Body)
 	}
 }
@@ -80,17 +84,24 @@ func TestTimesThatClientsDoNotMeanSoAreUnderstood(t *testing.T) {
 		Before string   `query:"before" required:"true"`
 		Text   string   `query:"text"`
 	}
-	web.Get(a.API, web.Op{Path: "/times", Tag: "T", Summary: "S", Public: true}, func(_ context.Context, in *asked) (string, error) {
+	web.Get(a.API, web.Op{
+		Path:    "/times",
+		Tag:     "T",
+		Summary: "S",
+		Public:  true,
+	}, func(_ context.Context, in *asked) (string, error) {
 		if in.Since.IsZero() {
 			return "open " + in.Before + in.Text, nil
 		}
 		return in.Since.Format(time.RFC3339Nano) + " " + in.Before + in.Text, nil
 	})
 	for query, want := range map[string]string{
-		"since=2026-11-22T10:00:00+01:00&before=2026-11-22T10:00:00.5-01:00":   "2026-11-22T09:00:00Z 2026-11-22T10:00:00.5-01:00",
-		"since=2026-11-22T10:00:00%2B01:00&before=2026-11-22T10:00:00.5+01:00": "2026-11-22T09:00:00Z 2026-11-22T10:00:00.5+01:00",
-		"since=0001-01-01T00:00:00Z&before=0001-01-01T00:00:00Z":               "open 9999-12-31T23:59:59Z",
-		"before=a+b&text=at+2026-11-22T10:00:00+01:00":                         "open a bat 2026-11-22T10:00:00 01:00",
+		"since=2026-11-22T10:00:00+01:00&before=2026-11-22T10:00:00.5-01:00": "2026-11-22T09:00:00Z " +
+			"2026-11-22T10:00:00.5-01:00",
+		"since=2026-11-22T10:00:00%2B01:00&before=2026-11-22T10:00:00.5+01:00": "2026-11-22T09:00:00Z " +
+			"2026-11-22T10:00:00.5+01:00",
+		"since=0001-01-01T00:00:00Z&before=0001-01-01T00:00:00Z": "open 9999-12-31T23:59:59Z",
+		"before=a+b&text=at+2026-11-22T10:00:00+01:00":           "open a bat 2026-11-22T10:00:00 01:00",
 	} {
 		w := ask(t, a, "GET /client/v4/times?"+query, "")
 		if got := string(decode(t, w).Result); got != `"`+want+`"` {

@@ -53,7 +53,11 @@ func (t Time) String() string { return t.UTC().Format(timeFormat) }
 // Schema is how the document shows a Time. It has no format: date-time would
 // refuse the dates that are accepted.
 func (Time) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{Type: huma.TypeString, Description: "RFC 3339, or YYYY-MM-DD.", Examples: []any{"2026-11-22T10:00:00.000000Z"}}
+	return &huma.Schema{
+		Type:        huma.TypeString,
+		Description: "RFC 3339, or YYYY-MM-DD.",
+		Examples:    []any{"2026-11-22T10:00:00.000000Z"},
+	}
 }
 
 // Micros is the moment as the database keeps it: microseconds since 1970.

@@ -71,10 +71,11 @@ func streaming(a *web.API) []string {
 			return
 		}
 		defer stop()
-		web.ServeEvents(r.Context(), w, r, web.Events{Source: func(ctx context.Context, _ string, _ func(web.Event) error) error {
-			<-ctx.Done()
-			return ctx.Err()
-		}})
+		web.ServeEvents(r.Context(), w, r,
+			web.Events{Source: func(ctx context.Context, _ string, _ func(web.Event) error) error {
+				<-ctx.Done()
+				return ctx.Err()
+			}})
 	}))
 	account := "/client/v4/accounts/" + ours
 	return []string{account + "/live", account + "/export", "/page/live"}
@@ -167,9 +168,11 @@ func TestAStreamOutlivesAnAuthenticationThatCannotBeAskedAndIsNoUseOfItsSession(
 func TestAStreamThatIsNeverAskedForAgainIsADefect(t *testing.T) {
 	a := newAPI(t)
 	a.Mount("GET /page/live", true, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		web.ServeEvents(r.Context(), w, r, web.Events{Source: func(context.Context, string, func(web.Event) error) error { return nil }})
+		web.ServeEvents(r.Context(), w, r,
+			web.Events{Source: func(context.Context, string, func(web.Event) error) error { return nil }})
 	}))
-	if w := ask(t, a, "GET /page/live", "", as("reader")); w.Code != 500 || !strings.Contains(a.log(), "streams without Watch") {
+	if w := ask(t, a, "GET /page/live", "", as("reader")); w.Code != 500 ||
+		!strings.Contains(a.log(), "streams without Watch") {
 		t.Fatalf("%d %s", w.Code, a.log())
 	}
 }

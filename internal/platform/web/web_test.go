@@ -206,7 +206,8 @@ func decode(t testing.TB, w *httptest.ResponseRecorder) envelope {
 func refused(t testing.TB, w *httptest.ResponseRecorder, status int, code errs.Code, pointer string) {
 	t.Helper()
 	e := decode(t, w)
-	if w.Code != status || e.Success || len(e.Errors) == 0 || e.Errors[0].Code != code || e.Errors[0].Source.Pointer != pointer {
+	if w.Code != status || e.Success || len(e.Errors) == 0 || e.Errors[0].Code != code ||
+		e.Errors[0].Source.Pointer != pointer {
 		t.Fatalf("want %d, code %d at %q; got %d: %s", status, code, pointer, w.Code, w.Body)
 	}
 }

@@ -85,7 +85,8 @@ func TestARangeThatIsRefusedForGoodEndsNothing(t *testing.T) {
 	<-refused
 	appendTo(t, file, lines(3, 4))
 	eventually(t, s, 4)
-	if sum := stop(); sum.Rejected.Requests != 3 || sum.Rejected.Counts != 1 || !strings.Contains(sum.Rejected.Why, "409") {
+	if sum := stop(); sum.Rejected.Requests != 3 || sum.Rejected.Counts != 1 ||
+		!strings.Contains(sum.Rejected.Why, "409") {
 		t.Errorf("%+v", sum.Rejected)
 	}
 	once(t, s, cfg, 4)
@@ -217,7 +218,8 @@ func TestAPartOfACompressedFileIsShippedAndNamed(t *testing.T) {
 	s, dir := newServer(t), t.TempDir()
 	data := zipped(t, site(t))
 	file := write(t, filepath.Join(dir, "cut.gz"), data[:len(data)/2])
-	whole := write(t, filepath.Join(dir, "packed.log"), zipped(t, []byte("\ufeff"+lines(0, 5)))) // no suffix; a byte order mark
+	// no suffix; a byte order mark
+	whole := write(t, filepath.Join(dir, "packed.log"), zipped(t, []byte("\ufeff"+lines(0, 5))))
 	sum, err := tail.Run(t.Context(), s.config(dir, file, whole))
 	if err == nil || !strings.Contains(err.Error(), "cut.gz: unexpected EOF") {
 		t.Errorf("%v", err)

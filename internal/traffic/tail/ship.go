@@ -28,7 +28,7 @@ func isSendError(err error) bool {
 // ship counts the lines of a range and sends the counts. The same range gives
 // the same requests.
 func (t *tailer) ship(ctx context.Context, name string, at int64, key string, data []byte) error {
-	tally := traffic.NewTally(chunk) // as many as a range has bytes: never full
+	logCounts := traffic.NewLogCounts(chunk) // as many as a range has bytes: never full
 	one := traffic.Summary{Statuses: map[int]int{}}
 	where := ""
 	for _, line := range splitLines(data) {
@@ -38,7 +38,7 @@ func (t *tailer) ship(ctx context.Context, name string, at int64, key string, da
 		}
 		if fault == nil {
 			e.At += t.shift
-			fault = tally.Add(t.cfg.Zone, e)
+			fault = logCounts.Add(t.cfg.Zone, e)
 		}
 		if fault != nil {
 			if one.Refused++; one.First == nil {
@@ -50,7 +50,7 @@ func (t *tailer) ship(ctx context.Context, name string, at int64, key string, da
 		one.Lines++
 		one.Statuses[e.Status]++
 	}
-	counts := tally.Counts()
+	counts := logCounts.Counts()
 	for part := 0; len(counts) > 0; part++ {
 		n := min(len(counts), sendCounts)
 		body, err := json.Marshal(wire(counts[:n]))

@@ -82,7 +82,8 @@ func (s *server) counted() int64 {
 }
 
 func (s *server) config(dir string, files ...string) tail.Config {
-	return tail.Config{Files: files, Format: traffic.Combined, Zone: "site.example", State: filepath.Join(dir, "state.json"), Scope: "test", Send: s.send,
+	return tail.Config{Files: files, Format: traffic.Combined, Zone: "site.example",
+		State: filepath.Join(dir, "state.json"), Scope: "test", Send: s.send,
 		Later: func(error) bool { return true }, Poll: 5 * time.Millisecond}
 }
 
@@ -160,13 +161,15 @@ func TestAWholeLogIsCountedWithItsStatuses(t *testing.T) {
 		file := write(t, filepath.Join(dir, name), data)
 		sum, err := tail.Run(t.Context(), s.config(dir, file))
 		want := map[int]int{200: 9126, 304: 445, 404: 213, 301: 164, 206: 45, 500: 3, 416: 2, 403: 2}
-		if err != nil || sum.Lines != 10_000 || !maps.Equal(sum.Statuses, want) || sum.Refused != 1 || s.total != 10_000 || s.bad != 3 {
+		if err != nil || sum.Lines != 10_000 || !maps.Equal(sum.Statuses, want) || sum.Refused != 1 || s.total != 10_000 ||
+			s.bad != 3 {
 			t.Fatalf("%s: %+v, %v; the server counted %d", name, sum, err, s.total)
 		}
 		if got := sum.ByStatus(); !strings.HasPrefix(got, "200 9126, 304 445, 404 213") {
 			t.Error(got)
 		}
-		if at := bytes.Index(site(t), []byte("\nodd\n")); at >= 0 || !strings.Contains(sum.Reason(), fmt.Sprintf("byte %d: there is no time", len(site(t)))) {
+		if at := bytes.Index(site(t), []byte("\nodd\n")); at >= 0 ||
+			!strings.Contains(sum.Reason(), fmt.Sprintf("byte %d: there is no time", len(site(t)))) {
 			t.Error(sum.Reason())
 		}
 		sum, err = tail.Run(t.Context(), s.config(dir, file))
@@ -349,9 +352,11 @@ func TestStandardInputIsReadOnce(t *testing.T) {
 	s := newServer(t)
 	cfg := s.config(t.TempDir(), "-")
 	cfg.State, cfg.Zone = "", ""
-	cfg.Stdin = strings.NewReader("a.example:80 " + strings.TrimSuffix(strings.ReplaceAll(lines(0, 3), "\n192", "\nb.example:80 192"), "\n") + "\n" + lines(0, 1))
+	cfg.Stdin = strings.NewReader("a.example:80 " +
+		strings.TrimSuffix(strings.ReplaceAll(lines(0, 3), "\n192", "\nb.example:80 192"), "\n") + "\n" + lines(0, 1))
 	sum, err := tail.Run(t.Context(), cfg)
-	if err != nil || s.zones["a.example"] != 1 || s.zones["b.example"] != 2 || sum.Refused != 1 || !strings.Contains(sum.Reason(), "names no zone") {
+	if err != nil || s.zones["a.example"] != 1 || s.zones["b.example"] != 2 || sum.Refused != 1 ||
+		!strings.Contains(sum.Reason(), "names no zone") {
 		t.Errorf("%+v %v %v", sum, s.zones, err)
 	}
 }
@@ -367,7 +372,11 @@ func TestWhatCannotBeReadIsNamed(t *testing.T) {
 		{s.config(dir, write(t, filepath.Join(dir, "x.gz"), []byte("\x1f\x8bplain"))), "x.gz"},
 		{tail.Config{Files: []string{"-", "b"}}, "alone"},
 		{tail.Config{Files: []string{"b"}, Follow: true, Shift: true}, "not followed"},
-		{tail.Config{Files: []string{write(t, filepath.Join(dir, "y"), []byte("odd\n"))}, Shift: true, Format: traffic.Combined}, "no time to shift"},
+		{tail.Config{
+			Files:  []string{write(t, filepath.Join(dir, "y"), []byte("odd\n"))},
+			Shift:  true,
+			Format: traffic.Combined,
+		}, "no time to shift"},
 	} {
 		if _, err := tail.Run(t.Context(), c.cfg); err == nil || !strings.Contains(err.Error(), c.say) {
 			t.Errorf("%v, want %q", err, c.say)

@@ -1,0 +1,297 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/belfryhq/belfry/internal/audit/record"
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/merkle"
+)
+
+//go:embed schema/*.sql
+var schemaFiles embed.FS
+
+// Schema is the audit feature's tables.
+func Schema() db.Schema {
+	files, _ := fs.Sub(schemaFiles, "schema")
+	return db.Schema{Source: "audit", Files: files}
+}
+
+// head is the state of one account's log. frontier's size is the log's size.
+type head struct {
+	frontier   *merkle.Frontier
+	recordedAt int64 // of the newest event; never decreases
+}
+
+// appended is one event as the three tables keep it.
+type appended struct {
+	pos, account, seq, at int64
+	id                    []byte
+	hash                  merkle.Hash
+	keys                  record.Keys
+	envelope, openings    []byte
+	seed                  []byte
+	salts                 []byte // after an erasure, instead of the seed
+}
+
+// accountKeys gives the store's small integers for accounts, making new ones,
+// each with its empty head.
+func accountKeys(ctx context.Context, tx *db.Tx, ids []string) (map[string]int64, error) {
+	keys := make(map[string]int64, len(ids))
+	err := lookUp(ctx, tx, keysText, len(ids), 1, func(i int, args []any) {
+		args[0] = ids[i]
+	}, func(rows *sql.Rows) error {
+		var id string
+		var key int64
+		err := rows.Scan(&id, &key)
+		keys[id] = key
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		if _, ok := keys[id]; ok {
+			continue
+		}
+		// Two processes may meet here: the update returns the other's key.
+		var key int64
+		if err := tx.QueryRow(ctx, `INSERT INTO account (id)
+			VALUES ($1) ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING key`, id).Scan(&key); err != nil {
+			return nil, err
+		}
+		if _, err := tx.Exec(ctx, `INSERT INTO head (account, size, recorded_at, frontier)
+			VALUES ($1, 0, 0, $2) ON CONFLICT (account) DO NOTHING`, key, []byte{}); err != nil {
+			return nil, err
+		}
+		keys[id] = key
+	}
+	return keys, nil
+}
+
+// accountKey gives the key of one account; 0 when nothing was ever appended.
+func accountKey(ctx context.Context, tx *db.Tx, id string) (int64, error) {
+	var key int64
+	err := tx.QueryRow(ctx, `SELECT key FROM account WHERE id = $1`, id).Scan(&key)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return key, err
+}
+
+// lockHeads reads the heads of accounts and, on PostgreSQL, holds their rows
+// until the transaction ends, in the order of the keys, which must ascend: two
+// appends cannot wait for each other. SQLite has one writer anyway.
+func lockHeads(ctx context.Context, tx *db.Tx, accounts []int64) (map[int64]*head, error) {
+	text := headsText
+	if tx.Engine == db.Postgres {
+		text += ` FOR UPDATE`
+	}
+	heads := make(map[int64]*head, len(accounts))
+	err := lookUp(ctx, tx, text, len(accounts), 1, func(i int, args []any) {
+		args[0] = accounts[i]
+	}, func(rows *sql.Rows) error {
+		var account int64
+		var size uint64
+		var frontier []byte
+		h := &head{}
+		if err := rows.Scan(&account, &size, &h.recordedAt, &frontier); err != nil {
+			return err
+		}
+		var err error
+		h.frontier, err = merkle.ParseFrontier(size, frontier)
+		heads[account] = h
+		return err
+	})
+	if err == nil && len(heads) != len(accounts) {
+		err = fmt.Errorf("%d accounts have %d heads: the tables do not agree", len(accounts), len(heads))
+	}
+	return heads, err
+}
+
+func readHead(ctx context.Context, tx *db.Tx, account int64) (*head, error) {
+	var size uint64
+	var frontier []byte
+	h := &head{}
+	err := tx.QueryRow(ctx, `SELECT size, recorded_at, frontier FROM head WHERE account = $1`, account).
+		Scan(&size, &h.recordedAt, &frontier)
+	if errors.Is(err, sql.ErrNoRows) {
+		return &head{frontier: &merkle.Frontier{}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	h.frontier, err = merkle.ParseFrontier(size, frontier)
+	return h, err
+}
+
+// lookupChunk is how many rows one query of an append asks for: one by one, the
+// ways to the database and back would cost more than everything else.
+const lookupChunk = 32
+
+// The queries of an append, each for lookupChunk rows.
+var (
+	keysText  = `SELECT id, key FROM account WHERE id IN (` + repeat(lookupChunk, 1, "%s", ", ") + `)`
+	headsText = `SELECT account, size, recorded_at, frontier FROM head WHERE account IN (` +
+		repeat(lookupChunk, 1, "%s", ", ") + `) ORDER BY account`
+	knownText = `SELECT account, id, seq, pos FROM leaf WHERE ` +
+		repeat(lookupChunk, 2, "account = %s AND id = %s", " OR ")
+)
+
+// repeat writes a term n times with its parameters numbered on.
+func repeat(n, width int, term, between string) string {
+	terms := make([]string, n)
+	for i := range terms {
+		names := make([]any, width)
+		for j := range names {
+			names[j] = "$" + strconv.Itoa(i*width+j+1)
+		}
+		terms[i] = fmt.Sprintf(term, names...)
+	}
+	return strings.Join(terms, between)
+}
+
+// lookUp asks one of the queries above for n rows; arg sets the width arguments
+// of a row.
+func lookUp(
+	ctx context.Context,
+	tx *db.Tx,
+	text string,
+	n, width int,
+	arg func(i int, args []any),
+	scan func(*sql.Rows) error,
+) error {
+	args := make([]any, lookupChunk*width)
+	for first := 0; first < n; first += lookupChunk {
+		last := min(first+lookupChunk, n) - 1
+		for i := range lookupChunk {
+			arg(min(first+i, last), args[i*width:(i+1)*width]) // the last one again fills the text
+		}
+		rows, err := tx.Query(ctx, text, args...)
+		if err != nil {
+			return err
+		}
+		for rows.Next() && err == nil {
+			err = scan(rows)
+		}
+		if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// idKey names an event in the store.
+type idKey struct {
+	account int64
+	id      string // compact
+}
+
+// place is where a stored event lies.
+type place struct{ seq, pos int64 }
+
+// known finds which of the ids are in the record already.
+func known(ctx context.Context, tx *db.Tx, ids []idKey) (map[idKey]place, error) {
+	found := map[idKey]place{}
+	err := lookUp(ctx, tx, knownText, len(ids), 2, func(i int, args []any) {
+		args[0], args[1] = ids[i].account, []byte(ids[i].id)
+	}, func(rows *sql.Rows) error {
+		var account int64
+		var id []byte
+		var p place
+		err := rows.Scan(&account, &id, &p.seq, &p.pos)
+		found[idKey{account, string(id)}] = p
+		return err
+	})
+	return found, err
+}
+
+// insertRows writes the events; rows are sorted by account and seq.
+func insertRows(ctx context.Context, tx *db.Tx, rows []*appended) error {
+	leaves := make([][]any, len(rows))
+	entries := make([][]any, len(rows))
+	readings := make([][]any, len(rows))
+	for i, r := range rows {
+		leaves[i] = []any{r.pos, r.account, r.seq, r.id, r.hash[:]}
+		entries[i] = []any{r.pos, r.envelope}
+		readings[i] = []any{r.pos, r.account, r.seq, r.at, r.keys[record.ByActor], r.keys[record.ByResource],
+			r.keys[record.ByProduct], r.keys[record.ByAction], r.keys[record.ByZone], r.seed, r.openings}
+	}
+	if err := tx.Insert(ctx, "leaf", []string{"pos", "account", "seq", "id", "hash"}, "", leaves); err != nil {
+		return err
+	}
+	if err := tx.Insert(ctx, "entry", []string{"pos", "envelope"}, "", entries); err != nil {
+		return err
+	}
+	return tx.Insert(ctx, "reading", []string{"pos", "account", "seq", "at", "actor", "resource", "product", "action",
+		"zone", "seed", "openings"}, "", readings)
+}
+
+// saveHeads writes the heads that grew.
+func saveHeads(ctx context.Context, tx *db.Tx, heads [][]any) error {
+	return tx.Insert(ctx, "head", []string{"account", "size", "recorded_at", "frontier"},
+		`ON CONFLICT (account) DO UPDATE SET size = excluded.size, recorded_at = excluded.recorded_at,
+			frontier = excluded.frontier`, heads)
+}
+
+// tailEntry is what a tile's digest and hashes need of one event.
+type tailEntry struct {
+	hash merkle.Hash
+	at   int64
+	keys record.Keys
+}
+
+// readTail reads the events [from, to) of an account, as a tile needs them.
+func readTail(ctx context.Context, tx *db.Tx, account int64, from, to uint64) ([]tailEntry, error) {
+	if from >= to {
+		return nil, nil
+	}
+	rows, err := tx.Query(ctx, `SELECT l.hash, r.at, r.actor, r.resource, r.product, r.action, r.zone
+		FROM leaf l JOIN reading r ON r.pos = l.pos
+		WHERE l.account = $1 AND l.seq >= $2 AND l.seq < $3 ORDER BY l.seq`, account, int64(from), int64(to))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	list := make([]tailEntry, 0, to-from)
+	for rows.Next() {
+		var e tailEntry
+		var hash []byte
+		if err := rows.Scan(&hash, &e.at, &e.keys[record.ByActor], &e.keys[record.ByResource], &e.keys[record.ByProduct],
+			&e.keys[record.ByAction], &e.keys[record.ByZone]); err != nil {
+			return nil, err
+		}
+		copy(e.hash[:], hash)
+		list = append(list, e)
+	}
+	return list, rows.Err()
+}
+
+// takePositions reserves n places in the order of arrival. In a transaction of
+// its own: inside that of an append, the row would make all appends wait for
+// each other. Places that are never used do no harm.
+func takePositions(ctx context.Context, d *db.DB, n int64) (first int64, err error) {
+	err = d.Tx(ctx, func(tx *db.Tx) error {
+		return tx.QueryRow(ctx, `UPDATE counter SET next = next + $1 WHERE name = 'pos' RETURNING next - $1`, n).Scan(&first)
+	})
+	return first, err
+}
+
+// readStored reads an event by its place; nil when retention has dropped it.
+func readStored(ctx context.Context, tx *db.Tx, pos int64) (*record.Stored, error) {
+	s := &record.Stored{}
+	err := tx.QueryRow(ctx, `SELECT r.seq, r.at, e.envelope, r.seed, r.salts, r.openings
+		FROM entry e JOIN reading r ON r.pos = e.pos WHERE e.pos = $1`, pos).
+		Scan(&s.Seq, &s.At, &s.Envelope, &s.Seed, &s.Salts, &s.Openings)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return s, err
+}

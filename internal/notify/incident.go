@@ -1,0 +1,411 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/event"
+)
+
+// The events of a cause are ordered by when they occurred, or arrived where a
+// clock is ahead. Where a sender leaves occurred_at out, or two times are equal,
+// the order of arrival holds.
+
+// root is the alert that opened a cause, as far as what follows needs it.
+type root struct {
+	key, id, summary, severity string
+	kind                       string // alert type
+	event                      event.AlertEvent
+	zone                       Zone
+	resource                   *event.AlertResource
+	at, ended                  time.Time
+	decision                   []PolicyResult
+	unmatched                  string
+}
+
+// cause is what is stored of a correlation id. At most one of open and last is
+// set: what fires now, or what ended last.
+type cause struct {
+	open, last *root
+	started    time.Time // the newest start of open
+}
+
+// entry is the place of an alert in its cause, and what follows from it.
+type entry struct {
+	state     string
+	ended     time.Time // of an alert that is over when it is stored
+	decision  []PolicyResult
+	sends     []sending
+	unmatched string
+}
+
+// place finds an alert's place in its cause, and moves the cause on. The
+// cause's row is locked. The entry is nil when the alert is rejected: a team may
+// not end or repeat what another type has opened.
+func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
+	a := &p.alert
+	e := &entry{state: stateNotice}
+	if a.Event == event.AlertNotice {
+		return e, s.evaluatePolicies(ctx, p, e, nil)
+	}
+	c, err := s.cause(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if c.open != nil && c.open.kind != a.Type && p.kind.Team != "" {
+		p.foreignCorrelation(c.open.kind)
+		return nil, nil
+	}
+	if c.open != nil && c.open.kind != a.Type || c.last != nil && c.last.kind != a.Type {
+		c = &cause{} // what happened to another thing under the same id says nothing of this
+	}
+	starts := a.Event == event.AlertStart
+	at := s.occurred(p)
+	switch {
+	case starts && c.open != nil:
+		return e, s.repeat(ctx, p, c, e)
+	case starts && c.last != nil && p.timed && at.Before(c.last.ended):
+		return e, s.startAfterEnd(ctx, p, c.last, e)
+	case starts:
+		e.state = stateFiring
+		if err := s.evaluatePolicies(ctx, p, e, nil); err != nil {
+			return nil, err
+		}
+		if err := s.setCause(ctx, p, p.key, "", at); err != nil {
+			return nil, err
+		}
+		s.started(p)
+		return e, nil
+	case c.open != nil && p.timed && at.Before(c.started):
+		p.root, e.state = c.open.key, statePart
+		e.unmatched = "it occurred before the start of " + formatTime(c.started) + ", so this goes on"
+		return e, nil
+	case c.open != nil:
+		return e, s.end(ctx, p, c, e)
+	}
+	if foreign, err := s.opensOwn(ctx, p); err != nil || foreign != "" {
+		p.foreignCorrelation(foreign)
+		return nil, err
+	}
+	e.state, e.ended, e.unmatched = stateEnded, at, "an end without a start: nothing was open that it could end"
+	if c.last != nil && c.last.ended.After(at) {
+		return e, nil
+	}
+	return e, s.setCause(ctx, p, "", p.key, time.Time{})
+}
+
+// opensOwn gives the type of Belfry's own alert that is open under the
+// correlation id of a team's alert; "" when there is none.
+func (s *storing) opensOwn(ctx context.Context, p *prepared) (kind string, err error) {
+	if p.own() {
+		return "", nil
+	}
+	err = s.tx.QueryRow(ctx, `SELECT a.type FROM cause c JOIN alert a ON a.alert_key = c.open_key
+		WHERE c.account_id = $1 AND c.correlation_id = $2 AND c.own`, p.alert.Account, p.alert.Correlation).Scan(&kind)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return kind, err
+}
+
+// occurred is when an alert takes its place: no later than it arrived.
+func (s *storing) occurred(p *prepared) time.Time {
+	if p.at.After(s.now) {
+		return s.now
+	}
+	return p.at
+}
+
+// cause reads what is known of an alert's correlation id.
+func (s *storing) cause(ctx context.Context, p *prepared) (*cause, error) {
+	c, r := &cause{}, &root{}
+	var started, at, ended int64
+	var reported, state string
+	var content, decision []byte
+	err := s.tx.QueryRow(ctx, `SELECT c.started_at, a.alert_key, a.id, a.type, a.event, a.state, a.summary, a.severity,
+			a.zone_id, a.zone_name, a.environment, a.occurred_at, a.ended_at, a.content, a.decision, a.unmatched
+		FROM cause c JOIN alert a ON a.alert_key = CASE WHEN c.open_key <> '' THEN c.open_key ELSE c.last_key END
+		WHERE c.account_id = $1 AND c.correlation_id = $2 AND c.own = $3`, p.alert.Account, p.alert.Correlation, p.own()).
+		Scan(&started, &r.key, &r.id, &r.kind, &reported, &state, &r.summary, &r.severity, &r.zone.ID, &r.zone.Name, &r.zone.Environment,
+			&at, &ended, &content, &decision, &r.unmatched)
+	if errors.Is(err, sql.ErrNoRows) {
+		return c, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.event = event.AlertEvent(reported)
+	r.at, r.ended, c.started = time.UnixMicro(at).UTC(), time.UnixMicro(ended).UTC(), time.UnixMicro(started).UTC()
+	if state == stateFiring {
+		c.open = r
+	} else {
+		c.last = r
+	}
+	var sent event.Alert
+	err = errors.Join(json.Unmarshal(content, &sent), json.Unmarshal(decision, &r.decision))
+	r.resource = sent.Resource
+	return c, err
+}
+
+func (s *storing) setCause(ctx context.Context, p *prepared, open, last string, started time.Time) error {
+	at := int64(0)
+	if !started.IsZero() {
+		at = started.UnixMicro()
+	}
+	_, err := s.tx.Exec(ctx, `UPDATE cause SET open_key = $3, last_key = $4, started_at = $5
+		WHERE account_id = $1 AND correlation_id = $2 AND own = $6`,
+		p.alert.Account, p.alert.Correlation, open, last, at, p.own())
+	return err
+}
+
+// repeat takes a start of what is firing. Nobody is told twice, but policies
+// that did not tell yet are asked again: the severity, the filters or the zones
+// of the alert may be others now, and so may the policies.
+func (s *storing) repeat(ctx context.Context, p *prepared, c *cause, e *entry) error {
+	open := c.open
+	p.root, e.state = open.key, statePart
+	if p.timed && s.occurred(p).Before(c.started) {
+		e.unmatched = "a repeat that is older than the start of " + formatTime(c.started)
+		return nil
+	}
+	if err := p.inherit(open); err != nil {
+		return err
+	}
+	told, err := s.notifiedBy(ctx, open.key)
+	if err != nil {
+		return err
+	}
+	asked := &entry{}
+	if err := s.evaluatePolicies(ctx, p, asked, told); err != nil {
+		return err
+	}
+	e.sends = asked.sends
+	merged := slices.Clone(open.decision)
+	matched := 0
+	for _, now := range asked.decision {
+		if now.Matched {
+			matched++
+			now.Why += ", since the repeat of " + formatTime(p.at)
+		}
+		i := slices.IndexFunc(merged, func(before PolicyResult) bool { return before.PolicyID == now.PolicyID })
+		if i < 0 {
+			merged = append(merged, now)
+		} else {
+			merged[i] = now
+		}
+	}
+	if matched == 0 {
+		e.unmatched = "a repeat: this has been firing since " + formatTime(open.at) +
+			", and no policy matches that has not told already"
+	} else {
+		open.unmatched = ""
+	}
+	if err := s.refresh(ctx, p, open, merged); err != nil {
+		return err
+	}
+	return s.setCause(ctx, p, open.key, "", latest(c.started, s.occurred(p)))
+}
+
+// inherit takes from the alert that is open what a later one of its cause
+// leaves out.
+func (p *prepared) inherit(open *root) error {
+	if len(p.zones) == 0 && open.zone.Name != "" {
+		p.zone, p.zones = open.zone, []Zone{open.zone}
+	}
+	if p.rated || p.alert.Severity == open.severity {
+		return nil
+	}
+	p.alert.Severity = open.severity
+	return p.encode()
+}
+
+// refresh writes to the alert that is firing what a repeat says of it now.
+func (s *storing) refresh(ctx context.Context, p *prepared, open *root, decision []PolicyResult) error {
+	before, err := json.Marshal(open.decision)
+	if err != nil {
+		return err
+	}
+	after, err := json.Marshal(decision)
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(before, after) && open.severity == p.alert.Severity && open.zone == p.zone {
+		return nil
+	}
+	_, err = s.tx.Exec(ctx, `UPDATE alert SET severity = $2, zone_id = $3, zone_name = $4, environment = $5,
+			decision = $6, unmatched = $7 WHERE alert_key = $1`,
+		open.key, p.alert.Severity, p.zone.ID, p.zone.Name, p.zone.Environment, after, open.unmatched)
+	return err
+}
+
+// notifiedBy returns the policies that have a delivery of an incident's start.
+func (s *storing) notifiedBy(ctx context.Context, rootKey string) (map[string]bool, error) {
+	list, err := s.startDeliveries(ctx, rootKey)
+	if err != nil {
+		return nil, err
+	}
+	policies := map[string]bool{}
+	for i := range list {
+		policies[outgoingOf(&list[i].Item).PolicyID] = true
+	}
+	return policies, nil
+}
+
+// startAfterEnd takes a start that arrives when what it reports is over. Nobody
+// is told: there is nothing left to do.
+func (s *storing) startAfterEnd(ctx context.Context, p *prepared, last *root, e *entry) error {
+	if last.event != event.AlertEnd {
+		p.root, e.state = last.key, statePart
+		e.unmatched = "it arrived after the end of " + formatTime(last.ended)
+		return nil
+	}
+	// The end had arrived without its start, which is this one.
+	e.state, e.ended = stateEnded, last.ended
+	e.unmatched = "it arrived after its end: it was over already"
+	_, err := s.tx.Exec(ctx, `UPDATE alert SET root_key = $2, state = $3, ended_at = 0 WHERE alert_key = $1`,
+		last.key, p.key, statePart)
+	if err != nil {
+		return err
+	}
+	if err := s.setCause(ctx, p, "", p.key, time.Time{}); err != nil {
+		return err
+	}
+	s.started(p)
+	s.ended(p, p.alert.ID, p.thing(), p.at, last.ended)
+	return nil
+}
+
+// end takes the end of what is firing.
+func (s *storing) end(ctx context.Context, p *prepared, c *cause, e *entry) error {
+	open := c.open
+	p.root, e.state = open.key, statePart
+	if err := p.inherit(open); err != nil {
+		return err
+	}
+	if err := s.follow(ctx, p, open, e); err != nil {
+		return err
+	}
+	if len(e.sends) == 0 {
+		e.unmatched = "nobody was told of its start"
+	}
+	ended := latest(s.occurred(p), open.at)
+	_, err := s.tx.Exec(ctx, `UPDATE alert SET state = $2, ended_at = $3 WHERE alert_key = $1`,
+		open.key, stateEnded, ended.UnixMicro())
+	if err != nil {
+		return err
+	}
+	if err := s.setCause(ctx, p, "", open.key, time.Time{}); err != nil {
+		return err
+	}
+	name := thing(open.resource, p.kind.Title, firstOf(open.summary, p.title()))
+	s.ended(p, open.id, name, open.at, ended)
+	return nil
+}
+
+// started notes for the audit log that an alert started.
+func (s *storing) started(p *prepared) {
+	s.events = append(s.events, alertEvent{
+		alertGroup: alertGroup{p.alert.Account, p.zone.ID, p.alert.Type, "start"},
+		zoneName:   p.zone.Name,
+		id:         p.alert.ID,
+		name:       p.thing(),
+		at:         p.at,
+		metadata: map[string]any{
+			"correlation_id": p.alert.Correlation,
+			"severity":       p.alert.Severity,
+			"summary":        p.title(),
+		},
+	})
+}
+
+// ended notes for the audit log that an alert ended.
+func (s *storing) ended(p *prepared, alertID, name string, from, to time.Time) {
+	s.events = append(s.events, alertEvent{
+		alertGroup: alertGroup{p.alert.Account, p.zone.ID, p.alert.Type, "end"},
+		zoneName:   p.zone.Name,
+		id:         alertID,
+		name:       name,
+		at:         to,
+		metadata:   map[string]any{"correlation_id": p.alert.Correlation, "lasted": words(to.Sub(from))},
+	})
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// evaluatePolicies asks every policy of the alert's type but those in told, and writes
+// into e who is told and why not.
+func (s *storing) evaluatePolicies(ctx context.Context, p *prepared, e *entry, told map[string]bool) error {
+	about := p.subject()
+	for i := range s.policies[p.alert.Account] {
+		policy := &s.policies[p.alert.Account][i]
+		if policy.AlertType != p.alert.Type || told[policy.ID] {
+			continue
+		}
+		considered, sends, err := s.consider(ctx, p, policy, about)
+		if err != nil {
+			return err
+		}
+		e.decision, e.sends = append(e.decision, considered), append(e.sends, sends...)
+	}
+	switch {
+	case len(e.decision) == 0:
+		e.unmatched = fmt.Sprintf("the account has no policy for alerts of the type %s", p.alert.Type)
+	case !slices.ContainsFunc(e.decision, func(c PolicyResult) bool { return c.Matched }):
+		e.unmatched = fmt.Sprintf("no policy matched: %s %s", quoted(e.decision[0].Policy), e.decision[0].Why)
+		if len(e.decision) > 1 {
+			e.unmatched = fmt.Sprintf("none of %d policies matched", len(e.decision))
+		}
+	}
+	return nil
+}
+
+// consider asks one policy.
+func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, about *subject) (
+	c PolicyResult, sends []sending, err error,
+) {
+	var last time.Time
+	if policy.AlertInterval != "" {
+		if last, err = s.lastNotified(ctx, policy.ID, about.about); err != nil {
+			return c, nil, err
+		}
+	}
+	matched, why, hold := evaluate(policy, about, last, p.at)
+	c = PolicyResult{PolicyID: policy.ID, Policy: policy.Name, Matched: matched, Why: why}
+	if !matched {
+		return c, nil, nil
+	}
+	targets, err := s.targets(ctx, policy)
+	if err != nil {
+		return c, nil, err
+	}
+	if len(targets) == 0 {
+		c.Matched, c.Why = false, "it has no destination"
+		return c, nil, nil
+	}
+	held := hold.After(s.now)
+	if policy.AlertInterval != "" && !held {
+		// What is held back counts when it is sent: it may end before.
+		if err := markNotified(ctx, s.tx, policy.ID, about.about, latest(p.at, hold)); err != nil {
+			return c, nil, err
+		}
+	}
+	for _, t := range targets {
+		x := sending{policyID: policy.ID, policy: policy.Name, target: t}
+		if held {
+			x.hold, x.heldFor, x.why = hold, about.about, "held back until "+formatTime(hold)+": "+c.Why
+		}
+		sends = append(sends, x)
+	}
+	return c, sends, nil
+}

@@ -1,0 +1,192 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+)
+
+// labels is what notifications store of a delivery beside what the engine knows.
+type labels struct {
+	Event     event.AlertEvent `json:"event"`
+	PolicyID  string           `json:"policy_id,omitempty"`
+	Policy    string           `json:"policy,omitempty"`   // its name then
+	Mechanism string           `json:"mechanism"`          // the destination's name or address then
+	HeldFor   string           `json:"held_for,omitempty"` // the subject whose interval holds a start back
+}
+
+func (l labels) encode() string {
+	b, err := json.Marshal(l)
+	if err != nil {
+		panic(err) // strings are always encoded
+	}
+	return string(b)
+}
+
+// outgoing is what is kept in memory with a delivery.
+type outgoing struct {
+	labels
+	alert *prepared // just stored by this process; nil = in the database
+}
+
+func outgoingOf(it *delivery.Item) *outgoing { return it.Data.(*outgoing) }
+
+// loadLabels is the engine's Load.
+func loadLabels(it *delivery.Item) error {
+	o := &outgoing{}
+	it.Data = o
+	return json.Unmarshal([]byte(it.Labels), &o.labels)
+}
+
+// eventTest is the event of a delivery that tests a destination.
+const eventTest = event.AlertEvent("test")
+
+// compose makes the message of a delivery, or decides that there is none. It is
+// the engine's Compose.
+func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Message, *delivery.Verdict, error) {
+	d, err := n.settings(ctx, it)
+	if errs.Is(err, errs.CodeNotFound) {
+		return nil, notSent(whyDeleted), nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if d.State == delivery.DestinationDisabled {
+		return nil, notSent(whyDisabled(d.StateReason)), nil
+	}
+	if n.channels[it.Kind] == nil {
+		why := "this installation has no channel of the kind " + it.Kind
+		return nil, &delivery.Verdict{State: delivery.StateFailed, Why: why}, nil
+	}
+	if it.Kind == KindEmail {
+		member, err := n.Member(ctx, it.Tenant, d.URL)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !member {
+			return nil, notSent(n.whyNoMail(ctx, it.Tenant, d.URL)), nil
+		}
+	}
+	m := n.newMessage(d, it.ID)
+	o := outgoingOf(it)
+	m.PolicyID = o.PolicyID
+	m.Policy = o.Policy
+	if it.Payload == "" {
+		n.fillTest(m)
+	} else if err := n.fill(ctx, m, it); err != nil {
+		return nil, nil, err
+	}
+	m.sanitize()
+	return m, nil, nil
+}
+
+const whyDeleted = "the destination was deleted"
+
+func whyDisabled(reason string) string {
+	return "the destination is disabled: " + firstOf(reason, "its receiver is gone")
+}
+
+func notSent(why string) *delivery.Verdict {
+	return &delivery.Verdict{State: delivery.StateNotSent, Why: why}
+}
+
+// send makes one attempt. It is the engine's Send.
+func (n *Feature) send(ctx context.Context, it *delivery.Item, m delivery.Message) delivery.Result {
+	r := n.channels[it.Kind].Send(ctx, m.(*Message))
+	outgoingOf(it).alert = nil // a second attempt reads what was stored since
+	if it.Kind == KindEmail && r.Status == 0 && r.Fault != delivery.NoFault && r.Fault != delivery.Kept {
+		// The server is at fault, not the address: the operator has to act.
+		n.Log.Warn("a mail was not sent", "delivery", it.ID, "attempt", it.Attempts+1, "error", r.Error)
+	}
+	return r
+}
+
+// newMessage has what all messages to a destination share.
+func (n *Feature) newMessage(d *Destination, deliveryID string) *Message {
+	now := n.Now()
+	return &Message{
+		ID:      deliveryID,
+		Sent:    now,
+		Account: d.account,
+		Name:    d.Name,
+		Address: d.URL,
+		Secret:  d.secrets.Shared,
+		Keys:    d.secrets.active(now),
+		At:      now,
+	}
+}
+
+func (n *Feature) fillTest(m *Message) {
+	m.Type = "belfry_test"
+	m.Title = "Test message"
+	m.Severity = "info"
+	m.Summary = fmt.Sprintf("This is a test message from Belfry to %s. Nothing is wrong.", m.Name)
+	m.URL = n.URL + "/accounts/" + m.Account + "/notifications"
+}
+
+// fill adds the alert, and the changes that preceded it.
+func (n *Feature) fill(ctx context.Context, m *Message, it *delivery.Item) error {
+	changes := n.awaitChanges(ctx, it)
+	row, err := n.messageRow(ctx, it, changes)
+	if err != nil {
+		return err
+	}
+	a := &row.alert
+	if kind, err := n.AlertType(ctx, a.Type); err == nil && kind != nil {
+		m.Title = kind.Title
+	}
+	m.AlertID = a.ID
+	m.Type = a.Type
+	m.Event = a.Event
+	m.Correlation = a.Correlation
+	m.Severity = a.Severity
+	m.Data = a.Data
+	m.At = row.at
+	m.Began = row.began
+	m.Summary = row.summary
+	m.Changes = row.changes
+	m.More = row.more
+	m.Thing = thing(row.about, m.Title, row.rootSummary)
+	m.URL = n.alertURL(it.Tenant, row.rootID)
+	if a.Event == event.AlertEnd {
+		m.Started = row.started
+		if a.Summary == "" {
+			m.Summary = m.Thing
+		}
+	}
+	for i, c := range m.Changes {
+		if strings.HasPrefix(c.URL, "/") { // a page of ours; mail has no base
+			m.Changes[i].URL = n.URL + c.URL
+		}
+	}
+	return nil
+}
+
+// messageRow reads what a message needs of an alert: from memory where it was
+// just stored and nothing can have been added to it, otherwise from the
+// database. changes may not be in the database yet.
+func (n *Feature) messageRow(ctx context.Context, it *delivery.Item, changes *found) (row alertRow, err error) {
+	p := outgoingOf(it).alert
+	if p == nil || it.Payload != it.Subject || n.Changes != nil && changes == nil {
+		if row, err = n.alertRow(ctx, it.Tenant, it.Payload); err != nil {
+			return row, err
+		}
+	} else {
+		row = p.row()
+	}
+	if changes != nil {
+		row.changes = slices.Clone(changes.list) // the message writes whole URLs into it
+		row.more = changes.more
+	}
+	return row, nil
+}
+
+func (n *Feature) alertURL(accountID, alertID string) string {
+	return n.URL + alertPath(accountID, alertID)
+}

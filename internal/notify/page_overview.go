@@ -1,0 +1,92 @@
+package notify
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/db"
+)
+
+// Glance is what the overview says of alerts.
+type Glance struct {
+	Firing   []GlanceAlert // the newest first, at most 5
+	Count    int           // of all that fire, up to 100
+	Failed   int           // deliveries that failed in the last 24 hours, up to 10,000
+	Href     string        // page of the alerts
+	Failures string        // page of the deliveries
+}
+
+// GlanceAlert is an alert that fires.
+type GlanceAlert struct {
+	Sentence, Href, Severity string
+	Since                    time.Time
+	Acked                    bool
+	AckedBy                  string
+	Preceded                 string // the first of the changes that preceded it; "" = none
+	Objective                string // id of the objective that it is about; "" = another thing
+	Recovering               bool   // the failures have stopped; set by the overview
+}
+
+// Note is what the overview says below the sentence.
+func (a GlanceAlert) Note() string {
+	var list []string
+	if a.Preceded != "" {
+		list = append(list, "Preceded by: "+stop(a.Preceded))
+	}
+	if a.Acked {
+		list = append(list, stop("Acknowledged by "+a.AckedBy))
+	}
+	return strings.Join(list, " ")
+}
+
+// Glance answers "is anything wrong?" for an account.
+func (n *Feature) Glance(ctx context.Context, accountID string) (Glance, error) {
+	g := Glance{Href: AlertsPath(accountID), Failures: NotificationsPath(accountID)}
+	list, _, err := n.firing(ctx, accountID, 100)
+	if err != nil {
+		return g, err
+	}
+	g.Count = len(list)
+	for _, a := range list[:min(len(list), 5)] {
+		kind, err := n.AlertType(ctx, a.Type)
+		if err != nil {
+			return g, err
+		}
+		one := GlanceAlert{
+			Sentence: a.thing(kind),
+			Href:     alertPath(accountID, a.ID),
+			Severity: a.Severity,
+			Since:    a.OccurredAt.Time,
+			Acked:    !a.AckedAt.IsZero(),
+			AckedBy:  a.AckedBy,
+		}
+		if len(a.Changes) > 0 {
+			one.Preceded = a.Changes[0].Summary
+		}
+		if r := a.Resource; r != nil && r.Product == event.Product && r.Type == "objective" {
+			one.Objective = r.ID
+		}
+		g.Firing = append(g.Firing, one)
+	}
+	g.Failed, err = n.failures(ctx, accountID)
+	return g, err
+}
+
+// Firing is the number of an account's alerts that fire, up to 100.
+func (n *Feature) Firing(ctx context.Context, accountID string) (count int, err error) {
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		return tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM alert
+			WHERE account_id = $1 AND state = $2 LIMIT 100) AS capped`, accountID, stateFiring).Scan(&count)
+	})
+	return count, err
+}
+
+// failures counts the deliveries that failed in the last 24 hours.
+func (n *Feature) failures(ctx context.Context, accountID string) (count int, err error) {
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		return tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM delivery WHERE tenant = $1 AND state = 'failed' AND ended_at > $2 LIMIT $3) AS capped`, accountID, n.Now().Add(-24*time.Hour).UnixMicro(), countMost).Scan(&count)
+	})
+	return count, err
+}

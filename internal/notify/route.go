@@ -1,0 +1,203 @@
+package notify
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
+)
+
+// sending is a delivery to be: which policy sends where.
+type sending struct {
+	policyID, policy string
+	target           target
+	start, followed  string // id and state of START's delivery; "" for a START
+	hold             time.Time
+	heldFor, why     string // the subject whose interval holds it back until hold, in words too
+}
+
+// subjectOf is what policies look at.
+func (p *prepared) subject() *subject {
+	a := &p.alert
+	s := &subject{kind: a.Type, severity: a.Severity, zones: p.zones, zoneRef: a.Zone, filters: a.Filters, lasts: a.Event == event.AlertStart}
+	switch {
+	case a.Resource != nil:
+		s.about = a.Type + " " + a.Resource.Product + "/" + a.Resource.Type + "/" + a.Resource.ID
+	case p.zone.ID != "":
+		s.about = a.Type + " " + p.zone.ID
+	default:
+		s.about = a.Type + " " + a.Correlation
+	}
+	return s
+}
+
+func (s *storing) lastNotified(ctx context.Context, policyID, about string) (time.Time, error) {
+	var at int64
+	err := s.tx.QueryRow(ctx, `SELECT at FROM told WHERE policy_id = $1 AND subject = $2`, policyID, about).Scan(&at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	return time.UnixMicro(at), err
+}
+
+// targets are the destinations of a policy.
+func (s *storing) targets(ctx context.Context, p *Policy) (list []target, err error) {
+	for _, w := range p.Mechanisms.Webhooks {
+		t, ok := s.hooks[w.ID]
+		if !ok {
+			if t, err = s.target(ctx, `account_id = $1 AND id = $2 AND kind = 'webhook'`, p.account, w.ID); err != nil {
+				return nil, err
+			}
+			s.hooks[w.ID] = t
+		}
+		list = append(list, t)
+	}
+	for _, e := range p.Mechanisms.Email {
+		key := [2]string{p.account, foldAddress(e.ID)}
+		t, ok := s.mails[key]
+		if !ok {
+			if t, err = s.target(ctx, `account_id = $1 AND address = $2 AND kind = 'email'`, key[0], key[1]); err != nil {
+				return nil, err
+			}
+			s.mails[key] = t
+		}
+		list = append(list, t)
+	}
+	return slices.DeleteFunc(list, func(t target) bool { return t.id == "" }), nil
+}
+
+func (s *storing) target(ctx context.Context, where string, args ...any) (t target, err error) {
+	err = s.tx.QueryRow(ctx, `SELECT id, name, kind, state, state_why FROM destination WHERE `+where, args...).
+		Scan(&t.id, &t.name, &t.kind, &t.state, &t.why)
+	if errors.Is(err, sql.ErrNoRows) {
+		return target{}, nil
+	}
+	return t, err
+}
+
+// targetByID finds the destination of an earlier delivery, which may be gone.
+func (s *storing) targetByID(ctx context.Context, account, destinationID string) (target, error) {
+	t, ok := s.byID[destinationID]
+	if ok {
+		return t, nil
+	}
+	t, err := s.target(ctx, `account_id = $1 AND id = $2`, account, destinationID)
+	if t.id == "" {
+		t = target{id: destinationID, state: targetGone}
+	}
+	if err == nil {
+		s.byID[destinationID] = t
+	}
+	return t, err
+}
+
+// follow sends an END where its START went, whatever the policies say now.
+func (s *storing) follow(ctx context.Context, p *prepared, open *root, e *entry) error {
+	starts, err := s.startDeliveries(ctx, open.key)
+	if err != nil {
+		return err
+	}
+	for _, d := range starts {
+		t, err := s.targetByID(ctx, p.alert.Account, d.Destination)
+		if err != nil {
+			return err
+		}
+		start := outgoingOf(&d.Item)
+		t.kind = d.Kind
+		t.name = start.Mechanism
+		e.sends = append(e.sends, sending{
+			policyID: start.PolicyID,
+			policy:   start.Policy,
+			target:   t,
+			start:    d.ID,
+			followed: d.State,
+		})
+	}
+	for _, c := range open.decision {
+		if c.Matched {
+			e.decision = append(e.decision, PolicyResult{
+				PolicyID: c.PolicyID,
+				Policy:   c.Policy,
+				Matched:  true,
+				Why:      "the end is sent where the start was sent",
+			})
+		}
+	}
+	return nil
+}
+
+// startDeliveries reads the deliveries of an incident's starts, without replays.
+func (s *storing) startDeliveries(ctx context.Context, rootKey string) ([]delivery.Stored, error) {
+	if err := s.insertDeliveries(ctx); err != nil { // some may be of this transaction
+		return nil, err
+	}
+	list, err := delivery.Select(ctx, s.tx, `WHERE subject = $1 AND replay_of = '' ORDER BY id`, rootKey)
+	if err != nil {
+		return nil, err
+	}
+	var starts []delivery.Stored
+	for _, d := range list {
+		if err := loadLabels(&d.Item); err != nil {
+			return nil, err
+		}
+		if outgoingOf(&d.Item).Event == event.AlertStart {
+			starts = append(starts, d)
+		}
+	}
+	return starts, nil
+}
+
+// targetGone is the state of a target whose destination was deleted.
+const targetGone = "gone"
+
+// deliver makes the deliveries of an alert. A message that cannot be sent is
+// stored too, with the reason.
+func (s *storing) deliver(p *prepared, sends []sending) {
+	for _, x := range sends {
+		data := &outgoing{alert: p, labels: labels{
+			Event:     p.alert.Event,
+			PolicyID:  x.policyID,
+			Policy:    x.policy,
+			Mechanism: x.target.name,
+			HeldFor:   x.heldFor,
+		}}
+		it := &delivery.Item{
+			ID:          s.n.ids.after(x.start, s.now),
+			Tenant:      p.alert.Account,
+			Destination: x.target.id,
+			Kind:        x.target.kind,
+			Lane:        p.alert.Correlation,
+			Subject:     p.root,
+			Payload:     p.key,
+			Labels:      data.encode(),
+			Data:        data,
+			HoldUntil:   x.hold,
+			Why:         x.why,
+			Created:     s.now,
+		}
+		switch {
+		case x.target.state == delivery.DestinationDisabled:
+			it.State = delivery.StateNotSent
+			it.Why = whyDisabled(x.target.why)
+		case x.target.state == targetGone:
+			it.State = delivery.StateNotSent
+			it.Why = whyDeleted
+		case x.followed == delivery.StateFailed, x.followed == delivery.StateNotSent:
+			it.State = delivery.StateNotSent
+			it.Why = whyNoStart
+		default:
+			p.queued = append(p.queued, it)
+		}
+		s.deliveries = append(s.deliveries, it)
+	}
+}
+
+func (s *storing) insertDeliveries(ctx context.Context) error {
+	list := s.deliveries
+	s.deliveries = nil
+	return s.n.queue.Insert(ctx, s.tx, list)
+}

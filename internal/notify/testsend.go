@@ -1,0 +1,89 @@
+package notify
+
+import (
+	"context"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// TestPolicy queues a test message to every destination of a policy.
+func (n *Feature) TestPolicy(ctx context.Context, by *web.Principal, accountID, policyID string) (out Replayed, err error) {
+	p, err := n.Policy(ctx, accountID, policyID)
+	if err != nil {
+		return out, err
+	}
+	var items []*delivery.Item
+	err = n.change(ctx, func(tx *db.Tx) error {
+		out = Replayed{Deliveries: []string{}}
+		items = nil
+		s := n.newStoring(tx)
+		targets, err := s.targets(ctx, &p)
+		if err != nil {
+			return err
+		}
+		for _, t := range targets {
+			it := n.testItem(&p, t)
+			items = append(items, it)
+			out.Deliveries = append(out.Deliveries, it.ID)
+		}
+		if err := n.queue.Insert(ctx, tx, items); err != nil {
+			return err
+		}
+		return n.record(ctx, tx, by, "test", resourcePolicy, accountID, p.ID, p.Name, nil, nil)
+	})
+	if err == nil {
+		n.queue.Offer(items)
+	}
+	return out, err
+}
+
+func (n *Feature) testItem(p *Policy, to target) *delivery.Item {
+	data := &outgoing{labels: labels{Event: eventTest, PolicyID: p.ID, Policy: p.Name, Mechanism: to.name}}
+	return &delivery.Item{
+		ID:          n.ids.next(n.Now()),
+		Tenant:      p.account,
+		Destination: to.id,
+		Kind:        to.kind,
+		Labels:      data.encode(),
+		Data:        data,
+	}
+}
+
+// TestWebhook sends a test message now and returns the attempt.
+func (n *Feature) TestWebhook(ctx context.Context, accountID, destinationID string) (Attempt, error) {
+	d, err := n.Destination(ctx, accountID, destinationID)
+	if err != nil {
+		return Attempt{}, err
+	}
+	began := n.Now()
+	r, err := n.sendTest(ctx, &d, "")
+	if err != nil {
+		return Attempt{}, err
+	}
+	outcome := delivery.StateFailed
+	switch {
+	case r.Fault == delivery.NoFault && r.Status >= 200 && r.Status < 300:
+		outcome = delivery.StateDelivered
+	case r.Fault == delivery.Kept:
+		outcome = delivery.StateKept
+	}
+	return attemptOf(delivery.Attempt{N: 1, At: began, Took: n.Now().Sub(began), Outcome: outcome, Result: r}), nil
+}
+
+// sendTest sends a test message now, outside of the queue.
+func (n *Feature) sendTest(ctx context.Context, d *Destination, policy string) (delivery.Result, error) {
+	c := n.channels[d.Kind]
+	if c == nil {
+		return delivery.Result{}, errs.New(errs.CodeUnavailable, "this installation has no channel of the kind %s", d.Kind)
+	}
+	m := n.newMessage(d, n.ids.next(n.Now()))
+	n.fillTest(m)
+	m.Policy = policy
+	m.sanitize()
+	ctx, cancel := context.WithTimeout(ctx, n.Limits.Attempt) // as long as a delivery
+	defer cancel()
+	return c.Send(ctx, m), nil
+}

@@ -1,0 +1,325 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/id"
+)
+
+// Outcome is one attempt, or what Compose decided without one, as it is stored.
+type Outcome struct {
+	Item    *Item // with the counts before the attempt
+	Message Message
+	Verdict Verdict
+	Result  Result
+	At      time.Time
+	Took    time.Duration
+
+	fallback *Item
+	lost     bool // another owner stored a result first
+}
+
+// write is one entry of the writer's batch: exactly one of the three.
+type write struct {
+	outcome *Outcome
+	closing *Closing
+	work    func(context.Context, *db.Tx) error
+}
+
+// Commit runs work in the transaction that stores the next outcomes, and returns
+// when that is durable. When work fails, so do the outcomes beside it: it must
+// fail only as the database does.
+func (q *Queue) Commit(ctx context.Context, work func(context.Context, *db.Tx) error) error {
+	return q.writer.Do(ctx, &write{work: work})
+}
+
+// composeRetry is the wait after Compose could not read what it needs.
+const composeRetry = 2 * time.Second
+
+// attempt sends one delivery and commits the outcome before the lane may
+// continue.
+func (q *Queue) attempt(it *Item) {
+	o := &Outcome{Item: it, At: q.cfg.Now()}
+	m, decided := q.compose(it)
+	if decided != nil {
+		o.Verdict = *decided
+	} else if q.ctx.Err() == nil {
+		o.Message = m
+		q.send(o)
+	}
+	if q.ctx.Err() != nil && !o.arrived() {
+		// Canceled by the end of the drain: the next owner makes it again.
+		q.release(it, Verdict{}, o.At)
+		q.finish(it, Verdict{}, false)
+		return
+	}
+	q.release(it, o.Verdict, o.At)
+	stored := q.store(o)
+	if stored {
+		q.metrics.attempted(it.Kind, o.Verdict, o.Took)
+	}
+	q.finish(it, o.Verdict, stored && !o.lost)
+	if stored && o.fallback != nil && !o.lost {
+		q.Offer([]*Item{o.fallback})
+	}
+}
+
+// arrived reports whether the receiver answered.
+func (o *Outcome) arrived() bool { return o.Verdict.made && o.Result.Fault == NoFault }
+
+func (q *Queue) compose(it *Item) (Message, *Verdict) {
+	ctx, cancel := context.WithTimeout(q.ctx, 10*time.Second)
+	defer cancel()
+	m, decided, err := q.cfg.Compose(ctx, it)
+	if err == nil {
+		return m, decided
+	}
+	if q.ctx.Err() == nil {
+		q.cfg.Log.Warn("a delivery could not be composed, will be tried again", "delivery", it.ID, "error", err)
+	}
+	return nil, &Verdict{State: StateWaiting, Why: "Belfry's database did not answer", Wait: composeRetry}
+}
+
+func (q *Queue) send(o *Outcome) {
+	it := o.Item
+	limits := &q.cfg.Limits
+	ctx, cancel := context.WithTimeout(q.ctx, limits.Attempt)
+	o.Result = q.cfg.Send(ctx, it, o.Message)
+	cancel()
+	o.Took = q.cfg.Now().Sub(o.At)
+	v := Judge(o.Result, it.Failures, o.At.Sub(it.Created), limits.Schedule, rand.Float64())
+	if q.cfg.Judge != nil {
+		v = q.cfg.Judge(it, o.Result, v)
+	}
+	v.made = true
+	o.Verdict = v
+	if v.Fallback != nil && v.State != StateWaiting && v.State != StateDelivered && it.FallbackOf == "" {
+		o.fallback = q.fallback(it, v.Fallback)
+	}
+}
+
+// fallback is the delivery that takes the place of one that failed. There is one
+// step: a fallback has no fallback.
+func (q *Queue) fallback(it, to *Item) *Item {
+	now := q.cfg.Now()
+	return &Item{
+		ID:          id.At(now),
+		Tenant:      it.Tenant,
+		Destination: to.Destination,
+		Kind:        to.Kind,
+		Lane:        it.Lane,
+		Subject:     it.Subject,
+		Payload:     it.Payload,
+		Labels:      to.Labels,
+		Data:        to.Data,
+		ReplayOf:    it.ReplayOf,
+		FallbackOf:  it.ID,
+		Created:     now,
+	}
+}
+
+// storeRetry is the wait after an outcome could not be stored.
+const storeRetry = time.Second
+
+// store hands an outcome to the writer until it is durable: an attempt that is
+// not stored would be made twice.
+func (q *Queue) store(o *Outcome) bool {
+	for {
+		err := q.writer.Do(q.ctx, &write{outcome: o})
+		if err == nil {
+			return true
+		}
+		if q.ctx.Err() != nil {
+			return false
+		}
+		q.cfg.Log.Warn("an outcome is not stored yet", "delivery", o.Item.ID, "error", err)
+		select {
+		case <-q.ctx.Done():
+			return false
+		case <-time.After(storeRetry):
+		}
+	}
+}
+
+// close stores closings without waiting. A closing that is not stored is decided
+// again by the next owner. Called with mu held.
+func (q *Queue) close(list []Closing) {
+	for _, c := range list {
+		q.done.Go(func() {
+			if err := q.writer.Do(q.ctx, &write{closing: &c}); err != nil {
+				q.cfg.Log.Warn("the end of a delivery was not stored; it is decided again later",
+					"delivery", c.Item.ID, "error", err)
+			}
+			q.metrics.ended(c.Item.Kind, c.State)
+		})
+	}
+}
+
+// flush stores a batch in one transaction.
+func (q *Queue) flush(ctx context.Context, list []*write) error {
+	var after func()
+	err := q.cfg.DB.Tx(ctx, func(tx *db.Tx) error {
+		after = nil
+		var stored []*Outcome
+		for _, w := range list {
+			switch {
+			case w.outcome != nil:
+				if err := q.update(ctx, tx, w.outcome); err != nil {
+					return err
+				}
+				if !w.outcome.lost {
+					stored = append(stored, w.outcome)
+				}
+			case w.closing != nil:
+				if err := q.end(ctx, tx, w.closing); err != nil {
+					return err
+				}
+			default:
+				if err := w.work(ctx, tx); err != nil {
+					return err
+				}
+			}
+		}
+		if err := q.insertAttempts(ctx, tx, stored); err != nil {
+			return err
+		}
+		if q.cfg.Record == nil || len(stored) == 0 {
+			return nil
+		}
+		var err error
+		after, err = q.cfg.Record(ctx, tx, stored)
+		return err
+	})
+	if err == nil && after != nil {
+		after()
+	}
+	return err
+}
+
+// update stores what became of a delivery. The count of attempts is an
+// optimistic lock: if two processes sent this delivery, one result is stored.
+func (q *Queue) update(ctx context.Context, tx *db.Tx, o *Outcome) error {
+	it := o.Item
+	v := &o.Verdict
+	now := q.cfg.Now()
+	ended := int64(0)
+	if v.State != StateWaiting {
+		ended = now.UnixMicro()
+	}
+	attempts := it.Attempts
+	if v.made {
+		attempts++
+	}
+	failures := it.Failures
+	if v.Counts {
+		failures++
+	}
+	changed, err := tx.Exec(ctx, `UPDATE delivery
+		SET state = $3, why = $4, attempts = $5, failures = $6, next_at = $7, ended_at = $8
+		WHERE id = $1 AND state = 'waiting' AND attempts = $2`,
+		it.ID, it.Attempts, v.State, v.Why, attempts, failures, now.Add(v.Wait).UnixMicro(), ended)
+	o.lost = changed == 0
+	return err
+}
+
+func (q *Queue) end(ctx context.Context, tx *db.Tx, c *Closing) error {
+	_, err := tx.Exec(ctx, `UPDATE delivery SET state = $2, why = $3, ended_at = $4 WHERE id = $1 AND state = 'waiting'`,
+		c.Item.ID, c.State, c.Why, q.cfg.Now().UnixMicro())
+	return err
+}
+
+var attemptColumns = []string{
+	"delivery_id",
+	"n",
+	"tenant",
+	"at",
+	"took",
+	"status",
+	"outcome",
+	"error",
+	"request",
+	"body",
+	"response",
+	"answer",
+}
+
+const (
+	keepAnswer = 16 << 10
+	keepBody   = 16 << 10
+	keepError  = 1000
+)
+
+// row is an attempt in the order of attemptColumns.
+func (o *Outcome) row() []any {
+	result := o.Verdict.State
+	if result == StateWaiting {
+		result = "retry"
+	}
+	r := &o.Result
+	return []any{
+		o.Item.ID,
+		o.Item.Attempts + 1,
+		o.Item.Tenant,
+		o.At.UnixMicro(),
+		o.Took.Microseconds(),
+		r.Status,
+		result,
+		clean(r.Error, keepError),
+		encodeHeaders(r.Request),
+		head(r.Body, keepBody),
+		encodeHeaders(r.Response),
+		head(r.Answer, keepAnswer),
+	}
+}
+
+// insertAttempts stores the attempts of a batch, and the deliveries that take
+// the place of failed ones.
+func (q *Queue) insertAttempts(ctx context.Context, tx *db.Tx, list []*Outcome) error {
+	var rows [][]any
+	var fallbacks []*Item
+	for _, o := range list {
+		if o.Verdict.made {
+			rows = append(rows, o.row())
+		}
+		if o.fallback != nil {
+			fallbacks = append(fallbacks, o.fallback)
+		}
+	}
+	if err := tx.Insert(ctx, "attempt", attemptColumns, "", rows); err != nil {
+		return err
+	}
+	return q.Insert(ctx, tx, fallbacks)
+}
+
+func encodeHeaders(list []Header) []byte {
+	b, err := json.Marshal(list)
+	if err != nil || list == nil {
+		return []byte("[]")
+	}
+	return b
+}
+
+func head(b []byte, n int) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b[:min(len(b), n)]
+}
+
+// clean makes text of others fit for both databases: valid UTF-8 without NUL, at
+// most n bytes.
+func clean(s string, n int) string {
+	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD")
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && s[n]&0xc0 == 0x80 {
+		n--
+	}
+	return s[:n]
+}

@@ -1,0 +1,261 @@
+package delivery
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/id"
+)
+
+var columns = []string{
+	"id",
+	"tenant",
+	"shard",
+	"destination",
+	"kind",
+	"lane",
+	"subject",
+	"payload",
+	"labels",
+	"replay_of",
+	"fallback_of",
+	"state",
+	"why",
+	"attempts",
+	"failures",
+	"hold_until",
+	"next_at",
+	"created_at",
+	"ended_at",
+}
+
+// row is a new delivery in the order of columns.
+func (it *Item) row() []any {
+	ended := int64(0)
+	if it.State != StateWaiting {
+		ended = it.Created.UnixMicro()
+	}
+	return []any{
+		it.ID,
+		it.Tenant,
+		shardOf(it.Destination),
+		it.Destination,
+		it.Kind,
+		it.Lane,
+		it.Subject,
+		it.Payload,
+		it.Labels,
+		it.ReplayOf,
+		it.FallbackOf,
+		it.State,
+		it.Why,
+		it.Attempts,
+		it.Failures,
+		micros(it.HoldUntil),
+		it.Due.UnixMicro(),
+		it.Created.UnixMicro(),
+		ended,
+	}
+}
+
+// Insert stores new deliveries in the transaction of what causes them; call
+// Offer with the same list after its commit.
+func (q *Queue) Insert(ctx context.Context, tx *db.Tx, list []*Item) error {
+	now := q.cfg.Now()
+	rows := make([][]any, len(list))
+	for i, it := range list {
+		if it.ID == "" {
+			it.ID = id.At(now)
+		}
+		if it.State == "" {
+			it.State = StateWaiting
+		}
+		if it.Created.IsZero() {
+			it.Created = now
+		}
+		it.Due = it.Created
+		if it.HoldUntil.After(it.Due) {
+			it.Due = it.HoldUntil
+		}
+		rows[i] = it.row()
+	}
+	return tx.Insert(ctx, "delivery", columns, "", rows)
+}
+
+// Stored is a delivery as the database has it, with its attempts where they were
+// asked for.
+type Stored struct {
+	Item
+	NextAt time.Time // of a waiting one
+	Ended  time.Time
+}
+
+// Columns are what [Stored.Scan] reads, of the table delivery named d.
+var Columns = "d." + strings.Join([]string{
+	"id", "tenant", "destination", "kind", "lane", "subject", "payload", "labels", "replay_of", "fallback_of",
+	"state", "why", "attempts", "failures", "hold_until", "next_at", "created_at", "ended_at",
+}, ", d.")
+
+// Scan reads a row of Columns, and the columns behind them into more.
+func (s *Stored) Scan(rows *sql.Rows, more ...any) error {
+	var hold, next, created, ended int64
+	err := rows.Scan(append([]any{
+		&s.ID,
+		&s.Tenant,
+		&s.Destination,
+		&s.Kind,
+		&s.Lane,
+		&s.Subject,
+		&s.Payload,
+		&s.Labels,
+		&s.ReplayOf,
+		&s.FallbackOf,
+		&s.State,
+		&s.Why,
+		&s.Attempts,
+		&s.Failures,
+		&hold,
+		&next,
+		&created,
+		&ended,
+	}, more...)...)
+	s.HoldUntil = timeOf(hold)
+	s.Due = timeOf(next)
+	s.Created = timeOf(created)
+	s.Ended = timeOf(ended)
+	if s.State == StateWaiting {
+		s.NextAt = s.Due
+	}
+	return err
+}
+
+// Select reads deliveries; rest is what follows FROM delivery d.
+func Select(ctx context.Context, tx *db.Tx, rest string, args ...any) ([]Stored, error) {
+	rows, err := tx.Query(ctx, `SELECT `+Columns+` FROM delivery d `+rest, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []Stored
+	for rows.Next() {
+		var s Stored
+		if err := s.Scan(rows); err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	return list, rows.Err()
+}
+
+// waiting reads the waiting deliveries that a condition finds.
+func (q *Queue) waiting(ctx context.Context, where string, args ...any) ([]*Item, error) {
+	var list []*Item
+	err := q.cfg.DB.View(ctx, func(tx *db.Tx) error {
+		found, err := Select(ctx, tx, `WHERE state = 'waiting' AND `+where, args...)
+		list = make([]*Item, len(found))
+		for i := range found {
+			list[i] = &found[i].Item
+		}
+		return err
+	})
+	if err != nil || q.cfg.Load == nil {
+		return list, err
+	}
+	for _, it := range list {
+		if err := q.cfg.Load(it); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// Attempt is one try, as it went over the wire.
+type Attempt struct {
+	N       int
+	At      time.Time
+	Took    time.Duration
+	Outcome string // delivered, retry, failed, kept
+	Result         // RetryAfter and Fault are not stored
+}
+
+// Attempts reads the first 100 attempts of a delivery.
+func Attempts(ctx context.Context, tx *db.Tx, deliveryID string) ([]Attempt, error) {
+	rows, err := tx.Query(ctx, `SELECT n, at, took, status, outcome, error, request, body, response, answer
+		FROM attempt WHERE delivery_id = $1 ORDER BY n LIMIT 100`, deliveryID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	list := []Attempt{}
+	for rows.Next() {
+		var a Attempt
+		var at, took int64
+		var request, response []byte
+		err := rows.Scan(&a.N, &at, &took, &a.Status, &a.Outcome, &a.Error, &request, &a.Body, &response, &a.Answer)
+		if err != nil {
+			return nil, err
+		}
+		a.At = timeOf(at)
+		a.Took = time.Duration(took) * time.Microsecond
+		if err := json.Unmarshal(request, &a.Request); err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(response, &a.Response); err != nil {
+			return nil, err
+		}
+		list = append(list, a)
+	}
+	return list, rows.Err()
+}
+
+// pruneBatch is how many deliveries one transaction deletes: others wait for the
+// database's writer no longer than that takes.
+const pruneBatch = 500
+
+// Prune deletes the deliveries that were made before a time and have ended, with
+// their attempts, in bounded batches. Between two batches other transactions run.
+func (q *Queue) Prune(ctx context.Context, before time.Time) (deleted int64, err error) {
+	for ctx.Err() == nil {
+		n, err := q.pruneNext(ctx, id.Lowest(before))
+		deleted += n
+		if err != nil || n < pruneBatch {
+			return deleted, err
+		}
+	}
+	return deleted, nil
+}
+
+func (q *Queue) pruneNext(ctx context.Context, before string) (deleted int64, err error) {
+	const ended = `SELECT id FROM delivery WHERE id < $1 AND state <> 'waiting' ORDER BY id LIMIT $2`
+	err = q.cfg.DB.Tx(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM attempt WHERE delivery_id IN (`+ended+`)`, before, pruneBatch)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM replay_progress WHERE until < $1`, before)
+		if err != nil {
+			return err
+		}
+		deleted, err = tx.Exec(ctx, `DELETE FROM delivery WHERE id IN (`+ended+`)`, before, pruneBatch)
+		return err
+	})
+	return deleted, err
+}
+
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func timeOf(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
