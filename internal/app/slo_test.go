@@ -16,6 +16,7 @@ import (
 // TestABurnIsSeenFromTheBusToThePage plays the middle of the story: a change, an
 // outage, the alert on its topic, the page with the change as a mark.
 func TestABurnIsSeenFromTheBusToThePage(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.account("Acme")
 	v := s.member(id, "ana@acme.example", "owner")
