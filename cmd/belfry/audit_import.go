@@ -16,8 +16,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/client"
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/history"
 )
 

@@ -124,7 +124,6 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return usageError(f, stderr, "%v", err)
 	}
-	c.HTTP.Transport = named{http.DefaultTransport}
 	file, code := readCatalogue(f.Name(), name, stderr)
 	if file == nil {
 		return code
@@ -242,14 +241,4 @@ func placed(name, message string) string {
 	}
 	_, why, _ := strings.Cut(message, ": ")
 	return fmt.Sprintf("%s:%d:%d: %s", name, line, column, why)
-}
-
-// named says in each request that it comes from this program, so that the
-// record shows CLI.
-type named struct{ http.RoundTripper }
-
-func (n named) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Header.Set("User-Agent", producer.UserAgent+"/"+buildVersion())
-	return n.RoundTripper.RoundTrip(r)
 }

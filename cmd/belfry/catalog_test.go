@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/belfryhq/belfry/internal/catalogue"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/producer"
 )
 
@@ -108,7 +109,7 @@ func TestApplyShowsTheDifferenceFirst(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		asked = append(asked, r.Method+" "+r.URL.RequestURI()+" "+r.Header.Get("Content-Type")+" "+r.Header.Get("Authorization"))
-		if string(body) != string(producer.Starter()) || !strings.HasPrefix(r.UserAgent(), producer.UserAgent+"/") {
+		if string(body) != string(producer.Starter()) || !strings.HasPrefix(r.UserAgent(), feature.CommandAgent+"/") {
 			t.Errorf("agent %q, body %q", r.UserAgent(), body)
 		}
 		w.Header().Set("Content-Type", "application/json")

@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/belfryhq/belfry/internal/client"
+	"github.com/belfryhq/belfry/internal/feature"
 )
 
 // The flags that every command has which asks a server.
@@ -37,7 +38,9 @@ func newClient(address, token string, stderr io.Writer) (*client.Client, error) 
 	if u.Scheme == "http" && !loopback(u.Hostname()) {
 		printf(stderr, "belfry: warning: %s is not https: the token can be read on the way there\n", u.Host)
 	}
-	return client.New(address, token), nil
+	c := client.New(address, token)
+	c.Agent = feature.CommandAgent + "/" + buildVersion() // the audit log shows CLI
+	return c, nil
 }
 
 // loopback reports whether a host name stays on this machine.

@@ -14,7 +14,7 @@ func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	f := flags("serve", "serve [flags]", "Runs Belfry. Settings come from the environment (BELFRY_LISTEN, BELFRY_DATA_DIR, ...) and the config file;\ndocs/guide/configure.md lists them.",
 		"BELFRY_DATA_DIR=/var/lib/belfry belfry serve", stderr)
 	file := f.String("config", "", "config `file` (YAML: the settings' names in lower case without BELFRY_)")
-	roles := f.String("roles", "", "what this process does: all, or some of "+strings.Join(app.RoleNames, ","))
+	roles := f.String("roles", "", "what this process does: all, or some of "+strings.Join(app.RoleNames(), ","))
 	if code, done := parseAll(f, args, stdout, stderr); done {
 		return code
 	}
@@ -58,8 +58,8 @@ func loadConfig(file, roles string, stderr io.Writer) (app.Config, error) {
 	if roles != "" {
 		cfg.Roles = strings.Split(roles, ",")
 		for _, r := range cfg.Roles {
-			if r != "all" && !strings.Contains(","+strings.Join(app.RoleNames, ",")+",", ","+r+",") {
-				return cfg, fmt.Errorf("--roles: %q is not a role; there are all, %s", r, strings.Join(app.RoleNames, ", "))
+			if r != "all" && !strings.Contains(","+strings.Join(app.RoleNames(), ",")+",", ","+r+",") {
+				return cfg, fmt.Errorf("--roles: %q is not a role; there are all, %s", r, strings.Join(app.RoleNames(), ", "))
 			}
 		}
 	}

@@ -93,7 +93,7 @@ func (i *simulated) named(zone string) {
 }
 
 // tell says what was not counted, and reports whether anything was.
-func (i *simulated) tell(w io.Writer, objective slo.Spec) bool {
+func (i *simulated) tell(w io.Writer, objective slo.ObjectiveSpec) bool {
 	if i.counted == i.lines && i.lines > 0 {
 		return true
 	}

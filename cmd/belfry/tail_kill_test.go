@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // countingServer counts requests as the server does: each key once.
@@ -163,14 +165,10 @@ func TestTailCountsExactlyOverRotationsAndKills(t *testing.T) {
 	}
 	// What was rotated before the log was first seen is history.
 	put(log, 100)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		if total, _ := s.counted(); total > 0 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("nothing is counted")
-		}
-	}
+	poll.Until(t, "a line is counted", func() bool {
+		total, _ := s.counted()
+		return total > 0
+	})
 	rotations := map[string]int{}
 	for written < all {
 		put(log, 1+dice.IntN(1000))

@@ -28,16 +28,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -73,16 +72,14 @@ func Schema() db.Schema {
 	return db.Schema{Source: "account", Files: files}
 }
 
-// Config is what a Directory works with. DB is required.
+// Manifest is the feature before it is constructed.
+var Manifest = feature.Manifest{Name: "account", Schemas: []func() db.Schema{Schema}, Cache: 1}
+
+// Config configures a Directory. DB is required; URL is for the links of sign-in and of customers' pages.
 type Config struct {
-	DB             *db.DB                // opened with bus.Schema() and Schema()
-	Now            func() time.Time      // nil = time.Now
-	Log            *slog.Logger          // nil = none
-	Registerer     prometheus.Registerer // nil = no metrics
-	BootstrapToken string                // an operators' token from the first start, at least 32 characters; empty = none
-	ExternalURL    string                // http(s)://HOST of this server, for the URLs of customers' pages
-	Secure         bool                  // browsers reach the server over TLS
-	Notify         func()                // wakes the relay of the outbox after a commit; nil = it polls
+	feature.Env
+	BootstrapToken string // an operators' token from the first start, at least 32 characters; empty = none
+	Secure         bool   // browsers reach the server over TLS
 	// SendMail sends a mail by the operators' server; nil = there is none, and
 	// the page that asks for a mail shows it.
 	SendMail func(ctx context.Context, m Mail) error
@@ -109,19 +106,10 @@ type Directory struct {
 
 // New makes a Directory.
 func New(cfg Config) (*Directory, error) {
-	if cfg.DB == nil {
-		return nil, errors.New("account: DB is required")
+	var err error
+	if cfg.Env, err = cfg.Complete(Manifest.Name); err != nil {
+		return nil, err
 	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Notify == nil {
-		cfg.Notify = func() {}
-	}
-	cfg.ExternalURL = strings.TrimSuffix(cfg.ExternalURL, "/")
 	d := &Directory{cfg: cfg, db: cfg.DB, now: cfg.Now,
 		denials:     newDenials(),
 		uses:        newUses(),
@@ -133,8 +121,8 @@ func New(cfg Config) (*Directory, error) {
 		zones:       newCache[string, Zone](cachedRefs, cacheTime, cfg.Now),
 		seenOver:    newCache[string, bool](cachedRefs, cacheTime, cfg.Now),
 	}
-	if cfg.ExternalURL != "" {
-		u, err := url.Parse(cfg.ExternalURL)
+	if cfg.URL != "" {
+		u, err := url.Parse(cfg.URL)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return nil, errors.New("account: the external URL is not http(s)://HOST")
 		}
@@ -149,11 +137,15 @@ func New(cfg Config) (*Directory, error) {
 		h := HashOf(cfg.BootstrapToken)
 		d.bootstrap = &h
 	}
-	var err error
 	if d.metrics, err = newMetrics(cfg.Registerer); err != nil {
 		return nil, err
 	}
 	return d, nil
+}
+
+// Describe returns the feature as the app serves and runs it.
+func (d *Directory) Describe() feature.Feature {
+	return feature.Feature{API: d.API, Pages: d.Pages, Stages: []run.Stage{{Name: "accounts", Run: d.Run}}}
 }
 
 // Run does what happens on its own, until ctx ends: it writes when credentials
@@ -191,8 +183,8 @@ func (d *Directory) logged(what string, err error) {
 	}
 }
 
-// Register adds the feature's operations.
-func (d *Directory) Register(api *web.API) {
+// API registers the operations.
+func (d *Directory) API(api *web.API) {
 	d.registerAccounts(api)
 	d.registerMembers(api)
 	d.registerConfirmations(api)

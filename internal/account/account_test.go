@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
@@ -158,14 +159,14 @@ func TestAFaultyConfigurationIsRefusedByName(t *testing.T) {
 	f := newFixture(t, db.Config{DataDir: t.TempDir()})
 	for want, cfg := range map[string]account.Config{
 		"DB":              {},
-		"bootstrap token": {DB: f.db, BootstrapToken: "short"},
-		"external URL":    {DB: f.db, ExternalURL: "belfry.example"},
+		"bootstrap token": {Env: feature.Env{DB: f.db}, BootstrapToken: "short"},
+		"external URL":    {Env: feature.Env{DB: f.db, URL: "belfry.example"}},
 	} {
 		if _, err := account.New(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
-	if _, err := account.New(account.Config{DB: f.db}); err != nil {
+	if _, err := account.New(account.Config{Env: feature.Env{DB: f.db}}); err != nil {
 		t.Error(err)
 	}
 }

@@ -211,7 +211,7 @@ func (d *Directory) confirmationMail(a Account, email, secret string) Mail {
 	if r := []rune(name); len(r) > maxNameInMail {
 		name = string(r[:maxNameInMail]) + "…"
 	}
-	link := d.cfg.ExternalURL + ConfirmPath + "#" + url.Values{ConfirmParameter: {secret}}.Encode()
+	link := d.cfg.URL + ConfirmPath + "#" + url.Values{ConfirmParameter: {secret}}.Encode()
 	text := fmt.Sprintf(`The account "%s" on %s would like to send its alerts to this address, %s.
 
 To agree, open this link and press the button. The link is valid for 24 hours and works once:
@@ -219,7 +219,7 @@ To agree, open this link and press the button. The link is valid for 24 hours an
 %s
 
 If you do not know the account, ignore this mail: no alert is sent to an address that is not confirmed.
-`, name, d.cfg.ExternalURL, email, link)
+`, name, d.cfg.URL, email, link)
 	return Mail{ID: id.New(), To: email, Subject: fmt.Sprintf(`Confirm this address for alerts of "%s"`, name), Text: text}
 }
 

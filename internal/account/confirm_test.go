@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/test/engines"
@@ -232,7 +233,7 @@ func TestWithoutAMailServerTheMailIsOnThePage(t *testing.T) {
 	mails := &post{}
 	s.open(func(c *account.Config) { c.SendMail = mails.send })
 	s.mayMail(acme, "bo@acme.example", false)
-	if _, err := s.dir.SendConfirmation(t.Context(), account.Belfry(), acme, href[len(base)+1:]); err != nil {
+	if _, err := s.dir.SendConfirmation(t.Context(), feature.Belfry(), acme, href[len(base)+1:]); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.confirm(secretIn(t, mails.last(t, 1))); err != nil {

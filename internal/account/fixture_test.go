@@ -19,6 +19,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
@@ -60,12 +61,21 @@ func newFixture(t testing.TB, cfg db.Config, change ...func(*account.Config)) *f
 	return f
 }
 
+// env is what a process gives to the directory.
+func (f *fixture) env() feature.Env {
+	return feature.Env{
+		DB:         f.db,
+		Now:        func() time.Time { return time.UnixMicro(f.now.Load()) },
+		Registerer: prometheus.NewRegistry(),
+		URL:        "http://belfry.test",
+	}
+}
+
 // open makes a directory and an API over the same store, as another process
 // would have them.
 func (f *fixture) open(change ...func(*account.Config)) {
 	f.t.Helper()
-	cfg := account.Config{DB: f.db, Now: func() time.Time { return time.UnixMicro(f.now.Load()) },
-		Registerer: prometheus.NewRegistry(), BootstrapToken: root, ExternalURL: "http://belfry.test"}
+	cfg := account.Config{Env: f.env(), BootstrapToken: root}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -87,7 +97,7 @@ func (f *fixture) open(change ...func(*account.Config)) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	dir.Register(api)
+	dir.API(api)
 	// What the pages will do: sign in and out.
 	answer := func(fn func(w http.ResponseWriter, r *http.Request) error) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -99,7 +99,7 @@ func (d *Directory) addMember(ctx context.Context, by *web.Principal, accountID,
 			if err != nil {
 				return err
 			}
-			out.SignInURL, out.InvitedUntil = d.cfg.ExternalURL+path, moment(d.micros()+LinkTime.Microseconds())
+			out.SignInURL, out.InvitedUntil = d.cfg.URL+path, moment(d.micros()+LinkTime.Microseconds())
 		}
 		return d.record(ctx, tx, by, event.NewAudit(accountID, "create", "member", person.ID, email).Changed(nil, out.Member))
 	})
@@ -296,7 +296,7 @@ func (d *Directory) MemberLink(ctx context.Context, by *web.Principal, accountID
 		if err != nil {
 			return err
 		}
-		url = d.cfg.ExternalURL + path
+		url = d.cfg.URL + path
 		return d.record(ctx, tx, by, event.NewAudit(accountID, "create", "sign_in_link", memberID, m.Email))
 	})
 	return url, err

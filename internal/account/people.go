@@ -180,7 +180,7 @@ func (d *Directory) AddOperator(ctx context.Context, by *web.Principal, email, n
 			if err != nil {
 				return err
 			}
-			signInURL = d.cfg.ExternalURL + path
+			signInURL = d.cfg.URL + path
 		}
 		return d.record(ctx, tx, by, event.NewAudit(Installation, "create", "operator", p.ID, p.Email).Changed(nil, p))
 	})
@@ -285,7 +285,7 @@ func (d *Directory) OperatorLink(ctx context.Context, by *web.Principal, personI
 		if err != nil {
 			return err
 		}
-		url = d.cfg.ExternalURL + path
+		url = d.cfg.URL + path
 		return d.record(ctx, tx, by, event.NewAudit(Installation, "create", "sign_in_link", personID, p.Email))
 	})
 	return url, err

@@ -78,7 +78,7 @@ func (d *Directory) PortalURL(ctx context.Context, by *web.Principal, accountID 
 		if err != nil {
 			return err
 		}
-		openURL = d.cfg.ExternalURL + path
+		openURL = d.cfg.URL + path
 		return d.record(ctx, tx, by, event.NewAudit(accountID, "create", "portal_session", p.Member.ID, p.Member.Name).Changed(nil, p))
 	})
 	return openURL, expires, err

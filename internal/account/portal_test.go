@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -55,7 +55,7 @@ func TestTheRecordTellsACustomersSessionFromAMember(t *testing.T) {
 // they record.
 func TestWhateverIsRecordedOfACustomersSessionNamesIt(t *testing.T) {
 	p := web.Principal{Kind: web.KindPortal, ID: "portal:a:u1", OnBehalfOf: "u1", SessionID: "s1", Session: true}
-	e := event.NewAudit("a", "update", "policy", "p1", "P").By(account.Actor(&p), account.Interface(&p)).With(map[string]any{"more": 1})
+	e := event.NewAudit("a", "update", "policy", "p1", "P").By(feature.Actor(&p), feature.Interface(&p)).With(map[string]any{"more": 1})
 	if e.Metadata["session"] != "s1" || e.Metadata["more"] != 1 || e.Actor.Name != "u1 (customer portal)" || e.Interface != "UI" {
 		t.Fatalf("%+v", e)
 	}

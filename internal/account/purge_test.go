@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
@@ -15,7 +16,7 @@ func TestWhatHasEndedIsRemoved(t *testing.T) {
 	}
 	defer store.Close()
 	now := time.Now()
-	d, err := New(Config{DB: store, Now: func() time.Time { return now }})
+	d, err := New(Config{Env: feature.Env{DB: store, Now: func() time.Time { return now }}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
@@ -55,7 +56,7 @@ func (d *Directory) NewLoginLink(ctx context.Context, email string) (path string
 		if path, err = d.newPersonLink(ctx, tx, p.ID, ""); err != nil {
 			return err
 		}
-		return d.recordForPerson(ctx, tx, Belfry(), p.ID, "create", "sign_in_link", p.ID)
+		return d.recordForPerson(ctx, tx, feature.Belfry(), p.ID, "create", "sign_in_link", p.ID)
 	})
 	return path, err
 }

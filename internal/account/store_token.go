@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -34,7 +35,7 @@ type Creator struct {
 }
 
 func creator(by *web.Principal) Creator {
-	a := Actor(by)
+	a := feature.Actor(by)
 	c := Creator{Type: a.Type, ID: a.ID, Name: a.Name}
 	if c.Name == "" {
 		c.Name = a.Email

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/id"
 )
@@ -118,7 +119,7 @@ func (d *Directory) recordSeen(ctx context.Context, tx *db.Tx, accountID string,
 	if untold > 0 {
 		metadata["others_since_the_last_event"] = untold
 	}
-	return d.record(ctx, tx, Belfry(), e.With(metadata))
+	return d.record(ctx, tx, feature.Belfry(), e.With(metadata))
 }
 
 // otherZone finds the zone that takes what is past the budget, or makes it.
@@ -139,7 +140,7 @@ func (d *Directory) otherZone(ctx context.Context, accountID string) (z Zone, er
 		}
 		e := withZone(event.NewAudit(accountID, "create", "zone", z.ID, z.Name), z.ID).Changed(nil, z)
 		e.Reason = &event.AuditReason{Text: "Traffic showed more new hostnames than become properties by themselves. The requests to the others are counted here; a property that is added by hand takes its own."}
-		return d.record(ctx, tx, Belfry(), e)
+		return d.record(ctx, tx, feature.Belfry(), e)
 	})
 	if err != nil {
 		return Zone{}, err

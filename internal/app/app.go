@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,8 +21,6 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
-	"github.com/belfryhq/belfry/internal/audit/ledger"
-	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
@@ -46,15 +43,14 @@ type App struct {
 	Health   *telemetry.Health
 	tracing  *telemetry.Tracing
 
-	box      *seal.Box
-	dbs      databases
-	broker   *broker.Broker // nil with an Apache Kafka cluster
-	cluster  bus.Cluster
-	producer *bus.Producer
-	memory   ledger.SignedLog
+	box       *seal.Box
+	databases []database     // in the order of manifests
+	broker    *broker.Broker // nil with an Apache Kafka cluster
+	cluster   bus.Cluster
+	producer  *bus.Producer
 
 	Account  *account.Directory
-	Producer *producer.Registry
+	Producer *producer.Feature
 	Audit    *audit.Feature
 	Traffic  *traffic.Feature
 	SLO      *slo.Feature
@@ -64,19 +60,8 @@ type App struct {
 	jobs     *jobs.Queue
 	idem     *web.Idempotency
 
-	consumers []stagedConsumer
-	relays    []stagedRelay
-	closers   []closer // let go of in reverse order
-}
-
-type stagedConsumer struct {
-	name     string
-	consumer *bus.Consumer
-}
-
-type stagedRelay struct {
-	name  string
-	relay *bus.Relay
+	features []running // in the order of features
+	closers  []closer  // closed in reverse order
 }
 
 // closer is one named thing to let go of.
@@ -100,12 +85,7 @@ func Setup(ctx context.Context, cfg Config, version string, logTo io.Writer) (*A
 		{"databases", a.openDatabases},
 		{"bus", a.openBus},
 		{"web", func(context.Context) error { return a.openWeb(version) }},
-		{"accounts", a.openAccount},
-		{"producers", a.openProducer},
-		{"audit log", a.openAudit},
-		{"traffic", a.openTraffic},
-		{"objectives", a.openSLO},
-		{"notifications", a.openNotify},
+		{"features", a.openFeatures},
 		{"listen", a.listen},
 		{"pages", func(context.Context) error { return a.openPages(version) }},
 	}
@@ -193,10 +173,10 @@ func (a *App) openWeb(version string) (err error) {
 	if err != nil {
 		return err
 	}
-	if a.idem, err = web.NewIdempotency(a.dbs.web, key); err != nil {
+	if a.idem, err = web.NewIdempotency(a.db(webManifest.Name), key); err != nil {
 		return err
 	}
-	a.jobs = jobs.New(a.dbs.web, jobs.Config{}, a.Log)
+	a.jobs = jobs.New(a.db(webManifest.Name), jobs.Config{}, a.Log)
 	a.API, err = web.New(web.Config{
 		Version: version, ExternalURL: a.Config.ExternalURL, Key: key, TrustedProxies: prefixes(a.Config.TrustedProxies),
 		OperatorNetworks: prefixes(a.Config.OperatorNetworks), Recheck: a.Config.StreamRecheck,
@@ -227,119 +207,6 @@ func (a *App) authenticate(ctx context.Context, r *http.Request) (*web.Principal
 		return a.Producer.Authenticate(ctx, r)
 	}
 	return a.Account.Authenticate(ctx, r)
-}
-
-func (a *App) openAccount(ctx context.Context) (err error) {
-	relay, err := bus.NewRelay(a.dbs.account, a.deliver, bus.RelayOptions{Name: "account", Log: a.Log, Registerer: a.Registry})
-	if err != nil {
-		return err
-	}
-	a.relays = append(a.relays, stagedRelay{"account relay", relay})
-	send, err := a.sendMail()
-	if err != nil {
-		return err
-	}
-	a.Account, err = account.New(account.Config{
-		DB: a.dbs.account, Log: a.Log, Registerer: a.Registry, BootstrapToken: a.Config.BootstrapToken,
-		ExternalURL: a.Config.ExternalURL, Secure: strings.HasPrefix(a.Config.ExternalURL, "https:") || a.Config.TLSCert != "", Notify: relay.Notify,
-		SendMail: send,
-	})
-	if err != nil {
-		return err
-	}
-	if err := a.Account.EnsureInstallation(ctx); err != nil {
-		return err
-	}
-	a.Account.Register(a.API)
-	return nil
-}
-
-func (a *App) openAudit(ctx context.Context) (err error) {
-	if a.memory, err = a.openMemory(ctx); err != nil {
-		return err
-	}
-	accountNames := &names{known: map[string]knownName{}, ask: func(ctx context.Context, id string) (string, error) {
-		found, err := a.Account.Account(ctx, id)
-		return found.Name, err
-	}}
-	a.Audit, err = audit.New(ctx, audit.Config{
-		DB: a.dbs.audit, Box: a.box, SignedLog: a.memory, KeyName: keyName(a.Config), Epoch: a.Config.Epoch,
-		Sources: audit.Sources{
-			Rules:    a.rules,
-			Personal: a.personal,
-			Zone:     a.Account.ResolveZone,
-			Account:  a.Account.ResolveAccount,
-		},
-		Words: audit.Words{
-			Sentence:    a.sentence,
-			Products:    a.productCategories,
-			AccountName: accountNames.of,
-		},
-		Self:        a.recordSelf,
-		Publish:     a.deliver,
-		OwnRecorded: a.ownRecorded,
-		Cursors:     a.API.Cursors(), Log: a.Log, Registry: a.Registry,
-	})
-	if err != nil {
-		return err
-	}
-	a.Health.Add("audit signing", a.Audit.Ready)
-	a.Audit.Register(a.API)
-	a.Audit.RegisterJobs(a.API, a.jobs, max(retention(event.TopicAuditEvents), retention(event.TopicAuditRejects)))
-	a.jobs.API(a.API)
-	if !a.Config.Has("audit") {
-		return nil
-	}
-	consumer, err := bus.NewConsumer(bus.Config{Cluster: a.cluster, Group: auditGroup, Topics: []string{event.TopicAuditEvents}, DB: a.dbs.audit,
-		Handle: a.Audit.Handle, MaxRecords: 2000, Log: a.Log, Registerer: a.Registry})
-	if err != nil {
-		return err
-	}
-	a.consume("audit consumer", consumer)
-	return nil
-}
-
-// openMemory opens what the signer remembers outside of the databases: a topic
-// where several processes sign, else a file beside the key.
-func (a *App) openMemory(ctx context.Context) (ledger.SignedLog, error) {
-	if len(a.Config.KafkaBrokers) > 0 {
-		m, err := ledger.OpenTopicLog(ctx, a.cluster, a.producer.Publish, a.Log, a.Registry)
-		if err != nil {
-			return nil, err
-		}
-		a.closing("signer's memory", m.Close)
-		a.Health.Add("signer's memory", func(context.Context) error { return m.Ready() })
-		return m, nil
-	}
-	m, err := ledger.OpenFileLog(filepath.Join(a.keyDir(), "signed.log"))
-	if err == nil {
-		a.closing("signer's memory", m.Close)
-	}
-	return m, err
-}
-
-// recordSelf records what a principal did with the record itself. A HEAD hands
-// nothing out, so nothing was done.
-func (a *App) recordSelf(ctx context.Context, accountID, action, resourceType, resourceID, resourceName string, metadata map[string]any) error {
-	if r := web.Request(ctx); r != nil && r.Method == http.MethodHead {
-		return nil
-	}
-	p := web.CurrentPrincipal(ctx)
-	e := event.NewAudit(accountID, action, resourceType, resourceID, resourceName).By(account.Actor(p), account.Interface(p)).With(metadata)
-	value, err := encode(e)
-	if err != nil {
-		return err
-	}
-	return a.Audit.AppendOwn(ctx, [][]byte{value})
-}
-
-// keyName is the name of a signing key that is made now: the public host.
-func keyName(cfg Config) string {
-	u, err := url.Parse(cfg.ExternalURL)
-	if err != nil || u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "127.") || u.Hostname() == "localhost" {
-		return ""
-	}
-	return u.Hostname()
 }
 
 func (a *App) listen(ctx context.Context) (err error) {
@@ -380,21 +247,10 @@ func (a *App) KafkaAddr() string {
 // Run serves until ctx ends, then drains: the doors first, the databases last.
 func (a *App) Run(ctx context.Context, ready func()) error {
 	stages := []run.Stage{a.server.Stage()}
-	for _, c := range a.consumers {
-		stages = append(stages, run.Stage{Name: c.name, Run: c.consumer.Run})
-	}
-	stages = append(stages, a.Notify.Stages(a.Config.Has("notify"))...)
-	stages = append(stages,
+	stages = append(stages, a.stages(
 		run.Stage{Name: "jobs", Run: a.jobs.Run},
 		run.Stage{Name: "idempotency", Run: func(ctx context.Context) error { return a.idem.Run(ctx, a.Log) }},
-		run.Stage{Name: "accounts", Run: a.Account.Run},
-		run.Stage{Name: "producers", Run: a.Producer.Run},
-		run.Stage{Name: "traffic", Run: a.Traffic.Run},
-	)
-	for _, r := range a.relays {
-		stages = append(stages, run.Stage{Name: r.name, Run: r.relay.Run})
-	}
-	stages = append(stages, a.Audit.Stages()...)
+	)...)
 	if a.broker != nil {
 		stages = append(stages, run.Stage{Name: "embedded broker", Run: a.broker.Run})
 	}
@@ -403,24 +259,4 @@ func (a *App) Run(ctx context.Context, ready func()) error {
 		ready()
 	}
 	return run.All(ctx, a.Log, stages...)
-}
-
-// watchDatabases ends the process when a database must not be used any more.
-func (a *App) watchDatabases(ctx context.Context) error {
-	failed := make(chan error, 1)
-	for _, d := range a.dbs.all() {
-		go func() {
-			select {
-			case err := <-d.Failed():
-				failed <- err
-			case <-ctx.Done():
-			}
-		}()
-	}
-	select {
-	case err := <-failed:
-		return fmt.Errorf("a write or fsync failed, and what the disk holds is unknown: %w", err)
-	case <-ctx.Done():
-		return nil
-	}
 }

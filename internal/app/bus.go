@@ -39,9 +39,6 @@ func retention(topic string) time.Duration {
 	return 0
 }
 
-// groups are the consumer groups of Belfry itself, by topic.
-const auditGroup = "belfry.audit"
-
 func (a *App) openBus(ctx context.Context) error {
 	key, err := a.box.Derive("belfry bus mac v1")
 	if err != nil {
@@ -152,7 +149,7 @@ func (a *App) deliver(ctx context.Context, msgs []bus.Message) error {
 // ownRecorded waits until an account's events of Belfry's own have left the
 // outboxes of all features.
 func (a *App) ownRecorded(ctx context.Context, accountID string) error {
-	for _, r := range a.relays {
+	for _, r := range a.features {
 		if err := r.relay.Delivered(ctx, event.TopicAuditSelf, []byte(accountID)); err != nil {
 			return err
 		}

@@ -97,7 +97,7 @@ type Config struct {
 	LogLevel string `env:"BELFRY_LOG_LEVEL" default:"info"`
 	// text or json; empty = text on a terminal, else json.
 	LogFormat string `env:"BELFRY_LOG_FORMAT"`
-	// Roles of this process, separated by commas: api, audit, producer, traffic, slo, notify, or all.
+	// Roles of this process, separated by commas: api, producer, audit, traffic, slo, notify, or all.
 	Roles []string `env:"BELFRY_ROLES" default:"all"`
 
 	// How often an open stream's credential is looked at again; 0 = 15 s. No setting: tests shorten it.
@@ -231,9 +231,6 @@ func unknownEnvironment(t reflect.Type) []string {
 // clientSettings are read by commands that talk to a server.
 var clientSettings = map[string]bool{"BELFRY_URL": true, "BELFRY_TOKEN": true, "BELFRY_ACCOUNT": true, "BELFRY_PRODUCER": true}
 
-// RoleNames are the roles that a process may have.
-var RoleNames = []string{"api", "audit", "producer", "traffic", "slo", "notify"}
-
 func (c *Config) check() (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	for _, a := range []struct{ name, value string }{
@@ -288,8 +285,8 @@ func (c *Config) check() (faults []string) {
 		fault("BELFRY_LOG_FORMAT: %q must be text or json", c.LogFormat)
 	}
 	for _, r := range c.Roles {
-		if r != "all" && !slices.Contains(RoleNames, r) {
-			fault("BELFRY_ROLES: %q is not a role; there are all, %s", r, strings.Join(RoleNames, ", "))
+		if r != "all" && !slices.Contains(RoleNames(), r) {
+			fault("BELFRY_ROLES: %q is not a role; there are all, %s", r, strings.Join(RoleNames(), ", "))
 		}
 	}
 	return faults

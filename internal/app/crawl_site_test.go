@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // crawled is a site with two accounts: one has something of every kind, the
@@ -227,14 +229,5 @@ func (c *crawled) settle(base string) {
 
 func (s *site) until(what string, holds func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); {
-		if time.Now().After(deadline) {
-			s.t.Fatalf("it does not become true that %s", what)
-		}
-		select {
-		case <-time.After(20 * time.Millisecond): // between two looks
-		case <-s.t.Context().Done():
-			s.t.Fatal("the test's time is over")
-		}
-	}
+	poll.Until(s.t, what, holds)
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 const crmCatalogue = `
@@ -49,14 +51,7 @@ func (s *site) raw(method, path, contentType, body string) (int, string) {
 // await asks until a condition holds.
 func (s *site) await(what string, ok func() bool) {
 	s.t.Helper()
-	deadline := time.After(20 * time.Second)
-	for !ok() {
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-deadline:
-			s.t.Fatalf("not within 20 s: %s", what)
-		}
-	}
+	poll.Until(s.t, what, ok)
 }
 
 type jobState struct {

@@ -7,12 +7,12 @@ import (
 )
 
 // Consumes lists the topics that a feature reads.
-func Consumes(feature string) (topics []string) {
-	for _, f := range features {
-		if f.name != feature {
+func Consumes(name string) (topics []string) {
+	for _, m := range manifests() {
+		if m.Name != name {
 			continue
 		}
-		for _, s := range f.consumes {
+		for _, s := range m.Consumes {
 			topics = append(topics, s.Topic)
 		}
 	}
@@ -29,8 +29,8 @@ func ClearText(c Config) string { return c.clearText() }
 
 // CacheOfAll is what the databases' page caches may hold together.
 func CacheOfAll(megabytes int) (sum int64) {
-	for _, f := range features {
-		sum += cacheOf(f.name, megabytes)
+	for _, m := range manifests() {
+		sum += cacheOf(m.Name, megabytes)
 	}
 	return sum
 }

@@ -31,19 +31,8 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/test/poll"
 )
-
-// eventually polls until ok answers true.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within a minute: %s", what)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
 
 // undecodable is a batch of one record with a gzip flag and no gzip.
 func undecodable() []byte {
@@ -94,7 +83,7 @@ func TestNoTopicIsStoppedByABatchThatCannotBeDecoded(t *testing.T) {
 			t.Fatalf("%s: %v", sub.Topic, err)
 		}
 		skipped = append(skipped, sub.Topic)
-		eventually(t, sub.Group+" moves past it", func() bool {
+		poll.Until(t, sub.Group+" moves past it", func() bool {
 			positions, err := s.app.Positions(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -113,7 +102,7 @@ func TestNoTopicIsStoppedByABatchThatCannotBeDecoded(t *testing.T) {
 	if err := s.app.Publish(t.Context(), bus.Message{Topic: event.TopicAuditEvents, Value: value}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the event behind", func() bool {
+	poll.Until(t, "the event behind", func() bool {
 		positions, err := s.app.Positions(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -129,7 +118,7 @@ func TestNoTopicIsStoppedByABatchThatCannotBeDecoded(t *testing.T) {
 	}
 	defer cl.Close()
 	told := map[string]bool{}
-	eventually(t, "a reject for each topic", func() bool {
+	poll.Until(t, "a reject for each topic", func() bool {
 		cl.PollFetches(t.Context()).EachRecord(func(r *kgo.Record) {
 			var one event.Reject
 			if json.Unmarshal(r.Value, &one) == nil && one.Source != nil && len(one.Errors) == 1 && strings.Contains(one.Errors[0].Message, "were skipped") {

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,5 +21,3 @@ func lockDir(dir string) (unlock func() error, err error) {
 	}
 	return f.Close, nil
 }
-
-func encode(v any) ([]byte, error) { return json.Marshal(v) }

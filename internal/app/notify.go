@@ -11,59 +11,50 @@ import (
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/notify/email"
 	"github.com/belfryhq/belfry/internal/notify/webhook"
-	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// openNotify wires the notifications: types of alerts come from the
-// catalogues, properties and members from the accounts.
-func (a *App) openNotify(context.Context) (err error) {
-	relay, err := bus.NewRelay(a.dbs.notify, a.deliver, bus.RelayOptions{Name: "notify", Log: a.Log, Registerer: a.Registry})
-	if err != nil {
-		return err
-	}
-	a.relays = append(a.relays, stagedRelay{"notify relay", relay})
+// newNotify constructs the notifications: types of alerts come from the catalogues, properties and members from the
+// accounts.
+func (a *App) newNotify(_ context.Context, env feature.Env) (feature.Feature, error) {
 	mail, err := email.New(email.Config{URL: a.Config.SMTPURL, From: a.Config.MailFrom, Server: a.Config.ExternalURL})
 	if err != nil {
-		return err
+		return feature.Feature{}, err
 	}
-	a.Notify, err = notify.New(notify.Deps{
-		DB: a.dbs.notify, Box: a.box, Record: enqueueSelf, Wake: relay.Notify,
-		AlertType: a.alertType, AlertTypes: a.alertTypes,
-		Account: a.Account.ResolveAccount,
-		Zone: func(ctx context.Context, accountID, ref string) (notify.Zone, error) {
-			z, err := a.Account.FindZone(ctx, accountID, ref)
-			return notify.Zone{ID: z.ID, Name: z.Name, Environment: string(z.Environment)}, err
-		},
-		Member: a.Account.IsMember, Unconfirmed: a.Account.Unconfirmed,
-		Changes:  a.changesBefore,
-		Live:     a.liveSentence,
-		Channels: []notify.Channel{webhook.New(webhook.Config{Allow: prefixes(a.Config.AllowNetworks)}), mail},
-		Cursors:  a.API.Cursors(), URL: a.URL(), Log: a.Log, Registerer: a.Registry,
+	hook := webhook.New(webhook.Config{Allow: prefixes(a.Config.AllowNetworks)})
+	a.Notify, err = notify.New(notify.Config{
+		Env:         env,
+		Box:         a.box,
+		AlertType:   a.alertType,
+		AlertTypes:  a.alertTypes,
+		Account:     a.Account.ResolveAccount,
+		Zone:        a.notifyZone,
+		Member:      a.Account.IsMember,
+		Unconfirmed: a.Account.Unconfirmed,
+		Changes:     a.changesBefore,
+		Live:        a.liveSentence,
+		Channels:    []notify.Channel{hook, mail},
 	})
 	if err != nil {
-		return err
+		return feature.Feature{}, err
 	}
-	a.Notify.Register(a.API)
-	a.Notify.RegisterJobs(a.API, a.jobs)
-	if !a.Config.Has("notify") {
-		return nil
-	}
-	consumer, err := a.Notify.Consumer(a.cluster)
-	if err != nil {
-		return err
-	}
-	a.consume("alerts consumer", consumer)
-	return nil
+	return a.Notify.Describe(), nil
+}
+
+// notifyZone finds a property by id, name or alias, in the shape in which notifications know it.
+func (a *App) notifyZone(ctx context.Context, accountID, ref string) (notify.Zone, error) {
+	z, err := a.Account.FindZone(ctx, accountID, ref)
+	return notify.Zone{ID: z.ID, Name: z.Name, Environment: string(z.Environment)}, err
 }
 
 // changesBefore are the changes that preceded an alert, in the words of the
 // record.
 func (a *App) changesBefore(ctx context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
-	found, more, err := a.Audit.Preceding(ctx, audit.Trouble{Account: q.Account, Zone: q.Zone,
+	found, more, err := a.Audit.Preceding(ctx, audit.Incident{Account: q.Account, Zone: q.Zone,
 		Product: q.Resource.Product, Type: q.Resource.Type, ID: q.Resource.ID, Began: q.Began}, q.Limit)
 	if err != nil {
 		return nil, 0, err

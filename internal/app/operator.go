@@ -2,16 +2,9 @@ package app
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"path/filepath"
-	"sync"
-	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
-	"github.com/belfryhq/belfry/internal/platform/bus"
-	"github.com/belfryhq/belfry/internal/platform/db"
-	"github.com/belfryhq/belfry/internal/platform/delivery"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -88,109 +81,14 @@ func withAccounts(ctx context.Context, cfg Config, fn func(*account.Directory) e
 	if err := requireData(ctx, cfg); err != nil {
 		return err
 	}
-	d, err := openDB(ctx, cfg, "account", account.Schema())
+	d, err := openDB(ctx, cfg, account.Manifest)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	directory, err := account.New(account.Config{DB: d, ExternalURL: cfg.ExternalURL})
+	directory, err := account.New(account.Config{Env: feature.Env{DB: d, URL: cfg.ExternalURL}})
 	if err != nil {
 		return err
 	}
 	return fn(directory)
-}
-
-// requireData refuses to go on where there is no installation: only serve and
-// demo make one. A command in the wrong folder would make a second.
-func requireData(ctx context.Context, cfg Config) error {
-	there, err := db.Exists(ctx, dbConfig(cfg, "account"))
-	if err != nil || there {
-		return err
-	}
-	if cfg.DatabaseURL != "" {
-		return errors.New("no Belfry data in the database of BELFRY_DATABASE_URL: start belfry serve with it first, or set the URL of the one that is meant")
-	}
-	return fmt.Errorf("no Belfry data in %s: set BELFRY_DATA_DIR or --config to those of the server", cfg.DataDir)
-}
-
-// openDB opens one feature's database.
-func openDB(ctx context.Context, cfg Config, feature string, own db.Schema) (*db.DB, error) {
-	schemas := []db.Schema{bus.Schema(), own}
-	switch feature {
-	case "web":
-		schemas = []db.Schema{own}
-	case "notify":
-		schemas = append(schemas, delivery.Schema())
-	}
-	c := dbConfig(cfg, feature)
-	c.Schemas = schemas
-	c.Cache = cacheOf(feature, cfg.SQLiteCacheMB)
-	return db.Open(ctx, c)
-}
-
-// dbConfig says where a feature's database is.
-func dbConfig(cfg Config, feature string) db.Config {
-	return db.Config{Feature: feature, DataDir: filepath.Join(cfg.DataDir, "db"), URL: cfg.DatabaseURL}
-}
-
-// Migrate brings every database up to this version and lists what is applied.
-// An empty PostgreSQL database is filled; an empty folder is most likely the
-// wrong one, and is left alone.
-func Migrate(ctx context.Context, cfg Config, tell func(feature string, applied []db.Applied)) error {
-	if cfg.DatabaseURL == "" {
-		if err := requireData(ctx, cfg); err != nil {
-			return err
-		}
-	}
-	for _, f := range features {
-		d, err := openDB(ctx, cfg, f.name, f.schema())
-		if err != nil {
-			return err
-		}
-		list, err := d.Migrations(ctx)
-		if err = errors.Join(err, d.Close()); err != nil {
-			return err
-		}
-		tell(f.name, list)
-	}
-	return nil
-}
-
-// names remembers accounts' names for a short time: lists show one per event.
-type names struct {
-	ask func(ctx context.Context, id string) (string, error)
-
-	mu    sync.Mutex // guards what follows
-	known map[string]knownName
-}
-
-type knownName struct {
-	name string
-	at   time.Time
-}
-
-const (
-	nameTime = 10 * time.Second
-	maxNames = 10_000
-)
-
-// of gives the name; empty when it cannot be found.
-func (n *names) of(ctx context.Context, id string) string {
-	n.mu.Lock()
-	k, ok := n.known[id]
-	n.mu.Unlock()
-	if ok && time.Since(k.at) < nameTime {
-		return k.name
-	}
-	name, err := n.ask(ctx, id)
-	if err != nil {
-		return ""
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.known) >= maxNames {
-		clear(n.known)
-	}
-	n.known[id] = knownName{name, time.Now()}
-	return name
 }

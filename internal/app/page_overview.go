@@ -16,7 +16,7 @@ type overviewPage struct {
 	Name, Base string
 	Alerts     *notify.Glance  // nil: the visitor may not see alerts
 	Watched    bool            // the visitor may see objectives
-	Objectives []slo.Glance    // the worst first
+	Objectives []slo.Summary   // the worst first
 	Burning    int             // of them
 	Recovering int             // of them
 	Record     *audit.Overview // nil: the visitor may not read the record
@@ -41,7 +41,7 @@ func (p *pages) overview(v *page.Visit) error {
 		data.Alerts = &glance
 	}
 	if v.Can(account.SLORead) {
-		list, err := p.app.SLO.Glance(ctx, id)
+		list, err := p.app.SLO.Summaries(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (p *pages) overview(v *page.Visit) error {
 }
 
 // setObjectives fills the part of the page about objectives.
-func (p *overviewPage) setObjectives(list []slo.Glance) {
+func (p *overviewPage) setObjectives(list []slo.Summary) {
 	p.Watched = true
 	p.Objectives = list
 	for _, o := range list {
@@ -79,7 +79,7 @@ func (p *overviewPage) setObjectives(list []slo.Glance) {
 
 // readRecord fills the part of the page about the audit log.
 func (p *pages) readRecord(v *page.Visit, data *overviewPage) (err error) {
-	if data.Record, err = p.record.Overview(v.Request); err != nil {
+	if data.Record, err = p.app.Audit.Overview(v); err != nil {
 		return err
 	}
 	rejected, err := p.app.Producer.SummariseRejects(v.Context(), producer.Rejects{Account: v.Account})

@@ -28,12 +28,12 @@ func (p *pages) showSystem(v *page.Visit) error {
 			data.Failing++
 		}
 	}
-	for i, d := range p.app.dbs.all() {
+	for _, d := range p.app.databases {
 		list, err := d.Migrations(v.Context())
 		if err != nil {
 			return err
 		}
-		data.Databases = append(data.Databases, databaseView{features[i].name, d.Engine, list})
+		data.Databases = append(data.Databases, databaseView{d.Name, d.Engine, list})
 	}
 	return v.Show(page.View{Section: "system", Title: "System", Template: "system", Data: data})
 }

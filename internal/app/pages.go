@@ -3,11 +3,11 @@ package app
 import (
 	"context"
 	"embed"
+	"fmt"
 	"io/fs"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
-	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -26,7 +26,6 @@ type pages struct {
 	app     *App
 	version string
 	names   func(ctx context.Context, accountID string) string
-	record  *audit.Dashboard
 }
 
 // openPages registers all pages. It follows listen, because commands to copy
@@ -42,10 +41,7 @@ func (a *App) openPages(version string) error {
 	}
 	a.API.MountPublic("GET /assets/", u.Assets())
 	p := &pages{app: a, version: version}
-	p.names = (&names{known: map[string]knownName{}, ask: func(ctx context.Context, id string) (string, error) {
-		found, err := a.Account.Account(ctx, id)
-		return found.Name, err
-	}}).of
+	p.names = a.accountNames().of
 	p.kit, err = page.New(page.Config{
 		UI:      u,
 		API:     a.API,
@@ -68,18 +64,13 @@ func (a *App) openPages(version string) error {
 	p.Get(systemPath, account.AccountsRead, p.showSystem)
 	p.Get(accountPath, web.AnyPermission, p.overview)
 	p.Get(firingPath, account.NotificationsRead, p.showFiring)
-	if err := a.Account.Pages(p.kit); err != nil {
-		return err
-	}
-	p.record, err = a.Audit.Dashboard(audit.Pages{
-		UI:     u,
-		Mount:  p.kit.Mount,
-		Shell:  p.Shell,
-		URL:    a.URL(),
-		Tokens: account.TokensPath,
-	})
-	if err != nil {
-		return err
+	for _, f := range a.features {
+		if f.Pages == nil {
+			continue
+		}
+		if err := f.Pages(p.kit); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
 	}
 	err = a.Producer.MountPages(producer.Pages{
 		UI:          u,
@@ -93,10 +84,7 @@ func (a *App) openPages(version string) error {
 	if err != nil {
 		return err
 	}
-	if err := p.mountSLO(u); err != nil {
-		return err
-	}
-	return a.Notify.MountPages(notify.Pages{UI: u, Mount: p.kit.Mount, Shell: p.Shell, URL: a.URL()})
+	return p.mountSLO(u)
 }
 
 // tokenName is the name of an account's token; "" when there is none of the id.

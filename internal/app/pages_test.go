@@ -337,7 +337,7 @@ func TestTheExplorerShowsWhatItsAddressSays(t *testing.T) {
 	p.lacks(t, "<html", `id="rows"`)
 	v.get(base+"?event=gone").has(t, "There is no event gone")
 	v.get(base+"/events/one").has(t, "Before and after this on shop.example", "/audit/history?")
-	v.get(base+"/history?resource_product=dns&resource_type=record&resource_id=r-one").has(t, "As it is now", "<code class=\"blame-name\">ttl</code>")
+	v.get(base+"/history?resource_product=dns&resource_type=record&resource_id=r-one").has(t, "Present state", "<code class=\"blame-name\">ttl</code>")
 	v.get(base+"/events/one?tab=proof&verify=1").has(t, "Verified", "belfry verify --bundle event-one.json --key")
 	v.get(base+"/events/one?tab=json").has(t, "recorded_at")
 	v.get(base+"/integrity").has(t, "Everything that was acknowledged is covered", "belfry verify --export")

@@ -9,33 +9,19 @@ import (
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
-	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/slo"
 )
 
-// openSLO wires the objectives: the counts' consumer, the way of their alerts
-// and audit events out of the outbox, and the API.
-func (a *App) openSLO(context.Context) (err error) {
-	relay, err := bus.NewRelay(a.dbs.slo, a.deliver, bus.RelayOptions{Name: "slo", Log: a.Log, Registerer: a.Registry})
+// newSLO constructs the objectives.
+func (a *App) newSLO(_ context.Context, env feature.Env) (feature.Feature, error) {
+	var err error
+	a.SLO, err = slo.New(slo.Config{Env: env, Zone: a.Account.ResolveZone})
 	if err != nil {
-		return err
+		return feature.Feature{}, err
 	}
-	a.relays = append(a.relays, stagedRelay{"slo relay", relay})
-	a.SLO, err = slo.New(slo.Deps{DB: a.dbs.slo, Record: enqueueSelf, Zone: a.Account.ResolveZone, Wake: relay.Notify, Log: a.Log, Registerer: a.Registry})
-	if err != nil {
-		return err
-	}
-	a.SLO.API(a.API)
-	if !a.Config.Has("slo") {
-		return nil
-	}
-	consumer, err := a.SLO.Consumer(a.cluster)
-	if err != nil {
-		return err
-	}
-	a.consume("slo consumer", consumer)
-	return nil
+	return a.SLO.Describe(), nil
 }
 
 // mountSLO adds the pages of objectives.

@@ -25,7 +25,7 @@ var csvColumns = []string{
 	"related", "metadata", "submitted_by_type", "submitted_by_id",
 }
 
-// writeCSV writes matching events, newest first. each is told of every event;
+// writeCSV writes matching events, newest first. each is called for every event;
 // it may be nil.
 func (f *Feature) writeCSV(
 	ctx context.Context,

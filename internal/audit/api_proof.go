@@ -86,7 +86,7 @@ func (f *Feature) tile(ctx context.Context, in *TileInput) (web.Bytes, error) {
 	return web.Bytes{ContentType: "application/octet-stream", Data: b, Header: h}, err
 }
 
-// prove gives an event's C2SP tlog-proof.
+// prove returns an event's C2SP tlog-proof.
 func (f *Feature) prove(ctx context.Context, rec *record.Record) ([]byte, error) {
 	text, err := f.signer.Covering(ctx, rec.Account, uint64(rec.Seq)+1)
 	if err != nil {

@@ -124,11 +124,11 @@ func (f *Feature) stream(ctx context.Context, in *StreamInput) (web.Events, erro
 		return web.Events{}, err
 	}
 	account := web.Account(ctx).ID
-	conds, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
+	filters, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
 	if err != nil {
 		return web.Events{}, err
 	}
-	return f.Tail(ctx, account, seqOr(in.From, -1), conds, func(r *record.Record) ([]byte, error) {
+	return f.Tail(ctx, account, seqOr(in.From, -1), filters, func(r *record.Record) ([]byte, error) {
 		return json.Marshal(f.v2(r, f.words.AccountName(ctx, account)))
 	})
 }
@@ -136,17 +136,17 @@ func (f *Feature) stream(ctx context.Context, in *StreamInput) (web.Events, erro
 // tailChunk is how many events a live tail reads at once.
 const tailChunk = 500
 
-// Tail is a live tail of an account: events in the order of the log, as encode
-// writes them, from a seq or, when that is negative, from the next event. It asks the database at least once a second, since other
-// processes append too.
+// Tail is a live tail of an account: events in the order of the log, as encode writes
+// them, from a seq or, when that is negative, from the next event. It asks the
+// database at least once a second, since other processes append too.
 func (f *Feature) Tail(
 	ctx context.Context,
 	account string,
 	from int64,
-	conds []record.Filter,
+	filters []record.Filter,
 	encode func(*record.Record) ([]byte, error),
 ) (web.Events, error) {
-	m, err := record.Compile(conds)
+	m, err := record.Compile(filters)
 	if err != nil {
 		return web.Events{}, err
 	}
@@ -233,11 +233,12 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 		to), map[string]any{"from": from, "to": to, "format": "ndjson"}); err != nil {
 		return web.Stream{}, err
 	}
+	part := ledger.LogRange{From: uint64(from), To: uint64(to), Size: uint64(size)}
 	return web.Stream{
 		ContentType: "application/x-ndjson",
 		Filename:    fmt.Sprintf("audit-%s-%d-%d.ndjson", account, from, to),
 		Write: func(ctx context.Context, w *web.StreamWriter) error {
-			return f.reader.ExportRange(ctx, w, account, uint64(from), uint64(to), uint64(size), nil)
+			return f.reader.ExportRange(ctx, w, account, part, nil)
 		},
 	}, nil
 }
@@ -247,11 +248,11 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 	if err != nil {
 		return web.Stream{}, err
 	}
-	conds, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
+	filters, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
 	if err != nil {
 		return web.Stream{}, err
 	}
-	if _, err := record.Compile(conds); err != nil {
+	if _, err := record.Compile(filters); err != nil {
 		return web.Stream{}, err
 	}
 	if err := f.self(ctx, account, "export", "record", account, "filtered events", map[string]any{
@@ -261,7 +262,7 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 	}); err != nil {
 		return web.Stream{}, err
 	}
-	q := ledger.Query{Since: since, Before: before, Filters: conds}
+	q := ledger.Query{Since: since, Before: before, Filters: filters}
 	s := web.Stream{ContentType: "application/x-ndjson", Filename: "audit-" + account + extensionOf(in.Format)}
 	if in.Format == "csv" {
 		s.ContentType = "text/csv; charset=utf-8"
@@ -273,7 +274,7 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 }
 
 // writeNDJSON writes matching events, newest first, after a line that says that
-// they are not all. each is told of every event; it may be nil.
+// they are not all. each is called for every event; it may be nil.
 func (f *Feature) writeNDJSON(
 	ctx context.Context,
 	w io.Writer,

@@ -1,18 +1,22 @@
 // Package audit is the tamper-evident record: who changed what, when, how, why,
 // with which result, before and after.
 //
-//	HTTP, SDK, Kafka, import -> Intake.Prepare -> Ledger.Append (commit = acknowledgement) -> Reader, Signer
+//	HTTP, SDK, Kafka, import -> Intake.Prepare -> ledger.Ledger (commit = acknowledgement)
+//	                                              -> ledger.Reader, ledger.Signer
 //
 // An event's life:
 //
 //	published -> rejected (back to its team, with field and reason)
-//	          -> sealed -> accepted (leaf, entry, reading, head, tiles: one transaction) -> covered by a signed checkpoint
+//	          -> sealed -> accepted (leaf, entry, reading, head, tiles: one transaction)
+//	                    |     -> covered by a signed checkpoint
 //	                    -> duplicate | conflict (the id is in the record)
 //
-// leaf and entry are kept and never change; reading is what opens and finds an
-// event, and the part that an erasure may take away. The pure cores are
-// event.go (shape), envelope.go (what is hashed), facet.go (search), verify.go
-// (offline verification), diff.go and sentence.go.
+// This package is the feature: intake, API, pages, jobs, and the changes before an
+// alert. Its parts:
+//
+//	record   what an event is and which of its bytes are hashed; pure
+//	ledger   stores, finds, proves, signs and erases events
+//	verify   checks exports and bundles offline
 package audit
 
 import (
@@ -21,10 +25,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/run"
@@ -32,10 +36,21 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// Config is what the feature needs. Functions of other features are handed in
-// by the app.
+// Group is the consumer group that stores events.
+const Group = "belfry.audit"
+
+// Manifest is the feature before it is constructed.
+var Manifest = feature.Manifest{
+	Name:     "audit",
+	Schemas:  []func() db.Schema{ledger.Schema},
+	Consumes: []feature.Subscription{{Group: Group, Topic: event.TopicAuditEvents}},
+	Cache:    4,
+}
+
+// Config names the feature's dependencies. The app passes functions of other
+// features.
 type Config struct {
-	DB        *db.DB // with bus.Schema and Schema
+	feature.Env
 	Box       *seal.Box
 	SignedLog ledger.SignedLog
 	KeyName   string // of the signing key at the first start
@@ -43,24 +58,21 @@ type Config struct {
 	Sources   Sources
 	Words     Words
 	Self      SelfAudit
-	Publish   func(ctx context.Context, msgs []bus.Message) error // to the bus: rejects
+	// BusRetention is how long the topics that hold events, or parts of them, keep a record.
+	BusRetention time.Duration
 	// OwnRecorded waits until the events of Belfry's own that an account has in
 	// outboxes are in the record; nil = there are none.
 	OwnRecorded func(ctx context.Context, account string) error
-	Cursors     *web.Cursors
-	Log         *slog.Logger
-	Registry    prometheus.Registerer
-	Now         func() time.Time
 }
 
-// Words are what the catalogue says about products, for people.
+// Words are the names and sentences of the catalogue, for people.
 type Words struct {
-	// Sentence gives the template of an action with this result, which says a
-	// failure too, and whether it is a view; empty = none is declared.
+	// Sentence returns the template of an action with this result, and whether the
+	// action is a view; empty = none is declared.
 	Sentence func(product, resourceType, action, result string) (template string, view bool)
 	// Products lists the declared products, by category.
 	Products func(ctx context.Context) ([]ProductCategory, error)
-	// AccountName gives an account's name; empty when unknown.
+	// AccountName returns an account's name; empty when unknown.
 	AccountName func(ctx context.Context, id string) string
 }
 
@@ -71,7 +83,7 @@ type ProductCategory struct {
 	Products []ProductName `json:"products"`
 }
 
-// ProductName is a product and what people call it.
+// ProductName is a product and its name for people.
 type ProductName struct {
 	Value string `json:"value"`
 	Label string `json:"label"`
@@ -79,22 +91,27 @@ type ProductName struct {
 
 // SelfAudit records something that a principal did with the record itself: an
 // export, an erasure.
-type SelfAudit func(ctx context.Context, account, action, resourceType, resourceID, resourceName string, metadata map[string]any) error
+type SelfAudit func(
+	ctx context.Context,
+	account, action, resourceType, resourceID, resourceName string,
+	metadata map[string]any,
+) error
 
 // Feature is the audit log.
 type Feature struct {
+	cfg     Config
 	db      *db.DB
 	intake  *Intake
 	ledger  *ledger.Ledger
 	reader  *ledger.Reader
 	signer  *ledger.Signer
-	relay   *bus.Relay
 	sources Sources
 	words   Words
 	self    SelfAudit
 	// ownRecorded is [Config.OwnRecorded].
 	ownRecorded func(ctx context.Context, account string) error
 
+	pages   *pages // after Pages
 	cursors *web.Cursors
 	metrics *metrics
 	tail    *tail
@@ -105,10 +122,12 @@ type Feature struct {
 
 // New makes the feature; nothing runs until the stages do.
 func New(ctx context.Context, cfg Config) (*Feature, error) {
-	if cfg.Now == nil {
-		cfg.Now = time.Now
+	var err error
+	if cfg.Env, err = cfg.Complete(Manifest.Name); err != nil {
+		return nil, err
 	}
 	f := &Feature{
+		cfg:         cfg,
 		db:          cfg.DB,
 		reader:      ledger.NewReader(cfg.DB, ledger.SearchBudget),
 		sources:     cfg.Sources,
@@ -119,11 +138,10 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 		log:         cfg.Log,
 		now:         cfg.Now,
 		tail:        newTail(),
-		metrics:     newMetrics(cfg.Registry),
+		metrics:     newMetrics(cfg.Registerer),
 	}
 	f.recent = newRecentChanges(f.reader, cfg.Now, f.isView)
 	f.recent.decoded = f.metrics.recent.Inc
-	var err error
 	f.signer, err = ledger.NewSigner(ctx, ledger.SignerConfig{
 		DB:        cfg.DB,
 		Box:       cfg.Box,
@@ -147,12 +165,32 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 		},
 		Sign: f.signer.SignBatch,
 	})
-	f.relay, err = bus.NewRelay(cfg.DB, cfg.Publish, bus.RelayOptions{
-		Name:       "audit",
-		Log:        cfg.Log,
-		Registerer: cfg.Registry,
+	return f, nil
+}
+
+// Describe returns the feature as the app serves and runs it.
+func (f *Feature) Describe() feature.Feature {
+	return feature.Feature{
+		Consumer: f.Consumer,
+		API:      f.API,
+		Pages:    f.Pages,
+		Stages:   f.Stages(),
+		Receives: true,
+	}
+}
+
+// Consumer makes the consumer of the topic of events; the app runs it.
+func (f *Feature) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
+	return bus.NewConsumer(bus.Config{
+		Cluster:    cluster,
+		Group:      Group,
+		Topics:     []string{event.TopicAuditEvents},
+		DB:         f.db,
+		Handle:     f.Handle,
+		MaxRecords: 2000,
+		Log:        f.log,
+		Registerer: f.cfg.Registerer,
 	})
-	return f, err
 }
 
 // Handle is the consumer's handler for the topic of events.
@@ -182,55 +220,55 @@ func (f *Feature) Reader() *ledger.Reader { return f.reader }
 // Signer signs checkpoints.
 func (f *Feature) Signer() *ledger.Signer { return f.signer }
 
-// Ready is nil, or why the record cannot be vouched for.
+// Ready returns why the record cannot be signed; nil = it can.
 func (f *Feature) Ready(context.Context) error { return f.signer.Ready() }
 
 // rejected wakes the relay that carries rejects to the bus.
-func (f *Feature) rejected() { f.relay.Notify() }
+func (f *Feature) rejected() { f.cfg.Wake() }
 
 // Stages are the feature's goroutines, in the order in which they stop: the
-// group commit after the doors that feed it, the relay after it.
+// group commit after the servers and relays that feed it.
 func (f *Feature) Stages() []run.Stage {
 	return []run.Stage{
 		{Name: "audit ledger", Run: f.ledger.Run, Drain: 30 * time.Second},
 		{Name: "audit digests", Run: f.ledger.RunSpans},
 		{Name: "audit scrub", Run: ledger.NewScrubber(f.db, f.signer.Damaged, f.metrics.scrubbed).Run},
 		{Name: "audit signer", Run: f.signer.Run},
-		{Name: "audit relay", Run: f.relay.Run},
 	}
 }
 
-// Register adds the routes.
-func (f *Feature) Register(api *web.API) {
+// API registers the operations, and the kinds of jobs.
+func (f *Feature) API(api *web.API) {
 	f.registerIn(api)
 	f.registerCompatible(api)
 	f.registerRead(api)
 	f.registerProof(api)
+	f.registerJobs(api, f.cfg.Jobs, f.cfg.BusRetention)
 }
 
 // tail wakes the live tails of an account when its log grows.
 type tail struct {
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	watchers map[string]map[chan struct{}]struct{}
 }
 
 func newTail() *tail { return &tail{watchers: map[string]map[chan struct{}]struct{}{}} }
 
-// watch gives a channel that receives a token after growth; stop ends it.
-func (t *tail) watch(account string) (c chan struct{}, stop func()) {
+// watch returns a channel that receives a token after growth; stop ends it.
+func (t *tail) watch(accountID string) (c chan struct{}, stop func()) {
 	c = make(chan struct{}, 1)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.watchers[account] == nil {
-		t.watchers[account] = map[chan struct{}]struct{}{}
+	if t.watchers[accountID] == nil {
+		t.watchers[accountID] = map[chan struct{}]struct{}{}
 	}
-	t.watchers[account][c] = struct{}{}
+	t.watchers[accountID][c] = struct{}{}
 	return c, func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		delete(t.watchers[account], c)
-		if len(t.watchers[account]) == 0 {
-			delete(t.watchers, account)
+		delete(t.watchers[accountID], c)
+		if len(t.watchers[accountID]) == 0 {
+			delete(t.watchers, accountID)
 		}
 	}
 }

@@ -35,13 +35,13 @@ func (in *Intake) Consume(l *ledger.Ledger) func(context.Context, *bus.Batch) er
 			}
 		}
 		return l.AppendWithHooks(ctx, good, b.Commit, func(ctx context.Context, tx *db.Tx) error {
-			return enqueueRejects(ctx, tx, refused(b, all, in.now()))
+			return enqueueRejects(ctx, tx, refusedEvents(b, all, in.now()))
 		})
 	}
 }
 
-// busOrigin says who hands in a record of the bus, and what the record says of an
-// event that does not name its id or its time.
+// busOrigin names the sender of a record of the bus, and the id and the time of its
+// event where the event names none.
 func busOrigin(b *bus.Batch, i int) Origin {
 	r := &b.Records[i]
 	at := r.Time
@@ -77,8 +77,8 @@ func recordID(b *bus.Batch, r *bus.Record) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// refused describes the events of a batch that are not in the record.
-func refused(b *bus.Batch, all []*ledger.Pending, now time.Time) (bad []event.Reject) {
+// refusedEvents describes the events of a batch that are not in the record.
+func refusedEvents(b *bus.Batch, all []*ledger.Pending, now time.Time) (bad []event.Reject) {
 	for i, p := range all {
 		if p.Status == ledger.Rejected || p.Status == ledger.Conflict {
 			place := &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: b.Records[i].Offset}
@@ -88,8 +88,8 @@ func refused(b *bus.Batch, all []*ledger.Pending, now time.Time) (bad []event.Re
 	return bad
 }
 
-// AppendOwn stores Belfry's own events, as the relay of a feature's outbox hands
-// them over. What is refused here is a defect of Belfry: the relay logs it and
+// AppendOwn stores Belfry's own events, as the relay of a feature's outbox
+// passes them. A refused event is a defect of Belfry: the relay logs it and
 // goes on, or one bad event would hold up all later ones.
 func (in *Intake) AppendOwn(ctx context.Context, l *ledger.Ledger, values [][]byte) (refused errs.List, err error) {
 	seed := seeds(len(values))

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/audit"
-	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/jobs"
@@ -26,13 +25,9 @@ func TestAnErasureThatWaitedSaysWhatItDidNotFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { queue.Close() })
-	relay, err := bus.NewRelay(w.DB, func(context.Context, []bus.Message) error { return nil }, bus.RelayOptions{Name: "audit", Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
 	queued := jobs.New(queue, jobs.Config{Poll: 5 * time.Millisecond, Pause: time.Millisecond}, slog.New(slog.DiscardHandler))
 	var asked atomic.Int32
-	audit.RegisterErasure(queued, w.DB, w.Reader, w.Ledger, relay, func(context.Context, string) error {
+	audit.RegisterErasure(queued, w.DB, w.Reader, w.Ledger, func(context.Context, string) error {
 		if asked.Add(1)%2 == 1 {
 			return errs.New(errs.CodeUnavailable, "the outbox is not empty yet")
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/audit/ledger"
-	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/jobs"
 )
@@ -20,7 +20,6 @@ func RegisterErasure(
 	d *db.DB,
 	r *ledger.Reader,
 	l *ledger.Ledger,
-	relay *bus.Relay,
 	ownRecorded func(context.Context, string) error,
 ) {
 	self := func(context.Context, string, string, string, string, string, map[string]any) error { return nil }
@@ -28,7 +27,7 @@ func RegisterErasure(
 		db:          d,
 		reader:      r,
 		ledger:      l,
-		relay:       relay,
+		cfg:         Config{Env: feature.Env{Wake: func() {}}},
 		self:        self,
 		ownRecorded: ownRecorded,
 		now:         time.Now,

@@ -14,7 +14,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// eraseJob is what an erasure works on. It is deleted when the job ends.
+// eraseJob is the input of an erasure's job. It is deleted when the job ends.
 type eraseJob struct {
 	ActorID  string   `json:"actor_id,omitempty"`
 	EventIDs []string `json:"event_ids,omitempty"`
@@ -23,13 +23,14 @@ type eraseJob struct {
 }
 
 // ErasureRequest starts an erasure.
-type ErasureRequest struct {
-	Body struct {
-		ActorID  string   `json:"actor_id,omitempty" maxLength:"1024" doc:"Erase in all events of this actor, and what names it in those of others"`
-		EventIDs []string `json:"event_ids,omitempty" maxItems:"1000" doc:"Or in these events"`
-		Fields   []string `json:"fields,omitempty" maxItems:"100" doc:"RFC 6901 pointers of committed fields, each with all that is inside it; left out: everything that names the person, and what the catalogue declares personal"`
-		Reason   string   `json:"reason" minLength:"1" maxLength:"1024" doc:"Why; it stands in the record"`
-	}
+type ErasureRequest struct{ Body AuditErasureStart }
+
+// AuditErasureStart says whose data, or which events, an erasure covers.
+type AuditErasureStart struct {
+	ActorID  string   `json:"actor_id,omitempty" maxLength:"1024" doc:"Erase in all events of this actor, and what names it in those of others"`
+	EventIDs []string `json:"event_ids,omitempty" maxItems:"1000" doc:"Or in these events"`
+	Fields   []string `json:"fields,omitempty" maxItems:"100" doc:"RFC 6901 pointers of committed fields, each with all that is inside it; left out: everything that names the person, and what the catalogue declares personal"`
+	Reason   string   `json:"reason" minLength:"1" maxLength:"1024" doc:"Why; it stands in the record"`
 }
 
 // erasureResult is the result of an erasure's job.
@@ -63,7 +64,7 @@ func (f *Feature) startErasure(ctx context.Context, queue *jobs.Queue, in *Erasu
 				p, record.AlwaysCommitted(), record.AlsoCommittable())
 		}
 	}
-	// The request stands in the record first, without naming the person.
+	// The request is recorded first, without the name of the person.
 	err := f.self(ctx, account, "erase", "record", account, "personal fields", map[string]any{
 		"reason": b.Reason,
 		"fields": shownFields(b.Fields),
@@ -91,8 +92,13 @@ func shownFields(fields []string) any {
 // own that are on their way into the record.
 const outboxWait = time.Minute
 
-// runErasure may run twice: what is erased is found no more.
-func (f *Feature) runErasure(ctx context.Context, j *jobs.Job, queue *jobs.Queue, busRetention time.Duration) (any, error) {
+// runErasure is idempotent: erased events no longer match.
+func (f *Feature) runErasure(
+	ctx context.Context,
+	j *jobs.Job,
+	queue *jobs.Queue,
+	busRetention time.Duration,
+) (any, error) {
 	var in eraseJob
 	if err := json.Unmarshal(j.Input, &in); err != nil {
 		return nil, err
@@ -151,9 +157,9 @@ func (f *Feature) runErasure(ctx context.Context, j *jobs.Job, queue *jobs.Queue
 const scrubAttempts = 10
 
 // eraseCopies takes the erased values out of the files of export jobs and of the
-// database. The features that keep text of events have been told by the outbox.
+// database. The features that keep text of events are notified through the outbox.
 func (f *Feature) eraseCopies(ctx context.Context, account string, queue *jobs.Queue) error {
-	f.relay.Notify()
+	f.cfg.Wake()
 	if err := queue.DropFiles(ctx, account, jobExport); err != nil {
 		return err
 	}

@@ -70,9 +70,9 @@ type FilterParams struct {
 	ProductCategory  []string `query:"product_category,explode" doc:"One of .../logs/audit/product_categories"`
 }
 
-// noEmptyValues refuses a filter or an end of a range that stands in the query
-// without a value. An unset variable of a shell writes it so, and who wanted one
-// person's events would get everybody's.
+// noEmptyValues refuses a filter or an end of a range without a value. An unset
+// variable of a shell writes it so, and a caller who wanted one person's events would
+// get all of them.
 func noEmptyValues(ctx context.Context) error {
 	r := web.Request(ctx)
 	if r == nil {
@@ -102,7 +102,7 @@ func narrows(name string) bool {
 	return fieldOf(field) == field
 }
 
-// raw gives the parameters as conditions, by the names in their tags.
+// raw returns the parameters as filters, by the names in their tags.
 func (q *FilterParams) raw() []record.Filter {
 	var list []record.Filter
 	v := reflect.ValueOf(q).Elem()
@@ -118,7 +118,7 @@ func (q *FilterParams) raw() []record.Filter {
 	return list
 }
 
-// cutNot reads the name of a filter.
+// cutNot splits the name of a filter.
 func cutNot(name string) (field string, not bool) {
 	field, not = strings.CutSuffix(name, ".not")
 	if field == "audit_log_id" {
@@ -127,8 +127,8 @@ func cutNot(name string) (field string, not bool) {
 	return field, not
 }
 
-// conds completes the conditions with what only the rest of Belfry knows: zones
-// by any of their names, products by category, the account's own name.
+// resolveFilters resolves the names that only the rest of Belfry knows: zones by any
+// of their names, products by category, the account's own name.
 func (f *Feature) resolveFilters(ctx context.Context, accountID string, raw []record.Filter) ([]record.Filter, error) {
 	var list []record.Filter
 	var products []string // of the categories and of resource_product: either will do
@@ -182,8 +182,8 @@ func (f *Feature) resolveFilters(ctx context.Context, accountID string, raw []re
 	return list, nil
 }
 
-// categories are the catalogue's and, for each product in the account's record
-// that nobody has declared, one with its name.
+// categories are those of the catalogue and, for each product in the account's record
+// that no team has declared, one with its name.
 func (f *Feature) categories(ctx context.Context, accountID string) ([]ProductCategory, error) {
 	declared, err := f.words.Products(ctx)
 	if err != nil {
@@ -209,7 +209,7 @@ func (f *Feature) categories(ctx context.Context, accountID string) ([]ProductCa
 	return list, nil
 }
 
-// productsOf gives the products of the categories, matched without regard to case.
+// productsOf returns the products of the categories, matched without regard to case.
 func (f *Feature) productsOf(ctx context.Context, accountID string, categories []string) ([]string, error) {
 	known, err := f.categories(ctx, accountID)
 	if err != nil {

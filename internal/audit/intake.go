@@ -18,9 +18,10 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 )
 
-// Rules are what a product's catalogue says of its events.
+// Rules are the catalogue's rules for the events of a resource type.
 type Rules struct {
 	Producer string // id of the team that owns the product
 	Category string // product_category; empty = the product's name
@@ -31,13 +32,13 @@ type Rules struct {
 	Secret   event.Fields // whose values never reach the record
 }
 
-// Sources are what the intake asks the rest of Belfry; the app hands them in.
+// Sources are the lookups that the intake makes elsewhere in Belfry; the app passes them.
 type Sources struct {
-	// Rules gives the rules for a resource type of a declared product; nil when
+	// Rules returns the rules for a resource type of a declared product; nil when
 	// no team has declared the product.
 	Rules func(ctx context.Context, product, resourceType string) (*Rules, error)
-	// Personal gives what any version of any catalogue declared personal for a
-	// resource type: erasures take it.
+	// Personal returns the fields that any version of any catalogue declared personal
+	// for a resource type, for erasures.
 	Personal func(ctx context.Context, product, resourceType string) (event.Fields, error)
 	// Zone resolves a zone's id, name or alias; an empty id when none has it.
 	Zone func(ctx context.Context, account, ref string) (id, name string, err error)
@@ -45,7 +46,7 @@ type Sources struct {
 	Account func(ctx context.Context, ref string) (id string, err error)
 }
 
-// Origin is who hands events in, and through which door.
+// Origin names the sender of events and the on-ramp.
 type Origin struct {
 	By        record.Submitter
 	Account   string // the account of the route; empty = each event names its own
@@ -68,7 +69,7 @@ const (
 	cheapSteps = 2_000      // are always there: most events need a few hundred
 )
 
-// stepBudget is what is left of a batch's steps; its events share it.
+// stepBudget is the number of steps that a batch has left; its events share it.
 type stepBudget struct{ left atomic.Int64 }
 
 func newStepBudget() *stepBudget {
@@ -77,14 +78,14 @@ func newStepBudget() *stepBudget {
 	return b
 }
 
-// afford takes steps from the budget, and is false when they are not there.
+// afford takes steps from the budget; false = they are used up.
 func (b *stepBudget) afford(steps int) bool {
 	return b == nil || b.left.Add(-int64(steps)) >= 0 || steps <= cheapSteps
 }
 
 // Intake turns published JSON into events that are ready to append: decoded,
 // checked against the shape and the catalogue, their secrets removed, their
-// zone resolved, sealed. It is what every on-ramp shares.
+// zone resolved, sealed. All on-ramps share it.
 type Intake struct {
 	sources Sources
 	now     func() time.Time
@@ -96,7 +97,7 @@ func NewIntake(sources Sources, now func() time.Time) *Intake {
 }
 
 // Prepare readies one event. A Pending with Status Rejected carries its faults
-// and must not be appended. The error is for what a repetition may cure.
+// and must not be appended. The error is for faults that a retry may cure.
 func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [32]byte) (*ledger.Pending, error) {
 	if err := ctx.Err(); err != nil { // the client has gone, or its time is over
 		return nil, errs.New(errs.CodeUnavailable, "the request ended before its events were checked").Because(err)
@@ -139,8 +140,8 @@ func (in *Intake) Prepare(ctx context.Context, from Origin, data []byte, seed [3
 	return p, nil
 }
 
-// address finds whom a refused event concerns, as far as it could be read: the
-// account that it names, if there is one, and the team whose product it is.
+// address finds the account and the team of a refused event, as far as it could be
+// read.
 func (in *Intake) address(ctx context.Context, p *ledger.Pending) error {
 	if ref := p.Event.Account; p.Account == "" && ref != "" && strings.IndexByte(ref, 0) < 0 {
 		id, err := in.sources.Account(ctx, ref)
@@ -190,29 +191,16 @@ func (in *Intake) admit(
 // account finds the account of an event: that of the request's path, or the one
 // that the event names.
 func (in *Intake) account(ctx context.Context, from Origin, p *ledger.Pending) (errs.List, error) {
-	ref := p.Event.Account
-	if from.Account != "" {
-		same, err := in.sameAccount(ctx, ref, from.Account)
-		if err == nil && !same {
-			return errs.List{errs.At(errs.CodeForbidden, "/account_id",
-				"account_id names another account than the request's path")}, nil
-		}
+	sender := ingest.Sender{Account: from.Account}
+	id, fault, err := sender.ItemAccount(ctx, p.Event.Account, in.sources.Account)
+	if err != nil {
 		return nil, err
 	}
-	if ref == "" {
-		return errs.List{errs.At(errs.CodeMissingField, "/account_id",
-			"account_id is required: the request carries events of many accounts")}, nil
+	if fault != nil {
+		return errs.List{fault}, nil
 	}
-	id, err := in.sources.Account(ctx, ref)
-	if err == nil {
-		p.Account = id
-		return nil, nil
-	}
-	if errs.KindOf(err) == errs.NotFound {
-		return errs.List{errs.At(errs.CodeUnknownAccount, "/account_id",
-			"account_id must be the id or ext:<external_id> of an existing account")}, nil
-	}
-	return nil, err
+	p.Account = id
+	return nil, nil
 }
 
 // zone resolves the zone that an event names. A change is recorded whether or not
@@ -231,19 +219,6 @@ func (in *Intake) zone(ctx context.Context, p *ledger.Pending) error {
 		p.Event.Zone = record.ZoneRef{Name: account.ZoneKey(ref)}
 	}
 	return nil
-}
-
-// sameAccount reports whether an event that came by an account's own route is of
-// that account: it may name it by its id or by ext:<external_id>, as the path may.
-func (in *Intake) sameAccount(ctx context.Context, ref, account string) (bool, error) {
-	if ref == "" || ref == account {
-		return true, nil
-	}
-	id, err := in.sources.Account(ctx, ref)
-	if errs.KindOf(err).Retryable() {
-		return false, err
-	}
-	return err == nil && id == account, nil
 }
 
 // product finds the rules for an event, and checks it against them; nil when no team

@@ -128,8 +128,8 @@ func TestNamesThatLookLikeOthersAreRefused(t *testing.T) {
 	}
 }
 
-// Events that are dear to compare with their schema do not keep a batch from its
-// end: what finds no steps left is refused, what needs few is not.
+// Events that are expensive to compare with their schema do not delay a batch: an
+// event for which no steps are left is refused, one that needs few is not.
 func TestABatchComparesOnlySoMuchWithSchemas(t *testing.T) {
 	in := NewIntake(Sources{Rules: func(context.Context, string, string) (*Rules, error) {
 		return &Rules{Check: func(e *record.Event, afford func(int) bool) errs.List {
@@ -175,11 +175,11 @@ func TestAByteOrderMarkInFrontOfABodyIsSkipped(t *testing.T) {
 		{"[" + e + "]", ""},
 		{e + "\n" + e, "application/x-ndjson"},
 	} {
-		values, _, err := split([]byte("\ufeff"+c.body), c.kind)
+		items, err := eventFormat.Split([]byte("\ufeff"+c.body), c.kind)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, v := range values {
+		for _, v := range items.Values {
 			if _, err := record.Decode(v, intakeNow); err != nil {
 				t.Errorf("%s: %v", c.kind, err)
 			}

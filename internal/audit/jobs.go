@@ -22,7 +22,7 @@ const (
 	jobErase  = "audit.erase"
 )
 
-// exportJob is what an export job works on.
+// exportJob is the input of an export's job.
 type exportJob struct {
 	Format string          `json:"format"`
 	Since  int64           `json:"since,omitempty"`
@@ -32,20 +32,21 @@ type exportJob struct {
 }
 
 // ExportRequest starts an export.
-type ExportRequest struct {
-	Body struct {
-		Format string `json:"format,omitempty" enum:"ndjson,csv,ocsf" default:"ndjson" doc:"ocsf: one OCSF event a line, for a SIEM"`
-		Since  string `json:"since,omitempty" minLength:"1" doc:"Date or RFC 3339. Without since, before and filters the export is complete and provable"`
-		Before string `json:"before,omitempty" minLength:"1" doc:"Date or RFC 3339"`
-		// Filters by the names of the v2 list; several values are alternatives.
-		Filters map[string][]string `json:"filters,omitempty" doc:"Name of a filter of the v2 list (with .not to exclude) to its values"`
-	}
+type ExportRequest struct{ Body AuditExportStart }
+
+// AuditExportStart says which events a file of an export has.
+type AuditExportStart struct {
+	Format string `json:"format,omitempty" enum:"ndjson,csv,ocsf" default:"ndjson" doc:"ocsf: one OCSF event a line, for a SIEM"`
+	Since  string `json:"since,omitempty" minLength:"1" doc:"Date or RFC 3339. Without since, before and filters the export is complete and provable"`
+	Before string `json:"before,omitempty" minLength:"1" doc:"Date or RFC 3339"`
+	// Filters by the names of the v2 list; several values are alternatives.
+	Filters map[string][]string `json:"filters,omitempty" doc:"Name of a filter of the v2 list (with .not to exclude) to its values"`
 }
 
-// RegisterJobs adds the kinds of work and the routes that start them.
+// registerJobs adds the kinds of work and the routes that start them.
 // busRetention is how long the topics that hold events, or parts of them, keep a
 // record.
-func (f *Feature) RegisterJobs(api *web.API, queue *jobs.Queue, busRetention time.Duration) {
+func (f *Feature) registerJobs(api *web.API, queue *jobs.Queue, busRetention time.Duration) {
 	queue.Register(jobs.Kind{Name: jobExport, Permission: "audit:export", Run: f.runExport})
 	queue.Register(jobs.Kind{
 		Name:       jobErase,
@@ -76,7 +77,8 @@ func (f *Feature) RegisterJobs(api *web.API, queue *jobs.Queue, busRetention tim
 		Summary:    "Erase personal fields",
 		Description: "A job. The values are deleted for good; every proof still verifies, and the record says that, " +
 			"why and by whom it was done. " +
-			"Without fields it takes everything that names the person, and what any version of the catalogue declares personal. " +
+			"Without fields it takes everything that names the person, and what any version of the catalogue declares " +
+			"personal. " +
 			"The copies that Belfry makes go too: files of export jobs, changes shown with alerts, bodies of " +
 			"notifications, payloads of refused events.",
 	},
@@ -99,18 +101,18 @@ func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *Export
 		field, not := cutNot(name)
 		raw = append(raw, record.Filter{Field: field, Not: not, Values: in.Body.Filters[name]})
 	}
-	conds, err := f.resolveFilters(ctx, account, raw)
+	filters, err := f.resolveFilters(ctx, account, raw)
 	if err != nil {
 		return jobs.Info{}, err
 	}
-	if _, err := record.Compile(conds); err != nil {
+	if _, err := record.Compile(filters); err != nil {
 		return jobs.Info{}, err
 	}
-	job := exportJob{Format: in.Body.Format, Since: since, Before: before, Conds: conds}
+	job := exportJob{Format: in.Body.Format, Since: since, Before: before, Conds: filters}
 	if job.Format == "" {
 		job.Format = "ndjson"
 	}
-	if job.Format == "ndjson" && since == 0 && before == 0 && len(conds) == 0 {
+	if job.Format == "ndjson" && since == 0 && before == 0 && len(filters) == 0 {
 		if job.Size, err = f.reader.Size(ctx, account); err != nil {
 			return jobs.Info{}, err
 		}
@@ -149,7 +151,8 @@ func (f *Feature) runExport(ctx context.Context, j *jobs.Job) (any, error) {
 		return nil, err
 	}
 	if in.Size > 0 {
-		err := f.reader.ExportRange(ctx, w, j.AccountID, 0, uint64(in.Size), uint64(in.Size), func(done uint64) {
+		whole := ledger.LogRange{To: uint64(in.Size), Size: uint64(in.Size)}
+		err := f.reader.ExportRange(ctx, w, j.AccountID, whole, func(done uint64) {
 			j.Progress(float64(done) / float64(in.Size))
 		})
 		return map[string]any{"events": in.Size, "complete": true}, err

@@ -8,7 +8,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 )
 
-// metrics are what operators watch.
+// metrics are the feature's metrics.
 type metrics struct {
 	events  *prometheus.CounterVec
 	rejects *prometheus.CounterVec

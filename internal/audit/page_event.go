@@ -3,7 +3,6 @@ package audit
 import (
 	"cmp"
 	"context"
-	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -13,12 +12,14 @@ import (
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// detailPage is one event in full, beside the list or as a page of its own.
+// detailPage is the data of the template "event": one event in full, in a pane next to
+// the list or on a page of its own.
 type detailPage struct {
-	Pane         bool // beside the list
+	Pane         bool // next to the list
 	Close        string
 	Permalink    string
 	Actor, Kind  string
@@ -26,23 +27,23 @@ type detailPage struct {
 	Plain        string // the sentence as text
 	Tab          string // event, json, proof
 	Tabs         []ui.Link
-	Marks        []mark
+	Marks        []badge
 	Failed, View bool
 	Description  string
 	Covered      bool
 
-	Who      []value
-	Email    value
-	Token    value
-	Behalf   value
-	Resource value
-	Product  value
-	Type     value
-	Zone     value
-	Action   value
-	Address  value
-	Via      value
-	Set      value
+	Who      []filterValue
+	Email    filterValue
+	Token    filterValue
+	Behalf   filterValue
+	Resource filterValue
+	Product  filterValue
+	Type     filterValue
+	Zone     filterValue
+	Action   filterValue
+	Address  filterValue
+	Via      filterValue
+	Set      filterValue
 	Scope    string
 	Agent    string
 
@@ -54,7 +55,7 @@ type detailPage struct {
 	ID             string
 	SubmittedBy    string
 	Erased         []string
-	Related        []value
+	Related        []filterValue
 	Request        []fact
 
 	Changes  []ui.Change
@@ -72,9 +73,9 @@ type detailPage struct {
 	Proof   *proofPage
 }
 
-// value is something that the record can be filtered by. In says that a list
+// filterValue is something that the record can be filtered by. In says that a list
 // stands beside it, which a click filters.
-type value struct {
+type filterValue struct {
 	Key, Value, Label, Href string
 	Mono, In                bool
 }
@@ -86,34 +87,34 @@ type fact struct{ Name, Text string }
 // the account.
 type around struct {
 	Where         string
-	Earlier       []row
-	Later         []row
+	Earlier       []eventRow
+	Later         []eventRow
 	Before, After string // URLs of more
 }
 
-// interfaces are what people call them.
+// interfaces are the interfaces of events, in words for people.
 var interfaces = map[string]string{"UI": "web pages", "API": "API", "CLI": "command line", "SYSTEM": "system"}
 
-func (p *Dashboard) event(w http.ResponseWriter, r *http.Request) error {
-	v := p.visit(r)
-	d, err := p.detailOf(v, r.PathValue("event_id"), false)
+func (p *pages) event(pv *page.Visit) error {
+	v := p.visit(pv)
+	d, err := p.detailOf(v, v.PathValue("event_id"), false)
 	if err != nil {
 		return err
 	}
-	return p.render(w, v, "audit", d.Plain, "event", d)
+	return v.Show(page.View{Section: "audit", Title: d.Plain, Template: "event", Data: d, Modules: []string{recordModule}})
 }
 
 // maxListed is how many changed members are listed; the diff below has all.
 const maxListed = 40
 
 // detailOf reads everything about one event.
-func (p *Dashboard) detailOf(v visit, id string, pane bool) (*detailPage, error) {
-	rec, err := p.reader.Get(v.ctx, v.account, id)
+func (p *pages) detailOf(v visit, id string, pane bool) (*detailPage, error) {
+	rec, err := p.reader.Get(v.Context(), v.Account, id)
 	if err != nil {
 		return nil, err
 	}
 	e := &rec.Event
-	l := list{Dashboard: p, visit: v, url: v.url, live: pane}
+	l := rowList{pages: p, visit: v, explorerURL: v.Request.URL, live: pane}
 	d := &detailPage{
 		Pane:        pane,
 		Permalink:   v.base() + "/events/" + url.PathEscape(e.ID),
@@ -121,7 +122,7 @@ func (p *Dashboard) detailOf(v visit, id string, pane bool) (*detailPage, error)
 		Kind:        e.Actor.Type,
 		Sentence:    l.sentenceOf(rec),
 		Plain:       visible(p.sentence(rec)),
-		Marks:       marks(rec),
+		Marks:       badges(rec),
 		Failed:      e.Action.Result == "failure",
 		View:        p.isView(rec),
 		Description: visible(e.Action.Description),
@@ -134,16 +135,16 @@ func (p *Dashboard) detailOf(v visit, id string, pane bool) (*detailPage, error)
 		Close:       v.base(),
 	}
 	if pane {
-		d.Close = ui.With(v.url, "event", "", "tab", "", "verify", "")
+		d.Close = ui.With(v.Request.URL, "event", "", "tab", "", "verify", "")
 	}
-	d.Link = p.URL + d.Permalink
+	d.Link = p.URL() + d.Permalink
 	d.Curl = p.curl(v.api() + "/audit/events/" + url.PathEscape(e.ID))
 	d.Reason, d.ReasonURL = why(e)
 	d.tabs(v)
 	p.values(d, v, rec)
 	d.times(rec)
 	d.changes(rec)
-	size, err := p.reader.SignedSize(v.ctx, v.account)
+	size, err := p.reader.SignedSize(v.Context(), v.Account)
 	if err != nil {
 		return nil, err
 	}
@@ -155,14 +156,14 @@ func (p *Dashboard) detailOf(v visit, id string, pane bool) (*detailPage, error)
 	case "proof":
 		d.Proof, err = p.proofOf(v, rec)
 	default:
-		within(v.ctx, 700*time.Millisecond, func(ctx context.Context) error { return p.surround(ctx, d, v, rec) })
+		within(v.Context(), 700*time.Millisecond, func(ctx context.Context) error { return p.surround(ctx, d, v, rec) })
 	}
 	return d, err
 }
 
 // tabs keep what else the URL says.
 func (d *detailPage) tabs(v visit) {
-	d.Tab = v.url.Query().Get("tab")
+	d.Tab = v.Request.URL.Query().Get("tab")
 	if d.Tab != "json" && d.Tab != "proof" {
 		d.Tab = "event"
 	}
@@ -175,36 +176,36 @@ func (d *detailPage) tabs(v visit) {
 		if name == "event" {
 			name = ""
 		}
-		href := ui.With(v.url, "tab", name, "verify", "")
+		href := ui.With(v.Request.URL, "tab", name, "verify", "")
 		d.Tabs = append(d.Tabs, ui.Link{Label: t.label, Icon: t.icon, Href: href, Current: d.Tab == t.name})
 	}
 }
 
-// values are what can be filtered by.
-func (p *Dashboard) values(d *detailPage, v visit, rec *record.Record) {
+// values fills the values that the record can be filtered by.
+func (p *pages) values(d *detailPage, v visit, rec *record.Record) {
 	e := &rec.Event
-	of := func(key, val, label string, mono bool) value {
+	of := func(key, val, label string, mono bool) filterValue {
 		if val == "" {
-			return value{}
+			return filterValue{}
 		}
 		href := v.base() + query(url.Values{key: {val}})
 		if d.Pane {
-			href = ui.Filtered(v.url, key, val, false)
+			href = ui.Filtered(v.Request.URL, key, val, false)
 		}
-		return value{Key: key, Value: val, Label: visible(cmp.Or(label, val)), Href: href, Mono: mono, In: d.Pane}
+		return filterValue{Key: key, Value: val, Label: visible(cmp.Or(label, val)), Href: href, Mono: mono, In: d.Pane}
 	}
 	a := e.Actor
 	d.Who = append(d.Who, of("actor_id", a.ID, cmp.Or(a.Name, a.Email, a.TokenName, a.ID), false))
 	d.Email = of("actor_email", a.Email, "", false)
 	if a.Email == cmp.Or(a.Name, a.Email) {
-		d.Email = value{}
+		d.Email = filterValue{}
 	}
 	d.Token = of("actor_token_name", a.TokenName, "", false)
 	if a.TokenName == "" {
 		d.Token = of("actor_token_id", a.TokenID, "", true)
 	}
 	if o := a.OnBehalfOf; o != nil {
-		d.Behalf = value{Label: visible(cmp.Or(o.Email, o.ID, "an erased "+o.Type))}
+		d.Behalf = filterValue{Label: visible(cmp.Or(o.Email, o.ID, "an erased "+o.Type))}
 	}
 	d.Resource = of("resource_id", e.Resource.ID, rec.ResourceName(), false)
 	d.Product = of("resource_product", e.Resource.Product, "", false)
@@ -284,13 +285,13 @@ func (d *detailPage) changes(rec *record.Record) {
 func shownChanges(list []record.Change) []ui.Change {
 	out := make([]ui.Change, 0, len(list))
 	for _, c := range list {
-		out = append(out, ui.Change{Path: dotted(c.Path), Op: c.Op, Old: shortJSON(c.Before), New: shortJSON(c.After)})
+		out = append(out, ui.Change{Path: dottedPath(c.Path), Op: c.Op, Old: shortJSON(c.Before), New: shortJSON(c.After)})
 	}
 	return out
 }
 
-// dotted writes a pointer as people do: mechanisms.email.0.id.
-func dotted(pointer string) string {
+// dottedPath writes a pointer as people do: mechanisms.email.0.id.
+func dottedPath(pointer string) string {
 	if pointer == "" {
 		return "the whole value"
 	}
@@ -314,13 +315,13 @@ func shortJSON(v jsontext.Value) string {
 	return s
 }
 
-// again makes a row that may stand in the list as well: its ids are others.
-func (r *row) again() {
+// withOtherIDs changes the ids of a row that the list may show as well.
+func (r *eventRow) withOtherIDs() {
 	r.Day = time.Time{}
 	r.Dated = true
 	r.ID = "around-" + r.ID
 	for i := range r.Fold {
-		r.Fold[i].again()
+		r.Fold[i].withOtherIDs()
 	}
 }
 
@@ -329,26 +330,26 @@ const aroundRows = 3
 
 // surround finds what happened before and after on the event's zone, or in the
 // account where it has none.
-func (p *Dashboard) surround(ctx context.Context, d *detailPage, v visit, rec *record.Record) error {
+func (p *pages) surround(ctx context.Context, d *detailPage, v visit, rec *record.Record) error {
 	e := &rec.Event
 	at := ledger.PositionOf(rec)
 	a := &around{Where: "in this account"}
 	base := url.Values{}
-	var conds []record.Filter
+	var filters []record.Filter
 	if zone := cmp.Or(e.Zone.ID, e.Zone.Name); zone != "" {
-		conds = []record.Filter{{Field: "zone", Values: []string{zone}}}
+		filters = []record.Filter{{Field: "zone", Values: []string{zone}}}
 		a.Where = "on " + visible(cmp.Or(e.Zone.Name, e.Zone.ID))
 		base.Set("zone", zone)
 	}
 	if e.ChangeSet != "" { // its own parts are no context
-		conds = append(conds, record.Filter{Field: "change_set", Not: true, Values: []string{e.ChangeSet}})
+		filters = append(filters, record.Filter{Field: "change_set", Not: true, Values: []string{e.ChangeSet}})
 	}
-	l := list{Dashboard: p, visit: v, url: v.url, fold: true}
+	l := rowList{pages: p, visit: v, explorerURL: v.Request.URL, fold: true}
 	if d.Pane {
 		l.target = "detail"
 	}
 	for _, ascending := range []bool{true, false} {
-		found, err := p.reader.Browse(ctx, v.account, ledger.Query{Filters: conds, After: at, Ascending: ascending},
+		found, err := p.reader.Browse(ctx, v.Account, ledger.Query{Filters: filters, After: at, Ascending: ascending},
 			4*aroundRows, nil)
 		if err != nil {
 			return err
@@ -356,7 +357,7 @@ func (p *Dashboard) surround(ctx context.Context, d *detailPage, v visit, rec *r
 		rows := l.rows(found.Records)
 		rows = rows[:min(len(rows), aroundRows)]
 		for i := range rows {
-			rows[i].again()
+			rows[i].withOtherIDs()
 		}
 		if ascending {
 			for i := len(rows) - 1; i >= 0; i-- {

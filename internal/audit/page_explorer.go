@@ -7,19 +7,20 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
-	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 // perPage is how many events one page of the list has; the next comes when its
 // end is seen.
 const perPage = 60
 
-// explorerPage is what the explorer's template sees.
+// explorerPage is the data of the template "explorer".
 type explorerPage struct {
 	URL     string // of the explorer without filters
 	Size    int64
@@ -40,8 +41,8 @@ type explorerPage struct {
 	Curl    string
 	Live    string
 
-	Rows    []row
-	Next    string // URL of what is older
+	Rows    []eventRow
+	Next    string // URL of the older events
 	Newest  string // URL of the first page, when this is another
 	Looking *looking
 	Hidden  int     // views that were left out
@@ -69,7 +70,7 @@ type filterMenu struct {
 // state is an explorer's URL, read.
 type state struct {
 	visit
-	conds   []record.Filter
+	filters []record.Filter
 	unknown []string
 	period  ui.Range
 	text    string // q
@@ -77,25 +78,25 @@ type state struct {
 	event   string // open
 }
 
-func (p *Dashboard) state(v visit) (state, error) {
-	q := v.url.Query()
+func (p *pages) state(v visit) (state, error) {
+	q := v.Request.URL.Query()
 	raw, unknown := filtersOf(q)
 	s := state{
 		visit:   v,
 		unknown: unknown,
-		period:  ui.ParseRange(v.url, v.now, ""),
+		period:  ui.ParseRange(v.Request.URL, v.now, ""),
 		text:    strings.TrimSpace(q.Get("q")),
 		views:   q.Get("views") != "",
 		event:   q.Get("event"),
 	}
 	var err error
-	s.conds, err = p.resolveFilters(v.ctx, v.account, raw)
+	s.filters, err = p.resolveFilters(v.Context(), v.Account, raw)
 	return s, err
 }
 
 // query is the question to the reader, without its page.
 func (s state) query() ledger.Query {
-	q := ledger.Query{Filters: s.conds}
+	q := ledger.Query{Filters: s.filters}
 	if !s.period.Since.IsZero() {
 		q.Since = max(0, s.period.Since.UnixMicro())
 	}
@@ -106,7 +107,7 @@ func (s state) query() ledger.Query {
 }
 
 // keep leaves out views, and what does not say the text.
-func (p *Dashboard) keep(s state) (keep func(*record.Record) bool, views *int) {
+func (p *pages) keep(s state) (keep func(*record.Record) bool, views *int) {
 	views = new(int)
 	lower := strings.ToLower(s.text)
 	return func(r *record.Record) bool {
@@ -121,18 +122,18 @@ func (p *Dashboard) keep(s state) (keep func(*record.Record) bool, views *int) {
 	}, views
 }
 
-func (p *Dashboard) explorer(w http.ResponseWriter, r *http.Request) error {
-	v := p.visit(r)
+func (p *pages) explorer(pv *page.Visit) error {
+	v := p.visit(pv)
 	fragment := ""
-	if ui.Fragment(r) {
-		fragment = ui.Target(r)
+	if ui.Fragment(v.Request) {
+		fragment = ui.Target(v.Request)
 	}
 	known := glossary{}
 	var menus []filterMenu
 	if fragment == "" {
 		known, menus = p.glossary(v)
 		if to, ok := p.searched(v, known); ok {
-			http.Redirect(w, r, to, http.StatusSeeOther)
+			http.Redirect(v.Writer, v.Request, to, http.StatusSeeOther)
 			return nil
 		}
 	}
@@ -140,142 +141,146 @@ func (p *Dashboard) explorer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := &explorerPage{URL: v.base()}
+	data := &explorerPage{URL: v.base()}
 	var flash *ui.Flash
 	if s.event != "" {
-		switch page.Detail, err = p.detailOf(v, s.event, true); {
+		switch data.Detail, err = p.detailOf(v, s.event, true); {
 		case errs.Is(err, errs.CodeNotFound) && fragment == "":
 			flash = &ui.Flash{Tone: ui.Warn, Text: "There is no event " + s.event + " in this account's audit log"}
 		case err != nil:
 			return err
 		}
 	}
-	page.Self = v.url.Path + query(withoutOpen(v.url.Query()))
+	data.Self = v.Request.URL.Path + query(withoutOpen(v.Request.URL.Query()))
 	if fragment == headID {
-		return p.head(w, v, page, s)
+		return p.head(v, data, s)
 	}
 	if fragment == "" { // before the rows: an event that comes in between is counted rather than missed
-		if page.Size, err = p.reader.Size(s.ctx, s.account); err != nil {
+		if data.Size, err = p.reader.Size(s.Context(), s.Account); err != nil {
 			return err
 		}
-		if err := p.fillNew(page, s); err != nil {
+		if err := p.fillNew(data, s); err != nil {
 			return err
 		}
 	}
 	if fragment != "detail" {
-		if err := p.fillRows(page, s); err != nil {
+		if err := p.fillRows(data, s); err != nil {
 			return err
 		}
 	}
 	if fragment == "" {
-		if err := p.fillFrame(page, s, known, menus); err != nil {
+		if err := p.fillFrame(data, s, known, menus); err != nil {
 			return err
 		}
 	}
-	shell := p.Shell(r, v.who, v.account, "audit")
-	shell.Title = "Audit log"
-	shell.Flash = flash
-	page.Framed = shell.Framed
-	shell.Modules = append(shell.Modules, "x/audit/page_record.js")
-	return p.set.Render(w, r, shell, "explorer", page)
+	data.Framed = v.Framed()
+	return v.Show(page.View{
+		Section:  "audit",
+		Title:    "Audit log",
+		Template: "explorer",
+		Data:     data,
+		Modules:  []string{recordModule},
+		Flash:    flash,
+	})
 }
 
 // fillRows reads one page of the list.
-func (p *Dashboard) fillRows(page *explorerPage, s state) error {
+func (p *pages) fillRows(data *explorerPage, s state) error {
 	q := s.query()
-	cursor := s.url.Query().Get("cursor")
-	name := "audit.page " + s.account
+	cursor := s.Query("cursor")
 	if cursor != "" {
-		q.After = &ledger.Position{}
-		if err := p.cursors.Decode(name, cursor, q.After); err != nil {
+		after, err := page.Cursor[ledger.Position](s.Visit)
+		if err != nil {
 			return err
 		}
-		page.Newest = ui.With(s.url)
+		q.After = &after
+		data.Newest = ui.With(s.Request.URL)
 	}
 	keep, views := p.keep(s)
-	found, err := p.reader.Browse(s.ctx, s.account, q, perPage, keep)
+	found, err := p.reader.Browse(s.Context(), s.Account, q, perPage, keep)
 	if narrow(err) {
-		page.Narrow = errs.All(err)[0].Message
-		page.Reset = s.base()
+		data.Narrow = errs.All(err)[0].Message
+		data.Reset = s.base()
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	l := list{
-		Dashboard: p,
-		visit:     s.visit,
-		url:       s.url,
-		open:      s.event,
-		target:    "detail",
-		fold:      !s.url.Query().Has("change_set"),
-		live:      true,
+	l := rowList{
+		pages:       p,
+		visit:       s.visit,
+		explorerURL: s.Request.URL,
+		open:        s.event,
+		target:      "detail",
+		fold:        !s.Request.URL.Query().Has("change_set"),
+		live:        true,
 	}
-	page.Rows = l.rows(found.Records)
-	page.Hidden = *views
-	page.Reset = s.base()
+	data.Rows = l.rows(found.Records)
+	data.Hidden = *views
+	data.Reset = s.base()
 	if s.filtered() && cursor == "" && !found.Cut {
-		page.Matched = grouped(uint64(len(found.Records))) + map[bool]string{true: "+"}[found.Next != nil]
+		data.Matched = grouped(uint64(len(found.Records)))
+		if found.Next != nil {
+			data.Matched += "+"
+		}
 	}
 	if found.Next != nil {
-		older := *s.url
-		values := older.Query()
-		values.Set("cursor", p.cursors.Encode(name, found.Next))
-		older.RawQuery = values.Encode()
-		page.Next = older.Path + "?" + older.RawQuery
+		data.Next = s.Next(found.Next)
 	}
 	if s.text != "" || found.Cut {
-		page.Looking = &looking{Text: s.text, Looked: found.Looked}
+		data.Looking = &looking{Text: s.text, Looked: found.Looked}
 		if found.Next != nil {
-			page.Looking.Back = time.UnixMicro(found.Next.At).UTC()
-			page.Looking.Older = page.Next
+			data.Looking.Back = time.UnixMicro(found.Next.At).UTC()
+			data.Looking.Older = data.Next
 		}
-		if len(page.Rows) == 0 {
-			page.Next = "" // said above the empty list
+		if len(data.Rows) == 0 {
+			data.Next = "" // said above the empty list
 		}
 	}
 	return nil
 }
 
-// fillFrame is what stands around the rows.
-func (p *Dashboard) fillFrame(page *explorerPage, s state, known glossary, menus []filterMenu) error {
-	if err := p.fillSize(page, s); err != nil {
+// fillFrame fills the parts of the page around the rows.
+func (p *pages) fillFrame(data *explorerPage, s state, known glossary, menus []filterMenu) error {
+	if err := p.fillSize(data, s); err != nil {
 		return err
 	}
-	page.Tabs = p.tabs(s.visit, "Events")
-	page.Query = s.text
-	page.Range = s.period
-	page.Menus = menus
-	page.Unknown = strings.Join(s.unknown, ", ")
-	page.Chips = ui.Chips(s.url, chipKeys...)
-	p.nameChips(s.visit, page)
-	page.Keep = ui.KeepQuery(s.url, "q", "event", "tab", "verify")
-	q := withoutOpen(s.url.Query())
-	page.Live = s.base() + "/live" + query(q)
-	people := q.Get("actor_type") == "user"
-	page.Toggles = []ui.Link{
-		{
-			Label:   "People only",
-			Icon:    "user",
-			Current: people,
-			Href:    ui.With(s.url, "actor_type", map[bool]string{false: "user"}[people]),
-		},
-		{
-			Label:   "Show reads",
-			Icon:    map[bool]string{true: "eye", false: "eye-off"}[s.views],
-			Current: s.views,
-			Href:    ui.With(s.url, "views", map[bool]string{false: "shown"}[s.views]),
-		},
-	}
+	data.Tabs = p.tabs(s.visit, "Events")
+	data.Query = s.text
+	data.Range = s.period
+	data.Menus = menus
+	data.Unknown = strings.Join(s.unknown, ", ")
+	data.Chips = ui.Chips(s.Request.URL, chipKeys...)
+	p.nameChips(s.visit, data)
+	data.Keep = ui.KeepQuery(s.Request.URL, "q", "event", "tab", "verify")
+	q := withoutOpen(s.Request.URL.Query())
+	data.Live = s.base() + "/live" + query(q)
+	data.Toggles = toggles(s, q)
 	asked := apiQuery(s)
-	page.Curl = p.curl(s.api() + "/logs/audit" + query(asked))
+	data.Curl = p.curl(s.api() + "/logs/audit" + query(asked))
 	if s.mayExport() {
-		page.Exports = exports(s.visit, asked, page.exported(s))
+		data.Exports = exports(s.visit, asked, data.exported(s))
 	}
-	if known.untaught() && len(page.Chips) == 0 && s.text == "" {
-		page.Lesson = p.lesson(s.visit)
+	if known.untaught() && len(data.Chips) == 0 && s.text == "" {
+		data.Lesson = p.lesson(s.visit)
 	}
 	return nil
+}
+
+// toggles are the switches next to the filters.
+func toggles(s state, q url.Values) []ui.Link {
+	people := ui.Link{Label: "People only", Icon: "user", Href: ui.With(s.Request.URL, "actor_type", "user")}
+	if q.Get("actor_type") == "user" {
+		people.Current = true
+		people.Href = ui.With(s.Request.URL, "actor_type", "")
+	}
+	reads := ui.Link{Label: "Show reads", Icon: "eye-off", Href: ui.With(s.Request.URL, "views", "shown")}
+	if s.views {
+		reads.Current = true
+		reads.Icon = "eye"
+		reads.Href = ui.With(s.Request.URL, "views", "")
+	}
+	return []ui.Link{people, reads}
 }
 
 // untaught reports whether no product has sent an event yet: the record holds
@@ -287,9 +292,13 @@ func (g glossary) untaught() bool {
 // apiQuery is the same question to the API, which wants both ends of the time.
 func apiQuery(s state) url.Values {
 	q := url.Values{}
-	raw, _ := filtersOf(s.url.Query())
+	raw, _ := filtersOf(s.Request.URL.Query())
 	for _, c := range raw {
-		q[c.Field+map[bool]string{true: ".not"}[c.Not]] = c.Values
+		name := c.Field
+		if c.Not {
+			name += ".not"
+		}
+		q[name] = c.Values
 	}
 	since, before := s.period.Since, s.period.Before
 	if since.IsZero() {
@@ -325,7 +334,7 @@ func exports(v visit, asked url.Values, which string) []ui.Link {
 // nameChips says the names of people, resources and properties that are filtered
 // by id. The rows know those that are shown. For others, such as one that is
 // excluded, the newest event that names it is read.
-func (p *Dashboard) nameChips(v visit, page *explorerPage) {
+func (p *pages) nameChips(v visit, data *explorerPage) {
 	names := map[string]string{}
 	learn := func(s ui.Sentence) {
 		for _, part := range s {
@@ -334,23 +343,23 @@ func (p *Dashboard) nameChips(v visit, page *explorerPage) {
 			}
 		}
 	}
-	for _, r := range page.Rows {
+	for _, r := range data.Rows {
 		learn(r.Sentence)
 	}
-	for i, c := range page.Chips {
+	for i, c := range data.Chips {
 		if c.Label == "Property" {
-			if _, found, err := p.sources.Zone(v.ctx, v.account, c.Value); err == nil &&
+			if _, found, err := p.sources.Zone(v.Context(), v.Account, c.Value); err == nil &&
 				found != "" { // without a name, the id is shown
-				page.Chips[i].Value = visible(found)
+				data.Chips[i].Value = visible(found)
 				continue
 			}
 		}
 		for _, field := range named[c.Label] {
 			known := field + "\x00" + c.Value
 			if names[known] == "" {
-				within(v.ctx, 300*time.Millisecond, func(ctx context.Context) error {
+				within(v.Context(), 300*time.Millisecond, func(ctx context.Context) error {
 					q := ledger.Query{Filters: []record.Filter{{Field: field, Values: []string{c.Value}}}, Limit: 1}
-					found, err := p.reader.List(ctx, v.account, q)
+					found, err := p.reader.List(ctx, v.Account, q)
 					if err != nil {
 						return err
 					}
@@ -361,11 +370,11 @@ func (p *Dashboard) nameChips(v visit, page *explorerPage) {
 				})
 			}
 			if names[known] != "" {
-				page.Chips[i].Value = names[known]
+				data.Chips[i].Value = names[known]
 				break
 			}
 		}
-		page.Chips[i].Value = visible(page.Chips[i].Value)
+		data.Chips[i].Value = visible(data.Chips[i].Value)
 	}
 }
 
@@ -373,128 +382,20 @@ func (p *Dashboard) nameChips(v visit, page *explorerPage) {
 // their chips.
 var named = map[string][]string{"Actor": {"actor_id"}, "Resource": {"resource_id"}, "Property": {"zone"}}
 
-// glossary reads what the menus offer. It is a convenience: when the roll-ups
-// do not answer at once, the page does without.
-func (p *Dashboard) glossary(v visit) (glossary, []filterMenu) {
-	var known glossary
-	var menus []filterMenu
-	for _, g := range []struct {
-		group, key, label, icon string
-		to                      *[]string
-	}{
-		{"product", "resource_product", "Product", "package", &known.products},
-		{"action", "action_type", "Action", "zap", &known.actions},
-	} {
-		menu := filterMenu{Label: g.label, Icon: g.icon}
-		answered := within(v.ctx, 300*time.Millisecond, func(ctx context.Context) error {
-			counts, err := p.reader.Summary(ctx, v.account, g.group, 0, v.now.Add(record.MaxAhead).UnixMicro())
-			for i, c := range counts {
-				*g.to = append(*g.to, c.Key)
-				if i < 12 {
-					n, _ := ui.Compact(c.Count) // an integer is a number
-					menu.Items = append(menu.Items, ui.Link{
-						Label:   c.Key,
-						Hint:    n,
-						Href:    ui.Filtered(v.url, g.key, c.Key, false),
-						Current: has(v.url, g.key, c.Key),
-					})
-				}
-			}
-			return err
-		})
-		known.answered = answered
-		if len(menu.Items) > 1 {
-			menus = append(menus, menu)
-		}
-	}
-	only := func(label, icon, key, value string) ui.Link {
-		return ui.Link{Label: label, Icon: icon, Href: ui.Filtered(v.url, key, value, false), Current: has(v.url, key, value)}
-	}
-	return known, append(menus, filterMenu{Label: "Filter by source", Icon: "list-filter", Items: []ui.Link{
-		only("Failures", "circle-x", "action_result", "failure"),
-		only("API tokens", "key", "actor_type", "token"),
-		only("Integrations", "plug", "actor_type", "integration"),
-		only("Staff of the operator", "shield", "actor_type", "staff"),
-		only("The system itself", "settings", "actor_type", "system"),
-		only("Through web pages", "layout-dashboard", "interface", "UI"),
-		only("Through the API", "code", "interface", "API"),
-		only("From a terminal", "square-terminal", "interface", "CLI"),
-	}})
-}
-
-func has(u *url.URL, key, value string) bool {
-	for _, v := range u.Query()[key] {
-		if v == value {
-			return true
-		}
-	}
-	return false
-}
-
-// lesson is what an empty record says: how the first event gets into it.
+// lesson is shown while the record is empty: how to send the first event.
 type lesson struct{ Curl, Tokens string }
 
-func (p *Dashboard) lesson(v visit) *lesson {
-	const event = `{
+func (p *pages) lesson(v visit) *lesson {
+	const sample = `{
     "action":   {"type": "update"},
     "actor":    {"type": "user", "id": "ana@example.com"},
     "resource": {"product": "shop", "type": "setting", "id": "payment_timeout"}
   }`
 	l := &lesson{
-		Curl: p.curl(v.api()+"/audit/events", "\\\n  -H 'Content-Type: application/json'", "\\\n  -d '"+event+"' \\\n "),
+		Curl: p.curl(v.api()+"/audit/events", "\\\n  -H 'Content-Type: application/json'", "\\\n  -d '"+sample+"' \\\n "),
 	}
-	if v.who.Can(v.account, "tokens:write") {
-		l.Tokens = p.Tokens(v.account)
+	if v.Can(account.TokensWrite) {
+		l.Tokens = account.TokensPath(v.Account)
 	}
 	return l
-}
-
-// live is the list's live tail: each event as the HTML of its row. The events
-// of one change set arrive as one row that grows: a row with the id of one that
-// is there takes its place.
-func (p *Dashboard) live(w http.ResponseWriter, r *http.Request) error {
-	v := p.visit(r)
-	s, err := p.state(v)
-	if err != nil {
-		return err
-	}
-	explorer := &url.URL{Path: v.base(), RawQuery: v.url.RawQuery}
-	l := list{Dashboard: p, visit: v, url: explorer, target: "detail", fold: true, live: true}
-	keep, _ := p.keep(s)
-	var set []*record.Record
-	events, err := p.Tail(v.ctx, v.account, -1, s.conds, func(rec *record.Record) ([]byte, error) {
-		if !keep(rec) {
-			return nil, nil
-		}
-		if len(set) > 0 && (!set[0].SameChangeSet(rec) || len(set) == ledger.MaxFold) {
-			set = nil
-		}
-		one := l.row(rec)
-		if rec.Event.ChangeSet != "" {
-			set = append(set, rec)
-			one.ID = setID(set[0])
-			if len(set) > 1 {
-				id := one.ID
-				one = l.folded(set)
-				one.ID = id
-			}
-		}
-		html, err := p.set.HTML("audit-row", one)
-		return []byte(html), err
-	})
-	if err != nil {
-		return err
-	}
-	source := events.Source
-	events.Source = func(ctx context.Context, lastID string, send func(web.Event) error) error {
-		return source(ctx, lastID, func(e web.Event) error {
-			if len(e.Data) == 0 {
-				return nil
-			}
-			e.Name = "row"
-			return send(e)
-		})
-	}
-	web.ServeEvents(v.ctx, w, r, events)
-	return nil
 }

@@ -1,9 +1,10 @@
 package audit
 
 import (
-	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/belfryhq/belfry/internal/platform/page"
 )
 
 // headID is the part of the explorer's head that is asked for again, so that its
@@ -11,37 +12,37 @@ import (
 const headID = "audit-size"
 
 // head answers with that part alone.
-func (p *Dashboard) head(w http.ResponseWriter, v visit, page *explorerPage, s state) error {
-	if err := p.fillSize(page, s); err != nil {
+func (p *pages) head(v visit, data *explorerPage, s state) error {
+	if err := p.fillSize(data, s); err != nil {
 		return err
 	}
-	if err := p.fillNew(page, s); err != nil {
+	if err := p.fillNew(data, s); err != nil {
 		return err
 	}
 	if s.filtered() && s.text == "" { // to look for a text again and again would cost too much
-		if err := p.fillRows(page, s); err != nil {
+		if err := p.fillRows(data, s); err != nil {
 			return err
 		}
 	}
-	return p.set.Render(w, v.r, p.Shell(v.r, v.who, v.account, "audit"), "explorer", page)
+	return v.Show(page.View{Section: "audit", Template: "explorer", Data: data})
 }
 
 // fillSize reads how long the record is, and how much of it is signed.
-func (p *Dashboard) fillSize(page *explorerPage, s state) (err error) {
-	if page.Size, err = p.reader.Size(s.ctx, s.account); err != nil {
+func (p *pages) fillSize(data *explorerPage, s state) (err error) {
+	if data.Size, err = p.reader.Size(s.Context(), s.Account); err != nil {
 		return err
 	}
-	page.Signed, err = p.reader.SignedHead(s.ctx, s.account)
+	data.Signed, err = p.reader.SignedHead(s.Context(), s.Account)
 	return err
 }
 
 // filtered reports whether the list shows less than the record.
 func (s state) filtered() bool {
-	return len(s.conds) > 0 || s.text != "" || !s.period.Since.IsZero() || !s.period.Before.IsZero()
+	return len(s.filters) > 0 || s.text != "" || !s.period.Since.IsZero() || !s.period.Before.IsZero()
 }
 
-// withoutOpen leaves out of a page's parameters what is open beside the list and
-// where in the list one is.
+// withoutOpen leaves out of a page's parameters the open event and the place in
+// the list.
 func withoutOpen(q url.Values) url.Values {
 	for _, own := range []string{"event", "tab", "verify", "cursor", seenParameter} {
 		q.Del(own)
@@ -50,14 +51,14 @@ func withoutOpen(q url.Values) url.Values {
 }
 
 // exported names the events of an export as the filters and their number do.
-func (page *explorerPage) exported(s state) string {
+func (data *explorerPage) exported(s state) string {
 	switch {
 	case s.text != "": // files have filters, and no search for words
 		return "Events of the filters"
 	case !s.filtered():
-		return "All " + grouped(uint64(page.Size)) + " events"
-	case page.Hidden == 0 && page.Matched != "" && !strings.HasSuffix(page.Matched, "+"):
-		return "The " + page.Matched + " that match"
+		return "All " + grouped(uint64(data.Size)) + " events"
+	case data.Hidden == 0 && data.Matched != "" && !strings.HasSuffix(data.Matched, "+"):
+		return "The " + data.Matched + " that match"
 	}
 	return "Events that match"
 }

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"bytes"
-	"net/http"
 	"net/url"
 	"slices"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -43,37 +43,37 @@ type held struct {
 
 // version is one event of the resource.
 type version struct {
-	Row     row
+	Row     eventRow
 	Changes []ui.Change
 	More    int
 	Outside []string // members that changed since the version before, outside of the record
 }
 
 // resource answers for one resource, named by product, type and id.
-func (p *Dashboard) resource(w http.ResponseWriter, r *http.Request) error {
-	v := p.visit(r)
-	q := v.url.Query()
-	page := &historyPage{
+func (p *pages) resource(pv *page.Visit) error {
+	v := p.visit(pv)
+	q := v.Request.URL.Query()
+	data := &historyPage{
 		Product: q.Get("resource_product"),
 		Type:    q.Get("resource_type"),
 		ID:      q.Get("resource_id"),
 		Back:    v.base(),
 	}
-	if page.Product == "" || page.Type == "" || page.ID == "" {
+	if data.Product == "" || data.Type == "" || data.ID == "" {
 		return errs.At(errs.CodeMissingFilter, "resource_id",
 			"a history is that of one resource: resource_product, resource_type and resource_id name it")
 	}
-	page.All = v.base() + query(url.Values{
-		"resource_product": {page.Product},
-		"resource_type":    {page.Type},
-		"resource_id":      {page.ID},
+	data.All = v.base() + query(url.Values{
+		"resource_product": {data.Product},
+		"resource_type":    {data.Type},
+		"resource_id":      {data.ID},
 	})
-	found, err := p.reader.List(v.ctx, v.account, ledger.Query{
+	found, err := p.reader.List(v.Context(), v.Account, ledger.Query{
 		Limit: maxVersions,
 		Filters: []record.Filter{
-			{Field: "resource_id", Values: []string{page.ID}},
-			{Field: "resource_product", Values: []string{page.Product}},
-			{Field: "resource_type", Values: []string{page.Type}},
+			{Field: "resource_id", Values: []string{data.ID}},
+			{Field: "resource_product", Values: []string{data.Product}},
+			{Field: "resource_type", Values: []string{data.Type}},
 		},
 	})
 	if err != nil {
@@ -82,19 +82,25 @@ func (p *Dashboard) resource(w http.ResponseWriter, r *http.Request) error {
 	if len(found.Records) == 0 {
 		return errs.New(errs.CodeNotFound, "the audit log has no event of this resource")
 	}
-	page.Cut = found.Next != nil
+	data.Cut = found.Next != nil
 	newest := found.Records[0]
-	page.Name = visible(newest.ResourceName())
-	page.Zone = visible(newest.Event.Zone.Name)
-	l := list{Dashboard: p, visit: v, url: v.url}
-	p.fillHistory(page, l, found.Records)
-	page.ID = visible(page.ID)
-	page.Product = visible(page.Product)
-	page.Type = visible(record.Humanize(page.Type))
-	return p.render(w, v, "audit", "History of "+page.Name, "history", page)
+	data.Name = visible(newest.ResourceName())
+	data.Zone = visible(newest.Event.Zone.Name)
+	l := rowList{pages: p, visit: v, explorerURL: v.Request.URL}
+	p.fillHistory(data, l, found.Records)
+	data.ID = visible(data.ID)
+	data.Product = visible(data.Product)
+	data.Type = visible(record.Humanize(data.Type))
+	return v.Show(page.View{
+		Section:  "audit",
+		Title:    "History of " + data.Name,
+		Template: "history",
+		Data:     data,
+		Modules:  []string{recordModule},
+	})
 }
 
-func (p *Dashboard) fillHistory(page *historyPage, l list, newestFirst []*record.Record) {
+func (p *pages) fillHistory(data *historyPage, l rowList, newestFirst []*record.Record) {
 	changes := slices.DeleteFunc(slices.Clone(newestFirst), p.isView)
 	slices.Reverse(changes)
 	b := newBlame()
@@ -109,34 +115,34 @@ func (p *Dashboard) fillHistory(page *historyPage, l list, newestFirst []*record
 			one.Changes = one.Changes[:maxListed]
 			one.More = n - maxListed
 		}
-		page.Versions = append(page.Versions, one)
+		data.Versions = append(data.Versions, one)
 	}
-	slices.Reverse(page.Versions)
+	slices.Reverse(data.Versions)
 	day := ""
-	for i := range page.Versions {
-		one := &page.Versions[i].Row
+	for i := range data.Versions {
+		one := &data.Versions[i].Row
 		if d := one.At.Format(time.DateOnly); d != day {
 			day = d
 			one.Day = one.At
 		}
 	}
-	page.Silent = !b.spoke
+	data.Silent = !b.spoke
 	if b.gone != nil {
-		page.Gone = &page.Versions[slices.IndexFunc(page.Versions, func(v version) bool {
+		data.Gone = &data.Versions[slices.IndexFunc(data.Versions, func(v version) bool {
 			return v.Row.ID == "e-"+b.gone.Event.ID
 		})]
 		return
 	}
 	for _, name := range b.names() {
 		by := b.by[name]
-		page.Members = append(page.Members, held{
+		data.Members = append(data.Members, held{
 			Name:  visible(name),
 			Value: shortJSON(b.state[name]),
 			Actor: visible(by.ActorName()),
 			Kind:  by.Event.Actor.Type,
 			At:    by.Event.At(),
 			Href:  l.href(by.Event.ID),
-			First: by == changes[0] && page.Cut,
+			First: by == changes[0] && data.Cut,
 		})
 	}
 }
@@ -163,7 +169,7 @@ func wholeChanges(r *record.Record) []record.Change {
 type blame struct {
 	state map[string]jsontext.Value
 	by    map[string]*record.Record // who set the present value
-	gone  *record.Record            // the event that deleted it, until one makes it anew
+	gone  *record.Record            // the event that deleted it, until an event creates it again
 	spoke bool                      // some event said values
 }
 
@@ -172,8 +178,8 @@ func newBlame() *blame {
 }
 
 // take goes on with the next event. outside are the members whose value before
-// the event is not the one that the record knew: somebody changed them without
-// an event.
+// the event differs from the recorded one: they were changed without an event
+// (drift).
 func (b *blame) take(r *record.Record) (outside []string) {
 	e := &r.Event
 	if e.Action.Result == "failure" || e.Before == nil && e.After == nil {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/hex"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -12,11 +11,12 @@ import (
 	"github.com/belfryhq/belfry/internal/audit/verify"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// integrityPage is what the record can prove about itself, and how a customer
-// checks it without this server.
+// integrityPage is the data of the template "integrity": the signed state of the
+// record, and commands with which a customer checks it without this server.
 type integrityPage struct {
 	Back, Action string
 	Tabs         []ui.Link
@@ -28,12 +28,12 @@ type integrityPage struct {
 	Key          ledger.Key
 	KeyURL       string
 	Origin       string
-	Stopped      string // why nothing is signed any more
-	Steps        []step // from the checkpoint before to this one
+	Stopped      string      // why nothing is signed any more
+	Steps        []proofStep // from the checkpoint before to this one
 	OlderSize    int64
 	OlderAt      time.Time
 	Kept         string // a checkpoint that the visitor has kept
-	KeptSteps    []step
+	KeptSteps    []proofStep
 	MayExport    bool
 	Checkpoint   string
 	Export       string
@@ -47,81 +47,79 @@ type command struct{ Label, Text string }
 // maxKept bounds a checkpoint that a visitor pastes.
 const maxKept = 4096
 
-func (p *Dashboard) integrity(w http.ResponseWriter, r *http.Request) error {
-	v := p.visit(r)
-	shell := p.Shell(r, v.who, v.account, "integrity")
-	page := &integrityPage{
+func (p *pages) integrity(pv *page.Visit) error {
+	v := p.visit(pv)
+	data := &integrityPage{
 		Back:       v.base(),
 		Action:     v.base() + "/integrity",
 		Tabs:       p.tabs(v, "Integrity"),
-		Framed:     shell.Framed,
+		Framed:     v.Framed(),
 		Key:        p.signer.Keys()[0],
-		Origin:     p.signer.Origin(v.account),
+		Origin:     p.signer.Origin(v.Account),
 		MayExport:  v.mayExport(),
 		Checkpoint: v.api() + "/audit/log/checkpoint",
 		KeyURL:     keysPath,
 	}
 	var err error
-	if page.Size, err = p.reader.Size(v.ctx, v.account); err != nil {
+	if data.Size, err = p.reader.Size(v.Context(), v.Account); err != nil {
 		return err
 	}
-	if page.Size == 0 {
-		page.Lesson = p.lesson(v)
-	} else if err := p.fillIntegrity(page, v); err != nil {
+	if data.Size == 0 {
+		data.Lesson = p.lesson(v)
+	} else if err := p.fillIntegrity(data, v); err != nil {
 		return err
 	}
-	shell.Title = "Integrity"
-	return p.set.Render(w, r, shell, "integrity", page)
+	return v.Show(page.View{Section: "integrity", Title: "Integrity", Template: "integrity", Data: data})
 }
 
 const keysPath = "/client/v4/audit/keys"
 
-func (p *Dashboard) fillIntegrity(page *integrityPage, v visit) error {
-	older, err := p.reader.SignedHead(v.ctx, v.account)
+func (p *pages) fillIntegrity(data *integrityPage, v visit) error {
+	older, err := p.reader.SignedHead(v.Context(), v.Account)
 	if err != nil {
 		return err
 	}
 	// Asking signs what is not signed yet, so that the page never says "later".
-	text, err := p.signer.Covering(v.ctx, v.account, uint64(page.Size))
+	text, err := p.signer.Covering(v.Context(), v.Account, uint64(data.Size))
 	switch {
 	case errs.Is(err, errs.CodeSigningStopped):
-		page.Stopped = errs.All(err)[0].Message
-		page.Head = older
+		data.Stopped = errs.All(err)[0].Message
+		data.Head = older
 	case err != nil:
 		return err
 	default:
-		if page.Head, err = p.reader.SignedHead(v.ctx, v.account); err != nil {
+		if data.Head, err = p.reader.SignedHead(v.Context(), v.Account); err != nil {
 			return err
 		}
-		page.Head.Note = string(text)
+		data.Head.Note = string(text)
 	}
-	page.Note = page.Head.Note
-	cp, err := verify.OpenCheckpoint([]byte(page.Note), page.Key.VKey, v.account)
+	data.Note = data.Head.Note
+	cp, err := verify.OpenCheckpoint([]byte(data.Note), data.Key.VKey, v.Account)
 	if err != nil {
-		page.Stopped = cmp.Or(page.Stopped, "the checkpoint does not open with the key: "+err.Error())
+		data.Stopped = cmp.Or(data.Stopped, "the checkpoint does not open with the key: "+err.Error())
 		return nil
 	}
-	page.Size = max(page.Size, int64(cp.Size)) // an event may have come meanwhile
-	page.Head.Size = int64(cp.Size)
-	page.Root = hex.EncodeToString(cp.Root[:])
+	data.Size = max(data.Size, int64(cp.Size)) // an event may have come meanwhile
+	data.Head.Size = int64(cp.Size)
+	data.Root = hex.EncodeToString(cp.Root[:])
 	if older.Size > 0 && older.Note != "" {
-		page.OlderSize = older.Size
-		page.OlderAt = older.At
-		page.Steps = p.consistent(v, []byte(older.Note), cp)
+		data.OlderSize = older.Size
+		data.OlderAt = older.At
+		data.Steps = p.consistent(v, []byte(older.Note), cp)
 	}
-	if kept := v.url.Query().Get("old"); kept != "" {
-		page.Kept = kept[:min(len(kept), maxKept)]
-		page.KeptSteps = p.consistent(v, []byte(pasted(page.Kept)), cp)
+	if kept := v.Request.URL.Query().Get("old"); kept != "" {
+		data.Kept = kept[:min(len(kept), maxKept)]
+		data.KeptSteps = p.consistent(v, []byte(pasted(data.Kept)), cp)
 	}
-	name := "audit-" + v.account[:min(8, len(v.account))]
-	page.Export = v.api() + "/audit/export?format=ndjson"
-	page.Commands = []command{
-		{"1. The checkpoint: what was signed", p.curl(page.Checkpoint, "-o "+name+".checkpoint")},
+	name := "audit-" + v.Account[:min(8, len(v.Account))]
+	data.Export = v.api() + "/audit/export?format=ndjson"
+	data.Commands = []command{
+		{"1. The checkpoint: what was signed", p.curl(data.Checkpoint, "-o "+name+".checkpoint")},
 		{"2. The record, up to the size that the checkpoint signs",
 			fmt.Sprintf(`curl -H "Authorization: Bearer $BELFRY_TOKEN" -o %s.ndjson "%s%s&size=$(sed -n 2p %s.checkpoint)"`,
-				name, p.URL, page.Export, name)},
+				name, p.URL(), data.Export, name)},
 		{"3. The check, offline", "belfry verify --export " + name + ".ndjson --checkpoint " + name + ".checkpoint --key '" +
-			page.Key.VKey + "'"},
+			data.Key.VKey + "'"},
 	}
 	return nil
 }
@@ -134,26 +132,26 @@ func pasted(s string) string {
 
 // consistent verifies, step by step, that the log of a checkpoint still begins
 // with what an older one signed.
-func (p *Dashboard) consistent(v visit, older []byte, now merkle.Checkpoint) []step {
-	steps := []step{
+func (p *pages) consistent(v visit, older []byte, now merkle.Checkpoint) []proofStep {
+	steps := []proofStep{
 		{Name: "signature", Text: "the older checkpoint is signed by the key, for this account"},
 		{Name: "consistency", Text: "the log of today begins with the log of then"},
 	}
-	fail := func(i int, format string, args ...any) []step {
+	fail := func(i int, format string, args ...any) []proofStep {
 		steps[i].Tone = ui.Bad
 		steps[i].Text = visible(fmt.Sprintf(format, args...))
 		return steps
 	}
-	then, err := verify.OpenCheckpoint(older, p.signer.Keys()[0].VKey, v.account)
+	then, err := verify.OpenCheckpoint(older, p.signer.Keys()[0].VKey, v.Account)
 	if err != nil {
 		return fail(0, "this is not a checkpoint of this account that the key has signed: %v", err)
 	}
 	steps[0].Tone = ui.Good
-	steps[0].Text = "the checkpoint of " + counted(then.Size) + " is signed by the key, for this account"
+	steps[0].Text = "the checkpoint of " + eventCount(then.Size) + " is signed by the key, for this account"
 	if then.Size > now.Size {
-		return fail(1, "it signs %s, and the log has %s: some are missing", counted(then.Size), counted(now.Size))
+		return fail(1, "it signs %s, and the log has %s: some are missing", eventCount(then.Size), eventCount(now.Size))
 	}
-	proof, err := p.reader.Consistency(v.ctx, v.account, then.Size, now.Size)
+	proof, err := p.reader.Consistency(v.Context(), v.Account, then.Size, now.Size)
 	if err == nil {
 		err = merkle.VerifyConsistency(then.Size, now.Size, proof, then.Root, now.Root)
 	}
@@ -168,13 +166,13 @@ func (p *Dashboard) consistent(v visit, older []byte, now merkle.Checkpoint) []s
 		steps[1].Text = "it signs the empty log, with which every log begins"
 	default:
 		n, _ := ui.Plural(len(proof), "hash proves", "hashes prove") // an integer is a number
-		steps[1].Text = "the " + counted(now.Size) + " of today begin with these, unchanged: " + n + " it"
+		steps[1].Text = "the " + eventCount(now.Size) + " of today begin with these, unchanged: " + n + " it"
 	}
 	return steps
 }
 
-// counted is "1,427 events".
-func counted[N uint64 | int64](n N) string {
+// eventCount is "1,427 events".
+func eventCount[N uint64 | int64](n N) string {
 	s, _ := ui.Plural(n, "event", "events") // an integer is a number
 	return s
 }

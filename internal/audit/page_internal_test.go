@@ -13,6 +13,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -53,17 +54,17 @@ func FuzzTheSearchFieldTakesAnything(f *testing.F) {
 
 func TestAFilterThatMeansNothingIsNamed(t *testing.T) {
 	q, _ := url.ParseQuery("actor_id=u&actor_id.not=v&audit_log_id=e&event=e&cursor=c&q=x&since=7d&colour=red&product_category.not=a&zone=")
-	conds, unknown := filtersOf(q)
+	filters, unknown := filtersOf(q)
 	want := []record.Filter{
 		{Field: "actor_id", Values: []string{"u"}},
 		{Field: "actor_id", Not: true, Values: []string{"v"}},
 		{Field: "id", Values: []string{"e"}},
 	}
-	slices.SortStableFunc(conds, func(a, b record.Filter) int {
+	slices.SortStableFunc(filters, func(a, b record.Filter) int {
 		return strings.Compare(a.Field, b.Field)*2 + map[bool]int{true: 1, false: -1}[a.Not]
 	})
-	if !reflect.DeepEqual(conds, want) || !reflect.DeepEqual(unknown, []string{"colour", "product_category.not"}) {
-		t.Errorf("%+v, unknown %v", conds, unknown)
+	if !reflect.DeepEqual(filters, want) || !reflect.DeepEqual(unknown, []string{"colour", "product_category.not"}) {
+		t.Errorf("%+v, unknown %v", filters, unknown)
 	}
 }
 
@@ -228,12 +229,12 @@ func TestBlameFollowsEveryMemberThroughItsChanges(t *testing.T) {
 
 func TestAChangeSetFoldsIntoOneSentence(t *testing.T) {
 	f := &Feature{words: Words{Sentence: func(string, string, string, string) (string, bool) { return "", false }}}
-	l := list{
-		Dashboard: &Dashboard{Feature: f},
-		visit:     visit{account: "a", now: time.Now()},
-		url:       &url.URL{Path: "/p"},
-		fold:      true,
-		live:      true,
+	l := rowList{
+		pages:       &pages{Feature: f},
+		visit:       visit{Visit: &page.Visit{Account: "a"}, now: time.Now()},
+		explorerURL: &url.URL{Path: "/p"},
+		fold:        true,
+		live:        true,
 	}
 	part := func(i int, change func(*record.Event)) *record.Record {
 		return pageRecord(func(e *record.Event) {
@@ -288,11 +289,11 @@ func TestEveryFilterIsShownAsAChipAndEveryChipFilters(t *testing.T) {
 			t.Errorf("the chip of %s has no label", k.Key)
 		}
 		for _, name := range []string{k.Key, k.Key + ".not"} {
-			conds, unknown := filtersOf(url.Values{name: {"x"}})
+			filters, unknown := filtersOf(url.Values{name: {"x"}})
 			if k.Key == "product_category" && name != k.Key {
 				continue // categories can be asked for, not excluded
 			}
-			if len(conds) != 1 || len(unknown) != 0 {
+			if len(filters) != 1 || len(unknown) != 0 {
 				t.Errorf("the chip %s filters nothing", name)
 			}
 		}
@@ -317,12 +318,12 @@ func TestEveryFilterIsShownAsAChipAndEveryChipFilters(t *testing.T) {
 
 func TestARunOfSetUpWorkIsOneRow(t *testing.T) {
 	f := &Feature{words: Words{Sentence: func(string, string, string, string) (string, bool) { return "", false }}}
-	l := list{
-		Dashboard: &Dashboard{Feature: f},
-		visit:     visit{account: "a", now: time.Now()},
-		url:       &url.URL{Path: "/p"},
-		fold:      true,
-		live:      true,
+	l := rowList{
+		pages:       &pages{Feature: f},
+		visit:       visit{Visit: &page.Visit{Account: "a"}, now: time.Now()},
+		explorerURL: &url.URL{Path: "/p"},
+		fold:        true,
+		live:        true,
 	}
 	made := func(i int, change func(*record.Event)) *record.Record {
 		return pageRecord(func(e *record.Event) {

@@ -22,30 +22,30 @@ type newRows struct {
 
 // fillNew counts the events that the list would show and does not, and says how
 // the head asks again.
-func (p *Dashboard) fillNew(page *explorerPage, s state) error {
-	seen, err := strconv.ParseInt(s.url.Query().Get(seenParameter), 10, 64)
-	if err != nil || seen < 0 || seen > page.Size {
-		seen = page.Size
+func (p *pages) fillNew(data *explorerPage, s state) error {
+	seen, err := strconv.ParseInt(s.Request.URL.Query().Get(seenParameter), 10, 64)
+	if err != nil || seen < 0 || seen > data.Size {
+		seen = data.Size
 	}
-	q := withoutOpen(s.url.Query())
+	q := withoutOpen(s.Request.URL.Query())
 	q.Set(seenParameter, strconv.FormatInt(seen, 10))
-	page.Poll = s.url.Path + query(url.Values(q))
-	page.New, err = p.newSince(s, seen, page.Size)
+	data.Poll = s.Request.URL.Path + query(url.Values(q))
+	data.New, err = p.newSince(s, seen, data.Size)
 	return err
 }
 
-func (p *Dashboard) newSince(s state, seen, size int64) (n newRows, err error) {
+func (p *pages) newSince(s state, seen, size int64) (n newRows, err error) {
 	if seen >= size {
 		return n, nil
 	}
-	m, err := record.Compile(s.conds)
+	m, err := record.Compile(s.filters)
 	if err != nil {
 		return n, err
 	}
 	if size-seen > mostNew {
 		seen, n.More = size-mostNew, true
 	}
-	records, err := p.reader.Range(s.ctx, s.account, seen, size, mostNew)
+	records, err := p.reader.Range(s.Context(), s.Account, seen, size, mostNew)
 	if err != nil {
 		return n, err
 	}

@@ -3,16 +3,16 @@ package audit
 import (
 	"context"
 	"html/template"
-	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 )
 
-// Overview is what the overview says about an account's record.
+// Overview summarises an account's record for the overview page.
 type Overview struct {
 	Size     int64     // events
 	Signed   int64     // of these, covered by the last checkpoint
@@ -33,13 +33,14 @@ const (
 	glanceTime  = 400 * time.Millisecond
 )
 
-// Overview reads what the overview shows, in a short time. The request's account
-// and principal are those of its context.
-func (p *Dashboard) Overview(r *http.Request) (*Overview, error) {
-	v := p.visit(r)
+// Overview reads what the overview shows, in a short time. It needs the templates
+// that [Feature.Pages] has read.
+func (f *Feature) Overview(pv *page.Visit) (*Overview, error) {
+	p := f.pages
+	v := p.visit(pv)
 	g := &Overview{}
 	var err error
-	if g.Size, err = p.reader.Size(v.ctx, v.account); err != nil {
+	if g.Size, err = p.reader.Size(v.Context(), v.Account); err != nil {
 		return nil, err
 	}
 	if known, _ := p.glossary(v); known.untaught() {
@@ -51,33 +52,33 @@ func (p *Dashboard) Overview(r *http.Request) (*Overview, error) {
 		return g, nil
 	}
 	// Signing first reproduces what was signed before: that is the check.
-	if _, err := p.signer.Checkpoint(v.ctx, v.account); err != nil {
+	if _, err := p.signer.Checkpoint(v.Context(), v.Account); err != nil {
 		if !errs.Is(err, errs.CodeSigningStopped) {
 			return nil, err
 		}
 		g.Stopped = true
 	}
-	head, err := p.reader.SignedHead(v.ctx, v.account)
+	head, err := p.reader.SignedHead(v.Context(), v.Account)
 	if err != nil {
 		return nil, err
 	}
 	g.Signed = head.Size
 	g.SignedAt = head.At
-	found, err := p.reader.Browse(v.ctx, v.account, ledger.Query{}, glanceRows*3, func(r *record.Record) bool {
+	found, err := p.reader.Browse(v.Context(), v.Account, ledger.Query{}, glanceRows*3, func(r *record.Record) bool {
 		return !p.isView(r)
 	})
 	if err != nil {
 		return nil, err
 	}
-	l := list{Dashboard: p, visit: v, url: &url.URL{Path: v.base()}, fold: true}
+	l := rowList{pages: p, visit: v, explorerURL: &url.URL{Path: v.base()}, fold: true}
 	rows := l.rows(found.Records)
 	if g.Recent, err = p.html("audit-rows", rows[:min(len(rows), glanceRows)]); err != nil {
 		return nil, err
 	}
 	counts := map[string]int64{}
 	since := v.now.Add(-24 * time.Hour)
-	done := within(v.ctx, glanceTime, func(ctx context.Context) error {
-		return p.countDay(ctx, v.account, since, g, counts)
+	done := within(v.Context(), glanceTime, func(ctx context.Context) error {
+		return p.countDay(ctx, v.Account, since, g, counts)
 	})
 	g.AtLeast = g.AtLeast || !done
 	one := group{Empty: "Nothing happened in the last 24 hours"}
@@ -89,7 +90,7 @@ func (p *Dashboard) Overview(r *http.Request) (*Overview, error) {
 }
 
 // countDay counts the events since a time, by product.
-func (p *Dashboard) countDay(
+func (p *pages) countDay(
 	ctx context.Context,
 	account string,
 	since time.Time,
@@ -98,29 +99,29 @@ func (p *Dashboard) countDay(
 ) error {
 	q := ledger.Query{Since: max(0, since.UnixMicro()), Limit: 1000}
 	for {
-		page, err := p.reader.List(ctx, account, q)
+		data, err := p.reader.List(ctx, account, q)
 		if err != nil {
 			return err
 		}
-		for _, r := range page.Records {
+		for _, r := range data.Records {
 			g.Day++
 			counts[r.Event.Resource.Product]++
 			if r.Event.Action.Result == "failure" {
 				g.Failures++
 			}
 		}
-		if page.Next == nil {
+		if data.Next == nil {
 			return nil
 		}
 		if g.Day >= glanceCount {
 			g.AtLeast = true
 			return nil
 		}
-		q.After = page.Next
+		q.After = data.Next
 	}
 }
 
-func (p *Dashboard) html(name string, data any) (template.HTML, error) {
-	s, err := p.set.HTML(name, data)
+func (p *pages) html(name string, data any) (template.HTML, error) {
+	s, err := p.HTML(name, data)
 	return template.HTML(s), err //nolint:gosec // executed by html/template just now
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// proofPage is what a page says about the proof of one event.
+// proofPage is the proof of one event, as a page shows it.
 type proofPage struct {
 	Leaf, LeafShort string
 	Covered         bool
@@ -23,57 +23,62 @@ type proofPage struct {
 	Verify          string // URL that verifies
 	Bundle          string // URL of the file
 	Command         string
-	Steps           []step
+	Steps           []proofStep
 	OK              bool
 	Took            time.Duration
 }
 
-// step is one part of a verification and how it ended; an empty Tone is one
+// proofStep is one part of a verification and how it ended; an empty Tone is one
 // that was not reached.
-type step struct {
+type proofStep struct {
 	Name, Text string
 	Tone       ui.Tone
 }
 
 // proofOf gathers the facts and, when the URL asks for it, verifies the event
 // through the very file that a customer downloads.
-func (p *Dashboard) proofOf(v visit, rec *record.Record) (*proofPage, error) {
-	head, err := p.reader.SignedHead(v.ctx, v.account)
+func (p *pages) proofOf(v visit, rec *record.Record) (*proofPage, error) {
+	head, err := p.reader.SignedHead(v.Context(), v.Account)
 	if err != nil {
 		return nil, err
 	}
 	key := p.signer.Keys()[0]
 	leaf := rec.Leaf()
 	id := url.PathEscape(rec.Event.ID)
-	page := &proofPage{Leaf: hex.EncodeToString(leaf[:]), Origin: p.signer.Origin(v.account), VKey: key.VKey,
-		Verify: ui.With(v.url, "verify", "1"), Bundle: v.api() + "/audit/events/" + id + "/bundle",
-		Command: "belfry verify --bundle event-" + rec.Event.ID + ".json --key '" + key.VKey + "'"}
-	page.LeafShort = page.Leaf[:12] + "…" + page.Leaf[len(page.Leaf)-6:]
-	page.KeyShort = key.Name + "+" + key.ID
-	if v.url.Query().Get("verify") != "" {
+	data := &proofPage{
+		Leaf:    hex.EncodeToString(leaf[:]),
+		Origin:  p.signer.Origin(v.Account),
+		VKey:    key.VKey,
+		Verify:  ui.With(v.Request.URL, "verify", "1"),
+		Bundle:  v.api() + "/audit/events/" + id + "/bundle",
+		Command: "belfry verify --bundle event-" + rec.Event.ID + ".json --key '" + key.VKey + "'",
+	}
+	data.LeafShort = data.Leaf[:12] + "…" + data.Leaf[len(data.Leaf)-6:]
+	data.KeyShort = key.Name + "+" + key.ID
+	if v.Query("verify") != "" {
 		started := time.Now()
-		data, err := p.Bundle(v.ctx, rec)
+		bundle, err := p.Bundle(v.Context(), rec)
 		if err != nil {
 			return nil, err
 		}
-		page.Steps, page.OK = verifySteps(data, key.VKey)
-		page.Took = time.Since(started)
+		data.Steps, data.OK = verifySteps(bundle, key.VKey)
+		data.Took = time.Since(started)
 		// The bundle's proof has signed a checkpoint when none covered the event.
-		if head, err = p.reader.SignedHead(v.ctx, v.account); err != nil {
+		if head, err = p.reader.SignedHead(v.Context(), v.Account); err != nil {
 			return nil, err
 		}
 	}
-	page.Covered = rec.Seq < head.Size
-	page.Size = head.Size
-	page.SignedAt = head.At
-	return page, nil
+	data.Covered = rec.Seq < head.Size
+	data.Size = head.Size
+	data.SignedAt = head.At
+	return data, nil
 }
 
 // verifySteps runs VerifyBundle and says which of its steps held. It never
 // verifies anything by itself: on a failure it finds out how far VerifyBundle
 // must have come.
-func verifySteps(data []byte, vkey string) (steps []step, ok bool) {
-	steps = []step{
+func verifySteps(data []byte, vkey string) (steps []proofStep, ok bool) {
+	steps = []proofStep{
 		{Name: "event", Text: "what is shown is what was recorded, field by field"},
 		{Name: "signature", Text: "the checkpoint is signed by the key"},
 		{Name: "inclusion", Text: "the leaf is in the tree that was signed"},
@@ -83,8 +88,8 @@ func verifySteps(data []byte, vkey string) (steps []step, ok bool) {
 		for i := range steps {
 			steps[i].Tone = ui.Good
 		}
-		steps[1].Text += " " + before(report.VKey, "+")
-		steps[2].Text = "leaf no. " + grouped(report.Seq) + " is in the signed tree of " + counted(report.Size)
+		steps[1].Text += " " + upTo(report.VKey, "+")
+		steps[2].Text = "leaf no. " + grouped(report.Seq) + " is in the signed tree of " + eventCount(report.Size)
 		if report.Erased > 0 {
 			steps[0].Text += "; " + strconv.Itoa(report.Erased) + " erased, their commitments hold"
 		}

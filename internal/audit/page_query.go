@@ -17,7 +17,7 @@ import (
 // ownParameters are the pages' own.
 var ownParameters = []string{"q", "views", "event", "tab", "verify", "cursor", "since", "before", seenParameter}
 
-// special are fields that conds resolves beyond those of Fields.
+// special are fields that filters resolves beyond those of Fields.
 var special = []string{"account_name", "audit_log_id", "product_category"}
 
 // chipKeys are the filters that are shown as chips, in their order.
@@ -73,7 +73,7 @@ var aliases = map[string]string{
 	"via":      "interface",
 }
 
-// fieldOf gives the filter that a name stands for; "" for none.
+// fieldOf returns the filter that a name stands for; "" for none.
 func fieldOf(name string) string {
 	name = strings.ToLower(name)
 	if f, ok := aliases[name]; ok {
@@ -87,7 +87,7 @@ func fieldOf(name string) string {
 
 // filtersOf reads the conditions of a URL. unknown are parameters that mean
 // nothing here: a page that ignored them silently would show too much.
-func filtersOf(q url.Values) (conds []record.Filter, unknown []string) {
+func filtersOf(q url.Values) (filters []record.Filter, unknown []string) {
 	for name, values := range q {
 		field, not := strings.CutSuffix(name, ".not")
 		values = slices.DeleteFunc(slices.Clone(values), func(s string) bool { return s == "" })
@@ -95,18 +95,18 @@ func filtersOf(q url.Values) (conds []record.Filter, unknown []string) {
 		switch {
 		case slices.Contains(ownParameters, name) || len(values) == 0:
 		case field == "audit_log_id":
-			conds = append(conds, record.Filter{Field: "id", Not: not, Values: values})
+			filters = append(filters, record.Filter{Field: "id", Not: not, Values: values})
 		case field == "product_category" && not:
 			unknown = append(unknown, name)
 		case known || slices.Contains(special, field):
-			conds = append(conds, record.Filter{Field: field, Not: not, Values: values})
+			filters = append(filters, record.Filter{Field: field, Not: not, Values: values})
 		default:
 			unknown = append(unknown, name)
 		}
 	}
 	slices.Sort(unknown)
-	slices.SortFunc(conds, func(a, b record.Filter) int { return strings.Compare(a.Field, b.Field) })
-	return conds, unknown
+	slices.SortFunc(filters, func(a, b record.Filter) int { return strings.Compare(a.Field, b.Field) })
+	return filters, unknown
 }
 
 // term is one word of the search field: a field's value, or free text.
@@ -121,11 +121,11 @@ func parseSearch(s string) []term {
 	var list []term
 	for s = strings.TrimSpace(s); s != ""; s = strings.TrimSpace(s) {
 		t := term{}
-		if rest, ok := strings.CutPrefix(s, "-"); ok && fieldOf(before(rest, ":")) != "" {
+		if rest, ok := strings.CutPrefix(s, "-"); ok && fieldOf(upTo(rest, ":")) != "" {
 			t.not = true
 			s = rest
 		}
-		if name := before(s, ":"); name != "" && len(name) < len(s) && fieldOf(name) != "" {
+		if name := upTo(s, ":"); name != "" && len(name) < len(s) && fieldOf(name) != "" {
 			t.field = fieldOf(name)
 			s = s[len(name)+1:]
 		}
@@ -146,8 +146,8 @@ func parseSearch(s string) []term {
 	return list
 }
 
-// before is s up to the first mark, or all of s; "" when a space or quote comes first.
-func before(s, mark string) string {
+// upTo is s up to the first mark, or all of s; "" when a space or quote comes first.
+func upTo(s, mark string) string {
 	i := strings.IndexAny(s, mark+" \t\"")
 	if i < 0 {
 		return s
@@ -158,7 +158,7 @@ func before(s, mark string) string {
 	return s[:i]
 }
 
-// word takes the first word, or what stands between quotes.
+// word reads the first word, or the text in quotes.
 func word(s string) (first, rest string) {
 	if strings.HasPrefix(s, `"`) {
 		first, rest, _ = strings.Cut(s[1:], `"`)
@@ -173,7 +173,7 @@ func word(s string) (first, rest string) {
 // resolve turns free text into a filter where it can only mean one thing: an
 // address, a mail address, a property, a product or an action that the record
 // knows. What is left is looked for in names and ids.
-func (p *Dashboard) resolve(v visit, text string, known glossary) (field string) {
+func (p *pages) resolve(v visit, text string, known glossary) (field string) {
 	if _, err := netip.ParseAddr(text); err == nil {
 		return "actor_ip_address"
 	}
@@ -190,13 +190,13 @@ func (p *Dashboard) resolve(v visit, text string, known glossary) (field string)
 	if slices.Contains(known.actions, text) {
 		return "action_type"
 	}
-	if id, _, err := p.sources.Zone(v.ctx, v.account, text); err == nil && id != "" {
+	if id, _, err := p.sources.Zone(v.Context(), v.Account, text); err == nil && id != "" {
 		return "zone"
 	}
 	return ""
 }
 
-// glossary is what the record's roll-ups know by name.
+// glossary holds the names of products and actions in the record's roll-ups.
 type glossary struct {
 	products, actions []string
 	answered          bool // within its time
@@ -204,9 +204,9 @@ type glossary struct {
 
 // searched is the URL that a search leads to: its terms as filters, and the
 // text that is left as q. ok is false when the URL says it that way already.
-func (p *Dashboard) searched(v visit, known glossary) (to string, ok bool) {
-	typed := v.url.Query().Get("q")
-	q := v.url.Query()
+func (p *pages) searched(v visit, known glossary) (to string, ok bool) {
+	typed := v.Request.URL.Query().Get("q")
+	q := v.Request.URL.Query()
 	q.Del("cursor")
 	var rest []string
 	for _, t := range parseSearch(typed) {
@@ -232,7 +232,7 @@ func (p *Dashboard) searched(v visit, known glossary) (to string, ok bool) {
 	if text == "" {
 		q.Del("q")
 	}
-	return v.url.Path + query(q), true
+	return v.Request.URL.Path + query(q), true
 }
 
 // query writes parameters, with the question mark where there are any.

@@ -14,10 +14,10 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// row is one line of the record: an event, or events that stand next to each
+// eventRow is one line of the record: an event, or events that stand next to each
 // other and belong together: those of one change set, or of one run of set-up
 // work by a token or the operators.
-type row struct {
+type eventRow struct {
 	ID, Href    string
 	Actor, Kind string
 	Sentence    ui.Sentence
@@ -28,40 +28,40 @@ type row struct {
 	At          time.Time
 	Tone        ui.Tone
 	Low         bool // a view
-	Current     bool // open beside the list
+	Current     bool // open next to the list
 	Target      string
-	Marks       []mark
+	Marks       []badge
 	Day         time.Time // set on the first row of a day (UTC)
-	Dated       bool      // the row says its date: no heading of a day stands above it
+	Dated       bool      // the row shows its date, because no heading does
 
-	Fold   []row // the change set's events, at most maxInline of them; Href leads to all
-	Folded int   // how many it has here
+	Fold   []eventRow // the change set's events, at most maxInline of them; Href leads to all
+	Folded int        // how many it has here
 }
 
-// mark is a badge: only where it says something.
-type mark struct {
+// badge is a badge: only where it says something.
+type badge struct {
 	Label, Icon string
 	Tone        ui.Tone
 }
 
-// maxInline is how many events of a change set lie in the page, folded; the
-// rest is a click away.
+// maxInline is how many events of a change set a page holds, folded; a link
+// leads to the others.
 const maxInline = 20
 
-// list makes rows for one place.
-type list struct {
-	*Dashboard
+// rowList makes rows for one place.
+type rowList struct {
+	*pages
 	visit
-	url    *url.URL // of the explorer with its filters
-	open   string   // the event that is open beside the list
-	target string   // where a row opens; "" = as a page of its own
-	fold   bool
-	live   bool // parts of a sentence filter the list that they stand in
+	explorerURL *url.URL // of the explorer with its filters
+	open        string   // the event that is open next to the list
+	target      string   // where a row opens; "" = as a page of its own
+	fold        bool
+	live        bool // parts of a sentence filter the list that they stand in
 }
 
 // rows folds and groups records, which are in the order of the list.
-func (l list) rows(records []*record.Record) []row {
-	var out []row
+func (l rowList) rows(records []*record.Record) []eventRow {
+	var out []eventRow
 	var day string
 	for i := 0; i < len(records); {
 		n := 1
@@ -71,7 +71,7 @@ func (l list) rows(records []*record.Record) []row {
 		if run := l.run(records[i:]); n == 1 && run >= leastRun {
 			n = run
 		}
-		var one row
+		var one eventRow
 		if n > 1 {
 			one = l.folded(records[i : i+n])
 		} else {
@@ -96,7 +96,7 @@ const (
 )
 
 // run is how many of the first records are one run.
-func (l list) run(records []*record.Record) int {
+func (l rowList) run(records []*record.Record) int {
 	n := 0
 	for l.fold && n < len(records) {
 		e := &records[n].Event
@@ -115,9 +115,9 @@ func (l list) run(records []*record.Record) int {
 }
 
 // row is one event's.
-func (l list) row(r *record.Record) row {
+func (l rowList) row(r *record.Record) eventRow {
 	e := &r.Event
-	one := row{
+	one := eventRow{
 		ID:       "e-" + e.ID,
 		Href:     l.href(e.ID),
 		Actor:    visible(r.ActorName()),
@@ -129,7 +129,7 @@ func (l list) row(r *record.Record) row {
 		Low:      l.isView(r),
 		Current:  e.ID == l.open,
 		Target:   l.target,
-		Marks:    marks(r),
+		Marks:    badges(r),
 	}
 	if e.Action.Result == "failure" {
 		one.Tone = ui.Bad
@@ -138,16 +138,16 @@ func (l list) row(r *record.Record) row {
 	return one
 }
 
-func (l list) href(id string) string {
+func (l rowList) href(id string) string {
 	if l.target == "" {
 		return l.base() + "/events/" + url.PathEscape(id)
 	}
-	return ui.With(l.url, "event", id, "tab", "", "verify", "")
+	return ui.With(l.explorerURL, "event", id, "tab", "", "verify", "")
 }
 
 // sentenceOf links the marked parts to the explorer where no list stands around
 // them that a click could filter.
-func (l list) sentenceOf(r *record.Record) ui.Sentence {
+func (l rowList) sentenceOf(r *record.Record) ui.Sentence {
 	s := l.said(r)
 	if last := len(s) - 1; last >= 0 { // the row has a badge for it
 		s[last].Text = strings.TrimSuffix(s[last].Text, " (failed)")
@@ -192,29 +192,29 @@ func webLink(s string) string {
 	return s
 }
 
-func marks(r *record.Record) []mark {
-	var list []mark
+func badges(r *record.Record) []badge {
+	var list []badge
 	e := &r.Event
 	if e.Action.Result == "failure" {
-		list = append(list, mark{"failed", "circle-x", ui.Bad})
+		list = append(list, badge{"failed", "circle-x", ui.Bad})
 	}
 	switch e.Actor.Type {
 	case "staff":
-		list = append(list, mark{"staff", "shield", ui.Warn})
+		list = append(list, badge{"staff", "shield", ui.Warn})
 	case "integration":
-		list = append(list, mark{"integration", "plug", ui.Info})
+		list = append(list, badge{"integration", "plug", ui.Info})
 	}
 	if e.Actor.ThroughPortal() {
-		list = append(list, mark{"customer portal", "plug", ui.Info})
+		list = append(list, badge{"customer portal", "plug", ui.Info})
 	}
 	if len(r.Erased) > 0 {
-		list = append(list, mark{"erased fields", "eye-off", ui.Neutral})
+		list = append(list, badge{"erased fields", "eye-off", ui.Neutral})
 	}
 	return list
 }
 
 // folded is one row for the events of one change set, or of one run.
-func (l list) folded(set []*record.Record) row {
+func (l rowList) folded(set []*record.Record) eventRow {
 	first := set[0]
 	one := l.row(first)
 	one.ID = setID(first)
@@ -236,9 +236,9 @@ func (l list) folded(set []*record.Record) row {
 	one.Tone = ui.Neutral
 	one.Marks = nil
 	failed := 0
-	seen := map[mark]bool{}
+	seen := map[badge]bool{}
 	for i, r := range set {
-		for _, m := range marks(r) {
+		for _, m := range badges(r) {
 			if m.Tone == ui.Bad {
 				failed++
 			} else if !seen[m] {
@@ -255,14 +255,14 @@ func (l list) folded(set []*record.Record) row {
 		}
 	}
 	if failed > 0 {
-		one.Marks = append([]mark{{strconv.Itoa(failed) + " failed", "circle-x", ui.Bad}}, one.Marks...)
+		one.Marks = append([]badge{{strconv.Itoa(failed) + " failed", "circle-x", ui.Bad}}, one.Marks...)
 	}
 	return one
 }
 
 // setSentence says what a change set did: "Ana changed 14 files in one change
 // set"; of a run, without its last words.
-func (l list) setSentence(set []*record.Record) ui.Sentence {
+func (l rowList) setSentence(set []*record.Record) ui.Sentence {
 	verb := record.Past(set[0].Event.Action.Type)
 	kind := set[0].Event.Resource.Type
 	zone := set[0].Event.Zone
@@ -284,9 +284,9 @@ func (l list) setSentence(set []*record.Record) ui.Sentence {
 	if len(things) == 1 {
 		what = record.Humanize(kind) + " " + clip(set[0].ResourceName()) + ", " + strconv.Itoa(len(set)) + " times,"
 	}
-	s := ui.Sentence{mark1(set[0], set[0].ActorPart()), {Text: " " + verb + " "}, {Text: what, Strong: true}}
+	s := ui.Sentence{markPart(set[0], set[0].ActorPart()), {Text: " " + verb + " "}, {Text: what, Strong: true}}
 	if zone.Name != "" {
-		s = append(s, ui.Part{Text: " in "}, mark1(set[0], record.Part{Text: zone.Name, Role: record.NamesZone}))
+		s = append(s, ui.Part{Text: " in "}, markPart(set[0], record.Part{Text: zone.Name, Role: record.NamesZone}))
 	}
 	if set[0].Event.ChangeSet != "" {
 		s = append(s, ui.Part{Text: " in one change set"})

@@ -22,13 +22,13 @@ func marked(r *record.Record, template string) ui.Sentence {
 	parts := r.SentenceParts(template)
 	s := make(ui.Sentence, len(parts))
 	for i, p := range parts {
-		s[i] = mark1(r, p)
+		s[i] = markPart(r, p)
 	}
 	return visibleParts(s)
 }
 
-// mark1 is a part of a sentence as pages show it.
-func mark1(r *record.Record, p record.Part) ui.Part {
+// markPart is a part of a sentence as pages show it.
+func markPart(r *record.Record, p record.Part) ui.Part {
 	e := &r.Event
 	out := ui.Part{Text: p.Text, Strong: true}
 	switch p.Role {
@@ -57,8 +57,8 @@ func visibleParts(s ui.Sentence) ui.Sentence {
 	return s
 }
 
-// visible writes what would change how the text around it reads (direction
-// overrides, controls, byte order marks: CVE-2021-42574) as \uXXXX. Inside a
+// visible writes characters that would change how the text around them reads
+// (direction overrides, controls, byte order marks: CVE-2021-42574) as \uXXXX. Inside a
 // JSON string that is the same value.
 func visible(s string) string {
 	if !strings.ContainsFunc(s, misleading) {

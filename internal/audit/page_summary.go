@@ -2,11 +2,11 @@ package audit
 
 import (
 	"cmp"
-	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/audit/ledger"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -44,9 +44,9 @@ type share struct {
 // maxShares is how many rows a table of counts has.
 const maxShares = 12
 
-func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
-	v := p.visit(r)
-	period := ui.ParseRange(v.url, v.now, "90d")
+func (p *pages) quarter(pv *page.Visit) error {
+	v := p.visit(pv)
+	period := ui.ParseRange(v.Request.URL, v.now, "90d")
 	if period.Since.IsZero() {
 		period.Since = time.Unix(0, 0).UTC()
 	}
@@ -54,25 +54,24 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 	if before.IsZero() {
 		before = v.now
 	}
-	shell := p.Shell(r, v.who, v.account, "summary")
-	page := &summaryPage{
+	data := &summaryPage{
 		Back:   v.base(),
 		Tabs:   p.tabs(v, "Summary"),
-		Framed: shell.Framed,
+		Framed: v.Framed(),
 		Range:  period,
 		Reset:  v.base() + "/summary",
 	}
 	since := max(0, period.Since.UnixMicro())
 	until := max(1, before.UnixMicro())
-	days, err := p.reader.Summary(v.ctx, v.account, "day", since, until)
+	days, err := p.reader.Summary(v.Context(), v.Account, "day", since, until)
 	if err != nil {
 		return err
 	}
-	page.fillDays(days, period.Since, before)
+	data.fillDays(days, period.Since, before)
 	span := func(key, val string) string {
 		q := url.Values{key: {val}}
 		for _, side := range []string{"since", "before"} {
-			if s := v.url.Query().Get(side); s != "" {
+			if s := v.Request.URL.Query().Get(side); s != "" {
 				q.Set(side, s)
 			} else if side == "since" && period.Label != "" {
 				q.Set(side, "90d")
@@ -89,9 +88,9 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 		one := group{Title: g.title, Empty: "Nothing in this time"}
 		var counts []ledger.SummaryRow
 		if g.by == "actor" || g.by == "interface" {
-			counts, err = p.reader.CountBy(v.ctx, v.account, g.by, since, until)
+			counts, err = p.reader.CountBy(v.Context(), v.Account, g.by, since, until)
 		} else {
-			counts, err = p.reader.Summary(v.ctx, v.account, g.by, since, until)
+			counts, err = p.reader.Summary(v.Context(), v.Account, g.by, since, until)
 		}
 		if narrow(err) {
 			one.Empty = "Counting " + g.by + "s reads every event of this time; choose a shorter one."
@@ -101,21 +100,20 @@ func (p *Dashboard) quarter(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		one.fill(counts, func(key string) string { return span(g.key, key) })
-		page.Groups = append(page.Groups, one)
+		data.Groups = append(data.Groups, one)
 	}
 	asked := url.Values{"since": {period.Since.UTC().Format(time.RFC3339)}, "before": {before.UTC().Format(time.RFC3339)}}
 	if v.mayExport() {
-		page.Exports = exports(v, asked, "Events of this time")
+		data.Exports = exports(v, asked, "Events of this time")
 	}
-	page.Curl = p.curl(v.api() + "/audit/summary" +
+	data.Curl = p.curl(v.api() + "/audit/summary" +
 		query(url.Values{"group_by": {"product"}, "since": asked["since"], "before": asked["before"]}))
-	if len(page.Groups[0].Rows) == 0 {
-		if size, err := p.reader.Size(v.ctx, v.account); err == nil && size == 0 {
-			page.Lesson = p.lesson(v)
+	if len(data.Groups[0].Rows) == 0 {
+		if size, err := p.reader.Size(v.Context(), v.Account); err == nil && size == 0 {
+			data.Lesson = p.lesson(v)
 		}
 	}
-	shell.Title = "Summary"
-	return p.set.Render(w, r, shell, "summary", page)
+	return v.Show(page.View{Section: "summary", Title: "Summary", Template: "summary", Data: data})
 }
 
 // fill takes the largest groups.

@@ -9,22 +9,22 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 )
 
-// Trouble is what changes are looked for that came before it: an alert, in the
-// words of the record.
-type Trouble struct {
+// Incident describes an incident whose preceding changes are searched, in the terms
+// of the record.
+type Incident struct {
 	Account           string
 	Zone              string // id; empty = the whole account
 	Product, Type, ID string // the resource that it is about; empty = none
 	Began             time.Time
 }
 
-// Preceding is a change that came before a trouble began, or a whole change set
+// Preceding is a change that came before an incident began, or a whole change set
 // as one. That it came before does not say that it is the cause.
 type Preceding struct {
-	Record *record.Record // of a set, the one closest to the trouble's resource, then the newest
-	Set    int            // events of the change set that were seen; 1 = it stands alone
+	Record *record.Record // of a set, the one closest to the incident's resource, then the newest
+	Set    int            // events of the change set that were seen; 1 = it has no other
 	Near   Nearness
-	Before time.Duration // how long before the trouble began; negative: within the bucket that shows it
+	Before time.Duration // how long before the incident began; negative: within the bucket that shows it
 }
 
 // Nearness says why a change is listed, the nearest first.
@@ -45,19 +45,19 @@ func (n Nearness) String() string {
 // Bounds of a search for what preceded.
 const (
 	precedingSpan  = time.Hour
-	precedingGrace = 30 * time.Second // a trouble is seen by the bucket: its beginning is known no finer
+	precedingGrace = 30 * time.Second // the resolution of a bucket, by which the beginning of an incident is known
 )
 
-// ownCauses are what of Belfry's own can bear on a trouble when it is changed:
-// the rest of its record (sign-ins, members, policies, the alert itself) moves
-// nothing that serves requests.
+// ownCauses are the Belfry resource types whose changes can explain an incident. The
+// others (sign-ins, members, policies, the alert itself) do not affect how requests
+// are served.
 var ownCauses = []string{"objective"}
 
-// Preceding finds the changes of the hour before a trouble began that could
+// Preceding finds the changes of the hour before an incident began that could
 // bear on it: same resource, same zone, or the whole account; the nearest and
 // newest first, a change set once, views and failed attempts not at all. more
 // counts those past limit.
-func (f *Feature) Preceding(ctx context.Context, t Trouble, limit int) (list []Preceding, more int, err error) {
+func (f *Feature) Preceding(ctx context.Context, t Incident, limit int) (list []Preceding, more int, err error) {
 	return f.recent.preceding(ctx, t, limit)
 }
 

@@ -48,7 +48,7 @@ func TestWhatPrecededIsRankedByNearnessThenTimeAndASetCountsOnce(t *testing.T) {
 		w.Append(accountA, events...)
 		w.Append(accountB, at(43*time.Second, "another-account", in("one.example")))
 		isView := func(r *record.Record) bool { return r.Event.Action.Type == "view" }
-		trouble := audit.Trouble{
+		incident := audit.Incident{
 			Account: accountA,
 			Zone:    "z-1",
 			Product: "shop",
@@ -57,7 +57,7 @@ func TestWhatPrecededIsRankedByNearnessThenTimeAndASetCountsOnce(t *testing.T) {
 			Began:   began,
 		}
 		recent := audit.NewRecent(w.DB, w.Clock.Now, isView)
-		found, more, err := recent.Preceding(t.Context(), trouble, 10)
+		found, more, err := recent.Preceding(t.Context(), incident, 10)
 		if err != nil || more != 0 {
 			t.Fatalf("%d more, %v", more, err)
 		}
@@ -70,7 +70,7 @@ func TestWhatPrecededIsRankedByNearnessThenTimeAndASetCountsOnce(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 		}
-		if found, more, err = recent.Preceding(t.Context(), trouble, 2); err != nil || len(found) != 2 || more != 3 {
+		if found, more, err = recent.Preceding(t.Context(), incident, 2); err != nil || len(found) != 2 || more != 3 {
 			t.Errorf("of five with room for two: %d and %d more, %v", len(found), more, err)
 		}
 	})
@@ -93,7 +93,7 @@ func TestAStormOfAlertsDecodesEachChangeOnce(t *testing.T) {
 		ask := func(i int) []audit.Preceding {
 			t.Helper()
 			list, _, err := recent.Preceding(t.Context(),
-				audit.Trouble{Account: accountA, Zone: "z-1", Product: "cdn", Type: "origin", ID: fmt.Sprint(i), Began: began}, 5)
+				audit.Incident{Account: accountA, Zone: "z-1", Product: "cdn", Type: "origin", ID: fmt.Sprint(i), Began: began}, 5)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -175,7 +175,7 @@ func TestWhatPrecededAReplayIsFound(t *testing.T) {
 	recent := audit.NewRecent(w.DB, w.Clock.Now, func(*record.Record) bool { return false })
 	for hours := range 10 {
 		began := past.Add(time.Duration(hours)*time.Hour + 5*time.Minute)
-		list, more, err := recent.Preceding(t.Context(), audit.Trouble{Account: accountA, Zone: "z-1", Began: began}, 5)
+		list, more, err := recent.Preceding(t.Context(), audit.Incident{Account: accountA, Zone: "z-1", Began: began}, 5)
 		if err != nil || more != 0 || len(list) != 1 || list[0].Record.Event.ID != fmt.Sprint("hour-", hours+24) {
 			t.Errorf("%d hours on: %v, %d more, %+v", hours, err, more, list)
 		}
@@ -187,7 +187,7 @@ func TestTheViewsOfRecentChangesAreBounded(t *testing.T) {
 	recent := audit.NewRecent(w.DB, w.Clock.Now, func(*record.Record) bool { return false })
 	ask := func() []audit.Preceding {
 		t.Helper()
-		list, _, err := recent.Preceding(t.Context(), audit.Trouble{Account: accountA, Began: start}, 5)
+		list, _, err := recent.Preceding(t.Context(), audit.Incident{Account: accountA, Began: start}, 5)
 		if err != nil {
 			t.Fatal(err)
 		}

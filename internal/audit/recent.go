@@ -16,15 +16,15 @@ import (
 )
 
 // recentChanges answers which changes preceded an alert from memory. Reading and
-// decoding the last hour for each alert cost 8 ms of CPU an alert, and most of
-// what was decoded were Belfry's own events about alerts, so that a storm fed
-// itself. Here every event of an account is looked at once: the database leaves
-// out Belfry's own by their product before anything is decoded, and a question
-// costs a look at the head and at a few lists.
+// decoding the last hour for each alert cost 8 ms of CPU an alert, and most of the
+// decoded events were Belfry's own about alerts, so that a storm fed itself. Here
+// every event of an account is looked at once: the database leaves out Belfry's own by
+// their product before anything is decoded, and a question costs a look at the head
+// and at a few lists.
 //
-// It holds the accounts that had an alert lately. The record stays the only
-// source: a view is made from it, follows it by seq, and may be dropped at any
-// time. Safe for concurrent use.
+// It holds the accounts that had an alert lately. The record stays the only source: a
+// view is made from it, follows it by seq, and may be dropped at any time. Safe for
+// concurrent use.
 type recentChanges struct {
 	reader *ledger.Reader
 	isView func(*record.Record) bool
@@ -37,8 +37,8 @@ type recentChanges struct {
 	searched func()       // counts a look at the database
 }
 
-// Bounds of what is held. What is beyond them is the oldest: an alert then misses
-// changes that came long before it, in an account with very many. A change takes
+// Limits of the views. The oldest changes are dropped first: in an account with very
+// many, an alert then misses changes that came long before it. A change takes
 // about 300 bytes, so that all views together take at most some 60 MB.
 const (
 	recentViews   = 500
@@ -132,8 +132,8 @@ func (c *recentChanges) evict() {
 	c.held.Add(-v.holds.Swap(dropped))
 }
 
-// preceding finds the changes before a trouble; see [Feature.Preceding].
-func (c *recentChanges) preceding(ctx context.Context, t Trouble, limit int) (list []Preceding, more int, err error) {
+// preceding finds the changes before an incident; see [Feature.Preceding].
+func (c *recentChanges) preceding(ctx context.Context, t Incident, limit int) (list []Preceding, more int, err error) {
 	asked := c.now()
 	v := c.view(t.Account, t.Began)
 	v.mu.Lock()
@@ -192,10 +192,12 @@ func (c *recentChanges) load(ctx context.Context, v *changeView) error {
 	v.looked = time.Time{}
 
 	c.searched()
-	size, err := c.reader.ChangesBetween(ctx, v.account, v.since, v.before, ownChanges, recentLoad,
-		func(rec *record.Record) {
-			c.see(v, rec)
-		})
+	size, err := c.reader.ChangesBetween(ctx, v.account, ledger.ChangeQuery{
+		Since:  v.since,
+		Before: v.before,
+		Omit:   ownChanges,
+		Limit:  recentLoad,
+	}, func(rec *record.Record) { c.see(v, rec) })
 	if err != nil || size == 0 {
 		return err // without a record the next question loads again
 	}
@@ -300,10 +302,10 @@ type chosen struct {
 	seq int64
 }
 
-// choose takes the changes before a trouble: of its resource, then of its
+// choose takes the changes before an incident: of its resource, then of its
 // property, then of the whole account, each the newest first, a change set once.
 // more counts those past limit.
-func (v *changeView) choose(t Trouble, limit int) (list []chosen, more int) {
+func (v *changeView) choose(t Incident, limit int) (list []chosen, more int) {
 	from := t.Began.Add(-precedingSpan).UnixMicro()
 	until := t.Began.Add(precedingGrace).UnixMicro()
 	sets := map[string]int{} // change set -> its place in list

@@ -24,7 +24,7 @@ func NewRecent(d *db.DB, now func() time.Time, isView func(*record.Record) bool)
 }
 
 // Preceding is what the feature answers.
-func (r *Recent) Preceding(ctx context.Context, t Trouble, limit int) ([]Preceding, int, error) {
+func (r *Recent) Preceding(ctx context.Context, t Incident, limit int) ([]Preceding, int, error) {
 	return r.preceding(ctx, t, limit)
 }
 

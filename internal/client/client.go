@@ -15,8 +15,11 @@ import (
 
 // Client sends requests with one token. Safe for concurrent use.
 type Client struct {
-	base, token string
-	HTTP        *http.Client
+	HTTP  *http.Client
+	Agent string // User-Agent; empty = that of Go
+
+	base  string // of the API, with /client/v4
+	token string
 }
 
 // New makes a Client of the server at url ("https://belfry.example", or the
@@ -24,9 +27,13 @@ type Client struct {
 // redirect: the token and the body would go to an address that nobody named.
 func New(url, token string) *Client {
 	base := strings.TrimSuffix(strings.TrimRight(url, "/"), apiPath)
-	return &Client{strings.TrimRight(base, "/") + apiPath, token, &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	return &Client{
+		HTTP: &http.Client{
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		base:  strings.TrimRight(base, "/") + apiPath,
+		token: token,
+	}
 }
 
 const apiPath = "/client/v4"
@@ -154,6 +161,9 @@ func (c *Client) Do(ctx context.Context, r Request) (*http.Response, error) {
 		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+c.token)
+	if c.Agent != "" {
+		req.Header.Set("User-Agent", c.Agent)
+	}
 	if r.ContentType != "" {
 		req.Header.Set("Content-Type", r.ContentType)
 	}

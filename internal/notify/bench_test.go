@@ -13,7 +13,7 @@ import (
 // BenchmarkDeliveries is the whole way, in one process: alerts by HTTP, stored
 // and decided, sent to a receiver of this process, the outcome stored.
 func BenchmarkDeliveries(b *testing.B) {
-	w := newWorld(b, "", func(d *notify.Deps) { d.Log = nil })
+	w := newWorld(b, "", func(d *notify.Config) { d.Log = nil })
 	var got atomic.Int64
 	done := make(chan struct{}, 1)
 	want := int64(b.N)

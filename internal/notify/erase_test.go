@@ -11,7 +11,7 @@ import (
 )
 
 func TestAnErasureTakesTheChangesOfAlertsAndTheBodiesThatToldOfThem(t *testing.T) {
-	changes := func(d *notify.Deps) {
+	changes := func(d *notify.Config) {
 		d.Changes = func(_ context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
 			list := []notify.Change{{EventID: "stays", At: q.Until.Add(-time.Minute), Actor: "Bo", Summary: "Bo raised the limit"}}
 			if q.Resource.ID == "checkout" {

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
@@ -47,7 +47,7 @@ type alertEvent struct {
 }
 
 func (x *alertEvent) audit() event.Audit {
-	e := event.NewAudit(x.account, x.action, resourceAlert, x.id, cut(x.name, 200)).By(account.Actor(account.Belfry()), "SYSTEM")
+	e := feature.By(event.NewAudit(x.account, x.action, resourceAlert, x.id, cut(x.name, 200)), feature.Belfry())
 	e.OccurredAt = formatTime(x.at)
 	e.Zone = x.zone
 	e.Metadata = x.metadata
@@ -245,7 +245,7 @@ func (n *Feature) endGroup(ctx context.Context, tx *db.Tx, g alertGroup, title s
 		name += " on " + zoneName
 		resourceID += "/" + g.zone
 	}
-	e := event.NewAudit(g.account, g.action, resourceAlertGroup, resourceID, cut(name, 200)).By(account.Actor(account.Belfry()), "SYSTEM")
+	e := feature.By(event.NewAudit(g.account, g.action, resourceAlertGroup, resourceID, cut(name, 200)), feature.Belfry())
 	e.OccurredAt = formatTime(time.UnixMicro(to).UTC())
 	e.Zone = g.zone
 	e.Metadata = map[string]any{

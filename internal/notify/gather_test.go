@@ -92,7 +92,7 @@ func TestAStormOf10000AlertsWritesABoundedNumberOfAuditEvents(t *testing.T) {
 	clock := &ahead{}
 	channel := &silent{}
 	var asked atomic.Int64
-	w := newWorld(t, "", func(d *notify.Deps) {
+	w := newWorld(t, "", func(d *notify.Config) {
 		d.Now = clock.now
 		d.Channels = []notify.Channel{channel}
 		d.Changes = func(context.Context, notify.ChangesQuery) ([]notify.Change, int, error) {
@@ -112,7 +112,8 @@ func TestAStormOf10000AlertsWritesABoundedNumberOfAuditEvents(t *testing.T) {
 	clock.by.Store(int64(time.Hour))
 	until(t, "the last window is recorded", func() bool { return w.count(`SELECT count(*) FROM gathered`) == 0 })
 
-	if n := asked.Load(); n != storm {
+	// Once for a batch and second, not once for an alert.
+	if n := asked.Load(); n < 1 || n > storm/20 {
 		t.Errorf("what preceded was asked %d times", n)
 	}
 	for table, want := range map[string]int{"alert": 2 * storm, "cause": storm, "delivery": 2 * storm, "attempt": 2 * storm} {
@@ -140,7 +141,7 @@ func TestAStormOf10000AlertsWritesABoundedNumberOfAuditEvents(t *testing.T) {
 // happened before a process ended, and after the next began.
 func TestGatheredAlertsAreRecordedOnceHoweverOftenTheirWindowEnds(t *testing.T) {
 	clock := &ahead{}
-	everywhereWith(t, func(d *notify.Deps) { d.Now = clock.now }, func(t *testing.T, w *world) {
+	everywhereWith(t, func(d *notify.Config) { d.Now = clock.now }, func(t *testing.T, w *world) {
 		began := time.Now().UTC().Truncate(time.Second).Add(-10 * time.Minute)
 		clock.by.Store(0)
 		at := func(i int) map[string]any {

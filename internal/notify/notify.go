@@ -33,14 +33,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -114,15 +111,19 @@ type ChangesQuery struct {
 	Limit    int
 }
 
-// Deps are the parts that the feature works with. Functions of other features
-// are handed in by the app; those marked so may be nil.
-type Deps struct {
-	DB  *db.DB
+// Manifest is the feature before it is constructed.
+var Manifest = feature.Manifest{
+	Name:     "notify",
+	Schemas:  []func() db.Schema{Schema, delivery.Schema},
+	Consumes: []feature.Subscription{{Group: Group, Topic: event.TopicAlerts}},
+	Cache:    2,
+}
+
+// Config configures a Feature. DB, Cursors, Box and the functions of other
+// features are required, except for those that may be nil by their comments.
+type Config struct {
+	feature.Env
 	Box *seal.Box
-	// Record writes Belfry's own audit events to the outbox of DB, in tx.
-	Record func(ctx context.Context, tx *db.Tx, events ...event.Audit) error
-	// Wake tells the outbox's relay of a commit; may be nil.
-	Wake func()
 
 	// AlertType finds a declared type; nil without an error when there is none.
 	AlertType  func(ctx context.Context, name string) (*AlertType, error)
@@ -145,13 +146,7 @@ type Deps struct {
 	Live func(ctx context.Context, account string, about event.AlertResource) (string, error)
 
 	Channels []Channel
-	Cursors  *web.Cursors
-	URL      string // of the server, for links in messages
-
-	Log        *slog.Logger
-	Registerer prometheus.Registerer
-	Now        func() time.Time // nil = time.Now
-	Limits     Limits
+	Limits   Limits
 }
 
 // Limits bound the work; zero values are replaced by the defaults.
@@ -163,7 +158,7 @@ type Limits struct {
 
 // Feature is the feature. Safe for concurrent use.
 type Feature struct {
-	Deps
+	Config
 	channels map[string]Channel
 	metrics  *metrics
 	intake   *db.Writer[*intakeJob]
@@ -176,56 +171,60 @@ type Feature struct {
 }
 
 // New makes the feature; Stages run it.
-func New(deps Deps) (*Feature, error) {
+func New(cfg Config) (*Feature, error) {
+	var err error
+	if cfg.Env, err = cfg.Complete(Manifest.Name); err != nil {
+		return nil, err
+	}
 	switch {
-	case deps.DB == nil || deps.Box == nil || deps.Record == nil || deps.Cursors == nil:
-		return nil, errors.New("notify: DB, Box, Record and Cursors are required")
-	case deps.AlertType == nil || deps.AlertTypes == nil || deps.Account == nil || deps.Zone == nil || deps.Member == nil:
+	case cfg.Box == nil || cfg.Cursors == nil:
+		return nil, errors.New("notify: Box and Cursors are required")
+	case cfg.AlertType == nil || cfg.AlertTypes == nil || cfg.Account == nil || cfg.Zone == nil || cfg.Member == nil:
 		return nil, errors.New("notify: AlertType, AlertTypes, Account, Zone and Member are required")
 	}
-	if deps.Wake == nil {
-		deps.Wake = func() {}
-	}
-	if deps.Log == nil {
-		deps.Log = slog.New(slog.DiscardHandler)
-	}
-	if deps.Now == nil {
-		deps.Now = time.Now
-	}
-	deps.URL = strings.TrimSuffix(deps.URL, "/")
-	deps.Limits.setDefaults()
-	n := &Feature{Deps: deps, channels: map[string]Channel{}, metrics: newMetrics()}
+	cfg.Limits.setDefaults()
+	n := &Feature{Config: cfg, channels: map[string]Channel{}, metrics: newMetrics()}
 	n.lookups.calls = map[string]*lookup{}
 	n.cache.known = map[string]cachedPolicies{}
 	var kinds []string
-	for _, c := range deps.Channels {
+	for _, c := range cfg.Channels {
 		n.channels[c.Kind()] = c
 		kinds = append(kinds, c.Kind())
 	}
 	lanes := 1
-	if deps.DB.Engine == db.Postgres {
+	if cfg.DB.Engine == db.Postgres {
 		lanes = 2
 	}
 	n.intake = db.NewWriter(db.Limits{Batch: 500, Queue: 20_000, Lanes: lanes}, (*intakeJob).weight, n.storeJobs)
-	var err error
 	n.queue, err = delivery.New(delivery.Config{
-		DB:         deps.DB,
+		DB:         cfg.DB,
 		Name:       "notify",
 		Compose:    n.compose,
 		Send:       n.send,
 		Order:      supersede,
 		Record:     n.recordOutcomes,
 		Load:       loadLabels,
-		Log:        deps.Log,
-		Registerer: deps.Registerer,
+		Log:        cfg.Log,
+		Registerer: cfg.Registerer,
 		Kinds:      kinds,
-		Now:        deps.Now,
-		Limits:     deps.Limits.Limits,
+		Now:        cfg.Now,
+		Limits:     cfg.Limits.Limits,
 	})
-	if err == nil && deps.Registerer != nil {
-		err = n.metrics.register(deps.Registerer)
+	if err == nil && cfg.Registerer != nil {
+		err = n.metrics.register(cfg.Registerer)
 	}
 	return n, err
+}
+
+// Describe returns the feature as the app serves and runs it.
+func (n *Feature) Describe() feature.Feature {
+	routes := func(api *web.API) {
+		n.API(api)
+		if n.Jobs != nil {
+			n.RegisterJobs(api, n.Jobs)
+		}
+	}
+	return feature.Feature{Consumer: n.Consumer, API: routes, Pages: n.Pages, Stages: n.Stages(n.Active)}
 }
 
 func (l *Limits) setDefaults() {

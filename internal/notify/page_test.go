@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	accounts "github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -45,18 +46,18 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	if s.dir, err = accounts.New(accounts.Config{DB: d}); err != nil {
+	if s.dir, err = accounts.New(accounts.Config{Env: feature.Env{DB: d}}); err != nil {
 		t.Fatal(err)
 	}
-	a, err := s.dir.CreateAccount(t.Context(), accounts.Belfry(), "Acme production", "")
+	a, err := s.dir.CreateAccount(t.Context(), feature.Belfry(), "Acme production", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	member, err := s.dir.AddMember(t.Context(), accounts.Belfry(), a.ID, "ana@acme.example", "Ana Lima", accounts.Owner)
+	member, err := s.dir.AddMember(t.Context(), feature.Belfry(), a.ID, "ana@acme.example", "Ana Lima", accounts.Owner)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.world = newWorld(t, "", func(deps *notify.Deps) {
+	s.world = newWorld(t, "", func(deps *notify.Config) {
 		deps.Account = s.dir.ResolveAccount
 		deps.Member = s.dir.IsMember
 		deps.Zone = func(ctx context.Context, account, ref string) (notify.Zone, error) {
@@ -143,7 +144,7 @@ func (s *site) mount() {
 	if err := s.dir.Pages(kit); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.n.MountPages(notify.Pages{UI: u, Mount: kit.Mount, Shell: shell, URL: "http://belfry.test"}); err != nil {
+	if err := s.n.Pages(kit); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(api)
@@ -319,7 +320,7 @@ func TestWhatIsFiringIsSaidFirstAndEveryStepCanBeRead(t *testing.T) {
 func TestAViewerReadsAndChangesNothing(t *testing.T) {
 	s := newSite(t)
 	hook, policy := s.furnish(newReceiver(t))
-	m, err := s.dir.AddMember(t.Context(), accounts.Belfry(), s.account, "jo@acme.example", "Jo", accounts.Viewer)
+	m, err := s.dir.AddMember(t.Context(), feature.Belfry(), s.account, "jo@acme.example", "Jo", accounts.Viewer)
 	if err != nil {
 		t.Fatal(err)
 	}

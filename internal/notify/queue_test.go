@@ -17,7 +17,7 @@ import (
 )
 
 // quick is a schedule that a test can wait for.
-func quick(d *notify.Deps) {
+func quick(d *notify.Config) {
 	d.Limits.Schedule = []time.Duration{0, 20 * time.Millisecond, 20 * time.Millisecond, 20 * time.Millisecond, time.Hour}
 }
 
@@ -72,7 +72,7 @@ func TestAnEndAfterAPermanentFailureIsNotSent(t *testing.T) {
 }
 
 func TestAnEndOvertakesAStartThatWaitsForARetry(t *testing.T) {
-	w := newWorld(t, "", func(d *notify.Deps) { d.Limits.Schedule = []time.Duration{0, time.Hour, time.Hour} })
+	w := newWorld(t, "", func(d *notify.Config) { d.Limits.Schedule = []time.Duration{0, time.Hour, time.Hour} })
 	r := newReceiver(t)
 	w.policy(map[string]any{"mechanisms": to(w.hook(r.URL))})
 	r.answers(func(got received) int {
@@ -177,7 +177,7 @@ func TestARefusedCredentialGetsThreeAttempts(t *testing.T) {
 // TestOneHangingReceiverSlowsNobodyElse runs a receiver that takes connections
 // and never answers beside five that do; both in the same account.
 func TestOneHangingReceiverSlowsNobodyElse(t *testing.T) {
-	w := newWorld(t, "", func(d *notify.Deps) {
+	w := newWorld(t, "", func(d *notify.Config) {
 		d.Limits.Attempt, d.Limits.InFlight, d.Limits.PerTenant = 20*time.Second, 64, 64
 	})
 	var hang atomic.Bool
@@ -232,7 +232,7 @@ func TestOneHangingReceiverSlowsNobodyElse(t *testing.T) {
 }
 
 func TestWhatWaitsIsSentAfterARestart(t *testing.T) {
-	everywhereWith(t, func(d *notify.Deps) {
+	everywhereWith(t, func(d *notify.Config) {
 		d.Limits.Schedule = []time.Duration{0, 500 * time.Millisecond, time.Second, time.Second}
 	}, func(t *testing.T, w *world) {
 		r := newReceiver(t)
@@ -299,7 +299,7 @@ func TestTwoProcessesShareTheDeliveriesAndOneTakesOver(t *testing.T) {
 // TestBadReceiversAreSurvived: what a stranger's server may do within one
 // attempt's time.
 func TestBadReceiversAreSurvived(t *testing.T) {
-	w := newWorld(t, "", func(d *notify.Deps) {
+	w := newWorld(t, "", func(d *notify.Config) {
 		d.Limits.Attempt = 300 * time.Millisecond
 		d.Limits.Schedule = []time.Duration{0, time.Hour}
 	})

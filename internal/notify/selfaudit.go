@@ -5,10 +5,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
-	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -22,16 +21,12 @@ const (
 
 // record writes to the audit log what a principal did, in its transaction.
 func (n *Feature) record(ctx context.Context, tx *db.Tx, by *web.Principal, action, resource, accountID, resourceID, name string, before, after any) error {
-	e := event.NewAudit(accountID, action, resource, resourceID, name).By(account.Actor(by), account.Interface(by)).Changed(before, after)
-	if r := web.Request(ctx); r != nil {
-		e.Request = &event.AuditRequest{ID: telemetry.RequestID(ctx), Method: r.Method, URI: r.URL.Path, UserAgent: cut(r.UserAgent(), 256)}
-	}
-	return n.Record(ctx, tx, e)
+	return n.Record(ctx, tx, feature.By(event.NewAudit(accountID, action, resource, resourceID, name).Changed(before, after), by))
 }
 
 // recordDestination writes what became of a destination by itself.
 func (n *Feature) recordDestination(ctx context.Context, tx *db.Tx, accountID, action, destinationID, name, why string) error {
-	e := event.NewAudit(accountID, action, resourceDestination, destinationID, name).By(account.Actor(account.Belfry()), "SYSTEM")
+	e := feature.By(event.NewAudit(accountID, action, resourceDestination, destinationID, name), feature.Belfry())
 	if why != "" {
 		e.Reason = &event.AuditReason{Text: cut(why, 500)}
 	}
@@ -39,13 +34,7 @@ func (n *Feature) recordDestination(ctx context.Context, tx *db.Tx, accountID, a
 }
 
 // change runs fn in a writing transaction and wakes the relay after it.
-func (n *Feature) change(ctx context.Context, fn func(*db.Tx) error) error {
-	if err := n.DB.Tx(ctx, fn); err != nil {
-		return err
-	}
-	n.Wake()
-	return nil
-}
+func (n *Feature) change(ctx context.Context, fn func(*db.Tx) error) error { return n.Change(ctx, fn) }
 
 func moment(t time.Time) web.Time { return web.Time{Time: t.UTC().Truncate(time.Microsecond)} }
 

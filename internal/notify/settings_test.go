@@ -68,7 +68,7 @@ func TestARedirectSaysWhereTheURLShouldLead(t *testing.T) {
 // that an attempt may take.
 func TestSavingWaitsAsLongAsADelivery(t *testing.T) {
 	asked := make(chan time.Duration, 1)
-	w := newWorld(t, "", func(d *notify.Deps) {
+	w := newWorld(t, "", func(d *notify.Config) {
 		d.Limits.Attempt = 15 * time.Second
 		d.Channels = []notify.Channel{deadlines(asked)}
 	})
@@ -152,7 +152,7 @@ func TestADryRunNeedsNoDestination(t *testing.T) {
 // TestTextsOfOthersDoNotReverseAMessage: the marks that change the direction of
 // writing are not in what people read.
 func TestTextsOfOthersDoNotReverseAMessage(t *testing.T) {
-	w := newWorld(t, "", func(d *notify.Deps) { d.Changes = changeWith("Ana \u202echanged\u2066 it") })
+	w := newWorld(t, "", func(d *notify.Config) { d.Changes = changeWith("Ana \u202echanged\u2066 it") })
 	r := newReceiver(t)
 	w.policy(map[string]any{"name": "on\u202ecall", "mechanisms": to(w.hook(r.URL))})
 	w.alert(map[string]any{"id": "a", "event": "start", "summary": "pay \u202egpj.exe\u2069 now \u05e9\u05dc\u05d5\u05dd"})

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/notify/email"
 	"github.com/belfryhq/belfry/internal/notify/webhook"
@@ -27,12 +28,14 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/test/engines"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // The accounts, teams and property of the tests.
@@ -49,7 +52,7 @@ type world struct {
 	n    *notify.Feature
 	db   *db.DB
 	api  *httptest.Server
-	deps notify.Deps
+	deps notify.Config
 	stop func() // waits for the drain
 
 	account string      // of the token acme
@@ -63,18 +66,18 @@ type world struct {
 // everywhere runs a test on both engines.
 func everywhere(t *testing.T, test func(t *testing.T, w *world)) { everywhereWith(t, nil, test) }
 
-func everywhereWith(t *testing.T, change func(*notify.Deps), test func(t *testing.T, w *world)) {
+func everywhereWith(t *testing.T, change func(*notify.Config), test func(t *testing.T, w *world)) {
 	t.Run("sqlite", func(t *testing.T) { test(t, newWorld(t, "", change)) })
 	t.Run("postgres", func(t *testing.T) { test(t, newWorld(t, engines.Postgres(t), change)) })
 }
 
-func newWorld(t testing.TB, url string, change func(*notify.Deps)) *world {
+func newWorld(t testing.TB, url string, change func(*notify.Config)) *world {
 	t.Helper()
 	return newWorldIn(t, db.Config{Feature: "notify", DataDir: t.TempDir(), URL: url}, change)
 }
 
 // newWorldIn runs the feature on a database that may be there already.
-func newWorldIn(t testing.TB, cfg db.Config, change func(*notify.Deps)) *world {
+func newWorldIn(t testing.TB, cfg db.Config, change func(*notify.Config)) *world {
 	t.Helper()
 	cfg.Schemas = []db.Schema{bus.Schema(), notify.Schema(), delivery.Schema()}
 	d, err := db.Open(t.Context(), cfg)
@@ -91,8 +94,16 @@ func newWorldIn(t testing.TB, cfg db.Config, change func(*notify.Deps)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.deps = notify.Deps{
-		DB: d, Box: box, Record: w.record, Cursors: web.NewCursors(bytes.Repeat([]byte("k"), 32)), URL: "http://belfry.test", Registerer: prometheus.NewRegistry(),
+	w.deps = notify.Config{
+		Env: feature.Env{
+			DB:         d,
+			Record:     feature.NewRecorder(w.record),
+			Cursors:    web.NewCursors(bytes.Repeat([]byte("k"), 32)),
+			URL:        "http://belfry.test",
+			Registerer: prometheus.NewRegistry(),
+			Log:        logger(),
+		},
+		Box: box,
 		AlertType: func(_ context.Context, name string) (*notify.AlertType, error) {
 			for _, k := range kinds {
 				if k.Type == name {
@@ -120,7 +131,6 @@ func newWorldIn(t testing.TB, cfg db.Config, change func(*notify.Deps)) *world {
 			return strings.HasSuffix(address, "@acme.example"), nil
 		},
 		Channels: []notify.Channel{webhook.New(webhook.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}), mail},
-		Log:      logger(),
 		Limits:   notify.Limits{Limits: delivery.Limits{Attempt: 5 * time.Second, Poll: 50 * time.Millisecond, Lease: 5 * time.Second}},
 	}
 	if change != nil {
@@ -185,7 +195,7 @@ func (w *world) serve() *httptest.Server {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.n.Register(api)
+	w.n.API(api)
 	if w.jobs != nil {
 		w.n.RegisterJobs(api, w.jobs)
 		w.jobs.API(api)
@@ -368,13 +378,7 @@ func (r *receiver) all() []received {
 // until polls for a condition.
 func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !f() {
-		if time.Now().After(deadline) {
-			t.Fatalf("did not happen: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond) // between two looks, not instead of them
-	}
+	poll.Until(t, what, f)
 }
 
 // hook makes a webhook, and a policy that sends alerts of the type shop_down there.
@@ -405,13 +409,13 @@ func to(hooks ...notify.NewWebhook) map[string]any {
 }
 
 // alert sends one alert and gives its result.
-func (w *world) alert(fields map[string]any) notify.AlertResult {
+func (w *world) alert(fields map[string]any) ingest.ItemResult {
 	w.t.Helper()
 	body := map[string]any{"id": id.New(), "alert_type": "shop_down", "event": "notice", "zone": "shop.example", "summary": "The shop is down"}
 	for k, v := range fields {
 		body[k] = v
 	}
-	var out []notify.AlertResult
+	var out []ingest.ItemResult
 	status, failures := w.call("acme", "POST", "/alerts", body, &out)
 	if status != 200 || len(out) != 1 {
 		w.t.Fatalf("%d %+v", status, failures)

@@ -17,6 +17,7 @@ import (
 
 	accounts "github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -45,7 +46,7 @@ func newConsole(t *testing.T) *console {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	if c.dir, err = accounts.New(accounts.Config{DB: d, Now: c.clock}); err != nil {
+	if c.dir, err = accounts.New(accounts.Config{Env: feature.Env{DB: d, Now: c.clock}}); err != nil {
 		t.Fatal(err)
 	}
 	tracing, err := telemetry.NewTracing(t.Context(), "test")
@@ -259,7 +260,7 @@ func TestATeamIntegratesByItsPages(t *testing.T) {
 	c.apply(team, "version: 1\nproducts: []\n")
 	c.get(base).is(200, "This catalogue declares nothing")
 	c.post(base+"/settings", "name", "TLS and certificates", "contact_email", "").to(base + "/settings")
-	c.get(base+"/settings").is(200, "TLS and certificates", "Product team saved.")
+	c.get(base+"/settings").is(200, "TLS and certificates", "Team saved.")
 	c.get(base + "/delete").is(200)
 	c.post(base + "/delete").to("/console/producers")
 	c.get(base).is(404)

@@ -7,7 +7,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 )
 
-// detail is a transition as it is kept, and as an alert's data shows it.
+// detail is a transition as it is stored, and as the data of an alert.
 type detail struct {
 	Objective struct {
 		ID     string  `json:"id"`
@@ -22,7 +22,7 @@ type detail struct {
 	ExhaustedIn *int64  `json:"exhausted_in_seconds,omitempty"` // at the short window's rate
 	Detection   int64   `json:"detection_seconds"`              // from the beginning of the burn to the alert
 
-	// Kept beside it.
+	// Stored only, not part of an alert's data.
 	Event    string `json:"event,omitempty"`
 	Sentence string `json:"sentence,omitempty"`
 	Began    int64  `json:"began,omitempty"`
@@ -31,40 +31,54 @@ type detail struct {
 }
 
 func detailOf(t *Transition) detail {
-	d := detail{Pair: t.Pair, Long: t.Long, Short: t.Short, BudgetLeft: t.BudgetLeft, ExhaustedIn: t.ExhaustedIn, Detection: t.Since - t.Began}
-	d.Objective.ID, d.Objective.Name, d.Objective.Target, d.Objective.Window = t.Objective.ID, t.Objective.Name, t.Objective.Target, t.Objective.Window
+	d := detail{
+		Pair:        t.Pair,
+		Long:        t.Long,
+		Short:       t.Short,
+		BudgetLeft:  t.BudgetLeft,
+		ExhaustedIn: t.ExhaustedIn,
+		Detection:   t.Since - t.Began,
+	}
+	d.Objective.ID = t.Objective.ID
+	d.Objective.Name = t.Objective.Name
+	d.Objective.Target = t.Objective.Target
+	d.Objective.Window = t.Objective.Window
 	return d
 }
 
-func rowOf(t *Transition) (transitionRow, error) {
-	d := detailOf(t)
-	d.Event, d.Sentence, d.Began, d.Since, d.Told = t.Event, t.Sentence(), t.Began, t.Since, t.told
-	text, err := json.Marshal(d)
-	return transitionRow{t.AlertID(), t.Objective.account, t.Objective.ID, t.At, text}, err
-}
-
-// alertOf is the transition for those who are told. It happened when the counts
-// say, not when they came.
+// alertOf is the transition as an alert. It occurred at the time of the counts, not of their arrival.
 func alertOf(t *Transition) event.Alert {
 	o := t.Objective
-	severity := map[Severity]string{Page: "critical", Ticket: "warning"}[t.Pair.Severity]
+	severity := "critical"
+	if t.Pair.Severity == Ticket {
+		severity = "warning"
+	}
 	data, err := json.Marshal(detailOf(t))
 	if err != nil {
-		panic(err) // numbers and names
+		panic(err) // numbers and names always encode
 	}
 	return event.Alert{
-		Account: o.account, ID: t.AlertID(), Type: AlertType, Event: event.AlertEvent(t.Event), Correlation: t.Correlation(),
-		Severity: severity, OccurredAt: stamp(t.At), BeganAt: stamp(t.Began), Summary: t.Sentence(), Zone: o.Match.Zone,
-		Resource: &event.AlertResource{Product: event.Product, Type: "objective", ID: o.ID, Name: o.Name},
-		Filters:  map[string][]string{"zones": {o.Match.Zone}, "objectives": {o.ID}},
-		Data:     data, URL: objectivePath(o.account, o.ID),
+		Account:     o.account,
+		ID:          t.AlertID(),
+		Type:        AlertType,
+		Event:       event.AlertEvent(t.Event),
+		Correlation: t.Correlation(),
+		Severity:    severity,
+		OccurredAt:  stamp(t.At),
+		BeganAt:     stamp(t.Began),
+		Summary:     t.Sentence(),
+		Zone:        o.Match.Zone,
+		Resource:    &event.AlertResource{Product: event.Product, Type: "objective", ID: o.ID, Name: o.Name},
+		Filters:     map[string][]string{"zones": {o.Match.Zone}, "objectives": {o.ID}},
+		Data:        data,
+		URL:         objectivePath(o.account, o.ID),
 	}
 }
 
-// stamp is Unix seconds as RFC 3339.
+// stamp formats Unix seconds as RFC 3339, with microseconds.
 func stamp(at int64) string { return time.Unix(at, 0).UTC().Format("2006-01-02T15:04:05.000000Z") }
 
-// objectivesPath is the page of an account's objectives.
+// objectivesPath is the path of the page of an account's objectives.
 func objectivesPath(account string) string { return "/accounts/" + account + "/objectives" }
 
 func objectivePath(account, id string) string { return objectivesPath(account) + "/" + id }

@@ -8,36 +8,22 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-type objectiveBody struct {
-	Name   string  `json:"name" minLength:"1" maxLength:"400" doc:"What people call it: checkout"`
-	Match  Match   `json:"match" doc:"Which requests it judges: a zone, and of it at most one origin, hostname or path class"`
-	SLI    string  `json:"sli,omitempty" maxLength:"64" doc:"Another good/total ratio than availability"`
-	Target float64 `json:"target" doc:"Percent that must be good, 50 to 99.999"`
-	Window string  `json:"window,omitempty" doc:"28d (when left out), 30d or month"`
-	Pairs  any     `json:"pairs,omitempty" doc:"\"standard\" (when left out), \"standard+2x\", or a list of {long, short, factor, severity: page|ticket}; windows are 5m, 30m, 1h, 2h, 6h, 1d, 3d"`
-	Guard  Guard   `json:"guard,omitempty" doc:"Against alerts by chance at little traffic"`
-}
-
-func (b objectiveBody) spec() Spec {
-	return Spec{Name: b.Name, Match: b.Match, SLI: b.SLI, Target: b.Target, Window: b.Window, Pairs: b.Pairs, Guard: b.Guard}
-}
-
-type objectiveIn struct {
-	Body objectiveBody
+type objectiveCreate struct {
+	Body ObjectiveSpec
 }
 
 type objectiveRef struct {
 	SLO string `path:"slo_id" maxLength:"64"`
 }
 
-type objectivePut struct {
+type objectiveReplace struct {
 	SLO  string `path:"slo_id" maxLength:"64"`
-	Body objectiveBody
+	Body ObjectiveSpec
 }
 
 type seriesIn struct {
 	SLO   string `path:"slo_id" maxLength:"64"`
-	Range string `query:"range" default:"1h" enum:"1h,6h,1d,28d" doc:"How far back, from the newest counts on"`
+	Range string `query:"range" default:"1h" enum:"1h,6h,1d,28d" doc:"Length of the series, up to the newest counts"`
 }
 
 type transitionsIn struct {
@@ -45,80 +31,109 @@ type transitionsIn struct {
 	web.Paging
 }
 
-// Deleted is the answer to a removal.
+// Deleted is the answer to a deletion.
 type Deleted struct {
 	ID string `json:"id"`
 }
 
-// listPlace is where a list of objectives goes on.
-type listPlace struct {
+// listCursor is the position in a list of objectives.
+type listCursor struct {
 	After string `json:"a"`
 }
 
-// API adds the operations. Call it once, before the server serves.
+// API registers the operations. Call it once, before the server serves.
 func (f *Feature) API(api *web.API) {
-	const tag = "Objectives"
 	const base = "/accounts/{account_id}/slos"
-	const one = base + "/{slo_id}"
+	f.registerObjectives(api, base, base+"/{slo_id}")
+	f.registerStatus(api, base+"/{slo_id}")
+}
+
+const apiTag = "Objectives"
+
+func (f *Feature) registerObjectives(api *web.API, base, one string) {
 	ifMatch := func(ctx context.Context) func(*Objective) error {
 		return func(present *Objective) error { return web.IfMatch(ctx, present) }
 	}
-	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List objectives", Permission: account.SLORead},
-		func(ctx context.Context, in *web.Paging) (web.Page[*Objective], error) {
-			return f.page(ctx, api.Cursors(), web.Account(ctx).ID, *in)
-		})
-	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Create an objective", Permission: account.SLOWrite, Idempotent: true,
-		Description: "An objective on a zone is judged by what the zone counted before, too. One on an origin, hostname, path class or another SLI is counted from now on."},
-		func(ctx context.Context, in *objectiveIn) (*Objective, error) {
-			return f.Create(ctx, web.Account(ctx).ID, in.Body.spec())
-		})
-	web.Get(api, web.Op{Path: one, Tag: tag, Summary: "Read an objective", Permission: account.SLORead},
-		func(ctx context.Context, in *objectiveRef) (*Objective, error) {
-			return f.Objective(ctx, web.Account(ctx).ID, in.SLO)
-		})
-	web.Put(api, web.Op{Path: one, Tag: tag, Summary: "Replace an objective", Permission: account.SLOWrite,
-		Description: "Alerts of pairs that are no longer there end; so do all when it judges other requests."},
-		func(ctx context.Context, in *objectivePut) (*Objective, error) {
-			return f.Replace(ctx, web.Account(ctx).ID, in.SLO, in.Body.spec(), ifMatch(ctx))
-		})
-	web.Delete(api, web.Op{Path: one, Tag: tag, Summary: "Delete an objective", Permission: account.SLOWrite,
-		Description: "Its alerts end, and its transitions are forgotten."},
-		func(ctx context.Context, in *objectiveRef) (Deleted, error) {
-			return Deleted{in.SLO}, f.Remove(ctx, web.Account(ctx).ID, in.SLO, ifMatch(ctx))
-		})
-	web.Get(api, web.Op{Path: one + "/status", Tag: tag, Summary: "Read an objective's status", Permission: account.SLORead,
-		Description: "As of the newest counts, by their own time: as_of says how new they are. Silence is no_data, never ok."},
-		func(ctx context.Context, in *objectiveRef) (Status, error) {
-			_, s, err := f.Status(ctx, web.Account(ctx).ID, in.SLO)
-			return s, err
-		})
-	web.Get(api, web.Op{Path: one + "/series", Tag: tag, Summary: "Read an objective over time", Permission: account.SLORead},
-		func(ctx context.Context, in *seriesIn) (Series, error) {
-			rg, ok := RangeOf(in.Range)
-			if !ok {
-				return Series{}, errs.At(errs.CodeInvalid, "range", "the range must be 1h, 6h, 1d or 28d")
-			}
-			o, err := f.Objective(ctx, web.Account(ctx).ID, in.SLO)
-			if err != nil {
-				return Series{}, err
-			}
-			return f.Series(ctx, o, rg)
-		})
-	web.Get(api, web.Op{Path: one + "/transitions", Tag: tag, Summary: "List when an objective began and ceased to burn", Permission: account.SLORead,
-		Description: "Newest first, by the time at which it happened in the counts."},
-		func(ctx context.Context, in *transitionsIn) (web.Page[Past], error) {
-			o, err := f.Objective(ctx, web.Account(ctx).ID, in.SLO)
-			if err != nil {
-				return web.Page[Past]{}, err
-			}
-			return f.pastPage(ctx, api.Cursors(), o, in.Paging)
-		})
+	web.Get(api, web.Op{
+		Path: base, ID: "list-objectives", Tag: apiTag, Permission: account.SLORead,
+		Summary: "List objectives",
+	}, func(ctx context.Context, in *web.Paging) (web.Page[*Objective], error) {
+		return f.page(ctx, api.Cursors(), web.Account(ctx).ID, *in)
+	})
+	web.Post(api, web.Op{
+		Path: base, ID: "create-objective", Tag: apiTag, Permission: account.SLOWrite, Idempotent: true,
+		Summary: "Create an objective",
+		Description: "An objective on a property is evaluated on the existing counts as well. " +
+			"An objective on an origin, hostname, path class or another SLI is counted from now on.",
+	}, func(ctx context.Context, in *objectiveCreate) (*Objective, error) {
+		return f.Create(ctx, web.Account(ctx).ID, in.Body)
+	})
+	web.Get(api, web.Op{
+		Path: one, ID: "get-objective", Tag: apiTag, Permission: account.SLORead,
+		Summary: "Get an objective",
+	}, func(ctx context.Context, in *objectiveRef) (*Objective, error) {
+		return f.Objective(ctx, web.Account(ctx).ID, in.SLO)
+	})
+	web.Put(api, web.Op{
+		Path: one, ID: "replace-objective", Tag: apiTag, Permission: account.SLOWrite,
+		Summary: "Replace an objective",
+		Description: "Alerts of removed pairs end. All alerts end when the objective applies to other requests " +
+			"than before.",
+	}, func(ctx context.Context, in *objectiveReplace) (*Objective, error) {
+		return f.Replace(ctx, web.Account(ctx).ID, in.SLO, in.Body, ifMatch(ctx))
+	})
+	web.Delete(api, web.Op{
+		Path: one, ID: "delete-objective", Tag: apiTag, Permission: account.SLOWrite,
+		Summary:     "Delete an objective",
+		Description: "Its alerts end, and its transitions are deleted.",
+	}, func(ctx context.Context, in *objectiveRef) (Deleted, error) {
+		return Deleted{in.SLO}, f.Remove(ctx, web.Account(ctx).ID, in.SLO, ifMatch(ctx))
+	})
+}
+
+func (f *Feature) registerStatus(api *web.API, one string) {
+	web.Get(api, web.Op{
+		Path: one + "/status", ID: "get-objective-status", Tag: apiTag, Permission: account.SLORead,
+		Summary: "Get an objective's status",
+		Description: "As of the newest counts, in their own time: as_of says how new they are. " +
+			"Without recent requests the state is no_data, never ok.",
+	}, func(ctx context.Context, in *objectiveRef) (Status, error) {
+		_, s, err := f.Status(ctx, web.Account(ctx).ID, in.SLO)
+		return s, err
+	})
+	web.Get(api, web.Op{
+		Path: one + "/series", ID: "get-objective-series", Tag: apiTag, Permission: account.SLORead,
+		Summary: "Get an objective over time",
+	}, func(ctx context.Context, in *seriesIn) (Series, error) {
+		rg, ok := RangeOf(in.Range)
+		if !ok {
+			return Series{}, errs.At(errs.CodeInvalid, "range", "the range must be 1h, 6h, 1d or 28d")
+		}
+		o, err := f.Objective(ctx, web.Account(ctx).ID, in.SLO)
+		if err != nil {
+			return Series{}, err
+		}
+		return f.Series(ctx, o, rg)
+	})
+	web.Get(api, web.Op{
+		Path: one + "/transitions", ID: "list-objective-transitions", Tag: apiTag, Permission: account.SLORead,
+		Summary:     "List the starts and ends of an objective's burns",
+		Description: "Newest first, by the time of the counts.",
+	}, func(ctx context.Context, in *transitionsIn) (web.Page[Past], error) {
+		o, err := f.Objective(ctx, web.Account(ctx).ID, in.SLO)
+		if err != nil {
+			return web.Page[Past]{}, err
+		}
+		return f.pastPage(ctx, api.Cursors(), o, in.Paging)
+	})
 }
 
 // page is one page of an account's objectives.
-func (f *Feature) page(ctx context.Context, cursors *web.Cursors, accountID string, in web.Paging) (web.Page[*Objective], error) {
+func (f *Feature) page(
+	ctx context.Context, cursors *web.Cursors, accountID string, in web.Paging,
+) (web.Page[*Objective], error) {
 	name := "slos " + accountID
-	var from listPlace
+	var from listCursor
 	if in.Cursor != "" {
 		if err := cursors.Decode(name, in.Cursor, &from); err != nil {
 			return web.Page[*Objective]{}, err
@@ -129,10 +144,13 @@ func (f *Feature) page(ctx context.Context, cursors *web.Cursors, accountID stri
 		return web.Page[*Objective]{Items: orEmpty(list)}, err
 	}
 	list = list[:in.Limit]
-	return web.Page[*Objective]{Items: list, Cursor: cursors.Encode(name, listPlace{list[in.Limit-1].ID})}, nil
+	return web.Page[*Objective]{Items: list, Cursor: cursors.Encode(name, listCursor{list[in.Limit-1].ID})}, nil
 }
 
-func (f *Feature) pastPage(ctx context.Context, cursors *web.Cursors, o *Objective, in web.Paging) (web.Page[Past], error) {
+// pastPage is one page of an objective's transitions.
+func (f *Feature) pastPage(
+	ctx context.Context, cursors *web.Cursors, o *Objective, in web.Paging,
+) (web.Page[Past], error) {
 	name := "slo transitions " + o.account + " " + o.ID
 	before := newestPast
 	if in.Cursor != "" {
@@ -146,7 +164,7 @@ func (f *Feature) pastPage(ctx context.Context, cursors *web.Cursors, o *Objecti
 	}
 	list = list[:in.Limit]
 	last := list[in.Limit-1]
-	return web.Page[Past]{Items: list, Cursor: cursors.Encode(name, pastPlace{last.At.Unix(), last.ID})}, nil
+	return web.Page[Past]{Items: list, Cursor: cursors.Encode(name, pastCursor{last.At.Unix(), last.ID})}, nil
 }
 
 func orEmpty[T any](list []T) []T {

@@ -9,25 +9,25 @@ import (
 	"time"
 )
 
-// benchEngine has lines that were counted for an hour, a tick each ten seconds.
-func benchEngine(b *testing.B, lines int, share float64) *engine {
+// benchEngine has series that were counted for an hour, a tick each ten seconds.
+func benchEngine(b *testing.B, series int, share float64) *engine {
 	b.Helper()
 	e := newEngine()
-	o := mustCompile(b, Spec{Target: 99.9})
-	for range lines {
-		line := e.newLine(epoch)
-		e.watches[line] = []*watch{{Objective: o, line: line, standing: make([]standing, len(o.rules))}}
+	o := mustCompile(b, ObjectiveSpec{Target: 99.9})
+	for range series {
+		series := e.addSeries(epoch)
+		e.watches[series] = []*watch{{Objective: o, series: series, pairs: make([]pairState, len(o.rules))}}
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
-	var pieces []piece
+	var samples []sample
 	for at := int64(epoch); at < epoch+60*Tick; at += Tick {
-		pieces = pieces[:0]
-		for line := range uint32(lines) {
+		samples = samples[:0]
+		for series := range uint32(series) {
 			if rng.Float64() < share {
-				pieces = append(pieces, piece{at, line, Tally{100, 0}})
+				samples = append(samples, sample{at, series, Tally{100, 0}})
 			}
 		}
-		if err := e.process(pieces); err != nil {
+		if err := e.process(samples); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -44,31 +44,31 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkUpdate is one count of one line: sorting, the column, ten windows,
+// BenchmarkUpdate is one count of one series: sorting, the block, ten windows,
 // what leaves them, and the judgement. Random order is sorted by the engine.
 func BenchmarkUpdate(b *testing.B) {
-	for _, lines := range []int{100, 100_000, 1_000_000} {
+	for _, series := range []int{100, 100_000, 1_000_000} {
 		for _, order := range []string{"sorted", "random"} {
-			b.Run(fmt.Sprintf("lines=%d/%s", lines, order), func(b *testing.B) {
-				e := benchEngine(b, lines, 0.2)
+			b.Run(fmt.Sprintf("lines=%d/%s", series, order), func(b *testing.B) {
+				e := benchEngine(b, series, 0.2)
 				rng := rand.New(rand.NewPCG(2, 2))
-				n := lines / 5
+				n := series / 5
 				at := e.clock
-				pieces := make([]piece, n)
+				samples := make([]sample, n)
 				b.ReportAllocs()
 				var used time.Duration
 				for b.Loop() {
 					b.StopTimer()
-					for i := range pieces {
-						line := uint32(i * 5)
+					for i := range samples {
+						id := uint32(i * 5)
 						if order == "random" {
-							line = uint32(rng.IntN(lines))
+							id = uint32(rng.IntN(series))
 						}
-						pieces[i] = piece{at, line, Tally{100, 1}}
+						samples[i] = sample{at, id, Tally{100, 1}}
 					}
 					b.StartTimer()
 					began := cpuTime(b)
-					if err := e.process(pieces); err != nil {
+					if err := e.process(samples); err != nil {
 						b.Fatal(err)
 					}
 					used += cpuTime(b) - began
@@ -80,7 +80,7 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
-// BenchmarkWindows is the update of a line's windows alone, without column and
+// BenchmarkWindows is the update of a series' windows alone, without block and
 // judgement: what the machine's memory allows.
 func BenchmarkWindows(b *testing.B) {
 	const lines = 1_000_000
@@ -108,23 +108,23 @@ func BenchmarkWindows(b *testing.B) {
 	}
 }
 
-// BenchmarkJudge is the evaluation of every line's four pairs.
+// BenchmarkJudge is the evaluation of every series' four pairs.
 func BenchmarkJudge(b *testing.B) {
 	const lines = 1_000_000
 	e := benchEngine(b, lines, 0.2)
 	began := cpuTime(b)
 	for b.Loop() {
-		for line := range uint32(lines) {
-			e.dirty.set(line)
+		for series := range uint32(lines) {
+			e.dirty.set(series)
 		}
-		if err := e.judge(); err != nil {
+		if err := e.evaluateDirty(); err != nil {
 			b.Fatal(err)
 		}
 	}
 	b.ReportMetric(float64((cpuTime(b)-began).Nanoseconds())/float64(b.N)/lines, "cpu-ns/line")
 }
 
-// BenchmarkMemory is what a line with an objective takes, and what one without.
+// BenchmarkMemory is what a series with an objective takes, and what one without.
 func BenchmarkMemory(b *testing.B) {
 	const lines = 1_000_000
 	for _, watched := range []bool{false, true} {
@@ -134,11 +134,11 @@ func BenchmarkMemory(b *testing.B) {
 				runtime.GC()
 				runtime.ReadMemStats(&before)
 				e := newEngine()
-				o := mustCompile(b, Spec{Target: 99.9})
+				o := mustCompile(b, ObjectiveSpec{Target: 99.9})
 				for range lines {
-					line := e.newLine(epoch)
+					series := e.addSeries(epoch)
 					if watched {
-						e.watches[line] = []*watch{{Objective: o, line: line, standing: make([]standing, len(o.rules))}}
+						e.watches[series] = []*watch{{Objective: o, series: series, pairs: make([]pairState, len(o.rules))}}
 					}
 				}
 				runtime.GC()

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Window is one of the stretches of time over which every line is summed.
+// Window is a stretch of time over which each series is summed.
 type Window uint8
 
-// The windows (Google SRE workbook, chapter 5), the two rolling budgets and the
-// calendar month, which is last: it begins anew instead of sliding.
+// The windows: those of the pairs (Google SRE workbook, chapter 5), the two rolling budgets and the calendar month,
+// which comes last because it restarts instead of sliding.
 const (
 	M5 Window = iota
 	M30
@@ -26,15 +26,17 @@ const (
 	windowCount
 )
 
-const sliding = int(Month) // windows that lose what leaves them
+const sliding = int(Month) // number of the windows that slide
 
-var windowSeconds = [windowCount]int64{300, 1800, 3600, 7200, 21600, 86400, 259200, 28 * 86400, 30 * 86400, 0}
-var windowNames = [windowCount]string{"5m", "30m", "1h", "2h", "6h", "1d", "3d", "28d", "30d", "month"}
+var (
+	windowSeconds = [windowCount]int64{300, 1800, 3600, 7200, 21600, 86400, 259200, 28 * 86400, 30 * 86400, 0}
+	windowNames   = [windowCount]string{"5m", "30m", "1h", "2h", "6h", "1d", "3d", "28d", "30d", "month"}
+)
 
 // Seconds is the window's length; 0 for the month.
 func (w Window) Seconds() int64 { return windowSeconds[w] }
 
-// String is the window as people write it: 5m, 1h, 3d, month.
+// String is the window's name: 5m, 1h, 3d, month.
 func (w Window) String() string { return windowNames[w] }
 
 // MarshalText writes the window's name.
@@ -51,7 +53,7 @@ func (w *Window) UnmarshalText(b []byte) error {
 	return fmt.Errorf("%q is not a window; there are %s", b, strings.Join(windowNames[:], ", "))
 }
 
-// Tally is what was counted in some stretch of time: Bad of Total requests.
+// Tally counts requests: Bad of Total failed.
 type Tally struct{ Total, Bad uint64 }
 
 func (t *Tally) add(o Tally) {
@@ -64,9 +66,9 @@ func (t *Tally) subtract(o Tally) {
 	t.Bad -= o.Bad
 }
 
-// over is the tally as if a line of that age had been clean at the same traffic
-// for the rest of a window.
-func (t Tally) over(age, window int64) Tally {
+// extrapolated is the tally of a series of that age (in seconds) over a whole window, assuming the same traffic without
+// failures before its first count.
+func (t Tally) extrapolated(age, window int64) Tally {
 	if age <= 0 || age >= window {
 		return t
 	}
@@ -78,13 +80,13 @@ func (t Tally) over(age, window int64) Tally {
 	return t
 }
 
-// share is a share of requests in parts of ten million: 99.95 % leaves 5,000 to
-// fail. Decisions compare such integers, never floats.
+// share is a share of requests in parts of ten million: a target of 99.95 % allows 5,000 to fail. Decisions compare
+// these integers, never floats.
 type share uint64
 
 const whole share = 10_000_000
 
-// shareOf is what a target in percent leaves to fail.
+// shareOf is the share that a target in percent allows to fail.
 func shareOf(target float64) share { return share(math.Round((100 - target) * 100_000)) }
 
 func (s share) ratio() float64 { return float64(s) / float64(whole) }
@@ -94,17 +96,15 @@ type milli uint64
 
 func (f milli) times() float64 { return float64(f) / 1000 }
 
-// above reports whether the tally burns faster than factor times what allowed
-// lets it: bad/total > factor x allowed, in 128-bit integers. No request is
-// never above.
+// above reports whether the tally burns faster than factor times the allowed share: bad/total > factor x allowed, in
+// 128-bit integers. A tally without requests is not above.
 func above(t Tally, factor milli, allowed share) bool {
 	ah, al := bits.Mul64(t.Bad, uint64(whole)*1000)
 	bh, bl := bits.Mul64(t.Total, uint64(factor)*uint64(allowed))
 	return ah > bh || ah == bh && al > bl
 }
 
-// burn is the rate at which the budget goes, for people: 1 is exactly
-// sustainable. It is 0 where nothing was counted.
+// burn is the burn rate as a float, for display: 1 is exactly sustainable, 0 means no request.
 func burn(t Tally, allowed share) float64 {
 	if t.Total == 0 {
 		return 0
@@ -112,16 +112,15 @@ func burn(t Tally, allowed share) float64 {
 	return float64(t.Bad) / float64(t.Total) / allowed.ratio()
 }
 
-// budget is what is left of an error budget.
+// budget is the state of an error budget.
 type budget struct {
-	Left   float64 // 1 = untouched, 0 = spent, below = overspent
-	Period int64   // seconds that the whole budget is for
+	Left   float64 // the part that is left: 1 = untouched, 0 = spent, below = overspent
+	Period int64   // seconds that the whole budget covers
 }
 
-// budgetOf weighs by requests: the share of those in the window that may fail,
-// less those that did. In a calendar month the budget is for the whole of it:
-// what was spent so far counts by the part of the month that has passed, as if
-// the traffic went on evenly.
+// budgetOf computes the budget by requests: the failures that the window's requests allow, minus those that happened.
+// The budget of a calendar month covers the whole month, so the spending so far is weighed by the part of the month
+// that has passed, assuming even traffic.
 func budgetOf(w Window, t Tally, allowed share, clock int64) budget {
 	spent := burn(t, allowed)
 	if w != Month {
@@ -131,8 +130,8 @@ func budgetOf(w Window, t Tally, allowed share, clock int64) budget {
 	return budget{1 - spent*float64(clock-from)/float64(to-from), to - from}
 }
 
-// exhaustion is in how many seconds what is left of the budget is gone at the
-// present rate: remaining x period / burn. ok is false when it does not shrink.
+// exhaustion is the number of seconds until the budget is spent at the present rate: left x period / burn. ok is false
+// when it does not shrink.
 func (b budget) exhaustion(rate float64) (seconds int64, ok bool) {
 	switch {
 	case b.Left <= 0:
@@ -147,18 +146,16 @@ func (b budget) exhaustion(rate float64) (seconds int64, ok bool) {
 	return int64(s), true
 }
 
-// detection is after how many seconds a constant ratio of errors e, from a clean
-// start and at even traffic, fires a pair: factor x W x (1-SLO) / e; ok is false
-// when that is longer than the window, which is never.
+// detection is the number of seconds after which a constant error ratio e, from a healthy start and at even traffic,
+// fires a pair: factor x W x (1-SLO) / e. ok is false when the pair never fires, because that exceeds the window.
 func detection(p Pair, allowed share, e float64) (seconds float64, ok bool) {
 	s := p.factor().times() * float64(p.Long.Seconds()) * allowed.ratio() / e
 	return s, s <= float64(p.Long.Seconds())
 }
 
-// resolvesIn is after how many seconds a pair ends when from now on no request
-// fails and the traffic goes on as in its short window. For a short window S full
-// of a ratio e that is S x (1 - factor x (1-SLO) / e); for any other it is played
-// forward, tick by tick.
+// resolvesIn is the number of seconds after which a pair ends if no further request fails and the traffic of its short
+// window continues. For a short window S with a constant ratio e that is S x (1 - factor x (1-SLO) / e); the function
+// simulates the general case tick by tick.
 func resolvesIn(list []bucket, p Pair, allowed share, clock int64) int64 {
 	short := p.Short.Seconds()
 	from := 0
@@ -177,15 +174,15 @@ func resolvesIn(list []bucket, p Pair, allowed share, clock int64) int64 {
 	for in := int64(0); ; in += Tick {
 		drop(clock + in - short)
 		now := t
-		now.Total += part(traffic, uint64(min(in, short)), uint64(short))
+		now.Total += scaled(traffic, uint64(min(in, short)), uint64(short))
 		if in >= short || !above(now, p.factor(), allowed) {
 			return in
 		}
 	}
 }
 
-// part is v x i / n, rounded down, for i <= n.
-func part(v, i, n uint64) uint64 {
+// scaled is v x i / n, rounded down, for i <= n.
+func scaled(v, i, n uint64) uint64 {
 	hi, lo := bits.Mul64(v, i)
 	q, _ := bits.Div64(hi, lo, n)
 	return q

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func mustCompile(t testing.TB, spec Spec) *Objective {
+func mustCompile(t testing.TB, spec ObjectiveSpec) *Objective {
 	t.Helper()
 	if spec.Name == "" {
 		spec.Name = "checkout"
@@ -25,7 +25,7 @@ func mustCompile(t testing.TB, spec Spec) *Objective {
 	return o
 }
 
-// rig is an engine with one line and one objective on it.
+// rig is an engine with one series and one objective on it.
 type rig struct {
 	*engine
 	t  testing.TB
@@ -34,15 +34,15 @@ type rig struct {
 
 const epoch = 1_764_028_800 // a midnight in UTC
 
-func newRig(t testing.TB, spec Spec) *rig {
+func newRig(t testing.TB, spec ObjectiveSpec) *rig {
 	r := &rig{newEngine(), t, epoch}
 	r.watch(mustCompile(t, spec))
 	return r
 }
 
 func (r *rig) watch(o *Objective) {
-	line := r.newLine(r.at)
-	r.watches[line] = append(r.watches[line], &watch{Objective: o, line: line, standing: make([]standing, len(o.rules))})
+	series := r.addSeries(r.at)
+	r.watches[series] = append(r.watches[series], &watch{Objective: o, series: series, pairs: make([]pairState, len(o.rules))})
 }
 
 // run counts total requests a tick, a share of them bad, for some seconds. A
@@ -52,7 +52,7 @@ func (r *rig) run(seconds int64, total uint64, bad float64) {
 	var done uint64
 	for i := int64(1); i <= seconds/Tick; i++ {
 		so := uint64(math.Floor(float64(i)*float64(total)*bad + 1e-9))
-		if err := r.process([]piece{{r.at, 0, Tally{total, so - done}}}); err != nil {
+		if err := r.process([]sample{{r.at, 0, Tally{total, so - done}}}); err != nil {
 			r.t.Fatal(err)
 		}
 		done = so
@@ -93,7 +93,7 @@ func TestDetectionAndResetAreThoseOfTheWorkbook(t *testing.T) {
 		{0.01, "6h/30m", 12_960, 720},
 		{0.002, "3d/6h", 129_600, 10_800},
 	} {
-		r := newRig(t, Spec{Target: 99.9, Window: "30d"})
+		r := newRig(t, ObjectiveSpec{Target: 99.9, Window: "30d"})
 		r.run(4*86400, 1000, 0) // a clean start
 		began := r.at
 		r.run(int64(c.detection)+3600, 1000, c.ratio)
@@ -137,13 +137,13 @@ func TestBurnsThatAPairCannotSeeNeverFireIt(t *testing.T) {
 	if _, ok := detection(standard[0], 10_000, 0.01); ok {
 		t.Error("1h/5m sees 1 %")
 	}
-	r := newRig(t, Spec{Target: 99.9, Window: "30d"})
+	r := newRig(t, ObjectiveSpec{Target: 99.9, Window: "30d"})
 	r.run(4*86400, 1000, 0)
 	r.run(86400, 1000, 0.002)
 	if got := r.taken(); got != nil {
 		t.Errorf("burn 2 fired within a day: %v", got)
 	}
-	r = newRig(t, Spec{Target: 99.9, Window: "30d", Pairs: StandardX2})
+	r = newRig(t, ObjectiveSpec{Target: 99.9, Window: "30d", Pairs: StandardX2})
 	r.run(4*86400, 1000, 0)
 	from := r.at
 	r.run(86400+3600, 1000, 0.0025)
@@ -153,7 +153,7 @@ func TestBurnsThatAPairCannotSeeNeverFireIt(t *testing.T) {
 }
 
 func TestAYoungLineIsTakenAsCleanBefore(t *testing.T) {
-	r := newRig(t, Spec{Target: 99.9})
+	r := newRig(t, ObjectiveSpec{Target: 99.9})
 	r.run(1800, 1000, 1) // an outage from the first request on
 	if got := r.taken(); len(got) != 1 || got[0] != fmt.Sprintf("1h/5m start %d", epoch+60) {
 		t.Errorf("%v", got)
@@ -161,7 +161,7 @@ func TestAYoungLineIsTakenAsCleanBefore(t *testing.T) {
 }
 
 func TestTheGuardIsTheSmallestCountThatIsNotChance(t *testing.T) {
-	table := thresholdsOf(10_000, 1e-6)
+	table := tables.of(10_000, 1e-6)
 	for n, k := range map[uint64]uint64{10: 3, 30: 4, 50: 4, 70: 4, 100: 5, 300: 6} {
 		if got := table.need(n); got != k {
 			t.Errorf("n=%d: k=%d, want %d", n, got, k)
@@ -186,13 +186,13 @@ func TestTheGuardIsTheSmallestCountThatIsNotChance(t *testing.T) {
 }
 
 func TestThreeErrorsOfALittleSiteCouldBeChance(t *testing.T) {
-	r := newRig(t, Spec{Target: 99.9})
+	r := newRig(t, ObjectiveSpec{Target: 99.9})
 	for i := range int64(200) { // a request a minute, three of them bad
 		bad := uint64(0)
 		if i == 150 || i == 152 || i == 155 {
 			bad = 1
 		}
-		if err := r.process([]piece{{epoch + i*60, 0, Tally{1, bad}}}); err != nil {
+		if err := r.process([]sample{{epoch + i*60, 0, Tally{1, bad}}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -203,7 +203,7 @@ func TestThreeErrorsOfALittleSiteCouldBeChance(t *testing.T) {
 	s := &r.sums[0]
 	if need, held := o.need(&o.rules[0], s); !held || !above(s[H1], o.rules[0].factor(), o.allowed) {
 		t.Errorf("need %d, held %v, %+v", need, held, s[H1])
-	} else if got := heldWords(s[H1], need, 0); got != "3 of 61 requests failed; at this traffic 4 would be needed: three errors could be chance." {
+	} else if got := heldText(s[H1], need, 0); got != "3 of 61 requests failed; at this traffic 4 would be needed: three errors could be chance." {
 		t.Error(got)
 	}
 }
@@ -213,11 +213,11 @@ func TestWhenABurnResolvesIsToldAsItWillBe(t *testing.T) {
 		seconds int64
 		ratio   float64
 	}{{60, 0.6}, {600, 1}, {3600, 0.02}, {900, 0.1}} {
-		r := newRig(t, Spec{Target: 99.95})
+		r := newRig(t, ObjectiveSpec{Target: 99.95})
 		r.run(86400, 1000, 0)
 		r.run(c.seconds, 1000, c.ratio)
 		w := r.watches[0][0]
-		if w.standing[0].state != firing {
+		if w.pairs[0].state != firing {
 			t.Fatalf("%+v does not fire", c)
 		}
 		for range 6 { // and as it counts down
@@ -244,20 +244,20 @@ func TestWhenABurnResolvesIsToldAsItWillBe(t *testing.T) {
 }
 
 func TestSilenceKeepsAnAlertStanding(t *testing.T) {
-	r := newRig(t, Spec{Target: 99.9})
-	r.watch(mustCompile(t, Spec{Name: "other", Target: 99.9, Match: Match{Zone: "b"}}))
+	r := newRig(t, ObjectiveSpec{Target: 99.9})
+	r.watch(mustCompile(t, ObjectiveSpec{Name: "other", Target: 99.9, Match: Match{Zone: "b"}}))
 	r.run(7200, 1000, 0)
 	r.run(300, 1000, 0.5)
 	if got := r.taken(); len(got) != 1 {
 		t.Fatalf("%v", got)
 	}
 	for range 360 { // an hour in which only the other zone has requests
-		if err := r.process([]piece{{r.at, 1, Tally{10, 0}}}); err != nil {
+		if err := r.process([]sample{{r.at, 1, Tally{10, 0}}}); err != nil {
 			t.Fatal(err)
 		}
 		r.at += Tick
 	}
-	if got := r.taken(); got != nil || r.watches[0][0].standing[0].state != firing {
+	if got := r.taken(); got != nil || r.watches[0][0].pairs[0].state != firing {
 		t.Errorf("silence ended it: %v", got)
 	}
 	r.run(Tick, 1000, 0)
@@ -267,7 +267,7 @@ func TestSilenceKeepsAnAlertStanding(t *testing.T) {
 }
 
 func TestAFasterPairTellsForTheSlowerOnes(t *testing.T) {
-	r := newRig(t, Spec{Target: 99.95})
+	r := newRig(t, ObjectiveSpec{Target: 99.95})
 	r.run(4*86400, 1000, 0)
 	r.run(1800, 1000, 0.6) // enough for all four
 	r.run(8*3600, 1000, 0) // repaired
@@ -279,7 +279,7 @@ func TestAFasterPairTellsForTheSlowerOnes(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	// A lesser burn drains slowly from the short window: it tells nobody again.
-	r = newRig(t, Spec{Target: 99.95})
+	r = newRig(t, ObjectiveSpec{Target: 99.95})
 	r.run(4*86400, 1000, 0)
 	r.run(4*3600, 1000, 0.017)
 	r.run(8*3600, 1000, 0)
@@ -291,7 +291,7 @@ func TestAFasterPairTellsForTheSlowerOnes(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	// Half repaired: the page ends, and what still burns is told by the next.
-	r = newRig(t, Spec{Target: 99.95})
+	r = newRig(t, ObjectiveSpec{Target: 99.95})
 	r.run(4*86400, 1000, 0)
 	r.run(1800, 1000, 0.6)
 	r.run(2*3600, 1000, 0.005) // 10 times
@@ -305,7 +305,7 @@ func TestAFasterPairTellsForTheSlowerOnes(t *testing.T) {
 }
 
 func TestAMonthBeginsAnew(t *testing.T) {
-	r := newRig(t, Spec{Target: 99.9, Window: "month"})
+	r := newRig(t, ObjectiveSpec{Target: 99.9, Window: "month"})
 	r.at = time.Date(2026, 10, 31, 20, 0, 0, 0, time.UTC).Unix()
 	r.run(4*3600, 10, 0.001)
 	if got := r.sums[0][Month]; got != (Tally{14_400, 14}) {
@@ -316,7 +316,7 @@ func TestAMonthBeginsAnew(t *testing.T) {
 		t.Errorf("in November %+v", got)
 	}
 	// What comes late for October is not November's.
-	if err := r.process([]piece{{r.at - 3600, 0, Tally{5, 5}}}); err != nil {
+	if err := r.process([]sample{{r.at - 3600, 0, Tally{5, 5}}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := r.sums[0]; got[Month] != (Tally{10, 0}) || got[H2].Bad < 5 {
@@ -360,13 +360,13 @@ func TestASpreadCountStaysWhole(t *testing.T) {
 		var sum Tally
 		last := int64(-1)
 		for _, p := range list {
-			if p.Bad > p.Total || p.Total == 0 || p.at%Tick != 0 || p.at <= last || p.at < floor(at, Tick) || p.at >= at+seconds || p.line != 7 {
+			if p.Bad > p.Total || p.Total == 0 || p.at%Tick != 0 || p.at <= last || p.at < alignDown(at, Tick) || p.at >= at+seconds || p.series != 7 {
 				t.Fatalf("count of %d s at %d: piece %+v", seconds, at, p)
 			}
 			last = p.at
 			sum.add(p.Tally)
 		}
-		if sum != (Tally{total, bad}) || len(list) > maxPieces {
+		if sum != (Tally{total, bad}) || len(list) > maxSamples {
 			t.Fatalf("%d pieces, %+v of %d, %d", len(list), sum, total, bad)
 		}
 	}

@@ -4,45 +4,49 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
+	"strings"
 )
 
-// A pair of windows of an objective is in one of these states:
+// alertState is the state of one window pair of an objective:
 //
 //	         both windows above                short window no longer above
 //	quiet --------------------------> firing ------------------------------> quiet
 //	   \                                 ^
-//	    \ a faster pair fires            | it ended a short window ago, and what was
-//	     v                               | counted since burns above this pair's factor
+//	    \ a faster pair fires            | that pair ended a short window ago, and the
+//	     v                               | traffic since burns above this pair's factor
 //	   covered --------------------------+
 //	     \---- no longer above ----> quiet
 //
-// A firing pair whose short window holds no request keeps its state: silence is
-// not health.
-type pairState uint8
+// A firing pair whose short window has no request keeps its state: silence is not health.
+type alertState uint8
 
 const (
-	quiet pairState = iota
+	quiet alertState = iota
 	firing
-	covered // its cause has been told by a faster pair
+	covered // a faster pair has alerted about the same failures
 )
 
-// standing is what lasts of a pair.
-type standing struct {
-	state pairState
-	since int64 // firing: the tick at which it began to fire; covered: since when no faster pair fires, 0 while one does
-	began int64 // firing: since when the line burned
-	told  bool  // firing: the start was sent as an alert; its end is too
+// pairState is the persisted state of one window pair.
+type pairState struct {
+	state alertState
+
+	// since is, while firing, the tick at which the pair began to fire; while covered, the time since which no faster
+	// pair fires, and 0 while one does.
+	since int64
+
+	began   int64 // firing: the beginning of the burn
+	alerted bool  // firing: the start was sent as an alert, so the end is sent too
 }
 
-// watch is an objective on the line that it judges.
+// watch is an objective with the series that it applies to.
 type watch struct {
 	*Objective
-	line     uint32
-	standing []standing // by pair
-	dataAt   int64      // end of the newest tick with a request; 0 = none
+	series uint32
+	pairs  []pairState // by pair
+	dataAt int64       // end of the newest tick with a request; 0 = none
 }
 
-// Reading is what a window showed.
+// Reading is the tally and the burn rate of one window.
 type Reading struct {
 	Window Window  `json:"window"`
 	Burn   float64 `json:"burn" doc:"How many times faster than sustainable the budget goes"`
@@ -60,41 +64,41 @@ const (
 	End   = "end"
 )
 
-// Transition is a pair that began to fire or stopped.
+// Transition is the start or end of a pair's firing, with the numbers of that moment.
 type Transition struct {
-	At          int64 // Unix seconds, by the counts' own time
+	At          int64 // Unix seconds, in the time of the counts
 	Objective   *Objective
 	Pair        Pair
 	Event       string // Start or End
 	Long, Short Reading
 	BudgetLeft  float64 // 1 = untouched, below 0 = overspent
-	ExhaustedIn *int64  // seconds; nil = it does not shrink
-	Began       int64   // since when the line burned
-	Since       int64   // when the pair began to fire; At of its start
-	told        bool    // people are to be told: it is not a replay of what is long past
+	ExhaustedIn *int64  // seconds; nil = the budget does not shrink
+	Began       int64   // beginning of the burn
+	Since       int64   // start of the firing
+	alert       bool    // it is sent as an alert; false for replayed history
 }
 
-// AlertID is the id of a transition's alert: of objective, pair and firing tick,
-// so that a repeat after a crash has the same one. The start's is the
-// correlation id of both.
+// AlertID is the id of the transition's alert. It is derived from objective, pair and firing tick, so that a repeat
+// after a crash has the same id.
 func (t *Transition) AlertID() string {
 	return alertID(t.Objective.ID, t.Pair.key(), t.Since, t.Event)
 }
 
-// Correlation is the id of the start.
+// Correlation is the correlation id of start and end: the alert id of the start.
 func (t *Transition) Correlation() string {
 	return alertID(t.Objective.ID, t.Pair.key(), t.Since, Start)
 }
 
 func alertID(objective, pair string, since int64, event string) string {
-	sum := sha256.Sum256([]byte("belfry burn\x00" + objective + "\x00" + pair + "\x00" + strconv.FormatInt(since, 10) + "\x00" + event))
+	parts := []string{"belfry burn", objective, pair, strconv.FormatInt(since, 10), event}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:16])
 }
 
-// judge evaluates every objective whose line changed since it was judged.
-func (e *engine) judge() (err error) {
-	e.dirty.drain(func(line uint32) {
-		for _, w := range e.watches[line] {
+// evaluateDirty evaluates the objectives of the series that changed since the last evaluation.
+func (e *engine) evaluateDirty() (err error) {
+	e.dirty.drain(func(series uint32) {
+		for _, w := range e.watches[series] {
 			if failed := e.evaluate(w); failed != nil {
 				err = failed
 			}
@@ -103,28 +107,26 @@ func (e *engine) judge() (err error) {
 	return err
 }
 
-// fires reports whether both windows of a pair burn above its factor. A line
-// that is younger than the long window, by its age in seconds, is taken as one
-// that was clean before at the same traffic: else the first minute of an outage
+// fires reports whether both windows of a pair burn above its factor. A series that is younger (age, in seconds) than
+// the long window is assumed to have been healthy before, at the same traffic. Otherwise the first minute of an outage
 // would look like three bad days.
 func (o *Objective) fires(p *Pair, s *sums, age int64) bool {
 	if s[p.Short].Bad == 0 {
-		return false // most lines, mostly
+		return false // the common case
 	}
-	return above(s[p.Long].over(age, p.Long.Seconds()), p.factor(), o.allowed) && above(s[p.Short], p.factor(), o.allowed)
+	return above(s[p.Long].extrapolated(age, p.Long.Seconds()), p.factor(), o.allowed) && above(s[p.Short], p.factor(), o.allowed)
 }
 
-// need is the fewest failures in the pair's long window that are not chance;
-// held reports that there are fewer, or too few requests.
+// need is the smallest number of failures in the pair's long window that is not explained by chance. held reports that
+// there are fewer failures than that, or too few requests.
 func (o *Objective) need(p *Pair, s *sums) (need uint64, held bool) {
 	need = max(o.thresholds.need(s[p.Long].Total), uint64(o.Guard.MinBad))
 	return need, s[p.Long].Bad < need || s[p.Long].Total < uint64(o.Guard.MinTotal)
 }
 
-// burning reports whether what a faster pair told of still goes on, at the
-// factor of pair i: the short windows of all pairs before it are above, and hold
-// nothing but what was counted after the faster pair ended. Windows that only
-// drain after a repair tell nobody a second time.
+// burning reports whether failures continue after a faster pair ended at the time ended: the short windows of all
+// faster pairs burn above the factor of pair i, and contain only traffic since that end. Without this check, old
+// failures leaving the long window would alert again after the repair.
 func (o *Objective) burning(i int, s *sums, ended int64) bool {
 	for _, faster := range o.rules[:i] {
 		if ended < faster.Short.Seconds() || !above(s[faster.Short], o.rules[i].factor(), o.allowed) {
@@ -134,28 +136,28 @@ func (o *Objective) burning(i int, s *sums, ended int64) bool {
 	return true
 }
 
-// evaluate moves the states of an objective's pairs, the fastest first.
+// evaluate updates the states of an objective's pairs, the fastest first.
 func (e *engine) evaluate(w *watch) error {
-	s := &e.sums[w.line]
+	s := &e.sums[w.series]
 	inhibited := false // a faster pair fires
 	for i := range w.rules {
 		p := &w.rules[i]
-		st := &w.standing[i]
-		on := w.fires(p, s, e.clock-e.first[w.line])
+		st := &w.pairs[i]
+		on := w.fires(p, s, e.clock-e.first[w.series])
 		switch {
-		case st.state == firing && s[p.Short].Total == 0:
+		case st.state == firing && s[p.Short].Total == 0: // silence
 		case st.state == firing && !on:
-			e.note(w, *p, End, *st)
-			*st = standing{}
+			e.addTransition(w, *p, End, *st)
+			*st = pairState{}
 		case st.state == covered && !on:
-			*st = standing{}
+			*st = pairState{}
 		case st.state == firing, !on:
 		default: // quiet or covered, and above
 			if _, held := w.need(p, s); held {
 				break
 			}
 			if inhibited {
-				*st = standing{state: covered}
+				*st = pairState{state: covered}
 				break
 			}
 			if st.state == covered {
@@ -170,36 +172,44 @@ func (e *engine) evaluate(w *watch) error {
 			if err != nil {
 				return err
 			}
-			*st = standing{firing, e.clock, began, e.clock >= e.tellFrom}
-			e.note(w, *p, Start, *st)
+			*st = pairState{firing, e.clock, began, e.clock >= e.alertFrom}
+			e.addTransition(w, *p, Start, *st)
 		}
 		inhibited = inhibited || st.state == firing
 	}
 	return nil
 }
 
-func (e *engine) note(w *watch, p Pair, event string, st standing) {
-	e.transitions = append(e.transitions, w.transition(&e.sums[w.line], e.clock, p, event, st))
+func (e *engine) addTransition(w *watch, p Pair, event string, st pairState) {
+	e.transitions = append(e.transitions, w.transition(&e.sums[w.series], e.clock, p, event, st))
 }
 
-// transition is what a pair did, with the numbers of that moment.
-func (o *Objective) transition(s *sums, at int64, p Pair, event string, st standing) Transition {
-	t := Transition{At: at, Objective: o, Pair: p, Event: event, Long: o.read(s, p.Long), Short: o.read(s, p.Short),
-		Began: st.began, Since: st.since, told: st.told}
+// transition makes the transition of a pair, with the numbers of the moment at.
+func (o *Objective) transition(s *sums, at int64, p Pair, event string, st pairState) Transition {
+	t := Transition{
+		At:        at,
+		Objective: o,
+		Pair:      p,
+		Event:     event,
+		Long:      o.read(s, p.Long),
+		Short:     o.read(s, p.Short),
+		Began:     st.began,
+		Since:     st.since,
+		alert:     st.alerted,
+	}
 	left := budgetOf(o.Window, s[o.Window], o.allowed, at)
 	t.BudgetLeft = left.Left
-	// The short window is the present rate; the long one still holds the time before the failures.
+	// The short window has the present rate; the long one still includes the time before the failures.
 	if in, ok := left.exhaustion(t.Short.Burn); ok {
 		t.ExhaustedIn = &in
 	}
 	return t
 }
 
-// began looks back for the start of the run that led to the alert: the first
-// bucket above the sustainable rate since the short window was last at or below
-// it. Older buckets are coarser, and so is what they tell.
+// began finds the beginning of the burn that led to an alert: the first bucket above the sustainable rate since the
+// short window was last at or below it. Its resolution is that of the buckets, which are coarser the older they are.
 func (e *engine) began(w *watch, p Pair) (int64, error) {
-	list, err := e.history(w.line, e.clock-p.Long.Seconds())
+	list, err := e.history(w.series, e.clock-p.Long.Seconds())
 	if err != nil {
 		return 0, err
 	}
@@ -212,8 +222,7 @@ func (e *engine) began(w *watch, p Pair) (int64, error) {
 			recent.add(list[from].Tally)
 		}
 		if !above(recent, 1000, w.allowed) {
-			// The run began inside of this window: where the excess of
-			// failures since is largest.
+			// The burn began inside this window, where the excess of failures since is largest.
 			if at, ok := onset(list[from:i+1], w.allowed); ok {
 				began = at
 			}
@@ -227,13 +236,17 @@ func (e *engine) began(w *watch, p Pair) (int64, error) {
 	return began, nil
 }
 
-// onset is the bucket from which to the end of the list there are the most
-// failures beyond what is allowed; ok is false where there are none.
+// onset is the start of the bucket from which the excess of failures over the allowed ones, summed to the end of the
+// list, is largest. ok is false when there is no excess.
 func onset(list []bucket, allowed share) (at int64, ok bool) {
-	sum, most := 0.0, 0.0
+	sum := 0.0
+	most := 0.0
 	for i := len(list) - 1; i >= 0; i-- {
-		if sum += float64(list[i].Bad) - float64(list[i].Total)*allowed.ratio(); sum > most {
-			at, most, ok = list[i].Start, sum, true
+		sum += float64(list[i].Bad) - float64(list[i].Total)*allowed.ratio()
+		if sum > most {
+			at = list[i].Start
+			most = sum
+			ok = true
 		}
 	}
 	return at, ok

@@ -2,14 +2,13 @@ package slo
 
 import (
 	"math"
+	"slices"
 	"sync"
 )
 
-// Guard keeps chance from waking people. At little traffic one failed request
-// exceeds any factor (at 99.9 % and 69 requests an hour it burns 14.4 times), so
-// a pair fires only when its long window has at least k failures: the fewest
-// that a service which just meets its objective shows with a probability of at
-// most Alpha.
+// Guard suppresses alerts by chance. At little traffic one failed request exceeds any factor (at 99.9 % and 69 requests
+// an hour it burns 14.4 times), so a pair fires only when its long window has at least k failures: the smallest number
+// that a service which just meets its objective shows with a probability of at most Alpha.
 type Guard struct {
 	Alpha    float64 `json:"alpha,omitempty" doc:"Highest probability that a pair fires by chance; 0.000001 when left out" minimum:"0" maximum:"0.1"`
 	MinTotal int64   `json:"min_total,omitempty" doc:"Fewest requests in the long window for a pair to fire" minimum:"0" maximum:"1000000000"`
@@ -19,55 +18,62 @@ type Guard struct {
 // DefaultAlpha is the guard's alpha when none is given.
 const DefaultAlpha = 1e-6
 
-// guardMean bounds the table: from so many failures on that are expected of a
-// service which just meets its objective, the burn rate speaks for itself.
+// guardMean bounds the table. When a service that just meets its objective would show this many failures, the burn rate
+// is significant by itself.
 const guardMean = 32
 
-// thresholds[k] is the largest n for which k failures are too many to be
-// chance; it grows with k.
+// thresholds[k] is the largest number of requests for which k failures are not explained by chance; it grows with k.
 type thresholds []uint64
 
-// need is the fewest failures of n requests that are not chance; 0 past the
-// table's end.
+// need is the smallest number of failures in n requests that is not explained by chance; 0 past the table's end.
 func (t thresholds) need(n uint64) uint64 {
-	lo, hi := 0, len(t)
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if t[mid] >= n {
-			hi = mid
-		} else {
-			lo = mid + 1
-		}
-	}
-	if lo == len(t) {
+	k, _ := slices.BinarySearch(t, n)
+	if k == len(t) {
 		return 0
 	}
-	return uint64(lo)
+	return uint64(k)
 }
 
-type guardKey struct {
+// tables caches the thresholds of targets. It is the one mutable variable of the package: computing a table is a pure
+// function that takes milliseconds, and objectives are compiled each time that they are read.
+var tables = tableCache{known: map[tableKey]thresholds{}}
+
+type tableKey struct {
 	allowed share
 	alpha   float64
 }
 
-var guards = struct {
-	sync.Mutex
-	known map[guardKey]thresholds
-}{known: map[guardKey]thresholds{}}
+type tableCache struct {
+	mu    sync.Mutex // guards known
+	known map[tableKey]thresholds
+}
 
-// thresholdsOf makes the table for a target, once: about 80 integers.
-func thresholdsOf(allowed share, alpha float64) thresholds {
-	key := guardKey{allowed, alpha}
-	guards.Lock()
-	defer guards.Unlock()
-	if t, ok := guards.known[key]; ok {
+// maxTables bounds the cache, because customers choose the keys.
+const maxTables = 4096
+
+// of returns the table of a target: about 80 integers.
+func (c *tableCache) of(allowed share, alpha float64) thresholds {
+	key := tableKey{allowed, alpha}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t, ok := c.known[key]; ok {
 		return t
 	}
+	if len(c.known) >= maxTables {
+		clear(c.known)
+	}
+	t := computeThresholds(allowed, alpha)
+	c.known[key] = t
+	return t
+}
+
+func computeThresholds(allowed share, alpha float64) thresholds {
 	p := allowed.ratio()
 	most := uint64(math.Ceil(guardMean / p))
-	t := thresholds{0} // no failure is never too many
+	t := thresholds{0} // zero failures never exceed
 	for k := uint64(1); t[k-1] < most; k++ {
-		lo, hi := t[k-1], most
+		lo := t[k-1]
+		hi := most
 		for lo < hi { // the largest n with tail(n, k) <= alpha
 			mid := lo + (hi-lo+1)/2
 			if tail(mid, k, p) <= alpha {
@@ -78,14 +84,10 @@ func thresholdsOf(allowed share, alpha float64) thresholds {
 		}
 		t = append(t, lo)
 	}
-	if len(guards.known) > 4096 {
-		clear(guards.known) // customers choose the keys
-	}
-	guards.known[key] = t
 	return t
 }
 
-// tail is P(Bin(n, p) >= k), summed until its terms no longer matter.
+// tail is P(Bin(n, p) >= k), summed until its terms become negligible.
 func tail(n, k uint64, p float64) float64 {
 	switch {
 	case k == 0:
@@ -95,7 +97,8 @@ func tail(n, k uint64, p float64) float64 {
 	case p >= 1:
 		return 1
 	}
-	fn, fk := float64(n), float64(k)
+	fn := float64(n)
+	fk := float64(k)
 	ln, _ := math.Lgamma(fn + 1)
 	lk, _ := math.Lgamma(fk + 1)
 	lr, _ := math.Lgamma(fn - fk + 1)

@@ -107,7 +107,7 @@ func (p *pages) show(w http.ResponseWriter, v visit, title, template string, sta
 }
 
 // Glance is the summary of one objective for the overview.
-type Glance struct {
+type Summary struct {
 	ID, Name, Href string
 	State          State
 	Sentence       string
@@ -120,11 +120,11 @@ type Glance struct {
 }
 
 // Glance reads the state of all of an account's objectives, the worst first.
-func (f *Feature) Glance(ctx context.Context, accountID string) ([]Glance, error) {
-	list, err := f.judged(ctx, accountID)
-	out := make([]Glance, len(list))
+func (f *Feature) Summaries(ctx context.Context, accountID string) ([]Summary, error) {
+	list, err := f.statuses(ctx, accountID)
+	out := make([]Summary, len(list))
 	for i, j := range list {
-		out[i] = Glance{
+		out[i] = Summary{
 			ID:       j.ID,
 			Name:     j.Name,
 			Href:     objectivePath(accountID, j.ID),
@@ -132,25 +132,25 @@ func (f *Feature) Glance(ctx context.Context, accountID string) ([]Glance, error
 			Sentence: j.Status.Sentence,
 			Rising:   j.Status.Rising,
 			Tone:     j.Status.BudgetTone(),
-			Left:     j.Status.Budget.LeftWords(),
+			Left:     j.Status.Budget.LeftText(),
 			Bar:      float64(j.Status.Budget.Bar()),
 			Counted:  j.Status.Budget.Total > 0,
-			Burn:     j.Status.burnWords(),
+			Burn:     j.Status.burnText(),
 		}
 	}
 	return out, err
 }
 
 // judged is an objective with its status.
-type judged struct {
+type withStatus struct {
 	*Objective
 	Status Status
 }
 
 // judged reads all of an account's objectives, the worst first: those that burn,
 // those that recover, those without data, then by the budget that is left.
-func (f *Feature) judged(ctx context.Context, accountID string) ([]judged, error) {
-	var out []judged
+func (f *Feature) statuses(ctx context.Context, accountID string) ([]withStatus, error) {
+	var out []withStatus
 	err := f.db.View(ctx, func(tx *db.Tx) error {
 		list, err := selectObjectives(ctx, tx, `WHERE account_id = $1 ORDER BY id LIMIT $2`, accountID, MaxObjectives)
 		if err != nil {
@@ -164,12 +164,12 @@ func (f *Feature) judged(ctx context.Context, accountID string) ([]judged, error
 			return err
 		}
 		for i, o := range list {
-			out = append(out, judged{o, o.status(readings[i], f.now())})
+			out = append(out, withStatus{o, o.status(readings[i], f.now())})
 		}
 		return nil
 	})
 	rank := map[State]int{Burning: 0, Recovering: 1, NoData: 2, Healthy: 3}
-	slices.SortStableFunc(out, func(a, b judged) int {
+	slices.SortStableFunc(out, func(a, b withStatus) int {
 		return cmp.Or(cmp.Compare(rank[a.Status.State], rank[b.Status.State]), cmp.Compare(a.Status.Budget.Left, b.Status.Budget.Left),
 			strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)))
 	})
@@ -177,8 +177,8 @@ func (f *Feature) judged(ctx context.Context, accountID string) ([]judged, error
 }
 
 // shownRow is an objective in the list.
-type shownRow struct {
-	judged
+type objectiveRow struct {
+	withStatus
 	Href, Zone, Part string
 	Spark            []float64
 }
@@ -187,7 +187,7 @@ type shownRow struct {
 func (o *Objective) Percent() string { return strconv.FormatFloat(o.Target, 'f', -1, 64) + " %" }
 
 // WindowWords is what the budget is for.
-func (o *Objective) WindowWords() string {
+func (o *Objective) WindowText() string {
 	switch o.Window {
 	case Month:
 		return "this month"
@@ -199,7 +199,7 @@ func (o *Objective) WindowWords() string {
 
 // Part is what it judges of its zone; "" is all of it.
 func (o *Objective) Part() string {
-	k := o.line()
+	k := o.seriesKey()
 	words := map[string]string{kindOrigin: "origin ", kindHostname: "host ", kindPathClass: "paths "}
 	s := ""
 	if k.kind != kindZone {
@@ -253,31 +253,31 @@ func (s Status) BudgetTone() ui.Tone {
 }
 
 // LeftWords is what is left: 91 %, nothing.
-func (b BudgetStatus) LeftWords() string {
+func (b BudgetStatus) LeftText() string {
 	if b.Total == 0 {
 		return "–"
 	}
 	if b.Left <= 0 {
 		return "0 %"
 	}
-	return leftWords(b.Left)
+	return leftText(b.Left)
 }
 
 // Bar is what is left as 0 to 100.
 func (b BudgetStatus) Bar() int { return int(100 * min(1, max(0, b.Left))) }
 
 // WindowWords is the window of a reading: 5 min, 1 h.
-func (r Reading) WindowWords() string { return span(r.Window.Seconds()) }
+func (r Reading) WindowText() string { return span(r.Window.Seconds()) }
 
 // BurnWords is a burn rate: 1.4×.
-func (r Reading) BurnWords() string {
+func (r Reading) BurnText() string {
 	if r.Total == 0 {
 		return "–"
 	}
 	return times(r.Burn) + "×"
 }
 
-func (b BudgetStatus) endWords() string {
+func (b BudgetStatus) endText() string {
 	switch {
 	case b.Total == 0:
 		return "–"
@@ -302,8 +302,8 @@ func (s Status) Chance() bool { return s.chance }
 func (s Status) Pace() string { return s.pace }
 
 // burnWords is the burn rate with its window: 14× over 1 h.
-func (s Status) burnWords() string {
-	text := s.burnNow.BurnWords() + " over " + s.burnNow.WindowWords()
+func (s Status) burnText() string {
+	text := s.burnNow.BurnText() + " over " + s.burnNow.WindowText()
 	if s.chance {
 		text += ", could be chance"
 	}
@@ -311,39 +311,39 @@ func (s Status) burnWords() string {
 }
 
 // EndWords is when the budget ends at the present rate.
-func (s Status) EndWords() string {
+func (s Status) EndText() string {
 	if s.State == Recovering && s.Budget.Left > 0 {
 		return "paused"
 	}
-	return s.Budget.endWords()
+	return s.Budget.endText()
 }
 
 // latelyRows are the transitions below the list.
-const latelyRows = 10
+const recentRows = 10
 
 // shownPast is a transition with the page of its objective.
-type shownPast struct {
+type pastRow struct {
 	Past
 	Href string
 }
 
 func (p *pages) showList(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
-	list, err := p.judged(v.ctx, v.account)
+	list, err := p.statuses(v.ctx, v.account)
 	if err != nil {
 		return err
 	}
-	rows := make([]shownRow, len(list))
+	rows := make([]objectiveRow, len(list))
 	objectives := make([]*Objective, len(list))
 	count := map[State]int{}
 	for i, j := range list {
 		objectives[i] = j.Objective
 		count[j.Status.State]++
-		_, zone, err := p.zone(v.ctx, v.account, j.Match.Zone)
+		_, zone, err := p.cfg.Zone(v.ctx, v.account, j.Match.Zone)
 		if err != nil {
 			return err
 		}
-		rows[i] = shownRow{judged: j, Href: objectivePath(v.account, j.ID), Zone: cmp.Or(zone, "a deleted property"), Part: j.Part()}
+		rows[i] = objectiveRow{withStatus: j, Href: objectivePath(v.account, j.ID), Zone: cmp.Or(zone, "a deleted property"), Part: j.Part()}
 	}
 	day, _ := RangeOf("1d")
 	series, err := p.seriesOf(v.ctx, objectives, day)
@@ -368,13 +368,13 @@ func (p *pages) showList(w http.ResponseWriter, r *http.Request) error {
 			break
 		}
 	}
-	lately, err := p.lately(v.ctx, v.account, latelyRows)
+	lately, err := p.recentTransitions(v.ctx, v.account, recentRows)
 	if err != nil {
 		return err
 	}
-	past := make([]shownPast, len(lately))
+	past := make([]pastRow, len(lately))
 	for i, one := range lately {
-		past[i] = shownPast{one, objectivePath(v.account, one.objective)}
+		past[i] = pastRow{one, objectivePath(v.account, one.objective)}
 	}
 	return p.show(w, v, "Objectives", "objectives", 0, map[string]any{
 		"Rows": rows, "Path": objectivesPath(v.account), "May": v.can(account.SLOWrite), "Example": p.example(v.account),

@@ -23,12 +23,12 @@ type objectiveForm struct {
 }
 
 // own stands for pairs that are written out.
-const own = "own"
+const ownPairs = "own"
 
 var (
 	kindChoices   = [][2]string{{kindZone, "all requests of the property"}, {kindHostname, "one hostname"}, {kindOrigin, "one origin"}, {kindPathClass, "one class of paths"}}
 	windowChoices = [][2]string{{"28d", "28 days, rolling"}, {"30d", "30 days, rolling"}, {"month", "the calendar month (UTC)"}}
-	pairChoices   = [][2]string{{Standard, "standard: two that page, two that open tickets"}, {StandardX2, "standard, and a ticket when half of the time is left"}, {own, "own, written below"}}
+	pairChoices   = [][2]string{{Standard, "standard: two that page, two that open tickets"}, {StandardX2, "standard, and a ticket when half of the time is left"}, {ownPairs, "own, written below"}}
 )
 
 func typed(r *http.Request) objectiveForm {
@@ -39,7 +39,7 @@ func typed(r *http.Request) objectiveForm {
 }
 
 // spec reads what was typed; its faults are those of fields that are no numbers.
-func (f objectiveForm) spec() (Spec, error) {
+func (f objectiveForm) spec() (ObjectiveSpec, error) {
 	var faults errs.List
 	number := func(text, pointer, words string) float64 {
 		text = strings.TrimSpace(strings.TrimSuffix(strings.ReplaceAll(text, ",", "."), "%"))
@@ -52,7 +52,7 @@ func (f objectiveForm) spec() (Spec, error) {
 		}
 		return v
 	}
-	s := Spec{Name: f.Name, Match: Match{Zone: f.Zone}, SLI: f.SLI, Window: f.Window, Target: number(f.Target, "/target", "a percentage such as 99.95")}
+	s := ObjectiveSpec{Name: f.Name, Match: Match{Zone: f.Zone}, SLI: f.SLI, Window: f.Window, Target: number(f.Target, "/target", "a percentage such as 99.95")}
 	switch f.Kind {
 	case kindHostname:
 		s.Match.Hostname = f.Value
@@ -67,7 +67,7 @@ func (f objectiveForm) spec() (Spec, error) {
 	s.Guard = Guard{Alpha: number(f.Alpha, "/guard/alpha", "a probability such as 0.000001"),
 		MinTotal: int64(number(f.MinTotal, "/guard/min_total", "a number of requests")), MinBad: int64(number(f.MinBad, "/guard/min_bad", "a number of requests"))}
 	s.Pairs = f.Pairs
-	if f.Pairs == own {
+	if f.Pairs == ownPairs {
 		list, err := parsePairs(f.Own)
 		if err != nil {
 			faults = append(faults, err)
@@ -80,8 +80,8 @@ func (f objectiveForm) spec() (Spec, error) {
 // parsePairs reads one pair a line: LONG SHORT FACTOR SEVERITY.
 func parsePairs(text string) ([]Pair, *errs.Error) {
 	list := []Pair{}
-	for line := range strings.Lines(text) {
-		words := strings.Fields(strings.ReplaceAll(line, "/", " "))
+	for series := range strings.Lines(text) {
+		words := strings.Fields(strings.ReplaceAll(series, "/", " "))
 		if len(words) == 0 {
 			continue
 		}
@@ -96,7 +96,7 @@ func parsePairs(text string) ([]Pair, *errs.Error) {
 			}
 		}
 		if len(words) != 4 || err != nil {
-			return nil, errs.At(errs.CodeInvalid, "/own", "expected lines such as: 1h 5m 14.4 page. This is not one: %s", clip(strings.TrimSpace(line), 60))
+			return nil, errs.At(errs.CodeInvalid, "/own", "expected lines such as: 1h 5m 14.4 page. This is not one: %s", clip(strings.TrimSpace(series), 60))
 		}
 		if list = append(list, p); len(list) > maxPairs {
 			break
@@ -106,11 +106,11 @@ func parsePairs(text string) ([]Pair, *errs.Error) {
 }
 
 func formOf(o *Objective) objectiveForm {
-	k := o.line()
+	k := o.seriesKey()
 	f := objectiveForm{Name: o.Name, Zone: o.Match.Zone, Kind: k.kind, Value: k.value, SLI: o.SLI, Target: strconv.FormatFloat(o.Target, 'f', -1, 64), Window: o.Window.String()}
 	var ok bool
 	if f.Pairs, ok = o.Pairs.(string); !ok {
-		f.Pairs = own
+		f.Pairs = ownPairs
 		for _, p := range o.rules {
 			f.Own += fmt.Sprintf("%s %s %v %s\n", p.Long, p.Short, p.Factor, p.Severity)
 		}
@@ -159,7 +159,7 @@ func (p *pages) renderForm(w http.ResponseWriter, v visit, f objectiveForm) erro
 
 // everyFault adds to the faults of what was typed those of the objective that it
 // makes, so that a person corrects all fields at once.
-func everyFault(s Spec, faults error) error {
+func everyFault(s ObjectiveSpec, faults error) error {
 	list := errs.All(faults)
 	_, err := compile(s)
 	for _, one := range errs.All(err) {

@@ -78,7 +78,7 @@ func (p *pages) showOne(w http.ResponseWriter, r *http.Request) error {
 	path := objectivePath(v.account, o.ID)
 	page := objectivePage{Objective: o, Status: s, Path: path, Back: objectivesPath(v.account), May: v.can(account.SLOWrite),
 		Live: path + "?" + url.Values{"range": {rg.Name}}.Encode()}
-	if _, page.Zone, err = p.zone(v.ctx, v.account, o.Match.Zone); err != nil {
+	if _, page.Zone, err = p.cfg.Zone(v.ctx, v.account, o.Match.Zone); err != nil {
 		return err
 	}
 	page.Headline, page.Rest = cutSentence(s.Sentence)

@@ -17,6 +17,7 @@ import (
 
 	accounts "github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/page"
@@ -52,7 +53,7 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	if s.dir, err = accounts.New(accounts.Config{DB: d, Now: s.clock}); err != nil {
+	if s.dir, err = accounts.New(accounts.Config{Env: feature.Env{DB: d, Now: s.clock}}); err != nil {
 		t.Fatal(err)
 	}
 	staff := &web.Principal{Kind: web.KindStaff, ID: "ops", Superoperator: true}
@@ -68,7 +69,7 @@ func newSite(t *testing.T) *site {
 		}
 		*to = z.ID
 	}
-	s.f, err = slo.New(slo.Deps{DB: s.db, Record: s.record, Zone: s.dir.ResolveZone, Now: s.clock})
+	s.f, err = slo.New(slo.Config{Env: feature.Env{DB: s.db, Record: feature.NewRecorder(s.record), Now: s.clock}, Zone: s.dir.ResolveZone})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,16 +220,16 @@ func (p *shown) lacks(texts ...string) *shown {
 // blog is little, with three errors that could be chance.
 func (s *site) furnish() (checkout, little *slo.Objective) {
 	s.t.Helper()
-	make1 := func(spec slo.Spec) *slo.Objective {
+	make1 := func(spec slo.ObjectiveSpec) *slo.Objective {
 		o, err := s.f.Create(s.t.Context(), s.account, spec)
 		if err != nil {
 			s.t.Fatal(err)
 		}
 		return o
 	}
-	checkout = make1(slo.Spec{Name: "checkout", Match: slo.Match{Zone: s.shop}, Target: 99.95})
-	little = make1(slo.Spec{Name: "blog", Match: slo.Match{Zone: s.blog}, Target: 99.9, Pairs: slo.StandardX2})
-	make1(slo.Spec{Name: "payments origin", Match: slo.Match{Zone: s.shop, Origin: "10.0.0.7:8443"}, Target: 99.5, Window: "month"})
+	checkout = make1(slo.ObjectiveSpec{Name: "checkout", Match: slo.Match{Zone: s.shop}, Target: 99.95})
+	little = make1(slo.ObjectiveSpec{Name: "blog", Match: slo.Match{Zone: s.blog}, Target: 99.9, Pairs: slo.StandardX2})
+	make1(slo.ObjectiveSpec{Name: "payments origin", Match: slo.Match{Zone: s.shop, Origin: "10.0.0.7:8443"}, Target: 99.5, Window: "month"})
 	var list []event.Traffic
 	for at := int64(now - 28*86400); at < now-4*3600; at += 3600 {
 		bad := int64(2)
@@ -278,7 +279,7 @@ func TestThePagesSayWhatBurns(t *testing.T) {
 	for _, rg := range []string{"1h", "6h", "1d", "28d", "nonsense"} {
 		s.get(s.base+"/"+checkout.ID+"?range="+rg).is(200, "data-chart")
 	}
-	list, err := s.f.Glance(t.Context(), s.account)
+	list, err := s.f.Summaries(t.Context(), s.account)
 	if err != nil || len(list) != 3 || list[0].Name != "checkout" || list[0].State != slo.Burning || list[1].State != slo.NoData || list[2].State != slo.Healthy || list[0].Href != s.base+"/"+checkout.ID || !strings.HasSuffix(list[0].Burn, "× over 1 h") {
 		t.Errorf("%v %+v", err, list)
 	}
@@ -342,7 +343,7 @@ func TestAnotherAccountsObjectiveIsNotThere(t *testing.T) {
 		t.Error(err)
 	}
 	// A zone of another account is none.
-	_, err = s.f.Create(t.Context(), b.ID, slo.Spec{Name: "x", Match: slo.Match{Zone: s.shop}, Target: 99})
+	_, err = s.f.Create(t.Context(), b.ID, slo.ObjectiveSpec{Name: "x", Match: slo.Match{Zone: s.shop}, Target: 99})
 	if err == nil || !strings.Contains(err.Error(), "no property") {
 		t.Errorf("%v", err)
 	}

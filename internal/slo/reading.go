@@ -10,23 +10,23 @@ import (
 
 // reading holds the stored state of an objective.
 type reading struct {
-	counted  bool // a batch has summed it
-	shard    int64
-	line     uint32
-	first    int64 // the line's first tick
-	clock    int64
-	dataAt   int64
-	sums     sums
-	standing []standing
-	history  []bucket // of the line, as far back as the firing pairs' short windows; nil unless a pair fires
+	counted bool // a batch has summed it
+	shard   int64
+	series  uint32
+	first   int64 // the series' first tick
+	clock   int64
+	dataAt  int64
+	sums    sums
+	pairs   []pairState
+	history []bucket // of the series, over the short windows of the firing pairs; nil unless a pair fires
 }
 
-// standsFiring reports whether a pair fires.
-func (r *reading) standsFiring() bool {
-	return slices.ContainsFunc(r.standing, func(st standing) bool { return st.state == firing })
+// anyFiring reports whether a pair fires.
+func (r *reading) anyFiring() bool {
+	return slices.ContainsFunc(r.pairs, func(st pairState) bool { return st.state == firing })
 }
 
-// readingOf reads one objective as it was last committed.
+// readingOf reads the committed state of one objective.
 func readingOf(ctx context.Context, tx *db.Tx, o *Objective) (reading, error) {
 	list, err := readingsOf(ctx, tx, o.account, []*Objective{o})
 	if err != nil {
@@ -35,30 +35,30 @@ func readingOf(ctx context.Context, tx *db.Tx, o *Objective) (reading, error) {
 	return list[0], nil
 }
 
-// readingsOf reads the sums and states of objectives of one account as they were
-// last committed: the process that answers need not own the shard.
+// readingsOf reads the committed sums and states of objectives of one account. Any process can answer: it need not own
+// the shard.
 func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objective) ([]reading, error) {
 	out := make([]reading, len(list))
 	at := make(map[string]int, len(list))
 	for i, o := range list {
-		out[i].standing = make([]standing, len(o.rules))
+		out[i].pairs = make([]pairState, len(o.rules))
 		at[o.ID] = i
 	}
-	one := "" // the only one that is asked for
+	one := "" // the id of the objective, when there is only one
 	if len(list) == 1 {
 		one = list[0].ID
 	}
-	err := each(ctx, tx, func(rows *sql.Rows) error {
+	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var objective, pair string
 		var state int64
-		var st standing
-		if err := rows.Scan(&objective, &pair, &state, &st.since, &st.began, &st.told); err != nil {
+		var st pairState
+		if err := rows.Scan(&objective, &pair, &state, &st.since, &st.began, &st.alerted); err != nil {
 			return err
 		}
-		st.state = pairState(state)
+		st.state = alertState(state)
 		if i, ok := at[objective]; ok {
 			if k := slices.IndexFunc(list[i].rules, func(p Pair) bool { return p.key() == pair }); k >= 0 {
-				out[i].standing[k] = st
+				out[i].pairs[k] = st
 			}
 		}
 		return nil
@@ -67,18 +67,20 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 	if err != nil {
 		return nil, err
 	}
-	err = each(ctx, tx, func(rows *sql.Rows) error {
+	err = eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var objective, text string
-		var line int64
+		var series int64
 		var r reading
-		if err := rows.Scan(&objective, &r.shard, &line, &r.first, &r.clock, &r.dataAt, &text); err != nil {
+		if err := rows.Scan(&objective, &r.shard, &series, &r.first, &r.clock, &r.dataAt, &text); err != nil {
 			return err
 		}
 		i, ok := at[objective]
 		if !ok {
 			return nil
 		}
-		r.counted, r.line, r.standing = true, uint32(line), out[i].standing
+		r.counted = true
+		r.series = uint32(series)
+		r.pairs = out[i].pairs
 		var err error
 		r.sums, err = decodeSums(text)
 		out[i] = r
@@ -88,9 +90,8 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 	return out, err
 }
 
-// readRecent reads the history of the lines on which a pair fires, as far back as
-// the longest short window of such a pair needs. Lists and single objectives get
-// the same, so that two pages cannot say different things.
+// readRecent reads the history of series on which a pair fires, over the longest short window of such a pair. It serves
+// lists and single objectives alike, so that two pages never contradict each other.
 func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []reading) error {
 	type need struct {
 		since int64
@@ -100,7 +101,7 @@ func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []re
 	for i := range readings {
 		r := &readings[i]
 		for k, p := range list[i].rules {
-			if !r.counted || r.standing[k].state != firing {
+			if !r.counted || r.pairs[k].state != firing {
 				continue
 			}
 			n := shards[r.shard]
@@ -108,9 +109,9 @@ func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []re
 				n = &need{since: r.clock, lines: map[uint32][]bucket{}}
 				shards[r.shard] = n
 			}
-			// A column that straddles the window's edge counts as inside, as in the engine's sums.
+			// A block at the window's edge counts as inside, as in the engine's sums.
 			n.since = min(n.since, r.clock-p.Short.Seconds()-levels[windowLevel[p.Short]].Size)
-			n.lines[r.line] = nil
+			n.lines[r.series] = nil
 		}
 	}
 	for shard, n := range shards {
@@ -119,8 +120,8 @@ func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []re
 		}
 	}
 	for i := range readings {
-		if r := &readings[i]; shards[r.shard] != nil && r.standsFiring() {
-			r.history = shards[r.shard].lines[r.line]
+		if r := &readings[i]; shards[r.shard] != nil && r.anyFiring() {
+			r.history = shards[r.shard].lines[r.series]
 		}
 	}
 	return nil
@@ -129,12 +130,12 @@ func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []re
 // readingColumns are the columns of the rows that readingRow makes.
 var readingColumns = []string{"objective_id", "shard", "line", "clock", "data_at", "sums"}
 
-func readingRow(w *watch, shard int64, line uint32, clock int64, s *sums) ([]any, error) {
+func readingRow(w *watch, shard int64, series uint32, clock int64, s *sums) ([]any, error) {
 	text, err := encodeSums(s)
 	return []any{
 		w.ID,
 		shard,
-		int64(line),
+		int64(series),
 		clock,
 		w.dataAt,
 		text,

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -72,7 +73,15 @@ func newWorld(t testing.TB, url string) *world {
 // another is the Feature of a further process on the same database.
 func (w *world) another(r prometheus.Registerer) *slo.Feature {
 	w.t.Helper()
-	f, err := slo.New(slo.Deps{DB: w.db, Record: w.record, Zone: w.zone, Now: w.clock, Registerer: r})
+	f, err := slo.New(slo.Config{
+		Env: feature.Env{
+			DB:         w.db,
+			Record:     feature.NewRecorder(w.record),
+			Now:        w.clock,
+			Registerer: r,
+		},
+		Zone: w.zone,
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -106,7 +115,7 @@ func (w *world) zone(_ context.Context, account, ref string) (string, string, er
 	return names[ref], map[string]string{shop: "shop.example", blog: "blog.example"}[names[ref]], nil
 }
 
-func (w *world) create(spec slo.Spec) *slo.Objective {
+func (w *world) create(spec slo.ObjectiveSpec) *slo.Objective {
 	w.t.Helper()
 	o, err := w.f.Create(w.t.Context(), acme, spec)
 	if err != nil {
@@ -115,8 +124,8 @@ func (w *world) create(spec slo.Spec) *slo.Objective {
 	return o
 }
 
-func checkout() slo.Spec {
-	return slo.Spec{Name: "checkout", Match: slo.Match{Zone: "shop"}, Target: 99.95}
+func checkout() slo.ObjectiveSpec {
+	return slo.ObjectiveSpec{Name: "checkout", Match: slo.Match{Zone: "shop"}, Target: 99.95}
 }
 
 // count is one record of a zone.

@@ -12,7 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/id"
 )
 
-// The kinds of lines.
+// Kinds of series.
 const (
 	kindZone      = "zone"
 	kindOrigin    = "origin"
@@ -20,13 +20,13 @@ const (
 	kindPathClass = "path_class"
 )
 
-// lineKey is what a line counts: the requests of a zone, or of one origin,
-// hostname or path class in it, by one SLI ("" is availability).
-type lineKey struct{ account, zone, kind, value, sli string }
+// seriesKey identifies a series: the requests of a zone, or of one origin, hostname or path class in it, by one SLI (""
+// is availability).
+type seriesKey struct{ account, zone, kind, value, sli string }
 
-// line is what the objective judges.
-func (o *Objective) line() lineKey {
-	k := lineKey{o.account, o.Match.Zone, kindZone, "", o.SLI}
+// series identifies the series that the objective applies to.
+func (o *Objective) seriesKey() seriesKey {
+	k := seriesKey{o.account, o.Match.Zone, kindZone, "", o.SLI}
 	switch m := o.Match; {
 	case m.Origin != "":
 		k.kind, k.value = kindOrigin, m.Origin
@@ -40,44 +40,43 @@ func (o *Objective) line() lineKey {
 
 type zoneKey struct{ account, zone string }
 
-// What is refused, and bounds of what one shard holds.
+// Limits of a message and of a shard.
 const (
-	maxTraffic    = 4 << 20
-	maxSeconds    = 3600
-	maxCount      = 1_000_000_000_000 // requests in one count
-	ahead         = 120               // seconds that a count may end after its message was sent
-	seenFor       = 24 * 3600         // the topic is kept as long: a repeat from it is known
-	tellFor       = 3600              // a transition this long before its message was sent is history
-	linesPerShard = 1 << 26
-	linesOfOne    = 20_000 // of an account in a shard
+	maxTraffic       = 4 << 20
+	maxSeconds       = 3600
+	maxCount         = 1_000_000_000_000 // requests in one count
+	ahead            = 120               // seconds by which a count may end after its message was sent
+	seenFor          = 24 * 3600         // the retention of the topic, so that every repeat is detected
+	alertFor         = 3600              // a transition older than this when its message was sent is history
+	maxSeries        = 1 << 26
+	maxAccountSeries = 20_000 // in a shard
 )
 
 type batchID [16]byte
 
-// shard is the state of one partition in this process, as far as it is
-// committed. It belongs to the Handle of its partition; after a fault it is
-// dropped and read anew.
+// shard is the committed state of one partition in this process. It belongs to the Handle of its partition; after an
+// error it is dropped and read again.
 type shard struct {
 	*engine
 	id                int32
 	revision, version int64
-	fresh             bool // the database has no row of it yet
+	fresh             bool // the database has no row for it yet
 
-	lines      map[lineKey]uint32
-	ofAccount  map[string]int // lines
+	series     map[seriesKey]uint32
+	perAccount map[string]int // series
 	objectives map[zoneKey][]*Objective
-	wanted     map[lineKey]bool // lines beyond those of zones
+	wanted     map[seriesKey]bool // series that exist because an objective applies to them
 	seen       map[batchID]int64
-	newest     int64 // newest time of a message, by the bus
+	newest     int64 // newest time of a message, from the bus
 	pruned     int64
 
-	stored map[place]int // chunks of each column that the database has
-	saved  map[*watch][]standing
+	stored map[blockRef]int // chunks of each block in the database
+	saved  map[*watch][]pairState
 
-	// Of the batch at hand.
-	newLines []lineKey
-	newSeen  []seenRow
-	refusals map[string]int
+	// The current batch.
+	newSeries []seriesKey
+	newSeen   []seenRow
+	refusals  map[string]int
 }
 
 type seenRow struct {
@@ -86,38 +85,49 @@ type seenRow struct {
 }
 
 func newShard(id int32) *shard {
-	return &shard{engine: newEngine(), id: id, lines: map[lineKey]uint32{}, ofAccount: map[string]int{}, objectives: map[zoneKey][]*Objective{},
-		wanted: map[lineKey]bool{}, seen: map[batchID]int64{}, stored: map[place]int{}, saved: map[*watch][]standing{}, refusals: map[string]int{}}
+	return &shard{
+		engine:     newEngine(),
+		id:         id,
+		series:     map[seriesKey]uint32{},
+		perAccount: map[string]int{},
+		objectives: map[zoneKey][]*Objective{},
+		wanted:     map[seriesKey]bool{},
+		seen:       map[batchID]int64{},
+		stored:     map[blockRef]int{},
+		saved:      map[*watch][]pairState{},
+		refusals:   map[string]int{},
+	}
 }
 
-// promise adds an objective, and watches its line if that is there.
-func (s *shard) promise(o *Objective) {
+// addObjective adds an objective, and attaches it to its series if that exists.
+func (s *shard) addObjective(o *Objective) {
 	at := zoneKey{o.account, o.Match.Zone}
 	s.objectives[at] = append(s.objectives[at], o)
-	k := o.line()
+	k := o.seriesKey()
 	if k.kind != kindZone || k.sli != "" {
 		s.wanted[k] = true
 	}
-	if line, ok := s.lines[k]; ok {
-		s.attach(o, line)
+	if series, ok := s.series[k]; ok {
+		s.watchSeries(o, series)
 	}
 }
 
-func (s *shard) attach(o *Objective, line uint32) *watch {
-	w := &watch{Objective: o, line: line, standing: make([]standing, len(o.rules))}
-	s.watches[line] = append(s.watches[line], w)
-	s.mark(line)
+func (s *shard) watchSeries(o *Objective, series uint32) *watch {
+	w := &watch{Objective: o, series: series, pairs: make([]pairState, len(o.rules))}
+	s.watches[series] = append(s.watches[series], w)
+	s.mark(series)
 	return w
 }
 
-// read makes pieces of a batch's records. What it refuses it counts by reason.
-func (s *shard) read(b *bus.Batch) []piece {
-	var pieces []piece
+// read makes samples of a batch's records. It counts what it refuses by reason.
+func (s *shard) read(b *bus.Batch) []sample {
+	var samples []sample
 	for _, rec := range b.Records {
 		at := rec.Time.Unix()
 		s.newest = max(s.newest, at)
 		var t event.Traffic
-		if len(rec.Value) > maxTraffic || json.Unmarshal(rec.Value, &t) != nil || !id.Valid(t.Account) || t.Zone == "" || t.ID == "" {
+		if len(rec.Value) > maxTraffic || json.Unmarshal(rec.Value, &t) != nil ||
+			!id.Valid(t.Account) || t.Zone == "" || t.ID == "" {
 			s.refusals["unreadable"]++
 			continue
 		}
@@ -130,20 +140,21 @@ func (s *shard) read(b *bus.Batch) []piece {
 		s.seen[key] = at
 		s.newSeen = append(s.newSeen, seenRow{key, at})
 		for _, c := range t.Counts {
-			pieces = s.place(&t, c, at, pieces)
+			samples = s.addCount(&t, c, at, samples)
 		}
 	}
-	s.tellFrom = s.newest - tellFor
-	return pieces
+	s.alertFrom = s.newest - alertFor
+	return samples
 }
 
-// place adds the pieces of one count to the lines that it belongs to.
-func (s *shard) place(t *event.Traffic, c event.Count, sent int64, to []piece) []piece {
+// addCount appends the samples of one count, for each series that it belongs to.
+func (s *shard) addCount(t *event.Traffic, c event.Count, sent int64, to []sample) []sample {
 	if c.Seconds == 0 {
 		c.Seconds = Tick
 	}
 	switch {
-	case c.Total < 0 || c.Bad < 0 || c.Bad > c.Total || c.Total > maxCount || c.Seconds < 0 || c.Seconds > maxSeconds || c.At <= 0:
+	case c.Total < 0 || c.Bad < 0 || c.Bad > c.Total || c.Total > maxCount,
+		c.Seconds < 0 || c.Seconds > maxSeconds || c.At <= 0:
 		s.refusals["unreadable"]++
 		return to
 	case c.At > sent+ahead || c.At+c.Seconds > sent+ahead+maxSeconds:
@@ -158,7 +169,7 @@ func (s *shard) place(t *event.Traffic, c event.Count, sent int64, to []piece) [
 	if sli == availability {
 		sli = ""
 	}
-	for _, k := range [...]lineKey{
+	for _, k := range [...]seriesKey{
 		{t.Account, t.Zone, kindZone, "", sli},
 		{t.Account, t.Zone, kindOrigin, c.Origin, sli},
 		{t.Account, t.Zone, kindHostname, c.Hostname, sli},
@@ -167,8 +178,8 @@ func (s *shard) place(t *event.Traffic, c event.Count, sent int64, to []piece) [
 		if k.kind != kindZone && k.value == "" || (k.kind != kindZone || sli != "") && !s.wanted[k] {
 			continue
 		}
-		if line, ok := s.line(k, floor(c.At, Tick)); ok {
-			to = spread(c.At, c.Seconds, count, line, to)
+		if series, ok := s.seriesFor(k, alignDown(c.At, Tick)); ok {
+			to = spread(c.At, c.Seconds, count, series, to)
 		} else {
 			s.refusals["limit"]++
 		}
@@ -176,47 +187,49 @@ func (s *shard) place(t *event.Traffic, c event.Count, sent int64, to []piece) [
 	return to
 }
 
-// line finds or makes a line. What is counted in one batch comes in any order:
-// the line begins with the earliest.
-func (s *shard) line(k lineKey, at int64) (uint32, bool) {
-	if line, ok := s.lines[k]; ok {
-		if int(line) >= len(s.first)-len(s.newLines) {
-			s.first[line] = min(s.first[line], at)
+// seriesFor finds or adds a series. The counts of a batch come in any order, so a new series begins with the earliest.
+func (s *shard) seriesFor(k seriesKey, at int64) (uint32, bool) {
+	if series, ok := s.series[k]; ok {
+		if int(series) >= len(s.first)-len(s.newSeries) {
+			s.first[series] = min(s.first[series], at)
 		}
-		return line, true
+		return series, true
 	}
-	if len(s.first) >= linesPerShard || s.ofAccount[k.account] >= linesOfOne {
+	if len(s.first) >= maxSeries || s.perAccount[k.account] >= maxAccountSeries {
 		return 0, false
 	}
-	line := s.newLine(at)
-	s.lines[k] = line
-	s.ofAccount[k.account]++
-	s.newLines = append(s.newLines, k)
+	series := s.addSeries(at)
+	s.series[k] = series
+	s.perAccount[k.account]++
+	s.newSeries = append(s.newSeries, k)
 	for _, o := range s.objectives[zoneKey{k.account, k.zone}] {
-		if o.line() == k {
-			s.attach(o, line)
+		if o.seriesKey() == k {
+			s.watchSeries(o, series)
 		}
 	}
-	return line, true
+	return series, true
 }
 
-// committed forgets what is in the database now.
-func (s *shard) committed() {
+// markStored follows the commit of a batch: memory and database are equal now.
+func (s *shard) markStored() {
 	for p := range s.changed {
 		if i, ok := s.find(p); ok {
-			s.stored[p] = chunks(s.columns[p.level][i].data)
+			s.stored[p] = chunkCount(s.blocks[p.level][i].data)
 		} else {
 			delete(s.stored, p)
 		}
 	}
 	clear(s.changed)
-	s.touched.drain(func(line uint32) {
-		for _, w := range s.watches[line] {
-			s.saved[w] = slices.Clone(w.standing)
+	s.touched.drain(func(series uint32) {
+		for _, w := range s.watches[series] {
+			s.saved[w] = slices.Clone(w.pairs)
 		}
 	})
-	s.newLines, s.newSeen, s.transitions = nil, nil, nil
-	s.refused, s.updates = 0, 0
+	s.newSeries = nil
+	s.newSeen = nil
+	s.transitions = nil
+	s.refused = 0
+	s.updates = 0
 	clear(s.refusals)
 	s.version++
 	s.fresh = false
@@ -230,7 +243,7 @@ func (s *shard) committed() {
 	}
 }
 
-// Handle counts a batch and stores what follows from it in one transaction.
+// Handle counts a batch and stores its consequences in one transaction.
 func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 	for attempt := 0; ; attempt++ {
 		s, err := f.shard(ctx, b.Partition)
@@ -238,8 +251,8 @@ func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 			return err
 		}
 		began := f.now()
-		pieces := s.read(b)
-		if err := s.process(pieces); err != nil {
+		samples := s.read(b)
+		if err := s.process(samples); err != nil {
 			f.drop(b.Partition)
 			return fmt.Errorf("shard %d: %w", b.Partition, err)
 		}
@@ -253,16 +266,17 @@ func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 			f.drop(b.Partition)
 			return err
 		}
-		f.note(s, took.Seconds())
+		f.observe(s, took.Seconds())
 		if len(s.transitions) > 0 {
-			f.wake()
+			f.cfg.Wake()
 		}
-		s.committed()
+		s.markStored()
 		return nil
 	}
 }
 
-func (f *Feature) note(s *shard, took float64) {
+// observe updates the metrics after a batch; took is in seconds.
+func (f *Feature) observe(s *shard, took float64) {
 	f.metrics.seconds.Observe(took)
 	f.metrics.updates.Add(float64(s.updates))
 	if s.refused > 0 {
@@ -275,14 +289,13 @@ func (f *Feature) note(s *shard, took float64) {
 		f.metrics.transitions.WithLabelValues(t.Event).Inc()
 	}
 	name := fmt.Sprint(s.id)
-	lines, bytes := s.size()
+	series, bytes := s.size()
 	f.metrics.watermark.WithLabelValues(name).Set(float64(s.clock))
-	f.metrics.lines.WithLabelValues(name).Set(float64(lines))
+	f.metrics.lines.WithLabelValues(name).Set(float64(series))
 	f.metrics.bytes.WithLabelValues(name).Set(float64(bytes))
 }
 
-// shard is the state of a partition, read from the database when this process
-// has none.
+// shard returns the state of a partition, and reads it from the database when this process has none.
 func (f *Feature) shard(ctx context.Context, partition int32) (*shard, error) {
 	f.mu.Lock()
 	s := f.shards[partition]

@@ -192,8 +192,8 @@ func TestAnObjectiveIsJudgedByWhatItsZoneCountedBefore(t *testing.T) {
 		if len(list) != 1 || list[0].Event != "start" || list[0].Resource.ID != o.ID {
 			t.Errorf("alerts at once: %+v", list)
 		}
-		part := w.create(slo.Spec{Name: "origin", Match: slo.Match{Zone: "shop", Origin: "10.0.0.1:443"}, Target: 99})
-		slow := w.create(slo.Spec{Name: "latency", Match: slo.Match{Zone: "shop"}, SLI: "latency", Target: 99})
+		part := w.create(slo.ObjectiveSpec{Name: "origin", Match: slo.Match{Zone: "shop", Origin: "10.0.0.1:443"}, Target: 99})
+		slow := w.create(slo.ObjectiveSpec{Name: "latency", Match: slo.Match{Zone: "shop"}, SLI: "latency", Target: 99})
 		w.handle(count(shop, "x", event.Count{At: epoch + 3600, Seconds: 10, Total: 100, Bad: 1, Origin: "10.0.0.1:443"},
 			event.Count{At: epoch + 3600, Seconds: 10, Total: 50, Bad: 1, Origin: "10.0.0.2:443"},
 			event.Count{At: epoch + 3600, Seconds: 10, Total: 9, Bad: 2, SLI: "latency"}))
@@ -257,7 +257,7 @@ func TestEveryPlaceSaysTheSameState(t *testing.T) {
 		if err != nil || s.State != state {
 			t.Fatalf("%v: state %s, want %s: %s", err, s.State, state, s.Sentence)
 		}
-		list, err := w.f.Glance(t.Context(), acme)
+		list, err := w.f.Summaries(t.Context(), acme)
 		if err != nil || len(list) != 1 || list[0].State != s.State || list[0].Sentence != s.Sentence || list[0].Tone != s.BudgetTone() {
 			t.Errorf("%v: the summary says %+v, the status %s %q", err, list, s.State, s.Sentence)
 		}
@@ -285,8 +285,8 @@ func TestEveryPlaceSaysTheSameState(t *testing.T) {
 	at(broke+200, slo.Burning)
 	w.handle(steady(shop, broke+200, broke+240, 100, 0)...)
 	recovering := at(broke+240, slo.Recovering, "is recovering", "stopped 1:00 ago", "ends in")
-	if recovering.Budget.ExhaustedIn != nil || recovering.Tone() != ui.Warn || recovering.EndWords() != "paused" || recovering.Pace() != "no failures for 1:00" {
-		t.Errorf("recovering: %+v, ends %q, %q", recovering, recovering.EndWords(), recovering.Pace())
+	if recovering.Budget.ExhaustedIn != nil || recovering.Tone() != ui.Warn || recovering.EndText() != "paused" || recovering.Pace() != "no failures for 1:00" {
+		t.Errorf("recovering: %+v, ends %q, %q", recovering, recovering.EndText(), recovering.Pace())
 	}
 	// A failure takes it back.
 	w.handle(steady(shop, broke+240, broke+250, 100, 60)...)
@@ -295,8 +295,8 @@ func TestEveryPlaceSaysTheSameState(t *testing.T) {
 	at(broke+250+3600, slo.Burning, "There has been no data since")
 	w.handle(steady(shop, broke+250, broke+600, 100, 0)...)
 	after := at(broke+600, slo.Healthy, "is on track")
-	if after.Budget.ExhaustedIn != nil || after.BurnNow().Window != slo.M5 || after.BurnNow().Burn != 0 || after.EndWords() != "not soon" || after.Tone() != ui.Good {
-		t.Errorf("after: %+v, ends %q, burn %+v", after, after.EndWords(), after.BurnNow())
+	if after.Budget.ExhaustedIn != nil || after.BurnNow().Window != slo.M5 || after.BurnNow().Burn != 0 || after.EndText() != "not soon" || after.Tone() != ui.Good {
+		t.Errorf("after: %+v, ends %q, burn %+v", after, after.EndText(), after.BurnNow())
 	}
 	for _, p := range after.Pairs {
 		if p.State == "covered" && !strings.Contains(p.Why, "has ended") {

@@ -10,29 +10,27 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// Source reads the counts of one input, in its order, and hands each over. An
-// error of the callback ends it and is given back.
+// Source reads the counts of one input, in its order, and calls each with them. It returns the first error of each.
 type Source func(each func(zone string, c event.Count) error) error
 
-// Simulation is how a simulation ended.
+// Simulation is the result of a simulation.
 type Simulation struct {
 	Status
 	Inputs []SimulatedInput
 }
 
-// SimulatedInput is what of one input was about the objective.
+// SimulatedInput summarises the counts of one input that the objective applies to.
 type SimulatedInput struct {
 	Counts   int
 	Requests int64 // in these counts
 }
 
-// simulatedBatch is how many pieces of the input are put in order before they are counted.
+// simulatedBatch is the number of samples that are sorted and counted together.
 const simulatedBatch = 5000
 
-// Simulate runs the engine over inputs in event time and calls each with every
-// transition. A zone in the match keeps counts of other zones out, when they
-// name one.
-func Simulate(ctx context.Context, spec Spec, each func(Simulated) error, inputs ...Source) (Simulation, error) {
+// Simulate runs the engine over inputs in event time and calls each with every transition. A zone in the match excludes
+// counts that name another zone.
+func Simulate(ctx context.Context, spec ObjectiveSpec, each func(Simulated) error, inputs ...Source) (Simulation, error) {
 	if spec.Match == (Match{}) {
 		spec.Match.Zone = "simulated"
 	}
@@ -42,17 +40,17 @@ func Simulate(ctx context.Context, spec Spec, each func(Simulated) error, inputs
 	}
 	o.ID = o.Name
 	e := newEngine()
-	want := o.line()
+	want := o.seriesKey()
 	var w *watch
-	var pieces []piece
+	var samples []sample
 	flush := func() error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := e.process(pieces); err != nil {
+		if err := e.process(samples); err != nil {
 			return err
 		}
-		pieces = pieces[:0]
+		samples = samples[:0]
 		for i := range e.transitions {
 			if err := each(simulated(&e.transitions[i])); err != nil {
 				return err
@@ -70,12 +68,12 @@ func Simulate(ctx context.Context, spec Spec, each func(Simulated) error, inputs
 			result.Inputs[i].Counts++
 			result.Inputs[i].Requests += c.Total
 			if w == nil {
-				line := e.newLine(floor(c.At, Tick))
-				w = &watch{Objective: o, line: line, standing: make([]standing, len(o.rules))}
-				e.watches[line] = []*watch{w}
+				series := e.addSeries(alignDown(c.At, Tick))
+				w = &watch{Objective: o, series: series, pairs: make([]pairState, len(o.rules))}
+				e.watches[series] = []*watch{w}
 			}
-			pieces = spread(c.At, c.Seconds, Tally{uint64(c.Total), uint64(c.Bad)}, w.line, pieces)
-			if len(pieces) >= simulatedBatch {
+			samples = spread(c.At, c.Seconds, Tally{uint64(c.Total), uint64(c.Bad)}, w.series, samples)
+			if len(samples) >= simulatedBatch {
 				return flush()
 			}
 			return nil
@@ -87,16 +85,20 @@ func Simulate(ctx context.Context, spec Spec, each func(Simulated) error, inputs
 	if err := flush(); err != nil {
 		return Simulation{}, err
 	}
-	r := reading{standing: make([]standing, len(o.rules)), clock: e.clock}
+	r := reading{pairs: make([]pairState, len(o.rules)), clock: e.clock}
 	if w != nil {
-		r.counted, r.first, r.dataAt, r.sums, r.standing = true, e.first[w.line], w.dataAt, e.sums[w.line], w.standing
+		r.counted = true
+		r.first = e.first[w.series]
+		r.dataAt = w.dataAt
+		r.sums = e.sums[w.series]
+		r.pairs = w.pairs
 	}
 	result.Status = o.status(r, time.Unix(e.clock, 0))
 	return result, nil
 }
 
-// counts reports whether a line holds a count.
-func counts(k lineKey, c event.Count) bool {
+// counts reports whether a count belongs to a series.
+func counts(k seriesKey, c event.Count) bool {
 	sli := c.SLI
 	if sli == availability {
 		sli = ""
@@ -132,18 +134,29 @@ type Simulated struct {
 
 func simulated(t *Transition) Simulated {
 	at := func(s int64) string { return time.Unix(s, 0).UTC().Format(time.RFC3339) }
-	return Simulated{At: at(t.At), Objective: t.Objective.Name, Pair: t.Pair.String(), Event: t.Event, Long: t.Long, Short: t.Short,
-		BudgetLeft: t.BudgetLeft, ExhaustedIn: t.ExhaustedIn, Factor: t.Pair.Factor, Severity: t.Pair.Severity, Began: at(t.Began), Sentence: t.Sentence()}
+	return Simulated{
+		At:          at(t.At),
+		Objective:   t.Objective.Name,
+		Pair:        t.Pair.String(),
+		Event:       t.Event,
+		Long:        t.Long,
+		Short:       t.Short,
+		BudgetLeft:  t.BudgetLeft,
+		ExhaustedIn: t.ExhaustedIn,
+		Factor:      t.Pair.Factor,
+		Severity:    t.Pair.Severity,
+		Began:       at(t.Began),
+		Sentence:    t.Sentence(),
+	}
 }
 
-// ParseSpec reads an objective's JSON, as the API takes it; unknown fields are
-// refused.
-func ParseSpec(data []byte) (Spec, error) {
-	var b objectiveBody
+// ParseSpec decodes the JSON of an objective, in the form of the API. Unknown fields are refused.
+func ParseSpec(data []byte) (ObjectiveSpec, error) {
+	var spec ObjectiveSpec
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&b); err != nil {
-		return Spec{}, errs.New(errs.CodeInvalidJSON, "the objective: %v", err)
+	if err := dec.Decode(&spec); err != nil {
+		return ObjectiveSpec{}, errs.New(errs.CodeInvalidJSON, "the objective: %v", err)
 	}
-	return b.spec(), nil
+	return spec, nil
 }

@@ -39,13 +39,13 @@ func TestASimulationTellsWhenItHappenedInTheFile(t *testing.T) {
 		status.Inputs[0] != (slo.SimulatedInput{Counts: 720, Requests: 72_000}) {
 		t.Errorf("%+v, %+v", got, status)
 	}
-	line, err := json.Marshal(got[0])
+	series, err := json.Marshal(got[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, member := range []string{`"at":`, `"objective":"checkout"`, `"pair":"1h/5m"`, `"event":"start"`, `"long":{"window":"1h","burn":`, `"short":`, `"budget_left":`, `"exhausted_in":`} {
-		if !strings.Contains(string(line), member) {
-			t.Errorf("%s lacks %s", line, member)
+		if !strings.Contains(string(series), member) {
+			t.Errorf("%s lacks %s", series, member)
 		}
 	}
 }
@@ -61,7 +61,7 @@ func TestWeeksOfHistoryReplayInSeconds(t *testing.T) {
 		}
 		return nil
 	}
-	status, err := slo.Simulate(t.Context(), slo.Spec{Name: "x", Target: 99}, func(slo.Simulated) error { return nil }, read)
+	status, err := slo.Simulate(t.Context(), slo.ObjectiveSpec{Name: "x", Target: 99}, func(slo.Simulated) error { return nil }, read)
 	if err != nil || status.Budget.Total != uint64(n)*600 || status.Budget.Bad != uint64(n)/2 {
 		t.Errorf("%v %+v of %d", err, status.Budget, n)
 	}
@@ -109,7 +109,7 @@ func TestAnObjectiveThatCannotWorkIsRefusedWithTheField(t *testing.T) {
 	}
 }
 
-// readCounts reads counts that the tests wrote, one JSON object a line.
+// readCounts reads counts that the tests wrote, one JSON object a series.
 func readCounts(in io.Reader) slo.Source {
 	return func(each func(string, event.Count) error) error {
 		for dec := json.NewDecoder(in); dec.More(); {

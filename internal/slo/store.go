@@ -7,40 +7,40 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
-	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
-	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// MaxObjectives is how many objectives an account may have.
+// MaxObjectives is the largest number of objectives of an account.
 const MaxObjectives = 500
 
-// config is the part of an objective that is kept as JSON.
-type config struct {
+// storedConfig is the part of an objective that is stored as JSON.
+type storedConfig struct {
 	Target float64 `json:"target"`
 	Window string  `json:"window"`
 	Pairs  any     `json:"pairs"`
 	Guard  Guard   `json:"guard"`
 }
 
-const selectObjective = `SELECT id, account_id, name, zone_id, kind, value, sli, config, created_at, modified_at FROM objective `
+const selectObjective = `SELECT id, account_id, name, zone_id, kind, value, sli, config, created_at, modified_at
+	FROM objective `
 
 // selectObjectives reads and compiles objectives; rest is the end of the query.
 func selectObjectives(ctx context.Context, tx *db.Tx, rest string, args ...any) ([]*Objective, error) {
 	var list []*Objective
-	err := each(ctx, tx, func(rows *sql.Rows) error {
+	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var objectiveID, owner, kind, value, text string
 		var created, modified int64
-		var spec Spec
-		if err := rows.Scan(&objectiveID, &owner, &spec.Name, &spec.Match.Zone, &kind, &value, &spec.SLI, &text, &created, &modified); err != nil {
+		var spec ObjectiveSpec
+		err := rows.Scan(&objectiveID, &owner, &spec.Name, &spec.Match.Zone, &kind, &value, &spec.SLI, &text,
+			&created, &modified)
+		if err != nil {
 			return err
 		}
-		var c config
+		var c storedConfig
 		if err := json.Unmarshal([]byte(text), &c); err != nil {
 			return fmt.Errorf("objective %s: %w", objectiveID, err)
 		}
@@ -52,12 +52,18 @@ func selectObjectives(ctx context.Context, tx *db.Tx, rest string, args ...any) 
 		case kindPathClass:
 			spec.Match.PathClass = value
 		}
-		spec.Target, spec.Window, spec.Pairs, spec.Guard = c.Target, c.Window, c.Pairs, c.Guard
+		spec.Target = c.Target
+		spec.Window = c.Window
+		spec.Pairs = c.Pairs
+		spec.Guard = c.Guard
 		o, err := compile(spec)
 		if err != nil {
 			return fmt.Errorf("objective %s: %w", objectiveID, err)
 		}
-		o.ID, o.account, o.CreatedOn, o.ModifiedOn = objectiveID, owner, web.TimeOf(created), web.TimeOf(modified)
+		o.ID = objectiveID
+		o.account = owner
+		o.CreatedOn = web.TimeOf(created)
+		o.ModifiedOn = web.TimeOf(modified)
 		list = append(list, o)
 		return nil
 	}, selectObjective+rest, args...)
@@ -94,7 +100,7 @@ func (f *Feature) Objectives(ctx context.Context, accountID, after string, limit
 }
 
 // resolve compiles a spec and finds its zone.
-func (f *Feature) resolve(ctx context.Context, accountID string, spec Spec) (*Objective, error) {
+func (f *Feature) resolve(ctx context.Context, accountID string, spec ObjectiveSpec) (*Objective, error) {
 	o, err := compile(spec)
 	if err != nil {
 		return nil, err
@@ -107,25 +113,28 @@ func (f *Feature) resolve(ctx context.Context, accountID string, spec Spec) (*Ob
 	default:
 		ref, pointer = o.Match.Origin, "/match/origin"
 	}
-	zone, _, err := f.zone(ctx, accountID, ref)
+	zone, _, err := f.cfg.Zone(ctx, accountID, ref)
 	if err != nil && !errs.Is(err, errs.CodeNotFound) {
 		return nil, err
 	}
 	if err != nil || zone == "" {
 		return nil, errs.At(errs.CodeInvalid, pointer, "the account has no property that is called %s: it appears with its first requests, or is added by hand", clip(ref, 100))
 	}
-	o.Match.Zone, o.account = zone, accountID
+	o.Match.Zone = zone
+	o.account = accountID
 	return o, nil
 }
 
 // Create makes an objective.
-func (f *Feature) Create(ctx context.Context, accountID string, spec Spec) (*Objective, error) {
+func (f *Feature) Create(ctx context.Context, accountID string, spec ObjectiveSpec) (*Objective, error) {
 	o, err := f.resolve(ctx, accountID, spec)
 	if err != nil {
 		return nil, err
 	}
 	now := f.now()
-	o.ID, o.CreatedOn, o.ModifiedOn = id.At(now), web.TimeOf(now.UnixMicro()), web.TimeOf(now.UnixMicro())
+	o.ID = id.At(now)
+	o.CreatedOn = web.TimeOf(now.UnixMicro())
+	o.ModifiedOn = o.CreatedOn
 	err = f.change(ctx, func(tx *db.Tx) error {
 		var n int
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM objective WHERE account_id = $1`, accountID).Scan(&n); err != nil {
@@ -137,17 +146,20 @@ func (f *Feature) Create(ctx context.Context, accountID string, spec Spec) (*Obj
 		if err := nameIsFree(ctx, tx, o); err != nil {
 			return err
 		}
-		text, err := json.Marshal(o.config())
+		text, err := json.Marshal(o.stored())
 		if err != nil {
 			return err
 		}
-		k := o.line()
-		_, err = tx.Exec(ctx, `INSERT INTO objective (id, account_id, name, zone_id, kind, value, sli, config, created_at, modified_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-			o.ID, accountID, o.Name, k.zone, k.kind, k.value, k.sli, string(text), o.CreatedOn.Micros(), o.ModifiedOn.Micros())
+		k := o.seriesKey()
+		_, err = tx.Exec(ctx, `INSERT INTO objective
+			(id, account_id, name, zone_id, kind, value, sli, config, created_at, modified_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			o.ID, accountID, o.Name, k.zone, k.kind, k.value, k.sli, string(text),
+			o.CreatedOn.Micros(), o.ModifiedOn.Micros())
 		if err != nil {
 			return err
 		}
-		if err := f.judgeNow(ctx, tx, o); err != nil {
+		if err := f.evaluateNow(ctx, tx, o); err != nil {
 			return err
 		}
 		return f.audit(ctx, tx, "create", o, nil, o)
@@ -155,22 +167,25 @@ func (f *Feature) Create(ctx context.Context, accountID string, spec Spec) (*Obj
 	return o, err
 }
 
-func (o *Objective) config() config {
-	return config{o.Target, o.Window.String(), o.Pairs, o.Guard}
+func (o *Objective) stored() storedConfig {
+	return storedConfig{o.Target, o.Window.String(), o.Pairs, o.Guard}
 }
 
 func nameIsFree(ctx context.Context, tx *db.Tx, o *Objective) error {
 	var n int
-	err := tx.QueryRow(ctx, `SELECT count(*) FROM objective WHERE account_id = $1 AND name = $2 AND id <> $3`, o.account, o.Name, o.ID).Scan(&n)
+	err := tx.QueryRow(ctx, `SELECT count(*) FROM objective WHERE account_id = $1 AND name = $2 AND id <> $3`,
+		o.account, o.Name, o.ID).Scan(&n)
 	if err == nil && n > 0 {
 		err = errs.At(errs.CodeExists, "/name", "another objective of the account is called %s", o.Name)
 	}
 	return err
 }
 
-// Replace changes an objective. check, if given, sees the present one in the
-// transaction and may refuse. Alerts that the new one cannot go on with end.
-func (f *Feature) Replace(ctx context.Context, accountID, objectiveID string, spec Spec, check func(present *Objective) error) (*Objective, error) {
+// Replace changes an objective. check, if given, sees the present one in the transaction and may refuse. Alerts of pairs
+// that the new objective does not have end.
+func (f *Feature) Replace(
+	ctx context.Context, accountID, objectiveID string, spec ObjectiveSpec, check func(present *Objective) error,
+) (*Objective, error) {
 	o, err := f.resolve(ctx, accountID, spec)
 	if err != nil {
 		return nil, err
@@ -189,12 +204,13 @@ func (f *Feature) Replace(ctx context.Context, accountID, objectiveID string, sp
 		if err := nameIsFree(ctx, tx, o); err != nil {
 			return err
 		}
-		o.CreatedOn, o.ModifiedOn = before.CreatedOn, web.TimeOf(f.now().UnixMicro())
-		text, err := json.Marshal(o.config())
+		o.CreatedOn = before.CreatedOn
+		o.ModifiedOn = web.TimeOf(f.now().UnixMicro())
+		text, err := json.Marshal(o.stored())
 		if err != nil {
 			return err
 		}
-		k, old := o.line(), before.line()
+		k, old := o.seriesKey(), before.seriesKey()
 		err = f.end(ctx, tx, before, func(p Pair) bool {
 			return k != old || !slices.ContainsFunc(o.rules, func(q Pair) bool { return p.key() == q.key() })
 		})
@@ -206,12 +222,13 @@ func (f *Feature) Replace(ctx context.Context, accountID, objectiveID string, sp
 				return err
 			}
 		}
-		_, err = tx.Exec(ctx, `UPDATE objective SET name = $3, zone_id = $4, kind = $5, value = $6, sli = $7, config = $8, modified_at = $9 WHERE account_id = $1 AND id = $2`,
+		_, err = tx.Exec(ctx, `UPDATE objective SET name = $3, zone_id = $4, kind = $5, value = $6, sli = $7,
+			config = $8, modified_at = $9 WHERE account_id = $1 AND id = $2`,
 			accountID, o.ID, o.Name, k.zone, k.kind, k.value, k.sli, string(text), o.ModifiedOn.Micros())
 		if err != nil {
 			return err
 		}
-		if err := f.judgeNow(ctx, tx, o); err != nil {
+		if err := f.evaluateNow(ctx, tx, o); err != nil {
 			return err
 		}
 		return f.audit(ctx, tx, "update", o, before, o)
@@ -219,8 +236,10 @@ func (f *Feature) Replace(ctx context.Context, accountID, objectiveID string, sp
 	return o, err
 }
 
-// Remove deletes an objective with its history; its alerts end.
-func (f *Feature) Remove(ctx context.Context, accountID, objectiveID string, check func(present *Objective) error) error {
+// Remove deletes an objective with its history. Its alerts end.
+func (f *Feature) Remove(
+	ctx context.Context, accountID, objectiveID string, check func(present *Objective) error,
+) error {
 	return f.change(ctx, func(tx *db.Tx) error {
 		o, err := findObjective(ctx, tx, accountID, objectiveID)
 		if err != nil {
@@ -234,7 +253,11 @@ func (f *Feature) Remove(ctx context.Context, accountID, objectiveID string, che
 		if err := f.end(ctx, tx, o, func(Pair) bool { return true }); err != nil {
 			return err
 		}
-		for _, query := range []string{`DELETE FROM reading WHERE objective_id = $1`, `DELETE FROM transition WHERE objective_id = $1`, `DELETE FROM objective WHERE id = $1`} {
+		for _, query := range []string{
+			`DELETE FROM reading WHERE objective_id = $1`,
+			`DELETE FROM transition WHERE objective_id = $1`,
+			`DELETE FROM objective WHERE id = $1`,
+		} {
 			if _, err := tx.Exec(ctx, query, o.ID); err != nil {
 				return err
 			}
@@ -243,70 +266,42 @@ func (f *Feature) Remove(ctx context.Context, accountID, objectiveID string, che
 	})
 }
 
-// end ends the alerts of some pairs now, because nobody judges them any more.
+// end ends the alerts of pairs that are no longer evaluated.
 func (f *Feature) end(ctx context.Context, tx *db.Tx, o *Objective, gone func(Pair) bool) error {
 	r, err := readingOf(ctx, tx, o)
 	if err != nil {
 		return err
 	}
-	var rows []transitionRow
-	var alerts []bus.Message
+	var ended []Transition
 	for i, p := range o.rules {
-		st := r.standing[i]
+		st := r.pairs[i]
 		if st.state == quiet || !gone(p) {
 			continue
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM standing WHERE objective_id = $1 AND pair = $2`, o.ID, p.key()); err != nil {
 			return err
 		}
-		if st.state != firing {
-			continue
-		}
-		t := o.transition(&r.sums, max(st.since, f.now().Unix()), p, End, st)
-		row, err := rowOf(&t)
-		if err != nil {
-			return err
-		}
-		rows = append(rows, row)
-		if st.told {
-			value, err := json.Marshal(alertOf(&t))
-			if err != nil {
-				return err
-			}
-			alerts = append(alerts, bus.Message{Topic: event.TopicAlerts, Key: []byte(o.account), Value: value})
+		if st.state == firing {
+			ended = append(ended, o.transition(&r.sums, max(st.since, f.now().Unix()), p, End, st))
 		}
 	}
-	if err := insertTransitions(ctx, tx, rows); err != nil {
-		return err
-	}
-	return bus.Enqueue(ctx, tx, alerts...)
+	return storeTransitions(ctx, tx, ended)
 }
 
-// change runs fn in a transaction that no shard's batch overlaps: what was
-// counted with the objectives as they were is counted anew.
+// change runs fn in a transaction that no shard's batch overlaps: a batch that was counted with the previous objectives
+// is counted again.
 func (f *Feature) change(ctx context.Context, fn func(*db.Tx) error) error {
-	err := f.db.Tx(ctx, func(tx *db.Tx) error {
+	return f.cfg.Change(ctx, func(tx *db.Tx) error {
 		if _, err := tx.Exec(ctx, `UPDATE shard SET revision = revision + 1`); err != nil {
 			return err
 		}
 		return fn(tx)
 	})
-	if err == nil {
-		f.wake()
-	}
-	return err
 }
 
 // audit records a change of an objective, in its transaction.
 func (f *Feature) audit(ctx context.Context, tx *db.Tx, action string, o *Objective, before, after any) error {
-	p := web.CurrentPrincipal(ctx)
-	if p == nil {
-		p = account.Belfry()
-	}
-	e := event.NewAudit(o.account, action, "objective", o.ID, o.Name).By(account.Actor(p), account.Interface(p)).Changed(before, after)
+	e := event.NewAudit(o.account, action, "objective", o.ID, o.Name).Changed(before, after)
 	e.Zone = o.Match.Zone
-	if r := web.Request(ctx); r != nil {
-		e.Request = &event.AuditRequest{ID: telemetry.RequestID(ctx), Method: r.Method, URI: r.URL.Path, UserAgent: clip(r.UserAgent(), 256)}
-	}
-	return f.record(ctx, tx, e)
+	return f.cfg.Record(ctx, tx, e)
 }

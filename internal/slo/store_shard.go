@@ -8,47 +8,41 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// errStale says that the shard in memory is not the one in the database.
+// errStale reports that the shard in memory differs from the one in the database.
 var errStale = errors.New("slo: the shard has changed in the database")
 
-// chunkBits: a chunk of a column holds the lines with the same higher bits, so
-// that a reader of one line reads one row a column, of at most some 260 KB for
-// two bytes a line.
+// chunkBits is the number of lower bits of a series' id. A chunk of a block holds the series with the same higher bits,
+// so that a reader of one series reads one row for each block, of at most some 260 KB at two bytes a series.
 const chunkBits = 17
 
-// chunks is how many rows a column takes.
-func chunks(data []byte) int {
+// chunkCount is the number of rows of a block.
+func chunkCount(data []byte) int {
 	last := uint32(0)
-	_ = decodeColumn(data, func(e entry) { last = e.line }) // what is in memory was made here
+	_ = decodeBlock(data, func(e entry) { last = e.series }) // blocks in memory are valid
 	return int(last>>chunkBits) + 1
 }
 
-// cut makes the rows of a column; most have one, which is the column itself.
-func cut(data []byte) [][]byte {
-	n := chunks(data)
+// splitChunks makes the rows of a block. Most blocks have one, the block itself.
+func splitChunks(data []byte) [][]byte {
+	n := chunkCount(data)
 	if n == 1 {
 		return [][]byte{data}
 	}
 	parts := make([][]entry, n)
-	_ = decodeColumn(data, func(e entry) { parts[e.line>>chunkBits] = append(parts[e.line>>chunkBits], e) })
+	_ = decodeBlock(data, func(e entry) { parts[e.series>>chunkBits] = append(parts[e.series>>chunkBits], e) })
 	out := make([][]byte, n)
 	for i, p := range parts {
-		out[i] = encodeColumn(p)
+		out[i] = encodeBlock(p)
 	}
 	return out
 }
 
-// store writes what a batch led to, and moves the offset.
+// store writes the consequences of a batch and moves the offset.
 func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shard) error {
-	alerts, rows, err := outcome(s.transitions)
-	if err != nil {
-		return err
-	}
 	return f.db.Tx(ctx, func(tx *db.Tx) error {
 		if err := b.Commit(ctx, tx); err != nil {
 			return err
@@ -56,27 +50,31 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shard) error {
 		if err := s.claim(ctx, tx); err != nil {
 			return err
 		}
-		for _, write := range []func(context.Context, *db.Tx) error{s.writeLines, s.writeColumns, s.writeSeen, s.writeStandings, s.writeReadings} {
+		for _, write := range []func(context.Context, *db.Tx) error{
+			s.writeSeries,
+			s.writeBlocks,
+			s.writeSeen,
+			s.writePairStates,
+			s.writeReadings,
+		} {
 			if err := write(ctx, tx); err != nil {
 				return err
 			}
 		}
-		if err := insertTransitions(ctx, tx, rows); err != nil {
-			return err
-		}
-		return bus.Enqueue(ctx, tx, alerts...)
+		return storeTransitions(ctx, tx, s.transitions)
 	})
 }
 
-// claim holds the shard's row until the commit; errStale when it is not the one
-// that this batch was counted with.
+// claim locks the shard's row until the commit; errStale when another process or a changed objective has updated it.
 func (s *shard) claim(ctx context.Context, tx *db.Tx) error {
 	var n int64
 	var err error
 	if s.fresh {
-		n, err = tx.Exec(ctx, `INSERT INTO shard (id, revision, version, clock) VALUES ($1, 0, 1, $2) ON CONFLICT (id) DO NOTHING`, s.id, s.clock)
+		n, err = tx.Exec(ctx, `INSERT INTO shard (id, revision, version, clock) VALUES ($1, 0, 1, $2)
+			ON CONFLICT (id) DO NOTHING`, s.id, s.clock)
 	} else {
-		n, err = tx.Exec(ctx, `UPDATE shard SET version = version + 1, clock = $2 WHERE id = $1 AND version = $3 AND revision = $4`, s.id, s.clock, s.version, s.revision)
+		n, err = tx.Exec(ctx, `UPDATE shard SET version = version + 1, clock = $2
+			WHERE id = $1 AND version = $3 AND revision = $4`, s.id, s.clock, s.version, s.revision)
 	}
 	if err == nil && n == 0 {
 		err = errStale
@@ -84,27 +82,41 @@ func (s *shard) claim(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
-func (s *shard) writeLines(ctx context.Context, tx *db.Tx) error {
-	rows := make([][]any, len(s.newLines))
-	for i, k := range s.newLines {
-		line := s.lines[k]
-		rows[i] = []any{s.id, int64(line), k.account, k.zone, k.kind, k.value, k.sli, s.first[line]}
+// seriesColumns are the columns of the rows that writeSeries makes.
+var seriesColumns = []string{"shard", "id", "account_id", "zone_id", "kind", "value", "sli", "first_at"}
+
+func (s *shard) writeSeries(ctx context.Context, tx *db.Tx) error {
+	rows := make([][]any, len(s.newSeries))
+	for i, k := range s.newSeries {
+		series := s.series[k]
+		rows[i] = []any{
+			s.id,
+			int64(series),
+			k.account,
+			k.zone,
+			k.kind,
+			k.value,
+			k.sli,
+			s.first[series],
+		}
 	}
-	return tx.Insert(ctx, "line", []string{"shard", "id", "account_id", "zone_id", "kind", "value", "sli", "first_at"}, "", rows)
+	return tx.Insert(ctx, "line", seriesColumns, "", rows)
 }
 
-func (s *shard) writeColumns(ctx context.Context, tx *db.Tx) error {
+func (s *shard) writeBlocks(ctx context.Context, tx *db.Tx) error {
 	var rows [][]any
 	for p := range s.changed {
 		n := 0
 		if i, ok := s.find(p); ok {
-			for chunk, data := range cut(s.columns[p.level][i].data) {
+			for chunk, data := range splitChunks(s.blocks[p.level][i].data) {
 				rows = append(rows, []any{s.id, p.level, p.start, chunk, data})
 				n++
 			}
 		}
 		if s.stored[p] > n {
-			if _, err := tx.Exec(ctx, `DELETE FROM slo_column WHERE shard = $1 AND level = $2 AND start = $3 AND chunk >= $4`, s.id, p.level, p.start, n); err != nil {
+			_, err := tx.Exec(ctx, `DELETE FROM slo_column WHERE shard = $1 AND level = $2 AND start = $3 AND chunk >= $4`,
+				s.id, p.level, p.start, n)
+			if err != nil {
 				return err
 			}
 		}
@@ -118,18 +130,20 @@ func (s *shard) writeSeen(ctx context.Context, tx *db.Tx) error {
 	for i, r := range s.newSeen {
 		rows[i] = []any{s.id, r.id[:], r.at}
 	}
-	if err := tx.Insert(ctx, "seen", []string{"shard", "id", "at"}, `ON CONFLICT (shard, id) DO UPDATE SET at = excluded.at`, rows); err != nil {
+	err := tx.Insert(ctx, "seen", []string{"shard", "id", "at"},
+		`ON CONFLICT (shard, id) DO UPDATE SET at = excluded.at`, rows)
+	if err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `DELETE FROM seen WHERE shard = $1 AND at < $2`, s.id, s.newest-seenFor)
+	_, err = tx.Exec(ctx, `DELETE FROM seen WHERE shard = $1 AND at < $2`, s.id, s.newest-seenFor)
 	return err
 }
 
-func (s *shard) writeStandings(ctx context.Context, tx *db.Tx) error {
-	// Only what was counted or left a window can have changed its state.
-	for _, line := range s.touchedLines() {
-		for _, w := range s.watches[line] {
-			if err := writeStanding(ctx, tx, int64(s.id), w, s.saved[w]); err != nil {
+func (s *shard) writePairStates(ctx context.Context, tx *db.Tx) error {
+	// Only series that were counted, or lost a block, can have changed.
+	for _, series := range s.touchedSeries() {
+		for _, w := range s.watches[series] {
+			if err := writePairStates(ctx, tx, int64(s.id), w, s.saved[w]); err != nil {
 				return err
 			}
 		}
@@ -137,11 +151,14 @@ func (s *shard) writeStandings(ctx context.Context, tx *db.Tx) error {
 	return nil
 }
 
-// writeStanding writes the states of an objective's pairs that differ from those
-// that the database has.
-func writeStanding(ctx context.Context, tx *db.Tx, shard int64, w *watch, before []standing) error {
-	for i, st := range w.standing {
-		if i < len(before) && before[i] == st || i >= len(before) && st == (standing{}) {
+// writePairStates writes the states of an objective's pairs that differ from those in the database.
+func writePairStates(ctx context.Context, tx *db.Tx, shard int64, w *watch, before []pairState) error {
+	for i, st := range w.pairs {
+		stored := pairState{}
+		if i < len(before) {
+			stored = before[i]
+		}
+		if stored == st {
 			continue
 		}
 		var err error
@@ -152,7 +169,7 @@ func writeStanding(ctx context.Context, tx *db.Tx, shard int64, w *watch, before
 				VALUES ($1, $2, $3, $4, $5, $6, $7)
 				ON CONFLICT (objective_id, pair) DO UPDATE SET shard = excluded.shard, state = excluded.state,
 				since = excluded.since, began = excluded.began, told = excluded.told`,
-				w.ID, w.rules[i].key(), shard, int64(st.state), st.since, st.began, st.told)
+				w.ID, w.rules[i].key(), shard, int64(st.state), st.since, st.began, st.alerted)
 		}
 		if err != nil {
 			return err
@@ -161,10 +178,10 @@ func writeStanding(ctx context.Context, tx *db.Tx, shard int64, w *watch, before
 	return nil
 }
 
-func (s *shard) touchedLines() (list []uint32) {
-	s.touched.each(func(line uint32) {
-		if len(s.watches[line]) > 0 {
-			list = append(list, line)
+func (s *shard) touchedSeries() (list []uint32) {
+	s.touched.each(func(series uint32) {
+		if len(s.watches[series]) > 0 {
+			list = append(list, series)
 		}
 	})
 	return list
@@ -172,9 +189,9 @@ func (s *shard) touchedLines() (list []uint32) {
 
 func (s *shard) writeReadings(ctx context.Context, tx *db.Tx) error {
 	var rows [][]any
-	for _, line := range s.touchedLines() {
-		for _, w := range s.watches[line] {
-			row, err := readingRow(w, int64(s.id), line, s.clock, &s.sums[line])
+	for _, series := range s.touchedSeries() {
+		for _, w := range s.watches[series] {
+			row, err := readingRow(w, int64(s.id), series, s.clock, &s.sums[series])
 			if err != nil {
 				return err
 			}
@@ -205,68 +222,27 @@ func decodeSums(text string) (s sums, err error) {
 	return s, nil
 }
 
-// transitionRow is a transition as it is kept.
-type transitionRow struct {
-	id, account, objective string
-	at                     int64
-	detail                 []byte
-}
-
-// outcome makes the rows of the history, and the alerts for those transitions
-// that are not a replay of the past.
-func outcome(transitions []Transition) (alerts []bus.Message, rows []transitionRow, err error) {
-	for i := range transitions {
-		t := &transitions[i]
-		row, err := rowOf(t)
-		if err != nil {
-			return nil, nil, err
-		}
-		rows = append(rows, row)
-		if !t.told {
-			continue
-		}
-		value, err := json.Marshal(alertOf(t))
-		if err != nil {
-			return nil, nil, err
-		}
-		alerts = append(alerts, bus.Message{Topic: event.TopicAlerts, Key: []byte(t.Objective.account), Value: value})
-	}
-	return alerts, rows, nil
-}
-
-// transitionsFor is how long transitions are kept.
-const transitionsFor = 400 * 86400
-
-func insertTransitions(ctx context.Context, tx *db.Tx, list []transitionRow) error {
-	if len(list) == 0 {
-		return nil
-	}
-	rows := make([][]any, len(list))
-	newest := int64(0)
-	for i, r := range list {
-		rows[i] = []any{r.id, r.account, r.objective, r.at, string(r.detail)}
-		newest = max(newest, r.at)
-	}
-	err := tx.Insert(ctx, "transition", []string{"id", "account_id", "objective_id", "at", "detail"}, `ON CONFLICT (id) DO NOTHING`, rows)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `DELETE FROM transition WHERE at < $1`, newest-transitionsFor)
-	return err
-}
-
 // load reads a shard from the database.
 func (f *Feature) load(ctx context.Context, partition int32) (*shard, error) {
 	s := newShard(partition)
 	err := f.db.View(ctx, func(tx *db.Tx) error {
-		err := tx.QueryRow(ctx, `SELECT revision, version, clock FROM shard WHERE id = $1`, s.id).Scan(&s.revision, &s.version, &s.clock)
+		err := tx.QueryRow(ctx, `SELECT revision, version, clock FROM shard WHERE id = $1`, s.id).
+			Scan(&s.revision, &s.version, &s.clock)
 		if errors.Is(err, sql.ErrNoRows) {
-			s.fresh, err = true, nil
+			s.fresh = true
+			err = nil
 		}
 		if err != nil {
 			return err
 		}
-		for _, read := range []func(context.Context, *db.Tx) error{s.readLines, s.readColumns, s.readObjectives, s.readStandings, s.readReadings, s.readSeen} {
+		for _, read := range []func(context.Context, *db.Tx) error{
+			s.readSeries,
+			s.readBlocks,
+			s.readObjectives,
+			s.readPairStates,
+			s.readReadings,
+			s.readSeen,
+		} {
 			if err := read(ctx, tx); err != nil {
 				return err
 			}
@@ -278,15 +254,15 @@ func (f *Feature) load(ctx context.Context, partition int32) (*shard, error) {
 	}
 	for _, list := range s.watches {
 		for _, w := range list {
-			s.saved[w] = slices.Clone(w.standing)
+			s.saved[w] = slices.Clone(w.pairs)
 		}
 	}
 	f.log.Debug("shard read", "shard", partition, "lines", len(s.first), "clock", s.clock)
 	return s, nil
 }
 
-// each runs a query and scans its rows.
-func each(ctx context.Context, tx *db.Tx, row func(*sql.Rows) error, query string, args ...any) error {
+// eachRow runs a query and calls row for each row.
+func eachRow(ctx context.Context, tx *db.Tx, row func(*sql.Rows) error, query string, args ...any) error {
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
 		return err
@@ -300,42 +276,42 @@ func each(ctx context.Context, tx *db.Tx, row func(*sql.Rows) error, query strin
 	return rows.Err()
 }
 
-func (s *shard) readLines(ctx context.Context, tx *db.Tx) error {
-	return each(ctx, tx, func(rows *sql.Rows) error {
+func (s *shard) readSeries(ctx context.Context, tx *db.Tx) error {
+	return eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var id, first int64
-		var k lineKey
+		var k seriesKey
 		if err := rows.Scan(&id, &k.account, &k.zone, &k.kind, &k.value, &k.sli, &first); err != nil {
 			return err
 		}
 		if int(id) != len(s.first) {
-			return fmt.Errorf("line %d is missing", len(s.first))
+			return fmt.Errorf("series %d is missing", len(s.first))
 		}
 		s.first = append(s.first, first)
-		s.lines[k] = uint32(id)
-		s.ofAccount[k.account]++
+		s.series[k] = uint32(id)
+		s.perAccount[k.account]++
 		return nil
 	}, `SELECT id, account_id, zone_id, kind, value, sli, first_at FROM line WHERE shard = $1 ORDER BY id`, s.id)
 }
 
-func (s *shard) readColumns(ctx context.Context, tx *db.Tx) error {
-	err := each(ctx, tx, func(rows *sql.Rows) error {
-		var p place
+func (s *shard) readBlocks(ctx context.Context, tx *db.Tx) error {
+	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
+		var p blockRef
 		var data []byte
 		if err := rows.Scan(&p.level, &p.start, &data); err != nil {
 			return err
 		}
 		if p.level < 0 || p.level >= levelCount {
-			return errColumn
+			return errBlock
 		}
-		list := &s.columns[p.level]
+		list := &s.blocks[p.level]
 		if n := len(*list); n > 0 && (*list)[n-1].start == p.start {
-			whole, err := mergeColumns(nil, (*list)[n-1].data, data)
+			whole, err := mergeBlocks(nil, (*list)[n-1].data, data)
 			if err != nil {
 				return err
 			}
 			(*list)[n-1].data = whole
 		} else {
-			*list = append(*list, column{p.start, data})
+			*list = append(*list, block{p.start, data})
 		}
 		s.stored[p]++
 		return nil
@@ -349,12 +325,12 @@ func (s *shard) readColumns(ctx context.Context, tx *db.Tx) error {
 func (s *shard) readObjectives(ctx context.Context, tx *db.Tx) error {
 	list, err := selectObjectives(ctx, tx, `ORDER BY id`)
 	for _, o := range list {
-		s.promise(o)
+		s.addObjective(o)
 	}
 	return err
 }
 
-// watched are the watches by their objectives' ids.
+// watched maps the ids of objectives to their watches.
 func (s *shard) watched() map[string]*watch {
 	m := map[string]*watch{}
 	for _, list := range s.watches {
@@ -365,36 +341,36 @@ func (s *shard) watched() map[string]*watch {
 	return m
 }
 
-func (s *shard) readStandings(ctx context.Context, tx *db.Tx) error {
+func (s *shard) readPairStates(ctx context.Context, tx *db.Tx) error {
 	known := s.watched()
-	return each(ctx, tx, func(rows *sql.Rows) error {
+	return eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var objective, pair string
 		var state int64
-		var st standing
-		if err := rows.Scan(&objective, &pair, &state, &st.since, &st.began, &st.told); err != nil {
+		var st pairState
+		if err := rows.Scan(&objective, &pair, &state, &st.since, &st.began, &st.alerted); err != nil {
 			return err
 		}
-		st.state = pairState(state)
+		st.state = alertState(state)
 		if w := known[objective]; w != nil {
 			if i := slices.IndexFunc(w.rules, func(p Pair) bool { return p.key() == pair }); i >= 0 {
-				w.standing[i] = st
+				w.pairs[i] = st
 			}
 		}
 		return nil
 	}, `SELECT objective_id, pair, state, since, began, told FROM standing WHERE shard = $1`, s.id)
 }
 
-// readReadings takes up when each line was last seen. A line that an objective
-// is new on tells it as finely as its columns do.
+// readReadings reads the time of the newest request of each watch. Without a stored reading, that is the end of the
+// series' newest bucket.
 func (s *shard) readReadings(ctx context.Context, tx *db.Tx) error {
 	known := s.watched()
-	err := each(ctx, tx, func(rows *sql.Rows) error {
+	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var objective string
-		var line, at int64
-		if err := rows.Scan(&objective, &line, &at); err != nil {
+		var series, at int64
+		if err := rows.Scan(&objective, &series, &at); err != nil {
 			return err
 		}
-		if w := known[objective]; w != nil && int64(w.line) == line {
+		if w := known[objective]; w != nil && int64(w.series) == series {
 			w.dataAt = at
 			delete(known, objective)
 		}
@@ -405,9 +381,9 @@ func (s *shard) readReadings(ctx context.Context, tx *db.Tx) error {
 	}
 	s.dirty.drain(func(uint32) {})
 	s.touched.drain(func(uint32) {})
-	for _, w := range known { // their readings are written with the next batch
-		s.mark(w.line)
-		list, err := s.history(w.line, 0)
+	for _, w := range known { // no reading yet: the next batch writes it
+		s.mark(w.series)
+		list, err := s.history(w.series, 0)
 		if err != nil {
 			return err
 		}
@@ -419,7 +395,7 @@ func (s *shard) readReadings(ctx context.Context, tx *db.Tx) error {
 }
 
 func (s *shard) readSeen(ctx context.Context, tx *db.Tx) error {
-	return each(ctx, tx, func(rows *sql.Rows) error {
+	return eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var key []byte
 		var at int64
 		if err := rows.Scan(&key, &at); err != nil || len(key) != len(batchID{}) {

@@ -40,8 +40,8 @@ type Params struct {
 
 const tag = "Traffic"
 
-// Register adds the HTTP on-ramps.
-func (f *Feature) Register(api *web.API) {
+// API registers the operations.
+func (f *Feature) API(api *web.API) {
 	const description = "How many requests there were in an interval, and how many of them failed: one object, a JSON " +
 		"array, or NDJSON; gzip is welcome. At most 10,000 counts or 4 MiB. {zone, ts, total} are required; seconds is 10 " +
 		"unless given, bad counts failures (5xx), unreachable counts those failures that did not reach the origin (521). " +

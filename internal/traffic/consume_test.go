@@ -11,6 +11,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -95,8 +96,8 @@ func (b *topic) consumer() *bus.Consumer {
 	return c
 }
 
-func (b *topic) count(account, zone string, total int) string {
-	return fmt.Sprintf(`{"account_id":%q,"zone":%q,"ts":%d,"total":%d}`, account, zone, start.Unix(), total)
+func (b *topic) count(accountID, zone string, total int) string {
+	return fmt.Sprintf(`{"account_id":%q,"zone":%q,"ts":%d,"total":%d}`, accountID, zone, start.Unix(), total)
 }
 
 func TestCountsOfTheBusAreSplitAndTheOthersGoBack(t *testing.T) {
@@ -156,12 +157,10 @@ func TestARecordThatIsReadAgainHasTheSameId(t *testing.T) {
 func newWorldOn(t *testing.T, w *world) *world {
 	t.Helper()
 	f, err := traffic.New(traffic.Config{
-		DB:         w.db,
+		Env:        feature.Env{DB: w.db, Wake: func() {}, Now: w.clock},
 		Zone:       w.dir.EnsureZone,
 		Account:    w.dir.ResolveAccount,
 		Partitions: 16,
-		Wake:       func() {},
-		Now:        w.clock,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -174,8 +173,10 @@ func TestNothingIsStoredWhileZonesCannotBeLookedUp(t *testing.T) {
 	b := newTopic(t, w)
 	var mu sync.Mutex
 	failures := 3
-	f, err := traffic.New(traffic.Config{DB: w.db, Account: w.dir.ResolveAccount, Partitions: 1, Wake: func() {},
-		Now: w.clock,
+	f, err := traffic.New(traffic.Config{
+		Env:        feature.Env{DB: w.db, Wake: func() {}, Now: w.clock},
+		Account:    w.dir.ResolveAccount,
+		Partitions: 1,
 		Zone: func(ctx context.Context, accountID, ref string) (string, string, error) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -183,7 +184,8 @@ func TestNothingIsStoredWhileZonesCannotBeLookedUp(t *testing.T) {
 				return "", "", errs.New(errs.CodeUnavailable, "the database does not answer")
 			}
 			return w.dir.EnsureZone(ctx, accountID, ref)
-		}})
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,9 +215,12 @@ func TestNothingIsStoredWhileZonesCannotBeLookedUp(t *testing.T) {
 func TestAnAccountWithAsManyZonesAsItMayHaveSaysSo(t *testing.T) {
 	w := newWorld(t, "", 1)
 	limit := errs.New(errs.CodeLimit, "the account has %d zones, which is the most it may have", account.MaxZones)
-	f, err := traffic.New(traffic.Config{DB: w.db, Account: w.dir.ResolveAccount, Partitions: 1, Wake: func() {},
-		Now:  w.clock,
-		Zone: func(context.Context, string, string) (string, string, error) { return "", "", limit }})
+	f, err := traffic.New(traffic.Config{
+		Env:        feature.Env{DB: w.db, Wake: func() {}, Now: w.clock},
+		Account:    w.dir.ResolveAccount,
+		Partitions: 1,
+		Zone:       func(context.Context, string, string) (string, string, error) { return "", "", limit },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

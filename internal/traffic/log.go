@@ -12,7 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
-// Format is how an access log is written.
+// Format is a format of access logs.
 type Format string
 
 // The formats.
@@ -23,7 +23,7 @@ const (
 	Logpush   Format = "logpush"    // Cloudflare Logpush, data set http_requests
 )
 
-// Formats are all, for help texts.
+// Formats lists all formats, for help texts.
 var Formats = []Format{Combined, NginxJSON, Caddy, Logpush}
 
 // ParseFormat finds a format by its name.
@@ -39,12 +39,12 @@ func ParseFormat(name string) (Format, error) {
 		strings.Join(names, ", "), strict.Clip(name, maxWord))
 }
 
-// Entry is what counts of one line: when, where, and how it ended.
+// Entry has the counted attributes of one line: time, place and outcome.
 type Entry struct {
 	At          int64  // Unix seconds
 	Zone        string // as the log names it; mostly empty
-	Hostname    string // that was asked for
-	Origin      string // that answered
+	Hostname    string // requested
+	Origin      string // the server that answered
 	Status      int    // 0 = the client left before there was one
 	Bad         bool
 	Unreachable bool // only where Bad
@@ -57,8 +57,7 @@ func (e *Entry) classify() {
 	e.Unreachable = e.Status == 521
 }
 
-// Parse reads one line, without its end. An error says what is wrong with it
-// and is an [errs.Error].
+// Parse reads one line, without its end. Its errors are of type [errs.Error].
 func (f Format) Parse(line []byte) (e Entry, err error) {
 	line = bytes.TrimPrefix(line, byteOrderMark) // of a file's first line
 	switch f {
@@ -90,10 +89,9 @@ func (f Format) Parse(line []byte) (e Entry, err error) {
 
 func notLine(format string, args ...any) error { return errs.New(errs.CodeInvalid, format, args...) }
 
-// Read parses a log line by line and tells each of them: the entry, or why it
-// is none. Empty lines are left out; what is longer than [MaxLine] is a fault of
-// that line. line counts from 1. Read ends at the end of r, with the error of r
-// or of each.
+// Read parses a log line by line and calls each with the entry of a line, or its
+// fault. Empty lines are skipped; a line longer than [MaxLine] is a fault. line counts
+// from 1. Read ends at the end of r, with the error of r or of each.
 func (f Format) Read(r io.Reader, each func(line int, e Entry, fault error) error) error {
 	return eachLine(r, func(n int, line []byte, fault error) error {
 		if fault != nil {
@@ -134,7 +132,7 @@ func Unpacked(r io.Reader) (io.Reader, error) {
 // byteOrderMark begins files of some editors and log agents.
 var byteOrderMark = []byte("\ufeff")
 
-// eachLine gives the lines that are not empty, without their ends.
+// eachLine calls each with the lines that are not empty, without their ends.
 func eachLine(r io.Reader, each func(n int, line []byte, fault error) error) error {
 	in := bufio.NewReaderSize(r, MaxLine)
 	for n := 1; ; n++ {

@@ -42,7 +42,7 @@ func parseCombined(line []byte) (e Entry, err error) {
 	return e, first
 }
 
-// head reads what stands before the time.
+// head reads the fields before the time.
 func (e *Entry) head(text []byte) error {
 	words := strings.Fields(string(text))
 	if len(words) == 0 {
@@ -203,7 +203,11 @@ func parseCLF(b []byte) (int64, bool) {
 		}
 		return n
 	}
-	day, year, hour, minute, second := number(0, 2), number(7, 11), number(12, 14), number(15, 17), number(18, 20)
+	day := number(0, 2)
+	year := number(7, 11)
+	hour := number(12, 14)
+	minute := number(15, 17)
+	second := number(18, 20)
 	zone := (number(22, 24)*60 + number(24, 26)) * 60
 	if bad || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60 || zone > 24*3600 {
 		return 0, false

@@ -64,7 +64,7 @@ func decodeLine(line []byte, into any) error {
 	return nil
 }
 
-func status(s string) (int, error) {
+func parseStatus(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil {
 		return 0, notLine("the status %q is not a number", strict.Clip(s, 20))
@@ -101,7 +101,7 @@ func parseNginx(line []byte) (e Entry, err error) {
 	if err := decodeLine(line, &l); err != nil {
 		return e, err
 	}
-	if e.Status, err = status(string(l.Status)); err != nil {
+	if e.Status, err = parseStatus(string(l.Status)); err != nil {
 		return e, err
 	}
 	at := firstOf(l.ISO, l.Msec, l.Local, l.Time, l.Stamp, l.AtStamp, l.Date)
@@ -165,7 +165,7 @@ func parseCaddy(line []byte) (e Entry, err error) {
 	if l.Request == nil || l.Status == "" {
 		return e, notLine("the line is not of an access log: it has no request or no status")
 	}
-	if e.Status, err = status(string(l.Status)); err != nil {
+	if e.Status, err = parseStatus(string(l.Status)); err != nil {
 		return e, err
 	}
 	if e.At, err = moment(string(l.TS)); err != nil {
@@ -196,18 +196,20 @@ func parseLogpush(line []byte) (e Entry, err error) {
 	if l.Edge == "" {
 		return e, notLine("the line has no EdgeResponseStatus")
 	}
-	if e.Status, err = status(string(l.Edge)); err != nil {
+	if e.Status, err = parseStatus(string(l.Edge)); err != nil {
 		return e, err
 	}
 	if e.At, err = moment(string(l.Start)); err != nil {
 		return e, err
 	}
-	e.Zone, e.Hostname, e.Origin = string(l.Zone), hostOf(string(l.Host)), string(l.IP)
+	e.Zone = string(l.Zone)
+	e.Hostname = hostOf(string(l.Host))
+	e.Origin = string(l.IP)
 	e.classify()
 	if l.Origin == "" {
 		return e, nil // the job does not send it: the edge decides alone
 	}
-	origin, err := status(string(l.Origin))
+	origin, err := parseStatus(string(l.Origin))
 	if err != nil {
 		return e, err
 	}
@@ -236,13 +238,19 @@ func moment(s string) (int64, error) {
 	if sec, ok := parseCLF([]byte(strings.Trim(s, "[]"))); ok {
 		return bounded(sec, s)
 	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006-01-02 15:04:05.999999999Z07:00",
-		"2006/01/02 15:04:05.999999999", "2006-01-02 15:04:05.999999999"} {
+	for _, layout := range []string{
+		time.RFC3339Nano,
+		"2006-01-02T15:04:05.999999999Z0700",
+		"2006-01-02 15:04:05.999999999Z07:00",
+		"2006/01/02 15:04:05.999999999",
+		"2006-01-02 15:04:05.999999999",
+	} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return bounded(t.Unix(), s)
 		}
 	}
-	return 0, notLine("%q is not a time: RFC 3339, Unix seconds, milliseconds or nanoseconds, or 17/May/2015:10:05:03 +0000", strict.Clip(s, 40))
+	return 0, notLine("%q is not a time: RFC 3339, Unix seconds, milliseconds or nanoseconds, or "+
+		"17/May/2015:10:05:03 +0000", strict.Clip(s, 40))
 }
 
 // unitOf is how many of a number's units a second has. Seconds reach 1e11 in the

@@ -20,6 +20,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -75,7 +76,7 @@ func newWorld(t *testing.T, url string, partitions int) *world {
 	}
 	w.db = open("traffic", traffic.Schema())
 	var err error
-	if w.dir, err = account.New(account.Config{DB: open("account", account.Schema()), Now: w.clock}); err != nil {
+	if w.dir, err = account.New(account.Config{Env: feature.Env{DB: open("account", account.Schema()), Now: w.clock}}); err != nil {
 		t.Fatal(err)
 	}
 	staff := &web.Principal{Kind: web.KindStaff, ID: "ops", Superoperator: true}
@@ -96,9 +97,12 @@ func newWorld(t *testing.T, url string, partitions int) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.f, err = traffic.New(traffic.Config{DB: w.db, Zone: w.dir.EnsureZone, Account: w.dir.ResolveAccount,
+	w.f, err = traffic.New(traffic.Config{
+		Env:        feature.Env{DB: w.db, Wake: relay.Notify, Registerer: w.metrics, Now: w.clock},
+		Zone:       w.dir.EnsureZone,
+		Account:    w.dir.ResolveAccount,
 		Partitions: partitions,
-		Wake:       relay.Notify, Registerer: w.metrics, Now: w.clock})
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +179,7 @@ func (w *world) serve() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.f.Register(api)
+	w.f.API(api)
 	w.http = httptest.NewServer(api)
 	w.t.Cleanup(w.http.Close)
 }

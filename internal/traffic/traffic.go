@@ -24,10 +24,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/run"
 )
 
 //go:embed schema/*.sql
@@ -55,22 +55,26 @@ const (
 	MaxAge   = 35 * 24 * time.Hour
 )
 
-// Config has the dependencies of a Feature. All but Log, Registerer and Now are
-// required.
+// Manifest is the feature before it is constructed.
+var Manifest = feature.Manifest{
+	Name:     "traffic",
+	Schemas:  []func() db.Schema{Schema},
+	Consumes: []feature.Subscription{{Group: Group, Topic: topicIn}},
+	Cache:    1,
+}
+
+// Config configures a Feature. DB, Zone, Account and Partitions are required.
 type Config struct {
-	DB *db.DB
-	// Zone finds the zone of an account by id, name or alias, or creates it. An
-	// error of kind Invalid, NotFound or Forbidden refuses the count; any other is
-	// a fault of the infrastructure.
+	feature.Env
+
+	// Zone finds the zone of an account by id, name or alias, or makes it. An
+	// error of kind Invalid, NotFound or Forbidden refuses the count; any other
+	// is a fault of the infrastructure.
 	Zone func(ctx context.Context, accountID, ref string) (zoneID, name string, err error)
 	// Account finds an account by id or ext:<external id>; CodeNotFound.
 	Account func(ctx context.Context, ref string) (string, error)
 	// Partitions of the topic of sharded traffic.
 	Partitions int
-	Wake       func() // notifies the outbox's relay of a commit
-	Log        *slog.Logger
-	Registerer prometheus.Registerer
-	Now        func() time.Time // nil = time.Now
 }
 
 // Feature is the traffic on-ramps. Safe for concurrent use.
@@ -86,8 +90,12 @@ type Feature struct {
 
 // New makes a Feature; the database has the tables of [bus.Schema] and [Schema].
 func New(cfg Config) (*Feature, error) {
-	if cfg.DB == nil || cfg.Zone == nil || cfg.Account == nil || cfg.Wake == nil || cfg.Partitions < 1 {
-		return nil, errors.New("traffic: DB, Zone, Account, Wake and Partitions are required")
+	var err error
+	if cfg.Env, err = cfg.Complete(Manifest.Name); err != nil {
+		return nil, err
+	}
+	if cfg.Zone == nil || cfg.Account == nil || cfg.Partitions < 1 {
+		return nil, errors.New("traffic: Zone, Account and Partitions are required")
 	}
 	f := &Feature{
 		cfg:     cfg,
@@ -96,17 +104,15 @@ func New(cfg Config) (*Feature, error) {
 		now:     cfg.Now,
 		uploads: uploads{byOne: map[string]int{}},
 	}
-	if f.log == nil {
-		f.log = slog.New(slog.DiscardHandler)
-	}
-	if f.now == nil {
-		f.now = time.Now
-	}
 	// One lane keeps the order of a zone's counts.
 	f.writer = db.NewWriter(db.Limits{Batch: 4000, Queue: 40_000, Lanes: 1}, (*submission).weight, f.store)
-	var err error
 	f.metrics, err = newMetrics(cfg.Registerer)
 	return f, err
+}
+
+// Describe returns the feature as the app serves and runs it.
+func (f *Feature) Describe() feature.Feature {
+	return feature.Feature{Consumer: f.Consumer, API: f.API, Stages: []run.Stage{{Name: "traffic", Run: f.Run}}}
 }
 
 // Consumer makes the consumer of the topic of counts; the app runs it.

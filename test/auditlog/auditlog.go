@@ -68,7 +68,7 @@ type World struct {
 	// These are set before anything is appended.
 	Grown    func([]string)
 	Zones    map[string]string // id of each known zone, by name
-	Personal event.Fields      // committed besides the fields of every envelope
+	Personal event.Fields      // committed in addition to the fields of every envelope
 }
 
 // Everywhere runs a test on SQLite and on PostgreSQL.
@@ -120,7 +120,7 @@ func (w *World) Run(d *db.DB) *ledger.Ledger {
 	return l
 }
 
-// Signer makes a signer with a memory beside the database's folder.
+// Signer makes a signer with a log of signed roots outside of the database's folder.
 func (w *World) Signer(d *db.DB, memory ledger.SignedLog) *ledger.Signer {
 	w.T.Helper()
 	s, err := ledger.NewSigner(w.T.Context(), ledger.SignerConfig{
@@ -301,7 +301,7 @@ func (w *World) Try(query string, args ...any) error {
 	})
 }
 
-// Unprotect drops the triggers that keep the record, as somebody with the
+// Unprotect drops the triggers that keep the record, as an intruder with the
 // database's password can.
 func (w *World) Unprotect() {
 	w.T.Helper()

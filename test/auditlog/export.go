@@ -10,7 +10,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
-// Export is what a customer has: an export, checkpoints, the key.
+// Export holds a customer's files: an export, checkpoints, the key.
 type Export struct {
 	W          *World
 	Signer     *ledger.Signer
@@ -44,7 +44,8 @@ func ExportOf(t testing.TB, text func(i int) string) *Export {
 func (x *Export) Range(t testing.TB, from, to, size uint64) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := x.W.Reader.ExportRange(t.Context(), &b, AccountA, from, to, size, nil); err != nil {
+	if err := x.W.Reader.ExportRange(t.Context(), &b, AccountA, ledger.LogRange{From: from, To: to, Size: size},
+		nil); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()

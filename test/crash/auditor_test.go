@@ -20,6 +20,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/belfryhq/belfry/test/conformance/verifier"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // An auditor reads the record as a customer could and compares it with what was
@@ -166,7 +167,7 @@ func (x *auditor) prove(ctx context.Context, r *reading, p place) error {
 // log once more from its beginning, against every checkpoint.
 func (x *auditor) finish() {
 	x.t.Helper()
-	eventually(x.t, "everything that Kafka acknowledged in the record", func() bool {
+	poll.Until(x.t, "everything that Kafka acknowledged in the record", func() bool {
 		x.look()
 		n, _ := x.acks.missing()
 		return n == 0

@@ -20,6 +20,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/platform/id"
 	"github.com/belfryhq/belfry/test/engines"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // A cluster is several Belfry processes over one PostgreSQL and one Apache Kafka, all of
@@ -171,7 +172,7 @@ func (c *cluster) drained(t *testing.T) {
 	for _, account := range c.accounts {
 		wanted[account], _ = c.acks.expected(account)
 	}
-	eventually(t, "what Kafka acknowledged in the record", func() bool {
+	poll.Until(t, "what Kafka acknowledged in the record", func() bool {
 		c.auditor.look()
 		for account, list := range wanted {
 			still, _ := c.acks.expected(account)
@@ -188,15 +189,15 @@ func (c *cluster) drained(t *testing.T) {
 // frozen stops a process in the middle of its work until the other one owns all partitions,
 // and wakes it: it still holds batches of partitions that are no longer its own.
 func (c *cluster) frozen(t *testing.T) {
-	eventually(t, "both consume", func() bool { return c.owned(t, c.nodes[0]) > 0 && c.owned(t, c.nodes[1]) > 0 })
+	poll.Until(t, "both consume", func() bool { return c.owned(t, c.nodes[0]) > 0 && c.owned(t, c.nodes[1]) > 0 })
 	for i := range 2 {
 		zombie, other := c.nodes[i], c.nodes[1-i]
 		c.auditFrom(other)
 		zombie.signal(syscall.SIGSTOP)
-		eventually(t, "the other one owns all partitions", func() bool { return c.owned(t, other) == 16 })
+		poll.Until(t, "the other one owns all partitions", func() bool { return c.owned(t, other) == 16 })
 		grow(t, c.acks, 20)
 		zombie.signal(syscall.SIGCONT)
-		eventually(t, "the frozen one takes part again", func() bool { return c.owned(t, zombie) > 0 })
+		poll.Until(t, "the frozen one takes part again", func() bool { return c.owned(t, zombie) > 0 })
 		c.drained(t)
 	}
 	c.auditor.client = c.client
@@ -225,7 +226,7 @@ func (c *cluster) frozenWithLocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	eventually(t, "frozen in the middle of a transaction that locks a head", func() bool {
+	poll.Until(t, "frozen in the middle of a transaction that locks a head", func() bool {
 		zombie.signal(syscall.SIGSTOP)
 		if holdsHead(t, d, zombie.url) {
 			return true
@@ -236,7 +237,7 @@ func (c *cluster) frozenWithLocks(t *testing.T) {
 	began := time.Now()
 	alone := c.client.at(other)
 	for _, account := range c.accounts {
-		eventually(t, "the other one appends to every account", func() bool {
+		poll.Until(t, "the other one appends to every account", func() bool {
 			id := fmt.Sprintf("%slocked.%d", idPrefix, mathrand.Uint64())
 			ctx, cancel := context.WithTimeout(t.Context(), callLimit)
 			defer cancel()

@@ -73,19 +73,3 @@ func kills(t *testing.T) int {
 	}
 	return n
 }
-
-// eventually asks again until done answers true.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	for !done() {
-		select {
-		case <-again.C:
-		case <-deadline.C:
-			t.Fatalf("after %s still not: %s", patience, what)
-		}
-	}
-}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // TestAFullDiskRefusesAndRecovers fills a small file system of its own under a running
@@ -59,7 +60,7 @@ func TestAFullDiskRefusesAndRecovers(t *testing.T) {
 		empty(t, disk)
 		grow(t, a, 50)
 		x.look()
-		eventually(t, "ready again, or a request for a restart", func() bool {
+		poll.Until(t, "ready again, or a request for a restart", func() bool {
 			r, status := c.readiness(t)
 			if status != http.StatusOK && strings.Contains(r.reasons(), "restart") {
 				t.Logf("it asks for a restart: %s", r.reasons())
@@ -146,7 +147,7 @@ func empty(t *testing.T, disk string) {
 func grow(t *testing.T, a *acks, n int) {
 	t.Helper()
 	before, _, _ := a.count()
-	eventually(t, fmt.Sprintf("%d events more acknowledged over HTTP", n), func() bool {
+	poll.Until(t, fmt.Sprintf("%d events more acknowledged over HTTP", n), func() bool {
 		now, _, _ := a.count()
 		return now >= before+n
 	})
@@ -156,7 +157,7 @@ func grow(t *testing.T, a *acks, n int) {
 func refusal(t *testing.T, a *acks) {
 	t.Helper()
 	_, _, before := a.count()
-	eventually(t, "a request answered with 503", func() bool {
+	poll.Until(t, "a request answered with 503", func() bool {
 		_, _, now := a.count()
 		return now >= before+3
 	})

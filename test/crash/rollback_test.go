@@ -12,6 +12,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/platform/id"
 	"github.com/belfryhq/belfry/test/conformance/verifier"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // codeSigningStopped is what a customer reads whose log does not reproduce what was signed.
@@ -77,7 +78,7 @@ func publish(t *testing.T, c *client, account, name string, n int) {
 func signed(t *testing.T, c *client, account string, size int64) {
 	t.Helper()
 	key := verifierKey(t, c)
-	eventually(t, fmt.Sprintf("a checkpoint of size %d", size), func() bool {
+	poll.Until(t, fmt.Sprintf("a checkpoint of size %d", size), func() bool {
 		text, err := c.get(t.Context(), "/client/v4/accounts/"+account+"/audit/log/checkpoint")
 		if err != nil {
 			t.Fatal(err)

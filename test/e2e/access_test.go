@@ -196,10 +196,10 @@ func show(a live.Answer) string {
 func revokedToken(t *testing.T, a account) string {
 	t.Helper()
 	id, value := newToken(t, a, "*", "")
-	if got := belfry.Call(t, value, "GET", "/user/tokens/verify", nil); !got.Success {
+	if got := a.server.Call(t, value, "GET", "/user/tokens/verify", nil); !got.Success {
 		t.Fatalf("before it is revoked the token answers %d", got.Status)
 	}
-	belfry.Must(t, "DELETE", a.path("/tokens/"+id), nil, nil)
+	a.server.Must(t, "DELETE", a.path("/tokens/"+id), nil, nil)
 	return value
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/belfryhq/belfry/test/e2e/live"
 )
 
-// belfry is the server under test; TestMain sets it.
+// belfry is the server under test on SQLite. Only TestMain sets it.
 var belfry *live.Server
 
 func TestMain(m *testing.M) { os.Exit(serveAndRun(m)) }
@@ -51,14 +51,21 @@ func serveAndRun(m *testing.M) (code int) {
 	return m.Run()
 }
 
-// account is an account of the test's own, with the value of a token that may do
-// everything in it.
-type account struct{ ID, Token string }
+// account is an account of the test's own, with the value of a token that has all permissions in it.
+type account struct {
+	ID, Token string
+	server    *live.Server
+}
 
 func newAccount(t *testing.T) account {
 	t.Helper()
-	var a account
-	belfry.Must(t, "POST", "/accounts", map[string]string{"name": t.Name()[:min(len(t.Name()), 100)]}, &a)
+	return newAccountOn(t, belfry)
+}
+
+func newAccountOn(t *testing.T, server *live.Server) account {
+	t.Helper()
+	a := account{server: server}
+	server.Must(t, "POST", "/accounts", map[string]string{"name": t.Name()[:min(len(t.Name()), 100)]}, &a)
 	_, a.Token = newToken(t, a, "*", "")
 	return a
 }
@@ -71,7 +78,7 @@ func newToken(t *testing.T, a account, permission, expires string) (id, value st
 		spec["expires_on"] = expires
 	}
 	var made struct{ ID, Value string }
-	belfry.Must(t, "POST", a.path("/tokens"), spec, &made)
+	a.server.Must(t, "POST", a.path("/tokens"), spec, &made)
 	return made.ID, made.Value
 }
 
@@ -82,14 +89,19 @@ type team struct{ ID, Token, Product string }
 
 func newTeam(t *testing.T, product string) team {
 	t.Helper()
+	return newTeamOn(t, belfry, product)
+}
+
+func newTeamOn(t *testing.T, server *live.Server, product string) team {
+	t.Helper()
 	made := team{Product: product}
-	belfry.Must(t, "POST", "/producers", map[string]string{"name": "Team of " + product}, &made)
+	server.Must(t, "POST", "/producers", map[string]string{"name": "Team of " + product}, &made)
 	var token struct{ Value string }
-	belfry.Must(t, "POST", "/producers/"+made.ID+"/tokens", map[string]string{"name": "a token"}, &token)
+	server.Must(t, "POST", "/producers/"+made.ID+"/tokens", map[string]string{"name": "a token"}, &token)
 	made.Token = token.Value
 	catalogue := "version: 1\nproducts:\n  - product: " + product + "\n    title: " + product +
 		"\n    resources:\n      - type: thing\n        actions:\n          - type: update\n            sentence: \"{actor} changed {resource}\"\n"
-	a := belfry.Send(t, made.Token, "PUT", "/producers/"+made.ID+"/catalog", "application/yaml", []byte(catalogue)).Open(t)
+	a := server.Send(t, made.Token, "PUT", "/producers/"+made.ID+"/catalog", "application/yaml", []byte(catalogue)).Open(t)
 	if !a.Success {
 		t.Fatalf("the catalogue of %s: status %d\n%.1000s", product, a.Status, a.Body)
 	}
@@ -99,8 +111,8 @@ func newTeam(t *testing.T, product string) team {
 // visitors numbers the addresses that requests say they come from.
 var visitors atomic.Uint32
 
-// ask makes a request from an address that nobody else has. The id of the request is given,
-// so that equal answers are equal byte for byte.
+// ask makes a request from an address of its own. The id of the request is given, so that equal answers are equal byte
+// for byte.
 func ask(t *testing.T, token, method, path, contentType, body string, headers ...string) live.Answer {
 	t.Helper()
 	n := visitors.Add(1)

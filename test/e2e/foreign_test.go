@@ -57,7 +57,7 @@ func TestAnObjectOfAnotherAccountIsAnUnknownOne(t *testing.T) {
 func objectsOf(t *testing.T, a account) map[string]string {
 	t.Helper()
 	objects := map[string]string{"event_id": "foreign.event.1"}
-	belfry.Must(t, "POST", a.path("/audit/events"), event("foreign.event.1"), nil)
+	a.server.Must(t, "POST", a.path("/audit/events"), event("foreign.event.1"), nil)
 	for name, made := range map[string]struct {
 		path string
 		body map[string]any
@@ -67,7 +67,7 @@ func objectsOf(t *testing.T, a account) map[string]string {
 		"zone_id":   {"/zones", map[string]any{"name": "shop.example"}},
 		"job_id":    {"/audit/exports", map[string]any{"format": "ndjson"}},
 	} {
-		answer := belfry.Call(t, a.Token, "POST", a.path(made.path), made.body)
+		answer := a.server.Call(t, a.Token, "POST", a.path(made.path), made.body)
 		if !answer.Success {
 			t.Fatalf("%s: status %d: %.500s", made.path, answer.Status, answer.Body)
 		}
@@ -77,7 +77,7 @@ func objectsOf(t *testing.T, a account) map[string]string {
 		}
 		objects[name] = object.ID
 	}
-	slo := belfry.Call(t, a.Token, "POST", a.path("/slos"), map[string]any{"name": "shop", "match": map[string]any{"zone": objects["zone_id"]}, "target": 99.9})
+	slo := a.server.Call(t, a.Token, "POST", a.path("/slos"), map[string]any{"name": "shop", "match": map[string]any{"zone": objects["zone_id"]}, "target": 99.9})
 	if !slo.Success {
 		t.Fatalf("an objective: status %d: %.500s", slo.Status, slo.Body)
 	}
@@ -93,17 +93,17 @@ func portalSession(t *testing.T, a account) string {
 	t.Helper()
 	path := a.path("/portal_sessions")
 	var link struct{ URL string }
-	belfry.Must(t, "POST", path, map[string]any{"member": map[string]any{"id": "kim"}, "role": "viewer"}, &link)
+	a.server.Must(t, "POST", path, map[string]any{"member": map[string]any{"id": "kim"}, "role": "viewer"}, &link)
 	u, err := url.Parse(link.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, belfry.URL+u.Path, strings.NewReader(u.Fragment))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.server.URL+u.Path, strings.NewReader(u.Fragment))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Origin", belfry.URL)
+	r.Header.Set("Origin", a.server.URL)
 	client := &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(r)
 	if err != nil {
@@ -111,7 +111,7 @@ func portalSession(t *testing.T, a account) string {
 	}
 	res.Body.Close()
 	var open []struct{ ID string }
-	belfry.Must(t, "GET", path, nil, &open)
+	a.server.Must(t, "GET", path, nil, &open)
 	if len(open) != 1 {
 		t.Fatalf("%d sessions are open; the sign-in answered %d", len(open), res.StatusCode)
 	}

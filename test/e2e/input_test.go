@@ -102,7 +102,7 @@ type result struct {
 // publish sends a body to the account's on-ramp.
 func publish(t *testing.T, a account, body, contentType string, headers ...string) live.Answer {
 	t.Helper()
-	return belfry.Send(t, a.Token, "POST", a.path("/audit/events"), contentType, []byte(body), headers...).Open(t)
+	return a.server.Send(t, a.Token, "POST", a.path("/audit/events"), contentType, []byte(body), headers...).Open(t)
 }
 
 // TestABadEventIsRefusedAloneByHTTP sends each bad event by itself, then between two good
@@ -287,7 +287,7 @@ func stillTakes(t *testing.T, a account, id string) string {
 
 func absent(t *testing.T, a account, id string) {
 	t.Helper()
-	if got := belfry.Call(t, a.Token, "GET", a.path("/audit/events/"+id), nil); got.Status != http.StatusNotFound {
+	if got := a.server.Call(t, a.Token, "GET", a.path("/audit/events/"+id), nil); got.Status != http.StatusNotFound {
 		t.Errorf("the refused event %s: status %d: %.300s", id, got.Status, got.Body)
 	}
 }
@@ -302,7 +302,7 @@ func holds(t *testing.T, a account, kept []string) {
 	found := map[string]int{}
 	cursor := ""
 	for {
-		answer := belfry.Call(t, a.Token, "GET", a.path("/logs/audit?since=1970-01-01&before=2100-01-01&limit=1000&resource_product.not=belfry&cursor="+cursor), nil)
+		answer := a.server.Call(t, a.Token, "GET", a.path("/logs/audit?since=1970-01-01&before=2100-01-01&limit=1000&resource_product.not=belfry&cursor="+cursor), nil)
 		if !answer.Success {
 			t.Fatalf("reading the record: status %d: %.500s", answer.Status, answer.Body)
 		}

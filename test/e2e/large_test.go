@@ -22,7 +22,7 @@ func sendLarge(t *testing.T, a account, body string, announced bool) live.Answer
 	if !announced {
 		reader = struct{ io.Reader }{reader}
 	}
-	request, err := http.NewRequest("POST", belfry.URL+"/client/v4"+a.path("/audit/events"), reader)
+	request, err := http.NewRequest("POST", a.server.URL+"/client/v4"+a.path("/audit/events"), reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func sendLarge(t *testing.T, a account, body string, announced bool) live.Answer
 	if announced {
 		request.Header.Set("Expect", "100-continue") // as curl does for what is large
 	}
-	return belfry.Do(t, request).Open(t)
+	return a.server.Do(t, request).Open(t)
 }
 
 // TestABodyThatDoesNotComeIsAnswered begins a request and sends no more: the server must

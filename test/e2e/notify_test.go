@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/test/e2e/live"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // notificationsOf makes a webhook, a policy, an alert and its delivery.
@@ -17,13 +18,13 @@ func notificationsOf(t *testing.T, a account, objects map[string]string) {
 	t.Cleanup(receiver.Close)
 	kind := fmt.Sprint("foreign_", time.Now().UnixNano())
 	var team struct{ ID string }
-	belfry.Must(t, "POST", "/producers", map[string]any{"name": kind}, &team)
-	belfry.Must(t, "PUT", "/producers/"+team.ID+"/catalog", map[string]any{"version": 1, "products": []any{map[string]any{"product": kind, "title": "Foreign",
+	a.server.Must(t, "POST", "/producers", map[string]any{"name": kind}, &team)
+	a.server.Must(t, "PUT", "/producers/"+team.ID+"/catalog", map[string]any{"version": 1, "products": []any{map[string]any{"product": kind, "title": "Foreign",
 		"alert_types": []any{map[string]any{"type": kind, "title": "Foreign", "severities": []string{"error"}}}}}}, nil)
 	base := a.path("/alerting/v3")
 	make := func(path string, body any) string {
 		t.Helper()
-		answer := belfry.Call(t, a.Token, "POST", base+path, body)
+		answer := a.server.Call(t, a.Token, "POST", base+path, body)
 		if !answer.Success {
 			t.Fatalf("%s: status %d: %.500s", path, answer.Status, answer.Body)
 		}
@@ -32,17 +33,16 @@ func notificationsOf(t *testing.T, a account, objects map[string]string) {
 	objects["webhook_id"] = make("/destinations/webhooks", map[string]any{"name": "hook", "url": receiver.URL})
 	objects["policy_id"] = make("/policies", map[string]any{"name": "policy", "enabled": true, "alert_type": kind, "mechanisms": map[string]any{"webhooks": []any{map[string]any{"id": objects["webhook_id"]}}}})
 	objects["alert_id"] = "foreign.alert.1"
-	if answer := belfry.Call(t, a.Token, "POST", base+"/alerts", map[string]any{"id": objects["alert_id"], "alert_type": kind, "event": "start"}); !answer.Success {
+	if answer := a.server.Call(t, a.Token, "POST", base+"/alerts", map[string]any{"id": objects["alert_id"], "alert_type": kind, "event": "start"}); !answer.Success {
 		t.Fatalf("status %d: %.500s", answer.Status, answer.Body)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) { // between two looks
-		list := live.Decode[[]struct{ ID, State string }](t, belfry.Call(t, a.Token, "GET", base+"/history", nil).Result)
-		if len(list) == 1 && list[0].State == "delivered" {
-			objects["delivery_id"] = list[0].ID
-			return
+	poll.Until(t, "the alert is delivered", func() bool {
+		history := a.server.Call(t, a.Token, "GET", base+"/history", nil)
+		list := live.Decode[[]struct{ ID, State string }](t, history.Result)
+		if len(list) != 1 || list[0].State != "delivered" {
+			return false
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the alert is not delivered: %+v", list)
-		}
-	}
+		objects["delivery_id"] = list[0].ID
+		return true
+	})
 }

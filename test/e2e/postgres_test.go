@@ -20,15 +20,16 @@ import (
 func TestEveryReadAnswersOnPostgres(t *testing.T) {
 	key := make([]byte, 32)
 	rand.Read(key) // never fails, see crypto/rand
-	server, err := live.Start(belfry.Binary, t.TempDir(), "BELFRY_DATABASE_URL="+engines.Postgres(t), "BELFRY_MASTER_KEY="+base64.StdEncoding.EncodeToString(key),
-		"BELFRY_TRUSTED_PROXIES=127.0.0.0/8", "BELFRY_ALLOW_NETWORKS=127.0.0.0/8")
+	server, err := live.Start(belfry.Binary, t.TempDir(),
+		"BELFRY_DATABASE_URL="+engines.Postgres(t),
+		"BELFRY_MASTER_KEY="+base64.StdEncoding.EncodeToString(key),
+		"BELFRY_TRUSTED_PROXIES=127.0.0.0/8",
+		"BELFRY_ALLOW_NETWORKS=127.0.0.0/8",
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	onSQLite := belfry
-	belfry = server // the tests beside this one run after it
 	t.Cleanup(func() {
-		belfry = onSQLite
 		if err := server.Stop(); err != nil {
 			t.Error(err)
 		}
@@ -36,10 +37,10 @@ func TestEveryReadAnswersOnPostgres(t *testing.T) {
 			t.Errorf("the server reported a defect of its own: %s", line)
 		}
 	})
-	a := newAccount(t)
+	a := newAccountOn(t, server)
 	values := objectsOf(t, a)
 	values["account_id"] = a.ID
-	team := newTeam(t, "readable")
+	team := newTeamOn(t, server, "readable")
 	values["producer_id"] = team.ID
 	since := url.Values{"since": {time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)}, "before": {time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}}
 	walked := 0
@@ -49,7 +50,8 @@ func TestEveryReadAnswersOnPostgres(t *testing.T) {
 		}
 		walked++
 		for _, query := range []string{"", "?" + since.Encode()} {
-			if got := ask(t, belfry.Token, o.Method, o.at(values, "1")+query, "", ""); got.Status >= 500 {
+			got := server.Send(t, server.Token, o.Method, o.at(values, "1")+query, "", nil)
+			if got.Status >= 500 {
 				t.Errorf("%s%s: status %d\n%.500s", o, query, got.Status, got.Body)
 			}
 		}
@@ -73,11 +75,11 @@ func TestEveryReadAnswersOnPostgres(t *testing.T) {
 // visitor signs a member in and answers with what opens a page, which must be there.
 func visitor(t *testing.T, a account, member string) func(path string) {
 	t.Helper()
-	if answer := belfry.Call(t, a.Token, "PATCH", a.path("/members/"+member), map[string]any{"role": "owner"}); !answer.Success {
+	if answer := a.server.Call(t, a.Token, "PATCH", a.path("/members/"+member), map[string]any{"role": "owner"}); !answer.Success {
 		t.Fatalf("status %d: %.500s", answer.Status, answer.Body)
 	}
 	var link struct{ URL string }
-	belfry.Must(t, "POST", a.path("/members/"+member+"/sign_in_link"), nil, &link)
+	a.server.Must(t, "POST", a.path("/members/"+member+"/sign_in_link"), nil, &link)
 	u, err := url.Parse(link.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -89,13 +91,13 @@ func visitor(t *testing.T, a account, member string) func(path string) {
 	client := &http.Client{Jar: jar, Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	get := func(method, path string, form url.Values) (int, string) {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), method, belfry.URL+path, strings.NewReader(form.Encode()))
+		r, err := http.NewRequestWithContext(t.Context(), method, a.server.URL+path, strings.NewReader(form.Encode()))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if form != nil {
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-			r.Header.Set("Origin", belfry.URL)
+			r.Header.Set("Origin", a.server.URL)
 		}
 		res, err := client.Do(r)
 		if err != nil {

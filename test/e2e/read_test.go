@@ -37,7 +37,7 @@ const always = "since=2020-01-01&before=2099-01-01"
 // ids asks a list and gives the ids of its events, but for Belfry's own.
 func ids(t *testing.T, a account, path string) []string {
 	t.Helper()
-	answer := belfry.Send(t, a.Token, "GET", a.path(path), "", nil).Open(t)
+	answer := a.server.Send(t, a.Token, "GET", a.path(path), "", nil).Open(t)
 	if answer.Status != http.StatusOK {
 		t.Fatalf("GET %s: status %d %.500s", path, answer.Status, answer.Body)
 	}
@@ -340,7 +340,7 @@ func TestADuplicateGivesItsReceiptAgain(t *testing.T) {
 }
 
 func TestAnEventMayNameItsAccountAsThePathDoes(t *testing.T) {
-	var a account
+	a := account{server: belfry}
 	belfry.Must(t, "POST", "/accounts", map[string]string{"name": "External", "external_id": "acme-" + strings.ToLower(t.Name())}, &a)
 	_, a.Token = newToken(t, a, "*", "")
 	for i, ref := range []string{"ext:acme-" + strings.ToLower(t.Name()), a.ID} {

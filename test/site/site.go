@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/page"
@@ -80,13 +81,14 @@ func New(t *testing.T, cfg Config) *Site {
 	if cfg.DB == nil {
 		cfg.DB = s.openDB()
 	}
-	accounts := account.Config{DB: cfg.DB, Now: cfg.Now, ExternalURL: ExternalURL}
+	accounts := account.Config{Env: feature.Env{DB: cfg.DB, Now: cfg.Now, URL: ExternalURL}}
 	if cfg.Accounts != nil {
 		cfg.Accounts(&accounts)
 	}
 	var err error
 	s.Directory, err = account.New(accounts)
 	s.must(err)
+	s.must(s.Directory.EnsureInstallation(t.Context()))
 	if cfg.Authenticate == nil {
 		cfg.Authenticate = s.Directory.Authenticate
 	}
@@ -115,7 +117,7 @@ func New(t *testing.T, cfg Config) *Site {
 		Shell:   s.shell,
 	})
 	s.must(err)
-	s.Directory.Register(s.API)
+	s.Directory.API(s.API)
 	s.Add(s.Directory.Pages)
 	server := httptest.NewServer(s.API)
 	t.Cleanup(server.Close)
@@ -203,7 +205,7 @@ func (s *Site) shell(r *http.Request, who *web.Principal, accountID, section str
 // Account makes an account and returns its id.
 func (s *Site) Account(name string) string {
 	s.t.Helper()
-	a, err := s.Directory.CreateAccount(context.Background(), account.Belfry(), name, "")
+	a, err := s.Directory.CreateAccount(context.Background(), feature.Belfry(), name, "")
 	s.must(err)
 	return a.ID
 }
@@ -211,7 +213,7 @@ func (s *Site) Account(name string) string {
 // Zone makes a zone of an account and returns its id.
 func (s *Site) Zone(accountID, name string) string {
 	s.t.Helper()
-	z, err := s.Directory.CreateZone(context.Background(), account.Belfry(), accountID, account.ZoneSpec{Name: &name})
+	z, err := s.Directory.CreateZone(context.Background(), feature.Belfry(), accountID, account.ZoneSpec{Name: &name})
 	s.must(err)
 	return z.ID
 }
@@ -221,7 +223,7 @@ func (s *Site) Zone(accountID, name string) string {
 func (s *Site) Link(accountID, email string, role account.Role) string {
 	s.t.Helper()
 	name, _, _ := strings.Cut(email, "@")
-	m, err := s.Directory.AddMember(context.Background(), account.Belfry(), accountID, email, name, role)
+	m, err := s.Directory.AddMember(context.Background(), feature.Belfry(), accountID, email, name, role)
 	s.must(err)
 	return m.SignInURL
 }

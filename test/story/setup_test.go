@@ -28,6 +28,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/demo"
 	"github.com/belfryhq/belfry/test/e2e/live"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // patience bounds what takes no set time: starting, arriving.
@@ -137,17 +138,7 @@ func (p *play) until(what string, holds func() bool) {
 
 func (p *play) untilFor(limit time.Duration, what string, holds func() bool) {
 	p.t.Helper()
-	deadline := time.Now().Add(limit)
-	for !holds() {
-		if time.Now().After(deadline) {
-			p.t.Fatalf("after %v it does not hold that %s", limit, what)
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-p.t.Context().Done():
-			p.t.Fatal("the test's time is over")
-		}
-	}
+	poll.UntilFor(p.t, limit, what, holds)
 }
 
 // api calls with the visitor's token and decodes the result; it answers with

@@ -312,7 +312,7 @@ func (p *play) undo(b *browser.Browser, start alert) time.Time {
 	p.look(b, "7-change", "/accounts/"+p.Account+"/audit/events/"+c.EventID, "payment timeout", "3000", "30", "Fail fast on slow payments")
 	p.set("payment_timeout", "3000", "Undo: payments fail", "")
 	fixed := time.Now()
-	p.look(b, "7-history", "/accounts/"+p.Account+"/audit/history?resource_product=shop&resource_type=setting&resource_id=payment_timeout", "payment timeout", "As it is now", "Undo: payments fail", "Fail fast on slow payments")
+	p.look(b, "7-history", "/accounts/"+p.Account+"/audit/history?resource_product=shop&resource_type=setting&resource_id=payment_timeout", "payment timeout", "Present state", "Undo: payments fail", "Fail fast on slow payments")
 	p.until("the page says when it resolves", func() bool {
 		b.Open(p.URL+"/accounts/"+p.Account+"/objectives/"+p.Objective+"?range=1h", "light", 1400)
 		return strings.Contains(b.Evaluate(`document.body.innerText`), "if it stays clean")

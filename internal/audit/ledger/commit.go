@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/merkle"
@@ -20,7 +19,7 @@ type writing struct {
 	zoneKey func(string) string
 	keys    map[string]int64
 	heads   map[int64]*head
-	known   map[idKey]place
+	known   map[idKey]storedPlace
 	batch   map[idKey]*Pending // accepted in this very transaction
 	rows    []*appended
 	saved   [][]any // heads
@@ -59,7 +58,7 @@ func (l *Ledger) open(ctx context.Context, tx *db.Tx, events []*Pending) (*writi
 			ids = append(ids, idKey{w.keys[p.Account], string(compactID(p.Event.ID))})
 		}
 	}
-	w.known, err = known(ctx, tx, ids)
+	w.known, err = findKnown(ctx, tx, ids)
 	return w, err
 }
 
@@ -69,8 +68,7 @@ func (w *writing) account(ctx context.Context, tx *db.Tx, events []*Pending) err
 	h := w.heads[key]
 	oldSize := h.frontier.Size()
 	first := len(w.rows)
-	var upper []merkle.Node // roots of full tiles that became complete, with their hashes beside
-	var roots []merkle.Hash
+	var full []fullTile // completed by these events
 	for _, p := range events {
 		id := idKey{key, string(compactID(p.Event.ID))}
 		if at, ok := w.known[id]; ok {
@@ -92,8 +90,7 @@ func (w *writing) account(ctx context.Context, tx *db.Tx, events []*Pending) err
 		p.Leaf = merkle.LeafHash(p.sealed.Envelope)
 		h.frontier.AppendVisit(p.Leaf, func(level uint, index uint64, root merkle.Hash) {
 			if level%8 == 0 {
-				upper = append(upper, merkle.Node{Level: level, Index: index})
-				roots = append(roots, root)
+				full = append(full, fullTile{merkle.Node{Level: level, Index: index}, root})
 			}
 		})
 		w.batch[id] = p
@@ -110,21 +107,26 @@ func (w *writing) account(ctx context.Context, tx *db.Tx, events []*Pending) err
 			seed:     p.sealed.Seed[:],
 		})
 		w.pos++
-		w.counts[rollupKey{key, p.Event.Micros() / int64(24*time.Hour/time.Microsecond), p.Event.Resource.Product,
-			p.Event.Action.Type, p.Event.Actor.Type}]++
+		w.counts[rollupKey{
+			account:   key,
+			day:       p.Event.Micros() / dayMicros,
+			product:   p.Event.Resource.Product,
+			action:    p.Event.Action.Type,
+			actorType: p.Event.Actor.Type,
+		}]++
 	}
 	if len(w.rows) == first {
 		return nil
 	}
 	frontier, _ := h.frontier.MarshalBinary() // of a valid frontier: no error
-	w.saved = append(w.saved, []any{key, int64(h.frontier.Size()), h.recordedAt, frontier})
-	if len(upper) == 0 {
+	w.saved = append(w.saved, savedHead{key, int64(h.frontier.Size()), h.recordedAt, frontier}.row())
+	if len(full) == 0 {
 		return nil
 	}
 	if first, end := int64(oldSize/spanEvents), int64(h.frontier.Size()/spanEvents); first < end {
 		w.spans = append(w.spans, grownSpans{key, first, end})
 	}
-	return w.completeTiles(ctx, tx, key, oldSize, w.rows[first:], upper, roots)
+	return w.completeTiles(ctx, tx, key, oldSize, w.rows[first:], full)
 }
 
 // save writes everything that the accounts' turns gathered.
@@ -135,10 +137,10 @@ func (w *writing) save(ctx context.Context, tx *db.Tx) error {
 	if err := saveHeads(ctx, tx, w.saved); err != nil {
 		return err
 	}
-	if err := tx.Insert(ctx, "tile", []string{"account", "level", "n", "root", "hashes"}, "", w.tiles); err != nil {
+	if err := tx.Insert(ctx, "tile", tileColumns, "", w.tiles); err != nil {
 		return err
 	}
-	if err := tx.Insert(ctx, "digest", []string{"account", "n", "min_at", "max_at", "bloom"}, "", w.digest); err != nil {
+	if err := tx.Insert(ctx, "digest", digestColumns, "", w.digest); err != nil {
 		return err
 	}
 	if err := w.saveSpans(ctx, tx); err != nil {
@@ -146,16 +148,16 @@ func (w *writing) save(ctx context.Context, tx *db.Tx) error {
 	}
 	counts := make([][]any, 0, len(w.counts))
 	for k, n := range w.counts {
-		counts = append(counts, []any{k.account, k.day, k.product, k.action, k.actorType, n})
+		counts = append(counts, k.row(n))
 	}
-	return tx.Insert(ctx, "rollup", []string{"account", "day", "product", "action", "actor_type", "n"},
+	return tx.Insert(ctx, "rollup", rollupColumns,
 		`ON CONFLICT (account, day, product, action, actor_type) DO UPDATE SET n = rollup.n + excluded.n`, counts)
 }
 
 // resolveDuplicate answers an event whose id is in the record. The comparison seals
 // the event again with the stored salts; no digest of its content is kept that could
 // be guessed from.
-func (w *writing) resolveDuplicate(ctx context.Context, tx *db.Tx, p *Pending, at place) error {
+func (w *writing) resolveDuplicate(ctx context.Context, tx *db.Tx, p *Pending, at storedPlace) error {
 	stored, err := readStored(ctx, tx, at.pos)
 	if err != nil {
 		return err

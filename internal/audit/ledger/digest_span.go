@@ -11,7 +11,7 @@ import (
 // A span is 16 full tiles. Its digest is written in the transaction that completes
 // it, as a tile's is. A search for a rare value in a large log then reads 2,400
 // digests of spans for ten million events, not 39,000 of tiles. Larger spans would
-// be fewer, and no help to whoever looks for one resource of many: of 50,000
+// be fewer, but would not help a search for one resource of many: of 50,000
 // resources, three in four are in any 65,536 events, and one in twelve in 4,096.
 const (
 	spanTiles  = 16
@@ -45,7 +45,7 @@ func (w *writing) saveSpans(ctx context.Context, tx *db.Tx) error {
 // grownSpans are the spans [first, end) that one append completed in an account.
 type grownSpans struct{ account, first, end int64 }
 
-// saveSpan makes a span's digest from its events, anew if there is one.
+// saveSpan computes a span's digest from its events, and replaces an earlier one.
 func saveSpan(ctx context.Context, tx *db.Tx, account, n int64) error {
 	part, err := readTail(ctx, tx, account, uint64(n*spanEvents), uint64((n+1)*spanEvents))
 	if err != nil {
@@ -54,7 +54,7 @@ func saveSpan(ctx context.Context, tx *db.Tx, account, n int64) error {
 	if len(part) != spanEvents {
 		return fmt.Errorf("span %d has %d of its %d events: the tables do not agree", n, len(part), spanEvents)
 	}
-	return tx.Insert(ctx, "span", []string{"account", "n", "min_at", "max_at", "bloom"},
+	return tx.Insert(ctx, "span", digestColumns,
 		`ON CONFLICT (account, n) DO UPDATE SET bloom = excluded.bloom`, [][]any{tileDigest(account, n, part)})
 }
 
@@ -113,8 +113,8 @@ func (l *Ledger) buildSpans(ctx context.Context) error {
 	}
 }
 
-// RunSpans makes what is missing of the second level of digests, once; it ends
-// with ctx. A fault is tried again: searches are only slower without.
+// RunSpans computes the missing digests of spans, once; it returns when ctx ends. A
+// fault is tried again: searches are only slower without.
 func (l *Ledger) RunSpans(ctx context.Context) error {
 	for l.buildSpans(ctx) != nil {
 		select {

@@ -25,7 +25,7 @@ const eraseChunk = 256
 
 // Erase takes the values of committed fields out of events, for good: the value
 // and the seed that its salt was derived from are deleted, the salts of what
-// stays are kept instead, and the digests of the tiles are made anew without
+// stays are kept instead, and the digests of the tiles are computed again without
 // the erased keys. Leaves, envelopes and so every proof stay as they are. It
 // gives the number of events that had something to erase.
 func (l *Ledger) Erase(ctx context.Context, account string, seqs []int64, s *Selection) (erased int, err error) {
@@ -37,7 +37,7 @@ func (l *Ledger) erase(
 	account string,
 	seqs []int64,
 	s *Selection,
-	of part,
+	of erasedPart,
 ) (erased int, err error) {
 	for chunk := range slices.Chunk(seqs, eraseChunk) {
 		var ids []string
@@ -80,7 +80,7 @@ func (l *Ledger) erase(
 	return erased, nil
 }
 
-// enqueueErasure tells the features that keep copies, in the transaction.
+// enqueueErasure notifies the features that keep copies, in the transaction.
 func enqueueErasure(ctx context.Context, tx *db.Tx, e event.Erasure) error {
 	value, err := json.Marshal(e)
 	if err != nil {
@@ -91,7 +91,7 @@ func enqueueErasure(ctx context.Context, tx *db.Tx, e event.Erasure) error {
 
 // eraseOne erases in one event and gives its id; empty when there was nothing to
 // erase.
-func eraseOne(ctx context.Context, tx *db.Tx, account, seq int64, s *Selection, of part) (id string, err error) {
+func eraseOne(ctx context.Context, tx *db.Tx, account, seq int64, s *Selection, of erasedPart) (id string, err error) {
 	var pos int64
 	if err := tx.QueryRow(ctx, `SELECT pos FROM leaf WHERE account = $1 AND seq = $2`, account, seq).
 		Scan(&pos); err != nil {
@@ -129,7 +129,7 @@ func eraseOne(ctx context.Context, tx *db.Tx, account, seq int64, s *Selection, 
 	return rec.Event.ID, err
 }
 
-// rebuildDigests makes the digests of changed tiles anew, and the spans over them.
+// rebuildDigests computes the digests of changed tiles again, and of their spans.
 func rebuildDigests(ctx context.Context, tx *db.Tx, account int64, size uint64, tiles map[int64]bool) error {
 	for tile := range tiles {
 		if uint64(tile+1)*256 <= size {
@@ -154,7 +154,7 @@ func rebuildDigests(ctx context.Context, tx *db.Tx, account int64, size uint64, 
 	return nil
 }
 
-// rebuildDigest makes a full tile's digest anew from its events.
+// rebuildDigest computes a full tile's digest again from its events.
 func rebuildDigest(ctx context.Context, tx *db.Tx, account, tile int64) error {
 	part, err := readTail(ctx, tx, account, uint64(tile*256), uint64(tile*256+256))
 	if err != nil {
@@ -164,6 +164,6 @@ func rebuildDigest(ctx context.Context, tx *db.Tx, account, tile int64) error {
 		return errors.New("a full tile does not have its 256 events")
 	}
 	row := tileDigest(account, tile, part)
-	return tx.Insert(ctx, "digest", []string{"account", "n", "min_at", "max_at", "bloom"},
+	return tx.Insert(ctx, "digest", digestColumns,
 		`ON CONFLICT (account, n) DO UPDATE SET bloom = excluded.bloom`, [][]any{row})
 }

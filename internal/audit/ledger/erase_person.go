@@ -9,7 +9,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// EraseEvents erases in events by their ids, and gives those that are not there.
+// EraseEvents erases in events by their ids, and returns those that are not there.
 func (l *Ledger) EraseEvents(
 	ctx context.Context,
 	r *Reader,
@@ -36,7 +36,7 @@ func (l *Ledger) EraseEvents(
 // maxCallings is how many names and addresses of one person an erasure looks for.
 const maxCallings = 100
 
-// person is who is erased.
+// person is the person whose data is erased.
 type person struct {
 	id       string
 	callings map[string]bool // addresses by which Belfry's own events call the person
@@ -45,7 +45,7 @@ type person struct {
 // ErasePerson erases in everything that a person did, what names the person in
 // what others did on their behalf, and in what others did to the person where the
 // catalogue says that a resource is one. It walks through the whole record,
-// however long that takes: what is not found is not erased. met counts the events
+// however long that takes: an event that is not found is not erased. met counts the events
 // that name the person.
 func (l *Ledger) ErasePerson(
 	ctx context.Context,
@@ -73,7 +73,7 @@ func (l *Ledger) ErasePerson(
 			break
 		}
 		err = r.walk(ctx, account, c, func(records []*record.Record) error {
-			parts := map[part][]int64{}
+			parts := map[erasedPart][]int64{}
 			for _, rec := range records {
 				of, err := partOf(ctx, rec, who, s, c.Field == own.Field)
 				if err != nil {
@@ -84,7 +84,7 @@ func (l *Ledger) ErasePerson(
 					met++
 				}
 			}
-			for _, of := range []part{wholeEvent, onBehalfOf, aboutPerson} {
+			for _, of := range []erasedPart{wholeEvent, onBehalfOf, aboutPerson} {
 				n, err := l.erase(ctx, account, parts[of], s, of)
 				if erased += n; err != nil {
 					return err
@@ -96,7 +96,7 @@ func (l *Ledger) ErasePerson(
 	return erased, met, err
 }
 
-// walk gives all events that fit a condition, page by page.
+// walk returns all events that fit a condition, page by page.
 func (r *Reader) walk(ctx context.Context, account string, c record.Filter, each func([]*record.Record) error) error {
 	for q := (Query{Limit: eraseChunk, Filters: []record.Filter{c}, Patient: true}); ; {
 		page, err := r.List(ctx, account, q)
@@ -112,7 +112,7 @@ func (r *Reader) walk(ctx context.Context, account string, c record.Filter, each
 
 // partOf says what of an event concerns a person: one who did it (or for whom it
 // was done), or one to whom it was done.
-func partOf(ctx context.Context, r *record.Record, who person, s *Selection, did bool) (part, error) {
+func partOf(ctx context.Context, r *record.Record, who person, s *Selection, did bool) (erasedPart, error) {
 	e := &r.Event
 	switch {
 	case did && e.Actor.ID == who.id:

@@ -9,18 +9,18 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 )
 
-// part is what of an event concerns the person who is erased.
-type part int
+// erasedPart is the part of an event that concerns the erased person.
+type erasedPart int
 
 const (
-	noPart      part = iota
-	wholeEvent       // the person did it, or the event was named
-	onBehalfOf       // another did it for the person
-	aboutPerson      // another did something to the person
+	noPart      erasedPart = iota
+	wholeEvent             // the person did it, or the event was named
+	onBehalfOf             // another did it for the person
+	aboutPerson            // another did something to the person
 )
 
 // holds reports whether the part has the field.
-func (p part) holds(pointer string) bool {
+func (p erasedPart) holds(pointer string) bool {
 	switch p {
 	case onBehalfOf:
 		return inside(pointer, "/actor/on_behalf_of")
@@ -41,14 +41,14 @@ type Selection struct {
 	// Fields are the pointers that were asked for; empty = every field that names the
 	// person, and those that any version of the catalogue declares personal.
 	Fields []string
-	// Personal gives the fields that any version of any catalogue declared personal
+	// Personal returns the fields that any version of any catalogue declared personal
 	// for a resource type; nil = none.
 	Personal func(ctx context.Context, product, resourceType string) (event.Fields, error)
 
 	found map[string]bool // by field: some event has committed it
 }
 
-// Missing gives the fields that no event has committed by themselves: nothing of
+// Missing returns the fields that no event has committed by themselves: nothing of
 // them was erased.
 func (s *Selection) Missing() (list []string) {
 	for _, f := range s.Fields {
@@ -59,13 +59,13 @@ func (s *Selection) Missing() (list []string) {
 	return list
 }
 
-// choose gives the openings of an event that are taken away. A value goes with
-// all that was cut out of it.
+// choose returns the pointers of the openings that are deleted. A value is deleted
+// together with the members that were cut out of it.
 func (s *Selection) choose(
 	ctx context.Context,
 	rec *record.Record,
 	openings []record.Opening,
-	of part,
+	of erasedPart,
 ) (gone []string, err error) {
 	if len(s.Fields) > 0 {
 		s.see(rec, openings)
@@ -90,7 +90,7 @@ func (s *Selection) choose(
 		yes := slices.ContainsFunc(named, func(f string) bool { return inside(o.Path, f) }) || personal.Covers(o.Path)
 		if !yes {
 			// A personal member that was not committed by itself (it was declared later,
-			// or lies in a list) goes with the value that holds it.
+			// or is inside a list) is erased with the value that contains it.
 			if yes, err = holdsAny(personal, o); err != nil {
 				return nil, err
 			}

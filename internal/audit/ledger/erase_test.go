@@ -69,7 +69,7 @@ func TestAnErasureTakesThePersonAwayAndLeavesEveryProof(t *testing.T) {
 		}
 
 		var export bytes.Buffer
-		if err := w.Reader.ExportRange(t.Context(), &export, accountA, 0, 300, 300, nil); err != nil {
+		if err := w.Reader.ExportRange(t.Context(), &export, accountA, ledger.LogRange{To: 300, Size: 300}, nil); err != nil {
 			t.Fatal(err)
 		}
 		if strings.Contains(export.String(), "jo@example.com") {

@@ -16,16 +16,22 @@ import (
 // exportChunk is how many events one read of an export holds in memory.
 const exportChunk = 500
 
-// ExportRange writes the provable export [from, to) of an account as NDJSON,
-// for the log at this size (the checkpoint's). progress is told how many
-// events are written; it may be nil.
+// LogRange is the part [From, To) of a log of a size.
+type LogRange struct{ From, To, Size uint64 }
+
+// ExportRange writes the provable export of a part of an account's log as NDJSON. The
+// size is that of the checkpoint with which it will be verified. progress is called
+// with the number of events written; it may be nil.
 func (r *Reader) ExportRange(
 	ctx context.Context,
 	w io.Writer,
 	account string,
-	from, to, size uint64,
+	part LogRange,
 	progress func(uint64),
 ) error {
+	from := part.From
+	to := part.To
+	size := part.Size // the names of the format
 	if from > to || to > size {
 		return errs.New(errs.CodeOutOfRange, "from and to must be ascending and at most %d, the log's size", size)
 	}
@@ -47,7 +53,7 @@ func (r *Reader) ExportRange(
 		if size > h.frontier.Size() {
 			return errs.New(errs.CodeOutOfRange, "size %d is larger than the log, which has %d events", size, h.frontier.Size())
 		}
-		tr, err := merkle.NewTileReader(size, tiles(ctx, tx, key))
+		tr, err := merkle.NewTileReader(size, tileFetch(ctx, tx, key))
 		if err != nil {
 			return err
 		}

@@ -15,7 +15,7 @@ func (r *Reader) SetBudget(d time.Duration) { r.budget = d }
 // SetPatience changes how long a commit may take.
 func (l *Ledger) SetPatience(d time.Duration) { l.patience = d }
 
-// LookedUp gives how many ids an append of these events asks the database for.
+// LookedUp returns how many ids an append of these events asks the database for.
 func LookedUp(ctx context.Context, d *db.DB, now func() time.Time, events []*Pending) (known int, err error) {
 	err = d.Tx(ctx, func(tx *db.Tx) error {
 		w, err := New(Config{DB: d, Now: now}).open(ctx, tx, events)

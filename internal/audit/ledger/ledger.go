@@ -1,3 +1,14 @@
+// Package ledger stores audit events in one append-only log for each account, and
+// proves, signs, finds and erases them.
+//
+//	Pending -> Ledger.Append -> group commit -> one transaction -> COMMIT = acknowledgement
+//	             leaf, entry, reading, head, tiles, digests, roll-ups, offsets
+//	head -> Signer: reproduce the last signed root -> SignedLog -> checkpoint
+//	Reader: by time (index), by facet (digests of tiles and spans), by seq (exports, live tail)
+//	Scrubber: envelope -> leaf -> tile -> root, for ever
+//
+// leaf and entry are kept and never change; triggers guard them. reading opens and
+// finds events, and an erasure empties parts of it: every proof still holds.
 package ledger
 
 import (
@@ -17,7 +28,7 @@ import (
 
 // TxHook is further work in the transaction of the events, done before them: a
 // consumer moves its position (and returns bus.ErrFenced to leave its events
-// out, having changed nothing), an on-ramp sends back what it refused.
+// out, having changed nothing), an on-ramp enqueues its rejects.
 type TxHook func(ctx context.Context, tx *db.Tx) error
 
 // appendCall is one caller's work in the queue of the group commit.
@@ -65,7 +76,7 @@ type SignBatch func(size uint64, root merkle.Hash) (checkpoint []byte, err error
 type Config struct {
 	DB  *db.DB // the audit database
 	Now func() time.Time
-	// ZoneKey gives the form by which names of zones are compared.
+	// ZoneKey returns the form by which names of zones are compared.
 	ZoneKey func(name string) string
 	// Grown is called after each commit with the accounts that grew; it must not
 	// block. nil = nothing is called.
@@ -103,7 +114,7 @@ func (l *Ledger) lane(account string) int {
 	return int(h.Sum32() % uint32(len(l.lanes)))
 }
 
-// Run commits what is appended until ctx ends, then what is still waiting.
+// Run commits appended events until ctx ends, then drains the queue.
 func (l *Ledger) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	for _, w := range l.lanes {
@@ -171,7 +182,7 @@ func (l *Ledger) enqueue(ctx context.Context, lane int, call *appendCall) error 
 	return call.err
 }
 
-// weigh gives the share of a call's events in the limits of the group commit.
+// weigh returns the share of a call's events in the limits of the group commit.
 func weigh(events []*Pending) int {
 	bytes := 0
 	for _, p := range events {
@@ -241,7 +252,7 @@ func (l *Ledger) positions(ctx context.Context, n int64) (int64, error) {
 }
 
 // append is the transaction. It may run twice (a deadlock on PostgreSQL): it
-// sets every answer anew and has no other effect outside tx.
+// sets every answer again and has no other effect outside tx.
 func (l *Ledger) append(ctx context.Context, tx *db.Tx, calls []*appendCall, pos int64) (grown []string, err error) {
 	var events []*Pending
 	for _, c := range calls {
@@ -291,4 +302,18 @@ func (l *Ledger) append(ctx context.Context, tx *db.Tx, calls []*appendCall, pos
 type rollupKey struct {
 	account, day               int64
 	product, action, actorType string
+}
+
+var rollupColumns = []string{"account", "day", "product", "action", "actor_type", "n"}
+
+// row is the row of rollupColumns, with a number of events.
+func (k rollupKey) row(n int64) []any {
+	return []any{
+		k.account,
+		k.day,
+		k.product,
+		k.action,
+		k.actorType,
+		n,
+	}
 }

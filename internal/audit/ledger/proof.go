@@ -9,10 +9,10 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
-// tiles reads the hash tiles of one account: full ones as they were written by
+// tileFetch reads the hash tiles of one account: full ones as they were written by
 // the append that filled them, the partial ones at the right edge derived from
 // the leaves and from the roots of the tiles below.
-func tiles(ctx context.Context, tx *db.Tx, account int64) merkle.TileFetch {
+func tileFetch(ctx context.Context, tx *db.Tx, account int64) merkle.TileFetch {
 	return func(t merkle.Tile) ([]byte, error) {
 		if t.Full() {
 			var b []byte
@@ -54,7 +54,7 @@ func readHashes(ctx context.Context, tx *db.Tx, t merkle.Tile, text string, args
 	return out, rows.Err()
 }
 
-// Tile gives a tile of hashes, or, with entries, the bundle of its envelopes
+// Tile returns a tile of hashes, or, with entries, the bundle of its envelopes
 // (C2SP tlog-tiles). NotFound past the log's end.
 func (r *Reader) Tile(ctx context.Context, account string, t merkle.Tile, entries bool) ([]byte, error) {
 	var out []byte
@@ -70,7 +70,7 @@ func (r *Reader) Tile(ctx context.Context, account string, t merkle.Tile, entrie
 			out, err = entryBundle(ctx, tx, key, t)
 			return err
 		}
-		b, err := tiles(ctx, tx, key)(t)
+		b, err := tileFetch(ctx, tx, key)(t)
 		if err == nil {
 			out = b[:t.Width*merkle.HashSize]
 		}
@@ -115,7 +115,7 @@ func openLog(ctx context.Context, tx *db.Tx, account string) (int64, *head, erro
 	return key, h, err
 }
 
-// Inclusion gives the proof that the event at seq is in the log of this size.
+// Inclusion returns the proof that the event at seq is in the log of this size.
 func (r *Reader) Inclusion(ctx context.Context, account string, seq, size uint64) (proof []merkle.Hash, err error) {
 	err = r.db.View(ctx, func(tx *db.Tx) error {
 		key, h, err := openLog(ctx, tx, account)
@@ -126,7 +126,7 @@ func (r *Reader) Inclusion(ctx context.Context, account string, seq, size uint64
 			return errs.New(errs.CodeOutOfRange, "seq must be below size, and size at most %d, the log's size",
 				h.frontier.Size())
 		}
-		tr, err := merkle.NewTileReader(size, tiles(ctx, tx, key))
+		tr, err := merkle.NewTileReader(size, tileFetch(ctx, tx, key))
 		if err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func (r *Reader) Inclusion(ctx context.Context, account string, seq, size uint64
 	return proof, err
 }
 
-// Consistency gives the proof that the log of one size begins with that of a
+// Consistency returns the proof that the log of one size begins with that of a
 // smaller one.
 func (r *Reader) Consistency(
 	ctx context.Context,
@@ -151,7 +151,7 @@ func (r *Reader) Consistency(
 		if older > newer || newer > h.frontier.Size() {
 			return errs.New(errs.CodeOutOfRange, "sizes must be ascending and at most %d, the log's size", h.frontier.Size())
 		}
-		tr, err := merkle.NewTileReader(newer, tiles(ctx, tx, key))
+		tr, err := merkle.NewTileReader(newer, tileFetch(ctx, tx, key))
 		if err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"database/sql"
 	"math"
 	"time"
 
@@ -20,7 +19,9 @@ type Query struct {
 	After         *Position // the last event of the page before; nil = from the start
 	Limit         int       // 1 to 1,000
 	Skip          int       // matching events to pass over (page numbers)
-	Patient       bool      // a search that runs out of its budget gives what it has, if nothing, and goes on: exports
+	// Patient is for exports: a search that exceeds its budget returns an empty page
+	// with Next instead of an error.
+	Patient bool
 }
 
 // Position is a place in a list.
@@ -51,7 +52,7 @@ type Reader struct {
 // [SearchBudget] for people.
 func NewReader(d *db.DB, budget time.Duration) *Reader { return &Reader{db: d, budget: budget} }
 
-// List gives a page. A search that finds nothing within two seconds answers
+// List returns a page. A search that finds nothing within two seconds answers
 // CodeNarrowRange rather than an empty page, at which clients stop; one that
 // has found something gives it, with a Next from where it stopped.
 func (r *Reader) List(ctx context.Context, account string, q Query) (*Page, error) {
@@ -130,7 +131,7 @@ func (c *collector) overBudget() (bool, error) {
 	return true, nil
 }
 
-// bounds gives the range of (at, seq), both ends exclusive, that is still to read.
+// bounds returns the unread range of (at, seq), both ends exclusive.
 func (c *collector) bounds() (low, high Position) {
 	low = Position{c.query.Since, -1}
 	high = Position{math.MaxInt64, math.MaxInt64}
@@ -153,9 +154,11 @@ const storedColumns = `r.seq, r.at, e.envelope, r.seed, r.salts, r.openings`
 
 const (
 	newestFirst = `SELECT ` + storedColumns + ` FROM reading r JOIN entry e ON e.pos = r.pos
-		WHERE r.account = $1 AND (r.at, r.seq) > ($2, $3) AND (r.at, r.seq) < ($4, $5) ORDER BY r.at DESC, r.seq DESC LIMIT $6 OFFSET $7`
+		WHERE r.account = $1 AND (r.at, r.seq) > ($2, $3) AND (r.at, r.seq) < ($4, $5)
+		ORDER BY r.at DESC, r.seq DESC LIMIT $6 OFFSET $7`
 	oldestFirst = `SELECT ` + storedColumns + ` FROM reading r JOIN entry e ON e.pos = r.pos
-		WHERE r.account = $1 AND (r.at, r.seq) > ($2, $3) AND (r.at, r.seq) < ($4, $5) ORDER BY r.at, r.seq LIMIT $6 OFFSET $7`
+		WHERE r.account = $1 AND (r.at, r.seq) > ($2, $3) AND (r.at, r.seq) < ($4, $5)
+		ORDER BY r.at, r.seq LIMIT $6 OFFSET $7`
 	byPos = `SELECT ` + storedColumns + ` FROM reading r JOIN entry e ON e.pos = r.pos WHERE r.pos = $1`
 	bySeq = `SELECT ` + storedColumns + ` FROM leaf l JOIN entry e ON e.pos = l.pos JOIN reading r ON r.pos = l.pos
 		WHERE l.account = $1 AND l.seq >= $2 AND l.seq < $3 ORDER BY l.seq LIMIT $4`
@@ -217,12 +220,21 @@ func (c *collector) read(ctx context.Context, tx *db.Tx, text string, args ...an
 	return n, rows.Err()
 }
 
-func scanStored(rows *sql.Rows) (*record.Stored, error) {
+func scanStored(row db.Row) (*record.Stored, error) {
 	s := &record.Stored{}
-	return s, rows.Scan(&s.Seq, &s.At, &s.Envelope, &s.Seed, &s.Salts, &s.Openings)
+	return s, row.Scan(&s.Seq, &s.At, &s.Envelope, &s.Seed, &s.Salts, &s.Openings)
 }
 
-// Get gives one event by its id; NotFound when the account has none.
+// openRow scans and opens a stored event, for [db.Collect].
+func openRow(row db.Row) (*record.Record, error) {
+	s, err := scanStored(row)
+	if err != nil {
+		return nil, err
+	}
+	return s.Open()
+}
+
+// Get returns one event by its id; NotFound when the account has none.
 func (r *Reader) Get(ctx context.Context, account, eventID string) (*record.Record, error) {
 	var rec *record.Record
 	err := r.db.View(ctx, func(tx *db.Tx) error {
@@ -230,7 +242,7 @@ func (r *Reader) Get(ctx context.Context, account, eventID string) (*record.Reco
 		if err != nil {
 			return err
 		}
-		at, err := known(ctx, tx, []idKey{{key, string(compactID(eventID))}})
+		at, err := findKnown(ctx, tx, []idKey{{key, string(compactID(eventID))}})
 		if err != nil {
 			return err
 		}
@@ -273,23 +285,8 @@ func (r *Reader) Range(ctx context.Context, account string, from, to int64, limi
 		if err != nil || key == 0 {
 			return err
 		}
-		rows, err := tx.Query(ctx, bySeq, key, from, to, limit)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			s, err := scanStored(rows)
-			if err != nil {
-				return err
-			}
-			rec, err := s.Open()
-			if err != nil {
-				return err
-			}
-			list = append(list, rec)
-		}
-		return rows.Err()
+		list, err = db.Collect(ctx, tx, openRow, bySeq, key, from, to, limit)
+		return err
 	})
 	return list, err
 }

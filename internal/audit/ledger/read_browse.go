@@ -2,8 +2,9 @@ package ledger
 
 import (
 	"context"
-	"github.com/belfryhq/belfry/internal/audit/record"
 	"time"
+
+	"github.com/belfryhq/belfry/internal/audit/record"
 )
 
 // Browsed is a page of the record for people: what they asked for, and how far
@@ -22,7 +23,7 @@ const browseChunk = 200
 // Browse gives up to limit events that match q and that keep wants, newest
 // first. A change set that is cut by the end of the page is completed (up to
 // MaxFold events), so that it folds into one row. Unlike List it does not fail
-// when nothing is found within the budget: it gives what it has and Next.
+// when nothing is found within the budget: it returns the events so far, and Next.
 func (r *Reader) Browse(
 	ctx context.Context,
 	account string,

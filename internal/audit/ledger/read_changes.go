@@ -15,10 +15,18 @@ type Omission struct {
 	Except  [2]string // actions
 }
 
+// ChangeQuery asks for the newest changes of a range of time.
+type ChangeQuery struct {
+	Since, Before int64 // Unix microseconds, [Since, Before)
+	Omit          Omission
+	Limit         int
+}
+
 // The reads of changes, with an Omission.
 const (
 	changesByTime = `SELECT ` + storedColumns + ` FROM reading r JOIN entry e ON e.pos = r.pos
-		WHERE r.account = $1 AND r.at >= $2 AND r.at < $3 AND r.seq < $4 AND (r.product <> $5 OR r.action = $6 OR r.action = $7)
+		WHERE r.account = $1 AND r.at >= $2 AND r.at < $3 AND r.seq < $4
+			AND (r.product <> $5 OR r.action = $6 OR r.action = $7)
 		ORDER BY r.at DESC, r.seq DESC LIMIT $8`
 	changesBySeq = `SELECT ` + storedColumns + ` FROM leaf l JOIN reading r ON r.pos = l.pos JOIN entry e ON e.pos = l.pos
 		WHERE l.account = $1 AND l.seq >= $2 AND l.seq < $3 AND (r.product <> $4 OR r.action = $5 OR r.action = $6)
@@ -28,19 +36,23 @@ const (
 // changesChunk is how many events one query of ChangesFrom gives.
 const changesChunk = 1000
 
-// ChangesBetween visits the events that happened in [since, before), in Unix
-// microseconds, the newest first and at most limit of them. size is the log's size at
-// this moment; 0 = the account has no record.
-func (r *Reader) ChangesBetween(ctx context.Context, account string, since, before int64, o Omission, limit int,
-	visit func(*record.Record)) (size int64, err error) {
+// ChangesBetween visits the events of a range of time, the newest first. size is the
+// log's size at this moment; 0 = the account has no record.
+func (r *Reader) ChangesBetween(
+	ctx context.Context,
+	account string,
+	q ChangeQuery,
+	visit func(*record.Record),
+) (size int64, err error) {
 	err = r.db.View(ctx, func(tx *db.Tx) error {
 		key, h, err := openLog(ctx, tx, account)
 		if err != nil || key == 0 {
 			return err
 		}
 		size = int64(h.frontier.Size())
-		_, err = visitStored(ctx, tx, visit, changesByTime, key, since, before, size,
-			record.ByProduct.Key(o.Product), record.ByAction.Key(o.Except[0]), record.ByAction.Key(o.Except[1]), limit)
+		_, err = visitStored(ctx, tx, visit, changesByTime, key, q.Since, q.Before, size,
+			record.ByProduct.Key(q.Omit.Product), record.ByAction.Key(q.Omit.Except[0]),
+			record.ByAction.Key(q.Omit.Except[1]), q.Limit)
 		return err
 	})
 	return size, err
@@ -80,7 +92,7 @@ func (r *Reader) ChangesFrom(
 	return size, err
 }
 
-// visitStored decodes the rows of a query, and gives their number.
+// visitStored decodes the rows of a query, and returns their number.
 func visitStored(
 	ctx context.Context,
 	tx *db.Tx,
@@ -88,22 +100,14 @@ func visitStored(
 	text string,
 	args ...any,
 ) (n int, err error) {
-	rows, err := tx.Query(ctx, text, args...)
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		s, err := scanStored(rows)
+	err = db.Each(ctx, tx, func(row db.Row) error {
+		rec, err := openRow(row)
 		if err != nil {
-			return n, err
-		}
-		rec, err := s.Open()
-		if err != nil {
-			return n, err
+			return err
 		}
 		n++
 		visit(rec)
-	}
-	return n, rows.Err()
+		return nil
+	}, text, args...)
+	return n, err
 }

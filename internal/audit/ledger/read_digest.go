@@ -17,18 +17,18 @@ type candidate struct {
 	pos int64
 }
 
-// edge is a tile of 256 events, or a span of 16 tiles, that may hold a match, with
+// upcoming is a tile of 256 events, or a span of 16 tiles, that may hold a match, with
 // the time of its event that comes first in the list's order.
-type edge struct {
+type upcoming struct {
 	at, n int64
 	span  bool
 }
 
 // byDigest walks the digests, newest (or oldest) first: those of the spans where
 // the log has them, then of the tiles in the spans that may hold a match, and
-// opens the tiles that may. A tile's events may lie among those of others in
-// time, so a match is given out only when nothing still to come can hold an
-// earlier one.
+// opens the tiles that may. A tile's events may be interleaved in time with those of
+// others, so a match is emitted only once no unread tile can contain an earlier
+// event.
 func (c *collector) byDigest(ctx context.Context, tx *db.Tx, account int64) error {
 	h, err := readHead(ctx, tx, account)
 	if err != nil {
@@ -81,7 +81,7 @@ type digestWalk struct {
 	low, high Position
 
 	waiting []candidate // found, in the list's order, and not given out
-	ahead   []edge      // to be opened, in the list's order
+	ahead   []upcoming  // to be opened, in the list's order
 
 	text    string // of the query for the digests; the rest of it follows
 	spans   bool   // they are of spans
@@ -180,10 +180,10 @@ func (w *digestWalk) add(
 			return n, err
 		}
 		if w.match.MayBeIn(bloom) {
-			w.ahead = append(w.ahead, edge{last.At, last.Seq, span})
+			w.ahead = append(w.ahead, upcoming{last.At, last.Seq, span})
 		}
 	}
-	slices.SortStableFunc(w.ahead, func(a, b edge) int {
+	slices.SortStableFunc(w.ahead, func(a, b upcoming) int {
 		switch {
 		case a.at == b.at:
 			return 0

@@ -25,20 +25,9 @@ func (r *Reader) Products(ctx context.Context, account string) (list []string, e
 		if err != nil || key == 0 {
 			return err
 		}
-		rows, err := tx.Query(ctx, `SELECT DISTINCT product FROM rollup WHERE account = $1 ORDER BY product LIMIT $2`, key,
-			maxGroups)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var p string
-			if err := rows.Scan(&p); err != nil {
-				return err
-			}
-			list = append(list, p)
-		}
-		return rows.Err()
+		list, err = db.Collect(ctx, tx, db.ScanText,
+			`SELECT DISTINCT product FROM rollup WHERE account = $1 ORDER BY product LIMIT $2`, key, maxGroups)
+		return err
 	})
 	return list, err
 }
@@ -50,7 +39,7 @@ type SignedHead struct {
 	Note string
 }
 
-// SignedHead gives the zero value for an account that was never signed for.
+// SignedHead returns the zero value for an account that was never signed for.
 func (r *Reader) SignedHead(ctx context.Context, account string) (h SignedHead, err error) {
 	err = r.db.View(ctx, func(tx *db.Tx) error {
 		var at int64

@@ -35,9 +35,9 @@ var summaryTexts = map[string]string{
 
 const dayMicros = int64(24 * time.Hour / time.Microsecond)
 
-// Summary counts by product, action or day, from since to before. The roll-ups
-// know whole days (UTC); of the first and the last, what lies outside is counted
-// by the index of times and taken away.
+// Summary counts by product, action or day, from since to before. The roll-ups know
+// whole days (UTC); the events of the first and last day that are outside of the range
+// are counted by the index of times and subtracted.
 func (r *Reader) Summary(ctx context.Context, account, groupBy string, since, before int64) ([]SummaryRow, error) {
 	list := []SummaryRow{}
 	if before <= since {
@@ -92,7 +92,7 @@ func (r *Reader) Summary(ctx context.Context, account, groupBy string, since, be
 	return list, nil
 }
 
-// outsideTexts count what is to be taken away from a summary, by the keys of
+// outsideTexts count the events to subtract from a summary, by the keys of
 // the facets or by the day.
 var outsideTexts = map[string]string{
 	"product": `SELECT product, COUNT(*) FROM reading WHERE account = $1 AND at >= $2 AND at < $3 GROUP BY product`,
@@ -132,8 +132,8 @@ func takeAway(ctx context.Context, tx *db.Tx, list []SummaryRow, groupBy string,
 	return rows.Err()
 }
 
-// CountBy counts by actor or interface. It reads the events themselves: actors are personal, so that no roll-up
-// may keep them.
+// CountBy counts by actor or interface. It reads the events themselves: actors are
+// personal, so that no roll-up may keep them.
 func (r *Reader) CountBy(ctx context.Context, account, groupBy string, since, before int64) ([]SummaryRow, error) {
 	groups := map[[2]string]*SummaryRow{} // an actor is its type and its id
 	q := Query{Since: since, Before: before, Limit: 1000}

@@ -57,7 +57,7 @@ func (e *oracleEvent) json() string {
 	return asJSON(m)
 }
 
-// has gives the values by which a filter of this name finds the event.
+// has returns the values by which a filter of this name finds the event.
 func (e *oracleEvent) has(field string) []string {
 	switch field {
 	case "id":
@@ -101,8 +101,8 @@ func (e *oracleEvent) has(field string) []string {
 	panic(field)
 }
 
-func (e *oracleEvent) matches(conds []record.Filter) bool {
-	for _, c := range conds {
+func (e *oracleEvent) matches(filters []record.Filter) bool {
+	for _, c := range filters {
 		if len(c.Values) == 0 {
 			continue
 		}
@@ -124,7 +124,7 @@ func (e *oracleEvent) matches(conds []record.Filter) bool {
 	return true
 }
 
-// list gives the ids of everything that a query matches, in its order.
+// list returns the ids of everything that a query matches, in its order.
 func (o *oracle) list(q ledger.Query) []string {
 	var found []*oracleEvent
 	for _, e := range o.events {
@@ -360,11 +360,11 @@ func TestASearchThatFindsNothingInItsTimeSaysSo(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.FillTo(accountA, 1500)
 		w.Reader.SetBudget(0)
-		for name, conds := range map[string][]record.Filter{
+		for name, filters := range map[string][]record.Filter{
 			"by time":   {{Field: "actor_email", Values: []string{"nobody"}}},
 			"by digest": {{Field: "actor_id", Values: []string{"u1"}}, {Field: "actor_email", Values: []string{"nobody"}}},
 		} {
-			page, err := w.Reader.List(t.Context(), accountA, ledger.Query{Limit: 10, Filters: conds})
+			page, err := w.Reader.List(t.Context(), accountA, ledger.Query{Limit: 10, Filters: filters})
 			if !errs.Is(err, errs.CodeNarrowRange) {
 				t.Errorf("%s: %v %+v", name, err, page)
 			}

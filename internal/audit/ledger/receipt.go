@@ -4,10 +4,10 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
-// Receipt is what a producer keeps: a signed statement that the event was
-// committed. The leaves of one commit make a small tree whose root is signed
-// once; the receipt is the leaf's inclusion proof in it. Origin is
-// NAME/receipts; the checkpoint is a C2SP signed note.
+// Receipt is a signed statement for the producer that the event was committed. The
+// leaves of one commit make a small tree whose root is signed once; the receipt is the
+// leaf's inclusion proof in it. Origin is NAME/receipts; the checkpoint is a C2SP
+// signed note.
 type Receipt struct {
 	Leaf       merkle.Hash   `json:"leaf" doc:"SHA-256(0x00 || envelope), base64"`
 	Index      int           `json:"index" doc:"Of the leaf in the commit's tree"`

@@ -13,7 +13,7 @@ import (
 
 // Scrubber reads the whole record again, slowly and for ever, because the signer
 // trusts the roots of full tiles: a change inside one would be signed over until
-// somebody asks for its proof.
+// a reader asks for its proof.
 //
 //	envelope -> leaf -> tile -> root -> tile above      (the head's root the signer reproduces)
 //
@@ -26,8 +26,8 @@ type Scrubber struct {
 	checked func(fault error)
 }
 
-// NewScrubber makes a Scrubber. damaged gets what it finds, by account, with its
-// reason; checked is called for each tile and tail, with the fault that it has.
+// NewScrubber makes a Scrubber. damaged receives the damaged accounts, each
+// with its reason; checked is called for each tile and tail, with the fault that it has.
 func NewScrubber(d *db.DB, damaged func(found map[string]string, whole bool), checked func(fault error)) *Scrubber {
 	return &Scrubber{db: d, pace: scrubPace, damaged: damaged, checked: checked}
 }
@@ -57,8 +57,8 @@ func (s *Scrubber) Run(ctx context.Context) error {
 // -1, after this account's tail.
 type scrubPlace struct{ account, level, n int64 }
 
-// round looks at every full tile, then at what lies behind the last full tile of
-// each account, and gives why accounts are damaged.
+// round checks every full tile, then the events after the last full tile of each
+// account, and returns the damaged accounts with the reasons.
 func (s *Scrubber) round(ctx context.Context) (map[string]string, error) {
 	found := map[string]string{}
 	at := scrubPlace{account: -1}
@@ -101,7 +101,7 @@ type damageError struct{ text string }
 
 func (e *damageError) Error() string { return e.text }
 
-func damage(format string, args ...any) error { return &damageError{fmt.Sprintf(format, args...)} }
+func damageOf(format string, args ...any) error { return &damageError{fmt.Sprintf(format, args...)} }
 
 // scrubTile checks the next full tile: its root and, below, that its hashes are
 // those of its leaves and envelopes, or of the tiles under it.
@@ -118,14 +118,14 @@ func scrubTile(ctx context.Context, tx *db.Tx, at *scrubPlace) (account string, 
 		return "", err
 	}
 	if len(hashes) != 256*merkle.HashSize {
-		return account, damage("tile %d/%d has %d bytes", at.level, at.n, len(hashes))
+		return account, damageOf("tile %d/%d has %d bytes", at.level, at.n, len(hashes))
 	}
 	list := make([]merkle.Hash, 256)
 	for i := range list {
 		copy(list[i][:], hashes[i*merkle.HashSize:])
 	}
 	if got := merkle.NewBatch(list).Root(); got != merkle.Hash(root) {
-		return account, damage("the root of tile %d/%d is not that of its hashes", at.level, at.n)
+		return account, damageOf("the root of tile %d/%d is not that of its hashes", at.level, at.n)
 	}
 	if at.level > 0 {
 		below, err := readHashes(ctx, tx, merkle.Tile{Level: uint(at.level), Index: uint64(at.n), Width: 256},
@@ -135,7 +135,7 @@ func scrubTile(ctx context.Context, tx *db.Tx, at *scrubPlace) (account string, 
 			return account, err
 		}
 		if err != nil || string(below) != string(hashes) {
-			return account, damage("tile %d/%d is not made of the tiles below it", at.level, at.n)
+			return account, damageOf("tile %d/%d is not made of the tiles below it", at.level, at.n)
 		}
 		return account, nil
 	}
@@ -178,18 +178,18 @@ func scrubLeaves(ctx context.Context, tx *db.Tx, account, first int64, want []me
 		}
 		switch {
 		case seq != first+n || len(hash) != merkle.HashSize:
-			return damage("event %d is missing", first+n)
+			return damageOf("event %d is missing", first+n)
 		case want[n] != merkle.Hash{} && want[n] != merkle.Hash(hash):
-			return damage("the leaf of event %d is not the one in its tile", seq)
+			return damageOf("the leaf of event %d is not the one in its tile", seq)
 		case envelope != nil && merkle.LeafHash(envelope) != merkle.Hash(hash):
-			return damage("event %d is not the one whose hash is in the log", seq)
+			return damageOf("event %d is not the one whose hash is in the log", seq)
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
 	if n != int64(len(want)) {
-		return damage("event %d is missing", first+n)
+		return damageOf("event %d is missing", first+n)
 	}
 	return nil
 }

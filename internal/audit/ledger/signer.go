@@ -31,17 +31,17 @@ type Signed struct {
 	Root    merkle.Hash
 }
 
-// SignedLog keeps what was signed outside of what a restore of the database
-// rewinds. Embedded it is a file beside the key, else a Kafka topic.
+// SignedLog keeps the signed statements where a restore of the database does not
+// rewind them: in a file next to the key, or in a Kafka topic.
 type SignedLog interface {
-	// Refresh takes up what other processes have recorded before the call.
+	// Refresh reads the statements that other processes recorded before the call.
 	Refresh(ctx context.Context) error
-	// Last gives the largest statement of an account, as of the last Refresh.
+	// Last returns the largest statement of an account, as of the last Refresh.
 	Last(ctx context.Context, account string) (Signed, bool, error)
-	// All gives the largest statement of every account, as of the last Refresh.
+	// All returns the largest statement of every account, as of the last Refresh.
 	All(ctx context.Context) ([]Signed, error)
 	// Record makes statements durable before their signatures are given out. It
-	// refuses one that is smaller than, or contradicts, what it has.
+	// refuses one that is smaller than, or contradicts, a recorded one.
 	Record(ctx context.Context, list []Signed) error
 }
 
@@ -60,15 +60,15 @@ type Key struct {
 // database was rolled back or changed, and a signature would show customers
 // two histories.
 type Signer struct {
-	db     *db.DB
-	memory SignedLog
-	signer note.Signer
-	key    Key
-	log    *slog.Logger
-	now    func() time.Time
-	epoch  time.Duration
+	db        *db.DB
+	signedLog SignedLog
+	signer    note.Signer
+	key       Key
+	log       *slog.Logger
+	now       func() time.Time
+	epoch     time.Duration
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	grown   map[string]struct{}
 	recent  map[string]cachedCheckpoint
 	stopped map[string]string // account -> why
@@ -97,15 +97,15 @@ const keyPurpose = "audit signing key"
 // NewSigner loads the installation's key, or makes it at the first start.
 func NewSigner(ctx context.Context, cfg SignerConfig) (*Signer, error) {
 	s := &Signer{
-		db:      cfg.DB,
-		memory:  cfg.SignedLog,
-		log:     cfg.Log,
-		now:     cfg.Now,
-		epoch:   cfg.Epoch,
-		grown:   map[string]struct{}{},
-		recent:  map[string]cachedCheckpoint{},
-		stopped: map[string]string{},
-		damaged: map[string]string{},
+		db:        cfg.DB,
+		signedLog: cfg.SignedLog,
+		log:       cfg.Log,
+		now:       cfg.Now,
+		epoch:     cfg.Epoch,
+		grown:     map[string]struct{}{},
+		recent:    map[string]cachedCheckpoint{},
+		stopped:   map[string]string{},
+		damaged:   map[string]string{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -177,7 +177,8 @@ func (s *Signer) Grown(accounts []string) {
 	}
 }
 
-// Ready tells, by account, why signing has stopped; empty when all is well.
+// Ready returns why signing has stopped or which record is damaged; nil when neither is
+// the case.
 func (s *Signer) Ready() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,8 +191,8 @@ func (s *Signer) Ready() error {
 	return nil
 }
 
-// Run compares what was signed with what there is, then signs, once an epoch, the
-// accounts that grew.
+// Run compares the signed statements with the database, then signs, once an epoch,
+// the accounts that grew.
 func (s *Signer) Run(ctx context.Context) error {
 	compared := s.compare(ctx) == nil
 	tick := time.NewTicker(s.epoch)
@@ -250,7 +251,7 @@ func (s *Signer) Run(ctx context.Context) error {
 // signChunk bounds the transaction in which an epoch signs.
 const signChunk = 256
 
-// Checkpoint gives the account's signed checkpoint: at most a second old, else
+// Checkpoint returns the account's signed checkpoint: at most a second old, else
 // made for the present size.
 func (s *Signer) Checkpoint(ctx context.Context, account string) ([]byte, error) {
 	s.mu.Lock()
@@ -262,7 +263,7 @@ func (s *Signer) Checkpoint(ctx context.Context, account string) ([]byte, error)
 	return s.signOne(ctx, account)
 }
 
-// Covering gives a checkpoint of at least this size: for the proof of an event
+// Covering returns a checkpoint of at least this size: for the proof of an event
 // that was stored a moment ago.
 func (s *Signer) Covering(ctx context.Context, account string, size uint64) ([]byte, error) {
 	s.mu.Lock()
@@ -283,163 +284,6 @@ func (s *Signer) signOne(ctx context.Context, account string) ([]byte, error) {
 		return nil, errs.New(errs.CodeSigningStopped, "signing has stopped for this account: %v", err)
 	}
 	return notes[account].text, nil
-}
-
-// sign signs the present logs of some accounts, given in ascending order, with
-// one write to the memory and one transaction. failed holds the accounts whose
-// logs do not reproduce what was signed.
-func (s *Signer) sign(
-	ctx context.Context,
-	accounts []string,
-) (notes map[string]cachedCheckpoint, failed map[string]error, err error) {
-	err = s.db.Tx(ctx, func(tx *db.Tx) error {
-		notes = map[string]cachedCheckpoint{}
-		failed = map[string]error{}
-		var fresh []Signed
-		keys := map[string]int64{}
-		// In this order: of two processes the second waits for the first one's
-		// accounts, then sees its statements, then reads heads that are no older.
-		if err := lockAccounts(ctx, tx, accounts); err != nil {
-			return err
-		}
-		if err := s.memory.Refresh(ctx); err != nil {
-			return err
-		}
-		for _, account := range accounts {
-			if why := s.damage(account); why != "" {
-				failed[account] = errors.New(why)
-				continue
-			}
-			key, h, err := openLog(ctx, tx, account)
-			if err != nil {
-				return err
-			}
-			last, text, err := s.lastSigned(ctx, tx, key, account)
-			if err != nil && !errs.Is(err, errs.CodeSigningStopped) {
-				return err
-			}
-			next := Signed{account, h.frontier.Size(), h.frontier.Root()}
-			if err == nil {
-				err = reproduce(ctx, tx, key, last, next)
-			}
-			if err != nil {
-				if db.Broken(err) {
-					return err
-				}
-				failed[account] = err
-				continue
-			}
-			keys[account] = key
-			if text != "" && last.Size == next.Size {
-				notes[account] = cachedCheckpoint{s.now(), []byte(text), next.Size}
-				continue
-			}
-			fresh = append(fresh, next)
-		}
-		if len(fresh) == 0 {
-			return nil
-		}
-		// The one place that writes elsewhere inside a transaction: a statement
-		// must outlive whatever becomes of this database before anybody sees it.
-		if err := s.memory.Record(ctx, fresh); err != nil {
-			return err
-		}
-		var rows [][]any
-		for _, next := range fresh {
-			text, err := merkle.SignCheckpoint(merkle.Checkpoint{
-				Origin: s.Origin(next.Account),
-				Size:   next.Size,
-				Root:   next.Root,
-			}, s.signer)
-			if err != nil {
-				return err
-			}
-			notes[next.Account] = cachedCheckpoint{s.now(), text, next.Size}
-			if keys[next.Account] != 0 { // an account without events has no row: its checkpoint of size 0 is made anew
-				rows = append(rows, []any{keys[next.Account], int64(next.Size), next.Root[:], s.now().UnixMicro(), string(text)})
-			}
-		}
-		return tx.Insert(ctx, "signed", []string{"account", "size", "root", "at", "note"},
-			`ON CONFLICT (account) DO UPDATE SET size = excluded.size, root = excluded.root, at = excluded.at,
-				note = excluded.note`, rows)
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for a, c := range notes {
-		s.recent[a] = c
-		delete(s.stopped, a)
-	}
-	for a, why := range failed {
-		s.stopped[a] = why.Error()
-	}
-	return notes, failed, nil
-}
-
-// lastSigned gives the larger of what the database and the memory know to have
-// been signed, with its note when the database has it.
-func (s *Signer) lastSigned(ctx context.Context, tx *db.Tx, key int64, account string) (Signed, string, error) {
-	last := Signed{Account: account, Root: merkle.EmptyRoot()}
-	var root []byte
-	var note string
-	err := tx.QueryRow(ctx, `SELECT size, root, note FROM signed WHERE account = $1`, key).Scan(&last.Size, &root, &note)
-	if err == nil {
-		copy(last.Root[:], root)
-	} else if !errors.Is(err, sql.ErrNoRows) {
-		return last, "", err
-	}
-	outside, ok, err := s.memory.Last(ctx, account)
-	if err != nil {
-		return last, "", err
-	}
-	if ok && outside.Size == last.Size && note != "" && outside.Root != last.Root {
-		return last, "", errs.New(errs.CodeSigningStopped,
-			"the database and the signer's memory name different roots for size %d", last.Size)
-	}
-	if ok && (outside.Size > last.Size || note == "") {
-		return outside, "", nil
-	}
-	return last, note, nil
-}
-
-// lockAccounts holds the accounts' rows on PostgreSQL until the transaction
-// ends; they are in ascending order, so that two processes cannot wait for each
-// other. Appends do not take this lock. SQLite has one writer anyway.
-func lockAccounts(ctx context.Context, tx *db.Tx, accounts []string) error {
-	if tx.Engine != db.Postgres {
-		return nil
-	}
-	for _, account := range accounts {
-		if _, err := tx.Exec(ctx, `SELECT key FROM account WHERE id = $1 FOR UPDATE`, account); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// reproduce checks that the log as it is now begins with what was signed, and
-// that the head's root is that of the leaves and tiles.
-func reproduce(ctx context.Context, tx *db.Tx, key int64, last, next Signed) error {
-	if err := shrunk(last.Size, next.Size); err != nil {
-		return err
-	}
-	for _, s := range []Signed{last, next} {
-		tr, err := merkle.NewTileReader(s.Size, tiles(ctx, tx, key))
-		if err != nil {
-			return err
-		}
-		root, err := merkle.TreeHash(s.Size, tr.Hash)
-		if err != nil {
-			return err
-		}
-		if root != s.Root {
-			return fmt.Errorf("the leaves give another root for size %d than was signed or is at the log's head: the "+
-				"record was changed", s.Size)
-		}
-	}
-	return nil
 }
 
 // SignBatch signs the root of the batch tree of one commit, for receipts.

@@ -23,14 +23,13 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
-// FileLog is the signer's memory on one machine: a file of lines
-// "ACCOUNT SIZE ROOT" beside the key, appended and fsynced before a signature
-// is given out. It is rewritten with one line an account when it is opened, and
-// whenever most of its lines are old.
+// FileLog is the signed log of one process: a file of lines "ACCOUNT SIZE ROOT" next
+// to the key, appended and fsynced before a signature is returned. It is rewritten
+// with one line an account when it is opened, and whenever most of its lines are old.
 type FileLog struct {
 	path string
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	file   *os.File
 	last   map[string]Signed
 	lines  int   // in the file
@@ -47,7 +46,7 @@ func OpenFileLog(path string) (*FileLog, error) {
 		return nil, err
 	}
 	if err := m.load(path); err != nil {
-		return nil, fmt.Errorf("signer's memory %s: %w", path, err)
+		return nil, fmt.Errorf("signed log %s: %w", path, err)
 	}
 	if err := m.rewrite(); err != nil {
 		return nil, err
@@ -55,8 +54,8 @@ func OpenFileLog(path string) (*FileLog, error) {
 	return m, nil
 }
 
-// rewrite puts a file with one line an account in the place of the present one
-// and opens it. Until the rename the old file is whole.
+// rewrite replaces the file by one with one line an account, and opens it. Until the
+// rename the old file is complete.
 func (m *FileLog) rewrite() error {
 	fresh := m.path + ".new"
 	f, err := os.OpenFile(fresh, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -136,7 +135,7 @@ func check(last map[string]Signed, s Signed) error {
 // Refresh has nothing to do: no other process writes the file.
 func (m *FileLog) Refresh(context.Context) error { return nil }
 
-// Last gives an account's largest statement.
+// Last returns an account's largest statement.
 func (m *FileLog) Last(_ context.Context, account string) (Signed, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -144,7 +143,7 @@ func (m *FileLog) Last(_ context.Context, account string) (Signed, bool, error) 
 	return s, ok, nil
 }
 
-// All gives the largest statement of every account.
+// All returns the largest statement of every account.
 func (m *FileLog) All(context.Context) ([]Signed, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -161,7 +160,7 @@ func (m *FileLog) Record(_ context.Context, list []Signed) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.broken != nil {
-		return fmt.Errorf("signer's memory: an earlier write failed, restart to read it again: %w", m.broken)
+		return fmt.Errorf("signed log: an earlier write failed, restart to read it again: %w", m.broken)
 	}
 	var b strings.Builder
 	n := 0
@@ -170,7 +169,7 @@ func (m *FileLog) Record(_ context.Context, list []Signed) error {
 			return err
 		}
 		if m.last[s.Account] == s {
-			continue // it stands there already
+			continue // recorded already
 		}
 		b.WriteString(s.line())
 		n++
@@ -214,11 +213,11 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// TopicLog is the signer's memory past one machine: a compacted Kafka topic
+// TopicLog is the signed log of several processes: a compacted Kafka topic
 // whose records are the lines of [FileLog], by account. A restore of the
 // database does not touch it.
 //
-// Whoever may write to the topic could stop the signing with a line that was
+// A client that may write to the topic could stop the signing with a line that was
 // never signed. So only records that carry Belfry's MAC count. The others are
 // passed over, and readiness tells of them until a statement of Belfry's, or a
 // tombstone, takes their place: the newest record of a key is the one that counts.
@@ -231,7 +230,7 @@ type TopicLog struct {
 	ignored prometheus.Counter
 	log     *slog.Logger
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	last    map[string]Signed
 	foreign map[string]foreignRecord // newest record of a key, where it does not count
 	split   map[string]error         // accounts of which two histories were signed
@@ -260,7 +259,7 @@ func OpenTopicLog(
 		split:   map[string]error{},
 		ignored: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "belfry_audit_signed_ignored_total",
-			Help: "Records of the signer's memory on Kafka that do not count, such as those without Belfry's MAC.",
+			Help: "Records of the signed log on Kafka that do not count, such as those without Belfry's MAC.",
 		}),
 	}
 	if err := registry.Register(m.ignored); err != nil {
@@ -339,7 +338,7 @@ func (m *TopicLog) apply(r bus.Record) error {
 // passOver notes a record that does not count. The caller has the lock.
 func (m *TopicLog) passOver(key string, offset int64, f foreignRecord) {
 	m.ignored.Inc()
-	m.log.Error("a record of the signer's memory does not count",
+	m.log.Error("a record of the signed log does not count",
 		"topic", event.TopicAuditSigned, "key", strict.Clip(key, 64), "offset", offset, "reason", f.why)
 	if _, ok := m.foreign[key]; ok || len(m.foreign) < maxForeign {
 		m.foreign[key] = f
@@ -366,14 +365,14 @@ func (m *TopicLog) Ready() error {
 // Refresh reads the topic to its end.
 func (m *TopicLog) Refresh(ctx context.Context) error { return m.table.Sync(ctx) }
 
-// All gives the largest statement of every account, as of the last Refresh.
+// All returns the largest statement of every account, as of the last Refresh.
 func (m *TopicLog) All(context.Context) ([]Signed, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Collect(maps.Values(m.last)), nil
 }
 
-// Last gives an account's largest statement. Its error says that two histories of
+// Last returns an account's largest statement. Its error says that two histories of
 // the account were signed.
 func (m *TopicLog) Last(_ context.Context, account string) (Signed, bool, error) {
 	m.mu.Lock()

@@ -17,7 +17,7 @@ import (
 	"github.com/belfryhq/belfry/test/engines"
 )
 
-// signedTopic is a bus with the topic of the signer's memory; foreign publishes to
+// signedTopic is a bus with the topic of the signed log; foreign publishes to
 // it without Belfry's MAC.
 type signedTopic struct {
 	t            *testing.T

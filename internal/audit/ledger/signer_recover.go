@@ -11,8 +11,8 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
-// What the signer learns of the record beside its own work: what the scrub found,
-// what was signed before this process began, and what was not signed yet.
+// Recovery of the signer: the damage that the scrub found, the statements from before
+// this process, and the accounts that were not signed yet.
 
 // Damaged takes what the scrub found: nothing more is signed of these accounts.
 // whole says that a whole round was made, so that others are well again.
@@ -42,15 +42,15 @@ func (s *Signer) damage(account string) string {
 // compare looks, at the start, for accounts of which more was signed than the
 // database has: without it a rollback would be noticed only when they grow.
 func (s *Signer) compare(ctx context.Context) error {
-	if err := s.memory.Refresh(ctx); err != nil {
+	if err := s.signedLog.Refresh(ctx); err != nil {
 		return err
 	}
-	signed, err := s.memory.All(ctx)
+	signed, err := s.signedLog.All(ctx)
 	if err != nil {
 		return err
 	}
 	sizes := map[string]uint64{}
-	missing := map[string]Signed{} // what the database says was signed, and the memory does not have
+	missing := map[string]Signed{} // what the database says was signed, and the signed log does not have
 	err = s.db.View(ctx, func(tx *db.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT a.id, h.size, s.size, s.root
 			FROM head h JOIN account a ON a.key = h.account LEFT JOIN signed s ON s.account = h.account`)
@@ -79,12 +79,13 @@ func (s *Signer) compare(ctx context.Context) error {
 	for _, one := range signed {
 		delete(missing, one.Account)
 	}
-	// The memory was lost, or written by a Belfry whose records do not count any
-	// more. The signer believes the database in this; what follows is held to it.
+	// The signed log was lost, or written by a Belfry whose records do not count any
+	// more. The signer trusts the database here; later statements are checked
+	// against it.
 	if len(missing) > 0 {
-		err := s.memory.Record(ctx, slices.Collect(maps.Values(missing)))
+		err := s.signedLog.Record(ctx, slices.Collect(maps.Values(missing)))
 		if err == nil {
-			err = s.memory.Refresh(ctx)
+			err = s.signedLog.Refresh(ctx)
 		}
 		if err != nil {
 			return err
@@ -112,22 +113,11 @@ func shrunk(signed, size uint64) error {
 // signed since: it, or another, ended between a commit and the epoch.
 func (s *Signer) recover(ctx context.Context) error {
 	var accounts []string
-	err := s.db.View(ctx, func(tx *db.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT a.id
+	err := s.db.View(ctx, func(tx *db.Tx) (err error) {
+		accounts, err = db.Collect(ctx, tx, db.ScanText, `SELECT a.id
 			FROM head h JOIN account a ON a.key = h.account LEFT JOIN signed s ON s.account = h.account
 			WHERE h.size > COALESCE(s.size, 0)`)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var id string
-			if err := rows.Scan(&id); err != nil {
-				return err
-			}
-			accounts = append(accounts, id)
-		}
-		return rows.Err()
+		return err
 	})
 	if err == nil {
 		s.Grown(accounts)

@@ -41,11 +41,11 @@ type appended struct {
 	salts                 []byte // after an erasure, instead of the seed
 }
 
-// accountKeys gives the store's small integers for accounts, making new ones,
+// accountKeys returns the store's small integers for accounts, making new ones,
 // each with its empty head.
 func accountKeys(ctx context.Context, tx *db.Tx, ids []string) (map[string]int64, error) {
 	keys := make(map[string]int64, len(ids))
-	err := lookUp(ctx, tx, keysText, len(ids), 1, func(i int, args []any) {
+	err := keysLookup.run(ctx, tx, len(ids), func(i int, args []any) {
 		args[0] = ids[i]
 	}, func(rows *sql.Rows) error {
 		var id string
@@ -76,7 +76,7 @@ func accountKeys(ctx context.Context, tx *db.Tx, ids []string) (map[string]int64
 	return keys, nil
 }
 
-// accountKey gives the key of one account; 0 when nothing was ever appended.
+// accountKey returns the key of one account; 0 when nothing was ever appended.
 func accountKey(ctx context.Context, tx *db.Tx, id string) (int64, error) {
 	var key int64
 	err := tx.QueryRow(ctx, `SELECT key FROM account WHERE id = $1`, id).Scan(&key)
@@ -90,12 +90,12 @@ func accountKey(ctx context.Context, tx *db.Tx, id string) (int64, error) {
 // until the transaction ends, in the order of the keys, which must ascend: two
 // appends cannot wait for each other. SQLite has one writer anyway.
 func lockHeads(ctx context.Context, tx *db.Tx, accounts []int64) (map[int64]*head, error) {
-	text := headsText
+	q := headsLookup
 	if tx.Engine == db.Postgres {
-		text += ` FOR UPDATE`
+		q.text += ` FOR UPDATE`
 	}
 	heads := make(map[int64]*head, len(accounts))
-	err := lookUp(ctx, tx, text, len(accounts), 1, func(i int, args []any) {
+	err := q.run(ctx, tx, len(accounts), func(i int, args []any) {
 		args[0] = accounts[i]
 	}, func(rows *sql.Rows) error {
 		var account int64
@@ -136,13 +136,20 @@ func readHead(ctx context.Context, tx *db.Tx, account int64) (*head, error) {
 // ways to the database and back would cost more than everything else.
 const lookupChunk = 32
 
-// The queries of an append, each for lookupChunk rows.
+// lookup is a query of an append, for lookupChunk rows with width parameters each.
+type lookup struct {
+	text  string
+	width int
+}
+
 var (
-	keysText  = `SELECT id, key FROM account WHERE id IN (` + repeat(lookupChunk, 1, "%s", ", ") + `)`
-	headsText = `SELECT account, size, recorded_at, frontier FROM head WHERE account IN (` +
-		repeat(lookupChunk, 1, "%s", ", ") + `) ORDER BY account`
-	knownText = `SELECT account, id, seq, pos FROM leaf WHERE ` +
-		repeat(lookupChunk, 2, "account = %s AND id = %s", " OR ")
+	keysLookup = lookup{`SELECT id, key FROM account WHERE id IN (` + repeat(lookupChunk, 1, "%s", ", ") + `)`, 1}
+
+	headsLookup = lookup{`SELECT account, size, recorded_at, frontier FROM head WHERE account IN (` +
+		repeat(lookupChunk, 1, "%s", ", ") + `) ORDER BY account`, 1}
+
+	knownLookup = lookup{`SELECT account, id, seq, pos FROM leaf WHERE ` +
+		repeat(lookupChunk, 2, "account = %s AND id = %s", " OR "), 2}
 )
 
 // repeat writes a term n times with its parameters numbered on.
@@ -158,23 +165,21 @@ func repeat(n, width int, term, between string) string {
 	return strings.Join(terms, between)
 }
 
-// lookUp asks one of the queries above for n rows; arg sets the width arguments
-// of a row.
-func lookUp(
+// run looks n rows up; arg sets the arguments of a row.
+func (q lookup) run(
 	ctx context.Context,
 	tx *db.Tx,
-	text string,
-	n, width int,
+	n int,
 	arg func(i int, args []any),
 	scan func(*sql.Rows) error,
 ) error {
-	args := make([]any, lookupChunk*width)
+	args := make([]any, lookupChunk*q.width)
 	for first := 0; first < n; first += lookupChunk {
 		last := min(first+lookupChunk, n) - 1
 		for i := range lookupChunk {
-			arg(min(first+i, last), args[i*width:(i+1)*width]) // the last one again fills the text
+			arg(min(first+i, last), args[i*q.width:(i+1)*q.width]) // the last row again fills the text
 		}
-		rows, err := tx.Query(ctx, text, args...)
+		rows, err := tx.Query(ctx, q.text, args...)
 		if err != nil {
 			return err
 		}
@@ -194,23 +199,71 @@ type idKey struct {
 	id      string // compact
 }
 
-// place is where a stored event lies.
-type place struct{ seq, pos int64 }
+// storedPlace locates a stored event.
+type storedPlace struct{ seq, pos int64 }
 
-// known finds which of the ids are in the record already.
-func known(ctx context.Context, tx *db.Tx, ids []idKey) (map[idKey]place, error) {
-	found := map[idKey]place{}
-	err := lookUp(ctx, tx, knownText, len(ids), 2, func(i int, args []any) {
-		args[0], args[1] = ids[i].account, []byte(ids[i].id)
+// findKnown finds which of the ids are in the record already.
+func findKnown(ctx context.Context, tx *db.Tx, ids []idKey) (map[idKey]storedPlace, error) {
+	found := map[idKey]storedPlace{}
+	err := knownLookup.run(ctx, tx, len(ids), func(i int, args []any) {
+		args[0] = ids[i].account
+		args[1] = []byte(ids[i].id)
 	}, func(rows *sql.Rows) error {
 		var account int64
 		var id []byte
-		var p place
+		var p storedPlace
 		err := rows.Scan(&account, &id, &p.seq, &p.pos)
 		found[idKey{account, string(id)}] = p
 		return err
 	})
 	return found, err
+}
+
+// The columns of an event in its three tables.
+var (
+	leafColumns    = []string{"pos", "account", "seq", "id", "hash"}
+	entryColumns   = []string{"pos", "envelope"}
+	readingColumns = []string{
+		"pos", "account", "seq", "at",
+		"actor", "resource", "product", "action", "zone",
+		"seed", "openings",
+	}
+)
+
+// leaf is the row of leafColumns.
+func (a *appended) leaf() []any {
+	return []any{
+		a.pos,
+		a.account,
+		a.seq,
+		a.id,
+		a.hash[:],
+	}
+}
+
+// entry is the row of entryColumns.
+func (a *appended) entry() []any {
+	return []any{
+		a.pos,
+		a.envelope,
+	}
+}
+
+// reading is the row of readingColumns.
+func (a *appended) reading() []any {
+	return []any{
+		a.pos,
+		a.account,
+		a.seq,
+		a.at,
+		a.keys[record.ByActor],
+		a.keys[record.ByResource],
+		a.keys[record.ByProduct],
+		a.keys[record.ByAction],
+		a.keys[record.ByZone],
+		a.seed,
+		a.openings,
+	}
 }
 
 // insertRows writes the events; rows are sorted by account and seq.
@@ -219,29 +272,45 @@ func insertRows(ctx context.Context, tx *db.Tx, rows []*appended) error {
 	entries := make([][]any, len(rows))
 	readings := make([][]any, len(rows))
 	for i, r := range rows {
-		leaves[i] = []any{r.pos, r.account, r.seq, r.id, r.hash[:]}
-		entries[i] = []any{r.pos, r.envelope}
-		readings[i] = []any{r.pos, r.account, r.seq, r.at, r.keys[record.ByActor], r.keys[record.ByResource],
-			r.keys[record.ByProduct], r.keys[record.ByAction], r.keys[record.ByZone], r.seed, r.openings}
+		leaves[i] = r.leaf()
+		entries[i] = r.entry()
+		readings[i] = r.reading()
 	}
-	if err := tx.Insert(ctx, "leaf", []string{"pos", "account", "seq", "id", "hash"}, "", leaves); err != nil {
+	if err := tx.Insert(ctx, "leaf", leafColumns, "", leaves); err != nil {
 		return err
 	}
-	if err := tx.Insert(ctx, "entry", []string{"pos", "envelope"}, "", entries); err != nil {
+	if err := tx.Insert(ctx, "entry", entryColumns, "", entries); err != nil {
 		return err
 	}
-	return tx.Insert(ctx, "reading", []string{"pos", "account", "seq", "at", "actor", "resource", "product", "action",
-		"zone", "seed", "openings"}, "", readings)
+	return tx.Insert(ctx, "reading", readingColumns, "", readings)
+}
+
+// savedHead is a head that grew.
+type savedHead struct {
+	account, size, recordedAt int64
+	frontier                  []byte
+}
+
+var headColumns = []string{"account", "size", "recorded_at", "frontier"}
+
+// row is the row of headColumns.
+func (h savedHead) row() []any {
+	return []any{
+		h.account,
+		h.size,
+		h.recordedAt,
+		h.frontier,
+	}
 }
 
 // saveHeads writes the heads that grew.
 func saveHeads(ctx context.Context, tx *db.Tx, heads [][]any) error {
-	return tx.Insert(ctx, "head", []string{"account", "size", "recorded_at", "frontier"},
+	return tx.Insert(ctx, "head", headColumns,
 		`ON CONFLICT (account) DO UPDATE SET size = excluded.size, recorded_at = excluded.recorded_at,
 			frontier = excluded.frontier`, heads)
 }
 
-// tailEntry is what a tile's digest and hashes need of one event.
+// tailEntry is the part of an event from which a tile's hashes and digest are computed.
 type tailEntry struct {
 	hash merkle.Hash
 	at   int64

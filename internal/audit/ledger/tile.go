@@ -9,6 +9,27 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
+// fullTile is a tile that an append completed, by the node of its root.
+type fullTile struct {
+	node merkle.Node
+	root merkle.Hash
+}
+
+var tileColumns = []string{"account", "level", "n", "root", "hashes"}
+
+// row is the row of tileColumns.
+func (t fullTile) row(account int64, hashes []byte) []any {
+	return []any{
+		account,
+		int64(t.node.Level/8 - 1),
+		int64(t.node.Index),
+		t.root[:],
+		hashes,
+	}
+}
+
+var digestColumns = []string{"account", "n", "min_at", "max_at", "bloom"}
+
 // completeTiles writes the tiles that the append filled: those of leaves, with
 // the digests of their events, and those above.
 func (w *writing) completeTiles(
@@ -17,8 +38,7 @@ func (w *writing) completeTiles(
 	key int64,
 	oldSize uint64,
 	fresh []*appended,
-	upper []merkle.Node,
-	roots []merkle.Hash,
+	full []fullTile,
 ) error {
 	start := oldSize &^ 255
 	tail, err := readTail(ctx, tx, key, start, oldSize)
@@ -33,8 +53,9 @@ func (w *writing) completeTiles(
 		tail = append(tail, tailEntry{r.hash, r.at, r.keys})
 	}
 	done := map[merkle.Node]merkle.Hash{}
-	for i, node := range upper {
-		done[node] = roots[i]
+	for _, t := range full {
+		node := t.node
+		done[node] = t.root
 		level, n := int64(node.Level/8-1), int64(node.Index)
 		hashes := make([]byte, 0, 256*merkle.HashSize)
 		if level == 0 {
@@ -54,12 +75,12 @@ func (w *writing) completeTiles(
 				hashes = append(hashes, h[:]...)
 			}
 		}
-		w.tiles = append(w.tiles, []any{key, level, n, roots[i][:], hashes})
+		w.tiles = append(w.tiles, t.row(key, hashes))
 	}
 	return nil
 }
 
-// tileDigest is the row that says what a tile of 256 events holds.
+// tileDigest is the row of digestColumns for the events of a tile or a span.
 func tileDigest(account, n int64, part []tailEntry) []any {
 	keys := map[int64]struct{}{}
 	low, high := part[0].at, part[0].at
@@ -71,7 +92,13 @@ func tileDigest(account, n int64, part []tailEntry) []any {
 			}
 		}
 	}
-	return []any{account, n, low, high, record.NewBloom(keys)}
+	return []any{
+		account,
+		n,
+		low,
+		high,
+		record.NewBloom(keys),
+	}
 }
 
 func tileRoot(ctx context.Context, tx *db.Tx, account, level, n int64) (merkle.Hash, error) {

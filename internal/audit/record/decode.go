@@ -2,5 +2,5 @@ package record
 
 import "github.com/belfryhq/belfry/internal/platform/strict"
 
-// Noun is what the JSON of the on-ramps is about, in its faults.
+// Noun names the payload in decoding errors.
 var Noun = strict.Subject{Name: "an event", Hint: "; open data belongs under metadata"}

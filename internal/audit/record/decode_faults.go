@@ -9,12 +9,12 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// allFaults gives the faults of an event at which decoding stopped. An unknown
+// allFaults returns the faults of an event at which decoding stopped. An unknown
 // member does not hide the other faults.
 func allFaults(data []byte, err error, now time.Time) errs.List {
 	list := Noun.Faults(data, err, func(rest []byte) (errs.List, error) {
 		e := &Event{}
-		if err := json.Unmarshal(rest, e, published); err != nil {
+		if err := json.Unmarshal(rest, e, publishedEvent); err != nil {
 			return nil, err
 		}
 		var o outline

@@ -18,12 +18,12 @@ type Change struct {
 	After  jsontext.Value `json:"after,omitzero"`
 }
 
-// maxChanges bounds a diff; what is more is still in before and after.
+// maxChanges limits a diff; before and after are complete.
 const maxChanges = 200
 
 // Diff compares two JSON values member by member. Arrays are compared as
-// wholes unless they have the same length: what moved inside a list cannot be
-// told from what changed.
+// wholes unless they have the same length: a moved element cannot be
+// distinguished from a changed one.
 func Diff(before, after jsontext.Value) []Change {
 	var list []Change
 	diff(&list, "", before, after)

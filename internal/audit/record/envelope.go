@@ -17,15 +17,16 @@ import (
 
 // The envelope, version 1: the exact bytes whose hash is the event's leaf.
 //
-//	{"v":1,"recorded_at":"…","account":"…","submitted_by":{"type":"…","id":"…"},"event":{…},"commitments":{"<pointer>":"<base64>",…}}
+//	{"v":1,"recorded_at":"…","account":"…","submitted_by":{"type":"…","id":"…"},
+//	 "event":{…},"commitments":{"<pointer>":"<base64>",…}}          (without the line break)
 //
 // event is the canonical JSON of the event without its committed fields;
 // commitments are SHA-256(salt || canonical JSON of the field's value) by RFC
 // 6901 pointer, in the order of their bytes. Canonical is RFC 8785, but with
 // numbers kept as they were written: 1.0 is not 1, and no digit is lost.
 //
-// recorded_at stands at a fixed place with a fixed width, because it is known
-// only under the lock of the account's head, when all the rest has been built.
+// recorded_at has a fixed place and a fixed width, because it is known only under the
+// lock of the account's head, when all the rest has been built.
 const (
 	envelopeHead   = `{"v":1,"recorded_at":"`
 	recordedAt     = len(envelopeHead)
@@ -71,7 +72,7 @@ func Redactable(pointer string) bool {
 		(root == "before" || root == "after" || root == "metadata")
 }
 
-// Submitter is the principal that handed the event in.
+// Submitter is the principal that sent the event.
 type Submitter struct {
 	Type string `json:"type" doc:"token, user, producer, staff, system or bus"`
 	ID   string `json:"id"`
@@ -105,10 +106,10 @@ func (s *Sealed) Stamp(micros int64) { stamp(s.Envelope, micros) }
 // Openings are the values as the tables keep them: {"<pointer>":value,…}.
 func (s *Sealed) Openings() []byte { return encodeOpenings(s.openings) }
 
-// salt derives a field's salt from the event's seed. An erasure replaces the
+// saltFor derives a field's salt from the event's seed. An erasure replaces the
 // seed by the salts of the fields that stay, so that no erased value can be
-// guessed from what is left.
-func salt(seed *[32]byte, path string) [32]byte {
+// guessed from the remaining data.
+func saltFor(seed *[32]byte, path string) [32]byte {
 	var buf [128]byte
 	b := append(buf[:0], seed[:]...)
 	return sha256.Sum256(append(b, path...))
@@ -121,16 +122,16 @@ func Commit(salt *[32]byte, value []byte) [32]byte {
 	return sha256.Sum256(append(b, value...))
 }
 
-// Canonical gives a value its canonical form.
+// Canonical returns a value in its canonical form.
 func Canonical(v jsontext.Value) ([]byte, error) {
 	c := v.Clone()
 	err := c.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false))
 	return c, err
 }
 
-// AppendQuoted appends s as a canonical JSON string. The decoder has refused invalid
+// quote appends s as a canonical JSON string. The decoder has refused invalid
 // UTF-8 already; what could still come is replaced, never an error.
-func AppendQuoted(b []byte, s string) []byte {
+func quote(b []byte, s string) []byte {
 	out, err := jsontext.AppendQuote(b, s)
 	if err != nil {
 		out, _ = jsontext.AppendQuote(b, strings.ToValidUTF8(s, "\uFFFD"))
@@ -179,13 +180,13 @@ func (s *sealer) str(key, path, value string) {
 		return
 	}
 	s.key(key)
-	s.b = AppendQuoted(s.b, value)
+	s.b = quote(s.b, value)
 }
 
 // hide commits a text field.
 func (s *sealer) hide(path, value string) {
 	if value != "" {
-		s.openings = append(s.openings, opening{path, AppendQuoted(make([]byte, 0, len(value)+2), value)})
+		s.openings = append(s.openings, opening{path, quote(make([]byte, 0, len(value)+2), value)})
 	}
 }
 
@@ -224,9 +225,9 @@ func Seal(account string, by Submitter, e *Event, extra []string, seed [32]byte)
 	s.b = append(s.b, envelopeMiddle...)
 	s.b = append(s.b, account...)
 	s.b = append(s.b, `","submitted_by":{"type":`...)
-	s.b = AppendQuoted(s.b, by.Type)
+	s.b = quote(s.b, by.Type)
 	s.b = append(s.b, `,"id":`...)
-	s.b = AppendQuoted(s.b, by.ID)
+	s.b = quote(s.b, by.ID)
 	s.b = append(s.b, `},"event":`...)
 	if err := s.event(e); err != nil {
 		return nil, err
@@ -237,9 +238,9 @@ func Seal(account string, by Submitter, e *Event, extra []string, seed [32]byte)
 		if i > 0 {
 			s.b = append(s.b, ',')
 		}
-		s.b = AppendQuoted(s.b, o.path)
+		s.b = quote(s.b, o.path)
 		s.b = append(s.b, ':', '"')
-		salt := salt(&seed, o.path)
+		salt := saltFor(&seed, o.path)
 		sum := Commit(&salt, o.value)
 		s.b = base64.StdEncoding.AppendEncode(s.b, sum[:])
 		s.b = append(s.b, '"')
@@ -344,8 +345,8 @@ func stamp(envelope []byte, micros int64) {
 	copy(envelope[recordedAt:recordedAt+timeWidth], FormatTime(micros))
 }
 
-// encodeOpenings writes {"<pointer>":value,…}, the form in which values lie in
-// the erasable table.
+// encodeOpenings writes {"<pointer>":value,…}, the form in which the
+// erasable table stores values.
 func encodeOpenings(list []opening) []byte {
 	n := 2
 	for _, o := range list {
@@ -356,7 +357,7 @@ func encodeOpenings(list []opening) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = AppendQuoted(b, o.path)
+		b = quote(b, o.path)
 		b = append(b, ':')
 		b = append(b, o.value...)
 	}

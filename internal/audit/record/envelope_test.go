@@ -103,8 +103,8 @@ func TestTheEnvelopeOfVersion1IsWhatItAlwaysWas(t *testing.T) {
 	}
 }
 
-// member reads one member of an envelope as it stands there.
-func member(t testing.TB, envelope []byte, name string) jsontext.Value {
+// memberOf reads one member of an envelope as it stands there.
+func memberOf(t testing.TB, envelope []byte, name string) jsontext.Value {
 	t.Helper()
 	var m map[string]jsontext.Value
 	if err := json.Unmarshal(envelope, &m); err != nil {
@@ -113,7 +113,7 @@ func member(t testing.TB, envelope []byte, name string) jsontext.Value {
 	return m[name]
 }
 
-// difficult gives random JSON values with numbers and texts that a careless
+// difficult returns random JSON values with numbers and texts that a careless
 // reader changes.
 func difficult(r *rand.Rand, depth int) string {
 	atoms := []string{`1.0`, `1`, `-0`, `1e400`, `12345678901234567890`, `0.1000`, `true`, `null`, `""`,
@@ -213,7 +213,7 @@ func TestWhatIsShownIsWhatWasPublished(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
-		if clear, err := Canonical(member(t, p.Sealed.Envelope, "event")); err != nil ||
+		if clear, err := Canonical(memberOf(t, p.Sealed.Envelope, "event")); err != nil ||
 			!bytes.Contains(p.Sealed.Envelope, append([]byte(`"event":`), clear...)) {
 			t.Fatalf("not canonical (%v):\n%s", err, p.Sealed.Envelope)
 		}

@@ -48,7 +48,7 @@ func appendOpenings(b []byte, list []Opening) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(AppendQuoted(b, o.Path), `:{"salt":"`...)
+		b = append(quote(b, o.Path), `:{"salt":"`...)
 		b = base64.StdEncoding.AppendEncode(b, o.Salt[:])
 		b = append(b, `","value":`...)
 		b = append(b, o.Value...)
@@ -67,8 +67,8 @@ func (r *Record) Bundle(proof []byte, vkey string) ([]byte, error) {
 	}
 	b := append([]byte(`{"bundle":{"v":1},`), line[1:len(line)-1]...)
 	b = append(b, `,"proof":`...)
-	b = AppendQuoted(b, string(proof))
+	b = quote(b, string(proof))
 	b = append(b, `,"vkey":`...)
-	b = AppendQuoted(b, vkey)
+	b = quote(b, vkey)
 	return append(b, '}'), nil
 }

@@ -20,7 +20,7 @@ const (
 	Facets
 )
 
-// Key is the hash of a Facet's value; 0 stands for "no such value" and "any".
+// Key is the hash of a Facet's value; 0 = no value, or any.
 func (f Facet) Key(value string) int64 {
 	if value == "" {
 		return 0

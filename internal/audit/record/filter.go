@@ -19,12 +19,12 @@ type Filter struct {
 }
 
 // IsField reports whether a Cond may have this name.
-func IsField(name string) bool { _, ok := fields[name]; return ok }
+func IsField(name string) bool { _, ok := fieldTable[name]; return ok }
 
 // Fields are the names that a Cond may have, sorted.
 func Fields() []string {
-	list := make([]string, 0, len(fields))
-	for f := range fields {
+	list := make([]string, 0, len(fieldTable))
+	for f := range fieldTable {
 		list = append(list, f)
 	}
 	slices.Sort(list)
@@ -38,10 +38,10 @@ type Matcher struct {
 }
 
 // Compile checks the conditions and finds those that the digests answer.
-func Compile(conds []Filter) (*Matcher, error) {
+func Compile(filters []Filter) (*Matcher, error) {
 	m := &Matcher{}
-	for _, c := range conds {
-		get, ok := fields[c.Field]
+	for _, c := range filters {
+		get, ok := fieldTable[c.Field]
 		if !ok {
 			return nil, errs.At(errs.CodeInvalid, c.Field, "%s is not a field to filter by; there are %s", c.Field,
 				strings.Join(Fields(), ", "))
@@ -85,8 +85,8 @@ func Compile(conds []Filter) (*Matcher, error) {
 	return m, nil
 }
 
-// closedWords are the fields of which all values are known: another word is a
-// mistake, and finding nothing by it would say that nothing happened.
+// closedWords are the fields of which all values are known: another word is a mistake,
+// and an empty answer to it would mean that nothing happened.
 var closedWords = map[string][]string{
 	"action_result": {"success", "failure"},
 	"actor_type":    {"user", "token", "integration", "staff", "system", "account", "cloudflare_admin"},
@@ -195,9 +195,9 @@ func (m *Matcher) Matches(r *Record) bool {
 	return true
 }
 
-// field gives the value of one filterable field, as the v2 API maps it. Some
+// field returns the value of one filterable field, as the v2 API maps it. Some
 // have two words for the same thing: Belfry's own is accepted too.
-var fields = map[string]func(*Record) []string{
+var fieldTable = map[string]func(*Record) []string{
 	"id":               func(r *Record) []string { return []string{r.Event.ID} },
 	"action_type":      func(r *Record) []string { return []string{r.Event.Action.Type} },
 	"action_result":    func(r *Record) []string { return []string{r.Event.Action.Result} },

@@ -14,7 +14,7 @@ import (
 // is erased as a whole.
 const MaxPersonalMembers = 64
 
-// Protect removes the secrets from an event, and gives the pointers that are
+// Protect removes the secrets from an event, and returns the pointers that are
 // committed besides those of every envelope, as the catalogue declares them.
 func Protect(e *Event, personal, secret event.Fields) (committed []string, err error) {
 	if err := redact(e, secret); err != nil {
@@ -27,7 +27,7 @@ func Protect(e *Event, personal, secret event.Fields) (committed []string, err e
 			return nil, err
 		}
 		for _, s := range found {
-			// A commitment stands at a path of names: a list is one as a whole.
+			// A commitment has a path of names: a list is committed as a whole.
 			pointer := s.Pointer
 			if s.List != "" {
 				pointer = s.List
@@ -53,8 +53,8 @@ func (e *Event) openParts() map[string]*jsontext.Value {
 	return map[string]*jsontext.Value{"before": &e.Before, "after": &e.After, "metadata": &e.Metadata}
 }
 
-// redact replaces the secret members of before, after and metadata, so that
-// they reach neither the record nor a page. A secret that changed says so.
+// redact replaces the secret members of before, after and metadata, so that they reach
+// neither the record nor a page. A secret that changed is marked as changed.
 func redact(e *Event, secrets event.Fields) error {
 	if secrets.NoMembers() {
 		return nil
@@ -71,9 +71,9 @@ func redact(e *Event, secrets event.Fields) error {
 		*v, err = secrets.Replace(root, *v, func(s event.Selected) jsontext.Value {
 			was, there := old[strings.TrimPrefix(s.Pointer, "/after")]
 			if root == "after" && there && string(was) != `"`+Redacted+`"` && !sameJSON(was, s.Value) {
-				return AppendQuoted(nil, redactedDiff)
+				return quote(nil, redactedDiff)
 			}
-			return AppendQuoted(nil, Redacted)
+			return quote(nil, Redacted)
 		})
 		if err != nil {
 			return err

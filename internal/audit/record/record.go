@@ -64,7 +64,7 @@ func (v *Envelope) Open(seq int64, values map[string]jsontext.Value) (*Record, e
 	return r, nil
 }
 
-// text gives the place of a committed text field; nil for any other pointer.
+// text returns the place of a committed text field; nil for any other pointer.
 func (e *Event) text(pointer string) *string {
 	behalf := func() *OnBehalfOf {
 		if e.Actor.OnBehalfOf == nil {
@@ -158,7 +158,7 @@ func (r *Record) Shown() (jsontext.Value, error) {
 	return env.Shown(r.Seq, r.raw.OpeningList())
 }
 
-// Behalf is for whom the actor acted; its zero value = for nobody else.
+// Behalf is the person for whom the actor acted; its zero value = the actor itself.
 func (r *Record) Behalf() *OnBehalfOf {
 	if r.Event.Actor.OnBehalfOf == nil {
 		return &OnBehalfOf{}

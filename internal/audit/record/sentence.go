@@ -52,7 +52,7 @@ func (s Sentence) String() string {
 // say. Placeholders: {actor}, {resource}, {resource.type}, {resource.id}, {zone},
 // {action}, {result}, {before.x}, {after.x}, {metadata.x}, with x a path of member
 // names. A template of today may ask an old event, or one in which values were
-// erased, for what it does not have: then the sentence is made from the event alone.
+// erased, for values that are missing: then the sentence is made from the event alone.
 func (r *Record) SentenceParts(template string) Sentence {
 	if template != "" {
 		if s, ok := r.fill(template); ok {
@@ -84,10 +84,10 @@ func (r *Record) fill(template string) (s Sentence, ok bool) {
 	return s, true
 }
 
-// noValue stands for what is not there.
+// noValue is written for a missing value.
 const noValue = "?"
 
-// placeholder gives the value of a placeholder.
+// placeholder returns the value of a placeholder.
 func (r *Record) placeholder(name string) Part {
 	e := &r.Event
 	switch name {
@@ -133,7 +133,7 @@ func (r *Record) resourcePart() Part { return Part{Text: r.ResourceName(), Role:
 
 func valuePart(v jsontext.Value) Part { return Part{Text: short(v), Role: QuotesValue} }
 
-// ActorName is how people call who did it.
+// ActorName is the name of the actor, for people.
 func (r *Record) ActorName() string {
 	a := r.Event.Actor
 	name := cmp.Or(a.Name, a.Email, a.TokenName)
@@ -157,7 +157,7 @@ func (r *Record) ActorName() string {
 // the customers' pages: no other actor of Belfry's own has such an id.
 func (a Actor) ThroughPortal() bool { return a.Type == "user" && strings.HasPrefix(a.ID, "portal:") }
 
-// ResourceName is how people call what was changed.
+// ResourceName is the name of the changed resource, for people.
 func (r *Record) ResourceName() string {
 	return cmp.Or(r.Event.Resource.Name, r.Event.Resource.ID, "an erased "+Humanize(r.Event.Resource.Type))
 }

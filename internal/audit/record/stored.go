@@ -16,7 +16,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 )
 
-// Stored is one event as it lies in the tables.
+// Stored is one event as the tables store it.
 type Stored struct {
 	Seq, At  int64
 	Envelope []byte
@@ -37,7 +37,7 @@ func (s *Stored) RecordedAt() int64 {
 	return t.UnixMicro()
 }
 
-// Sealed gives the event back in the form in which it was appended.
+// Sealed returns the event in the form in which it was appended.
 func (s *Stored) Sealed() *Sealed {
 	out := &Sealed{Envelope: s.Envelope}
 	copy(out.Seed[:], s.Seed)
@@ -54,7 +54,7 @@ type Opening struct {
 	Value jsontext.Value
 }
 
-// OpeningList gives what opens the envelope, in the order of the pointers.
+// OpeningList returns the openings of the envelope, in the order of their pointers.
 func (s *Stored) OpeningList() []Opening {
 	var values map[string]jsontext.Value
 	if json.Unmarshal(s.Openings, &values) != nil {
@@ -70,7 +70,7 @@ func (s *Stored) OpeningList() []Opening {
 	for path, v := range values {
 		o := Opening{Path: path, Value: v}
 		if s.Seed != nil {
-			o.Salt = salt((*[32]byte)(s.Seed), path)
+			o.Salt = saltFor((*[32]byte)(s.Seed), path)
 		} else if b := salts[path]; len(b) == 32 {
 			o.Salt = [32]byte(b)
 		} else {
@@ -195,7 +195,9 @@ func (env *Envelope) Shown(seq int64, openings []Opening) (jsontext.Value, error
 			return nil, fmt.Errorf("%s: %w", o.Path, err)
 		}
 	}
-	m["account"], m["seq"], m["recorded_at"] = env.Account, seq, env.RecordedAt
+	m["account"] = env.Account
+	m["seq"] = seq
+	m["recorded_at"] = env.RecordedAt
 	m["submitted_by"] = map[string]any{"type": env.SubmittedBy.Type, "id": env.SubmittedBy.ID}
 	out, err := json.Marshal(m)
 	if err != nil {
@@ -243,7 +245,7 @@ func encodeSalts(list []Opening) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(AppendQuoted(b, o.Path), ':', '"')
+		b = append(quote(b, o.Path), ':', '"')
 		b = base64.StdEncoding.AppendEncode(b, o.Salt[:])
 		b = append(b, '"')
 	}

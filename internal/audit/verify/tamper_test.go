@@ -25,7 +25,7 @@ func edit(t testing.TB, line []byte, change func(m map[string]any)) []byte {
 	return []byte(asJSON(m) + "\n")
 }
 
-// places gives the paths of all members of an object.
+// places returns the paths of all members of an object.
 func places(m map[string]any, path ...string) (list [][]string) {
 	for k, v := range m {
 		here := append(slices.Clone(path), k)

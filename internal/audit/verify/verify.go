@@ -1,3 +1,8 @@
+// Package verify checks exports, bundles and checkpoints offline. It trusts only the
+// verifier key that the customer gives, and names the first event that does not hold.
+//
+//	export: lines -> leaves -> root = the checkpoint's -> signature
+//	bundle: event -> leaf -> inclusion proof -> checkpoint -> signature
 package verify
 
 import (
@@ -19,9 +24,6 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
-// Verification is offline: it reads files, trusts only the verifier key that
-// the customer gives, and says which event is the first that does not hold.
-
 // Unreadable is the error of a file that is none of those which a verification
 // takes, such as a filtered export: that says nothing about the record.
 type Unreadable struct{ Why string }
@@ -33,7 +35,7 @@ func unreadable(format string, args ...any) error { return &Unreadable{fmt.Sprin
 // onlyKnown refuses members that the formats do not have.
 var onlyKnown = json.RejectUnknownMembers(true)
 
-// Report is what a verification found.
+// Report is the result of a verification.
 type Report struct {
 	Origin     string
 	Account    string
@@ -65,8 +67,9 @@ func Export(export io.Reader, checkpoint []byte, vkey string, old []byte, progre
 	if x.V != 1 || x.From > x.To || x.To > x.Size {
 		return nil, fmt.Errorf("line 1: version %d, range [%d, %d) of %d: not one this verifies", x.V, x.From, x.To, x.Size)
 	}
-	if left, right := merkle.CoverLen(0, x.From), merkle.CoverLen(x.To, x.Size); len(x.Left) != left ||
-		len(x.Right) != right {
+	left := merkle.CoverLen(0, x.From)
+	right := merkle.CoverLen(x.To, x.Size)
+	if len(x.Left) != left || len(x.Right) != right {
 		return nil, fmt.Errorf("line 1: %d hashes to the left and %d to the right; the range [%d, %d) of %d has %d and %d",
 			len(x.Left), len(x.Right), x.From, x.To, x.Size, left, right)
 	}
@@ -75,7 +78,8 @@ func Export(export io.Reader, checkpoint []byte, vkey string, old []byte, progre
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
 	if x.From > cp.Size {
-		return nil, fmt.Errorf("the export begins at event %d, and the checkpoint is of size %d: it takes a newer checkpoint", x.From, cp.Size)
+		return nil, fmt.Errorf("the export begins at event %d, and the checkpoint is of size %d: it takes a newer "+
+			"checkpoint", x.From, cp.Size)
 	}
 	report := &Report{Origin: cp.Origin, Account: x.Account, From: x.From, To: min(x.To, cp.Size), Size: cp.Size}
 	if x.Size < cp.Size {
@@ -93,11 +97,8 @@ func Export(export io.Reader, checkpoint []byte, vkey string, old []byte, progre
 		}
 		older = &o
 	}
-	rest := x.Right
-	if x.Size > cp.Size {
-		rest = nil // lines past the checkpoint's size are read, and not covered
-	}
-	if err := verifyRange(lines, x, cp, rest, older, report, progress); err != nil {
+	c := rangeCheck{export: x, checkpoint: cp, older: older, report: report, progress: progress}
+	if err := c.run(lines); err != nil {
 		return nil, err
 	}
 	return report, nil
@@ -121,15 +122,24 @@ func notAnExport(line []byte, err error) error {
 	}
 }
 
-func verifyRange(
-	lines *bufio.Scanner,
-	x record.ExportRange,
-	cp merkle.Checkpoint,
-	right []merkle.Hash,
-	older *merkle.Checkpoint,
-	report *Report,
-	progress func(uint64),
-) error {
+// rangeCheck verifies the lines of an export against a checkpoint.
+type rangeCheck struct {
+	export     record.ExportRange
+	checkpoint merkle.Checkpoint
+	older      *merkle.Checkpoint // nil = none was given
+	report     *Report
+	progress   func(uint64) // nil = none
+}
+
+func (c *rangeCheck) run(lines *bufio.Scanner) error {
+	x := c.export
+	cp := c.checkpoint
+	older := c.older
+	report := c.report
+	right := x.Right
+	if x.Size > cp.Size {
+		right = nil // lines past the checkpoint's size are read, and not covered
+	}
 	to := min(x.To, cp.Size)
 	v, err := merkle.NewRangeVerifier(x.From, to, cp.Size, x.Left)
 	if err != nil {
@@ -159,8 +169,8 @@ func verifyRange(
 		if err := v.Append(l.leaf); err != nil {
 			return fmt.Errorf("event %d: %w", seq-1, err)
 		}
-		if progress != nil && seq%1000 == 0 {
-			progress(seq - x.From)
+		if c.progress != nil && seq%1000 == 0 {
+			c.progress(seq - x.From)
 		}
 		return check()
 	})
@@ -185,7 +195,7 @@ func verifyRange(
 	return nil
 }
 
-// exportedEvent is what an export's line and a bundle have in common.
+// exportedEvent holds the members that a line of an export and a bundle share.
 type exportedEvent struct {
 	Seq      uint64                     `json:"seq"`
 	Envelope string                     `json:"envelope"`
@@ -269,7 +279,8 @@ func OpenCheckpoint(checkpoint []byte, vkey, account string) (merkle.Checkpoint,
 	}
 	checkpoint = asSigned(checkpoint)
 	if !bytes.Contains(checkpoint, []byte("\n\n")) {
-		return merkle.Checkpoint{}, unreadable("not a checkpoint: it must have three lines, an empty line, and the signatures")
+		return merkle.Checkpoint{}, unreadable("not a checkpoint: it must have three lines, an empty line, and the " +
+			"signatures")
 	}
 	return merkle.OpenCheckpoint(checkpoint, verifier.Name()+"/"+account, note.VerifierList(verifier))
 }
@@ -299,7 +310,7 @@ type bundleFile struct {
 	VKey  string `json:"vkey"`
 }
 
-// BundleReport is what the verification of one event found.
+// BundleReport is the result of the verification of one event.
 type BundleReport struct {
 	Report
 	Seq      uint64

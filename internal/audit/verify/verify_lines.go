@@ -22,7 +22,7 @@ import (
 const chunkLines = 256
 
 // lineChunk is some lines in a row. It belongs to the reader, then to one worker,
-// and after done is closed to whoever takes the results.
+// and after done is closed to the receiver of the results.
 type lineChunk struct {
 	first uint64 // seq of the first line
 	data  []byte
@@ -37,7 +37,7 @@ type verifiedLine struct {
 	erased int
 }
 
-// verifyLines verifies the lines that the header promises and hands each to take,
+// verifyLines verifies the lines that the header promises and passes each to take,
 // in order. more says that the export does not end there.
 func verifyLines(in *bufio.Scanner, x record.ExportRange, take func(*verifiedLine) error) (more bool, err error) {
 	var after struct { // of the reader, until ordered is closed

@@ -35,7 +35,7 @@ type plainOpening struct {
 	path, salt, value []byte
 }
 
-// verify gives the leaf, and how many commitments stay closed.
+// verify returns the leaf, and how many commitments stay closed.
 func (p *plain) verify(line []byte, account string, seq uint64) (leaf merkle.Hash, erased int, ok bool) {
 	if seq > math.MaxInt64 || !utf8.Valid(line) {
 		return leaf, 0, false
@@ -204,7 +204,7 @@ func (p *plain) hash(text []byte) bool {
 // merge appends the object clear (nil = empty) with each opened value put at its
 // pointer, of which the first depth bytes lead to this object. Openings come with
 // their pointers ascending. shape, unless nil, says what clear may hold.
-func merge(dst, clear []byte, list []plainOpening, depth int, shape *shape) ([]byte, bool) {
+func merge(dst, clear []byte, list []plainOpening, depth int, shape *clearShape) ([]byte, bool) {
 	r := plainReader{b: clear}
 	if clear != nil && !r.skip(`{`) {
 		return nil, false
@@ -244,7 +244,7 @@ func merge(dst, clear []byte, list []plainOpening, depth int, shape *shape) ([]b
 
 // mergeOpened appends one member's value: clear (nil = none) with what is opened
 // at its pointer, which has the length here, or below.
-func mergeOpened(dst, clear []byte, list []plainOpening, here int, shape *shape) ([]byte, bool) {
+func mergeOpened(dst, clear []byte, list []plainOpening, here int, shape *clearShape) ([]byte, bool) {
 	if len(list) > 0 && len(list[0].path) == here {
 		if clear != nil {
 			return nil, false // it would take the place of a clear member
@@ -257,8 +257,8 @@ func mergeOpened(dst, clear []byte, list []plainOpening, here int, shape *shape)
 	return merge(dst, clear, list, here+1, shape)
 }
 
-// firstMember gives the name of the first opened member and how many openings are
-// its own or lie below it; -1 when they are not in the order of the members.
+// firstMember returns the name of the first opened member and how many openings are
+// its own or below it; -1 when they are not in the order of the members.
 func firstMember(list []plainOpening, depth int) (token []byte, n int) {
 	for ; n < len(list); n++ {
 		path := list[n].path
@@ -283,45 +283,45 @@ func firstMember(list []plainOpening, depth int) (token []byte, n int) {
 	return token, n
 }
 
-// shape is what the clear part of an envelope may hold at one place: a kind of
+// clearShape is the shape that a value in the clear part of an envelope may have: a kind of
 // JSON value ('"', '0' = a small whole number, '{', '[' = the related things).
-type shape struct {
+type clearShape struct {
 	kind    byte
-	members map[string]*shape
+	members map[string]*clearShape
 }
 
-func (s *shape) member(key []byte) *shape {
+func (s *clearShape) member(key []byte) *clearShape {
 	if s == nil {
 		return nil
 	}
 	return s.members[string(key)]
 }
 
-// eventShape is what version 1 leaves in the clear.
-var eventShape = object(map[string]*shape{
+// eventShape is the clear part of an event in version 1.
+var eventShape = object(map[string]*clearShape{
 	"action": texts("description", "result", "type"),
-	"actor": object(map[string]*shape{"on_behalf_of": texts("type"),
+	"actor": object(map[string]*clearShape{"on_behalf_of": texts("type"),
 		"token_id": {kind: '"'}, "token_name": {kind: '"'}, "type": {kind: '"'}}),
 	"change_set": {kind: '"'}, "id": {kind: '"'}, "interface": {kind: '"'}, "occurred_at": {kind: '"'},
 	"reason":   texts("text", "url"),
 	"related":  {kind: '['},
-	"request":  object(map[string]*shape{"id": {kind: '"'}, "method": {kind: '"'}, "status_code": {kind: '0'}}),
+	"request":  object(map[string]*clearShape{"id": {kind: '"'}, "method": {kind: '"'}, "status_code": {kind: '0'}}),
 	"resource": texts("id", "name", "product", "scope", "type"),
 	"zone":     texts("id", "name"),
 })
 
-func object(members map[string]*shape) *shape { return &shape{'{', members} }
+func object(members map[string]*clearShape) *clearShape { return &clearShape{'{', members} }
 
-func texts(names ...string) *shape {
-	s := object(map[string]*shape{})
+func texts(names ...string) *clearShape {
+	s := object(map[string]*clearShape{})
 	for _, n := range names {
-		s.members[n] = &shape{kind: '"'}
+		s.members[n] = &clearShape{kind: '"'}
 	}
 	return s
 }
 
 // fits reports whether a canonical value is of the shape.
-func (s *shape) fits(v []byte) bool {
+func (s *clearShape) fits(v []byte) bool {
 	switch s.kind {
 	case '0':
 		return len(v) <= 9 && v[0] >= '0' && v[0] <= '9' && bytes.IndexAny(v, ".eE") < 0

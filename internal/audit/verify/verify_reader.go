@@ -21,7 +21,7 @@ func (r *plainReader) skip(text string) bool {
 	return true
 }
 
-// word gives the inside of a string in ASCII without escapes, raw the string with
+// word returns the inside of a string in ASCII without escapes, raw the string with
 // its quotes.
 func (r *plainReader) word() ([]byte, bool) {
 	raw, ok := r.raw()
@@ -48,9 +48,9 @@ func (r *plainReader) raw() ([]byte, bool) {
 	return nil, false
 }
 
-// member gives the next member of an object whose brace was skipped, nil at its
+// member returns the next member of an object whose brace was skipped, nil at its
 // end, which must be the end of what is read. shape, unless nil, must know it.
-func (r *plainReader) member(shape *shape) (key, value []byte, ok bool) {
+func (r *plainReader) member(shape *clearShape) (key, value []byte, ok bool) {
 	if r.b == nil {
 		return nil, nil, true
 	}

@@ -290,7 +290,7 @@ func TestAnErasureKeepsEveryProof(t *testing.T) {
 			t.Fatal(n, err)
 		}
 		var b bytes.Buffer
-		if err := w.Reader.ExportRange(t.Context(), &b, accountA, 0, 260, 260, nil); err != nil {
+		if err := w.Reader.ExportRange(t.Context(), &b, accountA, ledger.LogRange{To: 260, Size: 260}, nil); err != nil {
 			t.Fatal(err)
 		}
 		report, err := verify.Export(&b, checkpoint, s.Keys()[0].VKey, nil, nil)
@@ -317,7 +317,7 @@ func TestAnErasureKeepsEveryProof(t *testing.T) {
 func TestAnExportThatCannotBeMadeIsRefused(t *testing.T) {
 	x := newExported(t)
 	for _, c := range [][3]uint64{{3, 2, 12}, {0, 13, 12}, {0, 12, 13}} {
-		if err := x.W.Reader.ExportRange(t.Context(), &bytes.Buffer{}, accountA, c[0], c[1], c[2],
+		if err := x.W.Reader.ExportRange(t.Context(), &bytes.Buffer{}, accountA, ledger.LogRange{From: c[0], To: c[1], Size: c[2]},
 			nil); !errs.Is(err, errs.CodeOutOfRange) {
 			t.Errorf("%v: %v", c, err)
 		}

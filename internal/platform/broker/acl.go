@@ -15,19 +15,19 @@ type Rights struct {
 	Read  []string
 }
 
-// everybody and guest are principals: every client, and the clients that did not
-// sign in.
+// everyUser and guest are principals: every client, and clients that have not
+// authenticated.
 const (
-	everybody = "User:*"
+	everyUser = "User:*"
 	guest     = "User:ANONYMOUS"
 )
 
-// ownGroups is the prefix of the groups that no client of the door may use.
+// ownGroups is the prefix of the groups that foreign clients may not use.
 const ownGroups = "belfry."
 
-// permit gives the clients of the door their rights. kfake takes ACLs as options
-// only for an empty directory, so they are made by the protocol at every start.
-func (b *Broker) permit(ctx context.Context) error {
+// createACLs grants the foreign clients their rights. kfake accepts ACLs as options
+// only for an empty directory, so they are created by the protocol at every start.
+func (b *Broker) createACLs(ctx context.Context) error {
 	req := kmsg.NewPtrCreateACLsRequest()
 	give := func(principal string, rights Rights, groups string) {
 		for _, topic := range rights.Write {
@@ -46,7 +46,7 @@ func (b *Broker) permit(ctx context.Context) error {
 	if len(b.cfg.Users) == 0 {
 		give(guest, b.cfg.Guests, "*")
 	}
-	own := right(everybody, kmsg.ACLResourceTypeGroup, ownGroups+"*", kmsg.ACLOperationAll)
+	own := right(everyUser, kmsg.ACLResourceTypeGroup, ownGroups+"*", kmsg.ACLOperationAll)
 	own.PermissionType = kmsg.ACLPermissionTypeDeny
 	req.Creations = append(req.Creations, own)
 	cl, err := b.Cluster().Client("belfry-broker")
@@ -70,10 +70,16 @@ func right(
 	principal string, kind kmsg.ACLResourceType, name string, op kmsg.ACLOperation,
 ) kmsg.CreateACLsRequestCreation {
 	c := kmsg.NewCreateACLsRequestCreation()
-	c.ResourceType, c.ResourceName, c.ResourcePatternType = kind, name, kmsg.ACLResourcePatternTypeLiteral
+	c.ResourceType = kind
+	c.ResourceName = name
+	c.ResourcePatternType = kmsg.ACLResourcePatternTypeLiteral
 	if prefix, ok := strings.CutSuffix(name, "*"); ok && prefix != "" {
-		c.ResourceName, c.ResourcePatternType = prefix, kmsg.ACLResourcePatternTypePrefixed
+		c.ResourceName = prefix
+		c.ResourcePatternType = kmsg.ACLResourcePatternTypePrefixed
 	}
-	c.Principal, c.Host, c.Operation, c.PermissionType = principal, "*", op, kmsg.ACLPermissionTypeAllow
+	c.Principal = principal
+	c.Host = "*"
+	c.Operation = op
+	c.PermissionType = kmsg.ACLPermissionTypeAllow
 	return c
 }

@@ -81,7 +81,9 @@ func TestNoClientOfTheDoorJoinsAGroupOfBelfrys(t *testing.T) {
 	closed := started(t, broker.Config{Listen: "127.0.0.1:0", TLS: server, Topics: []bus.Topic{{Name: "a"}},
 		Users: []broker.User{{Name: "team", Password: "long enough it is", Rights: rights}}})
 	user := outside(closed)
-	user.TLS, user.User, user.Password = client, "team", "long enough it is"
+	user.TLS = client
+	user.User = "team"
+	user.Password = "long enough it is"
 	for name, cluster := range map[string]bus.Cluster{"guest": outside(open), "user": user} {
 		cl, err := cluster.Client("test")
 		if err != nil {
@@ -90,8 +92,10 @@ func TestNoClientOfTheDoorJoinsAGroupOfBelfrys(t *testing.T) {
 		defer cl.Close()
 		for _, group := range []string{"belfry.audit", "belfry.anything"} {
 			join := kmsg.NewPtrJoinGroupRequest()
-			join.Group, join.ProtocolType, join.SessionTimeoutMillis, join.RebalanceTimeoutMillis = group, "consumer", 10_000,
-				10_000
+			join.Group = group
+			join.ProtocolType = "consumer"
+			join.SessionTimeoutMillis = 10_000
+			join.RebalanceTimeoutMillis = 10_000
 			join.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range"}}
 			resp, err := cl.SeedBrokers()[0].Request(t.Context(), join)
 			if err != nil {
@@ -116,7 +120,9 @@ func TestATransactionIsRefusedAtItsBeginning(t *testing.T) {
 	defer cl.Close()
 	txn := "mine"
 	find := kmsg.NewPtrFindCoordinatorRequest()
-	find.CoordinatorType, find.CoordinatorKey, find.CoordinatorKeys = 1, txn, []string{txn}
+	find.CoordinatorType = 1
+	find.CoordinatorKey = txn
+	find.CoordinatorKeys = []string{txn}
 	find.SetVersion(4)
 	begin := kmsg.NewPtrInitProducerIDRequest()
 	begin.TransactionalID, begin.TransactionTimeoutMillis = &txn, 10_000

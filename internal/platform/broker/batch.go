@@ -14,30 +14,30 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/bus"
 )
 
-// kfake stores a batch without decoding it, and answers that all is well. Belfry's
-// consumers could not read it, and neither could anybody else: the gate decodes
-// what foreign clients produce, and answers such a request itself.
+// kfake stores a batch without decoding it, and answers with success. No consumer
+// could read a corrupt one. So the filter decodes the batches of foreign clients, and
+// answers requests with corrupt ones itself.
 
-// checkers bounds how many batches are decoded at a time: each may take
-// bus.ErrTooLarge's limit of memory.
+// checkers limits how many batches are decoded at a time: each may take as much
+// memory as the limit of bus.ErrTooLarge.
 const checkers = 2
 
 // batchCheck decodes batches before they are stored.
 type batchCheck struct {
 	decoder *bus.Decoder
-	places  chan struct{}
+	slots   chan struct{}
 	refused func(reason string)
 }
 
 func newBatchCheck(m metrics) (*batchCheck, error) {
 	decoder, err := bus.NewDecoder()
 	refused := func(reason string) { m.batches.WithLabelValues(reason).Inc() }
-	return &batchCheck{decoder: decoder, places: make(chan struct{}, checkers), refused: refused}, err
+	return &batchCheck{decoder: decoder, slots: make(chan struct{}, checkers), refused: refused}, err
 }
 
-// produce reads the rest of a Produce request, whose head was read, and passes it
-// on, or answers it. It returns an error if the connection must end.
-func (g *gate) produce(version int16, left int) error {
+// produce reads the rest of a Produce request after its head, and lets kfake read it
+// or answers it. It returns an error if the connection must end.
+func (g *filter) produce(version int16, left int) error {
 	body := make([]byte, left)
 	g.Conn.SetReadDeadline(time.Now().Add(inRequest))
 	if _, err := io.ReadFull(g.Conn, body); err != nil {
@@ -53,7 +53,7 @@ func (g *gate) produce(version int16, left int) error {
 	if err := errors.Join(reader.Complete(), req.ReadFrom(reader.Src)); err != nil {
 		return g.no("a Produce request cannot be read: %v", err)
 	}
-	if g.sasl && !g.settle() { // nothing is decoded for a client before it has signed in
+	if g.sasl && !g.settle() { // nothing is decoded for a client before it has authenticated
 		return io.ErrClosedPipe
 	}
 	resp := g.check.look(req)
@@ -75,8 +75,8 @@ func (g *gate) produce(version int16, left int) error {
 // batch that cannot be stored, else nil. The other batches of such a request are
 // not stored either, and may be sent again.
 func (c *batchCheck) look(req *kmsg.ProduceRequest) *kmsg.ProduceResponse {
-	c.places <- struct{}{}
-	defer func() { <-c.places }()
+	c.slots <- struct{}{}
+	defer func() { <-c.slots }()
 	resp := req.ResponseKind().(*kmsg.ProduceResponse)
 	bad := false
 	for _, t := range req.Topics {
@@ -92,7 +92,9 @@ func (c *batchCheck) look(req *kmsg.ProduceRequest) *kmsg.ProduceResponse {
 				text, rp.ErrorCode = fmt.Sprintf("the batch cannot be decoded: %v", err), kerr.CorruptMessage.Code
 				reason := "corrupt"
 				if errors.Is(err, bus.ErrTooLarge) {
-					text, rp.ErrorCode, reason = err.Error(), kerr.MessageTooLarge.Code, "too_large"
+					text = err.Error()
+					rp.ErrorCode = kerr.MessageTooLarge.Code
+					reason = "too_large"
 				}
 				c.refused(reason)
 			}
@@ -107,24 +109,24 @@ func (c *batchCheck) look(req *kmsg.ProduceRequest) *kmsg.ProduceResponse {
 	return resp
 }
 
-// expect notes that kfake will answer the request that is passed on.
-func (g *gate) expect() {
+// expect counts a request that kfake will answer.
+func (g *filter) expect() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.unanswered++
 }
 
-// answered notes an answer of kfake's.
-func (g *gate) answered() {
+// answered counts an answer of kfake.
+func (g *filter) answered() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.unanswered--
 	g.settled.Broadcast()
 }
 
-// settle waits until kfake has answered what was passed on; false if the connection
+// settle waits until kfake has answered all requests before; false if the connection
 // was closed.
-func (g *gate) settle() bool {
+func (g *filter) settle() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for g.unanswered > 0 && !g.closed {
@@ -133,8 +135,8 @@ func (g *gate) settle() bool {
 	return !g.closed
 }
 
-// answer sends an answer of the gate's own, after those of the requests before.
-func (g *gate) answer(correlation int32, resp kmsg.Response) error {
+// answer sends an answer of the filter, after those of the requests before.
+func (g *filter) answer(correlation int32, resp kmsg.Response) error {
 	if !g.settle() {
 		return io.ErrClosedPipe
 	}

@@ -66,7 +66,7 @@ func gzipped(t *testing.T, data []byte) []byte {
 }
 
 // produce sends a batch as it is.
-func produce(t *testing.T, cluster bus.Cluster, topic string, acks int16, batch []byte) int16 {
+func produceTo(t *testing.T, cluster bus.Cluster, topic string, acks int16, batch []byte) int16 {
 	t.Helper()
 	cl, err := cluster.Client("test")
 	if err != nil {
@@ -78,7 +78,9 @@ func produce(t *testing.T, cluster bus.Cluster, topic string, acks int16, batch 
 	rt := kmsg.NewProduceRequestTopic()
 	rt.Topic, rt.Partitions = topic, []kmsg.ProduceRequestTopicPartition{p}
 	req := kmsg.NewPtrProduceRequest()
-	req.Acks, req.TimeoutMillis, req.Topics = acks, 5000, []kmsg.ProduceRequestTopic{rt}
+	req.Acks = acks
+	req.TimeoutMillis = 5000
+	req.Topics = []kmsg.ProduceRequestTopic{rt}
 	req.SetVersion(9)
 	resp, err := cl.SeedBrokers()[0].Request(t.Context(), req)
 	if err != nil {
@@ -106,21 +108,21 @@ func TestBatchesThatNobodyCanDecodeAreRefused(t *testing.T) {
 		"good":      {rawBatch(0, 1, record([]byte("one"))), 0},
 		"good gzip": {rawBatch(1, 1, gzipped(t, record([]byte("two")))), 0},
 	} {
-		before := end(t, b)
-		if code := produce(t, outside(b), "a", -1, one.batch); code != one.code {
+		before := logEnd(t, b)
+		if code := produceTo(t, outside(b), "a", -1, one.batch); code != one.code {
 			t.Errorf("%s: code %d, want %d", name, code, one.code)
 		}
 		want := before
 		if one.code == 0 {
 			want++
 		}
-		if after := end(t, b); after != want {
+		if after := logEnd(t, b); after != want {
 			t.Errorf("%s: the log's end went from %d to %d", name, before, after)
 		}
 	}
 }
 
-func end(t *testing.T, b *broker.Broker) int64 {
+func logEnd(t *testing.T, b *broker.Broker) int64 {
 	t.Helper()
 	_, end := extent(t, b.Cluster(), "a")
 	return end
@@ -142,7 +144,9 @@ func TestARefusedBatchIsAnsweredInItsTurn(t *testing.T) {
 		rt := kmsg.NewProduceRequestTopic()
 		rt.Topic, rt.Partitions = "a", []kmsg.ProduceRequestTopicPartition{p}
 		req := kmsg.NewPtrProduceRequest()
-		req.Acks, req.TimeoutMillis, req.Topics = -1, 5000, []kmsg.ProduceRequestTopic{rt}
+		req.Acks = -1
+		req.TimeoutMillis = 5000
+		req.Topics = []kmsg.ProduceRequestTopic{rt}
 		req.SetVersion(9)
 		body := binary.BigEndian.AppendUint16(nil, uint16(kmsg.Produce))
 		body = binary.BigEndian.AppendUint16(body, 9)
@@ -201,7 +205,7 @@ func TestAProducerWithoutAnswersIsNotMuteAfterARefusal(t *testing.T) {
 		t.Fatal(err)
 	}
 	deadline := time.Now().Add(patience)
-	for end(t, b) < 2 {
+	for logEnd(t, b) < 2 {
 		if time.Now().After(deadline) {
 			t.Fatal("nothing was stored after the refusal")
 		}
@@ -226,7 +230,7 @@ func TestAnUndecodableBatchWithoutAnAnswerEndsTheConnection(t *testing.T) {
 	req := kmsg.NewPtrProduceRequest()
 	req.Topics = []kmsg.ProduceRequestTopic{rt}
 	cl.SeedBrokers()[0].Request(t.Context(), req) // there is no answer to look at
-	if got := end(t, b); got != 0 {
+	if got := logEnd(t, b); got != 0 {
 		t.Fatalf("%d records were stored", got)
 	}
 	numbered(t, outside(b), "a", 0, 1)

@@ -1,27 +1,27 @@
 // Package broker is Kafka on one machine: franz-go's kfake in this process,
-// with its log on disk and an fsync before every acknowledgement, and with
-// the guard rails that it needs to be a door for foreign Kafka clients.
+// with its log on disk and an fsync before every acknowledgement, and with the
+// guard rails that it needs to serve foreign Kafka clients.
 //
-//	flock -> bind -> load the log -> verify stored offsets -> open the door -> trim, watch
+//	flock -> bind -> load the log -> verify stored offsets -> accept foreign clients -> trim, watch
 //
-// What it promises: an acknowledged record survives kill -9 and power loss. It
-// does not survive a failing disk: kfake discards the result of fsync, and
-// nothing beside it can see that. Where this matters, use Apache Kafka; the
-// features' own records are durable in their databases.
+// Guarantee: an acknowledged record survives kill -9 and power loss. It does not
+// survive a failing disk, because kfake ignores the result of fsync and no other
+// code can see it. Where this matters, use Apache Kafka; the features' own records
+// are durable in their databases.
 //
 // Worst case after a crash: the whole log is read into memory, about 1 GB of
 // RAM and 15 s for each GB. The replay window and the backlog limit bound it.
 //
 // Non-obvious:
-//   - There is no administration through the door: topics are made by
+//   - Foreign clients have no administration: topics are created by
 //     [Broker.Create]. No topic is compacted, none has more than one partition.
 //   - kfake's own retention is off: it knows nothing of the consumers, and an
 //     emptied partition begins again at offset 0 after a crash.
 //   - Transactions are refused: an open one would hold up every reader.
-//   - Users and ACLs are those of the configuration, made anew at every start;
-//     what kfake kept of them on disk is thrown away. Clients of this process sign
-//     in as a superuser; a client of the door without a user is a guest, which may
-//     write and read the topics of [Config.Guests], and sees no other.
+//   - Users and ACLs are those of the configuration and are created at every start;
+//     kfake's copies on disk are deleted. Clients of this process authenticate as a
+//     superuser; a foreign client without a user is a guest, which may write and
+//     read the topics of [Config.Guests], and sees no other.
 //   - A batch that consumers could not decode is refused when it is produced.
 package broker
 
@@ -50,24 +50,23 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/id"
 )
 
-// Config is what a Broker needs. Zero values of the limits are replaced by the
-// defaults.
+// Config has the settings of a Broker. Zero values of the limits mean the defaults.
 type Config struct {
-	DataDir   string      // of the log; made if it is missing
-	Listen    string      // host:port of the door; "" = none (in-process clients only); port 0 = any
-	Advertise string      // host:port that clients are told; "" = the address listened on
-	TLS       *tls.Config // of the door
-	Users     []User      // who may come in; none = everybody, as a guest, which only loopback allows
-	Guests    Rights      // of clients that do not sign in
+	DataDir   string      // of the log; created if it is missing
+	Listen    string      // host:port for foreign clients; "" = none (in-process clients only); port 0 = any
+	Advertise string      // host:port that clients connect to; "" = the address listened on
+	TLS       *tls.Config // for foreign clients
+	Users     []User      // SASL users; none = every client is a guest, which only loopback allows
+	Guests    Rights      // of clients that do not authenticate
 
-	Topics []bus.Topic // made before the door opens
+	Topics []bus.Topic // created before foreign clients are accepted
 
-	// Verify compares the stored offsets with the log, before the door opens
-	// (bus.VerifyOffsets for every feature's database). nil = nothing to compare.
+	// Verify compares the stored offsets with the log before foreign clients are
+	// accepted (bus.VerifyOffsets for every feature's database). nil = no check.
 	Verify func(context.Context, bus.Cluster) error
-	// Positions gives the positions of all features' databases; Consumers says
-	// which of them hold records back from trimming. A consumer without a
-	// position holds everything.
+	// Positions returns the positions of all features' databases. Records that one
+	// of Consumers has not stored are not trimmed; a consumer without a position
+	// keeps everything.
 	Positions func(context.Context) ([]bus.Position, error)
 	Consumers []Subscription
 
@@ -80,8 +79,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 }
 
-// User is one SASL user (SCRAM-SHA-256 or -512; kfake's PLAIN lets unknown users in)
-// of the door. A reader's groups begin with its name.
+// User is one SASL user (SCRAM-SHA-256 or -512; kfake's PLAIN accepts unknown users).
+// The names of a reader's groups begin with its own.
 type User struct {
 	Name     string
 	Password string
@@ -98,15 +97,15 @@ type Subscription struct {
 type Broker struct {
 	cfg      Config
 	internal string // password of the in-process superuser
-	door     *door
+	listener *listener
 	m        metrics
-	watch    watch
+	watch    logWatch
 
 	lock    *os.File
 	cluster *kfake.Cluster // set by Start
 
-	refusing  atomic.Bool // the log is as large as it may be
-	full      atomic.Bool // the disk took no record; see room.go
+	refusing  atomic.Bool // the log has reached its limit
+	full      atomic.Bool // the disk is full; see diskfull.go
 	installed atomic.Bool // the refusing control is in the cluster
 	limit     atomic.Int64
 
@@ -122,7 +121,7 @@ func New(cfg Config) (*Broker, error) {
 	if cfg.DataDir == "" {
 		return nil, errors.New("the embedded broker needs a data directory")
 	}
-	if err := checkDoor(cfg); err != nil {
+	if err := checkListen(cfg); err != nil {
 		return nil, err
 	}
 	if cfg.Window <= 0 {
@@ -141,7 +140,7 @@ func New(cfg Config) (*Broker, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	b := &Broker{cfg: cfg, internal: id.Secret(32), topics: map[string]bus.Topic{}, m: newMetrics()}
-	b.watch = watch{log: cfg.Log, warnings: b.m.warnings, full: func() {
+	b.watch = logWatch{log: cfg.Log, warnings: b.m.warnings, full: func() {
 		b.full.Store(true)
 		b.refuse()
 	}}
@@ -153,8 +152,8 @@ func New(cfg Config) (*Broker, error) {
 	return b, nil
 }
 
-// checkDoor refuses a door that the network could reach without a key.
-func checkDoor(cfg Config) error {
+// checkListen refuses an address that the network could reach without authentication.
+func checkListen(cfg Config) error {
 	if cfg.Listen == "" {
 		return nil
 	}
@@ -164,13 +163,13 @@ func checkDoor(cfg Config) error {
 	}
 	ip := net.ParseIP(host)
 	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && (cfg.TLS == nil || len(cfg.Users) == 0) {
-		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %s is not a loopback address, and the embedded broker is open to the network "+
-			"only with TLS (BELFRY_KAFKA_LISTEN_CERT, BELFRY_KAFKA_LISTEN_KEY) and SASL users (BELFRY_KAFKA_USERS_FILE); use "+
-			"127.0.0.1, or set all three, or use Apache Kafka", cfg.Listen)
+		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %s is not a loopback address, and the embedded broker is open to the "+
+			"network only with TLS (BELFRY_KAFKA_LISTEN_CERT, BELFRY_KAFKA_LISTEN_KEY) and SASL users "+
+			"(BELFRY_KAFKA_USERS_FILE); use 127.0.0.1, or set all three, or use Apache Kafka", cfg.Listen)
 	}
 	if cfg.Advertise == "" && (host == "" || ip != nil && ip.IsUnspecified()) {
-		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %s is every address of the machine; say in BELFRY_KAFKA_ADVERTISE which "+
-			"one clients are told", cfg.Listen)
+		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %s is every address of the machine; set BELFRY_KAFKA_ADVERTISE to the "+
+			"one that clients connect to", cfg.Listen)
 	}
 	for _, u := range cfg.Users {
 		if u.Name == "" || strings.HasPrefix(u.Name, "belfry") || len(u.Password) < 12 {
@@ -181,8 +180,8 @@ func checkDoor(cfg Config) error {
 	return nil
 }
 
-// Start loads the log, verifies the stored offsets, makes the topics and opens
-// the door. After an error nothing is left open. Run or Close must follow.
+// Start loads the log, verifies the stored offsets, creates the topics and accepts
+// foreign clients. After an error nothing is left open. Run or Close must follow.
 func (b *Broker) Start(ctx context.Context) (err error) {
 	if b.lock, err = lock(b.cfg.DataDir); err != nil {
 		return err
@@ -192,7 +191,7 @@ func (b *Broker) Start(ctx context.Context) (err error) {
 			b.Close()
 		}
 	}()
-	if b.door, err = newDoor(b.cfg, b.m); err != nil {
+	if b.listener, err = newListener(b.cfg, b.m); err != nil {
 		return err
 	}
 	for _, name := range []string{"sasl.json", "acls.json"} {
@@ -200,7 +199,7 @@ func (b *Broker) Start(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := mendTails(b.cfg.DataDir, b.cfg.Log); err != nil {
+	if err := repairTails(b.cfg.DataDir, b.cfg.Log); err != nil {
 		return fmt.Errorf("broker log: %w", err)
 	}
 	began := time.Now()
@@ -208,7 +207,7 @@ func (b *Broker) Start(ctx context.Context) (err error) {
 		return fmt.Errorf("load the broker's log: %w", err)
 	}
 	b.cfg.Log.Debug("broker log loaded", "took", time.Since(began))
-	if err := b.permit(ctx); err != nil {
+	if err := b.createACLs(ctx); err != nil {
 		return fmt.Errorf("kafka users: %w", err)
 	}
 	for _, t := range b.cfg.Topics {
@@ -222,7 +221,7 @@ func (b *Broker) Start(ctx context.Context) (err error) {
 		}
 	}
 	b.measure()
-	b.door.open()
+	b.listener.open()
 	return nil
 }
 
@@ -233,7 +232,7 @@ func (b *Broker) options() []kfake.Opt {
 		kfake.DataDir(b.cfg.DataDir),
 		kfake.SyncWrites(),
 		kfake.DefaultNumPartitions(1),
-		kfake.ListenFn(func(string, string) (net.Listener, error) { return b.door, nil }),
+		kfake.ListenFn(func(string, string) (net.Listener, error) { return b.listener, nil }),
 		kfake.WithLogger(&b.watch),
 		kfake.MaxVersions(offered()),
 		kfake.BrokerConfigs(map[string]string{
@@ -242,8 +241,7 @@ func (b *Broker) options() []kfake.Opt {
 			"log.retention.bytes": "-1",
 		}),
 	}
-	// The clients of this process sign in, so that the others have the rights that
-	// the ACLs give them.
+	// The clients of this process authenticate, so that the ACLs apply to all others.
 	list = append(list, kfake.EnableACLs(), kfake.Superuser("SCRAM-SHA-512", superuser, b.internal))
 	if len(b.cfg.Users) > 0 {
 		list = append(list, kfake.EnableSASL())
@@ -254,29 +252,28 @@ func (b *Broker) options() []kfake.Opt {
 	return list
 }
 
-// Cluster is how clients in this process reach the broker, whether or not its
-// door is open.
+// Cluster is the connection for clients of this process, with or without Listen.
 func (b *Broker) Cluster() bus.Cluster {
 	return bus.Cluster{Brokers: []string{"embedded:9092"}, Create: b.Create, Alone: true, User: superuser,
 		Password: b.internal,
 		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			if b.door == nil {
+			if b.listener == nil {
 				return nil, errors.New("the embedded broker is not started")
 			}
-			return b.door.dial(ctx)
+			return b.listener.dial(ctx)
 		}}
 }
 
-// Addr is the address of the door that clients are told; "" without one.
+// Addr is the advertised address for foreign clients; "" without one.
 func (b *Broker) Addr() string {
-	if b.cfg.Listen == "" || b.door == nil {
+	if b.cfg.Listen == "" || b.listener == nil {
 		return ""
 	}
-	return b.door.advertised
+	return b.listener.advertised
 }
 
-// Create makes a topic, with one partition, if there is none of the name, and
-// remembers its retention. It is the Create of [bus.Cluster].
+// Create creates a topic, with one partition, if there is none of the name, and
+// stores its retention in memory. It is the Create of [bus.Cluster].
 func (b *Broker) Create(_ context.Context, t bus.Topic) error {
 	if t.Compacted {
 		return errors.New("the embedded broker has no compacted topics: compaction loses keys in a crash")
@@ -301,7 +298,7 @@ func (b *Broker) Create(_ context.Context, t bus.Topic) error {
 	return nil
 }
 
-// EnsureTopics makes the topics that are missing.
+// EnsureTopics creates missing topics.
 func (b *Broker) EnsureTopics(ctx context.Context, topics ...bus.Topic) error {
 	return bus.Ensure(ctx, b.Cluster(), topics...)
 }
@@ -320,7 +317,7 @@ func (b *Broker) Run(ctx context.Context) error {
 		}
 		b.measure()
 		if b.full.Load() && !stuck {
-			stuck = b.findRoom()
+			stuck = b.checkDisk()
 		}
 		if n%10 == 0 {
 			if err := b.Trim(ctx); err != nil && ctx.Err() == nil {
@@ -337,7 +334,7 @@ func (b *Broker) Ready() error {
 		return fmt.Errorf("broker log: %w; see docs/guide/operate.md, then restart", err)
 	}
 	if b.full.Load() {
-		return errors.New("the disk of the broker's log is full; records are refused until there is room")
+		return errors.New("the disk of the broker's log is full; records are refused until there is space")
 	}
 	if b.refusing.Load() {
 		return fmt.Errorf("the broker's log has reached its limit of %d MB; records are refused until the consumers catch up",
@@ -348,8 +345,8 @@ func (b *Broker) Ready() error {
 
 // Close ends all connections, saves the state and frees the directory.
 func (b *Broker) Close() error {
-	if b.door != nil {
-		b.door.Close()
+	if b.listener != nil {
+		b.listener.Close()
 	}
 	if b.cluster != nil {
 		b.cluster.Close()
@@ -360,9 +357,9 @@ func (b *Broker) Close() error {
 	return nil
 }
 
-// refuse answers produce requests with a retriable error while the log is as
-// large as it may be, or the disk full. The control is in the cluster only then: kfake keeps a
-// reference to every connection that passed one.
+// refuse answers produce requests with a retriable error while the log has reached
+// its limit or the disk is full. The control is in the cluster only then, because
+// kfake keeps a reference to every connection that passed one.
 func (b *Broker) refuse() {
 	if b.installed.Swap(true) {
 		return
@@ -392,7 +389,9 @@ func (b *Broker) refuse() {
 			rt.Topic = t.Topic
 			for _, p := range t.Partitions {
 				rp := kmsg.NewProduceResponseTopicPartition()
-				rp.Partition, rp.ErrorCode, rp.ErrorMessage = p.Partition, kerr.KafkaStorageError.Code, &text
+				rp.Partition = p.Partition
+				rp.ErrorCode = kerr.KafkaStorageError.Code
+				rp.ErrorMessage = &text
 				rt.Partitions = append(rt.Partitions, rp)
 			}
 			resp.Topics = append(resp.Topics, rt)

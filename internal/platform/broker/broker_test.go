@@ -23,7 +23,7 @@ import (
 func TestASecondBrokerOnTheDirectoryIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	first := started(t, broker.Config{DataDir: dir})
-	if _, err := open(t, broker.Config{DataDir: dir}); err == nil || !strings.Contains(err.Error(), "another process") {
+	if _, err := openBroker(t, broker.Config{DataDir: dir}); err == nil || !strings.Contains(err.Error(), "another process") {
 		t.Fatalf("the second: %v", err)
 	}
 	first.Close()
@@ -58,7 +58,7 @@ func TestABusyAddressFailsTheStartAndNamesTheSetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer busy.Close()
-	if _, err := open(t, broker.Config{Listen: busy.Addr().String()}); err == nil ||
+	if _, err := openBroker(t, broker.Config{Listen: busy.Addr().String()}); err == nil ||
 		!strings.Contains(err.Error(), "BELFRY_KAFKA_LISTEN") {
 		t.Fatal(err)
 	}

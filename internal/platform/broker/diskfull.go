@@ -8,35 +8,36 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// A batch that finds no room on the disk: kfake tells its producer that it was
-// not taken, cuts the segment's file back to the size before, and leaves the log
-// in memory as it was (persistBatchToSegment and pushBatch in its source). So
-// nothing acknowledged is lost and nothing unacknowledged is served. Two things
-// in it would not hold for long, which is why every further batch is refused
-// before kfake sees it:
+// When a batch does not fit on the disk, kfake refuses it, truncates the segment's
+// file to its size before, and leaves the log in memory unchanged
+// (persistBatchToSegment and pushBatch in its source). So nothing acknowledged is
+// lost and nothing unacknowledged is served. Two details of it are not safe for
+// long, so every further batch is refused before kfake sees it:
 //
-//   - It discards the result of that cut. When the cut failed too, the file has
-//     bytes that the memory does not know, and whatever follows lies elsewhere
-//     than it is looked for. So each file is compared with the log in memory
-//     before records are taken again; where they differ, only a restart helps
-//     (see [mendTails]), and readiness says so.
-//   - It remembers the sequence number of the refused batch. A client that lost
-//     the refusal and sends the same batch again would be told that it is stored.
-//     KAFKA_STORAGE_ERROR, with which the others are refused, comes before that.
+//   - It ignores a failure of that truncation. The file then has bytes that the log
+//     in memory does not know, and every later record is at another position than
+//     expected. So each file is compared with the log in memory before records are
+//     accepted again; if they differ, only a restart helps (see [repairTails]), and
+//     readiness says so.
+//   - It keeps the sequence number of the refused batch. A client that did not see
+//     the refusal and sends the batch again would get a success. The other batches
+//     are refused with KAFKA_STORAGE_ERROR before that check.
 //
-// What kfake notes about groups and producer ids is another matter: it writes on
-// behind a torn note, and would not read past it. That stays a fault, which an
-// orderly restart cures (it writes these notes anew).
+// The files about groups and producer ids are different: kfake appends after a torn
+// entry, and would not read past it. That stays a fault, which an orderly restart
+// cures, because it writes these files from the start.
 
-// roomBytes is how much the disk must take before records are taken again.
-const roomBytes = 4 << 20
+// probeBytes must fit on the disk before records are accepted again.
+const probeBytes = 4 << 20
 
-// findRoom takes records again when the disk has room and the files are what the
-// log in memory says. It reports whether they are not: then only a restart helps.
-func (b *Broker) findRoom() (stuck bool) {
-	if err := tryFile(filepath.Join(b.cfg.DataDir, "room")); err != nil {
+// checkDisk accepts records again when the disk has space and the files match the
+// log in memory. It is true when they do not match: only a restart helps then.
+func (b *Broker) checkDisk() (stuck bool) {
+	if err := db.ProbeDisk(filepath.Join(b.cfg.DataDir, "room"), probeBytes); err != nil {
 		b.cfg.Log.Debug("the disk of the broker's log is still full", "error", err)
 		return false
 	}
@@ -45,7 +46,7 @@ func (b *Broker) findRoom() (stuck bool) {
 		b.cfg.Log.Error("broker log", "error", err)
 		return true
 	}
-	b.cfg.Log.Info("the broker takes records again: its disk has room")
+	b.cfg.Log.Info("the broker accepts records again: its disk has space")
 	b.full.Store(false)
 	return false
 }
@@ -78,11 +79,12 @@ func (b *Broker) compareTails() error {
 	return nil
 }
 
-// indexEntry is the size of kfake's note about a batch, in the file beside.
+// indexEntry is the size of a batch's entry in kfake's index file.
 const indexEntry = 15
 
-// compareTail also cuts off what a refused batch left of its note in the index,
-// which kfake leaves there: the notes after it would be read as others.
+// compareTail compares a file with the end of its log in memory. It also truncates
+// the index after its last whole entry: kfake leaves a torn entry there, and would
+// read the entries after it at wrong positions.
 func compareTail(file string, base, end int64) error {
 	f, err := os.Open(file)
 	if err != nil {
@@ -97,7 +99,8 @@ func compareTail(file string, base, end int64) error {
 		t.next = base
 	}
 	if t.torn > 0 || t.damaged || t.next != end {
-		return fmt.Errorf("its file holds whole records up to offset %d (and %d bytes more), and the log in memory ends at %d", t.next, t.torn, end)
+		return fmt.Errorf("its file has whole records up to offset %d and %d more bytes; the log in memory ends at %d",
+			t.next, t.torn, end)
 	}
 	index := strings.TrimSuffix(file, ".dat") + ".idx"
 	info, err := os.Stat(index)
@@ -111,17 +114,4 @@ func compareTail(file string, base, end int64) error {
 		return os.Truncate(index, want)
 	}
 	return nil
-}
-
-// tryFile writes a file of roomBytes, down to the disk, and removes it.
-func tryFile(name string) (err error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close(), os.Remove(name)) }()
-	if _, err := f.Write(make([]byte, roomBytes)); err != nil {
-		return err
-	}
-	return f.Sync()
 }

@@ -77,14 +77,14 @@ func TestAFullDiskRefusesRecordsAndRecoversWithoutARestart(t *testing.T) {
 		}
 	}
 	refused()
-	if b.FindRoom(); b.Ready() == nil {
+	if b.CheckDisk(); b.Ready() == nil {
 		t.Fatal("ready on a full disk")
 	}
 	refused()
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	if b.FindRoom() || b.Ready() != nil {
+	if b.CheckDisk() || b.Ready() != nil {
 		t.Fatalf("with room again: %v", b.Ready())
 	}
 	if err := steady.Publish(t.Context(), message("11")); err != nil {

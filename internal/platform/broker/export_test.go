@@ -3,10 +3,10 @@ package broker
 // For the tests: the pure parts, and the limit of the disk.
 var (
 	WindowStart = windowStart
-	Cut         = cut
+	TrimOffset  = trimOffset
 	Floors      = floors
-	MendTail    = mendTail
-	NewGate     = newGate
+	RepairTail  = repairTail
+	NewFilter   = newFilter
 	CompareTail = compareTail
 )
 
@@ -24,5 +24,5 @@ func (b *Broker) SetDiskShare(share float64) {
 	b.measure()
 }
 
-// FindRoom is what Run does while the disk is full. Only without Run.
-func (b *Broker) FindRoom() (stuck bool) { return b.findRoom() }
+// CheckDisk is what Run does while the disk is full. Only without Run.
+func (b *Broker) CheckDisk() (stuck bool) { return b.checkDisk() }

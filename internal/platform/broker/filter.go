@@ -13,34 +13,34 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// gate stands before kfake on a foreign connection. kfake believes the length
-// of a request and allocates it, and a request of an unknown kind ends the
-// process; so the gate reads the head of every request first:
+// filter checks the requests of a foreign connection before kfake reads them. kfake
+// allocates whatever length a request states, and a request of an unknown kind ends
+// the process. So the filter reads the head of every request first:
 //
 //	int32 length, int16 API key, int16 version, int32 correlation id
 //
-// and closes the connection instead of passing on what is too long or not
-// offered. It also ends connections that stop in the middle of a request or
-// are silent for long. Requests that produce it reads whole, and answers those
-// whose batches nobody could decode (see batch.go).
-type gate struct {
+// and closes the connection if the request is too long or not offered. It also
+// closes connections that stall in a request or are idle for long. Produce requests
+// are read whole; those with batches that cannot be decoded are answered here (see
+// batch.go).
+type filter struct {
 	net.Conn
 	limit  int
-	sasl   bool // users must sign in
+	sasl   bool // users must authenticate
 	signed bool // a SaslAuthenticate has passed; kfake closes the connection if it fails
 	leave  func()
 	refuse func(reason string)
-	check  *batchCheck // of what is produced; nil = none
+	check  *batchCheck // of produced batches; nil = none
 	once   sync.Once
 
 	// State of Read, which kfake calls from one goroutine at a time.
 	head [headSize]byte
-	from int    // bytes of head that were passed on
+	from int    // bytes of head that kfake has read
 	left int    // bytes of the request after head
-	body []byte // of these, what was read already
+	body []byte // the part of them that was read already
 	open bool
 
-	mu         sync.Mutex // guards what follows
+	mu         sync.Mutex // guards the fields below
 	settled    *sync.Cond // an answer was sent, or the connection closed
 	unanswered int        // requests that kfake has and will answer
 	closed     bool
@@ -50,17 +50,17 @@ const (
 	headSize  = 12
 	idle      = 10 * time.Minute
 	inRequest = 30 * time.Second
-	unsigned  = 64 << 10 // largest request before the user has signed in
+	unsigned  = 64 << 10 // largest request before authentication
 )
 
-func newGate(conn net.Conn, limit int, sasl bool, leave func(), refuse func(string)) *gate {
-	g := &gate{Conn: conn, limit: limit, sasl: sasl, leave: leave, refuse: refuse}
+func newFilter(conn net.Conn, limit int, sasl bool, leave func(), refuse func(string)) *filter {
+	g := &filter{Conn: conn, limit: limit, sasl: sasl, leave: leave, refuse: refuse}
 	g.settled = sync.NewCond(&g.mu)
 	return g
 }
 
 // Read implements net.Conn.
-func (g *gate) Read(p []byte) (int, error) {
+func (g *filter) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -93,7 +93,7 @@ func (g *gate) Read(p []byte) (int, error) {
 }
 
 // next reads the head of the next request.
-func (g *gate) next() error {
+func (g *filter) next() error {
 	g.Conn.SetReadDeadline(time.Now().Add(idle))
 	if _, err := io.ReadFull(g.Conn, g.head[:1]); err != nil {
 		return err
@@ -117,10 +117,10 @@ func (g *gate) next() error {
 	case !passes(key, version):
 		return g.no("request %s (key %d, version %d) is not offered", kmsg.NameForKey(key), key, version)
 	case !g.sasl && (key == int16(kmsg.SASLHandshake) || key == int16(kmsg.SASLAuthenticate)):
-		// kfake gives a connection the rights of the user that it names, before the
-		// password is proved; only where every connection must sign in, nothing but
-		// signing in is served until then.
-		return g.no("signing in is not offered: the door has no users")
+		// kfake grants a connection the rights of the user that it names before the
+		// password is verified. Where every connection must authenticate, nothing else
+		// is served until then; here it would be.
+		return g.no("SASL is not offered: the listener has no users")
 	}
 	g.signed = g.signed || key == int16(kmsg.SASLAuthenticate)
 	left := int(length) - (headSize - 4)
@@ -134,12 +134,15 @@ func (g *gate) next() error {
 	return nil
 }
 
-// pass begins to pass a request on. body is what of it was read after the head.
-func (g *gate) pass(body []byte) {
-	g.from, g.left, g.body, g.open = 0, len(body), body, true
+// pass lets kfake read a request. body is the part of it that was read after the head.
+func (g *filter) pass(body []byte) {
+	g.from = 0
+	g.left = len(body)
+	g.body = body
+	g.open = true
 }
 
-func (g *gate) no(format string, args ...any) error {
+func (g *filter) no(format string, args ...any) error {
 	reason := fmt.Sprintf(format, args...)
 	g.refuse(reason)
 	g.Close()
@@ -147,7 +150,7 @@ func (g *gate) no(format string, args ...any) error {
 }
 
 // Write implements net.Conn: a client that does not read is closed.
-func (g *gate) Write(p []byte) (int, error) {
+func (g *filter) Write(p []byte) (int, error) {
 	g.Conn.SetWriteDeadline(time.Now().Add(time.Minute))
 	n, err := g.Conn.Write(p)
 	g.answered() // kfake writes an answer at once
@@ -155,7 +158,7 @@ func (g *gate) Write(p []byte) (int, error) {
 }
 
 // Close implements net.Conn.
-func (g *gate) Close() error {
+func (g *filter) Close() error {
 	g.once.Do(g.leave)
 	g.mu.Lock()
 	g.closed = true
@@ -164,9 +167,10 @@ func (g *gate) Close() error {
 	return g.Conn.Close()
 }
 
-// foreign are the requests that the door takes: producing, consuming, groups,
-// signing in and looking. Transactions are missing (Produce stops before the
-// version that begins one by itself), and so is all administration.
+// foreign are the requests offered to foreign clients, with their highest versions
+// (-1 = all): produce, consume, groups, authentication and metadata. Transactions
+// are not offered (Produce stops before the version that begins one implicitly), nor
+// is administration.
 var foreign = map[kmsg.Key]int16{
 	kmsg.Produce: 11, kmsg.Fetch: -1, kmsg.ListOffsets: -1, kmsg.Metadata: -1,
 	kmsg.OffsetCommit: -1, kmsg.OffsetFetch: -1, kmsg.FindCoordinator: -1,
@@ -178,9 +182,9 @@ var foreign = map[kmsg.Key]int16{
 	kmsg.ConsumerGroupHeartbeat: -1, kmsg.ConsumerGroupDescribe: -1,
 }
 
-// passes says whether the door takes a request. ApiVersions passes in every
-// version: a client that is newer than the broker is answered with what there
-// is (KIP-511).
+// passes reports whether a request is offered. ApiVersions passes in every version:
+// a client that is newer than the broker is answered with the supported versions
+// (KIP-511).
 func passes(key, version int16) bool {
 	top, ok := foreign[kmsg.Key(key)]
 	switch {
@@ -194,8 +198,8 @@ func passes(key, version int16) bool {
 	return version <= top
 }
 
-// offered is what kfake tells all clients that it takes; those of this process
-// may also set ACLs and delete groups.
+// offered are the versions that kfake advertises to all clients. Clients of this
+// process may also set ACLs and delete groups.
 func offered() *kversion.Versions {
 	all, list := kversion.Stable(), new(kversion.Versions)
 	add := func(key kmsg.Key, top int16) {

@@ -36,7 +36,7 @@ func request(length uint32, key, version int16, body int) []byte {
 
 func TestARequestThatIsTooLongOrUnknownIsRefusedAndTheBrokerLives(t *testing.T) {
 	b := started(t, broker.Config{Listen: "127.0.0.1:0", RequestBytes: 1 << 20, Topics: []bus.Topic{{Name: "a"}}})
-	for name, bytes := range map[string][]byte{
+	for name, frame := range map[string][]byte{
 		"2 GB":                  request(1<<31-1, 0, 9, 0),
 		"negative length":       request(0xfffffff0, 0, 9, 0),
 		"one byte too long":     request(1<<20+1, 0, 9, 100),
@@ -56,7 +56,7 @@ func TestARequestThatIsTooLongOrUnknownIsRefusedAndTheBrokerLives(t *testing.T) 
 			t.Fatalf("%s: %v", name, err)
 		}
 		conn.SetDeadline(time.Now().Add(patience))
-		conn.Write(bytes)
+		conn.Write(frame)
 		if n, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, net.ErrClosed) || isTimeout(err) {
 			t.Errorf("%s: read %d, %v; want a closed connection", name, n, err)
 		}
@@ -213,7 +213,9 @@ func TestUsersHaveTheRightsOfTheConfigurationAndNoOther(t *testing.T) {
 	b := started(t, config("first password"))
 	as := func(user, password string) bus.Cluster {
 		c := outside(b)
-		c.TLS, c.User, c.Password = client, user, password
+		c.TLS = client
+		c.User = user
+		c.Password = password
 		return c
 	}
 	team := as("team", "first password")
@@ -254,7 +256,7 @@ func FuzzGate(f *testing.F) {
 	f.Add(request(8, 3, 1, 0), 100)
 	f.Fuzz(func(t *testing.T, in []byte, chunk int) {
 		const limit = 1 << 10
-		g := broker.NewGate(script{bytes.NewReader(in)}, limit, false, func() {}, func(string) {})
+		g := broker.NewFilter(script{bytes.NewReader(in)}, limit, false, func() {}, func(string) {})
 		var out []byte
 		buf := make([]byte, max(1, min(chunk, 4096)))
 		for {

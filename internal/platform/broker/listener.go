@@ -10,29 +10,29 @@ import (
 	"sync"
 )
 
-// door is the listener that kfake accepts from. Connections of this process
-// come through it as pipes from the beginning; foreign ones over TCP (and TLS)
-// only after open, each behind a [gate].
-type door struct {
+// listener is the one that kfake accepts from. Clients of this process connect
+// through pipes at once; foreign clients connect over TCP (and TLS) after open,
+// each behind a [filter].
+type listener struct {
 	cfg        Config
 	log        *slog.Logger
 	m          metrics
-	tcp        net.Listener // nil = no foreign ones
+	tcp        net.Listener // nil = no foreign clients
 	advertised string
 
 	conns  chan net.Conn
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	accept sync.WaitGroup
-	places chan struct{} // a token for each foreign connection
+	slots  chan struct{} // a token for each foreign connection
 	check  *batchCheck
 }
 
-// newDoor binds the address, so that a busy one fails at once; nobody is let
-// in before open.
-func newDoor(cfg Config, m metrics) (*door, error) {
+// newListener binds the address, so that a busy one fails at once. It accepts
+// foreign connections after open.
+func newListener(cfg Config, m metrics) (*listener, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &door{
+	l := &listener{
 		cfg:        cfg,
 		log:        cfg.Log,
 		m:          m,
@@ -40,73 +40,73 @@ func newDoor(cfg Config, m metrics) (*door, error) {
 		conns:      make(chan net.Conn),
 		ctx:        ctx,
 		cancel:     cancel,
-		places:     make(chan struct{}, cfg.Connections),
+		slots:      make(chan struct{}, cfg.Connections),
 	}
 	if cfg.Listen == "" {
-		d.advertised = "embedded:9092"
-		return d, nil
+		l.advertised = "embedded:9092"
+		return l, nil
 	}
 	var err error
-	if d.check, err = newBatchCheck(m); err != nil {
+	if l.check, err = newBatchCheck(m); err != nil {
 		cancel()
 		return nil, err
 	}
-	if d.tcp, err = net.Listen("tcp", cfg.Listen); err != nil {
+	if l.tcp, err = net.Listen("tcp", cfg.Listen); err != nil {
 		cancel()
 		return nil, fmt.Errorf("BELFRY_KAFKA_LISTEN: %w", err)
 	}
-	if d.advertised == "" {
-		d.advertised = d.tcp.Addr().String()
+	if l.advertised == "" {
+		l.advertised = l.tcp.Addr().String()
 	}
-	return d, nil
+	return l, nil
 }
 
-// open begins to let foreign connections in.
-func (d *door) open() {
-	if d.tcp == nil {
+// open accepts foreign connections from now on.
+func (l *listener) open() {
+	if l.tcp == nil {
 		return
 	}
-	d.accept.Go(func() {
+	l.accept.Go(func() {
 		for {
-			conn, err := d.tcp.Accept()
+			conn, err := l.tcp.Accept()
 			if err != nil {
-				if d.ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
-					d.log.Warn("kafka door", "error", err)
+				if l.ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
+					l.log.Warn("kafka listener", "error", err)
 					continue // such as too many open files
 				}
 				return
 			}
 			select {
-			case d.places <- struct{}{}:
+			case l.slots <- struct{}{}:
 			default:
-				d.m.closed.WithLabelValues("too_many").Inc()
+				l.m.closed.WithLabelValues("too_many").Inc()
 				conn.Close()
 				continue
 			}
-			d.m.connections.Inc()
+			l.m.connections.Inc()
 			leave := func() {
-				<-d.places
-				d.m.connections.Dec()
+				<-l.slots
+				l.m.connections.Dec()
 			}
-			if d.cfg.TLS != nil {
-				conn = tls.Server(conn, d.cfg.TLS)
+			if l.cfg.TLS != nil {
+				conn = tls.Server(conn, l.cfg.TLS)
 			}
-			g := newGate(conn, d.cfg.RequestBytes, len(d.cfg.Users) > 0, leave, func(reason string) {
-				d.m.closed.WithLabelValues("bad_request").Inc()
-				d.log.Info("kafka connection closed", "client", conn.RemoteAddr().String(), "reason", reason)
+			g := newFilter(conn, l.cfg.RequestBytes, len(l.cfg.Users) > 0, leave, func(reason string) {
+				l.m.closed.WithLabelValues("bad_request").Inc()
+				l.log.Info("kafka connection closed", "client", conn.RemoteAddr().String(), "reason", reason)
 			})
-			g.check = d.check
-			if !d.pass(d.ctx, g) {
+			g.check = l.check
+			if !l.pass(l.ctx, g) {
 				g.Close()
 			}
 		}
 	})
 }
 
-// dial gives a client of this process its end of a pipe.
-func (d *door) dial(ctx context.Context) (net.Conn, error) {
+// dial connects a client of this process, by a pipe.
+func (l *listener) dial(ctx context.Context) (net.Conn, error) {
 	ours, theirs := net.Pipe()
-	if d.pass(ctx, theirs) {
+	if l.pass(ctx, theirs) {
 		return ours, nil
 	}
 	ours.Close()
@@ -117,39 +117,39 @@ func (d *door) dial(ctx context.Context) (net.Conn, error) {
 	return nil, net.ErrClosed
 }
 
-func (d *door) pass(ctx context.Context, conn net.Conn) bool {
+func (l *listener) pass(ctx context.Context, conn net.Conn) bool {
 	select {
-	case d.conns <- conn:
+	case l.conns <- conn:
 		return true
-	case <-d.ctx.Done():
+	case <-l.ctx.Done():
 	case <-ctx.Done():
 	}
 	return false
 }
 
 // Accept implements net.Listener for kfake.
-func (d *door) Accept() (net.Conn, error) {
+func (l *listener) Accept() (net.Conn, error) {
 	select {
-	case conn := <-d.conns:
+	case conn := <-l.conns:
 		return conn, nil
-	case <-d.ctx.Done():
+	case <-l.ctx.Done():
 		return nil, net.ErrClosed
 	}
 }
 
 // Close ends Accept and the foreign listener; kfake closes the connections.
-func (d *door) Close() error {
-	d.cancel()
-	if d.tcp == nil {
+func (l *listener) Close() error {
+	l.cancel()
+	if l.tcp == nil {
 		return nil
 	}
-	err := d.tcp.Close()
-	d.accept.Wait()
+	err := l.tcp.Close()
+	l.accept.Wait()
 	return err
 }
 
-// Addr implements net.Listener: what kfake tells its clients to connect to.
-func (d *door) Addr() net.Addr { return address(d.advertised) }
+// Addr implements net.Listener: the address that kfake advertises.
+func (l *listener) Addr() net.Addr { return address(l.advertised) }
 
 type address string
 

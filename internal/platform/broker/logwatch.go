@@ -14,27 +14,27 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 )
 
-// watch is kfake's logger. kfake truncates what it cannot read, and goes on
-// after what it cannot write, with only a warning: so a warning is a fault that
-// stays until the process is restarted. A batch that found no room on the disk
-// is none: its producer was told (see room.go).
-type watch struct {
+// logWatch is kfake's logger. kfake truncates a log that it cannot read, and
+// continues after a failed write, with only a warning; so a warning is a fault that
+// stays until the process is restarted. A batch that did not fit on the disk is no
+// fault: its producer got an error (see diskfull.go).
+type logWatch struct {
 	log      *slog.Logger
 	warnings *prometheus.CounterVec
-	full     func() // a batch found no room
+	full     func() // a batch did not fit on the disk
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	first string
 	count int
 }
 
-// harmless are the beginnings of warnings that clients cause, by leaving groups
-// or being slow. Any other, also one that a later kfake may bring, is a fault.
+// harmless are the prefixes of warnings that clients cause, by leaving groups or
+// being slow. Every other warning, also one that a later kfake adds, is a fault.
 var harmless = []string{"consumerHeartbeatLate", "consumerRebalanceTimeout",
 	"consumerSessionTimeout", "OffsetCommit STALE", "txn timeout abort", "txn: EndTxn slow"}
 
 // Logf implements kfake.Logger.
-func (w *watch) Logf(level kfake.LogLevel, format string, args ...any) {
+func (w *logWatch) Logf(level kfake.LogLevel, format string, args ...any) {
 	if level > kfake.LogLevelWarn || level == kfake.LogLevelNone {
 		return
 	}
@@ -46,7 +46,7 @@ func (w *watch) Logf(level kfake.LogLevel, format string, args ...any) {
 			return
 		}
 	}
-	if strings.HasPrefix(text, "persist batch ") && noRoom(text) {
+	if strings.HasPrefix(text, "persist batch ") && diskFull(text) {
 		w.warnings.WithLabelValues("disk").Inc()
 		w.log.Error("the broker refuses records: its disk is full", "message", text)
 		w.full()
@@ -57,13 +57,13 @@ func (w *watch) Logf(level kfake.LogLevel, format string, args ...any) {
 	w.blame(text)
 }
 
-// noRoom reports whether a warning comes from a full disk or quota.
-func noRoom(text string) bool {
+// diskFull reports whether a warning comes from a full disk or quota.
+func diskFull(text string) bool {
 	return strings.HasSuffix(text, syscall.ENOSPC.Error()) || strings.HasSuffix(text, syscall.EDQUOT.Error())
 }
 
-// blame makes text the fault, if it is the first.
-func (w *watch) blame(text string) {
+// blame records a fault; the first one is shown.
+func (w *logWatch) blame(text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.count++; w.count == 1 {
@@ -72,7 +72,7 @@ func (w *watch) blame(text string) {
 }
 
 // fault is the first warning, with the number of all.
-func (w *watch) fault() error {
+func (w *logWatch) fault() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch w.count {

@@ -12,11 +12,11 @@ import (
 	"strings"
 )
 
-// mendTails cuts off what a crash left of a batch that was never acknowledged:
-// an incomplete batch at the very end of a partition's newest file. kfake would
-// cut it as well, with the same warning as for a damaged log, and the two must
-// be told apart: everything else that kfake cannot read stays for its warning.
-func mendTails(dir string, log *slog.Logger) error {
+// repairTails truncates a batch that a crash left incomplete, and that was never
+// acknowledged, from the end of each partition's newest file. kfake would truncate
+// it as well, but with the same warning as for a damaged log. Everything else that
+// kfake cannot read is left for its warning.
+func repairTails(dir string, log *slog.Logger) error {
 	root := filepath.Join(dir, "partitions")
 	entries, err := os.ReadDir(root)
 	if os.IsNotExist(err) {
@@ -39,19 +39,19 @@ func mendTails(dir string, log *slog.Logger) error {
 			continue
 		}
 		file := filepath.Join(root, e.Name(), strconv.FormatInt(list[len(list)-1].base, 10)+".dat")
-		cut, err := mendTail(file)
+		cut, err := repairTail(file)
 		if err != nil {
 			return err
 		}
 		if cut > 0 {
-			log.Info("cut off a batch that a crash left incomplete", "topic", topic, "bytes", cut)
+			log.Info("removed a batch that a crash left incomplete", "topic", topic, "bytes", cut)
 		}
 	}
 	return nil
 }
 
-// mendTail gives the number of bytes that it cut.
-func mendTail(file string) (int64, error) {
+// repairTail returns the number of bytes that it truncated.
+func repairTail(file string) (int64, error) {
 	f, err := os.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
@@ -67,18 +67,18 @@ func mendTail(file string) (int64, error) {
 	return t.torn, f.Sync()
 }
 
-// tail is where the whole batches of a partition's file end.
+// tail describes the end of a partition's file.
 type tail struct {
 	bytes   int64 // of whole batches
 	batches int64
 	next    int64 // offset after the last record; -1 without a batch
-	torn    int64 // bytes of an incomplete batch behind them
-	damaged bool  // what follows is not a batch, nor the beginning of one
+	torn    int64 // bytes of an incomplete batch after them
+	damaged bool  // the bytes after them are not the beginning of a batch
 }
 
-// readTail walks over the headers. A batch is int64 base offset, int32 length
-// of what follows, and that; the offset of its last record, relative to the
-// first, is the int32 at byte 23.
+// readTail walks over the headers. A batch is int64 base offset, int32 length, and
+// so many bytes; the offset of its last record, relative to the first, is the int32
+// at byte 23.
 func readTail(f *os.File) (tail, error) {
 	t := tail{next: -1}
 	info, err := f.Stat()

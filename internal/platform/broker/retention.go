@@ -48,7 +48,7 @@ func segments(dir, topic string) ([]segment, error) {
 	return list, nil
 }
 
-// logBytes is the size of the whole log, that of forgotten topics too.
+// logBytes is the size of the whole log, including topics that are no longer declared.
 func logBytes(dir string) (int64, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "partitions", "*", "*.dat"))
 	if err != nil {
@@ -76,10 +76,10 @@ func windowStart(list []segment, window int64) int64 {
 	return list[0].base
 }
 
-// cut is the offset before which a topic's records may go: past the window or
-// the retention, but stored by every consumer, and never the last record (a
-// log that was emptied begins again at offset 0 after a crash).
-func cut(window, retention, floor, end int64) int64 {
+// trimOffset is the offset before which a topic's records may be deleted: outside of
+// the window or the retention, stored by every consumer, and never the last record
+// (an emptied log begins again at offset 0 after a crash).
+func trimOffset(window, retention, floor, end int64) int64 {
 	return min(max(window, retention), floor, end-1)
 }
 
@@ -93,7 +93,7 @@ func floors(consumers []Subscription, positions []bus.Position) map[string]int64
 	}
 	list := map[string]int64{}
 	for _, s := range consumers {
-		next := stored[s] // 0: it holds everything until it has a position
+		next := stored[s] // 0 keeps everything until the consumer has a position
 		if old, ok := list[s.Topic]; !ok || next < old {
 			list[s.Topic] = next
 		}
@@ -101,7 +101,7 @@ func floors(consumers []Subscription, positions []bus.Position) map[string]int64
 	return list
 }
 
-// Trim deletes what is past the replay window or the retention. Run does it
+// Trim deletes records outside of the replay window or the retention. Run calls it
 // regularly.
 func (b *Broker) Trim(ctx context.Context) error {
 	var positions []bus.Position
@@ -140,7 +140,7 @@ func (b *Broker) Trim(ctx context.Context) error {
 		if !ok {
 			floor = info.HighWatermark
 		}
-		to := cut(windowStart(list, window), expired[t.Name], floor, info.HighWatermark)
+		to := trimOffset(windowStart(list, window), expired[t.Name], floor, info.HighWatermark)
 		if to <= info.LogStartOffset {
 			continue
 		}
@@ -153,8 +153,7 @@ func (b *Broker) Trim(ctx context.Context) error {
 	return nil
 }
 
-// expired finds, for the topics with a retention, the first offset that is
-// still inside it.
+// expired finds, for topics with a retention, the first offset inside of it.
 func (b *Broker) expired(ctx context.Context, topics []bus.Topic) (map[string]int64, error) {
 	list := map[string]int64{}
 	if !slices.ContainsFunc(topics, func(t bus.Topic) bool { return t.Retention > 0 }) {
@@ -197,14 +196,14 @@ func (b *Broker) measure() {
 	b.limit.Store(limit)
 	b.m.bytes.Set(float64(used))
 	b.m.limit.Set(float64(limit))
-	// The difference keeps it from turning with every record.
+	// The two thresholds differ so that the state does not change with every record.
 	switch full := b.refusing.Load(); {
 	case !full && used >= limit:
 		b.cfg.Log.Error("the broker's log has reached its limit: records are refused", "bytes", used, "limit", limit)
 		b.refusing.Store(true)
 		b.refuse()
 	case full && used < limit-limit/20:
-		b.cfg.Log.Info("the broker takes records again", "bytes", used, "limit", limit)
+		b.cfg.Log.Info("the broker accepts records again", "bytes", used, "limit", limit)
 		b.refusing.Store(false)
 	}
 }

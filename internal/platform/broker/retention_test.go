@@ -31,7 +31,7 @@ func TestACutNeverPassesAConsumerNorEmptiesTheLog(t *testing.T) {
 		{50, 1000, 1000, 1000, 999}, // everything expired: the last record stays
 		{0, 0, 0, 0, -1},            // nothing there
 	} {
-		if got := broker.Cut(c.window, c.retention, c.floor, c.end); got != c.want {
+		if got := broker.TrimOffset(c.window, c.retention, c.floor, c.end); got != c.want {
 			t.Errorf("%+v: %d", c, got)
 		}
 	}
@@ -132,11 +132,11 @@ func FuzzMendTail(f *testing.F) {
 		if err := os.WriteFile(file, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cut, err := broker.MendTail(file)
+		cut, err := broker.RepairTail(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, err := broker.MendTail(file); err != nil || again != 0 {
+		if again, err := broker.RepairTail(file); err != nil || again != 0 {
 			t.Fatalf("a second time it cut %d (%v)", again, err)
 		}
 		left, err := os.ReadFile(file)

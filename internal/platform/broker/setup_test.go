@@ -23,14 +23,14 @@ const patience = 60 * time.Second
 // started opens a broker that the end of the test closes.
 func started(t *testing.T, cfg broker.Config) *broker.Broker {
 	t.Helper()
-	b, err := open(t, cfg)
+	b, err := openBroker(t, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-func open(t *testing.T, cfg broker.Config) (*broker.Broker, error) {
+func openBroker(t *testing.T, cfg broker.Config) (*broker.Broker, error) {
 	t.Helper()
 	if cfg.DataDir == "" {
 		cfg.DataDir = t.TempDir()

@@ -40,10 +40,10 @@ type Batch struct {
 	leader   int32 // epoch of the partition's leader at the last record
 }
 
-// Commit moves the group's position past the batch, inside the transaction
-// that stores what the batch led to. [ErrFenced] means that the batch belongs
-// to another owner now: the transaction must store nothing of it. A transaction
-// that carries other work too may go on without the batch.
+// Commit moves the group's position past the batch, inside the transaction that
+// stores its results. [ErrFenced] means that the batch belongs to another owner now:
+// the transaction must store nothing of it. A transaction with other work may
+// continue without the batch.
 func (b *Batch) Commit(ctx context.Context, tx *db.Tx) error {
 	n, err := tx.Exec(ctx, advance, b.to, b.crc, time.Now().UnixMicro(), b.Group, b.Topic, b.Partition, b.from, b.epoch)
 	if err == nil && n == 0 {
@@ -77,7 +77,9 @@ func newBatch(cluster Cluster, ownOnly bool, p Position, records []*kgo.Record) 
 		})
 	}
 	last := records[len(records)-1]
-	b.to, b.crc, b.leader = last.Offset+1, checksum(last), last.LeaderEpoch
+	b.to = last.Offset + 1
+	b.crc = checksum(last)
+	b.leader = last.LeaderEpoch
 	return b
 }
 

@@ -1,5 +1,5 @@
-// Package bus is the way of the features to Kafka: one code path through
-// franz-go for the embedded broker and for Apache Kafka.
+// Package bus connects the features with Kafka: one code path through franz-go for
+// the embedded broker and for Apache Kafka.
 //
 //	feature's transaction -> outbox -> Relay -> Producer -> topic
 //	topic -> Consumer -> Handle -> the same transaction moves the offset
@@ -7,17 +7,17 @@
 // A consumer's position is a row in the database of the feature that consumes
 // ([Batch.Commit]), so that a record reaches the store exactly once however
 // often it is delivered. The row carries an epoch that every assignment
-// raises: an owner that was replaced without noticing commits nothing
-// ([ErrFenced]). What the Kafka group knows of the position is advice for
-// foreign tools, never read back.
+// raises: an owner that was replaced without noticing cannot commit
+// ([ErrFenced]). The offsets that the Kafka group stores are for foreign tools;
+// they are never read back.
 //
-// Infrastructure faults are retried in place: the partition waits, its order
-// stays, the group membership lives on. A record that is bad in itself is for
-// the handler to reject; a stored batch that cannot be decoded is skipped.
+// Infrastructure faults are retried in place: the partition waits, its order and
+// the group membership stay. The handler rejects records that are invalid in
+// themselves; a stored batch that cannot be decoded is skipped.
 //
 // Every record that Belfry publishes carries a MAC ([MACHeader]), so that a
-// consumer can tell Belfry's own records from those of anybody else who may
-// write to the topic.
+// consumer can distinguish Belfry's own records from those of other clients that
+// may write to the topic.
 package bus
 
 import (
@@ -49,8 +49,8 @@ func Schema() db.Schema {
 	return db.Schema{Source: "bus", Files: files}
 }
 
-// Cluster says how to reach the brokers. The zero values of all but Brokers
-// are right for a plain Apache Kafka.
+// Cluster has the addresses and credentials of the brokers. For a plain Apache Kafka,
+// only Brokers is needed.
 type Cluster struct {
 	Brokers  []string    // host:port
 	TLS      *tls.Config // nil = plain text
@@ -59,14 +59,14 @@ type Cluster struct {
 	SASL     string // mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty = SCRAM-SHA-512
 	Key      []byte // Belfry's records carry a MAC under it; empty = they carry none, and no record verifies
 
-	// Alone says that no other process consumes. Partitions are then assigned
-	// directly: a group could be joined, and its partitions taken, by any client.
+	// Alone means that no other process consumes. Partitions are assigned directly
+	// then, because any client could join a group and get its partitions.
 	Alone bool
 
 	// Dial reaches the embedded broker without a socket. nil = TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// Create makes a topic of the embedded broker, whose Kafka door takes no
-	// administration. nil = by the protocol.
+	// Create creates a topic of the embedded broker, which offers no administration by
+	// the protocol. nil = by the protocol.
 	Create func(context.Context, Topic) error
 }
 
@@ -80,7 +80,7 @@ type Topic struct {
 	Compacted       bool          // the newest record of each key is kept for ever: a [Table]; Apache Kafka only
 }
 
-// options are those that all clients share.
+// options are common to all clients.
 func (c Cluster) options(id string) []kgo.Opt {
 	list := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),
@@ -136,7 +136,7 @@ type Header struct {
 // Message is one record to publish.
 type Message struct {
 	Topic     string
-	Key       []byte // decides the partition and thereby what is ordered; nil = any
+	Key       []byte // determines the partition, and so the order; nil = any
 	Value     []byte
 	Headers   []Header
 	Time      time.Time // zero = now

@@ -16,42 +16,41 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 )
 
-// farewell is how long, after the drain, a consumer tries to tell the group its
-// last offsets and that it leaves.
-const farewell = 3 * time.Second
+// leaveTime is the time after the drain for committing the last offsets to the group
+// and leaving it.
+const leaveTime = 3 * time.Second
 
-// Limits of what a consumer holds in memory.
+// Limits of a consumer's memory.
 const (
-	maxDecompressed = 64 << 20 // of one batch: a small one may not unpack to anything
+	maxDecompressed = 64 << 20 // of one batch: compressed data may expand without limit
 	fetchBytes      = 16 << 20
 	partitionBytes  = 4 << 20
 )
 
-// Config is what a Consumer needs. Zero values of the limits are replaced by
-// the defaults.
+// Config has the settings of a Consumer. Zero values of the limits mean the defaults.
 type Config struct {
 	Cluster Cluster
 	Group   string
 	Topics  []string
 	DB      *db.DB // has the tables of [Schema]
 
-	// Handle stores what a batch leads to and calls [Batch.Commit] in the same
-	// transaction. It answers nil when that is committed. Any other error but
-	// ErrFenced is taken as a fault of the infrastructure: the same batch comes
-	// again after a while, and the partition waits. Handle runs once at a time
-	// for a partition, concurrently for several.
+	// Handle stores the results of a batch and calls [Batch.Commit] in the same
+	// transaction; it returns nil when that is committed. Any error but ErrFenced is
+	// treated as a fault of the infrastructure: the batch is handled again after a
+	// pause, and the partition waits. Handle runs once at a time for a partition,
+	// concurrently for several.
 	Handle func(ctx context.Context, batch *Batch) error
 
-	// OwnOnly leaves out the records that Belfry did not publish: on a topic that
-	// carries Belfry's own words only, anything else is forged. They are counted.
+	// OwnOnly ignores records that Belfry did not publish, and counts them. On a topic
+	// that only Belfry writes to, they are forged.
 	OwnOnly bool
 
 	MaxRecords    int           // in a batch; 1000
 	MaxBytes      int           // of keys and values in a batch, a larger record comes alone; 8 MiB
 	HandleTimeout time.Duration // of one Handle; 60 s
-	Drain         time.Duration // for a running Handle when the partition is taken away; 5 s
+	Drain         time.Duration // for a running Handle when the partition is revoked; 5 s
 	Retry         Backoff       // between repetitions; 100 ms to 30 s
-	LagLimit      int64         // records, from which a partition that moves is "lagging"; 10,000
+	LagLimit      int64         // records behind, from which a moving partition is "lagging"; 10,000
 	StallAfter    time.Duration // without progress, a partition with records left is "stalled"; 30 s
 	UnownedAfter  time.Duration // a partition without a consumer of Belfry's for so long is a fault; 15 s
 	HealthEvery   time.Duration // between two looks at the log's end; 5 s
@@ -63,12 +62,12 @@ type Config struct {
 // Consumer reads topics: as a member of a group, or, where one process consumes
 // ([Cluster.Alone]), all of their partitions.
 //
-// Three kinds of goroutines: Run's own polls and hands records to the
-// partitions' queues; one per owned partition calls Handle; one looks at the
-// lag. The client's callbacks claim and release partitions between two polls.
+// Three kinds of goroutines: Run's own polls and puts records into the partitions'
+// queues; one for each owned partition calls Handle; one measures the lag. The
+// client's callbacks claim and release partitions between two polls.
 type Consumer struct {
-	// Skipped is called in the transaction that moves past records which cannot be
-	// decoded, to tell of them. Set before Run; nil = they are only logged.
+	// Skipped reports records that cannot be decoded, in the transaction that moves the
+	// position past them. Set before Run; nil = they are only logged.
 	Skipped func(context.Context, *db.Tx, Skipped) error
 
 	cfg     Config
@@ -76,18 +75,18 @@ type Consumer struct {
 	m       metrics
 	decoder *Decoder
 
-	mu      sync.Mutex // guards what follows; never held while waiting
-	owned   map[source]*partition
+	mu      sync.Mutex // guards the fields below; never held while waiting
+	owned   map[source]*claimedPartition
 	ends    map[source]progress // of the owned partitions, by the lag goroutine
 	unowned map[source]unowned  // partitions that no consumer of Belfry's has, by the lag goroutine
 	givenUp []source            // claims to make again, of a direct consumer
-	fault   fault               // of the last poll that had one
+	fault   pollFault           // of the last poll that had one
 }
 
-// fault is what a poll failed with. Where nothing is published no good poll
-// follows, so that it also ends with the next claim and fades: one that lasts
-// comes again within seconds.
-type fault struct {
+// pollFault is the error of a poll. A later good poll clears it; so do the next claim
+// and time, because on a topic without new records no good poll follows, and a fault
+// that lasts is seen again within seconds.
+type pollFault struct {
 	err error
 	at  time.Time
 }
@@ -120,7 +119,7 @@ func NewConsumer(cfg Config) (*Consumer, error) {
 	c := &Consumer{
 		cfg:     cfg,
 		m:       newMetrics(cfg.Group),
-		owned:   map[source]*partition{},
+		owned:   map[source]*claimedPartition{},
 		ends:    map[source]progress{},
 		unowned: map[source]unowned{},
 	}
@@ -154,11 +153,11 @@ func (c *Consumer) Run(ctx context.Context) error {
 	if c.cfg.Cluster.Alone {
 		return c.runDirect(ctx)
 	}
-	// Eager: a rebalance releases and claims every partition anew, so that a
-	// member which was fenced returns by joining again. The client may call back
-	// before it is returned: assign takes mu before it uses cl.
+	// Eager: a rebalance releases and claims every partition, so that a fenced member
+	// recovers by joining again. The client may call back before kgo.NewClient has
+	// returned: assign locks mu before it uses cl.
 	c.mu.Lock()
-	whole, hangUp := context.WithCancel(context.WithoutCancel(ctx)) // the client's: it outlives ctx for the farewell
+	whole, hangUp := context.WithCancel(context.WithoutCancel(ctx)) // of the client: it outlives ctx, to leave the group
 	defer hangUp()
 	cl, err := c.cfg.Cluster.Client(c.clientID(), append(c.fetching(),
 		kgo.WithContext(whole),
@@ -186,17 +185,17 @@ func (c *Consumer) Run(ctx context.Context) error {
 		cl.AllowRebalance()
 	}
 	watch.Wait()
-	// A join that waits for a member that died cannot be called off, and the
-	// farewell waits behind it: the client then goes without one, and the others
-	// wait for this session's end.
-	late := time.AfterFunc(c.cfg.Drain+farewell, hangUp)
+	// A join that waits for a dead member cannot be cancelled, and leaving waits for
+	// it. The client then closes without leaving, and the other members wait for the
+	// end of this session.
+	late := time.AfterFunc(c.cfg.Drain+leaveTime, hangUp)
 	defer late.Stop()
 	cl.CloseAllowingRebalance() // leaves the group: release runs for every partition
 	c.release(nil, c.cfg.Drain) // those of a session that ended without it
 	return nil
 }
 
-// clientID is the name by which the brokers know Belfry's members of the group.
+// clientID is the name under which Belfry's members join the group.
 func (c *Consumer) clientID() string { return "belfry-" + c.cfg.Group }
 
 // fetching are the client's options for reading.
@@ -221,8 +220,8 @@ func (c *Consumer) dispatch(fetches kgo.Fetches) {
 		switch {
 		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), kgo.IsRetryableBrokerErr(err):
 		case errors.As(err, &loss):
-			// The log lost what was read. Claiming anew compares the position
-			// with the log that is there now.
+			// The log lost records that were read. Claiming again compares the position
+			// with the present log.
 			c.cfg.Log.Warn("the log was truncated", "topic", topic, "partition", p, "error", err)
 			c.mu.Lock()
 			owner := c.owned[source{topic, p}]
@@ -263,7 +262,7 @@ func (c *Consumer) failed(err error) {
 	if (err != nil) != (c.fault.err != nil) {
 		c.cfg.Log.Warn("consuming", "fault", err)
 	}
-	c.fault = fault{err, time.Now()}
+	c.fault = pollFault{err, time.Now()}
 }
 
 // assign claims partitions in the database and answers where to read. It
@@ -291,7 +290,7 @@ func (c *Consumer) assign(
 		}
 	}
 	c.mu.Lock()
-	c.fault = fault{}
+	c.fault = pollFault{}
 	for _, pos := range positions {
 		// No leader epoch: the position was compared with the log just now.
 		offsets[pos.Topic][pos.Partition] = kgo.NewOffset().At(pos.Next)
@@ -305,12 +304,12 @@ func (c *Consumer) assign(
 	c.mu.Unlock()
 	// A queue that was full when its partition was taken away left it paused.
 	if c.cl != nil { // else nothing was fetched yet
-		c.cl.ResumeFetchPartitions(names(positions))
+		c.cl.ResumeFetchPartitions(topicNames(positions))
 	}
 	return offsets, nil
 }
 
-func names(positions []Position) map[string][]int32 {
+func topicNames(positions []Position) map[string][]int32 {
 	list := map[string][]int32{}
 	for _, p := range positions {
 		list[p.Topic] = append(list[p.Topic], p.Partition)
@@ -324,7 +323,7 @@ func (c *Consumer) claim(ctx context.Context, positions []Position) error {
 			return err
 		}
 	}
-	logs, err := look(ctx, c.cfg.Cluster, positions)
+	logs, err := extents(ctx, c.cfg.Cluster, positions)
 	if err != nil {
 		return err
 	}
@@ -347,8 +346,8 @@ func (c *Consumer) claim(ctx context.Context, positions []Position) error {
 	return nil
 }
 
-// revoked gives partitions back in good order: what was stored is told to the
-// group before another member begins.
+// revoked releases partitions: the stored offsets are committed to the group before
+// another member begins.
 func (c *Consumer) revoked(ctx context.Context, cl *kgo.Client, lost map[string][]int32) {
 	c.release(lost, c.cfg.Drain)
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Drain)
@@ -362,7 +361,7 @@ func (c *Consumer) revoked(ctx context.Context, cl *kgo.Client, lost map[string]
 // handlers: drain long for an answer, then until they notice that their
 // context ended.
 func (c *Consumer) release(lost map[string][]int32, drain time.Duration) {
-	var list []*partition
+	var list []*claimedPartition
 	c.mu.Lock()
 	if lost == nil {
 		for _, p := range c.owned {
@@ -400,7 +399,7 @@ func (c *Consumer) release(lost map[string][]int32, drain time.Duration) {
 
 // abandon gives a claim up. A direct consumer claims the partition again; a member
 // of a group joins again, which claims it if it is still this member's.
-func (c *Consumer) abandon(p *partition) {
+func (c *Consumer) abandon(p *claimedPartition) {
 	if p != nil {
 		c.mu.Lock()
 		if c.owned[p.at] == p {

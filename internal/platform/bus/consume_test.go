@@ -15,6 +15,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 func TestWhatIsPublishedIsStoredOnceInOrder(t *testing.T) {
@@ -22,7 +23,7 @@ func TestWhatIsPublishedIsStoredOnceInOrder(t *testing.T) {
 		topic := w.topic(1)
 		w.publish(w.producer(), topic, 0, 1000)
 		w.consume(bus.Config{Group: id.New(), Topics: []string{topic}, MaxRecords: 70})
-		eventually(t, "1000 rows", func() bool { return len(w.seen()) >= 1000 })
+		poll.Until(t, "1000 rows", func() bool { return len(w.seen()) >= 1000 })
 		w.complete(1000)
 	})
 }
@@ -201,7 +202,7 @@ func TestAKeyMayArriveOnTwoPartitions(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.consume(bus.Config{Group: id.New(), Topics: []string{topic}, MaxRecords: 7})
-		eventually(t, "200 rows", func() bool { return len(w.seen()) >= 200 })
+		poll.Until(t, "200 rows", func() bool { return len(w.seen()) >= 200 })
 		w.complete(200)
 	})
 }
@@ -225,12 +226,12 @@ func TestARebalanceLosesAndRepeatsNothing(t *testing.T) {
 		}
 		cfg := bus.Config{Group: group, Topics: []string{topic}, MaxRecords: 10, Handle: slow}
 		_, stop := w.consume(cfg)
-		eventually(t, "the first rows", func() bool { return len(w.seen()) > 100 })
+		poll.Until(t, "the first rows", func() bool { return len(w.seen()) > 100 })
 		w.consume(cfg)
 		w.consume(cfg)
-		eventually(t, "more rows", func() bool { return len(w.seen()) > 500 })
+		poll.Until(t, "more rows", func() bool { return len(w.seen()) > 500 })
 		stop()
-		eventually(t, "all rows", func() bool { return len(w.seen()) >= records })
+		poll.Until(t, "all rows", func() bool { return len(w.seen()) >= records })
 		found := map[string]int{}
 		for _, v := range w.seen() {
 			found[v]++
@@ -259,14 +260,14 @@ func TestAFaultOfTheStoreIsRetriedInPlaceAndShown(t *testing.T) {
 				}
 				return w.store(ctx, b)
 			}})
-		eventually(t, "a stalled partition that names the fault", func() bool {
+		poll.Until(t, "a stalled partition that names the fault", func() bool {
 			list := c.Health()
 			return len(list) == 1 && list[0].State == bus.Stalled && list[0].Error == "boom" && list[0].Lag() == 100 &&
 				tries.Load() > 2 && c.Ready() != nil
 		})
 		broken.Store(false)
-		eventually(t, "all rows", func() bool { return len(w.seen()) == 100 })
-		eventually(t, "health", func() bool {
+		poll.Until(t, "all rows", func() bool { return len(w.seen()) == 100 })
+		poll.Until(t, "health", func() bool {
 			list := c.Health()
 			return len(list) == 1 && list[0].State == bus.OK && list[0].Error == "" && list[0].Lag() == 0 && c.Ready() == nil
 		})
@@ -282,7 +283,7 @@ func TestAFencedConsumerClaimsAnewWhenItIsStillTheOwner(t *testing.T) {
 		p := w.producer()
 		w.publish(p, topic, 0, 50)
 		w.consume(bus.Config{Group: group, Topics: []string{topic}})
-		eventually(t, "the first rows", func() bool { return len(w.seen()) == 50 })
+		poll.Until(t, "the first rows", func() bool { return len(w.seen()) == 50 })
 		err := w.db.Tx(t.Context(), func(tx *db.Tx) error {
 			_, err := tx.Exec(t.Context(), `UPDATE bus_offset SET epoch = epoch + 1`)
 			return err
@@ -291,7 +292,7 @@ func TestAFencedConsumerClaimsAnewWhenItIsStillTheOwner(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.publish(p, topic, 50, 50)
-		eventually(t, "the other rows", func() bool { return len(w.seen()) >= 100 })
+		poll.Until(t, "the other rows", func() bool { return len(w.seen()) >= 100 })
 		w.complete(100)
 	})
 }
@@ -301,7 +302,7 @@ func TestTheGroupInKafkaShowsTheProgressToForeignTools(t *testing.T) {
 		topic, group := w.topic(1), id.New()
 		w.publish(w.producer(), topic, 0, 10)
 		_, stop := w.consume(bus.Config{Group: group, Topics: []string{topic}})
-		eventually(t, "rows", func() bool { return len(w.seen()) == 10 })
+		poll.Until(t, "rows", func() bool { return len(w.seen()) == 10 })
 		stop()
 		list := groupHealth(t, w, group)
 		if len(list) != 1 || list[0].Next != 10 || list[0].End != 10 || list[0].State != bus.NoMembers {

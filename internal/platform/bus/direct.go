@@ -9,10 +9,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// One process consumes everything: it assigns the partitions to itself. A group
-// would gain nothing, and any client that joins it would be given partitions.
+// With one process, it assigns all partitions to itself. A group would have no
+// advantage, and any client that joined it would get partitions.
 
-// pollFor bounds a poll of a direct consumer, which claims anew between two.
+// pollFor limits a poll of a direct consumer, which claims again between two polls.
 const pollFor = 500 * time.Millisecond
 
 // runDirect consumes all partitions until ctx ends.
@@ -83,7 +83,7 @@ func (c *Consumer) everyPartition(ctx context.Context) (map[string]map[int32]kgo
 	}
 }
 
-// claimAgain claims the partitions that were given up since the last poll. No poll
+// claimAgain claims the partitions that were abandoned since the last poll. No poll
 // runs meanwhile, so that no record of an old claim reaches the new one.
 func (c *Consumer) claimAgain(ctx context.Context) {
 	c.mu.Lock()

@@ -12,7 +12,7 @@ import (
 )
 
 // Ensure creates the topics that are missing and brings retention and message
-// size of the others to what is declared. Partitions are never added: that
+// size of the others to the declaration. Partitions are never added: that
 // would move keys. Compaction is for the few tables that must outlive what a
 // restore of the databases rewinds; all other state lives in the databases.
 func Ensure(ctx context.Context, cluster Cluster, topics ...Topic) error {

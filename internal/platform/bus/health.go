@@ -12,8 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// State is how a partition's consumption goes. It follows progress (the
-// position moves while the log's end does), not a ping.
+// State describes the consumption of a partition. It follows from progress (the
+// position moves while the log's end does), not from a ping.
 type State string
 
 // The states, best first.
@@ -40,14 +40,14 @@ type Health struct {
 // Lag is the number of records that wait.
 func (h Health) Lag() int64 { return max(0, h.End-h.Next) }
 
-// progress is what is remembered of a partition between two looks.
+// progress is a measurement of a partition, compared with the next one.
 type progress struct {
 	next  int64
 	end   int64
 	moved time.Time
 }
 
-// advance is the memory after another look.
+// advance is the progress after another measurement.
 func (p progress) advance(next, end int64, now time.Time) progress {
 	if p.moved.IsZero() || next != p.next || next >= end {
 		p.moved = now
@@ -56,7 +56,7 @@ func (p progress) advance(next, end int64, now time.Time) progress {
 	return p
 }
 
-// judge is the state that the progress stands for.
+// judge derives the state from the progress.
 func judge(p progress, now time.Time, lagLimit int64, stallAfter time.Duration) State {
 	switch lag := p.end - p.next; {
 	case lag < 0:
@@ -69,7 +69,7 @@ func judge(p progress, now time.Time, lagLimit int64, stallAfter time.Duration) 
 	return OK
 }
 
-// watch looks at the ends of the partitions' logs, and at who has the partitions,
+// watch reads the ends of the partitions' logs, and the owners of the partitions,
 // until ctx ends.
 func (c *Consumer) watch(ctx context.Context) {
 	tick := time.NewTicker(c.cfg.HealthEvery)
@@ -96,7 +96,7 @@ func (c *Consumer) watch(ctx context.Context) {
 				p.mu.Unlock()
 				seen := c.ends[at].advance(next, end.Offset, now)
 				c.ends[at] = seen
-				// A client says nothing of a batch of which it can decode a part.
+				// A client reports nothing about a batch that it can decode in part.
 				if idle && next < end.Offset && now.Sub(seen.moved) >= c.cfg.HealthEvery {
 					p.suspect()
 				}

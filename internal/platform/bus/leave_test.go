@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // A broker answers one request of a connection after the other: a farewell would wait
@@ -35,7 +36,7 @@ func TestAConsumerStopsThoughItsGroupWaitsForADeadMember(t *testing.T) {
 				return err == nil && groups[topic].State == want && len(groups[topic].Members) == members
 			}
 		}
-		eventually(t, "the member that will not answer", state("Stable", 1))
+		poll.Until(t, "the member that will not answer", state("Stable", 1))
 
 		c, err := bus.NewConsumer(bus.Config{
 			Cluster: w.cluster,
@@ -52,7 +53,7 @@ func TestAConsumerStopsThoughItsGroupWaitsForADeadMember(t *testing.T) {
 		defer cancel()
 		ended := make(chan error, 1)
 		go func() { ended <- c.Run(ctx) }()
-		eventually(t, "the group waiting for it", state("PreparingRebalance", 2))
+		poll.Until(t, "the group waiting for it", state("PreparingRebalance", 2))
 		cancel()
 		select {
 		case err := <-ended:
@@ -88,7 +89,7 @@ func TestAnIdleConsumerIsReadyAgainAfterItLostItsSession(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- c.Run(ctx) }()
 		defer func() { cancel(); <-ended }()
-		eventually(t, "the partition is claimed", func() bool { return len(c.Health()) == 1 })
+		poll.Until(t, "the partition is claimed", func() bool { return len(c.Health()) == 1 })
 
 		cl, err := w.cluster.Client("test")
 		if err != nil {
@@ -105,8 +106,8 @@ func TestAnIdleConsumerIsReadyAgainAfterItLostItsSession(t *testing.T) {
 		if _, err := expel.RequestWith(t.Context(), cl); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "a fault in the log", func() bool { return log.has("consuming") })
-		eventually(t, "ready again", func() bool { return len(c.Health()) == 1 && c.Ready() == nil })
+		poll.Until(t, "a fault in the log", func() bool { return log.has("consuming") })
+		poll.Until(t, "ready again", func() bool { return len(c.Health()) == 1 && c.Ready() == nil })
 	})
 }
 

@@ -9,9 +9,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Whoever may write to a topic can write what Belfry itself writes. So every
-// record that Belfry publishes carries a MAC under a key that only its processes
-// have, and consumers tell their own records from foreign ones by it.
+// Every client that may write to a topic can imitate Belfry's records. So each record
+// that Belfry publishes carries a MAC under a key that only its processes have, and
+// consumers recognise their own records by it.
 
 // MACHeader is the header with the MAC of a record that Belfry published: the
 // HMAC-SHA256, in hexadecimal digits, over the topic, the key and the value.

@@ -13,12 +13,12 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// ErrFenced says that the partition was claimed by another owner, or its
-// position was moved, since the batch was read. The caller rolls back; nothing
-// of the batch may be stored by it.
+// ErrFenced means that another owner has claimed the partition, or its position was
+// moved, since the batch was read. The caller rolls back and must store nothing of
+// the batch.
 var ErrFenced = errors.New("the partition has another owner now")
 
-// Position is where a group stands in a partition, as the database has it.
+// Position is the stored position of a group in a partition.
 type Position struct {
 	Group     string
 	Topic     string
@@ -60,8 +60,8 @@ func claim(ctx context.Context, d *db.DB, p *Position) error {
 	})
 }
 
-// restart moves a position to where the log really begins, and fences whoever
-// believed in the old one.
+// restart moves a position to the start of the log, and fences owners that have the
+// old one.
 func restart(ctx context.Context, d *db.DB, p *Position, next int64) error {
 	err := d.Tx(ctx, func(tx *db.Tx) error { return move(ctx, tx, p, next) })
 	if err == nil {
@@ -71,8 +71,7 @@ func restart(ctx context.Context, d *db.DB, p *Position, next int64) error {
 	return err
 }
 
-// move sets a position to where no batch was read, and fences every owner that
-// has the old one.
+// move sets a position without a batch, and fences every owner that has the old one.
 func move(ctx context.Context, tx *db.Tx, p *Position, next int64) error {
 	n, err := tx.Exec(ctx, `UPDATE bus_offset SET next = $1, crc = NULL, epoch = epoch + 1, updated_at = $2
 		WHERE grp = $3 AND topic = $4 AND partition = $5 AND next = $6 AND epoch = $7`,
@@ -91,9 +90,8 @@ WHERE grp = $4 AND topic = $5 AND partition = $6 AND next = $7 AND epoch = $8`
 // crcTable is Castagnoli's polynomial, the one of Kafka's own batches.
 var crcTable = crc32.MakeTable(crc32.Castagnoli)
 
-// checksum identifies a record by its time, key and value. It is kept beside
-// the offset after it, and tells whether the log is still the one that the
-// offset was taken from.
+// checksum identifies a record by its time, key and value. It is stored with the
+// offset after the record, and shows whether the log is still the same.
 func checksum(r *kgo.Record) int64 {
 	var head [16]byte
 	binary.BigEndian.PutUint64(head[:8], uint64(r.Timestamp.UnixMilli()))

@@ -47,8 +47,8 @@ func Enqueue(ctx context.Context, tx *db.Tx, msgs ...Message) error {
 // RelayOptions bound a Relay. Zero values are replaced by the defaults.
 type RelayOptions struct {
 	Name       string        // label in logs and metrics: the feature
-	Batch      int           // most messages in one delivery; 500
-	BatchBytes int           // most bytes of values in one delivery, a larger message goes alone; 4 MiB
+	Batch      int           // messages in one delivery; 500
+	BatchBytes int           // bytes of values in one delivery, a larger message goes alone; 4 MiB
 	Poll       time.Duration // for messages that another process enqueued; 1 s
 	Lease      time.Duration // after which another process takes over from a dead one; 30 s
 	Retry      Backoff       // after a failed delivery; 100 ms to 30 s
@@ -56,10 +56,10 @@ type RelayOptions struct {
 	Registerer prometheus.Registerer
 }
 
-// Relay drains the outbox of one database in the order in which it was filled,
-// at least once. Of several processes one drains: the holder of a lease row. A
-// delivery has half of the lease, so that two never deliver at a time as long
-// as the clocks of the machines differ by less than the other half.
+// Relay drains the outbox of one database, in order and at least once. With several
+// processes, the holder of a lease drains it. A delivery may take half of the lease,
+// so two processes never deliver at a time if the clocks of the machines differ by
+// less than the other half.
 //
 // On PostgreSQL, two transactions that commit at the same time may be drained
 // in either order; messages of one transaction, and of transactions that wait
@@ -74,9 +74,9 @@ type Relay struct {
 	results *prometheus.CounterVec
 }
 
-// NewRelay makes a Relay. deliver publishes the messages or hands them to a
-// part of the same process; it returns nil when they are safe, and may get the
-// same ones again.
+// NewRelay makes a Relay. deliver publishes the messages, or passes them to another
+// part of the process; it returns nil when they are safe, and may get the same ones
+// again.
 func NewRelay(d *db.DB, deliver func(context.Context, []Message) error, opts RelayOptions) (*Relay, error) {
 	if opts.Batch <= 0 {
 		opts.Batch = 500
@@ -121,7 +121,7 @@ func (r *Relay) Notify() {
 	}
 }
 
-// deliveredPoll is the time between two looks of [Relay.Delivered].
+// deliveredPoll is the interval of [Relay.Delivered].
 const deliveredPoll = 20 * time.Millisecond
 
 // Delivered waits until the messages of a topic and key that are in the outbox
@@ -155,8 +155,8 @@ func (r *Relay) Delivered(ctx context.Context, topic string, key []byte) error {
 	}
 }
 
-// Run drains until ctx ends, and gives the lease back. Faults of the database
-// and of deliver are retried.
+// Run drains until ctx ends, and releases the lease. Faults of the database and of
+// deliver are retried.
 func (r *Relay) Run(ctx context.Context) error {
 	backoff := r.opts.Retry
 	poll := time.NewTicker(r.opts.Poll)
@@ -187,7 +187,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	return nil
 }
 
-// drain relays one batch and says how many messages it had.
+// drain relays one batch and returns the number of its messages.
 func (r *Relay) drain(ctx context.Context) (int, error) {
 	ids, msgs, err := r.next(ctx)
 	if err != nil || len(msgs) == 0 {
@@ -202,7 +202,7 @@ func (r *Relay) drain(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("deliver %d messages: %w", len(msgs), err)
 	}
 	r.results.WithLabelValues("ok").Add(float64(len(msgs)))
-	// Not ctx: what is delivered is deleted even while stopping.
+	// Not ctx: delivered messages are deleted during a drain, too.
 	if err := r.remove(context.WithoutCancel(ctx), ids); err != nil {
 		return 0, fmt.Errorf("delete delivered messages: %w", err)
 	}
@@ -220,8 +220,8 @@ var outboxLeases = db.NewLeases(db.LeaseTable{
 	Until:  "until",
 })
 
-// next takes or renews the lease and reads the oldest messages. Nothing is
-// written while the outbox is empty.
+// next claims or renews the lease and reads the oldest messages. Nothing is written
+// while the outbox is empty.
 func (r *Relay) next(ctx context.Context) (ids []int64, msgs []Message, err error) {
 	empty := false
 	err = r.db.View(ctx, func(tx *db.Tx) error {
@@ -244,7 +244,7 @@ func (r *Relay) next(ctx context.Context) (ids []int64, msgs []Message, err erro
 	if err != nil || !held {
 		return nil, nil, err
 	}
-	// After the lease: what the holder before deleted is not read again.
+	// After the lease: messages that the holder before has deleted are not read again.
 	err = r.db.View(ctx, func(tx *db.Tx) error {
 		ids, msgs = nil, nil
 		rows, err := tx.Query(ctx, pending, r.opts.Batch)
@@ -301,9 +301,9 @@ func (r *Relay) remove(ctx context.Context, ids []int64) error {
 	})
 }
 
-// EndLease takes the lease from whoever has it. Where one process owns the
-// database (SQLite, under the lock of the data directory) a lease that is there
-// at the start is of a dead one: without this its successor's messages wait.
+// EndLease ends the lease of any holder. Where one process owns the database (SQLite,
+// under the lock of the data directory), a lease at the start belongs to a dead
+// process, and the messages would wait for its end.
 func EndLease(ctx context.Context, d *db.DB) error {
 	return d.Tx(ctx, func(tx *db.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM outbox_lease`)
@@ -311,8 +311,7 @@ func EndLease(ctx context.Context, d *db.DB) error {
 	})
 }
 
-// release lets another process begin at once; without it, it waits for the
-// lease's end.
+// release lets another process begin at once, instead of at the end of the lease.
 func (r *Relay) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
@@ -320,6 +319,6 @@ func (r *Relay) release(ctx context.Context) {
 		return r.lease.Release(ctx, tx, 0)
 	})
 	if err != nil {
-		r.opts.Log.Info("outbox lease not given back; it ends by itself", "outbox", r.opts.Name, "error", err)
+		r.opts.Log.Info("outbox lease not released; it ends by itself", "outbox", r.opts.Name, "error", err)
 	}
 }

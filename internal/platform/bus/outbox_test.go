@@ -15,6 +15,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // enqueue writes the values first to first+n-1 in one transaction.
@@ -93,12 +94,12 @@ func TestTheOutboxReachesTheTopicWithItsTraceAndHeaders(t *testing.T) {
 			}
 			return w.store(ctx, b)
 		}})
-		eventually(t, "20 rows", func() bool { return len(w.seen()) >= 20 })
+		poll.Until(t, "20 rows", func() bool { return len(w.seen()) >= 20 })
 		w.complete(20)
 		if bad.Load() > 0 {
 			t.Fatalf("%d records lost their trace, header or key", bad.Load())
 		}
-		eventually(t, "an empty outbox", func() bool { return w.outboxSize() == 0 })
+		poll.Until(t, "an empty outbox", func() bool { return w.outboxSize() == 0 })
 	})
 }
 
@@ -189,7 +190,7 @@ func TestTheOutboxSurvivesFailuresAndKeepsItsOrder(t *testing.T) {
 				stop()
 			}
 		}
-		eventually(t, "all messages", func() bool { mu.Lock(); defer mu.Unlock(); return len(arrived) == total })
+		poll.Until(t, "all messages", func() bool { mu.Lock(); defer mu.Unlock(); return len(arrived) == total })
 		mu.Lock()
 		defer mu.Unlock()
 		for i, v := range arrived {

@@ -8,17 +8,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// unowned is a partition that no consumer of Belfry's has. A client that joins the
-// group under the group's name is given partitions, and stores nothing of them.
+// unowned is a partition that no consumer of Belfry owns. A foreign client that joins
+// the group gets partitions, and does not store their records.
 type unowned struct {
 	since     time.Time
 	next, end int64
 	why       string
 }
 
-// lookForOwners notes which partitions no consumer of Belfry's has. Members of the
-// group are told apart by the client id that they give: a client that gives
-// Belfry's is not found out here, and only rights of the cluster keep it away.
+// lookForOwners finds the partitions that no consumer of Belfry owns. Members of the
+// group are identified by their client id. A foreign client with Belfry's client id is
+// not detected; only the ACLs of the cluster keep it out.
 func (c *Consumer) lookForOwners(ctx context.Context, admin *kadm.Client, ends kadm.ListedOffsets, now time.Time) {
 	missing := map[source]unowned{}
 	c.mu.Lock()
@@ -31,7 +31,7 @@ func (c *Consumer) lookForOwners(ctx context.Context, admin *kadm.Client, ends k
 	c.mu.Unlock()
 	if len(missing) > 0 && !c.cfg.Cluster.Alone {
 		if err := c.askGroup(ctx, admin, missing); err != nil {
-			return // what is known stays
+			return // the last result stays
 		}
 	}
 	var positions []Position
@@ -56,8 +56,8 @@ func (c *Consumer) lookForOwners(ctx context.Context, admin *kadm.Client, ends k
 	c.unowned = missing
 }
 
-// askGroup removes the partitions that other members of Belfry's have, and says
-// who has the others.
+// askGroup removes the partitions that other members of Belfry own, and names the
+// owners of the others.
 func (c *Consumer) askGroup(ctx context.Context, admin *kadm.Client, missing map[source]unowned) error {
 	limited, cancel := context.WithTimeout(ctx, c.cfg.HealthEvery)
 	defer cancel()

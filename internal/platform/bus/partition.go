@@ -12,9 +12,9 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// partition is one claim: a queue that the poller fills and one goroutine that
+// claimedPartition is one claim: a queue that the poller fills and one goroutine that
 // handles it. It ends when the claim does; another claim is another partition.
-type partition struct {
+type claimedPartition struct {
 	c      *Consumer
 	at     source
 	ctx    context.Context // of the handler; ends when the drain is over
@@ -24,19 +24,19 @@ type partition struct {
 	done   chan struct{} // closed when the goroutine ended
 	wake   chan struct{} // a token when records came
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	pos    Position
 	queue  []*kgo.Record
 	bytes  int
 	paused bool
 	last   error // of the last Handle; nil after a good one
-	broken bool  // what is stored at the position may not be decodable
+	broken bool  // the batch stored at the position may not be decodable
 }
 
 // start begins the goroutine of a claim.
-func (c *Consumer) start(pos Position) *partition {
+func (c *Consumer) start(pos Position) *claimedPartition {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &partition{c: c, at: source{pos.Topic, pos.Partition}, ctx: ctx, cancel: cancel, pos: pos,
+	p := &claimedPartition{c: c, at: source{pos.Topic, pos.Partition}, ctx: ctx, cancel: cancel, pos: pos,
 		stop: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	go func() {
 		defer close(p.done)
@@ -46,16 +46,16 @@ func (c *Consumer) start(pos Position) *partition {
 	return p
 }
 
-func (p *partition) stopOnce() { p.once.Do(func() { close(p.stop) }) }
+func (p *claimedPartition) stopOnce() { p.once.Do(func() { close(p.stop) }) }
 
-// end stops without waiting; what the handler is at is fenced or rolled back.
-func (p *partition) end() {
+// end stops without waiting; a running handler is fenced or rolled back.
+func (p *claimedPartition) end() {
 	p.stopOnce()
 	p.cancel()
 }
 
-// add queues records and says whether fetching must pause.
-func (p *partition) add(records []*kgo.Record) (pause bool) {
+// add queues records and reports whether fetching must pause.
+func (p *claimedPartition) add(records []*kgo.Record) (pause bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range records {
@@ -73,8 +73,8 @@ func (p *partition) add(records []*kgo.Record) (pause bool) {
 	return true
 }
 
-// resume says whether fetching must go on.
-func (p *partition) resume() bool {
+// resume reports whether fetching must continue.
+func (p *claimedPartition) resume() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.paused || len(p.queue) >= p.c.cfg.MaxRecords || p.bytes >= p.c.cfg.MaxBytes/2 && len(p.queue) > 0 {
@@ -86,9 +86,9 @@ func (p *partition) resume() bool {
 
 func weight(r *kgo.Record) int { return len(r.Key) + len(r.Value) + 64 }
 
-// suspect lets the partition look whether the stored batch at its position can be
-// decoded, once what is queued was handled.
-func (p *partition) suspect() {
+// suspect makes the partition check whether the batch stored at its position can be
+// decoded, once the queue is empty.
+func (p *claimedPartition) suspect() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.broken = true
@@ -98,11 +98,11 @@ func (p *partition) suspect() {
 	}
 }
 
-func (p *partition) run() {
+func (p *claimedPartition) run() {
 	for {
 		batch, err := p.take()
 		if err != nil {
-			p.c.cfg.Log.Warn("claiming anew", "topic", p.at.topic, "partition", p.at.partition, "reason", err)
+			p.c.cfg.Log.Warn("claiming again", "topic", p.at.topic, "partition", p.at.partition, "reason", err)
 			p.c.abandon(p)
 			return
 		}
@@ -135,8 +135,8 @@ func (p *partition) run() {
 	}
 }
 
-// take cuts the next batch off the queue; nil if it is empty.
-func (p *partition) take() (*Batch, error) {
+// take removes the next batch from the queue; nil if it is empty.
+func (p *claimedPartition) take() (*Batch, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.queue) == 0 {
@@ -152,7 +152,9 @@ func (p *partition) take() (*Batch, error) {
 		if n > 0 && (n >= p.c.cfg.MaxRecords || size+w > p.c.cfg.MaxBytes) {
 			break
 		}
-		n, size, next = n+1, size+w, r.Offset+1
+		n++
+		size += w
+		next = r.Offset + 1
 	}
 	batch := newBatch(p.c.cfg.Cluster, p.c.cfg.OwnOnly, p.pos, p.queue[:n])
 	p.queue = p.queue[n:]
@@ -164,7 +166,7 @@ func (p *partition) take() (*Batch, error) {
 }
 
 // handle repeats a batch until it is stored; false if the claim has ended.
-func (p *partition) handle(batch *Batch) bool {
+func (p *claimedPartition) handle(batch *Batch) bool {
 	c := p.c
 	backoff := c.cfg.Retry
 	for {
@@ -213,8 +215,8 @@ func (p *partition) handle(batch *Batch) bool {
 	}
 }
 
-// store has a batch handled. One of which nothing is left only moves the position.
-func (p *partition) store(ctx context.Context, batch *Batch) error {
+// store calls Handle. An empty batch only moves the position.
+func (p *claimedPartition) store(ctx context.Context, batch *Batch) error {
 	if len(batch.Records) > 0 {
 		return p.c.cfg.Handle(ctx, batch)
 	}
@@ -222,7 +224,7 @@ func (p *partition) store(ctx context.Context, batch *Batch) error {
 }
 
 // wait sleeps before a repetition; false if the claim ends meanwhile.
-func (p *partition) wait(backoff *Backoff) bool {
+func (p *claimedPartition) wait(backoff *Backoff) bool {
 	ctx, cancel := context.WithCancel(p.ctx)
 	defer cancel()
 	go func() {

@@ -13,7 +13,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// ProducerConfig is what a Producer needs.
+// ProducerConfig has the settings of a Producer.
 type ProducerConfig struct {
 	Cluster         Cluster
 	ClientID        string        // shown by the brokers; empty = "belfry"
@@ -55,8 +55,8 @@ func NewProducer(cfg ProducerConfig) (*Producer, error) {
 	p.cl, err = cfg.Cluster.Client(cfg.ClientID,
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchMaxBytes(int32(cfg.MaxMessageBytes)),
-		// No RecordDeliveryTimeout: it counts from the record's own time, so that what
-		// waited in an outbox for longer would never be sent. Publish has a deadline.
+		// No RecordDeliveryTimeout: it counts from the record's own time, so a record
+		// that waited in an outbox for longer would never be sent. Publish has a deadline.
 		kgo.ProduceRequestTimeout(10*time.Second),
 		kgo.UnknownTopicRetries(3),
 		kgo.MaxBufferedRecords(50_000),
@@ -117,7 +117,7 @@ func (p *Producer) Publish(ctx context.Context, msgs ...Message) error {
 // Deliver is Publish in the form that [NewRelay] takes.
 func (p *Producer) Deliver(ctx context.Context, msgs []Message) error { return p.Publish(ctx, msgs...) }
 
-// Close waits for what is under way, until ctx ends, and closes the connections.
+// Close waits for running deliveries, until ctx ends, and closes the connections.
 func (p *Producer) Close(ctx context.Context) error {
 	err := p.cl.Flush(ctx)
 	p.cl.Close()
@@ -138,7 +138,7 @@ func (p *Producer) record(ctx context.Context, m Message) *kgo.Record {
 	return r
 }
 
-// describe gives a produce error its kind.
+// describe gives an error of producing its kind.
 func describe(err error, topic string) error {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -152,6 +152,6 @@ func describe(err error, topic string) error {
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		return errs.New(errs.CodeForbidden, "the Kafka user may not write to topic %s", topic).Because(err)
 	}
-	return errs.New(errs.CodeUnavailable, "the bus does not take messages for topic %s now",
+	return errs.New(errs.CodeUnavailable, "messages for topic %s cannot be published at the moment",
 		topic).Because(err).After(time.Second)
 }

@@ -171,18 +171,6 @@ func (w *world) seen() []string {
 	return list
 }
 
-// eventually polls until ok answers true.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", patience, what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
 // consume runs a consumer; the function it returns stops it and waits.
 func (w *world) consume(cfg bus.Config) (*bus.Consumer, func()) {
 	w.t.Helper()

@@ -8,17 +8,17 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// A stored batch that cannot be decoded would stop its partition for good: it is
-// the same at every repetition, and after a restart. The partition moves past it,
-// and what was skipped is told.
+// A stored batch that cannot be decoded would stop its partition for ever: it is the
+// same at every repetition, and after a restart. The partition moves past it, and the
+// skipped records are reported.
 
-// inspectFor bounds the look at what is stored at a position.
+// inspectFor limits the inspection of the batch stored at a position.
 const inspectFor = 30 * time.Second
 
 // skipUndecodable moves the position past batches that cannot be decoded, if the
-// next ones are such. It reports whether it did; the claim has ended then. The
+// next ones cannot. It is true if it did; the claim has ended then. The
 // queue is empty: the position is where the client reads.
-func (p *partition) skipUndecodable() bool {
+func (p *claimedPartition) skipUndecodable() bool {
 	c := p.c
 	p.mu.Lock()
 	pos := p.pos

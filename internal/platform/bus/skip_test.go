@@ -19,6 +19,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // rawBatch is a batch with a right checksum whose records are what is given.
@@ -92,7 +93,9 @@ func (w *world) inject(topic string, batch []byte) bool {
 	rt := kmsg.NewProduceRequestTopic()
 	rt.Topic, rt.Partitions = topic, []kmsg.ProduceRequestTopicPartition{p}
 	req := kmsg.NewPtrProduceRequest()
-	req.Acks, req.TimeoutMillis, req.Topics = -1, 5000, []kmsg.ProduceRequestTopic{rt}
+	req.Acks = -1
+	req.TimeoutMillis = 5000
+	req.Topics = []kmsg.ProduceRequestTopic{rt}
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(int16(kmsg.Produce), 9)
 	old, err := w.cluster.Client("test", kgo.MaxVersions(versions))
@@ -126,17 +129,17 @@ func TestABatchThatCannotBeDecodedIsSkippedAndTold(t *testing.T) {
 					first = 4
 				}
 				c, stop := w.consume(bus.Config{Group: group, Topics: []string{topic}, HealthEvery: 50 * time.Millisecond})
-				eventually(t, "records are skipped", func() bool {
+				poll.Until(t, "records are skipped", func() bool {
 					w.mu.Lock()
 					defer w.mu.Unlock()
 					return len(w.skipped) > 0
 				})
 				w.publish(p, topic, first, 5)
-				eventually(t, "the rows behind", func() bool {
+				poll.Until(t, "the rows behind", func() bool {
 					list := w.seen()
 					return len(list) > 0 && list[len(list)-1] == fmt.Sprintf("%05d", first+4)
 				})
-				eventually(t, "ready", func() bool { return c.Ready() == nil })
+				poll.Until(t, "ready", func() bool { return c.Ready() == nil })
 				stop()
 				w.mu.Lock()
 				defer w.mu.Unlock()
@@ -151,7 +154,7 @@ func TestABatchThatCannotBeDecodedIsSkippedAndTold(t *testing.T) {
 				// A restart has nothing left to skip.
 				w.consume(bus.Config{Group: group, Topics: []string{topic}})
 				w.publish(p, topic, first+5, 1)
-				eventually(t, "the row after a restart", func() bool {
+				poll.Until(t, "the row after a restart", func() bool {
 					list := w.seen()
 					return list[len(list)-1] == fmt.Sprintf("%05d", first+5)
 				})
@@ -221,7 +224,7 @@ func TestOnlyRecordsThatBelfryPublishedAreOwn(t *testing.T) {
 		w.cluster.Key = []byte("a key of the installation")
 		w.publish(own, topic, 1, 1)
 		w.consume(bus.Config{Group: id.New(), Topics: []string{topic}, OwnOnly: true, MaxRecords: 1})
-		eventually(t, "the second row", func() bool { return len(w.seen()) >= 2 })
+		poll.Until(t, "the second row", func() bool { return len(w.seen()) >= 2 })
 		w.complete(2)
 	})
 }
@@ -265,12 +268,12 @@ func TestAClientThatJoinsTheGroupOfAConsumerThatIsAloneTakesNothing(t *testing.T
 		HealthEvery:  50 * time.Millisecond,
 	})
 	w.publish(w.producer(), topic, 0, 10)
-	eventually(t, "the thief is given records", func() bool {
+	poll.Until(t, "the thief is given records", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		return thief.PollFetches(ctx).NumRecords() > 0
 	})
-	eventually(t, "the rows", func() bool { return len(w.seen()) >= 10 })
+	poll.Until(t, "the rows", func() bool { return len(w.seen()) >= 10 })
 	w.complete(10)
 	if err := c.Ready(); err != nil {
 		t.Error(err)
@@ -296,22 +299,22 @@ func TestPartitionsThatAForeignMemberTookAreAFault(t *testing.T) {
 			t.Fatal(err)
 		}
 		admin := kadm.NewClient(thief)
-		eventually(t, "the thief is the only member", func() bool {
+		poll.Until(t, "the thief is the only member", func() bool {
 			groups, err := admin.DescribeGroups(t.Context(), topic)
 			return err == nil && groups[topic].State == "Stable" && len(groups[topic].Members) == 1
 		})
 		c, _ := w.consume(cfg)
 		w.publish(w.producer(), topic, 0, 10)
-		eventually(t, "a fault that names the member", func() bool {
+		poll.Until(t, "a fault that names the member", func() bool {
 			err := c.Ready()
 			return err != nil && strings.Contains(err.Error(), `"aaa"`) && strings.Contains(err.Error(), topic+"/0")
 		})
-		eventually(t, "the lag", func() bool {
+		poll.Until(t, "the lag", func() bool {
 			list := c.Health()
 			return len(list) == 1 && list[0].State == bus.NoMembers && list[0].Lag() == 10
 		})
 		thief.CloseAllowingRebalance()
-		eventually(t, "ready again", func() bool { return c.Ready() == nil && len(w.seen()) == 10 })
+		poll.Until(t, "ready again", func() bool { return c.Ready() == nil && len(w.seen()) == 10 })
 	})
 }
 

@@ -23,14 +23,14 @@ type Table struct {
 	apply   func(Record) error
 	decoder *Decoder
 
-	mu     sync.Mutex // one Sync at a time; guards what follows
+	mu     sync.Mutex // one Sync at a time; guards the fields below
 	client *kgo.Client
 	next   map[int32]int64 // offset after the last record read, by partition
 	lost   int             // stretches that cannot be decoded, skipped
 }
 
-// NewTable makes a Table of a topic that exists. apply is told each record in
-// order, within Sync; its error ends the Sync, and the record comes again.
+// NewTable makes a Table of a topic that exists. apply gets each record in order,
+// within Sync; its error ends the Sync, and the record is applied again by the next.
 func NewTable(ctx context.Context, cluster Cluster, topic string, apply func(Record) error) (*Table, error) {
 	decoder, err := NewDecoder()
 	if err != nil {
@@ -144,7 +144,7 @@ func (t *Table) skip(ctx context.Context, ends kadm.ListedOffsets) error {
 	return nil
 }
 
-// seek makes the client read on behind what was applied.
+// seek makes the client continue after the applied records.
 func (t *Table) seek() {
 	offsets := map[int32]kgo.EpochOffset{}
 	for p, o := range t.next {
@@ -170,7 +170,7 @@ func (t *Table) behind(ends kadm.ListedOffsets) bool {
 	return late
 }
 
-// notNow gives a fault of the brokers its kind.
+// notNow makes a fault of the brokers Unavailable.
 func notNow(err error) error {
 	return errs.New(errs.CodeUnavailable, "the bus does not answer").Because(err)
 }

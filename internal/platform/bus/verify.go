@@ -13,7 +13,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// Restart tells that a position did not fit the log and begins again.
+// Restart describes a position that did not fit the log and starts again.
 type Restart struct {
 	Group     string
 	Topic     string
@@ -22,7 +22,7 @@ type Restart struct {
 	Reason    Reason
 }
 
-// Reason is why a position could not be kept.
+// Reason is the cause of a restart.
 type Reason string
 
 // The reasons.
@@ -32,16 +32,16 @@ const (
 	Changed Reason = "changed" // the record before it is another one
 )
 
-// extent is what a partition's log holds now.
+// extent describes the log of a partition.
 type extent struct {
 	start, end int64
 	crc        int64 // of the record before the asked position
 	known      bool  // whether that record is there
 }
 
-// fit is the decision over one position: where to read on, and why if that is
-// not where it stands. Records that come twice are harmless, since consumers
-// know their events by id; records that are skipped are lost.
+// fit decides where to continue reading, and returns a reason if that is not the
+// position. Records that are read twice are harmless, because consumers recognise
+// their events by id; records that are skipped are lost.
 func fit(p Position, log extent) (next int64, why Reason) {
 	switch {
 	case p.Next > log.end:
@@ -57,18 +57,18 @@ func fit(p Position, log extent) (next int64, why Reason) {
 	return p.Next, ""
 }
 
-// VerifyOffsets checks every position of the database against the log: a log
-// that lost its end, or was begun anew after a crash, must not be read from an
-// offset that means another record now. A position that does not fit gets a
-// new epoch and the start of the log. Called before the embedded broker takes
-// foreign records, and safe beside running consumers.
+// VerifyOffsets checks every position of the database against the log: after a log
+// lost its end, or was created again after a crash, an offset may mean another
+// record. A position that does not fit gets a new epoch and the start of the log. It
+// is called before the embedded broker accepts foreign records, and is safe while
+// consumers run.
 func VerifyOffsets(ctx context.Context, cluster Cluster, d *db.DB) ([]Restart, error) {
 	positions, err := Positions(ctx, d)
 	if err != nil || len(positions) == 0 {
 		return nil, err
 	}
 	// After the rows: an end that is read later can only be larger.
-	logs, err := look(ctx, cluster, positions)
+	logs, err := extents(ctx, cluster, positions)
 	if err != nil {
 		return nil, fmt.Errorf("compare the stored offsets with the log: %w", err)
 	}
@@ -91,9 +91,9 @@ func VerifyOffsets(ctx context.Context, cluster Cluster, d *db.DB) ([]Restart, e
 	return list, nil
 }
 
-// look finds the extents of the positions' logs, in their order. A topic that
+// extents finds the extents of the positions' logs, in their order. A topic that
 // does not exist is an empty log.
-func look(ctx context.Context, cluster Cluster, positions []Position) ([]extent, error) {
+func extents(ctx context.Context, cluster Cluster, positions []Position) ([]extent, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	cl, err := cluster.Client("belfry-verify")
@@ -143,7 +143,7 @@ func offsetOf(list kadm.ListedOffsets, p Position) (int64, error) {
 	return o.Offset, o.Err
 }
 
-// before reads the record at the offset before the position. It was a record
+// before reads the record at the offset before the position. There was a record
 // when the position was stored, so that reading at its offset always answers:
 // with it, or, if it was deleted since, with a later one.
 func before(ctx context.Context, cluster Cluster, p Position, log *extent) error {

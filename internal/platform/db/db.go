@@ -1,15 +1,19 @@
-// Package db opens the database of one feature: a SQLite file on one machine,
-// a PostgreSQL schema past it. A feature writes ONE Store over database/sql for
-// both: $1 parameters, TEXT/BIGINT/BYTEA/BOOLEAN, times as BIGINT microseconds.
+// Package db opens the database of one feature: a SQLite file with one process, a
+// PostgreSQL schema with several processes. A feature writes ONE Store over
+// database/sql for both: $1 parameters, TEXT/BIGINT/BYTEA/BOOLEAN, times as BIGINT
+// microseconds.
 //
 // Writes go through [DB.Tx], reads through [DB.View]. SQLite has exactly one
 // writing connection, so a Tx waits for the one before it; features that write
 // for many callers gather them with a [Writer] first (group commit).
 //
-// Durability: SQLite runs in WAL mode with synchronous=FULL (NORMAL loses
-// commits on power loss), PostgreSQL with its own synchronous_commit. When an
-// fsync fails, what the page cache holds is unknown: the DB refuses everything
-// from then on and says so on [DB.Failed]; the process must end, not retry.
+// [Collect] reads lists, [Leases] share work between processes, [Snapshot] keeps
+// derived values in memory.
+//
+// Durability: SQLite runs in WAL mode with synchronous=FULL (NORMAL loses commits on
+// power loss), PostgreSQL with its own synchronous_commit. After a failed fsync, the
+// content of the page cache is unknown: the DB refuses everything from then on and
+// reports it on [DB.Failed]; the process must end, not retry.
 package db
 
 import (
@@ -59,8 +63,8 @@ type DB struct {
 	read    *sql.DB
 	write   *sql.DB // PostgreSQL: the same pool as read
 
-	// SQLite's one writing connection and its prepared statements; whoever
-	// holds the one token of writer owns both.
+	// SQLite's only writing connection and its prepared statements. The goroutine
+	// that holds the token of writer owns both.
 	writer chan struct{}
 	conn   *sql.Conn
 	stmts  map[string]*sql.Stmt
@@ -69,7 +73,7 @@ type DB struct {
 	failOnce sync.Once
 	down     atomic.Bool
 
-	full atomic.Bool // the last write found no room on the disk; see Ping
+	full atomic.Bool // the last write failed because the disk is full; see Ping
 	file string      // SQLite's file
 }
 
@@ -104,14 +108,14 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return d, nil
 }
 
-// busyTimeout is how long a connection of SQLite waits for a lock that another
-// process holds.
+// busyTimeout is the time for which a connection of SQLite waits for the lock of
+// another process.
 const busyTimeout = 10 * time.Second
 
 // caches divides the memory for page caches: two thirds for the writer, which
 // keeps the upper pages of its trees, and the rest for the readers, whose caches
-// are dropped whenever something was written. SQLite keeps what it has once
-// taken, so that what a connection may take is what it will have in the end.
+// are dropped after every write. SQLite does not free memory of its caches, so each
+// connection takes its whole part in the end.
 func (cfg *Config) caches() (writer, reader string) {
 	kib := cfg.Cache >> 10
 	of := func(n int64) string { return fmt.Sprintf("cache_size(-%d)", max(n, leastCache)) }
@@ -158,9 +162,9 @@ func (d *DB) openSQLite(ctx context.Context, cfg Config) error {
 	return nil
 }
 
-// idleTransaction is how long PostgreSQL waits for the next statement of a
-// transaction. A process that is frozen or cut off in the middle of one keeps
-// its locks until then, and holds up every other.
+// idleTransaction is the time for which PostgreSQL waits for the next statement of a
+// transaction. A process that is suspended or disconnected in the middle of one keeps
+// its locks until then, and blocks every other process.
 const idleTransaction = 15 * time.Second
 
 func (d *DB) openPostgres(ctx context.Context, cfg Config) error {
@@ -189,9 +193,8 @@ func (d *DB) openPostgres(ctx context.Context, cfg Config) error {
 	d.read.SetMaxIdleConns(cfg.Conns)
 	d.read.SetConnMaxIdleTime(5 * time.Minute)
 	var collate, encoding string
-	err = d.read.QueryRowContext(ctx,
-		`SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()`).Scan(&collate,
-		&encoding)
+	err = d.read.QueryRowContext(ctx, `SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database
+		WHERE datname = current_database()`).Scan(&collate, &encoding)
 	if err != nil {
 		return err
 	}
@@ -221,15 +224,15 @@ func (d *DB) Close() error {
 	return errors.Join(list...)
 }
 
-// Failed receives one error when the database must not be used any more (an
-// fsync failed). The process must end.
+// Failed receives one error when the database must not be used any longer (an fsync
+// failed). The process must end.
 func (d *DB) Failed() <-chan error { return d.failed }
 
-// Ping says whether the database answers and, after a write that found no room
-// on the disk, whether there is room again.
+// Ping checks that the database answers and, after a write failed because the disk
+// was full, that it can write again.
 func (d *DB) Ping(ctx context.Context) error {
 	if d.full.Load() {
-		return d.findRoom(ctx)
+		return d.checkDisk(ctx)
 	}
 	return d.View(ctx, func(tx *Tx) error {
 		var one int
@@ -237,8 +240,8 @@ func (d *DB) Ping(ctx context.Context) error {
 	})
 }
 
-// Tx is one transaction: [DB.Tx] gives a writing one, [DB.View] a snapshot to
-// read. It belongs to the goroutine that runs the function.
+// Tx is one transaction: [DB.Tx] begins a writing one, [DB.View] a read-only snapshot.
+// It belongs to the goroutine that runs the function.
 type Tx struct {
 	Engine Engine
 	tx     *sql.Tx
@@ -272,7 +275,8 @@ func (d *DB) tx(ctx context.Context, fn func(*Tx) error) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		t.conn, t.stmts = d.conn, d.stmts
+		t.conn = d.conn
+		t.stmts = d.stmts
 	} else {
 		conn, err := d.write.Conn(ctx)
 		if err != nil {
@@ -318,7 +322,7 @@ func (d *DB) deadline(ctx context.Context) (context.Context, context.CancelFunc)
 	return context.WithTimeout(ctx, d.timeout)
 }
 
-// Exec runs a statement and gives the number of rows that it changed.
+// Exec runs a statement and returns the number of rows that it changed.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	var res sql.Result
 	var err error
@@ -353,8 +357,8 @@ func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
 	return t.tx.QueryRowContext(ctx, query, args...)
 }
 
-// maxStatements bounds the writer's cache; the texts of queries are constants,
-// so that reaching it means that somebody builds query texts from data.
+// maxStatements limits the writer's cache. The texts of queries are constants: more of
+// them mean that code builds query texts from data.
 const maxStatements = 500
 
 func (t *Tx) prepared(ctx context.Context, query string) (*sql.Stmt, error) {

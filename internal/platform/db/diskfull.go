@@ -12,21 +12,20 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// A disk without room fails writes and leaves reads alone, so that a check that
-// only reads says that all is well. From the first write that found no room,
-// Ping writes itself, until that succeeds:
+// A full disk fails writes but not reads, so a health check that only reads would
+// pass. After the first write that failed for it, Ping writes itself until that
+// succeeds:
 //
-//	ok --a write finds no room--> full --findRoom--> ok
+//	ok --a write fails--> full --checkDisk--> ok
 //
-// A small write alone proves little: SQLite takes it into the part of the WAL
-// that it has already. So on SQLite a file of roomBytes comes first.
+// A small write proves little, because SQLite puts it into the part of the WAL that
+// is allocated already. So on SQLite a file of probeBytes is written first.
 
-// roomBytes is how much the disk of a SQLite file must take before it counts as
-// having room.
-const roomBytes = 1 << 20
+// probeBytes must fit on the disk of a SQLite file before writes count as possible.
+const probeBytes = 1 << 20
 
-// noRoom reports whether err says that the disk (or its quota) is full.
-func noRoom(err error) bool {
+// diskFull reports whether err means that the disk (or its quota) is full.
+func diskFull(err error) bool {
 	var lite *sqlite.Error
 	if errors.As(err, &lite) {
 		return lite.Code()&0xff == sqlite3.SQLITE_FULL
@@ -35,11 +34,10 @@ func noRoom(err error) bool {
 	return errors.As(err, &pg) && pg.Code == "53100"
 }
 
-// findRoom writes as a caller would; when that succeeds, the disk counts as
-// having room again.
-func (d *DB) findRoom(ctx context.Context) error {
+// checkDisk writes as a caller would; the disk is no longer full if that succeeds.
+func (d *DB) checkDisk(ctx context.Context) error {
 	if d.Engine == SQLite {
-		if err := tryFile(d.file + "-room"); err != nil {
+		if err := ProbeDisk(d.file+"-room", probeBytes); err != nil {
 			return fmt.Errorf("writes are refused since the disk was full: %w", err)
 		}
 	}
@@ -59,14 +57,15 @@ func (d *DB) findRoom(ctx context.Context) error {
 	return nil
 }
 
-// tryFile writes a file of roomBytes, down to the disk, and removes it.
-func tryFile(name string) (err error) {
+// ProbeDisk writes a file of so many bytes, with an fsync, and removes it. An error
+// means that the disk has no space for it.
+func ProbeDisk(name string, bytes int) (err error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close(), os.Remove(name)) }()
-	if _, err := f.Write(make([]byte, roomBytes)); err != nil {
+	if _, err := f.Write(make([]byte, bytes)); err != nil {
 		return err
 	}
 	return f.Sync()

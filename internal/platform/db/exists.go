@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// Exists reports whether the feature's database was ever opened, without making
-// one: [Open] creates what is missing.
+// Exists reports whether the feature's database was ever opened. Unlike [Open] it does
+// not create one.
 func Exists(ctx context.Context, cfg Config) (bool, error) {
 	if cfg.URL == "" {
 		_, err := os.Stat(filepath.Join(cfg.DataDir, cfg.Feature+".db"))

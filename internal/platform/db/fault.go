@@ -15,13 +15,13 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// describe gives an engine's fault its kind: what a restart or a free disk
-// cures is Unavailable, and an I/O error of SQLite ends the DB.
+// describe gives an engine's fault its kind: faults that a restart or more disk space
+// cures are Unavailable, and an I/O error of SQLite ends the DB.
 func (d *DB) describe(err error) error {
 	if err == nil {
 		return nil
 	}
-	if noRoom(err) {
+	if diskFull(err) {
 		d.full.Store(true)
 	}
 	var described *errs.Error
@@ -48,7 +48,7 @@ func (d *DB) describe(err error) error {
 }
 
 func unavailable(err error) error {
-	return errs.New(errs.CodeUnavailable, "the database does not take this now").Because(err).After(time.Second)
+	return errs.New(errs.CodeUnavailable, "the database is not available at the moment").Because(err).After(time.Second)
 }
 
 // fail marks the DB as unusable. A full disk is not such a failure (SQLite
@@ -102,8 +102,8 @@ func Unique(err error) bool {
 		(lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || lite.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
-// Broken reports whether err is a fault of the database itself (or the end of
-// the context), as opposed to what was found in it.
+// Broken reports whether err is a fault of the database itself (or the end of the
+// context), as opposed to an error in its content.
 func Broken(err error) bool {
 	var lite *sqlite.Error
 	var pg *pgconn.PgError

@@ -13,9 +13,9 @@ import (
 // prepared texts; a larger one gains nothing measurable on SQLite.
 var chunks = [...]int{64, 8, 1}
 
-// Insert writes many rows in the order given. conflict is what follows VALUES
-// ("ON CONFLICT ..."), or empty; without it PostgreSQL takes the rows by COPY,
-// which is one of the few places where the engines differ.
+// Insert writes many rows in the order given. conflict is the clause after VALUES
+// ("ON CONFLICT ..."), or empty; without it PostgreSQL uses COPY, one of the few
+// places where the engines differ.
 func (t *Tx) Insert(ctx context.Context, table string, columns []string, conflict string, rows [][]any) error {
 	if len(rows) == 0 {
 		return nil
@@ -45,9 +45,9 @@ func (t *Tx) Insert(ctx context.Context, table string, columns []string, conflic
 	return nil
 }
 
-// insertText writes the statement. To SQLite $1 is a name, which its driver looks
-// up in a list for every value: with hundreds of them that took a quarter of
-// the CPU of an append. A plain ? has no name.
+// insertText writes the statement. For SQLite's driver $1 is a name, which it looks up
+// in a list for every value: with hundreds of them that took a quarter of the CPU of
+// an append. A plain ? has no name.
 func insertText(engine Engine, table string, columns []string, conflict string, rows int) string {
 	var b strings.Builder
 	b.WriteString("INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES ")

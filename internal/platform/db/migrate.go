@@ -57,7 +57,7 @@ func (d *DB) migrate(ctx context.Context, schemas []Schema) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS room (at BIGINT NOT NULL)`); err != nil { // of findRoom
+		if _, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS room (at BIGINT NOT NULL)`); err != nil { // of checkDisk
 			return err
 		}
 		for _, s := range schemas {

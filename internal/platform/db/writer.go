@@ -7,16 +7,15 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// Writer is group commit: many callers hand in work, few transactions carry it.
-// A free lane takes everything that waits (up to a limit) at once, so a lone
-// caller waits for no timer, and while one commit is being fsynced the next
-// batch gathers by itself.
+// Writer is group commit: the work of many callers is written in few transactions. A
+// free lane takes everything in the queue (up to a limit) at once. So a single caller
+// does not wait for a timer, and the next batch gathers while a commit is fsynced.
 type Writer[T any] struct {
 	flush  func(context.Context, []T) error
 	weigh  func(T) int
 	limits Limits
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	queue  []waiting[T]
 	weight int
 	closed bool
@@ -30,21 +29,21 @@ type waiting[T any] struct {
 
 // Limits of a Writer.
 type Limits struct {
-	Batch int // most weight in one flush; an item alone may weigh more
-	Queue int // most weight that may wait; past it Do answers Unavailable
+	Batch int // weight of one flush; a single item may be larger
+	Queue int // weight of the queue; beyond it Do returns Unavailable
 	Lanes int // flushes at the same time: 1 on SQLite, a few on PostgreSQL
 }
 
 // NewWriter makes a Writer. flush writes a batch in one transaction and returns
-// nil only when it is durable; an answer for each item goes into the item
-// itself. weigh gives an item's share of the limits (rows, bytes).
+// nil only when it is durable; the result of each item goes into the item itself.
+// weigh returns the share of an item in the limits (rows, bytes).
 func NewWriter[T any](limits Limits, weigh func(T) int, flush func(context.Context, []T) error) *Writer[T] {
 	return &Writer[T]{flush: flush, weigh: weigh, limits: limits, wake: make(chan struct{}, 1)}
 }
 
-// Do hands in an item and returns when the flush that carried it ended. When ctx
-// ends first the outcome is unknown (the item may still be written), and the
-// caller must not touch the item again.
+// Do enqueues an item and returns when its flush has ended. When ctx ends first, the
+// outcome is unknown (the item may still be written), and the caller must not use the
+// item again.
 func (w *Writer[T]) Do(ctx context.Context, item T) error {
 	done := make(chan error, 1)
 	w.mu.Lock()
@@ -55,7 +54,7 @@ func (w *Writer[T]) Do(ctx context.Context, item T) error {
 	case w.weight > 0 && w.weight+w.weigh(item) > w.limits.Queue:
 		w.mu.Unlock()
 		return errs.New(errs.CodeUnavailable,
-			"more is waiting to be written than the server holds; send it again in a moment")
+			"too many writes are waiting; send the request again in a moment")
 	}
 	w.queue = append(w.queue, waiting[T]{item, done})
 	w.weight += w.weigh(item)
@@ -69,8 +68,8 @@ func (w *Writer[T]) Do(ctx context.Context, item T) error {
 	}
 }
 
-// Run flushes until ctx ends, then flushes what waits and returns. A failed
-// flush fails the items it carried, not the Writer.
+// Run flushes until ctx ends, then flushes the queue and returns. A failed flush fails
+// its items, not the Writer.
 func (w *Writer[T]) Run(ctx context.Context) error {
 	var lanes sync.WaitGroup
 	for range max(1, w.limits.Lanes) {
@@ -87,7 +86,7 @@ func (w *Writer[T]) Run(ctx context.Context) error {
 	return nil
 }
 
-// next flushes one batch; false when there is none left and there will be none.
+// next flushes one batch; false when the queue is empty and closed.
 func (w *Writer[T]) next(ctx context.Context) bool {
 	batch := w.take()
 	if len(batch) == 0 {
@@ -105,7 +104,7 @@ func (w *Writer[T]) next(ctx context.Context) bool {
 	for i, b := range batch {
 		items[i] = b.item
 	}
-	// Not ctx: a drain finishes what was handed in. The database has its own deadline.
+	// Not ctx: a drain writes the queue. The database has its own deadline.
 	err := w.flush(context.WithoutCancel(ctx), items)
 	for _, b := range batch {
 		b.done <- err

@@ -47,7 +47,7 @@ func ParseFrontier(size uint64, b []byte) (*Frontier, error) {
 }
 
 // AppendBinary appends the hashes to b, left to right, 32 bytes each. The size
-// is not part of it: whoever stores a frontier stores the size beside it.
+// is not part of it: store the size with a frontier.
 func (f *Frontier) AppendBinary(b []byte) ([]byte, error) {
 	for i := range f.hashes {
 		b = append(b, f.hashes[i][:]...)

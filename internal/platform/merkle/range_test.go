@@ -22,7 +22,7 @@ func rebuild(from, to, size int, left, leaves, right []merkle.Hash) (merkle.Hash
 	return v.Finish(right)
 }
 
-func ends(t *testing.T, tree *tree, from, to, size int) (left, right []merkle.Hash) {
+func ends(t *testing.T, tree *testTree, from, to, size int) (left, right []merkle.Hash) {
 	t.Helper()
 	left, err := merkle.LeftHashes(uint64(from), tree.read)
 	if err != nil {
@@ -79,7 +79,9 @@ func TestARangeRebuildsEveryRootOnItsWay(t *testing.T) {
 func TestAChangedRangeNeverReachesTheRoot(t *testing.T) {
 	tree := newTree(40)
 	for _, r := range [][3]int{{5, 13, 29}, {0, 7, 11}, {8, 16, 32}, {3, 3, 9}, {9, 27, 27}} {
-		from, to, size := r[0], r[1], r[2]
+		from := r[0]
+		to := r[1]
+		size := r[2]
 		left, right := ends(t, tree, from, to, size)
 		leaves := tree.leaves()[from:to]
 		want := tree.root(t, size)

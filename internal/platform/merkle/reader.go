@@ -11,7 +11,7 @@ const maxCachedTiles = 2 * (maxLevels/TileHeight + 1)
 // TileReader reads subtree hashes of a tree of one size out of its tiles,
 // fetching each tile once and hashing in it only as far up as it was asked. Make
 // one for a proof or for a run of proofs near each other, then drop it; it
-// belongs to one goroutine. Its tiles are not verified: whoever does not trust
+// belongs to one goroutine. Its tiles are not verified: a caller that does not trust
 // their source verifies the proofs built from them.
 type TileReader struct {
 	size  uint64

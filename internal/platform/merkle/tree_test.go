@@ -12,14 +12,14 @@ import (
 
 // tree keeps every complete subtree of a log in memory, level by level: the
 // source of truth that readers and tiles of the tests are cut from.
-type tree struct{ levels [][]merkle.Hash }
+type testTree struct{ levels [][]merkle.Hash }
 
-func newTree(size int) *tree {
+func newTree(size int) *testTree {
 	leaves := make([]merkle.Hash, size)
 	for i := range leaves {
 		leaves[i] = merkle.LeafHash(entry(i))
 	}
-	t := &tree{levels: [][]merkle.Hash{leaves}}
+	t := &testTree{levels: [][]merkle.Hash{leaves}}
 	for below := leaves; len(below) > 1; {
 		level := make([]merkle.Hash, len(below)/2)
 		for i := range level {
@@ -33,9 +33,9 @@ func newTree(size int) *tree {
 
 func entry(i int) []byte { return binary.BigEndian.AppendUint64([]byte("entry "), uint64(i)) }
 
-func (t *tree) leaves() []merkle.Hash { return t.levels[0] }
+func (t *testTree) leaves() []merkle.Hash { return t.levels[0] }
 
-func (t *tree) read(level uint, index uint64) (merkle.Hash, error) {
+func (t *testTree) read(level uint, index uint64) (merkle.Hash, error) {
 	if level >= uint(len(t.levels)) || index >= uint64(len(t.levels[level])) {
 		return merkle.Hash{}, fmt.Errorf("no subtree (%d, %d)", level, index)
 	}
@@ -43,7 +43,7 @@ func (t *tree) read(level uint, index uint64) (merkle.Hash, error) {
 }
 
 // tile cuts a tile out of the tree, without the code under test.
-func (t *tree) tile(tile merkle.Tile) ([]byte, error) {
+func (t *testTree) tile(tile merkle.Tile) ([]byte, error) {
 	if tile.Level*merkle.TileHeight >= uint(len(t.levels)) {
 		return nil, fmt.Errorf("no tile %+v", tile)
 	}
@@ -55,7 +55,7 @@ func (t *tree) tile(tile merkle.Tile) ([]byte, error) {
 	return merkle.AppendTile(nil, hashes[start:start+tile.Width]), nil
 }
 
-func (t *tree) root(tb testing.TB, size int) merkle.Hash {
+func (t *testTree) root(tb testing.TB, size int) merkle.Hash {
 	tb.Helper()
 	root, err := merkle.TreeHash(uint64(size), t.read)
 	if err != nil {

@@ -103,6 +103,10 @@ func (v *Visit) Context() context.Context { return v.Request.Context() }
 // or in the installation where the visit has no account.
 func (v *Visit) Can(permission string) bool { return v.Who.Can(v.Account, permission) }
 
+// Framed reports whether the page is shown inside another one, such as a customer
+// portal: without navigation.
+func (v *Visit) Framed() bool { return v.shell("").Framed }
+
 // PathValue is a part of the path by the name that its pattern gives it.
 func (v *Visit) PathValue(name string) string { return v.Request.PathValue(name) }
 
@@ -138,6 +142,9 @@ type View struct {
 	Status   int      // of HTTP; 0 = 200
 	Modules  []string // scripts of the feature ("x/FEATURE/file.js")
 	Plain    bool     // without navigation
+	// Flash is a message that this page shows; nil = the message of the redirect
+	// that led here, if there is one.
+	Flash *ui.Flash
 }
 
 // Show answers with a page, or with the fragment that htmx asks for (see
@@ -157,6 +164,9 @@ func (v *Visit) show(templates *ui.Page, o View) error {
 	}
 	if text := v.set.flashes[ui.FlashKey(v.Request)]; text != "" {
 		shell.Flash = &ui.Flash{Tone: ui.Good, Text: text}
+	}
+	if o.Flash != nil {
+		shell.Flash = o.Flash
 	}
 	return templates.Render(v.Writer, v.Request, shell, o.Template, o.Data)
 }

@@ -1,6 +1,6 @@
 // Package seal keeps secrets in databases: signing keys, webhook secrets,
 // headers. A secret is sealed with AES-256-GCM under the installation's master
-// key, bound to what it is for, so that a sealed value moved to another row
+// key, bound to its purpose, so that a sealed value moved to another row
 // does not open.
 package seal
 
@@ -76,7 +76,7 @@ func LoadOrCreate(file string) (*Box, error) {
 	return Load(file)
 }
 
-// Seal encrypts a secret; purpose says what it is for and must be given again.
+// Seal encrypts a secret; Open needs the same purpose.
 func (b *Box) Seal(secret []byte, purpose string) []byte {
 	nonce := make([]byte, b.aead.NonceSize(), b.aead.NonceSize()+len(secret)+b.aead.Overhead())
 	rand.Read(nonce)

@@ -35,7 +35,7 @@ const checkTime = 2 * time.Second
 // process answers; ready (/readyz) that every check holds and it is not
 // draining.
 type Health struct {
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	checks   map[string]*check
 	draining bool
 }

@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// LogConfig chooses what is logged and how.
+// LogConfig sets the level and the format of the log.
 type LogConfig struct {
 	Level  string // debug, info, warn or error; empty = info
 	Format string // text or json; empty = json

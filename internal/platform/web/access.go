@@ -11,8 +11,8 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 )
 
-// Bearer is the token of the request's Authorization header (RFC 6750). What
-// old clients send beside it (X-Auth-Key, X-Auth-Email) is ignored.
+// Bearer is the token of the request's Authorization header (RFC 6750). The headers of
+// old clients (X-Auth-Key, X-Auth-Email) are ignored.
 func Bearer(r *http.Request) (token string, ok bool) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
@@ -23,12 +23,12 @@ func Bearer(r *http.Request) (token string, ok bool) {
 }
 
 // Identify authenticates a request outside the registered operations (pages):
-// credential, cross-origin check for cookies, and the place that the request
-// takes, which is the principal's from now on.
+// credential, cross-origin check for cookies, and the slot of the request, which
+// counts for the principal from now on.
 //
-// Only wrong credentials count against an address, and they stand in the way of
-// wrong ones alone: behind one address there may be many people, and a request
-// without a credential proves nothing about them.
+// Only wrong credentials count against an address, and they block only further wrong
+// ones: an address may be shared by many people, and a request without a credential
+// says nothing about them.
 func (a *API) Identify(r *http.Request) (*Principal, error) {
 	ctx := r.Context()
 	p, err := a.identify(ctx, r)
@@ -89,8 +89,8 @@ func (a *API) meter(key string) error {
 	return nil
 }
 
-// authorise decides who is asking and whether they may, before anything else
-// of the request is looked at.
+// authorise authenticates the request and checks its permission, before anything else
+// of the request is read.
 func (x *exchange) authorise(ctx context.Context) (context.Context, error) {
 	a, rt := x.api, x.rt
 	if rt.Public {
@@ -131,7 +131,7 @@ func (x *exchange) authorise(ctx context.Context) (context.Context, error) {
 	return WithPrincipal(ctx, p, account), nil
 }
 
-// readmit decides again, for a stream that is open.
+// readmit authorises an open stream again.
 func (x *exchange) readmit(ctx context.Context) (*Principal, error) {
 	p, err := x.api.Reidentify(ctx, x.r)
 	if err != nil {
@@ -161,10 +161,9 @@ func (x *exchange) permit(ctx context.Context, p *Principal) (account AccountRef
 	return account, err
 }
 
-// reach resolves the path's account and checks the permission in it. An
-// account that the credential does not reach answers the same 403 whether it
-// exists or not; only credentials that reach every account are told of one
-// that is missing (404).
+// reach resolves the path's account and checks the permission in it. For an account
+// that the credential does not reach, the answer is the same 403 whether it exists or
+// not; only credentials that reach every account get a 404 for a missing one.
 func (x *exchange) reach(ctx context.Context, p *Principal) (AccountRef, error) {
 	everywhere := p.Superoperator || p.Installation || p.Kind == KindProducer
 	id, err := x.api.deps.Resolve(ctx, x.r.PathValue("account_id"))

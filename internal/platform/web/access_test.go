@@ -64,7 +64,10 @@ func TestCanIsDenyByDefault(t *testing.T) {
 	member := web.Principal{Kind: web.KindUser, ID: "u", AccountID: ours, Permissions: web.Permissions{"audit:read"},
 		Grants: map[string]web.Permissions{foreign: {"*"}}}
 	forgotten := web.Principal{Kind: web.KindToken, ID: "t", Permissions: web.Permissions{"*", "audit:read"}}
-	owner, producer, staff, root := people["owner"], people["producer"], people["staff"], people["root"]
+	owner := people["owner"]
+	producer := people["producer"]
+	staff := people["staff"]
+	root := people["root"]
 	for i, c := range []struct {
 		p          *web.Principal
 		account    string

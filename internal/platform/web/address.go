@@ -42,7 +42,7 @@ func (a *API) clientOf(r *http.Request) (client netip.Addr, trusted bool) {
 	for _, hop := range slices.Backward(hops) {
 		addr, ok := parseHop(strings.TrimSpace(hop))
 		if !ok {
-			break // what is left of a broken hop proves nothing
+			break // hops left of an invalid one cannot be trusted
 		}
 		client = addr
 		if !a.trusts(addr) {
@@ -55,8 +55,8 @@ func (a *API) clientOf(r *http.Request) (client netip.Addr, trusted bool) {
 type operatorsKey struct{}
 
 // areOperators reports whether the request comes from the operators' networks.
-// What a peer forwards for others is theirs only if the peer is a named proxy:
-// a proxy on this machine that is not named must not make its clients operators.
+// The address that a peer forwards counts only if the peer is a trusted proxy: an
+// undeclared proxy on this machine must not make its clients operators.
 func (a *API) areOperators(r *http.Request, client netip.Addr, trusted bool) bool {
 	if !trusted && (r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "") {
 		return false
@@ -70,27 +70,27 @@ func fromOperators(ctx context.Context) bool {
 	return yes
 }
 
-// strangers are the peers that sent X-Forwarded-For and are no named proxies.
+// strangers are the peers that sent X-Forwarded-For and are no trusted proxies.
 type strangers struct {
-	mu   sync.Mutex // guards told
-	told map[netip.Addr]bool
+	mu     sync.Mutex // guards warned
+	warned map[netip.Addr]bool
 }
 
 // maxStrangers bounds the warnings: any client may send the header.
 const maxStrangers = 8
 
-// warn says once for each peer that its header does not count. Behind a proxy
-// that is not named, all clients share one address, and its limits.
+// warn logs once for each peer that its header is ignored. Behind a proxy that is not
+// trusted, all clients share one address, and its limits.
 func (s *strangers) warn(log *slog.Logger, peer netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.told[peer] || len(s.told) >= maxStrangers {
+	if s.warned[peer] || len(s.warned) >= maxStrangers {
 		return
 	}
-	if s.told == nil {
-		s.told = map[netip.Addr]bool{}
+	if s.warned == nil {
+		s.warned = map[netip.Addr]bool{}
 	}
-	s.told[peer] = true
+	s.warned[peer] = true
 	log.Warn("X-Forwarded-For is ignored: it comes from a peer that BELFRY_TRUSTED_PROXIES does not name; "+
 		"if it is your proxy, name it, or all its clients share one address and its limits", "peer", peer)
 }

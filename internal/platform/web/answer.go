@@ -87,7 +87,10 @@ func (p Page[T]) reply() *reply {
 	info := pageInfo{Count: len(p.Items), Cursor: p.Cursor, Cursors: cursors{p.Cursor}}
 	if p.Number > 0 {
 		pages := (p.Total + max(1, p.PerPage) - 1) / max(1, p.PerPage)
-		info.Page, info.PerPage, info.TotalCount, info.TotalPages = p.Number, p.PerPage, &p.Total, &pages
+		info.Page = p.Number
+		info.PerPage = p.PerPage
+		info.TotalCount = &p.Total
+		info.TotalPages = &pages
 	}
 	return &reply{result: p.Items, list: true, messages: p.Messages, info: info}
 }
@@ -317,7 +320,7 @@ type shownError struct {
 }
 
 type errorSource struct {
-	Pointer string `json:"pointer" doc:"A JSON pointer into the body (it begins with /), or the name of a parameter or header."`
+	Pointer string `json:"pointer" doc:"A JSON pointer into the body (begins with /), or the name of a parameter or header."`
 }
 
 func (a *API) shownErrors(list errs.List) []shownError {
@@ -387,7 +390,7 @@ func (a *API) writeErrors(w http.ResponseWriter, list errs.List) {
 	w.Write(buf.Bytes())
 }
 
-// retryHeaders tells clients whether to try again: the official ones retry
+// retryHeaders sets the headers by which clients decide whether to try again: the official ones retry
 // every 409, 429 and 5xx unless x-should-retry says otherwise.
 func retryHeaders(h http.Header, e *errs.Error) {
 	after := e.RetryAfter

@@ -284,7 +284,7 @@ func faults(m *huma.ErrorModel) errs.List {
 	var list errs.List
 	for _, d := range m.Errors {
 		if d != nil {
-			list = append(list, fault(d))
+			list = append(list, faultOf(d))
 		}
 	}
 	if len(list) == 0 {
@@ -297,7 +297,7 @@ func faults(m *huma.ErrorModel) errs.List {
 	return list
 }
 
-func fault(d *huma.ErrorDetail) *errs.Error {
+func faultOf(d *huma.ErrorDetail) *errs.Error {
 	in, rest := d.Location, ""
 	if i := strings.IndexAny(d.Location, ".["); i >= 0 {
 		in, rest = d.Location[:i], d.Location[i:]

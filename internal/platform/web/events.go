@@ -20,10 +20,10 @@ type Event struct {
 // Events is an answer of server-sent events. The operation declares Op.Stream.
 //
 // Source runs in a goroutine of its own until its context ends (the client
-// left, the server drains, the client is too slow) or it returns, which ends
-// the stream. It hands events to send, which waits while the buffer is full and
-// fails with [ErrSlowClient] after 10 s: a client that does not read is dropped,
-// and comes back with Last-Event-ID. A comment every 15 s keeps proxies from
+// disconnected, the server drains, the client is too slow) or it returns, which ends
+// the stream. It calls send for each event, which waits while the buffer is full and
+// fails with [ErrSlowClient] after 10 s: a client that does not read is disconnected,
+// and may connect again with Last-Event-ID. A comment every 15 s keeps proxies from
 // closing a quiet stream.
 type Events struct {
 	Retry  time.Duration // how long browsers wait before they reconnect; 0 = 2 s
@@ -33,7 +33,7 @@ type Events struct {
 // Resume is embedded in the input of an event stream: a first connection may
 // name the place where it goes on, as a reconnecting browser does by header.
 type Resume struct {
-	LastEventID string `query:"last_event_id" maxLength:"256" doc:"The id of the last event seen; the header Last-Event-ID wins."`
+	LastEventID string `query:"last_event_id" maxLength:"256" doc:"Id of the last event seen; the header Last-Event-ID wins."`
 }
 
 // ErrSlowClient ends the stream of a client that does not read.
@@ -82,7 +82,7 @@ func ServeEvents(ctx context.Context, w http.ResponseWriter, r *http.Request, e 
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		// The client learns nothing of the source's error: it reconnects.
+		// The source's error is not sent to the client, which reconnects.
 		e.Source(ctx, lastEventID(r), func(ev Event) error { return offer(ctx, queue, ev) })
 	}()
 	defer func() { cancel(); <-ended }()
@@ -148,8 +148,8 @@ func offer(ctx context.Context, queue chan<- Event, ev Event) error {
 	}
 }
 
-// lastEventID is where the client was: the header of a reconnecting browser,
-// or the parameter of the same name for the first connection.
+// lastEventID is the position of the client: the header of a reconnecting browser, or
+// the parameter of the same name for the first connection.
 func lastEventID(r *http.Request) string {
 	if s := r.Header.Get("Last-Event-ID"); s != "" {
 		return s

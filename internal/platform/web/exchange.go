@@ -23,10 +23,10 @@ type exchange struct {
 	body      *body
 
 	keeping bool     // Send keeps the answer of a Raw handler instead of writing it
-	kept    *encoded // and that is it
+	kept    *encoded // the kept answer
 
-	out *reply // what the handler gave
-	err error  // or why there is nothing
+	out *reply // result of the handler
+	err error  // or its error
 }
 
 type exchangeKey struct{}
@@ -54,8 +54,7 @@ func (a *API) serve(rt *route, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// run is the order in which a request is looked at. An error means that
-// nothing was written yet.
+// run processes a request step by step. An error means that nothing was written yet.
 func (x *exchange) run() error {
 	ctx, err := x.authorise(x.r.Context())
 	if err != nil {
@@ -104,8 +103,8 @@ func (x *exchange) handle(ctx context.Context) error {
 	return x.err
 }
 
-// opens says in which pool the exchange needs a place for its stream, and in
-// whose name; no pool = it does not stream.
+// opens returns the pool in which the exchange needs a slot for its stream, and the
+// holders of the slot; no pool = it does not stream.
 func (x *exchange) opens(ctx context.Context) (p *pool, holders []holder) {
 	switch {
 	case !x.rt.Stream:
@@ -127,9 +126,8 @@ func (x *exchange) opens(ctx context.Context) (p *pool, holders []holder) {
 
 const eventStream = "text/event-stream"
 
-// lifetime gives a request its deadline, or (with a pool) makes it a stream:
-// without one, with a place among the streams instead of the requests, ended by
-// the drain.
+// lifetime sets the deadline of a request, or (with a pool) makes it a stream: without
+// a deadline, with a slot of the streams instead of the requests, ended by the drain.
 func (a *API) lifetime(
 	ctx context.Context, w http.ResponseWriter, p *pool, holders []holder, timeout time.Duration,
 ) (context.Context, func(), error) {
@@ -166,8 +164,8 @@ const (
 	streamWrite = 60 * time.Second // for one flush of a stream
 )
 
-// note puts an error on the request's log line. 4xx are the caller's and say
-// their code only; what is ours is logged in full.
+// note adds an error to the request's log line: the code of errors of the caller (4xx),
+// the full text of errors of the server.
 func note(ctx context.Context, list errs.List) {
 	e := list[0]
 	attrs := []slog.Attr{slog.Int("code", int(e.Code))}

@@ -15,20 +15,20 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 )
 
-// state is what the outer layer learns from the inner ones. It belongs to the
+// state passes facts from the inner layers to the outer one. It belongs to the
 // goroutine that serves the request.
 type state struct {
 	route  string
 	stream bool
-	gone   bool            // the client went away, and what failed did so because of it
-	outer  context.Context // the request's as it came: it ends when the client goes away
-	place  *place          // among the requests, or the streams; nil in tests without a server
+	gone   bool            // the client disconnected, which caused the failure
+	outer  context.Context // of the request: it ends when the client disconnects
+	place  *place          // slot of the requests, or of the streams; nil in tests without a server
 }
 
 type stateKey struct{}
 
-// statusGone is what the log and the metrics say of a request whose client went
-// away before it was answered (as nginx calls it): no fault of the server.
+// statusGone is the status in the log and the metrics of a request whose client
+// disconnected before the answer (the number is nginx's): no fault of the server.
 const statusGone = 499
 
 func stateOf(ctx context.Context) *state {
@@ -38,8 +38,7 @@ func stateOf(ctx context.Context) *state {
 	return &state{}
 }
 
-// ServeHTTP is the outer layer: what is the same for every request, whatever
-// answers it.
+// ServeHTTP is the outer layer, common to all requests.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	client, trusted := a.clientOf(r)
 	operators := a.areOperators(r, client, trusted)
@@ -68,7 +67,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				a.writeErrors(res, errs.All(fmt.Errorf("panic: %v", fault)))
 				fault = nil
 			} else {
-				fault = http.ErrAbortHandler // the client must not take half an answer for a whole one
+				fault = http.ErrAbortHandler // the client must not mistake half an answer for a whole one
 			}
 		}
 		s.place.release()
@@ -132,9 +131,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(res, r)
 }
 
-// unclean reports whether the mux would answer the path with a redirect to
-// another one. A client that does not follow it takes that for success, and
-// loses what it sent.
+// unclean reports whether the mux would redirect the path to another one. A client
+// that does not follow redirects would take that for success, and lose its request.
 func unclean(p string) bool {
 	return strings.HasPrefix(p, "/") &&
 		(strings.Contains(p, "//") || strings.Contains(p+"/", "/./") || strings.Contains(p+"/", "/../"))
@@ -146,7 +144,7 @@ func forBrowsers(r *http.Request, p string) bool {
 		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// noRoute answers what the mux would: 404, or 405 with Allow, in the envelope.
+// noRoute answers like the mux: 404, or 405 with Allow, but in the envelope.
 func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
 	probe := &noAnswer{header: http.Header{}}
 	h, _ := a.mux.Handler(r)
@@ -165,7 +163,7 @@ func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
 	a.refuse(w, r, errs.New(errs.CodeNoRoute, "no route has this path"))
 }
 
-// noAnswer takes the mux's own answer apart.
+// noAnswer records the mux's own answer.
 type noAnswer struct {
 	header http.Header
 	status int
@@ -175,9 +173,9 @@ func (p *noAnswer) Header() http.Header         { return p.header }
 func (p *noAnswer) Write(b []byte) (int, error) { return len(b), nil }
 func (p *noAnswer) WriteHeader(status int)      { p.status = status }
 
-// probe answers health and metrics, also when the server is full, and without a
-// log line. Strangers learn whether the server is ready, not why it is not, and
-// there are no metrics for them.
+// probe answers health and metrics, also when the server is full, and without a log
+// line. Clients outside of the operators' networks see whether the server is ready,
+// but not the reason, and no metrics.
 func (a *API) probe(w http.ResponseWriter, r *http.Request, operators bool) bool {
 	switch r.URL.Path {
 	case "/healthz":

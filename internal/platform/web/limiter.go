@@ -12,8 +12,8 @@ type Rate struct {
 	Burst     float64
 }
 
-// maxBuckets bounds the limiter's memory. Full buckets are forgotten first: a
-// forgotten full bucket and a new one are the same.
+// maxBuckets limits the limiter's memory. Full buckets are evicted first, because a new
+// bucket is full as well.
 const maxBuckets = 100_000
 
 // limiter keeps one bucket for each key.
@@ -26,15 +26,15 @@ type limiter struct {
 
 type bucket struct {
 	tokens float64
-	at     time.Time // when tokens was right
+	at     time.Time // of the last update of tokens
 }
 
 func newLimiter(r Rate) *limiter { return &limiter{rate: r, buckets: map[string]bucket{}} }
 
-// take takes a token; the result is 0, or how long to wait for one.
+// take takes a token; the result is 0, or the time until there is one.
 func (l *limiter) take(key string) time.Duration { return l.spend(key, 1) }
 
-// wait says how long there will be no token, without taking one.
+// wait is the time until there is a token; it does not take one.
 func (l *limiter) wait(key string) time.Duration { return l.spend(key, 0) }
 
 func (l *limiter) spend(key string, n float64) time.Duration {
@@ -49,7 +49,7 @@ func (l *limiter) spend(key string, n float64) time.Duration {
 		if n == 0 {
 			return 0
 		}
-		l.forget(now)
+		l.evict(now)
 		b = bucket{tokens: l.rate.Burst, at: now}
 	}
 	b.tokens = min(l.rate.Burst, b.tokens+now.Sub(b.at).Seconds()*l.rate.PerSecond)
@@ -63,9 +63,9 @@ func (l *limiter) spend(key string, n float64) time.Duration {
 	return 0
 }
 
-// forget makes room when the map is full: all buckets that have refilled by
-// now, or, when none has, an arbitrary tenth.
-func (l *limiter) forget(now time.Time) {
+// evict makes room when the map is full: it removes all buckets that have refilled by
+// now, or, if there are none, an arbitrary tenth.
+func (l *limiter) evict(now time.Time) {
 	if len(l.buckets) < maxBuckets {
 		return
 	}

@@ -7,18 +7,18 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// pool bounds how many requests, live streams or downloads are open at once: as
-// a whole, and for each holder (client address, principal, account), so that
-// one holder never takes every place.
+// pool limits how many requests, live streams or downloads are open at once: in all,
+// and for each holder (client address, principal, account), so that no holder can
+// occupy all slots.
 type pool struct {
-	name      string // of what is counted, in error texts
+	name      string // of the counted requests, in error texts
 	places    int
-	principal int // most places of one principal, or of one address that has not said who it is
-	account   int // most places of one account
+	principal int // slots of one principal, or of one address without authentication
+	account   int // slots of one account
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	open int
-	held map[string]int // places by holder
+	held map[string]int // slots by holder
 }
 
 // The shares of a pool: a tenth for a principal, a quarter for an account, but
@@ -39,7 +39,7 @@ func newPool(name string, places int) *pool {
 	}
 }
 
-// holder is a name that places are counted under.
+// holder is a name by which slots are counted.
 type holder struct {
 	key   string
 	limit int
@@ -56,13 +56,13 @@ func (p *pool) ofPrincipal(who *Principal) holder {
 
 func (p *pool) ofAccount(id string) holder { return holder{"account:" + id, p.account, "account"} }
 
-// place is one taken place. It belongs to the goroutine of its request.
+// place is one occupied slot. It belongs to the goroutine of its request.
 type place struct {
 	pool *pool // nil after release
 	keys []string
 }
 
-// enter takes a place under the holders' names. Errors: CodeUnavailable when
+// enter occupies a slot for the holders. Errors: CodeUnavailable when
 // the pool is full, CodeRateLimited when a holder has its share.
 func (p *pool) enter(holders ...holder) (*place, error) {
 	p.mu.Lock()
@@ -82,7 +82,7 @@ func (p *pool) enter(holders ...holder) (*place, error) {
 	return pl, nil
 }
 
-// add counts the place under one more name.
+// add counts the slot for one more holder.
 func (pl *place) add(h holder) error {
 	if pl == nil || pl.pool == nil {
 		return nil // outside of a server
@@ -92,7 +92,7 @@ func (pl *place) add(h holder) error {
 	return pl.count(h)
 }
 
-// replace counts the place under h instead of under all earlier names.
+// replace counts the slot for h instead of all earlier holders.
 func (pl *place) replace(h holder) error {
 	if pl == nil || pl.pool == nil {
 		return nil
@@ -112,7 +112,7 @@ func (pl *place) replace(h holder) error {
 	return nil
 }
 
-// release gives the place back; a second call does nothing.
+// release frees the slot; a second call does nothing.
 func (pl *place) release() {
 	if pl == nil || pl.pool == nil {
 		return

@@ -140,8 +140,9 @@ func TestNeitherAnAddressNorACredentialNorAnAccountTakesAllPlaces(t *testing.T) 
 			h := &holding{leave: make(chan struct{})}
 			defer close(h.leave)
 			a := newAPI(t, func(c *web.Config, _ *web.Deps) {
-				c.MaxRequests, c.MaxStreams, c.MaxDownloads = places, places,
-					places
+				c.MaxRequests = places
+				c.MaxStreams = places
+				c.MaxDownloads = places
 			})
 			op := web.Op{Path: "/accounts/{account_id}/slow", Tag: "T", Summary: "S", Permission: "audit:read"}
 			web.Get(a.API, op, func(context.Context, *struct{}) (web.None, error) { h.wait(); return web.None{}, nil })

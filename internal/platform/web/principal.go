@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Kind is what a principal is.
+// Kind is the type of a principal.
 type Kind string
 
 // The kinds.
@@ -29,13 +29,16 @@ func (p Permissions) Has(permission string) bool {
 	return slices.Contains(p, permission) || slices.Contains(p, "*")
 }
 
-// Principal is who is asking, as [Authenticate] found it. It is shared by the
-// goroutines of its request and never changed.
+// Principal is the authenticated sender of a request. It is shared by the goroutines of
+// its request and never changed.
 type Principal struct {
 	Kind  Kind
 	ID    string // of the user, token or producer
 	Name  string
 	Email string
+
+	// TokenID and TokenName are those of a producer's token; ID and Name are the producer's.
+	TokenID, TokenName string
 
 	// AccountID is the account that the credential belongs to, with
 	// Permissions in it. Producers and installation-wide credentials have none.
@@ -49,7 +52,7 @@ type Principal struct {
 	Superoperator bool // may do everything everywhere
 
 	Session   bool       // authenticated by a cookie: cross-origin checks apply
-	SessionID string     // of a portal session: what it does is recorded with it
+	SessionID string     // of a portal session; recorded with its actions
 	IP        netip.Addr // the client's address
 	Ends      time.Time  // when the credential ends unless it is used again; zero = never
 
@@ -59,8 +62,8 @@ type Principal struct {
 }
 
 // Can reports whether the principal has a permission in an account; accountID
-// "" asks for the installation itself. It is the only place where that is
-// decided, and what is not granted is denied.
+// "" asks for the installation itself. All permission checks end here: what is not
+// granted is denied.
 func (p *Principal) Can(accountID, permission string) bool {
 	switch {
 	case p == nil || permission == "":
@@ -117,7 +120,7 @@ type Authenticate func(ctx context.Context, r *http.Request) (*Principal, error)
 // "ext:<external_id>". Unknown: an error of code CodeNotFound.
 type ResolveAccount func(ctx context.Context, ref string) (id string, err error)
 
-// Denied is told of every request that was refused for lack of permission.
+// Denied is called for every request that was refused for lack of permission.
 // route is the pattern ("GET /client/v4/..."), accountID the account as far as
 // it is known ("" otherwise). It must not block.
 type Denied func(ctx context.Context, p *Principal, route, accountID string)
@@ -138,14 +141,14 @@ func WithPrincipal(ctx context.Context, p *Principal, account AccountRef) contex
 	return context.WithValue(ctx, accountKey{}, account)
 }
 
-// CurrentPrincipal is who sent the request; nil on a public route.
+// CurrentPrincipal is the sender of the request; nil on a public route.
 func CurrentPrincipal(ctx context.Context) *Principal {
 	p, _ := ctx.Value(principalKey{}).(*Principal)
 	return p
 }
 
-// Account is the account that the request was authorised for. It panics where
-// none was: a handler of another scope must not ask.
+// Account is the account that the request is authorised for. It panics in the handler
+// of an operation with another scope.
 func Account(ctx context.Context) AccountRef {
 	a, _ := ctx.Value(accountKey{}).(AccountRef)
 	if a.ID == "" {

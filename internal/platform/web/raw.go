@@ -10,8 +10,8 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// Exchange is what a [Raw] handler reads from and answers with. It is valid
-// until the handler returns.
+// Exchange has the request and the answer of a [Raw] handler. It is valid until the
+// handler returns.
 type Exchange struct{ x *exchange }
 
 // Header is the request's.
@@ -20,15 +20,15 @@ func (e *Exchange) Header() http.Header { return e.x.r.Header }
 // MediaType is the body's, without parameters, lower case; "" when none was sent.
 func (e *Exchange) MediaType() string { return e.x.body.mediaType }
 
-// Body reads the decompressed body, limited in size and time; its errors are
-// described ones and can be returned as they are.
+// Body reads the decompressed body, limited in size and time; its errors are of type
+// [errs.Error] and can be returned unchanged.
 func (e *Exchange) Body() io.Reader { return e.x.body }
 
 // Bytes reads the whole body at once. The slice is valid until the handler
 // returns: its memory is used again.
 func (e *Exchange) Bytes() ([]byte, error) { return e.x.body.bytes() }
 
-// Writer is the answer's, for what the envelope does not fit. A POST that takes
+// Writer is for answers outside of the envelope. A POST that takes
 // Idempotency-Key answers by [Exchange.Send], whose answer can be kept.
 func (e *Exchange) Writer() http.ResponseWriter {
 	if e.x.rt.Idempotent {
@@ -79,7 +79,7 @@ func (e *Exchange) Send(env Envelope) {
 	x.send(one)
 }
 
-// rawJSON is JSON that is written without being looked at again.
+// rawJSON is JSON that is written unchecked.
 type rawJSON []byte
 
 // Accepts reports whether the request asks for a content type by name (not by
@@ -98,9 +98,9 @@ func Accepts(ctx context.Context, mediaType string) bool {
 	return false
 }
 
-// Request is the request's head, for what is seldom needed of it (method, path
-// and user agent in the audit of the API itself); nil outside of an operation and
-// of what is mounted. Its body belongs to web, or to the page.
+// Request is the HTTP request, for its method, path and user agent in Belfry's own
+// audit events; nil outside of operations and mounted pages. The body belongs to web,
+// or to the page.
 func Request(ctx context.Context) *http.Request {
 	if x := exchangeOf(ctx); x != nil {
 		return x.r

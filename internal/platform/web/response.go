@@ -18,8 +18,8 @@ type response struct {
 	gz      *gzip.Writer
 }
 
-// minGzip is the size below which an answer of known length is sent as it is:
-// it fits into one packet either way.
+// minGzip is the size below which an answer of known length is not compressed: it fits
+// into one packet either way.
 const minGzip = 1400
 
 func newResponse(w http.ResponseWriter, r *http.Request) *response {
@@ -77,8 +77,8 @@ func (r *response) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// compressible leaves out event streams (each event must pass at once) and
-// what is compressed or random already.
+// compressible excludes event streams (each event must be sent at once) and content
+// that is compressed or random already.
 func compressible(h http.Header) bool {
 	if h.Get("Content-Encoding") != "" {
 		return false
@@ -111,7 +111,7 @@ func (r *response) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// FlushError sends what is buffered (for [http.ResponseController]).
+// FlushError sends the buffer (for [http.ResponseController]).
 func (r *response) FlushError() error {
 	if r.status == 0 {
 		r.WriteHeader(http.StatusOK)

@@ -89,7 +89,9 @@ func registerThings(a *web.API) {
 		return thing{ID: in.ThingID, Name: web.Account(ctx).ID[31:] + " of " + web.CurrentPrincipal(ctx).ID}, nil
 	})
 	create := op("/things", "Create a thing")
-	create.Permission, create.Idempotent, create.Status = "audit:write", true, 201
+	create.Permission = "audit:write"
+	create.Idempotent = true
+	create.Status = 201
 	created := 0
 	web.Post(a, create, func(_ context.Context, in *createInput) (thing, error) {
 		created++

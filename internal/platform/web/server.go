@@ -13,7 +13,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/run"
 )
 
-// Server listens on one address and serves an API until it is told to stop.
+// Server listens on one address and serves an API until its context ends.
 type Server struct {
 	api      *API
 	listener net.Listener
@@ -82,5 +82,5 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// Close gives the address back when Run was never called.
+// Close frees the address when Run was never called.
 func (s *Server) Close() error { return s.listener.Close() }

@@ -64,8 +64,8 @@ func schemaName(t reflect.Type, hint string) string {
 	return pkg + name
 }
 
-// describe writes what huma cannot know: the account parameter, the right that
-// is needed, the envelope around the result, the error answer.
+// describe adds the parts that huma does not know: the account parameter, the required
+// permission, the envelope around the result, the error answer.
 func (a *API) describe(rt *route, op *huma.Operation, result reflect.Type) {
 	if rt.account {
 		op.Parameters = append(op.Parameters, &huma.Param{
@@ -101,7 +101,7 @@ func (a *API) describe(rt *route, op *huma.Operation, result reflect.Type) {
 	registry := a.huma.OpenAPI().Components.Schemas
 	op.Responses = map[string]*huma.Response{
 		strconv.Itoa(rt.Status): {Description: http.StatusText(rt.Status), Content: a.answerContent(rt, result)},
-		"default": {Description: "An error; its code tells which.", Content: map[string]*huma.MediaType{
+		"default": {Description: "An error, identified by its code.", Content: map[string]*huma.MediaType{
 			"application/json": {Schema: registry.Schema(reflect.TypeFor[errorAnswer](), true, "")},
 		}},
 	}
@@ -197,7 +197,13 @@ func (a *API) registerOwn() {
 		}
 		document.serve(w, r)
 	}))
-	Get(a, Op{Path: "/capabilities", Tag: "Server", Summary: "Limits, and the version for operators", Public: true},
+	Get(a, Op{
+		Path:    "/capabilities",
+		ID:      "get-capabilities",
+		Tag:     "Server",
+		Summary: "Get limits, and the version for operators",
+		Public:  true,
+	},
 		func(ctx context.Context, _ *struct{}) (Capabilities, error) {
 			c := Capabilities{API: apiVersion, Limits: a.allLimits()}
 			if fromOperators(ctx) {
@@ -207,8 +213,8 @@ func (a *API) registerOwn() {
 		})
 }
 
-// apiVersion is that of the conventions. The program's own version is told to
-// operators only: it says which faults a server has.
+// apiVersion is the version of the conventions. The program's own version is shown to
+// operators only, because it discloses known faults.
 const apiVersion = "v4"
 
 // Capabilities is the result of GET /client/v4/capabilities.
@@ -240,7 +246,7 @@ const (
 
 // Paging is embedded in the input of a list with a cursor.
 type Paging struct {
-	Cursor string `query:"cursor" maxLength:"2048" doc:"Where the list goes on: result_info.cursor of the page before."`
+	Cursor string `query:"cursor" maxLength:"2048" doc:"Continues a list: result_info.cursor of the page before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Most items of a page."`
 }
 
@@ -248,16 +254,16 @@ type Paging struct {
 // Cloudflare API page by number, and others by cursor.
 type AnyPaging struct {
 	Paging
-	Page    int `query:"page" minimum:"1" doc:"The page's number, from 1; past the end the list is empty. Not together with cursor."`
+	Page    int `query:"page" minimum:"1" doc:"The page's number, from 1; past the end the list is empty. Excludes cursor."`
 	PerPage int `query:"per_page" minimum:"1" maximum:"1000" doc:"Most items of a numbered page; limit, unless given."`
 }
 
-// MaxNumbered is how many items of a list have a place on a numbered page. A
-// request for later ones is an error: an empty page would say that there are none.
+// MaxNumbered limits the items of a list that have numbered pages. A request for later
+// ones is an error: an empty page would mean that there are none.
 const MaxNumbered = 10_000
 
-// Numbered says whether a page was asked for by number, its number, and how
-// many items are before it.
+// Numbered returns the number of the requested page (0 = not by number), and the number
+// of items before it.
 func (p AnyPaging) Numbered() (number, perPage, before int, err error) {
 	if p.Page == 0 && p.PerPage == 0 {
 		return 0, 0, 0, nil

@@ -14,10 +14,10 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 )
 
-// Stream is a long answer written as it is made: NDJSON, CSV, a download. The
-// operation declares Op.Stream. As long as nothing was flushed, an error of
-// Write is answered in the envelope; after that the connection is cut, so that
-// nobody takes a part for the whole.
+// Stream is a long answer that is written in parts: NDJSON, CSV, a download. The
+// operation declares Op.Stream. Before the first flush, an error of Write is answered
+// in the envelope; after it the connection is aborted, so that the client does not
+// mistake a part for the whole.
 type Stream struct {
 	ContentType string // "application/x-ndjson", "text/csv; charset=utf-8"
 	Filename    string // offers the answer as a download of this name
@@ -45,7 +45,7 @@ func (w *StreamWriter) JSON(v any) error {
 	return enc.Encode(v)
 }
 
-// Flush sends what is buffered now.
+// Flush sends the buffer.
 func (w *StreamWriter) Flush() error {
 	if err := w.b.Flush(); err != nil {
 		return err

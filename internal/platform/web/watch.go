@@ -11,17 +11,17 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 )
 
-// A stream outlives the decision that opened it. So the decision is made again,
-// with the request's own credential, every Config.Recheck and when the
-// credential ends: a token that was revoked, a session that is over, a member
-// that was removed or has a lesser role, an address that is allowed no more.
-// The stream ends then, and the client learns why when it comes back.
+// An authorisation may end while a stream is open: the token is revoked, the session
+// ends, the member is removed or has a lesser role, the address is no longer allowed.
+// So open streams are authorised again, with the request's own credential, every
+// Config.Recheck and when the credential ends. If that fails, the stream ends, and
+// the client sees the reason when it connects again.
 
 // openStream is the state of a request that streams.
 type openStream struct {
 	place   *place
 	end     context.CancelFunc
-	watched bool // the credential is asked for again; or the route is public
+	watched bool // the stream is authorised again; or the route is public
 }
 
 type streamKey struct{}
@@ -31,23 +31,20 @@ func streamOf(ctx context.Context) *openStream {
 	return s
 }
 
-// mustBeWatched ends a program that opens a stream and never asks again whether
-// the client may read it.
+// mustBeWatched panics if a stream is never authorised again: a defect of the program.
 func mustBeWatched(ctx context.Context, pattern string) {
 	if s := streamOf(ctx); s != nil && !s.watched {
 		panic("web: " + pattern + " streams without Watch")
 	}
 }
 
-// Admit decides again who may go on reading a stream. It has no effects beside
-// its answer.
+// Admit authorises the client of an open stream again. It has no side effects.
 type Admit func(ctx context.Context) (*Principal, error)
 
-// Watch asks admit again and again, as long as the stream of ctx is open, and
-// ends it when the answer is an error (one of the kind Unavailable is asked
-// about again). The caller calls stop before its handler returns. Pages call it;
-// registered operations are watched by web itself. In a context that belongs to
-// no stream it does nothing.
+// Watch calls admit repeatedly while the stream of ctx is open, and ends the stream
+// when it returns an error (after one of the kind Unavailable it tries again). The
+// caller calls stop before its handler returns. Pages call it; web itself watches
+// registered operations. In a context without a stream it does nothing.
 func (a *API) Watch(ctx context.Context, who *Principal, accountID string, admit Admit) (stop func(), err error) {
 	s := streamOf(ctx)
 	if s == nil {

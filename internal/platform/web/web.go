@@ -1,17 +1,16 @@
-// Package web is Belfry's HTTP door: routes, the v4 envelope, authentication,
-// accounts, limits, paging, streams, jobs and the server itself.
+// Package web is Belfry's HTTP server: routes, the v4 envelope, authentication,
+// accounts, limits, paging and streams.
 //
-// A request flows: [API.ServeHTTP] (id, address, log line, panic, small bodies, a place)
+// A request flows: [API.ServeHTTP] (id, address, log line, panic, small bodies, a slot)
 // -> mux -> exchange.run (credential -> account -> permission -> rate -> body ->
 // idempotency) -> parameters and body -> the feature's handler -> envelope.
 //
 // A feature registers operations with [Get], [Post], [Put], [Patch], [Delete]
-// or [Raw] and returns plain values; everything that every route must do the
-// same way is done here, once. Who is asking and in which account is decided
-// BEFORE parameters and body are looked at (a small body has been read by then,
-// so that its sender holds no place meanwhile), so that an answer tells a stranger
-// nothing, and a handler takes the account from [Account] only, never from what
-// the caller wrote.
+// or [Raw] and returns plain values; everything that all routes have in common is
+// done here, once. Authentication and authorisation come BEFORE parameters and body
+// are read (a small body has been received by then, so that its sender occupies no
+// slot meanwhile): an answer discloses nothing to an unauthorised client. A handler
+// takes the account from [Account] only, never from the caller's input.
 //
 // huma (v2) reads parameters, validates against schemas and makes the OpenAPI
 // document. It never writes an answer and never sees a body.
@@ -36,10 +35,10 @@ import (
 // Base is the path below which the API lives.
 const Base = "/client/v4"
 
-// Config is what an API needs to know. Zero values mean the defaults.
+// Config has the settings of an API. Zero values mean the defaults.
 type Config struct {
 	Version        string         // of the program, shown to operators in capabilities
-	ExternalURL    string         // how clients reach the server: links, and the origin of the cookies' pages
+	ExternalURL    string         // URL of the server for clients: links, and the origin of pages with cookies
 	Key            []byte         // at least 32 bytes: seals cursors and stored answers; the same in every process
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For and X-Request-Id count
 	// OperatorNetworks may read metrics, reasons of readiness and the version; nil = loopback.
@@ -50,7 +49,7 @@ type Config struct {
 	MaxRequests      int           // requests at once; 0 = 1024
 	MaxStreams       int           // open event streams at once; 0 = 4096
 	MaxDownloads     int           // exports and files being sent at once; 0 = 256
-	Recheck          time.Duration // how often a stream's credential is looked at again; 0 = 15 s
+	Recheck          time.Duration // interval of authorising an open stream again; 0 = 15 s
 	Rate             Rate          // of one principal
 	Failures         Rate          // of refused credentials from one address
 }
@@ -85,7 +84,7 @@ type API struct {
 	failures *limiter
 	cross    *http.CrossOriginProtection
 	notFound http.Handler    // for browsers, outside the API; may be nil
-	public   map[string]bool // patterns that anybody may use: their bodies are small and quick
+	public   map[string]bool // patterns without authentication: their bodies are small and quick
 
 	requests  *pool
 	streams   *pool
@@ -173,8 +172,8 @@ func defaults(c *Config) {
 	}
 }
 
-// ExternalURL is how clients reach the server, without a final slash; empty when it
-// is not configured.
+// ExternalURL is the URL of the server for clients, without a final slash; empty when
+// it is not configured.
 func (a *API) ExternalURL() string { return a.cfg.ExternalURL }
 
 // Cursors seals and opens the cursors of lists.
@@ -192,8 +191,8 @@ func (a *API) Probe(path string, h http.Handler) { a.probes[path] = h }
 // the server runs.
 func (a *API) ProbesOnly() { a.closed = true }
 
-// Mount adds a handler of pages outside the API, with everything that is the
-// same for all requests (id, log line, panic, gzip, body limit). pattern is one
+// Mount adds a handler of pages outside the API, with everything that all requests
+// have in common (id, log line, panic, gzip, body limit). pattern is one
 // of [http.ServeMux]. The handler authenticates with [API.Identify]. With
 // stream, the request has no deadline, its context ends when the server drains,
 // and the handler calls [API.Watch] before it answers with events.
@@ -220,7 +219,7 @@ func (a *API) Mount(pattern string, stream bool, h http.Handler) {
 	})
 }
 
-// MountPublic is Mount for what anybody may use: sign-in, documents, assets.
+// MountPublic is Mount for pages without authentication: sign-in, documents, assets.
 // A body there is at most 16 KiB and has 5 s to arrive.
 func (a *API) MountPublic(pattern string, h http.Handler) {
 	a.public[pattern] = true

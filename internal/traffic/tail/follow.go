@@ -21,7 +21,7 @@ type watch struct {
 }
 
 // follow ships the files and goes on as they grow, until ctx ends. An error of a
-// file is told and the file is tried again; the run ends only when the server
+// file is reported and the file is tried again; the run ends only when the server
 // takes nothing at all from this sender, or when there is no sense in waiting.
 func (t *tailer) follow(ctx context.Context) error {
 	var list []*watch
@@ -56,7 +56,7 @@ func (t *tailer) follow(ctx context.Context) error {
 	}
 }
 
-// tell tells of an error of a log, or that it is over.
+// tell reports an error of a log, or its end.
 func (t *tailer) tell(w *watch, err error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		w.missing = 0
@@ -130,7 +130,7 @@ func (t *tailer) putOff(w *watch, s *source) {
 	}
 }
 
-// lookLive ships what the log itself has, and what was rotated away from it.
+// lookLive ships new lines of the log, and of files rotated away from it.
 func (t *tailer) lookLive(ctx context.Context, w *watch) error {
 	if w.live != nil {
 		err := t.drain(ctx, w.live, false)
@@ -141,7 +141,7 @@ func (t *tailer) lookLive(ctx context.Context, w *watch) error {
 			w.live.entry.Device = 0
 			w.live.entry.Inode = 0
 		}
-		if err != nil { // what is open may never be readable again: it is opened anew
+		if err != nil { // the open file may never be readable again: open it again
 			if w.last == nil {
 				w.last = w.live.entry
 			}
@@ -157,7 +157,7 @@ func (t *tailer) lookLive(ctx context.Context, w *watch) error {
 		if err != nil {
 			return err
 		}
-		if renamed { // a server writes to it until it is told of the new one
+		if renamed { // a server writes to it until it opens the new one
 			if w.last = w.live.entry; w.last == nil {
 				w.last = t.newest(w.live.path)
 			}

@@ -115,10 +115,10 @@ func (t *tailer) mayBeCopy(s *source, e *entry) bool {
 		return false
 	}
 	switch {
-	case t.cfg.Shift: // a replay reads what it is given
+	case t.cfg.Shift: // a replay reads all of its input
 		return s.path == e.Path
 	case s.path == e.Path:
-		// Written anew in place; or after a restart of the machine, which may
+		// Rewritten in place; or after a restart of the machine, which may
 		// number devices differently. Not when the file was rotated away.
 		for _, r := range rotatedFiles(e.Path) {
 			if d, n := inode(r.info); e.Inode != 0 && n == e.Inode && d == e.Device {

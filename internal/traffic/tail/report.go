@@ -9,8 +9,8 @@ import (
 	"github.com/belfryhq/belfry/internal/traffic"
 )
 
-// report tells a person how a run with Follow goes: faults when they are first
-// seen, and what came in each minute.
+// report informs the user about a run with Follow: faults when they first occur, and
+// the numbers of each minute.
 type report struct {
 	every time.Duration
 	since time.Time // of the numbers below
@@ -19,13 +19,13 @@ type report struct {
 	odd      int // lines that are no requests
 	first    string
 	refused  Rejection
-	toldOdd  bool // a fault is told at once, once
-	toldNone bool // a quiet time is told once
-	toldBad  bool
-	troubles map[string]time.Time // when each was told last
+	saidOdd  bool // each fault is reported at once, and once
+	saidNone bool // a quiet time is reported once
+	saidBad  bool
+	troubles map[string]time.Time // last report of each
 }
 
-// lines counts what a range held.
+// lines counts the lines of a range.
 func (r *report) lines(t *tailer, one traffic.Summary, where string) {
 	if !t.cfg.Follow {
 		return
@@ -35,8 +35,8 @@ func (r *report) lines(t *tailer, one traffic.Summary, where string) {
 	if one.First != nil && r.first == "" {
 		r.first = fmt.Sprintf("%s: %s", where, errs.All(one.First)[0].Message)
 	}
-	if one.Refused > 0 && !r.toldOdd {
-		r.toldOdd = true
+	if one.Refused > 0 && !r.saidOdd {
+		r.saidOdd = true
 		t.warn(fmt.Sprintf("%s not counted: no request in the format %s; the first: %s",
 			lineCount(one.Refused), t.cfg.Format, r.first))
 	}
@@ -53,14 +53,13 @@ func (r *report) rejected(t *tailer, one Rejection) {
 	if r.refused.Why == "" {
 		r.refused.Why = one.Why
 	}
-	if !r.toldBad {
-		r.toldBad = true
+	if !r.saidBad {
+		r.saidBad = true
 		t.warn("the server refused " + one.String())
 	}
 }
 
-// trouble tells of something that is tried again: at once, and then with each
-// report.
+// trouble reports a failure that is retried: at once, and then with each report.
 func (r *report) trouble(t *tailer, about, what string) {
 	now := time.Now()
 	if last, ok := r.troubles[about]; ok && now.Sub(last) < r.every {
@@ -73,10 +72,10 @@ func (r *report) trouble(t *tailer, about, what string) {
 	t.warn(what)
 }
 
-// over ends a trouble, so that the next one is told at once.
+// over ends a trouble, so that the next one is reported at once.
 func (r *report) over(about string) { delete(r.troubles, about) }
 
-// tick tells what came since the last report, when it is time.
+// tick reports the numbers since the last report, when it is time.
 func (r *report) tick(t *tailer) {
 	now := time.Now()
 	if r.since.IsZero() {
@@ -88,13 +87,13 @@ func (r *report) tick(t *tailer) {
 	}
 	r.since = now
 	if r.shipped+r.odd+r.refused.Counts == 0 {
-		if !r.toldNone {
+		if !r.saidNone {
 			t.warn("no new lines for " + took.Round(time.Second).String())
 		}
-		r.toldNone = true
+		r.saidNone = true
 		return
 	}
-	r.toldNone = false
+	r.saidNone = false
 	parts := []string{fmt.Sprintf("%s counted in %s", lineCount(r.shipped), took.Round(time.Second))}
 	if r.odd > 0 {
 		parts = append(parts, fmt.Sprintf("%s not counted, the first: %s", lineCount(r.odd), r.first))
@@ -116,7 +115,7 @@ func lineCount(n int) string {
 	return fmt.Sprintf("%d lines", n)
 }
 
-// String says what was refused, for people.
+// String describes the rejection for users.
 func (r Rejection) String() string {
 	unit := "counts"
 	if r.Counts == 1 {

@@ -30,7 +30,7 @@ func rotatedFiles(log string) (list []rotatedFile) {
 	for _, one := range logs {
 		names, err := os.ReadDir(filepath.Dir(one))
 		if err != nil {
-			continue // its file cannot be read either, which is told there
+			continue // its file cannot be read either, which is reported there
 		}
 		for _, d := range names {
 			path := filepath.Join(filepath.Dir(one), d.Name())
@@ -76,14 +76,14 @@ func isRotated(log, path string) bool {
 // the log's own: a number or a date. Another log may be called access.log-ssl.
 var dated = regexp.MustCompile(`^[._-]\d[\dTZ:._-]*(\.gz)?$`)
 
-// rotated opens what was rotated away from a log and is not shipped to its end:
+// rotated opens the files rotated away from a log that are not shipped to their end:
 // files that were seen before, and those that came and went while nothing looked.
 // last is the youngest that was seen; nil when the log is new. They are in the order in which they began. live is
 // the log itself. The error is of files that cannot be read; the others are given
 // nevertheless.
 func (t *tailer) rotated(log string, live *source, last *entry) (list []*source, failed error) {
 	if last == nil || t.cfg.Shift {
-		return nil, nil // what was there before the log was first seen is history
+		return nil, nil // files older than the first run on the log are not shipped
 	}
 	files := rotatedFiles(log)
 	for range maxScans {
@@ -98,7 +98,7 @@ func (t *tailer) rotated(log string, live *source, last *entry) (list []*source,
 		}
 		if !found && failed == nil {
 			t.warn(fmt.Sprintf("%s was rotated, and its file is gone or compressed in a way that is not read: "+
-				"what was written to it behind byte %d is not counted", log, last.At))
+				"lines after byte %d are not counted", log, last.At))
 		}
 		slices.SortStableFunc(list, func(a, b *source) int { return cmp.Compare(a.entry.Begins, b.entry.Begins) })
 		return list, failed

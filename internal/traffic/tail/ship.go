@@ -109,7 +109,7 @@ func (t *tailer) send(ctx context.Context, key string, body []byte, counts []tra
 	}
 }
 
-// slow is how long a request may take before a person is told of it.
+// slow is the duration of a request after which the user is informed.
 const slow = 5 * time.Second
 
 // call calls Send, and says meanwhile that it takes long.
@@ -154,7 +154,7 @@ func (t *tailer) rejected(r Rejection) {
 	t.report.rejected(t, r)
 }
 
-// count is what is sent of a count.
+// count is a count as it is sent.
 type count struct {
 	Zone        string `json:"zone"`
 	Hostname    string `json:"hostname,omitempty"`

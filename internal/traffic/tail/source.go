@@ -22,7 +22,7 @@ type source struct {
 	entry *entry // nil while the file has no whole line
 	file  *os.File
 	// stream reads compressed files and standard input; a plain file has none and
-	// is read by its positions, so that what stands before them can be compared.
+	// is read by its positions, so that the bytes before them can be compared.
 	stream io.Reader
 
 	at    int64     // bytes that were handed out and shipped
@@ -35,8 +35,8 @@ type source struct {
 	grown time.Time // when data came last
 }
 
-// errChanged means that what stands before the position is not what was read.
-var errChanged = errors.New("the file was truncated or written anew")
+// errChanged means that the bytes before the position differ from those that were read.
+var errChanged = errors.New("the file was truncated or rewritten")
 
 // openSource opens a file at its start. It gives the source, without a file, also
 // with an error.
@@ -240,7 +240,7 @@ func (s *source) seek(e *entry) (same bool, err error) {
 	return true, nil
 }
 
-// remember moves past data, which is the beginning of what is kept.
+// remember moves past data, which is the beginning of the kept bytes.
 func (s *source) remember(data []byte) {
 	s.at += int64(len(data))
 	s.tail = append(s.tail, data[max(0, len(data)-checkBytes):]...)

@@ -31,56 +31,56 @@ import (
 	"github.com/belfryhq/belfry/internal/traffic"
 )
 
-// Config says what to ship and how.
+// Config has the files to ship, and the settings.
 type Config struct {
-	Files  []string // - is standard input; .gz is read too
+	Files  []string // - is standard input; .gz is decompressed
 	Format traffic.Format
-	Zone   string // of all lines; empty = what each line says
-	Follow bool   // go on at the end of the files, over rotation, until ctx ends
+	Zone   string // of all lines; empty = the zone in each line
+	Follow bool   // continue at the end of the files, over rotation, until ctx ends
 	Shift  bool   // move all times as a whole, so that the last line is now
-	State  string // file that remembers positions; empty = none
-	Scope  string // what the positions belong to: server, account and so on
+	State  string // file that stores positions; empty = none
+	Scope  string // owner of the positions: server, account and so on
 	Stdin  io.Reader
 
 	// Older are state files of the first version, one for each list of files, whose
 	// positions are taken over.
 	Older []string
 
-	// Send ships counts, a JSON array, under a key, and says what was refused.
+	// Send sends counts, a JSON array, under a key, and returns the refused ones.
 	Send func(ctx context.Context, key string, counts []byte) (Rejection, error)
 	// Later reports whether an error of Send may pass by itself: with Follow, Send
 	// is tried again then.
 	Later func(error) bool
-	// Refused reports whether an error of Send is a refusal of just this range: it
-	// is counted as rejected and left behind. Any other error ends the run, and the
-	// range is sent by the next one.
+	// Refused reports whether an error of Send refuses this range only: it is counted as
+	// rejected and skipped. Any other error ends the run, and the next run sends the
+	// range.
 	Refused  func(error) bool
-	Progress func(Progress)   // told after each range; may be nil
-	Warn     func(string)     // told what a person should know; may be nil
+	Progress func(Progress)   // called after each range; may be nil
+	Warn     func(string)     // gets messages for the user; may be nil
 	Now      func() time.Time // nil = time.Now
-	Poll     time.Duration    // between two looks at files that grow; 0 = 2 s
+	Poll     time.Duration    // interval of reading files that grow; 0 = 2 s
 	Quiet    time.Duration    // after which a renamed file gets no more lines; 0 = 10 min
 	Every    time.Duration    // between two reports of a run with Follow; 0 = 1 min
 }
 
-// Rejection is what of a request was refused for good.
+// Rejection is the part of a request that was refused permanently.
 type Rejection struct {
 	Counts   int
 	Requests int64  // in these counts
-	Why      string // the first of them was refused
-	// Other is how many requests were taken for the zone other, since the account
+	Why      string // reason of the first refusal
+	// Other is the number of requests counted for the zone other, because the account
 	// had no room for new zones.
 	Other int64
 }
 
-// Progress is how far one file is.
+// Progress is the progress of one file.
 type Progress struct {
 	File        string
 	Done, Total int64 // bytes; of a .gz, decompressed and 0
 	Summary     *Summary
 }
 
-// Summary is what was shipped.
+// Summary is the result of a run.
 type Summary struct {
 	traffic.Summary        // of the lines; Line is 0
 	Where           string // the first refused line: FILE, byte N
@@ -91,10 +91,10 @@ type Summary struct {
 const (
 	chunk       = 1 << 20 // bytes of a range
 	sendCounts  = 5000    // in one request
-	fingerprint = 4096    // most bytes of a file's first line by which it is known
-	maxRotated  = 100     // files beside one that are looked into
+	fingerprint = 4096    // bytes of a file's first line that identify it, at most
+	maxRotated  = 100     // files in the folder of a log that are inspected
 	maxRetired  = 16      // renamed files of one log that are still watched
-	checkBytes  = 1024    // before a position, that must be the same when it is used again
+	checkBytes  = 1024    // before a position, which must be unchanged when it is used again
 )
 
 // tailer is a run.
@@ -109,7 +109,7 @@ type tailer struct {
 	report report
 }
 
-// Run ships the files, in their order, and says what was shipped, also when it
+// Run ships the files, in their order, and returns the summary, also when it
 // fails half-way: another run goes on from there. A file that cannot be read does
 // not keep the others from being shipped.
 func Run(ctx context.Context, cfg Config) (Summary, error) {
@@ -183,7 +183,7 @@ func (t *tailer) once(ctx context.Context) error {
 	return failed
 }
 
-// shipLog ships one log: what was rotated away from it since the last run, then
+// shipLog ships one log: files rotated away from it since the last run, then
 // itself. It gives the log's source, which may have no file, also with an error.
 func (t *tailer) shipLog(ctx context.Context, name string) (*source, error) {
 	s, missing := openSource(name)
@@ -212,7 +212,7 @@ func (t *tailer) shipLog(ctx context.Context, name string) (*source, error) {
 		t.release(r)
 	}
 	if missing != nil { // it was rotated, and nothing has been written since
-		t.warn(name + " is not there; what was rotated away from it is shipped")
+		t.warn(name + " does not exist; the files rotated away from it are shipped")
 		return s, failed
 	}
 	failed = errors.Join(failed, t.drain(ctx, s, t.complete(s)))
@@ -285,7 +285,7 @@ func (t *tailer) drain(ctx context.Context, s *source, whole bool) error {
 	for ctx.Err() == nil {
 		var data []byte
 		var err error
-		info, statErr := s.file.Stat() // before the reading: what is written after it is seen the next time
+		info, statErr := s.file.Stat() // before reading: later writes are seen the next time
 		if e.Pending > e.At {          // begun by a process that ended
 			data, err = s.exactly(e)
 		} else {

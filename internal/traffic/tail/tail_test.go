@@ -65,7 +65,9 @@ func (s *server) send(_ context.Context, key string, body []byte) (tail.Rejectio
 			s.t.Error(err)
 		}
 		for _, c := range list {
-			s.total, s.bad, s.last = s.total+c.Total, s.bad+c.Bad, max(s.last, c.TS)
+			s.total += c.Total
+			s.bad += c.Bad
+			s.last = max(s.last, c.TS)
 			s.zones[c.Zone] += int(c.Total)
 		}
 	}

@@ -6,28 +6,27 @@ import (
 	"slices"
 )
 
-// entry is what one line counted in one column.
+// entry is the tally of one series in one block.
 type entry struct {
-	line uint32
+	series uint32
 	Tally
 }
 
-// A column holds what every line counted in one stretch of time, by ascending
-// line, without those that counted nothing:
+// A block holds the tallies of all series in one stretch of time, by ascending series. Series without a request are
+// left out:
 //
-//	varint(gap to the line before << 1 | hasBad)  varint(total)  [varint(bad)]
+//	varint(gap to the series before << 1 | hasBad)  varint(total)  [varint(bad)]
 //
-// about two bytes an active line. There is exactly one encoding of a column;
-// anything else is refused.
+// This takes about two bytes for each active series. A block has exactly one encoding; any other is refused.
 
-var errColumn = errors.New("slo: a column is damaged")
+var errBlock = errors.New("slo: a column is damaged")
 
-// encodeColumn needs entries by ascending line, each with a total.
-func encodeColumn(entries []entry) []byte {
+// encodeBlock encodes entries, which must be sorted by series and have a total each.
+func encodeBlock(entries []entry) []byte {
 	b := make([]byte, 0, 3*len(entries))
 	next := uint64(0)
 	for _, e := range entries {
-		gap := (uint64(e.line) - next) << 1
+		gap := (uint64(e.series) - next) << 1
 		if e.Bad > 0 {
 			gap |= 1
 		}
@@ -36,39 +35,39 @@ func encodeColumn(entries []entry) []byte {
 		if e.Bad > 0 {
 			b = binary.AppendUvarint(b, e.Bad)
 		}
-		next = uint64(e.line) + 1
+		next = uint64(e.series) + 1
 	}
 	return b
 }
 
-// decodeColumn calls each for every entry, in order.
-func decodeColumn(b []byte, each func(entry)) error {
+// decodeBlock calls each for every entry, in order.
+func decodeBlock(b []byte, each func(entry)) error {
 	next := uint64(0)
 	for len(b) > 0 {
 		var gap, total, bad uint64
 		var ok bool
 		if gap, b, ok = takeUvarint(b); !ok {
-			return errColumn
+			return errBlock
 		}
 		if total, b, ok = takeUvarint(b); !ok || total == 0 {
-			return errColumn
+			return errBlock
 		}
 		if gap&1 != 0 {
 			if bad, b, ok = takeUvarint(b); !ok || bad == 0 || bad > total {
-				return errColumn
+				return errBlock
 			}
 		}
-		line := next + gap>>1
-		if line > 1<<32-1 || line < next {
-			return errColumn
+		series := next + gap>>1
+		if series > 1<<32-1 || series < next {
+			return errBlock
 		}
-		each(entry{uint32(line), Tally{total, bad}})
-		next = line + 1
+		each(entry{uint32(series), Tally{total, bad}})
+		next = series + 1
 	}
 	return nil
 }
 
-// takeUvarint reads a varint that is as short as it can be.
+// takeUvarint reads a varint in its shortest form; ok is false for any other.
 func takeUvarint(b []byte) (v uint64, rest []byte, ok bool) {
 	if len(b) > 0 && b[0] < 0x80 {
 		return uint64(b[0]), b[1:], true
@@ -80,18 +79,17 @@ func takeUvarint(b []byte) (v uint64, rest []byte, ok bool) {
 	return v, b[n:], true
 }
 
-// mergeColumns adds columns up, those of which are encoded and some entries
-// that are by ascending line.
-func mergeColumns(entries []entry, encoded ...[]byte) ([]byte, error) {
+// mergeBlocks adds up encoded blocks and some entries, which must be sorted by series.
+func mergeBlocks(entries []entry, encoded ...[]byte) ([]byte, error) {
 	sum := slices.Clone(entries)
 	for _, b := range encoded {
 		var other []entry
-		if err := decodeColumn(b, func(e entry) { other = append(other, e) }); err != nil {
+		if err := decodeBlock(b, func(e entry) { other = append(other, e) }); err != nil {
 			return nil, err
 		}
 		sum = mergeEntries(sum, other)
 	}
-	return encodeColumn(sum), nil
+	return encodeBlock(sum), nil
 }
 
 func mergeEntries(a, b []entry) []entry {
@@ -104,9 +102,9 @@ func mergeEntries(a, b []entry) []entry {
 	out := make([]entry, 0, len(a)+len(b))
 	for len(a) > 0 && len(b) > 0 {
 		switch {
-		case a[0].line < b[0].line:
+		case a[0].series < b[0].series:
 			out, a = append(out, a[0]), a[1:]
-		case a[0].line > b[0].line:
+		case a[0].series > b[0].series:
 			out, b = append(out, b[0]), b[1:]
 		default:
 			e := a[0]

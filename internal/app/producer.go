@@ -8,48 +8,22 @@ import (
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/event"
-	"github.com/belfryhq/belfry/internal/platform/bus"
-	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/producer"
 )
 
-// openProducer wires the product teams and their catalogues.
-func (a *App) openProducer(context.Context) (err error) {
-	relay, err := bus.NewRelay(a.dbs.producer, a.deliver, bus.RelayOptions{Name: "producer", Log: a.Log, Registerer: a.Registry})
-	if err != nil {
-		return err
-	}
-	a.relays = append(a.relays, stagedRelay{"producer relay", relay})
-	a.Producer, err = producer.New(producer.Config{OperatorAccount: account.Installation}, producer.Deps{
-		DB: a.dbs.producer, Sections: CatalogueSections(), Record: enqueueSelf, Wake: relay.Notify,
-		Log: a.Log, Registerer: a.Registry,
+// newProducer constructs the product teams and their catalogues.
+func (a *App) newProducer(_ context.Context, env feature.Env) (feature.Feature, error) {
+	var err error
+	a.Producer, err = producer.New(producer.Config{
+		Env:             env,
+		OperatorAccount: account.Installation,
+		Sections:        CatalogueSections(),
 	})
 	if err != nil {
-		return err
+		return feature.Feature{}, err
 	}
-	a.Producer.API(a.API)
-	if !a.Config.Has("producer") {
-		return nil
-	}
-	consumer, err := a.Producer.Consumer(a.cluster)
-	if err != nil {
-		return err
-	}
-	a.consume("rejects consumer", consumer)
-	return nil
-}
-
-// enqueueSelf writes Belfry's own audit events to the outbox of a feature.
-func enqueueSelf(ctx context.Context, tx *db.Tx, events ...event.Audit) error {
-	msgs := make([]bus.Message, len(events))
-	for i, e := range events {
-		value, err := encode(e)
-		if err != nil {
-			return err
-		}
-		msgs[i] = bus.Message{Topic: event.TopicAuditSelf, Key: []byte(e.Account), Value: value}
-	}
-	return bus.Enqueue(ctx, tx, msgs...)
+	return a.Producer.Describe(), nil
 }
 
 // rules are what the audit log asks of the catalogue, for one resource type.

@@ -9,7 +9,7 @@ func (p *Past) PastSentence() string {
 		if p.Short.Total == 0 {
 			return p.name + " stopped burning its budget too fast."
 		}
-		return fmt.Sprintf("%s stopped burning its budget too fast: %s of it was left.", p.name, leftWords(p.BudgetLeft))
+		return fmt.Sprintf("%s stopped burning its budget too fast: %s of it was left.", p.name, leftText(p.BudgetLeft))
 	}
 	s := fmt.Sprintf("%s burned its budget %s times too fast.", p.name, times(p.Long.Burn))
 	switch {

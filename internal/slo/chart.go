@@ -9,16 +9,15 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// Range is how far back a series goes. Its step is the resolution of the oldest
-// columns that it needs.
+// Range is the length of a series. Its step is the resolution of the oldest blocks that it needs.
 type Range struct {
 	Name    string
 	Seconds int64
 	Step    int64
-	Burns   []Window // whose rates are shown
+	Burns   []Window // the windows whose burn rates are shown
 }
 
-// Ranges are those that there are.
+// Ranges lists all ranges.
 var Ranges = []Range{
 	{"1h", 3600, 30, []Window{M5, H1}},
 	{"6h", 21_600, 150, []Window{M5, H1, H6}},
@@ -44,7 +43,7 @@ type Series struct {
 	burns []Window
 }
 
-// SeriesPoint is one moment. What was not counted is left out.
+// SeriesPoint is one step of a series. Burn rates without a request are left out.
 type SeriesPoint struct {
 	At         web.Time           `json:"at" doc:"End of the step"`
 	Total      uint64             `json:"total" doc:"Requests in the step"`
@@ -62,8 +61,7 @@ func (f *Feature) Series(ctx context.Context, o *Objective, rg Range) (Series, e
 	return list[0], nil
 }
 
-// seriesOf reads several objectives of one account at once: a column is decoded once for all
-// of a shard's.
+// seriesOf reads several objectives of one account at once, and decodes each block once for all of a shard's series.
 func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Range) ([]Series, error) {
 	out := make([]Series, len(objectives))
 	err := f.db.View(ctx, func(tx *db.Tx) error {
@@ -90,15 +88,15 @@ func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Rang
 			if err := tx.QueryRow(ctx, `SELECT clock FROM shard WHERE id = $1`, id).Scan(&clock); err != nil {
 				return err
 			}
-			lines := map[uint32][]bucket{}
+			series := map[uint32][]bucket{}
 			for _, m := range members {
-				lines[m.r.line] = nil
+				series[m.r.series] = nil
 			}
-			if err := readHistory(ctx, tx, id, 0, lines); err != nil {
+			if err := readHistory(ctx, tx, id, 0, series); err != nil {
 				return err
 			}
 			for _, m := range members {
-				out[m.at].Points = points(objectives[m.at], lines[m.r.line], clock, rg)
+				out[m.at].Points = points(objectives[m.at], series[m.r.series], clock, rg)
 			}
 		}
 		return nil
@@ -106,16 +104,16 @@ func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Rang
 	return out, err
 }
 
-// readHistory fills in what some lines of a shard counted since a time, oldest
-// first. A column that began before it and ends after it is left out.
-func readHistory(ctx context.Context, tx *db.Tx, shard, since int64, lines map[uint32][]bucket) error {
+// readHistory fills in the buckets of some series of a shard from a time on, oldest first. Blocks that start earlier
+// are left out.
+func readHistory(ctx context.Context, tx *db.Tx, shard, since int64, series map[uint32][]bucket) error {
 	chunk := map[uint32]bool{}
-	for line := range lines {
-		chunk[line>>chunkBits] = true
+	for series := range series {
+		chunk[series>>chunkBits] = true
 	}
 	for c := range chunk {
-		// The levels descend with age: the coarsest are the oldest.
-		err := each(ctx, tx, func(rows *sql.Rows) error {
+		// The coarsest levels are the oldest.
+		err := eachRow(ctx, tx, func(rows *sql.Rows) error {
 			var level int
 			var start int64
 			var data []byte
@@ -123,11 +121,11 @@ func readHistory(ctx context.Context, tx *db.Tx, shard, since int64, lines map[u
 				return err
 			}
 			if level < 0 || level >= levelCount {
-				return errColumn
+				return errBlock
 			}
-			return decodeColumn(data, func(e entry) {
-				if list, ok := lines[e.line]; ok {
-					lines[e.line] = append(list, bucket{start, start + levels[level].Size, e.Tally})
+			return decodeBlock(data, func(e entry) {
+				if list, ok := series[e.series]; ok {
+					series[e.series] = append(list, bucket{start, start + levels[level].Size, e.Tally})
 				}
 			})
 		}, `SELECT level, start, data FROM slo_column WHERE shard = $1 AND chunk = $2 AND start >= $3 ORDER BY level DESC, start`,
@@ -139,15 +137,14 @@ func readHistory(ctx context.Context, tx *db.Tx, shard, since int64, lines map[u
 	return nil
 }
 
-// points makes the series of a line's buckets.
+// points makes the points of a range from the buckets of a series.
 func points(o *Objective, list []bucket, clock int64, rg Range) []SeriesPoint {
 	before := make([]Tally, len(list)+1) // sums of the buckets before each
 	for i, b := range list {
 		before[i+1] = before[i]
 		before[i+1].add(b.Tally)
 	}
-	// within sums what ends after from and until to; a bucket that is wider than
-	// the stretch speaks for it.
+	// within sums the buckets that end after from, up to to.
 	within := func(from, to int64) Tally {
 		i, _ := slices.BinarySearchFunc(list, from+1, func(b bucket, t int64) int { return int(b.End - t) })
 		j, _ := slices.BinarySearchFunc(list, to+1, func(b bucket, t int64) int { return int(b.End - t) })
@@ -155,7 +152,7 @@ func points(o *Objective, list []bucket, clock int64, rg Range) []SeriesPoint {
 		t.subtract(before[i])
 		return t
 	}
-	last := floor(clock, rg.Step)
+	last := alignDown(clock, rg.Step)
 	if last < clock {
 		last += rg.Step
 	}

@@ -1,0 +1,74 @@
+package slo
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+)
+
+// evaluateNow evaluates a new or changed objective on the existing counts of its series, in the transaction that stores
+// it. A shard evaluates only when counts arrive: without this, an objective on a failing property that no longer gets
+// requests would stay "ok" for ever.
+func (f *Feature) evaluateNow(ctx context.Context, tx *db.Tx, o *Objective) error {
+	k := o.seriesKey()
+	var shard, id, first, clock int64
+	err := tx.QueryRow(ctx, `SELECT l.shard, l.id, l.first_at, s.clock FROM line l JOIN shard s ON s.id = l.shard
+		WHERE l.account_id = $1 AND l.zone_id = $2 AND l.kind = $3 AND l.value = $4 AND l.sli = $5`,
+		k.account, k.zone, k.kind, k.value, k.sli).Scan(&shard, &id, &first, &clock)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil // nothing was counted yet
+	}
+	if err != nil {
+		return err
+	}
+	series := uint32(id)
+	histories := map[uint32][]bucket{series: nil}
+	if err := readHistory(ctx, tx, shard, 0, histories); err != nil {
+		return err
+	}
+	before, err := readingOf(ctx, tx, o)
+	if err != nil {
+		return err
+	}
+	e := engineOf(histories[series], first, clock)
+	e.alertFrom = f.now().Unix() - alertFor
+	w := &watch{Objective: o, pairs: slices.Clone(before.pairs)}
+	if n := len(histories[series]); n > 0 {
+		w.dataAt = min(histories[series][n-1].End, clock)
+	}
+	if err := e.evaluate(w); err != nil {
+		return err
+	}
+	if err := writePairStates(ctx, tx, shard, w, before.pairs); err != nil {
+		return err
+	}
+	row, err := readingRow(w, shard, series, clock, &e.sums[0])
+	if err != nil {
+		return err
+	}
+	if err := insertReadings(ctx, tx, [][]any{row}); err != nil {
+		return err
+	}
+	return storeTransitions(ctx, tx, e.transitions)
+}
+
+// engineOf makes an engine with one series, number 0, and its history.
+func engineOf(history []bucket, first, clock int64) *engine {
+	e := newEngine()
+	e.clock = clock
+	e.addSeries(first)
+	for _, b := range history {
+		level := slices.IndexFunc(levels[:], func(l struct{ Size, Keep int64 }) bool { return l.Size == b.End-b.Start })
+		e.blocks[level] = append(e.blocks[level], block{b.Start, encodeBlock([]entry{{0, b.Tally}})})
+		in := e.windowsOf(b.Start, b.End)
+		for w := range e.sums[0] {
+			if in&(1<<w) != 0 {
+				e.sums[0][w].add(b.Tally)
+			}
+		}
+	}
+	return e
+}
