@@ -209,6 +209,9 @@ func (d *Directory) purge(ctx context.Context) error {
 		if _, err := tx.Exec(ctx, `DELETE FROM session_account WHERE session_id NOT IN (SELECT id FROM session)`); err != nil {
 			return err
 		}
+		if _, err := tx.Exec(ctx, `DELETE FROM confirmation WHERE expires_at <= $1`, now); err != nil {
+			return err
+		}
 		_, err := tx.Exec(ctx, `DELETE FROM known_network WHERE at <= $1`, now-networkTime.Microseconds())
 		return err
 	})

@@ -27,16 +27,17 @@ func (a *App) newNotify(_ context.Context, env feature.Env) (feature.Feature, er
 	}
 	hook := webhook.New(webhook.Config{Allow: prefixes(a.Config.AllowNetworks)})
 	a.Notify, err = notify.New(notify.Config{
-		Env:        env,
-		Box:        a.box,
-		AlertType:  a.alertType,
-		AlertTypes: a.alertTypes,
-		Account:    a.Account.ResolveAccount,
-		Zone:       a.notifyZone,
-		Member:     a.Account.IsMember,
-		Changes:    a.changesBefore,
-		Live:       a.liveSentence,
-		Channels:   []notify.Channel{hook, mail},
+		Env:         env,
+		Box:         a.box,
+		AlertType:   a.alertType,
+		AlertTypes:  a.alertTypes,
+		Account:     a.Account.ResolveAccount,
+		Zone:        a.notifyZone,
+		Member:      a.Account.IsMember,
+		Unconfirmed: a.Account.Unconfirmed,
+		Changes:     a.changesBefore,
+		Live:        a.liveSentence,
+		Channels:    []notify.Channel{hook, mail},
 	})
 	if err != nil {
 		return feature.Feature{}, err

@@ -36,7 +36,7 @@ type ExportRequest struct{ Body AuditExportStart }
 
 // AuditExportStart says which events a file of an export has.
 type AuditExportStart struct {
-	Format string `json:"format,omitempty" enum:"ndjson,csv" default:"ndjson"`
+	Format string `json:"format,omitempty" enum:"ndjson,csv,ocsf" default:"ndjson" doc:"ocsf: one OCSF event a line, for a SIEM"`
 	Since  string `json:"since,omitempty" minLength:"1" doc:"Date or RFC 3339. Without since, before and filters the export is complete and provable"`
 	Before string `json:"before,omitempty" minLength:"1" doc:"Date or RFC 3339"`
 	// Filters by the names of the v2 list; several values are alternatives.
@@ -146,7 +146,7 @@ func (f *Feature) runExport(ctx context.Context, j *jobs.Job) (any, error) {
 	if in.Format == "csv" {
 		mediaType = "text/csv; charset=utf-8"
 	}
-	w, err := j.File(ctx, "audit-"+j.AccountID+"."+in.Format, mediaType)
+	w, err := j.File(ctx, "audit-"+j.AccountID+extensionOf(in.Format), mediaType)
 	if err != nil {
 		return nil, err
 	}
@@ -169,11 +169,7 @@ func (f *Feature) runExport(ctx context.Context, j *jobs.Job) (any, error) {
 			j.Progress(float64(n) / float64(total))
 		}
 	}
-	if in.Format == "csv" {
-		err = f.writeCSV(ctx, counted, j.AccountID, q, each)
-	} else {
-		err = f.writeNDJSON(ctx, counted, j.AccountID, q, each)
-	}
+	err = f.writeAs(in.Format)(ctx, counted, j.AccountID, q, each)
 	return map[string]any{"events": n, "bytes": counted.n, "complete": false}, err
 }
 

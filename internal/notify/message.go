@@ -70,7 +70,7 @@ func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Mess
 			return nil, nil, err
 		}
 		if !member {
-			return nil, notSent(d.URL + " is no longer a member of the account"), nil
+			return nil, notSent(n.whyNoMail(ctx, it.Tenant, d.URL)), nil
 		}
 	}
 	m := n.newMessage(d, it.ID)

@@ -132,8 +132,13 @@ type Config struct {
 	Account func(ctx context.Context, ref string) (string, error)
 	// Zone resolves an id, name or alias; the zero Zone when there is none.
 	Zone func(ctx context.Context, account, ref string) (Zone, error)
-	// Member reports whether the address belongs to a member of the account.
+	// Member reports whether the address belongs to a member of the account and
+	// is confirmed: no mail goes to others.
 	Member func(ctx context.Context, account, email string) (bool, error)
+	// Unconfirmed gives the path of the page of a member whose address is not
+	// confirmed, where the confirmation mail can be sent; "" = there is none.
+	// nil = addresses need no confirmation.
+	Unconfirmed func(ctx context.Context, account, email string) (string, error)
 	// Changes gives what preceded an alert, ranked, and how many more; may be nil.
 	Changes func(ctx context.Context, q ChangesQuery) (list []Change, more int, err error)
 	// Live says in a sentence how what an alert is about is doing at present; ""

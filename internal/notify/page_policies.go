@@ -94,11 +94,18 @@ func (p *pages) showNotifications(v *page.Visit) error {
 	}
 	for _, m := range mail {
 		if used[m.URL] {
-			out.Mail = append(out.Mail, shownWebhookOf(v.Account, m))
+			s := shownWebhookOf(v.Account, m)
+			if s.Unconfirmed, err = p.unconfirmed(v.Context(), v.Account, m.URL); err != nil {
+				return err
+			}
+			out.Mail = append(out.Mail, s)
 		}
 	}
 	list, _, err := p.history(v.Context(), v.Account, time.Time{}, time.Time{}, 0, 20)
 	if err != nil {
+		return err
+	}
+	if err := p.entitle(v.Context(), v.Account, list); err != nil {
 		return err
 	}
 	for _, d := range list {

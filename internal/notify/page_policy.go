@@ -21,6 +21,7 @@ type policyForm struct {
 	Webhooks                          []choice
 	Keys                              string // further filter keys of the type
 	Nowhere                           string // properties that it names and the account does not have
+	Unconfirmed                       []unconfirmed
 	Preview                           *Preview
 	Faults                            ui.Faults
 	AlertsHref                        string
@@ -267,6 +268,9 @@ func (p *pages) renderPolicy(v *page.Visit, f *policyForm, faults ui.Faults) err
 	}
 	for _, h := range hooks {
 		f.Webhooks = append(f.Webhooks, choice{h.ID, h.Name, h.URL, f.chosen[h.ID]})
+	}
+	if f.Unconfirmed, err = p.unconfirmed(v.Context(), v.Account, f.Mail); err != nil {
+		return err
 	}
 	return v.Show(page.View{
 		Section:  "notifications",

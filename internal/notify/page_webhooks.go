@@ -44,6 +44,7 @@ type shownWebhook struct {
 	Href, Health string
 	Tone         ui.Tone
 	Mail         bool
+	Unconfirmed  []unconfirmed // of mail: the address itself
 }
 
 func shownWebhookOf(accountID string, d Destination) shownWebhook {

@@ -211,8 +211,7 @@ func (n *Feature) checkMechanisms(
 			return err
 		}
 		if !ok {
-			fault(errs.CodeInvalid, at, "%s is not the address of a member of this account; invite the person first",
-				quoted(m.Email[i].ID))
+			fault(errs.CodeInvalid, at, "%s", n.refusedAddress(ctx, account, m.Email[i].ID))
 		}
 		if seen[address] {
 			fault(errs.CodeInvalid, at, "%s is there twice", quoted(m.Email[i].ID))

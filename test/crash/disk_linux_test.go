@@ -19,6 +19,7 @@ import (
 // TestAFullDiskRefusesAndRecovers fills a small file system of its own under a running
 // server. Only root may mount one.
 func TestAFullDiskRefusesAndRecovers(t *testing.T) {
+	t.Parallel()
 	disk := smallDisk(t, 64<<20)
 	brokers, token := freeAddress(t), id.Secret(40)
 	p := newProcess(t, token, "BELFRY_DATA_DIR="+filepath.Join(disk, "data"), "BELFRY_KAFKA_LISTEN="+brokers)
