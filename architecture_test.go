@@ -60,7 +60,7 @@ var rules = []rule{
 	{"internal/notify", feature, "features talk on the bus, or the app hands one a function of another; notify never imports one of its channels"},
 	{"internal/app", []string{"internal"}, "the wiring knows every feature"},
 	{"internal/demo", []string{"internal/client", "internal/history", "internal/traffic", "internal/platform", "examples"}, "knows Belfry by its public API, as any customer does; of the shop, its catalogue"},
-	{"cmd", []string{"internal", "examples"}, "flags only: what a command does lives in internal; the demo plays the shop"},
+	{"cmd", []string{"internal", "examples"}, "flags and calls of the public API; all other work is in internal. The demo runs the shop"},
 	{"bench", []string{"internal"}, "measures everything"},
 	{"test/poll", nil, "tests of all packages import it"},
 	{"test", []string{"internal", "cmd"}, "tests everything"},

@@ -49,7 +49,7 @@ type App struct {
 	producer  *bus.Producer
 
 	Account  *account.Directory
-	Producer *producer.Registry
+	Producer *producer.Feature
 	Audit    *audit.Feature
 	Traffic  *traffic.Feature
 	SLO      *slo.Feature

@@ -8,7 +8,6 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
-	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -73,7 +72,7 @@ func (a *App) openPages(version string) error {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
-	err = a.Producer.MountPages(producer.Pages{
+	return a.Producer.MountPages(producer.Pages{
 		UI:          u,
 		Cursors:     a.API.Cursors(),
 		Mount:       p.kit.Mount,
@@ -82,10 +81,6 @@ func (a *App) openPages(version string) error {
 		AccountName: p.names,
 		TokenName:   a.tokenName,
 	})
-	if err != nil {
-		return err
-	}
-	return a.Notify.MountPages(notify.Pages{UI: u, Mount: p.kit.Mount, Shell: p.Shell, URL: a.URL()})
 }
 
 // tokenName is the name of an account's token; "" when there is none of the id.

@@ -30,7 +30,7 @@ type ActionType struct {
 	View     bool   `json:"view,omitempty" doc:"Nothing is changed, something is looked at: hidden by default"`
 }
 
-// PublicResourceType is what accounts see of a resource type.
+// PublicResourceType is the part of a resource type that accounts may see.
 type PublicResourceType struct {
 	Type    string       `json:"type"`
 	Title   string       `json:"title"`

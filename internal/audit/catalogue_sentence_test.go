@@ -30,7 +30,8 @@ func TestAMistypedPlaceholderIsRefusedWithASuggestion(t *testing.T) {
 }
 
 func FuzzSentence(f *testing.F) {
-	for _, s := range []string{"{actor} did {action}", "{", "}", "{before.a.b} x", "{{actor}}", "é{zone}", "{metadata.é}"} {
+	for _, s := range []string{"{actor} did {action}", "{", "}", "{before.a.b} x", "{{actor}}", "é{zone}",
+		"{metadata.é}"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

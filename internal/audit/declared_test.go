@@ -63,11 +63,16 @@ func TestAnEventIsComparedWithItsCatalogue(t *testing.T) {
 		{"unknown action", "certificate", "updated", "", "", "", `12002 /action/type "update" meant`},
 		{"far name", "certificate", "reticulate", "", "", "", `12002 /action/type it has delete, update, view`},
 		{"missing member", "certificate", "update", `{}`, "", "", `12003 /before before lacks min_version`},
-		{"wrong type", "certificate", "update", "", `{"min_version":"1.2","days":"x"}`, "", `12003 /after/days after.days must be of type integer, not string`},
-		{"out of range", "certificate", "update", "", `{"min_version":"1.2","days":366}`, "", `12003 /after/days at most 365`},
-		{"enum", "certificate", "update", "", `{"min_version":"hunter2"}`, "", `12003 /after/min_version one of "1.0", "1.2", "1.3"`},
-		{"format", "certificate", "update", "", `{"min_version":"1.2","owner":{"email":"hunter2"}}`, "", `12003 /after/owner/email format email`},
-		{"in a list", "certificate", "update", "", `{"min_version":"1.2","hosts":["a",""]}`, "", `12003 /after/hosts/1 at least 1 char`},
+		{"wrong type", "certificate", "update", "", `{"min_version":"1.2","days":"x"}`, "",
+			`12003 /after/days after.days must be of type integer, not string`},
+		{"out of range", "certificate", "update", "", `{"min_version":"1.2","days":366}`, "",
+			`12003 /after/days at most 365`},
+		{"enum", "certificate", "update", "", `{"min_version":"hunter2"}`, "",
+			`12003 /after/min_version one of "1.0", "1.2", "1.3"`},
+		{"format", "certificate", "update", "", `{"min_version":"1.2","owner":{"email":"hunter2"}}`, "",
+			`12003 /after/owner/email format email`},
+		{"in a list", "certificate", "update", "", `{"min_version":"1.2","hosts":["a",""]}`, "",
+			`12003 /after/hosts/1 at least 1 char`},
 		{"unknown member", "certificate", "update", "", `{"min_version":"1.2","x/y":1}`, "", `12003 /after x/y`},
 		{"pattern", "certificate", "update", "", "", `{"ticket":"hunter2"}`, `12003 /metadata/ticket match the pattern`},
 		{"huge number", "certificate", "update", "", `{"min_version":"1.2","days":1e999999999}`, "", `12003 /after exponent`},
@@ -84,7 +89,8 @@ func TestAnEventIsComparedWithItsCatalogue(t *testing.T) {
 				t.Fatalf("%d faults: %v", len(list), list)
 			}
 			parts := strings.SplitN(one.want, " ", 3)
-			if e := list[0]; fmt.Sprint(int(e.Code)) != parts[0] || e.Pointer != parts[1] || !strings.Contains(e.Message, parts[2]) {
+			if e := list[0]; fmt.Sprint(int(e.Code)) != parts[0] || e.Pointer != parts[1] ||
+				!strings.Contains(e.Message, parts[2]) {
 				t.Errorf("got %d %s %q", e.Code, e.Pointer, e.Message)
 			}
 			if strings.Contains(list[0].Message, "hunter2") {
@@ -98,12 +104,14 @@ func TestProtectedNamesHoldAtAnyDepthAndPointersInTheirPlace(t *testing.T) {
 	c := declared(t, "full.yaml")
 	for _, resourceType := range []string{"certificate", "no such type"} {
 		personal, secret := c.Protected(resourceType)
-		for pointer, want := range map[string]bool{"/after/password": true, "/before/a/PASSWORD": true, "/metadata/list/0/password": true, "/after/owner": false} {
+		for pointer, want := range map[string]bool{"/after/password": true, "/before/a/PASSWORD": true,
+			"/metadata/list/0/password": true, "/after/owner": false} {
 			if secret.Covers(pointer) != want {
 				t.Errorf("%s: secret %s, want %v", resourceType, pointer, want)
 			}
 		}
-		for pointer, want := range map[string]bool{"/after/owner/email": true, "/before/owner/email": true, "/metadata/owner/email": false} {
+		for pointer, want := range map[string]bool{"/after/owner/email": true, "/before/owner/email": true,
+			"/metadata/owner/email": false} {
 			if personal.Covers(pointer) != want {
 				t.Errorf("%s: personal %s, want %v", resourceType, pointer, want)
 			}

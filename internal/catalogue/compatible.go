@@ -66,7 +66,7 @@ func keywordWider(keyword string, before, after schemaObject) bool {
 
 func closed(schema schemaObject) bool { return schema["additionalProperties"] == false }
 
-// opened: additionalProperties was false, and is true or left out.
+// opened reports whether additionalProperties was false and is now true or missing.
 func opened(before, after schemaObject) bool {
 	more, has := after["additionalProperties"]
 	return closed(before) && (!has || more == true)
@@ -77,8 +77,8 @@ func properties(schema schemaObject) schemaObject {
 	return p
 }
 
-// propertiesKept: a declared property takes what it took. One that is no longer
-// declared may hold anything, unless the object is closed.
+// propertiesKept reports whether no declared property became narrower. A property
+// that is no longer declared takes any value, unless the object is closed.
 func propertiesKept(before, after schemaObject) bool {
 	now := properties(after)
 	for name, was := range properties(before) {
@@ -90,8 +90,8 @@ func propertiesKept(before, after schemaObject) bool {
 	return true
 }
 
-// propertiesAddable: a new property narrows an object that was open, or had a
-// pattern for its name: it could hold anything before.
+// propertiesAddable reports whether new properties narrow nothing: in an object that
+// was open, or had a pattern for names, they could have any value before.
 func propertiesAddable(before, after schemaObject) bool {
 	if closed(before) && before["patternProperties"] == nil {
 		return true

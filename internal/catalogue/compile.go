@@ -7,11 +7,11 @@ type Product struct {
 	Category string // product_category; the title when the file has none
 	Team     string // id of the owning team; empty for Belfry's own product
 
-	parts []any // what the sections compiled, in the table's order
+	parts []any // the compiled sections, in the table's order
 }
 
-// Compiled is what the section with the compiled type C made of the product: the
-// zero value when the table had no such section.
+// Compiled is the compiled section of type C; the zero value when the table had no
+// such section.
 func Compiled[C any](p *Product) (part C) {
 	for _, one := range p.parts {
 		if part, ok := one.(C); ok {
@@ -21,8 +21,8 @@ func Compiled[C any](p *Product) (part C) {
 	return part
 }
 
-// Compile prepares a declared product for ingestion. lasting is what any version
-// declared as lasting, by the entry's name.
+// Compile prepares a declared product for ingestion. lasting has the items that any
+// version declared as lasting, by the entry's name.
 func (t Sections) Compile(declared Declaration, team string, lasting map[string][]string) (*Product, error) {
 	p := &Product{Declaration: declared, Name: declared.Product, Category: declared.Category, Team: team}
 	if p.Category == "" {

@@ -44,7 +44,8 @@ func (t Sections) ParseBuiltin(data []byte, format Format) (*File, error) {
 
 func (t Sections) parse(data []byte, format Format, d *Decoder) (*File, error) {
 	if len(data) > MaxFile {
-		return nil, errs.List{errs.New(errs.CodeTooLarge, "the catalogue has %d bytes; at most %d are taken", len(data), MaxFile)}
+		return nil, errs.List{errs.New(errs.CodeTooLarge,
+			"the catalogue has %d bytes; at most %d are taken", len(data), MaxFile)}
 	}
 
 	root, fault := readSource(data, format)

@@ -38,17 +38,25 @@ func TestAWidenedSchemaBreaksNothing(t *testing.T) {
 		old, now string
 		breaking bool
 	}{
-		"a note":                      {closed, `{title: T, type: object, additionalProperties: false, required: [a], properties: {a: {type: string, description: x}}}`, false},
-		"optional in a closed one":    {closed, `{type: object, additionalProperties: false, required: [a], properties: {a: {type: string}, b: {type: string}}}`, false},
-		"required more":               {closed, `{type: object, additionalProperties: false, required: [a, b], properties: {a: {type: string}, b: {type: string}}}`, true},
-		"required less":               {closed, `{type: object, additionalProperties: false, properties: {a: {type: string}}}`, false},
-		"opened":                      {closed, `{type: object, required: [a], properties: {a: {type: string}}}`, false},
-		"closed":                      {`{type: object}`, `{type: object, additionalProperties: false}`, true},
-		"described in an open one":    {`{type: object}`, `{type: object, properties: {a: {type: string}}}`, true},
-		"dropped in a closed one":     {closed, `{type: object, additionalProperties: false, required: [a], properties: {}}`, true},
-		"another type":                {closed, `{type: object, additionalProperties: false, required: [a], properties: {a: {type: integer}}}`, true},
-		"a property that takes all":   {closed, `{type: object, additionalProperties: false, required: [a], properties: {a: true}}`, false},
-		"a pattern covered it before": {`{additionalProperties: false, patternProperties: {"^b": {}}}`, `{additionalProperties: false, patternProperties: {"^b": {}}, properties: {b: {type: string}}}`, true},
+		"a note": {closed,
+			`{title: T, type: object, additionalProperties: false, required: [a], properties: {a: {type: string, description: x}}}`, false},
+		"optional in a closed one": {closed,
+			`{type: object, additionalProperties: false, required: [a], properties: {a: {type: string}, b: {type: string}}}`, false},
+		"required more": {closed,
+			`{type: object, additionalProperties: false, required: [a, b], properties: {a: {type: string}, b: {type: string}}}`, true},
+		"required less": {closed,
+			`{type: object, additionalProperties: false, properties: {a: {type: string}}}`, false},
+		"opened":                   {closed, `{type: object, required: [a], properties: {a: {type: string}}}`, false},
+		"closed":                   {`{type: object}`, `{type: object, additionalProperties: false}`, true},
+		"described in an open one": {`{type: object}`, `{type: object, properties: {a: {type: string}}}`, true},
+		"dropped in a closed one": {closed, `{type: object, additionalProperties: false, required: [a], properties: {}}`,
+			true},
+		"another type": {closed,
+			`{type: object, additionalProperties: false, required: [a], properties: {a: {type: integer}}}`, true},
+		"a property that takes all": {closed,
+			`{type: object, additionalProperties: false, required: [a], properties: {a: true}}`, false},
+		"a pattern covered it before": {`{additionalProperties: false, patternProperties: {"^b": {}}}`,
+			`{additionalProperties: false, patternProperties: {"^b": {}}, properties: {b: {type: string}}}`, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			changes := sections.All().Diff(file(one.old), file(one.now))

@@ -200,8 +200,8 @@ func (m Mapping) Schema(key string) (Raw, *Schema) {
 	return raw, s
 }
 
-// Unique adds a fault when a list within an entry has the name already. what is
-// the noun, with its article.
+// Unique adds a fault when a list within an entry already has the name. what is the
+// noun in the fault, with its article.
 func (d *Decoder) Unique(seen Seen, n *Node, what, name string) {
 	if name == "" {
 		return

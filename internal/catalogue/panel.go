@@ -5,7 +5,7 @@ type Panel struct {
 	Title   string
 	Name    string   // the entry's technical name
 	Sub     string   // a few words behind the title
-	Marks   []string // what is true of all rows: "metadata is checked"
+	Marks   []string // badges of the panel: "metadata is checked"
 	Columns []string
 	Rows    [][]Cell // one cell a column
 	Lists   []Listing

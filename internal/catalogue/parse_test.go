@@ -111,7 +111,8 @@ func TestAFileOverTheLimitIsRefused(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, pattern := range []string{"testdata/*.yaml", "testdata/faults/*.yaml", "testdata/faults/*.json", "../producer/starter.yaml"} {
+	for _, pattern := range []string{"testdata/*.yaml", "testdata/faults/*.yaml", "testdata/faults/*.json",
+		"../producer/starter.yaml"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			f.Fatal(err)

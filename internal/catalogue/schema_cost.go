@@ -17,12 +17,12 @@ var (
 	errCost = fmt.Errorf("the schema branches too much: one value could need more than %d comparisons", maxCost)
 )
 
-// cost counts how many subschemas a validator looks at along one path into a
-// value, in the worst case. Alternatives of alternatives double with each
-// level, and a few lines of them could hold a processor for years.
+// cost counts the subschemas that a validator evaluates along one path into a
+// value, in the worst case. Alternatives of alternatives double with each level: a
+// few lines of them could occupy a processor for years.
 type cost struct {
 	known map[costKey]int
-	open  map[costKey]bool // being counted: a schema met again is a loop
+	open  map[costKey]bool // being counted: a schema that is met again is a loop
 }
 
 type costKey struct {
@@ -30,9 +30,9 @@ type costKey struct {
 	depth  int
 }
 
-// affordable is nil when checking any event against s has a bounded price.
+// affordable is nil when checking any event against s has a bounded cost.
 func affordable(s *jsonschema.Schema) error {
-	c := cost{map[costKey]int{}, map[costKey]bool{}}
+	c := cost{known: map[costKey]int{}, open: map[costKey]bool{}}
 	_, err := c.of(s, valueDepth)
 	return err
 }
@@ -71,7 +71,7 @@ func (c cost) of(s *jsonschema.Schema, depth int) (int, error) {
 	return total, nil
 }
 
-// here are the subschemas that look at the same value.
+// here are the subschemas that check the same value.
 func here(s *jsonschema.Schema) []*jsonschema.Schema {
 	list := []*jsonschema.Schema{s.Ref, s.Not, s.If, s.Then, s.Else}
 	if s.DynamicRef != nil {
@@ -90,42 +90,41 @@ func here(s *jsonschema.Schema) []*jsonschema.Schema {
 	return kept
 }
 
-// below is the price of one member or item: its own subschema, the dearest that
-// there is, and all that may apply beside it.
+// below is the cost of one member or item: the most expensive subschema of its
+// own, and all subschemas that may apply in addition.
 func (c cost) below(s *jsonschema.Schema, depth int) (int, error) {
-	dearest, beside := 0, 0
-	one := func(sub *jsonschema.Schema, sum bool) error {
-		if sub == nil {
-			return nil
-		}
-		n, err := c.of(sub, depth)
-		if sum {
-			beside += n
-		} else {
-			dearest = max(dearest, n)
-		}
-		return err
-	}
-	var list []error
+	var own, further []*jsonschema.Schema
 	for _, sub := range s.Properties {
-		list = append(list, one(sub, false))
+		own = append(own, sub)
 	}
-	for _, sub := range s.PrefixItems {
-		list = append(list, one(sub, false))
+	own = append(own, s.PrefixItems...)
+	if sub, ok := s.AdditionalProperties.(*jsonschema.Schema); ok {
+		own = append(own, sub)
 	}
 	for _, sub := range s.PatternProperties {
-		list = append(list, one(sub, true))
+		further = append(further, sub)
 	}
-	if sub, ok := s.AdditionalProperties.(*jsonschema.Schema); ok {
-		list = append(list, one(sub, false))
-	}
-	for _, sub := range []*jsonschema.Schema{s.PropertyNames, s.UnevaluatedProperties, s.Items2020, s.Contains, s.UnevaluatedItems} {
-		list = append(list, one(sub, true))
-	}
-	for _, err := range list {
+	further = append(further,
+		s.PropertyNames, s.UnevaluatedProperties, s.Items2020, s.Contains, s.UnevaluatedItems)
+
+	highest := 0
+	for _, sub := range own {
+		n, err := c.of(sub, depth)
 		if err != nil {
 			return 0, err
 		}
+		highest = max(highest, n)
 	}
-	return dearest + beside, nil
+	total := highest
+	for _, sub := range further {
+		if sub == nil {
+			continue
+		}
+		n, err := c.of(sub, depth)
+		if err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	return total, nil
 }

@@ -49,13 +49,15 @@ func TestAnEventThatWouldHoldAProcessorIsRefusedByCount(t *testing.T) {
 		t.Errorf("counted %d steps, and went on: %v", n, ok)
 	}
 	faults := s.Check("/after", []byte(list(many)), maxSteps, nil)
-	if len(faults) != 1 || faults[0].Code != errs.CodeSchemaMismatch || faults[0].Pointer != "/after" || !strings.Contains(faults[0].Message, "100000 steps") {
+	if len(faults) != 1 || faults[0].Code != errs.CodeSchemaMismatch || faults[0].Pointer != "/after" ||
+		!strings.Contains(faults[0].Message, "100000 steps") {
 		t.Errorf("%v", faults)
 	}
 	if faults := s.Check("/after", []byte(`{"l":[1,2,3]}`), maxSteps, nil); len(faults) > 0 {
 		t.Errorf("%v", faults)
 	}
-	if faults := s.Check("/data", []byte(list(20)), 20_000, nil); len(faults) != 1 || !strings.Contains(faults[0].Message, "20000 steps") {
+	if faults := s.Check("/data", []byte(list(20)), 20_000, nil); len(faults) != 1 ||
+		!strings.Contains(faults[0].Message, "20000 steps") {
 		t.Errorf("a lower limit: %v", faults)
 	}
 	asked := 0

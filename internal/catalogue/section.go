@@ -1,6 +1,8 @@
 package catalogue
 
 import (
+	"errors"
+	"fmt"
 	"reflect"
 	"strconv"
 )
@@ -24,22 +26,24 @@ type Definition[D, C any] struct {
 	// Check returns a fault of all entries of a file together, or ""; nil = none.
 	Check func(entries []D) string
 	// Compile prepares the entries of a product; p has the product's head. lasting
-	// is what versions of the file declared as lasting, by the entry's name.
+	// has the items that any version of the file declared as lasting, by the entry's
+	// name.
 	Compile func(p *Product, entries []D, lasting map[string][]string) (C, error)
 	// Diff lists the parts of an entry that are compared between two versions.
 	Diff func(product string, entry D) []Part
 
-	// Lasting is what a later version of an entry may not take back, such as
-	// personal fields. One section of the table may have it. Retracted returns the
-	// faults of an entry that takes something back.
+	// Lasting returns the items of an entry that no later version may remove, such
+	// as personal fields. Only one section of the table may have it, because the
+	// stored items name no section. Retracted returns the faults of an entry that
+	// lacks a lasting item.
 	Lasting   func(D) []string
 	Retracted func(product string, entry D, lasting []string) []string
 
-	// Public is what accounts see of an entry; nil = nothing.
+	// Public returns the part of an entry that accounts may see; nil = nothing.
 	Public func(D) any
 	// Count describes the number of entries for `belfry catalog check`; nil = not at all.
 	Count func(entries []D) string
-	// Show gives the panels of a product's page.
+	// Show returns the panels of a product's page.
 	Show func(entries []D) []Panel
 }
 
@@ -64,7 +68,7 @@ type Section struct {
 	publicType reflect.Type // a slice of the public type; nil when nothing is public
 }
 
-// Lasting is what an entry declares that no later version may take back.
+// Lasting are the items of an entry that no later version may remove.
 type Lasting struct {
 	Name  string // of the entry
 	Items []string
@@ -165,6 +169,26 @@ func (def Definition[D, C]) retractedOf(p Declaration, lasting map[string][]stri
 // Sections is the table of sections, in the order of the file's manual.
 type Sections []Section
 
+// Check reports a table that cannot work: two sections with one key, or with
+// lasting items.
+func (t Sections) Check() error {
+	keys := map[string]bool{}
+	lasting := 0
+	for _, s := range t {
+		if keys[s.Key] {
+			return fmt.Errorf("catalogue: two sections are named %s", s.Key)
+		}
+		keys[s.Key] = true
+		if s.lasting != nil {
+			lasting++
+		}
+	}
+	if lasting > 1 {
+		return errors.New("catalogue: only one section can have lasting items")
+	}
+	return nil
+}
+
 // Kinds are the kinds of parts in lists of changes.
 func (t Sections) Kinds() []string {
 	kinds := []string{"product"}
@@ -195,7 +219,7 @@ func (t Sections) Names(p Declaration) []Name {
 	return names
 }
 
-// Lasting lists what a product declares that no later version may take back.
+// Lasting lists the items of a product that no later version may remove.
 func (t Sections) Lasting(p Declaration) (list []Lasting) {
 	for _, s := range t {
 		if s.lasting != nil {
@@ -211,8 +235,8 @@ type Fault struct {
 	Message string
 }
 
-// Retracted lists where a product takes back what any version of it declared as
-// lasting; lasting is by the entry's name.
+// Retracted lists the entries of a product that lack items which an earlier version
+// declared as lasting; lasting is by the entry's name.
 func (t Sections) Retracted(p Declaration, lasting map[string][]string) (faults []Fault) {
 	for _, s := range t {
 		if s.retracted != nil {
@@ -222,7 +246,7 @@ func (t Sections) Retracted(p Declaration, lasting map[string][]string) (faults 
 	return faults
 }
 
-// Public lists what accounts see of a product's sections.
+// Public lists the public entries of a product.
 func (t Sections) Public(p Declaration) (members []Member) {
 	for _, s := range t {
 		if s.public != nil {

@@ -41,9 +41,8 @@ var kindNames = [...]string{"null", "true or false", "a number", "text", "a list
 
 func (k nodeKind) String() string { return kindNames[k] }
 
-// Node is one value of a catalogue file with its place. YAML and JSON read into
-// the same tree; nothing of YAML beyond JSON's model gets through (no anchors,
-// tags or merge keys: a file says what it says).
+// Node is one value of a catalogue file with its place. YAML and JSON are read
+// into the same tree; anchors, tags and merge keys of YAML are refused.
 type Node struct {
 	kind    nodeKind
 	text    string // of text; a number as JSON writes it; true or false
@@ -83,7 +82,8 @@ func readYAML(data []byte) (*Node, *errs.Error) {
 	var fault *yaml.LoadError
 	switch {
 	case errors.As(err, &fault):
-		return nil, faultAt(place{max(1, fault.Mark.Line), max(1, fault.Mark.Column)}, "", "not valid YAML: %s", strings.TrimPrefix(fault.Message, "yaml: "))
+		at := place{max(1, fault.Mark.Line), max(1, fault.Mark.Column)}
+		return nil, faultAt(at, "", "not valid YAML: %s", strings.TrimPrefix(fault.Message, "yaml: "))
 	case err != nil:
 		return nil, faultAt(place{1, 1}, "", "not one YAML document: %s", strings.TrimPrefix(err.Error(), "yaml: "))
 	case doc.Kind != yaml.DocumentNode || len(doc.Content) != 1:
@@ -147,7 +147,8 @@ func (n *Node) key(name string, at place, seen map[string]bool) *errs.Error {
 		return faultAt(at, n.pointer+"/"+event.EscapeToken(name), "the key %s stands twice", Quote(name))
 	}
 	seen[name] = true
-	n.keys, n.keyAt = append(n.keys, name), append(n.keyAt, at)
+	n.keys = append(n.keys, name)
+	n.keyAt = append(n.keyAt, at)
 	return nil
 }
 
@@ -155,9 +156,11 @@ func (n *Node) scalar(y *yaml.Node) *errs.Error {
 	n.text = y.Value
 	switch y.ShortTag() {
 	case "!!null":
-		n.kind, n.text = nullNode, ""
+		n.kind = nullNode
+		n.text = ""
 	case "!!bool":
-		n.kind, n.text = boolNode, strings.ToLower(y.Value)
+		n.kind = boolNode
+		n.text = strings.ToLower(y.Value)
 	case "!!int", "!!float":
 		n.kind = numberNode
 		if jsonNumber(y.Value) {
@@ -209,7 +212,7 @@ type jsonReader struct {
 	data []byte
 	dec  *jsontext.Decoder
 
-	// Where the last place was, since places are asked for from left to right:
+	// The last place and its offset. Places are computed from left to right;
 	// counting each from the start would take the square of the file's size.
 	last   place
 	offset int
@@ -227,7 +230,8 @@ func (d *jsonReader) next() int {
 func (d *jsonReader) place(offset int) place {
 	offset = min(offset, len(d.data))
 	if offset < d.offset || d.last.line == 0 {
-		d.last, d.offset = place{1, 1}, 0
+		d.last = place{1, 1}
+		d.offset = 0
 	}
 	passed := d.data[d.offset:offset]
 	if i := bytes.LastIndexByte(passed, '\n'); i >= 0 {
@@ -265,11 +269,14 @@ func (d *jsonReader) value(pointer string, depth int) (*Node, *errs.Error) {
 	case 'n':
 		n.kind = nullNode
 	case 't', 'f':
-		n.kind, n.text = boolNode, tok.String()
+		n.kind = boolNode
+		n.text = tok.String()
 	case '0':
-		n.kind, n.text = numberNode, tok.String()
+		n.kind = numberNode
+		n.text = tok.String()
 	case '"':
-		n.kind, n.text = textNode, tok.String()
+		n.kind = textNode
+		n.text = tok.String()
 	case '[':
 		n.kind = listNode
 		for i := 0; d.dec.PeekKind() != ']'; i++ {

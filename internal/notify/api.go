@@ -1,17 +1,11 @@
 package notify
 
 import (
-	"bytes"
 	"context"
-	stdjson "encoding/json"
-	"errors"
-	"io"
-	"strconv"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/belfryhq/belfry/internal/account"
-	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
+	"github.com/belfryhq/belfry/internal/platform/strict"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -19,9 +13,6 @@ import (
 const (
 	maxBatch     = 1000
 	maxBatchBody = 4 << 20
-	// maxRejectsKept is how many refused alerts of one request go back to the team.
-	maxRejectsKept = 100
-	maxErrorsShown = 20
 )
 
 const (
@@ -29,37 +20,43 @@ const (
 	apiBase = "/accounts/{account_id}/alerting/v3"
 )
 
-// AlertResult answers one alert.
-type AlertResult struct {
-	Index  int            `json:"index"`
-	ID     string         `json:"id"`
-	Status Status         `json:"status" enum:"accepted,duplicate,conflict,rejected"`
-	Errors []AlertProblem `json:"errors,omitempty"`
-}
+// anAlert names the payload in decode errors.
+var anAlert = strict.Subject{Name: "an alert", Hint: "; open data belongs under data"}
 
-// AlertProblem is one reason why an alert was not stored.
-type AlertProblem struct {
-	Code    int    `json:"code"`
-	Message string `json:"message"`
-	Source  struct {
-		Pointer string `json:"pointer"`
-	} `json:"source"`
-}
+// alertFormat is the format of both on-ramps.
+var alertFormat = ingest.Format{Item: anAlert, Max: maxBatch}
 
 // API registers the operations.
 func (n *Feature) API(api *web.API) {
-	op := web.Op{
-		Path: apiBase + "/alerts", ID: "send-alerts", Tag: tag, Permission: account.AlertsSend, Summary: "Send alerts",
-		Description: "One alert or a JSON array of at most 1,000. The answer comes after the commit: one result an alert, in the order of the input. " +
-			"200 when at least one was accepted or is a duplicate; 400 when none was (409 when all are conflicts). start and end share a correlation_id.",
-		MaxBody: maxBatchBody, Accepts: []string{"application/json"}, Result: []AlertResult{},
-	}
-	web.Raw(api, "POST", op, func(ctx context.Context, _ *struct{}, x *web.Exchange) error {
+	const description = "One alert, a JSON array or NDJSON, at most 1,000. The answer comes after the commit: one result an alert, " +
+		"in the order of the input. 200 when at least one was accepted or is a duplicate; 400 when none was (409 when all are " +
+		"conflicts). start and end share a correlation_id."
+	web.Raw(api, "POST", web.Op{
+		Path:        apiBase + "/alerts",
+		ID:          "send-alerts",
+		Tag:         tag,
+		Permission:  account.AlertsSend,
+		Summary:     "Send alerts",
+		Description: description,
+		MaxBody:     maxBatchBody,
+		Accepts:     ingest.MediaTypes,
+		Result:      []ingest.ItemResult{},
+	}, func(ctx context.Context, _ *struct{}, x *web.Exchange) error {
 		return n.receive(ctx, x, web.Account(ctx).ID)
 	})
-	op.Path, op.ID, op.Scope, op.Summary = "/alerts", "send-alerts-of-many-accounts", web.ScopeProducer, "Send alerts of many accounts"
-	op.Description = "For product teams: every alert names its account in account_id, and its type must be in the team's catalogue. " + op.Description
-	web.Raw(api, "POST", op, func(ctx context.Context, _ *struct{}, x *web.Exchange) error {
+	web.Raw(api, "POST", web.Op{
+		Path:       "/alerts",
+		ID:         "send-alerts-of-many-accounts",
+		Tag:        tag,
+		Permission: account.AlertsSend,
+		Scope:      web.ScopeProducer,
+		Summary:    "Send alerts of many accounts",
+		Description: "For product teams: every alert names its account in account_id, and its type must be in the team's catalogue. " +
+			description,
+		MaxBody: maxBatchBody,
+		Accepts: ingest.MediaTypes,
+		Result:  []ingest.ItemResult{},
+	}, func(ctx context.Context, _ *struct{}, x *web.Exchange) error {
 		return n.receive(ctx, x, "")
 	})
 	api.Limit("alerts.batch_alerts", maxBatch)
@@ -71,35 +68,28 @@ func (n *Feature) API(api *web.API) {
 	n.registerHistory(api)
 }
 
-// receive is both on-ramps.
+// receive stores the alerts of a request; accountID is the account of the route,
+// or empty.
 func (n *Feature) receive(ctx context.Context, x *web.Exchange, accountID string) error {
-	body, err := x.Bytes()
+	items, err := alertFormat.Read(x)
 	if err != nil {
 		return err
 	}
-	values, list, err := split(body)
-	if err != nil {
-		return err
-	}
-	who := web.CurrentPrincipal(ctx)
-	from := sender{by: who.ID, account: accountID, operator: who.Superoperator}
-	if who.Kind == web.KindProducer {
-		from.producer = who.ID
-	}
+	from := sender{Sender: ingest.From(ctx, accountID)}
 	job := &intakeJob{}
-	all := make([]*prepared, len(values))
-	for i, v := range values {
-		p, err := n.prepare(ctx, from, v)
+	all := make([]*prepared, len(items.Values))
+	for i, value := range items.Values {
+		p, err := n.prepare(ctx, from, value)
 		if err != nil {
 			return err
 		}
 		all[i] = p
-		if p.status != Rejected {
+		if p.status != ingest.Rejected {
 			job.list = append(job.list, p)
-		} else if len(job.rejects) < maxRejectsKept {
-			r := n.reject(p, "http", v, nil)
-			if from.producer != "" {
-				r.Producer = from.producer
+		} else if len(job.rejects) < ingest.MaxRejects {
+			r := n.reject(p, "http", value, nil)
+			if from.Producer != "" {
+				r.Producer = from.Producer
 			}
 			job.rejects = append(job.rejects, r)
 		}
@@ -107,99 +97,15 @@ func (n *Feature) receive(ctx context.Context, x *web.Exchange, accountID string
 	if err := n.storeJob(ctx, job); err != nil {
 		return err
 	}
+	answer := items.Answer()
 	for _, p := range all {
-		if p.status == Rejected {
-			n.metrics.alerts.WithLabelValues(string(Rejected)).Inc()
+		if p.status == ingest.Rejected {
+			n.metrics.alerts.WithLabelValues(string(ingest.Rejected)).Inc()
 		}
+		answer.Add(ingest.Result{ID: cut(p.alert.ID, maxID), Status: p.status, Faults: p.faults})
 	}
-	env, err := answer(all, list)
-	if err != nil {
-		return err
-	}
-	x.Send(env)
+	x.Send(answer.Envelope())
 	return nil
-}
-
-// split finds the alerts of a body; list reports whether they came as an array.
-func split(body []byte) (values [][]byte, list bool, err error) {
-	body = bytes.TrimLeft(body, " \t\r\n")
-	switch {
-	case len(body) == 0:
-		return nil, false, errs.New(errs.CodeMissingField, "the body is empty; send one alert or an array of alerts")
-	case body[0] != '[':
-		return [][]byte{body}, false, nil
-	}
-	// What is wrong inside an element is found when that element is decoded.
-	dec := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
-	bad := func(err error) error {
-		e := anAlert.Fault(err)
-		e.Pointer = "/" + strconv.Itoa(len(values))
-		e.Message += "; nothing of the request was stored"
-		return e
-	}
-	if _, err := dec.ReadToken(); err != nil {
-		return nil, true, bad(err)
-	}
-	for dec.PeekKind() != ']' {
-		if len(values) == maxBatch {
-			return nil, true, errs.New(errs.CodeTooLarge, "a request takes at most %d alerts; send the rest in another", maxBatch)
-		}
-		v, err := dec.ReadValue()
-		if err != nil {
-			return nil, true, bad(err)
-		}
-		values = append(values, v.Clone())
-	}
-	if _, err := dec.ReadToken(); err != nil {
-		return nil, true, bad(err)
-	}
-	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, true, errs.New(errs.CodeInvalidJSON, "there is more after the array's end, at byte %d", dec.InputOffset())
-	}
-	if len(values) == 0 {
-		return nil, true, errs.New(errs.CodeMissingField, "the array is empty; send at least one alert")
-	}
-	return values, true, nil
-}
-
-// answer is the envelope of a request whose alerts have all been answered.
-func answer(all []*prepared, list bool) (web.Envelope, error) {
-	counts := map[Status]int{}
-	results := make([]AlertResult, len(all))
-	var shown errs.List
-	for i, p := range all {
-		counts[p.status]++
-		results[i] = AlertResult{Index: i, ID: cut(clean(p.alert.ID), maxID), Status: p.status}
-		for _, f := range p.faults {
-			problem := AlertProblem{Code: int(f.Code), Message: f.Message}
-			problem.Source.Pointer = f.Pointer
-			results[i].Errors = append(results[i].Errors, problem)
-			if len(shown) < maxErrorsShown {
-				at := *f
-				if list {
-					at.Pointer = "/" + strconv.Itoa(i) + f.Pointer
-				}
-				shown = append(shown, &at)
-			}
-		}
-	}
-	result, err := stdjson.Marshal(results)
-	if err != nil {
-		return web.Envelope{}, err
-	}
-	info, err := stdjson.Marshal(map[Status]int{Accepted: counts[Accepted], Duplicate: counts[Duplicate], Conflict: counts[Conflict], Rejected: counts[Rejected]})
-	if err != nil {
-		return web.Envelope{}, err
-	}
-	env := web.Envelope{Result: result, Info: info}
-	if counts[Accepted]+counts[Duplicate] > 0 {
-		return env, nil
-	}
-	env.Errors, env.Status = shown, 400
-	if counts[Conflict] == len(all) {
-		env.Status = 409
-	}
-	return env, nil
 }
 
 // Paths of the pages that messages and other features link to.

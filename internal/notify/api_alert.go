@@ -17,52 +17,82 @@ type AlertsQuery struct {
 
 // AlertPath names an alert in a path.
 type AlertPath struct {
-	AlertID string `path:"alert_id" maxLength:"128" doc:"The id of any alert of the cause"`
+	AlertID string `path:"alert_id" maxLength:"128" doc:"The id of any alert of the incident"`
 }
 
 func pathEscape(s string) string { return url.PathEscape(s) }
 
 func (n *Feature) registerAlerts(api *web.API) {
 	const base = apiBase + "/alerts"
-	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List alerts", Permission: account.NotificationsRead,
-		Description: "What fires now (state=firing) and what ended, the newest first. A start, its repeats and its end are one alert."},
-		func(ctx context.Context, in *AlertsQuery) (web.Page[Alert], error) {
-			return n.alertPage(ctx, web.Account(ctx).ID, in.State, in.Paging)
-		})
-	web.Get(api, web.Op{Path: base + "/{alert_id}", Tag: tag, Summary: "Read an alert and what followed from it", Permission: account.NotificationsRead,
-		Description: "Every policy considered, matched or not and why; every delivery with every attempt; the changes that preceded it."},
-		func(ctx context.Context, in *AlertPath) (Decision, error) {
-			return n.Decision(ctx, web.Account(ctx).ID, in.AlertID)
-		})
-	web.Post(api, web.Op{Path: base + "/{alert_id}/ack", Tag: tag, Summary: "Acknowledge an alert", Permission: web.AnyPermission,
-		Description: "Says who takes care of it. Needs notifications:write or deliveries:replay."},
-		func(ctx context.Context, in *AlertPath) (Alert, error) {
-			who, accountID := web.CurrentPrincipal(ctx), web.Account(ctx).ID
-			if err := checkAck(who, accountID); err != nil {
-				return Alert{}, err
-			}
-			return n.Ack(ctx, who, accountID, in.AlertID)
-		})
-	web.Delete(api, web.Op{Path: base + "/{alert_id}/ack", Tag: tag, Summary: "Withdraw the acknowledgement of an alert", Permission: web.AnyPermission,
-		Description: "Needs notifications:write or deliveries:replay."},
-		func(ctx context.Context, in *AlertPath) (Alert, error) {
-			who, accountID := web.CurrentPrincipal(ctx), web.Account(ctx).ID
-			if err := checkAck(who, accountID); err != nil {
-				return Alert{}, err
-			}
-			return n.Unack(ctx, who, accountID, in.AlertID)
-		})
-	web.Post(api, web.Op{Path: base + "/{alert_id}/replay", Tag: tag, Summary: "Send the messages of an alert again", Permission: account.DeliveriesReplay},
-		func(ctx context.Context, in *AlertPath) (Replayed, error) {
-			return n.ReplayAlert(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.AlertID)
-		})
+	web.Get(api, web.Op{
+		Path:       base,
+		ID:         "list-alerts",
+		Tag:        tag,
+		Summary:    "List alerts",
+		Permission: account.NotificationsRead,
+		Description: "Firing and ended alerts, the newest first. A start, its repeats and its " +
+			"end are one alert.",
+	}, func(ctx context.Context, in *AlertsQuery) (web.Page[Alert], error) {
+		return n.alertPage(ctx, web.Account(ctx).ID, in.State, in.Paging)
+	})
+	web.Get(api, web.Op{
+		Path:       base + "/{alert_id}",
+		ID:         "get-alert",
+		Tag:        tag,
+		Summary:    "Read an alert and what followed from it",
+		Permission: account.NotificationsRead,
+		Description: "Every policy of its type, matched or not, with the reason; every delivery with every attempt; the changes " +
+			"that preceded it.",
+	}, func(ctx context.Context, in *AlertPath) (Decision, error) {
+		return n.Decision(ctx, web.Account(ctx).ID, in.AlertID)
+	})
+	web.Post(api, web.Op{
+		Path:        base + "/{alert_id}/ack",
+		ID:          "acknowledge-alert",
+		Tag:         tag,
+		Summary:     "Acknowledge an alert",
+		Permission:  web.AnyPermission,
+		Description: "Records who takes care of it. Needs notifications:write or deliveries:replay.",
+	}, func(ctx context.Context, in *AlertPath) (Alert, error) {
+		who := web.CurrentPrincipal(ctx)
+		accountID := web.Account(ctx).ID
+		if err := checkAck(who, accountID); err != nil {
+			return Alert{}, err
+		}
+		return n.Ack(ctx, who, accountID, in.AlertID)
+	})
+	web.Delete(api, web.Op{
+		Path:        base + "/{alert_id}/ack",
+		ID:          "withdraw-alert-acknowledgement",
+		Tag:         tag,
+		Summary:     "Withdraw the acknowledgement of an alert",
+		Permission:  web.AnyPermission,
+		Description: "Needs notifications:write or deliveries:replay.",
+	}, func(ctx context.Context, in *AlertPath) (Alert, error) {
+		who := web.CurrentPrincipal(ctx)
+		accountID := web.Account(ctx).ID
+		if err := checkAck(who, accountID); err != nil {
+			return Alert{}, err
+		}
+		return n.Unack(ctx, who, accountID, in.AlertID)
+	})
+	web.Post(api, web.Op{
+		Path:       base + "/{alert_id}/replay",
+		ID:         "replay-alert",
+		Tag:        tag,
+		Summary:    "Send the messages of an alert again",
+		Permission: account.DeliveriesReplay,
+	}, func(ctx context.Context, in *AlertPath) (Replayed, error) {
+		return n.ReplayAlert(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.AlertID)
+	})
 }
 
 func checkAck(who *web.Principal, accountID string) error {
 	if mayAck(who, accountID) {
 		return nil
 	}
-	return errs.New(errs.CodeForbidden, "the credential lacks the permission %s or %s", account.NotificationsWrite, account.DeliveriesReplay)
+	return errs.New(errs.CodeForbidden, "the credential lacks the permission %s or %s",
+		account.NotificationsWrite, account.DeliveriesReplay)
 }
 
 func mayAck(who *web.Principal, accountID string) bool {
@@ -86,7 +116,8 @@ func (n *Feature) alertPage(ctx context.Context, accountID, state string, in web
 	out := web.Page[Alert]{Items: list}
 	if len(list) > limit {
 		last := list[limit-1]
-		out.Items, out.Cursor = list[:limit], n.Cursors.Encode(name, place{micros(last.OccurredAt), last.key})
+		out.Items = list[:limit]
+		out.Cursor = n.Cursors.Encode(name, place{micros(last.OccurredAt), last.key})
 	}
 	return out, err
 }

@@ -8,22 +8,28 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
+// WebhookCreate is a webhook as it is created.
+type WebhookCreate struct {
+	Name   string  `json:"name" minLength:"1" maxLength:"255"`
+	URL    string  `json:"url" minLength:"1" maxLength:"2048" doc:"https://...; a test message is sent there and must be answered 2xx"`
+	Secret *string `json:"secret,omitempty" maxLength:"1000" doc:"Sent as the header cf-webhook-auth; never returned"`
+	Key    *string `json:"signing_secret,omitempty" maxLength:"200" doc:"whsec_...: signs from the test message on, so that a receiver that verifies can answer it; made by Belfry when left out"`
+}
+
+// WebhookReplace replaces a webhook's settings.
+type WebhookReplace struct {
+	Name   string  `json:"name" minLength:"1" maxLength:"255"`
+	URL    string  `json:"url" minLength:"1" maxLength:"2048"`
+	Secret *string `json:"secret,omitempty" maxLength:"1000" doc:"Unchanged when left out; empty removes it"`
+}
+
 type webhookIn struct {
-	Body struct {
-		Name   string  `json:"name" minLength:"1" maxLength:"255"`
-		URL    string  `json:"url" minLength:"1" maxLength:"2048" doc:"https://...; a test message is sent there and must be answered 2xx"`
-		Secret *string `json:"secret,omitempty" maxLength:"1000" doc:"Sent as the header cf-webhook-auth; never returned"`
-		Key    *string `json:"signing_secret,omitempty" maxLength:"200" doc:"whsec_...: signs from the test message on, so that a receiver which verifies can answer it; Belfry makes one when it is left out"`
-	}
+	Body WebhookCreate
 }
 
 type webhookPut struct {
 	WebhookID string `path:"webhook_id" maxLength:"64"`
-	Body      struct {
-		Name   string  `json:"name" minLength:"1" maxLength:"255"`
-		URL    string  `json:"url" minLength:"1" maxLength:"2048"`
-		Secret *string `json:"secret,omitempty" maxLength:"1000" doc:"Stays as it is when left out; empty removes it"`
-	}
+	Body      WebhookReplace
 }
 
 // WebhookPath names a webhook in a path.
@@ -68,59 +74,120 @@ type Eligible struct {
 
 func (n *Feature) registerDestinations(api *web.API) {
 	const base = apiBase + "/destinations/webhooks"
-	web.Get(api, web.Op{Path: apiBase + "/available_alerts", Tag: tag, Summary: "List alert types", Permission: account.NotificationsRead,
-		Description: "Every type that a catalogue declares, by category."},
-		func(ctx context.Context, _ *struct{}) (map[string][]Available, error) { return n.available(ctx) })
-	web.Get(api, web.Op{Path: apiBase + "/destinations/eligible", Tag: tag, Summary: "List kinds of destinations", Permission: account.NotificationsRead},
-		func(context.Context, *struct{}) (map[string][]Eligible, error) {
-			has := func(kind string) bool { return n.channels[kind] != nil }
-			return map[string][]Eligible{
-				"email":     {{"email", has(KindEmail), has(KindEmail)}},
-				"webhook":   {{"webhook", has(KindWebhook), has(KindWebhook)}},
-				"pagerduty": {{"pagerduty", false, false}},
-			}, nil
-		})
-	web.Get(api, web.Op{Path: apiBase + "/destinations/pagerduty", Tag: tag, Summary: "List PagerDuty services", Permission: account.NotificationsRead,
-		Description: "Always empty: this version has no PagerDuty channel."},
-		func(context.Context, *struct{}) ([]Identified, error) { return []Identified{}, nil })
+	web.Get(api, web.Op{
+		Path:        apiBase + "/available_alerts",
+		ID:          "list-alert-types",
+		Tag:         tag,
+		Summary:     "List alert types",
+		Permission:  account.NotificationsRead,
+		Description: "Every type that a catalogue declares, by category.",
+	}, func(ctx context.Context, _ *struct{}) (map[string][]Available, error) { return n.available(ctx) })
+	web.Get(api, web.Op{
+		Path:       apiBase + "/destinations/eligible",
+		ID:         "list-destination-kinds",
+		Tag:        tag,
+		Summary:    "List kinds of destinations",
+		Permission: account.NotificationsRead,
+	}, func(context.Context, *struct{}) (map[string][]Eligible, error) {
+		has := func(kind string) bool { return n.channels[kind] != nil }
+		return map[string][]Eligible{
+			"email":     {{"email", has(KindEmail), has(KindEmail)}},
+			"webhook":   {{"webhook", has(KindWebhook), has(KindWebhook)}},
+			"pagerduty": {{"pagerduty", false, false}},
+		}, nil
+	})
+	web.Get(api, web.Op{
+		Path:        apiBase + "/destinations/pagerduty",
+		ID:          "list-pagerduty-services",
+		Tag:         tag,
+		Summary:     "List PagerDuty services",
+		Permission:  account.NotificationsRead,
+		Description: "Always empty: this version has no PagerDuty channel.",
+	}, func(context.Context, *struct{}) ([]Identified, error) { return []Identified{}, nil })
 
-	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List webhooks", Permission: account.NotificationsRead},
-		func(ctx context.Context, _ *struct{}) ([]Destination, error) {
-			return n.Webhooks(ctx, web.Account(ctx).ID)
-		})
-	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Create a webhook", Permission: account.NotificationsWrite, Idempotent: true,
-		Description: "A test message is sent first, signed with signing_secret, and must be answered 2xx within 15 s. The answer shows signing_secret this once."},
-		func(ctx context.Context, in *webhookIn) (NewWebhook, error) {
-			return n.CreateWebhook(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, WebhookSpec{&in.Body.Name, &in.Body.URL, in.Body.Secret, in.Body.Key})
-		})
-	web.Get(api, web.Op{Path: base + "/{webhook_id}", Tag: tag, Summary: "Read a webhook", Permission: account.NotificationsRead},
-		func(ctx context.Context, in *WebhookPath) (Destination, error) {
-			return n.Destination(ctx, web.Account(ctx).ID, in.WebhookID)
-		})
-	web.Put(api, web.Op{Path: base + "/{webhook_id}", Tag: tag, Summary: "Change a webhook", Permission: account.NotificationsWrite},
-		func(ctx context.Context, in *webhookPut) (Identified, error) {
-			d, err := n.UpdateWebhook(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID, WebhookSpec{Name: &in.Body.Name, URL: &in.Body.URL, Secret: in.Body.Secret})
-			return Identified{d.ID}, err
-		})
-	web.Delete(api, web.Op{Path: base + "/{webhook_id}", Tag: tag, Summary: "Delete a webhook", Permission: account.NotificationsWrite},
-		func(ctx context.Context, in *WebhookPath) (Identified, error) {
-			return Identified{in.WebhookID}, n.DeleteWebhook(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID)
-		})
-	web.Post(api, web.Op{Path: base + "/{webhook_id}/test", Tag: tag, Summary: "Send a test message to a webhook", Permission: account.NotificationsWrite,
-		Description: "Sends it now and shows what came back."},
-		func(ctx context.Context, in *WebhookPath) (Attempt, error) {
-			return n.TestWebhook(ctx, web.Account(ctx).ID, in.WebhookID)
-		})
-	web.Post(api, web.Op{Path: base + "/{webhook_id}/rotate_secret", Tag: tag, Summary: "Give a webhook a new signing secret", Permission: account.NotificationsWrite,
-		Description: "The old one signs beside it for 24 hours. The answer shows the new one this once."},
-		func(ctx context.Context, in *WebhookPath) (NewWebhook, error) {
-			return n.RotateSecret(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID)
-		})
-	web.Post(api, web.Op{Path: base + "/{webhook_id}/enable", Tag: tag, Summary: "Enable a webhook again", Permission: account.NotificationsWrite,
-		Description: "After a test message was answered 2xx."},
-		func(ctx context.Context, in *WebhookPath) (Destination, error) {
-			return n.EnableDestination(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID)
-		})
+	web.Get(api, web.Op{
+		Path:       base,
+		ID:         "list-webhooks",
+		Tag:        tag,
+		Summary:    "List webhooks",
+		Permission: account.NotificationsRead,
+	}, func(ctx context.Context, _ *struct{}) ([]Destination, error) {
+		return n.Webhooks(ctx, web.Account(ctx).ID)
+	})
+	web.Post(api, web.Op{
+		Path:       base,
+		ID:         "create-webhook",
+		Tag:        tag,
+		Summary:    "Create a webhook",
+		Permission: account.NotificationsWrite,
+		Idempotent: true,
+		Description: "A test message is sent first, signed with signing_secret, and must be answered 2xx within 15 s. " +
+			"The answer shows signing_secret this once.",
+	}, func(ctx context.Context, in *webhookIn) (NewWebhook, error) {
+		b := &in.Body
+		spec := WebhookSpec{Name: &b.Name, URL: &b.URL, Secret: b.Secret, Key: b.Key}
+		return n.CreateWebhook(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, spec)
+	})
+	web.Get(api, web.Op{
+		Path:       base + "/{webhook_id}",
+		ID:         "get-webhook",
+		Tag:        tag,
+		Summary:    "Read a webhook",
+		Permission: account.NotificationsRead,
+	}, func(ctx context.Context, in *WebhookPath) (Destination, error) {
+		return n.Destination(ctx, web.Account(ctx).ID, in.WebhookID)
+	})
+	web.Put(api, web.Op{
+		Path:       base + "/{webhook_id}",
+		ID:         "replace-webhook",
+		Tag:        tag,
+		Summary:    "Replace a webhook",
+		Permission: account.NotificationsWrite,
+	}, func(ctx context.Context, in *webhookPut) (Identified, error) {
+		b := &in.Body
+		spec := WebhookSpec{Name: &b.Name, URL: &b.URL, Secret: b.Secret}
+		d, err := n.UpdateWebhook(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID, spec)
+		return Identified{d.ID}, err
+	})
+	web.Delete(api, web.Op{
+		Path:       base + "/{webhook_id}",
+		ID:         "delete-webhook",
+		Tag:        tag,
+		Summary:    "Delete a webhook",
+		Permission: account.NotificationsWrite,
+	}, func(ctx context.Context, in *WebhookPath) (Identified, error) {
+		return Identified{in.WebhookID}, n.DeleteWebhook(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID)
+	})
+	web.Post(api, web.Op{
+		Path:        base + "/{webhook_id}/test",
+		ID:          "send-test-message",
+		Tag:         tag,
+		Summary:     "Send a test message to a webhook",
+		Permission:  account.NotificationsWrite,
+		Description: "Sends it now and returns the attempt with the response.",
+	}, func(ctx context.Context, in *WebhookPath) (Attempt, error) {
+		return n.TestWebhook(ctx, web.Account(ctx).ID, in.WebhookID)
+	})
+	web.Post(api, web.Op{
+		Path:        base + "/{webhook_id}/rotate_secret",
+		ID:          "rotate-webhook-secret",
+		Tag:         tag,
+		Summary:     "Give a webhook a new signing secret",
+		Permission:  account.NotificationsWrite,
+		Description: "The old one also signs for 24 hours. The answer shows the new one this once.",
+	}, func(ctx context.Context, in *WebhookPath) (NewWebhook, error) {
+		return n.RotateSecret(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID)
+	})
+	web.Post(api, web.Op{
+		Path:        base + "/{webhook_id}/enable",
+		ID:          "enable-webhook",
+		Tag:         tag,
+		Summary:     "Enable a webhook again",
+		Permission:  account.NotificationsWrite,
+		Description: "After a test message was answered 2xx.",
+	}, func(ctx context.Context, in *WebhookPath) (Destination, error) {
+		return n.EnableDestination(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID)
+	})
 }
 
 func (n *Feature) available(ctx context.Context) (map[string][]Available, error) {
@@ -130,15 +197,33 @@ func (n *Feature) available(ctx context.Context) (map[string][]Available, error)
 	}
 	out := map[string][]Available{}
 	for _, t := range types {
-		a := Available{Type: t.Type, DisplayName: t.Title, Description: t.Description, FilterOptions: []FilterOption{}, Severities: slices.Clone(t.Severities)}
+		a := Available{
+			Type:          t.Type,
+			DisplayName:   t.Title,
+			Description:   t.Description,
+			FilterOptions: []FilterOption{},
+			Severities:    slices.Clone(t.Severities),
+		}
 		for _, f := range t.Filters {
-			o := FilterOption{Key: f.Key, ComparisonOperator: "==", Range: map[bool]string{true: "1", false: "0"}[f.Required] + "-" + map[bool]string{true: "1", false: "n"}[f.Single]}
-			for _, v := range f.Values {
-				o.AvailableValues = append(o.AvailableValues, AvailableValue{v, v})
-			}
-			a.FilterOptions = append(a.FilterOptions, o)
+			a.FilterOptions = append(a.FilterOptions, f.option())
 		}
 		out[t.Category] = append(out[t.Category], a)
 	}
 	return out, nil
+}
+
+func (f *Filter) option() FilterOption {
+	least := "0"
+	if f.Required {
+		least = "1"
+	}
+	most := "n"
+	if f.Single {
+		most = "1"
+	}
+	o := FilterOption{Key: f.Key, ComparisonOperator: "==", Range: least + "-" + most}
+	for _, v := range f.Values {
+		o.AvailableValues = append(o.AvailableValues, AvailableValue{v, v})
+	}
+	return o
 }

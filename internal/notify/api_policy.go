@@ -7,45 +7,51 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// PolicyBody is a policy as it is created.
-type PolicyBody struct {
+// PolicyCreate is a policy as it is created.
+type PolicyCreate struct {
 	Name          string              `json:"name" minLength:"1" maxLength:"255"`
 	Description   string              `json:"description,omitempty" maxLength:"1000"`
 	Enabled       bool                `json:"enabled"`
 	AlertType     string              `json:"alert_type" minLength:"1" maxLength:"255" doc:"One of available_alerts"`
-	AlertInterval string              `json:"alert_interval,omitempty" maxLength:"20" doc:"The same thing is told of once in this time: 30m, 4h, 1d; none when left out"`
+	AlertInterval string              `json:"alert_interval,omitempty" maxLength:"20" doc:"At most one notification about the same subject in this time: 30m, 4h, 1d; no limit when left out"`
 	Filters       map[string][]string `json:"filters,omitempty" doc:"Every key also exists as <key>.not"`
 	Mechanisms    Mechanisms          `json:"mechanisms"`
 }
 
 type policyIn struct {
-	Body PolicyBody
+	Body PolicyCreate
+}
+
+// PolicyUpdate changes the fields of a policy that it has.
+type PolicyUpdate struct {
+	Name          *string              `json:"name,omitempty" minLength:"1" maxLength:"255"`
+	Description   *string              `json:"description,omitempty" maxLength:"1000"`
+	Enabled       *bool                `json:"enabled,omitempty"`
+	AlertType     *string              `json:"alert_type,omitempty" minLength:"1" maxLength:"255"`
+	AlertInterval *string              `json:"alert_interval,omitempty" maxLength:"20"`
+	Filters       *map[string][]string `json:"filters,omitempty"`
+	Mechanisms    *Mechanisms          `json:"mechanisms,omitempty"`
 }
 
 type policyPut struct {
 	PolicyID string `path:"policy_id" maxLength:"64"`
-	Body     struct {
-		Name          *string              `json:"name,omitempty" minLength:"1" maxLength:"255"`
-		Description   *string              `json:"description,omitempty" maxLength:"1000"`
-		Enabled       *bool                `json:"enabled,omitempty"`
-		AlertType     *string              `json:"alert_type,omitempty" minLength:"1" maxLength:"255"`
-		AlertInterval *string              `json:"alert_interval,omitempty" maxLength:"20"`
-		Filters       *map[string][]string `json:"filters,omitempty"`
-		Mechanisms    *Mechanisms          `json:"mechanisms,omitempty"`
-	}
+	Body     PolicyUpdate
 }
 
-// policyDraft is a policy for a dry run: what decides, without what is done.
+// PolicyDraft is a policy for a dry run: neither a name nor a destination is
+// needed.
+type PolicyDraft struct {
+	Name          string              `json:"name,omitempty" maxLength:"255"`
+	Description   string              `json:"description,omitempty" maxLength:"1000"`
+	Enabled       bool                `json:"enabled,omitempty" doc:"A dry run assumes true"`
+	AlertType     string              `json:"alert_type" minLength:"1" maxLength:"255" doc:"One of available_alerts"`
+	AlertInterval string              `json:"alert_interval,omitempty" maxLength:"20"`
+	Filters       map[string][]string `json:"filters,omitempty"`
+	Mechanisms    Mechanisms          `json:"mechanisms,omitzero"`
+}
+
 type policyDraft struct {
-	Body struct {
-		Name          string              `json:"name,omitempty" maxLength:"255"`
-		Description   string              `json:"description,omitempty" maxLength:"1000"`
-		Enabled       bool                `json:"enabled,omitempty" doc:"A dry run takes it as true"`
-		AlertType     string              `json:"alert_type" minLength:"1" maxLength:"255" doc:"One of available_alerts"`
-		AlertInterval string              `json:"alert_interval,omitempty" maxLength:"20"`
-		Filters       map[string][]string `json:"filters,omitempty"`
-		Mechanisms    Mechanisms          `json:"mechanisms,omitzero"`
-	}
+	Body PolicyDraft
 }
 
 // PolicyPath names a policy in a path.
@@ -53,53 +59,104 @@ type PolicyPath struct {
 	PolicyID string `path:"policy_id" maxLength:"64"`
 }
 
-func (b *PolicyBody) policy() Policy {
-	return Policy{Name: b.Name, Description: b.Description, Enabled: b.Enabled, AlertType: b.AlertType, AlertInterval: b.AlertInterval, Filters: b.Filters, Mechanisms: b.Mechanisms}
+func (b *PolicyCreate) policy() Policy {
+	return Policy{
+		Name:          b.Name,
+		Description:   b.Description,
+		Enabled:       b.Enabled,
+		AlertType:     b.AlertType,
+		AlertInterval: b.AlertInterval,
+		Filters:       b.Filters,
+		Mechanisms:    b.Mechanisms,
+	}
 }
 
 func (n *Feature) registerPolicies(api *web.API) {
 	const base = apiBase + "/policies"
-	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List policies", Permission: account.NotificationsRead},
-		func(ctx context.Context, _ *struct{}) ([]Policy, error) { return n.Policies(ctx, web.Account(ctx).ID) })
-	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Create a policy", Permission: account.NotificationsWrite, Idempotent: true},
-		func(ctx context.Context, in *policyIn) (Policy, error) {
-			return n.CreatePolicy(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.Body.policy())
+	web.Get(api, web.Op{
+		Path:       base,
+		ID:         "list-policies",
+		Tag:        tag,
+		Summary:    "List policies",
+		Permission: account.NotificationsRead,
+	}, func(ctx context.Context, _ *struct{}) ([]Policy, error) { return n.Policies(ctx, web.Account(ctx).ID) })
+	web.Post(api, web.Op{
+		Path:       base,
+		ID:         "create-policy",
+		Tag:        tag,
+		Summary:    "Create a policy",
+		Permission: account.NotificationsWrite,
+		Idempotent: true,
+	}, func(ctx context.Context, in *policyIn) (Policy, error) {
+		return n.CreatePolicy(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.Body.policy())
+	})
+	web.Post(api, web.Op{
+		Path:       base + "/preview",
+		ID:         "preview-policy",
+		Tag:        tag,
+		Summary:    "Try a policy on the last week",
+		Permission: account.NotificationsRead,
+		Description: "Counts the alerts of the last 7 days that the policy would have matched. Nothing is saved or " +
+			"sent; a destination is not needed.",
+	}, func(ctx context.Context, in *policyDraft) (Preview, error) {
+		b := &in.Body
+		return n.Preview(ctx, web.Account(ctx).ID, Policy{
+			Name:          b.Name,
+			Description:   b.Description,
+			AlertType:     b.AlertType,
+			AlertInterval: b.AlertInterval,
+			Filters:       b.Filters,
+			Mechanisms:    b.Mechanisms,
 		})
-	web.Post(api, web.Op{Path: base + "/preview", Tag: tag, Summary: "Try a policy on the last week", Permission: account.NotificationsRead,
-		Description: "Says how many alerts of the last 7 days the policy would have matched. Nothing is saved or sent; a destination is not needed."},
-		func(ctx context.Context, in *policyDraft) (Preview, error) {
-			b := &in.Body
-			return n.Preview(ctx, web.Account(ctx).ID, Policy{Name: b.Name, Description: b.Description, AlertType: b.AlertType,
-				AlertInterval: b.AlertInterval, Filters: b.Filters, Mechanisms: b.Mechanisms})
+	})
+	web.Get(api, web.Op{
+		Path:       base + "/{policy_id}",
+		ID:         "get-policy",
+		Tag:        tag,
+		Summary:    "Read a policy",
+		Permission: account.NotificationsRead,
+	}, func(ctx context.Context, in *PolicyPath) (Policy, error) {
+		return n.Policy(ctx, web.Account(ctx).ID, in.PolicyID)
+	})
+	web.Put(api, web.Op{
+		Path:        base + "/{policy_id}",
+		ID:          "update-policy",
+		Tag:         tag,
+		Summary:     "Change a policy",
+		Permission:  account.NotificationsWrite,
+		Description: "Fields that are left out stay as they are.",
+	}, func(ctx context.Context, in *policyPut) (Identified, error) {
+		b := &in.Body
+		p, err := n.UpdatePolicy(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.PolicyID, func(p *Policy) {
+			set(&p.Name, b.Name)
+			set(&p.Description, b.Description)
+			set(&p.Enabled, b.Enabled)
+			set(&p.AlertType, b.AlertType)
+			set(&p.AlertInterval, b.AlertInterval)
+			set(&p.Filters, b.Filters)
+			set(&p.Mechanisms, b.Mechanisms)
 		})
-	web.Get(api, web.Op{Path: base + "/{policy_id}", Tag: tag, Summary: "Read a policy", Permission: account.NotificationsRead},
-		func(ctx context.Context, in *PolicyPath) (Policy, error) {
-			return n.Policy(ctx, web.Account(ctx).ID, in.PolicyID)
-		})
-	web.Put(api, web.Op{Path: base + "/{policy_id}", Tag: tag, Summary: "Change a policy", Permission: account.NotificationsWrite,
-		Description: "Fields that are left out stay as they are."},
-		func(ctx context.Context, in *policyPut) (Identified, error) {
-			b := &in.Body
-			p, err := n.UpdatePolicy(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.PolicyID, func(p *Policy) {
-				set(&p.Name, b.Name)
-				set(&p.Description, b.Description)
-				set(&p.Enabled, b.Enabled)
-				set(&p.AlertType, b.AlertType)
-				set(&p.AlertInterval, b.AlertInterval)
-				set(&p.Filters, b.Filters)
-				set(&p.Mechanisms, b.Mechanisms)
-			})
-			return Identified{p.ID}, err
-		})
-	web.Delete(api, web.Op{Path: base + "/{policy_id}", Tag: tag, Summary: "Delete a policy", Permission: account.NotificationsWrite},
-		func(ctx context.Context, in *PolicyPath) (Identified, error) {
-			return Identified{in.PolicyID}, n.DeletePolicy(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.PolicyID)
-		})
-	web.Post(api, web.Op{Path: base + "/{policy_id}/test", Tag: tag, Summary: "Send a test message by a policy", Permission: account.NotificationsWrite,
-		Description: "Queues one to each of its destinations; history/{id} shows what becomes of it."},
-		func(ctx context.Context, in *PolicyPath) (Replayed, error) {
-			return n.TestPolicy(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.PolicyID)
-		})
+		return Identified{p.ID}, err
+	})
+	web.Delete(api, web.Op{
+		Path:       base + "/{policy_id}",
+		ID:         "delete-policy",
+		Tag:        tag,
+		Summary:    "Delete a policy",
+		Permission: account.NotificationsWrite,
+	}, func(ctx context.Context, in *PolicyPath) (Identified, error) {
+		return Identified{in.PolicyID}, n.DeletePolicy(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.PolicyID)
+	})
+	web.Post(api, web.Op{
+		Path:        base + "/{policy_id}/test",
+		ID:          "send-policy-test-messages",
+		Tag:         tag,
+		Summary:     "Send a test message by a policy",
+		Permission:  account.NotificationsWrite,
+		Description: "Queues one for each of its destinations; history/{id} shows the result.",
+	}, func(ctx context.Context, in *PolicyPath) (Replayed, error) {
+		return n.TestPolicy(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.PolicyID)
+	})
 }
 
 func set[T any](to *T, from *T) {
@@ -139,28 +196,44 @@ type DeliveryPath struct {
 
 func (n *Feature) registerHistory(api *web.API) {
 	const base = apiBase + "/history"
-	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List deliveries", Permission: account.NotificationsRead,
-		Description: "The newest first. total_count is counted up to 10,000."},
-		func(ctx context.Context, in *HistoryQuery) (web.Numbered[Sent], error) {
-			out := web.Numbered[Sent]{Items: []Sent{}, Page: in.Page, PerPage: in.PerPage}
-			list, total, err := n.history(ctx, web.Account(ctx).ID, in.Since.Time, in.Before.Time, (in.Page-1)*in.PerPage, in.PerPage)
-			if out.Total = total; total == countMost {
-				out.Messages = []web.Message{{Message: "total_count is counted up to 10,000; there may be more"}}
-			}
-			for _, d := range list {
-				out.Items = append(out.Items, d.sent())
-			}
-			return out, err
-		})
-	web.Get(api, web.Op{Path: base + "/{delivery_id}", Tag: tag, Summary: "Read a delivery with its attempts", Permission: account.NotificationsRead},
-		func(ctx context.Context, in *DeliveryPath) (Delivery, error) {
-			return n.Delivery(ctx, web.Account(ctx).ID, in.DeliveryID)
-		})
-	web.Post(api, web.Op{Path: base + "/{delivery_id}/replay", Tag: tag, Summary: "Send a delivery again", Permission: account.DeliveriesReplay,
-		Description: "Under a new id: receivers take the old one as seen."},
-		func(ctx context.Context, in *DeliveryPath) (Replayed, error) {
-			return n.ReplayDelivery(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.DeliveryID)
-		})
+	web.Get(api, web.Op{
+		Path:        base,
+		ID:          "list-deliveries",
+		Tag:         tag,
+		Summary:     "List deliveries",
+		Permission:  account.NotificationsRead,
+		Description: "The newest first. total_count is counted up to 10,000.",
+	}, func(ctx context.Context, in *HistoryQuery) (web.Numbered[Sent], error) {
+		out := web.Numbered[Sent]{Items: []Sent{}, Page: in.Page, PerPage: in.PerPage}
+		offset := (in.Page - 1) * in.PerPage
+		list, total, err := n.history(ctx, web.Account(ctx).ID, in.Since.Time, in.Before.Time, offset, in.PerPage)
+		if out.Total = total; total == countMost {
+			out.Messages = []web.Message{{Message: "total_count is counted up to 10,000; there may be more"}}
+		}
+		for _, d := range list {
+			out.Items = append(out.Items, d.sent())
+		}
+		return out, err
+	})
+	web.Get(api, web.Op{
+		Path:       base + "/{delivery_id}",
+		ID:         "get-delivery",
+		Tag:        tag,
+		Summary:    "Read a delivery with its attempts",
+		Permission: account.NotificationsRead,
+	}, func(ctx context.Context, in *DeliveryPath) (Delivery, error) {
+		return n.Delivery(ctx, web.Account(ctx).ID, in.DeliveryID)
+	})
+	web.Post(api, web.Op{
+		Path:        base + "/{delivery_id}/replay",
+		ID:          "replay-delivery",
+		Tag:         tag,
+		Summary:     "Send a delivery again",
+		Permission:  account.DeliveriesReplay,
+		Description: "Under a new id, because receivers ignore an id that they have seen.",
+	}, func(ctx context.Context, in *DeliveryPath) (Replayed, error) {
+		return n.ReplayDelivery(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.DeliveryID)
+	})
 }
 
 func (d *Delivery) sent() Sent {
@@ -168,6 +241,18 @@ func (d *Delivery) sent() Sent {
 	if !d.EndedAt.IsZero() {
 		at = d.EndedAt
 	}
-	return Sent{ID: d.ID, Name: d.Policy, AlertType: d.kind, AlertBody: d.summary, Description: firstOf(d.Reason, d.State), Mechanism: firstOf(d.Mechanism, d.DestinationID),
-		MechanismType: d.MechanismType, PolicyID: d.PolicyID, Sent: at, State: d.State, AlertID: d.AlertID, Attempts: d.Tries}
+	return Sent{
+		ID:            d.ID,
+		Name:          d.Policy,
+		AlertType:     d.kind,
+		AlertBody:     d.summary,
+		Description:   firstOf(d.Reason, d.State),
+		Mechanism:     firstOf(d.Mechanism, d.DestinationID),
+		MechanismType: d.MechanismType,
+		PolicyID:      d.PolicyID,
+		Sent:          at,
+		State:         d.State,
+		AlertID:       d.AlertID,
+		Attempts:      d.Tries,
+	}
 }

@@ -4,15 +4,15 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/belfryhq/belfry/internal/notify"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 )
 
 // The ids of Belfry's own alerts can be computed from outside. A team's alert
 // that has taken one first, or its correlation id, changes nothing of Belfry's.
 func TestATeamsAlertTakesNoPlaceOfBelfrysOwn(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		own := func(id, event string) notify.Status {
-			var out []notify.AlertResult
+		own := func(id, event string) ingest.Status {
+			var out []ingest.ItemResult
 			status, failures := w.call("operator", "POST", "/alerts", map[string]any{
 				"id": id, "correlation_id": "burn-start", "alert_type": "belfry_budget_burn", "event": event, "severity": "critical",
 			}, &out)
@@ -21,19 +21,19 @@ func TestATeamsAlertTakesNoPlaceOfBelfrysOwn(t *testing.T) {
 			}
 			return out[0].Status
 		}
-		teams := func(id, event string) notify.Status {
+		teams := func(id, event string) ingest.Status {
 			return w.alert(map[string]any{"id": id, "correlation_id": "burn-start", "event": event}).Status
 		}
 		for _, step := range []struct {
 			name string
-			got  notify.Status
-			want notify.Status
+			got  ingest.Status
+			want ingest.Status
 		}{
-			{"the team takes the id of the start", teams("burn-start", "start"), notify.Accepted},
-			{"the team takes the id of the end", teams("burn-end", "end"), notify.Accepted},
-			{"Belfry's start", own("burn-start", "start"), notify.Accepted},
-			{"Belfry's start again", own("burn-start", "start"), notify.Duplicate},
-			{"the team's start again", teams("burn-start", "start"), notify.Duplicate},
+			{"the team takes the id of the start", teams("burn-start", "start"), ingest.Accepted},
+			{"the team takes the id of the end", teams("burn-end", "end"), ingest.Accepted},
+			{"Belfry's start", own("burn-start", "start"), ingest.Accepted},
+			{"Belfry's start again", own("burn-start", "start"), ingest.Duplicate},
+			{"the team's start again", teams("burn-start", "start"), ingest.Duplicate},
 		} {
 			if step.got != step.want {
 				t.Errorf("%s: %s, want %s", step.name, step.got, step.want)
@@ -42,7 +42,7 @@ func TestATeamsAlertTakesNoPlaceOfBelfrysOwn(t *testing.T) {
 		if a := w.decision("burn-start").Alert; a.Type != "belfry_budget_burn" || a.State != "firing" {
 			t.Errorf("under the id stands %s, %s", a.Type, a.State)
 		}
-		if got := own("burn-end", "end"); got != notify.Accepted {
+		if got := own("burn-end", "end"); got != ingest.Accepted {
 			t.Errorf("Belfry's end: %s", got)
 		}
 		if a := w.decision("burn-start").Alert; a.Type != "belfry_budget_burn" || a.State != "ended" {

@@ -20,7 +20,7 @@ type DeclaredAlertType struct {
 	Sample      catalogue.Raw `json:"sample,omitempty" doc:"Data of an example, for previews and tests"`
 }
 
-// PublicAlertType is what accounts see of an alert type.
+// PublicAlertType is the part of an alert type that accounts may see.
 type PublicAlertType struct {
 	Type        string   `json:"type"`
 	Title       string   `json:"title"`

@@ -9,6 +9,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 )
 
 // The changes that preceded an alert are asked for once an alert, outside of
@@ -40,7 +41,7 @@ type changesKey struct {
 func shareChanges(list []*prepared) {
 	shared := map[changesKey]*sharedChanges{}
 	for _, p := range list {
-		if p.status != Accepted || p.root != p.key {
+		if p.status != ingest.Accepted || p.root != p.key {
 			continue
 		}
 		key := changesKey{account: p.alert.Account, zone: p.zone.ID, began: p.began.Unix()}

@@ -6,6 +6,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 )
 
 // Consumer makes the consumer of the topic of alerts; the app runs it.
@@ -20,13 +21,13 @@ func (n *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 	list := make([]*prepared, len(b.Records))
 	var rejects []event.Reject
 	for i, rec := range b.Records {
-		p, err := n.prepare(ctx, sender{by: "bus", bus: true, own: rec.Own}, rec.Value)
+		p, err := n.prepare(ctx, sender{Sender: ingest.Sender{By: "bus"}, bus: true, own: rec.Own}, rec.Value)
 		if err != nil {
 			return err
 		}
 		p.raw, p.source = rec.Value, &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: rec.Offset}
 		list[i] = p
-		if p.status == Rejected {
+		if p.status == ingest.Rejected {
 			rejects = append(rejects, n.reject(p, "kafka", p.raw, p.source))
 		}
 	}
@@ -51,7 +52,7 @@ func (n *Feature) rejectConflicts(ctx context.Context, tx *db.Tx, b *bus.Batch, 
 	first := map[name]*prepared{}
 	var rejects []event.Reject
 	for i, p := range list {
-		if p.status == Rejected {
+		if p.status == ingest.Rejected {
 			continue
 		}
 		probe := *p
@@ -61,10 +62,10 @@ func (n *Feature) rejectConflicts(ctx context.Context, tx *db.Tx, b *bus.Batch, 
 		key := name{p.alert.Account, p.alert.ID, p.own()}
 		if earlier := first[key]; earlier == nil {
 			first[key] = p
-		} else if string(earlier.digest) != string(p.digest) && probe.status != Conflict {
-			probe.status, probe.faults = Conflict, conflictOf(p)
+		} else if string(earlier.digest) != string(p.digest) && probe.status != ingest.Conflict {
+			probe.status, probe.faults = ingest.Conflict, conflictOf(p)
 		}
-		if probe.status == Conflict {
+		if probe.status == ingest.Conflict {
 			rejects = append(rejects, n.reject(&probe, "kafka", b.Records[i].Value, &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: b.Records[i].Offset}))
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
@@ -33,17 +34,6 @@ const (
 	maxURL     = 2048
 	maxFilters = 50
 	maxValues  = 200 // of a filter
-)
-
-// Status answers an alert that was handed in.
-type Status string
-
-// The statuses.
-const (
-	Accepted  Status = "accepted"
-	Duplicate Status = "duplicate" // the same id and content again
-	Conflict  Status = "conflict"  // the id belongs to another alert
-	Rejected  Status = "rejected"
 )
 
 // prepared is an alert on its way into the store.
@@ -62,7 +52,7 @@ type prepared struct {
 	raw     []byte // as it came, and where from; of the bus only
 	source  *event.Fetched
 
-	status Status
+	status ingest.Status
 	faults errs.List
 
 	// By the store; set anew when a transaction runs again.
@@ -75,48 +65,45 @@ type prepared struct {
 	asked bool // the changes before it were looked up; guarded by the lookups' mutex
 }
 
-// sender is who hands alerts in.
+// sender is where an alert comes from.
 type sender struct {
-	by       string // id of the credential
-	account  string // the only account; "" = each alert names its own
-	producer string // a product team: only types of its own
-	bus      bool   // nothing is filled in
-	own      bool   // Belfry itself: it raises its own types
-	operator bool   // may raise Belfry's own types
+	ingest.Sender
+	bus bool // by the topic: nothing is filled in
+	own bool // by Belfry itself, which raises its own types
 }
 
 func (p *prepared) fault(e *errs.Error) {
-	p.status = Rejected
+	p.status = ingest.Rejected
 	p.faults = append(p.faults, e)
 }
 
 // prepare decodes and checks one alert. What is wrong with it is in its faults;
 // an error is one of the infrastructure.
 func (n *Feature) prepare(ctx context.Context, from sender, data []byte) (*prepared, error) {
-	p := &prepared{status: Accepted, by: from.by}
+	p := &prepared{status: ingest.Accepted, by: from.By}
 	a, whole, faults := decodeAlert(data)
 	p.alert = a
 	for _, e := range faults {
 		p.fault(e)
 	}
 	if !whole {
-		if from.account != "" {
-			p.alert.Account = from.account // the account sees what was refused in its name
+		if from.Account != "" {
+			p.alert.Account = from.Account // the account sees what was refused in its name
 		}
 		return p, nil
 	}
 	p.timed, p.rated = a.OccurredAt != "", a.Severity != ""
-	if err := n.settleAccount(ctx, from, p); err != nil {
+	if err := n.resolveAccount(ctx, from, p); err != nil {
 		return p, err
 	}
-	if err := n.settleType(ctx, from, p); err != nil {
+	if err := n.resolveType(ctx, from, p); err != nil {
 		return p, err
 	}
 	p.checkShape(from, n.Now())
 	if len(p.faults) > 0 {
 		return p, nil
 	}
-	if err := n.settleZone(ctx, p); err != nil {
+	if err := n.resolveZone(ctx, p); err != nil {
 		return p, err
 	}
 	if err := p.encode(); err != nil {
@@ -176,38 +163,23 @@ func decodeAlert(data []byte) (a event.Alert, whole bool, faults errs.List) {
 	return a, whole, faults
 }
 
-// anAlert is what the JSON of the on-ramps is about, in its faults.
-var anAlert = strict.Subject{Name: "an alert", Hint: "; open data belongs under data"}
-
-func (n *Feature) settleAccount(ctx context.Context, from sender, p *prepared) error {
+// resolveAccount finds the account of an alert.
+func (n *Feature) resolveAccount(ctx context.Context, from sender, p *prepared) error {
 	a := &p.alert
-	if from.account != "" {
-		if a.Account != "" && a.Account != from.account {
-			p.fault(errs.At(errs.CodeForbidden, "/account_id", "account_id is another account than the path's"))
-		}
-		a.Account = from.account
-		return nil
-	}
-	if a.Account == "" {
-		p.fault(errs.At(errs.CodeMissingField, "/account_id", "account_id is required: the 32-character id or ext:<external_id> of an account"))
-		return nil
-	}
-	found, err := n.Account(ctx, a.Account)
-	switch {
-	case err == nil:
-		a.Account = found
-	case errs.KindOf(err) == errs.NotFound || errs.KindOf(err) == errs.Invalid:
-		if !id.Valid(a.Account) {
-			a.Account = ""
-		}
-		p.fault(errs.At(errs.CodeUnknownAccount, "/account_id", "there is no such account"))
-	default:
+	found, fault, err := from.ItemAccount(ctx, a.Account, n.Account)
+	if err != nil {
 		return err
+	}
+	if fault != nil {
+		p.fault(fault)
+	}
+	if found != "" || !id.Valid(a.Account) {
+		a.Account = found
 	}
 	return nil
 }
 
-func (n *Feature) settleType(ctx context.Context, from sender, p *prepared) error {
+func (n *Feature) resolveType(ctx context.Context, from sender, p *prepared) error {
 	a := &p.alert
 	if a.Type == "" {
 		p.fault(errs.At(errs.CodeMissingField, "/alert_type", "alert_type is required: a type that a catalogue declares"))
@@ -223,9 +195,9 @@ func (n *Feature) settleType(ctx context.Context, from sender, p *prepared) erro
 	}
 	p.kind = kind
 	switch {
-	case from.producer != "" && kind.Team != from.producer:
+	case from.Producer != "" && kind.Team != from.Producer:
 		p.fault(errs.At(errs.CodeProductForbidden, "/alert_type", "the alert type %s is not in the catalogue of this product team", a.Type))
-	case kind.Team == "" && !from.own && !from.operator:
+	case kind.Team == "" && !from.own && !from.Operator:
 		p.fault(errs.At(errs.CodeReservedProduct, "/alert_type", "alerts of the type %s are raised by Belfry itself", a.Type))
 	}
 	if a.Severity == "" && len(kind.Severities) > 0 {
@@ -348,9 +320,9 @@ func (p *prepared) moment(pointer string, s *string, now time.Time, required boo
 	return t.UTC().Truncate(time.Microsecond)
 }
 
-// settleZone finds every zone that the alert names. One that is not known keeps
+// resolveZone finds every zone that the alert names. One that is not known keeps
 // its name, since policies may name it as it is written.
-func (n *Feature) settleZone(ctx context.Context, p *prepared) error {
+func (n *Feature) resolveZone(ctx context.Context, p *prepared) error {
 	p.zone, p.zones = Zone{}, nil
 	a := &p.alert
 	for i, ref := range append([]string{a.Zone}, a.Filters[zonesKey]...) {

@@ -112,7 +112,8 @@ func TestAStormOf10000AlertsWritesABoundedNumberOfAuditEvents(t *testing.T) {
 	clock.by.Store(int64(time.Hour))
 	until(t, "the last window is recorded", func() bool { return w.count(`SELECT count(*) FROM gathered`) == 0 })
 
-	if n := asked.Load(); n != storm {
+	// Once for a batch and second, not once for an alert.
+	if n := asked.Load(); n < 1 || n > storm/20 {
 		t.Errorf("what preceded was asked %d times", n)
 	}
 	for table, want := range map[string]int{"alert": 2 * storm, "cause": storm, "delivery": 2 * storm, "attempt": 2 * storm} {

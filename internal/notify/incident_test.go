@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/notify"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 )
 
 // ago is a time of the past as alerts carry it.
@@ -35,11 +36,11 @@ func TestTheSameRequestAgainIsADuplicateWhateverItLeavesOut(t *testing.T) {
 				for _, field := range left {
 					delete(body, field)
 				}
-				var out []notify.AlertResult
+				var out []ingest.ItemResult
 				w.must("POST", "/alerts", body, &out)
 				first := w.decision("same")
 				w.must("POST", "/alerts", body, &out)
-				if out[0].Status != notify.Duplicate {
+				if out[0].Status != ingest.Duplicate {
 					t.Errorf("the same bytes again are %+v", out[0])
 				}
 				if second := w.decision("same"); !second.OccurredAt.Equal(first.OccurredAt.Time) || second.Severity != first.Severity {

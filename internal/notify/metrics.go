@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 )
 
@@ -23,7 +24,7 @@ func newMetrics() *metrics {
 }
 
 func (m *metrics) register(r prometheus.Registerer) error {
-	telemetry.StartAtZero(m.alerts, []string{string(Accepted), string(Duplicate), string(Conflict), string(Rejected)})
+	telemetry.StartAtZero(m.alerts, []string{string(ingest.Accepted), string(ingest.Duplicate), string(ingest.Conflict), string(ingest.Rejected)})
 	telemetry.StartAtZero(m.decisions, []string{"yes", "no"})
 	return errors.Join(r.Register(m.alerts), r.Register(m.decisions))
 }
@@ -32,7 +33,7 @@ func (m *metrics) register(r prometheus.Registerer) error {
 func (m *metrics) stored(list []*prepared) {
 	for _, p := range list {
 		m.alerts.WithLabelValues(string(p.status)).Inc()
-		if p.status == Accepted {
+		if p.status == ingest.Accepted {
 			told := "no"
 			if len(p.queued) > 0 {
 				told = "yes"

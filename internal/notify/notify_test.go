@@ -14,6 +14,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 )
 
 func TestAnAlertReachesAWebhookAndItsEndFollows(t *testing.T) {
@@ -111,7 +112,7 @@ func TestWhatIsWrongWithAnAlertNamesItsField(t *testing.T) {
 
 func TestAProducerSendsOnlyItsOwnTypesForEveryAccount(t *testing.T) {
 	w := newWorld(t, "", nil)
-	var out []notify.AlertResult
+	var out []ingest.ItemResult
 	status, failures := w.call("team", "POST", "/all", []map[string]any{
 		{"account_id": acme, "id": "p1", "alert_type": "shop_down", "event": "notice"},
 		{"account_id": other, "id": "p1", "alert_type": "shop_down", "event": "notice"},
@@ -145,10 +146,10 @@ func TestAProducerSendsOnlyItsOwnTypesForEveryAccount(t *testing.T) {
 func TestTheSameAlertAgainIsADuplicateAndOtherContentAConflict(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		fields := map[string]any{"id": "d1", "event": "start", "correlation_id": "d", "occurred_at": "2026-01-01T00:00:00Z"}
-		if got := w.alert(fields); got.Status != notify.Accepted {
+		if got := w.alert(fields); got.Status != ingest.Accepted {
 			t.Fatal(got)
 		}
-		if got := w.alert(fields); got.Status != notify.Duplicate {
+		if got := w.alert(fields); got.Status != ingest.Duplicate {
 			t.Fatal(got)
 		}
 		fields["summary"] = "something else"
@@ -349,5 +350,25 @@ func TestPoliciesAndWebhooksOfAnotherAccountAreNotFound(t *testing.T) {
 		if res.StatusCode != 404 {
 			t.Errorf("%s: %d", path, res.StatusCode)
 		}
+	}
+}
+
+func TestAlertsAreTakenAsLines(t *testing.T) {
+	w := newWorld(t, "", nil)
+	var out []ingest.ItemResult
+	body := `{"id":"l1","alert_type":"shop_down","event":"notice"}
+{"id":"l2","alert_type":"shop_down","event":"notice","surprise":1}
+{"id":"l3","alert_type":"shop_down","event":"start"}
+`
+	if status, failures := w.call("acme", "POST", "/alerts", body, &out); status != 200 || len(out) != 3 {
+		t.Fatalf("%d %+v", status, failures)
+	}
+	for i, want := range []ingest.Status{ingest.Accepted, ingest.Rejected, ingest.Accepted} {
+		if out[i].Status != want || out[i].Index != i {
+			t.Errorf("line %d: %+v, want %s", i, out[i], want)
+		}
+	}
+	if d := w.decision("l3"); d.State != "firing" {
+		t.Errorf("%+v", d)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -61,21 +62,20 @@ type deliveryRow struct {
 	Tone             ui.Tone
 }
 
-func (p *pages) showAlert(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	d, err := p.Decision(v.ctx, v.account, r.PathValue("alert_id"))
+func (p *pages) showAlert(v *page.Visit) error {
+	d, err := p.Decision(v.Context(), v.Account, v.PathValue("alert_id"))
 	if err != nil {
 		return err
 	}
-	kind, err := p.AlertType(v.ctx, d.Type)
+	kind, err := p.AlertType(v.Context(), d.Type)
 	if err != nil {
 		return err
 	}
-	ack := mayAck(v.who, v.account)
+	ack := mayAck(v.Who, v.Account)
 	out := oneAlert{
 		Alert:     d.Alert,
 		Title:     d.thing(kind),
-		Back:      AlertsPath(v.account),
+		Back:      AlertsPath(v.Account),
 		Tone:      severityTone(d.Severity),
 		Lasted:    d.lasted(),
 		Kind:      d.Type,
@@ -85,9 +85,9 @@ func (p *pages) showAlert(w http.ResponseWriter, r *http.Request) error {
 		Pending:   d.pending,
 		MayAck:    ack && d.AckedAt.IsZero() && d.State == stateFiring,
 		MayUnack:  ack && !d.AckedAt.IsZero() && d.State == stateFiring,
-		MayReplay: v.can(account.DeliveriesReplay) && len(d.Deliveries) > 0,
-		MayWrite:  v.can(account.NotificationsWrite),
-		NewPolicy: NotificationsPath(v.account) + "/policies/new?" + url.Values{"type": {d.Type}}.Encode(),
+		MayReplay: v.Can(account.DeliveriesReplay) && len(d.Deliveries) > 0,
+		MayWrite:  v.Can(account.NotificationsWrite),
+		NewPolicy: NotificationsPath(v.Account) + "/policies/new?" + url.Values{"type": {d.Type}}.Encode(),
 	}
 	if kind != nil {
 		out.Kind = kind.Title
@@ -99,15 +99,15 @@ func (p *pages) showAlert(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if p.unsettled(&d) {
-		out.Self = alertPath(v.account, d.ID)
+		out.Self = alertPath(v.Account, d.ID)
 	}
 	if d.BeganAt.Before(d.OccurredAt.Time) {
 		began := startOf(d.BeganAt.Time, d.OccurredAt.Time, d.Changes)
 		out.Began = &began
 	}
 	out.Said = d.said(out.Title)
-	if v.can(account.AuditRead) {
-		out.Record = "/accounts/" + v.account + "/audit?" + url.Values{"resource_id": {d.ID}}.Encode()
+	if v.Can(account.AuditRead) {
+		out.Record = "/accounts/" + v.Account + "/audit?" + url.Values{"resource_id": {d.ID}}.Encode()
 	}
 	for _, c := range d.Changes {
 		out.Preceded = append(out.Preceded, preceded{c, Earlier(d.OccurredAt.Time, c.At)})
@@ -116,13 +116,13 @@ func (p *pages) showAlert(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	for _, one := range d.Deliveries {
-		out.Deliveries = append(out.Deliveries, rowOf(v.account, one))
+		out.Deliveries = append(out.Deliveries, rowOf(v.Account, one))
 	}
-	ctx, cancel := context.WithTimeout(v.ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(v.Context(), 2*time.Second)
 	defer cancel()
-	out.Live = p.live(ctx, v.account, &d.Alert)
-	out.Timeline = timeline(v.account, &d, p.changesSince(ctx, v.account, &d))
-	return p.show(w, v, "alert", view{section: "alerts", title: out.Title, data: out})
+	out.Live = p.live(ctx, v.Account, &d.Alert)
+	out.Timeline = timeline(v.Account, &d, p.changesSince(ctx, v.Account, &d))
+	return v.Show(page.View{Template: "alert", Section: "alerts", Title: out.Title, Data: out})
 }
 
 // unsettled reports whether something about an alert may still change.
@@ -195,8 +195,8 @@ func (p *pages) changesSince(ctx context.Context, accountID string, d *Decision)
 
 // considered are the policies that were asked, with the pages of those that
 // there are still.
-func (p *pages) considered(v visit, list []PolicyResult) ([]consideredRow, error) {
-	policies, err := p.Feature.Policies(v.ctx, v.account)
+func (p *pages) considered(v *page.Visit, list []PolicyResult) ([]consideredRow, error) {
+	policies, err := p.Feature.Policies(v.Context(), v.Account)
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +204,7 @@ func (p *pages) considered(v visit, list []PolicyResult) ([]consideredRow, error
 	for i, c := range list {
 		rows[i].PolicyResult = c
 		if slices.ContainsFunc(policies, func(one Policy) bool { return one.ID == c.PolicyID }) {
-			rows[i].Href = NotificationsPath(v.account) + "/policies/" + c.PolicyID
+			rows[i].Href = NotificationsPath(v.Account) + "/policies/" + c.PolicyID
 		}
 	}
 	return rows, nil
@@ -316,28 +316,26 @@ func deliveryLine(accountID string, d Delivery) happening {
 	return line
 }
 
-func (p *pages) ackAlert(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	if !mayAck(v.who, v.account) {
+func (p *pages) ackAlert(v *page.Visit) error {
+	if !mayAck(v.Who, v.Account) {
 		return noAck()
 	}
-	a, err := p.Ack(v.ctx, v.who, v.account, r.PathValue("alert_id"))
+	a, err := p.Ack(v.Context(), v.Who, v.Account, v.PathValue("alert_id"))
 	if err != nil {
 		return err
 	}
-	return goTo(w, r, alertPath(v.account, a.ID), "acked")
+	return v.Redirect(alertPath(v.Account, a.ID), "acked")
 }
 
-func (p *pages) unackAlert(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	if !mayAck(v.who, v.account) {
+func (p *pages) unackAlert(v *page.Visit) error {
+	if !mayAck(v.Who, v.Account) {
 		return noAck()
 	}
-	a, err := p.Unack(v.ctx, v.who, v.account, r.PathValue("alert_id"))
+	a, err := p.Unack(v.Context(), v.Who, v.Account, v.PathValue("alert_id"))
 	if err != nil {
 		return err
 	}
-	return goTo(w, r, alertPath(v.account, a.ID), "unacked")
+	return v.Redirect(alertPath(v.Account, a.ID), "unacked")
 }
 
 func noAck() error {
@@ -345,12 +343,11 @@ func noAck() error {
 		"your role in this account does not acknowledge alerts; an owner or admin can change that")
 }
 
-// askReplayAlert says who would get the messages again.
-func (p *pages) askReplayAlert(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	d, err := p.Decision(v.ctx, v.account, r.PathValue("alert_id"))
+// confirmReplayAlert names who would get the messages again.
+func (p *pages) confirmReplayAlert(v *page.Visit) (page.Confirm, error) {
+	d, err := p.Decision(v.Context(), v.Account, v.PathValue("alert_id"))
 	if err != nil {
-		return err
+		return page.Confirm{}, err
 	}
 	var to []string
 	count := 0
@@ -363,27 +360,26 @@ func (p *pages) askReplayAlert(w http.ResponseWriter, r *http.Request) error {
 			to = append(to, one.Mechanism)
 		}
 	}
-	back := alertPath(v.account, d.ID)
+	back := alertPath(v.Account, d.ID)
 	if count == 0 {
-		return errs.New(errs.CodeStateConflict,
+		return page.Confirm{}, errs.New(errs.CodeStateConflict,
 			"no message of this alert can be sent again: none was made, or all are still pending")
 	}
-	return p.ask(w, v, "alerts", question{
-		Title:  "Send again?",
-		Text:   plural(count, "message goes", "messages go") + " out again at once, to " + strings.Join(to, ", ") + ".",
-		Action: back + "/replay",
-		Label:  "Send again",
-		Back:   back,
-	})
+	return page.Confirm{
+		Section: "alerts",
+		Title:   "Send again?",
+		Text:    plural(count, "message goes", "messages go") + " out again at once, to " + strings.Join(to, ", ") + ".",
+		Label:   "Send again",
+		Back:    back,
+	}, nil
 }
 
-func (p *pages) replayAlert(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	alertID := r.PathValue("alert_id")
-	if _, err := p.ReplayAlert(v.ctx, v.who, v.account, alertID); err != nil {
+func (p *pages) replayAlert(v *page.Visit) error {
+	alertID := v.PathValue("alert_id")
+	if _, err := p.ReplayAlert(v.Context(), v.Who, v.Account, alertID); err != nil {
 		return err
 	}
-	return goTo(w, r, alertPath(v.account, alertID), "replayed")
+	return v.Redirect(alertPath(v.Account, alertID), "replayed")
 }
 
 // Sent is the request as text.

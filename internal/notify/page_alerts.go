@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"net/http"
 	"net/url"
 	"slices"
 	"time"
@@ -11,18 +10,18 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-func (p *pages) mountAlerts() {
+func (p *pages) addAlerts() {
 	const base = "/accounts/{account_id}/alerts"
-	p.Mount("GET "+base, account.NotificationsRead, false, p.showAlerts)
-	p.Mount("GET "+base+"/{alert_id}", account.NotificationsRead, false, p.showAlert)
-	p.Mount("POST "+base+"/{alert_id}/ack", account.NotificationsRead, false, p.ackAlert)
-	p.Mount("POST "+base+"/{alert_id}/unack", account.NotificationsRead, false, p.unackAlert)
-	p.Mount("GET "+base+"/{alert_id}/replay", account.DeliveriesReplay, false, p.askReplayAlert)
-	p.Mount("POST "+base+"/{alert_id}/replay", account.DeliveriesReplay, false, p.replayAlert)
+	p.Get(base, account.NotificationsRead, p.showAlerts)
+	p.Get(base+"/{alert_id}", account.NotificationsRead, p.showAlert)
+	p.Post(base+"/{alert_id}/ack", account.NotificationsRead, p.ackAlert)
+	p.Post(base+"/{alert_id}/unack", account.NotificationsRead, p.unackAlert)
+	p.Confirm(base+"/{alert_id}/replay", account.DeliveriesReplay, p.confirmReplayAlert, p.replayAlert)
 }
 
 // shownAlert is an alert in a list.
@@ -62,10 +61,9 @@ type alertsPage struct {
 	MoreFiring string
 }
 
-func (p *pages) showAlerts(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	q := r.URL.Query()
-	out := alertsPage{Path: AlertsPath(v.account), State: q.Get("state"), Policies: NotificationsPath(v.account)}
+func (p *pages) showAlerts(v *page.Visit) error {
+	q := v.Request.URL.Query()
+	out := alertsPage{Path: AlertsPath(v.Account), State: q.Get("state"), Policies: NotificationsPath(v.Account)}
 	if q.Get("cursor") == "" {
 		out.Self = out.Path
 		if out.State != "" {
@@ -75,11 +73,16 @@ func (p *pages) showAlerts(w http.ResponseWriter, r *http.Request) error {
 	if !slices.Contains([]string{"", stateFiring, stateEnded, stateNotice}, out.State) {
 		return errs.At(errs.CodeInvalid, "state", "state is firing, ended or notice")
 	}
-	firing, more, err := p.firing(v.ctx, v.account, 100)
+	firing, more, err := p.firing(v.Context(), v.Account, 100)
 	if err != nil {
 		return err
 	}
-	for _, t := range []ui.Link{{Label: "All", Icon: "list"}, {Label: "Firing", Href: stateFiring, Icon: "siren"}, {Label: "Ended", Href: stateEnded, Icon: "circle-check"}, {Label: "Notices", Href: stateNotice, Icon: "info"}} {
+	for _, t := range []ui.Link{
+		{Label: "All", Icon: "list"},
+		{Label: "Firing", Href: stateFiring, Icon: "siren"},
+		{Label: "Ended", Href: stateEnded, Icon: "circle-check"},
+		{Label: "Notices", Href: stateNotice, Icon: "info"},
+	} {
 		t.Current = t.Href == out.State
 		if t.Href == stateFiring {
 			t.Count = len(firing)
@@ -90,7 +93,7 @@ func (p *pages) showAlerts(w http.ResponseWriter, r *http.Request) error {
 		t.Href = out.Path + t.Href
 		out.Tabs = append(out.Tabs, t)
 	}
-	page, err := p.alertPage(v.ctx, v.account, out.State, web.Paging{Cursor: q.Get("cursor"), Limit: 100})
+	list, err := p.alertPage(v.Context(), v.Account, out.State, web.Paging{Cursor: q.Get("cursor"), Limit: 100})
 	if err != nil {
 		return err
 	}
@@ -101,13 +104,13 @@ func (p *pages) showAlerts(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 		// What fires stands above, and not twice.
-		page.Items = slices.DeleteFunc(page.Items, func(a Alert) bool { return a.State == stateFiring })
+		list.Items = slices.DeleteFunc(list.Items, func(a Alert) bool { return a.State == stateFiring })
 	}
-	if out.Rows, err = p.shownAlerts(v, page.Items); err != nil {
+	if out.Rows, err = p.shownAlerts(v, list.Items); err != nil {
 		return err
 	}
-	if page.Cursor != "" {
-		next := url.Values{"cursor": {page.Cursor}}
+	if list.Cursor != "" {
+		next := url.Values{"cursor": {list.Cursor}}
 		if out.State != "" {
 			next.Set("state", out.State)
 		}
@@ -117,8 +120,10 @@ func (p *pages) showAlerts(w http.ResponseWriter, r *http.Request) error {
 		out.MoreFiring = out.Path + "?state=firing"
 	}
 	out.Any = len(out.Firing)+len(out.Rows) > 0
-	out.Curl = "curl -X POST " + p.Pages.URL + web.Base + "/accounts/" + v.account + "/alerting/v3/alerts \\\n  -H \"Authorization: Bearer $BELFRY_TOKEN\" -H 'Content-Type: application/json' \\\n  -d '{\"alert_type\":\"TYPE\",\"event\":\"start\",\"correlation_id\":\"checkout\",\"summary\":\"Checkout fails\"}'"
-	return p.show(w, v, "alerts", view{section: "alerts", title: "Alerts", data: out})
+	out.Curl = "curl -X POST " + p.Feature.URL + web.Base + "/accounts/" + v.Account + "/alerting/v3/alerts \\\n" +
+		"  -H \"Authorization: Bearer $BELFRY_TOKEN\" -H 'Content-Type: application/json' \\\n" +
+		`  -d '{"alert_type":"TYPE","event":"start","correlation_id":"checkout","summary":"Checkout fails"}'`
+	return v.Show(page.View{Template: "alerts", Section: "alerts", Title: "Alerts", Data: out})
 }
 
 // firing is what is open now, the newest first, and whether there is more.
@@ -130,30 +135,30 @@ func (n *Feature) firing(ctx context.Context, accountID string, limit int) ([]Al
 	return list, false, err
 }
 
-func (p *pages) shownAlerts(v visit, list []Alert) ([]shownAlert, error) {
-	ctx, cancel := context.WithTimeout(v.ctx, 2*time.Second)
+func (p *pages) shownAlerts(v *page.Visit, list []Alert) ([]shownAlert, error) {
+	ctx, cancel := context.WithTimeout(v.Context(), 2*time.Second)
 	defer cancel()
 	out := make([]shownAlert, len(list))
 	for i, a := range list {
-		kind, err := p.AlertType(v.ctx, a.Type)
+		kind, err := p.AlertType(v.Context(), a.Type)
 		if err != nil {
 			return nil, err
 		}
-		s := shownAlert{Alert: a, Href: alertPath(v.account, a.ID), Title: a.thing(kind), Where: a.where(), Tone: severityTone(a.Severity)}
+		s := shownAlert{Alert: a, Href: alertPath(v.Account, a.ID), Title: a.thing(kind), Where: a.where(), Tone: severityTone(a.Severity)}
 		if a.State != stateEnded && a.Summary != s.Title {
 			s.Said = a.Summary
 		}
 		if i < shownLive {
-			s.Live = p.live(ctx, v.account, &a)
+			s.Live = p.live(ctx, v.Account, &a)
 		}
 		s.Lasted = a.lasted()
 		out[i] = s
 	}
-	err := p.DB.View(v.ctx, func(tx *db.Tx) error {
+	err := p.DB.View(v.Context(), func(tx *db.Tx) error {
 		for i := range out {
 			s := &out[i]
 			s.Told, s.ToldMore = nil, 0
-			deliveries, err := deliveriesOf(v.ctx, tx, ` WHERE d.subject = $1 AND d.tenant = $2 AND d.replay_of = '' ORDER BY d.id LIMIT $3`, s.key, v.account, 100)
+			deliveries, err := deliveriesOf(v.Context(), tx, ` WHERE d.subject = $1 AND d.tenant = $2 AND d.replay_of = '' ORDER BY d.id LIMIT $3`, s.key, v.Account, 100)
 			if err != nil {
 				return err
 			}
@@ -165,7 +170,7 @@ func (p *pages) shownAlerts(v visit, list []Alert) ([]shownAlert, error) {
 					s.ToldMore++
 					continue
 				}
-				s.Told = append(s.Told, tellingOf(v.account, d))
+				s.Told = append(s.Told, tellingOf(v.Account, d))
 			}
 		}
 		return nil

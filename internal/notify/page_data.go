@@ -187,13 +187,13 @@ func tabulate(data json.RawMessage) (facts []fact, m *matrix) {
 }
 
 // human makes a member's name words: burn_rate is "burn rate".
-func human(name string) string { return clip(strings.ReplaceAll(name, "_", " "), 80) }
+func human(name string) string { return cut(strings.ReplaceAll(name, "_", " "), 80) }
 
 // value is a JSON value as people read it.
 func value(raw json.RawMessage) string {
 	var s string
 	if raw[0] == '"' && json.Unmarshal(raw, &s) == nil {
-		return clip(s, 300)
+		return cut(s, 300)
 	}
 	if whole, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
 		grouped, _ := ui.Num(whole) // a whole number never fails
@@ -204,5 +204,5 @@ func value(raw json.RawMessage) string {
 			return strconv.FormatFloat(f, 'g', 5, 64)
 		}
 	}
-	return clip(string(raw), 300)
+	return cut(string(raw), 300)
 }

@@ -1,28 +1,37 @@
 package notify
 
 import (
-	"net/http"
 	"strings"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
+	"github.com/belfryhq/belfry/internal/platform/page"
 )
 
-func (p *pages) mountPolicies() {
+func (p *pages) addPolicies() {
 	const base = "/accounts/{account_id}/notifications"
-	p.Mount("GET "+base, account.NotificationsRead, false, p.showNotifications)
-	p.Mount("GET "+base+"/policies/new", account.NotificationsWrite, false, p.showNewPolicy)
-	p.Mount("POST "+base+"/policies", account.NotificationsWrite, false, p.createPolicy)
-	p.Mount("GET "+base+"/policies/{policy_id}", account.NotificationsRead, false, p.showPolicy)
-	p.Mount("POST "+base+"/policies/{policy_id}", account.NotificationsWrite, false, p.changePolicy)
-	p.Mount("GET "+base+"/policies/{policy_id}/test", account.NotificationsWrite, false, p.askTestPolicy)
-	p.Mount("POST "+base+"/policies/{policy_id}/test", account.NotificationsWrite, false, p.testPolicy)
-	p.Mount("GET "+base+"/policies/{policy_id}/delete", account.NotificationsWrite, false, p.askDeletePolicy)
-	p.Mount("POST "+base+"/policies/{policy_id}/delete", account.NotificationsWrite, false, p.deletePolicy)
-	p.Mount("GET "+base+"/deliveries/{delivery_id}", account.NotificationsRead, false, p.showDelivery)
-	p.Mount("GET "+base+"/deliveries/{delivery_id}/replay", account.DeliveriesReplay, false, p.askReplayDelivery)
-	p.Mount("POST "+base+"/deliveries/{delivery_id}/replay", account.DeliveriesReplay, false, p.replayDelivery)
+	p.Get(base, account.NotificationsRead, p.showNotifications)
+	p.Get(base+"/policies/new", account.NotificationsWrite, p.showNewPolicy)
+	p.Post(base+"/policies", account.NotificationsWrite, page.Form[policyForm]{
+		Parse:  p.parsePolicy,
+		Do:     p.savePolicy,
+		Fields: policyFields,
+		Render: p.renderPolicy,
+		Then:   p.policySaved,
+	}.Handle)
+	p.Get(base+"/policies/{policy_id}", account.NotificationsRead, p.showPolicy)
+	p.Post(base+"/policies/{policy_id}", account.NotificationsWrite, page.Form[policyForm]{
+		Parse:  p.parsePolicyChange,
+		Do:     p.savePolicy,
+		Fields: policyFields,
+		Render: p.renderPolicy,
+		Then:   p.policySaved,
+	}.Handle)
+	p.Confirm(base+"/policies/{policy_id}/test", account.NotificationsWrite, p.confirmTestPolicy, p.testPolicy)
+	p.Confirm(base+"/policies/{policy_id}/delete", account.NotificationsWrite, p.confirmDeletePolicy, p.deletePolicy)
+	p.Get(base+"/deliveries/{delivery_id}", account.NotificationsRead, p.showDelivery)
+	p.Confirm(base+"/deliveries/{delivery_id}/replay", account.DeliveriesReplay, p.confirmReplayDelivery, p.replayDelivery)
 }
 
 // shownPolicy is a policy in the list, with its sentence.
@@ -45,27 +54,26 @@ type notificationsPage struct {
 	Alerts     string
 }
 
-func (p *pages) showNotifications(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	out := notificationsPage{Path: NotificationsPath(v.account), May: v.can(account.NotificationsWrite), Alerts: AlertsPath(v.account)}
-	hooks, err := p.Webhooks(v.ctx, v.account)
+func (p *pages) showNotifications(v *page.Visit) error {
+	out := notificationsPage{Path: NotificationsPath(v.Account), May: v.Can(account.NotificationsWrite), Alerts: AlertsPath(v.Account)}
+	hooks, err := p.Webhooks(v.Context(), v.Account)
 	if err != nil {
 		return err
 	}
 	names := map[string]string{}
 	for _, h := range hooks {
 		names[h.ID] = h.Name
-		s := shownWebhookOf(v.account, h)
+		s := shownWebhookOf(v.Account, h)
 		out.Webhooks = append(out.Webhooks, s)
 		if h.State != delivery.DestinationOK {
 			out.Broken = append(out.Broken, s)
 		}
 	}
-	mail, err := p.destinations(v.ctx, v.account, KindEmail)
+	mail, err := p.destinations(v.Context(), v.Account, KindEmail)
 	if err != nil {
 		return err
 	}
-	policies, err := p.Feature.Policies(v.ctx, v.account)
+	policies, err := p.Feature.Policies(v.Context(), v.Account)
 	if err != nil {
 		return err
 	}
@@ -82,36 +90,36 @@ func (p *pages) showNotifications(w http.ResponseWriter, r *http.Request) error 
 	}
 	for _, m := range mail {
 		if used[m.URL] {
-			out.Mail = append(out.Mail, shownWebhookOf(v.account, m))
+			out.Mail = append(out.Mail, shownWebhookOf(v.Account, m))
 		}
 	}
-	list, _, err := p.history(v.ctx, v.account, time.Time{}, time.Time{}, 0, 20)
+	list, _, err := p.history(v.Context(), v.Account, time.Time{}, time.Time{}, 0, 20)
 	if err != nil {
 		return err
 	}
 	for _, d := range list {
-		row := rowOf(v.account, d)
+		row := rowOf(v.Account, d)
 		out.Deliveries = append(out.Deliveries, row)
 	}
-	if out.Failed, err = p.failures(v.ctx, v.account); err != nil {
+	if out.Failed, err = p.failures(v.Context(), v.Account); err != nil {
 		return err
 	}
-	return p.show(w, v, "notifications", view{section: "notifications", title: "Notifications", data: out})
+	return v.Show(page.View{Template: "notifications", Section: "notifications", Title: "Notifications", Data: out})
 }
 
 // Summary is what the delivery's message was about.
 func (d Delivery) Summary() string { return d.summary }
 
-func (p *pages) shownPolicy(v visit, one Policy, names map[string]string) (shownPolicy, error) {
-	s := shownPolicy{Policy: one, Href: NotificationsPath(v.account) + "/policies/" + one.ID, What: one.AlertType}
-	kind, err := p.AlertType(v.ctx, one.AlertType)
+func (p *pages) shownPolicy(v *page.Visit, one Policy, names map[string]string) (shownPolicy, error) {
+	s := shownPolicy{Policy: one, Href: NotificationsPath(v.Account) + "/policies/" + one.ID, What: one.AlertType}
+	kind, err := p.AlertType(v.Context(), one.AlertType)
 	if err != nil {
 		return s, err
 	}
 	if s.Unknown = kind == nil; !s.Unknown {
 		s.What = kind.Title
 	}
-	if err := p.resolveZones(v.ctx, &one); err != nil {
+	if err := p.resolveZones(v.Context(), &one); err != nil {
 		return s, err
 	}
 	s.Nowhere = few(one.unknownZones())
@@ -143,9 +151,9 @@ func (p *pages) shownPolicy(v visit, one Policy, names map[string]string) (shown
 
 // destinationsOf are a policy's destinations as people know them. names are
 // those of the webhooks; nil = to be read.
-func (p *pages) destinationsOf(v visit, one *Policy, names map[string]string) (to []string, err error) {
+func (p *pages) destinationsOf(v *page.Visit, one *Policy, names map[string]string) (to []string, err error) {
 	if names == nil {
-		hooks, err := p.Webhooks(v.ctx, v.account)
+		hooks, err := p.Webhooks(v.Context(), v.Account)
 		if err != nil {
 			return nil, err
 		}
@@ -171,45 +179,42 @@ type deliveryPage struct {
 	MayReplay bool
 }
 
-func (p *pages) showDelivery(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	d, err := p.Delivery(v.ctx, v.account, r.PathValue("delivery_id"))
+func (p *pages) showDelivery(v *page.Visit) error {
+	d, err := p.Delivery(v.Context(), v.Account, v.PathValue("delivery_id"))
 	if err != nil {
 		return err
 	}
-	out := deliveryPage{Row: rowOf(v.account, d), Back: NotificationsPath(v.account), MayReplay: v.can(account.DeliveriesReplay) && d.State != delivery.StateWaiting}
+	out := deliveryPage{Row: rowOf(v.Account, d), Back: NotificationsPath(v.Account), MayReplay: v.Can(account.DeliveriesReplay) && d.State != delivery.StateWaiting}
 	out.Row.Alone = true
 	if d.State == delivery.StateWaiting || p.Now().Sub(d.CreatedAt.Time) < 10*time.Minute {
 		out.Self = out.Row.Href
 	}
 	if d.AlertID != "" {
-		out.Alert = alertPath(v.account, d.AlertID)
+		out.Alert = alertPath(v.Account, d.AlertID)
 	}
-	return p.show(w, v, "delivery", view{section: "notifications", title: "Message to " + d.Mechanism, data: out})
+	return v.Show(page.View{Template: "delivery", Section: "notifications", Title: "Message to " + d.Mechanism, Data: out})
 }
 
-// askReplayDelivery says who would get the message again.
-func (p *pages) askReplayDelivery(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	d, err := p.Delivery(v.ctx, v.account, r.PathValue("delivery_id"))
+// confirmReplayDelivery names who would get the message again.
+func (p *pages) confirmReplayDelivery(v *page.Visit) (page.Confirm, error) {
+	d, err := p.Delivery(v.Context(), v.Account, v.PathValue("delivery_id"))
+	if err != nil {
+		return page.Confirm{}, err
+	}
+	back := deliveryPath(v.Account, d.ID)
+	return page.Confirm{
+		Section: "notifications",
+		Title:   "Send again?",
+		Text:    "The message goes out again at once, to " + d.Mechanism + ".",
+		Label:   "Send again",
+		Back:    back,
+	}, nil
+}
+
+func (p *pages) replayDelivery(v *page.Visit) error {
+	out, err := p.ReplayDelivery(v.Context(), v.Who, v.Account, v.PathValue("delivery_id"))
 	if err != nil {
 		return err
 	}
-	back := deliveryPath(v.account, d.ID)
-	return p.ask(w, v, "notifications", question{
-		Title:  "Send again?",
-		Text:   "The message goes out again at once, to " + d.Mechanism + ".",
-		Action: back + "/replay",
-		Label:  "Send again",
-		Back:   back,
-	})
-}
-
-func (p *pages) replayDelivery(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	out, err := p.ReplayDelivery(v.ctx, v.who, v.account, r.PathValue("delivery_id"))
-	if err != nil {
-		return err
-	}
-	return goTo(w, r, deliveryPath(v.account, out.Deliveries[0]), "replayed")
+	return v.Redirect(deliveryPath(v.Account, out.Deliveries[0]), "replayed")
 }

@@ -1,12 +1,12 @@
 package notify
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
@@ -25,6 +25,8 @@ type policyForm struct {
 	Faults                            ui.Faults
 	AlertsHref                        string
 	chosen                            map[string]bool
+	preview                           bool    // try it on the last week, save nothing
+	old                               *Policy // nil for a new one
 }
 
 type choice struct {
@@ -55,9 +57,12 @@ func policyField(pointer string) string {
 	return parts[0]
 }
 
-// faultsOf sorts an error by the form's fields: each has a sentence for all
-// that is wrong with it.
-func faultsOf(err error) (ui.Faults, bool) {
+// byPolicyField assigns an error's faults to the fields of the form, each with one
+// text for all of its faults.
+func byPolicyField(err error) error {
+	if kind := errs.KindOf(err); kind != errs.Invalid && kind != errs.Conflict {
+		return err
+	}
 	var list errs.List
 	for _, e := range errs.All(err) {
 		at := *e
@@ -69,27 +74,39 @@ func faultsOf(err error) (ui.Faults, bool) {
 		}
 		list[i].Message = ui.FullSentence(list[i].Message) + " " + ui.FullSentence(at.Message)
 	}
-	return ui.FaultsOf(list, policyFields...)
+	return list.Or()
 }
 
-func typedPolicy(r *http.Request) policyForm {
-	_ = r.ParseForm() // what cannot be read is empty, and the check says so
+// parsePolicy reads the form of a new policy.
+func (p *pages) parsePolicy(v *page.Visit) (policyForm, error) {
 	f := policyForm{
-		Name:        strings.TrimSpace(clip(r.PostFormValue("name"), 1024)),
-		Description: clip(r.PostFormValue("description"), 4096),
-		Type:        clip(r.PostFormValue("alert_type"), 255),
-		Interval:    clip(r.PostFormValue("alert_interval"), 20),
-		Zones:       clip(r.PostFormValue("zones"), 32<<10),
-		Except:      clip(r.PostFormValue("except"), 32<<10),
-		Filters:     clip(r.PostFormValue("filters"), 32<<10),
-		Mail:        clip(r.PostFormValue("mail"), 32<<10),
-		Enabled:     r.PostFormValue("enabled") != "",
+		Name:        v.Field("name", 1024),
+		Description: v.Field("description", 4096),
+		Type:        v.Field("alert_type", 255),
+		Interval:    v.Field("alert_interval", 20),
+		Zones:       v.Field("zones", 32<<10),
+		Except:      v.Field("except", 32<<10),
+		Filters:     v.Field("filters", 32<<10),
+		Mail:        v.Field("mail", 32<<10),
+		Enabled:     v.Field("enabled", 8) != "",
+		preview:     v.Field("do", 8) == "preview",
 		chosen:      map[string]bool{},
 	}
-	for _, id := range r.PostForm["webhook"] {
+	for _, id := range v.Fields("webhook") {
 		f.chosen[id] = true
 	}
-	return f
+	return f, nil
+}
+
+// parsePolicyChange reads the form of the policy of the path.
+func (p *pages) parsePolicyChange(v *page.Visit) (policyForm, error) {
+	f, err := p.parsePolicy(v)
+	if err != nil {
+		return f, err
+	}
+	old, err := p.Policy(v.Context(), v.Account, v.PathValue("policy_id"))
+	f.old = &old
+	return f, err
 }
 
 // policy is the form as the feature takes it, and what cannot be read of it.
@@ -129,10 +146,11 @@ func (f *policyForm) policy() (Policy, errs.List) {
 
 // readPolicy reads the form and checks all of it. The references to properties
 // that stay the same are kept as they were written: the form shows names.
-func (p *pages) readPolicy(v visit, f *policyForm, old *Policy, draft bool) (Policy, error) {
+func (p *pages) readPolicy(v *page.Visit, f *policyForm) (Policy, error) {
 	one, faults := f.policy()
+	old := f.old
 	if old != nil {
-		if err := p.resolveZones(v.ctx, old); err != nil {
+		if err := p.resolveZones(v.Context(), old); err != nil {
 			return one, err
 		}
 		for _, key := range []string{zonesKey, zonesKey + notSuffix} {
@@ -145,11 +163,11 @@ func (p *pages) readPolicy(v visit, f *policyForm, old *Policy, draft bool) (Pol
 			}
 		}
 	}
-	if draft {
-		rest, err := p.checkDraft(v.ctx, v.account, &one)
+	if f.preview {
+		rest, err := p.checkDraft(v.Context(), v.Account, &one)
 		return one, or(err, append(faults, rest...).Or())
 	}
-	if err := p.checkPolicy(v.ctx, v.account, &one); err != nil {
+	if err := p.checkPolicy(v.Context(), v.Account, &one); err != nil {
 		if errs.KindOf(err) != errs.Invalid {
 			return one, err
 		}
@@ -192,21 +210,26 @@ var intervals = [][2]string{
 	{"24h", "at most once a day"},
 }
 
-func (p *pages) renderPolicy(w http.ResponseWriter, v visit, f policyForm, policyID string) error {
-	types, err := p.AlertTypes(v.ctx)
+func (p *pages) renderPolicy(v *page.Visit, f *policyForm, faults ui.Faults) error {
+	f.Faults = faults
+	types, err := p.AlertTypes(v.Context())
 	if err != nil {
 		return err
 	}
-	hooks, err := p.Webhooks(v.ctx, v.account)
+	hooks, err := p.Webhooks(v.Context(), v.Account)
 	if err != nil {
 		return err
 	}
-	f.Path, f.May, f.New, f.AlertsHref = NotificationsPath(v.account), v.can(account.NotificationsWrite), policyID == "", AlertsPath(v.account)
+	f.Path = NotificationsPath(v.Account)
+	f.May = v.Can(account.NotificationsWrite)
+	f.New = f.old == nil
+	f.AlertsHref = AlertsPath(v.Account)
 	f.Action = f.Path + "/policies"
 	title := "Create a policy"
 	if !f.New {
-		f.Action += "/" + policyID
-		f.Href, title = f.Action, firstOf(f.Name, "Policy")
+		f.Action += "/" + f.old.ID
+		f.Href = f.Action
+		title = firstOf(f.Name, "Policy")
 	}
 	known := f.Type == ""
 	for _, t := range types {
@@ -231,139 +254,131 @@ func (p *pages) renderPolicy(w http.ResponseWriter, v visit, f policyForm, polic
 	for _, h := range hooks {
 		f.Webhooks = append(f.Webhooks, choice{h.ID, h.Name, h.URL, f.chosen[h.ID]})
 	}
-	return p.show(w, v, "policy", view{section: "notifications", title: title, status: f.Faults.Status, data: f})
+	return v.Show(page.View{
+		Section:  "notifications",
+		Title:    title,
+		Template: "policy",
+		Status:   faults.Status,
+		Data:     *f,
+	})
 }
 
-func (p *pages) showNewPolicy(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	f := policyForm{Enabled: true, Type: clip(r.URL.Query().Get("type"), 255), Mail: v.who.Email, chosen: map[string]bool{}}
-	if ok, err := p.Member(v.ctx, v.account, f.Mail); err != nil || !ok {
+func (p *pages) showNewPolicy(v *page.Visit) error {
+	f := policyForm{
+		Enabled: true,
+		Type:    page.Cut(v.Query("type"), 255),
+		Mail:    v.Who.Email,
+		chosen:  map[string]bool{},
+	}
+	if ok, err := p.Member(v.Context(), v.Account, f.Mail); err != nil || !ok {
 		f.Mail = ""
 	}
-	return p.renderPolicy(w, v, f, "")
+	return p.renderPolicy(v, &f, ui.Faults{})
 }
 
-// tried answers the button that tries a policy on the last week.
-func (p *pages) tried(w http.ResponseWriter, v visit, f policyForm, one Policy, policyID string) error {
-	out, err := p.Feature.Preview(v.ctx, v.account, one)
-	if err != nil {
-		return p.refused(w, v, f, policyID, err)
-	}
-	f.Preview = &out
-	return p.renderPolicy(w, v, f, policyID)
+// savePolicy creates or changes the policy, or tries it on the last week.
+func (p *pages) savePolicy(v *page.Visit, f *policyForm) error {
+	return byPolicyField(p.trySave(v, f))
 }
 
-func (p *pages) refused(w http.ResponseWriter, v visit, f policyForm, policyID string, err error) error {
-	var ok bool
-	if f.Faults, ok = faultsOf(err); !ok {
+func (p *pages) trySave(v *page.Visit, f *policyForm) error {
+	one, err := p.readPolicy(v, f)
+	switch {
+	case err != nil:
+		return err
+	case f.preview:
+		out, err := p.Feature.Preview(v.Context(), v.Account, one)
+		f.Preview = &out
+		if err != nil {
+			f.Preview = nil
+		}
+		return err
+	case f.old == nil:
+		_, err := p.CreatePolicy(v.Context(), v.Who, v.Account, one)
 		return err
 	}
-	return p.renderPolicy(w, v, f, policyID)
-}
-
-func (p *pages) createPolicy(w http.ResponseWriter, r *http.Request) error {
-	v, f := visitOf(r), typedPolicy(r)
-	preview := r.PostFormValue("do") == "preview"
-	one, err := p.readPolicy(v, &f, nil, preview)
-	if err != nil {
-		return p.refused(w, v, f, "", err)
-	}
-	if preview {
-		return p.tried(w, v, f, one, "")
-	}
-	if _, err := p.CreatePolicy(v.ctx, v.who, v.account, one); err != nil {
-		return p.refused(w, v, f, "", err)
-	}
-	return goTo(w, r, NotificationsPath(v.account), "policy-created")
-}
-
-func (p *pages) showPolicy(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	one, err := p.Policy(v.ctx, v.account, r.PathValue("policy_id"))
-	if err != nil {
-		return err
-	}
-	if err := p.resolveZones(v.ctx, &one); err != nil {
-		return err
-	}
-	return p.renderPolicy(w, v, formOf(&one), one.ID)
-}
-
-func (p *pages) changePolicy(w http.ResponseWriter, r *http.Request) error {
-	v, f, policyID := visitOf(r), typedPolicy(r), r.PathValue("policy_id")
-	old, err := p.Policy(v.ctx, v.account, policyID)
-	if err != nil {
-		return err
-	}
-	preview := r.PostFormValue("do") == "preview"
-	one, err := p.readPolicy(v, &f, &old, preview)
-	if err != nil {
-		return p.refused(w, v, f, policyID, err)
-	}
-	if preview {
-		return p.tried(w, v, f, one, policyID)
-	}
-	_, err = p.UpdatePolicy(v.ctx, v.who, v.account, policyID, func(changed *Policy) {
-		changed.Name, changed.Description, changed.Enabled = one.Name, one.Description, one.Enabled
-		changed.AlertType, changed.AlertInterval = one.AlertType, one.AlertInterval
-		changed.Filters, changed.Mechanisms = one.Filters, one.Mechanisms
+	_, err = p.UpdatePolicy(v.Context(), v.Who, v.Account, f.old.ID, func(changed *Policy) {
+		changed.Name = one.Name
+		changed.Description = one.Description
+		changed.Enabled = one.Enabled
+		changed.AlertType = one.AlertType
+		changed.AlertInterval = one.AlertInterval
+		changed.Filters = one.Filters
+		changed.Mechanisms = one.Mechanisms
 	})
-	if err != nil {
-		return p.refused(w, v, f, policyID, err)
-	}
-	return goTo(w, r, NotificationsPath(v.account), "policy-changed")
+	return err
 }
 
-// askTestPolicy says who would get a test message.
-func (p *pages) askTestPolicy(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	one, err := p.Policy(v.ctx, v.account, r.PathValue("policy_id"))
+// policySaved answers the form: with the preview where that was asked for.
+func (p *pages) policySaved(v *page.Visit, f *policyForm) error {
+	switch {
+	case f.preview:
+		return p.renderPolicy(v, f, ui.Faults{})
+	case f.old == nil:
+		return v.Redirect(NotificationsPath(v.Account), "policy-created")
+	}
+	return v.Redirect(NotificationsPath(v.Account), "policy-changed")
+}
+
+func (p *pages) showPolicy(v *page.Visit) error {
+	one, err := p.Policy(v.Context(), v.Account, v.PathValue("policy_id"))
 	if err != nil {
 		return err
+	}
+	if err := p.resolveZones(v.Context(), &one); err != nil {
+		return err
+	}
+	f := formOf(&one)
+	f.old = &one
+	return p.renderPolicy(v, &f, ui.Faults{})
+}
+
+// confirmTestPolicy names who would get a test message.
+func (p *pages) confirmTestPolicy(v *page.Visit) (page.Confirm, error) {
+	one, err := p.Policy(v.Context(), v.Account, v.PathValue("policy_id"))
+	if err != nil {
+		return page.Confirm{}, err
 	}
 	to, err := p.destinationsOf(v, &one, nil)
 	if err != nil {
-		return err
+		return page.Confirm{}, err
 	}
-	back := NotificationsPath(v.account) + "/policies/" + one.ID
-	return p.ask(w, v, "notifications", question{
-		Title:  "Send test messages?",
-		Text:   "A test message is sent at once to " + strings.Join(to, ", ") + ".",
-		Action: back + "/test",
-		Label:  "Send test messages",
-		Back:   back,
-	})
+	back := NotificationsPath(v.Account) + "/policies/" + one.ID
+	return page.Confirm{
+		Section: "notifications",
+		Title:   "Send test messages?",
+		Text:    "A test message is sent at once to " + strings.Join(to, ", ") + ".",
+		Label:   "Send test messages",
+		Back:    back,
+	}, nil
 }
 
-func (p *pages) testPolicy(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	if _, err := p.TestPolicy(v.ctx, v.who, v.account, r.PathValue("policy_id")); err != nil {
+func (p *pages) testPolicy(v *page.Visit) error {
+	if _, err := p.TestPolicy(v.Context(), v.Who, v.Account, v.PathValue("policy_id")); err != nil {
 		return err
 	}
-	return goTo(w, r, NotificationsPath(v.account), "tested")
+	return v.Redirect(NotificationsPath(v.Account), "tested")
 }
 
-func (p *pages) askDeletePolicy(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	one, err := p.Policy(v.ctx, v.account, r.PathValue("policy_id"))
+func (p *pages) confirmDeletePolicy(v *page.Visit) (page.Confirm, error) {
+	one, err := p.Policy(v.Context(), v.Account, v.PathValue("policy_id"))
 	if err != nil {
-		return err
+		return page.Confirm{}, err
 	}
-	back := NotificationsPath(v.account) + "/policies/" + one.ID
-	return p.ask(w, v, "notifications", question{
-		Title:  "Delete " + one.Name + "?",
-		Text:   "It sends no more messages. Its past decisions stay with the alerts.",
-		Action: back + "/delete",
-		Label:  "Delete policy",
-		Back:   back,
-		Danger: true,
-	})
+	back := NotificationsPath(v.Account) + "/policies/" + one.ID
+	return page.Confirm{
+		Section: "notifications",
+		Title:   "Delete " + one.Name + "?",
+		Text:    "It sends no more messages. Its past decisions stay with the alerts.",
+		Label:   "Delete policy",
+		Back:    back,
+		Danger:  true,
+	}, nil
 }
 
-func (p *pages) deletePolicy(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	if err := p.DeletePolicy(v.ctx, v.who, v.account, r.PathValue("policy_id")); err != nil {
+func (p *pages) deletePolicy(v *page.Visit) error {
+	if err := p.DeletePolicy(v.Context(), v.Who, v.Account, v.PathValue("policy_id")); err != nil {
 		return err
 	}
-	return goTo(w, r, NotificationsPath(v.account), "policy-deleted")
+	return v.Redirect(NotificationsPath(v.Account), "policy-deleted")
 }

@@ -144,7 +144,7 @@ func (s *site) mount() {
 	if err := s.dir.Pages(kit); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.n.MountPages(notify.Pages{UI: u, Mount: kit.Mount, Shell: shell, URL: "http://belfry.test"}); err != nil {
+	if err := s.n.Pages(kit); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(api)

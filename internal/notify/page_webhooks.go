@@ -1,27 +1,41 @@
 package notify
 
 import (
-	"net/http"
-	"strings"
-
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-func (p *pages) mountWebhooks() {
+func (p *pages) addWebhooks() {
 	const base = "/accounts/{account_id}/notifications/webhooks"
-	p.Mount("GET "+base+"/new", account.NotificationsWrite, false, p.showNewWebhook)
-	p.Mount("POST "+base, account.NotificationsWrite, false, p.createWebhook)
-	p.Mount("GET "+base+"/{webhook_id}", account.NotificationsRead, false, p.showWebhook)
-	p.Mount("POST "+base+"/{webhook_id}", account.NotificationsWrite, false, p.changeWebhook)
-	p.Mount("POST "+base+"/{webhook_id}/test", account.NotificationsWrite, false, p.testWebhook)
-	p.Mount("GET "+base+"/{webhook_id}/rotate", account.NotificationsWrite, false, p.askRotateWebhook)
-	p.Mount("POST "+base+"/{webhook_id}/rotate", account.NotificationsWrite, false, p.rotateWebhook)
-	p.Mount("POST "+base+"/{webhook_id}/enable", account.NotificationsWrite, false, p.enableWebhook)
-	p.Mount("GET "+base+"/{webhook_id}/delete", account.NotificationsWrite, false, p.askDeleteWebhook)
-	p.Mount("POST "+base+"/{webhook_id}/delete", account.NotificationsWrite, false, p.deleteWebhook)
+	p.Get(base+"/new", account.NotificationsWrite, p.showNewWebhook)
+	p.Post(base, account.NotificationsWrite, page.Form[webhookForm]{
+		Parse:  parseNewWebhook,
+		Do:     p.createWebhook,
+		Fields: []string{"name", "url", "secret", "signing_secret"},
+		Render: p.renderWebhook,
+		Then:   p.showCreatedWebhook,
+	}.Handle)
+	p.Get(base+"/{webhook_id}", account.NotificationsRead, p.showWebhook)
+	p.Post(base+"/{webhook_id}", account.NotificationsWrite, page.Form[webhookForm]{
+		Parse:  p.parseWebhook,
+		Do:     p.changeWebhook,
+		Fields: []string{"name", "url", "secret"},
+		Render: p.renderWebhook,
+		Then:   p.webhookChanged,
+	}.Handle)
+	p.Post(base+"/{webhook_id}/test", account.NotificationsWrite, p.testWebhook)
+	p.Confirm(base+"/{webhook_id}/rotate", account.NotificationsWrite, p.confirmRotateWebhook, p.rotateWebhook)
+	p.Post(base+"/{webhook_id}/enable", account.NotificationsWrite, page.Form[webhookForm]{
+		Parse:  p.webhookOf,
+		Do:     p.enableWebhook,
+		Fields: []string{"url"},
+		Render: p.renderWebhook,
+		Then:   p.webhookEnabled,
+	}.Handle)
+	p.Confirm(base+"/{webhook_id}/delete", account.NotificationsWrite, p.confirmDeleteWebhook, p.deleteWebhook)
 }
 
 // shownWebhook is a destination in a list.
@@ -62,183 +76,191 @@ type webhookForm struct {
 	Attempt      *Attempt      // of a test just made
 	May, Secret  bool
 	Faults       ui.Faults
+
+	spec WebhookSpec
+	made NewWebhook
 }
 
-func (p *pages) renderWebhook(w http.ResponseWriter, v visit, f webhookForm) error {
-	f.Path, f.May = NotificationsPath(v.account), v.can(account.NotificationsWrite)
+func (p *pages) renderWebhook(v *page.Visit, f *webhookForm, faults ui.Faults) error {
+	f.Faults = faults
+	f.Path = NotificationsPath(v.Account)
+	f.May = v.Can(account.NotificationsWrite)
 	f.Action = f.Path + "/webhooks"
 	title := "Add a webhook"
 	if f.Hook != nil {
-		f.Action, title = f.Hook.Href, f.Hook.Name
+		f.Action = f.Hook.Href
+		title = f.Hook.Name
 	}
-	return p.show(w, v, "webhook", view{section: "notifications", title: title, status: f.Faults.Status, data: f})
+	return v.Show(page.View{
+		Section:  "notifications",
+		Title:    title,
+		Template: "webhook",
+		Status:   faults.Status,
+		Data:     *f,
+	})
 }
 
-func typedWebhook(r *http.Request) (webhookForm, WebhookSpec) {
-	f := webhookForm{
-		Name: strings.TrimSpace(clip(r.PostFormValue("name"), 1024)),
-		URL:  strings.TrimSpace(clip(r.PostFormValue("url"), 4096)),
-		Key:  strings.TrimSpace(clip(r.PostFormValue("signing_secret"), 4096)),
-	}
-	spec := WebhookSpec{Name: &f.Name, URL: &f.URL}
+// parseNewWebhook reads the form of a new webhook.
+func parseNewWebhook(v *page.Visit) (webhookForm, error) {
+	var f webhookForm
+	f.read(v)
 	if f.Key != "" {
-		spec.Key = &f.Key
+		f.spec.Key = &f.Key
 	}
-	if secret := clip(r.PostFormValue("secret"), 4096); secret != "" {
-		spec.Secret = &secret
+	return f, nil
+}
+
+// parseWebhook reads the form of the webhook of the path. Its signing secret is
+// rotated and not changed here.
+func (p *pages) parseWebhook(v *page.Visit) (webhookForm, error) {
+	f, err := p.webhookOf(v)
+	f.read(v)
+	return f, err
+}
+
+func (f *webhookForm) read(v *page.Visit) {
+	f.Name = v.Field("name", 1024)
+	f.URL = v.Field("url", 4096)
+	f.Key = v.Field("signing_secret", 4096)
+	f.spec = WebhookSpec{Name: &f.Name, URL: &f.URL}
+	if secret := v.Field("secret", 4096); secret != "" {
+		f.spec.Secret = &secret
 	}
-	if r.PostFormValue("no_secret") != "" {
+	if v.Field("no_secret", 8) != "" {
 		none := ""
-		spec.Secret = &none
+		f.spec.Secret = &none
 	}
-	return f, spec
 }
 
-func (p *pages) showNewWebhook(w http.ResponseWriter, r *http.Request) error {
-	return p.renderWebhook(w, visitOf(r), webhookForm{})
+// webhookOf is the webhook of the path as its form shows it.
+func (p *pages) webhookOf(v *page.Visit) (webhookForm, error) {
+	d, err := p.Destination(v.Context(), v.Account, v.PathValue("webhook_id"))
+	h := shownWebhookOf(v.Account, d)
+	return webhookForm{Name: h.Name, URL: h.URL, Hook: &h, Secret: h.secrets.Shared != ""}, err
 }
 
-// made shows a signing secret, this once.
-func (p *pages) made(w http.ResponseWriter, v visit, made NewWebhook, rotated bool) error {
-	return p.show(w, v, "webhook-made", view{section: "notifications", title: made.Name, data: map[string]any{
-		"Path": NotificationsPath(v.account), "Href": webhookPath(v.account, made.ID), "Name": made.Name, "Secret": made.SigningSecret, "Rotated": rotated}})
+func (p *pages) webhookChanged(v *page.Visit, f *webhookForm) error {
+	return v.Redirect(f.Hook.Href, "webhook-changed")
 }
 
-func (p *pages) createWebhook(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	f, spec := typedWebhook(r)
-	made, err := p.CreateWebhook(v.ctx, v.who, v.account, spec)
-	if err != nil {
-		var ok bool
-		if f.Faults, ok = ui.FaultsOf(err, "name", "url", "secret", "signing_secret"); !ok {
-			return err
-		}
-		return p.renderWebhook(w, v, f)
-	}
-	return p.made(w, v, made, false)
+func (p *pages) webhookEnabled(v *page.Visit, f *webhookForm) error {
+	return v.Redirect(f.Hook.Href, "webhook-enabled")
 }
 
-// hook finds the webhook of the path.
-func (p *pages) hook(v visit) (shownWebhook, error) {
-	d, err := p.Destination(v.ctx, v.account, v.r.PathValue("webhook_id"))
-	return shownWebhookOf(v.account, d), err
+func (p *pages) showNewWebhook(v *page.Visit) error {
+	return p.renderWebhook(v, &webhookForm{}, ui.Faults{})
 }
 
-func (p *pages) showWebhook(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	h, err := p.hook(v)
-	if err != nil {
-		return err
-	}
-	return p.renderWebhook(w, v, webhookForm{Name: h.Name, URL: h.URL, Hook: &h, Secret: h.secrets.Shared != ""})
+// secretPage is the data of the template "webhook-made".
+type secretPage struct {
+	Path, Href, Name string
+	Secret           string // shown once
+	Rotated          bool
 }
 
-func (p *pages) changeWebhook(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	f, spec := typedWebhook(r)
-	h, err := p.hook(v)
-	if err != nil {
-		return err
-	}
-	spec.Key = nil // it is rotated, not changed here
-	if _, err = p.UpdateWebhook(v.ctx, v.who, v.account, h.ID, spec); err != nil {
-		var ok bool
-		if f.Faults, ok = ui.FaultsOf(err, "name", "url", "secret"); !ok {
-			return err
-		}
-		f.Hook, f.Secret = &h, h.secrets.Shared != ""
-		return p.renderWebhook(w, v, f)
-	}
-	return goTo(w, r, h.Href, "webhook-changed")
+func showSecret(v *page.Visit, made NewWebhook, rotated bool) error {
+	return v.Show(page.View{Section: "notifications", Title: made.Name, Template: "webhook-made", Data: secretPage{
+		Path:    NotificationsPath(v.Account),
+		Href:    webhookPath(v.Account, made.ID),
+		Name:    made.Name,
+		Secret:  made.SigningSecret,
+		Rotated: rotated,
+	}})
 }
 
-// testWebhook sends a test message and shows what came back.
-func (p *pages) testWebhook(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	h, err := p.hook(v)
+func (p *pages) createWebhook(v *page.Visit, f *webhookForm) (err error) {
+	f.made, err = p.CreateWebhook(v.Context(), v.Who, v.Account, f.spec)
+	return err
+}
+
+func (p *pages) showCreatedWebhook(v *page.Visit, f *webhookForm) error {
+	return showSecret(v, f.made, false)
+}
+
+func (p *pages) showWebhook(v *page.Visit) error {
+	f, err := p.webhookOf(v)
 	if err != nil {
 		return err
 	}
-	a, err := p.TestWebhook(v.ctx, v.account, h.ID)
-	if err != nil {
-		return err
-	}
-	return p.renderWebhook(w, v, webhookForm{Name: h.Name, URL: h.URL, Hook: &h, Attempt: &a, Secret: h.secrets.Shared != ""})
+	return p.renderWebhook(v, &f, ui.Faults{})
 }
 
-// askRotateWebhook says what a new secret means for the receiver.
-func (p *pages) askRotateWebhook(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	h, err := p.hook(v)
+func (p *pages) changeWebhook(v *page.Visit, f *webhookForm) error {
+	_, err := p.UpdateWebhook(v.Context(), v.Who, v.Account, f.Hook.ID, f.spec)
+	return err
+}
+
+// testWebhook sends a test message and shows the response.
+func (p *pages) testWebhook(v *page.Visit) error {
+	f, err := p.webhookOf(v)
 	if err != nil {
 		return err
 	}
-	return p.ask(w, v, "notifications", question{
-		Title: "New signing secret for " + h.Name + "?",
-		Text: "The old secret signs beside the new one for 24 hours. After that the receiver at " + h.URL +
+	a, err := p.TestWebhook(v.Context(), v.Account, f.Hook.ID)
+	if err != nil {
+		return err
+	}
+	f.Attempt = &a
+	return p.renderWebhook(v, &f, ui.Faults{})
+}
+
+// confirmRotateWebhook names what a new secret means for the receiver.
+func (p *pages) confirmRotateWebhook(v *page.Visit) (page.Confirm, error) {
+	f, err := p.webhookOf(v)
+	if err != nil {
+		return page.Confirm{}, err
+	}
+	return page.Confirm{
+		Section: "notifications",
+		Title:   "New signing secret for " + f.Name + "?",
+		Text: "Messages are signed with both secrets for 24 hours. After that the receiver at " + f.URL +
 			" refuses messages, unless it knows the new secret.",
-		Action: h.Href + "/rotate",
 		Label:  "Create a new secret",
-		Back:   h.Href,
+		Back:   f.Hook.Href,
 		Danger: true,
-	})
+	}, nil
 }
 
-func (p *pages) rotateWebhook(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	made, err := p.RotateSecret(v.ctx, v.who, v.account, r.PathValue("webhook_id"))
+func (p *pages) rotateWebhook(v *page.Visit) error {
+	made, err := p.RotateSecret(v.Context(), v.Who, v.Account, v.PathValue("webhook_id"))
 	if err != nil {
 		return err
 	}
-	return p.made(w, v, made, true)
+	return showSecret(v, made, true)
 }
 
-func (p *pages) enableWebhook(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	h, err := p.hook(v)
+func (p *pages) enableWebhook(v *page.Visit, f *webhookForm) error {
+	_, err := p.EnableDestination(v.Context(), v.Who, v.Account, f.Hook.ID)
+	return err
+}
+
+func (p *pages) confirmDeleteWebhook(v *page.Visit) (page.Confirm, error) {
+	f, err := p.webhookOf(v)
+	if err != nil {
+		return page.Confirm{}, err
+	}
+	return page.Confirm{
+		Section: "notifications",
+		Title:   "Delete " + f.Name + "?",
+		Text:    "Nothing is sent to " + f.URL + " any more, and pending messages are dropped. The history of sent messages stays.",
+		Label:   "Delete webhook",
+		Back:    f.Hook.Href,
+		Danger:  true,
+	}, nil
+}
+
+func (p *pages) deleteWebhook(v *page.Visit) error {
+	f, err := p.webhookOf(v)
 	if err != nil {
 		return err
 	}
-	if _, err := p.EnableDestination(v.ctx, v.who, v.account, h.ID); err != nil {
-		f := webhookForm{Name: h.Name, URL: h.URL, Hook: &h, Secret: h.secrets.Shared != ""}
-		if faults, ok := ui.FaultsOf(err, "url"); ok {
-			f.Faults = faults
-			return p.renderWebhook(w, v, f)
-		}
-		return err
+	err = p.DeleteWebhook(v.Context(), v.Who, v.Account, f.Hook.ID)
+	if errs.KindOf(err) == errs.Conflict { // a policy uses it
+		faults, _ := ui.FaultsOf(err)
+		return p.renderWebhook(v, &f, faults)
 	}
-	return goTo(w, r, h.Href, "webhook-enabled")
-}
-
-func (p *pages) askDeleteWebhook(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	h, err := p.hook(v)
 	if err != nil {
 		return err
 	}
-	return p.ask(w, v, "notifications", question{
-		Title:  "Delete " + h.Name + "?",
-		Text:   "Nothing is sent to " + h.URL + " any more, and pending messages are dropped. The history of sent messages stays.",
-		Action: h.Href + "/delete",
-		Label:  "Delete webhook",
-		Back:   h.Href,
-		Danger: true,
-	})
-}
-
-func (p *pages) deleteWebhook(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	h, err := p.hook(v)
-	if err != nil {
-		return err
-	}
-	if err := p.DeleteWebhook(v.ctx, v.who, v.account, h.ID); err != nil {
-		if errs.KindOf(err) == errs.Conflict {
-			f := webhookForm{Name: h.Name, URL: h.URL, Hook: &h, Secret: h.secrets.Shared != ""}
-			f.Faults, _ = ui.FaultsOf(err)
-			return p.renderWebhook(w, v, f)
-		}
-		return err
-	}
-	return goTo(w, r, NotificationsPath(v.account), "webhook-deleted")
+	return v.Redirect(NotificationsPath(v.Account), "webhook-deleted")
 }

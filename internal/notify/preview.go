@@ -73,7 +73,7 @@ func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out 
 		if err := json.Unmarshal(r.content, &one.alert); err != nil {
 			return out, err
 		}
-		if err := n.settleZone(ctx, &one); err != nil {
+		if err := n.resolveZone(ctx, &one); err != nil {
 			return out, err
 		}
 		s, at := one.subject(), time.UnixMicro(r.at)

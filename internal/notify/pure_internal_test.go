@@ -119,7 +119,7 @@ func FuzzAlertsAreDecodedStrictly(f *testing.F) {
 		}
 		p := &prepared{alert: a}
 		p.checkShape(sender{}, time.Now())
-		if values, _, err := split(data); err == nil && len(values) == 0 {
+		if items, err := alertFormat.Split(data, ""); err == nil && len(items.Values) == 0 {
 			t.Fatal("no alert and no error")
 		}
 	})

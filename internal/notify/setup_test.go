@@ -28,6 +28,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
@@ -408,13 +409,13 @@ func to(hooks ...notify.NewWebhook) map[string]any {
 }
 
 // alert sends one alert and gives its result.
-func (w *world) alert(fields map[string]any) notify.AlertResult {
+func (w *world) alert(fields map[string]any) ingest.ItemResult {
 	w.t.Helper()
 	body := map[string]any{"id": id.New(), "alert_type": "shop_down", "event": "notice", "zone": "shop.example", "summary": "The shop is down"}
 	for k, v := range fields {
 		body[k] = v
 	}
-	var out []notify.AlertResult
+	var out []ingest.ItemResult
 	status, failures := w.call("acme", "POST", "/alerts", body, &out)
 	if status != 200 || len(out) != 1 {
 		w.t.Fatalf("%d %+v", status, failures)

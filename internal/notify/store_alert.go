@@ -15,6 +15,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/ingest"
 )
 
 // intakeJob is what one request hands in; the writer gathers many of them.
@@ -65,10 +66,10 @@ func (n *Feature) storeAlerts(ctx context.Context, list []*prepared, rejects []e
 		}
 		back := slices.Clone(rejects)
 		for _, p := range list {
-			if p.status == Rejected {
+			if p.status == ingest.Rejected {
 				continue
 			}
-			p.status, p.faults, p.queued, p.crossed = Accepted, nil, nil, false
+			p.status, p.faults, p.queued, p.crossed = ingest.Accepted, nil, nil, false
 			if err := s.one(ctx, p); err != nil {
 				return err
 			}
@@ -93,7 +94,7 @@ func (n *Feature) storeAlerts(ctx context.Context, list []*prepared, rejects []e
 	shareChanges(list)
 	var queued []*delivery.Item
 	for _, p := range list {
-		if p.status == Accepted {
+		if p.status == ingest.Accepted {
 			queued = append(queued, p.queued...)
 		}
 	}
@@ -107,7 +108,7 @@ func (n *Feature) policiesFor(ctx context.Context, list []*prepared) (map[string
 	found := map[string][]Policy{}
 	for _, p := range list {
 		account := p.alert.Account
-		if _, ok := found[account]; ok || p.status == Rejected {
+		if _, ok := found[account]; ok || p.status == ingest.Rejected {
 			continue
 		}
 		policies, err := n.policies(ctx, account)
@@ -163,7 +164,7 @@ func (s *storing) lock(ctx context.Context, list []*prepared) error {
 	}
 	var causes []cause
 	for _, p := range list {
-		if p.status != Rejected && p.alert.Event != event.AlertNotice {
+		if p.status != ingest.Rejected && p.alert.Event != event.AlertNotice {
 			causes = append(causes, cause{p.alert.Account, p.alert.Correlation, p.own()})
 		}
 	}
@@ -228,9 +229,9 @@ func (s *storing) known(ctx context.Context, p *prepared) (bool, error) {
 	case err != nil:
 		return false, err
 	case bytes.Equal(digest, p.digest):
-		p.status = Duplicate
+		p.status = ingest.Duplicate
 	default:
-		p.status = Conflict
+		p.status = ingest.Conflict
 		p.faults = conflictOf(p)
 	}
 	return true, nil
@@ -239,7 +240,7 @@ func (s *storing) known(ctx context.Context, p *prepared) (bool, error) {
 // foreignCorrelation refuses an alert that would follow an open alert of another
 // type: an end by anybody else than who reported the start would be false.
 func (p *prepared) foreignCorrelation(kind string) {
-	p.status, p.crossed = Conflict, true
+	p.status, p.crossed = ingest.Conflict, true
 	p.faults = errs.List{errs.At(errs.CodeEventConflict, "/correlation_id",
 		"an alert of the type %s is open under this correlation_id; the alerts of one cause have one type", kind)}
 }

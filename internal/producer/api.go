@@ -2,82 +2,113 @@ package producer
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 // API registers the feature's operations.
-func (r *Registry) API(a *web.API) {
-	r.teamAPI(a)
-	r.catalogueAPI(a)
-	r.rejectAPI(a)
+func (f *Feature) API(a *web.API) {
+	f.teamAPI(a)
+	f.tokenAPI(a)
+	f.catalogueAPI(a)
+	f.rejectAPI(a)
 	a.Limit("catalog.bytes", catalogue.MaxFile)
 }
 
 const tag = "Producers"
 
-// teamAPI: teams and their tokens are the operators'.
-func (r *Registry) teamAPI(a *web.API) {
-	op := func(path, permission, summary string) web.Op {
-		return web.Op{Path: "/producers" + path, Tag: tag, Scope: web.ScopeInstallation, Permission: permission, Summary: summary}
+// operation is one on teams or their tokens, which are for operators.
+func operation(id, path, permission, summary string) web.Op {
+	return web.Op{
+		ID:         id,
+		Path:       "/producers" + path,
+		Tag:        tag,
+		Scope:      web.ScopeInstallation,
+		Permission: permission,
+		Summary:    summary,
 	}
-	create := op("", "accounts:write", "Create a product team")
-	create.Idempotent, create.Status = true, 201
-	web.Post(a, create, func(ctx context.Context, in *newTeamInput) (Team, error) {
-		return r.CreateTeam(ctx, in.Body.Name, in.Body.ContactEmail)
-	})
-	web.Get(a, op("", "accounts:read", "List product teams"), r.listTeams(a.Cursors()))
-	web.Get(a, op("/{producer_id}", "accounts:read", "Get a product team"), func(ctx context.Context, in *TeamInput) (Team, error) {
-		return r.Team(ctx, in.ProducerID)
-	})
-	web.Patch(a, op("/{producer_id}", "accounts:write", "Change a product team"), func(ctx context.Context, in *changeTeamInput) (Team, error) {
-		return r.UpdateTeam(ctx, in.ProducerID, in.Body.Name, in.Body.ContactEmail)
-	})
-	remove := op("/{producer_id}", "accounts:write", "Delete a product team")
-	remove.Description = "Only when it declares nothing (apply a catalogue with `products: []`) and has no tokens."
-	web.Delete(a, remove, func(ctx context.Context, in *TeamInput) (deleted, error) {
-		return deleted{in.ProducerID}, r.DeleteTeam(ctx, in.ProducerID)
+}
+
+func (f *Feature) teamAPI(a *web.API) {
+	create := operation("create-producer", "", "accounts:write", "Create a team")
+	create.Idempotent = true
+	create.Status = http.StatusCreated
+	web.Post(a, create, func(ctx context.Context, in *createTeamInput) (Team, error) {
+		return f.CreateTeam(ctx, in.Body.Name, in.Body.ContactEmail)
 	})
 
-	token := op("/{producer_id}/tokens", "accounts:write", "Create a product team's token")
-	token.Idempotent, token.Status = true, 201
-	token.Description = "The token may write for every account, for the products of the team's catalogue only. Its value is shown once."
-	web.Post(a, token, func(ctx context.Context, in *newTokenInput) (NewToken, error) {
-		return r.CreateToken(ctx, in.ProducerID, in.Body)
+	list := operation("list-producers", "", "accounts:read", "List teams")
+	web.Get(a, list, f.listTeams(a.Cursors()))
+
+	get := operation("get-producer", "/{producer_id}", "accounts:read", "Get a team")
+	web.Get(a, get, func(ctx context.Context, in *TeamInput) (Team, error) {
+		return f.Team(ctx, in.ProducerID)
 	})
-	web.Get(a, op("/{producer_id}/tokens", "accounts:read", "List a product team's tokens"), func(ctx context.Context, in *TeamInput) (web.Page[Token], error) {
-		list, err := r.Tokens(ctx, in.ProducerID)
-		return web.Page[Token]{Items: list}, err
+
+	update := operation("update-producer", "/{producer_id}", "accounts:write", "Update a team")
+	web.Patch(a, update, func(ctx context.Context, in *updateTeamInput) (Team, error) {
+		return f.UpdateTeam(ctx, in.ProducerID, in.Body.Name, in.Body.ContactEmail)
 	})
-	web.Delete(a, op("/{producer_id}/tokens/{token_id}", "accounts:write", "Revoke a product team's token"), func(ctx context.Context, in *tokenInput) (deleted, error) {
-		return deleted{in.TokenID}, r.RevokeToken(ctx, in.ProducerID, in.TokenID)
+
+	remove := operation("delete-producer", "/{producer_id}", "accounts:write", "Delete a team")
+	remove.Description = "Only when it declares nothing (apply a catalogue with `products: []`) and has no tokens."
+	web.Delete(a, remove, func(ctx context.Context, in *TeamInput) (deleted, error) {
+		return deleted{in.ProducerID}, f.DeleteTeam(ctx, in.ProducerID)
+	})
+}
+
+func (f *Feature) tokenAPI(a *web.API) {
+	const path = "/{producer_id}/tokens"
+	create := operation("create-producer-token", path, "accounts:write", "Create a token of a team")
+	create.Idempotent = true
+	create.Status = http.StatusCreated
+	create.Description = "The token may write for every account, and only for the products of the team's catalogue. " +
+		"Its value is shown once."
+	web.Post(a, create, func(ctx context.Context, in *createTokenInput) (NewToken, error) {
+		return f.CreateToken(ctx, in.ProducerID, in.Body)
+	})
+
+	list := operation("list-producer-tokens", path, "accounts:read", "List the tokens of a team")
+	web.Get(a, list, func(ctx context.Context, in *TeamInput) (web.Page[Token], error) {
+		tokens, err := f.Tokens(ctx, in.ProducerID)
+		return web.Page[Token]{Items: tokens}, err
+	})
+
+	revoke := operation("revoke-producer-token", path+"/{token_id}", "accounts:write", "Revoke a token of a team")
+	web.Delete(a, revoke, func(ctx context.Context, in *tokenInput) (deleted, error) {
+		return deleted{in.TokenID}, f.RevokeToken(ctx, in.ProducerID, in.TokenID)
 	})
 }
 
 // TeamInput names a team in the path.
 type TeamInput struct {
-	ProducerID string `path:"producer_id" minLength:"32" maxLength:"32" doc:"The product team's id."`
+	ProducerID string `path:"producer_id" minLength:"32" maxLength:"32" doc:"The team's id."`
 }
 
-type newTeamInput struct {
-	Body struct {
-		Name         string `json:"name" minLength:"1" maxLength:"200" doc:"Unique among the teams"`
-		ContactEmail string `json:"contact_email,omitempty" maxLength:"254"`
-	}
+// TeamCreate is the body that creates a team.
+type TeamCreate struct {
+	Name         string `json:"name" minLength:"1" maxLength:"200" doc:"Unique among the teams"`
+	ContactEmail string `json:"contact_email,omitempty" maxLength:"254"`
 }
 
-type changeTeamInput struct {
+// TeamUpdate is the body that changes a team.
+type TeamUpdate struct {
+	Name         *string `json:"name,omitempty" minLength:"1" maxLength:"200"`
+	ContactEmail *string `json:"contact_email,omitempty" maxLength:"254" doc:"Empty: none"`
+}
+
+type createTeamInput struct{ Body TeamCreate }
+
+type updateTeamInput struct {
 	TeamInput
-	Body struct {
-		Name         *string `json:"name,omitempty" minLength:"1" maxLength:"200"`
-		ContactEmail *string `json:"contact_email,omitempty" maxLength:"254" doc:"Empty: none"`
-	}
+	Body TeamUpdate
 }
 
-type newTokenInput struct {
+type createTokenInput struct {
 	TeamInput
-	Body TokenSpec
+	Body TokenCreate
 }
 
 type tokenInput struct {
@@ -94,7 +125,7 @@ type idPlace struct {
 	ID string `json:"id"`
 }
 
-func (r *Registry) listTeams(c *web.Cursors) web.Handler[listInput, web.Page[Team]] {
+func (f *Feature) listTeams(c *web.Cursors) web.Handler[listInput, web.Page[Team]] {
 	const list = "producers"
 	return func(ctx context.Context, in *listInput) (web.Page[Team], error) {
 		var from idPlace
@@ -103,7 +134,7 @@ func (r *Registry) listTeams(c *web.Cursors) web.Handler[listInput, web.Page[Tea
 				return web.Page[Team]{}, err
 			}
 		}
-		teams, err := r.Teams(ctx, from.ID, in.Limit+1)
+		teams, err := f.Teams(ctx, from.ID, in.Limit+1)
 		if err != nil {
 			return web.Page[Team]{}, err
 		}

@@ -11,50 +11,69 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// catalogueAPI: a team applies and reads its own catalogue; everybody with a
-// credential may read what products there are and how their actions are said.
-func (r *Registry) catalogueAPI(a *web.API) {
-	r.documentSections(a)
-	op := func(path, summary string) web.Op {
-		return web.Op{Path: "/producers/{producer_id}/catalog" + path, Tag: tag, Scope: web.ScopeProducer, Permission: "catalog:write", Summary: summary}
-	}
-	apply := op("", "Apply a catalogue")
-	apply.Description = "The body is the whole file, YAML or JSON. With dry_run=true the answer is the difference, and nothing changes. Other processes of the server follow within two seconds."
-	apply.MaxBody = catalogue.MaxFile
-	apply.Accepts = []string{"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "application/json"}
-	apply.Result = Applied{}
-	web.Raw(a, http.MethodPut, apply, r.putCatalogue)
+// catalogueAPI: a team applies and reads its own catalogue; every credential may
+// read the declared products and their sentences.
+func (f *Feature) catalogueAPI(a *web.API) {
+	f.documentSections(a)
 
-	get := op("", "Get the catalogue")
+	op := func(id, path, summary string) web.Op {
+		return web.Op{
+			ID:         id,
+			Path:       "/producers/{producer_id}/catalog" + path,
+			Tag:        tag,
+			Scope:      web.ScopeProducer,
+			Permission: "catalog:write",
+			Summary:    summary,
+		}
+	}
+	apply := op("apply-catalog", "", "Apply a catalogue")
+	apply.Description = "The body is the whole file, YAML or JSON. With dry_run=true the answer is the difference, " +
+		"and nothing changes. Other processes of the server follow within two seconds."
+	apply.MaxBody = catalogue.MaxFile
+	apply.Accepts = []string{
+		"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "application/json",
+	}
+	apply.Result = Applied{}
+	web.Raw(a, http.MethodPut, apply, f.putCatalogue)
+
+	get := op("get-catalog", "", "Get the catalogue")
 	get.Description = "With Accept: application/yaml the answer is the file as it was applied."
 	get.Result = StoredCatalogue{}
-	web.Get(a, get, r.getCatalogue)
-	web.Get(a, op("/versions", "List the catalogue's versions"), r.listVersions(a.Cursors()))
+	web.Get(a, get, f.getCatalogue)
 
-	web.Get(a, web.Op{Path: "/catalog/products", Tag: tag, Scope: web.ScopeSelf, Summary: "List declared products",
-		Description: "All products with their resources, actions and sentences, Belfry's own included, sorted by name."}, r.listProducts)
+	versions := op("list-catalog-versions", "/versions", "List the catalogue's versions")
+	web.Get(a, versions, f.listVersions(a.Cursors()))
+
+	web.Get(a, web.Op{
+		ID:          "list-products",
+		Path:        "/catalog/products",
+		Tag:         tag,
+		Scope:       web.ScopeSelf,
+		Summary:     "List declared products",
+		Description: "All products with their resources, actions and sentences, Belfry's own included, sorted by name.",
+	}, f.listProducts)
 }
 
 // documentSections adds to the API's document what the sections bring.
-func (r *Registry) documentSections(a *web.API) {
-	declared, public := r.sections.Documented()
+func (f *Feature) documentSections(a *web.API) {
+	declared, public := f.sections.Documented()
 	for _, m := range declared {
 		a.DocumentMember(catalogue.Declaration{}, web.Member{Name: m.Name, Type: m.Type})
 	}
 	for _, m := range public {
 		a.DocumentMember(ShownProduct{}, web.Member{Name: m.Name, Type: m.Type, Required: true})
 	}
-	a.DocumentValues(catalogue.Change{}, "kind", r.sections.Kinds())
+	a.DocumentValues(catalogue.Change{}, "kind", f.sections.Kinds())
 }
 
 type applyInput struct {
 	TeamInput
-	DryRun bool `query:"dry_run" doc:"Only tell what would change."`
+	DryRun bool `query:"dry_run" doc:"Only answer what would change."`
 }
 
-// own lets a team reach its own things and operators everybody's. The
-// answer to another team is the same whether the id exists or not.
-func own(ctx context.Context, teamID string) error {
+// mayReach admits the team itself and operators. The answer to another team is the
+// same whether the id exists or not.
+func mayReach(ctx context.Context, teamID string) error {
 	p := web.CurrentPrincipal(ctx)
 	if p != nil && (p.Can("", "catalog:write") || p.Kind == web.KindProducer && p.ID == teamID) {
 		return nil
@@ -62,8 +81,8 @@ func own(ctx context.Context, teamID string) error {
 	return errs.New(errs.CodeForbidden, "the token belongs to another product team")
 }
 
-func (r *Registry) putCatalogue(ctx context.Context, in *applyInput, x *web.Exchange) error {
-	if err := own(ctx, in.ProducerID); err != nil {
+func (f *Feature) putCatalogue(ctx context.Context, in *applyInput, x *web.Exchange) error {
+	if err := mayReach(ctx, in.ProducerID); err != nil {
 		return err
 	}
 	body, err := x.Bytes()
@@ -77,11 +96,11 @@ func (r *Registry) putCatalogue(ctx context.Context, in *applyInput, x *web.Exch
 	if media := x.MediaType(); media == "application/json" || bytes.HasSuffix([]byte(media), []byte("+json")) {
 		format = catalogue.JSON
 	}
-	file, err := r.sections.Parse(bytes.Clone(body), format) // the body's memory is used again
+	file, err := f.sections.Parse(bytes.Clone(body), format) // the body's memory is used again
 	if err != nil {
 		return err
 	}
-	out, err := r.Apply(ctx, in.ProducerID, file, in.DryRun, func(present StoredCatalogue) error {
+	out, err := f.Apply(ctx, in.ProducerID, file, in.DryRun, func(present StoredCatalogue) error {
 		return web.IfMatch(ctx, present)
 	})
 	if err != nil {
@@ -100,11 +119,11 @@ type getCatalogueInput struct {
 	Version int64 `query:"version" minimum:"1" doc:"Left out: the one in force."`
 }
 
-func (r *Registry) getCatalogue(ctx context.Context, in *getCatalogueInput) (web.Answer, error) {
-	if err := own(ctx, in.ProducerID); err != nil {
+func (f *Feature) getCatalogue(ctx context.Context, in *getCatalogueInput) (web.Answer, error) {
+	if err := mayReach(ctx, in.ProducerID); err != nil {
 		return nil, err
 	}
-	c, err := r.Catalogue(ctx, in.ProducerID, in.Version)
+	c, err := f.Catalogue(ctx, in.ProducerID, in.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -123,9 +142,9 @@ type versionPlace struct {
 	Version int64 `json:"v"`
 }
 
-func (r *Registry) listVersions(c *web.Cursors) web.Handler[versionsInput, web.Page[Revision]] {
+func (f *Feature) listVersions(c *web.Cursors) web.Handler[versionsInput, web.Page[Revision]] {
 	return func(ctx context.Context, in *versionsInput) (web.Page[Revision], error) {
-		if err := own(ctx, in.ProducerID); err != nil {
+		if err := mayReach(ctx, in.ProducerID); err != nil {
 			return web.Page[Revision]{}, err
 		}
 		list := "catalog versions " + in.ProducerID
@@ -135,7 +154,7 @@ func (r *Registry) listVersions(c *web.Cursors) web.Handler[versionsInput, web.P
 				return web.Page[Revision]{}, err
 			}
 		}
-		items, err := r.Versions(ctx, in.ProducerID, from.Version, in.Limit+1)
+		items, err := f.Versions(ctx, in.ProducerID, from.Version, in.Limit+1)
 		if err != nil {
 			return web.Page[Revision]{}, err
 		}
@@ -172,8 +191,8 @@ type ShownOwner struct {
 	Name string `json:"name"`
 }
 
-func (r *Registry) listProducts(ctx context.Context, _ *struct{}) ([]ShownProduct, error) {
-	s, err := r.snapshot(ctx)
+func (f *Feature) listProducts(ctx context.Context, _ *struct{}) ([]ShownProduct, error) {
+	s, err := f.snapshot.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +206,7 @@ func (r *Registry) listProducts(ctx context.Context, _ *struct{}) ([]ShownProduc
 			Title:       one.Title,
 			Description: one.Description,
 			Category:    one.Category,
-			sections:    r.sections.Public(one.Declaration),
+			sections:    f.sections.Public(one.Declaration),
 		}
 		if inside && one.Team != "" {
 			shown.Owner = &ShownOwner{ID: one.Team, Name: s.teams[one.Team].name}

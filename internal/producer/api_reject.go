@@ -7,41 +7,82 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// rejectAPI: refused events go back to who sent them.
-func (r *Registry) rejectAPI(a *web.API) {
-	c := a.Cursors()
-	team := func(path, summary string) web.Op {
-		return web.Op{Path: "/producers/{producer_id}/rejects" + path, Tag: tag, Scope: web.ScopeProducer, Permission: "catalog:write", Summary: summary}
+// rejectAPI registers the lists and counts of refused events: for the team that
+// sent them, for the account and, without a valid account, for the operators.
+func (f *Feature) rejectAPI(a *web.API) {
+	f.teamRejectAPI(a)
+	f.accountRejectAPI(a)
+	f.operatorRejectAPI(a)
+}
+
+func (f *Feature) teamRejectAPI(a *web.API) {
+	op := func(id, path, summary string) web.Op {
+		return web.Op{
+			ID:         id,
+			Path:       "/producers/{producer_id}/rejects" + path,
+			Tag:        tag,
+			Scope:      web.ScopeProducer,
+			Permission: "catalog:write",
+			Summary:    summary,
+		}
 	}
-	web.Get(a, team("", "List a product team's refused events"), func(ctx context.Context, in *teamRejectsInput) (web.Page[Reject], error) {
-		if err := r.reachTeam(ctx, in.ProducerID); err != nil {
+	cursors := a.Cursors()
+	list := op("list-producer-rejects", "", "List a team's refused events")
+	web.Get(a, list, func(ctx context.Context, in *teamRejectsInput) (web.Page[Reject], error) {
+		if err := f.reachTeam(ctx, in.ProducerID); err != nil {
 			return web.Page[Reject]{}, err
 		}
-		return r.listRejects(ctx, c, Rejects{Team: in.ProducerID}, in.RejectsInput)
+		return f.listRejects(ctx, cursors, Rejects{Team: in.ProducerID}, in.RejectsInput)
 	})
-	web.Get(a, team("/summary", "Count a product team's refused events"), func(ctx context.Context, in *TeamInput) (RejectSummary, error) {
-		if err := r.reachTeam(ctx, in.ProducerID); err != nil {
+	summary := op("get-producer-rejects-summary", "/summary", "Count a team's refused events")
+	web.Get(a, summary, func(ctx context.Context, in *TeamInput) (RejectSummary, error) {
+		if err := f.reachTeam(ctx, in.ProducerID); err != nil {
 			return RejectSummary{}, err
 		}
-		return r.SummariseRejects(ctx, Rejects{Team: in.ProducerID})
+		return f.SummariseRejects(ctx, Rejects{Team: in.ProducerID})
 	})
-	account := func(path, summary string) web.Op {
-		return web.Op{Path: "/accounts/{account_id}/audit/rejects" + path, Tag: tag, Permission: "audit:read", Summary: summary}
+}
+
+func (f *Feature) accountRejectAPI(a *web.API) {
+	op := func(id, path, summary string) web.Op {
+		return web.Op{
+			ID:         id,
+			Path:       "/accounts/{account_id}/audit/rejects" + path,
+			Tag:        tag,
+			Permission: "audit:read",
+			Summary:    summary,
+		}
 	}
-	web.Get(a, account("", "List an account's refused events"), func(ctx context.Context, in *RejectsInput) (web.Page[Reject], error) {
-		return r.listRejects(ctx, c, Rejects{Account: web.Account(ctx).ID}, *in)
+	cursors := a.Cursors()
+	list := op("list-account-rejects", "", "List an account's refused events")
+	web.Get(a, list, func(ctx context.Context, in *RejectsInput) (web.Page[Reject], error) {
+		return f.listRejects(ctx, cursors, Rejects{Account: web.Account(ctx).ID}, *in)
 	})
-	web.Get(a, account("/summary", "Count an account's refused events"), func(ctx context.Context, _ *struct{}) (RejectSummary, error) {
-		return r.SummariseRejects(ctx, Rejects{Account: web.Account(ctx).ID})
+	summary := op("get-account-rejects-summary", "/summary", "Count an account's refused events")
+	web.Get(a, summary, func(ctx context.Context, _ *struct{}) (RejectSummary, error) {
+		return f.SummariseRejects(ctx, Rejects{Account: web.Account(ctx).ID})
 	})
-	operators := func(path, summary string) web.Op {
-		return web.Op{Path: "/audit/rejects" + path, Tag: tag, Scope: web.ScopeInstallation, Permission: "audit:read", Summary: summary}
+}
+
+func (f *Feature) operatorRejectAPI(a *web.API) {
+	op := func(id, path, summary string) web.Op {
+		return web.Op{
+			ID:         id,
+			Path:       "/audit/rejects" + path,
+			Tag:        tag,
+			Scope:      web.ScopeInstallation,
+			Permission: "audit:read",
+			Summary:    summary,
+		}
 	}
-	web.Get(a, operators("", "List refused events without a valid account"), func(ctx context.Context, in *RejectsInput) (web.Page[Reject], error) {
-		return r.listRejects(ctx, c, Rejects{}, *in)
+	cursors := a.Cursors()
+	list := op("list-unassigned-rejects", "", "List refused events without a valid account")
+	web.Get(a, list, func(ctx context.Context, in *RejectsInput) (web.Page[Reject], error) {
+		return f.listRejects(ctx, cursors, Rejects{}, *in)
 	})
-	web.Get(a, operators("/summary", "Count refused events without a valid account"), func(ctx context.Context, _ *struct{}) (RejectSummary, error) {
-		return r.SummariseRejects(ctx, Rejects{})
+	summary := op("get-unassigned-rejects-summary", "/summary", "Count refused events without a valid account")
+	web.Get(a, summary, func(ctx context.Context, _ *struct{}) (RejectSummary, error) {
+		return f.SummariseRejects(ctx, Rejects{})
 	})
 }
 
@@ -57,16 +98,19 @@ type teamRejectsInput struct {
 	RejectsInput
 }
 
-// reachTeam: operators are told of a team that is not there.
-func (r *Registry) reachTeam(ctx context.Context, teamID string) error {
-	if err := own(ctx, teamID); err != nil {
+// reachTeam admits the team itself and operators; operators learn that a team
+// does not exist.
+func (f *Feature) reachTeam(ctx context.Context, teamID string) error {
+	if err := mayReach(ctx, teamID); err != nil {
 		return err
 	}
-	_, err := r.Team(ctx, teamID)
+	_, err := f.Team(ctx, teamID)
 	return err
 }
 
-func (r *Registry) listRejects(ctx context.Context, c *web.Cursors, of Rejects, in RejectsInput) (web.Page[Reject], error) {
+func (f *Feature) listRejects(
+	ctx context.Context, c *web.Cursors, of Rejects, in RejectsInput,
+) (web.Page[Reject], error) {
 	name := fmt.Sprintf("rejects %s %s", of.key().scope, of.key().owner)
 	var from RejectPlace
 	if in.Cursor != "" {
@@ -74,7 +118,8 @@ func (r *Registry) listRejects(ctx context.Context, c *web.Cursors, of Rejects, 
 			return web.Page[Reject]{}, err
 		}
 	}
-	items, next, err := r.ListRejects(ctx, of, RejectFilter{in.Code, in.Product}, from, in.Limit)
+	filter := RejectFilter{Code: in.Code, Product: in.Product}
+	items, next, err := f.ListRejects(ctx, of, filter, from, in.Limit)
 	if err != nil {
 		return web.Page[Reject]{}, err
 	}

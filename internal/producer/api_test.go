@@ -36,13 +36,17 @@ func serve(t *testing.T, w *world) *httptest.Server {
 			case "root":
 				return &web.Principal{Kind: web.KindStaff, ID: "bootstrap", Superoperator: true}, nil
 			case "operator":
-				return &web.Principal{Kind: web.KindStaff, ID: "ops", Installation: true, Permissions: web.Permissions{"catalog:write"}}, nil
+				return &web.Principal{Kind: web.KindStaff, ID: "ops", Installation: true,
+					Permissions: web.Permissions{"catalog:write"}}, nil
 			case "clerk":
-				return &web.Principal{Kind: web.KindStaff, ID: "clerk", Installation: true, Permissions: web.Permissions{"accounts:read"}}, nil
+				return &web.Principal{Kind: web.KindStaff, ID: "clerk", Installation: true,
+					Permissions: web.Permissions{"accounts:read"}}, nil
 			case "reader":
-				return &web.Principal{Kind: web.KindToken, ID: "reader", AccountID: account, Permissions: web.Permissions{"audit:read"}}, nil
+				return &web.Principal{Kind: web.KindToken, ID: "reader", AccountID: account,
+					Permissions: web.Permissions{"audit:read"}}, nil
 			case "writer":
-				return &web.Principal{Kind: web.KindToken, ID: "writer", AccountID: account, Permissions: web.Permissions{"audit:write"}}, nil
+				return &web.Principal{Kind: web.KindToken, ID: "writer", AccountID: account,
+					Permissions: web.Permissions{"audit:write"}}, nil
 			}
 			return w.r.Authenticate(ctx, r)
 		},
@@ -117,38 +121,50 @@ func result[T any](t *testing.T, a answer, status int) T {
 func TestATeamIntegratesOverHTTP(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		s := serve(t, w)
-		team := result[producer.Team](t, call(t, s, "root", "POST", "/producers", "application/json", `{"name":"TLS team","contact_email":"tls@example.com"}`), 201)
-		token := result[producer.NewToken](t, call(t, s, "root", "POST", "/producers/"+team.ID+"/tokens", "application/json", `{"name":"ci","ip_allow":["127.0.0.1"]}`), 201)
-		other := result[producer.Team](t, call(t, s, "root", "POST", "/producers", "application/json", `{"name":"Other"}`), 201)
-		otherToken := result[producer.NewToken](t, call(t, s, "root", "POST", "/producers/"+other.ID+"/tokens", "application/json", `{"name":"ci"}`), 201)
+		team := result[producer.Team](t, call(t, s, "root", "POST", "/producers", "application/json",
+			`{"name":"TLS team","contact_email":"tls@example.com"}`), 201)
+		token := result[producer.NewToken](t, call(t, s, "root", "POST", "/producers/"+team.ID+"/tokens", "application/json",
+			`{"name":"ci","ip_allow":["127.0.0.1"]}`), 201)
+		other := result[producer.Team](t, call(t, s, "root", "POST", "/producers", "application/json", `{"name":"Other"}`),
+			201)
+		otherToken := result[producer.NewToken](t,
+			call(t, s, "root", "POST", "/producers/"+other.ID+"/tokens", "application/json", `{"name":"ci"}`), 201)
 		catalog := "/producers/" + team.ID + "/catalog"
 
-		dry := result[producer.Applied](t, call(t, s, token.Value, "PUT", catalog+"?dry_run=true", "application/yaml", string(read(t, "tls.yaml"))), 200)
+		dry := result[producer.Applied](t, call(t, s, token.Value, "PUT", catalog+"?dry_run=true", "application/yaml",
+			string(read(t, "tls.yaml"))), 200)
 		if !dry.DryRun || dry.Version != 0 || len(dry.Changes) != 5 {
 			t.Errorf("%+v", dry)
 		}
 		if a := call(t, s, token.Value, "GET", catalog, "", ""); a.Status != 404 {
 			t.Errorf("a catalogue after a dry run: %s", a.Text)
 		}
-		applied := result[producer.Applied](t, call(t, s, token.Value, "PUT", catalog, "application/yaml", string(read(t, "tls.yaml")), "User-Agent", "belfry-cli/1"), 200)
+		applied := result[producer.Applied](t,
+			call(t, s, token.Value, "PUT", catalog, "application/yaml", string(read(t, "tls.yaml")), "User-Agent",
+				"belfry-cli/1"), 200)
 		if applied.Version != 1 {
 			t.Errorf("%+v", applied)
 		}
-		if e := w.last(); e.Actor.Type != "token" || e.Actor.TokenID != token.ID || e.Actor.TokenName != "ci" || e.Interface != "CLI" || e.Request == nil || e.Request.Method != "PUT" {
+		if e := w.last(); e.Actor.Type != "token" || e.Actor.TokenID != token.ID || e.Actor.TokenName != "ci" ||
+			e.Interface != "CLI" || e.Request == nil || e.Request.Method != "PUT" {
 			t.Errorf("recorded %+v", e)
 		}
 		got := call(t, s, token.Value, "GET", catalog, "", "")
-		if c := result[producer.StoredCatalogue](t, got, 200); c.Version != 1 || c.Catalog.Products[0].Product != "tls" || c.AppliedBy.ID != team.ID {
+		if c := result[producer.StoredCatalogue](t, got, 200); c.Version != 1 || c.Catalog.Products[0].Product != "tls" ||
+			c.AppliedBy.ID != team.ID {
 			t.Errorf("%+v", c)
 		}
-		if a := call(t, s, token.Value, "GET", catalog, "", "", "Accept", "application/yaml"); a.Text != string(read(t, "tls.yaml")) {
-			t.Errorf("the file comes back as %q", a.Text)
+		file := call(t, s, token.Value, "GET", catalog, "", "", "Accept", "application/yaml")
+		if file.Text != string(read(t, "tls.yaml")) {
+			t.Errorf("the file comes back as %q", file.Text)
 		}
 		tag := got.Header.Get("ETag")
-		if a := call(t, s, token.Value, "PUT", catalog, "application/json", `{"version":1,"products":[{"product":"tls"}]}`, "If-Match", `"stale"`); a.Status != 412 {
+		if a := call(t, s, token.Value, "PUT", catalog, "application/json", `{"version":1,"products":[{"product":"tls"}]}`,
+			"If-Match", `"stale"`); a.Status != 412 {
 			t.Errorf("a stale If-Match: %d %s", a.Status, a.Text)
 		}
-		if a := call(t, s, token.Value, "PUT", catalog, "application/json", `{"version":1,"products":[{"product":"tls"}]}`, "If-Match", tag); a.Status != 200 {
+		if a := call(t, s, token.Value, "PUT", catalog, "application/json", `{"version":1,"products":[{"product":"tls"}]}`,
+			"If-Match", tag); a.Status != 200 {
 			t.Errorf("the present If-Match: %d %s", a.Status, a.Text)
 		}
 		// Operators reach every team's catalogue and refused events, if they may write catalogues.
@@ -160,24 +176,31 @@ func TestATeamIntegratesOverHTTP(t *testing.T) {
 				t.Errorf("an operator without the permission at %s: %d", path, a.Status)
 			}
 		}
-		if v := result[[]producer.Revision](t, call(t, s, "root", "GET", catalog+"/versions?limit=1", "", ""), 200); len(v) != 1 || v[0].Version != 2 || v[0].Format != catalogue.JSON {
+		if v := result[[]producer.Revision](t, call(t, s, "root", "GET", catalog+"/versions?limit=1", "", ""),
+			200); len(v) != 1 || v[0].Version != 2 || v[0].Format != catalogue.JSON {
 			t.Errorf("%+v", v)
 		}
 
-		bad := call(t, s, token.Value, "PUT", catalog, "application/yaml", "version: 1\nproducts:\n  - product: tls\n    titel: x\n")
-		if bad.Status != 400 || bad.Errors[0].Code != errs.CodeCatalogueInvalid || bad.Errors[0].Source.Pointer != "/products/0/titel" || !strings.HasPrefix(bad.Errors[0].Message, "line 4, column 5: ") {
+		bad := call(t, s, token.Value, "PUT", catalog, "application/yaml",
+			"version: 1\nproducts:\n  - product: tls\n    titel: x\n")
+		if bad.Status != 400 || bad.Errors[0].Code != errs.CodeCatalogueInvalid ||
+			bad.Errors[0].Source.Pointer != "/products/0/titel" ||
+			!strings.HasPrefix(bad.Errors[0].Message, "line 4, column 5: ") {
 			t.Errorf("%s", bad.Text)
 		}
 		for name, a := range map[string]answer{
 			"another team's catalogue": call(t, s, otherToken.Value, "GET", catalog, "", ""),
-			"applying for another":     call(t, s, otherToken.Value, "PUT", catalog, "application/yaml", "version: 1\nproducts: []\n"),
-			"another team's rejects":   call(t, s, otherToken.Value, "GET", "/producers/"+team.ID+"/rejects", "", ""),
-			"another team's product":   call(t, s, otherToken.Value, "PUT", "/producers/"+other.ID+"/catalog", "application/yaml", "version: 1\nproducts: [{product: tls}]\n"),
-			"a team makes teams":       call(t, s, token.Value, "POST", "/producers", "application/json", `{"name":"x"}`),
-			"a team makes tokens":      call(t, s, token.Value, "POST", "/producers/"+team.ID+"/tokens", "application/json", `{"name":"x"}`),
-			"an account applies":       call(t, s, "writer", "PUT", catalog, "application/yaml", "version: 1\nproducts: []\n"),
-			"an account's rejects":     call(t, s, "writer", "GET", "/accounts/"+account+"/audit/rejects", "", ""),
-			"the operators' rejects":   call(t, s, "reader", "GET", "/audit/rejects", "", ""),
+			"applying for another": call(t, s, otherToken.Value, "PUT", catalog, "application/yaml",
+				"version: 1\nproducts: []\n"),
+			"another team's rejects": call(t, s, otherToken.Value, "GET", "/producers/"+team.ID+"/rejects", "", ""),
+			"another team's product": call(t, s, otherToken.Value, "PUT", "/producers/"+other.ID+"/catalog",
+				"application/yaml", "version: 1\nproducts: [{product: tls}]\n"),
+			"a team makes teams": call(t, s, token.Value, "POST", "/producers", "application/json", `{"name":"x"}`),
+			"a team makes tokens": call(t, s, token.Value, "POST", "/producers/"+team.ID+"/tokens", "application/json",
+				`{"name":"x"}`),
+			"an account applies":     call(t, s, "writer", "PUT", catalog, "application/yaml", "version: 1\nproducts: []\n"),
+			"an account's rejects":   call(t, s, "writer", "GET", "/accounts/"+account+"/audit/rejects", "", ""),
+			"the operators' rejects": call(t, s, "reader", "GET", "/audit/rejects", "", ""),
 		} {
 			if a.Status != 403 {
 				t.Errorf("%s: %d %s", name, a.Status, a.Text)
@@ -191,12 +214,14 @@ func TestATeamIntegratesOverHTTP(t *testing.T) {
 				t.Errorf("%s: %d %s", path, a.Status, a.Text)
 			}
 		}
-		for _, path := range []string{"/accounts/" + account + "/audit/rejects", "/accounts/" + account + "/audit/rejects/summary"} {
+		for _, path := range []string{"/accounts/" + account + "/audit/rejects",
+			"/accounts/" + account + "/audit/rejects/summary"} {
 			if a := call(t, s, "reader", "GET", path, "", ""); a.Status != 200 {
 				t.Errorf("%s: %d %s", path, a.Status, a.Text)
 			}
 		}
-		if list := result[[]producer.Token](t, call(t, s, "root", "GET", "/producers/"+team.ID+"/tokens", "", ""), 200); len(list) != 1 {
+		if list := result[[]producer.Token](t, call(t, s, "root", "GET", "/producers/"+team.ID+"/tokens", "", ""),
+			200); len(list) != 1 {
 			t.Errorf("%+v", list)
 		}
 		if a := call(t, s, "root", "GET", "/producers/"+team.ID+"/tokens", "", ""); strings.Contains(a.Text, token.Value) {
@@ -233,7 +258,8 @@ func TestProductsAreShownWithTheirSentencesAndOwnersOnlyInside(t *testing.T) {
 	inside := result[[]product](t, call(t, s, "root", "GET", "/catalog/products", "", ""), 200)
 	outside := call(t, s, "reader", "GET", "/catalog/products", "", "")
 	list := result[[]product](t, outside, 200)
-	if len(list) != 2 || list[0].Product != "belfry" || list[1].Title != "TLS" || list[1].Resources[0].Actions[0].Failure == "" || list[1].AlertTypes[0].Filters[0].Key != "zones" {
+	if len(list) != 2 || list[0].Product != "belfry" || list[1].Title != "TLS" ||
+		list[1].Resources[0].Actions[0].Failure == "" || list[1].AlertTypes[0].Filters[0].Key != "zones" {
 		t.Errorf("%+v", list)
 	}
 	if inside[1].Owner == nil || inside[1].Owner.Name != "TLS team" || strings.Contains(outside.Text, "TLS team") {

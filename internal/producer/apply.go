@@ -30,35 +30,35 @@ type Applied struct {
 // personal (CodeCatalogueInvalid). A dry run refuses the same and changes
 // nothing. match, if it is not nil, is called with the present version and may
 // refuse the change.
-func (r *Registry) Apply(
+func (f *Feature) Apply(
 	ctx context.Context, teamID string, file *catalogue.File, dryRun bool, match func(StoredCatalogue) error,
 ) (Applied, error) {
 	var out Applied
 	work := func(tx *db.Tx) (err error) {
-		out, err = r.apply(ctx, tx, teamID, file, dryRun, match)
+		out, err = f.apply(ctx, tx, teamID, file, dryRun, match)
 		return err
 	}
 	if dryRun {
-		err := r.db.View(ctx, work)
+		err := f.db.View(ctx, work)
 		return out, err
 	}
-	if err := r.change(ctx, work); err != nil {
+	if err := f.change(ctx, work); err != nil {
 		return out, err
 	}
-	if err := r.refresh(ctx); err != nil {
+	if err := f.refresh(ctx); err != nil {
 		// The catalogue is applied: this process reads it at its next poll.
-		r.log.Warn("catalogue applied and not read yet", "team", teamID, "error", err)
+		f.log.Warn("catalogue applied and not read yet", "team", teamID, "error", err)
 	}
 	return out, nil
 }
 
-func (r *Registry) apply(
+func (f *Feature) apply(
 	ctx context.Context, tx *db.Tx, teamID string, file *catalogue.File, dryRun bool, match func(StoredCatalogue) error,
 ) (Applied, error) {
 	if !dryRun {
 		// The row's lock admits one apply at a time: names and personal fields are
-		// compared with what is stored, not with what another apply is writing.
-		if err := raiseClock(ctx, tx); err != nil {
+		// compared with the stored ones, not with those of a concurrent apply.
+		if err := db.Tick(ctx, tx, clock); err != nil {
 			return Applied{}, err
 		}
 	}
@@ -67,7 +67,7 @@ func (r *Registry) apply(
 	if err != nil {
 		return Applied{}, err
 	}
-	present, err := r.loadCatalogue(ctx, tx, teamID, team.CatalogVersion)
+	present, err := f.loadCatalogue(ctx, tx, teamID, team.CatalogVersion)
 	if err != nil {
 		return Applied{}, err
 	}
@@ -80,9 +80,9 @@ func (r *Registry) apply(
 	out := Applied{
 		DryRun:  dryRun,
 		Version: team.CatalogVersion,
-		Changes: r.sections.Diff(present.Catalog, file.Catalogue),
+		Changes: f.sections.Diff(present.Catalog, file.Catalogue),
 	}
-	refused, err := r.objections(ctx, tx, teamID, file)
+	refused, err := f.objections(ctx, tx, teamID, file)
 	if err != nil {
 		return out, err
 	}
@@ -94,22 +94,15 @@ func (r *Registry) apply(
 		return out, nil
 	}
 	out.Version++
-	if err := r.store(ctx, tx, team, out.Version, file); err != nil {
+	if err := f.store(ctx, tx, team, out.Version, file); err != nil {
 		return out, err
 	}
-	return out, r.auditApply(ctx, tx, team, present, file, out)
-}
-
-// raiseClock makes every process read the catalogues again, and locks the
-// clock's row until the transaction ends.
-func raiseClock(ctx context.Context, tx *db.Tx) error {
-	_, err := tx.Exec(ctx, `UPDATE clock SET n = n + 1 WHERE id = 1`)
-	return err
+	return out, f.auditApply(ctx, tx, team, present, file, out)
 }
 
 // objections are the faults of a file that only the server can find.
-func (r *Registry) objections(ctx context.Context, tx *db.Tx, teamID string, file *catalogue.File) (errs.List, error) {
-	faults, err := r.foreignNames(ctx, tx, teamID, file)
+func (f *Feature) objections(ctx context.Context, tx *db.Tx, teamID string, file *catalogue.File) (errs.List, error) {
+	faults, err := f.foreignNames(ctx, tx, teamID, file)
 	if err != nil {
 		return nil, err
 	}
@@ -118,17 +111,17 @@ func (r *Registry) objections(ctx context.Context, tx *db.Tx, teamID string, fil
 		return nil, err
 	}
 	for i, p := range file.Products {
-		for _, f := range r.sections.Retracted(p, declared[p.Product]) {
-			faults = append(faults, file.Fault(errs.CodeCatalogueInvalid, productPointer(i)+f.Pointer, f.Message))
+		for _, fault := range f.sections.Retracted(p, declared[p.Product]) {
+			faults = append(faults, file.Fault(errs.CodeCatalogueInvalid, productPointer(i)+fault.Pointer, fault.Message))
 		}
 	}
 	return faults, nil
 }
 
 // foreignNames are faults of names that belong to other teams.
-func (r *Registry) foreignNames(ctx context.Context, tx *db.Tx, teamID string, file *catalogue.File) (errs.List, error) {
+func (f *Feature) foreignNames(ctx context.Context, tx *db.Tx, teamID string, file *catalogue.File) (errs.List, error) {
 	var faults errs.List
-	for _, n := range r.names(file) {
+	for _, n := range f.names(file) {
 		var owner, team string
 		err := tx.QueryRow(ctx, `
 			SELECT team.id, team.name
@@ -151,10 +144,10 @@ func (r *Registry) foreignNames(ctx context.Context, tx *db.Tx, teamID string, f
 
 // names are the names of a file that belong to one team at a time, in the order
 // in which their rows are locked.
-func (r *Registry) names(file *catalogue.File) []catalogue.Name {
+func (f *Feature) names(file *catalogue.File) []catalogue.Name {
 	var names []catalogue.Name
 	for i, p := range file.Products {
-		for _, n := range r.sections.Names(p) {
+		for _, n := range f.sections.Names(p) {
 			n.Pointer = productPointer(i) + n.Pointer
 			names = append(names, n)
 		}
@@ -167,9 +160,9 @@ func (r *Registry) names(file *catalogue.File) []catalogue.Name {
 
 func productPointer(i int) string { return "/products/" + strconv.Itoa(i) }
 
-// store writes a version, the names that it owns and what it declares as lasting.
-func (r *Registry) store(ctx context.Context, tx *db.Tx, team Team, version int64, file *catalogue.File) error {
-	if err := r.storeVersion(ctx, tx, team.ID, version, file); err != nil {
+// store writes a version, the names that it owns and its lasting items.
+func (f *Feature) store(ctx context.Context, tx *db.Tx, team Team, version int64, file *catalogue.File) error {
+	if err := f.storeVersion(ctx, tx, team.ID, version, file); err != nil {
 		return err
 	}
 
@@ -177,7 +170,7 @@ func (r *Registry) store(ctx context.Context, tx *db.Tx, team Team, version int6
 		return err
 	}
 	var owned [][]any
-	for _, n := range r.names(file) {
+	for _, n := range f.names(file) {
 		owned = append(owned, []any{n.Kind, n.Name, team.ID})
 	}
 	if err := tx.Insert(ctx, "owned", []string{"kind", "name", "team_id"}, "", owned); err != nil {
@@ -186,7 +179,7 @@ func (r *Registry) store(ctx context.Context, tx *db.Tx, team Team, version int6
 
 	var declared [][]any
 	for _, p := range file.Products {
-		for _, entry := range r.sections.Lasting(p) {
+		for _, entry := range f.sections.Lasting(p) {
 			for _, item := range entry.Items {
 				declared = append(declared, []any{p.Product, entry.Name, item})
 			}
@@ -196,7 +189,7 @@ func (r *Registry) store(ctx context.Context, tx *db.Tx, team Team, version int6
 	return tx.Insert(ctx, "personal", columns, "ON CONFLICT DO NOTHING", declared)
 }
 
-func (r *Registry) auditApply(
+func (f *Feature) auditApply(
 	ctx context.Context, tx *db.Tx, team Team, present StoredCatalogue, file *catalogue.File, out Applied,
 ) error {
 	breaking := 0
@@ -207,9 +200,9 @@ func (r *Registry) auditApply(
 	}
 	before := versionSummary(present.Version, present.Catalog)
 	after := versionSummary(out.Version, file.Catalogue)
-	e := event.NewAudit(r.cfg.OperatorAccount, "apply", "catalog", team.ID, team.Name).Changed(before, after)
+	e := event.NewAudit(f.cfg.OperatorAccount, "apply", "catalog", team.ID, team.Name).Changed(before, after)
 	e.Metadata = map[string]any{"changes": len(out.Changes), "breaking": breaking}
-	return r.cfg.Record(ctx, tx, e)
+	return f.cfg.Record(ctx, tx, e)
 }
 
 // versionSummary is a catalogue in the record. Its text is in the history, and

@@ -34,11 +34,13 @@ func TestAnAppliedCatalogueIsVersionedAndRecorded(t *testing.T) {
 		if first.Version != 1 || len(first.Changes) != 5 {
 			t.Fatalf("%+v", first)
 		}
-		if e := w.last(); e.Account != operators || e.Action.Type != "apply" || e.Resource.ID != team || e.Actor.ID != "bootstrap" || !strings.Contains(string(e.After), `"version":1`) {
+		if e := w.last(); e.Account != operators || e.Action.Type != "apply" || e.Resource.ID != team ||
+			e.Actor.ID != "bootstrap" || !strings.Contains(string(e.After), `"version":1`) {
 			t.Errorf("recorded %+v", e)
 		}
 		n := len(w.recorded)
-		if again := w.apply(team, string(read(t, "tls.yaml"))); again.Version != 1 || len(again.Changes) != 0 || len(w.recorded) != n {
+		if again := w.apply(team, string(read(t, "tls.yaml"))); again.Version != 1 || len(again.Changes) != 0 ||
+			len(w.recorded) != n {
 			t.Errorf("the same file again: %+v, %d records more", again, len(w.recorded)-n)
 		}
 		w.pass(time.Hour)
@@ -46,11 +48,13 @@ func TestAnAppliedCatalogueIsVersionedAndRecorded(t *testing.T) {
 			t.Errorf("%+v", second)
 		}
 		list, err := w.r.Versions(t.Context(), team, 0, 10)
-		if err != nil || len(list) != 2 || list[0].Version != 2 || list[0].AppliedBy.ID != "bootstrap" || !list[0].AppliedOn.After(list[1].AppliedOn.Time) {
+		if err != nil || len(list) != 2 || list[0].Version != 2 || list[0].AppliedBy.ID != "bootstrap" ||
+			!list[0].AppliedOn.After(list[1].AppliedOn.Time) {
 			t.Errorf("%+v %v", list, err)
 		}
 		old, err := w.r.Catalogue(t.Context(), team, 1)
-		if err != nil || old.Text != string(read(t, "tls.yaml")) || sections.Resources(old.Catalog.Products[0])[0].Type != "zone_setting" {
+		if err != nil || old.Text != string(read(t, "tls.yaml")) ||
+			sections.Resources(old.Catalog.Products[0])[0].Type != "zone_setting" {
 			t.Errorf("%+v %v", old, err)
 		}
 		if _, err := w.r.Catalogue(t.Context(), team, 3); !errs.Is(err, errs.CodeNotFound) {
@@ -78,13 +82,15 @@ func TestAProductBelongsToOneTeamUntilThatTeamGivesItUp(t *testing.T) {
 		one, two := w.team("one"), w.team("two")
 		w.apply(one, string(read(t, "full.yaml")))
 		for _, dry := range []bool{true, false} {
-			_, err := w.r.Apply(w.staff(), two, parse(t, "version: 1\nproducts:\n  - product: other\n    alert_types: [{type: certificate_expiring}]\n    topics: [{topic: tls.certificates}]\n  - product: tls\n"), dry, nil)
+			_, err := w.r.Apply(w.staff(), two, parse(t,
+				"version: 1\nproducts:\n  - product: other\n    alert_types: [{type: certificate_expiring}]\n    topics: [{topic: tls.certificates}]\n  - product: tls\n"), dry, nil)
 			var list errs.List
 			if !errors.As(err, &list) || len(list) != 3 {
 				t.Fatalf("%v", err)
 			}
 			for _, e := range list {
-				if e.Kind() != errs.Forbidden || !strings.Contains(e.Message, `team "one"`) || !strings.HasPrefix(e.Message, "line ") {
+				if e.Kind() != errs.Forbidden || !strings.Contains(e.Message, `team "one"`) ||
+					!strings.HasPrefix(e.Message, "line ") {
 					t.Errorf("%+v", e)
 				}
 			}
@@ -109,7 +115,8 @@ func TestWhatWasPersonalOnceStaysPersonal(t *testing.T) {
 		if !errs.Is(err, errs.CodeCatalogueInvalid) || !strings.Contains(err.Error(), "never removes") {
 			t.Fatalf("%v", err)
 		}
-		_, err = w.r.Apply(w.staff(), team, parse(t, strings.Replace(personalFile, "[email]", "[/before/email, /after/email]", 1)), false, nil)
+		_, err = w.r.Apply(w.staff(), team, parse(t,
+			strings.Replace(personalFile, "[email]", "[/before/email, /after/email]", 1)), false, nil)
 		if !errs.Is(err, errs.CodeCatalogueInvalid) {
 			t.Fatalf("a name that holds at any depth became two places: %v", err)
 		}
@@ -120,7 +127,8 @@ func TestWhatWasPersonalOnceStaysPersonal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if personal := sections.Declared(c).Personal; !slices.Contains(personal, "email") || !slices.Contains(personal, "phone") {
+		if personal := sections.Declared(c).Personal; !slices.Contains(personal, "email") ||
+			!slices.Contains(personal, "phone") {
 			t.Fatalf("%v", personal)
 		}
 		w.apply(team, "version: 1\nproducts: []\n")
@@ -207,7 +215,7 @@ func TestAChangeThatIsNotRecordedIsNotMade(t *testing.T) {
 		if _, err := r.Apply(w.staff(), team, parse(t, string(read(t, "tls.yaml"))), false, nil); !errors.Is(err, broken) {
 			t.Fatal(err)
 		}
-		if _, err := r.CreateToken(w.staff(), team, producer.TokenSpec{Name: "ci"}); !errors.Is(err, broken) {
+		if _, err := r.CreateToken(w.staff(), team, producer.TokenCreate{Name: "ci"}); !errors.Is(err, broken) {
 			t.Fatal(err)
 		}
 		if got, err := w.r.Team(t.Context(), team); err != nil || got.CatalogVersion != 0 {
@@ -223,12 +231,13 @@ func TestATeamThatOwnsSomethingIsNotDeleted(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		team := w.team("tls")
 		w.apply(team, string(read(t, "tls.yaml")))
-		token, err := w.r.CreateToken(w.staff(), team, producer.TokenSpec{Name: "ci"})
+		token, err := w.r.CreateToken(w.staff(), team, producer.TokenCreate{Name: "ci"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = w.r.DeleteTeam(w.staff(), team)
-		if !errs.Is(err, errs.CodeStateConflict) || !strings.Contains(err.Error(), `"tls"`) || !strings.Contains(err.Error(), "1 tokens") {
+		if !errs.Is(err, errs.CodeStateConflict) || !strings.Contains(err.Error(), `"tls"`) ||
+			!strings.Contains(err.Error(), "1 tokens") {
 			t.Fatal(err)
 		}
 		w.apply(team, "version: 1\nproducts: []\n")

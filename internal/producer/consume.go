@@ -26,31 +26,31 @@ const (
 	scopeOperators = "operators" // no valid account; owner is empty
 )
 
-// How many rejects are kept, and how long. What is dropped is the oldest; the
-// counts of the last day stay whole.
+// Retention of rejects. The oldest ones are dropped; the counts of the last day
+// stay complete.
 const (
 	keepOfTeam    = 10_000
 	keepOfAccount = 1_000
 	keepFor       = 30 * 24 * time.Hour
-	keepFaults    = 500 // kinds of faults that are told apart in an hour, for each owner
-	maxReject     = 64 << 10
+	keepFaults    = 500      // kinds of faults that are counted apart, for each owner and hour
+	maxReject     = 64 << 10 // bytes
 )
 
 // Consumer makes the consumer of the topic of rejects; the app runs it.
-func (r *Registry) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
+func (f *Feature) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
 	return bus.NewConsumer(bus.Config{
 		Cluster:    cluster,
 		Group:      Group,
 		Topics:     []string{event.TopicAuditRejects},
-		DB:         r.db,
-		Handle:     r.Handle,
+		DB:         f.db,
+		Handle:     f.Handle,
 		OwnOnly:    true,
-		Log:        r.log,
-		Registerer: r.cfg.Registerer,
+		Log:        f.log,
+		Registerer: f.cfg.Registerer,
 	})
 }
 
-// ownerKey names who may see a reject.
+// ownerKey names the team or account that may read a reject, or the operators.
 type ownerKey struct{ scope, owner string }
 
 func (k ownerKey) keep() int {
@@ -65,24 +65,25 @@ func byOwner(a, b ownerKey) int {
 }
 
 // Handle stores a batch of rejects and moves the offset in one transaction.
-func (r *Registry) Handle(ctx context.Context, b *bus.Batch) error {
+func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 	var list []event.Reject
-	var times []int64
+	var times []int64 // of each, in microseconds
 	unreadable := 0
 	for _, rec := range b.Records {
 		var one event.Reject
 		if len(rec.Value) > maxReject || json.Unmarshal(rec.Value, &one) != nil || len(one.Errors) == 0 {
-			unreadable++ // nothing to show, and nobody to show it to
+			unreadable++ // it names no owner and no fault
 			continue
 		}
 		at, err := time.Parse(time.RFC3339Nano, one.At)
-		if err != nil || at.After(r.now().Add(24*time.Hour)) { // it would never be trimmed
+		if err != nil || at.After(f.now().Add(24*time.Hour)) { // a later one would never be dropped
 			at = rec.Time
 		}
-		list, times = append(list, one), append(times, at.UnixMicro())
+		list = append(list, one)
+		times = append(times, at.UnixMicro())
 	}
-	var stored []event.Reject
-	err := r.db.Tx(ctx, func(tx *db.Tx) error {
+
+	err := f.db.Tx(ctx, func(tx *db.Tx) error {
 		if err := b.Commit(ctx, tx); err != nil {
 			return err
 		}
@@ -93,22 +94,25 @@ func (r *Registry) Handle(ctx context.Context, b *bus.Batch) error {
 		if err := dropErased(ctx, tx, list, times); err != nil {
 			return err
 		}
-		rows, faults := arrange(list, times, teams, r.now())
-		stored = list
-		return storeRejects(ctx, tx, rows, faults)
+		rows, counts := arrange(list, times, teams, f.now())
+		if err := storeRejects(ctx, tx, rows); err != nil {
+			return err
+		}
+		return storeFaults(ctx, tx, counts)
 	})
 	if err != nil {
 		return err
 	}
-	r.metrics.unreadable.Add(float64(unreadable))
-	for _, one := range stored {
-		r.metrics.rejects.WithLabelValues(reason(one.Errors[0].Code)).Inc()
+
+	f.metrics.unreadable.Add(float64(unreadable))
+	for _, one := range list {
+		f.metrics.rejects.WithLabelValues(reason(one.Errors[0].Code)).Inc()
 	}
 	return nil
 }
 
-// existingTeams are those of the rejects' producers that are there: what a
-// record on the bus says of its producer is a claim.
+// existingTeams returns which producers of the rejects are teams: the producer in
+// a record of the bus is a claim.
 func existingTeams(ctx context.Context, tx *db.Tx, list []event.Reject) (map[string]bool, error) {
 	found := map[string]bool{}
 	for _, one := range list {
@@ -116,7 +120,8 @@ func existingTeams(ctx context.Context, tx *db.Tx, list []event.Reject) (map[str
 			continue
 		}
 		var n int
-		if err := tx.QueryRow(ctx, `SELECT count(*) FROM team WHERE id = $1 AND deleted_at = 0`, one.Producer).Scan(&n); err != nil {
+		err := tx.QueryRow(ctx, `SELECT count(*) FROM team WHERE id = $1 AND deleted_at = 0`, one.Producer).Scan(&n)
+		if err != nil {
 			return nil, err
 		}
 		found[one.Producer] = n > 0
@@ -124,55 +129,115 @@ func existingTeams(ctx context.Context, tx *db.Tx, list []event.Reject) (map[str
 	return found, nil
 }
 
-// faultKey is a line of the counts. Code 0 counts the rejects themselves.
+// faultKey is a row of the counts. Code 0 counts the rejects themselves.
 type faultKey struct {
 	ownerKey
-	hour             int64
-	code             int
-	pointer, product string
+	hour    int64 // since 1970
+	code    int
+	pointer string
+	product string
 }
 
-// arrange gives the rows to insert for each owner, and the counts.
-func arrange(list []event.Reject, times []int64, teams map[string]bool, now time.Time) (rows map[ownerKey][][]any, faults map[faultKey]int64) {
-	rows, faults = map[ownerKey][][]any{}, map[faultKey]int64{}
+func byFault(a, b faultKey) int {
+	return cmp.Or(
+		byOwner(a.ownerKey, b.ownerKey),
+		cmp.Compare(a.hour, b.hour),
+		cmp.Compare(a.code, b.code),
+		cmp.Compare(a.pointer, b.pointer),
+		cmp.Compare(a.product, b.product),
+	)
+}
+
+// storedReject is a row of the table reject.
+type storedReject struct {
+	ownerKey
+	at      int64 // microseconds
+	id      string
+	code    int // of the first fault
+	product string
+	content []byte
+	account string
+}
+
+var rejectColumns = []string{"scope", "owner", "at", "id", "code", "product", "content", "account"}
+
+func (r storedReject) row() []any {
+	return []any{
+		r.scope,
+		r.owner,
+		r.at,
+		r.id,
+		r.code,
+		r.product,
+		r.content,
+		r.account,
+	}
+}
+
+// arrange returns the rows to insert for each owner, and the counts of faults.
+func arrange(
+	list []event.Reject, times []int64, teams map[string]bool, now time.Time,
+) (rows map[ownerKey][][]any, counts map[faultKey]int64) {
+	rows = map[ownerKey][][]any{}
+	counts = map[faultKey]int64{}
 	for i, one := range list {
 		content, err := json.Marshal(one)
 		if err != nil {
-			continue // a value that was JSON is JSON
+			continue // a value that was decoded from JSON can be encoded
 		}
-		var owners []ownerKey
-		if teams[one.Producer] {
-			owners = append(owners, ownerKey{scopeTeam, one.Producer})
+		stored := storedReject{
+			at:      times[i],
+			id:      id.At(now),
+			code:    one.Errors[0].Code,
+			product: short(one.Product),
+			content: content,
+			account: one.Account,
 		}
-		if id.Valid(one.Account) {
-			owners = append(owners, ownerKey{scopeAccount, one.Account})
-		} else {
-			owners = append(owners, ownerKey{scopeOperators, ""})
-		}
-		key := id.At(now)
-		product := short(one.Product)
-		for _, o := range owners {
-			rows[o] = append(rows[o], []any{o.scope, o.owner, times[i], key, one.Errors[0].Code, product, content, one.Account})
-			hour := times[i] / time.Hour.Microseconds()
-			faults[faultKey{o, hour, 0, "", ""}]++
-			seen := map[faultKey]bool{}
-			for _, f := range one.Errors {
-				k := faultKey{o, hour, f.Code, general(f.Pointer), product}
-				if !seen[k] {
-					seen[k] = true
-					faults[k]++
-				}
+		for _, owner := range owners(one, teams) {
+			stored.ownerKey = owner
+			rows[owner] = append(rows[owner], stored.row())
+			for fault := range faultsOf(stored, one.Errors) {
+				counts[fault]++
 			}
 		}
 	}
-	return rows, faults
+	return rows, counts
 }
 
-// short bounds what a sender chose itself. PostgreSQL's text takes no NUL, and
-// one such event must not hold up all that follow.
+// owners are the team and the account that may read a reject; operators read the
+// ones without a valid account.
+func owners(one event.Reject, teams map[string]bool) []ownerKey {
+	var list []ownerKey
+	if teams[one.Producer] {
+		list = append(list, ownerKey{scope: scopeTeam, owner: one.Producer})
+	}
+	if id.Valid(one.Account) {
+		return append(list, ownerKey{scope: scopeAccount, owner: one.Account})
+	}
+	return append(list, ownerKey{scope: scopeOperators})
+}
+
+// faultsOf are the rows of the counts that a reject raises, each once.
+func faultsOf(stored storedReject, faults []event.Fault) map[faultKey]bool {
+	hour := stored.at / time.Hour.Microseconds()
+	keys := map[faultKey]bool{{ownerKey: stored.ownerKey, hour: hour}: true}
+	for _, fault := range faults {
+		keys[faultKey{
+			ownerKey: stored.ownerKey,
+			hour:     hour,
+			code:     fault.Code,
+			pointer:  general(fault.Pointer),
+			product:  stored.product,
+		}] = true
+	}
+	return keys
+}
+
+// short bounds a text that a sender chose. PostgreSQL's text takes no NUL, and one
+// such event must not block the ones behind it.
 func short(s string) string { return cutBytes(strings.ReplaceAll(s, "\x00", ""), catalogue.MaxName) }
 
-// general makes /related/3/id and /related/7/id one field.
+// general replaces list indexes by *: /related/3/id and /related/7/id are one field.
 func general(pointer string) string {
 	parts := strings.Split(short(pointer), "/")
 	for i, p := range parts {
@@ -183,25 +248,32 @@ func general(pointer string) string {
 	return strings.Join(parts, "/")
 }
 
-func storeRejects(ctx context.Context, tx *db.Tx, rows map[ownerKey][][]any, faults map[faultKey]int64) error {
-	// One order for all transactions, so that two do not wait for each other.
+func storeRejects(ctx context.Context, tx *db.Tx, rows map[ownerKey][][]any) error {
+	// All transactions lock the owners in one order, so that two cannot deadlock.
 	for _, o := range slices.SortedFunc(maps.Keys(rows), byOwner) {
-		if err := tx.Insert(ctx, "reject", []string{"scope", "owner", "at", "id", "code", "product", "content", "account"}, "", rows[o]); err != nil {
+		if err := tx.Insert(ctx, "reject", rejectColumns, "", rows[o]); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `DELETE FROM reject WHERE scope = $1 AND owner = $2 AND (at, id) <= (
-			SELECT at, id FROM reject WHERE scope = $1 AND owner = $2 ORDER BY at DESC, id DESC LIMIT 1 OFFSET $3)`, o.scope, o.owner, o.keep())
+		_, err := tx.Exec(ctx, `
+			DELETE FROM reject WHERE scope = $1 AND owner = $2 AND (at, id) <= (
+				SELECT at, id FROM reject WHERE scope = $1 AND owner = $2
+				ORDER BY at DESC, id DESC LIMIT 1 OFFSET $3)`, o.scope, o.owner, o.keep())
 		if err != nil {
 			return err
 		}
 	}
-	keys := slices.SortedFunc(maps.Keys(faults), func(a, b faultKey) int {
-		return cmp.Or(byOwner(a.ownerKey, b.ownerKey), cmp.Compare(a.hour, b.hour), cmp.Compare(a.code, b.code), cmp.Compare(a.pointer, b.pointer), cmp.Compare(a.product, b.product))
-	})
-	kinds := map[faultKey]int{} // by owner and hour: rows there are
-	for _, k := range keys {
-		n := faults[k]
-		changed, err := tx.Exec(ctx, `UPDATE fault SET n = n + $7 WHERE scope = $1 AND owner = $2 AND hour = $3 AND code = $4 AND pointer = $5 AND product = $6`,
+	return nil
+}
+
+// storeFaults adds the counts. Senders choose products and fields: beyond a number
+// of kinds in an hour only the code is counted.
+func storeFaults(ctx context.Context, tx *db.Tx, counts map[faultKey]int64) error {
+	kinds := map[faultKey]int{} // rows that are stored, by owner and hour
+	for _, k := range slices.SortedFunc(maps.Keys(counts), byFault) {
+		n := counts[k]
+		changed, err := tx.Exec(ctx, `
+			UPDATE fault SET n = n + $7
+			WHERE scope = $1 AND owner = $2 AND hour = $3 AND code = $4 AND pointer = $5 AND product = $6`,
 			k.scope, k.owner, k.hour, k.code, k.pointer, k.product, n)
 		if err != nil {
 			return err
@@ -209,19 +281,21 @@ func storeRejects(ctx context.Context, tx *db.Tx, rows map[ownerKey][][]any, fau
 		if changed > 0 {
 			continue
 		}
+
 		hour := faultKey{ownerKey: k.ownerKey, hour: k.hour}
 		if _, known := kinds[hour]; !known {
-			var there int
-			if err := tx.QueryRow(ctx, `SELECT count(*) FROM fault WHERE scope = $1 AND owner = $2 AND hour = $3`, k.scope, k.owner, k.hour).Scan(&there); err != nil {
+			if kinds[hour], err = countFaults(ctx, tx, hour); err != nil {
 				return err
 			}
-			kinds[hour] = there
 		}
-		// Senders choose products and fields; past the bound only the code counts.
-		if kinds[hour]++; kinds[hour] > keepFaults && k.code != 0 {
-			k.pointer, k.product = "", ""
+		kinds[hour]++
+		if kinds[hour] > keepFaults && k.code != 0 {
+			k.pointer = ""
+			k.product = ""
 		}
-		_, err = tx.Exec(ctx, `INSERT INTO fault (scope, owner, hour, code, pointer, product, n) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		_, err = tx.Exec(ctx, `
+			INSERT INTO fault (scope, owner, hour, code, pointer, product, n)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (scope, owner, hour, code, pointer, product) DO UPDATE SET n = fault.n + excluded.n`,
 			k.scope, k.owner, k.hour, k.code, k.pointer, k.product, n)
 		if err != nil {
@@ -231,14 +305,22 @@ func storeRejects(ctx context.Context, tx *db.Tx, rows map[ownerKey][][]any, fau
 	return nil
 }
 
-// dropOld removes what is older than it is kept.
-func (r *Registry) dropOld(ctx context.Context) error {
-	now := r.now()
-	return r.db.Tx(ctx, func(tx *db.Tx) error {
+// countFaults is the number of rows of an owner and hour.
+func countFaults(ctx context.Context, tx *db.Tx, k faultKey) (n int, err error) {
+	err = tx.QueryRow(ctx, `SELECT count(*) FROM fault WHERE scope = $1 AND owner = $2 AND hour = $3`,
+		k.scope, k.owner, k.hour).Scan(&n)
+	return n, err
+}
+
+// dropOld removes rejects and counts that are older than their retention.
+func (f *Feature) dropOld(ctx context.Context) error {
+	now := f.now()
+	return f.db.Tx(ctx, func(tx *db.Tx) error {
 		if _, err := tx.Exec(ctx, `DELETE FROM reject WHERE at < $1`, now.Add(-keepFor).UnixMicro()); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `DELETE FROM fault WHERE hour < $1`, now.Add(-49*time.Hour).UnixMicro()/time.Hour.Microseconds())
+		oldest := now.Add(-49*time.Hour).UnixMicro() / time.Hour.Microseconds()
+		_, err := tx.Exec(ctx, `DELETE FROM fault WHERE hour < $1`, oldest)
 		return err
 	})
 }

@@ -70,7 +70,8 @@ func consuming(t *testing.T, w *world) *bench {
 	defer foreign.Close(context.Background())
 	// Nobody but Belfry says what was refused.
 	forged := fmt.Sprintf(`{"at":"2026-11-22T10:00:00Z","account_id":%q,"via":"kafka","event_id":"forged","errors":[{"code":12000,"message":"forged"}]}`, operators)
-	if err := foreign.Publish(t.Context(), bus.Message{Topic: event.TopicAuditRejects, Value: []byte(forged)}); err != nil {
+	if err := foreign.Publish(t.Context(), bus.Message{Topic: event.TopicAuditRejects,
+		Value: []byte(forged)}); err != nil {
 		t.Fatal(err)
 	}
 	out.sent++
@@ -131,7 +132,8 @@ func (b *bench) reject(team, acc, eventID string, faults ...event.Fault) string 
 	if len(faults) == 0 {
 		faults = []event.Fault{{Code: int(errs.CodeActionUndeclared), Pointer: "/action/type", Message: "no such action"}}
 	}
-	v, err := json.Marshal(event.Reject{At: b.clock().Format("2006-01-02T15:04:05.000000Z"), Producer: team, Account: acc, Via: "kafka",
+	v, err := json.Marshal(event.Reject{At: b.clock().Format("2006-01-02T15:04:05.000000Z"), Producer: team, Account: acc,
+		Via:     "kafka",
 		EventID: eventID, Product: "tls", Errors: faults, Payload: `{"id":1}`})
 	if err != nil {
 		b.t.Fatal(err)
@@ -209,7 +211,8 @@ func TestTextThatADatabaseRefusesDoesNotStopTheRejects(t *testing.T) {
 		if list := b.list(producer.Rejects{Account: account}); len(list) != 2 {
 			t.Errorf("%+v", list)
 		}
-		if page, _, err := w.r.ListRejects(t.Context(), producer.Rejects{Account: account}, producer.RejectFilter{Product: "a\x00b"}, producer.RejectPlace{}, 10); err != nil || len(page) != 1 {
+		if page, _, err := w.r.ListRejects(t.Context(), producer.Rejects{Account: account},
+			producer.RejectFilter{Product: "a\x00b"}, producer.RejectPlace{}, 10); err != nil || len(page) != 1 {
 			t.Errorf("%+v %v", page, err)
 		}
 		for _, bad := range []string{strings.Repeat("\x00", 32), "", "x"} {
@@ -237,7 +240,8 @@ func TestOnlyTheNewestRejectsAreKeptAndAllAreCounted(t *testing.T) {
 		t.Fatalf("%d kept, from %s to %s", len(list), list[0].EventID, list[len(list)-1].EventID)
 	}
 	s, err := w.r.SummariseRejects(t.Context(), producer.Rejects{Account: account})
-	if err != nil || s.Rejected != 1100 || len(s.Faults) != 1 || s.Faults[0].Count != 1100 || s.Faults[0].Title != "not in the catalogue" {
+	if err != nil || s.Rejected != 1100 || len(s.Faults) != 1 || s.Faults[0].Count != 1100 ||
+		s.Faults[0].Title != "not in the catalogue" {
 		t.Errorf("%+v %v", s, err)
 	}
 }
@@ -249,7 +253,8 @@ func TestASummaryCountsByFaultFieldAndProductOverADay(t *testing.T) {
 		related := func(i int) event.Fault {
 			return event.Fault{Code: int(errs.CodeMissingField), Pointer: fmt.Sprintf("/related/%d/id", i), Message: "x"}
 		}
-		b.send(b.reject(team, account, "1", related(0), related(1)), b.reject(team, account, "2", related(7)), b.reject(team, account, "3"))
+		b.send(b.reject(team, account, "1", related(0), related(1)), b.reject(team, account, "2", related(7)),
+			b.reject(team, account, "3"))
 		s, err := w.r.SummariseRejects(t.Context(), producer.Rejects{Team: team})
 		if err != nil || s.Rejected != 3 || len(s.Faults) != 2 {
 			t.Fatalf("%+v %v", s, err)
@@ -258,18 +263,22 @@ func TestASummaryCountsByFaultFieldAndProductOverADay(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 		w.pass(25 * time.Hour)
-		if s, err = w.r.SummariseRejects(t.Context(), producer.Rejects{Team: team}); err != nil || s.Rejected != 0 || len(s.Faults) != 0 {
+		if s, err = w.r.SummariseRejects(t.Context(), producer.Rejects{Team: team}); err != nil || s.Rejected != 0 ||
+			len(s.Faults) != 0 {
 			t.Errorf("a day later: %+v %v", s, err)
 		}
 		b.send(b.reject(team, account, "4", event.Fault{Code: 1103, Pointer: "/action", Message: "x"}))
-		page, next, err := w.r.ListRejects(t.Context(), producer.Rejects{Team: team}, producer.RejectFilter{Code: 1103, Product: "tls"}, producer.RejectPlace{}, 2)
+		page, next, err := w.r.ListRejects(t.Context(), producer.Rejects{Team: team},
+			producer.RejectFilter{Code: 1103, Product: "tls"}, producer.RejectPlace{}, 2)
 		if err != nil || next == nil || len(page) != 2 || page[0].EventID != "4" {
 			t.Fatalf("%+v %v %v", page, next, err)
 		}
-		if page, next, err = w.r.ListRejects(t.Context(), producer.Rejects{Team: team}, producer.RejectFilter{Code: 1103}, *next, 2); err != nil || next != nil || len(page) != 1 {
+		if page, next, err = w.r.ListRejects(t.Context(), producer.Rejects{Team: team}, producer.RejectFilter{Code: 1103},
+			*next, 2); err != nil || next != nil || len(page) != 1 {
 			t.Errorf("%+v %v %v", page, next, err)
 		}
-		if page, _, _ = w.r.ListRejects(t.Context(), producer.Rejects{Team: team}, producer.RejectFilter{Product: "dns"}, producer.RejectPlace{}, 2); len(page) != 0 {
+		if page, _, _ = w.r.ListRejects(t.Context(), producer.Rejects{Team: team}, producer.RejectFilter{Product: "dns"},
+			producer.RejectPlace{}, 2); len(page) != 0 {
 			t.Errorf("%+v", page)
 		}
 	})
@@ -280,7 +289,8 @@ func TestManyKindsOfFaultsAreCountedTogether(t *testing.T) {
 		b := consuming(t, w)
 		var values []string
 		for i := range 700 {
-			values = append(values, b.reject("", account, "e", event.Fault{Code: int(errs.CodeUnknownField), Pointer: fmt.Sprintf("/x%d", i), Message: "x"}))
+			values = append(values, b.reject("", account, "e",
+				event.Fault{Code: int(errs.CodeUnknownField), Pointer: fmt.Sprintf("/x%d", i), Message: "x"}))
 		}
 		b.send(values...)
 		rows := 0
@@ -291,7 +301,8 @@ func TestManyKindsOfFaultsAreCountedTogether(t *testing.T) {
 			t.Errorf("%d rows (%v)", rows, err)
 		}
 		s, err := w.r.SummariseRejects(t.Context(), producer.Rejects{Account: account})
-		if err != nil || s.Rejected != 700 || s.Faults[0].Pointer != "" || s.Faults[0].Count != 200 && s.Faults[0].Count != 201 {
+		if err != nil || s.Rejected != 700 || s.Faults[0].Pointer != "" ||
+			s.Faults[0].Count != 200 && s.Faults[0].Count != 201 {
 			t.Errorf("rejected %d, first %+v, %v", s.Rejected, s.Faults[0], err)
 		}
 	})

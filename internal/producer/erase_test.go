@@ -24,7 +24,8 @@ func TestAnErasureTakesThePayloadsOfTheAccountsRejects(t *testing.T) {
 		w.pass(time.Minute)
 		b.send(b.reject(team, account, "new"))
 		const whole = `{"id":1}`
-		want := map[string]string{"old": `"erased on request"`, "late": `"erased on request"`, "new": whole, "of another": whole}
+		want := map[string]string{"old": `"erased on request"`, "late": `"erased on request"`, "new": whole,
+			"of another": whole}
 		seen := 0
 		for _, of := range []producer.Rejects{{Team: team}, {Account: account}, {Account: another}} {
 			for _, one := range b.list(of) {

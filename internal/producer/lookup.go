@@ -13,7 +13,6 @@ import (
 
 // snapshot is all catalogues at one moment of the clock. It never changes.
 type snapshot struct {
-	clock    int64
 	products map[string]*catalogue.Product
 	owners   map[ownedName]*catalogue.Product // by the names that belong to one team at a time
 	teams    map[string]loadedTeam            // by id
@@ -24,8 +23,8 @@ type snapshot struct {
 // alert_type, topic.
 type ownedName struct{ kind, name string }
 
-// lasting is what any version of any catalogue declared as lasting (personal
-// fields): product -> entry (a resource type) -> items.
+// lasting are the items (personal fields) that any version of any catalogue declared
+// as lasting: product -> entry (a resource type) -> items.
 type lasting map[string]map[string][]string
 
 // loadedTeam is one team's catalogue. An unchanged one is not compiled again.
@@ -37,8 +36,8 @@ type loadedTeam struct {
 
 // Lookup finds a declared product, or nil when no team declares the name. From
 // the second call on it reads no database. Belfry's own product is always there.
-func (r *Registry) Lookup(ctx context.Context, product string) (*catalogue.Product, error) {
-	s, err := r.snapshot(ctx)
+func (f *Feature) Lookup(ctx context.Context, product string) (*catalogue.Product, error) {
+	s, err := f.snapshot.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -48,8 +47,8 @@ func (r *Registry) Lookup(ctx context.Context, product string) (*catalogue.Produ
 // Owner finds the product that declares a name of a kind of which the
 // installation has one of each name, such as alert_type; nil when there is none.
 // It answers from memory, as Lookup does.
-func (r *Registry) Owner(ctx context.Context, kind, name string) (*catalogue.Product, error) {
-	s, err := r.snapshot(ctx)
+func (f *Feature) Owner(ctx context.Context, kind, name string) (*catalogue.Product, error) {
+	s, err := f.snapshot.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +56,8 @@ func (r *Registry) Owner(ctx context.Context, kind, name string) (*catalogue.Pro
 }
 
 // Products lists all declared products, sorted by name.
-func (r *Registry) Products(ctx context.Context) ([]*catalogue.Product, error) {
-	s, err := r.snapshot(ctx)
+func (f *Feature) Products(ctx context.Context) ([]*catalogue.Product, error) {
+	s, err := f.snapshot.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -70,11 +69,11 @@ func (s *snapshot) sorted() []*catalogue.Product {
 	return slices.SortedFunc(maps.Values(s.products), byName)
 }
 
-// Lasting is what any version of any catalogue declared as lasting in an entry of
-// a product; all of the product's when the entry is not known. It stays when no
-// team declares the product any more.
-func (r *Registry) Lasting(ctx context.Context, product, entry string) ([]string, error) {
-	s, err := r.snapshot(ctx)
+// Lasting are the items that any version of any catalogue declared as lasting in an
+// entry of a product; the items of all entries when the entry is not known. They stay
+// when no team declares the product any more.
+func (f *Feature) Lasting(ctx context.Context, product, entry string) ([]string, error) {
+	s, err := f.snapshot.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -90,16 +89,6 @@ func (r *Registry) Lasting(ctx context.Context, product, entry string) ([]string
 	return slices.Compact(all), nil
 }
 
-func (r *Registry) snapshot(ctx context.Context) (*snapshot, error) {
-	if s := r.seen.Load(); s != nil {
-		return s, nil
-	}
-	if err := r.refresh(ctx); err != nil {
-		return nil, err
-	}
-	return r.seen.Load(), nil
-}
-
 // catalogueRow is a team with its catalogue in force.
 type catalogueRow struct {
 	team, name string
@@ -108,88 +97,89 @@ type catalogueRow struct {
 	content    []byte // nil when the snapshot has this version
 }
 
-// refresh loads what changed since the last call; without a change it reads one
-// row.
-func (r *Registry) refresh(ctx context.Context) error {
-	r.loading.Lock()
-	defer r.loading.Unlock()
+// clock is the row that counts the changes of catalogues.
+const clock = 1
 
-	old := r.seen.Load()
-	if old == nil {
-		old = &snapshot{clock: -1}
+// refresh loads the catalogues that changed since the last call; without a change
+// it reads one row.
+func (f *Feature) refresh(ctx context.Context) error {
+	_, err := f.snapshot.Refresh(ctx)
+	return err
+}
+
+// loadSnapshot reads all catalogues. The ones that did not change are taken from the
+// snapshot before, which is nil at first.
+func (f *Feature) loadSnapshot(ctx context.Context, tx *db.Tx, before *snapshot) (*snapshot, error) {
+	if before == nil {
+		before = &snapshot{}
 	}
-	clock, rows, declared, err := r.load(ctx, old)
-	if err != nil || clock == old.clock {
-		return err
+	rows, err := loadCatalogues(ctx, tx, before)
+	if err != nil {
+		return nil, err
+	}
+	declared, err := loadLasting(ctx, tx)
+	if err != nil {
+		return nil, err
 	}
 
 	next := &snapshot{
-		clock:    clock,
-		products: map[string]*catalogue.Product{r.builtin.Name: r.builtin},
+		products: map[string]*catalogue.Product{f.builtin.Name: f.builtin},
 		owners:   map[ownedName]*catalogue.Product{},
 		teams:    map[string]loadedTeam{},
 		lasting:  declared,
 	}
 	for _, row := range rows {
-		team := r.compileTeam(row, old, declared)
+		team := f.compileTeam(row, before, declared)
 		next.teams[row.team] = team
 		for _, p := range team.products {
 			next.products[p.Name] = p
 		}
 	}
 	for _, p := range next.products {
-		for _, n := range r.sections.Names(p.Declaration) {
+		for _, n := range f.sections.Names(p.Declaration) {
 			next.owners[ownedName{n.Kind, n.Name}] = p
 		}
 	}
-	r.seen.Store(next)
-	r.metrics.catalogues.Set(float64(len(next.products)))
-	return nil
+	f.metrics.catalogues.Set(float64(len(next.products)))
+	return next, nil
 }
 
-// load reads the teams' catalogues that changed since the old snapshot; nothing
-// but the clock when none did.
-func (r *Registry) load(ctx context.Context, old *snapshot) (clock int64, rows []catalogueRow, declared lasting, err error) {
-	err = r.db.View(ctx, func(tx *db.Tx) error {
-		if err := tx.QueryRow(ctx, `SELECT n FROM clock WHERE id = 1`).Scan(&clock); err != nil {
-			return err
+// loadCatalogues reads the teams, and the content of the catalogues that changed.
+func loadCatalogues(ctx context.Context, tx *db.Tx, before *snapshot) ([]catalogueRow, error) {
+	scan := func(row db.Row) (r catalogueRow, err error) {
+		err = row.Scan(&r.team, &r.name, &r.version)
+		return r, err
+	}
+	rows, err := db.Collect(ctx, tx, scan,
+		`SELECT id, name, version FROM team WHERE version > 0 AND deleted_at = 0 ORDER BY id`)
+	if err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		row := &rows[i]
+		if before.teams[row.team].version == row.version {
+			continue
 		}
-		if clock == old.clock {
-			return nil
-		}
-
-		rows, err = teamVersions(ctx, tx)
+		err := tx.QueryRow(ctx, `SELECT format, content FROM catalogue WHERE team_id = $1 AND version = $2`,
+			row.team, row.version).Scan(&row.format, &row.content)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for i := range rows {
-			row := &rows[i]
-			if old.teams[row.team].version == row.version {
-				continue
-			}
-			err := tx.QueryRow(ctx, `SELECT format, content FROM catalogue WHERE team_id = $1 AND version = $2`,
-				row.team, row.version).Scan(&row.format, &row.content)
-			if err != nil {
-				return err
-			}
-		}
-		declared, err = loadLasting(ctx, tx)
-		return err
-	})
-	return clock, rows, declared, err
+	}
+	return rows, nil
 }
 
 // compileTeam compiles a catalogue that changed. One that this version of the
 // program cannot read was applied by a newer one: the products of before stay in
 // use, so that no event of an unknown product is refused.
-func (r *Registry) compileTeam(row catalogueRow, old *snapshot, declared lasting) loadedTeam {
+func (f *Feature) compileTeam(row catalogueRow, old *snapshot, declared lasting) loadedTeam {
 	team := loadedTeam{name: row.name, version: row.version, products: old.teams[row.team].products}
 	if row.content == nil {
 		return team
 	}
-	products, err := r.compileStored(row, declared)
+	products, err := f.compileStored(row, declared)
 	if err != nil {
-		r.log.Error("a stored catalogue cannot be read; the one before stays in use",
+		f.log.Error("a stored catalogue cannot be read; the one before stays in use",
 			"team", row.team, "version", row.version, "error", err)
 		return team
 	}
@@ -197,14 +187,14 @@ func (r *Registry) compileTeam(row catalogueRow, old *snapshot, declared lasting
 	return team
 }
 
-func (r *Registry) compileStored(row catalogueRow, declared lasting) ([]*catalogue.Product, error) {
-	file, err := r.sections.ParseStored(row.content, row.format)
+func (f *Feature) compileStored(row catalogueRow, declared lasting) ([]*catalogue.Product, error) {
+	file, err := f.sections.ParseStored(row.content, row.format)
 	if err != nil {
 		return nil, err
 	}
 	var products []*catalogue.Product
 	for _, p := range file.Products {
-		compiled, err := r.sections.Compile(p, row.team, declared[p.Product])
+		compiled, err := f.sections.Compile(p, row.team, declared[p.Product])
 		if err != nil {
 			return nil, fmt.Errorf("product %s: %w", p.Product, err)
 		}
@@ -213,39 +203,18 @@ func (r *Registry) compileStored(row catalogueRow, declared lasting) ([]*catalog
 	return products, nil
 }
 
-func teamVersions(ctx context.Context, tx *db.Tx) ([]catalogueRow, error) {
-	rows, err := tx.Query(ctx, `SELECT id, name, version FROM team WHERE version > 0 AND deleted_at = 0 ORDER BY id`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var teams []catalogueRow
-	for rows.Next() {
-		var row catalogueRow
-		if err := rows.Scan(&row.team, &row.name, &row.version); err != nil {
-			return nil, err
-		}
-		teams = append(teams, row)
-	}
-	return teams, rows.Err()
-}
-
 func loadLasting(ctx context.Context, tx *db.Tx) (lasting, error) {
-	rows, err := tx.Query(ctx, `SELECT product, resource, pointer FROM personal ORDER BY product, resource, pointer`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	declared := lasting{}
-	for rows.Next() {
+	err := db.Each(ctx, tx, func(row db.Row) error {
 		var product, entry, item string
-		if err := rows.Scan(&product, &entry, &item); err != nil {
-			return nil, err
+		if err := row.Scan(&product, &entry, &item); err != nil {
+			return err
 		}
 		if declared[product] == nil {
 			declared[product] = map[string][]string{}
 		}
 		declared[product][entry] = append(declared[product][entry], item)
-	}
-	return declared, rows.Err()
+		return nil
+	}, `SELECT product, resource, pointer FROM personal ORDER BY product, resource, pointer`)
+	return declared, err
 }

@@ -18,13 +18,16 @@ type metrics struct {
 func newMetrics() metrics {
 	return metrics{
 		rejects: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "belfry_producer_rejects_total", Help: "Refused events stored for their producers, by the reason of the first fault.",
+			Name: "belfry_producer_rejects_total",
+			Help: "Refused events stored for their producers, by the reason of the first fault.",
 		}, []string{"reason"}),
 		unreadable: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "belfry_producer_rejects_unreadable_total", Help: "Records of the topic of rejects that are no rejects; they are skipped.",
+			Name: "belfry_producer_rejects_unreadable_total",
+			Help: "Records of the topic of rejects that are no rejects; they are skipped.",
 		}),
 		catalogues: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "belfry_producer_products", Help: "Declared products, Belfry's own included.",
+			Name: "belfry_producer_products",
+			Help: "Declared products, Belfry's own included.",
 		}),
 	}
 }
@@ -37,7 +40,7 @@ func (m metrics) register(r prometheus.Registerer) error {
 }
 
 // reason is a code's title as a label: not_in_the_catalogue. Codes come from a
-// closed list, so that the number of series is bounded.
+// closed list, which bounds the number of series.
 func reason(code int) string {
 	e, ok := errs.Code(code).Entry()
 	if !ok {

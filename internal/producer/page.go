@@ -23,37 +23,37 @@ const (
 	AccountRejectsPath = "/accounts/{account_id}/audit/rejects"
 )
 
-// Pages is what the pages need from the dashboard around them.
+// Pages are the parts of the dashboard that the pages use.
 type Pages struct {
 	UI      *ui.UI
 	Cursors *web.Cursors // of lists
 	Mount   func(pattern, permission string, stream bool, h func(http.ResponseWriter, *http.Request) error)
-	// Shell is what stands around a page; section is the navigation's entry:
-	// producers or rejects, on the console and on a customer's page.
+	// Shell is the frame of a page: navigation and account. section is the current
+	// entry of the navigation: producers or rejects.
 	Shell func(r *http.Request, p *web.Principal, account, section string) ui.Shell
 	URL   string // of the server, for commands to copy
-	// AccountName is what people call an account; "" when there is none of the id.
+	// AccountName is the name of an account; "" when the id is not known.
 	AccountName func(ctx context.Context, accountID string) string
-	// TokenName is the name of an account's token; "" when there is none of the id.
+	// TokenName is the name of an account's token; "" when the id is not known.
 	TokenName func(ctx context.Context, accountID, tokenID string) string
 }
 
 // pages is the feature's part of the operators' console.
 type pages struct {
-	*Registry
+	*Feature
 	Pages
 	set *ui.Page
 }
 
-// Who may see the pages, and who may change what they show: as in the API,
-// teams and their tokens are the operators'.
+// The permissions to read and to change, as in the API: teams and their tokens
+// are for operators.
 const (
 	mayRead  = account.CatalogWrite
 	mayWrite = account.AccountsWrite
 )
 
 // MountPages adds the pages. Call it once, after New.
-func (r *Registry) MountPages(cfg Pages) error {
+func (f *Feature) MountPages(cfg Pages) error {
 	if cfg.UI == nil || cfg.Cursors == nil || cfg.Mount == nil || cfg.Shell == nil {
 		return errors.New("producer pages: UI, Cursors, Mount and Shell are required")
 	}
@@ -62,7 +62,7 @@ func (r *Registry) MountPages(cfg Pages) error {
 	if err != nil {
 		return err
 	}
-	p := &pages{r, cfg, set}
+	p := &pages{f, cfg, set}
 	p.mountTeams()
 	p.mountTokens()
 	p.mountCatalogue()
@@ -85,7 +85,7 @@ func visitOf(r *http.Request) visit {
 // mayWrite reports whether the visitor may change teams and tokens.
 func (v visit) mayWrite() bool { return v.who.Can("", mayWrite) }
 
-// with is the URL of this page with other parameters; "" takes one away.
+// with is the URL of this page with other parameters; "" removes one.
 func (v visit) with(pairs ...string) string {
 	q := url.Values{}
 	for _, kept := range []string{"code", "product", "cursor"} {
@@ -108,8 +108,8 @@ func (v visit) with(pairs ...string) string {
 // saids are the sentences that are said once after a redirect, by the word that
 // [ui.Redirect] carries.
 var saids = map[string]string{
-	"team-changed":  "Product team saved.",
-	"team-deleted":  "Product team deleted. Its history is kept.",
+	"team-changed":  "Team saved.",
+	"team-deleted":  "Team deleted. Its history is kept.",
 	"token-revoked": "Token revoked. It cannot be used any more.",
 }
 
@@ -121,14 +121,19 @@ func goTo(w http.ResponseWriter, r *http.Request, path, said string) error {
 // show answers with a page; status 0 is 200.
 func (p *pages) show(w http.ResponseWriter, v visit, section, title, template string, status int, data any) error {
 	shell := p.Shell(v.r, v.who, v.account, section)
-	shell.Title, shell.Status = title, status
+	shell.Title = title
+	shell.Status = status
 	if said := saids[ui.FlashKey(v.r)]; said != "" {
 		shell.Flash = &ui.Flash{Tone: ui.Good, Text: said}
 	}
 	return p.set.Render(w, v.r, shell, template, data)
 }
 
-// question is a page that asks before something is ended.
+// question is a page that asks for a confirmation.
 type question struct {
-	Title, Text, Action, Label, Back string
+	Title  string
+	Text   string
+	Action string // path of the form
+	Label  string // of the button
+	Back   string // path of the page before
 }

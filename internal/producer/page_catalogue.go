@@ -48,8 +48,12 @@ func (p *pages) showCatalogue(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return p.show(w, v, "producers", h.Name, "team-catalogue", 0, map[string]any{
-		"Head": h, "Products": p.products(c.Catalog), "Revision": c.Revision, "Applied": c.Version > 0,
-		"Teach": p.applyCommand(h.ID, TokenPrefix+"..."), "Tokens": h.Href + "/tokens",
+		"Head":     h,
+		"Products": p.products(c.Catalog),
+		"Revision": c.Revision,
+		"Applied":  c.Version > 0,
+		"Teach":    p.applyCommand(h.ID, TokenPrefix+"..."),
+		"Tokens":   h.Href + "/tokens",
 	})
 }
 
@@ -122,10 +126,11 @@ func (p *pages) showHistory(w http.ResponseWriter, r *http.Request) error {
 		next = v.with("cursor", p.Cursors.Encode(list, versionPlace{rows[versionsAtOnce-1].Version}))
 	}
 	return p.show(w, v, "producers", h.Name, "team-history", 0, map[string]any{
-		"Head": h, "Rows": rows, "Next": next, "Teach": p.applyCommand(h.ID, TokenPrefix+"...")})
+		"Head": h, "Rows": rows, "Next": next, "Teach": p.applyCommand(h.ID, TokenPrefix+"..."),
+	})
 }
 
-// showVersion is one file, with what it changed.
+// showVersion shows one file and what it changed.
 func (p *pages) showVersion(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
 	h, err := p.head(v, "History")
@@ -140,31 +145,38 @@ func (p *pages) showVersion(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	changes, first, err := p.changesOf(v.ctx, h.ID, c)
+	changes, err := p.changesOf(v.ctx, h.ID, c)
 	if err != nil {
 		return err
 	}
 	return p.show(w, v, "producers", h.Name, "team-version", 0, map[string]any{
-		"Head": h, "Version": c, "Changes": changes, "First": first, "Back": h.Href + "/history", "Current": n == h.CatalogVersion, "At": c.AppliedOn})
+		"Head":    h,
+		"Version": c,
+		"Changes": changes,
+		"Back":    h.Href + "/history",
+		"Current": n == h.CatalogVersion,
+	})
 }
 
-// changesOf compares a version with the one before it; first: there is none.
-func (p *pages) changesOf(ctx context.Context, teamID string, c StoredCatalogue) (list []shownChange, first bool, err error) {
-	before, err := p.Catalogue(ctx, teamID, c.Version-1)
-	if c.Version == 1 || errs.Is(err, errs.CodeNotFound) {
-		before, first, err = StoredCatalogue{}, true, nil
-	}
-	if err != nil {
-		return nil, false, err
+// changesOf compares a version with the one before it; all of the first one is
+// new.
+func (p *pages) changesOf(ctx context.Context, teamID string, c StoredCatalogue) (list []shownChange, err error) {
+	var before StoredCatalogue
+	if c.Version > 1 {
+		before, err = p.Catalogue(ctx, teamID, c.Version-1)
+		if err != nil && !errs.Is(err, errs.CodeNotFound) { // old versions are dropped
+			return nil, err
+		}
 	}
 	for _, one := range p.sections.Diff(before.Catalog, c.Catalog) {
 		s := shownChange{Change: one, What: catalogue.Spaced(one.Kind)}
 		if one.Op == "changed" {
-			s.Old, s.New = catalogue.Brief(one.Before), catalogue.Brief(one.After)
+			s.Old = catalogue.Brief(one.Before)
+			s.New = catalogue.Brief(one.After)
 		}
 		list = append(list, s)
 	}
-	return list, first, nil
+	return list, nil
 }
 
 type shownChange struct {

@@ -3,11 +3,9 @@ package producer
 import (
 	"cmp"
 	"context"
-	"database/sql"
-	"encoding/json"
-	"errors"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +13,6 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/catalogue"
-	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -27,104 +24,77 @@ func (p *pages) mountRejects() {
 	p.Mount("GET "+AccountRejectsPath, account.AuditRead, false, p.showAccountRejects)
 }
 
-// rejectedByTeam counts each team's refused events of the last 24 hours, by
-// whole hours as [Registry.SummariseRejects] does.
-func (r *Registry) rejectedByTeam(ctx context.Context) (map[string]int64, error) {
-	return r.rejectedBy(ctx, scopeTeam)
-}
-
-func (r *Registry) rejectedBy(ctx context.Context, scope string) (map[string]int64, error) {
-	counts := map[string]int64{}
-	err := r.db.View(ctx, func(tx *db.Tx) error {
-		since := r.now().Add(-23*time.Hour).UnixMicro() / time.Hour.Microseconds()
-		rows, err := tx.Query(ctx, `SELECT owner, CAST(sum(n) AS BIGINT) FROM fault WHERE scope = $1 AND hour >= $2 AND code = 0 GROUP BY owner`, scope, since)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var owner string
-			var n int64
-			if err := rows.Scan(&owner, &n); err != nil {
-				return err
-			}
-			counts[owner] = n
-		}
-		return rows.Err()
-	})
-	return counts, err
-}
-
-// rejectOf reads one refused event.
-func (r *Registry) rejectOf(ctx context.Context, of Rejects, rejectID string) (one Reject, err error) {
-	k := of.key()
-	var content []byte
-	err = r.db.View(ctx, func(tx *db.Tx) error {
-		return tx.QueryRow(ctx, `SELECT id, content FROM reject WHERE scope = $1 AND owner = $2 AND id = $3`, k.scope, k.owner, rejectID).Scan(&one.ID, &content)
-	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return one, errs.New(errs.CodeNotFound, "there is no such refused event any more")
-	}
-	if err == nil {
-		err = json.Unmarshal(content, &one.Reject)
-	}
-	return one, err
-}
-
-// shownReject is a refused event: a row, and opened.
+// shownReject is a refused event as a row and as the opened detail.
 type shownReject struct {
 	Reject
 	At       time.Time
 	Sentence ui.Sentence
 	Where    string // the first fault's field, and the product
-	Name     string // for those who hear the page
+	Name     string // for screen readers
 	Href     string
 	Open     bool
 	Faults   []shownFault
-	Sender   string // the name of the token that sent it, else its id
+	Sender   string // the name of the token that sent it, or its id
 }
 
-// shownFault is a reason, with what to do about it.
+// shownFault is a reason with its remedy.
 type shownFault struct {
-	Code                            int
-	Title, Pointer, Message, Remedy string
+	Code    int
+	Title   string
+	Pointer string
+	Message string
+	Remedy  string
 }
 
-func faultOf(code int, pointer, message string) shownFault {
-	f := shownFault{Code: code, Pointer: pointer, Message: ui.FullSentence(message), Title: "Error " + strconv.Itoa(code)}
+func showFault(code int, pointer, message string) shownFault {
+	f := shownFault{
+		Code:    code,
+		Title:   "Error " + strconv.Itoa(code),
+		Pointer: pointer,
+		Message: ui.FullSentence(message),
+	}
 	if e, ok := errs.Code(code).Entry(); ok {
-		f.Title, f.Remedy = strings.TrimSuffix(ui.FullSentence(e.Title), "."), e.Remedy
+		f.Title = strings.TrimSuffix(ui.FullSentence(e.Title), ".")
+		f.Remedy = e.Remedy
 	}
 	return f
 }
 
 func (v visit) reject(one Reject, open string) shownReject {
 	s := shownReject{Reject: one, Href: v.with("event", one.ID), Open: one.ID == open}
-	if at, err := time.Parse(time.RFC3339Nano, one.At); err == nil { // what is not a time was never one
+	if at, err := time.Parse(time.RFC3339Nano, one.At); err == nil { // producers choose the text
 		s.At = at
 	}
 	for _, f := range one.Errors {
-		s.Faults = append(s.Faults, faultOf(f.Code, f.Pointer, f.Message))
+		s.Faults = append(s.Faults, showFault(f.Code, f.Pointer, f.Message))
 	}
+
 	first := s.Faults[0]
-	s.Sentence, s.Where = ui.Sentence{{Text: first.Title + ".", Strong: true}, {Text: " " + first.Message}}, first.Pointer
-	if s.Name = first.Title; one.EventID != "" {
+	s.Sentence = ui.Sentence{{Text: first.Title + ".", Strong: true}, {Text: " " + first.Message}}
+	if more := len(s.Faults) - 1; more > 0 {
+		s.Sentence = append(s.Sentence, ui.Part{Text: " And " + strconv.Itoa(more) + " more."})
+	}
+	s.Name = first.Title
+	if one.EventID != "" {
 		s.Name += ", event " + one.EventID
 	}
-	what := one.Product
-	switch one.Kind {
-	case "traffic":
-		what = "a request count"
-	case "alert":
-		what = strings.TrimSpace("an alert " + what)
-	}
-	if what != "" {
+	s.Where = first.Pointer
+	if what := refusedKind(one); what != "" {
 		s.Where = strings.TrimSpace(s.Where + " of " + what)
 	}
-	if n := len(s.Faults) - 1; n > 0 {
-		s.Sentence = append(s.Sentence, ui.Part{Text: " And " + strconv.Itoa(n) + " more."})
-	}
 	return s
+}
+
+// refusedKind is the product of a refused event, or the kind of message that was
+// refused.
+func refusedKind(one Reject) string {
+	switch one.Kind {
+	case "traffic":
+		return "a request count"
+	case "alert":
+		return strings.TrimSpace("an alert " + one.Product)
+	}
+	return one.Product
 }
 
 // rejectsView is a list of refused events with the counts of a day.
@@ -137,10 +107,10 @@ type rejectsView struct {
 	Next     string
 	Open     *shownReject
 	Close    string
-	Nothing  string // what it means that there is no row
+	Nothing  string // the text when the list is empty
 }
 
-// shownCount is a line of the counts.
+// shownCount is a row of the counts.
 type shownCount struct {
 	shownFault
 	Product string
@@ -150,58 +120,86 @@ type shownCount struct {
 
 const rejectsAtOnce = 50
 
-// rejects reads the part that both pages have.
-func (p *pages) rejects(v visit, of Rejects) (out rejectsView, err error) {
-	q := v.r.URL.Query()
-	out = rejectsView{Path: v.r.URL.Path, Close: v.with()}
+// rejects reads what the three pages share.
+func (p *pages) rejects(v visit, of Rejects) (rejectsView, error) {
+	out := rejectsView{Path: v.r.URL.Path, Close: v.with()}
 	summary, err := p.SummariseRejects(v.ctx, of)
 	if err != nil {
 		return out, err
 	}
 	out.Rejected = summary.Rejected
 	for _, f := range summary.Faults {
-		out.Summary = append(out.Summary, shownCount{faultOf(f.Code, f.Pointer, ""), f.Product, f.Count, v.with("code", strconv.Itoa(f.Code), "product", f.Product, "cursor", "")})
+		out.Summary = append(out.Summary, shownCount{
+			shownFault: showFault(f.Code, f.Pointer, ""),
+			Product:    f.Product,
+			Count:      f.Count,
+			Href:       v.with("code", strconv.Itoa(f.Code), "product", f.Product, "cursor", ""),
+		})
 	}
-	filter := RejectFilter{Product: cutBytes(q.Get("product"), catalogue.MaxName)}
+
+	filter, words, err := rejectFilter(v.r.URL.Query())
+	if err != nil {
+		return out, err
+	}
+	out.Filtered = words
+	if err := p.rejectRows(v, of, filter, &out); err != nil {
+		return out, err
+	}
+	out.Open, err = p.openReject(v, of)
+	return out, err
+}
+
+// rejectFilter reads the page's filter; words describe it.
+func rejectFilter(q url.Values) (filter RejectFilter, words []string, err error) {
 	if s := q.Get("code"); s != "" {
 		if filter.Code, err = strconv.Atoi(s); err != nil || filter.Code <= 0 {
-			return out, errs.At(errs.CodeInvalid, "code", "code is the number of an error, such as 12002")
+			return filter, nil, errs.At(errs.CodeInvalid, "code", "code is the number of an error, such as 12002")
 		}
-		out.Filtered = append(out.Filtered, "the first fault is: "+faultOf(filter.Code, "", "").Title)
+		words = append(words, "the first fault is: "+showFault(filter.Code, "", "").Title)
 	}
+	filter.Product = cutBytes(q.Get("product"), catalogue.MaxName)
 	if filter.Product != "" {
-		out.Filtered = append(out.Filtered, "the product is: "+filter.Product)
+		words = append(words, "the product is: "+filter.Product)
 	}
+	return filter, words, nil
+}
+
+// rejectRows reads a page of the list.
+func (p *pages) rejectRows(v visit, of Rejects, filter RejectFilter, out *rejectsView) error {
+	q := v.r.URL.Query()
 	list := "console rejects " + of.key().scope + " " + of.key().owner
 	var from RejectPlace
-	if c := q.Get("cursor"); c != "" {
-		if err := p.Cursors.Decode(list, c, &from); err != nil {
-			return out, err
+	if cursor := q.Get("cursor"); cursor != "" {
+		if err := p.Cursors.Decode(list, cursor, &from); err != nil {
+			return err
 		}
 	}
 	items, next, err := p.ListRejects(v.ctx, of, filter, from, rejectsAtOnce)
 	if err != nil {
-		return out, err
+		return err
 	}
-	open := q.Get("event")
 	for _, one := range items {
-		out.Rows = append(out.Rows, v.reject(one, open))
+		out.Rows = append(out.Rows, v.reject(one, q.Get("event")))
 	}
 	if next != nil {
 		out.Next = v.with("cursor", p.Cursors.Encode(list, *next))
 	}
-	if open != "" {
-		one, err := p.rejectOf(v.ctx, of, open)
-		if err != nil {
-			return out, err
-		}
-		shown := v.reject(one, open)
-		if shown.Sender, err = p.sender(v.ctx, of, one); err != nil {
-			return out, err
-		}
-		out.Open = &shown
+	return nil
+}
+
+// openReject reads the event that the page shows in detail; nil for none.
+func (p *pages) openReject(v visit, of Rejects) (*shownReject, error) {
+	open := v.r.URL.Query().Get("event")
+	if open == "" {
+		return nil, nil
 	}
-	return out, nil
+	one, err := p.findReject(v.ctx, of, open)
+	if err != nil {
+		return nil, err
+	}
+	shown := v.reject(one, open)
+	shown.Sender, err = p.sender(v.ctx, of, one)
+	return &shown, err
 }
 
 // sender names the token that sent a refused event. The names of a team's tokens
@@ -236,8 +234,8 @@ func (p *pages) showTeamRejects(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, v, "producers", h.Name, "team-rejects", 0, map[string]any{"Head": h, "List": list})
 }
 
-// showAccountRejects is a customer's page: what was refused of what was sent for
-// the account.
+// showAccountRejects is a customer's page: the events that were sent for the
+// account and refused.
 func (p *pages) showAccountRejects(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
 	v.account = web.Account(v.ctx).ID
@@ -249,20 +247,24 @@ func (p *pages) showAccountRejects(w http.ResponseWriter, r *http.Request) error
 	return p.show(w, v, "rejects", "Rejected events", "account-rejects", 0, map[string]any{"List": list})
 }
 
-// ownerCount is a team or an account with what was refused of it in a day.
+// ownerCount is a team or an account with the number of its refused events in a
+// day.
 type ownerCount struct {
-	Name, Href string
-	Count      int64
+	Name  string
+	Href  string
+	Count int64
 }
 
-// most gives the ids with the highest counts, as many as a page shows.
+// most returns the ids with the highest counts, as many as a page shows.
 func most(counts map[string]int64) []string {
-	ids := slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
+	ids := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
 	return ids[:min(len(ids), teamsAtOnce)]
 }
 
-// showRejects is the operators' own: which teams and accounts have refused
-// events, and those without a valid account.
+// showRejects is the operators' page: the teams and accounts with refused events,
+// and the events without a valid account.
 func (p *pages) showRejects(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
 	if !v.who.Can("", "audit:read") {
@@ -273,31 +275,50 @@ func (p *pages) showRejects(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	list.Nothing = "No event without a valid account was refused in the last 30 days."
-	byTeam, err := p.rejectedBy(v.ctx, scopeTeam)
+
+	teams, err := p.teamCounts(v.ctx)
 	if err != nil {
 		return err
 	}
-	byAccount, err := p.rejectedBy(v.ctx, scopeAccount)
+	accounts, err := p.accountCounts(v.ctx)
 	if err != nil {
 		return err
 	}
-	var teams, accounts []ownerCount
-	for _, teamID := range most(byTeam) {
-		t, err := p.Team(v.ctx, teamID)
+	return p.show(w, v, "rejects", "Rejected events", "rejects", 0, map[string]any{
+		"Teams": teams, "Accounts": accounts, "List": list,
+	})
+}
+
+func (p *pages) teamCounts(ctx context.Context) (rows []ownerCount, err error) {
+	counts, err := p.rejectsByOwner(ctx, scopeTeam)
+	if err != nil {
+		return nil, err
+	}
+	for _, teamID := range most(counts) {
+		team, err := p.Team(ctx, teamID)
 		if errs.Is(err, errs.CodeNotFound) {
-			continue // deleted meanwhile
+			continue // deleted since
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		teams = append(teams, ownerCount{t.Name, teamPath(t.ID) + "/rejects", byTeam[teamID]})
+		rows = append(rows, ownerCount{Name: team.Name, Href: teamPath(team.ID) + "/rejects", Count: counts[teamID]})
 	}
-	for _, id := range most(byAccount) {
+	return rows, nil
+}
+
+func (p *pages) accountCounts(ctx context.Context) (rows []ownerCount, err error) {
+	counts, err := p.rejectsByOwner(ctx, scopeAccount)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range most(counts) {
 		name := id
 		if p.AccountName != nil {
-			name = cmp.Or(p.AccountName(v.ctx, id), id)
+			name = cmp.Or(p.AccountName(ctx, id), id)
 		}
-		accounts = append(accounts, ownerCount{name, strings.Replace(AccountRejectsPath, "{account_id}", id, 1), byAccount[id]})
+		href := strings.Replace(AccountRejectsPath, "{account_id}", id, 1)
+		rows = append(rows, ownerCount{Name: name, Href: href, Count: counts[id]})
 	}
-	return p.show(w, v, "rejects", "Rejected events", "rejects", 0, map[string]any{"Teams": teams, "Accounts": accounts, "List": list})
+	return rows, nil
 }

@@ -26,16 +26,20 @@ type shownTeam struct {
 	Rejected int64 // in the last 24 hours
 }
 
-// teamForm is what was typed about a team.
+// teamForm is the form of a team, as the operator filled it in.
 type teamForm struct {
-	Name, Email string
-	Faults      ui.Faults
+	Name   string
+	Email  string
+	Faults ui.Faults
 }
 
 const notAddress = "This must be one address, such as team@example.com."
 
-func typedTeam(r *http.Request) teamForm {
-	return teamForm{Name: cutBytes(r.PostFormValue("name"), 1024), Email: cutBytes(r.PostFormValue("contact_email"), 512)}
+func parseTeamForm(r *http.Request) teamForm {
+	return teamForm{
+		Name:  cutBytes(r.PostFormValue("name"), 1024),
+		Email: cutBytes(r.PostFormValue("contact_email"), 512),
+	}
 }
 
 const teamsAtOnce = 100
@@ -61,7 +65,8 @@ func (p *pages) renderTeams(w http.ResponseWriter, v visit, f teamForm) error {
 		teams = teams[:teamsAtOnce]
 		next = TeamsPath + "?cursor=" + p.Cursors.Encode(list, idPlace{teams[teamsAtOnce-1].ID})
 	}
-	rejected, err := p.rejectedByTeam(v.ctx)
+
+	rejected, err := p.rejectsByOwner(v.ctx, scopeTeam)
 	if err != nil {
 		return err
 	}
@@ -69,12 +74,13 @@ func (p *pages) renderTeams(w http.ResponseWriter, v visit, f teamForm) error {
 	if err != nil {
 		return err
 	}
+
 	rows := make([]shownTeam, len(teams))
 	for i, t := range teams {
 		rows[i] = shownTeam{Team: t, Href: teamPath(t.ID), Rejected: rejected[t.ID]}
-		for _, c := range products {
-			if c.Team == t.ID {
-				rows[i].Products = append(rows[i].Products, c.Name)
+		for _, product := range products {
+			if product.Team == t.ID {
+				rows[i].Products = append(rows[i].Products, product.Name)
 			}
 		}
 	}
@@ -83,9 +89,10 @@ func (p *pages) renderTeams(w http.ResponseWriter, v visit, f teamForm) error {
 	})
 }
 
-// createTeam leads to the new team, whose page says what comes next.
+// createTeam redirects to the new team's page, which shows the next steps.
 func (p *pages) createTeam(w http.ResponseWriter, r *http.Request) error {
-	v, f := visitOf(r), typedTeam(r)
+	v := visitOf(r)
+	f := parseTeamForm(r)
 	t, err := p.CreateTeam(v.ctx, f.Name, f.Email)
 	if err != nil {
 		var ok bool
@@ -101,9 +108,10 @@ func (p *pages) createTeam(w http.ResponseWriter, r *http.Request) error {
 // teamHead is the top of each of a team's pages.
 type teamHead struct {
 	Team
-	Href, Teams string
-	May         bool
-	Tabs        []ui.Link
+	Href  string
+	Teams string // path of the list
+	May   bool   // change the team
+	Tabs  []ui.Link
 }
 
 // head reads the path's team; current is the tab.
@@ -112,7 +120,7 @@ func (p *pages) head(v visit, current string) (teamHead, error) {
 	if err != nil {
 		return teamHead{}, err
 	}
-	rejected, err := p.rejectedByTeam(v.ctx)
+	rejected, err := p.rejectsByOwner(v.ctx, scopeTeam)
 	if err != nil {
 		return teamHead{}, err
 	}
@@ -134,7 +142,7 @@ func (p *pages) showSettings(w http.ResponseWriter, r *http.Request) error {
 	return p.renderSettings(w, visitOf(r), nil)
 }
 
-// renderSettings shows what was typed, or with nil what is there.
+// renderSettings shows a refused form again, or with nil the stored values.
 func (p *pages) renderSettings(w http.ResponseWriter, v visit, f *teamForm) error {
 	h, err := p.head(v, "Settings")
 	if err != nil {
@@ -143,11 +151,14 @@ func (p *pages) renderSettings(w http.ResponseWriter, v visit, f *teamForm) erro
 	if f == nil {
 		f = &teamForm{Name: h.Name, Email: h.ContactEmail}
 	}
-	return p.show(w, v, "producers", h.Name, "team-settings", f.Faults.Status, map[string]any{"Head": h, "Form": f})
+	return p.show(w, v, "producers", h.Name, "team-settings", f.Faults.Status, map[string]any{
+		"Head": h, "Form": f,
+	})
 }
 
 func (p *pages) changeTeam(w http.ResponseWriter, r *http.Request) error {
-	v, f := visitOf(r), typedTeam(r)
+	v := visitOf(r)
+	f := parseTeamForm(r)
 	t, err := p.UpdateTeam(v.ctx, r.PathValue("producer_id"), &f.Name, &f.Email)
 	if err != nil {
 		var ok bool
@@ -167,8 +178,13 @@ func (p *pages) askDelete(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return p.show(w, v, "producers", "Delete a product team", "question", 0, question{
-		Title: "Delete " + t.Name + "?", Text: "Only a team that declares nothing and has no token can be deleted. The events of its products stay in the audit log, under its name.",
-		Action: teamPath(t.ID) + "/delete", Label: "Delete the team", Back: teamPath(t.ID) + "/settings"})
+		Title: "Delete " + t.Name + "?",
+		Text: "Only a team that declares nothing and has no token can be deleted. " +
+			"The events of its products stay in the audit log, under its name.",
+		Action: teamPath(t.ID) + "/delete",
+		Label:  "Delete the team",
+		Back:   teamPath(t.ID) + "/settings",
+	})
 }
 
 func (p *pages) deleteTeam(w http.ResponseWriter, r *http.Request) error {

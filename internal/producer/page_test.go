@@ -260,7 +260,7 @@ func TestATeamIntegratesByItsPages(t *testing.T) {
 	c.apply(team, "version: 1\nproducts: []\n")
 	c.get(base).is(200, "This catalogue declares nothing")
 	c.post(base+"/settings", "name", "TLS and certificates", "contact_email", "").to(base + "/settings")
-	c.get(base+"/settings").is(200, "TLS and certificates", "Product team saved.")
+	c.get(base+"/settings").is(200, "TLS and certificates", "Team saved.")
 	c.get(base + "/delete").is(200)
 	c.post(base + "/delete").to("/console/producers")
 	c.get(base).is(404)

@@ -18,18 +18,21 @@ func (p *pages) mountTokens() {
 	p.Mount("POST "+base+"/{token_id}/revoke", mayWrite, false, p.revokeToken)
 }
 
-// shownToken is a token in the list: never its value.
+// shownToken is a token in the list, without its value.
 type shownToken struct {
 	Token
-	Expired, Soon bool
-	Revoke        string
+	Expired bool
+	Soon    bool   // expires within a week
+	Revoke  string // path of the page
 }
 
-// tokenForm is what was typed about a new token.
+// tokenForm is the form of a new token, as the operator filled it in.
 type tokenForm struct {
-	Name, Expires, Allow string
-	Expiries             [][2]string
-	Faults               ui.Faults
+	Name     string
+	Expires  string
+	Allow    string
+	Expiries [][2]string
+	Faults   ui.Faults
 }
 
 func (p *pages) showTokens(w http.ResponseWriter, r *http.Request) error {
@@ -48,20 +51,28 @@ func (p *pages) renderTokens(w http.ResponseWriter, v visit, f tokenForm) error 
 	f.Expiries = account.Expiries()
 	rows := make([]shownToken, len(list))
 	for i, t := range list {
-		left := t.ExpiresOn.Sub(p.now())
-		rows[i] = shownToken{Token: t, Revoke: h.Href + "/tokens/" + t.ID + "/revoke",
-			Expired: !t.ExpiresOn.IsZero() && left <= 0, Soon: !t.ExpiresOn.IsZero() && left > 0 && left < 7*24*time.Hour}
+		rows[i] = shownToken{Token: t, Revoke: h.Href + "/tokens/" + t.ID + "/revoke"}
+		if left := t.ExpiresOn.Sub(p.now()); !t.ExpiresOn.IsZero() {
+			rows[i].Expired = left <= 0
+			rows[i].Soon = left > 0 && left < 7*24*time.Hour
+		}
 	}
-	return p.show(w, v, "producers", h.Name, "team-tokens", f.Faults.Status, map[string]any{"Head": h, "Rows": rows, "Form": f})
+	return p.show(w, v, "producers", h.Name, "team-tokens", f.Faults.Status, map[string]any{
+		"Head": h, "Rows": rows, "Form": f,
+	})
 }
 
-// createToken answers with the page that shows the value, the only one that
-// ever does. It is not kept anywhere, so the answer is no redirect.
+// createToken answers with the only page that shows the token's value. The value
+// is not stored, so the answer cannot be a redirect.
 func (p *pages) createToken(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
-	f := tokenForm{Name: cutBytes(r.PostFormValue("name"), 1024), Allow: cutBytes(r.PostFormValue("ip_allow"), 8192)}
-	spec := TokenSpec{Name: f.Name, IPAllow: ui.Entries(f.Allow)}
+	f := tokenForm{
+		Name:  cutBytes(r.PostFormValue("name"), 1024),
+		Allow: cutBytes(r.PostFormValue("ip_allow"), 8192),
+	}
+	spec := TokenCreate{Name: f.Name, IPAllow: ui.Entries(f.Allow)}
 	f.Expires, spec.ExpiresOn = account.Expiry(r.PostFormValue("expires"), p.now())
+
 	h, err := p.head(v, "Tokens")
 	if err != nil {
 		return err
@@ -81,22 +92,29 @@ func (p *pages) createToken(w http.ResponseWriter, r *http.Request) error {
 		return p.renderTokens(w, v, f)
 	}
 	return p.show(w, v, "producers", "Token created", "team-token-made", 0, map[string]any{
-		"Head": h, "Name": made.Name, "Value": made.Value, "Apply": p.applyCommand(h.ID, made.Value), "Send": p.sendCommand(h),
+		"Head":  h,
+		"Name":  made.Name,
+		"Value": made.Value,
+		"Apply": p.applyCommand(h.ID, made.Value),
+		"Send":  p.sendCommand(),
 	})
 }
 
 // applyCommand declares a catalogue with a token.
 func (p *pages) applyCommand(teamID, value string) string {
-	return "export BELFRY_URL=" + p.URL + "\nexport BELFRY_PRODUCER=" + teamID + "\nexport BELFRY_TOKEN=" + value + "\n\n" +
+	return "export BELFRY_URL=" + p.URL + "\n" +
+		"export BELFRY_PRODUCER=" + teamID + "\n" +
+		"export BELFRY_TOKEN=" + value + "\n\n" +
 		"belfry catalog init                # writes belfry.yaml, with comments\n" +
 		"belfry catalog check belfry.yaml   # finds its faults, offline\n" +
 		"belfry catalog apply belfry.yaml   # shows what changes, then applies it"
 }
 
-// sendCommand sends one event of a customer; the token stands in the
-// environment already.
-func (p *pages) sendCommand(h teamHead) string {
-	return "curl -H \"Authorization: Bearer $BELFRY_TOKEN\" -H \"Content-Type: application/json\" \\\n  " + p.URL + web.Base + `/audit/events -d '{
+// sendCommand sends one event of a customer. applyCommand has put the token into
+// the environment.
+func (p *pages) sendCommand() string {
+	return `curl -H "Authorization: Bearer $BELFRY_TOKEN" -H "Content-Type: application/json" \` + "\n  " +
+		p.URL + web.Base + `/audit/events -d '{
     "account_id": "ext:YOUR-CUSTOMER",
     "action":     {"type": "update"},
     "actor":      {"type": "user", "id": "ana@example.com"},
@@ -113,8 +131,13 @@ func (p *pages) askRevoke(w http.ResponseWriter, r *http.Request) error {
 	for _, t := range list {
 		if t.ID == r.PathValue("token_id") {
 			return p.show(w, v, "producers", "Revoke a token", "question", 0, question{
-				Title: "Revoke " + t.Name + "?", Text: "The product that uses it cannot send events any more, for any account. This cannot be undone; what it sent stays in the record.",
-				Action: back + "/" + t.ID + "/revoke", Label: "Revoke the token", Back: back})
+				Title: "Revoke " + t.Name + "?",
+				Text: "The product that uses it cannot send events any more, for any account. " +
+					"This cannot be undone; the events that it sent stay in the audit log.",
+				Action: back + "/" + t.ID + "/revoke",
+				Label:  "Revoke the token",
+				Back:   back,
+			})
 		}
 	}
 	return errs.New(errs.CodeNotFound, "the product team has no such token")

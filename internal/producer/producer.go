@@ -1,17 +1,17 @@
-// Package producer knows the product teams of the installation: their tokens,
-// their catalogues (what their products may write into the record, which
-// alerts and topics are theirs) and the events of theirs that were refused.
+// Package producer manages the product teams of the installation: their tokens,
+// their catalogues (what their products may write into the record, their alert
+// types and topics) and their refused events.
 //
 //	belfry.yaml -> catalogue.Parse -> Apply (version, owner, history) -> Lookup -> ingestion
 //	topic of rejects -> Consumer -> a team's, an account's, the operators' page
 //
-// A catalogue is whole: applying a file makes the team's declarations what the
-// file says. Every version is kept, with who applied it and when. A name
-// belongs to one team at a time, and a field that was personal once is
-// committed for ever, since the record's format adds and never removes.
+// A catalogue is whole: applying a file replaces all declarations of the team.
+// Every version is kept, with who applied it and when. A name belongs to one team
+// at a time, and a field that was personal once stays committed, because the
+// record's format adds committed fields and never removes one.
 //
-// Lookup answers from memory. Each process looks every two seconds whether a
-// catalogue changed, and at once after it applied one itself.
+// Lookup answers from memory. Each process polls every two seconds for changed
+// catalogues, and reads them at once after it applied one itself.
 package producer
 
 import (
@@ -21,7 +21,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
@@ -36,7 +35,7 @@ import (
 //go:embed schema/*.sql
 var schemaFiles embed.FS
 
-// Schema is the feature's tables; they go behind those of the bus.
+// Schema is the feature's tables; they are created after those of the bus.
 func Schema() db.Schema {
 	files, err := fs.Sub(schemaFiles, "schema")
 	if err != nil {
@@ -53,18 +52,19 @@ var Manifest = feature.Manifest{
 	Cache:    1,
 }
 
-// Config configures a Registry. DB, OperatorAccount and Sections are required.
+// Config configures a Feature. DB, OperatorAccount and Sections are required.
 type Config struct {
 	feature.Env
 
-	// OperatorAccount is the installation's own account: changes that concern no customer are recorded in it.
+	// OperatorAccount is the installation's own account: changes that concern no
+	// customer are recorded in it.
 	OperatorAccount string
 	Sections        catalogue.Sections // of catalogue files
-	Poll            time.Duration      // between two checks for changed catalogues; 0 = 2 s
+	Poll            time.Duration      // between two polls for changed catalogues; 0 = 2 s
 }
 
-// Registry is the feature. Safe for concurrent use.
-type Registry struct {
+// Feature is the feature. Safe for concurrent use.
+type Feature struct {
 	cfg     Config
 	db      *db.DB
 	log     *slog.Logger
@@ -74,17 +74,16 @@ type Registry struct {
 	sections catalogue.Sections
 	builtin  *catalogue.Product
 
-	seen    atomic.Pointer[snapshot] // nil until the first load
-	loading sync.Mutex               // one load at a time
+	snapshot *db.Snapshot[*snapshot]
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	cached  map[account.Hash]cachedToken
-	revoked uint64           // raised by every revocation
-	touched map[string]int64 // by token: when it was used, not written yet
+	revoked uint64           // number of revocations
+	touched map[string]int64 // last uses that are not written yet, by token
 }
 
-// New makes a Registry; the database has the tables of [bus.Schema] and [Schema].
-func New(cfg Config) (*Registry, error) {
+// New makes a Feature; the database has the tables of [bus.Schema] and [Schema].
+func New(cfg Config) (*Feature, error) {
 	var err error
 	if cfg.Env, err = cfg.Complete(Manifest.Name); err != nil {
 		return nil, err
@@ -95,6 +94,9 @@ func New(cfg Config) (*Registry, error) {
 	case !id.Valid(cfg.OperatorAccount):
 		return nil, errors.New("producer: OperatorAccount must be an account's id")
 	}
+	if err := cfg.Sections.Check(); err != nil {
+		return nil, err
+	}
 	if cfg.Poll <= 0 {
 		cfg.Poll = 2 * time.Second
 	}
@@ -102,7 +104,8 @@ func New(cfg Config) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{
+
+	f := &Feature{
 		cfg:      cfg,
 		db:       cfg.DB,
 		log:      cfg.Log,
@@ -113,56 +116,70 @@ func New(cfg Config) (*Registry, error) {
 		cached:   map[account.Hash]cachedToken{},
 		touched:  map[string]int64{},
 	}
+	f.snapshot = db.NewSnapshot(cfg.DB, clock, f.loadSnapshot)
 	if cfg.Registerer != nil {
-		if err := r.metrics.register(cfg.Registerer); err != nil {
+		if err := f.metrics.register(cfg.Registerer); err != nil {
 			return nil, err
 		}
 	}
-	return r, nil
+	return f, nil
 }
 
 // Describe returns the feature as the app serves and runs it.
-func (r *Registry) Describe() feature.Feature {
-	return feature.Feature{Consumer: r.Consumer, API: r.API, Stages: []run.Stage{{Name: "producers", Run: r.Run}}}
+func (f *Feature) Describe() feature.Feature {
+	return feature.Feature{
+		Consumer: f.Consumer,
+		API:      f.API,
+		Stages:   []run.Stage{{Name: "producers", Run: f.Run}},
+	}
 }
 
-// How often Run does what is not urgent.
+// Intervals of the background work that is not urgent.
 const (
 	touchEvery = 10 * time.Second
 	trimEvery  = 10 * time.Minute
 )
 
 // Run keeps the catalogues fresh, writes when tokens were used and drops old
-// rejects, until ctx ends. Faults of the database are logged and tried again.
-func (r *Registry) Run(ctx context.Context) error {
-	poll, touch, trim := time.NewTicker(r.cfg.Poll), time.NewTicker(touchEvery), time.NewTicker(trimEvery)
+// rejects, until ctx ends. Errors of the database are logged and the work is
+// retried at the next interval.
+func (f *Feature) Run(ctx context.Context) error {
+	poll := time.NewTicker(f.cfg.Poll)
 	defer poll.Stop()
+	touch := time.NewTicker(touchEvery)
 	defer touch.Stop()
+	trim := time.NewTicker(trimEvery)
 	defer trim.Stop()
-	healthy := true
+
+	healthy := true // one line in the log for a series of errors
 	try := func(what string, err error) {
 		if err != nil && ctx.Err() == nil && healthy {
-			r.log.Warn("producers: will be tried again", "what", what, "error", err)
+			f.log.Warn("producers: will be tried again", "what", what, "error", err)
 		}
 		healthy = err == nil
 	}
-	try("read the catalogues", r.refresh(ctx))
+
+	try("read the catalogues", f.refresh(ctx))
 	for {
 		select {
 		case <-ctx.Done():
-			// The last uses are worth one more write.
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-			defer cancel()
-			if err := r.writeTouched(last); err != nil {
-				r.log.Debug("producers: last uses of tokens not written", "error", err)
-			}
+			f.writeLastUses(ctx)
 			return nil
 		case <-poll.C:
-			try("read the catalogues", r.refresh(ctx))
+			try("read the catalogues", f.refresh(ctx))
 		case <-touch.C:
-			try("write the last uses of tokens", r.writeTouched(ctx))
+			try("write the last uses of tokens", f.writeTouched(ctx))
 		case <-trim.C:
-			try("drop old rejects", r.dropOld(ctx))
+			try("drop old rejects", f.dropOld(ctx))
 		}
+	}
+}
+
+// writeLastUses writes the last uses of tokens when the process ends.
+func (f *Feature) writeLastUses(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := f.writeTouched(ctx); err != nil {
+		f.log.Debug("producers: last uses of tokens not written", "error", err)
 	}
 }

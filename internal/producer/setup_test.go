@@ -39,10 +39,10 @@ func parse(t testing.TB, text string) *catalogue.File {
 	return f
 }
 
-// world is a Registry with its database and what it recorded.
+// world is a Feature with its database and what it recorded.
 type world struct {
 	t  *testing.T
-	r  *producer.Registry
+	r  *producer.Feature
 	db *db.DB
 
 	mu       sync.Mutex // guards what follows
@@ -58,7 +58,12 @@ func everywhere(t *testing.T, test func(t *testing.T, w *world)) {
 
 func newWorld(t *testing.T, url string) *world {
 	t.Helper()
-	d, err := db.Open(t.Context(), db.Config{Feature: "producer", DataDir: t.TempDir(), URL: url, Schemas: []db.Schema{bus.Schema(), producer.Schema()}})
+	d, err := db.Open(t.Context(), db.Config{
+		Feature: "producer",
+		DataDir: t.TempDir(),
+		URL:     url,
+		Schemas: []db.Schema{bus.Schema(), producer.Schema()},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,10 +73,14 @@ func newWorld(t *testing.T, url string) *world {
 	return w
 }
 
-// another is a Registry of a further process on the same database.
-func (w *world) another() *producer.Registry {
+// another is a Feature of a further process on the same database.
+func (w *world) another() *producer.Feature {
 	w.t.Helper()
-	r, err := producer.New(producer.Config{Env: feature.Env{DB: w.db, Record: feature.NewRecorder(w.record), Now: w.clock}, OperatorAccount: operators, Sections: sections.All()})
+	r, err := producer.New(producer.Config{
+		Env:             feature.Env{DB: w.db, Record: feature.NewRecorder(w.record), Now: w.clock},
+		OperatorAccount: operators,
+		Sections:        sections.All(),
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -118,7 +127,8 @@ func (w *world) team(name string) string {
 }
 
 func (w *world) staff() context.Context {
-	return web.WithPrincipal(w.t.Context(), &web.Principal{Kind: web.KindStaff, ID: "bootstrap", Name: "ops", Superoperator: true}, web.AccountRef{})
+	bootstrap := &web.Principal{Kind: web.KindStaff, ID: "bootstrap", Name: "ops", Superoperator: true}
+	return web.WithPrincipal(w.t.Context(), bootstrap, web.AccountRef{})
 }
 
 func (w *world) apply(team, text string) producer.Applied {
@@ -130,10 +140,14 @@ func (w *world) apply(team, text string) producer.Applied {
 	return out
 }
 
-// benchWorld is a Registry on SQLite with the product tls.
-func benchWorld(b *testing.B) *producer.Registry {
+// benchWorld is a Feature on SQLite with the product tls.
+func benchWorld(b *testing.B) *producer.Feature {
 	b.Helper()
-	d, err := db.Open(b.Context(), db.Config{Feature: "producer", DataDir: b.TempDir(), Schemas: []db.Schema{bus.Schema(), producer.Schema()}})
+	d, err := db.Open(b.Context(), db.Config{
+		Feature: "producer",
+		DataDir: b.TempDir(),
+		Schemas: []db.Schema{bus.Schema(), producer.Schema()},
+	})
 	if err != nil {
 		b.Fatal(err)
 	}

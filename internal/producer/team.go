@@ -32,28 +32,33 @@ const (
 	maxTokens = 100 // of a team
 )
 
-// scanner is a row, or the present one of several.
-type scanner = interface{ Scan(targets ...any) error }
-
 const teamColumns = `id, name, contact_email, version, created_at, modified_at`
 
-func scanTeam(row scanner) (Team, error) {
+func scanTeam(row db.Row) (Team, error) {
 	var t Team
 	var created, modified int64
-	err := row.Scan(&t.ID, &t.Name, &t.ContactEmail, &t.CatalogVersion, &created, &modified)
-	t.CreatedOn, t.ModifiedOn = web.TimeOf(created), web.TimeOf(modified)
+	err := row.Scan(
+		&t.ID,
+		&t.Name,
+		&t.ContactEmail,
+		&t.CatalogVersion,
+		&created,
+		&modified,
+	)
+	t.CreatedOn = web.TimeOf(created)
+	t.ModifiedOn = web.TimeOf(modified)
 	return t, err
 }
 
-// CreateTeam makes a team. Names are unique among the teams that are there.
-func (r *Registry) CreateTeam(ctx context.Context, name, email string) (Team, error) {
-	now := r.now()
+// CreateTeam creates a team. Names are unique among the teams that are not deleted.
+func (f *Feature) CreateTeam(ctx context.Context, name, email string) (Team, error) {
+	now := f.now()
 	t := Team{ID: id.At(now), CreatedOn: web.TimeOf(now.UnixMicro()), ModifiedOn: web.TimeOf(now.UnixMicro())}
 	var err error
 	if t.Name, t.ContactEmail, err = checkTeam(name, email); err != nil {
 		return Team{}, err
 	}
-	err = r.change(ctx, func(tx *db.Tx) error {
+	err = f.change(ctx, func(tx *db.Tx) error {
 		var n int
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM team WHERE deleted_at = 0`).Scan(&n); err != nil {
 			return err
@@ -61,12 +66,15 @@ func (r *Registry) CreateTeam(ctx context.Context, name, email string) (Team, er
 		if n >= maxTeams {
 			return errs.New(errs.CodeLimit, "the installation has %d product teams, the most it may have", n)
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO team (id, name, contact_email, created_at, modified_at, deleted_at, version) VALUES ($1, $2, $3, $4, $4, 0, 0)`,
+		_, err := tx.Exec(ctx, `
+			INSERT INTO team (id, name, contact_email, created_at, modified_at, deleted_at, version)
+			VALUES ($1, $2, $3, $4, $4, 0, 0)`,
 			t.ID, t.Name, t.ContactEmail, now.UnixMicro())
 		if err != nil {
 			return nameTaken(err, t.Name)
 		}
-		return r.cfg.Record(ctx, tx, event.NewAudit(r.cfg.OperatorAccount, "create", "producer", t.ID, t.Name).Changed(nil, t.shown()))
+		created := event.NewAudit(f.cfg.OperatorAccount, "create", "producer", t.ID, t.Name)
+		return f.cfg.Record(ctx, tx, created.Changed(nil, t.recorded()))
 	})
 	return t, err
 }
@@ -78,8 +86,8 @@ func nameTaken(err error, name string) error {
 	return err
 }
 
-// shown is what of a team stands in the record.
-func (t Team) shown() map[string]any {
+// recorded is a team as the record shows it before and after a change.
+func (t Team) recorded() map[string]any {
 	m := map[string]any{"name": t.Name}
 	if t.ContactEmail != "" {
 		m["contact_email"] = t.ContactEmail
@@ -87,28 +95,33 @@ func (t Team) shown() map[string]any {
 	return m
 }
 
+// checkTeam returns the name and the address without spaces at their ends.
 func checkTeam(name, email string) (string, string, error) {
-	name, email = strings.TrimSpace(name), strings.TrimSpace(email)
-	var list errs.List
+	name = strings.TrimSpace(name)
+	email = strings.TrimSpace(email)
+	var faults errs.List
 	if !oneLine(name) {
-		list = append(list, errs.At(errs.CodeInvalid, "/name", "name must have 1 to %d characters in one line", catalogue.MaxTitle))
+		faults = append(faults, errs.At(errs.CodeInvalid, "/name",
+			"name must have 1 to %d characters in one line", catalogue.MaxTitle))
 	}
 	if email != "" {
 		if a, err := mail.ParseAddress(email); err != nil || a.Address != email || len(email) > 254 {
-			list = append(list, errs.At(errs.CodeInvalid, "/contact_email", "contact_email must be one address, such as team@example.com"))
+			faults = append(faults, errs.At(errs.CodeInvalid, "/contact_email",
+				"contact_email must be one address, such as team@example.com"))
 		}
 	}
-	return name, email, list.Or()
+	return name, email, faults.Or()
 }
 
 // oneLine reports whether a name for people has text and no control characters.
 func oneLine(name string) bool {
-	return name != "" && utf8.RuneCountInString(name) <= catalogue.MaxTitle && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f })
+	isControl := func(r rune) bool { return r < ' ' || r == 0x7f }
+	return name != "" && utf8.RuneCountInString(name) <= catalogue.MaxTitle && !strings.ContainsFunc(name, isControl)
 }
 
-// Team gives a team; CodeNotFound when there is none.
-func (r *Registry) Team(ctx context.Context, teamID string) (t Team, err error) {
-	err = r.db.View(ctx, func(tx *db.Tx) error {
+// Team returns a team; CodeNotFound when there is none.
+func (f *Feature) Team(ctx context.Context, teamID string) (t Team, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		t, err = loadTeam(ctx, tx, teamID)
 		return err
 	})
@@ -126,40 +139,32 @@ func loadTeam(ctx context.Context, tx *db.Tx, teamID string) (Team, error) {
 	return t, err
 }
 
-// Teams lists teams, newest first, from behind the id after ("" = the start).
-func (r *Registry) Teams(ctx context.Context, after string, limit int) (list []Team, err error) {
+// Teams lists teams, newest first, that come after an id ("" = from the start).
+func (f *Feature) Teams(ctx context.Context, after string, limit int) (list []Team, err error) {
 	if after == "" {
-		after = "g" // behind every id
+		after = "g" // sorts after every id, which is hexadecimal
 	}
-	err = r.db.View(ctx, func(tx *db.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT `+teamColumns+` FROM team WHERE deleted_at = 0 AND id < $1 ORDER BY id DESC LIMIT $2`, after, limit)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			t, err := scanTeam(rows)
-			if err != nil {
-				return err
-			}
-			list = append(list, t)
-		}
-		return rows.Err()
+	err = f.db.View(ctx, func(tx *db.Tx) (err error) {
+		list, err = db.Collect(ctx, tx, scanTeam, `
+			SELECT `+teamColumns+` FROM team
+			WHERE deleted_at = 0 AND id < $1
+			ORDER BY id DESC LIMIT $2`, after, limit)
+		return err
 	})
 	return list, err
 }
 
-// UpdateTeam changes what is not nil.
-func (r *Registry) UpdateTeam(ctx context.Context, teamID string, name, email *string) (t Team, err error) {
-	now := r.now().UnixMicro()
-	err = r.change(ctx, func(tx *db.Tx) error {
+// UpdateTeam changes the name and the address that are not nil.
+func (f *Feature) UpdateTeam(ctx context.Context, teamID string, name, email *string) (t Team, err error) {
+	now := f.now().UnixMicro()
+	err = f.change(ctx, func(tx *db.Tx) error {
 		if t, err = loadTeam(ctx, tx, teamID); err != nil {
 			return err
 		}
 		if err := web.IfMatch(ctx, t); err != nil {
 			return err
 		}
-		before := t.shown()
+		before := t.recorded()
 		if name != nil {
 			t.Name = *name
 		}
@@ -170,23 +175,26 @@ func (r *Registry) UpdateTeam(ctx context.Context, teamID string, name, email *s
 			return err
 		}
 		t.ModifiedOn = web.TimeOf(now)
-		if _, err := tx.Exec(ctx, `UPDATE team SET name = $2, contact_email = $3, modified_at = $4 WHERE id = $1`, t.ID, t.Name, t.ContactEmail, now); err != nil {
+		_, err := tx.Exec(ctx, `UPDATE team SET name = $2, contact_email = $3, modified_at = $4 WHERE id = $1`,
+			t.ID, t.Name, t.ContactEmail, now)
+		if err != nil {
 			return nameTaken(err, t.Name)
 		}
-		if err := raiseClock(ctx, tx); err != nil { // the name is in the snapshot
+		if err := db.Tick(ctx, tx, clock); err != nil { // the name is in the snapshot
 			return err
 		}
-		return r.cfg.Record(ctx, tx, event.NewAudit(r.cfg.OperatorAccount, "update", "producer", t.ID, t.Name).Changed(before, t.shown()))
+		updated := event.NewAudit(f.cfg.OperatorAccount, "update", "producer", t.ID, t.Name)
+		return f.cfg.Record(ctx, tx, updated.Changed(before, t.recorded()))
 	})
 	return t, err
 }
 
 // DeleteTeam removes a team that owns nothing: no name in a catalogue and no
 // token. Its history stays.
-func (r *Registry) DeleteTeam(ctx context.Context, teamID string) error {
-	return r.change(ctx, func(tx *db.Tx) error {
+func (f *Feature) DeleteTeam(ctx context.Context, teamID string) error {
+	return f.change(ctx, func(tx *db.Tx) error {
 		// The clock's lock keeps an apply from running at the same time.
-		if err := raiseClock(ctx, tx); err != nil {
+		if err := db.Tick(ctx, tx, clock); err != nil {
 			return err
 		}
 		t, err := loadTeam(ctx, tx, teamID)
@@ -199,30 +207,38 @@ func (r *Registry) DeleteTeam(ctx context.Context, teamID string) error {
 		if err := ownsNothing(ctx, tx, teamID); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `UPDATE team SET deleted_at = $2 WHERE id = $1`, teamID, r.now().UnixMicro()); err != nil {
+		if _, err := tx.Exec(ctx, `UPDATE team SET deleted_at = $2 WHERE id = $1`, teamID, f.now().UnixMicro()); err != nil {
 			return err
 		}
-		for _, table := range []string{`DELETE FROM reject WHERE scope = 'producer' AND owner = $1`, `DELETE FROM fault WHERE scope = 'producer' AND owner = $1`} {
-			if _, err := tx.Exec(ctx, table, teamID); err != nil {
+		for _, statement := range []string{
+			`DELETE FROM reject WHERE scope = 'producer' AND owner = $1`,
+			`DELETE FROM fault WHERE scope = 'producer' AND owner = $1`,
+		} {
+			if _, err := tx.Exec(ctx, statement, teamID); err != nil {
 				return err
 			}
 		}
-		return r.cfg.Record(ctx, tx, event.NewAudit(r.cfg.OperatorAccount, "delete", "producer", t.ID, t.Name).Changed(t.shown(), nil))
+		removed := event.NewAudit(f.cfg.OperatorAccount, "delete", "producer", t.ID, t.Name)
+		return f.cfg.Record(ctx, tx, removed.Changed(t.recorded(), nil))
 	})
 }
 
 func ownsNothing(ctx context.Context, tx *db.Tx, teamID string) error {
-	var kind, name string
+	var name string
 	var names, tokens int
-	if err := tx.QueryRow(ctx, `SELECT count(*), coalesce(min(kind), ''), coalesce(min(name), '') FROM owned WHERE team_id = $1`, teamID).Scan(&names, &kind, &name); err != nil {
+	err := tx.QueryRow(ctx, `SELECT count(*), coalesce(min(name), '') FROM owned WHERE team_id = $1`, teamID).
+		Scan(&names, &name)
+	if err != nil {
 		return err
 	}
 	if err := tx.QueryRow(ctx, `SELECT count(*) FROM token WHERE team_id = $1`, teamID).Scan(&tokens); err != nil {
 		return err
 	}
+
 	var has []string
 	if names > 0 {
-		has = append(has, fmt.Sprintf("it declares %d names, such as %s (apply a catalogue with `products: []` first)", names, catalogue.Quote(name)))
+		has = append(has, fmt.Sprintf("it declares %d names, such as %s (apply a catalogue with `products: []` first)",
+			names, catalogue.Quote(name)))
 	}
 	if tokens > 0 {
 		has = append(has, fmt.Sprintf("it has %d tokens (revoke them first)", tokens))
@@ -234,8 +250,8 @@ func ownsNothing(ctx context.Context, tx *db.Tx, teamID string) error {
 }
 
 // change runs fn in a writing transaction and wakes the relay after it.
-func (r *Registry) change(ctx context.Context, fn func(*db.Tx) error) error {
-	return r.cfg.Change(ctx, fn)
+func (f *Feature) change(ctx context.Context, fn func(*db.Tx) error) error {
+	return f.cfg.Change(ctx, fn)
 }
 
 func cutBytes(s string, n int) string {

@@ -24,8 +24,8 @@ import (
 // its SHA-256 alone.
 const TokenPrefix = "blfp_"
 
-// Permissions are what every token of a product team may do: in every account,
-// for the products of the team's catalogue.
+// Permissions are the rights of every token of a team: in every account, for the
+// products of the team's catalogue.
 func Permissions() web.Permissions {
 	return web.Permissions{"audit:write", "alerts:send", "traffic:write", "catalog:write"}
 }
@@ -40,46 +40,33 @@ type Token struct {
 	LastUsedOn web.Time `json:"last_used_on,omitzero" doc:"To the minute; left out: never"`
 }
 
-// NewToken is a token at the only moment at which its value is known.
+// NewToken is a token with its value, which is known only when it is created.
 type NewToken struct {
 	Token
 	Value string `json:"value" doc:"The secret; it is shown this once"`
 }
 
-// TokenSpec is what a new token shall be.
-type TokenSpec struct {
+// TokenCreate is the body that creates a token.
+type TokenCreate struct {
 	Name      string   `json:"name" minLength:"1" maxLength:"200"`
 	ExpiresOn web.Time `json:"expires_on,omitzero" doc:"Left out: never"`
 	IPAllow   []string `json:"ip_allow,omitempty" maxItems:"50" doc:"CIDRs or addresses from which it may be used; empty = anywhere"`
 }
 
-// CreateToken makes a token of a team.
-func (r *Registry) CreateToken(ctx context.Context, teamID string, spec TokenSpec) (NewToken, error) {
-	now := r.now()
-	t := Token{ID: id.At(now), Name: strings.TrimSpace(spec.Name), CreatedOn: web.TimeOf(now.UnixMicro()), ExpiresOn: spec.ExpiresOn, IPAllow: []string{}}
-	var list errs.List
-	if !oneLine(t.Name) {
-		list = append(list, errs.At(errs.CodeInvalid, "/name", "name must have 1 to %d characters in one line", catalogue.MaxTitle))
-	}
-	if !spec.ExpiresOn.IsZero() && !spec.ExpiresOn.After(now) {
-		list = append(list, errs.At(errs.CodeOutOfRange, "/expires_on", "expires_on must be in the future"))
-	}
-	networks, fault := parseNetworks(spec.IPAllow)
-	if fault != nil {
-		list = append(list, fault)
-	}
-	if err := list.Or(); err != nil {
+// CreateToken creates a token of a team.
+func (f *Feature) CreateToken(ctx context.Context, teamID string, spec TokenCreate) (NewToken, error) {
+	now := f.now()
+	t, err := newToken(spec, now)
+	if err != nil {
 		return NewToken{}, err
 	}
-	for _, n := range networks {
-		t.IPAllow = append(t.IPAllow, n.String())
-	}
-	value, hash := account.NewToken(TokenPrefix)
 	var expires int64
 	if !t.ExpiresOn.IsZero() {
 		expires = t.ExpiresOn.Micros()
 	}
-	err := r.change(ctx, func(tx *db.Tx) error {
+	value, hash := account.NewToken(TokenPrefix)
+
+	err = f.change(ctx, func(tx *db.Tx) error {
 		team, err := loadTeam(ctx, tx, teamID)
 		if err != nil {
 			return err
@@ -95,25 +82,53 @@ func (r *Registry) CreateToken(ctx context.Context, teamID string, spec TokenSpe
 		if n >= maxTokens {
 			return errs.New(errs.CodeLimit, "the product team has %d tokens, the most it may have", n)
 		}
-		_, err = tx.Exec(ctx, `INSERT INTO token (id, team_id, name, hash, ip_allow, created_at, expires_at, last_used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 0)`,
+		_, err = tx.Exec(ctx, `
+			INSERT INTO token (id, team_id, name, hash, ip_allow, created_at, expires_at, last_used_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, 0)`,
 			t.ID, teamID, t.Name, hash[:], strings.Join(t.IPAllow, " "), now.UnixMicro(), expires)
 		if err != nil {
 			return err
 		}
-		return r.cfg.Record(ctx, tx, tokenEvent(r.cfg.OperatorAccount, "create", team, t))
+		return f.cfg.Record(ctx, tx, tokenEvent(f.cfg.OperatorAccount, "create", team, t))
 	})
 	if err != nil {
 		return NewToken{}, err
 	}
-	return NewToken{t, value}, nil
+	return NewToken{Token: t, Value: value}, nil
 }
 
-func tokenEvent(account, action string, team Team, t Token) event.Audit {
+func newToken(spec TokenCreate, now time.Time) (Token, error) {
+	t := Token{
+		ID:        id.At(now),
+		Name:      strings.TrimSpace(spec.Name),
+		CreatedOn: web.TimeOf(now.UnixMicro()),
+		ExpiresOn: spec.ExpiresOn,
+		IPAllow:   []string{},
+	}
+	var faults errs.List
+	if !oneLine(t.Name) {
+		faults = append(faults, errs.At(errs.CodeInvalid, "/name",
+			"name must have 1 to %d characters in one line", catalogue.MaxTitle))
+	}
+	if !spec.ExpiresOn.IsZero() && !spec.ExpiresOn.After(now) {
+		faults = append(faults, errs.At(errs.CodeOutOfRange, "/expires_on", "expires_on must be in the future"))
+	}
+	networks, fault := parseNetworks(spec.IPAllow)
+	if fault != nil {
+		faults = append(faults, fault)
+	}
+	for _, n := range networks {
+		t.IPAllow = append(t.IPAllow, n.String())
+	}
+	return t, faults.Or()
+}
+
+func tokenEvent(accountID, action string, team Team, t Token) event.Audit {
 	shown := map[string]any{"name": t.Name, "ip_allow": t.IPAllow}
 	if !t.ExpiresOn.IsZero() {
 		shown["expires_on"] = t.ExpiresOn.String()
 	}
-	e := event.NewAudit(account, action, "producer_token", t.ID, t.Name)
+	e := event.NewAudit(accountID, action, "producer_token", t.ID, t.Name)
 	e.Metadata = map[string]any{"producer": team.Name, "producer_id": team.ID}
 	if action == "create" {
 		return e.Changed(nil, shown)
@@ -128,7 +143,8 @@ func parseNetworks(entries []string) ([]netip.Prefix, *errs.Error) {
 		if err != nil {
 			addr, err := netip.ParseAddr(s)
 			if err != nil || addr.Zone() != "" {
-				return nil, errs.At(errs.CodeInvalid, "/ip_allow", "ip_allow takes addresses and CIDRs such as 192.0.2.0/24, not %s", catalogue.Quote(s))
+				return nil, errs.At(errs.CodeInvalid, "/ip_allow",
+					"ip_allow takes addresses and CIDRs such as 192.0.2.0/24, not %s", catalogue.Quote(s))
 			}
 			addr = addr.Unmap()
 			p = netip.PrefixFrom(addr, addr.BitLen())
@@ -140,11 +156,19 @@ func parseNetworks(entries []string) ([]netip.Prefix, *errs.Error) {
 
 const tokenColumns = `id, name, ip_allow, created_at, expires_at, last_used_at`
 
-func scanToken(row scanner, more ...any) (Token, error) {
+func scanToken(row db.Row, more ...any) (Token, error) {
 	var t Token
 	var allow string
 	var created, expires, used int64
-	err := row.Scan(append([]any{&t.ID, &t.Name, &allow, &created, &expires, &used}, more...)...)
+	targets := []any{
+		&t.ID,
+		&t.Name,
+		&allow,
+		&created,
+		&expires,
+		&used,
+	}
+	err := row.Scan(append(targets, more...)...)
 	t.IPAllow = append([]string{}, strings.Fields(allow)...)
 	t.CreatedOn = web.TimeOf(created)
 	if expires != 0 {
@@ -157,37 +181,29 @@ func scanToken(row scanner, more ...any) (Token, error) {
 }
 
 // Tokens lists a team's tokens, newest first; there are at most 100.
-func (r *Registry) Tokens(ctx context.Context, teamID string) (list []Token, err error) {
-	err = r.db.View(ctx, func(tx *db.Tx) error {
+func (f *Feature) Tokens(ctx context.Context, teamID string) (list []Token, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		if _, err := loadTeam(ctx, tx, teamID); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, `SELECT `+tokenColumns+` FROM token WHERE team_id = $1 ORDER BY id DESC`, teamID)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			t, err := scanToken(rows)
-			if err != nil {
-				return err
-			}
-			list = append(list, t)
-		}
-		return rows.Err()
+		scan := func(row db.Row) (Token, error) { return scanToken(row) }
+		list, err = db.Collect(ctx, tx, scan,
+			`SELECT `+tokenColumns+` FROM token WHERE team_id = $1 ORDER BY id DESC`, teamID)
+		return err
 	})
 	return list, err
 }
 
 // RevokeToken ends a token: at once in this process, within five seconds in
 // the others.
-func (r *Registry) RevokeToken(ctx context.Context, teamID, tokenID string) error {
-	err := r.change(ctx, func(tx *db.Tx) error {
+func (f *Feature) RevokeToken(ctx context.Context, teamID, tokenID string) error {
+	err := f.change(ctx, func(tx *db.Tx) error {
 		team, err := loadTeam(ctx, tx, teamID)
 		if err != nil {
 			return err
 		}
-		t, err := scanToken(tx.QueryRow(ctx, `SELECT `+tokenColumns+` FROM token WHERE team_id = $1 AND id = $2`, teamID, tokenID))
+		row := tx.QueryRow(ctx, `SELECT `+tokenColumns+` FROM token WHERE team_id = $1 AND id = $2`, teamID, tokenID)
+		t, err := scanToken(row)
 		if !id.Valid(tokenID) || errors.Is(err, sql.ErrNoRows) {
 			return errs.At(errs.CodeNotFound, "token_id", "the product team has no such token")
 		}
@@ -197,16 +213,16 @@ func (r *Registry) RevokeToken(ctx context.Context, teamID, tokenID string) erro
 		if _, err := tx.Exec(ctx, `DELETE FROM token WHERE id = $1`, tokenID); err != nil {
 			return err
 		}
-		return r.cfg.Record(ctx, tx, tokenEvent(r.cfg.OperatorAccount, "revoke", team, t))
+		return f.cfg.Record(ctx, tx, tokenEvent(f.cfg.OperatorAccount, "revoke", team, t))
 	})
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.revoked++
-	clear(r.cached)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.revoked++
+	clear(f.cached)
 	return err
 }
 
-// Of the cache of tokens that were used.
+// Bounds of the cache of tokens.
 const (
 	cacheTime  = 5 * time.Second
 	cacheLimit = 10_000
@@ -216,17 +232,17 @@ const (
 // cachedToken is a token as it was read from the database.
 type cachedToken struct {
 	id, name   string
-	team, org  string // the team's id and name
+	team       string // id
+	teamName   string
 	expires    int64
 	networks   []netip.Prefix
 	lastUsed   int64
 	validUntil time.Time
 }
 
-// Authenticate finds the product team of a request with a token that begins
-// with [TokenPrefix]; the app asks it for these only. Errors:
-// CodeAuthentication, CodeTokenExpired, CodeTokenAddress, CodeUnavailable.
-func (r *Registry) Authenticate(ctx context.Context, req *http.Request) (*web.Principal, error) {
+// Authenticate finds the team of a request whose token begins with [TokenPrefix].
+// Errors: CodeAuthentication, CodeTokenExpired, CodeTokenAddress, CodeUnavailable.
+func (f *Feature) Authenticate(ctx context.Context, req *http.Request) (*web.Principal, error) {
 	value, ok := web.Bearer(req)
 	if !ok {
 		return nil, errs.New(errs.CodeAuthentication, "the request has no bearer token")
@@ -235,24 +251,26 @@ func (r *Registry) Authenticate(ctx context.Context, req *http.Request) (*web.Pr
 	if err != nil {
 		return nil, err
 	}
-	t, err := r.token(ctx, hash)
+	t, err := f.token(ctx, hash)
 	if err != nil {
 		return nil, err
 	}
-	now, addr := r.now(), web.ClientAddr(ctx)
+	now := f.now()
+	addr := web.ClientAddr(ctx)
 	if t.expires != 0 && now.UnixMicro() >= t.expires {
 		return nil, errs.New(errs.CodeTokenExpired, "the token expired at %s", web.TimeOf(t.expires))
 	}
-	if len(t.networks) > 0 && !slices.ContainsFunc(t.networks, func(n netip.Prefix) bool { return n.Contains(addr) }) {
+	holdsAddr := func(n netip.Prefix) bool { return n.Contains(addr) }
+	if len(t.networks) > 0 && !slices.ContainsFunc(t.networks, holdsAddr) {
 		return nil, errs.New(errs.CodeTokenAddress, "the token may not be used from %s", addr)
 	}
 	if !web.Rechecking(ctx) {
-		r.touch(hash, t, now.UnixMicro())
+		f.touch(hash, t, now.UnixMicro())
 	}
 	p := &web.Principal{
 		Kind:        web.KindProducer,
 		ID:          t.team,
-		Name:        t.org,
+		Name:        t.teamName,
 		TokenID:     t.id,
 		TokenName:   t.name,
 		Permissions: Permissions(),
@@ -265,19 +283,22 @@ func (r *Registry) Authenticate(ctx context.Context, req *http.Request) (*web.Pr
 }
 
 // token reads a token from the cache or the database.
-func (r *Registry) token(ctx context.Context, hash account.Hash) (cachedToken, error) {
-	r.mu.Lock()
-	t, ok := r.cached[hash]
-	revoked := r.revoked
-	r.mu.Unlock()
-	if ok && r.now().Before(t.validUntil) {
+func (f *Feature) token(ctx context.Context, hash account.Hash) (cachedToken, error) {
+	f.mu.Lock()
+	t, ok := f.cached[hash]
+	revoked := f.revoked
+	f.mu.Unlock()
+	if ok && f.now().Before(t.validUntil) {
 		return t, nil
 	}
 	var one Token
 	t = cachedToken{}
-	err := r.db.View(ctx, func(tx *db.Tx) (err error) {
-		one, err = scanToken(tx.QueryRow(ctx, `SELECT token.id, token.name, ip_allow, token.created_at, expires_at, last_used_at, team.id, team.name
-			FROM token JOIN team ON team.id = token.team_id WHERE hash = $1 AND deleted_at = 0`, hash[:]), &t.team, &t.org)
+	err := f.db.View(ctx, func(tx *db.Tx) (err error) {
+		row := tx.QueryRow(ctx, `
+			SELECT token.id, token.name, ip_allow, token.created_at, expires_at, last_used_at, team.id, team.name
+			FROM token JOIN team ON team.id = token.team_id
+			WHERE hash = $1 AND deleted_at = 0`, hash[:])
+		one, err = scanToken(row, &t.team, &t.teamName)
 		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
@@ -286,7 +307,8 @@ func (r *Registry) token(ctx context.Context, hash account.Hash) (cachedToken, e
 	if err != nil {
 		return t, err
 	}
-	t.id, t.name = one.ID, one.Name
+	t.id = one.ID
+	t.name = one.Name
 	if !one.ExpiresOn.IsZero() {
 		t.expires = one.ExpiresOn.Micros()
 	}
@@ -297,58 +319,60 @@ func (r *Registry) token(ctx context.Context, hash account.Hash) (cachedToken, e
 	if t.networks, fault = parseNetworks(one.IPAllow); fault != nil {
 		return t, fault // a stored list that cannot be read must not mean "anywhere"
 	}
-	t.validUntil = r.now().Add(cacheTime)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	// What was read before a revocation is not kept.
-	if r.revoked == revoked {
-		if len(r.cached) >= cacheLimit {
-			clear(r.cached)
+	t.validUntil = f.now().Add(cacheTime)
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	// A token that was read before a revocation is not cached.
+	if f.revoked == revoked {
+		if len(f.cached) >= cacheLimit {
+			clear(f.cached)
 		}
-		r.cached[hash] = t
+		f.cached[hash] = t
 	}
 	return t, nil
 }
 
-// touch notes a use, to be written by Run: at most once a minute for a token.
-func (r *Registry) touch(hash account.Hash, t cachedToken, now int64) {
+// touch stores a token's use for Run to write, at most once a minute for a token.
+func (f *Feature) touch(hash account.Hash, t cachedToken, now int64) {
 	if now-t.lastUsed < touchTime.Microseconds() {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if c, ok := r.cached[hash]; ok {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c, ok := f.cached[hash]; ok {
 		c.lastUsed = now
-		r.cached[hash] = c
+		f.cached[hash] = c
 	}
-	if _, waits := r.touched[t.id]; !waits && len(r.touched) < cacheLimit {
-		r.touched[t.id] = now
+	if _, queued := f.touched[t.id]; !queued && len(f.touched) < cacheLimit {
+		f.touched[t.id] = now
 	}
 }
 
-// writeTouched writes the noted uses.
-func (r *Registry) writeTouched(ctx context.Context) error {
-	r.mu.Lock()
-	list := r.touched
-	r.touched = map[string]int64{}
-	r.mu.Unlock()
+// writeTouched writes the last uses of tokens.
+func (f *Feature) writeTouched(ctx context.Context) error {
+	f.mu.Lock()
+	list := f.touched
+	f.touched = map[string]int64{}
+	f.mu.Unlock()
 	if len(list) == 0 {
 		return nil
 	}
-	err := r.db.Tx(ctx, func(tx *db.Tx) error {
+	err := f.db.Tx(ctx, func(tx *db.Tx) error {
 		for token, at := range list {
-			if _, err := tx.Exec(ctx, `UPDATE token SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2`, token, at); err != nil {
+			_, err := tx.Exec(ctx, `UPDATE token SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2`, token, at)
+			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		for token, at := range list {
-			if _, newer := r.touched[token]; !newer {
-				r.touched[token] = at
+			if _, newer := f.touched[token]; !newer {
+				f.touched[token] = at
 			}
 		}
 	}

@@ -23,15 +23,21 @@ func request(token string) *http.Request {
 func TestATokenReachesItsTeamUntilItIsRevoked(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		team := w.team("tls")
-		token, err := w.r.CreateToken(w.staff(), team, producer.TokenSpec{Name: "ci"})
+		token, err := w.r.CreateToken(w.staff(), team, producer.TokenCreate{Name: "ci"})
 		if err != nil || !strings.HasPrefix(token.Value, producer.TokenPrefix) {
 			t.Fatal(token, err)
 		}
 		p, err := w.r.Authenticate(t.Context(), request(token.Value))
-		if err != nil || p.Kind != web.KindProducer || p.ID != team || p.Name != "tls" || !p.Permissions.Has("audit:write") || p.Permissions.Has("audit:read") || p.Superoperator || p.Installation || p.AccountID != "" {
+		if err != nil || p.Kind != web.KindProducer || p.ID != team || p.Name != "tls" ||
+			!p.Permissions.Has("audit:write") || p.Permissions.Has("audit:read") || p.Superoperator || p.Installation ||
+			p.AccountID != "" {
 			t.Fatalf("%+v %v", p, err)
 		}
-		mistyped := token.Value[:len(token.Value)-1] + map[bool]string{true: "1", false: "0"}[strings.HasSuffix(token.Value, "0")]
+		last := "0"
+		if strings.HasSuffix(token.Value, "0") {
+			last = "1"
+		}
+		mistyped := token.Value[:len(token.Value)-1] + last
 		for _, bad := range []string{mistyped, "blf_x", "", producer.TokenPrefix} {
 			if _, err := w.r.Authenticate(t.Context(), request(bad)); !errs.Is(err, errs.CodeAuthentication) {
 				t.Errorf("%q: %v", bad, err)
@@ -62,7 +68,8 @@ func TestATokenReachesItsTeamUntilItIsRevoked(t *testing.T) {
 func TestATokenEndsAndIsBoundToNetworks(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		team := w.team("tls")
-		token, err := w.r.CreateToken(w.staff(), team, producer.TokenSpec{Name: "ci", ExpiresOn: web.Time{Time: w.clock().Add(time.Hour)}})
+		token, err := w.r.CreateToken(w.staff(), team,
+			producer.TokenCreate{Name: "ci", ExpiresOn: web.Time{Time: w.clock().Add(time.Hour)}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,17 +80,20 @@ func TestATokenEndsAndIsBoundToNetworks(t *testing.T) {
 		if _, err := w.r.Authenticate(t.Context(), request(token.Value)); !errs.Is(err, errs.CodeTokenExpired) {
 			t.Error(err)
 		}
-		if _, err := w.r.CreateToken(w.staff(), team, producer.TokenSpec{Name: "ci", ExpiresOn: web.Time{Time: w.clock()}}); !errs.Is(err, errs.CodeOutOfRange) {
+		if _, err := w.r.CreateToken(w.staff(), team,
+			producer.TokenCreate{Name: "ci", ExpiresOn: web.Time{Time: w.clock()}}); !errs.Is(err, errs.CodeOutOfRange) {
 			t.Error(err)
 		}
-		bound, err := w.r.CreateToken(w.staff(), team, producer.TokenSpec{Name: "bound", IPAllow: []string{"192.0.2.7", "2001:db8::1/32"}})
+		bound, err := w.r.CreateToken(w.staff(), team,
+			producer.TokenCreate{Name: "bound", IPAllow: []string{"192.0.2.7", "2001:db8::1/32"}})
 		if err != nil || bound.IPAllow[0] != "192.0.2.7/32" || bound.IPAllow[1] != "2001:db8::/32" {
 			t.Fatal(bound, err)
 		}
 		if _, err := w.r.Authenticate(t.Context(), request(bound.Value)); !errs.Is(err, errs.CodeTokenAddress) {
 			t.Errorf("from an unknown address: %v", err)
 		}
-		if _, err := w.r.CreateToken(w.staff(), team, producer.TokenSpec{Name: "x", IPAllow: []string{"everywhere"}}); !errs.Is(err, errs.CodeInvalid) {
+		if _, err := w.r.CreateToken(w.staff(), team,
+			producer.TokenCreate{Name: "x", IPAllow: []string{"everywhere"}}); !errs.Is(err, errs.CodeInvalid) {
 			t.Error(err)
 		}
 	})
@@ -92,7 +102,7 @@ func TestATokenEndsAndIsBoundToNetworks(t *testing.T) {
 func TestTheLastUseIsWrittenAtMostOnceAMinute(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		team := w.team("tls")
-		token, err := w.r.CreateToken(w.staff(), team, producer.TokenSpec{Name: "ci"})
+		token, err := w.r.CreateToken(w.staff(), team, producer.TokenCreate{Name: "ci"})
 		if err != nil {
 			t.Fatal(err)
 		}

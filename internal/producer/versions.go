@@ -41,7 +41,7 @@ type StoredCatalogue struct {
 
 const revisionColumns = `version, format, applied_at, by_type, by_id, by_name`
 
-func scanRevision(row scanner, more ...any) (Revision, error) {
+func scanRevision(row db.Row, more ...any) (Revision, error) {
 	var v Revision
 	var at int64
 	targets := []any{
@@ -58,12 +58,14 @@ func scanRevision(row scanner, more ...any) (Revision, error) {
 }
 
 // storeVersion writes a version and drops the ones that are too old to be kept.
-func (r *Registry) storeVersion(ctx context.Context, tx *db.Tx, teamID string, version int64, file *catalogue.File) error {
+func (f *Feature) storeVersion(
+	ctx context.Context, tx *db.Tx, teamID string, version int64, file *catalogue.File,
+) error {
 	by := appliedBy(ctx)
 	_, err := tx.Exec(ctx, `
 		INSERT INTO catalogue (team_id, `+revisionColumns+`, content)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		teamID, version, string(file.Format), r.now().UnixMicro(), by.Type, by.ID, by.Name, file.Text)
+		teamID, version, string(file.Format), f.now().UnixMicro(), by.Type, by.ID, by.Name, file.Text)
 	if err != nil {
 		return err
 	}
@@ -76,13 +78,13 @@ func (r *Registry) storeVersion(ctx context.Context, tx *db.Tx, teamID string, v
 
 // Catalogue returns a version of a team's catalogue; 0 = the one in force.
 // CodeNotFound when there is none.
-func (r *Registry) Catalogue(ctx context.Context, teamID string, version int64) (c StoredCatalogue, err error) {
-	err = r.db.View(ctx, func(tx *db.Tx) error {
+func (f *Feature) Catalogue(ctx context.Context, teamID string, version int64) (c StoredCatalogue, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		team, err := loadTeam(ctx, tx, teamID)
 		if err != nil {
 			return err
 		}
-		c, err = r.loadCatalogue(ctx, tx, teamID, cmp.Or(version, team.CatalogVersion))
+		c, err = f.loadCatalogue(ctx, tx, teamID, cmp.Or(version, team.CatalogVersion))
 		if err == nil && c.Version == 0 {
 			err = errs.New(errs.CodeNotFound, "the product team has applied no catalogue (or not this version)")
 		}
@@ -92,7 +94,7 @@ func (r *Registry) Catalogue(ctx context.Context, teamID string, version int64) 
 }
 
 // loadCatalogue reads one version; version 0 when it is not stored.
-func (r *Registry) loadCatalogue(ctx context.Context, tx *db.Tx, teamID string, version int64) (StoredCatalogue, error) {
+func (f *Feature) loadCatalogue(ctx context.Context, tx *db.Tx, teamID string, version int64) (StoredCatalogue, error) {
 	c := StoredCatalogue{
 		ProducerID: teamID,
 		Catalog:    catalogue.Catalogue{Version: 1, Products: []catalogue.Declaration{}},
@@ -110,7 +112,7 @@ func (r *Registry) loadCatalogue(ctx context.Context, tx *db.Tx, teamID string, 
 
 	c.Revision = revision
 	c.Text = string(content)
-	file, err := r.sections.ParseStored(content, c.Format)
+	file, err := f.sections.ParseStored(content, c.Format)
 	if err != nil {
 		// The faults are the server's here: their codes must not reach the caller.
 		return c, fmt.Errorf("version %d of the catalogue of %s: %w", version, teamID, errors.New(err.Error()))
@@ -121,30 +123,20 @@ func (r *Registry) loadCatalogue(ctx context.Context, tx *db.Tx, teamID string, 
 
 // Versions lists a team's catalogue versions below the given one (0 = all),
 // newest first.
-func (r *Registry) Versions(ctx context.Context, teamID string, below int64, limit int) (list []Revision, err error) {
+func (f *Feature) Versions(ctx context.Context, teamID string, below int64, limit int) (list []Revision, err error) {
 	if below == 0 {
 		below = 1 << 62
 	}
-	err = r.db.View(ctx, func(tx *db.Tx) error {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		if _, err := loadTeam(ctx, tx, teamID); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, `
+		scan := func(row db.Row) (Revision, error) { return scanRevision(row) }
+		list, err = db.Collect(ctx, tx, scan, `
 			SELECT `+revisionColumns+` FROM catalogue
 			WHERE team_id = $1 AND version < $2
 			ORDER BY version DESC LIMIT $3`, teamID, below, limit)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			v, err := scanRevision(rows)
-			if err != nil {
-				return err
-			}
-			list = append(list, v)
-		}
-		return rows.Err()
+		return err
 	})
 	return list, err
 }

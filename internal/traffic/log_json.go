@@ -238,13 +238,19 @@ func moment(s string) (int64, error) {
 	if sec, ok := parseCLF([]byte(strings.Trim(s, "[]"))); ok {
 		return bounded(sec, s)
 	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006-01-02 15:04:05.999999999Z07:00",
-		"2006/01/02 15:04:05.999999999", "2006-01-02 15:04:05.999999999"} {
+	for _, layout := range []string{
+		time.RFC3339Nano,
+		"2006-01-02T15:04:05.999999999Z0700",
+		"2006-01-02 15:04:05.999999999Z07:00",
+		"2006/01/02 15:04:05.999999999",
+		"2006-01-02 15:04:05.999999999",
+	} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return bounded(t.Unix(), s)
 		}
 	}
-	return 0, notLine("%q is not a time: RFC 3339, Unix seconds, milliseconds or nanoseconds, or 17/May/2015:10:05:03 +0000", strict.Clip(s, 40))
+	return 0, notLine("%q is not a time: RFC 3339, Unix seconds, milliseconds or nanoseconds, or "+
+		"17/May/2015:10:05:03 +0000", strict.Clip(s, 40))
 }
 
 // unitOf is how many of a number's units a second has. Seconds reach 1e11 in the

@@ -163,9 +163,9 @@ func checkListen(cfg Config) error {
 	}
 	ip := net.ParseIP(host)
 	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && (cfg.TLS == nil || len(cfg.Users) == 0) {
-		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %s is not a loopback address, and the embedded broker is open to the network "+
-			"only with TLS (BELFRY_KAFKA_LISTEN_CERT, BELFRY_KAFKA_LISTEN_KEY) and SASL users (BELFRY_KAFKA_USERS_FILE); use "+
-			"127.0.0.1, or set all three, or use Apache Kafka", cfg.Listen)
+		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %s is not a loopback address, and the embedded broker is open to the "+
+			"network only with TLS (BELFRY_KAFKA_LISTEN_CERT, BELFRY_KAFKA_LISTEN_KEY) and SASL users "+
+			"(BELFRY_KAFKA_USERS_FILE); use 127.0.0.1, or set all three, or use Apache Kafka", cfg.Listen)
 	}
 	if cfg.Advertise == "" && (host == "" || ip != nil && ip.IsUnspecified()) {
 		return fmt.Errorf("BELFRY_KAFKA_LISTEN: %s is every address of the machine; set BELFRY_KAFKA_ADVERTISE to the "+

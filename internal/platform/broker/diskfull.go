@@ -99,7 +99,8 @@ func compareTail(file string, base, end int64) error {
 		t.next = base
 	}
 	if t.torn > 0 || t.damaged || t.next != end {
-		return fmt.Errorf("its file holds whole records up to offset %d (and %d bytes more), and the log in memory ends at %d", t.next, t.torn, end)
+		return fmt.Errorf("its file has whole records up to offset %d and %d more bytes; the log in memory ends at %d",
+			t.next, t.torn, end)
 	}
 	index := strings.TrimSuffix(file, ".dat") + ".idx"
 	info, err := os.Stat(index)

@@ -14,7 +14,7 @@ type Info struct {
 	Kind      string          `json:"kind"`
 	State     string          `json:"state" enum:"queued,running,done,failed,cancelled"`
 	Progress  float64         `json:"progress" doc:"0 to 1."`
-	Result    json.RawMessage `json:"result" doc:"The job's result, once it is done; the file, where the job made one and has no other result."`
+	Result    json.RawMessage `json:"result" doc:"Result of a job that is done; its file, if it has no other result."`
 	File      *File           `json:"file,omitempty"`
 	Error     *Error          `json:"error,omitempty"`
 	CreatedAt web.Time        `json:"created_at"`

@@ -320,7 +320,7 @@ type shownError struct {
 }
 
 type errorSource struct {
-	Pointer string `json:"pointer" doc:"A JSON pointer into the body (it begins with /), or the name of a parameter or header."`
+	Pointer string `json:"pointer" doc:"A JSON pointer into the body (begins with /), or the name of a parameter or header."`
 }
 
 func (a *API) shownErrors(list errs.List) []shownError {

@@ -15,16 +15,17 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
-// body is a request's body on its way in: limited in size before and after
-// decompression, limited in time, decompressed. Its errors are described ones.
+// body reads a request's body: limited in size before and after decompression,
+// limited in time, decompressed. Its errors are of type [errs.Error].
 type body struct {
 	r         io.Reader
 	left      int64 // bytes that may still come out
 	max       int64
 	gz        *gzip.Reader // to give back
-	buf       []byte       // what bytes read, from the pool
+	buf       []byte       // result of bytes, from the pool
 	mediaType string
 	gone      error // first failure; all later reads give it again
 }
@@ -43,7 +44,7 @@ func openBody(r *http.Request, max int64, types []string) (*body, error) {
 	if r.ContentLength > max {
 		return nil, b.tooLarge()
 	}
-	// Compressed data is limited like plain data: what expands to nothing is not free.
+	// Compressed data has the same limit: data that expands to nothing costs time, too.
 	wire := &capped{r: r.Body, left: max}
 	switch enc := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); enc {
 	case "", "identity":
@@ -167,7 +168,7 @@ func (b *body) bytes() ([]byte, error) {
 	}
 }
 
-// rewind makes what bytes has read readable again.
+// rewind makes the bytes readable again.
 func (b *body) rewind() {
 	b.r = bytes.NewReader(b.buf)
 	b.left = int64(len(b.buf))
@@ -286,10 +287,5 @@ func isFlate(err error) bool {
 	return errors.As(err, &corrupt) || errors.As(err, &internal)
 }
 
-// clip shortens what a caller sent before it is repeated to them.
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "..."
-	}
-	return s
-}
+// clip shortens the caller's text before an error message repeats it.
+func clip(s string) string { return strict.Clip(s, 64) }

@@ -33,7 +33,7 @@ type Events struct {
 // Resume is embedded in the input of an event stream: a first connection may
 // name the place where it goes on, as a reconnecting browser does by header.
 type Resume struct {
-	LastEventID string `query:"last_event_id" maxLength:"256" doc:"The id of the last event seen; the header Last-Event-ID wins."`
+	LastEventID string `query:"last_event_id" maxLength:"256" doc:"Id of the last event seen; the header Last-Event-ID wins."`
 }
 
 // ErrSlowClient ends the stream of a client that does not read.

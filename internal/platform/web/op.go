@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -70,6 +71,8 @@ type Route struct {
 	Account    bool // the path has {account_id}
 	Stream     bool
 	Idempotent bool // takes Idempotency-Key, by web or by its own input
+	MadeID     bool // ID is made from method and path, not chosen by hand
+	NoBodyName bool // the type of the request body has no name
 }
 
 // route is an operation in service. It does not change after registration.
@@ -82,6 +85,8 @@ type route struct {
 	raw     bool
 	live    bool               // answers Events
 	ownKey  bool               // the input declares Idempotency-Key: the handler keeps the answers
+	madeID  bool               // ID is made from method and path
+	body    reflect.Type       // of the input's Body field; nil = none
 	call    func(huma.Context) // huma's handler: parameters, then the feature's
 	op      *huma.Operation
 	query   map[string]bool // known query parameters, and whether they are required
@@ -98,10 +103,29 @@ func (a *API) Routes() []Route {
 		if r.Public {
 			scope = "public"
 		}
-		list[i] = Route{r.method, r.path, r.op.OperationID, scope, r.Permission, r.Public, r.account, r.Stream,
-			r.Idempotent || r.ownKey}
+		list[i] = Route{
+			Method:     r.method,
+			Path:       r.path,
+			ID:         r.op.OperationID,
+			Scope:      scope,
+			Permission: r.Permission,
+			Public:     r.Public,
+			Account:    r.account,
+			Stream:     r.Stream,
+			Idempotent: r.Idempotent || r.ownKey,
+			MadeID:     r.madeID,
+			NoBodyName: r.body != nil && bodyName(r.body) == "",
+		}
 	}
 	return list
+}
+
+// bodyName is the name of a body's type, or of its elements.
+func bodyName(t reflect.Type) string {
+	for t.Name() == "" && (t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map) {
+		t = t.Elem()
+	}
+	return t.Name()
 }
 
 // Mounted is a handler outside of the operations, for tests that walk all of them.
@@ -165,6 +189,7 @@ func (a *API) newRoute(method string, op Op) *route {
 	}
 	if rt.ID == "" {
 		rt.ID = operationID(method, op.Path)
+		rt.madeID = true
 	}
 	rt.live = rt.Content == eventStream
 	if rt.Content == "" {

@@ -51,6 +51,7 @@ func register[I, O any](a *API, method string, op Op, h Handler[I, O]) {
 	rt := a.newRoute(method, op)
 	if f, ok := reflect.TypeFor[I]().FieldByName("Body"); ok {
 		rt.bodyAt = f.Index
+		rt.body = f.Type
 		rt.needs = f.Type.Kind() != reflect.Pointer
 		if len(rt.Accepts) == 0 {
 			rt.Accepts = []string{"application/json"}

@@ -254,7 +254,7 @@ type Paging struct {
 // Cloudflare API page by number, and others by cursor.
 type AnyPaging struct {
 	Paging
-	Page    int `query:"page" minimum:"1" doc:"The page's number, from 1; past the end the list is empty. Not together with cursor."`
+	Page    int `query:"page" minimum:"1" doc:"The page's number, from 1; past the end the list is empty. Excludes cursor."`
 	PerPage int `query:"per_page" minimum:"1" maximum:"1000" doc:"Most items of a numbered page; limit, unless given."`
 }
 
