@@ -267,7 +267,7 @@ func most(counts map[string]int64) []string {
 // and the events without a valid account.
 func (p *pages) showRejects(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
-	if !v.who.Can("", "audit:read") {
+	if !v.who.Can("", account.AuditRead) {
 		return errs.New(errs.CodeForbidden, "refused events without an account are for operators who may read the record")
 	}
 	list, err := p.rejects(v, Rejects{})
