@@ -81,6 +81,9 @@ type Config struct {
 	feature.Env
 	BootstrapToken string // an operators' token from the first start, at least 32 characters; empty = none
 	Secure         bool   // browsers reach the server over TLS
+	// SendMail sends a mail by the operators' server; nil = there is none, and
+	// the page that asks for a mail shows it.
+	SendMail func(ctx context.Context, m Mail) error
 }
 
 // Directory is the feature. Safe for concurrent use.
@@ -185,6 +188,7 @@ func (d *Directory) logged(what string, err error) {
 func (d *Directory) API(api *web.API) {
 	d.registerAccounts(api)
 	d.registerMembers(api)
+	d.registerConfirmations(api)
 	d.registerTokens(api)
 	d.registerZones(api)
 	d.registerUser(api)

@@ -128,7 +128,10 @@ func listAllZones(
 		return nil, err
 	}
 	for i := range list {
-		alias := func(row interface{ Scan(...any) error }) (s string, err error) { return s, row.Scan(&s) }
+		alias := func(row interface{ Scan(...any) error }) (s string, err error) {
+			err = row.Scan(&s)
+			return s, err
+		}
 		list[i].Aliases, err = collect(ctx, tx, alias,
 			`SELECT ref FROM zone_ref WHERE zone_id = $1 AND position > 0 ORDER BY position`, list[i].ID)
 		if err != nil {

@@ -15,6 +15,7 @@ type MemberAdd struct {
 	Email string `json:"email" minLength:"3" maxLength:"254"`
 	Name  string `json:"name,omitempty" maxLength:"200"`
 	Role  Role   `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
+	Since string `json:"since,omitempty" format:"date-time" doc:"When the person joined; operators only, not in the future"`
 }
 
 type memberRef struct {
@@ -80,7 +81,12 @@ func (d *Directory) registerMembers(api *web.API) {
 		Permission: MembersWrite,
 		Idempotent: true,
 	}, func(ctx context.Context, in *memberIn) (NewMember, error) {
-		return d.AddMember(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.Body.Email, in.Body.Name, in.Body.Role)
+		by := web.CurrentPrincipal(ctx)
+		since, err := d.joinedOn(by, in.Body.Since)
+		if err != nil {
+			return NewMember{}, err
+		}
+		return d.addMember(ctx, by, web.Account(ctx).ID, in.Body.Email, in.Body.Name, in.Body.Role, since)
 	})
 	web.Get(api, web.Op{
 		Path:       base + "/{member_id}",

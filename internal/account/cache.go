@@ -120,12 +120,3 @@ func (c *cache[K, V]) forget(keys ...K) {
 		delete(c.old, key)
 	}
 }
-
-// forgetAll drops everything.
-func (c *cache[K, V]) forgetAll() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.changes++
-	clear(c.young)
-	clear(c.old)
-}

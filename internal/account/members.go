@@ -37,6 +37,11 @@ func foldEmail(s string) (string, error) {
 // person with the address is looked at, so that the answer tells nothing of
 // them. Whom the operators add is the person that they vouch for, at once.
 func (d *Directory) AddMember(ctx context.Context, by *web.Principal, accountID, email, name string, role Role) (NewMember, error) {
+	return d.addMember(ctx, by, accountID, email, name, role, d.micros())
+}
+
+// addMember is AddMember with the time at which the person joined.
+func (d *Directory) addMember(ctx context.Context, by *web.Principal, accountID, email, name string, role Role, since int64) (NewMember, error) {
 	var faults errs.List
 	email, err := foldEmail(email)
 	gather(&faults, err)
@@ -75,7 +80,7 @@ func (d *Directory) AddMember(ctx context.Context, by *web.Principal, accountID,
 		} else if is {
 			return errs.At(errs.CodeExists, "/email", "a member of the account has this address already")
 		}
-		person, err := d.newMember(ctx, tx, by, accountID, Person{Email: email, Name: name}, role)
+		person, err := d.newMember(ctx, tx, by, accountID, Person{Email: email, Name: name}, role, since)
 		if err != nil {
 			return err
 		}
@@ -104,7 +109,7 @@ func (d *Directory) AddMember(ctx context.Context, by *web.Principal, accountID,
 
 // newMember stores the membership, and the person where there is none yet: one
 // of the account's own, or one of the operators'.
-func (d *Directory) newMember(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, p Person, role Role) (Person, error) {
+func (d *Directory) newMember(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, p Person, role Role, since int64) (Person, error) {
 	accepted := int64(0)
 	if p.home = accountID; by.Superoperator {
 		p.home, accepted = "", d.micros()
@@ -120,7 +125,7 @@ func (d *Directory) newMember(ctx context.Context, tx *db.Tx, by *web.Principal,
 	if len(memberships) >= MaxAccounts {
 		return person, errs.At(errs.CodeLimit, "/email", "the person belongs to %d accounts, which is the most", len(memberships))
 	}
-	return person, insertMember(ctx, tx, accountID, person.ID, role, d.micros(), accepted)
+	return person, insertMember(ctx, tx, accountID, person.ID, role, since, accepted)
 }
 
 // ensurePerson finds the person with the address in the same home, or stores
@@ -169,19 +174,25 @@ func (d *Directory) Members(ctx context.Context, accountID, after string, limit 
 	return list, err
 }
 
-// IsMember reports whether an address belongs to a member of the account who
-// has confirmed it: by accepting and signing in, or because the operators vouch
-// for the person. Nothing is sent to an address that an account only wrote down.
+// IsMember reports whether alert mail may go to an address: it belongs to a
+// member who has accepted, and it is confirmed by a mail to it, or the operators
+// vouch for it. A sign-in confirms nothing: an account has the invitation links
+// of the people that it invites.
 func (d *Directory) IsMember(ctx context.Context, accountID, email string) (is bool, err error) {
 	email, err = foldEmail(email)
 	if err != nil {
 		return false, nil
 	}
 	err = d.db.View(ctx, func(tx *db.Tx) error {
-		var n int
-		err := tx.QueryRow(ctx, `SELECT count(*) FROM member m JOIN person p ON p.id = m.person_id
-			WHERE m.account_id = $1 AND p.email = $2 AND m.accepted_at <> 0 AND (p.home = '' OR p.signed_in_at <> 0)`, accountID, email).Scan(&n)
-		is = n > 0
+		scan := func(row interface{ Scan(...any) error }) (s addressState, err error) {
+			err = row.Scan(&s.vouched, &s.by)
+			return s, err
+		}
+		states, err := collect(ctx, tx, scan, `SELECT p.home = '', p.confirmed_by FROM member m JOIN person p ON p.id = m.person_id
+			WHERE m.account_id = $1 AND p.email = $2 AND m.accepted_at <> 0`, accountID, email)
+		for _, s := range states {
+			is = is || s.confirmed(d.cfg.SendMail != nil)
+		}
 		return err
 	})
 	return is, err

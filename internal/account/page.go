@@ -47,6 +47,7 @@ type pages struct {
 // flashes are shown once on the page after a form.
 var flashes = page.Flashes{
 	"account-created":     "Account created.",
+	"confirmation-sent":   "Confirmation mail sent. Its link is valid for 24 hours.",
 	"invitation-declined": "Invitation declined.",
 	"member-removed":      "Member removed from this account.",
 	"operator-changed":    "Operator saved.",
@@ -72,6 +73,7 @@ func (d *Directory) Pages(kit *page.Kit) error {
 	p.addSignIn()
 	p.addTokens()
 	p.addMembers()
+	p.addConfirmations()
 	p.addProperties()
 	p.addProfile()
 	p.addAccounts()

@@ -189,8 +189,9 @@ func showLink(v *page.Visit, section string, data linkPage) error {
 type memberForm struct {
 	Role string
 
-	member Member
-	link   string // created just now
+	member       Member
+	link         string // created just now
+	confirmation Confirmation
 }
 
 func (p *pages) parseMember(v *page.Visit) (memberForm, error) {
@@ -200,14 +201,15 @@ func (p *pages) parseMember(v *page.Visit) (memberForm, error) {
 
 // memberPage is the data of the template "member".
 type memberPage struct {
-	Path     string
-	Member   memberView
-	Role     roleView
-	Roles    []roleView
-	Options  [][2]string // roles that the visitor may grant
-	CanWrite bool        // the visitor may change and remove the member
-	Changes  string      // audit log: changes of the membership
-	Faults   ui.Faults
+	Path      string
+	Member    memberView
+	Role      roleView
+	Roles     []roleView
+	Options   [][2]string // roles that the visitor may grant
+	CanWrite  bool        // the visitor may change and remove the member
+	Confirmed bool        // alert mail may go to the member's address
+	Changes   string      // audit log: changes of the membership
+	Faults    ui.Faults
 }
 
 func (p *pages) showMember(v *page.Visit) error {
@@ -220,13 +222,18 @@ func (p *pages) showMember(v *page.Visit) error {
 
 func (p *pages) renderMember(v *page.Visit, f *memberForm, faults ui.Faults) error {
 	m := f.member
+	confirmed, err := p.AddressConfirmed(v.Context(), v.Account, m.ID)
+	if err != nil {
+		return err
+	}
 	data := memberPage{
-		Path:     MembersPath(v.Account),
-		Member:   p.memberView(v, m),
-		Role:     roleView{m.Role, m.Role.Description()},
-		CanWrite: mayChangeMember(v, m),
-		Changes:  changesLink(v, "member", m.ID),
-		Faults:   faults,
+		Confirmed: confirmed,
+		Path:      MembersPath(v.Account),
+		Member:    p.memberView(v, m),
+		Role:      roleView{m.Role, m.Role.Description()},
+		CanWrite:  mayChangeMember(v, m),
+		Changes:   changesLink(v, "member", m.ID),
+		Faults:    faults,
 	}
 	data.Roles, data.Options = rolesOf(v)
 	return v.Show(page.View{Section: "members", Title: m.Name, Template: "member", Status: faults.Status, Data: data})

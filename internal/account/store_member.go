@@ -108,19 +108,21 @@ type Member struct {
 	CreatedOn     web.Time `json:"created_on"`
 	InvitedUntil  web.Time `json:"invited_until,omitzero" doc:"Until when the newest sign-in link of a pending member is good; missing when none is left"`
 	LastEnteredOn web.Time `json:"last_entered_on,omitzero" doc:"When a session of the member entered this account last"`
+	Confirmed     bool     `json:"email_confirmed" doc:"The person has opened a link in a mail to the address, or the operators vouch for it. Alert mail goes to confirmed addresses only"`
 
 	accepted bool
 	ours     bool // the person is the account's own
 }
 
 const selectMember = `SELECT p.id, p.email, p.name, m.role, p.signed_in_at, m.created_at, m.accepted_at, m.entered_at,
-		COALESCE((SELECT max(l.expires_at) FROM link l WHERE l.person_id = p.id), 0), p.home
+		COALESCE((SELECT max(l.expires_at) FROM link l WHERE l.person_id = p.id), 0), p.home, p.confirmed_by
 	FROM member m JOIN person p ON p.id = m.person_id WHERE m.account_id = $1`
 
 func scanMember(row interface{ Scan(...any) error }) (m Member, err error) {
 	var signedIn, created, accepted, entered, invited int64
-	var home string
-	err = row.Scan(&m.ID, &m.Email, &m.Name, &m.Role, &signedIn, &created, &accepted, &entered, &invited, &home)
+	var home, confirmedBy string
+	err = row.Scan(&m.ID, &m.Email, &m.Name, &m.Role, &signedIn, &created, &accepted, &entered, &invited, &home, &confirmedBy)
+	m.Confirmed = addressState{home == "", confirmedBy}.confirmed(true)
 	m.CreatedOn, m.LastEnteredOn = moment(created), moment(entered)
 	m.accepted, m.ours = accepted != 0, home != ""
 	if m.Status = StatusPending; m.accepted && signedIn != 0 {

@@ -96,7 +96,10 @@ func enter(ctx context.Context, tx *db.Tx, sessionID, accountID string) (bool, e
 
 // entered are the accounts that a session has entered.
 func entered(ctx context.Context, tx *db.Tx, sessionID string) ([]string, error) {
-	scan := func(row interface{ Scan(...any) error }) (s string, err error) { return s, row.Scan(&s) }
+	scan := func(row interface{ Scan(...any) error }) (s string, err error) {
+		err = row.Scan(&s)
+		return s, err
+	}
 	return collect(ctx, tx, scan, `SELECT account_id FROM session_account WHERE session_id = $1 ORDER BY account_id LIMIT $2`, sessionID, MaxAccounts)
 }
 
@@ -204,6 +207,9 @@ func (d *Directory) purge(ctx context.Context) error {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM session_account WHERE session_id NOT IN (SELECT id FROM session)`); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM confirmation WHERE expires_at <= $1`, now); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `DELETE FROM known_network WHERE at <= $1`, now-networkTime.Microseconds())

@@ -77,16 +77,21 @@ func Alias(s string) (string, error) {
 	return folded, nil
 }
 
+// notOfScheme reports whether a URL's scheme cannot have the character.
+func notOfScheme(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("+-.", r)
+}
+
 // origin reads what [Alias] takes, in lower case.
 func origin(s string) (canonical string, ok bool) {
 	scheme, rest, found := strings.Cut(s, "://")
-	if !found {
-		scheme, rest = "", s
-	} else if scheme == "" || strings.ContainsFunc(scheme, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("+-.", r)
-	}) {
+	switch {
+	case !found:
+		scheme = ""
+		rest = s
+	case scheme == "" || strings.ContainsFunc(scheme, notOfScheme):
 		return "", false
-	} else {
+	default:
 		scheme += "://"
 	}
 	if ap, err := netip.ParseAddrPort(rest); err == nil && ap.Addr().Zone() == "" {

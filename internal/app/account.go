@@ -11,10 +11,15 @@ import (
 // newAccount constructs accounts, members, tokens and properties.
 func (a *App) newAccount(ctx context.Context, env feature.Env) (feature.Feature, error) {
 	var err error
+	send, err := a.sendMail()
+	if err != nil {
+		return feature.Feature{}, err
+	}
 	a.Account, err = account.New(account.Config{
 		Env:            env,
 		BootstrapToken: a.Config.BootstrapToken,
 		Secure:         strings.HasPrefix(a.Config.ExternalURL, "https:") || a.Config.TLSCert != "",
+		SendMail:       send,
 	})
 	if err != nil {
 		return feature.Feature{}, err

@@ -65,6 +65,7 @@ type step struct {
 }
 
 func TestNoLinkOrFormOfAnyPageLeadsNowhere(t *testing.T) {
+	t.Parallel()
 	s := newCrawled(t)
 	crawls := map[string]*crawl{}
 	for _, role := range crawlRoles {

@@ -126,6 +126,7 @@ func lacksQuark(t *testing.T, where, text string) {
 // An erasure without fields takes all that the catalogue calls personal, from
 // the record and from every copy that Belfry made of it.
 func TestAnErasureReachesEveryCopy(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.team("crm", crmCatalogue)
 	account := s.account("Acme")

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"encoding/json"
+	"html"
 	"net/http"
 	"regexp"
 	"strings"
@@ -34,6 +35,30 @@ func TestTheExplorersHeadCountsWhatItsFiltersShow(t *testing.T) {
 	if after := head(base + "?resource_product=dns"); before == after || !strings.Contains(after, "3 of ") {
 		t.Errorf("the head says %q, and after another event %q", before, after)
 	}
+	// A page without Live says what its list does not show.
+	shown := v.get(base + "?resource_product=dns")
+	asksFor := func(p page) string {
+		t.Helper()
+		found := regexp.MustCompile(`id="audit-size" hx-get="([^"]*seen=[0-9]+)"`).FindStringSubmatch(p.body)
+		if found == nil {
+			t.Fatalf("the head does not ask again: %s", p.body)
+		}
+		return html.UnescapeString(found[1])
+	}
+	poll := asksFor(shown)
+	if got := head(poll); strings.Contains(got, "new event") {
+		t.Errorf("the head says %q while nothing is new", got)
+	}
+	s.append(id, change("four", "ana", nil), change("other", "bo", m{"resource": m{"product": "mail", "type": "t", "id": "1"}}))
+	fresh := v.get(poll, "HX-Request", "true", "HX-Target", "p#audit-size")
+	fresh.has(t, `<a class="sub-link" href="`+base+`?resource_product=dns">1 new event, show</a>`, "seen=")
+	if again := asksFor(fresh); again != poll {
+		t.Errorf("the head asks for %s instead of %s", again, poll)
+	}
+	if got := head(strings.Replace(poll, "seen=", "seen=x", 1)); strings.Contains(got, "new event") {
+		t.Errorf("rows that Live has shown are new: %q", got)
+	}
+	shown.lacks(t, "new event")
 	if got := head(base); strings.Contains(got, " of ") {
 		t.Errorf("without filters the head says %q", got)
 	}

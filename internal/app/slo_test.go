@@ -16,6 +16,7 @@ import (
 // TestABurnIsSeenFromTheBusToThePage plays the middle of the story: a change, an
 // outage, the alert on its topic, the page with the change as a mark.
 func TestABurnIsSeenFromTheBusToThePage(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.account("Acme")
 	v := s.member(id, "ana@acme.example", "owner")
@@ -76,7 +77,7 @@ func TestABurnIsSeenFromTheBusToThePage(t *testing.T) {
 	}
 	base := "/accounts/" + id + "/objectives"
 	v.get(base).has(t, "1 objective is burning its budget too fast.", "checkout", "shop.example")
-	v.get(base+"/"+objective.ID).has(t, "checkout is burning its budget", "wwwtimeout.shop.example", "/audit?event=timeout", "1h/5m fires")
+	v.get(base+"/"+objective.ID).has(t, "checkout is burning its budget", "wwwtimeout.shop.example", "/audit?event=timeout", "1h/5m fired")
 	v.get("/accounts/"+id+"/audit").has(t, "created the objective")
 	// Overview, list and objective say the same sentence: that of the moment, and
 	// not the one of the alert's beginning.

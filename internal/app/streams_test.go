@@ -32,6 +32,7 @@ func (s *site) streamPaths(account, job string) (operations, pages []string) {
 // A download of a small record ends by itself; that it is watched, too, is
 // checked whenever one is opened (web panics otherwise).
 func TestEveryStreamEndsWhenItsCredentialIsTakenAway(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, func(c *app.Config) { c.StreamRecheck = 50 * time.Millisecond })
 	account := s.account("Acme")
 	s.append(account, change("1", "bo", nil))

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -38,7 +39,7 @@ type StreamInput struct {
 
 // ExportInput asks for a file of events.
 type ExportInput struct {
-	Format string `query:"format" enum:"ndjson,csv" default:"ndjson"`
+	Format string `query:"format" enum:"ndjson,csv,ocsf" default:"ndjson" doc:"ocsf: one OCSF event a line, for a SIEM"`
 	From   string `query:"from" pattern:"^[0-9]{1,18}$" doc:"First seq of a provable export; the default is 0"`
 	To     string `query:"to" pattern:"^[0-9]{1,18}$" doc:"End of a provable export (exclusive); the default is the log's size"`
 	Size   string `query:"size" pattern:"^[0-9]{1,18}$" doc:"Size of the checkpoint that the export's hashes lead to; the default is the log's size"`
@@ -52,7 +53,7 @@ func (f *Feature) registerRead(api *web.API) {
 		Path:        "/accounts/{account_id}/audit/events/{event_id}",
 		ID:          "get-audit-event",
 		Tag:         "Audit log",
-		Permission:  "audit:read",
+		Permission:  account.AuditRead,
 		Summary:     "Read one event",
 		Description: "With its sentence, diff and whether a signed checkpoint covers it.",
 	}, f.get)
@@ -60,7 +61,7 @@ func (f *Feature) registerRead(api *web.API) {
 		Path:       "/accounts/{account_id}/audit/summary",
 		ID:         "summarise-audit-log",
 		Tag:        "Audit log",
-		Permission: "audit:read",
+		Permission: account.AuditRead,
 		Summary:    "Count events by product, action, actor, interface or day",
 		Description: "Events that happened from since (included) to before (not included), to the microsecond. Actors " +
 			"are told apart by type and id.",
@@ -69,7 +70,7 @@ func (f *Feature) registerRead(api *web.API) {
 		Path:        "/accounts/{account_id}/audit/stream",
 		ID:          "stream-audit-events",
 		Tag:         "Audit log",
-		Permission:  "audit:read",
+		Permission:  account.AuditRead,
 		Summary:     "Live tail (server-sent events)",
 		Description: "One message an event, its id is the seq; Last-Event-ID or from goes on after it.",
 		Stream:      true,
@@ -79,7 +80,7 @@ func (f *Feature) registerRead(api *web.API) {
 		Path:       "/accounts/{account_id}/audit/export",
 		ID:         "export-audit-events",
 		Tag:        "Audit log",
-		Permission: "audit:export",
+		Permission: account.AuditExport,
 		Summary:    "Export events",
 		Description: "format=ndjson with from and to (or nothing) is provable with `belfry verify`. With since, " +
 			"before or filters the export begins with a line that says that it is not complete.",
@@ -209,10 +210,10 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 	case filtered && ranged:
 		return web.Stream{}, errs.At(errs.CodeInvalid, "from",
 			"from and to make a provable export, since, before and filters one that is not; give one or the other")
-	case in.Format == "csv" && ranged:
+	case in.Format != "ndjson" && ranged:
 		return web.Stream{}, errs.At(errs.CodeInvalid, "format", "a provable export is NDJSON")
 	}
-	if filtered || in.Format == "csv" {
+	if filtered || in.Format != "ndjson" {
 		return f.exportFiltered(ctx, account, in)
 	}
 	size, err := f.reader.Size(ctx, account)
@@ -263,15 +264,12 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 		return web.Stream{}, err
 	}
 	q := ledger.Query{Since: since, Before: before, Filters: filters}
-	s := web.Stream{ContentType: "application/x-ndjson", Filename: "audit-" + account + "." + in.Format}
+	s := web.Stream{ContentType: "application/x-ndjson", Filename: "audit-" + account + extensionOf(in.Format)}
 	if in.Format == "csv" {
 		s.ContentType = "text/csv; charset=utf-8"
 	}
 	s.Write = func(ctx context.Context, w *web.StreamWriter) error {
-		if in.Format == "csv" {
-			return f.writeCSV(ctx, w, account, q, nil)
-		}
-		return f.writeNDJSON(ctx, w, account, q, nil)
+		return f.writeAs(in.Format)(ctx, w, account, q, nil)
 	}
 	return s, nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -36,7 +37,7 @@ type ExportRequest struct{ Body AuditExportStart }
 
 // AuditExportStart says which events a file of an export has.
 type AuditExportStart struct {
-	Format string `json:"format,omitempty" enum:"ndjson,csv" default:"ndjson"`
+	Format string `json:"format,omitempty" enum:"ndjson,csv,ocsf" default:"ndjson" doc:"ocsf: one OCSF event a line, for a SIEM"`
 	Since  string `json:"since,omitempty" minLength:"1" doc:"Date or RFC 3339. Without since, before and filters the export is complete and provable"`
 	Before string `json:"before,omitempty" minLength:"1" doc:"Date or RFC 3339"`
 	// Filters by the names of the v2 list; several values are alternatives.
@@ -47,10 +48,10 @@ type AuditExportStart struct {
 // busRetention is how long the topics that hold events, or parts of them, keep a
 // record.
 func (f *Feature) registerJobs(api *web.API, queue *jobs.Queue, busRetention time.Duration) {
-	queue.Register(jobs.Kind{Name: jobExport, Permission: "audit:export", Run: f.runExport})
+	queue.Register(jobs.Kind{Name: jobExport, Permission: account.AuditExport, Run: f.runExport})
 	queue.Register(jobs.Kind{
 		Name:       jobErase,
-		Permission: "audit:erase",
+		Permission: account.AuditErase,
 		Private:    true,
 		Run: func(ctx context.Context, j *jobs.Job) (any, error) {
 			return f.runErasure(ctx, j, queue, busRetention)
@@ -60,7 +61,7 @@ func (f *Feature) registerJobs(api *web.API, queue *jobs.Queue, busRetention tim
 		Path:        "/accounts/{account_id}/audit/exports",
 		ID:          "start-audit-export",
 		Tag:         "Audit log",
-		Permission:  "audit:export",
+		Permission:  account.AuditExport,
 		Idempotent:  true,
 		Status:      202,
 		Summary:     "Start an export",
@@ -71,7 +72,7 @@ func (f *Feature) registerJobs(api *web.API, queue *jobs.Queue, busRetention tim
 		Path:       "/accounts/{account_id}/audit/erasures",
 		ID:         "start-audit-erasure",
 		Tag:        "Audit log",
-		Permission: "audit:erase",
+		Permission: account.AuditErase,
 		Idempotent: true,
 		Status:     202,
 		Summary:    "Erase personal fields",
@@ -146,7 +147,7 @@ func (f *Feature) runExport(ctx context.Context, j *jobs.Job) (any, error) {
 	if in.Format == "csv" {
 		mediaType = "text/csv; charset=utf-8"
 	}
-	w, err := j.File(ctx, "audit-"+j.AccountID+"."+in.Format, mediaType)
+	w, err := j.File(ctx, "audit-"+j.AccountID+extensionOf(in.Format), mediaType)
 	if err != nil {
 		return nil, err
 	}
@@ -169,11 +170,7 @@ func (f *Feature) runExport(ctx context.Context, j *jobs.Job) (any, error) {
 			j.Progress(float64(n) / float64(total))
 		}
 	}
-	if in.Format == "csv" {
-		err = f.writeCSV(ctx, counted, j.AccountID, q, each)
-	} else {
-		err = f.writeNDJSON(ctx, counted, j.AccountID, q, each)
-	}
+	err = f.writeAs(in.Format)(ctx, counted, j.AccountID, q, each)
 	return map[string]any{"events": n, "bytes": counted.n, "complete": false}, err
 }
 

@@ -26,7 +26,9 @@ type explorerPage struct {
 	Size    int64
 	Signed  ledger.SignedHead
 	Matched string // how many events fit the filters; "" without filters, or when it is not known
-	Self    string // this page, for the part of the head that is asked for again
+	Self    string // this page
+	Poll    string // the part of the head that is asked for again
+	New     newRows
 	Tabs    []ui.Link
 	Framed  bool
 	Query   string
@@ -152,6 +154,14 @@ func (p *pages) explorer(pv *page.Visit) error {
 	data.Self = v.Request.URL.Path + query(withoutOpen(v.Request.URL.Query()))
 	if fragment == headID {
 		return p.head(v, data, s)
+	}
+	if fragment == "" { // before the rows: an event that comes in between is counted rather than missed
+		if data.Size, err = p.reader.Size(s.Context(), s.Account); err != nil {
+			return err
+		}
+		if err := p.fillNew(data, s); err != nil {
+			return err
+		}
 	}
 	if fragment != "detail" {
 		if err := p.fillRows(data, s); err != nil {

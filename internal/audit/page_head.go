@@ -16,6 +16,9 @@ func (p *pages) head(v visit, data *explorerPage, s state) error {
 	if err := p.fillSize(data, s); err != nil {
 		return err
 	}
+	if err := p.fillNew(data, s); err != nil {
+		return err
+	}
 	if s.filtered() && s.text == "" { // to look for a text again and again would cost too much
 		if err := p.fillRows(data, s); err != nil {
 			return err
@@ -41,7 +44,7 @@ func (s state) filtered() bool {
 // withoutOpen leaves out of a page's parameters the open event and the place in
 // the list.
 func withoutOpen(q url.Values) url.Values {
-	for _, own := range []string{"event", "tab", "verify", "cursor"} {
+	for _, own := range []string{"event", "tab", "verify", "cursor", seenParameter} {
 		q.Del(own)
 	}
 	return q

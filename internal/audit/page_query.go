@@ -15,7 +15,7 @@ import (
 // text), views (shown), event (open), tab and cursor.
 
 // ownParameters are the pages' own.
-var ownParameters = []string{"q", "views", "event", "tab", "verify", "cursor", "since", "before"}
+var ownParameters = []string{"q", "views", "event", "tab", "verify", "cursor", "since", "before", seenParameter}
 
 // special are fields that filters resolves beyond those of Fields.
 var special = []string{"account_name", "audit_log_id", "product_category"}

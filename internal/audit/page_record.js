@@ -70,7 +70,12 @@ let asked = 0;
 function head() {
   const size = document.getElementById("audit-size");
   if (!size || asked) return;
-  asked = setTimeout(() => { asked = 0; window.htmx?.trigger(size, "every"); }, 1000);
+  // The rows are shown: the server counts new ones from here on.
+  asked = setTimeout(() => {
+    asked = 0;
+    size.setAttribute("hx-get", size.getAttribute("hx-get").replace(/([?&]seen=)\d+/, "$1"));
+    window.htmx?.trigger(size, "every");
+  }, 1000);
 }
 
 all();

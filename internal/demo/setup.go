@@ -23,7 +23,7 @@ const (
 )
 
 // ids are what the set-up makes and names again.
-type ids struct{ account, producer, storefrontZone, quietZone, hook string }
+type ids struct{ account, producer, storefrontZone, quietZone string }
 
 // setUp makes the account, its people, its product team, its objectives and
 // its past, and only then its notification policies, so that nothing of the past
@@ -69,12 +69,13 @@ func (d *demo) people(ctx context.Context, s *State, made *ids) error {
 		return err
 	}
 	s.Account, made.account = account.ID, "/accounts/"+account.ID
+	joined := time.Now().Add(-weeks * 7 * 24 * time.Hour).UTC().Format(time.RFC3339) // the beginning of the past that they made
 	var links []string
 	for _, m := range [][3]string{{visitor, visitorIs, "owner"}, {ana.Email, ana.Name, "admin"}, {ben.Email, ben.Name, "editor"}, {chen.Email, chen.Name, "viewer"}} {
 		var member struct {
 			SignIn string `json:"sign_in_url"`
 		}
-		if err := d.api.JSON(ctx, http.MethodPost, made.account+"/members", map[string]any{"email": m[0], "name": m[1], "role": m[2]}, &member); err != nil {
+		if err := d.api.JSON(ctx, http.MethodPost, made.account+"/members", map[string]any{"email": m[0], "name": m[1], "role": m[2], "since": joined}, &member); err != nil {
 			return err
 		}
 		if m[0] != visitor { // who comes by the link on the terminal

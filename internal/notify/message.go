@@ -12,7 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// labels is what notifications store of a delivery beside what the engine knows.
+// labels are the attributes of a delivery that only notifications know.
 type labels struct {
 	Event     event.AlertEvent `json:"event"`
 	PolicyID  string           `json:"policy_id,omitempty"`
@@ -29,7 +29,7 @@ func (l labels) encode() string {
 	return string(b)
 }
 
-// outgoing is what is kept in memory with a delivery.
+// outgoing is kept in memory with a delivery.
 type outgoing struct {
 	labels
 	alert *prepared // just stored by this process; nil = in the database
@@ -70,7 +70,7 @@ func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Mess
 			return nil, nil, err
 		}
 		if !member {
-			return nil, notSent(d.URL + " is no longer a member of the account"), nil
+			return nil, notSent(n.whyNoMail(ctx, it.Tenant, d.URL)), nil
 		}
 	}
 	m := n.newMessage(d, it.ID)

@@ -55,7 +55,11 @@ type notificationsPage struct {
 }
 
 func (p *pages) showNotifications(v *page.Visit) error {
-	out := notificationsPage{Path: NotificationsPath(v.Account), May: v.Can(account.NotificationsWrite), Alerts: AlertsPath(v.Account)}
+	out := notificationsPage{
+		Path:   NotificationsPath(v.Account),
+		May:    v.Can(account.NotificationsWrite),
+		Alerts: AlertsPath(v.Account),
+	}
 	hooks, err := p.Webhooks(v.Context(), v.Account)
 	if err != nil {
 		return err
@@ -90,11 +94,18 @@ func (p *pages) showNotifications(v *page.Visit) error {
 	}
 	for _, m := range mail {
 		if used[m.URL] {
-			out.Mail = append(out.Mail, shownWebhookOf(v.Account, m))
+			s := shownWebhookOf(v.Account, m)
+			if s.Unconfirmed, err = p.unconfirmed(v.Context(), v.Account, m.URL); err != nil {
+				return err
+			}
+			out.Mail = append(out.Mail, s)
 		}
 	}
 	list, _, err := p.history(v.Context(), v.Account, time.Time{}, time.Time{}, 0, 20)
 	if err != nil {
+		return err
+	}
+	if err := p.entitle(v.Context(), v.Account, list); err != nil {
 		return err
 	}
 	for _, d := range list {
@@ -107,7 +118,7 @@ func (p *pages) showNotifications(v *page.Visit) error {
 	return v.Show(page.View{Template: "notifications", Section: "notifications", Title: "Notifications", Data: out})
 }
 
-// Summary is what the delivery's message was about.
+// Summary is the subject of the delivery's message.
 func (d Delivery) Summary() string { return d.summary }
 
 func (p *pages) shownPolicy(v *page.Visit, one Policy, names map[string]string) (shownPolicy, error) {
@@ -184,7 +195,11 @@ func (p *pages) showDelivery(v *page.Visit) error {
 	if err != nil {
 		return err
 	}
-	out := deliveryPage{Row: rowOf(v.Account, d), Back: NotificationsPath(v.Account), MayReplay: v.Can(account.DeliveriesReplay) && d.State != delivery.StateWaiting}
+	out := deliveryPage{
+		Row:       rowOf(v.Account, d),
+		Back:      NotificationsPath(v.Account),
+		MayReplay: v.Can(account.DeliveriesReplay) && d.State != delivery.StateWaiting,
+	}
 	out.Row.Alone = true
 	if d.State == delivery.StateWaiting || p.Now().Sub(d.CreatedAt.Time) < 10*time.Minute {
 		out.Self = out.Row.Href

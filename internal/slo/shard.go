@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -258,7 +259,7 @@ func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 		}
 		took := f.now().Sub(began)
 		err = f.store(ctx, b, s)
-		if err == errStale && attempt < 5 {
+		if errors.Is(err, errStale) && attempt < 5 {
 			f.drop(b.Partition) // an objective changed, or another process had the shard
 			continue
 		}

@@ -26,7 +26,7 @@ type Past struct {
 	Told        bool     `json:"told" doc:"It was sent as an alert. Replayed history is not"`
 	Correlation string   `json:"correlation_id"`
 
-	objective string
+	objective, name string // the objective's id, and its name at the time
 }
 
 // pastCursor is the position in a list of transitions.
@@ -83,6 +83,7 @@ func readPast(ctx context.Context, tx *db.Tx, query string, args ...any) (list [
 			Told:        d.Told,
 			Correlation: alertID(d.Objective.ID, d.Pair.key(), d.Since, Start),
 			objective:   d.Objective.ID,
+			name:        d.Objective.Name,
 		})
 		return nil
 	}, query, args...)

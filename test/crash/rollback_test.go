@@ -19,6 +19,7 @@ import (
 const codeSigningStopped = 12006
 
 func TestAnOldCopyOfTheDatabaseIsNotSigned(t *testing.T) {
+	t.Parallel()
 	for _, more := range []int{0, 3, 12} { // events after the restore: fewer than were lost, and more
 		t.Run(fmt.Sprintf("and %d events more", more), func(t *testing.T) {
 			data, token := filepath.Join(t.TempDir(), "data"), id.Secret(40)

@@ -204,6 +204,7 @@ func counted(t *testing.T, g prometheus.Gatherer, name string) (sum float64) {
 }
 
 func TestPastTheLimitRecordsAreRefusedUntilThereIsRoom(t *testing.T) {
+	t.Parallel()
 	b := started(t, broker.Config{Topics: []bus.Topic{{Name: "a"}}})
 	publish(t, b.Cluster(), "a", 10, 100)
 	b.SetDiskShare(1e-12)

@@ -48,6 +48,7 @@ func fill(t *testing.T, disk string) string {
 }
 
 func TestAFullDiskRefusesRecordsAndRecoversWithoutARestart(t *testing.T) {
+	t.Parallel()
 	disk := smallDisk(t)
 	dir := filepath.Join(disk, "bus")
 	b := started(t, broker.Config{DataDir: dir, DiskShare: 1, Topics: []bus.Topic{{Name: "a"}, {Name: "b"}}})

@@ -19,6 +19,7 @@ import (
 // A broker answers one request of a connection after the other: a farewell would wait
 // behind a join, and that for as long as a dead member's session lasts.
 func TestAConsumerStopsThoughItsGroupWaitsForADeadMember(t *testing.T) {
+	t.Parallel()
 	grouped(t, func(t *testing.T, w *world) {
 		topic := w.topic(2)
 		dead, err := w.cluster.Client("dead", kgo.ConsumerGroup(topic), kgo.ConsumeTopics(topic),
@@ -68,6 +69,7 @@ func TestAConsumerStopsThoughItsGroupWaitsForADeadMember(t *testing.T) {
 
 // Where nothing is published there is no good poll that could end a fault.
 func TestAnIdleConsumerIsReadyAgainAfterItLostItsSession(t *testing.T) {
+	t.Parallel()
 	grouped(t, func(t *testing.T, w *world) {
 		topic := w.topic(1)
 		log := &records{}

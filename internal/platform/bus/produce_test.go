@@ -15,6 +15,7 @@ import (
 )
 
 func TestARefusedMessageHasAKind(t *testing.T) {
+	t.Parallel()
 	everywhere(t, func(t *testing.T, w *world) {
 		p, err := bus.NewProducer(bus.ProducerConfig{Cluster: w.cluster, MaxMessageBytes: 8 << 20, Timeout: 5 * time.Second})
 		if err != nil {

@@ -111,6 +111,7 @@ func (w *world) inject(topic string, batch []byte) bool {
 }
 
 func TestABatchThatCannotBeDecodedIsSkippedAndTold(t *testing.T) {
+	t.Parallel()
 	for name, batch := range undecodable(t) {
 		t.Run(name, func(t *testing.T) {
 			everywhere(t, func(t *testing.T, w *world) {
@@ -163,6 +164,7 @@ func TestABatchThatCannotBeDecodedIsSkippedAndTold(t *testing.T) {
 }
 
 func TestATableReadsPastABatchThatCannotBeDecoded(t *testing.T) {
+	t.Parallel()
 	for name, batch := range undecodable(t) {
 		t.Run(name, func(t *testing.T) {
 			w := embedded(t, "")
@@ -281,6 +283,7 @@ func TestAClientThatJoinsTheGroupOfAConsumerThatIsAloneTakesNothing(t *testing.T
 // Past one machine a group is needed. A member that is not Belfry's may take
 // partitions from it; readiness says so, and the lag is still told.
 func TestPartitionsThatAForeignMemberTookAreAFault(t *testing.T) {
+	t.Parallel()
 	grouped(t, func(t *testing.T, w *world) {
 		topic := w.topic(1)
 		cfg := bus.Config{

@@ -20,7 +20,8 @@ type Job struct {
 	AccountID string
 	Kind      string
 	Input     json.RawMessage
-	Attempt   int // from 1
+	Attempt   int  // from 1
+	Resumed   bool // an earlier attempt had called Begin or made progress
 
 	queue    *Queue
 	owner    string       // holder of the lease
@@ -36,6 +37,19 @@ func (j *Job) Progress(done float64) {
 	if !math.IsNaN(done) {
 		j.progress.Store(int64(min(max(done, 0), 1) * 1e6))
 	}
+}
+
+// Begin stores that the job changes something from here on: a later attempt finds
+// Resumed set. [db.ErrLeaseLost]: another worker may have the job.
+func (j *Job) Begin(ctx context.Context) error {
+	j.progress.CompareAndSwap(0, 1)
+	return j.queue.db.Tx(ctx, func(tx *db.Tx) error {
+		if err := j.lease().Fence(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE job SET progress = $1 WHERE id = $2`, j.progress.Load(), j.ID)
+		return err
+	})
 }
 
 // File opens the job's only file. It can be downloaded for 24 hours after the job

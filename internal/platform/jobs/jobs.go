@@ -66,6 +66,7 @@ type Config struct {
 	Poll       time.Duration // interval of looking for jobs that other processes queued; 0 = 1 s
 	PerAccount int           // open jobs of an account; 0 = 20
 	Attempts   int           // starts of one job; 0 = 5
+	Pause      time.Duration // before a job starts again, times its attempts so far; 0 = 10 s
 	MaxFile    int64         // bytes of one job's file; 0 = 4 GiB
 	KeptBytes  int64         // bytes of all files of an account; 0 = 4 GiB
 }
@@ -103,6 +104,7 @@ func New(d *db.DB, cfg Config, log *slog.Logger) *Queue {
 	cfg.Poll = cmp.Or(cfg.Poll, time.Second)
 	cfg.PerAccount = cmp.Or(cfg.PerAccount, 20)
 	cfg.Attempts = cmp.Or(cfg.Attempts, 5)
+	cfg.Pause = cmp.Or(cfg.Pause, 10*time.Second)
 	cfg.MaxFile = cmp.Or(cfg.MaxFile, 4<<30)
 	cfg.KeptBytes = cmp.Or(cfg.KeptBytes, 4<<30)
 	return &Queue{
@@ -244,9 +246,11 @@ func (q *Queue) work(ctx context.Context, row jobRow) {
 		Kind:      row.Kind,
 		Input:     row.Input,
 		Attempt:   int(row.Attempts),
+		Resumed:   row.Progress > 0,
 		queue:     q,
 		owner:     row.Owner,
 	}
+	job.progress.Store(row.Progress)
 	q.mu.Lock()
 	q.running[row.ID] = func() { cancel(errCancelled) }
 	q.mu.Unlock()
@@ -276,7 +280,7 @@ func (q *Queue) work(ctx context.Context, row jobRow) {
 	case err != nil && ctx.Err() != nil:
 		err = q.requeue(late, job, 0, 1)
 	case errs.KindOf(err) == errs.Unavailable && job.Attempt < q.cfg.Attempts:
-		err = q.requeue(late, job, time.Duration(job.Attempt)*10*time.Second, 0)
+		err = q.requeue(late, job, time.Duration(job.Attempt)*q.cfg.Pause, 0)
 	default:
 		err = q.end(late, job, result, err)
 		if err == nil && q.kinds[row.Kind].Private {
