@@ -81,7 +81,10 @@ func open(ctx context.Context, o options) (*bench, error) {
 	if b.binary, err = process.Build(ctx, b.dir); err != nil {
 		return nil, err
 	}
-	return b, b.save()
+	if err := b.save(); err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 // loadState reads what an earlier run left in the folder, or begins a new one.
@@ -191,7 +194,7 @@ func (b *bench) close() {
 	}
 	if admin, err := sql.Open("pgx", os.Getenv("BELFRY_TEST_POSTGRES")); err == nil {
 		defer admin.Close()
-		if _, err := admin.Exec(`DROP DATABASE IF EXISTS ` + b.state.Database + ` WITH (FORCE)`); err != nil {
+		if _, err := admin.ExecContext(context.Background(), `DROP DATABASE IF EXISTS `+b.state.Database+` WITH (FORCE)`); err != nil {
 			b.say("%v", err)
 		}
 	}

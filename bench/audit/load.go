@@ -40,7 +40,10 @@ func (b *bench) load(ctx context.Context) error {
 	stopped, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- a.Audit.Ledger().Run(stopped) }()
-	defer func() { cancel(); <-ended }()
+	defer func() {
+		cancel()
+		_ = <-ended // the end of what was cancelled
+	}()
 
 	t := b.out.Table("Resident events", "what", "events", "took", "events/s", "CPU us/event")
 	for _, part := range []struct {

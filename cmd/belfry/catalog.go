@@ -186,7 +186,8 @@ func putCatalogue(ctx context.Context, c *client.Client, path string, file *cata
 	if err != nil {
 		return out, err
 	}
-	return out, json.Unmarshal(env.Result, &out)
+	err = json.Unmarshal(env.Result, &out)
+	return out, err
 }
 
 // fileArgument reads the flags, which may stand before and behind the one

@@ -34,7 +34,7 @@ func openInput(name string) (io.ReadCloser, error) {
 		text = bufio.NewReaderSize(z, 1<<16)
 	}
 	if head, _ := text.Peek(3); bytes.Equal(head, []byte("\ufeff")) {
-		text.Discard(3)
+		_, _ = text.Discard(3) // it was peeked at
 	}
 	return input{text, file}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,7 +57,7 @@ func (s foreign) Format(f fmt.State, verb rune) {
 
 // errorLines gives the text of an error: a line for each that was joined.
 func errorLines(err error) []string {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // the tree of errors is walked here
 	case interface{ Unwrap() []error }:
 		var lines []string
 		for _, one := range e.Unwrap() {
@@ -114,7 +115,7 @@ type printer struct {
 func (p *printer) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	text := append(p.tail, b...)
+	text := slices.Concat(p.tail, b)
 	whole := len(text) - unfinished(text)
 	p.tail = append([]byte(nil), text[whole:]...)
 	if _, err := io.WriteString(p.to, strict.VisibleLines(string(text[:whole]))); err != nil {

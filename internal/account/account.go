@@ -11,12 +11,14 @@
 //	session --sign-out, 12 h idle, 30 d, role gone--> ended
 //	token   --revoked, expires_on-->                  ended
 //
-// Invariants: nobody hands out a permission that they do not have; an account
-// keeps at least one owner once it has one; an account decides over the persons
-// that it invited, and over nobody else: an address is one person in each
-// account that invites it and one of the operators', and only that one belongs
-// to several accounts, each of which it has accepted; secrets are stored as
-// hashes and shown once.
+// Invariants:
+//   - A principal grants only permissions that it has itself.
+//   - An account keeps at least one owner once it has one.
+//   - An account manages only the persons that it invited. An address is one
+//     person in each account that invites it, and one more if an operator added
+//     it; only that one is a member of several accounts, each of which it has
+//     accepted.
+//   - Secrets are stored as hashes and shown once.
 //
 // Revocation is immediate in this process; other processes follow within
 // [cacheTime], the age at which a cached credential is read again.
@@ -55,9 +57,8 @@ const (
 	cachedRefs   = 200_000
 )
 
-// Installation is the id of the account in whose record the acts of the
-// installation itself stand (sign-ins of operators). It comes into being with
-// the first of them.
+// Installation is the id of the account whose audit log has the events of the
+// installation itself (sign-ins of operators). It is created with the first one.
 const Installation = "00000000000070008000000000000000"
 
 //go:embed schema/*.sql
@@ -94,7 +95,7 @@ type Directory struct {
 	metrics   *metrics
 	denials   *denials
 	uses      *uses
-	attempts  *attempts
+	limiter   *throttle
 	hashing   *hashing
 	cross     *http.CrossOriginProtection
 
@@ -113,7 +114,7 @@ func New(cfg Config) (*Directory, error) {
 	d := &Directory{cfg: cfg, db: cfg.DB, now: cfg.Now,
 		denials:     newDenials(),
 		uses:        newUses(),
-		attempts:    newAttempts(cfg.Now),
+		limiter:     newThrottle(cfg.Now),
 		hashing:     newHashing(),
 		cross:       http.NewCrossOriginProtection(),
 		credentials: newCache[Hash, *credential](cachedTokens, cacheTime, cfg.Now),
@@ -148,8 +149,8 @@ func (d *Directory) Describe() feature.Feature {
 	return feature.Feature{API: d.API, Pages: d.Pages, Stages: []run.Stage{{Name: "accounts", Run: d.Run}}}
 }
 
-// Run does what happens on its own, until ctx ends: it writes when credentials
-// were last used, records refused requests, and removes what has expired.
+// Run works in the background until ctx ends: it writes when credentials were
+// last used, records refused requests, and removes expired links and sessions.
 func (d *Directory) Run(ctx context.Context) error {
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()
@@ -161,7 +162,7 @@ func (d *Directory) Run(ctx context.Context) error {
 				d.logged("remove expired links and sessions", d.purge(ctx))
 			}
 		case <-ctx.Done():
-			// The drain writes what is in memory, within its own time.
+			// The drain has a time of its own to write what is in memory.
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
 			d.flush(last)
@@ -170,8 +171,8 @@ func (d *Directory) Run(ctx context.Context) error {
 	}
 }
 
-// flush writes what was gathered in memory. A failure is tried again with the
-// next one.
+// flush writes the last uses and refused requests that are in memory. After a
+// failure they stay there for the next flush.
 func (d *Directory) flush(ctx context.Context) {
 	d.logged("record refused requests", d.flushDenials(ctx))
 	d.logged("write last uses", d.flushUses(ctx))
@@ -201,7 +202,7 @@ func (d *Directory) API(api *web.API) {
 // micros is the present moment as the database keeps it.
 func (d *Directory) micros() int64 { return d.now().UnixMicro() }
 
-// moment is a time of the database as answers show it; 0 is none.
+// moment converts a time of the database for answers; 0 is no time.
 func moment(micros int64) web.Time {
 	if micros == 0 {
 		return web.Time{}
@@ -209,8 +210,8 @@ func moment(micros int64) web.Time {
 	return web.TimeOf(micros)
 }
 
-// gather adds what is wrong with one field, so that all faults of a request are
-// told at once.
+// gather collects the faults of one field, so that an answer has all faults of
+// its request.
 func gather(list *errs.List, err error) {
 	if err != nil {
 		*list = append(*list, errs.All(err)...)

@@ -66,9 +66,9 @@ func (d *Directory) accountsNamed(
 }
 
 // rolesAfter are the roles behind one, in their own order.
-func rolesAfter(after string, limit int) ([]RoleInfo, error) {
+func rolesAfter(after web.Keyset, limit int) ([]RoleInfo, error) {
 	all := Roles()
-	if at := slices.Index(all, Role(after)); at >= 0 {
+	if at := slices.Index(all, Role(after.ID)); at >= 0 {
 		all = all[at+1:]
 	}
 	list := []RoleInfo{}
@@ -128,7 +128,10 @@ func listAllZones(
 		return nil, err
 	}
 	for i := range list {
-		alias := func(row interface{ Scan(...any) error }) (s string, err error) { return s, row.Scan(&s) }
+		alias := func(row interface{ Scan(...any) error }) (s string, err error) {
+			err = row.Scan(&s)
+			return s, err
+		}
 		list[i].Aliases, err = collect(ctx, tx, alias,
 			`SELECT ref FROM zone_ref WHERE zone_id = $1 AND position > 0 ORDER BY position`, list[i].ID)
 		if err != nil {

@@ -7,12 +7,15 @@ import (
 )
 
 type memberIn struct {
-	Body struct {
-		Email string `json:"email" minLength:"3" maxLength:"254"`
-		Name  string `json:"name,omitempty" maxLength:"200"`
-		Role  Role   `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
-		Since string `json:"since,omitempty" format:"date-time" doc:"When the person joined, where that was before this installation knew the account; operators only, not in the future"`
-	}
+	Body MemberAdd
+}
+
+// MemberAdd is the request body for a new member.
+type MemberAdd struct {
+	Email string `json:"email" minLength:"3" maxLength:"254"`
+	Name  string `json:"name,omitempty" maxLength:"200"`
+	Role  Role   `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
+	Since string `json:"since,omitempty" format:"date-time" doc:"When the person joined, where that was before this installation knew the account; operators only, not in the future"`
 }
 
 type memberRef struct {
@@ -21,23 +24,29 @@ type memberRef struct {
 
 type memberPatch struct {
 	MemberID string `path:"member_id" maxLength:"64"`
-	Body     struct {
-		Role Role `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
-	}
+	Body     MemberUpdate
+}
+
+// MemberUpdate is the request body for changes of a member.
+type MemberUpdate struct {
+	Role Role `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
 }
 
 type portalIn struct {
-	Body struct {
-		Member struct {
-			ID    string `json:"id" minLength:"1" maxLength:"128" doc:"The person's id in your own system; the record names it"`
-			Email string `json:"email,omitempty" maxLength:"254"`
-			Name  string `json:"name,omitempty" maxLength:"200"`
-		} `json:"member"`
-		Role      Role     `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
-		Sections  []string `json:"sections,omitempty" maxItems:"3" doc:"Of audit, notifications, slo; all when left out"`
-		ReturnURL string   `json:"return_url,omitempty" maxLength:"2048" doc:"Where the page's way back leads"`
-		ExpiresIn int64    `json:"expires_in,omitempty" doc:"Length of the session in seconds, 60 to 43200; 3600 when left out"`
-	}
+	Body PortalSessionCreate
+}
+
+// PortalSessionCreate is the request body for a session of the customers' pages.
+type PortalSessionCreate struct {
+	Member struct {
+		ID    string `json:"id" minLength:"1" maxLength:"128" doc:"The person's id in your own system; the record names it"`
+		Email string `json:"email,omitempty" maxLength:"254"`
+		Name  string `json:"name,omitempty" maxLength:"200"`
+	} `json:"member"`
+	Role      Role     `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
+	Sections  []string `json:"sections,omitempty" maxItems:"3" doc:"Of audit, notifications, slo; all when left out"`
+	ReturnURL string   `json:"return_url,omitempty" maxLength:"2048" doc:"Where the page's way back leads"`
+	ExpiresIn int64    `json:"expires_in,omitempty" doc:"Length of the session in seconds, 60 to 43200; 3600 when left out"`
 }
 
 // OneTimeURL is a URL that works once.
@@ -49,60 +58,115 @@ type OneTimeURL struct {
 func (d *Directory) registerMembers(api *web.API) {
 	const tag = "Members"
 	const base = "/accounts/{account_id}/members"
-	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List members", Permission: MembersRead},
-		func(ctx context.Context, in *web.AnyPaging) (web.Page[Member], error) {
-			accountID := web.Account(ctx).ID
-			return listPage(api, *in, "members "+accountID, func(m Member) string { return m.ID },
-				func(after string, limit int) ([]Member, error) { return d.Members(ctx, accountID, after, limit) })
-		})
-	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Add a member", Permission: MembersWrite, Idempotent: true,
-		Description: "The member is pending until the person accepts: by signing in with the one-time link of the answer or, where the operators vouch for a user with the address, on that user's own page of invitations. The answer is the same whether other accounts know the address or not."},
-		func(ctx context.Context, in *memberIn) (NewMember, error) {
-			by := web.CurrentPrincipal(ctx)
-			since, err := d.joinedOn(by, in.Body.Since)
-			if err != nil {
-				return NewMember{}, err
-			}
-			return d.addMember(ctx, by, web.Account(ctx).ID, in.Body.Email, in.Body.Name, in.Body.Role, since)
-		})
-	web.Get(api, web.Op{Path: base + "/{member_id}", Tag: tag, Summary: "Read a member", Permission: MembersRead},
-		func(ctx context.Context, in *memberRef) (Member, error) {
-			return d.Member(ctx, web.Account(ctx).ID, in.MemberID)
-		})
-	web.Patch(api, web.Op{Path: base + "/{member_id}", Tag: tag, Summary: "Change a member's role", Permission: MembersWrite},
-		func(ctx context.Context, in *memberPatch) (Member, error) {
-			return d.ChangeRole(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID, in.Body.Role)
-		})
-	web.Delete(api, web.Op{Path: base + "/{member_id}", Tag: tag, Summary: "Remove a member", Permission: MembersWrite},
-		func(ctx context.Context, in *memberRef) (Deleted, error) {
-			return Deleted{in.MemberID}, d.RemoveMember(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
-		})
-	web.Post(api, web.Op{Path: base + "/{member_id}/sign_in_link", Tag: tag, Summary: "Make a one-time sign-in link for a member", Permission: MembersWrite, Idempotent: true,
-		Description: "For users whom this account made; for others only operators. A token that expires or is bound to networks makes none."},
-		func(ctx context.Context, in *memberRef) (OneTimeURL, error) {
-			url, err := d.MemberLink(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
-			return OneTimeURL{url, moment(d.micros() + LinkTime.Microseconds())}, err
-		})
-	web.Post(api, web.Op{Path: "/accounts/{account_id}/portal_sessions", Tag: tag, Summary: "Open the customers' pages for one of your users", Permission: MembersWrite, Idempotent: true,
-		Description: "The URL works once and gives a session that may do what the role may do in the sections. It ends when the token that made it is revoked or expires, or when the member who made it loses the right, and it works from the token's networks only. The record names it as portal:ACCOUNT:MEMBER."},
-		func(ctx context.Context, in *portalIn) (OneTimeURL, error) {
-			b := &in.Body
-			url, expires, err := d.PortalURL(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, Portal{
-				Member: PortalMember{b.Member.ID, b.Member.Email, b.Member.Name},
-				Role:   b.Role, Sections: b.Sections, ReturnURL: b.ReturnURL, Seconds: b.ExpiresIn})
-			return OneTimeURL{url, expires}, err
-		})
+	web.Get(api, web.Op{
+		Path:       base,
+		ID:         "list-members",
+		Tag:        tag,
+		Summary:    "List members",
+		Permission: MembersRead,
+	}, func(ctx context.Context, in *web.AnyPaging) (web.Page[Member], error) {
+		accountID := web.Account(ctx).ID
+		return web.ReadAnyPage(api.Cursors(), "members "+accountID, *in, memberKey,
+			func(after web.Keyset, limit int) ([]Member, error) { return d.Members(ctx, accountID, after.ID, limit) })
+	})
+	web.Post(api, web.Op{
+		Path:    base,
+		ID:      "add-member",
+		Tag:     tag,
+		Summary: "Add a member",
+		Description: "The member is pending until the person accepts: by signing in with the one-time " +
+			"link of the answer or, where the operators vouch for a user with the address, on " +
+			"that user's own page of invitations. The answer is the same whether other " +
+			"accounts know the address or not.",
+		Permission: MembersWrite,
+		Idempotent: true,
+	}, func(ctx context.Context, in *memberIn) (NewMember, error) {
+		by, b := web.CurrentPrincipal(ctx), in.Body
+		since, err := d.joinedOn(by, b.Since)
+		if err != nil {
+			return NewMember{}, err
+		}
+		return d.addMember(ctx, by, web.Account(ctx).ID, b.Email, b.Name, b.Role, since)
+	})
+	web.Get(api, web.Op{
+		Path:       base + "/{member_id}",
+		ID:         "get-member",
+		Tag:        tag,
+		Summary:    "Read a member",
+		Permission: MembersRead,
+	}, func(ctx context.Context, in *memberRef) (Member, error) {
+		return d.Member(ctx, web.Account(ctx).ID, in.MemberID)
+	})
+	web.Patch(api, web.Op{
+		Path:       base + "/{member_id}",
+		ID:         "update-member",
+		Tag:        tag,
+		Summary:    "Change a member's role",
+		Permission: MembersWrite,
+	}, func(ctx context.Context, in *memberPatch) (Member, error) {
+		return d.ChangeRole(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID, in.Body.Role)
+	})
+	web.Delete(api, web.Op{
+		Path:       base + "/{member_id}",
+		ID:         "remove-member",
+		Tag:        tag,
+		Summary:    "Remove a member",
+		Permission: MembersWrite,
+	}, func(ctx context.Context, in *memberRef) (Deleted, error) {
+		return Deleted{in.MemberID}, d.RemoveMember(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
+	})
+	web.Post(api, web.Op{
+		Path:    base + "/{member_id}/sign_in_link",
+		ID:      "create-member-sign-in-link",
+		Tag:     tag,
+		Summary: "Create a one-time sign-in link for a member",
+		Description: "For users whom this account made; for others only operators. A token that " +
+			"expires or is bound to networks makes none.",
+		Permission: MembersWrite,
+		Idempotent: true,
+	}, func(ctx context.Context, in *memberRef) (OneTimeURL, error) {
+		url, err := d.MemberLink(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
+		return OneTimeURL{url, moment(d.micros() + LinkTime.Microseconds())}, err
+	})
+	web.Post(api, web.Op{
+		Path:    "/accounts/{account_id}/portal_sessions",
+		ID:      "create-portal-session",
+		Tag:     tag,
+		Summary: "Open the customers' pages for one of your users",
+		Description: "The URL works once and gives a session that may do what the role may do in the " +
+			"sections. It ends when the token that made it is revoked or expires, or when the " +
+			"member who made it loses the right, and it works from the token's networks only. " +
+			"The record names it as portal:ACCOUNT:MEMBER.",
+		Permission: MembersWrite,
+		Idempotent: true,
+	}, func(ctx context.Context, in *portalIn) (OneTimeURL, error) {
+		b := &in.Body
+		url, expires, err := d.PortalURL(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, Portal{
+			Member: PortalMember{b.Member.ID, b.Member.Email, b.Member.Name},
+			Role:   b.Role, Sections: b.Sections, ReturnURL: b.ReturnURL, Seconds: b.ExpiresIn})
+		return OneTimeURL{url, expires}, err
+	})
 	const portals = "/accounts/{account_id}/portal_sessions"
-	web.Get(api, web.Op{Path: portals, Tag: tag, Summary: "List the open sessions of the customers' pages", Permission: MembersRead},
-		func(ctx context.Context, in *web.AnyPaging) (web.Page[PortalSession], error) {
-			accountID := web.Account(ctx).ID
-			return listPage(api, *in, "portal sessions "+accountID, func(s PortalSession) string { return s.ID },
-				func(after string, limit int) ([]PortalSession, error) {
-					return d.PortalSessions(ctx, accountID, after, limit)
-				})
-		})
-	web.Delete(api, web.Op{Path: portals + "/{session_id}", Tag: tag, Summary: "End a session of the customers' pages", Permission: MembersWrite},
-		func(ctx context.Context, in *sessionPath) (Deleted, error) {
-			return Deleted{in.SessionID}, d.RevokePortalSession(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.SessionID)
-		})
+	web.Get(api, web.Op{
+		Path:       portals,
+		ID:         "list-portal-sessions",
+		Tag:        tag,
+		Summary:    "List the open sessions of the customers' pages",
+		Permission: MembersRead,
+	}, func(ctx context.Context, in *web.AnyPaging) (web.Page[PortalSession], error) {
+		accountID := web.Account(ctx).ID
+		return web.ReadAnyPage(api.Cursors(), "portal sessions "+accountID, *in, portalSessionKey,
+			func(after web.Keyset, limit int) ([]PortalSession, error) {
+				return d.PortalSessions(ctx, accountID, after.ID, limit)
+			})
+	})
+	web.Delete(api, web.Op{
+		Path:       portals + "/{session_id}",
+		ID:         "end-portal-session",
+		Tag:        tag,
+		Summary:    "End a session of the customers' pages",
+		Permission: MembersWrite,
+	}, func(ctx context.Context, in *sessionPath) (Deleted, error) {
+		return Deleted{in.SessionID}, d.RevokePortalSession(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.SessionID)
+	})
 }

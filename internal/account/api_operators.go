@@ -7,10 +7,13 @@ import (
 )
 
 type operatorIn struct {
-	Body struct {
-		Email string `json:"email" minLength:"3" maxLength:"254"`
-		Name  string `json:"name" minLength:"1" maxLength:"200"`
-	}
+	Body OperatorAdd
+}
+
+// OperatorAdd is the request body for a new operator.
+type OperatorAdd struct {
+	Email string `json:"email" minLength:"3" maxLength:"254"`
+	Name  string `json:"name" minLength:"1" maxLength:"200"`
 }
 
 type operatorRef struct {
@@ -19,10 +22,13 @@ type operatorRef struct {
 
 type operatorPatch struct {
 	OperatorID string `path:"operator_id" maxLength:"64"`
-	Body       struct {
-		Email *string `json:"email,omitempty" minLength:"3" maxLength:"254"`
-		Name  *string `json:"name,omitempty" minLength:"1" maxLength:"200"`
-	}
+	Body       OperatorUpdate
+}
+
+// OperatorUpdate is the request body for changes of an operator.
+type OperatorUpdate struct {
+	Email *string `json:"email,omitempty" minLength:"3" maxLength:"254"`
+	Name  *string `json:"name,omitempty" minLength:"1" maxLength:"200"`
 }
 
 // NewOperator is an operator who was just added.
@@ -34,28 +40,60 @@ type NewOperator struct {
 func (d *Directory) registerOperators(api *web.API) {
 	const tag = "Operators"
 	const base = "/operators"
-	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List operators", Scope: web.ScopeInstallation, Permission: AccountsRead},
-		func(ctx context.Context, in *web.AnyPaging) (web.Page[Person], error) {
-			return listPage(api, *in, "operators", func(p Person) string { return p.ID },
-				func(after string, limit int) ([]Person, error) { return d.Operators(ctx, after, limit) })
-		})
-	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Add an operator", Scope: web.ScopeInstallation, Permission: AccountsWrite, Idempotent: true,
-		Description: "Operators may do everything in every account."},
-		func(ctx context.Context, in *operatorIn) (NewOperator, error) {
-			p, url, err := d.AddOperator(ctx, web.CurrentPrincipal(ctx), in.Body.Email, in.Body.Name)
-			return NewOperator{p, url}, err
-		})
-	web.Patch(api, web.Op{Path: base + "/{operator_id}", Tag: tag, Summary: "Change an operator's address or name", Scope: web.ScopeInstallation, Permission: AccountsWrite},
-		func(ctx context.Context, in *operatorPatch) (Person, error) {
-			return d.UpdateOperator(ctx, web.CurrentPrincipal(ctx), in.OperatorID, in.Body.Email, in.Body.Name)
-		})
-	web.Delete(api, web.Op{Path: base + "/{operator_id}", Tag: tag, Summary: "Remove an operator", Scope: web.ScopeInstallation, Permission: AccountsWrite},
-		func(ctx context.Context, in *operatorRef) (Deleted, error) {
-			return Deleted{in.OperatorID}, d.RemoveOperator(ctx, web.CurrentPrincipal(ctx), in.OperatorID)
-		})
-	web.Post(api, web.Op{Path: base + "/{operator_id}/sign_in_link", Tag: tag, Summary: "Make a one-time sign-in link for an operator", Scope: web.ScopeInstallation, Permission: AccountsWrite, Idempotent: true},
-		func(ctx context.Context, in *operatorRef) (OneTimeURL, error) {
-			url, err := d.OperatorLink(ctx, web.CurrentPrincipal(ctx), in.OperatorID)
-			return OneTimeURL{url, moment(d.micros() + LinkTime.Microseconds())}, err
-		})
+	web.Get(api, web.Op{
+		Path:       base,
+		ID:         "list-operators",
+		Tag:        tag,
+		Summary:    "List operators",
+		Scope:      web.ScopeInstallation,
+		Permission: AccountsRead,
+	}, func(ctx context.Context, in *web.AnyPaging) (web.Page[Person], error) {
+		return web.ReadAnyPage(api.Cursors(), "operators", *in, personKey,
+			func(after web.Keyset, limit int) ([]Person, error) { return d.Operators(ctx, after.ID, limit) })
+	})
+	web.Post(api, web.Op{
+		Path:        base,
+		ID:          "add-operator",
+		Tag:         tag,
+		Summary:     "Add an operator",
+		Description: "Operators have all permissions in every account.",
+		Scope:       web.ScopeInstallation,
+		Permission:  AccountsWrite,
+		Idempotent:  true,
+	}, func(ctx context.Context, in *operatorIn) (NewOperator, error) {
+		p, url, err := d.AddOperator(ctx, web.CurrentPrincipal(ctx), in.Body.Email, in.Body.Name)
+		return NewOperator{p, url}, err
+	})
+	web.Patch(api, web.Op{
+		Path:       base + "/{operator_id}",
+		ID:         "update-operator",
+		Tag:        tag,
+		Summary:    "Change an operator's address or name",
+		Scope:      web.ScopeInstallation,
+		Permission: AccountsWrite,
+	}, func(ctx context.Context, in *operatorPatch) (Person, error) {
+		return d.UpdateOperator(ctx, web.CurrentPrincipal(ctx), in.OperatorID, in.Body.Email, in.Body.Name)
+	})
+	web.Delete(api, web.Op{
+		Path:       base + "/{operator_id}",
+		ID:         "remove-operator",
+		Tag:        tag,
+		Summary:    "Remove an operator",
+		Scope:      web.ScopeInstallation,
+		Permission: AccountsWrite,
+	}, func(ctx context.Context, in *operatorRef) (Deleted, error) {
+		return Deleted{in.OperatorID}, d.RemoveOperator(ctx, web.CurrentPrincipal(ctx), in.OperatorID)
+	})
+	web.Post(api, web.Op{
+		Path:       base + "/{operator_id}/sign_in_link",
+		ID:         "create-operator-sign-in-link",
+		Tag:        tag,
+		Summary:    "Create a one-time sign-in link for an operator",
+		Scope:      web.ScopeInstallation,
+		Permission: AccountsWrite,
+		Idempotent: true,
+	}, func(ctx context.Context, in *operatorRef) (OneTimeURL, error) {
+		url, err := d.OperatorLink(ctx, web.CurrentPrincipal(ctx), in.OperatorID)
+		return OneTimeURL{url, moment(d.micros() + LinkTime.Microseconds())}, err
+	})
 }

@@ -7,12 +7,15 @@ import (
 )
 
 type tokenIn struct {
-	Body struct {
-		Name        string   `json:"name" minLength:"1" maxLength:"100" doc:"What the token is for"`
-		Permissions []string `json:"permissions" minItems:"1" maxItems:"32" doc:"Such as audit:read; you must have each of them yourself"`
-		ExpiresOn   web.Time `json:"expires_on,omitzero" doc:"When it ends; never when left out"`
-		IPAllow     []string `json:"ip_allow,omitempty" maxItems:"50" doc:"Networks from which it may be used; anywhere when left out"`
-	}
+	Body TokenCreate
+}
+
+// TokenCreate is the request body for a new API token.
+type TokenCreate struct {
+	Name        string   `json:"name" minLength:"1" maxLength:"100" doc:"What the token is for"`
+	Permissions []string `json:"permissions" minItems:"1" maxItems:"32" doc:"Such as audit:read; you must have each of them yourself"`
+	ExpiresOn   web.Time `json:"expires_on,omitzero" doc:"When it ends; never when left out"`
+	IPAllow     []string `json:"ip_allow,omitempty" maxItems:"50" doc:"Networks from which it may be used; anywhere when left out"`
 }
 
 type tokenRef struct {
@@ -27,26 +30,52 @@ type Deleted struct {
 func (d *Directory) registerTokens(api *web.API) {
 	const tag = "API tokens"
 	const base = "/accounts/{account_id}/tokens"
-	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List API tokens", Permission: TokensRead},
-		func(ctx context.Context, in *web.AnyPaging) (web.Page[Token], error) {
-			accountID := web.Account(ctx).ID
-			return listPage(api, *in, "tokens "+accountID, func(t Token) string { return t.ID },
-				func(after string, limit int) ([]Token, error) { return d.Tokens(ctx, accountID, after, limit) })
-		})
-	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Create an API token", Permission: TokensWrite, Idempotent: true,
-		Description: "The answer shows the token's value this once."},
-		func(ctx context.Context, in *tokenIn) (NewAPIToken, error) {
-			return d.CreateToken(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID,
-				TokenSpec{in.Body.Name, in.Body.Permissions, in.Body.ExpiresOn, in.Body.IPAllow})
-		})
-	web.Get(api, web.Op{Path: base + "/verify", Tag: tag, Summary: "Verify the account's token of this request", Permission: web.AnyPermission},
-		func(ctx context.Context, _ *struct{}) (Verified, error) { return d.verified(ctx) })
-	web.Get(api, web.Op{Path: base + "/{token_id}", Tag: tag, Summary: "Read an API token", Permission: TokensRead},
-		func(ctx context.Context, in *tokenRef) (Token, error) {
-			return d.Token(ctx, web.Account(ctx).ID, in.TokenID)
-		})
-	web.Delete(api, web.Op{Path: base + "/{token_id}", Tag: tag, Summary: "Revoke an API token", Permission: TokensWrite},
-		func(ctx context.Context, in *tokenRef) (Deleted, error) {
-			return Deleted{in.TokenID}, d.RevokeToken(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.TokenID)
-		})
+	web.Get(api, web.Op{
+		Path:       base,
+		ID:         "list-tokens",
+		Tag:        tag,
+		Summary:    "List API tokens",
+		Permission: TokensRead,
+	}, func(ctx context.Context, in *web.AnyPaging) (web.Page[Token], error) {
+		accountID := web.Account(ctx).ID
+		return web.ReadAnyPage(api.Cursors(), "tokens "+accountID, *in, tokenKey,
+			func(after web.Keyset, limit int) ([]Token, error) { return d.Tokens(ctx, accountID, after.ID, limit) })
+	})
+	web.Post(api, web.Op{
+		Path:        base,
+		ID:          "create-token",
+		Tag:         tag,
+		Summary:     "Create an API token",
+		Description: "The value of the token is in this answer only. It is not stored.",
+		Permission:  TokensWrite,
+		Idempotent:  true,
+	}, func(ctx context.Context, in *tokenIn) (NewAPIToken, error) {
+		return d.CreateToken(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID,
+			TokenSpec{in.Body.Name, in.Body.Permissions, in.Body.ExpiresOn, in.Body.IPAllow})
+	})
+	web.Get(api, web.Op{
+		Path:       base + "/verify",
+		ID:         "verify-account-token",
+		Tag:        tag,
+		Summary:    "Verify the account's token of this request",
+		Permission: web.AnyPermission,
+	}, func(ctx context.Context, _ *struct{}) (Verified, error) { return d.verified(ctx) })
+	web.Get(api, web.Op{
+		Path:       base + "/{token_id}",
+		ID:         "get-token",
+		Tag:        tag,
+		Summary:    "Read an API token",
+		Permission: TokensRead,
+	}, func(ctx context.Context, in *tokenRef) (Token, error) {
+		return d.Token(ctx, web.Account(ctx).ID, in.TokenID)
+	})
+	web.Delete(api, web.Op{
+		Path:       base + "/{token_id}",
+		ID:         "revoke-token",
+		Tag:        tag,
+		Summary:    "Revoke an API token",
+		Permission: TokensWrite,
+	}, func(ctx context.Context, in *tokenRef) (Deleted, error) {
+		return Deleted{in.TokenID}, d.RevokeToken(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.TokenID)
+	})
 }

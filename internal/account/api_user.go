@@ -19,10 +19,13 @@ type sessionPath struct {
 }
 
 type passwordIn struct {
-	Body struct {
-		Current  string `json:"current,omitempty" maxLength:"256" doc:"The present password, where there is one"`
-		Password string `json:"password" minLength:"10" maxLength:"256"`
-	}
+	Body PasswordSet
+}
+
+// PasswordSet is the request body for a new password.
+type PasswordSet struct {
+	Current  string `json:"current,omitempty" maxLength:"256" doc:"The current password, if there is one"`
+	Password string `json:"password" minLength:"10" maxLength:"256"`
 }
 
 // own is the session of the request and its person. The principal's id is not
@@ -55,51 +58,83 @@ func (d *Directory) verified(ctx context.Context) (Verified, error) {
 
 func (d *Directory) registerUser(api *web.API) {
 	const tag = "User"
-	web.Get(api, web.Op{Path: "/user/tokens/verify", Tag: tag, Summary: "Verify the token of this request", Scope: web.ScopeSelf},
-		func(ctx context.Context, _ *struct{}) (Verified, error) { return d.verified(ctx) })
-	web.Get(api, web.Op{Path: "/user", Tag: tag, Summary: "Read the user who is signed in", Scope: web.ScopeSelf},
-		func(ctx context.Context, _ *struct{}) (Profile, error) {
-			s, err := d.own(ctx)
-			if err != nil {
-				return Profile{}, err
-			}
-			return d.Profile(ctx, s.PersonID)
-		})
-	web.Put(api, web.Op{Path: "/user/password", Tag: tag, Summary: "Set the user's password", Scope: web.ScopeSelf,
-		Description: "Ends the user's other sessions."},
-		func(ctx context.Context, in *passwordIn) (web.None, error) {
-			s, err := d.own(ctx)
-			if err != nil {
-				return web.None{}, err
-			}
-			return web.None{}, d.SetPassword(ctx, web.CurrentPrincipal(ctx), s, in.Body.Current, in.Body.Password)
-		})
-	web.Get(api, web.Op{Path: "/user/sessions", Tag: tag, Summary: "List the user's sessions", Scope: web.ScopeSelf},
-		func(ctx context.Context, _ *struct{}) (web.Page[Session], error) {
-			s, err := d.own(ctx)
-			if err != nil {
-				return web.Page[Session]{}, err
-			}
-			list, err := d.Sessions(ctx, s.PersonID, s)
-			return web.Page[Session]{Items: list}, err
-		})
-	web.Delete(api, web.Op{Path: "/user/sessions/{session_id}", Tag: tag, Summary: "End one of the user's sessions", Scope: web.ScopeSelf},
-		func(ctx context.Context, in *sessionPath) (Deleted, error) {
-			s, err := d.own(ctx)
-			if err != nil {
-				return Deleted{}, err
-			}
-			return Deleted{in.SessionID}, d.RevokeSession(ctx, web.CurrentPrincipal(ctx), s.PersonID, in.SessionID)
-		})
-	web.Delete(api, web.Op{Path: "/user", Tag: tag, Summary: "Delete the user who is signed in", Scope: web.ScopeSelf,
-		Description: "Ends the user's memberships and sessions and deletes their name, address and password. What they did stays in the records of their accounts. An account's last owner and the last operator cannot be deleted."},
-		func(ctx context.Context, _ *struct{}) (Deleted, error) {
-			s, err := d.own(ctx)
-			if err != nil {
-				return Deleted{}, err
-			}
-			return Deleted{s.PersonID}, d.DeletePerson(ctx, web.CurrentPrincipal(ctx), s.PersonID)
-		})
+	web.Get(api, web.Op{
+		Path:    "/user/tokens/verify",
+		ID:      "verify-token",
+		Tag:     tag,
+		Summary: "Verify the token of this request",
+		Scope:   web.ScopeSelf,
+	}, func(ctx context.Context, _ *struct{}) (Verified, error) { return d.verified(ctx) })
+	web.Get(api, web.Op{
+		Path:    "/user",
+		ID:      "get-user",
+		Tag:     tag,
+		Summary: "Read the user who is signed in",
+		Scope:   web.ScopeSelf,
+	}, func(ctx context.Context, _ *struct{}) (Profile, error) {
+		s, err := d.own(ctx)
+		if err != nil {
+			return Profile{}, err
+		}
+		return d.Profile(ctx, s.PersonID)
+	})
+	web.Put(api, web.Op{
+		Path:        "/user/password",
+		ID:          "set-password",
+		Tag:         tag,
+		Summary:     "Set the user's password",
+		Description: "Ends the user's other sessions.",
+		Scope:       web.ScopeSelf,
+	}, func(ctx context.Context, in *passwordIn) (web.None, error) {
+		s, err := d.own(ctx)
+		if err != nil {
+			return web.None{}, err
+		}
+		return web.None{}, d.SetPassword(ctx, web.CurrentPrincipal(ctx), s, in.Body.Current, in.Body.Password)
+	})
+	web.Get(api, web.Op{
+		Path:    "/user/sessions",
+		ID:      "list-sessions",
+		Tag:     tag,
+		Summary: "List the user's sessions",
+		Scope:   web.ScopeSelf,
+	}, func(ctx context.Context, _ *struct{}) (web.Page[Session], error) {
+		s, err := d.own(ctx)
+		if err != nil {
+			return web.Page[Session]{}, err
+		}
+		list, err := d.Sessions(ctx, s.PersonID, s)
+		return web.Page[Session]{Items: list}, err
+	})
+	web.Delete(api, web.Op{
+		Path:    "/user/sessions/{session_id}",
+		ID:      "end-session",
+		Tag:     tag,
+		Summary: "End one of the user's sessions",
+		Scope:   web.ScopeSelf,
+	}, func(ctx context.Context, in *sessionPath) (Deleted, error) {
+		s, err := d.own(ctx)
+		if err != nil {
+			return Deleted{}, err
+		}
+		return Deleted{in.SessionID}, d.RevokeSession(ctx, web.CurrentPrincipal(ctx), s.PersonID, in.SessionID)
+	})
+	web.Delete(api, web.Op{
+		Path:    "/user",
+		ID:      "delete-user",
+		Tag:     tag,
+		Summary: "Delete the user who is signed in",
+		Description: "Ends the user's memberships and sessions and deletes their name, address and " +
+			"password. What they did stays in the records of their accounts. An account's " +
+			"last owner and the last operator cannot be deleted.",
+		Scope: web.ScopeSelf,
+	}, func(ctx context.Context, _ *struct{}) (Deleted, error) {
+		s, err := d.own(ctx)
+		if err != nil {
+			return Deleted{}, err
+		}
+		return Deleted{s.PersonID}, d.DeletePerson(ctx, web.CurrentPrincipal(ctx), s.PersonID)
+	})
 	d.registerInvitations(api)
 }
 
@@ -110,29 +145,46 @@ type invitationPath struct {
 func (d *Directory) registerInvitations(api *web.API) {
 	const tag = "User"
 	const base = "/user/invitations"
-	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List the accounts that invite the user", Scope: web.ScopeSelf},
-		func(ctx context.Context, _ *struct{}) (web.Page[Invitation], error) {
-			s, err := d.own(ctx)
-			if err != nil {
-				return web.Page[Invitation]{}, err
-			}
-			list, err := d.Invitations(ctx, s.PersonID)
-			return web.Page[Invitation]{Items: list}, err
-		})
-	web.Post(api, web.Op{Path: base + "/{account}/accept", Tag: tag, Summary: "Accept an account's invitation", Scope: web.ScopeSelf, Idempotent: true},
-		func(ctx context.Context, in *invitationPath) (Membership, error) {
-			s, err := d.own(ctx)
-			if err != nil {
-				return Membership{}, err
-			}
-			return d.AcceptInvitation(ctx, web.CurrentPrincipal(ctx), s, in.Account)
-		})
-	web.Post(api, web.Op{Path: base + "/{account}/decline", Tag: tag, Summary: "Decline an account's invitation", Scope: web.ScopeSelf, Idempotent: true},
-		func(ctx context.Context, in *invitationPath) (web.None, error) {
-			s, err := d.own(ctx)
-			if err != nil {
-				return web.None{}, err
-			}
-			return web.None{}, d.DeclineInvitation(ctx, web.CurrentPrincipal(ctx), s, in.Account)
-		})
+	web.Get(api, web.Op{
+		Path:    base,
+		ID:      "list-invitations",
+		Tag:     tag,
+		Summary: "List the accounts that invite the user",
+		Scope:   web.ScopeSelf,
+	}, func(ctx context.Context, _ *struct{}) (web.Page[Invitation], error) {
+		s, err := d.own(ctx)
+		if err != nil {
+			return web.Page[Invitation]{}, err
+		}
+		list, err := d.Invitations(ctx, s.PersonID)
+		return web.Page[Invitation]{Items: list}, err
+	})
+	web.Post(api, web.Op{
+		Path:       base + "/{account}/accept",
+		ID:         "accept-invitation",
+		Tag:        tag,
+		Summary:    "Accept an account's invitation",
+		Scope:      web.ScopeSelf,
+		Idempotent: true,
+	}, func(ctx context.Context, in *invitationPath) (Membership, error) {
+		s, err := d.own(ctx)
+		if err != nil {
+			return Membership{}, err
+		}
+		return d.AcceptInvitation(ctx, web.CurrentPrincipal(ctx), s, in.Account)
+	})
+	web.Post(api, web.Op{
+		Path:       base + "/{account}/decline",
+		ID:         "decline-invitation",
+		Tag:        tag,
+		Summary:    "Decline an account's invitation",
+		Scope:      web.ScopeSelf,
+		Idempotent: true,
+	}, func(ctx context.Context, in *invitationPath) (web.None, error) {
+		s, err := d.own(ctx)
+		if err != nil {
+			return web.None{}, err
+		}
+		return web.None{}, d.DeclineInvitation(ctx, web.CurrentPrincipal(ctx), s, in.Account)
+	})
 }

@@ -7,11 +7,14 @@ import (
 )
 
 type zoneIn struct {
-	Body struct {
-		Name        string      `json:"name" minLength:"1" maxLength:"255"`
-		Aliases     []string    `json:"aliases,omitempty" maxItems:"100" doc:"Hostnames and origins that mean this zone"`
-		Environment Environment `json:"environment,omitempty" enum:"production,staging,test" doc:"production when left out"`
-	}
+	Body ZoneCreate
+}
+
+// ZoneCreate is the request body for a new zone.
+type ZoneCreate struct {
+	Name        string      `json:"name" minLength:"1" maxLength:"255"`
+	Aliases     []string    `json:"aliases,omitempty" maxItems:"100" doc:"Hostnames and origins that mean this zone"`
+	Environment Environment `json:"environment,omitempty" enum:"production,staging,test" doc:"production when left out"`
 }
 
 type zonePath struct {
@@ -20,57 +23,91 @@ type zonePath struct {
 
 type zonePatch struct {
 	ZoneID string `path:"zone_id" maxLength:"255" doc:"Its id, name or alias"`
-	Body   struct {
-		Name        *string      `json:"name,omitempty" minLength:"1" maxLength:"255"`
-		Aliases     *[]string    `json:"aliases,omitempty" maxItems:"100" doc:"Replaces the present ones"`
-		Environment *Environment `json:"environment,omitempty" enum:"production,staging,test"`
-	}
+	Body   ZoneUpdate
+}
+
+// ZoneUpdate is the request body for changes of a zone.
+type ZoneUpdate struct {
+	Name        *string      `json:"name,omitempty" minLength:"1" maxLength:"255"`
+	Aliases     *[]string    `json:"aliases,omitempty" maxItems:"100" doc:"Replaces the present ones"`
+	Environment *Environment `json:"environment,omitempty" enum:"production,staging,test"`
 }
 
 func (d *Directory) registerZones(api *web.API) {
 	const tag = "Zones"
 	const base = "/accounts/{account_id}/zones"
-	web.Get(api, web.Op{Path: base, Tag: tag, Summary: "List zones", Permission: AccountsRead},
-		func(ctx context.Context, in *web.AnyPaging) (web.Page[Zone], error) {
-			accountID := web.Account(ctx).ID
-			return listPage(api, *in, "zones "+accountID, func(z Zone) string { return z.ID },
-				func(after string, limit int) ([]Zone, error) { return d.Zones(ctx, accountID, after, limit) })
-		})
-	web.Get(api, web.Op{Path: "/zones", ID: "list-zones-of-all-accounts", Tag: tag, Summary: "List zones of all accounts", Scope: web.ScopeSelf,
-		Description: "The zones of the accounts that the credential may read, each with its account."},
-		func(ctx context.Context, in *zonesIn) (web.Page[OwnedZone], error) {
-			by := web.CurrentPrincipal(ctx)
-			return listPage(api, in.AnyPaging, "zones of "+string(by.Kind)+" "+by.ID+" "+in.Name+" "+in.AccountID, func(z OwnedZone) string { return z.ID },
-				func(after string, limit int) ([]OwnedZone, error) {
-					return d.AllZones(ctx, by, in.AccountID, in.Name, after, limit)
-				})
-		})
-	web.Post(api, web.Op{Path: base, Tag: tag, Summary: "Create a zone", Permission: AccountsWrite, Idempotent: true},
-		func(ctx context.Context, in *zoneIn) (Zone, error) {
-			spec := ZoneSpec{Name: &in.Body.Name, Aliases: &in.Body.Aliases}
-			if in.Body.Environment != "" {
-				spec.Environment = &in.Body.Environment
-			}
-			return d.CreateZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, spec)
-		})
-	web.Get(api, web.Op{Path: base + "/{zone_id}", Tag: tag, Summary: "Read a zone", Permission: AccountsRead},
-		func(ctx context.Context, in *zonePath) (Zone, error) {
-			return d.readZone(ctx, web.Account(ctx).ID, in.ZoneID)
-		})
-	web.Patch(api, web.Op{Path: base + "/{zone_id}", Tag: tag, Summary: "Change a zone", Permission: AccountsWrite},
-		func(ctx context.Context, in *zonePatch) (Zone, error) {
-			z, err := d.readZone(ctx, web.Account(ctx).ID, in.ZoneID)
-			if err != nil {
-				return z, err
-			}
-			return d.UpdateZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, z.ID, ZoneSpec{in.Body.Name, in.Body.Aliases, in.Body.Environment})
-		})
-	web.Delete(api, web.Op{Path: base + "/{zone_id}", Tag: tag, Summary: "Delete a zone", Permission: AccountsWrite},
-		func(ctx context.Context, in *zonePath) (Deleted, error) {
-			z, err := d.readZone(ctx, web.Account(ctx).ID, in.ZoneID)
-			if err != nil {
-				return Deleted{}, err
-			}
-			return Deleted{z.ID}, d.DeleteZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, z.ID)
-		})
+	web.Get(api, web.Op{
+		Path:       base,
+		ID:         "list-zones",
+		Tag:        tag,
+		Summary:    "List zones",
+		Permission: AccountsRead,
+	}, func(ctx context.Context, in *web.AnyPaging) (web.Page[Zone], error) {
+		accountID := web.Account(ctx).ID
+		return web.ReadAnyPage(api.Cursors(), "zones "+accountID, *in, zoneKey,
+			func(after web.Keyset, limit int) ([]Zone, error) { return d.Zones(ctx, accountID, after.ID, limit) })
+	})
+	web.Get(api, web.Op{
+		Path:        "/zones",
+		ID:          "list-zones-of-all-accounts",
+		Tag:         tag,
+		Summary:     "List zones of all accounts",
+		Description: "The zones of the accounts that the credential may read, each with its account.",
+		Scope:       web.ScopeSelf,
+	}, func(ctx context.Context, in *zonesIn) (web.Page[OwnedZone], error) {
+		by := web.CurrentPrincipal(ctx)
+		return web.ReadAnyPage(api.Cursors(), "zones of "+string(by.Kind)+" "+by.ID+" "+in.Name+" "+in.AccountID, in.AnyPaging, ownedZoneKey,
+			func(after web.Keyset, limit int) ([]OwnedZone, error) {
+				return d.AllZones(ctx, by, in.AccountID, in.Name, after.ID, limit)
+			})
+	})
+	web.Post(api, web.Op{
+		Path:       base,
+		ID:         "create-zone",
+		Tag:        tag,
+		Summary:    "Create a zone",
+		Permission: AccountsWrite,
+		Idempotent: true,
+	}, func(ctx context.Context, in *zoneIn) (Zone, error) {
+		spec := ZoneSpec{Name: &in.Body.Name, Aliases: &in.Body.Aliases}
+		if in.Body.Environment != "" {
+			spec.Environment = &in.Body.Environment
+		}
+		return d.CreateZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, spec)
+	})
+	web.Get(api, web.Op{
+		Path:       base + "/{zone_id}",
+		ID:         "get-zone",
+		Tag:        tag,
+		Summary:    "Read a zone",
+		Permission: AccountsRead,
+	}, func(ctx context.Context, in *zonePath) (Zone, error) {
+		return d.readZone(ctx, web.Account(ctx).ID, in.ZoneID)
+	})
+	web.Patch(api, web.Op{
+		Path:       base + "/{zone_id}",
+		ID:         "update-zone",
+		Tag:        tag,
+		Summary:    "Change a zone",
+		Permission: AccountsWrite,
+	}, func(ctx context.Context, in *zonePatch) (Zone, error) {
+		z, err := d.readZone(ctx, web.Account(ctx).ID, in.ZoneID)
+		if err != nil {
+			return z, err
+		}
+		return d.UpdateZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, z.ID, ZoneSpec{in.Body.Name, in.Body.Aliases, in.Body.Environment})
+	})
+	web.Delete(api, web.Op{
+		Path:       base + "/{zone_id}",
+		ID:         "delete-zone",
+		Tag:        tag,
+		Summary:    "Delete a zone",
+		Permission: AccountsWrite,
+	}, func(ctx context.Context, in *zonePath) (Deleted, error) {
+		z, err := d.readZone(ctx, web.Account(ctx).ID, in.ZoneID)
+		if err != nil {
+			return Deleted{}, err
+		}
+		return Deleted{z.ID}, d.DeleteZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, z.ID)
+	})
 }

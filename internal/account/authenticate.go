@@ -19,8 +19,8 @@ import (
 // bootstrapID is the id of the principal of the bootstrap token.
 const bootstrapID = "bootstrap"
 
-// credential is what a token or a session stands for, as it was read from the
-// store. It is shared and, but for noted and entered, never changed.
+// credential is a token or session with its principal, as read from the store. It
+// is shared by requests; only noted and entered change.
 type credential struct {
 	principal web.Principal  // without the address
 	ends      int64          // microseconds; 0 = never

@@ -6,13 +6,12 @@ import (
 	"time"
 )
 
-// cache remembers what a slow question answered, for a short time and for a
-// bounded number of keys. Callers who ask for the same key at once wait for one
-// load.
+// cache stores loaded values for a short time and for a bounded number of keys.
+// Concurrent callers with the same key wait for one load.
 //
-// The bound is kept with two generations of entries: when the young one is half
-// of the limit, it becomes the old one and the old one is forgotten. What is
-// used moves to the young, so that the least recently used go first.
+// Entries have two generations. When the young one reaches half of the limit, it
+// replaces the old one. An entry that is used moves to the young generation, so
+// that the least recently used entries go first.
 type cache[K comparable, V any] struct {
 	limit int
 	ttl   time.Duration
@@ -41,7 +40,7 @@ func newCache[K comparable, V any](limit int, ttl time.Duration, now func() time
 		young: map[K]cached[V]{}, old: map[K]cached[V]{}, loads: map[K]*load[V]{}}
 }
 
-// loadTime bounds one load, whoever waits for it.
+// loadTime bounds one load, whatever the deadlines of its callers.
 const loadTime = 5 * time.Second
 
 // get gives the value of key, asking fetch when it is not known. Errors are
@@ -120,13 +119,4 @@ func (c *cache[K, V]) forget(keys ...K) {
 		delete(c.young, key)
 		delete(c.old, key)
 	}
-}
-
-// forgetAll drops everything.
-func (c *cache[K, V]) forgetAll() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.changes++
-	clear(c.young)
-	clear(c.old)
 }

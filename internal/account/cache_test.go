@@ -87,7 +87,7 @@ func TestTheCacheIsBoundedAndKeepsWhatIsUsed(t *testing.T) {
 func TestTheCacheRemembersNoErrorsAndSurvivesAPanic(t *testing.T) {
 	c := newCache[string, int](10, time.Hour, time.Now)
 	bad := errors.New("down")
-	if _, err := c.get(t.Context(), "k", func(context.Context) (int, error) { return 0, bad }); err != bad {
+	if _, err := c.get(t.Context(), "k", func(context.Context) (int, error) { return 0, bad }); !errors.Is(err, bad) {
 		t.Fatal(err)
 	}
 	func() {

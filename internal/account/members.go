@@ -57,7 +57,7 @@ func (d *Directory) addMember(ctx context.Context, by *web.Principal, accountID,
 		return NewMember{}, err
 	}
 	if !by.Superoperator {
-		if err := d.attempts.invite(accountID); err != nil {
+		if err := d.limiter.invite(accountID); err != nil {
 			return NewMember{}, err
 		}
 	}
@@ -139,19 +139,19 @@ func (d *Directory) ensurePerson(ctx context.Context, tx *db.Tx, p Person) (Pers
 	return loadPersonAt(ctx, tx, p.Email, p.home)
 }
 
-// mayGrant reports whether the principal may give somebody the role.
+// mayGrant checks that the principal may grant the role.
 func mayGrant(by *web.Principal, accountID string, role Role) error {
 	if !role.Valid() {
 		return errs.At(errs.CodeInvalid, "/role", "there is no role %q; there are owner, admin, operator, editor, viewer, auditor", clip(string(role), 32))
 	}
 	if !covers(by, accountID, role.Permissions()) {
-		return errs.At(errs.CodeForbidden, "/role", "nobody grants what they do not have: the role %s may do more than you", role)
+		return errs.At(errs.CodeForbidden, "/role", "you can only grant permissions that you have: the role %s has more", role)
 	}
 	return nil
 }
 
-// mayLink reports whether the principal may make a sign-in link for the person:
-// whoever has it becomes the person, in all of their accounts.
+// mayLink reports whether the principal may create a sign-in link for the person.
+// The link gives access to all accounts of the person.
 func mayLink(by *web.Principal, accountID string, p Person) bool {
 	return by.Superoperator || !p.Staff && p.home == accountID
 }
@@ -237,8 +237,8 @@ func (d *Directory) RemoveMember(ctx context.Context, by *web.Principal, account
 	})
 }
 
-// changeMember runs fn while nobody else changes members of the account.
-// Nobody changes the role of a member who may do more than they.
+// changeMember runs fn while no other transaction changes members of the account.
+// The principal must have all permissions of the member.
 func (d *Directory) changeMember(ctx context.Context, by *web.Principal, accountID, memberID string, fn func(tx *db.Tx, before Member, owners int) error) error {
 	var sessions []Hash
 	err := d.change(ctx, func(tx *db.Tx) error {

@@ -8,6 +8,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/id"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
+	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 func (p *pages) addAccounts() {
@@ -75,8 +76,8 @@ func (p *pages) renderAccounts(v *page.Visit, f *accountForm, faults ui.Faults) 
 }
 
 func (p *pages) listAccounts(v *page.Visit, data accountsPage) error {
-	list, err := page.ReadList(v, pageSize, accountIDOf, func(after string, limit int) ([]Account, error) {
-		return p.Accounts(v.Context(), v.Who, after, limit)
+	list, err := page.ReadList(v, pageSize, accountKey, func(after web.Keyset, limit int) ([]Account, error) {
+		return p.Accounts(v.Context(), v.Who, after.ID, limit)
 	})
 	if err != nil {
 		return err
@@ -103,5 +104,3 @@ func (p *pages) createAccount(v *page.Visit, f *accountForm) error {
 func (p *pages) accountCreated(v *page.Visit, _ *accountForm) error {
 	return v.Redirect(AccountsPath, "account-created")
 }
-
-func accountIDOf(a Account) string { return a.ID }

@@ -6,6 +6,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
+	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 func (p *pages) addMembers() {
@@ -139,8 +140,8 @@ func (d *Directory) hasOwner(ctx context.Context, accountID string) (has bool, e
 }
 
 func (p *pages) renderMembers(v *page.Visit, f *newMemberForm, faults ui.Faults) error {
-	list, err := page.ReadList(v, pageSize, memberIDOf, func(after string, limit int) ([]Member, error) {
-		return p.Members(v.Context(), v.Account, after, limit)
+	list, err := page.ReadList(v, pageSize, memberKey, func(after web.Keyset, limit int) ([]Member, error) {
+		return p.Members(v.Context(), v.Account, after.ID, limit)
 	})
 	if err != nil {
 		return err
@@ -158,8 +159,6 @@ func (p *pages) renderMembers(v *page.Visit, f *newMemberForm, faults ui.Faults)
 	data.Roles, data.Options = rolesOf(v)
 	return v.Show(page.View{Section: "members", Title: "Members", Template: "members", Status: faults.Status, Data: data})
 }
-
-func memberIDOf(m Member) string { return m.ID }
 
 func (p *pages) addMember(v *page.Visit, f *newMemberForm) (err error) {
 	f.added, err = p.AddMember(v.Context(), v.Who, v.Account, f.Email, f.Name, Role(f.Role))

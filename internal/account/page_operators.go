@@ -3,6 +3,7 @@ package account
 import (
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
+	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 // OperatorsPath is the page of the installation's operators.
@@ -96,8 +97,8 @@ func (p *pages) showOperators(v *page.Visit) error {
 }
 
 func (p *pages) renderOperators(v *page.Visit, f *operatorForm, faults ui.Faults) error {
-	list, err := page.ReadList(v, pageSize, personIDOf, func(after string, limit int) ([]Person, error) {
-		return p.Operators(v.Context(), after, limit)
+	list, err := page.ReadList(v, pageSize, personKey, func(after web.Keyset, limit int) ([]Person, error) {
+		return p.Operators(v.Context(), after.ID, limit)
 	})
 	if err != nil {
 		return err
@@ -112,8 +113,6 @@ func (p *pages) renderOperators(v *page.Visit, f *operatorForm, faults ui.Faults
 		Data:     operatorsPage{Path: OperatorsPath, Rows: rows.Items, Next: rows.Next, Form: *f},
 	})
 }
-
-func personIDOf(p Person) string { return p.ID }
 
 func (p *pages) addOperator(v *page.Visit, f *operatorForm) (err error) {
 	f.operator, f.link, err = p.AddOperator(v.Context(), v.Who, f.Email, f.Name)

@@ -7,12 +7,12 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// unbuilt are the permissions of features that are still to come. Tokens may
-// have them; the form does not offer what there is nothing to use with.
+// unbuilt are the permissions of features that do not exist yet. The API accepts
+// them for tokens, the form does not offer them.
 var unbuilt = []string{FlagsRead, FlagsWrite, MailRead, MailWrite}
 
-// permissionWords say what each permission lets somebody do, in the groups in
-// which the form offers them. A test checks that none is missing.
+// permissionWords describe the permissions, in the groups and the order of the
+// form. A test checks that none is missing.
 var permissionWords = []struct{ group, permission, words, hint string }{
 	{"Audit log", AuditRead, "Read the audit log", "Events, history, proofs and checkpoints."},
 	{"Audit log", AuditWrite, "Append events", "What a product needs to send its events."},
@@ -39,7 +39,7 @@ var permissionWords = []struct{ group, permission, words, hint string }{
 	{"Everything", Everything, "Everything in this account", "Later versions' permissions too. Prefer the narrow ones above."},
 }
 
-// inWords is a permission as people read it; its name when there are no words.
+// inWords describes a permission; without a description it is the name.
 func inWords(permission string) string {
 	for _, w := range permissionWords {
 		if w.permission == permission {
@@ -49,7 +49,7 @@ func inWords(permission string) string {
 	return permission
 }
 
-// briefly says what a set of permissions allows, in a line of a table.
+// briefly describes a set of permissions in a line of a table.
 func briefly(permissions []string) (words string, more int) {
 	const shown = 2
 	var list []string
@@ -64,7 +64,8 @@ func briefly(permissions []string) (words string, more int) {
 	return strings.Join(list, ", "), len(permissions) - len(list)
 }
 
-// permissionGroup is a group of the form, with what the visitor may hand out.
+// permissionGroup is a group of the form, with the permissions that the visitor
+// may grant.
 type permissionGroup struct {
 	Name    string
 	Choices []permissionChoice
@@ -89,7 +90,7 @@ func offered(by *web.Principal, accountID string, checked []string) (list []perm
 			list = append(list, permissionGroup{Name: w.group})
 		}
 		g := &list[len(list)-1]
-		// The documents and the API name the permission, the form says what it is.
+		// The guides and the API use the name, so the hint has it too.
 		c := permissionChoice{Permission: w.permission, Words: w.words, Hint: w.permission}
 		if w.hint != "" {
 			c.Hint += " · " + w.hint

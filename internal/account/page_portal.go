@@ -1,6 +1,9 @@
 package account
 
-import "github.com/belfryhq/belfry/internal/platform/page"
+import (
+	"github.com/belfryhq/belfry/internal/platform/page"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
 
 func (p *pages) addPortalSessions() {
 	const base = "/accounts/{account_id}/members/portal"
@@ -27,8 +30,8 @@ type portalSessionsPage struct {
 }
 
 func (p *pages) showPortalSessions(v *page.Visit) error {
-	list, err := page.ReadList(v, pageSize, portalSessionIDOf, func(after string, limit int) ([]PortalSession, error) {
-		return p.PortalSessions(v.Context(), v.Account, after, limit)
+	list, err := page.ReadList(v, pageSize, portalSessionKey, func(after web.Keyset, limit int) ([]PortalSession, error) {
+		return p.PortalSessions(v.Context(), v.Account, after.ID, limit)
 	})
 	if err != nil {
 		return err
@@ -45,8 +48,6 @@ func (p *pages) showPortalSessions(v *page.Visit) error {
 		CanWrite: v.Can(MembersWrite),
 	}})
 }
-
-func portalSessionIDOf(s PortalSession) string { return s.ID }
 
 func (p *pages) endPortalSession(v *page.Visit) error {
 	if err := p.RevokePortalSession(v.Context(), v.Who, v.Account, v.PathValue("session_id")); err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
+	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 // Pages call a zone a property.
@@ -63,8 +64,8 @@ type propertiesPage struct {
 }
 
 func (p *pages) showProperties(v *page.Visit) error {
-	list, err := page.ReadList(v, pageSize, zoneIDOf, func(after string, limit int) ([]Zone, error) {
-		return p.Zones(v.Context(), v.Account, after, limit)
+	list, err := page.ReadList(v, pageSize, zoneKey, func(after web.Keyset, limit int) ([]Zone, error) {
+		return p.Zones(v.Context(), v.Account, after.ID, limit)
 	})
 	if err != nil {
 		return err
@@ -77,8 +78,6 @@ func (p *pages) showProperties(v *page.Visit) error {
 		CanWrite: v.Can(AccountsWrite),
 	}})
 }
-
-func zoneIDOf(z Zone) string { return z.ID }
 
 // propertyForm is the input for a property, and the data of the template
 // "property".

@@ -103,7 +103,7 @@ func (p *pages) signedIn(r *http.Request) *web.Principal {
 	return nil
 }
 
-// signIn reads the body alone: a link in the query signs nobody in.
+// signIn reads only the body: a link in the query is ignored.
 func (p *pages) signIn(v *page.Visit) error {
 	r := v.Request
 	data := signInPage{Email: v.Field("email", 254), Next: localPath(r.PostFormValue(nextParameter))}

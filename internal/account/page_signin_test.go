@@ -111,7 +111,7 @@ func TestAFormOfAnotherSiteSignsNobodyInOrOut(t *testing.T) {
 	p.Get("/profile").Expect(200)
 	p.Post("/sign-out").RedirectsTo("/sign-in")
 	p.Get("/profile").RedirectsTo("/sign-in?next=%2Fprofile")
-	p.Get("/sign-out").Expect(200).Says("Nobody is signed in")
+	p.Get("/sign-out").Expect(200).Says("You are not signed in")
 }
 
 func TestACustomersLinkOpensTheirAccountWhateverElseIsAsked(t *testing.T) {

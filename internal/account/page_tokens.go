@@ -61,8 +61,8 @@ type tokensPage struct {
 }
 
 func (p *pages) showTokens(v *page.Visit) error {
-	list, err := page.ReadList(v, pageSize, tokenIDOf, func(after string, limit int) ([]Token, error) {
-		return p.Tokens(v.Context(), v.Account, after, limit)
+	list, err := page.ReadList(v, pageSize, tokenKey, func(after web.Keyset, limit int) ([]Token, error) {
+		return p.Tokens(v.Context(), v.Account, after.ID, limit)
 	})
 	if err != nil {
 		return err
@@ -77,8 +77,6 @@ func (p *pages) showTokens(v *page.Visit) error {
 		Curl:     p.curl(v.Account, "$BELFRY_TOKEN", []string{AuditWrite}),
 	}})
 }
-
-func tokenIDOf(t Token) string { return t.ID }
 
 // tokenForm is the input for a new token.
 type tokenForm struct {

@@ -29,7 +29,7 @@ const (
 )
 
 // hash encodes a new password. like is a stored password whose salt is used
-// again: what is stored for one address shares a salt. "" = a new one.
+// again, since all passwords of one address share a salt; "" = a new salt.
 func (h *hashing) hash(ctx context.Context, client, password, like string) (string, error) {
 	free, err := h.slot(ctx, client)
 	if err != nil {
@@ -123,8 +123,8 @@ func (h *hashing) verifyAny(ctx context.Context, client string, stored []string,
 // set their first passwords in the same moment have different salts.
 const maxSalts = 4
 
-// checkPassword says whether a new password may be one. Length is what counts
-// (NIST SP 800-63B): there are no rules of composition.
+// checkPassword checks a new password. It must be long; there are no rules of
+// composition (NIST SP 800-63B).
 func checkPassword(password, email string) error {
 	switch {
 	case len(password) < MinPassword || len(password) > MaxPassword:

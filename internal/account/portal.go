@@ -20,8 +20,8 @@ const (
 	MaxPortalTime = IdleTime
 )
 
-// Portal is what a session of the customers' pages may do. The person is known
-// to the company that uses Belfry, not to Belfry.
+// Portal is the scope of a session of the customers' pages. Its user is known to
+// the company that uses Belfry, not to Belfry.
 type Portal struct {
 	Member    PortalMember `json:"member"`
 	Role      Role         `json:"role"`
@@ -30,14 +30,14 @@ type Portal struct {
 	Seconds   int64        `json:"expires_in"`           // length of the session
 }
 
-// PortalMember is who uses a customers' session.
+// PortalMember is the user of a customers' session.
 type PortalMember struct {
 	ID    string `json:"id"`
 	Email string `json:"email,omitempty"`
 	Name  string `json:"name,omitempty"`
 }
 
-// permissions are what the session may do.
+// permissions are those of the role within the sections.
 func (p *Portal) permissions() web.Permissions { return p.Role.within(p.Sections) }
 
 // principal is who acts in the session. The id is of a form of its own, so that
@@ -59,7 +59,7 @@ func (d *Directory) PortalURL(ctx context.Context, by *web.Principal, accountID 
 		return "", web.Time{}, mayGrant(by, accountID, p.Role)
 	}
 	if !covers(by, accountID, p.permissions()) {
-		return "", web.Time{}, errs.At(errs.CodeForbidden, "/role", "nobody grants what they do not have: the role %s may do more than you there", p.Role)
+		return "", web.Time{}, errs.At(errs.CodeForbidden, "/role", "you can only grant permissions that you have: the role %s has more in this account", p.Role)
 	}
 	err = d.change(ctx, func(tx *db.Tx) error {
 		if err := refuseMember(ctx, tx, accountID, p.Member); err != nil {
@@ -127,7 +127,7 @@ func portalSession(s Session) PortalSession {
 func (d *Directory) PortalSessions(ctx context.Context, accountID, after string, limit int) ([]PortalSession, error) {
 	list := []PortalSession{}
 	err := d.db.View(ctx, func(tx *db.Tx) error {
-		for len(list) < limit { // what is over is removed once an hour only
+		for len(list) < limit { // expired sessions are removed once an hour
 			found, err := listPortalSessions(ctx, tx, accountID, after, limit)
 			if err != nil {
 				return err

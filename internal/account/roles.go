@@ -120,8 +120,8 @@ func (r Role) Description() string {
 	return ""
 }
 
-// Permissions are what a member with the role may do; an owner has "*", which
-// includes permissions of later versions. None for an unknown role.
+// Permissions are those of a member with the role. An owner has "*", which includes
+// permissions of later versions; an unknown role has none.
 func (r Role) Permissions() web.Permissions {
 	if r == Owner {
 		return web.Permissions{Everything}
@@ -166,8 +166,8 @@ func (r Role) within(names []string) web.Permissions {
 	})
 }
 
-// covers reports whether p may hand out the permissions in the account: nobody
-// grants what they do not have.
+// covers reports whether p has all of the permissions in the account, and so may
+// grant them.
 func covers(p *web.Principal, accountID string, granted web.Permissions) bool {
 	for _, permission := range granted {
 		if !holds(p, accountID, permission) {

@@ -18,25 +18,25 @@ import (
 
 const (
 	// SignInPath is the page that consumes one-time links. Its GET shows a
-	// button and its POST signs in, so that a program which only looks at
-	// links does not use them up. The link's secret is in the fragment, which
-	// browsers send to nobody: no proxy and no log sees it.
+	// button and its POST signs in, so that link scanners do not use them up.
+	// The secret is in the fragment, which browsers do not send: no proxy and
+	// no log has it.
 	SignInPath = "/sign-in"
 	// LinkParameter is the parameter of a link's secret, in the fragment and in
 	// the form.
 	LinkParameter = "link"
-	// LinkTime is how long a one-time link is good.
+	// LinkTime is how long a one-time link is valid.
 	LinkTime = 15 * time.Minute
 
 	signInAction = "sign_in"
 	resetTime    = 15 * time.Minute // after a sign-in by link a new password needs no old one
 )
 
-// NewLoginLink makes a one-time link for a person: the path and fragment of the
-// page that consumes it. An empty email means the first of the operators, who
-// is made when there is none (the first start). CodeNotFound: nobody has the
-// address; CodeStateConflict: several accounts have a person of their own with
-// it, and the operators none.
+// NewLoginLink creates a one-time link for a person: the path and fragment of the
+// page that consumes it. An empty email means the first operator, who is created
+// if there is none (the first start). CodeNotFound: no person has the address;
+// CodeStateConflict: several accounts have a person with it, and no operator has
+// it.
 func (d *Directory) NewLoginLink(ctx context.Context, email string) (path string, err error) {
 	if email != "" {
 		if email, err = foldEmail(email); err != nil {
@@ -256,8 +256,8 @@ func accountOfPath(path string) string {
 	return rest[:32]
 }
 
-// admit refuses what comes from a page of another site (somebody could be
-// signed in as somebody else without noticing) or too often.
+// admit refuses requests from pages of other sites, which could sign a user in as
+// another one without notice, and too many attempts.
 func (d *Directory) admit(r *http.Request, method, email string) error {
 	if err := d.cross.Check(r); err != nil {
 		return errs.New(errs.CodeCrossOrigin, "the request comes from a page of another site").Because(err)
@@ -282,12 +282,12 @@ func (d *Directory) throttle(ctx context.Context, email string) error {
 			return err
 		}
 	}
-	return d.attempts.take(email, addr, known)
+	return d.limiter.attempt(email, addr, known)
 }
 
-// begin makes the session that who describes. The one that the browser had
-// before ends with it, so that a session id known to somebody else is never
-// given more rights.
+// begin creates the session that who describes, and ends the browser's former one:
+// a session id that an attacker may know never gets more rights (session
+// fixation).
 func (d *Directory) begin(r *http.Request, who func(*db.Tx) (Session, error)) (s Session, value string, err error) {
 	ctx := r.Context()
 	value = id.Secret(secretBytes)

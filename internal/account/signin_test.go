@@ -46,9 +46,9 @@ func TestALinkIsGoodForAQuarterOfAnHour(t *testing.T) {
 			}
 			return path
 		}
-		late, early := link(), ""
+		late := link()
 		f.later(time.Second)
-		early = link()
+		early := link()
 		f.later(account.LinkTime - time.Second)
 		if got := f.form("192.0.2.1", "", "link", secretOf(late)); got.Status != 401 {
 			t.Fatal(got.Status)

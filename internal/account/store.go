@@ -50,8 +50,8 @@ func loadAccountByExternal(ctx context.Context, tx *db.Tx, externalID string) (A
 	return a, missing(err, "account")
 }
 
-// lockAccount makes other transactions that lock the same account wait until
-// this one ends: what is counted in between holds until the commit.
+// lockAccount makes other transactions that lock the same account wait until this
+// one ends, so that counts read after it stay true until the commit.
 func lockAccount(ctx context.Context, tx *db.Tx, accountID string) error {
 	n, err := tx.Exec(ctx, `UPDATE account SET id = id WHERE id = $1`, accountID)
 	if err == nil && n == 0 {

@@ -7,7 +7,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// Person is somebody who can sign in. Outside it is called a user.
+// Person can sign in. The API calls it a user.
 //
 // A person whom an account invited is at home there: the account may make
 // sign-in links for it, so it is a person of its own, whatever other accounts

@@ -96,7 +96,10 @@ func enter(ctx context.Context, tx *db.Tx, sessionID, accountID string) (bool, e
 
 // entered are the accounts that a session has entered.
 func entered(ctx context.Context, tx *db.Tx, sessionID string) ([]string, error) {
-	scan := func(row interface{ Scan(...any) error }) (s string, err error) { return s, row.Scan(&s) }
+	scan := func(row interface{ Scan(...any) error }) (s string, err error) {
+		err = row.Scan(&s)
+		return s, err
+	}
 	return collect(ctx, tx, scan, `SELECT account_id FROM session_account WHERE session_id = $1 ORDER BY account_id LIMIT $2`, sessionID, MaxAccounts)
 }
 

@@ -26,7 +26,10 @@ func loadZone(ctx context.Context, tx *db.Tx, accountID, zoneID string) (Zone, e
 	if err != nil {
 		return z, missing(err, "zone")
 	}
-	scan := func(row interface{ Scan(...any) error }) (s string, err error) { return s, row.Scan(&s) }
+	scan := func(row interface{ Scan(...any) error }) (s string, err error) {
+		err = row.Scan(&s)
+		return s, err
+	}
 	z.Aliases, err = collect(ctx, tx, scan, `SELECT ref FROM zone_ref WHERE zone_id = $1 AND position > 0 ORDER BY position`, zoneID)
 	return z, err
 }

@@ -23,8 +23,8 @@ const (
 	alphabet    = "0123456789abcdefghjkmnpqrstvwxyz"
 )
 
-// Hash is the SHA-256 of a secret value: what is stored instead of it. The
-// secrets are random, so that a plain hash is enough (nothing can be guessed).
+// Hash is the SHA-256 of a secret value, stored instead of it. Secrets are random,
+// so a plain hash is enough.
 type Hash [sha256.Size]byte
 
 // HashOf is the hash of a secret.

@@ -13,7 +13,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// TokenSpec is what a new token shall be.
+// TokenSpec describes a new token.
 type TokenSpec struct {
 	Name        string
 	Permissions []string
@@ -105,7 +105,7 @@ func grantable(by *web.Principal, accountID string, wanted []string) (list []str
 			return nil, errs.At(errs.CodeInvalid, "/permissions", "there is no permission %q; there are %s", clip(permission, 64), strings.Join(known, ", "))
 		}
 		if !holds(by, accountID, permission) {
-			return nil, errs.At(errs.CodeForbidden, "/permissions", "nobody grants what they do not have: you lack %s", permission)
+			return nil, errs.At(errs.CodeForbidden, "/permissions", "you can only grant permissions that you have: you lack %s", permission)
 		}
 		if !slices.Contains(list, permission) {
 			list = append(list, permission)

@@ -53,7 +53,7 @@ func (d *Directory) SetPassword(ctx context.Context, by *web.Principal, s *Sessi
 			return err
 		}
 		if len(right) == 0 {
-			return errs.At(errs.CodeForbidden, "/current", "current is not the present password")
+			return errs.At(errs.CodeForbidden, "/current", "current is not the current password")
 		}
 	}
 	like, err := d.samePassword(ctx, p.Email)
@@ -95,9 +95,9 @@ func (d *Directory) SetPassword(ctx context.Context, by *web.Principal, s *Sessi
 	return err
 }
 
-// samePassword is a stored password of another person with the address: what is
-// stored for one address shares a salt, so that one hashing compares a password
-// with all of it. "" = there is none.
+// samePassword is a stored password of another person with the address. Passwords
+// of one address share a salt, so that one hashing compares with all of them. "" =
+// there is none.
 func (d *Directory) samePassword(ctx context.Context, email string) (like string, err error) {
 	err = d.db.View(ctx, func(tx *db.Tx) error {
 		list, err := listPersons(ctx, tx, email)

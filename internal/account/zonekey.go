@@ -8,7 +8,7 @@ import (
 )
 
 // hostForm maps host names as browsers do (UTS #46, for lookup): case, width,
-// composed characters, and Punycode for what is not ASCII. Underscores stay:
+// composed characters, and Punycode for non-ASCII names. Underscores stay:
 // names of services and containers have them.
 var hostForm = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false))
 
@@ -16,8 +16,8 @@ var hostForm = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.Stri
 // aliases, the hosts of traffic, the zones of events and filters. A host name
 // is in lower case and Punycode and has no final dot; the schemes http and
 // https, what follows the host in their URLs and the ports 80 and 443 are left
-// out; addresses are written as RFC 5952 has it. What is no host, as a name in
-// words, is in lower case. It is idempotent.
+// out; addresses are written as in RFC 5952. Other names are in lower case. It is
+// idempotent.
 func ZoneKey(ref string) string {
 	key := keyOnce(ref)
 	for range maxSteps { // "10.0.0.1.:80" loses its dot, then its port

@@ -36,8 +36,8 @@ type Zone struct {
 	Verified    bool        `json:"verified" doc:"False while the zone is known from traffic alone; creating it or any change to it verifies it"`
 }
 
-// ZoneSpec is what a zone shall be; nil leaves a field as it is (or at its
-// default for a new zone).
+// ZoneSpec describes a zone; nil leaves a field unchanged (or at its default for a
+// new zone).
 type ZoneSpec struct {
 	Name        *string
 	Aliases     *[]string
@@ -77,16 +77,21 @@ func Alias(s string) (string, error) {
 	return folded, nil
 }
 
+// notOfScheme reports whether a URL's scheme cannot have the character.
+func notOfScheme(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("+-.", r)
+}
+
 // origin reads what [Alias] takes, in lower case.
 func origin(s string) (canonical string, ok bool) {
 	scheme, rest, found := strings.Cut(s, "://")
-	if !found {
-		scheme, rest = "", s
-	} else if scheme == "" || strings.ContainsFunc(scheme, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("+-.", r)
-	}) {
+	switch {
+	case !found:
+		scheme = ""
+		rest = s
+	case scheme == "" || strings.ContainsFunc(scheme, notOfScheme):
 		return "", false
-	} else {
+	default:
 		scheme += "://"
 	}
 	if ap, err := netip.ParseAddrPort(rest); err == nil && ap.Addr().Zone() == "" {
@@ -132,8 +137,8 @@ func hostname(s string) bool {
 // ref is a reference to a zone: as it is shown, and its key.
 type ref struct{ text, key string }
 
-// refs are what means the zone: its folded name first, then its aliases; each
-// key once.
+// refs are the references to the zone: its folded name first, then its aliases,
+// each key once.
 func (z Zone) refs() []ref {
 	list := []ref{{text: fold(z.Name), key: ZoneKey(z.Name)}}
 	for _, alias := range z.Aliases {
@@ -238,7 +243,7 @@ func (d *Directory) adoptZone(ctx context.Context, tx *db.Tx, by *web.Principal,
 	return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "create", "zone", z.ID, z.Name), z.ID).Changed(seen, *z))
 }
 
-// saveZone replaces what is stored of a zone.
+// saveZone replaces a stored zone.
 func saveZone(ctx context.Context, tx *db.Tx, accountID string, z Zone) error {
 	if err := updateZone(ctx, tx, z); err != nil {
 		return err
@@ -405,7 +410,7 @@ func (d *Directory) findZone(ctx context.Context, accountID, ref string) (Zone, 
 
 func cacheKey(accountID, key string) string { return accountID + "\x00" + key }
 
-// forgetZone drops what is known of zones, before and after a change.
+// forgetZone evicts zones from the cache, before and after a change.
 func (d *Directory) forgetZone(accountID string, list ...Zone) {
 	var keys []string
 	for _, z := range list {

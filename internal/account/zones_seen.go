@@ -75,7 +75,7 @@ func (d *Directory) addSeenZone(ctx context.Context, accountID, name string) (z 
 			return err
 		}
 		if z, err = lookupZone(ctx, tx, accountID, name); err != nil || z.ID != "" {
-			return err // somebody else was first
+			return err // another transaction was first
 		}
 		if spent, err = d.budgetSpent(ctx, tx, accountID); err != nil || spent {
 			return err
@@ -122,7 +122,7 @@ func (d *Directory) recordSeen(ctx context.Context, tx *db.Tx, accountID string,
 	return d.record(ctx, tx, feature.Belfry(), e.With(metadata))
 }
 
-// otherZone finds the zone that takes what is past the budget, or makes it.
+// otherZone finds or creates the zone for hostnames beyond the budget.
 func (d *Directory) otherZone(ctx context.Context, accountID string) (z Zone, err error) {
 	if z, err = d.findZone(ctx, accountID, OtherZone); err != nil || z.ID != "" {
 		return z, err

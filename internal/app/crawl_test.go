@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	pages "github.com/belfryhq/belfry/test/site"
 )
 
 // The crawl opens every page that a role can reach by links and forms, in an
@@ -33,11 +35,6 @@ func perShape() int {
 
 var (
 	hexID      = regexp.MustCompile(`^[0-9a-f]{32}$`)
-	anchor     = regexp.MustCompile(`(?s)<a\s([^>]*)>(.*?)</a>`)
-	attribute  = regexp.MustCompile(`\s(href|action|hx-get|method|name|value|type)="([^"]*)"`)
-	form       = regexp.MustCompile(`(?s)<form\s([^>]*)>(.*?)</form>`)
-	control    = regexp.MustCompile(`(?s)<(input|button|textarea|select)\b([^>]*)>(?:(.*?)</(?:textarea|select)>)?`)
-	option     = regexp.MustCompile(`<option value="([^"]*)"( selected)?`)
 	reloaded   = regexp.MustCompile(`\shx-get="([^"]*)"`)
 	switcher   = regexp.MustCompile(`(?s)<details class="menu whose">.*?</details>`)
 	identified = regexp.MustCompile(`\sid="([^"]*)"`)
@@ -177,40 +174,36 @@ func (c *crawl) read(at *url.URL, body string) {
 	if at.Path == "/profile" { // it lists the accounts of the person
 		inside, _, _ = strings.Cut(inside, "<main")
 	}
-	for _, m := range anchor.FindAllStringSubmatch(inside, -1) {
-		href := attributesOf(m[1])["href"]
-		if part, ok := strings.CutPrefix(href, "#"); ok {
+	for _, link := range pages.LinksOf(inside) {
+		if part, ok := strings.CutPrefix(link.Href, "#"); ok {
 			c.hasPart(body, &url.URL{Path: at.Path, Fragment: part}, at.String())
 		} else {
-			c.found(at, href, at.String())
+			c.found(at, link.Href, at.String())
 		}
-		words := strings.TrimSpace(html.UnescapeString(tags.ReplaceAllString(m[2], " ")))
-		if hexID.MatchString(words) && bareIDs[shapeOf(at)] == "" {
-			c.t.Errorf("%s: on %s a link is called %s: a person reads names", c.role, at, words)
+		if hexID.MatchString(link.Text) && bareIDs[shapeOf(at)] == "" {
+			c.t.Errorf("%s: on %s a link is called %s: a person reads names", c.role, at, link.Text)
 		}
 	}
 	for _, m := range reloaded.FindAllStringSubmatch(inside, -1) {
 		c.found(at, html.UnescapeString(m[1]), at.String())
 	}
-	for _, m := range form.FindAllStringSubmatch(inside, -1) {
-		attrs := attributesOf(m[1])
-		fields := fieldsOf(m[2])
-		action := attrs["action"]
+	for _, f := range pages.FormsOf(inside) {
+		action := f.Action
 		if action == "" {
 			action = at.RequestURI()
 		}
-		if strings.EqualFold(attrs["method"], "post") {
+		if f.Post {
 			c.within(at, action)
 			if u, err := at.Parse(action); err == nil && c.posts[shapeOf(u)].target == "" {
-				c.posts[shapeOf(u)] = step{"POST", u.RequestURI(), at.String(), fields}
+				c.posts[shapeOf(u)] = step{"POST", u.RequestURI(), at.String(), f.Fields}
 			}
 			continue
 		}
 		to, query, _ := strings.Cut(action, "?")
-		if query != "" && len(fields) == 0 {
+		if query != "" && len(f.Fields) == 0 {
 			to = action
-		} else if len(fields) > 0 {
-			to += "?" + fields.Encode()
+		} else if len(f.Fields) > 0 {
+			to += "?" + f.Fields.Encode()
 		}
 		c.found(at, to, at.String())
 	}
@@ -336,38 +329,6 @@ func shapeOf(u *url.URL) string {
 	}
 	slices.Sort(names)
 	return strings.Join(parts, "/") + "?" + strings.Join(names, "&") + fragmentOf(u)
-}
-
-func attributesOf(tag string) map[string]string {
-	all := map[string]string{}
-	for _, m := range attribute.FindAllStringSubmatch(" "+tag, -1) {
-		all[m[1]] = html.UnescapeString(m[2])
-	}
-	return all
-}
-
-// fieldsOf are a form's fields with what they show.
-func fieldsOf(body string) url.Values {
-	fields := url.Values{}
-	for _, m := range control.FindAllStringSubmatch(body, -1) {
-		attrs := attributesOf(m[2])
-		name := attrs["name"]
-		switch {
-		case name == "" || m[1] == "button":
-		case m[1] == "select":
-			for _, o := range option.FindAllStringSubmatch(m[3], -1) {
-				if o[2] != "" || fields.Get(name) == "" {
-					fields.Set(name, html.UnescapeString(o[1]))
-				}
-			}
-		case m[1] == "textarea":
-			fields.Add(name, html.UnescapeString(m[3]))
-		case (attrs["type"] == "checkbox" || attrs["type"] == "radio") && !strings.Contains(m[2], " checked"):
-		default:
-			fields.Add(name, attrs["value"])
-		}
-	}
-	return fields
 }
 
 func TestAnErrorsPageKeepsTheAccountOneIsIn(t *testing.T) {

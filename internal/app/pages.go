@@ -12,7 +12,6 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
-	"github.com/belfryhq/belfry/internal/producer"
 )
 
 //go:embed page_*.html
@@ -72,19 +71,7 @@ func (a *App) openPages(version string) error {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
-	err = a.Producer.MountPages(producer.Pages{
-		UI:          u,
-		Cursors:     a.API.Cursors(),
-		Mount:       p.kit.Mount,
-		Shell:       p.Shell,
-		URL:         a.URL(),
-		AccountName: p.names,
-		TokenName:   a.tokenName,
-	})
-	if err != nil {
-		return err
-	}
-	return p.mountSLO(u)
+	return nil
 }
 
 // tokenName is the name of an account's token; "" when there is none of the id.

@@ -19,6 +19,7 @@ func (a *App) newProducer(_ context.Context, env feature.Env) (feature.Feature, 
 		Env:             env,
 		OperatorAccount: account.Installation,
 		Sections:        CatalogueSections(),
+		Pages:           producer.PageDeps{AccountName: a.accountNames().of, TokenName: a.tokenName},
 	})
 	if err != nil {
 		return feature.Feature{}, err

@@ -84,7 +84,7 @@ func TestARefusedEventIsShownToItsAccountAndToTheTeamOfItsProduct(t *testing.T) 
 	operator := s.signIn("operator@localhost")
 	operator.get("/console/producers").has(t, `href="/console/producers/`+team+`/rejects">1</a>`)
 	console := operator.get("/console/rejects")
-	console.has(t, "/console/producers/"+team+"/rejects", "/accounts/"+account+"/audit/rejects", "No event without a valid account was refused")
+	console.has(t, "/console/producers/"+team+"/rejects", "/accounts/"+account+"/audit/rejects", "No event without a valid account was rejected")
 	console.lacks(t, "Every event that was sent is in the record")
 
 	v := s.member(account, "auditor@acme.example", "auditor")

@@ -149,7 +149,7 @@ func TestEachConsumerOfATopicIsRegistered(t *testing.T) {
 			if consumer == event.Teams {
 				continue
 			}
-			registered := false
+			var registered bool
 			switch {
 			case topic.Internal:
 				call := inProcess[topic.Name][consumer]

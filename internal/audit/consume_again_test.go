@@ -19,7 +19,7 @@ func TestARecordThatIsReadAgainIsStoredOnce(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.Clock.Set(time.Now())
 		c := w.consume(w.intake(), nil)
-		event := func(m members) []byte {
+		withAccount := func(m members) []byte {
 			m["account_id"] = accountA
 			return []byte(minimal(m))
 		}
@@ -33,13 +33,13 @@ func TestARecordThatIsReadAgainIsStoredOnce(t *testing.T) {
 		published := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
 		c.publish(
 			bus.Message{
-				Value:   event(members{"id": "own-id", "occurred_at": "2026-11-20T09:00:00Z"}),
+				Value:   withAccount(members{"id": "own-id", "occurred_at": "2026-11-20T09:00:00Z"}),
 				Headers: headers("not-this", "2026-11-20T10:00:00Z"),
 			},
-			bus.Message{Value: event(members{}), Headers: headers("ce-77", "2026-11-20T10:00:00.5Z")},
-			bus.Message{Value: event(members{}), Headers: headers("an id with blanks", "yesterday"), Time: published},
-			bus.Message{Value: event(members{}), Time: published},
-			bus.Message{Value: event(members{}), Time: published}, // another event of the same content
+			bus.Message{Value: withAccount(members{}), Headers: headers("ce-77", "2026-11-20T10:00:00.5Z")},
+			bus.Message{Value: withAccount(members{}), Headers: headers("an id with blanks", "yesterday"), Time: published},
+			bus.Message{Value: withAccount(members{}), Time: published},
+			bus.Message{Value: withAccount(members{}), Time: published}, // another event of the same content
 		)
 		c.settle(5)
 		ids := w.ids()
@@ -55,7 +55,7 @@ func TestARecordThatIsReadAgainIsStoredOnce(t *testing.T) {
 		}
 		w.Clock.Add(time.Minute)
 		w.Exec(`UPDATE bus_offset SET next = 0, crc = NULL, epoch = epoch + 1`)
-		c.publish(bus.Message{Value: event(members{"id": "behind"})})
+		c.publish(bus.Message{Value: withAccount(members{"id": "behind"})})
 		c.settle(6)
 		if again := w.ids(); len(again) != 6 || again[5] != "behind" {
 			t.Errorf("after the second reading: %q", again)

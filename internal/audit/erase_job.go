@@ -30,7 +30,7 @@ type AuditErasureStart struct {
 	ActorID  string   `json:"actor_id,omitempty" maxLength:"1024" doc:"Erase in all events of this actor, and what names it in those of others"`
 	EventIDs []string `json:"event_ids,omitempty" maxItems:"1000" doc:"Or in these events"`
 	Fields   []string `json:"fields,omitempty" maxItems:"100" doc:"RFC 6901 pointers of committed fields, each with all that is inside it; left out: everything that names the person, and what the catalogue declares personal"`
-	Reason   string   `json:"reason" minLength:"1" maxLength:"1024" doc:"Why; it stands in the record"`
+	Reason   string   `json:"reason" minLength:"1" maxLength:"1024" doc:"The reason, which is recorded"`
 }
 
 // erasureResult is the result of an erasure's job.

@@ -81,18 +81,18 @@ func TestAPointerThatCannotBeProtectedRefusesTheEvent(t *testing.T) {
 }
 
 func TestAnEnvelopeLargerThanATileEntryIsRefused(t *testing.T) {
-	event := func(related int) string {
+	withRelated := func(related int) string {
 		var list []string
 		for i := range related {
 			list = append(list, fmt.Sprintf(`{"type":"t","id":"%0*d"}`, 1000, i))
 		}
 		return `{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"r"},"related":[` + strings.Join(list, ",") + `]}`
 	}
-	if p := mustIntake(t, event(60), nil); len(p.Envelope()) > merkle.MaxEntrySize || len(p.Envelope()) < 60_000 {
+	if p := mustIntake(t, withRelated(60), nil); len(p.Envelope()) > merkle.MaxEntrySize || len(p.Envelope()) < 60_000 {
 		t.Fatalf("%d bytes", len(p.Envelope()))
 	}
 	// An event just below the limit, whose envelope is above it.
-	big := event(64)
+	big := withRelated(64)
 	room := record.MaxEvent - len(big) - len(`,"change_set":"","reason":{"text":"","url":"https://"}`)
 	if room > 0 {
 		big = big[:len(big)-1] + `,"reason":{"text":"` + strings.Repeat("x", min(room, 1000)) + `"}}`

@@ -64,7 +64,7 @@ func (f *Feature) registerJobs(api *web.API, queue *jobs.Queue, busRetention tim
 		Idempotent:  true,
 		Status:      202,
 		Summary:     "Start an export",
-		Description: "A job; its result has the file's address. For what takes longer than one request.",
+		Description: "A job; its result has the file's address. For exports that take longer than one request.",
 	},
 		func(ctx context.Context, in *ExportRequest) (jobs.Info, error) { return f.startExport(ctx, queue, in) })
 	web.Post(api, web.Op{

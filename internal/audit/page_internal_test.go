@@ -61,7 +61,13 @@ func TestAFilterThatMeansNothingIsNamed(t *testing.T) {
 		{Field: "id", Values: []string{"e"}},
 	}
 	slices.SortStableFunc(filters, func(a, b record.Filter) int {
-		return strings.Compare(a.Field, b.Field)*2 + map[bool]int{true: 1, false: -1}[a.Not]
+		if order := strings.Compare(a.Field, b.Field); order != 0 || a.Not == b.Not {
+			return order
+		}
+		if a.Not {
+			return 1
+		}
+		return -1
 	})
 	if !reflect.DeepEqual(filters, want) || !reflect.DeepEqual(unknown, []string{"colour", "product_category.not"}) {
 		t.Errorf("%+v, unknown %v", filters, unknown)

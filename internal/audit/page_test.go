@@ -58,7 +58,11 @@ func TestAPageShowsWhichStepOfAProofFails(t *testing.T) {
 	}
 	hash := bytes.Clone(bundle)
 	at := len(bundle) - len(after)
-	hash[at+3] = map[bool]byte{true: 'B', false: 'A'}[hash[at+3] == 'A']
+	if hash[at+3] == 'A' {
+		hash[at+3] = 'B'
+	} else {
+		hash[at+3] = 'A'
+	}
 	if steps, _ := audit.StepsForTest(hash, x.VKey); steps["signature"] != "good" || steps["inclusion"] != "bad" {
 		t.Errorf("a hash on the way to the root: %v", steps)
 	}

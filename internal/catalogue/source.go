@@ -107,7 +107,8 @@ func fromYAML(y *yaml.Node, pointer string, depth int) (*Node, *errs.Error) {
 	}
 	switch y.Kind {
 	case yaml.ScalarNode:
-		return n, n.scalar(y)
+		err := n.scalar(y)
+		return n, err
 	case yaml.SequenceNode:
 		n.kind = listNode
 		for i, c := range y.Content {

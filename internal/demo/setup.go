@@ -23,7 +23,7 @@ const (
 )
 
 // ids are what the set-up makes and names again.
-type ids struct{ account, producer, storefrontZone, quietZone, hook string }
+type ids struct{ account, producer, storefrontZone, quietZone string }
 
 // setUp makes the account, its people, its product team, its objectives and
 // its past, and only then its notification policies, so that nothing of the past

@@ -45,7 +45,8 @@ func loadState(dir string) (s State, err error) {
 	if err != nil {
 		return s, err
 	}
-	return s, json.Unmarshal(b, &s)
+	err = json.Unmarshal(b, &s)
+	return s, err
 }
 
 // save replaces the file as a whole, so that a reader never sees half of it.

@@ -56,11 +56,11 @@ func compact(t *testing.T, v []byte) string {
 	if len(v) == 0 {
 		return ""
 	}
-	var any any
-	if err := json.Unmarshal(v, &any); err != nil {
+	var value any
+	if err := json.Unmarshal(v, &value); err != nil {
 		t.Fatal(err)
 	}
-	out, err := json.Marshal(any)
+	out, err := json.Marshal(value)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func FromGit(ctx context.Context, dir string) iter.Seq2[Commit, error] {
 			yield(Commit{}, fmt.Errorf("git log: %w", err))
 			return
 		}
-		defer cmd.Wait()
+		defer func() { _ = cmd.Wait() }()
 		for c, err := range parseLog(out) {
 			var bad *CommitError
 			if !yield(c, err) || err != nil && !errors.As(err, &bad) {

@@ -30,7 +30,13 @@ func BenchmarkDeliveries(b *testing.B) {
 		n := min(left, 50)
 		list := make([]map[string]any, n)
 		for i := range list {
-			list[i] = map[string]any{"alert_type": "shop_down", "event": "notice", "zone": "shop.example", "summary": "A message of the size that messages have, with a sentence", "data": map[string]any{"a": 1}}
+			list[i] = map[string]any{
+				"alert_type": "shop_down",
+				"event":      "notice",
+				"zone":       "shop.example",
+				"summary":    "A message of the size that messages have, with a sentence",
+				"data":       map[string]any{"a": 1},
+			}
 		}
 		w.must("POST", "/alerts", list, nil)
 		left -= n

@@ -16,7 +16,7 @@ import (
 // any transaction: before the first message about it goes out, for a short
 // while, and in the background when they did not come in time.
 
-// maxChanges is how many are kept with an alert; the rest is a number.
+// maxChanges limits the changes that are stored with an alert; the rest are counted.
 const maxChanges = 5
 
 // sharedChanges is one question for all alerts of a batch that have the same
@@ -29,7 +29,7 @@ type sharedChanges struct {
 	more int
 }
 
-// changesKey is what the changes before an alert depend on. When a trouble began
+// changesKey holds everything that the changes before an alert depend on. When a trouble began
 // is known to no more than a second.
 type changesKey struct {
 	account, zone string
@@ -72,15 +72,15 @@ func (s *sharedChanges) ask(ctx context.Context, n *Feature, q ChangesQuery) ([]
 	return s.list, s.more, nil
 }
 
-// lookups are the questions under way.
+// lookups are the lookups in progress.
 type lookups struct {
 	mu    sync.Mutex
 	calls map[string]*lookup // by alert
 	done  sync.WaitGroup     // of those under way; upkeep waits for them
 }
 
-// lookup is a question under way. answer is set before answered is closed, and
-// nil when the question failed; done is closed when the answer is stored.
+// lookup is a lookup in progress. answer is set before answered is closed, and
+// nil when the lookup failed; done is closed when the answer is stored.
 type lookup struct {
 	answered, done chan struct{}
 	answer         *found
@@ -98,7 +98,8 @@ func (f *found) store(ctx context.Context, tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `UPDATE alert SET changes = $2, changes_more = $3, changes_state = 'found' WHERE alert_key = $1`, f.key, list, f.more)
+	_, err = tx.Exec(ctx, `UPDATE alert SET changes = $2, changes_more = $3, changes_state = 'found' WHERE alert_key = $1`,
+		f.key, list, f.more)
 	return err
 }
 
@@ -202,7 +203,9 @@ func (n *Feature) changesQuery(ctx context.Context, key string) (q ChangesQuery,
 		var state string
 		var content []byte
 		var began, at int64
-		err := tx.QueryRow(ctx, `SELECT account_id, zone_id, content, began_at, occurred_at, changes_state FROM alert WHERE alert_key = $1`, key).Scan(&q.Account, &q.Zone, &content, &began, &at, &state)
+		err := tx.QueryRow(ctx,
+			`SELECT account_id, zone_id, content, began_at, occurred_at, changes_state FROM alert
+			WHERE alert_key = $1`, key).Scan(&q.Account, &q.Zone, &content, &began, &at, &state)
 		if err != nil {
 			return err
 		}
@@ -226,7 +229,9 @@ func (n *Feature) findMissing(ctx context.Context) error {
 	var keys []string
 	err := n.DB.View(ctx, func(tx *db.Tx) error {
 		keys = nil
-		rows, err := tx.Query(ctx, `SELECT alert_key FROM alert WHERE changes_state = 'pending' AND received_at > $1 ORDER BY received_at DESC LIMIT 50`, now.Add(-time.Hour).UnixMicro())
+		rows, err := tx.Query(ctx,
+			`SELECT alert_key FROM alert WHERE changes_state = 'pending' AND received_at > $1
+			ORDER BY received_at DESC LIMIT 50`, now.Add(-time.Hour).UnixMicro())
 		if err != nil {
 			return err
 		}

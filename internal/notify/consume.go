@@ -66,7 +66,8 @@ func (n *Feature) rejectConflicts(ctx context.Context, tx *db.Tx, b *bus.Batch, 
 			probe.status, probe.faults = ingest.Conflict, conflictOf(p)
 		}
 		if probe.status == ingest.Conflict {
-			rejects = append(rejects, n.reject(&probe, "kafka", b.Records[i].Value, &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: b.Records[i].Offset}))
+			rejects = append(rejects, n.reject(&probe, "kafka", b.Records[i].Value,
+				&event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: b.Records[i].Offset}))
 		}
 	}
 	return enqueueRejects(ctx, tx, rejects)

@@ -61,10 +61,18 @@ func TestAlertsOfTheBusAreStoredOnceAndRefusedOnesGoBack(t *testing.T) {
 	if err := p.Publish(t.Context(), msgs...); err != nil {
 		t.Fatal(err)
 	}
-	if err := producer(cluster).Publish(t.Context(), bus.Message{Topic: event.TopicAlerts, Key: []byte(acme), Value: []byte(own)}); err != nil {
+	if err := producer(cluster).Publish(t.Context(), bus.Message{
+		Topic: event.TopicAlerts,
+		Key:   []byte(acme),
+		Value: []byte(own),
+	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Publish(t.Context(), bus.Message{Topic: event.TopicAlerts, Key: []byte(acme), Value: []byte(falseEnd)}); err != nil {
+	if err := p.Publish(t.Context(), bus.Message{
+		Topic: event.TopicAlerts,
+		Key:   []byte(acme),
+		Value: []byte(falseEnd),
+	}); err != nil {
 		t.Fatal(err)
 	}
 	values = append(values, own, falseEnd)
@@ -128,7 +136,8 @@ func TestAlertsOfTheBusAreStoredOnceAndRefusedOnesGoBack(t *testing.T) {
 			t.Errorf("offset %d: %+v, want code %d", offset, one, code)
 		}
 	}
-	if len(got) != 7 || got[3].Producer != team || got[5].Account != acme || strings.Contains(got[5].Payload, "hunter2") || strings.Contains(got[5].Payload, "ana@") {
+	if len(got) != 7 || got[3].Producer != team || got[5].Account != acme || strings.Contains(got[5].Payload, "hunter2") ||
+		strings.Contains(got[5].Payload, "ana@") {
 		t.Errorf("%+v", got)
 	}
 	if n := len(r.all()); n != 2 {

@@ -65,7 +65,7 @@ type prepared struct {
 	asked bool // the changes before it were looked up; guarded by the lookups' mutex
 }
 
-// sender is where an alert comes from.
+// sender identifies the source of an alert.
 type sender struct {
 	ingest.Sender
 	bus bool // by the topic: nothing is filled in
@@ -196,7 +196,8 @@ func (n *Feature) resolveType(ctx context.Context, from sender, p *prepared) err
 	p.kind = kind
 	switch {
 	case from.Producer != "" && kind.Team != from.Producer:
-		p.fault(errs.At(errs.CodeProductForbidden, "/alert_type", "the alert type %s is not in the catalogue of this product team", a.Type))
+		p.fault(errs.At(errs.CodeProductForbidden, "/alert_type",
+			"the alert type %s is not in the catalogue of this product team", a.Type))
 	case kind.Team == "" && !from.own && !from.Operator:
 		p.fault(errs.At(errs.CodeReservedProduct, "/alert_type", "alerts of the type %s are raised by Belfry itself", a.Type))
 	}
@@ -204,12 +205,14 @@ func (n *Feature) resolveType(ctx context.Context, from sender, p *prepared) err
 		a.Severity = kind.Severities[0]
 	}
 	if !slices.Contains(kind.Severities, a.Severity) {
-		p.fault(errs.At(errs.CodeInvalid, "/severity", "severity is one of %s for %s, not %s", strings.Join(kind.Severities, ", "), a.Type, quoted(a.Severity)))
+		p.fault(errs.At(errs.CodeInvalid, "/severity", "severity is one of %s for %s, not %s",
+			strings.Join(kind.Severities, ", "), a.Type, quoted(a.Severity)))
 	}
 	for _, f := range kind.Filters {
 		for i, v := range a.Filters[f.Key] {
 			if len(f.Values) > 0 && !slices.Contains(f.Values, v) {
-				p.fault(errs.At(errs.CodeInvalid, "/filters/"+pointer(f.Key)+"/"+strconv.Itoa(i), "%s is not a value of the filter %s", quoted(v), f.Key))
+				p.fault(errs.At(errs.CodeInvalid, "/filters/"+pointer(f.Key)+"/"+strconv.Itoa(i),
+					"%s is not a value of the filter %s", quoted(v), f.Key))
 			}
 		}
 	}
@@ -229,7 +232,7 @@ func (n *Feature) resolveType(ctx context.Context, from sender, p *prepared) err
 	return nil
 }
 
-// checkShape checks what needs nobody else, and fills in what may be left out.
+// checkShape checks everything that needs no lookup, and fills in fields that may be left out.
 func (p *prepared) checkShape(from sender, now time.Time) {
 	a := &p.alert
 	text := func(pointer, s string, most int, required bool) {
@@ -284,7 +287,8 @@ func (p *prepared) checkShape(from sender, now time.Time) {
 		}
 		for i, v := range values {
 			if len(v) > maxName || strings.ContainsFunc(v, unicode.IsControl) {
-				p.fault(errs.At(errs.CodeOutOfRange, "/filters/"+pointer(key)+"/"+strconv.Itoa(i), "a filter's value has at most %d bytes and no control characters", maxName))
+				p.fault(errs.At(errs.CodeOutOfRange, "/filters/"+pointer(key)+"/"+strconv.Itoa(i),
+					"a filter's value has at most %d bytes and no control characters", maxName))
 			}
 		}
 	}
@@ -293,7 +297,8 @@ func (p *prepared) checkShape(from sender, now time.Time) {
 	}
 	if a.URL != "" {
 		u, err := url.Parse(a.URL)
-		if err != nil || len(a.URL) > maxURL || !(u.Scheme == "http" || u.Scheme == "https" || u.Scheme == "" && strings.HasPrefix(a.URL, "/") && !strings.HasPrefix(a.URL, "//")) {
+		if err != nil || len(a.URL) > maxURL || !(u.Scheme == "http" || u.Scheme == "https" ||
+			u.Scheme == "" && strings.HasPrefix(a.URL, "/") && !strings.HasPrefix(a.URL, "//")) {
 			p.fault(errs.At(errs.CodeInvalid, "/url", "url must be http(s)://... or a path that begins with /"))
 		}
 	}
@@ -310,7 +315,8 @@ func (p *prepared) moment(pointer string, s *string, now time.Time, required boo
 	t, err := time.Parse(time.RFC3339Nano, *s)
 	switch {
 	case err != nil:
-		p.fault(errs.At(errs.CodeEventTime, pointer, "%s must be a time in RFC 3339, such as 2026-11-22T10:00:00Z", pointer[1:]))
+		p.fault(errs.At(errs.CodeEventTime, pointer, "%s must be a time in RFC 3339, such as 2026-11-22T10:00:00Z",
+			pointer[1:]))
 		return time.Time{}
 	case t.Before(time.Unix(0, 0)) || t.After(now.Add(24*time.Hour)):
 		p.fault(errs.At(errs.CodeEventTime, pointer, "%s must lie between 1970 and 24 hours ahead", pointer[1:]))

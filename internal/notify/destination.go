@@ -6,11 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
@@ -46,96 +43,20 @@ type Destination struct {
 	secrets secrets
 }
 
-const maxWebhooks = 200 // of an account
-
-// WebhookSpec is what a webhook shall be; nil leaves a field as it is. Key, for
-// a new one, is its signing secret: without it Belfry makes one.
-type WebhookSpec struct {
-	Name, URL, Secret, Key *string
-}
-
-// NewWebhook is a webhook that was just made, or whose key is new.
-type NewWebhook struct {
-	Destination
-	SigningSecret string `json:"signing_secret" doc:"whsec_...: verifies the signatures (Standard Webhooks). It is shown this once"`
-}
-
-func (s WebhookSpec) apply(d *Destination) error {
-	var list errs.List
-	if s.Name != nil {
-		d.Name = *s.Name
-	}
-	if strings.TrimSpace(d.Name) == "" || utf8.RuneCountInString(d.Name) > maxName || strings.ContainsFunc(d.Name, unicode.IsControl) {
-		list = append(list, errs.At(errs.CodeInvalid, "/name", "name has 1 to %d characters, none of them control characters", maxName))
-	}
-	if s.URL != nil {
-		d.URL = *s.URL
-	}
-	if fault := checkURL(d.URL); fault != "" {
-		list = append(list, errs.At(errs.CodeInvalid, "/url", "%s", fault))
-	}
-	d.Type = typeOf(d.URL)
-	if s.Secret != nil {
-		d.secrets.Shared = *s.Secret
-	}
-	if len(d.secrets.Shared) > maxText || strings.ContainsFunc(d.secrets.Shared, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
-		list = append(list, errs.At(errs.CodeInvalid, "/secret", "secret has at most %d visible ASCII characters and no spaces: it is sent as the header cf-webhook-auth", maxText))
-	}
-	if s.Key != nil {
-		if fault := checkKey(*s.Key); fault != "" {
-			list = append(list, errs.At(errs.CodeInvalid, "/signing_secret", "%s", fault))
-		}
-	}
-	return list.Or()
-}
-
-// checkURL says what is wrong with a URL as a webhook's; which addresses may be
-// reached is for the channel.
-func checkURL(s string) string {
-	u, err := url.Parse(s)
-	switch {
-	case s == "":
-		return "url is required"
-	case len(s) > maxURL:
-		return "url is longer than 2,048 bytes"
-	case err != nil || strings.ContainsAny(s, "\\ \t\r\n") || u.Hostname() == "":
-		return "url must be https://host/path"
-	case u.Scheme != "https" && u.Scheme != "http":
-		return "url must begin with https:// or http://"
-	case u.User != nil:
-		return "url must not hold a user or password; use secret, which is sent as the header cf-webhook-auth"
-	case u.Fragment != "":
-		return "url must not have a fragment (#...)"
-	}
-	return ""
-}
-
-// typeOf derives the receiver's type from the host, as the contract has it.
-func typeOf(s string) string {
-	u, err := url.Parse(s)
-	if err != nil {
-		return "generic"
-	}
-	host := "." + strings.ToLower(u.Hostname())
-	for _, t := range []struct{ suffix, name string }{
-		{".hooks.slack.com", "slack"}, {".chat.googleapis.com", "gchat"}, {".discord.com", "discord"}, {".discordapp.com", "discord"},
-		{".feishu.cn", "feishu"}, {".larksuite.com", "feishu"}, {".opsgenie.com", "opsgenie"}, {".datadoghq.com", "datadog"},
-		{".datadoghq.eu", "datadog"}, {".splunkcloud.com", "splunk"}, {".webhook.office.com", "msteams"}, {".logic.azure.com", "msteams"},
-	} {
-		if strings.HasSuffix(host, t.suffix) {
-			return t.name
-		}
-	}
-	if strings.HasSuffix(u.Path, "/services/collector") || strings.Contains(u.Path, "/services/collector/") {
-		return "splunk"
-	}
-	return "generic"
-}
-
 // CreateWebhook stores a webhook after a test message reached it.
-func (n *Feature) CreateWebhook(ctx context.Context, by *web.Principal, account string, spec WebhookSpec) (NewWebhook, error) {
+func (n *Feature) CreateWebhook(
+	ctx context.Context, by *web.Principal, account string, spec WebhookSpec,
+) (NewWebhook, error) {
 	now := n.Now()
-	d := Destination{ID: n.ids.next(now), Kind: KindWebhook, State: delivery.DestinationOK, account: account, CreatedAt: moment(now), Modified: moment(now), StateAt: moment(now)}
+	d := Destination{
+		ID:        n.ids.next(now),
+		Kind:      KindWebhook,
+		State:     delivery.DestinationOK,
+		account:   account,
+		CreatedAt: moment(now),
+		Modified:  moment(now),
+		StateAt:   moment(now),
+	}
 	if err := spec.apply(&d); err != nil {
 		return NewWebhook{}, err
 	}
@@ -150,7 +71,8 @@ func (n *Feature) CreateWebhook(ctx context.Context, by *web.Principal, account 
 	d.LastSuccess = moment(n.Now())
 	return NewWebhook{d, key}, n.change(ctx, func(tx *db.Tx) error {
 		count := 0
-		if err := tx.QueryRow(ctx, `SELECT count(*) FROM destination WHERE account_id = $1 AND kind = $2`, account, KindWebhook).Scan(&count); err != nil {
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM destination
+			WHERE account_id = $1 AND kind = $2`, account, KindWebhook).Scan(&count); err != nil {
 			return err
 		}
 		if count >= maxWebhooks {
@@ -164,7 +86,9 @@ func (n *Feature) CreateWebhook(ctx context.Context, by *web.Principal, account 
 }
 
 // UpdateWebhook changes a webhook; a new URL or secret is tested first.
-func (n *Feature) UpdateWebhook(ctx context.Context, by *web.Principal, account, destinationID string, spec WebhookSpec) (Destination, error) {
+func (n *Feature) UpdateWebhook(
+	ctx context.Context, by *web.Principal, account, destinationID string, spec WebhookSpec,
+) (Destination, error) {
 	old, err := n.Destination(ctx, account, destinationID)
 	if err != nil {
 		return old, err
@@ -179,15 +103,21 @@ func (n *Feature) UpdateWebhook(ctx context.Context, by *web.Principal, account,
 		if err := n.mustReach(ctx, &d); err != nil {
 			return d, err
 		}
-		d.LastSuccess, d.State, d.StateReason, d.paused = d.Modified, delivery.DestinationOK, "", time.Time{}
+		d.LastSuccess = d.Modified
+		d.State = delivery.DestinationOK
+		d.StateReason = ""
+		d.paused = time.Time{}
 	}
-	return d, n.changeDestination(ctx, &d, func(tx *db.Tx) error {
+	err = n.changeDestination(ctx, &d, func(tx *db.Tx) error {
 		return n.record(ctx, tx, by, "update", resourceDestination, account, d.ID, d.Name, old.clean(), d.clean())
 	})
+	return d, err
 }
 
 // RotateSecret gives a webhook a new key; the old one signs for 24 hours more.
-func (n *Feature) RotateSecret(ctx context.Context, by *web.Principal, account, destinationID string) (NewWebhook, error) {
+func (n *Feature) RotateSecret(
+	ctx context.Context, by *web.Principal, account, destinationID string,
+) (NewWebhook, error) {
 	d, err := n.Destination(ctx, account, destinationID)
 	if err != nil {
 		return NewWebhook{}, err
@@ -210,7 +140,9 @@ func (n *Feature) RotateSecret(ctx context.Context, by *web.Principal, account, 
 }
 
 // EnableDestination lets messages go there again, after a test message.
-func (n *Feature) EnableDestination(ctx context.Context, by *web.Principal, account, destinationID string) (Destination, error) {
+func (n *Feature) EnableDestination(
+	ctx context.Context, by *web.Principal, account, destinationID string,
+) (Destination, error) {
 	d, err := n.Destination(ctx, account, destinationID)
 	if err != nil {
 		return d, err
@@ -219,10 +151,16 @@ func (n *Feature) EnableDestination(ctx context.Context, by *web.Principal, acco
 		return d, err
 	}
 	now := moment(n.Now())
-	d.State, d.StateReason, d.StateAt, d.LastSuccess, d.Modified, d.paused = delivery.DestinationOK, "", now, now, now, time.Time{}
-	return d, n.changeDestination(ctx, &d, func(tx *db.Tx) error {
+	d.State = delivery.DestinationOK
+	d.StateReason = ""
+	d.StateAt = now
+	d.LastSuccess = now
+	d.Modified = now
+	d.paused = time.Time{}
+	err = n.changeDestination(ctx, &d, func(tx *db.Tx) error {
 		return n.record(ctx, tx, by, "enable", resourceDestination, account, d.ID, d.Name, nil, nil)
 	})
+	return d, err
 }
 
 // DeleteWebhook removes a webhook that no policy names.
@@ -239,11 +177,13 @@ func (n *Feature) DeleteWebhook(ctx context.Context, by *web.Principal, account,
 		for _, p := range list {
 			for _, w := range p.Mechanisms.Webhooks {
 				if w.ID == destinationID {
-					return errs.New(errs.CodeStateConflict, "the policy %s sends to this webhook; take it out of the policy first", quoted(p.Name))
+					return errs.New(errs.CodeStateConflict, "the policy %s sends to this webhook; take it out of the policy first",
+						quoted(p.Name))
 				}
 			}
 		}
-		changed, err := tx.Exec(ctx, `DELETE FROM destination WHERE account_id = $1 AND id = $2 AND kind = $3`, account, destinationID, KindWebhook)
+		changed, err := tx.Exec(ctx, `DELETE FROM destination WHERE account_id = $1 AND id = $2 AND kind = $3`,
+			account, destinationID, KindWebhook)
 		if err != nil || changed == 0 {
 			return or(err, noDestination())
 		}
@@ -281,7 +221,9 @@ func (n *Feature) mustReach(ctx context.Context, d *Destination) error {
 // Destination reads one; CodeNotFound when the account has none with the id.
 func (n *Feature) Destination(ctx context.Context, account, destinationID string) (d Destination, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		d, err = n.scanDestination(tx.QueryRow(ctx, `SELECT `+destinationColumns+` FROM destination WHERE account_id = $1 AND id = $2 AND kind = $3`, account, destinationID, KindWebhook))
+		d, err = n.scanDestination(tx.QueryRow(ctx,
+			`SELECT `+destinationColumns+` FROM destination
+			WHERE account_id = $1 AND id = $2 AND kind = $3`, account, destinationID, KindWebhook))
 		if errors.Is(err, sql.ErrNoRows) {
 			err = noDestination()
 		}
@@ -298,7 +240,9 @@ func (n *Feature) Webhooks(ctx context.Context, account string) ([]Destination, 
 func (n *Feature) destinations(ctx context.Context, account, kind string) (list []Destination, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		list = []Destination{}
-		rows, err := tx.Query(ctx, `SELECT `+destinationColumns+` FROM destination WHERE account_id = $1 AND kind = $2 ORDER BY id LIMIT 1000`, account, kind)
+		rows, err := tx.Query(ctx,
+			`SELECT `+destinationColumns+` FROM destination WHERE account_id = $1 AND kind = $2
+			ORDER BY id LIMIT 1000`, account, kind)
 		if err != nil {
 			return err
 		}
@@ -341,11 +285,16 @@ func sealPurpose(d *Destination) string { return "notification destination " + d
 func (n *Feature) scanDestination(row interface{ Scan(...any) error }) (d Destination, err error) {
 	var sealed []byte
 	var stateAt, paused, success, failure, created, modified int64
-	err = row.Scan(&d.ID, &d.account, &d.Kind, &d.Name, &d.URL, &d.Type, &sealed, &d.State, &d.StateReason, &stateAt, &paused, &success, &failure, &created, &modified)
+	err = row.Scan(&d.ID, &d.account, &d.Kind, &d.Name, &d.URL, &d.Type, &sealed, &d.State, &d.StateReason,
+		&stateAt, &paused, &success, &failure, &created, &modified)
 	if err != nil {
 		return d, err
 	}
-	d.StateAt, d.LastSuccess, d.LastFailure, d.CreatedAt, d.Modified = timeOf(stateAt), timeOf(success), timeOf(failure), timeOf(created), timeOf(modified)
+	d.StateAt = timeOf(stateAt)
+	d.LastSuccess = timeOf(success)
+	d.LastFailure = timeOf(failure)
+	d.CreatedAt = timeOf(created)
+	d.Modified = timeOf(modified)
 	if paused > 0 {
 		d.paused = time.UnixMicro(paused)
 	}
@@ -375,7 +324,8 @@ func (n *Feature) insertDestination(ctx context.Context, tx *db.Tx, d *Destinati
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO destination (`+destinationColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`+conflict,
+	_, err = tx.Exec(ctx, `INSERT INTO destination (`+destinationColumns+
+		`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`+conflict,
 		d.ID, d.account, d.Kind, d.Name, d.URL, d.Type, sealed, d.State, d.StateReason, micros(d.StateAt), 0, micros(d.LastSuccess), micros(d.LastFailure), micros(d.CreatedAt), micros(d.Modified))
 	return err
 }
@@ -391,7 +341,10 @@ func (n *Feature) changeDestination(ctx context.Context, d *Destination, fn func
 		paused = d.paused.UnixMicro()
 	}
 	err = n.change(ctx, func(tx *db.Tx) error {
-		changed, err := tx.Exec(ctx, `UPDATE destination SET name = $3, address = $4, type = $5, secrets = $6, state = $7, state_why = $8, state_at = $9, last_success = $10, modified_at = $11, paused_until = $12 WHERE account_id = $1 AND id = $2`,
+		changed, err := tx.Exec(ctx, `UPDATE destination
+			SET name = $3, address = $4, type = $5, secrets = $6, state = $7, state_why = $8, state_at = $9,
+				last_success = $10, modified_at = $11, paused_until = $12
+			WHERE account_id = $1 AND id = $2`,
 			d.account, d.ID, d.Name, d.URL, d.Type, sealed, d.State, d.StateReason, micros(d.StateAt), micros(d.LastSuccess), micros(d.Modified), paused)
 		if err != nil || changed == 0 {
 			return or(err, noDestination())

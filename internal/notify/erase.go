@@ -15,7 +15,7 @@ const (
 	erasedBody   = "[erased on request]"
 )
 
-// eraseChunk is how many alerts a transaction of an erasure looks at.
+// eraseChunk is the number of alerts that one transaction of an erasure reads.
 const eraseChunk = 200
 
 // Erased follows an erasure in some events of an account: the changes that were
@@ -32,7 +32,7 @@ func (n *Feature) Erased(ctx context.Context, account string, events map[string]
 	return n.DB.Scrub(ctx)
 }
 
-// awaitLookups waits for the questions under way: they may have read the events
+// awaitLookups waits for the lookups in progress: they may have read the events
 // before the erasure.
 func (n *Feature) awaitLookups(ctx context.Context) {
 	n.lookups.mu.Lock()
@@ -56,7 +56,9 @@ type alertPlace struct {
 }
 
 // eraseNext looks at the next alerts of an account.
-func (n *Feature) eraseNext(ctx context.Context, account string, events map[string]bool, from alertPlace) (last alertPlace, more bool, err error) {
+func (n *Feature) eraseNext(
+	ctx context.Context, account string, events map[string]bool, from alertPlace,
+) (last alertPlace, more bool, err error) {
 	err = n.DB.Tx(ctx, func(tx *db.Tx) error {
 		found, at, err := alertsWithChanges(ctx, tx, account, from)
 		if err != nil {
@@ -73,7 +75,7 @@ func (n *Feature) eraseNext(ctx context.Context, account string, events map[stri
 	return last, more, err
 }
 
-// toldAlert is an alert with the changes that were shown with it.
+// toldAlert is an alert with the changes that its messages listed.
 type toldAlert struct {
 	key     string
 	changes []Change
@@ -97,14 +99,17 @@ func (a toldAlert) erase(ctx context.Context, tx *db.Tx, events map[string]bool)
 		return err
 	}
 	// The answer of a receiver may repeat what it was sent.
-	_, err = tx.Exec(ctx, `UPDATE attempt SET body = $2, answer = $2 WHERE delivery_id IN (SELECT id FROM delivery WHERE subject = $1)`,
+	_, err = tx.Exec(ctx, `UPDATE attempt SET body = $2, answer = $2 WHERE delivery_id IN (SELECT id FROM delivery
+			WHERE subject = $1)`,
 		a.key, []byte(erasedBody))
 	return err
 }
 
 // alertsWithChanges reads the next alerts of an account, and gives the place of
 // the last one.
-func alertsWithChanges(ctx context.Context, tx *db.Tx, account string, from alertPlace) (list []toldAlert, last alertPlace, err error) {
+func alertsWithChanges(
+	ctx context.Context, tx *db.Tx, account string, from alertPlace,
+) (list []toldAlert, last alertPlace, err error) {
 	rows, err := tx.Query(ctx, `SELECT occurred_at, alert_key, changes FROM alert
 		WHERE account_id = $1 AND state <> 'part' AND (occurred_at, alert_key) > ($2, $3) ORDER BY occurred_at, alert_key LIMIT $4`,
 		account, from.at, from.key, eraseChunk)

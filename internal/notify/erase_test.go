@@ -13,9 +13,20 @@ import (
 func TestAnErasureTakesTheChangesOfAlertsAndTheBodiesThatToldOfThem(t *testing.T) {
 	changes := func(d *notify.Config) {
 		d.Changes = func(_ context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
-			list := []notify.Change{{EventID: "stays", At: q.Until.Add(-time.Minute), Actor: "Bo", Summary: "Bo raised the limit"}}
+			list := []notify.Change{{
+				EventID: "stays",
+				At:      q.Until.Add(-time.Minute),
+				Actor:   "Bo",
+				Summary: "Bo raised the limit",
+			}}
 			if q.Resource.ID == "checkout" {
-				list = append(list, notify.Change{EventID: "e1", At: q.Until.Add(-time.Second), Actor: "Zoe", Summary: "Zoe lowered the timeout", URL: "/e1"})
+				list = append(list, notify.Change{
+					EventID: "e1",
+					At:      q.Until.Add(-time.Second),
+					Actor:   "Zoe",
+					Summary: "Zoe lowered the timeout",
+					URL:     "/e1",
+				})
 			}
 			return list, 0, nil
 		}
@@ -23,12 +34,21 @@ func TestAnErasureTakesTheChangesOfAlertsAndTheBodiesThatToldOfThem(t *testing.T
 	everywhereWith(t, changes, func(t *testing.T, w *world) {
 		r := newReceiver(t)
 		w.policy(map[string]any{"mechanisms": to(w.hook(r.URL))})
-		w.alert(map[string]any{"id": "a1", "event": "start", "resource": map[string]string{"product": "slo", "type": "objective", "id": "checkout"}})
-		w.alert(map[string]any{"id": "a2", "event": "start", "resource": map[string]string{"product": "slo", "type": "objective", "id": "another"}})
+		w.alert(map[string]any{
+			"id":       "a1",
+			"event":    "start",
+			"resource": map[string]string{"product": "slo", "type": "objective", "id": "checkout"},
+		})
+		w.alert(map[string]any{
+			"id":       "a2",
+			"event":    "start",
+			"resource": map[string]string{"product": "slo", "type": "objective", "id": "another"},
+		})
 		bodies := func() (list []string) {
 			err := w.db.View(t.Context(), func(tx *db.Tx) error {
 				list = nil
-				rows, err := tx.Query(t.Context(), `SELECT attempt.body FROM attempt JOIN delivery ON delivery.id = attempt.delivery_id WHERE delivery.payload <> ''`)
+				rows, err := tx.Query(t.Context(),
+					`SELECT attempt.body FROM attempt JOIN delivery ON delivery.id = attempt.delivery_id WHERE delivery.payload <> ''`)
 				if err != nil {
 					return err
 				}
@@ -62,7 +82,8 @@ func TestAnErasureTakesTheChangesOfAlertsAndTheBodiesThatToldOfThem(t *testing.T
 			t.Errorf("%+v", d.Changes)
 		}
 		all := strings.Join(bodies(), "\n")
-		if strings.Contains(all, "Zoe") || strings.Count(all, "[erased on request]") != 1 || !strings.Contains(all, "Bo raised the limit") {
+		if strings.Contains(all, "Zoe") || strings.Count(all, "[erased on request]") != 1 ||
+			!strings.Contains(all, "Bo raised the limit") {
 			t.Error(all)
 		}
 		// The same event of another account is another event.

@@ -38,7 +38,7 @@ func (g alertGroup) compare(h alertGroup) int {
 		cmp.Compare(g.alertType, h.alertType), cmp.Compare(g.action, h.action))
 }
 
-// alertEvent is what happened to one alert, at a time; Belfry did it.
+// alertEvent is an event of one alert, for the audit log; Belfry is the actor.
 type alertEvent struct {
 	alertGroup
 	zoneName, id, name string

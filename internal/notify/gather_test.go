@@ -56,7 +56,13 @@ func (w *world) flood(n int, alert func(i int) map[string]any) {
 }
 
 func starting(i int) map[string]any {
-	return map[string]any{"id": fmt.Sprint("s", i), "alert_type": "shop_down", "event": "start", "zone": "shop.example", "correlation_id": fmt.Sprint("c", i)}
+	return map[string]any{
+		"id":             fmt.Sprint("s", i),
+		"alert_type":     "shop_down",
+		"event":          "start",
+		"zone":           "shop.example",
+		"correlation_id": fmt.Sprint("c", i),
+	}
 }
 
 func ending(i int) map[string]any {
@@ -116,7 +122,12 @@ func TestAStormOf10000AlertsWritesABoundedNumberOfAuditEvents(t *testing.T) {
 	if n := asked.Load(); n < 1 || n > storm/20 {
 		t.Errorf("what preceded was asked %d times", n)
 	}
-	for table, want := range map[string]int{"alert": 2 * storm, "cause": storm, "delivery": 2 * storm, "attempt": 2 * storm} {
+	for table, want := range map[string]int{
+		"alert":    2 * storm,
+		"cause":    storm,
+		"delivery": 2 * storm,
+		"attempt":  2 * storm,
+	} {
 		if n := w.count(`SELECT count(*) FROM ` + table); n != want {
 			t.Errorf("%d rows of %s, want %d", n, table, want)
 		}
@@ -205,7 +216,8 @@ func TestGatheredAlertsAreRecordedOnceHoweverOftenTheirWindowEnds(t *testing.T) 
 		if string(got) != string(expected) {
 			t.Errorf("got  %s\nwant %s", got, expected)
 		}
-		if e.Account != acme || e.Zone != zoneID || e.Resource.Name != "Shop down on shop.example" || e.OccurredAt != want["to"] {
+		if e.Account != acme || e.Zone != zoneID || e.Resource.Name != "Shop down on shop.example" ||
+			e.OccurredAt != want["to"] {
 			t.Errorf("%+v", e)
 		}
 		if n := w.count(`SELECT count(*) FROM gathered`); n != 0 {

@@ -29,7 +29,7 @@ type root struct {
 	unmatched                  string
 }
 
-// cause is what is stored of a correlation id. At most one of open and last is
+// cause is the stored state of a correlation id. At most one of open and last is
 // set: what fires now, or what ended last.
 type cause struct {
 	open, last *root
@@ -114,7 +114,7 @@ func (s *storing) opensOwn(ctx context.Context, p *prepared) (kind string, err e
 	return kind, err
 }
 
-// occurred is when an alert takes its place: no later than it arrived.
+// occurred is the time by which an alert is ordered: no later than its arrival.
 func (s *storing) occurred(p *prepared) time.Time {
 	if p.at.After(s.now) {
 		return s.now
@@ -141,7 +141,9 @@ func (s *storing) cause(ctx context.Context, p *prepared) (*cause, error) {
 		return nil, err
 	}
 	r.event = event.AlertEvent(reported)
-	r.at, r.ended, c.started = time.UnixMicro(at).UTC(), time.UnixMicro(ended).UTC(), time.UnixMicro(started).UTC()
+	r.at = time.UnixMicro(at).UTC()
+	r.ended = time.UnixMicro(ended).UTC()
+	c.started = time.UnixMicro(started).UTC()
 	if state == stateFiring {
 		c.open = r
 	} else {
@@ -225,7 +227,7 @@ func (p *prepared) inherit(open *root) error {
 	return p.encode()
 }
 
-// refresh writes to the alert that is firing what a repeat says of it now.
+// refresh updates the firing alert with the attributes of a repeat.
 func (s *storing) refresh(ctx context.Context, p *prepared, open *root, decision []PolicyResult) error {
 	before, err := json.Marshal(open.decision)
 	if err != nil {
@@ -403,7 +405,9 @@ func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, abo
 	for _, t := range targets {
 		x := sending{policyID: policy.ID, policy: policy.Name, target: t}
 		if held {
-			x.hold, x.heldFor, x.why = hold, about.about, "held back until "+formatTime(hold)+": "+c.Why
+			x.hold = hold
+			x.heldFor = about.about
+			x.why = "held back until " + formatTime(hold) + ": " + c.Why
 		}
 		sends = append(sends, x)
 	}

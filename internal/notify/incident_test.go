@@ -28,7 +28,13 @@ func (w *world) matched(alertID string) string {
 }
 
 func TestTheSameRequestAgainIsADuplicateWhateverItLeavesOut(t *testing.T) {
-	for _, left := range [][]string{{"data"}, {"occurred_at"}, {"severity"}, {"correlation_id"}, {"occurred_at", "severity", "correlation_id", "summary", "zone"}} {
+	for _, left := range [][]string{
+		{"data"},
+		{"occurred_at"},
+		{"severity"},
+		{"correlation_id"},
+		{"occurred_at", "severity", "correlation_id", "summary", "zone"},
+	} {
 		t.Run(strings.Join(left, " and "), func(t *testing.T) {
 			everywhere(t, func(t *testing.T, w *world) {
 				body := map[string]any{"id": "same", "alert_type": "shop_down", "event": "notice", "occurred_at": ago(time.Minute), "severity": "critical",
@@ -43,7 +49,8 @@ func TestTheSameRequestAgainIsADuplicateWhateverItLeavesOut(t *testing.T) {
 				if out[0].Status != ingest.Duplicate {
 					t.Errorf("the same bytes again are %+v", out[0])
 				}
-				if second := w.decision("same"); !second.OccurredAt.Equal(first.OccurredAt.Time) || second.Severity != first.Severity {
+				if second := w.decision("same"); !second.OccurredAt.Equal(first.OccurredAt.Time) ||
+					second.Severity != first.Severity {
 					t.Errorf("the repeat changed the alert: %+v", second)
 				}
 				body["summary"] = "Another"
@@ -62,9 +69,21 @@ func TestARepeatIsDecidedByThePoliciesThatDidNotTell(t *testing.T) {
 		filters       map[string][]string // of the policy that is told by the repeat
 		before, after map[string]any
 	}{
-		"severity": {map[string][]string{"severity": {"critical"}}, map[string]any{"severity": "warning"}, map[string]any{"severity": "critical"}},
-		"a filter": {map[string][]string{"region": {"us"}}, map[string]any{"filters": map[string][]string{"region": {"eu"}}}, map[string]any{"filters": map[string][]string{"region": {"us"}}}},
-		"the zone": {map[string][]string{"zones": {"blog.example"}}, map[string]any{"zone": "shop.example"}, map[string]any{"zone": "blog.example"}},
+		"severity": {
+			map[string][]string{"severity": {"critical"}},
+			map[string]any{"severity": "warning"},
+			map[string]any{"severity": "critical"},
+		},
+		"a filter": {
+			map[string][]string{"region": {"us"}},
+			map[string]any{"filters": map[string][]string{"region": {"eu"}}},
+			map[string]any{"filters": map[string][]string{"region": {"us"}}},
+		},
+		"the zone": {
+			map[string][]string{"zones": {"blog.example"}},
+			map[string]any{"zone": "shop.example"},
+			map[string]any{"zone": "blog.example"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			everywhere(t, func(t *testing.T, w *world) {
@@ -88,7 +107,8 @@ func TestARepeatIsDecidedByThePoliciesThatDidNotTell(t *testing.T) {
 				send("r3", "start", c.after)
 				send("r4", "end", nil)
 				until(t, "both hear of the end", func() bool { return len(one.all()) == 2 && len(two.all()) == 2 })
-				if b := two.all()[0].Body; b.Event != "ALERT_STATE_EVENT_START" || b.AlertID != "r2" || !strings.HasSuffix(b.URL, "/r1") {
+				if b := two.all()[0].Body; b.Event != "ALERT_STATE_EVENT_START" || b.AlertID != "r2" ||
+					!strings.HasSuffix(b.URL, "/r1") {
 					t.Errorf("the second was told %+v", b)
 				}
 				d := w.decision("r1")
@@ -106,7 +126,8 @@ func TestARepeatIsDecidedByThePoliciesThatDidNotTell(t *testing.T) {
 func TestWhatARepeatLeavesOutStaysAsItWas(t *testing.T) {
 	w := newWorld(t, "", nil)
 	w.alert(map[string]any{"id": "a", "event": "start", "correlation_id": "c", "severity": "critical"})
-	w.must("POST", "/alerts", map[string]any{"id": "b", "alert_type": "shop_down", "event": "start", "correlation_id": "c"}, nil)
+	w.must("POST", "/alerts",
+		map[string]any{"id": "b", "alert_type": "shop_down", "event": "start", "correlation_id": "c"}, nil)
 	if d := w.decision("a"); d.Severity != "critical" || d.Zone == nil || d.Zone.Name != "shop.example" {
 		t.Errorf("%s %+v", d.Severity, d.Zone)
 	}
@@ -182,7 +203,8 @@ func TestNobodyIsToldOfAStartThatArrivesAfterItsEnd(t *testing.T) {
 	w.alert(map[string]any{"id": "over", "event": "end", "correlation_id": "c", "occurred_at": ago(10 * time.Second)})
 	w.alert(map[string]any{"id": "began", "event": "start", "correlation_id": "c", "occurred_at": ago(time.Minute)})
 	d := w.decision("over")
-	if d.ID != "began" || d.State != "ended" || len(d.Deliveries) != 0 || len(d.Related) != 1 || !strings.Contains(d.Unmatched, "after its end") {
+	if d.ID != "began" || d.State != "ended" || len(d.Deliveries) != 0 || len(d.Related) != 1 ||
+		!strings.Contains(d.Unmatched, "after its end") {
 		t.Errorf("%+v", d)
 	}
 	if got := d.EndedAt.Sub(d.OccurredAt.Time).Round(time.Second); got != 50*time.Second {
@@ -199,7 +221,13 @@ func TestNobodyIsToldOfAStartThatArrivesAfterItsEnd(t *testing.T) {
 func TestTheEndOfAnotherTypeSaysNothing(t *testing.T) {
 	w := newWorld(t, "", nil)
 	w.alert(map[string]any{"id": "other", "event": "end", "correlation_id": "c", "occurred_at": ago(time.Second)})
-	w.alert(map[string]any{"id": "mine", "alert_type": "http_alert_origin_error", "event": "start", "correlation_id": "c", "occurred_at": ago(time.Minute)})
+	w.alert(map[string]any{
+		"id":             "mine",
+		"alert_type":     "http_alert_origin_error",
+		"event":          "start",
+		"correlation_id": "c",
+		"occurred_at":    ago(time.Minute),
+	})
 	if d := w.decision("mine"); d.State != "firing" {
 		t.Errorf("the alert is %s", d.State)
 	}
@@ -224,7 +252,8 @@ func TestAnIntervalDelaysAnOutageThatGoesOn(t *testing.T) {
 		until(t, "its end is delivered", func() bool { return w.states("i3") == "start delivered, end delivered" })
 		w.alert(map[string]any{"id": "i5", "event": "start", "correlation_id": "three"})
 		d := w.decision("i5")
-		if len(d.Deliveries) != 1 || d.Deliveries[0].State != "waiting" || !d.Deliveries[0].NextAt.After(time.Now().Add(20*time.Second)) || !strings.Contains(d.Deliveries[0].Reason, "held back") {
+		if len(d.Deliveries) != 1 || d.Deliveries[0].State != "waiting" ||
+			!d.Deliveries[0].NextAt.After(time.Now().Add(20*time.Second)) || !strings.Contains(d.Deliveries[0].Reason, "held back") {
 			t.Fatalf("%+v", d.Deliveries)
 		}
 		// What ends while it is held back is told to nobody, also after a restart.
@@ -260,8 +289,16 @@ func TestEveryZoneOfAnAlertCounts(t *testing.T) {
 	h := w.hook(newReceiver(t).URL)
 	w.policy(map[string]any{"name": "all", "mechanisms": to(h)})
 	w.policy(map[string]any{"name": "by id", "filters": map[string][]string{"zones": {zoneID}}, "mechanisms": to(h)})
-	w.policy(map[string]any{"name": "by alias", "filters": map[string][]string{"zones": {"www.shop.example"}}, "mechanisms": to(h)})
-	w.policy(map[string]any{"name": "the trial", "filters": map[string][]string{"zones": {"www.try.example"}}, "mechanisms": to(h)})
+	w.policy(map[string]any{
+		"name":       "by alias",
+		"filters":    map[string][]string{"zones": {"www.shop.example"}},
+		"mechanisms": to(h),
+	})
+	w.policy(map[string]any{
+		"name":       "the trial",
+		"filters":    map[string][]string{"zones": {"www.try.example"}},
+		"mechanisms": to(h),
+	})
 	for i, c := range []struct {
 		zones []string
 		want  string
@@ -281,7 +318,14 @@ func TestEveryZoneOfAnAlertCounts(t *testing.T) {
 		}
 	}
 	var p notify.Preview
-	w.must("POST", "/policies/preview", map[string]any{"name": "try", "enabled": true, "alert_type": "shop_down", "filters": map[string][]string{"zones": {zoneID}}, "mechanisms": to(h)}, &p)
+	w.must("POST", "/policies/preview",
+		map[string]any{
+			"name":       "try",
+			"enabled":    true,
+			"alert_type": "shop_down",
+			"filters":    map[string][]string{"zones": {zoneID}},
+			"mechanisms": to(h),
+		}, &p)
 	if p.Matched != 4 || p.Looked != 7 {
 		t.Errorf("a dry run matches %d of %d, want 4 of 7", p.Matched, p.Looked)
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// PolicyResult is what became of one policy for one alert.
+// PolicyResult is the result of one policy for one alert.
 type PolicyResult struct {
 	PolicyID string `json:"policy_id"`
 	Policy   string `json:"policy"` // its name then
@@ -15,7 +15,7 @@ type PolicyResult struct {
 	Why      string `json:"why"`
 }
 
-// subject is what of an alert policies look at.
+// subject holds the alert attributes that policies filter on.
 type subject struct {
 	kind     string
 	severity string
@@ -126,7 +126,7 @@ func evaluate(p *Policy, s *subject, told, now time.Time) (matched bool, why str
 		return no("%s are test environments, and the policy names none of them", few(names))
 	}
 	if every := p.interval(); every > 0 && !told.IsZero() && now.Sub(told) < every {
-		why = fmt.Sprintf("it told of the same thing %s before, and tells of it once in %s",
+		why = fmt.Sprintf("it notified of the same subject %s before, and does so at most once in %s",
 			words(now.Sub(told)), p.AlertInterval)
 		if !s.lasts {
 			return no("%s", why)

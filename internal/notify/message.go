@@ -12,7 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// labels is what notifications store of a delivery beside what the engine knows.
+// labels are the attributes of a delivery that only notifications know.
 type labels struct {
 	Event     event.AlertEvent `json:"event"`
 	PolicyID  string           `json:"policy_id,omitempty"`
@@ -29,7 +29,7 @@ func (l labels) encode() string {
 	return string(b)
 }
 
-// outgoing is what is kept in memory with a delivery.
+// outgoing is kept in memory with a delivery.
 type outgoing struct {
 	labels
 	alert *prepared // just stored by this process; nil = in the database

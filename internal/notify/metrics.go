@@ -19,12 +19,17 @@ func newMetrics() *metrics {
 		alerts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "belfry_notify_alerts_total", Help: "Alerts handed in, by what became of them: accepted, duplicate, conflict, rejected."}, []string{"status"}),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "belfry_notify_decisions_total", Help: "Accepted alerts, by whether somebody is to be told."}, []string{"told"}),
+			Name: "belfry_notify_decisions_total", Help: "Accepted alerts, by whether a message is to be sent."}, []string{"told"}),
 	}
 }
 
 func (m *metrics) register(r prometheus.Registerer) error {
-	telemetry.StartAtZero(m.alerts, []string{string(ingest.Accepted), string(ingest.Duplicate), string(ingest.Conflict), string(ingest.Rejected)})
+	telemetry.StartAtZero(m.alerts, []string{
+		string(ingest.Accepted),
+		string(ingest.Duplicate),
+		string(ingest.Conflict),
+		string(ingest.Rejected),
+	})
 	telemetry.StartAtZero(m.decisions, []string{"yes", "no"})
 	return errors.Join(r.Register(m.alerts), r.Register(m.decisions))
 }

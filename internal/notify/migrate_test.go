@@ -30,7 +30,8 @@ func TestOpenAlertsOfAnOlderVersionKeepTheirOwner(t *testing.T) {
 			environment, occurred_at, began_at, received_at, ended_at, digest, content, decision, unmatched, changes, changes_more, changes_state,
 			told_at, acked_at, acked_by, submitted_by) VALUES `
 		row := func(key, kind string) string {
-			return columns + `('` + key + `', '` + acme + `', '` + key + `', '` + key + `', '` + kind + `', 'start', 'firing', '` + key + `', 'critical', '', '', '',
+			return columns + `('` + key + `', '` + acme + `', '` + key + `', '` + key + `', '` + kind +
+				`', 'start', 'firing', '` + key + `', 'critical', '', '', '',
 				'', 1, 1, 1, 0, $1, $1, $1, '', $1, 0, 'none', 0, 0, '', '')`
 		}
 		err = d.Tx(t.Context(), func(tx *db.Tx) error {

@@ -142,7 +142,7 @@ type Config struct {
 	// Changes gives what preceded an alert, ranked, and how many more; may be nil.
 	Changes func(ctx context.Context, q ChangesQuery) (list []Change, more int, err error)
 	// Live says in a sentence how what an alert is about is doing at present; ""
-	// when nothing is known of it. May be nil.
+	// when its state is unknown. May be nil.
 	Live func(ctx context.Context, account string, about event.AlertResource) (string, error)
 
 	Channels []Channel
@@ -240,7 +240,7 @@ func (l *Limits) setDefaults() {
 // shared reports whether other processes may work on the same database.
 func (n *Feature) shared() bool { return n.DB.Engine == db.Postgres }
 
-// Stages are what a process runs: the writer of alerts (every process that
+// Stages returns the stages of a process: the writer of alerts (every process that
 // accepts them), where deliver, the delivery queue, and the upkeep.
 func (n *Feature) Stages(deliver bool) []run.Stage {
 	list := []run.Stage{{Name: "alert writer", Run: n.intake.Run}}
@@ -274,6 +274,6 @@ func (n *Feature) upkeep(ctx context.Context) error {
 	every(2*time.Second, "record gathered events", n.recordGathered)
 	every(10*time.Minute, "delete old alerts and deliveries", n.prune)
 	wait.Wait()
-	n.lookups.done.Wait() // attempts have ended before: nobody asks any more
+	n.lookups.done.Wait() // attempts have ended before: no lookup begins any more
 	return nil
 }

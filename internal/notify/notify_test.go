@@ -23,11 +23,19 @@ func TestAnAlertReachesAWebhookAndItsEndFollows(t *testing.T) {
 		h := w.hook(r.URL)
 		p := w.policy(map[string]any{"mechanisms": to(h)})
 		began := time.Now().Add(-time.Minute).UTC().Truncate(time.Second)
-		w.alert(map[string]any{"id": "a1", "event": "start", "correlation_id": "c1", "severity": "critical", "occurred_at": began.Format(time.RFC3339), "data": map[string]any{"rate": 14.2}})
+		w.alert(map[string]any{
+			"id":             "a1",
+			"event":          "start",
+			"correlation_id": "c1",
+			"severity":       "critical",
+			"occurred_at":    began.Format(time.RFC3339),
+			"data":           map[string]any{"rate": 14.2},
+		})
 		until(t, "the start arrives", func() bool { return len(r.all()) == 1 })
 		got := r.all()[0]
 		b := got.Body
-		if b.Name != p.Name || b.Text != "The shop is down." || string(b.Data) != `{"rate":14.2}` || b.TS != began.Unix() || b.AccountID != acme || b.PolicyID != p.ID || b.PolicyName != p.Name ||
+		if b.Name != p.Name || b.Text != "The shop is down." || string(b.Data) != `{"rate":14.2}` || b.TS != began.Unix() ||
+			b.AccountID != acme || b.PolicyID != p.ID || b.PolicyName != p.Name ||
 			b.AlertType != "shop_down" || b.CorrelationID != "c1" || b.Event != "ALERT_STATE_EVENT_START" || b.Severity != "critical" || b.URL != "http://belfry.test/accounts/"+acme+"/alerts/a1" {
 			t.Errorf("the body is %s", got.Raw)
 		}
@@ -45,9 +53,15 @@ func TestAnAlertReachesAWebhookAndItsEndFollows(t *testing.T) {
 			t.Error("a changed body is verified")
 		}
 		until(t, "it is written", func() bool { return w.decision("a1").Deliveries[0].State == "delivered" })
-		w.alert(map[string]any{"id": "a2", "event": "end", "correlation_id": "c1", "occurred_at": began.Add(time.Minute).Format(time.RFC3339)})
+		w.alert(map[string]any{
+			"id":             "a2",
+			"event":          "end",
+			"correlation_id": "c1",
+			"occurred_at":    began.Add(time.Minute).Format(time.RFC3339),
+		})
 		until(t, "the end arrives", func() bool { return len(r.all()) == 2 })
-		if e := r.all()[1].Body; e.Event != "ALERT_STATE_EVENT_END" || e.CorrelationID != "c1" || e.Severity != "critical" || e.Text != "Alert ended after 1 min: The shop is down." {
+		if e := r.all()[1].Body; e.Event != "ALERT_STATE_EVENT_END" || e.CorrelationID != "c1" || e.Severity != "critical" ||
+			e.Text != "Alert ended after 1 min: The shop is down." {
 			t.Errorf("the end is %+v", e)
 		}
 		until(t, "the end's delivery is written", func() bool {
@@ -55,11 +69,13 @@ func TestAnAlertReachesAWebhookAndItsEndFollows(t *testing.T) {
 			return len(d.Deliveries) == 2 && d.Deliveries[1].State == "delivered"
 		})
 		d := w.decision("a1")
-		if d.State != "ended" || d.ToldAt.IsZero() || len(d.Policies) != 1 || !d.Policies[0].Matched || len(d.Related) != 1 || d.Related[0].ID != "a2" {
+		if d.State != "ended" || d.ToldAt.IsZero() || len(d.Policies) != 1 || !d.Policies[0].Matched || len(d.Related) != 1 ||
+			d.Related[0].ID != "a2" {
 			t.Errorf("the decision is %+v", d)
 		}
 		a := d.Deliveries[0].Attempts
-		if len(a) != 1 || a[0].Status != 200 || a[0].Outcome != "delivered" || a[0].Body != string(got.Raw) || a[0].TookMS <= 0 {
+		if len(a) != 1 || a[0].Status != 200 || a[0].Outcome != "delivered" || a[0].Body != string(got.Raw) ||
+			a[0].TookMS <= 0 {
 			t.Errorf("attempts %+v", a)
 		}
 		if s := fmt.Sprint(a[0].Request); strings.Contains(s, "old-secret") || !strings.Contains(s, "webhook-signature") {
@@ -159,7 +175,8 @@ func TestTheSameAlertAgainIsADuplicateAndOtherContentAConflict(t *testing.T) {
 			t.Fatal(status, failures)
 		}
 		fields["alert_type"] = "shop_down"
-		if status, failures := w.call("acme", "POST", "/alerts", fields, nil); status != 409 || failures[0].Code != 12000 || failures[0].Source.Pointer != "/id" {
+		if status, failures := w.call("acme", "POST", "/alerts", fields, nil); status != 409 || failures[0].Code != 12000 ||
+			failures[0].Source.Pointer != "/id" {
 			t.Fatal(status, failures)
 		}
 	})
@@ -200,7 +217,8 @@ func TestASecondStartIsARepeatAndNobodyIsToldTwice(t *testing.T) {
 func TestAnEndWithoutAStartIsKeptAndShown(t *testing.T) {
 	w := newWorld(t, "", nil)
 	w.alert(map[string]any{"id": "lone", "event": "end", "correlation_id": "never"})
-	if d := w.decision("lone"); d.State != "ended" || !strings.Contains(d.Unmatched, "without a start") || len(d.Deliveries) != 0 {
+	if d := w.decision("lone"); d.State != "ended" || !strings.Contains(d.Unmatched, "without a start") ||
+		len(d.Deliveries) != 0 {
 		t.Errorf("%+v", d)
 	}
 }
@@ -214,16 +232,34 @@ func TestAnAlertThatNobodyIsToldOfSaysWhy(t *testing.T) {
 		t.Errorf("%q", d.Unmatched)
 	}
 	w.policy(map[string]any{"name": "off", "enabled": false, "mechanisms": to(h)})
-	w.policy(map[string]any{"name": "elsewhere", "filters": map[string][]string{"zones": {"blog.example"}}, "mechanisms": to(h)})
-	w.policy(map[string]any{"name": "not here", "filters": map[string][]string{"zones.not": {"www.shop.example"}}, "mechanisms": to(h)})
-	w.policy(map[string]any{"name": "serious", "filters": map[string][]string{"severity": {"critical"}}, "mechanisms": to(h)})
+	w.policy(map[string]any{
+		"name":       "elsewhere",
+		"filters":    map[string][]string{"zones": {"blog.example"}},
+		"mechanisms": to(h),
+	})
+	w.policy(map[string]any{
+		"name":       "not here",
+		"filters":    map[string][]string{"zones.not": {"www.shop.example"}},
+		"mechanisms": to(h),
+	})
+	w.policy(map[string]any{
+		"name":       "serious",
+		"filters":    map[string][]string{"severity": {"critical"}},
+		"mechanisms": to(h),
+	})
 	w.policy(map[string]any{"name": "test things", "filters": map[string][]string{"region": {"us"}}, "mechanisms": to(h)})
 	w.alert(map[string]any{"id": "u1", "filters": map[string][]string{"region": {"eu"}}})
 	d := w.decision("u1")
 	if len(d.Policies) != 5 || d.Unmatched != "none of 5 policies matched" {
 		t.Fatalf("%+v", d)
 	}
-	for i, want := range []string{"switched off", "zones has blog.example, and the alert has shop.example", "excludes shop.example", "severity has critical, and the alert has warning", "region has us, and the alert has eu"} {
+	for i, want := range []string{
+		"switched off",
+		"zones has blog.example, and the alert has shop.example",
+		"excludes shop.example",
+		"severity has critical, and the alert has warning",
+		"region has us, and the alert has eu",
+	} {
 		if c := d.Policies[i]; c.Matched || !strings.Contains(c.Why, want) {
 			t.Errorf("%s: %q, want %q", c.Policy, c.Why, want)
 		}
@@ -234,10 +270,15 @@ func TestATestEnvironmentIsSilentUnlessAPolicyNamesIt(t *testing.T) {
 	w := newWorld(t, "", nil)
 	h := w.hook(newReceiver(t).URL)
 	w.policy(map[string]any{"name": "all", "mechanisms": to(h)})
-	w.policy(map[string]any{"name": "named", "filters": map[string][]string{"zones": {"www.try.example"}}, "mechanisms": to(h)})
+	w.policy(map[string]any{
+		"name":       "named",
+		"filters":    map[string][]string{"zones": {"www.try.example"}},
+		"mechanisms": to(h),
+	})
 	w.alert(map[string]any{"id": "t1", "zone": "try.example"})
 	d := w.decision("t1")
-	if d.Policies[0].Matched || !strings.Contains(d.Policies[0].Why, "try.example is a test environment") || !d.Policies[1].Matched {
+	if d.Policies[0].Matched || !strings.Contains(d.Policies[0].Why, "try.example is a test environment") ||
+		!d.Policies[1].Matched {
 		t.Errorf("%+v", d.Policies)
 	}
 }
@@ -253,7 +294,8 @@ func TestAnIntervalHoldsBackTheSameThingOnly(t *testing.T) {
 		}
 		now := time.Now().UTC()
 		at := func(d time.Duration) string { return now.Add(d).Format(time.RFC3339) }
-		if !matched("i1", map[string]any{"occurred_at": at(-time.Hour)}) || matched("i2", map[string]any{"occurred_at": at(-40 * time.Minute)}) || !matched("i3", map[string]any{"occurred_at": at(-20 * time.Minute)}) {
+		if !matched("i1", map[string]any{"occurred_at": at(-time.Hour)}) ||
+			matched("i2", map[string]any{"occurred_at": at(-40 * time.Minute)}) || !matched("i3", map[string]any{"occurred_at": at(-20 * time.Minute)}) {
 			t.Error("the interval of the same property")
 		}
 		if !matched("i4", map[string]any{"occurred_at": at(-19 * time.Minute), "zone": "blog.example"}) {
@@ -276,22 +318,39 @@ func TestMessagesCarryTheChangesThatPreceded(t *testing.T) {
 					return nil, 0, ctx.Err()
 				}
 			}
-			return []notify.Change{{EventID: "e1", At: q.Until.Add(-43 * time.Second), Actor: "Ana", Summary: "Ana lowered the payment timeout", URL: "/accounts/" + acme + "/audit/events/e1", WhyListed: "same property"}}, 2, nil
+			return []notify.Change{{
+				EventID:   "e1",
+				At:        q.Until.Add(-43 * time.Second),
+				Actor:     "Ana",
+				Summary:   "Ana lowered the payment timeout",
+				URL:       "/accounts/" + acme + "/audit/events/e1",
+				WhyListed: "same property",
+			}}, 2, nil
 		}
 	})
 	r := newReceiver(t)
 	w.policy(map[string]any{"mechanisms": to(w.hook(r.URL))})
-	w.alert(map[string]any{"id": "ch1", "event": "start", "resource": map[string]string{"product": "slo", "type": "objective", "id": "checkout"}})
+	w.alert(map[string]any{
+		"id":       "ch1",
+		"event":    "start",
+		"resource": map[string]string{"product": "slo", "type": "objective", "id": "checkout"},
+	})
 	until(t, "it arrives", func() bool { return len(r.all()) == 1 })
 	b := r.all()[0].Body
-	if b.Text != "The shop is down. Preceded 43 s earlier by: Ana lowered the payment timeout." || len(b.Changes) != 1 || !strings.HasPrefix(b.Changes[0].URL, "http://belfry.test/accounts/") {
+	if b.Text != "The shop is down. Preceded 43 s earlier by: Ana lowered the payment timeout." || len(b.Changes) != 1 ||
+		!strings.HasPrefix(b.Changes[0].URL, "http://belfry.test/accounts/") {
 		t.Errorf("%+v", b)
 	}
-	if q := <-asked; q.Account != acme || q.Zone != zoneID || q.Resource.ID != "checkout" || q.Until.IsZero() || q.Limit != 5 {
+	if q := <-asked; q.Account != acme || q.Zone != zoneID || q.Resource.ID != "checkout" || q.Until.IsZero() ||
+		q.Limit != 5 {
 		t.Errorf("asked %+v", q)
 	}
 	// Changes that come too late are attached to the alert all the same.
-	w.alert(map[string]any{"id": "ch2", "event": "start", "resource": map[string]string{"product": "slo", "type": "objective", "id": "slow"}})
+	w.alert(map[string]any{
+		"id":       "ch2",
+		"event":    "start",
+		"resource": map[string]string{"product": "slo", "type": "objective", "id": "slow"},
+	})
 	until(t, "it arrives without", func() bool { return len(r.all()) == 2 })
 	if b := r.all()[1].Body; len(b.Changes) != 0 || b.Text != "The shop is down." {
 		t.Errorf("%+v", b)

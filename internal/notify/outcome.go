@@ -11,7 +11,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
-// recording is what one transaction of outcomes changes beside the deliveries.
+// recording gathers the changes of one transaction of outcomes.
 type recording struct {
 	marks map[string]*destinationMark // by destination
 	first []alertEvent                // first deliveries, for the audit log
@@ -69,7 +69,7 @@ func (n *Feature) recordOutcome(ctx context.Context, tx *db.Tx, r *recording, o 
 	return n.firstDelivery(ctx, tx, r, o)
 }
 
-// destinationMark is what a batch of attempts says of one destination.
+// destinationMark is the health of one destination after a batch of attempts.
 type destinationMark struct {
 	account, name string
 	success       int64
@@ -98,7 +98,9 @@ func (m *destinationMark) add(o *delivery.Outcome) {
 
 // markDestinations writes health and state, and returns the destinations whose
 // state changed. They are locked in the order of their ids.
-func (n *Feature) markDestinations(ctx context.Context, tx *db.Tx, marks map[string]*destinationMark) (changed []string, err error) {
+func (n *Feature) markDestinations(
+	ctx context.Context, tx *db.Tx, marks map[string]*destinationMark,
+) (changed []string, err error) {
 	for _, destinationID := range slices.Sorted(maps.Keys(marks)) {
 		m := marks[destinationID]
 		_, err := tx.Exec(ctx, `UPDATE destination SET

@@ -41,7 +41,7 @@ type shownAlert struct {
 // shownLive is how many firing alerts of a list are shown as they are doing now.
 const shownLive = 20
 
-// telling is what became of the message to one destination.
+// telling is the state of the message to one destination, in a list of alerts.
 type telling struct {
 	Name, State, Word, Href string
 	Tone                    ui.Tone
@@ -126,7 +126,7 @@ func (p *pages) showAlerts(v *page.Visit) error {
 	return v.Show(page.View{Template: "alerts", Section: "alerts", Title: "Alerts", Data: out})
 }
 
-// firing is what is open now, the newest first, and whether there is more.
+// firing lists the open alerts, the newest first, and reports whether there are more.
 func (n *Feature) firing(ctx context.Context, accountID string, limit int) ([]Alert, bool, error) {
 	list, err := n.alerts(ctx, accountID, stateFiring, place{}, limit+1)
 	if len(list) > limit {
@@ -144,7 +144,13 @@ func (p *pages) shownAlerts(v *page.Visit, list []Alert) ([]shownAlert, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := shownAlert{Alert: a, Href: alertPath(v.Account, a.ID), Title: a.thing(kind), Where: a.where(), Tone: severityTone(a.Severity)}
+		s := shownAlert{
+			Alert: a,
+			Href:  alertPath(v.Account, a.ID),
+			Title: a.thing(kind),
+			Where: a.where(),
+			Tone:  severityTone(a.Severity),
+		}
 		if a.State != stateEnded && a.Summary != s.Title {
 			s.Said = a.Summary
 		}
@@ -158,7 +164,8 @@ func (p *pages) shownAlerts(v *page.Visit, list []Alert) ([]shownAlert, error) {
 		for i := range out {
 			s := &out[i]
 			s.Told, s.ToldMore = nil, 0
-			deliveries, err := deliveriesOf(v.Context(), tx, ` WHERE d.subject = $1 AND d.tenant = $2 AND d.replay_of = '' ORDER BY d.id LIMIT $3`, s.key, v.Account, 100)
+			deliveries, err := deliveriesOf(v.Context(), tx,
+				` WHERE d.subject = $1 AND d.tenant = $2 AND d.replay_of = '' ORDER BY d.id LIMIT $3`, s.key, v.Account, 100)
 			if err != nil {
 				return err
 			}
@@ -178,7 +185,7 @@ func (p *pages) shownAlerts(v *page.Visit, list []Alert) ([]shownAlert, error) {
 	return out, err
 }
 
-// lasted is how long an alert that ended went on; "" for others.
+// lasted is the duration of an alert that ended; "" for others.
 func (a *Alert) lasted() string {
 	if a.EndedAt.IsZero() || !a.EndedAt.After(a.OccurredAt.Time) {
 		return ""
@@ -195,7 +202,13 @@ func (a *Alert) where() string {
 }
 
 func tellingOf(accountID string, d Delivery) telling {
-	return telling{Name: d.Mechanism, State: d.State, Word: deliveryWord(d.State, d.Tries), Tone: deliveryTone(d.State), Href: deliveryPath(accountID, d.ID)}
+	return telling{
+		Name:  d.Mechanism,
+		State: d.State,
+		Word:  deliveryWord(d.State, d.Tries),
+		Tone:  deliveryTone(d.State),
+		Href:  deliveryPath(accountID, d.ID),
+	}
 }
 
 func deliveryPath(accountID, deliveryID string) string {

@@ -64,7 +64,8 @@ func TestTheAlertsPageSaysHowItIsNow(t *testing.T) {
 	}
 	s.reopen()
 	s.furnish(newReceiver(t))
-	s.get("/alerts/burn").says(200, "<h1>checkout shop down</h1>", live, "The alert said: “checkout is burning its budget 14 times too fast")
+	s.get("/alerts/burn").says(200, "<h1>checkout shop down</h1>", live,
+		"The alert said: “checkout is burning its budget 14 times too fast")
 	s.alert(map[string]any{"id": "burn2", "event": "end", "correlation_id": "c"})
 	b := s.get("/alerts/burn").says(200, "<h1>checkout shop down</h1>").Body
 	head, _, _ := strings.Cut(b, "Preceded by")
@@ -131,18 +132,29 @@ func TestPoliciesShowPropertiesByNameAndKeepHowTheyWereWritten(t *testing.T) {
 	r := newReceiver(t)
 	hook := s.hook(r.URL)
 	zones := s.zones()
-	p := s.policy(map[string]any{"name": "named", "filters": map[string][]string{"zones": {zones["shop.example"], "nowhere.example"}, "zones.not": {zones["blog.example"]}}, "mechanisms": to(hook)})
-	list := s.get("/notifications").says(200, "for all properties except blog.example", "no such property yet: nowhere.example").Body
-	form := s.get("/notifications/policies/"+p.ID).says(200, "shop.example\nnowhere.example</textarea>", "blog.example</textarea>").Body
+	p := s.policy(map[string]any{
+		"name": "named",
+		"filters": map[string][]string{
+			"zones":     {zones["shop.example"], "nowhere.example"},
+			"zones.not": {zones["blog.example"]},
+		},
+		"mechanisms": to(hook),
+	})
+	list := s.get("/notifications").says(200, "for all properties except blog.example",
+		"no such property yet: nowhere.example").Body
+	form := s.get("/notifications/policies/"+p.ID).says(200, "shop.example\nnowhere.example</textarea>",
+		"blog.example</textarea>").Body
 	for name, id := range zones {
 		if strings.Contains(list, id) || strings.Contains(form, id) {
 			t.Errorf("the id of %s is shown", name)
 		}
 	}
-	s.post("/notifications/policies/"+p.ID, "name", "renamed", "alert_type", "shop_down", "zones", "shop.example\nnowhere.example", "except", "blog.example", "webhook", hook.ID, "enabled", "on").leads(s.base + "/notifications")
+	s.post("/notifications/policies/"+p.ID, "name", "renamed", "alert_type", "shop_down", "zones",
+		"shop.example\nnowhere.example", "except", "blog.example", "webhook", hook.ID, "enabled", "on").leads(s.base + "/notifications")
 	var after notify.Policy
 	s.must("GET", "/policies/"+p.ID, nil, &after)
-	if after.Name != "renamed" || after.Filters["zones"][0] != zones["shop.example"] || after.Filters["zones.not"][0] != zones["blog.example"] {
+	if after.Name != "renamed" || after.Filters["zones"][0] != zones["shop.example"] ||
+		after.Filters["zones.not"][0] != zones["blog.example"] {
 		t.Errorf("%+v", after.Filters)
 	}
 }
@@ -160,8 +172,12 @@ func TestEveryFaultOfAPolicyStandsUnderItsField(t *testing.T) {
 		"description":    {"at most 1000 characters"},
 		"zones":          {"value has 1 to 255 bytes"},
 		"except":         {"value has 1 to 255 bytes"},
-		"filters":        {"this is not: &#34;no colon&#34;", "have no filter &#34;color&#34;", "has no value &#34;mars&#34;"},
-		"mail":           {"nobody@else.example&#34; is not the address of a member", "&#34;address&#34; is not an address"},
+		"filters": {
+			"this is not: &#34;no colon&#34;",
+			"have no filter &#34;color&#34;",
+			"has no value &#34;mars&#34;",
+		},
+		"mail": {"nobody@else.example&#34; is not the address of a member", "&#34;address&#34; is not an address"},
 	} {
 		note := p.find(`(?s)id="h-` + field + `">(.*?)</p>`)
 		for _, w := range want {
@@ -176,15 +192,36 @@ func TestEveryFaultOfAPolicyStandsUnderItsField(t *testing.T) {
 func TestWhatAnObjectiveReportsIsReadable(t *testing.T) {
 	s := newSite(t)
 	status, failures := s.call("operator", "POST", "/alerts", map[string]any{"id": "objective", "alert_type": "belfry_budget_burn", "event": "start", "severity": "critical",
-		"resource": map[string]string{"product": "belfry", "type": "objective", "id": "o1", "name": "Checkout"}, "summary": "Checkout is burning its budget 16 times too fast.",
-		"data": map[string]any{"objective": map[string]any{"id": "o1", "name": "Checkout", "target": 99.95, "window": "28d"}, "pair": map[string]any{"long": "1h", "short": "5m", "factor": 14.4, "severity": "page"},
-			"long": map[string]any{"window": "1h", "burn": 16.61, "total": 36000, "bad": 300}, "short": map[string]any{"window": "5m", "burn": 1217.4, "total": 3000, "bad": 300},
+		"resource": map[string]string{
+			"product": "belfry",
+			"type":    "objective",
+			"id":      "o1",
+			"name":    "Checkout",
+		}, "summary": "Checkout is burning its budget 16 times too fast.",
+		"data": map[string]any{"objective": map[string]any{
+			"id":     "o1",
+			"name":   "Checkout",
+			"target": 99.95,
+			"window": "28d",
+		}, "pair": map[string]any{"long": "1h", "short": "5m", "factor": 14.4, "severity": "page"},
+			"long": map[string]any{
+				"window": "1h",
+				"burn":   16.61,
+				"total":  36000,
+				"bad":    300,
+			}, "short": map[string]any{"window": "5m", "burn": 1217.4, "total": 3000, "bad": 300},
 			"budget_left": 0.88979, "exhausted_in_seconds": 124464, "detection_seconds": 60}}, nil)
 	if status != 200 {
 		t.Fatal(status, failures)
 	}
-	p := s.get("/alerts/objective").says(200, "<h1>Checkout error budget burn</h1>", "Checkout: 99.95 % over 28d", "14.4 times", "89 %", "in 34 h 34 min at that rate", "within 1 min", "Data as it was sent")
-	for _, cell := range []string{`data-label="Burn rate">16.61×`, `data-label="Burn rate">1,217×`, `data-label="Requests">36,000`, `data-label="Failed">300`} {
+	p := s.get("/alerts/objective").says(200, "<h1>Checkout error budget burn</h1>",
+		"Checkout: 99.95 % over 28d", "14.4 times", "89 %", "in 34 h 34 min at that rate", "within 1 min", "Data as it was sent")
+	for _, cell := range []string{
+		`data-label="Burn rate">16.61×`,
+		`data-label="Burn rate">1,217×`,
+		`data-label="Requests">36,000`,
+		`data-label="Failed">300`,
+	} {
 		if !strings.Contains(p.Body, cell) {
 			t.Errorf("no cell %s", cell)
 		}
@@ -200,9 +237,18 @@ func TestTheUndoIsAmongWhatHappenedInOrder(t *testing.T) {
 	s.stop()
 	s.deps.Registerer = nil
 	s.deps.Changes = func(_ context.Context, q notify.ChangesQuery) (list []notify.Change, more int, err error) {
-		for id, at := range map[string]time.Time{"before": start.Add(-time.Minute), "undo": end.Add(-time.Minute), "after": end.Add(time.Minute)} {
+		for id, at := range map[string]time.Time{
+			"before": start.Add(-time.Minute),
+			"undo":   end.Add(-time.Minute),
+			"after":  end.Add(time.Minute),
+		} {
 			if !at.After(q.Began) {
-				list = append(list, notify.Change{EventID: id, At: at, Summary: "change " + id, URL: "/accounts/" + q.Account + "/audit/events/" + id})
+				list = append(list, notify.Change{
+					EventID: id,
+					At:      at,
+					Summary: "change " + id,
+					URL:     "/accounts/" + q.Account + "/audit/events/" + id,
+				})
 			}
 		}
 		return list, 0, nil

@@ -9,7 +9,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// Glance is what the overview says of alerts.
+// Glance is the summary of alerts on the overview page.
 type Glance struct {
 	Firing   []GlanceAlert // the newest first, at most 5
 	Count    int           // of all that fire, up to 100
@@ -29,7 +29,7 @@ type GlanceAlert struct {
 	Recovering               bool   // the failures have stopped; set by the overview
 }
 
-// Note is what the overview says below the sentence.
+// Note is the line below the sentence of the overview.
 func (a GlanceAlert) Note() string {
 	var list []string
 	if a.Preceded != "" {
@@ -86,7 +86,9 @@ func (n *Feature) Firing(ctx context.Context, accountID string) (count int, err 
 // failures counts the deliveries that failed in the last 24 hours.
 func (n *Feature) failures(ctx context.Context, accountID string) (count int, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		return tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM delivery WHERE tenant = $1 AND state = 'failed' AND ended_at > $2 LIMIT $3) AS capped`, accountID, n.Now().Add(-24*time.Hour).UnixMicro(), countMost).Scan(&count)
+		return tx.QueryRow(ctx,
+			`SELECT count(*) FROM (SELECT 1 AS one FROM delivery
+			WHERE tenant = $1 AND state = 'failed' AND ended_at > $2 LIMIT $3) AS capped`, accountID, n.Now().Add(-24*time.Hour).UnixMicro(), countMost).Scan(&count)
 	})
 	return count, err
 }

@@ -55,7 +55,11 @@ type notificationsPage struct {
 }
 
 func (p *pages) showNotifications(v *page.Visit) error {
-	out := notificationsPage{Path: NotificationsPath(v.Account), May: v.Can(account.NotificationsWrite), Alerts: AlertsPath(v.Account)}
+	out := notificationsPage{
+		Path:   NotificationsPath(v.Account),
+		May:    v.Can(account.NotificationsWrite),
+		Alerts: AlertsPath(v.Account),
+	}
 	hooks, err := p.Webhooks(v.Context(), v.Account)
 	if err != nil {
 		return err
@@ -114,7 +118,7 @@ func (p *pages) showNotifications(v *page.Visit) error {
 	return v.Show(page.View{Template: "notifications", Section: "notifications", Title: "Notifications", Data: out})
 }
 
-// Summary is what the delivery's message was about.
+// Summary is the subject of the delivery's message.
 func (d Delivery) Summary() string { return d.summary }
 
 func (p *pages) shownPolicy(v *page.Visit, one Policy, names map[string]string) (shownPolicy, error) {
@@ -191,7 +195,11 @@ func (p *pages) showDelivery(v *page.Visit) error {
 	if err != nil {
 		return err
 	}
-	out := deliveryPage{Row: rowOf(v.Account, d), Back: NotificationsPath(v.Account), MayReplay: v.Can(account.DeliveriesReplay) && d.State != delivery.StateWaiting}
+	out := deliveryPage{
+		Row:       rowOf(v.Account, d),
+		Back:      NotificationsPath(v.Account),
+		MayReplay: v.Can(account.DeliveriesReplay) && d.State != delivery.StateWaiting,
+	}
 	out.Row.Alone = true
 	if d.State == delivery.StateWaiting || p.Now().Sub(d.CreatedAt.Time) < 10*time.Minute {
 		out.Self = out.Row.Href

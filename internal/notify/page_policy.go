@@ -10,7 +10,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// policyForm is what was typed about a policy.
+// policyForm is the input for a policy.
 type policyForm struct {
 	Path, Action, Href                string
 	New                               bool
@@ -110,10 +110,17 @@ func (p *pages) parsePolicyChange(v *page.Visit) (policyForm, error) {
 	return f, err
 }
 
-// policy is the form as the feature takes it, and what cannot be read of it.
+// policy converts the form, and returns the faults of lines that cannot be read.
 func (f *policyForm) policy() (Policy, errs.List) {
 	var faults errs.List
-	p := Policy{Name: f.Name, Description: f.Description, Enabled: f.Enabled, AlertType: f.Type, AlertInterval: f.Interval, Filters: map[string][]string{}}
+	p := Policy{
+		Name:          f.Name,
+		Description:   f.Description,
+		Enabled:       f.Enabled,
+		AlertType:     f.Type,
+		AlertInterval: f.Interval,
+		Filters:       map[string][]string{},
+	}
 	for key, text := range map[string]string{zonesKey: f.Zones, zonesKey + notSuffix: f.Except} {
 		if list := ui.Entries(text); len(list) > 0 {
 			p.Filters[key] = list
@@ -179,7 +186,14 @@ func (p *pages) readPolicy(v *page.Visit, f *policyForm) (Policy, error) {
 
 // formOf is a policy as it is edited; properties have their names.
 func formOf(p *Policy) policyForm {
-	f := policyForm{Name: p.Name, Description: p.Description, Type: p.AlertType, Interval: p.AlertInterval, Enabled: p.Enabled, chosen: map[string]bool{}}
+	f := policyForm{
+		Name:        p.Name,
+		Description: p.Description,
+		Type:        p.AlertType,
+		Interval:    p.AlertInterval,
+		Enabled:     p.Enabled,
+		chosen:      map[string]bool{},
+	}
 	var lines, mail []string
 	for _, key := range sortedKeys(p.Filters) {
 		switch values := p.Filters[key]; {

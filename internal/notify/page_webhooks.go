@@ -48,7 +48,13 @@ type shownWebhook struct {
 }
 
 func shownWebhookOf(accountID string, d Destination) shownWebhook {
-	s := shownWebhook{Destination: d, Href: webhookPath(accountID, d.ID), Health: "works", Tone: ui.Good, Mail: d.Kind == KindEmail}
+	s := shownWebhook{
+		Destination: d,
+		Href:        webhookPath(accountID, d.ID),
+		Health:      "works",
+		Tone:        ui.Good,
+		Mail:        d.Kind == KindEmail,
+	}
 	switch {
 	case d.State == delivery.DestinationDisabled:
 		s.Health, s.Tone = "disabled", ui.Bad
@@ -68,7 +74,7 @@ func webhookPath(accountID, id string) string {
 	return NotificationsPath(accountID) + "/webhooks/" + id
 }
 
-// webhookForm is what was typed about a webhook.
+// webhookForm is the input for a webhook.
 type webhookForm struct {
 	Path, Action string
 	Name, URL    string

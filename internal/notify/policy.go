@@ -87,7 +87,7 @@ func (p *Policy) clean() map[string]any {
 		"alert_interval": p.AlertInterval, "filters": p.Filters, "mechanisms": p.Mechanisms}
 }
 
-// checkPolicy checks what a caller wrote, all of it. It changes nothing: a
+// checkPolicy checks all of a caller's policy. It changes nothing: a
 // policy is shown as it was written.
 func (n *Feature) checkPolicy(ctx context.Context, account string, p *Policy) error {
 	var list errs.List
@@ -118,7 +118,8 @@ func (n *Feature) checkDraft(ctx context.Context, account string, p *Policy) (li
 	}
 	if p.AlertInterval != "" {
 		if d, err := parseInterval(p.AlertInterval); err != nil || d < shortest || d > longest {
-			fault(errs.CodeInvalid, "/alert_interval", "alert_interval is a time between 1m and 31d, such as 30m, 4h or 1d; leave it out to be told every time")
+			fault(errs.CodeInvalid, "/alert_interval",
+				"alert_interval is a time between 1m and 31d, such as 30m, 4h or 1d; leave it out to be told every time")
 		}
 	}
 	kind, err := n.AlertType(ctx, p.AlertType)
@@ -128,7 +129,8 @@ func (n *Feature) checkDraft(ctx context.Context, account string, p *Policy) (li
 	case p.AlertType == "":
 		fault(errs.CodeMissingField, "/alert_type", "alert_type is required")
 	case kind == nil:
-		fault(errs.CodeInvalid, "/alert_type", "no catalogue declares the alert type %s; GET available_alerts lists those that there are", quoted(p.AlertType))
+		fault(errs.CodeInvalid, "/alert_type",
+			"no catalogue declares the alert type %s; GET available_alerts lists those that there are", quoted(p.AlertType))
 	default:
 		list = append(list, checkFilters(kind, p.Filters)...)
 	}
@@ -148,15 +150,18 @@ func checkFilters(kind *AlertType, filters map[string][]string) (list errs.List)
 			known = append(known, f.Key)
 		}
 		if f.Required && len(filters[f.Key]) == 0 {
-			list = append(list, errs.At(errs.CodeMissingFilter, "/filters/"+pointer(f.Key), "alerts of the type %s need the filter %s (%s) with at least one value", kind.Type, f.Key, f.Title))
+			list = append(list, errs.At(errs.CodeMissingFilter, "/filters/"+pointer(f.Key),
+				"alerts of the type %s need the filter %s (%s) with at least one value", kind.Type, f.Key, f.Title))
 		}
 		if f.Single && len(filters[f.Key]) > 1 {
-			list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointer(f.Key), "the filter %s takes one value, not %d", f.Key, len(filters[f.Key])))
+			list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointer(f.Key), "the filter %s takes one value, not %d",
+				f.Key, len(filters[f.Key])))
 		}
 		for _, key := range []string{f.Key, f.Key + notSuffix} {
 			for _, v := range filters[key] {
 				if len(f.Values) > 0 && !slices.Contains(f.Values, v) {
-					list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointer(key), "the filter %s has no value %s; it has %s", f.Key, quoted(v), few(f.Values)))
+					list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointer(key), "the filter %s has no value %s; it has %s",
+						f.Key, quoted(v), few(f.Values)))
 				}
 			}
 		}
@@ -166,14 +171,17 @@ func checkFilters(kind *AlertType, filters map[string][]string) (list errs.List)
 	}
 	for _, key := range sortedKeys(filters) {
 		if !slices.Contains(known, strings.TrimSuffix(key, notSuffix)) {
-			list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointer(key), "alerts of the type %s have no filter %s; they have %s", kind.Type, quoted(key), few(known)))
+			list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointer(key),
+				"alerts of the type %s have no filter %s; they have %s", kind.Type, quoted(key), few(known)))
 		}
 		if len(filters[key]) > maxValues {
-			list = append(list, errs.At(errs.CodeOutOfRange, "/filters/"+pointer(key), "a filter has at most %d values", maxValues))
+			list = append(list, errs.At(errs.CodeOutOfRange, "/filters/"+pointer(key), "a filter has at most %d values",
+				maxValues))
 		}
 		for _, v := range filters[key] {
 			if v == "" || len(v) > maxName || strings.ContainsFunc(v, unicode.IsControl) {
-				list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointer(key), "a filter's value has 1 to %d bytes and no control characters", maxName))
+				list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointer(key),
+					"a filter's value has 1 to %d bytes and no control characters", maxName))
 				break
 			}
 		}
@@ -181,10 +189,13 @@ func checkFilters(kind *AlertType, filters map[string][]string) (list errs.List)
 	return list
 }
 
-func (n *Feature) checkMechanisms(ctx context.Context, account string, p *Policy, fault func(errs.Code, string, string, ...any)) error {
+func (n *Feature) checkMechanisms(
+	ctx context.Context, account string, p *Policy, fault func(errs.Code, string, string, ...any),
+) error {
 	m := &p.Mechanisms
 	if len(m.PagerDuty) > 0 {
-		fault(errs.CodeInvalid, "/mechanisms/pagerduty", "this installation has no PagerDuty destinations; destinations/eligible lists what there is")
+		fault(errs.CodeInvalid, "/mechanisms/pagerduty",
+			"this installation has no PagerDuty destinations; destinations/eligible lists what there is")
 	}
 	seen := map[string]bool{}
 	for i := range m.Email {
@@ -231,7 +242,7 @@ func (n *Feature) CreatePolicy(ctx context.Context, by *web.Principal, account s
 	now := n.Now()
 	p.ID, p.account, p.Created, p.Modified = n.ids.next(now), account, moment(now), moment(now)
 	defer n.cache.forget(account)
-	return p, n.change(ctx, func(tx *db.Tx) error {
+	err := n.change(ctx, func(tx *db.Tx) error {
 		count := 0
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM policy WHERE account_id = $1`, account).Scan(&count); err != nil {
 			return err
@@ -247,10 +258,13 @@ func (n *Feature) CreatePolicy(ctx context.Context, by *web.Principal, account s
 		}
 		return n.record(ctx, tx, by, "create", resourcePolicy, account, p.ID, p.Name, nil, p.clean())
 	})
+	return p, err
 }
 
-// UpdatePolicy replaces a policy by what change makes of it.
-func (n *Feature) UpdatePolicy(ctx context.Context, by *web.Principal, account, policyID string, change func(*Policy)) (Policy, error) {
+// UpdatePolicy applies change to a policy.
+func (n *Feature) UpdatePolicy(
+	ctx context.Context, by *web.Principal, account, policyID string, change func(*Policy),
+) (Policy, error) {
 	old, err := n.Policy(ctx, account, policyID)
 	if err != nil {
 		return old, err
@@ -264,7 +278,7 @@ func (n *Feature) UpdatePolicy(ctx context.Context, by *web.Principal, account, 
 	now := n.Now()
 	p.Modified = moment(now)
 	defer n.cache.forget(account)
-	return p, n.change(ctx, func(tx *db.Tx) error {
+	err = n.change(ctx, func(tx *db.Tx) error {
 		if err := n.ensureMail(ctx, tx, account, p.Mechanisms, now); err != nil {
 			return err
 		}
@@ -273,6 +287,7 @@ func (n *Feature) UpdatePolicy(ctx context.Context, by *web.Principal, account, 
 		}
 		return n.record(ctx, tx, by, "update", resourcePolicy, account, p.ID, p.Name, old.clean(), p.clean())
 	})
+	return p, err
 }
 
 // DeletePolicy removes a policy; what it decided stays in the alerts.
@@ -358,7 +373,8 @@ func policiesOf(ctx context.Context, tx *db.Tx, account string) ([]Policy, error
 func scanPolicy(row interface{ Scan(...any) error }) (p Policy, err error) {
 	var filters, mechanisms string
 	var created, modified int64
-	err = row.Scan(&p.ID, &p.account, &p.Name, &p.Description, &p.Enabled, &p.AlertType, &filters, &mechanisms, &p.AlertInterval, &created, &modified)
+	err = row.Scan(&p.ID, &p.account, &p.Name, &p.Description, &p.Enabled, &p.AlertType, &filters,
+		&mechanisms, &p.AlertInterval, &created, &modified)
 	if err != nil {
 		return p, err
 	}
@@ -375,7 +391,19 @@ func policyValues(p *Policy) ([]any, error) {
 		return nil, err
 	}
 	mechanisms, err := json.Marshal(p.Mechanisms)
-	return []any{p.ID, p.account, p.Name, p.Description, p.Enabled, p.AlertType, string(filters), string(mechanisms), p.AlertInterval, p.Created.Micros(), p.Modified.Micros()}, err
+	return []any{
+		p.ID,
+		p.account,
+		p.Name,
+		p.Description,
+		p.Enabled,
+		p.AlertType,
+		string(filters),
+		string(mechanisms),
+		p.AlertInterval,
+		p.Created.Micros(),
+		p.Modified.Micros(),
+	}, err
 }
 
 func insertPolicy(ctx context.Context, tx *db.Tx, p *Policy) error {
@@ -383,7 +411,8 @@ func insertPolicy(ctx context.Context, tx *db.Tx, p *Policy) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO policy (`+policyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, values...)
+	_, err = tx.Exec(ctx,
+		`INSERT INTO policy (`+policyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, values...)
 	return err
 }
 
@@ -392,6 +421,8 @@ func updatePolicy(ctx context.Context, tx *db.Tx, p *Policy) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	changed, err := tx.Exec(ctx, `UPDATE policy SET name = $3, description = $4, enabled = $5, alert_type = $6, filters = $7, mechanisms = $8, alert_interval = $9, created_at = $10, modified_at = $11 WHERE id = $1 AND account_id = $2`, values...)
+	changed, err := tx.Exec(ctx,
+		`UPDATE policy
+			SET name = $3, description = $4, enabled = $5, alert_type = $6, filters = $7, mechanisms = $8, alert_interval = $9, created_at = $10, modified_at = $11 WHERE id = $1 AND account_id = $2`, values...)
 	return changed > 0, err
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // policyCache keeps the policies of accounts whose alerts come often. On one
-// machine whoever changes a policy says so; past one machine a stamp tells
+// machine whoever changes a policy says so; with several processes a stamp tells
 // whether the rows are still the same.
 type policyCache struct {
 	mu      sync.Mutex // guards what follows
@@ -47,7 +47,8 @@ func (n *Feature) policies(ctx context.Context, account string) ([]Policy, error
 	}
 	var now cachedPolicies
 	err := n.DB.View(ctx, func(tx *db.Tx) (err error) {
-		err = tx.QueryRow(ctx, `SELECT count(*), COALESCE(max(modified_at), 0) FROM policy WHERE account_id = $1`, account).Scan(&now.stamp.count, &now.stamp.modified)
+		err = tx.QueryRow(ctx, `SELECT count(*), COALESCE(max(modified_at), 0) FROM policy WHERE account_id = $1`,
+			account).Scan(&now.stamp.count, &now.stamp.modified)
 		if err != nil || ok && now.stamp == found.stamp {
 			now.list = found.list
 			return err

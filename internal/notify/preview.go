@@ -10,10 +10,10 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// previewed is how far back a dry run of a policy looks.
+// previewed is the period that a dry run of a policy covers.
 const previewed = 7 * 24 * time.Hour
 
-// Preview is what a policy would have done.
+// Preview is the result of a dry run of a policy.
 type Preview struct {
 	Matched  int       `json:"matched"`
 	Looked   int       `json:"considered" doc:"Alerts of its type in the last 7 days, at most 10,000"`
@@ -97,6 +97,7 @@ func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out 
 		out.Examples = []Example{}
 	}
 	out.Looked = len(rows)
-	out.Sentence = "It would have matched " + plural(out.Matched, "alert", "alerts") + " of " + itoa(out.Looked) + " in the last 7 days."
+	out.Sentence = "It would have matched " + plural(out.Matched, "alert", "alerts") + " of " + itoa(out.Looked) +
+		" in the last 7 days."
 	return out, nil
 }

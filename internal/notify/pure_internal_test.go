@@ -19,7 +19,14 @@ func TestEveryReasonNotToTellIsASentence(t *testing.T) {
 		return &p
 	}
 	shop := Zone{"z1", "shop.example", "production"}
-	s := &subject{kind: "down", severity: "error", zones: []Zone{shop}, zoneRef: "www.shop.example", filters: map[string][]string{"pool": {"a", "b"}}, about: "x"}
+	s := &subject{
+		kind:     "down",
+		severity: "error",
+		zones:    []Zone{shop},
+		zoneRef:  "www.shop.example",
+		filters:  map[string][]string{"pool": {"a", "b"}},
+		about:    "x",
+	}
 	test := Zone{"z2", "try.example", "test"}
 	with2 := func(zones ...Zone) *subject {
 		out := *s
@@ -61,7 +68,12 @@ func TestEveryReasonNotToTellIsASentence(t *testing.T) {
 		{with(func(p *Policy) { p.AlertInterval = "1h" }), s, now.Add(-time.Hour), ""},
 		{with(filter("zones", "alias.example")), with2(Zone{Name: "b.example"}, shop), time.Time{}, ""},
 		{with(filter("zones", "b.example")), with2(shop, Zone{Name: "b.example"}), time.Time{}, ""},
-		{with(filter("zones.not", "alias.example")), with2(Zone{Name: "b.example"}, shop), time.Time{}, "excludes b.example, shop.example"},
+		{
+			with(filter("zones.not", "alias.example")),
+			with2(Zone{Name: "b.example"}, shop),
+			time.Time{},
+			"excludes b.example, shop.example",
+		},
 		{&base, with2(test, Zone{Name: "b.example"}), time.Time{}, "try.example is a test environment"},
 		{&base, with2(test, Zone{"z3", "stage.example", "test"}), time.Time{}, "names none of them"},
 		{&base, with2(test, shop), time.Time{}, ""},
@@ -150,7 +162,14 @@ func TestTheOrderOfAnAlertHasItsCauseBeforeItsEffectAndTheUndoBeforeTheEnd(t *te
 	}}
 	d.Deliveries = []Delivery{
 		{ID: "1", Event: "start", State: delivery.StateDelivered, Mechanism: "On-call hook", EndedAt: moment(at(61))},
-		{ID: "2", Event: "start", State: delivery.StateDelivered, Mechanism: "On-call hook", EndedAt: moment(at(200)), ReplayOf: "1"},
+		{
+			ID:        "2",
+			Event:     "start",
+			State:     delivery.StateDelivered,
+			Mechanism: "On-call hook",
+			EndedAt:   moment(at(200)),
+			ReplayOf:  "1",
+		},
 		{ID: "3", Event: "end", State: delivery.StateDelivered, Mechanism: "On-call hook", EndedAt: moment(at(601))},
 		{ID: "4", Event: "start", State: delivery.StateKept, Mechanism: "ana@acme.example", EndedAt: moment(at(61))},
 	}

@@ -43,7 +43,8 @@ func TestAStartThatFailedIsTriedAgainUnderTheSameID(t *testing.T) {
 	w.alert(map[string]any{"id": "a", "event": "start"})
 	until(t, "it is delivered", func() bool { return w.states("a") == "start delivered" })
 	d := w.decision("a").Deliveries[0]
-	if len(d.Attempts) != 3 || d.Attempts[0].Status != 500 || d.Attempts[0].Outcome != "retry" || d.Attempts[2].Outcome != "delivered" {
+	if len(d.Attempts) != 3 || d.Attempts[0].Status != 500 || d.Attempts[0].Outcome != "retry" ||
+		d.Attempts[2].Outcome != "delivered" {
 		t.Errorf("%+v", d.Attempts)
 	}
 	ids := map[string]bool{}
@@ -202,7 +203,11 @@ func TestOneHangingReceiverSlowsNobodyElse(t *testing.T) {
 	for range 100 {
 		var list []map[string]any
 		for range 3 {
-			list = append(list, map[string]any{"alert_type": "shop_down", "event": "notice", "data": map[string]any{"sent": time.Now().UnixNano()}})
+			list = append(list, map[string]any{
+				"alert_type": "shop_down",
+				"event":      "notice",
+				"data":       map[string]any{"sent": time.Now().UnixNano()},
+			})
 		}
 		w.must("POST", "/alerts", list, nil)
 	}
@@ -277,14 +282,16 @@ func TestTwoProcessesShareTheDeliveriesAndOneTakesOver(t *testing.T) {
 	for i := range 20 {
 		w := []*world{one, two}[i%2]
 		wait.Go(func() {
-			w.must("POST", "/alerts", map[string]any{"id": fmt.Sprint("m", i), "alert_type": "shop_down", "event": "notice"}, nil)
+			w.must("POST", "/alerts",
+				map[string]any{"id": fmt.Sprint("m", i), "alert_type": "shop_down", "event": "notice"}, nil)
 		})
 	}
 	wait.Wait()
 	until(t, "all arrive", func() bool { return len(r.all()) >= 240 })
 	one.stop()
 	for i := range 5 {
-		two.must("POST", "/alerts", map[string]any{"id": fmt.Sprint("n", i), "alert_type": "shop_down", "event": "notice"}, nil)
+		two.must("POST", "/alerts",
+			map[string]any{"id": fmt.Sprint("n", i), "alert_type": "shop_down", "event": "notice"}, nil)
 	}
 	until(t, "the other takes over", func() bool { return len(r.all()) >= 300 })
 	ids := map[string]int{}
@@ -321,7 +328,10 @@ func TestBadReceiversAreSurvived(t *testing.T) {
 				_, err = fmt.Fprint(c, "5\r\nhello\r\n")
 			}
 		},
-		"a length of 10 GB": func(c net.Conn) { fmt.Fprint(c, "HTTP/1.1 500 no\r\nContent-Length: 10000000000\r\n\r\nhello") },
+		"a length of 10 GB": func(c net.Conn) {
+			fmt.Fprint(c,
+				"HTTP/1.1 500 no\r\nContent-Length: 10000000000\r\n\r\nhello")
+		},
 		"a header of 1 MB": func(c net.Conn) {
 			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nX-Big: %s\r\n\r\n", strings.Repeat("x", 1<<20))
 		},
@@ -363,7 +373,8 @@ func TestBadReceiversAreSurvived(t *testing.T) {
 				return len(list) == 1 && list[0].Tries == 1
 			})
 			d := w.decision(id).Deliveries[0]
-			if d.State != "failed" && d.State != "waiting" || len(d.Attempts) != 1 || d.Attempts[0].TookMS > 3000 || d.Reason == "" {
+			if d.State != "failed" && d.State != "waiting" || len(d.Attempts) != 1 || d.Attempts[0].TookMS > 3000 ||
+				d.Reason == "" {
 				t.Errorf("%+v", d)
 			}
 			w.must("DELETE", "/policies/"+p.ID, nil, nil)

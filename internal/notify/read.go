@@ -5,14 +5,12 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
-	"github.com/belfryhq/belfry/internal/platform/id"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -37,7 +35,7 @@ type Alert struct {
 	ToldAt      web.Time             `json:"told_at,omitzero" doc:"When the first message about it was delivered"`
 	AckedAt     web.Time             `json:"acknowledged_at,omitzero"`
 	AckedBy     string               `json:"acknowledged_by,omitempty"`
-	Unmatched   string               `json:"unmatched,omitempty" doc:"Why nobody was told; left out when a policy matched"`
+	Unmatched   string               `json:"unmatched,omitempty" doc:"Why no message was sent; left out when a policy matched"`
 	Changes     []Change             `json:"changes" doc:"What preceded it; at most 5"`
 	ChangesMore int                  `json:"changes_more"`
 
@@ -107,7 +105,7 @@ type Attempt struct {
 	Answer   string            `json:"response_body"`
 }
 
-// alertRow is what a message needs of an alert.
+// alertRow holds the attributes of an alert that a message needs.
 type alertRow struct {
 	alert               event.Alert
 	rootID, rootSummary string
@@ -118,7 +116,7 @@ type alertRow struct {
 	more                int
 }
 
-// row is what alertRow gives of an alert that was just stored and is a cause's first.
+// row is the alertRow of an alert that was just stored and opened its incident.
 func (p *prepared) row() alertRow {
 	return alertRow{
 		alert:       p.alert,
@@ -144,35 +142,69 @@ func (n *Feature) alertRow(ctx context.Context, accountID, key string) (r alertR
 		}
 		r.at, r.began, r.started = time.UnixMicro(at).UTC(), time.UnixMicro(began).UTC(), time.UnixMicro(started).UTC()
 		var sent event.Alert
-		err = errors.Join(json.Unmarshal(content, &r.alert), json.Unmarshal(rootContent, &sent), json.Unmarshal(changes, &r.changes))
+		err = errors.Join(json.Unmarshal(content, &r.alert), json.Unmarshal(rootContent, &sent),
+			json.Unmarshal(changes, &r.changes))
 		r.about = sent.Resource
 		return err
 	})
 	return r, err
 }
 
-const alertView = `SELECT alert_key, account_id, id, type, event, state, correlation_id, severity, summary, zone_id, zone_name, occurred_at, began_at, received_at, ended_at, content, unmatched, changes, changes_more, changes_state, told_at, acked_at, acked_by FROM alert`
+const alertView = `SELECT alert_key, account_id, id, type, event, state, correlation_id, severity, summary,
+	zone_id, zone_name, occurred_at, began_at, received_at, ended_at, content, unmatched,
+	changes, changes_more, changes_state, told_at, acked_at, acked_by FROM alert`
 
 func scanAlert(row interface{ Scan(...any) error }) (a Alert, err error) {
 	var occurred, began, received, ended, told, acked int64
 	var zone AlertZone
 	var content, changes []byte
 	var changesState string
-	err = row.Scan(&a.key, &a.account, &a.ID, &a.Type, &a.event, &a.State, &a.Correlation, &a.Severity, &a.Summary, &zone.ID, &zone.Name, &occurred, &began, &received, &ended,
-		&content, &a.Unmatched, &changes, &a.ChangesMore, &changesState, &told, &acked, &a.AckedBy)
+	err = row.Scan(
+		&a.key,
+		&a.account,
+		&a.ID,
+		&a.Type,
+		&a.event,
+		&a.State,
+		&a.Correlation,
+		&a.Severity,
+		&a.Summary,
+		&zone.ID,
+		&zone.Name,
+		&occurred,
+		&began,
+		&received,
+		&ended,
+		&content,
+		&a.Unmatched,
+		&changes,
+		&a.ChangesMore,
+		&changesState,
+		&told,
+		&acked,
+		&a.AckedBy,
+	)
 	if err != nil {
 		return a, err
 	}
 	if zone.Name != "" {
 		a.Zone = &zone
 	}
-	a.OccurredAt, a.BeganAt, a.ReceivedAt, a.EndedAt, a.ToldAt, a.AckedAt = timeOf(occurred), timeOf(began), timeOf(received), timeOf(ended), timeOf(told), timeOf(acked)
+	a.OccurredAt = timeOf(occurred)
+	a.BeganAt = timeOf(began)
+	a.ReceivedAt = timeOf(received)
+	a.EndedAt = timeOf(ended)
+	a.ToldAt = timeOf(told)
+	a.AckedAt = timeOf(acked)
 	a.pending = changesState == "pending"
 	var sent event.Alert
 	if err := errors.Join(json.Unmarshal(content, &sent), json.Unmarshal(changes, &a.Changes)); err != nil {
 		return a, err
 	}
-	a.Resource, a.Filters, a.Data, a.URL = sent.Resource, sent.Filters, sent.Data, sent.URL
+	a.Resource = sent.Resource
+	a.Filters = sent.Filters
+	a.Data = sent.Data
+	a.URL = sent.URL
 	return a, nil
 }
 
@@ -184,7 +216,7 @@ func (a *Alert) thing(kind *AlertType) string {
 	return thing(a.Resource, kind.Title, a.Summary)
 }
 
-// place is where a page of a list ends.
+// place is the cursor of a list of alerts.
 type place struct {
 	At  int64  `json:"a"`
 	Key string `json:"k"`
@@ -192,7 +224,9 @@ type place struct {
 
 // Alerts are the causes and notices of an account, the newest first, behind a
 // place. state is firing, ended, notice or "" for all.
-func (n *Feature) alerts(ctx context.Context, accountID, state string, after place, limit int) (list []Alert, err error) {
+func (n *Feature) alerts(
+	ctx context.Context, accountID, state string, after place, limit int,
+) (list []Alert, err error) {
 	if after.Key == "" {
 		after = place{1 << 62, ""}
 	}
@@ -200,9 +234,13 @@ func (n *Feature) alerts(ctx context.Context, accountID, state string, after pla
 		list = []Alert{}
 		var rows *sql.Rows
 		if state == "" {
-			rows, err = tx.Query(ctx, alertView+` WHERE account_id = $1 AND state <> 'part' AND (occurred_at, alert_key) < ($2, $3) ORDER BY occurred_at DESC, alert_key DESC LIMIT $4`, accountID, after.At, after.Key, limit)
+			rows, err = tx.Query(ctx,
+				alertView+` WHERE account_id = $1 AND state <> 'part' AND (occurred_at, alert_key) < ($2, $3)
+			ORDER BY occurred_at DESC, alert_key DESC LIMIT $4`, accountID, after.At, after.Key, limit)
 		} else {
-			rows, err = tx.Query(ctx, alertView+` WHERE account_id = $1 AND state = $2 AND (occurred_at, alert_key) < ($3, $4) ORDER BY occurred_at DESC, alert_key DESC LIMIT $5`, accountID, state, after.At, after.Key, limit)
+			rows, err = tx.Query(ctx,
+				alertView+` WHERE account_id = $1 AND state = $2 AND (occurred_at, alert_key) < ($3, $4)
+			ORDER BY occurred_at DESC, alert_key DESC LIMIT $5`, accountID, state, after.At, after.Key, limit)
 		}
 		if err != nil {
 			return err
@@ -225,7 +263,9 @@ func noAlert() *errs.Error { return errs.New(errs.CodeNotFound, "there is no suc
 // rootOf finds the cause of an alert by the id of any of its alerts. Belfry's own
 // comes before a team's of the same id.
 func rootOf(ctx context.Context, tx *db.Tx, accountID, alertID string) (a Alert, err error) {
-	a, err = scanAlert(tx.QueryRow(ctx, alertView+` WHERE alert_key = (SELECT root_key FROM alert WHERE account_id = $1 AND id = $2 ORDER BY own DESC LIMIT 1)`, accountID, alertID))
+	a, err = scanAlert(tx.QueryRow(ctx,
+		alertView+` WHERE alert_key = (SELECT root_key FROM alert WHERE account_id = $1 AND id = $2
+			ORDER BY own DESC LIMIT 1)`, accountID, alertID))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = noAlert()
 	}
@@ -255,7 +295,8 @@ func (n *Feature) Decision(ctx context.Context, accountID, alertID string) (d De
 		if d.Related, err = partsOf(ctx, tx, d.key); err != nil {
 			return err
 		}
-		if d.Deliveries, err = deliveriesOf(ctx, tx, ` WHERE d.subject = $1 AND d.tenant = $2 ORDER BY d.id LIMIT $3`, d.key, accountID, mostDeliveries); err != nil {
+		if d.Deliveries, err = deliveriesOf(ctx, tx, ` WHERE d.subject = $1 AND d.tenant = $2
+			ORDER BY d.id LIMIT $3`, d.key, accountID, mostDeliveries); err != nil {
 			return err
 		}
 		for i := range d.Deliveries {
@@ -269,7 +310,9 @@ func (n *Feature) Decision(ctx context.Context, accountID, alertID string) (d De
 }
 
 func partsOf(ctx context.Context, tx *db.Tx, rootKey string) ([]Part, error) {
-	rows, err := tx.Query(ctx, `SELECT id, event, summary, occurred_at, unmatched FROM alert WHERE root_key = $1 AND alert_key <> $1 ORDER BY alert_key LIMIT 100`, rootKey)
+	rows, err := tx.Query(ctx,
+		`SELECT id, event, summary, occurred_at, unmatched FROM alert WHERE root_key = $1 AND alert_key <> $1
+			ORDER BY alert_key LIMIT 100`, rootKey)
 	if err != nil {
 		return nil, err
 	}
@@ -285,128 +328,4 @@ func partsOf(ctx context.Context, tx *db.Tx, rootKey string) ([]Part, error) {
 		list = append(list, p)
 	}
 	return list, rows.Err()
-}
-
-// deliveryView reads deliveries with what lists show of their alert.
-var deliveryView = `SELECT ` + delivery.Columns + `,
-	COALESCE(a.id, ''), COALESCE(a.summary, 'Test message'), COALESCE(a.type, 'belfry_test')
-	FROM delivery d LEFT JOIN alert a ON a.alert_key = d.payload`
-
-func deliveriesOf(ctx context.Context, tx *db.Tx, rest string, args ...any) ([]Delivery, error) {
-	rows, err := tx.Query(ctx, deliveryView+rest, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	list := []Delivery{}
-	for rows.Next() {
-		d, err := scanDelivery(rows)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, d)
-	}
-	return list, rows.Err()
-}
-
-func scanDelivery(rows *sql.Rows) (d Delivery, err error) {
-	var s delivery.Stored
-	if err := s.Scan(rows, &d.AlertID, &d.summary, &d.kind); err != nil {
-		return d, err
-	}
-	if err := loadLabels(&s.Item); err != nil {
-		return d, err
-	}
-	about := outgoingOf(&s.Item)
-	d.ID = s.ID
-	d.Event = string(about.Event)
-	d.PolicyID = about.PolicyID
-	d.Policy = about.Policy
-	d.DestinationID = s.Destination
-	d.MechanismType = s.Kind
-	d.Mechanism = about.Mechanism
-	d.State = s.State
-	d.Reason = s.Why
-	d.ReplayOf = s.ReplayOf
-	d.Tries = s.Attempts
-	d.CreatedAt = webTime(s.Created)
-	d.EndedAt = webTime(s.Ended)
-	d.NextAt = webTime(s.NextAt)
-	return d, nil
-}
-
-func attemptsOf(ctx context.Context, tx *db.Tx, deliveryID string) ([]Attempt, error) {
-	stored, err := delivery.Attempts(ctx, tx, deliveryID)
-	list := make([]Attempt, len(stored))
-	for i, a := range stored {
-		list[i] = attemptOf(a)
-	}
-	return list, err
-}
-
-func attemptOf(a delivery.Attempt) Attempt {
-	return Attempt{
-		N:        a.N,
-		At:       webTime(a.At),
-		TookMS:   float64(a.Took.Microseconds()) / 1000,
-		Status:   a.Status,
-		Outcome:  a.Outcome,
-		Error:    a.Error,
-		Request:  a.Request,
-		Body:     clean(string(a.Body)),
-		Response: a.Response,
-		Answer:   clean(string(a.Answer)),
-	}
-}
-
-// clean makes the bytes of a request or response valid text for JSON.
-func clean(s string) string {
-	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD")
-}
-
-func noDelivery() *errs.Error { return errs.New(errs.CodeNotFound, "there is no such delivery") }
-
-// Delivery reads one with its attempts.
-func (n *Feature) Delivery(ctx context.Context, accountID, deliveryID string) (d Delivery, err error) {
-	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		list, err := deliveriesOf(ctx, tx, ` WHERE d.tenant = $1 AND d.id = $2`, accountID, deliveryID)
-		if err != nil || len(list) == 0 {
-			return or(err, noDelivery())
-		}
-		d = list[0]
-		d.Attempts, err = attemptsOf(ctx, tx, d.ID)
-		return err
-	})
-	return d, err
-}
-
-// countMost is how far deliveries are counted.
-const countMost = 10_000
-
-// history is a page of the deliveries made in [since, before), the newest
-// first, and how many there are (at most countMost).
-func (n *Feature) history(ctx context.Context, accountID string, since, before time.Time, offset, limit int) (list []Delivery, total int, err error) {
-	from, to := "", "g" // behind every id
-	if !since.IsZero() {
-		from = id.Lowest(since)
-	}
-	if !before.IsZero() {
-		to = id.Lowest(before)
-	}
-	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		err := tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM delivery WHERE tenant = $1 AND id >= $2 AND id < $3 LIMIT $4) AS capped`, accountID, from, to, countMost).Scan(&total)
-		if err != nil {
-			return err
-		}
-		list, err = deliveriesOf(ctx, tx, ` WHERE d.tenant = $1 AND d.id >= $2 AND d.id < $3 ORDER BY d.id DESC LIMIT $4 OFFSET $5`, accountID, from, to, limit, offset)
-		return err
-	})
-	return list, total, err
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return itoa(n) + " " + many
 }

@@ -141,7 +141,8 @@ func stop(s string) string {
 	if s == "" {
 		return s
 	}
-	if last, _ := utf8.DecodeLastRuneInString(s); unicode.IsLetter(last) || unicode.IsDigit(last) || strings.ContainsRune(`)%"'…`, last) {
+	if last, _ := utf8.DecodeLastRuneInString(s); unicode.IsLetter(last) || unicode.IsDigit(last) ||
+		strings.ContainsRune(`)%"'…`, last) {
 		return s + "."
 	}
 	return s

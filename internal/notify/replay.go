@@ -25,7 +25,9 @@ type replayed struct {
 }
 
 // replay makes new deliveries of those that a condition finds.
-func (n *Feature) replay(ctx context.Context, by *web.Principal, of replayed, where string, args ...any) (out Replayed, err error) {
+func (n *Feature) replay(
+	ctx context.Context, by *web.Principal, of replayed, where string, args ...any,
+) (out Replayed, err error) {
 	var items []*delivery.Item
 	err = n.change(ctx, func(tx *db.Tx) error {
 		out = Replayed{Deliveries: []string{}}
@@ -53,7 +55,9 @@ func (n *Feature) replay(ctx context.Context, by *web.Principal, of replayed, wh
 }
 
 // ReplayDelivery sends one delivery again, under a new id.
-func (n *Feature) ReplayDelivery(ctx context.Context, by *web.Principal, accountID, deliveryID string) (Replayed, error) {
+func (n *Feature) ReplayDelivery(
+	ctx context.Context, by *web.Principal, accountID, deliveryID string,
+) (Replayed, error) {
 	d, err := n.Delivery(ctx, accountID, deliveryID)
 	if err != nil {
 		return Replayed{}, err
@@ -66,7 +70,9 @@ func (n *Feature) ReplayDelivery(ctx context.Context, by *web.Principal, account
 }
 
 // ReplayAlert sends every delivery of an alert again that is not waiting.
-func (n *Feature) ReplayAlert(ctx context.Context, by *web.Principal, accountID, alertID string) (out Replayed, err error) {
+func (n *Feature) ReplayAlert(
+	ctx context.Context, by *web.Principal, accountID, alertID string,
+) (out Replayed, err error) {
 	a, name, err := n.named(ctx, accountID, alertID)
 	if err != nil {
 		return out, err

@@ -16,7 +16,11 @@ import (
 // withJobs serves the API with jobs that run until the test ends.
 func (w *world) withJobs() {
 	w.t.Helper()
-	d, err := db.Open(w.t.Context(), db.Config{Feature: "web", DataDir: w.t.TempDir(), Schemas: []db.Schema{jobs.Schema()}})
+	d, err := db.Open(w.t.Context(), db.Config{
+		Feature: "web",
+		DataDir: w.t.TempDir(),
+		Schemas: []db.Schema{jobs.Schema()},
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -65,7 +69,8 @@ func TestTheFailedDeliveriesOfAWebhookAreReplayedByAJob(t *testing.T) {
 			w.alert(map[string]any{"id": fmt.Sprint("bad", i)})
 		}
 		until(t, "all fail", func() bool {
-			return w.states("bad2") == "notice failed" && w.states("bad0") == "notice failed" && w.states("bad1") == "notice failed"
+			return w.states("bad2") == "notice failed" && w.states("bad0") == "notice failed" &&
+				w.states("bad1") == "notice failed"
 		})
 		r.answers(nil)
 		w.alert(map[string]any{"id": "good"})
@@ -83,11 +88,15 @@ func TestTheFailedDeliveriesOfAWebhookAreReplayedByAJob(t *testing.T) {
 		if got := w.job(info.ID); got != (notify.ReplayResult{Matched: 3, Replayed: 3}) {
 			t.Errorf("the replay says %+v", got)
 		}
-		until(t, "the replays arrive", func() bool { return w.states("bad1") == "notice failed, notice delivered" && len(r.all()) == 7 })
+		until(t, "the replays arrive", func() bool {
+			return w.states("bad1") == "notice failed, notice delivered" &&
+				len(r.all()) == 7
+		})
 		if got := w.records("notification_destination"); !slices.Equal(got, []string{"create", "replay"}) {
 			t.Errorf("recorded %v", got)
 		}
-		status, failures := w.call("acme", "POST", path, map[string]any{"since": "2026-02-01T00:00:00Z", "before": "2026-01-01T00:00:00Z"}, nil)
+		status, failures := w.call("acme", "POST", path,
+			map[string]any{"since": "2026-02-01T00:00:00Z", "before": "2026-01-01T00:00:00Z"}, nil)
 		if status != 400 || failures[0].Source.Pointer != "/before" {
 			t.Errorf("%d %+v", status, failures)
 		}

@@ -23,7 +23,14 @@ type sending struct {
 // subjectOf is what policies look at.
 func (p *prepared) subject() *subject {
 	a := &p.alert
-	s := &subject{kind: a.Type, severity: a.Severity, zones: p.zones, zoneRef: a.Zone, filters: a.Filters, lasts: a.Event == event.AlertStart}
+	s := &subject{
+		kind:     a.Type,
+		severity: a.Severity,
+		zones:    p.zones,
+		zoneRef:  a.Zone,
+		filters:  a.Filters,
+		lasts:    a.Event == event.AlertStart,
+	}
 	switch {
 	case a.Resource != nil:
 		s.about = a.Type + " " + a.Resource.Product + "/" + a.Resource.Type + "/" + a.Resource.ID

@@ -20,12 +20,16 @@ const (
 )
 
 // record writes to the audit log what a principal did, in its transaction.
-func (n *Feature) record(ctx context.Context, tx *db.Tx, by *web.Principal, action, resource, accountID, resourceID, name string, before, after any) error {
+func (n *Feature) record(
+	ctx context.Context, tx *db.Tx, by *web.Principal, action, resource, accountID, resourceID, name string, before, after any,
+) error {
 	return n.Record(ctx, tx, feature.By(event.NewAudit(accountID, action, resource, resourceID, name).Changed(before, after), by))
 }
 
 // recordDestination writes what became of a destination by itself.
-func (n *Feature) recordDestination(ctx context.Context, tx *db.Tx, accountID, action, destinationID, name, why string) error {
+func (n *Feature) recordDestination(
+	ctx context.Context, tx *db.Tx, accountID, action, destinationID, name, why string,
+) error {
 	e := feature.By(event.NewAudit(accountID, action, resourceDestination, destinationID, name), feature.Belfry())
 	if why != "" {
 		e.Reason = &event.AuditReason{Text: cut(why, 500)}

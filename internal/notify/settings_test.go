@@ -36,16 +36,29 @@ func TestAReceiverThatVerifiesFromItsFirstRequestCanBeRegistered(t *testing.T) {
 		t.Fatalf("without its secret: %d %+v", status, failures)
 	}
 	var made notify.NewWebhook
-	w.must("POST", "/destinations/webhooks", map[string]any{"name": "strict", "url": strict.URL, "signing_secret": secret}, &made)
+	w.must("POST", "/destinations/webhooks",
+		map[string]any{"name": "strict", "url": strict.URL, "signing_secret": secret}, &made)
 	if made.SigningSecret != secret || !strings.Contains(<-taken, "test message") {
 		t.Errorf("%+v", made)
 	}
 	w.policy(map[string]any{"mechanisms": to(made)})
 	w.alert(map[string]any{"id": "a"})
 	until(t, "an alert arrives", func() bool { return w.states("a") == "notice delivered" })
-	for _, bad := range []string{"", "secret", "whsec_", "whsec_short", "whsec_" + strings.Repeat("A", 28), strings.TrimPrefix(secret, "whsec_"), "whsk_" + secret[6:], secret + "!", "whsec_" + strings.Repeat("A", 96)} {
-		status, failures := w.call("acme", "POST", "/destinations/webhooks", map[string]any{"name": "bad", "url": strict.URL, "signing_secret": bad}, nil)
-		if status != 400 || failures[0].Source.Pointer != "/signing_secret" || !strings.Contains(failures[0].Message, "whsec_") {
+	for _, bad := range []string{
+		"",
+		"secret",
+		"whsec_",
+		"whsec_short",
+		"whsec_" + strings.Repeat("A", 28),
+		strings.TrimPrefix(secret, "whsec_"),
+		"whsk_" + secret[6:],
+		secret + "!",
+		"whsec_" + strings.Repeat("A", 96),
+	} {
+		status, failures := w.call("acme", "POST", "/destinations/webhooks",
+			map[string]any{"name": "bad", "url": strict.URL, "signing_secret": bad}, nil)
+		if status != 400 || failures[0].Source.Pointer != "/signing_secret" ||
+			!strings.Contains(failures[0].Message, "whsec_") {
 			t.Errorf("%q: %d %+v", bad, status, failures)
 		}
 	}
@@ -58,8 +71,10 @@ func TestARedirectSaysWhereTheURLShouldLead(t *testing.T) {
 	}))
 	t.Cleanup(moved.Close)
 	w := newWorld(t, "", nil)
-	status, failures := w.call("acme", "POST", "/destinations/webhooks", map[string]any{"name": "moved", "url": moved.URL}, nil)
-	if status != 400 || !strings.Contains(failures[0].Message, "status 308") || !strings.Contains(failures[0].Message, "update the URL to https://example.com/hook/") {
+	status, failures := w.call("acme", "POST", "/destinations/webhooks",
+		map[string]any{"name": "moved", "url": moved.URL}, nil)
+	if status != 400 || !strings.Contains(failures[0].Message, "status 308") ||
+		!strings.Contains(failures[0].Message, "update the URL to https://example.com/hook/") {
 		t.Errorf("%d %+v", status, failures)
 	}
 }
@@ -89,8 +104,16 @@ func TestPoliciesAreShownAsTheyWereWritten(t *testing.T) {
 			"enabled":        true,
 			"alert_type":     "shop_down",
 			"alert_interval": "90m",
-			"filters":        map[string]any{"zones": []any{"Shop.Example", "www.shop.example"}, "region": []any{}, "severity.not": []any{"warning"}},
-			"mechanisms":     map[string]any{"email": []any{map[string]any{"id": "Ana.B@Acme.Example"}}, "webhooks": []any{map[string]any{"id": h.ID}}, "pagerduty": []any{}},
+			"filters": map[string]any{
+				"zones":        []any{"Shop.Example", "www.shop.example"},
+				"region":       []any{},
+				"severity.not": []any{"warning"},
+			},
+			"mechanisms": map[string]any{
+				"email":     []any{map[string]any{"id": "Ana.B@Acme.Example"}},
+				"webhooks":  []any{map[string]any{"id": h.ID}},
+				"pagerduty": []any{},
+			},
 		}
 		var made notify.Policy
 		w.must("POST", "/policies", written, &made)
@@ -114,7 +137,10 @@ func TestPoliciesAreShownAsTheyWereWritten(t *testing.T) {
 		w.alert(map[string]any{"id": "a", "severity": "critical"})
 		until(t, "the mail is kept", func() bool { return strings.Contains(w.states("a"), "kept") })
 		status, failures := w.call("acme", "POST", "/policies", map[string]any{"name": "twice", "enabled": true, "alert_type": "shop_down",
-			"mechanisms": map[string]any{"email": []any{map[string]any{"id": "ana@acme.example"}, map[string]any{"id": "Ana@acme.example"}}}}, nil)
+			"mechanisms": map[string]any{"email": []any{
+				map[string]any{"id": "ana@acme.example"},
+				map[string]any{"id": "Ana@acme.example"},
+			}}}, nil)
 		if status != 400 || failures[0].Source.Pointer != "/mechanisms/email/1/id" {
 			t.Errorf("%d %+v", status, failures)
 		}
@@ -126,10 +152,18 @@ func TestIntervalsTakeDaysAndSayThatTheyMayBeLeftOut(t *testing.T) {
 	h := w.hook(newReceiver(t).URL)
 	for interval, ok := range map[string]bool{"1m": true, "30m": true, "1d": true, "1d12h": true, "31d": true, "744h": true, "": true,
 		"0": false, "32d": false, "31d1h": false, "d": false, "1.5d": false, "-1d": false, "999999999999d": false, "1w": false, "59s": false} {
-		status, failures := w.call("acme", "POST", "/policies", map[string]any{"name": "p", "enabled": true, "alert_type": "shop_down", "alert_interval": interval, "mechanisms": to(h)}, nil)
+		status, failures := w.call("acme", "POST", "/policies",
+			map[string]any{
+				"name":           "p",
+				"enabled":        true,
+				"alert_type":     "shop_down",
+				"alert_interval": interval,
+				"mechanisms":     to(h),
+			}, nil)
 		if ok != (status == 200) {
 			t.Errorf("%q: %d %+v", interval, status, failures)
-		} else if !ok && (failures[0].Source.Pointer != "/alert_interval" || !strings.Contains(failures[0].Message, "leave it out")) {
+		} else if !ok && (failures[0].Source.Pointer != "/alert_interval" ||
+			!strings.Contains(failures[0].Message, "leave it out")) {
 			t.Errorf("%q: %+v", interval, failures)
 		}
 	}
@@ -140,7 +174,8 @@ func TestADryRunNeedsNoDestination(t *testing.T) {
 	w.alert(map[string]any{"id": "a", "severity": "critical"})
 	w.alert(map[string]any{"id": "b"})
 	var p notify.Preview
-	w.must("POST", "/policies/preview", map[string]any{"alert_type": "shop_down", "filters": map[string][]string{"severity": {"critical"}}}, &p)
+	w.must("POST", "/policies/preview",
+		map[string]any{"alert_type": "shop_down", "filters": map[string][]string{"severity": {"critical"}}}, &p)
 	if p.Matched != 1 || p.Looked != 2 {
 		t.Errorf("%+v", p)
 	}

@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -120,7 +119,10 @@ func newWorldIn(t testing.TB, cfg db.Config, change func(*notify.Config)) *world
 			return "", errs.New(errs.CodeNotFound, "there is no such account")
 		},
 		Zone: func(_ context.Context, account, ref string) (notify.Zone, error) {
-			for _, z := range []notify.Zone{{ID: zoneID, Name: "shop.example", Environment: "production"}, {ID: "t" + zoneID[1:], Name: "try.example", Environment: "test"}} {
+			for _, z := range []notify.Zone{
+				{ID: zoneID, Name: "shop.example", Environment: "production"},
+				{ID: "t" + zoneID[1:], Name: "try.example", Environment: "test"},
+			} {
 				if account == acme && (ref == z.ID || ref == z.Name || ref == "www."+z.Name) {
 					return z, nil
 				}
@@ -130,8 +132,15 @@ func newWorldIn(t testing.TB, cfg db.Config, change func(*notify.Config)) *world
 		Member: func(_ context.Context, account, address string) (bool, error) {
 			return strings.HasSuffix(address, "@acme.example"), nil
 		},
-		Channels: []notify.Channel{webhook.New(webhook.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}), mail},
-		Limits:   notify.Limits{Limits: delivery.Limits{Attempt: 5 * time.Second, Poll: 50 * time.Millisecond, Lease: 5 * time.Second}},
+		Channels: []notify.Channel{
+			webhook.New(webhook.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}),
+			mail,
+		},
+		Limits: notify.Limits{Limits: delivery.Limits{
+			Attempt: 5 * time.Second,
+			Poll:    50 * time.Millisecond,
+			Lease:   5 * time.Second,
+		}},
 	}
 	if change != nil {
 		change(&w.deps)
@@ -181,13 +190,37 @@ func (w *world) serve() *httptest.Server {
 			token, _ := web.Bearer(r)
 			switch token {
 			case "acme", "other":
-				return &web.Principal{Kind: web.KindToken, ID: token, Name: token, AccountID: map[string]string{"acme": w.account, "other": other}[token], Permissions: web.Permissions{"*"}}, nil
+				return &web.Principal{
+					Kind:        web.KindToken,
+					ID:          token,
+					Name:        token,
+					AccountID:   map[string]string{"acme": w.account, "other": other}[token],
+					Permissions: web.Permissions{"*"},
+				}, nil
 			case "team":
-				return &web.Principal{Kind: web.KindProducer, ID: team, Name: "shop team", Permissions: web.Permissions{"alerts:send"}}, nil
+				return &web.Principal{
+					Kind:        web.KindProducer,
+					ID:          team,
+					Name:        "shop team",
+					Permissions: web.Permissions{"alerts:send"},
+				}, nil
 			case "operator":
-				return &web.Principal{Kind: web.KindToken, ID: token, Name: token, AccountID: w.account, Permissions: web.Permissions{"*"}, Superoperator: true}, nil
+				return &web.Principal{
+					Kind:          web.KindToken,
+					ID:            token,
+					Name:          token,
+					AccountID:     w.account,
+					Permissions:   web.Permissions{"*"},
+					Superoperator: true,
+				}, nil
 			case "reader":
-				return &web.Principal{Kind: web.KindToken, ID: token, Name: token, AccountID: acme, Permissions: web.Permissions{"notifications:read"}}, nil
+				return &web.Principal{
+					Kind:        web.KindToken,
+					ID:          token,
+					Name:        token,
+					AccountID:   acme,
+					Permissions: web.Permissions{"notifications:read"},
+				}, nil
 			}
 			return nil, errs.New(errs.CodeAuthentication, "no")
 		},
@@ -226,7 +259,10 @@ func (w *world) records(resource string) (list []string) {
 
 var kinds = []*notify.AlertType{
 	{Product: "shop", Category: "Shop", Team: team, Type: "shop_down", Title: "Shop down", Description: "The shop does not answer", Severities: []string{"warning", "critical"},
-		Filters: []notify.Filter{{Key: "zones", Title: "Property"}, {Key: "region", Title: "Region", Values: []string{"eu", "us"}}},
+		Filters: []notify.Filter{
+			{Key: "zones", Title: "Property"},
+			{Key: "region", Title: "Region", Values: []string{"eu", "us"}},
+		},
 		Check: func(data []byte) errs.List {
 			var v map[string]any
 			if json.Unmarshal(data, &v) != nil || v["bad"] != nil {
@@ -235,8 +271,18 @@ var kinds = []*notify.AlertType{
 			return nil
 		}},
 	{Product: "shop", Category: "Shop", Team: team, Type: "http_alert_origin_error", Title: "Origin errors", Severities: []string{"error"},
-		Filters: []notify.Filter{{Key: "zones", Title: "Property", Required: true}, {Key: "slo", Title: "Objective", Required: true, Single: true, Values: []string{"99.7", "99.8", "99.9"}}}},
-	{Product: "belfry", Category: "Belfry", Type: "belfry_budget_burn", Title: "Error budget burn", Severities: []string{"error", "critical"}, Filters: []notify.Filter{{Key: "zones", Title: "Property"}}},
+		Filters: []notify.Filter{
+			{Key: "zones", Title: "Property", Required: true},
+			{Key: "slo", Title: "Objective", Required: true, Single: true, Values: []string{"99.7", "99.8", "99.9"}},
+		}},
+	{
+		Product:    "belfry",
+		Category:   "Belfry",
+		Type:       "belfry_budget_burn",
+		Title:      "Error budget burn",
+		Severities: []string{"error", "critical"},
+		Filters:    []notify.Filter{{Key: "zones", Title: "Property"}},
+	},
 }
 
 // call is a request to the API and its decoded answer.
@@ -310,71 +356,6 @@ func (w *world) must(method, path string, body any, result any) {
 	}
 }
 
-// receiver is a real HTTP server that keeps what comes.
-type receiver struct {
-	*httptest.Server
-	mu     sync.Mutex // guards what follows
-	got    []received
-	answer func(r received) int // nil = 200
-}
-
-type received struct {
-	At     time.Time
-	Header http.Header
-	Raw    []byte
-	Body   struct {
-		Name          string          `json:"name"`
-		Text          string          `json:"text"`
-		Data          json.RawMessage `json:"data"`
-		TS            int64           `json:"ts"`
-		AccountID     string          `json:"account_id"`
-		PolicyID      string          `json:"policy_id"`
-		PolicyName    string          `json:"policy_name"`
-		AlertType     string          `json:"alert_type"`
-		CorrelationID string          `json:"alert_correlation_id"`
-		Event         string          `json:"alert_event"`
-		Severity      string          `json:"severity"`
-		Changes       []notify.Change `json:"changes"`
-		URL           string          `json:"url"`
-		AlertID       string          `json:"alert_id"`
-	}
-}
-
-func newReceiver(t testing.TB) *receiver {
-	r := &receiver{}
-	r.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
-		one := received{At: time.Now(), Header: req.Header}
-		one.Raw, _ = io.ReadAll(req.Body) // a broken request is no JSON
-		if err := json.Unmarshal(one.Raw, &one.Body); err != nil {
-			rw.WriteHeader(400)
-			return
-		}
-		r.mu.Lock()
-		answer := r.answer
-		if one.Body.AlertType != "belfry_test" {
-			r.got = append(r.got, one)
-		}
-		r.mu.Unlock()
-		if answer != nil && one.Body.AlertType != "belfry_test" {
-			rw.WriteHeader(answer(one))
-		}
-	}))
-	t.Cleanup(r.Close)
-	return r
-}
-
-func (r *receiver) answers(f func(received) int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.answer = f
-}
-
-func (r *receiver) all() []received {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.got)
-}
-
 // until polls for a condition.
 func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
@@ -411,7 +392,13 @@ func to(hooks ...notify.NewWebhook) map[string]any {
 // alert sends one alert and gives its result.
 func (w *world) alert(fields map[string]any) ingest.ItemResult {
 	w.t.Helper()
-	body := map[string]any{"id": id.New(), "alert_type": "shop_down", "event": "notice", "zone": "shop.example", "summary": "The shop is down"}
+	body := map[string]any{
+		"id":         id.New(),
+		"alert_type": "shop_down",
+		"event":      "notice",
+		"zone":       "shop.example",
+		"summary":    "The shop is down",
+	}
 	for k, v := range fields {
 		body[k] = v
 	}
@@ -443,6 +430,12 @@ func (d deadlines) Send(ctx context.Context, _ *notify.Message) delivery.Result 
 // changeWith finds one change before every alert, with a sentence.
 func changeWith(sentence string) func(context.Context, notify.ChangesQuery) ([]notify.Change, int, error) {
 	return func(_ context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
-		return []notify.Change{{EventID: "e1", At: q.Until.Add(-43 * time.Second), Actor: "Ana", Summary: sentence, URL: "/accounts/" + q.Account + "/audit/events/e1"}}, 0, nil
+		return []notify.Change{{
+			EventID: "e1",
+			At:      q.Until.Add(-43 * time.Second),
+			Actor:   "Ana",
+			Summary: sentence,
+			URL:     "/accounts/" + q.Account + "/audit/events/e1",
+		}}, 0, nil
 	}
 }

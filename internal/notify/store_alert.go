@@ -48,7 +48,9 @@ func (n *Feature) storeJobs(ctx context.Context, jobs []*intakeJob) error {
 // storeAlerts stores alerts in their order, with the decision on each and the
 // deliveries that follow; beside is what else belongs into the transaction.
 // What was queued is handed to the queue after the commit.
-func (n *Feature) storeAlerts(ctx context.Context, list []*prepared, rejects []event.Reject, beside func(context.Context, *db.Tx) error) error {
+func (n *Feature) storeAlerts(
+	ctx context.Context, list []*prepared, rejects []event.Reject, beside func(context.Context, *db.Tx) error,
+) error {
 	policies, err := n.policiesFor(ctx, list)
 	if err != nil {
 		return err
@@ -169,7 +171,8 @@ func (s *storing) lock(ctx context.Context, list []*prepared) error {
 		}
 	}
 	slices.SortFunc(causes, func(a, b cause) int {
-		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.correlation, b.correlation), compareBools(a.own, b.own))
+		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.correlation, b.correlation),
+			compareBools(a.own, b.own))
 	})
 	for _, c := range slices.Compact(causes) {
 		_, err := s.tx.Exec(ctx, `INSERT INTO cause (account_id, correlation_id, own, open_key, last_key, started_at) VALUES ($1, $2, $3, '', '', 0)
@@ -222,6 +225,7 @@ func (p *prepared) own() bool { return p.kind != nil && p.kind.Team == "" }
 func (s *storing) known(ctx context.Context, p *prepared) (bool, error) {
 	var digest []byte
 	err := s.tx.QueryRow(ctx, `SELECT digest, alert_key, root_key FROM alert WHERE account_id = $1 AND id = $2 AND own = $3`,
+
 		p.alert.Account, p.alert.ID, p.own()).Scan(&digest, &p.key, &p.root)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -246,7 +250,8 @@ func (p *prepared) foreignCorrelation(kind string) {
 }
 
 func conflictOf(p *prepared) errs.List {
-	return errs.List{errs.At(errs.CodeEventConflict, "/id", "an alert with the id %s is there already, with other content; it stays as it is", quoted(p.alert.ID))}
+	return errs.List{errs.At(errs.CodeEventConflict, "/id",
+		"an alert with the id %s is there already, with other content; it stays as it is", quoted(p.alert.ID))}
 }
 
 // title is the alert in one sentence.
@@ -277,8 +282,37 @@ const (
 	statePart   = "part"
 )
 
-var alertColumns = []string{"alert_key", "account_id", "id", "root_key", "type", "event", "state", "correlation_id", "severity", "summary", "zone_id", "zone_name", "environment",
-	"occurred_at", "began_at", "received_at", "ended_at", "digest", "content", "decision", "unmatched", "changes", "changes_more", "changes_state", "told_at", "acked_at", "acked_by", "submitted_by", "own"}
+var alertColumns = []string{
+	"alert_key",
+	"account_id",
+	"id",
+	"root_key",
+	"type",
+	"event",
+	"state",
+	"correlation_id",
+	"severity",
+	"summary",
+	"zone_id",
+	"zone_name",
+	"environment",
+	"occurred_at",
+	"began_at",
+	"received_at",
+	"ended_at",
+	"digest",
+	"content",
+	"decision",
+	"unmatched",
+	"changes",
+	"changes_more",
+	"changes_state",
+	"told_at",
+	"acked_at",
+	"acked_by",
+	"submitted_by",
+	"own",
+}
 
 func (s *storing) insertAlert(ctx context.Context, p *prepared, e *entry) error {
 	a := &p.alert

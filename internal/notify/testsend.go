@@ -10,7 +10,9 @@ import (
 )
 
 // TestPolicy queues a test message to every destination of a policy.
-func (n *Feature) TestPolicy(ctx context.Context, by *web.Principal, accountID, policyID string) (out Replayed, err error) {
+func (n *Feature) TestPolicy(
+	ctx context.Context, by *web.Principal, accountID, policyID string,
+) (out Replayed, err error) {
 	p, err := n.Policy(ctx, accountID, policyID)
 	if err != nil {
 		return out, err

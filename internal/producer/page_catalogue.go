@@ -2,64 +2,74 @@ package producer
 
 import (
 	"context"
-	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
+	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-func (p *pages) mountCatalogue() {
+func (p *pages) addCatalogue() {
 	const base = TeamsPath + "/{producer_id}"
-	p.Mount("GET "+base, mayRead, false, p.showCatalogue)
-	p.Mount("GET "+base+"/history", mayRead, false, p.showHistory)
-	p.Mount("GET "+base+"/history/{version}", mayRead, false, p.showVersion)
+	p.Get(base, pagesRead, p.showCatalogue)
+	p.Get(base+"/history", pagesRead, p.showHistory)
+	p.Get(base+"/history/{version}", pagesRead, p.showVersion)
 }
 
-// shownProduct is a product with the panels of its sections.
-type shownProduct struct {
+// productView is a product with the panels of its sections.
+type productView struct {
 	catalogue.Declaration
-	Panels []shownPanel
+	Panels []panelView
 }
 
-type shownPanel struct {
+type panelView struct {
 	catalogue.Panel
-	Rows [][]shownCell
+	Rows [][]cellView
 }
 
-// shownCell is a cell with the name of its column, and the sentences whose
+// cellView is a cell with the name of its column, and the sentences whose
 // placeholders are marked.
-type shownCell struct {
+type cellView struct {
 	catalogue.Cell
 	Column           string
 	Success, Failure ui.Sentence
 }
 
-func (p *pages) showCatalogue(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
+// cataloguePage is the data of the template "team-catalogue".
+type cataloguePage struct {
+	Head     teamHead
+	Products []productView
+	Revision Revision
+	Applied  bool
+	Teach    string // commands that apply a catalogue
+	Tokens   string // path
+}
+
+func (p *pages) showCatalogue(v *page.Visit) error {
 	h, err := p.head(v, "Catalogue")
 	if err != nil {
 		return err
 	}
-	c, err := p.Catalogue(v.ctx, h.ID, 0)
+	c, err := p.Catalogue(v.Context(), h.ID, 0)
 	if err != nil && !errs.Is(err, errs.CodeNotFound) {
 		return err
 	}
-	return p.show(w, v, "producers", h.Name, "team-catalogue", 0, map[string]any{
-		"Head":     h,
-		"Products": p.products(c.Catalog),
-		"Revision": c.Revision,
-		"Applied":  c.Version > 0,
-		"Teach":    p.applyCommand(h.ID, TokenPrefix+"..."),
-		"Tokens":   h.Href + "/tokens",
+	return showTeamPage(v, h, "team-catalogue", ui.Faults{}, cataloguePage{
+		Head:     h,
+		Products: p.products(c.Catalog),
+		Revision: c.Revision,
+		Applied:  c.Version > 0,
+		Teach:    p.applyCommand(h.ID, TokenPrefix+"..."),
+		Tokens:   h.Href + "/tokens",
 	})
 }
 
-func (p *pages) products(c catalogue.Catalogue) (products []shownProduct) {
+func (p *pages) products(c catalogue.Catalogue) (products []productView) {
 	for _, declared := range c.Products {
-		shown := shownProduct{Declaration: declared}
+		shown := productView{Declaration: declared}
 		for _, panel := range p.sections.Panels(declared) {
 			shown.Panels = append(shown.Panels, showPanel(panel))
 		}
@@ -68,12 +78,12 @@ func (p *pages) products(c catalogue.Catalogue) (products []shownProduct) {
 	return products
 }
 
-func showPanel(panel catalogue.Panel) shownPanel {
-	shown := shownPanel{Panel: panel}
+func showPanel(panel catalogue.Panel) panelView {
+	shown := panelView{Panel: panel}
 	for _, row := range panel.Rows {
-		cells := make([]shownCell, len(row))
+		cells := make([]cellView, len(row))
 		for i, cell := range row {
-			cells[i] = shownCell{Cell: cell, Column: panel.Columns[i]}
+			cells[i] = cellView{Cell: cell, Column: panel.Columns[i]}
 			if cell.Sentence {
 				cells[i].Success = markPlaceholders(cell.Text)
 				cells[i].Failure = markPlaceholders(cell.Failure)
@@ -101,66 +111,76 @@ func markPlaceholders(template string) (s ui.Sentence) {
 	return s
 }
 
-const versionsAtOnce = 50
+const versionsPageSize = 50
 
-func (p *pages) showHistory(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
+// historyPage is the data of the template "team-history".
+type historyPage struct {
+	Head  teamHead
+	Rows  []Revision
+	Next  string
+	Teach string // commands that apply a catalogue
+}
+
+func (p *pages) showHistory(v *page.Visit) error {
 	h, err := p.head(v, "History")
 	if err != nil {
 		return err
 	}
-	list := "console versions " + h.ID
-	var from versionPlace
-	if c := r.URL.Query().Get("cursor"); c != "" {
-		if err := p.Cursors.Decode(list, c, &from); err != nil {
-			return err
-		}
-	}
-	rows, err := p.Versions(v.ctx, h.ID, from.Version, versionsAtOnce+1)
+	list, err := page.ReadList(v, versionsPageSize, revisionKey, func(after web.Keyset, limit int) ([]Revision, error) {
+		return p.Versions(v.Context(), h.ID, after.At, limit)
+	})
 	if err != nil {
 		return err
 	}
-	next := ""
-	if len(rows) > versionsAtOnce {
-		rows = rows[:versionsAtOnce]
-		next = v.with("cursor", p.Cursors.Encode(list, versionPlace{rows[versionsAtOnce-1].Version}))
-	}
-	return p.show(w, v, "producers", h.Name, "team-history", 0, map[string]any{
-		"Head": h, "Rows": rows, "Next": next, "Teach": p.applyCommand(h.ID, TokenPrefix+"..."),
+	return showTeamPage(v, h, "team-history", ui.Faults{}, historyPage{
+		Head:  h,
+		Rows:  list.Items,
+		Next:  list.Next,
+		Teach: p.applyCommand(h.ID, TokenPrefix+"..."),
 	})
 }
 
-// showVersion shows one file and what it changed.
-func (p *pages) showVersion(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
+func revisionKey(r Revision) web.Keyset { return web.Keyset{At: r.Version} }
+
+// versionPage is the data of the template "team-version".
+type versionPage struct {
+	Head    teamHead
+	Version StoredCatalogue
+	Changes []changeView
+	Back    string
+	Current bool // the version is in force
+}
+
+// showVersion shows one file and its changes.
+func (p *pages) showVersion(v *page.Visit) error {
 	h, err := p.head(v, "History")
 	if err != nil {
 		return err
 	}
-	n, err := strconv.ParseInt(r.PathValue("version"), 10, 64)
+	n, err := strconv.ParseInt(v.PathValue("version"), 10, 64)
 	if err != nil || n < 1 {
 		return errs.New(errs.CodeNotFound, "a version of a catalogue is a number from 1")
 	}
-	c, err := p.Catalogue(v.ctx, h.ID, n)
+	c, err := p.Catalogue(v.Context(), h.ID, n)
 	if err != nil {
 		return err
 	}
-	changes, err := p.changesOf(v.ctx, h.ID, c)
+	changes, err := p.changesOf(v.Context(), h.ID, c)
 	if err != nil {
 		return err
 	}
-	return p.show(w, v, "producers", h.Name, "team-version", 0, map[string]any{
-		"Head":    h,
-		"Version": c,
-		"Changes": changes,
-		"Back":    h.Href + "/history",
-		"Current": n == h.CatalogVersion,
+	return showTeamPage(v, h, "team-version", ui.Faults{}, versionPage{
+		Head:    h,
+		Version: c,
+		Changes: changes,
+		Back:    h.Href + "/history",
+		Current: n == h.CatalogVersion,
 	})
 }
 
 // changesOf compares a version with the one before it; all of the first one is
 // new.
-func (p *pages) changesOf(ctx context.Context, teamID string, c StoredCatalogue) (list []shownChange, err error) {
+func (p *pages) changesOf(ctx context.Context, teamID string, c StoredCatalogue) (list []changeView, err error) {
 	var before StoredCatalogue
 	if c.Version > 1 {
 		before, err = p.Catalogue(ctx, teamID, c.Version-1)
@@ -169,7 +189,7 @@ func (p *pages) changesOf(ctx context.Context, teamID string, c StoredCatalogue)
 		}
 	}
 	for _, one := range p.sections.Diff(before.Catalog, c.Catalog) {
-		s := shownChange{Change: one, What: catalogue.Spaced(one.Kind)}
+		s := changeView{Change: one, What: catalogue.Spaced(one.Kind)}
 		if one.Op == "changed" {
 			s.Old = catalogue.Brief(one.Before)
 			s.New = catalogue.Brief(one.After)
@@ -179,7 +199,7 @@ func (p *pages) changesOf(ctx context.Context, teamID string, c StoredCatalogue)
 	return list, nil
 }
 
-type shownChange struct {
+type changeView struct {
 	catalogue.Change
 	What, Old, New string
 }

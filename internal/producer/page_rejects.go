@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -14,18 +13,39 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
-	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-func (p *pages) mountRejects() {
-	p.Mount("GET "+TeamsPath+"/{producer_id}/rejects", mayRead, false, p.showTeamRejects)
-	p.Mount("GET "+RejectsPath, mayRead, false, p.showRejects)
-	p.Mount("GET "+AccountRejectsPath, account.AuditRead, false, p.showAccountRejects)
+func (p *pages) addRejects() {
+	p.Get(TeamsPath+"/{producer_id}/rejects", pagesRead, p.showTeamRejects)
+	p.Get(RejectsPath, pagesRead, p.showRejects)
+	p.Get(AccountRejectsPath, account.AuditRead, p.showAccountRejects)
 }
 
-// shownReject is a refused event as a row and as the opened detail.
-type shownReject struct {
+// rejectLink is the URL of the page of rejects with one parameter more, or
+// another value of it; "" removes it. Other filters stay.
+func rejectLink(v *page.Visit, pairs ...string) string {
+	q := url.Values{}
+	for _, kept := range []string{"code", "product", "cursor"} {
+		if s := v.Query(kept); s != "" {
+			q.Set(kept, s)
+		}
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		q.Set(pairs[i], pairs[i+1])
+		if pairs[i+1] == "" {
+			q.Del(pairs[i])
+		}
+	}
+	if len(q) == 0 {
+		return v.Request.URL.Path
+	}
+	return v.Request.URL.Path + "?" + q.Encode()
+}
+
+// rejectView is a refused event as a row and as the opened detail.
+type rejectView struct {
 	Reject
 	At       time.Time
 	Sentence ui.Sentence
@@ -33,12 +53,12 @@ type shownReject struct {
 	Name     string // for screen readers
 	Href     string
 	Open     bool
-	Faults   []shownFault
+	Faults   []faultView
 	Sender   string // the name of the token that sent it, or its id
 }
 
-// shownFault is a reason with its remedy.
-type shownFault struct {
+// faultView is a reason with its remedy.
+type faultView struct {
 	Code    int
 	Title   string
 	Pointer string
@@ -46,8 +66,8 @@ type shownFault struct {
 	Remedy  string
 }
 
-func showFault(code int, pointer, message string) shownFault {
-	f := shownFault{
+func newFaultView(code int, pointer, message string) faultView {
+	f := faultView{
 		Code:    code,
 		Title:   "Error " + strconv.Itoa(code),
 		Pointer: pointer,
@@ -60,13 +80,13 @@ func showFault(code int, pointer, message string) shownFault {
 	return f
 }
 
-func (v visit) reject(one Reject, open string) shownReject {
-	s := shownReject{Reject: one, Href: v.with("event", one.ID), Open: one.ID == open}
+func newRejectView(v *page.Visit, one Reject, open string) rejectView {
+	s := rejectView{Reject: one, Href: rejectLink(v, "event", one.ID), Open: one.ID == open}
 	if at, err := time.Parse(time.RFC3339Nano, one.At); err == nil { // producers choose the text
 		s.At = at
 	}
 	for _, f := range one.Errors {
-		s.Faults = append(s.Faults, showFault(f.Code, f.Pointer, f.Message))
+		s.Faults = append(s.Faults, newFaultView(f.Code, f.Pointer, f.Message))
 	}
 
 	first := s.Faults[0]
@@ -97,22 +117,22 @@ func refusedKind(one Reject) string {
 	return one.Product
 }
 
-// rejectsView is a list of refused events with the counts of a day.
-type rejectsView struct {
+// rejectsList is a list of refused events with the counts of a day.
+type rejectsList struct {
 	Path     string
 	Filtered []string // the filter in words
-	Summary  []shownCount
+	Summary  []countView
 	Rejected int64
-	Rows     []shownReject
+	Rows     []rejectView
 	Next     string
-	Open     *shownReject
+	Open     *rejectView
 	Close    string
 	Nothing  string // the text when the list is empty
 }
 
-// shownCount is a row of the counts.
-type shownCount struct {
-	shownFault
+// countView is a row of the counts.
+type countView struct {
+	faultView
 	Product string
 	Count   int64
 	Href    string
@@ -121,23 +141,23 @@ type shownCount struct {
 const rejectsAtOnce = 50
 
 // rejects reads what the three pages share.
-func (p *pages) rejects(v visit, of Rejects) (rejectsView, error) {
-	out := rejectsView{Path: v.r.URL.Path, Close: v.with()}
-	summary, err := p.SummariseRejects(v.ctx, of)
+func (p *pages) rejects(v *page.Visit, of Rejects) (rejectsList, error) {
+	out := rejectsList{Path: v.Request.URL.Path, Close: rejectLink(v)}
+	summary, err := p.SummariseRejects(v.Context(), of)
 	if err != nil {
 		return out, err
 	}
 	out.Rejected = summary.Rejected
 	for _, f := range summary.Faults {
-		out.Summary = append(out.Summary, shownCount{
-			shownFault: showFault(f.Code, f.Pointer, ""),
-			Product:    f.Product,
-			Count:      f.Count,
-			Href:       v.with("code", strconv.Itoa(f.Code), "product", f.Product, "cursor", ""),
+		out.Summary = append(out.Summary, countView{
+			faultView: newFaultView(f.Code, f.Pointer, ""),
+			Product:   f.Product,
+			Count:     f.Count,
+			Href:      rejectLink(v, "code", strconv.Itoa(f.Code), "product", f.Product, "cursor", ""),
 		})
 	}
 
-	filter, words, err := rejectFilter(v.r.URL.Query())
+	filter, words, err := rejectFilter(v.Request.URL.Query())
 	if err != nil {
 		return out, err
 	}
@@ -155,9 +175,9 @@ func rejectFilter(q url.Values) (filter RejectFilter, words []string, err error)
 		if filter.Code, err = strconv.Atoi(s); err != nil || filter.Code <= 0 {
 			return filter, nil, errs.At(errs.CodeInvalid, "code", "code is the number of an error, such as 12002")
 		}
-		words = append(words, "the first fault is: "+showFault(filter.Code, "", "").Title)
+		words = append(words, "the first fault is: "+newFaultView(filter.Code, "", "").Title)
 	}
-	filter.Product = cutBytes(q.Get("product"), catalogue.MaxName)
+	filter.Product = page.Cut(q.Get("product"), catalogue.MaxName)
 	if filter.Product != "" {
 		words = append(words, "the product is: "+filter.Product)
 	}
@@ -165,40 +185,37 @@ func rejectFilter(q url.Values) (filter RejectFilter, words []string, err error)
 }
 
 // rejectRows reads a page of the list.
-func (p *pages) rejectRows(v visit, of Rejects, filter RejectFilter, out *rejectsView) error {
-	q := v.r.URL.Query()
-	list := "console rejects " + of.key().scope + " " + of.key().owner
-	var from RejectPlace
-	if cursor := q.Get("cursor"); cursor != "" {
-		if err := p.Cursors.Decode(list, cursor, &from); err != nil {
-			return err
-		}
+func (p *pages) rejectRows(v *page.Visit, of Rejects, filter RejectFilter, out *rejectsList) error {
+	q := v.Request.URL.Query()
+	from, err := page.Cursor[RejectPlace](v)
+	if err != nil {
+		return err
 	}
-	items, next, err := p.ListRejects(v.ctx, of, filter, from, rejectsAtOnce)
+	items, next, err := p.ListRejects(v.Context(), of, filter, from, rejectsAtOnce)
 	if err != nil {
 		return err
 	}
 	for _, one := range items {
-		out.Rows = append(out.Rows, v.reject(one, q.Get("event")))
+		out.Rows = append(out.Rows, newRejectView(v, one, q.Get("event")))
 	}
 	if next != nil {
-		out.Next = v.with("cursor", p.Cursors.Encode(list, *next))
+		out.Next = v.Next(*next)
 	}
 	return nil
 }
 
 // openReject reads the event that the page shows in detail; nil for none.
-func (p *pages) openReject(v visit, of Rejects) (*shownReject, error) {
-	open := v.r.URL.Query().Get("event")
+func (p *pages) openReject(v *page.Visit, of Rejects) (*rejectView, error) {
+	open := v.Request.URL.Query().Get("event")
 	if open == "" {
 		return nil, nil
 	}
-	one, err := p.findReject(v.ctx, of, open)
+	one, err := p.findReject(v.Context(), of, open)
 	if err != nil {
 		return nil, err
 	}
-	shown := v.reject(one, open)
-	shown.Sender, err = p.sender(v.ctx, of, one)
+	shown := newRejectView(v, one, open)
+	shown.Sender, err = p.sender(v.Context(), of, one)
 	return &shown, err
 }
 
@@ -214,14 +231,22 @@ func (p *pages) sender(ctx context.Context, of Rejects, one Reject) (string, err
 			return list[i].Name, nil
 		}
 	}
-	if one.Account != "" && one.By != "" && p.TokenName != nil {
-		return cmp.Or(p.TokenName(ctx, one.Account, one.By), one.By), nil
+	if one.Account != "" && one.By != "" && p.cfg.Pages.TokenName != nil {
+		return cmp.Or(p.cfg.Pages.TokenName(ctx, one.Account, one.By), one.By), nil
 	}
 	return one.By, nil
 }
 
-func (p *pages) showTeamRejects(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
+// rejectsPage is the data of the templates "team-rejects", "account-rejects" and
+// "rejects"; Head is for the first, Teams and Accounts are for the last.
+type rejectsPage struct {
+	Head     teamHead
+	List     rejectsList
+	Teams    []ownerCount
+	Accounts []ownerCount
+}
+
+func (p *pages) showTeamRejects(v *page.Visit) error {
 	h, err := p.head(v, "Rejected events")
 	if err != nil {
 		return err
@@ -230,21 +255,24 @@ func (p *pages) showTeamRejects(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list.Nothing = "No event of this team's products was refused in the last 30 days."
-	return p.show(w, v, "producers", h.Name, "team-rejects", 0, map[string]any{"Head": h, "List": list})
+	list.Nothing = "No event of this team's products was rejected in the last 30 days."
+	return showTeamPage(v, h, "team-rejects", ui.Faults{}, rejectsPage{Head: h, List: list})
 }
 
-// showAccountRejects is a customer's page: the events that were sent for the
-// account and refused.
-func (p *pages) showAccountRejects(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	v.account = web.Account(v.ctx).ID
-	list, err := p.rejects(v, Rejects{Account: v.account})
+// showAccountRejects is a customer's page of the events that were rejected for
+// the account.
+func (p *pages) showAccountRejects(v *page.Visit) error {
+	list, err := p.rejects(v, Rejects{Account: v.Account})
 	if err != nil {
 		return err
 	}
-	list.Nothing = "No event for this account was refused in the last 30 days."
-	return p.show(w, v, "rejects", "Rejected events", "account-rejects", 0, map[string]any{"List": list})
+	list.Nothing = "No event for this account was rejected in the last 30 days."
+	return v.Show(page.View{
+		Section:  "rejects",
+		Title:    "Rejected events",
+		Template: "account-rejects",
+		Data:     rejectsPage{List: list},
+	})
 }
 
 // ownerCount is a team or an account with the number of its refused events in a
@@ -260,33 +288,28 @@ func most(counts map[string]int64) []string {
 	ids := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
 		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
 	})
-	return ids[:min(len(ids), teamsAtOnce)]
+	return ids[:min(len(ids), teamsPageSize)]
 }
 
-// showRejects is the operators' page: the teams and accounts with refused events,
+// showRejects is the operators' page: the teams and accounts with rejected events,
 // and the events without a valid account.
-func (p *pages) showRejects(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	if !v.who.Can("", "audit:read") {
-		return errs.New(errs.CodeForbidden, "refused events without an account are for operators who may read the record")
+func (p *pages) showRejects(v *page.Visit) error {
+	if !v.Can(account.AuditRead) {
+		return errs.New(errs.CodeForbidden, "rejected events without an account are for operators with the permission audit:read")
 	}
 	list, err := p.rejects(v, Rejects{})
 	if err != nil {
 		return err
 	}
-	list.Nothing = "No event without a valid account was refused in the last 30 days."
-
-	teams, err := p.teamCounts(v.ctx)
-	if err != nil {
+	list.Nothing = "No event without a valid account was rejected in the last 30 days."
+	data := rejectsPage{List: list}
+	if data.Teams, err = p.teamCounts(v.Context()); err != nil {
 		return err
 	}
-	accounts, err := p.accountCounts(v.ctx)
-	if err != nil {
+	if data.Accounts, err = p.accountCounts(v.Context()); err != nil {
 		return err
 	}
-	return p.show(w, v, "rejects", "Rejected events", "rejects", 0, map[string]any{
-		"Teams": teams, "Accounts": accounts, "List": list,
-	})
+	return v.Show(page.View{Section: "rejects", Title: "Rejected events", Template: "rejects", Data: data})
 }
 
 func (p *pages) teamCounts(ctx context.Context) (rows []ownerCount, err error) {
@@ -314,8 +337,8 @@ func (p *pages) accountCounts(ctx context.Context) (rows []ownerCount, err error
 	}
 	for _, id := range most(counts) {
 		name := id
-		if p.AccountName != nil {
-			name = cmp.Or(p.AccountName(ctx, id), id)
+		if p.cfg.Pages.AccountName != nil {
+			name = cmp.Or(p.cfg.Pages.AccountName(ctx, id), id)
 		}
 		href := strings.Replace(AccountRejectsPath, "{account_id}", id, 1)
 		rows = append(rows, ownerCount{Name: name, Href: href, Count: counts[id]})

@@ -1,152 +1,176 @@
 package producer
 
 import (
-	"net/http"
+	"slices"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-func (p *pages) mountTokens() {
+// soonExpires is the time before a token's end in which pages warn.
+const soonExpires = 7 * 24 * time.Hour
+
+func (p *pages) addTokens() {
 	const base = TeamsPath + "/{producer_id}/tokens"
-	p.Mount("GET "+base, mayRead, false, p.showTokens)
-	p.Mount("POST "+base, mayWrite, false, p.createToken)
-	p.Mount("GET "+base+"/{token_id}/revoke", mayWrite, false, p.askRevoke)
-	p.Mount("POST "+base+"/{token_id}/revoke", mayWrite, false, p.revokeToken)
+	p.Get(base, pagesRead, p.showTokens)
+	p.Post(base, pagesWrite, page.Form[tokenForm]{
+		Parse:  p.parseTokenForm,
+		Do:     p.createToken,
+		Fields: []string{"name", "ip_allow"},
+		Render: p.renderTokens,
+		Then:   p.showCreatedToken,
+	}.Handle)
+	p.Confirm(base+"/{token_id}/revoke", pagesWrite, p.confirmRevokeToken, p.revokeToken)
 }
 
-// shownToken is a token in the list, without its value.
-type shownToken struct {
+// tokenView is a token without its value.
+type tokenView struct {
 	Token
 	Expired bool
-	Soon    bool   // expires within a week
-	Revoke  string // path of the page
+	Soon    bool   // it ends within soonExpires
+	Revoke  string // path
 }
 
-// tokenForm is the form of a new token, as the operator filled it in.
+func (p *pages) tokenView(teamID string, t Token) tokenView {
+	ends := !t.ExpiresOn.IsZero()
+	left := t.ExpiresOn.Sub(p.now())
+	return tokenView{
+		Token:   t,
+		Expired: ends && left <= 0,
+		Soon:    ends && left > 0 && left < soonExpires,
+		Revoke:  teamPath(teamID) + "/tokens/" + t.ID + "/revoke",
+	}
+}
+
+// tokenForm is the input for a new token.
 type tokenForm struct {
 	Name     string
-	Expires  string
+	Expires  string // a preset of account.Expiries
 	Allow    string
 	Expiries [][2]string
 	Faults   ui.Faults
+
+	expiresOn web.Time
+	created   NewToken
 }
 
-func (p *pages) showTokens(w http.ResponseWriter, r *http.Request) error {
-	return p.renderTokens(w, visitOf(r), tokenForm{Expires: account.UsualExpiry})
+// tokensPage is the data of the template "team-tokens".
+type tokensPage struct {
+	Head teamHead
+	Rows []tokenView
+	Form tokenForm
 }
 
-func (p *pages) renderTokens(w http.ResponseWriter, v visit, f tokenForm) error {
+func (p *pages) showTokens(v *page.Visit) error {
+	return p.renderTokens(v, &tokenForm{Expires: account.UsualExpiry}, ui.Faults{})
+}
+
+func (p *pages) renderTokens(v *page.Visit, f *tokenForm, faults ui.Faults) error {
 	h, err := p.head(v, "Tokens")
 	if err != nil {
 		return err
 	}
-	list, err := p.Tokens(v.ctx, h.ID)
+	list, err := p.Tokens(v.Context(), h.ID)
 	if err != nil {
 		return err
 	}
 	f.Expiries = account.Expiries()
-	rows := make([]shownToken, len(list))
-	for i, t := range list {
-		rows[i] = shownToken{Token: t, Revoke: h.Href + "/tokens/" + t.ID + "/revoke"}
-		if left := t.ExpiresOn.Sub(p.now()); !t.ExpiresOn.IsZero() {
-			rows[i].Expired = left <= 0
-			rows[i].Soon = left > 0 && left < 7*24*time.Hour
-		}
+	f.Faults = faults
+	data := tokensPage{Head: h, Form: *f}
+	for _, t := range list {
+		data.Rows = append(data.Rows, p.tokenView(h.ID, t))
 	}
-	return p.show(w, v, "producers", h.Name, "team-tokens", f.Faults.Status, map[string]any{
-		"Head": h, "Rows": rows, "Form": f,
-	})
+	return showTeamPage(v, h, "team-tokens", faults, data)
 }
 
-// createToken answers with the only page that shows the token's value. The value
-// is not stored, so the answer cannot be a redirect.
-func (p *pages) createToken(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	f := tokenForm{
-		Name:  cutBytes(r.PostFormValue("name"), 1024),
-		Allow: cutBytes(r.PostFormValue("ip_allow"), 8192),
-	}
-	spec := TokenCreate{Name: f.Name, IPAllow: ui.Entries(f.Allow)}
-	f.Expires, spec.ExpiresOn = account.Expiry(r.PostFormValue("expires"), p.now())
+func (p *pages) parseTokenForm(v *page.Visit) (tokenForm, error) {
+	f := tokenForm{Name: v.Field("name", 1024), Allow: v.Field("ip_allow", 8192)}
+	f.Expires, f.expiresOn = account.Expiry(v.Field("expires", 16), p.now())
+	return f, nil
+}
 
+func (p *pages) createToken(v *page.Visit, f *tokenForm) (err error) {
+	allow := ui.Entries(f.Allow)
+	if len(allow) > account.MaxIPAllow {
+		return errs.At(errs.CodeOutOfRange, "/ip_allow", "a token has at most %d networks", account.MaxIPAllow)
+	}
+	spec := TokenCreate{Name: f.Name, ExpiresOn: f.expiresOn, IPAllow: allow}
+	f.created, err = p.CreateToken(v.Context(), v.PathValue("producer_id"), spec)
+	return err
+}
+
+// createdTokenPage is the data of the template "team-token-created".
+type createdTokenPage struct {
+	Head  teamHead
+	Name  string
+	Value string
+	Apply string // command
+	Send  string // command
+}
+
+// showCreatedToken is the only page that shows the value, which is not stored: so
+// the answer is not a redirect.
+func (p *pages) showCreatedToken(v *page.Visit, f *tokenForm) error {
 	h, err := p.head(v, "Tokens")
 	if err != nil {
 		return err
 	}
-	if len(spec.IPAllow) > account.MaxIPAllow {
-		err = errs.At(errs.CodeOutOfRange, "/ip_allow", "a token has at most %d networks", account.MaxIPAllow)
-	}
-	var made NewToken
-	if err == nil {
-		made, err = p.CreateToken(v.ctx, h.ID, spec)
-	}
-	if err != nil {
-		var ok bool
-		if f.Faults, ok = ui.FaultsOf(err, "name", "ip_allow"); !ok {
-			return err
-		}
-		return p.renderTokens(w, v, f)
-	}
-	return p.show(w, v, "producers", "Token created", "team-token-made", 0, map[string]any{
-		"Head":  h,
-		"Name":  made.Name,
-		"Value": made.Value,
-		"Apply": p.applyCommand(h.ID, made.Value),
-		"Send":  p.sendCommand(),
-	})
+	return v.Show(page.View{Section: "producers", Title: "Token created", Template: "team-token-created", Data: createdTokenPage{
+		Head:  h,
+		Name:  f.created.Name,
+		Value: f.created.Value,
+		Apply: p.applyCommand(h.ID, f.created.Value),
+		Send:  p.sendCommand(),
+	}})
 }
 
 // applyCommand declares a catalogue with a token.
 func (p *pages) applyCommand(teamID, value string) string {
-	return "export BELFRY_URL=" + p.URL + "\n" +
-		"export BELFRY_PRODUCER=" + teamID + "\n" +
-		"export BELFRY_TOKEN=" + value + "\n\n" +
+	return "export BELFRY_URL=" + p.URL() + "\nexport BELFRY_PRODUCER=" + teamID + "\nexport BELFRY_TOKEN=" + value + "\n\n" +
 		"belfry catalog init                # writes belfry.yaml, with comments\n" +
 		"belfry catalog check belfry.yaml   # finds its faults, offline\n" +
 		"belfry catalog apply belfry.yaml   # shows what changes, then applies it"
 }
 
-// sendCommand sends one event of a customer. applyCommand has put the token into
-// the environment.
+// sendCommand sends one event of a customer, with the token in the environment.
 func (p *pages) sendCommand() string {
-	return `curl -H "Authorization: Bearer $BELFRY_TOKEN" -H "Content-Type: application/json" \` + "\n  " +
-		p.URL + web.Base + `/audit/events -d '{
+	return "curl -H \"Authorization: Bearer $BELFRY_TOKEN\" -H \"Content-Type: application/json\" \\\n  " +
+		p.URL() + web.Base + `/audit/events -d '{
     "account_id": "ext:YOUR-CUSTOMER",
     "action":     {"type": "update"},
     "actor":      {"type": "user", "id": "ana@example.com"},
     "resource":   {"product": "example", "type": "setting", "id": "timeout"}}'`
 }
 
-func (p *pages) askRevoke(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	list, err := p.Tokens(v.ctx, r.PathValue("producer_id"))
+func (p *pages) confirmRevokeToken(v *page.Visit) (page.Confirm, error) {
+	teamID := v.PathValue("producer_id")
+	list, err := p.Tokens(v.Context(), teamID)
 	if err != nil {
-		return err
+		return page.Confirm{}, err
 	}
-	back := teamPath(r.PathValue("producer_id")) + "/tokens"
-	for _, t := range list {
-		if t.ID == r.PathValue("token_id") {
-			return p.show(w, v, "producers", "Revoke a token", "question", 0, question{
-				Title: "Revoke " + t.Name + "?",
-				Text: "The product that uses it cannot send events any more, for any account. " +
-					"This cannot be undone; the events that it sent stay in the audit log.",
-				Action: back + "/" + t.ID + "/revoke",
-				Label:  "Revoke the token",
-				Back:   back,
-			})
-		}
+	i := slices.IndexFunc(list, func(t Token) bool { return t.ID == v.PathValue("token_id") })
+	if i < 0 {
+		return page.Confirm{}, errs.New(errs.CodeNotFound, "the product team has no such token")
 	}
-	return errs.New(errs.CodeNotFound, "the product team has no such token")
+	return page.Confirm{
+		Section: "producers",
+		Title:   "Revoke " + list[i].Name + "?",
+		Text: "The service that uses it cannot send events any more, for any account. This cannot be undone. Recorded events " +
+			"stay in the audit log.",
+		Label:  "Revoke the token",
+		Back:   teamPath(teamID) + "/tokens",
+		Danger: true,
+	}, nil
 }
 
-func (p *pages) revokeToken(w http.ResponseWriter, r *http.Request) error {
-	teamID := r.PathValue("producer_id")
-	if err := p.RevokeToken(r.Context(), teamID, r.PathValue("token_id")); err != nil {
+func (p *pages) revokeToken(v *page.Visit) error {
+	teamID := v.PathValue("producer_id")
+	if err := p.RevokeToken(v.Context(), teamID, v.PathValue("token_id")); err != nil {
 		return err
 	}
-	return goTo(w, r, teamPath(teamID)+"/tokens", "token-revoked")
+	return v.Redirect(teamPath(teamID)+"/tokens", "token-revoked")
 }

@@ -61,6 +61,7 @@ type Config struct {
 	OperatorAccount string
 	Sections        catalogue.Sections // of catalogue files
 	Poll            time.Duration      // between two polls for changed catalogues; 0 = 2 s
+	Pages           PageDeps
 }
 
 // Feature is the feature. Safe for concurrent use.
@@ -130,6 +131,7 @@ func (f *Feature) Describe() feature.Feature {
 	return feature.Feature{
 		Consumer: f.Consumer,
 		API:      f.API,
+		Pages:    f.Pages,
 		Stages:   []run.Stage{{Name: "producers", Run: f.Run}},
 	}
 }

@@ -26,11 +26,11 @@ type answer struct {
 	ResultInfo struct{ Cursor string } `json:"result_info"`
 }
 
-func (s *site) call(token, method, path, body string, headers ...string) answer {
-	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+"/client/v4/accounts/"+s.account+"/slos"+path, strings.NewReader(body))
+func (s *dashboard) call(token, method, path, body string, headers ...string) answer {
+	s.world.t.Helper()
+	r, err := http.NewRequestWithContext(s.world.t.Context(), method, s.URL+"/client/v4/accounts/"+s.acme+"/slos"+path, strings.NewReader(body))
 	if err != nil {
-		s.t.Fatal(err)
+		s.world.t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
 	r.Header.Set("Content-Type", "application/json")
@@ -39,26 +39,26 @@ func (s *site) call(token, method, path, body string, headers ...string) answer 
 	}
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
-		s.t.Fatal(err)
+		s.world.t.Fatal(err)
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		s.t.Fatal(err)
+		s.world.t.Fatal(err)
 	}
 	a := answer{Status: res.StatusCode, Header: res.Header, Text: string(text)}
 	if err := json.Unmarshal(text, &a); err != nil {
-		s.t.Fatalf("%v: %s", err, text)
+		s.world.t.Fatalf("%v: %s", err, text)
 	}
 	return a
 }
 
-func (s *site) token(permissions ...string) string {
-	s.t.Helper()
+func (s *dashboard) token(permissions ...string) string {
+	s.world.t.Helper()
 	staff := &web.Principal{Kind: web.KindStaff, ID: "ops", Superoperator: true}
-	made, err := s.dir.CreateToken(s.t.Context(), staff, s.account, account.TokenSpec{Name: "ci", Permissions: permissions})
+	made, err := s.Directory.CreateToken(s.world.t.Context(), staff, s.acme, account.TokenSpec{Name: "ci", Permissions: permissions})
 	if err != nil {
-		s.t.Fatal(err)
+		s.world.t.Fatal(err)
 	}
 	return made.Value
 }
@@ -75,7 +75,7 @@ func result[T any](t *testing.T, a answer, status int) (v T) {
 }
 
 func TestObjectivesOverHTTP(t *testing.T) {
-	s := newSite(t)
+	s := newDashboard(t)
 	write, read := s.token(account.SLORead, account.SLOWrite), s.token(account.SLORead)
 	made := result[slo.Objective](t, s.call(write, "POST", "", `{"name":"checkout","match":{"zone":"shop.example"},"target":99.95}`), 200)
 	if made.Match.Zone != s.shop || made.Window != slo.D28 || made.Pairs != "standard" || made.Guard.Alpha != slo.DefaultAlpha {
@@ -154,7 +154,7 @@ func TestObjectivesOverHTTP(t *testing.T) {
 }
 
 func TestDeletingWhatFiresEndsItsAlert(t *testing.T) {
-	s := newSite(t)
+	s := newDashboard(t)
 	checkout, _ := s.furnish()
 	write := s.token(account.SLORead, account.SLOWrite)
 	before := s.alerts()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -24,7 +25,7 @@ const (
 // is availability).
 type seriesKey struct{ account, zone, kind, value, sli string }
 
-// series identifies the series that the objective applies to.
+// seriesKey identifies the series that the objective applies to.
 func (o *Objective) seriesKey() seriesKey {
 	k := seriesKey{o.account, o.Match.Zone, kindZone, "", o.SLI}
 	switch m := o.Match; {
@@ -258,7 +259,7 @@ func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 		}
 		took := f.now().Sub(began)
 		err = f.store(ctx, b, s)
-		if err == errStale && attempt < 5 {
+		if errors.Is(err, errStale) && attempt < 5 {
 			f.drop(b.Partition) // an objective changed, or another process had the shard
 			continue
 		}

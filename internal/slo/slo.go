@@ -66,6 +66,21 @@ type Config struct {
 
 	// Zone finds a zone of an account by id, name or alias; id "" when there is none.
 	Zone func(ctx context.Context, accountID, ref string) (id, name string, err error)
+
+	// Changes lists the newest recorded changes of a zone, the oldest first; nil = charts have no marks of changes.
+	Changes func(ctx context.Context, q ChangesQuery) ([]Change, error)
+
+	// Zones lists the zones that a form offers; nil = the name is typed.
+	Zones func(ctx context.Context, accountID string) ([]ZoneName, error)
+}
+
+// ChangesQuery asks for the changes of a zone.
+type ChangesQuery struct {
+	Account string
+	Zone    string // id
+	Since   time.Time
+	Until   time.Time
+	Limit   int
 }
 
 // Feature is the feature. Safe for concurrent use.
@@ -107,7 +122,7 @@ func New(cfg Config) (*Feature, error) {
 
 // Describe returns the feature as the app serves and runs it.
 func (f *Feature) Describe() feature.Feature {
-	return feature.Feature{Consumer: f.Consumer, API: f.API}
+	return feature.Feature{Consumer: f.Consumer, API: f.API, Pages: f.Pages}
 }
 
 // Consumer makes the consumer of the topic of counts; the app runs it. Its batches are small, because a wide count

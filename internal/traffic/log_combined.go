@@ -29,7 +29,8 @@ func parseCombined(line []byte) (e Entry, err error) {
 				return e, notLine("the line holds more than one request: its line breaks were lost (curl keeps them with " +
 					"--data-binary)")
 			}
-			return e, e.head(line[:at])
+			err := e.head(line[:at])
+			return e, err
 		}
 		if first == nil {
 			first = err
@@ -160,10 +161,10 @@ func bracketTime(line []byte, from int, at *int64) (bracket, end int, ok bool) {
 		}
 		i += from
 		text := line[i+1 : min(len(line), i+1+len(clfTime)+maxFraction+1)]
-		if close := bytes.IndexByte(text, ']'); close >= 0 {
-			if sec, ok := parseCLF(text[:close]); ok {
+		if end := bytes.IndexByte(text, ']'); end >= 0 {
+			if sec, ok := parseCLF(text[:end]); ok {
 				*at = sec
-				return i, i + 1 + close + 1, true
+				return i, i + 1 + end + 1, true
 			}
 		}
 		from = i + 1

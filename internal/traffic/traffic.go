@@ -132,7 +132,7 @@ func (f *Feature) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
 // it writes the requests that are queued and returns.
 func (f *Feature) Run(ctx context.Context) error {
 	var writing sync.WaitGroup
-	writing.Go(func() { f.writer.Run(ctx) }) // its error is always nil: failures go to the callers
+	writing.Go(func() { _ = f.writer.Run(ctx) }) // its error is always nil: failures go to the callers
 	defer writing.Wait()
 	tick := time.NewTicker(10 * time.Minute)
 	defer tick.Stop()

@@ -35,8 +35,8 @@ func TestAFullDiskRefusesAndRecovers(t *testing.T) {
 	t.Run("requests are refused and reads go on", func(t *testing.T) {
 		fill(t, disk)
 		refusal(t, a)
-		known, of, ok := "", "", false
-		if of, known, ok = a.again(0); !ok {
+		of, known, ok := a.again(0)
+		if !ok {
 			t.Fatal("nothing was acknowledged")
 		}
 		for range 5 {

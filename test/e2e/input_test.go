@@ -159,7 +159,7 @@ func TestABrokenRequestIsRefusedWhole(t *testing.T) {
 	}{
 		{"an empty body", "", "application/json", "", 400, 1103, "", "the body is empty"},
 		{"only space", " \n\t", "application/json", "", 400, 1103, "", "the body is empty"},
-		{"no lines", "\n\n", "application/x-ndjson", "", 400, 1103, "", "no line"},
+		{"no lines", "\n\n", "application/x-ndjson", "", 400, 1103, "", "the body is empty"},
 		{"an empty array", "[]", "application/json", "", 400, 1103, "", "the array is empty"},
 		{"a wrong content type", good, "application/xml", "", 400, 1112, "Content-Type", "application/x-ndjson"},
 		{"no content type at all", good, "//", "", 400, 1112, "Content-Type", "not a media type"},

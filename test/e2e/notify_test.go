@@ -22,7 +22,7 @@ func notificationsOf(t *testing.T, a account, objects map[string]string) {
 	a.server.Must(t, "PUT", "/producers/"+team.ID+"/catalog", map[string]any{"version": 1, "products": []any{map[string]any{"product": kind, "title": "Foreign",
 		"alert_types": []any{map[string]any{"type": kind, "title": "Foreign", "severities": []string{"error"}}}}}}, nil)
 	base := a.path("/alerting/v3")
-	make := func(path string, body any) string {
+	create := func(path string, body any) string {
 		t.Helper()
 		answer := a.server.Call(t, a.Token, "POST", base+path, body)
 		if !answer.Success {
@@ -30,8 +30,8 @@ func notificationsOf(t *testing.T, a account, objects map[string]string) {
 		}
 		return live.Decode[struct{ ID string }](t, answer.Result).ID
 	}
-	objects["webhook_id"] = make("/destinations/webhooks", map[string]any{"name": "hook", "url": receiver.URL})
-	objects["policy_id"] = make("/policies", map[string]any{"name": "policy", "enabled": true, "alert_type": kind, "mechanisms": map[string]any{"webhooks": []any{map[string]any{"id": objects["webhook_id"]}}}})
+	objects["webhook_id"] = create("/destinations/webhooks", map[string]any{"name": "hook", "url": receiver.URL})
+	objects["policy_id"] = create("/policies", map[string]any{"name": "policy", "enabled": true, "alert_type": kind, "mechanisms": map[string]any{"webhooks": []any{map[string]any{"id": objects["webhook_id"]}}}})
 	objects["alert_id"] = "foreign.alert.1"
 	if answer := a.server.Call(t, a.Token, "POST", base+"/alerts", map[string]any{"id": objects["alert_id"], "alert_type": kind, "event": "start"}); !answer.Success {
 		t.Fatalf("status %d: %.500s", answer.Status, answer.Body)

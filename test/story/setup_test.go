@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -225,7 +226,7 @@ func (p *play) run(args ...string) (int, string) {
 	cmd := exec.CommandContext(p.t.Context(), p.binary, args...)
 	cmd.Env, cmd.Dir = live.Environment(), p.dir
 	out, err := cmd.CombinedOutput()
-	if exit, ok := err.(*exec.ExitError); ok {
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		return exit.ExitCode(), string(out)
 	}
 	if err != nil {

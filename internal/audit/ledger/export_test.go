@@ -63,8 +63,8 @@ func ScrubRound(ctx context.Context, d *db.DB, s *Signer) (map[string]string, er
 }
 
 // ErasePerson is what the job of an erasure does for an actor.
-func ErasePerson(ctx context.Context, r *Reader, l *Ledger, account, person string, fields []string) (int, error) {
-	n, _, err := l.ErasePerson(ctx, r, account, person, &Selection{Fields: fields})
+func ErasePerson(ctx context.Context, r *Reader, l *Ledger, account, actorID string, fields []string) (int, error) {
+	n, _, err := l.ErasePerson(ctx, r, account, actorID, &Selection{Fields: fields})
 	return n, err
 }
 

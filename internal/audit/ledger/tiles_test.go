@@ -90,10 +90,10 @@ func TestTwoProcessesAppendToTheSameAccounts(t *testing.T) {
 	var done sync.WaitGroup
 	failed := make([]error, workers)
 	for i := range workers {
-		ledger := []*ledger.Ledger{w.Ledger, second}[i%2]
+		process := []*ledger.Ledger{w.Ledger, second}[i%2]
 		done.Go(func() {
 			for _, list := range prepared[i] {
-				failed[i] = errors.Join(failed[i], ledger.Append(t.Context(), list, nil))
+				failed[i] = errors.Join(failed[i], process.Append(t.Context(), list, nil))
 			}
 		})
 	}

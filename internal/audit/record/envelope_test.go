@@ -177,7 +177,9 @@ func randomEvent(r *rand.Rand) (text string, shown map[string]string) {
 	}
 	shown["id"] = fmt.Sprintf(`"id-%d"`, r.IntN(1e9))
 	shown["occurred_at"], shown["interface"] = `"2026-11-22T09:00:00.000000Z"`, `"CLI"`
-	shown["action"], shown["actor"], shown["resource"] = object(action), object(actor), object(resource)
+	shown["action"] = object(action)
+	shown["actor"] = object(actor)
+	shown["resource"] = object(resource)
 	for key, value := range map[string]string{
 		"before":     difficultObject(r, 3),
 		"after":      difficult(r, 3),
@@ -233,7 +235,9 @@ func TestWhatIsShownIsWhatWasPublished(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
-		members["account"], members["seq"], members["recorded_at"] = `"`+testAccount+`"`, "7", `"2026-11-22T10:00:00.000000Z"`
+		members["account"] = `"` + testAccount + `"`
+		members["seq"] = "7"
+		members["recorded_at"] = `"2026-11-22T10:00:00.000000Z"`
 		members["submitted_by"] = `{"type":"token","id":"` + testBy.ID + `"}`
 		var want []string
 		for k, v := range members {

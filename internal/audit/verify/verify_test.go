@@ -29,7 +29,7 @@ func TestEveryRangeOfAnExportVerifies(t *testing.T) {
 			}
 			// The older checkpoint is of size 5.
 			report, err = x.Verify(export, x.Older)
-			if within := from <= 5 && 5 <= to; within != (err == nil) || within && !report.Consistent {
+			if inside := from <= 5 && 5 <= to; inside != (err == nil) || inside && !report.Consistent {
 				t.Errorf("[%d, %d) with the older checkpoint: %v %+v", from, to, err, report)
 			}
 		}

@@ -163,7 +163,7 @@ func (i *Inbox) Run(ctx context.Context) error {
 		_ = c.Close() // it may be closed already
 	}
 	for range running {
-		<-ended
+		_ = <-ended
 	}
 	if ctx.Err() != nil {
 		return nil

@@ -79,17 +79,28 @@ func New(cfg Config) (*Channel, error) {
 	// only to a verified server, or to one on this machine.
 	local := c.host == "localhost" || net.ParseIP(c.host).IsLoopback()
 	policy := mail.TLSOpportunistic
-	secure := &tls.Config{ServerName: c.host, MinVersion: tls.VersionTLS12, InsecureSkipVerify: local || u.Scheme == "smtp" && u.User == nil} //nolint:gosec // see above
+	secure := &tls.Config{
+		ServerName:         c.host,
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: local || u.Scheme == "smtp" && u.User == nil, //nolint:gosec // see above
+	}
 	if u.User != nil && u.Scheme == "smtp" && !local {
 		policy = mail.TLSMandatory
 	}
-	c.options = []mail.Option{mail.WithPort(port), mail.WithTLSPolicy(policy), mail.WithTLSConfig(secure), mail.WithHELO(c.domain), mail.WithoutNoop()}
+	c.options = []mail.Option{
+		mail.WithPort(port),
+		mail.WithTLSPolicy(policy),
+		mail.WithTLSConfig(secure),
+		mail.WithHELO(c.domain),
+		mail.WithoutNoop(),
+	}
 	if u.Scheme == "smtps" {
 		c.options = append(c.options, mail.WithSSL())
 	}
 	if u.User != nil {
 		password, _ := u.User.Password()
-		c.options = append(c.options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover), mail.WithUsername(u.User.Username()), mail.WithPassword(password))
+		c.options = append(c.options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover),
+			mail.WithUsername(u.User.Username()), mail.WithPassword(password))
 	}
 	if _, err := mail.NewClient(c.host, c.options...); err != nil {
 		return nil, errors.New("BELFRY_SMTP_URL: the settings do not fit together")
@@ -166,7 +177,12 @@ func view(m *notify.Message) shown {
 		if m.Summary != m.Thing {
 			v.Detail = m.Summary
 		}
-		v.Facts = [][2]string{{"What", m.Title}, {"Severity", m.Severity}, {"Started", when(m.Started)}, {"Ended", when(m.At)}}
+		v.Facts = [][2]string{
+			{"What", m.Title},
+			{"Severity", m.Severity},
+			{"Started", when(m.Started)},
+			{"Ended", when(m.At)},
+		}
 		return v
 	}
 	v.Lead, _ = notify.Preceded(m)

@@ -2,6 +2,7 @@ package email_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -21,7 +22,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
-// server is a real SMTP server (emersion/go-smtp) that keeps what comes.
+// server is a relay SMTP server (emersion/go-smtp) that keeps what comes.
 type server struct {
 	mu     sync.Mutex // guards what follows
 	mails  [][]byte
@@ -61,10 +62,10 @@ func serve(t *testing.T) (*server, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	real := smtp.NewServer(s)
-	real.Domain = "mail.test"
-	go real.Serve(l) //nolint:errcheck // ends with Close
-	t.Cleanup(func() { real.Close() })
+	relay := smtp.NewServer(s)
+	relay.Domain = "mail.test"
+	go relay.Serve(l) // ends with Close
+	t.Cleanup(func() { relay.Close() })
 	return s, "smtp://" + l.Addr().String()
 }
 
@@ -72,7 +73,11 @@ func message() *notify.Message {
 	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	return &notify.Message{ID: "01a214a12e7977219b7f520b076b6033", Sent: at, Account: "acme", Name: "ana@acme.example", Address: "ana@acme.example", Policy: "Checkout <i>", AlertID: "a1",
 		Type: "belfry_budget_burn", Title: "Error budget burn", Event: event.AlertStart, Correlation: "c1", Severity: "critical", At: at, Summary: "checkout is burning its budget 14 times too fast",
-		Changes: []notify.Change{{At: at.Add(-43 * time.Second), Summary: "Ana <b>lowered</b> the payment timeout", URL: "http://belfry.test/accounts/acme/audit/events/e1"}}, More: 2, URL: "http://belfry.test/accounts/acme/alerts/a1"}
+		Changes: []notify.Change{{
+			At:      at.Add(-43 * time.Second),
+			Summary: "Ana <b>lowered</b> the payment timeout",
+			URL:     "http://belfry.test/accounts/acme/audit/events/e1",
+		}}, More: 2, URL: "http://belfry.test/accounts/acme/alerts/a1"}
 }
 
 func TestAMailSaysWhatHappensAndWhatPrecededIt(t *testing.T) {
@@ -105,7 +110,7 @@ func TestAMailSaysWhatHappensAndWhatPrecededIt(t *testing.T) {
 	parts := map[string]string{}
 	for r := multipart.NewReader(m.Body, params["boundary"]); ; {
 		p, err := r.NextRawPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -119,8 +124,20 @@ func TestAMailSaysWhatHappensAndWhatPrecededIt(t *testing.T) {
 		parts[kind] = string(b)
 	}
 	for kind, words := range map[string][]string{
-		"text/plain": {"Preceded 43 s earlier by:", "Ana <b>lowered</b> the payment timeout", "and 2 more", "http://belfry.test/accounts/acme/alerts/a1", `policy "Checkout <i>"`},
-		"text/html":  {"Preceded 43 s earlier by:", "Ana &lt;b&gt;lowered&lt;/b&gt; the payment timeout", "and 2 more", `href="http://belfry.test/accounts/acme/alerts/a1"`, "Checkout &lt;i&gt;"},
+		"text/plain": {
+			"Preceded 43 s earlier by:",
+			"Ana <b>lowered</b> the payment timeout",
+			"and 2 more",
+			"http://belfry.test/accounts/acme/alerts/a1",
+			`policy "Checkout <i>"`,
+		},
+		"text/html": {
+			"Preceded 43 s earlier by:",
+			"Ana &lt;b&gt;lowered&lt;/b&gt; the payment timeout",
+			"and 2 more",
+			`href="http://belfry.test/accounts/acme/alerts/a1"`,
+			"Checkout &lt;i&gt;",
+		},
 	} {
 		for _, w := range words {
 			if !strings.Contains(parts[kind], w) {
@@ -140,7 +157,8 @@ func TestAMailSaysWhatHappensAndWhatPrecededIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second.Header.Get("References") != m.Header.Get("References") || !strings.HasPrefix(second.Header.Get("Subject"), "Alert ended: ") {
+	if second.Header.Get("References") != m.Header.Get("References") ||
+		!strings.HasPrefix(second.Header.Get("Subject"), "Alert ended: ") {
 		t.Errorf("the end does not stand in the start's thread: %v", second.Header)
 	}
 }
@@ -172,13 +190,19 @@ func TestWithoutAServerTheMessageIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := c.Send(t.Context(), message()); r.Fault != delivery.Kept || !strings.Contains(r.Error, "BELFRY_SMTP_URL") || !strings.Contains(string(r.Body), "payment timeout") {
+	if r := c.Send(t.Context(), message()); r.Fault != delivery.Kept || !strings.Contains(r.Error, "BELFRY_SMTP_URL") ||
+		!strings.Contains(string(r.Body), "payment timeout") {
 		t.Errorf("%+v", r)
 	}
 }
 
 func TestBadSettingsAreNamedAndNotRepeated(t *testing.T) {
-	for _, url := range []string{"http://mail.test", "smtp://", "smtp://u:hunter2@mail.test:notaport", "smtp://u:hunter2@"} {
+	for _, url := range []string{
+		"http://mail.test",
+		"smtp://",
+		"smtp://u:hunter2@mail.test:notaport",
+		"smtp://u:hunter2@",
+	} {
 		_, err := email.New(email.Config{URL: url, Server: "https://belfry.test"})
 		if err == nil || !strings.Contains(err.Error(), "BELFRY_SMTP_URL") || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", url, err)

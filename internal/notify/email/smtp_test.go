@@ -24,7 +24,7 @@ func certificate(t *testing.T) *tls.Config {
 	return &tls.Config{Certificates: s.TLS.Certificates}
 }
 
-// serveAs is a real SMTP server with settings of its own.
+// serveAs is a relay SMTP server with settings of its own.
 func serveAs(t *testing.T, set func(*smtp.Server)) (*server, string) {
 	t.Helper()
 	s := &server{}
@@ -32,11 +32,11 @@ func serveAs(t *testing.T, set func(*smtp.Server)) (*server, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	real := smtp.NewServer(s)
-	real.Domain = "mail.test"
-	set(real)
-	go real.Serve(l) //nolint:errcheck // ends with Close
-	t.Cleanup(func() { real.Close() })
+	relay := smtp.NewServer(s)
+	relay.Domain = "mail.test"
+	set(relay)
+	go relay.Serve(l) // ends with Close
+	t.Cleanup(func() { relay.Close() })
 	return s, l.Addr().String()
 }
 
@@ -70,7 +70,8 @@ func TestMailGoesToAServerOfThisMachineWithACertificateOfItsOwn(t *testing.T) {
 	if r := sendBy(t, "smtp://"+elsewhere, nil); r.Status != 250 {
 		t.Errorf("opportunistic: %+v", r)
 	}
-	if r := sendBy(t, "smtp://u:right@"+elsewhere, nil); r.Fault != delivery.BadTLS || !strings.Contains(r.Error, "certificate is not valid") {
+	if r := sendBy(t, "smtp://u:right@"+elsewhere, nil); r.Fault != delivery.BadTLS ||
+		!strings.Contains(r.Error, "certificate is not valid") {
 		t.Errorf("a password to a server that nobody vouches for: %+v", r)
 	}
 }
@@ -78,7 +79,8 @@ func TestMailGoesToAServerOfThisMachineWithACertificateOfItsOwn(t *testing.T) {
 func TestAPasswordNeverGoesInClear(t *testing.T) {
 	_, at := serveAs(t, func(s *smtp.Server) { s.AllowInsecureAuth = true })
 	r := sendBy(t, "smtp://u:hunter2@"+strings.Replace(at, "127.0.0.1", "0.0.0.0", 1), nil)
-	if r.Fault != delivery.BadTLS || !strings.Contains(r.Error, "does not offer STARTTLS") || strings.Contains(r.Error, "hunter2") {
+	if r.Fault != delivery.BadTLS || !strings.Contains(r.Error, "does not offer STARTTLS") ||
+		strings.Contains(r.Error, "hunter2") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -116,7 +118,10 @@ func TestTheCauseOfAMailFaultIsKept(t *testing.T) {
 		fault delivery.Fault
 		words string
 	}{
-		"smtp://" + closed.Addr().String():         {delivery.Temporary, "does not take connections: connect: connection refused"},
+		"smtp://" + closed.Addr().String(): {
+			delivery.Temporary,
+			"does not take connections: connect: connection refused",
+		},
 		"smtp://nowhere.invalid:25":                {delivery.NoName, "does not resolve"},
 		"smtps://" + plain:                         {delivery.BadTLS, "TLS handshake with the mail server failed"},
 		"smtp://u:right@" + plain:                  {delivery.Temporary, "does not offer a way to sign in"},
@@ -124,7 +129,10 @@ func TestTheCauseOfAMailFaultIsKept(t *testing.T) {
 		script("421 4.3.2 closing down\r\n"):       {delivery.Temporary, "421: 4.3.2 closing down"},
 		script("* OK IMAP4rev1 ready\r\n"):         {delivery.Temporary, "is not SMTP"},
 		"smtp://u:wrong@" + strings.TrimPrefix(script("220 mail.test\r\n", "250-mail.test\r\n250 AUTH CRAM-MD5\r\n",
-			"334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2U+\r\n", "535 5.7.8 authentication failed for you\r\n"), "smtp://"): {delivery.Temporary, "535: 5.7.8 authentication failed for you"},
+			"334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2U+\r\n", "535 5.7.8 authentication failed for you\r\n"), "smtp://"): {
+			delivery.Temporary,
+			"535: 5.7.8 authentication failed for you",
+		},
 		script(): {delivery.Temporary, "closed the connection"},
 	} {
 		r := sendBy(t, url, nil)
@@ -137,9 +145,14 @@ func TestTheCauseOfAMailFaultIsKept(t *testing.T) {
 		seen[r.Error] = true
 	}
 	s, url := serve(t)
-	s.refuse = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user here, see https://mail.test/why"}
+	s.refuse = &smtp.SMTPError{
+		Code:         550,
+		EnhancedCode: smtp.EnhancedCode{5, 1, 1},
+		Message:      "no such user here, see https://mail.test/why",
+	}
 	r := sendBy(t, url, nil)
-	if r.Status != 550 || !strings.Contains(r.Error, "no such user here, see https://mail.test/why") || !strings.Contains(string(r.Answer), "no such user") {
+	if r.Status != 550 || !strings.Contains(r.Error, "no such user here, see https://mail.test/why") ||
+		!strings.Contains(string(r.Answer), "no such user") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -151,7 +164,8 @@ func TestAddressesBeyondASCIINeedAServerThatTakesThem(t *testing.T) {
 		t.Errorf("%+v, %d mails, SMTPUTF8 %v", r, len(s.mails), s.utf8)
 	}
 	s, at = serveAs(t, func(*smtp.Server) {})
-	if r := sendBy(t, "smtp://"+at, to); r.Fault != delivery.Permanent || !strings.Contains(r.Error, "SMTPUTF8") || len(s.mails) != 0 {
+	if r := sendBy(t, "smtp://"+at, to); r.Fault != delivery.Permanent || !strings.Contains(r.Error, "SMTPUTF8") ||
+		len(s.mails) != 0 {
 		t.Errorf("%+v, %d mails", r, len(s.mails))
 	}
 }

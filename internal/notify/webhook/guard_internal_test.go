@@ -53,7 +53,14 @@ func TestOnlyThePublicInternetIsReached(t *testing.T) {
 			t.Errorf("%s: %q does not name the setting", host, err)
 		}
 	}
-	for _, a := range []string{"93.184.216.34:443", "93.184.216.34:80", "[2606:2800:220:1::1]:443", "172.32.0.1:443", "100.128.0.1:443", "11.0.0.1:8443"} {
+	for _, a := range []string{
+		"93.184.216.34:443",
+		"93.184.216.34:80",
+		"[2606:2800:220:1::1]:443",
+		"172.32.0.1:443",
+		"100.128.0.1:443",
+		"11.0.0.1:8443",
+	} {
 		if !g.allows(netip.MustParseAddrPort(a)) {
 			t.Errorf("%s is refused", a)
 		}
@@ -107,7 +114,14 @@ func TestSpecialRangesAreRefusedToTheirEdges(t *testing.T) {
 			t.Errorf("%s is allowed", s)
 		}
 	}
-	for _, s := range []string{"::ffff:93.184.216.34", "2606:4700::1", "2a00:1450::1", "2400:cb00::1", "2001:200::1", "2001:4860:4860::8888"} {
+	for _, s := range []string{
+		"::ffff:93.184.216.34",
+		"2606:4700::1",
+		"2a00:1450::1",
+		"2400:cb00::1",
+		"2001:200::1",
+		"2001:4860:4860::8888",
+	} {
 		if !at(netip.MustParseAddr(s)) {
 			t.Errorf("%s is refused", s)
 		}
@@ -126,7 +140,12 @@ func lastOf(p netip.Prefix) netip.Addr {
 
 func TestAnAllowedNetworkIsReachedAtEveryPort(t *testing.T) {
 	g := &guard{allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
-	for a, want := range map[string]bool{"10.9.9.9:9999": true, "[::ffff:10.9.9.9]:9999": true, "127.0.0.1:80": false, "192.168.0.1:80": false} {
+	for a, want := range map[string]bool{
+		"10.9.9.9:9999":          true,
+		"[::ffff:10.9.9.9]:9999": true,
+		"127.0.0.1:80":           false,
+		"192.168.0.1:80":         false,
+	} {
 		if got := g.allows(netip.MustParseAddrPort(a)); got != want {
 			t.Errorf("%s: %v", a, got)
 		}
@@ -146,7 +165,8 @@ func TestANameThatChangesItsMeaningGainsNothing(t *testing.T) {
 	c := New(Config{Lookup: names(map[string][]string{"rebind.example": {"127.0.0.1"}})})
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(inside.URL, "http://"))
 	r := c.Send(t.Context(), &notify.Message{ID: "1", Address: "http://rebind.example:" + port, Sent: time.Now()})
-	if r.Fault != delivery.Blocked || hits.Load() != 0 || !strings.Contains(r.Error, "BELFRY_ALLOW_NETWORKS") || strings.Contains(r.Error, "127.0.0.1") {
+	if r.Fault != delivery.Blocked || hits.Load() != 0 || !strings.Contains(r.Error, "BELFRY_ALLOW_NETWORKS") ||
+		strings.Contains(r.Error, "127.0.0.1") {
 		t.Errorf("%+v after %d requests", r, hits.Load())
 	}
 }
@@ -185,8 +205,14 @@ func TestFaultsAreToldApart(t *testing.T) {
 		url  string
 		want delivery.Fault
 	}{
-		{secure.URL, delivery.BadTLS}, {"https://" + closed.Addr().String(), delivery.Temporary}, {"https://" + silent.Addr().String(), delivery.Timeout},
-		{"http://nowhere.example", delivery.NoName}, {"http://2130706433/", delivery.Blocked}, {"http://[::1]/", delivery.Blocked},
+		{secure.URL, delivery.BadTLS}, {
+			"https://" + closed.Addr().String(),
+			delivery.Temporary,
+		}, {"https://" + silent.Addr().String(), delivery.Timeout},
+		{
+			"http://nowhere.example",
+			delivery.NoName,
+		}, {"http://2130706433/", delivery.Blocked}, {"http://[::1]/", delivery.Blocked},
 	} {
 		// Only the receiver that never answers is meant to run out of time.
 		patience := time.Minute
@@ -210,7 +236,8 @@ func TestEveryFaultHasItsOwnReason(t *testing.T) {
 	send := func(url string) delivery.Result {
 		return c.Send(t.Context(), &notify.Message{ID: "1", Address: url, Sent: time.Now()})
 	}
-	if r := send("https" + strings.TrimPrefix(plain.URL, "http")); r.Fault != delivery.BadTLS || !strings.Contains(r.Error, "plain HTTP") {
+	if r := send("https" + strings.TrimPrefix(plain.URL, "http")); r.Fault != delivery.BadTLS ||
+		!strings.Contains(r.Error, "plain HTTP") {
 		t.Errorf("https:// to plain HTTP: %d %q", r.Fault, r.Error)
 	}
 	for answer, want := range map[string]string{
@@ -279,7 +306,20 @@ func TestTheRequestLineHasNoRawBytes(t *testing.T) {
 
 func TestRetryAfterIsSecondsOrADate(t *testing.T) {
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	for s, want := range map[string]time.Duration{"120": 2 * time.Minute, " 5 ": 5 * time.Second, "Sun, 22 Nov 2026 10:01:00 GMT": time.Minute, "Sun, 22 Nov 2020 10:01:00 GMT": 0, "-5": 0, "soon": 0, "": 0, "soon 5": 0, "1.5": 0, "99999999999": farAhead, "99999999999999999999": farAhead, "Fri, 31 Dec 9999 23:59:59 GMT": 1<<63 - 1} {
+	for s, want := range map[string]time.Duration{
+		"120":                           2 * time.Minute,
+		" 5 ":                           5 * time.Second,
+		"Sun, 22 Nov 2026 10:01:00 GMT": time.Minute,
+		"Sun, 22 Nov 2020 10:01:00 GMT": 0,
+		"-5":                            0,
+		"soon":                          0,
+		"":                              0,
+		"soon 5":                        0,
+		"1.5":                           0,
+		"99999999999":                   farAhead,
+		"99999999999999999999":          farAhead,
+		"Fri, 31 Dec 9999 23:59:59 GMT": 1<<63 - 1,
+	} {
 		if got := retryAfter(s, now); got != want {
 			t.Errorf("%q: %v, want %v", s, got, want)
 		}

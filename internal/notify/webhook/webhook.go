@@ -251,7 +251,10 @@ func shown(h http.Header, masked map[string]string) []delivery.Header {
 				v = v[:longest] + "…"
 			}
 			if len(list) < most {
-				list = append(list, delivery.Header{Name: strings.ToValidUTF8(name, "?"), Value: strings.ToValidUTF8(strings.ReplaceAll(v, "\x00", ""), "?")})
+				list = append(list, delivery.Header{
+					Name:  strings.ToValidUTF8(name, "?"),
+					Value: strings.ToValidUTF8(strings.ReplaceAll(v, "\x00", ""), "?"),
+				})
 			}
 		}
 	}

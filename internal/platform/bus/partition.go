@@ -202,7 +202,7 @@ func (p *claimedPartition) handle(batch *Batch) bool {
 			c.m.fenced.WithLabelValues(p.at.topic).Inc()
 			c.cfg.Log.Warn("fenced: another owner has the partition",
 				"topic", p.at.topic, "partition", p.at.partition, "epoch", batch.epoch)
-			backoff.Wait(p.ctx) // so that two members that fence each other do not spin
+			_ = backoff.Wait(p.ctx) // so that two members that fence each other do not spin
 			c.abandon(p)
 			return false
 		}

@@ -85,7 +85,7 @@ func TestTheCacheEvictsTheLeastRecentlyUsed(t *testing.T) {
 func TestErrorsAndPanicsAreNotKept(t *testing.T) {
 	c := New[string, int](10, time.Hour, time.Now)
 	bad := errors.New("down")
-	if _, err := c.Get(t.Context(), "k", func(context.Context) (int, error) { return 0, bad }); err != bad {
+	if _, err := c.Get(t.Context(), "k", func(context.Context) (int, error) { return 0, bad }); !errors.Is(err, bad) {
 		t.Fatal(err)
 	}
 	func() {

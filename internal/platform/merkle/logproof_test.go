@@ -114,7 +114,7 @@ func TestAChangedByteOfALogProofIsNoticed(t *testing.T) {
 }
 
 func TestLogProofsHaveOneSpelling(t *testing.T) {
-	swap := func(old, new string) string { return strings.Replace(specProof, old, new, 1) }
+	swap := func(from, to string) string { return strings.Replace(specProof, from, to, 1) }
 	for what, bad := range map[string]string{
 		"nothing":            "",
 		"another version":    swap("@v1", "@v2"),

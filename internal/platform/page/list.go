@@ -8,21 +8,23 @@ type List[T any] struct {
 	Next  string // URL of the next part; "" at the end
 }
 
-// ReadList reads the part of a list that the URL's parameter cursor names, of at
-// most limit items. place is the place of an item in the list, a small value
-// such as its id; read returns the items after a place (its zero value = from
-// the start). read is asked for one item more than the part has.
-func ReadList[T, P any](v *Visit, limit int, place func(T) P, read func(after P, limit int) ([]T, error)) (List[T], error) {
+// ReadList reads the part of a list that the parameter cursor of the URL names,
+// of at most limit items. keyOf is the position of an item in the list, a small
+// struct such as web.Keyset; read returns the items after a position (its zero
+// value is the beginning), at most limit of them.
+func ReadList[T, P any](
+	v *Visit, limit int, keyOf func(T) P, read func(after P, limit int) ([]T, error),
+) (List[T], error) {
 	after, err := Cursor[P](v)
 	if err != nil {
 		return List[T]{}, err
 	}
-	items, err := read(after, limit+1)
+	items, err := read(after, limit+1) // one more shows whether the list goes on
 	if err != nil || len(items) <= limit {
 		return List[T]{Items: items}, err
 	}
 	items = items[:limit]
-	return List[T]{Items: items, Next: v.Next(place(items[limit-1]))}, nil
+	return List[T]{Items: items, Next: v.Next(keyOf(items[limit-1]))}, nil
 }
 
 // Map converts the items of a list.
@@ -34,22 +36,22 @@ func Map[T, R any](list List[T], convert func(T) R) List[R] {
 	return out
 }
 
-// Cursor is the place in the page's list that the URL names; the zero value when
-// it names none. Error: CodeBadCursor.
+// Cursor is the position in the page's list that the URL names, a small struct
+// such as web.Keyset; the zero value is the beginning. Error: CodeBadCursor.
 func Cursor[P any](v *Visit) (P, error) {
-	var place P
+	var position P
 	cursor := v.Query("cursor")
 	if cursor == "" {
-		return place, nil
+		return position, nil
 	}
-	err := v.set.kit.cfg.API.Cursors().Decode(v.list(), cursor, &place)
-	return place, err
+	err := v.set.kit.cfg.API.Cursors().Decode(v.list(), cursor, &position)
+	return position, err
 }
 
-// Next is the URL of the page from a place in its list on. Other parameters of
-// the URL stay.
-func (v *Visit) Next(place any) string {
-	return ui.With(v.Request.URL, "cursor", v.set.kit.cfg.API.Cursors().Encode(v.list(), place))
+// Next is the URL of the page with the part of its list after a position (see
+// [Cursor]). Other parameters of the URL stay.
+func (v *Visit) Next(position any) string {
+	return ui.With(v.Request.URL, "cursor", v.set.kit.cfg.API.Cursors().Encode(v.list(), position))
 }
 
 // list names the cursors of the page's list: those of another page are refused.

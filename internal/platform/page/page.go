@@ -47,8 +47,8 @@
 //	func (p *pages) showNotes(v *page.Visit) error { return p.renderNotes(v, &noteForm{}, ui.Faults{}) }
 //
 //	func (p *pages) renderNotes(v *page.Visit, f *noteForm, faults ui.Faults) error {
-//		list, err := page.ReadList(v, 100, func(n Note) string { return n.ID }, func(after string, limit int) ([]Note, error) {
-//			return p.Notes(v.Context(), v.Account, after, limit)
+//		list, err := page.ReadList(v, 100, noteKey, func(after web.Keyset, limit int) ([]Note, error) {
+//			return p.Notes(v.Context(), v.Account, after.ID, limit)
 //		})
 //		if err != nil {
 //			return err

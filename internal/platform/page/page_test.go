@@ -58,8 +58,8 @@ type notePage struct{ Secret string }
 func (n *notes) show(v *page.Visit) error { return n.render(v, &noteForm{}, ui.Faults{}) }
 
 func (n *notes) render(v *page.Visit, f *noteForm, faults ui.Faults) error {
-	list, err := page.ReadList(v, 3, func(i int) int { return i }, func(after, limit int) (list []int, err error) {
-		for i := after + 1; i <= n.count && len(list) < limit; i++ {
+	list, err := page.ReadList(v, 3, func(i int) web.Keyset { return web.Keyset{At: int64(i)} }, func(after web.Keyset, limit int) (list []int, err error) {
+		for i := int(after.At) + 1; i <= n.count && len(list) < limit; i++ {
 			list = append(list, i)
 		}
 		return list, nil

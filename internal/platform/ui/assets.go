@@ -190,7 +190,7 @@ func (u *UI) Assets() http.Handler {
 		}
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 		if r.Method == http.MethodGet {
-			// A client that went away is nobody's error.
+			// A client that disconnected is not an error.
 			_, _ = w.Write(body)
 		}
 	})

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Chart is what the chart component draws: lines over time, with marks for
+// Chart is the data of the component "chart": lines over time, with marks for
 // changes and levels for limits. X are Unix seconds, ascending; every series
 // has as many values, nil where there is none.
 type Chart struct {
@@ -22,7 +22,7 @@ type Chart struct {
 	Levels  []ChartLevel  `json:"levels,omitempty"`
 	Min     *float64      `json:"min,omitempty"` // of the y axis; nil fits
 	Max     *float64      `json:"max,omitempty"`
-	Empty   string        `json:"empty,omitempty"` // said instead when there is no value
+	Empty   string        `json:"empty,omitempty"` // shown instead when there is no value
 	Small   bool          `json:"small,omitempty"` // 120 px high, not 260
 }
 

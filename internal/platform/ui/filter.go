@@ -107,7 +107,7 @@ var presets = []struct {
 }
 
 // ParseRange reads since and before of u; byDefault is a preset ("30d") or "".
-// What cannot be read is as if it were not there: a page shows the default.
+// A value that cannot be read is ignored: the page shows the default.
 func ParseRange(u *url.URL, now time.Time, byDefault string) Range {
 	q := u.Query()
 	r := Range{Reset: With(u, "since", "", "before", ""), Hidden: KeepQuery(u, "since", "before")}
@@ -129,7 +129,7 @@ func ParseRange(u *url.URL, now time.Time, byDefault string) Range {
 	return r
 }
 
-// parseTime takes RFC 3339 and what is typed into the range's fields, as UTC.
+// parseTime reads RFC 3339 and the formats of the range's fields, as UTC.
 func parseTime(s string) time.Time {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
 		if t, err := time.Parse(layout, s); err == nil {

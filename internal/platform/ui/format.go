@@ -23,8 +23,10 @@ func Num(n any) (string, error) {
 	default:
 		return "", fmt.Errorf("num: expected a number, got %T", n)
 	}
-	sign := ""
-	if s, sign = strings.TrimPrefix(s, "-"), s[:len(s)-len(strings.TrimPrefix(s, "-"))]; len(s) <= 3 {
+	digits := strings.TrimPrefix(s, "-")
+	sign := s[:len(s)-len(digits)]
+	s = digits
+	if len(s) <= 3 {
 		return sign + s, nil
 	}
 	var b strings.Builder

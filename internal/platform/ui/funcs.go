@@ -11,7 +11,7 @@ import (
 	"unicode"
 )
 
-// funcs are what a template may call.
+// funcs are the functions of templates.
 //
 //	dict "Key" value ...        a component's parameters
 //	list a b ...                a slice
@@ -139,7 +139,7 @@ type Part struct {
 	Strong, Code           bool
 }
 
-// Sentence is what a row of the record says: "Ana lowered the minimum TLS
+// Sentence is the text of a row of the audit log: "Ana lowered the minimum TLS
 // version of shop.example from 1.2 to 1.0".
 type Sentence []Part
 

@@ -225,7 +225,7 @@ func undefined(set *template.Template) error {
 }
 
 // check compares the literal keys of a dict with the component's parameters.
-// What is not a literal dict (a component's own data passed on) is let pass.
+// Calls whose argument is not a literal dict (data passed on) are not checked.
 func (c component) check(pipe *parse.PipeNode) (faults []string) {
 	args := dictArgs(pipe)
 	if args == nil {

@@ -36,7 +36,7 @@ func (u *UI) Parse(fsys fs.FS, patterns ...string) (*Page, error) {
 	return &Page{ui: u, set: set}, nil
 }
 
-// layout is what templates/layout.html sees.
+// layout is the data of templates/layout.html.
 type layout struct {
 	Shell
 	Body template.HTML
@@ -78,7 +78,7 @@ func (p *Page) Render(w http.ResponseWriter, r *http.Request, shell Shell, name 
 	}
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		// A client that went away is nobody's error.
+		// A client that disconnected is not an error.
 		_, _ = w.Write(body.Bytes())
 	}
 	return nil

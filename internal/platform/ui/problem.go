@@ -7,8 +7,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// Problem answers with the page of an error: what is described to callers and
-// no more. An htmx request gets a toast instead, and keeps its page.
+// Problem answers with the page of an error. It shows only what callers may see. An htmx request gets a toast instead, and keeps its page.
 func (u *UI) Problem(w http.ResponseWriter, r *http.Request, shell Shell, err error, requestID string) error {
 	first := errs.All(err)[0]
 	title := "Something went wrong"

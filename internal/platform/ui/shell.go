@@ -1,15 +1,14 @@
 package ui
 
-// Face is whose pages these are. The two faces have two navigations and do
-// not look alike, so that nobody takes the operators' console for a customer's
-// account.
+// Face is the audience of a page. Customers' pages and the operators' console have
+// different navigations and looks, so that they are not confused.
 type Face uint8
 
 // The faces.
 const (
 	Customer Face = iota // a member of an account
 	Operator             // the team that runs Belfry
-	Plain                // nobody yet: sign-in, a link that ended, an error; centred, no navigation
+	Plain                // no session: sign-in, an expired link, an error; centred, no navigation
 )
 
 // String is the face's word in the page.
@@ -17,8 +16,8 @@ func (f Face) String() string {
 	return [...]string{"customer", "operator", "plain"}[f]
 }
 
-// Tone is what a colour means, everywhere: never the colour alone, always with
-// a word or an icon.
+// Tone is the meaning of a colour. A colour never stands alone: a word or an icon
+// is always beside it.
 type Tone string
 
 // The tones.
@@ -31,7 +30,7 @@ const (
 	Accent  Tone = "accent" // chosen, current
 )
 
-// Shell is what surrounds a page's content.
+// Shell is the frame of a page.
 type Shell struct {
 	Title   string // in the tab, before "Belfry"
 	Face    Face
@@ -42,7 +41,7 @@ type Shell struct {
 	Docs    string   // path of the documentation; "" = no link
 	Firing  int      // alerts that fire in the account, in front of the tab's title
 	Other   Link     // the way to the other face, if this user has one
-	Flash   *Flash   // said once, after a redirect
+	Flash   *Flash   // shown once, after a redirect
 	Modules []string // assets to load as modules after Belfry's own
 	Status  int      // HTTP status; 0 is 200
 	Framed  bool     // shown inside a customer portal: no sidebar
@@ -65,7 +64,7 @@ type User struct {
 type NavItem struct {
 	Section, Label, Href, Icon, Key string
 	Count                           int    // shown when > 0
-	Tone                            Tone   // of the count: Bad for what is firing
+	Tone                            Tone   // of the count: Bad for firing alerts
 	Live                            string // path of a fragment that keeps the count up to date
 	Current                         bool
 }

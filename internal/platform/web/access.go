@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -38,7 +39,7 @@ func (a *API) Identify(r *http.Request) (*Principal, error) {
 		return nil, err
 	case kind == errs.Unauthenticated || kind == errs.Forbidden:
 		a.deps.Metrics.Refused("authentication")
-		if err == errNoCredential {
+		if errors.Is(err, errNoCredential) {
 			return nil, err
 		}
 		if wait := a.failures.take(network(ClientAddr(ctx))); wait > 0 {

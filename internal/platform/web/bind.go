@@ -302,7 +302,7 @@ func faultOf(d *huma.ErrorDetail) *errs.Error {
 	if i := strings.IndexAny(d.Location, ".["); i >= 0 {
 		in, rest = d.Location[:i], d.Location[i:]
 	}
-	pointer, name := "", ""
+	var pointer, name string
 	if in == "body" {
 		pointer = locate(rest)
 		name = dotted(pointer)

@@ -118,7 +118,7 @@ func (b *body) Read(p []byte) (int, error) {
 func (b *body) describe(err error, compressed bool) error {
 	var big *http.MaxBytesError
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		if compressed && b.gz == nil {
 			return errs.New(errs.CodeBadEncoding, "the body is not gzip: it is empty")
 		}
@@ -156,7 +156,7 @@ func (b *body) bytes() ([]byte, error) {
 		}
 		n, err := b.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			b.buf = data
 			return data, nil
 		}
@@ -229,7 +229,7 @@ type timed struct {
 
 func (t *timed) Read(p []byte) (int, error) {
 	n, err := t.ReadCloser.Read(p)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		t.reset()
 	}
 	return n, err

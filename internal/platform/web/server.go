@@ -78,7 +78,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(fmt.Errorf("requests still running after %v were cut: %w", drainTime, err), s.http.Close())
 	}
-	<-served
+	_ = <-served
 	return err
 }
 

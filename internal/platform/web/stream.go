@@ -78,7 +78,7 @@ func (r *renewing) Write(p []byte) (int, error) {
 }
 
 func (s Stream) reply() *reply {
-	return &reply{send: func(ctx context.Context, x *exchange) error { return s.run(ctx, x) }}
+	return &reply{send: s.run}
 }
 
 func (s Stream) shape() shape { return shape{content: "application/x-ndjson"} }

@@ -71,7 +71,8 @@ func openState(file string, older, logs []string) (*state, error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return nil, err
 	}
-	return s, s.locked(func() error { return s.takeOver(older, logs) })
+	err := s.locked(func() error { return s.takeOver(older, logs) })
+	return s, err
 }
 
 // readState reads a state file of this version or of the first.

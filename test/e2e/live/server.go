@@ -102,14 +102,14 @@ func (s *Server) await(settings []string) error {
 // Stop ends the server with SIGTERM; the error says that it did not end well. It is called
 // once.
 func (s *Server) Stop() error {
-	s.cmd.Process.Signal(syscall.SIGTERM) // fails only when it has ended, which Wait tells
+	_ = s.cmd.Process.Signal(syscall.SIGTERM) // fails only when it has ended, which Wait tells
 	limit := time.NewTimer(stopLimit)
 	defer limit.Stop()
 	var err error
 	select {
 	case err = <-s.ended:
 	case <-limit.C:
-		s.cmd.Process.Kill()
+		_ = s.cmd.Process.Kill()
 		err = fmt.Errorf("it still ran %s after SIGTERM: %w", stopLimit, <-s.ended)
 	}
 	<-s.output.done
@@ -159,7 +159,7 @@ func follow(r io.ReadCloser) *output {
 			}
 			o.keep(lines.Text())
 		}
-		io.Copy(io.Discard, r) // after a line beyond the buffer the server must not block
+		_, _ = io.Copy(io.Discard, r) // after a line beyond the buffer the server must not block
 	}()
 	return o
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// bounds are the limits of a token that whatever it makes must keep.
+// bounds are the limits of a token. They apply to credentials that it creates too.
 type bounds struct {
 	until    int64          // microseconds; 0 = none
 	networks []netip.Prefix // empty = anywhere

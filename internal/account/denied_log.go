@@ -12,10 +12,10 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// denials gathers what was refused to somebody known, so that the record gets
-// one event a minute for each principal and route, with a count, however often
-// they try. Failed sign-ins go the same way: writing each one at once would
-// also tell by its time which addresses are known.
+// denials counts refused requests of known principals, so that the audit log gets
+// one event a minute for each principal and route, however many requests there
+// are. Failed sign-ins are counted here too: an event for each would reveal, by
+// the time that writing it takes, which addresses are known.
 type denials struct {
 	mu    sync.Mutex // guards seen
 	seen  map[denialKey]*denial
@@ -42,7 +42,7 @@ func newDenials() *denials {
 	return &denials{seen: map[denialKey]*denial{}, limit: maxDenials}
 }
 
-// add counts one; false when there is no room.
+// add counts refused requests; false when the log is full.
 func (l *denials) add(key denialKey, who web.Principal, count int, at time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -66,9 +66,9 @@ func (l *denials) take() map[denialKey]*denial {
 	return taken
 }
 
-// Denied takes note of a request that was refused to a known principal for lack
-// of permission ([web.Denied]). It stands in the principal's own account: a
-// stranger writes nothing into the record of an account that they do not reach.
+// Denied records a request of a known principal that was refused for lack of
+// permission ([web.Denied]). The event goes to the principal's own account, so
+// that requests never write to the audit log of a foreign account.
 func (d *Directory) Denied(_ context.Context, p *web.Principal, route, accountID string) {
 	own := homeOf(p, accountID)
 	if own == "" {
@@ -105,7 +105,7 @@ func (d *Directory) deny(p *web.Principal, accountID, action, route string) {
 	}
 }
 
-// flushDenials records what was gathered; what could not be written is kept.
+// flushDenials records the refused requests. After a failure they stay in memory.
 func (d *Directory) flushDenials(ctx context.Context) error {
 	taken := d.denials.take()
 	for batch := range slices.Chunk(slices.Collect(maps.Keys(taken)), denialBatch) {
@@ -132,7 +132,7 @@ func (d *Directory) flushDenials(ctx context.Context) error {
 	return nil
 }
 
-// event is the record of what was refused.
+// event is the audit event of refused requests.
 func (one *denial) event(key denialKey) event.Audit {
 	e := event.NewAudit(key.account, key.action, "route", key.route, "")
 	if key.action == signInAction {

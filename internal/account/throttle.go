@@ -10,12 +10,12 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// attempts limits how often passwords and links are tried: per client address,
-// per person from one client address, and per person from everywhere. The last
-// one is looser, and does not count where the person has signed in from the
-// client's network before: a stranger does not lock a person out of their own
-// desk. It limits the invitations of an account too.
-type attempts struct {
+// throttle limits the attempts to sign in: per client address, per person from
+// one client address, and per person from all addresses. The last limit is higher
+// and does not apply in networks from which the person has signed in before, so
+// that an attacker cannot lock a person out. It also limits an account's
+// invitations.
+type throttle struct {
 	now func() time.Time
 
 	mu      sync.Mutex // guards buckets
@@ -28,7 +28,7 @@ type bucket struct {
 	at   time.Time
 }
 
-// allowance is a bucket's size and the time in which one attempt comes back.
+// allowance is the size of a bucket and the time in which it regains one attempt.
 type allowance struct {
 	size  float64
 	every time.Duration
@@ -52,8 +52,7 @@ func clientOf(addr netip.Addr) string {
 	return addr.Unmap().String()
 }
 
-// networkOf is the network that counts as the place of a client: a /24, of IPv6
-// a /64.
+// networkOf is the network of a client: a /24, of IPv6 a /64.
 func networkOf(addr netip.Addr) string {
 	if addr = addr.Unmap(); addr.Is4() {
 		if p, err := addr.Prefix(24); err == nil {
@@ -63,10 +62,10 @@ func networkOf(addr netip.Addr) string {
 	return clientOf(addr)
 }
 
-// take counts one attempt; CodeRateLimited when there were too many. person is
-// the address that was typed, empty for a link; known: the person has signed in
-// from the client's network before.
-func (a *attempts) take(person string, addr netip.Addr, known bool) error {
+// attempt counts one attempt; CodeRateLimited when there were too many. person is
+// the address in the form, empty for a link; known reports that the person has
+// signed in from the client's network before.
+func (a *throttle) attempt(person string, addr netip.Addr, known bool) error {
 	from := clientOf(addr)
 	list := []spent{{"a " + from, perAddress}}
 	if person != "" {
@@ -79,7 +78,7 @@ func (a *attempts) take(person string, addr netip.Addr, known bool) error {
 }
 
 // invite counts one invitation of an account.
-func (a *attempts) invite(accountID string) error {
+func (a *throttle) invite(accountID string) error {
 	return a.spend([]spent{{"i " + accountID, perAccount}}, "the account has invited too many members in a short time")
 }
 
@@ -91,14 +90,13 @@ type spent struct {
 
 const maxAttempts = 100_000
 
-// Networks from which a person signed in are remembered for so long, and so
-// many of one person.
+// How long, and how many, networks from which a person signed in are stored.
 const (
 	networkTime = 180 * 24 * time.Hour
 	maxNetworks = 20
 )
 
-// noteNetwork remembers the network of a sign-in.
+// noteNetwork stores the network of a sign-in.
 func noteNetwork(ctx context.Context, tx *db.Tx, personID, network string, at int64) error {
 	_, err := tx.Exec(ctx, `INSERT INTO known_network (person_id, network, at) VALUES ($1, $2, $3) ON CONFLICT (person_id, network) DO UPDATE SET at = excluded.at`, personID, network, at)
 	if err != nil {
@@ -110,8 +108,8 @@ func noteNetwork(ctx context.Context, tx *db.Tx, personID, network string, at in
 }
 
 // knowsNetwork reports whether every person with a password at an address has
-// signed in from a network before. One alone does not count: an account could
-// make a person with somebody's address and bring its own networks.
+// signed in from a network before. One of several is not enough: an account could
+// add a person with the address of a victim and sign in from its own networks.
 func knowsNetwork(ctx context.Context, tx *db.Tx, email, network string) (bool, error) {
 	var persons, knowing int
 	err := tx.QueryRow(ctx, `SELECT count(*), count(k.network) FROM person p LEFT JOIN known_network k ON k.person_id = p.id AND k.network = $2
@@ -119,12 +117,12 @@ func knowsNetwork(ctx context.Context, tx *db.Tx, email, network string) (bool, 
 	return persons > 0 && persons == knowing, err
 }
 
-func newAttempts(now func() time.Time) *attempts {
-	return &attempts{now: now, buckets: map[string]bucket{}}
+func newThrottle(now func() time.Time) *throttle {
+	return &throttle{now: now, buckets: map[string]bucket{}}
 }
 
 // spend takes one from each bucket, or from none.
-func (a *attempts) spend(list []spent, refusal string) error {
+func (a *throttle) spend(list []spent, refusal string) error {
 	now := a.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -135,7 +133,7 @@ func (a *attempts) spend(list []spent, refusal string) error {
 			return errs.New(errs.CodeRateLimited, "%s", refusal).After(max(time.Second, wait))
 		}
 	}
-	a.forget(now)
+	a.evict(now)
 	for _, l := range list {
 		b := a.fill(l.key, l.allowance, now)
 		b.left--
@@ -144,7 +142,7 @@ func (a *attempts) spend(list []spent, refusal string) error {
 	return nil
 }
 
-func (a *attempts) fill(key string, l allowance, now time.Time) bucket {
+func (a *throttle) fill(key string, l allowance, now time.Time) bucket {
 	b, ok := a.buckets[key]
 	if !ok {
 		return bucket{l.size, now}
@@ -154,9 +152,9 @@ func (a *attempts) fill(key string, l allowance, now time.Time) bucket {
 	return b
 }
 
-// forget makes room: what was not touched for an hour is full again; when that
-// is not enough, an arbitrary tenth goes.
-func (a *attempts) forget(now time.Time) {
+// evict bounds the number of buckets. Those unused for an hour are full again and
+// go first; if that is not enough, an arbitrary tenth goes.
+func (a *throttle) evict(now time.Time) {
 	if len(a.buckets) < maxAttempts {
 		return
 	}
