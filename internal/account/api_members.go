@@ -15,7 +15,7 @@ type MemberAdd struct {
 	Email string `json:"email" minLength:"3" maxLength:"254"`
 	Name  string `json:"name,omitempty" maxLength:"200"`
 	Role  Role   `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
-	Since string `json:"since,omitempty" format:"date-time" doc:"When the person joined, where that was before this installation knew the account; operators only, not in the future"`
+	Since string `json:"since,omitempty" format:"date-time" doc:"When the person joined; operators only, not in the future"`
 }
 
 type memberRef struct {
@@ -81,12 +81,12 @@ func (d *Directory) registerMembers(api *web.API) {
 		Permission: MembersWrite,
 		Idempotent: true,
 	}, func(ctx context.Context, in *memberIn) (NewMember, error) {
-		by, b := web.CurrentPrincipal(ctx), in.Body
-		since, err := d.joinedOn(by, b.Since)
+		by := web.CurrentPrincipal(ctx)
+		since, err := d.joinedOn(by, in.Body.Since)
 		if err != nil {
 			return NewMember{}, err
 		}
-		return d.addMember(ctx, by, web.Account(ctx).ID, b.Email, b.Name, b.Role, since)
+		return d.addMember(ctx, by, web.Account(ctx).ID, in.Body.Email, in.Body.Name, in.Body.Role, since)
 	})
 	web.Get(api, web.Op{
 		Path:       base + "/{member_id}",

@@ -1,6 +1,5 @@
-// Package app wires the parts together. Setup reads from top to bottom in the
-// order data flows: what is kept, the bus, the features, the doors. Nothing else
-// in Belfry knows more than one feature.
+// Package app wires the parts together. Setup reads from top to bottom in the order in which data flows: databases, bus,
+// features, HTTP. No other package knows more than one feature.
 package app
 
 import (
@@ -34,7 +33,7 @@ import (
 	"github.com/belfryhq/belfry/internal/traffic"
 )
 
-// App is a wired Belfry. Setup makes it, Run runs it, Close lets go of it.
+// App is a wired Belfry. Setup makes it, Run runs it, Close closes it.
 type App struct {
 	Config Config
 	Log    *slog.Logger
@@ -64,14 +63,13 @@ type App struct {
 	closers  []closer  // closed in reverse order
 }
 
-// closer is one named thing to let go of.
+// closer is a part to be closed, with its name for the error.
 type closer struct {
 	name  string
 	close func() error
 }
 
-// Setup opens and wires everything, and listens; it serves nothing yet. On an
-// error what was opened is closed again.
+// Setup opens and wires all parts, and listens; it serves nothing yet. After an error, the opened parts are closed.
 func Setup(ctx context.Context, cfg Config, version string, logTo io.Writer) (*App, error) {
 	a := &App{Config: cfg}
 	steps := []struct {
@@ -99,7 +97,7 @@ func Setup(ctx context.Context, cfg Config, version string, logTo io.Writer) (*A
 
 func (a *App) closing(name string, f func() error) { a.closers = append(a.closers, closer{name, f}) }
 
-// Close lets go of everything, the last opened first.
+// Close closes all parts, the last opened first.
 func (a *App) Close() error {
 	var failed []error
 	for i := len(a.closers) - 1; i >= 0; i-- {
@@ -112,7 +110,8 @@ func (a *App) Close() error {
 }
 
 func (a *App) openTelemetry(ctx context.Context, version string, logTo io.Writer) (err error) {
-	if a.Log, err = telemetry.NewLogger(logTo, telemetry.LogConfig{Level: a.Config.LogLevel, Format: a.Config.LogFormat}); err != nil {
+	a.Log, err = telemetry.NewLogger(logTo, telemetry.LogConfig{Level: a.Config.LogLevel, Format: a.Config.LogFormat})
+	if err != nil {
 		return err
 	}
 	a.Registry = telemetry.NewRegistry(version)
@@ -128,9 +127,8 @@ func (a *App) openTelemetry(ctx context.Context, version string, logTo io.Writer
 	return err
 }
 
-// chooseAddress settles a port of 0 before anything makes a link of it. Another
-// program may take the port before it is listened on: then the start fails, and
-// says so.
+// chooseAddress replaces a port of 0 before links are made of it. Another program may take the port before Setup listens
+// on it; then the start fails.
 func (a *App) chooseAddress() error {
 	host, port, err := net.SplitHostPort(a.Config.Listen)
 	if err != nil || port != "0" {
@@ -156,7 +154,7 @@ func (a *App) openDataDir(context.Context) error {
 		return err
 	}
 	if a.Config.DatabaseURL != "" && len(a.Config.KafkaBrokers) > 0 {
-		return nil // nothing of this process lies there
+		return nil // the directory stays empty
 	}
 	unlock, err := lockDir(a.Config.DataDir)
 	if err == nil {
@@ -165,7 +163,7 @@ func (a *App) openDataDir(context.Context) error {
 	return err
 }
 
-// keyDir lies outside of what is backed up with the databases.
+// keyDir is the folder of the keys, which are not backed up with the databases.
 func (a *App) keyDir() string { return filepath.Join(a.Config.DataDir, "keys") }
 
 func (a *App) openWeb(version string) (err error) {
@@ -178,13 +176,23 @@ func (a *App) openWeb(version string) (err error) {
 	}
 	a.jobs = jobs.New(a.db(webManifest.Name), jobs.Config{}, a.Log)
 	a.API, err = web.New(web.Config{
-		Version: version, ExternalURL: a.Config.ExternalURL, Key: key, TrustedProxies: prefixes(a.Config.TrustedProxies),
-		OperatorNetworks: prefixes(a.Config.OperatorNetworks), Recheck: a.Config.StreamRecheck,
+		Version:          version,
+		ExternalURL:      a.Config.ExternalURL,
+		Key:              key,
+		TrustedProxies:   prefixes(a.Config.TrustedProxies),
+		OperatorNetworks: prefixes(a.Config.OperatorNetworks),
+		Recheck:          a.Config.StreamRecheck,
 	}, web.Deps{
-		Log: a.Log, Metrics: telemetry.NewHTTPMetrics(a.Registry), Tracing: a.tracing, Health: a.Health, Idempotency: a.idem,
-		// The directory is made after the API that it registers with.
+		Log:         a.Log,
+		Metrics:     telemetry.NewHTTPMetrics(a.Registry),
+		Tracing:     a.tracing,
+		Health:      a.Health,
+		Idempotency: a.idem,
+		// These are closures because the features are constructed after the API with which they register.
 		Authenticate: func(ctx context.Context, r *http.Request) (*web.Principal, error) { return a.authenticate(ctx, r) },
-		Resolve:      func(ctx context.Context, ref string) (string, error) { return a.Account.ResolveAccount(ctx, ref) },
+		Resolve: func(ctx context.Context, ref string) (string, error) {
+			return a.Account.ResolveAccount(ctx, ref)
+		},
 		Denied: func(ctx context.Context, p *web.Principal, route, accountID string) {
 			a.Account.Denied(ctx, p, route, accountID)
 		},
@@ -197,11 +205,10 @@ func (a *App) openWeb(version string) (err error) {
 	return nil
 }
 
-// dbKey derives the key that seals cursors and kept answers from the master
-// key, so that all processes have the same.
+// dbKey derives the key that seals cursors and stored answers from the master key, so that all processes share it.
 func (a *App) dbKey() ([]byte, error) { return a.box.Derive("belfry web key v1") }
 
-// authenticate asks the feature that the credential's prefix belongs to.
+// authenticate calls the feature to which the credential's prefix belongs.
 func (a *App) authenticate(ctx context.Context, r *http.Request) (*web.Principal, error) {
 	if token, ok := web.Bearer(r); ok && strings.HasPrefix(token, producer.TokenPrefix) {
 		return a.Producer.Authenticate(ctx, r)
@@ -244,7 +251,7 @@ func (a *App) KafkaAddr() string {
 	return a.broker.Addr()
 }
 
-// Run serves until ctx ends, then drains: the doors first, the databases last.
+// Run serves until ctx ends, then drains: HTTP first, the databases last.
 func (a *App) Run(ctx context.Context, ready func()) error {
 	stages := []run.Stage{a.server.Stage()}
 	stages = append(stages, a.stages(

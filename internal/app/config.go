@@ -221,7 +221,8 @@ func unknownEnvironment(t reflect.Type) []string {
 	var faults []string
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
-		if strings.HasPrefix(name, "BELFRY_") && !strings.HasPrefix(name, "BELFRY_TEST_") && !clientSettings[name] && !known[name] {
+		ours := strings.HasPrefix(name, "BELFRY_") && !strings.HasPrefix(name, "BELFRY_TEST_")
+		if ours && !clientSettings[name] && !known[name] {
 			faults = append(faults, name+" is not a setting")
 		}
 	}
@@ -229,7 +230,12 @@ func unknownEnvironment(t reflect.Type) []string {
 }
 
 // clientSettings are read by commands that talk to a server.
-var clientSettings = map[string]bool{"BELFRY_URL": true, "BELFRY_TOKEN": true, "BELFRY_ACCOUNT": true, "BELFRY_PRODUCER": true}
+var clientSettings = map[string]bool{
+	"BELFRY_URL":      true,
+	"BELFRY_TOKEN":    true,
+	"BELFRY_ACCOUNT":  true,
+	"BELFRY_PRODUCER": true,
+}
 
 func (c *Config) check() (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
@@ -253,7 +259,8 @@ func (c *Config) check() (faults []string) {
 			fault("BELFRY_DATABASE_URL must begin with postgres://")
 		}
 		if c.MasterKey == "" && c.MasterKeyFile == "" {
-			fault("BELFRY_MASTER_KEY or BELFRY_MASTER_KEY_FILE is required with BELFRY_DATABASE_URL: all processes must share one; make it with: openssl rand -base64 32")
+			fault("BELFRY_MASTER_KEY or BELFRY_MASTER_KEY_FILE is required with BELFRY_DATABASE_URL: " +
+				"all processes must share one; make it with: openssl rand -base64 32")
 		}
 	}
 	if c.MasterKey != "" && c.MasterKeyFile != "" {
@@ -267,8 +274,12 @@ func (c *Config) check() (faults []string) {
 			fault("BELFRY_EXTERNAL_URL: %q must be http://host or https://host", c.ExternalURL)
 		}
 	}
-	for name, list := range map[string][]string{"BELFRY_ALLOW_NETWORKS": c.AllowNetworks, "BELFRY_TRUSTED_PROXIES": c.TrustedProxies,
-		"BELFRY_EGRESS_NETWORKS": c.EgressNetworks, "BELFRY_OPERATOR_NETWORKS": c.OperatorNetworks} {
+	for name, list := range map[string][]string{
+		"BELFRY_ALLOW_NETWORKS":    c.AllowNetworks,
+		"BELFRY_TRUSTED_PROXIES":   c.TrustedProxies,
+		"BELFRY_EGRESS_NETWORKS":   c.EgressNetworks,
+		"BELFRY_OPERATOR_NETWORKS": c.OperatorNetworks,
+	} {
 		for _, s := range list {
 			if _, err := netip.ParsePrefix(s); err != nil {
 				fault("%s: %q must be a CIDR range, such as 10.0.0.0/8", name, s)

@@ -103,8 +103,7 @@ func (c *Config) kafkaCluster() (bus.Cluster, error) {
 	return cluster, nil
 }
 
-// guestRights are what a client of the embedded broker may do that does not sign
-// in: publish to the on-ramps, and read the rejects.
+// guestRights are the rights of a client that does not authenticate: it publishes to the on-ramps and reads the rejects.
 func guestRights() (rights broker.Rights) {
 	for _, t := range event.Topics {
 		if t.FromProducts() {
@@ -117,8 +116,8 @@ func guestRights() (rights broker.Rights) {
 	return rights
 }
 
-// kafkaDoor completes the settings of the embedded broker by those of its door.
-func (c *Config) kafkaDoor(cfg broker.Config) (broker.Config, error) {
+// kafkaListener adds the settings of the listener for Kafka clients to those of the embedded broker.
+func (c *Config) kafkaListener(cfg broker.Config) (broker.Config, error) {
 	cfg.Guests = guestRights()
 	if c.KafkaListen == kafkaOff {
 		return cfg, nil

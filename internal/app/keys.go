@@ -27,9 +27,8 @@ func (a *App) openKeys(context.Context) (err error) {
 	return err
 }
 
-// ownKey reads the master key that lies in the data directory, or makes it with
-// the first databases. Beside databases that were sealed under another one a new
-// key would only hide that the old one is missing.
+// ownKey reads the master key in the data directory, or creates it together with the first databases. It creates none
+// when there are databases already: a new key would only hide that the old one is missing.
 func (a *App) ownKey() (*seal.Box, error) {
 	file := filepath.Join(a.keyDir(), "master.key")
 	open, err := readableByOthers(file)
@@ -46,7 +45,8 @@ func (a *App) ownKey() (*seal.Box, error) {
 		return nil, err
 	}
 	if len(kept) > 0 {
-		return nil, fmt.Errorf("%s is missing, and the databases in %s are sealed under it: put the copy of the key back, or set BELFRY_MASTER_KEY or BELFRY_MASTER_KEY_FILE if it was given so (no other key opens them)",
+		return nil, fmt.Errorf("%s is missing, and the databases in %s are sealed under it: put the copy of the key back, "+
+			"or set BELFRY_MASTER_KEY or BELFRY_MASTER_KEY_FILE if it was given so (no other key opens them)",
 			file, filepath.Join(a.Config.DataDir, "db"))
 	}
 	return seal.LoadOrCreate(file)

@@ -12,10 +12,10 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// entry is a line of a navigation. It is shown when its page is mounted and
-// the visitor may open it, so a feature's place is here before the feature is.
+// entry is a line of a navigation. It is shown when its page is registered and the visitor may open it, so an entry may
+// be added before its feature.
 type entry struct {
-	section     string // what a page calls itself when it asks for its shell
+	section     string // the name by which pages refer to it
 	group       string
 	label, icon string
 	key         string // "g" and this
@@ -60,10 +60,10 @@ var operatorNav = []entry{
 	{"system", "Installation", "System", "activity", "s", systemPath, account.AccountsRead},
 }
 
-// profile stands in both navigations, for people.
+// profile is part of both navigations, for people.
 var profile = entry{"profile", "You", "Profile", "user-cog", "", account.ProfilePath, ""}
 
-// Shell is what stands around a page: the navigation of the account's members
+// Shell is the frame of a page: the navigation of the account's members
 // or, with accountID "" and a section of the console, that of the operators.
 // Other pages without an account (a profile, an error) keep the navigation that
 // the visitor used last.
@@ -107,12 +107,19 @@ func (p *pages) Shell(r *http.Request, who *web.Principal, accountID, section st
 	return s
 }
 
-// nav is a navigation as the visitor sees it.
+// nav is the part of a navigation that the visitor may open.
 func (p *pages) nav(entries []entry, who *web.Principal, accountID, section string) []ui.NavItem {
 	var list []ui.NavItem
 	for _, e := range entries {
 		if p.opens(e, who, accountID) {
-			list = append(list, ui.NavItem{Section: e.group, Label: e.label, Href: pathIn(e.path, accountID), Icon: e.icon, Key: e.key, Current: e.section == section})
+			list = append(list, ui.NavItem{
+				Section: e.group,
+				Label:   e.label,
+				Href:    pathIn(e.path, accountID),
+				Icon:    e.icon,
+				Key:     e.key,
+				Current: e.section == section,
+			})
 		}
 	}
 	return list
@@ -133,7 +140,7 @@ func pathIn(path, accountID string) string {
 	return strings.Replace(path, "{account_id}", accountID, 1)
 }
 
-// console is the way to the operators' face.
+// console is the link to the operators' console; zero where the visitor may open no page of it.
 func (p *pages) console(who *web.Principal) ui.Link {
 	for _, preferred := range []string{"accounts", "producers", "system", "rejects", "jobs"} {
 		for _, e := range operatorNav {
@@ -164,9 +171,16 @@ func (p *pages) accountOf(ctx context.Context, who *web.Principal, accountID, se
 		if !p.opens(to, who, id) {
 			to = customerNav[0]
 		}
-		a.Others = append(a.Others, ui.Link{Label: firstOf(p.names(ctx, id), id), Href: pathIn(to.path, id), Icon: "building-2", Current: id == accountID})
+		a.Others = append(a.Others, ui.Link{
+			Label:   firstOf(p.names(ctx, id), id),
+			Href:    pathIn(to.path, id),
+			Icon:    "building-2",
+			Current: id == accountID,
+		})
 	}
-	slices.SortStableFunc(a.Others, func(x, y ui.Link) int { return strings.Compare(strings.ToLower(x.Label), strings.ToLower(y.Label)) })
+	slices.SortStableFunc(a.Others, func(x, y ui.Link) int {
+		return strings.Compare(strings.ToLower(x.Label), strings.ToLower(y.Label))
+	})
 	return a
 }
 
@@ -185,8 +199,7 @@ func (p *pages) reached(who *web.Principal) []string {
 	return ids
 }
 
-// firstAccount is where the visitor begins: the first of their accounts by
-// name; "" when there is none.
+// firstAccount is the first of the visitor's accounts by name; "" when there is none.
 func (p *pages) firstAccount(ctx context.Context, who *web.Principal) string {
 	ids := p.reached(who)
 	if len(ids) == 0 {
@@ -256,8 +269,7 @@ func ofConsole(section string) bool {
 	return slices.ContainsFunc(operatorNav, func(e entry) bool { return e.section == section })
 }
 
-// firing is the number of alerts that fire in the account, as far as the
-// visitor may see them.
+// firing is the number of firing alerts in the account; 0 where the visitor may not see them.
 func (p *pages) firing(ctx context.Context, who *web.Principal, accountID string) int {
 	if !who.Can(accountID, account.NotificationsRead) {
 		return 0

@@ -51,8 +51,7 @@ func (a *App) notifyZone(ctx context.Context, accountID, ref string) (notify.Zon
 	return notify.Zone{ID: z.ID, Name: z.Name, Environment: string(z.Environment)}, err
 }
 
-// changesBefore are the changes that preceded an alert, in the words of the
-// record.
+// changesBefore lists the changes that preceded an alert, with their sentences.
 func (a *App) changesBefore(ctx context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
 	found, more, err := a.Audit.Preceding(ctx, audit.Incident{Account: q.Account, Zone: q.Zone,
 		Product: q.Resource.Product, Type: q.Resource.Type, ID: q.Resource.ID, Began: q.Began}, q.Limit)
@@ -63,8 +62,14 @@ func (a *App) changesBefore(ctx context.Context, q notify.ChangesQuery) ([]notif
 	for i, p := range found {
 		e := &p.Record.Event
 		template, _ := a.sentence(e.Resource.Product, e.Resource.Type, e.Action.Type, e.Action.Result)
-		list[i] = notify.Change{EventID: e.ID, At: e.At(), Actor: p.Record.ActorName(), Summary: p.Record.Sentence(template), WhyListed: p.Near.String(),
-			URL: account.RecordPath(q.Account) + "/events/" + url.PathEscape(e.ID)}
+		list[i] = notify.Change{
+			EventID:   e.ID,
+			At:        e.At(),
+			Actor:     p.Record.ActorName(),
+			Summary:   p.Record.Sentence(template),
+			WhyListed: p.Near.String(),
+			URL:       account.RecordPath(q.Account) + "/events/" + url.PathEscape(e.ID),
+		}
 		if p.Set > 1 {
 			list[i].Summary += fmt.Sprintf(", one of %d changes at once", p.Set)
 		}
@@ -75,7 +80,7 @@ func (a *App) changesBefore(ctx context.Context, q notify.ChangesQuery) ([]notif
 	return list, more, nil
 }
 
-// liveSentence is how the objective of an alert is doing at present.
+// liveSentence is the present state of the objective of an alert, as a sentence.
 func (a *App) liveSentence(ctx context.Context, accountID string, about event.AlertResource) (string, error) {
 	if about.Product != event.Product || about.Type != "objective" {
 		return "", nil

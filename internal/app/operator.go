@@ -8,8 +8,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// Console is the principal of somebody at the machine's own console: whoever
-// may read the data directory may do everything with it.
+// Console is the principal of the machine's console: a user who may read the data directory may change everything in it.
 func Console() *web.Principal {
 	return &web.Principal{Kind: web.KindSystem, ID: "console", Name: "the console", Superoperator: true}
 }
@@ -32,7 +31,7 @@ func (a *App) LoginLink(ctx context.Context, email string) (string, error) {
 	return loginLink(ctx, a.Account, a.URL(), email)
 }
 
-// URL is how a browser reaches the server.
+// URL is the public URL of the server.
 func (a *App) URL() string { return a.Config.ExternalURL }
 
 func loginLink(ctx context.Context, d *account.Directory, base, email string) (string, error) {
@@ -48,8 +47,7 @@ func loginLink(ctx context.Context, d *account.Directory, base, email string) (s
 	return base + path, err
 }
 
-// LoginLink makes a sign-in link beside a running server. It fails where there
-// is no installation.
+// LoginLink makes a sign-in link while a server runs. It fails where there is no installation.
 func LoginLink(ctx context.Context, cfg Config, email string) (string, error) {
 	var link string
 	err := withAccounts(ctx, cfg, func(d *account.Directory) (err error) {
@@ -59,8 +57,7 @@ func LoginLink(ctx context.Context, cfg Config, email string) (string, error) {
 	return link, err
 }
 
-// AddOperator makes a person one of the operators, beside a running server, and
-// gives a one-time sign-in link.
+// AddOperator makes a person one of the operators, while a server runs, and returns a one-time sign-in link.
 func AddOperator(ctx context.Context, cfg Config, email, name string) (string, error) {
 	var link string
 	err := withAccounts(ctx, cfg, func(d *account.Directory) (err error) {
@@ -76,7 +73,7 @@ func AddOperator(ctx context.Context, cfg Config, email, name string) (string, e
 	return link, err
 }
 
-// withAccounts opens the accounts of an installation that is there.
+// withAccounts opens the accounts of an existing installation.
 func withAccounts(ctx context.Context, cfg Config, fn func(*account.Directory) error) error {
 	if err := requireData(ctx, cfg); err != nil {
 		return err

@@ -27,7 +27,7 @@ func (a *App) newProducer(_ context.Context, env feature.Env) (feature.Feature, 
 	return a.Producer.Describe(), nil
 }
 
-// rules are what the audit log asks of the catalogue, for one resource type.
+// rules are the catalogue's rules for one resource type, in the shape in which the audit log knows them.
 func (a *App) rules(ctx context.Context, product, resourceType string) (*audit.Rules, error) {
 	p, err := a.Producer.Lookup(ctx, product)
 	if err != nil || p == nil {

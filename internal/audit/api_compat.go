@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -76,7 +77,7 @@ func (f *Feature) registerCompatible(api *web.API) {
 		Path:       "/accounts/{account_id}/audit_logs",
 		ID:         "list-audit-logs-v1",
 		Tag:        "Audit log",
-		Permission: "audit:read",
+		Permission: account.AuditRead,
 		Summary:    "List audit logs (v1)",
 		Description: "Newest first by page number; past the end the list is empty. With export=true and Accept: " +
 			"text/csv the page is CSV.",
@@ -86,7 +87,7 @@ func (f *Feature) registerCompatible(api *web.API) {
 		Path:       "/accounts/{account_id}/logs/audit",
 		ID:         "list-audit-logs-v2",
 		Tag:        "Audit log",
-		Permission: "audit:read",
+		Permission: account.AuditRead,
 		Summary:    "List audit logs (v2)",
 		Description: "Every filter is repeatable and exists with .not. One of actor_id, resource_id, " +
 			"resource_product, action_type and zone is answered fast at any size; other filters search for two seconds " +
@@ -96,14 +97,14 @@ func (f *Feature) registerCompatible(api *web.API) {
 		Path:       "/accounts/{account_id}/logs/audit/{event_id}/history",
 		ID:         "audit-log-history",
 		Tag:        "Audit log",
-		Permission: "audit:read",
+		Permission: account.AuditRead,
 		Summary:    "History of the resource of an event",
 	}, f.history)
 	web.Get(api, web.Op{
 		Path:       "/accounts/{account_id}/logs/audit/product_categories",
 		ID:         "audit-product-categories",
 		Tag:        "Audit log",
-		Permission: "audit:read",
+		Permission: account.AuditRead,
 		Summary:    "List product categories",
 	}, func(ctx context.Context, _ *struct{}) ([]ProductCategory, error) {
 		return f.categories(ctx, web.Account(ctx).ID)

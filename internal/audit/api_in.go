@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
@@ -41,7 +42,7 @@ func (f *Feature) registerIn(api *web.API) {
 		Path:       "/accounts/{account_id}/audit/events",
 		ID:         "publish-audit-events",
 		Tag:        "Audit log",
-		Permission: "audit:write",
+		Permission: account.AuditWrite,
 		Summary:    "Publish events",
 		Description: "One event, a JSON array, or NDJSON (application/x-ndjson); gzip is welcome. At most 10,000 " +
 			"events or 8 MiB. " +

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -26,7 +27,7 @@ func (f *Feature) registerProof(api *web.API) {
 		Path:        "/accounts/{account_id}/audit/log/checkpoint",
 		ID:          "get-audit-checkpoint",
 		Tag:         "Audit proof",
-		Permission:  "audit:read",
+		Permission:  account.AuditRead,
 		Summary:     "Signed checkpoint of the account's log",
 		Description: "A C2SP tlog-checkpoint, at most a second old.",
 		Content:     "text/plain",
@@ -35,7 +36,7 @@ func (f *Feature) registerProof(api *web.API) {
 		Path:        "/accounts/{account_id}/audit/log/tile/{path...}",
 		ID:          "get-audit-tile",
 		Tag:         "Audit proof",
-		Permission:  "audit:read",
+		Permission:  account.AuditRead,
 		Summary:     "Tile of hashes or of entries",
 		Description: "C2SP tlog-tiles: tile/L/N[.p/W] and tile/entries/N[.p/W].",
 		Content:     "application/octet-stream",
@@ -44,7 +45,7 @@ func (f *Feature) registerProof(api *web.API) {
 		Path:        "/accounts/{account_id}/audit/log/proof",
 		ID:          "get-audit-proof",
 		Tag:         "Audit proof",
-		Permission:  "audit:read",
+		Permission:  account.AuditRead,
 		Summary:     "Inclusion proof of one event",
 		Description: "A C2SP tlog-proof with a checkpoint that covers the event.",
 		Content:     "text/plain",
@@ -53,7 +54,7 @@ func (f *Feature) registerProof(api *web.API) {
 		Path:        "/accounts/{account_id}/audit/events/{event_id}/bundle",
 		ID:          "get-audit-bundle",
 		Tag:         "Audit proof",
-		Permission:  "audit:read",
+		Permission:  account.AuditRead,
 		Summary:     "One event with everything that proves it",
 		Description: "For `belfry verify --bundle FILE`.",
 		Content:     "application/json",

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -52,7 +53,7 @@ func (f *Feature) registerRead(api *web.API) {
 		Path:        "/accounts/{account_id}/audit/events/{event_id}",
 		ID:          "get-audit-event",
 		Tag:         "Audit log",
-		Permission:  "audit:read",
+		Permission:  account.AuditRead,
 		Summary:     "Read one event",
 		Description: "With its sentence, diff and whether a signed checkpoint covers it.",
 	}, f.get)
@@ -60,7 +61,7 @@ func (f *Feature) registerRead(api *web.API) {
 		Path:       "/accounts/{account_id}/audit/summary",
 		ID:         "summarise-audit-log",
 		Tag:        "Audit log",
-		Permission: "audit:read",
+		Permission: account.AuditRead,
 		Summary:    "Count events by product, action, actor, interface or day",
 		Description: "Events that happened from since (included) to before (not included), to the microsecond. Actors " +
 			"are told apart by type and id.",
@@ -69,7 +70,7 @@ func (f *Feature) registerRead(api *web.API) {
 		Path:        "/accounts/{account_id}/audit/stream",
 		ID:          "stream-audit-events",
 		Tag:         "Audit log",
-		Permission:  "audit:read",
+		Permission:  account.AuditRead,
 		Summary:     "Live tail (server-sent events)",
 		Description: "One message an event, its id is the seq; Last-Event-ID or from goes on after it.",
 		Stream:      true,
@@ -79,7 +80,7 @@ func (f *Feature) registerRead(api *web.API) {
 		Path:       "/accounts/{account_id}/audit/export",
 		ID:         "export-audit-events",
 		Tag:        "Audit log",
-		Permission: "audit:export",
+		Permission: account.AuditExport,
 		Summary:    "Export events",
 		Description: "format=ndjson with from and to (or nothing) is provable with `belfry verify`. With since, " +
 			"before or filters the export begins with a line that says that it is not complete.",

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -47,10 +48,10 @@ type AuditExportStart struct {
 // busRetention is how long the topics that hold events, or parts of them, keep a
 // record.
 func (f *Feature) registerJobs(api *web.API, queue *jobs.Queue, busRetention time.Duration) {
-	queue.Register(jobs.Kind{Name: jobExport, Permission: "audit:export", Run: f.runExport})
+	queue.Register(jobs.Kind{Name: jobExport, Permission: account.AuditExport, Run: f.runExport})
 	queue.Register(jobs.Kind{
 		Name:       jobErase,
-		Permission: "audit:erase",
+		Permission: account.AuditErase,
 		Private:    true,
 		Run: func(ctx context.Context, j *jobs.Job) (any, error) {
 			return f.runErasure(ctx, j, queue, busRetention)
@@ -60,7 +61,7 @@ func (f *Feature) registerJobs(api *web.API, queue *jobs.Queue, busRetention tim
 		Path:        "/accounts/{account_id}/audit/exports",
 		ID:          "start-audit-export",
 		Tag:         "Audit log",
-		Permission:  "audit:export",
+		Permission:  account.AuditExport,
 		Idempotent:  true,
 		Status:      202,
 		Summary:     "Start an export",
@@ -71,7 +72,7 @@ func (f *Feature) registerJobs(api *web.API, queue *jobs.Queue, busRetention tim
 		Path:       "/accounts/{account_id}/audit/erasures",
 		ID:         "start-audit-erasure",
 		Tag:        "Audit log",
-		Permission: "audit:erase",
+		Permission: account.AuditErase,
 		Idempotent: true,
 		Status:     202,
 		Summary:    "Erase personal fields",

@@ -1,12 +1,11 @@
-// Package demo plays Belfry's story for somebody who looks around: a shop whose
-// settings can be broken, weeks of its past, an inbox where the alert arrives,
-// and the record that proves it.
+// Package demo plays Belfry's story for a new user: a shop with settings that can be broken, weeks of its history, an
+// inbox that receives the alert, and the audit log that proves it.
 //
 //	belfry demo -> belfry serve (a process of its own) <- public API - setup, past
 //	            -> the shop (a process of its own)     <- SDK, counts
 //	            -> inbox (in this process)             <- webhooks, mail
 //
-// The demo knows Belfry by its public API alone, as any customer does.
+// The demo uses Belfry only through its public API, as any customer does.
 package demo
 
 import (

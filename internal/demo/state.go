@@ -8,9 +8,8 @@ import (
 	"path/filepath"
 )
 
-// State is what a demo is, in a file of its data directory: a second run with
-// the same directory goes on where the first one ended, and whoever wants to
-// drive the demo by a script finds everything here. Mode 0600: it holds tokens.
+// State is the state of a demo, stored in a file of its data directory: a second run with the same directory continues
+// the first, and scripts that drive the demo read it. Mode 0600, because it contains tokens.
 type State struct {
 	Ready bool `json:"ready"` // everything stands
 

@@ -27,14 +27,14 @@ type Audit struct {
 	Metadata   map[string]any  `json:"metadata,omitempty"`
 }
 
-// AuditAction is what was done.
+// AuditAction is the action of an event.
 type AuditAction struct {
 	Type        string `json:"type"`
 	Description string `json:"description,omitempty"`
 	Result      string `json:"result,omitempty"`
 }
 
-// AuditActor is who did it. Type: user, token, integration, staff, system.
+// AuditActor is the actor of an event. Type: user, token, integration, staff, system.
 type AuditActor struct {
 	Type      string `json:"type"`
 	ID        string `json:"id"`
@@ -51,14 +51,14 @@ type AuditActor struct {
 	Session string `json:"-"`
 }
 
-// AuditOnBehalfOf is for whom the actor acts.
+// AuditOnBehalfOf is the user for whom the actor acts.
 type AuditOnBehalfOf struct {
 	Type  string `json:"type"`
 	ID    string `json:"id"`
 	Email string `json:"email,omitempty"`
 }
 
-// AuditResource is what was changed. Product is always "belfry".
+// AuditResource is the changed resource. Product is always "belfry".
 type AuditResource struct {
 	Product string `json:"product"`
 	Type    string `json:"type"`
@@ -66,13 +66,13 @@ type AuditResource struct {
 	Name    string `json:"name,omitempty"`
 }
 
-// AuditReason is why.
+// AuditReason is the reason of a change.
 type AuditReason struct {
 	Text string `json:"text,omitempty"`
 	URL  string `json:"url,omitempty"`
 }
 
-// AuditRequest is the HTTP request by which it was done.
+// AuditRequest is the HTTP request that made the change.
 type AuditRequest struct {
 	ID        string `json:"id,omitempty"`
 	Method    string `json:"method,omitempty"`
@@ -83,12 +83,16 @@ type AuditRequest struct {
 // Product is the product of Belfry's own changes.
 const Product = "belfry"
 
-// NewAudit begins the record of a change to a resource of Belfry's own, now.
+// NewAudit makes the event of a change to one of Belfry's own resources, now. A recorder adds actor and request.
 func NewAudit(account, action, resourceType, resourceID, resourceName string) Audit {
 	now := time.Now()
-	return Audit{Account: account, ID: id.At(now), OccurredAt: now.UTC().Format("2006-01-02T15:04:05.000000Z"),
-		Action:   AuditAction{Type: action, Result: "success"},
-		Resource: AuditResource{Product: Product, Type: resourceType, ID: resourceID, Name: resourceName}}
+	return Audit{
+		Account:    account,
+		ID:         id.At(now),
+		OccurredAt: now.UTC().Format("2006-01-02T15:04:05.000000Z"),
+		Action:     AuditAction{Type: action, Result: "success"},
+		Resource:   AuditResource{Product: Product, Type: resourceType, ID: resourceID, Name: resourceName},
+	}
 }
 
 // Changed sets before and after, which must encode as JSON objects; nil leaves
@@ -130,9 +134,8 @@ func (a Audit) With(metadata map[string]any) Audit {
 	return a
 }
 
-// Erasure says in which events of an account values were erased: the value of
-// [TopicAuditErased]. A feature that keeps text made of events makes it anew, or
-// drops it; it may see the same erasure twice.
+// Erasure lists the events of an account in which values were erased: the value of [TopicAuditErased]. A feature that
+// keeps texts of events creates them again, or drops them. It may get the same erasure twice.
 type Erasure struct {
 	Account string   `json:"account_id"`
 	At      string   `json:"at"`     // RFC 3339, microseconds

@@ -39,7 +39,8 @@ func Table() string {
 		case t.Compacted:
 			kept = "newest per key, on Apache Kafka"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", t.Name, t.Key, t.Payload, strings.Join(t.Producers, ", "), strings.Join(t.Consumers, ", "), kept)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n",
+			t.Name, t.Key, t.Payload, strings.Join(t.Producers, ", "), strings.Join(t.Consumers, ", "), kept)
 	}
 	return b.String()
 }

@@ -1,8 +1,6 @@
-// Package event is the language that the features speak with each other and
-// with the world: every topic, its key and payload, who produces it, who
-// consumes it, and how long the bus keeps it. Values and pure functions only; a test of
-// the app checks that each named producer and consumer is registered, and the diagram
-// in ARCHITECTURE.md is generated from [Topics].
+// Package event defines the language between the features and to the outside: every topic with its key, payload,
+// producers, consumers and retention. It holds values and pure functions only. A test of the app checks that each named
+// producer and consumer is registered, and the diagram in ARCHITECTURE.md is generated from [Topics].
 package event
 
 import (
@@ -14,9 +12,9 @@ import (
 const (
 	TopicAuditEvents  = "belfry.audit.events"
 	TopicAuditRejects = "belfry.audit.rejects"
-	TopicAuditSigned  = "belfry.audit.signed" // only past one machine
-	TopicAuditSelf    = "belfry.audit.self"   // never on the bus: outboxes hand it to the ledger
-	TopicAuditErased  = "belfry.audit.erased" // never on the bus: the ledger's outbox hands it to who keeps copies
+	TopicAuditSigned  = "belfry.audit.signed" // only with several processes
+	TopicAuditSelf    = "belfry.audit.self"   // never on the bus: relays deliver it to the ledger
+	TopicAuditErased  = "belfry.audit.erased" // never on the bus: delivered to the features with copies
 
 	TopicTrafficCounts  = "belfry.traffic.counts"
 	TopicTrafficSharded = "belfry.traffic.sharded"
@@ -26,29 +24,29 @@ const (
 // Topic is one row of the language.
 type Topic struct {
 	Name      string
-	Key       string // what the record's key is, and so what is kept in order
-	Payload   string // the shape of the value
+	Key       string // of the records; records of one key stay in order
+	Payload   string // shape of the value
 	Producers []string
 	Consumers []string
 	Retention time.Duration // on Apache Kafka; the embedded broker keeps a window of bytes
-	Internal  bool          // handed over inside the process, not on the bus
+	Internal  bool          // delivered inside the process, not on the bus
 	Compacted bool          // the newest record of each key is kept for ever; only on Apache Kafka
 }
 
-// Those beyond Belfry who publish and consume.
+// Producers and consumers outside of Belfry.
 const (
 	Products = "products (Kafka)"
 	Teams    = "product teams"
 )
 
-// FromProducts reports whether products publish to the topic. To every other one
-// only Belfry does, and what does not carry its MAC is ignored there.
+// FromProducts reports whether products publish to the topic. Only Belfry publishes to the other topics; records there
+// without its MAC are ignored.
 func (t Topic) FromProducts() bool { return slices.Contains(t.Producers, Products) }
 
 // ForTeams reports whether product teams read the topic.
 func (t Topic) ForTeams() bool { return slices.Contains(t.Consumers, Teams) }
 
-// Topics is the whole table, in the order in which data flows.
+// Topics lists all topics, in the order in which data flows.
 var Topics = []Topic{
 	{
 		Name: TopicAuditEvents, Key: "account_id", Payload: "an audit event (v1) with account_id",

@@ -1,8 +1,7 @@
 package event
 
-// Traffic is the requests of one zone over one or more intervals: the value of
-// [TopicTrafficSharded]. The splitter makes it of what products send, with the
-// account and the zone resolved.
+// Traffic counts the requests of one zone over one or more intervals: the value of [TopicTrafficSharded]. It is made from
+// the counts of products, with account and zone resolved.
 type Traffic struct {
 	Account string  `json:"account_id"`
 	Zone    string  `json:"zone_id"`
@@ -10,7 +9,7 @@ type Traffic struct {
 	Counts  []Count `json:"counts"`
 }
 
-// Count is what happened in one interval: [At, At+Seconds).
+// Count counts the requests of one interval: [At, At+Seconds).
 type Count struct {
 	At          int64  `json:"ts"`                    // Unix seconds
 	Seconds     int64  `json:"seconds"`               // width of the interval

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -32,27 +33,27 @@ func operation(id, path, permission, summary string) web.Op {
 }
 
 func (f *Feature) teamAPI(a *web.API) {
-	create := operation("create-producer", "", "accounts:write", "Create a team")
+	create := operation("create-producer", "", account.AccountsWrite, "Create a team")
 	create.Idempotent = true
 	create.Status = http.StatusCreated
 	web.Post(a, create, func(ctx context.Context, in *createTeamInput) (Team, error) {
 		return f.CreateTeam(ctx, in.Body.Name, in.Body.ContactEmail)
 	})
 
-	list := operation("list-producers", "", "accounts:read", "List teams")
+	list := operation("list-producers", "", account.AccountsRead, "List teams")
 	web.Get(a, list, f.listTeams(a.Cursors()))
 
-	get := operation("get-producer", "/{producer_id}", "accounts:read", "Get a team")
+	get := operation("get-producer", "/{producer_id}", account.AccountsRead, "Get a team")
 	web.Get(a, get, func(ctx context.Context, in *TeamInput) (Team, error) {
 		return f.Team(ctx, in.ProducerID)
 	})
 
-	update := operation("update-producer", "/{producer_id}", "accounts:write", "Update a team")
+	update := operation("update-producer", "/{producer_id}", account.AccountsWrite, "Update a team")
 	web.Patch(a, update, func(ctx context.Context, in *updateTeamInput) (Team, error) {
 		return f.UpdateTeam(ctx, in.ProducerID, in.Body.Name, in.Body.ContactEmail)
 	})
 
-	remove := operation("delete-producer", "/{producer_id}", "accounts:write", "Delete a team")
+	remove := operation("delete-producer", "/{producer_id}", account.AccountsWrite, "Delete a team")
 	remove.Description = "Only when it declares nothing (apply a catalogue with `products: []`) and has no tokens."
 	web.Delete(a, remove, func(ctx context.Context, in *TeamInput) (deleted, error) {
 		return deleted{in.ProducerID}, f.DeleteTeam(ctx, in.ProducerID)
@@ -61,7 +62,7 @@ func (f *Feature) teamAPI(a *web.API) {
 
 func (f *Feature) tokenAPI(a *web.API) {
 	const path = "/{producer_id}/tokens"
-	create := operation("create-producer-token", path, "accounts:write", "Create a token of a team")
+	create := operation("create-producer-token", path, account.AccountsWrite, "Create a token of a team")
 	create.Idempotent = true
 	create.Status = http.StatusCreated
 	create.Description = "The token may write for every account, and only for the products of the team's catalogue. " +
@@ -70,13 +71,13 @@ func (f *Feature) tokenAPI(a *web.API) {
 		return f.CreateToken(ctx, in.ProducerID, in.Body)
 	})
 
-	list := operation("list-producer-tokens", path, "accounts:read", "List the tokens of a team")
+	list := operation("list-producer-tokens", path, account.AccountsRead, "List the tokens of a team")
 	web.Get(a, list, func(ctx context.Context, in *TeamInput) (web.Page[Token], error) {
 		tokens, err := f.Tokens(ctx, in.ProducerID)
 		return web.Page[Token]{Items: tokens}, err
 	})
 
-	revoke := operation("revoke-producer-token", path+"/{token_id}", "accounts:write", "Revoke a token of a team")
+	revoke := operation("revoke-producer-token", path+"/{token_id}", account.AccountsWrite, "Revoke a token of a team")
 	web.Delete(a, revoke, func(ctx context.Context, in *tokenInput) (deleted, error) {
 		return deleted{in.TokenID}, f.RevokeToken(ctx, in.ProducerID, in.TokenID)
 	})

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -22,7 +23,7 @@ func (f *Feature) catalogueAPI(a *web.API) {
 			Path:       "/producers/{producer_id}/catalog" + path,
 			Tag:        tag,
 			Scope:      web.ScopeProducer,
-			Permission: "catalog:write",
+			Permission: account.CatalogWrite,
 			Summary:    summary,
 		}
 	}
@@ -75,7 +76,7 @@ type applyInput struct {
 // same whether the id exists or not.
 func mayReach(ctx context.Context, teamID string) error {
 	p := web.CurrentPrincipal(ctx)
-	if p != nil && (p.Can("", "catalog:write") || p.Kind == web.KindProducer && p.ID == teamID) {
+	if p != nil && (p.Can("", account.CatalogWrite) || p.Kind == web.KindProducer && p.ID == teamID) {
 		return nil
 	}
 	return errs.New(errs.CodeForbidden, "the token belongs to another product team")

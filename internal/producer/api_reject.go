@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -22,7 +23,7 @@ func (f *Feature) teamRejectAPI(a *web.API) {
 			Path:       "/producers/{producer_id}/rejects" + path,
 			Tag:        tag,
 			Scope:      web.ScopeProducer,
-			Permission: "catalog:write",
+			Permission: account.CatalogWrite,
 			Summary:    summary,
 		}
 	}
@@ -49,7 +50,7 @@ func (f *Feature) accountRejectAPI(a *web.API) {
 			ID:         id,
 			Path:       "/accounts/{account_id}/audit/rejects" + path,
 			Tag:        tag,
-			Permission: "audit:read",
+			Permission: account.AuditRead,
 			Summary:    summary,
 		}
 	}
@@ -71,7 +72,7 @@ func (f *Feature) operatorRejectAPI(a *web.API) {
 			Path:       "/audit/rejects" + path,
 			Tag:        tag,
 			Scope:      web.ScopeInstallation,
-			Permission: "audit:read",
+			Permission: account.AuditRead,
 			Summary:    summary,
 		}
 	}

@@ -27,7 +27,7 @@ const TokenPrefix = "blfp_"
 // Permissions are the rights of every token of a team: in every account, for the
 // products of the team's catalogue.
 func Permissions() web.Permissions {
-	return web.Permissions{"audit:write", "alerts:send", "traffic:write", "catalog:write"}
+	return web.Permissions{account.AuditWrite, account.AlertsSend, account.TrafficWrite, account.CatalogWrite}
 }
 
 // Token is a product team's credential, without its value.

@@ -1,10 +1,9 @@
-// Package inbox is somebody who is told things: it takes webhooks and mail, as
-// a customer's own systems would, and shows both on one page.
+// Package inbox receives webhooks and mail, as a customer's own systems would, and shows both on one page.
 //
 //	Belfry -> POST /hook (signature checked by the Standard Webhooks project's own library) -> page
 //	Belfry -> SMTP -> page
 //
-// It shares nothing with the code that sends: it is the other end.
+// It shares no code with the sender.
 package inbox
 
 import (
@@ -24,7 +23,7 @@ import (
 	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// Message is one thing that arrived. Body is what was sent, cut at keptBody.
+// Message is a received webhook or mail. Body is cut at keptBody.
 type Message struct {
 	N        int       `json:"n"` // counts from 1
 	Kind     Kind      `json:"kind"`
