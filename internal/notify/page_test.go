@@ -35,8 +35,8 @@ func (s *site) furnish(r *receiver) (hook, policy string) {
 		"blog.example", "webhook", id, "enabled", "on").leads(s.base + "/notifications")
 	policy = s.get("/notifications").says(200, "Shop is down &lt;i&gt;", "Shop down",
 		"for all properties except blog.example", "ana@acme.example, Shop &lt;hook&gt;", "severity is not info").find(`href="` + s.base + `(/notifications/policies/[0-9a-f]{32})" data-open>Shop`)
-	ago := func(d time.Duration) string { return time.Now().Add(-d).UTC().Format(time.RFC3339) }
-	s.alert(map[string]any{"id": "burn", "event": "start", "correlation_id": "c", "severity": "critical", "occurred_at": ago(2 * time.Minute), "began_at": ago(3 * time.Minute), "summary": "checkout is burning its budget 14 times too fast",
+	when := func(d time.Duration) string { return time.Now().Add(-d).UTC().Format(time.RFC3339) }
+	s.alert(map[string]any{"id": "burn", "event": "start", "correlation_id": "c", "severity": "critical", "occurred_at": when(2 * time.Minute), "began_at": when(3 * time.Minute), "summary": "checkout is burning its budget 14 times too fast",
 		"resource": map[string]string{
 			"product": "belfry",
 			"type":    "objective",
@@ -55,12 +55,12 @@ func (s *site) furnish(r *receiver) (hook, policy string) {
 		"event":          "start",
 		"correlation_id": "o",
 		"severity":       "warning",
-		"occurred_at":    ago(time.Hour),
+		"occurred_at":    when(time.Hour),
 		"summary":        "search <script>alert(1)</script> answers slowly",
 	})
 	until(t, "the start arrives", func() bool { return len(r.all()) == 2 })
 	until(t, "its delivery is written", func() bool { return s.decision("over").ToldAt.Unix() > 0 })
-	s.alert(map[string]any{"id": "over2", "event": "end", "correlation_id": "o", "occurred_at": ago(48 * time.Minute)})
+	s.alert(map[string]any{"id": "over2", "event": "end", "correlation_id": "o", "occurred_at": when(48 * time.Minute)})
 	until(t, "the end arrives", func() bool { return strings.Contains(s.states("over"), "end delivered") })
 	r.answers(func(received) int { return 422 })
 	s.alert(map[string]any{"id": "note", "summary": "a certificate ends in 14 days", "severity": "warning"})
@@ -108,7 +108,7 @@ func TestWhatIsFiringIsSaidFirstAndEveryStepCanBeRead(t *testing.T) {
 	s.post(delivery + "/replay").leads(s.base + "/notifications/deliveries/")
 	s.get(policy+"/delete").says(200, "It sends no more messages.")
 	s.post(policy + "/delete").leads(s.base + "/notifications")
-	g, err := s.n.Glance(t.Context(), s.account)
+	g, err := s.n.AlertSummary(t.Context(), s.account)
 	if err != nil || g.Count != 2 || g.Firing[1].Sentence != "checkout shop down" || !g.Firing[1].Acked ||
 		g.Firing[1].Note() != "Preceded by: Ana Lima lowered the payment timeout of shop.example from 5 s to 300 ms. Acknowledged by Ana Lima." || g.Failed < 1 {
 		t.Errorf("%+v %v", g, err)

@@ -190,11 +190,15 @@ func (w *world) serve() *httptest.Server {
 			token, _ := web.Bearer(r)
 			switch token {
 			case "acme", "other":
+				accountID := other
+				if token == "acme" {
+					accountID = w.account
+				}
 				return &web.Principal{
 					Kind:        web.KindToken,
 					ID:          token,
 					Name:        token,
-					AccountID:   map[string]string{"acme": w.account, "other": other}[token],
+					AccountID:   accountID,
 					Permissions: web.Permissions{"*"},
 				}, nil
 			case "team":

@@ -84,7 +84,7 @@ func TestAStrangersAddressNeverGetsAlertMail(t *testing.T) {
 	if box.to(stranger) != 0 {
 		t.Error("a mail was sent to the stranger")
 	}
-	if page := s.get("/alerts/" + made.ID).says(200); !strings.Contains(page.Body, stranger+" is not confirmed yet") {
+	if shown := s.get("/alerts/" + made.ID).says(200); !strings.Contains(shown.Body, stranger+" is not confirmed yet") {
 		t.Error("the alert's page does not say why")
 	}
 }

@@ -43,7 +43,8 @@ func (s WebhookSpec) apply(d *Destination) error {
 	if s.Secret != nil {
 		d.secrets.Shared = *s.Secret
 	}
-	if len(d.secrets.Shared) > maxText || strings.ContainsFunc(d.secrets.Shared, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
+	if len(d.secrets.Shared) > maxText ||
+		strings.ContainsFunc(d.secrets.Shared, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
 		list = append(list, errs.At(errs.CodeInvalid, "/secret",
 			"secret has at most %d visible ASCII characters and no spaces: it is sent as the header cf-webhook-auth", maxText))
 	}
