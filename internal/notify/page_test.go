@@ -30,13 +30,17 @@ func (s *site) furnish(r *receiver) (hook, policy string) {
 	s.post("/notifications/policies", "name", "", "alert_type", "shop_down", "mail", "nobody@else.example",
 		"filters", "color: red").says(400, "Name is required", "is not the address of a member", "have no filter")
 	s.post("/notifications/policies", "name", "Shop is down <i>", "alert_type", "shop_down", "except",
-		"blog.example", "mail", "ana@acme.example", "webhook", id, "enabled", "on", "filters", "severity.not: info", "description", "page us").leads(s.base + "/notifications")
+		"blog.example", "mail", "ana@acme.example", "webhook", id, "enabled", "on", "filters", "severity.not: info",
+		"description", "page us").leads(s.base + "/notifications")
 	s.post("/notifications/policies", "name", "Only the blog", "alert_type", "shop_down", "zones",
 		"blog.example", "webhook", id, "enabled", "on").leads(s.base + "/notifications")
 	policy = s.get("/notifications").says(200, "Shop is down &lt;i&gt;", "Shop down",
-		"for all properties except blog.example", "ana@acme.example, Shop &lt;hook&gt;", "severity is not info").find(`href="` + s.base + `(/notifications/policies/[0-9a-f]{32})" data-open>Shop`)
+		"for all properties except blog.example", "ana@acme.example, Shop &lt;hook&gt;",
+		"severity is not info").find(`href="` + s.base + `(/notifications/policies/[0-9a-f]{32})" data-open>Shop`)
 	when := func(d time.Duration) string { return time.Now().Add(-d).UTC().Format(time.RFC3339) }
-	s.alert(map[string]any{"id": "burn", "event": "start", "correlation_id": "c", "severity": "critical", "occurred_at": when(2 * time.Minute), "began_at": when(3 * time.Minute), "summary": "checkout is burning its budget 14 times too fast",
+	s.alert(map[string]any{"id": "burn", "event": "start", "correlation_id": "c", "severity": "critical",
+		"occurred_at": when(2 * time.Minute), "began_at": when(3 * time.Minute),
+		"summary": "checkout is burning its budget 14 times too fast",
 		"resource": map[string]string{
 			"product": "belfry",
 			"type":    "objective",
@@ -82,12 +86,16 @@ func TestWhatIsFiringIsSaidFirstAndEveryStepCanBeRead(t *testing.T) {
 	r := newReceiver(t)
 	hook, policy := s.furnish(r)
 	s.get("/alerts").says(200, "2 alerts are firing.", "checkout shop down",
-		"checkout is burning its budget 14 times too fast", "Shop &lt;hook&gt;: delivered", "ana@acme.example: not sent (no mail server)", "nobody: the account has no policy", "&lt;script&gt;", "for 12 min")
+		"checkout is burning its budget 14 times too fast", "Shop &lt;hook&gt;: delivered",
+		"ana@acme.example: not sent (no mail server)", "nobody: the account has no policy", "&lt;script&gt;", "for 12 min")
 	s.get("/alerts?state=ended").says(200, "answers slowly")
 	s.get("/alerts?state=wrong").says(400)
 	p := s.get("/alerts/burn").says(200, "Firing", "Preceded by", "Ana Lima lowered the payment timeout",
-		"43 s earlier: the same property", "and 3 changes more", "1200.1", "Data as it was sent", "long", "short", "burn rate", "did not match", "its filter zones has blog.example",
-		"Attempt 1", "webhook-signature", "cf-webhook-auth: (secret)", "Alert started", "Delivered to Shop &lt;hook&gt;", "BELFRY_SMTP_URL is not set", `<a href="/accounts/x/objectives/checkout">checkout</a>`, "Open the objective", "terraform &lt;b&gt;changed&lt;/b&gt;")
+		"43 s earlier: the same property", "and 3 changes more", "1200.1", "Data as it was sent", "long", "short",
+		"burn rate", "did not match", "its filter zones has blog.example",
+		"Attempt 1", "webhook-signature", "cf-webhook-auth: (secret)", "Alert started", "Delivered to Shop &lt;hook&gt;",
+		"BELFRY_SMTP_URL is not set", `<a href="/accounts/x/objectives/checkout">checkout</a>`, "Open the objective",
+		"terraform &lt;b&gt;changed&lt;/b&gt;")
 	if strings.Contains(p.Body, "s3cret") {
 		t.Error("the page shows the shared secret")
 	}

@@ -161,7 +161,8 @@ func checkFilters(kind *AlertType, filters map[string][]string) (list errs.List)
 		for _, key := range []string{f.Key, f.Key + notSuffix} {
 			for _, v := range filters[key] {
 				if len(f.Values) > 0 && !slices.Contains(f.Values, v) {
-					list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointerTo(key), "the filter %s has no value %s; it has %s",
+					list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointerTo(key),
+						"the filter %s has no value %s; it has %s",
 						f.Key, quoted(v), few(f.Values)))
 				}
 			}

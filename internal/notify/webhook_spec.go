@@ -85,9 +85,11 @@ func typeOf(s string) string {
 	}
 	host := "." + strings.ToLower(u.Hostname())
 	for _, t := range []struct{ suffix, name string }{
-		{".hooks.slack.com", "slack"}, {".chat.googleapis.com", "gchat"}, {".discord.com", "discord"}, {".discordapp.com", "discord"},
+		{".hooks.slack.com", "slack"}, {".chat.googleapis.com", "gchat"}, {".discord.com", "discord"},
+		{".discordapp.com", "discord"},
 		{".feishu.cn", "feishu"}, {".larksuite.com", "feishu"}, {".opsgenie.com", "opsgenie"}, {".datadoghq.com", "datadog"},
-		{".datadoghq.eu", "datadog"}, {".splunkcloud.com", "splunk"}, {".webhook.office.com", "msteams"}, {".logic.azure.com", "msteams"},
+		{".datadoghq.eu", "datadog"}, {".splunkcloud.com", "splunk"}, {".webhook.office.com", "msteams"},
+		{".logic.azure.com", "msteams"},
 	} {
 		if strings.HasSuffix(host, t.suffix) {
 			return t.name
