@@ -88,7 +88,7 @@ func TestABurnIsSeenFromTheBusToThePage(t *testing.T) {
 	base := "/accounts/" + id + "/objectives"
 	v.get(base).has(t, "1 objective is burning its budget too fast.", "checkout", "shop.example")
 	v.get(base+"/"+objective.ID).has(t, "checkout is burning its budget", "wwwtimeout.shop.example",
-		"/audit?event=timeout", "1h/5m fires")
+		"/audit?event=timeout", `</span>1h/5m fired</li>`) // the mark; the level says "1h/5m fires at 14.4×"
 	v.get("/accounts/"+id+"/audit").has(t, "created the objective")
 	// Overview, list and objective say the same sentence: that of the moment, and
 	// not the one of the alert's beginning.
