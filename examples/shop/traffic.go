@@ -177,7 +177,7 @@ func (t *traffic) live() live {
 	defer t.mu.Unlock()
 	now := time.Now().Unix()
 	var total, bad int64
-	for _, s := range t.seconds {
+	for _, s := range &t.seconds {
 		if s.at < now && s.at >= now-liveWindow {
 			total, bad = total+s.total, bad+s.bad
 		}

@@ -46,7 +46,7 @@ func visit(ctx context.Context, addr, host string, perSecond int, next func() (m
 			req.Host = host
 			req.Header.Set("User-Agent", agents[rand.IntN(len(agents))])
 			if res, err := client.Do(req); err == nil {
-				io.Copy(io.Discard, io.LimitReader(res.Body, 1<<20))
+				_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1<<20)) // so that the connection is used again
 				res.Body.Close()
 			}
 		})

@@ -45,7 +45,7 @@ func furnished(t *testing.T) (v *visitor, full, bare string) {
 		change("staff", "sam", m{"actor": m{"type": "staff", "id": "s-7", "name": "Sam (support)"}, "action": m{"type": "update", "result": "failure"}}),
 		change("app", "dd", m{"actor": m{"type": "integration", "id": "i-1", "name": "Datadog", "on_behalf_of": m{"type": "user", "id": "ana", "email": "ana@acme.example"}}, "action": m{"type": "create"}, "after": m{"scope": "read"}}),
 		change("gone", "bo", m{"action": m{"type": "delete"}, "before": m{"url": "https://hooks.example"}}), change("look", "bo", m{"action": m{"type": "view"}}))
-	v = s.member(full, "ana.lima@acme.example", "owner")
+	s.member(full, "ana.lima@acme.example", "owner")
 	s.call("POST", "/accounts/"+bare+"/members", m{"email": "ana.lima@acme.example", "role": "owner"})
 	v = s.signIn("ana.lima@acme.example")
 	return v, full, bare

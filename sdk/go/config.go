@@ -17,7 +17,7 @@ const (
 	// PowerLoss is the default: events survive kill -9 and the loss of power.
 	// Audit waits for an fsync that it shares with everybody who waits.
 	PowerLoss Durability = iota
-	// ProcessCrash: events survive kill -9, for the kernel has them, but the
+	// ProcessCrash means that events survive kill -9, for the kernel has them, but the
 	// last ones may be lost with the machine.
 	ProcessCrash
 )

@@ -82,7 +82,8 @@ func TestARefusedTokenKeepsTheEventsAndIsReported(t *testing.T) {
 		synctest.Wait() // the callback ran before what follows
 		st := rec.Client().Stats()
 		var failure *belfry.SendError
-		if st.State != belfry.Held || st.Pending != 2 || !errors.As(st.LastError, &failure) || failure.HTTPStatus != 401 || reported != st.LastError {
+		if st.State != belfry.Held || st.Pending != 2 || !errors.As(st.LastError, &failure) ||
+			failure.HTTPStatus != 401 || !errors.Is(reported, st.LastError) {
 			t.Errorf("stats %+v, reported %v", st, reported)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -121,7 +122,6 @@ func TestAServerThatRefusesEverythingGetsEventsPutAsideEverMoreSlowly(t *testing
 func TestLingerCollectsEventsAndFlushDoesNotWaitForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rec := belfrytest.New(t, func(cfg *belfry.Config) { cfg.Linger = 10 * time.Second })
-		began := time.Now()
 		for i := range 5 {
 			audit(t, rec.Client(), i, i+1)
 			time.Sleep(time.Second)
@@ -133,7 +133,7 @@ func TestLingerCollectsEventsAndFlushDoesNotWaitForIt(t *testing.T) {
 		if n := rec.Server().Requests(); n != 1 {
 			t.Errorf("%d requests after lingering, want 1", n)
 		}
-		began = time.Now()
+		began := time.Now()
 		audit(t, rec.Client(), 5, 6)
 		if took := settled(t, rec.Client(), began); took != 0 {
 			t.Errorf("Flush lingered for %v", took)

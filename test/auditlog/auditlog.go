@@ -33,7 +33,7 @@ const (
 // Start is where the tests' clocks stand.
 var Start = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 
-// clock is a time that a test moves by hand.
+// Clock is a time that a test moves by hand.
 type Clock struct{ micros atomic.Int64 }
 
 func NewClock() *Clock {

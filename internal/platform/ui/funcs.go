@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // funcs are the functions of templates.
@@ -112,7 +113,8 @@ func initials(name string) string {
 	words := strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	out := ""
 	for _, w := range words {
-		if out += string(unicode.ToUpper([]rune(w)[0])); len([]rune(out)) == 2 {
+		first, _ := utf8.DecodeRuneInString(w)
+		if out += string(unicode.ToUpper(first)); len([]rune(out)) == 2 {
 			break
 		}
 	}

@@ -4,6 +4,7 @@ package rules
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -58,7 +59,10 @@ func Check(doc *rawjson.Doc, text []byte, o Options) []Problem {
 		return []Problem{{CodeTooLarge, fmt.Sprintf("the event is %d bytes of JSON, at most %d are accepted", len(text), MaxBytes), ""}}
 	}
 	if err := doc.Parse(text, MaxDepth); err != nil {
-		e := err.(*rawjson.Error)
+		var e *rawjson.Error
+		if !errors.As(err, &e) {
+			return []Problem{{CodeInvalidJSON, err.Error(), ""}}
+		}
 		if e.TooDeep {
 			return []Problem{{CodeTooDeep, fmt.Sprintf("nested deeper than %d levels", MaxDepth), e.Pointer}}
 		}
