@@ -282,11 +282,17 @@ func (d *Directory) ConfirmAddress(r *http.Request, secret string) (Confirmed, e
 }
 
 func (d *Directory) registerConfirmations(api *web.API) {
-	web.Post(api, web.Op{Path: "/accounts/{account_id}/members/{member_id}/confirmation", ID: "send-confirmation-mail", Tag: "Members",
-		Summary: "Send a member the confirmation mail", Permission: MembersWrite, Idempotent: true,
-		Description: "Alert mail goes to confirmed addresses only. The link in the mail is valid for 24 hours and works once. " +
-			"An account sends one mail an hour to an address, and 20 an hour in all. Where the installation has no mail server, the answer has the mail."},
-		func(ctx context.Context, in *memberRef) (Confirmation, error) {
-			return d.SendConfirmation(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
-		})
+	web.Post(api, web.Op{
+		Path:    "/accounts/{account_id}/members/{member_id}/confirmation",
+		ID:      "send-confirmation-mail",
+		Tag:     "Members",
+		Summary: "Send a member the confirmation mail",
+		Description: "Alert mail goes to confirmed addresses only. The link in the mail is valid for 24 hours and " +
+			"works once. An account sends one mail an hour to an address, and 20 an hour in all. Where the " +
+			"installation has no mail server, the answer has the mail.",
+		Permission: MembersWrite,
+		Idempotent: true,
+	}, func(ctx context.Context, in *memberRef) (Confirmation, error) {
+		return d.SendConfirmation(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
+	})
 }

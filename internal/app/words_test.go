@@ -63,7 +63,7 @@ func checkNames(t *testing.T, folder string, templates []string) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.ValueSpec:
-				if len(n.Names) == 1 && (n.Names[0].Name == "flashes" || n.Names[0].Name == "saids") {
+				if len(n.Names) == 1 && n.Names[0].Name == "flashes" {
 					for _, e := range n.Values[0].(*ast.CompositeLit).Elts {
 						messages[literals(e.(*ast.KeyValueExpr).Key)[0]] = true
 					}
@@ -83,7 +83,7 @@ func checkNames(t *testing.T, folder string, templates []string) {
 				}
 				words := literals(n.Args...)
 				switch {
-				case (called == "Redirect" || called == "goTo") && len(words) > 0 && words[len(words)-1] != "":
+				case called == "Redirect" && len(words) > 0 && words[len(words)-1] != "":
 					used[words[len(words)-1]] = true
 				case slices.Contains([]string{"Render", "HTML", "html", "show", "render"}, called) && len(words) > 0:
 					if !slices.ContainsFunc(words, inTemplates) {

@@ -130,9 +130,9 @@ func (p *pages) marks(v *page.Visit, o *Objective, x []int64) ([]ui.ChartMark, e
 		return nil, err
 	}
 	for _, t := range past {
-		mark := ui.ChartMark{At: t.At.Unix(), Label: t.Pair.String() + " fires", Tone: ui.Bad}
+		mark := ui.ChartMark{At: t.At.Unix(), Label: t.Pair.String() + " fired", Tone: ui.Bad}
 		if t.Event == End {
-			mark.Label = t.Pair.String() + " ends"
+			mark.Label = t.Pair.String() + " ended"
 			mark.Tone = ui.Good
 		}
 		marks = append(marks, mark)

@@ -130,10 +130,6 @@ func newNotes(t *testing.T, kit *page.Kit) *notes {
 		_, err := io.WriteString(v.Writer, "live in "+v.Account)
 		return err
 	})
-	kit.Mount("GET /accounts/{account_id}/old", web.AnyPermission, false, func(w http.ResponseWriter, r *http.Request) error {
-		_, err := io.WriteString(w, web.CurrentPrincipal(r.Context()).ID+" in "+web.Account(r.Context()).ID)
-		return err
-	})
 	return n
 }
 
@@ -315,7 +311,6 @@ func TestAccess(t *testing.T) {
 	t.Run("other pages", func(t *testing.T) {
 		s.get("eve", "/mine").is(200, "<title>eve", "js/app.js")
 		s.get("", "/public").is(200, "Anyone may read this.", `data-face="plain"`)
-		s.get("ana", "/accounts/"+acme+"/old").is(200, "ana in "+acme)
 		s.get("ana", "/accounts/slow/notes").is(503)
 		s.get("ana", "/accounts/"+acme+"/none").is(404, "There is no such page", "account &lt;"+acme+"&gt;")
 		s.get("eve", "/accounts/"+acme+"/none").is(404, "account &lt;&gt;")
