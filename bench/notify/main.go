@@ -109,7 +109,8 @@ type bench struct {
 
 func (b *bench) measure(ctx context.Context) error {
 	var out report.Report
-	t := out.Table("Notifications: accepted, matched, durable, signed and sent", "row", "deliveries/s", "p50", "p99", "max",
+	t := out.Table("Notifications: accepted, matched, durable, signed and sent", "row", "deliveries/s", "p50", "p99",
+		"max",
 		"server us/delivery", "lost", "doubled", "own audit events", "load")
 	t.Note(fmt.Sprintf("%s; %s. %d alerts a request from %d callers; server, generator and receivers on one machine.",
 		b.engine, process.Machine(), b.batch, b.callers))
@@ -169,11 +170,12 @@ func (b *bench) rowList() []row {
 		{fmt.Sprintf("%d/s, %d destinations, all good", b.rate, spread), func(ctx context.Context) (result, error) {
 			return b.steady(ctx, "spread")
 		}},
-		{fmt.Sprintf("%d/s, %d of %d hang, drip or answer 429", b.rate, spreadBad, spread), func(ctx context.Context) (result, error) {
-			b.receivers.hanging.Store(true)
-			defer b.receivers.hanging.Store(false)
-			return b.steady(ctx, "spread")
-		}},
+		{fmt.Sprintf("%d/s, %d of %d hang, drip or answer 429", b.rate, spreadBad, spread),
+			func(ctx context.Context) (result, error) {
+				b.receivers.hanging.Store(true)
+				defer b.receivers.hanging.Store(false)
+				return b.steady(ctx, "spread")
+			}},
 	}
 }
 

@@ -177,7 +177,12 @@ func sloCommand(ctx context.Context, args []string, stdout, stderr io.Writer) in
 }
 
 // simulate reports whether something of every input was counted.
-func simulate(ctx context.Context, objective, format, zone string, names []string, stdout, stderr io.Writer) (whole bool, err error) {
+func simulate(
+	ctx context.Context,
+	objective, format, zone string,
+	names []string,
+	stdout, stderr io.Writer,
+) (whole bool, err error) {
 	data, err := os.ReadFile(objective)
 	if err != nil {
 		return false, err

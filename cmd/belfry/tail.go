@@ -22,9 +22,12 @@ import (
 
 func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flags("tail", "tail [flags] FILE...",
-		"Counts access logs and ships the counts (ten seconds of one host each; no addresses or paths leave the machine). Files\n"+
-			"may grow (-f, over rotation), be compressed (.gz), or be - for standard input. Positions are remembered: a run that was\n"+
-			"killed goes on where it was, and nothing counts twice. Without -f, a last line that has no end yet is left for the next run.",
+		"Counts access logs and ships the counts (ten seconds of one host each; no addresses or paths leave the "+
+			"machine). Files\n"+
+			"may grow (-f, over rotation), be compressed (.gz), or be - for standard input. Positions are remembered: a "+
+			"run that was\n"+
+			"killed goes on where it was, and nothing counts twice. Without -f, a last line that has no end yet is left "+
+			"for the next run.",
 		"belfry tail --account ext:acme --zone shop.example -f /var/log/nginx/access.log\n"+
 			"zcat old.log.gz | BELFRY_URL=... BELFRY_TOKEN=... belfry tail --account ext:acme --zone shop.example -\n"+
 			"belfry tail --account ext:acme --zone shop.example --shift-to-now access_2015.log.gz", stderr)
@@ -32,7 +35,8 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	token := f.String("token", "", "API `token` with traffic:write"+tokenUsage)
 	account := f.String("account", os.Getenv("BELFRY_ACCOUNT"), "account `id` or ext:<external id> (or BELFRY_ACCOUNT)")
 	zone := f.String("zone", "", "`zone` of all lines: id, name or alias; left out, what each line says (its host)")
-	format := f.String("format", string(traffic.Combined), "how the lines are written: combined, nginx-json, caddy or logpush")
+	format := f.String("format", string(traffic.Combined),
+		"how the lines are written: combined, nginx-json, caddy or logpush")
 	follow := f.Bool("f", false, "follow the files as they grow, until stopped")
 	shift := f.Bool("shift-to-now", false, "move all times as a whole, so that the last line is now")
 	state := f.String("state", "", "`file` that remembers positions (default: belfry/tail.json in the user's cache folder)")
@@ -57,7 +61,8 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	var older []string
 	if *state == "" && files[0] != "-" {
 		if *state, older, err = defaultState(); err != nil {
-			return fail(stderr, f.Name(), fmt.Errorf("there is no cache folder for positions, name a file with --state: %w", err))
+			return fail(stderr, f.Name(), fmt.Errorf("there is no cache folder for positions, name a file with --state: %w",
+				err))
 		}
 	}
 	sum, err := tail.Run(ctx, tail.Config{

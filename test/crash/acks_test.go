@@ -73,7 +73,12 @@ type acks struct {
 type place struct{ account, id string }
 
 func newAcks() *acks {
-	return &acks{open: map[string]map[string]int64{}, seen: map[string]int64{}, given: map[string]struct{}{}, recent: make([]place, 0, 1000)}
+	return &acks{
+		open:   map[string]map[string]int64{},
+		seen:   map[string]int64{},
+		given:  map[string]struct{}{},
+		recent: make([]place, 0, 1000),
+	}
 }
 
 // note takes note of an acknowledgement. A place that contradicts an earlier one is an error.
@@ -141,7 +146,8 @@ func (a *acks) expected(account string) (list map[string]int64, size int64) {
 	defer a.mu.Unlock()
 	list = map[string]int64{}
 	for id, seq := range a.open[account] {
-		list[id], size = seq, max(size, seq+1)
+		list[id] = seq
+		size = max(size, seq+1)
 	}
 	return list, size
 }

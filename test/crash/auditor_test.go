@@ -131,7 +131,8 @@ func (x *auditor) checkpoint(ctx context.Context, r *reading, size int64) (c ver
 		}
 		wait(ctx, 100*time.Millisecond)
 		if ctx.Err() != nil {
-			return c, fmt.Errorf("the checkpoint has size %d; read were %d events, acknowledged are %d", c.Size, r.upTo.Size, size)
+			return c, fmt.Errorf("the checkpoint has size %d; read were %d events, acknowledged are %d", c.Size, r.upTo.Size,
+				size)
 		}
 	}
 }
@@ -176,13 +177,15 @@ func (x *auditor) finish() {
 		if err := x.readAll(x.t.Context(), r); err != nil {
 			x.t.Errorf("account %s: %v", r.account, err)
 		}
-		x.t.Logf("account %s: %d events, %d of them the test's, hold against %d checkpoints", r.account, r.upTo.Size, len(r.stored), len(r.checkpoints))
+		x.t.Logf("account %s: %d events, %d of them the test's, hold against %d checkpoints", r.account, r.upTo.Size,
+			len(r.stored), len(r.checkpoints))
 	}
 	if x.t.Failed() {
 		return
 	}
 	http, bus, refused := x.acks.count()
-	x.t.Logf("acknowledged: %d events over HTTP, %d over Kafka; refused: %d requests; lost: 0, doubled: 0", http, bus, refused)
+	x.t.Logf("acknowledged: %d events over HTTP, %d over Kafka; refused: %d requests; lost: 0, doubled: 0", http, bus,
+		refused)
 }
 
 // readAll trusts nothing that was read before.
@@ -206,7 +209,8 @@ func (x *auditor) readAll(ctx context.Context, r *reading) error {
 		head, lines, _ := bytes.Cut(export, []byte("\n"))
 		if from == 0 {
 			// The header of an export of everything: there is nothing beside the range.
-			fmt.Fprintf(file, `{"export":{"v":1,"account":%q,"from":0,"to":%d,"size":%d,"left":[],"right":[]}}`+"\n", r.account, now.Size, now.Size)
+			fmt.Fprintf(file, `{"export":{"v":1,"account":%q,"from":0,"to":%d,"size":%d,"left":[],"right":[]}}`+"\n", r.account,
+				now.Size, now.Size)
 		}
 		if len(head) == 0 {
 			return errors.New("an export without a header")

@@ -91,7 +91,8 @@ func newAccounts(t *testing.T, c *client, n int) []string {
 	t.Helper()
 	var list []string
 	for i := range n {
-		a, err := c.send(t.Context(), "POST", "/client/v4/accounts", "application/json", fmt.Appendf(nil, `{"name":"Account %d"}`, i))
+		a, err := c.send(t.Context(), "POST", "/client/v4/accounts", "application/json",
+			fmt.Appendf(nil, `{"name":"Account %d"}`, i))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,7 +36,9 @@ func TestTheCommittedDescriptionIsTheServers(t *testing.T) {
 	if bytes.Equal(got, want) {
 		return
 	}
-	line, wantLines, gotLines := 0, bytes.Split(want, []byte("\n")), bytes.Split(got, []byte("\n"))
+	line := 0
+	wantLines := bytes.Split(want, []byte("\n"))
+	gotLines := bytes.Split(got, []byte("\n"))
 	for line < min(len(wantLines), len(gotLines)) && bytes.Equal(wantLines[line], gotLines[line]) {
 		line++
 	}
@@ -46,7 +48,8 @@ func TestTheCommittedDescriptionIsTheServers(t *testing.T) {
 		}
 		return []byte("(the end)")
 	}
-	t.Errorf("api/openapi.yaml is not the server's (go test ./test/e2e -run Description -update writes it); first in line %d:\n  committed %s\n  served    %s",
+	t.Errorf("api/openapi.yaml is not the server's (go test ./test/e2e -run Description -update writes it); first "+
+		"in line %d:\n  committed %s\n  served    %s",
 		line+1, at(gotLines), at(wantLines))
 }
 
@@ -99,7 +102,10 @@ func roundTrip(t *testing.T, text, document []byte) {
 	if err := json.Unmarshal(document, &want); err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(map[string]any{"p": back.Paths, "c": back.Components}, map[string]any{"p": want.Paths, "c": want.Components}) {
+	if !reflect.DeepEqual(map[string]any{
+		"p": back.Paths,
+		"c": back.Components,
+	}, map[string]any{"p": want.Paths, "c": want.Components}) {
 		t.Fatal("the YAML does not say the same as the JSON")
 	}
 }

@@ -62,7 +62,8 @@ func AssertMatch(t testing.TB, rec *Recorder, what string, match func(belfry.Eve
 		if match(e) {
 			return
 		}
-		fmt.Fprintf(&seen, "\n  %s by %s %s on %s/%s/%s", e.Action.Type, e.Actor.Type, e.Actor.ID, e.Resource.Product, e.Resource.Type, e.Resource.ID)
+		fmt.Fprintf(&seen, "\n  %s by %s %s on %s/%s/%s", e.Action.Type, e.Actor.Type, e.Actor.ID, e.Resource.Product,
+			e.Resource.Type, e.Resource.ID)
 	}
 	t.Errorf("no event was audited that is %s; %d were audited:%s", what, len(events), seen.String())
 }

@@ -78,7 +78,8 @@ func (x *export) line(text string) error {
 	if err != nil {
 		return err
 	}
-	if line.kind != '{' || !slices.Equal(slices.Sorted(slices.Values(line.names())), []string{"envelope", "event", "openings", "seq"}) {
+	if line.kind != '{' || !slices.Equal(slices.Sorted(slices.Values(line.names())),
+		[]string{"envelope", "event", "openings", "seq"}) {
 		return fmt.Errorf("members %q, want seq, envelope, event and openings", line.names())
 	}
 	seq, _ := line.get("seq")
