@@ -39,7 +39,8 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 		"how the lines are written: combined, nginx-json, caddy or logpush")
 	follow := f.Bool("f", false, "follow the files as they grow, until stopped")
 	shift := f.Bool("shift-to-now", false, "move all times as a whole, so that the last line is now")
-	state := f.String("state", "", "`file` that remembers positions (default: belfry/tail.json in the user's cache folder)")
+	state := f.String("state", "",
+		"`file` that remembers positions (default: belfry/tail.json in the user's cache folder)")
 	files, code, done := parseFiles(f, args, stdout)
 	if done {
 		return code
