@@ -19,7 +19,10 @@ func TestAClientThatGoesAwayIsNoFaultOfTheServer(t *testing.T) {
 			"level=INFO msg=request"},
 		"something else was cancelled": {func(context.Context, func()) error { return context.Canceled },
 			"level=ERROR msg=request"},
-		"another fault, and the client left": {func(_ context.Context, leave func()) error { leave(); return http.ErrServerClosed }, "level=ERROR msg=request"},
+		"another fault, and the client left": {func(_ context.Context, leave func()) error {
+			leave()
+			return http.ErrServerClosed
+		}, "level=ERROR msg=request"},
 	} {
 		ctx, leave := context.WithCancel(t.Context())
 		f := newAPI(t)

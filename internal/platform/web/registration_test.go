@@ -33,7 +33,9 @@ func TestFaultyDeclarationsDoNotRegister(t *testing.T) {
 			web.Get(a, with(func(o *web.Op) { o.Path = "/x" }),
 				nothing)
 		},
-		"needs ScopeAccount": func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.Scope = web.ScopeInstallation }), nothing) },
+		"needs ScopeAccount": func(a *web.API) {
+			web.Get(a, with(func(o *web.Op) { o.Scope = web.ScopeInstallation }), nothing)
+		},
 		"Public excludes": func(a *web.API) {
 			web.Get(a, with(func(o *web.Op) { o.Public = true }),
 				nothing)
