@@ -75,8 +75,8 @@ func (x *auditor) readOn(ctx context.Context, r *reading) error {
 	}
 	from := r.upTo.Size
 	if now.Size > from {
-		export, err := x.client.get(ctx, fmt.Sprintf("/client/v4/accounts/%s/audit/export?format=ndjson&from=%d&to=%d&size=%d",
-			r.account, from, now.Size, now.Size))
+		export, err := x.client.get(ctx, fmt.Sprintf(
+			"/client/v4/accounts/%s/audit/export?format=ndjson&from=%d&to=%d&size=%d", r.account, from, now.Size, now.Size))
 		if err != nil {
 			return err
 		}
@@ -203,8 +203,8 @@ func (x *auditor) readAll(ctx context.Context, r *reading) error {
 	// In ranges, because one answer is limited in time; each proves that it follows.
 	for from := int64(0); from < now.Size; {
 		to := min(from+50_000, now.Size)
-		export, err := x.client.get(ctx, fmt.Sprintf("/client/v4/accounts/%s/audit/export?format=ndjson&from=%d&to=%d&size=%d",
-			r.account, from, to, now.Size))
+		export, err := x.client.get(ctx, fmt.Sprintf(
+			"/client/v4/accounts/%s/audit/export?format=ndjson&from=%d&to=%d&size=%d", r.account, from, to, now.Size))
 		if err != nil {
 			return err
 		}
