@@ -144,16 +144,16 @@ func (b *bench) measure(ctx context.Context) error {
 	return nil
 }
 
-type row struct {
+type resultRow struct {
 	name string
 	run  func(context.Context) (result, error)
 }
 
-func (b *bench) rowList() []row {
+func (b *bench) rowList() []resultRow {
 	flood := func(kind string, alerts int) func(context.Context) (result, error) {
 		return func(ctx context.Context) (result, error) { return b.flood(ctx, kind, alerts, b.alert) }
 	}
-	return []row{
+	return []resultRow{
 		{"warm-up: one destination", flood("one", b.alerts/5)},
 		{"flood: one destination", flood("one", b.alerts)},
 		{fmt.Sprintf("flood: %d destinations", b.destinations), flood("many", b.alerts)},

@@ -83,7 +83,7 @@ func runCommand(t *testing.T, args ...string) (code int, stdout, stderr string) 
 	return code, out.String(), complaints.String()
 }
 
-func file(t *testing.T, name, content string) string {
+func tempFile(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -111,7 +111,7 @@ func withID(id string) string { return `{"id":"` + id + `",` + leastEvent[1:] }
 func TestAnImportNamesEachLineThatIsNotTakenAndGoesOn(t *testing.T) {
 	s := newLedgerServer(t)
 	long := `{"id":"long","metadata":{"x":"` + strings.Repeat("x", 2<<20) + `"}}`
-	name := file(t, "events.ndjson", strings.Join([]string{withID("a"), "not JSON", long, "", `{"id":"b"}`,
+	name := tempFile(t, "events.ndjson", strings.Join([]string{withID("a"), "not JSON", long, "", `{"id":"b"}`,
 		withID("a") + " ", withID("c")}, "\n"))
 	code, out, complaints := runCommand(t, "audit", "import", "--events", name)
 	if code != 1 || out != "2 accepted, 1 duplicates, 0 conflicts, 3 rejected\n" {
@@ -132,7 +132,7 @@ func TestImportingTheSameFileTwiceStoresItOnce(t *testing.T) {
 	s := newLedgerServer(t)
 	lines := []string{leastEvent, leastEvent, strings.Replace(leastEvent, "u1", "u2", 1),
 		strings.Replace(leastEvent, "{", `{"id":null,`, 1), withID("own")}
-	name := file(t, "events.ndjson", strings.Join(lines, "\n")+"\n")
+	name := tempFile(t, "events.ndjson", strings.Join(lines, "\n")+"\n")
 	if code, out, complaints := runCommand(t, "audit", "import", "--events", name); code != 0 ||
 		!strings.HasPrefix(out, "5 accepted, 0 duplicates") {
 		t.Fatalf("%d %s %s", code, out, complaints)
@@ -141,7 +141,7 @@ func TestImportingTheSameFileTwiceStoresItOnce(t *testing.T) {
 		!strings.HasPrefix(out, "0 accepted, 5 duplicates") {
 		t.Errorf("again: %d %s", code, out)
 	}
-	grown := file(t, "grown.ndjson", strings.Join(append(lines, leastEvent), "\n"))
+	grown := tempFile(t, "grown.ndjson", strings.Join(append(lines, leastEvent), "\n"))
 	if code, out, _ := runCommand(t, "audit", "import", "--events", grown); code != 0 ||
 		!strings.HasPrefix(out, "1 accepted, 5 duplicates") || len(s.events) != 6 {
 		t.Errorf("with one line more: %d %s", code, out)
@@ -153,7 +153,7 @@ func TestCompressedFilesAndByteOrderMarksAreReadWhateverTheFileIsCalled(t *testi
 	for i, content := range []string{"\ufeff" + withID("e0") + "\r\n", compressed(t, withID("e1")),
 		compressed(t, "\ufeff"+withID("e2")+"\n")} {
 		for _, name := range []string{"F.NDJSON.GZ", "plain"} {
-			if code, out, complaints := runCommand(t, "audit", "import", "--events", file(t, name, content)); code != 0 ||
+			if code, out, complaints := runCommand(t, "audit", "import", "--events", tempFile(t, name, content)); code != 0 ||
 				len(s.events) != i+1 {
 				t.Errorf("%s %d: %d %s %s", name, i, code, out, complaints)
 			}
@@ -167,7 +167,7 @@ func TestAnExportCanBeImported(t *testing.T) {
 	shown := `{"account":"0192f7c417d170008000000000000001","seq":7,"recorded_at":"2026-11-22T10:00:00.000000Z","submitted_by":{"type":"token","id":"t"},` +
 		`"id":"e-7","v":1,"zone":{"id":"z1","name":"shop.example"},"after":{"n":1.50},` + leastEvent[1:]
 	provable := strings.Replace(shown, "e-7", "e-8", 1)
-	name := file(t, "x.ndjson", `{"export":{"v":1,"account":"a","complete":false,"note":"filtered"}}`+"\n"+shown+"\n"+
+	name := tempFile(t, "x.ndjson", `{"export":{"v":1,"account":"a","complete":false,"note":"filtered"}}`+"\n"+shown+"\n"+
 		`{"seq":8,"envelope":"AAAA","event":`+provable+`,"openings":{}}`+"\n"+strings.Replace(shown, `"dns"`, `"belfry"`, 1)+
 		"\n")
 	code, out, complaints := runCommand(t, "audit", "import", "--events", name)
@@ -298,7 +298,7 @@ func TestFilesAreWrittenBesideTheirPlace(t *testing.T) {
 }
 
 func TestAnEmptyFileThatTheShellMadeIsNoCatalogue(t *testing.T) {
-	name := file(t, "belfry.yaml", "")
+	name := tempFile(t, "belfry.yaml", "")
 	if code, _, complaints := runCommand(t, "catalog", "init", "--output", name); code != 0 {
 		t.Fatal(code, complaints)
 	}
@@ -340,7 +340,7 @@ func TestNoTokenFollowsARedirectOrLeavesInTheClearUnsaid(t *testing.T) {
 	t.Setenv("BELFRY_URL", s.URL)
 	t.Setenv("BELFRY_TOKEN", "blf_secret")
 	t.Setenv("BELFRY_ACCOUNT", "a")
-	name := file(t, "e.ndjson", withID("a"))
+	name := tempFile(t, "e.ndjson", withID("a"))
 	for _, args := range [][]string{{"audit", "import", "--events", name}, {"audit", "export", "--out", name + ".out"}} {
 		if code, out, complaints := runCommand(t, args...); code != 1 || !strings.Contains(complaints, other.URL) ||
 			strings.Contains(complaints, "secret") {
@@ -395,7 +395,7 @@ func TestArgumentsThatNothingReadsAreNamed(t *testing.T) {
 }
 
 func TestVerifySaysWhenAFileIsAnother(t *testing.T) {
-	checkpoint := file(t, "cp", "belfry/a\n1\nAAAA\n\n— belfry AAAA\n")
+	checkpoint := tempFile(t, "cp", "belfry/a\n1\nAAAA\n\n— belfry AAAA\n")
 	const key = "belfry+f629eae4+AbC"
 	filtered := `{"export":{"v":1,"account":"a","complete":false,"note":"x"}}` + "\n"
 	for name, c := range map[string]struct {
@@ -405,13 +405,13 @@ func TestVerifySaysWhenAFileIsAnother(t *testing.T) {
 		"a page": {"<html>", "not an export"}, "nothing": {"", "empty"}, "an answer": {`{"success":false}`, "not an export"},
 		"filtered": {filtered, "filtered"}, "compressed": {compressed(t, filtered), "filtered"},
 	} {
-		code, out, complaints := runCommand(t, "verify", "--export", file(t, "x", c.content), "--checkpoint", checkpoint,
+		code, out, complaints := runCommand(t, "verify", "--export", tempFile(t, "x", c.content), "--checkpoint", checkpoint,
 			"--key", key)
 		if code != 1 || strings.Contains(out, "FAIL") || !strings.Contains(complaints, c.says) {
 			t.Errorf("%s: %d %q %q", name, code, out, complaints)
 		}
 	}
-	if code, out, complaints := runCommand(t, "verify", "--bundle", file(t, "b", "<html>")); code != 1 ||
+	if code, out, complaints := runCommand(t, "verify", "--bundle", tempFile(t, "b", "<html>")); code != 1 ||
 		strings.Contains(out, "FAIL") || !strings.Contains(complaints, "not an event's bundle") {
 		t.Errorf("%d %q %q", code, out, complaints)
 	}
@@ -425,7 +425,7 @@ func TestALineThatEndsAtTheBufferIsWhole(t *testing.T) {
 		lines = append(lines, e+strings.Repeat(" ", max(0, pad-len(e))))
 	}
 	if code, out, complaints := runCommand(t, "audit", "import", "--events",
-		file(t, "e", strings.Join(lines, "\n"))); code != 0 || len(s.order) != 4 {
+		tempFile(t, "e", strings.Join(lines, "\n"))); code != 0 || len(s.order) != 4 {
 		t.Errorf("%d %s %s", code, out, complaints)
 	}
 	if !slices.ContainsFunc(s.order, func(e string) bool { return strings.Contains(e, "p10") }) {

@@ -145,7 +145,7 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if err == nil && !*dryRun {
 		before := out.Version
 		if out, err = putCatalogue(ctx, c, path, file); err == nil {
-			printf(stdout, "%s\n", applied(before, out))
+			printf(stdout, "%s\n", describeApplied(before, out))
 		}
 	}
 	var refused *client.Problem
@@ -161,8 +161,8 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	return 0
 }
 
-// applied says what an apply did; before is the version until then.
-func applied(before int64, out producer.Applied) string {
+// describeApplied says what an apply did; before is the version until then.
+func describeApplied(before int64, out producer.Applied) string {
 	switch {
 	case out.Version == before:
 		return fmt.Sprintf("version %d is in force already", out.Version)

@@ -71,7 +71,7 @@ func TestApplyingTheSameFileAgainSaysThatItIsInForce(t *testing.T) {
 		"applied: version 4 (only the text of the file is new)": {Version: 4},
 		"applied: version 4":                                    {Version: 4, Changes: change},
 	} {
-		if got := applied(3, out); got != want {
+		if got := describeApplied(3, out); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

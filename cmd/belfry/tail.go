@@ -73,7 +73,7 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 			return sendCounts(ctx, c, *account, key, counts)
 		},
 		Later:   later,
-		Refused: refused,
+		Refused: isRefused,
 		Warn:    func(what string) { printf(stderr, "belfry tail: %s\n", what) },
 		Progress: func(p tail.Progress) {
 			progress(stderr, "%s%s: %d lines, %d counts", p.File, percent(p), p.Summary.Lines, p.Summary.Counts)
@@ -165,9 +165,9 @@ func later(err error) bool {
 	return !errors.As(err, &p) || p.Status == 408 || p.Status == 429 || p.Status >= 500
 }
 
-// refused reports whether the server refused the content of one request: another
+// isRefused reports whether the server refused the content of one request: another
 // may succeed. Other answers (401, 403, 404) are about all requests.
-func refused(err error) bool {
+func isRefused(err error) bool {
 	var p *client.Problem
 	return errors.As(err, &p) && (p.Status == 400 || p.Status == 409 || p.Status == 413 || p.Status == 422)
 }

@@ -114,7 +114,7 @@ func seed(t *testing.T, s *server) *fixture {
 	s.Must(t, "POST", "/accounts", map[string]string{"name": "Somebody else"}, &other)
 
 	base := time.Now().UTC().Add(-3 * time.Hour).Truncate(time.Second)
-	events := events(base)
+	events := changeEvents(base)
 	shuffled := slices.Concat(events[5:], events[:5])
 	post(t, s, shuffled[:1])
 	post(t, s, shuffled[1:5])
@@ -161,8 +161,8 @@ func newToken(t *testing.T, s *server, permission string) string {
 	return token.Value
 }
 
-// events returns the fixture's events, oldest first, a minute and a microsecond apart.
-func events(base time.Time) []event {
+// changeEvents returns the fixture's events, oldest first, a minute and a microsecond apart.
+func changeEvents(base time.Time) []event {
 	ana := actor{Type: "user", ID: "u-ana", Email: "ana@shop.example", IP: "203.0.113.7"}
 	ben := actor{Type: "user", ID: "u-ben", Email: "ben+ops@shop.example", IP: "2001:db8::17"}
 	deploy := actor{Type: "token", ID: "t-deploy", IP: "203.0.113.99", TokenID: "t-deploy", TokenName: "Deploy & go"}
@@ -275,7 +275,7 @@ func post(t *testing.T, s *server, events []event) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	accepted(t, s, events, "application/json", encoded)
+	expectAccepted(t, s, events, "application/json", encoded)
 }
 
 // postLines writes events as gzipped NDJSON.
@@ -292,7 +292,7 @@ func postLines(t *testing.T, s *server, events []event) {
 	if err := zip.Close(); err != nil {
 		t.Fatal(err)
 	}
-	accepted(t, s, events, "application/x-ndjson", packed.Bytes(), "Content-Encoding", "gzip")
+	expectAccepted(t, s, events, "application/x-ndjson", packed.Bytes(), "Content-Encoding", "gzip")
 }
 
 // intakeItem is the answer for one event of a batch.
@@ -305,7 +305,7 @@ type intakeItem struct {
 	Errors  []live.Error    `json:"errors"`
 }
 
-func accepted(t *testing.T, s *server, events []event, contentType string, body []byte, headers ...string) {
+func expectAccepted(t *testing.T, s *server, events []event, contentType string, body []byte, headers ...string) {
 	t.Helper()
 	a := s.Send(t, s.Token, "POST", s.accountPath("/audit/events"), contentType, body, headers...)
 	var items []intakeItem

@@ -131,8 +131,9 @@ func proofs(t *testing.T, s *server, f *fixture) {
 		bundle := download(t, s, s.accountPath("/audit/events/"+url.PathEscape(f.events[0].ID)+"/bundle"))
 		for _, one := range strangers(t) {
 			for _, arguments := range [][]string{
-				{"--export", file(t, export), "--checkpoint", file(t, newText), "--since", file(t, oldText), "--key", vkey},
-				{"--bundle", file(t, bundle), "--key", vkey},
+				{"--export", tempFile(t, export), "--checkpoint", tempFile(t, newText), "--since", tempFile(t, oldText), "--key",
+					vkey},
+				{"--bundle", tempFile(t, bundle), "--key", vkey},
 			} {
 				if accepted, said := one.run(t, arguments...); !accepted {
 					t.Errorf("%s: %s", one.name, said)

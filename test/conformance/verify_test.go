@@ -149,7 +149,8 @@ func TestBelfryFindsEveryAlteration(t *testing.T) {
 func TestTheProgramOfTheGuideFindsEveryAlteration(t *testing.T) {
 	f, program := readVectors(t), guideProgram(t)
 	run := func(export, checkpoint []byte, key string) (string, error) {
-		out, err := exec.CommandContext(t.Context(), program, file(t, export), file(t, checkpoint), key).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), program, tempFile(t, export), tempFile(t, checkpoint), key).
+			CombinedOutput()
 		return string(out), err
 	}
 	if out, err := run(f.export, f.checkpoint, f.key); err != nil || !strings.HasPrefix(out, "OK: ") {
@@ -177,19 +178,20 @@ func TestTheProgramOfTheGuideFindsEveryAlteration(t *testing.T) {
 // accept lets a verifier check what is honest, also where somebody left an opening out.
 func accept(t *testing.T, s stranger, f proofFiles) {
 	t.Helper()
-	checkpoint, older := file(t, f.checkpoint), file(t, f.older)
+	checkpoint := tempFile(t, f.checkpoint)
+	older := tempFile(t, f.older)
 	for name, arguments := range map[string][]string{
-		"a full export": {"--export", file(t, f.export), "--checkpoint", checkpoint, "--key", f.key},
-		"with an older checkpoint": {"--export", file(t, f.export), "--checkpoint", checkpoint, "--key", f.key, "--since",
+		"a full export": {"--export", tempFile(t, f.export), "--checkpoint", checkpoint, "--key", f.key},
+		"with an older checkpoint": {"--export", tempFile(t, f.export), "--checkpoint", checkpoint, "--key", f.key, "--since",
 			older},
-		"a range":                  {"--export", file(t, f.ranged), "--checkpoint", checkpoint, "--key", f.key},
-		"a bundle":                 {"--bundle", file(t, f.bundle), "--key", f.key},
-		"past an older checkpoint": {"--export", file(t, f.export), "--checkpoint", older, "--key", f.key},
-		"a checkpoint with CRLF": {"--export", file(t, f.export), "--checkpoint",
-			file(t, bytes.ReplaceAll(f.checkpoint, []byte("\n"), []byte("\r\n"))), "--key", f.key},
-		"a field that is left out": {"--export", file(t, edit(t, f.export, 1, func(line map[string]any) {
-			delete(in(line, "openings"), "/actor/email")
-			delete(in(line, "event", "actor"), "email")
+		"a range":                  {"--export", tempFile(t, f.ranged), "--checkpoint", checkpoint, "--key", f.key},
+		"a bundle":                 {"--bundle", tempFile(t, f.bundle), "--key", f.key},
+		"past an older checkpoint": {"--export", tempFile(t, f.export), "--checkpoint", older, "--key", f.key},
+		"a checkpoint with CRLF": {"--export", tempFile(t, f.export), "--checkpoint",
+			tempFile(t, bytes.ReplaceAll(f.checkpoint, []byte("\n"), []byte("\r\n"))), "--key", f.key},
+		"a field that is left out": {"--export", tempFile(t, edit(t, f.export, 1, func(line map[string]any) {
+			delete(objectAt(line, "openings"), "/actor/email")
+			delete(objectAt(line, "event", "actor"), "email")
 		})), "--checkpoint", checkpoint, "--key", f.key},
 	} {
 		if accepted, said := s.run(t, arguments...); !accepted {
@@ -209,11 +211,11 @@ type alteration struct {
 func (a alteration) arguments(t *testing.T) []string {
 	t.Helper()
 	if a.bundle {
-		return []string{"--bundle", file(t, a.file), "--key", a.key}
+		return []string{"--bundle", tempFile(t, a.file), "--key", a.key}
 	}
-	list := []string{"--export", file(t, a.file), "--checkpoint", file(t, a.checkpoint), "--key", a.key}
+	list := []string{"--export", tempFile(t, a.file), "--checkpoint", tempFile(t, a.checkpoint), "--key", a.key}
 	if a.older != nil {
-		list = append(list, "--since", file(t, a.older))
+		list = append(list, "--since", tempFile(t, a.older))
 	}
 	return list
 }
@@ -256,53 +258,55 @@ func alterations(t *testing.T, f proofFiles) (list []alteration) {
 			l["envelope"] = recoded(t, l["envelope"], "10:00:00.", "10:00:01.")
 		},
 		"base64 in another text": func(l map[string]any) {
-			in(l, "openings", "/before")["salt"] = loose(in(l, "openings", "/before")["salt"].(string))
+			objectAt(l, "openings", "/before")["salt"] = loose(objectAt(l, "openings", "/before")["salt"].(string))
 		},
 		"base64 with a line break": func(l map[string]any) {
 			l["envelope"] = l["envelope"].(string)[:8] + "\n" + l["envelope"].(string)[8:]
 		},
-		"a shown text":               func(l map[string]any) { in(l, "event", "actor")["name"] = "Eve" },
-		"a shown text that is clear": func(l map[string]any) { in(l, "event", "action")["description"] = "x" },
+		"a shown text":               func(l map[string]any) { objectAt(l, "event", "actor")["name"] = "Eve" },
+		"a shown text that is clear": func(l map[string]any) { objectAt(l, "event", "action")["description"] = "x" },
 		"a shown time": func(l map[string]any) {
-			in(l, "event")["occurred_at"] = "2026-11-22T09:59:59.123457Z"
+			objectAt(l, "event")["occurred_at"] = "2026-11-22T09:59:59.123457Z"
 		},
-		"a shown number in other notation": func(l map[string]any) { in(l, "event", "after")["z"] = json.Number("1.5") },
+		"a shown number in other notation": func(l map[string]any) {
+			objectAt(l, "event", "after")["z"] = json.Number("1.5")
+		},
 		"a shown number": func(l map[string]any) {
-			in(l, "event", "after")["int"] = json.Number("12345678901234567891")
+			objectAt(l, "event", "after")["int"] = json.Number("12345678901234567891")
 		},
-		"the last digit of a float": func(l map[string]any) { in(l, "event", "after")["tiny"] = json.Number("1e-6") },
+		"the last digit of a float": func(l map[string]any) { objectAt(l, "event", "after")["tiny"] = json.Number("1e-6") },
 		"a shown null": func(l map[string]any) {
-			in(l, "event", "after")["Z"].([]any)[0].(map[string]any)["b"] = false
+			objectAt(l, "event", "after")["Z"].([]any)[0].(map[string]any)["b"] = false
 		},
-		"a shown member less": func(l map[string]any) { delete(in(l, "event"), "change_set") },
-		"a shown member more": func(l map[string]any) { in(l, "event")["note"] = "x" },
-		"a shown submitter":   func(l map[string]any) { in(l, "event", "submitted_by")["id"] = "x" },
+		"a shown member less": func(l map[string]any) { delete(objectAt(l, "event"), "change_set") },
+		"a shown member more": func(l map[string]any) { objectAt(l, "event")["note"] = "x" },
+		"a shown submitter":   func(l map[string]any) { objectAt(l, "event", "submitted_by")["id"] = "x" },
 		"a shown moment of recording": func(l map[string]any) {
-			in(l, "event")["recorded_at"] = "2026-11-22T10:00:00.000001Z"
+			objectAt(l, "event")["recorded_at"] = "2026-11-22T10:00:00.000001Z"
 		},
-		"a shown account": func(l map[string]any) { in(l, "event")["account"] = strings.Repeat("0", 32) },
-		"a shown seq":     func(l map[string]any) { in(l, "event")["seq"] = json.Number("1") },
+		"a shown account": func(l map[string]any) { objectAt(l, "event")["account"] = strings.Repeat("0", 32) },
+		"a shown seq":     func(l map[string]any) { objectAt(l, "event")["seq"] = json.Number("1") },
 		"a value with its opening": func(l map[string]any) {
-			in(l, "event", "actor")["name"] = "Eve"
-			in(l, "openings", "/actor/name")["value"] = "Eve"
+			objectAt(l, "event", "actor")["name"] = "Eve"
+			objectAt(l, "openings", "/actor/name")["value"] = "Eve"
 		},
 		"a number of an opening": func(l map[string]any) {
-			in(l, "event", "before")["ttl"] = json.Number("300.0")
-			in(l, "openings", "/before", "value")["ttl"] = json.Number("300.0")
+			objectAt(l, "event", "before")["ttl"] = json.Number("300.0")
+			objectAt(l, "openings", "/before", "value")["ttl"] = json.Number("300.0")
 		},
 		"a salt": func(l map[string]any) {
-			in(l, "openings", "/actor/id")["salt"] = in(l, "openings", "/actor/name")["salt"]
+			objectAt(l, "openings", "/actor/id")["salt"] = objectAt(l, "openings", "/actor/name")["salt"]
 		},
-		"a short salt":    func(l map[string]any) { in(l, "openings", "/actor/id")["salt"] = "AAAA" },
-		"an opening less": func(l map[string]any) { delete(in(l, "openings"), "/actor/name") },
+		"a short salt":    func(l map[string]any) { objectAt(l, "openings", "/actor/id")["salt"] = "AAAA" },
+		"an opening less": func(l map[string]any) { delete(objectAt(l, "openings"), "/actor/name") },
 		"an opening of another name": func(l map[string]any) {
-			in(l, "openings")["/actor/nick"] = in(l, "openings")["/actor/name"]
+			objectAt(l, "openings")["/actor/nick"] = objectAt(l, "openings")["/actor/name"]
 		},
 		"two openings swapped": func(l map[string]any) {
-			o := in(l, "openings")
+			o := objectAt(l, "openings")
 			o["/actor/id"], o["/actor/name"] = o["/actor/name"], o["/actor/id"]
 		},
-		"a member of an opening more": func(l map[string]any) { in(l, "openings", "/actor/id")["x"] = 1 },
+		"a member of an opening more": func(l map[string]any) { objectAt(l, "openings", "/actor/id")["x"] = 1 },
 		"a member of the line more":   func(l map[string]any) { l["x"] = 1 },
 		"another seq":                 func(l map[string]any) { l["seq"] = json.Number("1") },
 		"seq as a text":               func(l map[string]any) { l["seq"] = "0" },
@@ -310,7 +314,7 @@ func alterations(t *testing.T, f proofFiles) (list []alteration) {
 		export(name, edit(t, f.export, 1, change))
 	}
 	export("an erased field that is shown",
-		edit(t, f.export, 7, func(l map[string]any) { in(l, "event", "actor")["email"] = "ana@example.com" }))
+		edit(t, f.export, 7, func(l map[string]any) { objectAt(l, "event", "actor")["email"] = "ana@example.com" }))
 	export("a name that stands twice",
 		bytes.Replace(f.export, []byte(`"event":{"account"`), []byte(`"event":{"account":"","account"`), 1))
 	export("an escaped name that stands twice",
@@ -385,12 +389,12 @@ func alterations(t *testing.T, f proofFiles) (list []alteration) {
 	add("an older checkpoint that is another log's",
 		alteration{older: []byte(strings.Replace(string(f.older), "\n5\n", "\n4\n", 1))})
 	for name, change := range map[string]func(b map[string]any){
-		"a shown text": func(b map[string]any) { in(b, "event", "actor")["name"] = "Eve" },
+		"a shown text": func(b map[string]any) { objectAt(b, "event", "actor")["name"] = "Eve" },
 		"a value with its opening": func(b map[string]any) {
-			in(b, "event", "actor")["name"] = "Eve"
-			in(b, "openings", "/actor/name")["value"] = "Eve"
+			objectAt(b, "event", "actor")["name"] = "Eve"
+			objectAt(b, "openings", "/actor/name")["value"] = "Eve"
 		},
-		"another seq": func(b map[string]any) { b["seq"] = json.Number("4"); in(b, "event")["seq"] = json.Number("4") },
+		"another seq": func(b map[string]any) { b["seq"] = json.Number("4"); objectAt(b, "event")["seq"] = json.Number("4") },
 		"another index": func(b map[string]any) {
 			b["proof"] = strings.Replace(b["proof"].(string), "index 3", "index 2", 1)
 		},
@@ -406,7 +410,7 @@ func alterations(t *testing.T, f proofFiles) (list []alteration) {
 			b["proof"] = strings.Replace(b["proof"].(string), "\n11\n", "\n12\n", 1)
 		},
 		"the envelope of another event":   func(b map[string]any) { b["envelope"] = field(t, f.export, 2, "envelope") },
-		"another version":                 func(b map[string]any) { in(b, "bundle")["v"] = json.Number("2") },
+		"another version":                 func(b map[string]any) { objectAt(b, "bundle")["v"] = json.Number("2") },
 		"a member more":                   func(b map[string]any) { b["x"] = 1 },
 		"a key that is not the given one": func(b map[string]any) { b["vkey"] = "x" },
 	} {
@@ -446,8 +450,8 @@ func decoded(t *testing.T, line []byte) map[string]any {
 	return m
 }
 
-// in follows names into an object.
-func in(m map[string]any, path ...string) map[string]any {
+// objectAt follows names into an object.
+func objectAt(m map[string]any, path ...string) map[string]any {
 	for _, name := range path {
 		m = m[name].(map[string]any)
 	}
@@ -473,7 +477,7 @@ func recoded(t *testing.T, text any, from, to string) string {
 // loose is the same 32 bytes in another text: two bits of the last character are unused.
 func loose(salt string) string { return salt[:42] + string(salt[42]+1) + "=" }
 
-func file(t *testing.T, content []byte) string {
+func tempFile(t *testing.T, content []byte) string {
 	t.Helper()
 	f, err := os.CreateTemp(t.TempDir(), "file")
 	if err != nil {

@@ -40,8 +40,8 @@ func (e sentEvent) encode() []byte {
 	return b
 }
 
-// check compares an event as Belfry shows it with the one that was sent.
-func check(shown json.RawMessage, id string) error {
+// checkShown compares an event as Belfry shows it with the one that was sent.
+func checkShown(shown json.RawMessage, id string) error {
 	var got sentEvent
 	if err := json.Unmarshal(shown, &got); err != nil {
 		return err

@@ -275,7 +275,7 @@ func eachEvent(export io.Reader, f func(id string, seq int64) error) error {
 		if !strings.HasPrefix(event.ID, idPrefix) {
 			continue // Belfry's own: an export, for example
 		}
-		if err := check(line.Event, event.ID); err != nil {
+		if err := checkShown(line.Event, event.ID); err != nil {
 			return fmt.Errorf("seq %d, event %s: %w", line.Seq, event.ID, err)
 		}
 		if err := f(event.ID, line.Seq); err != nil {

@@ -124,7 +124,7 @@ func (c *client) post(ctx context.Context, t *testing.T, acks *acks, account str
 		acks.refuse()
 		return errRefused
 	}
-	items, err := result[[]struct {
+	items, err := resultOf[[]struct {
 		ID, Status string
 		Seq        *int64
 	}](a)

@@ -26,7 +26,7 @@ func TestOnlyTheListedRoutesArePublic(t *testing.T) {
 			t.Errorf("%s: on the list %v, described as public %v, scope %q", o, listed, o.Public, o.Scope)
 		}
 		delete(left, o.String())
-		if a := ask(t, "", o.Method, o.at(nil, "x"), "",
+		if a := request(t, "", o.Method, o.at(nil, "x"), "",
 			""); (a.Status == http.StatusUnauthorized) == (public[o.String()] != "") {
 			t.Errorf("%s without a credential answers %d", o, a.Status)
 		}
@@ -55,7 +55,7 @@ func askGarbage(t *testing.T, token string, o operation, values map[string]strin
 		contentType = garbageType
 		headers = append(headers, "Content-Encoding", "gzip")
 	}
-	return ask(t, token, o.Method, o.at(values, garbageID)+garbageQuery, contentType, body, headers...)
+	return request(t, token, o.Method, o.at(values, garbageID)+garbageQuery, contentType, body, headers...)
 }
 
 // TestWithoutAValidCredentialNothingIsLookedAt sends garbage to every operation. The answer
@@ -77,7 +77,7 @@ func TestWithoutAValidCredentialNothingIsLookedAt(t *testing.T) {
 		}
 		for _, c := range credentials {
 			same(t, fmt.Sprintf("%s with %s", o,
-				c.name), 401, c.code, "", places(a.ID), func(values map[string]string) live.Answer {
+				c.name), 401, c.code, "", foreignPlaces(a.ID), func(values map[string]string) live.Answer {
 				return askGarbage(t, c.token, o, values)
 			})
 		}
@@ -94,7 +94,7 @@ func TestAForeignAccountIsToldNothing(t *testing.T) {
 			continue
 		}
 		walked++
-		same(t, o.String(), 403, 10001, "does not reach this account", places(a.ID),
+		same(t, o.String(), 403, 10001, "does not reach this account", foreignPlaces(a.ID),
 			func(values map[string]string) live.Answer {
 				return askGarbage(t, stranger.Token, o, values)
 			})
@@ -160,7 +160,7 @@ func TestATeamIsToldNothingOfAnother(t *testing.T) {
 			{"producer_id": other.ID},
 			{"producer_id": strings.Repeat("0", 32)},
 		}, func(values map[string]string) live.Answer {
-			return ask(t, one.Token, o.Method, o.at(values, strings.Repeat("0", 32)), "application/json", "{}")
+			return request(t, one.Token, o.Method, o.at(values, strings.Repeat("0", 32)), "application/json", "{}")
 		})
 	}
 	if walked < 3 {
@@ -168,8 +168,8 @@ func TestATeamIsToldNothingOfAnother(t *testing.T) {
 	}
 }
 
-// places are the ways to name an account that must make no difference.
-func places(existing string) []map[string]string {
+// foreignPlaces are the ways to name an account that must make no difference.
+func foreignPlaces(existing string) []map[string]string {
 	return []map[string]string{
 		{"account_id": existing},
 		{"account_id": strings.Repeat("0", 32)},
@@ -233,11 +233,11 @@ func revokedToken(t *testing.T, a account) string {
 func expiredToken(t *testing.T, a account) string {
 	t.Helper()
 	_, value := newToken(t, a, "*", time.Now().Add(2*time.Second).UTC().Format(time.RFC3339Nano))
-	if got := ask(t, value, "GET", "/user/tokens/verify", "", ""); got.Status != http.StatusOK {
+	if got := request(t, value, "GET", "/user/tokens/verify", "", ""); got.Status != http.StatusOK {
 		t.Fatalf("before it expires the token answers %d", got.Status)
 	}
 	live.Eventually(t, "the token expires", func() bool {
-		return ask(t, value, "GET", "/user/tokens/verify", "", "").Status == http.StatusUnauthorized
+		return request(t, value, "GET", "/user/tokens/verify", "", "").Status == http.StatusUnauthorized
 	})
 	return value
 }

@@ -58,18 +58,20 @@ func TestABadEventIsRefusedAloneOnTheBus(t *testing.T) {
 	}
 	rows = append(rows,
 		badEvent{"nothing", "", 1101, "", "the record has no value"},
-		badEvent{"no account", text(event("b.nobody")), 1103, "/account_id", "account_id is required"},
-		badEvent{"an account that does not exist", text(event("b.no-account", "account_id", strings.Repeat("0", 32))), 12005,
+		badEvent{"no account", jsonText(event("b.nobody")), 1103, "/account_id", "account_id is required"},
+		badEvent{"an account that does not exist", jsonText(event("b.no-account", "account_id", strings.Repeat("0", 32))),
+			12005,
 			"/account_id", "existing account"},
-		badEvent{"a list of events", "[" + named(text(event("b.listed"))) + "]", 1104, "", "must be an object"},
-		badEvent{"an id that another event has", named(text(event("bus.0.a", "action", map[string]any{"type": "delete"}))),
+		badEvent{"a list of events", "[" + named(jsonText(event("b.listed"))) + "]", 1104, "", "must be an object"},
+		badEvent{"an id that another event has",
+			named(jsonText(event("bus.0.a", "action", map[string]any{"type": "delete"}))),
 			12000, "/id", "belongs to another event"},
 	)
 	var values, kept []string
 	for i, bad := range rows {
 		first := fmt.Sprintf("bus.%d.a", i)
 		last := fmt.Sprintf("bus.%d.b", i)
-		values = append(values, named(text(event(first))), bad.text, named(text(event(last))))
+		values = append(values, named(jsonText(event(first))), bad.text, named(jsonText(event(last))))
 		kept = append(kept, first, last)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -113,9 +113,9 @@ func newTeamOn(t *testing.T, server *live.Server, product string) team {
 // visitors numbers the addresses that requests say they come from.
 var visitors atomic.Uint32
 
-// ask makes a request from an address of its own. The id of the request is given, so that equal answers are equal byte
-// for byte.
-func ask(t *testing.T, token, method, path, contentType, body string, headers ...string) live.Answer {
+// request makes a request from an address of its own. The id of the request is given, so that equal answers are equal
+// byte for byte.
+func request(t *testing.T, token, method, path, contentType, body string, headers ...string) live.Answer {
 	t.Helper()
 	n := visitors.Add(1)
 	headers = append(headers, "X-Forwarded-For", fmt.Sprintf("198.18.%d.%d", n>>8&255, n&255), "X-Request-Id", "e2e")

@@ -37,9 +37,10 @@ func TestAnObjectOfAnotherAccountIsAnUnknownOne(t *testing.T) {
 		if o.Body {
 			body, contentType = "{}", "application/json"
 		}
-		foreign := ask(t, mine.Token, o.Method, o.at(map[string]string{"account_id": mine.ID, name: id}, "x"), contentType,
+		foreign := request(t, mine.Token, o.Method, o.at(map[string]string{"account_id": mine.ID, name: id}, "x"),
+			contentType,
 			body)
-		missing := ask(t, mine.Token, o.Method, o.at(map[string]string{"account_id": mine.ID, name: unknown}, "x"),
+		missing := request(t, mine.Token, o.Method, o.at(map[string]string{"account_id": mine.ID, name: unknown}, "x"),
 			contentType, body)
 		// The answer may repeat the id that was asked for; an empty history is no error.
 		foreign.Body = bytes.ReplaceAll(foreign.Body, []byte(id), []byte(unknown))

@@ -63,7 +63,7 @@ func described(t *testing.T, document []byte) []byte {
 	}
 	plain(&root)
 	for _, place := range [][]string{{"info", "version"}, {"servers"}} {
-		if n := member(root.Content[0], place...); n != nil {
+		if n := yamlNode(root.Content[0], place...); n != nil {
 			*n = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "of the build"}
 			if place[0] == "servers" {
 				*n = yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Style: yaml.FlowStyle}
@@ -118,8 +118,8 @@ func plain(n *yaml.Node) {
 	}
 }
 
-// member finds a value by the names that lead to it; nil when there is none.
-func member(n *yaml.Node, names ...string) *yaml.Node {
+// yamlNode finds a value by the names that lead to it; nil when there is none.
+func yamlNode(n *yaml.Node, names ...string) *yaml.Node {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value != names[0] {
 			continue
@@ -127,7 +127,7 @@ func member(n *yaml.Node, names ...string) *yaml.Node {
 		if len(names) == 1 {
 			return n.Content[i+1]
 		}
-		return member(n.Content[i+1], names[1:]...)
+		return yamlNode(n.Content[i+1], names[1:]...)
 	}
 	return nil
 }

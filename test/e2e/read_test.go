@@ -44,8 +44,8 @@ func full(id, n string, more ...any) map[string]any {
 	}, more...)...)
 }
 
-// other differs from full in every field that can be filtered by.
-func other(id string) map[string]any {
+// otherEvent differs from full in every field that can be filtered by.
+func otherEvent(id string) map[string]any {
 	return event(id, "actor", map[string]any{
 		"type":       "user",
 		"id":         "other",
@@ -82,7 +82,8 @@ func ids(t *testing.T, a account, path string) []string {
 // that does not; a word that a closed field cannot have is an error, as is no value.
 func TestEveryFilterFindsWhatMatchesAndNothingElse(t *testing.T) {
 	a := newAccount(t)
-	if answer := publish(t, a, text([]any{full("one", "1"), other("two")}), "application/json"); answer.Status != 200 {
+	if answer := publish(t, a, jsonText([]any{full("one", "1"), otherEvent("two")}),
+		"application/json"); answer.Status != 200 {
 		t.Fatalf("%.1000s", answer.Body)
 	}
 	name := live.Decode[struct{ Name string }](t, belfry.Send(t, a.Token, "GET", a.path(""), "", nil).Open(t).Result).Name
@@ -233,7 +234,7 @@ func TestAMissingOrUnknownParameterIsToldWithWhatThereIs(t *testing.T) {
 func TestATimeIsReadInEveryNotation(t *testing.T) {
 	a := newAccount(t)
 	for id, at := range map[string]string{"leap": "2016-12-31T23:59:60Z", "small": "2016-12-31t10:00:00z"} {
-		if answer := publish(t, a, text(event(id, "occurred_at", at)), "application/json"); answer.Status != 200 {
+		if answer := publish(t, a, jsonText(event(id, "occurred_at", at)), "application/json"); answer.Status != 200 {
 			t.Errorf("%s: %.500s", at, answer.Body)
 		}
 	}
@@ -272,7 +273,7 @@ func TestASummaryCountsFromMomentToMoment(t *testing.T) {
 		"type":    "thing",
 		"id":      "r",
 	}))
-	if answer := publish(t, a, text(list), "application/json"); answer.Status != 200 {
+	if answer := publish(t, a, jsonText(list), "application/json"); answer.Status != 200 {
 		t.Fatalf("%.500s", answer.Body)
 	}
 	rows := func(query string) []map[string]any {
@@ -319,7 +320,7 @@ func TestACountIsNotMadeFromThePageNumber(t *testing.T) {
 	a := newAccount(t)
 	var lines strings.Builder
 	for i := range 102 {
-		lines.WriteString(text(event("c-"+string(rune('a'+i/26))+string(rune('a'+i%26)), "action",
+		lines.WriteString(jsonText(event("c-"+string(rune('a'+i/26))+string(rune('a'+i%26)), "action",
 			map[string]any{"type": "purge"})) + "\n")
 	}
 	if answer := publish(t, a, lines.String(), "application/x-ndjson"); answer.Status != 200 {
@@ -339,7 +340,7 @@ func TestACountIsNotMadeFromThePageNumber(t *testing.T) {
 
 func TestTheListAndTheTableShowAllThatAnEventHas(t *testing.T) {
 	a := newAccount(t)
-	if answer := publish(t, a, text(full("whole", "1")), "application/json"); answer.Status != 200 {
+	if answer := publish(t, a, jsonText(full("whole", "1")), "application/json"); answer.Status != 200 {
 		t.Fatalf("%.500s", answer.Body)
 	}
 	answer := belfry.Send(t, a.Token, "GET", a.path("/logs/audit?"+always+"&id=whole"), "", nil).Open(t)
@@ -386,7 +387,7 @@ func TestADuplicateGivesItsReceiptAgain(t *testing.T) {
 	}
 	send := func() answered {
 		answer := belfry.Send(t, a.Token, "POST", a.path("/audit/events?receipts=true"), "application/json",
-			[]byte(text(full("again", "1")))).Open(t)
+			[]byte(jsonText(full("again", "1")))).Open(t)
 		return live.Decode[[]answered](t, answer.Result)[0]
 	}
 	first, second := send(), send()
@@ -404,14 +405,14 @@ func TestAnEventMayNameItsAccountAsThePathDoes(t *testing.T) {
 		map[string]string{"name": "External", "external_id": "acme-" + strings.ToLower(t.Name())}, &a)
 	_, a.Token = newToken(t, a, "*", "")
 	for i, ref := range []string{"ext:acme-" + strings.ToLower(t.Name()), a.ID} {
-		answer := publish(t, a, text(event("x-"+string(rune('a'+i)), "account_id", ref)), "application/json")
+		answer := publish(t, a, jsonText(event("x-"+string(rune('a'+i)), "account_id", ref)), "application/json")
 		if answer.Status != 200 {
 			t.Errorf("%s: %.500s", ref, answer.Body)
 		}
 	}
 	b := newAccount(t)
 	for _, ref := range []string{b.ID, "ext:nobody"} {
-		refusal(t, publish(t, a, text(event("y", "account_id", ref)), "application/json"), 400, 10001, "/account_id",
+		refusal(t, publish(t, a, jsonText(event("y", "account_id", ref)), "application/json"), 400, 10001, "/account_id",
 			"another account")
 	}
 }
@@ -420,10 +421,11 @@ func TestAnEventMayNameItsAccountAsThePathDoes(t *testing.T) {
 // after a zone of that name was made.
 func TestAZoneThatIsMadeLaterFindsItsEvents(t *testing.T) {
 	a := newAccount(t)
-	if answer := publish(t, a, text(event("early", "zone", "Later.Example")), "application/json"); answer.Status != 200 {
+	if answer := publish(t, a, jsonText(event("early", "zone", "Later.Example")),
+		"application/json"); answer.Status != 200 {
 		t.Fatalf("%.500s", answer.Body)
 	}
-	if answer := publish(t, a, text(event("early", "zone", "later.example.")),
+	if answer := publish(t, a, jsonText(event("early", "zone", "later.example.")),
 		"application/json"); !strings.Contains(string(answer.Result), "duplicate") {
 		t.Errorf("the same event in another notation: %s", answer.Result)
 	}
@@ -447,7 +449,7 @@ func TestTheHistoryOfAnErasedResourceIsNotCalledExact(t *testing.T) {
 	}
 	a := newAccount(t)
 	e := event("gone", "resource", map[string]any{"product": "forgettable", "type": "thing", "id": "r-9"})
-	if answer := publish(t, a, text(e), "application/json"); answer.Status != 200 {
+	if answer := publish(t, a, jsonText(e), "application/json"); answer.Status != 200 {
 		t.Fatalf("%.500s", answer.Body)
 	}
 	status := func() string {

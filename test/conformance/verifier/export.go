@@ -174,14 +174,14 @@ func parseHeader(text string) (header, error) {
 	if h.from > h.to || h.to > h.size {
 		return h, fmt.Errorf("the range %d to %d does not lie within %d", h.from, h.to, h.size)
 	}
-	if h.left, err = hashes(body, "left", len(subtrees(0, h.from))); err != nil {
+	if h.left, err = hashesIn(body, "left", len(subtrees(0, h.from))); err != nil {
 		return h, err
 	}
-	h.right, err = hashes(body, "right", len(subtrees(h.to, h.size)))
+	h.right, err = hashesIn(body, "right", len(subtrees(h.to, h.size)))
 	return h, err
 }
 
-func hashes(v value, name string, want int) ([]tlog.Hash, error) {
+func hashesIn(v value, name string, want int) ([]tlog.Hash, error) {
 	list, _ := v.get(name)
 	if list.kind != '[' || len(list.items) != want {
 		return nil, fmt.Errorf("%s has %d hashes, want %d", name, len(list.items), want)
