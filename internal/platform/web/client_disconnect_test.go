@@ -26,7 +26,7 @@ func TestAClientThatGoesAwayIsNoFaultOfTheServer(t *testing.T) {
 	} {
 		ctx, leave := context.WithCancel(t.Context())
 		f := newAPI(t)
-		web.Get(f.API, web.Op{Path: "/slow", Tag: "T", Summary: "S", Scope: web.ScopeSelf},
+		web.Get(f.API, web.Op{Path: "/slow", ID: "get-slow", Tag: "T", Summary: "S", Scope: web.ScopeSelf},
 			func(ctx context.Context, _ *struct{}) (string, error) { return "", c.fail(ctx, leave) })
 		r := httptest.NewRequestWithContext(ctx, "GET", "/client/v4/slow", nil)
 		r.Header.Set("Authorization", "Bearer reader")
