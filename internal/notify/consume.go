@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/belfryhq/belfry/internal/event"
@@ -63,7 +64,7 @@ func (n *Feature) rejectConflicts(ctx context.Context, tx *db.Tx, b *bus.Batch, 
 		key := name{p.alert.Account, p.alert.ID, p.own()}
 		if earlier := first[key]; earlier == nil {
 			first[key] = p
-		} else if string(earlier.digest) != string(p.digest) && probe.status != ingest.Conflict {
+		} else if !bytes.Equal(earlier.digest, p.digest) && probe.status != ingest.Conflict {
 			probe.status, probe.faults = ingest.Conflict, conflictOf(p)
 		}
 		if probe.status == ingest.Conflict {

@@ -59,7 +59,6 @@ type world struct {
 
 	mu       sync.Mutex // guards what follows
 	recorded []event.Audit
-	changes  func(context.Context, notify.ChangesQuery) ([]notify.Change, int, error)
 }
 
 // everywhere runs a test on both engines.
