@@ -25,7 +25,8 @@ type rule struct {
 var rules = []rule{
 	{"internal/platform/errs", nil, "everything imports it"},
 	{"internal/platform/id", nil, "everything imports it"},
-	{"internal/platform/merkle", []string{"internal/platform/errs"}, "pure arithmetic: the offline verifier runs the same code"},
+	{"internal/platform/merkle", []string{"internal/platform/errs"},
+		"pure arithmetic: the offline verifier runs the same code"},
 	{"internal/platform/strict", platformUpTo("strict"), "platform packages import in one order only"},
 	{"internal/platform/seal", []string{"internal/platform/errs"}, "the smallest possible room for secrets"},
 	{"internal/platform/telemetry", platformUpTo("telemetry"), "platform packages import in one order only"},
@@ -33,21 +34,27 @@ var rules = []rule{
 	{"internal/platform/cache", nil, "knows no database: its callers load the values"},
 	{"internal/platform/db", platformUpTo("db"), "platform packages import in one order only"},
 	{"internal/platform/bus", platformUpTo("bus"), "platform packages import in one order only"},
-	{"internal/platform/delivery", platformUpTo("delivery"), "sends for every feature, so it knows none; the transport is the feature's"},
+	{"internal/platform/delivery", platformUpTo("delivery"),
+		"sends for every feature, so it knows none; the transport is the feature's"},
 	{"internal/platform/broker", platformUpTo("broker"), "platform packages import in one order only"},
 	{"internal/platform/web", platformUpTo("web"), "platform packages import in one order only"},
 	{"internal/platform/jobs", platformUpTo("jobs"), "platform packages import in one order only"},
 	{"internal/platform/ingest", platformUpTo("ingest"), "platform packages import in one order only"},
 	{"internal/platform/ui", platformUpTo("ui"), "platform packages import in one order only"},
-	{"internal/platform/page", platformUpTo("page"), "pages know no account, role or navigation: the app gives the kit functions for them"},
+	{"internal/platform/page", platformUpTo("page"),
+		"pages know no account, role or navigation: the app gives the kit functions for them"},
 	{"internal/platform", nil, "a new platform package needs a row here"},
 	{"internal/event", []string{"internal/platform/id"}, "the language has values and no behaviour"},
-	{"internal/catalogue", []string{"internal/event", "internal/platform"}, "the format of catalogue files; features add their sections, the app knows the table"},
+	{"internal/catalogue", []string{"internal/event", "internal/platform"},
+		"the format of catalogue files; features add their sections, the app knows the table"},
 	{"internal/history", nil, "turns a git log into events, knowing nothing of Belfry but their shape"},
 	{"internal/client", nil, "the public API from outside: what it needs of Belfry, everybody would need"},
-	{"internal/feature", []string{"internal/event", "internal/platform"}, "the contract of all features knows none of them"},
-	{"internal/account", []string{"internal/event", "internal/feature", "internal/platform"}, "the one feature that others may import; it imports none"},
-	{"internal/audit/record", []string{"internal/event", "internal/platform/errs", "internal/platform/id", "internal/platform/strict", "internal/platform/merkle"},
+	{"internal/feature", []string{"internal/event", "internal/platform"},
+		"the contract of all features knows none of them"},
+	{"internal/account", []string{"internal/event", "internal/feature", "internal/platform"},
+		"the one feature that others may import; it imports none"},
+	{"internal/audit/record", []string{"internal/event", "internal/platform/errs", "internal/platform/id",
+		"internal/platform/strict", "internal/platform/merkle"},
 		"what an event is and what of it is hashed: pure, because the offline verifier runs the same code"},
 	{"internal/audit/verify", []string{"internal/audit/record", "internal/platform/merkle"},
 		"checks files without a server: whoever audits Belfry reads this, record and merkle, and nothing else"},
@@ -57,10 +64,13 @@ var rules = []rule{
 	{"internal/producer", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/traffic", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/slo", feature, "features talk on the bus, or the app hands one a function of another"},
-	{"internal/notify", feature, "features talk on the bus, or the app hands one a function of another; notify never imports one of its channels"},
+	{"internal/notify", feature, "features talk on the bus, or the app hands one a function of another; notify " +
+		"never imports one of its channels"},
 	{"internal/app", []string{"internal"}, "the wiring knows every feature"},
-	{"internal/demo", []string{"internal/client", "internal/history", "internal/traffic", "internal/platform", "examples"}, "knows Belfry by its public API, as any customer does; of the shop, its catalogue"},
-	{"cmd", []string{"internal", "examples"}, "flags and calls of the public API; all other work is in internal. The demo runs the shop"},
+	{"internal/demo", []string{"internal/client", "internal/history", "internal/traffic", "internal/platform",
+		"examples"}, "knows Belfry by its public API, as any customer does; of the shop, its catalogue"},
+	{"cmd", []string{"internal", "examples"},
+		"flags and calls of the public API; all other work is in internal. The demo runs the shop"},
 	{"bench", []string{"internal"}, "measures everything"},
 	{"test/poll", nil, "tests of all packages import it"},
 	{"test", []string{"internal", "cmd"}, "tests everything"},
@@ -73,7 +83,8 @@ var feature = []string{
 
 // platformOrder is the order in which platform packages may import each other.
 var platformOrder = []string{
-	"errs", "id", "strict", "seal", "telemetry", "run", "cache", "db", "delivery", "merkle", "bus", "broker", "web", "jobs", "ingest", "ui", "page",
+	"errs", "id", "strict", "seal", "telemetry", "run", "cache", "db", "delivery", "merkle", "bus", "broker", "web",
+	"jobs", "ingest", "ui", "page",
 }
 
 func platformUpTo(name string) []string {
@@ -90,12 +101,14 @@ func platformUpTo(name string) []string {
 // drivers are the packages outside of which a driver or framework must not
 // show: what it is about stays behind one room.
 var drivers = map[string][]string{
-	"github.com/danielgtaylor/huma":         {"internal/platform/web"},
-	"modernc.org/sqlite":                    {"internal/platform/db"},
-	"github.com/jackc/pgx":                  {"internal/platform/db", "test"},
-	"github.com/twmb/franz-go/pkg/kfake":    {"internal/platform/broker"},
-	"github.com/twmb/franz-go":              {"internal/platform/bus", "internal/platform/broker", "internal/platform/telemetry", "test", "bench"},
-	"go.opentelemetry.io":                   {"internal/platform/telemetry", "internal/platform/bus", "internal/platform/web"},
+	"github.com/danielgtaylor/huma":      {"internal/platform/web"},
+	"modernc.org/sqlite":                 {"internal/platform/db"},
+	"github.com/jackc/pgx":               {"internal/platform/db", "test"},
+	"github.com/twmb/franz-go/pkg/kfake": {"internal/platform/broker"},
+	"github.com/twmb/franz-go": {"internal/platform/bus", "internal/platform/broker",
+		"internal/platform/telemetry", "test", "bench"},
+	"go.opentelemetry.io": {"internal/platform/telemetry", "internal/platform/bus",
+		"internal/platform/web"},
 	"github.com/santhosh-tekuri/jsonschema": {"internal/catalogue"},
 	"golang.org/x/crypto":                   {"internal/account"},
 	"golang.org/x/net":                      {"internal/account"},
@@ -124,7 +137,8 @@ func files(t *testing.T, visit func(dir, file string, test bool, imports []strin
 			return err
 		}
 		name := d.Name()
-		if d.IsDir() && p != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules" || exists(filepath.Join(p, "go.mod"))) {
+		if d.IsDir() && p != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules" ||
+			exists(filepath.Join(p, "go.mod"))) {
 			return filepath.SkipDir
 		}
 		if d.IsDir() || !strings.HasSuffix(name, ".go") {

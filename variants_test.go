@@ -17,8 +17,8 @@ const mostVariants = 10
 
 var (
 	// variantText is SQL, or a function, that only one of the engines has.
-	variantText = regexp.MustCompile(`\b(FOR UPDATE|SKIP LOCKED|pg_[a-z_]+|hashtext|COPY|PRAGMA|pragma_[a-z_]+|json_each|` +
-		`json_array_elements[a-z_]*|unnest|sqlite_[a-z]+)\b|::[a-z]+\b`)
+	variantText = regexp.MustCompile(`\b(FOR UPDATE|SKIP LOCKED|pg_[a-z_]+|hashtext|COPY|PRAGMA|pragma_[a-z_]+|` +
+		`json_each|json_array_elements[a-z_]*|unnest|sqlite_[a-z]+)\b|::[a-z]+\b`)
 
 	// variantName is the PostgreSQL half of a pair of constants.
 	variantName = regexp.MustCompile(`Postgres$`)

@@ -84,7 +84,8 @@ func (b *bench) bareRow(name string, n int, u usage, took time.Duration) {
 	t := b.out.Table("The bare parts: the same bytes without tree and API", "part", "events", "events/s",
 		"this process us/event", "database us/event", "broker us/event",
 		"HTTP batches of this run against it, CPU", "load")
-	t.Note("Plain inserts by the same writer settings, 4,000 events a transaction (as the ledger's group commit), one lane " +
+	t.Note("Plain inserts by the same writer settings, 4,000 events a transaction (as the ledger's group commit), " +
+		"one lane " +
 		"on SQLite and two on PostgreSQL; \"with ids\" adds the account, the id and a unique index, which any store that " +
 		"recognises duplicates needs. The bus: acks=all to a topic without consumers; the embedded broker and the client " +
 		"run in this process. The ratio is CPU per event of all processes on an empty database, generator left out.")

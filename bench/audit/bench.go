@@ -194,7 +194,8 @@ func (b *bench) close() {
 	}
 	if admin, err := sql.Open("pgx", os.Getenv("BELFRY_TEST_POSTGRES")); err == nil {
 		defer admin.Close()
-		if _, err := admin.ExecContext(context.Background(), `DROP DATABASE IF EXISTS `+b.state.Database+` WITH (FORCE)`); err != nil {
+		if _, err := admin.ExecContext(context.Background(),
+			`DROP DATABASE IF EXISTS `+b.state.Database+` WITH (FORCE)`); err != nil {
 			b.say("%v", err)
 		}
 	}

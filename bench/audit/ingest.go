@@ -220,7 +220,8 @@ func (b *bench) topic(ctx context.Context, s *server, size string) error {
 	after := b.usage()
 	b.addIngest("Kafka topic, to the commit", size, b.events, after.at.Sub(before.at), after.since(before), nil)
 	b.ingestTable().Note(fmt.Sprintf("Kafka topic: from the first record's publication (acks=all) to the last one's "+
-		"commit in the record; at the last run the bus had acknowledged all after %.1f s.", acknowledged.Sub(before.at).Seconds()))
+		"commit in the record; at the last run the bus had acknowledged all after %.1f s.",
+		acknowledged.Sub(before.at).Seconds()))
 	return nil
 }
 

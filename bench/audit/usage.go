@@ -101,8 +101,8 @@ func (b *bench) within(ctx context.Context, work func(*server) error) error {
 // startUp measures the start of the server on the data as they are, and its memory when it has nothing to do.
 func (b *bench) startUp(ctx context.Context, size string) error {
 	t := b.out.Table("Start of the server", "data", "ready after", "CPU")
-	t.Note("From the start of the process to the first good answer of /readyz; the first row makes the databases and the " +
-		"key.")
+	t.Note("From the start of the process to the first good answer of /readyz; the first row " +
+		"makes the databases and the key.")
 	for _, name := range []string{"first start, " + size, "next start, " + size} {
 		s, err := b.start(ctx)
 		if err != nil {

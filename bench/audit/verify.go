@@ -66,11 +66,13 @@ func (b *bench) verify(ctx context.Context) error {
 		return err
 	}
 	for range 2 {
-		took, own, err = command("verify", "--export", file, "--checkpoint", file+".checkpoint", "--key", strings.TrimSpace(string(key)))
+		took, own, err = command("verify", "--export", file, "--checkpoint", file+".checkpoint", "--key",
+			strings.TrimSpace(string(key)))
 		if err != nil {
 			return err
 		}
-		t.Add("verify", report.Thousands(n), took.Round(time.Millisecond).String(), report.Rate(n, took), report.Each(own, n), "", process.Load())
+		t.Add("verify", report.Thousands(n), took.Round(time.Millisecond).String(), report.Rate(n, took),
+			report.Each(own, n), "", process.Load())
 		b.say("verify: %v, CPU %v", took, own)
 	}
 	return nil

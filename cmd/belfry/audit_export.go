@@ -44,7 +44,7 @@ func auditExport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	if err != nil {
 		return fail(stderr, f.Name(), err)
 	}
-	if err := export(ctx, c, "/accounts/"+url.PathEscape(*account), *out, *from, *to); err != nil {
+	if err := writeExport(ctx, c, "/accounts/"+url.PathEscape(*account), *out, *from, *to); err != nil {
 		return fail(stderr, f.Name(), err)
 	}
 	printf(stdout, "wrote %[1]s, %[1]s.checkpoint and %[1]s.key; check them with:\n"+
@@ -55,9 +55,9 @@ func auditExport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 // ownerOnly is the mode of files that say what people did.
 const ownerOnly = 0o600
 
-// export writes the three files. The checkpoint comes first: the export's
+// writeExport writes the three files. The checkpoint comes first: the export's
 // hashes are made for its size, whatever arrives in between.
-func export(ctx context.Context, c *client.Client, account, out string, from, to int64) error {
+func writeExport(ctx context.Context, c *client.Client, account, out string, from, to int64) error {
 	env, err := c.Call(ctx, client.Request{Method: "GET", Path: "/audit/keys"})
 	if err != nil {
 		return err

@@ -34,7 +34,9 @@ func auditImport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	token := f.String("token", "", "API `token` with audit:write"+tokenUsage)
 	account := f.String("account", os.Getenv("BELFRY_ACCOUNT"), "account `id` or ext:<external id> (or BELFRY_ACCOUNT)")
 	repository := f.String("git", "", "import the history of the git checkout in this `folder`")
-	name := f.String("repository", "", "`name` of the repository in the record; the default is the begin of its first\ncommit's hash, which all clones share")
+	name := f.String("repository", "",
+		"`name` of the repository in the record; the default is the begin of its first\n"+
+			"commit's hash, which all clones share")
 	events := f.String("events", "", "import this NDJSON `file` (compressed with gzip or not; - for standard input)")
 	commitURL := f.String("commit-url", "", "link of a commit, with %s for its hash")
 	if code, done := parseAll(f, args, stdout, stderr); done {

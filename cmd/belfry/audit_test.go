@@ -41,7 +41,9 @@ func newLedgerServer(t *testing.T) *ledgerServer {
 			result := map[string]any{"index": i, "status": "accepted"}
 			if e, err := record.Decode([]byte(line), time.Now()); err != nil {
 				result["status"] = "rejected"
-				result["errors"] = []any{map[string]any{"code": 1, "message": err.Error(), "source": map[string]any{"pointer": "/x"}}}
+				result["errors"] = []any{
+					map[string]any{"code": 1, "message": err.Error(), "source": map[string]any{"pointer": "/x"}},
+				}
 			} else if known, found := s.events[e.ID]; found && known != line {
 				result["status"] = "conflict"
 			} else if found {
@@ -58,7 +60,12 @@ func newLedgerServer(t *testing.T) *ledgerServer {
 			status = 400
 		}
 		w.WriteHeader(status)
-		if err := json.NewEncoder(w).Encode(map[string]any{"success": status == 200, "errors": []any{}, "result": results, "result_info": info}); err != nil {
+		if err := json.NewEncoder(w).Encode(map[string]any{
+			"success":     status == 200,
+			"errors":      []any{},
+			"result":      results,
+			"result_info": info,
+		}); err != nil {
 			t.Error(err)
 		}
 	}))
@@ -76,7 +83,7 @@ func runCommand(t *testing.T, args ...string) (code int, stdout, stderr string) 
 	return code, out.String(), complaints.String()
 }
 
-func file(t *testing.T, name, content string) string {
+func tempFile(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -104,12 +111,14 @@ func withID(id string) string { return `{"id":"` + id + `",` + leastEvent[1:] }
 func TestAnImportNamesEachLineThatIsNotTakenAndGoesOn(t *testing.T) {
 	s := newLedgerServer(t)
 	long := `{"id":"long","metadata":{"x":"` + strings.Repeat("x", 2<<20) + `"}}`
-	name := file(t, "events.ndjson", strings.Join([]string{withID("a"), "not JSON", long, "", `{"id":"b"}`, withID("a") + " ", withID("c")}, "\n"))
+	name := tempFile(t, "events.ndjson", strings.Join([]string{withID("a"), "not JSON", long, "", `{"id":"b"}`,
+		withID("a") + " ", withID("c")}, "\n"))
 	code, out, complaints := runCommand(t, "audit", "import", "--events", name)
 	if code != 1 || out != "2 accepted, 1 duplicates, 0 conflicts, 3 rejected\n" {
 		t.Errorf("%d %s", code, out)
 	}
-	for _, line := range []string{name + ":2: rejected: ", name + ":3: rejected: the line has more than", name + ":5: rejected: "} {
+	for _, line := range []string{name + ":2: rejected: ", name + ":3: rejected: the line has more than",
+		name + ":5: rejected: "} {
 		if !strings.Contains("\n"+complaints, "\n"+line) {
 			t.Errorf("nothing says %q:\n%s", line, complaints)
 		}
@@ -121,25 +130,31 @@ func TestAnImportNamesEachLineThatIsNotTakenAndGoesOn(t *testing.T) {
 
 func TestImportingTheSameFileTwiceStoresItOnce(t *testing.T) {
 	s := newLedgerServer(t)
-	lines := []string{leastEvent, leastEvent, strings.Replace(leastEvent, "u1", "u2", 1), strings.Replace(leastEvent, "{", `{"id":null,`, 1), withID("own")}
-	name := file(t, "events.ndjson", strings.Join(lines, "\n")+"\n")
-	if code, out, complaints := runCommand(t, "audit", "import", "--events", name); code != 0 || !strings.HasPrefix(out, "5 accepted, 0 duplicates") {
+	lines := []string{leastEvent, leastEvent, strings.Replace(leastEvent, "u1", "u2", 1),
+		strings.Replace(leastEvent, "{", `{"id":null,`, 1), withID("own")}
+	name := tempFile(t, "events.ndjson", strings.Join(lines, "\n")+"\n")
+	if code, out, complaints := runCommand(t, "audit", "import", "--events", name); code != 0 ||
+		!strings.HasPrefix(out, "5 accepted, 0 duplicates") {
 		t.Fatalf("%d %s %s", code, out, complaints)
 	}
-	if code, out, _ := runCommand(t, "audit", "import", "--events", name); code != 0 || !strings.HasPrefix(out, "0 accepted, 5 duplicates") {
+	if code, out, _ := runCommand(t, "audit", "import", "--events", name); code != 0 ||
+		!strings.HasPrefix(out, "0 accepted, 5 duplicates") {
 		t.Errorf("again: %d %s", code, out)
 	}
-	grown := file(t, "grown.ndjson", strings.Join(append(lines, leastEvent), "\n"))
-	if code, out, _ := runCommand(t, "audit", "import", "--events", grown); code != 0 || !strings.HasPrefix(out, "1 accepted, 5 duplicates") || len(s.events) != 6 {
+	grown := tempFile(t, "grown.ndjson", strings.Join(append(lines, leastEvent), "\n"))
+	if code, out, _ := runCommand(t, "audit", "import", "--events", grown); code != 0 ||
+		!strings.HasPrefix(out, "1 accepted, 5 duplicates") || len(s.events) != 6 {
 		t.Errorf("with one line more: %d %s", code, out)
 	}
 }
 
 func TestCompressedFilesAndByteOrderMarksAreReadWhateverTheFileIsCalled(t *testing.T) {
 	s := newLedgerServer(t)
-	for i, content := range []string{"\ufeff" + withID("e0") + "\r\n", compressed(t, withID("e1")), compressed(t, "\ufeff"+withID("e2")+"\n")} {
+	for i, content := range []string{"\ufeff" + withID("e0") + "\r\n", compressed(t, withID("e1")),
+		compressed(t, "\ufeff"+withID("e2")+"\n")} {
 		for _, name := range []string{"F.NDJSON.GZ", "plain"} {
-			if code, out, complaints := runCommand(t, "audit", "import", "--events", file(t, name, content)); code != 0 || len(s.events) != i+1 {
+			if code, out, complaints := runCommand(t, "audit", "import", "--events", tempFile(t, name, content)); code != 0 ||
+				len(s.events) != i+1 {
 				t.Errorf("%s %d: %d %s %s", name, i, code, out, complaints)
 			}
 		}
@@ -152,10 +167,12 @@ func TestAnExportCanBeImported(t *testing.T) {
 	shown := `{"account":"0192f7c417d170008000000000000001","seq":7,"recorded_at":"2026-11-22T10:00:00.000000Z","submitted_by":{"type":"token","id":"t"},` +
 		`"id":"e-7","v":1,"zone":{"id":"z1","name":"shop.example"},"after":{"n":1.50},` + leastEvent[1:]
 	provable := strings.Replace(shown, "e-7", "e-8", 1)
-	name := file(t, "x.ndjson", `{"export":{"v":1,"account":"a","complete":false,"note":"filtered"}}`+"\n"+shown+"\n"+
-		`{"seq":8,"envelope":"AAAA","event":`+provable+`,"openings":{}}`+"\n"+strings.Replace(shown, `"dns"`, `"belfry"`, 1)+"\n")
+	name := tempFile(t, "x.ndjson", `{"export":{"v":1,"account":"a","complete":false,"note":"filtered"}}`+"\n"+shown+"\n"+
+		`{"seq":8,"envelope":"AAAA","event":`+provable+`,"openings":{}}`+"\n"+strings.Replace(shown, `"dns"`, `"belfry"`, 1)+
+		"\n")
 	code, out, complaints := runCommand(t, "audit", "import", "--events", name)
-	if code != 0 || len(s.order) != 2 || !strings.Contains(complaints, "1 events of Belfry itself") || !strings.Contains(s.events["e-7"], `"zone":"shop.example"`) || !strings.Contains(s.events["e-7"], `1.50`) {
+	if code != 0 || len(s.order) != 2 || !strings.Contains(complaints, "1 events of Belfry itself") ||
+		!strings.Contains(s.events["e-7"], `"zone":"shop.example"`) || !strings.Contains(s.events["e-7"], `1.50`) {
 		t.Fatalf("%d %s %s\n%v", code, out, complaints, s.events)
 	}
 }
@@ -166,7 +183,8 @@ func TestARepositoryIsImportedOnceWhateverItsFolderIsCalled(t *testing.T) {
 	git := func(args ...string) {
 		t.Helper()
 		cmd := exec.Command("git", append([]string{"-C", dir}, args...)...)
-		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_AUTHOR_NAME=Bob\x01", "GIT_AUTHOR_EMAIL=", "GIT_COMMITTER_NAME=c", "GIT_COMMITTER_EMAIL=c@example.org")
+		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
+			"GIT_AUTHOR_NAME=Bob\x01", "GIT_AUTHOR_EMAIL=", "GIT_COMMITTER_NAME=c", "GIT_COMMITTER_EMAIL=c@example.org")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("git %v: %v %s", args, err, out)
 		}
@@ -187,13 +205,16 @@ func TestARepositoryIsImportedOnceWhateverItsFolderIsCalled(t *testing.T) {
 	git("merge", "-q", "--no-ff", "-m", "merge", "side")
 	clone := filepath.Join(t.TempDir(), "another")
 	git("clone", "-q", dir, clone)
-	if code, out, complaints := runCommand(t, "audit", "import", "--git", dir); code != 0 || !strings.HasPrefix(out, "3 accepted") || !strings.Contains(complaints, "1 merge commits are left out") {
+	if code, out, complaints := runCommand(t, "audit", "import", "--git", dir); code != 0 ||
+		!strings.HasPrefix(out, "3 accepted") || !strings.Contains(complaints, "1 merge commits are left out") {
 		t.Fatalf("%d %s %s", code, out, complaints)
 	}
-	if code, out, complaints := runCommand(t, "audit", "import", "--git", clone); code != 0 || !strings.HasPrefix(out, "0 accepted, 3 duplicates, 0 conflicts") || len(s.events) != 3 {
+	if code, out, complaints := runCommand(t, "audit", "import", "--git", clone); code != 0 ||
+		!strings.HasPrefix(out, "0 accepted, 3 duplicates, 0 conflicts") || len(s.events) != 3 {
 		t.Errorf("%d %s %s", code, out, complaints)
 	}
-	if code, _, complaints := runCommand(t, "audit", "import", "--git", clone, "--repository", "shop", "--commit-url", "https://git.example/%s"); code != 1 || !strings.Contains(complaints, ": conflict: ") {
+	if code, _, complaints := runCommand(t, "audit", "import", "--git", clone, "--repository", "shop", "--commit-url",
+		"https://git.example/%s"); code != 1 || !strings.Contains(complaints, ": conflict: ") {
 		t.Errorf("%d %s", code, complaints)
 	}
 }
@@ -277,7 +298,7 @@ func TestFilesAreWrittenBesideTheirPlace(t *testing.T) {
 }
 
 func TestAnEmptyFileThatTheShellMadeIsNoCatalogue(t *testing.T) {
-	name := file(t, "belfry.yaml", "")
+	name := tempFile(t, "belfry.yaml", "")
 	if code, _, complaints := runCommand(t, "catalog", "init", "--output", name); code != 0 {
 		t.Fatal(code, complaints)
 	}
@@ -295,7 +316,8 @@ func TestOutputThroughALinkAndIntoAPipe(t *testing.T) {
 	if err := os.Symlink("target", link); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeOutputs(outputFile{link, 0o600, literal([]byte("x"))}, outputFile{"/dev/null", 0o600, literal([]byte("y"))}); err != nil {
+	if err := writeOutputs(outputFile{link, 0o600, literal([]byte("x"))},
+		outputFile{"/dev/null", 0o600, literal([]byte("y"))}); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
@@ -318,17 +340,24 @@ func TestNoTokenFollowsARedirectOrLeavesInTheClearUnsaid(t *testing.T) {
 	t.Setenv("BELFRY_URL", s.URL)
 	t.Setenv("BELFRY_TOKEN", "blf_secret")
 	t.Setenv("BELFRY_ACCOUNT", "a")
-	name := file(t, "e.ndjson", withID("a"))
+	name := tempFile(t, "e.ndjson", withID("a"))
 	for _, args := range [][]string{{"audit", "import", "--events", name}, {"audit", "export", "--out", name + ".out"}} {
-		if code, out, complaints := runCommand(t, args...); code != 1 || !strings.Contains(complaints, other.URL) || strings.Contains(complaints, "secret") {
+		if code, out, complaints := runCommand(t, args...); code != 1 || !strings.Contains(complaints, other.URL) ||
+			strings.Contains(complaints, "secret") {
 			t.Errorf("%v: %d %s %s", args, code, out, complaints)
 		}
 	}
 	if reached {
 		t.Error("the redirect was followed")
 	}
-	for address, warns := range map[string]bool{"http://belfry.example": true, "http://10.0.0.1:8080/client/v4": true, "https://belfry.example": false,
-		"http://127.0.0.1:1": false, "http://localhost:1": false, "http://[::1]:1": false} {
+	for address, warns := range map[string]bool{
+		"http://belfry.example":          true,
+		"http://10.0.0.1:8080/client/v4": true,
+		"https://belfry.example":         false,
+		"http://127.0.0.1:1":             false,
+		"http://localhost:1":             false,
+		"http://[::1]:1":                 false,
+	} {
 		var b bytes.Buffer
 		if _, err := newClient(address, "t", &b); err != nil || (b.Len() > 0) != warns {
 			t.Errorf("%s: %v %q", address, err, b.String())
@@ -348,8 +377,16 @@ func TestNoTokenFollowsARedirectOrLeavesInTheClearUnsaid(t *testing.T) {
 
 func TestArgumentsThatNothingReadsAreNamed(t *testing.T) {
 	t.Setenv("BELFRY_ACCOUNT", "a")
-	for _, args := range [][]string{{"audit", "export", "foo", "--out", "x"}, {"audit", "import", "foo", "--events", "x"}, {"verify", "foo"}, {"migrate", "foo"},
-		{"login-link", "foo"}, {"serve", "foo"}, {"demo", "foo"}, {"version", "foo"}} {
+	for _, args := range [][]string{
+		{"audit", "export", "foo", "--out", "x"},
+		{"audit", "import", "foo", "--events", "x"},
+		{"verify", "foo"},
+		{"migrate", "foo"},
+		{"login-link", "foo"},
+		{"serve", "foo"},
+		{"demo", "foo"},
+		{"version", "foo"},
+	} {
 		code, _, complaints := runCommand(t, args...)
 		if code != 2 || !strings.Contains(complaints, `unexpected argument "foo"`) {
 			t.Errorf("%v: %d %s", args, code, complaints)
@@ -358,7 +395,7 @@ func TestArgumentsThatNothingReadsAreNamed(t *testing.T) {
 }
 
 func TestVerifySaysWhenAFileIsAnother(t *testing.T) {
-	checkpoint := file(t, "cp", "belfry/a\n1\nAAAA\n\n— belfry AAAA\n")
+	checkpoint := tempFile(t, "cp", "belfry/a\n1\nAAAA\n\n— belfry AAAA\n")
 	const key = "belfry+f629eae4+AbC"
 	filtered := `{"export":{"v":1,"account":"a","complete":false,"note":"x"}}` + "\n"
 	for name, c := range map[string]struct {
@@ -368,12 +405,14 @@ func TestVerifySaysWhenAFileIsAnother(t *testing.T) {
 		"a page": {"<html>", "not an export"}, "nothing": {"", "empty"}, "an answer": {`{"success":false}`, "not an export"},
 		"filtered": {filtered, "filtered"}, "compressed": {compressed(t, filtered), "filtered"},
 	} {
-		code, out, complaints := runCommand(t, "verify", "--export", file(t, "x", c.content), "--checkpoint", checkpoint, "--key", key)
+		code, out, complaints := runCommand(t, "verify", "--export", tempFile(t, "x", c.content), "--checkpoint", checkpoint,
+			"--key", key)
 		if code != 1 || strings.Contains(out, "FAIL") || !strings.Contains(complaints, c.says) {
 			t.Errorf("%s: %d %q %q", name, code, out, complaints)
 		}
 	}
-	if code, out, complaints := runCommand(t, "verify", "--bundle", file(t, "b", "<html>")); code != 1 || strings.Contains(out, "FAIL") || !strings.Contains(complaints, "not an event's bundle") {
+	if code, out, complaints := runCommand(t, "verify", "--bundle", tempFile(t, "b", "<html>")); code != 1 ||
+		strings.Contains(out, "FAIL") || !strings.Contains(complaints, "not an event's bundle") {
 		t.Errorf("%d %q %q", code, out, complaints)
 	}
 }
@@ -385,7 +424,8 @@ func TestALineThatEndsAtTheBufferIsWhole(t *testing.T) {
 		e := withID(fmt.Sprint("p", pad))
 		lines = append(lines, e+strings.Repeat(" ", max(0, pad-len(e))))
 	}
-	if code, out, complaints := runCommand(t, "audit", "import", "--events", file(t, "e", strings.Join(lines, "\n"))); code != 0 || len(s.order) != 4 {
+	if code, out, complaints := runCommand(t, "audit", "import", "--events",
+		tempFile(t, "e", strings.Join(lines, "\n"))); code != 0 || len(s.order) != 4 {
 		t.Errorf("%d %s %s", code, out, complaints)
 	}
 	if !slices.ContainsFunc(s.order, func(e string) bool { return strings.Contains(e, "p10") }) {

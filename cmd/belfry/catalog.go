@@ -23,8 +23,11 @@ import (
 
 func catalogCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flags("catalog", "catalog init|check|apply ...",
-		"Declares what a product may write into the audit log, in one file of the product's repository:\n  init   writes a commented file to begin with\n  check  finds the faults of a file, offline\n  apply  shows what would change on a server, then applies it\nEach has its own --help.",
-		"belfry catalog init\nbelfry catalog check belfry.yaml\nbelfry catalog apply belfry.yaml --url https://audit.example --producer 0192f7c417d170008000000000000001", stderr)
+		"Declares what a product may write into the audit log, in one file of the product's repository:\n  init   "+
+			"writes a commented file to begin with\n  check  finds the faults of a file, offline\n  apply  shows what "+
+			"would change on a server, then applies it\nEach has its own --help.",
+		"belfry catalog init\nbelfry catalog check belfry.yaml\nbelfry catalog apply belfry.yaml --url "+
+			"https://audit.example --producer 0192f7c417d170008000000000000001", stderr)
 	if len(args) > 0 {
 		switch args[0] {
 		case "init":
@@ -43,7 +46,8 @@ func catalogCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 
 func catalogInit(args []string, stdout, stderr io.Writer) int {
 	f := flags("catalog init", "catalog init [flags]",
-		"Writes a commented catalogue file to begin with. It overwrites no file that holds anything.", "belfry catalog init\nbelfry catalog init --output - | less", stderr)
+		"Writes a commented catalogue file to begin with. It overwrites no file that holds anything.",
+		"belfry catalog init\nbelfry catalog init --output - | less", stderr)
 	output := f.String("output", "belfry.yaml", "`file` to write; - for standard output")
 	if code, done := parse(f, args, stdout); done {
 		return code
@@ -91,7 +95,9 @@ func isFile(w io.Writer, name string) bool {
 }
 
 func catalogCheck(args []string, stdout, stderr io.Writer) int {
-	f := flags("catalog check", "catalog check FILE", "Finds the faults of a catalogue file (YAML, or JSON by its name), offline. Each is told as FILE:LINE:COLUMN; exit code 1\nwhen there is one.", "belfry catalog check belfry.yaml", stderr)
+	f := flags("catalog check", "catalog check FILE",
+		"Finds the faults of a catalogue file (YAML, or JSON by its name), offline. Each is told as FILE:LINE:COLUMN; "+
+			"exit code 1\nwhen there is one.", "belfry catalog check belfry.yaml", stderr)
 	name, code := fileArgument(f, args, stdout, stderr)
 	if name == "" {
 		return code
@@ -107,8 +113,11 @@ func catalogCheck(args []string, stdout, stderr io.Writer) int {
 
 func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flags("catalog apply", "catalog apply FILE [flags]",
-		"Shows what a catalogue file changes on a server (+ added, ~ changed, - removed, and what is breaking), then applies it.\nThe token is a product team's; without --url, --token and --producer the variables BELFRY_URL, BELFRY_TOKEN and\nBELFRY_PRODUCER count.",
-		"belfry catalog apply belfry.yaml --dry-run\nBELFRY_TOKEN=blfp_... belfry catalog apply belfry.yaml --url https://audit.example --producer 0192f7c417d170008000000000000001", stderr)
+		"Shows what a catalogue file changes on a server (+ added, ~ changed, - removed, and what is breaking), then "+
+			"applies it.\nThe token is a product team's; without --url, --token and --producer the variables BELFRY_URL, "+
+			"BELFRY_TOKEN and\nBELFRY_PRODUCER count.",
+		"belfry catalog apply belfry.yaml --dry-run\nBELFRY_TOKEN=blfp_... belfry catalog apply belfry.yaml --url "+
+			"https://audit.example --producer 0192f7c417d170008000000000000001", stderr)
 	address := f.String("url", "", addressUsage)
 	token := f.String("token", "", "a product team's `token`"+tokenUsage)
 	team := f.String("producer", os.Getenv("BELFRY_PRODUCER"), "the product team's `id`")
@@ -136,7 +145,7 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if err == nil && !*dryRun {
 		before := out.Version
 		if out, err = putCatalogue(ctx, c, path, file); err == nil {
-			printf(stdout, "%s\n", applied(before, out))
+			printf(stdout, "%s\n", describeApplied(before, out))
 		}
 	}
 	var refused *client.Problem
@@ -152,8 +161,8 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	return 0
 }
 
-// applied says what an apply did; before is the version until then.
-func applied(before int64, out producer.Applied) string {
+// describeApplied says what an apply did; before is the version until then.
+func describeApplied(before int64, out producer.Applied) string {
 	switch {
 	case out.Version == before:
 		return fmt.Sprintf("version %d is in force already", out.Version)
@@ -182,7 +191,12 @@ func visibleChanges(list []catalogue.Change) []catalogue.Change {
 
 func putCatalogue(ctx context.Context, c *client.Client, path string, file *catalogue.File) (producer.Applied, error) {
 	var out producer.Applied
-	env, err := c.Call(ctx, client.Request{Method: http.MethodPut, Path: path, ContentType: "application/" + string(file.Format), Body: file.Text})
+	env, err := c.Call(ctx, client.Request{
+		Method:      http.MethodPut,
+		Path:        path,
+		ContentType: "application/" + string(file.Format),
+		Body:        file.Text,
+	})
 	if err != nil {
 		return out, err
 	}

@@ -32,7 +32,8 @@ func TestTheStarterFileIsWrittenOnceAndIsGood(t *testing.T) {
 	if code, out, complaints := catalog(t, "check", file); code != 0 || !strings.Contains(out, "is good: products 1") {
 		t.Fatal(code, out, complaints)
 	}
-	if code, _, complaints := catalog(t, "init", "--output", file); code != 1 || !strings.Contains(complaints, "there already") {
+	if code, _, complaints := catalog(t, "init", "--output", file); code != 1 ||
+		!strings.Contains(complaints, "there already") {
 		t.Error(code, complaints)
 	}
 	if code, out, _ := catalog(t, "init", "--output", "-"); code != 0 || out != string(producer.Starter()) {
@@ -70,7 +71,7 @@ func TestApplyingTheSameFileAgainSaysThatItIsInForce(t *testing.T) {
 		"applied: version 4 (only the text of the file is new)": {Version: 4},
 		"applied: version 4":                                    {Version: 4, Changes: change},
 	} {
-		if got := applied(3, out); got != want {
+		if got := describeApplied(3, out); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
@@ -82,13 +83,22 @@ func TestFaultsAreToldAsEditorsReadThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, complaints := catalog(t, "check", file)
-	if want := file + ":4:5: a product has no key \"titel\"; is title meant?\n"; code != 1 || out != "" || complaints != want {
+	if want := file + ":4:5: a product has no key \"titel\"; is title meant?\n"; code != 1 || out != "" ||
+		complaints != want {
 		t.Errorf("%d %q %q, want %q", code, out, complaints, want)
 	}
 }
 
 func TestWrongUsageAnswersTwoAndHelpNone(t *testing.T) {
-	for _, args := range [][]string{{}, {"aply"}, {"check"}, {"check", "a", "b"}, {"apply", "x", "--nonsense"}, {"apply", "x"}, {"init", "x"}} {
+	for _, args := range [][]string{
+		{},
+		{"aply"},
+		{"check"},
+		{"check", "a", "b"},
+		{"apply", "x", "--nonsense"},
+		{"apply", "x"},
+		{"init", "x"},
+	} {
 		if code, _, complaints := catalog(t, args...); code != 2 || complaints == "" {
 			t.Errorf("%v: %d %q", args, code, complaints)
 		}
@@ -98,7 +108,8 @@ func TestWrongUsageAnswersTwoAndHelpNone(t *testing.T) {
 			t.Errorf("%v: %d %q", args, code, out)
 		}
 	}
-	if code, _, complaints := catalog(t, "check", filepath.Join(t.TempDir(), "missing.yaml")); code != 1 || complaints == "" {
+	if code, _, complaints := catalog(t, "check", filepath.Join(t.TempDir(), "missing.yaml")); code != 1 ||
+		complaints == "" {
 		t.Error(code, complaints)
 	}
 }
@@ -108,7 +119,8 @@ func TestApplyShowsTheDifferenceFirst(t *testing.T) {
 	refuse := false
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		asked = append(asked, r.Method+" "+r.URL.RequestURI()+" "+r.Header.Get("Content-Type")+" "+r.Header.Get("Authorization"))
+		asked = append(asked, r.Method+" "+r.URL.RequestURI()+" "+r.Header.Get("Content-Type")+" "+
+			r.Header.Get("Authorization"))
 		if string(body) != string(producer.Starter()) || !strings.HasPrefix(r.UserAgent(), feature.CommandAgent+"/") {
 			t.Errorf("agent %q, body %q", r.UserAgent(), body)
 		}
@@ -122,7 +134,19 @@ func TestApplyShowsTheDifferenceFirst(t *testing.T) {
 		if r.URL.Query().Has("dry_run") {
 			version = 6 // the one in force
 		}
-		out := producer.Applied{DryRun: r.URL.Query().Has("dry_run"), Version: version, Changes: []catalogue.Change{{Op: "removed", Kind: "action", Name: "example/setting/purge", Breaking: true, Why: "events with this action will be refused"}}}
+		out := producer.Applied{
+			DryRun:  r.URL.Query().Has("dry_run"),
+			Version: version,
+			Changes: []catalogue.Change{
+				{
+					Op:       "removed",
+					Kind:     "action",
+					Name:     "example/setting/purge",
+					Breaking: true,
+					Why:      "events with this action will be refused",
+				},
+			},
+		}
 		result, err := json.Marshal(out)
 		if err != nil {
 			t.Error(err)
@@ -137,18 +161,21 @@ func TestApplyShowsTheDifferenceFirst(t *testing.T) {
 	t.Setenv("BELFRY_TOKEN", "secret")
 	args := []string{"apply", file, "--url", server.URL, "--producer", "p1"}
 	code, out, complaints := catalog(t, append(args, "--dry-run")...)
-	if code != 0 || !strings.Contains(out, "- action     example/setting/purge\n             BREAKING: ") || strings.Contains(out, "applied") || len(asked) != 1 {
+	if code != 0 || !strings.Contains(out, "- action     example/setting/purge\n             BREAKING: ") ||
+		strings.Contains(out, "applied") || len(asked) != 1 {
 		t.Errorf("%d %q %q, asked %v", code, out, complaints, asked)
 	}
 	if want := "PUT /client/v4/producers/p1/catalog?dry_run=true application/yaml Bearer secret"; asked[0] != want {
 		t.Errorf("asked %q, want %q", asked[0], want)
 	}
 	asked = nil
-	if code, out, complaints = catalog(t, args...); code != 0 || !strings.HasSuffix(out, "applied: version 7\n") || len(asked) != 2 || strings.Contains(asked[1], "dry_run") {
+	if code, out, complaints = catalog(t, args...); code != 0 || !strings.HasSuffix(out, "applied: version 7\n") ||
+		len(asked) != 2 || strings.Contains(asked[1], "dry_run") {
 		t.Errorf("%d %q %q, asked %v", code, out, complaints, asked)
 	}
 	refuse = true
-	if code, out, complaints = catalog(t, args...); code != 1 || out != "" || !strings.HasPrefix(complaints, file+":14:5: the product") {
+	if code, out, complaints = catalog(t, args...); code != 1 || out != "" ||
+		!strings.HasPrefix(complaints, file+":14:5: the product") {
 		t.Errorf("%d %q %q", code, out, complaints)
 	}
 }

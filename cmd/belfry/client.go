@@ -29,7 +29,8 @@ func newClient(address, token string, stderr io.Writer) (*client.Client, error) 
 		token = os.Getenv("BELFRY_TOKEN")
 	}
 	if address == "" || token == "" {
-		return nil, errors.New("the server's address and a token are required: --url and BELFRY_TOKEN, or BELFRY_URL and BELFRY_TOKEN")
+		return nil, errors.New("the server's address and a token are required: --url and BELFRY_TOKEN, or BELFRY_URL " +
+			"and BELFRY_TOKEN")
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {

@@ -63,32 +63,32 @@ func readInput(name string) ([]byte, error) {
 // of 64 KiB several times in base64.
 const maxInput = 16 << 20
 
-// output is a file that is written beside the one of its name and takes its
+// fileOutput is a file that is written beside the one of its name and takes its
 // place when it is whole: a failure leaves what was there untouched.
-type output struct {
+type fileOutput struct {
 	file *os.File
 	name string // of the place; empty when the file is written in place
 }
 
 // createOutput begins a file. What is there and is no regular file (a pipe, a
 // terminal) is written directly.
-func createOutput(name string, mode fs.FileMode) (*output, error) {
+func createOutput(name string, mode fs.FileMode) (*fileOutput, error) {
 	if full, err := filepath.EvalSymlinks(name); err == nil {
 		name = full // the link stays
 	}
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
 		file, err := os.OpenFile(name, os.O_WRONLY, 0)
-		return &output{file: file}, err
+		return &fileOutput{file: file}, err
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	beside := filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%s", filepath.Base(name), rand.Text()))
 	file, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	return &output{file, name}, err
+	return &fileOutput{file, name}, err
 }
 
 // commit makes the file whole and puts it into its place.
-func (o *output) commit() error {
+func (o *fileOutput) commit() error {
 	if o.name == "" {
 		return o.file.Close()
 	}
@@ -103,7 +103,7 @@ func (o *output) commit() error {
 }
 
 // drop removes a file that did not become whole.
-func (o *output) drop() {
+func (o *fileOutput) drop() {
 	o.file.Close()
 	if o.name != "" {
 		os.Remove(o.file.Name())
@@ -112,7 +112,7 @@ func (o *output) drop() {
 
 // writeOutputs writes several files, of which all come to their places or none.
 func writeOutputs(files ...outputFile) error {
-	var made []*output
+	var made []*fileOutput
 	drop := func() {
 		for _, o := range made {
 			o.drop()

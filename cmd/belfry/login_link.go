@@ -8,7 +8,9 @@ import (
 )
 
 func loginLinkCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f := flags("login-link", "login-link [flags]", "Prints a fresh one-time sign-in link (15 minutes). Works beside a running server, on its data directory or database;\nset BELFRY_DATA_DIR or --config as for serve. With --operator the address becomes an operator first.",
+	f := flags("login-link", "login-link [flags]",
+		"Prints a fresh one-time sign-in link (15 minutes). Works beside a running server, on its data directory or "+
+			"database;\nset BELFRY_DATA_DIR or --config as for serve. With --operator the address becomes an operator first.",
 		"BELFRY_DATA_DIR=/var/lib/belfry belfry login-link --email ana@example.com", stderr)
 	file := f.String("config", "", "config `file`, as for serve")
 	email := f.String("email", "", "who signs in: the `address` of a known person; the default is the first operator")

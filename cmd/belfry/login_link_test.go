@@ -28,7 +28,9 @@ func TestCommandsOutsideOfTheServersFolderMakeNothing(t *testing.T) {
 		for _, args := range calls {
 			var stdout, stderr bytes.Buffer
 			code := dispatch(t.Context(), append([]string{c.name}, args...), &stdout, &stderr)
-			if needing[c.name] != nil && (code != 1 || stderr.String() != "belfry "+c.name+": no Belfry data in ./belfry-data: set BELFRY_DATA_DIR or --config to those of the server\n") {
+			if needing[c.name] != nil && (code != 1 ||
+				stderr.String() != "belfry "+c.name+
+					": no Belfry data in ./belfry-data: set BELFRY_DATA_DIR or --config to those of the server\n") {
 				t.Errorf("belfry %s %v: %d %s", c.name, args, code, &stderr)
 			}
 			if strings.Contains(stdout.String(), "/sign-in") {
@@ -41,7 +43,8 @@ func TestCommandsOutsideOfTheServersFolderMakeNothing(t *testing.T) {
 		}
 	}
 	var stderr bytes.Buffer
-	if code := dispatch(t.Context(), []string{"login-link", "--operator"}, &stderr, &stderr); code != 2 || !strings.Contains(stderr.String(), "--operator needs --email") {
+	if code := dispatch(t.Context(), []string{"login-link", "--operator"}, &stderr, &stderr); code != 2 ||
+		!strings.Contains(stderr.String(), "--operator needs --email") {
 		t.Errorf("%d %s", code, &stderr)
 	}
 }

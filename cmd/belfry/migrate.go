@@ -10,7 +10,9 @@ import (
 )
 
 func migrateCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f := flags("migrate", "migrate [flags]", "Brings the databases up to this version and lists what is applied. `serve` does the same when it starts;\nthis command lets it happen before, under your eyes.",
+	f := flags("migrate", "migrate [flags]",
+		"Brings the databases up to this version and lists what is applied. `serve` does the same when it "+
+			"starts;\nthis command lets it happen before, under your eyes.",
 		"BELFRY_DATABASE_URL=postgres://belfry@db/belfry BELFRY_MASTER_KEY_FILE=/etc/belfry/key belfry migrate", stderr)
 	file := f.String("config", "", "config `file`, as for serve")
 	if code, done := parseAll(f, args, stdout, stderr); done {

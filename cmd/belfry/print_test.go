@@ -62,14 +62,21 @@ func harmless(t *testing.T, what, printed string) {
 // the status refuse.
 func hostileServer(t *testing.T, refuse int) *httptest.Server {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer := map[string]any{"success": refuse == 0, "errors": []any{}, "result_info": map[string]any{"accepted": 0, "rejected": 1}}
+		answer := map[string]any{
+			"success":     refuse == 0,
+			"errors":      []any{},
+			"result_info": map[string]any{"accepted": 0, "rejected": 1},
+		}
 		faults := []any{map[string]any{"code": 1, "message": "x", "source": map[string]any{"pointer": "x"}}}
 		switch {
 		case refuse != 0:
 			answer["errors"] = faults
 			answer["result"] = map[string]any{"refused": []any{map[string]any{"index": 0, "errors": faults}}}
 		case strings.Contains(r.URL.Path, "/catalog"):
-			answer["result"] = map[string]any{"version": 7, "changes": []any{map[string]any{"op": "x", "kind": "x", "name": "x", "field": "x", "breaking": true, "why": "x"}}}
+			answer["result"] = map[string]any{
+				"version": 7,
+				"changes": []any{map[string]any{"op": "x", "kind": "x", "name": "x", "field": "x", "breaking": true, "why": "x"}},
+			}
 		case strings.HasSuffix(r.URL.Path, "/audit/events"):
 			answer["result"] = []any{map[string]any{"index": 0, "id": "x", "status": "rejected", "errors": faults}}
 		case strings.HasSuffix(r.URL.Path, "/traffic/counts"):
@@ -116,7 +123,8 @@ func TestNoCommandLetsAFileOrAServerSpeakToTheTerminal(t *testing.T) {
 		return path
 	}
 	q := quoted(t, hostile)
-	header := write("header.ndjson", `{"export":{"v":1,"account":"`+q+`","from":0,"to":1,"size":1,"left":[],"right":[]}}`+"\n"+
+	header := write("header.ndjson", `{"export":{"v":1,"account":"`+q+`","from":0,"to":1,"size":1,"left":[],"right":[]}}`+
+		"\n"+
 		`{"seq":0,"envelope":"`+q+`","event":{},"openings":{"`+q+`":{"salt":"","value":1}}}`+"\n")
 	garbage := write("garbage", hostile)
 	events := write("events.ndjson", `{"id":"`+q+`"}`+"\n")
@@ -130,24 +138,52 @@ func TestNoCommandLetsAFileOrAServerSpeakToTheTerminal(t *testing.T) {
 	}
 	good := write("counts.ndjson", counts.String())
 	settings := write("settings.yaml", "\"a\\e[1A\\n"+forged+"\": 1\n")
-	if code := dispatch(t.Context(), []string{"catalog", "init", "--output", goodCatalogue}, &bytes.Buffer{}, &bytes.Buffer{}); code != 0 {
+	if code := dispatch(t.Context(), []string{"catalog", "init", "--output", goodCatalogue}, &bytes.Buffer{},
+		&bytes.Buffer{}); code != 0 {
 		t.Fatal(code)
 	}
 	vkey := "x+00000000+AAAA" + hostile
 	lines := map[string][][]string{
-		"verify": {{"verify", "--export", header, "--checkpoint", garbage, "--key", vkey}, {"verify", "--bundle", header}, {"verify", "--bundle", garbage, "--key", vkey},
-			{"verify", "--export", garbage, "--checkpoint", garbage, "--key", vkey}, {"verify", hostile}, {"verify", "--bundle", dir + "/" + hostile}},
-		"audit": {{"audit", "import", "--account", hostile, "--events", events}, {"audit", "import", "--account", "a", "--events", garbage},
-			{"audit", "import", "--account", "a", "--git", dir + "/" + hostile}, {"audit", "export", "--account", "a", "--out", dir + "/" + "out\n" + forged}, {"audit", hostile}},
-		"catalog": {{"catalog", "check", catalogue}, {"catalog", "check", garbage}, {"catalog", "apply", goodCatalogue, "--producer", hostile}, {"catalog", hostile}},
-		"slo": {{"slo", "simulate", "--objective", objective, good}, {"slo", "simulate", "--objective", objective, garbage},
-			{"slo", "simulate", "--objective", garbage, good}, {"slo", "simulate", "--objective", objective, "--format", hostile, good}},
-		"tail":       {{"tail", "--account", "a", "--zone", hostile, "--state", filepath.Join(dir, "state"), access}, {"tail", "--account", "a", "--state", filepath.Join(dir, "state2"), dir + "/" + hostile}},
-		"login-link": {{"login-link", "--config", settings}, {"login-link", "--config", hostile}, {"login-link", "--email", hostile}},
-		"migrate":    {{"migrate", "--config", settings}, {"migrate", hostile, "--nonsense"}},
-		"serve":      {{"serve", "--config", settings}, {"serve", "--roles", hostile}},
-		"demo":       {{"demo", "--" + hostile}},
-		"version":    {{"version", "--" + hostile}},
+		"verify": {
+			{"verify", "--export", header, "--checkpoint", garbage, "--key", vkey},
+			{"verify", "--bundle", header},
+			{"verify", "--bundle", garbage, "--key", vkey},
+			{"verify", "--export", garbage, "--checkpoint", garbage, "--key", vkey},
+			{"verify", hostile},
+			{"verify", "--bundle", dir + "/" + hostile},
+		},
+		"audit": {
+			{"audit", "import", "--account", hostile, "--events", events},
+			{"audit", "import", "--account", "a", "--events", garbage},
+			{"audit", "import", "--account", "a", "--git", dir + "/" + hostile},
+			{"audit", "export", "--account", "a", "--out", dir + "/" + "out\n" + forged},
+			{"audit", hostile},
+		},
+		"catalog": {
+			{"catalog", "check", catalogue},
+			{"catalog", "check", garbage},
+			{"catalog", "apply", goodCatalogue, "--producer", hostile},
+			{"catalog", hostile},
+		},
+		"slo": {
+			{"slo", "simulate", "--objective", objective, good},
+			{"slo", "simulate", "--objective", objective, garbage},
+			{"slo", "simulate", "--objective", garbage, good},
+			{"slo", "simulate", "--objective", objective, "--format", hostile, good},
+		},
+		"tail": {
+			{"tail", "--account", "a", "--zone", hostile, "--state", filepath.Join(dir, "state"), access},
+			{"tail", "--account", "a", "--state", filepath.Join(dir, "state2"), dir + "/" + hostile},
+		},
+		"login-link": {
+			{"login-link", "--config", settings},
+			{"login-link", "--config", hostile},
+			{"login-link", "--email", hostile},
+		},
+		"migrate": {{"migrate", "--config", settings}, {"migrate", hostile, "--nonsense"}},
+		"serve":   {{"serve", "--config", settings}, {"serve", "--roles", hostile}},
+		"demo":    {{"demo", "--" + hostile}},
+		"version": {{"version", "--" + hostile}},
 	}
 	t.Setenv("BELFRY_DATA_DIR", filepath.Join(dir, "data"))
 	for refuse := range 2 {
@@ -195,8 +231,10 @@ func TestNothingIsPrintedPastThePrinter(t *testing.T) {
 				return true
 			}
 			pkg, _ := s.X.(*ast.Ident)
-			if pkg != nil && pkg.Name == "fmt" && (strings.HasPrefix(s.Sel.Name, "Fprint") || strings.HasPrefix(s.Sel.Name, "Print")) {
-				t.Errorf("%s: fmt.%s: use printf, which makes visible what files and servers say", fset.Position(n.Pos()), s.Sel.Name)
+			if pkg != nil && pkg.Name == "fmt" &&
+				(strings.HasPrefix(s.Sel.Name, "Fprint") || strings.HasPrefix(s.Sel.Name, "Print")) {
+				t.Errorf("%s: fmt.%s: use printf, which makes visible what files and servers say", fset.Position(n.Pos()),
+					s.Sel.Name)
 			}
 			return true
 		})

@@ -11,7 +11,9 @@ import (
 )
 
 func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f := flags("serve", "serve [flags]", "Runs Belfry. Settings come from the environment (BELFRY_LISTEN, BELFRY_DATA_DIR, ...) and the config file;\ndocs/guide/configure.md lists them.",
+	f := flags("serve", "serve [flags]",
+		"Runs Belfry. Settings come from the environment (BELFRY_LISTEN, BELFRY_DATA_DIR, ...) and the config "+
+			"file;\ndocs/guide/configure.md lists them.",
 		"BELFRY_DATA_DIR=/var/lib/belfry belfry serve", stderr)
 	file := f.String("config", "", "config `file` (YAML: the settings' names in lower case without BELFRY_)")
 	roles := f.String("roles", "", "what this process does: all, or some of "+strings.Join(app.RoleNames(), ","))

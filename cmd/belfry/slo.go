@@ -106,13 +106,13 @@ func (i *simulated) tell(w io.Writer, objective slo.ObjectiveSpec) bool {
 	if i.counted == 0 && read > 0 {
 		names := slices.Sorted(maps.Keys(i.zones))
 		shown := strings.Join(names[:min(len(names), maxZonesShown)], ", ")
-		printf(w, "  the objective is about %s; the lines are of %s\n", about(objective.Match), shown)
+		printf(w, "  the objective is about %s; the lines are of %s\n", describeMatch(objective.Match), shown)
 	}
 	return i.counted > 0
 }
 
-// about says which requests an objective is about.
-func about(m slo.Match) string {
+// describeMatch says which requests an objective is about.
+func describeMatch(m slo.Match) string {
 	parts := []string{"zone " + m.Zone}
 	for _, p := range [][2]string{{"origin", m.Origin}, {"hostname", m.Hostname}, {"path_class", m.PathClass}} {
 		if p[1] != "" {
@@ -177,7 +177,12 @@ func sloCommand(ctx context.Context, args []string, stdout, stderr io.Writer) in
 }
 
 // simulate reports whether something of every input was counted.
-func simulate(ctx context.Context, objective, format, zone string, names []string, stdout, stderr io.Writer) (whole bool, err error) {
+func simulate(
+	ctx context.Context,
+	objective, format, zone string,
+	names []string,
+	stdout, stderr io.Writer,
+) (whole bool, err error) {
 	data, err := os.ReadFile(objective)
 	if err != nil {
 		return false, err

@@ -41,7 +41,8 @@ func TestSimulatePrintsTransitionsAsLines(t *testing.T) {
 		Long                       struct{ Burn float64 }
 	}
 	// A total outage at 99.9 %: 51.8 s, and the tick.
-	if err := json.Unmarshal([]byte(lines[0]), &first); err != nil || first.At != "2025-11-25T01:41:00Z" || first.Pair != "1h/5m" || first.Event != "start" || first.Long.Burn < 14.4 || first.Objective != "checkout" {
+	if err := json.Unmarshal([]byte(lines[0]), &first); err != nil || first.At != "2025-11-25T01:41:00Z" ||
+		first.Pair != "1h/5m" || first.Event != "start" || first.Long.Burn < 14.4 || first.Objective != "checkout" {
 		t.Errorf("%v: %s", err, lines[0])
 	}
 	for _, c := range []struct {
@@ -55,7 +56,12 @@ func TestSimulatePrintsTransitionsAsLines(t *testing.T) {
 		{[]string{"slo", "simulate", "--objective", objective, "--format", "xml", in}, 2, `no format "xml"`},
 		{[]string{"slo", "simulate", "--objective", filepath.Join(dir, "none"), in}, 1, "no such file"},
 		{[]string{"slo", "simulate", "--objective", write("bad.json", `{"name":"x","target":99,"color":1}`), in}, 1, "color"},
-		{[]string{"slo", "simulate", "--objective", objective, write("bad.ndjson", "{\"zone\":\"shop\",\"ts\":1,\"total\":1,\"bad\":0}\n{\"zone\":\"shop\",\"ts\":2,\"total\":1,\"bad\":2}\n")}, 1, "line 2: /bad: "},
+		{
+			[]string{"slo", "simulate", "--objective", objective,
+				write("bad.ndjson", "{\"zone\":\"shop\",\"ts\":1,\"total\":1,\"bad\":0}\n{\"zone\":\"shop\",\"ts\":2,\"total\":1,\"bad\":2}\n")},
+			1,
+			"line 2: /bad: ",
+		},
 	} {
 		errs.Reset()
 		if code := dispatch(t.Context(), c.args, &out, &errs); code != c.code || !strings.Contains(errs.String(), c.says) {
@@ -84,7 +90,8 @@ func TestSimulateSaysWhatItDidNotCount(t *testing.T) {
 		}
 		at := time.Unix(1_764_028_800+int64(i)*10, 0).UTC()
 		for range 100 {
-			line := fmt.Sprintf("192.0.2.7 - - [%s] \"GET / HTTP/1.1\" %d 1 \"-\" \"-\"\n", at.Format("02/Jan/2006:15:04:05 -0700"), status)
+			line := fmt.Sprintf("192.0.2.7 - - [%s] \"GET / HTTP/1.1\" %d 1 \"-\" \"-\"\n",
+				at.Format("02/Jan/2006:15:04:05 -0700"), status)
 			log.WriteString(line)
 			hosts.WriteString("shop.example:443 " + line)
 		}
@@ -119,13 +126,18 @@ func TestSimulateSaysWhatItDidNotCount(t *testing.T) {
 		{access + " --format combined --objective " + shop, 0, true, []string{"72000 of 72000 lines counted"}},
 		{"--objective " + shop + " " + vhost + " --format combined", 0, true, nil},
 		{"--objective " + shop + " --format combined " + zipped, 0, true, nil},
-		{"--objective " + shop + " --format combined " + odd, 0, true, []string{"72000 of 72002 lines counted", "2 lines, the first is line 1: there is no time"}},
+		{"--objective " + shop + " --format combined " + odd, 0, true,
+			[]string{"72000 of 72002 lines counted", "2 lines, the first is line 1: there is no time"}},
 		{"--objective " + blog + " --format combined --zone blog.example " + vhost, 0, true, nil},
-		{"--objective " + blog + " --format combined " + vhost, 1, false, []string{"0 of 72000 lines counted", "the objective is about zone blog.example; the lines are of shop.example"}},
-		{"--objective " + shop + " --format caddy " + access, 1, false, []string{access + ": 0 of 72000 lines counted", "72000 lines, the first is line 1: the line is not one JSON object"}},
+		{"--objective " + blog + " --format combined " + vhost, 1, false,
+			[]string{"0 of 72000 lines counted", "the objective is about zone blog.example; the lines are of shop.example"}},
+		{"--objective " + shop + " --format caddy " + access, 1, false,
+			[]string{access + ": 0 of 72000 lines counted",
+				"72000 lines, the first is line 1: the line is not one JSON object"}},
 		{"--objective " + shop + " --format combined " + empty, 1, false, []string{"0 of 0 lines counted"}},
 		{"--objective " + shop + " " + empty, 1, false, []string{"0 of 0 lines counted"}},
-		{"--objective " + shop + " --format combined " + access + " " + empty, 1, true, []string{empty + ": 0 of 0 lines counted", "72000 of 72000 lines counted"}},
+		{"--objective " + shop + " --format combined " + access + " " + empty, 1, true,
+			[]string{empty + ": 0 of 0 lines counted", "72000 of 72000 lines counted"}},
 		{"--objective " + shop + " --zone z " + asCounts, 2, false, []string{"counts name their zones"}},
 	} {
 		var out, complaints bytes.Buffer
@@ -133,7 +145,8 @@ func TestSimulateSaysWhatItDidNotCount(t *testing.T) {
 		if want == "" {
 			want = out.String()
 		}
-		if c.lines && (out.String() != want || !strings.Contains(want, `"pair":"1h/5m","event":"start"`)) || !c.lines && out.Len() > 0 {
+		if c.lines && (out.String() != want || !strings.Contains(want, `"pair":"1h/5m","event":"start"`)) ||
+			!c.lines && out.Len() > 0 {
 			t.Errorf("%s: prints %s", c.args, &out)
 		}
 		for _, part := range c.says {

@@ -22,9 +22,12 @@ import (
 
 func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flags("tail", "tail [flags] FILE...",
-		"Counts access logs and ships the counts (ten seconds of one host each; no addresses or paths leave the machine). Files\n"+
-			"may grow (-f, over rotation), be compressed (.gz), or be - for standard input. Positions are remembered: a run that was\n"+
-			"killed goes on where it was, and nothing counts twice. Without -f, a last line that has no end yet is left for the next run.",
+		"Counts access logs and ships the counts (ten seconds of one host each; no addresses or paths leave the "+
+			"machine). Files\n"+
+			"may grow (-f, over rotation), be compressed (.gz), or be - for standard input. Positions are remembered: a "+
+			"run that was\n"+
+			"killed goes on where it was, and nothing counts twice. Without -f, a last line that has no end yet is left "+
+			"for the next run.",
 		"belfry tail --account ext:acme --zone shop.example -f /var/log/nginx/access.log\n"+
 			"zcat old.log.gz | BELFRY_URL=... BELFRY_TOKEN=... belfry tail --account ext:acme --zone shop.example -\n"+
 			"belfry tail --account ext:acme --zone shop.example --shift-to-now access_2015.log.gz", stderr)
@@ -32,10 +35,12 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	token := f.String("token", "", "API `token` with traffic:write"+tokenUsage)
 	account := f.String("account", os.Getenv("BELFRY_ACCOUNT"), "account `id` or ext:<external id> (or BELFRY_ACCOUNT)")
 	zone := f.String("zone", "", "`zone` of all lines: id, name or alias; left out, what each line says (its host)")
-	format := f.String("format", string(traffic.Combined), "how the lines are written: combined, nginx-json, caddy or logpush")
+	format := f.String("format", string(traffic.Combined),
+		"how the lines are written: combined, nginx-json, caddy or logpush")
 	follow := f.Bool("f", false, "follow the files as they grow, until stopped")
 	shift := f.Bool("shift-to-now", false, "move all times as a whole, so that the last line is now")
-	state := f.String("state", "", "`file` that remembers positions (default: belfry/tail.json in the user's cache folder)")
+	state := f.String("state", "",
+		"`file` that remembers positions (default: belfry/tail.json in the user's cache folder)")
 	files, code, done := parseFiles(f, args, stdout)
 	if done {
 		return code
@@ -57,7 +62,8 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	var older []string
 	if *state == "" && files[0] != "-" {
 		if *state, older, err = defaultState(); err != nil {
-			return fail(stderr, f.Name(), fmt.Errorf("there is no cache folder for positions, name a file with --state: %w", err))
+			return fail(stderr, f.Name(), fmt.Errorf("there is no cache folder for positions, name a file with --state: %w",
+				err))
 		}
 	}
 	sum, err := tail.Run(ctx, tail.Config{
@@ -67,7 +73,7 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 			return sendCounts(ctx, c, *account, key, counts)
 		},
 		Later:   later,
-		Refused: refused,
+		Refused: isRefused,
 		Warn:    func(what string) { printf(stderr, "belfry tail: %s\n", what) },
 		Progress: func(p tail.Progress) {
 			progress(stderr, "%s%s: %d lines, %d counts", p.File, percent(p), p.Summary.Lines, p.Summary.Counts)
@@ -159,9 +165,9 @@ func later(err error) bool {
 	return !errors.As(err, &p) || p.Status == 408 || p.Status == 429 || p.Status >= 500
 }
 
-// refused reports whether the server refused the content of one request: another
+// isRefused reports whether the server refused the content of one request: another
 // may succeed. Other answers (401, 403, 404) are about all requests.
-func refused(err error) bool {
+func isRefused(err error) bool {
 	var p *client.Problem
 	return errors.As(err, &p) && (p.Status == 400 || p.Status == 409 || p.Status == 413 || p.Status == 422)
 }

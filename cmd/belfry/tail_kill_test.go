@@ -91,7 +91,8 @@ func TestTailCountsExactlyOverRotationsAndKills(t *testing.T) {
 	defer listener.Close()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "access.log")
-	args := []string{"tail", "--account", "ext:acme", "--zone", "shop.example", "--url", listener.URL, "--token", "blf_x", "--state", filepath.Join(dir, "state", "s.json"), log}
+	args := []string{"tail", "--account", "ext:acme", "--zone", "shop.example", "--url", listener.URL, "--token", "blf_x",
+		"--state", filepath.Join(dir, "state", "s.json"), log}
 	var words bytes.Buffer
 	start := func(args ...string) *exec.Cmd {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestTailProcess$")

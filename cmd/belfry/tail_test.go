@@ -20,7 +20,8 @@ func TestTailShipsALogOnceAndSaysWhatItHeld(t *testing.T) {
 			Zone  string
 			Total int
 		}
-		if err := json.NewDecoder(r.Body).Decode(&list); err != nil || r.URL.Path != "/client/v4/accounts/ext:acme/traffic/counts" || r.Header.Get("Authorization") != "Bearer blf_x" {
+		if err := json.NewDecoder(r.Body).Decode(&list); err != nil ||
+			r.URL.Path != "/client/v4/accounts/ext:acme/traffic/counts" || r.Header.Get("Authorization") != "Bearer blf_x" {
 			t.Errorf("%s: %v", r.URL.Path, err)
 		}
 		if key := r.Header.Get("Idempotency-Key"); key == "" || keys[key] {
@@ -50,18 +51,25 @@ func TestTailShipsALogOnceAndSaysWhatItHeld(t *testing.T) {
 	}
 	file := "../../internal/demo/data/apache_combined_2015-05.log.gz"
 	code, out, complaints := run(file, "--zone", "semicomplete.com", "--state", state)
-	if code != 0 || !strings.Contains(out, "10000 lines in ") || !strings.Contains(out, "by status: 200 9126, 304 445, 404 213, 301 164, 206 45, 500 3, 403 2, 416 2") || total != 10_000 {
+	if code != 0 || !strings.Contains(out, "10000 lines in ") ||
+		!strings.Contains(out, "by status: 200 9126, 304 445, 404 213, 301 164, 206 45, 500 3, 403 2, 416 2") ||
+		total != 10_000 {
 		t.Fatalf("%d %s %s; %d requests", code, out, complaints, total)
 	}
-	if code, out, _ := run(file, "--zone", "semicomplete.com", "--state", state); code != 0 || !strings.HasPrefix(out, "nothing new") || total != 10_000 {
+	if code, out, _ := run(file, "--zone", "semicomplete.com", "--state", state); code != 0 ||
+		!strings.HasPrefix(out, "nothing new") || total != 10_000 {
 		t.Errorf("again: %d %s; %d requests", code, out, total)
 	}
 	odd := filepath.Join(t.TempDir(), "odd.log")
-	if err := os.WriteFile(odd, []byte("odd\n192.0.2.7 - - [22/Nov/2026:10:00:00 +0000] \"GET / HTTP/1.1\" 200 1\n"), 0o600); err != nil {
+	if err := os.WriteFile(odd, []byte("odd\n192.0.2.7 - - [22/Nov/2026:10:00:00 +0000] \"GET / HTTP/1.1\" 200 1\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, out, _ := run("--zone", "refused", "--state", state, odd); code != 1 || !strings.Contains(out, "lines that are no requests: 1; the first: "+odd+", byte 0: there is no time") ||
-		!strings.Contains(out, "the server refused 1 count of 1 line; the first: zone is not a host name\nlines counted for the property other, since their hosts have none: 4") {
+	if code, out, _ := run("--zone", "refused", "--state", state,
+		odd); code != 1 || !strings.Contains(out,
+		"lines that are no requests: 1; the first: "+odd+", byte 0: there is no time") ||
+		!strings.Contains(out, "the server refused 1 count of 1 line; the first: zone is not a host name\nlines "+
+			"counted for the property other, since their hosts have none: 4") {
 		t.Errorf("%d %s", code, out)
 	}
 }
@@ -84,12 +92,14 @@ func TestTailNamesWrongUsage(t *testing.T) {
 		{"--nonsense", "nonsense"},
 	} {
 		var out, complaints bytes.Buffer
-		if code := tailCommand(t.Context(), strings.Fields(c.args), &out, &complaints); code != 2 || !strings.Contains(complaints.String(), c.say) {
+		if code := tailCommand(t.Context(), strings.Fields(c.args), &out, &complaints); code != 2 ||
+			!strings.Contains(complaints.String(), c.say) {
 			t.Errorf("%s: %d %s", c.args, code, complaints.String())
 		}
 	}
 	var out, complaints bytes.Buffer
-	if code := tailCommand(t.Context(), []string{"--help"}, &out, &complaints); code != 0 || !strings.Contains(out.String(), "Example:") {
+	if code := tailCommand(t.Context(), []string{"--help"}, &out, &complaints); code != 0 ||
+		!strings.Contains(out.String(), "Example:") {
 		t.Errorf("--help: %d %s", code, out.String())
 	}
 }

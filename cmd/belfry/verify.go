@@ -10,8 +10,11 @@ import (
 
 func verifyCommand(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flags("verify", "verify [flags]",
-		"Checks an export of the audit log, or one event, offline (compressed with gzip or not): every leaf, the root, the signature, that the range is\ncomplete, and that each shown event is the one that was recorded. Exit code 0 only if all of it holds.",
-		"belfry verify --export audit.ndjson --checkpoint checkpoint.txt --key 'audit.example+8a1b2c3d+AbC...'\nbelfry verify --bundle event.json --key 'audit.example+8a1b2c3d+AbC...'", stderr)
+		"Checks an export of the audit log, or one event, offline (compressed with gzip or not): every leaf, the "+
+			"root, the signature, that the range is\ncomplete, and that each shown event is the one that was recorded. "+
+			"Exit code 0 only if all of it holds.",
+		"belfry verify --export audit.ndjson --checkpoint checkpoint.txt --key "+
+			"'audit.example+8a1b2c3d+AbC...'\nbelfry verify --bundle event.json --key 'audit.example+8a1b2c3d+AbC...'", stderr)
 	export := f.String("export", "", "provable export (`file`)")
 	checkpoint := f.String("checkpoint", "", "signed checkpoint (`file`)")
 	since := f.String("since", "", "an older checkpoint (`file`) that the log must still begin with")
@@ -95,7 +98,8 @@ func verifyBundle(file, key string, stdout, stderr io.Writer) int {
 	if r.KeyGiven {
 		printf(stdout, "OK    key         the one you gave\n")
 	} else {
-		printf(stdout, "note  key         taken from the file: compare it with one you know, or give --key\n                  %s\n", r.VKey)
+		printf(stdout, "note  key         taken from the file: compare it with one you know, or give --key\n          "+
+			"        %s\n", r.VKey)
 	}
 	if r.Erased > 0 {
 		printf(stdout, "note  %d personal field(s) were erased or left out; their commitments are still proved\n", r.Erased)

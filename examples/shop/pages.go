@@ -112,9 +112,14 @@ func (s *shop) handler() http.Handler {
 }
 
 func (s *shop) show(w http.ResponseWriter, status int, p page) {
-	p.Banner, p.Button, p.Shipping = s.settings.value("banner"), s.settings.value("checkout_button"), s.settings.value("free_shipping")
-	p.Live, p.Timeout = s.traffic.live(), s.settings.paymentTimeout()
-	p.Belfry, p.User, p.Email = s.belfry, UserName, UserEmail
+	p.Banner = s.settings.value("banner")
+	p.Button = s.settings.value("checkout_button")
+	p.Shipping = s.settings.value("free_shipping")
+	p.Live = s.traffic.live()
+	p.Timeout = s.settings.paymentTimeout()
+	p.Belfry = s.belfry
+	p.User = UserName
+	p.Email = UserEmail
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, "page", p); err != nil {
 		s.log.Printf("page: %v", err)
@@ -133,7 +138,8 @@ func (s *shop) storefront(w http.ResponseWriter, r *http.Request) {
 		p.Products = nil
 		for _, one := range products {
 			if one.ID == id {
-				p.Products, p.Title = []product{one}, one.Name
+				p.Products = []product{one}
+				p.Title = one.Name
 			}
 		}
 		if p.Products == nil {
@@ -150,7 +156,12 @@ func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	status := s.provider.pay(r.Context(), s.settings.paymentTimeout())
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
-		s.show(w, status, page{Title: "Checkout", Tab: "shop", Products: products, Paid: &paid{status, time.Since(began).Round(time.Millisecond)}})
+		s.show(w, status, page{
+			Title:    "Checkout",
+			Tab:      "shop",
+			Products: products,
+			Paid:     &paid{status, time.Since(began).Round(time.Millisecond)},
+		})
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -174,7 +185,9 @@ func (s *shop) settingsPage(w http.ResponseWriter, r *http.Request) {
 
 // notes are what the page says behind a redirect.
 var notes = map[string]string{
-	"changed": "Changed, and recorded.", "undone": "Undone, and recorded.", "same": "Nothing to change: that is its value already.",
+	"changed": "Changed, and recorded.",
+	"undone":  "Undone, and recorded.",
+	"same":    "Nothing to change: that is its value already.",
 }
 
 func (s *shop) showSettings(w http.ResponseWriter, status int, note string, failed bool) {
@@ -191,7 +204,13 @@ func (s *shop) showSettings(w http.ResponseWriter, status int, note string, fail
 		if c.Undoes != "" {
 			undone[c.Undoes] = true
 		}
-		p.Changes = append(p.Changes, shownChange{change: c, What: what, Action: c.action(), Undo: !undone[c.ID] && s.settings.value(c.Setting) != c.Before, Undone: undone[c.ID]})
+		p.Changes = append(p.Changes, shownChange{
+			change: c,
+			What:   what,
+			Action: c.action(),
+			Undo:   !undone[c.ID] && s.settings.value(c.Setting) != c.Before,
+			Undone: undone[c.ID],
+		})
 	}
 	s.show(w, status, p)
 }
@@ -226,7 +245,8 @@ func (c *change) explain(r *http.Request) (err error) {
 	if c.Link, err = line("the link", r.PostFormValue("link"), 500); err != nil {
 		return err
 	}
-	if u, err := url.Parse(c.Link); c.Link != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+	if u, err := url.Parse(c.Link); c.Link != "" &&
+		(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
 		return errors.New("the link is an address such as https://git.example/shop/pull/214")
 	}
 	if c.Name, err = line("the name", or(r.PostFormValue("name"), UserName), 100); err != nil {
@@ -254,8 +274,17 @@ func (s *shop) undo(w http.ResponseWriter, r *http.Request) {
 		if c.ID != r.PathValue("id") {
 			continue
 		}
-		s.apply(w, r, change{ID: belfry.NewID(), At: time.Now(), Setting: c.Setting, After: c.Before, Name: or(r.PostFormValue("name"), c.Name), Email: or(r.PostFormValue("email"), c.Email),
-			Reason: clip("Undo: "+c.Reason, 500), Link: c.Link, Undoes: c.ID}, "undone")
+		s.apply(w, r, change{
+			ID:      belfry.NewID(),
+			At:      time.Now(),
+			Setting: c.Setting,
+			After:   c.Before,
+			Name:    or(r.PostFormValue("name"), c.Name),
+			Email:   or(r.PostFormValue("email"), c.Email),
+			Reason:  clip("Undo: "+c.Reason, 500),
+			Link:    c.Link,
+			Undoes:  c.ID,
+		}, "undone")
 		return
 	}
 	http.NotFound(w, r)

@@ -26,12 +26,19 @@ func newProvider() (*provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &provider{url: "http://" + l.Addr().String(), done: make(chan struct{}),
-		server: &http.Server{Handler: http.HandlerFunc(charge), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute},
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second}}}
+	p := &provider{
+		url:  "http://" + l.Addr().String(),
+		done: make(chan struct{}),
+		server: &http.Server{
+			Handler:           http.HandlerFunc(charge),
+			ReadHeaderTimeout: 5 * time.Second,
+			IdleTimeout:       time.Minute,
+		},
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second}},
+	}
 	go func() {
 		defer close(p.done)
-		p.server.Serve(l) // ends with close
+		_ = p.server.Serve(l) // ends with close
 	}()
 	return p, nil
 }

@@ -29,11 +29,42 @@ type setting struct {
 
 // catalog of the settings; belfry.yaml describes their events.
 var catalog = []setting{
-	{ID: "payment_timeout", Name: "payment timeout", Zone: CheckoutZone, Unit: "ms", Least: 1, Most: 60_000, Default: "3000",
-		Help: "How long a checkout waits for the payment provider, which mostly answers in 40 to 400 ms."},
-	{ID: "free_shipping", Name: "free-shipping threshold", Zone: StorefrontZone, Unit: "EUR", Most: 10_000, Default: "50", Help: "Orders from this sum on are sent for free."},
-	{ID: "checkout_button", Name: "checkout button text", Zone: StorefrontZone, Text: true, MaxText: 40, Default: "Buy now", Help: "What stands on the button below each product."},
-	{ID: "banner", Name: "maintenance banner", Zone: StorefrontZone, Text: true, MaxText: 200, Help: "A line above the shop; empty for none."},
+	{
+		ID:      "payment_timeout",
+		Name:    "payment timeout",
+		Zone:    CheckoutZone,
+		Unit:    "ms",
+		Least:   1,
+		Most:    60_000,
+		Default: "3000",
+		Help:    "How long a checkout waits for the payment provider, which mostly answers in 40 to 400 ms.",
+	},
+	{
+		ID:      "free_shipping",
+		Name:    "free-shipping threshold",
+		Zone:    StorefrontZone,
+		Unit:    "EUR",
+		Most:    10_000,
+		Default: "50",
+		Help:    "Orders from this sum on are sent for free.",
+	},
+	{
+		ID:      "checkout_button",
+		Name:    "checkout button text",
+		Zone:    StorefrontZone,
+		Text:    true,
+		MaxText: 40,
+		Default: "Buy now",
+		Help:    "What stands on the button below each product.",
+	},
+	{
+		ID:      "banner",
+		Name:    "maintenance banner",
+		Zone:    StorefrontZone,
+		Text:    true,
+		MaxText: 200,
+		Help:    "A line above the shop; empty for none.",
+	},
 }
 
 func settingOf(id string) (setting, bool) {
@@ -60,7 +91,8 @@ func (s setting) parse(value string) (string, error) {
 // line checks a text of one line.
 func line(name, value string, most int) (string, error) {
 	value = strings.TrimSpace(value)
-	if strings.ContainsFunc(value, unicode.IsControl) || len([]rune(value)) > most || strings.ToValidUTF8(value, "") != value {
+	if strings.ContainsFunc(value, unicode.IsControl) || len([]rune(value)) > most ||
+		strings.ToValidUTF8(value, "") != value {
 		return "", fmt.Errorf("%s has at most %d characters in one line", name, most)
 	}
 	return value, nil
@@ -241,7 +273,8 @@ func (s *settings) set(c change, record func(change) error) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.values, s.changes = next.Values, next.Changes
+	s.values = next.Values
+	s.changes = next.Changes
 	return nil
 }
 

@@ -58,14 +58,20 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flag.NewFlagSet("shop", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	env := func(name, otherwise string) string { return cmp.Or(os.Getenv(name), otherwise) }
-	cfg := Config{Log: stderr, Token: os.Getenv("BELFRY_TOKEN"), Ready: func(addr string) { fmt.Fprintf(stdout, "shop: ready on http://%s\n", addr) }}
+	cfg := Config{
+		Log:   stderr,
+		Token: os.Getenv("BELFRY_TOKEN"),
+		Ready: func(addr string) { fmt.Fprintf(stdout, "shop: ready on http://%s\n", addr) },
+	}
 	f.StringVar(&cfg.URL, "url", os.Getenv("BELFRY_URL"), "`address` of Belfry (BELFRY_URL)")
 	f.StringVar(&cfg.Account, "account", os.Getenv("BELFRY_ACCOUNT"), "account `id` or ext:<external id> (BELFRY_ACCOUNT)")
 	f.StringVar(&cfg.Listen, "listen", env("SHOP_LISTEN", "127.0.0.1:8090"), "`address` of the shop (SHOP_LISTEN)")
-	f.StringVar(&cfg.DataDir, "data-dir", env("SHOP_DATA_DIR", "./shop-data"), "`folder` of what the shop keeps (SHOP_DATA_DIR)")
+	f.StringVar(&cfg.DataDir, "data-dir", env("SHOP_DATA_DIR", "./shop-data"),
+		"`folder` of what the shop keeps (SHOP_DATA_DIR)")
 	rate := f.String("rate", env("SHOP_RATE", "20"), "generated `visits` of the checkout a second, 0 to 1000 (SHOP_RATE)")
 	f.Usage = func() {
-		fmt.Fprintf(f.Output(), "A small shop that tells Belfry of its changes and its traffic.\n\nUsage: shop [flags]    (the token is in BELFRY_TOKEN)\n\nFlags:\n")
+		fmt.Fprintf(f.Output(), "A small shop that tells Belfry of its changes and its traffic.\n\nUsage: shop "+
+			"[flags]    (the token is in BELFRY_TOKEN)\n\nFlags:\n")
 		f.PrintDefaults()
 		fmt.Fprintf(f.Output(), "\nExample:\n  BELFRY_TOKEN=blf_... shop -url http://127.0.0.1:8080 -account ext:acme\n")
 	}
@@ -92,7 +98,12 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func (c *Config) check() error {
 	var list []error
-	for _, v := range []struct{ name, value string }{{"-url (BELFRY_URL)", c.URL}, {"BELFRY_TOKEN", c.Token}, {"-account (BELFRY_ACCOUNT)", c.Account}, {"-data-dir (SHOP_DATA_DIR)", c.DataDir}} {
+	for _, v := range []struct{ name, value string }{
+		{"-url (BELFRY_URL)", c.URL},
+		{"BELFRY_TOKEN", c.Token},
+		{"-account (BELFRY_ACCOUNT)", c.Account},
+		{"-data-dir (SHOP_DATA_DIR)", c.DataDir},
+	} {
 		if v.value == "" {
 			list = append(list, fmt.Errorf("%s is required", v.name))
 		}
@@ -126,7 +137,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err := cfg.check(); err != nil {
 		return err
 	}
-	s := &shop{log: log.New(cmp.Or[io.Writer](cfg.Log, io.Discard), "shop: ", 0), belfry: strings.TrimSuffix(cfg.URL, "/") + "/accounts/" + url.PathEscape(cfg.Account)}
+	s := &shop{
+		log:    log.New(cmp.Or[io.Writer](cfg.Log, io.Discard), "shop: ", 0),
+		belfry: strings.TrimSuffix(cfg.URL, "/") + "/accounts/" + url.PathEscape(cfg.Account),
+	}
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return err
 	}
@@ -161,8 +175,15 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 90 * time.Second,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: s.log}
+	server := &http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      90 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          s.log,
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var running sync.WaitGroup

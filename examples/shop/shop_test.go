@@ -57,7 +57,8 @@ func newServer(t *testing.T) *server {
 		}
 		var list []count
 		key := r.Header.Get("Idempotency-Key")
-		if err := json.NewDecoder(r.Body).Decode(&list); err != nil || key == "" || r.Header.Get("Authorization") != "Bearer "+belfrytest.TestToken {
+		if err := json.NewDecoder(r.Body).Decode(&list); err != nil || key == "" ||
+			r.Header.Get("Authorization") != "Bearer "+belfrytest.TestToken {
 			t.Errorf("counts: %v, key %q", err, key)
 		}
 		s.mu.Lock()
@@ -105,8 +106,16 @@ func open(t *testing.T, s *server, dir string, rate int) *running {
 	ready, done := make(chan string, 1), make(chan error, 1)
 	var said bytes.Buffer
 	go func() {
-		done <- shop.Run(ctx, shop.Config{URL: s.URL, Token: belfrytest.TestToken, Account: belfrytest.AccountID, Listen: "127.0.0.1:0", DataDir: dir, Rate: rate,
-			Log: &said, Ready: func(addr string) { ready <- addr }})
+		done <- shop.Run(ctx, shop.Config{
+			URL:     s.URL,
+			Token:   belfrytest.TestToken,
+			Account: belfrytest.AccountID,
+			Listen:  "127.0.0.1:0",
+			DataDir: dir,
+			Rate:    rate,
+			Log:     &said,
+			Ready:   func(addr string) { ready <- addr },
+		})
 	}()
 	var once sync.Once
 	r := &running{t: t, stop: func() {
@@ -200,7 +209,8 @@ func TestTheSettingReallyBreaksTheCheckoutAndUndoHealsIt(t *testing.T) {
 	if got := r.checkouts(150); got[200] != 150 {
 		t.Errorf("with 3000 ms: %v", got)
 	}
-	if status, page := r.form("/settings/payment_timeout", "value", "30", "reason", "PR 214: fail fast", "link", "https://git.example/shop/pull/214"); status != 200 || !strings.Contains(page, "Changed, and recorded") {
+	if status, page := r.form("/settings/payment_timeout", "value", "30", "reason", "PR 214: fail fast", "link",
+		"https://git.example/shop/pull/214"); status != 200 || !strings.Contains(page, "Changed, and recorded") {
 		t.Fatalf("%d %s", status, page)
 	}
 	got := r.checkouts(250)
@@ -220,7 +230,8 @@ func TestTheSettingReallyBreaksTheCheckoutAndUndoHealsIt(t *testing.T) {
 	if undo == nil {
 		t.Fatalf("no undo: %s", page)
 	}
-	if status, page := r.form(undo[1]); status != 200 || !strings.Contains(page, `class="undone"`) || strings.Contains(page, undo[1]) {
+	if status, page := r.form(undo[1]); status != 200 || !strings.Contains(page, `class="undone"`) ||
+		strings.Contains(page, undo[1]) {
 		t.Errorf("%d %s", status, page)
 	}
 	if got := r.checkouts(100); got[200] != 100 {
@@ -232,15 +243,25 @@ func TestTheSettingReallyBreaksTheCheckoutAndUndoHealsIt(t *testing.T) {
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)
 	}
-	if first.Action.Type != "lower" || first.Resource != (belfry.Resource{Product: "shop", Type: "setting", ID: "payment_timeout", Name: "payment timeout"}) ||
-		first.Actor.Name != "Sam Rivera" || first.Actor.Email != "sam@shop.example" || first.Actor.Type != belfry.User || first.Interface != belfry.UI || first.Zone != "checkout.shop.example" ||
-		*first.Reason != (belfry.Reason{Text: "PR 214: fail fast", URL: "https://git.example/shop/pull/214"}) || first.Request == nil || first.Request.URI != "/settings/payment_timeout" || first.Actor.IPAddress != "127.0.0.1" {
+	if first.Action.Type != "lower" ||
+		first.Resource != (belfry.Resource{
+			Product: "shop",
+			Type:    "setting",
+			ID:      "payment_timeout",
+			Name:    "payment timeout",
+		}) ||
+		first.Actor.Name != "Sam Rivera" || first.Actor.Email != "sam@shop.example" || first.Actor.Type != belfry.User ||
+		first.Interface != belfry.UI || first.Zone != "checkout.shop.example" ||
+		*first.Reason != (belfry.Reason{Text: "PR 214: fail fast", URL: "https://git.example/shop/pull/214"}) ||
+		first.Request == nil || first.Request.URI != "/settings/payment_timeout" || first.Actor.IPAddress != "127.0.0.1" {
 		t.Errorf("%+v", first)
 	}
-	if before, after := asJSON(t, first.Before), asJSON(t, first.After); before != `{"unit":"ms","value":3000}` || after != `{"unit":"ms","value":30}` {
+	if before, after := asJSON(t, first.Before), asJSON(t, first.After); before != `{"unit":"ms","value":3000}` ||
+		after != `{"unit":"ms","value":30}` {
 		t.Errorf("from %s to %s", before, after)
 	}
-	if second.Action.Type != "raise" || second.Reason.Text != "Undo: PR 214: fail fast" || second.Metadata["undoes"] != first.ID || asJSON(t, second.After) != `{"unit":"ms","value":3000}` {
+	if second.Action.Type != "raise" || second.Reason.Text != "Undo: PR 214: fail fast" ||
+		second.Metadata["undoes"] != first.ID || asJSON(t, second.After) != `{"unit":"ms","value":3000}` {
 		t.Errorf("%+v", second)
 	}
 }
@@ -266,7 +287,8 @@ func TestAFormThatIsWrongChangesNothingAndSaysWhy(t *testing.T) {
 		{"/settings/payment_timeout", []string{"value", "0", "reason", "r"}, 400, "1 to 60000"},
 		{"/settings/payment_timeout", []string{"value", "soon", "reason", "r"}, 400, "whole number of ms"},
 		{"/settings/payment_timeout", []string{"value", "30"}, 400, "a reason is required"},
-		{"/settings/payment_timeout", []string{"value", "30", "reason", "r", "link", "javascript:alert(1)"}, 400, "the link is an address"},
+		{"/settings/payment_timeout", []string{"value", "30", "reason", "r", "link", "javascript:alert(1)"}, 400,
+			"the link is an address"},
 		{"/settings/payment_timeout", []string{"value", "30", "reason", "r", "email", "nobody"}, 400, "mail address"},
 		{"/settings/payment_timeout", []string{"value", "3000", "reason", "r"}, 200, "Nothing to change"},
 		{"/settings/checkout_button", []string{"value", strings.Repeat("x", 41), "reason", "r"}, 400, "40 characters"},
@@ -352,7 +374,8 @@ func TestARestartKeepsTheSettingsAndSendsWhatWaited(t *testing.T) {
 	s.turn(true)
 	dir := t.TempDir()
 	r := open(t, s, dir, 0)
-	if status, page := r.form("/settings/banner", "value", "Back at <noon>", "reason", "kiln day"); status != 200 || !strings.Contains(page, "Back at &lt;noon&gt;") {
+	if status, page := r.form("/settings/banner", "value", "Back at <noon>", "reason", "kiln day"); status != 200 ||
+		!strings.Contains(page, "Back at &lt;noon&gt;") {
 		t.Fatalf("%d %s", status, page)
 	}
 	r.checkouts(7)
@@ -394,7 +417,8 @@ func TestAChangeSurvivesKill(t *testing.T) {
 	dir := t.TempDir()
 	start := func() (*exec.Cmd, *running) {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), child+"=1", "BELFRY_URL="+s.URL, "BELFRY_TOKEN="+belfrytest.TestToken, "BELFRY_ACCOUNT="+belfrytest.AccountID,
+		cmd.Env = append(os.Environ(), child+"=1", "BELFRY_URL="+s.URL, "BELFRY_TOKEN="+belfrytest.TestToken,
+			"BELFRY_ACCOUNT="+belfrytest.AccountID,
 			"SHOP_LISTEN=127.0.0.1:0", "SHOP_DATA_DIR="+dir, "SHOP_RATE=0")
 		out, err := cmd.StdoutPipe()
 		if err == nil {
@@ -427,7 +451,8 @@ func TestAChangeSurvivesKill(t *testing.T) {
 }
 
 func TestWrongUsageIsNamed(t *testing.T) {
-	for _, name := range []string{"BELFRY_URL", "BELFRY_TOKEN", "BELFRY_ACCOUNT", "SHOP_RATE", "SHOP_DATA_DIR", "SHOP_LISTEN"} {
+	for _, name := range []string{"BELFRY_URL", "BELFRY_TOKEN", "BELFRY_ACCOUNT", "SHOP_RATE", "SHOP_DATA_DIR",
+		"SHOP_LISTEN"} {
 		t.Setenv(name, "")
 	}
 	for _, c := range []struct {
@@ -452,8 +477,25 @@ func TestAPastLeadsToTheSettingsAndIsShown(t *testing.T) {
 	s, dir := newServer(t), t.TempDir()
 	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 	past := []shop.PastChange{
-		{ID: "a1", At: at, Setting: "banner", After: "Stocktaking", Name: "Ana Lima", Email: "ana@shop.example", Reason: "Stocktaking"},
-		{ID: "a2", At: at.Add(time.Hour), Setting: "banner", Before: "Stocktaking", After: "Sale", Name: "Ben Okafor", Email: "ben@shop.example", Reason: "Autumn"},
+		{
+			ID:      "a1",
+			At:      at,
+			Setting: "banner",
+			After:   "Stocktaking",
+			Name:    "Ana Lima",
+			Email:   "ana@shop.example",
+			Reason:  "Stocktaking",
+		},
+		{
+			ID:      "a2",
+			At:      at.Add(time.Hour),
+			Setting: "banner",
+			Before:  "Stocktaking",
+			After:   "Sale",
+			Name:    "Ben Okafor",
+			Email:   "ben@shop.example",
+			Reason:  "Autumn",
+		},
 	}
 	for range 2 { // a shop that has settings keeps them
 		if err := shop.Restore(dir, past); err != nil {
@@ -463,7 +505,8 @@ func TestAPastLeadsToTheSettingsAndIsShown(t *testing.T) {
 	}
 	r := open(t, s, dir, 0)
 	status, page := r.get("/settings")
-	for _, want := range []string{`class="banner" aria-label="Notice">Sale<`, "<b>Ana Lima</b> changed", "<b>Ben Okafor</b> changed", "/audit/events/a2"} {
+	for _, want := range []string{`class="banner" aria-label="Notice">Sale<`, "<b>Ana Lima</b> changed",
+		"<b>Ben Okafor</b> changed", "/audit/events/a2"} {
 		if status != 200 || !strings.Contains(page, want) {
 			t.Errorf("%d: the settings lack %q", status, want)
 		}

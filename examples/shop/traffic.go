@@ -74,9 +74,16 @@ func openTraffic(cfg Config, logger *log.Logger) (*traffic, error) {
 		return nil, fmt.Errorf("the address of Belfry, %q, is not http(s)://HOST", cfg.URL)
 	}
 	root := strings.TrimSuffix(strings.TrimRight(cfg.URL, "/"), "/client/v4")
-	t := &traffic{log: logger, dir: filepath.Join(cfg.DataDir, "counts"), token: cfg.Token, instance: belfry.NewID(), began: time.Now().Unix(), counts: map[int64]map[string]*tally{},
+	t := &traffic{
+		log:      logger,
+		dir:      filepath.Join(cfg.DataDir, "counts"),
+		token:    cfg.Token,
+		instance: belfry.NewID(),
+		began:    time.Now().Unix(),
+		counts:   map[int64]map[string]*tally{},
 		endpoint: root + "/client/v4/accounts/" + url.PathEscape(cfg.Account) + "/traffic/counts",
-		client:   &http.Client{Timeout: 10 * time.Second}}
+		client:   &http.Client{Timeout: 10 * time.Second},
+	}
 	if err := os.MkdirAll(t.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -133,7 +140,8 @@ func (t *traffic) served(zone string, r *http.Request, a *answer) {
 	now := time.Now()
 	// Apache's vhost_combined: the zone tells checkout from storefront. %q escapes
 	// quotes and control characters, as Apache does.
-	_, err = fmt.Fprintf(t.file, "%s:80 %s - - [%s] %q %d %d %q %q\n", zone, client, now.Format("02/Jan/2006:15:04:05 -0700"),
+	_, err = fmt.Fprintf(t.file, "%s:80 %s - - [%s] %q %d %d %q %q\n", zone, client,
+		now.Format("02/Jan/2006:15:04:05 -0700"),
 		r.Method+" "+r.URL.EscapedPath()+" "+r.Proto, a.status, a.bytes, dash(r.Referer()), dash(r.UserAgent()))
 	if err != nil {
 		t.log.Printf("access log: %v", err)
@@ -177,7 +185,7 @@ func (t *traffic) live() live {
 	defer t.mu.Unlock()
 	now := time.Now().Unix()
 	var total, bad int64
-	for _, s := range t.seconds {
+	for _, s := range &t.seconds {
 		if s.at < now && s.at >= now-liveWindow {
 			total, bad = total+s.total, bad+s.bad
 		}
@@ -330,7 +338,8 @@ func (t *traffic) post(ctx context.Context, key string, body []byte) (refused st
 	switch {
 	case res.StatusCode == http.StatusOK && said.Info.Rejected == 0:
 		return "", nil
-	case res.StatusCode == http.StatusOK, res.StatusCode == http.StatusBadRequest, res.StatusCode == http.StatusConflict, res.StatusCode == http.StatusRequestEntityTooLarge:
+	case res.StatusCode == http.StatusOK, res.StatusCode == http.StatusBadRequest, res.StatusCode == http.StatusConflict,
+		res.StatusCode == http.StatusRequestEntityTooLarge:
 		return why, nil
 	}
 	return "", errors.New(why) // busy, down, or a token that somebody must renew

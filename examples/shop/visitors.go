@@ -16,8 +16,11 @@ func visit(ctx context.Context, addr, host string, perSecond int, next func() (m
 	if perSecond == 0 {
 		return
 	}
-	client := &http.Client{Timeout: 70 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{
+		Timeout:       70 * time.Second,
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	defer client.CloseIdleConnections()
 	var under sync.WaitGroup
 	defer under.Wait()
@@ -46,14 +49,15 @@ func visit(ctx context.Context, addr, host string, perSecond int, next func() (m
 			req.Host = host
 			req.Header.Set("User-Agent", agents[rand.IntN(len(agents))])
 			if res, err := client.Do(req); err == nil {
-				io.Copy(io.Discard, io.LimitReader(res.Body, 1<<20))
+				_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1<<20)) // so that the connection is used again
 				res.Body.Close()
 			}
 		})
 	}
 }
 
-var agents = []string{"Mozilla/5.0 (X11; Linux x86_64) shop-visitor/1", "Mozilla/5.0 (iPhone) shop-visitor/1", "Mozilla/5.0 (Macintosh) shop-visitor/1"}
+var agents = []string{"Mozilla/5.0 (X11; Linux x86_64) shop-visitor/1", "Mozilla/5.0 (iPhone) shop-visitor/1",
+	"Mozilla/5.0 (Macintosh) shop-visitor/1"}
 
 // checkoutVisit pays, or looks at the cart, whose prices the provider knows.
 func checkoutVisit() (method, path string) {

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -258,7 +259,7 @@ func (d *Directory) ConfirmAddress(r *http.Request, secret string) (Confirmed, e
 		if err != nil {
 			return err
 		}
-		if sent := HashOf(m.Email); string(sent[:]) != string(address) {
+		if sent := HashOf(m.Email); !bytes.Equal(sent[:], address) {
 			return refused
 		}
 		a, err := loadAccount(ctx, tx, accountID)

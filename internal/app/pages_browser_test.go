@@ -93,7 +93,7 @@ func furnished(t *testing.T) (v *visitor, full, bare string) {
 		}),
 		change("gone", "bo", m{"action": m{"type": "delete"}, "before": m{"url": "https://hooks.example"}}),
 		change("look", "bo", m{"action": m{"type": "view"}}))
-	v = s.member(full, "ana.lima@acme.example", "owner")
+	s.member(full, "ana.lima@acme.example", "owner")
 	s.call("POST", "/accounts/"+bare+"/members", m{"email": "ana.lima@acme.example", "role": "owner"})
 	v = s.signIn("ana.lima@acme.example")
 	return v, full, bare

@@ -291,9 +291,9 @@ func TestAForeignAccountLooksLikeOneThatDoesNotExist(t *testing.T) {
 func TestEverybodyBeginsWhereTheyBelong(t *testing.T) {
 	s := newSite(t)
 	b, a := s.account("B"), s.account("A")
-	ana := s.member(b, "ana@acme.example", "owner")
+	s.member(b, "ana@acme.example", "owner")
 	s.call("POST", "/accounts/"+a+"/members", m{"email": "ana@acme.example", "role": "auditor"})
-	ana = s.signIn("ana@acme.example")
+	ana := s.signIn("ana@acme.example")
 	if p := ana.get("/"); p.location != "/accounts/"+a {
 		t.Errorf("a member begins at %q: expected the first account by name", p.location)
 	}

@@ -82,11 +82,11 @@ func TestEveryPostTakesAnIdempotencyKey(t *testing.T) {
 		{base + "/traffic/counts", m{"zone": "shop.example", "ts": time.Now().Unix(), "total": 5}},
 		{"/client/v4/traffic/counts", of(m{"zone": "shop.example", "ts": time.Now().Unix(), "total": 5})},
 	} {
-		status, replayed, first := s.post(one.path, "a blank", one.body)
-		if status != 400 {
+		if status, _, _ := s.post(one.path, "a blank", one.body); status != 400 {
 			t.Errorf("%s: a key with a blank: %d", one.path, status)
 		}
-		if status, replayed, first = s.post(one.path, one.path, one.body); status != 200 || replayed != "" {
+		status, replayed, first := s.post(one.path, one.path, one.body)
+		if status != 200 || replayed != "" {
 			t.Errorf("%s: %d %s", one.path, status, first)
 			continue
 		}

@@ -138,7 +138,8 @@ func (f *Feature) answerV1(ctx context.Context, in *ListV1) (web.Answer, error) 
 	for _, r := range found.Records {
 		page.Items = append(page.Items, newItemV1(r))
 	}
-	return page, f.count(ctx, web.Account(ctx).ID, q, found, &page)
+	err = f.count(ctx, web.Account(ctx).ID, q, found, &page)
+	return page, err
 }
 
 // queryV1 reads the parameters; empty says that nothing can match them.

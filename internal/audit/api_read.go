@@ -220,11 +220,11 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 	if err != nil {
 		return web.Stream{}, err
 	}
-	if asked := seqOr(in.Size, size); asked > size {
+	asked := seqOr(in.Size, size)
+	if asked > size {
 		return web.Stream{}, errs.At(errs.CodeOutOfRange, "size", "size must be at most %d, the log's size", size)
-	} else {
-		size = asked
 	}
+	size = asked
 	from, to := seqOr(in.From, 0), seqOr(in.To, size)
 	if from > to || to > size {
 		return web.Stream{}, errs.At(errs.CodeOutOfRange, "to",

@@ -207,8 +207,8 @@ func (f *Feature) AppendOwn(ctx context.Context, values [][]byte) error {
 	return err
 }
 
-// Ledger, Reader, Signer and Intake are the parts, for commands that work on
-// the database without a server, and for tests.
+// Ledger returns the log. Like Reader, Signer and Intake it is for commands that work on the database without a
+// server, and for tests.
 func (f *Feature) Ledger() *ledger.Ledger { return f.ledger }
 
 // Intake prepares events.

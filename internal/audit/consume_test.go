@@ -132,7 +132,7 @@ func (c *consumed) rejects() (keys []string, list []event.Reject) {
 			}
 			var r event.Reject
 			if err := json.Unmarshal(value, &r); err != nil || topic != event.TopicAuditRejects {
-				return fmt.Errorf("%s %v", topic, err)
+				return errors.Join(err, fmt.Errorf("a reject in topic %s", topic))
 			}
 			keys, list = append(keys, string(key)), append(list, r)
 		}

@@ -255,7 +255,8 @@ func (in *Intake) product(ctx context.Context, from Origin, p *ledger.Pending) (
 			return nil, list, nil
 		}
 	}
-	return rules, rules.checkProtected(e.Resource.Product), nil
+	faults := rules.checkProtected(e.Resource.Product)
+	return rules, faults, nil
 }
 
 func productFault(code errs.Code, format string, args ...any) errs.List {

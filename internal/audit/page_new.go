@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"net/url"
 	"strconv"
 
 	"github.com/belfryhq/belfry/internal/audit/record"
@@ -29,7 +28,7 @@ func (p *pages) fillNew(data *explorerPage, s state) error {
 	}
 	q := withoutOpen(s.Request.URL.Query())
 	q.Set(seenParameter, strconv.FormatInt(seen, 10))
-	data.Poll = s.Request.URL.Path + query(url.Values(q))
+	data.Poll = s.Request.URL.Path + query(q)
 	data.New, err = p.newSince(s, seen, data.Size)
 	return err
 }

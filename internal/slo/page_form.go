@@ -328,7 +328,7 @@ func (f *objectiveForm) checked() (ObjectiveSpec, error) {
 			list = append(list, one)
 		}
 	}
-	return spec, onForm(errs.List(list))
+	return spec, onForm(list)
 }
 
 // onForm moves the faults of single pairs to the field in which the pairs are written.

@@ -23,7 +23,7 @@ type IngestResult struct {
 	Refused  []RefusedCount `json:"refused" doc:"The first 50 that were rejected"`
 
 	RejectedRequests int64    `json:"rejected_requests" doc:"Requests in the rejected counts, or rejected lines of a log"`
-	OtherRequests    int64    `json:"other_requests" doc:"Requests counted for the property other, because the account has no room for more properties by traffic. A property added by hand takes its own"` //nolint:lll // a struct tag
+	OtherRequests    int64    `json:"other_requests" doc:"Requests counted for the property other, because the account has no room for more properties by traffic. A property added by hand takes its own"`
 	OtherZones       []string `json:"other_zones" doc:"The first 10 of their names"`
 }
 
@@ -35,7 +35,7 @@ type RefusedCount struct {
 
 // Params has the header that both on-ramps take.
 type Params struct {
-	Key string `header:"Idempotency-Key" doc:"For 48 hours, a repeated request with the same key gets the first answer and counts nothing"` //nolint:lll // a struct tag
+	Key string `header:"Idempotency-Key" doc:"For 48 hours, a repeated request with the same key gets the first answer and counts nothing"`
 }
 
 const tag = "Traffic"

@@ -17,7 +17,7 @@ import (
 type LogParams struct {
 	Params
 	Format string `query:"format" required:"true" enum:"combined,nginx-json,caddy,logpush" doc:"Format of the lines"`
-	Zone   string `query:"zone" maxLength:"255" doc:"Zone of all lines: id, name or alias. Left out: the zone in the line (Logpush), else its host"` //nolint:lll // a struct tag
+	Zone   string `query:"zone" maxLength:"255" doc:"Zone of all lines: id, name or alias. Left out: the zone in the line (Logpush), else its host"`
 }
 
 func (f *Feature) registerLogs(api *web.API) {

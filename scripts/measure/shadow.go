@@ -13,8 +13,8 @@ type packageKey struct{ folder, name string }
 
 func (s *source) key() packageKey { return packageKey{s.folder(), s.syntax.Name.Name} }
 
-// packageNames are the names that each package declares at its top. Methods and fields are none of them. Names that only
-// its tests declare count for its tests alone.
+// packageNames are the names that each package declares at its top. Methods and fields are none of them. Names that
+// only its tests declare count for its tests alone.
 type packageNames map[packageKey]map[string]bool
 
 func namesOf(files []*source) packageNames {

@@ -85,7 +85,8 @@ func decide(status int, header http.Header, body []byte, n int, now time.Time) v
 			return verdict{what: settle, http: status, results: results}
 		case status/100 == 2:
 			// Nothing that is not named was acknowledged.
-			v.what, v.err = hold, err
+			v.what = hold
+			v.err = err
 		case again == "true":
 			v.what = retry
 		default:
@@ -95,7 +96,8 @@ func decide(status int, header http.Header, body []byte, n int, now time.Time) v
 		v.what = halve
 	case status == http.StatusRequestEntityTooLarge || status == http.StatusUnprocessableEntity:
 		v.what = refuse
-	case status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status == http.StatusTooEarly:
+	case status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout ||
+		status == http.StatusTooEarly:
 		v.what = retry
 		if again == "false" {
 			v.what = refuse
@@ -125,7 +127,8 @@ func inOrder(list []Result, n int) ([]Result, error) {
 		switch {
 		case r.Index < 0 || r.Index >= n || ordered[r.Index].Status != StatusUnknown:
 			return nil, fmt.Errorf("the answer has an index twice or out of range: %d", r.Index)
-		case r.Status != StatusAccepted && r.Status != StatusDuplicate && r.Status != StatusConflict && r.Status != StatusRejected:
+		case r.Status != StatusAccepted && r.Status != StatusDuplicate && r.Status != StatusConflict &&
+			r.Status != StatusRejected:
 			return nil, fmt.Errorf("the answer has an unknown status %q", r.Status)
 		}
 		ordered[r.Index] = r

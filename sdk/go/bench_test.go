@@ -24,13 +24,23 @@ import (
 // benchEvent is about 450 bytes as JSON.
 func benchEvent() belfry.Event {
 	return belfry.Event{
-		Action:    belfry.Action{Type: "update", Description: "change the record", Result: belfry.Success},
-		Actor:     belfry.Actor{Type: belfry.User, ID: "0192f0c1a2b37c4d8e5f60718293a4b5", Email: "ana@example.com", IPAddress: "192.0.2.7"},
+		Action: belfry.Action{Type: "update", Description: "change the record", Result: belfry.Success},
+		Actor: belfry.Actor{
+			Type:      belfry.User,
+			ID:        "0192f0c1a2b37c4d8e5f60718293a4b5",
+			Email:     "ana@example.com",
+			IPAddress: "192.0.2.7",
+		},
 		Interface: belfry.API,
-		Resource:  belfry.Resource{Product: "dns", Type: "record", ID: "0192f0c1a2b37c4d8e5f60718293a4b6", Name: "www.shop.example"},
-		Zone:      "shop.example",
-		Before:    map[string]any{"ttl": 300, "content": "192.0.2.1"},
-		After:     map[string]any{"ttl": 60, "content": "192.0.2.1"},
+		Resource: belfry.Resource{
+			Product: "dns",
+			Type:    "record",
+			ID:      "0192f0c1a2b37c4d8e5f60718293a4b6",
+			Name:    "www.shop.example",
+		},
+		Zone:   "shop.example",
+		Before: map[string]any{"ttl": 300, "content": "192.0.2.1"},
+		After:  map[string]any{"ttl": 60, "content": "192.0.2.1"},
 	}
 }
 

@@ -172,7 +172,8 @@ func TestAnEventTooLargeForTheServerIsPutAsideAlone(t *testing.T) {
 	if got := actors(t, srv); !equal(got, numbers(0, 6)) {
 		t.Errorf("the server has %q", got)
 	}
-	if got := rejects.all(); len(got) != 1 || got[0].Status != belfry.StatusRefused || got[0].HTTPStatus != 413 || !strings.Contains(string(got[0].Event), "u-99") {
+	if got := rejects.all(); len(got) != 1 || got[0].Status != belfry.StatusRefused || got[0].HTTPStatus != 413 ||
+		!strings.Contains(string(got[0].Event), "u-99") {
 		t.Errorf("rejected %+v", got)
 	}
 }
@@ -196,12 +197,16 @@ func (c *collect) all() []belfry.Rejected {
 }
 
 func TestRejectedAndConflictingEventsGoToTheirFileAndCallback(t *testing.T) {
-	srv := belfrytest.NewServer(t, belfrytest.Options{Check: func(e belfry.Event) []belfry.FieldError {
-		if e.Actor.ID == "u-1" {
-			return []belfry.FieldError{{Code: 12002, Message: "not in the <catalogue>", Source: belfry.Source{Pointer: "/action/type"}}}
-		}
-		return nil
-	}})
+	srv := belfrytest.NewServer(t, belfrytest.Options{
+		Check: func(e belfry.Event) []belfry.FieldError {
+			if e.Actor.ID == "u-1" {
+				return []belfry.FieldError{
+					{Code: 12002, Message: "not in the <catalogue>", Source: belfry.Source{Pointer: "/action/type"}},
+				}
+			}
+			return nil
+		},
+	})
 	dir := t.TempDir()
 	var rejects collect
 	c := start(t, srv, dir, func(cfg *belfry.Config) { cfg.OnReject = rejects.add })
@@ -240,7 +245,8 @@ func TestRejectedAndConflictingEventsGoToTheirFileAndCallback(t *testing.T) {
 			if err := json.Unmarshal(r.Event, &e); err != nil {
 				t.Fatal(err)
 			}
-			if r.Status != want.status || e.Actor.ID != want.actor || r.ID != e.ID || r.AccountID != belfrytest.AccountID || len(r.Errors) != 1 || r.Errors[0].Source.Pointer != want.pointer {
+			if r.Status != want.status || e.Actor.ID != want.actor || r.ID != e.ID || r.AccountID != belfrytest.AccountID ||
+				len(r.Errors) != 1 || r.Errors[0].Source.Pointer != want.pointer {
 				t.Errorf("%d: %+v", i, r)
 			}
 		}
@@ -279,7 +285,9 @@ func TestARequestRefusedAsAWholeIsSplitUntilTheEventIsFound(t *testing.T) {
 	srv := belfrytest.NewServer(t, belfrytest.Options{})
 	var rejects collect
 	c := start(t, srv, t.TempDir(), func(cfg *belfry.Config) {
-		cfg.Linger, cfg.NoGzip, cfg.OnReject = time.Hour, true, rejects.add
+		cfg.Linger = time.Hour
+		cfg.NoGzip = true
+		cfg.OnReject = rejects.add
 		cfg.HTTPClient = &http.Client{Transport: refuser{http.DefaultTransport, `"u-13"`}}
 	})
 	audit(t, c, 0, 30)
@@ -316,7 +324,9 @@ func TestAFullSpoolSaysSoAndLosesNothing(t *testing.T) {
 }
 
 func TestRejectedEventsCountAgainstTheSpoolUntilTheirFileIsTakenAway(t *testing.T) {
-	srv := belfrytest.NewServer(t, belfrytest.Options{Check: func(belfry.Event) []belfry.FieldError { return []belfry.FieldError{{Code: 1}} }})
+	srv := belfrytest.NewServer(t, belfrytest.Options{
+		Check: func(belfry.Event) []belfry.FieldError { return []belfry.FieldError{{Code: 1}} },
+	})
 	dir := t.TempDir()
 	c := start(t, srv, dir, func(cfg *belfry.Config) { cfg.MaxSpoolBytes = 3000 })
 	var err error
@@ -372,7 +382,8 @@ func TestAProducerNamesTheAccountOfEachEvent(t *testing.T) {
 	srv := belfrytest.NewServer(t, belfrytest.Options{})
 	c := start(t, srv, t.TempDir(), func(cfg *belfry.Config) { cfg.AccountID = "" })
 	var invalid *belfry.ValidationError
-	if err := c.Audit(t.Context(), sample(0)); !errors.As(err, &invalid) || invalid.Errors[0].Source.Pointer != "/account_id" {
+	if err := c.Audit(t.Context(), sample(0)); !errors.As(err, &invalid) ||
+		invalid.Errors[0].Source.Pointer != "/account_id" {
 		t.Errorf("without account_id: %v", err)
 	}
 	for i, account := range []string{"ext:a", "ext:b"} {
@@ -447,7 +458,9 @@ func TestAuditSyncAnswersEachEventInOrder(t *testing.T) {
 	srv.Fail(belfrytest.Failure{AfterCommit: true})
 	c := start(t, srv, t.TempDir())
 	events := []belfry.Event{sample(0), sample(1), {}, sample(3), sample(4), sample(5)}
-	events[0].ID, events[4].ID, events[5].ID = "a", "a", "b"
+	events[0].ID = "a"
+	events[4].ID = "a"
+	events[5].ID = "b"
 	got, err := c.AuditSync(t.Context(), events...)
 	if err != nil {
 		t.Fatal(err)
@@ -526,7 +539,11 @@ func TestNoGoroutineIsLeftAfterClose(t *testing.T) {
 	for _, f := range []belfrytest.Failure{{}, {Status: 503}, {Status: 401}, {Hang: hang, Times: 2}} {
 		srv.Recover()
 		srv.Fail(f)
-		c := start(t, srv, t.TempDir(), func(cfg *belfry.Config) { cfg.HoldOff, cfg.RetryMin, cfg.RetryMax = time.Hour, time.Hour, time.Hour })
+		c := start(t, srv, t.TempDir(), func(cfg *belfry.Config) {
+			cfg.HoldOff = time.Hour
+			cfg.RetryMin = time.Hour
+			cfg.RetryMax = time.Hour
+		})
 		audit(t, c, 0, 3)
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 		c.Close(ctx)

@@ -17,7 +17,7 @@ const (
 	// PowerLoss is the default: events survive kill -9 and the loss of power.
 	// Audit waits for an fsync that it shares with everybody who waits.
 	PowerLoss Durability = iota
-	// ProcessCrash: events survive kill -9, for the kernel has them, but the
+	// ProcessCrash means that events survive kill -9, for the kernel has them, but the
 	// last ones may be lost with the machine.
 	ProcessCrash
 )
@@ -87,7 +87,8 @@ func (cfg *Config) prepare() (poster, redactor, error) {
 		faults = append(faults, fmt.Errorf("Config.%s: %s", field, fmt.Sprintf(format, args...)))
 	}
 	base, err := url.Parse(cfg.URL)
-	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.User != nil || base.RawQuery != "" {
+	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.User != nil ||
+		base.RawQuery != "" {
 		bad("URL", "expected http:// or https:// and a host, without user and query")
 	}
 	if cfg.Token == "" || strings.ContainsFunc(cfg.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
@@ -129,7 +130,12 @@ func (cfg *Config) prepare() (poster, redactor, error) {
 }
 
 // number sets a default for zero and checks the limits.
-func number[T int | int64 | time.Duration](n *T, standard, least, most T, field string, bad func(field, format string, args ...any)) {
+func number[T int | int64 | time.Duration](
+	n *T,
+	standard, least, most T,
+	field string,
+	bad func(field, format string, args ...any),
+) {
 	if *n == 0 {
 		*n = standard
 	}

@@ -55,8 +55,15 @@ func publish() {
 		mu.Unlock()
 	}
 	c, err := belfry.New(belfry.Config{
-		URL: os.Getenv(childURL), Token: belfrytest.TestToken, AccountID: belfrytest.AccountID, SpoolDir: os.Getenv(childDir),
-		SegmentBytes: 20_000, BatchEvents: 50, Linger: time.Millisecond, RetryMin: time.Millisecond, RetryMax: 5 * time.Millisecond,
+		URL:          os.Getenv(childURL),
+		Token:        belfrytest.TestToken,
+		AccountID:    belfrytest.AccountID,
+		SpoolDir:     os.Getenv(childDir),
+		SegmentBytes: 20_000,
+		BatchEvents:  50,
+		Linger:       time.Millisecond,
+		RetryMin:     time.Millisecond,
+		RetryMax:     5 * time.Millisecond,
 		OnError: func(err error) {
 			if corrupt := new(belfry.CorruptionError); errors.As(err, &corrupt) {
 				say("fault %v", err)
@@ -134,7 +141,8 @@ func TestEveryEventTakenBeforeKillMinus9IsDelivered(t *testing.T) {
 			t.Errorf("%s was taken and is lost", id)
 		}
 	}
-	t.Logf("%d kills, %d events taken, %d stored, %d of them by the last client", kills, len(taken), len(stored), len(stored)-before)
+	t.Logf("%d kills, %d events taken, %d stored, %d of them by the last client", kills, len(taken), len(stored),
+		len(stored)-before)
 	if len(taken) < 20*kills || len(stored) == before {
 		t.Errorf("only %d events were taken: the test proves little", len(taken))
 	}

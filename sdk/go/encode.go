@@ -30,7 +30,8 @@ const microseconds = "2006-01-02T15:04:05.000000Z"
 // event appends the event as compact JSON. id comes right behind v; eventID
 // relies on that.
 func (x *encoder) event(dst []byte, e *Event) ([]byte, error) {
-	x.out.b = append(dst, `{"v":1`...)
+	dst = append(dst, `{"v":1`...)
+	x.out.b = dst
 	x.text(`,"id":`, e.ID)
 	x.text(`,"account_id":`, e.AccountID)
 	if !e.OccurredAt.IsZero() {

@@ -19,8 +19,15 @@ func TestTheEncoderWritesWhatTheTagsSay(t *testing.T) {
 	fill(reflect.ValueOf(&full).Elem())
 	full.OccurredAt = time.Date(2026, 11, 22, 10, 0, 0, 123456789, time.FixedZone("", 7200))
 	full.Metadata = map[string]any{"a<b": json.Number("1.0")}
-	full.Before, full.After = json.RawMessage(`{"n":12345678901234567890}`), []any{"x", nil}
-	for _, e := range []belfry.Event{{}, full, sample(1), {Request: &belfry.Request{StatusCode: 5}}, {Request: &belfry.Request{}, Reason: &belfry.Reason{}}} {
+	full.Before = json.RawMessage(`{"n":12345678901234567890}`)
+	full.After = []any{"x", nil}
+	for _, e := range []belfry.Event{
+		{},
+		full,
+		sample(1),
+		{Request: &belfry.Request{StatusCode: 5}},
+		{Request: &belfry.Request{}, Reason: &belfry.Reason{}},
+	} {
 		got, err := json.Marshal(e)
 		if err != nil {
 			t.Fatal(err)
@@ -117,7 +124,9 @@ func TestAnErrorNamesTheFieldAndNotTheValue(t *testing.T) {
 	e.Interface = "s3cret"
 	e.Actor.ID = ""
 	err := e.Validate()
-	if err == nil || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "/interface: must be one of UI, API, CLI, SYSTEM") || !strings.Contains(err.Error(), "/actor/id: is required") {
+	if err == nil || strings.Contains(err.Error(), "s3cret") ||
+		!strings.Contains(err.Error(), "/interface: must be one of UI, API, CLI, SYSTEM") ||
+		!strings.Contains(err.Error(), "/actor/id: is required") {
 		t.Error(err)
 	}
 }
@@ -133,6 +142,7 @@ func TestIDsAreUUIDv7InOrder(t *testing.T) {
 		if id[:16] < last {
 			t.Fatalf("%s after %s", id, last)
 		}
-		seen[id], last = true, id[:16]
+		seen[id] = true
+		last = id[:16]
 	}
 }

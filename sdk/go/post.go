@@ -67,7 +67,11 @@ func (p poster) send(ctx context.Context, account string, events [][]byte) verdi
 	if v.what == settle {
 		for i, r := range v.results {
 			if id := eventID(events[i]); r.ID != "" && r.ID != id {
-				return verdict{what: hold, http: v.http, err: fmt.Errorf("the answer for event %d names another id than was sent", i)}
+				return verdict{
+					what: hold,
+					http: v.http,
+					err:  fmt.Errorf("the answer for event %d names another id than was sent", i),
+				}
 			} else if r.ID == "" {
 				v.results[i].ID = id
 			}

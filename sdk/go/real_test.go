@@ -20,9 +20,14 @@ func TestTheRealServer(t *testing.T) {
 	}
 	var mu sync.Mutex
 	answers := map[belfry.Status]int{}
-	cfg := belfry.Config{URL: url, Token: os.Getenv("BELFRY_TEST_SERVER_TOKEN"), AccountID: os.Getenv("BELFRY_TEST_SERVER_ACCOUNT"), SpoolDir: t.TempDir(),
-		OnAccept: func(r belfry.Result) { mu.Lock(); answers[r.Status]++; mu.Unlock() },
-		OnReject: func(r belfry.Rejected) { mu.Lock(); answers["refused"]++; mu.Unlock() }}
+	cfg := belfry.Config{
+		URL:       url,
+		Token:     os.Getenv("BELFRY_TEST_SERVER_TOKEN"),
+		AccountID: os.Getenv("BELFRY_TEST_SERVER_ACCOUNT"),
+		SpoolDir:  t.TempDir(),
+		OnAccept:  func(r belfry.Result) { mu.Lock(); answers[r.Status]++; mu.Unlock() },
+		OnReject:  func(r belfry.Rejected) { mu.Lock(); answers["refused"]++; mu.Unlock() },
+	}
 	c, err := belfry.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -30,9 +35,16 @@ func TestTheRealServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	event := func(id string) belfry.Event {
-		return belfry.Event{ID: id, Action: belfry.Action{Type: "update"}, Actor: belfry.Actor{Type: "user", ID: "ana", Email: "ana@example.com", IPAddress: "192.0.2.1"},
-			Resource: belfry.Resource{Product: "checkout", Type: "setting", ID: "payment_timeout"}, Interface: "UI",
-			Before: map[string]any{"ms": 3000}, After: map[string]any{"ms": 30}, Reason: &belfry.Reason{Text: "faster", URL: "https://example.com/214"}}
+		return belfry.Event{
+			ID:        id,
+			Action:    belfry.Action{Type: "update"},
+			Actor:     belfry.Actor{Type: "user", ID: "ana", Email: "ana@example.com", IPAddress: "192.0.2.1"},
+			Resource:  belfry.Resource{Product: "checkout", Type: "setting", ID: "payment_timeout"},
+			Interface: "UI",
+			Before:    map[string]any{"ms": 3000},
+			After:     map[string]any{"ms": 30},
+			Reason:    &belfry.Reason{Text: "faster", URL: "https://example.com/214"},
+		}
 	}
 	for range 500 {
 		if err := c.Audit(ctx, event("")); err != nil {

@@ -11,10 +11,11 @@ import (
 // Rejected is an event that was refused for good: a line of rejected.ndjson,
 // and what OnReject is given.
 type Rejected struct {
-	At         time.Time       `json:"at"`
-	ID         string          `json:"id"`
-	AccountID  string          `json:"account_id,omitempty"` // the client's; a producer's is inside Event
-	Status     Status          `json:"status"`               // rejected by its content, conflict by its id, or refused with its request
+	At        time.Time `json:"at"`
+	ID        string    `json:"id"`
+	AccountID string    `json:"account_id,omitempty"` // the client's; a producer's is inside Event
+	// rejected by its content, conflict by its id, or refused with its request
+	Status     Status          `json:"status"`
 	HTTPStatus int             `json:"http_status"`
 	Errors     []FieldError    `json:"errors,omitempty"`
 	Event      json.RawMessage `json:"event"` // as it was sent, redacted

@@ -35,13 +35,21 @@ func serve(rec *belfrytest.Recorder, h http.HandlerFunc, change func(*http.Reque
 
 func TestARequestIsAuditedWithWhereItCameFromAndHowItEnded(t *testing.T) {
 	rec := belfrytest.New(t)
-	serve(rec, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusForbidden) }, func(r *http.Request) {
+	serve(rec, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+	}, func(r *http.Request) {
 		r.Header.Set("Traceparent", traceparent)
 	})
 	want := belfry.Event{
-		Action:  belfry.Action{Type: "update", Result: belfry.Failure},
-		Actor:   belfry.Actor{IPAddress: "192.0.2.7"},
-		Request: &belfry.Request{ID: traceparent, Method: "PATCH", URI: "/zones/a%2Fb", StatusCode: 403, UserAgent: "terraform/1.9"},
+		Action: belfry.Action{Type: "update", Result: belfry.Failure},
+		Actor:  belfry.Actor{IPAddress: "192.0.2.7"},
+		Request: &belfry.Request{
+			ID:         traceparent,
+			Method:     "PATCH",
+			URI:        "/zones/a%2Fb",
+			StatusCode: 403,
+			UserAgent:  "terraform/1.9",
+		},
 	}
 	belfrytest.AssertAudited(t, rec, want)
 	for _, s := range rec.Server().Events() {
@@ -113,15 +121,17 @@ func TestAnEventOfARequestThatCannotBeTakenIsReported(t *testing.T) {
 	})
 	serve(rec, func(http.ResponseWriter, *http.Request) {}, nil)
 	var failure *belfry.AuditError
-	if !errors.As(reported, &failure) || !errors.Is(reported, belfry.ErrSpoolFull) || failure.Event.Actor.ID != "u-1" || failure.Event.ID == "" {
+	if !errors.As(reported, &failure) || !errors.Is(reported, belfry.ErrSpoolFull) || failure.Event.Actor.ID != "u-1" ||
+		failure.Event.ID == "" {
 		t.Errorf("reported %v", reported)
 	}
 }
 
 func TestOnlyAValidTraceparentBecomesTheRequestsID(t *testing.T) {
+	const future = "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what-the-future-adds"
 	for value, want := range map[string]string{
-		traceparent: traceparent,
-		"cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what-the-future-adds": "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what-the-future-adds",
+		traceparent:                  traceparent,
+		future:                       future,
 		"":                           "fallback",
 		traceparent + "-more":        "fallback",
 		strings.ToUpper(traceparent): "fallback",
@@ -177,7 +187,8 @@ func TestWhatAStrangerSendsCannotMakeTheEventInvalid(t *testing.T) {
 		r.URL.RawPath = ""
 		r.Header.Set("X-Request-Id", "\xff\x00"+strings.Repeat("y", 100_000))
 	})
-	if got := rec.Events(t); len(got) != 1 || len(got[0].Request.UserAgent) != 1024 || len(got[0].Request.URI) != 2048 || len(got[0].Request.ID) != 128 {
+	if got := rec.Events(t); len(got) != 1 || len(got[0].Request.UserAgent) != 1024 || len(got[0].Request.URI) != 2048 ||
+		len(got[0].Request.ID) != 128 {
 		t.Errorf("got %d events", len(got))
 	}
 }

@@ -49,7 +49,8 @@ func TestBackoffGrowsToItsLimitAndStartsAnewAfterSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var waits []time.Duration
 		rec := belfrytest.New(t, func(cfg *belfry.Config) {
-			cfg.RetryMin, cfg.RetryMax = time.Second, 8*time.Second
+			cfg.RetryMin = time.Second
+			cfg.RetryMax = 8 * time.Second
 			cfg.OnError = func(err error) {
 				var s *belfry.SendError
 				if errors.As(err, &s) {
@@ -82,19 +83,22 @@ func TestARefusedTokenKeepsTheEventsAndIsReported(t *testing.T) {
 		synctest.Wait() // the callback ran before what follows
 		st := rec.Client().Stats()
 		var failure *belfry.SendError
-		if st.State != belfry.Held || st.Pending != 2 || !errors.As(st.LastError, &failure) || failure.HTTPStatus != 401 || reported != st.LastError {
+		if st.State != belfry.Held || st.Pending != 2 || !errors.As(st.LastError, &failure) ||
+			failure.HTTPStatus != 401 || !errors.Is(reported, st.LastError) {
 			t.Errorf("stats %+v, reported %v", st, reported)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := rec.Client().Flush(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "HTTP 401") {
+		if err := rec.Client().Flush(ctx); !errors.Is(err, context.DeadlineExceeded) ||
+			!strings.Contains(err.Error(), "HTTP 401") {
 			t.Errorf("Flush meanwhile: %v", err)
 		}
 		// Four pauses of 30, 60, 120, 240 s, each between a half and the whole.
 		if took := settled(t, rec.Client(), began); took < 225*time.Second || took > 450*time.Second {
 			t.Errorf("delivered after %v", took)
 		}
-		if st := rec.Client().Stats(); st.State != belfry.Idle && st.State != belfry.Sending || st.LastError != nil || st.Accepted != 2 {
+		if st := rec.Client().Stats(); st.State != belfry.Idle && st.State != belfry.Sending || st.LastError != nil ||
+			st.Accepted != 2 {
 			t.Errorf("afterwards: %+v", st)
 		}
 	})
@@ -121,7 +125,6 @@ func TestAServerThatRefusesEverythingGetsEventsPutAsideEverMoreSlowly(t *testing
 func TestLingerCollectsEventsAndFlushDoesNotWaitForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rec := belfrytest.New(t, func(cfg *belfry.Config) { cfg.Linger = 10 * time.Second })
-		began := time.Now()
 		for i := range 5 {
 			audit(t, rec.Client(), i, i+1)
 			time.Sleep(time.Second)
@@ -133,7 +136,7 @@ func TestLingerCollectsEventsAndFlushDoesNotWaitForIt(t *testing.T) {
 		if n := rec.Server().Requests(); n != 1 {
 			t.Errorf("%d requests after lingering, want 1", n)
 		}
-		began = time.Now()
+		began := time.Now()
 		audit(t, rec.Client(), 5, 6)
 		if took := settled(t, rec.Client(), began); took != 0 {
 			t.Errorf("Flush lingered for %v", took)
@@ -160,7 +163,8 @@ func TestClosingEndsWhileTheServerIsAway(t *testing.T) {
 		audit(t, rec.Client(), 0, 1)
 		began := time.Now()
 		err := rec.Client().Close(context.Background())
-		if took := time.Since(began); took > 31*time.Second || err == nil || !strings.Contains(err.Error(), "1 events stay in the spool") {
+		if took := time.Since(began); took > 31*time.Second || err == nil ||
+			!strings.Contains(err.Error(), "1 events stay in the spool") {
 			t.Errorf("%v after %v", err, took)
 		}
 	})

@@ -35,7 +35,8 @@ func Start(t testing.TB) *Browser {
 		leaveOut(t, "a browser (set BELFRY_TEST_CHROMIUM)")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox,
-		chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true),
+		chromedp.Flag("disable-background-networking", true),
 		chromedp.UserDataDir(t.TempDir()))
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(cancel)
@@ -59,7 +60,12 @@ func (b *Browser) Carry(url string, cookies []*http.Cookie) {
 	b.t.Helper()
 	for _, c := range cookies {
 		set := chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
-			_, err := cdp.Call(ctx, page, network.SetCookie, network.SetCookieParams{Name: c.Name, Value: c.Value, URL: url, HTTPOnly: new(true)})
+			_, err := cdp.Call(ctx, page, network.SetCookie, network.SetCookieParams{
+				Name:     c.Name,
+				Value:    c.Value,
+				URL:      url,
+				HTTPOnly: new(true),
+			})
 			return err
 		})
 		if err := chromedp.Do(b.ctx, set); err != nil {
@@ -73,8 +79,9 @@ func (b *Browser) Carry(url string, cookies []*http.Cookie) {
 func (b *Browser) Open(url, theme string, width int64) {
 	b.t.Helper()
 	media := chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
-		_, err := cdp.Call(ctx, page, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-			{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
+		_, err := cdp.Call(ctx, page, emulation.SetEmulatedMedia,
+			emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
 		return err
 	})
 	if err := chromedp.Do(b.ctx, chromedp.EmulateViewport(width, 900), media, chromedp.Navigate(url)); err != nil {

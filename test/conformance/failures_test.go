@@ -20,7 +20,8 @@ func failures(t *testing.T, s *server, f *fixture) {
 	if err := json.Unmarshal(content, &x); err != nil {
 		t.Fatal(err)
 	}
-	v1, v2 := s.accountPath("/audit_logs"), s.accountPath("/logs/audit")
+	v1 := s.accountPath("/audit_logs")
+	v2 := s.accountPath("/logs/audit")
 	window := "?since=" + x.Since + "&before=" + x.Before
 	for _, c := range []struct {
 		name, token, method, path string
@@ -33,14 +34,16 @@ func failures(t *testing.T, s *server, f *fixture) {
 		{"a token without the permission", x.Writer, "GET", v1, 403, 10001, ""},
 		{"a token of another account", x.Reader, "GET", "/accounts/" + x.Other + "/audit_logs", 403, 10001, ""},
 		{"permission comes before parameters", x.Writer, "GET", v2 + "?since=never", 403, 10001, ""},
-		{"an account that does not exist", s.Token, "GET", "/accounts/" + strings.Repeat("0", 32) + "/audit_logs", 404, 7004, ""},
+		{"an account that does not exist", s.Token, "GET", "/accounts/" + strings.Repeat("0", 32) + "/audit_logs", 404, 7004,
+			""},
 		{"no such route", s.Token, "GET", "/nothing/here", 404, 7003, ""},
 		{"no such method", s.Token, "DELETE", v1, 405, 7001, ""},
 		{"no such event", s.Token, "GET", s.accountPath("/audit/events/never-written"), 404, 7004, ""},
 		{"v2 without since", s.Token, "GET", v2 + "?before=" + x.Before, 400, 0, "since"},
 		{"v2 without before", s.Token, "GET", v2 + "?since=" + x.Since, 400, 0, "before"},
 		{"a bad time", s.Token, "GET", v2 + "?since=yesterday&before=" + x.Before, 400, 0, "since"},
-		{"an unknown category", s.Token, "GET", v2 + window + "&product_category=no-such-category", 400, 0, "product_category"},
+		{"an unknown category", s.Token, "GET", v2 + window + "&product_category=no-such-category", 400, 0,
+			"product_category"},
 		{"a cursor of nobody", s.Token, "GET", v2 + window + "&cursor=AAAA", 400, 1109, "cursor"},
 		{"an unknown direction", s.Token, "GET", v2 + window + "&direction=sideways", 400, 0, "direction"},
 		{"an impossible limit", s.Token, "GET", v2 + window + "&limit=0", 400, 0, "limit"},

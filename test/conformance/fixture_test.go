@@ -114,7 +114,7 @@ func seed(t *testing.T, s *server) *fixture {
 	s.Must(t, "POST", "/accounts", map[string]string{"name": "Somebody else"}, &other)
 
 	base := time.Now().UTC().Add(-3 * time.Hour).Truncate(time.Second)
-	events := events(base)
+	events := changeEvents(base)
 	shuffled := slices.Concat(events[5:], events[:5])
 	post(t, s, shuffled[:1])
 	post(t, s, shuffled[1:5])
@@ -137,7 +137,8 @@ func seed(t *testing.T, s *server) *fixture {
 			x.History.IDs = append([]string{e.ID}, x.History.IDs...)
 		}
 	}
-	x.CasesV1, x.CasesV2 = casesV1(events), casesV2(events, s.account)
+	x.CasesV1 = casesV1(events)
+	x.CasesV2 = casesV2(events, s.account)
 	f := &fixture{events: events, file: filepath.Join(t.TempDir(), "expected.json")}
 	encoded, err := json.MarshalIndent(x, "", "  ")
 	if err != nil {
@@ -152,15 +153,16 @@ func seed(t *testing.T, s *server) *fixture {
 func newToken(t *testing.T, s *server, permission string) string {
 	t.Helper()
 	var token struct{ ID, Value string }
-	s.Must(t, "POST", s.accountPath("/tokens"), map[string]any{"name": "only " + permission, "permissions": []string{permission}}, &token)
+	s.Must(t, "POST", s.accountPath("/tokens"),
+		map[string]any{"name": "only " + permission, "permissions": []string{permission}}, &token)
 	if token.ID == "" || token.Value == "" {
 		t.Fatalf("the new token has id %q and %d characters", token.ID, len(token.Value))
 	}
 	return token.Value
 }
 
-// events returns the fixture's events, oldest first, a minute and a microsecond apart.
-func events(base time.Time) []event {
+// changeEvents returns the fixture's events, oldest first, a minute and a microsecond apart.
+func changeEvents(base time.Time) []event {
 	ana := actor{Type: "user", ID: "u-ana", Email: "ana@shop.example", IP: "203.0.113.7"}
 	ben := actor{Type: "user", ID: "u-ben", Email: "ben+ops@shop.example", IP: "2001:db8::17"}
 	deploy := actor{Type: "token", ID: "t-deploy", IP: "203.0.113.99", TokenID: "t-deploy", TokenName: "Deploy & go"}
@@ -168,27 +170,90 @@ func events(base time.Time) []event {
 	staff := actor{Type: "staff", ID: "s-1", Email: "support@operator.example", IP: "198.51.100.1"}
 	record := resource{"dns", "record", "rec-1", "zones"}
 	list := []event{
-		{Action: action{"create", "made a record", "success"}, Actor: ana, Interface: "UI", Resource: record, Zone: "shop.example",
-			After: raw(`{"content":"192.0.2.1","ttl":300}`)},
-		{Action: action{"update", "", "success"}, Actor: deploy, Interface: "API", Resource: record, Zone: "shop.example",
-			Before: raw(`{"content":"192.0.2.1","ttl":300}`), After: raw(`{"content":"192.0.2.2","ttl":300}`),
-			Request: &request{"ray-1", "PUT", "/zones/1/dns?x=a%20b", 200, "deploy/1.0"}, Metadata: raw(`{"pipeline":42,"tags":["a","b"]}`)},
-		{Action: action{"update", "", "failure"}, Actor: ben, Interface: "CLI", Resource: resource{"tls", "setting", "min_version", "zones"}, Zone: "blog.example",
-			Before: raw(`"1.2"`), After: raw(`"1.0"`), Request: &request{"ray-2", "PATCH", "/zones/2/tls", 403, "cli/2"}},
-		{Action: action{"update", "the same record again", "success"}, Actor: ana, Interface: "UI", Resource: record, Zone: "shop.example",
-			Before: raw(`{"content":"192.0.2.2","ttl":300}`), After: raw(`{"content":"192.0.2.3","ttl":60}`)},
-		{Action: action{"create", "", "success"}, Actor: terraform, Interface: "API", Resource: resource{"workers", "script", "höhe/1", "accounts"},
-			After: raw(`{"big":12345678901234567890,"small":1.10}`), Metadata: raw(`{"unicode":"é😀","empty":{},"null":null}`)},
-		{Action: action{"update", "", "success"}, Actor: staff, Interface: "UI", Resource: resource{"billing", "plan", "plan", "accounts"}},
-		{Action: action{"rotate", "", "success"}, Actor: actor{Type: "system", ID: "scheduler"}, Interface: "SYSTEM", Resource: resource{"tls", "certificate", "c-1", "zones"}, Zone: "shop.example"},
+		{
+			Action:    action{"create", "made a record", "success"},
+			Actor:     ana,
+			Interface: "UI",
+			Resource:  record,
+			Zone:      "shop.example",
+			After:     raw(`{"content":"192.0.2.1","ttl":300}`),
+		},
+		{
+			Action:    action{"update", "", "success"},
+			Actor:     deploy,
+			Interface: "API",
+			Resource:  record,
+			Zone:      "shop.example",
+			Before:    raw(`{"content":"192.0.2.1","ttl":300}`),
+			After:     raw(`{"content":"192.0.2.2","ttl":300}`),
+			Request:   &request{"ray-1", "PUT", "/zones/1/dns?x=a%20b", 200, "deploy/1.0"},
+			Metadata:  raw(`{"pipeline":42,"tags":["a","b"]}`),
+		},
+		{
+			Action:    action{"update", "", "failure"},
+			Actor:     ben,
+			Interface: "CLI",
+			Resource:  resource{"tls", "setting", "min_version", "zones"},
+			Zone:      "blog.example",
+			Before:    raw(`"1.2"`),
+			After:     raw(`"1.0"`),
+			Request:   &request{"ray-2", "PATCH", "/zones/2/tls", 403, "cli/2"},
+		},
+		{
+			Action:    action{"update", "the same record again", "success"},
+			Actor:     ana,
+			Interface: "UI",
+			Resource:  record,
+			Zone:      "shop.example",
+			Before:    raw(`{"content":"192.0.2.2","ttl":300}`),
+			After:     raw(`{"content":"192.0.2.3","ttl":60}`),
+		},
+		{
+			Action:    action{"create", "", "success"},
+			Actor:     terraform,
+			Interface: "API",
+			Resource:  resource{"workers", "script", "höhe/1", "accounts"},
+			After:     raw(`{"big":12345678901234567890,"small":1.10}`),
+			Metadata:  raw(`{"unicode":"é😀","empty":{},"null":null}`),
+		},
+		{
+			Action:    action{"update", "", "success"},
+			Actor:     staff,
+			Interface: "UI",
+			Resource:  resource{"billing", "plan", "plan", "accounts"},
+		},
+		{
+			Action:    action{"rotate", "", "success"},
+			Actor:     actor{Type: "system", ID: "scheduler"},
+			Interface: "SYSTEM",
+			Resource:  resource{"tls", "certificate", "c-1", "zones"},
+			Zone:      "shop.example",
+		},
 		{Action: action{"delete", "", "success"}, Actor: ben, Interface: "UI", Resource: record, Zone: "shop.example",
 			Before: raw(`{"content":"192.0.2.3","ttl":60}`)},
-		{Action: action{"update", "", "success"}, Actor: ana, Interface: "UI", Resource: resource{"team", "user", "u-ben", "memberships"},
-			Before: raw(`["viewer"]`), After: raw(`[]`)},
-		{Action: action{"update", "", "success"}, Actor: ana, Interface: "UI", Resource: resource{"profile", "user", "u-ana", "user"},
-			Before: raw(`{"locale":"en"}`), After: raw(`{"locale":"es"}`)},
-		{Action: action{"delete", "", "failure"}, Actor: deploy, Interface: "API", Resource: resource{"workers", "script", "höhe/1", "accounts"},
-			Request: &request{"ray-3", "DELETE", "/workers/x", 409, "deploy/1.0"}},
+		{
+			Action:    action{"update", "", "success"},
+			Actor:     ana,
+			Interface: "UI",
+			Resource:  resource{"team", "user", "u-ben", "memberships"},
+			Before:    raw(`["viewer"]`),
+			After:     raw(`[]`),
+		},
+		{
+			Action:    action{"update", "", "success"},
+			Actor:     ana,
+			Interface: "UI",
+			Resource:  resource{"profile", "user", "u-ana", "user"},
+			Before:    raw(`{"locale":"en"}`),
+			After:     raw(`{"locale":"es"}`),
+		},
+		{
+			Action:    action{"delete", "", "failure"},
+			Actor:     deploy,
+			Interface: "API",
+			Resource:  resource{"workers", "script", "höhe/1", "accounts"},
+			Request:   &request{"ray-3", "DELETE", "/workers/x", 409, "deploy/1.0"},
+		},
 	}
 	for i := range list {
 		list[i].ID = fmt.Sprintf("conf.%02d", i)
@@ -210,7 +275,7 @@ func post(t *testing.T, s *server, events []event) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	accepted(t, s, events, "application/json", encoded)
+	expectAccepted(t, s, events, "application/json", encoded)
 }
 
 // postLines writes events as gzipped NDJSON.
@@ -227,7 +292,7 @@ func postLines(t *testing.T, s *server, events []event) {
 	if err := zip.Close(); err != nil {
 		t.Fatal(err)
 	}
-	accepted(t, s, events, "application/x-ndjson", packed.Bytes(), "Content-Encoding", "gzip")
+	expectAccepted(t, s, events, "application/x-ndjson", packed.Bytes(), "Content-Encoding", "gzip")
 }
 
 // intakeItem is the answer for one event of a batch.
@@ -240,7 +305,7 @@ type intakeItem struct {
 	Errors  []live.Error    `json:"errors"`
 }
 
-func accepted(t *testing.T, s *server, events []event, contentType string, body []byte, headers ...string) {
+func expectAccepted(t *testing.T, s *server, events []event, contentType string, body []byte, headers ...string) {
 	t.Helper()
 	a := s.Send(t, s.Token, "POST", s.accountPath("/audit/events"), contentType, body, headers...)
 	var items []intakeItem
@@ -268,7 +333,11 @@ func (e event) v1(a account) map[string]any {
 		"owner":     map[string]any{"id": a.ID},
 		"resource":  map[string]any{"id": e.Resource.ID, "type": e.Resource.Type},
 	}
-	for name, content := range map[string]json.RawMessage{"metadata": e.Metadata, "newValueJson": e.After, "oldValueJson": e.Before} {
+	for name, content := range map[string]json.RawMessage{
+		"metadata":     e.Metadata,
+		"newValueJson": e.After,
+		"oldValueJson": e.Before,
+	} {
 		if content != nil {
 			item[name] = content
 		}
@@ -281,10 +350,12 @@ func (e event) v2(a account) map[string]any {
 	item := map[string]any{
 		"id":      e.ID,
 		"account": map[string]any{"id": a.ID, "name": a.Name},
-		"action":  filled("description", e.Action.Description, "result", e.Action.Result, "time", e.OccurredAt, "type", e.Action.Type),
+		"action": filled("description", e.Action.Description, "result", e.Action.Result, "time", e.OccurredAt, "type",
+			e.Action.Type),
 		"actor": filled("id", e.Actor.ID, "context", e.context(), "email", e.Actor.Email, "ip_address", e.Actor.IP,
 			"token_id", e.Actor.TokenID, "token_name", e.Actor.TokenName, "type", e.mappedType()),
-		"resource": filled("id", e.Resource.ID, "product", e.Resource.Product, "scope", e.Resource.Scope, "type", e.Resource.Type),
+		"resource": filled("id", e.Resource.ID, "product", e.Resource.Product, "scope", e.Resource.Scope, "type",
+			e.Resource.Type),
 	}
 	if r := e.Request; r != nil {
 		made := filled("cf_ray_id", r.ID, "method", r.Method, "uri", r.URI, "user_agent", r.UserAgent)
@@ -350,7 +421,9 @@ func casesV1(events []event) []readCase {
 		find("oldest first", events, "direction=asc", func(event) bool { return true }),
 		find("one id", events, "id=conf.04", func(e event) bool { return e.ID == "conf.04" }),
 		find("action", events, "action.type=delete", func(e event) bool { return e.Action.Type == "delete" }),
-		find("address with a plus", events, "actor.email=ben+ops@shop.example", func(e event) bool { return e.Actor.ID == "u-ben" }),
+		find("address with a plus", events, "actor.email=ben+ops@shop.example", func(e event) bool {
+			return e.Actor.ID == "u-ben"
+		}),
 		find("one IP address", events, "actor.ip=203.0.113.7", func(e event) bool { return e.Actor.IP == "203.0.113.7" }),
 		find("a network", events, "actor.ip=203.0.113.0/24", func(e event) bool {
 			ip, err := netip.ParseAddr(e.Actor.IP)
@@ -358,8 +431,11 @@ func casesV1(events []event) []readCase {
 		}),
 		find("an IPv6 network", events, "actor.ip=2001:db8::/32", func(e event) bool { return e.Actor.ID == "u-ben" }),
 		find("zone", events, "zone.name=blog.example", func(e event) bool { return e.Zone == "blog.example" }),
-		find("two filters", events, "zone.name=shop.example action.type=update", func(e event) bool { return e.Zone == "shop.example" && e.Action.Type == "update" }),
-		find("a range", events, "since="+after+" before="+until, func(e event) bool { return e.OccurredAt > after && e.OccurredAt < until }),
+		find("two filters", events, "zone.name=shop.example action.type=update", func(e event) bool {
+			return e.Zone == "shop.example" && e.Action.Type == "update"
+		}),
+		find("a range", events, "since="+after+" before="+
+			until, func(e event) bool { return e.OccurredAt > after && e.OccurredAt < until }),
 		find("an empty range", events, "since="+until+" before="+until, func(event) bool { return false }),
 		find("nothing", events, "actor.email=nobody@shop.example", func(event) bool { return false }),
 	}
@@ -392,30 +468,45 @@ func casesV2(events []event, a account) []readCase {
 	return []readCase{
 		find("everything", events, "", all),
 		find("oldest first", events, "direction=asc", all),
-		find("a range", events, "since="+after+" before="+until, func(e event) bool { return e.OccurredAt > after && e.OccurredAt < until }),
+		find("a range", events, "since="+after+" before="+
+			until, func(e event) bool { return e.OccurredAt > after && e.OccurredAt < until }),
 		find("an empty range", events, "since="+until+" before="+until, func(event) bool { return false }),
 		find("id", events, "id=conf.04", func(e event) bool { return e.ID == "conf.04" }),
-		find("id not", events, "id.not=conf.04 id.not=conf.05", func(e event) bool { return e.ID != "conf.04" && e.ID != "conf.05" }),
+		find("id not", events, "id.not=conf.04 id.not=conf.05", func(e event) bool {
+			return e.ID != "conf.04" && e.ID != "conf.05"
+		}),
 		find("id not by its old name", events, "audit_log_id.not=conf.04", func(e event) bool { return e.ID != "conf.04" }),
 		find("account name", events, "account_name="+a.Name, all),
 		find("result", events, "action_result=failure", func(e event) bool { return e.Action.Result == "failure" }),
 		find("action", events, "action_type=update", func(e event) bool { return e.Action.Type == "update" }),
-		find("two actions", events, "action_type=create action_type=delete", func(e event) bool { return e.Action.Type == "create" || e.Action.Type == "delete" }),
-		find("not an action", events, "action_type.not=update action_type.not=view", func(e event) bool { return e.Action.Type != "update" }),
+		find("two actions", events, "action_type=create action_type=delete", func(e event) bool {
+			return e.Action.Type == "create" || e.Action.Type == "delete"
+		}),
+		find("not an action", events, "action_type.not=update action_type.not=view", func(e event) bool {
+			return e.Action.Type != "update"
+		}),
 		find("context", events, "actor_context=oauth", byType("integration")),
 		find("two emails", events, "actor_email=ana@shop.example actor_email=support@operator.example", func(e event) bool {
 			return e.Actor.Email == "ana@shop.example" || e.Actor.Email == "support@operator.example"
 		}),
-		find("not an email", events, "actor_email.not=ana@shop.example", func(e event) bool { return e.Actor.Email != "ana@shop.example" }),
+		find("not an email", events, "actor_email.not=ana@shop.example", func(e event) bool {
+			return e.Actor.Email != "ana@shop.example"
+		}),
 		find("actor", events, "actor_id=u-ben", func(e event) bool { return e.Actor.ID == "u-ben" }),
-		find("IP address", events, "actor_ip_address=203.0.113.99", func(e event) bool { return e.Actor.IP == "203.0.113.99" }),
+		find("IP address", events, "actor_ip_address=203.0.113.99", func(e event) bool {
+			return e.Actor.IP == "203.0.113.99"
+		}),
 		find("token", events, "actor_token_id=o-7", func(e event) bool { return e.Actor.TokenID == "o-7" }),
-		find("token name", events, "actor_token_name=Deploy_SPACE_&_SPACE_go", func(e event) bool { return e.Actor.TokenName == "Deploy & go" }),
+		find("token name", events, "actor_token_name=Deploy_SPACE_&_SPACE_go", func(e event) bool {
+			return e.Actor.TokenName == "Deploy & go"
+		}),
 		find("actor type", events, "actor_type=account", byType("token", "integration")),
 		find("actor type in Belfry's word", events, "actor_type=token", byType("token")),
-		find("not an actor type", events, "actor_type.not=user actor_type.not=system", byType("token", "integration", "staff")),
+		find("not an actor type", events, "actor_type.not=user actor_type.not=system",
+			byType("token", "integration", "staff")),
 		find("ray", events, "raw_cf_ray_id=ray-2", requested(func(r request) bool { return r.ID == "ray-2" })),
-		find("method", events, "raw_method=PUT raw_method=DELETE", requested(func(r request) bool { return r.Method != "PATCH" })),
+		find("method", events, "raw_method=PUT raw_method=DELETE",
+			requested(func(r request) bool { return r.Method != "PATCH" })),
 		find("status", events, "raw_status_code=403", requested(func(r request) bool { return r.StatusCode == 403 })),
 		find("URI", events, "raw_uri=/zones/2/tls", requested(func(r request) bool { return r.URI == "/zones/2/tls" })),
 		find("resource", events, "resource_id=höhe/1", func(e event) bool { return e.Resource.ID == "höhe/1" }),
@@ -426,7 +517,9 @@ func casesV2(events []event, a account) []readCase {
 		find("zone", events, "zone_name=shop.example", func(e event) bool { return e.Zone == "shop.example" }),
 		find("not a zone", events, "zone_name.not=shop.example", func(e event) bool { return e.Zone != "shop.example" }),
 		find("category", events, "product_category=DNS", func(e event) bool { return e.Resource.Product == "dns" }),
-		find("category or product", events, "product_category=dns resource_product=tls", func(e event) bool { return e.Resource.Product == "dns" || e.Resource.Product == "tls" }),
+		find("category or product", events, "product_category=dns resource_product=tls", func(e event) bool {
+			return e.Resource.Product == "dns" || e.Resource.Product == "tls"
+		}),
 		find("three filters", events, "zone_name=shop.example action_type=update actor_type=user", func(e event) bool {
 			return e.Zone == "shop.example" && e.Action.Type == "update" && e.Actor.Type == "user"
 		}),

@@ -41,9 +41,11 @@ func TestTheProgramOfTheGuideVerifiesWithoutBelfry(t *testing.T) {
 	s := start(t)
 	f := seed(t, s)
 	size := int64(len(f.events))
-	vkey := live.Decode[struct{ Result []struct{ VKey string } }](t, s.Send(t, s.Token, "GET", "/audit/keys", "", nil).Body).Result[0].VKey
+	vkey := live.Decode[struct{ Result []struct{ VKey string } }](t, s.Send(t, s.Token, "GET", "/audit/keys", "", nil).
+		Body).Result[0].VKey
 	checkpoint, signed := freshCheckpoint(t, s, vkey, size)
-	export := download(t, s, s.accountPath(fmt.Sprintf("/audit/export?format=ndjson&from=0&to=%d&size=%d", signed.Size, signed.Size)))
+	export := download(t, s, s.accountPath(fmt.Sprintf("/audit/export?format=ndjson&from=0&to=%d&size=%d", signed.Size,
+		signed.Size)))
 	dir := t.TempDir()
 	write := func(name string, content []byte) string {
 		path := filepath.Join(dir, name)
@@ -52,14 +54,17 @@ func TestTheProgramOfTheGuideVerifiesWithoutBelfry(t *testing.T) {
 		}
 		return path
 	}
-	program, note := guideProgram(t), write("checkpoint", checkpoint)
-	if out, err := exec.Command(program, write("good", export), note, vkey).CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "OK: ") {
+	program := guideProgram(t)
+	note := write("checkpoint", checkpoint)
+	if out, err := exec.Command(program, write("good", export), note, vkey).CombinedOutput(); err != nil ||
+		!strings.HasPrefix(string(out), "OK: ") {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	// An envelope of another event of the same export: valid base64, wrong leaf.
 	lines := bytes.Split(export, []byte("\n"))
 	lines[2] = lines[1]
-	if out, err := exec.Command(program, write("bad", bytes.Join(lines, []byte("\n"))), note, vkey).CombinedOutput(); err == nil {
+	if out, err := exec.Command(program, write("bad", bytes.Join(lines, []byte("\n"))), note, vkey).
+		CombinedOutput(); err == nil {
 		t.Fatalf("a doubled event was accepted:\n%s", out)
 	}
 }
@@ -69,7 +74,8 @@ func TestTheGoSDKDeliversToTheRealServer(t *testing.T) {
 	s.Must(t, "POST", "/accounts", map[string]string{"name": "SDK"}, &s.account)
 	cmd := exec.Command("go", "test", "-count=1", "-v", "-run", "TestTheRealServer", ".")
 	cmd.Dir = "../../sdk/go"
-	cmd.Env = append(live.Environment(), "BELFRY_TEST_SERVER="+s.URL, "BELFRY_TEST_SERVER_TOKEN="+s.Token, "BELFRY_TEST_SERVER_ACCOUNT="+s.account.ID)
+	cmd.Env = append(live.Environment(), "BELFRY_TEST_SERVER="+s.URL, "BELFRY_TEST_SERVER_TOKEN="+s.Token,
+		"BELFRY_TEST_SERVER_ACCOUNT="+s.account.ID)
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: TestTheRealServer") {
 		t.Fatalf("%v\n%s", err, out)

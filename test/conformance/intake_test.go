@@ -30,8 +30,11 @@ func intake(t *testing.T, s *server, f *fixture) {
 	changed.Action.Description = "something else"
 	bad := map[string]any{"action": map[string]string{"type": "x"}, "actor": map[string]string{"type": "user", "id": "u"},
 		"resource": map[string]string{"product": "p", "type": "t", "id": "i"}, "colour": "red"}
-	fresh := map[string]any{"action": map[string]string{"type": "x"}, "actor": map[string]string{"type": "user", "id": "u"},
-		"resource": map[string]string{"product": "p", "type": "t", "id": "i"}}
+	fresh := map[string]any{
+		"action":   map[string]string{"type": "x"},
+		"actor":    map[string]string{"type": "user", "id": "u"},
+		"resource": map[string]string{"product": "p", "type": "t", "id": "i"},
+	}
 
 	t.Run("a repeated event is a duplicate", func(t *testing.T) {
 		a, items := send([]event{old})
@@ -50,7 +53,8 @@ func intake(t *testing.T, s *server, f *fixture) {
 	})
 	t.Run("an unknown field is rejected by name", func(t *testing.T) {
 		a, _ := send(bad)
-		if a.Status != http.StatusBadRequest || len(a.Errors) == 0 || !strings.Contains(a.Errors[0].Source.Pointer, "/colour") {
+		if a.Status != http.StatusBadRequest || len(a.Errors) == 0 ||
+			!strings.Contains(a.Errors[0].Source.Pointer, "/colour") {
 			t.Errorf("status %d, errors %+v", a.Status, a.Errors)
 		}
 	})
@@ -68,11 +72,13 @@ func intake(t *testing.T, s *server, f *fixture) {
 		for _, item := range items {
 			statuses = append(statuses, item.Status)
 		}
-		if want := []string{"duplicate", "rejected", "accepted", "conflict"}; a.Status != http.StatusOK || !slices.Equal(statuses, want) {
+		if want := []string{"duplicate", "rejected", "accepted", "conflict"}; a.Status != http.StatusOK ||
+			!slices.Equal(statuses, want) {
 			t.Fatalf("status %d, %q, want %q", a.Status, statuses, want)
 		}
 		var info struct{ Accepted, Duplicate, Conflict, Rejected int }
-		if err := json.Unmarshal(a.ResultInfo, &info); err != nil || info.Accepted != 1 || info.Duplicate != 1 || info.Conflict != 1 || info.Rejected != 1 {
+		if err := json.Unmarshal(a.ResultInfo, &info); err != nil || info.Accepted != 1 || info.Duplicate != 1 ||
+			info.Conflict != 1 || info.Rejected != 1 {
 			t.Errorf("result_info %s", a.ResultInfo)
 		}
 		if len(items[1].Errors) == 0 {
@@ -107,7 +113,8 @@ func filledIn(t *testing.T, s *server, item intakeItem) {
 		t.Errorf("the event %s with seq %d reads %+v", item.ID, *item.Seq, shown)
 	}
 	for name, text := range map[string]string{"occurred_at": shown.OccurredAt, "recorded_at": shown.RecordedAt} {
-		if at, err := time.Parse(moment, text); err != nil || at.Format(moment) != text || time.Since(at).Abs() > 5*time.Minute {
+		if at, err := time.Parse(moment, text); err != nil || at.Format(moment) != text ||
+			time.Since(at).Abs() > 5*time.Minute {
 			t.Errorf("%s is %q", name, text)
 		}
 	}

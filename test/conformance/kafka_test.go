@@ -20,7 +20,8 @@ const (
 func kafkaClients(t *testing.T, s *server) {
 	t.Run("kcat", func(t *testing.T) {
 		kcat := kcatPath(t)
-		publish := exec.CommandContext(t.Context(), kcat, "-b", s.Brokers, "-P", "-t", eventTopic, "-k", s.account.ID, "-X", "acks=all")
+		publish := exec.CommandContext(t.Context(), kcat, "-b", s.Brokers, "-P", "-t", eventTopic, "-k", s.account.ID, "-X",
+			"acks=all")
 		publish.Stdin = strings.NewReader(kafkaEvent(t, s, "kcat-1", nil) + "\n" + kafkaEvent(t, s, "kcat-2", nil) + "\n" +
 			kafkaEvent(t, s, "kcat-bad", map[string]any{"colour": "red"}) + "\n")
 		if out, err := publish.CombinedOutput(); err != nil {
@@ -28,7 +29,8 @@ func kafkaClients(t *testing.T, s *server) {
 		}
 		arrives(t, s, "kcat-1", "kcat-2")
 		live.Eventually(t, "the refused event on "+rejectTopic, func() bool {
-			out, err := exec.CommandContext(t.Context(), kcat, "-b", s.Brokers, "-C", "-t", rejectTopic, "-o", "beginning", "-e", "-q").CombinedOutput()
+			out, err := exec.CommandContext(t.Context(), kcat, "-b", s.Brokers, "-C", "-t", rejectTopic, "-o", "beginning",
+				"-e", "-q").CombinedOutput()
 			return err == nil && strings.Contains(string(out), "colour")
 		})
 		live.Eventually(t, "the refused event among the account's rejects", func() bool {

@@ -30,7 +30,8 @@ func proofs(t *testing.T, s *server, f *fixture) {
 
 	// The events that make the log grow come with receipts.
 	added := []event{f.events[0], f.events[1]}
-	added[0].ID, added[1].ID = "grow.0", "grow.1"
+	added[0].ID = "grow.0"
+	added[1].ID = "grow.1"
 	receipts := map[string]receipt{}
 	a := s.Call(t, s.Token, "POST", s.accountPath("/audit/events?receipts=true"), added)
 	for _, item := range decode[[]intakeItem](t, a) {
@@ -130,8 +131,9 @@ func proofs(t *testing.T, s *server, f *fixture) {
 		bundle := download(t, s, s.accountPath("/audit/events/"+url.PathEscape(f.events[0].ID)+"/bundle"))
 		for _, one := range strangers(t) {
 			for _, arguments := range [][]string{
-				{"--export", file(t, export), "--checkpoint", file(t, newText), "--since", file(t, oldText), "--key", vkey},
-				{"--bundle", file(t, bundle), "--key", vkey},
+				{"--export", tempFile(t, export), "--checkpoint", tempFile(t, newText), "--since", tempFile(t, oldText), "--key",
+					vkey},
+				{"--bundle", tempFile(t, bundle), "--key", vkey},
 			} {
 				if accepted, said := one.run(t, arguments...); !accepted {
 					t.Errorf("%s: %s", one.name, said)
@@ -197,7 +199,8 @@ func verifyCommand(t *testing.T, s *server, export, checkpoint, old []byte, vkey
 		}
 		return path
 	}
-	checkpointFile, oldFile := write("checkpoint", checkpoint), write("old", old)
+	checkpointFile := write("checkpoint", checkpoint)
+	oldFile := write("old", old)
 	verify := func(file string) (string, error) {
 		return belfry(t, s, "verify", "--export", file, "--checkpoint", checkpointFile, "--key", vkey, "--since", oldFile)
 	}
@@ -212,7 +215,8 @@ func verifyCommand(t *testing.T, s *server, export, checkpoint, old []byte, vkey
 	out, err := verify(write("bad.ndjson", slices.Concat(before, []byte("192.0.2.9"), after)))
 	line := bytes.Count(before, []byte("\n")) + 1
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(out, fmt.Sprintf("event %d (line %d)", line-2, line)) {
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 ||
+		!strings.Contains(out, fmt.Sprintf("event %d (line %d)", line-2, line)) {
 		t.Errorf("an event changed in line %d: %v, want exit code 1 and its seq and line\n%s", line, err, out)
 	}
 }

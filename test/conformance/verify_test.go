@@ -66,7 +66,8 @@ func readVectors(t *testing.T) proofFiles {
 		}
 		return b
 	}
-	return proofFiles{read("export.ndjson"), read("range.ndjson"), read("checkpoint"), read("older-checkpoint"), read("bundle.json"), strings.TrimSpace(string(read("key")))}
+	return proofFiles{read("export.ndjson"), read("range.ndjson"), read("checkpoint"), read("older-checkpoint"),
+		read("bundle.json"), strings.TrimSpace(string(read("key")))}
 }
 
 func TestCanonicalJSONIsTheSameInEveryLanguage(t *testing.T) {
@@ -85,7 +86,8 @@ func TestCanonicalJSONIsTheSameInEveryLanguage(t *testing.T) {
 		if out, err := cmd.Output(); err != nil || !bytes.Equal(out, want.Bytes()) {
 			t.Errorf("%s: %v\n%s\nwant\n%s", s.name, err, out, want.Bytes())
 		}
-		for _, bad := range []string{`{"a":1,"a":1}`, `{"a":1,"\u0061":1}`, `"\ud800"`, "\"\xff\"", `01`, `1.`, `NaN`, `[1,]`, `{} {}`, "\"\x01\"", `'a'`, "\ufeff1", strings.Repeat("[", 100_000)} {
+		for _, bad := range []string{`{"a":1,"a":1}`, `{"a":1,"\u0061":1}`, `"\ud800"`, "\"\xff\"", `01`, `1.`, `NaN`,
+			`[1,]`, `{} {}`, "\"\x01\"", `'a'`, "\ufeff1", strings.Repeat("[", 100_000)} {
 			cmd := exec.CommandContext(t.Context(), s.command[0], append(s.command[1:], "--canonical")...)
 			cmd.Stdin = strings.NewReader(bad)
 			if out, err := cmd.CombinedOutput(); err == nil || !bytes.HasPrefix(out, []byte("FAIL: ")) {
@@ -114,7 +116,8 @@ func TestBelfryFindsEveryAlteration(t *testing.T) {
 	f := readVectors(t)
 	own := stranger{"belfry", []string{binary, "verify"}}
 	for _, a := range alterations(t, f) {
-		out, err := exec.CommandContext(t.Context(), own.command[0], append(own.command[1:], a.arguments(t)...)...).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), own.command[0], append(own.command[1:], a.arguments(t)...)...).
+			CombinedOutput()
 		if err == nil || strings.Contains(string(out), "panic") {
 			t.Errorf("%s: %v\n%s", a.name, err, out)
 		}
@@ -146,7 +149,8 @@ func TestBelfryFindsEveryAlteration(t *testing.T) {
 func TestTheProgramOfTheGuideFindsEveryAlteration(t *testing.T) {
 	f, program := readVectors(t), guideProgram(t)
 	run := func(export, checkpoint []byte, key string) (string, error) {
-		out, err := exec.CommandContext(t.Context(), program, file(t, export), file(t, checkpoint), key).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), program, tempFile(t, export), tempFile(t, checkpoint), key).
+			CombinedOutput()
 		return string(out), err
 	}
 	if out, err := run(f.export, f.checkpoint, f.key); err != nil || !strings.HasPrefix(out, "OK: ") {
@@ -161,7 +165,8 @@ func TestTheProgramOfTheGuideFindsEveryAlteration(t *testing.T) {
 			continue
 		}
 		tried++
-		if out, err := run(a.file, a.checkpoint, a.key); err == nil || !strings.Contains(out, "FAIL: ") || strings.Contains(out, "goroutine") {
+		if out, err := run(a.file, a.checkpoint, a.key); err == nil || !strings.Contains(out, "FAIL: ") ||
+			strings.Contains(out, "goroutine") {
 			t.Errorf("%s: %v %s", a.name, err, out)
 		}
 	}
@@ -173,17 +178,20 @@ func TestTheProgramOfTheGuideFindsEveryAlteration(t *testing.T) {
 // accept lets a verifier check what is honest, also where somebody left an opening out.
 func accept(t *testing.T, s stranger, f proofFiles) {
 	t.Helper()
-	checkpoint, older := file(t, f.checkpoint), file(t, f.older)
+	checkpoint := tempFile(t, f.checkpoint)
+	older := tempFile(t, f.older)
 	for name, arguments := range map[string][]string{
-		"a full export":            {"--export", file(t, f.export), "--checkpoint", checkpoint, "--key", f.key},
-		"with an older checkpoint": {"--export", file(t, f.export), "--checkpoint", checkpoint, "--key", f.key, "--since", older},
-		"a range":                  {"--export", file(t, f.ranged), "--checkpoint", checkpoint, "--key", f.key},
-		"a bundle":                 {"--bundle", file(t, f.bundle), "--key", f.key},
-		"past an older checkpoint": {"--export", file(t, f.export), "--checkpoint", older, "--key", f.key},
-		"a checkpoint with CRLF":   {"--export", file(t, f.export), "--checkpoint", file(t, bytes.ReplaceAll(f.checkpoint, []byte("\n"), []byte("\r\n"))), "--key", f.key},
-		"a field that is left out": {"--export", file(t, edit(t, f.export, 1, func(line map[string]any) {
-			delete(in(line, "openings"), "/actor/email")
-			delete(in(line, "event", "actor"), "email")
+		"a full export": {"--export", tempFile(t, f.export), "--checkpoint", checkpoint, "--key", f.key},
+		"with an older checkpoint": {"--export", tempFile(t, f.export), "--checkpoint", checkpoint, "--key", f.key, "--since",
+			older},
+		"a range":                  {"--export", tempFile(t, f.ranged), "--checkpoint", checkpoint, "--key", f.key},
+		"a bundle":                 {"--bundle", tempFile(t, f.bundle), "--key", f.key},
+		"past an older checkpoint": {"--export", tempFile(t, f.export), "--checkpoint", older, "--key", f.key},
+		"a checkpoint with CRLF": {"--export", tempFile(t, f.export), "--checkpoint",
+			tempFile(t, bytes.ReplaceAll(f.checkpoint, []byte("\n"), []byte("\r\n"))), "--key", f.key},
+		"a field that is left out": {"--export", tempFile(t, edit(t, f.export, 1, func(line map[string]any) {
+			delete(objectAt(line, "openings"), "/actor/email")
+			delete(objectAt(line, "event", "actor"), "email")
 		})), "--checkpoint", checkpoint, "--key", f.key},
 	} {
 		if accepted, said := s.run(t, arguments...); !accepted {
@@ -203,11 +211,11 @@ type alteration struct {
 func (a alteration) arguments(t *testing.T) []string {
 	t.Helper()
 	if a.bundle {
-		return []string{"--bundle", file(t, a.file), "--key", a.key}
+		return []string{"--bundle", tempFile(t, a.file), "--key", a.key}
 	}
-	list := []string{"--export", file(t, a.file), "--checkpoint", file(t, a.checkpoint), "--key", a.key}
+	list := []string{"--export", tempFile(t, a.file), "--checkpoint", tempFile(t, a.checkpoint), "--key", a.key}
 	if a.older != nil {
-		list = append(list, "--since", file(t, a.older))
+		list = append(list, "--since", tempFile(t, a.older))
 	}
 	return list
 }
@@ -232,7 +240,8 @@ func alterations(t *testing.T, f proofFiles) (list []alteration) {
 		if a.key == "" {
 			a.key = f.key
 		}
-		honest := a.bundle && bytes.Equal(a.file, f.bundle) || !a.bundle && (bytes.Equal(a.file, f.export) || bytes.Equal(a.file, f.ranged))
+		honest := a.bundle && bytes.Equal(a.file, f.bundle) ||
+			!a.bundle && (bytes.Equal(a.file, f.export) || bytes.Equal(a.file, f.ranged))
 		if honest && bytes.Equal(a.checkpoint, f.checkpoint) && a.key == f.key && a.older == nil {
 			t.Fatalf("%s: nothing was altered", name)
 		}
@@ -242,53 +251,74 @@ func alterations(t *testing.T, f proofFiles) (list []alteration) {
 	// Line 1 is event 0, which has every field; line 7 is event 6, of which fields were erased.
 	for name, change := range map[string]func(line map[string]any){
 		"the envelope of another event": func(l map[string]any) { l["envelope"] = field(t, f.export, 2, "envelope") },
-		"a byte of the envelope":        func(l map[string]any) { l["envelope"] = recoded(t, l["envelope"], `"success"`, `"sucCess"`) },
-		"a time in the envelope":        func(l map[string]any) { l["envelope"] = recoded(t, l["envelope"], "10:00:00.", "10:00:01.") },
-		"base64 in another text": func(l map[string]any) {
-			in(l, "openings", "/before")["salt"] = loose(in(l, "openings", "/before")["salt"].(string))
+		"a byte of the envelope": func(l map[string]any) {
+			l["envelope"] = recoded(t, l["envelope"], `"success"`, `"sucCess"`)
 		},
-		"base64 with a line break":         func(l map[string]any) { l["envelope"] = l["envelope"].(string)[:8] + "\n" + l["envelope"].(string)[8:] },
-		"a shown text":                     func(l map[string]any) { in(l, "event", "actor")["name"] = "Eve" },
-		"a shown text that is clear":       func(l map[string]any) { in(l, "event", "action")["description"] = "x" },
-		"a shown time":                     func(l map[string]any) { in(l, "event")["occurred_at"] = "2026-11-22T09:59:59.123457Z" },
-		"a shown number in other notation": func(l map[string]any) { in(l, "event", "after")["z"] = json.Number("1.5") },
-		"a shown number":                   func(l map[string]any) { in(l, "event", "after")["int"] = json.Number("12345678901234567891") },
-		"the last digit of a float":        func(l map[string]any) { in(l, "event", "after")["tiny"] = json.Number("1e-6") },
-		"a shown null":                     func(l map[string]any) { in(l, "event", "after")["Z"].([]any)[0].(map[string]any)["b"] = false },
-		"a shown member less":              func(l map[string]any) { delete(in(l, "event"), "change_set") },
-		"a shown member more":              func(l map[string]any) { in(l, "event")["note"] = "x" },
-		"a shown submitter":                func(l map[string]any) { in(l, "event", "submitted_by")["id"] = "x" },
-		"a shown moment of recording":      func(l map[string]any) { in(l, "event")["recorded_at"] = "2026-11-22T10:00:00.000001Z" },
-		"a shown account":                  func(l map[string]any) { in(l, "event")["account"] = strings.Repeat("0", 32) },
-		"a shown seq":                      func(l map[string]any) { in(l, "event")["seq"] = json.Number("1") },
+		"a time in the envelope": func(l map[string]any) {
+			l["envelope"] = recoded(t, l["envelope"], "10:00:00.", "10:00:01.")
+		},
+		"base64 in another text": func(l map[string]any) {
+			objectAt(l, "openings", "/before")["salt"] = loose(objectAt(l, "openings", "/before")["salt"].(string))
+		},
+		"base64 with a line break": func(l map[string]any) {
+			l["envelope"] = l["envelope"].(string)[:8] + "\n" + l["envelope"].(string)[8:]
+		},
+		"a shown text":               func(l map[string]any) { objectAt(l, "event", "actor")["name"] = "Eve" },
+		"a shown text that is clear": func(l map[string]any) { objectAt(l, "event", "action")["description"] = "x" },
+		"a shown time": func(l map[string]any) {
+			objectAt(l, "event")["occurred_at"] = "2026-11-22T09:59:59.123457Z"
+		},
+		"a shown number in other notation": func(l map[string]any) {
+			objectAt(l, "event", "after")["z"] = json.Number("1.5")
+		},
+		"a shown number": func(l map[string]any) {
+			objectAt(l, "event", "after")["int"] = json.Number("12345678901234567891")
+		},
+		"the last digit of a float": func(l map[string]any) { objectAt(l, "event", "after")["tiny"] = json.Number("1e-6") },
+		"a shown null": func(l map[string]any) {
+			objectAt(l, "event", "after")["Z"].([]any)[0].(map[string]any)["b"] = false
+		},
+		"a shown member less": func(l map[string]any) { delete(objectAt(l, "event"), "change_set") },
+		"a shown member more": func(l map[string]any) { objectAt(l, "event")["note"] = "x" },
+		"a shown submitter":   func(l map[string]any) { objectAt(l, "event", "submitted_by")["id"] = "x" },
+		"a shown moment of recording": func(l map[string]any) {
+			objectAt(l, "event")["recorded_at"] = "2026-11-22T10:00:00.000001Z"
+		},
+		"a shown account": func(l map[string]any) { objectAt(l, "event")["account"] = strings.Repeat("0", 32) },
+		"a shown seq":     func(l map[string]any) { objectAt(l, "event")["seq"] = json.Number("1") },
 		"a value with its opening": func(l map[string]any) {
-			in(l, "event", "actor")["name"] = "Eve"
-			in(l, "openings", "/actor/name")["value"] = "Eve"
+			objectAt(l, "event", "actor")["name"] = "Eve"
+			objectAt(l, "openings", "/actor/name")["value"] = "Eve"
 		},
 		"a number of an opening": func(l map[string]any) {
-			in(l, "event", "before")["ttl"] = json.Number("300.0")
-			in(l, "openings", "/before", "value")["ttl"] = json.Number("300.0")
+			objectAt(l, "event", "before")["ttl"] = json.Number("300.0")
+			objectAt(l, "openings", "/before", "value")["ttl"] = json.Number("300.0")
 		},
 		"a salt": func(l map[string]any) {
-			in(l, "openings", "/actor/id")["salt"] = in(l, "openings", "/actor/name")["salt"]
+			objectAt(l, "openings", "/actor/id")["salt"] = objectAt(l, "openings", "/actor/name")["salt"]
 		},
-		"a short salt":               func(l map[string]any) { in(l, "openings", "/actor/id")["salt"] = "AAAA" },
-		"an opening less":            func(l map[string]any) { delete(in(l, "openings"), "/actor/name") },
-		"an opening of another name": func(l map[string]any) { in(l, "openings")["/actor/nick"] = in(l, "openings")["/actor/name"] },
+		"a short salt":    func(l map[string]any) { objectAt(l, "openings", "/actor/id")["salt"] = "AAAA" },
+		"an opening less": func(l map[string]any) { delete(objectAt(l, "openings"), "/actor/name") },
+		"an opening of another name": func(l map[string]any) {
+			objectAt(l, "openings")["/actor/nick"] = objectAt(l, "openings")["/actor/name"]
+		},
 		"two openings swapped": func(l map[string]any) {
-			o := in(l, "openings")
+			o := objectAt(l, "openings")
 			o["/actor/id"], o["/actor/name"] = o["/actor/name"], o["/actor/id"]
 		},
-		"a member of an opening more": func(l map[string]any) { in(l, "openings", "/actor/id")["x"] = 1 },
+		"a member of an opening more": func(l map[string]any) { objectAt(l, "openings", "/actor/id")["x"] = 1 },
 		"a member of the line more":   func(l map[string]any) { l["x"] = 1 },
 		"another seq":                 func(l map[string]any) { l["seq"] = json.Number("1") },
 		"seq as a text":               func(l map[string]any) { l["seq"] = "0" },
 	} {
 		export(name, edit(t, f.export, 1, change))
 	}
-	export("an erased field that is shown", edit(t, f.export, 7, func(l map[string]any) { in(l, "event", "actor")["email"] = "ana@example.com" }))
-	export("a name that stands twice", bytes.Replace(f.export, []byte(`"event":{"account"`), []byte(`"event":{"account":"","account"`), 1))
-	export("an escaped name that stands twice", bytes.Replace(f.export, []byte(`"event":{"account"`), []byte(`"event":{"\u0061ccount":"","account"`), 1))
+	export("an erased field that is shown",
+		edit(t, f.export, 7, func(l map[string]any) { objectAt(l, "event", "actor")["email"] = "ana@example.com" }))
+	export("a name that stands twice",
+		bytes.Replace(f.export, []byte(`"event":{"account"`), []byte(`"event":{"account":"","account"`), 1))
+	export("an escaped name that stands twice",
+		bytes.Replace(f.export, []byte(`"event":{"account"`), []byte(`"event":{"\u0061ccount":"","account"`), 1))
 	lines := bytes.SplitAfter(bytes.TrimSuffix(f.export, []byte("\n")), []byte("\n"))
 	order := func(name string, numbers ...int) {
 		var b []byte
@@ -310,13 +340,17 @@ func alterations(t *testing.T, f proofFiles) (list []alteration) {
 	export("half a line", f.export[:len(f.export)-40])
 	export("a line that is no JSON", append(slices.Clone(f.export), "x\n"...))
 	for name, change := range map[string]func(h map[string]any){
-		"another account":      func(h map[string]any) { h["account"] = strings.Repeat("0", 32) },
-		"another version":      func(h map[string]any) { h["v"] = json.Number("2") },
-		"a larger to":          func(h map[string]any) { h["to"], h["size"] = json.Number("12"), json.Number("12") },
-		"a smaller size":       func(h map[string]any) { h["to"], h["size"] = json.Number("10"), json.Number("10") },
-		"a range upside down":  func(h map[string]any) { h["from"] = json.Number("12") },
-		"a hash to the left":   func(h map[string]any) { h["left"] = []any{base64.StdEncoding.EncodeToString(make([]byte, 32))} },
-		"a hash to the right":  func(h map[string]any) { h["right"] = []any{base64.StdEncoding.EncodeToString(make([]byte, 32))} },
+		"another account":     func(h map[string]any) { h["account"] = strings.Repeat("0", 32) },
+		"another version":     func(h map[string]any) { h["v"] = json.Number("2") },
+		"a larger to":         func(h map[string]any) { h["to"], h["size"] = json.Number("12"), json.Number("12") },
+		"a smaller size":      func(h map[string]any) { h["to"], h["size"] = json.Number("10"), json.Number("10") },
+		"a range upside down": func(h map[string]any) { h["from"] = json.Number("12") },
+		"a hash to the left": func(h map[string]any) {
+			h["left"] = []any{base64.StdEncoding.EncodeToString(make([]byte, 32))}
+		},
+		"a hash to the right": func(h map[string]any) {
+			h["right"] = []any{base64.StdEncoding.EncodeToString(make([]byte, 32))}
+		},
 		"a size without end":   func(h map[string]any) { h["size"] = json.Number("99999999999999999999") },
 		"a size with a point":  func(h map[string]any) { h["size"] = json.Number("11.0") },
 		"hashes that are none": func(h map[string]any) { h["right"] = "x" },
@@ -331,31 +365,39 @@ func alterations(t *testing.T, f proofFiles) (list []alteration) {
 		"another size":       func(h map[string]any) { h["size"] = json.Number("12") },
 		"said to be the end": func(h map[string]any) { h["right"], h["size"] = []any{}, json.Number("6") },
 	} {
-		export("header of a range: "+name, edit(t, f.ranged, 0, func(l map[string]any) { change(l["export"].(map[string]any)) }))
+		export("header of a range: "+name,
+			edit(t, f.ranged, 0, func(l map[string]any) { change(l["export"].(map[string]any)) }))
 	}
 	note := string(f.checkpoint)
 	for name, changed := range map[string]string{
-		"another size":         strings.Replace(note, "\n11\n", "\n10\n", 1),
-		"another origin":       strings.Replace(note, "belfry", "belfri", 1),
-		"another root":         strings.Replace(note, strings.Split(note, "\n")[2], base64.StdEncoding.EncodeToString(make([]byte, 32)), 1),
-		"a line more":          strings.Replace(note, "\n\n", "\nx\n\n", 1),
-		"no signature":         note[:strings.Index(note, "\n\n")+2],
-		"a signature of zeros": note[:strings.LastIndex(note, " ")+1] + base64.StdEncoding.EncodeToString(make([]byte, 68)) + "\n",
-		"nothing":              "\n",
+		"another size":   strings.Replace(note, "\n11\n", "\n10\n", 1),
+		"another origin": strings.Replace(note, "belfry", "belfri", 1),
+		"another root": strings.Replace(note, strings.Split(note, "\n")[2],
+			base64.StdEncoding.EncodeToString(make([]byte, 32)), 1),
+		"a line more":  strings.Replace(note, "\n\n", "\nx\n\n", 1),
+		"no signature": note[:strings.Index(note, "\n\n")+2],
+		"a signature of zeros": note[:strings.LastIndex(note, " ")+1] + base64.StdEncoding.EncodeToString(make([]byte, 68)) +
+			"\n",
+		"nothing": "\n",
 	} {
 		add("checkpoint: "+name, alteration{checkpoint: []byte(changed)})
 	}
 	add("a key with another hash", alteration{key: strings.Replace(f.key, "+", "+0", 1)})
-	add("another key", alteration{key: "belfry-test+00000000+" + base64.StdEncoding.EncodeToString(append([]byte{1}, make([]byte, 32)...))})
-	add("an older checkpoint that is another log's", alteration{older: []byte(strings.Replace(string(f.older), "\n5\n", "\n4\n", 1))})
+	add("another key", alteration{
+		key: "belfry-test+00000000+" + base64.StdEncoding.EncodeToString(append([]byte{1}, make([]byte, 32)...)),
+	})
+	add("an older checkpoint that is another log's",
+		alteration{older: []byte(strings.Replace(string(f.older), "\n5\n", "\n4\n", 1))})
 	for name, change := range map[string]func(b map[string]any){
-		"a shown text": func(b map[string]any) { in(b, "event", "actor")["name"] = "Eve" },
+		"a shown text": func(b map[string]any) { objectAt(b, "event", "actor")["name"] = "Eve" },
 		"a value with its opening": func(b map[string]any) {
-			in(b, "event", "actor")["name"] = "Eve"
-			in(b, "openings", "/actor/name")["value"] = "Eve"
+			objectAt(b, "event", "actor")["name"] = "Eve"
+			objectAt(b, "openings", "/actor/name")["value"] = "Eve"
 		},
-		"another seq":   func(b map[string]any) { b["seq"] = json.Number("4"); in(b, "event")["seq"] = json.Number("4") },
-		"another index": func(b map[string]any) { b["proof"] = strings.Replace(b["proof"].(string), "index 3", "index 2", 1) },
+		"another seq": func(b map[string]any) { b["seq"] = json.Number("4"); objectAt(b, "event")["seq"] = json.Number("4") },
+		"another index": func(b map[string]any) {
+			b["proof"] = strings.Replace(b["proof"].(string), "index 3", "index 2", 1)
+		},
 		"a hash of the proof less": func(b map[string]any) {
 			p := strings.SplitN(b["proof"].(string), "\n", 4)
 			b["proof"] = strings.Join(slices.Delete(p, 2, 3), "\n")
@@ -364,9 +406,11 @@ func alterations(t *testing.T, f proofFiles) (list []alteration) {
 			p := strings.SplitN(b["proof"].(string), "\n", 4)
 			b["proof"] = strings.Join(slices.Insert(p, 2, p[2]), "\n")
 		},
-		"another size":                    func(b map[string]any) { b["proof"] = strings.Replace(b["proof"].(string), "\n11\n", "\n12\n", 1) },
+		"another size": func(b map[string]any) {
+			b["proof"] = strings.Replace(b["proof"].(string), "\n11\n", "\n12\n", 1)
+		},
 		"the envelope of another event":   func(b map[string]any) { b["envelope"] = field(t, f.export, 2, "envelope") },
-		"another version":                 func(b map[string]any) { in(b, "bundle")["v"] = json.Number("2") },
+		"another version":                 func(b map[string]any) { objectAt(b, "bundle")["v"] = json.Number("2") },
 		"a member more":                   func(b map[string]any) { b["x"] = 1 },
 		"a key that is not the given one": func(b map[string]any) { b["vkey"] = "x" },
 	} {
@@ -406,8 +450,8 @@ func decoded(t *testing.T, line []byte) map[string]any {
 	return m
 }
 
-// in follows names into an object.
-func in(m map[string]any, path ...string) map[string]any {
+// objectAt follows names into an object.
+func objectAt(m map[string]any, path ...string) map[string]any {
 	for _, name := range path {
 		m = m[name].(map[string]any)
 	}
@@ -433,7 +477,7 @@ func recoded(t *testing.T, text any, from, to string) string {
 // loose is the same 32 bytes in another text: two bits of the last character are unused.
 func loose(salt string) string { return salt[:42] + string(salt[42]+1) + "=" }
 
-func file(t *testing.T, content []byte) string {
+func tempFile(t *testing.T, content []byte) string {
 	t.Helper()
 	f, err := os.CreateTemp(t.TempDir(), "file")
 	if err != nil {

@@ -40,8 +40,8 @@ func (e sentEvent) encode() []byte {
 	return b
 }
 
-// check compares an event as Belfry shows it with the one that was sent.
-func check(shown json.RawMessage, id string) error {
+// checkShown compares an event as Belfry shows it with the one that was sent.
+func checkShown(shown json.RawMessage, id string) error {
 	var got sentEvent
 	if err := json.Unmarshal(shown, &got); err != nil {
 		return err
@@ -73,7 +73,12 @@ type acks struct {
 type place struct{ account, id string }
 
 func newAcks() *acks {
-	return &acks{open: map[string]map[string]int64{}, seen: map[string]int64{}, given: map[string]struct{}{}, recent: make([]place, 0, 1000)}
+	return &acks{
+		open:   map[string]map[string]int64{},
+		seen:   map[string]int64{},
+		given:  map[string]struct{}{},
+		recent: make([]place, 0, 1000),
+	}
 }
 
 // note takes note of an acknowledgement. A place that contradicts an earlier one is an error.
@@ -141,7 +146,8 @@ func (a *acks) expected(account string) (list map[string]int64, size int64) {
 	defer a.mu.Unlock()
 	list = map[string]int64{}
 	for id, seq := range a.open[account] {
-		list[id], size = seq, max(size, seq+1)
+		list[id] = seq
+		size = max(size, seq+1)
 	}
 	return list, size
 }

@@ -71,8 +71,8 @@ func (c *client) get(ctx context.Context, path string) ([]byte, error) {
 	return a.body, err
 }
 
-// result reads the result of an envelope that must be a success.
-func result[T any](a answer) (T, error) {
+// resultOf reads the result of an envelope that must be a success.
+func resultOf[T any](a answer) (T, error) {
 	var envelope struct {
 		Success bool
 		Result  T
@@ -91,11 +91,12 @@ func newAccounts(t *testing.T, c *client, n int) []string {
 	t.Helper()
 	var list []string
 	for i := range n {
-		a, err := c.send(t.Context(), "POST", "/client/v4/accounts", "application/json", fmt.Appendf(nil, `{"name":"Account %d"}`, i))
+		a, err := c.send(t.Context(), "POST", "/client/v4/accounts", "application/json",
+			fmt.Appendf(nil, `{"name":"Account %d"}`, i))
 		if err != nil {
 			t.Fatal(err)
 		}
-		made, err := result[struct{ ID string }](a)
+		made, err := resultOf[struct{ ID string }](a)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +112,7 @@ func verifierKey(t *testing.T, c *client) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := result[[]struct{ Vkey string }](a)
+	keys, err := resultOf[[]struct{ Vkey string }](a)
 	if err != nil || len(keys) == 0 {
 		t.Fatalf("keys: %v, %v", keys, err)
 	}

@@ -57,12 +57,17 @@ func TestSeveralServersKeepWhatTheyAcknowledge(t *testing.T) {
 		{"Kafka is killed in mid-batch", c.kafkaKilled},
 	}
 	for _, step := range steps {
-		if !t.Run(step.name, func(t *testing.T) { c.auditor.t, c.load.t = t, t; step.run(t) }) {
+		if !t.Run(step.name, func(t *testing.T) {
+			c.auditor.t = t
+			c.load.t = t
+			step.run(t)
+		}) {
 			c.load.stop()
 			return // what comes after would fail for the same reason
 		}
 	}
-	c.auditor.t, c.load.t = t, t
+	c.auditor.t = t
+	c.load.t = t
 	c.load.stop()
 	c.auditor.finish()
 	for _, p := range c.nodes {
@@ -77,7 +82,8 @@ func newCluster(t *testing.T) *cluster {
 	key := make([]byte, 32)
 	rand.Read(key) // never fails, see crypto/rand
 	c.database = c.postgres.URL()
-	c.settings = []string{"BELFRY_KAFKA_BROKERS=" + c.kafka.URL(), "BELFRY_MASTER_KEY=" + base64.StdEncoding.EncodeToString(key)}
+	c.settings = []string{"BELFRY_KAFKA_BROKERS=" + c.kafka.URL(),
+		"BELFRY_MASTER_KEY=" + base64.StdEncoding.EncodeToString(key)}
 	for range 2 {
 		c.nodes = append(c.nodes, c.newNode(t))
 	}
@@ -287,7 +293,8 @@ func (c *cluster) kafkaKilled(t *testing.T) {
 		grow(t, c.acks, 20) // the ledger's commit needs no bus
 		began := time.Now()
 		a, err := c.client.send(t.Context(), "GET", "/client/v4/accounts/"+c.accounts[0]+"/audit/log/checkpoint", "", nil)
-		t.Logf("without Kafka a checkpoint is answered with status %d after %s", a.status, time.Since(began).Round(time.Millisecond))
+		t.Logf("without Kafka a checkpoint is answered with status %d after %s", a.status,
+			time.Since(began).Round(time.Millisecond))
 		if err != nil || a.status != http.StatusServiceUnavailable && a.status != http.StatusOK {
 			t.Errorf("a checkpoint without the signer's memory: %v, status %d: %.300s", err, a.status, a.body)
 		}
@@ -355,7 +362,8 @@ func copyDatabase(t *testing.T, server, from, to string) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	for _, statement := range []string{`DROP DATABASE IF EXISTS ` + to + ` WITH (FORCE)`, `CREATE DATABASE ` + to + ` TEMPLATE ` + from} {
+	for _, statement := range []string{`DROP DATABASE IF EXISTS ` + to + ` WITH (FORCE)`,
+		`CREATE DATABASE ` + to + ` TEMPLATE ` + from} {
 		if _, err := d.ExecContext(t.Context(), statement); err != nil {
 			t.Fatalf("%s: %v", statement, err)
 		}

@@ -61,11 +61,25 @@ func TestAKilledServerDeliversEveryAlertItAcknowledged(t *testing.T) {
 	var account, team, hook struct{ ID string }
 	call("POST", "/accounts", map[string]any{"name": "deliveries"}, &account)
 	call("POST", "/producers", map[string]any{"name": "deliveries"}, &team)
-	call("PUT", "/producers/"+team.ID+"/catalog", map[string]any{"version": 1, "products": []any{map[string]any{"product": "crash", "title": "Crash",
-		"alert_types": []any{map[string]any{"type": "crash_test", "title": "Crash test", "severities": []string{"error"}}}}}}, nil)
+	call("PUT", "/producers/"+team.ID+"/catalog",
+		map[string]any{
+			"version": 1,
+			"products": []any{
+				map[string]any{
+					"product":     "crash",
+					"title":       "Crash",
+					"alert_types": []any{map[string]any{"type": "crash_test", "title": "Crash test", "severities": []string{"error"}}},
+				},
+			},
+		}, nil)
 	base := "/accounts/" + account.ID + "/alerting/v3"
 	call("POST", base+"/destinations/webhooks", map[string]any{"name": "hook", "url": receiver.URL}, &hook)
-	call("POST", base+"/policies", map[string]any{"name": "all", "enabled": true, "alert_type": "crash_test", "mechanisms": map[string]any{"webhooks": []any{map[string]any{"id": hook.ID}}}}, nil)
+	call("POST", base+"/policies", map[string]any{
+		"name":       "all",
+		"enabled":    true,
+		"alert_type": "crash_test",
+		"mechanisms": map[string]any{"webhooks": []any{map[string]any{"id": hook.ID}}},
+	}, nil)
 
 	acked := map[string]bool{}
 	sent := 0
@@ -89,7 +103,8 @@ func TestAKilledServerDeliversEveryAlertItAcknowledged(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if a, err := c.send(t.Context(), "POST", "/client/v4"+base+"/alerts", "application/json", data); err == nil && a.status == 200 {
+			if a, err := c.send(t.Context(), "POST", "/client/v4"+base+"/alerts", "application/json", data); err == nil &&
+				a.status == 200 {
 				for _, one := range ids {
 					acked[one] = true
 				}
@@ -118,7 +133,8 @@ func TestAKilledServerDeliversEveryAlertItAcknowledged(t *testing.T) {
 	for deadline := time.Now().Add(patience); len(missing()) > 0; wait(t.Context(), 10*time.Millisecond) {
 		if time.Now().After(deadline) {
 			list := missing()
-			t.Fatalf("%d of %d acknowledged alerts never arrived, among them %v", len(list), len(acked), list[:min(5, len(list))])
+			t.Fatalf("%d of %d acknowledged alerts never arrived, among them %v", len(list), len(acked),
+				list[:min(5, len(list))])
 		}
 	}
 	mu.Lock()

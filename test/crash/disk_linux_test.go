@@ -78,7 +78,8 @@ func TestAFullDiskRefusesAndRecovers(t *testing.T) {
 		case <-p.ready:
 		case err := <-p.ended:
 			p.life = nil
-			if err == nil || !bytes.Contains([]byte(p.tail()), []byte("no space left on device")) && !bytes.Contains([]byte(p.tail()), []byte("disk is full")) {
+			if err == nil || !bytes.Contains([]byte(p.tail()), []byte("no space left on device")) &&
+				!bytes.Contains([]byte(p.tail()), []byte("disk is full")) {
 				t.Errorf("it ended (%v) and does not say why:\n%s", err, p.tail())
 			}
 		case <-time.After(patience):

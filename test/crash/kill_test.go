@@ -39,8 +39,10 @@ func TestAKilledServerKeepsWhatItAcknowledged(t *testing.T) {
 		if time.Since(progress) > 10*time.Second || i == n-1 {
 			progress = time.Now()
 			http, bus, _ := a.count()
-			t.Logf("%d of %d kills, %d while starting; %d events over HTTP, %d over Kafka acknowledged; slowest start %s, mean %s",
-				i+1, n, early, http, bus, slowest.Round(time.Millisecond), (total / time.Duration(max(1, i+1-early))).Round(time.Millisecond))
+			t.Logf("%d of %d kills, %d while starting; %d events over HTTP, %d over Kafka acknowledged; slowest start "+
+				"%s, mean %s",
+				i+1, n, early, http, bus, slowest.Round(time.Millisecond),
+				(total / time.Duration(max(1, i+1-early))).Round(time.Millisecond))
 		}
 	}
 	took := p.waitReady()

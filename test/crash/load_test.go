@@ -38,7 +38,15 @@ type load struct {
 func startLoad(t *testing.T, c *client, a *acks, accounts []string, brokers string, pause time.Duration) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	l := &load{t: t, client: c, acks: a, accounts: accounts, run: fmt.Sprintf("%x", rand.Uint32()), pause: pause, cancel: cancel}
+	l := &load{
+		t:        t,
+		client:   c,
+		acks:     a,
+		accounts: accounts,
+		run:      fmt.Sprintf("%x", rand.Uint32()),
+		pause:    pause,
+		cancel:   cancel,
+	}
 	for i, kind := range []writer{{"single", 1}, {"batch", 20}, {"lines", 40}, {"batch", 5}} {
 		l.wg.Go(func() { l.write(ctx, i, kind) })
 	}
@@ -96,12 +104,14 @@ func (c *client) post(ctx context.Context, t *testing.T, acks *acks, account str
 	for i, id := range ids {
 		parts[i] = newEvent(id).encode()
 	}
-	body, kind := bytes.Join(parts, []byte(",")), "application/json"
+	body := bytes.Join(parts, []byte(","))
+	kind := "application/json"
 	switch form {
 	case "batch":
 		body = fmt.Appendf(nil, "[%s]", body)
 	case "lines":
-		body, kind = bytes.Join(parts, []byte("\n")), "application/x-ndjson"
+		body = bytes.Join(parts, []byte("\n"))
+		kind = "application/x-ndjson"
 	}
 	a, err := c.send(ctx, "POST", "/client/v4/accounts/"+account+"/audit/events", kind, body)
 	if err != nil {
@@ -114,7 +124,7 @@ func (c *client) post(ctx context.Context, t *testing.T, acks *acks, account str
 		acks.refuse()
 		return errRefused
 	}
-	items, err := result[[]struct {
+	items, err := resultOf[[]struct {
 		ID, Status string
 		Seq        *int64
 	}](a)

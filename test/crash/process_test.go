@@ -84,8 +84,15 @@ func (p *process) start() {
 	}
 	defer write.Close()
 	fmt.Fprintf(log, "--- start at %s\n", time.Now().Format(time.TimeOnly))
-	p.life = &life{cmd: exec.Command(file, "serve"), began: time.Now(), ready: make(chan struct{}), ended: make(chan error, 1)}
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = p.env, write, log
+	p.life = &life{
+		cmd:   exec.Command(file, "serve"),
+		began: time.Now(),
+		ready: make(chan struct{}),
+		ended: make(chan error, 1),
+	}
+	p.cmd.Env = p.env
+	p.cmd.Stdout = write
+	p.cmd.Stderr = log
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}

@@ -22,7 +22,8 @@ func TestAnOldCopyOfTheDatabaseIsNotSigned(t *testing.T) {
 	t.Parallel()
 	for _, more := range []int{0, 3, 12} { // events after the restore: fewer than were lost, and more
 		t.Run(fmt.Sprintf("and %d events more", more), func(t *testing.T) {
-			data, token := filepath.Join(t.TempDir(), "data"), id.Secret(40)
+			data := filepath.Join(t.TempDir(), "data")
+			token := id.Secret(40)
 			p := newProcess(t, token, "BELFRY_DATA_DIR="+data, "BELFRY_KAFKA_LISTEN=127.0.0.1:0")
 			c := newClient(token, p)
 			p.start()
@@ -105,18 +106,21 @@ func refuses(t *testing.T, c *client, account string) {
 		}
 		if err := json.Unmarshal(a.body, &envelope); err != nil || a.status != http.StatusServiceUnavailable ||
 			len(envelope.Errors) != 1 || envelope.Errors[0].Code != codeSigningStopped {
-			t.Errorf("%s of a log that was rolled back: status %d, want 503 with code %d: %.500s", path, a.status, codeSigningStopped, a.body)
+			t.Errorf("%s of a log that was rolled back: status %d, want 503 with code %d: %.500s", path, a.status,
+				codeSigningStopped, a.body)
 		}
 	}
 	r, status := c.readiness(t)
-	if reason := r.reasons(); status != http.StatusServiceUnavailable || !strings.Contains(reason, account) || !strings.Contains(reason, "signing stopped") {
+	if reason := r.reasons(); status != http.StatusServiceUnavailable || !strings.Contains(reason, account) ||
+		!strings.Contains(reason, "signing stopped") {
 		t.Errorf("/readyz: status %d, %q; want 503 and that signing stopped for the account", status, reason)
 	}
 	if _, err := c.get(t.Context(), "/client/v4/accounts/"+account+"/audit/events/"+idPrefix+"before.0"); err != nil {
 		t.Errorf("an event that is there cannot be read: %v", err)
 	}
 	began := time.Now()
-	if a, err := c.send(t.Context(), "GET", "/healthz", "", nil); err != nil || a.status != http.StatusOK || time.Since(began) > 10*time.Second {
+	if a, err := c.send(t.Context(), "GET", "/healthz", "", nil); err != nil || a.status != http.StatusOK ||
+		time.Since(began) > 10*time.Second {
 		t.Errorf("/healthz: %v, status %d: a restart would cure nothing", err, a.status)
 	}
 }

@@ -92,7 +92,8 @@ func TestShownAnswersAreCompared(t *testing.T) {
 }
 
 func TestABlockSaysWhatIsDoneWithIt(t *testing.T) {
-	list, err := blocks("```sh\necho a\n```\n\nprints\n\n<!-- answer -->\n```text\na\n```\n<!-- file: main.go -->\n```go\npackage main\n```\n<!-- not run: it needs a cluster -->\n```\nx\n```\n")
+	list, err := blocks("```sh\necho a\n```\n\nprints\n\n<!-- answer -->\n```text\na\n```\n<!-- file: main.go " +
+		"-->\n```go\npackage main\n```\n<!-- not run: it needs a cluster -->\n```\nx\n```\n")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,8 @@ func runDocument(t *testing.T, path string) {
 	if err := s.run(script); err != nil {
 		t.Log(s.read("belfry.log"), s.read("ready.json"))
 		at, _ := strconv.Atoi(strings.TrimSpace(s.read(".at"))) // "done" and nothing are 0
-		t.Fatalf("line %d: %v\n%s\nprinted:\n%s%s", list[at].line, err, list[at].text, s.read(fmt.Sprintf(".out-%d", at)), s.read(fmt.Sprintf(".err-%d", at)))
+		t.Fatalf("line %d: %v\n%s\nprinted:\n%s%s", list[at].line, err, list[at].text, s.read(fmt.Sprintf(".out-%d", at)),
+			s.read(fmt.Sprintf(".err-%d", at)))
 	}
 	last := -1
 	for i, b := range list {
@@ -199,7 +200,8 @@ func newShell(t *testing.T) *shell {
 func (s *shell) prepare(t *testing.T, path string) {
 	t.Helper()
 	if name := filepath.Base(path); name == "start.md" || name == "operate.md" {
-		s.port, s.kafka = freePort(t), freePort(t)
+		s.port = freePort(t)
+		s.kafka = freePort(t)
 		s.env = append(s.env, "BELFRY_LISTEN=127.0.0.1:"+s.port, "BELFRY_KAFKA_LISTEN=127.0.0.1:"+s.kafka)
 		return
 	}
@@ -212,7 +214,8 @@ func (s *shell) prepare(t *testing.T, path string) {
 			t.Error(err)
 		}
 	})
-	s.port, s.kafka = portOf(server.URL), portOf(server.Brokers)
+	s.port = portOf(server.URL)
+	s.kafka = portOf(server.Brokers)
 	begin, err := os.ReadFile("testdata/begin.sh")
 	if err != nil {
 		t.Fatal(err)
@@ -231,7 +234,8 @@ func (s *shell) prepare(t *testing.T, path string) {
 
 // local is a text of a document with the ports of this run.
 func (s *shell) local(text string) string {
-	return strings.NewReplacer("127.0.0.1:8080", "127.0.0.1:"+s.port, "127.0.0.1:9092", "127.0.0.1:"+s.kafka, "8090", s.shop).Replace(text)
+	return strings.NewReplacer("127.0.0.1:8080", "127.0.0.1:"+s.port, "127.0.0.1:9092", "127.0.0.1:"+s.kafka, "8090",
+		s.shop).Replace(text)
 }
 
 // run runs a script, and ends what it left running.
@@ -239,7 +243,8 @@ func (s *shell) run(script string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)
-	cmd.Dir, cmd.Env = s.dir, s.env
+	cmd.Dir = s.dir
+	cmd.Env = s.env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	err := cmd.Run()

@@ -138,9 +138,16 @@ func TestDocumentsNameOnlyWhatIsServed(t *testing.T) {
 		t.Errorf("only %d routes found", len(seen))
 	}
 	for route, want := range map[string]bool{
-		"POST /client/v4/alerts": true, "POST .../audit/erasures": true, "GET $api/policies": true, "/client/v4/accounts/$BELFRY_ACCOUNT/slos": true,
-		"GET /accounts/{id}/audit/export": true, "GET /audit/anchors/checkpoint": false, "PUT /client/v4/alerts": false,
-		".../destinations/webhooks/{id}/public_key": false, "/client/v4/accounts/$BELFRY_ACCOUNT/inbox": false, "POST /accounts/{id}/flags/projects": false,
+		"POST /client/v4/alerts":                    true,
+		"POST .../audit/erasures":                   true,
+		"GET $api/policies":                         true,
+		"/client/v4/accounts/$BELFRY_ACCOUNT/slos":  true,
+		"GET /accounts/{id}/audit/export":           true,
+		"GET /audit/anchors/checkpoint":             false,
+		"PUT /client/v4/alerts":                     false,
+		".../destinations/webhooks/{id}/public_key": false,
+		"/client/v4/accounts/$BELFRY_ACCOUNT/inbox": false,
+		"POST /accounts/{id}/flags/projects":        false,
 	} {
 		if got := namedIsServed(operations, route); got != want {
 			t.Errorf("%s: served is %v instead of %v", route, got, want)

@@ -26,7 +26,8 @@ func TestOnlyTheListedRoutesArePublic(t *testing.T) {
 			t.Errorf("%s: on the list %v, described as public %v, scope %q", o, listed, o.Public, o.Scope)
 		}
 		delete(left, o.String())
-		if a := ask(t, "", o.Method, o.at(nil, "x"), "", ""); (a.Status == http.StatusUnauthorized) == (public[o.String()] != "") {
+		if a := request(t, "", o.Method, o.at(nil, "x"), "",
+			""); (a.Status == http.StatusUnauthorized) == (public[o.String()] != "") {
 			t.Errorf("%s without a credential answers %d", o, a.Status)
 		}
 	}
@@ -46,11 +47,15 @@ const (
 
 func askGarbage(t *testing.T, token string, o operation, values map[string]string) live.Answer {
 	t.Helper()
-	body, contentType, headers := "", "", []string{"Idempotency-Key", "e2e", "If-Match", "nothing"}
+	body := ""
+	contentType := ""
+	headers := []string{"Idempotency-Key", "e2e", "If-Match", "nothing"}
 	if o.Method != "GET" {
-		body, contentType, headers = garbageBody, garbageType, append(headers, "Content-Encoding", "gzip")
+		body = garbageBody
+		contentType = garbageType
+		headers = append(headers, "Content-Encoding", "gzip")
 	}
-	return ask(t, token, o.Method, o.at(values, garbageID)+garbageQuery, contentType, body, headers...)
+	return request(t, token, o.Method, o.at(values, garbageID)+garbageQuery, contentType, body, headers...)
 }
 
 // TestWithoutAValidCredentialNothingIsLookedAt sends garbage to every operation. The answer
@@ -71,7 +76,8 @@ func TestWithoutAValidCredentialNothingIsLookedAt(t *testing.T) {
 			continue
 		}
 		for _, c := range credentials {
-			same(t, fmt.Sprintf("%s with %s", o, c.name), 401, c.code, "", places(a.ID), func(values map[string]string) live.Answer {
+			same(t, fmt.Sprintf("%s with %s", o,
+				c.name), 401, c.code, "", foreignPlaces(a.ID), func(values map[string]string) live.Answer {
 				return askGarbage(t, c.token, o, values)
 			})
 		}
@@ -88,9 +94,10 @@ func TestAForeignAccountIsToldNothing(t *testing.T) {
 			continue
 		}
 		walked++
-		same(t, o.String(), 403, 10001, "does not reach this account", places(a.ID), func(values map[string]string) live.Answer {
-			return askGarbage(t, stranger.Token, o, values)
-		})
+		same(t, o.String(), 403, 10001, "does not reach this account", foreignPlaces(a.ID),
+			func(values map[string]string) live.Answer {
+				return askGarbage(t, stranger.Token, o, values)
+			})
 	}
 	if walked < 30 {
 		t.Errorf("only %d operations belong to an account", walked)
@@ -106,7 +113,8 @@ func TestAnAccountsTokenReachesNeitherInstallationNorProducers(t *testing.T) {
 			continue
 		}
 		walked++
-		same(t, o.String(), 403, 10001, o.Permission, []map[string]string{nil, {"producer_id": a.ID}}, func(values map[string]string) live.Answer {
+		same(t, o.String(), 403, 10001, o.Permission, []map[string]string{nil,
+			{"producer_id": a.ID}}, func(values map[string]string) live.Answer {
 			return askGarbage(t, a.Token, o, values)
 		})
 	}
@@ -129,7 +137,9 @@ func TestEveryOperationAsksForItsPermission(t *testing.T) {
 		if o.Permission == "mail:read" {
 			token = flags
 		}
-		same(t, o.String(), 403, 10001, o.Permission, []map[string]string{{"account_id": a.ID}}, func(values map[string]string) live.Answer {
+		same(t, o.String(), 403, 10001, o.Permission, []map[string]string{
+			{"account_id": a.ID},
+		}, func(values map[string]string) live.Answer {
 			return askGarbage(t, token, o, values)
 		})
 	}
@@ -138,15 +148,19 @@ func TestEveryOperationAsksForItsPermission(t *testing.T) {
 // TestATeamIsToldNothingOfAnother asks with valid parameters: which team it is stands in
 // the path, and is decided by the operation.
 func TestATeamIsToldNothingOfAnother(t *testing.T) {
-	one, other := newTeam(t, "told-one"), newTeam(t, "told-other")
+	one := newTeam(t, "told-one")
+	other := newTeam(t, "told-other")
 	walked := 0
 	for _, o := range operations(t) {
 		if o.Scope != "producer" || !slices.Contains(o.parameters(), "producer_id") {
 			continue
 		}
 		walked++
-		same(t, o.String(), 403, 10001, "", []map[string]string{{"producer_id": other.ID}, {"producer_id": strings.Repeat("0", 32)}}, func(values map[string]string) live.Answer {
-			return ask(t, one.Token, o.Method, o.at(values, strings.Repeat("0", 32)), "application/json", "{}")
+		same(t, o.String(), 403, 10001, "", []map[string]string{
+			{"producer_id": other.ID},
+			{"producer_id": strings.Repeat("0", 32)},
+		}, func(values map[string]string) live.Answer {
+			return request(t, one.Token, o.Method, o.at(values, strings.Repeat("0", 32)), "application/json", "{}")
 		})
 	}
 	if walked < 3 {
@@ -154,13 +168,25 @@ func TestATeamIsToldNothingOfAnother(t *testing.T) {
 	}
 }
 
-// places are the ways to name an account that must make no difference.
-func places(existing string) []map[string]string {
-	return []map[string]string{{"account_id": existing}, {"account_id": strings.Repeat("0", 32)}, {"account_id": "ext:nobody"}, {"account_id": "not an id"}}
+// foreignPlaces are the ways to name an account that must make no difference.
+func foreignPlaces(existing string) []map[string]string {
+	return []map[string]string{
+		{"account_id": existing},
+		{"account_id": strings.Repeat("0", 32)},
+		{"account_id": "ext:nobody"},
+		{"account_id": "not an id"},
+	}
 }
 
 // same asks once for each place: every answer must be the same refusal, byte for byte.
-func same(t *testing.T, what string, status, code int, message string, places []map[string]string, ask func(values map[string]string) live.Answer) {
+func same(
+	t *testing.T,
+	what string,
+	status, code int,
+	message string,
+	places []map[string]string,
+	ask func(values map[string]string) live.Answer,
+) {
 	t.Helper()
 	first := ""
 	for _, place := range places {
@@ -169,7 +195,8 @@ func same(t *testing.T, what string, status, code int, message string, places []
 			t.Errorf("%s at %v: status %d, want %d: %.300s", what, place, a.Status, status, a.Body)
 			return
 		}
-		if a = a.Open(t); a.Success || len(a.Errors) != 1 || a.Errors[0].Code != code || !strings.Contains(a.Errors[0].Message, message) {
+		if a = a.Open(t); a.Success || len(a.Errors) != 1 || a.Errors[0].Code != code ||
+			!strings.Contains(a.Errors[0].Message, message) {
 			t.Errorf("%s at %v: want code %d and %q: %.300s", what, place, code, message, a.Body)
 			return
 		}
@@ -206,11 +233,11 @@ func revokedToken(t *testing.T, a account) string {
 func expiredToken(t *testing.T, a account) string {
 	t.Helper()
 	_, value := newToken(t, a, "*", time.Now().Add(2*time.Second).UTC().Format(time.RFC3339Nano))
-	if got := ask(t, value, "GET", "/user/tokens/verify", "", ""); got.Status != http.StatusOK {
+	if got := request(t, value, "GET", "/user/tokens/verify", "", ""); got.Status != http.StatusOK {
 		t.Fatalf("before it expires the token answers %d", got.Status)
 	}
 	live.Eventually(t, "the token expires", func() bool {
-		return ask(t, value, "GET", "/user/tokens/verify", "", "").Status == http.StatusUnauthorized
+		return request(t, value, "GET", "/user/tokens/verify", "", "").Status == http.StatusUnauthorized
 	})
 	return value
 }

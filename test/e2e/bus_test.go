@@ -58,15 +58,20 @@ func TestABadEventIsRefusedAloneOnTheBus(t *testing.T) {
 	}
 	rows = append(rows,
 		badEvent{"nothing", "", 1101, "", "the record has no value"},
-		badEvent{"no account", text(event("b.nobody")), 1103, "/account_id", "account_id is required"},
-		badEvent{"an account that does not exist", text(event("b.no-account", "account_id", strings.Repeat("0", 32))), 12005, "/account_id", "existing account"},
-		badEvent{"a list of events", "[" + named(text(event("b.listed"))) + "]", 1104, "", "must be an object"},
-		badEvent{"an id that another event has", named(text(event("bus.0.a", "action", map[string]any{"type": "delete"}))), 12000, "/id", "belongs to another event"},
+		badEvent{"no account", jsonText(event("b.nobody")), 1103, "/account_id", "account_id is required"},
+		badEvent{"an account that does not exist", jsonText(event("b.no-account", "account_id", strings.Repeat("0", 32))),
+			12005,
+			"/account_id", "existing account"},
+		badEvent{"a list of events", "[" + named(jsonText(event("b.listed"))) + "]", 1104, "", "must be an object"},
+		badEvent{"an id that another event has",
+			named(jsonText(event("bus.0.a", "action", map[string]any{"type": "delete"}))),
+			12000, "/id", "belongs to another event"},
 	)
 	var values, kept []string
 	for i, bad := range rows {
-		first, last := fmt.Sprintf("bus.%d.a", i), fmt.Sprintf("bus.%d.b", i)
-		values = append(values, named(text(event(first))), bad.text, named(text(event(last))))
+		first := fmt.Sprintf("bus.%d.a", i)
+		last := fmt.Sprintf("bus.%d.b", i)
+		values = append(values, named(jsonText(event(first))), bad.text, named(jsonText(event(last))))
 		kept = append(kept, first, last)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -84,7 +89,8 @@ func TestABadEventIsRefusedAloneOnTheBus(t *testing.T) {
 			t.Errorf("%s: nothing on belfry.audit.rejects", bad.name)
 			continue
 		}
-		if e := r.Errors[0]; r.Via != "kafka" || e.Code != bad.code || e.Pointer != bad.pointer || !strings.Contains(e.Message, bad.message) {
+		if e := r.Errors[0]; r.Via != "kafka" || e.Code != bad.code || e.Pointer != bad.pointer ||
+			!strings.Contains(e.Message, bad.message) {
 			t.Errorf("%s: %+v, want code %d at %q with %q", bad.name, r, bad.code, bad.pointer, bad.message)
 		}
 		if id := bad.id(); id != "" && bad.code != 12000 {
@@ -110,7 +116,8 @@ func TestABadEventIsRefusedAloneOnTheBus(t *testing.T) {
 // keeps them in their order.
 func produce(ctx context.Context, t *testing.T, key string, values []string) []place {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(belfry.Brokers, ",")...), kgo.RequiredAcks(kgo.AllISRAcks()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(belfry.Brokers, ",")...),
+		kgo.RequiredAcks(kgo.AllISRAcks()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +140,8 @@ func produce(ctx context.Context, t *testing.T, key string, values []string) []p
 // three places was told of. A place that never comes ends with the context.
 func rejectsOf(ctx context.Context, t *testing.T, places []place) map[place]reject {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(belfry.Brokers, ",")...), kgo.ConsumeTopics("belfry.audit.rejects"),
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(belfry.Brokers, ",")...),
+		kgo.ConsumeTopics("belfry.audit.rejects"),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)

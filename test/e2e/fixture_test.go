@@ -36,7 +36,8 @@ func serveAndRun(m *testing.M) (code int) {
 	}
 	// The tests are a trusted proxy: each refused request comes from an address of its own,
 	// or the limit of refused credentials would answer in place of what is tested.
-	if belfry, err = live.Start(binary, dir, "BELFRY_TRUSTED_PROXIES=127.0.0.0/8", "BELFRY_ALLOW_NETWORKS=127.0.0.0/8"); err != nil {
+	if belfry, err = live.Start(binary, dir, "BELFRY_TRUSTED_PROXIES=127.0.0.0/8",
+		"BELFRY_ALLOW_NETWORKS=127.0.0.0/8"); err != nil {
 		return fail(err)
 	}
 	defer func() {
@@ -100,7 +101,8 @@ func newTeamOn(t *testing.T, server *live.Server, product string) team {
 	server.Must(t, "POST", "/producers/"+made.ID+"/tokens", map[string]string{"name": "a token"}, &token)
 	made.Token = token.Value
 	catalogue := "version: 1\nproducts:\n  - product: " + product + "\n    title: " + product +
-		"\n    resources:\n      - type: thing\n        actions:\n          - type: update\n            sentence: \"{actor} changed {resource}\"\n"
+		"\n    resources:\n      - type: thing\n        actions:\n          - type: update\n            sentence: " +
+		"\"{actor} changed {resource}\"\n"
 	a := server.Send(t, made.Token, "PUT", "/producers/"+made.ID+"/catalog", "application/yaml", []byte(catalogue)).Open(t)
 	if !a.Success {
 		t.Fatalf("the catalogue of %s: status %d\n%.1000s", product, a.Status, a.Body)
@@ -111,9 +113,9 @@ func newTeamOn(t *testing.T, server *live.Server, product string) team {
 // visitors numbers the addresses that requests say they come from.
 var visitors atomic.Uint32
 
-// ask makes a request from an address of its own. The id of the request is given, so that equal answers are equal byte
-// for byte.
-func ask(t *testing.T, token, method, path, contentType, body string, headers ...string) live.Answer {
+// request makes a request from an address of its own. The id of the request is given, so that equal answers are equal
+// byte for byte.
+func request(t *testing.T, token, method, path, contentType, body string, headers ...string) live.Answer {
 	t.Helper()
 	n := visitors.Add(1)
 	headers = append(headers, "X-Forwarded-For", fmt.Sprintf("198.18.%d.%d", n>>8&255, n&255), "X-Request-Id", "e2e")
@@ -176,7 +178,8 @@ func operations(t *testing.T) []operation {
 			if !ok {
 				t.Fatalf("%s %s is not below /client/v4: say here how it is walked", method, path)
 			}
-			list = append(list, operation{strings.ToUpper(method), below, o.Scope, o.Permission, o.Security != nil && len(*o.Security) == 0, o.RequestBody != nil})
+			list = append(list, operation{strings.ToUpper(method), below, o.Scope, o.Permission,
+				o.Security != nil && len(*o.Security) == 0, o.RequestBody != nil})
 		}
 	}
 	if len(list) < 40 {

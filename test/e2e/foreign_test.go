@@ -37,8 +37,11 @@ func TestAnObjectOfAnotherAccountIsAnUnknownOne(t *testing.T) {
 		if o.Body {
 			body, contentType = "{}", "application/json"
 		}
-		foreign := ask(t, mine.Token, o.Method, o.at(map[string]string{"account_id": mine.ID, name: id}, "x"), contentType, body)
-		missing := ask(t, mine.Token, o.Method, o.at(map[string]string{"account_id": mine.ID, name: unknown}, "x"), contentType, body)
+		foreign := request(t, mine.Token, o.Method, o.at(map[string]string{"account_id": mine.ID, name: id}, "x"),
+			contentType,
+			body)
+		missing := request(t, mine.Token, o.Method, o.at(map[string]string{"account_id": mine.ID, name: unknown}, "x"),
+			contentType, body)
 		// The answer may repeat the id that was asked for; an empty history is no error.
 		foreign.Body = bytes.ReplaceAll(foreign.Body, []byte(id), []byte(unknown))
 		if show(foreign) != show(missing) {
@@ -77,7 +80,11 @@ func objectsOf(t *testing.T, a account) map[string]string {
 		}
 		objects[name] = object.ID
 	}
-	slo := a.server.Call(t, a.Token, "POST", a.path("/slos"), map[string]any{"name": "shop", "match": map[string]any{"zone": objects["zone_id"]}, "target": 99.9})
+	slo := a.server.Call(t, a.Token, "POST", a.path("/slos"), map[string]any{
+		"name":   "shop",
+		"match":  map[string]any{"zone": objects["zone_id"]},
+		"target": 99.9,
+	})
 	if !slo.Success {
 		t.Fatalf("an objective: status %d: %.500s", slo.Status, slo.Body)
 	}
@@ -104,7 +111,10 @@ func portalSession(t *testing.T, a account) string {
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Origin", a.server.URL)
-	client := &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{
+		Timeout:       30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	res, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)

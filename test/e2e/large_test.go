@@ -48,7 +48,8 @@ func TestABodyThatDoesNotComeIsAnswered(t *testing.T) {
 	}
 	defer connection.Close()
 	connection.SetDeadline(time.Now().Add(time.Minute))
-	fmt.Fprintf(connection, "POST /client/v4%s HTTP/1.1\r\nHost: belfry\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"id\":\"slow.1\"",
+	fmt.Fprintf(connection, "POST /client/v4%s HTTP/1.1\r\nHost: belfry\r\nAuthorization: Bearer "+
+		"%s\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"id\":\"slow.1\"",
 		a.path("/audit/events"), a.Token)
 	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
 	if err != nil {

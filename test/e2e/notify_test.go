@@ -19,8 +19,9 @@ func notificationsOf(t *testing.T, a account, objects map[string]string) {
 	kind := fmt.Sprint("foreign_", time.Now().UnixNano())
 	var team struct{ ID string }
 	a.server.Must(t, "POST", "/producers", map[string]any{"name": kind}, &team)
-	a.server.Must(t, "PUT", "/producers/"+team.ID+"/catalog", map[string]any{"version": 1, "products": []any{map[string]any{"product": kind, "title": "Foreign",
-		"alert_types": []any{map[string]any{"type": kind, "title": "Foreign", "severities": []string{"error"}}}}}}, nil)
+	a.server.Must(t, "PUT", "/producers/"+team.ID+"/catalog",
+		map[string]any{"version": 1, "products": []any{map[string]any{"product": kind, "title": "Foreign",
+			"alert_types": []any{map[string]any{"type": kind, "title": "Foreign", "severities": []string{"error"}}}}}}, nil)
 	base := a.path("/alerting/v3")
 	create := func(path string, body any) string {
 		t.Helper()
@@ -31,9 +32,15 @@ func notificationsOf(t *testing.T, a account, objects map[string]string) {
 		return live.Decode[struct{ ID string }](t, answer.Result).ID
 	}
 	objects["webhook_id"] = create("/destinations/webhooks", map[string]any{"name": "hook", "url": receiver.URL})
-	objects["policy_id"] = create("/policies", map[string]any{"name": "policy", "enabled": true, "alert_type": kind, "mechanisms": map[string]any{"webhooks": []any{map[string]any{"id": objects["webhook_id"]}}}})
+	objects["policy_id"] = create("/policies", map[string]any{
+		"name":       "policy",
+		"enabled":    true,
+		"alert_type": kind,
+		"mechanisms": map[string]any{"webhooks": []any{map[string]any{"id": objects["webhook_id"]}}},
+	})
 	objects["alert_id"] = "foreign.alert.1"
-	if answer := a.server.Call(t, a.Token, "POST", base+"/alerts", map[string]any{"id": objects["alert_id"], "alert_type": kind, "event": "start"}); !answer.Success {
+	if answer := a.server.Call(t, a.Token, "POST", base+
+		"/alerts", map[string]any{"id": objects["alert_id"], "alert_type": kind, "event": "start"}); !answer.Success {
 		t.Fatalf("status %d: %.500s", answer.Status, answer.Body)
 	}
 	poll.Until(t, "the alert is delivered", func() bool {

@@ -36,7 +36,9 @@ func TestTheCommittedDescriptionIsTheServers(t *testing.T) {
 	if bytes.Equal(got, want) {
 		return
 	}
-	line, wantLines, gotLines := 0, bytes.Split(want, []byte("\n")), bytes.Split(got, []byte("\n"))
+	line := 0
+	wantLines := bytes.Split(want, []byte("\n"))
+	gotLines := bytes.Split(got, []byte("\n"))
 	for line < min(len(wantLines), len(gotLines)) && bytes.Equal(wantLines[line], gotLines[line]) {
 		line++
 	}
@@ -46,7 +48,8 @@ func TestTheCommittedDescriptionIsTheServers(t *testing.T) {
 		}
 		return []byte("(the end)")
 	}
-	t.Errorf("api/openapi.yaml is not the server's (go test ./test/e2e -run Description -update writes it); first in line %d:\n  committed %s\n  served    %s",
+	t.Errorf("api/openapi.yaml is not the server's (go test ./test/e2e -run Description -update writes it); first "+
+		"in line %d:\n  committed %s\n  served    %s",
 		line+1, at(gotLines), at(wantLines))
 }
 
@@ -60,7 +63,7 @@ func described(t *testing.T, document []byte) []byte {
 	}
 	plain(&root)
 	for _, place := range [][]string{{"info", "version"}, {"servers"}} {
-		if n := member(root.Content[0], place...); n != nil {
+		if n := yamlNode(root.Content[0], place...); n != nil {
 			*n = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "of the build"}
 			if place[0] == "servers" {
 				*n = yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Style: yaml.FlowStyle}
@@ -99,7 +102,10 @@ func roundTrip(t *testing.T, text, document []byte) {
 	if err := json.Unmarshal(document, &want); err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(map[string]any{"p": back.Paths, "c": back.Components}, map[string]any{"p": want.Paths, "c": want.Components}) {
+	if !reflect.DeepEqual(map[string]any{
+		"p": back.Paths,
+		"c": back.Components,
+	}, map[string]any{"p": want.Paths, "c": want.Components}) {
 		t.Fatal("the YAML does not say the same as the JSON")
 	}
 }
@@ -112,8 +118,8 @@ func plain(n *yaml.Node) {
 	}
 }
 
-// member finds a value by the names that lead to it; nil when there is none.
-func member(n *yaml.Node, names ...string) *yaml.Node {
+// yamlNode finds a value by the names that lead to it; nil when there is none.
+func yamlNode(n *yaml.Node, names ...string) *yaml.Node {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value != names[0] {
 			continue
@@ -121,7 +127,7 @@ func member(n *yaml.Node, names ...string) *yaml.Node {
 		if len(names) == 1 {
 			return n.Content[i+1]
 		}
-		return member(n.Content[i+1], names[1:]...)
+		return yamlNode(n.Content[i+1], names[1:]...)
 	}
 	return nil
 }

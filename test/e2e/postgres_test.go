@@ -42,7 +42,10 @@ func TestEveryReadAnswersOnPostgres(t *testing.T) {
 	values["account_id"] = a.ID
 	team := newTeamOn(t, server, "readable")
 	values["producer_id"] = team.ID
-	since := url.Values{"since": {time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)}, "before": {time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}}
+	since := url.Values{
+		"since":  {time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)},
+		"before": {time.Now().Add(time.Hour).UTC().Format(time.RFC3339)},
+	}
 	walked := 0
 	for _, o := range operations(t) {
 		if o.Method != http.MethodGet || strings.HasSuffix(o.Path, "/stream") { // a stream does not end
@@ -62,11 +65,15 @@ func TestEveryReadAnswersOnPostgres(t *testing.T) {
 	home := "/accounts/" + a.ID
 	visit := visitor(t, a, values["member_id"])
 	for _, path := range []string{
-		"", "/audit", "/audit?resource_product=dns&since=24h&q=e", "/audit/events/" + values["event_id"], "/audit/events/" + values["event_id"] + "?tab=proof&verify=1", "/audit/summary", "/audit/integrity",
-		"/alerts", "/alerts?state=ended", "/alerts/" + values["alert_id"], "/notifications", "/notifications/policies/new", "/notifications/policies/" + values["policy_id"],
-		"/notifications/deliveries/" + values["delivery_id"], "/notifications/webhooks/new", "/notifications/webhooks/" + values["webhook_id"],
+		"", "/audit", "/audit?resource_product=dns&since=24h&q=e", "/audit/events/" + values["event_id"],
+		"/audit/events/" + values["event_id"] + "?tab=proof&verify=1", "/audit/summary", "/audit/integrity",
+		"/alerts", "/alerts?state=ended", "/alerts/" + values["alert_id"], "/notifications", "/notifications/policies/new",
+		"/notifications/policies/" + values["policy_id"],
+		"/notifications/deliveries/" + values["delivery_id"], "/notifications/webhooks/new",
+		"/notifications/webhooks/" + values["webhook_id"],
 		"/objectives", "/objectives/new", "/objectives/" + values["slo_id"], "/objectives/" + values["slo_id"] + "?range=28d",
-		"/members", "/members/" + values["member_id"], "/tokens", "/tokens/" + values["token_id"], "/properties", "/properties/" + values["zone_id"],
+		"/members", "/members/" + values["member_id"], "/tokens", "/tokens/" + values["token_id"], "/properties",
+		"/properties/" + values["zone_id"],
 	} {
 		visit(home + path)
 	}
@@ -75,7 +82,8 @@ func TestEveryReadAnswersOnPostgres(t *testing.T) {
 // visitor signs a member in and answers with what opens a page, which must be there.
 func visitor(t *testing.T, a account, member string) func(path string) {
 	t.Helper()
-	if answer := a.server.Call(t, a.Token, "PATCH", a.path("/members/"+member), map[string]any{"role": "owner"}); !answer.Success {
+	if answer := a.server.Call(t, a.Token, "PATCH", a.path("/members/"+member),
+		map[string]any{"role": "owner"}); !answer.Success {
 		t.Fatalf("status %d: %.500s", answer.Status, answer.Body)
 	}
 	var link struct{ URL string }
@@ -88,7 +96,11 @@ func visitor(t *testing.T, a account, member string) func(path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := &http.Client{Jar: jar, Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{
+		Jar:           jar,
+		Timeout:       30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	get := func(method, path string, form url.Values) (int, string) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, a.server.URL+path, strings.NewReader(form.Encode()))

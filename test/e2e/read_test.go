@@ -16,18 +16,41 @@ import (
 func full(id, n string, more ...any) map[string]any {
 	return event(id, append([]any{
 		"action", map[string]any{"type": "act-" + n, "result": "failure", "description": "why " + n},
-		"actor", map[string]any{"type": "token", "id": "a-" + n, "email": "Ana." + n + "@Example.COM", "ip_address": "::ffff:203.0.113.9", "token_id": "t-" + n,
-			"token_name": "laptop " + n, "on_behalf_of": map[string]any{"type": "user", "id": "b-" + n, "email": "bo@example.com"}},
-		"interface", "API", "resource", map[string]any{"product": "p-" + n, "type": "thing-" + n, "id": "r-one", "scope": "zones"},
-		"zone", "Unknown-" + n + ".Example.", "change_set", "set-" + n, "reason", map[string]any{"text": "because", "url": "https://x.example/1"},
+		"actor", map[string]any{
+			"type":         "token",
+			"id":           "a-" + n,
+			"email":        "Ana." + n + "@Example.COM",
+			"ip_address":   "::ffff:203.0.113.9",
+			"token_id":     "t-" + n,
+			"token_name":   "laptop " + n,
+			"on_behalf_of": map[string]any{"type": "user", "id": "b-" + n, "email": "bo@example.com"},
+		},
+		"interface", "API", "resource", map[string]any{
+			"product": "p-" + n,
+			"type":    "thing-" + n,
+			"id":      "r-one",
+			"scope":   "zones",
+		},
+		"zone", "Unknown-" + n + ".Example.", "change_set", "set-" + n, "reason",
+		map[string]any{"text": "because", "url": "https://x.example/1"},
 		"related", []any{map[string]any{"type": "zone", "id": "z"}}, "metadata", map[string]any{"k": n},
-		"request", map[string]any{"id": "ray-" + n, "method": "PATCH", "uri": "/x/" + n, "status_code": 403.0, "user_agent": "curl"},
+		"request", map[string]any{
+			"id":          "ray-" + n,
+			"method":      "PATCH",
+			"uri":         "/x/" + n,
+			"status_code": 403.0,
+			"user_agent":  "curl",
+		},
 	}, more...)...)
 }
 
-// other differs from full in every field that can be filtered by.
-func other(id string) map[string]any {
-	return event(id, "actor", map[string]any{"type": "user", "id": "other", "ip_address": "2001:db8::7"}, "interface", "UI", "zone", "other.example",
+// otherEvent differs from full in every field that can be filtered by.
+func otherEvent(id string) map[string]any {
+	return event(id, "actor", map[string]any{
+		"type":       "user",
+		"id":         "other",
+		"ip_address": "2001:db8::7",
+	}, "interface", "UI", "zone", "other.example",
 		"change_set", "other", "request", map[string]any{"id": "other", "method": "GET", "uri": "/", "status_code": 200})
 }
 
@@ -59,7 +82,8 @@ func ids(t *testing.T, a account, path string) []string {
 // that does not; a word that a closed field cannot have is an error, as is no value.
 func TestEveryFilterFindsWhatMatchesAndNothingElse(t *testing.T) {
 	a := newAccount(t)
-	if answer := publish(t, a, text([]any{full("one", "1"), other("two")}), "application/json"); answer.Status != 200 {
+	if answer := publish(t, a, jsonText([]any{full("one", "1"), otherEvent("two")}),
+		"application/json"); answer.Status != 200 {
 		t.Fatalf("%.1000s", answer.Body)
 	}
 	name := live.Decode[struct{ Name string }](t, belfry.Send(t, a.Token, "GET", a.path(""), "", nil).Open(t).Result).Name
@@ -68,15 +92,18 @@ func TestEveryFilterFindsWhatMatchesAndNothingElse(t *testing.T) {
 		none  string // "" = every other word is refused
 	}
 	table := map[string]values{
-		"id":               {[]string{"one"}, "ONE"},
-		"audit_log_id":     {[]string{"one"}, "three"},
-		"account_name":     {nil, "another account"}, // matches both events: tried below
-		"action_result":    {[]string{"failure"}, ""},
-		"action_type":      {[]string{"act-1"}, "act-2"},
-		"actor_context":    {[]string{"api_token"}, ""},
-		"actor_email":      {[]string{"Ana.1@Example.COM", "ana.1@example.com", "ANA.1@EXAMPLE.COM"}, "ana.2@example.com"},
-		"actor_id":         {[]string{"a-1"}, "a-2"},
-		"actor_ip_address": {[]string{"203.0.113.9", "::ffff:203.0.113.9", "203.0.113.0/24", "::ffff:203.0.113.0/120", "::ffff:cb00:7109"}, "203.0.113.8"},
+		"id":            {[]string{"one"}, "ONE"},
+		"audit_log_id":  {[]string{"one"}, "three"},
+		"account_name":  {nil, "another account"}, // matches both events: tried below
+		"action_result": {[]string{"failure"}, ""},
+		"action_type":   {[]string{"act-1"}, "act-2"},
+		"actor_context": {[]string{"api_token"}, ""},
+		"actor_email":   {[]string{"Ana.1@Example.COM", "ana.1@example.com", "ANA.1@EXAMPLE.COM"}, "ana.2@example.com"},
+		"actor_id":      {[]string{"a-1"}, "a-2"},
+		"actor_ip_address": {
+			[]string{"203.0.113.9", "::ffff:203.0.113.9", "203.0.113.0/24", "::ffff:203.0.113.0/120", "::ffff:cb00:7109"},
+			"203.0.113.8",
+		},
 		"actor_token_id":   {[]string{"t-1"}, "t-2"},
 		"actor_token_name": {[]string{"laptop 1"}, "laptop 2"},
 		"actor_type":       {[]string{"account", "token"}, ""},
@@ -131,7 +158,8 @@ func TestEveryFilterFindsWhatMatchesAndNothingElse(t *testing.T) {
 			refusal(t, belfry.Send(t, a.Token, "GET", a.path(list(key, "failed")), "", nil).Open(t), 400, 1100, key, "")
 		}
 		// No value is no filter, wherever filters are taken.
-		for _, path := range []string{"/logs/audit?" + always + "&", "/audit/export?", "/audit/export?format=csv&", "/audit/stream?"} {
+		for _, path := range []string{"/logs/audit?" + always + "&", "/audit/export?", "/audit/export?format=csv&",
+			"/audit/stream?"} {
 			refusal(t, belfry.Send(t, a.Token, "GET", a.path(path+key+"="), "", nil).Open(t), 400, 1100, key, "no value")
 		}
 		for _, none := range [][]string{{""}, {}} {
@@ -147,17 +175,26 @@ func TestEveryFilterFindsWhatMatchesAndNothingElse(t *testing.T) {
 				t.Errorf("%s%s= answers %d", path, end, answer.Status)
 			}
 		}
-		if answer := belfry.Call(t, a.Token, "POST", a.path("/audit/exports"), map[string]any{end: ""}); answer.Status != 400 {
+		if answer := belfry.Call(t, a.Token, "POST", a.path("/audit/exports"),
+			map[string]any{end: ""}); answer.Status != 400 {
 			t.Errorf("an export with an empty %s answers %d", end, answer.Status)
 		}
 		// The zero time of Go and .NET is no time, in bodies as in parameters.
-		if answer := belfry.Call(t, a.Token, "POST", a.path("/audit/exports"), map[string]any{end: "0001-01-01T00:00:00Z"}); answer.Status != 202 {
+		if answer := belfry.Call(t, a.Token, "POST", a.path("/audit/exports"),
+			map[string]any{end: "0001-01-01T00:00:00Z"}); answer.Status != 202 {
 			t.Errorf("an export with the zero time as %s answers %d: %s", end, answer.Status, answer.Body)
 		}
 	}
-	refusal(t, belfry.Send(t, a.Token, "GET", a.path("/audit_logs?actor.email="), "", nil).Open(t), 400, 1100, "actor.email", "no value")
+	refusal(t, belfry.Send(t, a.Token, "GET", a.path("/audit_logs?actor.email="), "", nil).Open(t), 400, 1100,
+		"actor.email", "no value")
 	// The first generation has some of them by other names.
-	for query, want := range map[string][]string{"actor.email=ana.1@example.com": {"one"}, "actor.ip=203.0.113.0/24": {"one"}, "zone.name=unknown-1.example": {"one"}, "action.type=act-1": {"one"}, "id=two": {"two"}} {
+	for query, want := range map[string][]string{
+		"actor.email=ana.1@example.com": {"one"},
+		"actor.ip=203.0.113.0/24":       {"one"},
+		"zone.name=unknown-1.example":   {"one"},
+		"action.type=act-1":             {"one"},
+		"id=two":                        {"two"},
+	} {
 		if got := ids(t, a, "/audit_logs?"+query); !slices.Equal(got, want) {
 			t.Errorf("v1 %s finds %v", query, got)
 		}
@@ -175,7 +212,8 @@ func filterNames(t *testing.T) (names []string) {
 		}
 	}](t, openapi(t))
 	for _, p := range document.Paths["/client/v4/accounts/{account_id}/logs/audit"].Get.Parameters {
-		if p.In == "query" && !strings.HasSuffix(p.Name, ".not") && !slices.Contains([]string{"since", "before", "cursor", "limit", "direction"}, p.Name) {
+		if p.In == "query" && !strings.HasSuffix(p.Name, ".not") &&
+			!slices.Contains([]string{"since", "before", "cursor", "limit", "direction"}, p.Name) {
 			names = append(names, p.Name)
 		}
 	}
@@ -189,13 +227,14 @@ func TestAMissingOrUnknownParameterIsToldWithWhatThereIs(t *testing.T) {
 	a := newAccount(t)
 	list := belfry.Send(t, a.Token, "GET", a.path("/logs/audit"), "", nil).Open(t)
 	refusal(t, list, 400, 1103, "before", "before=2026-11-28")
-	refusal(t, belfry.Send(t, a.Token, "GET", a.path("/logs/audit?"+always+"&per_page=2"), "", nil).Open(t), 400, 1102, "per_page", "there are account_name")
+	refusal(t, belfry.Send(t, a.Token, "GET", a.path("/logs/audit?"+always+"&per_page=2"), "", nil).Open(t), 400, 1102,
+		"per_page", "there are account_name")
 }
 
 func TestATimeIsReadInEveryNotation(t *testing.T) {
 	a := newAccount(t)
 	for id, at := range map[string]string{"leap": "2016-12-31T23:59:60Z", "small": "2016-12-31t10:00:00z"} {
-		if answer := publish(t, a, text(event(id, "occurred_at", at)), "application/json"); answer.Status != 200 {
+		if answer := publish(t, a, jsonText(event(id, "occurred_at", at)), "application/json"); answer.Status != 200 {
 			t.Errorf("%s: %.500s", at, answer.Body)
 		}
 	}
@@ -221,14 +260,20 @@ func TestATimeIsReadInEveryNotation(t *testing.T) {
 func TestASummaryCountsFromMomentToMoment(t *testing.T) {
 	a := newAccount(t)
 	var list []any
-	for i, at := range []string{"2026-01-10T00:00:00Z", "2026-01-10T01:00:00Z", "2026-01-10T02:00:00Z", "2026-01-10T02:59:59.999999Z", "2026-01-10T03:00:00Z",
+	for i, at := range []string{"2026-01-10T00:00:00Z", "2026-01-10T01:00:00Z", "2026-01-10T02:00:00Z",
+		"2026-01-10T02:59:59.999999Z", "2026-01-10T03:00:00Z",
 		"2026-01-11T12:00:00Z", "2026-01-12T00:00:00Z", "2026-01-12T05:00:00Z"} {
 		kind := []string{"user", "system"}[i%2]
-		list = append(list, event("s-"+string(rune('a'+i)), "occurred_at", at, "actor", map[string]any{"type": kind, "id": "u1"}, "interface", "UI"))
+		list = append(list, event("s-"+string(rune('a'+i)), "occurred_at", at, "actor",
+			map[string]any{"type": kind, "id": "u1"}, "interface", "UI"))
 	}
 	soon := time.Now().Add(20 * time.Hour).UTC().Format(time.RFC3339)
-	list = append(list, event("s-future", "occurred_at", soon, "resource", map[string]any{"product": "future", "type": "thing", "id": "r"}))
-	if answer := publish(t, a, text(list), "application/json"); answer.Status != 200 {
+	list = append(list, event("s-future", "occurred_at", soon, "resource", map[string]any{
+		"product": "future",
+		"type":    "thing",
+		"id":      "r",
+	}))
+	if answer := publish(t, a, jsonText(list), "application/json"); answer.Status != 200 {
 		t.Fatalf("%.500s", answer.Body)
 	}
 	rows := func(query string) []map[string]any {
@@ -275,13 +320,15 @@ func TestACountIsNotMadeFromThePageNumber(t *testing.T) {
 	a := newAccount(t)
 	var lines strings.Builder
 	for i := range 102 {
-		lines.WriteString(text(event("c-"+string(rune('a'+i/26))+string(rune('a'+i%26)), "action", map[string]any{"type": "purge"})) + "\n")
+		lines.WriteString(jsonText(event("c-"+string(rune('a'+i/26))+string(rune('a'+i%26)), "action",
+			map[string]any{"type": "purge"})) + "\n")
 	}
 	if answer := publish(t, a, lines.String(), "application/x-ndjson"); answer.Status != 200 {
 		t.Fatalf("%.500s", answer.Body)
 	}
 	for page, want := range map[string]int{"1": 102, "3": 102, "4": 102, "99": 102} {
-		answer := belfry.Send(t, a.Token, "GET", a.path("/audit_logs?action.type=purge&per_page=50&page="+page), "", nil).Open(t)
+		answer := belfry.Send(t, a.Token, "GET", a.path("/audit_logs?action.type=purge&per_page=50&page="+page), "", nil).
+			Open(t)
 		info := live.Decode[struct {
 			Total int `json:"total_count"`
 		}](t, answer.ResultInfo)
@@ -293,14 +340,15 @@ func TestACountIsNotMadeFromThePageNumber(t *testing.T) {
 
 func TestTheListAndTheTableShowAllThatAnEventHas(t *testing.T) {
 	a := newAccount(t)
-	if answer := publish(t, a, text(full("whole", "1")), "application/json"); answer.Status != 200 {
+	if answer := publish(t, a, jsonText(full("whole", "1")), "application/json"); answer.Status != 200 {
 		t.Fatalf("%.500s", answer.Body)
 	}
 	answer := belfry.Send(t, a.Token, "GET", a.path("/logs/audit?"+always+"&id=whole"), "", nil).Open(t)
 	item := live.Decode[[]map[string]any](t, answer.Result)[0]
 	behalf, _ := item["actor"].(map[string]any)["on_behalf_of"].(map[string]any)
 	reason, _ := item["reason"].(map[string]any)
-	if item["change_set"] != "set-1" || behalf["id"] != "b-1" || reason["url"] != "https://x.example/1" || item["metadata"] == nil || item["related"] == nil {
+	if item["change_set"] != "set-1" || behalf["id"] != "b-1" || reason["url"] != "https://x.example/1" ||
+		item["metadata"] == nil || item["related"] == nil {
 		t.Errorf("%s", answer.Result)
 	}
 	table := belfry.Send(t, a.Token, "GET", a.path("/audit/export?format=csv&id=whole"), "", nil)
@@ -312,8 +360,19 @@ func TestTheListAndTheTableShowAllThatAnEventHas(t *testing.T) {
 	for i, column := range records[0] {
 		row[column] = records[1][i]
 	}
-	for column, want := range map[string]string{"reason": "because", "reason_url": "https://x.example/1", "description": "why 1", "on_behalf_of_id": "b-1", "on_behalf_of_email": "bo@example.com",
-		"metadata": `{"k":"1"}`, "request_method": "PATCH", "request_uri": "/x/1", "request_status_code": "403", "related": `[{"type":"zone","id":"z"}]`, "actor_token_id": "t-1"} {
+	for column, want := range map[string]string{
+		"reason":              "because",
+		"reason_url":          "https://x.example/1",
+		"description":         "why 1",
+		"on_behalf_of_id":     "b-1",
+		"on_behalf_of_email":  "bo@example.com",
+		"metadata":            `{"k":"1"}`,
+		"request_method":      "PATCH",
+		"request_uri":         "/x/1",
+		"request_status_code": "403",
+		"related":             `[{"type":"zone","id":"z"}]`,
+		"actor_token_id":      "t-1",
+	} {
 		if row[column] != want {
 			t.Errorf("%s is %q, want %q", column, row[column], want)
 		}
@@ -327,7 +386,8 @@ func TestADuplicateGivesItsReceiptAgain(t *testing.T) {
 		Receipt *struct{ Leaf, Checkpoint string }
 	}
 	send := func() answered {
-		answer := belfry.Send(t, a.Token, "POST", a.path("/audit/events?receipts=true"), "application/json", []byte(text(full("again", "1")))).Open(t)
+		answer := belfry.Send(t, a.Token, "POST", a.path("/audit/events?receipts=true"), "application/json",
+			[]byte(jsonText(full("again", "1")))).Open(t)
 		return live.Decode[[]answered](t, answer.Result)[0]
 	}
 	first, second := send(), send()
@@ -341,17 +401,19 @@ func TestADuplicateGivesItsReceiptAgain(t *testing.T) {
 
 func TestAnEventMayNameItsAccountAsThePathDoes(t *testing.T) {
 	a := account{server: belfry}
-	belfry.Must(t, "POST", "/accounts", map[string]string{"name": "External", "external_id": "acme-" + strings.ToLower(t.Name())}, &a)
+	belfry.Must(t, "POST", "/accounts",
+		map[string]string{"name": "External", "external_id": "acme-" + strings.ToLower(t.Name())}, &a)
 	_, a.Token = newToken(t, a, "*", "")
 	for i, ref := range []string{"ext:acme-" + strings.ToLower(t.Name()), a.ID} {
-		answer := publish(t, a, text(event("x-"+string(rune('a'+i)), "account_id", ref)), "application/json")
+		answer := publish(t, a, jsonText(event("x-"+string(rune('a'+i)), "account_id", ref)), "application/json")
 		if answer.Status != 200 {
 			t.Errorf("%s: %.500s", ref, answer.Body)
 		}
 	}
 	b := newAccount(t)
 	for _, ref := range []string{b.ID, "ext:nobody"} {
-		refusal(t, publish(t, a, text(event("y", "account_id", ref)), "application/json"), 400, 10001, "/account_id", "another account")
+		refusal(t, publish(t, a, jsonText(event("y", "account_id", ref)), "application/json"), 400, 10001, "/account_id",
+			"another account")
 	}
 }
 
@@ -359,10 +421,12 @@ func TestAnEventMayNameItsAccountAsThePathDoes(t *testing.T) {
 // after a zone of that name was made.
 func TestAZoneThatIsMadeLaterFindsItsEvents(t *testing.T) {
 	a := newAccount(t)
-	if answer := publish(t, a, text(event("early", "zone", "Later.Example")), "application/json"); answer.Status != 200 {
+	if answer := publish(t, a, jsonText(event("early", "zone", "Later.Example")),
+		"application/json"); answer.Status != 200 {
 		t.Fatalf("%.500s", answer.Body)
 	}
-	if answer := publish(t, a, text(event("early", "zone", "later.example.")), "application/json"); !strings.Contains(string(answer.Result), "duplicate") {
+	if answer := publish(t, a, jsonText(event("early", "zone", "later.example.")),
+		"application/json"); !strings.Contains(string(answer.Result), "duplicate") {
 		t.Errorf("the same event in another notation: %s", answer.Result)
 	}
 	belfry.Must(t, "POST", a.path("/zones"), map[string]string{"name": "later.example"}, nil)
@@ -376,14 +440,16 @@ func TestAZoneThatIsMadeLaterFindsItsEvents(t *testing.T) {
 // Of an event whose resource was erased nothing tells which others are about the same one.
 func TestTheHistoryOfAnErasedResourceIsNotCalledExact(t *testing.T) {
 	team := newTeam(t, "forgettable")
-	catalogue := "version: 1\nproducts:\n  - product: forgettable\n    title: f\n    resources:\n      - type: thing\n        personal: [/resource/id]\n" +
+	catalogue := "version: 1\nproducts:\n  - product: forgettable\n    title: f\n    resources:\n      - type: " +
+		"thing\n        personal: [/resource/id]\n" +
 		"        actions:\n          - type: update\n            sentence: \"{actor} changed {resource}\"\n"
-	if a := belfry.Send(t, team.Token, "PUT", "/producers/"+team.ID+"/catalog", "application/yaml", []byte(catalogue)).Open(t); !a.Success {
+	if a := belfry.Send(t, team.Token, "PUT", "/producers/"+team.ID+"/catalog", "application/yaml", []byte(catalogue)).
+		Open(t); !a.Success {
 		t.Fatalf("%.500s", a.Body)
 	}
 	a := newAccount(t)
 	e := event("gone", "resource", map[string]any{"product": "forgettable", "type": "thing", "id": "r-9"})
-	if answer := publish(t, a, text(e), "application/json"); answer.Status != 200 {
+	if answer := publish(t, a, jsonText(e), "application/json"); answer.Status != 200 {
 		t.Fatalf("%.500s", answer.Body)
 	}
 	status := func() string {
@@ -395,7 +461,11 @@ func TestTheHistoryOfAnErasedResourceIsNotCalledExact(t *testing.T) {
 	if got := status(); got != "exact" {
 		t.Fatal(got)
 	}
-	job := belfry.Call(t, a.Token, "POST", a.path("/audit/erasures"), map[string]any{"event_ids": []string{"gone"}, "fields": []string{"/resource/id"}, "reason": "asked for"})
+	job := belfry.Call(t, a.Token, "POST", a.path("/audit/erasures"), map[string]any{
+		"event_ids": []string{"gone"},
+		"fields":    []string{"/resource/id"},
+		"reason":    "asked for",
+	})
 	if !job.Success {
 		t.Fatalf("%.500s", job.Body)
 	}

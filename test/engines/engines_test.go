@@ -26,7 +26,8 @@ func open(t *testing.T, url string) *sql.DB {
 }
 
 func TestEachDatabaseIsFreshAndSortsByBytes(t *testing.T) {
-	first, second := open(t, engines.Postgres(t)), open(t, engines.Postgres(t))
+	first := open(t, engines.Postgres(t))
+	second := open(t, engines.Postgres(t))
 	if _, err := first.ExecContext(t.Context(), `CREATE TABLE t (x TEXT)`); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +153,9 @@ func produce(ctx context.Context, t *testing.T, brokers, topic, value string) {
 	defer client.Close()
 	request := kmsg.NewPtrCreateTopicsRequest()
 	create := kmsg.NewCreateTopicsRequestTopic()
-	create.Topic, create.NumPartitions, create.ReplicationFactor = topic, 1, 1
+	create.Topic = topic
+	create.NumPartitions = 1
+	create.ReplicationFactor = 1
 	request.Topics = append(request.Topics, create)
 	answer, err := request.RequestWith(ctx, client)
 	if err != nil || answer.Topics[0].ErrorCode != 0 {

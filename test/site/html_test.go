@@ -14,7 +14,8 @@ func TestForms(t *testing.T) {
 two</textarea><select name="role"><option value="a">A</option><option value="b" selected>B</option></select>
 <select name="first"><option value="x">X</option><option value="y">Y</option></select><button type="submit" name="do" value="z">Go</button></form>
 <form action="/search"><input name="q"></form>`)
-	if len(forms) != 2 || !forms[0].Post || forms[0].Action != "/a?x=1&y=2" || forms[1].Post || forms[1].Action != "/search" {
+	if len(forms) != 2 || !forms[0].Post || forms[0].Action != "/a?x=1&y=2" || forms[1].Post ||
+		forms[1].Action != "/search" {
 		t.Fatalf("%+v", forms)
 	}
 	want := url.Values{"text": {"<b>"}, "id": {"7"}, "on": {"1"}, "long": {"one\ntwo"}, "role": {"b"}, "first": {"x"}}

@@ -2,7 +2,8 @@
 // and sessions, the page kit and the API of a feature behind a real server, and
 // visitors without scripts.
 //
-//	s := site.New(t, site.Config{Now: clock, Nav: []site.Entry{{Section: "notes", Label: "Notes", Path: "/accounts/{account_id}/notes"}}})
+//	entry := site.Entry{Section: "notes", Label: "Notes", Path: "/accounts/{account_id}/notes"}
+//	s := site.New(t, site.Config{Now: clock, Nav: []site.Entry{entry}})
 //	notes, err := note.New(note.Config{Zone: s.Directory.ResolveZone})
 //	s.Add(notes.Pages)
 //

@@ -84,13 +84,21 @@ func TestTheStory(t *testing.T) {
 	p.step("three: a visitor lowers the payment timeout, and the live tail says so", func() { broke = p.breakIt() })
 	p.step("four: requests fail, the burn climbs", func() { p.burning(b) })
 	var start alert
-	p.step("five: the alert is in the inbox, signed, with the change that preceded it", func() { start = p.alerted(broke) })
+	p.step("five: the alert is in the inbox, signed, with the change that preceded it", func() {
+		start = p.alerted(broke)
+	})
 	p.step("six: the alert's page says why it was sent, and to whom not", func() { p.explained(b, start) })
 	var fixed time.Time
 	p.step("seven: the change's page, and the undo", func() { fixed = p.undo(b, start) })
-	p.step("eight: one file proves the change; one byte changed disproves it", func() { p.proved(start.Changes[0].EventID) })
-	p.step("nine: killed while it takes events; nothing acknowledged is lost, nobody is told twice", func() { p.killed(start) })
-	p.step("ten: the alert ends with its correlation id, and the record tells all in order", func() { p.ended(b, start, fixed) })
+	p.step("eight: one file proves the change; one byte changed disproves it", func() {
+		p.proved(start.Changes[0].EventID)
+	})
+	p.step("nine: killed while it takes events; nothing acknowledged is lost, nobody is told twice", func() {
+		p.killed(start)
+	})
+	p.step("ten: the alert ends with its correlation id, and the record tells all in order", func() {
+		p.ended(b, start, fixed)
+	})
 	p.step("eleven: now yours", p.yours)
 }
 
@@ -126,7 +134,8 @@ func (p *play) quiet(b *browser.Browser) {
 		p.t.Errorf("the link leads to %s, not to the account's overview", at)
 	}
 	p.look(b, "2-overview", home, "Nothing is firing", "Checkout availability", "of its budget", "On record")
-	p.look(b, "2-objectives", home+"/objectives", "Checkout availability", "Storefront availability", "Old site availability")
+	p.look(b, "2-objectives", home+"/objectives", "Checkout availability", "Storefront availability",
+		"Old site availability")
 	// The real site of 2015: three errors, and no page.
 	p.look(b, "2-quiet", home+"/objectives/"+p.Quiet, "could be chance")
 	var firing []alert
@@ -156,7 +165,12 @@ func (p *play) messages() (list []inbox.Message) {
 // tail reads the newest events of the record, the oldest first.
 func (p *play) tail(since time.Time) (list []event) {
 	p.t.Helper()
-	q := url.Values{"since": {since.UTC().Format(time.RFC3339)}, "before": {time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}, "direction": {"asc"}, "limit": {"1000"}}
+	q := url.Values{
+		"since":     {since.UTC().Format(time.RFC3339)},
+		"before":    {time.Now().Add(time.Hour).UTC().Format(time.RFC3339)},
+		"direction": {"asc"},
+		"limit":     {"1000"},
+	}
 	p.get("/logs/audit?"+q.Encode(), &list)
 	return list
 }
@@ -198,7 +212,8 @@ func (p *play) burning(b *browser.Browser) {
 		p.get("/slos/"+p.Objective+"/status", &status)
 		return len(status.Pairs) > 0 && status.Pairs[0].Short.Burn > factor
 	})
-	p.look(b, "4-burning", "/accounts/"+p.Account+"/objectives/"+p.Objective+"?range=1h", "Checkout availability", "payment timeout")
+	p.look(b, "4-burning", "/accounts/"+p.Account+"/objectives/"+p.Objective+"?range=1h", "Checkout availability",
+		"payment timeout")
 }
 
 // alerted waits for the alert and holds its time against the closed form.
@@ -226,7 +241,8 @@ func (p *play) alerted(broke time.Time) (start alert) {
 			return len(d.Attempts) == 0
 		})
 	})
-	began, at := p.moment(start.BeganAt), p.moment(start.OccurredAt)
+	began := p.moment(start.BeganAt)
+	at := p.moment(start.OccurredAt)
 	if gap := broke.Sub(began); gap > tick || gap < -2*tick {
 		p.t.Errorf("the alert says that it began at %v, the setting was changed at %v", began, broke)
 	}
@@ -236,14 +252,16 @@ func (p *play) alerted(broke time.Time) (start alert) {
 	took := at.Sub(began)
 	e := float64(start.Data.Short.Bad) / (rate * took.Seconds())
 	want := time.Duration(factor * allowed / e * float64(long))
-	p.t.Logf("   %.0f %% of requests failed: detected %v after it began, closed form %v plus a tick", 100*e, took, want.Round(100*time.Millisecond))
+	p.t.Logf("   %.0f %% of requests failed: detected %v after it began, closed form %v plus a tick", 100*e, took,
+		want.Round(100*time.Millisecond))
 	if took < want-tick || took > want+2*tick {
 		p.t.Errorf("detected after %v, the closed form says %v and a tick of %v", took, want, tick)
 	}
 	if start.Data.Long.Burn < factor || start.Data.Short.Burn < factor {
 		p.t.Errorf("it fired at burn rates of %g and %g", start.Data.Long.Burn, start.Data.Short.Burn)
 	}
-	if len(start.Changes) == 0 || !strings.Contains(start.Changes[0].Summary, "payment timeout") || !strings.Contains(start.Changes[0].Summary, "Sam Rivera") {
+	if len(start.Changes) == 0 || !strings.Contains(start.Changes[0].Summary, "payment timeout") ||
+		!strings.Contains(start.Changes[0].Summary, "Sam Rivera") {
 		p.t.Fatalf("the change that preceded it is not the first: %+v", start.Changes)
 	}
 	for _, c := range start.Changes {
@@ -280,7 +298,9 @@ func (p *play) alerted(broke time.Time) (start alert) {
 func (p *play) about(a alert) (list []inbox.Message) {
 	p.t.Helper()
 	for _, m := range p.messages() {
-		if strings.Contains(m.Body, a.ID) || m.Kind == inbox.Mail && strings.Contains(m.Text, "/alerts/") && strings.Contains(strings.ReplaceAll(m.Body, "=\r\n", ""), a.ID) {
+		if strings.Contains(m.Body, a.ID) ||
+			m.Kind == inbox.Mail && strings.Contains(m.Text, "/alerts/") &&
+				strings.Contains(strings.ReplaceAll(m.Body, "=\r\n", ""), a.ID) {
 			list = append(list, m)
 		}
 	}
@@ -299,7 +319,8 @@ func (p *play) explained(b *browser.Browser, start alert) {
 		p.t.Errorf("policies: %+v", start.Policies)
 	}
 	home := "/accounts/" + p.Account
-	p.look(b, "6-alert", home+"/alerts/"+start.ID, "times too fast", "Preceded by", "payment timeout", "On-call", "Storefront team", "14.4")
+	p.look(b, "6-alert", home+"/alerts/"+start.ID, "times too fast", "Preceded by", "payment timeout", "On-call",
+		"Storefront team", "14.4")
 	p.look(b, "6-overview", home, "times too fast")
 	p.look(b, "6-alerts", home+"/alerts", "times too fast")
 	b.Open(p.Inbox, "light", 1400)
@@ -309,10 +330,13 @@ func (p *play) explained(b *browser.Browser, start alert) {
 // undo looks at the change and takes it back in the shop.
 func (p *play) undo(b *browser.Browser, start alert) time.Time {
 	c := start.Changes[0]
-	p.look(b, "7-change", "/accounts/"+p.Account+"/audit/events/"+c.EventID, "payment timeout", "3000", "30", "Fail fast on slow payments")
+	p.look(b, "7-change", "/accounts/"+p.Account+"/audit/events/"+c.EventID, "payment timeout", "3000", "30",
+		"Fail fast on slow payments")
 	p.set("payment_timeout", "3000", "Undo: payments fail", "")
 	fixed := time.Now()
-	p.look(b, "7-history", "/accounts/"+p.Account+"/audit/history?resource_product=shop&resource_type=setting&resource_id=payment_timeout", "payment timeout", "Present state", "Undo: payments fail", "Fail fast on slow payments")
+	p.look(b, "7-history", "/accounts/"+p.Account+
+		"/audit/history?resource_product=shop&resource_type=setting&resource_id=payment_timeout", "payment timeout",
+		"Present state", "Undo: payments fail", "Fail fast on slow payments")
 	p.until("the page says when it resolves", func() bool {
 		b.Open(p.URL+"/accounts/"+p.Account+"/objectives/"+p.Objective+"?range=1h", "light", 1400)
 		return strings.Contains(b.Evaluate(`document.body.innerText`), "if it stays clean")
@@ -363,8 +387,13 @@ func (p *play) killed(start alert) {
 				default:
 				}
 				id := fmt.Sprintf("kill-%d-%d", w, n)
-				status := p.api(http.MethodPost, "/audit/events", map[string]any{"id": id, "action": map[string]any{"type": "update"},
-					"actor": map[string]any{"type": "user", "id": "tester"}, "resource": map[string]any{"product": "kill", "type": "setting", "id": "x"}}, nil)
+				status := p.api(http.MethodPost, "/audit/events",
+					map[string]any{
+						"id":       id,
+						"action":   map[string]any{"type": "update"},
+						"actor":    map[string]any{"type": "user", "id": "tester"},
+						"resource": map[string]any{"product": "kill", "type": "setting", "id": "x"},
+					}, nil)
 				if status == http.StatusOK {
 					mu.Lock()
 					acknowledged = append(acknowledged, id)
@@ -413,14 +442,17 @@ func (p *play) ended(b *browser.Browser, start alert, fixed time.Time) {
 	})
 	var told []inbox.Message
 	p.until("the inbox has heard of the end", func() bool {
-		told = slices.DeleteFunc(p.messages(), func(m inbox.Message) bool { return !strings.Contains(m.Body, "ALERT_STATE_EVENT_END") })
+		told = slices.DeleteFunc(p.messages(), func(m inbox.Message) bool {
+			return !strings.Contains(m.Body, "ALERT_STATE_EVENT_END")
+		})
 		return len(told) == 1
 	})
 	var body struct {
 		Correlation string `json:"alert_correlation_id"`
 		TS          int64  `json:"ts"`
 	}
-	if err := json.Unmarshal([]byte(told[0].Body), &body); err != nil || body.Correlation != start.Correlation || !told[0].Verified {
+	if err := json.Unmarshal([]byte(told[0].Body), &body); err != nil || body.Correlation != start.Correlation ||
+		!told[0].Verified {
 		p.t.Errorf("the end's webhook: %v %+v", err, told[0])
 	}
 	// Reset: what failed leaves the short window S x (1 - factor x (1 - SLO) / e) after the last failure.
@@ -444,7 +476,8 @@ func (p *play) ended(b *browser.Browser, start alert, fixed time.Time) {
 	delivered := at("deliver", change+1)
 	undone := at("raise", change+1)
 	finished := at("end", undone+1)
-	if !(change >= 0 && change < began && began < undone && delivered > change && delivered < undone && undone < finished) {
+	if !(change >= 0 && change < began && began < undone && delivered > change && delivered < undone &&
+		undone < finished) {
 		p.t.Errorf("the record does not tell the story in order: %v", order)
 	}
 	e := 0.6 // of the requests, as the shop's provider fails them; what it was exactly changes the result by a second
@@ -457,7 +490,8 @@ func (p *play) ended(b *browser.Browser, start alert, fixed time.Time) {
 	home := "/accounts/" + p.Account
 	p.look(b, "10-overview", home, "Nothing is firing")
 	p.look(b, "10-alert", home+"/alerts/"+start.ID, "ended")
-	p.look(b, "10-record", home+"/audit?resource_product=shop&resource_product=belfry", "payment timeout", "Alert started", "Alert ended after")
+	p.look(b, "10-record", home+"/audit?resource_product=shop&resource_product=belfry", "payment timeout",
+		"Alert started", "Alert ended after")
 }
 
 func (p *play) yours() {
@@ -465,8 +499,9 @@ func (p *play) yours() {
 		ID  string
 		Seq *int64
 	}
-	status := p.api(http.MethodPost, "/audit/events", map[string]any{"action": map[string]any{"type": "update"}, "actor": map[string]any{"type": "user", "id": "you"},
-		"resource": map[string]any{"product": "mine", "type": "setting", "id": "colour"}}, &taken)
+	status := p.api(http.MethodPost, "/audit/events",
+		map[string]any{"action": map[string]any{"type": "update"}, "actor": map[string]any{"type": "user", "id": "you"},
+			"resource": map[string]any{"product": "mine", "type": "setting", "id": "colour"}}, &taken)
 	if status != http.StatusOK || len(taken) != 1 || taken[0].ID == "" || taken[0].Seq == nil {
 		p.t.Errorf("three fields were not enough: %d %+v", status, taken)
 	}

@@ -64,7 +64,6 @@ func saveSpan(ctx context.Context, tx *db.Tx, account, n int64) error {
 func (l *Ledger) buildSpans(ctx context.Context) error {
 	for {
 		var account, n int64
-		began := time.Now()
 		err := l.db.View(ctx, func(tx *db.Tx) error {
 			account = 0
 			rows, err := tx.Query(ctx, `SELECT h.account, COALESCE(s.n, 0)
@@ -85,7 +84,7 @@ func (l *Ledger) buildSpans(ctx context.Context) error {
 			return err
 		}
 		for more := true; more; n++ {
-			began = time.Now()
+			began := time.Now()
 			err := l.db.Tx(ctx, func(tx *db.Tx) error {
 				heads, err := lockHeads(ctx, tx, []int64{account})
 				if err != nil {

@@ -118,7 +118,7 @@ func (l *Ledger) lane(account string) int {
 func (l *Ledger) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	for _, w := range l.lanes {
-		running.Go(func() { w.Run(ctx) })
+		running.Go(func() { _ = w.Run(ctx) }) // a lane ends with ctx only
 	}
 	running.Wait()
 	return nil

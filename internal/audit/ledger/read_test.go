@@ -21,21 +21,20 @@ type oracle struct{ events []*oracleEvent }
 
 // oracleEvent is what the test published.
 type oracleEvent struct {
-	id          string
-	seq, at     int64
-	action      string
-	result      string
-	actor       string
-	actorType   string
-	email, ip   string
-	iface       string
-	product     string
-	resource    string
-	zone        string // as published: a known zone's name, or one that nobody knows
-	zoneID      string
-	changeSet   string
-	status      int
-	description string
+	id        string
+	seq, at   int64
+	action    string
+	result    string
+	actor     string
+	actorType string
+	email, ip string
+	iface     string
+	product   string
+	resource  string
+	zone      string // as published: a known zone's name, or one that nobody knows
+	zoneID    string
+	changeSet string
+	status    int
 }
 
 // zones that are known here, by name.

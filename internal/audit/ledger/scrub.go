@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -134,7 +135,7 @@ func scrubTile(ctx context.Context, tx *db.Tx, at *scrubPlace) (account string, 
 		if err != nil && db.Broken(err) {
 			return account, err
 		}
-		if err != nil || string(below) != string(hashes) {
+		if err != nil || !bytes.Equal(below, hashes) {
 			return account, damageOf("tile %d/%d is not made of the tiles below it", at.level, at.n)
 		}
 		return account, nil

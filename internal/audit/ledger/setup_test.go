@@ -12,14 +12,10 @@ const (
 	accountB = auditlog.AccountB
 )
 
-type (
-	members = auditlog.Members
-	clock   = auditlog.Clock
-)
+type members = auditlog.Members
 
 var (
 	start    = auditlog.Start
-	token    = auditlog.Token
 	minimal  = auditlog.Minimal
 	complete = auditlog.Complete
 	asJSON   = auditlog.JSON

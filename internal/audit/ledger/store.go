@@ -38,7 +38,6 @@ type appended struct {
 	keys                  record.Keys
 	envelope, openings    []byte
 	seed                  []byte
-	salts                 []byte // after an erasure, instead of the seed
 }
 
 // accountKeys returns the store's small integers for accounts, making new ones,
@@ -186,7 +185,7 @@ func (q lookup) run(
 		for rows.Next() && err == nil {
 			err = scan(rows)
 		}
-		if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
+		if err := errors.Join(err, rows.Err(), rows.Close()); err != nil { //nolint:sqlclosecheck // closed before the next query
 			return err
 		}
 	}

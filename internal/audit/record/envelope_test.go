@@ -215,8 +215,8 @@ func TestWhatIsShownIsWhatWasPublished(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
-		if clear, err := Canonical(memberOf(t, p.Sealed.Envelope, "event")); err != nil ||
-			!bytes.Contains(p.Sealed.Envelope, append([]byte(`"event":`), clear...)) {
+		if plain, err := Canonical(memberOf(t, p.Sealed.Envelope, "event")); err != nil ||
+			!bytes.Contains(p.Sealed.Envelope, append([]byte(`"event":`), plain...)) {
 			t.Fatalf("not canonical (%v):\n%s", err, p.Sealed.Envelope)
 		}
 		if len(env.Commitments) != len(p.Sealed.openings) ||

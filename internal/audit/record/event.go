@@ -229,7 +229,7 @@ func (e *Event) glean(data []byte) {
 	var resource struct {
 		Product jsontext.Value `json:"product"`
 	}
-	json.Unmarshal(o.Resource, &resource) // a value that is no object has no product
+	_ = json.Unmarshal(o.Resource, &resource) // a value that is no object has no product
 	for place, v := range map[*string]jsontext.Value{&e.ID: o.ID, &e.Resource.Product: resource.Product} {
 		var s string
 		if *place != "" || json.Unmarshal(v, &s) != nil || len(s) > maxText {

@@ -13,6 +13,7 @@ type ExportHeader struct {
 	Export ExportRange `json:"export"`
 }
 
+// ExportRange is the range of a provable export, and the hashes around it.
 type ExportRange struct {
 	V       int           `json:"v"`
 	Account string        `json:"account"`

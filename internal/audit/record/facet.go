@@ -11,6 +11,7 @@ import (
 // dirty one random page per event and field on every append.
 type Facet int
 
+// The facets, and their number.
 const (
 	ByActor Facet = iota
 	ByResource

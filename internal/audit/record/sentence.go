@@ -280,7 +280,7 @@ func short(v jsontext.Value) string {
 	}
 	s := string(v)
 	if v.Kind() == '"' {
-		json.Unmarshal(v, &s)
+		_ = json.Unmarshal(v, &s) // v was decoded before
 		if s == "" {
 			return `""`
 		}

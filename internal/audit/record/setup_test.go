@@ -11,6 +11,5 @@ type (
 
 var (
 	start   = auditlog.Start
-	token   = auditlog.Token
 	minimal = auditlog.Minimal
 )

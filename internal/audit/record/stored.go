@@ -98,7 +98,7 @@ func (s *Stored) Without(gone []string) (*Stored, error) {
 	return &rest, err
 }
 
-// sameAs reports whether p says what the stored event says. What the publisher
+// SameAs reports whether p says what the stored event says. What the publisher
 // left out and Belfry filled then is taken from the stored one; who submitted
 // it and when it was recorded do not count; neither does how a zone's name was
 // resolved at the time.

@@ -136,7 +136,7 @@ func (p *plain) open(account string, seq uint64) (erased int, ok bool) {
 	if !r.value(0) {
 		return 0, false
 	}
-	clear := r.b[start:r.i]
+	shown := r.b[start:r.i]
 	if !r.skip(`,"commitments":{`) {
 		return 0, false
 	}
@@ -160,7 +160,7 @@ func (p *plain) open(account string, seq uint64) (erased int, ok bool) {
 		copy(p.openings[i+1:], p.openings[i:])
 		p.openings[i] = a
 	}
-	p.shown, ok = merge(p.shown[:0], clear, p.openings, 1, eventShape)
+	p.shown, ok = merge(p.shown[:0], shown, p.openings, 1, eventShape)
 	return erased, ok
 }
 
@@ -201,12 +201,12 @@ func (p *plain) hash(text []byte) bool {
 	return err == nil && n == 32
 }
 
-// merge appends the object clear (nil = empty) with each opened value put at its
+// merge appends the object own (nil = empty) with each opened value put at its
 // pointer, of which the first depth bytes lead to this object. Openings come with
-// their pointers ascending. shape, unless nil, says what clear may hold.
-func merge(dst, clear []byte, list []plainOpening, depth int, shape *clearShape) ([]byte, bool) {
-	r := plainReader{b: clear}
-	if clear != nil && !r.skip(`{`) {
+// their pointers ascending. shape, unless nil, says what own may hold.
+func merge(dst, own []byte, list []plainOpening, depth int, shape *clearShape) ([]byte, bool) {
+	r := plainReader{b: own}
+	if own != nil && !r.skip(`{`) {
 		return nil, false
 	}
 	dst = append(dst, '{')
@@ -242,19 +242,19 @@ func merge(dst, clear []byte, list []plainOpening, depth int, shape *clearShape)
 	return append(dst, '}'), ok
 }
 
-// mergeOpened appends one member's value: clear (nil = none) with what is opened
+// mergeOpened appends one member's value: own (nil = none) with what is opened
 // at its pointer, which has the length here, or below.
-func mergeOpened(dst, clear []byte, list []plainOpening, here int, shape *clearShape) ([]byte, bool) {
+func mergeOpened(dst, own []byte, list []plainOpening, here int, shape *clearShape) ([]byte, bool) {
 	if len(list) > 0 && len(list[0].path) == here {
-		if clear != nil {
+		if own != nil {
 			return nil, false // it would take the place of a clear member
 		}
-		clear, list = list[0].value, list[1:]
+		own, list = list[0].value, list[1:]
 	}
 	if len(list) == 0 && (shape == nil || shape.kind != '{') {
-		return append(dst, clear...), true
+		return append(dst, own...), true
 	}
-	return merge(dst, clear, list, here+1, shape)
+	return merge(dst, own, list, here+1, shape)
 }
 
 // firstMember returns the name of the first opened member and how many openings are
@@ -324,7 +324,7 @@ func texts(names ...string) *clearShape {
 func (s *clearShape) fits(v []byte) bool {
 	switch s.kind {
 	case '0':
-		return len(v) <= 9 && v[0] >= '0' && v[0] <= '9' && bytes.IndexAny(v, ".eE") < 0
+		return len(v) <= 9 && v[0] >= '0' && v[0] <= '9' && !bytes.ContainsAny(v, ".eE")
 	case '[':
 		var list []record.Related
 		return v[0] == '[' && json.Unmarshal(v, &list, onlyKnown) == nil

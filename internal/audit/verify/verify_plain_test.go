@@ -140,7 +140,7 @@ func TestAPlainYesIsNeverTheDecodersNo(t *testing.T) {
 
 // madeLine is a line whose commitments hold, whatever it says: what an operator
 // could write who does not keep to the format.
-func madeLine(clear, path, value, more string) []byte {
+func madeLine(own, path, value, more string) []byte {
 	salt := [32]byte{1, 2, 3}
 	encode := base64.StdEncoding.EncodeToString
 	commitments, openings := "", ""
@@ -155,7 +155,7 @@ func madeLine(clear, path, value, more string) []byte {
 	commitments = strings.TrimPrefix(commitments, ",")
 	openings = strings.TrimPrefix(openings, ",")
 	envelope := `{"v":1,"recorded_at":"2026-11-22T10:00:00.000000Z","account":"` + plainAccount +
-		`","submitted_by":{"type":"t","id":"i"},"event":` + clear + `,"commitments":{` + commitments + `}}`
+		`","submitted_by":{"type":"t","id":"i"},"event":` + own + `,"commitments":{` + commitments + `}}`
 	var p plain
 	r := plainReader{b: []byte(openings + `}}`)}
 	if !p.decode([]byte(encode([]byte(envelope)))) || !p.readOpenings(&r) {
@@ -199,9 +199,9 @@ func FuzzPlainLine(f *testing.F) {
 	for _, c := range madeLines {
 		f.Add(line, c[0], c[1], c[2], c[3])
 	}
-	f.Fuzz(func(t *testing.T, line []byte, clear, path, value, more string) {
+	f.Fuzz(func(t *testing.T, line []byte, own, path, value, more string) {
 		agree(t, line, plainAccount, 0)
-		if made := madeLine(clear, path, value, more); made != nil {
+		if made := madeLine(own, path, value, more); made != nil {
 			agree(t, made, plainAccount, 7)
 		}
 	})

@@ -23,7 +23,8 @@ import (
 func TestASecondBrokerOnTheDirectoryIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	first := started(t, broker.Config{DataDir: dir})
-	if _, err := openBroker(t, broker.Config{DataDir: dir}); err == nil || !strings.Contains(err.Error(), "another process") {
+	if _, err := openBroker(t, broker.Config{DataDir: dir}); err == nil ||
+		!strings.Contains(err.Error(), "another process") {
 		t.Fatalf("the second: %v", err)
 	}
 	first.Close()

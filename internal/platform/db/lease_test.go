@@ -12,7 +12,8 @@ import (
 var leaseTables = schema(map[string]string{
 	"0001_lease.sql": `
 		CREATE TABLE shard_lease (shard BIGINT PRIMARY KEY, holder TEXT NOT NULL, until BIGINT NOT NULL, note TEXT);
-		CREATE TABLE work (a TEXT, b TEXT, state TEXT NOT NULL, owner TEXT NOT NULL DEFAULT '', lease BIGINT NOT NULL DEFAULT 0,
+		CREATE TABLE work (a TEXT, b TEXT, state TEXT NOT NULL, owner TEXT NOT NULL DEFAULT '',
+		lease BIGINT NOT NULL DEFAULT 0,
 			n BIGINT NOT NULL DEFAULT 0, PRIMARY KEY (a, b));
 		INSERT INTO work (a, b, state) VALUES ('x', 'y', 'open'), ('x', 'z', 'ended');`,
 })

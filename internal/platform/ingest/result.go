@@ -142,7 +142,8 @@ func (a *Answer) Add(r Result) {
 	if index == 0 {
 		separator = '['
 	}
-	b := append(a.json, separator)
+	a.json = append(a.json, separator)
+	b := a.json
 	b = append(b, `{"index":`...)
 	b = strconv.AppendInt(b, int64(index), 10)
 	b = append(b, `,"id":`...)
@@ -154,7 +155,8 @@ func (a *Answer) Add(r Result) {
 	if len(r.Faults) > 0 {
 		b = appendProblems(b, r.Faults)
 	}
-	a.json = append(b, '}')
+	b = append(b, '}')
+	a.json = b
 }
 
 func appendProblems(b []byte, list errs.List) []byte {

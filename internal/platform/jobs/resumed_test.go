@@ -16,18 +16,22 @@ func TestAnAttemptKnowsWhetherAnEarlierOneHadBegun(t *testing.T) {
 	d := openDB(t)
 	q := jobs.New(d, jobs.Config{Lease: time.Minute, Poll: 5 * time.Millisecond, Pause: time.Millisecond}, quiet)
 	seen := ""
-	q.Register(jobs.Kind{Name: "audit.export", Permission: "audit:export", Run: func(ctx context.Context, job *jobs.Job) (any, error) {
-		seen += fmt.Sprintf("%d %v;", job.Attempt, job.Resumed)
-		if job.Attempt == 2 {
-			if err := job.Begin(ctx); err != nil {
-				return nil, err
+	q.Register(jobs.Kind{
+		Name:       "audit.export",
+		Permission: "audit:export",
+		Run: func(ctx context.Context, job *jobs.Job) (any, error) {
+			seen += fmt.Sprintf("%d %v;", job.Attempt, job.Resumed)
+			if job.Attempt == 2 {
+				if err := job.Begin(ctx); err != nil {
+					return nil, err
+				}
 			}
-		}
-		if job.Attempt < 4 {
-			return nil, errs.New(errs.CodeUnavailable, "not yet")
-		}
-		return seen, nil
-	}})
+			if job.Attempt < 4 {
+				return nil, errs.New(errs.CodeUnavailable, "not yet")
+			}
+			return seen, nil
+		},
+	})
 	running(t, q)
 	started, err := q.Start(t.Context(), ours, "audit.export", nil)
 	if err != nil {

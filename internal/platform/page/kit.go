@@ -50,7 +50,8 @@ type Kit struct {
 
 // New makes a kit, and registers the page for paths that do not exist.
 func New(cfg Config) (*Kit, error) {
-	if cfg.UI == nil || cfg.API == nil || cfg.Resolve == nil || cfg.Denied == nil || cfg.SignIn == nil || cfg.Shell == nil {
+	if cfg.UI == nil || cfg.API == nil || cfg.Resolve == nil || cfg.Denied == nil || cfg.SignIn == nil ||
+		cfg.Shell == nil {
 		return nil, errors.New("page: UI, API, Resolve, Denied, SignIn and Shell are required")
 	}
 	if cfg.Log == nil {
@@ -143,7 +144,8 @@ func (s *Set) Public(pattern string, h Handler) {
 }
 
 func (s *Set) handle(pattern, permission string, stream bool, h Handler) {
-	s.kit.mount(access{pattern, permission, stream}, func(w http.ResponseWriter, r *http.Request, who *web.Principal, account string) error {
+	s.kit.mount(access{pattern, permission,
+		stream}, func(w http.ResponseWriter, r *http.Request, who *web.Principal, account string) error {
 		return h(&Visit{Writer: w, Request: r, Who: who, Account: account, set: s})
 	})
 }
@@ -198,7 +200,8 @@ func (k *Kit) mount(a access, h answer) {
 var (
 	errNoAccount    = errs.New(errs.CodeNotFound, "there is no such account, or you are not a member of it")
 	errNotOperator  = errs.New(errs.CodeForbidden, "this page is for the operators of the installation")
-	errNoPermission = errs.New(errs.CodeForbidden, "your role in this account does not include this page; an owner or admin can change that")
+	errNoPermission = errs.New(errs.CodeForbidden,
+		"your role in this account does not include this page; an owner or admin can change that")
 )
 
 // enter finds the account of the path and checks the permission. With an error

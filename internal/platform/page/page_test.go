@@ -25,13 +25,17 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-var templates = fstest.MapFS{"page_notes.html": {Data: []byte(`
+var templates = fstest.MapFS{
+	"page_notes.html": {
+		Data: []byte(`
 {{define "notes"}}<h1>Notes</h1>{{template "form-error" (dict "Text" (.Form.Faults.Of ""))}}
 <form method="post">{{template "field" (dict "Label" "Text" "Name" "text" "Value" .Form.Text "Error" (.Form.Faults.Of "text"))}}</form>
 <ol id="rows">{{template "notes#rows" .}}</ol>{{end}}
 {{define "notes#rows"}}{{range .Notes.Items}}<li>note {{.}}</li>{{end}}{{with .Notes.Next}}<a href="{{.}}">more</a>{{end}}{{end}}
 {{define "note-created"}}<p>The secret is {{.Secret}}.</p>{{end}}
-{{define "plain"}}<p>Anyone may read this.</p>{{end}}`)}}
+{{define "plain"}}<p>Anyone may read this.</p>{{end}}`),
+	},
+}
 
 // notes is a feature with pages, as the package comment describes one.
 type notes struct {
@@ -58,7 +62,9 @@ type notePage struct{ Secret string }
 func (n *notes) show(v *page.Visit) error { return n.render(v, &noteForm{}, ui.Faults{}) }
 
 func (n *notes) render(v *page.Visit, f *noteForm, faults ui.Faults) error {
-	list, err := page.ReadList(v, 3, func(i int) web.Keyset { return web.Keyset{At: int64(i)} }, func(after web.Keyset, limit int) (list []int, err error) {
+	list, err := page.ReadList(v, 3, func(i int) web.Keyset {
+		return web.Keyset{At: int64(i)}
+	}, func(after web.Keyset, limit int) (list []int, err error) {
 		for i := int(after.At) + 1; i <= n.count && len(list) < limit; i++ {
 			list = append(list, i)
 		}
@@ -68,7 +74,13 @@ func (n *notes) render(v *page.Visit, f *noteForm, faults ui.Faults) error {
 		return err
 	}
 	f.Faults = faults
-	return v.Show(page.View{Section: "notes", Title: "Notes", Template: "notes", Status: faults.Status, Data: notesPage{list, *f}})
+	return v.Show(page.View{
+		Section:  "notes",
+		Title:    "Notes",
+		Template: "notes",
+		Status:   faults.Status,
+		Data:     notesPage{list, *f},
+	})
 }
 
 func (n *notes) create(_ *page.Visit, f *noteForm) error {
@@ -113,7 +125,14 @@ func newNotes(t *testing.T, kit *page.Kit) *notes {
 		if v.PathValue("note_id") == "0" {
 			return page.Confirm{}, errs.New(errs.CodeNotFound, "there is no such note")
 		}
-		return page.Confirm{Section: "notes", Title: "Delete <the> note?", Text: "For good.", Label: "Delete", Back: "/back", Danger: true}, nil
+		return page.Confirm{
+			Section: "notes",
+			Title:   "Delete <the> note?",
+			Text:    "For good.",
+			Label:   "Delete",
+			Back:    "/back",
+			Danger:  true,
+		}, nil
 	}, func(v *page.Visit) error {
 		n.asked = append(n.asked, v.Account+" "+v.PathValue("note_id")+" by "+v.Who.ID)
 		return v.Redirect("/accounts/"+v.Account+"/notes", "note-deleted")
@@ -184,7 +203,10 @@ func newSite(t *testing.T) *site {
 			if who == nil {
 				return ui.Shell{Face: ui.Plain}
 			}
-			return ui.Shell{Account: ui.Account{ID: account, Name: "account <" + account + ">"}, Nav: []ui.NavItem{{Label: "section " + section}}}
+			return ui.Shell{
+				Account: ui.Account{ID: account, Name: "account <" + account + ">"},
+				Nav:     []ui.NavItem{{Label: "section " + section}},
+			}
 		},
 		Visited: func(_ http.ResponseWriter, r *http.Request, account string) {
 			s.visited = append(s.visited, web.CurrentPrincipal(r.Context()).ID+" "+account)
@@ -250,7 +272,10 @@ func browser(t *testing.T) *http.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{
+		Jar:           jar,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 func (s *site) get(who, path string, headers ...string) got {
@@ -329,7 +354,8 @@ func TestAccess(t *testing.T) {
 			t.Error(list)
 		}
 	})
-	if !s.kit.Has("GET /mine") || !s.kit.Has("GET /public") || s.kit.Has("GET /none") || s.kit.URL() != "http://belfry.test" || s.notes.URL() != s.kit.URL() {
+	if !s.kit.Has("GET /mine") || !s.kit.Has("GET /public") || s.kit.Has("GET /none") ||
+		s.kit.URL() != "http://belfry.test" || s.notes.URL() != s.kit.URL() {
 		t.Error("the kit does not know its pages or its URL")
 	}
 }
@@ -338,7 +364,8 @@ func TestForm(t *testing.T) {
 	s := newSite(t)
 	send := func(text string) got {
 		t.Helper()
-		return s.do(browser(t), "POST", "ana", "/accounts/"+acme+"/notes", url.Values{"text": {text}, "kind": {"a", "b"}}.Encode())
+		return s.do(browser(t), "POST", "ana", "/accounts/"+acme+"/notes",
+			url.Values{"text": {text}, "kind": {"a", "b"}}.Encode())
 	}
 	t.Run("success", func(t *testing.T) { send("  <hi>  ").is(200, "The secret is a-b-&lt;hi&gt;.") })
 	t.Run("a fault of a field", func(t *testing.T) { send("").is(400, `aria-invalid="true"`, "Text is required.") })
@@ -356,7 +383,9 @@ func TestForm(t *testing.T) {
 			t.Error("the page shows the text of an internal error")
 		}
 	})
-	t.Run("input is cut at the end of a character", func(t *testing.T) { send("1234567890é").is(200, "a-b-1234567890é.") })
+	t.Run("input is cut at the end of a character", func(t *testing.T) {
+		send("1234567890é").is(200, "a-b-1234567890é.")
+	})
 	t.Run("input is cut before a character that does not fit", func(t *testing.T) {
 		send("12345678901é").is(200, "a-b-12345678901.")
 	})
@@ -366,7 +395,8 @@ func TestConfirm(t *testing.T) {
 	s := newSite(t)
 	path := "/accounts/" + acme + "/notes/7/delete"
 	client := browser(t)
-	s.do(client, "GET", "ana", path, "").is(200, "Delete &lt;the&gt; note?", "For good.", `action="`+path+`"`, `class="button danger"`, `href="/back"`)
+	s.do(client, "GET", "ana", path, "").
+		is(200, "Delete &lt;the&gt; note?", "For good.", `action="`+path+`"`, `class="button danger"`, `href="/back"`)
 	s.do(client, "GET", "ana", "/accounts/"+acme+"/notes/0/delete", "").is(404)
 	s.do(client, "GET", "bo", path, "").is(403)
 	s.do(client, "POST", "bo", path, "").is(403)

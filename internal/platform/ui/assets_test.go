@@ -18,7 +18,8 @@ import (
 
 func fetch(t *testing.T, u *ui.UI, path string, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
-	r, w := httptest.NewRequest(http.MethodGet, path, nil), httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	w := httptest.NewRecorder()
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
@@ -38,11 +39,15 @@ func assetURL(t *testing.T, u *ui.UI, name string) string {
 func TestAnAssetIsKeptForEverUnderItsHashAndNotUnderAnother(t *testing.T) {
 	u := newUI(t)
 	for name, kind := range map[string]string{
-		"belfry.css": "text/css; charset=utf-8", "js/app.js": "text/javascript; charset=utf-8",
-		"icons.svg": "image/svg+xml", "fonts/inter.woff2": "font/woff2", "third_party/htmx.LICENSE.txt": "text/plain; charset=utf-8",
+		"belfry.css":                   "text/css; charset=utf-8",
+		"js/app.js":                    "text/javascript; charset=utf-8",
+		"icons.svg":                    "image/svg+xml",
+		"fonts/inter.woff2":            "font/woff2",
+		"third_party/htmx.LICENSE.txt": "text/plain; charset=utf-8",
 	} {
 		w := fetch(t, u, assetURL(t, u, name))
-		if w.Code != 200 || w.Header().Get("Content-Type") != kind || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") {
+		if w.Code != 200 || w.Header().Get("Content-Type") != kind ||
+			!strings.Contains(w.Header().Get("Cache-Control"), "immutable") {
 			t.Errorf("%s: %d %v", name, w.Code, w.Header())
 		}
 		if w := fetch(t, u, "/assets/0123456789ab/"+name); w.Code != 200 || w.Header().Get("Cache-Control") != "no-cache" {
@@ -72,7 +77,8 @@ func TestTheHashChangesWithTheContent(t *testing.T) {
 func TestGzipAndPlainAreTheSameFileUnderTwoTags(t *testing.T) {
 	u := newUI(t)
 	path := assetURL(t, u, "belfry.css")
-	plain, packed := fetch(t, u, path), fetch(t, u, path, "Accept-Encoding", "br, gzip;q=0.8")
+	plain := fetch(t, u, path)
+	packed := fetch(t, u, path, "Accept-Encoding", "br, gzip;q=0.8")
 	zr, err := gzip.NewReader(packed.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +93,8 @@ func TestGzipAndPlainAreTheSameFileUnderTwoTags(t *testing.T) {
 	if w := fetch(t, u, path, "Accept-Encoding", "gzip;q=0"); w.Header().Get("Content-Encoding") != "" {
 		t.Error("q=0 refuses gzip")
 	}
-	for _, tag := range []string{plain.Header().Get("ETag"), "W/" + plain.Header().Get("ETag"), `"other", ` + plain.Header().Get("ETag"), "*"} {
+	for _, tag := range []string{plain.Header().Get("ETag"), "W/" + plain.Header().Get("ETag"),
+		`"other", ` + plain.Header().Get("ETag"), "*"} {
 		if w := fetch(t, u, path, "If-None-Match", tag); w.Code != 304 || w.Body.Len() != 0 {
 			t.Errorf("If-None-Match %s: %d", tag, w.Code)
 		}
@@ -101,7 +108,8 @@ var outside = regexp.MustCompile(`(?:src|href|url|import|from|@import)\s*[=(]?\s
 
 func TestNoAssetLoadsFromElsewhereOrNamesASourceMap(t *testing.T) {
 	err := fs.WalkDir(os.DirFS("assets"), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !(strings.HasSuffix(name, ".js") || strings.HasSuffix(name, ".css") || strings.HasSuffix(name, ".svg")) {
+		if err != nil || d.IsDir() || !(strings.HasSuffix(name, ".js") || strings.HasSuffix(name, ".css") ||
+			strings.HasSuffix(name, ".svg")) {
 			return err
 		}
 		body, err := os.ReadFile("assets/" + name)
@@ -111,7 +119,8 @@ func TestNoAssetLoadsFromElsewhereOrNamesASourceMap(t *testing.T) {
 		if found := outside.Find(body); found != nil {
 			t.Errorf("%s loads from elsewhere: %s", name, found)
 		}
-		if own := strings.HasPrefix(name, "js/"); own && (bytes.Contains(body, []byte("eval(")) || bytes.Contains(body, []byte("new Function"))) {
+		if own := strings.HasPrefix(name, "js/"); own &&
+			(bytes.Contains(body, []byte("eval(")) || bytes.Contains(body, []byte("new Function"))) {
 			t.Errorf("%s evaluates a string", name)
 		}
 		return err

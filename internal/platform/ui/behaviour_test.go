@@ -91,11 +91,13 @@ func TestTimesTurnToTheViewersZoneAndNothingIsEvaluated(t *testing.T) {
 func TestMenusFiltersAndTimesWorkWithoutScripts(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
 	noScripts := chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
-		_, err := cdp.Call(ctx, page, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		_, err := cdp.Call(ctx, page, emulation.SetScriptExecutionDisabled,
+			emulation.SetScriptExecutionDisabledParams{Value: true})
 		return err
 	})
 	err := chromedp.Do(ctx, chromedp.EmulateViewport(1400, 900), noScripts, chromedp.Navigate(s.URL+"/record?actor=ana"),
-		chromedp.Click(chromedp.CSS("details.range > summary")), chromedp.WaitVisible(chromedp.CSS("details.range .menu-item")),
+		chromedp.Click(chromedp.CSS("details.range > summary")),
+		chromedp.WaitVisible(chromedp.CSS("details.range .menu-item")),
 		chromedp.Click(chromedp.CSS(".chip-x")), chromedp.WaitNotPresent(chromedp.CSS(".chip")))
 	if err != nil {
 		t.Fatal(err)

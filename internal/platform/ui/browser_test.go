@@ -25,7 +25,8 @@ func browser(t *testing.T) context.Context {
 		t.Skip("left out: a browser (set BELFRY_TEST_CHROMIUM)")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox,
-		chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true),
+		chromedp.Flag("disable-background-networking", true),
 		chromedp.UserDataDir(t.TempDir()))
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(cancel)
@@ -36,15 +37,17 @@ func browser(t *testing.T) context.Context {
 	return ctx
 }
 
-var galleryPaths = []string{"/record", "/record?event=0&actor=ana%40acme.dev&action.not=member.read", "/objective", "/parts", "/sign-in", "/problem"}
+var galleryPaths = []string{"/record", "/record?event=0&actor=ana%40acme.dev&action.not=member.read", "/objective",
+	"/parts", "/sign-in", "/problem"}
 
 // open shows a path of the gallery and waits until fonts, sprite and charts are
 // drawn. theme is "light" or "dark".
 func open(t *testing.T, ctx context.Context, url, theme string, width int64) {
 	t.Helper()
 	media := chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
-		_, err := cdp.Call(ctx, page, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-			{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
+		_, err := cdp.Call(ctx, page, emulation.SetEmulatedMedia,
+			emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
 		return err
 	})
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 900), media, chromedp.Navigate(url)); err != nil {
@@ -147,7 +150,8 @@ func TestScreenshots(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				name := strings.NewReplacer("/", "", "?", "-", "=", "", "&", "-", "%", "", ".", "").Replace(path) + "-" + theme + "-" + word + ".png"
+				name := strings.NewReplacer("/", "", "?", "-", "=", "", "&", "-", "%", "", ".", "").Replace(path) + "-" + theme +
+					"-" + word + ".png"
 				if err := os.WriteFile(filepath.Join(folder, name), png, 0o644); err != nil {
 					t.Fatal(err)
 				}

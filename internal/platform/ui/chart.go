@@ -111,7 +111,8 @@ func chartJSON(c Chart) (template.HTML, error) {
 	if err != nil {
 		return "", fmt.Errorf("chart %q: %w", c.Label, err)
 	}
-	return template.HTML(`<script type="application/json">` + string(b) + `</script>`), nil //nolint:gosec // escaped by encoding/json
+	//nolint:gosec // escaped by encoding/json
+	return template.HTML(`<script type="application/json">` + string(b) + `</script>`), nil
 }
 
 // spark is a small line without axes, for a card or a table: decoration beside
@@ -132,6 +133,7 @@ func spark(values []float64) template.HTML {
 		}
 		fmt.Fprintf(&b, "%.1f,%.1f ", float64(i)*96/float64(len(values)-1), y)
 	}
-	return template.HTML(`<svg class="spark" viewBox="0 0 96 24" preserveAspectRatio="none" aria-hidden="true"><polyline points="` + //nolint:gosec // numbers
+	//nolint:gosec // numbers
+	return template.HTML(`<svg class="spark" viewBox="0 0 96 24" preserveAspectRatio="none" aria-hidden="true"><polyline points="` +
 		strings.TrimSpace(b.String()) + `"/></svg>`)
 }

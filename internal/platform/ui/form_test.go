@@ -36,7 +36,12 @@ func TestAnErrorIsSortedByTheFieldsOfAForm(t *testing.T) {
 }
 
 func TestAFieldsNameKeepsItsLetters(t *testing.T) {
-	for in, want := range map[string]string{"account_id must be there": "account_id must be there.", "é": "É.", "": "", "Why?": "Why?"} {
+	for in, want := range map[string]string{
+		"account_id must be there": "account_id must be there.",
+		"é":                        "É.",
+		"":                         "",
+		"Why?":                     "Why?",
+	} {
 		if got := ui.FullSentence(in); got != want {
 			t.Errorf("%q: %q instead of %q", in, got, want)
 		}
@@ -44,7 +49,8 @@ func TestAFieldsNameKeepsItsLetters(t *testing.T) {
 }
 
 func TestWhatASenderCannotMendIsNoFaultOfTheirForm(t *testing.T) {
-	for _, err := range []error{errors.New("disk"), errs.New(errs.CodeUnavailable, "busy"), errs.New(errs.CodeNotFound, "gone")} {
+	for _, err := range []error{errors.New("disk"), errs.New(errs.CodeUnavailable, "busy"),
+		errs.New(errs.CodeNotFound, "gone")} {
 		if _, ok := ui.FaultsOf(err, "name"); ok {
 			t.Errorf("%v", err)
 		}

@@ -14,13 +14,33 @@ func TestNumbersReadWell(t *testing.T) {
 	num := func(n any) string { s, _ := ui.Num(n); return s }
 	compact := func(n any) string { s, _ := ui.Compact(n); return s }
 	for got, want := range map[string]string{
-		num(0): "0", num(999): "999", num(12480): "12,480", num(-1000): "-1,000", num(uint64(1234567)): "1,234,567",
-		compact(999) + " ": "999 ", compact(1250): "1.2k", compact(999_999): "999k", compact(3_100_000): "3.1M",
-		ui.Pct(0.91): "91%", ui.Pct(0.9995): "99.95%", ui.Pct(1): "100%", ui.Pct(0.282): "28.2%", ui.Pct(0.999993): "99.9993%", ui.Pct(0.99932): "99.932%",
-		ui.Bytes(512): "512 B", ui.Bytes(1536): "1.5 KiB", ui.Bytes(8 << 20): "8 MiB",
-		ui.Words(43 * time.Second): "43 s", ui.Words(296 * time.Second): "4 min 56 s", ui.Words(11 * 24 * time.Hour): "11 days",
-		ui.Words(3 * time.Hour): "3 h", ui.Words(1500 * time.Millisecond): "1.5 s", ui.Words(2 * time.Millisecond): "2 ms",
-		ui.Ago(galleryNow, galleryNow.Add(-3*time.Minute)): "3 min ago", ui.Ago(galleryNow, galleryNow.Add(49*time.Hour)): "in 2 days", ui.Ago(galleryNow, galleryNow): "now",
+		num(0):                            "0",
+		num(999):                          "999",
+		num(12480):                        "12,480",
+		num(-1000):                        "-1,000",
+		num(uint64(1234567)):              "1,234,567",
+		compact(999) + " ":                "999 ",
+		compact(1250):                     "1.2k",
+		compact(999_999):                  "999k",
+		compact(3_100_000):                "3.1M",
+		ui.Pct(0.91):                      "91%",
+		ui.Pct(0.9995):                    "99.95%",
+		ui.Pct(1):                         "100%",
+		ui.Pct(0.282):                     "28.2%",
+		ui.Pct(0.999993):                  "99.9993%",
+		ui.Pct(0.99932):                   "99.932%",
+		ui.Bytes(512):                     "512 B",
+		ui.Bytes(1536):                    "1.5 KiB",
+		ui.Bytes(8 << 20):                 "8 MiB",
+		ui.Words(43 * time.Second):        "43 s",
+		ui.Words(296 * time.Second):       "4 min 56 s",
+		ui.Words(11 * 24 * time.Hour):     "11 days",
+		ui.Words(3 * time.Hour):           "3 h",
+		ui.Words(1500 * time.Millisecond): "1.5 s",
+		ui.Words(2 * time.Millisecond):    "2 ms",
+		ui.Ago(galleryNow, galleryNow.Add(-3*time.Minute)): "3 min ago",
+		ui.Ago(galleryNow, galleryNow.Add(49*time.Hour)):   "in 2 days",
+		ui.Ago(galleryNow, galleryNow):                     "now",
 	} {
 		if got != want {
 			t.Errorf("got %q, expected %q", got, want)
@@ -65,7 +85,8 @@ func TestADiffShowsWhatChangedAndNotTheCommaBeforeIt(t *testing.T) {
 	large := make([]int, 3000)
 	other := append([]int{7}, make([]int, 2999)...)
 	for i := range large {
-		large[i], other[i] = i, -i-1
+		large[i] = i
+		other[i] = -i - 1
 	}
 	if got, err := ui.LineDiff(large, other); err != nil || len(got) != 6002 {
 		t.Errorf("too large to compare: %d lines, %v", len(got), err)
@@ -76,7 +97,8 @@ func TestADiffShowsWhatChangedAndNotTheCommaBeforeIt(t *testing.T) {
 }
 
 func TestJSONKeepsTheDigitsOfLargeNumbersAndShowsWhatIsNotJSON(t *testing.T) {
-	if got := html(t, `{{json .}}`, json.RawMessage(`{"n":12345678901234567890}`)); !strings.Contains(got, `<span class="jn">12345678901234567890</span>`) || !strings.Contains(got, `<span class="jk">&#34;n&#34;</span>`) {
+	if got := html(t, `{{json .}}`, json.RawMessage(`{"n":12345678901234567890}`)); !strings.Contains(got,
+		`<span class="jn">12345678901234567890</span>`) || !strings.Contains(got, `<span class="jk">&#34;n&#34;</span>`) {
 		t.Error(got)
 	}
 	if got := html(t, `{{json .}}`, []byte(`not <json>`)); got != `not &lt;json&gt;` {
@@ -120,7 +142,8 @@ func TestTheURLIsTheStateOfTheFilters(t *testing.T) {
 		t.Fatalf("got %+v", chips)
 	}
 	for got, want := range map[string]string{
-		chips[0].Remove: "/record?action.not=view&actor=jo&q=tls", chips[2].Flip: "/record?action=view&actor=ana&actor=jo&q=tls",
+		chips[0].Remove:                            "/record?action.not=view&actor=jo&q=tls",
+		chips[2].Flip:                              "/record?action=view&actor=ana&actor=jo&q=tls",
 		ui.Filtered(u, "ip", "::1", true):          "/record?action.not=view&actor=ana&actor=jo&ip.not=%3A%3A1&q=tls",
 		ui.With(u, "q", "", "actor", "", "x", "1"): "/record?action.not=view&x=1",
 	} {
@@ -143,7 +166,8 @@ func TestARangeIsAPresetOrTwoTimes(t *testing.T) {
 	if r := in("since=1h"); r.Label != "Last hour" || !r.Since.Equal(galleryNow.Add(-time.Hour)) {
 		t.Errorf("preset: %+v", r)
 	}
-	if r := in("since=2026-11-01T00:00:00Z&before=2026-11-02+03:04"); r.Label != "" || r.Since.Day() != 1 || r.Before.Minute() != 4 {
+	if r := in("since=2026-11-01T00:00:00Z&before=2026-11-02+03:04"); r.Label != "" || r.Since.Day() != 1 ||
+		r.Before.Minute() != 4 {
 		t.Errorf("times: %+v", r)
 	}
 	if r := in("since=nonsense"); !r.Since.IsZero() || !r.Before.IsZero() {
@@ -160,13 +184,16 @@ func TestAChartIsATableForBrowsersWithoutScripts(t *testing.T) {
 	c.Series = []ui.ChartSeries{{Name: "Left", Y: make([]*float64, 100)}}
 	c.Series[0].Y[99] = &one
 	rows := c.Sampled()
-	if len(rows) != 12 || rows[0].Values[0] != "99.95%" || rows[1].Values[0] != "–" || rows[0].At.Unix() != 1_000_000_099 || rows[11].At.Unix() != 1_000_000_000 {
+	if len(rows) != 12 || rows[0].Values[0] != "99.95%" || rows[1].Values[0] != "–" ||
+		rows[0].At.Unix() != 1_000_000_099 || rows[11].At.Unix() != 1_000_000_000 {
 		t.Errorf("%+v", rows)
 	}
-	if got := html(t, `{{template "chart" (dict "Chart" .)}}`, c); !strings.Contains(got, "<noscript><table") || !strings.Contains(got, "99.95%") {
+	if got := html(t, `{{template "chart" (dict "Chart" .)}}`, c); !strings.Contains(got, "<noscript><table") ||
+		!strings.Contains(got, "99.95%") {
 		t.Error(got)
 	}
-	if rows := (ui.Chart{X: []int64{5}, Series: []ui.ChartSeries{{Y: []*float64{&one}}}}).Sampled(); len(rows) != 1 || len((ui.Chart{}).Sampled()) != 0 {
+	if rows := (ui.Chart{X: []int64{5}, Series: []ui.ChartSeries{{Y: []*float64{&one}}}}).Sampled(); len(rows) != 1 ||
+		len((ui.Chart{}).Sampled()) != 0 {
 		t.Errorf("%+v", rows)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // funcs are the functions of templates.
@@ -84,7 +85,8 @@ func (u *UI) icon(name string) template.HTML {
 		}
 		return ""
 	}
-	return template.HTML(`<svg class="icon" aria-hidden="true"><use href="/assets/` + u.hash + //nolint:gosec // a known name
+	//nolint:gosec // a known name
+	return template.HTML(`<svg class="icon" aria-hidden="true"><use href="/assets/` + u.hash +
 		`/icons.svg#` + name + `"></use></svg>`)
 }
 
@@ -103,7 +105,9 @@ func (u *UI) avatar(name, kind string) template.HTML {
 	if i, ok := avatarIcons[kind]; ok {
 		inner, shape = u.icon(i), "machine"
 	}
-	return template.HTML(fmt.Sprintf(`<span class="avatar %s av-%d" aria-hidden="true">%s</span>`, shape, (h.Sum32()>>16^h.Sum32())%8, inner)) //nolint:gosec // escaped above
+	//nolint:gosec // escaped above
+	return template.HTML(fmt.Sprintf(`<span class="avatar %s av-%d" aria-hidden="true">%s</span>`, shape,
+		(h.Sum32()>>16^h.Sum32())%8, inner))
 }
 
 // initials of "Ana Lima" are AL, of "li.wei@acme.dev" LW, of "" ?.
@@ -112,7 +116,8 @@ func initials(name string) string {
 	words := strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	out := ""
 	for _, w := range words {
-		if out += string(unicode.ToUpper([]rune(w)[0])); len([]rune(out)) == 2 {
+		first, _ := utf8.DecodeRuneInString(w)
+		if out += string(unicode.ToUpper(first)); len([]rune(out)) == 2 {
 			break
 		}
 	}
@@ -176,7 +181,8 @@ func sentenceHTML(v any) (template.HTML, error) {
 		case p.Href != "" && safeURL(p.Href):
 			text = `<a href="` + html.EscapeString(p.Href) + `">` + text + `</a>`
 		case p.Key != "":
-			text = `<span data-filter="` + html.EscapeString(p.Key) + `" data-value="` + html.EscapeString(p.Value) + `">` + text + `</span>`
+			text = `<span data-filter="` + html.EscapeString(p.Key) + `" data-value="` + html.EscapeString(p.Value) + `">` +
+				text + `</span>`
 		}
 		b.WriteString(text)
 	}
@@ -230,7 +236,8 @@ func (u *UI) agoHTML(t time.Time) template.HTML {
 const dash template.HTML = `<span class="faint" aria-label="none">–</span>`
 
 func timeTag(t time.Time, kind, text string) template.HTML {
-	return template.HTML(fmt.Sprintf(`<time datetime="%s" data-local="%s" title="%s UTC">%s</time>`, //nolint:gosec // digits and fixed words
+	//nolint:gosec // digits and fixed words
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" data-local="%s" title="%s UTC">%s</time>`,
 		isoUTC(t), kind, t.Format("2006-01-02 15:04:05.000000"), text))
 }
 

@@ -45,7 +45,13 @@ func gallery(t *testing.T) *httptest.Server {
 	})
 	mux.HandleFunc("GET /stream", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
-		row, err := page.HTML("row", map[string]any{"ID": "live-1", "Actor": "Jo", "Sentence": "Jo arrived live", "Action": "live.row", "At": time.Now()})
+		row, err := page.HTML("row", map[string]any{
+			"ID":       "live-1",
+			"Actor":    "Jo",
+			"Sentence": "Jo arrived live",
+			"Action":   "live.row",
+			"At":       time.Now(),
+		})
 		if err != nil {
 			t.Error(err)
 		}
@@ -91,9 +97,18 @@ func galleryShell(face ui.Face, at string) ui.Shell {
 		other = ui.Link{Label: "Customers' pages", Href: "/record", Icon: "users"}
 	}
 	return ui.Shell{
-		Face: face, Nav: nav, Other: other,
-		Account: ui.Account{ID: "a1", Name: "Acme production", Others: []ui.Link{{Label: "Acme production", Href: "/record", Current: true}, {Label: "Acme staging", Href: "/record?a=2"}}},
-		User:    ui.User{Name: "Ana Lima", Email: "ana@acme.dev", SignOut: "/sign-out"},
+		Face:  face,
+		Nav:   nav,
+		Other: other,
+		Account: ui.Account{
+			ID:   "a1",
+			Name: "Acme production",
+			Others: []ui.Link{
+				{Label: "Acme production", Href: "/record", Current: true},
+				{Label: "Acme staging", Href: "/record?a=2"},
+			},
+		},
+		User: ui.User{Name: "Ana Lima", Email: "ana@acme.dev", SignOut: "/sign-out"},
 	}
 }
 
@@ -113,23 +128,86 @@ func galleryRows() []galleryRow {
 	on := func(name string) ui.Part { return ui.Part{Text: name, Strong: true, Key: "resource", Value: name} }
 	text := func(s string) ui.Part { return ui.Part{Text: s} }
 	code := func(s string) ui.Part { return ui.Part{Text: s, Code: true} }
-	ana, wei, jo := who("Ana Lima", "ana@acme.dev"), who("Li Wei", "li.wei@acme.dev"), who("Jo Park", "jo@acme.dev")
+	ana := who("Ana Lima", "ana@acme.dev")
+	wei := who("Li Wei", "li.wei@acme.dev")
+	jo := who("Jo Park", "jo@acme.dev")
 	var fold []map[string]any
 	for _, z := range []string{"shop.example", "blog.example", "api.example"} {
-		fold = append(fold, map[string]any{"Actor": "terraform", "Kind": "token", "Action": "dns_record.update", "At": galleryNow.Add(-9 * time.Minute),
-			"Sentence": ui.Sentence{text("Pointed "), on(z), text(" at "), code("203.0.113.40")}})
+		fold = append(fold, map[string]any{
+			"Actor":    "terraform",
+			"Kind":     "token",
+			"Action":   "dns_record.update",
+			"At":       galleryNow.Add(-9 * time.Minute),
+			"Sentence": ui.Sentence{text("Pointed "), on(z), text(" at "), code("203.0.113.40")},
+		})
 	}
 	rows := []galleryRow{
-		{Actor: "Ana Lima", Kind: "user", Action: "zone_setting.update", Sentence: ui.Sentence{ana, text(" lowered the minimum TLS version of "), on("shop.example"), text(" from "), code("1.2"), text(" to "), code("1.0")}, Note: "Old terminals in two stores (PR 214)"},
-		{Actor: "Li Wei", Kind: "user", Action: "webhook.delete", Sentence: ui.Sentence{wei, text(" deleted the webhook "), on("hooks.acme.dev/old")}},
-		{Actor: "ci-deploy", Kind: "token", Action: "flag.update", Sentence: ui.Sentence{who("ci-deploy", "t1"), text(" ramped "), on("checkout-v2"), text(" to 25% of customers")}},
-		{Actor: "Jo Park", Kind: "user", Action: "session.create", Tone: ui.Bad, Sentence: ui.Sentence{jo, text(" failed to sign in: wrong passkey")}},
-		{Actor: "terraform", Kind: "token", Action: "terraform.apply", Sentence: ui.Sentence{who("terraform", "t2"), text(" changed 40 things in 3 zones for "), wei}, Fold: fold},
-		{Actor: "Support", Kind: "staff", Action: "member.read", Low: true, Sentence: ui.Sentence{who("Support (Belfry)", "s1"), text(" opened the data of "), on("sam@acme.dev")}, Note: "Ticket 8812: cannot sign in"},
-		{Actor: "Datadog", Kind: "integration", Action: "api_token.create", Sentence: ui.Sentence{who("Datadog", "i1"), text(", installed by Ana Lima, created the token "), on("metrics-read")}},
-		{Actor: "belfry", Kind: "system", Action: "slo.alert_start", Sentence: ui.Sentence{text("The budget of "), on("checkout availability"), text(" burns 14.6 times too fast")}},
-		{Actor: "Jo Park", Kind: "user", Action: "member.create", Sentence: ui.Sentence{jo, text(" invited "), on("sam@acme.dev"), text(" as "), code("editor")}},
-		{Actor: "Ana Lima", Kind: "user", Action: "notification_policy.update", Sentence: ui.Sentence{ana, text(" turned on the digest of "), on("SSL expiring")}},
+		{
+			Actor:  "Ana Lima",
+			Kind:   "user",
+			Action: "zone_setting.update",
+			Sentence: ui.Sentence{ana, text(" lowered the minimum TLS version of "), on("shop.example"), text(" from "),
+				code("1.2"), text(" to "), code("1.0")},
+			Note: "Old terminals in two stores (PR 214)",
+		},
+		{
+			Actor:    "Li Wei",
+			Kind:     "user",
+			Action:   "webhook.delete",
+			Sentence: ui.Sentence{wei, text(" deleted the webhook "), on("hooks.acme.dev/old")},
+		},
+		{
+			Actor:    "ci-deploy",
+			Kind:     "token",
+			Action:   "flag.update",
+			Sentence: ui.Sentence{who("ci-deploy", "t1"), text(" ramped "), on("checkout-v2"), text(" to 25% of customers")},
+		},
+		{
+			Actor:    "Jo Park",
+			Kind:     "user",
+			Action:   "session.create",
+			Tone:     ui.Bad,
+			Sentence: ui.Sentence{jo, text(" failed to sign in: wrong passkey")},
+		},
+		{
+			Actor:    "terraform",
+			Kind:     "token",
+			Action:   "terraform.apply",
+			Sentence: ui.Sentence{who("terraform", "t2"), text(" changed 40 things in 3 zones for "), wei},
+			Fold:     fold,
+		},
+		{
+			Actor:    "Support",
+			Kind:     "staff",
+			Action:   "member.read",
+			Low:      true,
+			Sentence: ui.Sentence{who("Support (Belfry)", "s1"), text(" opened the data of "), on("sam@acme.dev")},
+			Note:     "Ticket 8812: cannot sign in",
+		},
+		{
+			Actor:    "Datadog",
+			Kind:     "integration",
+			Action:   "api_token.create",
+			Sentence: ui.Sentence{who("Datadog", "i1"), text(", installed by Ana Lima, created the token "), on("metrics-read")},
+		},
+		{
+			Actor:    "belfry",
+			Kind:     "system",
+			Action:   "slo.alert_start",
+			Sentence: ui.Sentence{text("The budget of "), on("checkout availability"), text(" burns 14.6 times too fast")},
+		},
+		{
+			Actor:    "Jo Park",
+			Kind:     "user",
+			Action:   "member.create",
+			Sentence: ui.Sentence{jo, text(" invited "), on("sam@acme.dev"), text(" as "), code("editor")},
+		},
+		{
+			Actor:    "Ana Lima",
+			Kind:     "user",
+			Action:   "notification_policy.update",
+			Sentence: ui.Sentence{ana, text(" turned on the digest of "), on("SSL expiring")},
+		},
 	}
 	for i := range rows {
 		rows[i].ID = fmt.Sprintf("e%d", i)
@@ -150,33 +228,70 @@ func galleryData(r *http.Request) map[string]any {
 	for i := range rows {
 		rows[i].ID += r.URL.Query().Get("paged")
 	}
-	xs, budget, even := []int64{}, []*float64{}, []*float64{}
+	xs := []int64{}
+	budget := []*float64{}
+	even := []*float64{}
 	for i := range 337 {
 		left := 100 - float64(i)*0.08 - 18/(1+math.Exp(-float64(i-180)/2)) - 26/(1+math.Exp(-float64(i-300)/3))
 		line := 100 - float64(i)/3.36
-		xs, budget, even = append(xs, galleryNow.Unix()-int64(336-i)*7200), append(budget, &left), append(even, &line)
+		xs = append(xs, galleryNow.Unix()-int64(336-i)*7200)
+		budget = append(budget, &left)
+		even = append(even, &line)
 	}
 	zero, full := 0.0, 100.0
 	return map[string]any{
-		"Now": galleryNow, "Rows": rows, "First": rows[0].Sentence, "Open": open, "Next": next, "Query": r.URL.Query().Get("q"),
-		"Keep":    ui.KeepQuery(r.URL, "q"),
-		"Chips":   ui.Chips(r.URL, ui.FilterKey{Key: "actor", Label: "Actor", Icon: "user"}, ui.FilterKey{Key: "action", Label: "Action", Icon: "zap"}),
-		"Range":   ui.ParseRange(r.URL, galleryNow, "30d"),
-		"Exports": []ui.Link{{Label: "CSV", Icon: "file-text", Href: "/export.csv"}, {Label: "NDJSON with proof", Icon: "shield-check", Href: "/export.ndjson", Hint: "provable"}, {Label: "Stop the export", Icon: "ban", Href: "/stop", Post: true, Danger: true}},
-		"Changes": []ui.Change{{Path: "min_tls_version", Op: "changed", Old: `"1.2"`, New: `"1.0"`}, {Path: "ciphers[2]", Op: "added", New: `"AES128-SHA"`}},
-		"Before":  json.RawMessage(`{"name":"shop.example","min_tls_version":"1.2","ciphers":["CHACHA20","AES128"],"hsts":true}`),
-		"After":   json.RawMessage(`{"name":"shop.example","min_tls_version":"1.0","ciphers":["CHACHA20","AES128","AES128-SHA"],"hsts":true,"max_age":31536000,"note":null}`),
-		"Spark":   []float64{99.99, 99.98, 99.99, 99.97, 99.95, 99.96, 99.4, 99.3, 99.93},
-		"Tabs":    []ui.Link{{Label: "Budget", Href: "/objective", Current: true}, {Label: "Burn rate", Href: "/objective?t=burn"}, {Label: "Alerts", Href: "/objective?t=alerts", Count: 3}},
-		"Chart": ui.Chart{Label: "Error budget remaining over 28 days", Summary: "28.2% is left; 44% went in two steps.", Unit: "%", X: xs, Min: &zero, Max: &full,
-			Series: []ui.ChartSeries{{Name: "Left", Tone: ui.Accent, Fill: true, Y: budget}, {Name: "Even spend", Dash: true, Y: even}},
-			Marks:  []ui.ChartMark{{At: xs[298], Label: "Ana lowered the payment timeout", Href: "/record?event=0", Tone: ui.Warn}}},
+		"Now":   galleryNow,
+		"Rows":  rows,
+		"First": rows[0].Sentence,
+		"Open":  open,
+		"Next":  next,
+		"Query": r.URL.Query().Get("q"),
+		"Keep":  ui.KeepQuery(r.URL, "q"),
+		"Chips": ui.Chips(r.URL, ui.FilterKey{
+			Key:   "actor",
+			Label: "Actor",
+			Icon:  "user",
+		}, ui.FilterKey{Key: "action", Label: "Action", Icon: "zap"}),
+		"Range": ui.ParseRange(r.URL, galleryNow, "30d"),
+		"Exports": []ui.Link{
+			{Label: "CSV", Icon: "file-text", Href: "/export.csv"},
+			{Label: "NDJSON with proof", Icon: "shield-check", Href: "/export.ndjson", Hint: "provable"},
+			{Label: "Stop the export", Icon: "ban", Href: "/stop", Post: true, Danger: true},
+		},
+		"Changes": []ui.Change{
+			{Path: "min_tls_version", Op: "changed", Old: `"1.2"`, New: `"1.0"`},
+			{Path: "ciphers[2]", Op: "added", New: `"AES128-SHA"`},
+		},
+		"Before": json.RawMessage(`{"name":"shop.example","min_tls_version":"1.2","ciphers":["CHACHA20","AES128"],"hsts":true}`),
+		"After":  json.RawMessage(`{"name":"shop.example","min_tls_version":"1.0","ciphers":["CHACHA20","AES128","AES128-SHA"],"hsts":true,"max_age":31536000,"note":null}`),
+		"Spark":  []float64{99.99, 99.98, 99.99, 99.97, 99.95, 99.96, 99.4, 99.3, 99.93},
+		"Tabs": []ui.Link{
+			{Label: "Budget", Href: "/objective", Current: true},
+			{Label: "Burn rate", Href: "/objective?t=burn"},
+			{Label: "Alerts", Href: "/objective?t=alerts", Count: 3},
+		},
+		"Chart": ui.Chart{
+			Label:   "Error budget remaining over 28 days",
+			Summary: "28.2% is left; 44% went in two steps.",
+			Unit:    "%",
+			X:       xs,
+			Min:     &zero,
+			Max:     &full,
+			Series: []ui.ChartSeries{
+				{Name: "Left", Tone: ui.Accent, Fill: true, Y: budget},
+				{Name: "Even spend", Dash: true, Y: even},
+			},
+			Marks: []ui.ChartMark{
+				{At: xs[298], Label: "Ana lowered the payment timeout", Href: "/record?event=0", Tone: ui.Warn},
+			},
+		},
 		"Empty": ui.Chart{Label: "Burn rate", Empty: "No request was counted in the last hour."},
 		"Windows": []map[string]any{
 			{"Pair": "1 h and 5 min", "Severity": "page", "Long": "14.6", "Short": "21.0", "Factor": "14.4", "Firing": true},
 			{"Pair": "6 h and 30 min", "Severity": "page", "Long": "3.1", "Short": "14.2", "Factor": "6", "Firing": false},
 			{"Pair": "3 days and 6 h", "Severity": "ticket", "Long": "0.9", "Short": "3.1", "Factor": "1", "Firing": false}},
 		"Options": []any{[]any{"page", "Page"}, []any{"ticket", "Ticket"}, []any{"info", "Information"}},
-		"Curl":    "curl -H \"Authorization: Bearer $TOKEN\" \\\n  -d '{\"action\":{\"type\":\"order.refund\"}, ...}' \\\n  https://belfry.example/client/v4/accounts/a1/audit/events",
+		"Curl": "curl -H \"Authorization: Bearer $TOKEN\" \\\n  -d '{\"action\":{\"type\":\"order.refund\"}, ...}' " +
+			"\\\n  https://belfry.example/client/v4/accounts/a1/audit/events",
 	}
 }

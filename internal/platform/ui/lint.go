@@ -34,7 +34,10 @@ func readComponents(fsys fs.FS) (map[string]component, error) {
 			return nil, err
 		}
 		for _, m := range componentComment.FindAllStringSubmatch(string(text), -1) {
-			c := component{params: map[string]bool{}, declared: strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(m[2]), "*/}}"))}
+			c := component{
+				params:   map[string]bool{},
+				declared: strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(m[2]), "*/}}")),
+			}
 			for _, p := range strings.Split(c.declared, ",") {
 				name := strings.TrimSpace(p)
 				if name == "" {
@@ -116,9 +119,12 @@ func lintMarkup(file, text string) (faults []error) {
 		fault := func(format string, args ...any) {
 			faults = append(faults, fmt.Errorf("%s:%d: %s", file, line, fmt.Sprintf(format, args...)))
 		}
-		element, src, kind := strings.ToLower(blank[m[2]:m[3]]), false, ""
+		element := strings.ToLower(blank[m[2]:m[3]])
+		src := false
+		kind := ""
 		for _, a := range attribute.FindAllStringSubmatch(blank[m[4]:m[5]], -1) {
-			name, value := strings.ToLower(a[1]), strings.Trim(a[2], `"'`)
+			name := strings.ToLower(a[1])
+			value := strings.Trim(a[2], `"'`)
 			switch name {
 			case "src":
 				src = true
@@ -158,7 +164,8 @@ func refusedAttr(element, name, value string) string {
 		return "trigger filters evaluate a string, which the policy blocks"
 	case strings.HasPrefix(value, "js:") || strings.HasPrefix(value, "javascript:"):
 		return "a script in a value is blocked by the policy"
-	case foreign.MatchString(value) && (name == "src" || name == "srcset" || element == "link" || name == "action" || name == "formaction"):
+	case foreign.MatchString(value) &&
+		(name == "src" || name == "srcset" || element == "link" || name == "action" || name == "formaction"):
 		return "another origin is blocked by the policy; vendor the file"
 	case foreign.MatchString(value) && strings.HasPrefix(hx, "hx-"):
 		return "htmx talks to our own origin only"

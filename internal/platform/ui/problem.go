@@ -7,14 +7,16 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// Problem answers with the page of an error. It shows only what callers may see. An htmx request gets a toast instead, and keeps its page.
+// Problem answers with the page of an error. It shows only what callers may see. An htmx request gets a toast instead,
+// and keeps its page.
 func (u *UI) Problem(w http.ResponseWriter, r *http.Request, shell Shell, err error, requestID string) error {
 	first := errs.All(err)[0]
 	title := "Something went wrong"
 	if e, ok := first.Code.Entry(); ok {
 		title = sentenceCase(e.Title)
 	}
-	shell.Title, shell.Status = title, first.Kind().Status()
+	shell.Title = title
+	shell.Status = first.Kind().Status()
 	page := &Page{ui: u, set: u.base}
 	if Fragment(r) {
 		w.Header().Set("HX-Retarget", "#toasts")

@@ -44,7 +44,8 @@ func refreshing(t *testing.T) (*httptest.Server, *atomic.Int64) {
 		c := ui.Chart{Label: "Burn"}
 		for i := range int64(60) {
 			y := float64(i + n)
-			c.X, c.Series = append(c.X, galleryNow.Unix()+10*(i+n)), []ui.ChartSeries{{Name: "Burn", Y: append(yOf(c), &y)}}
+			c.X = append(c.X, galleryNow.Unix()+10*(i+n))
+			c.Series = []ui.ChartSeries{{Name: "Burn", Y: append(yOf(c), &y)}}
 		}
 		data := map[string]any{"N": n, "Odd": n%2 == 1, "At": galleryNow.Add(-48 * time.Hour), "Chart": c}
 		if err := page.Render(w, r, ui.Shell{Face: ui.Customer}, "page", data); err != nil {
@@ -93,7 +94,8 @@ func TestAPartThatAsksForItselfAgainKeepsFocusFoldsAndZoom(t *testing.T) {
 	until(t, ctx, `document.querySelector("canvas") === window.canvas && document.querySelector(".chart-all")`)
 	until(t, ctx, `!document.querySelector("time").textContent.includes("UTC")`)
 	// The chart has the new values: its last one stands in the legend.
-	if got := evaluate(t, ctx, `JSON.parse(document.querySelector("[data-chart] script").textContent).x[0] > `+fmt.Sprint(galleryNow.Unix()+10)+` ? "" : "old values"`); got != "" {
+	if got := evaluate(t, ctx, `JSON.parse(document.querySelector("[data-chart] script").textContent).x[0] > `+
+		fmt.Sprint(galleryNow.Unix()+10)+` ? "" : "old values"`); got != "" {
 		t.Error(got)
 	}
 	evaluate(t, ctx, `(document.querySelector(".chart-all").click(), "")`)

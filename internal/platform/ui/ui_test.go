@@ -115,9 +115,16 @@ func TestWhatPeopleTypedIsEscapedEverywhere(t *testing.T) {
 	} {
 		one := 1.0
 		got := html(t, text, map[string]any{
-			"T": bad, "S": ui.Sentence{{Text: bad, Strong: true, Code: true, Key: bad, Value: bad}, {Text: bad, Href: bad}},
-			"C":  ui.Chart{Label: bad, X: []int64{1}, Series: []ui.ChartSeries{{Name: bad, Y: []*float64{&one}}}, Marks: []ui.ChartMark{{Label: bad, Href: bad}}},
-			"Ch": []ui.Change{{Path: bad, Op: "changed", Old: bad, New: bad}}, "L": []ui.Link{{Label: bad, Href: "javascript:alert(1)"}},
+			"T": bad,
+			"S": ui.Sentence{{Text: bad, Strong: true, Code: true, Key: bad, Value: bad}, {Text: bad, Href: bad}},
+			"C": ui.Chart{
+				Label:  bad,
+				X:      []int64{1},
+				Series: []ui.ChartSeries{{Name: bad, Y: []*float64{&one}}},
+				Marks:  []ui.ChartMark{{Label: bad, Href: bad}},
+			},
+			"Ch": []ui.Change{{Path: bad, Op: "changed", Old: bad, New: bad}},
+			"L":  []ui.Link{{Label: bad, Href: "javascript:alert(1)"}},
 		})
 		if strings.Contains(got, "<script>") || strings.Contains(got, `href="javascript`) {
 			t.Errorf("%s: %s", name, got)
@@ -126,7 +133,8 @@ func TestWhatPeopleTypedIsEscapedEverywhere(t *testing.T) {
 	if got := html(t, `{{sentence .}}`, ui.Sentence{{Text: "x", Href: "javascript:alert(1)"}}); got != "x" {
 		t.Errorf("a link to a script: got %s", got)
 	}
-	for _, bad := range []string{`{{attrs "onclick" "x"}}`, `{{attrs "hx-on:click" "x"}}`, `{{attrs "hx-vals" "js:x"}}`, `{{attrs "style" "x"}}`} {
+	for _, bad := range []string{`{{attrs "onclick" "x"}}`, `{{attrs "hx-on:click" "x"}}`, `{{attrs "hx-vals" "js:x"}}`,
+		`{{attrs "style" "x"}}`} {
 		if _, err := parse(t, `{{define "x"}}<b `+bad+`></b>{{end}}`).HTML("x", nil); err == nil {
 			t.Errorf("%s: expected an error", bad)
 		}
@@ -135,9 +143,12 @@ func TestWhatPeopleTypedIsEscapedEverywhere(t *testing.T) {
 
 func TestAMissingParameterPrintsNothing(t *testing.T) {
 	for _, text := range []string{
-		`{{template "button" (dict "Label" "x")}}`, `{{template "row" (dict "Sentence" "x")}}`, `{{template "search" (dict "Action" "/")}}`,
-		`{{template "field" (dict "Label" "x" "Name" "x")}}`, `{{template "status" (dict "Label" "x")}}`, `{{template "stat" (dict "Label" "x" "Value" "y")}}`,
-		`{{template "empty" (dict "Title" "x")}}`, `{{template "more" (dict "ID" "x")}}`, `{{template "menu" (dict "Label" "x" "Items" (list))}}`,
+		`{{template "button" (dict "Label" "x")}}`, `{{template "row" (dict "Sentence" "x")}}`,
+		`{{template "search" (dict "Action" "/")}}`,
+		`{{template "field" (dict "Label" "x" "Name" "x")}}`, `{{template "status" (dict "Label" "x")}}`,
+		`{{template "stat" (dict "Label" "x" "Value" "y")}}`,
+		`{{template "empty" (dict "Title" "x")}}`, `{{template "more" (dict "ID" "x")}}`,
+		`{{template "menu" (dict "Label" "x" "Items" (list))}}`,
 	} {
 		if got := html(t, text, nil); strings.Contains(got, "no value") || strings.Contains(got, "nil") {
 			t.Errorf("%s: %s", text, got)
@@ -145,9 +156,17 @@ func TestAMissingParameterPrintsNothing(t *testing.T) {
 	}
 }
 
-func get(t *testing.T, page *ui.Page, shell ui.Shell, name string, data any, headers ...string) *httptest.ResponseRecorder {
+func get(
+	t *testing.T,
+	page *ui.Page,
+	shell ui.Shell,
+	name string,
+	data any,
+	headers ...string,
+) *httptest.ResponseRecorder {
 	t.Helper()
-	r, w := httptest.NewRequest(http.MethodGet, "/x", nil), httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, "/x", nil)
+	w := httptest.NewRecorder()
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
@@ -163,17 +182,21 @@ func TestHtmxGetsTheFragmentOfItsTargetAndABrowserTheWholePage(t *testing.T) {
 		return strings.Contains(w.Body.String(), "<!doctype html>") && strings.Contains(w.Body.String(), "<h1>List</h1>")
 	}
 	for name, headers := range map[string][]string{
-		"no htmx": nil, "boosted": {"HX-Request", "true", "HX-Boosted", "true"},
-		"history": {"HX-Request", "true", "HX-History-Restore-Request", "true"}, "full": {"HX-Request", "true", "HX-Request-Type", "full"},
+		"no htmx": nil,
+		"boosted": {"HX-Request", "true", "HX-Boosted", "true"},
+		"history": {"HX-Request", "true", "HX-History-Restore-Request", "true"},
+		"full":    {"HX-Request", "true", "HX-Request-Type", "full"},
 	} {
 		if w := get(t, page, ui.Shell{Title: "T"}, "list", "a<b", headers...); !whole(w) {
 			t.Errorf("%s: expected the whole page, got %s", name, w.Body)
 		}
 	}
-	if got := get(t, page, ui.Shell{}, "list", "a<b", "HX-Request", "true", "HX-Target", "ol#rows").Body.String(); got != "<li>a&lt;b</li>" {
+	if got := get(t, page, ui.Shell{}, "list", "a<b", "HX-Request", "true", "HX-Target", "ol#rows").
+		Body.String(); got != "<li>a&lt;b</li>" {
 		t.Errorf("the target's fragment: got %s", got)
 	}
-	if got := get(t, page, ui.Shell{}, "list", "a", "HX-Request", "true", "HX-Target", "div#other").Body.String(); got != `<h1>List</h1><ol id="rows"><li>a</li></ol>` {
+	if got := get(t, page, ui.Shell{}, "list", "a", "HX-Request", "true", "HX-Target", "div#other").
+		Body.String(); got != `<h1>List</h1><ol id="rows"><li>a</li></ol>` {
 		t.Errorf("no template for the target: got %s", got)
 	}
 }
@@ -181,7 +204,8 @@ func TestHtmxGetsTheFragmentOfItsTargetAndABrowserTheWholePage(t *testing.T) {
 func TestAFailedTemplateWritesNothing(t *testing.T) {
 	page := parse(t, `{{define "x"}}<p>begun</p>{{.Missing.Field}}{{end}}`)
 	w := httptest.NewRecorder()
-	err := page.Render(w, httptest.NewRequest(http.MethodGet, "/", nil), ui.Shell{}, "x", struct{ Missing any }{template.HTML("x")})
+	err := page.Render(w, httptest.NewRequest(http.MethodGet, "/", nil), ui.Shell{}, "x",
+		struct{ Missing any }{template.HTML("x")})
 	if err == nil || w.Body.Len() != 0 || len(w.Header()) != 0 {
 		t.Errorf("got error %v, body %q, header %v", err, w.Body, w.Header())
 	}
@@ -192,18 +216,23 @@ func TestThePolicyHasNoHoleAndOnlyCustomersPagesAreFramed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for face, ancestors := range map[ui.Face]string{ui.Customer: "frame-ancestors 'self' https://portal.example.com", ui.Operator: "frame-ancestors 'none'"} {
+	for face, ancestors := range map[ui.Face]string{
+		ui.Customer: "frame-ancestors 'self' https://portal.example.com",
+		ui.Operator: "frame-ancestors 'none'",
+	} {
 		h := http.Header{}
 		u.Secure(h, face)
 		csp := h.Get("Content-Security-Policy")
-		if !strings.HasPrefix(csp, "default-src 'self'; script-src 'self'; style-src 'self';") || strings.Contains(csp, "unsafe") || !strings.HasSuffix(csp, ancestors) {
+		if !strings.HasPrefix(csp, "default-src 'self'; script-src 'self'; style-src 'self';") ||
+			strings.Contains(csp, "unsafe") || !strings.HasSuffix(csp, ancestors) {
 			t.Errorf("%v: %s", face, csp)
 		}
 		if h.Get("Cache-Control") != "private, no-store" || h.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%v: %v", face, h)
 		}
 	}
-	for _, bad := range []string{"portal.example.com", "https://x.example/path", "https://x.example; script-src *", "*", "'unsafe-inline'"} {
+	for _, bad := range []string{"portal.example.com", "https://x.example/path", "https://x.example; script-src *", "*",
+		"'unsafe-inline'"} {
 		if _, err := ui.New(ui.Options{FrameAncestors: []string{bad}}); err == nil {
 			t.Errorf("%q is no origin: expected an error", bad)
 		}
@@ -212,13 +241,16 @@ func TestThePolicyHasNoHoleAndOnlyCustomersPagesAreFramed(t *testing.T) {
 
 func TestAProblemShowsWhatIsForCallersOnly(t *testing.T) {
 	u, secret := newUI(t), "dial tcp 10.0.0.1"
-	err := errs.New(errs.CodeUnavailable, "the database does not answer").Because(errs.New(errs.CodeInternal, "%s", secret))
-	r, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
+	err := errs.New(errs.CodeUnavailable, "the database does not answer").
+		Because(errs.New(errs.CodeInternal, "%s", secret))
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	w := httptest.NewRecorder()
 	if e := u.Problem(w, r, ui.Shell{Face: ui.Plain}, err, "req_1"); e != nil {
 		t.Fatal(e)
 	}
 	body := w.Body.String()
-	if w.Code != 503 || !strings.Contains(body, "The database does not answer") || !strings.Contains(body, "/docs/errors/1002") || !strings.Contains(body, "req_1") || strings.Contains(body, secret) {
+	if w.Code != 503 || !strings.Contains(body, "The database does not answer") ||
+		!strings.Contains(body, "/docs/errors/1002") || !strings.Contains(body, "req_1") || strings.Contains(body, secret) {
 		t.Errorf("%d %s", w.Code, body)
 	}
 	r.Header.Set("HX-Request", "true")

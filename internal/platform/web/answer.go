@@ -141,7 +141,8 @@ type Reply[T any] struct {
 
 func (r Reply[T]) reply() *reply {
 	inner := replyOf(r.Result)
-	inner.status, inner.header = r.Status, r.Header
+	inner.status = r.Status
+	inner.header = r.Header
 	inner.messages = append(inner.messages, r.Messages...)
 	if r.Info != nil {
 		inner.info = r.Info

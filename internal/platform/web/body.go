@@ -33,19 +33,19 @@ type body struct {
 var errBomb = errors.New("over the limit")
 
 // openBody prepares the body of an operation that takes one of types.
-func openBody(r *http.Request, max int64, types []string) (*body, error) {
-	b := &body{r: http.NoBody, left: max, max: max}
+func openBody(r *http.Request, limit int64, types []string) (*body, error) {
+	b := &body{r: http.NoBody, left: limit, max: limit}
 	if r.Body == nil || r.Body == http.NoBody {
 		return b, nil
 	}
 	if err := b.takes(r.Header.Get("Content-Type"), types); err != nil {
 		return nil, err
 	}
-	if r.ContentLength > max {
+	if r.ContentLength > limit {
 		return nil, b.tooLarge()
 	}
 	// Compressed data has the same limit: data that expands to nothing costs time, too.
-	wire := &capped{r: r.Body, left: max}
+	wire := &capped{r: r.Body, left: limit}
 	switch enc := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); enc {
 	case "", "identity":
 		b.r = wire

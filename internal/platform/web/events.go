@@ -46,7 +46,7 @@ const (
 )
 
 func (e Events) reply() *reply {
-	return &reply{send: func(ctx context.Context, x *exchange) error { return e.run(ctx, x) }}
+	return &reply{send: e.run}
 }
 
 func (e Events) shape() shape { return shape{content: eventStream} }
@@ -83,7 +83,7 @@ func ServeEvents(ctx context.Context, w http.ResponseWriter, r *http.Request, e 
 	go func() {
 		defer close(ended)
 		// The source's error is not sent to the client, which reconnects.
-		e.Source(ctx, lastEventID(r), func(ev Event) error { return offer(ctx, queue, ev) })
+		_ = e.Source(ctx, lastEventID(r), func(ev Event) error { return offer(ctx, queue, ev) })
 	}()
 	defer func() { cancel(); <-ended }()
 	write := func(b []byte) bool {

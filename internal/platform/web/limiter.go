@@ -34,9 +34,6 @@ func newLimiter(r Rate) *limiter { return &limiter{rate: r, buckets: map[string]
 // take takes a token; the result is 0, or the time until there is one.
 func (l *limiter) take(key string) time.Duration { return l.spend(key, 1) }
 
-// wait is the time until there is a token; it does not take one.
-func (l *limiter) wait(key string) time.Duration { return l.spend(key, 0) }
-
 func (l *limiter) spend(key string, n float64) time.Duration {
 	if l.rate.PerSecond <= 0 {
 		return 0

@@ -22,7 +22,7 @@ func AssertAudited(t testing.TB, rec *Recorder, want belfry.Event) {
 	if err != nil {
 		t.Fatalf("the wanted event: %v", err)
 	}
-	expected, err := leaves(text)
+	expected, err := leavesOf(text)
 	if err != nil {
 		t.Fatalf("the wanted event: %v", err)
 	}
@@ -45,11 +45,11 @@ func AssertAudited(t testing.TB, rec *Recorder, want belfry.Event) {
 		}
 	}
 	if nearest == nil {
-		t.Errorf("nothing was audited, want\n%s", list(expected))
+		t.Errorf("nothing was audited, want\n%s", listLeaves(expected))
 		return
 	}
 	t.Errorf("no event was audited with\n%s\nThe nearest of %d events, %s, differs:\n  %s",
-		list(expected), len(stored), nearestID, strings.Join(nearest, "\n  "))
+		listLeaves(expected), len(stored), nearestID, strings.Join(nearest, "\n  "))
 }
 
 // AssertMatch fails the test unless an audited event satisfies match; what
@@ -62,7 +62,8 @@ func AssertMatch(t testing.TB, rec *Recorder, what string, match func(belfry.Eve
 		if match(e) {
 			return
 		}
-		fmt.Fprintf(&seen, "\n  %s by %s %s on %s/%s/%s", e.Action.Type, e.Actor.Type, e.Actor.ID, e.Resource.Product, e.Resource.Type, e.Resource.ID)
+		fmt.Fprintf(&seen, "\n  %s by %s %s on %s/%s/%s", e.Action.Type, e.Actor.Type, e.Actor.ID, e.Resource.Product,
+			e.Resource.Type, e.Resource.ID)
 	}
 	t.Errorf("no event was audited that is %s; %d were audited:%s", what, len(events), seen.String())
 }
@@ -75,9 +76,9 @@ func AssertNothing(t testing.TB, rec *Recorder) {
 	}
 }
 
-// leaves maps the pointer of each value that is no object to its canonical
+// leavesOf maps the pointer of each value that is no object to its canonical
 // text.
-func leaves(text []byte) (map[string]string, error) {
+func leavesOf(text []byte) (map[string]string, error) {
 	var doc rawjson.Doc
 	if err := doc.Parse(text, rules.MaxDepth); err != nil {
 		return nil, err
@@ -96,7 +97,7 @@ func leaves(text []byte) (map[string]string, error) {
 }
 
 func differences(want map[string]string, text []byte) []string {
-	got, err := leaves(text)
+	got, err := leavesOf(text)
 	if err != nil {
 		return []string{err.Error()}
 	}
@@ -114,7 +115,7 @@ func differences(want map[string]string, text []byte) []string {
 	return diff
 }
 
-func list(leaves map[string]string) string {
+func listLeaves(leaves map[string]string) string {
 	lines := make([]string, 0, len(leaves))
 	for pointer, value := range leaves {
 		lines = append(lines, "  "+pointer+" "+value)

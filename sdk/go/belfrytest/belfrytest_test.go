@@ -45,7 +45,8 @@ func TestAssertAuditedFindsWhatHasAtLeastTheWantedFields(t *testing.T) {
 		After: map[string]any{"timeout": "3s", "retries": []int{1}},
 	})
 	for _, want := range []string{
-		`/actor/id: want "u-2", got "u-1"`, `/zone: want "z", got nothing`, `/after/retries: want [1], got [1,2]`, "nearest of 2 events",
+		`/actor/id: want "u-2", got "u-1"`, `/zone: want "z", got nothing`, `/after/retries: want [1], got [1,2]`,
+		"nearest of 2 events",
 	} {
 		if !strings.Contains(s.said.String(), want) {
 			t.Errorf("the failure does not say %q:\n%s", want, s.said.String())
@@ -81,11 +82,14 @@ func TestTheServerAnswersAsTheAPIDoes(t *testing.T) {
 		has                     string
 	}{
 		{"one event", "accounts/x/audit/events", "", one("a"), 200, `"status":"accepted","seq":0`},
-		{"again, spelled otherwise", "accounts/x/audit/events", "", " " + strings.Replace(one("a"), `"type":"a"`, `"type":"\u0061"`, 1), 200, `"status":"duplicate","seq":0`},
-		{"other content", "accounts/x/audit/events", "", strings.Replace(one("a"), `"type":"a"`, `"type":"b"`, 1), 409, `"status":"conflict"`},
+		{"again, spelled otherwise", "accounts/x/audit/events", "",
+			" " + strings.Replace(one("a"), `"type":"a"`, `"type":"\u0061"`, 1), 200, `"status":"duplicate","seq":0`},
+		{"other content", "accounts/x/audit/events", "", strings.Replace(one("a"), `"type":"a"`, `"type":"b"`, 1), 409,
+			`"status":"conflict"`},
 		{"same id elsewhere", "accounts/y/audit/events", "", one("a"), 200, `"status":"accepted","seq":0`},
 		{"an array", "accounts/x/audit/events", "", "[" + one("b") + "," + one("c") + "]", 200, `"accepted":2`},
-		{"lines", "accounts/x/audit/events", "", one("d") + "\n\n{}\n" + one("d"), 200, `{"accepted":1,"conflict":0,"duplicate":1,"rejected":1}`},
+		{"lines", "accounts/x/audit/events", "", one("d") + "\n\n{}\n" + one("d"), 200,
+			`{"accepted":1,"conflict":0,"duplicate":1,"rejected":1}`},
 		{"an invalid event", "accounts/x/audit/events", "", "{}", 400, `"pointer":"/actor"`},
 		{"no event", "accounts/x/audit/events", "", "\n", 400, `"result":null`},
 		{"too many", "accounts/x/audit/events", "", strings.Repeat(one("e")+"\n", 4), 413, `"result":null`},

@@ -229,7 +229,8 @@ func (s *Server) read(r *http.Request) ([][]byte, *answer) {
 		a := refusal(status, code, "", message)
 		return nil, &a
 	}
-	maxBytes, maxEvents := cmp.Or(s.opt.MaxBytes, 8<<20), cmp.Or(s.opt.MaxEvents, 10_000)
+	maxBytes := cmp.Or(s.opt.MaxBytes, 8<<20)
+	maxEvents := cmp.Or(s.opt.MaxEvents, 10_000)
 	var body io.Reader = r.Body
 	if r.Header.Get("Content-Encoding") == "gzip" {
 		z, err := gzip.NewReader(r.Body)
@@ -332,7 +333,13 @@ func (s *Server) one(account string, text []byte) belfry.Result {
 	if at, known := s.byID[[2]string{account, id}]; known {
 		old := s.stored[at]
 		if !bytes.Equal(canonical(old.JSON), doc.AppendCanonical(nil, 0)) {
-			return belfry.Result{ID: id, Status: belfry.StatusConflict, Errors: []belfry.FieldError{{Code: 12000, Message: "another event has this id", Source: belfry.Source{Pointer: "/id"}}}}
+			return belfry.Result{
+				ID:     id,
+				Status: belfry.StatusConflict,
+				Errors: []belfry.FieldError{
+					{Code: 12000, Message: "another event has this id", Source: belfry.Source{Pointer: "/id"}},
+				},
+			}
 		}
 		return belfry.Result{ID: id, Status: belfry.StatusDuplicate, Seq: &old.Seq}
 	}
@@ -347,7 +354,8 @@ func (s *Server) one(account string, text []byte) belfry.Result {
 		}
 	}
 	if s.byID == nil {
-		s.byID, s.next = make(map[[2]string]int), make(map[string]uint64)
+		s.byID = make(map[[2]string]int)
+		s.next = make(map[string]uint64)
 	}
 	s.next[account]++
 	s.byID[[2]string{account, id}] = len(s.stored)

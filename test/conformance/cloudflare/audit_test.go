@@ -17,7 +17,8 @@ import (
 
 func (c *client) paramsV1() audit_logs.AuditLogListParams {
 	var p audit_logs.AuditLogListParams
-	p.AccountID.Value, p.AccountID.Present = c.account, true
+	p.AccountID.Value = c.account
+	p.AccountID.Present = true
 	return p
 }
 
@@ -25,9 +26,12 @@ func (c *client) paramsV1() audit_logs.AuditLogListParams {
 // put the exact moments in their place.
 func (c *client) paramsV2() (accounts.LogAuditListParams, []option.RequestOption) {
 	var p accounts.LogAuditListParams
-	p.AccountID.Value, p.AccountID.Present = c.account, true
-	p.Since.Value, p.Since.Present = c.Since, true
-	p.Before.Value, p.Before.Present = c.Before, true
+	p.AccountID.Value = c.account
+	p.AccountID.Present = true
+	p.Since.Value = c.Since
+	p.Since.Present = true
+	p.Before.Value = c.Before
+	p.Before.Present = true
 	return p, []option.RequestOption{
 		option.WithQuery("since", c.Since.Format(time.RFC3339Nano)),
 		option.WithQuery("before", c.Before.Format(time.RFC3339Nano)),
@@ -35,7 +39,11 @@ func (c *client) paramsV2() (accounts.LogAuditListParams, []option.RequestOption
 }
 
 // everyV1 pages to the end with the client's own pager.
-func (c *client) everyV1(t *testing.T, p audit_logs.AuditLogListParams, options ...option.RequestOption) []shared.AuditLog {
+func (c *client) everyV1(
+	t *testing.T,
+	p audit_logs.AuditLogListParams,
+	options ...option.RequestOption,
+) []shared.AuditLog {
 	t.Helper()
 	var items []shared.AuditLog
 	pager := c.v1.ListAutoPaging(t.Context(), p, options...)
@@ -48,7 +56,11 @@ func (c *client) everyV1(t *testing.T, p audit_logs.AuditLogListParams, options 
 	return items
 }
 
-func (c *client) everyV2(t *testing.T, p accounts.LogAuditListParams, options ...option.RequestOption) []accounts.LogAuditListResponse {
+func (c *client) everyV2(
+	t *testing.T,
+	p accounts.LogAuditListParams,
+	options ...option.RequestOption,
+) []accounts.LogAuditListResponse {
 	t.Helper()
 	var items []accounts.LogAuditListResponse
 	pager := c.v2.ListAutoPaging(t.Context(), p, options...)
@@ -74,10 +86,18 @@ func TestEveryFieldOfVersion1ArrivesAsWritten(t *testing.T) {
 			continue
 		}
 		var got itemV1
-		got.ID, got.When, got.Interface = item.ID, item.When, item.Interface
-		got.Action.Result, got.Action.Type = item.Action.Result, item.Action.Type
-		got.Actor.ID, got.Actor.Email, got.Actor.IP, got.Actor.Type = item.Actor.ID, item.Actor.Email, item.Actor.IP, string(item.Actor.Type)
-		got.Owner.ID, got.Resource.ID, got.Resource.Type = item.Owner.ID, item.Resource.ID, item.Resource.Type
+		got.ID = item.ID
+		got.When = item.When
+		got.Interface = item.Interface
+		got.Action.Result = item.Action.Result
+		got.Action.Type = item.Action.Type
+		got.Actor.ID = item.Actor.ID
+		got.Actor.Email = item.Actor.Email
+		got.Actor.IP = item.Actor.IP
+		got.Actor.Type = string(item.Actor.Type)
+		got.Owner.ID = item.Owner.ID
+		got.Resource.ID = item.Resource.ID
+		got.Resource.Type = item.Resource.Type
 		got.Metadata = item.Metadata
 		if metadata, ok := got.Metadata.(map[string]any); ok && len(metadata) == 0 {
 			got.Metadata = nil // an empty object says the same as none
@@ -155,13 +175,31 @@ func TestEveryFieldOfVersion2ArrivesAsWritten(t *testing.T) {
 			continue
 		}
 		var got itemV2
-		got.ID, got.Account.ID, got.Account.Name, got.Zone.Name = item.ID, item.Account.ID, item.Account.Name, item.Zone.Name
-		got.Action.Description, got.Action.Result, got.Action.Time, got.Action.Type = item.Action.Description, item.Action.Result, item.Action.Time, item.Action.Type
+		got.ID = item.ID
+		got.Account.ID = item.Account.ID
+		got.Account.Name = item.Account.Name
+		got.Zone.Name = item.Zone.Name
+		got.Action.Description = item.Action.Description
+		got.Action.Result = item.Action.Result
+		got.Action.Time = item.Action.Time
+		got.Action.Type = item.Action.Type
 		a, r := item.Actor, item.Raw
-		got.Actor.ID, got.Actor.Context, got.Actor.Email, got.Actor.IPAddress = a.ID, string(a.Context), a.Email, a.IPAddress
-		got.Actor.TokenID, got.Actor.TokenName, got.Actor.Type = a.TokenID, a.TokenName, string(a.Type)
-		got.Raw.CfRayID, got.Raw.Method, got.Raw.StatusCode, got.Raw.URI, got.Raw.UserAgent = r.CfRayID, r.Method, r.StatusCode, r.URI, r.UserAgent
-		got.Resource.ID, got.Resource.Product, got.Resource.Scope, got.Resource.Type = item.Resource.ID, item.Resource.Product, item.Resource.Scope, item.Resource.Type
+		got.Actor.ID = a.ID
+		got.Actor.Context = string(a.Context)
+		got.Actor.Email = a.Email
+		got.Actor.IPAddress = a.IPAddress
+		got.Actor.TokenID = a.TokenID
+		got.Actor.TokenName = a.TokenName
+		got.Actor.Type = string(a.Type)
+		got.Raw.CfRayID = r.CfRayID
+		got.Raw.Method = r.Method
+		got.Raw.StatusCode = r.StatusCode
+		got.Raw.URI = r.URI
+		got.Raw.UserAgent = r.UserAgent
+		got.Resource.ID = item.Resource.ID
+		got.Resource.Product = item.Resource.Product
+		got.Resource.Scope = item.Resource.Scope
+		got.Resource.Type = item.Resource.Type
 		compare(t, want.ID, got, want)
 	}
 }
@@ -203,26 +241,36 @@ func TestTypedParametersFilter(t *testing.T) {
 	c := newClient(t)
 	one := c.paramsV1()
 	one.Action.Present = true
-	one.Action.Value.Type.Value, one.Action.Value.Type.Present = "delete", true
-	one.Since.Value, one.Since.Present = shared.UnionTime(c.Since.AddDate(0, 0, -1)), true
-	one.Before.Value, one.Before.Present = shared.UnionTime(c.Before.AddDate(0, 0, 2)), true
-	one.Export.Value, one.Export.Present = true, true
-	one.PerPage.Value, one.PerPage.Present = 1, true
+	one.Action.Value.Type.Value = "delete"
+	one.Action.Value.Type.Present = true
+	one.Since.Value = shared.UnionTime(c.Since.AddDate(0, 0, -1))
+	one.Since.Present = true
+	one.Before.Value = shared.UnionTime(c.Before.AddDate(0, 0, 2))
+	one.Before.Present = true
+	one.Export.Value = true
+	one.Export.Present = true
+	one.PerPage.Value = 1
+	one.PerPage.Present = true
 	var ids []string
 	for _, item := range c.everyV1(t, one) {
 		ids = append(ids, item.ID)
 	}
-	if got, want := c.ours(ids), c.find(func(i itemV2) bool { return i.Action.Type == "delete" }); !slices.Equal(got, want) {
+	if got, want := c.ours(ids), c.find(func(i itemV2) bool { return i.Action.Type == "delete" }); !slices.Equal(got,
+		want) {
 		t.Errorf("v1 finds %q, want %q", got, want)
 	}
 
 	two, _ := c.paramsV2()
-	two.Since.Value, two.Before.Value = c.Since.AddDate(0, 0, -1), c.Before.AddDate(0, 0, 2)
-	two.ActorType.Present, two.ActorType.Value.Not.Present = true, true
+	two.Since.Value = c.Since.AddDate(0, 0, -1)
+	two.Before.Value = c.Before.AddDate(0, 0, 2)
+	two.ActorType.Present = true
+	two.ActorType.Value.Not.Present = true
 	two.ActorType.Value.Not.Value = []accounts.LogAuditListParamsActorTypeNot{"user", "system"}
-	two.RawStatusCode.Present, two.RawStatusCode.Value.Not.Present = true, true
+	two.RawStatusCode.Present = true
+	two.RawStatusCode.Value.Not.Present = true
 	two.RawStatusCode.Value.Not.Value = []int64{200}
-	two.Limit.Value, two.Limit.Present = 1, true
+	two.Limit.Value = 1
+	two.Limit.Present = true
 	ids = nil
 	for _, item := range c.everyV2(t, two) {
 		ids = append(ids, item.ID)
@@ -266,11 +314,14 @@ func TestThePagersMeetEveryEventOnce(t *testing.T) {
 			}
 			// Neither list may grow while it is paged: it ends before Belfry's own events.
 			pinned := []option.RequestOption{
-				option.WithQuery("since", c.Since.Format(time.RFC3339Nano)), option.WithQuery("before", c.Before.Format(time.RFC3339Nano)),
+				option.WithQuery("since", c.Since.Format(time.RFC3339Nano)),
+				option.WithQuery("before", c.Before.Format(time.RFC3339Nano)),
 			}
 			one := c.paramsV1()
-			one.PerPage.Value, one.PerPage.Present = size, true
-			one.Direction.Value, one.Direction.Present = audit_logs.AuditLogListParamsDirection(direction), true
+			one.PerPage.Value = size
+			one.PerPage.Present = true
+			one.Direction.Value = audit_logs.AuditLogListParamsDirection(direction)
+			one.Direction.Present = true
 			var ids []string
 			for _, item := range c.everyV1(t, one, pinned...) {
 				ids = append(ids, item.ID)
@@ -279,8 +330,10 @@ func TestThePagersMeetEveryEventOnce(t *testing.T) {
 				t.Errorf("v1, %v a page, %s: %q, want %q", size, direction, got, want)
 			}
 			two, options := c.paramsV2()
-			two.Limit.Value, two.Limit.Present = size, true
-			two.Direction.Value, two.Direction.Present = accounts.LogAuditListParamsDirection(direction), true
+			two.Limit.Value = size
+			two.Limit.Present = true
+			two.Direction.Value = accounts.LogAuditListParamsDirection(direction)
+			two.Direction.Present = true
 			ids = nil
 			for _, item := range c.everyV2(t, two, options...) {
 				ids = append(ids, item.ID)
@@ -298,12 +351,17 @@ func TestThePagersMeetEveryEventOnce(t *testing.T) {
 func TestTheHistoryOfAResourceIsWhole(t *testing.T) {
 	c := newClient(t)
 	var p accounts.LogAuditHistoryParams
-	p.AccountID.Value, p.AccountID.Present = c.account, true
-	p.ActionTime.Value, p.ActionTime.Present = c.History.ActionTime, true
-	p.Since.Value, p.Since.Present = c.Since.AddDate(0, 0, -1), true
-	p.Before.Value, p.Before.Present = c.Before.AddDate(0, 0, 2), true
+	p.AccountID.Value = c.account
+	p.AccountID.Present = true
+	p.ActionTime.Value = c.History.ActionTime
+	p.ActionTime.Present = true
+	p.Since.Value = c.Since.AddDate(0, 0, -1)
+	p.Since.Present = true
+	p.Before.Value = c.Before.AddDate(0, 0, 2)
+	p.Before.Present = true
 	for _, direction := range []accounts.LogAuditHistoryParamsDirection{"asc", "desc"} {
-		p.Direction.Value, p.Direction.Present = direction, true
+		p.Direction.Value = direction
+		p.Direction.Present = true
 		var envelope struct {
 			ResultInfo struct {
 				Count  int    `json:"count"`
@@ -325,7 +383,8 @@ func TestTheHistoryOfAResourceIsWhole(t *testing.T) {
 		if !slices.Equal(ids, want) {
 			t.Errorf("%s: %q, want %q", direction, ids, want)
 		}
-		if envelope.ResultInfo.Count != len(want) || !slices.Contains([]string{"exact", "approximate"}, envelope.ResultInfo.Status) {
+		if envelope.ResultInfo.Count != len(want) ||
+			!slices.Contains([]string{"exact", "approximate"}, envelope.ResultInfo.Status) {
 			t.Errorf("%s: result_info %+v", direction, envelope.ResultInfo)
 		}
 	}
@@ -338,7 +397,8 @@ func TestTheHistoryOfAResourceIsWhole(t *testing.T) {
 func TestEveryListedCategoryCanBeAskedFor(t *testing.T) {
 	c := newClient(t)
 	var p accounts.LogAuditProductCategoriesParams
-	p.AccountID.Value, p.AccountID.Present = c.account, true
+	p.AccountID.Value = c.account
+	p.AccountID.Present = true
 	pager := c.v2.ProductCategoriesAutoPaging(t.Context(), p)
 	for pager.Next() {
 		category := pager.Current()
@@ -346,7 +406,8 @@ func TestEveryListedCategoryCanBeAskedFor(t *testing.T) {
 			t.Errorf("category %s", category.JSON.RawJSON())
 		}
 		params, options := c.paramsV2()
-		params.ProductCategory.Value, params.ProductCategory.Present = []string{category.Value, strings.ToUpper(category.Value)}, true
+		params.ProductCategory.Value = []string{category.Value, strings.ToUpper(category.Value)}
+		params.ProductCategory.Present = true
 		c.everyV2(t, params, options...)
 	}
 	if err := pager.Err(); err != nil {
@@ -371,14 +432,16 @@ func TestErrorsReachTheCallerAtOnce(t *testing.T) {
 			return nil
 		}, 404, 0, ""},
 		{"an unknown category", nil, func(_ *client, p *accounts.LogAuditListParams) []option.RequestOption {
-			p.ProductCategory.Value, p.ProductCategory.Present = []string{"no-such-category"}, true
+			p.ProductCategory.Value = []string{"no-such-category"}
+			p.ProductCategory.Present = true
 			return nil
 		}, 400, 0, "product_category"},
 		{"no since", nil, func(*client, *accounts.LogAuditListParams) []option.RequestOption {
 			return []option.RequestOption{option.WithQueryDel("since")}
 		}, 400, 0, "since"},
 		{"a cursor of nobody", nil, func(_ *client, p *accounts.LogAuditListParams) []option.RequestOption {
-			p.Cursor.Value, p.Cursor.Present = "AAAA", true
+			p.Cursor.Value = "AAAA"
+			p.Cursor.Present = true
 			return nil
 		}, 400, 0, "cursor"},
 	} {
@@ -396,11 +459,13 @@ func TestErrorsReachTheCallerAtOnce(t *testing.T) {
 			if !errors.As(err, &failure) {
 				t.Fatalf("%v (%T) is no error of the API", err, err)
 			}
-			if failure.StatusCode != e.status || len(failure.Errors) == 0 || failure.Errors[0].Code == 0 || failure.Errors[0].Message == "" {
+			if failure.StatusCode != e.status || len(failure.Errors) == 0 || failure.Errors[0].Code == 0 ||
+				failure.Errors[0].Message == "" {
 				t.Fatalf("status %d, %+v", failure.StatusCode, failure.Errors)
 			}
 			first := failure.Errors[0]
-			if e.code != 0 && first.Code != e.code || e.names != "" && !strings.Contains(first.Source.Pointer+first.Message, e.names) {
+			if e.code != 0 && first.Code != e.code ||
+				e.names != "" && !strings.Contains(first.Source.Pointer+first.Message, e.names) {
 				t.Errorf("code %d, %q at %q", first.Code, first.Message, first.Source.Pointer)
 			}
 			if n := c.requests.Load(); n != 1 {

@@ -34,7 +34,8 @@ func newNotifications(t *testing.T) *notifications {
 		t.Skip("BELFRY_URL is not set: test/conformance runs these tests")
 	}
 	n := &notifications{t: t, account: os.Getenv("ACCOUNT_ID"), got: make(chan string, 1000)}
-	n.api = alerting.NewAlertingService(option.WithBaseURL(base+"/client/v4/"), option.WithAPIToken(os.Getenv("BELFRY_TOKEN")), option.WithMaxRetries(0))
+	n.api = alerting.NewAlertingService(option.WithBaseURL(base+"/client/v4/"),
+		option.WithAPIToken(os.Getenv("BELFRY_TOKEN")), option.WithMaxRetries(0))
 	n.hook = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/refuse") {
 			w.WriteHeader(http.StatusTeapot)
@@ -54,7 +55,8 @@ func (n *notifications) raw(method, path string, body, result any) {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(n.t.Context(), method, os.Getenv("BELFRY_URL")+"/client/v4"+path, bytes.NewReader(data))
+	r, err := http.NewRequestWithContext(n.t.Context(), method, os.Getenv("BELFRY_URL")+"/client/v4"+path,
+		bytes.NewReader(data))
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -80,11 +82,40 @@ func (n *notifications) raw(method, path string, body, result any) {
 func (n *notifications) declare() {
 	var team struct{ ID string }
 	n.raw("POST", "/producers", map[string]any{"name": fmt.Sprint("notify ", time.Now().UnixNano())}, &team)
-	n.raw("PUT", "/producers/"+team.ID+"/catalog", map[string]any{"version": 1, "products": []any{map[string]any{"product": "origin", "title": "Origin", "category": "Origin Monitoring", "alert_types": []any{
-		map[string]any{"type": "http_alert_origin_error", "title": "Origin Error Rate Alert", "description": "High levels of 5xx", "severities": []string{"warning", "error"},
-			"filters": []any{map[string]any{"key": "zones", "title": "Zones", "required": true}, map[string]any{"key": "slo", "title": "SLO", "required": true, "single": true, "values": []string{"99.7", "99.8", "99.9"}}}},
-		map[string]any{"type": "real_origin_monitoring", "title": "Passive Origin Monitoring", "severities": []string{"error"}},
-	}}}}, nil)
+	n.raw("PUT", "/producers/"+team.ID+"/catalog",
+		map[string]any{
+			"version": 1,
+			"products": []any{
+				map[string]any{
+					"product":  "origin",
+					"title":    "Origin",
+					"category": "Origin Monitoring",
+					"alert_types": []any{
+						map[string]any{
+							"type":        "http_alert_origin_error",
+							"title":       "Origin Error Rate Alert",
+							"description": "High levels of 5xx",
+							"severities":  []string{"warning", "error"},
+							"filters": []any{
+								map[string]any{"key": "zones", "title": "Zones", "required": true},
+								map[string]any{
+									"key":      "slo",
+									"title":    "SLO",
+									"required": true,
+									"single":   true,
+									"values":   []string{"99.7", "99.8", "99.9"},
+								},
+							},
+						},
+						map[string]any{
+							"type":       "real_origin_monitoring",
+							"title":      "Passive Origin Monitoring",
+							"severities": []string{"error"},
+						},
+					},
+				},
+			},
+		}, nil)
 }
 
 // refused checks that an error came as the API's, with code and words.
@@ -94,14 +125,18 @@ func (n *notifications) refused(err error, status int, code int64, words string)
 	if !errors.As(err, &failed) {
 		n.t.Fatalf("%v (%T) is not an error of the API", err, err)
 	}
-	if failed.StatusCode != status || len(failed.Errors) == 0 || failed.Errors[0].Code != code || !strings.Contains(failed.Errors[0].Message, words) {
+	if failed.StatusCode != status || len(failed.Errors) == 0 || failed.Errors[0].Code != code ||
+		!strings.Contains(failed.Errors[0].Message, words) {
 		n.t.Errorf("%v, want %d, code %d, %q", err, status, code, words)
 	}
 }
 
 // give sets a parameter: the client's function for it lies in the root package,
 // which compiles for minutes.
-func give[T any](value *T, present *bool, v T) { *value, *present = v, true }
+func give[T any](value *T, present *bool, v T) {
+	*value = v
+	*present = true
+}
 
 func (n *notifications) webhook(name, path, secret string) alerting.DestinationWebhookNewParams {
 	var p alerting.DestinationWebhookNewParams
@@ -163,7 +198,8 @@ func TestWebhooksByTheOfficialClient(t *testing.T) {
 		return w
 	}
 	w := get()
-	if w.ID != made.ID || w.Name != "shop" || w.URL != n.hook.URL+"/hook" || w.Type != "generic" || w.CreatedAt.Before(began) || w.LastSuccess.Before(began) || !w.LastFailure.IsZero() {
+	if w.ID != made.ID || w.Name != "shop" || w.URL != n.hook.URL+"/hook" || w.Type != "generic" ||
+		w.CreatedAt.Before(began) || w.LastSuccess.Before(began) || !w.LastFailure.IsZero() {
 		t.Errorf("%+v", w)
 	}
 	if raw := w.JSON.RawJSON(); strings.Contains(raw, "s3cret") || strings.Contains(raw, "whsec_") {
@@ -218,7 +254,8 @@ func TestPoliciesAndHistoryByTheOfficialClient(t *testing.T) {
 	for _, item := range (*types)["Origin Monitoring"] {
 		kinds[item.Type] = item
 	}
-	if k := kinds["http_alert_origin_error"]; k.DisplayName != "Origin Error Rate Alert" || k.Description != "High levels of 5xx" || len(k.FilterOptions) != 2 {
+	if k := kinds["http_alert_origin_error"]; k.DisplayName != "Origin Error Rate Alert" ||
+		k.Description != "High levels of 5xx" || len(k.FilterOptions) != 2 {
 		t.Errorf("%+v", k)
 	}
 	option, _ := kinds["http_alert_origin_error"].FilterOptions[1].(map[string]any)
@@ -226,14 +263,17 @@ func TestPoliciesAndHistoryByTheOfficialClient(t *testing.T) {
 		t.Errorf("%v", option)
 	}
 
-	_, err = n.api.Policies.New(t.Context(), n.policy("http_alert_origin_error", map[string][]string{"zones": {"shop.example"}}, hook.ID))
+	_, err = n.api.Policies.New(t.Context(),
+		n.policy("http_alert_origin_error", map[string][]string{"zones": {"shop.example"}}, hook.ID))
 	n.refused(err, 400, 17103, "filter slo")
 	_, err = n.api.Policies.New(t.Context(), n.policy("no_such_type", nil, hook.ID))
 	n.refused(err, 400, 1100, "no catalogue declares the alert type")
 	_, err = n.api.Policies.New(t.Context(), n.policy("real_origin_monitoring", nil, "00000000000000000000000000000000"))
 	n.refused(err, 400, 1100, "there is no webhook")
 
-	made, err := n.api.Policies.New(t.Context(), n.policy("http_alert_origin_error", map[string][]string{"zones": {"shop.example", "blog.example"}, "slo": {"99.9"}}, hook.ID))
+	made, err := n.api.Policies.New(t.Context(),
+		n.policy("http_alert_origin_error", map[string][]string{"zones": {"shop.example", "blog.example"}, "slo": {"99.9"}},
+			hook.ID))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,8 +287,11 @@ func TestPoliciesAndHistoryByTheOfficialClient(t *testing.T) {
 		return got
 	}
 	p := get()
-	if p.ID != made.ID || p.Name != "origin trouble" || p.Description != "tells the shop" || !p.Enabled || p.AlertType != "http_alert_origin_error" || p.AlertInterval != "30m" || p.Created.IsZero() || p.Modified.IsZero() ||
-		!slices.Equal(p.Filters.Zones, []string{"shop.example", "blog.example"}) || !slices.Equal(p.Filters.Slo, []string{"99.9"}) || len(p.Mechanisms.Webhooks) != 1 || p.Mechanisms.Webhooks[0].ID != hook.ID {
+	if p.ID != made.ID || p.Name != "origin trouble" || p.Description != "tells the shop" || !p.Enabled ||
+		p.AlertType != "http_alert_origin_error" || p.AlertInterval != "30m" || p.Created.IsZero() || p.Modified.IsZero() ||
+		!slices.Equal(p.Filters.Zones, []string{"shop.example", "blog.example"}) ||
+		!slices.Equal(p.Filters.Slo, []string{"99.9"}) || len(p.Mechanisms.Webhooks) != 1 ||
+		p.Mechanisms.Webhooks[0].ID != hook.ID {
 		t.Errorf("%+v", p)
 	}
 	if raw := p.JSON.RawJSON(); !strings.Contains(raw, `"email":[]`) {
@@ -261,7 +304,8 @@ func TestPoliciesAndHistoryByTheOfficialClient(t *testing.T) {
 	if _, err := n.api.Policies.Update(t.Context(), made.ID, u); err != nil {
 		t.Fatal(err)
 	}
-	if p := get(); p.Name != "origin trouble, renamed" || p.AlertInterval != "" || !p.Enabled || len(p.Filters.Zones) != 2 || p.Modified.Equal(p.Created) {
+	if p := get(); p.Name != "origin trouble, renamed" || p.AlertInterval != "" || !p.Enabled ||
+		len(p.Filters.Zones) != 2 || p.Modified.Equal(p.Created) {
 		t.Errorf("%+v", p)
 	}
 
@@ -269,8 +313,15 @@ func TestPoliciesAndHistoryByTheOfficialClient(t *testing.T) {
 	const sent = 23
 	var list []any
 	for i := range sent {
-		list = append(list, map[string]any{"id": fmt.Sprint("official-", time.Now().UnixNano(), "-", i), "alert_type": "http_alert_origin_error", "event": "notice", "severity": "error", "summary": fmt.Sprint("Origin errors, ", i),
-			"zone": "shop.example", "filters": map[string]any{"slo": []string{"99.9"}}})
+		list = append(list, map[string]any{
+			"id":         fmt.Sprint("official-", time.Now().UnixNano(), "-", i),
+			"alert_type": "http_alert_origin_error",
+			"event":      "notice",
+			"severity":   "error",
+			"summary":    fmt.Sprint("Origin errors, ", i),
+			"zone":       "shop.example",
+			"filters":    map[string]any{"slo": []string{"99.9"}},
+		})
 	}
 	n.raw("POST", "/accounts/"+n.account+"/alerting/v3/alerts", list, nil)
 	for range sent {
@@ -290,7 +341,8 @@ func TestPoliciesAndHistoryByTheOfficialClient(t *testing.T) {
 		if item.PolicyID != made.ID {
 			continue
 		}
-		if item.Name != "origin trouble, renamed" || item.AlertType != "http_alert_origin_error" || item.Mechanism != "history" || item.MechanismType != "webhook" || item.Sent.IsZero() || item.ID == "" {
+		if item.Name != "origin trouble, renamed" || item.AlertType != "http_alert_origin_error" ||
+			item.Mechanism != "history" || item.MechanismType != "webhook" || item.Sent.IsZero() || item.ID == "" {
 			t.Errorf("%+v", item)
 		}
 		bodies[item.AlertBody] = true

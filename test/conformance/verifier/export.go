@@ -78,7 +78,8 @@ func (x *export) line(text string) error {
 	if err != nil {
 		return err
 	}
-	if line.kind != '{' || !slices.Equal(slices.Sorted(slices.Values(line.names())), []string{"envelope", "event", "openings", "seq"}) {
+	if line.kind != '{' || !slices.Equal(slices.Sorted(slices.Values(line.names())),
+		[]string{"envelope", "event", "openings", "seq"}) {
 		return fmt.Errorf("members %q, want seq, envelope, event and openings", line.names())
 	}
 	seq, _ := line.get("seq")
@@ -173,14 +174,14 @@ func parseHeader(text string) (header, error) {
 	if h.from > h.to || h.to > h.size {
 		return h, fmt.Errorf("the range %d to %d does not lie within %d", h.from, h.to, h.size)
 	}
-	if h.left, err = hashes(body, "left", len(subtrees(0, h.from))); err != nil {
+	if h.left, err = hashesIn(body, "left", len(subtrees(0, h.from))); err != nil {
 		return h, err
 	}
-	h.right, err = hashes(body, "right", len(subtrees(h.to, h.size)))
+	h.right, err = hashesIn(body, "right", len(subtrees(h.to, h.size)))
 	return h, err
 }
 
-func hashes(v value, name string, want int) ([]tlog.Hash, error) {
+func hashesIn(v value, name string, want int) ([]tlog.Hash, error) {
 	list, _ := v.get(name)
 	if list.kind != '[' || len(list.items) != want {
 		return nil, fmt.Errorf("%s has %d hashes, want %d", name, len(list.items), want)

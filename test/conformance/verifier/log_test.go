@@ -85,7 +85,8 @@ func (l *testLog) add() {
 	envelope := `{"v":1,"recorded_at":"` + moment + `","account":"` + account + `","submitted_by":` + by +
 		`,"event":` + event + `,"commitments":{` + strings.Join(commitments, ",") + `}}`
 	// Members in another order than the canonical one: only the content counts.
-	shown := `{"seq":` + strconv.Itoa(seq) + `,"account":"` + account + `","recorded_at":"` + moment + `","submitted_by":` + by +
+	shown := `{"seq":` + strconv.Itoa(seq) + `,"account":"` + account + `","recorded_at":"` + moment +
+		`","submitted_by":` + by +
 		`,"after":{"secret":` + secret + `,` + after[1:] + `,` +
 		strings.Replace(event[1:], `"actor":{`, `"actor":{"id":"u1",`, 1)
 	l.append(envelope, shown, `{`+strings.Join(openings, ",")+`}`)

@@ -151,7 +151,7 @@ func CheckReceipt(text []byte, leaf tlog.Hash, vkey string) error {
 		return fmt.Errorf("index: %w", err)
 	}
 	list, _ := v.get("hashes")
-	proof, err := hashes(v, "hashes", len(list.items))
+	proof, err := hashesIn(v, "hashes", len(list.items))
 	if err != nil {
 		return err
 	}

@@ -88,12 +88,12 @@ func (e envelope) checkCommitments() error {
 		if m.value.kind != '"' || err != nil || len(hash) != sha256.Size {
 			return fmt.Errorf("the commitment of %s is not the base64 of 32 bytes", m.name)
 		}
-		if _, ok := at(e.event, m.name); ok {
+		if _, ok := lookup(e.event, m.name); ok {
 			return fmt.Errorf("%s is committed and shown in the envelope as well", m.name)
 		}
 	}
 	for _, path := range alwaysCommitted {
-		if _, ok := at(e.event, path); ok {
+		if _, ok := lookup(e.event, path); ok {
 			return fmt.Errorf("%s is shown in the envelope, it must only be committed", path)
 		}
 	}
@@ -171,8 +171,8 @@ func (e envelope) rebuild(seq int64, openings value) (value, error) {
 
 var unescape = strings.NewReplacer("~1", "/", "~0", "~")
 
-// at follows an RFC 6901 pointer through objects.
-func at(v value, pointer string) (value, bool) {
+// lookup follows an RFC 6901 pointer through objects.
+func lookup(v value, pointer string) (value, bool) {
 	for _, name := range strings.Split(pointer, "/")[1:] {
 		next, ok := v.get(unescape.Replace(name))
 		if !ok {

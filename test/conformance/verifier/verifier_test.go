@@ -48,15 +48,18 @@ func TestLinesPastTheCheckpointAreReportedAsNotCovered(t *testing.T) {
 func TestAnOlderCheckpointMustBeAPrefix(t *testing.T) {
 	l, other := newLog(t, 20), newLog(t, 20)
 	for size := range 21 {
-		if _, err := verifier.CheckExport(strings.NewReader(l.export(0, 20, 20)), l.checkpoint(20), l.checkpoint(size)); err != nil {
+		if _, err := verifier.CheckExport(strings.NewReader(l.export(0, 20, 20)), l.checkpoint(20),
+			l.checkpoint(size)); err != nil {
 			t.Errorf("since %d: %v", size, err)
 		}
 	}
-	other.envelopes, other.stored = nil, nil
+	other.envelopes = nil
+	other.stored = nil
 	for _, envelope := range l.envelopes[:19] {
 		other.append(strings.Replace(envelope, `"UI"`, `"CLI"`, 1), "{}", "{}")
 	}
-	if _, err := verifier.CheckExport(strings.NewReader(l.export(0, 20, 20)), l.checkpoint(20), other.checkpoint(19)); err == nil {
+	if _, err := verifier.CheckExport(strings.NewReader(l.export(0, 20, 20)), l.checkpoint(20),
+		other.checkpoint(19)); err == nil {
 		t.Error("a checkpoint of another history holds")
 	}
 }
@@ -114,15 +117,16 @@ func TestAnErasedFieldIsCountedAndItsEventStillHolds(t *testing.T) {
 
 func TestAnEnvelopeOutsideTheFormatIsRefused(t *testing.T) {
 	for name, change := range map[string][2]string{
-		"white space":                 {`"v":1,`, `"v":1, `},
-		"another version":             {`"v":1,`, `"v":2,`},
-		"short time":                  {`.000000Z`, `.000Z`},
-		"members of event not sorted": {`"action":{"type":"update"},"actor":{"type":"user"}`, `"actor":{"type":"user"},"action":{"type":"update"}`},
-		"duplicate name":              {`"type":"update"`, `"type":"update","type":"update"`},
-		"personal data in clear":      {`"actor":{"type":"user"}`, `"actor":{"email":"a@b.example","type":"user"}`},
-		"committed and shown":         {`"action":{`, `"after":{"secret":1},"action":{`},
-		"another account":             {account, strings.Repeat("1", 32)},
-		"needless escape":             {`"update"`, `"\u0075pdate"`},
+		"white space":     {`"v":1,`, `"v":1, `},
+		"another version": {`"v":1,`, `"v":2,`},
+		"short time":      {`.000000Z`, `.000Z`},
+		"members of event not sorted": {`"action":{"type":"update"},"actor":{"type":"user"}`,
+			`"actor":{"type":"user"},"action":{"type":"update"}`},
+		"duplicate name":         {`"type":"update"`, `"type":"update","type":"update"`},
+		"personal data in clear": {`"actor":{"type":"user"}`, `"actor":{"email":"a@b.example","type":"user"}`},
+		"committed and shown":    {`"action":{`, `"after":{"secret":1},"action":{`},
+		"another account":        {account, strings.Repeat("1", 32)},
+		"needless escape":        {`"update"`, `"\u0075pdate"`},
 	} {
 		l := newLog(t, 1)
 		changed := strings.Replace(l.envelopes[0], change[0], change[1], 1)
@@ -130,7 +134,10 @@ func TestAnEnvelopeOutsideTheFormatIsRefused(t *testing.T) {
 			t.Fatalf("%s: nothing to change", name)
 		}
 		shown, openings := l.shown[0], l.openings[0]
-		l.envelopes, l.shown, l.openings, l.stored = nil, nil, nil, nil
+		l.envelopes = nil
+		l.shown = nil
+		l.openings = nil
+		l.stored = nil
 		l.append(changed, shown, openings)
 		if _, err := verifier.CheckExport(strings.NewReader(l.export(0, 1, 1)), l.checkpoint(1)); err == nil {
 			t.Errorf("%s: accepted", name)
@@ -153,7 +160,8 @@ func TestTilesOfEverySizeHold(t *testing.T) {
 
 func TestAWrongTileIsNamed(t *testing.T) {
 	l := newLog(t, 300)
-	for _, path := range []string{"tile/0/000", "tile/0/001.p/44", "tile/1/000.p/1", "tile/entries/000", "tile/entries/001.p/44"} {
+	for _, path := range []string{"tile/0/000", "tile/0/001.p/44", "tile/1/000.p/1", "tile/entries/000",
+		"tile/entries/001.p/44"} {
 		for name, spoil := range map[string]func([]byte) []byte{
 			"changed": func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
 			"short":   func(b []byte) []byte { return b[:len(b)-1] },
@@ -251,14 +259,16 @@ func TestAReceiptHoldsForItsEventOnly(t *testing.T) {
 	if err := verifier.CheckReceipt([]byte(receipt), tlog.RecordHash([]byte(l.envelopes[1])), l.vkey); err == nil {
 		t.Error("the receipt holds for another event")
 	}
-	if err := verifier.CheckReceipt([]byte(strings.Replace(receipt, `"index":2`, `"index":1`, 1)), tlog.RecordHash([]byte(l.envelopes[2])), l.vkey); err == nil {
+	if err := verifier.CheckReceipt([]byte(strings.Replace(receipt, `"index":2`, `"index":1`, 1)),
+		tlog.RecordHash([]byte(l.envelopes[2])), l.vkey); err == nil {
 		t.Error("the receipt holds for another index")
 	}
 }
 
 // TestTheVerifierSharesNothingWithBelfry holds what its name promises.
 func TestTheVerifierSharesNothingWithBelfry(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f",
+		"{{if not .Standard}}{{.ImportPath}}{{end}}", ".").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -39,7 +39,8 @@ type Error struct {
 // envelope is not looked at. headers are name, value, name, value.
 func (s *Server) Send(t testing.TB, token, method, path, contentType string, body []byte, headers ...string) Answer {
 	t.Helper()
-	request, err := http.NewRequestWithContext(context.Background(), method, s.URL+"/client/v4"+path, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(context.Background(), method, s.URL+"/client/v4"+path,
+		bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

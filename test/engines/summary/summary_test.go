@@ -66,7 +66,8 @@ func TestEnginesAndReasonsAreCounted(t *testing.T) {
 {"Action":"skip","Package":"p","Test":"TestB"}
 {"Action":"pass","Package":"p"}
 `)
-	if !strings.Contains(out, "used by 2 tests: PostgreSQL\n") || strings.Contains(out, "left out 1 times: engine") || !strings.Contains(out, "left out 1 times: Kafka left out\n") {
+	if !strings.Contains(out, "used by 2 tests: PostgreSQL\n") || strings.Contains(out, "left out 1 times: engine") ||
+		!strings.Contains(out, "left out 1 times: Kafka left out\n") {
 		t.Errorf("printed:\n%s", out)
 	}
 }

@@ -61,7 +61,8 @@ func TestAnErrorSaysWhere(t *testing.T) {
 // Whatever is accepted is JSON to the standard library too, and the reverse
 // fails only for what I-JSON forbids.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{`{"a":[1,2.5e-3,"\u00e9\ud83d\ude00",true,null]}`, `"\ud800"`, `{"a":1,"a":2}`, "\"\xff\"", `[[[[[[]]]]]]`, ` {} `, `-0`, `01`, ``} {
+	for _, s := range []string{`{"a":[1,2.5e-3,"\u00e9\ud83d\ude00",true,null]}`, `"\ud800"`, `{"a":1,"a":2}`, "\"\xff\"",
+		`[[[[[[]]]]]]`, ` {} `, `-0`, `01`, ``} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -131,7 +132,8 @@ func acceptable(text []byte) bool {
 					return false
 				}
 				if v == '{' {
-					names, key = append(names, map[string]bool{}), append(key, true)
+					names = append(names, map[string]bool{})
+					key = append(key, true)
 				} else {
 					names, key = append(names, nil), append(key, false)
 				}
@@ -144,7 +146,8 @@ func acceptable(text []byte) bool {
 				if names[n-1][v] {
 					return false
 				}
-				names[n-1][v], key[n-1] = true, false
+				names[n-1][v] = true
+				key[n-1] = false
 			} else {
 				value()
 			}

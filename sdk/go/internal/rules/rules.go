@@ -4,6 +4,7 @@ package rules
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -55,10 +56,15 @@ type Options struct {
 // event's fields; none means that the event may be sent.
 func Check(doc *rawjson.Doc, text []byte, o Options) []Problem {
 	if len(text) > MaxBytes {
-		return []Problem{{CodeTooLarge, fmt.Sprintf("the event is %d bytes of JSON, at most %d are accepted", len(text), MaxBytes), ""}}
+		return []Problem{
+			{CodeTooLarge, fmt.Sprintf("the event is %d bytes of JSON, at most %d are accepted", len(text), MaxBytes), ""},
+		}
 	}
 	if err := doc.Parse(text, MaxDepth); err != nil {
-		e := err.(*rawjson.Error)
+		var e *rawjson.Error
+		if !errors.As(err, &e) {
+			return []Problem{{CodeInvalidJSON, err.Error(), ""}}
+		}
 		if e.TooDeep {
 			return []Problem{{CodeTooDeep, fmt.Sprintf("nested deeper than %d levels", MaxDepth), e.Pointer}}
 		}
@@ -142,16 +148,26 @@ var (
 		{"metadata", false, anyObject},
 		{"account_id", true, filled}, // last: only for producers
 	}
-	actionRules = []rule{{"type", true, filled}, {"description", false, lines}, {"result", false, oneOf("success", "failure")}}
-	actorRules  = []rule{
+	actionRules = []rule{
+		{"type", true, filled},
+		{"description", false, lines},
+		{"result", false, oneOf("success", "failure")},
+	}
+	actorRules = []rule{
 		{"type", true, oneOf("user", "token", "integration", "staff", "system")}, {"id", true, filled},
 		{"email", false, text}, {"name", false, text}, {"ip_address", false, text},
 		{"token_id", false, text}, {"token_name", false, text}, {"on_behalf_of", false, part(&behalfRules)},
 	}
 	behalfRules   = []rule{{"type", false, text}, {"id", false, text}, {"email", false, text}}
-	resourceRules = []rule{{"product", true, filled}, {"type", true, filled}, {"id", true, filled}, {"name", false, text}, {"scope", false, text}}
-	reasonRules   = []rule{{"text", false, lines}, {"url", false, text}}
-	relatedRules  = []rule{{"type", false, text}, {"id", false, text}, {"name", false, text}}
+	resourceRules = []rule{
+		{"product", true, filled},
+		{"type", true, filled},
+		{"id", true, filled},
+		{"name", false, text},
+		{"scope", false, text},
+	}
+	reasonRules  = []rule{{"text", false, lines}, {"url", false, text}}
+	relatedRules = []rule{{"type", false, text}, {"id", false, text}, {"name", false, text}}
 	// The server repairs the texts of request: whoever sent it chose them.
 	requestRules = []rule{
 		{"id", false, anyText},
@@ -290,7 +306,8 @@ func ValidID(s string) bool {
 	}
 	for i := range len(s) {
 		c := s[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != ':' && c != '-' {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != ':' &&
+			c != '-' {
 			return false
 		}
 	}

@@ -71,7 +71,7 @@ func (s *Spool) write(b []byte) error {
 		err = s.active.Sync()
 	}
 	if err != nil {
-		s.active.Truncate(at) // at best; recovery copes with what stays
+		_ = s.active.Truncate(at) // at best; recovery copes with what stays
 		s.seal()
 	}
 	return err

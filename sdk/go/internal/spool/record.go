@@ -13,8 +13,8 @@ import (
 //	header  "BELFRYSP" | u16 version | u16 length of tag | tag | u32 CRC32C of all before
 //	record  u32 magic | u32 length of payload | u32 CRC32C of payload | u32 CRC32C of the 12 bytes before | payload
 //
-// The layout of the header is the same in every version. Integers are little endian. The record's header has a checksum of its own,
-// so that a damaged length is not taken for a torn tail.
+// The layout of the header is the same in every version. Integers are little endian. The record's header has a checksum
+// of its own, so that a damaged length is not taken for a torn tail.
 const (
 	segmentMagic   = "BELFRYSP"
 	segmentVersion = 1

@@ -103,7 +103,8 @@ func (s *Spool) recoverSegment(number uint64) error {
 		return os.Remove(path) // died while making it: no record was in it yet
 	case errors.Is(err, errDamaged):
 		// Whom the records belong to is lost, so they cannot be delivered.
-		s.quarantine(number, 0, data, func(to string) error { return os.Rename(path, to) })
+		// The file stays when the move fails; the callback gets the error.
+		_ = s.quarantine(number, 0, data, func(to string) error { return os.Rename(path, to) })
 		return nil
 	default:
 		return fmt.Errorf("%s: %w", path, err)

@@ -198,7 +198,8 @@ func TestAFullSpoolRefusesAndTakesAgainWhenRecordsAreSettled(t *testing.T) {
 func TestADirectoryBelongsToOneSpool(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	if _, err := spool.Open(spool.Options{Dir: dir, MaxBytes: many, SegmentBytes: many}); !errors.Is(err, spool.ErrLocked) {
+	if _, err := spool.Open(spool.Options{Dir: dir, MaxBytes: many, SegmentBytes: many}); !errors.Is(err,
+		spool.ErrLocked) {
 		t.Errorf("a second spool: %v", err)
 	}
 	s.close(t)
