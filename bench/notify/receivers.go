@@ -20,8 +20,7 @@ const (
 )
 
 // receivers are the other end of all webhooks: those at /good answer at once. The one at /bad can be made to hang,
-// those
-// below it to misbehave by their path.
+// those below it to misbehave by their path.
 type receivers struct {
 	server  *httptest.Server
 	hanging atomic.Bool
