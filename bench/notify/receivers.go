@@ -19,7 +19,8 @@ const (
 	refuses = "refuse"
 )
 
-// receivers are the other end of all webhooks: those at /good answer at once. The one at /bad can be made to hang, those
+// receivers are the other end of all webhooks: those at /good answer at once. The one at /bad can be made to hang,
+// those
 // below it to misbehave by their path.
 type receivers struct {
 	server  *httptest.Server

@@ -1,5 +1,5 @@
-// Package app wires the parts together. Setup reads from top to bottom in the order in which data flows: databases, bus,
-// features, HTTP. No other package knows more than one feature.
+// Package app wires the parts together. Setup reads from top to bottom in the order in which data flows: databases,
+// bus, features, HTTP. No other package knows more than one feature.
 package app
 
 import (
@@ -127,8 +127,8 @@ func (a *App) openTelemetry(ctx context.Context, version string, logTo io.Writer
 	return err
 }
 
-// chooseAddress replaces a port of 0 before links are made of it. Another program may take the port before Setup listens
-// on it; then the start fails.
+// chooseAddress replaces a port of 0 before links are made of it. Another program may take the port before Setup
+// listens on it; then the start fails.
 func (a *App) chooseAddress() error {
 	host, port, err := net.SplitHostPort(a.Config.Listen)
 	if err != nil || port != "0" {
@@ -223,7 +223,8 @@ func (a *App) listen(ctx context.Context) (err error) {
 	}
 	if why := a.Config.clearText(); why != "" {
 		a.Log.Warn("PASSWORDS, SESSIONS AND TOKENS CROSS THE NETWORK IN CLEAR TEXT: " + why +
-			"; set BELFRY_TLS_CERT and BELFRY_TLS_KEY, or put a TLS proxy in front and set BELFRY_EXTERNAL_URL to its https:// address")
+			"; set BELFRY_TLS_CERT and BELFRY_TLS_KEY, or put a TLS proxy in front and set BELFRY_EXTERNAL_URL to its " +
+			"https:// address")
 	}
 	var cert *tls.Certificate
 	if a.Config.TLSCert != "" {

@@ -31,13 +31,19 @@ func TestEveryFaultOfTheConfigurationIsNamedAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := app.LoadConfig(file, env(map[string]string{
-		"BELFRY_DATABASE_URL": "mysql://user:hunter2@h/x", "BELFRY_EPOCH": "soon", "BELFRY_BOOTSTRAP_TOKEN": "short", "BELFRY_ROLES": "api,cook",
-		"BELFRY_TRUSTED_PROXIES": "10.0.0.1", "BELFRY_TLS_CERT": "cert.pem",
+		"BELFRY_DATABASE_URL":    "mysql://user:hunter2@h/x",
+		"BELFRY_EPOCH":           "soon",
+		"BELFRY_BOOTSTRAP_TOKEN": "short",
+		"BELFRY_ROLES":           "api,cook",
+		"BELFRY_TRUSTED_PROXIES": "10.0.0.1",
+		"BELFRY_TLS_CERT":        "cert.pem",
 	}))
 	if err == nil {
 		t.Fatal("a faulty configuration was accepted")
 	}
-	for _, want := range []string{"BELFRY_LISTEN", "BELFRY_LOG_LEVEL", "listen_port is not a setting", "BELFRY_DATABASE_URL", "BELFRY_MASTER_KEY", "BELFRY_EPOCH", "BELFRY_BOOTSTRAP_TOKEN has 5", `"cook" is not a role`, "BELFRY_TRUSTED_PROXIES", "BELFRY_TLS_CERT"} {
+	for _, want := range []string{"BELFRY_LISTEN", "BELFRY_LOG_LEVEL", "listen_port is not a setting",
+		"BELFRY_DATABASE_URL", "BELFRY_MASTER_KEY", "BELFRY_EPOCH", "BELFRY_BOOTSTRAP_TOKEN has 5", `"cook" is not a role`,
+		"BELFRY_TRUSTED_PROXIES", "BELFRY_TLS_CERT"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not name %s:\n%v", want, err)
 		}
@@ -49,14 +55,16 @@ func TestEveryFaultOfTheConfigurationIsNamedAtOnce(t *testing.T) {
 
 func TestTheEnvironmentWinsOverTheFileAndTheFileOverTheDefault(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "belfry.yaml")
-	if err := os.WriteFile(file, []byte("listen: 127.0.0.1:1\nkafka_listen: 127.0.0.1:2\nroles: [api, audit]\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("listen: 127.0.0.1:1\nkafka_listen: 127.0.0.1:2\nroles: [api, audit]\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	cfg, err := app.LoadConfig(file, env(map[string]string{"BELFRY_LISTEN": "127.0.0.1:3"}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Listen != "127.0.0.1:3" || cfg.KafkaListen != "127.0.0.1:2" || cfg.DataDir != "./belfry-data" || !reflect.DeepEqual(cfg.Roles, []string{"api", "audit"}) || cfg.ExternalURL != "http://127.0.0.1:3" {
+	if cfg.Listen != "127.0.0.1:3" || cfg.KafkaListen != "127.0.0.1:2" || cfg.DataDir != "./belfry-data" ||
+		!reflect.DeepEqual(cfg.Roles, []string{"api", "audit"}) || cfg.ExternalURL != "http://127.0.0.1:3" {
 		t.Fatalf("%+v", cfg)
 	}
 	if cfg.Has("producer") || !cfg.Has("audit") {
@@ -66,7 +74,8 @@ func TestTheEnvironmentWinsOverTheFileAndTheFileOverTheDefault(t *testing.T) {
 
 func TestAMisspeltVariableOfTheEnvironmentIsAnError(t *testing.T) {
 	t.Setenv("BELFRY_LISTN", "127.0.0.1:1")
-	if _, err := app.LoadConfig("", env(nil)); err == nil || !strings.Contains(err.Error(), "BELFRY_LISTN is not a setting") {
+	if _, err := app.LoadConfig("", env(nil)); err == nil ||
+		!strings.Contains(err.Error(), "BELFRY_LISTN is not a setting") {
 		t.Fatal(err)
 	}
 }
@@ -80,8 +89,10 @@ func manual(t *testing.T) string {
 	}
 	var b strings.Builder
 	b.WriteString("# Settings\n\n<!-- generated from internal/app/config.go: go test ./internal/app -update -->\n\n" +
-		"Every setting has a name in the environment. A config file (`belfry serve --config FILE`, YAML) takes the same names in lower case without\n" +
-		"`BELFRY_`; the environment wins. A name that is not a setting is an error, and all faults are named at once.\n\n| setting | default | meaning |\n|---|---|---|\n")
+		"Every setting has a name in the environment. A config file (`belfry serve --config FILE`, YAML) takes the " +
+		"same names in lower case without\n" +
+		"`BELFRY_`; the environment wins. A name that is not a setting is an error, and all faults are named at " +
+		"once.\n\n| setting | default | meaning |\n|---|---|---|\n")
 	ast.Inspect(f, func(n ast.Node) bool {
 		spec, ok := n.(*ast.TypeSpec)
 		if !ok || spec.Name.Name != "Config" {

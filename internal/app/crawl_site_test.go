@@ -63,7 +63,8 @@ func newCrawled(t *testing.T) *crawled {
 	t.Helper()
 	log := &lockedBuffer{}
 	c := &crawled{site: newSiteWith(t, log, []string{"BELFRY_ALLOW_NETWORKS", "127.0.0.0/8,::1/128"}), log: log}
-	c.full, c.bare = c.account("Zeta"), c.account("Alpha")
+	c.full = c.account("Zeta")
+	c.bare = c.account("Alpha")
 	for _, role := range crawlRoles {
 		if role == staffRole {
 			continue
@@ -108,11 +109,19 @@ func (c *crawled) furnish() {
 		hooks = append(hooks, c.made("POST", base+"/alerting/v3/destinations/webhooks", m{"name": name, "url": receiver.URL}))
 	}
 	for i, name := range []string{"On-call", "Storefront", "Everything else"} {
-		c.call("POST", base+"/alerting/v3/policies", m{"name": name, "enabled": i < 2, "alert_type": "shop_payment_provider_down",
+		c.call("POST", base+"/alerting/v3/policies", m{
+			"name":       name,
+			"enabled":    i < 2,
+			"alert_type": "shop_payment_provider_down",
 			"filters":    m{"zones": zones[:i+1]},
-			"mechanisms": m{"webhooks": []m{{"id": hooks[i]}}, "email": []m{{"id": crawlEmail("owner")}}}})
+			"mechanisms": m{"webhooks": []m{{"id": hooks[i]}}, "email": []m{{"id": crawlEmail("owner")}}},
+		})
 	}
-	for _, a := range []m{{"id": "first", "event": "start"}, {"id": "second", "event": "start"}, {"id": "first-end", "event": "end"}} {
+	for _, a := range []m{
+		{"id": "first", "event": "start"},
+		{"id": "second", "event": "start"},
+		{"id": "first-end", "event": "end"},
+	} {
 		a["alert_type"] = "shop_payment_provider_down"
 		a["severity"] = "critical"
 		a["zone"] = "checkout.shop.example"
@@ -130,7 +139,8 @@ func (c *crawled) catalogue(team string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(c.t.Context(), "PUT", c.url+"/client/v4/producers/"+team+"/catalog", bytes.NewReader(catalogue))
+	r, err := http.NewRequestWithContext(c.t.Context(), "PUT", c.url+"/client/v4/producers/"+team+"/catalog",
+		bytes.NewReader(catalogue))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -151,22 +161,45 @@ func (c *crawled) events() {
 	ago := func(d time.Duration) string { return time.Now().Add(-d).UTC().Format(time.RFC3339Nano) }
 	var list []m
 	for i := range 30 {
-		list = append(list, change(fmt.Sprintf("tf-%d", i), "terraform", m{"occurred_at": ago(400 * time.Minute), "change_set": "apply-31",
-			"zone": "www.shop.example", "reason": m{"text": "apply 31", "url": "https://tickets.example/31"}}))
+		list = append(list, change(fmt.Sprintf("tf-%d", i), "terraform", m{
+			"occurred_at": ago(400 * time.Minute),
+			"change_set":  "apply-31",
+			"zone":        "www.shop.example",
+			"reason":      m{"text": "apply 31", "url": "https://tickets.example/31"},
+		}))
 	}
 	for i := range 90 {
-		list = append(list, change(fmt.Sprintf("old-%d", i), "li.wei@acme.example", m{"occurred_at": ago(50*time.Hour + time.Duration(i)*90*time.Minute)}))
+		list = append(list, change(fmt.Sprintf("old-%d", i), "li.wei@acme.example",
+			m{"occurred_at": ago(50*time.Hour + time.Duration(i)*90*time.Minute)}))
 	}
 	setting := m{"product": "shop", "type": "setting", "id": "payment_timeout", "name": "payment timeout"}
 	list = append(list,
-		change("lowered", "ana", m{"zone": "checkout.shop.example", "resource": setting, "action": m{"type": "lower"},
-			"before": m{"value": 3000, "unit": "ms"}, "after": m{"value": 30, "unit": "ms"}, "reason": m{"text": "PR 214"},
-			"actor":   m{"type": "user", "id": "ana", "name": "Ana Lima", "email": "ana@acme.example", "ip_address": "192.0.2.7"},
-			"request": m{"id": "8f0a", "method": "PATCH", "uri": "/settings", "status_code": 200, "user_agent": "Mozilla"},
-			"related": []m{{"type": "deployment", "id": "2.1", "name": "2.1"}}, "metadata": m{"region": "eu"}}),
+		change("lowered", "ana", m{
+			"zone":     "checkout.shop.example",
+			"resource": setting,
+			"action":   m{"type": "lower"},
+			"before":   m{"value": 3000, "unit": "ms"},
+			"after":    m{"value": 30, "unit": "ms"},
+			"reason":   m{"text": "PR 214"},
+			"actor": m{
+				"type":       "user",
+				"id":         "ana",
+				"name":       "Ana Lima",
+				"email":      "ana@acme.example",
+				"ip_address": "192.0.2.7",
+			},
+			"request":  m{"id": "8f0a", "method": "PATCH", "uri": "/settings", "status_code": 200, "user_agent": "Mozilla"},
+			"related":  []m{{"type": "deployment", "id": "2.1", "name": "2.1"}},
+			"metadata": m{"region": "eu"},
+		}),
 		change("deleted", "bo", m{"action": m{"type": "delete"}, "before": m{"ttl": 60}}),
-		change("failed", "sam", m{"actor": m{"type": "staff", "id": "s-7", "name": "Sam (support)"}, "action": m{"type": "update", "result": "failure"}}),
-		change("integration", "dd", m{"actor": m{"type": "integration", "id": "i-1", "name": "Datadog", "on_behalf_of": m{"type": "user", "id": "ana"}}}),
+		change("failed", "sam", m{
+			"actor":  m{"type": "staff", "id": "s-7", "name": "Sam (support)"},
+			"action": m{"type": "update", "result": "failure"},
+		}),
+		change("integration", "dd", m{
+			"actor": m{"type": "integration", "id": "i-1", "name": "Datadog", "on_behalf_of": m{"type": "user", "id": "ana"}},
+		}),
 		change("token", "t", m{"actor": m{"type": "token", "id": "t-1", "token_name": "terraform"}, "interface": "CLI"}),
 		change("viewed", "bo", m{"action": m{"type": "view"}}))
 	c.append(c.full, list...)
@@ -182,7 +215,7 @@ func (c *crawled) objectives(zones []string) {
 	now := time.Now().Unix() / 10 * 10
 	for at := now - 7200; at < now; at += 60 {
 		bad := 0
-		if at >= now-180 { // what began long ago is history, of which nobody is told
+		if at >= now-180 { // older than that is history, which sends no alert
 			bad = 600
 		}
 		counts = append(counts, m{"zone": "checkout.shop.example", "ts": at, "seconds": 60, "total": 1200, "bad": bad},
@@ -193,12 +226,15 @@ func (c *crawled) objectives(zones []string) {
 
 // refused sends what the catalogue does not allow.
 func (c *crawled) refused() {
-	body, err := json.Marshal([]m{{"id": "refused", "action": m{"type": "explode"}, "actor": m{"type": "user", "id": "ana"},
-		"resource": m{"product": "shop", "type": "setting", "id": "x"}}})
+	body, err := json.Marshal([]m{
+		{"id": "refused", "action": m{"type": "explode"}, "actor": m{"type": "user", "id": "ana"},
+			"resource": m{"product": "shop", "type": "setting", "id": "x"}},
+	})
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(c.t.Context(), "POST", c.url+"/client/v4/accounts/"+c.full+"/audit/events", bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(c.t.Context(), "POST", c.url+"/client/v4/accounts/"+c.full+"/audit/events",
+		bytes.NewReader(body))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -223,7 +259,8 @@ func (c *crawled) settle(base string) {
 	})
 	c.until("an objective burns", func() bool {
 		var list []struct{ State string }
-		return json.Unmarshal(c.call("GET", base+"/alerting/v3/alerts?"+url.Values{"state": {"firing"}}.Encode(), nil), &list) == nil && len(list) > 1
+		return json.Unmarshal(c.call("GET", base+"/alerting/v3/alerts?"+url.Values{"state": {"firing"}}.Encode(), nil),
+			&list) == nil && len(list) > 1
 	})
 }
 

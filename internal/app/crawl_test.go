@@ -88,7 +88,9 @@ func TestNoLinkOrFormOfAnyPageLeadsNowhere(t *testing.T) {
 	signOut := func(target string) bool { return strings.HasSuffix(target, "/sign-out") }
 	for role, prefix := range map[string]string{"owner": "/accounts/", staffRole: "/console/"} {
 		for _, last := range []string{"rotate", "revoke", "remove", "delete"} {
-			crawls[role].send(func(target string) bool { return strings.HasPrefix(target, prefix) && strings.HasSuffix(target, last) })
+			crawls[role].send(func(target string) bool {
+				return strings.HasPrefix(target, prefix) && strings.HasSuffix(target, last)
+			})
 		}
 		crawls[role].send(signOut)
 	}
@@ -224,7 +226,8 @@ func (c *crawl) found(at *url.URL, ref, from string) {
 	}
 	filters := 0
 	for name := range u.Query() {
-		if !slices.Contains([]string{"since", "before", "event", "tab", "verify", "cursor", "views", "range", "state", "next"}, name) {
+		if !slices.Contains([]string{"since", "before", "event", "tab", "verify", "cursor", "views", "range", "state",
+			"next"}, name) {
 			filters++
 		}
 	}
@@ -233,7 +236,8 @@ func (c *crawl) found(at *url.URL, ref, from string) {
 		combined--
 	}
 	shape := shapeOf(u)
-	if filters > maxFilters || filters > 0 && combined > maxFilters || c.seen[shape] >= perShape() || c.last != "" && strings.HasPrefix(u.Path, "/console") {
+	if filters > maxFilters || filters > 0 && combined > maxFilters || c.seen[shape] >= perShape() ||
+		c.last != "" && strings.HasPrefix(u.Path, "/console") {
 		return
 	}
 	c.seen[shape]++
@@ -315,7 +319,8 @@ func shapeOf(u *url.URL) string {
 		if i > 0 {
 			before = strings.Split(u.Path, "/")[i-1]
 		}
-		if hexID.MatchString(s) && before != "accounts" || before == "events" || before == "history" && i > 3 || before == "errors" {
+		if hexID.MatchString(s) && before != "accounts" || before == "events" || before == "history" && i > 3 ||
+			before == "errors" {
 			s = "{id}"
 		}
 		parts = append(parts, s)
@@ -348,7 +353,7 @@ func TestAnErrorsPageKeepsTheAccountOneIsIn(t *testing.T) {
 	if p := v.get("/"); p.location != "/accounts/"+zeta {
 		t.Errorf("the mark leads to %s, not to the account that was used last", p.location)
 	}
-	// The address counts before the memory; another's account is nobody's last.
+	// The address counts before the memory; an account of others is not remembered as the last one.
 	v.get("/accounts/"+alpha+"/no/such/page").has(t, `class="brand" href="/accounts/`+alpha+`"`)
 	other := s.account("Other")
 	v.get("/profile", "Cookie", "belfry_last_place="+other).lacks(t, "/accounts/"+other)

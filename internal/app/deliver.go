@@ -12,9 +12,9 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// deliver delivers messages from a feature's outbox. Belfry's own audit events go directly to the ledger, because events
-// on a topic that others may write to could be forged. Erasures go directly to the features that keep copies. All other
-// messages go to the bus.
+// deliver delivers messages from a feature's outbox. Belfry's own audit events go directly to the ledger, because
+// events on a topic that others may write to could be forged. Erasures go directly to the features that keep copies.
+// All other messages go to the bus.
 func (a *App) deliver(ctx context.Context, msgs []bus.Message) error {
 	var own, erased [][]byte
 	var rest []bus.Message

@@ -22,7 +22,12 @@ func (a *App) registerEgress() {
 			list.IPv6 = append(list.IPv6, p.String())
 		}
 	}
-	web.Get(a.API, web.Op{Path: "/ips", Tag: "Server", Summary: "Networks that webhooks and mail come from", Public: true,
-		Description: "As the operators set them (BELFRY_EGRESS_NETWORKS); empty when they did not."},
-		func(context.Context, *struct{}) (egress, error) { return list, nil })
+	web.Get(a.API, web.Op{
+		Path:        "/ips",
+		ID:          "list-egress-networks",
+		Tag:         "Server",
+		Summary:     "List the networks that webhooks and mail come from",
+		Public:      true,
+		Description: "As the operators set them (BELFRY_EGRESS_NETWORKS); empty when they did not.",
+	}, func(context.Context, *struct{}) (egress, error) { return list, nil })
 }

@@ -83,10 +83,14 @@ func (s *site) job(path string, body any) jobState {
 func (s *site) team(name, catalogue string) string {
 	s.t.Helper()
 	var made struct{ ID string }
-	if err := json.Unmarshal(s.call(http.MethodPost, "/producers", m{"name": name, "contact_email": name + "@example.com"}), &made); err != nil {
+	if err := json.Unmarshal(s.call(http.MethodPost, "/producers", m{
+		"name":          name,
+		"contact_email": name + "@example.com",
+	}), &made); err != nil {
 		s.t.Fatal(err)
 	}
-	if status, text := s.raw(http.MethodPut, "/producers/"+made.ID+"/catalog", "application/yaml", catalogue); status != http.StatusOK {
+	if status, text := s.raw(http.MethodPut, "/producers/"+made.ID+"/catalog", "application/yaml",
+		catalogue); status != http.StatusOK {
 		s.t.Fatal(status, text)
 	}
 	return made.ID
@@ -95,9 +99,15 @@ func (s *site) team(name, catalogue string) string {
 // contact is an event of the product crm that is full of a person.
 func contact(id string, more m) m {
 	e := m{
-		"id":       id,
-		"action":   m{"type": "update"},
-		"actor":    m{"type": "user", "id": "u-zoe", "name": "Zoe Quark", "email": "zoe@quark.example", "ip_address": "192.0.2.77"},
+		"id":     id,
+		"action": m{"type": "update"},
+		"actor": m{
+			"type":       "user",
+			"id":         "u-zoe",
+			"name":       "Zoe Quark",
+			"email":      "zoe@quark.example",
+			"ip_address": "192.0.2.77",
+		},
 		"resource": m{"product": "crm", "type": "contact", "id": "c-" + id, "name": "Quark, Zoe"},
 		"reason":   m{"text": "Quark asked for it"},
 		"after": m{"contact_email": "zoe@quark.example", "profile": m{"name": "Zoe Quark", "plan": "gold"},
@@ -131,13 +141,29 @@ func TestAnErasureReachesEveryCopy(t *testing.T) {
 	s.team("crm", crmCatalogue)
 	account := s.account("Acme")
 	base := "/accounts/" + account
-	s.append(account, contact("e1", nil), contact("e2", m{"actor": m{"type": "token", "id": "t1", "on_behalf_of": m{"type": "user", "id": "u-zoe", "email": "zoe@quark.example"}},
-		"resource": m{"product": "other", "type": "thing", "id": "x"}, "reason": m{}, "after": m{"n": 1}, "metadata": m{}}))
-	if status, text := s.raw(http.MethodPost, base+"/audit/events", "application/json", `{"id":"bad","unknown":1,"after":{"name":"Zoe"}}`); status != http.StatusBadRequest {
+	s.append(account, contact("e1", nil),
+		contact("e2", m{
+			"actor": m{
+				"type":         "token",
+				"id":           "t1",
+				"on_behalf_of": m{"type": "user", "id": "u-zoe", "email": "zoe@quark.example"},
+			},
+			"resource": m{"product": "other", "type": "thing", "id": "x"},
+			"reason":   m{},
+			"after":    m{"n": 1},
+			"metadata": m{},
+		}))
+	if status, text := s.raw(http.MethodPost, base+"/audit/events", "application/json",
+		`{"id":"bad","unknown":1,"after":{"name":"Zoe"}}`); status != http.StatusBadRequest {
 		t.Fatal(status, text)
 	}
 
-	s.call(http.MethodPost, base+"/alerting/v3/alerts", m{"id": "a1", "alert_type": "crm_down", "event": "start", "resource": m{"product": "crm", "type": "contact", "id": "c-e1"}})
+	s.call(http.MethodPost, base+"/alerting/v3/alerts", m{
+		"id":         "a1",
+		"alert_type": "crm_down",
+		"event":      "start",
+		"resource":   m{"product": "crm", "type": "contact", "id": "c-e1"},
+	})
 	alert := func() string { return string(s.call(http.MethodGet, base+"/alerting/v3/alerts/a1", nil)) }
 	s.await("the alert names the change that preceded it", func() bool {
 		text := alert()
@@ -147,7 +173,8 @@ func TestAnErasureReachesEveryCopy(t *testing.T) {
 		return strings.Contains(text, "Zoe Quark")
 	})
 	export := s.job(base+"/audit/exports", m{"format": "csv"})
-	if status, text := s.raw(http.MethodGet, base+"/jobs/"+export.ID+"/file", "", ""); status != http.StatusOK || !strings.Contains(text, "Quark") {
+	if status, text := s.raw(http.MethodGet, base+"/jobs/"+export.ID+"/file", "", ""); status != http.StatusOK ||
+		!strings.Contains(text, "Quark") {
 		t.Fatal(status, text)
 	}
 	s.await("the reject came back with its payload", func() bool {
@@ -162,7 +189,8 @@ func TestAnErasureReachesEveryCopy(t *testing.T) {
 		NotFound      json.RawMessage `json:"not_found"`
 		CompleteAfter time.Time       `json:"complete_after"`
 	}
-	if err := json.Unmarshal(s.job(base+"/audit/erasures", m{"actor_id": "u-zoe", "reason": "a request of the person"}).Result, &result); err != nil {
+	if err := json.Unmarshal(s.job(base+"/audit/erasures", m{"actor_id": "u-zoe", "reason": "a request of the person"}).
+		Result, &result); err != nil {
 		t.Fatal(err)
 	}
 	if result.Events != 2 || result.NotFound != nil || time.Until(result.CompleteAfter) < 6*24*time.Hour {
@@ -212,7 +240,8 @@ func TestAnErasureSaysWhatItDidNotFind(t *testing.T) {
 	account := s.account("Acme")
 	path := "/accounts/" + account + "/audit/erasures"
 	s.append(account, contact("e1", nil))
-	if status, text := s.raw(http.MethodPost, path, "application/json", `{"actor_id":"u-zoe","reason":"x","fields":["/actor/id","/zone/name"]}`); status != http.StatusBadRequest ||
+	if status, text := s.raw(http.MethodPost, path, "application/json",
+		`{"actor_id":"u-zoe","reason":"x","fields":["/actor/id","/zone/name"]}`); status != http.StatusBadRequest ||
 		!strings.Contains(text, "/fields/1") {
 		t.Error(status, text)
 	}
@@ -220,9 +249,17 @@ func TestAnErasureSaysWhatItDidNotFind(t *testing.T) {
 		body m
 		want string
 	}{
-		{m{"event_ids": []string{"e1", "nope"}, "fields": []string{"/after/colour", "/after/phones/0/phone", "/resource/name"}},
-			`{"events":1,"not_found":{"event_ids":["nope"],"fields":["/after/colour","/after/phones/0/phone"]}}`},
-		{m{"actor_id": "nobody", "fields": []string{"/actor/id"}}, `{"events":0,"not_found":{"actor":true,"fields":["/actor/id"]}}`},
+		{
+			m{
+				"event_ids": []string{"e1", "nope"},
+				"fields":    []string{"/after/colour", "/after/phones/0/phone", "/resource/name"},
+			},
+			`{"events":1,"not_found":{"event_ids":["nope"],"fields":["/after/colour","/after/phones/0/phone"]}}`,
+		},
+		{
+			m{"actor_id": "nobody", "fields": []string{"/actor/id"}},
+			`{"events":0,"not_found":{"actor":true,"fields":["/actor/id"]}}`,
+		},
 		{m{"actor_id": "nobody"}, `{"events":0,"not_found":{"actor":true}}`},
 		{m{"event_ids": []string{"e1"}, "fields": []string{"/resource/name"}}, `{"events":0}`},
 		{m{"event_ids": []string{"e1"}, "fields": []string{"/after"}}, `{"events":1}`},
@@ -242,7 +279,8 @@ func TestAnErasureSaysWhatItDidNotFind(t *testing.T) {
 		}
 	}
 	// A value goes with all that was cut out of it.
-	if record := string(s.call(http.MethodGet, "/accounts/"+account+"/audit/events/e1", nil)); strings.Contains(record, "gold") || strings.Contains(record, `"after":`) {
+	if record := string(s.call(http.MethodGet, "/accounts/"+account+"/audit/events/e1", nil)); strings.Contains(record,
+		"gold") || strings.Contains(record, `"after":`) {
 		t.Error(record)
 	}
 }
@@ -272,11 +310,13 @@ func TestAnErasureReachesBelfrysOwnEvents(t *testing.T) {
 				return false
 			})
 			history := s.historyOf(account, "member", one.ID)
-			if status, text := s.raw(http.MethodGet, history, "", ""); status != http.StatusOK || !strings.Contains(text, `"history_status":"exact"`) {
+			if status, text := s.raw(http.MethodGet, history, "", ""); status != http.StatusOK ||
+				!strings.Contains(text, `"history_status":"exact"`) {
 				t.Error(status, text)
 			}
 			defer func() {
-				if status, text := s.raw(http.MethodGet, history, "", ""); status != http.StatusOK || !strings.Contains(text, `"history_status":"unavailable"`) {
+				if status, text := s.raw(http.MethodGet, history, "", ""); status != http.StatusOK ||
+					!strings.Contains(text, `"history_status":"unavailable"`) {
 					t.Error("the history of a resource whose id was erased:", status, text)
 				}
 			}()
@@ -288,7 +328,8 @@ func TestAnErasureReachesBelfrysOwnEvents(t *testing.T) {
 			break
 		}
 	}
-	for _, path := range []string{"/accounts/" + account + "/logs/audit?since=2020-01-01&before=2100-01-01", "/accounts/" + account + "/audit/export"} {
+	for _, path := range []string{"/accounts/" + account + "/logs/audit?since=2020-01-01&before=2100-01-01",
+		"/accounts/" + account + "/audit/export"} {
 		_, text := s.raw(http.MethodGet, path, "", "")
 		if !strings.Contains(text, "boss@acme.example") {
 			t.Errorf("%s: the others went too: %s", path, text)
@@ -306,7 +347,9 @@ func (s *site) historyOf(account, resourceType, resourceID string) string {
 	s.t.Helper()
 	var list []struct{ ID string }
 	path := "/accounts/" + account + "/logs/audit"
-	if err := json.Unmarshal(s.call(http.MethodGet, path+"?since=2020-01-01&before=2100-01-01&resource_type="+resourceType+"&resource_id="+resourceID, nil), &list); err != nil {
+	if err := json.Unmarshal(s.call(http.MethodGet,
+		path+"?since=2020-01-01&before=2100-01-01&resource_type="+resourceType+"&resource_id="+resourceID, nil),
+		&list); err != nil {
 		s.t.Fatal(err)
 	}
 	if len(list) == 0 {

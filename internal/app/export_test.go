@@ -27,7 +27,7 @@ func (a *App) Publish(ctx context.Context, msgs ...bus.Message) error {
 // ClearText says why passwords and tokens cross the network unencrypted.
 func ClearText(c Config) string { return c.clearText() }
 
-// CacheOfAll is what the databases' page caches may hold together.
+// CacheOfAll is the size of the databases' page caches together.
 func CacheOfAll(megabytes int) (sum int64) {
 	for _, m := range manifests() {
 		sum += cacheOf(m.Name, megabytes)

@@ -54,8 +54,8 @@ func (c *Config) checkKafka(fault func(format string, args ...any)) {
 	}
 	cluster := c.KafkaUser != "" || c.KafkaTLS == "on"
 	if cluster && len(c.KafkaBrokers) == 0 {
-		fault("BELFRY_KAFKA_USER and BELFRY_KAFKA_TLS are for an Apache Kafka cluster, and BELFRY_KAFKA_BROKERS names none; " +
-			"the embedded broker takes BELFRY_KAFKA_USERS_FILE and BELFRY_KAFKA_LISTEN_CERT")
+		fault("BELFRY_KAFKA_USER and BELFRY_KAFKA_TLS are for an Apache Kafka cluster, and " +
+			"BELFRY_KAFKA_BROKERS names none; the embedded broker takes BELFRY_KAFKA_USERS_FILE and BELFRY_KAFKA_LISTEN_CERT")
 	}
 	if (c.KafkaListenCert == "") != (c.KafkaListenKey == "") {
 		fault("BELFRY_KAFKA_LISTEN_CERT and BELFRY_KAFKA_LISTEN_KEY go together")
@@ -103,7 +103,8 @@ func (c *Config) kafkaCluster() (bus.Cluster, error) {
 	return cluster, nil
 }
 
-// guestRights are the rights of a client that does not authenticate: it publishes to the on-ramps and reads the rejects.
+// guestRights are the rights of a client that does not authenticate: it publishes to the on-ramps and reads the
+// rejects.
 func guestRights() (rights broker.Rights) {
 	for _, t := range event.Topics {
 		if t.FromProducts() {
@@ -122,7 +123,8 @@ func (c *Config) kafkaListener(cfg broker.Config) (broker.Config, error) {
 	if c.KafkaListen == kafkaOff {
 		return cfg, nil
 	}
-	cfg.Listen, cfg.Advertise = c.KafkaListen, c.KafkaAdvertise
+	cfg.Listen = c.KafkaListen
+	cfg.Advertise = c.KafkaAdvertise
 	if c.KafkaListenCert != "" {
 		pair, err := tls.LoadX509KeyPair(c.KafkaListenCert, c.KafkaListenKey)
 		if err != nil {
@@ -138,7 +140,7 @@ func (c *Config) kafkaListener(cfg broker.Config) (broker.Config, error) {
 }
 
 // kafkaUsers reads the users of the embedded broker. What a user may do is left out
-// or a part of what a guest may: Belfry's own topics are nobody else's.
+// or a part of what a guest may: Belfry's own topics are not accessible.
 func kafkaUsers(file string) ([]broker.User, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -62,9 +62,12 @@ func produce(t *testing.T, cluster bus.Cluster, topic string, batch []byte) erro
 	p := kmsg.NewProduceRequestTopicPartition()
 	p.Records = batch
 	rt := kmsg.NewProduceRequestTopic()
-	rt.Topic, rt.Partitions = topic, []kmsg.ProduceRequestTopicPartition{p}
+	rt.Topic = topic
+	rt.Partitions = []kmsg.ProduceRequestTopicPartition{p}
 	req := kmsg.NewPtrProduceRequest()
-	req.Acks, req.TimeoutMillis, req.Topics = -1, 5000, []kmsg.ProduceRequestTopic{rt}
+	req.Acks = -1
+	req.TimeoutMillis = 5000
+	req.Topics = []kmsg.ProduceRequestTopic{rt}
 	resp, err := cl.SeedBrokers()[0].Request(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)
@@ -88,14 +91,22 @@ func TestNoTopicIsStoppedByABatchThatCannotBeDecoded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return slices.ContainsFunc(positions, func(p bus.Position) bool { return p.Topic == sub.Topic && p.Group == sub.Group && p.Next >= 1 })
+			return slices.ContainsFunc(positions, func(p bus.Position) bool {
+				return p.Topic == sub.Topic && p.Group == sub.Group && p.Next >= 1
+			})
 		})
 	}
 	if len(skipped) != 5 {
 		t.Fatalf("only %q were tried", skipped)
 	}
 	// What comes behind is consumed: an event from the bus stands in the record.
-	value, err := json.Marshal(m{"account_id": id, "id": "behind", "action": m{"type": "update"}, "actor": m{"type": "user", "id": "u1"}, "resource": m{"product": "dns", "type": "record", "id": "r1"}})
+	value, err := json.Marshal(m{
+		"account_id": id,
+		"id":         "behind",
+		"action":     m{"type": "update"},
+		"actor":      m{"type": "user", "id": "u1"},
+		"resource":   m{"product": "dns", "type": "record", "id": "r1"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,11 +118,14 @@ func TestNoTopicIsStoppedByABatchThatCannotBeDecoded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return slices.ContainsFunc(positions, func(p bus.Position) bool { return p.Topic == event.TopicAuditEvents && p.Next == 2 })
+		return slices.ContainsFunc(positions, func(p bus.Position) bool {
+			return p.Topic == event.TopicAuditEvents && p.Next == 2
+		})
 	})
 	s.call("GET", "/accounts/"+id+"/audit/events/behind", nil)
 	// The operators are told, with the place.
-	behind := map[string]map[int32]kgo.Offset{event.TopicAuditRejects: {0: kgo.NewOffset().At(1)}} // the batch at 0 is undecodable here as well
+	// the batch at 0 is undecodable here as well
+	behind := map[string]map[int32]kgo.Offset{event.TopicAuditRejects: {0: kgo.NewOffset().At(1)}}
 	cl, err := s.app.Cluster().Client("test", kgo.ConsumePartitions(behind))
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +135,8 @@ func TestNoTopicIsStoppedByABatchThatCannotBeDecoded(t *testing.T) {
 	poll.Until(t, "a reject for each topic", func() bool {
 		cl.PollFetches(t.Context()).EachRecord(func(r *kgo.Record) {
 			var one event.Reject
-			if json.Unmarshal(r.Value, &one) == nil && one.Source != nil && len(one.Errors) == 1 && strings.Contains(one.Errors[0].Message, "were skipped") {
+			if json.Unmarshal(r.Value, &one) == nil && one.Source != nil && len(one.Errors) == 1 &&
+				strings.Contains(one.Errors[0].Message, "were skipped") {
 				told[one.Source.Topic] = true
 			}
 		})
@@ -158,7 +173,12 @@ func TestTheDoorLetsEveryClientWriteAndReadWhatItMayAndNothingElse(t *testing.T)
 		t.Fatal(err)
 	}
 	defer p.Close(t.Context())
-	may := map[string]string{event.TopicAuditEvents: "w", event.TopicTrafficCounts: "w", event.TopicAlerts: "w", event.TopicAuditRejects: "r"}
+	may := map[string]string{
+		event.TopicAuditEvents:   "w",
+		event.TopicTrafficCounts: "w",
+		event.TopicAlerts:        "w",
+		event.TopicAuditRejects:  "r",
+	}
 	for _, topic := range event.Topics {
 		if topic.Internal || topic.Compacted { // not on the embedded bus
 			continue
@@ -174,13 +194,16 @@ func TestTheDoorLetsEveryClientWriteAndReadWhatItMayAndNothingElse(t *testing.T)
 		if err := s.app.Publish(t.Context(), bus.Message{Topic: topic.Name, Value: []byte("{}")}); err != nil {
 			t.Fatal(err)
 		}
-		cl, err := door.Client("test", kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic.Name: {0: kgo.NewOffset().AtStart()}}))
+		cl, err := door.Client("test", kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
+			topic.Name: {0: kgo.NewOffset().AtStart()},
+		}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		fetched := cl.PollFetches(t.Context())
 		cl.Close()
-		if got := fetched.Err(); (got == nil) != (may[topic.Name] == "r") || got != nil && !errors.Is(got, kerr.TopicAuthorizationFailed) {
+		if got := fetched.Err(); (got == nil) != (may[topic.Name] == "r") ||
+			got != nil && !errors.Is(got, kerr.TopicAuthorizationFailed) {
 			t.Errorf("reading %s: %v", topic.Name, got)
 		}
 	}
@@ -199,7 +222,12 @@ func TestTheDoorLetsEveryClientWriteAndReadWhatItMayAndNothingElse(t *testing.T)
 }
 
 func TestTheDoorCanBeClosed(t *testing.T) {
-	cfg, err := app.LoadConfig("", env(map[string]string{"BELFRY_LISTEN": "127.0.0.1:0", "BELFRY_KAFKA_LISTEN": "off", "BELFRY_DATA_DIR": t.TempDir(), "BELFRY_BOOTSTRAP_TOKEN": bootstrap}))
+	cfg, err := app.LoadConfig("", env(map[string]string{
+		"BELFRY_LISTEN":          "127.0.0.1:0",
+		"BELFRY_KAFKA_LISTEN":    "off",
+		"BELFRY_DATA_DIR":        t.TempDir(),
+		"BELFRY_BOOTSTRAP_TOKEN": bootstrap,
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,12 +248,26 @@ func TestFaultsOfTheKafkaSettingsAreNamed(t *testing.T) {
 		"BELFRY_KAFKA_SASL":          {"BELFRY_KAFKA_SASL": "gssapi"},
 		"must be on or off":          {"BELFRY_KAFKA_TLS": "yes"},
 		"BELFRY_KAFKA_PASSWORD_FILE": {"BELFRY_KAFKA_BROKERS": "k:9092", "BELFRY_KAFKA_USER": "belfry"},
-		"give one":                   {"BELFRY_KAFKA_BROKERS": "k:9092", "BELFRY_KAFKA_USER": "belfry", "BELFRY_KAFKA_PASSWORD": "p", "BELFRY_KAFKA_PASSWORD_FILE": "f"},
-		"sends the password as":      {"BELFRY_KAFKA_BROKERS": "k:9092", "BELFRY_KAFKA_USER": "belfry", "BELFRY_KAFKA_PASSWORD": "p", "BELFRY_KAFKA_SASL": "plain"},
-		"need BELFRY_KAFKA_TLS=on":   {"BELFRY_KAFKA_BROKERS": "k:9092", "BELFRY_KAFKA_CA": "ca.pem"},
-		"names none":                 {"BELFRY_KAFKA_TLS": "on"},
-		"BELFRY_KAFKA_CLIENT_KEY":    {"BELFRY_KAFKA_BROKERS": "k:9092", "BELFRY_KAFKA_TLS": "on", "BELFRY_KAFKA_CLIENT_CERT": "c.pem"},
-		"BELFRY_KAFKA_LISTEN_KEY":    {"BELFRY_KAFKA_LISTEN_CERT": "c.pem"},
+		"give one": {
+			"BELFRY_KAFKA_BROKERS":       "k:9092",
+			"BELFRY_KAFKA_USER":          "belfry",
+			"BELFRY_KAFKA_PASSWORD":      "p",
+			"BELFRY_KAFKA_PASSWORD_FILE": "f",
+		},
+		"sends the password as": {
+			"BELFRY_KAFKA_BROKERS":  "k:9092",
+			"BELFRY_KAFKA_USER":     "belfry",
+			"BELFRY_KAFKA_PASSWORD": "p",
+			"BELFRY_KAFKA_SASL":     "plain",
+		},
+		"need BELFRY_KAFKA_TLS=on": {"BELFRY_KAFKA_BROKERS": "k:9092", "BELFRY_KAFKA_CA": "ca.pem"},
+		"names none":               {"BELFRY_KAFKA_TLS": "on"},
+		"BELFRY_KAFKA_CLIENT_KEY": {
+			"BELFRY_KAFKA_BROKERS":     "k:9092",
+			"BELFRY_KAFKA_TLS":         "on",
+			"BELFRY_KAFKA_CLIENT_CERT": "c.pem",
+		},
+		"BELFRY_KAFKA_LISTEN_KEY": {"BELFRY_KAFKA_LISTEN_CERT": "c.pem"},
 	} {
 		if _, err := app.LoadConfig("", env(pairs)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", pairs, err, want)
@@ -248,12 +290,18 @@ func TestAUsersFileGivesNoMoreThanAClientMayHave(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cfg, err := app.LoadConfig("", env(map[string]string{"BELFRY_LISTEN": "127.0.0.1:0", "BELFRY_KAFKA_LISTEN": "127.0.0.1:0", "BELFRY_KAFKA_USERS_FILE": file, "BELFRY_DATA_DIR": t.TempDir()}))
+		cfg, err := app.LoadConfig("", env(map[string]string{
+			"BELFRY_LISTEN":           "127.0.0.1:0",
+			"BELFRY_KAFKA_LISTEN":     "127.0.0.1:0",
+			"BELFRY_KAFKA_USERS_FILE": file,
+			"BELFRY_DATA_DIR":         t.TempDir(),
+		}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, err = app.Setup(t.Context(), cfg, "test", t.Output())
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "BELFRY_KAFKA_USERS_FILE") || strings.Contains(err.Error(), "hunter2") {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "BELFRY_KAFKA_USERS_FILE") ||
+			strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
@@ -266,7 +314,13 @@ func keyPair(t *testing.T) (cert, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	plan := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		NotAfter:              time.Now().Add(time.Hour),
+		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, plan, plan, &private.PublicKey, private)
 	if err != nil {
 		t.Fatal(err)
@@ -276,8 +330,12 @@ func keyPair(t *testing.T) (cert, key string) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: pkcs8}} {
+	cert = filepath.Join(dir, "cert.pem")
+	key = filepath.Join(dir, "key.pem")
+	for file, block := range map[string]*pem.Block{
+		cert: {Type: "CERTIFICATE", Bytes: der},
+		key:  {Type: "PRIVATE KEY", Bytes: pkcs8},
+	} {
 		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -290,15 +348,24 @@ func keyPair(t *testing.T) (cert, key string) {
 func TestTLSAndUsersWorkOnBothEnds(t *testing.T) {
 	t.Parallel()
 	cert, key := keyPair(t)
-	users, password := filepath.Join(t.TempDir(), "users.yaml"), filepath.Join(t.TempDir(), "password")
-	if err := os.WriteFile(users, []byte("- name: checkout\n  password: long enough it is\n  write: [belfry.audit.events]\n"), 0o600); err != nil {
+	users := filepath.Join(t.TempDir(), "users.yaml")
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(users, []byte("- name: checkout\n  password: long enough it is\n  write: "+
+		"[belfry.audit.events]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(password, []byte("long enough it is\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := app.LoadConfig("", env(map[string]string{"BELFRY_LISTEN": "127.0.0.1:0", "BELFRY_KAFKA_LISTEN": "127.0.0.1:0", "BELFRY_DATA_DIR": t.TempDir(), "BELFRY_BOOTSTRAP_TOKEN": bootstrap,
-		"BELFRY_KAFKA_LISTEN_CERT": cert, "BELFRY_KAFKA_LISTEN_KEY": key, "BELFRY_KAFKA_USERS_FILE": users}))
+	cfg, err := app.LoadConfig("", env(map[string]string{
+		"BELFRY_LISTEN":            "127.0.0.1:0",
+		"BELFRY_KAFKA_LISTEN":      "127.0.0.1:0",
+		"BELFRY_DATA_DIR":          t.TempDir(),
+		"BELFRY_BOOTSTRAP_TOKEN":   bootstrap,
+		"BELFRY_KAFKA_LISTEN_CERT": cert,
+		"BELFRY_KAFKA_LISTEN_KEY":  key,
+		"BELFRY_KAFKA_USERS_FILE":  users,
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// lockDir keeps a second process out of the data directory: SQLite would admit it, and each process would assume that it
-// is alone. The kernel releases the lock when the process ends, also when it is killed.
+// lockDir keeps a second process out of the data directory: SQLite would admit it, and each process would assume that
+// it is alone. The kernel releases the lock when the process ends, also when it is killed.
 func lockDir(dir string) (unlock func() error, err error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -48,7 +48,8 @@ func TestEveryCounterIsThereBeforeItsFirstEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		if !slices.Contains(byTraffic, name) && !strings.Contains(string(text), "\n"+name+"{") && !strings.Contains(string(text), "\n"+name+" ") {
+		if !slices.Contains(byTraffic, name) && !strings.Contains(string(text), "\n"+name+"{") &&
+			!strings.Contains(string(text), "\n"+name+" ") {
 			t.Errorf("%s has no series at the start", name)
 		}
 	}

@@ -79,20 +79,24 @@ func (p *pages) Shell(r *http.Request, who *web.Principal, accountID, section st
 	s := ui.Shell{Home: "/", Docs: docsPath, Framed: r.Header.Get("Sec-Fetch-Dest") == "iframe"}
 	switch {
 	case accountID != "":
-		s.Face, s.Home = ui.Customer, pathIn(accountPath, accountID)
+		s.Face = ui.Customer
+		s.Home = pathIn(accountPath, accountID)
 		s.Account = p.accountOf(ctx, who, accountID, section)
 		s.Nav = p.nav(customerNav, who, accountID, section)
 		s.Firing = p.firing(ctx, who, accountID)
 		for i, item := range s.Nav {
 			if item.Href == pathIn(alertsEntry.path, accountID) {
-				s.Nav[i].Count, s.Nav[i].Tone, s.Nav[i].Live = s.Firing, ui.Bad, pathIn(firingPath, accountID)
+				s.Nav[i].Count = s.Firing
+				s.Nav[i].Tone = ui.Bad
+				s.Nav[i].Live = pathIn(firingPath, accountID)
 			}
 		}
 		if staff {
 			s.Other = p.console(who)
 		}
 	case staff:
-		s.Face, s.Home = ui.Operator, consolePath
+		s.Face = ui.Operator
+		s.Home = consolePath
 		s.Nav = p.nav(operatorNav, who, "", section)
 	default:
 		s.Face = ui.Plain

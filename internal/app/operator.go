@@ -8,7 +8,8 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// Console is the principal of the machine's console: a user who may read the data directory may change everything in it.
+// Console is the principal of the machine's console: a user who may read the data directory may change everything in
+// it.
 func Console() *web.Principal {
 	return &web.Principal{Kind: web.KindSystem, ID: "console", Name: "the console", Superoperator: true}
 }

@@ -13,7 +13,12 @@ import (
 // settings are those of an installation in a folder.
 func settings(t *testing.T, dir string) app.Config {
 	t.Helper()
-	cfg, err := app.LoadConfig("", env(map[string]string{"BELFRY_LISTEN": "127.0.0.1:0", "BELFRY_KAFKA_LISTEN": "127.0.0.1:0", "BELFRY_DATA_DIR": dir, "BELFRY_LOG_LEVEL": "error"}))
+	cfg, err := app.LoadConfig("", env(map[string]string{
+		"BELFRY_LISTEN":       "127.0.0.1:0",
+		"BELFRY_KAFKA_LISTEN": "127.0.0.1:0",
+		"BELFRY_DATA_DIR":     dir,
+		"BELFRY_LOG_LEVEL":    "error",
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +52,8 @@ func TestACommandInTheWrongFolderMakesNoInstallation(t *testing.T) {
 		"migrate": func() error { return app.Migrate(t.Context(), cfg, func(string, []db.Applied) {}) },
 	} {
 		err := command()
-		if err == nil || !strings.Contains(err.Error(), "no Belfry data in "+dir) || !strings.Contains(err.Error(), "BELFRY_DATA_DIR") || !strings.Contains(err.Error(), "--config") {
+		if err == nil || !strings.Contains(err.Error(), "no Belfry data in "+dir) ||
+			!strings.Contains(err.Error(), "BELFRY_DATA_DIR") || !strings.Contains(err.Error(), "--config") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if _, err := os.Stat(dir); !os.IsNotExist(err) {
@@ -61,7 +67,8 @@ func TestACommandInTheWrongFolderMakesNoInstallation(t *testing.T) {
 	if err != nil || !strings.Contains(link, "/sign-in#link=") {
 		t.Fatal(link, err)
 	}
-	if link, err = app.AddOperator(t.Context(), cfg, "ana@example.com", "Ana"); err != nil || !strings.Contains(link, "/sign-in#link=") {
+	if link, err = app.AddOperator(t.Context(), cfg, "ana@example.com", "Ana"); err != nil ||
+		!strings.Contains(link, "/sign-in#link=") {
 		t.Fatal(link, err)
 	}
 	if link, err = app.LoginLink(t.Context(), cfg, "ana@example.com"); err != nil || link == "" {

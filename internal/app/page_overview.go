@@ -14,13 +14,13 @@ import (
 // whether anything is wrong, and then what happened.
 type overviewPage struct {
 	Name, Base string
-	Alerts     *notify.Glance  // nil: the visitor may not see alerts
-	Watched    bool            // the visitor may see objectives
-	Objectives []slo.Summary   // the worst first
-	Burning    int             // of them
-	Recovering int             // of them
-	Record     *audit.Overview // nil: the visitor may not read the record
-	Rejected   int64           // events that were refused in the last 24 hours
+	Alerts     *notify.AlertSummary // nil: the visitor may not see alerts
+	Watched    bool                 // the visitor may see objectives
+	Objectives []slo.Summary        // the worst first
+	Burning    int                  // of them
+	Recovering int                  // of them
+	Record     *audit.Overview      // nil: the visitor may not read the record
+	Rejected   int64                // events that were refused in the last 24 hours
 	Faults     []producer.FaultCount
 	Rejects    string // path of their page
 }
@@ -34,7 +34,7 @@ func (p *pages) overview(v *page.Visit) error {
 		Rejects: pathIn(producer.AccountRejectsPath, id),
 	}
 	if v.Can(account.NotificationsRead) {
-		glance, err := p.app.Notify.Glance(ctx, id)
+		glance, err := p.app.Notify.AlertSummary(ctx, id)
 		if err != nil {
 			return err
 		}

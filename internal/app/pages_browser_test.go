@@ -30,7 +30,12 @@ func furnished(t *testing.T) (v *visitor, full, bare string) {
 	}
 	var set []m
 	for i := range 40 {
-		set = append(set, change(fmt.Sprintf("tf-%d", i), "terraform", m{"occurred_at": ago(400), "change_set": "apply-31", "reason": m{"text": "apply 31", "url": "https://tickets.example/31"}, "zone": "shop.example"}))
+		set = append(set, change(fmt.Sprintf("tf-%d", i), "terraform", m{
+			"occurred_at": ago(400),
+			"change_set":  "apply-31",
+			"reason":      m{"text": "apply 31", "url": "https://tickets.example/31"},
+			"zone":        "shop.example",
+		}))
 	}
 	for i := range 100 {
 		set = append(set, change(fmt.Sprintf("old-%d", i), "li.wei@acme.example", m{"occurred_at": ago(3000 + 90*i)}))
@@ -38,13 +43,56 @@ func furnished(t *testing.T) (v *visitor, full, bare string) {
 	s.append(full, set...)
 	long := strings.Repeat("NoSpacesInThisName", 12)
 	s.append(full, hostile(),
-		change("long", long, m{"resource": m{"product": "object-storage-gateway-with-a-long-name", "type": "lifecycle_configuration_rule", "id": long + "/" + long, "name": long}, "reason": m{"text": strings.Repeat("a reason that goes on, ", 30)}, "before": m{"rules": []any{long, 1}}, "after": m{"rules": []any{long + long, 2}, "owner": long}}),
-		change("ttl", "ana", m{"occurred_at": ago(20), "zone": "shop.example", "before": m{"ttl": 300, "proxied": true}, "after": m{"ttl": 60, "proxied": true}, "reason": m{"text": "Move", "url": "https://tickets.example/OPS-88"},
-			"request": m{"id": "8f0a", "method": "PATCH", "uri": "/zones/z-1", "status_code": 200, "user_agent": "terraform/1.9"}, "related": []m{{"type": "zone", "id": "z-1", "name": "shop.example"}}, "metadata": m{"region": "eu"}}),
-		change("ttl2", "bo", m{"occurred_at": ago(10), "resource": m{"product": "dns", "type": "record", "id": "r-ttl", "name": "wwwttl.shop.example"}, "zone": "shop.example", "before": m{"ttl": 61, "proxied": true}, "after": m{"ttl": 61, "proxied": false}}),
-		change("staff", "sam", m{"actor": m{"type": "staff", "id": "s-7", "name": "Sam (support)"}, "action": m{"type": "update", "result": "failure"}}),
-		change("app", "dd", m{"actor": m{"type": "integration", "id": "i-1", "name": "Datadog", "on_behalf_of": m{"type": "user", "id": "ana", "email": "ana@acme.example"}}, "action": m{"type": "create"}, "after": m{"scope": "read"}}),
-		change("gone", "bo", m{"action": m{"type": "delete"}, "before": m{"url": "https://hooks.example"}}), change("look", "bo", m{"action": m{"type": "view"}}))
+		change("long", long, m{
+			"resource": m{
+				"product": "object-storage-gateway-with-a-long-name",
+				"type":    "lifecycle_configuration_rule",
+				"id":      long + "/" + long,
+				"name":    long,
+			},
+			"reason": m{"text": strings.Repeat("a reason that goes on, ", 30)},
+			"before": m{"rules": []any{long, 1}},
+			"after":  m{"rules": []any{long + long, 2}, "owner": long},
+		}),
+		change("ttl", "ana", m{
+			"occurred_at": ago(20),
+			"zone":        "shop.example",
+			"before":      m{"ttl": 300, "proxied": true},
+			"after":       m{"ttl": 60, "proxied": true},
+			"reason":      m{"text": "Move", "url": "https://tickets.example/OPS-88"},
+			"request": m{
+				"id":          "8f0a",
+				"method":      "PATCH",
+				"uri":         "/zones/z-1",
+				"status_code": 200,
+				"user_agent":  "terraform/1.9",
+			},
+			"related":  []m{{"type": "zone", "id": "z-1", "name": "shop.example"}},
+			"metadata": m{"region": "eu"},
+		}),
+		change("ttl2", "bo", m{
+			"occurred_at": ago(10),
+			"resource":    m{"product": "dns", "type": "record", "id": "r-ttl", "name": "wwwttl.shop.example"},
+			"zone":        "shop.example",
+			"before":      m{"ttl": 61, "proxied": true},
+			"after":       m{"ttl": 61, "proxied": false},
+		}),
+		change("staff", "sam", m{
+			"actor":  m{"type": "staff", "id": "s-7", "name": "Sam (support)"},
+			"action": m{"type": "update", "result": "failure"},
+		}),
+		change("app", "dd", m{
+			"actor": m{
+				"type":         "integration",
+				"id":           "i-1",
+				"name":         "Datadog",
+				"on_behalf_of": m{"type": "user", "id": "ana", "email": "ana@acme.example"},
+			},
+			"action": m{"type": "create"},
+			"after":  m{"scope": "read"},
+		}),
+		change("gone", "bo", m{"action": m{"type": "delete"}, "before": m{"url": "https://hooks.example"}}),
+		change("look", "bo", m{"action": m{"type": "view"}}))
 	v = s.member(full, "ana.lima@acme.example", "owner")
 	s.call("POST", "/accounts/"+bare+"/members", m{"email": "ana.lima@acme.example", "role": "owner"})
 	v = s.signIn("ana.lima@acme.example")
@@ -55,14 +103,28 @@ func TestTheRecordsPagesStandInABrowser(t *testing.T) {
 	b := browser.Start(t)
 	v, full, bare := furnished(t)
 	b.Carry(v.url, v.cookies())
-	base, empty := "/accounts/"+full+"/audit", "/accounts/"+bare+"/audit"
+	base := "/accounts/" + full + "/audit"
+	empty := "/accounts/" + bare + "/audit"
 	for _, one := range []struct{ name, path string }{
-		{"overview", "/accounts/" + full}, {"overview-empty", "/accounts/" + bare}, {"explorer", base}, {"explorer-empty", empty},
-		{"explorer-filters", base + "?actor_id.not=nobody&views=shown&q=e&since=30d&colour=red&actor_type=user"}, {"explorer-nothing", base + "?actor_id=nobody"},
-		{"event", base + "?event=ttl"}, {"event-hostile", base + "?event=evil"}, {"event-long", base + "?event=long"}, {"event-json", base + "?event=long&tab=json"},
-		{"event-proof", base + "?event=ttl&tab=proof&verify=1"}, {"event-page", base + "/events/ttl"}, {"event-page-long", base + "/events/long"},
-		{"history", base + "/history?resource_product=dns&resource_type=record&resource_id=r-ttl"}, {"history-deleted", base + "/history?resource_product=dns&resource_type=record&resource_id=r-gone"},
-		{"summary", base + "/summary"}, {"integrity", base + "/integrity"}, {"integrity-forged", base + "/integrity?old=forged"}, {"integrity-empty", empty + "/integrity"},
+		{"overview", "/accounts/" + full},
+		{"overview-empty", "/accounts/" + bare},
+		{"explorer", base},
+		{"explorer-empty", empty},
+		{"explorer-filters", base + "?actor_id.not=nobody&views=shown&q=e&since=30d&colour=red&actor_type=user"},
+		{"explorer-nothing", base + "?actor_id=nobody"},
+		{"event", base + "?event=ttl"},
+		{"event-hostile", base + "?event=evil"},
+		{"event-long", base + "?event=long"},
+		{"event-json", base + "?event=long&tab=json"},
+		{"event-proof", base + "?event=ttl&tab=proof&verify=1"},
+		{"event-page", base + "/events/ttl"},
+		{"event-page-long", base + "/events/long"},
+		{"history", base + "/history?resource_product=dns&resource_type=record&resource_id=r-ttl"},
+		{"history-deleted", base + "/history?resource_product=dns&resource_type=record&resource_id=r-gone"},
+		{"summary", base + "/summary"},
+		{"integrity", base + "/integrity"},
+		{"integrity-forged", base + "/integrity?old=forged"},
+		{"integrity-empty", empty + "/integrity"},
 		{"nowhere", "/accounts/" + strings.Repeat("0", 32)},
 	} {
 		for _, at := range []struct {
@@ -92,7 +154,8 @@ func until(t *testing.T, b *browser.Browser, condition string) {
 
 // press sends a key to what has the focus.
 func press(b *browser.Browser, key string) {
-	b.Evaluate(`(document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "` + key + `", bubbles: true, cancelable: true})), "")`)
+	b.Evaluate(`(document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "` + key +
+		`", bubbles: true, cancelable: true})), "")`)
 }
 
 func TestTheExplorerWorksByKeyboardAndLive(t *testing.T) {

@@ -13,7 +13,8 @@ import (
 func TestTheExplorersHeadCountsWhatItsFiltersShow(t *testing.T) {
 	s := newSite(t)
 	id := s.account("Acme")
-	s.append(id, change("one", "ana", nil), change("two", "ana", nil), change("mail", "bo", m{"resource": m{"product": "mail", "type": "t", "id": "1"}}))
+	s.append(id, change("one", "ana", nil), change("two", "ana", nil),
+		change("mail", "bo", m{"resource": m{"product": "mail", "type": "t", "id": "1"}}))
 	v := s.member(id, "ana@acme.example", "owner")
 	base := "/accounts/" + id + "/audit"
 	head := func(path string) string {
@@ -49,7 +50,8 @@ func TestTheExplorersHeadCountsWhatItsFiltersShow(t *testing.T) {
 	if got := head(poll); strings.Contains(got, "new event") {
 		t.Errorf("the head says %q while nothing is new", got)
 	}
-	s.append(id, change("four", "ana", nil), change("other", "bo", m{"resource": m{"product": "mail", "type": "t", "id": "1"}}))
+	s.append(id, change("four", "ana", nil),
+		change("other", "bo", m{"resource": m{"product": "mail", "type": "t", "id": "1"}}))
 	fresh := v.get(poll, "HX-Request", "true", "HX-Target", "p#audit-size")
 	fresh.has(t, `<a class="sub-link" href="`+base+`?resource_product=dns">1 new event, show</a>`, "seen=")
 	if again := asksFor(fresh); again != poll {
@@ -80,7 +82,8 @@ func TestEveryRowOfTheRecordHasItsDay(t *testing.T) {
 		t.Errorf("the history of three days has %d headings", len(days))
 	}
 	event := v.get(base + "/events/c")
-	event.has(t, time.Now().AddDate(0, 0, -20).UTC().Format("2 Jan 2006")+", ", time.Now().AddDate(0, 0, -3).UTC().Format("2 Jan 2006")+", ")
+	event.has(t, time.Now().AddDate(0, 0, -20).UTC().Format("2 Jan 2006")+", ",
+		time.Now().AddDate(0, 0, -3).UTC().Format("2 Jan 2006")+", ")
 }
 
 func TestTheNavigationAndTheTabSayHowManyAlertsFire(t *testing.T) {
@@ -91,7 +94,8 @@ func TestTheNavigationAndTheTabSayHowManyAlertsFire(t *testing.T) {
 		v.get("/accounts/"+s.bare+path).lacks(t, "<title>(", `<span class="count bad">`)
 	}
 	v.get("/accounts/"+s.full+"/firing", "HX-Request", "true").has(t, `<span class="count bad">2</span>`)
-	if p := s.signIn(crawlEmail("auditor")).get("/accounts/" + s.full + "/audit"); strings.Contains(p.body, "<title>(") || strings.Contains(p.body, "/firing") {
+	if p := s.signIn(crawlEmail("auditor")).
+		get("/accounts/" + s.full + "/audit"); strings.Contains(p.body, "<title>(") || strings.Contains(p.body, "/firing") {
 		t.Error("who may not read alerts is told how many fire")
 	}
 	if p := s.signIn(crawlEmail("auditor")).get("/accounts/" + s.full + "/firing"); p.status != http.StatusForbidden {

@@ -35,8 +35,14 @@ func newSite(t *testing.T, change ...func(*app.Config)) *site {
 func newSiteWith(t *testing.T, log io.Writer, settings []string, change ...func(*app.Config)) *site {
 	t.Helper()
 	dir := t.TempDir()
-	values := map[string]string{"BELFRY_LISTEN": "127.0.0.1:0", "BELFRY_KAFKA_LISTEN": "127.0.0.1:0", "BELFRY_DATA_DIR": dir,
-		"BELFRY_BOOTSTRAP_TOKEN": bootstrap, "BELFRY_LOG_LEVEL": "error", "BELFRY_EPOCH": "1h"}
+	values := map[string]string{
+		"BELFRY_LISTEN":          "127.0.0.1:0",
+		"BELFRY_KAFKA_LISTEN":    "127.0.0.1:0",
+		"BELFRY_DATA_DIR":        dir,
+		"BELFRY_BOOTSTRAP_TOKEN": bootstrap,
+		"BELFRY_LOG_LEVEL":       "error",
+		"BELFRY_EPOCH":           "1h",
+	}
 	for i := 0; i < len(settings); i += 2 {
 		values[settings[i]] = settings[i+1]
 	}
@@ -161,7 +167,10 @@ func (s *site) stranger() *visitor {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return &visitor{s, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &visitor{s, &http.Client{
+		Jar:           jar,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
 // page is an answer.
@@ -225,8 +234,14 @@ func text(body string) string {
 
 // change is an event of ten minutes ago.
 func change(id, actor string, more m) m {
-	e := m{"id": id, "occurred_at": time.Now().Add(-10 * time.Minute).UTC().Format(time.RFC3339Nano), "interface": "UI", "action": m{"type": "update"},
-		"actor": m{"type": "user", "id": actor, "name": actor}, "resource": m{"product": "dns", "type": "record", "id": "r-" + id, "name": "www" + id + ".shop.example"}}
+	e := m{
+		"id":          id,
+		"occurred_at": time.Now().Add(-10 * time.Minute).UTC().Format(time.RFC3339Nano),
+		"interface":   "UI",
+		"action":      m{"type": "update"},
+		"actor":       m{"type": "user", "id": actor, "name": actor},
+		"resource":    m{"product": "dns", "type": "record", "id": "r-" + id, "name": "www" + id + ".shop.example"},
+	}
 	for k, v := range more {
 		e[k] = v
 	}
@@ -236,7 +251,8 @@ func change(id, actor string, more m) m {
 func TestNobodySeesAPageWithoutASession(t *testing.T) {
 	s := newSite(t)
 	id := s.account("Acme")
-	for _, path := range []string{"/", "/accounts/" + id, "/accounts/" + id + "/audit?actor_id=x", "/accounts/" + strings.Repeat("0", 32) + "/audit/integrity"} {
+	for _, path := range []string{"/", "/accounts/" + id, "/accounts/" + id + "/audit?actor_id=x",
+		"/accounts/" + strings.Repeat("0", 32) + "/audit/integrity"} {
 		p := s.stranger().get(path)
 		if p.status != http.StatusSeeOther || !strings.HasPrefix(p.location, "/sign-in") {
 			t.Errorf("%s: %d to %q", path, p.status, p.location)
@@ -258,12 +274,14 @@ func TestAForeignAccountLooksLikeOneThatDoesNotExist(t *testing.T) {
 	mine, foreign := s.account("Mine"), s.account("Foreign")
 	s.append(foreign, change("1", "bo", nil))
 	v := s.member(mine, "ana@acme.example", "owner")
-	for _, path := range []string{"", "/audit", "/audit/live", "/audit/events/1", "/audit/history?resource_product=dns&resource_type=record&resource_id=r-1", "/audit/summary", "/audit/integrity"} {
-		theirs, nobodys := v.get("/accounts/"+foreign+path), v.get("/accounts/"+strings.Repeat("0", 32)+path)
-		if theirs.status != http.StatusNotFound || nobodys.status != http.StatusNotFound {
-			t.Errorf("%s: %d and %d: expected 404", path, theirs.status, nobodys.status)
+	for _, path := range []string{"", "/audit", "/audit/live", "/audit/events/1",
+		"/audit/history?resource_product=dns&resource_type=record&resource_id=r-1", "/audit/summary", "/audit/integrity"} {
+		theirs := v.get("/accounts/" + foreign + path)
+		unknown := v.get("/accounts/" + strings.Repeat("0", 32) + path)
+		if theirs.status != http.StatusNotFound || unknown.status != http.StatusNotFound {
+			t.Errorf("%s: %d and %d: expected 404", path, theirs.status, unknown.status)
 		}
-		if a, b := requestID.ReplaceAllString(theirs.body, ""), requestID.ReplaceAllString(nobodys.body, ""); a != b {
+		if a, b := requestID.ReplaceAllString(theirs.body, ""), requestID.ReplaceAllString(unknown.body, ""); a != b {
 			t.Errorf("%s: the pages differ", path)
 		}
 		theirs.lacks(t, "Foreign", foreign)
@@ -303,11 +321,14 @@ func TestTheExplorerShowsWhatItsAddressSays(t *testing.T) {
 	id := s.account("Acme")
 	var set []m
 	for i := range 40 {
-		set = append(set, change("set-"+string(rune('a'+i%26))+string(rune('a'+i/26)), "terraform", m{"change_set": "apply-31", "reason": m{"text": "apply 31"}}))
+		set = append(set, change("set-"+string(rune('a'+i%26))+
+			string(rune('a'+i/26)), "terraform", m{"change_set": "apply-31", "reason": m{"text": "apply 31"}}))
 	}
 	s.append(id, set...)
-	s.append(id, change("early", "bo", m{"zone": "shop.example"}), change("one", "ana", m{"before": m{"ttl": 300}, "after": m{"ttl": 60}, "zone": "shop.example"}),
-		change("seen", "bo", m{"action": m{"type": "view"}}), change("lost", "bo", m{"action": m{"type": "update", "result": "failure"}}))
+	s.append(id, change("early", "bo", m{"zone": "shop.example"}),
+		change("one", "ana", m{"before": m{"ttl": 300}, "after": m{"ttl": 60}, "zone": "shop.example"}),
+		change("seen", "bo", m{"action": m{"type": "view"}}),
+		change("lost", "bo", m{"action": m{"type": "update", "result": "failure"}}))
 	v := s.member(id, "ana@acme.example", "owner")
 	base := "/accounts/" + id + "/audit"
 	p := v.get(base)
@@ -318,7 +339,8 @@ func TestTheExplorerShowsWhatItsAddressSays(t *testing.T) {
 	p.has(t, `id="e-one"`, "Remove the filter Actor ana", "Included. Click to exclude", "Excluded. Click to include")
 	p.lacks(t, `id="e-lost"`, "apply 31")
 	v.get(base+"?colour=red").has(t, "They filter nothing: colour")
-	if p := v.get(base + "?q=actor:ana+-type:zone+www&since=7d"); p.location != base+"?actor_id=ana&q=www&resource_type.not=zone&since=7d" {
+	if p := v.get(base + "?q=actor:ana+-type:zone+www&since=7d"); p.location != base+
+		"?actor_id=ana&q=www&resource_type.not=zone&since=7d" {
 		t.Errorf("a search leads to %q", p.location)
 	}
 	if p := v.get(base + "?q=192.0.2.7"); p.location != base+"?actor_ip_address=192.0.2.7" {
@@ -337,7 +359,8 @@ func TestTheExplorerShowsWhatItsAddressSays(t *testing.T) {
 	p.lacks(t, "<html", `id="rows"`)
 	v.get(base+"?event=gone").has(t, "There is no event gone")
 	v.get(base+"/events/one").has(t, "Before and after this on shop.example", "/audit/history?")
-	v.get(base+"/history?resource_product=dns&resource_type=record&resource_id=r-one").has(t, "Present state", "<code class=\"blame-name\">ttl</code>")
+	v.get(base+"/history?resource_product=dns&resource_type=record&resource_id=r-one").
+		has(t, "Present state", "<code class=\"blame-name\">ttl</code>")
 	v.get(base+"/events/one?tab=proof&verify=1").has(t, "Verified", "belfry verify --bundle event-one.json --key")
 	v.get(base+"/events/one?tab=json").has(t, "recorded_at")
 	v.get(base+"/integrity").has(t, "Everything that was acknowledged is covered", "belfry verify --export")
@@ -350,11 +373,13 @@ func TestTheListGoesOnWhereItsPageEnds(t *testing.T) {
 	id := s.account("Acme")
 	var all []m
 	for i := range 150 {
-		all = append(all, change("n"+strings.Repeat("x", i%5)+string(rune('a'+i%26))+string(rune('a'+i/26)), "ana", m{"occurred_at": time.Now().Add(-time.Duration(i) * time.Minute).UTC().Format(time.RFC3339Nano)}))
+		all = append(all, change("n"+strings.Repeat("x", i%5)+string(rune('a'+i%26))+string(rune('a'+i/26)), "ana",
+			m{"occurred_at": time.Now().Add(-time.Duration(i) * time.Minute).UTC().Format(time.RFC3339Nano)}))
 	}
 	s.append(id, all...)
 	v := s.member(id, "ana@acme.example", "viewer")
-	row, more := regexp.MustCompile(`id="(e-n[^"]*)"`), regexp.MustCompile(`id="rows-more" hx-get="([^"]*)"`)
+	row := regexp.MustCompile(`id="(e-n[^"]*)"`)
+	more := regexp.MustCompile(`id="rows-more" hx-get="([^"]*)"`)
 	seen := map[string]int{}
 	path := "/accounts/" + id + "/audit?resource_product=dns"
 	for range 5 {
@@ -384,12 +409,25 @@ func TestTheListGoesOnWhereItsPageEnds(t *testing.T) {
 // hostile is an event whose every text tries to leave its place.
 func hostile() m {
 	const script = "<script>alert(1)</script>"
-	return change("evil", "evil", m{"action": m{"type": script, "description": script},
-		"actor":    m{"type": "user", "id": `"><img src=x onerror=alert(2)>`, "name": script, "email": script + "@x.example", "token_name": script},
-		"resource": m{"product": `"'>` + script, "type": `{{.}}` + script, "id": `';alert(3)//`, "name": script}, "zone": `</li>` + script, "change_set": `"` + script,
-		"before": m{script: script, "__proto__": "\u202e"}, "after": m{script: `</script>` + script},
-		"reason": m{"text": "\u202e\u2066" + script, "url": `https://evil.example/"onmouseover="alert(4)`}, "metadata": m{script: script},
-		"related": []m{{"type": script, "id": script, "name": script}}, "request": m{"method": script, "uri": "javascript:alert(5)", "user_agent": script}})
+	return change("evil", "evil", m{
+		"action": m{"type": script, "description": script},
+		"actor": m{
+			"type":       "user",
+			"id":         `"><img src=x onerror=alert(2)>`,
+			"name":       script,
+			"email":      script + "@x.example",
+			"token_name": script,
+		},
+		"resource":   m{"product": `"'>` + script, "type": `{{.}}` + script, "id": `';alert(3)//`, "name": script},
+		"zone":       `</li>` + script,
+		"change_set": `"` + script,
+		"before":     m{script: script, "__proto__": "\u202e"},
+		"after":      m{script: `</script>` + script},
+		"reason":     m{"text": "\u202e\u2066" + script, "url": `https://evil.example/"onmouseover="alert(4)`},
+		"metadata":   m{script: script},
+		"related":    []m{{"type": script, "id": script, "name": script}},
+		"request":    m{"method": script, "uri": "javascript:alert(5)", "user_agent": script},
+	})
 }
 
 func TestNothingInAnEventLeavesItsPlace(t *testing.T) {
@@ -400,21 +438,28 @@ func TestNothingInAnEventLeavesItsPlace(t *testing.T) {
 	s.append(id, e)
 	v := s.member(id, "ana@acme.example", "owner")
 	base := "/accounts/" + id + "/audit"
-	quoted, attr := regexp.MustCompile(`"[^"]*"`), regexp.MustCompile(`<[^>]*\s(on[a-z]+|srcdoc)\s*=`)
-	for _, path := range []string{base, base + "?event=evil", base + "?event=evil&tab=json", base + "?event=evil&tab=proof&verify=1", base + "/events/evil", base + "/summary", base + "/integrity?old=%3Cscript%3E",
-		base + "/history?resource_product=" + url.QueryEscape(`"'><script>alert(1)</script>`) + "&resource_type=" + url.QueryEscape(`{{.}}<script>alert(1)</script>`) + "&resource_id=" + url.QueryEscape(`';alert(3)//`),
-		base + "?q=%3Cscript%3Ealert(1)%3C/script%3E", base + "?actor_id=%22%3E%3Cscript%3Ealert(1)%3C/script%3E", base + "?event=%3Cscript%3Ealert(1)%3C/script%3E", "/accounts/" + id} {
+	quoted := regexp.MustCompile(`"[^"]*"`)
+	attr := regexp.MustCompile(`<[^>]*\s(on[a-z]+|srcdoc)\s*=`)
+	for _, path := range []string{base, base + "?event=evil", base + "?event=evil&tab=json",
+		base + "?event=evil&tab=proof&verify=1", base + "/events/evil", base + "/summary",
+		base + "/integrity?old=%3Cscript%3E",
+		base + "/history?resource_product=" + url.QueryEscape(`"'><script>alert(1)</script>`) + "&resource_type=" +
+			url.QueryEscape(`{{.}}<script>alert(1)</script>`) + "&resource_id=" + url.QueryEscape(`';alert(3)//`),
+		base + "?q=%3Cscript%3Ealert(1)%3C/script%3E", base + "?actor_id=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
+		base + "?event=%3Cscript%3Ealert(1)%3C/script%3E", "/accounts/" + id} {
 		p := v.get(path)
 		if p.status != http.StatusOK {
 			t.Errorf("%s: %d %s", path, p.status, text(p.body))
 		}
-		if strings.Contains(p.body, "<script>alert") || strings.Contains(p.body, "<img") || strings.Contains(p.body, `href="javascript`) || attr.MatchString(quoted.ReplaceAllString(p.body, `""`)) {
+		if strings.Contains(p.body, "<script>alert") || strings.Contains(p.body, "<img") ||
+			strings.Contains(p.body, `href="javascript`) || attr.MatchString(quoted.ReplaceAllString(p.body, `""`)) {
 			t.Errorf("%s: an event's text became markup", path)
 		}
 		if strings.ContainsAny(p.body, "\u202e\u2066") {
 			t.Errorf("%s: a direction override turns the text around it", path)
 		}
-		if policy := p.header.Get("Content-Security-Policy"); !strings.Contains(policy, "script-src 'self'") || strings.Contains(policy, "unsafe") {
+		if policy := p.header.Get("Content-Security-Policy"); !strings.Contains(policy, "script-src 'self'") ||
+			strings.Contains(policy, "unsafe") {
 			t.Errorf("%s: policy %q", path, policy)
 		}
 	}
@@ -437,8 +482,10 @@ func TestALiveRowIsHTMLAndAChangeSetGrowsInItsPlace(t *testing.T) {
 	if got := res.Header.Get("Content-Type"); got != "text/event-stream" {
 		t.Fatalf("%d %s", res.StatusCode, got)
 	}
-	s.append(id, change("view", "bo", m{"action": m{"type": "view"}}), change("other", "bo", m{"resource": m{"product": "mail", "type": "t", "id": "1"}}),
-		change("s1", "bo", m{"change_set": "cs"}), change("s2", "bo", m{"change_set": "cs"}), change("last", "<i>bo</i>", nil))
+	s.append(id, change("view", "bo", m{"action": m{"type": "view"}}),
+		change("other", "bo", m{"resource": m{"product": "mail", "type": "t", "id": "1"}}),
+		change("s1", "bo", m{"change_set": "cs"}), change("s2", "bo", m{"change_set": "cs"}),
+		change("last", "<i>bo</i>", nil))
 	var got strings.Builder
 	buf := make([]byte, 4096)
 	for !strings.Contains(got.String(), "e-last") || !strings.HasSuffix(got.String(), "\n\n") {
@@ -450,7 +497,8 @@ func TestALiveRowIsHTMLAndAChangeSetGrowsInItsPlace(t *testing.T) {
 	}
 	out := got.String()
 	ids := regexp.MustCompile(`id="(s-[0-9a-f]+)"`).FindAllStringSubmatch(out, -1)
-	if len(ids) != 2 || ids[0][1] != ids[1][1] || !strings.Contains(out, "2 records") || strings.Count(out, "event: row") != 3 {
+	if len(ids) != 2 || ids[0][1] != ids[1][1] || !strings.Contains(out, "2 records") ||
+		strings.Count(out, "event: row") != 3 {
 		t.Errorf("the change set's rows are %v in\n%s", ids, out)
 	}
 	if strings.Contains(out, "e-view") || strings.Contains(out, "e-other") || strings.Contains(out, "<i>bo</i>") {
@@ -472,7 +520,8 @@ func TestAKeptCheckpointIsComparedAndAForgedOneRefused(t *testing.T) {
 	other := s.account("Other")
 	s.append(other, change("a", "ana", nil))
 	var foreign string
-	if r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/client/v4/accounts/"+other+"/audit/log/checkpoint", nil); err == nil {
+	if r, err := http.NewRequestWithContext(t.Context(), "GET",
+		s.url+"/client/v4/accounts/"+other+"/audit/log/checkpoint", nil); err == nil {
 		r.Header.Set("Authorization", "Bearer "+bootstrap)
 		res, err := http.DefaultClient.Do(r)
 		if err != nil {
@@ -491,11 +540,13 @@ func TestAKeptCheckpointIsComparedAndAForgedOneRefused(t *testing.T) {
 func TestTheSystemPage(t *testing.T) {
 	s := newSite(t)
 	operator := s.signIn("")
-	operator.get("/console/system").has(t, "Belfry test", "Ready", "database account", "Database of notify", "sqlite", "0001_notify")
+	operator.get("/console/system").has(t, "Belfry test", "Ready", "database account", "Database of notify", "sqlite",
+		"0001_notify")
 	if to := s.stranger().get("/console/system"); to.location != "/sign-in?next=%2Fconsole%2Fsystem" {
 		t.Errorf("%d to %q", to.status, to.location)
 	}
-	if member := s.member(s.account("Acme"), "ana@acme.example", "owner").get("/console/system"); member.status != http.StatusForbidden {
+	if member := s.member(s.account("Acme"), "ana@acme.example", "owner").
+		get("/console/system"); member.status != http.StatusForbidden {
 		t.Error(member.status)
 	}
 }

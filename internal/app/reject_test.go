@@ -19,7 +19,8 @@ func TestAllOnRampsMaskWhatTheyRefuseAlike(t *testing.T) {
 	const value = `{"id":"r-1","ts":"soon","unknown":"Zoe","token":12345,"v6":"2001:db8::77","actor":{"type":"user","id":"u1","name":"Zoe","email":"zoe\u0040example.com"},
 		"before":{"street":"1 Elm St"},"after":{"street":"2 Elm St","user_id":4711},"data":{"who":"Zoe"},"summary":"Zoe"}`
 	for _, path := range []string{"/audit/events", "/alerting/v3/alerts", "/traffic/counts"} {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/client/v4/accounts/"+account+path, bytes.NewReader([]byte(value)))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/client/v4/accounts/"+account+path,
+			bytes.NewReader([]byte(value)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +55,8 @@ func TestAllOnRampsMaskWhatTheyRefuseAlike(t *testing.T) {
 		t.Fatalf("%q", kinds)
 	}
 	payload := kinds[""]
-	if !json.Valid([]byte(payload)) || !strings.Contains(payload, `"id":"r-1"`) || !strings.Contains(payload, `"ts":"soon"`) {
+	if !json.Valid([]byte(payload)) || !strings.Contains(payload, `"id":"r-1"`) ||
+		!strings.Contains(payload, `"ts":"soon"`) {
 		t.Error(payload)
 	}
 	for _, private := range []string{"Zoe", "zoe", "12345", "2001:", "u1", "Elm", "4711"} {
@@ -71,7 +73,8 @@ func TestARefusedEventIsShownToItsAccountAndToTheTeamOfItsProduct(t *testing.T) 
 	team := s.team("crm", crmCatalogue)
 	account := s.account("Acme")
 	event := `{"id":"r-2","action":{"type":"explode"},"actor":{"type":"user","id":"u1"},"resource":{"product":"crm","type":"contact","id":"c-9"}}`
-	if status, text := s.raw(http.MethodPost, "/accounts/"+account+"/audit/events", "application/json", event); status != http.StatusBadRequest {
+	if status, text := s.raw(http.MethodPost, "/accounts/"+account+"/audit/events", "application/json",
+		event); status != http.StatusBadRequest {
 		t.Fatal(status, text)
 	}
 	var list []struct{ ID string }
@@ -84,18 +87,22 @@ func TestARefusedEventIsShownToItsAccountAndToTheTeamOfItsProduct(t *testing.T) 
 	operator := s.signIn("operator@localhost")
 	operator.get("/console/producers").has(t, `href="/console/producers/`+team+`/rejects">1</a>`)
 	console := operator.get("/console/rejects")
-	console.has(t, "/console/producers/"+team+"/rejects", "/accounts/"+account+"/audit/rejects", "No event without a valid account was rejected")
+	console.has(t, "/console/producers/"+team+"/rejects", "/accounts/"+account+"/audit/rejects",
+		"No event without a valid account was rejected")
 	console.lacks(t, "Every event that was sent is in the record")
 
 	v := s.member(account, "auditor@acme.example", "auditor")
 	page := "/accounts/" + account + "/audit/rejects"
 	v.get("/accounts/"+account).has(t, `href="`+page+`"`, "1 event was")
 	v.get(page).has(t, "explode", "/action/type", "crm")
-	v.get(page+"?event="+list[0].ID).has(t, "r-2", "bootstrap", "&#34;action&#34;:{&#34;type&#34;:&#34;explode&#34;}", "c-9")
+	v.get(page+"?event="+list[0].ID).has(t, "r-2", "bootstrap", "&#34;action&#34;:{&#34;type&#34;:&#34;explode&#34;}",
+		"c-9")
 	// An account's token is named; its id stays beside the name.
 	var made struct{ ID, Value string }
-	s.decode(s.call(http.MethodPost, "/accounts/"+account+"/tokens", m{"name": "deploy robot", "permissions": []string{"audit:write"}}), &made)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/client/v4/accounts/"+account+"/audit/events",
+	s.decode(s.call(http.MethodPost, "/accounts/"+account+
+		"/tokens", m{"name": "deploy robot", "permissions": []string{"audit:write"}}), &made)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		s.url+"/client/v4/accounts/"+account+"/audit/events",
 		strings.NewReader(strings.Replace(event, "r-2", "r-3", 1)))
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +130,8 @@ func TestARefusedEventIsShownToItsAccountAndToTheTeamOfItsProduct(t *testing.T) 
 			v.get(page+"?event="+one.ID).has(t, "deploy robot", made.ID)
 		}
 	}
-	if foreign := s.member(s.account("Other"), "bo@other.example", "owner").get(page); foreign.status != http.StatusNotFound {
+	if foreign := s.member(s.account("Other"), "bo@other.example", "owner").
+		get(page); foreign.status != http.StatusNotFound {
 		t.Errorf("another account's page: %d", foreign.status)
 	}
 }

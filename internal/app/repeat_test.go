@@ -52,11 +52,16 @@ func TestEveryPostTakesAnIdempotencyKey(t *testing.T) {
 	}
 
 	account := s.account("Acme")
-	change := m{"action": m{"type": "update"}, "actor": m{"type": "user", "id": "u1"}, "resource": m{"product": "dns", "type": "record", "id": "r1"}}
+	change := m{
+		"action":   m{"type": "update"},
+		"actor":    m{"type": "user", "id": "u1"},
+		"resource": m{"product": "dns", "type": "record", "id": "r1"},
+	}
 	alert := m{"alert_type": "disk_full", "event": "notice", "summary": "The disk is full"}
 	var team struct{ ID string }
 	s.decode(s.call("POST", "/producers", m{"name": "Disks"}), &team)
-	s.call("PUT", "/producers/"+team.ID+"/catalog", m{"version": 1, "products": []any{m{"product": "disks", "title": "Disks", "category": "Disks",
+	s.call("PUT", "/producers/"+team.ID+
+		"/catalog", m{"version": 1, "products": []any{m{"product": "disks", "title": "Disks", "category": "Disks",
 		"alert_types": []any{m{"type": "disk_full", "title": "Disk full", "severities": []string{"error"}}}}}})
 	of := func(one m) m {
 		with := m{"account_id": account}
@@ -85,7 +90,8 @@ func TestEveryPostTakesAnIdempotencyKey(t *testing.T) {
 			t.Errorf("%s: %d %s", one.path, status, first)
 			continue
 		}
-		if status, replayed, again := s.post(one.path, one.path, one.body); status != 200 || replayed != "true" || again != first {
+		if status, replayed, again := s.post(one.path, one.path, one.body); status != 200 || replayed != "true" ||
+			again != first {
 			t.Errorf("%s again: %d, replayed %q\n%s\n%s", one.path, status, replayed, first, again)
 		}
 		if status, _, other := s.post(one.path, one.path, []any{one.body}); status != 409 {
@@ -93,7 +99,8 @@ func TestEveryPostTakesAnIdempotencyKey(t *testing.T) {
 		}
 	}
 	var events []json.RawMessage
-	s.decode(s.call("GET", "/accounts/"+account+"/logs/audit?resource_id=r1&since=2020-01-01&before=2100-01-01", nil), &events)
+	s.decode(s.call("GET", "/accounts/"+account+"/logs/audit?resource_id=r1&since=2020-01-01&before=2100-01-01", nil),
+		&events)
 	if len(events) != 2 {
 		t.Errorf("%d events of two requests that were each sent twice", len(events))
 	}

@@ -45,7 +45,8 @@ func TestNoSentenceOfACatalogueHasAHole(t *testing.T) {
 			own := strings.Contains(place.ReplaceAllString(sentence, ""), "?")
 			for name, e := range poorEvents() {
 				r := record.Record{Event: e}
-				if got := r.Sentence(sentence); got == "" || strings.Contains(got, "?") && !own || strings.Contains(got, "{") || strings.Contains(got, "  ") {
+				if got := r.Sentence(sentence); got == "" || strings.Contains(got, "?") && !own || strings.Contains(got, "{") ||
+					strings.Contains(got, "  ") {
 					t.Errorf("%s: %q of an event %s: %q", path, sentence, name, got)
 				}
 			}
@@ -62,7 +63,11 @@ func TestNoSentenceOfACatalogueHasAHole(t *testing.T) {
 
 // poorEvents lack what templates ask for, in every way.
 func poorEvents() map[string]record.Event {
-	bare := record.Event{Action: record.Action{Type: "update"}, Actor: record.Actor{Type: "user", ID: "u-1"}, Resource: record.Resource{Product: "p", Type: "t", ID: "r-1"}}
+	bare := record.Event{
+		Action:   record.Action{Type: "update"},
+		Actor:    record.Actor{Type: "user", ID: "u-1"},
+		Resource: record.Resource{Product: "p", Type: "t", ID: "r-1"},
+	}
 	with := func(change func(*record.Event)) record.Event {
 		e := bare
 		change(&e)
@@ -71,13 +76,19 @@ func poorEvents() map[string]record.Event {
 	return map[string]record.Event{
 		"with nothing more": bare,
 		"without names": with(func(e *record.Event) {
-			e.Actor, e.Resource = record.Actor{Type: "user"}, record.Resource{Product: "p", Type: "t"}
+			e.Actor = record.Actor{Type: "user"}
+			e.Resource = record.Resource{Product: "p", Type: "t"}
 		}),
 		"with other members": with(func(e *record.Event) {
-			e.Before, e.After, e.Metadata = jsontext.Value(`{"x":1}`), jsontext.Value(`{"x":2}`), jsontext.Value(`{}`)
+			e.Before = jsontext.Value(`{"x":1}`)
+			e.After = jsontext.Value(`{"x":2}`)
+			e.Metadata = jsontext.Value(`{}`)
 		}),
-		"with values that are no objects": with(func(e *record.Event) { e.Before, e.After = jsontext.Value(`null`), jsontext.Value(`"text"`) }),
-		"with only one side":              with(func(e *record.Event) { e.After = jsontext.Value(`{"role":"admin","value":1}`) }),
-		"that failed":                     with(func(e *record.Event) { e.Action.Result = "failure" }),
+		"with values that are no objects": with(func(e *record.Event) {
+			e.Before = jsontext.Value(`null`)
+			e.After = jsontext.Value(`"text"`)
+		}),
+		"with only one side": with(func(e *record.Event) { e.After = jsontext.Value(`{"role":"admin","value":1}`) }),
+		"that failed":        with(func(e *record.Event) { e.Action.Result = "failure" }),
 	}
 }

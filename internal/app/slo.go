@@ -68,7 +68,11 @@ func (a *App) zoneChanges(ctx context.Context, q slo.ChangesQuery) ([]slo.Change
 			continue // it was accepted with a time
 		}
 		template, _ := a.sentence(e.Resource.Product, e.Resource.Type, e.Action.Type, e.Action.Result)
-		list = append(list, slo.Change{At: at, Label: r.Sentence(template), Href: account.RecordPath(q.Account) + "?event=" + e.ID})
+		list = append(list, slo.Change{
+			At:    at,
+			Label: r.Sentence(template),
+			Href:  account.RecordPath(q.Account) + "?event=" + e.ID,
+		})
 	}
 	slices.Reverse(list)
 	return list, nil

@@ -25,18 +25,27 @@ func TestABurnIsSeenFromTheBusToThePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	var objective struct{ ID string }
-	if err := json.Unmarshal(s.call("POST", "/accounts/"+id+"/slos", m{"name": "checkout", "match": m{"zone": "shop.example"}, "target": 99.95}), &objective); err != nil {
+	if err := json.Unmarshal(s.call("POST", "/accounts/"+id+
+		"/slos", m{"name": "checkout", "match": m{"zone": "shop.example"}, "target": 99.95}), &objective); err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now().Unix() / 10 * 10
-	s.append(id, change("timeout", "ana", m{"occurred_at": time.Unix(now-123, 0).UTC().Format(time.RFC3339Nano), "zone": "shop.example"}))
+	s.append(id, change("timeout", "ana", m{
+		"occurred_at": time.Unix(now-123, 0).UTC().Format(time.RFC3339Nano),
+		"zone":        "shop.example",
+	}))
 	var msgs []bus.Message
 	for at := now - 3600; at < now; at += 10 {
 		bad := int64(0)
 		if at >= now-80 {
 			bad = 60
 		}
-		value, err := json.Marshal(event.Traffic{Account: id, Zone: zone.ID, ID: fmt.Sprint(at), Counts: []event.Count{{At: at, Seconds: 10, Total: 100, Bad: bad}}})
+		value, err := json.Marshal(event.Traffic{
+			Account: id,
+			Zone:    zone.ID,
+			ID:      fmt.Sprint(at),
+			Counts:  []event.Count{{At: at, Seconds: 10, Total: 100, Bad: bad}},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +76,8 @@ func TestABurnIsSeenFromTheBusToThePage(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The objective's own creation, and the alert.
-		if status.State == "burning" && status.Budget.Bad == 480 && metric(`belfry_outbox_relayed_total{outbox="slo",outcome="ok"} 2`) {
+		if status.State == "burning" && status.Budget.Bad == 480 &&
+			metric(`belfry_outbox_relayed_total{outbox="slo",outcome="ok"} 2`) {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -77,7 +87,8 @@ func TestABurnIsSeenFromTheBusToThePage(t *testing.T) {
 	}
 	base := "/accounts/" + id + "/objectives"
 	v.get(base).has(t, "1 objective is burning its budget too fast.", "checkout", "shop.example")
-	v.get(base+"/"+objective.ID).has(t, "checkout is burning its budget", "wwwtimeout.shop.example", "/audit?event=timeout", "1h/5m fired")
+	v.get(base+"/"+objective.ID).has(t, "checkout is burning its budget", "wwwtimeout.shop.example",
+		"/audit?event=timeout", "1h/5m fires")
 	v.get("/accounts/"+id+"/audit").has(t, "created the objective")
 	// Overview, list and objective say the same sentence: that of the moment, and
 	// not the one of the alert's beginning.

@@ -55,15 +55,27 @@ func TestAStormOf10000AlertsDecodesEachChangeOnceAndRecordsFewEvents(t *testing.
 	}
 	s.append(account, list...)
 	var hook struct{ ID string }
-	if err := json.Unmarshal(s.call(http.MethodPost, base+"/alerting/v3/destinations/webhooks", m{"name": "hook", "url": receiver.URL}), &hook); err != nil {
+	if err := json.Unmarshal(s.call(http.MethodPost, base+
+		"/alerting/v3/destinations/webhooks", m{"name": "hook", "url": receiver.URL}), &hook); err != nil {
 		t.Fatal(err)
 	}
-	policy := m{"name": "tell us", "enabled": true, "alert_type": "storm_down", "mechanisms": m{"webhooks": []any{m{"id": hook.ID}}}}
+	policy := m{
+		"name":       "tell us",
+		"enabled":    true,
+		"alert_type": "storm_down",
+		"mechanisms": m{"webhooks": []any{m{"id": hook.ID}}},
+	}
 	s.call(http.MethodPost, base+"/alerting/v3/policies", policy)
 	for first := 0; first < storm; first += 100 {
 		list = nil
 		for i := first; i < first+100; i++ {
-			list = append(list, m{"id": fmt.Sprint("a", i), "correlation_id": fmt.Sprint("c", i), "alert_type": "storm_down", "event": "start", "zone": "shop.example"})
+			list = append(list, m{
+				"id":             fmt.Sprint("a", i),
+				"correlation_id": fmt.Sprint("c", i),
+				"alert_type":     "storm_down",
+				"event":          "start",
+				"zone":           "shop.example",
+			})
 		}
 		s.call(http.MethodPost, base+"/alerting/v3/alerts", list)
 	}
@@ -128,7 +140,8 @@ func (s *site) actions(account string) map[string]int {
 		Key   string
 		Count int
 	}
-	if err := json.Unmarshal(s.call(http.MethodGet, "/accounts/"+account+"/audit/summary?group_by=action", nil), &rows); err != nil {
+	if err := json.Unmarshal(s.call(http.MethodGet, "/accounts/"+account+"/audit/summary?group_by=action", nil),
+		&rows); err != nil {
 		s.t.Fatal(err)
 	}
 	counts := map[string]int{}

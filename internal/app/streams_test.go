@@ -151,7 +151,8 @@ func TestAHeadHandsNothingOutAndRecordsNothing(t *testing.T) {
 	v := s.member(account, "ana@acme.example", "owner")
 	exports := func() int {
 		var list []m
-		s.decode(s.call("GET", "/accounts/"+account+"/logs/audit?action_type=export&since=2020-01-01&before=2100-01-01", nil), &list)
+		s.decode(s.call("GET", "/accounts/"+account+"/logs/audit?action_type=export&since=2020-01-01&before=2100-01-01",
+			nil), &list)
 		return len(list)
 	}
 	fill := strings.NewReplacer("{account_id}", account, "{event_id}", "1", "{", "", "}", "")

@@ -1,5 +1,4 @@
-// Package client talks to a running Belfry over its public API, for the
-// commands that do and for the demo: envelope, errors, retries.
+// Package client is the HTTP client of Belfry's public API for commands and the demo: envelope, errors, retries.
 package client
 
 import (
@@ -22,9 +21,9 @@ type Client struct {
 	token string
 }
 
-// New makes a Client of the server at url ("https://belfry.example", or the
-// API's base with /client/v4, as the official clients take it). It follows no
-// redirect: the token and the body would go to an address that nobody named.
+// New returns a Client of the server at url: "https://belfry.example", or the API's base with /client/v4, as the
+// official clients have it. It follows no redirect, because that would send the token and the body to an address that
+// the user did not name.
 func New(url, token string) *Client {
 	base := strings.TrimSuffix(strings.TrimRight(url, "/"), apiPath)
 	return &Client{
@@ -38,7 +37,7 @@ func New(url, token string) *Client {
 
 const apiPath = "/client/v4"
 
-// URL is the API's base: the server's address with /client/v4.
+// URL returns the API's base: the server's address with /client/v4.
 func (c *Client) URL() string { return c.base }
 
 // Envelope is the v4 envelope.
@@ -58,7 +57,7 @@ type Fault struct {
 	} `json:"source"`
 }
 
-// Problem is an answer that is not a success.
+// Problem is a response with an error status.
 type Problem struct {
 	Status int
 	Envelope
@@ -93,9 +92,8 @@ const (
 	maxFault  = 1 << 20
 )
 
-// Call sends a request and decodes the envelope. Answers that may succeed later
-// (429, 5xx, no connection) are tried again for about a minute. Its error is a
-// *[Problem] where the server said no.
+// Call sends a request and decodes the envelope. Requests that may succeed later (429, 5xx, no connection) are repeated
+// for about a minute. Its error is a *[Problem] if the server responded with one.
 func (c *Client) Call(ctx context.Context, r Request) (*Envelope, error) {
 	wait := 200 * time.Millisecond
 	for try := 1; ; try++ {
@@ -112,8 +110,7 @@ func (c *Client) Call(ctx context.Context, r Request) (*Envelope, error) {
 	}
 }
 
-// JSON calls with in as the body (nil = none) and decodes the result into out
-// (nil = it does not matter).
+// JSON sends in as the body (nil = none) and decodes the result into out (nil = the result is discarded).
 func (c *Client) JSON(ctx context.Context, method, path string, in, out any) error {
 	r := Request{Method: method, Path: path}
 	if in != nil {
@@ -121,7 +118,8 @@ func (c *Client) JSON(ctx context.Context, method, path string, in, out any) err
 		if err != nil {
 			return err
 		}
-		r.ContentType, r.Body = "application/json", body
+		r.ContentType = "application/json"
+		r.Body = body
 	}
 	env, err := c.Call(ctx, r)
 	if err != nil {
@@ -146,7 +144,8 @@ func (c *Client) once(ctx context.Context, r Request) (_ *Envelope, again bool, 
 	}
 	var env Envelope
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&env); err != nil {
-		return nil, res.StatusCode >= 500, fmt.Errorf("%s answered %d with something that is not Belfry's envelope: %w", c.base, res.StatusCode, err)
+		return nil, res.StatusCode >= 500,
+			fmt.Errorf("%s answered %d with something that is not Belfry's envelope: %w", c.base, res.StatusCode, err)
 	}
 	if res.StatusCode >= 400 {
 		return &env, res.StatusCode == 429 || res.StatusCode >= 500, &Problem{res.StatusCode, env}
@@ -154,7 +153,7 @@ func (c *Client) once(ctx context.Context, r Request) (_ *Envelope, again bool, 
 	return &env, false, nil
 }
 
-// Do sends a request once; the caller closes the answer's body.
+// Do sends a request once; the caller closes the response's body.
 func (c *Client) Do(ctx context.Context, r Request) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, r.Method, c.base+r.Path, bytes.NewReader(r.Body))
 	if err != nil {
@@ -173,16 +172,17 @@ func (c *Client) Do(ctx context.Context, r Request) (*http.Response, error) {
 	return c.HTTP.Do(req)
 }
 
-// redirected is the error of an answer that names another address.
+// redirected returns the error of a response that redirects to another address.
 func redirected(res *http.Response) error {
 	if res.StatusCode < 300 || res.StatusCode > 399 {
 		return nil
 	}
-	return fmt.Errorf("%s answered %d and names the address %q: no redirect is followed with a token; give the server's own address",
+	return fmt.Errorf("%s answered %d and names the address %q: no redirect is followed with a token; give the "+
+		"server's own address",
 		res.Request.URL.Redacted(), res.StatusCode, res.Header.Get("Location"))
 }
 
-// Download copies an answer outside the envelope to w.
+// Download copies the body of a response without an envelope to w.
 func (c *Client) Download(ctx context.Context, path string, w io.Writer) error {
 	res, err := c.Do(ctx, Request{Method: http.MethodGet, Path: path})
 	if err != nil {
@@ -194,7 +194,7 @@ func (c *Client) Download(ctx context.Context, path string, w io.Writer) error {
 	}
 	if res.StatusCode >= 400 {
 		var env Envelope
-		// Without an envelope the status alone says it.
+		// Without an envelope only the status is known.
 		_ = json.NewDecoder(io.LimitReader(res.Body, maxFault)).Decode(&env)
 		return &Problem{res.StatusCode, env}
 	}

@@ -17,9 +17,8 @@ import (
 	"github.com/belfryhq/belfry/internal/client"
 )
 
-// The past is four weeks of a small shop, made anew at each start so that it
-// ends now: the same numbers every time, moved. It enters by the public doors
-// and is counted in event time, in seconds.
+// The past is four weeks of a small shop. Each start generates the same numbers, shifted so that they end now. They
+// are sent to the public API and counted in event time, in seconds.
 const (
 	weeks      = 4
 	seed       = 2015
@@ -29,8 +28,8 @@ const (
 	perRequest = 5000      // counts, or events, that one request carries
 )
 
-// incident is the one bad quarter of an hour of the past: a deployment that
-// was rolled back. It spent some of the budget, and its alert is history.
+// incident is the one outage of the past, of a quarter of an hour: a deployment that was rolled back. It spent a part
+// of the budget; its alert was not sent.
 type incident struct {
 	before time.Duration // how long ago it began
 	lasted time.Duration
@@ -39,7 +38,7 @@ type incident struct {
 
 var lastIncident = incident{before: 9*24*time.Hour + 5*time.Hour, lasted: 4 * time.Minute, share: 0.30}
 
-// began is when its first request failed, at the start of a count.
+// began returns the time of the first failed request, at the start of a count.
 func (i incident) began(now time.Time) time.Time {
 	end := now.Unix() / 10 * 10
 	return time.Unix((end-int64(i.before.Seconds()))/300*300, 0)
@@ -56,9 +55,8 @@ type count struct {
 	Unreachable int64  `json:"unreachable,omitempty"`
 }
 
-// requestsOf makes the counts of a zone with a steady rate up to now: coarse
-// where nobody looks closely any more, by ten seconds in the last hours and
-// around the incident.
+// requestsOf generates the counts of a zone with a steady rate up to now: of ten seconds in the last hours and around
+// the incident, of longer intervals elsewhere.
 func requestsOf(zone string, rate float64, now time.Time, bad *incident, r *rand.Rand) []count {
 	var list []count
 	end := now.Unix() / 10 * 10
@@ -84,7 +82,14 @@ func requestsOf(zone string, rate float64, now time.Time, bad *incident, r *rand
 		}
 		total := int64(math.Round(rate * float64(width) * (1 + 0.03*r.NormFloat64())))
 		total = max(total, 0)
-		list = append(list, count{Zone: zone, Hostname: zone, TS: at, Seconds: width, Total: total, Bad: failures(total, share, r)})
+		list = append(list, count{
+			Zone:     zone,
+			Hostname: zone,
+			TS:       at,
+			Seconds:  width,
+			Total:    total,
+			Bad:      failures(total, share, r),
+		})
 		at += width
 	}
 	return list
@@ -96,15 +101,16 @@ func failures(n int64, share float64, r *rand.Rand) int64 {
 	if mean > 30 {
 		return min(n, int64(math.Round(mean+math.Sqrt(mean*(1-share))*r.NormFloat64())))
 	}
-	k, p, limit := int64(0), 1.0, math.Exp(-mean) // Knuth, The Art of Computer Programming 3.4.1
+	k := int64(0)
+	p := 1.0
+	limit := math.Exp(-mean) // Knuth, The Art of Computer Programming 3.4.1
 	for p *= r.Float64(); p > limit; p *= r.Float64() {
 		k++
 	}
 	return min(k, n)
 }
 
-// replay sends the past: requests and changes, both in the order in which they
-// happened.
+// replay sends the requests and the changes of the past in order of time.
 func (d *demo) replay(ctx context.Context, s State, say func(string, ...any)) (events int, requests int64, err error) {
 	now := time.Now()
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -145,7 +151,7 @@ func (d *demo) replay(ctx context.Context, s State, say func(string, ...any)) (e
 	return events, requests, d.caughtUp(ctx, s, counts[len(counts)-1])
 }
 
-// caughtUp waits until the objectives have counted up to the last of the past.
+// caughtUp waits until the objectives have counted the last request of the past.
 func (d *demo) caughtUp(ctx context.Context, s State, last count) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
@@ -153,7 +159,8 @@ func (d *demo) caughtUp(ctx context.Context, s State, last count) error {
 		var status struct {
 			AsOf time.Time `json:"as_of"`
 		}
-		if err := d.api.JSON(ctx, http.MethodGet, "/accounts/"+s.Account+"/slos/"+s.Objective+"/status", nil, &status); err != nil {
+		if err := d.api.JSON(ctx, http.MethodGet, "/accounts/"+s.Account+"/slos/"+s.Objective+"/status", nil,
+			&status); err != nil {
 			return err
 		}
 		if status.AsOf.Unix() >= last.TS+last.Seconds {
@@ -167,7 +174,7 @@ func (d *demo) caughtUp(ctx context.Context, s State, last count) error {
 	}
 }
 
-// sendEvents publishes changes by the audit log's batch door.
+// sendEvents publishes changes as a batch.
 func (d *demo) sendEvents(ctx context.Context, s State, list []map[string]any) (int, error) {
 	for part := range slices.Chunk(list, perRequest) {
 		var body bytes.Buffer

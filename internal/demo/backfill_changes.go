@@ -10,11 +10,11 @@ import (
 	"github.com/belfryhq/belfry/examples/shop"
 )
 
-// person is one of the shop's people.
+// person is an employee of the shop.
 type person struct{ ID, Name, Email string }
 
-// The shop's people. Their changes are made up; the requests of the old site
-// and the history of the other account are real.
+// The shop's employees. Their changes are invented; the requests of the old site and the history of the other account
+// are real.
 var (
 	ana  = person{"ana", "Ana Lima", "ana@shop.example"}
 	ben  = person{"ben", "Ben Okafor", "ben@shop.example"}
@@ -25,21 +25,30 @@ func (p person) actor() map[string]any {
 	return map[string]any{"type": "user", "id": p.ID, "name": p.Name, "email": p.Email}
 }
 
-// The machines that change things.
+// Actors that are programs.
 var (
-	deployer  = map[string]any{"type": "integration", "id": "ci", "name": "Deploys", "on_behalf_of": map[string]any{"type": "user", "id": ben.ID, "email": ben.Email}}
-	terraform = map[string]any{"type": "token", "id": "terraform", "token_name": "terraform", "on_behalf_of": map[string]any{"type": "user", "id": chen.ID, "email": chen.Email}}
+	deployer = map[string]any{
+		"type":         "integration",
+		"id":           "ci",
+		"name":         "Deploys",
+		"on_behalf_of": map[string]any{"type": "user", "id": ben.ID, "email": ben.Email},
+	}
+	terraform = map[string]any{
+		"type":         "token",
+		"id":           "terraform",
+		"token_name":   "terraform",
+		"on_behalf_of": map[string]any{"type": "user", "id": chen.ID, "email": chen.Email},
+	}
 )
 
-// knob is a setting that people turn. Its turns follow each other, and the last
-// leads back to the first value.
+// knob is a setting that employees change. Its changes follow each other, and the last returns to the first value.
 type knob struct {
 	id, name, zone, unit string
 	start                any // the shop's default
 	turns                []turn
 }
 
-// turn is a change to a value, with the reason for this very change.
+// turn is a change to a value, with its reason.
 type turn struct {
 	to     any
 	reason string
@@ -71,8 +80,7 @@ var knobs = []knob{
 	}},
 }
 
-// past makes the changes of the past in the order in which they happened, so
-// that each begins with the value that the one before it left.
+// past generates the changes in order of time, so that each begins with the value that the previous one set.
 type past struct {
 	events  []map[string]any
 	shop    []shop.PastChange // the settings among them, for the shop's own page
@@ -84,7 +92,7 @@ type past struct {
 	r       *rand.Rand
 }
 
-// add appends an event; a past that is not told in order is a fault of the demo.
+// add appends an event. An event that is older than the previous one is a defect of the demo.
 func (p *past) add(at time.Time, e map[string]any) string {
 	if at.Before(p.at) {
 		panic(fmt.Sprintf("the demo's past goes from %v back to %v", p.at, at))
@@ -119,29 +127,50 @@ func (p *past) set(at time.Time, k knob, who person, to any, reason string) {
 		}
 		return v
 	}
-	id := p.add(at, map[string]any{"action": map[string]any{"type": action}, "actor": who.actor(), "interface": "UI", "zone": k.zone,
-		"resource": map[string]any{"product": "shop", "type": "setting", "id": k.id, "name": k.name},
-		"before":   content(before), "after": content(to), "reason": map[string]any{"text": reason}})
-	p.shop = append(p.shop, shop.PastChange{ID: id, At: at, Setting: k.id, Before: fmt.Sprint(before), After: fmt.Sprint(to),
-		Name: who.Name, Email: who.Email, Reason: reason})
+	id := p.add(at, map[string]any{
+		"action":    map[string]any{"type": action},
+		"actor":     who.actor(),
+		"interface": "UI",
+		"zone":      k.zone,
+		"resource":  map[string]any{"product": "shop", "type": "setting", "id": k.id, "name": k.name},
+		"before":    content(before),
+		"after":     content(to),
+		"reason":    map[string]any{"text": reason},
+	})
+	p.shop = append(p.shop, shop.PastChange{
+		ID:      id,
+		At:      at,
+		Setting: k.id,
+		Before:  fmt.Sprint(before),
+		After:   fmt.Sprint(to),
+		Name:    who.Name,
+		Email:   who.Email,
+		Reason:  reason,
+	})
 }
 
-// turn changes a setting as its next turn says.
+// turn applies the next change of a setting.
 func (p *past) turn(at time.Time, k knob) {
 	next := k.turns[p.turned[k.id]%len(k.turns)]
 	p.turned[k.id]++
 	p.set(at, k, []person{ana, ben, chen}[p.r.IntN(3)], next.to, next.reason)
 }
 
-// deploy puts a version of the shop's software in place.
+// deploy adds the deployment of a version of the shop's software.
 func (p *past) deploy(at time.Time, version int, reason string) {
 	name := fmt.Sprintf("2.%d.%d", version/10, version%10)
-	p.add(at, map[string]any{"action": map[string]any{"type": "create"}, "actor": deployer, "interface": "API", "zone": checkout,
-		"resource": map[string]any{"product": "shop", "type": "deployment", "id": name, "name": name}, "after": map[string]any{"version": name},
-		"reason": map[string]any{"text": reason, "url": fmt.Sprintf("https://git.shop.example/shop/pull/%d", version)}})
+	p.add(at, map[string]any{
+		"action":    map[string]any{"type": "create"},
+		"actor":     deployer,
+		"interface": "API",
+		"zone":      checkout,
+		"resource":  map[string]any{"product": "shop", "type": "deployment", "id": name, "name": name},
+		"after":     map[string]any{"version": name},
+		"reason":    map[string]any{"text": reason, "url": fmt.Sprintf("https://git.shop.example/shop/pull/%d", version)},
+	})
 }
 
-// apply is one run of an infrastructure tool: many changes, one change set.
+// apply adds one run of an infrastructure tool: many changes, one change set.
 func (p *past) apply(at time.Time, set string, n int, why string) {
 	kinds := []string{"bucket", "dns_record", "cache_rule", "load_balancer", "certificate"}
 	for i := range n {
@@ -149,21 +178,28 @@ func (p *past) apply(at time.Time, set string, n int, why string) {
 		name := fmt.Sprintf("%s.storefront_%d", kind, i/len(kinds)+1)
 		before := 40 + i + p.applied[name]
 		p.applied[name]++
-		p.add(at.Add(time.Duration(i)*150*time.Millisecond), map[string]any{"action": map[string]any{"type": "update"}, "actor": terraform, "interface": "API",
-			"zone": storefront, "change_set": set, "resource": map[string]any{"product": "infrastructure", "type": "resource", "id": name, "name": name},
-			"before": map[string]any{"revision": before}, "after": map[string]any{"revision": before + 1}, "reason": map[string]any{"text": why}})
+		p.add(at.Add(time.Duration(i)*150*time.Millisecond), map[string]any{
+			"action":     map[string]any{"type": "update"},
+			"actor":      terraform,
+			"interface":  "API",
+			"zone":       storefront,
+			"change_set": set,
+			"resource":   map[string]any{"product": "infrastructure", "type": "resource", "id": name, "name": name},
+			"before":     map[string]any{"revision": before},
+			"after":      map[string]any{"revision": before + 1},
+			"reason":     map[string]any{"text": why},
+		})
 	}
 }
 
-// act is something that happens at a time.
+// act is a change at a time.
 type act struct {
 	at time.Time
 	do func(at time.Time)
 }
 
-// pastChanges are the shop's four weeks, by working days: settings turned,
-// deployments, an infrastructure apply now and then; the deployment that went
-// wrong and its rollback; and the decoys of the last minutes.
+// pastChanges returns the shop's changes of four weeks, on working days: changed settings, deployments, sometimes an
+// infrastructure apply; the deployment that failed and its rollback; and the decoys of the last minutes.
 func pastChanges(now time.Time, r *rand.Rand) *past {
 	p := &past{turned: map[string]int{}, held: map[string]any{}, applied: map[string]int{}, version: 180, r: r}
 	var acts []act
@@ -196,7 +232,7 @@ func pastChanges(now time.Time, r *rand.Rand) *past {
 	})
 	slices.SortStableFunc(acts, func(a, b act) int { return cmp.Compare(a.at.UnixNano(), b.at.UnixNano()) })
 	for _, a := range acts {
-		// A run of many changes takes seconds; what was planned meanwhile follows it.
+		// A run of many changes takes seconds; changes that were planned in this time follow it.
 		at := a.at
 		if at.Before(p.at) {
 			at = p.at.Add(time.Second)
@@ -207,9 +243,8 @@ func pastChanges(now time.Time, r *rand.Rand) *past {
 	return p
 }
 
-// end brings the timeout back to its default, from which the story lowers it,
-// and adds the decoys of the last minutes: a large apply in another property, a
-// change of another setting.
+// end resets the timeout to its default, from which the story lowers it, and adds the decoys of the last minutes: a
+// large apply in another property, a change of another setting.
 func (p *past) end(now time.Time) {
 	timeout, banner := knobs[0], knobs[3]
 	decoys := now.Add(-6 * time.Minute)

@@ -15,14 +15,13 @@ import (
 )
 
 // realLines is the access log of a real web server, 17 to 20 May 2015; its
-// origin stands in data/README.md.
+// origin is described in data/README.md.
 //
 //go:embed data/apache_combined_2015-05.log.gz
 var realLines []byte
 
-// quietTraffic goes on with the old site's requests, minute by minute, from the
-// beginning of its log again: an objective without counts would have no data
-// after a quarter of an hour, and say so. It ends with ctx.
+// quietTraffic continues the old site's requests, minute by minute, from the beginning of its log: an objective without
+// counts has the state "no data" after a quarter of an hour. It ends with ctx.
 func (d *demo) quietTraffic(ctx context.Context) error {
 	old, err := realLog(time.Now())
 	if err != nil {
@@ -42,16 +41,21 @@ func (d *demo) quietTraffic(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = d.api.Call(ctx, client.Request{Method: http.MethodPost, Path: "/accounts/" + d.now().Account + "/traffic/counts",
-			ContentType: "application/json", Body: body, Key: fmt.Sprintf("demo-old-site-%d", minute)})
+		_, err = d.api.Call(ctx, client.Request{
+			Method:      http.MethodPost,
+			Path:        "/accounts/" + d.now().Account + "/traffic/counts",
+			ContentType: "application/json",
+			Body:        body,
+			Key:         fmt.Sprintf("demo-old-site-%d", minute),
+		})
 		if err != nil && ctx.Err() == nil { // the server may be gone: killing it is part of the demo
 			fmt.Fprintf(d.Log, "demo: the old site's requests of a minute were not counted: %v\n", err)
 		}
 	}
 }
 
-// minuteOf makes a minute of the old site's present requests from an hour of its
-// log, evenly spread: the log has all the requests of an hour in one minute.
+// minuteOf returns the requests of one minute, evenly distributed over it, from an hour of the log: the log has all
+// requests of an hour in one minute.
 func minuteOf(old []count, minute int64) count {
 	first := old[0].TS
 	hours := (old[len(old)-1].TS-first)/3600 + 1
@@ -70,9 +74,8 @@ func minuteOf(old []count, minute int64) count {
 	return now
 }
 
-// realLog counts the real log's requests, moved as a whole so that its last
-// line is now: a site with a hundred requests an hour, and three errors in four
-// days.
+// realLog counts the requests of the real log, shifted as a whole so that its last line is now: a site with a hundred
+// requests an hour, and three errors in four days.
 func realLog(now time.Time) ([]count, error) {
 	z, err := gzip.NewReader(bytes.NewReader(realLines))
 	if err != nil {
@@ -86,7 +89,14 @@ func realLog(now time.Time) ([]count, error) {
 	shift := (now.Unix() - last.At - last.Seconds) / 10 * 10
 	list := make([]count, len(counts))
 	for i, c := range counts {
-		list[i] = count{Zone: quiet, TS: c.At + shift, Seconds: c.Seconds, Total: c.Total, Bad: c.Bad, Unreachable: c.Unreachable}
+		list[i] = count{
+			Zone:        quiet,
+			TS:          c.At + shift,
+			Seconds:     c.Seconds,
+			Total:       c.Total,
+			Bad:         c.Bad,
+			Unreachable: c.Unreachable,
+		}
 	}
 	return list, nil
 }

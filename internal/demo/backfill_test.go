@@ -10,9 +10,8 @@ import (
 	"github.com/belfryhq/belfry/examples/shop"
 )
 
-// TestThePastHasNoGapAndNoEffectBeforeItsCause holds the made-up past against
-// what the record's pages look for, at times of the day and week that move its
-// days differently.
+// TestThePastHasNoGapAndNoEffectBeforeItsCause generates the past at several times of the day and the week, because
+// they shift its days differently.
 func TestThePastHasNoGapAndNoEffectBeforeItsCause(t *testing.T) {
 	start := time.Date(2026, 11, 22, 0, 0, 5, 0, time.UTC)
 	for hours := range 24 * 7 {
@@ -28,7 +27,8 @@ func TestThePastHasNoGapAndNoEffectBeforeItsCause(t *testing.T) {
 			last = at
 			r := e["resource"].(map[string]any)
 			name := r["product"].(string) + " " + r["id"].(string)
-			before, after := asJSON(t, e["before"]), asJSON(t, e["after"])
+			before := asJSON(t, e["before"])
+			after := asJSON(t, e["after"])
 			if known, ok := held[name]; ok && before != "null" && known != before {
 				t.Fatalf("%v: %s was %s, and its next change begins with %s", now, name, known, before)
 			}
@@ -88,7 +88,8 @@ func TestEveryKnobsReasonsFollowEachOther(t *testing.T) {
 }
 
 func TestSettingsOfAnInstallationAreNoneOfTheDemo(t *testing.T) {
-	got := settingsOfOthers([]string{"PATH=/bin", "BELFRY_DATABASE_URL=postgres://real", "BELFRY_DATA_DIR=/srv/belfry", "MY_BELFRY_X=1"})
+	got := settingsOfOthers([]string{"PATH=/bin", "BELFRY_DATABASE_URL=postgres://real", "BELFRY_DATA_DIR=/srv/belfry",
+		"MY_BELFRY_X=1"})
 	if strings.Join(got, " ") != "BELFRY_DATABASE_URL BELFRY_DATA_DIR" {
 		t.Errorf("%v", got)
 	}

@@ -15,24 +15,22 @@ import (
 	"time"
 )
 
-// child is one of the demo's own processes: the program itself, playing a part
-// (`belfry demo-part serve`). When it ends without being asked, it is started
-// again: killing it is part of the demo.
+// child is a process of the demo: the program itself with the command of a part (`belfry demo-part serve`). When it
+// ends unexpectedly, it is started again, because the demo asks the user to kill it.
 //
-// A child ends with its parent, however that dies: it watches its standard
-// input, which the parent holds open.
+// A child also ends when its parent is killed: it reads its standard input, which the parent keeps open.
 type child struct {
 	part  string   // serve, shop
-	env   []string // besides the parent's
-	ready string   // how the line begins by which it says that it serves
+	env   []string // in addition to the parent's
+	ready string   // prefix of the line that it prints when it serves
 	log   io.Writer
-	told  func(died) // after a death and the restart that followed; may be nil
+	told  func(died) // called after an unexpected end and the restart; may be nil
 
-	mu  sync.Mutex // guards what follows
+	mu  sync.Mutex // guards the fields below
 	pid int        // 0 = none
 }
 
-// died is what became of a child that ended by itself.
+// died describes a child process that ended by itself.
 type died struct {
 	Part string
 	How  string // "signal: killed"
@@ -40,23 +38,22 @@ type died struct {
 	Back time.Duration
 }
 
-// Limits of a child's life.
+// Limits of a child process.
 const (
 	startTime = 60 * time.Second // until it is ready
 	stopTime  = 20 * time.Second // after it was asked to end
-	tooSoon   = 3 * time.Second  // a death after less is a fault of the start
+	tooSoon   = 3 * time.Second  // an end after less is a failed start
 	maxFaults = 3                // in a row
 )
 
-// Pid is the present process; 0 while there is none.
+// Pid returns the ID of the running process; 0 = none.
 func (c *child) Pid() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.pid
 }
 
-// Run keeps the child alive until ctx ends. started is told once, when it is
-// ready for the first time.
+// Run restarts the child until ctx ends. It calls started once, when the child is ready for the first time.
 func (c *child) Run(ctx context.Context, started func()) error {
 	faults := 0
 	how, since := "", time.Time{}
@@ -88,17 +85,17 @@ func (c *child) Run(ctx context.Context, started func()) error {
 	return nil
 }
 
-// once runs one process to its end.
+// once runs one process until it ends.
 func (c *child) once(ctx context.Context, ready func()) error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, program, "demo-part", c.part)
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BELFRY_") }), c.env...)
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BELFRY_") }),
+		c.env...)
 	cmd.Stderr = c.log
-	// A group of its own: Ctrl-C reaches the parent alone, which stops its children
-	// in their order.
+	// An own process group: Ctrl-C is sent to the parent only, which stops its children in their order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopTime

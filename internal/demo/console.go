@@ -14,9 +14,12 @@ import (
 	"github.com/belfryhq/belfry/internal/client"
 )
 
-// recordSize is how many events the account's record has.
+// recordSize returns the number of events in the account's audit log.
 func (d *demo) recordSize(ctx context.Context) (int64, error) {
-	env, err := d.api.Call(ctx, client.Request{Method: http.MethodGet, Path: "/accounts/" + d.now().Account + "/audit_logs?per_page=1"})
+	env, err := d.api.Call(ctx, client.Request{
+		Method: http.MethodGet,
+		Path:   "/accounts/" + d.now().Account + "/audit_logs?per_page=1",
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -26,8 +29,8 @@ func (d *demo) recordSize(ctx context.Context) (int64, error) {
 	return info.Total, json.Unmarshal(env.ResultInfo, &info)
 }
 
-// tell says what is where, and what to try.
-func (d *demo) tell(size int64) {
+// printGuide prints the addresses and the steps to try.
+func (d *demo) printGuide(size int64) {
 	s := d.now()
 	fmt.Fprintf(d.Out, `
 belfry: ready on %[1]s
@@ -40,7 +43,7 @@ belfry: ready on %[1]s
   API         %[1]s/client/v4   docs: %[1]s/docs
   Token       %[5]s  (account ext:demo)
   Kafka       %[6]s
-  The record holds %[8]s events.
+  The audit log has %[8]s events.
 
 Eight minutes
   1. Open the dashboard. Nothing is firing; checkout has most of its budget left.
@@ -60,12 +63,13 @@ Now yours
                 -d '{"action":{"type":"update"},"actor":{"type":"user","id":"you"},"resource":{"product":"mine","type":"setting","id":"colour"}}'
   In Go       client, err := belfry.New(belfry.Config{URL: "%[1]s", Token: "...", AccountID: "ext:demo", SpoolDir: "spool"})
               err = client.Audit(ctx, belfry.Event{Action: ..., Actor: ..., Resource: ...})       (sdk/go; examples/shop is a whole product)
-  A product   %[13]s catalog init writes a file that declares what it records, and which alerts it sends
+  A product   %[13]s catalog init writes a file that declares its audit events and its alerts
   A log       %[13]s tail --url %[1]s --account ext:demo --zone www.example.com access.log   (BELFRY_TOKEN=...)
   A client    the official Cloudflare libraries, with base URL %[1]s/client/v4
 
 Stop with Ctrl-C. What happens:
-`, s.URL, s.SignIn, s.Shop, s.Inbox, s.Token, s.Kafka, visitorIs+" <"+visitor+">", thousands(size), s.Account, s.Objective, s.Server, d.linkCommand(), program())
+`, s.URL, s.SignIn, s.Shop, s.Inbox, s.Token, s.Kafka, visitorIs+" <"+visitor+">", thousands(size), s.Account,
+		s.Objective, s.Server, d.linkCommand(), program())
 }
 
 // program is how the visitor calls this program: a binary by its name, and what
@@ -80,12 +84,12 @@ func program() string {
 	return os.Args[0]
 }
 
-// linkCommand prints another sign-in link, from any terminal of this machine.
+// linkCommand returns the command that prints another sign-in link, from any terminal of this machine.
 func (d *demo) linkCommand() string {
 	return program() + " demo --link --data-dir " + d.dir
 }
 
-// Link makes another sign-in link for the demo that runs with a data directory.
+// Link returns another sign-in link for the demo that runs with a data directory.
 func Link(ctx context.Context, dir string) (string, error) {
 	s, err := loadState(dir)
 	if err != nil {
@@ -102,8 +106,7 @@ func Link(ctx context.Context, dir string) (string, error) {
 	return link, nil
 }
 
-// follow prints the record as it grows, until ctx ends: what happens is what
-// the record says. It goes on after the server was gone.
+// follow prints new events of the audit log until ctx ends. It continues after a restart of the server.
 func (d *demo) follow(ctx context.Context, from int64) error {
 	for ctx.Err() == nil {
 		next, err := d.stream(ctx, from)
@@ -119,8 +122,7 @@ func (d *demo) follow(ctx context.Context, from int64) error {
 	return nil
 }
 
-// say prints what happened; the same thing again and again is one line, until
-// something else happens.
+// say prints an event; repetitions of the same sentence share one line.
 func (d *demo) say(at time.Time, sentence string) {
 	if sentence == d.said {
 		d.again++
@@ -129,13 +131,17 @@ func (d *demo) say(at time.Time, sentence string) {
 	if d.again > 0 {
 		fmt.Fprintf(d.Out, "            ... and %d more like it\n", d.again)
 	}
-	d.said, d.again = sentence, 0
+	d.said = sentence
+	d.again = 0
 	fmt.Fprintf(d.Out, "  %s  %s\n", at.Local().Format(time.TimeOnly), sentence)
 }
 
-// stream reads the live tail from seq on and answers with what follows it.
+// stream reads the live tail from seq on and returns the next position.
 func (d *demo) stream(ctx context.Context, from int64) (next int64, err error) {
-	res, err := d.api.Do(ctx, client.Request{Method: http.MethodGet, Path: fmt.Sprintf("/accounts/%s/audit/stream?from=%d", d.now().Account, from)})
+	res, err := d.api.Do(ctx, client.Request{
+		Method: http.MethodGet,
+		Path:   fmt.Sprintf("/accounts/%s/audit/stream?from=%d", d.now().Account, from),
+	})
 	if err != nil {
 		return from, err
 	}

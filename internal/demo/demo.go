@@ -1,5 +1,5 @@
-// Package demo plays Belfry's story for a new user: a shop with settings that can be broken, weeks of its history, an
-// inbox that receives the alert, and the audit log that proves it.
+// Package demo shows Belfry to a new user: a shop whose settings can break it, weeks of its history, an inbox that
+// receives the alert, and the audit log that proves the change.
 //
 //	belfry demo -> belfry serve (a process of its own) <- public API - setup, past
 //	            -> the shop (a process of its own)     <- SDK, counts
@@ -26,7 +26,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/run"
 )
 
-// Options are the demo's choices.
+// Options configure the demo.
 type Options struct {
 	Listen  string // a busy port is replaced by a free one
 	DataDir string // empty = a temporary folder, removed at the end
@@ -34,14 +34,14 @@ type Options struct {
 	Log     io.Writer
 }
 
-// Ports that are tried first; a taken one is replaced by a free one.
+// Ports that are tried first; a port in use is replaced by a free one.
 const (
 	kafkaAddress = "127.0.0.1:9092"
 	shopAddress  = "127.0.0.1:8081"
 	inboxAddress = "127.0.0.1:8082"
 )
 
-// demo is a running one.
+// demo is a running demo.
 type demo struct {
 	Options
 	dir string
@@ -58,11 +58,12 @@ type demo struct {
 	again int
 }
 
-// Run plays the demo until ctx ends.
+// Run runs the demo until ctx ends.
 func Run(ctx context.Context, o Options) error {
 	d := &demo{Options: o, dir: o.DataDir}
 	if ignored := settingsOfOthers(os.Environ()); len(ignored) > 0 {
-		fmt.Fprintf(o.Out, "The demo does not use %s from the environment; --data-dir keeps its data.\n", strings.Join(ignored, ", "))
+		fmt.Fprintf(o.Out, "The demo does not use %s from the environment; --data-dir keeps its data.\n",
+			strings.Join(ignored, ", "))
 	}
 	if d.dir == "" {
 		tmp, err := os.MkdirTemp("", "belfry-demo-")
@@ -77,7 +78,9 @@ func Run(ctx context.Context, o Options) error {
 	if err := d.open(); err != nil {
 		return err
 	}
-	serverUp, shopMay, shopUp := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	serverUp := make(chan struct{})
+	shopMay := make(chan struct{})
+	shopUp := make(chan struct{})
 	log := slog.New(slog.NewTextHandler(o.Log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return run.All(ctx, log,
 		run.Stage{Name: "story", Run: func(ctx context.Context) error {
@@ -113,9 +116,8 @@ func wait(ctx context.Context, c <-chan struct{}) bool {
 	}
 }
 
-// settingsOfOthers names the BELFRY_ variables of an environment. They are meant
-// for an installation: with its database or data directory the demo would write
-// its shop among real customers.
+// settingsOfOthers returns the names of the BELFRY_ variables of an environment. They are the settings of an
+// installation: with its database or data directory the demo would write its shop into real data.
 func settingsOfOthers(environ []string) (names []string) {
 	for _, v := range environ {
 		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "BELFRY_") {
@@ -125,13 +127,14 @@ func settingsOfOthers(environ []string) (names []string) {
 	return names
 }
 
-// open takes the addresses and makes the parts; nothing runs yet.
+// open reserves the addresses and creates the parts; nothing runs yet.
 func (d *demo) open() (err error) {
 	s, err := loadState(d.dir)
 	if err != nil {
 		return err
 	}
-	wantInbox, wantSMTP := firstOf(strings.TrimPrefix(s.Inbox, "http://"), inboxAddress), firstOf(s.SMTP, "127.0.0.1:0")
+	wantInbox := firstOf(strings.TrimPrefix(s.Inbox, "http://"), inboxAddress)
+	wantSMTP := firstOf(s.SMTP, "127.0.0.1:0")
 	if wantInbox, err = freeAddress(wantInbox, "the inbox", d.Out); err != nil {
 		return err
 	}
@@ -142,7 +145,8 @@ func (d *demo) open() (err error) {
 		return err
 	}
 	d.inbox.Trust(s.Secret)
-	s.Inbox, s.SMTP = d.inbox.URL(), d.inbox.SMTP()
+	s.Inbox = d.inbox.URL()
+	s.SMTP = d.inbox.SMTP()
 	if s.Listen, err = freeAddress(firstOf(s.Listen, d.Listen), "HTTP", d.Out); err != nil {
 		return err
 	}
@@ -153,7 +157,8 @@ func (d *demo) open() (err error) {
 	if err != nil {
 		return err
 	}
-	s.URL, s.Shop = "http://"+s.Listen, "http://"+shop
+	s.URL = "http://" + s.Listen
+	s.Shop = "http://" + shop
 	d.inbox.Beside(s.URL, s.Shop)
 	if s.Bootstrap == "" {
 		s.Bootstrap = id.Secret(40)
@@ -165,18 +170,28 @@ func (d *demo) open() (err error) {
 		"BELFRY_SMTP_URL=smtp://" + s.SMTP, "BELFRY_MAIL_FROM=belfry@belfry.example",
 		"BELFRY_ALLOW_NETWORKS=127.0.0.0/8,::1/128", // the inbox
 	})
-	return d.update(func(now *State) { *now, now.Ready = s, false })
+	return d.update(func(now *State) {
+		*now = s
+		now.Ready = false
+	})
 }
 
-// part makes one of the demo's processes.
+// part creates a process of the demo.
 func (d *demo) part(name, ready string, env []string) *child {
-	return &child{part: name, ready: ready, env: env, log: d.Log, told: func(x died) {
-		if x.Part == "serve" {
-			_ = d.update(func(s *State) { s.Server = x.Pid }) // told below in any case
-		}
-		fmt.Fprintf(d.Out, "\n  %s  %s ended (%s) and was started again; ready after %v. What it had acknowledged is there.\n",
-			time.Now().Format(time.TimeOnly), partNames[x.Part], x.How, x.Back.Round(10*time.Millisecond))
-	}}
+	return &child{
+		part:  name,
+		ready: ready,
+		env:   env,
+		log:   d.Log,
+		told: func(x died) {
+			if x.Part == "serve" {
+				_ = d.update(func(s *State) { s.Server = x.Pid }) // it is printed below in any case
+			}
+			fmt.Fprintf(d.Out, "\n  %s  %s ended (%s) and was started again; ready after %v. All acknowledged data is "+
+				"there.\n",
+				time.Now().Format(time.TimeOnly), partNames[x.Part], x.How, x.Back.Round(10*time.Millisecond))
+		},
+	}
 }
 
 var partNames = map[string]string{"serve": "Belfry", "shop": "The shop"}
@@ -201,7 +216,7 @@ func (d *demo) update(change func(*State)) error {
 	return d.state.save(d.dir)
 }
 
-// story sets the scene, says what is where, and tells what happens.
+// story creates the data, prints the guide, and follows the audit log.
 func (d *demo) story(ctx context.Context, serverUp, shopMay, shopUp chan struct{}) error {
 	if !wait(ctx, serverUp) {
 		return nil
@@ -223,10 +238,14 @@ func (d *demo) story(ctx context.Context, serverUp, shopMay, shopUp chan struct{
 	if err != nil {
 		return unlessStopped(ctx, err)
 	}
-	if err := d.update(func(s *State) { s.Ready, s.SignIn, s.Server = true, link, d.server.Pid() }); err != nil {
+	if err := d.update(func(s *State) {
+		s.Ready = true
+		s.SignIn = link
+		s.Server = d.server.Pid()
+	}); err != nil {
 		return err
 	}
-	d.tell(size)
+	d.printGuide(size)
 	return d.follow(ctx, size)
 }
 
@@ -237,7 +256,7 @@ func unlessStopped(ctx context.Context, err error) error {
 	return err
 }
 
-// freeAddress gives the address, or one with a free port when it is taken.
+// freeAddress returns the address, or one with a free port when it is in use.
 func freeAddress(want, what string, out io.Writer) (string, error) {
 	l, err := net.Listen("tcp", want)
 	if err != nil {

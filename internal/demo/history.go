@@ -20,23 +20,25 @@ import (
 //go:embed data/history.ndjson.gz
 var bundled []byte
 
-// The checkout's history counts as a record worth looking at from here on.
+// A checkout with a shorter history is not imported.
 const (
 	minCommits = 200
 	minAuthors = 3
 	maxCommits = 2000 // the newest ones
 )
 
-// importHistory fills an account of its own with the change history of a real
-// project: that of the checkout, if it is worth it, else the bundled one.
+// importHistory creates an account with the change history of a real project: of the checkout if it is long enough,
+// else the bundled one.
 func (d *demo) importHistory(ctx context.Context, s *State) (int, error) {
 	source, commits := chooseHistory(ctx)
 	var account struct{ ID string }
-	if err := d.api.JSON(ctx, http.MethodPut, "/accounts/external/demo-history", map[string]any{"name": source.Repository}, &account); err != nil {
+	if err := d.api.JSON(ctx, http.MethodPut, "/accounts/external/demo-history",
+		map[string]any{"name": source.Repository}, &account); err != nil {
 		return 0, err
 	}
 	s.History = account.ID
-	if err := d.api.JSON(ctx, http.MethodPost, "/accounts/"+account.ID+"/members", map[string]any{"email": visitor, "name": visitorIs, "role": "owner"}, nil); err != nil {
+	if err := d.api.JSON(ctx, http.MethodPost, "/accounts/"+account.ID+"/members",
+		map[string]any{"email": visitor, "name": visitorIs, "role": "owner"}, nil); err != nil {
 		return 0, err
 	}
 	var lines [][]byte
@@ -64,8 +66,7 @@ func (d *demo) importHistory(ctx context.Context, s *State) (int, error) {
 	return len(lines), nil
 }
 
-// chooseHistory takes the history of the checkout, if it has one that is worth
-// it, else the bundled one.
+// chooseHistory returns the history of the checkout if it is long enough, else the bundled one.
 func chooseHistory(ctx context.Context) (history.Source, []history.Commit) {
 	if commits, err := collect(history.FromGit(ctx, ".")); err == nil {
 		authors := map[string]bool{}

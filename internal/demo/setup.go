@@ -13,21 +13,20 @@ import (
 	"github.com/belfryhq/belfry/internal/client"
 )
 
-// The demo's cast.
+// Names of the demo's objects.
 const (
 	checkout   = "checkout.shop.example"
 	storefront = "www.shop.example"
-	quiet      = "semicomplete.example" // the real site of 2015, under a name that is nobody's
+	quiet      = "semicomplete.example" // the real site of 2015, under a reserved name
 	visitor    = shop.UserEmail         // who sits at the keyboard
 	visitorIs  = shop.UserName
 )
 
-// ids are what the set-up makes and names again.
+// ids are the IDs of the objects that the set-up creates.
 type ids struct{ account, producer, storefrontZone, quietZone string }
 
-// setUp makes the account, its people, its product team, its objectives and
-// its past, and only then its notification policies, so that nothing of the past
-// is sent.
+// setUp creates the account, its members, its product team, its objectives and its past, and after them its
+// notification policies, so that no alert of the past is sent.
 func (d *demo) setUp(ctx context.Context) error {
 	began := time.Now()
 	say := func(format string, args ...any) {
@@ -65,17 +64,26 @@ func (d *demo) setUp(ctx context.Context) error {
 
 func (d *demo) people(ctx context.Context, s *State, made *ids) error {
 	var account struct{ ID string }
-	if err := d.api.JSON(ctx, http.MethodPut, "/accounts/external/demo", map[string]any{"name": "Shop"}, &account); err != nil {
+	if err := d.api.JSON(ctx, http.MethodPut, "/accounts/external/demo", map[string]any{"name": "Shop"},
+		&account); err != nil {
 		return err
 	}
-	s.Account, made.account = account.ID, "/accounts/"+account.ID
-	joined := time.Now().Add(-weeks * 7 * 24 * time.Hour).UTC().Format(time.RFC3339) // the beginning of the past that they made
+	s.Account = account.ID
+	made.account = "/accounts/" + account.ID
+	// the beginning of the past that they made
+	joined := time.Now().Add(-weeks * 7 * 24 * time.Hour).UTC().Format(time.RFC3339)
 	var links []string
-	for _, m := range [][3]string{{visitor, visitorIs, "owner"}, {ana.Email, ana.Name, "admin"}, {ben.Email, ben.Name, "editor"}, {chen.Email, chen.Name, "viewer"}} {
+	for _, m := range [][3]string{
+		{visitor, visitorIs, "owner"},
+		{ana.Email, ana.Name, "admin"},
+		{ben.Email, ben.Name, "editor"},
+		{chen.Email, chen.Name, "viewer"},
+	} {
 		var member struct {
 			SignIn string `json:"sign_in_url"`
 		}
-		if err := d.api.JSON(ctx, http.MethodPost, made.account+"/members", map[string]any{"email": m[0], "name": m[1], "role": m[2], "since": joined}, &member); err != nil {
+		if err := d.api.JSON(ctx, http.MethodPost, made.account+"/members",
+			map[string]any{"email": m[0], "name": m[1], "role": m[2], "since": joined}, &member); err != nil {
 			return err
 		}
 		if m[0] != visitor { // who comes by the link on the terminal
@@ -87,9 +95,14 @@ func (d *demo) people(ctx context.Context, s *State, made *ids) error {
 			return err
 		}
 	}
-	for name, aliases := range map[string][]string{checkout: {"api.shop.example"}, storefront: {"shop.example"}, quiet: {"www." + quiet}} {
+	for name, aliases := range map[string][]string{
+		checkout:   {"api.shop.example"},
+		storefront: {"shop.example"},
+		quiet:      {"www." + quiet},
+	} {
 		var zone struct{ ID string }
-		if err := d.api.JSON(ctx, http.MethodPost, made.account+"/zones", map[string]any{"name": name, "aliases": aliases}, &zone); err != nil {
+		if err := d.api.JSON(ctx, http.MethodPost, made.account+"/zones", map[string]any{"name": name, "aliases": aliases},
+			&zone); err != nil {
 			return err
 		}
 		switch name {
@@ -100,11 +113,13 @@ func (d *demo) people(ctx context.Context, s *State, made *ids) error {
 		}
 	}
 	var token struct{ Value string }
-	if err := d.api.JSON(ctx, http.MethodPost, made.account+"/tokens", map[string]any{"name": "demo", "permissions": []string{"*"}}, &token); err != nil {
+	if err := d.api.JSON(ctx, http.MethodPost, made.account+"/tokens",
+		map[string]any{"name": "demo", "permissions": []string{"*"}}, &token); err != nil {
 		return err
 	}
 	s.Token = token.Value
-	if err := d.api.JSON(ctx, http.MethodPost, made.account+"/tokens", map[string]any{"name": "shop", "permissions": []string{"audit:write", "traffic:write"}}, &token); err != nil {
+	if err := d.api.JSON(ctx, http.MethodPost, made.account+"/tokens",
+		map[string]any{"name": "shop", "permissions": []string{"audit:write", "traffic:write"}}, &token); err != nil {
 		return err
 	}
 	s.ShopToken = token.Value
@@ -116,9 +131,8 @@ func (d *demo) people(ctx context.Context, s *State, made *ids) error {
 	return nil
 }
 
-// enter signs a person in with their link, as everybody does who works with the
-// shop: people whose changes are in the record are no strangers to the account.
-// The fragment of the link is the body of the form that its page sends.
+// enter signs a member in with a one-time link, because the actors of the past are members of the account. The
+// fragment of the link is the body of the form that its page sends.
 func enter(ctx context.Context, link string) error {
 	if link == "" {
 		return errors.New("the answer for a new member has no sign-in link")
@@ -134,7 +148,10 @@ func enter(ctx context.Context, link string) error {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Origin", u.Scheme+"://"+u.Host)
 	r.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
-	client := http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := http.Client{
+		Timeout:       30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	res, err := client.Do(r)
 	if err != nil {
 		return err
@@ -149,11 +166,17 @@ func enter(ctx context.Context, link string) error {
 // declare applies the shop's catalogue as its team does.
 func (d *demo) declare(ctx context.Context, made *ids) error {
 	var token struct{ Value string }
-	if err := d.api.JSON(ctx, http.MethodPost, "/producers/"+made.producer+"/tokens", map[string]any{"name": "ci"}, &token); err != nil {
+	if err := d.api.JSON(ctx, http.MethodPost, "/producers/"+made.producer+"/tokens", map[string]any{"name": "ci"},
+		&token); err != nil {
 		return err
 	}
 	team := client.New(d.now().URL, token.Value)
-	_, err := team.Call(ctx, client.Request{Method: http.MethodPut, Path: "/producers/" + made.producer + "/catalog", ContentType: "application/yaml", Body: shop.Catalogue})
+	_, err := team.Call(ctx, client.Request{
+		Method:      http.MethodPut,
+		Path:        "/producers/" + made.producer + "/catalog",
+		ContentType: "application/yaml",
+		Body:        shop.Catalogue,
+	})
 	return err
 }
 
@@ -169,7 +192,12 @@ func (d *demo) objectives(ctx context.Context, s *State) error {
 	} {
 		var made struct{ ID string }
 		err := d.api.JSON(ctx, http.MethodPost, "/accounts/"+s.Account+"/slos", map[string]any{
-			"name": o.name, "match": map[string]string{"zone": o.zone}, "target": o.target, "window": "28d", "pairs": "standard"}, &made)
+			"name":   o.name,
+			"match":  map[string]string{"zone": o.zone},
+			"target": o.target,
+			"window": "28d",
+			"pairs":  "standard",
+		}, &made)
 		if err != nil {
 			return err
 		}
@@ -180,24 +208,37 @@ func (d *demo) objectives(ctx context.Context, s *State) error {
 	return nil
 }
 
-// subscribe creates the notification policies: the on-call for everything but the
-// old site, the storefront's team for its own property.
+// subscribe creates the notification policies: the on-call for all properties but the old site, the storefront's team
+// for its own property.
 func (d *demo) subscribe(ctx context.Context, s *State, made *ids) error {
 	base := made.account + "/alerting/v3"
 	var hook struct {
 		ID     string
 		Secret string `json:"signing_secret"`
 	}
-	if err := d.api.JSON(ctx, http.MethodPost, base+"/destinations/webhooks", map[string]any{"name": "On-call hook", "url": s.Inbox + "/hook"}, &hook); err != nil {
+	if err := d.api.JSON(ctx, http.MethodPost, base+"/destinations/webhooks",
+		map[string]any{"name": "On-call hook", "url": s.Inbox + "/hook"}, &hook); err != nil {
 		return err
 	}
 	s.Secret = hook.Secret
 	d.inbox.Trust(hook.Secret)
-	both := map[string]any{"webhooks": []any{map[string]string{"id": hook.ID}}, "email": []any{map[string]string{"id": visitor}}}
+	both := map[string]any{
+		"webhooks": []any{map[string]string{"id": hook.ID}},
+		"email":    []any{map[string]string{"id": visitor}},
+	}
 	for _, p := range []map[string]any{
-		{"name": "On-call", "description": "Everything but the old site", "filters": map[string][]string{"zones.not": {made.quietZone}}, "mechanisms": both},
-		{"name": "Storefront team", "description": "Their own property", "filters": map[string][]string{"zones": {made.storefrontZone}},
-			"mechanisms": map[string]any{"email": []any{map[string]string{"id": ana.Email}}}},
+		{
+			"name":        "On-call",
+			"description": "Everything but the old site",
+			"filters":     map[string][]string{"zones.not": {made.quietZone}},
+			"mechanisms":  both,
+		},
+		{
+			"name":        "Storefront team",
+			"description": "Their own property",
+			"filters":     map[string][]string{"zones": {made.storefrontZone}},
+			"mechanisms":  map[string]any{"email": []any{map[string]string{"id": ana.Email}}},
+		},
 	} {
 		p["enabled"], p["alert_type"] = true, "belfry_budget_burn"
 		if err := d.api.JSON(ctx, http.MethodPost, base+"/policies", p, nil); err != nil {
@@ -207,7 +248,7 @@ func (d *demo) subscribe(ctx context.Context, s *State, made *ids) error {
 	return nil
 }
 
-// signIn makes a one-time link that opens the account's overview.
+// signIn returns a one-time link that opens the account's overview.
 func (d *demo) signIn(ctx context.Context) (string, error) {
 	base := "/accounts/" + d.now().Account + "/members"
 	var members []struct{ ID, Email string }
@@ -234,7 +275,7 @@ func (d *demo) signIn(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("the account has no member %s", visitor)
 }
 
-// thousands writes 48,384,000.
+// thousands formats 48384000 as 48,384,000.
 func thousands(n int64) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {

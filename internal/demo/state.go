@@ -48,7 +48,7 @@ func loadState(dir string) (s State, err error) {
 	return s, err
 }
 
-// save replaces the file as a whole, so that a reader never sees half of it.
+// save replaces the file atomically, so that a reader never sees a part of it.
 func (s State) save(dir string) error {
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

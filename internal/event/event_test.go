@@ -50,7 +50,8 @@ func TestArchitectureHasThisDiagram(t *testing.T) {
 func TestEveryTopicIsWhole(t *testing.T) {
 	names := map[string]bool{}
 	for _, topic := range event.Topics {
-		if names[topic.Name] || !strings.HasPrefix(topic.Name, "belfry.") || topic.Key == "" || topic.Payload == "" || len(topic.Producers) == 0 || len(topic.Consumers) == 0 {
+		if names[topic.Name] || !strings.HasPrefix(topic.Name, "belfry.") || topic.Key == "" || topic.Payload == "" ||
+			len(topic.Producers) == 0 || len(topic.Consumers) == 0 {
 			t.Errorf("%+v", topic)
 		}
 		if topic.Retention == 0 && !topic.Internal && !topic.Compacted {

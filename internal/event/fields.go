@@ -38,7 +38,8 @@ func ParseFields(entries []string) Fields {
 		switch {
 		case entry != "" && !strings.Contains(entry, "/"):
 			f.names = append(f.names, entry)
-		case entry != "" && entry[0] == '/' && len(tokens) > 1 && slices.Contains(openParts, tokens[0]) && !slices.Contains(tokens, ""):
+		case entry != "" && entry[0] == '/' && len(tokens) > 1 && slices.Contains(openParts, tokens[0]) &&
+			!slices.Contains(tokens, ""):
 			f.pointers = append(f.pointers, tokens)
 		default:
 			f.fixed = append(f.fixed, entry)
@@ -128,7 +129,12 @@ func (f Fields) Replace(root string, v jsontext.Value, with func(Selected) jsont
 	return f.replace("/"+root, f.at(root), v, with)
 }
 
-func (f Fields) replace(pointer string, at [][]string, v jsontext.Value, with func(Selected) jsontext.Value) (jsontext.Value, error) {
+func (f Fields) replace(
+	pointer string,
+	at [][]string,
+	v jsontext.Value,
+	with func(Selected) jsontext.Value,
+) (jsontext.Value, error) {
 	if f.NoMembers() || len(v) == 0 {
 		return v, nil
 	}

@@ -37,7 +37,9 @@ func TestFieldsSelectWhatTheSharedVectorsSay(t *testing.T) {
 		}
 		ran++
 		for _, root := range []string{"before", "after", "metadata"} {
-			got, err := f.Replace(root, jsontext.Value(v.Event[root]), func(event.Selected) jsontext.Value { return jsontext.Value(`"[redacted]"`) })
+			got, err := f.Replace(root, jsontext.Value(v.Event[root]), func(event.Selected) jsontext.Value {
+				return jsontext.Value(`"[redacted]"`)
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +79,8 @@ func TestWhatIsFoundNamesItsPlaceAndTheListAroundIt(t *testing.T) {
 	for _, s := range found {
 		got = append(got, strings.Join([]string{s.Pointer, s.List, string(s.Value)}, " "))
 	}
-	want := []string{`/after/email  1`, `/after/a~1b/list/1/x /after/a~1b/list {"EMAIL":3}`, `/after/a~1b/list/1/x/EMAIL /after/a~1b/list 3`}
+	want := []string{`/after/email  1`, `/after/a~1b/list/1/x /after/a~1b/list {"EMAIL":3}`,
+		`/after/a~1b/list/1/x/EMAIL /after/a~1b/list 3`}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
@@ -88,7 +91,8 @@ func TestWhatIsFoundNamesItsPlaceAndTheListAroundIt(t *testing.T) {
 
 func TestAValueWithoutSelectedMembersStaysAsItIs(t *testing.T) {
 	const v = `{ "a" : 1.0, "b":[ 1e400 ,"\u0041" ] }`
-	got, err := event.ParseFields([]string{"c", "/after/b/7"}).Replace("after", jsontext.Value(v), func(event.Selected) jsontext.Value { return jsontext.Value(`0`) })
+	got, err := event.ParseFields([]string{"c", "/after/b/7"}).
+		Replace("after", jsontext.Value(v), func(event.Selected) jsontext.Value { return jsontext.Value(`0`) })
 	if err != nil || string(got) != v {
 		t.Errorf("%s %v", got, err)
 	}
@@ -97,9 +101,18 @@ func TestAValueWithoutSelectedMembersStaysAsItIs(t *testing.T) {
 func TestFieldsCoverPlacesByNameByPointerAndThroughLists(t *testing.T) {
 	f := event.ParseFields([]string{"email", "/after/users/phone", "/metadata/list/1/x"})
 	for pointer, want := range map[string]bool{
-		"/after/email": true, "/before/deep/EMAIL": true, "/before/email/part": true, "/after/list/3/email": true,
-		"/after/users/phone": true, "/after/users/0/phone": true, "/before/users/phone": false,
-		"/metadata/list/1/x": true, "/metadata/list/2/x": false, "/actor/email": false, "/after": false, "/after/other": false,
+		"/after/email":         true,
+		"/before/deep/EMAIL":   true,
+		"/before/email/part":   true,
+		"/after/list/3/email":  true,
+		"/after/users/phone":   true,
+		"/after/users/0/phone": true,
+		"/before/users/phone":  false,
+		"/metadata/list/1/x":   true,
+		"/metadata/list/2/x":   false,
+		"/actor/email":         false,
+		"/after":               false,
+		"/after/other":         false,
 	} {
 		if got := f.Covers(pointer); got != want {
 			t.Errorf("%s: %v", pointer, got)

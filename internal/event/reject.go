@@ -133,7 +133,9 @@ func maskText(s string, most int) string {
 // personal. What cannot be read as JSON is cut off where the fault is, and so
 // is what finds no room.
 func maskPayload(data []byte) string {
-	p := payload{dec: jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
+	p := payload{
+		dec: jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)),
+	}
 	p.enc = jsontext.NewEncoder(&p.out, jsontext.AllowDuplicateNames(true))
 	p.close(p.value("", 0) != nil)
 	return strings.TrimSuffix(p.out.String(), "\n")

@@ -15,17 +15,21 @@ func payloadOf(data string) string {
 
 func TestTheMaskOfARejectKeepsWhatExplainsTheFault(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
-		{`{"id":"e-1","occurred_at":"yesterday","action":{"type":"update","result":"ok"}}`, `{"id":"e-1","occurred_at":"yesterday","action":{"type":"update","result":"ok"}}`},
+		{`{"id":"e-1","occurred_at":"yesterday","action":{"type":"update","result":"ok"}}`,
+			`{"id":"e-1","occurred_at":"yesterday","action":{"type":"update","result":"ok"}}`},
 		{`{"actor":{"type":"user","id":"u1","name":"Zoe","email":"z\u0040example.com","ip_address":"2001:db8::77"}}`,
 			`{"actor":{"type":"user","id":"…","name":"…","email":"…","ip_address":"…"}}`},
 		{`{"before":{"street":"1 Elm St","floor":3,"lift":true,"note":null},"after":["1 Elm St",{"deep":["x"]}]}`,
 			`{"before":{"street":"…","floor":"…","lift":true,"note":null},"after":["…",{"deep":["…"]}]}`},
 		{`{"token": 12345, "colour":"red"}`, `{"token":"…","colour":"…"}`},
-		{`{"resource":{"product":"dns","type":"record","id":"ana\u0040example.com","name":"Zoe's"}}`, `{"resource":{"product":"dns","type":"record","id":"…","name":"…"}}`},
-		{`{"zone":"fe80::1","origin":"203.0.113.9:443","hostname":"::1","ts":1795839638}`, `{"zone":"…","origin":"…:443","hostname":"…","ts":1795839638}`},
+		{`{"resource":{"product":"dns","type":"record","id":"ana\u0040example.com","name":"Zoe's"}}`,
+			`{"resource":{"product":"dns","type":"record","id":"…","name":"…"}}`},
+		{`{"zone":"fe80::1","origin":"203.0.113.9:443","hostname":"::1","ts":1795839638}`,
+			`{"zone":"…","origin":"…:443","hostname":"…","ts":1795839638}`},
 		{`{"occurred_at":"10:00:00","sli":"::ffff:192.0.2.1"}`, `{"occurred_at":"10:00:00","sli":"…"}`},
 		{`{"metadata":{"ana@example.com":1}}`, `{"metadata":{"…":"…"}}`},
-		{`{"data":{"a":1},"summary":"Zoe did it","filters":{"zones":["x"]}}`, `{"data":{"a":"…"},"summary":"…","filters":{"zones":["…"]}}`},
+		{`{"data":{"a":1},"summary":"Zoe did it","filters":{"zones":["x"]}}`,
+			`{"data":{"a":"…"},"summary":"…","filters":{"zones":["…"]}}`},
 		{`[{"id":"x","after":1}]`, `[{"id":"x","after":"…"}]`},
 		{`{"a":1,"a":2}`, `{"a":"…","a":"…"}`},
 		{`{"id":"x","actor":{"name":"Zo`, `{"id":"x","actor":{"name":"…"}}`},
@@ -44,7 +48,8 @@ func TestTheMaskOfARejectKeepsWhatExplainsTheFault(t *testing.T) {
 func TestAPayloadIsValidJSONOfAtMostFourKiB(t *testing.T) {
 	var members []string
 	for i := range 3000 {
-		members = append(members, `"`+strings.Repeat("\\u0001", i%200)+`":`+strings.Repeat("[", i%60)+`"x"`+strings.Repeat("]", i%60))
+		members = append(members, `"`+strings.Repeat("\\u0001", i%200)+`":`+strings.Repeat("[", i%60)+`"x"`+
+			strings.Repeat("]", i%60))
 	}
 	for _, in := range []string{
 		`{"after":{` + strings.Join(members, ",") + `}}`,
@@ -61,12 +66,14 @@ func TestAPayloadIsValidJSONOfAtMostFourKiB(t *testing.T) {
 
 func TestWhatARejectSaysOfItsEventIsMaskedToo(t *testing.T) {
 	r := event.NewReject(event.Reject{Account: "ext:ana@example.com", EventID: "ana@example.com", Product: "192.0.2.1",
-		Errors: []event.Fault{{Code: 1, Pointer: "/after/ana@example.com", Message: `"ana@example.com" is no field`}}}, time.UnixMicro(0), nil)
+		Errors: []event.Fault{{Code: 1, Pointer: "/after/ana@example.com", Message: `"ana@example.com" is no field`}}},
+		time.UnixMicro(0), nil)
 	text, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(string(text), "ana@") || strings.Contains(string(text), "192.0.2.1") || r.Errors[0].Pointer != "/after/…" {
+	if strings.Contains(string(text), "ana@") || strings.Contains(string(text), "192.0.2.1") ||
+		r.Errors[0].Pointer != "/after/…" {
 		t.Error(string(text))
 	}
 }

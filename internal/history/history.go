@@ -1,6 +1,5 @@
-// Package history turns the change history of a git repository into audit
-// events: who changed which file when, why, in which commit. A commit is one
-// change set; each of its files is one event.
+// Package history converts the change history of a git repository to audit events: who changed which file when, why,
+// in which commit. A commit is one change set; each of its files is one event.
 package history
 
 import (
@@ -42,8 +41,7 @@ type File struct {
 	Status  string `json:"status,omitempty"` // A, M, D; empty = M
 }
 
-// CommitError is a commit that cannot become events. The sequence that gave it
-// goes on with the next one.
+// CommitError is a commit that cannot be converted. The sequence that returned it continues with the next one.
 type CommitError struct {
 	Hash string
 	Why  string
@@ -51,8 +49,8 @@ type CommitError struct {
 
 func (e *CommitError) Error() string { return "commit " + e.Hash + ": " + e.Why }
 
-// gitCommand is git on the checkout at dir, without what the user's settings and
-// environment change of its output.
+// gitCommand returns a git command for the checkout at dir, without the user's settings and environment variables that
+// change its output.
 func gitCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "git", slices.Concat([]string{"-C", dir}, plainSettings, args)...)
 	for _, setting := range os.Environ() {
@@ -74,13 +72,13 @@ var plainSettings = []string{
 	"-c", "color.ui=false",
 }
 
-// otherRepository are the variables that would lead git to another repository
-// than the one in the folder that was named; a git hook sets them.
+// otherRepository are the variables that point git to a repository other than the one in its directory; git sets them
+// for hooks.
 var otherRepository = []string{
 	"GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE",
 }
 
-// run gives what a git command prints, without white space around it.
+// run returns the output of a git command, without white space around it.
 func run(ctx context.Context, dir string, args ...string) (string, error) {
 	cmd := gitCommand(ctx, dir, args...)
 	var failure bytes.Buffer
@@ -92,8 +90,8 @@ func run(ctx context.Context, dir string, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// Identity names the repository at dir by its first commit, which every clone
-// of it shares, whatever its folder is called. A shallow clone does not have it.
+// Identity returns the hash of the first commit of the repository at dir, which all its clones share. A shallow clone
+// does not have it.
 func Identity(ctx context.Context, dir string) (string, error) {
 	shallow, err := run(ctx, dir, "rev-parse", "--is-shallow-repository")
 	if err != nil {
@@ -116,7 +114,7 @@ func Identity(ctx context.Context, dir string) (string, error) {
 
 const identityDigits = 16
 
-// Merges counts the merge commits, which FromGit leaves out.
+// Merges returns the number of merge commits, which FromGit skips.
 func Merges(ctx context.Context, dir string) (int, error) {
 	out, err := run(ctx, dir, "rev-list", "--count", "--merges", "HEAD")
 	if err != nil {
@@ -158,17 +156,17 @@ func FromGit(ctx context.Context, dir string) iter.Seq2[Commit, error] {
 	}
 }
 
-// logFormat is a commit in fields that NUL ends: neither names nor messages nor
-// paths can hold it. Times are instants: no zone of an author is parsed.
+// logFormat prints a commit as fields that end with NUL, because names, messages and paths cannot contain it. Times are
+// Unix times: no time zone of an author is parsed.
 const (
 	logFormat = "%H%x00%an%x00%ae%x00%at%x00%ct%x00%s%x00"
 	logFields = 6
 )
 
-// parseLog reads what FromGit's command prints: the fields of a commit, then its
+// parseLog parses the output of FromGit's command: the fields of a commit, then its
 // raw records (":modes hashes STATUS", path) and its numstat records
-// ("added\tremoved\tpath"). The fields are counted; behind them, what neither
-// begins with a colon nor has a tab is the hash of the next commit.
+// ("added\tremoved\tpath"). The fields are counted; after them, a token that neither
+// begins with a colon nor contains a tab is the hash of the next commit.
 func parseLog(r io.Reader) iter.Seq2[Commit, error] {
 	return func(yield func(Commit, error) bool) {
 		in := bufio.NewScanner(r)
@@ -227,8 +225,8 @@ func parseLog(r io.Reader) iter.Seq2[Commit, error] {
 // which may be a whole paragraph.
 const maxToken = 16 << 20
 
-// newCommit reads a commit's fields. The files come in the order of their
-// paths, whatever order the user has configured: ids of events count them.
+// newCommit parses a commit's fields. The files are sorted by path, independently of the user's settings, because the
+// IDs of events contain their index.
 func newCommit(fields []string, files []File) (Commit, error) {
 	c := Commit{Hash: fields[0], Author: fields[1], Email: fields[2], Subject: fields[5], Files: files}
 	slices.SortFunc(c.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
@@ -241,8 +239,7 @@ func newCommit(fields []string, files []File) (Commit, error) {
 	return c, &CommitError{c.Hash, fmt.Sprintf("its time %q is none", fields[3])}
 }
 
-// maxSeconds keeps a time within what RFC 3339 can write; the server says which
-// of them it takes.
+// maxSeconds limits a time to the range of RFC 3339; the server validates it further.
 const maxSeconds = 250_000_000_000
 
 func splitNul(data []byte, atEOF bool) (advance int, token []byte, err error) {
@@ -272,7 +269,7 @@ func FromLines(r io.Reader) iter.Seq2[Commit, error] {
 	}
 }
 
-// event is the audit event of one changed file.
+// event returns the audit event of one changed file.
 type event struct {
 	ID         string         `json:"id"`
 	OccurredAt string         `json:"occurred_at"`
@@ -286,14 +283,14 @@ type event struct {
 	Metadata   map[string]any `json:"metadata"`
 }
 
-// Source says where the commits come from.
+// Source describes the origin of the commits.
 type Source struct {
 	Repository string // name, such as harfbuzz
 	CommitURL  string // of a commit, with %s for its hash; empty = none
 }
 
-// Events writes a commit as audit events of the product "source": one a file,
-// with ids made of commit and file, so that importing twice stores once.
+// Events returns a commit as audit events of the product "source": one for each file, with IDs derived from commit and
+// file, so that a repeated import stores nothing twice.
 func (s Source) Events(c Commit) ([][]byte, error) {
 	at, err := time.Parse(time.RFC3339, c.Time)
 	if err != nil {
@@ -346,7 +343,7 @@ func (s Source) Events(c Commit) ([][]byte, error) {
 	return list, nil
 }
 
-// actorID is the author's address, else the name: git asks for neither.
+// actorID returns the author's address, else the name: git requires neither.
 func (c Commit) actorID() string {
 	for _, s := range []string{c.Email, c.Author} {
 		if s = strings.TrimSpace(s); s != "" {
@@ -356,12 +353,11 @@ func (c Commit) actorID() string {
 	return "unknown"
 }
 
-// identifier writes bytes of a name as text so that two names stay two: a byte
-// that is not UTF-8 and a character that no line may hold become \x and two hex
-// digits for each byte, and a backslash is doubled.
+// identifier escapes the bytes of a name so that different names stay different: each byte that is not UTF-8 or belongs
+// to a character that a line must not contain becomes \x and two hex digits, and a backslash is doubled.
 func identifier(s string) string { return shown(strings.ReplaceAll(s, `\`, `\\`)) }
 
-// shown writes bytes as text that the record takes.
+// shown converts bytes to text that the audit log accepts.
 func shown(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {
@@ -378,8 +374,7 @@ func shown(s string) string {
 	return b.String()
 }
 
-// bounded cuts an identifier to what the record takes; a digest keeps those
-// apart that begin alike.
+// bounded cuts an identifier to the limit of the audit log; a digest distinguishes identifiers with the same start.
 func bounded(s string) string {
 	if utf8.RuneCountInString(s) <= 1024 {
 		return s

@@ -28,7 +28,8 @@ func git(t *testing.T, dir string, env []string, args ...string) {
 func TestARealRepositoryBecomesOneEventAFileInOneChangeSetACommit(t *testing.T) {
 	dir := t.TempDir()
 	person := func(name, at string) []string {
-		return []string{"GIT_AUTHOR_NAME=" + name, "GIT_AUTHOR_EMAIL=" + name + "@example.org", "GIT_AUTHOR_DATE=" + at, "GIT_COMMITTER_NAME=c", "GIT_COMMITTER_EMAIL=c@example.org", "GIT_COMMITTER_DATE=" + at}
+		return []string{"GIT_AUTHOR_NAME=" + name, "GIT_AUTHOR_EMAIL=" + name + "@example.org", "GIT_AUTHOR_DATE=" + at,
+			"GIT_COMMITTER_NAME=c", "GIT_COMMITTER_EMAIL=c@example.org", "GIT_COMMITTER_DATE=" + at}
 	}
 	write := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -72,7 +73,8 @@ func TestARealRepositoryBecomesOneEventAFileInOneChangeSetACommit(t *testing.T) 
 	if err := json.Unmarshal(events[0], &e); err != nil {
 		t.Fatal(err)
 	}
-	if e.Action.Type != "create" || e.Actor.Email != "ana@example.org" || e.ChangeSet != commits[1].Hash || e.Reason.URL != "https://example.org/"+e.ChangeSet || e.OccurredAt[:19] != "2026-01-01T08:00:00" {
+	if e.Action.Type != "create" || e.Actor.Email != "ana@example.org" || e.ChangeSet != commits[1].Hash ||
+		e.Reason.URL != "https://example.org/"+e.ChangeSet || e.OccurredAt[:19] != "2026-01-01T08:00:00" {
 		t.Fatalf("%+v", e)
 	}
 }
@@ -162,23 +164,42 @@ func TestSettingsOfGitChangeNoEvent(t *testing.T) {
 	add(t, dir, "sub/a.txt", "x\n")
 	root := commitObject(t, dir, "", "ana <ana@example.org> 1767261600 +0000", "ana's, with ü\n")
 	git(t, dir, nil, "mv", "b.txt", "sub/b.txt")
-	bob := commitObject(t, dir, root, "bob <bob@example.org> 1767261601 +0000", "bob's\n", "gpgsig -----BEGIN PGP SIGNATURE-----\n \n aGVsbG8=\n -----END PGP SIGNATURE-----")
+	bob := commitObject(t, dir, root, "bob <bob@example.org> 1767261601 +0000", "bob's\n",
+		"gpgsig -----BEGIN PGP SIGNATURE-----\n \n aGVsbG8=\n -----END PGP SIGNATURE-----")
 	add(t, dir, "c.txt", "x\n")
 	commitObject(t, dir, bob, "ana <ana@example.org> 1767261602 +0000", "ana's again\n")
 	want, _ := imported(t, dir)
-	if len(want) != 6 || !strings.Contains(want[0], `"ana@example.org"`) || !strings.Contains(want[1], `"bob@example.org"`) {
+	if len(want) != 6 || !strings.Contains(want[0], `"ana@example.org"`) ||
+		!strings.Contains(want[1], `"bob@example.org"`) {
 		t.Fatalf("%d events:\n%s", len(want), strings.Join(want, "\n"))
 	}
-	program, order := filepath.Join(t.TempDir(), "gpg"), filepath.Join(t.TempDir(), "order")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\necho '[GNUPG:] GOODSIG 0 bob'\necho 'gpg: Good signature from bob' >&2\n"), 0o700); err != nil {
+	program := filepath.Join(t.TempDir(), "gpg")
+	order := filepath.Join(t.TempDir(), "order")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho '[GNUPG:] GOODSIG 0 bob'\necho 'gpg: Good signature "+
+		"from bob' >&2\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(order, []byte("*.txt\nsub/*\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, set := range [][2]string{{"log.showSignature", "true"}, {"gpg.program", program}, {"log.showRoot", "false"}, {"diff.renames", "copies"}, {"diff.relative", "true"},
-		{"diff.orderFile", order}, {"color.ui", "always"}, {"i18n.logOutputEncoding", "ISO-8859-1"}, {"format.pretty", "oneline"}, {"log.decorate", "full"},
-		{"log.diffMerges", "first-parent"}, {"core.quotePath", "true"}, {"core.abbrev", "4"}, {"log.date", "relative"}, {"notes.displayRef", "*"}, {"diff.external", "false"}} {
+	for _, set := range [][2]string{
+		{"log.showSignature", "true"},
+		{"gpg.program", program},
+		{"log.showRoot", "false"},
+		{"diff.renames", "copies"},
+		{"diff.relative", "true"},
+		{"diff.orderFile", order},
+		{"color.ui", "always"},
+		{"i18n.logOutputEncoding", "ISO-8859-1"},
+		{"format.pretty", "oneline"},
+		{"log.decorate", "full"},
+		{"log.diffMerges", "first-parent"},
+		{"core.quotePath", "true"},
+		{"core.abbrev", "4"},
+		{"log.date", "relative"},
+		{"notes.displayRef", "*"},
+		{"diff.external", "false"},
+	} {
 		git(t, dir, nil, "config", set[0], set[1])
 		if got, _ := imported(t, dir); !slices.Equal(got, want) {
 			t.Errorf("with %s=%s:\n%s\nwithout:\n%s", set[0], set[1], strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -213,7 +234,8 @@ func TestOneOddCommitHarmsNoOther(t *testing.T) {
 	if len(events)+len(bad) != 9 || len(bad) > 2 {
 		t.Fatalf("%d events, %v:\n%s", len(events), bad, text)
 	}
-	for _, want := range []string{`"occurred_at":"2026-01-01T10:01:40.000001Z"`, `\\x01cccc`, `"actor":{"id":"Bob","name":"Bob","type":"user"}`, `"actor":{"id":"unknown","type":"user"}`,
+	for _, want := range []string{`"occurred_at":"2026-01-01T10:01:40.000001Z"`, `\\x01cccc`,
+		`"actor":{"id":"Bob","name":"Bob","type":"user"}`, `"actor":{"id":"unknown","type":"user"}`,
 		`"name":"lat\\xe9n"`, `"id":"l\\xe9@example.org"`, `"text":"begin"`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s in\n%s", want, text)
@@ -238,7 +260,8 @@ func TestNamesThatAreNotUTF8StayApart(t *testing.T) {
 		}
 		seen[v.Resource.ID] = true
 	}
-	if len(events) != len(names) || len(seen) != len(names) || !seen[`r/caf\xe9.txt`] || !seen[`r/caf\\xe9.txt`] || !seen["r/café.txt"] {
+	if len(events) != len(names) || len(seen) != len(names) || !seen[`r/caf\xe9.txt`] || !seen[`r/caf\\xe9.txt`] ||
+		!seen["r/café.txt"] {
 		t.Errorf("%d names of %d files: %v", len(seen), len(names), seen)
 	}
 }
@@ -268,7 +291,8 @@ func TestEveryCloneOfARepositoryHasItsIdentity(t *testing.T) {
 	first := commitObject(t, dir, "", "ana <ana@example.org> 1767261600 +0000", "begin\n")
 	add(t, dir, "a.txt", "b\n")
 	commitObject(t, dir, first, "ana <ana@example.org> 1767261601 +0000", "go on\n")
-	clone, shallow := filepath.Join(t.TempDir(), "another-name"), filepath.Join(t.TempDir(), "shallow")
+	clone := filepath.Join(t.TempDir(), "another-name")
+	shallow := filepath.Join(t.TempDir(), "shallow")
 	git(t, dir, nil, "clone", "-q", dir, clone)
 	git(t, dir, nil, "clone", "-q", "--depth", "1", "file://"+dir, shallow)
 	for _, d := range []string{dir, clone} {

@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -41,7 +42,8 @@ func (n *Feature) Ack(ctx context.Context, by *web.Principal, accountID, alertID
 		if err != nil {
 			return err
 		}
-		return n.record(ctx, tx, by, "acknowledge", resourceAlert, accountID, a.ID, name, nil, nil)
+		return n.record(ctx, tx, by,
+			event.NewAudit(accountID, "acknowledge", resourceAlert, a.ID, name))
 	})
 	return a, err
 }
@@ -65,7 +67,8 @@ func (n *Feature) Unack(ctx context.Context, by *web.Principal, accountID, alert
 		if err != nil {
 			return err
 		}
-		return n.record(ctx, tx, by, "unacknowledge", resourceAlert, accountID, a.ID, name, nil, nil)
+		return n.record(ctx, tx, by,
+			event.NewAudit(accountID, "unacknowledge", resourceAlert, a.ID, name))
 	})
 	return a, err
 }

@@ -28,8 +28,10 @@ var alertFormat = ingest.Format{Item: anAlert, Max: maxBatch}
 
 // API registers the operations.
 func (n *Feature) API(api *web.API) {
-	const description = "One alert, a JSON array or NDJSON, at most 1,000. The answer comes after the commit: one result an alert, " +
-		"in the order of the input. 200 when at least one was accepted or is a duplicate; 400 when none was (409 when all are " +
+	const description = "One alert, a JSON array or NDJSON, at most 1,000. " +
+		"The answer comes after the commit: one result an alert, " +
+		"in the order of the input. 200 when at least one was accepted or is a duplicate; " +
+		"400 when none was (409 when all are " +
 		"conflicts). start and end share a correlation_id."
 	web.Raw(api, "POST", web.Op{
 		Path:        apiBase + "/alerts",
@@ -51,7 +53,8 @@ func (n *Feature) API(api *web.API) {
 		Permission: account.AlertsSend,
 		Scope:      web.ScopeProducer,
 		Summary:    "Send alerts of many accounts",
-		Description: "For product teams: every alert names its account in account_id, and its type must be in the team's catalogue. " +
+		Description: "For product teams: every alert names its account in account_id, " +
+			"and its type must be in the team's catalogue. " +
 			description,
 		MaxBody: maxBatchBody,
 		Accepts: ingest.MediaTypes,

@@ -41,7 +41,8 @@ func (n *Feature) registerAlerts(api *web.API) {
 		Tag:        tag,
 		Summary:    "Read an alert and what followed from it",
 		Permission: account.NotificationsRead,
-		Description: "Every policy of its type, matched or not, with the reason; every delivery with every attempt; the changes " +
+		Description: "Every policy of its type, matched or not, with the reason; " +
+			"every delivery with every attempt; the changes " +
 			"that preceded it.",
 	}, func(ctx context.Context, in *AlertPath) (Decision, error) {
 		return n.Decision(ctx, web.Account(ctx).ID, in.AlertID)

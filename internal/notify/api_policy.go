@@ -128,13 +128,13 @@ func (n *Feature) registerPolicies(api *web.API) {
 	}, func(ctx context.Context, in *policyPut) (Identified, error) {
 		b := &in.Body
 		p, err := n.UpdatePolicy(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.PolicyID, func(p *Policy) {
-			set(&p.Name, b.Name)
-			set(&p.Description, b.Description)
-			set(&p.Enabled, b.Enabled)
-			set(&p.AlertType, b.AlertType)
-			set(&p.AlertInterval, b.AlertInterval)
-			set(&p.Filters, b.Filters)
-			set(&p.Mechanisms, b.Mechanisms)
+			setIfGiven(&p.Name, b.Name)
+			setIfGiven(&p.Description, b.Description)
+			setIfGiven(&p.Enabled, b.Enabled)
+			setIfGiven(&p.AlertType, b.AlertType)
+			setIfGiven(&p.AlertInterval, b.AlertInterval)
+			setIfGiven(&p.Filters, b.Filters)
+			setIfGiven(&p.Mechanisms, b.Mechanisms)
 		})
 		return Identified{p.ID}, err
 	})
@@ -159,7 +159,7 @@ func (n *Feature) registerPolicies(api *web.API) {
 	})
 }
 
-func set[T any](to *T, from *T) {
+func setIfGiven[T any](to *T, from *T) {
 	if from != nil {
 		*to = *from
 	}

@@ -14,7 +14,8 @@ func TestATeamsAlertTakesNoPlaceOfBelfrysOwn(t *testing.T) {
 		own := func(id, event string) ingest.Status {
 			var out []ingest.ItemResult
 			status, failures := w.call("operator", "POST", "/alerts", map[string]any{
-				"id": id, "correlation_id": "burn-start", "alert_type": "belfry_budget_burn", "event": event, "severity": "critical",
+				"id": id, "correlation_id": "burn-start", "alert_type": "belfry_budget_burn", "event": event,
+				"severity": "critical",
 			}, &out)
 			if status != 200 {
 				t.Fatalf("%d %+v", status, failures)

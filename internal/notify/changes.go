@@ -41,7 +41,7 @@ type changesKey struct {
 func shareChanges(list []*prepared) {
 	shared := map[changesKey]*sharedChanges{}
 	for _, p := range list {
-		if p.status != ingest.Accepted || p.root != p.key {
+		if p.status != ingest.Accepted || p.rootKey != p.key {
 			continue
 		}
 		key := changesKey{account: p.alert.Account, zone: p.zone.ID, began: p.began.Unix()}
@@ -83,17 +83,17 @@ type lookups struct {
 // nil when the lookup failed; done is closed when the answer is stored.
 type lookup struct {
 	answered, done chan struct{}
-	answer         *found
+	answer         *foundChanges
 }
 
-// found is an answer on its way into the database.
-type found struct {
+// foundChanges is an answer on its way into the database.
+type foundChanges struct {
 	key  string
 	list []Change
 	more int
 }
 
-func (f *found) store(ctx context.Context, tx *db.Tx) error {
+func (f *foundChanges) store(ctx context.Context, tx *db.Tx) error {
 	list, err := json.Marshal(f.list)
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (f *found) store(ctx context.Context, tx *db.Tx) error {
 // awaitChanges gives the changes before the alert of a message, or nil when they
 // are stored already, do not come in the time that a message may wait, or do not
 // belong into it.
-func (n *Feature) awaitChanges(ctx context.Context, it *delivery.Item) *found {
+func (n *Feature) awaitChanges(ctx context.Context, it *delivery.Item) *foundChanges {
 	if it.Payload != it.Subject || n.Changes == nil {
 		return nil
 	}
@@ -163,7 +163,7 @@ func (n *Feature) findChanges(ctx context.Context, key string, p *prepared, c *l
 }
 
 // askChanges gives nil when the alert has its changes already.
-func (n *Feature) askChanges(ctx context.Context, key string, p *prepared) (*found, error) {
+func (n *Feature) askChanges(ctx context.Context, key string, p *prepared) (*foundChanges, error) {
 	var q ChangesQuery
 	if p != nil {
 		q = ChangesQuery{Account: p.alert.Account, Zone: p.zone.ID, Began: p.began, Until: p.at, Limit: maxChanges}
@@ -195,7 +195,7 @@ func (n *Feature) askChanges(ctx context.Context, key string, p *prepared) (*fou
 	if list == nil {
 		list = []Change{}
 	}
-	return &found{key, list, more}, nil
+	return &foundChanges{key, list, more}, nil
 }
 
 func (n *Feature) changesQuery(ctx context.Context, key string) (q ChangesQuery, pending bool, err error) {
@@ -216,7 +216,10 @@ func (n *Feature) changesQuery(ctx context.Context, key string) (q ChangesQuery,
 		if a.Resource != nil {
 			q.Resource = *a.Resource
 		}
-		q.Began, q.Until, q.Limit, pending = time.UnixMicro(began).UTC(), time.UnixMicro(at).UTC(), maxChanges, state == "pending"
+		q.Began = time.UnixMicro(began).UTC()
+		q.Until = time.UnixMicro(at).UTC()
+		q.Limit = maxChanges
+		pending = state == "pending"
 		return nil
 	})
 	return q, pending, err

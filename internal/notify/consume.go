@@ -11,7 +11,8 @@ import (
 
 // Consumer makes the consumer of the topic of alerts; the app runs it.
 func (n *Feature) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
-	return bus.NewConsumer(bus.Config{Cluster: cluster, Group: Group, Topics: []string{event.TopicAlerts}, DB: n.DB, Handle: n.Handle, MaxRecords: 500,
+	return bus.NewConsumer(bus.Config{Cluster: cluster, Group: Group, Topics: []string{event.TopicAlerts}, DB: n.DB,
+		Handle: n.Handle, MaxRecords: 500,
 		Log: n.Log, Registerer: n.Registerer})
 }
 

@@ -56,9 +56,9 @@ type prepared struct {
 	faults errs.List
 
 	// By the store; set anew when a transaction runs again.
-	key, root string
-	queued    []*delivery.Item
-	crossed   bool // its correlation id belongs to an open alert of another type
+	key, rootKey string
+	queued       []*delivery.Item
+	crossed      bool // its correlation id belongs to an open alert of another type
 
 	changes *sharedChanges // asked once for a batch; set after the commit
 
@@ -211,7 +211,7 @@ func (n *Feature) resolveType(ctx context.Context, from sender, p *prepared) err
 	for _, f := range kind.Filters {
 		for i, v := range a.Filters[f.Key] {
 			if len(f.Values) > 0 && !slices.Contains(f.Values, v) {
-				p.fault(errs.At(errs.CodeInvalid, "/filters/"+pointer(f.Key)+"/"+strconv.Itoa(i),
+				p.fault(errs.At(errs.CodeInvalid, "/filters/"+pointerTo(f.Key)+"/"+strconv.Itoa(i),
 					"%s is not a value of the filter %s", quoted(v), f.Key))
 			}
 		}
@@ -283,11 +283,11 @@ func (p *prepared) checkShape(from sender, now time.Time) {
 	}
 	for key, values := range a.Filters {
 		if len(values) > maxValues || len(key) > maxName {
-			p.fault(errs.At(errs.CodeOutOfRange, "/filters/"+pointer(key), "a filter has at most %d values", maxValues))
+			p.fault(errs.At(errs.CodeOutOfRange, "/filters/"+pointerTo(key), "a filter has at most %d values", maxValues))
 		}
 		for i, v := range values {
 			if len(v) > maxName || strings.ContainsFunc(v, unicode.IsControl) {
-				p.fault(errs.At(errs.CodeOutOfRange, "/filters/"+pointer(key)+"/"+strconv.Itoa(i),
+				p.fault(errs.At(errs.CodeOutOfRange, "/filters/"+pointerTo(key)+"/"+strconv.Itoa(i),
 					"a filter's value has at most %d bytes and no control characters", maxName))
 			}
 		}
@@ -366,6 +366,6 @@ func quoted(s string) string {
 }
 
 // pointer escapes a member's name (RFC 6901).
-func pointer(name string) string {
+func pointerTo(name string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -81,7 +82,8 @@ func (n *Feature) CreateWebhook(
 		if err := n.insertDestination(ctx, tx, &d, ""); err != nil {
 			return err
 		}
-		return n.record(ctx, tx, by, "create", resourceDestination, account, d.ID, d.Name, nil, d.clean())
+		return n.record(ctx, tx, by,
+			event.NewAudit(account, "create", resourceDestination, d.ID, d.Name).Changed(nil, d.clean()))
 	})
 }
 
@@ -109,7 +111,8 @@ func (n *Feature) UpdateWebhook(
 		d.paused = time.Time{}
 	}
 	err = n.changeDestination(ctx, &d, func(tx *db.Tx) error {
-		return n.record(ctx, tx, by, "update", resourceDestination, account, d.ID, d.Name, old.clean(), d.clean())
+		return n.record(ctx, tx, by,
+			event.NewAudit(account, "update", resourceDestination, d.ID, d.Name).Changed(old.clean(), d.clean()))
 	})
 	return d, err
 }
@@ -135,7 +138,8 @@ func (n *Feature) RotateSecret(
 	}
 	d.secrets.Keys, d.Modified = keys, moment(now)
 	return NewWebhook{d, key}, n.changeDestination(ctx, &d, func(tx *db.Tx) error {
-		return n.record(ctx, tx, by, "rotate", resourceDestination, account, d.ID, d.Name, nil, nil)
+		return n.record(ctx, tx, by,
+			event.NewAudit(account, "rotate", resourceDestination, d.ID, d.Name))
 	})
 }
 
@@ -158,7 +162,8 @@ func (n *Feature) EnableDestination(
 	d.Modified = now
 	d.paused = time.Time{}
 	err = n.changeDestination(ctx, &d, func(tx *db.Tx) error {
-		return n.record(ctx, tx, by, "enable", resourceDestination, account, d.ID, d.Name, nil, nil)
+		return n.record(ctx, tx, by,
+			event.NewAudit(account, "enable", resourceDestination, d.ID, d.Name))
 	})
 	return d, err
 }
@@ -187,7 +192,8 @@ func (n *Feature) DeleteWebhook(ctx context.Context, by *web.Principal, account,
 		if err != nil || changed == 0 {
 			return or(err, noDestination())
 		}
-		return n.record(ctx, tx, by, "delete", resourceDestination, account, d.ID, d.Name, d.clean(), nil)
+		return n.record(ctx, tx, by,
+			event.NewAudit(account, "delete", resourceDestination, d.ID, d.Name).Changed(d.clean(), nil))
 	})
 	if err == nil {
 		n.settingsOf.invalidate(destinationID)
@@ -269,7 +275,8 @@ func foldAddress(s string) string { return strings.ToLower(s) }
 func (n *Feature) ensureMail(ctx context.Context, tx *db.Tx, account string, m Mechanisms, now time.Time) error {
 	for _, e := range m.Email {
 		address := foldAddress(e.ID)
-		d := Destination{ID: n.ids.next(now), Kind: KindEmail, Name: address, URL: address, Type: KindEmail, State: delivery.DestinationOK, account: account,
+		d := Destination{ID: n.ids.next(now), Kind: KindEmail, Name: address, URL: address, Type: KindEmail,
+			State: delivery.DestinationOK, account: account,
 			CreatedAt: moment(now), Modified: moment(now), StateAt: moment(now)}
 		if err := n.insertDestination(ctx, tx, &d, ` ON CONFLICT DO NOTHING`); err != nil {
 			return err
@@ -278,7 +285,8 @@ func (n *Feature) ensureMail(ctx context.Context, tx *db.Tx, account string, m M
 	return nil
 }
 
-const destinationColumns = `id, account_id, kind, name, address, type, secrets, state, state_why, state_at, paused_until, last_success, last_failure, created_at, modified_at`
+const destinationColumns = `id, account_id, kind, name, address, type, secrets, state, state_why,
+	state_at, paused_until, last_success, last_failure, created_at, modified_at`
 
 func sealPurpose(d *Destination) string { return "notification destination " + d.ID }
 
@@ -326,7 +334,9 @@ func (n *Feature) insertDestination(ctx context.Context, tx *db.Tx, d *Destinati
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO destination (`+destinationColumns+
 		`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`+conflict,
-		d.ID, d.account, d.Kind, d.Name, d.URL, d.Type, sealed, d.State, d.StateReason, micros(d.StateAt), 0, micros(d.LastSuccess), micros(d.LastFailure), micros(d.CreatedAt), micros(d.Modified))
+		d.ID, d.account, d.Kind, d.Name, d.URL, d.Type, sealed,
+		d.State, d.StateReason, micros(d.StateAt), 0, micros(d.LastSuccess), micros(d.LastFailure),
+		micros(d.CreatedAt), micros(d.Modified))
 	return err
 }
 
@@ -345,7 +355,8 @@ func (n *Feature) changeDestination(ctx context.Context, d *Destination, fn func
 			SET name = $3, address = $4, type = $5, secrets = $6, state = $7, state_why = $8, state_at = $9,
 				last_success = $10, modified_at = $11, paused_until = $12
 			WHERE account_id = $1 AND id = $2`,
-			d.account, d.ID, d.Name, d.URL, d.Type, sealed, d.State, d.StateReason, micros(d.StateAt), micros(d.LastSuccess), micros(d.Modified), paused)
+			d.account, d.ID, d.Name, d.URL, d.Type, sealed,
+			d.State, d.StateReason, micros(d.StateAt), micros(d.LastSuccess), micros(d.Modified), paused)
 		if err != nil || changed == 0 {
 			return or(err, noDestination())
 		}

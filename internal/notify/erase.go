@@ -112,7 +112,8 @@ func alertsWithChanges(
 	ctx context.Context, tx *db.Tx, account string, from alertPlace,
 ) (list []toldAlert, last alertPlace, err error) {
 	rows, err := tx.Query(ctx, `SELECT occurred_at, alert_key, changes FROM alert
-		WHERE account_id = $1 AND state <> 'part' AND (occurred_at, alert_key) > ($2, $3) ORDER BY occurred_at, alert_key LIMIT $4`,
+		WHERE account_id = $1 AND state <> 'part' AND (occurred_at, alert_key) > ($2, $3)
+		ORDER BY occurred_at, alert_key LIMIT $4`,
 		account, from.at, from.key, eraseChunk)
 	if err != nil {
 		return nil, from, err

@@ -159,7 +159,8 @@ func (n *Feature) gather(ctx context.Context, tx *db.Tx, list []*alertEvent) (fu
 	if err != nil {
 		return nil, err
 	}
-	_, err = tx.Exec(ctx, `UPDATE gathered SET further = further + $5, alert_ids = $6, last_id = $7, from_at = $8, to_at = $9
+	_, err = tx.Exec(ctx, `UPDATE gathered SET further = further + $5, alert_ids = $6, last_id = $7,
+			from_at = $8, to_at = $9
 		WHERE account_id = $1 AND zone_id = $2 AND alert_type = $3 AND action = $4`,
 		g.account, g.zone, g.alertType, g.action, len(further), string(names), further[len(further)-1].id, from, to)
 	return further, err

@@ -17,8 +17,8 @@ import (
 // clock is ahead. Where a sender leaves occurred_at out, or two times are equal,
 // the order of arrival holds.
 
-// root is the alert that opened a cause, as far as what follows needs it.
-type root struct {
+// opening is the alert that opened a cause, as far as what follows needs it.
+type opening struct {
 	key, id, summary, severity string
 	kind                       string // alert type
 	event                      event.AlertEvent
@@ -29,10 +29,10 @@ type root struct {
 	unmatched                  string
 }
 
-// cause is the stored state of a correlation id. At most one of open and last is
+// correlation is the stored state of a correlation id. At most one of open and last is
 // set: what fires now, or what ended last.
-type cause struct {
-	open, last *root
+type correlation struct {
+	open, last *opening
 	started    time.Time // the newest start of open
 }
 
@@ -54,7 +54,7 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 	if a.Event == event.AlertNotice {
 		return e, s.evaluatePolicies(ctx, p, e, nil)
 	}
-	c, err := s.cause(ctx, p)
+	c, err := s.correlation(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 		return nil, nil
 	}
 	if c.open != nil && c.open.kind != a.Type || c.last != nil && c.last.kind != a.Type {
-		c = &cause{} // what happened to another thing under the same id says nothing of this
+		c = &correlation{} // what happened to another thing under the same id says nothing of this
 	}
 	starts := a.Event == event.AlertStart
 	at := s.occurred(p)
@@ -83,7 +83,7 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 		s.started(p)
 		return e, nil
 	case c.open != nil && p.timed && at.Before(c.started):
-		p.root, e.state = c.open.key, statePart
+		p.rootKey, e.state = c.open.key, statePart
 		e.unmatched = "it occurred before the start of " + formatTime(c.started) + ", so this goes on"
 		return e, nil
 	case c.open != nil:
@@ -93,7 +93,9 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 		p.foreignCorrelation(foreign)
 		return nil, err
 	}
-	e.state, e.ended, e.unmatched = stateEnded, at, "an end without a start: nothing was open that it could end"
+	e.state = stateEnded
+	e.ended = at
+	e.unmatched = "an end without a start: nothing was open that it could end"
 	if c.last != nil && c.last.ended.After(at) {
 		return e, nil
 	}
@@ -122,25 +124,25 @@ func (s *storing) occurred(p *prepared) time.Time {
 	return p.at
 }
 
-// cause reads what is known of an alert's correlation id.
-func (s *storing) cause(ctx context.Context, p *prepared) (*cause, error) {
-	c, r := &cause{}, &root{}
+// correlation reads what is known of an alert's correlation id.
+func (s *storing) correlation(ctx context.Context, p *prepared) (*correlation, error) {
+	c, r := &correlation{}, &opening{}
 	var started, at, ended int64
-	var reported, state string
+	var eventName, state string
 	var content, decision []byte
 	err := s.tx.QueryRow(ctx, `SELECT c.started_at, a.alert_key, a.id, a.type, a.event, a.state, a.summary, a.severity,
 			a.zone_id, a.zone_name, a.environment, a.occurred_at, a.ended_at, a.content, a.decision, a.unmatched
 		FROM cause c JOIN alert a ON a.alert_key = CASE WHEN c.open_key <> '' THEN c.open_key ELSE c.last_key END
 		WHERE c.account_id = $1 AND c.correlation_id = $2 AND c.own = $3`, p.alert.Account, p.alert.Correlation, p.own()).
-		Scan(&started, &r.key, &r.id, &r.kind, &reported, &state, &r.summary, &r.severity, &r.zone.ID, &r.zone.Name, &r.zone.Environment,
-			&at, &ended, &content, &decision, &r.unmatched)
+		Scan(&started, &r.key, &r.id, &r.kind, &eventName, &state, &r.summary, &r.severity,
+			&r.zone.ID, &r.zone.Name, &r.zone.Environment, &at, &ended, &content, &decision, &r.unmatched)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	r.event = event.AlertEvent(reported)
+	r.event = event.AlertEvent(eventName)
 	r.at = time.UnixMicro(at).UTC()
 	r.ended = time.UnixMicro(ended).UTC()
 	c.started = time.UnixMicro(started).UTC()
@@ -169,9 +171,9 @@ func (s *storing) setCause(ctx context.Context, p *prepared, open, last string, 
 // repeat takes a start of what is firing. Nobody is told twice, but policies
 // that did not tell yet are asked again: the severity, the filters or the zones
 // of the alert may be others now, and so may the policies.
-func (s *storing) repeat(ctx context.Context, p *prepared, c *cause, e *entry) error {
+func (s *storing) repeat(ctx context.Context, p *prepared, c *correlation, e *entry) error {
 	open := c.open
-	p.root, e.state = open.key, statePart
+	p.rootKey, e.state = open.key, statePart
 	if p.timed && s.occurred(p).Before(c.started) {
 		e.unmatched = "a repeat that is older than the start of " + formatTime(c.started)
 		return nil
@@ -216,7 +218,7 @@ func (s *storing) repeat(ctx context.Context, p *prepared, c *cause, e *entry) e
 
 // inherit takes from the alert that is open what a later one of its cause
 // leaves out.
-func (p *prepared) inherit(open *root) error {
+func (p *prepared) inherit(open *opening) error {
 	if len(p.zones) == 0 && open.zone.Name != "" {
 		p.zone, p.zones = open.zone, []Zone{open.zone}
 	}
@@ -228,7 +230,7 @@ func (p *prepared) inherit(open *root) error {
 }
 
 // refresh updates the firing alert with the attributes of a repeat.
-func (s *storing) refresh(ctx context.Context, p *prepared, open *root, decision []PolicyResult) error {
+func (s *storing) refresh(ctx context.Context, p *prepared, open *opening, decision []PolicyResult) error {
 	before, err := json.Marshal(open.decision)
 	if err != nil {
 		return err
@@ -261,9 +263,9 @@ func (s *storing) notifiedBy(ctx context.Context, rootKey string) (map[string]bo
 
 // startAfterEnd takes a start that arrives when what it reports is over. Nobody
 // is told: there is nothing left to do.
-func (s *storing) startAfterEnd(ctx context.Context, p *prepared, last *root, e *entry) error {
+func (s *storing) startAfterEnd(ctx context.Context, p *prepared, last *opening, e *entry) error {
 	if last.event != event.AlertEnd {
-		p.root, e.state = last.key, statePart
+		p.rootKey, e.state = last.key, statePart
 		e.unmatched = "it arrived after the end of " + formatTime(last.ended)
 		return nil
 	}
@@ -284,9 +286,9 @@ func (s *storing) startAfterEnd(ctx context.Context, p *prepared, last *root, e 
 }
 
 // end takes the end of what is firing.
-func (s *storing) end(ctx context.Context, p *prepared, c *cause, e *entry) error {
+func (s *storing) end(ctx context.Context, p *prepared, c *correlation, e *entry) error {
 	open := c.open
-	p.root, e.state = open.key, statePart
+	p.rootKey, e.state = open.key, statePart
 	if err := p.inherit(open); err != nil {
 		return err
 	}

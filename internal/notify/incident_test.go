@@ -188,7 +188,11 @@ func TestEventsOfACauseAreOrderedByWhenTheyOccurred(t *testing.T) {
 						ended++
 					}
 				}
-				if fires := map[bool]int{true: 1}[c.fires]; started-ended != fires {
+				fires := 0
+				if c.fires {
+					fires = 1
+				}
+				if started-ended != fires {
 					t.Errorf("the record has %d starts and %d ends", started, ended)
 				}
 			})

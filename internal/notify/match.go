@@ -111,7 +111,7 @@ func evaluate(p *Policy, s *subject, told, now time.Time) (matched bool, why str
 		switch {
 		case len(want) == 0:
 		case not && hit:
-			return no("its filter %s excludes %s", key, shown(s, base))
+			return no("its filter %s excludes %s", key, valuesOf(s, base))
 		case not:
 		case !hit:
 			return no("its filter %s has %s, and the alert %s", key, few(p.spoken(base, want)), having(s, base))
@@ -164,7 +164,7 @@ func (p *Policy) unknownZones() (list []string) {
 	return list
 }
 
-func shown(s *subject, key string) string {
+func valuesOf(s *subject, key string) string {
 	if key == zonesKey && len(s.zones) > 0 {
 		return few(namesOf(s.zones))
 	}
@@ -175,7 +175,7 @@ func having(s *subject, key string) string {
 	if len(s.values(key)) == 0 {
 		return "has no value there"
 	}
-	return "has " + shown(s, key)
+	return "has " + valuesOf(s, key)
 }
 
 func namesOf(zones []Zone) []string {
@@ -207,7 +207,9 @@ func sortedKeys(m map[string][]string) []string {
 // words is a duration for a sentence: 43 s, 4 min 56 s, 3 h 12 min.
 func words(d time.Duration) string {
 	d = d.Round(time.Second)
-	h, m, s := int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60
+	h := int(d.Hours())
+	m := int(d.Minutes()) % 60
+	s := int(d.Seconds()) % 60
 	switch {
 	case h >= 48:
 		return fmt.Sprintf("%d days", h/24)

@@ -171,7 +171,7 @@ func (n *Feature) fill(ctx context.Context, m *Message, it *delivery.Item) error
 // messageRow reads what a message needs of an alert: from memory where it was
 // just stored and nothing can have been added to it, otherwise from the
 // database. changes may not be in the database yet.
-func (n *Feature) messageRow(ctx context.Context, it *delivery.Item, changes *found) (row alertRow, err error) {
+func (n *Feature) messageRow(ctx context.Context, it *delivery.Item, changes *foundChanges) (row alertRow, err error) {
 	p := outgoingOf(it).alert
 	if p == nil || it.Payload != it.Subject || n.Changes != nil && changes == nil {
 		if row, err = n.alertRow(ctx, it.Tenant, it.Payload); err != nil {

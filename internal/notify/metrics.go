@@ -17,9 +17,13 @@ type metrics struct {
 func newMetrics() *metrics {
 	return &metrics{
 		alerts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "belfry_notify_alerts_total", Help: "Alerts handed in, by what became of them: accepted, duplicate, conflict, rejected."}, []string{"status"}),
+			Name: "belfry_notify_alerts_total",
+			Help: "Alerts handed in, by what became of them: accepted, duplicate, conflict, rejected.",
+		}, []string{"status"}),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "belfry_notify_decisions_total", Help: "Accepted alerts, by whether a message is to be sent."}, []string{"told"}),
+			Name: "belfry_notify_decisions_total",
+			Help: "Accepted alerts, by whether a message is to be sent.",
+		}, []string{"told"}),
 	}
 }
 
@@ -39,11 +43,11 @@ func (m *metrics) stored(list []*prepared) {
 	for _, p := range list {
 		m.alerts.WithLabelValues(string(p.status)).Inc()
 		if p.status == ingest.Accepted {
-			told := "no"
+			sent := "no"
 			if len(p.queued) > 0 {
-				told = "yes"
+				sent = "yes"
 			}
-			m.decisions.WithLabelValues(told).Inc()
+			m.decisions.WithLabelValues(sent).Inc()
 		}
 	}
 }

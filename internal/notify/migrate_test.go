@@ -72,8 +72,29 @@ func TestOpenAlertsOfAnOlderVersionKeepTheirOwner(t *testing.T) {
 
 // oldDelivery is a row of the table of deliveries before the engine owned it.
 func oldDelivery(id, state, heldFor, destination string, nextAt int64) []any {
-	return []any{id, acme, 3, "alert", "root", "correlation", "start", "policy", `The "shop" \ team`, destination, "webhook", "hook",
-		"", state, "why", 0, 0, nextAt, 1, 0, heldFor}
+	return []any{
+		id,
+		acme,
+		3,
+		"alert",
+		"root",
+		"correlation",
+		"start",
+		"policy",
+		`The "shop" \ team`,
+		destination,
+		"webhook",
+		"hook",
+		"",
+		state,
+		"why",
+		0,
+		0,
+		nextAt,
+		1,
+		0,
+		heldFor,
+	}
 }
 
 // TestDeliveriesOfAnOlderVersionAreKept upgrades a database from before the

@@ -123,7 +123,8 @@ func (n *Feature) markDestinations(
 			continue
 		}
 		changed = append(changed, destinationID)
-		err = n.recordDestination(ctx, tx, m.account, stateActions[m.state], destinationID, m.name, m.why)
+		err = n.recordByBelfry(ctx, tx,
+			event.NewAudit(m.account, stateActions[m.state], resourceDestination, destinationID, m.name), m.why)
 		if err != nil {
 			return nil, err
 		}

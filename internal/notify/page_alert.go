@@ -25,9 +25,9 @@ type oneAlert struct {
 	Back       string
 	Tone       ui.Tone
 	Lasted     string
-	Kind       string // the type's title
-	Where      string // the properties that it names
-	Began      *start // nil: it is not known, or as the alert started
+	Kind       string      // the type's title
+	Where      string      // the properties that it names
+	Began      *alertStart // nil: it is not known, or as the alert started
 	Reported   reported
 	Preceded   []preceded
 	More       int
@@ -309,9 +309,13 @@ func deliveryLine(accountID string, d Delivery) happening {
 	line.Sentence = verb + d.Mechanism
 	switch d.State {
 	case delivery.StateFailed:
-		line.Icon, line.Sentence, line.Note = "circle-x", "Not delivered to "+d.Mechanism, d.Reason
+		line.Icon = "circle-x"
+		line.Sentence = "Not delivered to " + d.Mechanism
+		line.Note = d.Reason
 	case delivery.StateKept, delivery.StateSuperseded, delivery.StateNotSent:
-		line.Icon, line.Sentence, line.Note = "circle-minus", "Not sent to "+d.Mechanism, d.Reason
+		line.Icon = "circle-minus"
+		line.Sentence = "Not sent to " + d.Mechanism
+		line.Note = d.Reason
 	}
 	return line
 }

@@ -35,15 +35,15 @@ type shownAlert struct {
 	Where    string // the properties that it names
 	Tone     ui.Tone
 	Lasted   string // of one that ended
-	Told     []telling
+	Told     []messageState
 	ToldMore int
 }
 
 // shownLive is how many firing alerts of a list are shown as they are doing now.
 const shownLive = 20
 
-// telling is the state of the message to one destination, in a list of alerts.
-type telling struct {
+// messageState is the state of the message to one destination, in a list of alerts.
+type messageState struct {
 	Name, State, Word, Href string
 	Tone                    ui.Tone
 }
@@ -178,7 +178,7 @@ func (p *pages) shownAlerts(v *page.Visit, list []Alert) ([]shownAlert, error) {
 					s.ToldMore++
 					continue
 				}
-				s.Told = append(s.Told, tellingOf(v.Account, d))
+				s.Told = append(s.Told, messageStateOf(v.Account, d))
 			}
 		}
 		return nil
@@ -202,8 +202,8 @@ func (a *Alert) where() string {
 	return few(a.Filters[zonesKey])
 }
 
-func tellingOf(accountID string, d Delivery) telling {
-	return telling{
+func messageStateOf(accountID string, d Delivery) messageState {
+	return messageState{
 		Name:  d.Mechanism,
 		State: d.State,
 		Word:  deliveryWord(d.State, d.Tries),

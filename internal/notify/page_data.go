@@ -167,7 +167,7 @@ func tabulate(data json.RawMessage) (facts []fact, m *matrix) {
 			tabled[name] = true
 			row := matrixRow{Name: human(name)}
 			for _, c := range columns {
-				row.Values = append(row.Values, fact{human(c), value(objects[name][c])})
+				row.Values = append(row.Values, fact{human(c), readable(objects[name][c])})
 			}
 			m.Rows = append(m.Rows, row)
 		}
@@ -176,10 +176,10 @@ func tabulate(data json.RawMessage) (facts []fact, m *matrix) {
 		switch {
 		case tabled[name]:
 		case objects[name] == nil:
-			facts = append(facts, fact{human(name), value(members[name])})
+			facts = append(facts, fact{human(name), readable(members[name])})
 		default:
 			for _, inside := range slices.Sorted(maps.Keys(objects[name])) {
-				facts = append(facts, fact{human(name + " " + inside), value(objects[name][inside])})
+				facts = append(facts, fact{human(name + " " + inside), readable(objects[name][inside])})
 			}
 		}
 	}
@@ -190,7 +190,7 @@ func tabulate(data json.RawMessage) (facts []fact, m *matrix) {
 func human(name string) string { return cut(strings.ReplaceAll(name, "_", " "), 80) }
 
 // value is a JSON value as people read it.
-func value(raw json.RawMessage) string {
+func readable(raw json.RawMessage) string {
 	var s string
 	if raw[0] == '"' && json.Unmarshal(raw, &s) == nil {
 		return cut(s, 300)

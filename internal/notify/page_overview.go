@@ -9,17 +9,17 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// Glance is the summary of alerts on the overview page.
-type Glance struct {
-	Firing   []GlanceAlert // the newest first, at most 5
+// AlertSummary is the summary of alerts on the overview page.
+type AlertSummary struct {
+	Firing   []FiringAlert // the newest first, at most 5
 	Count    int           // of all that fire, up to 100
 	Failed   int           // deliveries that failed in the last 24 hours, up to 10,000
 	Href     string        // page of the alerts
 	Failures string        // page of the deliveries
 }
 
-// GlanceAlert is an alert that fires.
-type GlanceAlert struct {
+// FiringAlert is an alert that fires.
+type FiringAlert struct {
 	Sentence, Href, Severity string
 	Since                    time.Time
 	Acked                    bool
@@ -30,7 +30,7 @@ type GlanceAlert struct {
 }
 
 // Note is the line below the sentence of the overview.
-func (a GlanceAlert) Note() string {
+func (a FiringAlert) Note() string {
 	var list []string
 	if a.Preceded != "" {
 		list = append(list, "Preceded by: "+stop(a.Preceded))
@@ -41,9 +41,9 @@ func (a GlanceAlert) Note() string {
 	return strings.Join(list, " ")
 }
 
-// Glance answers "is anything wrong?" for an account.
-func (n *Feature) Glance(ctx context.Context, accountID string) (Glance, error) {
-	g := Glance{Href: AlertsPath(accountID), Failures: NotificationsPath(accountID)}
+// AlertSummary answers "is anything wrong?" for an account.
+func (n *Feature) AlertSummary(ctx context.Context, accountID string) (AlertSummary, error) {
+	g := AlertSummary{Href: AlertsPath(accountID), Failures: NotificationsPath(accountID)}
 	list, _, err := n.firing(ctx, accountID, 100)
 	if err != nil {
 		return g, err
@@ -54,7 +54,7 @@ func (n *Feature) Glance(ctx context.Context, accountID string) (Glance, error) 
 		if err != nil {
 			return g, err
 		}
-		one := GlanceAlert{
+		one := FiringAlert{
 			Sentence: a.thing(kind),
 			Href:     alertPath(accountID, a.ID),
 			Severity: a.Severity,
@@ -88,7 +88,8 @@ func (n *Feature) failures(ctx context.Context, accountID string) (count int, er
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		return tx.QueryRow(ctx,
 			`SELECT count(*) FROM (SELECT 1 AS one FROM delivery
-			WHERE tenant = $1 AND state = 'failed' AND ended_at > $2 LIMIT $3) AS capped`, accountID, n.Now().Add(-24*time.Hour).UnixMicro(), countMost).Scan(&count)
+			WHERE tenant = $1 AND state = 'failed' AND ended_at > $2 LIMIT $3) AS capped`,
+			accountID, n.Now().Add(-24*time.Hour).UnixMicro(), countMost).Scan(&count)
 	})
 	return count, err
 }

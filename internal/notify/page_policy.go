@@ -212,7 +212,9 @@ func formOf(p *Policy) policyForm {
 	for _, h := range p.Mechanisms.Webhooks {
 		f.chosen[h.ID] = true
 	}
-	f.Filters, f.Mail, f.Nowhere = strings.Join(lines, "\n"), strings.Join(mail, "\n"), few(p.unknownZones())
+	f.Filters = strings.Join(lines, "\n")
+	f.Mail = strings.Join(mail, "\n")
+	f.Nowhere = few(p.unknownZones())
 	return f
 }
 

@@ -30,13 +30,17 @@ func (s *site) furnish(r *receiver) (hook, policy string) {
 	s.post("/notifications/policies", "name", "", "alert_type", "shop_down", "mail", "nobody@else.example",
 		"filters", "color: red").says(400, "Name is required", "is not the address of a member", "have no filter")
 	s.post("/notifications/policies", "name", "Shop is down <i>", "alert_type", "shop_down", "except",
-		"blog.example", "mail", "ana@acme.example", "webhook", id, "enabled", "on", "filters", "severity.not: info", "description", "page us").leads(s.base + "/notifications")
+		"blog.example", "mail", "ana@acme.example", "webhook", id, "enabled", "on", "filters", "severity.not: info",
+		"description", "page us").leads(s.base + "/notifications")
 	s.post("/notifications/policies", "name", "Only the blog", "alert_type", "shop_down", "zones",
 		"blog.example", "webhook", id, "enabled", "on").leads(s.base + "/notifications")
 	policy = s.get("/notifications").says(200, "Shop is down &lt;i&gt;", "Shop down",
-		"for all properties except blog.example", "ana@acme.example, Shop &lt;hook&gt;", "severity is not info").find(`href="` + s.base + `(/notifications/policies/[0-9a-f]{32})" data-open>Shop`)
-	ago := func(d time.Duration) string { return time.Now().Add(-d).UTC().Format(time.RFC3339) }
-	s.alert(map[string]any{"id": "burn", "event": "start", "correlation_id": "c", "severity": "critical", "occurred_at": ago(2 * time.Minute), "began_at": ago(3 * time.Minute), "summary": "checkout is burning its budget 14 times too fast",
+		"for all properties except blog.example", "ana@acme.example, Shop &lt;hook&gt;",
+		"severity is not info").find(`href="` + s.base + `(/notifications/policies/[0-9a-f]{32})" data-open>Shop`)
+	when := func(d time.Duration) string { return time.Now().Add(-d).UTC().Format(time.RFC3339) }
+	s.alert(map[string]any{"id": "burn", "event": "start", "correlation_id": "c", "severity": "critical",
+		"occurred_at": when(2 * time.Minute), "began_at": when(3 * time.Minute),
+		"summary": "checkout is burning its budget 14 times too fast",
 		"resource": map[string]string{
 			"product": "belfry",
 			"type":    "objective",
@@ -55,12 +59,12 @@ func (s *site) furnish(r *receiver) (hook, policy string) {
 		"event":          "start",
 		"correlation_id": "o",
 		"severity":       "warning",
-		"occurred_at":    ago(time.Hour),
+		"occurred_at":    when(time.Hour),
 		"summary":        "search <script>alert(1)</script> answers slowly",
 	})
 	until(t, "the start arrives", func() bool { return len(r.all()) == 2 })
 	until(t, "its delivery is written", func() bool { return s.decision("over").ToldAt.Unix() > 0 })
-	s.alert(map[string]any{"id": "over2", "event": "end", "correlation_id": "o", "occurred_at": ago(48 * time.Minute)})
+	s.alert(map[string]any{"id": "over2", "event": "end", "correlation_id": "o", "occurred_at": when(48 * time.Minute)})
 	until(t, "the end arrives", func() bool { return strings.Contains(s.states("over"), "end delivered") })
 	r.answers(func(received) int { return 422 })
 	s.alert(map[string]any{"id": "note", "summary": "a certificate ends in 14 days", "severity": "warning"})
@@ -82,12 +86,16 @@ func TestWhatIsFiringIsSaidFirstAndEveryStepCanBeRead(t *testing.T) {
 	r := newReceiver(t)
 	hook, policy := s.furnish(r)
 	s.get("/alerts").says(200, "2 alerts are firing.", "checkout shop down",
-		"checkout is burning its budget 14 times too fast", "Shop &lt;hook&gt;: delivered", "ana@acme.example: not sent (no mail server)", "nobody: the account has no policy", "&lt;script&gt;", "for 12 min")
+		"checkout is burning its budget 14 times too fast", "Shop &lt;hook&gt;: delivered",
+		"ana@acme.example: not sent (no mail server)", "nobody: the account has no policy", "&lt;script&gt;", "for 12 min")
 	s.get("/alerts?state=ended").says(200, "answers slowly")
 	s.get("/alerts?state=wrong").says(400)
 	p := s.get("/alerts/burn").says(200, "Firing", "Preceded by", "Ana Lima lowered the payment timeout",
-		"43 s earlier: the same property", "and 3 changes more", "1200.1", "Data as it was sent", "long", "short", "burn rate", "did not match", "its filter zones has blog.example",
-		"Attempt 1", "webhook-signature", "cf-webhook-auth: (secret)", "Alert started", "Delivered to Shop &lt;hook&gt;", "BELFRY_SMTP_URL is not set", `<a href="/accounts/x/objectives/checkout">checkout</a>`, "Open the objective", "terraform &lt;b&gt;changed&lt;/b&gt;")
+		"43 s earlier: the same property", "and 3 changes more", "1200.1", "Data as it was sent", "long", "short",
+		"burn rate", "did not match", "its filter zones has blog.example",
+		"Attempt 1", "webhook-signature", "cf-webhook-auth: (secret)", "Alert started", "Delivered to Shop &lt;hook&gt;",
+		"BELFRY_SMTP_URL is not set", `<a href="/accounts/x/objectives/checkout">checkout</a>`, "Open the objective",
+		"terraform &lt;b&gt;changed&lt;/b&gt;")
 	if strings.Contains(p.Body, "s3cret") {
 		t.Error("the page shows the shared secret")
 	}
@@ -108,7 +116,7 @@ func TestWhatIsFiringIsSaidFirstAndEveryStepCanBeRead(t *testing.T) {
 	s.post(delivery + "/replay").leads(s.base + "/notifications/deliveries/")
 	s.get(policy+"/delete").says(200, "It sends no more messages.")
 	s.post(policy + "/delete").leads(s.base + "/notifications")
-	g, err := s.n.Glance(t.Context(), s.account)
+	g, err := s.n.AlertSummary(t.Context(), s.account)
 	if err != nil || g.Count != 2 || g.Firing[1].Sentence != "checkout shop down" || !g.Firing[1].Acked ||
 		g.Firing[1].Note() != "Preceded by: Ana Lima lowered the payment timeout of shop.example from 5 s to 300 ms. Acknowledged by Ana Lima." || g.Failed < 1 {
 		t.Errorf("%+v %v", g, err)

@@ -249,10 +249,11 @@ func (p *pages) confirmDeleteWebhook(v *page.Visit) (page.Confirm, error) {
 	return page.Confirm{
 		Section: "notifications",
 		Title:   "Delete " + f.Name + "?",
-		Text:    "Nothing is sent to " + f.URL + " any more, and pending messages are dropped. The history of sent messages stays.",
-		Label:   "Delete webhook",
-		Back:    f.Hook.Href,
-		Danger:  true,
+		Text: "Nothing is sent to " + f.URL + " any more, and pending messages are dropped. " +
+			"The history of sent messages stays.",
+		Label:  "Delete webhook",
+		Back:   f.Hook.Href,
+		Danger: true,
 	}, nil
 }
 

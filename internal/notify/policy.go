@@ -13,6 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -150,17 +151,18 @@ func checkFilters(kind *AlertType, filters map[string][]string) (list errs.List)
 			known = append(known, f.Key)
 		}
 		if f.Required && len(filters[f.Key]) == 0 {
-			list = append(list, errs.At(errs.CodeMissingFilter, "/filters/"+pointer(f.Key),
+			list = append(list, errs.At(errs.CodeMissingFilter, "/filters/"+pointerTo(f.Key),
 				"alerts of the type %s need the filter %s (%s) with at least one value", kind.Type, f.Key, f.Title))
 		}
 		if f.Single && len(filters[f.Key]) > 1 {
-			list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointer(f.Key), "the filter %s takes one value, not %d",
+			list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointerTo(f.Key), "the filter %s takes one value, not %d",
 				f.Key, len(filters[f.Key])))
 		}
 		for _, key := range []string{f.Key, f.Key + notSuffix} {
 			for _, v := range filters[key] {
 				if len(f.Values) > 0 && !slices.Contains(f.Values, v) {
-					list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointer(key), "the filter %s has no value %s; it has %s",
+					list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointerTo(key),
+						"the filter %s has no value %s; it has %s",
 						f.Key, quoted(v), few(f.Values)))
 				}
 			}
@@ -171,16 +173,16 @@ func checkFilters(kind *AlertType, filters map[string][]string) (list errs.List)
 	}
 	for _, key := range sortedKeys(filters) {
 		if !slices.Contains(known, strings.TrimSuffix(key, notSuffix)) {
-			list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointer(key),
+			list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointerTo(key),
 				"alerts of the type %s have no filter %s; they have %s", kind.Type, quoted(key), few(known)))
 		}
 		if len(filters[key]) > maxValues {
-			list = append(list, errs.At(errs.CodeOutOfRange, "/filters/"+pointer(key), "a filter has at most %d values",
+			list = append(list, errs.At(errs.CodeOutOfRange, "/filters/"+pointerTo(key), "a filter has at most %d values",
 				maxValues))
 		}
 		for _, v := range filters[key] {
 			if v == "" || len(v) > maxName || strings.ContainsFunc(v, unicode.IsControl) {
-				list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointer(key),
+				list = append(list, errs.At(errs.CodeInvalid, "/filters/"+pointerTo(key),
 					"a filter's value has 1 to %d bytes and no control characters", maxName))
 				break
 			}
@@ -240,7 +242,10 @@ func (n *Feature) CreatePolicy(ctx context.Context, by *web.Principal, account s
 		return p, err
 	}
 	now := n.Now()
-	p.ID, p.account, p.Created, p.Modified = n.ids.next(now), account, moment(now), moment(now)
+	p.ID = n.ids.next(now)
+	p.account = account
+	p.Created = moment(now)
+	p.Modified = p.Created
 	defer n.cache.forget(account)
 	err := n.change(ctx, func(tx *db.Tx) error {
 		count := 0
@@ -256,7 +261,8 @@ func (n *Feature) CreatePolicy(ctx context.Context, by *web.Principal, account s
 		if err := insertPolicy(ctx, tx, &p); err != nil {
 			return err
 		}
-		return n.record(ctx, tx, by, "create", resourcePolicy, account, p.ID, p.Name, nil, p.clean())
+		return n.record(ctx, tx, by,
+			event.NewAudit(account, "create", resourcePolicy, p.ID, p.Name).Changed(nil, p.clean()))
 	})
 	return p, err
 }
@@ -271,7 +277,9 @@ func (n *Feature) UpdatePolicy(
 	}
 	p := old
 	change(&p)
-	p.ID, p.account, p.Created = old.ID, account, old.Created
+	p.ID = old.ID
+	p.account = account
+	p.Created = old.Created
 	if err := n.checkPolicy(ctx, account, &p); err != nil {
 		return p, err
 	}
@@ -285,7 +293,8 @@ func (n *Feature) UpdatePolicy(
 		if ok, err := updatePolicy(ctx, tx, &p); err != nil || !ok {
 			return or(err, noPolicy())
 		}
-		return n.record(ctx, tx, by, "update", resourcePolicy, account, p.ID, p.Name, old.clean(), p.clean())
+		return n.record(ctx, tx, by,
+			event.NewAudit(account, "update", resourcePolicy, p.ID, p.Name).Changed(old.clean(), p.clean()))
 	})
 	return p, err
 }
@@ -305,7 +314,8 @@ func (n *Feature) DeletePolicy(ctx context.Context, by *web.Principal, account, 
 		if _, err := tx.Exec(ctx, `DELETE FROM told WHERE policy_id = $1`, policyID); err != nil {
 			return err
 		}
-		return n.record(ctx, tx, by, "delete", resourcePolicy, account, old.ID, old.Name, old.clean(), nil)
+		return n.record(ctx, tx, by,
+			event.NewAudit(account, "delete", resourcePolicy, old.ID, old.Name).Changed(old.clean(), nil))
 	})
 }
 
@@ -349,7 +359,8 @@ func (n *Feature) resolveZones(ctx context.Context, p *Policy) error {
 	return nil
 }
 
-const policyColumns = `id, account_id, name, description, enabled, alert_type, filters, mechanisms, alert_interval, created_at, modified_at`
+const policyColumns = `id, account_id, name, description, enabled, alert_type, filters, mechanisms,
+	alert_interval, created_at, modified_at`
 
 const selectPolicy = `SELECT ` + policyColumns + ` FROM policy WHERE account_id = $1`
 
@@ -423,6 +434,8 @@ func updatePolicy(ctx context.Context, tx *db.Tx, p *Policy) (bool, error) {
 	}
 	changed, err := tx.Exec(ctx,
 		`UPDATE policy
-			SET name = $3, description = $4, enabled = $5, alert_type = $6, filters = $7, mechanisms = $8, alert_interval = $9, created_at = $10, modified_at = $11 WHERE id = $1 AND account_id = $2`, values...)
+			SET name = $3, description = $4, enabled = $5, alert_type = $6, filters = $7,
+				mechanisms = $8, alert_interval = $9, created_at = $10, modified_at = $11
+			WHERE id = $1 AND account_id = $2`, values...)
 	return changed > 0, err
 }

@@ -49,8 +49,10 @@ func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out 
 	var rows []row
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		rows = nil
-		list, err := tx.Query(ctx, `SELECT id, summary, occurred_at, ended_at, content FROM alert WHERE account_id = $1 AND type = $2 AND state <> 'part' AND occurred_at > $3 AND event <> 'end'
-			ORDER BY occurred_at DESC, alert_key DESC LIMIT $4`, accountID, p.AlertType, n.Now().Add(-previewed).UnixMicro(), countMost)
+		list, err := tx.Query(ctx, `SELECT id, summary, occurred_at, ended_at, content FROM alert
+			WHERE account_id = $1 AND type = $2 AND state <> 'part' AND occurred_at > $3 AND event <> 'end'
+			ORDER BY occurred_at DESC, alert_key DESC LIMIT $4`,
+			accountID, p.AlertType, n.Now().Add(-previewed).UnixMicro(), countMost)
 		if err != nil {
 			return err
 		}

@@ -179,7 +179,9 @@ func TestARefusedCredentialGetsThreeAttempts(t *testing.T) {
 // and never answers beside five that do; both in the same account.
 func TestOneHangingReceiverSlowsNobodyElse(t *testing.T) {
 	w := newWorld(t, "", func(d *notify.Config) {
-		d.Limits.Attempt, d.Limits.InFlight, d.Limits.PerTenant = 20*time.Second, 64, 64
+		d.Limits.Attempt = 20 * time.Second
+		d.Limits.InFlight = 64
+		d.Limits.PerTenant = 64
 	})
 	var hang atomic.Bool
 	stop := make(chan struct{})

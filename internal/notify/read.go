@@ -134,13 +134,16 @@ func (n *Feature) alertRow(ctx context.Context, accountID, key string) (r alertR
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		var content, rootContent, changes []byte
 		var at, began, started int64
-		err := tx.QueryRow(ctx, `SELECT a.content, a.summary, a.occurred_at, r.began_at, r.occurred_at, r.content, r.id, r.summary, r.changes, r.changes_more
+		err := tx.QueryRow(ctx, `SELECT a.content, a.summary, a.occurred_at,
+				r.began_at, r.occurred_at, r.content, r.id, r.summary, r.changes, r.changes_more
 			FROM alert a JOIN alert r ON r.alert_key = a.root_key WHERE a.alert_key = $1 AND a.account_id = $2`, key, accountID).
 			Scan(&content, &r.summary, &at, &began, &started, &rootContent, &r.rootID, &r.rootSummary, &changes, &r.more)
 		if err != nil {
 			return err
 		}
-		r.at, r.began, r.started = time.UnixMicro(at).UTC(), time.UnixMicro(began).UTC(), time.UnixMicro(started).UTC()
+		r.at = time.UnixMicro(at).UTC()
+		r.began = time.UnixMicro(began).UTC()
+		r.started = time.UnixMicro(started).UTC()
 		var sent event.Alert
 		err = errors.Join(json.Unmarshal(content, &r.alert), json.Unmarshal(rootContent, &sent),
 			json.Unmarshal(changes, &r.changes))

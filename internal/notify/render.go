@@ -29,8 +29,11 @@ func plainText(s string) string {
 // sanitize makes the texts of a message fit for one line each. Data stays as the
 // product sent it.
 func (m *Message) sanitize() {
-	m.Policy, m.Name = plainText(m.Policy), plainText(m.Name)
-	m.Title, m.Thing, m.Summary = plainText(m.Title), plainText(m.Thing), plainText(m.Summary)
+	m.Policy = plainText(m.Policy)
+	m.Name = plainText(m.Name)
+	m.Title = plainText(m.Title)
+	m.Thing = plainText(m.Thing)
+	m.Summary = plainText(m.Summary)
 	for i := range m.Changes {
 		c := &m.Changes[i]
 		c.Actor, c.Summary = plainText(c.Actor), plainText(c.Summary)
@@ -99,7 +102,7 @@ func Preceded(m *Message) (lead string, first Change) {
 const beginGrace = 30 * time.Second
 
 // start is when what an alert reports began, as pages and messages show it.
-type start struct {
+type alertStart struct {
 	At time.Time
 	By bool // it had begun by then
 }
@@ -107,11 +110,11 @@ type start struct {
 // startOf corrects the beginning that an alert has from its counts. A change just
 // behind it may have come first. In that case the result is the time by which
 // the trouble had begun, so that no effect stands before its cause.
-func startOf(began, alert time.Time, changes []Change) start {
-	s := start{At: began}
+func startOf(began, alert time.Time, changes []Change) alertStart {
+	s := alertStart{At: began}
 	for _, c := range changes {
 		if c.At.After(began) && !c.At.After(began.Add(beginGrace)) {
-			s = start{At: began.Add(beginGrace), By: true}
+			s = alertStart{At: began.Add(beginGrace), By: true}
 		}
 	}
 	if s.At.After(alert) {

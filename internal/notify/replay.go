@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -20,13 +21,13 @@ type Replayed struct {
 const mostReplayed = 1000
 
 // replayed is the audit event of a replay: what was replayed.
-type replayed struct {
+type replaySubject struct {
 	account, resource, id, name string
 }
 
 // replay makes new deliveries of those that a condition finds.
 func (n *Feature) replay(
-	ctx context.Context, by *web.Principal, of replayed, where string, args ...any,
+	ctx context.Context, by *web.Principal, of replaySubject, where string, args ...any,
 ) (out Replayed, err error) {
 	var items []*delivery.Item
 	err = n.change(ctx, func(tx *db.Tx) error {
@@ -46,7 +47,8 @@ func (n *Feature) replay(
 			out.Deliveries = append(out.Deliveries, it.ID)
 		}
 		after := map[string]any{"deliveries": len(items)}
-		return n.record(ctx, tx, by, "replay", of.resource, of.account, of.id, of.name, nil, after)
+		return n.record(ctx, tx, by,
+			event.NewAudit(of.account, "replay", of.resource, of.id, of.name).Changed(nil, after))
 	})
 	if err == nil {
 		n.queue.Offer(items)
@@ -65,7 +67,7 @@ func (n *Feature) ReplayDelivery(
 	if d.State == delivery.StateWaiting {
 		return Replayed{}, errs.New(errs.CodeStateConflict, "the delivery is still waiting for its next attempt")
 	}
-	of := replayed{account: accountID, resource: resourceDelivery, id: d.ID, name: d.Mechanism}
+	of := replaySubject{account: accountID, resource: resourceDelivery, id: d.ID, name: d.Mechanism}
 	return n.replay(ctx, by, of, `WHERE tenant = $1 AND id = $2 AND state <> 'waiting'`, accountID, deliveryID)
 }
 
@@ -77,7 +79,7 @@ func (n *Feature) ReplayAlert(
 	if err != nil {
 		return out, err
 	}
-	of := replayed{account: accountID, resource: resourceAlert, id: a.ID, name: name}
-	return n.replay(ctx, by, of, "WHERE "+delivery.OfSubject+` AND tenant = $2 AND replay_of = '' AND state <> 'waiting'
+	of := replaySubject{account: accountID, resource: resourceAlert, id: a.ID, name: name}
+	return n.replay(ctx, by, of, `WHERE `+delivery.OfSubject+` AND tenant = $2 AND replay_of = '' AND state <> 'waiting'
 		ORDER BY id LIMIT $3`, a.key, accountID, mostReplayed)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -80,7 +81,8 @@ func (n *Feature) startReplay(ctx context.Context, queue *jobs.Queue, in *webhoo
 	if !b.DryRun {
 		err := n.change(ctx, func(tx *db.Tx) error {
 			by := web.CurrentPrincipal(ctx)
-			return n.record(ctx, tx, by, "replay", resourceDestination, accountID, d.ID, d.Name, nil, b)
+			return n.record(ctx, tx, by,
+				event.NewAudit(accountID, "replay", resourceDestination, d.ID, d.Name).Changed(nil, b))
 		})
 		if err != nil {
 			return jobs.Info{}, err

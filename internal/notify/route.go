@@ -103,7 +103,7 @@ func (s *storing) targetByID(ctx context.Context, account, destinationID string)
 }
 
 // follow sends an END where its START went, whatever the policies say now.
-func (s *storing) follow(ctx context.Context, p *prepared, open *root, e *entry) error {
+func (s *storing) follow(ctx context.Context, p *prepared, open *opening, e *entry) error {
 	starts, err := s.startDeliveries(ctx, open.key)
 	if err != nil {
 		return err
@@ -178,7 +178,7 @@ func (s *storing) deliver(p *prepared, sends []sending) {
 			Destination: x.target.id,
 			Kind:        x.target.kind,
 			Lane:        p.alert.Correlation,
-			Subject:     p.root,
+			Subject:     p.rootKey,
 			Payload:     p.key,
 			Labels:      data.encode(),
 			Data:        data,

@@ -45,7 +45,8 @@ func checkKey(s string) string {
 	encoded, found := strings.CutPrefix(s, "whsec_")
 	raw, err := base64.StdEncoding.DecodeString(encoded)
 	if !found || err != nil || len(raw) < 24 || len(raw) > 64 {
-		return "signing_secret is whsec_ and the base64 of 24 to 64 random bytes, as from: echo whsec_$(openssl rand -base64 32)"
+		return "signing_secret is whsec_ and the base64 of 24 to 64 random bytes, " +
+			"as from: echo whsec_$(openssl rand -base64 32)"
 	}
 	return ""
 }

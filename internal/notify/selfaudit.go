@@ -21,16 +21,14 @@ const (
 
 // record writes to the audit log what a principal did, in its transaction.
 func (n *Feature) record(
-	ctx context.Context, tx *db.Tx, by *web.Principal, action, resource, accountID, resourceID, name string, before, after any,
+	ctx context.Context, tx *db.Tx, by *web.Principal, e event.Audit,
 ) error {
-	return n.Record(ctx, tx, feature.By(event.NewAudit(accountID, action, resource, resourceID, name).Changed(before, after), by))
+	return n.Record(ctx, tx, feature.By(e, by))
 }
 
-// recordDestination writes what became of a destination by itself.
-func (n *Feature) recordDestination(
-	ctx context.Context, tx *db.Tx, accountID, action, destinationID, name, why string,
-) error {
-	e := feature.By(event.NewAudit(accountID, action, resourceDestination, destinationID, name), feature.Belfry())
+// recordByBelfry records a change that no principal made, with its reason.
+func (n *Feature) recordByBelfry(ctx context.Context, tx *db.Tx, e event.Audit, why string) error {
+	e = feature.By(e, feature.Belfry())
 	if why != "" {
 		e.Reason = &event.AuditReason{Text: cut(why, 500)}
 	}

@@ -32,7 +32,9 @@ func TestAReceiverThatVerifiesFromItsFirstRequestCanBeRegistered(t *testing.T) {
 	}))
 	t.Cleanup(strict.Close)
 	w := newWorld(t, "", nil)
-	if status, failures := w.call("acme", "POST", "/destinations/webhooks", map[string]any{"name": "strict", "url": strict.URL}, nil); status != 400 || !strings.Contains(failures[0].Message, "401") {
+	if status, failures := w.call("acme", "POST", "/destinations/webhooks",
+		map[string]any{"name": "strict", "url": strict.URL}, nil); status != 400 ||
+		!strings.Contains(failures[0].Message, "401") {
 		t.Fatalf("without its secret: %d %+v", status, failures)
 	}
 	var made notify.NewWebhook
@@ -136,7 +138,8 @@ func TestPoliciesAreShownAsTheyWereWritten(t *testing.T) {
 		// An address finds its member and its destination however it is written.
 		w.alert(map[string]any{"id": "a", "severity": "critical"})
 		until(t, "the mail is kept", func() bool { return strings.Contains(w.states("a"), "kept") })
-		status, failures := w.call("acme", "POST", "/policies", map[string]any{"name": "twice", "enabled": true, "alert_type": "shop_down",
+		status, failures := w.call("acme", "POST", "/policies", map[string]any{"name": "twice", "enabled": true,
+			"alert_type": "shop_down",
 			"mechanisms": map[string]any{"email": []any{
 				map[string]any{"id": "ana@acme.example"},
 				map[string]any{"id": "Ana@acme.example"},
@@ -150,8 +153,10 @@ func TestPoliciesAreShownAsTheyWereWritten(t *testing.T) {
 func TestIntervalsTakeDaysAndSayThatTheyMayBeLeftOut(t *testing.T) {
 	w := newWorld(t, "", nil)
 	h := w.hook(newReceiver(t).URL)
-	for interval, ok := range map[string]bool{"1m": true, "30m": true, "1d": true, "1d12h": true, "31d": true, "744h": true, "": true,
-		"0": false, "32d": false, "31d1h": false, "d": false, "1.5d": false, "-1d": false, "999999999999d": false, "1w": false, "59s": false} {
+	for interval, ok := range map[string]bool{"1m": true, "30m": true, "1d": true, "1d12h": true, "31d": true,
+		"744h": true, "": true,
+		"0": false, "32d": false, "31d1h": false, "d": false, "1.5d": false, "-1d": false, "999999999999d": false,
+		"1w": false, "59s": false} {
 		status, failures := w.call("acme", "POST", "/policies",
 			map[string]any{
 				"name":           "p",
@@ -179,7 +184,8 @@ func TestADryRunNeedsNoDestination(t *testing.T) {
 	if p.Matched != 1 || p.Looked != 2 {
 		t.Errorf("%+v", p)
 	}
-	if status, failures := w.call("acme", "POST", "/policies/preview", map[string]any{"alert_type": "nothing"}, nil); status != 400 || failures[0].Source.Pointer != "/alert_type" {
+	if status, failures := w.call("acme", "POST", "/policies/preview", map[string]any{"alert_type": "nothing"},
+		nil); status != 400 || failures[0].Source.Pointer != "/alert_type" {
 		t.Errorf("%d %+v", status, failures)
 	}
 }

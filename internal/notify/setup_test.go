@@ -184,17 +184,22 @@ func (w *world) serve() *httptest.Server {
 		w.t.Fatal(err)
 	}
 	api, err := web.New(web.Config{Version: "test", Key: bytes.Repeat([]byte("k"), 32)}, web.Deps{
-		Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewHTTPMetrics(prometheus.NewRegistry()), Tracing: tracing, Health: telemetry.NewHealth(),
+		Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewHTTPMetrics(prometheus.NewRegistry()), Tracing: tracing,
+		Health:  telemetry.NewHealth(),
 		Resolve: w.deps.Account,
 		Authenticate: func(_ context.Context, r *http.Request) (*web.Principal, error) {
 			token, _ := web.Bearer(r)
 			switch token {
 			case "acme", "other":
+				accountID := other
+				if token == "acme" {
+					accountID = w.account
+				}
 				return &web.Principal{
 					Kind:        web.KindToken,
 					ID:          token,
 					Name:        token,
-					AccountID:   map[string]string{"acme": w.account, "other": other}[token],
+					AccountID:   accountID,
 					Permissions: web.Permissions{"*"},
 				}, nil
 			case "team":
@@ -258,7 +263,8 @@ func (w *world) records(resource string) (list []string) {
 }
 
 var kinds = []*notify.AlertType{
-	{Product: "shop", Category: "Shop", Team: team, Type: "shop_down", Title: "Shop down", Description: "The shop does not answer", Severities: []string{"warning", "critical"},
+	{Product: "shop", Category: "Shop", Team: team, Type: "shop_down", Title: "Shop down",
+		Description: "The shop does not answer", Severities: []string{"warning", "critical"},
 		Filters: []notify.Filter{
 			{Key: "zones", Title: "Property"},
 			{Key: "region", Title: "Region", Values: []string{"eu", "us"}},
@@ -270,7 +276,8 @@ var kinds = []*notify.AlertType{
 			}
 			return nil
 		}},
-	{Product: "shop", Category: "Shop", Team: team, Type: "http_alert_origin_error", Title: "Origin errors", Severities: []string{"error"},
+	{Product: "shop", Category: "Shop", Team: team, Type: "http_alert_origin_error", Title: "Origin errors",
+		Severities: []string{"error"},
 		Filters: []notify.Filter{
 			{Key: "zones", Title: "Property", Required: true},
 			{Key: "slo", Title: "Objective", Required: true, Single: true, Values: []string{"99.7", "99.8", "99.9"}},

@@ -135,7 +135,8 @@ func (s *site) mount() {
 		t.Fatal(err)
 	}
 	api, err := web.New(web.Config{Version: "test", Key: bytes.Repeat([]byte("k"), 32)}, web.Deps{
-		Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewHTTPMetrics(prometheus.NewRegistry()), Tracing: tracing, Health: telemetry.NewHealth(),
+		Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewHTTPMetrics(prometheus.NewRegistry()), Tracing: tracing,
+		Health:  telemetry.NewHealth(),
 		Resolve: s.dir.ResolveAccount, Authenticate: s.dir.Authenticate,
 	})
 	if err != nil {

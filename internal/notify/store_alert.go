@@ -71,7 +71,10 @@ func (n *Feature) storeAlerts(
 			if p.status == ingest.Rejected {
 				continue
 			}
-			p.status, p.faults, p.queued, p.crossed = ingest.Accepted, nil, nil, false
+			p.status = ingest.Accepted
+			p.faults = nil
+			p.queued = nil
+			p.crossed = false
 			if err := s.one(ctx, p); err != nil {
 				return err
 			}
@@ -160,22 +163,23 @@ func (n *Feature) newStoring(tx *db.Tx) *storing {
 // lock takes the rows of all causes in one order, so that two transactions do
 // not wait for each other, and whoever comes second sees what the first did.
 func (s *storing) lock(ctx context.Context, list []*prepared) error {
-	type cause struct {
+	type causeKey struct {
 		account, correlation string
 		own                  bool
 	}
-	var causes []cause
+	var causes []causeKey
 	for _, p := range list {
 		if p.status != ingest.Rejected && p.alert.Event != event.AlertNotice {
-			causes = append(causes, cause{p.alert.Account, p.alert.Correlation, p.own()})
+			causes = append(causes, causeKey{p.alert.Account, p.alert.Correlation, p.own()})
 		}
 	}
-	slices.SortFunc(causes, func(a, b cause) int {
+	slices.SortFunc(causes, func(a, b causeKey) int {
 		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.correlation, b.correlation),
 			compareBools(a.own, b.own))
 	})
 	for _, c := range slices.Compact(causes) {
-		_, err := s.tx.Exec(ctx, `INSERT INTO cause (account_id, correlation_id, own, open_key, last_key, started_at) VALUES ($1, $2, $3, '', '', 0)
+		_, err := s.tx.Exec(ctx, `INSERT INTO cause (account_id, correlation_id, own, open_key, last_key, started_at)
+			VALUES ($1, $2, $3, '', '', 0)
 			ON CONFLICT (account_id, correlation_id, own) DO UPDATE SET open_key = cause.open_key`,
 			c.account, c.correlation, c.own)
 		if err != nil {
@@ -204,7 +208,7 @@ func (s *storing) one(ctx context.Context, p *prepared) error {
 		return err
 	}
 	p.key = s.n.ids.next(s.now)
-	p.root = p.key
+	p.rootKey = p.key
 	e, err := s.place(ctx, p)
 	if err != nil || e == nil {
 		return err
@@ -224,9 +228,10 @@ func (p *prepared) own() bool { return p.kind != nil && p.kind.Team == "" }
 // known reports whether the id is there already, and then with which content.
 func (s *storing) known(ctx context.Context, p *prepared) (bool, error) {
 	var digest []byte
-	err := s.tx.QueryRow(ctx, `SELECT digest, alert_key, root_key FROM alert WHERE account_id = $1 AND id = $2 AND own = $3`,
+	err := s.tx.QueryRow(ctx, `SELECT digest, alert_key, root_key FROM alert
+		WHERE account_id = $1 AND id = $2 AND own = $3`,
 
-		p.alert.Account, p.alert.ID, p.own()).Scan(&digest, &p.key, &p.root)
+		p.alert.Account, p.alert.ID, p.own()).Scan(&digest, &p.key, &p.rootKey)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return false, nil
@@ -255,12 +260,12 @@ func conflictOf(p *prepared) errs.List {
 }
 
 // title is the alert in one sentence.
-func (p *prepared) title() string { return title(&p.alert, p.kind.Title, few(namesOf(p.zones))) }
+func (p *prepared) title() string { return alertTitle(&p.alert, p.kind.Title, few(namesOf(p.zones))) }
 
 // thing is what the alert is about, as a title.
 func (p *prepared) thing() string { return thing(p.alert.Resource, p.kind.Title, p.title()) }
 
-func title(a *event.Alert, kind, zone string) string {
+func alertTitle(a *event.Alert, kind, zone string) string {
 	if a.Summary != "" {
 		return a.Summary
 	}
@@ -325,14 +330,14 @@ func (s *storing) insertAlert(ctx context.Context, p *prepared, e *entry) error 
 		ended = e.ended.UnixMicro()
 	}
 	changes := "none"
-	if s.n.Changes != nil && p.root == p.key && a.Event != event.AlertEnd {
+	if s.n.Changes != nil && p.rootKey == p.key && a.Event != event.AlertEnd {
 		changes = "pending"
 	}
 	return s.tx.Insert(ctx, "alert", alertColumns, "", [][]any{{
 		p.key,
 		a.Account,
 		a.ID,
-		p.root,
+		p.rootKey,
 		a.Type,
 		string(a.Event),
 		e.state,

@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -34,7 +35,8 @@ func (n *Feature) TestPolicy(
 		if err := n.queue.Insert(ctx, tx, items); err != nil {
 			return err
 		}
-		return n.record(ctx, tx, by, "test", resourcePolicy, accountID, p.ID, p.Name, nil, nil)
+		return n.record(ctx, tx, by,
+			event.NewAudit(accountID, "test", resourcePolicy, p.ID, p.Name))
 	})
 	if err == nil {
 		n.queue.Offer(items)

@@ -67,14 +67,17 @@ func TestAStrangersAddressNeverGetsAlertMail(t *testing.T) {
 	}
 	s.signIn(m.SignInURL)
 
-	policy := s.policy(map[string]any{"mechanisms": map[string]any{"email": []any{map[string]string{"id": stranger}, map[string]string{"id": "ana@acme.example"}}}})
+	policy := s.policy(map[string]any{"mechanisms": map[string]any{"email": []any{map[string]string{"id": stranger},
+		map[string]string{"id": "ana@acme.example"}}}})
 	confirmed.Store(false)
 	href := accounts.MembersPath(s.account) + "/" + m.ID
 	note := stranger + ` is not confirmed yet, so no mail is sent to it. <a href="` + href + `">Send the confirmation mail</a>`
 	s.get("/notifications").says(200, note)
 	s.get("/notifications/policies/"+policy.ID).says(200, note)
-	if status, failures := s.call("acme", "POST", "/policies", map[string]any{"name": "New", "enabled": true, "alert_type": policy.AlertType,
-		"mechanisms": map[string]any{"email": []any{map[string]string{"id": stranger}}}}, nil); status != 400 || !strings.Contains(failures[0].Message, "is not confirmed yet") {
+	if status, failures := s.call("acme", "POST", "/policies", map[string]any{"name": "New", "enabled": true,
+		"alert_type": policy.AlertType,
+		"mechanisms": map[string]any{"email": []any{map[string]string{"id": stranger}}}}, nil); status != 400 ||
+		!strings.Contains(failures[0].Message, "is not confirmed yet") {
 		t.Errorf("a policy for a stranger's address: %d %v", status, failures)
 	}
 
@@ -84,7 +87,7 @@ func TestAStrangersAddressNeverGetsAlertMail(t *testing.T) {
 	if box.to(stranger) != 0 {
 		t.Error("a mail was sent to the stranger")
 	}
-	if page := s.get("/alerts/" + made.ID).says(200); !strings.Contains(page.Body, stranger+" is not confirmed yet") {
+	if shown := s.get("/alerts/" + made.ID).says(200); !strings.Contains(shown.Body, stranger+" is not confirmed yet") {
 		t.Error("the alert's page does not say why")
 	}
 }

@@ -43,7 +43,8 @@ func (s WebhookSpec) apply(d *Destination) error {
 	if s.Secret != nil {
 		d.secrets.Shared = *s.Secret
 	}
-	if len(d.secrets.Shared) > maxText || strings.ContainsFunc(d.secrets.Shared, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
+	if len(d.secrets.Shared) > maxText ||
+		strings.ContainsFunc(d.secrets.Shared, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
 		list = append(list, errs.At(errs.CodeInvalid, "/secret",
 			"secret has at most %d visible ASCII characters and no spaces: it is sent as the header cf-webhook-auth", maxText))
 	}
@@ -84,9 +85,11 @@ func typeOf(s string) string {
 	}
 	host := "." + strings.ToLower(u.Hostname())
 	for _, t := range []struct{ suffix, name string }{
-		{".hooks.slack.com", "slack"}, {".chat.googleapis.com", "gchat"}, {".discord.com", "discord"}, {".discordapp.com", "discord"},
+		{".hooks.slack.com", "slack"}, {".chat.googleapis.com", "gchat"}, {".discord.com", "discord"},
+		{".discordapp.com", "discord"},
 		{".feishu.cn", "feishu"}, {".larksuite.com", "feishu"}, {".opsgenie.com", "opsgenie"}, {".datadoghq.com", "datadog"},
-		{".datadoghq.eu", "datadog"}, {".splunkcloud.com", "splunk"}, {".webhook.office.com", "msteams"}, {".logic.azure.com", "msteams"},
+		{".datadoghq.eu", "datadog"}, {".splunkcloud.com", "splunk"}, {".webhook.office.com", "msteams"},
+		{".logic.azure.com", "msteams"},
 	} {
 		if strings.HasSuffix(host, t.suffix) {
 			return t.name

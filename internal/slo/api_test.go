@@ -28,7 +28,8 @@ type answer struct {
 
 func (s *dashboard) call(token, method, path, body string, headers ...string) answer {
 	s.world.t.Helper()
-	r, err := http.NewRequestWithContext(s.world.t.Context(), method, s.URL+"/client/v4/accounts/"+s.acme+"/slos"+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(s.world.t.Context(), method, s.URL+"/client/v4/accounts/"+s.acme+"/slos"+path,
+		strings.NewReader(body))
 	if err != nil {
 		s.world.t.Fatal(err)
 	}
@@ -56,7 +57,10 @@ func (s *dashboard) call(token, method, path, body string, headers ...string) an
 func (s *dashboard) token(permissions ...string) string {
 	s.world.t.Helper()
 	staff := &web.Principal{Kind: web.KindStaff, ID: "ops", Superoperator: true}
-	made, err := s.Directory.CreateToken(s.world.t.Context(), staff, s.acme, account.TokenSpec{Name: "ci", Permissions: permissions})
+	made, err := s.Directory.CreateToken(s.world.t.Context(), staff, s.acme, account.TokenSpec{
+		Name:        "ci",
+		Permissions: permissions,
+	})
 	if err != nil {
 		s.world.t.Fatal(err)
 	}
@@ -76,12 +80,16 @@ func result[T any](t *testing.T, a answer, status int) (v T) {
 
 func TestObjectivesOverHTTP(t *testing.T) {
 	s := newDashboard(t)
-	write, read := s.token(account.SLORead, account.SLOWrite), s.token(account.SLORead)
-	made := result[slo.Objective](t, s.call(write, "POST", "", `{"name":"checkout","match":{"zone":"shop.example"},"target":99.95}`), 200)
-	if made.Match.Zone != s.shop || made.Window != slo.D28 || made.Pairs != "standard" || made.Guard.Alpha != slo.DefaultAlpha {
+	write := s.token(account.SLORead, account.SLOWrite)
+	read := s.token(account.SLORead)
+	made := result[slo.Objective](t, s.call(write, "POST", "",
+		`{"name":"checkout","match":{"zone":"shop.example"},"target":99.95}`), 200)
+	if made.Match.Zone != s.shop || made.Window != slo.D28 || made.Pairs != "standard" ||
+		made.Guard.Alpha != slo.DefaultAlpha {
 		t.Errorf("%+v", made)
 	}
-	byHost := result[slo.Objective](t, s.call(write, "POST", "", `{"name":"host","match":{"hostname":"blog.example"},"target":99,"window":"month","pairs":[{"long":"1h","short":"5m","factor":10,"severity":"page"}]}`), 200)
+	byHost := result[slo.Objective](t,
+		s.call(write, "POST", "", `{"name":"host","match":{"hostname":"blog.example"},"target":99,"window":"month","pairs":[{"long":"1h","short":"5m","factor":10,"severity":"page"}]}`), 200)
 	if byHost.Match.Zone != s.blog || byHost.Match.Hostname != "blog.example" {
 		t.Errorf("%+v", byHost)
 	}
@@ -113,12 +121,16 @@ func TestObjectivesOverHTTP(t *testing.T) {
 	if o := result[slo.Objective](t, put, 200); o.Name != "cart" || o.CreatedOn != made.CreatedOn {
 		t.Errorf("%+v", o)
 	}
-	if again := s.call(read, "GET", one, ""); again.Header.Get("ETag") != put.Header.Get("ETag") && put.Header.Get("ETag") != "" {
+	if again := s.call(read, "GET", one, ""); again.Header.Get("ETag") != put.Header.Get("ETag") &&
+		put.Header.Get("ETag") != "" {
 		t.Errorf("tags %s and %s", again.Header.Get("ETag"), put.Header.Get("ETag"))
 	}
 	first := s.call(read, "GET", "?limit=1", "")
 	next := s.call(read, "GET", "?limit=1&cursor="+first.ResultInfo.Cursor, "")
-	if a, b := result[[]slo.Objective](t, first, 200), result[[]slo.Objective](t, next, 200); len(a) != 1 || len(b) != 1 || a[0].ID == b[0].ID || next.ResultInfo.Cursor != "" {
+	a := result[[]slo.Objective](t, first, 200)
+	b := result[[]slo.Objective](t, next, 200)
+	if len(a) != 1 || len(b) != 1 || a[0].ID == b[0].ID ||
+		next.ResultInfo.Cursor != "" {
 		t.Errorf("%s %s", first.Text, next.Text)
 	}
 	st := result[slo.Status](t, s.call(read, "GET", one+"/status", ""), 200)
@@ -135,7 +147,8 @@ func TestObjectivesOverHTTP(t *testing.T) {
 	if list := result[[]slo.Past](t, s.call(read, "GET", one+"/transitions", ""), 200); len(list) != 0 {
 		t.Errorf("%+v", list)
 	}
-	for _, a := range []answer{s.call(read, "POST", "", body), s.call(read, "PUT", one, body), s.call(read, "DELETE", one, ""), s.call(s.token(account.AuditRead), "GET", one, "")} {
+	for _, a := range []answer{s.call(read, "POST", "", body), s.call(read, "PUT", one, body),
+		s.call(read, "DELETE", one, ""), s.call(s.token(account.AuditRead), "GET", one, "")} {
 		if a.Status != 403 {
 			t.Errorf("%d %s", a.Status, a.Text)
 		}
@@ -148,7 +161,9 @@ func TestObjectivesOverHTTP(t *testing.T) {
 			t.Errorf("%s: %d", path, a.Status)
 		}
 	}
-	if len(s.recorded) != 4 || s.recorded[2].Zone != s.shop || !strings.Contains(string(s.recorded[2].Before), `"checkout"`) || !strings.Contains(string(s.recorded[2].After), `"cart"`) {
+	if len(s.recorded) != 4 || s.recorded[2].Zone != s.shop ||
+		!strings.Contains(string(s.recorded[2].Before), `"checkout"`) ||
+		!strings.Contains(string(s.recorded[2].After), `"cart"`) {
 		t.Errorf("%+v", s.recorded)
 	}
 }

@@ -34,7 +34,7 @@ func benchEngine(b *testing.B, series int, share float64) *engine {
 	return e
 }
 
-// cpuTime is what the process has used, on a machine that others use too.
+// cpuTime returns the processor time of the process: other processes use the machine too.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage
@@ -124,7 +124,7 @@ func BenchmarkJudge(b *testing.B) {
 	b.ReportMetric(float64((cpuTime(b)-began).Nanoseconds())/float64(b.N)/lines, "cpu-ns/line")
 }
 
-// BenchmarkMemory is what a series with an objective takes, and what one without.
+// BenchmarkMemory measures the memory of a series with an objective and of one without.
 func BenchmarkMemory(b *testing.B) {
 	const lines = 1_000_000
 	for _, watched := range []bool{false, true} {

@@ -103,13 +103,17 @@ func mergeEntries(a, b []entry) []entry {
 	for len(a) > 0 && len(b) > 0 {
 		switch {
 		case a[0].series < b[0].series:
-			out, a = append(out, a[0]), a[1:]
+			out = append(out, a[0])
+			a = a[1:]
 		case a[0].series > b[0].series:
-			out, b = append(out, b[0]), b[1:]
+			out = append(out, b[0])
+			b = b[1:]
 		default:
 			e := a[0]
 			e.add(b[0].Tally)
-			out, a, b = append(out, e), a[1:], b[1:]
+			out = append(out, e)
+			a = a[1:]
+			b = b[1:]
 		}
 	}
 	return append(append(out, a...), b...)

@@ -128,7 +128,8 @@ func readHistory(ctx context.Context, tx *db.Tx, shard, since int64, series map[
 					series[e.series] = append(list, bucket{start, start + levels[level].Size, e.Tally})
 				}
 			})
-		}, `SELECT level, start, data FROM slo_column WHERE shard = $1 AND chunk = $2 AND start >= $3 ORDER BY level DESC, start`,
+		}, `SELECT level, start, data
+			FROM slo_column WHERE shard = $1 AND chunk = $2 AND start >= $3 ORDER BY level DESC, start`,
 			shard, int64(c), since)
 		if err != nil {
 			return err

@@ -42,7 +42,11 @@ func newRig(t testing.TB, spec ObjectiveSpec) *rig {
 
 func (r *rig) watch(o *Objective) {
 	series := r.addSeries(r.at)
-	r.watches[series] = append(r.watches[series], &watch{Objective: o, series: series, pairs: make([]pairState, len(o.rules))})
+	r.watches[series] = append(r.watches[series], &watch{
+		Objective: o,
+		series:    series,
+		pairs:     make([]pairState, len(o.rules)),
+	})
 }
 
 // run counts total requests a tick, a share of them bad, for some seconds. A
@@ -105,7 +109,8 @@ func TestDetectionAndResetAreThoseOfTheWorkbook(t *testing.T) {
 		w := first.Pair.Long
 		slack := c.detection*float64(levels[windowLevel[w]].Size)/float64(w.Seconds()) + Tick
 		if got := float64(first.At - began); first.Pair.String() != c.pair || got < c.detection || got > c.detection+slack {
-			t.Errorf("%v: %s fired after %v s; want %s after %v to %v", c.ratio, first.Pair, got, c.pair, c.detection, c.detection+slack)
+			t.Errorf("%v: %s fired after %v s; want %s after %v to %v", c.ratio, first.Pair, got, c.pair, c.detection,
+				c.detection+slack)
 		}
 		if math.Abs(float64(first.Began-began)) > float64(levels[windowLevel[w]].Size) {
 			t.Errorf("%v: began at %d, the errors at %d", c.ratio, first.Began, began)
@@ -172,7 +177,9 @@ func TestTheGuardIsTheSmallestCountThatIsNotChance(t *testing.T) {
 	}
 	// By adding up the whole distribution.
 	for _, c := range []struct{ n, k uint64 }{{10, 3}, {1000, 9}, {300, 2}} {
-		want, p, term := 0.0, 0.001, math.Pow(0.999, float64(c.n))
+		want := 0.0
+		p := 0.001
+		term := math.Pow(0.999, float64(c.n))
 		for j := uint64(0); j <= c.n; j++ {
 			if j >= c.k {
 				want += term
@@ -203,7 +210,8 @@ func TestThreeErrorsOfALittleSiteCouldBeChance(t *testing.T) {
 	s := &r.sums[0]
 	if need, held := o.need(&o.rules[0], s); !held || !above(s[H1], o.rules[0].factor(), o.allowed) {
 		t.Errorf("need %d, held %v, %+v", need, held, s[H1])
-	} else if got := heldText(s[H1], need, 0); got != "3 of 61 requests failed; at this traffic 4 would be needed: three errors could be chance." {
+	} else if got := heldText(s[H1], need, 0); got !=
+		"3 of 61 requests failed; at this traffic 4 would be needed: three errors could be chance." {
 		t.Error(got)
 	}
 }
@@ -229,7 +237,9 @@ func TestWhenABurnResolvesIsToldAsItWillBe(t *testing.T) {
 			r.transitions = nil
 			before := r.at
 			r.run(60, 1000, 0)
-			if i := slices.IndexFunc(r.transitions, func(x Transition) bool { return x.Event == End && x.Pair.Long == H1 }); i >= 0 {
+			if i := slices.IndexFunc(r.transitions, func(x Transition) bool {
+				return x.Event == End && x.Pair.Long == H1
+			}); i >= 0 {
 				if got := r.transitions[i].At; got != want {
 					t.Errorf("%+v: ended at %d, told %d", c, got-before, want-before)
 				}
@@ -278,7 +288,7 @@ func TestAFasterPairTellsForTheSlowerOnes(t *testing.T) {
 	if !slices.Equal(got, []string{"1h/5m start", "1h/5m end"}) {
 		t.Errorf("%v", got)
 	}
-	// A lesser burn drains slowly from the short window: it tells nobody again.
+	// A lesser burn drains slowly from the short window: no second alert is sent.
 	r = newRig(t, ObjectiveSpec{Target: 99.95})
 	r.run(4*86400, 1000, 0)
 	r.run(4*3600, 1000, 0.017)
@@ -342,7 +352,8 @@ func TestTheBudgetWeighsRequestsAndTellsWhenItIsGone(t *testing.T) {
 		t.Error("it is gone")
 	}
 	// Ten days of November at burn 3: all that the month allows.
-	if b := budgetOf(Month, Tally{1000, 3}, 10_000, time.Date(2026, 11, 11, 0, 0, 10, 0, time.UTC).Unix()); math.Abs(b.Left) > 1e-4 {
+	if b := budgetOf(Month, Tally{1000, 3}, 10_000,
+		time.Date(2026, 11, 11, 0, 0, 10, 0, time.UTC).Unix()); math.Abs(b.Left) > 1e-4 {
 		t.Errorf("month %v", b)
 	}
 }
@@ -360,7 +371,8 @@ func TestASpreadCountStaysWhole(t *testing.T) {
 		var sum Tally
 		last := int64(-1)
 		for _, p := range list {
-			if p.Bad > p.Total || p.Total == 0 || p.at%Tick != 0 || p.at <= last || p.at < alignDown(at, Tick) || p.at >= at+seconds || p.series != 7 {
+			if p.Bad > p.Total || p.Total == 0 || p.at%Tick != 0 || p.at <= last || p.at < alignDown(at, Tick) ||
+				p.at >= at+seconds || p.series != 7 {
 				t.Fatalf("count of %d s at %d: piece %+v", seconds, at, p)
 			}
 			last = p.at

@@ -243,7 +243,9 @@ func alignDown(t, size int64) int64 {
 }
 
 func (e *engine) find(p blockRef) (int, bool) {
-	return slices.BinarySearchFunc(e.blocks[p.level], p.start, func(c block, start int64) int { return cmp.Compare(c.start, start) })
+	return slices.BinarySearchFunc(e.blocks[p.level], p.start, func(c block, start int64) int {
+		return cmp.Compare(c.start, start)
+	})
 }
 
 // advance moves the clock to a time, tick by tick. Every tick is evaluated, because a ratio can rise when good traffic

@@ -114,7 +114,8 @@ func (o *Objective) fires(p *Pair, s *sums, age int64) bool {
 	if s[p.Short].Bad == 0 {
 		return false // the common case
 	}
-	return above(s[p.Long].extrapolated(age, p.Long.Seconds()), p.factor(), o.allowed) && above(s[p.Short], p.factor(), o.allowed)
+	return above(s[p.Long].extrapolated(age, p.Long.Seconds()), p.factor(), o.allowed) &&
+		above(s[p.Short], p.factor(), o.allowed)
 }
 
 // need is the smallest number of failures in the pair's long window that is not explained by chance. held reports that

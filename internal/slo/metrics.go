@@ -26,15 +26,17 @@ func newMetrics() metrics {
 		updates: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "belfry_slo_updates_total", Help: "Samples added to ticks."}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "belfry_slo_refused_total", Help: "Counts refused, by reason: unreadable, repeat, future, old, limit."}, []string{"reason"}),
+			Name: "belfry_slo_refused_total", Help: "Counts refused, by reason: unreadable, repeat, future, old, limit."},
+			[]string{"reason"}),
 		transitions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "belfry_slo_transitions_total", Help: "Pairs that started or stopped firing."}, []string{"event"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "belfry_slo_batch_seconds", Help: "Time to count and evaluate a batch, without storing it.",
 			Buckets: []float64{.0001, .001, .01, .1, 1, 10}}),
-		watermark: perShard("belfry_slo_watermark_seconds", "End of the newest tick, Unix seconds; time() minus this is the lag."),
-		lines:     perShard("belfry_slo_lines", "Time series in memory."),
-		bytes:     perShard("belfry_slo_column_bytes", "Bytes of encoded blocks in memory."),
+		watermark: perShard("belfry_slo_watermark_seconds",
+			"End of the newest tick, Unix seconds; time() minus this is the lag."),
+		lines: perShard("belfry_slo_lines", "Time series in memory."),
+		bytes: perShard("belfry_slo_column_bytes", "Bytes of encoded blocks in memory."),
 	}
 }
 

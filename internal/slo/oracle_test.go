@@ -53,7 +53,8 @@ func TestWindowsHoldWhatTheOracleCounts(t *testing.T) {
 				from := e.clock - w.Seconds()
 				for series := range uint32(lines) {
 					got := e.sums[series][w]
-					exact, wide := all.sum(series, from, e.clock), all.sum(series, from-g, e.clock)
+					exact := all.sum(series, from, e.clock)
+					wide := all.sum(series, from-g, e.clock)
 					if e.clock%g == 0 && got != exact {
 						t.Fatalf("seed %d, line %d, %s at %d: %+v, exact %+v", seed, series, w, e.clock, got, exact)
 					}
@@ -71,7 +72,9 @@ func TestWindowsHoldWhatTheOracleCounts(t *testing.T) {
 		}
 		// What is read back is what was held.
 		back := newEngine()
-		back.clock, back.blocks, back.first = e.clock, e.blocks, e.first
+		back.clock = e.clock
+		back.blocks = e.blocks
+		back.first = e.first
 		if err := back.restore(); err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +107,9 @@ func TestTheOrderWithinABatchDoesNotMatter(t *testing.T) {
 		t.Error("the sums differ")
 	}
 	for level := range one.blocks {
-		if !slices.EqualFunc(one.blocks[level], two.blocks[level], func(a, b block) bool { return a.start == b.start && bytes.Equal(a.data, b.data) }) {
+		if !slices.EqualFunc(one.blocks[level], two.blocks[level], func(a, b block) bool {
+			return a.start == b.start && bytes.Equal(a.data, b.data)
+		}) {
 			t.Errorf("level %d differs", level)
 		}
 	}

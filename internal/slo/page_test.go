@@ -87,14 +87,20 @@ func (s *dashboard) furnish() (checkout, little *slo.Objective) {
 	}
 	checkout = make1(slo.ObjectiveSpec{Name: "checkout", Match: slo.Match{Zone: s.shop}, Target: 99.95})
 	little = make1(slo.ObjectiveSpec{Name: "blog", Match: slo.Match{Zone: s.blog}, Target: 99.9, Pairs: slo.StandardX2})
-	make1(slo.ObjectiveSpec{Name: "payments origin", Match: slo.Match{Zone: s.shop, Origin: "10.0.0.7:8443"}, Target: 99.5, Window: "month"})
+	make1(slo.ObjectiveSpec{
+		Name:   "payments origin",
+		Match:  slo.Match{Zone: s.shop, Origin: "10.0.0.7:8443"},
+		Target: 99.5,
+		Window: "month",
+	})
 	var list []event.Traffic
 	for at := int64(now - 28*86400); at < now-4*3600; at += 3600 {
 		bad := int64(2)
 		if at > now-9*86400 && at < now-9*86400+4*3600 {
 			bad = 600 // an afternoon nine days ago
 		}
-		list = append(list, count(s.shop, "h", event.Count{At: at, Seconds: 3600, Total: 36_000, Bad: bad}), count(s.blog, "h", event.Count{At: at, Seconds: 3600, Total: 20}))
+		list = append(list, count(s.shop, "h", event.Count{At: at, Seconds: 3600, Total: 36_000, Bad: bad}),
+			count(s.blog, "h", event.Count{At: at, Seconds: 3600, Total: 20}))
 	}
 	for at := int64(now - 4*3600); at < now; at += 10 {
 		bad := int64(0)
@@ -155,7 +161,8 @@ func TestObjectivePages(t *testing.T) {
 				t.Errorf("%d is %s: expected %s", i, list[i].State, want)
 			}
 		}
-		if first := list[0]; first.Name != "checkout" || first.Href != burning || !strings.HasSuffix(first.Burn, "× over 1 h") {
+		if first := list[0]; first.Name != "checkout" || first.Href != burning ||
+			!strings.HasSuffix(first.Burn, "× over 1 h") {
 			t.Errorf("%+v", first)
 		}
 	})
@@ -181,7 +188,8 @@ func TestObjectiveForms(t *testing.T) {
 		s.ana.Post(s.base, objective("checkout", "90", "pairs", "standard")...).Expect(400).Says("could never fire")
 	})
 	s.Run("create", func() {
-		created := s.ana.Post(s.base, objective("checkout", "99.95", "pairs", "own", "own", "1h 5m 10 page\n1d 2h 2 ticket\n")...)
+		created := s.ana.Post(s.base, objective("checkout", "99.95", "pairs", "own", "own",
+			"1h 5m 10 page\n1d 2h 2 ticket\n")...)
 		path = created.Expect(303).Location
 		s.ana.Get(path).Expect(200).Says("Objective created.", "There is no data yet.")
 		s.ana.Get(path + "/edit").Expect(200).Says("1h 5m 10 page")
@@ -248,7 +256,8 @@ func TestTheObjectivesStandInABrowser(t *testing.T) {
 				}
 				b.Open(s.URL+path, theme, width)
 				if drawn != "" {
-					b.Evaluate(`new Promise((r) => { const f = () => document.querySelector("` + drawn + `") ? r("") : requestAnimationFrame(f); f(); })`)
+					b.Evaluate(`new Promise((r) => { const f = () => document.querySelector("` + drawn +
+						`") ? r("") : requestAnimationFrame(f); f(); })`)
 				}
 				b.Look(name, theme, width)
 			}

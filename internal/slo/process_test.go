@@ -37,7 +37,14 @@ func TestAShardIsHandedToAnotherProcess(t *testing.T) {
 	}
 	o := w.create(checkout())
 	start := func(f *slo.Feature) (stop func()) {
-		c, err := bus.NewConsumer(bus.Config{Cluster: cluster, Group: group, Topics: []string{topic}, DB: w.db, Handle: f.Handle, MaxRecords: 50})
+		c, err := bus.NewConsumer(bus.Config{
+			Cluster:    cluster,
+			Group:      group,
+			Topics:     []string{topic},
+			DB:         w.db,
+			Handle:     f.Handle,
+			MaxRecords: 50,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -62,7 +62,8 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 			}
 		}
 		return nil
-	}, `SELECT s.objective_id, s.pair, s.state, s.since, s.began, s.told FROM objective o JOIN standing s ON s.objective_id = o.id
+	}, `SELECT s.objective_id, s.pair, s.state, s.since, s.began, s.told
+		FROM objective o JOIN standing s ON s.objective_id = o.id
 		WHERE o.account_id = $1 AND ($2 = '' OR o.id = $2)`, account, one)
 	if err != nil {
 		return nil, err
@@ -85,7 +86,8 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 		r.sums, err = decodeSums(text)
 		out[i] = r
 		return err
-	}, `SELECT o.id, r.shard, r.line, l.first_at, r.clock, r.data_at, r.sums FROM objective o JOIN reading r ON r.objective_id = o.id
+	}, `SELECT o.id, r.shard, r.line, l.first_at, r.clock, r.data_at, r.sums
+		FROM objective o JOIN reading r ON r.objective_id = o.id
 		JOIN line l ON l.shard = r.shard AND l.id = r.line WHERE o.account_id = $1 AND ($2 = '' OR o.id = $2)`, account, one)
 	return out, err
 }

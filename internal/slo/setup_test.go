@@ -53,13 +53,19 @@ func both(t *testing.T, test func(t *testing.T, database func() string)) {
 
 func newWorld(t testing.TB, url string) *world {
 	t.Helper()
-	d, err := db.Open(t.Context(), db.Config{Feature: "slo", DataDir: t.TempDir(), URL: url, Schemas: []db.Schema{bus.Schema(), slo.Schema()}})
+	d, err := db.Open(t.Context(), db.Config{
+		Feature: "slo",
+		DataDir: t.TempDir(),
+		URL:     url,
+		Schemas: []db.Schema{bus.Schema(), slo.Schema()},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
 	err = d.Tx(t.Context(), func(tx *db.Tx) error {
-		_, err := tx.Exec(t.Context(), `INSERT INTO bus_offset (grp, topic, partition, next, epoch, updated_at) VALUES ($1, $2, 0, 0, 0, 0)`, slo.Group, event.TopicTrafficSharded)
+		_, err := tx.Exec(t.Context(), `INSERT INTO bus_offset (grp, topic, partition, next, epoch, updated_at)
+			VALUES ($1, $2, 0, 0, 0, 0)`, slo.Group, event.TopicTrafficSharded)
 		return err
 	})
 	if err != nil {
@@ -112,7 +118,9 @@ func (w *world) zone(_ context.Context, account, ref string) (string, string, er
 	if account != acme {
 		return "", "", nil
 	}
-	return names[ref], map[string]string{shop: "shop.example", blog: "blog.example"}[names[ref]], nil
+	titles := map[string]string{shop: "shop.example", blog: "blog.example"}
+	id := names[ref]
+	return id, titles[id], nil
 }
 
 func (w *world) create(spec slo.ObjectiveSpec) *slo.Objective {
@@ -137,7 +145,8 @@ func count(zone, id string, counts ...event.Count) event.Traffic {
 func steady(zone string, from, until int64, total, bad int64) []event.Traffic {
 	var list []event.Traffic
 	for at := from; at < until; at += 10 {
-		list = append(list, count(zone, fmt.Sprintf("%s-%d", zone[len(zone)-2:], at), event.Count{At: at, Seconds: 10, Total: total, Bad: bad}))
+		list = append(list, count(zone, fmt.Sprintf("%s-%d", zone[len(zone)-2:], at),
+			event.Count{At: at, Seconds: 10, Total: total, Bad: bad}))
 	}
 	return list
 }

@@ -49,22 +49,27 @@ func TestAnOutageFiresWithinATickAndEndsWithTheSameCorrelation(t *testing.T) {
 		if err != nil || !began.Equal(broke) {
 			t.Errorf("began at %v (%v), want %v", began, err, broke)
 		}
-		if start.Type != slo.AlertType || start.Event != "start" || start.Severity != "critical" || start.Zone != shop || start.Resource.ID != o.ID ||
-			start.Filters["objectives"][0] != o.ID || start.Filters["zones"][0] != shop || start.URL != "/accounts/"+acme+"/objectives/"+o.ID || start.Account != acme {
+		if start.Type != slo.AlertType || start.Event != "start" || start.Severity != "critical" || start.Zone != shop ||
+			start.Resource.ID != o.ID ||
+			start.Filters["objectives"][0] != o.ID || start.Filters["zones"][0] != shop ||
+			start.URL != "/accounts/"+acme+"/objectives/"+o.ID || start.Account != acme {
 			t.Errorf("%+v", start)
 		}
 		if !strings.HasPrefix(start.Summary, "checkout is burning its budget 16 times too fast.") {
 			t.Errorf("%q", start.Summary)
 		}
-		if start.ID != start.Correlation || end.Correlation != start.ID || end.ID == start.ID || end.Event != "end" || !strings.Contains(end.Summary, "no longer burns") {
+		if start.ID != start.Correlation || end.Correlation != start.ID || end.ID == start.ID || end.Event != "end" ||
+			!strings.Contains(end.Summary, "no longer burns") {
 			t.Errorf("start %s %s, end %+v", start.ID, start.Correlation, end)
 		}
 		var data map[string]any
-		if err := json.Unmarshal(start.Data, &data); err != nil || data["detection_seconds"] != 50.0 || data["pair"].(map[string]any)["long"] != "1h" {
+		if err := json.Unmarshal(start.Data, &data); err != nil || data["detection_seconds"] != 50.0 ||
+			data["pair"].(map[string]any)["long"] != "1h" {
 			t.Errorf("%v %s", err, start.Data)
 		}
 		past, err := w.f.Transitions(t.Context(), o, 0, slo.NewestPast, 10)
-		if err != nil || len(past) != 2 || past[0].Event != "end" || past[1].At.Unix() != at.Unix() || past[1].Correlation != start.ID || !past[0].Told {
+		if err != nil || len(past) != 2 || past[0].Event != "end" || past[1].At.Unix() != at.Unix() ||
+			past[1].Correlation != start.ID || !past[0].Told {
 			t.Errorf("%v %+v", err, past)
 		}
 	})
@@ -184,7 +189,9 @@ func TestAnObjectiveIsJudgedByWhatItsZoneCountedBefore(t *testing.T) {
 		w.handle(steady(shop, epoch, epoch+3600, 100, 1)...)
 		w.setClock(epoch + 3610)
 		o := w.create(checkout())
-		if _, s, err := w.f.Status(t.Context(), acme, o.ID); err != nil || s.Budget.Total != 36_000 || s.State != slo.Burning || s.DataAt.Unix() != epoch+3600 || s.Pairs[0].Long.Total != 36_000 {
+		if _, s, err := w.f.Status(t.Context(), acme, o.ID); err != nil ||
+			s.Budget.Total != 36_000 || s.State != slo.Burning || s.DataAt.Unix() != epoch+3600 ||
+			s.Pairs[0].Long.Total != 36_000 {
 			t.Errorf("at once: %v %+v", err, s)
 		}
 		// The alert needs no further count, of this zone or another one.
@@ -192,7 +199,11 @@ func TestAnObjectiveIsJudgedByWhatItsZoneCountedBefore(t *testing.T) {
 		if len(list) != 1 || list[0].Event != "start" || list[0].Resource.ID != o.ID {
 			t.Errorf("alerts at once: %+v", list)
 		}
-		part := w.create(slo.ObjectiveSpec{Name: "origin", Match: slo.Match{Zone: "shop", Origin: "10.0.0.1:443"}, Target: 99})
+		part := w.create(slo.ObjectiveSpec{
+			Name:   "origin",
+			Match:  slo.Match{Zone: "shop", Origin: "10.0.0.1:443"},
+			Target: 99,
+		})
 		slow := w.create(slo.ObjectiveSpec{Name: "latency", Match: slo.Match{Zone: "shop"}, SLI: "latency", Target: 99})
 		w.handle(count(shop, "x", event.Count{At: epoch + 3600, Seconds: 10, Total: 100, Bad: 1, Origin: "10.0.0.1:443"},
 			event.Count{At: epoch + 3600, Seconds: 10, Total: 50, Bad: 1, Origin: "10.0.0.2:443"},
@@ -258,7 +269,8 @@ func TestEveryPlaceSaysTheSameState(t *testing.T) {
 			t.Fatalf("%v: state %s, want %s: %s", err, s.State, state, s.Sentence)
 		}
 		list, err := w.f.Summaries(t.Context(), acme)
-		if err != nil || len(list) != 1 || list[0].State != s.State || list[0].Sentence != s.Sentence || list[0].Tone != s.BudgetTone() {
+		if err != nil || len(list) != 1 || list[0].State != s.State || list[0].Sentence != s.Sentence ||
+			list[0].Tone != s.BudgetTone() {
 			t.Errorf("%v: the summary says %+v, the status %s %q", err, list, s.State, s.Sentence)
 		}
 		for _, text := range texts {
@@ -285,7 +297,8 @@ func TestEveryPlaceSaysTheSameState(t *testing.T) {
 	at(broke+200, slo.Burning)
 	w.handle(steady(shop, broke+200, broke+240, 100, 0)...)
 	recovering := at(broke+240, slo.Recovering, "is recovering", "stopped 1:00 ago", "ends in")
-	if recovering.Budget.ExhaustedIn != nil || recovering.Tone() != ui.Warn || recovering.EndText() != "paused" || recovering.Pace() != "no failures for 1:00" {
+	if recovering.Budget.ExhaustedIn != nil || recovering.Tone() != ui.Warn || recovering.EndText() != "paused" ||
+		recovering.Pace() != "no failures for 1:00" {
 		t.Errorf("recovering: %+v, ends %q, %q", recovering, recovering.EndText(), recovering.Pace())
 	}
 	// A failure takes it back.
@@ -295,7 +308,8 @@ func TestEveryPlaceSaysTheSameState(t *testing.T) {
 	at(broke+250+3600, slo.Burning, "There has been no data since")
 	w.handle(steady(shop, broke+250, broke+600, 100, 0)...)
 	after := at(broke+600, slo.Healthy, "is on track")
-	if after.Budget.ExhaustedIn != nil || after.BurnNow().Window != slo.M5 || after.BurnNow().Burn != 0 || after.EndText() != "not soon" || after.Tone() != ui.Good {
+	if after.Budget.ExhaustedIn != nil || after.BurnNow().Window != slo.M5 || after.BurnNow().Burn != 0 ||
+		after.EndText() != "not soon" || after.Tone() != ui.Good {
 		t.Errorf("after: %+v, ends %q, burn %+v", after, after.EndText(), after.BurnNow())
 	}
 	for _, p := range after.Pairs {
@@ -329,11 +343,13 @@ func TestTwoZonesInOneBatchAreReplayedTogether(t *testing.T) {
 	w := newWorld(t, "")
 	a := w.create(checkout())
 	spec := checkout()
-	spec.Name, spec.Match.Zone = "blog", "blog"
+	spec.Name = "blog"
+	spec.Match.Zone = "blog"
 	b := w.create(spec)
 	list := story()
 	for _, r := range story() {
-		r.Zone, r.ID = blog, "b"+r.ID
+		r.Zone = blog
+		r.ID = "b" + r.ID
 		list = append(list, r)
 	}
 	w.handle(list...)
@@ -356,7 +372,8 @@ func TestWhatCannotBeCountedIsRefusedByReason(t *testing.T) {
 		return c
 	}
 	b := w.batch(count(shop, "1", good), count(shop, "1", good),
-		count(shop, "2", bad(func(c *event.Count) { c.Bad = 6 }), bad(func(c *event.Count) { c.Total = -1 }), bad(func(c *event.Count) { c.Seconds = 4000 })),
+		count(shop, "2", bad(func(c *event.Count) { c.Bad = 6 }), bad(func(c *event.Count) { c.Total = -1 }),
+			bad(func(c *event.Count) { c.Seconds = 4000 })),
 		count(shop, "3", bad(func(c *event.Count) { c.At += 3600 })),
 		count(shop, "4", bad(func(c *event.Count) { c.At -= 40 * 86400 })),
 		event.Traffic{Account: "nobody", Zone: shop, ID: "5", Counts: []event.Count{good}})
@@ -381,8 +398,15 @@ func TestWhatCannotBeCountedIsRefusedByReason(t *testing.T) {
 			got[name] = one.GetCounter().GetValue() + one.GetGauge().GetValue()
 		}
 	}
-	for name, want := range map[string]float64{"belfry_slo_refused_total unreadable": 5, "belfry_slo_refused_total repeat": 1, "belfry_slo_refused_total future": 1,
-		"belfry_slo_refused_total old": 1, "belfry_slo_updates_total": 1, "belfry_slo_lines 0": 1, "belfry_slo_watermark_seconds 0": epoch + 10} {
+	for name, want := range map[string]float64{
+		"belfry_slo_refused_total unreadable": 5,
+		"belfry_slo_refused_total repeat":     1,
+		"belfry_slo_refused_total future":     1,
+		"belfry_slo_refused_total old":        1,
+		"belfry_slo_updates_total":            1,
+		"belfry_slo_lines 0":                  1,
+		"belfry_slo_watermark_seconds 0":      epoch + 10,
+	} {
 		if got[name] != want {
 			t.Errorf("%s is %v, want %v", name, got[name], want)
 		}

@@ -30,7 +30,12 @@ const simulatedBatch = 5000
 
 // Simulate runs the engine over inputs in event time and calls each with every transition. A zone in the match excludes
 // counts that name another zone.
-func Simulate(ctx context.Context, spec ObjectiveSpec, each func(Simulated) error, inputs ...Source) (Simulation, error) {
+func Simulate(
+	ctx context.Context,
+	spec ObjectiveSpec,
+	each func(Simulated) error,
+	inputs ...Source,
+) (Simulation, error) {
 	if spec.Match == (Match{}) {
 		spec.Match.Zone = "simulated"
 	}

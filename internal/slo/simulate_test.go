@@ -34,8 +34,10 @@ func TestASimulationTellsWhenItHappenedInTheFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 2 || got[0].Event != "start" || got[0].Pair != "1h/5m" || got[0].At != "2025-11-25T01:30:50Z" || got[0].Began != "2025-11-25T01:30:00Z" ||
-		got[1].Event != "end" || got[1].At != "2025-11-25T01:38:00Z" || got[0].ExhaustedIn == nil || status.State != slo.Healthy ||
+	if len(got) != 2 || got[0].Event != "start" || got[0].Pair != "1h/5m" || got[0].At != "2025-11-25T01:30:50Z" ||
+		got[0].Began != "2025-11-25T01:30:00Z" ||
+		got[1].Event != "end" || got[1].At != "2025-11-25T01:38:00Z" || got[0].ExhaustedIn == nil ||
+		status.State != slo.Healthy ||
 		status.Inputs[0] != (slo.SimulatedInput{Counts: 720, Requests: 72_000}) {
 		t.Errorf("%+v, %+v", got, status)
 	}
@@ -43,7 +45,8 @@ func TestASimulationTellsWhenItHappenedInTheFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, member := range []string{`"at":`, `"objective":"checkout"`, `"pair":"1h/5m"`, `"event":"start"`, `"long":{"window":"1h","burn":`, `"short":`, `"budget_left":`, `"exhausted_in":`} {
+	for _, member := range []string{`"at":`, `"objective":"checkout"`, `"pair":"1h/5m"`, `"event":"start"`,
+		`"long":{"window":"1h","burn":`, `"short":`, `"budget_left":`, `"exhausted_in":`} {
 		if !strings.Contains(string(series), member) {
 			t.Errorf("%s lacks %s", series, member)
 		}
@@ -61,7 +64,8 @@ func TestWeeksOfHistoryReplayInSeconds(t *testing.T) {
 		}
 		return nil
 	}
-	status, err := slo.Simulate(t.Context(), slo.ObjectiveSpec{Name: "x", Target: 99}, func(slo.Simulated) error { return nil }, read)
+	status, err := slo.Simulate(t.Context(), slo.ObjectiveSpec{Name: "x", Target: 99},
+		func(slo.Simulated) error { return nil }, read)
 	if err != nil || status.Budget.Total != uint64(n)*600 || status.Budget.Bad != uint64(n)/2 {
 		t.Errorf("%v %+v of %d", err, status.Budget, n)
 	}
@@ -104,7 +108,8 @@ func TestAnObjectiveThatCannotWorkIsRefusedWithTheField(t *testing.T) {
 			}
 		}
 	}
-	if _, err := slo.ParseSpec([]byte(`{"name":"x","group_by_status":true}`)); err == nil || !strings.Contains(err.Error(), "group_by_status") {
+	if _, err := slo.ParseSpec([]byte(`{"name":"x","group_by_status":true}`)); err == nil ||
+		!strings.Contains(err.Error(), "group_by_status") {
 		t.Errorf("an unknown field: %v", err)
 	}
 }

@@ -93,7 +93,8 @@ func (f *Feature) Objective(ctx context.Context, accountID, objectiveID string) 
 // Objectives reads an account's objectives after an id.
 func (f *Feature) Objectives(ctx context.Context, accountID, after string, limit int) (list []*Objective, err error) {
 	err = f.db.View(ctx, func(tx *db.Tx) error {
-		list, err = selectObjectives(ctx, tx, `WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3`, accountID, after, limit)
+		list, err = selectObjectives(ctx, tx, `WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3`, accountID, after,
+			limit)
 		return err
 	})
 	return list, err
@@ -118,7 +119,9 @@ func (f *Feature) resolve(ctx context.Context, accountID string, spec ObjectiveS
 		return nil, err
 	}
 	if err != nil || zone == "" {
-		return nil, errs.At(errs.CodeInvalid, pointer, "the account has no property that is called %s: it appears with its first requests, or is added by hand", clip(ref, 100))
+		return nil, errs.At(errs.CodeInvalid, pointer,
+			"the account has no property that is called %s: it appears with its first requests, or is added by hand",
+			clip(ref, 100))
 	}
 	o.Match.Zone = zone
 	o.account = accountID

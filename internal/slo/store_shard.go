@@ -109,7 +109,13 @@ func (s *shard) writeBlocks(ctx context.Context, tx *db.Tx) error {
 		n := 0
 		if i, ok := s.find(p); ok {
 			for chunk, data := range splitChunks(s.blocks[p.level][i].data) {
-				rows = append(rows, []any{s.id, p.level, p.start, chunk, data})
+				rows = append(rows, []any{
+					s.id,
+					p.level,
+					p.start,
+					chunk,
+					data,
+				})
 				n++
 			}
 		}

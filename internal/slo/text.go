@@ -168,7 +168,8 @@ func (o *Objective) sentence(s *Status, r reading, first *PairStatus, silent boo
 	case s.State == NoData:
 		return "There is no data" + since + "."
 	case s.Budget.Left <= 0:
-		return fmt.Sprintf("%s is not burning now, but its budget is spent: %s of the requests failed, and the target allows %s.",
+		return fmt.Sprintf("%s is not burning now, but its budget is spent: %s of the requests failed, and the target "+
+			"allows %s.",
 			o.Name, percentText(1-s.Budget.Achieved/100), percentText(o.allowed.ratio()))
 	}
 	return o.calmSentence(s, r)

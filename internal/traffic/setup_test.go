@@ -76,7 +76,9 @@ func newWorld(t *testing.T, url string, partitions int) *world {
 	}
 	w.db = open("traffic", traffic.Schema())
 	var err error
-	if w.dir, err = account.New(account.Config{Env: feature.Env{DB: open("account", account.Schema()), Now: w.clock}}); err != nil {
+	if w.dir, err = account.New(account.Config{
+		Env: feature.Env{DB: open("account", account.Schema()), Now: w.clock},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	staff := &web.Principal{Kind: web.KindStaff, ID: "ops", Superoperator: true}
@@ -184,7 +186,7 @@ func (w *world) serve() {
 	w.t.Cleanup(w.http.Close)
 }
 
-// answer is what the API said.
+// answer is a response of the API.
 type answer struct {
 	Status  int
 	Header  http.Header

@@ -48,10 +48,10 @@ func (m Message) Lines() []string {
 	return strings.FieldsFunc(m.Text, func(r rune) bool { return r == '\n' })
 }
 
-// Header is one line.
+// Header is a header line.
 type Header struct{ Name, Value string }
 
-// Kind is how a message came.
+// Kind is the channel of a message.
 type Kind string
 
 // The kinds.
@@ -67,7 +67,7 @@ const (
 	keptBody = 64 << 10
 )
 
-// Inbox keeps what arrived in memory.
+// Inbox keeps received messages in memory.
 type Inbox struct {
 	http, smtp net.Listener
 
@@ -80,7 +80,7 @@ type Inbox struct {
 	ids    map[string]bool
 }
 
-// New listens on both addresses; port 0 takes a free one.
+// New listens on both addresses; port 0 selects a free one.
 func New(httpAddress, smtpAddress string) (*Inbox, error) {
 	i := &Inbox{ids: map[string]bool{}}
 	var err error
@@ -93,19 +93,18 @@ func New(httpAddress, smtpAddress string) (*Inbox, error) {
 	return i, nil
 }
 
-// Beside names the dashboard and the shop, to which the page leads. Call it
-// before Run.
+// Beside sets the URLs of the dashboard and the shop, to which the page links. Call it before Run.
 func (i *Inbox) Beside(dashboard, shop string) { i.dashboard, i.shop = dashboard, shop }
 
-// URL is the page's address; URL/hook takes webhooks.
+// URL is the page's address; URL/hook receives webhooks.
 func (i *Inbox) URL() string { return "http://" + i.http.Addr().String() }
 
-// SMTP is the host:port that takes mail.
+// SMTP is the host:port that receives mail.
 func (i *Inbox) SMTP() string { return i.smtp.Addr().String() }
 
 // Trust sets the secret (whsec_...) by which webhooks must be signed from now
-// on. What came before is looked at again: a destination is tested while it is
-// made, before anybody can know its secret.
+// on. Earlier messages are verified again: a destination is tested while it is created, before its secret is
+// known here.
 func (i *Inbox) Trust(secret string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -123,7 +122,7 @@ func (i *Inbox) Trust(secret string) {
 	}
 }
 
-// Messages are those that are kept, the newest first.
+// Messages returns the kept messages, the newest first.
 func (i *Inbox) Messages() []Message {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -144,9 +143,16 @@ func (i *Inbox) Run(ctx context.Context) error {
 	mux.HandleFunc("POST /hook", i.hook)
 	mux.HandleFunc("GET /messages", i.messages)
 	mux.Handle("GET /", pages)
-	web := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
-	mail := smtp.NewServer(&door{i})
-	mail.Domain, mail.MaxMessageBytes, mail.MaxRecipients = "inbox.localhost", maxBody, 50
+	web := &http.Server{
+		Handler:        mux,
+		ReadTimeout:    10 * time.Second,
+		WriteTimeout:   10 * time.Second,
+		MaxHeaderBytes: 64 << 10,
+	}
+	mail := smtp.NewServer(&smtpBackend{i})
+	mail.Domain = "inbox.localhost"
+	mail.MaxMessageBytes = maxBody
+	mail.MaxRecipients = 50
 	mail.ReadTimeout, mail.WriteTimeout = 10*time.Second, 10*time.Second
 	ended := make(chan error, 2)
 	go func() { ended <- web.Serve(i.http) }()
@@ -157,7 +163,7 @@ func (i *Inbox) Run(ctx context.Context) error {
 	case err = <-ended:
 		running--
 	}
-	// The listeners too: a server that has not begun to serve does not know its own.
+	// The listeners too: a server that does not serve yet does not close them.
 	for _, c := range []io.Closer{i.http, i.smtp, web, mail} {
 		_ = c.Close() // it may be closed already
 	}
@@ -174,7 +180,9 @@ func (i *Inbox) add(m Message) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.n++
-	m.N, m.At, m.Body = i.n, time.Now().UTC(), m.Body[:min(len(m.Body), keptBody)]
+	m.N = i.n
+	m.At = time.Now().UTC()
+	m.Body = m.Body[:min(len(m.Body), keptBody)]
 	if m.ID != "" {
 		m.Repeat = i.ids[m.ID]
 		i.ids[m.ID] = true
@@ -186,8 +194,7 @@ func (i *Inbox) add(m Message) {
 	}
 }
 
-// hook takes a webhook, whoever signed it: a wrong signature is shown, and
-// answered with 401 as a careful receiver does.
+// hook receives a webhook with any signature. A wrong signature is shown on the page, and the response is 401.
 func (i *Inbox) hook(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
@@ -202,7 +209,9 @@ func (i *Inbox) hook(w http.ResponseWriter, r *http.Request) {
 	}
 	var told struct{ Name, Text, URL string }
 	if json.Unmarshal(body, &told) == nil {
-		m.Title, m.Text, m.Link = told.Name, told.Text, webLink(told.URL)
+		m.Title = told.Name
+		m.Text = told.Text
+		m.Link = webLink(told.URL)
 	}
 	i.mu.Lock()
 	secret := i.secret
@@ -223,7 +232,7 @@ func (i *Inbox) hook(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// webLink lets through what a browser may be sent to.
+// webLink returns an http or https URL unchanged, and "" for anything else.
 func webLink(s string) string {
 	if u, err := url.Parse(s); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return ""
@@ -245,5 +254,5 @@ func verify(secret string, body []byte, h http.Header) error {
 func (i *Inbox) messages(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(i.Messages()) // a reader that went away is nobody's error
+	_ = json.NewEncoder(w).Encode(i.Messages()) // fails only when the reader went away
 }

@@ -96,7 +96,12 @@ func TestAWebhookIsShownWithWhatItsSignatureIsWorth(t *testing.T) {
 		id, signature string
 		at            time.Time
 		status        int
-	}{{"msg_1", good, now, 204}, {"msg_1", good, now, 204}, {"msg_2", good, now, 401}, {"msg_1", good, now.Add(-time.Hour), 401}} {
+	}{
+		{"msg_1", good, now, 204},
+		{"msg_1", good, now, 204},
+		{"msg_2", good, now, 401},
+		{"msg_1", good, now.Add(-time.Hour), 401},
+	} {
 		if got := post(c.id, c.signature, c.at); got != c.status {
 			t.Errorf("%s at %s was answered %d, want %d", c.id, c.at, got, c.status)
 		}
@@ -106,21 +111,25 @@ func TestAWebhookIsShownWithWhatItsSignatureIsWorth(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 	page := get(t, i.URL())
-	if !strings.Contains(page, "signature holds") || !strings.Contains(page, "signature does not hold") || strings.Contains(page, "<b>14 times") {
+	if !strings.Contains(page, "signature holds") || !strings.Contains(page, "signature does not hold") ||
+		strings.Contains(page, "<b>14 times") {
 		t.Error(page)
 	}
 }
 
 func TestAMailIsShownByItsSubjectAndText(t *testing.T) {
 	i := start(t)
-	mail := "From: belfry@example.com\r\nTo: you@shop.example\r\nSubject: =?utf-8?q?checkout_burns_=E2=80=93_again?=\r\nMIME-Version: 1.0\r\n" +
-		"Content-Type: multipart/alternative; boundary=x\r\n\r\n--x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" +
+	mail := "From: belfry@example.com\r\nTo: you@shop.example\r\nSubject: " +
+		"=?utf-8?q?checkout_burns_=E2=80=93_again?=\r\nMIME-Version: 1.0\r\n" +
+		"Content-Type: multipart/alternative; boundary=x\r\n\r\n--x\r\nContent-Type: text/plain; " +
+		"charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" +
 		"Preceded by =E2=80=9Cyou=E2=80=9D\r\n--x\r\nContent-Type: text/html\r\n\r\n<p>no</p>\r\n--x--\r\n"
 	if err := smtp.SendMail(i.SMTP(), nil, "belfry@example.com", []string{"you@shop.example"}, []byte(mail)); err != nil {
 		t.Fatal(err)
 	}
 	list := i.Messages()
-	if len(list) != 1 || list[0].Title != "checkout burns – again" || list[0].Text != "Preceded by “you”" || list[0].To != "you@shop.example" {
+	if len(list) != 1 || list[0].Title != "checkout burns – again" || list[0].Text != "Preceded by “you”" ||
+		list[0].To != "you@shop.example" {
 		t.Fatalf("%+v", list)
 	}
 	if page := get(t, i.URL()); !strings.Contains(page, "checkout burns – again") {

@@ -14,11 +14,13 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// door makes a session of each connection.
-type door struct{ inbox *Inbox }
+// smtpBackend creates a session for each connection.
+type smtpBackend struct{ inbox *Inbox }
 
 // NewSession implements smtp.Backend.
-func (d *door) NewSession(*smtp.Conn) (smtp.Session, error) { return &session{inbox: d.inbox}, nil }
+func (d *smtpBackend) NewSession(*smtp.Conn) (smtp.Session, error) {
+	return &session{inbox: d.inbox}, nil
+}
 
 // session is one connection.
 type session struct {
@@ -57,8 +59,7 @@ func (s *session) Reset() { s.from, s.to = "", nil }
 // Logout implements smtp.Session.
 func (*session) Logout() error { return nil }
 
-// read takes subject and plain text out of a mail; what cannot be read is shown
-// as it came.
+// read returns the subject and the plain text of a mail; a mail that cannot be parsed is shown as received.
 func read(raw []byte, m *Message) {
 	msg, err := mail.ReadMessage(bytes.NewReader(raw))
 	if err != nil {
@@ -88,10 +89,10 @@ func read(raw []byte, m *Message) {
 
 var errNoText = errors.New("there is no part of type text/plain")
 
-// maxNested is how deep a multipart is looked into.
+// maxNested limits the depth of nested multiparts.
 const maxNested = 5
 
-// plain finds the first plain text.
+// plain returns the first plain text.
 func plain(contentType, encoding string, body io.Reader, depth int) (string, error) {
 	kind, params, err := mime.ParseMediaType(contentType)
 	if contentType == "" {

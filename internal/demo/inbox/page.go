@@ -11,7 +11,7 @@ import (
 //go:embed page_*.html
 var files embed.FS
 
-// pages shows what arrived.
+// pages shows the received messages.
 type pages struct {
 	inbox *Inbox
 	set   *ui.Page

@@ -55,14 +55,16 @@ func New(cfg Config) (*Channel, error) {
 		c.from = "belfry@" + c.domain
 	}
 	if err := mail.NewMsg().From(c.from); err != nil {
-		return nil, errors.New("BELFRY_MAIL_FROM must be an address such as alerts@example.com; without it the host of BELFRY_EXTERNAL_URL must be a name")
+		return nil, errors.New("BELFRY_MAIL_FROM must be an address such as alerts@example.com; " +
+			"without it the host of BELFRY_EXTERNAL_URL must be a name")
 	}
 	if cfg.URL == "" {
 		return c, nil
 	}
 	u, err := url.Parse(cfg.URL)
 	if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" {
-		return nil, errors.New("BELFRY_SMTP_URL must be smtp://host:port or smtps://host:port, with user:pass@ where the server wants it")
+		return nil, errors.New("BELFRY_SMTP_URL must be smtp://host:port or smtps://host:port, " +
+			"with user:pass@ where the server wants it")
 	}
 	c.host = u.Hostname()
 	port := 587

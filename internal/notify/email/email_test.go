@@ -71,8 +71,10 @@ func serve(t *testing.T) (*server, string) {
 
 func message() *notify.Message {
 	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	return &notify.Message{ID: "01a214a12e7977219b7f520b076b6033", Sent: at, Account: "acme", Name: "ana@acme.example", Address: "ana@acme.example", Policy: "Checkout <i>", AlertID: "a1",
-		Type: "belfry_budget_burn", Title: "Error budget burn", Event: event.AlertStart, Correlation: "c1", Severity: "critical", At: at, Summary: "checkout is burning its budget 14 times too fast",
+	return &notify.Message{ID: "01a214a12e7977219b7f520b076b6033", Sent: at, Account: "acme", Name: "ana@acme.example",
+		Address: "ana@acme.example", Policy: "Checkout <i>", AlertID: "a1",
+		Type: "belfry_budget_burn", Title: "Error budget burn", Event: event.AlertStart, Correlation: "c1",
+		Severity: "critical", At: at, Summary: "checkout is burning its budget 14 times too fast",
 		Changes: []notify.Change{{
 			At:      at.Add(-43 * time.Second),
 			Summary: "Ana <b>lowered</b> the payment timeout",

@@ -19,7 +19,8 @@ func TestANoteIsAPlainMail(t *testing.T) {
 		t.Fatal(err)
 	}
 	link := "https://belfry.test/confirm-address#confirm=" + strings.Repeat("a1b2", 16)
-	n := email.Note{ID: "01a214a12e7977219b7f520b076b6033", To: "ana@acme.example", Subject: "Confirm\r\nBcc: x@evil.example", Text: "Open\n\n" + link + "\n"}
+	n := email.Note{ID: "01a214a12e7977219b7f520b076b6033", To: "ana@acme.example",
+		Subject: "Confirm\r\nBcc: x@evil.example", Text: "Open\n\n" + link + "\n"}
 	if err := c.SendNote(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +28,8 @@ func TestANoteIsAPlainMail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Header.Get("Bcc") != "" || m.Header.Get("To") != "<ana@acme.example>" || m.Header.Get("Auto-Submitted") != "auto-generated" {
+	if m.Header.Get("Bcc") != "" || m.Header.Get("To") != "<ana@acme.example>" ||
+		m.Header.Get("Auto-Submitted") != "auto-generated" {
 		t.Errorf("%v", m.Header)
 	}
 	if got := m.Header.Get("Message-Id"); got != "<"+n.ID+"@belfry.test>" {
@@ -50,7 +52,8 @@ func TestWithoutAServerNoNoteLeaves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.SendNote(t.Context(), email.Note{To: "ana@acme.example"}); !errors.Is(err, email.ErrNoServer) || c.HasServer() {
+	if err := c.SendNote(t.Context(), email.Note{To: "ana@acme.example"}); !errors.Is(err, email.ErrNoServer) ||
+		c.HasServer() {
 		t.Errorf("%v", err)
 	}
 }

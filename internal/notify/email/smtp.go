@@ -53,7 +53,8 @@ func (c *Channel) Send(ctx context.Context, m *notify.Message) (r delivery.Resul
 }
 
 // errNoUTF8 is a server that does not take addresses beyond ASCII.
-var errNoUTF8 = errors.New("the mail server does not take addresses beyond ASCII (it does not offer SMTPUTF8, RFC 6531)")
+var errNoUTF8 = errors.New("the mail server does not take addresses beyond ASCII " +
+	"(it does not offer SMTPUTF8, RFC 6531)")
 
 // deliver hands a mail to the server, and gives what the server said to it.
 func (c *Channel) deliver(ctx context.Context, msg *mail.Msg) (answer string, err error) {

@@ -88,7 +88,7 @@ func (*Channel) Kind() string { return notify.KindWebhook }
 
 // body is what a receiver gets. The fields up to alert_event are the public
 // contract; the rest is Belfry's.
-type body struct {
+type payload struct {
 	Name        string          `json:"name"` // of the policy
 	Text        string          `json:"text"`
 	Data        json.RawMessage `json:"data"`
@@ -110,7 +110,8 @@ type body struct {
 
 // Body makes the JSON of a message.
 func Body(m *notify.Message) ([]byte, error) {
-	b := body{Name: m.Policy, Text: notify.Text(m), Data: m.Data, TS: m.At.Unix(), Account: m.Account, PolicyID: m.PolicyID, Policy: m.Policy, Type: m.Type,
+	b := payload{Name: m.Policy, Text: notify.Text(m), Data: m.Data, TS: m.At.Unix(), Account: m.Account,
+		PolicyID: m.PolicyID, Policy: m.Policy, Type: m.Type,
 		Correlation: m.Correlation, ID: m.AlertID, Severity: m.Severity, Changes: m.Changes, More: m.More, URL: m.URL}
 	if m.Test() {
 		b.Name = "Test"
@@ -294,7 +295,8 @@ func fault(ctx context.Context, err error) (delivery.Fault, string) {
 		return delivery.BadTLS, "the receiver speaks TLS at this port: write https:// in the URL"
 	case strings.Contains(text, `malformed HTTP response "SSH-`):
 		return delivery.Temporary, "the receiver speaks SSH at this port, not HTTP"
-	case strings.Contains(text, "malformed HTTP"), strings.Contains(text, "malformed MIME header"), errors.As(err, &protocol):
+	case strings.Contains(text, "malformed HTTP"), strings.Contains(text, "malformed MIME header"),
+		errors.As(err, &protocol):
 		return delivery.Temporary, "the receiver does not speak HTTP at this port"
 	case strings.Contains(text, "http2: "):
 		return delivery.Temporary, "the receiver ended the HTTP/2 connection without an answer"

@@ -15,9 +15,11 @@ func TestARatePermitsABurstAndThenOnePerInterval(t *testing.T) {
 	}{
 		{"unlimited", Rate{}, []time.Duration{0, 0, 0}, []time.Duration{0, 0, 0}},
 		{"one per second", Rate{Every: time.Second}, []time.Duration{0, 0, 1}, []time.Duration{0, 1, 0}},
-		{"a burst of three", Rate{Every: time.Second, Burst: 3}, []time.Duration{0, 0, 0, 0, 1, 1}, []time.Duration{0, 0, 0, 1, 0, 1}},
+		{"a burst of three", Rate{Every: time.Second, Burst: 3}, []time.Duration{0, 0, 0, 0, 1, 1},
+			[]time.Duration{0, 0, 0, 1, 0, 1}},
 		{"unused time is not saved", Rate{Every: time.Second}, []time.Duration{0, 100, 100}, []time.Duration{0, 0, 1}},
-		{"a burst fills up again", Rate{Every: time.Second, Burst: 2}, []time.Duration{0, 0, 100, 100, 100}, []time.Duration{0, 0, 0, 0, 1}},
+		{"a burst fills up again", Rate{Every: time.Second, Burst: 2}, []time.Duration{0, 0, 100, 100, 100},
+			[]time.Duration{0, 0, 0, 0, 1}},
 	} {
 		tat := time.Time{}
 		for i, at := range c.at {

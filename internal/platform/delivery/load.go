@@ -38,18 +38,18 @@ func (q *Queue) read(ctx context.Context, unsure bool, where string, args ...any
 // load reads the deliveries of a shard that is newly owned, destination by
 // destination.
 func (q *Queue) load(ctx context.Context, shard int) error {
-	destination := ""
+	last := ""
 	after := ""
 	for {
 		const where = `shard = $1 AND (destination, id) > ($2, $3) ORDER BY destination, id LIMIT $4`
-		list, err := q.read(ctx, true, where, shard, destination, after, readPage)
+		list, err := q.read(ctx, true, where, shard, last, after, readPage)
 		if err != nil {
 			return fmt.Errorf("shard %d: %w", shard, err)
 		}
 		if len(list) < readPage {
 			return nil
 		}
-		destination = list[len(list)-1].Destination
+		last = list[len(list)-1].Destination
 		after = list[len(list)-1].ID
 		q.signal()
 	}

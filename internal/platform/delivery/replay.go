@@ -60,7 +60,12 @@ func (f *Filter) where() (where string, args []any) {
 	if !f.Before.IsZero() {
 		before = id.Lowest(f.Before)
 	}
-	return where, []any{f.Tenant, since, before, f.Destination}
+	return where, []any{
+		f.Tenant,
+		since,
+		before,
+		f.Destination,
+	}
 }
 
 // afterAllIDs sorts after every id, which is hexadecimal.
@@ -123,7 +128,9 @@ func (q *Queue) ReplayRange(ctx context.Context, r Range) (replayed int, err err
 }
 
 // replayNext makes the next batch and moves the progress in one transaction.
-func (q *Queue) replayNext(ctx context.Context, tx *db.Tx, r Range, batch int) (items []*Item, replayed int, err error) {
+func (q *Queue) replayNext(ctx context.Context, tx *db.Tx, r Range, batch int) (
+	items []*Item, replayed int, err error,
+) {
 	until := id.Lowest(q.cfg.Now().Add(time.Millisecond))
 	var after string
 	err = tx.QueryRow(ctx, `INSERT INTO replay_progress (key, until, after, replayed) VALUES ($1, $2, '', 0)

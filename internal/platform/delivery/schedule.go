@@ -118,7 +118,7 @@ func Judge(r Result, failures int, age time.Duration, waits []time.Duration, jit
 	case s == 429, s == 503 && r.RetryAfter > 0:
 		v := retry(answered+" and asks to wait", failures, len(waits), waits, jitter)
 		if age < gracePeriod {
-			v = wait(answered+" and asks to wait", failures, waits, jitter)
+			v = retryAfterFailure(answered+" and asks to wait", failures, waits, jitter)
 		}
 		v.Pause = min(max(r.RetryAfter, v.Wait), longestPause)
 		v.Wait = v.Pause
@@ -158,14 +158,14 @@ func retry(why string, failures, series int, waits []time.Duration, jitter float
 	if next >= min(series, len(waits)) {
 		return Verdict{State: StateFailed, Why: why + fmt.Sprintf("; given up after %d attempts", next), Counts: true}
 	}
-	v := wait(why, failures, waits, jitter)
+	v := retryAfterFailure(why, failures, waits, jitter)
 	v.Counts = true
 	return v
 }
 
-// wait postpones a delivery without counting a failure. The jitter adds up to a
+// retryAfterFailure postpones a delivery without counting a failure. The jitter adds up to a
 // fifth, so that deliveries that failed together do not come back together.
-func wait(why string, failures int, waits []time.Duration, jitter float64) Verdict {
+func retryAfterFailure(why string, failures int, waits []time.Duration, jitter float64) Verdict {
 	next := waits[min(failures+1, len(waits)-1)]
 	return Verdict{State: StateWaiting, Why: why, Wait: next + time.Duration(jitter*float64(next)/5)}
 }

@@ -126,6 +126,7 @@ func TestTheClientsAddressComesFromTrustedProxiesOnly(t *testing.T) {
 	a := newAPI(t)
 	web.Get(a.API, web.Op{
 		Path:    "/address",
+		ID:      "get-address",
 		Tag:     "T",
 		Summary: "S",
 		Public:  true,
@@ -237,6 +238,7 @@ func TestAFullServerSaysWhenToComeBackAndStillAnswersProbes(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	web.Get(a.API, web.Op{
 		Path:    "/slow",
+		ID:      "get-slow",
 		Tag:     "T",
 		Summary: "S",
 		Public:  true,

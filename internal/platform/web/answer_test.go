@@ -19,7 +19,7 @@ import (
 
 // public registers an operation without input for a test of answers.
 func public[O any](a *web.API, path string, o O, err error, change ...func(*web.Op)) {
-	op := web.Op{Path: path, Tag: "T", Summary: "S", Public: true}
+	op := web.Op{Path: path, ID: "get-" + path[1:], Tag: "T", Summary: "S", Public: true}
 	for _, c := range change {
 		c(&op)
 	}
@@ -49,6 +49,7 @@ func TestEveryRequestHasOneWideLine(t *testing.T) {
 	a := newAPI(t)
 	web.Get(a.API, web.Op{
 		Path:    "/rows",
+		ID:      "get-rows",
 		Tag:     "T",
 		Summary: "S",
 		Scope:   web.ScopeSelf,
@@ -73,6 +74,7 @@ func TestADeadlineIsAnUnavailableAnswer(t *testing.T) {
 	a := newAPI(t)
 	web.Get(a.API, web.Op{
 		Path:    "/wait",
+		ID:      "get-wait",
 		Tag:     "T",
 		Summary: "S",
 		Public:  true,
@@ -222,6 +224,7 @@ func TestARawHandlerThatFailsHalfWayIsCut(t *testing.T) {
 	a := newAPI(t)
 	web.Raw(a.API, "POST", web.Op{
 		Path:    "/raw",
+		ID:      "get-raw",
 		Tag:     "T",
 		Summary: "S",
 		Public:  true,
@@ -255,6 +258,7 @@ func TestACSVIsGivenOnlyToThoseWhoAskForIt(t *testing.T) {
 	a := newAPI(t)
 	web.Get(a.API, web.Op{
 		Path:    "/either",
+		ID:      "get-either",
 		Tag:     "T",
 		Summary: "S",
 		Public:  true,

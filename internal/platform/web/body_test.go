@@ -78,16 +78,18 @@ func TestABodyOfUnknownLengthIsLimitedToo(t *testing.T) {
 func TestJSONBodiesMayBeLeftOutOnlyWhereTheyAreOptional(t *testing.T) {
 	a := newAPI(t)
 	registerThings(a.API)
-	web.Post(a.API, web.Op{Path: "/optional", Tag: "T", Summary: "S", Public: true}, func(_ context.Context, in *struct {
-		Body *thing
-	}) (bool, error) {
-		return in.Body != nil, nil
-	})
-	web.Put(a.API, web.Op{Path: "/list", Tag: "T", Summary: "S", Public: true}, func(_ context.Context, in *struct {
-		Body []thing `maxItems:"2"`
-	}) (int, error) {
-		return len(in.Body), nil
-	})
+	web.Post(a.API, web.Op{Path: "/optional", ID: "get-optional", Tag: "T", Summary: "S", Public: true},
+		func(_ context.Context, in *struct {
+			Body *thing
+		}) (bool, error) {
+			return in.Body != nil, nil
+		})
+	web.Put(a.API, web.Op{Path: "/list", ID: "get-list", Tag: "T", Summary: "S", Public: true},
+		func(_ context.Context, in *struct {
+			Body []thing `maxItems:"2"`
+		}) (int, error) {
+			return len(in.Body), nil
+		})
 	for head, want := range map[string]string{"": "false", `{"name":"a"}`: "true"} {
 		if got := decode(t, ask(t, a, "POST /client/v4/optional", head)).Result; string(got) != want {
 			t.Errorf("%q: %s", head, got)
@@ -113,9 +115,11 @@ func TestJSONBodiesMayBeLeftOutOnlyWhereTheyAreOptional(t *testing.T) {
 func TestASlowBodyIsToldSoAndTheHandlersContextOutlivesTheBodysDeadline(t *testing.T) {
 	a := newAPI(t, func(c *web.Config, _ *web.Deps) { c.BodyTimeout = 100 * time.Millisecond })
 	registerThings(a.API)
-	entered, slowBodyEnded := make(chan struct{}), make(chan struct{})
+	entered := make(chan struct{})
+	slowBodyEnded := make(chan struct{})
 	web.Post(a.API, web.Op{
 		Path:    "/linger",
+		ID:      "get-linger",
 		Tag:     "T",
 		Summary: "S",
 		Public:  true,

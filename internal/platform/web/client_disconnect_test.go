@@ -19,11 +19,14 @@ func TestAClientThatGoesAwayIsNoFaultOfTheServer(t *testing.T) {
 			"level=INFO msg=request"},
 		"something else was cancelled": {func(context.Context, func()) error { return context.Canceled },
 			"level=ERROR msg=request"},
-		"another fault, and the client left": {func(_ context.Context, leave func()) error { leave(); return http.ErrServerClosed }, "level=ERROR msg=request"},
+		"another fault, and the client left": {func(_ context.Context, leave func()) error {
+			leave()
+			return http.ErrServerClosed
+		}, "level=ERROR msg=request"},
 	} {
 		ctx, leave := context.WithCancel(t.Context())
 		f := newAPI(t)
-		web.Get(f.API, web.Op{Path: "/slow", Tag: "T", Summary: "S", Scope: web.ScopeSelf},
+		web.Get(f.API, web.Op{Path: "/slow", ID: "get-slow", Tag: "T", Summary: "S", Scope: web.ScopeSelf},
 			func(ctx context.Context, _ *struct{}) (string, error) { return "", c.fail(ctx, leave) })
 		r := httptest.NewRequestWithContext(ctx, "GET", "/client/v4/slow", nil)
 		r.Header.Set("Authorization", "Bearer reader")

@@ -105,6 +105,7 @@ func TestEventsPassAtOnceUncompressedAndEndWithTheDrain(t *testing.T) {
 	ended := make(chan error, 1)
 	web.Get(a.API, web.Op{
 		Path:    "/live",
+		ID:      "get-live",
 		Tag:     "T",
 		Summary: "S",
 		Scope:   web.ScopeSelf,
@@ -160,11 +161,15 @@ func mustLine(t *testing.T, r *bufio.Reader) string {
 }
 
 func TestThereAreOnlySoManyStreamsAndTheyDoNotTakeTheRequestsPlaces(t *testing.T) {
-	a := newAPI(t, func(c *web.Config, _ *web.Deps) { c.MaxDownloads, c.MaxRequests = 1, 1 })
+	a := newAPI(t, func(c *web.Config, _ *web.Deps) {
+		c.MaxDownloads = 1
+		c.MaxRequests = 1
+	})
 	entered := make(chan struct{})
 	leave := make(chan struct{})
 	web.Get(a.API, web.Op{
 		Path:    "/live",
+		ID:      "get-live",
 		Tag:     "T",
 		Summary: "S",
 		Public:  true,

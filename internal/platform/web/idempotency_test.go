@@ -19,7 +19,15 @@ import (
 func counter(a *web.API, handle func(n int) error) {
 	var mu sync.Mutex
 	n := 0
-	web.Post(a, web.Op{Path: "/tokens", Tag: "T", Summary: "S", Scope: web.ScopeSelf, Status: 201, Idempotent: true},
+	web.Post(a, web.Op{
+		Path:       "/tokens",
+		ID:         "create-token",
+		Tag:        "T",
+		Summary:    "S",
+		Scope:      web.ScopeSelf,
+		Status:     201,
+		Idempotent: true,
+	},
 		func(_ context.Context, _ *createInput) (thing, error) {
 			mu.Lock()
 			n++
@@ -91,7 +99,8 @@ func TestAFailedRequestFreesItsKey(t *testing.T) {
 func TestARequestUnderWayAnswersItsRepetitionBusyUntilItsLeasePasses(t *testing.T) {
 	onBoth(t, func(t *testing.T, d *db.DB) {
 		a := newAPI(t, withIdempotency(t, d))
-		entered, leave := make(chan struct{}, 2), make(chan struct{})
+		entered := make(chan struct{}, 2)
+		leave := make(chan struct{})
 		counter(a.API, func(n int) error {
 			entered <- struct{}{}
 			if n == 1 {
@@ -170,6 +179,7 @@ func TestARawRequestThatIsRepeatedGetsTheStoredAnswer(t *testing.T) {
 	a := newAPI(t, withIdempotency(t, openDB(t)))
 	op := web.Op{
 		Path:       "/accounts/{account_id}/raw",
+		ID:         "get-raw",
 		Tag:        "T",
 		Summary:    "S",
 		Permission: "audit:write",
@@ -201,7 +211,8 @@ func TestARawRequestThatIsRepeatedGetsTheStoredAnswer(t *testing.T) {
 	for i, zip := range []bool{false, false, true} {
 		body, headers := `{"a":1}`, []string(nil)
 		if zip {
-			body, headers = zipped(t, body), []string{"Content-Encoding: gzip"}
+			body = zipped(t, body)
+			headers = []string{"Content-Encoding: gzip"}
 		}
 		w := post(body, headers...)
 		if got := string(decode(t, w).Result); w.Code != 202 || got != `{"n":2,"bytes":7}` ||

@@ -39,7 +39,7 @@ const AnyPermission = "any"
 type Op struct {
 	Path        string // below /client/v4: "/accounts/{account_id}/audit/events/{event_id}"
 	Root        bool   // Path is not below /client/v4 (on-ramps of other systems)
-	ID          string // OpenAPI operationId, a name for SDKs: "list-zones"; empty = made from method and path
+	ID          string // OpenAPI operationId, a method of SDKs: "list-zones"
 	Summary     string // a few words
 	Description string
 	Tag         string // the group in /docs
@@ -71,7 +71,6 @@ type Route struct {
 	Account    bool // the path has {account_id}
 	Stream     bool
 	Idempotent bool // takes Idempotency-Key, by web or by its own input
-	MadeID     bool // ID is made from method and path, not chosen by hand
 	NoBodyName bool // the type of the request body has no name
 }
 
@@ -85,7 +84,6 @@ type route struct {
 	raw     bool
 	live    bool               // answers Events
 	ownKey  bool               // the input declares Idempotency-Key: the handler keeps the answers
-	madeID  bool               // ID is made from method and path
 	body    reflect.Type       // of the input's Body field; nil = none
 	call    func(huma.Context) // huma's handler: parameters, then the feature's
 	op      *huma.Operation
@@ -113,7 +111,6 @@ func (a *API) Routes() []Route {
 			Account:    r.account,
 			Stream:     r.Stream,
 			Idempotent: r.Idempotent || r.ownKey,
-			MadeID:     r.madeID,
 			NoBodyName: r.body != nil && bodyName(r.body) == "",
 		}
 	}
@@ -156,8 +153,8 @@ func (a *API) newRoute(method string, op Op) *route {
 	switch {
 	case !strings.HasPrefix(op.Path, "/"):
 		fail("the path must begin with /")
-	case op.Tag == "" || op.Summary == "":
-		fail("Tag and Summary are required")
+	case op.ID == "" || op.Tag == "" || op.Summary == "":
+		fail("ID, Tag and Summary are required")
 	case op.Public && (op.Permission != "" || op.Scope != ScopeAccount):
 		fail("Public excludes Permission and Scope")
 	case op.Public:
@@ -187,31 +184,9 @@ func (a *API) newRoute(method string, op Op) *route {
 	if rt.MaxBody == 0 {
 		rt.MaxBody = a.cfg.MaxBody
 	}
-	if rt.ID == "" {
-		rt.ID = operationID(method, op.Path)
-		rt.madeID = true
-	}
 	rt.live = rt.Content == eventStream
 	if rt.Content == "" {
 		rt.Content = "application/json"
 	}
 	return rt
-}
-
-// operationID makes get-accounts-audit-events-by-event_id.
-func operationID(method, path string) string {
-	var b strings.Builder
-	b.WriteString(strings.ToLower(method))
-	for part := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
-		if part == "{account_id}" {
-			continue
-		}
-		b.WriteByte('-')
-		if name, ok := strings.CutPrefix(part, "{"); ok {
-			b.WriteString("by-")
-			part = strings.TrimSuffix(strings.TrimSuffix(name, "}"), "...")
-		}
-		b.WriteString(part)
-	}
-	return b.String()
 }

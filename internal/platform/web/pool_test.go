@@ -144,13 +144,22 @@ func TestNeitherAnAddressNorACredentialNorAnAccountTakesAllPlaces(t *testing.T) 
 				c.MaxStreams = places
 				c.MaxDownloads = places
 			})
-			op := web.Op{Path: "/accounts/{account_id}/slow", Tag: "T", Summary: "S", Permission: "audit:read"}
+			op := web.Op{
+				Path:       "/accounts/{account_id}/slow",
+				ID:         "get-slow",
+				Tag:        "T",
+				Summary:    "S",
+				Permission: "audit:read",
+			}
 			web.Get(a.API, op, func(context.Context, *struct{}) (web.None, error) { h.wait(); return web.None{}, nil })
-			op.Path, op.Stream = "/accounts/{account_id}/live", true
+			op.Path = "/accounts/{account_id}/live"
+			op.ID = "watch-live"
+			op.Stream = true
 			web.Get(a.API, op, func(context.Context, *struct{}) (web.Events, error) {
 				return web.Events{Source: func(context.Context, string, func(web.Event) error) error { h.wait(); return nil }}, nil
 			})
 			op.Path = "/accounts/{account_id}/file"
+			op.ID = "download-file"
 			web.Get(a.API, op, func(context.Context, *struct{}) (web.Stream, error) {
 				return web.Stream{
 					ContentType: "text/csv",

@@ -18,7 +18,7 @@ type hiddenParams struct {
 
 func TestFaultyDeclarationsDoNotRegister(t *testing.T) {
 	nothing := func(context.Context, *struct{}) (web.None, error) { return web.None{}, nil }
-	good := web.Op{Path: "/accounts/{account_id}/x", Tag: "T", Summary: "S", Permission: "audit:read"}
+	good := web.Op{Path: "/accounts/{account_id}/x", ID: "get-x", Tag: "T", Summary: "S", Permission: "audit:read"}
 	with := func(change func(*web.Op)) web.Op {
 		op := good
 		change(&op)
@@ -33,25 +33,29 @@ func TestFaultyDeclarationsDoNotRegister(t *testing.T) {
 			web.Get(a, with(func(o *web.Op) { o.Path = "/x" }),
 				nothing)
 		},
-		"needs ScopeAccount": func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.Scope = web.ScopeInstallation }), nothing) },
+		"needs ScopeAccount": func(a *web.API) {
+			web.Get(a, with(func(o *web.Op) { o.Scope = web.ScopeInstallation }), nothing)
+		},
 		"Public excludes": func(a *web.API) {
 			web.Get(a, with(func(o *web.Op) { o.Public = true }),
 				nothing)
 		},
 		"ScopeSelf has no": func(a *web.API) {
-			web.Get(a, web.Op{Path: "/x", Tag: "T", Summary: "S", Scope: web.ScopeSelf, Permission: "x"}, nothing)
+			web.Get(a, web.Op{Path: "/x", ID: "get-x", Tag: "T", Summary: "S", Scope: web.ScopeSelf, Permission: "x"}, nothing)
 		},
 		"AnyPermission is": func(a *web.API) {
 			web.Get(a, web.Op{
 				Path:       "/x",
+				ID:         "get-x",
 				Tag:        "T",
 				Summary:    "S",
 				Scope:      web.ScopeProducer,
 				Permission: web.AnyPermission,
 			}, nothing)
 		},
-		"Tag and Summary":   func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.Tag = "" }), nothing) },
-		"Idempotent is for": func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.Idempotent = true }), nothing) },
+		"ID, Tag and Summary are": func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.ID = "" }), nothing) },
+		"Tag and Summary":         func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.Tag = "" }), nothing) },
+		"Idempotent is for":       func(a *web.API) { web.Get(a, with(func(o *web.Op) { o.Idempotent = true }), nothing) },
 		"{thing_id} is not a field": func(a *web.API) {
 			web.Get(a, with(func(o *web.Op) { o.Path += "/{thing_id}" }),
 				nothing)
@@ -166,7 +170,7 @@ func TestTheDocumentHasEveryRouteAndEveryParameterOfItsPath(t *testing.T) {
 		}
 	}
 	first, err := a.OpenAPIYAML()
-	if err != nil || !strings.Contains(string(first), "operationId: get-accounts-things\n") {
+	if err != nil || !strings.Contains(string(first), "operationId: list-things\n") {
 		t.Fatalf("%v, %d bytes", err, len(first))
 	}
 	b := newAPI(t)

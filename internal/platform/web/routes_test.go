@@ -48,10 +48,17 @@ type ThingPath struct {
 }
 
 func registerThings(a *web.API) {
-	op := func(path, summary string) web.Op {
-		return web.Op{Path: "/accounts/{account_id}" + path, Tag: "Things", Summary: summary, Permission: "audit:read"}
+	op := func(id, path, summary string) web.Op {
+		return web.Op{
+			Path:       "/accounts/{account_id}" + path,
+			ID:         id,
+			Tag:        "Things",
+			Summary:    summary,
+			Permission: "audit:read",
+		}
 	}
-	web.Get(a, op("/things", "List things"), func(ctx context.Context, in *listInput) (web.Page[thing], error) {
+	web.Get(a, op("list-things", "/things",
+		"List things"), func(ctx context.Context, in *listInput) (web.Page[thing], error) {
 		var at struct{ N int }
 		list := "things " + web.Account(ctx).ID
 		if in.Cursor != "" {
@@ -69,7 +76,7 @@ func registerThings(a *web.API) {
 		}
 		return p, nil
 	})
-	web.Get(a, op("/numbered", "List things by page"),
+	web.Get(a, op("list-numbered-things", "/numbered", "List things by page"),
 		func(_ context.Context, in *numberedInput) (web.Numbered[thing], error) {
 			n := web.Numbered[thing]{
 				Page:     in.Page,
@@ -82,13 +89,14 @@ func registerThings(a *web.API) {
 			}
 			return n, nil
 		})
-	web.Get(a, op("/things/{thing_id}", "Get a thing"), func(ctx context.Context, in *thingInput) (thing, error) {
+	web.Get(a, op("get-thing", "/things/{thing_id}",
+		"Get a thing"), func(ctx context.Context, in *thingInput) (thing, error) {
 		if in.ThingID == "none" {
 			return thing{}, errs.New(errs.CodeNotFound, "there is no thing %q", in.ThingID)
 		}
 		return thing{ID: in.ThingID, Name: web.Account(ctx).ID[31:] + " of " + web.CurrentPrincipal(ctx).ID}, nil
 	})
-	create := op("/things", "Create a thing")
+	create := op("create-thing", "/things", "Create a thing")
 	create.Permission = "audit:write"
 	create.Idempotent = true
 	create.Status = 201
@@ -101,7 +109,7 @@ func registerThings(a *web.API) {
 		in.Body.ID = fmt.Sprintf("%032d", created)
 		return in.Body, nil
 	})
-	put := op("/things/{thing_id}", "Replace a thing")
+	put := op("replace-thing", "/things/{thing_id}", "Replace a thing")
 	put.Permission = "audit:write"
 	web.Put(a, put, func(ctx context.Context, in *putInput) (thing, error) {
 		if err := web.IfMatch(ctx, thing{ID: in.ThingID, Name: "1 of owner"}); err != nil {
@@ -110,22 +118,39 @@ func registerThings(a *web.API) {
 		in.Body.ID = in.ThingID
 		return in.Body, nil
 	})
-	web.Delete(a, put, func(context.Context, *thingInput) (web.None, error) { return web.None{}, nil })
+	remove := put
+	remove.ID = "delete-thing"
+	remove.Summary = "Delete a thing"
+	web.Delete(a, remove, func(context.Context, *thingInput) (web.None, error) { return web.None{}, nil })
 	web.Get(a, web.Op{
 		Path:       "/accounts",
+		ID:         "list-accounts",
 		Tag:        "Accounts",
 		Summary:    "List accounts",
 		Scope:      web.ScopeInstallation,
 		Permission: "accounts:read",
 	},
 		func(context.Context, *struct{}) (web.Page[thing], error) { return web.Page[thing]{}, nil })
-	web.Get(a, web.Op{Path: "/user/tokens/verify", Tag: "Tokens", Summary: "Verify", Scope: web.ScopeSelf},
+	web.Get(a, web.Op{
+		Path:    "/user/tokens/verify",
+		ID:      "verify-token",
+		Tag:     "Tokens",
+		Summary: "Verify",
+		Scope:   web.ScopeSelf,
+	},
 		func(ctx context.Context, _ *struct{}) (thing, error) {
 			return thing{ID: web.CurrentPrincipal(ctx).ID}, nil
 		})
-	web.Raw(a, "POST", web.Op{Path: "/audit/events", Tag: "Audit", Summary: "Append", Scope: web.ScopeProducer,
+	web.Raw(a, "POST", web.Op{
+		Path:       "/audit/events",
+		ID:         "append-events",
+		Tag:        "Audit",
+		Summary:    "Append",
+		Scope:      web.ScopeProducer,
 		Permission: "audit:write",
-		Accepts:    []string{"application/json", "application/x-ndjson"}, MaxBody: 1000},
+		Accepts:    []string{"application/json", "application/x-ndjson"},
+		MaxBody:    1000,
+	},
 		func(_ context.Context, _ *struct{}, x *web.Exchange) error {
 			body, err := x.Bytes()
 			if err != nil {
@@ -140,11 +165,12 @@ func registerThings(a *web.API) {
 		})
 	web.Get(a, web.Op{
 		Path:    "/panic",
+		ID:      "get-panic",
 		Tag:     "Faults",
 		Summary: "Panic",
 		Public:  true,
 	}, func(context.Context, *struct{}) (thing, error) { panic("hunter2") })
-	web.Get(a, web.Op{Path: "/fault", Tag: "Faults", Summary: "Fail", Public: true},
+	web.Get(a, web.Op{Path: "/fault", ID: "get-fault", Tag: "Faults", Summary: "Fail", Public: true},
 		func(context.Context, *struct{}) (thing, error) { return thing{}, fmt.Errorf("password=hunter2") })
 }
 

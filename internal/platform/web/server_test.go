@@ -25,6 +25,7 @@ func TestADrainFinishesRunningRequestsRefusesNewOnesAndLeavesNothingBehind(t *te
 	entered, leave := make(chan struct{}), make(chan struct{})
 	web.Get(a.API, web.Op{
 		Path:    "/slow",
+		ID:      "get-slow",
 		Tag:     "T",
 		Summary: "S",
 		Public:  true,

@@ -86,6 +86,7 @@ func TestTimesThatClientsDoNotMeanSoAreUnderstood(t *testing.T) {
 	}
 	web.Get(a.API, web.Op{
 		Path:    "/times",
+		ID:      "get-times",
 		Tag:     "T",
 		Summary: "S",
 		Public:  true,

@@ -32,7 +32,14 @@ func reader() *web.Principal {
 
 // streaming registers one stream of every kind and gives their paths.
 func streaming(a *web.API) []string {
-	op := web.Op{Path: "/accounts/{account_id}/live", Tag: "T", Summary: "S", Permission: "audit:read", Stream: true}
+	op := web.Op{
+		Path:       "/accounts/{account_id}/live",
+		ID:         "get-live",
+		Tag:        "T",
+		Summary:    "S",
+		Permission: "audit:read",
+		Stream:     true,
+	}
 	web.Get(a, op, func(context.Context, *struct{}) (web.Events, error) {
 		return web.Events{Source: func(ctx context.Context, _ string, send func(web.Event) error) error {
 			<-ctx.Done()
@@ -40,6 +47,7 @@ func streaming(a *web.API) []string {
 		}}, nil
 	})
 	op.Path = "/accounts/{account_id}/export"
+	op.ID = "export"
 	web.Get(a, op, func(context.Context, *struct{}) (web.Stream, error) {
 		return web.Stream{ContentType: "text/csv", Write: func(_ context.Context, w *web.StreamWriter) error {
 			for { // a handler that does not look at its context
@@ -91,11 +99,14 @@ func TestAStreamEndsWhenItsCredentialMayNotReadItAnyMore(t *testing.T) {
 		return func(context.Context) (*web.Principal, error) { return p, nil }
 	}
 	for name, later := range map[string]func(context.Context) (*web.Principal, error){
-		"revoked":        refuse(errs.CodeAuthentication),
-		"expired":        refuse(errs.CodeTokenExpired),
-		"other address":  refuse(errs.CodeTokenAddress),
-		"lesser role":    may(func(p *web.Principal) { p.Permissions = web.Permissions{"accounts:read"} }),
-		"removed member": may(func(p *web.Principal) { p.AccountID, p.Permissions = foreign, nil }),
+		"revoked":       refuse(errs.CodeAuthentication),
+		"expired":       refuse(errs.CodeTokenExpired),
+		"other address": refuse(errs.CodeTokenAddress),
+		"lesser role":   may(func(p *web.Principal) { p.Permissions = web.Permissions{"accounts:read"} }),
+		"removed member": may(func(p *web.Principal) {
+			p.AccountID = foreign
+			p.Permissions = nil
+		}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var c credential

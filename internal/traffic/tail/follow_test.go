@@ -12,7 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/traffic/tail"
 )
 
-// words are what a run says.
+// words are the texts that a run prints.
 type words struct {
 	mu  sync.Mutex // guards said
 	out []string
@@ -119,7 +119,7 @@ func TestPassingErrorsOfFilesEndNoFollower(t *testing.T) {
 	appendTo(t, file, lines(0, 2))
 	eventually(t, s, 2)
 	rename(t, file, file+".1")
-	if err := os.Symlink(file, file); err != nil { // cannot be opened, whoever asks
+	if err := os.Symlink(file, file); err != nil { // cannot be opened by any user
 		t.Fatal(err)
 	}
 	said.wait(t, "too many levels of symbolic links")

@@ -49,7 +49,7 @@ func rotatedFiles(log string) (list []rotatedFile) {
 	return list[:min(len(list), maxRotated)]
 }
 
-// added is what a rotation added to the name of a log; empty when the path is not
+// added is the suffix that a rotation added to the name of a log; empty when the path is not
 // such a name.
 func added(log, path string) string {
 	if filepath.Dir(log) != filepath.Dir(path) {
