@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
 // What stands in place of text that was made of an event in which values were
@@ -99,8 +100,8 @@ func (a toldAlert) erase(ctx context.Context, tx *db.Tx, events map[string]bool)
 		return err
 	}
 	// The answer of a receiver may repeat what it was sent.
-	_, err = tx.Exec(ctx, `UPDATE attempt SET body = $2, answer = $2 WHERE delivery_id IN (SELECT id FROM delivery
-			WHERE subject = $1)`,
+	_, err = tx.Exec(ctx, `UPDATE attempt SET body = $2, answer = $2 WHERE delivery_id IN (SELECT id FROM delivery d
+			WHERE `+delivery.OfSubject+`)`,
 		a.key, []byte(erasedBody))
 	return err
 }

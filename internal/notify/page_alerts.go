@@ -9,6 +9,7 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -165,7 +166,7 @@ func (p *pages) shownAlerts(v *page.Visit, list []Alert) ([]shownAlert, error) {
 			s := &out[i]
 			s.Told, s.ToldMore = nil, 0
 			deliveries, err := deliveriesOf(v.Context(), tx,
-				` WHERE d.subject = $1 AND d.tenant = $2 AND d.replay_of = '' ORDER BY d.id LIMIT $3`, s.key, v.Account, 100)
+				" WHERE "+delivery.OfSubject+` AND d.tenant = $2 AND d.replay_of = '' ORDER BY d.id LIMIT $3`, s.key, v.Account, 100)
 			if err != nil {
 				return err
 			}

@@ -298,7 +298,7 @@ func (n *Feature) Decision(ctx context.Context, accountID, alertID string) (d De
 		if d.Related, err = partsOf(ctx, tx, d.key); err != nil {
 			return err
 		}
-		if d.Deliveries, err = deliveriesOf(ctx, tx, ` WHERE d.subject = $1 AND d.tenant = $2
+		if d.Deliveries, err = deliveriesOf(ctx, tx, " WHERE "+delivery.OfSubject+` AND d.tenant = $2
 			ORDER BY d.id LIMIT $3`, d.key, accountID, mostDeliveries); err != nil {
 			return err
 		}

@@ -80,6 +80,6 @@ func (n *Feature) ReplayAlert(
 		return out, err
 	}
 	of := replaySubject{account: accountID, resource: resourceAlert, id: a.ID, name: name}
-	return n.replay(ctx, by, of, `WHERE subject = $1 AND tenant = $2 AND replay_of = '' AND state <> 'waiting'
+	return n.replay(ctx, by, of, `WHERE `+delivery.OfSubject+` AND tenant = $2 AND replay_of = '' AND state <> 'waiting'
 		ORDER BY id LIMIT $3`, a.key, accountID, mostReplayed)
 }

@@ -142,7 +142,7 @@ func (s *storing) startDeliveries(ctx context.Context, rootKey string) ([]delive
 	if err := s.insertDeliveries(ctx); err != nil { // some may be of this transaction
 		return nil, err
 	}
-	list, err := delivery.Select(ctx, s.tx, `WHERE subject = $1 AND replay_of = '' ORDER BY id`, rootKey)
+	list, err := delivery.Select(ctx, s.tx, "WHERE "+delivery.OfSubject+" AND replay_of = '' ORDER BY id", rootKey)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,45 @@
+package delivery_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/delivery"
+)
+
+// Every end of an incident asks for the deliveries of its subject: without the
+// index a storm reads the whole table for each of its alerts.
+func TestDeliveriesOfASubjectAreFoundByTheirIndex(t *testing.T) {
+	d, err := db.Open(t.Context(), db.Config{Feature: "notify", DataDir: t.TempDir(), Schemas: []db.Schema{delivery.Schema()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, rest := range []string{"", " AND tenant = $2", " AND tenant = $2 AND state <> 'waiting'"} {
+		args := []any{"root", "acme"}[:1+strings.Count(rest, "$2")]
+		plan := ""
+		err := d.View(t.Context(), func(tx *db.Tx) error {
+			rows, err := tx.Query(t.Context(), "EXPLAIN QUERY PLAN SELECT id FROM delivery d WHERE "+delivery.OfSubject+rest+" ORDER BY id", args...)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var id, parent, unused int
+				var step string
+				if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+					return err
+				}
+				plan += step + "; "
+			}
+			return rows.Err()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(plan, "delivery_subject (subject=?") {
+			t.Errorf("%q: %s", rest, plan)
+		}
+	}
+}
