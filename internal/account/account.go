@@ -36,6 +36,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/feature"
+	"github.com/belfryhq/belfry/internal/platform/cache"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/run"
@@ -99,10 +100,10 @@ type Directory struct {
 	hashing   *hashing
 	cross     *http.CrossOriginProtection
 
-	credentials *cache[Hash, *credential] // by the hash of a token or session
-	accounts    *cache[string, string]    // id or ext:external_id -> id
-	zones       *cache[string, Zone]      // account NUL key -> zone; ID "" = none
-	seenOver    *cache[string, bool]      // whether traffic may bring an account no more zones
+	credentials *cache.Cache[Hash, *credential] // by the hash of a token or session
+	accounts    *cache.Cache[string, string]    // id or ext:external_id -> id
+	zones       *cache.Cache[string, Zone]      // account NUL key -> zone; ID "" = none
+	seenOver    *cache.Cache[string, bool]      // whether traffic may bring an account no more zones
 }
 
 // New makes a Directory.
@@ -117,10 +118,10 @@ func New(cfg Config) (*Directory, error) {
 		limiter:     newThrottle(cfg.Now),
 		hashing:     newHashing(),
 		cross:       http.NewCrossOriginProtection(),
-		credentials: newCache[Hash, *credential](cachedTokens, cacheTime, cfg.Now),
-		accounts:    newCache[string, string](cachedRefs, cacheTime, cfg.Now),
-		zones:       newCache[string, Zone](cachedRefs, cacheTime, cfg.Now),
-		seenOver:    newCache[string, bool](cachedRefs, cacheTime, cfg.Now),
+		credentials: cache.New[Hash, *credential](cachedTokens, cacheTime, cfg.Now),
+		accounts:    cache.New[string, string](cachedRefs, cacheTime, cfg.Now),
+		zones:       cache.New[string, Zone](cachedRefs, cacheTime, cfg.Now),
+		seenOver:    cache.New[string, bool](cachedRefs, cacheTime, cfg.Now),
 	}
 	if cfg.URL != "" {
 		u, err := url.Parse(cfg.URL)

@@ -24,7 +24,7 @@ func (d *Directory) ResolveAccount(ctx context.Context, ref string) (string, err
 	if !byExternal && !id.Valid(ref) || byExternal && externalID(external) != nil {
 		return "", errs.New(errs.CodeNotFound, "an account is named by its id (32 hex characters) or by ext:<external_id>")
 	}
-	return d.accounts.get(ctx, ref, func(ctx context.Context) (string, error) {
+	return d.accounts.Get(ctx, ref, func(ctx context.Context) (string, error) {
 		var a Account
 		err := d.db.View(ctx, func(tx *db.Tx) (err error) {
 			if byExternal {
@@ -158,7 +158,7 @@ func (d *Directory) UpdateAccount(ctx context.Context, by *web.Principal, accoun
 		return err
 	})
 	if err == nil && before.ExternalID != a.ExternalID {
-		d.accounts.forget(externalPrefix+before.ExternalID, externalPrefix+a.ExternalID)
+		d.accounts.Evict(externalPrefix+before.ExternalID, externalPrefix+a.ExternalID)
 	}
 	return a, err
 }

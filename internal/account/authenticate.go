@@ -56,7 +56,7 @@ func (d *Directory) Authenticate(ctx context.Context, r *http.Request) (*web.Pri
 	if _, err := ParseToken(TokenPrefix, value); err != nil {
 		return nil, d.refused("malformed", err)
 	}
-	c, err := d.credentials.get(ctx, hash, func(ctx context.Context) (*credential, error) { return d.loadTokenCredential(ctx, hash) })
+	c, err := d.credentials.Get(ctx, hash, func(ctx context.Context) (*credential, error) { return d.loadTokenCredential(ctx, hash) })
 	if err != nil {
 		if errs.KindOf(err) == errs.Unauthenticated {
 			return nil, d.refused("unknown", err)

@@ -123,7 +123,7 @@ func (d *Directory) answer(ctx context.Context, s *Session, accountID string, fn
 		}
 		return errs.New(errs.CodeNotFound, "there is no such invitation")
 	})
-	d.credentials.forget(ended...)
+	d.credentials.Evict(ended...)
 	return err
 }
 

@@ -103,7 +103,7 @@ func (d *Directory) addMember(ctx context.Context, by *web.Principal, accountID,
 		}
 		return d.record(ctx, tx, by, event.NewAudit(accountID, "create", "member", person.ID, email).Changed(nil, out.Member))
 	})
-	d.credentials.forget(ended...)
+	d.credentials.Evict(ended...)
 	return out, err
 }
 
@@ -266,7 +266,7 @@ func (d *Directory) changeMember(ctx context.Context, by *web.Principal, account
 		sessions = append(sessions, opened...)
 		return fn(tx, before, owners)
 	})
-	d.credentials.forget(sessions...)
+	d.credentials.Evict(sessions...)
 	return err
 }
 

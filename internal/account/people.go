@@ -63,7 +63,7 @@ func (d *Directory) DeletePerson(ctx context.Context, by *web.Principal, personI
 		ended = append(ended, opened...)
 		return d.record(ctx, tx, by, event.NewAudit(Installation, "delete", "user", personID, ""))
 	})
-	d.credentials.forget(ended...)
+	d.credentials.Evict(ended...)
 	return err
 }
 
@@ -184,7 +184,7 @@ func (d *Directory) AddOperator(ctx context.Context, by *web.Principal, email, n
 		}
 		return d.record(ctx, tx, by, event.NewAudit(Installation, "create", "operator", p.ID, p.Email).Changed(nil, p))
 	})
-	d.credentials.forget(ended...)
+	d.credentials.Evict(ended...)
 	return p, signInURL, err
 }
 
@@ -226,7 +226,7 @@ func (d *Directory) UpdateOperator(ctx context.Context, by *web.Principal, perso
 		}
 		return d.record(ctx, tx, by, event.NewAudit(Installation, "update", "operator", p.ID, p.Email).Changed(before, p))
 	})
-	d.credentials.forget(ended...)
+	d.credentials.Evict(ended...)
 	return p, err
 }
 
@@ -267,7 +267,7 @@ func (d *Directory) RemoveOperator(ctx context.Context, by *web.Principal, perso
 		}
 		return d.record(ctx, tx, by, event.NewAudit(Installation, "delete", "operator", p.ID, p.Email).Changed(p, nil))
 	})
-	d.credentials.forget(ended...)
+	d.credentials.Evict(ended...)
 	return err
 }
 

@@ -166,7 +166,7 @@ func (d *Directory) RevokePortalSession(ctx context.Context, by *web.Principal, 
 		}
 		return d.record(ctx, tx, by, event.NewAudit(accountID, "revoke", "portal_session", gone.ID, gone.Portal.Member.Name))
 	})
-	d.credentials.forget(gone.hash)
+	d.credentials.Evict(gone.hash)
 	return err
 }
 

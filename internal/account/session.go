@@ -119,7 +119,7 @@ func (d *Directory) hasSessionCookie(r *http.Request) bool {
 // session is the live credential of a session. What an open page or stream asks
 // for by itself is not a use that postpones the end of an idle session.
 func (d *Directory) session(ctx context.Context, r *http.Request, h Hash) (*credential, error) {
-	c, err := d.credentials.get(ctx, h, func(ctx context.Context) (*credential, error) { return d.loadSessionCredential(ctx, h) })
+	c, err := d.credentials.Get(ctx, h, func(ctx context.Context) (*credential, error) { return d.loadSessionCredential(ctx, h) })
 	if err != nil {
 		return nil, err
 	}
@@ -219,6 +219,6 @@ func (d *Directory) RevokeSession(ctx context.Context, by *web.Principal, person
 		}
 		return d.recordWhereEntered(ctx, tx, by, gone.ID, "revoke", person.Email)
 	})
-	d.credentials.forget(gone.hash)
+	d.credentials.Evict(gone.hash)
 	return err
 }

@@ -337,7 +337,7 @@ func (d *Directory) begin(r *http.Request, who func(*db.Tx) (Session, error)) (s
 		}
 		return d.recordSignIn(ctx, tx, &s)
 	})
-	d.credentials.forget(earlier...)
+	d.credentials.Evict(earlier...)
 	return s, value, err
 }
 
@@ -384,7 +384,7 @@ func (d *Directory) SignOut(w http.ResponseWriter, r *http.Request) error {
 			_, err = deleteSessionByHash(ctx, tx, h)
 			return err
 		})
-		d.credentials.forget(h)
+		d.credentials.Evict(h)
 		if err != nil {
 			return err
 		}

@@ -183,6 +183,6 @@ func (d *Directory) RevokeToken(ctx context.Context, by *web.Principal, accountI
 		}
 		return d.record(ctx, tx, by, event.NewAudit(accountID, "revoke", "token", t.ID, t.Name).Changed(t.at(d.micros()), nil))
 	})
-	d.credentials.forget(append(ended, t.hash)...)
+	d.credentials.Evict(append(ended, t.hash)...)
 	return err
 }

@@ -91,7 +91,7 @@ func (d *Directory) SetPassword(ctx context.Context, by *web.Principal, s *Sessi
 		}
 		return d.recordForPerson(ctx, tx, by, s.PersonID, "update", "password", s.PersonID)
 	})
-	d.credentials.forget(ended...)
+	d.credentials.Evict(ended...)
 	return err
 }
 

@@ -340,7 +340,7 @@ func (d *Directory) DeleteZone(ctx context.Context, by *web.Principal, accountID
 		}
 		return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "delete", "zone", zoneID, z.Name), zoneID).Changed(z, nil))
 	})
-	d.seenOver.forget(accountID)
+	d.seenOver.Evict(accountID)
 	d.forgetZone(accountID, z)
 	return err
 }
@@ -399,7 +399,7 @@ func (d *Directory) findZone(ctx context.Context, accountID, ref string) (Zone, 
 	if key == "" {
 		return Zone{}, nil
 	}
-	return d.zones.get(ctx, cacheKey(accountID, key), func(ctx context.Context) (z Zone, err error) {
+	return d.zones.Get(ctx, cacheKey(accountID, key), func(ctx context.Context) (z Zone, err error) {
 		err = d.db.View(ctx, func(tx *db.Tx) error {
 			z, err = lookupZone(ctx, tx, accountID, ref)
 			return err
@@ -419,5 +419,5 @@ func (d *Directory) forgetZone(accountID string, list ...Zone) {
 			keys = append(keys, cacheKey(accountID, r.key))
 		}
 	}
-	d.zones.forget(keys...)
+	d.zones.Evict(keys...)
 }

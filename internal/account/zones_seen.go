@@ -40,7 +40,7 @@ func (d *Directory) EnsureZone(ctx context.Context, accountID, ref string) (zone
 	}
 	// Past its budget an account would otherwise ask the database for every stray
 	// hostname.
-	over, err := d.seenOver.get(ctx, accountID, func(ctx context.Context) (over bool, err error) {
+	over, err := d.seenOver.Get(ctx, accountID, func(ctx context.Context) (over bool, err error) {
 		err = d.db.View(ctx, func(tx *db.Tx) error {
 			over, err = d.budgetSpent(ctx, tx, accountID)
 			return err
@@ -90,7 +90,7 @@ func (d *Directory) addSeenZone(ctx context.Context, accountID, name string) (z 
 		return Zone{}, err
 	}
 	if spent {
-		d.seenOver.forget(accountID)
+		d.seenOver.Evict(accountID)
 	}
 	d.forgetZone(accountID, Zone{Name: name}, z)
 	return z, nil
