@@ -207,7 +207,7 @@ func (f *Feature) AppendOwn(ctx context.Context, values [][]byte) error {
 	return err
 }
 
-// Ledger returns the log. Like Reader, Signer and Intake it is for commands that work on the database without a
+// Ledger returns the log. Like Reader and Intake it is for commands that work on the database without a
 // server, and for tests.
 func (f *Feature) Ledger() *ledger.Ledger { return f.ledger }
 
@@ -216,9 +216,6 @@ func (f *Feature) Intake() *Intake { return f.intake }
 
 // Reader reads the record.
 func (f *Feature) Reader() *ledger.Reader { return f.reader }
-
-// Signer signs checkpoints.
-func (f *Feature) Signer() *ledger.Signer { return f.signer }
 
 // Ready returns why the record cannot be signed; nil = it can.
 func (f *Feature) Ready(context.Context) error { return f.signer.Ready() }

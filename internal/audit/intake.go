@@ -334,6 +334,3 @@ func seeds(n int) [][32]byte {
 	}
 	return out
 }
-
-// NewSeed makes the random seed of one event's salts.
-func NewSeed() [32]byte { return seeds(1)[0] }

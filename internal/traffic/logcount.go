@@ -66,9 +66,6 @@ func (t *LogCounts) Add(zone string, e Entry) error {
 	return nil
 }
 
-// Len is the number of counts.
-func (t *LogCounts) Len() int { return len(t.seen) }
-
 // Counts returns the counts by time; within one interval, in the order of their
 // first lines.
 func (t *LogCounts) Counts() []Count {

@@ -134,12 +134,3 @@ func (c *Cache[K, V]) Evict(keys ...K) {
 		delete(c.old, key)
 	}
 }
-
-// EvictAll removes all keys.
-func (c *Cache[K, V]) EvictAll() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.changes++
-	clear(c.young)
-	clear(c.old)
-}

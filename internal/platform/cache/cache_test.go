@@ -96,20 +96,3 @@ func TestErrorsAndPanicsAreNotKept(t *testing.T) {
 		t.Fatal(v, err)
 	}
 }
-
-func TestEvictAllRemovesEveryKey(t *testing.T) {
-	c := New[int, int](10, time.Hour, time.Now)
-	loads := 0
-	fetch := func(context.Context) (int, error) { loads++; return loads, nil }
-	for range 2 {
-		for key := range 8 {
-			if _, err := c.Get(t.Context(), key, fetch); err != nil {
-				t.Fatal(err)
-			}
-		}
-		c.EvictAll()
-	}
-	if loads != 16 {
-		t.Error(loads, "loads, want 16")
-	}
-}
