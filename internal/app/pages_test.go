@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
 	"regexp"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/app"
+	testsite "github.com/belfryhq/belfry/test/site"
 )
 
 const bootstrap = "a bootstrap token of at least 32 characters"
@@ -121,10 +121,11 @@ func (s *site) append(account string, events ...m) {
 	s.call("POST", "/accounts/"+account+"/audit/events", events)
 }
 
-// visitor is a browser without scripts.
+// visitor is a browser without scripts on this installation.
 type visitor struct {
 	*site
-	client *http.Client
+	browser *testsite.Visitor
+	client  *http.Client // with the cookies of the browser
 }
 
 // member signs a new member of an account in.
@@ -140,37 +141,15 @@ func (s *site) signIn(email string) *visitor {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	u, err := url.Parse(link)
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	v := s.stranger()
-	r, err := http.NewRequestWithContext(s.t.Context(), "POST", s.url+u.Path, strings.NewReader(u.Fragment))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Origin", s.url)
-	res, err := v.client.Do(r)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	res.Body.Close()
-	if res.StatusCode != http.StatusSeeOther {
-		s.t.Fatalf("sign-in of %s: %d", email, res.StatusCode)
-	}
+	v.browser.SignIn(link)
 	return v
 }
 
 func (s *site) stranger() *visitor {
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return &visitor{s, &http.Client{
-		Jar:           jar,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	s.t.Helper()
+	browser := testsite.NewVisitor(s.t, s.url)
+	return &visitor{s, browser, browser.Client()}
 }
 
 // page is an answer.
@@ -183,24 +162,8 @@ type page struct {
 
 func (v *visitor) get(path string, headers ...string) page {
 	v.t.Helper()
-	r, err := http.NewRequestWithContext(v.t.Context(), "GET", v.url+path, nil)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	r.Header.Set("Accept", "text/html")
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	res, err := v.client.Do(r)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	return page{res.StatusCode, res.Header.Get("Location"), res.Header, string(b)}
+	p := v.browser.Get(path, headers...)
+	return page{p.Status, p.Location, p.Header, p.Body}
 }
 
 func (p page) has(t *testing.T, want ...string) {

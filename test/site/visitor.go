@@ -62,15 +62,10 @@ func (v *Visitor) Cookies() []*http.Cookie {
 	return v.client.Jar.Cookies(u)
 }
 
-// SetCookies gives the visitor cookies, such as those of the same person on
-// another server.
-func (v *Visitor) SetCookies(cookies []*http.Cookie) {
-	v.t.Helper()
-	u, err := url.Parse(v.URL)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	v.client.Jar.SetCookies(u, cookies)
+// Client is an HTTP client with the visitor's cookies and without a limit of time: for streams, and for requests that
+// no page makes.
+func (v *Visitor) Client() *http.Client {
+	return &http.Client{Jar: v.client.Jar, CheckRedirect: v.client.CheckRedirect}
 }
 
 // Get opens a page. headers are names and values.
