@@ -8,7 +8,8 @@ import (
 )
 
 func TestASentenceIsFilledFromItsPlaceholders(t *testing.T) {
-	s, err := audit.ParseSentence("{actor} lowered the minimum TLS version of {resource} from {before.value} to {after.value}")
+	text := "{actor} lowered the minimum TLS version of {resource} from {before.value} to {after.value}"
+	s, err := audit.ParseSentence(text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -251,7 +251,8 @@ func TestAFencedConsumerCommitsNeitherEventsNorRejects(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		fence, fenced := make(chan struct{}, 1), make(chan struct{})
 		fence <- struct{}{}
-		c := w.consume(w.intake(), func(handle func(context.Context, *bus.Batch) error) func(context.Context, *bus.Batch) error {
+		type handler = func(context.Context, *bus.Batch) error
+		c := w.consume(w.intake(), func(handle handler) handler {
 			return func(ctx context.Context, b *bus.Batch) error {
 				select {
 				case <-fence: // another process claims the partition while this one works

@@ -11,7 +11,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// Declared is what the catalogue declares of a product's events, ready for
+// Declared holds the catalogue's declarations of a product's events, ready for
 // ingestion: a name is found in a map, schemas are compiled. It never changes.
 type Declared struct {
 	// The entries of all resource types of the product together, sorted. Personal

@@ -143,8 +143,20 @@ func TestSentencesAreFoundByResult(t *testing.T) {
 
 func TestCommittableFollowsTheRecordsFormat(t *testing.T) {
 	for pointer, want := range map[string]bool{
-		"/before/x": true, "/after/a/b": true, "/metadata/x~1y": true, "/actor/email": true, "/reason/text": true, "/before": true,
-		"/before/": false, "/after/a//x": false, "/action/type": false, "before/x": false, "": false, "/resource/product": false, "/x/y": false,
+		"/before":        true,
+		"/before/x":      true,
+		"/after/a/b":     true,
+		"/metadata/x~1y": true,
+		"/actor/email":   true,
+		"/reason/text":   true,
+
+		"":                  false,
+		"/before/":          false,
+		"before/x":          false,
+		"/after/a//x":       false,
+		"/action/type":      false,
+		"/resource/product": false,
+		"/x/y":              false,
 	} {
 		if record.Committable(pointer) != want {
 			t.Errorf("%q: %v", pointer, !want)

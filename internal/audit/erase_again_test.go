@@ -19,13 +19,21 @@ import (
 // so the next attempt says what it did not find.
 func TestAnErasureThatWaitedSaysWhatItDidNotFind(t *testing.T) {
 	w := newWorld(t, "")
-	w.Append(accountA, minimal(members{"id": "e1", "actor": members{"type": "user", "id": "ana", "email": "ana@acme.example"}}))
-	queue, err := db.Open(t.Context(), db.Config{Feature: "web", DataDir: t.TempDir(), Schemas: []db.Schema{jobs.Schema()}})
+	w.Append(accountA, minimal(members{
+		"id":    "e1",
+		"actor": members{"type": "user", "id": "ana", "email": "ana@acme.example"},
+	}))
+	queue, err := db.Open(t.Context(), db.Config{
+		Feature: "web",
+		DataDir: t.TempDir(),
+		Schemas: []db.Schema{jobs.Schema()},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { queue.Close() })
-	queued := jobs.New(queue, jobs.Config{Poll: 5 * time.Millisecond, Pause: time.Millisecond}, slog.New(slog.DiscardHandler))
+	cfg := jobs.Config{Poll: 5 * time.Millisecond, Pause: time.Millisecond}
+	queued := jobs.New(queue, cfg, slog.New(slog.DiscardHandler))
 	var asked atomic.Int32
 	audit.RegisterErasure(queued, w.DB, w.Reader, w.Ledger, func(context.Context, string) error {
 		if asked.Add(1)%2 == 1 {
@@ -43,8 +51,14 @@ func TestAnErasureThatWaitedSaysWhatItDidNotFind(t *testing.T) {
 		}
 	})
 	for _, c := range []struct{ in, want string }{
-		{`{"actor_id":"nobody","fields":["/actor/id"]}`, `{"events":0,"not_found":{"actor":true,"fields":["/actor/id"]}}`},
-		{`{"event_ids":["e1","nope"],"fields":["/actor/email","/after/colour"]}`, `{"events":1,"not_found":{"event_ids":["nope"],"fields":["/after/colour"]}}`},
+		{
+			`{"actor_id":"nobody","fields":["/actor/id"]}`,
+			`{"events":0,"not_found":{"actor":true,"fields":["/actor/id"]}}`,
+		},
+		{
+			`{"event_ids":["e1","nope"],"fields":["/actor/email","/after/colour"]}`,
+			`{"events":1,"not_found":{"event_ids":["nope"],"fields":["/after/colour"]}}`,
+		},
 		{`{"actor_id":"ana","fields":["/actor/id"]}`, `{"events":1}`},
 	} {
 		before := asked.Load()
@@ -54,7 +68,8 @@ func TestAnErasureThatWaitedSaysWhatItDidNotFind(t *testing.T) {
 		}
 		var info jobs.Info
 		for deadline := time.Now().Add(time.Minute); info.State != jobs.Done; time.Sleep(2 * time.Millisecond) {
-			if info, err = queued.Get(t.Context(), accountA, job.ID); err != nil || time.Now().After(deadline) || info.State == jobs.Failed {
+			info, err = queued.Get(t.Context(), accountA, job.ID)
+			if err != nil || time.Now().After(deadline) || info.State == jobs.Failed {
 				t.Fatalf("%s: %+v, %v", c.in, info, err)
 			}
 		}

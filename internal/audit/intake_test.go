@@ -21,7 +21,8 @@ import (
 
 const (
 	intakeAccount = "0192f7c417d170008000000000000001"
-	bareEvent     = `{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"r"}%s}`
+	bareEvent     = `{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},` +
+		`"resource":{"product":"p","type":"t","id":"r"}%s}`
 )
 
 var (
@@ -86,7 +87,7 @@ func TestAnEnvelopeLargerThanATileEntryIsRefused(t *testing.T) {
 		for i := range related {
 			list = append(list, fmt.Sprintf(`{"type":"t","id":"%0*d"}`, 1000, i))
 		}
-		return `{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"r"},"related":[` + strings.Join(list, ",") + `]}`
+		return fmt.Sprintf(bareEvent, `,"related":[`+strings.Join(list, ",")+`]`)
 	}
 	if p := mustIntake(t, withRelated(60), nil); len(p.Envelope()) > merkle.MaxEntrySize || len(p.Envelope()) < 60_000 {
 		t.Fatalf("%d bytes", len(p.Envelope()))

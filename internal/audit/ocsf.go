@@ -54,7 +54,16 @@ var ocsfActivities = map[int]map[int]string{
 }
 
 // ocsfVerbs are the actions that Entity Management has an activity for.
-var ocsfVerbs = map[string]int{"create": 1, "add": 1, "read": 2, "view": 2, "update": 3, "change": 3, "delete": 4, "remove": 4}
+var ocsfVerbs = map[string]int{
+	"create": 1,
+	"add":    1,
+	"read":   2,
+	"view":   2,
+	"update": 3,
+	"change": 3,
+	"delete": 4,
+	"remove": 4,
+}
 
 // ocsfEvent is one line of the export. Times are Unix milliseconds.
 type ocsfEvent struct {
@@ -163,8 +172,14 @@ type ocsfResource struct {
 }
 
 // writeOCSF writes matching events, newest first, one JSON object a line. each
-// is told of every event; it may be nil.
-func (f *Feature) writeOCSF(ctx context.Context, w io.Writer, account string, q ledger.Query, each func(*record.Record)) error {
+// is called with every event; it may be nil.
+func (f *Feature) writeOCSF(
+	ctx context.Context,
+	w io.Writer,
+	account string,
+	q ledger.Query,
+	each func(*record.Record),
+) error {
 	return f.reader.Each(ctx, account, q, func(r *record.Record) error {
 		if each != nil {
 			each(r)
@@ -179,7 +194,13 @@ func (f *Feature) writeOCSF(ctx context.Context, w io.Writer, account string, q 
 }
 
 // exportWriter writes matching events in one format.
-type exportWriter func(ctx context.Context, w io.Writer, account string, q ledger.Query, each func(*record.Record)) error
+type exportWriter func(
+	ctx context.Context,
+	w io.Writer,
+	account string,
+	q ledger.Query,
+	each func(*record.Record),
+) error
 
 // writeAs is the writer of a format of exports without proof.
 func (f *Feature) writeAs(format string) exportWriter {
@@ -266,7 +287,13 @@ func ocsfClassify(out *ocsfEvent, r *record.Record, rest map[string]any) {
 		}
 	case own && (e.Resource.Type == "member" || e.Resource.Type == "operator" || e.Resource.Type == "password"):
 		out.ClassUID = ocsfAccountChange
-		out.User = &ocsfUser{UID: ocsfKnown(e.Resource.ID, e.Resource.Name), Name: e.Resource.Name, Email: ocsfEmail(e.Resource.Name), TypeID: 1, Type: "User"}
+		out.User = &ocsfUser{
+			UID:    ocsfKnown(e.Resource.ID, e.Resource.Name),
+			Name:   e.Resource.Name,
+			Email:  ocsfEmail(e.Resource.Name),
+			TypeID: 1,
+			Type:   "User",
+		}
 		switch {
 		case e.Resource.Type == "password":
 			out.ActivityID = 3
@@ -324,11 +351,21 @@ func ocsfEmail(s string) string {
 }
 
 func ocsfResourceOf(e *record.Event, data jsontext.Value) *ocsfResource {
-	return &ocsfResource{UID: ocsfKnown(e.Resource.ID, e.Resource.Name), Name: e.Resource.Name, Type: e.Resource.Product + "/" + e.Resource.Type, Data: data}
+	return &ocsfResource{
+		UID:  ocsfKnown(e.Resource.ID, e.Resource.Name),
+		Name: e.Resource.Name,
+		Type: e.Resource.Product + "/" + e.Resource.Type,
+		Data: data,
+	}
 }
 
 func ocsfActorOf(a *record.Actor) *ocsfUser {
-	u := &ocsfUser{UID: ocsfKnown(a.ID, a.Name, a.Email), Name: a.Name, Email: ocsfEmail(a.Email), CredentialUID: a.TokenID}
+	u := &ocsfUser{
+		UID:           ocsfKnown(a.ID, a.Name, a.Email),
+		Name:          a.Name,
+		Email:         ocsfEmail(a.Email),
+		CredentialUID: a.TokenID,
+	}
 	switch a.Type {
 	case "user":
 		u.TypeID, u.Type = 1, "User"

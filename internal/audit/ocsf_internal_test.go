@@ -21,28 +21,51 @@ var updateOCSF = flag.Bool("update-ocsf", false, "write testdata/ocsf.ndjson")
 
 // ocsfSamples are events of every class, and of everything that may be missing.
 var ocsfSamples = []string{
-	`{"id":"e1","occurred_at":"2026-11-22T10:00:00.123456Z","action":{"type":"update","description":"Raised"},"actor":{"type":"user","id":"u-1","email":"ana@acme.example","name":"Ana Lima","ip_address":"192.0.2.7"},
-		"interface":"API","resource":{"product":"shop","type":"setting","id":"checkout","name":"Checkout","scope":"accounts"},"zone":{"id":"z1","name":"shop.example"},"before":{"timeout":5},"after":{"timeout":0.3},
-		"reason":{"text":"too slow","url":"https://ticket.example/1"},"change_set":"cs-1","related":[{"type":"deploy","id":"d-1"}],
-		"request":{"id":"r-1","method":"patch","uri":"/settings/checkout?x=1","status_code":200,"user_agent":"curl/8"},"metadata":{"build":7}}`,
-	`{"id":"e2","occurred_at":"2026-11-22T10:00:01Z","action":{"type":"create"},"actor":{"type":"token","id":"t-1","token_id":"t-1","token_name":"ci","on_behalf_of":{"type":"user","id":"u-1"}},"resource":{"product":"shop","type":"order","id":"o-1"},"after":[1,2]}`,
-	`{"id":"e3","occurred_at":"2026-11-22T10:00:02Z","action":{"type":"delete","result":"failure"},"actor":{"type":"staff","id":"s-1","email":"not an address"},"resource":{"product":"shop","type":"order","id":"o-1"},"before":null}`,
-	`{"id":"e4","occurred_at":"2026-11-22T10:00:03Z","action":{"type":"deploy.start","result":"failure"},"actor":{"type":"integration","id":"i-1"},"resource":{"product":"shop","type":"release","id":"v2"},
+	`{"id":"e1","occurred_at":"2026-11-22T10:00:00.123456Z","action":{"type":"update","description":"Raised"},
+		"actor":{"type":"user","id":"u-1","email":"ana@acme.example","name":"Ana Lima","ip_address":"192.0.2.7"},
+		"interface":"API","resource":{"product":"shop","type":"setting","id":"checkout","name":"Checkout",
+		"scope":"accounts"},"zone":{"id":"z1","name":"shop.example"},"before":{"timeout":5},"after":{"timeout":0.3},
+		"reason":{"text":"too slow","url":"https://ticket.example/1"},
+		"change_set":"cs-1","related":[{"type":"deploy","id":"d-1"}],
+		"request":{"id":"r-1","method":"patch","uri":"/settings/checkout?x=1","status_code":200,"user_agent":"curl/8"},
+		"metadata":{"build":7}}`,
+	`{"id":"e2","occurred_at":"2026-11-22T10:00:01Z","action":{"type":"create"},
+		"actor":{"type":"token","id":"t-1","token_id":"t-1","token_name":"ci","on_behalf_of":{"type":"user","id":"u-1"}},
+		"resource":{"product":"shop","type":"order","id":"o-1"},"after":[1,2]}`,
+	`{"id":"e3","occurred_at":"2026-11-22T10:00:02Z","action":{"type":"delete","result":"failure"},
+		"actor":{"type":"staff","id":"s-1","email":"not an address"},
+		"resource":{"product":"shop","type":"order","id":"o-1"},"before":null}`,
+	`{"id":"e4","occurred_at":"2026-11-22T10:00:03Z","action":{"type":"deploy.start","result":"failure"},
+		"actor":{"type":"integration","id":"i-1"},"resource":{"product":"shop","type":"release","id":"v2"},
 		"request":{"id":"r-4","method":"POST","uri":"https://shop.example/deploy","status_code":503},"before":{"v":1}}`,
-	`{"id":"e5","occurred_at":"2026-11-22T10:00:04Z","action":{"type":"rotate"},"actor":{"type":"system","id":"belfry"},"interface":"SYSTEM","resource":{"product":"shop","type":"key","id":"k"}}`,
-	`{"id":"e6","occurred_at":"2026-11-22T10:00:05Z","action":{"type":"sign_in","result":"success"},"actor":{"type":"user","id":"u-1","email":"ana@acme.example","name":"Ana Lima","ip_address":"2001:db8::1"},"interface":"UI","resource":{"product":"belfry","type":"session","id":"s-9","name":"ana@acme.example"}}`,
-	`{"id":"e7","occurred_at":"2026-11-22T10:00:06Z","action":{"type":"sign_out"},"actor":{"type":"user","id":"u-1"},"resource":{"product":"belfry","type":"session","id":""}}`,
-	`{"id":"e8","occurred_at":"2026-11-22T10:00:07Z","action":{"type":"create"},"actor":{"type":"user","id":"u-1"},"resource":{"product":"belfry","type":"member","id":"u-2","name":"ben@acme.example"},"after":{"role":"viewer"}}`,
-	`{"id":"e9","occurred_at":"2026-11-22T10:00:08Z","action":{"type":"update"},"actor":{"type":"user","id":"u-1"},"resource":{"product":"belfry","type":"password","id":"u-1","name":"ana@acme.example"}}`,
-	`{"id":"e10","occurred_at":"2026-11-22T10:00:09Z","action":{"type":"delete"},"actor":{"type":"user","id":""},"resource":{"product":"belfry","type":"member","id":"","name":""}}`,
-	`{"id":"e11","occurred_at":"2026-11-22T10:00:10Z","action":{"type":"accept"},"actor":{"type":"user","id":"u-3"},"resource":{"product":"belfry","type":"member","id":"u-3","name":"chen@acme.example"}}`,
-	`{"id":"e12","occurred_at":"2026-11-22T10:00:11Z","action":{"type":"export"},"actor":{"type":"user","id":"u-3"},"resource":{"product":"belfry","type":"record","id":"acme","name":"events 0 to 9"}}`,
+	`{"id":"e5","occurred_at":"2026-11-22T10:00:04Z","action":{"type":"rotate"},
+		"actor":{"type":"system","id":"belfry"},"interface":"SYSTEM","resource":{"product":"shop","type":"key","id":"k"}}`,
+	`{"id":"e6","occurred_at":"2026-11-22T10:00:05Z","action":{"type":"sign_in","result":"success"},
+		"actor":{"type":"user","id":"u-1","email":"ana@acme.example","name":"Ana Lima","ip_address":"2001:db8::1"},
+		"interface":"UI","resource":{"product":"belfry","type":"session","id":"s-9","name":"ana@acme.example"}}`,
+	`{"id":"e7","occurred_at":"2026-11-22T10:00:06Z","action":{"type":"sign_out"},"actor":{"type":"user","id":"u-1"},
+		"resource":{"product":"belfry","type":"session","id":""}}`,
+	`{"id":"e8","occurred_at":"2026-11-22T10:00:07Z","action":{"type":"create"},"actor":{"type":"user","id":"u-1"},
+		"resource":{"product":"belfry","type":"member","id":"u-2","name":"ben@acme.example"},"after":{"role":"viewer"}}`,
+	`{"id":"e9","occurred_at":"2026-11-22T10:00:08Z","action":{"type":"update"},"actor":{"type":"user","id":"u-1"},
+		"resource":{"product":"belfry","type":"password","id":"u-1","name":"ana@acme.example"}}`,
+	`{"id":"e10","occurred_at":"2026-11-22T10:00:09Z","action":{"type":"delete"},"actor":{"type":"user","id":""},
+		"resource":{"product":"belfry","type":"member","id":"","name":""}}`,
+	`{"id":"e11","occurred_at":"2026-11-22T10:00:10Z","action":{"type":"accept"},"actor":{"type":"user","id":"u-3"},
+		"resource":{"product":"belfry","type":"member","id":"u-3","name":"chen@acme.example"}}`,
+	`{"id":"e12","occurred_at":"2026-11-22T10:00:11Z","action":{"type":"export"},"actor":{"type":"user","id":"u-3"},
+		"resource":{"product":"belfry","type":"record","id":"acme","name":"events 0 to 9"}}`,
 }
 
 func ocsfLines(t *testing.T) (out []byte) {
 	t.Helper()
 	for i, text := range ocsfSamples {
-		r := &record.Record{Account: "acme", Seq: int64(i), RecordedAt: "2026-11-22T10:01:00.000000Z", SubmittedBy: record.Submitter{Type: "token", ID: "t-1"}}
+		r := &record.Record{
+			Account:     "acme",
+			Seq:         int64(i),
+			RecordedAt:  "2026-11-22T10:01:00.000000Z",
+			SubmittedBy: record.Submitter{Type: "token", ID: "t-1"},
+		}
 		if err := json.Unmarshal([]byte(text), &r.Event); err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +134,8 @@ func (s *ocsfSchema) check(at string, shape ocsfShape, object map[string]any) (f
 			fault("lacks the required %s", name)
 		}
 	}
-	if len(shape.AtLeastOne) > 0 && !slices.ContainsFunc(shape.AtLeastOne, func(name string) bool { return object[name] != nil }) {
+	present := func(name string) bool { return object[name] != nil }
+	if len(shape.AtLeastOne) > 0 && !slices.ContainsFunc(shape.AtLeastOne, present) {
 		fault("has none of %v", shape.AtLeastOne)
 	}
 	for _, name := range slices.Sorted(maps.Keys(object)) {
@@ -193,10 +217,13 @@ func (s *ocsfSchema) faults(t *testing.T, line []byte) []string {
 		}
 		faults := s.check(class.Caption, class.ocsfShape, e)
 		activity, _ := e["activity_id"].(float64)
-		if e["class_name"] != class.Caption || e["category_uid"] != float64(class.CategoryUID) || e["type_uid"] != float64(class.ClassUID*100)+activity {
+		if e["class_name"] != class.Caption ||
+			e["category_uid"] != float64(class.CategoryUID) ||
+			e["type_uid"] != float64(class.ClassUID*100)+activity {
 			faults = append(faults, "class, category and type do not agree")
 		}
-		if name := class.Attributes["activity_id"].Enum[strconv.Itoa(int(activity))]; activity != ocsfOther && e["activity_name"] != name {
+		name := class.Attributes["activity_id"].Enum[strconv.Itoa(int(activity))]
+		if activity != ocsfOther && e["activity_name"] != name {
 			faults = append(faults, fmt.Sprintf("activity %v is %v instead of %s", activity, e["activity_name"], name))
 		}
 		return faults
@@ -225,7 +252,12 @@ func TestEveryOCSFEventHoldsItsClass(t *testing.T) {
 		}
 	}
 	// The check itself sees what is missing, foreign and wrong.
-	for _, broken := range [][2]string{{`"time":`, `"tim":`}, {`"activity_id":3`, `"activity_id":55`}, {`"operation":`, `"op":`}, {`"product":{"name":"Belfry","vendor_name":"Belfry"}`, `"product":{"vendor_name":"Belfry"}`}} {
+	for _, broken := range [][2]string{
+		{`"time":`, `"tim":`},
+		{`"activity_id":3`, `"activity_id":55`},
+		{`"operation":`, `"op":`},
+		{`"product":{"name":"Belfry","vendor_name":"Belfry"}`, `"product":{"vendor_name":"Belfry"}`},
+	} {
 		found := false
 		for line := range bytes.Lines(ocsfLines(t)) {
 			if bytes.Contains(line, []byte(broken[0])) {

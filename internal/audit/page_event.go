@@ -83,7 +83,7 @@ type filterValue struct {
 // fact is one line of a list of facts.
 type fact struct{ Name, Text string }
 
-// around is what happened before and after an event, on its zone or else in
+// around lists the events before and after an event, on its zone or else in
 // the account.
 type around struct {
 	Where         string

@@ -53,7 +53,8 @@ func FuzzTheSearchFieldTakesAnything(f *testing.F) {
 }
 
 func TestAFilterThatMeansNothingIsNamed(t *testing.T) {
-	q, _ := url.ParseQuery("actor_id=u&actor_id.not=v&audit_log_id=e&event=e&cursor=c&q=x&since=7d&colour=red&product_category.not=a&zone=")
+	q, _ := url.ParseQuery("actor_id=u&actor_id.not=v&audit_log_id=e&event=e&cursor=c&q=x&since=7d" +
+		"&colour=red&product_category.not=a&zone=")
 	filters, unknown := filtersOf(q)
 	want := []record.Filter{
 		{Field: "actor_id", Values: []string{"u"}},

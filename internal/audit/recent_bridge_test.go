@@ -23,7 +23,7 @@ func NewRecent(d *db.DB, now func() time.Time, isView func(*record.Record) bool)
 	return r
 }
 
-// Preceding is what the feature answers.
+// Preceding calls the feature.
 func (r *Recent) Preceding(ctx context.Context, t Incident, limit int) ([]Preceding, int, error) {
 	return r.preceding(ctx, t, limit)
 }

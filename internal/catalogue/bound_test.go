@@ -21,6 +21,12 @@ func TestTheLargestFileIsReadInBoundedTime(t *testing.T) {
 		}
 		return b.String()
 	}
+	products := func(resource string, n int) string {
+		product := "- product: p\n  resources:\n" + strings.Repeat(resource, n)
+		return "version: 1\nproducts:\n" + strings.Repeat(product, 100)
+	}
+	schemas := "  - {type: r, actions: [a], schema: {type: object}, metadata_schema: {type: object}}\n"
+	actions := "  - {type: r, actions: [" + strings.Repeat("a,", 490) + "a]}\n"
 	for name, file := range map[string]struct {
 		text   string
 		format catalogue.Format
@@ -32,8 +38,8 @@ func TestTheLargestFileIsReadInBoundedTime(t *testing.T) {
 		"open brackets":     {strings.Repeat("[", catalogue.MaxFile), catalogue.YAML},
 		"open JSON":         {strings.Repeat("[", catalogue.MaxFile), catalogue.JSON},
 		"indent":            {strings.Repeat("- ", catalogue.MaxFile/2), catalogue.YAML},
-		"schemas":           {"version: 1\nproducts:\n" + strings.Repeat("- product: p\n  resources:\n"+strings.Repeat("  - {type: r, actions: [a], schema: {type: object}, metadata_schema: {type: object}}\n", 100), 100), catalogue.YAML},
-		"actions":           {"version: 1\nproducts:\n" + strings.Repeat("- product: p\n  resources:\n"+strings.Repeat("  - {type: r, actions: ["+strings.Repeat("a,", 490)+"a]}\n", 10), 100), catalogue.YAML},
+		"schemas":           {products(schemas, 100), catalogue.YAML},
+		"actions":           {products(actions, 10), catalogue.YAML},
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := processorTime(t)
@@ -52,7 +58,7 @@ func TestTheLargestFileIsReadInBoundedTime(t *testing.T) {
 	}
 }
 
-// processorTime is what this process has used: a loaded machine does not change
+// processorTime is the CPU time that this process has used: a loaded machine does not change
 // it, as it does the time on the clock.
 func processorTime(t *testing.T) time.Duration {
 	t.Helper()

@@ -31,7 +31,8 @@ func TestADiffSaysWhatChangesAndWhatBreaks(t *testing.T) {
 
 func TestAWidenedSchemaBreaksNothing(t *testing.T) {
 	file := func(schema string) catalogue.Catalogue {
-		return parse(t, "version: 1\nproducts: [{product: p, resources: [{type: r, actions: [a], schema: "+schema+"}]}]\n").Catalogue
+		text := "version: 1\nproducts: [{product: p, resources: [{type: r, actions: [a], schema: " + schema + "}]}]\n"
+		return parse(t, text).Catalogue
 	}
 	closed := `{type: object, additionalProperties: false, required: [a], properties: {a: {type: string}}}`
 	for name, one := range map[string]struct {
@@ -39,11 +40,14 @@ func TestAWidenedSchemaBreaksNothing(t *testing.T) {
 		breaking bool
 	}{
 		"a note": {closed,
-			`{title: T, type: object, additionalProperties: false, required: [a], properties: {a: {type: string, description: x}}}`, false},
+			`{title: T, type: object, additionalProperties: false, required: [a],
+				properties: {a: {type: string, description: x}}}`, false},
 		"optional in a closed one": {closed,
-			`{type: object, additionalProperties: false, required: [a], properties: {a: {type: string}, b: {type: string}}}`, false},
+			`{type: object, additionalProperties: false, required: [a],
+				properties: {a: {type: string}, b: {type: string}}}`, false},
 		"required more": {closed,
-			`{type: object, additionalProperties: false, required: [a, b], properties: {a: {type: string}, b: {type: string}}}`, true},
+			`{type: object, additionalProperties: false, required: [a, b],
+				properties: {a: {type: string}, b: {type: string}}}`, true},
 		"required less": {closed,
 			`{type: object, additionalProperties: false, properties: {a: {type: string}}}`, false},
 		"opened":                   {closed, `{type: object, required: [a], properties: {a: {type: string}}}`, false},

@@ -30,7 +30,10 @@ func serve(t *testing.T, w *world) *httptest.Server {
 		t.Fatal(err)
 	}
 	a, err := web.New(web.Config{Version: "test", Key: bytes.Repeat([]byte("k"), 32)}, web.Deps{
-		Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewHTTPMetrics(prometheus.NewRegistry()), Tracing: tracing, Health: telemetry.NewHealth(),
+		Log:     slog.New(slog.DiscardHandler),
+		Metrics: telemetry.NewHTTPMetrics(prometheus.NewRegistry()),
+		Tracing: tracing,
+		Health:  telemetry.NewHealth(),
 		Authenticate: func(ctx context.Context, r *http.Request) (*web.Principal, error) {
 			switch value, _ := web.Bearer(r); value {
 			case "root":

@@ -82,8 +82,9 @@ func TestAProductBelongsToOneTeamUntilThatTeamGivesItUp(t *testing.T) {
 		one, two := w.team("one"), w.team("two")
 		w.apply(one, string(read(t, "full.yaml")))
 		for _, dry := range []bool{true, false} {
-			_, err := w.r.Apply(w.staff(), two, parse(t,
-				"version: 1\nproducts:\n  - product: other\n    alert_types: [{type: certificate_expiring}]\n    topics: [{topic: tls.certificates}]\n  - product: tls\n"), dry, nil)
+			_, err := w.r.Apply(w.staff(), two, parse(t, "version: 1\nproducts:\n  - product: other\n"+
+				"    alert_types: [{type: certificate_expiring}]\n    topics: [{topic: tls.certificates}]\n"+
+				"  - product: tls\n"), dry, nil)
 			var list errs.List
 			if !errors.As(err, &list) || len(list) != 3 {
 				t.Fatalf("%v", err)
@@ -121,7 +122,7 @@ func TestWhatWasPersonalOnceStaysPersonal(t *testing.T) {
 			t.Fatalf("a name that holds at any depth became two places: %v", err)
 		}
 		w.apply(team, strings.Replace(personalFile, "[email]", "[Email, phone]", 1))
-		// The resource may go; its pointers stay for whoever brings it back.
+		// The resource may go; its pointers stay for a team that declares it again.
 		w.apply(team, "version: 1\nproducts: [{product: crm, resources: [{type: list, actions: [update]}]}]\n")
 		c, err := w.r.Lookup(t.Context(), "crm")
 		if err != nil {

@@ -21,7 +21,7 @@ func Starter() []byte { return bytes.Clone(starterFile) }
 func Builtin(sections catalogue.Sections) (*catalogue.Product, error) {
 	file, err := sections.ParseBuiltin(builtinFile, catalogue.YAML)
 	if err != nil {
-		return nil, fmt.Errorf("Belfry's own catalogue: %w", err)
+		return nil, fmt.Errorf("the built-in catalogue: %w", err)
 	}
 	return sections.Compile(file.Products[0], "", nil)
 }

@@ -25,7 +25,8 @@ func TestTheStarterAndBelfrysOwnFileAreGood(t *testing.T) {
 			(strings.Contains(rest, ": ") || strings.HasSuffix(rest, ":\n")) && !strings.Contains(rest, "belfry.yaml") {
 			first := strings.TrimLeft(rest, " -")
 			switch word, _, _ := strings.Cut(first, ":"); word {
-			case "failure", "schema", "type", "properties", "value", "password", "personal", "secret", "alert_types", "title", "description", "severities", "filters", "sample", "{key":
+			case "failure", "schema", "type", "properties", "value", "password", "personal", "secret",
+				"alert_types", "title", "description", "severities", "filters", "sample", "{key":
 				line = line[:len(line)-len(bare)] + rest
 			}
 		}

@@ -69,8 +69,9 @@ func consuming(t *testing.T, w *world) *bench {
 		t.Fatal(err)
 	}
 	defer foreign.Close(context.Background())
-	// Nobody but Belfry says what was refused.
-	forged := fmt.Sprintf(`{"at":"2026-11-22T10:00:00Z","account_id":%q,"via":"kafka","event_id":"forged","errors":[{"code":12000,"message":"forged"}]}`, operators)
+	// Only Belfry may report rejects.
+	forged := fmt.Sprintf(`{"at":"2026-11-22T10:00:00Z","account_id":%q,"via":"kafka","event_id":"forged",`+
+		`"errors":[{"code":12000,"message":"forged"}]}`, operators)
 	if err := foreign.Publish(t.Context(), bus.Message{Topic: event.TopicAuditRejects,
 		Value: []byte(forged)}); err != nil {
 		t.Fatal(err)
@@ -229,7 +230,9 @@ func TestARejectReachesItsTeamItsAccountOrTheOperators(t *testing.T) {
 func TestTextThatADatabaseRefusesDoesNotStopTheRejects(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		b := consuming(t, w)
-		b.send(`{"at":"x","account_id":"`+account+`","product":"a\u0000b","errors":[{"code":1102,"pointer":"/x\u0000","message":"\u0000"}],"payload":"\u0000\ud800"}`, b.reject("", account, "next"))
+		b.send(`{"at":"x","account_id":"`+account+`","product":"a\u0000b",`+
+			`"errors":[{"code":1102,"pointer":"/x\u0000","message":"\u0000"}],"payload":"\u0000\ud800"}`,
+			b.reject("", account, "next"))
 		if list := b.list(producer.Rejects{Account: account}); len(list) != 2 {
 			t.Errorf("%+v", list)
 		}

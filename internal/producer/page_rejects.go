@@ -295,7 +295,8 @@ func most(counts map[string]int64) []string {
 // and the events without a valid account.
 func (p *pages) showRejects(v *page.Visit) error {
 	if !v.Can(account.AuditRead) {
-		return errs.New(errs.CodeForbidden, "rejected events without an account are for operators with the permission audit:read")
+		return errs.New(errs.CodeForbidden,
+			"rejected events without an account are for operators with the permission audit:read")
 	}
 	list, err := p.rejects(v, Rejects{})
 	if err != nil {

@@ -108,13 +108,19 @@ func (p *pages) renderTeams(v *page.Visit, f *teamForm, faults ui.Faults) error 
 		return row
 	})
 	f.setFaults(faults)
-	return v.Show(page.View{Section: "producers", Title: "Product teams", Template: "teams", Status: faults.Status, Data: teamsPage{
-		Path:     TeamsPath,
-		Rows:     rows.Items,
-		Next:     rows.Next,
-		CanWrite: canWrite(v),
-		Form:     *f,
-	}})
+	return v.Show(page.View{
+		Section:  "producers",
+		Title:    "Product teams",
+		Template: "teams",
+		Status:   faults.Status,
+		Data: teamsPage{
+			Path:     TeamsPath,
+			Rows:     rows.Items,
+			Next:     rows.Next,
+			CanWrite: canWrite(v),
+			Form:     *f,
+		},
+	})
 }
 
 func teamKey(t Team) web.Keyset { return web.Keyset{ID: t.ID} }

@@ -50,7 +50,8 @@ func newConsole(t *testing.T) *console {
 // put applies a catalogue file through the API with a team's token.
 func (c *console) put(team, token, file string) {
 	c.bench.t.Helper()
-	r, err := http.NewRequestWithContext(c.bench.t.Context(), "PUT", c.URL+"/client/v4/producers/"+team+"/catalog", strings.NewReader(file))
+	address := c.URL + "/client/v4/producers/" + team + "/catalog"
+	r, err := http.NewRequestWithContext(c.bench.t.Context(), "PUT", address, strings.NewReader(file))
 	if err != nil {
 		c.bench.t.Fatal(err)
 	}
@@ -79,7 +80,8 @@ func TestTeamPages(t *testing.T) {
 		base = op.Post("/console/producers", "name", "<b>TLS</b>", "contact_email", "tls@example.com").Expect(303).Location
 		team = base[strings.LastIndex(base, "/")+1:]
 		op.Get(base).Expect(200).Lacks("<b>TLS").
-			Says("No catalogue yet", "BELFRY_URL=http://belfry.test\n", "BELFRY_PRODUCER="+team, "belfry catalog init", "&lt;b&gt;TLS")
+			Says("No catalogue yet", "BELFRY_URL=http://belfry.test\n", "BELFRY_PRODUCER="+team).
+			Says("belfry catalog init", "&lt;b&gt;TLS")
 		op.Get(base + "/history").Expect(200).Says("No version yet")
 		op.Post("/console/producers", "name", "<b>TLS</b>").Expect(409).Says("There is a product team")
 	})
@@ -146,7 +148,11 @@ func (c *console) furnish() (team string) {
 		Pointer: "/action/type",
 		Message: "the resource type zone_setting has no action remove; it has update, delete, view",
 	}
-	schema := event.Fault{Code: int(errs.CodeSchemaMismatch), Pointer: "/after/value", Message: "expected string, got number"}
+	schema := event.Fault{
+		Code:    int(errs.CodeSchemaMismatch),
+		Pointer: "/after/value",
+		Message: "expected string, got number",
+	}
 	hostile := event.Fault{
 		Code:    int(errs.CodeInvalid),
 		Pointer: "/<img src=x onerror=alert(1)>",
@@ -177,7 +183,8 @@ func TestRejectPages(t *testing.T) {
 	c.Run("counts and rows", func() {
 		op.Get("/console/producers").Expect(200).Says(`href="` + base + `">4<`)
 		list = op.Get(base).Expect(200).Lacks("<script>alert", "<img src=x").
-			Says("4 events", "Add it to the catalogue file and apply it.", "has no action remove", "And 1 more.", "&lt;script&gt;alert(2)")
+			Says("4 events", "Add it to the catalogue file and apply it.", "has no action remove").
+			Says("And 1 more.", "&lt;script&gt;alert(2)")
 	})
 	c.Run("filters", func() {
 		op.Get(base+"?code=12003").Expect(200).
@@ -195,8 +202,10 @@ func TestRejectPages(t *testing.T) {
 		op.Get(base + "?event=" + strings.Repeat("0", 32)).Expect(404)
 	})
 	c.Run("events without an account", func() {
-		all := op.Get("/console/rejects").Expect(200).Says("Checkout", "There is no account customer-9.", "Without an account")
-		stray := all.Find(`href="(/console/rejects\?event=[0-9a-f]{32})" data-open aria-label="Open: Unknown account, event stray, "`)
+		all := op.Get("/console/rejects").Expect(200).
+			Says("Checkout", "There is no account customer-9.", "Without an account")
+		stray := all.Find(`href="(/console/rejects\?event=[0-9a-f]{32})" data-open ` +
+			`aria-label="Open: Unknown account, event stray, "`)
 		op.Get(stray).Expect(200)
 		op.Get(base + stray[strings.Index(stray, "?"):]).Expect(404) // it is not the team's
 	})

@@ -119,18 +119,25 @@ func (p *pages) showCreatedToken(v *page.Visit, f *tokenForm) error {
 	if err != nil {
 		return err
 	}
-	return v.Show(page.View{Section: "producers", Title: "Token created", Template: "team-token-created", Data: createdTokenPage{
-		Head:  h,
-		Name:  f.created.Name,
-		Value: f.created.Value,
-		Apply: p.applyCommand(h.ID, f.created.Value),
-		Send:  p.sendCommand(),
-	}})
+	return v.Show(page.View{
+		Section:  "producers",
+		Title:    "Token created",
+		Template: "team-token-created",
+		Data: createdTokenPage{
+			Head:  h,
+			Name:  f.created.Name,
+			Value: f.created.Value,
+			Apply: p.applyCommand(h.ID, f.created.Value),
+			Send:  p.sendCommand(),
+		},
+	})
 }
 
 // applyCommand declares a catalogue with a token.
 func (p *pages) applyCommand(teamID, value string) string {
-	return "export BELFRY_URL=" + p.URL() + "\nexport BELFRY_PRODUCER=" + teamID + "\nexport BELFRY_TOKEN=" + value + "\n\n" +
+	return "export BELFRY_URL=" + p.URL() + "\n" +
+		"export BELFRY_PRODUCER=" + teamID + "\n" +
+		"export BELFRY_TOKEN=" + value + "\n\n" +
 		"belfry catalog init                # writes belfry.yaml, with comments\n" +
 		"belfry catalog check belfry.yaml   # finds its faults, offline\n" +
 		"belfry catalog apply belfry.yaml   # shows what changes, then applies it"
@@ -159,8 +166,8 @@ func (p *pages) confirmRevokeToken(v *page.Visit) (page.Confirm, error) {
 	return page.Confirm{
 		Section: "producers",
 		Title:   "Revoke " + list[i].Name + "?",
-		Text: "The service that uses it cannot send events any more, for any account. This cannot be undone. Recorded events " +
-			"stay in the audit log.",
+		Text: "The service that uses it cannot send events any more, for any account. This cannot be undone. " +
+			"Recorded events stay in the audit log.",
 		Label:  "Revoke the token",
 		Back:   teamPath(teamID) + "/tokens",
 		Danger: true,

@@ -106,7 +106,7 @@ func (w *world) record(_ context.Context, _ *db.Tx, events ...event.Audit) error
 	return nil
 }
 
-// last is what was recorded last.
+// last returns the event that was recorded last.
 func (w *world) last() event.Audit {
 	w.t.Helper()
 	w.mu.Lock()

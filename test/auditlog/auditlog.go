@@ -276,7 +276,8 @@ func (w *World) FillTo(account string, n int) {
 	for i := int(size); i < n; {
 		var list []string
 		for ; i < n && len(list) < 4000; i++ {
-			list = append(list, fmt.Sprintf(`{"id":"fill-%d","action":{"type":"a%d"},"actor":{"type":"user","id":"u%d"},"resource":{"product":"p","type":"t","id":"r%d"}}`,
+			list = append(list, fmt.Sprintf(`{"id":"fill-%d","action":{"type":"a%d"},"actor":{"type":"user","id":"u%d"},`+
+				`"resource":{"product":"p","type":"t","id":"r%d"}}`,
 				i, i%3, i%7, i%1000))
 		}
 		for _, p := range w.Append(account, list...) {

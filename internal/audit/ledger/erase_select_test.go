@@ -12,7 +12,8 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 )
 
-const leastEvent = `{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"r"}%s}`
+const leastEvent = `{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},` +
+	`"resource":{"product":"p","type":"t","id":"r"}%s}`
 
 var selectNow = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 

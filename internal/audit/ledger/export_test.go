@@ -62,11 +62,11 @@ func ScrubRound(ctx context.Context, d *db.DB, s *Signer) (map[string]string, er
 	return found, err
 }
 
-// ErasePerson is what the job of an erasure does for an actor.
+// ErasePerson erases an actor, as the erasure job does.
 func ErasePerson(ctx context.Context, r *Reader, l *Ledger, account, actorID string, fields []string) (int, error) {
 	n, _, err := l.ErasePerson(ctx, r, account, actorID, &Selection{Fields: fields})
 	return n, err
 }
 
-// Compare is what the signer does when it starts.
+// Compare compares the databases with the log topic, as the signer does when it starts.
 func (s *Signer) Compare(ctx context.Context) error { return s.compare(ctx) }

@@ -76,7 +76,8 @@ func TestTheSameIDAgainIsADuplicateOrAConflict(t *testing.T) {
 
 func TestWhatBelfryFilledDoesNotMakeAConflict(t *testing.T) {
 	w := newWorld(t, "")
-	text := `{"id":"e-1","action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"r"}}`
+	text := `{"id":"e-1","action":{"type":"a"},"actor":{"type":"user","id":"u"},` +
+		`"resource":{"product":"p","type":"t","id":"r"}}`
 	w.Append(accountA, text)
 	w.Clock.Add(time.Minute)
 	again := w.Append(accountA, text, strings.Replace(text, `"type":"a"`, `"type":"a","result":"success"`, 1),

@@ -19,7 +19,7 @@ import (
 // oracle is the naive reading of a record: all events in memory.
 type oracle struct{ events []*oracleEvent }
 
-// oracleEvent is what the test published.
+// oracleEvent is one event that the test published.
 type oracleEvent struct {
 	id        string
 	seq, at   int64

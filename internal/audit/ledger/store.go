@@ -178,18 +178,26 @@ func (q lookup) run(
 		for i := range lookupChunk {
 			arg(min(first+i, last), args[i*q.width:(i+1)*q.width]) // the last row again fills the text
 		}
-		rows, err := tx.Query(ctx, q.text, args...)
-		if err != nil {
-			return err
-		}
-		for rows.Next() && err == nil {
-			err = scan(rows)
-		}
-		if err := errors.Join(err, rows.Err(), rows.Close()); err != nil { //nolint:sqlclosecheck // closed before the next query
+		if err := q.chunk(ctx, tx, args, scan); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// chunk looks up the rows of one statement.
+func (q lookup) chunk(ctx context.Context, tx *db.Tx, args []any, scan func(*sql.Rows) error) error {
+	rows, err := tx.Query(ctx, q.text, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // idKey names an event in the store.

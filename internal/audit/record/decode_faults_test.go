@@ -16,7 +16,8 @@ func TestAnUnknownMemberDoesNotHideTheOtherFaults(t *testing.T) {
 	}{
 		{`{"foo":1,"action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t"}}`,
 			[]string{"/foo", "/resource/id"}},
-		{`{"foo":1,"a~b":2,"action":{"type":"a","why":1},"actor":{"type":"nobody","id":"u"},"resource":{"product":"p","type":"t","id":"r"},"related":[{"type":"t","id":"i"},{"kind":1}]}`,
+		{`{"foo":1,"a~b":2,"action":{"type":"a","why":1},"actor":{"type":"nobody","id":"u"},` +
+			`"resource":{"product":"p","type":"t","id":"r"},"related":[{"type":"t","id":"i"},{"kind":1}]}`,
 			[]string{"/foo", "/a~0b", "/action/why", "/related/1/kind", "/actor/type", "/related/1/type", "/related/1/id"}},
 		{`{"foo":1,"action":7}`, []string{"/foo", "/action"}},
 		{`{"foo":1,"foo":2}`, []string{"/foo"}},

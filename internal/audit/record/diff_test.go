@@ -31,7 +31,8 @@ func TestADiffNamesWhatChanged(t *testing.T) {
 			`{"a":12345678901234567891,"b":1.10000000000000000001}`,
 			`changed /a 12345678901234567890 12345678901234567891; changed /b 1.1 1.10000000000000000001`},
 		{"large exponents", `[1e400,1e99999999999999999999,10,-1]`, `[1e401,1e99999999999999999998,100,1]`,
-			`changed /0 1e400 1e401; changed /1 1e99999999999999999999 1e99999999999999999998; changed /2 10 100; changed /3 -1 1`},
+			`changed /0 1e400 1e401; changed /1 1e99999999999999999999 1e99999999999999999998; ` +
+				`changed /2 10 100; changed /3 -1 1`},
 		{"in the order of the names", `{}`, `{"z":1,"a":1,"m":1}`, `added /a - 1; added /m - 1; added /z - 1`},
 	} {
 		value := func(s string) jsontext.Value {

@@ -276,8 +276,12 @@ func storedOf(p *sealedTest) *Stored {
 }
 
 func TestNoCommittedValueStandsInTheEnvelope(t *testing.T) {
-	text := `{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"MARK","email":"MARK","name":"MARK","ip_address":"203.0.113.77","on_behalf_of":{"type":"user","id":"MARK","email":"MARK"}},
-		"resource":{"product":"p","type":"t","id":"r"},"before":{"MARK":"MARK"},"after":"MARK","metadata":{"x":"MARK"},"request":{"uri":"MARK","user_agent":"MARK"}}`
+	text := `{"id":"i","action":{"type":"a"},
+		"actor":{"type":"user","id":"MARK","email":"MARK","name":"MARK","ip_address":"203.0.113.77",
+			"on_behalf_of":{"type":"user","id":"MARK","email":"MARK"}},
+		"resource":{"product":"p","type":"t","id":"r"},
+		"before":{"MARK":"MARK"},"after":"MARK","metadata":{"x":"MARK"},
+		"request":{"uri":"MARK","user_agent":"MARK"}}`
 	p := sealTest(t, text, nil)
 	if bytes.Contains(p.Sealed.Envelope, []byte("MARK")) || bytes.Contains(p.Sealed.Envelope, []byte("203.0.113.77")) {
 		t.Fatalf("%s", p.Sealed.Envelope)
@@ -333,7 +337,7 @@ func TestSecretsReachNeitherEnvelopeNorOpenings(t *testing.T) {
 		{"the same in other words", `{"pw":"s3cret"}`, `{"pw":"s\u0033cret"}`, "pw", `{"pw":"[redacted]"}`,
 			`{"pw":"[redacted]"}`},
 	} {
-		text := fmt.Sprintf(`{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"r"},"before":%s,"after":%s,"metadata":%s}`, c.before, c.after, c.after)
+		text := fmt.Sprintf(bare, fmt.Sprintf(`,"before":%s,"after":%s,"metadata":%s`, c.before, c.after, c.after))
 		catalogue := &rules{
 			Secret:   event.ParseFields([]string{"/metadata/" + c.secret, "/before/" + c.secret, "/after/" + c.secret}),
 			Personal: event.ParseFields([]string{"/after/pw"}),
@@ -360,7 +364,8 @@ func FuzzParseEnvelope(f *testing.F) {
 	p := sealTest(f, goldenEvent, &rules{Personal: event.ParseFields([]string{"/before/a/pin"})})
 	p.Sealed.Stamp(testNow.UnixMicro())
 	f.Add(p.Sealed.Envelope, p.Sealed.Openings())
-	f.Add([]byte(`{"v":1,"recorded_at":"2026-11-22T10:00:00.000000Z","account":"a","submitted_by":{},"event":{},"commitments":{"/a/b":""}}`), []byte(`{"/a/b":1}`))
+	f.Add([]byte(`{"v":1,"recorded_at":"2026-11-22T10:00:00.000000Z","account":"a","submitted_by":{},`+
+		`"event":{},"commitments":{"/a/b":""}}`), []byte(`{"/a/b":1}`))
 	f.Fuzz(func(t *testing.T, envelope, openings []byte) {
 		s := &Stored{Envelope: envelope, Seed: testSeed[:], Openings: openings}
 		s.RecordedAt()

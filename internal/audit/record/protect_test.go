@@ -8,7 +8,8 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 )
 
-const bare = `{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"r"}%s}`
+const bare = `{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},` +
+	`"resource":{"product":"p","type":"t","id":"r"}%s}`
 
 func TestSecretsGoThroughListsAndHoldAtAnyDepthInAnyCase(t *testing.T) {
 	for _, c := range []struct{ secret, members, want string }{

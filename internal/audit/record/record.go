@@ -50,7 +50,13 @@ func (s *Stored) Open() (*Record, error) {
 // Open puts the opened values back at their pointers. Of a record that was not read
 // from the tables only the event can be shown, not what proves it.
 func (env *Envelope) Open(seq int64, values map[string]jsontext.Value) (*Record, error) {
-	r := &Record{Account: env.Account, Seq: seq, RecordedAt: env.RecordedAt, SubmittedBy: env.SubmittedBy, Event: env.Event}
+	r := &Record{
+		Account:     env.Account,
+		Seq:         seq,
+		RecordedAt:  env.RecordedAt,
+		SubmittedBy: env.SubmittedBy,
+		Event:       env.Event,
+	}
 	for _, p := range slices.Sorted(maps.Keys(env.Commitments)) { // parents before their members
 		value, ok := values[p]
 		if !ok {

@@ -24,7 +24,8 @@ const proofVectors = "../../../sdk/vectors/proof"
 // difficultMembers are open data that careless readers change: numbers that no
 // float holds, names whose order differs between UTF-8 and UTF-16, characters
 // that must be escaped, and those that must not.
-const difficultMembers = `{"z":1.50,"int":12345678901234567890,"exp":1e21,"tiny":0.000001,"minus":-0,"€":1,"😀":2,"\ufb33":3,"Z":[{"b":null,"a":true},[]],` +
+const difficultMembers = `{"z":1.50,"int":12345678901234567890,"exp":1e21,"tiny":0.000001,"minus":-0,` +
+	`"€":1,"😀":2,"\ufb33":3,"Z":[{"b":null,"a":true},[]],` +
 	`"text":"\u0001\u001f\b\f\n\r\t\"\\\/ \u007f\u2028é😀","pin":{"b":1.10,"a":"x"},"":""}`
 
 // The vectors are files that other programs verify too (test/conformance/verify).

@@ -93,9 +93,14 @@ func TestLinesAsTheyAreUsuallyExportedAreVerifiedWithoutDecoding(t *testing.T) {
 	}{
 		"every field":      {plainGolden, event.Fields{}},
 		"personal members": {plainGolden, personal},
-		"the least":        {`{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},"resource":{"product":"p","type":"t","id":"r"}}`, event.Fields{}},
-		"other alphabets, quotes and line breaks": {`{"id":"i","action":{"type":"a","description":"„größer“ \"als\"\\ zuvor\n"},"actor":{"type":"user","id":"Ана","name":"李"},
-			"resource":{"product":"p","type":"t","id":"r","name":"a b"},"reason":{"text":"a\tb"},"before":{"n":[1.0,-2e3,true,null,"é",{}]},"after":[],"metadata":{"a":{"z":1,"b":2}},
+		"the least": {`{"id":"i","action":{"type":"a"},"actor":{"type":"user","id":"u"},
+			"resource":{"product":"p","type":"t","id":"r"}}`,
+			event.Fields{}},
+		"other alphabets, quotes and line breaks": {`{"id":"i",
+			"action":{"type":"a","description":"„größer“ \"als\"\\ zuvor\n"},
+			"actor":{"type":"user","id":"Ана","name":"李"},
+			"resource":{"product":"p","type":"t","id":"r","name":"a b"},"reason":{"text":"a\tb"},
+			"before":{"n":[1.0,-2e3,true,null,"é",{}]},"after":[],"metadata":{"a":{"z":1,"b":2}},
 			"related":[{"type":"t","id":"1","name":"n"},{"type":"t","id":"2"}],"request":{"id":"x","status_code":204}}`,
 			event.Fields{}},
 	} {
@@ -208,7 +213,12 @@ func FuzzPlainLine(f *testing.F) {
 }
 
 func BenchmarkVerifyLine(b *testing.B) {
-	line, _ := exportedLine(b, `{"id":"0192f0a0-1111-7000-8000-000000000001","occurred_at":"2026-11-22T10:00:00.000000Z","action":{"type":"update","result":"success"},"actor":{"type":"user","id":"user-12","email":"person12@customer.example","ip_address":"203.0.113.7"},"interface":"UI","resource":{"product":"product3","type":"setting","id":"setting-00123"},"before":{"value":12,"mode":"strict"},"after":{"value":13,"mode":"strict"},"metadata":{"ticket":"OPS-1234"}}`, event.Fields{})
+	line, _ := exportedLine(b, `{"id":"0192f0a0-1111-7000-8000-000000000001",
+		"occurred_at":"2026-11-22T10:00:00.000000Z","action":{"type":"update","result":"success"},
+		"actor":{"type":"user","id":"user-12","email":"person12@customer.example","ip_address":"203.0.113.7"},
+		"interface":"UI","resource":{"product":"product3","type":"setting","id":"setting-00123"},
+		"before":{"value":12,"mode":"strict"},"after":{"value":13,"mode":"strict"},
+		"metadata":{"ticket":"OPS-1234"}}`, event.Fields{})
 	b.Run("plain", func(b *testing.B) {
 		var p plain
 		b.SetBytes(int64(len(line)))

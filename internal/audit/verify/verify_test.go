@@ -317,8 +317,9 @@ func TestAnErasureKeepsEveryProof(t *testing.T) {
 func TestAnExportThatCannotBeMadeIsRefused(t *testing.T) {
 	x := newExported(t)
 	for _, c := range [][3]uint64{{3, 2, 12}, {0, 13, 12}, {0, 12, 13}} {
-		if err := x.W.Reader.ExportRange(t.Context(), &bytes.Buffer{}, accountA, ledger.LogRange{From: c[0], To: c[1], Size: c[2]},
-			nil); !errs.Is(err, errs.CodeOutOfRange) {
+		asked := ledger.LogRange{From: c[0], To: c[1], Size: c[2]}
+		err := x.W.Reader.ExportRange(t.Context(), &bytes.Buffer{}, accountA, asked, nil)
+		if !errs.Is(err, errs.CodeOutOfRange) {
 			t.Errorf("%v: %v", c, err)
 		}
 	}
@@ -328,7 +329,8 @@ func FuzzVerifyExport(f *testing.F) {
 	x := newExported(f)
 	f.Add(x.Range(f, 0, 2, exportedEvents))
 	f.Add(x.Range(f, 3, 4, exportedEvents))
-	f.Add([]byte(`{"export":{"v":1,"account":"","from":18446744073709551615,"to":18446744073709551615,"size":18446744073709551615}}`))
+	f.Add([]byte(`{"export":{"v":1,"account":"",` +
+		`"from":18446744073709551615,"to":18446744073709551615,"size":18446744073709551615}}`))
 	original := [][]byte{x.Range(f, 0, 2, exportedEvents), x.Range(f, 3, 4, exportedEvents)}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if report, err := x.Verify(data, nil); err == nil && report.To > report.From {
