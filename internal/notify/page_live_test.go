@@ -2,24 +2,19 @@ package notify_test
 
 import (
 	"context"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/notify"
+	testsite "github.com/belfryhq/belfry/test/site"
 )
 
 // fragment is what a part of a page gets that asks for itself again.
-func (s *site) fragment(path, id string) *page {
+func (s *site) fragment(path, id string) *testsite.Page {
 	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), "GET", s.url+s.base+path, nil)
-	if err == nil {
-		r.Header.Set("HX-Request", "true")
-		r.Header.Set("HX-Target", "div#"+id)
-	}
-	return s.send(r, err)
+	return s.owner.Fragment(s.base+path, "div#"+id)
 }
 
 // TestPagesAboutWhatHappensNowAskForThemselvesAgain looks at each page of the
@@ -27,26 +22,26 @@ func (s *site) fragment(path, id string) *page {
 func TestPagesAboutWhatHappensNowAskForThemselvesAgain(t *testing.T) {
 	s := newSite(t)
 	hook, _ := s.furnish(newReceiver(t))
-	delivery := s.get("/alerts/note").find(`href="` + s.base + `(/notifications/deliveries/[0-9a-f]{32})"`)
+	delivery := s.get("/alerts/note").Find(`href="` + s.base + `(/notifications/deliveries/[0-9a-f]{32})"`)
 	for _, c := range []struct{ path, id string }{
 		{"/alerts", "alerts-now"}, {"/alerts", "alerts-past"}, {"/alerts?state=ended", "alerts-past"},
 		{"/alerts/burn", "alert-live"}, {"/notifications", "notifications-live"}, {hook, "webhook-live"}, {delivery, "delivery-live"},
 	} {
-		whole := s.get(c.path).says(200).find(`<(?:div|section) [^>]*id="` + c.id + `"([^>]*)>`)
+		whole := s.get(c.path).Expect(200).Find(`<(?:div|section) [^>]*id="` + c.id + `"([^>]*)>`)
 		if !strings.Contains(whole, `hx-trigger="every 5s"`) || !strings.Contains(whole, `hx-swap="outerHTML"`) {
 			t.Errorf("%s: the part %s does not ask for itself again: %s", c.path, c.id, whole)
 		}
-		part := s.fragment(c.path, c.id).says(200)
+		part := s.fragment(c.path, c.id).Expect(200)
 		if strings.Contains(part.Body, "<html") || strings.Count(part.Body, `id="`+c.id+`"`) != 1 {
 			t.Errorf("%s: the answer is not the part %s: %.300s", c.path, c.id, part.Body)
 		}
 	}
 	// The end of an alert reaches an open page.
-	s.fragment("/alerts/burn", "alert-live").says(200, "Firing", "Acknowledge")
+	s.fragment("/alerts/burn", "alert-live").Expect(200).Says("Firing", "Acknowledge")
 	s.alert(map[string]any{"id": "burn2", "event": "end", "correlation_id": "c", "summary": "checkout answers again"})
-	s.fragment("/alerts/burn", "alert-live").says(200, "Ended after 2 min", "checkout answers again", "Alert ended")
-	s.fragment("/alerts", "alerts-past").says(200, "checkout shop down")
-	if b := s.fragment("/alerts", "alerts-now").says(200).Body; strings.Contains(b, "checkout") {
+	s.fragment("/alerts/burn", "alert-live").Expect(200).Says("Ended after 2 min", "checkout answers again", "Alert ended")
+	s.fragment("/alerts", "alerts-past").Expect(200).Says("checkout shop down")
+	if b := s.fragment("/alerts", "alerts-now").Expect(200).Body; strings.Contains(b, "checkout") {
 		t.Errorf("what ended is among what fires: %s", b)
 	}
 }
@@ -64,10 +59,10 @@ func TestTheAlertsPageSaysHowItIsNow(t *testing.T) {
 	}
 	s.reopen()
 	s.furnish(newReceiver(t))
-	s.get("/alerts/burn").says(200, "<h1>checkout shop down</h1>", live,
+	s.get("/alerts/burn").Expect(200).Says("<h1>checkout shop down</h1>", live,
 		"The alert said: “checkout is burning its budget 14 times too fast")
 	s.alert(map[string]any{"id": "burn2", "event": "end", "correlation_id": "c"})
-	b := s.get("/alerts/burn").says(200, "<h1>checkout shop down</h1>").Body
+	b := s.get("/alerts/burn").Expect(200).Says("<h1>checkout shop down</h1>").Body
 	head, _, _ := strings.Cut(b, "Preceded by")
 	if strings.Contains(head, "is burning") || strings.Contains(b, live) {
 		t.Errorf("an alert that ended is told in the present tense: %s", head)
@@ -78,16 +73,16 @@ func TestAnAcknowledgementHasItsOwnTimeAndCanBeWithdrawn(t *testing.T) {
 	s := newSite(t)
 	s.furnish(newReceiver(t))
 	before := time.Now()
-	s.post("/alerts/burn/ack").leads(s.base + "/alerts/burn")
+	s.post("/alerts/burn/ack").RedirectsTo(s.base + "/alerts/burn")
 	d := s.decision("burn")
 	if d.AckedBy != "Ana Lima" || d.AckedAt.Before(before.Add(-time.Second)) {
 		t.Errorf("%s %v", d.AckedBy, d.AckedAt)
 	}
 	stamp := d.AckedAt.UTC().Format("2006-01-02T15:04:05")
-	s.get("/alerts/burn").says(200, `Acknowledged by Ana Lima at <time datetime="`+stamp)
-	s.get("/alerts").says(200, "acknowledged by Ana Lima")
-	s.post("/alerts/burn/unack").leads(s.base + "/alerts/burn")
-	if b := s.get("/alerts/burn").says(200, ">Acknowledge<").Body; strings.Contains(b, "Acknowledged by") {
+	s.get("/alerts/burn").Expect(200).Says(`Acknowledged by Ana Lima at <time datetime="` + stamp)
+	s.get("/alerts").Expect(200).Says("acknowledged by Ana Lima")
+	s.post("/alerts/burn/unack").RedirectsTo(s.base + "/alerts/burn")
+	if b := s.get("/alerts/burn").Expect(200).Says(">Acknowledge<").Body; strings.Contains(b, "Acknowledged by") {
 		t.Error("the acknowledgement is still shown")
 	}
 	s.must("POST", "/alerts/burn/ack", nil, nil)
@@ -105,7 +100,7 @@ func TestAnAcknowledgementHasItsOwnTimeAndCanBeWithdrawn(t *testing.T) {
 func TestActsThatReachPeopleAskFirst(t *testing.T) {
 	s := newSite(t)
 	hook, policy := s.furnish(newReceiver(t))
-	delivery := s.get("/alerts/note").find(`href="` + s.base + `(/notifications/deliveries/[0-9a-f]{32})"`)
+	delivery := s.get("/alerts/note").Find(`href="` + s.base + `(/notifications/deliveries/[0-9a-f]{32})"`)
 	hookName := "Shop &lt;hook&gt;"
 	for _, c := range []struct {
 		path, act string
@@ -118,12 +113,12 @@ func TestActsThatReachPeopleAskFirst(t *testing.T) {
 		{hook, "/rotate", []string{hookName, "24 hours"}},
 		{hook, "/delete", []string{hookName}},
 	} {
-		b := s.get(c.path).says(200).Body
+		b := s.get(c.path).Expect(200).Body
 		target := s.base + c.path + c.act
 		if strings.Contains(b, `action="`+target+`"`) || !strings.Contains(b, `href="`+target+`"`) {
 			t.Errorf("%s acts at once, or does not lead to a question", target)
 		}
-		s.get(c.path+c.act).says(200, append(c.words, `<form class="form-foot gap" method="post" action="`+target+`"`)...)
+		s.get(c.path + c.act).Expect(200).Says(append(c.words, `<form class="form-foot gap" method="post" action="`+target+`"`)...)
 	}
 }
 
@@ -140,9 +135,9 @@ func TestPoliciesShowPropertiesByNameAndKeepHowTheyWereWritten(t *testing.T) {
 		},
 		"mechanisms": to(hook),
 	})
-	list := s.get("/notifications").says(200, "for all properties except blog.example",
+	list := s.get("/notifications").Expect(200).Says("for all properties except blog.example",
 		"no such property yet: nowhere.example").Body
-	form := s.get("/notifications/policies/"+p.ID).says(200, "shop.example\nnowhere.example</textarea>",
+	form := s.get("/notifications/policies/"+p.ID).Expect(200).Says("shop.example\nnowhere.example</textarea>",
 		"blog.example</textarea>").Body
 	for name, id := range zones {
 		if strings.Contains(list, id) || strings.Contains(form, id) {
@@ -150,7 +145,7 @@ func TestPoliciesShowPropertiesByNameAndKeepHowTheyWereWritten(t *testing.T) {
 		}
 	}
 	s.post("/notifications/policies/"+p.ID, "name", "renamed", "alert_type", "shop_down", "zones",
-		"shop.example\nnowhere.example", "except", "blog.example", "webhook", hook.ID, "enabled", "on").leads(s.base + "/notifications")
+		"shop.example\nnowhere.example", "except", "blog.example", "webhook", hook.ID, "enabled", "on").RedirectsTo(s.base + "/notifications")
 	var after notify.Policy
 	s.must("GET", "/policies/"+p.ID, nil, &after)
 	if after.Name != "renamed" || after.Filters["zones"][0] != zones["shop.example"] ||
@@ -165,7 +160,7 @@ func TestEveryFaultOfAPolicyStandsUnderItsField(t *testing.T) {
 	s := newSite(t)
 	p := s.post("/notifications/policies", "name", "", "alert_type", "shop_down", "alert_interval", "1s", "description", strings.Repeat("x", 1001),
 		"zones", strings.Repeat("z", 300), "except", strings.Repeat("e", 300), "filters", "no colon\ncolor: red\nregion: mars",
-		"mail", "nobody@else.example, not an address", "webhook", "0123456789abcdef0123456789abcdef").says(400)
+		"mail", "nobody@else.example, not an address", "webhook", "0123456789abcdef0123456789abcdef").Expect(400)
 	for field, want := range map[string][]string{
 		"name":           {"Name is required"},
 		"alert_interval": {"alert_interval is a time"},
@@ -179,14 +174,14 @@ func TestEveryFaultOfAPolicyStandsUnderItsField(t *testing.T) {
 		},
 		"mail": {"nobody@else.example&#34; is not the address of a member", "&#34;address&#34; is not an address"},
 	} {
-		note := p.find(`(?s)id="h-` + field + `">(.*?)</p>`)
+		note := p.Find(`(?s)id="h-` + field + `">(.*?)</p>`)
 		for _, w := range want {
 			if !strings.Contains(note, w) {
 				t.Errorf("under %s stands %q, want %q", field, note, w)
 			}
 		}
 	}
-	p.says(400, "There is no webhook")
+	p.Expect(400).Says("There is no webhook")
 }
 
 func TestWhatAnObjectiveReportsIsReadable(t *testing.T) {
@@ -214,7 +209,7 @@ func TestWhatAnObjectiveReportsIsReadable(t *testing.T) {
 	if status != 200 {
 		t.Fatal(status, failures)
 	}
-	p := s.get("/alerts/objective").says(200, "<h1>Checkout error budget burn</h1>",
+	p := s.get("/alerts/objective").Expect(200).Says("<h1>Checkout error budget burn</h1>",
 		"Checkout: 99.95 % over 28d", "14.4 times", "89 %", "in 34 h 34 min at that rate", "within 1 min", "Data as it was sent")
 	for _, cell := range []string{
 		`data-label="Burn rate">16.61×`,
@@ -257,7 +252,7 @@ func TestTheUndoIsAmongWhatHappenedInOrder(t *testing.T) {
 	s.alert(map[string]any{"id": "a", "event": "start", "correlation_id": "c", "occurred_at": start.Format(time.RFC3339)})
 	until(t, "the changes before are found", func() bool { return len(s.decision("a").Changes) == 1 })
 	s.alert(map[string]any{"id": "b", "event": "end", "correlation_id": "c", "occurred_at": end.Format(time.RFC3339)})
-	b := s.get("/alerts/a").says(200, "Ended after 5 min").Body
+	b := s.get("/alerts/a").Expect(200).Says("Ended after 5 min").Body
 	_, order, _ := strings.Cut(b, "In order")
 	last := -1
 	for _, words := range []string{"change before", "Alert started", "change undo", "Alert ended"} {

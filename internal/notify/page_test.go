@@ -1,42 +1,40 @@
 package notify_test
 
 import (
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	accounts "github.com/belfryhq/belfry/internal/account"
-	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/test/browser"
 )
 
 func TestThePagesTeachWhatToDoWhileThereIsNothing(t *testing.T) {
 	s := newSite(t)
-	s.get("/alerts").says(200, "Nothing is firing.", "No alerts yet", "/alerting/v3/alerts", "Set up notifications")
-	s.get("/alerts?state=firing").says(200, "No such alert")
-	s.get("/notifications").says(200, "No notification policies yet", "Create a policy", "None yet. A webhook")
-	s.get("/alerts/none").says(404)
-	s.get("/notifications/deliveries/none").says(404)
+	s.get("/alerts").Expect(200).Says("Nothing is firing.", "No alerts yet", "/alerting/v3/alerts", "Set up notifications")
+	s.get("/alerts?state=firing").Expect(200).Says("No such alert")
+	s.get("/notifications").Expect(200).Says("No notification policies yet", "Create a policy", "None yet. A webhook")
+	s.get("/alerts/none").Expect(404)
+	s.get("/notifications/deliveries/none").Expect(404)
 }
 
 // furnish makes policies, webhooks and alerts of every state by the pages' forms.
 func (s *site) furnish(r *receiver) (hook, policy string) {
 	t := s.t
 	made := s.post("/notifications/webhooks", "name", "Shop <hook>", "url", r.URL, "secret",
-		"s3cret").says(200, "whsec_", "Copy the signing secret now.")
-	hook = made.find(`href="` + s.base + `(/notifications/webhooks/[0-9a-f]{32})"`)
+		"s3cret").Expect(200).Says("whsec_", "Copy the signing secret now.")
+	hook = made.Find(`href="` + s.base + `(/notifications/webhooks/[0-9a-f]{32})"`)
 	id := hook[strings.LastIndexByte(hook, '/')+1:]
 	s.post("/notifications/policies", "name", "", "alert_type", "shop_down", "mail", "nobody@else.example",
-		"filters", "color: red").says(400, "Name is required", "is not the address of a member", "have no filter")
+		"filters", "color: red").Expect(400).Says("Name is required", "is not the address of a member", "have no filter")
 	s.post("/notifications/policies", "name", "Shop is down <i>", "alert_type", "shop_down", "except",
 		"blog.example", "mail", "ana@acme.example", "webhook", id, "enabled", "on", "filters", "severity.not: info",
-		"description", "page us").leads(s.base + "/notifications")
+		"description", "page us").RedirectsTo(s.base + "/notifications")
 	s.post("/notifications/policies", "name", "Only the blog", "alert_type", "shop_down", "zones",
-		"blog.example", "webhook", id, "enabled", "on").leads(s.base + "/notifications")
-	policy = s.get("/notifications").says(200, "Shop is down &lt;i&gt;", "Shop down",
+		"blog.example", "webhook", id, "enabled", "on").RedirectsTo(s.base + "/notifications")
+	policy = s.get("/notifications").Expect(200).Says("Shop is down &lt;i&gt;", "Shop down",
 		"for all properties except blog.example", "ana@acme.example, Shop &lt;hook&gt;",
-		"severity is not info").find(`href="` + s.base + `(/notifications/policies/[0-9a-f]{32})" data-open>Shop`)
+		"severity is not info").Find(`href="` + s.base + `(/notifications/policies/[0-9a-f]{32})" data-open>Shop`)
 	when := func(d time.Duration) string { return time.Now().Add(-d).UTC().Format(time.RFC3339) }
 	s.alert(map[string]any{"id": "burn", "event": "start", "correlation_id": "c", "severity": "critical",
 		"occurred_at": when(2 * time.Minute), "began_at": when(3 * time.Minute),
@@ -85,12 +83,12 @@ func TestWhatIsFiringIsSaidFirstAndEveryStepCanBeRead(t *testing.T) {
 	s := newSite(t)
 	r := newReceiver(t)
 	hook, policy := s.furnish(r)
-	s.get("/alerts").says(200, "2 alerts are firing.", "checkout shop down",
+	s.get("/alerts").Expect(200).Says("2 alerts are firing.", "checkout shop down",
 		"checkout is burning its budget 14 times too fast", "Shop &lt;hook&gt;: delivered",
 		"ana@acme.example: not sent (no mail server)", "nobody: the account has no policy", "&lt;script&gt;", "for 12 min")
-	s.get("/alerts?state=ended").says(200, "answers slowly")
-	s.get("/alerts?state=wrong").says(400)
-	p := s.get("/alerts/burn").says(200, "Firing", "Preceded by", "Ana Lima lowered the payment timeout",
+	s.get("/alerts?state=ended").Expect(200).Says("answers slowly")
+	s.get("/alerts?state=wrong").Expect(400)
+	p := s.get("/alerts/burn").Expect(200).Says("Firing", "Preceded by", "Ana Lima lowered the payment timeout",
 		"43 s earlier: the same property", "and 3 changes more", "1200.1", "Data as it was sent", "long", "short",
 		"burn rate", "did not match", "its filter zones has blog.example",
 		"Attempt 1", "webhook-signature", "cf-webhook-auth: (secret)", "Alert started", "Delivered to Shop &lt;hook&gt;",
@@ -99,23 +97,26 @@ func TestWhatIsFiringIsSaidFirstAndEveryStepCanBeRead(t *testing.T) {
 	if strings.Contains(p.Body, "s3cret") {
 		t.Error("the page shows the shared secret")
 	}
-	s.post("/alerts/burn/ack").leads(s.base + "/alerts/burn")
-	s.get("/alerts/burn").says(200, "Acknowledged by Ana Lima at <time", "Alert acknowledged.", "Unacknowledge")
-	s.get("/alerts/quiet").says(200, "Nobody was notified:", "Create a policy")
-	s.get("/notifications").says(200, "1 message could not be delivered in the last 24 hours.", "failing")
-	s.get(hook).says(200, "One is set. Type another to replace it.", "failing")
-	s.get(policy).says(200, "page us", "severity.not: info", "blog.example")
+	s.post("/alerts/burn/ack").RedirectsTo(s.base + "/alerts/burn")
+	s.get("/alerts/burn").Expect(200).Says("Acknowledged by Ana Lima at <time", "Alert acknowledged.", "Unacknowledge")
+	s.get("/alerts/quiet").Expect(200).Says("Nobody was notified:", "Create a policy")
+	s.get("/notifications").Expect(200).Says("1 message could not be delivered in the last 24 hours.", "failing")
+	s.get(hook).Expect(200).Says("One is set. Type another to replace it.", "failing")
+	s.get(policy).Expect(200).Says("page us", "severity.not: info", "blog.example")
 	s.post(policy, "name", "Shop is down", "alert_type", "shop_down", "mail", "ana@acme.example", "enabled",
-		"on", "do", "preview").says(200, "It would have matched 3 alerts of 3 in the last 7 days.")
-	s.post(policy + "/test").leads(s.base + "/notifications")
-	s.post(hook+"/test").says(200, "Test message delivered.")
-	s.post(hook+"/rotate").says(200, "signs beside it for 24 hours")
-	s.post(hook+"/delete").says(409, "sends to this webhook")
-	delivery := s.get("/alerts/note").find(`href="` + s.base + `(/notifications/deliveries/[0-9a-f]{32})"`)
-	s.get(delivery).says(200, "Send again", "422")
-	s.post(delivery + "/replay").leads(s.base + "/notifications/deliveries/")
-	s.get(policy+"/delete").says(200, "It sends no more messages.")
-	s.post(policy + "/delete").leads(s.base + "/notifications")
+		"on", "do", "preview").Expect(200).Says("It would have matched 3 alerts of 3 in the last 7 days.")
+	s.post(policy + "/test").RedirectsTo(s.base + "/notifications")
+	s.post(hook + "/test").Expect(200).Says("Test message delivered.")
+	s.post(hook + "/rotate").Expect(200).Says("signs beside it for 24 hours")
+	s.post(hook + "/delete").Expect(409).Says("sends to this webhook")
+	delivery := s.get("/alerts/note").Find(`href="` + s.base + `(/notifications/deliveries/[0-9a-f]{32})"`)
+	s.get(delivery).Expect(200).Says("Send again", "422")
+	again := s.post(delivery + "/replay").Expect(303).Location
+	if !strings.HasPrefix(again, s.base+"/notifications/deliveries/") {
+		t.Errorf("the replay leads to %q", again)
+	}
+	s.get(policy + "/delete").Expect(200).Says("It sends no more messages.")
+	s.post(policy + "/delete").RedirectsTo(s.base + "/notifications")
 	g, err := s.n.AlertSummary(t.Context(), s.account)
 	if err != nil || g.Count != 2 || g.Firing[1].Sentence != "checkout shop down" || !g.Firing[1].Acked ||
 		g.Firing[1].Note() != "Preceded by: Ana Lima lowered the payment timeout of shop.example from 5 s to 300 ms. Acknowledged by Ana Lima." || g.Failed < 1 {
@@ -126,15 +127,9 @@ func TestWhatIsFiringIsSaidFirstAndEveryStepCanBeRead(t *testing.T) {
 func TestAViewerReadsAndChangesNothing(t *testing.T) {
 	s := newSite(t)
 	hook, policy := s.furnish(newReceiver(t))
-	m, err := s.dir.AddMember(t.Context(), feature.Belfry(), s.account, "jo@acme.example", "Jo", accounts.Viewer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.http = s.signIn(m.SignInURL)
+	viewer := s.installation.Member(s.account, "jo@acme.example", accounts.Viewer)
 	for _, path := range []string{"/alerts", "/alerts/burn", "/notifications", hook, policy} {
-		if b := s.get(path).says(200).Body; strings.Contains(b, `<form method="post" action="`+s.base) {
-			t.Errorf("%s offers a form to a viewer", path)
-		}
+		viewer.Get(s.base + path).Expect(200).Lacks(`<form method="post" action="` + s.base)
 	}
 	for _, path := range []string{
 		"/alerts/burn/ack",
@@ -150,25 +145,21 @@ func TestAViewerReadsAndChangesNothing(t *testing.T) {
 		hook + "/test",
 		hook + "/enable",
 	} {
-		s.post(path, "name", "x").says(403)
+		viewer.Post(s.base+path, "name", "x").Expect(403)
 	}
 }
 
 func TestThePagesStandInABrowser(t *testing.T) {
 	b := browser.Start(t)
 	s := newSite(t)
-	at, err := url.Parse(s.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.Carry(s.url, s.http.Jar.Cookies(at))
+	b.Carry(s.owner.URL, s.owner.Cookies())
 	show := func(name, path string) {
 		t.Helper()
 		for _, view := range []struct {
 			theme string
 			width int64
 		}{{"light", 1400}, {"dark", 1400}, {"light", 390}} {
-			b.Open(s.url+s.base+path, view.theme, view.width)
+			b.Open(s.owner.URL+s.base+path, view.theme, view.width)
 			b.Look(name, view.theme, view.width)
 		}
 	}
@@ -184,8 +175,8 @@ func TestThePagesStandInABrowser(t *testing.T) {
 	show("policy", policy)
 	show("webhook-new", "/notifications/webhooks/new")
 	show("webhook", hook)
-	show("delivery", s.get("/alerts/note").find(`href="`+s.base+`(/notifications/deliveries/[0-9a-f]{32})"`))
-	b.Open(s.url+s.base+"/alerts/burn", "light", 1400)
+	show("delivery", s.get("/alerts/note").Find(`href="`+s.base+`(/notifications/deliveries/[0-9a-f]{32})"`))
+	b.Open(s.owner.URL+s.base+"/alerts/burn", "light", 1400)
 	b.Evaluate(`document.querySelectorAll("details.whole").forEach((d) => d.open = true); ""`)
 	b.Look("alert-open", "light", 1400)
 }

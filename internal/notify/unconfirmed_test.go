@@ -54,26 +54,26 @@ func TestAStrangersAddressNeverGetsAlertMail(t *testing.T) {
 		if address == stranger && confirmed.Load() {
 			return true, nil
 		}
-		return s.dir.IsMember(ctx, account, address)
+		return s.directory().IsMember(ctx, account, address)
 	}
-	s.deps.Unconfirmed = s.dir.Unconfirmed
+	s.deps.Unconfirmed = s.directory().Unconfirmed
 	s.deps.Channels = []notify.Channel{box}
 	s.deps.Registerer = prometheus.NewRegistry()
 	s.reopen()
 	owner := &web.Principal{Kind: web.KindSystem, ID: "t", AccountID: s.account, Permissions: web.Permissions{"*"}}
-	m, err := s.dir.AddMember(t.Context(), owner, s.account, stranger, "Stranger", accounts.Viewer)
+	m, err := s.directory().AddMember(t.Context(), owner, s.account, stranger, "Stranger", accounts.Viewer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.signIn(m.SignInURL)
+	s.installation.Visitor().SignIn(m.SignInURL)
 
 	policy := s.policy(map[string]any{"mechanisms": map[string]any{"email": []any{map[string]string{"id": stranger},
 		map[string]string{"id": "ana@acme.example"}}}})
 	confirmed.Store(false)
 	href := accounts.MembersPath(s.account) + "/" + m.ID
 	note := stranger + ` is not confirmed yet, so no mail is sent to it. <a href="` + href + `">Send the confirmation mail</a>`
-	s.get("/notifications").says(200, note)
-	s.get("/notifications/policies/"+policy.ID).says(200, note)
+	s.get("/notifications").Expect(200).Says(note)
+	s.get("/notifications/policies/" + policy.ID).Expect(200).Says(note)
 	if status, failures := s.call("acme", "POST", "/policies", map[string]any{"name": "New", "enabled": true,
 		"alert_type": policy.AlertType,
 		"mechanisms": map[string]any{"email": []any{map[string]string{"id": stranger}}}}, nil); status != 400 ||
@@ -87,7 +87,7 @@ func TestAStrangersAddressNeverGetsAlertMail(t *testing.T) {
 	if box.to(stranger) != 0 {
 		t.Error("a mail was sent to the stranger")
 	}
-	if shown := s.get("/alerts/" + made.ID).says(200); !strings.Contains(shown.Body, stranger+" is not confirmed yet") {
+	if shown := s.get("/alerts/" + made.ID).Expect(200); !strings.Contains(shown.Body, stranger+" is not confirmed yet") {
 		t.Error("the alert's page does not say why")
 	}
 }

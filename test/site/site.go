@@ -73,7 +73,7 @@ type Site struct {
 type runner struct{ testing.TB }
 
 // New makes an installation with the pages and the API of accounts.
-func New(t *testing.T, cfg Config) *Site {
+func New(t testing.TB, cfg Config) *Site {
 	t.Helper()
 	s := &Site{t: &runner{t}, nav: append(accountNav(), cfg.Nav...)}
 	if cfg.Now == nil {
