@@ -34,7 +34,7 @@ debian_package() {
 }
 
 # our_process PID TEXT tells whether PID runs and has TEXT in its command line. A pid that
-# was written down before a reboot may belong to somebody else today.
+# was written down before a reboot may belong to another process today.
 our_process() {
   [ -n "$1" ] && [ -r "/proc/$1/cmdline" ] && tr '\0' ' ' <"/proc/$1/cmdline" | grep -qF -- "$2"
 }

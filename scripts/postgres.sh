@@ -29,7 +29,7 @@ as_server() (
 server_user() { if id postgres >/dev/null 2>&1; then echo postgres; else echo nobody; fi; }
 
 # The postmaster leads a session of its own; its children are in it. pg_ctl and the server
-# itself take a dead process that nobody has reaped for a live one, hence the look at "Z".
+# itself take a dead process that was not reaped for a live one, hence the look at "Z".
 postmaster() { head -1 "$data/postmaster.pid" 2>/dev/null || true; }
 running() { our_process "$(postmaster)" "$data"; }
 ended() {

@@ -19,7 +19,7 @@ set -euo pipefail
 golangci_lint_version=v2.15.0
 govulncheck_version=v1.9.0
 gitleaks_version=v8.30.1
-# The database is what was known at this version: raise it to look for newer vulnerabilities.
+# The database is that of this version: raise it to look for newer vulnerabilities.
 vulndb_version=v0.0.0-20261105234957-e22db6528018
 
 # program NAME... prints the path of the first of them that exists.

@@ -72,7 +72,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		printf(to, "\nbelfry COMMAND --help tells more, with an example.\n")
 		return code
 	}
-	if args[0] == "demo-part" { // the demo's own, for nobody else
+	if args[0] == "demo-part" { // a child process of the demo
 		return demoPartCommand(ctx, args[1:], stdout, stderr)
 	}
 	for _, c := range commands() {

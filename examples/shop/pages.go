@@ -46,7 +46,7 @@ var products = []product{
 	{"mug", "Morning mug", "Fits two fingers, survives the dishwasher", "22", "mug"},
 }
 
-// page is what every page shows.
+// page holds the parts that every page shows.
 type page struct {
 	Title, Tab string
 	Banner     string
@@ -183,7 +183,7 @@ func (s *shop) settingsPage(w http.ResponseWriter, r *http.Request) {
 	s.showSettings(w, http.StatusOK, notes[r.URL.Query().Get("done")], false)
 }
 
-// notes are what the page says behind a redirect.
+// notes are the messages after a redirect, by key.
 var notes = map[string]string{
 	"changed": "Changed, and recorded.",
 	"undone":  "Undone, and recorded.",

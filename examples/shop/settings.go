@@ -231,7 +231,7 @@ func (s *settings) value(id string) string {
 func (s *settings) paymentTimeout() time.Duration {
 	ms, err := strconv.Atoi(s.value("payment_timeout"))
 	if err != nil {
-		return 3 * time.Second // a file that somebody edited
+		return 3 * time.Second // a file that was edited by hand
 	}
 	return time.Duration(ms) * time.Millisecond
 }

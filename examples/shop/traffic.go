@@ -58,7 +58,7 @@ const (
 	maxWaiting = 30_000 // reports: three and a half days without Belfry
 )
 
-// report is what is sent about one interval, in the API's words.
+// count holds the requests of one interval, with the field names of the API.
 type count struct {
 	Zone     string `json:"zone"`
 	Hostname string `json:"hostname"`
@@ -342,5 +342,5 @@ func (t *traffic) post(ctx context.Context, key string, body []byte) (refused st
 		res.StatusCode == http.StatusRequestEntityTooLarge:
 		return why, nil
 	}
-	return "", errors.New(why) // busy, down, or a token that somebody must renew
+	return "", errors.New(why) // busy, down, or a token that must be renewed
 }

@@ -62,7 +62,7 @@ type Confirmation struct {
 	Mail      *Mail    `json:"mail,omitempty" doc:"The mail itself, where this installation has no mail server. It is shown this once"`
 }
 
-// addressState is what an installation knows about the address of a person.
+// addressState records whether, by whom and when the address of a person was confirmed.
 type addressState struct {
 	vouched bool // by the operators
 	by      string
@@ -205,8 +205,8 @@ func (d *Directory) insertConfirmation(ctx context.Context, tx *db.Tx, h Hash, a
 	return err
 }
 
-// confirmationMail has no words of the tenant's but the account's name: it goes
-// to addresses that nobody has confirmed.
+// confirmationMail contains no text of the tenant except the account's name, because it
+// goes to addresses that are not confirmed.
 func (d *Directory) confirmationMail(a Account, email, secret string) Mail {
 	name := a.Name
 	if r := []rune(name); len(r) > maxNameInMail {

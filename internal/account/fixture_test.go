@@ -61,7 +61,7 @@ func newFixture(t testing.TB, cfg db.Config, change ...func(*account.Config)) *f
 	return f
 }
 
-// env is what a process gives to the directory.
+// env returns the environment of a process for the directory.
 func (f *fixture) env() feature.Env {
 	return feature.Env{
 		DB:         f.db,

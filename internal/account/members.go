@@ -285,8 +285,8 @@ func (d *Directory) MemberLink(ctx context.Context, by *web.Principal, accountID
 		if !mayLink(by, accountID, person) || !covers(by, accountID, m.Role.Permissions()) {
 			return errs.New(errs.CodeForbidden, "only the operators of the installation make sign-in links for this person")
 		}
-		// Whoever signs in with the link may set a password, which no bound of the
-		// token would hold.
+		// The person who signs in with the link may set a password, which the limits of
+		// the token do not cover.
 		if bounds, err := d.boundsOf(ctx, tx, by, accountID); err != nil {
 			return err
 		} else if bounds.any() {

@@ -140,7 +140,7 @@ func (d *Directory) SignInWithLink(w http.ResponseWriter, r *http.Request, secre
 			return s, nil
 		}
 		s.accountID = l.accountID
-		// Whoever made the link may have lost the right since.
+		// The maker of the link may have lost the permission in the meantime.
 		if ok, err := d.upholds(ctx, tx, l.maker, l.accountID, l.portal); err != nil {
 			return s, err
 		} else if !ok || !within(l.bounds.networks, web.ClientAddr(ctx)) {

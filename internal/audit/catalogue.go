@@ -145,8 +145,7 @@ func decodeActionType(d *catalogue.Decoder, n *catalogue.Node, rules sentenceRul
 	return a, true
 }
 
-// sentenceRules are what the placeholders of a resource type's sentences are
-// checked against.
+// sentenceRules check the placeholders of a resource type's sentences.
 type sentenceRules struct {
 	values, metadata *catalogue.Schema
 	secret           event.Fields

@@ -209,8 +209,8 @@ type walk struct {
 	replaced bool
 }
 
-// value copies the value at a pointer, inside a list or not; at is what is left
-// of the pointers there.
+// value copies the value at a pointer, inside a list or not; at holds the remaining
+// parts of the pointers at this place.
 func (w *walk) value(dec *jsontext.Decoder, pointer, list string, at [][]string) error {
 	token, err := dec.ReadToken()
 	if err != nil {

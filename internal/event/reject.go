@@ -129,9 +129,8 @@ func maskText(s string, most int) string {
 	return s[:n] + mask
 }
 
-// maskPayload gives a refused value as JSON of at most 4 KiB without what is
-// personal. What cannot be read as JSON is cut off where the fault is, and so
-// is what finds no room.
+// maskPayload returns a rejected value as JSON of at most 4 KiB without personal
+// fields. Text that is not JSON is cut at the fault, longer text at the limit.
 func maskPayload(data []byte) string {
 	p := payload{
 		dec: jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)),

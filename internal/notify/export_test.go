@@ -2,5 +2,5 @@ package notify
 
 import "context"
 
-// RecordGathered is what upkeep does every two seconds.
+// RecordGathered runs the step that upkeep runs every two seconds.
 func (n *Feature) RecordGathered(ctx context.Context) error { return n.recordGathered(ctx) }

@@ -168,9 +168,9 @@ func (s *storing) setCause(ctx context.Context, p *prepared, open, last string, 
 	return err
 }
 
-// repeat takes a start of what is firing. Nobody is told twice, but policies
-// that did not tell yet are asked again: the severity, the filters or the zones
-// of the alert may be others now, and so may the policies.
+// repeat handles a start of an incident that already fires. No policy sends twice, but
+// policies that have not sent are evaluated again: the severity, the filters or the zones
+// of the alert may have changed, and so may the policies.
 func (s *storing) repeat(ctx context.Context, p *prepared, c *correlation, e *entry) error {
 	open := c.open
 	p.rootKey, e.state = open.key, statePart
@@ -261,8 +261,8 @@ func (s *storing) notifiedBy(ctx context.Context, rootKey string) (map[string]bo
 	return policies, nil
 }
 
-// startAfterEnd takes a start that arrives when what it reports is over. Nobody
-// is told: there is nothing left to do.
+// startAfterEnd handles a start that arrives after the end of its incident. No message
+// is sent: there is nothing left to do.
 func (s *storing) startAfterEnd(ctx context.Context, p *prepared, last *opening, e *entry) error {
 	if last.event != event.AlertEnd {
 		p.rootKey, e.state = last.key, statePart

@@ -134,8 +134,8 @@ func (p *pages) unsettled(d *Decision) bool {
 	return slices.ContainsFunc(d.Deliveries, func(one Delivery) bool { return one.State == delivery.StateWaiting })
 }
 
-// said is what was reported: by the alert while it fires, and by its end when
-// it is over, since what fired is past then.
+// said returns the reported text: of the alert while it fires, and of its end when the
+// incident is over.
 func (d *Decision) said(title string) string {
 	if d.State != stateEnded {
 		if d.Summary == title {

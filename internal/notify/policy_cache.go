@@ -8,9 +8,9 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// policyCache keeps the policies of accounts whose alerts come often. On one
-// machine whoever changes a policy says so; with several processes a stamp tells
-// whether the rows are still the same.
+// policyCache keeps the policies of accounts whose alerts come often. With one
+// process, a change of a policy evicts them; with several processes a stamp shows
+// whether the rows are unchanged.
 type policyCache struct {
 	mu      sync.Mutex // guards what follows
 	changes uint64     // raised by every change of this process

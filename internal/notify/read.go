@@ -211,7 +211,7 @@ func scanAlert(row interface{ Scan(...any) error }) (a Alert, err error) {
 	return a, nil
 }
 
-// thing is what the alert is about, as a title.
+// thing returns the title of the object that the alert concerns.
 func (a *Alert) thing(kind *AlertType) string {
 	if kind == nil {
 		return a.Summary

@@ -59,8 +59,8 @@ func Ended(started, ended time.Time) string {
 	return "Ended"
 }
 
-// thing is what an alert is about, as a title: its resource with the type of
-// the alert, or what the product calls it.
+// thing returns the title of the object that an alert concerns: its resource with the
+// type of the alert, or the name that the product gives.
 func thing(r *event.AlertResource, kind, summary string) string {
 	if r == nil || kind == "" {
 		return firstOf(summary, kind)

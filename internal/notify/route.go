@@ -20,7 +20,7 @@ type sending struct {
 	heldFor, why     string // the subject whose interval holds it back until hold, in words too
 }
 
-// subjectOf is what policies look at.
+// subject returns the attributes of the alert that policies filter on.
 func (p *prepared) subject() *subject {
 	a := &p.alert
 	s := &subject{

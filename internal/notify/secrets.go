@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// secrets are what signs a webhook's messages, sealed in the database.
+// secrets sign a webhook's messages; they are sealed in the database.
 type secrets struct {
 	Shared string       `json:"shared,omitempty"` // cf-webhook-auth
 	Keys   []signingKey `json:"keys,omitempty"`

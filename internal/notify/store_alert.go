@@ -18,7 +18,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/ingest"
 )
 
-// intakeJob is what one request hands in; the writer gathers many of them.
+// intakeJob holds the alerts of one request; the writer commits many jobs together.
 type intakeJob struct {
 	list    []*prepared
 	rejects []event.Reject
@@ -46,8 +46,8 @@ func (n *Feature) storeJobs(ctx context.Context, jobs []*intakeJob) error {
 }
 
 // storeAlerts stores alerts in their order, with the decision on each and the
-// deliveries that follow; beside is what else belongs into the transaction.
-// What was queued is handed to the queue after the commit.
+// deliveries that follow; beside adds further work to the transaction. The deliveries
+// are offered to the queue after the commit.
 func (n *Feature) storeAlerts(
 	ctx context.Context, list []*prepared, rejects []event.Reject, beside func(context.Context, *db.Tx) error,
 ) error {
@@ -160,8 +160,8 @@ func (n *Feature) newStoring(tx *db.Tx) *storing {
 	}
 }
 
-// lock takes the rows of all causes in one order, so that two transactions do
-// not wait for each other, and whoever comes second sees what the first did.
+// lock locks the rows of all incidents in one order, so that two transactions do
+// not deadlock, and the second one sees the changes of the first.
 func (s *storing) lock(ctx context.Context, list []*prepared) error {
 	type causeKey struct {
 		account, correlation string
@@ -262,7 +262,7 @@ func conflictOf(p *prepared) errs.List {
 // title is the alert in one sentence.
 func (p *prepared) title() string { return alertTitle(&p.alert, p.kind.Title, few(namesOf(p.zones))) }
 
-// thing is what the alert is about, as a title.
+// thing returns the title of the object that the alert concerns.
 func (p *prepared) thing() string { return thing(p.alert.Resource, p.kind.Title, p.title()) }
 
 func alertTitle(a *event.Alert, kind, zone string) string {

@@ -6,8 +6,8 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// unconfirmed is a member's address to which no mail goes, because nobody has
-// opened the link of a mail to it yet.
+// unconfirmed is a member's address that gets no mail, because the link of a
+// confirmation mail to it was not opened yet.
 type unconfirmed struct{ Address, Href string }
 
 // unconfirmed lists the addresses of a form that are not confirmed.

@@ -49,7 +49,7 @@ const (
 
 func (w what) String() string { return [...]string{"settle", "retry", "halve", "refuse", "hold"}[w] }
 
-// verdict is what to do after an attempt.
+// verdict is the decision after an attempt.
 type verdict struct {
 	what    what
 	results []Result      // settle: one for each event, in order

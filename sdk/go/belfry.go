@@ -67,7 +67,7 @@ type Client struct {
 	lastError error
 }
 
-// scratch is what one call of Audit needs, kept between calls.
+// scratch holds the buffers of one call of Audit; calls reuse them.
 type scratch struct {
 	enc      encoder
 	doc      rawjson.Doc
@@ -128,7 +128,7 @@ func (c *Client) Audit(ctx context.Context, e Event) error {
 		return err
 	}
 	err = c.spool.Append(ctx, s.rec)
-	if errors.Is(err, spool.ErrFull) && c.rejects.measure() { // somebody took rejected.ndjson away
+	if errors.Is(err, spool.ErrFull) && c.rejects.measure() { // rejected.ndjson was moved away
 		err = c.spool.Append(ctx, s.rec)
 	}
 	switch {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Durability is what an event survives once Audit returned nil.
+// Durability names the failures that an event survives once Audit has returned nil.
 type Durability int
 
 const (

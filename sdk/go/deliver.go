@@ -29,7 +29,7 @@ func (c *Client) deliver(ctx context.Context) {
 			s.pause(ctx, Waiting, c.backoff(s.failed), &SendError{Err: err})
 		case len(batch.Records) == 0:
 			// Damage at the end of the spool leaves nothing to send, and
-			// somebody may wait for that.
+			// a caller may wait for that.
 			s.advance(func(*Stats) {})
 			s.setState(Idle, time.Time{})
 			s.idle(ctx)

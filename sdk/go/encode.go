@@ -167,7 +167,7 @@ func (x *encoder) open(name, pointer string, v any) error {
 }
 
 // utf8Inside looks into the types of decoded JSON. encoding/json would replace
-// bytes that are not UTF-8, and the log would hold what nobody wrote.
+// bytes that are not UTF-8, and the log would differ from the text that was written.
 func utf8Inside(v any) bool {
 	switch v := v.(type) {
 	case string:

@@ -46,7 +46,7 @@ type Event struct {
 	Metadata  map[string]any `json:"metadata,omitempty"` // whatever else belongs to it
 }
 
-// Action is what was done.
+// Action describes the act.
 type Action struct {
 	Type        string       `json:"type"` // a word of your catalogue, such as "update"
 	Description string       `json:"description,omitempty"`
@@ -83,7 +83,7 @@ const (
 	Token       ActorType = "token"       // an API token of an account
 	Integration ActorType = "integration" // a third party's software; OnBehalfOf is who installed it
 	Staff       ActorType = "staff"       // the operator's own people
-	System      ActorType = "system"      // nobody: a schedule, a controller
+	System      ActorType = "system"      // no person: a schedule, a controller
 )
 
 // OnBehalf is the one for whom the actor acted.
@@ -104,7 +104,7 @@ const (
 	SystemInterface Interface = "SYSTEM"
 )
 
-// Resource is what it was done to.
+// Resource is the object of the action.
 type Resource struct {
 	Product string `json:"product"`
 	Type    string `json:"type"`

@@ -10,8 +10,7 @@ import (
 	"github.com/belfryhq/belfry/sdk/go/internal/rawjson"
 )
 
-// Redacted is what stands in an event instead of a value that Config.Redact
-// names.
+// Redacted replaces each value that Config.Redact names.
 const Redacted = "[redacted]"
 
 // redactor replaces values under /before, /after and /metadata.

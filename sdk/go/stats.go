@@ -28,7 +28,7 @@ type Stats struct {
 	NextTry   time.Time // when State is Waiting or Held
 }
 
-// State is what delivery is doing.
+// State is the state of the delivery.
 type State string
 
 // States of delivery.

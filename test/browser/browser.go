@@ -131,7 +131,7 @@ func (b *Browser) Evaluate(script string) string {
 	return s
 }
 
-// Violations are what axe finds on the page, as text; "" is nothing.
+// Violations returns the findings of axe on the page as text; "" = none.
 func (b *Browser) Violations() string {
 	b.t.Helper()
 	if b.axe == "" {
@@ -156,7 +156,7 @@ func (b *Browser) Overflow() string {
 		}).map((e) => e.outerHTML.slice(0, 120)).join("\n")`)
 }
 
-// Refusals are what the content security policy refused on the page.
+// Refusals returns the requests that the content security policy blocked on the page.
 func (b *Browser) Refusals() string {
 	b.t.Helper()
 	return b.Evaluate(`new Promise((r) => {

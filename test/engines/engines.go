@@ -24,7 +24,7 @@ import (
 const patience = time.Minute
 
 // Postgres returns the URL of a fresh, empty database with collation C. The database is
-// dropped when the test ends, whoever is still connected.
+// dropped when the test ends, with all of its connections.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	server := named(t, "BELFRY_TEST_POSTGRES", "PostgreSQL")
@@ -97,7 +97,7 @@ func freshDatabase(t testing.TB, server string) string {
 		t.Fatal("BELFRY_TEST_POSTGRES is no URL of the form postgres://user:password@host:port/database")
 	}
 	name := "belfry_test_" + randomHex(8)
-	// template0, so that neither the server's locale nor somebody's template gets in.
+	// template0, so that neither the server's locale nor a changed template has an effect.
 	execute(t, server, `CREATE DATABASE `+name+` TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`)
 	t.Cleanup(func() { execute(t, server, `DROP DATABASE `+name+` WITH (FORCE)`) })
 	address.Path = "/" + name

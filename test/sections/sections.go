@@ -22,5 +22,5 @@ func AlertTypes(p catalogue.Declaration) []notify.DeclaredAlertType {
 	return catalogue.Entries[notify.DeclaredAlertType](p)
 }
 
-// Declared is what the audit log knows of a product.
+// Declared returns the declaration of a product that the audit log uses.
 func Declared(p *catalogue.Product) *audit.Declared { return catalogue.Compiled[*audit.Declared](p) }

@@ -241,7 +241,7 @@ func (p *Page) Submit(button string, fields ...string) *Page {
 
 var invisible = regexp.MustCompile(`(?s)<(head|svg).*?</(head|svg)>|<[^>]*>`)
 
-// Text is what a person reads of the page.
+// Text returns the visible text of the page.
 func (p *Page) Text() string {
 	return strings.Join(strings.Fields(invisible.ReplaceAllString(p.Body, " ")), " ")
 }

@@ -31,7 +31,7 @@ type oracleEvent struct {
 	iface     string
 	product   string
 	resource  string
-	zone      string // as published: a known zone's name, or one that nobody knows
+	zone      string // as published: a known zone's name, or an unknown one
 	zoneID    string
 	changeSet string
 	status    int

@@ -41,7 +41,7 @@ type Channel struct {
 	options      []mail.Option
 }
 
-// New makes the channel; it connects to nobody. A fault of the settings does
+// New makes the channel; it opens no connection. A fault of the settings does
 // not repeat them: the URL may hold a password.
 func New(cfg Config) (*Channel, error) {
 	c := &Channel{from: cfg.From, domain: "belfry.invalid"}
@@ -155,7 +155,7 @@ func Subject(m *notify.Message) string {
 	return s
 }
 
-// shown is what both parts say.
+// shown holds the texts of both parts, HTML and plain.
 type shown struct {
 	Headline, Color string
 	Detail          string // a sentence more

@@ -23,7 +23,7 @@ type guard struct {
 }
 
 // blockedError is a refused address. It does not say what a name resolved to:
-// that would map the inside for whoever may save a webhook.
+// otherwise a user who may save a webhook could map the internal network.
 type blockedError struct{ what string }
 
 func (e *blockedError) Error() string {

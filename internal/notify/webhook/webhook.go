@@ -56,7 +56,7 @@ type Channel struct {
 	agent  string
 }
 
-// New makes the channel; it connects to nobody.
+// New makes the channel; it opens no connection.
 func New(cfg Config) *Channel {
 	g := &guard{allow: cfg.Allow, lookup: cfg.Lookup}
 	if g.lookup == nil {
@@ -86,7 +86,7 @@ const idlePerHost = 64
 // Kind is webhook.
 func (*Channel) Kind() string { return notify.KindWebhook }
 
-// body is what a receiver gets. The fields up to alert_event are the public
+// payload is the body of a message. The fields up to alert_event are the public
 // contract; the rest is Belfry's.
 type payload struct {
 	Name        string          `json:"name"` // of the policy

@@ -28,7 +28,7 @@ func lock(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// freeBytes is what the file system of dir has left for this process.
+// freeBytes returns the free space that the file system of dir gives this process.
 func freeBytes(dir string) (int64, error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {

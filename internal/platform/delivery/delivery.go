@@ -76,8 +76,8 @@ type Item struct {
 	State       string    // "" = waiting; any other state is final
 	Why         string    // for people
 
-	// Data is what the feature keeps in memory with the delivery; it is lost when
-	// the process ends. See Config.Load.
+	// Data belongs to the feature and is kept in memory only; it is lost when the
+	// process ends. See Config.Load.
 	Data any
 
 	FallbackOf string // id of the delivery whose place it takes
@@ -101,7 +101,7 @@ func (it *Item) Attempted() bool { return it.Attempts > 0 || it.unsure || it.inF
 // InFlight reports whether an attempt is being made or its outcome stored.
 func (it *Item) InFlight() bool { return it.inFlight }
 
-// Message is what Compose makes and Send sends.
+// Message is made by Compose and sent by Send; the engine does not look into it.
 type Message any
 
 // Closing ends a delivery without a further attempt.
@@ -110,7 +110,7 @@ type Closing struct {
 	State, Why string
 }
 
-// Config is what a feature gives the engine. Functions that are marked optional
+// Config connects a feature with the engine. Functions that are marked optional
 // may be nil.
 type Config struct {
 	DB   *db.DB
@@ -207,8 +207,8 @@ func New(cfg Config) (*Queue, error) {
 	return q, nil
 }
 
-// Stages are what a process runs: where send, the queue, and always the writer
-// of outcomes, which outlives the queue so that the outcomes of the last
+// Stages returns the goroutines of a process: the queue if send is true, and always the
+// writer of outcomes, which stops after the queue so that the outcomes of the last
 // attempts are stored.
 func (q *Queue) Stages(send bool) []run.Stage {
 	var list []run.Stage

@@ -69,7 +69,7 @@ const (
 	DestinationDisabled = "disabled" // it is gone (410); nothing is sent until it is enabled
 )
 
-// Verdict is what follows from an attempt.
+// Verdict is the decision after an attempt: the next state and, if there is one, the next attempt.
 type Verdict struct {
 	State    string        // StateWaiting: another attempt after Wait
 	Why      string        // for people
@@ -132,7 +132,7 @@ func Judge(r Result, failures int, age time.Duration, waits []time.Duration, jit
 	}
 }
 
-// Redirect is what to do about an answer that points elsewhere.
+// Redirect returns the advice for an answer that points to another URL.
 func Redirect(r Result) string {
 	s := "redirects are not followed; update the URL"
 	for _, h := range r.Response {

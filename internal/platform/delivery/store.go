@@ -94,7 +94,7 @@ type Stored struct {
 	Ended  time.Time
 }
 
-// Columns are what [Stored.Scan] reads, of the table delivery named d.
+// Columns lists the columns of the table delivery, named d, in the order of [Stored.Scan].
 var Columns = "d." + strings.Join([]string{
 	"id", "tenant", "destination", "kind", "lane", "subject", "payload", "labels", "replay_of", "fallback_of",
 	"state", "why", "attempts", "failures", "hold_until", "next_at", "created_at", "ended_at",
@@ -139,7 +139,7 @@ func (s *Stored) Scan(rows *sql.Rows, more ...any) error {
 // not empty, and each query would read the whole table.
 const OfSubject = `d.subject = $1 AND d.subject <> ''`
 
-// Select reads deliveries; rest is what follows FROM delivery d.
+// Select reads deliveries; rest is the statement after FROM delivery d.
 func Select(ctx context.Context, tx *db.Tx, rest string, args ...any) ([]Stored, error) {
 	rows, err := tx.Query(ctx, `SELECT `+Columns+` FROM delivery d `+rest, args...)
 	if err != nil {

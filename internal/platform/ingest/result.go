@@ -98,7 +98,7 @@ func (it Items) Locate(index int, fault *errs.Error) *errs.Error {
 	return &at
 }
 
-// Result is what happened to one item.
+// Result is the outcome of one item.
 type Result struct {
 	ID     string
 	Status Status

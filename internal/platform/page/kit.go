@@ -19,7 +19,7 @@ import (
 //go:embed confirm.html
 var ownFiles embed.FS
 
-// Config is what a [Kit] works with. All but Log, URL and Visited are required.
+// Config has the parts and functions that a [Kit] uses. All but Log, URL and Visited are required.
 type Config struct {
 	UI  *ui.UI
 	API *web.API
@@ -34,7 +34,7 @@ type Config struct {
 	SignIn func(next string) string
 	// Shell is the frame of a page: navigation, account and user. account is "" on
 	// pages outside of accounts, section the current entry of the navigation ("" on
-	// the page of an error). who is nil where nobody is signed in.
+	// the page of an error). who is nil without a session.
 	Shell func(r *http.Request, who *web.Principal, account, section string) ui.Shell
 	// Visited is called for each visit that is let in, before it is answered.
 	Visited func(w http.ResponseWriter, r *http.Request, account string)

@@ -1,4 +1,4 @@
-// Package telemetry is what Belfry says about itself: logs (slog), metrics
+// Package telemetry makes the signals of the process: logs (slog), metrics
 // (Prometheus), traces (OpenTelemetry) and health.
 //
 // Nothing here is global. The program makes one logger, one registry, one

@@ -136,8 +136,8 @@ func kbd(keys ...string) template.HTML {
 	return template.HTML(b.String() + "</span>") //nolint:gosec // escaped above
 }
 
-// Part is a piece of a [Sentence]. Strong parts are what the sentence is
-// about; a Key and Value make the part filter the list by it; Href makes it a
+// Part is a piece of a [Sentence]. Strong parts name the subject of the
+// sentence; a Key and Value make the part filter the list by it; Href makes it a
 // link; Code is for values ("1.2").
 type Part struct {
 	Text, Href, Key, Value string
@@ -241,8 +241,8 @@ func timeTag(t time.Time, kind, text string) template.HTML {
 		isoUTC(t), kind, t.Format("2006-01-02 15:04:05.000000"), text))
 }
 
-// fieldTime is what a field of the time range shows: year first, no month that
-// could be a day. Empty for the zero time.
+// fieldTime formats a time for a field of the time range: year first, so that month and
+// day cannot be mixed up. Empty for the zero time.
 func fieldTime(t time.Time) string {
 	if t.IsZero() {
 		return ""

@@ -21,7 +21,7 @@ type Message struct {
 	Message string `json:"message"`
 }
 
-// Answer is what a handler may give instead of a plain result: [Page],
+// Answer is returned by a handler that does not answer with a plain result: [Page],
 // [Numbered], [Reply], [Stream], [Events], [Bytes]. A handler that chooses
 // between several has O = Answer, and Op.Result shows the documented one.
 type Answer interface {
@@ -41,7 +41,7 @@ type reply struct {
 	send     func(ctx context.Context, x *exchange) error
 }
 
-// shape is what the document shows of an answer.
+// shape describes an answer in the OpenAPI document.
 type shape struct {
 	result  reflect.Type
 	info    reflect.Type
@@ -357,7 +357,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // ClientGone reports whether err is the end of the request's context because its
-// client went away; then the log says so (499), and blames nobody. Pages that are
+// client went away; then the log has 499 and no error. Pages that are
 // mounted ask it about what they could not show.
 func ClientGone(ctx context.Context, err error) bool {
 	s := stateOf(ctx)

@@ -57,7 +57,7 @@ func (adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 
 func (ad adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) { ad.a.mux.ServeHTTP(w, r) }
 
-// reading is what huma sees of an exchange: parameters only. It has no body
+// reading shows huma the parameters of an exchange only. It has no body
 // and discards what huma writes.
 type reading struct {
 	x   *exchange

@@ -32,7 +32,7 @@ type StreamWriter struct {
 	to *renewing
 }
 
-// streamBuffer is what may be written before the header is sent.
+// streamBuffer is the number of bytes that are buffered before the header is sent.
 const streamBuffer = 64 << 10
 
 // Write adds bytes to the stream.

@@ -63,10 +63,10 @@ func New(t testing.TB, configure ...func(*belfry.Config)) *Recorder {
 // patience is for a machine that does other things too.
 const patience = 10 * time.Second
 
-// Client is what the program under test is given.
+// Client returns the client for the program under test.
 func (r *Recorder) Client() *belfry.Client { return r.client }
 
-// Server is what the client talks to, for tests that want failures.
+// Server returns the server that the client calls, for tests that cause failures.
 func (r *Recorder) Server() *Server { return r.server }
 
 // Events are the events that were audited so far, in order.

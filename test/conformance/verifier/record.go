@@ -13,7 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// maxEnvelope is what an entry of a C2SP entry bundle can hold.
+// maxEnvelope is the largest entry of a C2SP entry bundle, in bytes.
 const maxEnvelope = 1<<16 - 1
 
 // alwaysCommitted lists what an envelope never shows: personal data and content, which

@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// Parse indexes data, which d keeps and nobody may change meanwhile. Values
+// Parse indexes data. d keeps data, which must not change in the meantime. Values
 // nested deeper than maxDepth levels (the outermost is level 1) are refused.
 // The error is an *Error.
 func (d *Doc) Parse(data []byte, maxDepth int) error {

@@ -94,7 +94,7 @@ func (c *checker) addAt(code int, pointer, format string, args ...any) {
 	c.found = append(c.found, Problem{code, fmt.Sprintf(format, args...), pointer})
 }
 
-// rule is what is asked of one member.
+// rule is the check of one member.
 type rule struct {
 	name     string
 	required bool
@@ -168,7 +168,7 @@ var (
 	}
 	reasonRules  = []rule{{"text", false, lines}, {"url", false, text}}
 	relatedRules = []rule{{"type", false, text}, {"id", false, text}, {"name", false, text}}
-	// The server repairs the texts of request: whoever sent it chose them.
+	// The server repairs the texts of request, because the sender of the request chose them.
 	requestRules = []rule{
 		{"id", false, anyText},
 		{"method", false, anyText},
@@ -240,8 +240,7 @@ func lines(c *checker, node int) {
 	}
 }
 
-// characters reports the first character of a text that is bad; rest is what
-// follows it.
+// characters reports the first bad character of a text; rest is the text after it.
 func (c *checker) characters(node int, bad func(rest string, r rune) bool) {
 	// Nearly all texts are plain: what is bad is escaped, or not ASCII, or DEL.
 	if !bytes.ContainsFunc(c.doc.Bytes(node), func(r rune) bool { return r == '\\' || r >= 0x7f }) {

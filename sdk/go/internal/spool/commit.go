@@ -123,7 +123,7 @@ func (s *Spool) seal() {
 	s.mu.Unlock()
 }
 
-// dropSettled removes the segments that nobody needs any more. The caller
+// dropSettled removes the segments without unsettled events. The caller
 // holds mu and is the reader, or alone.
 func (s *Spool) dropSettled() {
 	for len(s.segments) > 0 {

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// lockFile takes the directory for this process by opening a file that nobody
-// else may open meanwhile; Windows closes it when the process ends.
+// lockFile takes the directory for this process by opening a file that no other process
+// may open in the meantime; Windows closes it when the process ends.
 func lockFile(path string) (*os.File, error) {
 	const sharingViolation = syscall.Errno(32)
 	name, err := syscall.UTF16PtrFromString(path)

@@ -13,7 +13,7 @@ import (
 
 type span struct{ from, to int64 }
 
-// found is what scan saw.
+// found is the result of scan.
 type found struct {
 	records int64
 	bytes   int64  // of the records, with their headers
@@ -83,7 +83,7 @@ func (s *Spool) recover() error {
 			return err
 		}
 	}
-	s.dropSettled() // nobody else has s yet
+	s.dropSettled() // no other goroutine has s yet
 	if len(s.segments) > 0 {
 		signal(s.more)
 	}

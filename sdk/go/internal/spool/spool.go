@@ -86,7 +86,7 @@ type segment struct {
 	sealed  bool            // end will not move any more
 }
 
-// group is what one commit writes. Its fields are guarded by Spool.mu until
+// group holds the records of one commit. Its fields are guarded by Spool.mu until
 // the committer took it, and err is read only after done is closed.
 type group struct {
 	buf     []byte

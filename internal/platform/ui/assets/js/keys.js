@@ -1,4 +1,4 @@
-// The keyboard. Single keys, only when nobody is typing and no dialog is open.
+// The keyboard. Single keys, only when no field has the focus and no dialog is open.
 import { nextTheme } from "./toggle.js";
 
 const typing = (element) => element?.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable]");
