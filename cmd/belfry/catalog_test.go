@@ -127,7 +127,8 @@ func TestApplyShowsTheDifferenceFirst(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		if refuse {
 			w.WriteHeader(http.StatusForbidden)
-			io.WriteString(w, `{"success":false,"errors":[{"code":12001,"message":"line 14, column 5: the product \"example\" belongs to the product team \"x\""}],"messages":[],"result":null}`)
+			io.WriteString(w, `{"success":false,"errors":[{"code":12001,"message":`+
+				`"line 14, column 5: the product \"example\" belongs to the product team \"x\""}],"messages":[],"result":null}`)
 			return
 		}
 		version := int64(7)

@@ -59,10 +59,14 @@ Eight minutes
      the alert is still open, and no message is sent twice.
 
 Now yours
-  A change    curl -s %[1]s/client/v4/accounts/ext:demo/audit/events -H 'Authorization: Bearer %[5]s' -H 'Content-Type: application/json' \
-                -d '{"action":{"type":"update"},"actor":{"type":"user","id":"you"},"resource":{"product":"mine","type":"setting","id":"colour"}}'
-  In Go       client, err := belfry.New(belfry.Config{URL: "%[1]s", Token: "...", AccountID: "ext:demo", SpoolDir: "spool"})
-              err = client.Audit(ctx, belfry.Event{Action: ..., Actor: ..., Resource: ...})       (sdk/go; examples/shop is a whole product)
+  A change    curl -s %[1]s/client/v4/accounts/ext:demo/audit/events \
+                -H 'Authorization: Bearer %[5]s' -H 'Content-Type: application/json' \
+                -d '{"action":{"type":"update"},"actor":{"type":"user","id":"you"},
+                     "resource":{"product":"mine","type":"setting","id":"colour"}}'
+  In Go       client, err := belfry.New(belfry.Config{
+                URL: "%[1]s", Token: "...", AccountID: "ext:demo", SpoolDir: "spool"})
+              err = client.Audit(ctx, belfry.Event{Action: ..., Actor: ..., Resource: ...})
+              (the module is sdk/go; examples/shop is a complete product)
   A product   %[13]s catalog init writes a file that declares its audit events and its alerts
   A log       %[13]s tail --url %[1]s --account ext:demo --zone www.example.com access.log   (BELFRY_TOKEN=...)
   A client    the official Cloudflare libraries, with base URL %[1]s/client/v4
@@ -96,7 +100,8 @@ func Link(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	if !s.Ready {
-		return "", fmt.Errorf("no demo runs with the data directory %q; the running demo has printed the command with its own", dir)
+		return "", fmt.Errorf(
+			"no demo runs with the data directory %q; the running demo has printed the command with its own", dir)
 	}
 	d := &demo{dir: dir, api: client.New(s.URL, s.Bootstrap), state: s}
 	link, err := d.signIn(ctx)

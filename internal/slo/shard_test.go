@@ -176,7 +176,8 @@ func TestAnOwnerThatWasReplacedStoresNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.f.Handle(t.Context(), w.batch(steady(shop, epoch+300, epoch+400, 10, 0)...)); !errors.Is(err, bus.ErrFenced) {
+	err = w.f.Handle(t.Context(), w.batch(steady(shop, epoch+300, epoch+400, 10, 0)...))
+	if !errors.Is(err, bus.ErrFenced) {
 		t.Errorf("%v", err)
 	}
 	if w.dump() != before {

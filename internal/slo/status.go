@@ -185,9 +185,9 @@ func stopped(r reading, allowed share) bool {
 	return r.sums[M5].Total > 0 && !above(r.sums[M5], 1000, allowed)
 }
 
-// setPace sets the burn rate that pages show, and when the budget is spent at the present rate. While a pair fires, both
-// come from its windows. Afterwards the last hour still contains the failures, so the last five minutes decide whether
-// the budget shrinks at all.
+// setPace sets the burn rate that pages show, and when the budget is spent at the present rate. While a pair fires,
+// both come from its windows. Afterwards the last hour still contains the failures, so the last five minutes decide
+// whether the budget shrinks at all.
 func (o *Objective) setPace(s *Status, r reading, first *PairStatus, left budget) {
 	hour := o.read(&r.sums, H1)
 	recent := o.read(&r.sums, M5)

@@ -210,7 +210,8 @@ func (c *cluster) frozen(t *testing.T) {
 	c.allReady(t)
 }
 
-var stateOK = regexp.MustCompile(`(?m)^belfry_bus_partition_state\{[^}]*group="belfry\.audit"[^}]*topic="belfry\.audit\.events"[^}]*\} 1$`)
+var stateOK = regexp.MustCompile(
+	`(?m)^belfry_bus_partition_state\{[^}]*group="belfry\.audit"[^}]*topic="belfry\.audit\.events"[^}]*\} 1$`)
 
 // owned is the number of partitions that a process consumes, by its metrics.
 func (c *cluster) owned(t *testing.T, p *process) int {

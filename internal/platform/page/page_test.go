@@ -29,9 +29,12 @@ var templates = fstest.MapFS{
 	"page_notes.html": {
 		Data: []byte(`
 {{define "notes"}}<h1>Notes</h1>{{template "form-error" (dict "Text" (.Form.Faults.Of ""))}}
-<form method="post">{{template "field" (dict "Label" "Text" "Name" "text" "Value" .Form.Text "Error" (.Form.Faults.Of "text"))}}</form>
+<form method="post">
+{{template "field" (dict "Label" "Text" "Name" "text" "Value" .Form.Text "Error" (.Form.Faults.Of "text"))}}
+</form>
 <ol id="rows">{{template "notes#rows" .}}</ol>{{end}}
-{{define "notes#rows"}}{{range .Notes.Items}}<li>note {{.}}</li>{{end}}{{with .Notes.Next}}<a href="{{.}}">more</a>{{end}}{{end}}
+{{define "notes#rows"}}{{range .Notes.Items}}<li>note {{.}}</li>{{end}}
+{{with .Notes.Next}}<a href="{{.}}">more</a>{{end}}{{end}}
 {{define "note-created"}}<p>The secret is {{.Secret}}.</p>{{end}}
 {{define "plain"}}<p>Anyone may read this.</p>{{end}}`),
 	},

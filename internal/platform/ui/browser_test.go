@@ -69,7 +69,8 @@ func evaluate(t *testing.T, ctx context.Context, script string) string {
 const settled = `(async () => {
 	await document.fonts.ready;
 	for (let i = 0; i < 100; i++) {
-		const open = [...document.querySelectorAll("[data-chart]")].filter((f) => f.querySelector("script") && !f.querySelector("canvas"));
+		const charts = [...document.querySelectorAll("[data-chart]")];
+		const open = charts.filter((f) => f.querySelector("script") && !f.querySelector("canvas"));
 		if (open.length === 0 && document.readyState === "complete") break;
 		await new Promise((r) => setTimeout(r, 50));
 	}
@@ -77,8 +78,12 @@ const settled = `(async () => {
 	return "";
 })()`
 
-const violations = `axe.run({resultTypes: ["violations"]}).then((r) => r.violations.map((v) => v.id + ": " + v.help + "\n" +
-	v.nodes.slice(0, 4).map((n) => "    " + n.html.slice(0, 200) + "\n      " + (n.failureSummary || "").replaceAll("\n", " ")).join("\n")).join("\n"))`
+const violations = `(async () => {
+	const results = await axe.run({resultTypes: ["violations"]});
+	const node = (n) => "    " + n.html.slice(0, 200) + "\n      " + (n.failureSummary || "").replaceAll("\n", " ");
+	const finding = (v) => v.id + ": " + v.help + "\n" + v.nodes.slice(0, 4).map(node).join("\n");
+	return results.violations.map(finding).join("\n");
+})()`
 
 func TestAxeFindsNothingInAnyPageThemeAndWidth(t *testing.T) {
 	ctx := browser(t)
@@ -113,7 +118,8 @@ const overflow = `document.documentElement.scrollWidth > innerWidth ? "the page"
 
 const refusals = `new Promise((r) => {
 	const seen = [];
-	new ReportingObserver((l) => l.forEach((v) => seen.push(v.body.blockedURL + " " + v.body.effectiveDirective)), {types: ["csp-violation"], buffered: true}).observe();
+	const keep = (reports) => reports.forEach((v) => seen.push(v.body.blockedURL + " " + v.body.effectiveDirective));
+	new ReportingObserver(keep, {types: ["csp-violation"], buffered: true}).observe();
 	setTimeout(() => r(seen.join("\n")), 50);
 })`
 

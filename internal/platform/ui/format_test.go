@@ -52,7 +52,9 @@ func TestNumbersReadWell(t *testing.T) {
 }
 
 func TestTimesSayUTCUntilAScriptKnowsTheZone(t *testing.T) {
-	if got := html(t, `{{time .}}`, galleryNow); got != `<time datetime="2026-11-22T17:59:00.000000Z" data-local="time" title="2026-11-22 17:59:00.000000 UTC">17:59:00 UTC</time>` {
+	const want = `<time datetime="2026-11-22T17:59:00.000000Z" data-local="time" ` +
+		`title="2026-11-22 17:59:00.000000 UTC">17:59:00 UTC</time>`
+	if got := html(t, `{{time .}}`, galleryNow); got != want {
 		t.Error(got)
 	}
 	if got := html(t, `{{time .}}`, galleryNow.AddDate(0, 0, -1)); !strings.Contains(got, ">21 Nov 2026, 17:59:00 UTC<") {

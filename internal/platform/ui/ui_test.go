@@ -89,7 +89,9 @@ func TestTheLintRefusesWhatThePolicyWouldBlock(t *testing.T) {
 	if err := ui.Lint(files("<p>\n\n<b onclick=x>")); err == nil || !strings.Contains(err.Error(), "page.html:3:") {
 		t.Errorf("got %v, expected the line of the fault", err)
 	}
-	if err := ui.Lint(files(`<a href="https://example.com">x</a><script type="application/json">{{.}}</script>{{template "button" (dict "Label" .X)}}`)); err != nil {
+	good := `<a href="https://example.com">x</a><script type="application/json">{{.}}</script>` +
+		`{{template "button" (dict "Label" .X)}}`
+	if err := ui.Lint(files(good)); err != nil {
 		t.Errorf("a link, a data block and a good call: %v", err)
 	}
 }
@@ -177,7 +179,8 @@ func get(
 }
 
 func TestHtmxGetsTheFragmentOfItsTargetAndABrowserTheWholePage(t *testing.T) {
-	page := parse(t, `{{define "list"}}<h1>List</h1><ol id="rows">{{template "list#rows" .}}</ol>{{end}}{{define "list#rows"}}<li>{{.}}</li>{{end}}`)
+	page := parse(t, `{{define "list"}}<h1>List</h1><ol id="rows">{{template "list#rows" .}}</ol>{{end}}`+
+		`{{define "list#rows"}}<li>{{.}}</li>{{end}}`)
 	whole := func(w *httptest.ResponseRecorder) bool {
 		return strings.Contains(w.Body.String(), "<!doctype html>") && strings.Contains(w.Body.String(), "<h1>List</h1>")
 	}
