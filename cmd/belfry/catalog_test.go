@@ -131,13 +131,13 @@ func TestApplyShowsTheDifferenceFirst(t *testing.T) {
 				`"line 14, column 5: the product \"example\" belongs to the product team \"x\""}],"messages":[],"result":null}`)
 			return
 		}
-		version := int64(7)
+		applied := int64(7)
 		if r.URL.Query().Has("dry_run") {
-			version = 6 // the one in force
+			applied = 6 // the one in force
 		}
 		out := producer.Applied{
 			DryRun:  r.URL.Query().Has("dry_run"),
-			Version: version,
+			Version: applied,
 			Changes: []catalogue.Change{
 				{
 					Op:       "removed",

@@ -73,12 +73,12 @@ Now yours
 
 Stop with Ctrl-C. What happens:
 `, s.URL, s.SignIn, s.Shop, s.Inbox, s.Token, s.Kafka, visitorIs+" <"+visitor+">", thousands(size), s.Account,
-		s.Objective, s.Server, d.linkCommand(), program())
+		s.Objective, s.Server, d.linkCommand(), programName())
 }
 
-// program is how the visitor calls this program: a binary by its name, and what
-// go run has built by go run, since its file is gone afterwards.
-func program() string {
+// programName returns the command that starts this program again: its path, or "go run", whose binary is deleted when
+// it ends.
+func programName() string {
 	if strings.Contains(os.Args[0], "go-build") {
 		return "go run ./cmd/belfry"
 	}
@@ -90,7 +90,7 @@ func program() string {
 
 // linkCommand returns the command that prints another sign-in link, from any terminal of this machine.
 func (d *demo) linkCommand() string {
-	return program() + " demo --link --data-dir " + d.dir
+	return programName() + " demo --link --data-dir " + d.dir
 }
 
 // Link returns another sign-in link for the demo that runs with a data directory.

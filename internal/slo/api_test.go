@@ -193,7 +193,7 @@ func TestDeletingWhatFiresEndsItsAlert(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	s.f = s.another(nil)
-	s.handle(count(s.shop, "after", steady(s.shop, now, now+10, 1, 0)[0].Counts...))
+	s.handle(count(s.shop, "after", steady(s.shop, dashboardNow, dashboardNow+10, 1, 0)[0].Counts...))
 	if len(s.alerts()) != 2 {
 		t.Errorf("%+v", s.alerts())
 	}

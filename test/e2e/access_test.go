@@ -26,7 +26,7 @@ func TestOnlyTheListedRoutesArePublic(t *testing.T) {
 			t.Errorf("%s: on the list %v, described as public %v, scope %q", o, listed, o.Public, o.Scope)
 		}
 		delete(left, o.String())
-		if a := request(t, "", o.Method, o.at(nil, "x"), "",
+		if a := sendAs(t, "", o.Method, o.at(nil, "x"), "",
 			""); (a.Status == http.StatusUnauthorized) == (public[o.String()] != "") {
 			t.Errorf("%s without a credential answers %d", o, a.Status)
 		}
@@ -55,7 +55,7 @@ func askGarbage(t *testing.T, token string, o operation, values map[string]strin
 		contentType = garbageType
 		headers = append(headers, "Content-Encoding", "gzip")
 	}
-	return request(t, token, o.Method, o.at(values, garbageID)+garbageQuery, contentType, body, headers...)
+	return sendAs(t, token, o.Method, o.at(values, garbageID)+garbageQuery, contentType, body, headers...)
 }
 
 // TestWithoutAValidCredentialNothingIsLookedAt sends garbage to every operation. The answer
@@ -160,7 +160,7 @@ func TestATeamIsToldNothingOfAnother(t *testing.T) {
 			{"producer_id": other.ID},
 			{"producer_id": strings.Repeat("0", 32)},
 		}, func(values map[string]string) live.Answer {
-			return request(t, one.Token, o.Method, o.at(values, strings.Repeat("0", 32)), "application/json", "{}")
+			return sendAs(t, one.Token, o.Method, o.at(values, strings.Repeat("0", 32)), "application/json", "{}")
 		})
 	}
 	if walked < 3 {
@@ -220,7 +220,7 @@ func show(a live.Answer) string {
 	return b.String()
 }
 
-func revokedToken(t *testing.T, a account) string {
+func revokedToken(t *testing.T, a testAccount) string {
 	t.Helper()
 	id, value := newToken(t, a, "*", "")
 	if got := a.server.Call(t, value, "GET", "/user/tokens/verify", nil); !got.Success {
@@ -230,14 +230,14 @@ func revokedToken(t *testing.T, a account) string {
 	return value
 }
 
-func expiredToken(t *testing.T, a account) string {
+func expiredToken(t *testing.T, a testAccount) string {
 	t.Helper()
 	_, value := newToken(t, a, "*", time.Now().Add(2*time.Second).UTC().Format(time.RFC3339Nano))
-	if got := request(t, value, "GET", "/user/tokens/verify", "", ""); got.Status != http.StatusOK {
+	if got := sendAs(t, value, "GET", "/user/tokens/verify", "", ""); got.Status != http.StatusOK {
 		t.Fatalf("before it expires the token answers %d", got.Status)
 	}
 	live.Eventually(t, "the token expires", func() bool {
-		return request(t, value, "GET", "/user/tokens/verify", "", "").Status == http.StatusUnauthorized
+		return sendAs(t, value, "GET", "/user/tokens/verify", "", "").Status == http.StatusUnauthorized
 	})
 	return value
 }

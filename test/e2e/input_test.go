@@ -112,7 +112,7 @@ type result struct {
 }
 
 // publish sends a body to the account's on-ramp.
-func publish(t *testing.T, a account, body, contentType string, headers ...string) live.Answer {
+func publish(t *testing.T, a testAccount, body, contentType string, headers ...string) live.Answer {
 	t.Helper()
 	return a.server.Send(t, a.Token, "POST", a.path("/audit/events"), contentType, []byte(body), headers...).Open(t)
 }
@@ -315,7 +315,7 @@ func refusal(t *testing.T, a live.Answer, status, code int, pointer, message str
 }
 
 // stillTakes publishes a good event after a bad request and returns its id.
-func stillTakes(t *testing.T, a account, id string) string {
+func stillTakes(t *testing.T, a testAccount, id string) string {
 	t.Helper()
 	answer := publish(t, a, jsonText(event(id)), "application/json")
 	if answer.Status != http.StatusOK || live.Decode[[]result](t, answer.Result)[0].Status != "accepted" {
@@ -324,7 +324,7 @@ func stillTakes(t *testing.T, a account, id string) string {
 	return id
 }
 
-func absent(t *testing.T, a account, id string) {
+func absent(t *testing.T, a testAccount, id string) {
 	t.Helper()
 	if got := a.server.Call(t, a.Token, "GET", a.path("/audit/events/"+id), nil); got.Status != http.StatusNotFound {
 		t.Errorf("the refused event %s: status %d: %.300s", id, got.Status, got.Body)
@@ -333,7 +333,7 @@ func absent(t *testing.T, a account, id string) {
 
 // holds reads the whole record: every kept event must be there exactly once, and nothing
 // else but what Belfry wrote about itself.
-func holds(t *testing.T, a account, kept []string) {
+func holds(t *testing.T, a testAccount, kept []string) {
 	t.Helper()
 	if a := slices.Sorted(slices.Values(kept)); len(slices.Compact(a)) != len(kept) || len(kept) == 0 {
 		t.Fatalf("the test kept %d ids, not all different", len(kept))

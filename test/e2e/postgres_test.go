@@ -80,7 +80,7 @@ func TestEveryReadAnswersOnPostgres(t *testing.T) {
 }
 
 // visitor signs a member in and answers with what opens a page, which must be there.
-func visitor(t *testing.T, a account, member string) func(path string) {
+func visitor(t *testing.T, a testAccount, member string) func(path string) {
 	t.Helper()
 	if answer := a.server.Call(t, a.Token, "PATCH", a.path("/members/"+member),
 		map[string]any{"role": "owner"}); !answer.Success {

@@ -58,7 +58,7 @@ func otherEvent(id string) map[string]any {
 const always = "since=2020-01-01&before=2099-01-01"
 
 // ids asks a list and gives the ids of its events, but for Belfry's own.
-func ids(t *testing.T, a account, path string) []string {
+func ids(t *testing.T, a testAccount, path string) []string {
 	t.Helper()
 	answer := a.server.Send(t, a.Token, "GET", a.path(path), "", nil).Open(t)
 	if answer.Status != http.StatusOK {
@@ -400,7 +400,7 @@ func TestADuplicateGivesItsReceiptAgain(t *testing.T) {
 }
 
 func TestAnEventMayNameItsAccountAsThePathDoes(t *testing.T) {
-	a := account{server: belfry}
+	a := testAccount{server: belfry}
 	belfry.Must(t, "POST", "/accounts",
 		map[string]string{"name": "External", "external_id": "acme-" + strings.ToLower(t.Name())}, &a)
 	_, a.Token = newToken(t, a, "*", "")

@@ -41,7 +41,7 @@ func press(t *testing.T, ctx context.Context, keys string) {
 
 func TestTheKeyboardReachesEverything(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/record", "light", 1400)
+	openPath(t, ctx, s.URL+"/record", "light", 1400)
 	press(t, ctx, "jj")
 	until(t, ctx, `document.activeElement.closest("[data-row]")?.id === "e1"`)
 	press(t, ctx, "k\r")
@@ -65,7 +65,7 @@ func TestTheKeyboardReachesEverything(t *testing.T) {
 
 func TestAClickFiltersAndAltClickExcludes(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/record?cursor=abc", "light", 1400)
+	openPath(t, ctx, s.URL+"/record?cursor=abc", "light", 1400)
 	click := `(() => {
 		const event = new MouseEvent("click", {bubbles: true, cancelable: true, altKey: ALT});
 		document.querySelector("#e0 [data-filter=resource]").dispatchEvent(event);
@@ -79,7 +79,7 @@ func TestAClickFiltersAndAltClickExcludes(t *testing.T) {
 
 func TestTimesTurnToTheViewersZoneAndNothingIsEvaluated(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/record", "light", 1400)
+	openPath(t, ctx, s.URL+"/record", "light", 1400)
 	until(t, ctx, `[...document.querySelectorAll("time[data-local]")].every((e) =>
 		!e.textContent.includes("UTC") && e.title.includes("UTC"))`)
 	// In a timer, because what the test itself evaluates is above the policy.
@@ -119,7 +119,7 @@ func TestMenusFiltersAndTimesWorkWithoutScripts(t *testing.T) {
 
 func TestTheNextPageOfRowsComesWhenItsPlaceIsSeen(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/record?paged=1", "light", 1400)
+	openPath(t, ctx, s.URL+"/record?paged=1", "light", 1400)
 	evaluate(t, ctx, `(window.scrollTo(0, 1e6), "")`)
 	until(t, ctx, `document.querySelectorAll("#rows > [data-row]").length === 20 && !document.querySelector(".more")`)
 	until(t, ctx, `[...document.querySelectorAll("#rows time")].every((e) => !e.textContent.includes("UTC"))`)
@@ -127,7 +127,7 @@ func TestTheNextPageOfRowsComesWhenItsPlaceIsSeen(t *testing.T) {
 
 func TestWhoHasScrolledIsNotMovedByLiveRows(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/record", "light", 800)
+	openPath(t, ctx, s.URL+"/record", "light", 800)
 	evaluate(t, ctx, `(document.querySelector("#rows").style.minHeight = "3000px", window.scrollTo(0, 500), "")`)
 	press(t, ctx, "l")
 	until(t, ctx, `document.querySelector(".pill")?.textContent === "1 new" && !document.querySelector("#live-1")`)
@@ -138,7 +138,7 @@ func TestWhoHasScrolledIsNotMovedByLiveRows(t *testing.T) {
 
 func TestTheNavigationOfANarrowWindowIsAMenu(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/record", "light", 800)
+	openPath(t, ctx, s.URL+"/record", "light", 800)
 	until(t, ctx, `!document.querySelector("#nav").checkVisibility()`)
 	evaluate(t, ctx, `(document.querySelector("[popovertarget=nav]").click(), "")`)
 	until(t, ctx, `document.querySelector("#nav [aria-current=page]").checkVisibility()`)
@@ -146,7 +146,7 @@ func TestTheNavigationOfANarrowWindowIsAMenu(t *testing.T) {
 
 func TestARangeTypedInTheViewersZoneIsSentAsUTC(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/record?actor=ana", "light", 1400)
+	openPath(t, ctx, s.URL+"/record?actor=ana", "light", 1400)
 	evaluate(t, ctx, `(() => {
 		const form = document.querySelector("[data-range]");
 		document.querySelector("details.range").open = true;

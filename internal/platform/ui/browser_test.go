@@ -40,9 +40,8 @@ func browser(t *testing.T) context.Context {
 var galleryPaths = []string{"/record", "/record?event=0&actor=ana%40acme.dev&action.not=member.read", "/objective",
 	"/parts", "/sign-in", "/problem"}
 
-// open shows a path of the gallery and waits until fonts, sprite and charts are
-// drawn. theme is "light" or "dark".
-func open(t *testing.T, ctx context.Context, url, theme string, width int64) {
+// openPath shows a path of the gallery and waits until fonts, sprite and charts are drawn. theme is "light" or "dark".
+func openPath(t *testing.T, ctx context.Context, url, theme string, width int64) {
 	t.Helper()
 	media := chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
 		_, err := cdp.Call(ctx, page, emulation.SetEmulatedMedia,
@@ -98,7 +97,7 @@ func TestAxeFindsNothingInAnyPageThemeAndWidth(t *testing.T) {
 	for _, theme := range []string{"light", "dark"} {
 		for _, width := range []int64{1400, 800} {
 			for _, path := range galleryPaths {
-				open(t, ctx, s.URL+path, theme, width)
+				openPath(t, ctx, s.URL+path, theme, width)
 				evaluate(t, ctx, string(axe)+`;""`)
 				if found := evaluate(t, ctx, violations); found != "" {
 					t.Errorf("%s %s %d:\n%s", path, theme, width, found)
@@ -128,7 +127,7 @@ func TestNothingIsWiderThanItsPlaceAndThePolicyRefusesNothing(t *testing.T) {
 	s := gallery(t)
 	for _, width := range []int64{1400, 1000, 800, 390} {
 		for _, path := range galleryPaths {
-			open(t, ctx, s.URL+path, "light", width)
+			openPath(t, ctx, s.URL+path, "light", width)
 			if over := evaluate(t, ctx, overflow); over != "" {
 				t.Errorf("%s at %d px: wider than its place: %s", path, width, over)
 			}
@@ -151,7 +150,7 @@ func TestScreenshots(t *testing.T) {
 	for _, theme := range []string{"light", "dark"} {
 		for width, word := range map[int64]string{1400: "wide", 800: "narrow"} {
 			for _, path := range galleryPaths {
-				open(t, ctx, s.URL+path, theme, width)
+				openPath(t, ctx, s.URL+path, theme, width)
 				png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 				if err != nil {
 					t.Fatal(err)

@@ -68,7 +68,7 @@ func TestTimesSayUTCUntilAScriptKnowsTheZone(t *testing.T) {
 	}
 }
 
-func text(lines []ui.DiffLine) string {
+func diffText(lines []ui.DiffLine) string {
 	var b strings.Builder
 	for _, l := range lines {
 		b.WriteString(l.Op + l.Text + "|")
@@ -78,11 +78,11 @@ func text(lines []ui.DiffLine) string {
 
 func TestADiffShowsWhatChangedAndNotTheCommaBeforeIt(t *testing.T) {
 	got, err := ui.LineDiff(json.RawMessage(`{"a":1,"b":[1]}`), json.RawMessage(`{"a":2,"b":[1,2]}`))
-	if want := `{|-  "a": 1,|+  "a": 2,|  "b": [|    1,|+    2|  ]|}|`; err != nil || text(got) != want {
-		t.Errorf("got %s, %v, expected %s", text(got), err, want)
+	if want := `{|-  "a": 1,|+  "a": 2,|  "b": [|    1,|+    2|  ]|}|`; err != nil || diffText(got) != want {
+		t.Errorf("got %s, %v, expected %s", diffText(got), err, want)
 	}
-	if got, err := ui.LineDiff(nil, map[string]int{"a": 1}); err != nil || text(got) != `+{|+  "a": 1|+}|` {
-		t.Errorf("created: got %s, %v", text(got), err)
+	if got, err := ui.LineDiff(nil, map[string]int{"a": 1}); err != nil || diffText(got) != `+{|+  "a": 1|+}|` {
+		t.Errorf("created: got %s, %v", diffText(got), err)
 	}
 	large := make([]int, 3000)
 	other := append([]int{7}, make([]int, 2999)...)
@@ -116,7 +116,7 @@ func FuzzJSONIsNeverMarkup(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	page, err := u.Parse(files(`{{define "x"}}{{json .}}{{end}}`), "page.html")
+	page, err := u.Parse(templateFiles(`{{define "x"}}{{json .}}{{end}}`), "page.html")
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -26,7 +26,7 @@ const refreshed = `{{define "page"}}<header class="head"><h1>Live</h1></header>
 func refreshing(t *testing.T) (*httptest.Server, *atomic.Int64) {
 	t.Helper()
 	u := newUI(t)
-	page, err := u.Parse(files(refreshed), "page.html")
+	page, err := u.Parse(templateFiles(refreshed), "page.html")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func yOf(c ui.Chart) []*float64 {
 func TestAPartThatAsksForItselfAgainKeepsFocusFoldsAndZoom(t *testing.T) {
 	ctx := browser(t)
 	s, answers := refreshing(t)
-	open(t, ctx, s.URL, "light", 1400)
+	openPath(t, ctx, s.URL, "light", 1400)
 	evaluate(t, ctx, `(() => {
 		document.querySelector("#link").focus();
 		document.querySelector("#fold").open = true;
