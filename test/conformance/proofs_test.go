@@ -69,7 +69,7 @@ func proofs(t *testing.T, s *server, f *fixture) {
 	})
 	t.Run("the tiles hold the same leaves", func(t *testing.T) {
 		leaves, err := verifier.CheckTiles(func(path string) ([]byte, error) {
-			a := s.Send(t, s.Token, "GET", s.accountPath("/audit/log/"+path), "", nil)
+			a := s.Get(t, s.Token, s.accountPath("/audit/log/"+path))
 			if a.Status != http.StatusOK {
 				return nil, fmt.Errorf("status %d: %.300s", a.Status, a.Body)
 			}
@@ -173,7 +173,7 @@ func freshCheckpoint(t *testing.T, s *server, vkey string, size int64) (text []b
 // download gets something that has no envelope.
 func download(t *testing.T, s *server, path string) []byte {
 	t.Helper()
-	a := s.Send(t, s.Token, "GET", path, "", nil)
+	a := s.Get(t, s.Token, path)
 	if a.Status != http.StatusOK {
 		t.Fatalf("GET %s: status %d\n%.500s", path, a.Status, a.Body)
 	}

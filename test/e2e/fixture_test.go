@@ -103,23 +103,37 @@ func newTeamOn(t *testing.T, server *live.Server, product string) testTeam {
 	catalogue := "version: 1\nproducts:\n  - product: " + product + "\n    title: " + product +
 		"\n    resources:\n      - type: thing\n        actions:\n          - type: update\n            sentence: " +
 		"\"{actor} changed {resource}\"\n"
-	a := server.Send(t, made.Token, "PUT", "/producers/"+made.ID+"/catalog", "application/yaml", []byte(catalogue)).Open(t)
-	if !a.Success {
-		t.Fatalf("the catalogue of %s: status %d\n%.1000s", product, a.Status, a.Body)
-	}
+	made.apply(t, server, catalogue)
 	return made
+}
+
+// apply replaces the team's catalogue.
+func (m testTeam) apply(t *testing.T, server *live.Server, catalogue string) {
+	t.Helper()
+	a := server.Send(t, live.Request{
+		Token:       m.Token,
+		Method:      "PUT",
+		Path:        "/producers/" + m.ID + "/catalog",
+		ContentType: "application/yaml",
+		Body:        []byte(catalogue),
+	}).Open(t)
+	if !a.Success {
+		t.Fatalf("the catalogue of %s: status %d\n%.1000s", m.Product, a.Status, a.Body)
+	}
 }
 
 // visitors numbers the addresses that requests say they come from.
 var visitors atomic.Uint32
 
-// sendAs makes a request with a token, from an address of its own. All requests have the same id, so that equal answers
+// sendFromNewAddress makes a request from an address of its own. All requests have the same id, so that equal answers
 // are equal byte for byte.
-func sendAs(t *testing.T, token, method, path, contentType, body string, headers ...string) live.Answer {
+func sendFromNewAddress(t *testing.T, r live.Request) live.Answer {
 	t.Helper()
 	n := visitors.Add(1)
-	headers = append(headers, "X-Forwarded-For", fmt.Sprintf("198.18.%d.%d", n>>8&255, n&255), "X-Request-Id", "e2e")
-	return belfry.Send(t, token, method, path, contentType, []byte(body), headers...)
+	r.Headers = append(r.Headers,
+		"X-Forwarded-For", fmt.Sprintf("198.18.%d.%d", n>>8&255, n&255),
+		"X-Request-Id", "e2e")
+	return belfry.Send(t, r)
 }
 
 // operation is one row of the server's own description.

@@ -53,7 +53,7 @@ func TestEveryReadAnswersOnPostgres(t *testing.T) {
 		}
 		walked++
 		for _, query := range []string{"", "?" + since.Encode()} {
-			got := server.Send(t, server.Token, o.Method, o.at(values, "1")+query, "", nil)
+			got := server.Send(t, live.Request{Token: server.Token, Method: o.Method, Path: o.at(values, "1") + query})
 			if got.Status >= 500 {
 				t.Errorf("%s%s: status %d\n%.500s", o, query, got.Status, got.Body)
 			}

@@ -75,7 +75,9 @@ func begin(t *testing.T) *play {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(p.binary, "demo", "--listen", "127.0.0.1:0", "--data-dir", p.dir)
-	cmd.Env, cmd.Stdout, cmd.Stderr = live.Environment(), p.out, p.out
+	cmd.Env = live.Environment()
+	cmd.Stdout = p.out
+	cmd.Stderr = p.out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
