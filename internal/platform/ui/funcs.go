@@ -27,6 +27,7 @@ import (
 //	json v                      indented and coloured
 //	sentence s                  a Sentence with its links
 //	spark values                a line of the last values, 96 by 24
+//	partsbar p, columnsbar c    the bars of a Parts and of Columns
 //	linediff before after       []DiffLine of two values as indented JSON
 func (u *UI) funcs() template.FuncMap {
 	return template.FuncMap{
@@ -35,6 +36,7 @@ func (u *UI) funcs() template.FuncMap {
 		"time": u.timeHTML, "moment": momentHTML, "day": dayHTML, "ago": u.agoHTML, "words": Words,
 		"num": Num, "compact": Compact, "pct": Pct, "bytes": Bytes, "plural": Plural,
 		"json": jsonHTML, "sentence": sentenceHTML, "spark": spark, "linediff": LineDiff,
+		"partsbar": partsHTML, "columnsbar": columnsHTML, "sharetext": shareText,
 		"chartjson": chartJSON, "isoutc": isoUTC, "fieldtime": fieldTime,
 	}
 }

@@ -44,7 +44,8 @@ export function keyboard() {
       if (link) { event.preventDefault(); link.click(); }
       return;
     }
-    const act = actions[event.key];
+    const own = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    const act = own ? () => own.click() : actions[event.key];
     if (!act) return;
     event.preventDefault();
     act();
