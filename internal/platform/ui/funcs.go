@@ -37,7 +37,7 @@ func (u *UI) funcs() template.FuncMap {
 		"num": Num, "compact": Compact, "pct": Pct, "bytes": Bytes, "plural": Plural,
 		"json": jsonHTML, "sentence": sentenceHTML, "spark": spark, "linediff": LineDiff,
 		"partsbar": partsHTML, "columnsbar": columnsHTML, "sharetext": shareText,
-		"chartjson": chartJSON, "isoutc": isoUTC, "fieldtime": fieldTime,
+		"choicesjson": choicesJSON, "chartjson": chartJSON, "isoutc": isoUTC, "fieldtime": fieldTime,
 	}
 }
 

@@ -25,7 +25,7 @@ func gallery(t *testing.T) *httptest.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /assets/", u.Assets())
 	show := func(path, name string, shell ui.Shell, data func(*http.Request) any) {
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			shell.Title = name
 			if err := page.Render(w, r, shell, name, data(r)); err != nil {
 				t.Error(err)
@@ -38,6 +38,8 @@ func gallery(t *testing.T) *httptest.Server {
 	show("/parts", "parts", galleryShell(ui.Operator, "/parts"), galleryData)
 	show("/sign-in", "signin", ui.Shell{Face: ui.Plain}, galleryData)
 	show("/hub", "hub", galleryShell(ui.Customer, ""), func(*http.Request) any { return hubData() })
+	show("/picker", "picker-page", galleryShell(ui.Customer, ""), pickerData)
+	mux.HandleFunc("GET /find", find(t))
 	mux.HandleFunc("GET /problem", func(w http.ResponseWriter, r *http.Request) {
 		err := errs.New(errs.CodeNotFound, "no event 0192f7c4 in this account")
 		if err := u.Problem(w, r, galleryShell(ui.Customer, ""), err, "req_7d1e"); err != nil {

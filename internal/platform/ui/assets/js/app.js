@@ -9,6 +9,7 @@ import { fragmentForms } from "./fragment.js";
 import { keyboard } from "./keys.js";
 import { liveTail } from "./live.js";
 import { menus } from "./menu.js";
+import { pickers } from "./picker.js";
 import { ranges } from "./range.js";
 import { refresh, refreshExtension } from "./refresh.js";
 import { themeToggle } from "./toggle.js";
@@ -17,6 +18,7 @@ import { toasts } from "./toast.js";
 function upgrade(root) {
   localTimes(root);
   charts(root);
+  pickers(root);
   ranges(root);
   toasts(root);
 }
