@@ -38,7 +38,8 @@ func browser(t *testing.T) context.Context {
 }
 
 var galleryPaths = []string{"/record", "/record?event=0&actor=ana%40acme.dev&action.not=member.read", "/objective",
-	"/parts", "/hub", "/picker", "/sign-in", "/problem"}
+	"/parts", "/hub", "/picker", "/list?severity=critical&zone.not=z3&q=checkout",
+	"/sign-in", "/problem"}
 
 // open shows a path of the gallery and waits until fonts, sprite and charts are
 // drawn. theme is "light" or "dark".

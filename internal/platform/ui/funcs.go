@@ -243,13 +243,13 @@ func timeTag(t time.Time, kind, text string) template.HTML {
 		isoUTC(t), kind, t.Format("2006-01-02 15:04:05.000000"), text))
 }
 
-// fieldTime formats a time for a field of the time range: year first, so that month and
-// day cannot be mixed up. Empty for the zero time.
+// fieldTime formats a time for a field of the type datetime-local. Empty for the
+// zero time.
 func fieldTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format("2006-01-02 15:04:05")
+	return t.UTC().Format("2006-01-02T15:04:05")
 }
 
 func isoUTC(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }

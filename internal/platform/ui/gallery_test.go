@@ -3,6 +3,7 @@ package ui_test
 import (
 	"encoding/json"
 	"fmt"
+	"html/template"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -39,7 +40,12 @@ func gallery(t *testing.T) *httptest.Server {
 	show("/sign-in", "signin", ui.Shell{Face: ui.Plain}, galleryData)
 	show("/hub", "hub", galleryShell(ui.Customer, ""), func(*http.Request) any { return hubData() })
 	show("/picker", "picker-page", galleryShell(ui.Customer, ""), pickerData)
+	show("/list", "list-page", galleryShell(ui.Customer, ""), listData)
 	mux.HandleFunc("GET /find", find(t))
+	mux.HandleFunc("POST /list/acts", func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		fmt.Fprintf(w, `<!doctype html><p id="sent">%s</p>`, template.HTMLEscapeString(r.PostForm.Encode()))
+	})
 	mux.HandleFunc("GET /problem", func(w http.ResponseWriter, r *http.Request) {
 		err := errs.New(errs.CodeNotFound, "no event 0192f7c4 in this account")
 		if err := u.Problem(w, r, galleryShell(ui.Customer, ""), err, "req_7d1e"); err != nil {
