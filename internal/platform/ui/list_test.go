@@ -43,7 +43,7 @@ const chosen = `[...document.querySelectorAll("tbody .pick input")].map((b) => N
 
 func TestRowsAreChosenWithShiftAndTheKeyboard(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/list", "light", 1400)
+	openPath(t, ctx, s.URL+"/list", "light", 1400)
 	click := `((n, shift) => { document.querySelectorAll("tbody .pick input")[n].dispatchEvent(
 		new MouseEvent("click", {bubbles: true, cancelable: true, shiftKey: shift})); return ""; })`
 	evaluate(t, ctx, click+`(1, false)`)
@@ -78,7 +78,7 @@ func TestChosenRowsAreSentWithoutScripts(t *testing.T) {
 
 func TestAFilterIsAddedByTyping(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/list?sort=sent", "light", 1400)
+	openPath(t, ctx, s.URL+"/list?sort=sent", "light", 1400)
 	evaluate(t, ctx, `(document.querySelector(".add-filter > summary").click(), document.querySelector("[data-filter-key=zone] > summary").click(), "")`)
 	until(t, ctx, `document.querySelectorAll("#k-zone [role=option]").length === 3 && document.querySelector("#k-zone .option-count").textContent === "412"`)
 	press(t, ctx, "stag")
@@ -89,17 +89,17 @@ func TestAFilterIsAddedByTyping(t *testing.T) {
 
 func TestColumnsAndDensityAreThereBeforeThePageIsPainted(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/list", "light", 1400)
+	openPath(t, ctx, s.URL+"/list", "light", 1400)
 	evaluate(t, ctx, `(document.querySelector("[data-column=sent]").click(), document.querySelector("[data-density=compact]").click(), "")`)
 	until(t, ctx, `!document.querySelector("td[data-col=sent]").checkVisibility() && document.querySelector("tbody tr").offsetHeight < 32`)
-	open(t, ctx, s.URL+"/list", "light", 1400)
+	openPath(t, ctx, s.URL+"/list", "light", 1400)
 	until(t, ctx, `!document.querySelector("td[data-col=sent]").checkVisibility() && !document.querySelector("[data-column=sent]").checked`)
 	until(t, ctx, `document.querySelector("[data-density=compact]").getAttribute("aria-pressed") === "true" && document.querySelector("tbody tr").offsetHeight < 32`)
 }
 
 func TestTheCalendarFillsTheRangeInTheChosenZone(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/list?before=2026-10-20T00:00:00Z", "light", 1400)
+	openPath(t, ctx, s.URL+"/list?before=2026-10-20T00:00:00Z", "light", 1400)
 	evaluate(t, ctx, `(document.querySelector("details.range > summary").click(), document.querySelector("[data-zone-choice=utc]").click(), "")`)
 	evaluate(t, ctx, `(() => { for (const i of [0, 2]) document.querySelectorAll(".month:first-child .day-cell")[i].click(); return ""; })()`)
 	until(t, ctx, `document.querySelector("details.range").open && document.querySelectorAll(".day-cell[data-in]").length === 1`)

@@ -14,7 +14,7 @@ const focusPicker = `((e) => { e.focus(); e.click(); return ""; })(document.quer
 
 func TestAPickerIsUsedByTheKeyboardAlone(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/picker", "light", 1400)
+	openPath(t, ctx, s.URL+"/picker", "light", 1400)
 	chips := `[...document.querySelectorAll("[data-picker=zones] .chip b")].map((b) => b.textContent).join()`
 	evaluate(t, ctx, strings.Replace(focusPicker, "NAME", "zones", 1))
 	until(t, ctx, `document.querySelectorAll("#o-zones [role=option]").length === 3`)
@@ -33,7 +33,7 @@ func TestAPickerIsUsedByTheKeyboardAlone(t *testing.T) {
 
 func TestTextThatNoPickerTookStopsTheForm(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/picker", "light", 1400)
+	openPath(t, ctx, s.URL+"/picker", "light", 1400)
 	evaluate(t, ctx, strings.Replace(focusPicker, "NAME", "zones", 1))
 	press(t, ctx, "nothing")
 	evaluate(t, ctx, `(document.querySelector("#main [type=submit]").click(), "")`)
@@ -43,7 +43,7 @@ func TestTextThatNoPickerTookStopsTheForm(t *testing.T) {
 
 func TestAPickerSendsEachValueWithItsLabel(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/picker", "light", 1400)
+	openPath(t, ctx, s.URL+"/picker", "light", 1400)
 	evaluate(t, ctx, strings.Replace(focusPicker, "NAME", "owner", 1))
 	until(t, ctx, `document.querySelectorAll("#o-owner [role=option]").length === 2`)
 	evaluate(t, ctx, `(document.querySelector("#o-owner [role=option]").click(), "")`)
@@ -61,7 +61,7 @@ func TestAPickerSendsEachValueWithItsLabel(t *testing.T) {
 
 func TestAPickerThatCannotAskSaysSo(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/picker", "light", 1400)
+	openPath(t, ctx, s.URL+"/picker", "light", 1400)
 	evaluate(t, ctx, strings.Replace(focusPicker, "NAME", "broken", 1))
 	until(t, ctx, `document.querySelector("[data-picker=broken] .picker-state.bad").textContent.includes("search failed")`)
 }
