@@ -224,15 +224,15 @@ func fileArgument(f *flag.FlagSet, args []string, stdout, stderr io.Writer) (nam
 }
 
 // readCatalogue reads and checks a file; its faults go to stderr.
-func readCatalogue(command, name string, stderr io.Writer) (*catalogue.File, int) {
+func readCatalogue(caller, name string, stderr io.Writer) (*catalogue.File, int) {
 	in, err := os.Open(name)
 	if err != nil {
-		return nil, fail(stderr, command, err)
+		return nil, fail(stderr, caller, err)
 	}
 	defer in.Close()
 	data, err := io.ReadAll(io.LimitReader(in, catalogue.MaxFile+1))
 	if err != nil {
-		return nil, fail(stderr, command, err)
+		return nil, fail(stderr, caller, err)
 	}
 	format := catalogue.YAML
 	if strings.EqualFold(filepath.Ext(name), ".json") {

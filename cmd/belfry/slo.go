@@ -166,7 +166,8 @@ func sloCommand(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	case len(names) == 0:
 		return usageError(f, stderr, "name at least one input; - is standard input")
 	}
-	whole, err := simulate(ctx, *objective, *format, *zone, names, stdout, stderr)
+	s := simulation{objective: *objective, format: *format, zone: *zone, inputs: names}
+	whole, err := s.run(ctx, stdout, stderr)
 	if err != nil {
 		return fail(stderr, "slo simulate", err)
 	}
@@ -176,14 +177,17 @@ func sloCommand(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	return 0
 }
 
-// simulate reports whether something of every input was counted.
-func simulate(
-	ctx context.Context,
-	objective, format, zone string,
-	names []string,
-	stdout, stderr io.Writer,
-) (whole bool, err error) {
-	data, err := os.ReadFile(objective)
+// simulation is the flags and arguments of a run.
+type simulation struct {
+	objective string // file
+	format    string
+	zone      string // of all lines of a log; "" = what each line names
+	inputs    []string
+}
+
+// run reports whether something of every input was counted.
+func (s *simulation) run(ctx context.Context, stdout, stderr io.Writer) (whole bool, err error) {
+	data, err := os.ReadFile(s.objective)
 	if err != nil {
 		return false, err
 	}
@@ -193,8 +197,8 @@ func simulate(
 	}
 	var inputs []*simulated
 	var sources []slo.Source
-	for _, name := range names {
-		i := &simulated{name: name, in: os.Stdin, counts: format == "counts", zones: map[string]bool{}}
+	for _, name := range s.inputs {
+		i := &simulated{name: name, in: os.Stdin, counts: s.format == "counts", zones: map[string]bool{}}
 		if name == "-" {
 			i.name = "standard input"
 		} else {
@@ -206,7 +210,7 @@ func simulate(
 			i.in = file
 		}
 		inputs = append(inputs, i)
-		sources = append(sources, i.source(format, zone, cmp.Or(spec.Match.Zone, "simulated")))
+		sources = append(sources, i.source(s.format, s.zone, cmp.Or(spec.Match.Zone, "simulated")))
 	}
 	out := bufio.NewWriter(stdout)
 	lines := json.NewEncoder(out)

@@ -37,8 +37,16 @@ func TestTheSameRequestAgainIsADuplicateWhateverItLeavesOut(t *testing.T) {
 	} {
 		t.Run(strings.Join(left, " and "), func(t *testing.T) {
 			everywhere(t, func(t *testing.T, w *world) {
-				body := map[string]any{"id": "same", "alert_type": "shop_down", "event": "notice", "occurred_at": ago(time.Minute), "severity": "critical",
-					"correlation_id": "c", "summary": "The shop is down", "zone": "shop.example"}
+				body := map[string]any{
+					"id":             "same",
+					"alert_type":     "shop_down",
+					"event":          "notice",
+					"occurred_at":    ago(time.Minute),
+					"severity":       "critical",
+					"correlation_id": "c",
+					"summary":        "The shop is down",
+					"zone":           "shop.example",
+				}
 				for _, field := range left {
 					delete(body, field)
 				}
@@ -140,7 +148,8 @@ func TestEventsOfACauseAreOrderedByWhenTheyOccurred(t *testing.T) {
 		event string
 		ago   time.Duration // 0 = occurred_at is left out
 	}
-	start, end := func(d time.Duration) sent { return sent{"start", d} }, func(d time.Duration) sent { return sent{"end", d} }
+	start := func(d time.Duration) sent { return sent{"start", d} }
+	end := func(d time.Duration) sent { return sent{"end", d} }
 	const m = time.Minute
 	for name, c := range map[string]struct {
 		list  []sent
@@ -257,7 +266,8 @@ func TestAnIntervalDelaysAnOutageThatGoesOn(t *testing.T) {
 		w.alert(map[string]any{"id": "i5", "event": "start", "correlation_id": "three"})
 		d := w.decision("i5")
 		if len(d.Deliveries) != 1 || d.Deliveries[0].State != "waiting" ||
-			!d.Deliveries[0].NextAt.After(time.Now().Add(20*time.Second)) || !strings.Contains(d.Deliveries[0].Reason, "held back") {
+			!d.Deliveries[0].NextAt.After(time.Now().Add(20*time.Second)) ||
+			!strings.Contains(d.Deliveries[0].Reason, "held back") {
 			t.Fatalf("%+v", d.Deliveries)
 		}
 		// What ends while it is held back is told to nobody, also after a restart.

@@ -36,7 +36,8 @@ func TestAnAlertReachesAWebhookAndItsEndFollows(t *testing.T) {
 		b := got.Body
 		if b.Name != p.Name || b.Text != "The shop is down." || string(b.Data) != `{"rate":14.2}` || b.TS != began.Unix() ||
 			b.AccountID != acme || b.PolicyID != p.ID || b.PolicyName != p.Name ||
-			b.AlertType != "shop_down" || b.CorrelationID != "c1" || b.Event != "ALERT_STATE_EVENT_START" || b.Severity != "critical" || b.URL != "http://belfry.test/accounts/"+acme+"/alerts/a1" {
+			b.AlertType != "shop_down" || b.CorrelationID != "c1" || b.Event != "ALERT_STATE_EVENT_START" ||
+			b.Severity != "critical" || b.URL != "http://belfry.test/accounts/"+acme+"/alerts/a1" {
 			t.Errorf("the body is %s", got.Raw)
 		}
 		if got.Header.Get("cf-webhook-auth") != "old-secret" {
@@ -295,7 +296,8 @@ func TestAnIntervalHoldsBackTheSameThingOnly(t *testing.T) {
 		now := time.Now().UTC()
 		at := func(d time.Duration) string { return now.Add(d).Format(time.RFC3339) }
 		if !matched("i1", map[string]any{"occurred_at": at(-time.Hour)}) ||
-			matched("i2", map[string]any{"occurred_at": at(-40 * time.Minute)}) || !matched("i3", map[string]any{"occurred_at": at(-20 * time.Minute)}) {
+			matched("i2", map[string]any{"occurred_at": at(-40 * time.Minute)}) ||
+			!matched("i3", map[string]any{"occurred_at": at(-20 * time.Minute)}) {
 			t.Error("the interval of the same property")
 		}
 		if !matched("i4", map[string]any{"occurred_at": at(-19 * time.Minute), "zone": "blog.example"}) {
@@ -356,7 +358,10 @@ func TestMessagesCarryTheChangesThatPreceded(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 	close(release)
-	until(t, "the changes are attached", func() bool { d := w.decision("ch2"); return len(d.Changes) == 1 && d.ChangesMore == 2 })
+	until(t, "the changes are attached", func() bool {
+		d := w.decision("ch2")
+		return len(d.Changes) == 1 && d.ChangesMore == 2
+	})
 }
 
 // TestAlertsOfOneBatchAskOnceForTheChangesThatPreceded sends alerts of two

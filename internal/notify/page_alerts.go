@@ -166,7 +166,8 @@ func (p *pages) shownAlerts(v *page.Visit, list []Alert) ([]shownAlert, error) {
 			s := &out[i]
 			s.Told, s.ToldMore = nil, 0
 			deliveries, err := deliveriesOf(v.Context(), tx,
-				" WHERE "+delivery.OfSubject+` AND d.tenant = $2 AND d.replay_of = '' ORDER BY d.id LIMIT $3`, s.key, v.Account, 100)
+				` WHERE `+delivery.OfSubject+` AND d.tenant = $2 AND d.replay_of = '' ORDER BY d.id LIMIT $3`,
+				s.key, v.Account, 100)
 			if err != nil {
 				return err
 			}

@@ -184,7 +184,8 @@ func TestTheOrderOfAnAlertHasItsCauseBeforeItsEffectAndTheUndoBeforeTheEnd(t *te
 		}
 		return strings.Join(list, "; ")
 	}
-	want := "Ana lowered the payment timeout; What it reports had begun; Alert started; Delivered to On-call hook; Not sent to ana@acme.example; " +
+	want := "Ana lowered the payment timeout; What it reports had begun; Alert started; " +
+		"Delivered to On-call hook; Not sent to ana@acme.example; " +
 		"Re-sent to On-call hook; Ana set it back; Alert ended; End delivered to On-call hook"
 	if got := lines(Change{EventID: "undo", At: at(300), Summary: "Ana set it back"}); got != want {
 		t.Errorf("%s\nwant %s", got, want)

@@ -4,8 +4,8 @@ import (
 	"time"
 )
 
-// Whose turn it is: tenants take turns, within a tenant its destinations, within a destination its ready lanes. All of it is
-// called with the queue's lock held.
+// Fairness: tenants take turns, within a tenant its destinations, within a
+// destination its ready lanes. All functions are called with mu locked.
 
 // schedule makes a lane ready, or sets a timer for it.
 func (q *Queue) schedule(l *lane) {
