@@ -20,8 +20,9 @@ type Outcome struct {
 	At      time.Time
 	Took    time.Duration
 
-	fallback *Item
-	lost     bool // another owner stored a result first
+	fallback    *Item
+	pausedUntil time.Time // of the destination; zero = it did not ask to wait
+	lost        bool      // another owner stored a result first
 }
 
 // write is one entry of the writer's batch: exactly one of the three.
@@ -54,11 +55,12 @@ func (q *Queue) attempt(it *Item) {
 	}
 	if q.ctx.Err() != nil && !o.arrived() {
 		// Canceled by the end of the drain: the next owner makes it again.
-		q.release(it, Verdict{}, o.At)
-		q.finish(it, Verdict{}, false)
+		o.Verdict = Verdict{}
+		q.release(o)
+		q.finish(it, o.Verdict, false)
 		return
 	}
-	q.release(it, o.Verdict, o.At)
+	q.release(o)
 	stored := q.store(o)
 	if stored {
 		q.metrics.attempted(it.Kind, o.Verdict, o.Took)
@@ -186,6 +188,9 @@ func (q *Queue) flush(ctx context.Context, list []*write) error {
 			}
 		}
 		if err := q.insertAttempts(ctx, tx, stored); err != nil {
+			return err
+		}
+		if err := storePauses(ctx, tx, stored); err != nil {
 			return err
 		}
 		if q.cfg.Record == nil || len(stored) == 0 {

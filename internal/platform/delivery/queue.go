@@ -25,6 +25,7 @@ type Queue struct {
 	owned    [shards]bool
 	items    map[string]*Item // by id
 	dests    map[string]*destination
+	pauses   map[string]time.Time // stored ones, of destinations that are not in dests
 	tenants  map[string]*tenant
 	ring     []*tenant // tenants with a ready destination, in turn
 	paces    map[string]*pace
@@ -59,7 +60,7 @@ type destination struct {
 	window   window
 	progress time.Time // when an attempt last ended, or the first of those in flight began
 	failing  bool      // the last attempt did not arrive
-	paused   time.Time // nothing is sent before
+	paused   time.Time // nothing is sent before; see pause.go
 	alarm    time.Time // the pause for which a timer is set
 	more     bool      // the database has waiting deliveries after last
 	last     string    // highest id that is or was in memory
@@ -98,6 +99,7 @@ func (q *Queue) clear() {
 	q.owned = [shards]bool{}
 	q.items = map[string]*Item{}
 	q.dests = map[string]*destination{}
+	q.pauses = map[string]time.Time{}
 	q.tenants = map[string]*tenant{}
 	q.paces = map[string]*pace{}
 	q.finished = map[string]time.Time{}
@@ -179,7 +181,9 @@ func (q *Queue) destination(it *Item) *destination {
 			tenant: t,
 			lanes:  map[string]*lane{},
 			window: newWindow(q.cfg.Limits.PerDestination),
+			paused: q.pauses[it.Destination],
 		}
+		delete(q.pauses, it.Destination)
 		q.dests[it.Destination] = d
 	}
 	return d
@@ -220,7 +224,8 @@ func (q *Queue) remove(it *Item) {
 const mostIdle = 10_000
 
 func (q *Queue) evict(d *destination) {
-	busy := d.held > 0 || d.inFlight > 0 || d.more || d.loading || d.queued || len(d.ready) > 0 || d.failing
+	busy := d.held > 0 || d.inFlight > 0 || d.more || d.loading || d.queued || len(d.ready) > 0 || d.failing ||
+		d.paused.After(q.cfg.Now())
 	if !busy && len(q.dests) > mostIdle {
 		delete(q.dests, d.id)
 	}
@@ -229,21 +234,24 @@ func (q *Queue) evict(d *destination) {
 // release frees the destination's slot when the attempt has ended. The lane and
 // the process's slot are held until the outcome is committed, so that messages
 // of one lane stay in order.
-func (q *Queue) release(it *Item, v Verdict, began time.Time) {
+func (q *Queue) release(o *Outcome) {
+	now := q.cfg.Now()
+	v := &o.Verdict
+	if v.Pause > 0 {
+		o.pausedUntil = now.Add(v.Pause)
+	}
 	q.mu.Lock()
-	d := it.lane.dest
+	d := o.Item.lane.dest
 	d.inFlight--
 	d.tenant.inFlight--
-	d.progress = q.cfg.Now()
+	d.progress = now
 	if v.Overload {
-		d.window.overloaded(began, q.cfg.Now())
+		d.window.overloaded(o.At, now)
 	}
 	if v.State == StateDelivered {
 		d.window.succeeded()
 	}
-	if v.Pause > 0 {
-		d.paused = q.cfg.Now().Add(v.Pause)
-	}
+	d.pause(o.pausedUntil)
 	q.queueDestination(d)
 	q.queueTenant(d.tenant)
 	q.mu.Unlock()
@@ -296,13 +304,14 @@ func (q *Queue) finish(it *Item, v Verdict, stored bool) {
 // again are spread.
 const recoverySpread = 5 * time.Second
 
-// recovered brings forward the retries of a destination that works again.
+// recovered brings forward the retries of a destination that works again. Its
+// pause lasts: the attempt that arrived began before the destination asked to
+// wait.
 func (q *Queue) recovered(d *destination) {
 	if !d.failing {
 		return
 	}
 	d.failing = false
-	d.paused = time.Time{}
 	q.expedite(d, recoverySpread)
 }
 
@@ -320,21 +329,6 @@ func (q *Queue) expedite(d *destination, span time.Duration) {
 		}
 		q.schedule(l)
 	}
-}
-
-// Resume ends the pause of a destination and sends what waits for it now. The
-// caller knows that the destination works again.
-func (q *Queue) Resume(destinationID string) {
-	q.mu.Lock()
-	if d := q.dests[destinationID]; d != nil {
-		d.paused = time.Time{}
-		d.failing = false
-		d.window = newWindow(q.cfg.Limits.PerDestination)
-		q.expedite(d, 0)
-		q.queueDestination(d)
-	}
-	q.mu.Unlock()
-	q.signal()
 }
 
 // dispatch starts attempts until ctx ends.

@@ -246,6 +246,10 @@ func (q *Queue) pruneNext(ctx context.Context, before string) (deleted int64, er
 		if err != nil {
 			return err
 		}
+		_, err = tx.Exec(ctx, `DELETE FROM pause WHERE until < $1`, q.cfg.Now().UnixMicro())
+		if err != nil {
+			return err
+		}
 		deleted, err = tx.Exec(ctx, `DELETE FROM delivery WHERE id IN (`+ended+`)`, before, pruneBatch)
 		return err
 	})
