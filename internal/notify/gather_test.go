@@ -43,7 +43,7 @@ func (w *world) count(query string) (n int) {
 	return n
 }
 
-// flood hands in alerts, many in a request.
+// flood sends alerts, many in a request.
 func (w *world) flood(n int, alert func(i int) map[string]any) {
 	w.t.Helper()
 	for first := 0; first < n; first += 100 {

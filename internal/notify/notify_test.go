@@ -70,7 +70,8 @@ func TestAnAlertReachesAWebhookAndItsEndFollows(t *testing.T) {
 			return len(d.Deliveries) == 2 && d.Deliveries[1].State == "delivered"
 		})
 		d := w.decision("a1")
-		if d.State != "ended" || d.ToldAt.IsZero() || len(d.Policies) != 1 || !d.Policies[0].Matched || len(d.Related) != 1 ||
+		if d.State != "ended" || d.NotifiedAt.IsZero() ||
+			len(d.Policies) != 1 || !d.Policies[0].Matched || len(d.Related) != 1 ||
 			d.Related[0].ID != "a2" {
 			t.Errorf("the decision is %+v", d)
 		}
@@ -183,7 +184,7 @@ func TestTheSameAlertAgainIsADuplicateAndOtherContentAConflict(t *testing.T) {
 	})
 }
 
-func TestASecondStartIsARepeatAndNobodyIsToldTwice(t *testing.T) {
+func TestASecondStartIsARepeatAndSendsNoSecondMessage(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		r := newReceiver(t)
 		w.policy(map[string]any{"mechanisms": to(w.hook(r.URL))})
@@ -224,7 +225,7 @@ func TestAnEndWithoutAStartIsKeptAndShown(t *testing.T) {
 	}
 }
 
-func TestAnAlertThatNobodyIsToldOfSaysWhy(t *testing.T) {
+func TestAnAlertWithoutMessagesSaysWhy(t *testing.T) {
 	w := newWorld(t, "", nil)
 	r := newReceiver(t)
 	h := w.hook(r.URL)

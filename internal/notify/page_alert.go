@@ -18,10 +18,10 @@ import (
 // oneAlert is the page of one alert.
 type oneAlert struct {
 	Alert      Alert
-	Title      string // what it is about
-	Said       string // what was reported: while it fires, or what its end says
-	Live       string // how it is doing now
-	Self       string // asked for again; "" when nothing changes any more
+	Title      string // its subject
+	Said       string // the reported text: of the alert while it fires, then of its end
+	Live       string // present state of its resource
+	Self       string // URL of the live part; "" when nothing changes any more
 	Back       string
 	Tone       ui.Tone
 	Lasted     string
@@ -74,7 +74,7 @@ func (p *pages) showAlert(v *page.Visit) error {
 	ack := mayAck(v.Who, v.Account)
 	out := oneAlert{
 		Alert:     d.Alert,
-		Title:     d.thing(kind),
+		Title:     d.subjectTitle(kind),
 		Back:      AlertsPath(v.Account),
 		Tone:      severityTone(d.Severity),
 		Lasted:    d.lasted(),
@@ -151,8 +151,8 @@ func (d *Decision) said(title string) string {
 	return ""
 }
 
-// live is how what a firing alert is about is doing now. A page without it is
-// better than none.
+// live describes the present state of a firing alert's resource. After an error the
+// page is shown without it.
 func (p *pages) live(ctx context.Context, accountID string, a *Alert) string {
 	if p.Live == nil || a.Resource == nil || a.State != stateFiring {
 		return ""
@@ -193,8 +193,8 @@ func (p *pages) changesSince(ctx context.Context, accountID string, d *Decision)
 	return list
 }
 
-// considered are the policies that were asked, with the pages of those that
-// there are still.
+// considered are the policies that were evaluated, with the pages of those that
+// still exist.
 func (p *pages) considered(v *page.Visit, list []PolicyResult) ([]consideredRow, error) {
 	policies, err := p.Feature.Policies(v.Context(), v.Account)
 	if err != nil {

@@ -70,7 +70,7 @@ func TestTheAlertsPageSaysHowItIsNow(t *testing.T) {
 	b := s.get("/alerts/burn").Expect(200).Says("<h1>checkout shop down</h1>").Body
 	head, _, _ := strings.Cut(b, "Preceded by")
 	if strings.Contains(head, "is burning") || strings.Contains(b, live) {
-		t.Errorf("an alert that ended is told in the present tense: %s", head)
+		t.Errorf("an alert that ended is shown in the present tense: %s", head)
 	}
 }
 
@@ -166,9 +166,9 @@ func TestPoliciesShowPropertiesByNameAndKeepHowTheyWereWritten(t *testing.T) {
 	}
 }
 
-// TestEveryFaultOfAPolicyStandsUnderItsField sends a form with a fault in each
+// TestEveryFaultOfAPolicyIsShownAtItsField sends a form with a fault in each
 // field.
-func TestEveryFaultOfAPolicyStandsUnderItsField(t *testing.T) {
+func TestEveryFaultOfAPolicyIsShownAtItsField(t *testing.T) {
 	s := newSite(t)
 	p := s.post("/notifications/policies",
 		"name", "",

@@ -61,7 +61,7 @@ func (s *site) furnish(r *receiver) (hook, policy string) {
 		"summary":        "search <script>alert(1)</script> answers slowly",
 	})
 	until(t, "the start arrives", func() bool { return len(r.all()) == 2 })
-	until(t, "its delivery is written", func() bool { return s.decision("over").ToldAt.Unix() > 0 })
+	until(t, "its delivery is written", func() bool { return s.decision("over").NotifiedAt.Unix() > 0 })
 	s.alert(map[string]any{"id": "over2", "event": "end", "correlation_id": "o", "occurred_at": when(48 * time.Minute)})
 	until(t, "the end arrives", func() bool { return strings.Contains(s.states("over"), "end delivered") })
 	r.answers(func(received) int { return 422 })

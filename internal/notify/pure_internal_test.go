@@ -19,16 +19,16 @@ func TestEveryReasonNotToTellIsASentence(t *testing.T) {
 		return &p
 	}
 	shop := Zone{"z1", "shop.example", "production"}
-	s := &subject{
+	s := &attributes{
 		kind:     "down",
 		severity: "error",
 		zones:    []Zone{shop},
 		zoneRef:  "www.shop.example",
 		filters:  map[string][]string{"pool": {"a", "b"}},
-		about:    "x",
+		subject:  "x",
 	}
 	test := Zone{"z2", "try.example", "test"}
-	with2 := func(zones ...Zone) *subject {
+	with2 := func(zones ...Zone) *attributes {
 		out := *s
 		out.zones, out.zoneRef = zones, ""
 		return &out
@@ -43,10 +43,10 @@ func TestEveryReasonNotToTellIsASentence(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		p    *Policy
-		s    *subject
-		told time.Time
-		want string // "" = matched
+		p        *Policy
+		s        *attributes
+		notified time.Time
+		want     string // "" = matched
 	}{
 		{&base, s, time.Time{}, ""},
 		{with(func(p *Policy) { p.AlertType = "up" }), s, time.Time{}, "type up"},
@@ -79,7 +79,7 @@ func TestEveryReasonNotToTellIsASentence(t *testing.T) {
 		{&base, with2(test, shop), time.Time{}, ""},
 		{with(filter("zones", "try.example")), with2(test, Zone{Name: "b.example"}), time.Time{}, ""},
 	} {
-		matched, why, hold := evaluate(c.p, c.s, c.told, now)
+		matched, why, hold := evaluate(c.p, c.s, c.notified, now)
 		if !hold.IsZero() {
 			t.Errorf("%+v: a notice is held back until %v", c.p, hold)
 		}

@@ -111,7 +111,7 @@ func TestAnEndWaitsForAStartThatIsUnderWay(t *testing.T) {
 	})
 }
 
-func TestAReceiverThatAsksForPatienceGetsItAndNobodyIsToldOfWhatIsOver(t *testing.T) {
+func TestAReceiverThatAsksToWaitIsPausedAndEndedAlertsAreNotSent(t *testing.T) {
 	w := newWorld(t, "", nil)
 	r := newReceiver(t)
 	h := w.hook(r.URL)
@@ -175,9 +175,9 @@ func TestARefusedCredentialGetsThreeAttempts(t *testing.T) {
 	}
 }
 
-// TestOneHangingReceiverSlowsNobodyElse runs a receiver that takes connections
+// TestOneHangingReceiverDoesNotDelayOthers runs a receiver that takes connections
 // and never answers beside five that do; both in the same account.
-func TestOneHangingReceiverSlowsNobodyElse(t *testing.T) {
+func TestOneHangingReceiverDoesNotDelayOthers(t *testing.T) {
 	w := newWorld(t, "", func(d *notify.Config) {
 		d.Limits.Attempt = 20 * time.Second
 		d.Limits.InFlight = 64

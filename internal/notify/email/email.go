@@ -113,7 +113,7 @@ func New(cfg Config) (*Channel, error) {
 // Kind is email.
 func (*Channel) Kind() string { return notify.KindEmail }
 
-// message is the whole mail. Those about one cause stand in one thread.
+// message is the whole mail. The mails of one incident are one thread.
 func (c *Channel) message(m *notify.Message) (*mail.Msg, error) {
 	msg := mail.NewMsg(mail.WithNoDefaultUserAgent())
 	if err := errors.Join(msg.From(c.from), msg.To(m.Address)); err != nil {
@@ -176,7 +176,7 @@ func view(m *notify.Message) shown {
 		v.Color = "#2d6cdf"
 	case event.AlertEnd:
 		v.Color = "#1e8449"
-		if m.Summary != m.Thing {
+		if m.Summary != m.Subject {
 			v.Detail = m.Summary
 		}
 		v.Facts = [][2]string{

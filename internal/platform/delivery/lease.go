@@ -147,8 +147,8 @@ func (q *Queue) renewLeases(ctx context.Context, acquired chan<- []int) {
 	}
 }
 
-// ownAll makes this process the owner of all shards, and returns those that are
-// new: none after the first call.
+// ownAll makes this process the owner of all shards, and returns the shards that
+// are new: none after the first call.
 func (q *Queue) ownAll(ctx context.Context) (acquired []int, err error) {
 	q.mu.Lock()
 	owned := q.owned
@@ -174,8 +174,8 @@ func (q *Queue) ownAll(ctx context.Context) (acquired []int, err error) {
 	return acquired, nil
 }
 
-// acquire makes this process the owner of shards. From now on, it sends what is
-// offered to it, so the pauses of destinations are known before.
+// acquire makes this process the owner of shards. It sends the deliveries that are
+// offered from now on, so it needs the pauses of destinations before.
 func (q *Queue) acquire(list []int, pauses map[string]time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -55,8 +55,8 @@ func (q *Queue) load(ctx context.Context, shard int) error {
 	}
 }
 
-// poll reads recently stored deliveries, of all shards in one query; those of
-// shards that others own are ignored.
+// poll reads recently stored deliveries of all shards in one query. Deliveries of
+// shards that other processes own are ignored.
 func (q *Queue) poll(ctx context.Context, since time.Time) error {
 	after := id.Lowest(since)
 	for {

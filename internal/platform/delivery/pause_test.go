@@ -83,7 +83,7 @@ func TestAPauseThatWasEndedDoesNotComeBack(t *testing.T) {
 }
 
 // TestAnAttemptFromBeforeAPauseDoesNotEndIt lets two attempts be in flight when
-// one of them is told to wait; the other arrives afterwards.
+// one of them is refused with Retry-After; the other arrives afterwards.
 func TestAnAttemptFromBeforeAPauseDoesNotEndIt(t *testing.T) {
 	everywhere(t, func(t *testing.T, r *rig) {
 		release := make(chan struct{})

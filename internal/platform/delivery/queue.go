@@ -58,7 +58,7 @@ type destination struct {
 	held     int     // items in memory
 	inFlight int
 	window   window
-	progress time.Time // when an attempt last ended, or the first of those in flight began
+	progress time.Time // when an attempt last ended, or the first of the running ones began
 	failing  bool      // the last attempt did not arrive
 	paused   time.Time // nothing is sent before; see pause.go
 	alarm    time.Time // the pause for which a timer is set
@@ -367,7 +367,7 @@ func (q *Queue) expire() {
 	}
 }
 
-// dropTombstones drops those older than any database read still in progress.
+// dropTombstones drops tombstones older than any database read still in progress.
 func (q *Queue) dropTombstones() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

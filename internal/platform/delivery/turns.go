@@ -21,7 +21,7 @@ func (q *Queue) schedule(l *lane) {
 	q.queueDestination(l.dest)
 }
 
-// queueDestination gives a destination that may send its turn in its tenant.
+// queueDestination queues a destination that may send for its turn in its tenant.
 func (q *Queue) queueDestination(d *destination) {
 	if d.queued || len(d.ready) == 0 || q.busy(d) {
 		return
@@ -89,7 +89,7 @@ func (q *Queue) next() *Item {
 	return nil
 }
 
-// nextOf takes the first item that may be sent from the lanes that are ready.
+// nextOf removes the first item that may be sent from the lanes that are ready.
 func (q *Queue) nextOf(d *destination) *Item {
 	for len(d.ready) > 0 {
 		l := d.ready[0]
