@@ -125,7 +125,7 @@ func parse(f *flag.FlagSet, args []string, stdout io.Writer) (code int, done boo
 	return 0, false
 }
 
-// parseAll is parse for a command that takes flags and nothing else.
+// parseAll is parse for a command without arguments.
 func parseAll(f *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, done bool) {
 	if code, done = parse(f, args, stdout); !done && f.NArg() > 0 {
 		return usageError(f, stderr, "unexpected argument %q; see belfry %s --help", f.Arg(0), f.Name()), true
@@ -133,7 +133,7 @@ func parseAll(f *flag.FlagSet, args []string, stdout, stderr io.Writer) (code in
 	return code, done
 }
 
-// usageError says what is wrong with the command line.
+// usageError prints the fault of the command line.
 func usageError(f *flag.FlagSet, stderr io.Writer, format string, args ...any) int {
 	printf(stderr, "belfry "+f.Name()+": "+format+"\n", args...)
 	return 2
@@ -154,7 +154,7 @@ func versionCommand(_ context.Context, args []string, stdout, stderr io.Writer) 
 	return 0
 }
 
-// buildVersion is the release's version, else what the toolchain knows.
+// buildVersion is the release's version, or the one that the toolchain recorded.
 func buildVersion() string {
 	if version != "" {
 		return version

@@ -18,8 +18,8 @@ import (
 	"github.com/belfryhq/belfry/internal/traffic"
 )
 
-// simulateFormats are the inputs that a simulation reads: compact counts, and
-// the access logs that the on-ramp takes.
+// simulateFormats are the inputs that a simulation reads: compact counts, and the
+// formats of access logs.
 func simulateFormats() []string {
 	list := []string{"counts"}
 	for _, format := range traffic.Formats {
@@ -29,7 +29,7 @@ func simulateFormats() []string {
 	return list
 }
 
-// simulated is one file of a simulation, and what became of its lines.
+// simulated is one file of a simulation, with the numbers of its lines.
 type simulated struct {
 	name    string
 	in      io.Reader
@@ -42,8 +42,8 @@ type simulated struct {
 
 const maxZonesShown = 3
 
-// source reads the input. zone is of all lines of a log; unnamed of those that
-// name none.
+// source reads the input. zone is the zone of all lines of a log; unnamed is the zone
+// of lines that name none.
 func (i *simulated) source(format, zone, unnamed string) slo.Source {
 	return func(each func(string, event.Count) error) error {
 		in, err := traffic.Unpacked(i.in)
@@ -92,8 +92,9 @@ func (i *simulated) named(zone string) {
 	}
 }
 
-// tell says what was not counted, and reports whether anything was.
-func (i *simulated) tell(w io.Writer, objective slo.ObjectiveSpec) bool {
+// printUncounted describes the lines that were not counted, and reports whether any
+// line was.
+func (i *simulated) printUncounted(w io.Writer, objective slo.ObjectiveSpec) bool {
 	if i.counted == i.lines && i.lines > 0 {
 		return true
 	}
@@ -111,7 +112,7 @@ func (i *simulated) tell(w io.Writer, objective slo.ObjectiveSpec) bool {
 	return i.counted > 0
 }
 
-// describeMatch says which requests an objective is about.
+// describeMatch names the requests that an objective counts.
 func describeMatch(m slo.Match) string {
 	parts := []string{"zone " + m.Zone}
 	for _, p := range [][2]string{{"origin", m.Origin}, {"hostname", m.Hostname}, {"path_class", m.PathClass}} {
@@ -230,7 +231,7 @@ func (s *simulation) run(ctx context.Context, stdout, stderr io.Writer) (whole b
 		if i.counted = result.Inputs[n].Counts; !i.counts {
 			i.counted = int(result.Inputs[n].Requests)
 		}
-		whole = i.tell(stderr, spec) && whole
+		whole = i.printUncounted(stderr, spec) && whole
 		all += i.lines
 		counted += i.counted
 	}
