@@ -174,8 +174,9 @@ func (q *Queue) ownAll(ctx context.Context) (acquired []int, err error) {
 	return acquired, nil
 }
 
-// acquire makes this process the owner of shards. It sends the deliveries that are
-// offered from now on, so it needs the pauses of destinations before.
+// acquire makes this process the owner of shards. From now on it takes offered
+// deliveries; it sends them when the stored ones are loaded, so that lanes stay in
+// order.
 func (q *Queue) acquire(list []int, pauses map[string]time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -192,6 +193,7 @@ func (q *Queue) disown(shard int) {
 		return
 	}
 	q.owned[shard] = false
+	q.loaded[shard] = false
 	for _, it := range q.items {
 		if shardOf(it.Destination) == shard && !it.inFlight {
 			q.remove(it)

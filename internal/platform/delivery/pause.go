@@ -52,7 +52,7 @@ func readPauses(ctx context.Context, tx *db.Tx, now time.Time) (map[string]time.
 func (q *Queue) loadPauses(acquired []int, stored map[string]time.Time) {
 	concerns := func(destinationID string) bool { return slices.Contains(acquired, shardOf(destinationID)) }
 	for destinationID, d := range q.dests {
-		if concerns(destinationID) {
+		if slices.Contains(acquired, d.shard) {
 			d.paused = stored[destinationID]
 		}
 	}

@@ -118,6 +118,7 @@ func TestPruningDeletesPausesThatAreOver(t *testing.T) {
 		r.answers(asksToWait("busy"))
 		r.insert(item("a", "busy", "first"))
 		r.until("it is refused", func() bool { return r.stored()[0].Attempts == 1 })
+		r.answers(nil) // no further pause
 		for _, step := range []struct {
 			ahead time.Duration
 			want  int

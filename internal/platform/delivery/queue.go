@@ -23,6 +23,7 @@ type Queue struct {
 	mu       sync.Mutex // guards everything below; attempts run without it
 	open     bool       // run has begun and has not ended
 	owned    [shards]bool
+	loaded   [shards]bool     // the stored deliveries of an owned shard are in memory
 	items    map[string]*Item // by id
 	dests    map[string]*destination
 	pauses   map[string]time.Time // stored ones, of destinations that are not in dests
@@ -50,8 +51,20 @@ type lane struct {
 	parked bool // waits for its rate
 }
 
+// insert puts an item into the order of ids, and never before an attempt in
+// flight. An item with an older id may come later: it was being read from the
+// database, or another process stored it.
+func (l *lane) insert(it *Item) {
+	i := len(l.items)
+	for i > 0 && l.items[i-1].ID > it.ID && !l.items[i-1].inFlight {
+		i--
+	}
+	l.items = slices.Insert(l.items, i, it)
+}
+
 type destination struct {
 	id       string
+	shard    int
 	tenant   *tenant
 	lanes    map[string]*lane
 	ready    []*lane // whose first item is due, in turn
@@ -97,6 +110,7 @@ func newQueue(cfg Config) *Queue {
 // clear drops everything that is in memory.
 func (q *Queue) clear() {
 	q.owned = [shards]bool{}
+	q.loaded = [shards]bool{}
 	q.items = map[string]*Item{}
 	q.dests = map[string]*destination{}
 	q.pauses = map[string]time.Time{}
@@ -162,7 +176,7 @@ func (q *Queue) add(it *Item, next bool) []Closing {
 		d.lanes[key] = l
 	}
 	it.lane = l
-	l.items = append(l.items, it)
+	l.insert(it)
 	closed := q.order(l, nil)
 	q.schedule(l)
 	return closed
@@ -178,6 +192,7 @@ func (q *Queue) destination(it *Item) *destination {
 		}
 		d = &destination{
 			id:     it.Destination,
+			shard:  shardOf(it.Destination),
 			tenant: t,
 			lanes:  map[string]*lane{},
 			window: newWindow(q.cfg.Limits.PerDestination),
@@ -268,7 +283,7 @@ func (q *Queue) finish(it *Item, v Verdict, stored bool) {
 	it.inFlight = false
 	it.admitted = false
 	q.inFlight--
-	q.inShard[shardOf(d.id)]--
+	q.inShard[d.shard]--
 	var closed []Closing
 	switch {
 	case !stored:

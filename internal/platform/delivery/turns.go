@@ -43,9 +43,10 @@ func (q *Queue) queueDestination(d *destination) {
 // otherwise fill its whole window, and its tenant's share, within a second.
 const stallAfter = 250 * time.Millisecond
 
-// busy reports whether a destination may begin no attempt before one has ended.
+// busy reports whether a destination may begin no attempt yet: one has to end
+// before, or older deliveries of its lanes are not in memory.
 func (q *Queue) busy(d *destination) bool {
-	return d.inFlight >= d.window.limit() || d.inFlight > 0 && q.cfg.Now().Sub(d.progress) > stallAfter
+	return !q.loaded[d.shard] || d.inFlight >= d.window.limit() || d.inFlight > 0 && q.cfg.Now().Sub(d.progress) > stallAfter
 }
 
 func (q *Queue) queueTenant(t *tenant) {
@@ -80,7 +81,7 @@ func (q *Queue) next() *Item {
 				d.progress = q.cfg.Now()
 			}
 			t.inFlight++
-			q.inShard[shardOf(d.id)]++
+			q.inShard[d.shard]++
 			q.queueDestination(d)
 			q.queueTenant(t)
 			return it
@@ -96,7 +97,7 @@ func (q *Queue) nextOf(d *destination) *Item {
 		d.ready = d.ready[1:]
 		l.ready = false
 		switch {
-		case len(l.items) == 0 || l.items[0].inFlight || !q.owned[shardOf(d.id)]:
+		case len(l.items) == 0 || l.items[0].inFlight || !q.owned[d.shard]:
 		case l.items[0].Due.After(q.cfg.Now()):
 			q.schedule(l)
 		case q.admit(l):
