@@ -48,8 +48,8 @@ func main() {
 // dispatch runs a sub-command: exit code 0, 1 (it failed) or 2 (wrong usage).
 func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && (args[0] == "serve" || args[0] == "demo" || args[0] == "demo-part") {
-		// Their output is the log of a server, which quotes what it repeats; the demo hands
-		// its own to its processes.
+		// Their output is the log of a server, which quotes what it repeats; the demo passes
+		// its streams to its processes.
 		return execute(ctx, args, stdout, stderr)
 	}
 	out := &printer{to: stdout}
