@@ -61,9 +61,11 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
-		to, code := stdout, 0
+		to := stdout
+		code := 0
 		if len(args) == 0 {
-			to, code = stderr, 2
+			to = stderr
+			code = 2
 		}
 		printf(to, "belfry watches, keeps the record, and rings the bell.\n\nUsage: belfry COMMAND [flags]\n\nCommands:\n")
 		for _, c := range commands() {
@@ -163,7 +165,8 @@ func buildVersion() string {
 	if !ok {
 		return "unknown"
 	}
-	revision, dirty := "", ""
+	revision := ""
+	dirty := ""
 	for _, s := range info.Settings {
 		switch {
 		case s.Key == "vcs.revision" && len(s.Value) >= 12:

@@ -73,7 +73,8 @@ func (n *Feature) rejectConflicts(ctx context.Context, tx *db.Tx, b *bus.Batch, 
 		if earlier := first[key]; earlier == nil {
 			first[key] = p
 		} else if !bytes.Equal(earlier.digest, p.digest) && probe.status != ingest.Conflict {
-			probe.status, probe.faults = ingest.Conflict, conflictOf(p)
+			probe.status = ingest.Conflict
+			probe.faults = conflictOf(p)
 		}
 		if probe.status == ingest.Conflict {
 			rejects = append(rejects, n.reject(&probe, "kafka", b.Records[i].Value,

@@ -92,7 +92,8 @@ func (n *Feature) prepare(ctx context.Context, from sender, data []byte) (*prepa
 		}
 		return p, nil
 	}
-	p.timed, p.rated = a.OccurredAt != "", a.Severity != ""
+	p.timed = a.OccurredAt != ""
+	p.rated = a.Severity != ""
 	if err := n.resolveAccount(ctx, from, p); err != nil {
 		return p, err
 	}
@@ -329,7 +330,8 @@ func (p *prepared) moment(pointer string, s *string, now time.Time, required boo
 // resolveZone finds every zone that the alert names. One that is not known keeps
 // its name, since policies may name it as it is written.
 func (n *Feature) resolveZone(ctx context.Context, p *prepared) error {
-	p.zone, p.zones = Zone{}, nil
+	p.zone = Zone{}
+	p.zones = nil
 	a := &p.alert
 	for i, ref := range append([]string{a.Zone}, a.Filters[zonesKey]...) {
 		if ref == "" {

@@ -134,7 +134,8 @@ func (n *Feature) RotateSecret(
 			keys = append(keys, k)
 		}
 	}
-	d.secrets.Keys, d.Modified = keys, moment(now)
+	d.secrets.Keys = keys
+	d.Modified = moment(now)
 	return NewWebhook{d, key}, n.changeDestination(ctx, &d, func(tx *db.Tx) error {
 		return n.record(ctx, tx, by,
 			event.NewAudit(account, "rotate", resourceDestination, d.ID, d.Name))

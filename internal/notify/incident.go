@@ -84,8 +84,9 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 		s.started(p)
 		return e, nil
 	case c.open != nil && p.timed && at.Before(c.started):
-		p.rootKey, e.state = c.open.key, stateFollowUp
-		e.unmatched = "it occurred before the start of " + formatTime(c.started) + ", so this goes on"
+		p.rootKey = c.open.key
+		e.state = stateFollowUp
+		e.unmatched = "it is older than the start of " + formatTime(c.started) + ", so the alert still fires"
 		return e, nil
 	case c.open != nil:
 		return e, s.end(ctx, p, c, e)
@@ -96,7 +97,7 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 	}
 	e.state = stateEnded
 	e.ended = at
-	e.unmatched = "an end without a start: nothing was open that it could end"
+	e.unmatched = "an end without a start: no alert with this correlation id was firing"
 	if c.last != nil && c.last.ended.After(at) {
 		return e, nil
 	}
@@ -127,7 +128,8 @@ func (s *storing) occurred(p *prepared) time.Time {
 
 // correlation reads the state of an alert's correlation id.
 func (s *storing) correlation(ctx context.Context, p *prepared) (*correlation, error) {
-	c, r := &correlation{}, &opening{}
+	c := &correlation{}
+	r := &opening{}
 	var started, at, ended int64
 	var eventName, state string
 	var content, decision []byte
@@ -174,7 +176,8 @@ func (s *storing) setIncident(ctx context.Context, p *prepared, open, last strin
 // of the alert may have changed, and so may the policies.
 func (s *storing) repeat(ctx context.Context, p *prepared, c *correlation, e *entry) error {
 	open := c.open
-	p.rootKey, e.state = open.key, stateFollowUp
+	p.rootKey = open.key
+	e.state = stateFollowUp
 	if p.timed && s.occurred(p).Before(c.started) {
 		e.unmatched = "a repeat that is older than the start of " + formatTime(c.started)
 		return nil
@@ -221,7 +224,8 @@ func (s *storing) repeat(ctx context.Context, p *prepared, c *correlation, e *en
 // leaves out.
 func (p *prepared) inherit(open *opening) error {
 	if len(p.zones) == 0 && open.zone.Name != "" {
-		p.zone, p.zones = open.zone, []Zone{open.zone}
+		p.zone = open.zone
+		p.zones = []Zone{open.zone}
 	}
 	if p.rated || p.alert.Severity == open.severity {
 		return nil
@@ -266,13 +270,15 @@ func (s *storing) notifiedBy(ctx context.Context, rootKey string) (map[string]bo
 // is sent: there is nothing left to do.
 func (s *storing) startAfterEnd(ctx context.Context, p *prepared, last *opening, e *entry) error {
 	if last.event != event.AlertEnd {
-		p.rootKey, e.state = last.key, stateFollowUp
+		p.rootKey = last.key
+		e.state = stateFollowUp
 		e.unmatched = "it arrived after the end of " + formatTime(last.ended)
 		return nil
 	}
 	// The end had arrived without its start, which is this one.
-	e.state, e.ended = stateEnded, last.ended
-	e.unmatched = "it arrived after its end: it was over already"
+	e.state = stateEnded
+	e.ended = last.ended
+	e.unmatched = "it arrived after its end, so no message was sent"
 	_, err := s.tx.Exec(ctx, `UPDATE alert SET root_key = $2, state = $3, ended_at = 0 WHERE alert_key = $1`,
 		last.key, p.key, stateFollowUp)
 	if err != nil {
@@ -289,7 +295,8 @@ func (s *storing) startAfterEnd(ctx context.Context, p *prepared, last *opening,
 // end ends the incident that fires.
 func (s *storing) end(ctx context.Context, p *prepared, c *correlation, e *entry) error {
 	open := c.open
-	p.rootKey, e.state = open.key, stateFollowUp
+	p.rootKey = open.key
+	e.state = stateFollowUp
 	if err := p.inherit(open); err != nil {
 		return err
 	}
@@ -361,7 +368,8 @@ func (s *storing) evaluatePolicies(ctx context.Context, p *prepared, e *entry, n
 		if err != nil {
 			return err
 		}
-		e.decision, e.sends = append(e.decision, considered), append(e.sends, sends...)
+		e.decision = append(e.decision, considered)
+		e.sends = append(e.sends, sends...)
 	}
 	switch {
 	case len(e.decision) == 0:

@@ -101,7 +101,7 @@ func evaluate(p *Policy, s *attributes, notified, now time.Time) (matched bool, 
 	case p.AlertType != s.kind:
 		return no("it is for alerts of the type %s", p.AlertType)
 	case !p.Enabled:
-		return no("it is switched off")
+		return no("it is disabled")
 	}
 	named := false // the policy chooses the alert's zone by name
 	for _, key := range sortedKeys(p.Filters) {

@@ -256,7 +256,7 @@ func TestAnAlertWithoutMessagesSaysWhy(t *testing.T) {
 		t.Fatalf("%+v", d)
 	}
 	for i, want := range []string{
-		"switched off",
+		"is disabled",
 		"zones has blog.example, and the alert has shop.example",
 		"excludes shop.example",
 		"severity has critical, and the alert has warning",

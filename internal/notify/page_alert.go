@@ -252,9 +252,11 @@ func timeline(accountID string, d *Decision, since []Change) []happening {
 	begin := happening{At: d.OccurredAt.Time, Icon: "siren", Sentence: "Alert started"}
 	switch {
 	case d.event == "end":
-		begin.Icon, begin.Sentence = "circle-check", "An end arrived without a start"
+		begin.Icon = "circle-check"
+		begin.Sentence = "An end arrived without a start"
 	case d.State == stateNotice:
-		begin.Icon, begin.Sentence = "info", "Notice raised"
+		begin.Icon = "info"
+		begin.Sentence = "Notice raised"
 	case d.State == stateEnded:
 		begin.Note = "“" + d.Summary + "”"
 	}
@@ -272,9 +274,11 @@ func timeline(accountID string, d *Decision, since []Change) []happening {
 			Note:     part.Note,
 		}
 		if part.Event == "end" {
-			line.Icon, line.Sentence = "circle-check", "Alert ended"
+			line.Icon = "circle-check"
+			line.Sentence = "Alert ended"
 			if d.State != stateEnded {
-				line.Icon, line.Sentence = "rotate-ccw", "An end was reported"
+				line.Icon = "rotate-ccw"
+				line.Sentence = "An end was reported"
 			}
 		}
 		list = append(list, line)

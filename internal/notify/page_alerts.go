@@ -164,7 +164,8 @@ func (p *pages) shownAlerts(v *page.Visit, list []Alert) ([]shownAlert, error) {
 	err := p.DB.View(v.Context(), func(tx *db.Tx) error {
 		for i := range out {
 			s := &out[i]
-			s.Notified, s.NotifiedMore = nil, 0
+			s.Notified = nil
+			s.NotifiedMore = 0
 			deliveries, err := deliveriesOf(v.Context(), tx,
 				` WHERE `+delivery.OfSubject+` AND d.tenant = $2 AND d.replay_of = '' ORDER BY d.id LIMIT $3`,
 				s.key, v.Account, 100)

@@ -113,7 +113,7 @@ func TestActsThatReachPeopleAskFirst(t *testing.T) {
 		words     []string
 	}{
 		{"/alerts/burn", "/replay", []string{"2 messages go out again", "ana@acme.example", hookName}},
-		{delivery, "/replay", []string{"goes out again"}},
+		{delivery, "/replay", []string{"is sent again now"}},
 		{policy, "/test", []string{"A test message is sent at once", "ana@acme.example", hookName}},
 		{policy, "/delete", []string{"sends no more messages"}},
 		{hook, "/rotate", []string{hookName, "24 hours"}},

@@ -221,7 +221,7 @@ func (p *pages) confirmReplayDelivery(v *page.Visit) (page.Confirm, error) {
 	return page.Confirm{
 		Section: "notifications",
 		Title:   "Send again?",
-		Text:    "The message goes out again at once, to " + d.Mechanism + ".",
+		Text:    "The message is sent again now, to " + d.Mechanism + ".",
 		Label:   "Send again",
 		Back:    back,
 	}, nil

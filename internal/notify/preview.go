@@ -37,7 +37,8 @@ func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out 
 	if err = or(err, faults.Or()); err != nil {
 		return out, err
 	}
-	p.account, p.Enabled = accountID, true
+	p.account = accountID
+	p.Enabled = true
 	if err := n.resolveZones(ctx, &p); err != nil {
 		return out, err
 	}
@@ -71,12 +72,14 @@ func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out 
 		if err := n.resolveZone(ctx, &one); err != nil {
 			return out, err
 		}
-		s, at := one.attributes(), time.UnixMicro(r.at)
+		s := one.attributes()
+		at := time.UnixMicro(r.at)
 		r.OccurredAt = timeOf(r.at)
 		var hold time.Time
 		r.Matched, r.Why, hold = evaluate(&p, s, notified[s.subject], at)
 		if ended := time.UnixMicro(r.ended); r.Matched && !hold.IsZero() && r.ended > 0 && !ended.After(hold) {
-			r.Matched, r.Why = false, "it ended while the policy's interval held the message back"
+			r.Matched = false
+			r.Why = "it ended while the policy's interval held the message back"
 		}
 		if r.Matched {
 			out.Matched++

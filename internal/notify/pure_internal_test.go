@@ -50,7 +50,7 @@ func TestEveryReasonNotToTellIsASentence(t *testing.T) {
 	}{
 		{&base, s, time.Time{}, ""},
 		{with(func(p *Policy) { p.AlertType = "up" }), s, time.Time{}, "type up"},
-		{with(func(p *Policy) { p.Enabled = false }), s, time.Time{}, "switched off"},
+		{with(func(p *Policy) { p.Enabled = false }), s, time.Time{}, "disabled"},
 		{with(filter("zones", "Shop.Example")), s, time.Time{}, ""},
 		{with(filter("zones", "alias.example")), s, time.Time{}, ""},
 		{with(filter("zones", "other.example")), s, time.Time{}, "the alert has shop.example"},

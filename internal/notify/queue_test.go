@@ -316,12 +316,12 @@ func TestBadReceiversAreSurvived(t *testing.T) {
 		"a body that drips": func(c net.Conn) {
 			fmt.Fprint(c, "HTTP/1.1 500 no\r\nContent-Length: 1000\r\n\r\n")
 			for _, err := c.Write([]byte("x")); err == nil; _, err = c.Write([]byte("x")) {
-				time.Sleep(50 * time.Millisecond)
+				time.Sleep(50 * time.Millisecond) // a slow receiver
 			}
 		},
 		"a header that drips": func(c net.Conn) {
 			for _, err := c.Write([]byte("H")); err == nil; _, err = c.Write([]byte("T")) {
-				time.Sleep(50 * time.Millisecond)
+				time.Sleep(50 * time.Millisecond) // a slow receiver
 			}
 		},
 		"chunks without end": func(c net.Conn) {

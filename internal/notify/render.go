@@ -37,7 +37,8 @@ func (m *Message) sanitize() {
 	m.Summary = plainText(m.Summary)
 	for i := range m.Changes {
 		c := &m.Changes[i]
-		c.Actor, c.Summary = plainText(c.Actor), plainText(c.Summary)
+		c.Actor = plainText(c.Actor)
+		c.Summary = plainText(c.Summary)
 	}
 }
 

@@ -170,7 +170,8 @@ func view(m *notify.Message) shown {
 	v := shown{Headline: notify.Headline(m), URL: m.URL, Policy: m.Policy, Color: "#c0392b"}
 	switch m.Event {
 	case "":
-		v.Color, v.Detail = "#2d6cdf", m.Summary
+		v.Color = "#2d6cdf"
+		v.Detail = m.Summary
 		return v
 	case event.AlertNotice:
 		v.Color = "#2d6cdf"
@@ -188,7 +189,8 @@ func view(m *notify.Message) shown {
 		return v
 	}
 	v.Lead, _ = notify.Preceded(m)
-	v.Changes, v.More = m.Changes, m.More
+	v.Changes = m.Changes
+	v.More = m.More
 	v.Facts = [][2]string{{"What", m.Title}, {"Severity", m.Severity}}
 	if at, by, ok := notify.Start(m); ok {
 		name := "Began"

@@ -46,7 +46,8 @@ func (c *Channel) Send(ctx context.Context, m *notify.Message) (r delivery.Resul
 	}
 	var refused *textproto.Error
 	if errors.As(err, &refused) {
-		r.Status, r.Answer = refused.Code, []byte(fmt.Sprintf("%d %s", refused.Code, refused.Msg))
+		r.Status = refused.Code
+		r.Answer = []byte(fmt.Sprintf("%d %s", refused.Code, refused.Msg))
 	}
 	r.Fault, r.Error = fault(ctx, err)
 	return r

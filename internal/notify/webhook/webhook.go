@@ -164,13 +164,15 @@ func (c *Channel) Send(ctx context.Context, m *notify.Message) (r delivery.Resul
 	r.Body = data
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.Address, bytes.NewReader(data))
 	if err != nil {
-		r.Fault, r.Error = delivery.Permanent, "the URL is not one"
+		r.Fault = delivery.Permanent
+		r.Error = "the URL is not one"
 		return r
 	}
 	req.URL.RawQuery = escapeQuery(req.URL.RawQuery)
 	signature, err := Sign(m.Keys, m.ID, m.Sent, data)
 	if err != nil {
-		r.Fault, r.Error = delivery.Permanent, err.Error()
+		r.Fault = delivery.Permanent
+		r.Error = err.Error()
 		return r
 	}
 	h := req.Header
@@ -189,7 +191,8 @@ func (c *Channel) Send(ctx context.Context, m *notify.Message) (r delivery.Resul
 		return r
 	}
 	defer res.Body.Close()
-	r.Status, r.Response = res.StatusCode, shown(res.Header, map[string]string{"Set-Cookie": "(not kept)"})
+	r.Status = res.StatusCode
+	r.Response = shown(res.Header, map[string]string{"Set-Cookie": "(not kept)"})
 	answer, err := io.ReadAll(io.LimitReader(res.Body, readMost))
 	r.Answer = answer[:min(len(answer), keepMost)]
 	if res.StatusCode == http.StatusTooManyRequests || res.StatusCode == http.StatusServiceUnavailable {
