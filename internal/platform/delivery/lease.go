@@ -98,6 +98,7 @@ func (q *Queue) own(ctx context.Context) {
 			// A transaction that commits now may have made its ids some time ago.
 			if err = q.poll(ctx, since.Add(-pollOverlap)); err == nil {
 				since = began
+				err = q.endedPauses(ctx)
 			}
 		}
 		if err != nil && ctx.Err() == nil {

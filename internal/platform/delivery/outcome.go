@@ -57,7 +57,7 @@ func (q *Queue) attempt(it *Item) {
 		// Canceled by the end of the drain: the next owner makes it again.
 		o.Verdict = Verdict{}
 		q.release(o)
-		q.finish(it, o.Verdict, false)
+		q.finish(o, false)
 		return
 	}
 	q.release(o)
@@ -65,7 +65,7 @@ func (q *Queue) attempt(it *Item) {
 	if stored {
 		q.metrics.attempted(it.Kind, o.Verdict, o.Took)
 	}
-	q.finish(it, o.Verdict, stored && !o.lost)
+	q.finish(o, stored && !o.lost)
 	if stored && o.fallback != nil && !o.lost {
 		q.Offer([]*Item{o.fallback})
 	}

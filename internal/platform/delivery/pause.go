@@ -54,6 +54,7 @@ func (q *Queue) loadPauses(acquired []int, stored map[string]time.Time) {
 	for destinationID, d := range q.dests {
 		if slices.Contains(acquired, d.shard) {
 			d.paused = stored[destinationID]
+			d.pauseStored = true
 		}
 	}
 	maps.DeleteFunc(q.pauses, func(destinationID string, _ time.Time) bool { return concerns(destinationID) })
@@ -68,6 +69,7 @@ func (q *Queue) loadPauses(acquired []int, stored map[string]time.Time) {
 func (d *destination) pause(until time.Time) {
 	if until.After(d.paused) {
 		d.paused = until
+		d.pauseStored = false
 	}
 }
 
@@ -78,18 +80,65 @@ func (q *Queue) EndPause(ctx context.Context, tx *db.Tx, destinationID string) e
 	return err
 }
 
-// Resume ends the pause of a destination in memory and sends what waits for it
-// now. The caller knows that the destination works again.
+// Resume ends the pause of a destination in memory and sends its deliveries now.
+// The caller knows that the destination works again. With several processes, the
+// owner of the destination notices that its pause is no longer stored.
 func (q *Queue) Resume(destinationID string) {
 	q.mu.Lock()
-	delete(q.pauses, destinationID)
-	if d := q.dests[destinationID]; d != nil {
-		d.paused = time.Time{}
-		d.failing = false
-		d.window = newWindow(q.cfg.Limits.PerDestination)
-		q.expedite(d, 0)
-		q.queueDestination(d)
-	}
+	q.resume(destinationID)
 	q.mu.Unlock()
 	q.signal()
+}
+
+func (q *Queue) resume(destinationID string) {
+	delete(q.pauses, destinationID)
+	d := q.dests[destinationID]
+	if d == nil {
+		return
+	}
+	d.paused = time.Time{}
+	d.failing = false
+	d.window = newWindow(q.cfg.Limits.PerDestination)
+	q.expedite(d, 0)
+	q.queueDestination(d)
+}
+
+// endedPauses resumes the destinations whose pauses another process has ended. It
+// reads the database only while a destination is paused.
+func (q *Queue) endedPauses(ctx context.Context) error {
+	now := q.cfg.Now()
+	paused := map[string]time.Time{}
+	q.mu.Lock()
+	maps.Copy(paused, q.pauses)
+	for destinationID, d := range q.dests {
+		if d.pauseStored && q.owned[d.shard] {
+			paused[destinationID] = d.paused
+		}
+	}
+	q.mu.Unlock()
+	maps.DeleteFunc(paused, func(_ string, until time.Time) bool { return !until.After(now) })
+	if len(paused) == 0 {
+		return nil
+	}
+
+	var stored map[string]time.Time
+	err := q.cfg.DB.View(ctx, func(tx *db.Tx) (err error) {
+		stored, err = readPauses(ctx, tx, now)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for destinationID, until := range paused {
+		if _, still := stored[destinationID]; still {
+			continue
+		}
+		// A pause that began since the read is not ended.
+		if d := q.dests[destinationID]; d == nil || d.paused.Equal(until) {
+			q.resume(destinationID)
+		}
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
+	"github.com/belfryhq/belfry/test/engines"
 )
 
 // shifted makes the engine's clock run ahead of the machine's.
@@ -79,6 +80,36 @@ func TestAPauseThatWasEndedDoesNotComeBack(t *testing.T) {
 		r.answers(nil)
 		r.insert(item("a", "busy", "second"))
 		r.until("it is sent at once", func() bool { return r.states() == "first waiting, second delivered" })
+	})
+}
+
+// TestAnotherProcessCanEndAPause uses a second queue on the same database, which
+// owns nothing.
+func TestAnotherProcessCanEndAPause(t *testing.T) {
+	r := newRig(t, engines.Postgres(t))
+	r.answers(asksToWait("busy"))
+	r.insert(item("a", "busy", "first"))
+	r.until("it is refused", func() bool { return r.stored()[0].Attempts == 1 })
+	r.insert(item("a", "busy", "second"), item("a", "works", "third"))
+	r.until("the other destination has its message", func() bool {
+		return r.states() == "first waiting, second waiting, third delivered"
+	})
+	if n := r.sentTo("busy"); n != 1 {
+		t.Fatalf("%d attempts before the end of the pause", n)
+	}
+
+	r.answers(nil)
+	other, err := delivery.New(r.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = r.db.Tx(t.Context(), func(tx *db.Tx) error { return other.EndPause(t.Context(), tx, "busy") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.Resume("busy")
+	r.until("all are delivered", func() bool {
+		return r.states() == "first delivered, second delivered, third delivered"
 	})
 }
 

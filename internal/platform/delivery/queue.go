@@ -63,22 +63,23 @@ func (l *lane) insert(it *Item) {
 }
 
 type destination struct {
-	id       string
-	shard    int
-	tenant   *tenant
-	lanes    map[string]*lane
-	ready    []*lane // whose first item is due, in turn
-	held     int     // items in memory
-	inFlight int
-	window   window
-	progress time.Time // when an attempt last ended, or the first of the running ones began
-	failing  bool      // the last attempt did not arrive
-	paused   time.Time // nothing is sent before; see pause.go
-	alarm    time.Time // the pause for which a timer is set
-	more     bool      // the database has waiting deliveries after last
-	last     string    // highest id that is or was in memory
-	loading  bool
-	queued   bool // in tenant.ready
+	id          string
+	shard       int
+	tenant      *tenant
+	lanes       map[string]*lane
+	ready       []*lane // whose first item is due, in turn
+	held        int     // items in memory
+	inFlight    int
+	window      window
+	progress    time.Time // when an attempt last ended, or the first of the running ones began
+	failing     bool      // the last attempt did not arrive
+	paused      time.Time // nothing is sent before; see pause.go
+	pauseStored bool      // paused is in the database
+	alarm       time.Time // the pause for which a timer is set
+	more        bool      // the database has waiting deliveries after last
+	last        string    // highest id that is or was in memory
+	loading     bool
+	queued      bool // in tenant.ready
 }
 
 type tenant struct {
@@ -197,6 +198,8 @@ func (q *Queue) destination(it *Item) *destination {
 			lanes:  map[string]*lane{},
 			window: newWindow(q.cfg.Limits.PerDestination),
 			paused: q.pauses[it.Destination],
+
+			pauseStored: true,
 		}
 		delete(q.pauses, it.Destination)
 		q.dests[it.Destination] = d
@@ -275,11 +278,16 @@ func (q *Queue) release(o *Outcome) {
 
 // finish applies the outcome of an attempt. stored is false when the outcome is
 // not in the database: the process is stopping, or another owner was faster.
-func (q *Queue) finish(it *Item, v Verdict, stored bool) {
+func (q *Queue) finish(o *Outcome, stored bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	it := o.Item
+	v := &o.Verdict
 	l := it.lane
 	d := l.dest
+	if stored && d.paused.Equal(o.pausedUntil) {
+		d.pauseStored = true
+	}
 	it.inFlight = false
 	it.admitted = false
 	q.inFlight--
