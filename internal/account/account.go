@@ -147,7 +147,13 @@ func New(cfg Config) (*Directory, error) {
 
 // Describe returns the feature as the app serves and runs it.
 func (d *Directory) Describe() feature.Feature {
-	return feature.Feature{API: d.API, Pages: d.Pages, Stages: []run.Stage{{Name: "accounts", Run: d.Run}}}
+	return feature.Feature{
+		API:     d.API,
+		Pages:   d.Pages,
+		Finders: d.finders(),
+		Actions: d.actions(),
+		Stages:  []run.Stage{{Name: "accounts", Run: d.Run}},
+	}
 }
 
 // Run works in the background until ctx ends: it writes when credentials were

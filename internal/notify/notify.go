@@ -231,7 +231,15 @@ func (n *Feature) Describe() feature.Feature {
 			n.RegisterJobs(api, n.Jobs)
 		}
 	}
-	return feature.Feature{Consumer: n.Consumer, API: routes, Pages: n.Pages, Stages: n.Stages(n.Active)}
+	return feature.Feature{
+		Consumer: n.Consumer,
+		API:      routes,
+		Pages:    n.Pages,
+		Finders:  n.finders(),
+		Actions:  n.actions(),
+		Offer:    n.acknowledgements(),
+		Stages:   n.Stages(n.Active),
+	}
 }
 
 func (l *Limits) setDefaults() {

@@ -85,7 +85,8 @@ func TestWhatIsFiringIsSaidFirstAndEveryStepCanBeRead(t *testing.T) {
 	hook, policy := s.furnish(r)
 	s.get("/alerts").Expect(200).Says("2 alerts are firing.", "checkout shop down",
 		"checkout is burning its budget 14 times too fast", "Shop &lt;hook&gt;: delivered",
-		"ana@acme.example: not sent (no mail server)", "no messages: the account has no policy", "&lt;script&gt;", "for 12 min")
+		"ana@acme.example: not sent (no mail server)", "no messages: the account has no policy", "&lt;script&gt;",
+		"for 12 min")
 	s.get("/alerts?state=ended").Expect(200).Says("answers slowly")
 	s.get("/alerts?state=wrong").Expect(400)
 	p := s.get("/alerts/burn").Expect(200).Says("Firing", "Preceded by", "Ana Lima lowered the payment timeout",

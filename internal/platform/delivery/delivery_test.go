@@ -106,9 +106,9 @@ func TestALaneStaysInOrderWhileAShardIsLoaded(t *testing.T) {
 		r.until("all are sent", func() bool {
 			return r.states() == "first delivered, second delivered, third delivered"
 		})
-		sent := r.payloads()
-		if strings.Index(sent, "first") > strings.Index(sent, "second") {
-			t.Errorf("sent %s", sent)
+		order := r.payloads()
+		if strings.Index(order, "first") > strings.Index(order, "second") {
+			t.Errorf("sent %s", order)
 		}
 		release.Store(nil)
 	}, func(c *delivery.Config) {

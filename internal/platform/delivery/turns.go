@@ -46,7 +46,8 @@ const stallAfter = 250 * time.Millisecond
 // busy reports whether a destination may begin no attempt yet: one has to end
 // before, or older deliveries of its lanes are not in memory.
 func (q *Queue) busy(d *destination) bool {
-	return !q.loaded[d.shard] || d.inFlight >= d.window.limit() || d.inFlight > 0 && q.cfg.Now().Sub(d.progress) > stallAfter
+	stalls := d.inFlight > 0 && q.cfg.Now().Sub(d.progress) > stallAfter
+	return stalls || d.inFlight >= d.window.limit() || !q.loaded[d.shard]
 }
 
 func (q *Queue) queueTenant(t *tenant) {

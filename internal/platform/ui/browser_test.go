@@ -38,7 +38,8 @@ func browser(t *testing.T) context.Context {
 }
 
 var galleryPaths = []string{"/record", "/record?event=0&actor=ana%40acme.dev&action.not=member.read", "/objective",
-	"/parts", "/sign-in", "/problem"}
+	"/parts", "/hub", "/picker", "/list?severity=critical&zone.not=z3&q=checkout",
+	"/sign-in", "/problem"}
 
 // open shows a path of the gallery and waits until fonts, sprite and charts are
 // drawn. theme is "light" or "dark".
@@ -143,7 +144,7 @@ func TestScreenshots(t *testing.T) {
 	ctx := browser(t)
 	s := gallery(t)
 	for _, theme := range []string{"light", "dark"} {
-		for width, word := range map[int64]string{1400: "wide", 800: "narrow"} {
+		for width, word := range map[int64]string{1400: "wide", 800: "narrow", 390: "phone"} {
 			for _, path := range galleryPaths {
 				open(t, ctx, s.URL+path, theme, width)
 				png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
