@@ -227,7 +227,8 @@ func text(pointer, value string, most int) (string, error) {
 		return "", errs.At(errs.CodeMissingField, pointer, "%s is required", strings.TrimPrefix(pointer, "/"))
 	}
 	if len([]rune(value)) > most {
-		return "", errs.At(errs.CodeOutOfRange, pointer, "%s has more than %d characters", strings.TrimPrefix(pointer, "/"), most)
+		return "", errs.At(errs.CodeOutOfRange, pointer, "%s has more than %d characters", strings.TrimPrefix(pointer, "/"),
+			most)
 	}
 	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return "", errs.At(errs.CodeInvalid, pointer, "%s has control characters", strings.TrimPrefix(pointer, "/"))

@@ -60,7 +60,9 @@ func (d *Directory) Account(ctx context.Context, accountID string) (a Account, e
 
 // Accounts lists the accounts that the principal may read, after an id,
 // ascending.
-func (d *Directory) Accounts(ctx context.Context, by *web.Principal, after string, limit int) (list []Account, err error) {
+func (d *Directory) Accounts(
+	ctx context.Context, by *web.Principal, after string, limit int,
+) (list []Account, err error) {
 	only := readable(by)
 	err = d.db.View(ctx, func(tx *db.Tx) error {
 		list, err = listAccounts(ctx, tx, after, limit, only)
@@ -74,7 +76,8 @@ func readable(by *web.Principal) []string {
 	if by.Can("", AccountsRead) {
 		return nil
 	}
-	only := slices.DeleteFunc(slices.Sorted(maps.Keys(by.Grants)), func(accountID string) bool { return !by.Can(accountID, AccountsRead) })
+	only := slices.DeleteFunc(slices.Sorted(maps.Keys(by.Grants)),
+		func(accountID string) bool { return !by.Can(accountID, AccountsRead) })
 	if by.AccountID != "" && by.Can(by.AccountID, AccountsRead) && !slices.Contains(only, by.AccountID) {
 		only = append(only, by.AccountID)
 		slices.Sort(only)
@@ -114,7 +117,8 @@ func (d *Directory) newAccount(name, external string) (Account, error) {
 		}
 	}
 	now := web.TimeOf(d.micros())
-	return Account{ID: id.At(now.Time), Name: name, ExternalID: external, CreatedOn: now, ModifiedOn: now, Type: accountType}, nil
+	return Account{ID: id.At(now.Time), Name: name, ExternalID: external, CreatedOn: now, ModifiedOn: now,
+		Type: accountType}, nil
 }
 
 // UpsertAccount gives the account with the external id its name, making it
@@ -148,7 +152,9 @@ func (d *Directory) UpsertAccount(ctx context.Context, by *web.Principal, extern
 
 // UpdateAccount changes an account; nil leaves a field as it is. The external
 // id routes what producers send, so that only operators may change it.
-func (d *Directory) UpdateAccount(ctx context.Context, by *web.Principal, accountID string, name, external *string) (a Account, err error) {
+func (d *Directory) UpdateAccount(
+	ctx context.Context, by *web.Principal, accountID string, name, external *string,
+) (a Account, err error) {
 	var before Account
 	err = d.change(ctx, func(tx *db.Tx) error {
 		if before, err = loadAccount(ctx, tx, accountID); err != nil {
@@ -163,7 +169,9 @@ func (d *Directory) UpdateAccount(ctx context.Context, by *web.Principal, accoun
 	return a, err
 }
 
-func (d *Directory) updateAccount(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, name, external *string) (Account, error) {
+func (d *Directory) updateAccount(
+	ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, name, external *string,
+) (Account, error) {
 	if err := lockAccount(ctx, tx, accountID); err != nil {
 		return Account{}, err
 	}
@@ -182,7 +190,8 @@ func (d *Directory) updateAccount(ctx context.Context, tx *db.Tx, by *web.Princi
 	}
 	if external != nil && *external != before.ExternalID {
 		if !by.Can("", AccountsWrite) {
-			return before, errs.At(errs.CodeForbidden, "/external_id", "only the installation's operators may change external_id")
+			return before, errs.At(errs.CodeForbidden, "/external_id",
+				"only the installation's operators may change external_id")
 		}
 		if *external != "" {
 			if err := externalID(*external); err != nil {
@@ -198,5 +207,6 @@ func (d *Directory) updateAccount(ctx context.Context, tx *db.Tx, by *web.Princi
 	if err := updateAccount(ctx, tx, after); err != nil {
 		return before, err
 	}
-	return after, d.record(ctx, tx, by, event.NewAudit(accountID, "update", "account", accountID, after.Name).Changed(before, after))
+	return after, d.record(ctx, tx, by,
+		event.NewAudit(accountID, "update", "account", accountID, after.Name).Changed(before, after))
 }

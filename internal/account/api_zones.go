@@ -56,7 +56,8 @@ func (d *Directory) registerZones(api *web.API) {
 		Scope:       web.ScopeSelf,
 	}, func(ctx context.Context, in *zonesIn) (web.Page[OwnedZone], error) {
 		by := web.CurrentPrincipal(ctx)
-		return web.ReadAnyPage(api.Cursors(), "zones of "+string(by.Kind)+" "+by.ID+" "+in.Name+" "+in.AccountID, in.AnyPaging, ownedZoneKey,
+		return web.ReadAnyPage(api.Cursors(), "zones of "+string(by.Kind)+" "+by.ID+" "+in.Name+" "+in.AccountID,
+			in.AnyPaging, ownedZoneKey,
 			func(after web.Keyset, limit int) ([]OwnedZone, error) {
 				return d.AllZones(ctx, by, in.AccountID, in.Name, after.ID, limit)
 			})
@@ -95,7 +96,8 @@ func (d *Directory) registerZones(api *web.API) {
 		if err != nil {
 			return z, err
 		}
-		return d.UpdateZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, z.ID, ZoneSpec{in.Body.Name, in.Body.Aliases, in.Body.Environment})
+		return d.UpdateZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, z.ID,
+			ZoneSpec{in.Body.Name, in.Body.Aliases, in.Body.Environment})
 	})
 	web.Delete(api, web.Op{
 		Path:       base + "/{zone_id}",

@@ -39,7 +39,8 @@ type credential struct {
 func (d *Directory) Authenticate(ctx context.Context, r *http.Request) (*web.Principal, error) {
 	value, ok := web.Bearer(r)
 	if !ok && r.Header.Get("Authorization") != "" {
-		return nil, d.refused("malformed", errs.New(errs.CodeAuthentication, "the Authorization header is not of the form: Bearer TOKEN"))
+		return nil, d.refused("malformed",
+			errs.New(errs.CodeAuthentication, "the Authorization header is not of the form: Bearer TOKEN"))
 	}
 	if !ok && !d.hasSessionCookie(r) {
 		return nil, nil
@@ -51,12 +52,14 @@ func (d *Directory) Authenticate(ctx context.Context, r *http.Request) (*web.Pri
 	addr := web.ClientAddr(ctx)
 	hash := HashOf(value)
 	if d.bootstrap != nil && subtle.ConstantTimeCompare(hash[:], d.bootstrap[:]) == 1 {
-		return &web.Principal{Kind: web.KindStaff, ID: bootstrapID, Name: "bootstrap token", Installation: true, Superoperator: true, IP: addr}, nil
+		return &web.Principal{Kind: web.KindStaff, ID: bootstrapID, Name: "bootstrap token", Installation: true,
+			Superoperator: true, IP: addr}, nil
 	}
 	if _, err := ParseToken(TokenPrefix, value); err != nil {
 		return nil, d.refused("malformed", err)
 	}
-	c, err := d.credentials.Get(ctx, hash, func(ctx context.Context) (*credential, error) { return d.loadTokenCredential(ctx, hash) })
+	c, err := d.credentials.Get(ctx, hash,
+		func(ctx context.Context) (*credential, error) { return d.loadTokenCredential(ctx, hash) })
 	if err != nil {
 		if errs.KindOf(err) == errs.Unauthenticated {
 			return nil, d.refused("unknown", err)
@@ -105,9 +108,10 @@ func (d *Directory) loadTokenCredential(ctx context.Context, h Hash) (*credentia
 		return nil, err
 	}
 	c := &credential{
-		principal: web.Principal{Kind: web.KindToken, ID: t.ID, Name: t.Name, AccountID: t.accountID, Permissions: t.Permissions},
-		ends:      t.expiry(),
-		networks:  t.networks,
+		principal: web.Principal{Kind: web.KindToken, ID: t.ID, Name: t.Name, AccountID: t.accountID,
+			Permissions: t.Permissions},
+		ends:     t.expiry(),
+		networks: t.networks,
 	}
 	if !t.LastUsedOn.IsZero() {
 		c.noted.Store(t.LastUsedOn.Micros())

@@ -122,7 +122,9 @@ func (d *Directory) AddressConfirmed(ctx context.Context, accountID, memberID st
 // SendConfirmation sends a member the mail whose link confirms their address.
 // CodeStateConflict: it is confirmed already. CodeRateLimited: one mail an hour
 // for each address, [maxConfirmMails] an hour for the account.
-func (d *Directory) SendConfirmation(ctx context.Context, by *web.Principal, accountID, memberID string) (Confirmation, error) {
+func (d *Directory) SendConfirmation(
+	ctx context.Context, by *web.Principal, accountID, memberID string,
+) (Confirmation, error) {
 	secret := id.Secret(secretBytes)
 	var mail Mail
 	var end int64
@@ -166,7 +168,8 @@ func (d *Directory) SendConfirmation(ctx context.Context, by *web.Principal, acc
 	ctx, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
 	if err := d.cfg.SendMail(ctx, mail); err != nil {
-		return Confirmation{}, errs.New(errs.CodeUnavailable, "the confirmation mail was not sent: %s", err.Error()).After(confirmEvery).Because(err)
+		return Confirmation{}, errs.New(errs.CodeUnavailable, "the confirmation mail was not sent: %s",
+			err.Error()).After(confirmEvery).Because(err)
 	}
 	out.Sent = true
 	return out, nil
@@ -190,12 +193,15 @@ func (d *Directory) limitConfirmations(ctx context.Context, tx *db.Tx, accountID
 	case same > 0 && d.cfg.SendMail != nil:
 		return errs.New(errs.CodeRateLimited, "a confirmation mail went to %s less than an hour ago", email).After(wait(last))
 	case all >= maxConfirmMails:
-		return errs.New(errs.CodeRateLimited, "the account has asked for %d confirmation mails within an hour, which is the most", all).After(wait(first))
+		return errs.New(errs.CodeRateLimited,
+			"the account has asked for %d confirmation mails within an hour, which is the most", all).After(wait(first))
 	}
 	return nil
 }
 
-func (d *Directory) insertConfirmation(ctx context.Context, tx *db.Tx, h Hash, accountID string, m Member, end int64) error {
+func (d *Directory) insertConfirmation(
+	ctx context.Context, tx *db.Tx, h Hash, accountID string, m Member, end int64,
+) error {
 	via, address := confirmedByMail, HashOf(m.Email)
 	if d.cfg.SendMail == nil {
 		via = confirmedOnPage
@@ -267,7 +273,8 @@ func (d *Directory) ConfirmAddress(r *http.Request, secret string) (Confirmed, e
 			return err
 		}
 		// A confirmation on the page does not replace one by mail.
-		_, err = tx.Exec(ctx, `UPDATE person SET confirmed_at = $2, confirmed_by = $3 WHERE id = $1 AND ($3 = 'mail' OR confirmed_by = '')`, personID, now, via)
+		_, err = tx.Exec(ctx, `UPDATE person SET confirmed_at = $2, confirmed_by = $3
+			WHERE id = $1 AND ($3 = 'mail' OR confirmed_by = '')`, personID, now, via)
 		if err != nil {
 			return err
 		}

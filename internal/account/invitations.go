@@ -57,7 +57,9 @@ func invitations(ctx context.Context, tx *db.Tx, p Person) ([]Invitation, error)
 // AcceptInvitation makes the session's person the member whom the account
 // invited. The account's own person with the address, and what could sign it
 // in, is gone with that.
-func (d *Directory) AcceptInvitation(ctx context.Context, by *web.Principal, s *Session, accountID string) (Membership, error) {
+func (d *Directory) AcceptInvitation(
+	ctx context.Context, by *web.Principal, s *Session, accountID string,
+) (Membership, error) {
 	var out Membership
 	err := d.answer(ctx, s, accountID, func(tx *db.Tx, me Person, i Invitation) error {
 		mine, err := listMemberships(ctx, tx, me.ID)
@@ -93,7 +95,9 @@ func (d *Directory) DeclineInvitation(ctx context.Context, by *web.Principal, s 
 
 // answer runs fn with the invitation of the session's person to an account, and
 // deletes the account's own person after it.
-func (d *Directory) answer(ctx context.Context, s *Session, accountID string, fn func(tx *db.Tx, me Person, i Invitation) error) error {
+func (d *Directory) answer(
+	ctx context.Context, s *Session, accountID string, fn func(tx *db.Tx, me Person, i Invitation) error,
+) error {
 	var ended []Hash
 	err := d.change(ctx, func(tx *db.Tx) error {
 		if err := lockAccount(ctx, tx, accountID); err != nil {

@@ -86,7 +86,8 @@ func (d *Directory) flushUses(ctx context.Context) error {
 			for _, one := range batch {
 				var err error
 				if one.token != "" {
-					_, err = tx.Exec(ctx, `UPDATE api_token SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2`, one.token, one.at)
+					_, err = tx.Exec(ctx, `UPDATE api_token SET last_used_at = $2
+						WHERE id = $1 AND last_used_at < $2`, one.token, one.at)
 				} else {
 					_, err = tx.Exec(ctx, `UPDATE session SET seen_at = $2 WHERE hash = $1 AND seen_at < $2`, one.session[:], one.at)
 				}

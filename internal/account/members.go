@@ -36,12 +36,16 @@ func foldEmail(s string) (string, error) {
 // on their own page of invitations ([Directory.AcceptInvitation]). No other
 // person with the address is looked at, so that the answer tells nothing of
 // them. Whom the operators add is the person that they vouch for, at once.
-func (d *Directory) AddMember(ctx context.Context, by *web.Principal, accountID, email, name string, role Role) (NewMember, error) {
+func (d *Directory) AddMember(
+	ctx context.Context, by *web.Principal, accountID, email, name string, role Role,
+) (NewMember, error) {
 	return d.addMember(ctx, by, accountID, email, name, role, d.micros())
 }
 
 // addMember is AddMember with the time at which the person joined.
-func (d *Directory) addMember(ctx context.Context, by *web.Principal, accountID, email, name string, role Role, since int64) (NewMember, error) {
+func (d *Directory) addMember(
+	ctx context.Context, by *web.Principal, accountID, email, name string, role Role, since int64,
+) (NewMember, error) {
 	var faults errs.List
 	email, err := foldEmail(email)
 	gather(&faults, err)
@@ -109,7 +113,9 @@ func (d *Directory) addMember(ctx context.Context, by *web.Principal, accountID,
 
 // newMember stores the membership, and the person where there is none yet: one
 // of the account's own, or one of the operators'.
-func (d *Directory) newMember(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, p Person, role Role, since int64) (Person, error) {
+func (d *Directory) newMember(
+	ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, p Person, role Role, since int64,
+) (Person, error) {
 	accepted := int64(0)
 	if p.home = accountID; by.Superoperator {
 		p.home, accepted = "", d.micros()
@@ -123,7 +129,8 @@ func (d *Directory) newMember(ctx context.Context, tx *db.Tx, by *web.Principal,
 		return person, err
 	}
 	if len(memberships) >= MaxAccounts {
-		return person, errs.At(errs.CodeLimit, "/email", "the person belongs to %d accounts, which is the most", len(memberships))
+		return person, errs.At(errs.CodeLimit, "/email", "the person belongs to %d accounts, which is the most",
+			len(memberships))
 	}
 	return person, insertMember(ctx, tx, accountID, person.ID, role, since, accepted)
 }
@@ -142,10 +149,12 @@ func (d *Directory) ensurePerson(ctx context.Context, tx *db.Tx, p Person) (Pers
 // mayGrant checks that the principal may grant the role.
 func mayGrant(by *web.Principal, accountID string, role Role) error {
 	if !role.Valid() {
-		return errs.At(errs.CodeInvalid, "/role", "there is no role %q; there are owner, admin, operator, editor, viewer, auditor", clip(string(role), 32))
+		return errs.At(errs.CodeInvalid, "/role",
+			"there is no role %q; there are owner, admin, operator, editor, viewer, auditor", clip(string(role), 32))
 	}
 	if !covers(by, accountID, role.Permissions()) {
-		return errs.At(errs.CodeForbidden, "/role", "you can only grant permissions that you have: the role %s has more", role)
+		return errs.At(errs.CodeForbidden, "/role", "you can only grant permissions that you have: the role %s has more",
+			role)
 	}
 	return nil
 }
@@ -199,7 +208,9 @@ func (d *Directory) IsMember(ctx context.Context, accountID, email string) (is b
 }
 
 // ChangeRole gives a member another role.
-func (d *Directory) ChangeRole(ctx context.Context, by *web.Principal, accountID, memberID string, role Role) (Member, error) {
+func (d *Directory) ChangeRole(
+	ctx context.Context, by *web.Principal, accountID, memberID string, role Role,
+) (Member, error) {
 	if err := mayGrant(by, accountID, role); err != nil {
 		return Member{}, err
 	}
@@ -218,7 +229,8 @@ func (d *Directory) ChangeRole(ctx context.Context, by *web.Principal, accountID
 		if err := setRole(ctx, tx, accountID, memberID, role); err != nil {
 			return err
 		}
-		return d.record(ctx, tx, by, event.NewAudit(accountID, "update", "member", memberID, before.Email).Changed(before, after))
+		return d.record(ctx, tx, by,
+			event.NewAudit(accountID, "update", "member", memberID, before.Email).Changed(before, after))
 	})
 	return after, err
 }
@@ -233,13 +245,17 @@ func (d *Directory) RemoveMember(ctx context.Context, by *web.Principal, account
 		if err := d.leave(ctx, tx, accountID, memberID); err != nil {
 			return err
 		}
-		return d.record(ctx, tx, by, event.NewAudit(accountID, "delete", "member", memberID, before.Email).Changed(before, nil))
+		return d.record(ctx, tx, by,
+			event.NewAudit(accountID, "delete", "member", memberID, before.Email).Changed(before, nil))
 	})
 }
 
 // changeMember runs fn while no other transaction changes members of the account.
 // The principal must have all permissions of the member.
-func (d *Directory) changeMember(ctx context.Context, by *web.Principal, accountID, memberID string, fn func(tx *db.Tx, before Member, owners int) error) error {
+func (d *Directory) changeMember(
+	ctx context.Context, by *web.Principal, accountID, memberID string,
+	fn func(tx *db.Tx, before Member, owners int) error,
+) error {
 	var sessions []Hash
 	err := d.change(ctx, func(tx *db.Tx) error {
 		if err := lockAccount(ctx, tx, accountID); err != nil {
@@ -272,7 +288,9 @@ func (d *Directory) changeMember(ctx context.Context, by *web.Principal, account
 
 // MemberLink makes a one-time sign-in URL for a member, where the account (or
 // an operator) may vouch for the person.
-func (d *Directory) MemberLink(ctx context.Context, by *web.Principal, accountID, memberID string) (url string, err error) {
+func (d *Directory) MemberLink(
+	ctx context.Context, by *web.Principal, accountID, memberID string,
+) (url string, err error) {
 	err = d.change(ctx, func(tx *db.Tx) error {
 		m, err := loadMember(ctx, tx, accountID, memberID)
 		if err != nil {
@@ -290,7 +308,8 @@ func (d *Directory) MemberLink(ctx context.Context, by *web.Principal, accountID
 		if bounds, err := d.boundsOf(ctx, tx, by, accountID); err != nil {
 			return err
 		} else if bounds.any() {
-			return errs.New(errs.CodeForbidden, "a token that expires or is bound to networks makes no sign-in links: a person who signed in with one would not be bound")
+			return errs.New(errs.CodeForbidden,
+				"a token that expires or is bound to networks makes no sign-in links: a person who signed in with one would not be bound")
 		}
 		path, err := d.newPersonLink(ctx, tx, memberID, accountID)
 		if err != nil {

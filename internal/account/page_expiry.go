@@ -16,7 +16,8 @@ const never = "never"
 
 // Expiries are the presets of a token's life, for a select: value and label.
 func Expiries() [][2]string {
-	return [][2]string{{"7", "7 days"}, {"30", "30 days"}, {UsualExpiry, "90 days"}, {"365", "1 year"}, {never, "Never: until it is revoked"}}
+	return [][2]string{{"7", "7 days"}, {"30", "30 days"}, {UsualExpiry, "90 days"}, {"365", "1 year"},
+		{never, "Never: until it is revoked"}}
 }
 
 // Expiry is the chosen preset, or the usual one for anything else, and the

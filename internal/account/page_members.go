@@ -169,7 +169,8 @@ func (p *pages) addMember(v *page.Visit, f *newMemberForm) (err error) {
 // stored: so the answer is not a redirect.
 func (p *pages) showNewMemberLink(v *page.Visit, f *newMemberForm) error {
 	m := f.added
-	return showLink(v, "members", linkPage{Name: m.Name, Email: m.Email, Link: m.SignInURL, Added: true, Path: MembersPath(v.Account)})
+	return showLink(v, "members",
+		linkPage{Name: m.Name, Email: m.Email, Link: m.SignInURL, Added: true, Path: MembersPath(v.Account)})
 }
 
 // linkPage is the data of the template "one-time-link".

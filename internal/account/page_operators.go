@@ -122,7 +122,8 @@ func (p *pages) addOperator(v *page.Visit, f *operatorForm) (err error) {
 
 func (p *pages) showOperatorLink(v *page.Visit, f *operatorForm) error {
 	o := f.operator
-	return showLink(v, "operators", linkPage{Name: o.Name, Email: o.Email, Link: f.link, Added: f.added, Path: OperatorsPath})
+	return showLink(v, "operators",
+		linkPage{Name: o.Name, Email: o.Email, Link: f.link, Added: f.added, Path: OperatorsPath})
 }
 
 // operatorPage is the data of the template "operator".

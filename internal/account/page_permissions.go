@@ -36,7 +36,8 @@ var permissionWords = []struct{ group, permission, words, hint string }{
 	{"Account", AccountsRead, "See the account and its properties", ""},
 	{"Account", AccountsWrite, "Change the account and its properties", ""},
 	{"Account", CatalogWrite, "Change catalogues", ""},
-	{"Everything", Everything, "Everything in this account", "Later versions' permissions too. Prefer the narrow ones above."},
+	{"Everything", Everything, "Everything in this account",
+		"Later versions' permissions too. Prefer the narrow ones above."},
 }
 
 // inWords describes a permission; without a description it is the name.

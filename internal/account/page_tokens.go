@@ -104,7 +104,8 @@ func (p *pages) renderNewToken(v *page.Visit, f *tokenForm, faults ui.Faults) er
 	f.Expiries = Expiries()
 	f.Faults = faults
 	f.Groups, f.Withheld = offered(v.Who, v.Account, f.permissions)
-	return v.Show(page.View{Section: "tokens", Title: "Create a token", Template: "token-new", Status: faults.Status, Data: f})
+	return v.Show(page.View{Section: "tokens", Title: "Create a token", Template: "token-new", Status: faults.Status,
+		Data: f})
 }
 
 func (p *pages) parseTokenForm(v *page.Visit) (tokenForm, error) {

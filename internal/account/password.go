@@ -45,7 +45,8 @@ func (h *hashing) hash(ctx context.Context, client, password, like string) (stri
 	}
 	key := argon2.IDKey([]byte(password), salt, argonPasses, argonMemory, argonLanes, argonKey)
 	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonPasses, argonLanes, b64.EncodeToString(salt), b64.EncodeToString(key)), nil
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonPasses, argonLanes,
+		b64.EncodeToString(salt), b64.EncodeToString(key)), nil
 }
 
 // method is the parameters of a hashing.
@@ -56,7 +57,8 @@ type method struct {
 	length         int
 }
 
-var usualMethod = method{version: argon2.Version, memory: argonMemory, passes: argonPasses, lanes: argonLanes, length: argonKey}
+var usualMethod = method{version: argon2.Version, memory: argonMemory, passes: argonPasses, lanes: argonLanes,
+	length: argonKey}
 
 // storedPassword is the stored form of a password, decoded.
 type storedPassword struct {
@@ -69,7 +71,8 @@ func decodeStored(encoded string) (p storedPassword, err error) {
 	if len(fields) != 6 || fields[1] != "argon2id" {
 		return p, errs.New(errs.CodeInternal, "a stored password has an unknown form")
 	}
-	if _, err := fmt.Sscanf(fields[2]+" "+fields[3], "v=%d m=%d,t=%d,p=%d", &p.version, &p.memory, &p.passes, &p.lanes); err != nil || p.version != argon2.Version {
+	if _, err := fmt.Sscanf(fields[2]+" "+fields[3], "v=%d m=%d,t=%d,p=%d", &p.version, &p.memory, &p.passes,
+		&p.lanes); err != nil || p.version != argon2.Version {
 		return p, errs.New(errs.CodeInternal, "a stored password has unknown parameters")
 	}
 	var saltErr, keyErr error
@@ -85,7 +88,9 @@ func decodeStored(encoded string) (p storedPassword, err error) {
 // verifyAny gives the places of the stored passwords that the password is, of
 // persons who share an address. It hashes once where they share a salt, and
 // once where there is nothing to compare with: the time says nothing.
-func (h *hashing) verifyAny(ctx context.Context, client string, stored []string, password string) (right []int, err error) {
+func (h *hashing) verifyAny(
+	ctx context.Context, client string, stored []string, password string,
+) (right []int, err error) {
 	free, err := h.slot(ctx, client)
 	if err != nil {
 		return nil, err

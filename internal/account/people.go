@@ -23,7 +23,8 @@ func (d *Directory) leave(ctx context.Context, tx *db.Tx, accountID, personID st
 		return nil
 	}
 	var left int
-	if err := tx.QueryRow(ctx, `SELECT count(*) FROM member WHERE person_id = $1`, personID).Scan(&left); err != nil || left > 0 {
+	if err := tx.QueryRow(ctx, `SELECT count(*) FROM member
+		WHERE person_id = $1`, personID).Scan(&left); err != nil || left > 0 {
 		return err
 	}
 	_, err = deletePerson(ctx, tx, personID)
@@ -44,7 +45,8 @@ func (d *Directory) DeletePerson(ctx context.Context, by *web.Principal, personI
 		if err := d.refuseLastOperator(ctx, tx, p); err != nil {
 			return err
 		}
-		all, err := collect(ctx, tx, scanMembership, `SELECT m.account_id, a.name, m.role FROM member m JOIN account a ON a.id = m.account_id WHERE m.person_id = $1 ORDER BY m.account_id`, personID)
+		all, err := collect(ctx, tx, scanMembership, `SELECT m.account_id, a.name, m.role FROM member m
+			JOIN account a ON a.id = m.account_id WHERE m.person_id = $1 ORDER BY m.account_id`, personID)
 		if err != nil {
 			return err
 		}
@@ -81,12 +83,14 @@ func (d *Directory) endMembership(ctx context.Context, tx *db.Tx, by *web.Princi
 		return err
 	}
 	if before.Role == Owner && before.accepted && owners < 2 {
-		return errs.New(errs.CodeStateConflict, "the person is the last owner of the account %s: make another owner there first", accountID)
+		return errs.New(errs.CodeStateConflict,
+			"the person is the last owner of the account %s: make another owner there first", accountID)
 	}
 	if err := deleteMember(ctx, tx, accountID, personID); err != nil {
 		return err
 	}
-	return d.record(ctx, tx, by, event.NewAudit(accountID, "delete", "member", personID, before.Email).Changed(before, nil))
+	return d.record(ctx, tx, by,
+		event.NewAudit(accountID, "delete", "member", personID, before.Email).Changed(before, nil))
 }
 
 // refuseLastOperator keeps one person who may do everything.
@@ -116,7 +120,8 @@ func (d *Directory) refuseLastOperator(ctx context.Context, tx *db.Tx, p Person)
 // were added.
 func (d *Directory) Operators(ctx context.Context, after string, limit int) (list []Person, err error) {
 	err = d.db.View(ctx, func(tx *db.Tx) error {
-		list, err = collect(ctx, tx, scanPerson, `SELECT `+personColumns+` FROM person WHERE staff AND id > $1 ORDER BY id LIMIT $2`, after, limit)
+		list, err = collect(ctx, tx, scanPerson, `SELECT `+personColumns+` FROM person WHERE staff AND id > $1
+			ORDER BY id LIMIT $2`, after, limit)
 		return err
 	})
 	return list, err
@@ -148,7 +153,9 @@ func onlyOperators(by *web.Principal) error {
 
 // AddOperator makes a person one of the operators, with a one-time link where
 // they have never signed in.
-func (d *Directory) AddOperator(ctx context.Context, by *web.Principal, email, name string) (p Person, signInURL string, err error) {
+func (d *Directory) AddOperator(
+	ctx context.Context, by *web.Principal, email, name string,
+) (p Person, signInURL string, err error) {
 	if err := onlyOperators(by); err != nil {
 		return p, "", err
 	}
@@ -189,7 +196,9 @@ func (d *Directory) AddOperator(ctx context.Context, by *web.Principal, email, n
 }
 
 // UpdateOperator changes an operator's address and name; nil leaves one as it is.
-func (d *Directory) UpdateOperator(ctx context.Context, by *web.Principal, personID string, email, name *string) (p Person, err error) {
+func (d *Directory) UpdateOperator(
+	ctx context.Context, by *web.Principal, personID string, email, name *string,
+) (p Person, err error) {
 	if err := onlyOperators(by); err != nil {
 		return p, err
 	}

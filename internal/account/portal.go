@@ -44,14 +44,17 @@ func (p *Portal) permissions() web.Permissions { return p.Role.within(p.Sections
 // the record never takes a customers' session for a member: the operators'
 // company chose the name, the address and the id of its user.
 func (p *Portal) principal(accountID, sessionID string) web.Principal {
-	return web.Principal{Kind: web.KindPortal, ID: "portal:" + accountID + ":" + p.Member.ID, Name: p.Member.Name, Email: p.Member.Email,
+	return web.Principal{Kind: web.KindPortal, ID: "portal:" + accountID + ":" + p.Member.ID, Name: p.Member.Name,
+		Email:     p.Member.Email,
 		AccountID: accountID, Permissions: p.permissions(), Session: true, SessionID: sessionID, OnBehalfOf: p.Member.ID}
 }
 
 // PortalURL makes a URL that opens the customers' pages once. The session may
 // do no more than the principal, lasts no longer than the token that made it
 // and works from its networks only.
-func (d *Directory) PortalURL(ctx context.Context, by *web.Principal, accountID string, p Portal) (openURL string, expires web.Time, err error) {
+func (d *Directory) PortalURL(
+	ctx context.Context, by *web.Principal, accountID string, p Portal,
+) (openURL string, expires web.Time, err error) {
 	if err := p.check(); err != nil {
 		return "", web.Time{}, err
 	}
@@ -59,7 +62,8 @@ func (d *Directory) PortalURL(ctx context.Context, by *web.Principal, accountID 
 		return "", web.Time{}, mayGrant(by, accountID, p.Role)
 	}
 	if !covers(by, accountID, p.permissions()) {
-		return "", web.Time{}, errs.At(errs.CodeForbidden, "/role", "you can only grant permissions that you have: the role %s has more in this account", p.Role)
+		return "", web.Time{}, errs.At(errs.CodeForbidden, "/role",
+			"you can only grant permissions that you have: the role %s has more in this account", p.Role)
 	}
 	err = d.change(ctx, func(tx *db.Tx) error {
 		if err := refuseMember(ctx, tx, accountID, p.Member); err != nil {
@@ -79,7 +83,8 @@ func (d *Directory) PortalURL(ctx context.Context, by *web.Principal, accountID 
 			return err
 		}
 		openURL = d.cfg.URL + path
-		return d.record(ctx, tx, by, event.NewAudit(accountID, "create", "portal_session", p.Member.ID, p.Member.Name).Changed(nil, p))
+		return d.record(ctx, tx, by,
+			event.NewAudit(accountID, "create", "portal_session", p.Member.ID, p.Member.Name).Changed(nil, p))
 	})
 	return openURL, expires, err
 }
@@ -92,14 +97,16 @@ func refuseMember(ctx context.Context, tx *db.Tx, accountID string, m PortalMemb
 		return err
 	}
 	if n > 0 {
-		return errs.At(errs.CodeStateConflict, "/member/id", "member.id is the id of a user of Belfry; give the id of the person in your own system")
+		return errs.At(errs.CodeStateConflict, "/member/id",
+			"member.id is the id of a user of Belfry; give the id of the person in your own system")
 	}
 	if m.Email == "" {
 		return nil
 	}
 	is, err := isMember(ctx, tx, accountID, m.Email)
 	if err == nil && is {
-		err = errs.At(errs.CodeStateConflict, "/member/email", "a member of the account has the address %s; members sign in themselves", m.Email)
+		err = errs.At(errs.CodeStateConflict, "/member/email",
+			"a member of the account has the address %s; members sign in themselves", m.Email)
 	}
 	return err
 }
@@ -192,13 +199,15 @@ func (p *Portal) check() error {
 	}
 	for _, name := range p.Sections {
 		if _, ok := sections[name]; !ok {
-			return errs.At(errs.CodeInvalid, "/sections", "there is no section %q; there are %s", clip(name, 32), strings.Join(all, ", "))
+			return errs.At(errs.CodeInvalid, "/sections", "there is no section %q; there are %s", clip(name, 32),
+				strings.Join(all, ", "))
 		}
 	}
 	p.Sections = slices.Compact(slices.Sorted(slices.Values(p.Sections)))
 	if p.ReturnURL != "" {
 		u, err := url.Parse(p.ReturnURL)
-		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" || len(p.ReturnURL) > 2048 {
+		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" ||
+			len(p.ReturnURL) > 2048 {
 			return errs.At(errs.CodeInvalid, "/return_url", "return_url is not an http(s) URL of at most 2048 characters")
 		}
 	}
@@ -206,7 +215,8 @@ func (p *Portal) check() error {
 		p.Seconds = 3600
 	}
 	if t := time.Duration(min(p.Seconds, 1<<31)) * time.Second; t < MinPortalTime || t > MaxPortalTime {
-		return errs.At(errs.CodeOutOfRange, "/expires_in", "expires_in is between %d and %d seconds", int(MinPortalTime/time.Second), int(MaxPortalTime/time.Second))
+		return errs.At(errs.CodeOutOfRange, "/expires_in", "expires_in is between %d and %d seconds",
+			int(MinPortalTime/time.Second), int(MaxPortalTime/time.Second))
 	}
 	return nil
 }

@@ -64,7 +64,8 @@ func (d *Directory) cookieName(portal bool) string {
 
 // setCookie gives the browser a session; an empty value takes it away.
 func (d *Directory) setCookie(w http.ResponseWriter, portal bool, value string, ends time.Time) {
-	c := &http.Cookie{Name: d.cookieName(portal), Value: value, Path: "/", HttpOnly: true, Secure: d.cfg.Secure, SameSite: http.SameSiteLaxMode}
+	c := &http.Cookie{Name: d.cookieName(portal), Value: value, Path: "/", HttpOnly: true, Secure: d.cfg.Secure,
+		SameSite: http.SameSiteLaxMode}
 	if portal && d.cfg.Secure {
 		c.SameSite, c.Partitioned = http.SameSiteNoneMode, true // works inside a frame of another site
 	}
@@ -103,7 +104,8 @@ func (d *Directory) SessionFromRequest(ctx context.Context, r *http.Request) (*S
 		}
 		return c.session, &p, nil
 	}
-	return nil, nil, d.refused("session", errs.New(errs.CodeAuthentication, "the request has neither a token nor a session"))
+	return nil, nil, d.refused("session",
+		errs.New(errs.CodeAuthentication, "the request has neither a token nor a session"))
 }
 
 // hasSessionCookie reports whether the request claims to belong to a session.
@@ -119,7 +121,8 @@ func (d *Directory) hasSessionCookie(r *http.Request) bool {
 // session is the live credential of a session. What an open page or stream asks
 // for by itself is not a use that postpones the end of an idle session.
 func (d *Directory) session(ctx context.Context, r *http.Request, h Hash) (*credential, error) {
-	c, err := d.credentials.Get(ctx, h, func(ctx context.Context) (*credential, error) { return d.loadSessionCredential(ctx, h) })
+	c, err := d.credentials.Get(ctx, h,
+		func(ctx context.Context) (*credential, error) { return d.loadSessionCredential(ctx, h) })
 	if err != nil {
 		return nil, err
 	}

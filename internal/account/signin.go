@@ -75,7 +75,8 @@ func onePerson(ctx context.Context, tx *db.Tx, email string) (Person, error) {
 	case len(list) == 0:
 		return Person{}, errs.New(errs.CodeNotFound, "there is no such user")
 	case len(list) > 1 && list[0].home != "":
-		return Person{}, errs.New(errs.CodeStateConflict, "%d accounts have a member of their own with this address: make the link on the members' page of the account that is meant", len(list))
+		return Person{}, errs.New(errs.CodeStateConflict,
+			"%d accounts have a member of their own with this address: make the link on the members' page of the account that is meant", len(list))
 	}
 	return list[0], nil
 }
@@ -134,7 +135,8 @@ func (d *Directory) SignInWithLink(w http.ResponseWriter, r *http.Request, secre
 		if err != nil {
 			return Session{}, err
 		}
-		s := Session{PersonID: l.personID, Portal: l.portal, viaLink: true, maker: l.maker, networks: l.bounds.networks, until: l.bounds.until}
+		s := Session{PersonID: l.personID, Portal: l.portal, viaLink: true, maker: l.maker, networks: l.bounds.networks,
+			until: l.bounds.until}
 		if l.portal == nil {
 			s.enters = l.accountID
 			return s, nil
@@ -156,7 +158,9 @@ func (d *Directory) SignInWithLink(w http.ResponseWriter, r *http.Request, secre
 // where it is that of several, the account of the page that is asked for. An
 // unknown address and a wrong password answer the same (CodeSignIn), after the
 // same time. CodeRateLimited; CodeCrossOrigin.
-func (d *Directory) SignInWithPassword(w http.ResponseWriter, r *http.Request, email, password string) (*Session, error) {
+func (d *Directory) SignInWithPassword(
+	w http.ResponseWriter, r *http.Request, email, password string,
+) (*Session, error) {
 	ctx := r.Context()
 	refused := errs.New(errs.CodeSignIn, "the address or the password is not right")
 	folded, err := foldEmail(email)
@@ -342,7 +346,9 @@ func (d *Directory) begin(r *http.Request, who func(*db.Tx) (Session, error)) (s
 }
 
 // welcome ends a sign-in: the count and the cookies.
-func (d *Directory) welcome(w http.ResponseWriter, method string, s Session, value string, err error) (*Session, error) {
+func (d *Directory) welcome(
+	w http.ResponseWriter, method string, s Session, value string, err error,
+) (*Session, error) {
 	if s.Portal != nil {
 		method = "portal"
 	}

@@ -40,7 +40,9 @@ func personPrincipal(ctx context.Context, tx *db.Tx, personID string) (Person, w
 
 // recordForPerson records an act on a person in their accounts and in the
 // installation's.
-func (d *Directory) recordForPerson(ctx context.Context, tx *db.Tx, by *web.Principal, personID, action, resource, resourceID string) error {
+func (d *Directory) recordForPerson(
+	ctx context.Context, tx *db.Tx, by *web.Principal, personID, action, resource, resourceID string,
+) error {
 	person, subject, err := personPrincipal(ctx, tx, personID)
 	if err != nil {
 		return err
@@ -64,7 +66,8 @@ func (d *Directory) recordSignIn(ctx context.Context, tx *db.Tx, s *Session) err
 	if err != nil {
 		return err
 	}
-	if err := d.record(ctx, tx, &p, event.NewAudit(Installation, signInAction, "session", s.ID, person.Email)); err != nil {
+	if err := d.record(ctx, tx, &p,
+		event.NewAudit(Installation, signInAction, "session", s.ID, person.Email)); err != nil {
 		return err
 	}
 	if len(p.Grants) == 1 {
@@ -109,7 +112,9 @@ func (d *Directory) recordSignOut(ctx context.Context, tx *db.Tx, s *Session) er
 
 // recordWhereEntered records something about a session of a person in the
 // installation's record and in those of the accounts that it entered.
-func (d *Directory) recordWhereEntered(ctx context.Context, tx *db.Tx, by *web.Principal, sessionID, action, email string) error {
+func (d *Directory) recordWhereEntered(
+	ctx context.Context, tx *db.Tx, by *web.Principal, sessionID, action, email string,
+) error {
 	accounts, err := entered(ctx, tx, sessionID)
 	if err != nil {
 		return err

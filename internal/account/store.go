@@ -62,7 +62,8 @@ func lockAccount(ctx context.Context, tx *db.Tx, accountID string) error {
 
 // insertAccount stores a new account; false when its external id is taken.
 func insertAccount(ctx context.Context, tx *db.Tx, a Account) (bool, error) {
-	n, err := tx.Exec(ctx, `INSERT INTO account (id, name, external_id, created_at, modified_at) VALUES ($1, $2, $3, $4, $4) ON CONFLICT (external_id) DO NOTHING`,
+	n, err := tx.Exec(ctx, `INSERT INTO account (id, name, external_id, created_at, modified_at)
+		VALUES ($1, $2, $3, $4, $4) ON CONFLICT (external_id) DO NOTHING`,
 		a.ID, a.Name, nullable(a.ExternalID), a.CreatedOn.Micros())
 	return n == 1, err
 }
@@ -92,7 +93,8 @@ func (d *Directory) EnsureInstallation(ctx context.Context) error {
 // ensureInstallation makes the account of the installation's own acts.
 func (d *Directory) ensureInstallation(ctx context.Context, tx *db.Tx) error {
 	now := d.micros()
-	_, err := tx.Exec(ctx, `INSERT INTO account (id, name, created_at, modified_at) VALUES ($1, 'Belfry installation', $2, $2) ON CONFLICT (id) DO NOTHING`, Installation, now)
+	_, err := tx.Exec(ctx, `INSERT INTO account (id, name, created_at, modified_at)
+		VALUES ($1, 'Belfry installation', $2, $2) ON CONFLICT (id) DO NOTHING`, Installation, now)
 	return err
 }
 
@@ -116,11 +118,14 @@ func listAccounts(ctx context.Context, tx *db.Tx, after string, limit int, only 
 		}
 		return list, nil
 	}
-	return collect(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
+	return collect(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account WHERE id > $1
+		ORDER BY id LIMIT $2`, after, limit)
 }
 
 // collect reads all rows of a query; the list is never nil.
-func collect[T any](ctx context.Context, tx *db.Tx, scan func(interface{ Scan(...any) error }) (T, error), query string, args ...any) ([]T, error) {
+func collect[T any](
+	ctx context.Context, tx *db.Tx, scan func(interface{ Scan(...any) error }) (T, error), query string, args ...any,
+) ([]T, error) {
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err

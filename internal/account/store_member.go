@@ -43,7 +43,8 @@ func loadPerson(ctx context.Context, tx *db.Tx, personID string) (Person, error)
 
 // loadPersonAt finds the person with an address in one home.
 func loadPersonAt(ctx context.Context, tx *db.Tx, email, home string) (Person, error) {
-	p, err := scanPerson(tx.QueryRow(ctx, `SELECT `+personColumns+` FROM person WHERE email = $1 AND home = $2`, email, home))
+	p, err := scanPerson(tx.QueryRow(ctx, `SELECT `+personColumns+` FROM person
+		WHERE email = $1 AND home = $2`, email, home))
 	return p, missing(err, "user")
 }
 
@@ -56,7 +57,8 @@ func listPersons(ctx context.Context, tx *db.Tx, email string) ([]Person, error)
 
 // insertPerson stores a new person; false when the address is taken in its home.
 func insertPerson(ctx context.Context, tx *db.Tx, p Person) (bool, error) {
-	n, err := tx.Exec(ctx, `INSERT INTO person (`+personColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, 0) ON CONFLICT (email, home) DO NOTHING`,
+	n, err := tx.Exec(ctx, `INSERT INTO person (`+personColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, 0)
+		ON CONFLICT (email, home) DO NOTHING`,
 		p.ID, p.Email, p.Name, p.password, p.Staff, p.home, p.CreatedOn.Micros())
 	return n == 1, err
 }
@@ -121,7 +123,8 @@ const selectMember = `SELECT p.id, p.email, p.name, m.role, p.signed_in_at, m.cr
 func scanMember(row interface{ Scan(...any) error }) (m Member, err error) {
 	var signedIn, created, accepted, entered, invited int64
 	var home, confirmedBy string
-	err = row.Scan(&m.ID, &m.Email, &m.Name, &m.Role, &signedIn, &created, &accepted, &entered, &invited, &home, &confirmedBy)
+	err = row.Scan(&m.ID, &m.Email, &m.Name, &m.Role, &signedIn, &created, &accepted, &entered, &invited, &home,
+		&confirmedBy)
 	m.Confirmed = addressState{home == "", confirmedBy}.confirmed(true)
 	m.CreatedOn, m.LastEnteredOn = moment(created), moment(entered)
 	m.accepted, m.ours = accepted != 0, home != ""
@@ -139,26 +142,30 @@ func loadMember(ctx context.Context, tx *db.Tx, accountID, memberID string) (Mem
 }
 
 func listMembers(ctx context.Context, tx *db.Tx, accountID, after string, limit int) ([]Member, error) {
-	return collect(ctx, tx, scanMember, selectMember+` AND m.person_id > $2 ORDER BY m.person_id LIMIT $3`, accountID, after, limit)
+	return collect(ctx, tx, scanMember, selectMember+` AND m.person_id > $2
+		ORDER BY m.person_id LIMIT $3`, accountID, after, limit)
 }
 
 // isMember reports whether some member of the account has the address, accepted
 // or not.
 func isMember(ctx context.Context, tx *db.Tx, accountID, email string) (bool, error) {
 	var n int
-	err := tx.QueryRow(ctx, `SELECT count(*) FROM member m JOIN person p ON p.id = m.person_id WHERE m.account_id = $1 AND p.email = $2`, accountID, email).Scan(&n)
+	err := tx.QueryRow(ctx, `SELECT count(*) FROM member m JOIN person p ON p.id = m.person_id
+		WHERE m.account_id = $1 AND p.email = $2`, accountID, email).Scan(&n)
 	return n > 0, err
 }
 
 // countMembers counts an account's members, and the owners who have accepted.
 func countMembers(ctx context.Context, tx *db.Tx, accountID string) (members, owners int, err error) {
-	err = tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE role = 'owner' AND accepted_at <> 0) FROM member WHERE account_id = $1`, accountID).Scan(&members, &owners)
+	err = tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE role = 'owner' AND accepted_at <> 0)
+		FROM member WHERE account_id = $1`, accountID).Scan(&members, &owners)
 	return members, owners, err
 }
 
 // insertMember stores a membership; accepted 0 = pending.
 func insertMember(ctx context.Context, tx *db.Tx, accountID, personID string, role Role, at, accepted int64) error {
-	_, err := tx.Exec(ctx, `INSERT INTO member (account_id, person_id, role, created_at, accepted_at, entered_at) VALUES ($1, $2, $3, $4, $5, 0)`,
+	_, err := tx.Exec(ctx, `INSERT INTO member (account_id, person_id, role, created_at, accepted_at, entered_at)
+		VALUES ($1, $2, $3, $4, $5, 0)`,
 		accountID, personID, string(role), at, accepted)
 	return err
 }
@@ -171,17 +178,20 @@ func acceptMember(ctx context.Context, tx *db.Tx, personID string, at int64) err
 
 // moveMember gives a membership to another person, who accepts it.
 func moveMember(ctx context.Context, tx *db.Tx, accountID, from, to string, at int64) error {
-	_, err := tx.Exec(ctx, `UPDATE member SET person_id = $3, accepted_at = $4 WHERE account_id = $1 AND person_id = $2`, accountID, from, to, at)
+	_, err := tx.Exec(ctx, `UPDATE member SET person_id = $3, accepted_at = $4
+		WHERE account_id = $1 AND person_id = $2`, accountID, from, to, at)
 	return err
 }
 
 func setEntered(ctx context.Context, tx *db.Tx, accountID, personID string, at int64) error {
-	_, err := tx.Exec(ctx, `UPDATE member SET entered_at = $3 WHERE account_id = $1 AND person_id = $2`, accountID, personID, at)
+	_, err := tx.Exec(ctx, `UPDATE member SET entered_at = $3
+		WHERE account_id = $1 AND person_id = $2`, accountID, personID, at)
 	return err
 }
 
 func setRole(ctx context.Context, tx *db.Tx, accountID, personID string, role Role) error {
-	_, err := tx.Exec(ctx, `UPDATE member SET role = $3 WHERE account_id = $1 AND person_id = $2`, accountID, personID, string(role))
+	_, err := tx.Exec(ctx, `UPDATE member SET role = $3
+		WHERE account_id = $1 AND person_id = $2`, accountID, personID, string(role))
 	return err
 }
 

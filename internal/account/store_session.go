@@ -15,7 +15,8 @@ func scanSession(row interface{ Scan(...any) error }) (s Session, err error) {
 	var hash []byte
 	var portal, networks string
 	var created, seen, expires int64
-	err = row.Scan(&hash, &s.ID, &s.PersonID, &s.accountID, &portal, &s.viaLink, &s.IP, &s.UserAgent, &created, &seen, &expires,
+	err = row.Scan(&hash, &s.ID, &s.PersonID, &s.accountID, &portal, &s.viaLink, &s.IP, &s.UserAgent, &created, &seen,
+		&expires,
 		&s.maker.kind, &s.maker.id, &networks)
 	if err != nil {
 		return s, err
@@ -57,7 +58,8 @@ func insertSession(ctx context.Context, tx *db.Tx, s Session) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO session (`+sessionColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+	_, err = tx.Exec(ctx, `INSERT INTO session (`+sessionColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		s.hash[:], s.ID, s.PersonID, s.accountID, portal, s.viaLink, s.IP, s.UserAgent,
 		s.CreatedOn.Micros(), s.LastUsedOn.Micros(), s.ExpiresOn.Micros(), s.maker.kind, s.maker.id, joinNetworks(s.networks))
 	return err
@@ -66,12 +68,14 @@ func insertSession(ctx context.Context, tx *db.Tx, s Session) error {
 // listPortalSessions gives an account's customers' sessions after an id,
 // ascending; those that are over may still be among them.
 func listPortalSessions(ctx context.Context, tx *db.Tx, accountID, after string, limit int) ([]Session, error) {
-	return collect(ctx, tx, scanSession, `SELECT `+sessionColumns+` FROM session WHERE account_id = $1 AND portal <> '' AND id > $2 ORDER BY id LIMIT $3`,
+	return collect(ctx, tx, scanSession, `SELECT `+sessionColumns+` FROM session
+		WHERE account_id = $1 AND portal <> '' AND id > $2 ORDER BY id LIMIT $3`,
 		accountID, after, limit)
 }
 
 func deletePortalSession(ctx context.Context, tx *db.Tx, accountID, sessionID string) (Session, error) {
-	s, err := scanSession(tx.QueryRow(ctx, `DELETE FROM session WHERE account_id = $1 AND portal <> '' AND id = $2 RETURNING `+sessionColumns, accountID, sessionID))
+	s, err := scanSession(tx.QueryRow(ctx, `DELETE FROM session WHERE account_id = $1 AND portal <> ''
+		AND id = $2 RETURNING `+sessionColumns, accountID, sessionID))
 	return s, missing(err, "session")
 }
 
@@ -90,7 +94,8 @@ func deleteMadeBy(ctx context.Context, tx *db.Tx, makerID string) ([]Hash, error
 
 // enter notes that a session has entered an account; false when it had before.
 func enter(ctx context.Context, tx *db.Tx, sessionID, accountID string) (bool, error) {
-	n, err := tx.Exec(ctx, `INSERT INTO session_account (session_id, account_id) VALUES ($1, $2) ON CONFLICT (session_id, account_id) DO NOTHING`, sessionID, accountID)
+	n, err := tx.Exec(ctx, `INSERT INTO session_account (session_id, account_id) VALUES ($1, $2)
+		ON CONFLICT (session_id, account_id) DO NOTHING`, sessionID, accountID)
 	return n == 1, err
 }
 
@@ -100,22 +105,26 @@ func entered(ctx context.Context, tx *db.Tx, sessionID string) ([]string, error)
 		err = row.Scan(&s)
 		return s, err
 	}
-	return collect(ctx, tx, scan, `SELECT account_id FROM session_account WHERE session_id = $1 ORDER BY account_id LIMIT $2`, sessionID, MaxAccounts)
+	return collect(ctx, tx, scan, `SELECT account_id FROM session_account WHERE session_id = $1
+		ORDER BY account_id LIMIT $2`, sessionID, MaxAccounts)
 }
 
 // listSessions gives a person's sessions, newest first.
 func listSessions(ctx context.Context, tx *db.Tx, personID string) ([]Session, error) {
-	return collect(ctx, tx, scanSession, `SELECT `+sessionColumns+` FROM session WHERE person_id = $1 ORDER BY id DESC LIMIT $2`, personID, MaxSessions)
+	return collect(ctx, tx, scanSession, `SELECT `+sessionColumns+` FROM session WHERE person_id = $1
+		ORDER BY id DESC LIMIT $2`, personID, MaxSessions)
 }
 
 // trimSessions makes room for one more session of a person.
 func trimSessions(ctx context.Context, tx *db.Tx, personID string) error {
-	_, err := tx.Exec(ctx, `DELETE FROM session WHERE person_id = $1 AND id NOT IN (SELECT id FROM session WHERE person_id = $1 ORDER BY id DESC LIMIT $2)`, personID, MaxSessions-1)
+	_, err := tx.Exec(ctx, `DELETE FROM session WHERE person_id = $1 AND id NOT IN (SELECT id FROM session
+		WHERE person_id = $1 ORDER BY id DESC LIMIT $2)`, personID, MaxSessions-1)
 	return err
 }
 
 func deleteSession(ctx context.Context, tx *db.Tx, personID, sessionID string) (Session, error) {
-	s, err := scanSession(tx.QueryRow(ctx, `DELETE FROM session WHERE person_id = $1 AND id = $2 RETURNING `+sessionColumns, personID, sessionID))
+	s, err := scanSession(tx.QueryRow(ctx, `DELETE FROM session WHERE person_id = $1 AND id = $2
+		RETURNING `+sessionColumns, personID, sessionID))
 	return s, missing(err, "session")
 }
 
@@ -125,7 +134,8 @@ func deleteSessionByHash(ctx context.Context, tx *db.Tx, h Hash) (Session, error
 
 // deleteSessions ends all sessions of a person but one, and gives their hashes.
 func deleteSessions(ctx context.Context, tx *db.Tx, personID, but string) ([]Hash, error) {
-	return collect(ctx, tx, scanHash, `DELETE FROM session WHERE person_id = $1 AND id <> $2 RETURNING hash`, personID, but)
+	return collect(ctx, tx, scanHash, `DELETE FROM session WHERE person_id = $1 AND id <> $2
+		RETURNING hash`, personID, but)
 }
 
 func sessionHashes(ctx context.Context, tx *db.Tx, personID string) ([]Hash, error) {
@@ -154,7 +164,8 @@ func insertLink(ctx context.Context, tx *db.Tx, h Hash, l link, created, expires
 		return err
 	}
 	if l.personID != "" {
-		_, err := tx.Exec(ctx, `DELETE FROM link WHERE person_id = $1 AND hash NOT IN (SELECT hash FROM link WHERE person_id = $1 ORDER BY created_at DESC, hash LIMIT $2)`, l.personID, MaxLinks-1)
+		_, err := tx.Exec(ctx, `DELETE FROM link WHERE person_id = $1 AND hash NOT IN (SELECT hash FROM link
+			WHERE person_id = $1 ORDER BY created_at DESC, hash LIMIT $2)`, l.personID, MaxLinks-1)
 		if err != nil {
 			return err
 		}
@@ -168,7 +179,8 @@ func insertLink(ctx context.Context, tx *db.Tx, h Hash, l link, created, expires
 // scanLink reads what linkColumns name.
 func scanLink(row interface{ Scan(...any) error }) (l link, err error) {
 	var portal, networks string
-	if err = row.Scan(&l.personID, &l.accountID, &portal, &l.maker.kind, &l.maker.id, &networks, &l.bounds.until); err != nil {
+	if err = row.Scan(&l.personID, &l.accountID, &portal, &l.maker.kind, &l.maker.id, &networks,
+		&l.bounds.until); err != nil {
 		return l, err
 	}
 	if l.bounds.networks, err = parseNetworks(networks); err != nil {
@@ -188,7 +200,8 @@ func loadLink(ctx context.Context, tx *db.Tx, h Hash, now int64) (link, error) {
 // consumeLink takes a link out of the store: of many who try, one gets it, the
 // others sql.ErrNoRows.
 func consumeLink(ctx context.Context, tx *db.Tx, h Hash, now int64) (link, error) {
-	return scanLink(tx.QueryRow(ctx, `DELETE FROM link WHERE hash = $1 AND expires_at > $2 RETURNING `+linkColumns, h[:], now))
+	return scanLink(tx.QueryRow(ctx, `DELETE FROM link WHERE hash = $1 AND expires_at > $2
+		RETURNING `+linkColumns, h[:], now))
 }
 
 func deleteLinks(ctx context.Context, tx *db.Tx, personID string) error {
@@ -203,10 +216,12 @@ func (d *Directory) purge(ctx context.Context) error {
 		if _, err := tx.Exec(ctx, `DELETE FROM link WHERE expires_at <= $1`, now); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM session WHERE expires_at <= $1 OR seen_at <= $2`, now, now-IdleTime.Microseconds()); err != nil {
+		if _, err := tx.Exec(ctx, `DELETE FROM session WHERE expires_at <= $1 OR seen_at <= $2`, now,
+			now-IdleTime.Microseconds()); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM session_account WHERE session_id NOT IN (SELECT id FROM session)`); err != nil {
+		if _, err := tx.Exec(ctx, `DELETE FROM session_account WHERE session_id NOT IN (SELECT id
+			FROM session)`); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM confirmation WHERE expires_at <= $1`, now); err != nil {

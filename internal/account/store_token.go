@@ -49,7 +49,8 @@ func scanToken(row interface{ Scan(...any) error }) (t Token, err error) {
 	var hash []byte
 	var permissions, allow string
 	var created, expires, used int64
-	if err = row.Scan(&t.ID, &t.accountID, &t.Name, &hash, &permissions, &allow, &created, &expires, &used, &t.CreatedBy.Type, &t.CreatedBy.ID, &t.CreatedBy.Name); err != nil {
+	if err = row.Scan(&t.ID, &t.accountID, &t.Name, &hash, &permissions, &allow, &created, &expires, &used,
+		&t.CreatedBy.Type, &t.CreatedBy.ID, &t.CreatedBy.Name); err != nil {
 		return t, err
 	}
 	copy(t.hash[:], hash)
@@ -105,12 +106,14 @@ func loadTokenByHash(ctx context.Context, tx *db.Tx, h Hash) (Token, error) {
 }
 
 func loadToken(ctx context.Context, tx *db.Tx, accountID, tokenID string) (Token, error) {
-	t, err := scanToken(tx.QueryRow(ctx, `SELECT `+tokenColumns+` FROM api_token WHERE account_id = $1 AND id = $2`, accountID, tokenID))
+	t, err := scanToken(tx.QueryRow(ctx, `SELECT `+tokenColumns+` FROM api_token
+		WHERE account_id = $1 AND id = $2`, accountID, tokenID))
 	return t, missing(err, "token")
 }
 
 func listTokens(ctx context.Context, tx *db.Tx, accountID, after string, limit int) ([]Token, error) {
-	return collect(ctx, tx, scanToken, `SELECT `+tokenColumns+` FROM api_token WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3`, accountID, after, limit)
+	return collect(ctx, tx, scanToken, `SELECT `+tokenColumns+` FROM api_token
+		WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3`, accountID, after, limit)
 }
 
 func countTokens(ctx context.Context, tx *db.Tx, accountID string) (n int, err error) {
@@ -119,8 +122,10 @@ func countTokens(ctx context.Context, tx *db.Tx, accountID string) (n int, err e
 }
 
 func insertToken(ctx context.Context, tx *db.Tx, t Token) error {
-	_, err := tx.Exec(ctx, `INSERT INTO api_token (id, account_id, name, hash, permissions, ip_allow, created_at, expires_at, last_used_at, created_by_type, created_by_id, created_by_name) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11)`,
-		t.ID, t.accountID, t.Name, t.hash[:], strings.Join(t.Permissions, " "), strings.Join(t.IPAllow, " "), t.CreatedOn.Micros(), t.expiry(), t.CreatedBy.Type, t.CreatedBy.ID, t.CreatedBy.Name)
+	_, err := tx.Exec(ctx,
+		`INSERT INTO api_token (id, account_id, name, hash, permissions, ip_allow, created_at, expires_at, last_used_at, created_by_type, created_by_id, created_by_name) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11)`,
+		t.ID, t.accountID, t.Name, t.hash[:], strings.Join(t.Permissions, " "), strings.Join(t.IPAllow,
+			" "), t.CreatedOn.Micros(), t.expiry(), t.CreatedBy.Type, t.CreatedBy.ID, t.CreatedBy.Name)
 	return err
 }
 

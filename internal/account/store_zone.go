@@ -30,7 +30,8 @@ func loadZone(ctx context.Context, tx *db.Tx, accountID, zoneID string) (Zone, e
 		err = row.Scan(&s)
 		return s, err
 	}
-	z.Aliases, err = collect(ctx, tx, scan, `SELECT ref FROM zone_ref WHERE zone_id = $1 AND position > 0 ORDER BY position`, zoneID)
+	z.Aliases, err = collect(ctx, tx, scan, `SELECT ref FROM zone_ref WHERE zone_id = $1 AND position > 0
+		ORDER BY position`, zoneID)
 	return z, err
 }
 
@@ -53,7 +54,8 @@ func lookupZone(ctx context.Context, tx *db.Tx, accountID, ref string) (Zone, er
 
 // zoneOf is the id of the zone that a key means; "" when there is none.
 func zoneOf(ctx context.Context, tx *db.Tx, accountID, key string) (zoneID string, err error) {
-	err = tx.QueryRow(ctx, `SELECT zone_id FROM zone_ref WHERE account_id = $1 AND norm = $2 AND norm <> ''`, accountID, key).Scan(&zoneID)
+	err = tx.QueryRow(ctx, `SELECT zone_id FROM zone_ref
+		WHERE account_id = $1 AND norm = $2 AND norm <> ''`, accountID, key).Scan(&zoneID)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return zoneID, err
 	}
@@ -77,7 +79,8 @@ func zoneOf(ctx context.Context, tx *db.Tx, accountID, key string) (zoneID strin
 
 // listZones reads a page of zones and all their aliases with two queries.
 func listZones(ctx context.Context, tx *db.Tx, accountID, after string, limit int) ([]Zone, error) {
-	list, err := collect(ctx, tx, scanZone, selectZone+` WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3`, accountID, after, limit)
+	list, err := collect(ctx, tx, scanZone, selectZone+` WHERE account_id = $1 AND id > $2
+		ORDER BY id LIMIT $3`, accountID, after, limit)
 	if err != nil || len(list) == 0 {
 		return list, err
 	}
@@ -103,7 +106,8 @@ func countZones(ctx context.Context, tx *db.Tx, accountID string) (n int, err er
 }
 
 func insertZone(ctx context.Context, tx *db.Tx, accountID string, z Zone) error {
-	_, err := tx.Exec(ctx, `INSERT INTO zone (id, account_id, name, environment, created_at, modified_at, seen) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+	_, err := tx.Exec(ctx, `INSERT INTO zone (id, account_id, name, environment, created_at, modified_at, seen)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		z.ID, accountID, z.Name, string(z.Environment), z.CreatedOn.Micros(), z.ModifiedOn.Micros(), !z.Verified)
 	return err
 }
@@ -138,7 +142,8 @@ func insertRefs(ctx context.Context, tx *db.Tx, accountID string, z Zone) error 
 		} else if other != "" {
 			return taken
 		}
-		n, err := tx.Exec(ctx, `INSERT INTO zone_ref (account_id, ref, zone_id, position, norm) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+		n, err := tx.Exec(ctx, `INSERT INTO zone_ref (account_id, ref, zone_id, position, norm)
+			VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
 			accountID, r.text, z.ID, i, r.key)
 		if err != nil {
 			return err

@@ -98,7 +98,8 @@ const (
 
 // noteNetwork stores the network of a sign-in.
 func noteNetwork(ctx context.Context, tx *db.Tx, personID, network string, at int64) error {
-	_, err := tx.Exec(ctx, `INSERT INTO known_network (person_id, network, at) VALUES ($1, $2, $3) ON CONFLICT (person_id, network) DO UPDATE SET at = excluded.at`, personID, network, at)
+	_, err := tx.Exec(ctx, `INSERT INTO known_network (person_id, network, at) VALUES ($1, $2, $3)
+		ON CONFLICT (person_id, network) DO UPDATE SET at = excluded.at`, personID, network, at)
 	if err != nil {
 		return err
 	}

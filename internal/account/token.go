@@ -46,11 +46,13 @@ func ParseToken(prefix, value string) (Hash, error) {
 		return Hash{}, errs.New(errs.CodeAuthentication, "the token does not begin with %s", prefix)
 	}
 	if len(rest) != secretLen+checksumLen {
-		return Hash{}, errs.New(errs.CodeAuthentication, "the token has %d characters instead of %d: it was not copied whole", len(value), len(prefix)+secretLen+checksumLen)
+		return Hash{}, errs.New(errs.CodeAuthentication,
+			"the token has %d characters instead of %d: it was not copied whole", len(value), len(prefix)+secretLen+checksumLen)
 	}
 	for i := range len(rest) {
 		if strings.IndexByte(alphabet, rest[i]) < 0 {
-			return Hash{}, errs.New(errs.CodeAuthentication, "the token has a typo: its character %d cannot be in a token", len(prefix)+i+1)
+			return Hash{}, errs.New(errs.CodeAuthentication, "the token has a typo: its character %d cannot be in a token",
+				len(prefix)+i+1)
 		}
 	}
 	body := value[:len(value)-checksumLen]

@@ -30,7 +30,9 @@ type NewAPIToken struct {
 // CreateToken makes an API token. The creator must have every permission that
 // the token gets, and a token that expires or is bound to networks makes only
 // tokens that are bound as much.
-func (d *Directory) CreateToken(ctx context.Context, by *web.Principal, accountID string, spec TokenSpec) (NewAPIToken, error) {
+func (d *Directory) CreateToken(
+	ctx context.Context, by *web.Principal, accountID string, spec TokenSpec,
+) (NewAPIToken, error) {
 	t, err := d.newToken(by, accountID, spec)
 	if err != nil {
 		return NewAPIToken{}, err
@@ -68,7 +70,8 @@ func (d *Directory) CreateToken(ctx context.Context, by *web.Principal, accountI
 // newToken checks the spec.
 func (d *Directory) newToken(by *web.Principal, accountID string, spec TokenSpec) (Token, error) {
 	now := d.micros()
-	t := Token{ID: id.At(d.now()), accountID: accountID, Status: "active", CreatedOn: web.TimeOf(now), CreatedBy: creator(by), IPAllow: []string{}}
+	t := Token{ID: id.At(d.now()), accountID: accountID, Status: "active", CreatedOn: web.TimeOf(now),
+		CreatedBy: creator(by), IPAllow: []string{}}
 	var faults errs.List
 	var err error
 	t.Name, err = text("/name", spec.Name, 100)
@@ -102,10 +105,12 @@ func grantable(by *web.Principal, accountID string, wanted []string) (list []str
 	known := append(AllPermissions(), Everything)
 	for _, permission := range wanted {
 		if !slices.Contains(known, permission) {
-			return nil, errs.At(errs.CodeInvalid, "/permissions", "there is no permission %q; there are %s", clip(permission, 64), strings.Join(known, ", "))
+			return nil, errs.At(errs.CodeInvalid, "/permissions", "there is no permission %q; there are %s",
+				clip(permission, 64), strings.Join(known, ", "))
 		}
 		if !holds(by, accountID, permission) {
-			return nil, errs.At(errs.CodeForbidden, "/permissions", "you can only grant permissions that you have: you lack %s", permission)
+			return nil, errs.At(errs.CodeForbidden, "/permissions", "you can only grant permissions that you have: you lack %s",
+				permission)
 		}
 		if !slices.Contains(list, permission) {
 			list = append(list, permission)
@@ -122,7 +127,8 @@ func network(s string) (netip.Prefix, error) {
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil || p.Addr().Is4In6() {
-		return p, errs.At(errs.CodeInvalid, "/ip_allow", "%q is not an address or network such as 192.0.2.0/24 or 2001:db8::/32", clip(s, 64))
+		return p, errs.At(errs.CodeInvalid, "/ip_allow",
+			"%q is not an address or network such as 192.0.2.0/24 or 2001:db8::/32", clip(s, 64))
 	}
 	return p.Masked(), nil
 }
@@ -130,16 +136,19 @@ func network(s string) (netip.Prefix, error) {
 // bound reports whether a token's offspring is at least as bound as itself.
 func bound(parent, child Token) error {
 	if end := parent.expiry(); end != 0 && (child.expiry() == 0 || child.expiry() > end) {
-		return errs.At(errs.CodeForbidden, "/expires_on", "a token that expires makes no token that lives longer: expires_on is at most %s", parent.ExpiresOn)
+		return errs.At(errs.CodeForbidden, "/expires_on",
+			"a token that expires makes no token that lives longer: expires_on is at most %s", parent.ExpiresOn)
 	}
 	if len(parent.networks) == 0 {
 		return nil
 	}
 	inside := func(n netip.Prefix) bool {
-		return slices.ContainsFunc(parent.networks, func(p netip.Prefix) bool { return p.Bits() <= n.Bits() && p.Contains(n.Addr()) })
+		return slices.ContainsFunc(parent.networks,
+			func(p netip.Prefix) bool { return p.Bits() <= n.Bits() && p.Contains(n.Addr()) })
 	}
 	if len(child.networks) == 0 || slices.ContainsFunc(child.networks, func(n netip.Prefix) bool { return !inside(n) }) {
-		return errs.At(errs.CodeForbidden, "/ip_allow", "a token that is bound to networks makes no token that may be used from others")
+		return errs.At(errs.CodeForbidden, "/ip_allow",
+			"a token that is bound to networks makes no token that may be used from others")
 	}
 	return nil
 }
@@ -181,7 +190,8 @@ func (d *Directory) RevokeToken(ctx context.Context, by *web.Principal, accountI
 		if err := deleteToken(ctx, tx, accountID, tokenID); err != nil {
 			return err
 		}
-		return d.record(ctx, tx, by, event.NewAudit(accountID, "revoke", "token", t.ID, t.Name).Changed(t.at(d.micros()), nil))
+		return d.record(ctx, tx, by,
+			event.NewAudit(accountID, "revoke", "token", t.ID, t.Name).Changed(t.at(d.micros()), nil))
 	})
 	d.credentials.Evict(append(ended, t.hash)...)
 	return err

@@ -108,14 +108,16 @@ func origin(s string) (canonical string, ok bool) {
 		return scheme + a.String(), true
 	}
 	host, port, hasPort := strings.Cut(rest, ":")
-	if hasPort && (port == "" || len(port) > 5 || strings.ContainsFunc(port, func(r rune) bool { return r < '0' || r > '9' })) {
+	if hasPort && (port == "" || len(port) > 5 ||
+		strings.ContainsFunc(port, func(r rune) bool { return r < '0' || r > '9' })) {
 		return "", false
 	}
 	return s, hostname(strings.TrimPrefix(host, "*."))
 }
 
 func notAlias(s string) error {
-	return errs.At(errs.CodeInvalid, "/aliases", "%q is not a hostname or origin such as www.example.com, 192.0.2.7:8443 or https://origin.example.com", clip(s, 100))
+	return errs.At(errs.CodeInvalid, "/aliases",
+		"%q is not a hostname or origin such as www.example.com, 192.0.2.7:8443 or https://origin.example.com", clip(s, 100))
 }
 
 // hostname reports whether s has the form of one (RFC 1123, with underscores,
@@ -204,7 +206,9 @@ func (z Zone) renamed(name string) Zone {
 
 // CreateZone makes a zone. CodeExists when its name or an alias means another
 // zone of the account already.
-func (d *Directory) CreateZone(ctx context.Context, by *web.Principal, accountID string, spec ZoneSpec) (z Zone, err error) {
+func (d *Directory) CreateZone(
+	ctx context.Context, by *web.Principal, accountID string, spec ZoneSpec,
+) (z Zone, err error) {
 	if spec.Name == nil {
 		return z, errs.At(errs.CodeMissingField, "/name", "name is required")
 	}
@@ -231,7 +235,9 @@ func (d *Directory) CreateZone(ctx context.Context, by *web.Principal, accountID
 }
 
 // adoptZone makes a zone that traffic brought the one that is created.
-func (d *Directory) adoptZone(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, seen Zone, z *Zone) error {
+func (d *Directory) adoptZone(
+	ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, seen Zone, z *Zone,
+) error {
 	if err := roomForZone(ctx, tx, accountID); err != nil {
 		return err
 	}
@@ -240,7 +246,8 @@ func (d *Directory) adoptZone(ctx context.Context, tx *db.Tx, by *web.Principal,
 	if err := saveZone(ctx, tx, accountID, *z); err != nil {
 		return err
 	}
-	return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "create", "zone", z.ID, z.Name), z.ID).Changed(seen, *z))
+	return d.record(ctx, tx, by,
+		withZone(event.NewAudit(accountID, "create", "zone", z.ID, z.Name), z.ID).Changed(seen, *z))
 }
 
 // saveZone replaces a stored zone.
@@ -272,7 +279,8 @@ func (d *Directory) addZone(ctx context.Context, tx *db.Tx, by *web.Principal, a
 	if err := d.storeZone(ctx, tx, accountID, z); err != nil {
 		return err
 	}
-	return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "create", "zone", z.ID, z.Name), z.ID).Changed(nil, *z))
+	return d.record(ctx, tx, by,
+		withZone(event.NewAudit(accountID, "create", "zone", z.ID, z.Name), z.ID).Changed(nil, *z))
 }
 
 // storeZone gives a new zone its id and stores it.
@@ -291,7 +299,9 @@ func withZone(e event.Audit, zoneID string) event.Audit {
 }
 
 // UpdateZone changes a zone.
-func (d *Directory) UpdateZone(ctx context.Context, by *web.Principal, accountID, zoneID string, spec ZoneSpec) (Zone, error) {
+func (d *Directory) UpdateZone(
+	ctx context.Context, by *web.Principal, accountID, zoneID string, spec ZoneSpec,
+) (Zone, error) {
 	var before, after Zone
 	err := d.change(ctx, func(tx *db.Tx) (err error) {
 		if err := lockAccount(ctx, tx, accountID); err != nil {
@@ -307,7 +317,8 @@ func (d *Directory) UpdateZone(ctx context.Context, by *web.Principal, accountID
 			return err
 		}
 		after.Verified = true
-		if after.Name == before.Name && after.Environment == before.Environment && slices.Equal(after.Aliases, before.Aliases) && before.Verified {
+		if after.Name == before.Name && after.Environment == before.Environment &&
+			slices.Equal(after.Aliases, before.Aliases) && before.Verified {
 			return nil
 		}
 		if !before.Verified {
@@ -319,7 +330,8 @@ func (d *Directory) UpdateZone(ctx context.Context, by *web.Principal, accountID
 		if err := saveZone(ctx, tx, accountID, after); err != nil {
 			return err
 		}
-		return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "update", "zone", zoneID, after.Name), zoneID).Changed(before, after))
+		return d.record(ctx, tx, by,
+			withZone(event.NewAudit(accountID, "update", "zone", zoneID, after.Name), zoneID).Changed(before, after))
 	})
 	d.forgetZone(accountID, before, after)
 	return after, err
@@ -338,7 +350,8 @@ func (d *Directory) DeleteZone(ctx context.Context, by *web.Principal, accountID
 		if err := deleteZone(ctx, tx, accountID, zoneID); err != nil {
 			return err
 		}
-		return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "delete", "zone", zoneID, z.Name), zoneID).Changed(z, nil))
+		return d.record(ctx, tx, by,
+			withZone(event.NewAudit(accountID, "delete", "zone", zoneID, z.Name), zoneID).Changed(z, nil))
 	})
 	d.seenOver.Evict(accountID)
 	d.forgetZone(accountID, z)

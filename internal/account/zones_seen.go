@@ -62,7 +62,8 @@ func (d *Directory) EnsureZone(ctx context.Context, accountID, ref string) (zone
 // budgetSpent reports whether traffic may bring no more zones now.
 func (d *Directory) budgetSpent(ctx context.Context, tx *db.Tx, accountID string) (bool, error) {
 	var all, recent int
-	err := tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE created_at > $2) FROM zone WHERE account_id = $1 AND seen`,
+	err := tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE created_at > $2) FROM zone
+		WHERE account_id = $1 AND seen`,
 		accountID, d.micros()-seenTime.Microseconds()).Scan(&all, &recent)
 	return all >= MaxSeen || recent >= MaxSeenAnHour, err
 }
@@ -101,7 +102,8 @@ func (d *Directory) addSeenZone(ctx context.Context, accountID, name string) (z 
 func (d *Directory) recordSeen(ctx context.Context, tx *db.Tx, accountID string, z Zone) error {
 	var told, untold int64
 	now := d.micros()
-	err := tx.QueryRow(ctx, `SELECT told_at, untold FROM zone_seen_report WHERE account_id = $1`, accountID).Scan(&told, &untold)
+	err := tx.QueryRow(ctx, `SELECT told_at, untold FROM zone_seen_report
+		WHERE account_id = $1`, accountID).Scan(&told, &untold)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
