@@ -91,12 +91,12 @@ func TestAnAccountCannotConfirmAnAddressThatItWroteDown(t *testing.T) {
 		a := f.account("Evil <b>offers</b>")
 		_, token := f.token(a, "*")
 		members := "/accounts/" + a + "/members"
-		made := f.call(token, "POST", members, m{"email": "stranger@victim.example", "name": "Click http://evil.example", "role": "viewer"}).ok()
+		made := f.call(token, "POST", members, object{"email": "stranger@victim.example", "name": "Click http://evil.example", "role": "viewer"}).ok()
 		one := members + "/" + made.text("id")
 
 		// The account opens the link of its own invitation, and sets a password.
 		cookie := f.signIn(made.text("sign_in_url"))
-		f.call(cookie, "PUT", "/user/password", m{"password": "known to evil"}, same).ok()
+		f.call(cookie, "PUT", "/user/password", object{"password": "known to evil"}, sameOrigin).ok()
 		f.form("192.0.2.7", "", "email", "stranger@victim.example", "password", "known+to+evil").ok()
 		if got := f.call(token, "GET", one, nil).ok(); got.text("status") != "active" || got.Result["email_confirmed"] != false {
 			t.Errorf("the member: %s", got.Body)
@@ -119,7 +119,7 @@ func TestAnAccountCannotConfirmAnAddressThatItWroteDown(t *testing.T) {
 		}
 		// Not by removing and inviting the person again either.
 		f.call(token, "DELETE", one, nil).ok()
-		made = f.call(token, "POST", members, m{"email": "Stranger@Victim.example", "role": "viewer"}).ok()
+		made = f.call(token, "POST", members, object{"email": "Stranger@Victim.example", "role": "viewer"}).ok()
 		if got := f.call(token, "POST", members+"/"+made.text("id")+"/confirmation", nil); got.Status != 429 {
 			t.Fatalf("a second mail for a new member: %d %s", got.Status, got.Body)
 		}
@@ -136,7 +136,7 @@ func TestALinkInAMailConfirmsOnce(t *testing.T) {
 	onBothWithMail(t, func(t *testing.T, f *fixture, mails *post) {
 		a := f.account("Acme")
 		_, token := f.token(a, "*")
-		made := f.call(token, "POST", "/accounts/"+a+"/members", m{"email": "ana@acme.example", "name": "Ana", "role": "viewer"}).ok()
+		made := f.call(token, "POST", "/accounts/"+a+"/members", object{"email": "ana@acme.example", "name": "Ana", "role": "viewer"}).ok()
 		path := "/accounts/" + a + "/members/" + made.text("id")
 		f.call(token, "POST", path+"/confirmation", nil).ok()
 		old := secretIn(t, mails.last(t, 1))
@@ -171,7 +171,7 @@ func TestALinkInAMailConfirmsOnce(t *testing.T) {
 		// Another account's member with the address has confirmed nothing.
 		b := f.account("Other")
 		_, other := f.token(b, "*")
-		f.signIn(f.call(other, "POST", "/accounts/"+b+"/members", m{"email": "ana@acme.example", "role": "viewer"}).ok().text("sign_in_url"))
+		f.signIn(f.call(other, "POST", "/accounts/"+b+"/members", object{"email": "ana@acme.example", "role": "viewer"}).ok().text("sign_in_url"))
 		f.mayMail(b, "ana@acme.example", false)
 		// Those whom the operators add are vouched for.
 		f.member(b, "ben@acme.example", "viewer")
@@ -183,8 +183,8 @@ func TestAnAccountSendsFewConfirmationMails(t *testing.T) {
 	onBothWithMail(t, func(t *testing.T, f *fixture, mails *post) {
 		a := f.account("Acme")
 		_, token := f.token(a, "*")
-		ask := func(n int) *answer {
-			made := f.call(token, "POST", "/accounts/"+a+"/members", m{"email": "p" + string(rune('a'+n)) + "@acme.example", "role": "viewer"}).ok()
+		ask := func(n int) *response {
+			made := f.call(token, "POST", "/accounts/"+a+"/members", object{"email": "p" + string(rune('a'+n)) + "@acme.example", "role": "viewer"}).ok()
 			return f.call(token, "POST", "/accounts/"+a+"/members/"+made.text("id")+"/confirmation", nil)
 		}
 		for n := range 20 {

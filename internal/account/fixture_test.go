@@ -35,7 +35,7 @@ const root = "correct-horse-battery-staple-0123456789"
 type fixture struct {
 	t   testing.TB
 	db  *db.DB
-	dir *account.Directory
+	dir *account.Feature
 	api *web.API
 	now *atomic.Int64 // microseconds
 }
@@ -102,7 +102,7 @@ func (f *fixture) open(change ...func(*account.Config)) {
 	answer := func(fn func(w http.ResponseWriter, r *http.Request) error) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := fn(w, r); err != nil {
-				w.WriteHeader(status(err))
+				w.WriteHeader(statusOf(err))
 				io.WriteString(w, err.Error())
 			}
 		})
@@ -123,7 +123,7 @@ func (f *fixture) open(change ...func(*account.Config)) {
 func (f *fixture) later(d time.Duration) { f.now.Add(d.Microseconds()) }
 
 // answer is what the API said.
-type answer struct {
+type response struct {
 	t       testing.TB
 	Status  int
 	Header  http.Header
@@ -141,13 +141,13 @@ type answer struct {
 }
 
 // text is a member of the result.
-func (a *answer) text(name string) string {
+func (a *response) text(name string) string {
 	s, _ := a.Result[name].(string)
 	return s
 }
 
 // ok fails the test unless the request succeeded.
-func (a *answer) ok() *answer {
+func (a *response) ok() *response {
 	a.t.Helper()
 	if a.Status != 200 {
 		a.t.Fatalf("status %d: %s", a.Status, a.Body)
@@ -156,7 +156,7 @@ func (a *answer) ok() *answer {
 }
 
 // fails fails the test unless the request was answered with status and code.
-func (a *answer) fails(status, code int) *answer {
+func (a *response) fails(status, code int) *response {
 	a.t.Helper()
 	if a.Status != status || len(a.Errors) == 0 || a.Errors[0].Code != code {
 		a.t.Fatalf("status %d instead of %d with code %d: %s", a.Status, status, code, a.Body)
@@ -166,7 +166,7 @@ func (a *answer) fails(status, code int) *answer {
 
 // call sends a request. as is a token or a cookie ("name=value"); headers are
 // "Name: value".
-func (f *fixture) call(as, method, path string, body any, headers ...string) *answer {
+func (f *fixture) call(as, method, path string, body any, headers ...string) *response {
 	f.t.Helper()
 	var reader io.Reader
 	switch b := body.(type) {
@@ -203,13 +203,13 @@ func (f *fixture) call(as, method, path string, body any, headers ...string) *an
 	}
 	w := httptest.NewRecorder()
 	f.api.ServeHTTP(w, r)
-	a := &answer{t: f.t, Status: w.Code, Header: w.Header(), Body: w.Body.String(), Cookies: w.Result().Cookies()}
+	a := &response{t: f.t, Status: w.Code, Header: w.Header(), Body: w.Body.String(), Cookies: w.Result().Cookies()}
 	var raw struct {
-		answer
+		response
 		Result json.RawMessage
 	}
 	if json.Unmarshal(w.Body.Bytes(), &raw) == nil {
-		a.Success, a.Errors, a.ResultInfo = raw.Success, raw.Errors, raw.answer.ResultInfo
+		a.Success, a.Errors, a.ResultInfo = raw.Success, raw.Errors, raw.response.ResultInfo
 		if len(raw.Result) > 0 && raw.Result[0] == '[' {
 			json.Unmarshal(raw.Result, &a.List)
 		} else {
@@ -219,23 +219,23 @@ func (f *fixture) call(as, method, path string, body any, headers ...string) *an
 	return a
 }
 
-type m = map[string]any
+type object = map[string]any
 
 // account makes an account and gives its id.
 func (f *fixture) account(name string) string {
 	f.t.Helper()
-	return f.call(root, "POST", "/accounts", m{"name": name}).ok().text("id")
+	return f.call(root, "POST", "/accounts", object{"name": name}).ok().text("id")
 }
 
 // token makes a token of the account and gives id and value.
 func (f *fixture) token(accountID string, permissions ...string) (id, value string) {
 	f.t.Helper()
-	a := f.call(root, "POST", "/accounts/"+accountID+"/tokens", m{"name": "test", "permissions": permissions}).ok()
+	a := f.call(root, "POST", "/accounts/"+accountID+"/tokens", object{"name": "test", "permissions": permissions}).ok()
 	return a.text("id"), a.text("value")
 }
 
 // form posts the sign-in form from one address.
-func (f *fixture) form(address, cookie string, fields ...string) *answer {
+func (f *fixture) form(address, cookie string, fields ...string) *response {
 	f.t.Helper()
 	var b strings.Builder
 	for i := 0; i < len(fields); i += 2 {
@@ -251,7 +251,7 @@ func secretOf(link string) string {
 }
 
 // cookie is the session that an answer sets.
-func (a *answer) cookie() string {
+func (a *response) cookie() string {
 	a.t.Helper()
 	for _, c := range a.Cookies {
 		if c.Value != "" {
@@ -271,7 +271,7 @@ func (f *fixture) signIn(link string) string {
 // member adds a person by way of the operators and signs them in.
 func (f *fixture) member(accountID, email, role string) (id, cookie string) {
 	f.t.Helper()
-	a := f.call(root, "POST", "/accounts/"+accountID+"/members", m{"email": email, "role": role}).ok()
+	a := f.call(root, "POST", "/accounts/"+accountID+"/members", object{"email": email, "role": role}).ok()
 	return a.text("id"), f.signIn(a.text("sign_in_url"))
 }
 

@@ -40,8 +40,8 @@ func TestEveryListOfAnAccountIsPagedByNumberAsByCursor(t *testing.T) {
 		for i := range 5 {
 			f.account(fmt.Sprint("more ", i))
 			f.token(a, account.AccountsRead)
-			f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": fmt.Sprintf("z%d.example", i)}).ok()
-			f.call(root, "POST", "/accounts/"+a+"/members", m{"email": fmt.Sprintf("m%d@example.com", i), "role": "viewer"}).ok()
+			f.call(root, "POST", "/accounts/"+a+"/zones", object{"name": fmt.Sprintf("z%d.example", i)}).ok()
+			f.call(root, "POST", "/accounts/"+a+"/members", object{"email": fmt.Sprintf("m%d@example.com", i), "role": "viewer"}).ok()
 		}
 		lists := []string{"/accounts", "/zones", "/accounts/" + a + "/zones", "/accounts/" + a + "/tokens", "/accounts/" + a + "/members", "/accounts/" + a + "/roles"}
 		for _, path := range lists {
@@ -75,8 +75,8 @@ func TestAccountsAndZonesOfAllAccountsAreFiltered(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a, b := f.account("Acme"), f.account("Other")
 		for _, id := range []string{a, b} {
-			f.call(root, "POST", "/accounts/"+id+"/zones", m{"name": "shop.example", "aliases": []string{"www.shop.example"}}).ok()
-			f.call(root, "POST", "/accounts/"+id+"/zones", m{"name": "api.example"}).ok()
+			f.call(root, "POST", "/accounts/"+id+"/zones", object{"name": "shop.example", "aliases": []string{"www.shop.example"}}).ok()
+			f.call(root, "POST", "/accounts/"+id+"/zones", object{"name": "api.example"}).ok()
 		}
 		_, token := f.token(a, account.AccountsRead)
 		_, blind := f.token(a, account.AuditRead)

@@ -11,7 +11,7 @@ import (
 
 func TestLookingAtALinkDoesNotUseItUp(t *testing.T) {
 	s := newDashboard(t)
-	link, err := s.Directory.NewLoginLink(t.Context(), "")
+	link, err := s.Accounts.NewLoginLink(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestASignInLeadsOnlyToOurOwnPages(t *testing.T) {
 		"/" + strings.Repeat("a", 3000): "/",
 		"/\xff":                         "/",
 	} {
-		link, err := s.Directory.NewLoginLink(t.Context(), "")
+		link, err := s.Accounts.NewLoginLink(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func TestWrongPasswordsAnswerAlikeAndAreSlowedDown(t *testing.T) {
 
 func TestAFormOfAnotherSiteSignsNobodyInOrOut(t *testing.T) {
 	s := newDashboard(t)
-	link, err := s.Directory.NewLoginLink(t.Context(), "")
+	link, err := s.Accounts.NewLoginLink(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestAFormOfAnotherSiteSignsNobodyInOrOut(t *testing.T) {
 func TestACustomersLinkOpensTheirAccountWhateverElseIsAsked(t *testing.T) {
 	s := newDashboard(t)
 	acme := s.account("Acme")
-	a := s.call(root, "POST", "/accounts/"+acme+"/portal_sessions", m{"member": m{"id": "u1", "name": "Kim"}, "role": "auditor", "sections": []string{"audit"}}).ok()
+	a := s.call(root, "POST", "/accounts/"+acme+"/portal_sessions", object{"member": object{"id": "u1", "name": "Kim"}, "role": "auditor", "sections": []string{"audit"}}).ok()
 	p := s.Visitor()
 	p.Post("/sign-in", "link", site.Secret(a.text("url")), "next", "/console/accounts").RedirectsTo("/accounts/" + acme)
 	p.Get("/profile").Expect(403)

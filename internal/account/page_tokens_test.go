@@ -17,7 +17,7 @@ func TestTokenPages(t *testing.T) {
 	ana := s.Member(acme, "ana@acme.example", "owner")
 	base := "/accounts/" + acme + "/tokens"
 	var value, href string
-	works := func() *answer { return s.call(value, "GET", "/user/tokens/verify", nil, "From-Address: 127.0.0.1") }
+	works := func() *response { return s.call(value, "GET", "/user/tokens/verify", nil, "From-Address: 127.0.0.1") }
 
 	s.Run("an empty list shows how to begin", func() {
 		ana.Get(base).Expect(200).Says("No token yet", "audit/events").Links(base + "/new?permission=audit%3Awrite")
@@ -26,7 +26,7 @@ func TestTokenPages(t *testing.T) {
 	s.Run("the value is shown once", func() {
 		created := ana.Post(base, "name", "shop", "permission", "audit:write", "permission", "audit:read", "expires", "30",
 			"ip_allow", "192.0.2.0/24, 127.0.0.1\n2001:db8::/32")
-		value = created.Expect(200).Says("shown this once", "export BELFRY_TOKEN=").Find(`(blf_[0-9a-z]{59})`)
+		value = created.Expect(200).Says("shown only once", "export BELFRY_TOKEN=").Find(`(blf_[0-9a-z]{59})`)
 		works().ok()
 		list := ana.Get(base).Expect(200).
 			Says("shop", "Append events, read the audit log", "192.0.2.0/24", "and 2 more")

@@ -23,7 +23,7 @@ func TestWhatHasEndedIsRemoved(t *testing.T) {
 	at := func(from time.Duration) int64 { return now.Add(from).UnixMicro() }
 	err = store.Tx(t.Context(), func(tx *db.Tx) error {
 		for i, ends := range []time.Duration{-time.Second, time.Second} {
-			if err := insertLink(t.Context(), tx, Hash{byte(i)}, link{personID: "p"}, at(-time.Minute), at(ends)); err != nil {
+			if err := insertLink(t.Context(), tx, Hash{byte(i)}, signInLink{personID: "p"}, at(-time.Minute), at(ends)); err != nil {
 				return err
 			}
 		}

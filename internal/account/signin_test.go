@@ -15,7 +15,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-const same = "Sec-Fetch-Site: same-origin"
+const sameOrigin = "Sec-Fetch-Site: same-origin"
 
 func TestOfTwentyWhoUseALinkAtOnceOneSignsIn(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
@@ -70,8 +70,8 @@ func TestTheFirstOperatorMayDoEverything(t *testing.T) {
 			t.Fatal(err)
 		}
 		cookie := f.signIn(path)
-		f.call(cookie, "POST", "/accounts", m{"name": "A"}, same).ok()
-		f.call(cookie, "POST", "/accounts", m{"name": "A"}, "Sec-Fetch-Site: cross-site").fails(403, int(errs.CodeCrossOrigin))
+		f.call(cookie, "POST", "/accounts", object{"name": "A"}, sameOrigin).ok()
+		f.call(cookie, "POST", "/accounts", object{"name": "A"}, "Sec-Fetch-Site: cross-site").fails(403, int(errs.CodeCrossOrigin))
 		if has, err := f.dir.HasOperators(t.Context()); !has || err != nil {
 			t.Fatal(has, err)
 		}
@@ -110,7 +110,7 @@ func TestASessionEndsIdleOrOldOrSignedOut(t *testing.T) {
 			t.Fatal("an idle session lives")
 		}
 		cookie = f.signIn(link())
-		out := f.call(cookie, "POST", "/sign-out", nil, same)
+		out := f.call(cookie, "POST", "/sign-out", nil, sameOrigin)
 		if out.Status != 200 || len(out.Cookies) != 1 || out.Cookies[0].MaxAge >= 0 || alive() {
 			t.Fatal(out.Status, out.Cookies)
 		}
@@ -171,8 +171,8 @@ func TestAPersonSeesAndEndsTheirOwnSessions(t *testing.T) {
 			t.Fatal(list.Body)
 		}
 		bob := f.call(other, "GET", "/user/sessions", nil).ok().List[0]["id"].(string)
-		f.call(second, "DELETE", "/user/sessions/"+bob, nil, same).fails(404, int(errs.CodeNotFound))
-		f.call(second, "DELETE", "/user/sessions/"+list.List[1]["id"].(string), nil, same).ok()
+		f.call(second, "DELETE", "/user/sessions/"+bob, nil, sameOrigin).fails(404, int(errs.CodeNotFound))
+		f.call(second, "DELETE", "/user/sessions/"+list.List[1]["id"].(string), nil, sameOrigin).ok()
 		f.call(first, "GET", "/accounts", nil).fails(401, int(errs.CodeAuthentication))
 		f.call(second, "GET", "/accounts", nil).ok()
 		_, token := f.token(a, "*")
@@ -209,14 +209,14 @@ func TestAPasswordSignsInAndItsChangeEndsOtherSessions(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a := f.account("A")
 		_, cookie := f.member(a, "ana@example.com", "viewer")
-		put := func(as string, body m) *answer { return f.call(as, "PUT", "/user/password", body, same) }
-		put(cookie, m{"password": "short"}).fails(400, int(errs.CodeOutOfRange))
-		put(cookie, m{"password": "ana@example.com"}).fails(400, int(errs.CodeInvalid))
-		put(cookie, m{"password": "first password"}).ok()
+		put := func(as string, body object) *response { return f.call(as, "PUT", "/user/password", body, sameOrigin) }
+		put(cookie, object{"password": "short"}).fails(400, int(errs.CodeOutOfRange))
+		put(cookie, object{"password": "ana@example.com"}).fails(400, int(errs.CodeInvalid))
+		put(cookie, object{"password": "first password"}).ok()
 		second := f.form("192.0.2.9", "", "email", "ANA@example.com", "password", "first+password").ok().cookie()
 		// A session by password needs the present one; the one by link is fresh.
-		put(second, m{"password": "second password"}).fails(403, int(errs.CodeForbidden))
-		put(second, m{"current": "first password", "password": "second password"}).ok()
+		put(second, object{"password": "second password"}).fails(403, int(errs.CodeForbidden))
+		put(second, object{"current": "first password", "password": "second password"}).ok()
 		f.call(cookie, "GET", "/accounts", nil).fails(401, int(errs.CodeAuthentication))
 		f.call(second, "GET", "/accounts", nil).ok()
 		if got := f.form("192.0.2.9", "", "email", "ana@example.com", "password", "first+password"); got.Status != 401 {
@@ -234,7 +234,7 @@ func TestAnUnknownAddressIsNotToldFromAWrongPassword(t *testing.T) {
 	f := newFixture(t, db.Config{DataDir: t.TempDir()})
 	a := f.account("A")
 	_, cookie := f.member(a, "ana@example.com", "viewer")
-	f.call(cookie, "PUT", "/user/password", m{"password": "the password"}, same).ok()
+	f.call(cookie, "PUT", "/user/password", object{"password": "the password"}, sameOrigin).ok()
 	f.member(a, "bare@example.com", "viewer") // has no password
 	bodies := map[string]string{}
 	for _, email := range []string{"ana@example.com", "nobody@example.com", "bare@example.com"} {
@@ -293,7 +293,7 @@ func TestASignInFromAnotherSiteIsRefused(t *testing.T) {
 	if got := f.call("", "POST", "/sign-in", body, form, "Sec-Fetch-Site: cross-site"); got.Status != 403 {
 		t.Fatal(got.Status)
 	}
-	f.call("", "POST", "/sign-in", body, form, same).ok()
+	f.call("", "POST", "/sign-in", body, form, sameOrigin).ok()
 }
 
 func TestFailedSignInsOfAPersonAreRecordedTogether(t *testing.T) {
@@ -333,7 +333,7 @@ func TestCookiesAreBoundToTheHostAndHiddenFromScripts(t *testing.T) {
 			t.Fatal(err)
 		}
 		own := session(t, f.form("192.0.2.1", "", "link", secretOf(path)).ok())
-		url := f.call(root, "POST", "/accounts/"+a+"/portal_sessions", m{"member": m{"id": "1"}, "role": "viewer"}).ok().text("url")
+		url := f.call(root, "POST", "/accounts/"+a+"/portal_sessions", object{"member": object{"id": "1"}, "role": "viewer"}).ok().text("url")
 		framed := session(t, f.form("192.0.2.1", "", "link", secretOf(url)).ok())
 		for _, c := range []*http.Cookie{own, framed} {
 			if !c.HttpOnly || c.Path != "/" || c.Domain != "" || c.Secure != secure || strings.HasPrefix(c.Name, "__Host-") != secure {
@@ -349,7 +349,7 @@ func TestCookiesAreBoundToTheHostAndHiddenFromScripts(t *testing.T) {
 	}
 }
 
-func session(t *testing.T, a *answer) *http.Cookie {
+func session(t *testing.T, a *response) *http.Cookie {
 	t.Helper()
 	for _, c := range a.Cookies {
 		if c.Value != "" {

@@ -60,7 +60,7 @@ func FuzzParseToken(f *testing.F) {
 func TestATokenLivesUntilItIsRevoked(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a := f.account("A")
-		made := f.call(root, "POST", "/accounts/"+a+"/tokens", m{"name": "ci", "permissions": []string{"tokens:read", "accounts:read"}}).ok()
+		made := f.call(root, "POST", "/accounts/"+a+"/tokens", object{"name": "ci", "permissions": []string{"tokens:read", "accounts:read"}}).ok()
 		value, id := made.text("value"), made.text("id")
 		if got := f.call(value, "GET", "/user/tokens/verify", nil).ok(); got.text("id") != id || got.text("status") != "active" || got.text("expires_on") != "" {
 			t.Fatal(got.Body)
@@ -72,7 +72,7 @@ func TestATokenLivesUntilItIsRevoked(t *testing.T) {
 		if by, _ := list.List[0]["created_by"].(map[string]any); by["type"] != "staff" || by["id"] == "" {
 			t.Fatalf("who made it: %v", list.List[0]["created_by"])
 		}
-		f.call(value, "POST", "/accounts/"+a+"/tokens", m{"name": "x", "permissions": []string{"tokens:read"}}).fails(403, int(errs.CodeForbidden))
+		f.call(value, "POST", "/accounts/"+a+"/tokens", object{"name": "x", "permissions": []string{"tokens:read"}}).fails(403, int(errs.CodeForbidden))
 		f.call(root, "DELETE", "/accounts/"+a+"/tokens/"+id, nil).ok()
 		f.call(value, "GET", "/user/tokens/verify", nil).fails(401, int(errs.CodeAuthentication)) // at once, though it was cached
 		f.call(root, "DELETE", "/accounts/"+a+"/tokens/"+id, nil).fails(404, int(errs.CodeNotFound))
@@ -106,7 +106,7 @@ func TestATokenExpiresToTheMicrosecond(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a := f.account("A")
 		ends := time.UnixMicro(f.now.Load()).Add(time.Second)
-		made := f.call(root, "POST", "/accounts/"+a+"/tokens", m{"name": "x", "permissions": []string{"audit:read"}, "expires_on": ends.Format(time.RFC3339Nano)}).ok()
+		made := f.call(root, "POST", "/accounts/"+a+"/tokens", object{"name": "x", "permissions": []string{"audit:read"}, "expires_on": ends.Format(time.RFC3339Nano)}).ok()
 		value := made.text("value")
 		if got := f.call(value, "GET", "/user/tokens/verify", nil).ok(); got.text("expires_on") == "" {
 			t.Fatal(got.Body)
@@ -118,14 +118,14 @@ func TestATokenExpiresToTheMicrosecond(t *testing.T) {
 		if got := f.call(root, "GET", "/accounts/"+a+"/tokens", nil).ok(); got.List[0]["status"] != "expired" {
 			t.Fatal(got.Body)
 		}
-		f.call(root, "POST", "/accounts/"+a+"/tokens", m{"name": "x", "permissions": []string{"audit:read"}, "expires_on": "2020-01-01T00:00:00Z"}).fails(400, int(errs.CodeOutOfRange))
+		f.call(root, "POST", "/accounts/"+a+"/tokens", object{"name": "x", "permissions": []string{"audit:read"}, "expires_on": "2020-01-01T00:00:00Z"}).fails(400, int(errs.CodeOutOfRange))
 	})
 }
 
 func TestATokenIsBoundToItsNetworks(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a := f.account("A")
-		made := f.call(root, "POST", "/accounts/"+a+"/tokens", m{"name": "x", "permissions": []string{"audit:read"}, "ip_allow": []string{"192.0.2.128/25", "2001:db8::1"}}).ok()
+		made := f.call(root, "POST", "/accounts/"+a+"/tokens", object{"name": "x", "permissions": []string{"audit:read"}, "ip_allow": []string{"192.0.2.128/25", "2001:db8::1"}}).ok()
 		value := made.text("value")
 		for addr, ok := range map[string]bool{"192.0.2.200": true, "192.0.2.1": false, "[2001:db8::1]": true, "[2001:db8::2]": false, "[::ffff:192.0.2.200]": true} {
 			got := f.call(value, "GET", "/user/tokens/verify", nil, "From-Address: "+addr)
@@ -136,7 +136,7 @@ func TestATokenIsBoundToItsNetworks(t *testing.T) {
 			}
 		}
 		for _, bad := range []string{"example.com", "192.0.2.0/33", "::ffff:192.0.2.0/120", ""} {
-			f.call(root, "POST", "/accounts/"+a+"/tokens", m{"name": "x", "permissions": []string{"audit:read"}, "ip_allow": []string{bad}}).fails(400, int(errs.CodeInvalid))
+			f.call(root, "POST", "/accounts/"+a+"/tokens", object{"name": "x", "permissions": []string{"audit:read"}, "ip_allow": []string{bad}}).fails(400, int(errs.CodeInvalid))
 		}
 	})
 }
@@ -161,18 +161,18 @@ func TestNobodyGrantsATokenMoreThanTheyHave(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a := f.account("A")
 		_, parent := f.token(a, "tokens:write", "audit:read")
-		create := func(as string, body m) *answer {
+		create := func(as string, body object) *response {
 			return f.call(as, "POST", "/accounts/"+a+"/tokens", body)
 		}
-		create(parent, m{"name": "x", "permissions": []string{"audit:read"}}).ok()
+		create(parent, object{"name": "x", "permissions": []string{"audit:read"}}).ok()
 		for _, p := range []string{"audit:write", "*", "accounts:write", "members:write"} {
-			create(parent, m{"name": "x", "permissions": []string{"audit:read", p}}).fails(403, int(errs.CodeForbidden))
+			create(parent, object{"name": "x", "permissions": []string{"audit:read", p}}).fails(403, int(errs.CodeForbidden))
 		}
-		create(root, m{"name": "x", "permissions": []string{"audit:raed"}}).fails(400, int(errs.CodeInvalid))
-		create(root, m{"name": "x", "permissions": []string{}}).fails(400, int(errs.CodeOutOfRange))
+		create(root, object{"name": "x", "permissions": []string{"audit:raed"}}).fails(400, int(errs.CodeInvalid))
+		create(root, object{"name": "x", "permissions": []string{}}).fails(400, int(errs.CodeOutOfRange))
 		// Every permission by name is still not "*".
 		_, all := f.token(a, account.AllPermissions()...)
-		create(all, m{"name": "x", "permissions": []string{"*"}}).fails(403, int(errs.CodeForbidden))
+		create(all, object{"name": "x", "permissions": []string{"*"}}).fails(403, int(errs.CodeForbidden))
 	})
 }
 
@@ -182,21 +182,21 @@ func TestABoundTokenMakesOnlyTokensThatAreBoundAsMuch(t *testing.T) {
 		at := func(d time.Duration) string {
 			return time.UnixMicro(f.now.Load()).Add(d).UTC().Format(time.RFC3339Nano)
 		}
-		create := func(as string, more m) *answer {
-			body := m{"name": "x", "permissions": []string{"tokens:write"}}
+		create := func(as string, more object) *response {
+			body := object{"name": "x", "permissions": []string{"tokens:write"}}
 			for k, v := range more {
 				body[k] = v
 			}
 			return f.call(as, "POST", "/accounts/"+a+"/tokens", body, "From-Address: 192.0.2.7")
 		}
-		short := create(root, m{"expires_on": at(time.Hour)}).ok().text("value")
+		short := create(root, object{"expires_on": at(time.Hour)}).ok().text("value")
 		create(short, nil).fails(403, int(errs.CodeForbidden))
-		create(short, m{"expires_on": at(2 * time.Hour)}).fails(403, int(errs.CodeForbidden))
-		create(short, m{"expires_on": at(time.Minute)}).ok()
-		local := create(root, m{"ip_allow": []string{"192.0.2.0/24"}}).ok().text("value")
+		create(short, object{"expires_on": at(2 * time.Hour)}).fails(403, int(errs.CodeForbidden))
+		create(short, object{"expires_on": at(time.Minute)}).ok()
+		local := create(root, object{"ip_allow": []string{"192.0.2.0/24"}}).ok().text("value")
 		create(local, nil).fails(403, int(errs.CodeForbidden))
-		create(local, m{"ip_allow": []string{"192.0.0.0/16"}}).fails(403, int(errs.CodeForbidden))
-		create(local, m{"ip_allow": []string{"192.0.2.0/28", "192.0.2.200"}}).ok()
+		create(local, object{"ip_allow": []string{"192.0.0.0/16"}}).fails(403, int(errs.CodeForbidden))
+		create(local, object{"ip_allow": []string{"192.0.2.0/28", "192.0.2.200"}}).ok()
 	})
 }
 

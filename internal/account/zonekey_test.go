@@ -52,12 +52,12 @@ func TestEveryNotationOfAHostMeansItsZone(t *testing.T) {
 		for _, list := range notations {
 			for _, made := range list {
 				a := f.account("A")
-				zone := f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": made}).ok().text("id")
+				zone := f.call(root, "POST", "/accounts/"+a+"/zones", object{"name": made}).ok().text("id")
 				for _, s := range list {
 					if id, _, err := f.dir.ResolveZone(t.Context(), a, s); id != zone || err != nil {
 						t.Errorf("made as %q, %q is %q, %v", made, s, id, err)
 					}
-					f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": s}).fails(409, int(errs.CodeExists))
+					f.call(root, "POST", "/accounts/"+a+"/zones", object{"name": s}).fails(409, int(errs.CodeExists))
 					if list[0] != "the shop!" {
 						if id, _, err := f.dir.EnsureZone(t.Context(), a, s); id != zone || err != nil {
 							t.Errorf("made as %q, traffic for %q goes to %q, %v", made, s, id, err)
@@ -77,7 +77,7 @@ func TestReferencesFromBeforeThereWasAKeyAreFound(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		for _, stored := range []string{"bücher.example", "xn--bcher-kva.example", "https://bücher.example", "http://xn--bcher-kva.example", "bücher.example:443"} {
 			a := f.account("A")
-			zone := f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": "Books"}).ok().text("id")
+			zone := f.call(root, "POST", "/accounts/"+a+"/zones", object{"name": "Books"}).ok().text("id")
 			err := f.db.Tx(t.Context(), func(tx *db.Tx) error {
 				_, err := tx.Exec(t.Context(), `INSERT INTO zone_ref (account_id, ref, zone_id, position) VALUES ($1, $2, $3, 1)`, a, stored, zone)
 				return err
@@ -90,8 +90,8 @@ func TestReferencesFromBeforeThereWasAKeyAreFound(t *testing.T) {
 					t.Errorf("stored as %q, %q is %q, %v", stored, s, id, err)
 				}
 			}
-			f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": "xn--bcher-kva.example"}).fails(409, int(errs.CodeExists))
-			f.call(root, "PATCH", "/accounts/"+a+"/zones/"+zone, m{"environment": "test"}).ok()
+			f.call(root, "POST", "/accounts/"+a+"/zones", object{"name": "xn--bcher-kva.example"}).fails(409, int(errs.CodeExists))
+			f.call(root, "PATCH", "/accounts/"+a+"/zones/"+zone, object{"environment": "test"}).ok()
 			if id, _, err := f.dir.ResolveZone(t.Context(), a, "Bücher.example"); id != zone || err != nil {
 				t.Errorf("stored as %q, then changed: %q, %v", stored, id, err)
 			}
@@ -119,7 +119,7 @@ func TestVisitorsDoNotFillAnAccountWithProperties(t *testing.T) {
 		}
 		// What is added by hand is not refused, and takes its traffic from then on;
 		// what traffic had brought becomes the customer's own.
-		added := f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": "real.example"}).ok()
+		added := f.call(root, "POST", "/accounts/"+a+"/zones", object{"name": "real.example"}).ok()
 		if id, _, err := f.dir.EnsureZone(t.Context(), a, "REAL.example:443"); id != added.text("id") || err != nil {
 			t.Fatal(id, err)
 		}
@@ -130,14 +130,14 @@ func TestVisitorsDoNotFillAnAccountWithProperties(t *testing.T) {
 		if got := f.call(root, "GET", "/accounts/"+a+"/zones/"+seen, nil).ok(); got.Result["verified"] != false {
 			t.Error(got.Body)
 		}
-		if got := f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": "random-1.example", "environment": "staging"}).ok(); got.text("id") != seen || got.Result["verified"] != true {
+		if got := f.call(root, "POST", "/accounts/"+a+"/zones", object{"name": "random-1.example", "environment": "staging"}).ok(); got.text("id") != seen || got.Result["verified"] != true {
 			t.Error(got.Body)
 		}
 		other, _, err := f.dir.EnsureZone(t.Context(), a, "random-2.example")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := f.call(root, "PATCH", "/accounts/"+a+"/zones/"+other, m{"environment": "test"}).ok(); got.Result["verified"] != true {
+		if got := f.call(root, "PATCH", "/accounts/"+a+"/zones/"+other, object{"environment": "test"}).ok(); got.Result["verified"] != true {
 			t.Error(got.Body)
 		}
 		// An hour later there is room again, and one more event says how many came.
@@ -175,5 +175,5 @@ func TestTrafficNeverBringsMoreThanItsShareOfProperties(t *testing.T) {
 			t.Fatal(name, err)
 		}
 	}
-	f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": "more.example"}).ok()
+	f.call(root, "POST", "/accounts/"+a+"/zones", object{"name": "more.example"}).ok()
 }

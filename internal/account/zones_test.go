@@ -25,7 +25,7 @@ func TestAZoneIsFoundByIDNameAndAlias(t *testing.T) {
 		if find("www.shop.example") != "" {
 			t.Fatal("found before it was there") // and remembered as missing
 		}
-		made := f.call(root, "POST", path, m{"name": "Shop", "aliases": []string{"WWW.Shop.example.", "https://origin.example:8443", "192.0.2.7", "*.shop.example", "www.shop.example"}}).ok()
+		made := f.call(root, "POST", path, object{"name": "Shop", "aliases": []string{"WWW.Shop.example.", "https://origin.example:8443", "192.0.2.7", "*.shop.example", "www.shop.example"}}).ok()
 		zone := made.text("id")
 		if got := made.Result["aliases"].([]any); len(got) != 4 || got[0] != "www.shop.example" || made.text("environment") != "production" {
 			t.Fatal(made.Body)
@@ -41,11 +41,11 @@ func TestAZoneIsFoundByIDNameAndAlias(t *testing.T) {
 		if id, _, err := f.dir.ResolveZone(t.Context(), b, zone); id != "" || err != nil {
 			t.Fatal("found in another account", err)
 		}
-		f.call(root, "POST", path, m{"name": "www.SHOP.example"}).fails(409, int(errs.CodeExists))
-		f.call(root, "POST", path, m{"name": "Other", "aliases": []string{"shop"}}).fails(409, int(errs.CodeExists))
-		f.call(root, "POST", path, m{"name": zone}).fails(400, int(errs.CodeInvalid))
+		f.call(root, "POST", path, object{"name": "www.SHOP.example"}).fails(409, int(errs.CodeExists))
+		f.call(root, "POST", path, object{"name": "Other", "aliases": []string{"shop"}}).fails(409, int(errs.CodeExists))
+		f.call(root, "POST", path, object{"name": zone}).fails(400, int(errs.CodeInvalid))
 		for _, bad := range []string{"a b", "http://", "host:port", "a..b", "x/y", strings.Repeat("a", 64) + ".example", "://x"} {
-			f.call(root, "POST", path, m{"name": "Bad", "aliases": []string{bad}}).fails(400, int(errs.CodeInvalid))
+			f.call(root, "POST", path, object{"name": "Bad", "aliases": []string{bad}}).fails(400, int(errs.CodeInvalid))
 		}
 		f.call(root, "DELETE", path+"/shop", nil).ok()
 		if find("shop") != "" || find(zone) != "" || find("192.0.2.7") != "" {
@@ -67,12 +67,12 @@ func TestAChangedZoneIsFoundByItsNewNamesAtOnce(t *testing.T) {
 		path := "/accounts/" + a + "/zones/" + zone
 		read := f.call(root, "GET", path, nil).ok()
 		// The hostname by which traffic knows it stays an alias.
-		f.call(root, "PATCH", path, m{"name": "The shop", "environment": "test"}, "If-Match: "+read.Header.Get("ETag")).ok()
-		f.call(root, "PATCH", path, m{"name": "The shop!"}, "If-Match: "+read.Header.Get("ETag")).fails(412, int(errs.CodeStale))
+		f.call(root, "PATCH", path, object{"name": "The shop", "environment": "test"}, "If-Match: "+read.Header.Get("ETag")).ok()
+		f.call(root, "PATCH", path, object{"name": "The shop!"}, "If-Match: "+read.Header.Get("ETag")).fails(412, int(errs.CodeStale))
 		if again, name, err := f.dir.EnsureZone(t.Context(), a, "shop.example"); again != zone || name != "The shop" || err != nil {
 			t.Fatal(again, name, err)
 		}
-		f.call(root, "PATCH", path, m{"aliases": []string{"www.example"}}).ok()
+		f.call(root, "PATCH", path, object{"aliases": []string{"www.example"}}).ok()
 		z, err := f.dir.Zone(t.Context(), a, "WWW.example")
 		if err != nil || z.ID != zone || z.Environment != account.Test || !slices.Equal(z.Aliases, []string{"www.example"}) {
 			t.Fatal(z, err)
@@ -80,7 +80,7 @@ func TestAChangedZoneIsFoundByItsNewNamesAtOnce(t *testing.T) {
 		if id, _, _ := f.dir.ResolveZone(t.Context(), a, "shop.example"); id != "" {
 			t.Fatal("found by an alias that was removed")
 		}
-		f.call(root, "PATCH", path, m{"name": "www.example"}).ok()
+		f.call(root, "PATCH", path, object{"name": "www.example"}).ok()
 		if got := f.call(root, "GET", path, nil).ok(); got.text("name") != "www.example" || len(got.Result["aliases"].([]any)) != 0 {
 			t.Fatal(got.Body)
 		}
@@ -139,17 +139,17 @@ func TestTrafficCannotFillAnAccountWithZones(t *testing.T) {
 	if _, _, err := f.dir.EnsureZone(t.Context(), a, "seen.example"); err != nil {
 		t.Fatal(err)
 	}
-	f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": "last.example"}).ok()
-	f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": "x"}).fails(403, int(errs.CodeLimit))
+	f.call(root, "POST", "/accounts/"+a+"/zones", object{"name": "last.example"}).ok()
+	f.call(root, "POST", "/accounts/"+a+"/zones", object{"name": "x"}).fails(403, int(errs.CodeLimit))
 	f.call(root, "DELETE", "/accounts/"+a+"/zones/last.example", nil).ok()
-	f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": "seen.example"}).ok()
+	f.call(root, "POST", "/accounts/"+a+"/zones", object{"name": "seen.example"}).ok()
 }
 
 func TestZonesArePagedWithTheirAliases(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a := f.account("A")
 		for i := range 5 {
-			f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": fmt.Sprintf("z%d", i), "aliases": []string{fmt.Sprintf("b%d.example", i), fmt.Sprintf("a%d.example", i)}}).ok()
+			f.call(root, "POST", "/accounts/"+a+"/zones", object{"name": fmt.Sprintf("z%d", i), "aliases": []string{fmt.Sprintf("b%d.example", i), fmt.Sprintf("a%d.example", i)}}).ok()
 		}
 		var names []string
 		path := "/accounts/" + a + "/zones?limit=2"
