@@ -30,14 +30,21 @@ func furnished(t *testing.T) (s *dashboard, ana *site.Visitor, pages map[string]
 	s.Link(acme, "li.wei@acme.example", account.Admin)
 	s.Link(acme, "jo.park@acme.example", account.Editor)
 	s.Link(acme, "audit@kpmg.example", account.Auditor)
-	for name, environment := range map[string]string{"shop.example": "production", "blog.example": "staging", "load.example": "test"} {
+	for name, environment := range map[string]string{
+		"shop.example": "production",
+		"blog.example": "staging",
+		"load.example": "test",
+	} {
 		aliases := []string{"www." + name, "https://origin." + name}
 		s.call(root, "POST", base+"/zones", object{"name": name, "aliases": aliases, "environment": environment}).ok()
 	}
 	for _, name := range []string{"Globex", "Initech, Europe"} {
 		s.call(root, "POST", "/accounts", object{"name": name, "external_id": "customer-" + name[:3]}).ok()
 	}
-	kim := s.call(root, "POST", base+"/portal_sessions", object{"member": object{"id": "u1", "name": "Kim"}, "role": "viewer"}).ok()
+	kim := s.call(root, "POST", base+"/portal_sessions", object{
+		"member": object{"id": "u1", "name": "Kim"},
+		"role":   "viewer",
+	}).ok()
 	s.Visitor().SignIn(kim.text("url"))
 	globex := s.Account("Globex production")
 	_, token := s.token(globex, "*")

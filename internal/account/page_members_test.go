@@ -52,7 +52,8 @@ func TestMemberPages(t *testing.T) {
 			Expect(409).Says("The account&#39;s last owner must stay owner: add another owner first.")
 		ana.Get(anaPath).Expect(200).Says("this is you", "Leave")
 		ana.Get(anaPath+"/remove").Expect(200).Says("This is you", "Leave the account")
-		ana.Post(anaPath + "/remove").Expect(409).Says("The account&#39;s last owner cannot be removed: add another owner first.")
+		ana.Post(anaPath + "/remove").Expect(409).
+			Says("The account&#39;s last owner cannot be removed: add another owner first.")
 	})
 	s.Run("remove", func() {
 		ana.Get(boPath + "/remove").Expect(200).Submit("Remove the member").RedirectsTo(base)

@@ -52,8 +52,13 @@ func TestTokenFormKeepsItsInput(t *testing.T) {
 	ana := s.Member(acme, "ana@acme.example", "admin")
 	base := "/accounts/" + acme + "/tokens"
 	s.Run("input is shown again, escaped", func() {
-		ana.Post(base, "name", "<script>alert(1)</script>", "permission", "audit:write", "expires", "365", "ip_allow", "<img src=x>").
-			Expect(400).Says("is not an address or network", "&lt;script&gt;alert(1)", "&lt;img").
+		form := ana.Post(base,
+			"name", "<script>alert(1)</script>",
+			"permission", "audit:write",
+			"expires", "365",
+			"ip_allow", "<img src=x>",
+		)
+		form.Expect(400).Says("is not an address or network", "&lt;script&gt;alert(1)", "&lt;img").
 			Says(`value="audit:write" checked`, `value="365" selected`).Lacks("<script>alert", "<img src=x")
 	})
 	s.Run("a token needs a permission", func() {
@@ -65,8 +70,9 @@ func TestTokenFormKeepsItsInput(t *testing.T) {
 	})
 	s.Run("a form without an expiry makes a token that expires", func() {
 		ana.Post(base, "name", "plain", "permission", "audit:read").Expect(200)
-		if got := s.call(root, "GET", "/accounts/"+acme+"/tokens", nil).ok().List; len(got) != 1 || got[0]["expires_on"] == nil {
-			t.Errorf("%v", got)
+		list := s.call(root, "GET", "/accounts/"+acme+"/tokens", nil).ok().List
+		if len(list) != 1 || list[0]["expires_on"] == nil {
+			t.Errorf("%v", list)
 		}
 	})
 }

@@ -39,7 +39,8 @@ func TestAStrangerKeepsNobodyOutOfTheirOwnNetwork(t *testing.T) {
 	_, token := f.token(evil, "*")
 	made := f.call(token, "POST", "/accounts/"+evil+"/members", object{"email": "ana@example.com", "role": "viewer"}).ok()
 	theirs := f.form("203.0.113.9", "", "link", secretOf(made.text("sign_in_url"))).ok().cookie()
-	f.call(theirs, "PUT", "/user/password", object{"password": "known to evil"}, sameOrigin, "From-Address: 203.0.113.9").ok()
+	f.call(theirs, "PUT", "/user/password", object{"password": "known to evil"},
+		sameOrigin, "From-Address: 203.0.113.9").ok()
 	f.later(time.Hour)
 	spend()
 	if got := f.form("203.0.113.10", "", "email", "ana@example.com", "password", "wrong+password"); got.Status != 429 {
