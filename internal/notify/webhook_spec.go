@@ -20,7 +20,7 @@ type WebhookSpec struct {
 // NewWebhook is a webhook that was just made, or whose key is new.
 type NewWebhook struct {
 	Destination
-	SigningSecret string `json:"signing_secret" doc:"whsec_...: verifies the signatures (Standard Webhooks). It is shown this once"`
+	SigningSecret string `json:"signing_secret" doc:"whsec_...: verifies the signatures (Standard Webhooks). It is shown only once"`
 }
 
 func (s WebhookSpec) apply(d *Destination) error {
