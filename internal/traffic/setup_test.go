@@ -38,7 +38,7 @@ type world struct {
 	t       *testing.T
 	f       *traffic.Feature
 	db      *db.DB
-	dir     *account.Directory
+	dir     *account.Feature
 	a, b    string // accounts
 	metrics *prometheus.Registry
 	http    *httptest.Server
