@@ -86,7 +86,7 @@ func (f *Feature) findZones(ctx context.Context, accountID, query string, limit 
 			return nil
 		}
 		type alias struct{ zoneID, ref string }
-		scan := func(row interface{ Scan(...any) error }) (a alias, err error) { return a, row.Scan(&a.zoneID, &a.ref) }
+		scan := func(row db.Row) (a alias, err error) { return a, row.Scan(&a.zoneID, &a.ref) }
 		aliases, err := db.Collect(ctx, tx, scan, `SELECT zone_id, ref FROM zone_ref
 			WHERE account_id = $1 AND ref >= $2 AND ref < $3 ORDER BY ref LIMIT $4`,
 			accountID, prefix, prefix+"\U0010ffff", searchedAliases)

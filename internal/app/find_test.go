@@ -25,7 +25,7 @@ func (v *visitor) find(account string, pairs ...string) found {
 	p := v.get("/accounts/" + account + "/find?" + q.Encode())
 	f := found{body: p.body}
 	if p.status != 200 {
-		v.t.Fatalf("find %v: %d %s", pairs, p.status, text(p.body))
+		v.t.Fatalf("find %v: %d %s", pairs, p.status, visibleText(p.body))
 	}
 	if err := json.Unmarshal([]byte(p.body), &f.SearchResult); err != nil {
 		v.t.Fatalf("find %v: %v", pairs, err)
@@ -117,7 +117,7 @@ func TestEveryKindIsFoundByThoseWhoMayReadIt(t *testing.T) {
 			}
 		}
 		if p := owner.get("/accounts/" + foreign + "/find?q=foreign"); p.status != 404 || strings.Contains(p.body, "corporation") {
-			t.Errorf("a foreign account answers %d: %s", p.status, text(p.body))
+			t.Errorf("a foreign account answers %d: %s", p.status, visibleText(p.body))
 		}
 		// What is only in the full account is not found in the bare one.
 		for _, kind := range customerKinds {
