@@ -38,7 +38,7 @@ func browser(t *testing.T) context.Context {
 }
 
 var galleryPaths = []string{"/record", "/record?event=0&actor=ana%40acme.dev&action.not=member.read", "/objective",
-	"/parts", "/hub", "/picker", "/list?severity=critical&zone.not=z3&q=checkout",
+	"/parts", "/hub", "/picker", "/charts", "/list?severity=critical&zone.not=z3&q=checkout",
 	"/sign-in", "/problem"}
 
 // open shows a path of the gallery and waits until fonts, sprite and charts are
