@@ -48,7 +48,7 @@ type App struct {
 	cluster   bus.Cluster
 	producer  *bus.Producer
 
-	Account  *account.Directory
+	Account  *account.Feature
 	Producer *producer.Feature
 	Audit    *audit.Feature
 	Traffic  *traffic.Feature

@@ -15,7 +15,7 @@ import (
 const partitions = 16
 
 // topics lists the topics of the bus, on a cluster or on the embedded broker.
-func topics(cluster bool) []bus.Topic {
+func busTopics(cluster bool) []bus.Topic {
 	var list []bus.Topic
 	for _, t := range event.Topics {
 		if !t.Internal && (!t.Compacted || cluster) {
@@ -49,7 +49,7 @@ func (a *App) openBus(ctx context.Context) error {
 		if a.cluster, err = a.Config.kafkaCluster(); err != nil {
 			return err
 		}
-		if err := bus.Ensure(ctx, a.cluster, topics(true)...); err != nil {
+		if err := bus.Ensure(ctx, a.cluster, busTopics(true)...); err != nil {
 			return err
 		}
 	} else if err := a.openBroker(ctx); err != nil {
@@ -75,7 +75,7 @@ func (a *App) openBroker(ctx context.Context) (err error) {
 	consuming := a.consuming()
 	cfg, err := a.Config.kafkaListener(broker.Config{
 		DataDir: filepath.Join(a.Config.DataDir, "bus"),
-		Topics:  topics(false),
+		Topics:  busTopics(false),
 		Verify: func(ctx context.Context, c bus.Cluster) error {
 			for _, d := range consuming {
 				restarts, err := bus.VerifyOffsets(ctx, c, d)

@@ -129,7 +129,7 @@ func (c *crawl) visit(at step) {
 		c.found(u, p.location, at.from)
 		return
 	case p.status != http.StatusOK:
-		c.t.Errorf("%s: %s leads to %s: %d %s", c.role, at.from, at.target, p.status, text(p.body))
+		c.t.Errorf("%s: %s leads to %s: %d %s", c.role, at.from, at.target, p.status, visibleText(p.body))
 		return
 	}
 	if !strings.HasPrefix(p.header.Get("Content-Type"), "text/html") {
@@ -306,7 +306,7 @@ func (c *crawl) send(which func(target string) bool) {
 		switch res.StatusCode {
 		case http.StatusOK, http.StatusSeeOther, http.StatusBadRequest, http.StatusConflict, http.StatusUnprocessableEntity:
 		default:
-			c.t.Errorf("%s: the form of %s to %s answers %d: %s", c.role, at.from, at.target, res.StatusCode, text(string(b)))
+			c.t.Errorf("%s: the form of %s to %s answers %d: %s", c.role, at.from, at.target, res.StatusCode, visibleText(string(b)))
 		}
 	}
 }
@@ -339,7 +339,7 @@ func shapeOf(u *url.URL) string {
 func TestAnErrorsPageKeepsTheAccountOneIsIn(t *testing.T) {
 	s := newSite(t)
 	alpha, zeta := s.account("Alpha"), s.account("Zeta")
-	s.call("POST", "/accounts/"+alpha+"/members", m{"email": "ana@acme.example", "name": "Ana", "role": "owner"})
+	s.call("POST", "/accounts/"+alpha+"/members", object{"email": "ana@acme.example", "name": "Ana", "role": "owner"})
 	v := s.member(zeta, "ana@acme.example", "owner")
 	if p := v.get("/"); p.location != "/accounts/"+alpha {
 		t.Errorf("the first visit begins at %s, not in the first account by name", p.location)

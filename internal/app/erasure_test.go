@@ -83,7 +83,7 @@ func (s *site) job(path string, body any) jobState {
 func (s *site) team(name, catalogue string) string {
 	s.t.Helper()
 	var made struct{ ID string }
-	if err := json.Unmarshal(s.call(http.MethodPost, "/producers", m{
+	if err := json.Unmarshal(s.call(http.MethodPost, "/producers", object{
 		"name":          name,
 		"contact_email": name + "@example.com",
 	}), &made); err != nil {
@@ -97,22 +97,22 @@ func (s *site) team(name, catalogue string) string {
 }
 
 // contact is an event of the product crm that is full of a person.
-func contact(id string, more m) m {
-	e := m{
+func contact(id string, more object) object {
+	e := object{
 		"id":     id,
-		"action": m{"type": "update"},
-		"actor": m{
+		"action": object{"type": "update"},
+		"actor": object{
 			"type":       "user",
 			"id":         "u-zoe",
 			"name":       "Zoe Quark",
 			"email":      "zoe@quark.example",
 			"ip_address": "192.0.2.77",
 		},
-		"resource": m{"product": "crm", "type": "contact", "id": "c-" + id, "name": "Quark, Zoe"},
-		"reason":   m{"text": "Quark asked for it"},
-		"after": m{"contact_email": "zoe@quark.example", "profile": m{"name": "Zoe Quark", "plan": "gold"},
-			"phones": []any{m{"phone": "+49 1516 quark"}}, "colour": "green"},
-		"metadata": m{"Contact_Email": "zoe@quark.example"},
+		"resource": object{"product": "crm", "type": "contact", "id": "c-" + id, "name": "Quark, Zoe"},
+		"reason":   object{"text": "Quark asked for it"},
+		"after": object{"contact_email": "zoe@quark.example", "profile": object{"name": "Zoe Quark", "plan": "gold"},
+			"phones": []any{object{"phone": "+49 1516 quark"}}, "colour": "green"},
+		"metadata": object{"Contact_Email": "zoe@quark.example"},
 	}
 	for k, v := range more {
 		e[k] = v
@@ -142,27 +142,27 @@ func TestAnErasureReachesEveryCopy(t *testing.T) {
 	account := s.account("Acme")
 	base := "/accounts/" + account
 	s.append(account, contact("e1", nil),
-		contact("e2", m{
-			"actor": m{
+		contact("e2", object{
+			"actor": object{
 				"type":         "token",
 				"id":           "t1",
-				"on_behalf_of": m{"type": "user", "id": "u-zoe", "email": "zoe@quark.example"},
+				"on_behalf_of": object{"type": "user", "id": "u-zoe", "email": "zoe@quark.example"},
 			},
-			"resource": m{"product": "other", "type": "thing", "id": "x"},
-			"reason":   m{},
-			"after":    m{"n": 1},
-			"metadata": m{},
+			"resource": object{"product": "other", "type": "thing", "id": "x"},
+			"reason":   object{},
+			"after":    object{"n": 1},
+			"metadata": object{},
 		}))
 	if status, text := s.raw(http.MethodPost, base+"/audit/events", "application/json",
 		`{"id":"bad","unknown":1,"after":{"name":"Zoe"}}`); status != http.StatusBadRequest {
 		t.Fatal(status, text)
 	}
 
-	s.call(http.MethodPost, base+"/alerting/v3/alerts", m{
+	s.call(http.MethodPost, base+"/alerting/v3/alerts", object{
 		"id":         "a1",
 		"alert_type": "crm_down",
 		"event":      "start",
-		"resource":   m{"product": "crm", "type": "contact", "id": "c-e1"},
+		"resource":   object{"product": "crm", "type": "contact", "id": "c-e1"},
 	})
 	alert := func() string { return string(s.call(http.MethodGet, base+"/alerting/v3/alerts/a1", nil)) }
 	s.await("the alert names the change that preceded it", func() bool {
@@ -172,7 +172,7 @@ func TestAnErasureReachesEveryCopy(t *testing.T) {
 		}
 		return strings.Contains(text, "Zoe Quark")
 	})
-	export := s.job(base+"/audit/exports", m{"format": "csv"})
+	export := s.job(base+"/audit/exports", object{"format": "csv"})
 	if status, text := s.raw(http.MethodGet, base+"/jobs/"+export.ID+"/file", "", ""); status != http.StatusOK ||
 		!strings.Contains(text, "Quark") {
 		t.Fatal(status, text)
@@ -189,7 +189,7 @@ func TestAnErasureReachesEveryCopy(t *testing.T) {
 		NotFound      json.RawMessage `json:"not_found"`
 		CompleteAfter time.Time       `json:"complete_after"`
 	}
-	if err := json.Unmarshal(s.job(base+"/audit/erasures", m{"actor_id": "u-zoe", "reason": "a request of the person"}).
+	if err := json.Unmarshal(s.job(base+"/audit/erasures", object{"actor_id": "u-zoe", "reason": "a request of the person"}).
 		Result, &result); err != nil {
 		t.Fatal(err)
 	}
@@ -246,23 +246,23 @@ func TestAnErasureSaysWhatItDidNotFind(t *testing.T) {
 		t.Error(status, text)
 	}
 	for _, c := range []struct {
-		body m
+		body object
 		want string
 	}{
 		{
-			m{
+			object{
 				"event_ids": []string{"e1", "nope"},
 				"fields":    []string{"/after/colour", "/after/phones/0/phone", "/resource/name"},
 			},
 			`{"events":1,"not_found":{"event_ids":["nope"],"fields":["/after/colour","/after/phones/0/phone"]}}`,
 		},
 		{
-			m{"actor_id": "nobody", "fields": []string{"/actor/id"}},
+			object{"actor_id": "nobody", "fields": []string{"/actor/id"}},
 			`{"events":0,"not_found":{"actor":true,"fields":["/actor/id"]}}`,
 		},
-		{m{"actor_id": "nobody"}, `{"events":0,"not_found":{"actor":true}}`},
-		{m{"event_ids": []string{"e1"}, "fields": []string{"/resource/name"}}, `{"events":0}`},
-		{m{"event_ids": []string{"e1"}, "fields": []string{"/after"}}, `{"events":1}`},
+		{object{"actor_id": "nobody"}, `{"events":0,"not_found":{"actor":true}}`},
+		{object{"event_ids": []string{"e1"}, "fields": []string{"/resource/name"}}, `{"events":0}`},
+		{object{"event_ids": []string{"e1"}, "fields": []string{"/after"}}, `{"events":1}`},
 	} {
 		c.body["reason"] = "x"
 		var got map[string]any
@@ -298,7 +298,7 @@ func TestAnErasureReachesBelfrysOwnEvents(t *testing.T) {
 	}
 	for _, one := range members {
 		if one.Email == "zoe@quark.example" {
-			s.call(http.MethodPatch, "/accounts/"+account+"/members/"+one.ID, m{"role": "viewer"})
+			s.call(http.MethodPatch, "/accounts/"+account+"/members/"+one.ID, object{"role": "viewer"})
 			// The outbox keeps the order: what was done before is on record as well then.
 			s.await("the change of the role is on record", func() bool {
 				_, text := s.raw(http.MethodGet, "/accounts/"+account+"/audit/export", "", "")
@@ -322,9 +322,9 @@ func TestAnErasureReachesBelfrysOwnEvents(t *testing.T) {
 			}()
 			// What is still in the outbox is recorded first: it names the person, too.
 			for _, role := range []string{"editor", "operator", "viewer", "editor"} {
-				s.call(http.MethodPatch, "/accounts/"+account+"/members/"+one.ID, m{"role": role})
+				s.call(http.MethodPatch, "/accounts/"+account+"/members/"+one.ID, object{"role": role})
 			}
-			s.job("/accounts/"+account+"/audit/erasures", m{"actor_id": one.ID, "reason": "left"})
+			s.job("/accounts/"+account+"/audit/erasures", object{"actor_id": one.ID, "reason": "left"})
 			break
 		}
 	}

@@ -39,11 +39,11 @@ func TestHangingTestsOfAWebhookLeaveRoomForOthers(t *testing.T) {
 	account := s.account("Acme")
 	var hook struct{ ID string }
 	s.decode(s.call(http.MethodPost, "/accounts/"+account+"/alerting/v3/destinations/webhooks",
-		m{"name": "hangs", "url": receiver.URL}), &hook)
+		object{"name": "hangs", "url": receiver.URL}), &hook)
 	hangs.Store(true)
 	var token struct{ Value string }
 	s.decode(s.call(http.MethodPost, "/accounts/"+account+"/tokens",
-		m{"name": "robot", "permissions": []string{"notifications:write"}}), &token)
+		object{"name": "robot", "permissions": []string{"notifications:write"}}), &token)
 
 	test := s.url + "/client/v4/accounts/" + account + "/alerting/v3/destinations/webhooks/" + hook.ID + "/test"
 	ctx, cancel := context.WithCancel(t.Context())

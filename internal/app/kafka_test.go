@@ -100,12 +100,12 @@ func TestNoTopicIsStoppedByABatchThatCannotBeDecoded(t *testing.T) {
 		t.Fatalf("only %q were tried", skipped)
 	}
 	// What comes behind is consumed: an event from the bus stands in the record.
-	value, err := json.Marshal(m{
+	value, err := json.Marshal(object{
 		"account_id": id,
 		"id":         "behind",
-		"action":     m{"type": "update"},
-		"actor":      m{"type": "user", "id": "u1"},
-		"resource":   m{"product": "dns", "type": "record", "id": "r1"},
+		"action":     object{"type": "update"},
+		"actor":      object{"type": "user", "id": "u1"},
+		"resource":   object{"product": "dns", "type": "record", "id": "r1"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// Console is the principal of the machine's console: a user who may read the data directory may change everything in
+// Console is the principal of the machine's console: a user who may read the data accounts may change everything in
 // it.
 func Console() *web.Principal {
 	return &web.Principal{Kind: web.KindSystem, ID: "console", Name: "the console", Superoperator: true}
@@ -35,7 +35,7 @@ func (a *App) LoginLink(ctx context.Context, email string) (string, error) {
 // URL is the public URL of the server.
 func (a *App) URL() string { return a.Config.ExternalURL }
 
-func loginLink(ctx context.Context, d *account.Directory, base, email string) (string, error) {
+func loginLink(ctx context.Context, d *account.Feature, base, email string) (string, error) {
 	has, err := d.HasOperators(ctx)
 	if err != nil {
 		return "", err
@@ -51,7 +51,7 @@ func loginLink(ctx context.Context, d *account.Directory, base, email string) (s
 // LoginLink makes a sign-in link while a server runs. It fails where there is no installation.
 func LoginLink(ctx context.Context, cfg Config, email string) (string, error) {
 	var link string
-	err := withAccounts(ctx, cfg, func(d *account.Directory) (err error) {
+	err := withAccounts(ctx, cfg, func(d *account.Feature) (err error) {
 		link, err = loginLink(ctx, d, cfg.ExternalURL, email)
 		return err
 	})
@@ -61,7 +61,7 @@ func LoginLink(ctx context.Context, cfg Config, email string) (string, error) {
 // AddOperator makes a person one of the operators, while a server runs, and returns a one-time sign-in link.
 func AddOperator(ctx context.Context, cfg Config, email, name string) (string, error) {
 	var link string
-	err := withAccounts(ctx, cfg, func(d *account.Directory) (err error) {
+	err := withAccounts(ctx, cfg, func(d *account.Feature) (err error) {
 		if name == "" {
 			name = email
 		}
@@ -75,7 +75,7 @@ func AddOperator(ctx context.Context, cfg Config, email, name string) (string, e
 }
 
 // withAccounts opens the accounts of an existing installation.
-func withAccounts(ctx context.Context, cfg Config, fn func(*account.Directory) error) error {
+func withAccounts(ctx context.Context, cfg Config, fn func(*account.Feature) error) error {
 	if err := requireData(ctx, cfg); err != nil {
 		return err
 	}
@@ -84,9 +84,9 @@ func withAccounts(ctx context.Context, cfg Config, fn func(*account.Directory) e
 		return err
 	}
 	defer d.Close()
-	directory, err := account.New(account.Config{Env: feature.Env{DB: d, URL: cfg.ExternalURL}})
+	accounts, err := account.New(account.Config{Env: feature.Env{DB: d, URL: cfg.ExternalURL}})
 	if err != nil {
 		return err
 	}
-	return fn(directory)
+	return fn(accounts)
 }

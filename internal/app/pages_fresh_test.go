@@ -13,8 +13,8 @@ import (
 func TestTheExplorersHeadCountsWhatItsFiltersShow(t *testing.T) {
 	s := newSite(t)
 	id := s.account("Acme")
-	s.append(id, change("one", "ana", nil), change("two", "ana", nil),
-		change("mail", "bo", m{"resource": m{"product": "mail", "type": "t", "id": "1"}}))
+	s.append(id, auditEvent("one", "ana", nil), auditEvent("two", "ana", nil),
+		auditEvent("mail", "bo", object{"resource": object{"product": "mail", "type": "t", "id": "1"}}))
 	v := s.member(id, "ana@acme.example", "owner")
 	base := "/accounts/" + id + "/audit"
 	head := func(path string) string {
@@ -23,7 +23,7 @@ func TestTheExplorersHeadCountsWhatItsFiltersShow(t *testing.T) {
 		if p.status != http.StatusOK || strings.Contains(p.body, "<html") || strings.Contains(p.body, `id="rows"`) {
 			t.Fatalf("%s: %d %s", path, p.status, p.body)
 		}
-		return text(p.body)
+		return visibleText(p.body)
 	}
 	v.get(base+"?resource_product=dns").has(t, "2 of ", "The 2 that match as CSV")
 	v.get(base+"?resource_type=t").has(t, "1 of ", `<span class="chip-key">Type</span>`)
@@ -32,7 +32,7 @@ func TestTheExplorersHeadCountsWhatItsFiltersShow(t *testing.T) {
 	// What is excluded is in no row, and its chip says the name all the same.
 	v.get(base+"?resource_id.not=r-one").has(t, ">is not</a><b>wwwone.shop.example</b>")
 	before := head(base + "?resource_product=dns")
-	s.append(id, change("three", "ana", nil))
+	s.append(id, auditEvent("three", "ana", nil))
 	if after := head(base + "?resource_product=dns"); before == after || !strings.Contains(after, "3 of ") {
 		t.Errorf("the head says %q, and after another event %q", before, after)
 	}
@@ -50,8 +50,8 @@ func TestTheExplorersHeadCountsWhatItsFiltersShow(t *testing.T) {
 	if got := head(poll); strings.Contains(got, "new event") {
 		t.Errorf("the head says %q while nothing is new", got)
 	}
-	s.append(id, change("four", "ana", nil),
-		change("other", "bo", m{"resource": m{"product": "mail", "type": "t", "id": "1"}}))
+	s.append(id, auditEvent("four", "ana", nil),
+		auditEvent("other", "bo", object{"resource": object{"product": "mail", "type": "t", "id": "1"}}))
 	fresh := v.get(poll, "HX-Request", "true", "HX-Target", "p#audit-size")
 	fresh.has(t, `<a class="sub-link" href="`+base+`?resource_product=dns">1 new event, show</a>`, "seen=")
 	if again := asksFor(fresh); again != poll {
@@ -70,10 +70,10 @@ func TestEveryRowOfTheRecordHasItsDay(t *testing.T) {
 	s := newSite(t)
 	id := s.account("Acme")
 	ago := func(days int) string { return time.Now().AddDate(0, 0, -days).UTC().Format(time.RFC3339Nano) }
-	same := m{"product": "dns", "type": "record", "id": "r", "name": "www.shop.example"}
+	same := object{"product": "dns", "type": "record", "id": "r", "name": "www.shop.example"}
 	for i, days := range []int{20, 20, 9, 3} {
-		s.append(id, change(string(rune('a'+i)), "ana", m{"occurred_at": ago(days), "resource": same, "zone": "shop.example",
-			"before": m{"ttl": i}, "after": m{"ttl": i + 1}}))
+		s.append(id, auditEvent(string(rune('a'+i)), "ana", object{"occurred_at": ago(days), "resource": same, "zone": "shop.example",
+			"before": object{"ttl": i}, "after": object{"ttl": i + 1}}))
 	}
 	v := s.member(id, "ana@acme.example", "owner")
 	base := "/accounts/" + id + "/audit"
@@ -107,10 +107,10 @@ func TestAFilterByAPropertysIDIsShownByItsName(t *testing.T) {
 	s := newSite(t)
 	id := s.account("Acme")
 	var zone struct{ ID string }
-	if err := json.Unmarshal(s.call("POST", "/accounts/"+id+"/zones", m{"name": "shop.example"}), &zone); err != nil {
+	if err := json.Unmarshal(s.call("POST", "/accounts/"+id+"/zones", object{"name": "shop.example"}), &zone); err != nil {
 		t.Fatal(err)
 	}
-	s.append(id, change("one", "ana", m{"zone": "shop.example"}))
+	s.append(id, auditEvent("one", "ana", object{"zone": "shop.example"}))
 	v := s.member(id, "ana@acme.example", "owner")
 	for _, key := range []string{"zone", "zone.not"} {
 		p := v.get("/accounts/" + id + "/audit?" + key + "=" + zone.ID)

@@ -113,10 +113,10 @@ func (s *site) account(name string) string {
 	return made.ID
 }
 
-type m = map[string]any
+type object = map[string]any
 
 // append stores events of an account.
-func (s *site) append(account string, events ...m) {
+func (s *site) append(account string, events ...object) {
 	s.t.Helper()
 	s.call("POST", "/accounts/"+account+"/audit/events", events)
 }
@@ -131,7 +131,7 @@ type visitor struct {
 // member signs a new member of an account in.
 func (s *site) member(account, email, role string) *visitor {
 	s.t.Helper()
-	s.call("POST", "/accounts/"+account+"/members", m{"email": email, "name": email, "role": role})
+	s.call("POST", "/accounts/"+account+"/members", object{"email": email, "name": email, "role": role})
 	return s.signIn(email)
 }
 
@@ -170,7 +170,7 @@ func (p page) has(t *testing.T, want ...string) {
 	t.Helper()
 	for _, w := range want {
 		if !strings.Contains(p.body, w) {
-			t.Errorf("%d: the page lacks %q:\n%s", p.status, w, text(p.body))
+			t.Errorf("%d: the page lacks %q:\n%s", p.status, w, visibleText(p.body))
 		}
 	}
 }
@@ -187,7 +187,7 @@ func (p page) lacks(t *testing.T, refused ...string) {
 var tags = regexp.MustCompile(`<[^>]*>|\s+`)
 
 // text is a page's words, for messages.
-func text(body string) string {
+func visibleText(body string) string {
 	if _, after, ok := strings.Cut(body, "<main"); ok {
 		body = after
 	}
@@ -196,14 +196,14 @@ func text(body string) string {
 }
 
 // change is an event of ten minutes ago.
-func change(id, actor string, more m) m {
-	e := m{
+func auditEvent(id, actor string, more object) object {
+	e := object{
 		"id":          id,
 		"occurred_at": time.Now().Add(-10 * time.Minute).UTC().Format(time.RFC3339Nano),
 		"interface":   "UI",
-		"action":      m{"type": "update"},
-		"actor":       m{"type": "user", "id": actor, "name": actor},
-		"resource":    m{"product": "dns", "type": "record", "id": "r-" + id, "name": "www" + id + ".shop.example"},
+		"action":      object{"type": "update"},
+		"actor":       object{"type": "user", "id": actor, "name": actor},
+		"resource":    object{"product": "dns", "type": "record", "id": "r-" + id, "name": "www" + id + ".shop.example"},
 	}
 	for k, v := range more {
 		e[k] = v
@@ -225,7 +225,7 @@ func TestNobodySeesAPageWithoutASession(t *testing.T) {
 		}
 	}
 	if p := s.stranger().get("/no/such/page"); p.status != http.StatusNotFound || !strings.Contains(p.body, "Not found") {
-		t.Errorf("%d %s", p.status, text(p.body))
+		t.Errorf("%d %s", p.status, visibleText(p.body))
 	}
 }
 
@@ -235,7 +235,7 @@ var requestID = regexp.MustCompile(`request <code>[^<]*</code>`)
 func TestAForeignAccountLooksLikeOneThatDoesNotExist(t *testing.T) {
 	s := newSite(t)
 	mine, foreign := s.account("Mine"), s.account("Foreign")
-	s.append(foreign, change("1", "bo", nil))
+	s.append(foreign, auditEvent("1", "bo", nil))
 	v := s.member(mine, "ana@acme.example", "owner")
 	for _, path := range []string{"", "/audit", "/audit/live", "/audit/events/1",
 		"/audit/history?resource_product=dns&resource_type=record&resource_id=r-1", "/audit/summary", "/audit/integrity"} {
@@ -255,7 +255,7 @@ func TestEverybodyBeginsWhereTheyBelong(t *testing.T) {
 	s := newSite(t)
 	b, a := s.account("B"), s.account("A")
 	s.member(b, "ana@acme.example", "owner")
-	s.call("POST", "/accounts/"+a+"/members", m{"email": "ana@acme.example", "role": "auditor"})
+	s.call("POST", "/accounts/"+a+"/members", object{"email": "ana@acme.example", "role": "auditor"})
 	ana := s.signIn("ana@acme.example")
 	if p := ana.get("/"); p.location != "/accounts/"+a {
 		t.Errorf("a member begins at %q: expected the first account by name", p.location)
@@ -282,16 +282,16 @@ func TestEverybodyBeginsWhereTheyBelong(t *testing.T) {
 func TestTheExplorerShowsWhatItsAddressSays(t *testing.T) {
 	s := newSite(t)
 	id := s.account("Acme")
-	var set []m
+	var set []object
 	for i := range 40 {
-		set = append(set, change("set-"+string(rune('a'+i%26))+
-			string(rune('a'+i/26)), "terraform", m{"change_set": "apply-31", "reason": m{"text": "apply 31"}}))
+		set = append(set, auditEvent("set-"+string(rune('a'+i%26))+
+			string(rune('a'+i/26)), "terraform", object{"change_set": "apply-31", "reason": object{"text": "apply 31"}}))
 	}
 	s.append(id, set...)
-	s.append(id, change("early", "bo", m{"zone": "shop.example"}),
-		change("one", "ana", m{"before": m{"ttl": 300}, "after": m{"ttl": 60}, "zone": "shop.example"}),
-		change("seen", "bo", m{"action": m{"type": "view"}}),
-		change("lost", "bo", m{"action": m{"type": "update", "result": "failure"}}))
+	s.append(id, auditEvent("early", "bo", object{"zone": "shop.example"}),
+		auditEvent("one", "ana", object{"before": object{"ttl": 300}, "after": object{"ttl": 60}, "zone": "shop.example"}),
+		auditEvent("seen", "bo", object{"action": object{"type": "view"}}),
+		auditEvent("lost", "bo", object{"action": object{"type": "update", "result": "failure"}}))
 	v := s.member(id, "ana@acme.example", "owner")
 	base := "/accounts/" + id + "/audit"
 	p := v.get(base)
@@ -334,10 +334,10 @@ func TestTheExplorerShowsWhatItsAddressSays(t *testing.T) {
 func TestTheListGoesOnWhereItsPageEnds(t *testing.T) {
 	s := newSite(t)
 	id := s.account("Acme")
-	var all []m
+	var all []object
 	for i := range 150 {
-		all = append(all, change("n"+strings.Repeat("x", i%5)+string(rune('a'+i%26))+string(rune('a'+i/26)), "ana",
-			m{"occurred_at": time.Now().Add(-time.Duration(i) * time.Minute).UTC().Format(time.RFC3339Nano)}))
+		all = append(all, auditEvent("n"+strings.Repeat("x", i%5)+string(rune('a'+i%26))+string(rune('a'+i/26)), "ana",
+			object{"occurred_at": time.Now().Add(-time.Duration(i) * time.Minute).UTC().Format(time.RFC3339Nano)}))
 	}
 	s.append(id, all...)
 	v := s.member(id, "ana@acme.example", "viewer")
@@ -370,26 +370,26 @@ func TestTheListGoesOnWhereItsPageEnds(t *testing.T) {
 }
 
 // hostile is an event whose every text tries to leave its place.
-func hostile() m {
+func hostile() object {
 	const script = "<script>alert(1)</script>"
-	return change("evil", "evil", m{
-		"action": m{"type": script, "description": script},
-		"actor": m{
+	return auditEvent("evil", "evil", object{
+		"action": object{"type": script, "description": script},
+		"actor": object{
 			"type":       "user",
 			"id":         `"><img src=x onerror=alert(2)>`,
 			"name":       script,
 			"email":      script + "@x.example",
 			"token_name": script,
 		},
-		"resource":   m{"product": `"'>` + script, "type": `{{.}}` + script, "id": `';alert(3)//`, "name": script},
+		"resource":   object{"product": `"'>` + script, "type": `{{.}}` + script, "id": `';alert(3)//`, "name": script},
 		"zone":       `</li>` + script,
 		"change_set": `"` + script,
-		"before":     m{script: script, "__proto__": "\u202e"},
-		"after":      m{script: `</script>` + script},
-		"reason":     m{"text": "\u202e\u2066" + script, "url": `https://evil.example/"onmouseover="alert(4)`},
-		"metadata":   m{script: script},
-		"related":    []m{{"type": script, "id": script, "name": script}},
-		"request":    m{"method": script, "uri": "javascript:alert(5)", "user_agent": script},
+		"before":     object{script: script, "__proto__": "\u202e"},
+		"after":      object{script: `</script>` + script},
+		"reason":     object{"text": "\u202e\u2066" + script, "url": `https://evil.example/"onmouseover="alert(4)`},
+		"metadata":   object{script: script},
+		"related":    []object{{"type": script, "id": script, "name": script}},
+		"request":    object{"method": script, "uri": "javascript:alert(5)", "user_agent": script},
 	})
 }
 
@@ -397,7 +397,7 @@ func TestNothingInAnEventLeavesItsPlace(t *testing.T) {
 	s := newSite(t)
 	id := s.account("<script>alert(0)</script>")
 	e := hostile()
-	e["action"] = m{"type": "x<script>alert(1)</script>"}
+	e["action"] = object{"type": "x<script>alert(1)</script>"}
 	s.append(id, e)
 	v := s.member(id, "ana@acme.example", "owner")
 	base := "/accounts/" + id + "/audit"
@@ -412,7 +412,7 @@ func TestNothingInAnEventLeavesItsPlace(t *testing.T) {
 		base + "?event=%3Cscript%3Ealert(1)%3C/script%3E", "/accounts/" + id} {
 		p := v.get(path)
 		if p.status != http.StatusOK {
-			t.Errorf("%s: %d %s", path, p.status, text(p.body))
+			t.Errorf("%s: %d %s", path, p.status, visibleText(p.body))
 		}
 		if strings.Contains(p.body, "<script>alert") || strings.Contains(p.body, "<img") ||
 			strings.Contains(p.body, `href="javascript`) || attr.MatchString(quoted.ReplaceAllString(p.body, `""`)) {
@@ -431,7 +431,7 @@ func TestNothingInAnEventLeavesItsPlace(t *testing.T) {
 func TestALiveRowIsHTMLAndAChangeSetGrowsInItsPlace(t *testing.T) {
 	s := newSite(t)
 	id := s.account("Acme")
-	s.append(id, change("first", "ana", nil))
+	s.append(id, auditEvent("first", "ana", nil))
 	v := s.member(id, "ana@acme.example", "owner")
 	r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/accounts/"+id+"/audit/live?resource_product=dns", nil)
 	if err != nil {
@@ -445,10 +445,10 @@ func TestALiveRowIsHTMLAndAChangeSetGrowsInItsPlace(t *testing.T) {
 	if got := res.Header.Get("Content-Type"); got != "text/event-stream" {
 		t.Fatalf("%d %s", res.StatusCode, got)
 	}
-	s.append(id, change("view", "bo", m{"action": m{"type": "view"}}),
-		change("other", "bo", m{"resource": m{"product": "mail", "type": "t", "id": "1"}}),
-		change("s1", "bo", m{"change_set": "cs"}), change("s2", "bo", m{"change_set": "cs"}),
-		change("last", "<i>bo</i>", nil))
+	s.append(id, auditEvent("view", "bo", object{"action": object{"type": "view"}}),
+		auditEvent("other", "bo", object{"resource": object{"product": "mail", "type": "t", "id": "1"}}),
+		auditEvent("s1", "bo", object{"change_set": "cs"}), auditEvent("s2", "bo", object{"change_set": "cs"}),
+		auditEvent("last", "<i>bo</i>", nil))
 	var got strings.Builder
 	buf := make([]byte, 4096)
 	for !strings.Contains(got.String(), "e-last") || !strings.HasSuffix(got.String(), "\n\n") {
@@ -472,16 +472,16 @@ func TestALiveRowIsHTMLAndAChangeSetGrowsInItsPlace(t *testing.T) {
 func TestAKeptCheckpointIsComparedAndAForgedOneRefused(t *testing.T) {
 	s := newSite(t)
 	id := s.account("Acme")
-	s.append(id, change("a", "ana", nil))
+	s.append(id, auditEvent("a", "ana", nil))
 	v := s.member(id, "ana@acme.example", "owner")
 	kept := v.get("/client/v4/accounts/" + id + "/audit/log/checkpoint").body
-	s.append(id, change("b", "ana", nil), change("c", "ana", nil))
+	s.append(id, auditEvent("b", "ana", nil), auditEvent("c", "ana", nil))
 	base := "/accounts/" + id + "/audit/integrity?old="
 	v.get(base+url.QueryEscape(strings.ReplaceAll(kept, "\n", "\r\n"))).has(t, "begin with these, unchanged")
 	lines := strings.SplitN(kept, "\n", 3)
 	v.get(base+url.QueryEscape(lines[0]+"\n999\n"+lines[2])).has(t, "FAIL")
 	other := s.account("Other")
-	s.append(other, change("a", "ana", nil))
+	s.append(other, auditEvent("a", "ana", nil))
 	var foreign string
 	if r, err := http.NewRequestWithContext(t.Context(), "GET",
 		s.url+"/client/v4/accounts/"+other+"/audit/log/checkpoint", nil); err == nil {

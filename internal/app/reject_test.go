@@ -100,7 +100,7 @@ func TestARefusedEventIsShownToItsAccountAndToTheTeamOfItsProduct(t *testing.T) 
 	// An account's token is named; its id stays beside the name.
 	var made struct{ ID, Value string }
 	s.decode(s.call(http.MethodPost, "/accounts/"+account+
-		"/tokens", m{"name": "deploy robot", "permissions": []string{"audit:write"}}), &made)
+		"/tokens", object{"name": "deploy robot", "permissions": []string{"audit:write"}}), &made)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
 		s.url+"/client/v4/accounts/"+account+"/audit/events",
 		strings.NewReader(strings.Replace(event, "r-2", "r-3", 1)))

@@ -21,16 +21,16 @@ func TestABurnIsSeenFromTheBusToThePage(t *testing.T) {
 	id := s.account("Acme")
 	v := s.member(id, "ana@acme.example", "owner")
 	var zone struct{ ID string }
-	if err := json.Unmarshal(s.call("POST", "/accounts/"+id+"/zones", m{"name": "shop.example"}), &zone); err != nil {
+	if err := json.Unmarshal(s.call("POST", "/accounts/"+id+"/zones", object{"name": "shop.example"}), &zone); err != nil {
 		t.Fatal(err)
 	}
 	var objective struct{ ID string }
 	if err := json.Unmarshal(s.call("POST", "/accounts/"+id+
-		"/slos", m{"name": "checkout", "match": m{"zone": "shop.example"}, "target": 99.95}), &objective); err != nil {
+		"/slos", object{"name": "checkout", "match": object{"zone": "shop.example"}, "target": 99.95}), &objective); err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now().Unix() / 10 * 10
-	s.append(id, change("timeout", "ana", m{
+	s.append(id, auditEvent("timeout", "ana", object{
 		"occurred_at": time.Unix(now-123, 0).UTC().Format(time.RFC3339Nano),
 		"zone":        "shop.example",
 	}))

@@ -35,9 +35,9 @@ func TestEveryStreamEndsWhenItsCredentialIsTakenAway(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(c *app.Config) { c.StreamRecheck = 50 * time.Millisecond })
 	account := s.account("Acme")
-	s.append(account, change("1", "bo", nil))
+	s.append(account, auditEvent("1", "bo", nil))
 	var job struct{ ID string }
-	s.decode(s.call("POST", "/accounts/"+account+"/audit/exports", m{"format": "csv"}), &job)
+	s.decode(s.call("POST", "/accounts/"+account+"/audit/exports", object{"format": "csv"}), &job)
 	var state struct{ State string }
 	for deadline := time.Now().Add(20 * time.Second); state.State != "done"; time.Sleep(10 * time.Millisecond) {
 		s.decode(s.call("GET", "/accounts/"+account+"/jobs/"+job.ID, nil), &state)
@@ -49,8 +49,8 @@ func TestEveryStreamEndsWhenItsCredentialIsTakenAway(t *testing.T) {
 	if len(operations) < 3 || len(pages) < 1 {
 		t.Fatalf("only %v and %v stream", operations, pages)
 	}
-	withToken := func(more m, end func(id string)) {
-		spec := m{"name": "reader", "permissions": []string{"audit:read", "audit:export"}}
+	withToken := func(more object, end func(id string)) {
+		spec := object{"name": "reader", "permissions": []string{"audit:read", "audit:export"}}
 		for k, v := range more {
 			spec[k] = v
 		}
@@ -63,7 +63,7 @@ func TestEveryStreamEndsWhenItsCredentialIsTakenAway(t *testing.T) {
 		}
 	}
 	withToken(nil, func(id string) { s.call("DELETE", "/accounts/"+account+"/tokens/"+id, nil) })
-	withToken(m{"expires_on": time.Now().Add(2 * time.Second).UTC().Format(time.RFC3339Nano)}, func(string) {})
+	withToken(object{"expires_on": time.Now().Add(2 * time.Second).UTC().Format(time.RFC3339Nano)}, func(string) {})
 
 	withSession := func(email string, end func(v *visitor)) {
 		v := s.member(account, email, "auditor")
@@ -147,10 +147,10 @@ func (s *site) decode(result json.RawMessage, into any) {
 func TestAHeadHandsNothingOutAndRecordsNothing(t *testing.T) {
 	s := newSite(t)
 	account := s.account("Acme")
-	s.append(account, change("1", "bo", nil))
+	s.append(account, auditEvent("1", "bo", nil))
 	v := s.member(account, "ana@acme.example", "owner")
 	exports := func() int {
-		var list []m
+		var list []object
 		s.decode(s.call("GET", "/accounts/"+account+"/logs/audit?action_type=export&since=2020-01-01&before=2100-01-01",
 			nil), &list)
 		return len(list)

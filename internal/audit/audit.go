@@ -174,6 +174,8 @@ func (f *Feature) Describe() feature.Feature {
 		Consumer: f.Consumer,
 		API:      f.API,
 		Pages:    f.Pages,
+		Finders:  f.finders(),
+		Actions:  f.actions(),
 		Stages:   f.Stages(),
 		Receives: true,
 	}

@@ -96,7 +96,8 @@ func (b *Browser) Open(url, theme string, width int64) {
 const drawn = `(async () => {
 	await document.fonts.ready;
 	for (let i = 0; i < 100; i++) {
-		const waiting = [...document.querySelectorAll("[data-chart]")].some((f) => f.querySelector("script") && !f.querySelector("canvas"));
+		const waits = (chart) => chart.querySelector("script") && !chart.querySelector("canvas");
+		const waiting = [...document.querySelectorAll("[data-chart]")].some(waits);
 		if (!waiting && document.readyState === "complete") break;
 		await new Promise((r) => setTimeout(r, 50));
 	}
@@ -156,8 +157,12 @@ func (b *Browser) Violations() string {
 		b.axe = string(script)
 	}
 	b.Evaluate(b.axe + `;""`)
-	return b.Evaluate(`axe.run({resultTypes: ["violations"], rules: {"target-size": {enabled: true}}}).then((r) => r.violations.map((v) => v.id + ": " + v.help + "\n" +
-		v.nodes.slice(0, 4).map((n) => "    " + n.html.slice(0, 200) + "\n      " + (n.failureSummary || "").replaceAll("\n", " ")).join("\n")).join("\n"))`)
+	return b.Evaluate(`(async () => {
+		const results = await axe.run({resultTypes: ["violations"], rules: {"target-size": {enabled: true}}});
+		const node = (n) => "    " + n.html.slice(0, 200) + "\n      " + (n.failureSummary || "").replaceAll("\n", " ");
+		const finding = (v) => v.id + ": " + v.help + "\n" + v.nodes.slice(0, 4).map(node).join("\n");
+		return results.violations.map(finding).join("\n");
+	})()`)
 }
 
 // Overflow names what is wider than its panel or the window.
@@ -175,7 +180,8 @@ func (b *Browser) Refusals() string {
 	b.t.Helper()
 	return b.Evaluate(`new Promise((r) => {
 		const seen = [];
-		new ReportingObserver((l) => l.forEach((v) => seen.push(v.body.blockedURL + " " + v.body.effectiveDirective)), {types: ["csp-violation"], buffered: true}).observe();
+		const keep = (reports) => reports.forEach((v) => seen.push(v.body.blockedURL + " " + v.body.effectiveDirective));
+		new ReportingObserver(keep, {types: ["csp-violation"], buffered: true}).observe();
 		setTimeout(() => r(seen.join("\n")), 50);
 	})`)
 }

@@ -35,9 +35,8 @@ func browser(t *testing.T) context.Context {
 	return ctx
 }
 
-// open shows a path of the gallery and waits until fonts, sprite and charts are
-// drawn. theme is "light" or "dark".
-func open(t *testing.T, ctx context.Context, url, theme string, width int64) {
+// openPath shows a path of the gallery and waits until fonts, sprite and charts are drawn. theme is "light" or "dark".
+func openPath(t *testing.T, ctx context.Context, url, theme string, width int64) {
 	t.Helper()
 	media := chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
 		_, err := cdp.Call(ctx, page, emulation.SetEmulatedMedia,
@@ -64,7 +63,8 @@ func evaluate(t *testing.T, ctx context.Context, script string) string {
 const settled = `(async () => {
 	await document.fonts.ready;
 	for (let i = 0; i < 100; i++) {
-		const open = [...document.querySelectorAll("[data-chart]")].filter((f) => f.querySelector("script") && !f.querySelector("canvas"));
+		const charts = [...document.querySelectorAll("[data-chart]")];
+		const open = charts.filter((f) => f.querySelector("script") && !f.querySelector("canvas"));
 		if (open.length === 0 && document.readyState === "complete") break;
 		await new Promise((r) => setTimeout(r, 50));
 	}

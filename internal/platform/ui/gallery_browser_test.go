@@ -21,16 +21,16 @@ var galleryStates = []struct {
 	{"dialog", "/parts", `document.querySelector("[data-dialog]").click()`},
 	{"shortcuts", "/parts", `document.querySelector("#shortcuts").showModal()`},
 	{"hub", "/hub", ""},
-	{"hub-open", "/hub", `document.querySelector(".hub-head .menu").open = document.querySelector(".hub-fold").open = true`},
+	{"hub-open", "/hub", `unfold(".hub-head .menu", ".hub-fold")`},
 	{"picker", "/picker", ""},
 	{"picker-open", "/picker", `pick("zones", "sh")`},
 	{"picker-other", "/picker", `pick("addresses", "jo@acme.dev")`},
 	{"picker-empty", "/picker", `pick("severity", "nothing like it")`},
 	{"picker-error", "/picker", `pick("broken", "")`},
 	{"list", "/list?severity=critical&zone.not=z3&q=checkout", ""},
-	{"list-filter", "/list", `document.querySelector(".add-filter").open = document.querySelector("[data-filter-key=severity]").open = true`},
-	{"list-views", "/list", `document.querySelector(".views").open = true`},
-	{"list-range", "/list", `document.querySelector(".range").open = true`},
+	{"list-filter", "/list", `unfold(".add-filter", "[data-filter-key=severity]")`},
+	{"list-views", "/list", `unfold(".views")`},
+	{"list-range", "/list", `unfold(".range")`},
 	{"list-selected", "/list", `for (const n of [1, 3, 4]) document.querySelectorAll("tbody .pick input")[n].click()`},
 	{"charts", "/charts", ""},
 	{"charts-zoomed", "/charts?from=1795368600&to=1795369500", ""},
@@ -39,7 +39,16 @@ var galleryStates = []struct {
 }
 
 // helpers are for the scripts of the states.
-const helpers = `const pick = (name, text) => { const e = document.querySelector("#f-" + name); e.focus(); e.value = text; e.click(); };`
+const helpers = `
+	const unfold = (...list) => { for (const s of list) document.querySelector(s).open = true; };
+	const pick = (name, text) => {
+		const field = document.querySelector("#f-" + name);
+		field.focus();
+		field.value = text;
+		field.click();
+	};
+	const settle = () => new Promise((done) => setTimeout(done, 400));
+`
 
 // TestTheGallery looks at every component in every state, in both themes and
 // three widths: axe, the content security policy, the width, and the picture
@@ -53,7 +62,7 @@ func TestTheGallery(t *testing.T) {
 			for _, state := range galleryStates {
 				b.Open(s.URL+state.path, theme, width)
 				if state.script != "" {
-					b.Evaluate(`(async () => { ` + helpers + state.script + `; await new Promise((r) => setTimeout(r, 400)); return ""; })()`)
+					b.Evaluate(`(async () => { ` + helpers + state.script + `; await settle(); return ""; })()`)
 				}
 				b.Look(state.name, theme, width)
 			}

@@ -11,11 +11,12 @@ import (
 )
 
 const stalePage = `{{define "page"}}<h1>Live</h1>{{template "page#now" .}}{{end}}
-{{define "page#now"}}<p id="now" hx-get="/" hx-trigger="every 100ms" hx-target="this" hx-swap="outerHTML">{{.}}</p>{{end}}`
+{{define "page#now"}}<p id="now" hx-get="/" hx-trigger="every 100ms" hx-target="this"
+ hx-swap="outerHTML">{{.}}</p>{{end}}`
 
 func TestAPartThatIsNotAnsweredSaysThatItIsStale(t *testing.T) {
 	u := newUI(t)
-	page, err := u.Parse(files(stalePage), "page.html")
+	page, err := u.Parse(templateFiles(stalePage), "page.html")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +26,8 @@ func TestAPartThatIsNotAnsweredSaysThatItIsStale(t *testing.T) {
 	mux.Handle("GET /assets/", u.Assets())
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		if broken.Load() {
-			if err := u.Problem(w, r, ui.Shell{}, errs.New(errs.CodeUnavailable, "the database does not answer"), ""); err != nil {
+			err := u.Problem(w, r, ui.Shell{}, errs.New(errs.CodeUnavailable, "the database does not answer"), "")
+			if err != nil {
 				t.Error(err)
 			}
 			return
@@ -38,10 +40,11 @@ func TestAPartThatIsNotAnsweredSaysThatItIsStale(t *testing.T) {
 	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
 
 	ctx := browser(t)
-	open(t, ctx, s.URL, "light", 1400)
+	openPath(t, ctx, s.URL, "light", 1400)
 	until(t, ctx, `Number(document.querySelector("#now").textContent) > 2 && !document.querySelector("#stale")`)
 	broken.Store(true)
-	until(t, ctx, `document.querySelectorAll(".toast").length === 1 && document.querySelector("#stale").textContent.startsWith("Not up to date since ")`)
+	until(t, ctx, `document.querySelectorAll(".toast").length === 1 &&
+		document.querySelector("#stale").textContent.startsWith("Not up to date since ")`)
 	broken.Store(false)
 	until(t, ctx, `!document.querySelector("#stale")`)
 }

@@ -43,10 +43,12 @@ function tick(u, values) {
   });
 }
 
-// latest fills the legend with the newest values while no cursor is over the
-// chart.
+// latest fills the legend with the newest values that are shown while no cursor
+// is over the chart.
 function latest(u) {
-  if (u.cursor.idx == null) u.setLegend({ idx: u.data[0].length - 1 }, false);
+  if (u.cursor.idx != null) return;
+  const idx = u.data[0].findLastIndex((x) => x <= u.scales.x.max);
+  u.setLegend({ idx: idx < 0 ? u.data[0].length - 1 : idx }, false);
 }
 
 // range leaves a little room around the values. A logarithmic axis is linear near

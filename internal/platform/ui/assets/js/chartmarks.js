@@ -17,7 +17,7 @@ const nameOf = (level, unit, width) => (width < 500 ? level.short || write(unit)
 export function gutter(data, width) {
   measure.font = font;
   const widths = (data.levels ?? []).map((level) => measure.measureText(nameOf(level, data.unit, width)).width);
-  return Math.min(Math.max(12, ...widths.map((w) => w + 14)), width * 0.34);
+  return Math.min(Math.max(20, ...widths.map((w) => w + 14)), width * 0.34);
 }
 
 function fitting(ctx, text, width) {
