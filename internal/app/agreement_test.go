@@ -52,11 +52,6 @@ func TestBelfrysOwnCatalogueHasEveryChangeThatBelfryRecords(t *testing.T) {
 			}
 		}
 	}
-	for _, action := range []string{"export", "erase", "erased"} { // what the audit feature records of itself
-		if _, ok := own.Action("record", action); !ok {
-			t.Errorf("belfry.yaml does not declare %s of record", action)
-		}
-	}
 	if found < 10 {
 		t.Fatalf("only %d places were found: the search does not see them", found)
 	}
@@ -65,7 +60,8 @@ func TestBelfrysOwnCatalogueHasEveryChangeThatBelfryRecords(t *testing.T) {
 // aboutPeople finds the types of resources that are people, or are called by a
 // person's name or address.
 var aboutPeople = []*regexp.Regexp{
-	regexp.MustCompile(`NewAudit\([^,]+, [^,]+, "([a-z_]+)", [^,]+, (?:[a-zA-Z]+\.)*(?:[eE]mail|Member\.Name|who\.Name|p\.Name)\)`),
+	regexp.MustCompile(`NewAudit\([^,]+, [^,]+, "([a-z_]+)", [^,]+, ` +
+		`(?:[a-zA-Z]+\.)*(?:[eE]mail|Member\.Name|who\.Name|p\.Name)\)`),
 	regexp.MustCompile(`recordForPerson\([^"]+"[a-z_]+", "([a-z_]+)"`),
 }
 

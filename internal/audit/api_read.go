@@ -13,6 +13,7 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -230,8 +231,13 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 		return web.Stream{}, errs.At(errs.CodeOutOfRange, "to",
 			"from and to must be ascending and at most %d, the size that the export is made for", size)
 	}
-	if err := f.self(ctx, account, "export", "record", account, fmt.Sprintf("events %d to %d", from,
-		to), map[string]any{"from": from, "to": to, "format": "ndjson"}); err != nil {
+	name := fmt.Sprintf("events %d to %d", from, to)
+	e := event.NewAudit(account, "export", "record", account, name).With(map[string]any{
+		"from":   from,
+		"to":     to,
+		"format": "ndjson",
+	})
+	if err := f.self(ctx, e); err != nil {
 		return web.Stream{}, err
 	}
 	part := ledger.LogRange{From: uint64(from), To: uint64(to), Size: uint64(size)}
@@ -256,11 +262,12 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 	if _, err := record.Compile(filters); err != nil {
 		return web.Stream{}, err
 	}
-	if err := f.self(ctx, account, "export", "record", account, "filtered events", map[string]any{
+	e := event.NewAudit(account, "export", "record", account, "filtered events").With(map[string]any{
 		"since":  in.Since,
 		"before": in.Before,
 		"format": in.Format,
-	}); err != nil {
+	})
+	if err := f.self(ctx, e); err != nil {
 		return web.Stream{}, err
 	}
 	q := ledger.Query{Since: since, Before: before, Filters: filters}

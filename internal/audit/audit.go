@@ -89,13 +89,8 @@ type ProductName struct {
 	Label string `json:"label"`
 }
 
-// SelfAudit records something that a principal did with the record itself: an
-// export, an erasure.
-type SelfAudit func(
-	ctx context.Context,
-	account, action, resourceType, resourceID, resourceName string,
-	metadata map[string]any,
-) error
+// SelfAudit records an action on the audit log itself: an export, an erasure.
+type SelfAudit func(ctx context.Context, e event.Audit) error
 
 // Feature is the audit log.
 type Feature struct {

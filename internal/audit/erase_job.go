@@ -65,11 +65,11 @@ func (f *Feature) startErasure(ctx context.Context, queue *jobs.Queue, in *Erasu
 		}
 	}
 	// The request is recorded first, without the name of the person.
-	err := f.self(ctx, account, "erase", "record", account, "personal fields", map[string]any{
+	e := event.NewAudit(account, "erase", "record", account, "personal fields").With(map[string]any{
 		"reason": b.Reason,
 		"fields": shownFields(b.Fields),
 	})
-	if err != nil {
+	if err := f.self(ctx, e); err != nil {
 		return jobs.Info{}, err
 	}
 	return queue.Start(ctx, account, jobErase, eraseJob{
@@ -136,11 +136,12 @@ func (f *Feature) runErasure(
 	}
 	ctx = web.WithPrincipal(ctx, &web.Principal{Kind: web.KindSystem, ID: event.Product, Name: "Belfry"},
 		web.AccountRef{ID: j.AccountID})
-	err = f.self(ctx, j.AccountID, "erased", "record", j.AccountID, "personal fields", map[string]any{
+	e := event.NewAudit(j.AccountID, "erased", "record", j.AccountID, "personal fields").With(map[string]any{
 		"events": total,
 		"fields": shownFields(in.Fields),
 		"job":    j.ID,
 	})
+	err = f.self(ctx, e)
 	result := erasureResult{
 		Events:        total,
 		CompleteAfter: record.FormatTime(time.UnixMicro(in.At).Add(busRetention).UnixMicro()),

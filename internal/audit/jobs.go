@@ -11,6 +11,7 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -118,11 +119,12 @@ func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *Export
 			return jobs.Info{}, err
 		}
 	}
-	if err := f.self(ctx, account, "export", "record", account, "events", map[string]any{
+	e := event.NewAudit(account, "export", "record", account, "events").With(map[string]any{
 		"since":  given(in.Body.Since),
 		"before": given(in.Body.Before),
 		"format": job.Format,
-	}); err != nil {
+	})
+	if err := f.self(ctx, e); err != nil {
 		return jobs.Info{}, err
 	}
 	request := job
