@@ -248,13 +248,13 @@ func TestFaultsOfTheKafkaSettingsAreNamed(t *testing.T) {
 		"BELFRY_KAFKA_SASL":          {"BELFRY_KAFKA_SASL": "gssapi"},
 		"must be on or off":          {"BELFRY_KAFKA_TLS": "yes"},
 		"BELFRY_KAFKA_PASSWORD_FILE": {"BELFRY_KAFKA_BROKERS": "k:9092", "BELFRY_KAFKA_USER": "belfry"},
-		"give one": {
+		"set one of them": {
 			"BELFRY_KAFKA_BROKERS":       "k:9092",
 			"BELFRY_KAFKA_USER":          "belfry",
 			"BELFRY_KAFKA_PASSWORD":      "p",
 			"BELFRY_KAFKA_PASSWORD_FILE": "f",
 		},
-		"sends the password as": {
+		"sends the password in clear text": {
 			"BELFRY_KAFKA_BROKERS":  "k:9092",
 			"BELFRY_KAFKA_USER":     "belfry",
 			"BELFRY_KAFKA_PASSWORD": "p",
