@@ -150,7 +150,13 @@ func New(cfg Config) (*Feature, error) {
 
 // Describe returns the feature as the app serves and runs it.
 func (f *Feature) Describe() feature.Feature {
-	return feature.Feature{API: f.API, Pages: f.Pages, Stages: []run.Stage{{Name: "accounts", Run: f.Run}}}
+	return feature.Feature{
+		API:     f.API,
+		Pages:   f.Pages,
+		Finders: f.finders(),
+		Actions: f.actions(),
+		Stages:  []run.Stage{{Name: "accounts", Run: f.Run}},
+	}
 }
 
 // Run works in the background until ctx ends: it writes when credentials were

@@ -52,6 +52,11 @@ func TestBelfrysOwnCatalogueHasEveryChangeThatBelfryRecords(t *testing.T) {
 			}
 		}
 	}
+	for _, action := range []string{"export", "erase", "erased"} { // audit.SelfAction
+		if _, ok := own.Action("record", action); !ok {
+			t.Errorf("belfry.yaml does not declare %s of record", action)
+		}
+	}
 	if found < 10 {
 		t.Fatalf("only %d places were found: the search does not see them", found)
 	}

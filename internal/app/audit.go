@@ -71,10 +71,11 @@ func (a *App) openSignedLog(ctx context.Context) (ledger.SignedLog, error) {
 
 // recordSelf records an action on the audit log itself, such as an export. A HEAD request returns no data, so it is
 // not recorded.
-func (a *App) recordSelf(ctx context.Context, e event.Audit) error {
+func (a *App) recordSelf(ctx context.Context, self audit.SelfAction) error {
 	if r := web.Request(ctx); r != nil && r.Method == http.MethodHead {
 		return nil
 	}
+	e := event.NewAudit(self.Account, self.Type, "record", self.Account, self.Name).With(self.Metadata)
 	value, err := json.Marshal(feature.Complete(ctx, e))
 	if err != nil {
 		return err

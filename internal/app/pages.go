@@ -61,6 +61,7 @@ func (a *App) openPages(version string) error {
 	p.Get(systemPath, account.AccountsRead, p.showSystem)
 	p.Get(accountPath, web.AnyPermission, p.overview)
 	p.Get(firingPath, account.NotificationsRead, p.showFiring)
+	p.addSearch()
 	for _, f := range a.features {
 		if f.Pages == nil {
 			continue

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/audit/ledger"
-	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/jobs"
@@ -23,7 +22,7 @@ func RegisterErasure(
 	l *ledger.Ledger,
 	ownRecorded func(context.Context, string) error,
 ) {
-	self := func(context.Context, event.Audit) error { return nil }
+	self := func(context.Context, SelfAction) error { return nil }
 	f := &Feature{
 		db:          d,
 		reader:      r,

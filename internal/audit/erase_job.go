@@ -65,11 +65,13 @@ func (f *Feature) startErasure(ctx context.Context, queue *jobs.Queue, in *Erasu
 		}
 	}
 	// The request is recorded first, without the name of the person.
-	e := event.NewAudit(account, "erase", "record", account, "personal fields").With(map[string]any{
-		"reason": b.Reason,
-		"fields": shownFields(b.Fields),
+	err := f.self(ctx, SelfAction{
+		Account:  account,
+		Type:     "erase",
+		Name:     "personal fields",
+		Metadata: map[string]any{"reason": b.Reason, "fields": shownFields(b.Fields)},
 	})
-	if err := f.self(ctx, e); err != nil {
+	if err != nil {
 		return jobs.Info{}, err
 	}
 	return queue.Start(ctx, account, jobErase, eraseJob{
@@ -136,12 +138,16 @@ func (f *Feature) runErasure(
 	}
 	ctx = web.WithPrincipal(ctx, &web.Principal{Kind: web.KindSystem, ID: event.Product, Name: "Belfry"},
 		web.AccountRef{ID: j.AccountID})
-	e := event.NewAudit(j.AccountID, "erased", "record", j.AccountID, "personal fields").With(map[string]any{
-		"events": total,
-		"fields": shownFields(in.Fields),
-		"job":    j.ID,
+	err = f.self(ctx, SelfAction{
+		Account: j.AccountID,
+		Type:    "erased",
+		Name:    "personal fields",
+		Metadata: map[string]any{
+			"events": total,
+			"fields": shownFields(in.Fields),
+			"job":    j.ID,
+		},
 	})
-	err = f.self(ctx, e)
 	result := erasureResult{
 		Events:        total,
 		CompleteAfter: record.FormatTime(time.UnixMicro(in.At).Add(busRetention).UnixMicro()),

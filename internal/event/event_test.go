@@ -35,7 +35,7 @@ func TestArchitectureHasThisDiagram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := between(t, between(t, string(b), "diagram", event.Diagram()), "table", event.Table())
+	want := between(t, between(t, string(b), "diagram", diagram()), "table", table())
 	if want == string(b) {
 		return
 	}

@@ -38,7 +38,8 @@ func newSite(t *testing.T) *site {
 	s.installation = testsite.New(t, testsite.Config{DB: s.accounts, Nav: navigation()})
 	account := s.installation.Account("Acme production")
 	s.base = "/accounts/" + account
-	ana, err := s.directory().AddMember(t.Context(), feature.Belfry(), account, "ana@acme.example", "Ana Lima", accounts.Owner)
+	ana, err := s.directory().AddMember(t.Context(), feature.Belfry(), account,
+		"ana@acme.example", "Ana Lima", accounts.Owner)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,8 +56,8 @@ func (s WebhookSpec) apply(d *Destination) error {
 	return list.Or()
 }
 
-// checkURL says what is wrong with a URL as a webhook's; which addresses may be
-// reached is for the channel.
+// checkURL returns the fault of a webhook's URL; "" when it is valid. The channel
+// checks the address.
 func checkURL(s string) string {
 	u, err := url.Parse(s)
 	switch {
