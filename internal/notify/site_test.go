@@ -85,7 +85,7 @@ func navigation() []testsite.Entry {
 	}
 }
 
-func (s *site) directory() *accounts.Directory { return s.installation.Directory }
+func (s *site) directory() *accounts.Feature { return s.installation.Accounts }
 
 // zones are the ids of two properties of the account, by name.
 func (s *site) zones() map[string]string {
