@@ -96,7 +96,7 @@ func TestAPartThatAsksForItselfAgainKeepsFocusFoldsAndZoom(t *testing.T) {
 	until(t, ctx, `document.querySelector("#fold").open`)
 	until(t, ctx, `document.querySelector("canvas") === window.canvas && document.querySelector(".chart-tools")`)
 	until(t, ctx, `!document.querySelector("time").textContent.includes("UTC")`)
-	// The chart has the new values: its last one stands in the legend.
+	// The chart has the new values: the legend shows the last one.
 	if got := evaluate(t, ctx, `JSON.parse(document.querySelector("[data-chart] script").textContent).x[0] > `+
 		fmt.Sprint(galleryNow.Unix()+10)+` ? "" : "old values"`); got != "" {
 		t.Error(got)
