@@ -24,7 +24,7 @@ func TestPicturesDifferByTheShareOfTheirPixels(t *testing.T) {
 	if got := before.Bounds().Size(); got != image.Pt(100, 50) {
 		t.Fatalf("reduced: got %v", got)
 	}
-	near := plain(300, 150, color.NRGBA{208, 200, 200, 255})
+	near := plain(300, 150, color.NRGBA{216, 200, 200, 255})
 	if why := difference(before, reduced(near, nil)); why != "" {
 		t.Errorf("one level: %s", why)
 	}
