@@ -92,11 +92,7 @@ func (a *API) describe(rt *route, op *huma.Operation, result reflect.Type) {
 		})
 	}
 	if rt.raw && len(rt.Accepts) > 0 {
-		content := map[string]*huma.MediaType{}
-		for _, t := range rt.Accepts {
-			content[t] = &huma.MediaType{}
-		}
-		op.RequestBody = &huma.RequestBody{Required: true, Content: content}
+		op.RequestBody = &huma.RequestBody{Required: true, Content: a.rawContent(rt)}
 	}
 	registry := a.huma.OpenAPI().Components.Schemas
 	op.Responses = map[string]*huma.Response{
@@ -105,6 +101,33 @@ func (a *API) describe(rt *route, op *huma.Operation, result reflect.Type) {
 			"application/json": {Schema: registry.Schema(reflect.TypeFor[errorAnswer](), true, "")},
 		}},
 	}
+}
+
+// rawContent documents the body of a Raw operation: one item or an array as JSON, an
+// item a line as NDJSON, and nothing about other content types.
+func (a *API) rawContent(rt *route) map[string]*huma.MediaType {
+	content := map[string]*huma.MediaType{}
+	for _, t := range rt.Accepts {
+		content[t] = &huma.MediaType{}
+	}
+	if rt.Body == nil {
+		return content
+	}
+	item := reflect.TypeOf(rt.Body)
+	many := item.Kind() == reflect.Slice
+	if many {
+		item = item.Elem()
+	}
+	one := a.huma.OpenAPI().Components.Schemas.Schema(item, true, rt.ID+"-body")
+	for t, media := range content {
+		switch {
+		case t == "application/json" && many:
+			media.Schema = &huma.Schema{OneOf: []*huma.Schema{one, {Type: huma.TypeArray, Items: one}}}
+		case t == "application/json", t == "application/x-ndjson":
+			media.Schema = one
+		}
+	}
+	return content
 }
 
 // errorAnswer is the envelope of an error, as the document shows it.
@@ -185,9 +208,9 @@ func (a *API) tidy() {
 
 // registerOwn adds the routes that belong to no feature.
 func (a *API) registerOwn() {
-	spec := sync.OnceValues(func() (*static, error) {
+	spec := sync.OnceValues(func() (*Static, error) {
 		b, err := a.OpenAPI()
-		return newStatic("application/json", b), err
+		return NewStatic("application/json", b), err
 	})
 	a.MountPublic("GET /openapi.json", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		document, err := spec()
@@ -195,7 +218,7 @@ func (a *API) registerOwn() {
 			a.refuse(w, r, err)
 			return
 		}
-		document.serve(w, r)
+		document.ServeHTTP(w, r)
 	}))
 	Get(a, Op{
 		Path:    "/capabilities",
