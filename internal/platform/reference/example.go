@@ -112,8 +112,13 @@ func membersOf(raw json.RawMessage) (list []member) {
 	}
 	for d.More() {
 		var m member
-		if object && d.Decode(&m.name) != nil {
-			return list
+		if object {
+			token, err := d.Token()
+			if err != nil {
+				return list
+			}
+			name, _ := token.(string)
+			m.name = quoteJSON(name)
 		}
 		if d.Decode(&m.value) != nil {
 			return list
@@ -121,6 +126,16 @@ func membersOf(raw json.RawMessage) (list []member) {
 		list = append(list, m)
 	}
 	return list
+}
+
+func quoteJSON(s string) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
+		return nil // a string is JSON
+	}
+	return bytes.TrimSpace(b.Bytes())
 }
 
 // spaced puts a space after commas and colons of compact JSON, outside of strings.

@@ -39,7 +39,7 @@ type Op struct {
 	Public     bool
 	Access     string // a sentence before the permission
 	Permission string
-	Stream     bool
+	Stream     bool // answers with server-sent events
 	Idempotent bool // the samples send a key of their own
 
 	PathParams, QueryParams, HeaderParams []Field
@@ -94,7 +94,6 @@ func readOps(d *document, routes []web.Route, examples Examples) ([]*Op, error) 
 			Href:        "/docs/api/" + rt.ID,
 			Public:      rt.Public,
 			Permission:  rt.Permission,
-			Stream:      rt.Stream,
 			Idempotent:  rt.Idempotent,
 			Asks:        rt.Method != http.MethodGet,
 		}
@@ -168,7 +167,8 @@ func (op *Op) readAnswer(d *document, o operation) {
 		fmt.Sscan(status, &op.Result.Status)
 		for _, name := range contentTypes(r.Content) {
 			op.Result.Type = name
-			op.Result.JSON = name == "application/json"
+			op.Result.JSON = name == "application/json" && r.Content[name].Schema != nil
+			op.Stream = name == "text/event-stream"
 			s := r.Content[name].Schema
 			if s == nil {
 				continue

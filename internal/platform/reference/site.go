@@ -133,7 +133,7 @@ func (r *Reference) read() (*site, error) {
 func (s *site) readGuides(cfg Config) error {
 	g := guideReader{files: cfg.Files, root: cfg.Root, repository: cfg.Repository, served: map[string]string{},
 		code: func(language, text string) (string, error) {
-			return s.templates.HTML("ref-code", codeBlock{language, language, text})
+			return s.templates.HTML("ref-code", codeBlock{languageName(language), language, text})
 		}}
 	for _, guide := range cfg.Guides {
 		g.served[guide.File] = "/docs/guide/" + guide.Name
@@ -283,14 +283,28 @@ func (s *site) html(v view) (string, error) {
 // codeBlock is the data of the template "ref-code".
 type codeBlock struct{ Label, Language, Text string }
 
+// languageName is the name of a language for people.
+func languageName(language string) string {
+	switch language {
+	case "sh":
+		return "Shell"
+	case "go", "nginx", "text", "python":
+		return strings.ToUpper(language[:1]) + language[1:]
+	}
+	return strings.ToUpper(language)
+}
+
 // HTML is the coloured code.
 func (c codeBlock) HTML() template.HTML { return highlight(c.Language, c.Text) }
 
 // HTML is the coloured code.
 func (s Sample) HTML() template.HTML {
 	language := s.Key
-	if s.Label == "Go SDK" || strings.HasPrefix(s.Label, "cloudflare-go") {
+	switch s.Key {
+	case "sdk", "cloudflare-go":
 		language = "go"
+	case "cloudflare-js":
+		language = "javascript"
 	}
 	return highlight(language, s.Text)
 }
@@ -298,7 +312,7 @@ func (s Sample) HTML() template.HTML {
 // ResponseHTML is the coloured answer of the example.
 func (op *Op) ResponseHTML() template.HTML {
 	language := "json"
-	if !op.Result.JSON && op.Result.Type != "application/x-ndjson" {
+	if !strings.HasSuffix(op.Result.Type, "json") {
 		language = "text"
 	}
 	return highlight(language, op.Response)

@@ -92,6 +92,7 @@ type route struct {
 	account bool
 	raw     bool
 	live    bool               // answers Events
+	given   bool               // the declaration names the answer's content type
 	ownKey  bool               // the input declares Idempotency-Key: the handler keeps the answers
 	body    reflect.Type       // of the input's Body field; nil = none
 	call    func(huma.Context) // huma's handler: parameters, then the feature's
@@ -195,7 +196,8 @@ func (a *API) newRoute(method string, op Op) *route {
 		rt.MaxBody = a.cfg.MaxBody
 	}
 	rt.live = rt.Content == eventStream
-	if rt.Content == "" {
+	rt.given = rt.Content != ""
+	if !rt.given {
 		rt.Content = "application/json"
 	}
 	return rt

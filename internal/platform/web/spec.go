@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
@@ -20,6 +21,9 @@ const schemaPrefix = "#/components/schemas/"
 
 // document is the empty OpenAPI 3.1 document that registrations fill.
 func (a *API) document() *huma.OpenAPI {
+	schemas := huma.NewMapRegistry(schemaPrefix, schemaName)
+	// Both are any JSON; of a type that it does not know huma would document the bytes.
+	schemas.RegisterTypeAlias(reflect.TypeFor[jsontext.Value](), reflect.TypeFor[json.RawMessage]())
 	server := a.cfg.ExternalURL
 	if server == "" {
 		server = "/"
@@ -34,7 +38,7 @@ func (a *API) document() *huma.OpenAPI {
 		},
 		Servers: []*huma.Server{{URL: server}},
 		Components: &huma.Components{
-			Schemas: huma.NewMapRegistry(schemaPrefix, schemaName),
+			Schemas: schemas,
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				"bearer": {Type: "http", Scheme: "bearer", Description: "An API token: Authorization: Bearer TOKEN."},
 			},
@@ -145,7 +149,7 @@ func (a *API) answerContent(rt *route, result reflect.Type) map[string]*huma.Med
 			s = ans.shape()
 		}
 	}
-	if rt.Content != "application/json" {
+	if s.content != "" && rt.given || rt.Content != "application/json" {
 		s.content = rt.Content
 	}
 	if s.content != "" {
