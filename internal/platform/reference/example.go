@@ -59,7 +59,7 @@ func indent(raw json.RawMessage) string {
 }
 
 // maxInline is the longest value that is written on one line.
-const maxInline = 60
+const maxInline = 48
 
 func writeJSON(b *strings.Builder, raw json.RawMessage, margin string) {
 	var compact bytes.Buffer

@@ -2,6 +2,7 @@ package reference
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
+	extast "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/parser"
 	"github.com/yuin/goldmark/renderer"
 	"github.com/yuin/goldmark/text"
@@ -59,7 +61,8 @@ func (g guideReader) read(guide Guide) (*guidePage, error) {
 	}
 	page := &guidePage{Guide: guide, Markdown: g.rewriteLinks(guide.File, string(source))}
 	md := goldmark.New(
-		goldmark.WithExtensions(extension.Table, extension.Strikethrough),
+		// Inline styles, the default for aligned cells, are blocked by the policy of pages.
+		goldmark.WithExtensions(extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute))),
 		goldmark.WithParserOptions(parser.WithAutoHeadingID()),
 		goldmark.WithRendererOptions(renderer.WithNodeRenderers(util.Prioritized(blocks{g.code}, 100))),
 	)
@@ -170,7 +173,19 @@ type blocks struct {
 // RegisterFuncs names the nodes.
 func (b blocks) RegisterFuncs(r renderer.NodeRendererFuncRegisterer) {
 	r.Register(ast.KindHeading, b.heading)
-	r.Register(ast.KindFencedCodeBlock, b.fenced)
+	r.Register(ast.KindFencedCodeBlock, b.block)
+	r.Register(ast.KindCodeBlock, b.block)
+	r.Register(extast.KindTable, b.table)
+}
+
+// table opens a box that scrolls: a wide table must not widen the page.
+func (b blocks) table(w util.BufWriter, _ []byte, _ ast.Node, entering bool) (ast.WalkStatus, error) {
+	text := "</table></div>\n"
+	if entering {
+		text = `<div class="ref-scroll" tabindex="0" role="group" aria-label="Table"><table>` + "\n"
+	}
+	_, err := w.WriteString(text)
+	return ast.WalkContinue, err
 }
 
 func (b blocks) heading(w util.BufWriter, _ []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
@@ -190,17 +205,21 @@ func (b blocks) heading(w util.BufWriter, _ []byte, n ast.Node, entering bool) (
 	return ast.WalkContinue, nil
 }
 
-func (b blocks) fenced(w util.BufWriter, source []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
+// block renders both forms of code blocks.
+func (b blocks) block(w util.BufWriter, source []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
 	if !entering {
 		return ast.WalkContinue, nil
 	}
-	block := n.(*ast.FencedCodeBlock)
+	language := "text"
+	if block, ok := n.(*ast.FencedCodeBlock); ok {
+		language = cmp.Or(string(block.Language(source)), language)
+	}
 	var body strings.Builder
-	for i := range block.Lines().Len() {
-		line := block.Lines().At(i)
+	for i := range n.Lines().Len() {
+		line := n.Lines().At(i)
 		body.Write(line.Value(source))
 	}
-	html, err := b.code(string(block.Language(source)), strings.TrimRight(body.String(), "\n"))
+	html, err := b.code(language, strings.TrimRight(body.String(), "\n"))
 	if err != nil {
 		return ast.WalkStop, err
 	}

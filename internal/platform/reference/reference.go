@@ -85,15 +85,6 @@ func (r *Reference) Mount() {
 	}
 }
 
-// Pages are the addresses of all pages, for tests that walk them.
-func (r *Reference) Pages() ([]string, error) {
-	s, err := r.site()
-	if err != nil {
-		return nil, err
-	}
-	return s.addresses, nil
-}
-
 // ServeHTTP answers with a page.
 func (r *Reference) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	s, err := r.site()

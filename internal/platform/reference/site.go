@@ -24,7 +24,6 @@ type site struct {
 	errors    []errorPage
 	index     []entry
 	pages     map[string]func() (*web.Static, error)
-	addresses []string // in the order of the navigation, without the Markdown
 }
 
 // view is the data of a whole page.
@@ -257,7 +256,6 @@ func (s *site) addPages() {
 // add adds a page and its Markdown.
 func (s *site) add(address string, v view, markdown func() string) {
 	v.Address = address
-	s.addresses = append(s.addresses, address)
 	s.addFile(address, "text/html; charset=utf-8", func() (string, error) { return s.html(v) })
 	s.addFile(address+".md", "text/markdown; charset=utf-8", func() (string, error) { return markdown(), nil })
 }
