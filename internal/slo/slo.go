@@ -92,7 +92,7 @@ type Feature struct {
 	metrics metrics
 
 	mu     sync.Mutex // guards the map; a shard belongs to the one Handle of its partition
-	shards map[int32]*shard
+	shards map[int32]*shardState
 }
 
 // New makes a Feature; the database has the tables of [bus.Schema] and [Schema].
@@ -110,7 +110,7 @@ func New(cfg Config) (*Feature, error) {
 		log:     cfg.Log,
 		now:     cfg.Now,
 		metrics: newMetrics(),
-		shards:  map[int32]*shard{},
+		shards:  map[int32]*shardState{},
 	}
 	if cfg.Registerer != nil {
 		if err := f.metrics.register(cfg.Registerer); err != nil {
@@ -122,7 +122,13 @@ func New(cfg Config) (*Feature, error) {
 
 // Describe returns the feature as the app serves and runs it.
 func (f *Feature) Describe() feature.Feature {
-	return feature.Feature{Consumer: f.Consumer, API: f.API, Pages: f.Pages}
+	return feature.Feature{
+		Consumer: f.Consumer,
+		API:      f.API,
+		Pages:    f.Pages,
+		Finders:  f.finders(),
+		Actions:  f.actions(),
+	}
 }
 
 // Consumer makes the consumer of the topic of counts; the app runs it. Its batches are small, because a wide count
