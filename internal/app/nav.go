@@ -83,6 +83,7 @@ func (p *pages) Shell(r *http.Request, who *web.Principal, accountID, section st
 		s.Home = pathIn(accountPath, accountID)
 		s.Account = p.accountOf(ctx, who, accountID, section)
 		s.Nav = p.nav(customerNav, who, accountID, section)
+		s.Find = findOf(accountPath, accountID, who)
 		s.Firing = p.firing(ctx, who, accountID)
 		for i, item := range s.Nav {
 			if item.Href == pathIn(alertsEntry.path, accountID) {
@@ -98,6 +99,7 @@ func (p *pages) Shell(r *http.Request, who *web.Principal, accountID, section st
 		s.Face = ui.Operator
 		s.Home = consolePath
 		s.Nav = p.nav(operatorNav, who, "", section)
+		s.Find = findOf(consolePath, "", who)
 	default:
 		s.Face = ui.Plain
 	}

@@ -9,6 +9,7 @@ import { fragmentForms } from "./fragment.js";
 import { keyboard } from "./keys.js";
 import { liveTail } from "./live.js";
 import { menus } from "./menu.js";
+import { palettes } from "./palette.js";
 import { ranges } from "./range.js";
 import { refresh, refreshExtension } from "./refresh.js";
 import { themeToggle } from "./toggle.js";
@@ -39,6 +40,7 @@ fragmentForms();
 addEventListener("hashchange", fragmentForms); // a link that is opened on the page itself
 menus();
 keyboard();
+palettes();
 liveTail(upgrade);
 refresh();
 upgrade(document);
