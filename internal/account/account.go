@@ -152,6 +152,7 @@ func (d *Directory) Describe() feature.Feature {
 		Pages:   d.Pages,
 		Finders: d.finders(),
 		Actions: d.actions(),
+		News:    d.news(),
 		Stages:  []run.Stage{{Name: "accounts", Run: d.Run}},
 	}
 }

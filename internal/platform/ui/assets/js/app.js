@@ -1,6 +1,7 @@
 // Wires the modules. Each takes a root and upgrades what it finds below by its
 // data attributes; it is called again for what htmx or a live stream puts in.
 import { localTimes } from "./time.js";
+import { bells } from "./bell.js";
 import { charts } from "./chart.js";
 import { copyButtons } from "./copy.js";
 import { dialogs } from "./dialog.js";
@@ -41,6 +42,7 @@ addEventListener("hashchange", fragmentForms); // a link that is opened on the p
 menus();
 keyboard();
 palettes();
+bells(upgrade);
 liveTail(upgrade);
 refresh();
 upgrade(document);
