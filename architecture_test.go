@@ -49,6 +49,8 @@ var rules = []rule{
 		"the format of catalogue files; features add their sections, the app knows the table"},
 	{"internal/history", nil, "turns a git log into events, knowing nothing of Belfry but their shape"},
 	{"internal/client", nil, "the public API from outside: what it needs of Belfry, everybody would need"},
+	{"internal/auditimport", []string{"internal/client", "internal/event", "internal/history"},
+		"imports over the public API, as any product does"},
 	{"internal/feature", []string{"internal/event", "internal/platform"},
 		"the contract of all features knows none of them"},
 	{"internal/account", []string{"internal/event", "internal/feature", "internal/platform"},

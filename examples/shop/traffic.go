@@ -24,9 +24,8 @@ import (
 // interval is the width of a count: ten seconds of the wall clock.
 const interval = 10
 
-// traffic writes the access log and tells Belfry how many requests there were
-// in each interval and how many failed. What Belfry has not confirmed lies in
-// files, one an interval, and is sent in order.
+// traffic writes the access log, and sends Belfry the number of requests and of failures of each interval. Counts that
+// Belfry has not confirmed are in files, one for each interval, and are sent in order.
 type traffic struct {
 	log      *log.Logger
 	dir      string // of what waits
@@ -101,24 +100,24 @@ func (t *traffic) close() error {
 // watch counts and logs the requests to next.
 func (t *traffic) watch(zone string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		answer := &answer{ResponseWriter: w, status: http.StatusOK}
+		answer := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 		next(answer, r)
 		t.served(zone, r, answer)
 	}
 }
 
-// answer remembers what was answered.
-type answer struct {
+// statusRecorder keeps the status and the size of an answer, for the log.
+type statusRecorder struct {
 	http.ResponseWriter
 	status, bytes int
 }
 
-func (a *answer) WriteHeader(status int) {
+func (a *statusRecorder) WriteHeader(status int) {
 	a.status = status
 	a.ResponseWriter.WriteHeader(status)
 }
 
-func (a *answer) Write(b []byte) (int, error) {
+func (a *statusRecorder) Write(b []byte) (int, error) {
 	n, err := a.ResponseWriter.Write(b)
 	a.bytes += n
 	return n, err
@@ -126,7 +125,7 @@ func (a *answer) Write(b []byte) (int, error) {
 
 // served takes one request into the log and the counts, both at the same
 // moment, so that they always add up.
-func (t *traffic) served(zone string, r *http.Request, a *answer) {
+func (t *traffic) served(zone string, r *http.Request, a *statusRecorder) {
 	client, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		client = "-"

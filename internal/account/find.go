@@ -21,21 +21,21 @@ const (
 )
 
 // finders find properties, members, tokens and accounts.
-func (d *Directory) finders() feature.Finders {
+func (f *Feature) finders() feature.Finders {
 	return feature.Finders{
-		{Kind: "zone", Label: "Properties", Icon: "globe", Permission: AccountsRead, Find: d.findZones},
-		{Kind: "member", Label: "Members", Icon: "users", Permission: MembersRead, Find: d.findMembers},
-		{Kind: "token", Label: "API tokens", Icon: "key", Permission: TokensRead, Find: d.findTokens},
-		{Kind: "account", Label: "Accounts", Icon: "building-2", Permission: web.AnyPermission, Find: d.findOwnAccounts},
+		{Kind: "zone", Label: "Properties", Icon: "globe", Permission: AccountsRead, Find: f.findZones},
+		{Kind: "member", Label: "Members", Icon: "users", Permission: MembersRead, Find: f.findMembers},
+		{Kind: "token", Label: "API tokens", Icon: "key", Permission: TokensRead, Find: f.findTokens},
+		{Kind: "account", Label: "Accounts", Icon: "building-2", Permission: web.AnyPermission, Find: f.findOwnAccounts},
 		{
 			Kind: "customer", Label: "Accounts of the installation", Icon: "building-2", Permission: AccountsRead,
-			Console: true, Find: d.findCustomers,
+			Console: true, Find: f.findCustomers,
 		},
 	}
 }
 
 // actions are the feature's entries of the palette.
-func (d *Directory) actions() []feature.Action {
+func (f *Feature) actions() []feature.Action {
 	const base = "/accounts/{account_id}"
 	return []feature.Action{
 		{
@@ -57,7 +57,7 @@ func (d *Directory) actions() []feature.Action {
 	}
 }
 
-func (d *Directory) findZones(ctx context.Context, accountID, query string, limit int) (list []feature.Match, err error) {
+func (f *Feature) findZones(ctx context.Context, accountID, query string, limit int) (list []feature.Match, err error) {
 	match := func(z Zone) feature.Match {
 		m := feature.Match{
 			ID:     z.ID,
@@ -71,8 +71,10 @@ func (d *Directory) findZones(ctx context.Context, accountID, query string, limi
 		}
 		return m
 	}
-	err = d.db.View(ctx, func(tx *db.Tx) error {
-		zones, err := collect(ctx, tx, scanZone, selectZone+` WHERE account_id = $1 ORDER BY id LIMIT $2`, accountID, searchedZones)
+	err = f.db.View(ctx, func(tx *db.Tx) error {
+		zones, err := db.Collect(ctx, tx, scanZone, selectZone+`
+			WHERE account_id = $1
+			ORDER BY id LIMIT $2`, accountID, searchedZones)
 		if err != nil {
 			return err
 		}
@@ -86,8 +88,8 @@ func (d *Directory) findZones(ctx context.Context, accountID, query string, limi
 			return nil
 		}
 		type alias struct{ zoneID, ref string }
-		scan := func(row interface{ Scan(...any) error }) (a alias, err error) { return a, row.Scan(&a.zoneID, &a.ref) }
-		aliases, err := collect(ctx, tx, scan, `SELECT zone_id, ref FROM zone_ref
+		scan := func(row db.Row) (a alias, err error) { return a, row.Scan(&a.zoneID, &a.ref) }
+		aliases, err := db.Collect(ctx, tx, scan, `SELECT zone_id, ref FROM zone_ref
 			WHERE account_id = $1 AND ref >= $2 AND ref < $3 ORDER BY ref LIMIT $4`,
 			accountID, prefix, prefix+"\U0010ffff", searchedAliases)
 		for _, a := range aliases {
@@ -100,9 +102,9 @@ func (d *Directory) findZones(ctx context.Context, accountID, query string, limi
 	return feature.Best(query, limit, list), err
 }
 
-func (d *Directory) findMembers(ctx context.Context, accountID, query string, limit int) ([]feature.Match, error) {
+func (f *Feature) findMembers(ctx context.Context, accountID, query string, limit int) ([]feature.Match, error) {
 	var list []feature.Match
-	err := d.db.View(ctx, func(tx *db.Tx) error {
+	err := f.db.View(ctx, func(tx *db.Tx) error {
 		members, err := listMembers(ctx, tx, accountID, "", MaxMembers)
 		for _, m := range members {
 			match := feature.Match{
@@ -124,12 +126,12 @@ func (d *Directory) findMembers(ctx context.Context, accountID, query string, li
 	return feature.Best(query, limit, list), err
 }
 
-func (d *Directory) findTokens(ctx context.Context, accountID, query string, limit int) ([]feature.Match, error) {
+func (f *Feature) findTokens(ctx context.Context, accountID, query string, limit int) ([]feature.Match, error) {
 	var list []feature.Match
-	err := d.db.View(ctx, func(tx *db.Tx) error {
+	err := f.db.View(ctx, func(tx *db.Tx) error {
 		tokens, err := listTokens(ctx, tx, accountID, "", MaxTokens)
 		for _, t := range tokens {
-			t = t.at(d.micros())
+			t = t.at(f.micros())
 			match := feature.Match{
 				ID:     t.ID,
 				Title:  t.Name,
@@ -148,7 +150,7 @@ func (d *Directory) findTokens(ctx context.Context, accountID, query string, lim
 }
 
 // findOwnAccounts finds the accounts in which the principal of the request has a role of its own.
-func (d *Directory) findOwnAccounts(ctx context.Context, accountID, query string, limit int) ([]feature.Match, error) {
+func (f *Feature) findOwnAccounts(ctx context.Context, accountID, query string, limit int) ([]feature.Match, error) {
 	who := web.CurrentPrincipal(ctx)
 	if who == nil || len(who.Grants) == 0 {
 		return nil, nil
@@ -160,7 +162,7 @@ func (d *Directory) findOwnAccounts(ctx context.Context, accountID, query string
 		}
 	}
 	var list []feature.Match
-	err := d.db.View(ctx, func(tx *db.Tx) error {
+	err := f.db.View(ctx, func(tx *db.Tx) error {
 		for _, one := range ids {
 			a, err := loadAccount(ctx, tx, one)
 			if errs.Is(err, errs.CodeNotFound) {
@@ -181,7 +183,7 @@ func (d *Directory) findOwnAccounts(ctx context.Context, accountID, query string
 
 // findCustomers finds all accounts of the installation for the operators: by id and external id, and by name among
 // the newest.
-func (d *Directory) findCustomers(ctx context.Context, _, query string, limit int) ([]feature.Match, error) {
+func (f *Feature) findCustomers(ctx context.Context, _, query string, limit int) ([]feature.Match, error) {
 	var list []feature.Match
 	add := func(a Account, err error) error {
 		if errs.Is(err, errs.CodeNotFound) {
@@ -192,7 +194,7 @@ func (d *Directory) findCustomers(ctx context.Context, _, query string, limit in
 		}
 		return err
 	}
-	err := d.db.View(ctx, func(tx *db.Tx) error {
+	err := f.db.View(ctx, func(tx *db.Tx) error {
 		external := strings.TrimPrefix(query, externalPrefix)
 		if query != "" {
 			if err := add(loadAccount(ctx, tx, query)); err != nil {
@@ -205,7 +207,8 @@ func (d *Directory) findCustomers(ctx context.Context, _, query string, limit in
 		if len(list) > 0 {
 			return nil
 		}
-		newest, err := collect(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account ORDER BY id DESC LIMIT $1`, searchedAccounts)
+		newest, err := db.Collect(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account
+			ORDER BY id DESC LIMIT $1`, searchedAccounts)
 		for _, a := range newest {
 			if a.ID != Installation {
 				list = append(list, accountMatch(a))

@@ -14,18 +14,18 @@ import (
 )
 
 // news are the members who joined, and the invitations of the visitor.
-func (d *Directory) news() feature.NewsSources {
+func (f *Feature) news() feature.NewsSources {
 	return feature.NewsSources{
-		{Permission: MembersRead, Since: d.joined},
-		{Permission: web.AnyPermission, Since: d.invited},
+		{Permission: MembersRead, Since: f.joined},
+		{Permission: web.AnyPermission, Since: f.invited},
 	}
 }
 
 // joined lists the members who accepted, but for the visitor.
-func (d *Directory) joined(
+func (f *Feature) joined(
 	ctx context.Context, accountID string, who *web.Principal, since time.Time, limit int,
 ) (list []feature.News, err error) {
-	err = d.db.View(ctx, func(tx *db.Tx) error {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT p.id, p.name, p.email, m.role, m.accepted_at
 			FROM member m JOIN person p ON p.id = m.person_id
 			WHERE m.account_id = $1 AND m.accepted_at > $2 ORDER BY m.accepted_at DESC, p.id LIMIT $3`,
@@ -60,13 +60,13 @@ func (d *Directory) joined(
 }
 
 // invited lists the invitations that the visitor has not answered.
-func (d *Directory) invited(
+func (f *Feature) invited(
 	ctx context.Context, _ string, who *web.Principal, _ time.Time, limit int,
 ) (list []feature.News, err error) {
 	if who.Kind != web.KindUser || who.AccountID != "" {
 		return nil, nil
 	}
-	open, err := d.Invitations(ctx, who.ID)
+	open, err := f.Invitations(ctx, who.ID)
 	if errs.Is(err, errs.CodeNotFound) {
 		return nil, nil
 	}
@@ -85,9 +85,9 @@ func (d *Directory) invited(
 
 // NewsSeen is the time until which a person has seen the news of an account. Without a mark it is the time at which
 // the person accepted the membership; zero = neither.
-func (d *Directory) NewsSeen(ctx context.Context, personID, accountID string) (time.Time, error) {
+func (f *Feature) NewsSeen(ctx context.Context, personID, accountID string) (time.Time, error) {
 	var until int64
-	err := d.db.View(ctx, func(tx *db.Tx) error {
+	err := f.db.View(ctx, func(tx *db.Tx) error {
 		err := tx.QueryRow(ctx, `SELECT until_at FROM news_seen WHERE person_id = $1 AND account_id = $2`,
 			personID, accountID).Scan(&until)
 		if !errors.Is(err, sql.ErrNoRows) {
@@ -104,8 +104,8 @@ func (d *Directory) NewsSeen(ctx context.Context, personID, accountID string) (t
 }
 
 // SetNewsSeen moves the mark of a person forward.
-func (d *Directory) SetNewsSeen(ctx context.Context, personID, accountID string, until time.Time) error {
-	return d.db.Tx(ctx, func(tx *db.Tx) error {
+func (f *Feature) SetNewsSeen(ctx context.Context, personID, accountID string, until time.Time) error {
+	return f.db.Tx(ctx, func(tx *db.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO news_seen (person_id, account_id, until_at) VALUES ($1, $2, $3)
 			ON CONFLICT (person_id, account_id) DO UPDATE SET until_at = excluded.until_at
 			WHERE news_seen.until_at < excluded.until_at`, personID, accountID, until.UnixMicro())

@@ -1,8 +1,6 @@
 package app_test
 
 import (
-	"net/http"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -10,25 +8,25 @@ import (
 	"github.com/belfryhq/belfry/test/poll"
 )
 
-var unseen = regexp.MustCompile(`data-unseen="(\d+)"`)
-
 // unseen is the number in the bell, as the navigation asks for it.
 func (v *visitor) unseen(account string) string {
 	v.t.Helper()
-	p := v.get("/accounts/"+account+"/firing", "HX-Request", "true", "HX-Target", "span#x")
-	m := unseen.FindStringSubmatch(p.body)
-	if m == nil {
-		v.t.Fatalf("%d: the navigation is told %s", p.status, p.body)
-	}
-	return m[1]
+	return v.Fragment("/accounts/"+account+"/firing", "firing").Find(`data-unseen="(\d+)"`)
+}
+
+// seen marks all news as seen, as the button on the page does.
+func (v *visitor) seen(account string) {
+	v.t.Helper()
+	path := "/accounts/" + account + "/news"
+	v.Get(path).Expect(200).Submit("Mark all as seen").RedirectsTo(path)
 }
 
 // alert reports a start or an end of the shop's alert type.
 func (c *crawled) alert(id, correlation, event string) {
 	c.t.Helper()
-	c.call("POST", "/accounts/"+c.full+"/alerting/v3/alerts", m{
+	c.call("POST", "/accounts/"+c.full+"/alerting/v3/alerts", object{
 		"id": id, "event": event, "correlation_id": correlation, "alert_type": "shop_payment_provider_down",
-		"severity": "critical", "zone": "checkout.shop.example", "data": m{"provider": "cardpay", "failed": 41},
+		"severity": "critical", "zone": "checkout.shop.example", "data": object{"provider": "cardpay", "failed": 41},
 	})
 }
 
@@ -38,61 +36,36 @@ func TestTheBellCountsWhatIsNewUntilItWasSeen(t *testing.T) {
 	owner := s.signIn(crawlEmail("owner"))
 	auditor := s.signIn(crawlEmail("auditor"))
 	base := "/accounts/" + s.full
-	seen := func(v *visitor) {
-		t.Helper()
-		body := v.get(base + "/news").body
-		until := regexp.MustCompile(`name="until" value="([^"]*)"`).FindStringSubmatch(body)
-		if until == nil {
-			t.Fatalf("there is nothing to be marked as seen: %s", text(body))
-		}
-		r, err := http.NewRequestWithContext(t.Context(), "POST", s.url+base+"/news/seen", strings.NewReader("until="+until[1]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.Header.Set("Origin", s.url)
-		res, err := v.client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res.Body.Close()
-	}
-	owner.get(base+"/news").has(t, "Alert began", "checkout.shop.example", "Objective created", "rejected", "joined the account")
-	seen(owner)
+	owner.Get(base+"/news").Says("Alert began", "checkout.shop.example", "Objective created", "rejected", "joined the account")
+	owner.seen(s.full)
 	if n := owner.unseen(s.full); n != "0" {
 		t.Errorf("after all was seen the bell shows %s", n)
 	}
-	owner.get(base+"/news").lacks(t, "Mark all as seen")
+	owner.Get(base + "/news").Lacks("Mark all as seen")
 
 	// An alert begins and ends: two entries, for those who may see alerts.
 	before := auditor.unseen(s.full)
 	s.alert("third", "third", "start")
 	s.alert("third-end", "third", "end")
 	poll.Until(t, "the alert and its end are new", func() bool { return owner.unseen(s.full) == "2" })
-	owner.get(base+"/news").has(t, "2 new entries", "Alert ended", "Mark all as seen")
-	owner.get(base).has(t, `aria-label="News, 2 new"`)
+	owner.Get(base+"/news").Says("2 new entries", "Alert ended", "Mark all as seen")
+	owner.Get(base).Says(`aria-label="News, 2 new"`)
 	if after := auditor.unseen(s.full); after != before {
 		t.Errorf("the auditor's bell went from %s to %s by an alert", before, after)
 	}
-	auditor.get(base+"/news").lacks(t, "Alert began")
-	seen(owner)
+	auditor.Get(base + "/news").Lacks("Alert began")
+	owner.seen(s.full)
 	if n := owner.unseen(s.full); n != "0" {
 		t.Errorf("after all was seen again the bell shows %s", n)
 	}
-
-	t.Run("another account", func(t *testing.T) {
-		foreign := s.account("Foreign")
-		if p := owner.get("/accounts/" + foreign + "/news"); p.status != 404 {
-			t.Errorf("the news of a foreign account answer %d", p.status)
-		}
-	})
+	owner.Get("/accounts/" + s.account("Foreign") + "/news").Expect(404)
 }
 
 func TestTitleIconAndBellFollowWhatFires(t *testing.T) {
 	b := browser.Start(t)
 	s := newCrawled(t)
 	owner := s.signIn(crawlEmail("owner"))
-	b.Carry(s.url, owner.cookies())
+	b.Carry(s.url, owner.Cookies())
 	base := "/accounts/" + s.bare
 	b.Open(s.url+base+"/members", "light", 1400)
 	calm := `document.querySelector("link[rel=icon]").getAttribute("href")`
@@ -101,9 +74,9 @@ func TestTitleIconAndBellFollowWhatFires(t *testing.T) {
 	}
 	focused := `document.querySelector('a[href="` + base + `/tokens"]')`
 	b.Evaluate(`(` + focused + `.focus(), "")`)
-	s.call("POST", base+"/alerting/v3/alerts", m{
+	s.call("POST", base+"/alerting/v3/alerts", object{
 		"id": "one", "event": "start", "correlation_id": "one", "alert_type": "shop_payment_provider_down",
-		"severity": "critical", "data": m{"provider": "cardpay", "failed": 41},
+		"severity": "critical", "data": object{"provider": "cardpay", "failed": 41},
 	})
 	until(t, b, `(htmx.trigger(document.querySelector("[data-firing]"), "every"), document.title.startsWith("(1) "))`)
 	until(t, b, calm+`.endsWith("/favicon-firing.svg") && document.querySelector("[data-bell]").getAttribute("aria-label") === "News, 1 new"`)
@@ -118,9 +91,9 @@ func TestTitleIconAndBellFollowWhatFires(t *testing.T) {
 	b.Press("Escape")
 	until(t, b, `!document.getElementById("bell-panel").matches(":popover-open") && document.activeElement === document.querySelector("[data-bell]")`)
 
-	s.call("POST", base+"/alerting/v3/alerts", m{
+	s.call("POST", base+"/alerting/v3/alerts", object{
 		"id": "one-end", "event": "end", "correlation_id": "one", "alert_type": "shop_payment_provider_down", "severity": "critical",
-		"data": m{"provider": "cardpay", "failed": 41},
+		"data": object{"provider": "cardpay", "failed": 41},
 	})
 	until(t, b, `(htmx.trigger(document.querySelector("[data-firing]"), "every"), !document.title.startsWith("(")) && `+calm+`.endsWith("/favicon.svg")`)
 	for _, at := range []struct {

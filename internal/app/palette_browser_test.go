@@ -22,9 +22,9 @@ func optionHas(t *testing.T, b *browser.Browser, text string) {
 func TestThePaletteFindsAndDoesThingsByKeyboard(t *testing.T) {
 	b := browser.Start(t)
 	v, full, _ := furnished(t)
-	v.made("POST", "/accounts/"+full+"/zones", m{"name": "checkout.shop.example"})
+	v.made("POST", "/accounts/"+full+"/zones", object{"name": "checkout.shop.example"})
 	base := "/accounts/" + full
-	b.Carry(v.url, v.cookies())
+	b.Carry(v.url, v.Cookies())
 	b.Open(v.url+base+"/audit", "light", 1400)
 	start := `document.querySelector('a[href="` + base + `/members"]')`
 	b.Evaluate(`(` + start + `.focus(), "")`)
@@ -60,7 +60,7 @@ func TestThePaletteFindsAndDoesThingsByKeyboard(t *testing.T) {
 	}
 
 	// An id that is pasted and sent at once leads to its object.
-	v.append(full, change("event-number-4711", "ana", nil))
+	v.append(full, auditEvent("event-number-4711", "ana", nil))
 	b.Evaluate(`(() => { const f = ` + paletteField + `; f.value = "event-number-4711"; f.dispatchEvent(new Event("input")); return ""; })()`)
 	b.Press("Enter")
 	b.Arrives(base + "/audit/events/event-number-4711")
@@ -82,7 +82,7 @@ func TestThePaletteFindsAndDoesThingsByKeyboard(t *testing.T) {
 func TestThePaletteFillsAPhone(t *testing.T) {
 	b := browser.Start(t)
 	v, full, _ := furnished(t)
-	b.Carry(v.url, v.cookies())
+	b.Carry(v.url, v.Cookies())
 	b.Open(v.url+"/accounts/"+full, "dark", 390)
 	b.Click(`.side-top [data-palette-open]`, "#palette")
 	optionHas(t, b, "Create a policy")

@@ -73,8 +73,8 @@ type detailPage struct {
 	Proof   *proofPage
 }
 
-// filterValue is something that the record can be filtered by. In says that a list
-// stands beside it, which a click filters.
+// filterValue is a value by which the record can be filtered. In reports that the page shows a list next to it, which a
+// click filters.
 type filterValue struct {
 	Key, Value, Label, Href string
 	Mono, In                bool
@@ -156,7 +156,7 @@ func (p *pages) detailOf(v visit, id string, pane bool) (*detailPage, error) {
 	case "proof":
 		d.Proof, err = p.proofOf(v, rec)
 	default:
-		within(v.Context(), 700*time.Millisecond, func(ctx context.Context) error { return p.surround(ctx, d, v, rec) })
+		queryWithin(v.Context(), 700*time.Millisecond, func(ctx context.Context) error { return p.surround(ctx, d, v, rec) })
 	}
 	return d, err
 }

@@ -83,7 +83,7 @@ func (n *Feature) acknowledgements() *feature.Offer {
 
 func (n *Feature) titleOf(ctx context.Context, a *Alert) (string, error) {
 	kind, err := n.AlertType(ctx, a.Type)
-	return a.thing(kind), err
+	return a.subjectTitle(kind), err
 }
 
 // findAlerts finds an alert by its id or correlation id, and the firing and newest alerts by their texts.
@@ -99,7 +99,7 @@ func (n *Feature) findAlerts(ctx context.Context, accountID, query string, limit
 	texts := len(found) == 0
 	if texts {
 		for _, state := range []string{stateFiring, ""} {
-			list, err := n.alerts(ctx, accountID, state, place{}, searchedAlerts)
+			list, err := n.alerts(ctx, accountID, state, web.Keyset{}, searchedAlerts)
 			if err != nil {
 				return nil, err
 			}
@@ -138,10 +138,10 @@ func (n *Feature) findAlerts(ctx context.Context, accountID, query string, limit
 	return feature.Best(query, limit, list), nil
 }
 
-// alertsNamed finds an alert by the id of any of its parts, or by its correlation id.
+// alertsNamed finds an incident by the id of any of its alerts, or by its correlation id.
 func (n *Feature) alertsNamed(ctx context.Context, accountID, query string) (list []Alert, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		a, err := rootOf(ctx, tx, accountID, query)
+		a, err := rootAlert(ctx, tx, accountID, query)
 		if err == nil {
 			list = append(list, a)
 			return nil
@@ -149,7 +149,7 @@ func (n *Feature) alertsNamed(ctx context.Context, accountID, query string) (lis
 		if !errs.Is(err, errs.CodeNotFound) {
 			return err
 		}
-		list, err = db.Collect(ctx, tx, func(row db.Row) (Alert, error) { return scanAlert(row) }, alertView+` WHERE alert_key IN (
+		list, err = db.Collect(ctx, tx, scanAlert, alertView+` WHERE alert_key IN (
 			SELECT CASE WHEN open_key <> '' THEN open_key ELSE last_key END FROM cause
 			WHERE account_id = $1 AND correlation_id = $2) LIMIT 2`, accountID, query)
 		return err
@@ -189,9 +189,9 @@ func (n *Feature) findWebhooks(ctx context.Context, accountID, query string, lim
 		list[i] = feature.Match{
 			ID:     d.ID,
 			Title:  d.Name,
-			Detail: host(d.URL) + ", " + shown.Health,
+			Detail: hostOf(d.URL) + ", " + shown.Health,
 			Href:   webhookPath(accountID, d.ID),
-			Names:  []string{host(d.URL)},
+			Names:  []string{hostOf(d.URL)},
 		}
 		if shown.Tone != ui.Good {
 			list[i].Tone = shown.Tone
@@ -200,8 +200,8 @@ func (n *Feature) findWebhooks(ctx context.Context, accountID, query string, lim
 	return feature.Best(query, limit, list), err
 }
 
-// host is the host of a webhook's address. The path and query may be secret.
-func host(address string) string {
+// hostOf is the host of a webhook's address. The path and query may be secret.
+func hostOf(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
 		return ""

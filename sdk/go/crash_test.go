@@ -20,7 +20,12 @@ import (
 	"github.com/belfryhq/belfry/sdk/go/belfrytest"
 )
 
-const childDir, childURL, childMode = "BELFRY_TEST_CHILD_DIR", "BELFRY_TEST_CHILD_URL", "BELFRY_TEST_CHILD_MODE"
+// The environment of a child process of a test.
+const (
+	childDir  = "BELFRY_TEST_CHILD_DIR"
+	childURL  = "BELFRY_TEST_CHILD_URL"
+	childMode = "BELFRY_TEST_CHILD_MODE"
+)
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(childMode) {
@@ -45,7 +50,7 @@ func crashEvent(id string) belfry.Event {
 	}
 }
 
-// publish is the child: it reports the id of each event that was taken, until
+// publish is the child: it reports the id of each accepted event, until
 // it is killed.
 func publish() {
 	var mu sync.Mutex

@@ -29,6 +29,8 @@ type Browser struct {
 	t   testing.TB
 	ctx context.Context
 	axe string // the checker's script, once it was asked for
+
+	album *album // of baselines; nil = pictures are not compared
 }
 
 // Start runs Chromium, or leaves the test out.
@@ -94,10 +96,23 @@ func (b *Browser) Open(url, theme string, width int64) {
 	b.Drawn()
 }
 
-// Drawn waits for fonts and two frames.
+// drawn waits for fonts, charts and two frames.
+const drawn = `(async () => {
+	await document.fonts.ready;
+	for (let i = 0; i < 100; i++) {
+		const waits = (chart) => chart.querySelector("script") && !chart.querySelector("canvas");
+		const waiting = [...document.querySelectorAll("[data-chart]")].some(waits);
+		if (!waiting && document.readyState === "complete") break;
+		await new Promise((r) => setTimeout(r, 50));
+	}
+	await new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)));
+	return "";
+})()`
+
+// Drawn waits until the page has its fonts and charts.
 func (b *Browser) Drawn() {
 	b.t.Helper()
-	b.Evaluate(`document.fonts.ready.then(() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(() => r("")))))`)
+	b.Evaluate(drawn)
 }
 
 // Submit fills the form with the action and sends it as its button would, but
@@ -146,8 +161,12 @@ func (b *Browser) Violations() string {
 		b.axe = string(script)
 	}
 	b.Evaluate(b.axe + `;""`)
-	return b.Evaluate(`axe.run({resultTypes: ["violations"], rules: {"target-size": {enabled: true}}}).then((r) => r.violations.map((v) => v.id + ": " + v.help + "\n" +
-		v.nodes.slice(0, 4).map((n) => "    " + n.html.slice(0, 200) + "\n      " + (n.failureSummary || "").replaceAll("\n", " ")).join("\n")).join("\n"))`)
+	return b.Evaluate(`(async () => {
+		const results = await axe.run({resultTypes: ["violations"], rules: {"target-size": {enabled: true}}});
+		const node = (n) => "    " + n.html.slice(0, 200) + "\n      " + (n.failureSummary || "").replaceAll("\n", " ");
+		const finding = (v) => v.id + ": " + v.help + "\n" + v.nodes.slice(0, 4).map(node).join("\n");
+		return results.violations.map(finding).join("\n");
+	})()`)
 }
 
 // Overflow names what is wider than its panel or the window.
@@ -165,14 +184,16 @@ func (b *Browser) Refusals() string {
 	b.t.Helper()
 	return b.Evaluate(`new Promise((r) => {
 		const seen = [];
-		new ReportingObserver((l) => l.forEach((v) => seen.push(v.body.blockedURL + " " + v.body.effectiveDirective)), {types: ["csp-violation"], buffered: true}).observe();
+		const keep = (reports) => reports.forEach((v) => seen.push(v.body.blockedURL + " " + v.body.effectiveDirective));
+		new ReportingObserver(keep, {types: ["csp-violation"], buffered: true}).observe();
 		setTimeout(() => r(seen.join("\n")), 50);
 	})`)
 }
 
-// Look holds a page against all that a browser can tell: axe, the policy and
-// the width. Where BELFRY_TEST_SCREENSHOTS names a folder, it writes what a
-// person should look at.
+// Look holds a page against all that a browser can tell: axe, the policy, the
+// width, and its picture where [Browser.Baselines] were named. Where
+// BELFRY_TEST_SCREENSHOTS names a folder, it writes the picture for a person to
+// look at.
 func (b *Browser) Look(name, theme string, width int64) {
 	b.t.Helper()
 	at := name + ", " + theme + ", " + strconv.FormatInt(width, 10) + " px: "
@@ -186,15 +207,18 @@ func (b *Browser) Look(name, theme string, width int64) {
 		b.t.Errorf("%srefused by the policy: %s", at, refused)
 	}
 	folder := os.Getenv("BELFRY_TEST_SCREENSHOTS")
-	if folder == "" {
+	if folder == "" && b.album == nil {
 		return
 	}
-	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
-	if err == nil {
-		err = os.WriteFile(filepath.Join(folder, name+"-"+theme+"-"+strconv.FormatInt(width, 10)+".png"), png, 0o600)
+	page := b.picture()
+	file := name + "-" + theme + "-" + strconv.FormatInt(width, 10)
+	if folder != "" {
+		if err := os.WriteFile(filepath.Join(folder, file+".png"), page, 0o600); err != nil {
+			b.t.Fatal(err)
+		}
 	}
-	if err != nil {
-		b.t.Fatal(err)
+	if b.album != nil {
+		b.compare(file, page)
 	}
 }
 

@@ -2,7 +2,7 @@
 // written, in a fresh folder against a fresh server, and compares what they print with the
 // answers that the documents show.
 //
-// A fenced block of a document is one of these; the comment stands on the line before it
+// A fenced block of a document is one of these; the comment is on the line before it
 // and no reader sees it:
 //
 //	```sh                                  it is run; the document fails when it fails
@@ -56,7 +56,7 @@ func blocks(document string) ([]block, error) {
 			open.text += line + "\n"
 		case strings.HasPrefix(trimmed, "```"):
 			fence = trimmed[:len(trimmed)-len(strings.TrimLeft(trimmed, "`"))]
-			one, err := begin(strings.TrimPrefix(trimmed, fence), before, i+2)
+			one, err := beginBlock(strings.TrimPrefix(trimmed, fence), before, i+2)
 			if err != nil {
 				return nil, err
 			}
@@ -72,7 +72,7 @@ func blocks(document string) ([]block, error) {
 	return list, nil
 }
 
-func begin(language, before string, line int) (block, error) {
+func beginBlock(language, before string, line int) (block, error) {
 	b := block{language: language, line: line}
 	said := comment.FindStringSubmatch(before)
 	switch {

@@ -71,7 +71,7 @@ const (
 type Inbox struct {
 	http, smtp net.Listener
 
-	dashboard, shop string // addresses of what stands beside; set before Run
+	dashboard, shop string // addresses that pages link to; set before Run
 
 	mu     sync.Mutex // guards what follows
 	secret string     // whsec_... by which webhooks are signed
@@ -135,7 +135,7 @@ func (i *Inbox) Messages() []Message {
 
 // Run serves until ctx ends.
 func (i *Inbox) Run(ctx context.Context) error {
-	pages, err := newPages(i)
+	pages, err := newPageServer(i)
 	if err != nil {
 		return err
 	}

@@ -106,34 +106,10 @@ func TestEnsureIsIdempotentAndNeverAddsPartitions(t *testing.T) {
 		if w.broker != nil {
 			want = 1
 		}
-		if n := partitions(t, cl, topic.Name); n != want {
+		if n := partitionCount(t, cl, topic.Name); n != want {
 			t.Fatalf("%d partitions, want %d", n, want)
 		}
 	})
-}
-
-func TestACloudEventIsHeadersOfTheBinaryMode(t *testing.T) {
-	got := map[string]string{}
-	for _, h := range (bus.CloudEvent{
-		ID:     "1",
-		Source: "/edge",
-		Type:   "io.belfry.audit",
-		Time:   time.UnixMilli(1500).UTC(),
-	}).Headers() {
-		got[h.Key] = string(h.Value)
-	}
-	for key, want := range map[string]string{
-		"ce_specversion": "1.0",
-		"ce_id":          "1",
-		"ce_source":      "/edge",
-		"ce_type":        "io.belfry.audit",
-		"ce_time":        "1970-01-01T00:00:01.5Z",
-		"content-type":   "application/json",
-	} {
-		if got[key] != want {
-			t.Errorf("%s is %q, want %q", key, got[key], want)
-		}
-	}
 }
 
 // The embedded broker is closed and opened again on its directory and address

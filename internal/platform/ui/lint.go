@@ -51,29 +51,6 @@ func readComponents(fsys fs.FS) (map[string]component, error) {
 	return all, nil
 }
 
-// Lint checks every .html file of fsys as [UI.Parse] does. A feature's test
-// calls it; the error names each fault with file and line.
-func Lint(fsys fs.FS) error {
-	u, err := New(Options{})
-	if err != nil {
-		return err
-	}
-	var files []string
-	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && strings.HasSuffix(name, ".html") {
-			files = append(files, name)
-		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("ui: lint: %w", err)
-	}
-	if len(files) == 0 {
-		return errors.New("ui: lint: no .html file")
-	}
-	return u.lintFiles(fsys, files)
-}
-
 func (u *UI) lint(fsys fs.FS, patterns []string) error {
 	var files []string
 	for _, p := range patterns {
@@ -103,7 +80,7 @@ func (u *UI) lintFiles(fsys fs.FS, files []string) error {
 }
 
 var (
-	action    = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
+	actionTag = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
 	tag       = regexp.MustCompile(`<([a-zA-Z][a-zA-Z0-9-]*)((?:[^<>"']|"[^"]*"|'[^']*')*)>`)
 	attribute = regexp.MustCompile(`([^\s=/>"']+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s>]+))?`)
 	foreign   = regexp.MustCompile(`^(?:[a-z]+:)?//`)
@@ -111,7 +88,7 @@ var (
 
 // lintMarkup looks at the HTML with the template's actions blanked out.
 func lintMarkup(file, text string) (faults []error) {
-	blank := action.ReplaceAllStringFunc(text, func(s string) string {
+	blank := actionTag.ReplaceAllStringFunc(text, func(s string) string {
 		return " " + strings.Repeat("\n", strings.Count(s, "\n"))
 	})
 	for _, m := range tag.FindAllStringSubmatchIndex(blank, -1) {
