@@ -85,6 +85,12 @@ type Config struct {
 	// SendMail sends a mail with the operators' mail server. nil = there is no
 	// mail server, and pages show the mail instead.
 	SendMail func(ctx context.Context, m Mail) error
+
+	// Objectives reads all objectives of an account, the worst first; Alerts the newest alerts about a zone; Traffic the
+	// requests of a zone. nil = the pages of properties have no such section.
+	Objectives func(ctx context.Context, accountID string) ([]ZoneObjective, error)
+	Alerts     func(ctx context.Context, accountID, zoneID string, limit int) ([]ZoneAlert, error)
+	Traffic    func(ctx context.Context, accountID, zoneID string) (ZoneTraffic, error)
 }
 
 // Feature is the feature of accounts. It is safe for concurrent use.
