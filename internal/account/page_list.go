@@ -22,7 +22,9 @@ type place struct {
 	ID  string `json:"i"` // decides between rows with the same key
 }
 
-func (a place) compare(b place) int { return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.ID, b.ID)) }
+func (a place) compare(b place) int {
+	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.ID, b.ID))
+}
 
 // sortedPage sorts rows by their places and returns the part of the list that the URL names.
 func sortedPage[T any](v *page.Visit, rows []T, placeOf func(T) place) (page.List[T], error) {

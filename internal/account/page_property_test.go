@@ -113,7 +113,7 @@ func TestTheListOfPropertiesFiltersAndSorts(t *testing.T) {
 	order("?objective=yes", "gamma.example")
 	order("?source=traffic", "seen.example")
 	order("?q=www.first", "alpha.example")
-	ana.Get(base+"?q=nothing").Expect(200).Says("No property matches")
+	ana.Get(base + "?q=nothing").Expect(200).Says("No property matches")
 }
 
 func TestActsOnChosenProperties(t *testing.T) {
