@@ -11,10 +11,10 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/bus"
 )
 
-// partitions is the number of partitions of a topic on Apache Kafka. It never grows: keys would move.
+// partitions is the number of partitions of a topic on Apache Kafka. It never changes, because keys would move.
 const partitions = 16
 
-// topics lists the topics of the bus, on a cluster or on the embedded broker.
+// busTopics lists the topics of the bus, on a cluster or on the embedded broker.
 func busTopics(cluster bool) []bus.Topic {
 	var list []bus.Topic
 	for _, t := range event.Topics {
@@ -69,8 +69,8 @@ func (a *App) openBus(ctx context.Context) error {
 
 func (a *App) openBroker(ctx context.Context) (err error) {
 	if a.Config.DatabaseURL != "" {
-		a.Log.Warn("the embedded broker serves this process alone: another process on the same database would not " +
-			"share its bus; set BELFRY_KAFKA_BROKERS where several processes work together")
+		a.Log.Warn("the embedded broker serves this process only: another process on the same database does not " +
+			"share its bus; set BELFRY_KAFKA_BROKERS to run several processes")
 	}
 	consuming := a.consuming()
 	cfg, err := a.Config.kafkaListener(broker.Config{

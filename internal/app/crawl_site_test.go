@@ -70,7 +70,11 @@ func newCrawled(t *testing.T) *crawled {
 			continue
 		}
 		for _, account := range []string{c.full, c.bare} {
-			c.call("POST", "/accounts/"+account+"/members", object{"email": crawlEmail(role), "name": "Person " + role, "role": role})
+			c.call("POST", "/accounts/"+account+"/members", object{
+				"email": crawlEmail(role),
+				"name":  "Person " + role,
+				"role":  role,
+			})
 		}
 	}
 	c.furnish()
@@ -106,7 +110,8 @@ func (c *crawled) furnish() {
 	c.objectives(zones)
 	var hooks []string
 	for _, name := range []string{"On-call", "Archive", "Chat"} {
-		hooks = append(hooks, c.made("POST", base+"/alerting/v3/destinations/webhooks", object{"name": name, "url": receiver.URL}))
+		hook := object{"name": name, "url": receiver.URL}
+		hooks = append(hooks, c.made("POST", base+"/alerting/v3/destinations/webhooks", hook))
 	}
 	for i, name := range []string{"On-call", "Storefront", "Everything else"} {
 		c.call("POST", base+"/alerting/v3/policies", object{
@@ -198,9 +203,17 @@ func (c *crawled) events() {
 			"action": object{"type": "update", "result": "failure"},
 		}),
 		auditEvent("integration", "dd", object{
-			"actor": object{"type": "integration", "id": "i-1", "name": "Datadog", "on_behalf_of": object{"type": "user", "id": "ana"}},
+			"actor": object{
+				"type":         "integration",
+				"id":           "i-1",
+				"name":         "Datadog",
+				"on_behalf_of": object{"type": "user", "id": "ana"},
+			},
 		}),
-		auditEvent("token", "t", object{"actor": object{"type": "token", "id": "t-1", "token_name": "terraform"}, "interface": "CLI"}),
+		auditEvent("token", "t", object{
+			"actor":     object{"type": "token", "id": "t-1", "token_name": "terraform"},
+			"interface": "CLI",
+		}),
 		auditEvent("viewed", "bo", object{"action": object{"type": "view"}}))
 	c.append(c.full, list...)
 }
@@ -251,20 +264,15 @@ func (c *crawled) refused() {
 // have counted.
 func (c *crawled) settle(base string) {
 	c.t.Helper()
-	c.until("nothing waits to be delivered", func() bool {
+	poll.Until(c.t, "nothing waits to be delivered", func() bool {
 		var list []struct{ State string }
 		waits := func(d struct{ State string }) bool { return d.State == "waiting" || d.State == "sending" }
 		err := json.Unmarshal(c.call("GET", base+"/alerting/v3/history", nil), &list)
 		return err == nil && len(list) > 1 && !slices.ContainsFunc(list, waits)
 	})
-	c.until("an objective burns", func() bool {
+	poll.Until(c.t, "an objective burns", func() bool {
 		var list []struct{ State string }
 		return json.Unmarshal(c.call("GET", base+"/alerting/v3/alerts?"+url.Values{"state": {"firing"}}.Encode(), nil),
 			&list) == nil && len(list) > 1
 	})
-}
-
-func (s *site) until(what string, holds func() bool) {
-	s.t.Helper()
-	poll.Until(s.t, what, holds)
 }

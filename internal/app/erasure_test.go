@@ -48,12 +48,6 @@ func (s *site) raw(method, path, contentType, body string) (int, string) {
 	return res.StatusCode, string(text)
 }
 
-// await asks until a condition holds.
-func (s *site) await(what string, ok func() bool) {
-	s.t.Helper()
-	poll.Until(s.t, what, ok)
-}
-
 type jobState struct {
 	ID, State string
 	Result    json.RawMessage
@@ -67,7 +61,7 @@ func (s *site) job(path string, body any) jobState {
 		s.t.Fatal(err)
 	}
 	account := strings.Split(path, "/")[2]
-	s.await("the job ends", func() bool {
+	poll.Until(s.t, "the job ends", func() bool {
 		if err := json.Unmarshal(s.call(http.MethodGet, "/accounts/"+account+"/jobs/"+j.ID, nil), &j); err != nil {
 			s.t.Fatal(err)
 		}
@@ -165,7 +159,7 @@ func TestAnErasureReachesEveryCopy(t *testing.T) {
 		"resource":   object{"product": "crm", "type": "contact", "id": "c-e1"},
 	})
 	alert := func() string { return string(s.call(http.MethodGet, base+"/alerting/v3/alerts/a1", nil)) }
-	s.await("the alert names the change that preceded it", func() bool {
+	poll.Until(s.t, "the alert names the change that preceded it", func() bool {
 		text := alert()
 		if !strings.Contains(text, `"event_id":"e1"`) && !strings.Contains(text, `"changes":[]`) {
 			t.Fatal(text)
@@ -177,7 +171,7 @@ func TestAnErasureReachesEveryCopy(t *testing.T) {
 		!strings.Contains(text, "Quark") {
 		t.Fatal(status, text)
 	}
-	s.await("the reject came back with its payload", func() bool {
+	poll.Until(s.t, "the reject came back with its payload", func() bool {
 		return strings.Contains(string(s.call(http.MethodGet, base+"/audit/rejects", nil)), "unknown\\\":")
 	})
 
@@ -189,10 +183,8 @@ func TestAnErasureReachesEveryCopy(t *testing.T) {
 		NotFound      json.RawMessage `json:"not_found"`
 		CompleteAfter time.Time       `json:"complete_after"`
 	}
-	if err := json.Unmarshal(s.job(base+"/audit/erasures", object{"actor_id": "u-zoe", "reason": "a request of the person"}).
-		Result, &result); err != nil {
-		t.Fatal(err)
-	}
+	erasure := s.job(base+"/audit/erasures", object{"actor_id": "u-zoe", "reason": "a request of the person"})
+	s.decode(erasure.Result, &result)
 	if result.Events != 2 || result.NotFound != nil || time.Until(result.CompleteAfter) < 6*24*time.Hour {
 		t.Errorf("%+v", result)
 	}
@@ -204,13 +196,13 @@ func TestAnErasureReachesEveryCopy(t *testing.T) {
 	if status, _ := s.raw(http.MethodGet, base+"/jobs/"+export.ID+"/file", "", ""); status != http.StatusNotFound {
 		t.Errorf("the export's file: %d", status)
 	}
-	s.await("the alert follows", func() bool { return !strings.Contains(alert(), "Zoe") })
+	poll.Until(s.t, "the alert follows", func() bool { return !strings.Contains(alert(), "Zoe") })
 	lacksQuark(t, "the alert", alert())
-	s.await("the payload of the reject follows", func() bool {
+	poll.Until(s.t, "the payload of the reject follows", func() bool {
 		return strings.Contains(string(s.call(http.MethodGet, base+"/audit/rejects", nil)), "erased on request")
 	})
 
-	s.await("no file of a database holds a value", func() bool { return len(filesWith(t, s.dir, quark)) == 0 })
+	poll.Until(s.t, "no file of a database holds a value", func() bool { return len(filesWith(t, s.dir, quark)) == 0 })
 }
 
 // filesWith names the files of databases that hold one of the values.
@@ -291,7 +283,7 @@ func TestAnErasureReachesBelfrysOwnEvents(t *testing.T) {
 	account := s.account("Acme")
 	s.member(account, "boss@acme.example", "owner")
 	v := s.member(account, "zoe@quark.example", "admin")
-	v.get("/accounts/" + account)
+	v.Get("/accounts/" + account)
 	var members []struct{ ID, Email string }
 	if err := json.Unmarshal(s.call(http.MethodGet, "/accounts/"+account+"/members", nil), &members); err != nil {
 		t.Fatal(err)
@@ -300,7 +292,7 @@ func TestAnErasureReachesBelfrysOwnEvents(t *testing.T) {
 		if one.Email == "zoe@quark.example" {
 			s.call(http.MethodPatch, "/accounts/"+account+"/members/"+one.ID, object{"role": "viewer"})
 			// The outbox keeps the order: what was done before is on record as well then.
-			s.await("the change of the role is on record", func() bool {
+			poll.Until(s.t, "the change of the role is on record", func() bool {
 				_, text := s.raw(http.MethodGet, "/accounts/"+account+"/audit/export", "", "")
 				for line := range strings.Lines(text) {
 					if strings.Contains(line, `"type":"update"`) && strings.Contains(line, "zoe@quark.example") {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/belfryhq/belfry/internal/app"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // One token's tests of a webhook whose receiver hangs take the places of that
@@ -70,12 +71,12 @@ func TestHangingTestsOfAWebhookLeaveRoomForOthers(t *testing.T) {
 			}
 		})
 	}
-	s.await("the token's places are taken, and its other requests refused", func() bool {
+	poll.Until(s.t, "the token's places are taken, and its other requests refused", func() bool {
 		return hanging.Load() > 0 && refused.Load() >= 10
 	})
 	// Others are answered while the receiver hangs.
 	s.call(http.MethodGet, "/accounts/"+account, nil)
-	s.signIn("operator@localhost").get("/console/producers").has(t, "Product teams")
+	s.signIn("operator@localhost").Get("/console/producers").Says("Product teams")
 	freed()
 	cancel()
 	asking.Wait()

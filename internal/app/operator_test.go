@@ -10,7 +10,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// settings are those of an installation in a folder.
+// testConfig has the settings of an installation in a folder.
 func testConfig(t *testing.T, dir string) app.Config {
 	t.Helper()
 	cfg, err := app.LoadConfig("", env(map[string]string{

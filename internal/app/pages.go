@@ -24,11 +24,10 @@ type pages struct {
 	kit     *page.Kit
 	app     *App
 	version string
-	names   func(ctx context.Context, accountID string) string
 }
 
-// openPages registers all pages. It follows listen, because commands to copy
-// name the port.
+// openPages registers all pages. It follows listen, because commands on pages
+// contain the port.
 func (a *App) openPages(version string) error {
 	u, err := ui.New(ui.Options{
 		Log:            a.Log,
@@ -40,7 +39,6 @@ func (a *App) openPages(version string) error {
 	}
 	a.API.MountPublic("GET /assets/", u.Assets())
 	p := &pages{app: a, version: version}
-	p.names = a.accountNames().of
 	p.kit, err = page.New(page.Config{
 		UI:      u,
 		API:     a.API,
@@ -75,7 +73,7 @@ func (a *App) openPages(version string) error {
 	return nil
 }
 
-// tokenName is the name of an account's token; "" when there is none of the id.
+// tokenName returns the name of an account's token; "" if there is no such token.
 func (a *App) tokenName(ctx context.Context, accountID, tokenID string) string {
 	t, err := a.Account.Token(ctx, accountID, tokenID)
 	if err != nil {
@@ -93,8 +91,8 @@ func (p *pages) showFiring(v *page.Visit) error {
 	return v.Show(page.View{Template: "firing", Data: ui.NavItem{Count: n, Tone: ui.Bad}})
 }
 
-// start leads to the account that the visitor used last; without one, operators
-// to their console and members to the first of their accounts.
+// start redirects to the account that the visitor used last; without one, operators
+// to the console and members to the first of their accounts.
 func (p *pages) start(v *page.Visit) error {
 	to := p.console(v.Who).Href
 	if id := p.lastAccount(v.Request, v.Who); id != "" {
@@ -106,7 +104,7 @@ func (p *pages) start(v *page.Visit) error {
 	return v.Show(page.View{Title: "Welcome", Template: "nowhere", Data: v.Who, Plain: true})
 }
 
-// toConsole leads operators to the first page of the console.
+// toConsole redirects operators to the first page of the console.
 func (p *pages) toConsole(v *page.Visit) error {
 	to := p.console(v.Who).Href
 	if to == "" {

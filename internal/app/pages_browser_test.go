@@ -2,23 +2,12 @@ package app_test
 
 import (
 	"fmt"
-	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/belfryhq/belfry/test/browser"
 )
-
-// cookies are those of the browser without scripts.
-func (v *visitor) cookies() []*http.Cookie {
-	at, err := url.Parse(v.url)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	return v.client.Jar.Cookies(at)
-}
 
 // furnished is an account with something of every kind, and one without.
 func furnished(t *testing.T) (v *visitor, full, bare string) {
@@ -38,7 +27,9 @@ func furnished(t *testing.T) (v *visitor, full, bare string) {
 		}))
 	}
 	for i := range 100 {
-		set = append(set, auditEvent(fmt.Sprintf("old-%d", i), "li.wei@acme.example", object{"occurred_at": ago(3000 + 90*i)}))
+		set = append(set, auditEvent(fmt.Sprintf("old-%d", i), "li.wei@acme.example", object{
+			"occurred_at": ago(3000 + 90*i),
+		}))
 	}
 	s.append(full, set...)
 	long := strings.Repeat("NoSpacesInThisName", 12)
@@ -91,7 +82,10 @@ func furnished(t *testing.T) (v *visitor, full, bare string) {
 			"action": object{"type": "create"},
 			"after":  object{"scope": "read"},
 		}),
-		auditEvent("gone", "bo", object{"action": object{"type": "delete"}, "before": object{"url": "https://hooks.example"}}),
+		auditEvent("gone", "bo", object{
+			"action": object{"type": "delete"},
+			"before": object{"url": "https://hooks.example"},
+		}),
 		auditEvent("look", "bo", object{"action": object{"type": "view"}}))
 	s.member(full, "ana.lima@acme.example", "owner")
 	s.call("POST", "/accounts/"+bare+"/members", object{"email": "ana.lima@acme.example", "role": "owner"})
@@ -102,7 +96,7 @@ func furnished(t *testing.T) (v *visitor, full, bare string) {
 func TestTheRecordsPagesStandInABrowser(t *testing.T) {
 	b := browser.Start(t)
 	v, full, bare := furnished(t)
-	b.Carry(v.url, v.cookies())
+	b.Carry(v.url, v.Cookies())
 	base := "/accounts/" + full + "/audit"
 	empty := "/accounts/" + bare + "/audit"
 	for _, one := range []struct{ name, path string }{
@@ -161,27 +155,33 @@ func press(b *browser.Browser, key string) {
 func TestTheExplorerWorksByKeyboardAndLive(t *testing.T) {
 	b := browser.Start(t)
 	v, id, _ := furnished(t)
-	b.Carry(v.url, v.cookies())
+	b.Carry(v.url, v.Cookies())
 	b.Open(v.url+"/accounts/"+id+"/audit?resource_product=dns", "light", 1400)
-	until(t, b, `document.querySelector("#rows > [data-day] + [data-row]") && document.querySelectorAll("#rows > [data-row]").length > 5`)
+	until(t, b, `document.querySelector("#rows > [data-day] + [data-row]")
+		&& document.querySelectorAll("#rows > [data-row]").length > 5`)
 	press(b, "j")
 	press(b, "j")
 	b.Evaluate(`(document.activeElement.click(), "")`)
-	until(t, b, `location.search.includes("event=") && document.querySelector("#detail .kv") && document.querySelector("#detail h2") === document.activeElement`)
-	b.Evaluate(`([...document.querySelectorAll(".event-tabs a")].find((a) => a.textContent.includes("Proof")).click(), "")`)
+	until(t, b, `location.search.includes("event=")
+		&& document.querySelector("#detail .kv")
+		&& document.querySelector("#detail h2") === document.activeElement`)
+	b.Evaluate(`([...document.querySelectorAll(".event-tabs a")]
+		.find((a) => a.textContent.includes("Proof")).click(), "")`)
 	until(t, b, `document.querySelector("#detail .button.primary")?.textContent.includes("Verify")`)
 	b.Evaluate(`(document.querySelector("#detail .button.primary").click(), "")`)
 	until(t, b, `document.querySelectorAll("#detail .step.good").length === 3`)
-	// A change set opens in its place, and the next page comes when its end is seen.
+	// A change set opens in its place, and the next page is loaded when the end of the list is visible.
 	b.Evaluate(`(document.querySelector("[data-fold]").click(), "")`)
 	until(t, b, `document.querySelector(".fold").open && document.querySelectorAll(".fold .row").length === 20`)
 	before := `document.querySelectorAll("#rows > [data-row]").length`
 	b.Evaluate(`(window.rowsBefore = ` + before + `, window.scrollTo(0, 1e6), "")`)
 	until(t, b, before+` > window.rowsBefore`)
-	until(t, b, `[...document.querySelectorAll("#rows > [data-day]")].every((d) => d.nextElementSibling?.matches("[data-row]"))`)
+	until(t, b, `[...document.querySelectorAll("#rows > [data-day]")]
+		.every((d) => d.nextElementSibling?.matches("[data-row]"))`)
 	b.Evaluate(`(window.scrollTo(0, 0), "")`)
 	press(b, "l")
 	until(t, b, `document.querySelector("[data-live]").dataset.state === "live"`)
 	v.append(id, auditEvent("fresh", "jo", object{"occurred_at": time.Now().UTC().Format(time.RFC3339Nano)}))
-	until(t, b, `document.querySelector("#rows > [data-row]")?.id === "e-fresh" && document.querySelector("#rows > :first-child").matches("[data-day]")`)
+	until(t, b, `document.querySelector("#rows > [data-row]")?.id === "e-fresh"
+		&& document.querySelector("#rows > :first-child").matches("[data-day]")`)
 }

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 const stormCatalogue = `
@@ -81,7 +83,7 @@ func TestAStormOf10000AlertsDecodesEachChangeOnceAndRecordsFewEvents(t *testing.
 	}
 	delivered := 0
 	for next := 500; next <= storm; next += 500 {
-		s.await(fmt.Sprint(next, " messages are delivered"), func() bool {
+		poll.Until(s.t, fmt.Sprint(next, " messages are delivered"), func() bool {
 			delivered = int(s.metric(`belfry_notify_deliveries_total{kind="webhook",outcome="delivered"}`))
 			return delivered >= next
 		})
@@ -91,7 +93,7 @@ func TestAStormOf10000AlertsDecodesEachChangeOnceAndRecordsFewEvents(t *testing.
 	before := s.actions(account)["create"]
 	policy["name"] = "the last"
 	s.call(http.MethodPost, base+"/alerting/v3/policies", policy)
-	s.await("the last event is recorded", func() bool { return s.actions(account)["create"] > before })
+	poll.Until(s.t, "the last event is recorded", func() bool { return s.actions(account)["create"] > before })
 
 	if told.Load() == 0 { // a message waits for the changes only so long, so not all name them
 		t.Error("no message names a change")

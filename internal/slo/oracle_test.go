@@ -70,7 +70,7 @@ func TestWindowsHoldWhatTheOracleCounts(t *testing.T) {
 		if e.refused > 0 {
 			t.Errorf("%d refused", e.refused)
 		}
-		// What is read back is what was held.
+		// The blocks read back equal the blocks in memory.
 		back := newEngine()
 		back.clock = e.clock
 		back.blocks = e.blocks

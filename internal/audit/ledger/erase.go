@@ -42,7 +42,7 @@ func (l *Ledger) erase(
 			if err != nil || key == 0 {
 				return err
 			}
-			// With the head held, no append completes a tile meanwhile.
+			// With the head locked, no append completes a tile meanwhile.
 			heads, err := lockHeads(ctx, tx, []int64{key})
 			if err != nil {
 				return err

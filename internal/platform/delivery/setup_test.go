@@ -82,6 +82,7 @@ func newRig(t *testing.T, url string, change ...func(*delivery.Config)) *rig {
 		f(&r.cfg)
 	}
 	r.start()
+	r.until("the queue owns all shards", func() bool { return r.q.Loaded() })
 	return r
 }
 

@@ -36,12 +36,17 @@ func listData(r *http.Request) any {
 	)
 	period := ui.ParseRange(r.URL, galleryNow, "30d")
 	filters.Range = &period
-	filters.Sort = ui.Sorts(r.URL, ui.Choice{Value: "name", Label: "By name"}, ui.Choice{Value: "sent", Label: "Most sent"})
+	filters.Sort = ui.Sorts(r.URL,
+		ui.Choice{Value: "name", Label: "By name"},
+		ui.Choice{Value: "sent", Label: "Most sent"})
 	filters.Display = &ui.Display{Name: "policies", Columns: []ui.ListColumn{
 		{Key: "recipients", Label: "Recipients"}, {Key: "sent", Label: "Sent"}, {Key: "last", Label: "Last"},
 	}}
 	filters.Views = []ui.View{
-		{Name: "Critical in production", Href: "/list?severity=critical", Current: r.FormValue("severity") != "", Shared: true},
+		{
+			Name: "Critical in production", Href: "/list?severity=critical", Shared: true,
+			Current: r.FormValue("severity") != "",
+		},
 		{Name: "Mine", Href: "/list?actor=ana", DeleteHref: "/views/2/delete"},
 	}
 	filters.SaveView = "/views"

@@ -41,6 +41,7 @@ func gallery(t *testing.T) *httptest.Server {
 	show("/hub", "hub", galleryShell(ui.Customer, ""), func(*http.Request) any { return hubData() })
 	show("/picker", "picker-page", galleryShell(ui.Customer, ""), pickerData)
 	show("/list", "list-page", galleryShell(ui.Customer, ""), listData)
+	show("/charts", "charts-page", galleryShell(ui.Customer, ""), func(*http.Request) any { return chartsData() })
 	mux.HandleFunc("GET /find", find(t))
 	mux.HandleFunc("POST /list/acts", func(w http.ResponseWriter, r *http.Request) {
 		_ = r.ParseForm()

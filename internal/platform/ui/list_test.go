@@ -17,7 +17,12 @@ func TestFiltersKeepTheURLTheirState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := func(id string) string { return map[string]string{"z1": "shop.example"}[id] }
+	names := func(id string) string {
+		if id == "z1" {
+			return "shop.example"
+		}
+		return ""
+	}
 	f := ui.NewFilters(u, "Search", ui.FilterKey{Key: "zone", Label: "Property", Name: names})
 	if f.Clear != "/list?sort=sent&tab=x" {
 		t.Errorf("clear: got %s", f.Clear)
@@ -42,14 +47,16 @@ func TestFiltersKeepTheURLTheirState(t *testing.T) {
 const chosen = `[...document.querySelectorAll("tbody .pick input")].map((b) => Number(b.checked)).join("")`
 
 func TestRowsAreChosenWithShiftAndTheKeyboard(t *testing.T) {
-	ctx, s := browser(t), gallery(t)
+	ctx := browser(t)
+	s := gallery(t)
 	openPath(t, ctx, s.URL+"/list", "light", 1400)
 	click := `((n, shift) => { document.querySelectorAll("tbody .pick input")[n].dispatchEvent(
 		new MouseEvent("click", {bubbles: true, cancelable: true, shiftKey: shift})); return ""; })`
 	evaluate(t, ctx, click+`(1, false)`)
 	evaluate(t, ctx, click+`(4, true)`)
 	until(t, ctx, chosen+` === "01111000" && document.querySelector("[data-select-count]").textContent === "4"`)
-	until(t, ctx, `document.querySelector("[data-select-all]").indeterminate && document.querySelector(".select-bar").checkVisibility()`)
+	until(t, ctx, `document.querySelector("[data-select-all]").indeterminate &&
+		document.querySelector(".select-bar").checkVisibility()`)
 	press(t, ctx, "\x1b")
 	until(t, ctx, chosen+` === "00000000" && !document.querySelector(".select-bar").checkVisibility()`)
 	press(t, ctx, "jjx")
@@ -59,14 +66,16 @@ func TestRowsAreChosenWithShiftAndTheKeyboard(t *testing.T) {
 }
 
 func TestChosenRowsAreSentWithoutScripts(t *testing.T) {
-	ctx, s := browser(t), gallery(t)
+	ctx := browser(t)
+	s := gallery(t)
 	noScripts := chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
 		_, err := cdp.Call(ctx, page, emulation.SetScriptExecutionDisabled,
 			emulation.SetScriptExecutionDisabledParams{Value: true})
 		return err
 	})
 	err := chromedp.Do(ctx, chromedp.EmulateViewport(1400, 900), noScripts, chromedp.Navigate(s.URL+"/list"),
-		chromedp.Click(chromedp.CSS("tbody tr:nth-child(2) .pick")), chromedp.Click(chromedp.CSS("tbody tr:nth-child(5) .pick")),
+		chromedp.Click(chromedp.CSS("tbody tr:nth-child(2) .pick")),
+		chromedp.Click(chromedp.CSS("tbody tr:nth-child(5) .pick")),
 		chromedp.Click(chromedp.CSS(`.select-bar [value="disable"]`)), chromedp.WaitVisible(chromedp.CSS("#sent")))
 	if err != nil {
 		t.Fatal(err)
@@ -77,33 +86,50 @@ func TestChosenRowsAreSentWithoutScripts(t *testing.T) {
 }
 
 func TestAFilterIsAddedByTyping(t *testing.T) {
-	ctx, s := browser(t), gallery(t)
+	ctx := browser(t)
+	s := gallery(t)
 	openPath(t, ctx, s.URL+"/list?sort=sent", "light", 1400)
-	evaluate(t, ctx, `(document.querySelector(".add-filter > summary").click(), document.querySelector("[data-filter-key=zone] > summary").click(), "")`)
-	until(t, ctx, `document.querySelectorAll("#k-zone [role=option]").length === 3 && document.querySelector("#k-zone .option-count").textContent === "412"`)
+	evaluate(t, ctx, `(document.querySelector(".add-filter > summary").click(),
+		document.querySelector("[data-filter-key=zone] > summary").click(), "")`)
+	until(t, ctx, `document.querySelectorAll("#k-zone [role=option]").length === 3 &&
+		document.querySelector("#k-zone .option-count").textContent === "412"`)
 	press(t, ctx, "stag")
 	until(t, ctx, `document.activeElement.getAttribute("aria-activedescendant") === "k-zone-0"`)
 	press(t, ctx, "\r")
-	until(t, ctx, `location.search === "?sort=sent&zone=z3" && document.querySelector(".chip b").textContent === "staging.shop.example"`)
+	until(t, ctx, `location.search === "?sort=sent&zone=z3" &&
+		document.querySelector(".chip b").textContent === "staging.shop.example"`)
 }
 
 func TestColumnsAndDensityAreThereBeforeThePageIsPainted(t *testing.T) {
-	ctx, s := browser(t), gallery(t)
+	ctx := browser(t)
+	s := gallery(t)
 	openPath(t, ctx, s.URL+"/list", "light", 1400)
-	evaluate(t, ctx, `(document.querySelector("[data-column=sent]").click(), document.querySelector("[data-density=compact]").click(), "")`)
-	until(t, ctx, `!document.querySelector("td[data-col=sent]").checkVisibility() && document.querySelector("tbody tr").offsetHeight < 32`)
+	evaluate(t, ctx, `(document.querySelector("[data-column=sent]").click(),
+		document.querySelector("[data-density=compact]").click(), "")`)
+	until(t, ctx, `!document.querySelector("td[data-col=sent]").checkVisibility() &&
+		document.querySelector("tbody tr").offsetHeight < 32`)
 	openPath(t, ctx, s.URL+"/list", "light", 1400)
-	until(t, ctx, `!document.querySelector("td[data-col=sent]").checkVisibility() && !document.querySelector("[data-column=sent]").checked`)
-	until(t, ctx, `document.querySelector("[data-density=compact]").getAttribute("aria-pressed") === "true" && document.querySelector("tbody tr").offsetHeight < 32`)
+	until(t, ctx, `!document.querySelector("td[data-col=sent]").checkVisibility() &&
+		!document.querySelector("[data-column=sent]").checked`)
+	until(t, ctx, `document.querySelector("[data-density=compact]").getAttribute("aria-pressed") === "true" &&
+		document.querySelector("tbody tr").offsetHeight < 32`)
 }
 
 func TestTheCalendarFillsTheRangeInTheChosenZone(t *testing.T) {
-	ctx, s := browser(t), gallery(t)
+	ctx := browser(t)
+	s := gallery(t)
 	openPath(t, ctx, s.URL+"/list?before=2026-10-20T00:00:00Z", "light", 1400)
-	evaluate(t, ctx, `(document.querySelector("details.range > summary").click(), document.querySelector("[data-zone-choice=utc]").click(), "")`)
-	evaluate(t, ctx, `(() => { for (const i of [0, 2]) document.querySelectorAll(".month:first-child .day-cell")[i].click(); return ""; })()`)
-	until(t, ctx, `document.querySelector("details.range").open && document.querySelectorAll(".day-cell[data-in]").length === 1`)
+	evaluate(t, ctx, `(document.querySelector("details.range > summary").click(),
+		document.querySelector("[data-zone-choice=utc]").click(), "")`)
+	evaluate(t, ctx, `(() => {
+		for (const i of [0, 2]) document.querySelectorAll(".month:first-child .day-cell")[i].click();
+		return "";
+	})()`)
+	until(t, ctx, `document.querySelector("details.range").open &&
+		document.querySelectorAll(".day-cell[data-in]").length === 1`)
 	evaluate(t, ctx, `(document.querySelector("[data-range]").requestSubmit(), "")`)
-	until(t, ctx, `(() => { const q = new URLSearchParams(location.search); const [a, b] = [new Date(q.get("since")), new Date(q.get("before"))];
+	until(t, ctx, `(() => {
+		const q = new URLSearchParams(location.search);
+		const [a, b] = [new Date(q.get("since")), new Date(q.get("before"))];
 		return a.getUTCDate() === 1 && a.getUTCHours() === 0 && b - a === 3 * 86400e3; })()`)
 }

@@ -89,7 +89,8 @@ func shareText(s Share) string {
 
 // columnsHTML draws the columns. A column without any value is a grey dot on the base line.
 func columnsHTML(c Columns) template.HTML {
-	const height, step, width = 32.0, 6.0, 4.5
+	const height = 32.0
+	const step, width = 6.0, 4.5
 	top := 0.0
 	var good, bad float64
 	for _, column := range c.Columns {

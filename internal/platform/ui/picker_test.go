@@ -13,26 +13,31 @@ import (
 const focusPicker = `((e) => { e.focus(); e.click(); return ""; })(document.querySelector("#f-NAME"))`
 
 func TestAPickerIsUsedByTheKeyboardAlone(t *testing.T) {
-	ctx, s := browser(t), gallery(t)
+	ctx := browser(t)
+	s := gallery(t)
 	openPath(t, ctx, s.URL+"/picker", "light", 1400)
 	chips := `[...document.querySelectorAll("[data-picker=zones] .chip b")].map((b) => b.textContent).join()`
 	evaluate(t, ctx, strings.Replace(focusPicker, "NAME", "zones", 1))
 	until(t, ctx, `document.querySelectorAll("#o-zones [role=option]").length === 3`)
 	until(t, ctx, `document.querySelector("#o-zones [role=option]").getAttribute("aria-selected") === "true"`)
 	press(t, ctx, "stag")
-	until(t, ctx, `document.activeElement.getAttribute("aria-activedescendant") === "o-zones-0" && document.querySelector("#o-zones mark").textContent === "stag"`)
+	until(t, ctx, `document.activeElement.getAttribute("aria-activedescendant") === "o-zones-0" &&
+		document.querySelector("#o-zones mark").textContent === "stag"`)
 	press(t, ctx, "\r")
-	until(t, ctx, chips+` === "shop.example,checkout.shop.example,staging.shop.example" && document.activeElement.value === ""`)
+	until(t, ctx, chips+` === "shop.example,checkout.shop.example,staging.shop.example" &&
+		document.activeElement.value === ""`)
 	press(t, ctx, "\b")
 	until(t, ctx, chips+` === "shop.example,checkout.shop.example"`)
 	press(t, ctx, "nothing")
 	until(t, ctx, `document.querySelector("[data-picker=zones] .picker-state").textContent.includes("Nothing matches")`)
 	press(t, ctx, "\x1b")
-	until(t, ctx, `document.querySelector("[data-picker=zones] .picker-pop").hidden && document.activeElement.id === "f-zones" && document.activeElement.value === "nothing"`)
+	until(t, ctx, `document.querySelector("[data-picker=zones] .picker-pop").hidden &&
+		document.activeElement.id === "f-zones" && document.activeElement.value === "nothing"`)
 }
 
 func TestTextThatNoPickerTookStopsTheForm(t *testing.T) {
-	ctx, s := browser(t), gallery(t)
+	ctx := browser(t)
+	s := gallery(t)
 	openPath(t, ctx, s.URL+"/picker", "light", 1400)
 	evaluate(t, ctx, strings.Replace(focusPicker, "NAME", "zones", 1))
 	press(t, ctx, "nothing")
@@ -42,7 +47,8 @@ func TestTextThatNoPickerTookStopsTheForm(t *testing.T) {
 }
 
 func TestAPickerSendsEachValueWithItsLabel(t *testing.T) {
-	ctx, s := browser(t), gallery(t)
+	ctx := browser(t)
+	s := gallery(t)
 	openPath(t, ctx, s.URL+"/picker", "light", 1400)
 	evaluate(t, ctx, strings.Replace(focusPicker, "NAME", "owner", 1))
 	until(t, ctx, `document.querySelectorAll("#o-owner [role=option]").length === 2`)
@@ -50,9 +56,11 @@ func TestAPickerSendsEachValueWithItsLabel(t *testing.T) {
 	evaluate(t, ctx, strings.Replace(focusPicker, "NAME", "addresses", 1))
 	press(t, ctx, "jo@acme.dev")
 	evaluate(t, ctx, `(document.querySelector("#main [type=submit]").click(), "")`)
-	until(t, ctx, `document.readyState === "complete" && document.querySelector(".head .sub").textContent.includes("zones=z1&zones=z2")`)
+	until(t, ctx, `document.readyState === "complete" &&
+		document.querySelector(".head .sub").textContent.includes("zones=z1&zones=z2")`)
 	sent := evaluate(t, ctx, `document.querySelector(".head .sub").textContent`)
-	for _, part := range []string{"owner=m1", "Ana+Lima", "addresses=jo%40acme.dev", "severity=critical", "zones.mode=is"} {
+	parts := []string{"owner=m1", "Ana+Lima", "addresses=jo%40acme.dev", "severity=critical", "zones.mode=is"}
+	for _, part := range parts {
 		if !strings.Contains(sent, part) {
 			t.Errorf("the form has no %s: %s", part, sent)
 		}
@@ -60,14 +68,16 @@ func TestAPickerSendsEachValueWithItsLabel(t *testing.T) {
 }
 
 func TestAPickerThatCannotAskSaysSo(t *testing.T) {
-	ctx, s := browser(t), gallery(t)
+	ctx := browser(t)
+	s := gallery(t)
 	openPath(t, ctx, s.URL+"/picker", "light", 1400)
 	evaluate(t, ctx, strings.Replace(focusPicker, "NAME", "broken", 1))
 	until(t, ctx, `document.querySelector("[data-picker=broken] .picker-state.bad").textContent.includes("search failed")`)
 }
 
 func TestAPickerIsAPlainFieldWithoutScripts(t *testing.T) {
-	ctx, s := browser(t), gallery(t)
+	ctx := browser(t)
+	s := gallery(t)
 	noScripts := chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
 		_, err := cdp.Call(ctx, page, emulation.SetScriptExecutionDisabled,
 			emulation.SetScriptExecutionDisabledParams{Value: true})
@@ -78,6 +88,7 @@ func TestAPickerIsAPlainFieldWithoutScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, ctx, `document.querySelector(".head .sub").textContent.includes("zones=z1%0D%0Az2") && document.querySelector(".head .sub").textContent.includes("severity=critical")`)
+	until(t, ctx, `document.querySelector(".head .sub").textContent.includes("zones=z1%0D%0Az2") &&
+		document.querySelector(".head .sub").textContent.includes("severity=critical")`)
 	until(t, ctx, `!document.querySelector(".picker-input").checkVisibility()`)
 }

@@ -16,8 +16,7 @@ func (f Face) String() string {
 	return [...]string{"customer", "operator", "plain"}[f]
 }
 
-// Tone is the meaning of a colour. A colour never stands alone: a word or an icon
-// is always beside it.
+// Tone is the meaning of a colour. A colour is never used alone: a word or an icon is always next to it.
 type Tone string
 
 // The tones.

@@ -264,7 +264,7 @@ func (x *exchange) send(e encoded) {
 	x.w.Write(e.body)
 }
 
-// envelope writes the v4 envelope of rp to buf and says where the result lies in it.
+// envelope writes the v4 envelope of rp to buf and returns the position of the result.
 func (a *API) envelope(buf *bytes.Buffer, rp *reply) (start, end int, err error) {
 	enc := json.NewEncoder(buf)
 	enc.SetEscapeHTML(false)

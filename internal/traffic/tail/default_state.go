@@ -10,7 +10,7 @@ import (
 
 // DefaultState is the state file in the user's cache folder, and the state files of
 // the first version there (see [Config.Older]).
-func DefaultState() (state string, older []string, err error) {
+func DefaultState() (file string, older []string, err error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		return "", nil, err

@@ -59,7 +59,7 @@ class Picker {
   chip(item) {
     const make = (name, className, text = "") => Object.assign(document.createElement(name), { className, textContent: text });
     const value = this.valueOf(item);
-    const li = make("li", `chip pick ${item.tone ?? ""}`);
+    const li = make("li", `chip chosen ${item.tone ?? ""}`);
     li.dataset.value = value;
     if (item.icon && !item.other) li.append(icon(this.sprite, item.icon));
     li.append(make("b", "", item.title));
