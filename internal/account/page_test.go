@@ -164,6 +164,12 @@ func TestPasswordAndSessions(t *testing.T) {
 		ana.Post(end).RedirectsTo("/profile")
 		phone.Get("/profile").RedirectsTo("/sign-in?next=%2Fprofile")
 	})
+	s.Run("end all others", func() {
+		phone.Post("/sign-in", "email", "ana@acme.example", "password", first).RedirectsTo("/")
+		ana.Get("/profile").Expect(200).Submit("End all other sessions").RedirectsTo("/profile")
+		ana.Get("/profile").Expect(200).Says("Your other sessions have ended.", "confirmed").Lacks("End all other sessions")
+		phone.Get("/profile").RedirectsTo("/sign-in?next=%2Fprofile")
+	})
 	s.Run("end one's own", func() {
 		own := ana.Get("/profile").Find(`action="(/profile/sessions/[0-9a-f]{32}/end)"[^>]*><button[^>]*><span>Sign out<`)
 		ana.Post(own).RedirectsTo("/sign-in")
