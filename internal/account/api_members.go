@@ -120,13 +120,24 @@ func (f *Feature) registerMembers(api *web.API) {
 		ID:      "create-member-sign-in-link",
 		Tag:     tag,
 		Summary: "Create a one-time sign-in link for a member",
-		Description: "Accounts create links for the users that they invited; operators, for every user. " +
-			"A token that expires or is limited to networks cannot create links.",
+		Description: "Accounts create links for the users that they invited; operators, for every user. The link of a " +
+			"pending member is valid for 7 days, another one for 15 minutes. A token that expires or is limited to networks cannot create links.",
 		Permission: MembersWrite,
 		Idempotent: true,
 	}, func(ctx context.Context, in *memberRef) (OneTimeURL, error) {
-		url, err := f.MemberLink(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
-		return OneTimeURL{url, moment(f.micros() + LinkTime.Microseconds())}, err
+		return f.MemberLink(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
+	})
+	web.Post(api, web.Op{
+		Path:    base + "/{member_id}/invitation",
+		ID:      "send-invitation",
+		Tag:     tag,
+		Summary: "Send a pending member the invitation",
+		Description: "The link in the mail is valid for 7 days and works once. An account sends one mail in 15 minutes " +
+			"to an address, and 100 an hour in all. If the installation has no mail server, the response contains the mail.",
+		Permission: MembersWrite,
+		Idempotent: true,
+	}, func(ctx context.Context, in *memberRef) (InvitationSent, error) {
+		return f.SendInvitation(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
 	})
 	web.Post(api, web.Op{
 		Path:    "/accounts/{account_id}/portal_sessions",

@@ -69,6 +69,17 @@ func (f *Feature) registerTokens(api *web.API) {
 	}, func(ctx context.Context, in *tokenRef) (Token, error) {
 		return f.Token(ctx, web.Account(ctx).ID, in.TokenID)
 	})
+	web.Put(api, web.Op{
+		Path:    base + "/{token_id}/value",
+		ID:      "roll-token",
+		Tag:     tag,
+		Summary: "Give an API token a new value",
+		Description: "The former value ends at once. The new value is in this response only. You need every permission of " +
+			"the token.",
+		Permission: TokensWrite,
+	}, func(ctx context.Context, in *tokenRef) (NewAPIToken, error) {
+		return f.RollToken(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.TokenID)
+	})
 	web.Delete(api, web.Op{
 		Path:       base + "/{token_id}",
 		ID:         "revoke-token",

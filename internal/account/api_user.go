@@ -18,6 +18,11 @@ type sessionPath struct {
 	SessionID string `path:"session_id" maxLength:"64"`
 }
 
+// SessionsEnded is the answer to the end of several sessions.
+type SessionsEnded struct {
+	Ended int `json:"ended"`
+}
+
 type passwordIn struct {
 	Body PasswordSet
 }
@@ -106,6 +111,20 @@ func (f *Feature) registerUser(api *web.API) {
 		}
 		list, err := f.Sessions(ctx, s.PersonID, s)
 		return web.Page[Session]{Items: list}, err
+	})
+	web.Delete(api, web.Op{
+		Path:    "/user/sessions",
+		ID:      "end-other-sessions",
+		Tag:     tag,
+		Summary: "End the user's other sessions",
+		Scope:   web.ScopeSelf,
+	}, func(ctx context.Context, _ *struct{}) (SessionsEnded, error) {
+		s, err := f.own(ctx)
+		if err != nil {
+			return SessionsEnded{}, err
+		}
+		n, err := f.RevokeOtherSessions(ctx, web.CurrentPrincipal(ctx), s)
+		return SessionsEnded{n}, err
 	})
 	web.Delete(api, web.Op{
 		Path:    "/user/sessions/{session_id}",

@@ -34,6 +34,7 @@ func (a *App) newAudit(ctx context.Context, env feature.Env) (feature.Feature, e
 			Personal: a.personal,
 			Zone:     a.Account.ResolveZone,
 			Account:  a.Account.ResolveAccount,
+			Closed:   a.Account.RefuseClosed,
 		},
 		Words: audit.Words{
 			Sentence:    a.sentence,
