@@ -1,0 +1,250 @@
+package tally
+
+import (
+	"cmp"
+	"slices"
+)
+
+// history holds the columns by level, each list by ascending start.
+type history struct {
+	columns  [LevelCount][]column
+	changed  map[Ref]bool // chunks that changed since they were stored
+	bytes    int          // encoded size of all chunks
+	resident int          // the part that is in memory
+	scratch  []byte
+}
+
+// column holds the tallies of all series from start on, in chunks by ascending index.
+type column struct {
+	start  int64
+	chunks []chunk
+}
+
+// chunk is the encoded tallies of one chunk of ids. Data is replaced, never changed in place; nil when it was released.
+type chunk struct {
+	index uint32
+	size  int32
+	data  []byte
+}
+
+func (h *history) find(level int, start int64) (int, bool) {
+	return slices.BinarySearchFunc(h.columns[level], start, func(c column, start int64) int {
+		return cmp.Compare(c.start, start)
+	})
+}
+
+// findChunk finds a chunk; nil when there is none.
+func (h *history) findChunk(ref Ref) *chunk {
+	i, found := h.find(ref.Level, ref.Start)
+	if !found {
+		return nil
+	}
+	chunks := h.columns[ref.Level][i].chunks
+	k, found := findIndex(chunks, ref.Chunk)
+	if !found {
+		return nil
+	}
+	return &chunks[k]
+}
+
+func findIndex(chunks []chunk, index uint32) (int, bool) {
+	if n := len(chunks); n == 0 || chunks[n-1].index < index {
+		return n, false
+	}
+	return slices.BinarySearchFunc(chunks, index, func(c chunk, index uint32) int {
+		return cmp.Compare(c.index, index)
+	})
+}
+
+// put sets the data of a chunk.
+func (h *history) put(ref Ref, data []byte) {
+	i, found := h.find(ref.Level, ref.Start)
+	list := &h.columns[ref.Level]
+	if !found {
+		*list = slices.Insert(*list, i, column{start: ref.Start})
+	}
+	c := &(*list)[i]
+	k, found := findIndex(c.chunks, ref.Chunk)
+	if found {
+		h.drop(&c.chunks[k])
+		c.chunks[k] = chunk{ref.Chunk, int32(len(data)), data}
+	} else {
+		c.chunks = slices.Insert(c.chunks, k, chunk{ref.Chunk, int32(len(data)), data})
+	}
+	h.bytes += len(data)
+	h.resident += len(data)
+}
+
+// drop subtracts a chunk that is replaced or removed from the sizes.
+func (h *history) drop(c *chunk) {
+	h.bytes -= int(c.size)
+	h.resident -= len(c.data)
+}
+
+// remove removes the first n columns of a level.
+func (h *history) remove(level, n int) {
+	for i := range h.columns[level][:n] {
+		c := &h.columns[level][i]
+		for k := range c.chunks {
+			h.changed[Ref{level, c.start, c.chunks[k].index}] = true
+			h.drop(&c.chunks[k])
+		}
+	}
+	h.columns[level] = slices.Delete(h.columns[level], 0, n)
+}
+
+// encode encodes entries in memory of exactly the size that is needed.
+func (h *history) encode(entries []Entry) []byte {
+	h.scratch = Encode(h.scratch[:0], entries)
+	return slices.Clone(h.scratch)
+}
+
+// dataOf is the data of a chunk, read from the database when it was released.
+func (s *Set) dataOf(level int, start int64, c *chunk) ([]byte, error) {
+	if c.data != nil || c.size == 0 {
+		return c.data, nil
+	}
+	return s.Load(Ref{level, start, c.index})
+}
+
+// addToColumn adds entries, sorted by id, to a chunk.
+func (s *Set) addToColumn(ref Ref, entries []Entry) error {
+	h := &s.history
+	h.changed[ref] = true
+	c := h.findChunk(ref)
+	if c == nil {
+		h.put(ref, h.encode(entries))
+		return nil
+	}
+	data, err := s.dataOf(ref.Level, ref.Start, c)
+	if err != nil {
+		return err
+	}
+	m := s.mergerOf()
+	for i := range entries {
+		m.add(entries[i].ID, entries[i].Tally)
+	}
+	if err := m.addChunk(data); err != nil {
+		m.reset()
+		return err
+	}
+	s.merged = m.drain(ref.Chunk, s.merged[:0])
+	s.work.Merged += len(s.merged)
+	h.put(ref, h.encode(s.merged))
+	return nil
+}
+
+// Changed returns the chunks that changed since ClearChanged, with their data; nil = the chunk was removed. The order
+// is by level, start and chunk.
+func (s *Set) Changed() []Change {
+	list := make([]Change, 0, len(s.history.changed))
+	for ref := range s.history.changed {
+		c := Change{Ref: ref}
+		if found := s.history.findChunk(ref); found != nil {
+			c.Data = found.data
+		}
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b Change) int { return a.Ref.compare(b.Ref) })
+	return list
+}
+
+// Change is a chunk to be stored, or to be removed when Data is nil.
+type Change struct {
+	Ref
+	Data []byte
+}
+
+func (r Ref) compare(o Ref) int {
+	return cmp.Or(cmp.Compare(r.Level, o.Level), cmp.Compare(r.Start, o.Start), cmp.Compare(r.Chunk, o.Chunk))
+}
+
+// ClearChanged follows the commit of the changed chunks.
+func (s *Set) ClearChanged() { clear(s.history.changed) }
+
+// Release drops the data of stored chunks until at most limit bytes are in memory, the coarsest levels first, which are
+// needed least often. Load reads them again.
+func (s *Set) Release(limit int) {
+	h := &s.history
+	if s.Load == nil {
+		return
+	}
+	for level := LevelCount - 1; level >= 0 && h.resident > limit; level-- {
+		for i := range h.columns[level] {
+			c := &h.columns[level][i]
+			for k := range c.chunks {
+				if c.chunks[k].data == nil || h.changed[Ref{level, c.start, c.chunks[k].index}] {
+					continue
+				}
+				h.resident -= len(c.chunks[k].data)
+				c.chunks[k].data = nil
+			}
+		}
+	}
+}
+
+// Restore adds a stored chunk to the history, and its tallies to the windows that contain it at the set's clock. Chunks
+// of one column come by ascending index. keep keeps the data in memory.
+func (s *Set) Restore(ref Ref, data []byte, keep bool) error {
+	if ref.Level < 0 || ref.Level >= LevelCount {
+		return ErrDamaged
+	}
+	in := windowsOf(s.clock, ref.Start, ref.Start+Levels[ref.Level].Size)
+	var buffer [bufferSize]Entry
+	r := NewReader(data)
+	for {
+		n, err := r.Read(buffer[:])
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			break
+		}
+		if int(buffer[n-1].ID) >= s.length || buffer[0].ID>>ChunkBits != ref.Chunk ||
+			buffer[n-1].ID>>ChunkBits != ref.Chunk {
+			return ErrDamaged
+		}
+		s.addEntries(s.pages[ref.Chunk], buffer[:n], in)
+	}
+	s.history.put(ref, data)
+	if !keep {
+		c := s.history.findChunk(ref)
+		s.history.resident -= len(data)
+		c.data = nil
+	}
+	return nil
+}
+
+// Bucket is the tally of one series from Start to End.
+type Bucket struct {
+	Start, End int64
+	Tally
+}
+
+// History lists the buckets of one series since a time, oldest first, in the resolution of the columns.
+func (s *Set) History(id uint32, since int64) ([]Bucket, error) {
+	var list []Bucket
+	for level := LevelCount - 1; level >= 0; level-- {
+		columns := s.history.columns[level]
+		for i := range columns {
+			c := &columns[i]
+			end := c.start + Levels[level].Size
+			k, found := findIndex(c.chunks, id>>ChunkBits)
+			if end <= since || !found {
+				continue
+			}
+			data, err := s.dataOf(level, c.start, &c.chunks[k])
+			if err != nil {
+				return nil, err
+			}
+			t, err := Find(data, id)
+			if err != nil {
+				return nil, err
+			}
+			if t.Total > 0 {
+				list = append(list, Bucket{c.start, end, t})
+			}
+		}
+	}
+	return list, nil
+}
