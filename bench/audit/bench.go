@@ -31,16 +31,16 @@ type bench struct {
 	out     report.Report
 	binary  string // the server
 	keep    bool
-	state   state
+	state   runState
 	started time.Time
-	running *server // one at a time
+	running *measuredServer // one at a time
 
 	postgres, kafka string  // URL and brokers; empty on SQLite
 	httpCPU         float64 // us/event of all processes, HTTP batches on the empty database
 }
 
-// state describes the data of a folder that is kept.
-type state struct {
+// runState describes the data of a folder that a later run reuses.
+type runState struct {
 	Engine    string
 	Database  string // PostgreSQL: the name of the run's own database
 	MasterKey string
@@ -93,7 +93,7 @@ func (b *bench) loadState() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		key := make([]byte, 32)
 		rand.Read(key)
-		b.state = state{
+		b.state = runState{
 			Engine:    b.engine,
 			MasterKey: base64.StdEncoding.EncodeToString(key),
 			Token:     rand.Text() + rand.Text(),

@@ -17,7 +17,7 @@ import (
 
 // call makes one request below /client/v4 and reads the whole answer into into, which may be nil. It is the operators'
 // request; where an account publishes by itself, the account's.
-func (s *server) call(
+func (s *measuredServer) call(
 	ctx context.Context, method, path string, body []byte, into *bytes.Buffer,
 ) (int, []byte, error) {
 	r, err := http.NewRequestWithContext(ctx, method, s.URL+"/client/v4"+path, bytes.NewReader(body))
@@ -57,7 +57,7 @@ type request struct {
 
 // publish sends the requests from so many callers at once until all are sent or the row's time is over. It returns the
 // number of events that were accepted and each request's time. Anything but complete acceptance is an error.
-func (s *server) publish(ctx context.Context, callers int, requests []request) (int, []time.Duration, error) {
+func (s *measuredServer) publish(ctx context.Context, callers int, requests []request) (int, []time.Duration, error) {
 	deadline := time.Now().Add(s.b.limit)
 	var accepted atomic.Int64
 	times := make([][]time.Duration, callers)

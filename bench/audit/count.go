@@ -40,7 +40,7 @@ func (c counter) await(ctx context.Context, want int64) error {
 }
 
 // settle waits until the record does not grow for a second: the events about the accounts' creation are stored.
-func (s *server) settle(ctx context.Context) error {
+func (s *measuredServer) settle(ctx context.Context) error {
 	count, err := s.b.counter()
 	if err != nil {
 		return err

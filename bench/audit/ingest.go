@@ -47,7 +47,7 @@ func (b *bench) rows() []ingestRow {
 }
 
 // prepare makes the requests of a row before its time begins.
-func (b *bench) prepare(ctx context.Context, s *server, r ingestRow) ([]request, error) {
+func (b *bench) prepare(ctx context.Context, s *measuredServer, r ingestRow) ([]request, error) {
 	accounts := b.state.Accounts
 	if r.oneAccount {
 		accounts = []string{b.state.One}
@@ -138,7 +138,7 @@ func (b *bench) addIngest(name, size string, n int, took time.Duration, u usage,
 
 // ingest measures every on-ramp on the database as it is.
 func (b *bench) ingest(ctx context.Context, size string) error {
-	return b.within(ctx, func(s *server) error {
+	return b.within(ctx, func(s *measuredServer) error {
 		rows := b.rows()
 		if size != "empty" {
 			rows = rows[1:]
@@ -169,7 +169,7 @@ func (b *bench) ingest(ctx context.Context, size string) error {
 }
 
 // publishers are the accounts that send single events, each with a token.
-func (s *server) publishers(ctx context.Context) ([]string, error) {
+func (s *measuredServer) publishers(ctx context.Context) ([]string, error) {
 	state := &s.b.state
 	if state.Tokens == nil {
 		state.Tokens = map[string]string{}
@@ -190,7 +190,7 @@ func (s *server) publishers(ctx context.Context) ([]string, error) {
 }
 
 // topic publishes to the Kafka topic and waits until the record holds all of it.
-func (b *bench) topic(ctx context.Context, s *server, size string) error {
+func (b *bench) topic(ctx context.Context, s *measuredServer, size string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*b.limit)
 	defer cancel()
 	count, err := b.counter()

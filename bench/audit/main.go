@@ -37,13 +37,13 @@ type options struct {
 var phaseNames = []string{"start", "ingest", "load", "resident", "reads", "verify", "bare", "profile"}
 
 func main() {
-	if err := command(); err != nil {
+	if err := runCommand(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/audit:", err)
 		os.Exit(1)
 	}
 }
 
-func command() error {
+func runCommand() error {
 	if len(os.Args) > 1 && os.Args[1] == profiledServer {
 		return serveProfiled()
 	}

@@ -92,7 +92,7 @@ func (b *bench) profile(ctx context.Context) error {
 	return s.stop()
 }
 
-func (b *bench) saveProfile(ctx context.Context, s *server, file string) (err error) {
+func (b *bench) saveProfile(ctx context.Context, s *measuredServer, file string) (err error) {
 	url := fmt.Sprintf("%s?seconds=%d", s.Profile, max(1, int(b.limit.Seconds())/3))
 	r, err := http.NewRequestWithContext(ctx, "GET", url, nil)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 // reader asks as one client, request after request.
 type reader struct {
 	*bench
-	s    *server
+	s    *measuredServer
 	rng  *rand.Rand
 	zipf *rand.Zipf
 	ids  map[string][]string // by account: events to ask for
@@ -25,7 +25,7 @@ type reader struct {
 // reads measures what readers and verifiers ask, in the one large account and
 // over all accounts as they are used.
 func (b *bench) reads(ctx context.Context) error {
-	return b.within(ctx, func(s *server) error {
+	return b.within(ctx, func(s *measuredServer) error {
 		rng := rand.New(rand.NewPCG(7, 7))
 		r := &reader{
 			bench: b,

@@ -10,28 +10,28 @@ import (
 	"github.com/belfryhq/belfry/bench/internal/report"
 )
 
-// server is the running server, or this program as one.
-type server struct {
+// measuredServer is the running server, or this program as one.
+type measuredServer struct {
 	*process.Server
 	b *bench
 }
 
 // start starts the server on the run's data and waits until it is ready.
-func (b *bench) start(ctx context.Context) (*server, error) {
+func (b *bench) start(ctx context.Context) (*measuredServer, error) {
 	return b.startProgram(ctx, b.binary, "serve")
 }
 
-func (b *bench) startProgram(ctx context.Context, program string, args ...string) (*server, error) {
+func (b *bench) startProgram(ctx context.Context, program string, args ...string) (*measuredServer, error) {
 	p, err := process.Start(ctx, b.settings(), program, args...)
 	if err != nil {
 		return nil, err
 	}
-	b.running = &server{Server: p, b: b}
+	b.running = &measuredServer{Server: p, b: b}
 	return b.running, nil
 }
 
 // stop ends the server in order.
-func (s *server) stop() error {
+func (s *measuredServer) stop() error {
 	s.b.running = nil
 	return s.Stop()
 }
@@ -81,7 +81,7 @@ func hostport(url string) string {
 }
 
 // within starts a server that has stored all of its own events, and stops it when work is done.
-func (b *bench) within(ctx context.Context, work func(*server) error) error {
+func (b *bench) within(ctx context.Context, work func(*measuredServer) error) error {
 	if err := b.makeAccounts(ctx); err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (b *bench) startUp(ctx context.Context, size string) error {
 	return nil
 }
 
-func (s *server) memoryRow(when string) {
+func (s *measuredServer) memoryRow(when string) {
 	t := s.b.out.Table("Memory of the server", "when", "RSS", "without pages of files")
 	t.Note("VmRSS and RssAnon of /proc/PID/status. SQLite maps its file for reading: those pages count in RSS, " +
 		"and the kernel releases them when it needs memory.")

@@ -104,7 +104,8 @@ func compressed(t *testing.T, content string) string {
 	return b.String()
 }
 
-const leastEvent = `{"action":{"type":"update"},"actor":{"type":"user","id":"u1"},"resource":{"product":"dns","type":"record","id":"r1"}}`
+const leastEvent = `{"action":{"type":"update"},"actor":{"type":"user","id":"u1"},` +
+	`"resource":{"product":"dns","type":"record","id":"r1"}}`
 
 func withID(id string) string { return `{"id":"` + id + `",` + leastEvent[1:] }
 
@@ -164,7 +165,8 @@ func TestCompressedFilesAndByteOrderMarksAreReadWhateverTheFileIsCalled(t *testi
 // What Belfry exports, filtered or provable, can be imported elsewhere.
 func TestAnExportCanBeImported(t *testing.T) {
 	s := newLedgerServer(t)
-	shown := `{"account":"0192f7c417d170008000000000000001","seq":7,"recorded_at":"2026-11-22T10:00:00.000000Z","submitted_by":{"type":"token","id":"t"},` +
+	shown := `{"account":"0192f7c417d170008000000000000001","seq":7,"recorded_at":"2026-11-22T10:00:00.000000Z",` +
+		`"submitted_by":{"type":"token","id":"t"},` +
 		`"id":"e-7","v":1,"zone":{"id":"z1","name":"shop.example"},"after":{"n":1.50},` + leastEvent[1:]
 	provable := strings.Replace(shown, "e-7", "e-8", 1)
 	name := tempFile(t, "x.ndjson", `{"export":{"v":1,"account":"a","complete":false,"note":"filtered"}}`+"\n"+shown+"\n"+

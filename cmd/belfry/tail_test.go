@@ -31,7 +31,9 @@ func TestTailShipsALogOnceAndSaysWhatItHeld(t *testing.T) {
 		}
 		if list[0].Zone == "refused" {
 			w.WriteHeader(400)
-			io.WriteString(w, `{"success":false,"errors":[{"message":"no"}],"result":{"rejected_requests":1,"other_requests":4,"refused":[{"index":0,"errors":[{"message":"zone is not a host name"}]}]},"result_info":{"accepted":0,"rejected":1}}`)
+			io.WriteString(w, `{"success":false,"errors":[{"message":"no"}],"result":{"rejected_requests":1,`+
+				`"other_requests":4,"refused":[{"index":0,"errors":[{"message":"zone is not a host name"}]}]},`+
+				`"result_info":{"accepted":0,"rejected":1}}`)
 			return
 		}
 		for _, c := range list {

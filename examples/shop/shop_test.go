@@ -322,7 +322,9 @@ func logged(t *testing.T, dir string) (checkout, failed, storefront int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line := regexp.MustCompile(`^(?:checkout|www)\.shop\.example:80 127\.0\.0\.1 - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "(GET|POST) (/[^ ]*) HTTP/1.1" (\d{3}) \d+ "[^"]+" "[^"]+"$`)
+	line := regexp.MustCompile(`^(?:checkout|www)\.shop\.example:80 127\.0\.0\.1 - - ` +
+		`\[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] ` +
+		`"(GET|POST) (/[^ ]*) HTTP/1.1" (\d{3}) \d+ "[^"]+" "[^"]+"$`)
 	for one := range strings.Lines(string(text)) {
 		m := line.FindStringSubmatch(strings.TrimSuffix(one, "\n"))
 		switch {

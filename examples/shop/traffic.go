@@ -101,24 +101,24 @@ func (t *traffic) close() error {
 // watch counts and logs the requests to next.
 func (t *traffic) watch(zone string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		answer := &answer{ResponseWriter: w, status: http.StatusOK}
+		answer := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 		next(answer, r)
 		t.served(zone, r, answer)
 	}
 }
 
-// answer remembers what was answered.
-type answer struct {
+// statusRecorder keeps the status and the size of an answer, for the log.
+type statusRecorder struct {
 	http.ResponseWriter
 	status, bytes int
 }
 
-func (a *answer) WriteHeader(status int) {
+func (a *statusRecorder) WriteHeader(status int) {
 	a.status = status
 	a.ResponseWriter.WriteHeader(status)
 }
 
-func (a *answer) Write(b []byte) (int, error) {
+func (a *statusRecorder) Write(b []byte) (int, error) {
 	n, err := a.ResponseWriter.Write(b)
 	a.bytes += n
 	return n, err
@@ -126,7 +126,7 @@ func (a *answer) Write(b []byte) (int, error) {
 
 // served takes one request into the log and the counts, both at the same
 // moment, so that they always add up.
-func (t *traffic) served(zone string, r *http.Request, a *answer) {
+func (t *traffic) served(zone string, r *http.Request, a *statusRecorder) {
 	client, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		client = "-"

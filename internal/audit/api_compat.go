@@ -195,13 +195,13 @@ func (f *Feature) queryV1(ctx context.Context, in *ListV1) (q ledger.Query, empt
 // is known without reading everything.
 func (f *Feature) count(
 	ctx context.Context,
-	account string,
+	accountID string,
 	q ledger.Query,
 	found *ledger.Page,
 	page *web.Numbered[itemV1],
 ) error {
 	if len(q.Filters) == 0 && q.Since == 0 && q.Before == 0 {
-		size, err := f.reader.Size(ctx, account)
+		size, err := f.reader.Size(ctx, accountID)
 		page.Total = int(size)
 		return err
 	}
@@ -212,7 +212,7 @@ func (f *Feature) count(
 	page.Total = 0
 	q.Skip = 0
 	q.Limit = 1
-	n, capped, err := f.reader.Count(ctx, account, q, maxCount)
+	n, capped, err := f.reader.Count(ctx, accountID, q, maxCount)
 	if err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func checkAddress(name, s string) error {
 
 func (f *Feature) listV2(ctx context.Context, in *ListV2) (web.Page[itemV2], error) {
 	page := web.Page[itemV2]{Items: []itemV2{}}
-	account := web.Account(ctx).ID
+	accountID := web.Account(ctx).ID
 	if err := noEmptyValues(ctx); err != nil {
 		return page, err
 	}
@@ -240,7 +240,7 @@ func (f *Feature) listV2(ctx context.Context, in *ListV2) (web.Page[itemV2], err
 	if err != nil {
 		return page, err
 	}
-	filters, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
+	filters, err := f.resolveFilters(ctx, accountID, in.FilterParams.raw())
 	if err != nil {
 		return page, err
 	}
@@ -249,13 +249,17 @@ func (f *Feature) listV2(ctx context.Context, in *ListV2) (web.Page[itemV2], err
 		return page, err
 	}
 	q := ledger.Query{Since: since, Before: before, Filters: filters, Ascending: in.Direction == "asc", Limit: in.Limit}
-	page.Items, page.Cursor, err = f.pageV2(ctx, account, "audit.v2", in.Cursor, q)
+	page.Items, page.Cursor, err = f.pageV2(ctx, accountID, "audit.v2", in.Cursor, q)
 	return page, err
 }
 
 // pageV2 reads a page and makes the cursor after it.
-func (f *Feature) pageV2(ctx context.Context, account, list, cursor string, q ledger.Query) ([]itemV2, string, error) {
-	list += " " + account
+func (f *Feature) pageV2(
+	ctx context.Context,
+	accountID, list, cursor string,
+	q ledger.Query,
+) ([]itemV2, string, error) {
+	list += " " + accountID
 	if q.Ascending {
 		list += " asc"
 	}
@@ -265,11 +269,11 @@ func (f *Feature) pageV2(ctx context.Context, account, list, cursor string, q le
 			return nil, "", err
 		}
 	}
-	found, err := f.reader.List(ctx, account, q)
+	found, err := f.reader.List(ctx, accountID, q)
 	if err != nil {
 		return nil, "", err
 	}
-	name := f.words.AccountName(ctx, account)
+	name := f.words.AccountName(ctx, accountID)
 	items := make([]itemV2, 0, len(found.Records))
 	for _, r := range found.Records {
 		items = append(items, f.v2(r, name))
@@ -283,7 +287,7 @@ func (f *Feature) pageV2(ctx context.Context, account, list, cursor string, q le
 func (f *Feature) history(ctx context.Context, in *History) (web.Reply[[]itemV2], error) {
 	var info historyInfo
 	reply := web.Reply[[]itemV2]{Result: []itemV2{}}
-	account := web.Account(ctx).ID
+	accountID := web.Account(ctx).ID
 	if err := noEmptyValues(ctx); err != nil {
 		return reply, err
 	}
@@ -291,7 +295,7 @@ func (f *Feature) history(ctx context.Context, in *History) (web.Reply[[]itemV2]
 	if err != nil {
 		return reply, err
 	}
-	rec, err := f.reader.Get(ctx, account, in.EventID)
+	rec, err := f.reader.Get(ctx, accountID, in.EventID)
 	switch {
 	// An event whose resource was erased cannot be related to others.
 	case errs.Is(err, errs.CodeNotFound), err == nil && (empty || rec.Event.Resource.ID == ""):
@@ -308,7 +312,7 @@ func (f *Feature) history(ctx context.Context, in *History) (web.Reply[[]itemV2]
 		Limit:     in.Limit,
 		Filters:   sameResource(rec),
 	}
-	reply.Result, info.Cursor, err = f.pageV2(ctx, account, "audit.history "+in.EventID, in.Cursor, q)
+	reply.Result, info.Cursor, err = f.pageV2(ctx, accountID, "audit.history "+in.EventID, in.Cursor, q)
 	info.Status = "exact"
 	info.Count = len(reply.Result)
 	info.Cursors.After = info.Cursor

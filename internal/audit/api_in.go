@@ -82,12 +82,12 @@ func origin(s ingest.Sender) Origin {
 }
 
 // publish answers both on-ramps.
-func (f *Feature) publish(ctx context.Context, x *web.Exchange, account string, receipts bool) error {
+func (f *Feature) publish(ctx context.Context, x *web.Exchange, accountID string, receipts bool) error {
 	items, err := eventFormat.Read(x)
 	if err != nil {
 		return err
 	}
-	from := origin(ingest.From(ctx, account))
+	from := origin(ingest.From(ctx, accountID))
 	all, err := f.intake.prepareMany(ctx, from, items.Values)
 	if err != nil {
 		return err

@@ -90,8 +90,8 @@ func (f *Feature) registerRead(api *web.API) {
 }
 
 func (f *Feature) get(ctx context.Context, in *EventInput) (eventDetail, error) {
-	account := web.Account(ctx).ID
-	rec, err := f.reader.Get(ctx, account, in.EventID)
+	accountID := web.Account(ctx).ID
+	rec, err := f.reader.Get(ctx, accountID, in.EventID)
 	if err != nil {
 		return eventDetail{}, err
 	}
@@ -124,13 +124,13 @@ func (f *Feature) stream(ctx context.Context, in *StreamInput) (web.Events, erro
 	if err := noEmptyValues(ctx); err != nil {
 		return web.Events{}, err
 	}
-	account := web.Account(ctx).ID
-	filters, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
+	accountID := web.Account(ctx).ID
+	filters, err := f.resolveFilters(ctx, accountID, in.FilterParams.raw())
 	if err != nil {
 		return web.Events{}, err
 	}
-	return f.Tail(ctx, account, seqOr(in.From, -1), filters, func(r *record.Record) ([]byte, error) {
-		return json.Marshal(f.v2(r, f.words.AccountName(ctx, account)))
+	return f.Tail(ctx, accountID, seqOr(in.From, -1), filters, func(r *record.Record) ([]byte, error) {
+		return json.Marshal(f.v2(r, f.words.AccountName(ctx, accountID)))
 	})
 }
 
@@ -142,7 +142,7 @@ const tailChunk = 500
 // database at least once a second, since other processes append too.
 func (f *Feature) Tail(
 	ctx context.Context,
-	account string,
+	accountID string,
 	from int64,
 	filters []record.Filter,
 	encode func(*record.Record) ([]byte, error),
@@ -151,7 +151,7 @@ func (f *Feature) Tail(
 	if err != nil {
 		return web.Events{}, err
 	}
-	size, err := f.reader.Size(ctx, account)
+	size, err := f.reader.Size(ctx, accountID)
 	if err != nil {
 		return web.Events{}, err
 	}
@@ -163,12 +163,12 @@ func (f *Feature) Tail(
 		if n, err := strconv.ParseInt(lastID, 10, 64); err == nil && n >= 0 {
 			next = n + 1
 		}
-		wake, stop := f.tail.watch(account)
+		wake, stop := f.tail.watch(accountID)
 		defer stop()
 		poll := time.NewTicker(time.Second)
 		defer poll.Stop()
 		for {
-			list, err := f.reader.Range(ctx, account, next, next+tailChunk, tailChunk)
+			list, err := f.reader.Range(ctx, accountID, next, next+tailChunk, tailChunk)
 			if err != nil {
 				return err
 			}
@@ -203,7 +203,7 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 	if err := noEmptyValues(ctx); err != nil {
 		return web.Stream{}, err
 	}
-	account := web.Account(ctx).ID
+	accountID := web.Account(ctx).ID
 	filtered := in.Since != "" || in.Before != "" || len(in.FilterParams.raw()) > 0
 	ranged := in.From != "" || in.To != "" || in.Size != ""
 	switch {
@@ -214,9 +214,9 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 		return web.Stream{}, errs.At(errs.CodeInvalid, "format", "a provable export is NDJSON")
 	}
 	if filtered || in.Format != "ndjson" {
-		return f.exportFiltered(ctx, account, in)
+		return f.exportFiltered(ctx, accountID, in)
 	}
-	size, err := f.reader.Size(ctx, account)
+	size, err := f.reader.Size(ctx, accountID)
 	if err != nil {
 		return web.Stream{}, err
 	}
@@ -230,33 +230,33 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 		return web.Stream{}, errs.At(errs.CodeOutOfRange, "to",
 			"from and to must be ascending and at most %d, the size that the export is made for", size)
 	}
-	if err := f.self(ctx, account, "export", "record", account, fmt.Sprintf("events %d to %d", from,
+	if err := f.self(ctx, accountID, "export", "record", accountID, fmt.Sprintf("events %d to %d", from,
 		to), map[string]any{"from": from, "to": to, "format": "ndjson"}); err != nil {
 		return web.Stream{}, err
 	}
 	part := ledger.LogRange{From: uint64(from), To: uint64(to), Size: uint64(size)}
 	return web.Stream{
 		ContentType: "application/x-ndjson",
-		Filename:    fmt.Sprintf("audit-%s-%d-%d.ndjson", account, from, to),
+		Filename:    fmt.Sprintf("audit-%s-%d-%d.ndjson", accountID, from, to),
 		Write: func(ctx context.Context, w *web.StreamWriter) error {
-			return f.reader.ExportRange(ctx, w, account, part, nil)
+			return f.reader.ExportRange(ctx, w, accountID, part, nil)
 		},
 	}, nil
 }
 
-func (f *Feature) exportFiltered(ctx context.Context, account string, in *ExportInput) (web.Stream, error) {
+func (f *Feature) exportFiltered(ctx context.Context, accountID string, in *ExportInput) (web.Stream, error) {
 	since, before, _, err := timeRange(in.Since, in.Before)
 	if err != nil {
 		return web.Stream{}, err
 	}
-	filters, err := f.resolveFilters(ctx, account, in.FilterParams.raw())
+	filters, err := f.resolveFilters(ctx, accountID, in.FilterParams.raw())
 	if err != nil {
 		return web.Stream{}, err
 	}
 	if _, err := record.Compile(filters); err != nil {
 		return web.Stream{}, err
 	}
-	if err := f.self(ctx, account, "export", "record", account, "filtered events", map[string]any{
+	if err := f.self(ctx, accountID, "export", "record", accountID, "filtered events", map[string]any{
 		"since":  in.Since,
 		"before": in.Before,
 		"format": in.Format,
@@ -264,12 +264,12 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 		return web.Stream{}, err
 	}
 	q := ledger.Query{Since: since, Before: before, Filters: filters}
-	s := web.Stream{ContentType: "application/x-ndjson", Filename: "audit-" + account + extensionOf(in.Format)}
+	s := web.Stream{ContentType: "application/x-ndjson", Filename: "audit-" + accountID + extensionOf(in.Format)}
 	if in.Format == "csv" {
 		s.ContentType = "text/csv; charset=utf-8"
 	}
 	s.Write = func(ctx context.Context, w *web.StreamWriter) error {
-		return f.writeAs(in.Format)(ctx, w, account, q, nil)
+		return f.writeAs(in.Format)(ctx, w, accountID, q, nil)
 	}
 	return s, nil
 }
@@ -279,15 +279,15 @@ func (f *Feature) exportFiltered(ctx context.Context, account string, in *Export
 func (f *Feature) writeNDJSON(
 	ctx context.Context,
 	w io.Writer,
-	account string,
+	accountID string,
 	q ledger.Query,
 	each func(*record.Record),
 ) error {
-	if _, err := w.Write([]byte(`{"export":{"v":1,"account":"` + account +
+	if _, err := w.Write([]byte(`{"export":{"v":1,"account":"` + accountID +
 		`","complete":false,"note":"filtered: this export proves nothing about what it leaves out"}}` + "\n")); err != nil {
 		return err
 	}
-	return f.reader.Each(ctx, account, q, func(r *record.Record) error {
+	return f.reader.Each(ctx, accountID, q, func(r *record.Record) error {
 		shown, err := r.Shown()
 		if err != nil {
 			return err

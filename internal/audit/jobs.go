@@ -89,7 +89,7 @@ func (f *Feature) registerJobs(api *web.API, queue *jobs.Queue, busRetention tim
 }
 
 func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *ExportRequest) (jobs.Info, error) {
-	account := web.Account(ctx).ID
+	accountID := web.Account(ctx).ID
 	since, before, empty, err := timeRange(in.Body.Since, in.Body.Before)
 	if err != nil {
 		return jobs.Info{}, err
@@ -102,7 +102,7 @@ func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *Export
 		field, not := cutNot(name)
 		raw = append(raw, record.Filter{Field: field, Not: not, Values: in.Body.Filters[name]})
 	}
-	filters, err := f.resolveFilters(ctx, account, raw)
+	filters, err := f.resolveFilters(ctx, accountID, raw)
 	if err != nil {
 		return jobs.Info{}, err
 	}
@@ -114,11 +114,11 @@ func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *Export
 		job.Format = "ndjson"
 	}
 	if job.Format == "ndjson" && since == 0 && before == 0 && len(filters) == 0 {
-		if job.Size, err = f.reader.Size(ctx, account); err != nil {
+		if job.Size, err = f.reader.Size(ctx, accountID); err != nil {
 			return jobs.Info{}, err
 		}
 	}
-	if err := f.self(ctx, account, "export", "record", account, "events", map[string]any{
+	if err := f.self(ctx, accountID, "export", "record", accountID, "events", map[string]any{
 		"since":  given(in.Body.Since),
 		"before": given(in.Body.Before),
 		"format": job.Format,
@@ -127,7 +127,7 @@ func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *Export
 	}
 	request := job
 	request.Size = 0 // a later export of the whole log replaces an earlier one
-	return queue.StartLatest(ctx, account, jobExport, request, job)
+	return queue.StartLatest(ctx, accountID, jobExport, request, job)
 }
 
 // given is an end of a range as the record shows it; "" when it is open.

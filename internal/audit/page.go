@@ -92,9 +92,9 @@ func (p *pages) curl(path string, more ...string) string {
 	return s + " '" + p.URL() + path + "'"
 }
 
-// within runs an optional query of a page. Its time is short; when it does not answer,
-// the page leaves its part out.
-func within(ctx context.Context, d time.Duration, ask func(context.Context) error) bool {
+// queryWithin runs an optional query of a page, with a short limit, and reports whether it answered. Without an answer
+// the page omits its part.
+func queryWithin(ctx context.Context, d time.Duration, ask func(context.Context) error) bool {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	return ask(ctx) == nil

@@ -156,7 +156,7 @@ func (p *pages) detailOf(v visit, id string, pane bool) (*detailPage, error) {
 	case "proof":
 		d.Proof, err = p.proofOf(v, rec)
 	default:
-		within(v.Context(), 700*time.Millisecond, func(ctx context.Context) error { return p.surround(ctx, d, v, rec) })
+		queryWithin(v.Context(), 700*time.Millisecond, func(ctx context.Context) error { return p.surround(ctx, d, v, rec) })
 	}
 	return d, err
 }

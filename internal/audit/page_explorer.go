@@ -357,7 +357,7 @@ func (p *pages) nameChips(v visit, data *explorerPage) {
 		for _, field := range named[c.Label] {
 			known := field + "\x00" + c.Value
 			if names[known] == "" {
-				within(v.Context(), 300*time.Millisecond, func(ctx context.Context) error {
+				queryWithin(v.Context(), 300*time.Millisecond, func(ctx context.Context) error {
 					q := ledger.Query{Filters: []record.Filter{{Field: field, Values: []string{c.Value}}}, Limit: 1}
 					found, err := p.reader.List(ctx, v.Account, q)
 					if err != nil {

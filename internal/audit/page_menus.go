@@ -22,7 +22,7 @@ func (p *pages) glossary(v visit) (glossary, []filterMenu) {
 		{"action", "action_type", "Action", "zap", &known.actions},
 	} {
 		menu := filterMenu{Label: g.label, Icon: g.icon}
-		answered := within(v.Context(), 300*time.Millisecond, func(ctx context.Context) error {
+		answered := queryWithin(v.Context(), 300*time.Millisecond, func(ctx context.Context) error {
 			counts, err := p.reader.Summary(ctx, v.Account, g.group, 0, v.now.Add(record.MaxAhead).UnixMicro())
 			for i, c := range counts {
 				*g.to = append(*g.to, c.Key)
@@ -32,7 +32,7 @@ func (p *pages) glossary(v visit) (glossary, []filterMenu) {
 						Label:   c.Key,
 						Hint:    n,
 						Href:    ui.Filtered(v.Request.URL, g.key, c.Key, false),
-						Current: has(v.Request.URL, g.key, c.Key),
+						Current: hasParameter(v.Request.URL, g.key, c.Key),
 					})
 				}
 			}
@@ -48,7 +48,7 @@ func (p *pages) glossary(v visit) (glossary, []filterMenu) {
 			Label:   label,
 			Icon:    icon,
 			Href:    ui.Filtered(v.Request.URL, key, value, false),
-			Current: has(v.Request.URL, key, value),
+			Current: hasParameter(v.Request.URL, key, value),
 		}
 	}
 	return known, append(menus, filterMenu{Label: "Filter by source", Icon: "list-filter", Items: []ui.Link{
@@ -63,7 +63,7 @@ func (p *pages) glossary(v visit) (glossary, []filterMenu) {
 	}})
 }
 
-func has(u *url.URL, key, value string) bool {
+func hasParameter(u *url.URL, key, value string) bool {
 	for _, v := range u.Query()[key] {
 		if v == value {
 			return true

@@ -77,7 +77,7 @@ func (f *Feature) Overview(pv *page.Visit) (*Overview, error) {
 	}
 	counts := map[string]int64{}
 	since := v.now.Add(-24 * time.Hour)
-	done := within(v.Context(), glanceTime, func(ctx context.Context) error {
+	done := queryWithin(v.Context(), glanceTime, func(ctx context.Context) error {
 		return p.countDay(ctx, v.Account, since, g, counts)
 	})
 	g.AtLeast = g.AtLeast || !done

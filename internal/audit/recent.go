@@ -53,8 +53,8 @@ const (
 // for each hour.
 const recentFor = 2 * precedingSpan
 
-// change is the part of an event by which changes are chosen.
-type change struct {
+// recentChange has the attributes of an event by which preceding changes are selected.
+type recentChange struct {
 	seq, at int64 // at: Unix microseconds
 	zone    string
 	whole   bool // it names no property
@@ -76,10 +76,10 @@ type changeView struct {
 	stale   bool         // events that it may hold were erased
 	used    time.Time    // guarded by the mutex of recentChanges
 	holds   atomic.Int64 // len(all), for the bound over all views
-	all     []*change
-	whole   []*change
-	zones   map[string][]*change
-	things  map[resourceKey][]*change
+	all     []*recentChange
+	whole   []*recentChange
+	zones   map[string][]*recentChange
+	things  map[resourceKey][]*recentChange
 	winners map[int64]*record.Record // by seq
 }
 
@@ -186,8 +186,8 @@ func (c *recentChanges) load(ctx context.Context, v *changeView) error {
 	c.count(v, -int64(len(v.all)))
 	v.all = nil
 	v.whole = nil
-	v.zones = map[string][]*change{}
-	v.things = map[resourceKey][]*change{}
+	v.zones = map[string][]*recentChange{}
+	v.things = map[resourceKey][]*recentChange{}
 	v.winners = map[int64]*record.Record{}
 	v.looked = time.Time{}
 
@@ -236,9 +236,9 @@ func (c *recentChanges) see(v *changeView, rec *record.Record) {
 	c.count(v, int64(len(v.all)-before))
 }
 
-func changeOf(r *record.Record) *change {
+func changeOf(r *record.Record) *recentChange {
 	e := &r.Event
-	x := &change{
+	x := &recentChange{
 		seq:   r.Seq,
 		at:    e.Micros(),
 		zone:  e.Zone.ID,
@@ -253,7 +253,7 @@ func changeOf(r *record.Record) *change {
 
 // add puts a change into its lists, and takes the oldest out when there are too
 // many.
-func (v *changeView) add(x *change) {
+func (v *changeView) add(x *recentChange) {
 	v.all = insertByTime(v.all, x)
 	if x.whole {
 		v.whole = insertByTime(v.whole, x)
@@ -275,23 +275,23 @@ func (v *changeView) add(x *change) {
 	dropFrom(v.things, oldest.thing)
 }
 
-func dropLast(list []*change) []*change {
+func dropLast(list []*recentChange) []*recentChange {
 	list[len(list)-1] = nil
 	return list[:len(list)-1]
 }
 
-func dropFrom[K comparable](lists map[K][]*change, key K) {
+func dropFrom[K comparable](lists map[K][]*recentChange, key K) {
 	if lists[key] = dropLast(lists[key]); len(lists[key]) == 0 {
 		delete(lists, key)
 	}
 }
 
-func byTimeDescending(a, b *change) int {
+func byTimeDescending(a, b *recentChange) int {
 	return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(b.seq, a.seq))
 }
 
 // insertByTime inserts a change into a list that is ordered by time.
-func insertByTime(list []*change, x *change) []*change {
+func insertByTime(list []*recentChange, x *recentChange) []*recentChange {
 	i, _ := slices.BinarySearchFunc(list, x, byTimeDescending)
 	return slices.Insert(list, i, x)
 }
@@ -310,8 +310,8 @@ func (v *changeView) choose(t Incident, limit int) (list []chosen, more int) {
 	until := t.Began.Add(precedingGrace).UnixMicro()
 	sets := map[string]int{} // change set -> its place in list
 	seen := map[int64]bool{}
-	take := func(near Nearness, changes []*change) {
-		first, _ := slices.BinarySearchFunc(changes, until, func(x *change, at int64) int {
+	take := func(near Nearness, changes []*recentChange) {
+		first, _ := slices.BinarySearchFunc(changes, until, func(x *recentChange, at int64) int {
 			if x.at >= at {
 				return -1
 			}
@@ -341,7 +341,7 @@ func (v *changeView) choose(t Incident, limit int) (list []chosen, more int) {
 	if t.Zone != "" {
 		take(SameZone, v.zones[t.Zone])
 	} else {
-		take(SameZone, slices.DeleteFunc(slices.Clone(v.all), func(x *change) bool { return x.whole || x.zone == "" }))
+		take(SameZone, slices.DeleteFunc(slices.Clone(v.all), func(x *recentChange) bool { return x.whole || x.zone == "" }))
 	}
 	take(WholeAccount, v.whole)
 	if len(list) > limit {

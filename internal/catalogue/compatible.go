@@ -72,7 +72,7 @@ func opened(before, after schemaObject) bool {
 	return closed(before) && (!has || more == true)
 }
 
-func properties(schema schemaObject) schemaObject {
+func propertiesOf(schema schemaObject) schemaObject {
 	p, _ := schema["properties"].(schemaObject)
 	return p
 }
@@ -80,8 +80,8 @@ func properties(schema schemaObject) schemaObject {
 // propertiesKept reports whether no declared property became narrower. A property
 // that is no longer declared takes any value, unless the object is closed.
 func propertiesKept(before, after schemaObject) bool {
-	now := properties(after)
-	for name, was := range properties(before) {
+	now := propertiesOf(after)
+	for name, was := range propertiesOf(before) {
 		is, kept := now[name]
 		if kept && !wider(was, is) || !kept && closed(before) && closed(after) {
 			return false
@@ -96,8 +96,8 @@ func propertiesAddable(before, after schemaObject) bool {
 	if closed(before) && before["patternProperties"] == nil {
 		return true
 	}
-	was := properties(before)
-	for name := range properties(after) {
+	was := propertiesOf(before)
+	for name := range propertiesOf(after) {
 		if _, declared := was[name]; !declared {
 			return false
 		}

@@ -95,7 +95,8 @@ version: 1
 products:
   - product: p
     alert_types:
-      - {type: a, sample: {hex: 0x1F, under: 1_000, half: .5, exact: 1.10, day: 2026-11-22, no: no, nothing: ~, yes: true}}
+      - type: a
+        sample: {hex: 0x1F, under: 1_000, half: .5, exact: 1.10, day: 2026-11-22, no: no, nothing: ~, yes: true}
 `)
 	want := `{"hex":31,"under":1000,"half":0.5,"exact":1.10,"day":"2026-11-22","no":"no","nothing":null,"yes":true}`
 	if got := string(sections.AlertTypes(f.Products[0])[0].Sample); got != want {

@@ -125,7 +125,7 @@ func (c *counter) list(s *jsonschema.Schema, v []any, tracked bool) {
 		c.left -= len(v)
 	}
 	if s.UniqueItems {
-		c.left -= values(v)
+		c.left -= countValues(v)
 	}
 	for i, item := range v {
 		if c.left < 0 {
@@ -145,17 +145,17 @@ func (c *counter) list(s *jsonschema.Schema, v []any, tracked bool) {
 	}
 }
 
-// values counts a value and all that is in it.
-func values(v any) int {
+// countValues counts a value and all values inside it.
+func countValues(v any) int {
 	n := 1
 	switch v := v.(type) {
 	case map[string]any:
 		for _, member := range v {
-			n += values(member)
+			n += countValues(member)
 		}
 	case []any:
 		for _, item := range v {
-			n += values(item)
+			n += countValues(item)
 		}
 	}
 	return n

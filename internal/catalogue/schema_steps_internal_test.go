@@ -32,23 +32,26 @@ func branching() string {
 	return `{"type":"object","properties":{"l":{"type":"array","items":{"$ref":"#/$defs/a10"}}},"$defs":{` + defs + `}}`
 }
 
-func list(n int) string { return `{"l":[` + strings.TrimSuffix(strings.Repeat(`"x",`, n), ",") + `]}` }
+func documentWithList(n int) string {
+	return `{"l":[` + strings.TrimSuffix(strings.Repeat(`"x",`, n), ",") + `]}`
+}
 
 // What cannot be compared at a fair price is refused before the comparison begins.
 func TestAnEventThatWouldHoldAProcessorIsRefusedByCount(t *testing.T) {
 	s := schemaOf(t, branching())
-	one := steps(t, s, list(1))
+	one := stepsOf(t, s, documentWithList(1))
 	if one < 2_000 || one > maxSteps/2 {
 		t.Fatalf("an item takes %d steps: the test's schema is not what it was", one)
 	}
-	if got, want := steps(t, s, list(3))-one, 2*(one-2); got != want {
+	if got, want := stepsOf(t, s, documentWithList(3))-one, 2*(one-2); got != want {
 		t.Errorf("two more items take %d steps, want %d", got, want)
 	}
 	const many = 5_000
-	if n, ok := countSteps(s.compiled, decoded(t, list(many)), maxSteps); ok || n <= maxSteps || n > maxSteps+one {
+	n, ok := countSteps(s.compiled, decoded(t, documentWithList(many)), maxSteps)
+	if ok || n <= maxSteps || n > maxSteps+one {
 		t.Errorf("counted %d steps, and went on: %v", n, ok)
 	}
-	faults := s.Check("/after", []byte(list(many)), maxSteps, nil)
+	faults := s.Check("/after", []byte(documentWithList(many)), maxSteps, nil)
 	if len(faults) != 1 || faults[0].Code != errs.CodeSchemaMismatch || faults[0].Pointer != "/after" ||
 		!strings.Contains(faults[0].Message, "100000 steps") {
 		t.Errorf("%v", faults)
@@ -56,12 +59,12 @@ func TestAnEventThatWouldHoldAProcessorIsRefusedByCount(t *testing.T) {
 	if faults := s.Check("/after", []byte(`{"l":[1,2,3]}`), maxSteps, nil); len(faults) > 0 {
 		t.Errorf("%v", faults)
 	}
-	if faults := s.Check("/data", []byte(list(20)), 20_000, nil); len(faults) != 1 ||
+	if faults := s.Check("/data", []byte(documentWithList(20)), 20_000, nil); len(faults) != 1 ||
 		!strings.Contains(faults[0].Message, "20000 steps") {
 		t.Errorf("a lower limit: %v", faults)
 	}
 	asked := 0
-	faults = s.Check("/after", []byte(list(1)), maxSteps, func(n int) bool { asked = n; return false })
+	faults = s.Check("/after", []byte(documentWithList(1)), maxSteps, func(n int) bool { asked = n; return false })
 	if asked != one || len(faults) != 1 || !strings.Contains(faults[0].Message, "smaller batch") {
 		t.Errorf("asked for %d steps: %v", asked, faults)
 	}
@@ -76,7 +79,7 @@ func decoded(t *testing.T, text string) any {
 	return v
 }
 
-func steps(t *testing.T, s *Schema, value string) int {
+func stepsOf(t *testing.T, s *Schema, value string) int {
 	t.Helper()
 	n, ok := countSteps(s.compiled, decoded(t, value), maxSteps)
 	if !ok {
@@ -106,7 +109,7 @@ func TestStepsAreCountedForEveryWayOfSchemas(t *testing.T) {
 		{`{"unevaluatedProperties":{},"allOf":[{"properties":{"a":{}}}]}`, `{"a":1,"b":2}`, 9},
 		{`{"pattern":"x"}`, `"` + long + `"`, 301},
 	} {
-		if got := steps(t, schemaOf(t, c.schema), c.value); got != c.want {
+		if got := stepsOf(t, schemaOf(t, c.schema), c.value); got != c.want {
 			t.Errorf("%s of %.40s: %d steps, want %d", c.schema, c.value, got, c.want)
 		}
 	}

@@ -45,34 +45,34 @@ var (
 type knob struct {
 	id, name, zone, unit string
 	start                any // the shop's default
-	turns                []turn
+	turns                []knobTurn
 }
 
-// turn is a change to a value, with its reason.
-type turn struct {
+// knobTurn is one change of a knob, with its reason.
+type knobTurn struct {
 	to     any
 	reason string
 }
 
 var knobs = []knob{
-	{"payment_timeout", "payment timeout", checkout, "ms", 3000, []turn{
+	{"payment_timeout", "payment timeout", checkout, "ms", 3000, []knobTurn{
 		{2500, "The provider has become faster"},
 		{3000, "The provider has become slower again"},
 		{4000, "A sale today: give slow payments time"},
 		{3000, "The sale is over"},
 	}},
-	{"free_shipping", "free-shipping threshold", storefront, "EUR", 50, []turn{
+	{"free_shipping", "free-shipping threshold", storefront, "EUR", 50, []knobTurn{
 		{45, "Autumn campaign"},
 		{50, "The campaign is over"},
 		{60, "Finance: postage went up"},
 		{50, "Too many carts were left at 60"},
 	}},
-	{"checkout_button", "checkout button text", storefront, "", "Buy now", []turn{
+	{"checkout_button", "checkout button text", storefront, "", "Buy now", []knobTurn{
 		{"Pay", "A/B test 31: a shorter text"},
 		{"Place order", "Legal review: the button must say that it orders"},
 		{"Buy now", "A/B test 32: more orders"},
 	}},
-	{"banner", "maintenance banner", storefront, "", "", []turn{
+	{"banner", "maintenance banner", storefront, "", "", []knobTurn{
 		{"We are taking stock: orders leave a day later", "Stocktaking"},
 		{"", "Stocktaking is done"},
 		{"New glazes are here", "Launch of the new season"},

@@ -59,22 +59,26 @@ Eight minutes
      the alert is still open, and no message is sent twice.
 
 Now yours
-  A change    curl -s %[1]s/client/v4/accounts/ext:demo/audit/events -H 'Authorization: Bearer %[5]s' -H 'Content-Type: application/json' \
-                -d '{"action":{"type":"update"},"actor":{"type":"user","id":"you"},"resource":{"product":"mine","type":"setting","id":"colour"}}'
-  In Go       client, err := belfry.New(belfry.Config{URL: "%[1]s", Token: "...", AccountID: "ext:demo", SpoolDir: "spool"})
-              err = client.Audit(ctx, belfry.Event{Action: ..., Actor: ..., Resource: ...})       (sdk/go; examples/shop is a whole product)
+  A change    curl -s %[1]s/client/v4/accounts/ext:demo/audit/events \
+                -H 'Authorization: Bearer %[5]s' -H 'Content-Type: application/json' \
+                -d '{"action":{"type":"update"},"actor":{"type":"user","id":"you"},
+                     "resource":{"product":"mine","type":"setting","id":"colour"}}'
+  In Go       client, err := belfry.New(belfry.Config{
+                URL: "%[1]s", Token: "...", AccountID: "ext:demo", SpoolDir: "spool"})
+              err = client.Audit(ctx, belfry.Event{Action: ..., Actor: ..., Resource: ...})
+              (the module is sdk/go; examples/shop is a complete product)
   A product   %[13]s catalog init writes a file that declares its audit events and its alerts
   A log       %[13]s tail --url %[1]s --account ext:demo --zone www.example.com access.log   (BELFRY_TOKEN=...)
   A client    the official Cloudflare libraries, with base URL %[1]s/client/v4
 
 Stop with Ctrl-C. What happens:
 `, s.URL, s.SignIn, s.Shop, s.Inbox, s.Token, s.Kafka, visitorIs+" <"+visitor+">", thousands(size), s.Account,
-		s.Objective, s.Server, d.linkCommand(), program())
+		s.Objective, s.Server, d.linkCommand(), programName())
 }
 
-// program is how the visitor calls this program: a binary by its name, and what
-// go run has built by go run, since its file is gone afterwards.
-func program() string {
+// programName returns the command that starts this program again: its path, or "go run", whose binary is deleted when
+// it ends.
+func programName() string {
 	if strings.Contains(os.Args[0], "go-build") {
 		return "go run ./cmd/belfry"
 	}
@@ -86,7 +90,7 @@ func program() string {
 
 // linkCommand returns the command that prints another sign-in link, from any terminal of this machine.
 func (d *demo) linkCommand() string {
-	return program() + " demo --link --data-dir " + d.dir
+	return programName() + " demo --link --data-dir " + d.dir
 }
 
 // Link returns another sign-in link for the demo that runs with a data directory.
@@ -96,7 +100,8 @@ func Link(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	if !s.Ready {
-		return "", fmt.Errorf("no demo runs with the data directory %q; the running demo has printed the command with its own", dir)
+		return "", fmt.Errorf(
+			"no demo runs with the data directory %q; the running demo has printed the command with its own", dir)
 	}
 	d := &demo{dir: dir, api: client.New(s.URL, s.Bootstrap), state: s}
 	link, err := d.signIn(ctx)

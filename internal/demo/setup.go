@@ -148,11 +148,11 @@ func enter(ctx context.Context, link string) error {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Origin", u.Scheme+"://"+u.Host)
 	r.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
-	client := http.Client{
+	browser := http.Client{
 		Timeout:       30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	res, err := client.Do(r)
+	res, err := browser.Do(r)
 	if err != nil {
 		return err
 	}

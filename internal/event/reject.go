@@ -132,7 +132,7 @@ func maskText(s string, most int) string {
 // maskPayload returns a rejected value as JSON of at most 4 KiB without personal
 // fields. Text that is not JSON is cut at the fault, longer text at the limit.
 func maskPayload(data []byte) string {
-	p := payload{
+	p := payloadMask{
 		dec: jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)),
 	}
 	p.enc = jsontext.NewEncoder(&p.out, jsontext.AllowDuplicateNames(true))
@@ -140,8 +140,8 @@ func maskPayload(data []byte) string {
 	return strings.TrimSuffix(p.out.String(), "\n")
 }
 
-// payload is one payload on its way from the decoder to the encoder.
-type payload struct {
+// payloadMask copies one payload from the decoder to the encoder, and masks it.
+type payloadMask struct {
 	dec *jsontext.Decoder
 	enc *jsontext.Encoder
 	out bytes.Buffer
@@ -150,7 +150,7 @@ type payload struct {
 var errNoRoom = errors.New("the payload has no room for more")
 
 // value copies one value. Its error says why the rest is left out.
-func (p *payload) value(path string, depth int) error {
+func (p *payloadMask) value(path string, depth int) error {
 	kind := p.dec.PeekKind()
 	if depth == maxRejectDepth && (kind == '{' || kind == '[') {
 		if err := p.dec.SkipValue(); err != nil {
@@ -184,7 +184,7 @@ func (p *payload) value(path string, depth int) error {
 }
 
 // members copies what stands in an object or array, and its end.
-func (p *payload) members(path string, depth int, object bool) error {
+func (p *payloadMask) members(path string, depth int, object bool) error {
 	for {
 		kind := p.dec.PeekKind()
 		if kind == '}' || kind == ']' {
@@ -213,7 +213,7 @@ func (p *payload) members(path string, depth int, object bool) error {
 }
 
 // write writes a token, unless what closes the payload would find no room then.
-func (p *payload) write(token jsontext.Token) error {
+func (p *payloadMask) write(token jsontext.Token) error {
 	size := 2
 	if token.Kind() == '"' {
 		quoted, err := jsontext.AppendQuote(nil, token.String())
@@ -232,7 +232,7 @@ func (p *payload) write(token jsontext.Token) error {
 }
 
 // close ends what is open, after a mark where something was cut off.
-func (p *payload) close(cut bool) {
+func (p *payloadMask) close(cut bool) {
 	for {
 		depth := p.enc.StackDepth()
 		kind, n := p.enc.StackIndex(depth)

@@ -1,7 +1,7 @@
 package event
 
-// Traffic counts the requests of one zone over one or more intervals: the value of [TopicTrafficSharded]. It is made from
-// the counts of products, with account and zone resolved.
+// Traffic counts the requests of one zone over one or more intervals: the value of [TopicTrafficSharded]. It is made
+// from the counts of products, with account and zone resolved.
 type Traffic struct {
 	Account string  `json:"account_id"`
 	Zone    string  `json:"zone_id"`

@@ -23,7 +23,7 @@ import (
 // serve puts the feature's operations behind a real server. "root" is a
 // superoperator, "reader" an account's token with audit:read, "writer" one
 // without; other values are product teams' tokens.
-func serve(t *testing.T, w *world) *httptest.Server {
+func serve(t *testing.T, w *world) *apiClient {
 	t.Helper()
 	tracing, err := telemetry.NewTracing(t.Context(), "test")
 	if err != nil {
@@ -61,7 +61,13 @@ func serve(t *testing.T, w *world) *httptest.Server {
 	w.r.API(a)
 	s := httptest.NewServer(a)
 	t.Cleanup(s.Close)
-	return s
+	return &apiClient{t, s}
+}
+
+// apiClient calls the API of a test's server.
+type apiClient struct {
+	t      *testing.T
+	server *httptest.Server
 }
 
 // answer is the envelope of an answer.
@@ -78,9 +84,16 @@ type answer struct {
 	ResultInfo struct{ Cursor string } `json:"result_info"`
 }
 
-func call(t *testing.T, s *httptest.Server, token, method, path, contentType, body string, headers ...string) answer {
+func (c *apiClient) get(token, path string, headers ...string) answer {
+	c.t.Helper()
+	return c.send(token, "GET", path, "", "", headers...)
+}
+
+// send makes one request. headers are name, value, name, value.
+func (c *apiClient) send(token, method, path, contentType, body string, headers ...string) answer {
+	t := c.t
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, s.URL+"/client/v4"+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), method, c.server.URL+"/client/v4"+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +104,7 @@ func call(t *testing.T, s *httptest.Server, token, method, path, contentType, bo
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	res, err := s.Client().Do(req)
+	res, err := c.server.Client().Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,26 +137,26 @@ func result[T any](t *testing.T, a answer, status int) T {
 func TestATeamIntegratesOverHTTP(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		s := serve(t, w)
-		team := result[producer.Team](t, call(t, s, "root", "POST", "/producers", "application/json",
+		team := result[producer.Team](t, s.send("root", "POST", "/producers", "application/json",
 			`{"name":"TLS team","contact_email":"tls@example.com"}`), 201)
-		token := result[producer.NewToken](t, call(t, s, "root", "POST", "/producers/"+team.ID+"/tokens", "application/json",
+		token := result[producer.NewToken](t, s.send("root", "POST", "/producers/"+team.ID+"/tokens", "application/json",
 			`{"name":"ci","ip_allow":["127.0.0.1"]}`), 201)
-		other := result[producer.Team](t, call(t, s, "root", "POST", "/producers", "application/json", `{"name":"Other"}`),
-			201)
+		other := result[producer.Team](t,
+			s.send("root", "POST", "/producers", "application/json", `{"name":"Other"}`), 201)
 		otherToken := result[producer.NewToken](t,
-			call(t, s, "root", "POST", "/producers/"+other.ID+"/tokens", "application/json", `{"name":"ci"}`), 201)
+			s.send("root", "POST", "/producers/"+other.ID+"/tokens", "application/json", `{"name":"ci"}`), 201)
 		catalog := "/producers/" + team.ID + "/catalog"
 
-		dry := result[producer.Applied](t, call(t, s, token.Value, "PUT", catalog+"?dry_run=true", "application/yaml",
+		dry := result[producer.Applied](t, s.send(token.Value, "PUT", catalog+"?dry_run=true", "application/yaml",
 			string(read(t, "tls.yaml"))), 200)
 		if !dry.DryRun || dry.Version != 0 || len(dry.Changes) != 5 {
 			t.Errorf("%+v", dry)
 		}
-		if a := call(t, s, token.Value, "GET", catalog, "", ""); a.Status != 404 {
+		if a := s.get(token.Value, catalog); a.Status != 404 {
 			t.Errorf("a catalogue after a dry run: %s", a.Text)
 		}
 		applied := result[producer.Applied](t,
-			call(t, s, token.Value, "PUT", catalog, "application/yaml", string(read(t, "tls.yaml")), "User-Agent",
+			s.send(token.Value, "PUT", catalog, "application/yaml", string(read(t, "tls.yaml")), "User-Agent",
 				"belfry-cli/1"), 200)
 		if applied.Version != 1 {
 			t.Errorf("%+v", applied)
@@ -152,39 +165,39 @@ func TestATeamIntegratesOverHTTP(t *testing.T) {
 			e.Interface != "CLI" || e.Request == nil || e.Request.Method != "PUT" {
 			t.Errorf("recorded %+v", e)
 		}
-		got := call(t, s, token.Value, "GET", catalog, "", "")
+		got := s.get(token.Value, catalog)
 		if c := result[producer.StoredCatalogue](t, got, 200); c.Version != 1 || c.Catalog.Products[0].Product != "tls" ||
 			c.AppliedBy.ID != team.ID {
 			t.Errorf("%+v", c)
 		}
-		file := call(t, s, token.Value, "GET", catalog, "", "", "Accept", "application/yaml")
+		file := s.get(token.Value, catalog, "Accept", "application/yaml")
 		if file.Text != string(read(t, "tls.yaml")) {
 			t.Errorf("the file comes back as %q", file.Text)
 		}
 		tag := got.Header.Get("ETag")
-		if a := call(t, s, token.Value, "PUT", catalog, "application/json", `{"version":1,"products":[{"product":"tls"}]}`,
+		if a := s.send(token.Value, "PUT", catalog, "application/json", `{"version":1,"products":[{"product":"tls"}]}`,
 			"If-Match", `"stale"`); a.Status != 412 {
 			t.Errorf("a stale If-Match: %d %s", a.Status, a.Text)
 		}
-		if a := call(t, s, token.Value, "PUT", catalog, "application/json", `{"version":1,"products":[{"product":"tls"}]}`,
+		if a := s.send(token.Value, "PUT", catalog, "application/json", `{"version":1,"products":[{"product":"tls"}]}`,
 			"If-Match", tag); a.Status != 200 {
 			t.Errorf("the present If-Match: %d %s", a.Status, a.Text)
 		}
 		// Operators reach every team's catalogue and refused events, if they may write catalogues.
 		for _, path := range []string{catalog, catalog + "/versions", "/producers/" + team.ID + "/rejects"} {
-			if a := call(t, s, "operator", "GET", path, "", ""); a.Status != 200 {
+			if a := s.get("operator", path); a.Status != 200 {
 				t.Errorf("an operator at %s: %d %s", path, a.Status, a.Text)
 			}
-			if a := call(t, s, "clerk", "GET", path, "", ""); a.Status != 403 {
+			if a := s.get("clerk", path); a.Status != 403 {
 				t.Errorf("an operator without the permission at %s: %d", path, a.Status)
 			}
 		}
-		if v := result[[]producer.Revision](t, call(t, s, "root", "GET", catalog+"/versions?limit=1", "", ""),
-			200); len(v) != 1 || v[0].Version != 2 || v[0].Format != catalogue.JSON {
+		v := result[[]producer.Revision](t, s.get("root", catalog+"/versions?limit=1"), 200)
+		if len(v) != 1 || v[0].Version != 2 || v[0].Format != catalogue.JSON {
 			t.Errorf("%+v", v)
 		}
 
-		bad := call(t, s, token.Value, "PUT", catalog, "application/yaml",
+		bad := s.send(token.Value, "PUT", catalog, "application/yaml",
 			"version: 1\nproducts:\n  - product: tls\n    titel: x\n")
 		if bad.Status != 400 || bad.Errors[0].Code != errs.CodeCatalogueInvalid ||
 			bad.Errors[0].Source.Pointer != "/products/0/titel" ||
@@ -192,54 +205,54 @@ func TestATeamIntegratesOverHTTP(t *testing.T) {
 			t.Errorf("%s", bad.Text)
 		}
 		for name, a := range map[string]answer{
-			"another team's catalogue": call(t, s, otherToken.Value, "GET", catalog, "", ""),
-			"applying for another": call(t, s, otherToken.Value, "PUT", catalog, "application/yaml",
+			"another team's catalogue": s.get(otherToken.Value, catalog),
+			"applying for another": s.send(otherToken.Value, "PUT", catalog, "application/yaml",
 				"version: 1\nproducts: []\n"),
-			"another team's rejects": call(t, s, otherToken.Value, "GET", "/producers/"+team.ID+"/rejects", "", ""),
-			"another team's product": call(t, s, otherToken.Value, "PUT", "/producers/"+other.ID+"/catalog",
+			"another team's rejects": s.get(otherToken.Value, "/producers/"+team.ID+"/rejects"),
+			"another team's product": s.send(otherToken.Value, "PUT", "/producers/"+other.ID+"/catalog",
 				"application/yaml", "version: 1\nproducts: [{product: tls}]\n"),
-			"a team makes teams": call(t, s, token.Value, "POST", "/producers", "application/json", `{"name":"x"}`),
-			"a team makes tokens": call(t, s, token.Value, "POST", "/producers/"+team.ID+"/tokens", "application/json",
+			"a team makes teams": s.send(token.Value, "POST", "/producers", "application/json", `{"name":"x"}`),
+			"a team makes tokens": s.send(token.Value, "POST", "/producers/"+team.ID+"/tokens", "application/json",
 				`{"name":"x"}`),
-			"an account applies":     call(t, s, "writer", "PUT", catalog, "application/yaml", "version: 1\nproducts: []\n"),
-			"an account's rejects":   call(t, s, "writer", "GET", "/accounts/"+account+"/audit/rejects", "", ""),
-			"the operators' rejects": call(t, s, "reader", "GET", "/audit/rejects", "", ""),
+			"an account applies":     s.send("writer", "PUT", catalog, "application/yaml", "version: 1\nproducts: []\n"),
+			"an account's rejects":   s.get("writer", "/accounts/"+account+"/audit/rejects"),
+			"the operators' rejects": s.get("reader", "/audit/rejects"),
 		} {
 			if a.Status != 403 {
 				t.Errorf("%s: %d %s", name, a.Status, a.Text)
 			}
 		}
-		if a := call(t, s, "root", "GET", "/producers/"+strings.Repeat("0", 32)+"/rejects", "", ""); a.Status != 404 {
+		if a := s.get("root", "/producers/"+strings.Repeat("0", 32)+"/rejects"); a.Status != 404 {
 			t.Errorf("an operator asks for an unknown team: %d", a.Status)
 		}
 		for _, path := range []string{"/producers/" + team.ID + "/rejects", "/producers/" + team.ID + "/rejects/summary"} {
-			if a := call(t, s, token.Value, "GET", path, "", ""); a.Status != 200 {
+			if a := s.get(token.Value, path); a.Status != 200 {
 				t.Errorf("%s: %d %s", path, a.Status, a.Text)
 			}
 		}
 		for _, path := range []string{"/accounts/" + account + "/audit/rejects",
 			"/accounts/" + account + "/audit/rejects/summary"} {
-			if a := call(t, s, "reader", "GET", path, "", ""); a.Status != 200 {
+			if a := s.get("reader", path); a.Status != 200 {
 				t.Errorf("%s: %d %s", path, a.Status, a.Text)
 			}
 		}
-		if list := result[[]producer.Token](t, call(t, s, "root", "GET", "/producers/"+team.ID+"/tokens", "", ""),
-			200); len(list) != 1 {
+		list := result[[]producer.Token](t, s.get("root", "/producers/"+team.ID+"/tokens"), 200)
+		if len(list) != 1 {
 			t.Errorf("%+v", list)
 		}
-		if a := call(t, s, "root", "GET", "/producers/"+team.ID+"/tokens", "", ""); strings.Contains(a.Text, token.Value) {
+		if a := s.get("root", "/producers/"+team.ID+"/tokens"); strings.Contains(a.Text, token.Value) {
 			t.Error("the list shows the value")
 		}
-		if a := call(t, s, "root", "DELETE", "/producers/"+team.ID, "", ""); a.Status != 409 {
+		if a := s.send("root", "DELETE", "/producers/"+team.ID, "", ""); a.Status != 409 {
 			t.Errorf("deleting an owner: %d %s", a.Status, a.Text)
 		}
-		if a := call(t, s, "root", "PATCH", "/producers/"+team.ID, "application/json", `{"name":"TLS"}`); a.Status != 200 {
+		if a := s.send("root", "PATCH", "/producers/"+team.ID, "application/json", `{"name":"TLS"}`); a.Status != 200 {
 			t.Errorf("%d %s", a.Status, a.Text)
 		}
-		if a := call(t, s, "root", "DELETE", "/producers/"+team.ID+"/tokens/"+token.ID, "", ""); a.Status != 200 {
+		if a := s.send("root", "DELETE", "/producers/"+team.ID+"/tokens/"+token.ID, "", ""); a.Status != 200 {
 			t.Errorf("%d %s", a.Status, a.Text)
 		}
-		if a := call(t, s, token.Value, "GET", catalog, "", ""); a.Status != 401 {
+		if a := s.get(token.Value, catalog); a.Status != 401 {
 			t.Errorf("a revoked token: %d", a.Status)
 		}
 	})
@@ -258,8 +271,8 @@ func TestProductsAreShownWithTheirSentencesAndOwnersOnlyInside(t *testing.T) {
 			Filters []struct{ Key string }
 		} `json:"alert_types"`
 	}
-	inside := result[[]product](t, call(t, s, "root", "GET", "/catalog/products", "", ""), 200)
-	outside := call(t, s, "reader", "GET", "/catalog/products", "", "")
+	inside := result[[]product](t, s.get("root", "/catalog/products"), 200)
+	outside := s.get("reader", "/catalog/products")
 	list := result[[]product](t, outside, 200)
 	if len(list) != 2 || list[0].Product != "belfry" || list[1].Title != "TLS" ||
 		list[1].Resources[0].Actions[0].Failure == "" || list[1].AlertTypes[0].Filters[0].Key != "zones" {
@@ -281,7 +294,7 @@ func TestTheTeamsAreReadPageByPage(t *testing.T) {
 	}
 	seen, path := map[string]bool{}, "/producers?limit=2"
 	for {
-		a := call(t, s, "root", "GET", path, "", "")
+		a := s.get("root", path)
 		for _, team := range result[[]producer.Team](t, a, 200) {
 			seen[team.Name] = true
 		}

@@ -278,7 +278,8 @@ func TestTeamsAreListedNewestFirstAndChanged(t *testing.T) {
 		if page, err = w.r.Teams(t.Context(), page[1].ID, 2); err != nil || len(page) != 1 || page[0].ID != ids[0] {
 			t.Fatalf("%+v %v", page, err)
 		}
-		name, email, bad := "A team", "a@example.com", "not an address"
+		name := "A team"
+		email := "a@example.com"
 		got, err := w.r.UpdateTeam(w.staff(), ids[0], &name, &email)
 		if err != nil || got.Name != name || got.ContactEmail != email {
 			t.Errorf("%+v %v", got, err)
@@ -286,6 +287,7 @@ func TestTeamsAreListedNewestFirstAndChanged(t *testing.T) {
 		if e := w.last(); string(e.Before) != `{"name":"a"}` || !strings.Contains(string(e.After), email) {
 			t.Errorf("%s -> %s", e.Before, e.After)
 		}
+		bad := "not an address"
 		if _, err := w.r.UpdateTeam(w.staff(), ids[0], nil, &bad); !errs.Is(err, errs.CodeInvalid) {
 			t.Error(err)
 		}

@@ -88,8 +88,9 @@ func TestObjectivesOverHTTP(t *testing.T) {
 		made.Guard.Alpha != slo.DefaultAlpha {
 		t.Errorf("%+v", made)
 	}
-	byHost := result[slo.Objective](t,
-		s.call(write, "POST", "", `{"name":"host","match":{"hostname":"blog.example"},"target":99,"window":"month","pairs":[{"long":"1h","short":"5m","factor":10,"severity":"page"}]}`), 200)
+	byHost := result[slo.Objective](t, s.call(write, "POST", "",
+		`{"name":"host","match":{"hostname":"blog.example"},"target":99,"window":"month",`+
+			`"pairs":[{"long":"1h","short":"5m","factor":10,"severity":"page"}]}`), 200)
 	if byHost.Match.Zone != s.blog || byHost.Match.Hostname != "blog.example" {
 		t.Errorf("%+v", byHost)
 	}
@@ -192,7 +193,7 @@ func TestDeletingWhatFiresEndsItsAlert(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	s.f = s.another(nil)
-	s.handle(count(s.shop, "after", steady(s.shop, now, now+10, 1, 0)[0].Counts...))
+	s.handle(count(s.shop, "after", steady(s.shop, dashboardNow, dashboardNow+10, 1, 0)[0].Counts...))
 	if len(s.alerts()) != 2 {
 		t.Errorf("%+v", s.alerts())
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // benchEngine has series that were counted for an hour, a tick each ten seconds.
-func benchEngine(b *testing.B, series int, share float64) *engine {
+func benchEngine(b *testing.B, series int, failing float64) *engine {
 	b.Helper()
 	e := newEngine()
 	o := mustCompile(b, ObjectiveSpec{Target: 99.9})
@@ -23,7 +23,7 @@ func benchEngine(b *testing.B, series int, share float64) *engine {
 	for at := int64(epoch); at < epoch+60*Tick; at += Tick {
 		samples = samples[:0]
 		for series := range uint32(series) {
-			if rng.Float64() < share {
+			if rng.Float64() < failing {
 				samples = append(samples, sample{at, series, Tally{100, 0}})
 			}
 		}

@@ -104,8 +104,8 @@ func above(t Tally, factor milli, allowed share) bool {
 	return ah > bh || ah == bh && al > bl
 }
 
-// burn is the burn rate as a float, for display: 1 is exactly sustainable, 0 means no request.
-func burn(t Tally, allowed share) float64 {
+// burnRate returns the burn rate for display: 1 is exactly sustainable, 0 means no request.
+func burnRate(t Tally, allowed share) float64 {
 	if t.Total == 0 {
 		return 0
 	}
@@ -122,7 +122,7 @@ type budget struct {
 // The budget of a calendar month covers the whole month, so the spending so far is weighed by the part of the month
 // that has passed, assuming even traffic.
 func budgetOf(w Window, t Tally, allowed share, clock int64) budget {
-	spent := burn(t, allowed)
+	spent := burnRate(t, allowed)
 	if w != Month {
 		return budget{1 - spent, w.Seconds()}
 	}

@@ -160,10 +160,10 @@ func points(o *Objective, list []bucket, clock int64, rg Range) []SeriesPoint {
 	out := []SeriesPoint{}
 	for at := last - rg.Seconds + rg.Step; at <= last; at += rg.Step {
 		step := within(at-rg.Step, at)
-		p := SeriesPoint{At: seconds(at), Total: step.Total, Bad: step.Bad, Burn: map[string]float64{}}
+		p := SeriesPoint{At: timeOf(at), Total: step.Total, Bad: step.Bad, Burn: map[string]float64{}}
 		for _, w := range rg.Burns {
 			if t := within(at-w.Seconds(), at); t.Total > 0 {
-				p.Burn[w.String()] = burn(t, o.allowed)
+				p.Burn[w.String()] = burnRate(t, o.allowed)
 			}
 		}
 		from := at - o.Window.Seconds()

@@ -55,7 +55,7 @@ type Reading struct {
 }
 
 func (o *Objective) read(s *sums, w Window) Reading {
-	return Reading{w, burn(s[w], o.allowed), s[w].Total, s[w].Bad}
+	return Reading{w, burnRate(s[w], o.allowed), s[w].Total, s[w].Bad}
 }
 
 // The events of a transition.

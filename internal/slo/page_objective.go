@@ -57,8 +57,8 @@ func (p PairStatus) Word() string {
 	return "Quiet"
 }
 
-// objectivePage is the data of the template "objective". It answers first whether the budget burns, then since when, why
-// and what changed.
+// objectivePage is the data of the template "objective". It answers first whether the budget burns, then since when,
+// why, and what changed.
 type objectivePage struct {
 	*Objective
 	Status   Status

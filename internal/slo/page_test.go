@@ -27,12 +27,12 @@ type dashboard struct {
 	viewer *site.Visitor
 }
 
-const now = epoch + 30*86400 + 4*3600
+const dashboardNow = epoch + 30*86400 + 4*3600
 
 func newDashboard(t *testing.T) *dashboard {
 	t.Helper()
 	s := &dashboard{world: newWorld(t, "")}
-	s.setClock(now)
+	s.setClock(dashboardNow)
 	s.Site = site.New(t, site.Config{Now: s.clock, Nav: []site.Entry{
 		{Section: "objectives", Label: "Objectives", Path: "/accounts/{account_id}/objectives", Icon: "target"},
 	}})
@@ -63,7 +63,7 @@ func (s *dashboard) zoneOptions(context.Context, string) ([]slo.ZoneName, error)
 
 // changes has one change of the shop, 43 seconds before it breaks.
 func (s *dashboard) changes(_ context.Context, q slo.ChangesQuery) ([]slo.Change, error) {
-	at := time.Unix(now-180-43, 0)
+	at := time.Unix(dashboardNow-180-43, 0)
 	if q.Account != s.acme || q.Zone != s.shop || at.Before(q.Since) || at.After(q.Until) {
 		return nil, nil
 	}
@@ -94,23 +94,23 @@ func (s *dashboard) furnish() (checkout, little *slo.Objective) {
 		Window: "month",
 	})
 	var list []event.Traffic
-	for at := int64(now - 28*86400); at < now-4*3600; at += 3600 {
+	for at := int64(dashboardNow - 28*86400); at < dashboardNow-4*3600; at += 3600 {
 		bad := int64(2)
-		if at > now-9*86400 && at < now-9*86400+4*3600 {
+		if at > dashboardNow-9*86400 && at < dashboardNow-9*86400+4*3600 {
 			bad = 600 // an afternoon nine days ago
 		}
 		list = append(list, count(s.shop, "h", event.Count{At: at, Seconds: 3600, Total: 36_000, Bad: bad}),
 			count(s.blog, "h", event.Count{At: at, Seconds: 3600, Total: 20}))
 	}
-	for at := int64(now - 4*3600); at < now; at += 10 {
+	for at := int64(dashboardNow - 4*3600); at < dashboardNow; at += 10 {
 		bad := int64(0)
-		if at >= now-180 {
+		if at >= dashboardNow-180 {
 			bad = 60
 		}
 		list = append(list, count(s.shop, "t", event.Count{At: at, Seconds: 10, Total: 100, Bad: bad}))
 		if at%600 == 0 {
 			c := event.Count{At: at, Seconds: 10, Total: 6}
-			if at >= now-3600 && at < now-2400 || at == now-600 {
+			if at >= dashboardNow-3600 && at < dashboardNow-2400 || at == dashboardNow-600 {
 				c.Bad = 1
 			}
 			list = append(list, count(s.blog, "t", c))
@@ -167,7 +167,7 @@ func TestObjectivePages(t *testing.T) {
 		}
 	})
 	s.Run("missing data is reported, also while the budget burns", func() {
-		s.setClock(now + 3600)
+		s.setClock(dashboardNow + 3600)
 		s.ana.Get(burning).Expect(200).Says("There has been no data since", "no data does not mean no failures")
 		s.ana.Get(s.base + "/" + little.ID).Expect(200).Says("There is no data since ")
 	})

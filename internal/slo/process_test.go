@@ -35,7 +35,7 @@ func TestAShardIsHandedToAnotherProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := w.create(checkout())
+	o := w.create(checkoutSpec())
 	start := func(f *slo.Feature) (stop func()) {
 		c, err := bus.NewConsumer(bus.Config{
 			Cluster:    cluster,

@@ -21,11 +21,11 @@ import (
 )
 
 const (
-	acme  = "0192f7c417d170008000000000000001"
-	other = "0192f7c417d170008000000000000002"
-	shop  = "0192f7c417d1700080000000000000aa"
-	blog  = "0192f7c417d1700080000000000000bb"
-	epoch = 1_764_028_800 // a midnight in UTC
+	acme         = "0192f7c417d170008000000000000001"
+	otherAccount = "0192f7c417d170008000000000000002"
+	shop         = "0192f7c417d1700080000000000000aa"
+	blog         = "0192f7c417d1700080000000000000bb"
+	epoch        = 1_764_028_800 // a midnight in UTC
 )
 
 // world is a Feature with its database, and what it recorded and would send.
@@ -132,7 +132,7 @@ func (w *world) create(spec slo.ObjectiveSpec) *slo.Objective {
 	return o
 }
 
-func checkout() slo.ObjectiveSpec {
+func checkoutSpec() slo.ObjectiveSpec {
 	return slo.ObjectiveSpec{Name: "checkout", Match: slo.Match{Zone: "shop"}, Target: 99.95}
 }
 

@@ -55,9 +55,9 @@ const (
 
 type batchID [16]byte
 
-// shard is the committed state of one partition in this process. It belongs to the Handle of its partition; after an
-// error it is dropped and read again.
-type shard struct {
+// shardState is the committed state of one partition in this process. Only the Handle of the partition uses it; after
+// an error it is dropped and read again.
+type shardState struct {
 	*engine
 	id                int32
 	revision, version int64
@@ -85,10 +85,10 @@ type seenRow struct {
 	at int64
 }
 
-func newShard(id int32) *shard {
-	return &shard{
+func newShardState(partition int32) *shardState {
+	return &shardState{
 		engine:     newEngine(),
-		id:         id,
+		id:         partition,
 		series:     map[seriesKey]uint32{},
 		perAccount: map[string]int{},
 		objectives: map[zoneKey][]*Objective{},
@@ -101,7 +101,7 @@ func newShard(id int32) *shard {
 }
 
 // addObjective adds an objective, and attaches it to its series if that exists.
-func (s *shard) addObjective(o *Objective) {
+func (s *shardState) addObjective(o *Objective) {
 	at := zoneKey{o.account, o.Match.Zone}
 	s.objectives[at] = append(s.objectives[at], o)
 	k := o.seriesKey()
@@ -113,7 +113,7 @@ func (s *shard) addObjective(o *Objective) {
 	}
 }
 
-func (s *shard) watchSeries(o *Objective, series uint32) *watch {
+func (s *shardState) watchSeries(o *Objective, series uint32) *watch {
 	w := &watch{Objective: o, series: series, pairs: make([]pairState, len(o.rules))}
 	s.watches[series] = append(s.watches[series], w)
 	s.mark(series)
@@ -121,7 +121,7 @@ func (s *shard) watchSeries(o *Objective, series uint32) *watch {
 }
 
 // read makes samples of a batch's records. It counts what it refuses by reason.
-func (s *shard) read(b *bus.Batch) []sample {
+func (s *shardState) read(b *bus.Batch) []sample {
 	var samples []sample
 	for _, rec := range b.Records {
 		at := rec.Time.Unix()
@@ -149,7 +149,7 @@ func (s *shard) read(b *bus.Batch) []sample {
 }
 
 // addCount appends the samples of one count, for each series that it belongs to.
-func (s *shard) addCount(t *event.Traffic, c event.Count, sent int64, to []sample) []sample {
+func (s *shardState) addCount(t *event.Traffic, c event.Count, sent int64, to []sample) []sample {
 	if c.Seconds == 0 {
 		c.Seconds = Tick
 	}
@@ -189,7 +189,7 @@ func (s *shard) addCount(t *event.Traffic, c event.Count, sent int64, to []sampl
 }
 
 // seriesFor finds or adds a series. The counts of a batch come in any order, so a new series begins with the earliest.
-func (s *shard) seriesFor(k seriesKey, at int64) (uint32, bool) {
+func (s *shardState) seriesFor(k seriesKey, at int64) (uint32, bool) {
 	if series, ok := s.series[k]; ok {
 		if int(series) >= len(s.first)-len(s.newSeries) {
 			s.first[series] = min(s.first[series], at)
@@ -212,7 +212,7 @@ func (s *shard) seriesFor(k seriesKey, at int64) (uint32, bool) {
 }
 
 // markStored follows the commit of a batch: memory and database are equal now.
-func (s *shard) markStored() {
+func (s *shardState) markStored() {
 	for p := range s.changed {
 		if i, ok := s.find(p); ok {
 			s.stored[p] = chunkCount(s.blocks[p.level][i].data)
@@ -277,7 +277,7 @@ func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 }
 
 // observe updates the metrics after a batch; took is in seconds.
-func (f *Feature) observe(s *shard, took float64) {
+func (f *Feature) observe(s *shardState, took float64) {
 	f.metrics.seconds.Observe(took)
 	f.metrics.updates.Add(float64(s.updates))
 	if s.refused > 0 {
@@ -297,7 +297,7 @@ func (f *Feature) observe(s *shard, took float64) {
 }
 
 // shard returns the state of a partition, and reads it from the database when this process has none.
-func (f *Feature) shard(ctx context.Context, partition int32) (*shard, error) {
+func (f *Feature) shard(ctx context.Context, partition int32) (*shardState, error) {
 	f.mu.Lock()
 	s := f.shards[partition]
 	f.mu.Unlock()

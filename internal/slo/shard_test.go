@@ -29,7 +29,7 @@ func story() []event.Traffic {
 
 func TestAnOutageFiresWithinATickAndEndsWithTheSameCorrelation(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		o := w.create(checkout())
+		o := w.create(checkoutSpec())
 		w.handle(story()...)
 		list := w.alerts()
 		if len(list) != 2 {
@@ -84,7 +84,7 @@ func TestACrashAtAnyPointLeavesTheSameState(t *testing.T) {
 		list = append(list, steady(shop, epoch+4*3600+780, epoch+4*3600+900, 100, 0)...)
 		run := func(size int, crash func(i int) bool) string {
 			w := newWorld(t, database())
-			w.create(checkout())
+			w.create(checkoutSpec())
 			normal := w.objectiveID()
 			for i := 0; len(list) > i*size; i++ {
 				part := list[i*size : min(len(list), (i+1)*size)]
@@ -139,7 +139,7 @@ func report(t *testing.T, want, got string) {
 
 func TestARepeatedBatchIsCountedOnce(t *testing.T) {
 	w := newWorld(t, "")
-	o := w.create(checkout())
+	o := w.create(checkoutSpec())
 	list := steady(shop, epoch, epoch+100, 10, 1)
 	w.handle(list...)
 	w.handle(list...)
@@ -154,7 +154,7 @@ func TestARepeatedBatchIsCountedOnce(t *testing.T) {
 
 func TestAnOwnerThatWasReplacedStoresNothing(t *testing.T) {
 	w := newWorld(t, "")
-	o := w.create(checkout())
+	o := w.create(checkoutSpec())
 	w.handle(steady(shop, epoch, epoch+100, 10, 0)...)
 	// Another process goes on; the first one does not know.
 	first := w.f
@@ -176,7 +176,8 @@ func TestAnOwnerThatWasReplacedStoresNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.f.Handle(t.Context(), w.batch(steady(shop, epoch+300, epoch+400, 10, 0)...)); !errors.Is(err, bus.ErrFenced) {
+	err = w.f.Handle(t.Context(), w.batch(steady(shop, epoch+300, epoch+400, 10, 0)...))
+	if !errors.Is(err, bus.ErrFenced) {
 		t.Errorf("%v", err)
 	}
 	if w.dump() != before {
@@ -188,7 +189,7 @@ func TestAnObjectiveIsJudgedByWhatItsZoneCountedBefore(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.handle(steady(shop, epoch, epoch+3600, 100, 1)...)
 		w.setClock(epoch + 3610)
-		o := w.create(checkout())
+		o := w.create(checkoutSpec())
 		if _, s, err := w.f.Status(t.Context(), acme, o.ID); err != nil ||
 			s.Budget.Total != 36_000 || s.State != slo.Burning || s.DataAt.Unix() != epoch+3600 ||
 			s.Pairs[0].Long.Total != 36_000 {
@@ -220,7 +221,7 @@ func TestAnObjectiveIsJudgedByWhatItsZoneCountedBefore(t *testing.T) {
 			t.Errorf("alerts after the next counts: %+v", list)
 		}
 		// A target that the failures meet ends the alert, again without a count.
-		spec := checkout()
+		spec := checkoutSpec()
 		spec.Target = 90
 		spec.Pairs = []slo.Pair{{Long: slo.H1, Short: slo.M5, Factor: 5, Severity: slo.Page}}
 		if _, err := w.f.Replace(t.Context(), acme, o.ID, spec, nil); err != nil {
@@ -245,7 +246,7 @@ func TestAnObjectiveOnOldFailuresSendsNoAlert(t *testing.T) {
 	w := newWorld(t, "")
 	w.handle(steady(shop, epoch, epoch+3600, 100, 60)...)
 	w.setClock(epoch + 3600 + 7200) // nothing was counted for two hours
-	o := w.create(checkout())
+	o := w.create(checkoutSpec())
 	_, s, err := w.f.Status(t.Context(), acme, o.ID)
 	if err != nil || s.State != slo.Burning || !strings.Contains(s.Sentence, "There has been no data since") {
 		t.Errorf("%v %s %q", err, s.State, s.Sentence)
@@ -260,7 +261,7 @@ func TestAnObjectiveOnOldFailuresSendsNoAlert(t *testing.T) {
 func TestEveryPlaceSaysTheSameState(t *testing.T) {
 	const broke = epoch + 4*3600
 	w := newWorld(t, "")
-	o := w.create(checkout())
+	o := w.create(checkoutSpec())
 	at := func(now int64, state slo.State, texts ...string) slo.Status {
 		t.Helper()
 		w.setClock(now)
@@ -321,7 +322,7 @@ func TestEveryPlaceSaysTheSameState(t *testing.T) {
 
 func TestHistoryIsReplayedAndNotTold(t *testing.T) {
 	w := newWorld(t, "")
-	o := w.create(checkout())
+	o := w.create(checkoutSpec())
 	list := story()
 	b := w.batch(list...)
 	for i := range b.Records {
@@ -341,8 +342,8 @@ func TestHistoryIsReplayedAndNotTold(t *testing.T) {
 
 func TestTwoZonesInOneBatchAreReplayedTogether(t *testing.T) {
 	w := newWorld(t, "")
-	a := w.create(checkout())
-	spec := checkout()
+	a := w.create(checkoutSpec())
+	spec := checkoutSpec()
 	spec.Name = "blog"
 	spec.Match.Zone = "blog"
 	b := w.create(spec)
@@ -415,7 +416,7 @@ func TestWhatCannotBeCountedIsRefusedByReason(t *testing.T) {
 
 func TestCountsComeOverTheBus(t *testing.T) {
 	w := newWorld(t, "")
-	o := w.create(checkout())
+	o := w.create(checkoutSpec())
 	// The claim is the consumer's own.
 	err := w.db.Tx(t.Context(), func(tx *db.Tx) error {
 		_, err := tx.Exec(t.Context(), `DELETE FROM bus_offset`)

@@ -22,7 +22,8 @@ func TestASimulationTellsWhenItHappenedInTheFile(t *testing.T) {
 		fmt.Fprintf(&in, `{"zone":"shop","ts":%d,"seconds":10,"total":100,"bad":%d}`+"\n", at, bad)
 		fmt.Fprintf(&in, `{"zone":"blog","ts":%d,"seconds":10,"total":100,"bad":100}`+"\n", at)
 	}
-	spec, err := slo.ParseSpec([]byte(`{"name":"checkout","match":{"zone":"shop"},"target":99.95,"window":"28d","pairs":"standard"}`))
+	spec, err := slo.ParseSpec([]byte(
+		`{"name":"checkout","match":{"zone":"shop"},"target":99.95,"window":"28d","pairs":"standard"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,39 +73,54 @@ func TestWeeksOfHistoryReplayInSeconds(t *testing.T) {
 }
 
 func TestAnObjectiveThatCannotWorkIsRefusedWithTheField(t *testing.T) {
-	for text, want := range map[string]string{
-		`{"name":"","match":{"zone":"z"},"target":99}`:                                                                     "/name",
-		`{"name":"x","match":{},"target":99}`:                                                                              "/match/zone",
-		`{"name":"x","match":{"zone":"z","origin":"a","hostname":"b"},"target":99}`:                                        "/match",
-		`{"name":"x","match":{"zone":"z"},"target":100}`:                                                                   "/target",
-		`{"name":"x","match":{"zone":"z"},"target":99.1234567}`:                                                            "/target",
-		`{"name":"x","match":{"zone":"z"},"target":99,"window":"7d"}`:                                                      "/window",
-		`{"name":"x","match":{"zone":"z"},"target":93.06}`:                                                                 "",
-		`{"name":"x","match":{"zone":"z"},"target":93.05}`:                                                                 "/pairs",
-		`{"name":"x","match":{"zone":"z"},"target":99,"pairs":"fast"}`:                                                     "/pairs",
-		`{"name":"x","match":{"zone":"z"},"target":99,"pairs":[]}`:                                                         "/pairs",
-		`{"name":"x","match":{"zone":"z"},"target":99,"pairs":[{"long":"5m","short":"1h","factor":2,"severity":"page"}]}`:  "/pairs/0/short",
-		`{"name":"x","match":{"zone":"z"},"target":99,"pairs":[{"long":"28d","short":"1h","factor":2,"severity":"page"}]}`: "/pairs/0/long",
-		`{"name":"x","match":{"zone":"z"},"target":99,"pairs":[{"long":"1h","short":"5m","factor":0,"severity":"call"}]}`:  "/pairs/0/factor",
-		`{"name":"x","match":{"zone":"z"},"target":90,"pairs":[{"long":"1h","short":"5m","factor":12,"severity":"page"}]}`: "/pairs/0/factor",
-		`{"name":"x","match":{"zone":"z"},"target":99,"pairs":[{"long":"1h","shrt":"5m","factor":2,"severity":"page"}]}`:   "/pairs",
-		`{"name":"x","match":{"zone":"z"},"target":99,"guard":{"alpha":0.5}}`:                                              "/guard/alpha",
-		`{"name":"x","match":{"zone":"z"},"target":99,"guard":{"min_bad":-1}}`:                                             "/guard/min_bad",
+	for _, c := range []struct{ objective, pointer string }{
+		{`{"name":"","match":{"zone":"z"},"target":99}`, "/name"},
+		{`{"name":"x","match":{},"target":99}`, "/match/zone"},
+		{`{"name":"x","match":{"zone":"z","origin":"a","hostname":"b"},"target":99}`, "/match"},
+		{`{"name":"x","match":{"zone":"z"},"target":100}`, "/target"},
+		{`{"name":"x","match":{"zone":"z"},"target":99.1234567}`, "/target"},
+		{`{"name":"x","match":{"zone":"z"},"target":99,"window":"7d"}`, "/window"},
+		{`{"name":"x","match":{"zone":"z"},"target":93.06}`, ""},
+		{`{"name":"x","match":{"zone":"z"},"target":93.05}`, "/pairs"},
+		{`{"name":"x","match":{"zone":"z"},"target":99,"pairs":"fast"}`, "/pairs"},
+		{`{"name":"x","match":{"zone":"z"},"target":99,"pairs":[]}`, "/pairs"},
+		{
+			`{"name":"x","match":{"zone":"z"},"target":99,"pairs":[{"long":"5m","short":"1h","factor":2,"severity":"page"}]}`,
+			"/pairs/0/short",
+		},
+		{
+			`{"name":"x","match":{"zone":"z"},"target":99,"pairs":[{"long":"28d","short":"1h","factor":2,"severity":"page"}]}`,
+			"/pairs/0/long",
+		},
+		{
+			`{"name":"x","match":{"zone":"z"},"target":99,"pairs":[{"long":"1h","short":"5m","factor":0,"severity":"call"}]}`,
+			"/pairs/0/factor",
+		},
+		{
+			`{"name":"x","match":{"zone":"z"},"target":90,"pairs":[{"long":"1h","short":"5m","factor":12,"severity":"page"}]}`,
+			"/pairs/0/factor",
+		},
+		{
+			`{"name":"x","match":{"zone":"z"},"target":99,"pairs":[{"long":"1h","shrt":"5m","factor":2,"severity":"page"}]}`,
+			"/pairs",
+		},
+		{`{"name":"x","match":{"zone":"z"},"target":99,"guard":{"alpha":0.5}}`, "/guard/alpha"},
+		{`{"name":"x","match":{"zone":"z"},"target":99,"guard":{"min_bad":-1}}`, "/guard/min_bad"},
 	} {
-		spec, err := slo.ParseSpec([]byte(text))
+		spec, err := slo.ParseSpec([]byte(c.objective))
 		if err == nil {
 			_, err = slo.Simulate(t.Context(), spec, nil, readCounts(strings.NewReader("")))
 		}
-		if want == "" {
+		if c.pointer == "" {
 			if err != nil {
-				t.Errorf("%s: %v", text, err)
+				t.Errorf("%s: %v", c.objective, err)
 			}
 			continue
 		}
-		if err == nil || errs.All(err)[0].Pointer != want || errs.KindOf(err) != errs.Invalid {
-			// {} alone stands for any requests in a simulation.
-			if text != `{"name":"x","match":{},"target":99}` {
-				t.Errorf("%s: %v, want %s", text, err, want)
+		if err == nil || errs.All(err)[0].Pointer != c.pointer || errs.KindOf(err) != errs.Invalid {
+			// A simulation accepts an empty match: it stands for all requests of the files.
+			if c.objective != `{"name":"x","match":{},"target":99}` {
+				t.Errorf("%s: %v, want %s", c.objective, err, c.pointer)
 			}
 		}
 	}

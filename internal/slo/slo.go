@@ -92,7 +92,7 @@ type Feature struct {
 	metrics metrics
 
 	mu     sync.Mutex // guards the map; a shard belongs to the one Handle of its partition
-	shards map[int32]*shard
+	shards map[int32]*shardState
 }
 
 // New makes a Feature; the database has the tables of [bus.Schema] and [Schema].
@@ -110,7 +110,7 @@ func New(cfg Config) (*Feature, error) {
 		log:     cfg.Log,
 		now:     cfg.Now,
 		metrics: newMetrics(),
-		shards:  map[int32]*shard{},
+		shards:  map[int32]*shardState{},
 	}
 	if cfg.Registerer != nil {
 		if err := f.metrics.register(cfg.Registerer); err != nil {

@@ -95,7 +95,7 @@ func (f *Feature) Status(ctx context.Context, accountID, objectiveID string) (o 
 	return o, s, err
 }
 
-func seconds(at int64) web.Time {
+func timeOf(at int64) web.Time {
 	if at == 0 {
 		return web.Time{}
 	}
@@ -109,14 +109,14 @@ func (o *Objective) status(r reading, now time.Time) Status {
 	left := budgetOf(o.Window, total, o.allowed, max(r.clock, Tick))
 	s := Status{
 		ObjectiveID: o.ID,
-		AsOf:        seconds(r.clock),
-		DataAt:      seconds(r.dataAt),
+		AsOf:        timeOf(r.clock),
+		DataAt:      timeOf(r.dataAt),
 		Budget: BudgetStatus{
 			Window:   o.Window,
 			Left:     left.Left,
 			Total:    total.Total,
 			Bad:      total.Bad,
-			Burn:     burn(r.sums[H1], o.allowed),
+			Burn:     burnRate(r.sums[H1], o.allowed),
 			Achieved: 100,
 		},
 	}
@@ -185,9 +185,9 @@ func stopped(r reading, allowed share) bool {
 	return r.sums[M5].Total > 0 && !above(r.sums[M5], 1000, allowed)
 }
 
-// setPace sets the burn rate that pages show, and when the budget is spent at the present rate. While a pair fires, both
-// come from its windows. Afterwards the last hour still contains the failures, so the last five minutes decide whether
-// the budget shrinks at all.
+// setPace sets the burn rate that pages show, and when the budget is spent at the present rate. While a pair fires,
+// both come from its windows. Afterwards the last hour still contains the failures, so the last five minutes decide
+// whether the budget shrinks at all.
 func (o *Objective) setPace(s *Status, r reading, first *PairStatus, left budget) {
 	hour := o.read(&r.sums, H1)
 	recent := o.read(&r.sums, M5)
@@ -269,8 +269,8 @@ func (o *Objective) pairStatus(r reading, i int, p Pair, silent bool) PairStatus
 
 // setFiring completes the status of a pair that fires.
 func (o *Objective) setFiring(out *PairStatus, r reading, p Pair, st pairState, silent bool) {
-	since := seconds(st.since)
-	began := seconds(st.began)
+	since := timeOf(st.since)
+	began := timeOf(st.began)
 	out.State = "firing"
 	out.Since = &since
 	out.Began = &began

@@ -184,8 +184,8 @@ func nameIsFree(ctx context.Context, tx *db.Tx, o *Objective) error {
 	return err
 }
 
-// Replace changes an objective. check, if given, sees the present one in the transaction and may refuse. Alerts of pairs
-// that the new objective does not have end.
+// Replace changes an objective. check, if given, sees the present one in the transaction and may refuse. Alerts of
+// pairs that the new objective does not have end.
 func (f *Feature) Replace(
 	ctx context.Context, accountID, objectiveID string, spec ObjectiveSpec, check func(present *Objective) error,
 ) (*Objective, error) {

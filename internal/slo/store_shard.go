@@ -42,7 +42,7 @@ func splitChunks(data []byte) [][]byte {
 }
 
 // store writes the consequences of a batch and moves the offset.
-func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shard) error {
+func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shardState) error {
 	return f.db.Tx(ctx, func(tx *db.Tx) error {
 		if err := b.Commit(ctx, tx); err != nil {
 			return err
@@ -66,7 +66,7 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shard) error {
 }
 
 // claim locks the shard's row until the commit; errStale when another process or a changed objective has updated it.
-func (s *shard) claim(ctx context.Context, tx *db.Tx) error {
+func (s *shardState) claim(ctx context.Context, tx *db.Tx) error {
 	var n int64
 	var err error
 	if s.fresh {
@@ -85,7 +85,7 @@ func (s *shard) claim(ctx context.Context, tx *db.Tx) error {
 // seriesColumns are the columns of the rows that writeSeries makes.
 var seriesColumns = []string{"shard", "id", "account_id", "zone_id", "kind", "value", "sli", "first_at"}
 
-func (s *shard) writeSeries(ctx context.Context, tx *db.Tx) error {
+func (s *shardState) writeSeries(ctx context.Context, tx *db.Tx) error {
 	rows := make([][]any, len(s.newSeries))
 	for i, k := range s.newSeries {
 		series := s.series[k]
@@ -103,7 +103,7 @@ func (s *shard) writeSeries(ctx context.Context, tx *db.Tx) error {
 	return tx.Insert(ctx, "line", seriesColumns, "", rows)
 }
 
-func (s *shard) writeBlocks(ctx context.Context, tx *db.Tx) error {
+func (s *shardState) writeBlocks(ctx context.Context, tx *db.Tx) error {
 	var rows [][]any
 	for p := range s.changed {
 		n := 0
@@ -131,7 +131,7 @@ func (s *shard) writeBlocks(ctx context.Context, tx *db.Tx) error {
 		`ON CONFLICT (shard, level, start, chunk) DO UPDATE SET data = excluded.data`, rows)
 }
 
-func (s *shard) writeSeen(ctx context.Context, tx *db.Tx) error {
+func (s *shardState) writeSeen(ctx context.Context, tx *db.Tx) error {
 	rows := make([][]any, len(s.newSeen))
 	for i, r := range s.newSeen {
 		rows[i] = []any{s.id, r.id[:], r.at}
@@ -145,7 +145,7 @@ func (s *shard) writeSeen(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
-func (s *shard) writePairStates(ctx context.Context, tx *db.Tx) error {
+func (s *shardState) writePairStates(ctx context.Context, tx *db.Tx) error {
 	// Only series that were counted, or lost a block, can have changed.
 	for _, series := range s.touchedSeries() {
 		for _, w := range s.watches[series] {
@@ -184,7 +184,7 @@ func writePairStates(ctx context.Context, tx *db.Tx, shard int64, w *watch, befo
 	return nil
 }
 
-func (s *shard) touchedSeries() (list []uint32) {
+func (s *shardState) touchedSeries() (list []uint32) {
 	s.touched.each(func(series uint32) {
 		if len(s.watches[series]) > 0 {
 			list = append(list, series)
@@ -193,7 +193,7 @@ func (s *shard) touchedSeries() (list []uint32) {
 	return list
 }
 
-func (s *shard) writeReadings(ctx context.Context, tx *db.Tx) error {
+func (s *shardState) writeReadings(ctx context.Context, tx *db.Tx) error {
 	var rows [][]any
 	for _, series := range s.touchedSeries() {
 		for _, w := range s.watches[series] {
@@ -229,8 +229,8 @@ func decodeSums(text string) (s sums, err error) {
 }
 
 // load reads a shard from the database.
-func (f *Feature) load(ctx context.Context, partition int32) (*shard, error) {
-	s := newShard(partition)
+func (f *Feature) load(ctx context.Context, partition int32) (*shardState, error) {
+	s := newShardState(partition)
 	err := f.db.View(ctx, func(tx *db.Tx) error {
 		err := tx.QueryRow(ctx, `SELECT revision, version, clock FROM shard WHERE id = $1`, s.id).
 			Scan(&s.revision, &s.version, &s.clock)
@@ -282,7 +282,7 @@ func eachRow(ctx context.Context, tx *db.Tx, row func(*sql.Rows) error, query st
 	return rows.Err()
 }
 
-func (s *shard) readSeries(ctx context.Context, tx *db.Tx) error {
+func (s *shardState) readSeries(ctx context.Context, tx *db.Tx) error {
 	return eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var id, first int64
 		var k seriesKey
@@ -299,7 +299,7 @@ func (s *shard) readSeries(ctx context.Context, tx *db.Tx) error {
 	}, `SELECT id, account_id, zone_id, kind, value, sli, first_at FROM line WHERE shard = $1 ORDER BY id`, s.id)
 }
 
-func (s *shard) readBlocks(ctx context.Context, tx *db.Tx) error {
+func (s *shardState) readBlocks(ctx context.Context, tx *db.Tx) error {
 	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var p blockRef
 		var data []byte
@@ -311,11 +311,11 @@ func (s *shard) readBlocks(ctx context.Context, tx *db.Tx) error {
 		}
 		list := &s.blocks[p.level]
 		if n := len(*list); n > 0 && (*list)[n-1].start == p.start {
-			whole, err := mergeBlocks(nil, (*list)[n-1].data, data)
+			merged, err := mergeBlocks(nil, (*list)[n-1].data, data)
 			if err != nil {
 				return err
 			}
-			(*list)[n-1].data = whole
+			(*list)[n-1].data = merged
 		} else {
 			*list = append(*list, block{p.start, data})
 		}
@@ -328,7 +328,7 @@ func (s *shard) readBlocks(ctx context.Context, tx *db.Tx) error {
 	return s.restore()
 }
 
-func (s *shard) readObjectives(ctx context.Context, tx *db.Tx) error {
+func (s *shardState) readObjectives(ctx context.Context, tx *db.Tx) error {
 	list, err := selectObjectives(ctx, tx, `ORDER BY id`)
 	for _, o := range list {
 		s.addObjective(o)
@@ -337,7 +337,7 @@ func (s *shard) readObjectives(ctx context.Context, tx *db.Tx) error {
 }
 
 // watched maps the ids of objectives to their watches.
-func (s *shard) watched() map[string]*watch {
+func (s *shardState) watched() map[string]*watch {
 	m := map[string]*watch{}
 	for _, list := range s.watches {
 		for _, w := range list {
@@ -347,7 +347,7 @@ func (s *shard) watched() map[string]*watch {
 	return m
 }
 
-func (s *shard) readPairStates(ctx context.Context, tx *db.Tx) error {
+func (s *shardState) readPairStates(ctx context.Context, tx *db.Tx) error {
 	known := s.watched()
 	return eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var objective, pair string
@@ -368,7 +368,7 @@ func (s *shard) readPairStates(ctx context.Context, tx *db.Tx) error {
 
 // readReadings reads the time of the newest request of each watch. Without a stored reading, that is the end of the
 // series' newest bucket.
-func (s *shard) readReadings(ctx context.Context, tx *db.Tx) error {
+func (s *shardState) readReadings(ctx context.Context, tx *db.Tx) error {
 	known := s.watched()
 	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var objective string
@@ -400,7 +400,7 @@ func (s *shard) readReadings(ctx context.Context, tx *db.Tx) error {
 	return nil
 }
 
-func (s *shard) readSeen(ctx context.Context, tx *db.Tx) error {
+func (s *shardState) readSeen(ctx context.Context, tx *db.Tx) error {
 	return eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var key []byte
 		var at int64

@@ -71,7 +71,7 @@ func readPast(ctx context.Context, tx *db.Tx, query string, args ...any) (list [
 		}
 		list = append(list, Past{
 			ID:          transitionID,
-			At:          seconds(at),
+			At:          timeOf(at),
 			Event:       d.Event,
 			Sentence:    d.Sentence,
 			Pair:        d.Pair,
@@ -79,7 +79,7 @@ func readPast(ctx context.Context, tx *db.Tx, query string, args ...any) (list [
 			Short:       d.Short,
 			BudgetLeft:  d.BudgetLeft,
 			ExhaustedIn: d.ExhaustedIn,
-			Began:       seconds(d.Began),
+			Began:       timeOf(d.Began),
 			Told:        d.Told,
 			Correlation: alertID(d.Objective.ID, d.Pair.key(), d.Since, Start),
 			objective:   d.Objective.ID,

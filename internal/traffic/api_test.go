@@ -275,8 +275,8 @@ func TestALogThatCannotBeTakenSaysWhy(t *testing.T) {
 		t.Errorf("a form: %s", a.Text)
 	}
 	a := w.took(w.post("writer", path+"logpush",
-		`{"EdgeStartTimestamp":`+fmt.Sprint(start.Unix())+
-			`,"EdgeResponseStatus":521,"OriginResponseStatus":0,"ZoneName":"shop.example","ClientRequestHost":"www.shop.example"}`), 1, 0)
+		`{"EdgeStartTimestamp":`+fmt.Sprint(start.Unix())+`,"EdgeResponseStatus":521,"OriginResponseStatus":0,`+
+			`"ZoneName":"shop.example","ClientRequestHost":"www.shop.example"}`), 1, 0)
 	got := w.sharded(1)[0]
 	if got.Counts[0].Unreachable != 1 || got.Counts[0].Hostname != "www.shop.example" ||
 		got.Zone != w.zone(w.a, "shop.example") || a.Result.Counts != 1 {
@@ -364,7 +364,8 @@ func TestMetricsSayWhatWasTakenAndRefused(t *testing.T) {
 func TestWholeNumbersMayBeWrittenAsFloats(t *testing.T) {
 	w := newWorld(t, "", 1)
 	at := start.Unix()
-	w.took(w.counts(fmt.Sprintf(`{"zone":"shop.example","ts":%d.0,"seconds":1e1,"total":2.0e1,"bad":1.0,"unreachable":0.0}`, at)), 1, 0)
+	w.took(w.counts(fmt.Sprintf(
+		`{"zone":"shop.example","ts":%d.0,"seconds":1e1,"total":2.0e1,"bad":1.0,"unreachable":0.0}`, at)), 1, 0)
 	if got := w.sharded(1)[0].Counts[0]; got.At != at || got.Seconds != 10 || got.Total != 20 || got.Bad != 1 {
 		t.Errorf("%+v", got)
 	}

@@ -19,15 +19,15 @@ import (
 	"github.com/belfryhq/belfry/internal/traffic"
 )
 
-// topic is a broker with the topic of counts.
-type topic struct {
+// countsTopic is a broker with the topic of counts.
+type countsTopic struct {
 	*world
 	cluster  bus.Cluster
 	producer *bus.Producer
 	sent     int64
 }
 
-func newTopic(t *testing.T, w *world) *topic {
+func newCountsTopic(t *testing.T, w *world) *countsTopic {
 	t.Helper()
 	b, err := broker.New(broker.Config{DataDir: t.TempDir()})
 	if err == nil {
@@ -45,10 +45,10 @@ func newTopic(t *testing.T, w *world) *topic {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close(context.Background()) })
-	return &topic{world: w, cluster: b.Cluster(), producer: p}
+	return &countsTopic{world: w, cluster: b.Cluster(), producer: p}
 }
 
-func (b *topic) publish(values ...string) {
+func (b *countsTopic) publish(values ...string) {
 	b.t.Helper()
 	var msgs []bus.Message
 	for _, v := range values {
@@ -61,7 +61,7 @@ func (b *topic) publish(values ...string) {
 }
 
 // consume runs a consumer until it has stored everything that was published.
-func (b *topic) consume(c *bus.Consumer) {
+func (b *countsTopic) consume(c *bus.Consumer) {
 	b.t.Helper()
 	ctx, stop := context.WithCancel(b.t.Context())
 	var running sync.WaitGroup
@@ -87,7 +87,7 @@ func (b *topic) consume(c *bus.Consumer) {
 	}
 }
 
-func (b *topic) consumer() *bus.Consumer {
+func (b *countsTopic) consumer() *bus.Consumer {
 	b.t.Helper()
 	c, err := b.f.Consumer(b.cluster)
 	if err != nil {
@@ -96,13 +96,13 @@ func (b *topic) consumer() *bus.Consumer {
 	return c
 }
 
-func (b *topic) count(accountID, zone string, total int) string {
+func (b *countsTopic) count(accountID, zone string, total int) string {
 	return fmt.Sprintf(`{"account_id":%q,"zone":%q,"ts":%d,"total":%d}`, accountID, zone, start.Unix(), total)
 }
 
 func TestCountsOfTheBusAreSplitAndTheOthersGoBack(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		b := newTopic(t, w)
+		b := newCountsTopic(t, w)
 		b.publish(
 			b.count(w.a, "shop.example", 1)+"\n"+b.count("ext:other", "shop.example", 2),
 			"["+b.count("ext:acme", "shop.example", 3)+","+b.count(w.a, "not a host", 1)+"]",
@@ -129,7 +129,7 @@ func TestCountsOfTheBusAreSplitAndTheOthersGoBack(t *testing.T) {
 
 func TestARecordThatIsReadAgainHasTheSameId(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		b := newTopic(t, w)
+		b := newCountsTopic(t, w)
 		b.publish(b.count(w.a, "shop.example", 1), b.count(w.a, "shop.example", 1))
 		b.consume(b.consumer())
 		first := w.sharded(2)
@@ -170,7 +170,7 @@ func newWorldOn(t *testing.T, w *world) *world {
 
 func TestNothingIsStoredWhileZonesCannotBeLookedUp(t *testing.T) {
 	w := newWorld(t, "", 1)
-	b := newTopic(t, w)
+	b := newCountsTopic(t, w)
 	var mu sync.Mutex
 	failures := 3
 	f, err := traffic.New(traffic.Config{

@@ -17,7 +17,9 @@ func TestACountIsReadWithItsDefaults(t *testing.T) {
 		t.Errorf("%+v %v", c, faults)
 	}
 	c, faults = traffic.ParseCount(fmt.Appendf(nil,
-		`{"account_id":"ext:acme","origin":"Origin.example:8443","zone":"z","hostname":"WWW.example","ts":%d,"seconds":60,"total":9,"bad":4,"unreachable":2,"sli":"latency","path_class":"Check out"}`, start.Unix()), window)
+		`{"account_id":"ext:acme","origin":"Origin.example:8443","zone":"z","hostname":"WWW.example","ts":%d,`+
+			`"seconds":60,"total":9,"bad":4,"unreachable":2,"sli":"latency","path_class":"Check out"}`,
+		start.Unix()), window)
 	want := event.Count{
 		At:          start.Unix(),
 		Seconds:     60,
@@ -82,8 +84,12 @@ func TestABadCountNamesItsField(t *testing.T) {
 }
 
 func TestCompactLinesAreReadOneByOne(t *testing.T) {
+	in := strings.NewReader(`{"zone":"z","ts":1431857103,"total":3}
+
+{"zone":"z"
+{"zone":"z","ts":1431857113,"total":4}`)
 	var got []string
-	err := traffic.ReadCompact(strings.NewReader("{\"zone\":\"z\",\"ts\":1431857103,\"total\":3}\n\n{\"zone\":\"z\"\n{\"zone\":\"z\",\"ts\":1431857113,\"total\":4}"), traffic.Ever, func(line int, c traffic.Count, fault error) error {
+	err := traffic.ReadCompact(in, traffic.Ever, func(line int, c traffic.Count, fault error) error {
 		got = append(got, fmt.Sprint(line, c.Total, fault == nil))
 		return nil
 	})

@@ -39,10 +39,14 @@ func TestEachFormatIsReadWithItsOwnSignsOfFailure(t *testing.T) {
 		line   string
 		want   traffic.Entry
 	}{
-		{traffic.Combined, `83.149.9.216 - - [17/May/2015:10:05:03 +0000] "GET /a.png HTTP/1.1" 200 203023 "http://s.example/" "Mozilla/5.0"`, traffic.Entry{
-			At:     at,
-			Status: 200,
-		}},
+		{
+			traffic.Combined,
+			`83.149.9.216 - - [17/May/2015:10:05:03 +0000] "GET /a.png HTTP/1.1" 200 203023 "http://s.example/" "Mozilla/5"`,
+			traffic.Entry{
+				At:     at,
+				Status: 200,
+			},
+		},
 		{traffic.Combined, `::1 - ana [17/May/2015:12:05:03 +0200] "GET / HTTP/1.1" 500 -`, traffic.Entry{
 			At:     at,
 			Status: 500,
@@ -112,11 +116,16 @@ func TestEachFormatIsReadWithItsOwnSignsOfFailure(t *testing.T) {
 				Status: 500,
 				Bad:    true,
 			}},
-		{traffic.Combined, `192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 500 5 "-" "x [28/Nov/2026:04:00:00 +0000] \"GET /\" 200"`, traffic.Entry{
-			At:     at,
-			Status: 500,
-			Bad:    true,
-		}},
+		{
+			traffic.Combined,
+			`192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 500 5 "-" ` +
+				`"x [28/Nov/2026:04:00:00 +0000] \"GET /\" 200"`,
+			traffic.Entry{
+				At:     at,
+				Status: 500,
+				Bad:    true,
+			},
+		},
 		{traffic.Combined, "\ufeff" + `192.0.2.1 - - [17/May/2015:10:05:03.250 +0000] "GET / HTTP/1.1" 200 5`, traffic.Entry{
 			At:     at,
 			Status: 200,
@@ -133,120 +142,92 @@ func TestEachFormatIsReadWithItsOwnSignsOfFailure(t *testing.T) {
 			At:     at,
 			Status: 200,
 		}},
-		{traffic.NginxJSON, `{"time_iso8601":"2015-05-17T10:05:03+00:00","host":"Shop.example","status":200,"request_uri":"/x"}`, traffic.Entry{
-			At:       at,
-			Status:   200,
-			Hostname: "shop.example",
-		}},
-		{traffic.NginxJSON, `{"msec":1431857103.250,"http_host":"shop.example:8443","status":"502","upstream_addr":"10.0.0.1:80, 10.0.0.2:80","upstream_connect_time":"0.001, -"}`, traffic.Entry{
-			At:          at,
-			Status:      502,
-			Hostname:    "shop.example",
-			Origin:      "10.0.0.2:80",
-			Bad:         true,
-			Unreachable: true,
-		}},
-		{traffic.NginxJSON, `{"time_local":"17/May/2015:10:05:03 +0000","server_name":"shop.example","status":"502","upstream_addr":"10.0.0.1:80","upstream_connect_time":"0.001"}`, traffic.Entry{
-			At:       at,
-			Status:   502,
-			Hostname: "shop.example",
-			Origin:   "10.0.0.1:80",
-			Bad:      true,
-		}},
+		{
+			traffic.NginxJSON,
+			`{"time_iso8601":"2015-05-17T10:05:03+00:00","host":"Shop.example","status":200,"request_uri":"/x"}`,
+			traffic.Entry{
+				At:       at,
+				Status:   200,
+				Hostname: "shop.example",
+			},
+		},
+		{
+			traffic.NginxJSON,
+			`{"msec":1431857103.250,"http_host":"shop.example:8443","status":"502",` +
+				`"upstream_addr":"10.0.0.1:80, 10.0.0.2:80","upstream_connect_time":"0.001, -"}`,
+			traffic.Entry{
+				At:          at,
+				Status:      502,
+				Hostname:    "shop.example",
+				Origin:      "10.0.0.2:80",
+				Bad:         true,
+				Unreachable: true,
+			},
+		},
+		{
+			traffic.NginxJSON,
+			`{"time_local":"17/May/2015:10:05:03 +0000","server_name":"shop.example","status":"502",` +
+				`"upstream_addr":"10.0.0.1:80","upstream_connect_time":"0.001"}`,
+			traffic.Entry{
+				At:       at,
+				Status:   502,
+				Hostname: "shop.example",
+				Origin:   "10.0.0.1:80",
+				Bad:      true,
+			},
+		},
 		{traffic.NginxJSON, `{"time_iso8601":"2015-05-17T10:05:03Z","status":502}`, traffic.Entry{
 			At:     at,
 			Status: 502,
 			Bad:    true,
 		}},
-		{traffic.Caddy, `{"level":"info","ts":1431857103.7,"logger":"http.log.access","msg":"handled request","request":{"method":"GET","host":"shop.example:443","uri":"/"},"status":500}`, traffic.Entry{
-			At:       at,
-			Status:   500,
-			Hostname: "shop.example",
-			Bad:      true,
-		}},
-		// Every time_format that Caddy documents.
-		{traffic.Caddy, `{"ts":1431857103000.25,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
-			At:       at,
-			Status:   200,
-			Hostname: "h.example",
-		}},
-		{traffic.Caddy, `{"ts":1431857103000,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
-			At:       at,
-			Status:   200,
-			Hostname: "h.example",
-		}},
-		{traffic.Caddy, `{"ts":1431857103,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
-			At:       at,
-			Status:   200,
-			Hostname: "h.example",
-		}},
-		{traffic.Caddy, `{"ts":1431857103000000000,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
-			At:       at,
-			Status:   200,
-			Hostname: "h.example",
-		}},
-		{traffic.Caddy, `{"ts":1431857103.9,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
-			At:       at,
-			Status:   200,
-			Hostname: "h.example",
-		}},
-		{traffic.Caddy, `{"ts":1.431857103e9,"logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
-			At:       at,
-			Status:   200,
-			Hostname: "h.example",
-		}},
-		{traffic.Caddy, `{"ts":"17/May/2015:10:05:03 +0000","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
-			At:       at,
-			Status:   200,
-			Hostname: "h.example",
-		}},
-		{traffic.Caddy, `{"ts":"2015-05-17T10:05:03Z","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
-			At:       at,
-			Status:   200,
-			Hostname: "h.example",
-		}},
-		{traffic.Caddy, `{"ts":"2015-05-17T10:05:03.000+0000","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
-			At:       at,
-			Status:   200,
-			Hostname: "h.example",
-		}},
-		{traffic.Caddy, `{"ts":"2015-05-17T10:05:03.123456789Z","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
-			At:       at,
-			Status:   200,
-			Hostname: "h.example",
-		}},
-		{traffic.Caddy, `{"ts":"2015/05/17 10:05:03","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
-			At:       at,
-			Status:   200,
-			Hostname: "h.example",
-		}},
-		{traffic.Caddy, `{"ts":"2015/05/17 10:05:03.123456789","logger":"http.log.access.log0","msg":"handled request","request":{"host":"h.example"},"status":200}`, traffic.Entry{
-			At:       at,
-			Status:   200,
-			Hostname: "h.example",
-		}},
+		{
+			traffic.Caddy,
+			`{"level":"info","ts":1431857103.7,"logger":"http.log.access","msg":"handled request",` +
+				`"request":{"method":"GET","host":"shop.example:443","uri":"/"},"status":500}`,
+			traffic.Entry{
+				At:       at,
+				Status:   500,
+				Hostname: "shop.example",
+				Bad:      true,
+			},
+		},
 		{traffic.Caddy, `{"ts":"2015/05/17 10:05:03.000","request":{"host":"[::1]:80"},"status":0}`, traffic.Entry{
 			At:       at,
 			Hostname: "::1",
 		}},
-		{traffic.Logpush, `{"EdgeStartTimestamp":1431857103000000000,"EdgeResponseStatus":200,"OriginResponseStatus":200,"ZoneName":"shop.example","ClientRequestHost":"www.shop.example","RayID":"1"}`, traffic.Entry{
-			At:       at,
-			Status:   200,
-			Zone:     "shop.example",
-			Hostname: "www.shop.example",
-		}},
-		{traffic.Logpush, `{"EdgeStartTimestamp":1431857103,"EdgeResponseStatus":503,"OriginResponseStatus":0,"ZoneName":"shop.example"}`, traffic.Entry{
-			At:     at,
-			Status: 503,
-			Zone:   "shop.example",
-		}},
-		{traffic.Logpush, `{"EdgeStartTimestamp":"2015-05-17T10:05:03Z","EdgeResponseStatus":521,"OriginResponseStatus":0,"OriginIP":"192.0.2.9"}`, traffic.Entry{
-			At:          at,
-			Status:      521,
-			Origin:      "192.0.2.9",
-			Bad:         true,
-			Unreachable: true,
-		}},
+		{
+			traffic.Logpush,
+			`{"EdgeStartTimestamp":1431857103000000000,"EdgeResponseStatus":200,"OriginResponseStatus":200,` +
+				`"ZoneName":"shop.example","ClientRequestHost":"www.shop.example","RayID":"1"}`,
+			traffic.Entry{
+				At:       at,
+				Status:   200,
+				Zone:     "shop.example",
+				Hostname: "www.shop.example",
+			},
+		},
+		{
+			traffic.Logpush,
+			`{"EdgeStartTimestamp":1431857103,"EdgeResponseStatus":503,"OriginResponseStatus":0,"ZoneName":"shop.example"}`,
+			traffic.Entry{
+				At:     at,
+				Status: 503,
+				Zone:   "shop.example",
+			},
+		},
+		{
+			traffic.Logpush,
+			`{"EdgeStartTimestamp":"2015-05-17T10:05:03Z","EdgeResponseStatus":521,"OriginResponseStatus":0,` +
+				`"OriginIP":"192.0.2.9"}`,
+			traffic.Entry{
+				At:          at,
+				Status:      521,
+				Origin:      "192.0.2.9",
+				Bad:         true,
+				Unreachable: true,
+			},
+		},
 		{traffic.Logpush, `{"EdgeStartTimestamp":1431857103,"EdgeResponseStatus":200,"OriginResponseStatus":502}`,
 			traffic.Entry{
 				At:     at,
@@ -262,6 +243,31 @@ func TestEachFormatIsReadWithItsOwnSignsOfFailure(t *testing.T) {
 		got, err := c.format.Parse([]byte(c.line))
 		if err != nil || got != c.want {
 			t.Errorf("%s %s\n got %+v, %v\nwant %+v", c.format, c.line, got, err, c.want)
+		}
+	}
+}
+
+func TestEveryTimeFormatOfCaddyIsRead(t *testing.T) {
+	for _, at := range []string{
+		`1431857103000.25`,
+		`1431857103000`,
+		`1431857103`,
+		`1431857103000000000`,
+		`1431857103.9`,
+		`1.431857103e9`,
+		`"17/May/2015:10:05:03 +0000"`,
+		`"2015-05-17T10:05:03Z"`,
+		`"2015-05-17T10:05:03.000+0000"`,
+		`"2015-05-17T10:05:03.123456789Z"`,
+		`"2015/05/17 10:05:03"`,
+		`"2015/05/17 10:05:03.123456789"`,
+	} {
+		line := `{"ts":` + at + `,"logger":"http.log.access.log0","msg":"handled request",` +
+			`"request":{"host":"h.example"},"status":200}`
+		got, err := traffic.Caddy.Parse([]byte(line))
+		want := traffic.Entry{At: 1431857103, Status: 200, Hostname: "h.example"}
+		if err != nil || got != want {
+			t.Errorf("%s\n got %+v, %v\nwant %+v", line, got, err, want)
 		}
 	}
 }
@@ -288,11 +294,35 @@ func TestALineThatIsNoRequestSaysWhy(t *testing.T) {
 		{traffic.Combined, `1.2.3.4 - - [31/Feb/2015:10:05:03 +0000] "GET /" 200 1`, "no time"},
 		{traffic.Combined, `1.2.3.4 - - [29/Feb/2015:10:05:03 +0000] "GET /" 200 1`, "no time"},
 		{traffic.Combined, `1.2.3.4 - - [00/May/2015:10:05:03 +0000] "GET /" 200 1`, "no time"},
-		{traffic.Combined, `1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET /" 200 1 "-" "-"1.2.3.4 - - [17/May/2015:10:05:04 +0000] "GET /" 500 1 "-" "-"`, "--data-binary"},
-		{traffic.Combined, `1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET /" 200 11.2.3.4 - - [17/May/2015:10:05:04 +0000] "GET /" 500 1`, "--data-binary"},
-		{traffic.NginxJSON, `{"time_iso8601":"2015-05-17T10:05:03Z","status":200}{"time_iso8601":"2015-05-17T10:05:03Z","status":500}`, "--data-binary"},
-		{traffic.Caddy, `{"level":"error","ts":1431857103.7,"logger":"http.log.error","msg":"dial tcp: refused","request":{"host":"shop.example"},"status":502}`, "its logger is"},
-		{traffic.Caddy, `{"level":"error","ts":1431857103.7,"msg":"dial tcp: refused","request":{"host":"shop.example"},"status":502}`, "its message is"},
+		// Two lines whose end of line was lost.
+		{
+			traffic.Combined,
+			`1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET /" 200 1 "-" "-"` +
+				`1.2.3.4 - - [17/May/2015:10:05:04 +0000] "GET /" 500 1 "-" "-"`,
+			"--data-binary",
+		},
+		{
+			traffic.Combined,
+			`1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET /" 200 1` +
+				`1.2.3.4 - - [17/May/2015:10:05:04 +0000] "GET /" 500 1`,
+			"--data-binary",
+		},
+		{
+			traffic.NginxJSON,
+			`{"time_iso8601":"2015-05-17T10:05:03Z","status":200}{"time_iso8601":"2015-05-17T10:05:03Z","status":500}`,
+			"--data-binary",
+		},
+		{
+			traffic.Caddy,
+			`{"level":"error","ts":1431857103.7,"logger":"http.log.error","msg":"dial tcp: refused",` +
+				`"request":{"host":"shop.example"},"status":502}`,
+			"its logger is",
+		},
+		{
+			traffic.Caddy,
+			`{"level":"error","ts":1431857103.7,"msg":"dial tcp: refused","request":{"host":"shop.example"},"status":502}`,
+			"its message is",
+		},
 		{traffic.Logpush, `{"EdgeStartTimestamp":1}`, "no EdgeResponseStatus"},
 		{traffic.Logpush, `{"EdgeResponseStatus":200}`, "no time"},
 		{traffic.Logpush, `{"EdgeResponseStatus":200,"EdgeStartTimestamp":-1}`, "not a time of a request"},
@@ -350,7 +380,9 @@ func FuzzCombined(f *testing.F) {
 }
 
 func FuzzNginxJSON(f *testing.F) {
-	fuzzed(f, traffic.NginxJSON, `{"msec":1.5,"status":"502","upstream_addr":"a, b","upstream_connect_time":"-","host":"[::1]:1"}`, `{"time_local":"17/May/2015:10:05:03 +0000","status":1e2}`)
+	fuzzed(f, traffic.NginxJSON,
+		`{"msec":1.5,"status":"502","upstream_addr":"a, b","upstream_connect_time":"-","host":"[::1]:1"}`,
+		`{"time_local":"17/May/2015:10:05:03 +0000","status":1e2}`)
 }
 
 func FuzzCaddy(f *testing.F) {
@@ -358,11 +390,14 @@ func FuzzCaddy(f *testing.F) {
 }
 
 func FuzzLogpush(f *testing.F) {
-	fuzzed(f, traffic.Logpush, `{"EdgeStartTimestamp":1431857103000000000,"EdgeResponseStatus":521,"OriginResponseStatus":0,"ZoneName":"z"}`)
+	fuzzed(f, traffic.Logpush,
+		`{"EdgeStartTimestamp":1431857103000000000,"EdgeResponseStatus":521,"OriginResponseStatus":0,"ZoneName":"z"}`)
 }
 
 func BenchmarkCombined(b *testing.B) {
-	line := []byte(`83.149.9.216 - - [17/May/2015:10:05:03 +0000] "GET /presentations/logstash-monitorama-2013/images/kibana-search.png HTTP/1.1" 200 203023 "http://semicomplete.com/" "Mozilla/5.0"`)
+	line := []byte(`83.149.9.216 - - [17/May/2015:10:05:03 +0000] ` +
+		`"GET /presentations/logstash-monitorama-2013/images/kibana-search.png HTTP/1.1" 200 203023 ` +
+		`"http://semicomplete.com/" "Mozilla/5.0"`)
 	for b.Loop() {
 		if _, err := traffic.Combined.Parse(line); err != nil {
 			b.Fatal(err)

@@ -61,9 +61,9 @@ func newWorld(t *testing.T, url string, partitions int) *world {
 	t.Helper()
 	w := &world{t: t, now: start, metrics: prometheus.NewRegistry()}
 	dir := t.TempDir()
-	open := func(feature string, schema db.Schema) *db.DB {
+	open := func(owner string, schema db.Schema) *db.DB {
 		d, err := db.Open(t.Context(), db.Config{
-			Feature: feature,
+			Feature: owner,
 			DataDir: dir,
 			URL:     url,
 			Schemas: []db.Schema{bus.Schema(), schema},

@@ -51,7 +51,7 @@ func Seven(a, b, c, d, e, f, g int) {
 func (d *thing) Exported(size int) {}
 `
 
-func parsed(t *testing.T, name, text string) *source {
+func parseText(t *testing.T, name, text string) *source {
 	t.Helper()
 	s, err := parse(name, "example.org/m", text)
 	if err != nil {
@@ -61,7 +61,7 @@ func parsed(t *testing.T, name, text string) *source {
 }
 
 func TestMeasures(t *testing.T) {
-	s := parsed(t, "internal/p/p.go", sample)
+	s := parseText(t, "internal/p/p.go", sample)
 	seven := s.functions()[1]
 	whole, trailing := s.commentLines()
 	all, bare := s.exported()
@@ -95,9 +95,9 @@ func TestMeasures(t *testing.T) {
 }
 
 func TestShadowedNames(t *testing.T) {
-	s := parsed(t, "internal/p/p.go", sample)
-	sibling := parsed(t, "internal/p/q.go", "package p\n\ntype x struct{}\n")
-	external := parsed(t, "internal/p/p_test.go", "package p_test\n\nvar y int\n")
+	s := parseText(t, "internal/p/p.go", sample)
+	sibling := parseText(t, "internal/p/q.go", "package p\n\ntype x struct{}\n")
+	external := parseText(t, "internal/p/p_test.go", "package p_test\n\nvar y int\n")
 
 	var got []string
 	for _, name := range s.shadows(namesOf([]*source{s, sibling, external})[s.key()]) {
@@ -118,7 +118,7 @@ func TestShadowedNames(t *testing.T) {
 }
 
 func TestReportNamesPlacesAndCountsFolders(t *testing.T) {
-	files := []*source{parsed(t, "internal/p/p.go", sample), parsed(t, "cmd/q.go", "package main\n")}
+	files := []*source{parseText(t, "internal/p/p.go", sample), parseText(t, "cmd/q.go", "package main\n")}
 	var out bytes.Buffer
 	failed, err := report(&out, files, ruleNames(), "internal/")
 	if err != nil || !failed {

@@ -30,7 +30,7 @@ func namesOf(files []*source) packageNames {
 					names[s.key()][d.Name.Name] = true
 				}
 			case *ast.GenDecl:
-				for _, name := range declared(d) {
+				for _, name := range declaredNames(d) {
 					names[s.key()][name.Name] = true
 				}
 			}
@@ -39,7 +39,7 @@ func namesOf(files []*source) packageNames {
 	return names
 }
 
-func declared(d *ast.GenDecl) []*ast.Ident {
+func declaredNames(d *ast.GenDecl) []*ast.Ident {
 	var names []*ast.Ident
 	for _, spec := range d.Specs {
 		switch spec := spec.(type) {
@@ -104,7 +104,7 @@ func locals(declaration ast.Decl) []*ast.Ident {
 			}
 		case *ast.DeclStmt:
 			if d, ok := n.Decl.(*ast.GenDecl); ok {
-				names = append(names, declared(d)...)
+				names = append(names, declaredNames(d)...)
 			}
 		}
 		return true

@@ -52,7 +52,7 @@ func sum(files []*source, of func(*source) int) int {
 	return total
 }
 
-func lines(f *source) int { return len(f.text) }
+func lineCount(f *source) int { return len(f.text) }
 
 // functions lists a figure of all production functions.
 func (s *scope) functions(figure func(*source, int) int) []int {
@@ -107,11 +107,11 @@ func (s *scope) importsPerPackage() []int {
 }
 
 func (s *scope) share(count int) string {
-	return fmt.Sprintf("%.1f %%", 100*float64(count)/float64(s.sum(lines)))
+	return fmt.Sprintf("%.1f %%", 100*float64(count)/float64(s.sum(lineCount)))
 }
 
 func (s *scope) perThousand(count int) string {
-	return fmt.Sprintf("%.1f (%d)", 1000*float64(count)/float64(s.sum(lines)), count)
+	return fmt.Sprintf("%.1f (%d)", 1000*float64(count)/float64(s.sum(lineCount)), count)
 }
 
 // percentile is the smallest value that p percent of the values do not pass.
@@ -139,9 +139,9 @@ var measures = []struct {
 	name   string
 	figure func(*scope) string
 }{
-	{"production lines", func(s *scope) string { return fmt.Sprint(s.sum(lines)) }},
+	{"production lines", func(s *scope) string { return fmt.Sprint(s.sum(lineCount)) }},
 	{"test lines / production lines", func(s *scope) string {
-		return fmt.Sprintf("%.2f", float64(sum(s.tests, lines))/float64(s.sum(lines)))
+		return fmt.Sprintf("%.2f", float64(sum(s.tests, lineCount))/float64(s.sum(lineCount)))
 	}},
 	{"file p50 / p90 / max", func(s *scope) string {
 		list := s.fileLengths()

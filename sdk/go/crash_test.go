@@ -20,7 +20,12 @@ import (
 	"github.com/belfryhq/belfry/sdk/go/belfrytest"
 )
 
-const childDir, childURL, childMode = "BELFRY_TEST_CHILD_DIR", "BELFRY_TEST_CHILD_URL", "BELFRY_TEST_CHILD_MODE"
+// The environment of a child process of a test.
+const (
+	childDir  = "BELFRY_TEST_CHILD_DIR"
+	childURL  = "BELFRY_TEST_CHILD_URL"
+	childMode = "BELFRY_TEST_CHILD_MODE"
+)
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(childMode) {

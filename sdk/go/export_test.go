@@ -35,8 +35,8 @@ func Jitter(least time.Duration, times int, most time.Duration) time.Duration {
 }
 
 // RedactText applies Config.Redact to an event.
-func RedactText(rules []string, text []byte) ([]byte, error) {
-	r, err := newRedactor(rules)
+func RedactText(patterns []string, text []byte) ([]byte, error) {
+	r, err := newRedactor(patterns)
 	if err != nil {
 		return nil, err
 	}

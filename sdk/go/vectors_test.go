@@ -14,7 +14,7 @@ import (
 	"github.com/belfryhq/belfry/sdk/go/internal/rawjson"
 )
 
-type vectors struct {
+type testVectors struct {
 	Now    time.Time
 	Events []eventVector
 	Answer []struct {
@@ -55,13 +55,13 @@ type eventVector struct {
 	Canonical      string
 }
 
-func readVectors(t *testing.T) vectors {
+func readVectors(t *testing.T) testVectors {
 	t.Helper()
 	text, err := os.ReadFile("../vectors/audit.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var v vectors
+	var v testVectors
 	if err := json.Unmarshal(text, &v); err != nil {
 		t.Fatal(err)
 	}

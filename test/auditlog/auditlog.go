@@ -251,9 +251,9 @@ func (w *World) Prepare(accountID string, events ...string) []*ledger.Pending {
 }
 
 // Append stores events of one account in one call.
-func (w *World) Append(account string, events ...string) []*ledger.Pending {
+func (w *World) Append(accountID string, events ...string) []*ledger.Pending {
 	w.T.Helper()
-	list := w.Prepare(account, events...)
+	list := w.Prepare(accountID, events...)
 	if err := w.Ledger.Append(w.T.Context(), list, nil); err != nil {
 		w.T.Fatal(err)
 	}
@@ -267,9 +267,9 @@ func (w *World) Erase(accountID string, seqs []int64, pointers []string) (erased
 }
 
 // FillTo appends small events until the account has n.
-func (w *World) FillTo(account string, n int) {
+func (w *World) FillTo(accountID string, n int) {
 	w.T.Helper()
-	size, err := w.Reader.Size(w.T.Context(), account)
+	size, err := w.Reader.Size(w.T.Context(), accountID)
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -280,7 +280,7 @@ func (w *World) FillTo(account string, n int) {
 				`"resource":{"product":"p","type":"t","id":"r%d"}}`,
 				i, i%3, i%7, i%1000))
 		}
-		for _, p := range w.Append(account, list...) {
+		for _, p := range w.Append(accountID, list...) {
 			if p.Status != ledger.Accepted {
 				w.T.Fatalf("%s: %s", p.Event.ID, p.Status)
 			}
@@ -345,13 +345,13 @@ func (w *World) Scan(query string, args []any, to ...any) {
 const PatientSearch = time.Hour
 
 // OpenCheckpoint checks a checkpoint's signature and origin.
-func OpenCheckpoint(t testing.TB, s *ledger.Signer, account string, text []byte) merkle.Checkpoint {
+func OpenCheckpoint(t testing.TB, s *ledger.Signer, accountID string, text []byte) merkle.Checkpoint {
 	t.Helper()
 	v, err := note.NewVerifier(s.Keys()[0].VKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cp, err := merkle.OpenCheckpoint(text, s.Origin(account), note.VerifierList(v))
+	cp, err := merkle.OpenCheckpoint(text, s.Origin(accountID), note.VerifierList(v))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
@@ -359,12 +359,12 @@ func OpenCheckpoint(t testing.TB, s *ledger.Signer, account string, text []byte)
 }
 
 // Checkpoint asks for a fresh one.
-func (w *World) Checkpoint(s *ledger.Signer, account string) (merkle.Checkpoint, []byte) {
+func (w *World) Checkpoint(s *ledger.Signer, accountID string) (merkle.Checkpoint, []byte) {
 	w.T.Helper()
 	w.Clock.Add(2 * time.Second)
-	text, err := s.Checkpoint(w.T.Context(), account)
+	text, err := s.Checkpoint(w.T.Context(), accountID)
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	return OpenCheckpoint(w.T, s, account, text), text
+	return OpenCheckpoint(w.T, s, accountID, text), text
 }

@@ -93,7 +93,11 @@ func (b *Browser) Open(url, theme string, width int64) {
 // Drawn waits for fonts and two frames.
 func (b *Browser) Drawn() {
 	b.t.Helper()
-	b.Evaluate(`document.fonts.ready.then(() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(() => r("")))))`)
+	b.Evaluate(`(async () => {
+		await document.fonts.ready;
+		await new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)));
+		return "";
+	})()`)
 }
 
 // Submit fills the form with the action and sends it as its button would, but
@@ -142,8 +146,12 @@ func (b *Browser) Violations() string {
 		b.axe = string(script)
 	}
 	b.Evaluate(b.axe + `;""`)
-	return b.Evaluate(`axe.run({resultTypes: ["violations"], rules: {"target-size": {enabled: true}}}).then((r) => r.violations.map((v) => v.id + ": " + v.help + "\n" +
-		v.nodes.slice(0, 4).map((n) => "    " + n.html.slice(0, 200) + "\n      " + (n.failureSummary || "").replaceAll("\n", " ")).join("\n")).join("\n"))`)
+	return b.Evaluate(`(async () => {
+		const results = await axe.run({resultTypes: ["violations"], rules: {"target-size": {enabled: true}}});
+		const node = (n) => "    " + n.html.slice(0, 200) + "\n      " + (n.failureSummary || "").replaceAll("\n", " ");
+		const finding = (v) => v.id + ": " + v.help + "\n" + v.nodes.slice(0, 4).map(node).join("\n");
+		return results.violations.map(finding).join("\n");
+	})()`)
 }
 
 // Overflow names what is wider than its panel or the window.
@@ -161,7 +169,8 @@ func (b *Browser) Refusals() string {
 	b.t.Helper()
 	return b.Evaluate(`new Promise((r) => {
 		const seen = [];
-		new ReportingObserver((l) => l.forEach((v) => seen.push(v.body.blockedURL + " " + v.body.effectiveDirective)), {types: ["csp-violation"], buffered: true}).observe();
+		const keep = (reports) => reports.forEach((v) => seen.push(v.body.blockedURL + " " + v.body.effectiveDirective));
+		new ReportingObserver(keep, {types: ["csp-violation"], buffered: true}).observe();
 		setTimeout(() => r(seen.join("\n")), 50);
 	})`)
 }

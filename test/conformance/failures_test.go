@@ -78,8 +78,8 @@ func failures(t *testing.T, s *server, f *fixture) {
 		}
 	})
 	t.Run("an export is JSON unless CSV is asked for", func(t *testing.T) {
-		plain := s.Send(t, s.Token, "GET", v1+"?export=true", "", nil, "Accept", "application/json")
-		csv := s.Send(t, s.Token, "GET", v1+"?export=true", "", nil, "Accept", "text/csv")
+		plain := s.Get(t, s.Token, v1+"?export=true", "Accept", "application/json")
+		csv := s.Get(t, s.Token, v1+"?export=true", "Accept", "text/csv")
 		if kind := plain.Header.Get("Content-Type"); plain.Status != 200 || !strings.HasPrefix(kind, "application/json") {
 			t.Errorf("status %d, %s", plain.Status, kind)
 		}

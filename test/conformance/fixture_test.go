@@ -307,7 +307,14 @@ type intakeItem struct {
 
 func expectAccepted(t *testing.T, s *server, events []event, contentType string, body []byte, headers ...string) {
 	t.Helper()
-	a := s.Send(t, s.Token, "POST", s.accountPath("/audit/events"), contentType, body, headers...)
+	a := s.Send(t, live.Request{
+		Token:       s.Token,
+		Method:      "POST",
+		Path:        s.accountPath("/audit/events"),
+		ContentType: contentType,
+		Body:        body,
+		Headers:     headers,
+	})
 	var items []intakeItem
 	if err := json.Unmarshal(a.Body, &a); err != nil || a.Status != http.StatusOK {
 		t.Fatalf("posting events: status %d, %v\n%.1000s", a.Status, err, a.Body)

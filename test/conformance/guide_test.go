@@ -41,8 +41,8 @@ func TestTheProgramOfTheGuideVerifiesWithoutBelfry(t *testing.T) {
 	s := start(t)
 	f := seed(t, s)
 	size := int64(len(f.events))
-	vkey := live.Decode[struct{ Result []struct{ VKey string } }](t, s.Send(t, s.Token, "GET", "/audit/keys", "", nil).
-		Body).Result[0].VKey
+	keys := live.Decode[struct{ Result []struct{ VKey string } }](t, s.Get(t, s.Token, "/audit/keys").Body)
+	vkey := keys.Result[0].VKey
 	checkpoint, signed := freshCheckpoint(t, s, vkey, size)
 	export := download(t, s, s.accountPath(fmt.Sprintf("/audit/export?format=ndjson&from=0&to=%d&size=%d", signed.Size,
 		signed.Size)))

@@ -67,7 +67,12 @@ func intake(t *testing.T, s *server, f *fixture) {
 		}
 	})
 	t.Run("a batch is answered in its order", func(t *testing.T) {
-		a, items := send([]any{old, bad, fresh, changed})
+		a, items := send([]any{
+			old,
+			bad,
+			fresh,
+			changed,
+		})
 		var statuses []string
 		for _, item := range items {
 			statuses = append(statuses, item.Status)

@@ -32,13 +32,13 @@ func proofs(t *testing.T, s *server, f *fixture) {
 	added := []event{f.events[0], f.events[1]}
 	added[0].ID = "grow.0"
 	added[1].ID = "grow.1"
-	receipts := map[string]receipt{}
+	receipts := map[string]acceptedReceipt{}
 	a := s.Call(t, s.Token, "POST", s.accountPath("/audit/events?receipts=true"), added)
 	for _, item := range decode[[]intakeItem](t, a) {
 		if item.Status != "accepted" || item.Seq == nil {
 			t.Fatalf("%s was answered %+v", item.ID, item)
 		}
-		receipts[item.ID] = receipt{*item.Seq, item.Receipt}
+		receipts[item.ID] = acceptedReceipt{*item.Seq, item.Receipt}
 	}
 	newText, checkpoint := freshCheckpoint(t, s, vkey, old.Size+2)
 
@@ -69,7 +69,7 @@ func proofs(t *testing.T, s *server, f *fixture) {
 	})
 	t.Run("the tiles hold the same leaves", func(t *testing.T) {
 		leaves, err := verifier.CheckTiles(func(path string) ([]byte, error) {
-			a := s.Send(t, s.Token, "GET", s.accountPath("/audit/log/"+path), "", nil)
+			a := s.Get(t, s.Token, s.accountPath("/audit/log/"+path))
 			if a.Status != http.StatusOK {
 				return nil, fmt.Errorf("status %d: %.300s", a.Status, a.Body)
 			}
@@ -146,8 +146,8 @@ func proofs(t *testing.T, s *server, f *fixture) {
 	})
 }
 
-// receipt is what an accepted event was answered with.
-type receipt struct {
+// acceptedReceipt is the receipt in the answer to an accepted event.
+type acceptedReceipt struct {
 	seq  int64
 	text []byte
 }
@@ -173,7 +173,7 @@ func freshCheckpoint(t *testing.T, s *server, vkey string, size int64) (text []b
 // download gets something that has no envelope.
 func download(t *testing.T, s *server, path string) []byte {
 	t.Helper()
-	a := s.Send(t, s.Token, "GET", path, "", nil)
+	a := s.Get(t, s.Token, path)
 	if a.Status != http.StatusOK {
 		t.Fatalf("GET %s: status %d\n%.500s", path, a.Status, a.Body)
 	}

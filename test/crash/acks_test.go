@@ -58,8 +58,8 @@ func checkShown(shown json.RawMessage, id string) error {
 // overBus stands for the place of an event whose acknowledgement named none.
 const overBus = -1
 
-// acks is what the server acknowledged: written down in this process, which nobody kills.
-type acks struct {
+// ackLog holds the acknowledgements of the server. It is in this process, which is never killed.
+type ackLog struct {
 	mu      sync.Mutex                  // guards what follows
 	open    map[string]map[string]int64 // account -> id -> seq: not yet seen in the record
 	seen    map[string]int64            // id -> seq: seen in the record
@@ -72,8 +72,8 @@ type acks struct {
 
 type place struct{ account, id string }
 
-func newAcks() *acks {
-	return &acks{
+func newAckLog() *ackLog {
+	return &ackLog{
 		open:   map[string]map[string]int64{},
 		seen:   map[string]int64{},
 		given:  map[string]struct{}{},
@@ -82,7 +82,7 @@ func newAcks() *acks {
 }
 
 // note takes note of an acknowledgement. A place that contradicts an earlier one is an error.
-func (a *acks) note(account, id string, seq int64) error {
+func (a *ackLog) note(account, id string, seq int64) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if _, ok := a.given[id]; !ok {
@@ -116,7 +116,7 @@ func (a *acks) note(account, id string, seq int64) error {
 }
 
 // again gives the account and id of an event that was acknowledged before; n chooses it.
-func (a *acks) again(n int) (account, id string, ok bool) {
+func (a *ackLog) again(n int) (account, id string, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.recent) == 0 {
@@ -126,14 +126,14 @@ func (a *acks) again(n int) (account, id string, ok bool) {
 	return p.account, p.id, true
 }
 
-func (a *acks) refuse() {
+func (a *ackLog) refuse() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.refused++
 }
 
 // count gives the acknowledged events by on-ramp, and the refused requests.
-func (a *acks) count() (http, bus, refused int) {
+func (a *ackLog) count() (http, bus, refused int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.http, a.bus, a.refused
@@ -141,7 +141,7 @@ func (a *acks) count() (http, bus, refused int) {
 
 // expected copies what must be in the record of an account by now, with its place where it
 // is known, and the size that the log must have for it.
-func (a *acks) expected(account string) (list map[string]int64, size int64) {
+func (a *ackLog) expected(account string) (list map[string]int64, size int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	list = map[string]int64{}
@@ -154,7 +154,7 @@ func (a *acks) expected(account string) (list map[string]int64, size int64) {
 
 // found takes note that an event is in the record. A second place, or another one than was
 // acknowledged, is an error.
-func (a *acks) found(account, id string, seq int64) error {
+func (a *ackLog) found(account, id string, seq int64) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if before, ok := a.seen[id]; ok {
@@ -169,7 +169,7 @@ func (a *acks) found(account, id string, seq int64) error {
 }
 
 // missing gives the number of acknowledged events that were not seen, and one of them.
-func (a *acks) missing() (n int, example string) {
+func (a *ackLog) missing() (n int, example string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for account, list := range a.open {
@@ -181,7 +181,7 @@ func (a *acks) missing() (n int, example string) {
 }
 
 // places gives where events were seen.
-func (a *acks) places(list []place) map[string]int64 {
+func (a *ackLog) places(list []place) map[string]int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	found := make(map[string]int64, len(list))

@@ -29,7 +29,7 @@ type auditor struct {
 	t        *testing.T
 	client   *client
 	key      string
-	acks     *acks
+	acks     *ackLog
 	accounts []*reading
 }
 
@@ -42,7 +42,7 @@ type reading struct {
 	checkpoints []verifier.Checkpoint // every one that was handed out
 }
 
-func newAuditor(t *testing.T, c *client, a *acks, accounts []string) *auditor {
+func newAuditor(t *testing.T, c *client, a *ackLog, accounts []string) *auditor {
 	t.Helper()
 	x := &auditor{t: t, client: c, key: verifierKey(t, c), acks: a}
 	for _, id := range accounts {

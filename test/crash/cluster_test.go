@@ -33,7 +33,7 @@ type cluster struct {
 
 	nodes    []*process
 	client   *client // any of the nodes
-	acks     *acks
+	acks     *ackLog
 	accounts []string
 	auditor  *auditor
 	load     *load
@@ -78,7 +78,12 @@ func TestSeveralServersKeepWhatTheyAcknowledge(t *testing.T) {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{postgres: engines.StartPostgres(t), kafka: engines.StartKafka(t), token: id.Secret(40), acks: newAcks()}
+	c := &cluster{
+		postgres: engines.StartPostgres(t),
+		kafka:    engines.StartKafka(t),
+		token:    id.Secret(40),
+		acks:     newAckLog(),
+	}
 	key := make([]byte, 32)
 	rand.Read(key) // never fails, see crypto/rand
 	c.database = c.postgres.URL()
@@ -154,17 +159,17 @@ func (c *cluster) partitions(t *testing.T) {
 	defer cl.Close()
 	account := c.accounts[0]
 	for n := range 300 {
-		id := fmt.Sprintf("%spartition.%d", idPrefix, n)
+		eventID := fmt.Sprintf("%spartition.%d", idPrefix, n)
 		records := []int32{int32(n % 2)}
 		if n%3 == 0 {
 			records = []int32{0, 1}
 		}
 		for _, partition := range records {
-			if err := cl.ProduceSync(t.Context(), busRecord(account, id, partition)).FirstErr(); err != nil {
+			if err := cl.ProduceSync(t.Context(), busRecord(account, eventID, partition)).FirstErr(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := c.acks.note(account, id, overBus); err != nil {
+		if err := c.acks.note(account, eventID, overBus); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -182,8 +187,8 @@ func (c *cluster) drained(t *testing.T) {
 		c.auditor.look()
 		for account, list := range wanted {
 			still, _ := c.acks.expected(account)
-			for id := range list {
-				if _, ok := still[id]; ok {
+			for eventID := range list {
+				if _, ok := still[eventID]; ok {
 					return false
 				}
 			}
@@ -210,7 +215,8 @@ func (c *cluster) frozen(t *testing.T) {
 	c.allReady(t)
 }
 
-var stateOK = regexp.MustCompile(`(?m)^belfry_bus_partition_state\{[^}]*group="belfry\.audit"[^}]*topic="belfry\.audit\.events"[^}]*\} 1$`)
+var stateOK = regexp.MustCompile(
+	`(?m)^belfry_bus_partition_state\{[^}]*group="belfry\.audit"[^}]*topic="belfry\.audit\.events"[^}]*\} 1$`)
 
 // owned is the number of partitions that a process consumes, by its metrics.
 func (c *cluster) owned(t *testing.T, p *process) int {
@@ -244,10 +250,10 @@ func (c *cluster) frozenWithLocks(t *testing.T) {
 	alone := c.client.at(other)
 	for _, account := range c.accounts {
 		poll.Until(t, "the other one appends to every account", func() bool {
-			id := fmt.Sprintf("%slocked.%d", idPrefix, mathrand.Uint64())
+			eventID := fmt.Sprintf("%slocked.%d", idPrefix, mathrand.Uint64())
 			ctx, cancel := context.WithTimeout(t.Context(), callLimit)
 			defer cancel()
-			return alone.post(ctx, t, c.acks, account, []string{id}, "single") == nil
+			return alone.post(ctx, t, c.acks, account, []string{eventID}, "single") == nil
 		})
 	}
 	t.Logf("the locks of the frozen process held the others up for %s", time.Since(began).Round(time.Millisecond))

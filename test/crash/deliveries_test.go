@@ -116,7 +116,7 @@ func TestAKilledServerDeliversEveryAlertItAcknowledged(t *testing.T) {
 			}
 		}
 		<-p.ended
-		p.life = nil
+		p.processLife = nil
 		p.start()
 		p.waitReady()
 	}

@@ -23,7 +23,7 @@ func TestAFullDiskRefusesAndRecovers(t *testing.T) {
 	disk := smallDisk(t, 64<<20)
 	brokers, token := freeAddress(t), id.Secret(40)
 	p := newProcess(t, token, "BELFRY_DATA_DIR="+filepath.Join(disk, "data"), "BELFRY_KAFKA_LISTEN="+brokers)
-	c, a := newClient(token, p), newAcks()
+	c, a := newClient(token, p), newAckLog()
 	p.start()
 	p.waitReady()
 	accounts := newAccounts(t, c, 2)
@@ -77,7 +77,7 @@ func TestAFullDiskRefusesAndRecovers(t *testing.T) {
 		select {
 		case <-p.ready:
 		case err := <-p.ended:
-			p.life = nil
+			p.processLife = nil
 			if err == nil || !bytes.Contains([]byte(p.tail()), []byte("no space left on device")) &&
 				!bytes.Contains([]byte(p.tail()), []byte("disk is full")) {
 				t.Errorf("it ended (%v) and does not say why:\n%s", err, p.tail())
@@ -86,7 +86,7 @@ func TestAFullDiskRefusesAndRecovers(t *testing.T) {
 			t.Fatal("it neither starts nor ends")
 		}
 		empty(t, disk)
-		if p.life != nil {
+		if p.processLife != nil {
 			p.kill()
 		}
 		p.start()
@@ -145,7 +145,7 @@ func empty(t *testing.T, disk string) {
 }
 
 // grow waits until n events more are acknowledged over HTTP.
-func grow(t *testing.T, a *acks, n int) {
+func grow(t *testing.T, a *ackLog, n int) {
 	t.Helper()
 	before, _, _ := a.count()
 	poll.Until(t, fmt.Sprintf("%d events more acknowledged over HTTP", n), func() bool {
@@ -155,7 +155,7 @@ func grow(t *testing.T, a *acks, n int) {
 }
 
 // refusal waits until a request is answered with 503.
-func refusal(t *testing.T, a *acks) {
+func refusal(t *testing.T, a *ackLog) {
 	t.Helper()
 	_, _, before := a.count()
 	poll.Until(t, "a request answered with 503", func() bool {

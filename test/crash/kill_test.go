@@ -14,7 +14,7 @@ func TestAKilledServerKeepsWhatItAcknowledged(t *testing.T) {
 	n := kills(t)
 	brokers, token := freeAddress(t), id.Secret(40)
 	p := newProcess(t, token, "BELFRY_KAFKA_LISTEN="+brokers)
-	c, a := newClient(token, p), newAcks()
+	c, a := newClient(token, p), newAckLog()
 	p.start()
 	p.waitReady()
 	accounts := newAccounts(t, c, 3)

@@ -24,7 +24,7 @@ const producerLimit = 5 * time.Second
 type load struct {
 	t        *testing.T
 	client   *client
-	acks     *acks
+	acks     *ackLog
 	accounts []string
 	run      string // in the ids: several loads of one test differ
 	pause    time.Duration
@@ -35,7 +35,7 @@ type load struct {
 
 // startLoad starts four HTTP writers and one of Kafka (none without brokers). pause is the
 // longest wait between two requests of a writer.
-func startLoad(t *testing.T, c *client, a *acks, accounts []string, brokers string, pause time.Duration) *load {
+func startLoad(t *testing.T, c *client, a *ackLog, accounts []string, brokers string, pause time.Duration) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &load{
@@ -99,7 +99,9 @@ var errRefused = errors.New("refused with 503")
 // post sends events once and notes what is acknowledged. Other errors than errRefused mean
 // that there was no answer: whether the events are stored is not known. An answer that is
 // none of the two fails the test.
-func (c *client) post(ctx context.Context, t *testing.T, acks *acks, account string, ids []string, form string) error {
+func (c *client) post(
+	ctx context.Context, t *testing.T, acks *ackLog, account string, ids []string, form string,
+) error {
 	parts := make([][]byte, len(ids))
 	for i, id := range ids {
 		parts[i] = newEvent(id).encode()

@@ -23,11 +23,11 @@ type process struct {
 	env []string
 	log string // everything that all its lives printed
 
-	*life // nil while it does not run
+	*processLife // nil while it does not run
 }
 
-// A life is one run of a process.
-type life struct {
+// processLife is one run of a process.
+type processLife struct {
 	cmd   *exec.Cmd
 	began time.Time
 	ready chan struct{} // closed when it accepts requests, after took is set
@@ -35,7 +35,7 @@ type life struct {
 	ended chan error    // gets how it ended
 }
 
-func (l *life) follow(output io.ReadCloser) {
+func (l *processLife) follow(output io.ReadCloser) {
 	defer output.Close()
 	lines := bufio.NewScanner(output)
 	for lines.Scan() {
@@ -56,7 +56,7 @@ func newProcess(t testing.TB, token string, settings ...string) *process {
 		"BELFRY_DATA_DIR="+filepath.Join(dir, "data"), "BELFRY_LOG_LEVEL=warn", "BELFRY_EPOCH=1s")
 	p.env = append(p.env, settings...) // the last of the same name counts
 	t.Cleanup(func() {
-		if p.life != nil {
+		if p.processLife != nil {
 			p.kill()
 		}
 		if t.Failed() {
@@ -84,7 +84,7 @@ func (p *process) start() {
 	}
 	defer write.Close()
 	fmt.Fprintf(log, "--- start at %s\n", time.Now().Format(time.TimeOnly))
-	p.life = &life{
+	p.processLife = &processLife{
 		cmd:   exec.Command(file, "serve"),
 		began: time.Now(),
 		ready: make(chan struct{}),
@@ -96,7 +96,7 @@ func (p *process) start() {
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	life := p.life
+	life := p.processLife
 	go life.follow(read)
 	go func() { life.ended <- life.cmd.Wait() }()
 }
@@ -108,7 +108,7 @@ func (p *process) waitReady() time.Duration {
 	case <-p.ready:
 		return p.took
 	case err := <-p.ended:
-		p.life = nil
+		p.processLife = nil
 		p.t.Fatalf("belfry serve ended before it was ready: %v\n%s", err, p.tail())
 	case <-time.After(patience):
 		p.t.Fatalf("belfry serve was not ready after %s", patience)
@@ -120,7 +120,7 @@ func (p *process) waitReady() time.Duration {
 func (p *process) kill() {
 	p.signal(syscall.SIGKILL)
 	<-p.ended
-	p.life = nil
+	p.processLife = nil
 }
 
 // stop asks the process to end and waits until it ended well.
@@ -129,7 +129,7 @@ func (p *process) stop() {
 	p.signal(syscall.SIGTERM)
 	select {
 	case err := <-p.ended:
-		p.life = nil
+		p.processLife = nil
 		if err != nil {
 			p.t.Errorf("belfry serve after SIGTERM: %v", err)
 		}

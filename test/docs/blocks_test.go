@@ -56,7 +56,7 @@ func blocks(document string) ([]block, error) {
 			open.text += line + "\n"
 		case strings.HasPrefix(trimmed, "```"):
 			fence = trimmed[:len(trimmed)-len(strings.TrimLeft(trimmed, "`"))]
-			one, err := begin(strings.TrimPrefix(trimmed, fence), before, i+2)
+			one, err := beginBlock(strings.TrimPrefix(trimmed, fence), before, i+2)
 			if err != nil {
 				return nil, err
 			}
@@ -72,7 +72,7 @@ func blocks(document string) ([]block, error) {
 	return list, nil
 }
 
-func begin(language, before string, line int) (block, error) {
+func beginBlock(language, before string, line int) (block, error) {
 	b := block{language: language, line: line}
 	said := comment.FindStringSubmatch(before)
 	switch {

@@ -25,8 +25,9 @@ var (
 		"$BELFRY_URL", "", "$api", "/accounts/{account_id}/alerting/v3", "$A", "/accounts/{account_id}",
 		"${BELFRY_URL}", "", "/client/v4", "",
 	)
-	placeholder = regexp.MustCompile(`^(\{[^}]*\}|\$[A-Za-z_{}]+|[A-Z_]+|'?"?\$[a-z]+"?'?|ext:.*|customer-42|[0-9a-f]{32})$`)
-	servedPath  = regexp.MustCompile(`(?m)^  (/[^:]*):$|^    (get|put|post|delete|patch|head):$`)
+	placeholder = regexp.MustCompile(`^(\{[^}]*\}|\$[A-Za-z_{}]+|[A-Z_]+|'?"?\$[a-z]+"?'?|` +
+		`ext:.*|customer-42|[0-9a-f]{32})$`)
+	servedPath = regexp.MustCompile(`(?m)^  (/[^:]*):$|^    (get|put|post|delete|patch|head):$`)
 )
 
 // elsewhere are what look like routes and are others' or files.

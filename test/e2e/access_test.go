@@ -26,8 +26,8 @@ func TestOnlyTheListedRoutesArePublic(t *testing.T) {
 			t.Errorf("%s: on the list %v, described as public %v, scope %q", o, listed, o.Public, o.Scope)
 		}
 		delete(left, o.String())
-		if a := request(t, "", o.Method, o.at(nil, "x"), "",
-			""); (a.Status == http.StatusUnauthorized) == (public[o.String()] != "") {
+		a := sendFromNewAddress(t, live.Request{Method: o.Method, Path: o.at(nil, "x")})
+		if (a.Status == http.StatusUnauthorized) == (public[o.String()] != "") {
 			t.Errorf("%s without a credential answers %d", o, a.Status)
 		}
 	}
@@ -47,15 +47,18 @@ const (
 
 func askGarbage(t *testing.T, token string, o operation, values map[string]string) live.Answer {
 	t.Helper()
-	body := ""
-	contentType := ""
-	headers := []string{"Idempotency-Key", "e2e", "If-Match", "nothing"}
-	if o.Method != "GET" {
-		body = garbageBody
-		contentType = garbageType
-		headers = append(headers, "Content-Encoding", "gzip")
+	r := live.Request{
+		Token:   token,
+		Method:  o.Method,
+		Path:    o.at(values, garbageID) + garbageQuery,
+		Headers: []string{"Idempotency-Key", "e2e", "If-Match", "nothing"},
 	}
-	return request(t, token, o.Method, o.at(values, garbageID)+garbageQuery, contentType, body, headers...)
+	if o.Method != "GET" {
+		r.Body = []byte(garbageBody)
+		r.ContentType = garbageType
+		r.Headers = append(r.Headers, "Content-Encoding", "gzip")
+	}
+	return sendFromNewAddress(t, r)
 }
 
 // TestWithoutAValidCredentialNothingIsLookedAt sends garbage to every operation. The answer
@@ -76,8 +79,8 @@ func TestWithoutAValidCredentialNothingIsLookedAt(t *testing.T) {
 			continue
 		}
 		for _, c := range credentials {
-			same(t, fmt.Sprintf("%s with %s", o,
-				c.name), 401, c.code, "", foreignPlaces(a.ID), func(values map[string]string) live.Answer {
+			refused := uniformRefusal{what: fmt.Sprintf("%s with %s", o, c.name), status: 401, code: c.code}
+			refused.check(t, foreignPlaces(a.ID), func(values map[string]string) live.Answer {
 				return askGarbage(t, c.token, o, values)
 			})
 		}
@@ -94,10 +97,10 @@ func TestAForeignAccountIsToldNothing(t *testing.T) {
 			continue
 		}
 		walked++
-		same(t, o.String(), 403, 10001, "does not reach this account", foreignPlaces(a.ID),
-			func(values map[string]string) live.Answer {
-				return askGarbage(t, stranger.Token, o, values)
-			})
+		refused := forbidden(o, "does not reach this account")
+		refused.check(t, foreignPlaces(a.ID), func(values map[string]string) live.Answer {
+			return askGarbage(t, stranger.Token, o, values)
+		})
 	}
 	if walked < 30 {
 		t.Errorf("only %d operations belong to an account", walked)
@@ -113,8 +116,8 @@ func TestAnAccountsTokenReachesNeitherInstallationNorProducers(t *testing.T) {
 			continue
 		}
 		walked++
-		same(t, o.String(), 403, 10001, o.Permission, []map[string]string{nil,
-			{"producer_id": a.ID}}, func(values map[string]string) live.Answer {
+		places := []map[string]string{nil, {"producer_id": a.ID}}
+		forbidden(o, o.Permission).check(t, places, func(values map[string]string) live.Answer {
 			return askGarbage(t, a.Token, o, values)
 		})
 	}
@@ -137,9 +140,8 @@ func TestEveryOperationAsksForItsPermission(t *testing.T) {
 		if o.Permission == "mail:read" {
 			token = flags
 		}
-		same(t, o.String(), 403, 10001, o.Permission, []map[string]string{
-			{"account_id": a.ID},
-		}, func(values map[string]string) live.Answer {
+		places := []map[string]string{{"account_id": a.ID}}
+		forbidden(o, o.Permission).check(t, places, func(values map[string]string) live.Answer {
 			return askGarbage(t, token, o, values)
 		})
 	}
@@ -156,11 +158,18 @@ func TestATeamIsToldNothingOfAnother(t *testing.T) {
 			continue
 		}
 		walked++
-		same(t, o.String(), 403, 10001, "", []map[string]string{
+		places := []map[string]string{
 			{"producer_id": other.ID},
 			{"producer_id": strings.Repeat("0", 32)},
-		}, func(values map[string]string) live.Answer {
-			return request(t, one.Token, o.Method, o.at(values, strings.Repeat("0", 32)), "application/json", "{}")
+		}
+		forbidden(o, "").check(t, places, func(values map[string]string) live.Answer {
+			return sendFromNewAddress(t, live.Request{
+				Token:       one.Token,
+				Method:      o.Method,
+				Path:        o.at(values, strings.Repeat("0", 32)),
+				ContentType: "application/json",
+				Body:        []byte("{}"),
+			})
 		})
 	}
 	if walked < 3 {
@@ -178,26 +187,33 @@ func foreignPlaces(existing string) []map[string]string {
 	}
 }
 
-// same asks once for each place: every answer must be the same refusal, byte for byte.
-func same(
-	t *testing.T,
-	what string,
-	status, code int,
-	message string,
-	places []map[string]string,
-	ask func(values map[string]string) live.Answer,
+// uniformRefusal is the one refusal that requests for several places must get.
+type uniformRefusal struct {
+	what    string
+	status  int
+	code    int
+	message string // part of it
+}
+
+func forbidden(o operation, message string) uniformRefusal {
+	return uniformRefusal{what: o.String(), status: 403, code: 10001, message: message}
+}
+
+// check asks once for each place: every answer must be the same refusal, byte for byte.
+func (want uniformRefusal) check(
+	t *testing.T, places []map[string]string, ask func(values map[string]string) live.Answer,
 ) {
 	t.Helper()
 	first := ""
 	for _, place := range places {
 		a := ask(place)
-		if a.Status != status {
-			t.Errorf("%s at %v: status %d, want %d: %.300s", what, place, a.Status, status, a.Body)
+		if a.Status != want.status {
+			t.Errorf("%s at %v: status %d, want %d: %.300s", want.what, place, a.Status, want.status, a.Body)
 			return
 		}
-		if a = a.Open(t); a.Success || len(a.Errors) != 1 || a.Errors[0].Code != code ||
-			!strings.Contains(a.Errors[0].Message, message) {
-			t.Errorf("%s at %v: want code %d and %q: %.300s", what, place, code, message, a.Body)
+		if a = a.Open(t); a.Success || len(a.Errors) != 1 || a.Errors[0].Code != want.code ||
+			!strings.Contains(a.Errors[0].Message, want.message) {
+			t.Errorf("%s at %v: want code %d and %q: %.300s", want.what, place, want.code, want.message, a.Body)
 			return
 		}
 		shown := show(a)
@@ -205,7 +221,7 @@ func same(
 			first = shown
 		}
 		if shown != first {
-			t.Errorf("%s: the answer tells the places apart\n%s\n%s", what, first, shown)
+			t.Errorf("%s: the answer tells the places apart\n%s\n%s", want.what, first, shown)
 		}
 	}
 }
@@ -220,7 +236,7 @@ func show(a live.Answer) string {
 	return b.String()
 }
 
-func revokedToken(t *testing.T, a account) string {
+func revokedToken(t *testing.T, a testAccount) string {
 	t.Helper()
 	id, value := newToken(t, a, "*", "")
 	if got := a.server.Call(t, value, "GET", "/user/tokens/verify", nil); !got.Success {
@@ -230,14 +246,15 @@ func revokedToken(t *testing.T, a account) string {
 	return value
 }
 
-func expiredToken(t *testing.T, a account) string {
+func expiredToken(t *testing.T, a testAccount) string {
 	t.Helper()
 	_, value := newToken(t, a, "*", time.Now().Add(2*time.Second).UTC().Format(time.RFC3339Nano))
-	if got := request(t, value, "GET", "/user/tokens/verify", "", ""); got.Status != http.StatusOK {
+	verify := live.Request{Token: value, Method: "GET", Path: "/user/tokens/verify"}
+	if got := sendFromNewAddress(t, verify); got.Status != http.StatusOK {
 		t.Fatalf("before it expires the token answers %d", got.Status)
 	}
 	live.Eventually(t, "the token expires", func() bool {
-		return request(t, value, "GET", "/user/tokens/verify", "", "").Status == http.StatusUnauthorized
+		return sendFromNewAddress(t, verify).Status == http.StatusUnauthorized
 	})
 	return value
 }

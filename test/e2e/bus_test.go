@@ -32,8 +32,8 @@ type reject struct {
 	} `json:"source"`
 }
 
-// place is where a record lies on the bus.
-type place struct {
+// busPosition is the position of a record on the bus.
+type busPosition struct {
 	partition int32
 	offset    int64
 }
@@ -114,7 +114,7 @@ func TestABadEventIsRefusedAloneOnTheBus(t *testing.T) {
 
 // produce publishes with acknowledgement by all and says where each record lies. One key
 // keeps them in their order.
-func produce(ctx context.Context, t *testing.T, key string, values []string) []place {
+func produce(ctx context.Context, t *testing.T, key string, values []string) []busPosition {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(belfry.Brokers, ",")...),
 		kgo.RequiredAcks(kgo.AllISRAcks()))
@@ -129,16 +129,16 @@ func produce(ctx context.Context, t *testing.T, key string, values []string) []p
 	if err := client.ProduceSync(ctx, records...).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	places := make([]place, len(records))
+	places := make([]busPosition, len(records))
 	for i, r := range records {
-		places[i] = place{r.Partition, r.Offset}
+		places[i] = busPosition{r.Partition, r.Offset}
 	}
 	return places
 }
 
 // rejectsOf reads the topic of rejects from its beginning until one of every second of
 // three places was told of. A place that never comes ends with the context.
-func rejectsOf(ctx context.Context, t *testing.T, places []place) map[place]reject {
+func rejectsOf(ctx context.Context, t *testing.T, places []busPosition) map[busPosition]reject {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(belfry.Brokers, ",")...),
 		kgo.ConsumeTopics("belfry.audit.rejects"),
@@ -147,11 +147,11 @@ func rejectsOf(ctx context.Context, t *testing.T, places []place) map[place]reje
 		t.Fatal(err)
 	}
 	defer client.Close()
-	waiting := map[place]bool{}
+	waiting := map[busPosition]bool{}
 	for i := 1; i < len(places); i += 3 {
 		waiting[places[i]] = true
 	}
-	said := map[place]reject{}
+	said := map[busPosition]reject{}
 	for len(waiting) > 0 && ctx.Err() == nil {
 		for _, r := range client.PollFetches(ctx).Records() {
 			var one reject
@@ -162,7 +162,7 @@ func rejectsOf(ctx context.Context, t *testing.T, places []place) map[place]reje
 			if one.Source.Topic != "belfry.audit.events" {
 				continue // of HTTP: told in the answer too
 			}
-			at := place{one.Source.Partition, one.Source.Offset}
+			at := busPosition{one.Source.Partition, one.Source.Offset}
 			if _, again := said[at]; again {
 				t.Errorf("the record at %v was refused twice", at)
 			}

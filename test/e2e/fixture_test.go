@@ -52,27 +52,27 @@ func serveAndRun(m *testing.M) (code int) {
 	return m.Run()
 }
 
-// account is an account of the test's own, with the value of a token that has all permissions in it.
-type account struct {
+// testAccount is an account of one test, with the value of a token that has all permissions in it.
+type testAccount struct {
 	ID, Token string
 	server    *live.Server
 }
 
-func newAccount(t *testing.T) account {
+func newAccount(t *testing.T) testAccount {
 	t.Helper()
 	return newAccountOn(t, belfry)
 }
 
-func newAccountOn(t *testing.T, server *live.Server) account {
+func newAccountOn(t *testing.T, server *live.Server) testAccount {
 	t.Helper()
-	a := account{server: server}
+	a := testAccount{server: server}
 	server.Must(t, "POST", "/accounts", map[string]string{"name": t.Name()[:min(len(t.Name()), 100)]}, &a)
 	_, a.Token = newToken(t, a, "*", "")
 	return a
 }
 
 // newToken makes an API token; expires is RFC 3339, empty = never.
-func newToken(t *testing.T, a account, permission, expires string) (id, value string) {
+func newToken(t *testing.T, a testAccount, permission, expires string) (id, value string) {
 	t.Helper()
 	spec := map[string]any{"name": "a token", "permissions": []string{permission}}
 	if expires != "" {
@@ -83,19 +83,19 @@ func newToken(t *testing.T, a account, permission, expires string) (id, value st
 	return made.ID, made.Value
 }
 
-func (a account) path(rest string) string { return "/accounts/" + a.ID + rest }
+func (a testAccount) path(rest string) string { return "/accounts/" + a.ID + rest }
 
-// A team is a product team with a token and a catalogue of one product.
-type team struct{ ID, Token, Product string }
+// testTeam is a product team with a token and a catalogue of one product.
+type testTeam struct{ ID, Token, Product string }
 
-func newTeam(t *testing.T, product string) team {
+func newTeam(t *testing.T, product string) testTeam {
 	t.Helper()
 	return newTeamOn(t, belfry, product)
 }
 
-func newTeamOn(t *testing.T, server *live.Server, product string) team {
+func newTeamOn(t *testing.T, server *live.Server, product string) testTeam {
 	t.Helper()
-	made := team{Product: product}
+	made := testTeam{Product: product}
 	server.Must(t, "POST", "/producers", map[string]string{"name": "Team of " + product}, &made)
 	var token struct{ Value string }
 	server.Must(t, "POST", "/producers/"+made.ID+"/tokens", map[string]string{"name": "a token"}, &token)
@@ -103,23 +103,37 @@ func newTeamOn(t *testing.T, server *live.Server, product string) team {
 	catalogue := "version: 1\nproducts:\n  - product: " + product + "\n    title: " + product +
 		"\n    resources:\n      - type: thing\n        actions:\n          - type: update\n            sentence: " +
 		"\"{actor} changed {resource}\"\n"
-	a := server.Send(t, made.Token, "PUT", "/producers/"+made.ID+"/catalog", "application/yaml", []byte(catalogue)).Open(t)
-	if !a.Success {
-		t.Fatalf("the catalogue of %s: status %d\n%.1000s", product, a.Status, a.Body)
-	}
+	made.apply(t, server, catalogue)
 	return made
+}
+
+// apply replaces the team's catalogue.
+func (m testTeam) apply(t *testing.T, server *live.Server, catalogue string) {
+	t.Helper()
+	a := server.Send(t, live.Request{
+		Token:       m.Token,
+		Method:      "PUT",
+		Path:        "/producers/" + m.ID + "/catalog",
+		ContentType: "application/yaml",
+		Body:        []byte(catalogue),
+	}).Open(t)
+	if !a.Success {
+		t.Fatalf("the catalogue of %s: status %d\n%.1000s", m.Product, a.Status, a.Body)
+	}
 }
 
 // visitors numbers the addresses that requests say they come from.
 var visitors atomic.Uint32
 
-// request makes a request from an address of its own. The id of the request is given, so that equal answers are equal
-// byte for byte.
-func request(t *testing.T, token, method, path, contentType, body string, headers ...string) live.Answer {
+// sendFromNewAddress makes a request from an address of its own. All requests have the same id, so that equal answers
+// are equal byte for byte.
+func sendFromNewAddress(t *testing.T, r live.Request) live.Answer {
 	t.Helper()
 	n := visitors.Add(1)
-	headers = append(headers, "X-Forwarded-For", fmt.Sprintf("198.18.%d.%d", n>>8&255, n&255), "X-Request-Id", "e2e")
-	return belfry.Send(t, token, method, path, contentType, []byte(body), headers...)
+	r.Headers = append(r.Headers,
+		"X-Forwarded-For", fmt.Sprintf("198.18.%d.%d", n>>8&255, n&255),
+		"X-Request-Id", "e2e")
+	return belfry.Send(t, r)
 }
 
 // operation is one row of the server's own description.

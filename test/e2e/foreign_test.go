@@ -33,15 +33,20 @@ func TestAnObjectOfAnotherAccountIsAnUnknownOne(t *testing.T) {
 		}
 		walked++
 		unknown := strings.Repeat("0", len(id))
-		body, contentType := "", ""
-		if o.Body {
-			body, contentType = "{}", "application/json"
+		ask := func(id string) live.Answer {
+			r := live.Request{
+				Token:  mine.Token,
+				Method: o.Method,
+				Path:   o.at(map[string]string{"account_id": mine.ID, name: id}, "x"),
+			}
+			if o.Body {
+				r.ContentType = "application/json"
+				r.Body = []byte("{}")
+			}
+			return sendFromNewAddress(t, r)
 		}
-		foreign := request(t, mine.Token, o.Method, o.at(map[string]string{"account_id": mine.ID, name: id}, "x"),
-			contentType,
-			body)
-		missing := request(t, mine.Token, o.Method, o.at(map[string]string{"account_id": mine.ID, name: unknown}, "x"),
-			contentType, body)
+		foreign := ask(id)
+		missing := ask(unknown)
 		// The answer may repeat the id that was asked for; an empty history is no error.
 		foreign.Body = bytes.ReplaceAll(foreign.Body, []byte(id), []byte(unknown))
 		if show(foreign) != show(missing) {
@@ -57,7 +62,7 @@ func TestAnObjectOfAnotherAccountIsAnUnknownOne(t *testing.T) {
 }
 
 // objectsOf makes one object of each kind: path parameter to id.
-func objectsOf(t *testing.T, a account) map[string]string {
+func objectsOf(t *testing.T, a testAccount) map[string]string {
 	t.Helper()
 	objects := map[string]string{"event_id": "foreign.event.1"}
 	a.server.Must(t, "POST", a.path("/audit/events"), event("foreign.event.1"), nil)
@@ -96,7 +101,7 @@ func objectsOf(t *testing.T, a account) map[string]string {
 
 // portalSession opens the customers' pages of an account and gives the id of
 // their session.
-func portalSession(t *testing.T, a account) string {
+func portalSession(t *testing.T, a testAccount) string {
 	t.Helper()
 	path := a.path("/portal_sessions")
 	var link struct{ URL string }

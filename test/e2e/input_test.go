@@ -15,10 +15,16 @@ import (
 
 // event is a good event; more adds members or takes the place of its own.
 func event(id string, more ...any) map[string]any {
-	e := map[string]any{
-		"id": id, "action": map[string]any{"type": "update"}, "actor": map[string]any{"type": "user", "id": "u-1"},
+	return with(map[string]any{
+		"id":       id,
+		"action":   map[string]any{"type": "update"},
+		"actor":    map[string]any{"type": "user", "id": "u-1"},
 		"resource": map[string]any{"product": "shop", "type": "thing", "id": "r-1"},
-	}
+	}, more...)
+}
+
+// with sets fields of an event: name, value, name, value. A field with the value nil is removed.
+func with(e map[string]any, more ...any) map[string]any {
 	for i := 0; i+1 < len(more); i += 2 {
 		if more[i+1] == nil {
 			delete(e, more[i].(string))
@@ -112,9 +118,20 @@ type result struct {
 }
 
 // publish sends a body to the account's on-ramp.
-func publish(t *testing.T, a account, body, contentType string, headers ...string) live.Answer {
+func publish(t *testing.T, a testAccount, body, contentType string, headers ...string) live.Answer {
 	t.Helper()
-	return a.server.Send(t, a.Token, "POST", a.path("/audit/events"), contentType, []byte(body), headers...).Open(t)
+	return a.server.Send(t, live.Request{
+		Token:       a.Token,
+		Method:      "POST",
+		Path:        a.path("/audit/events"),
+		ContentType: contentType,
+		Body:        []byte(body),
+		Headers:     headers,
+	}).Open(t)
+}
+
+func postJSON(token, path, body string) live.Request {
+	return live.Request{Token: token, Method: "POST", Path: path, ContentType: "application/json", Body: []byte(body)}
 }
 
 // TestABadEventIsRefusedAloneByHTTP sends each bad event by itself, then between two good
@@ -290,13 +307,13 @@ func TestWhoMayNotPublishIsRefusedAndStoresNothing(t *testing.T) {
 			strings.Replace(of(one.Product, a.ID), `"update"`, `"explode"`, 1), 400, 12002, "/action/type", "explode"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			refusal(t, belfry.Send(t, c.token, "POST", c.path, "application/json", []byte(c.body)).Open(t), c.status, c.code,
-				c.pointer, c.message)
+			answer := belfry.Send(t, postJSON(c.token, c.path, c.body)).Open(t)
+			refusal(t, answer, c.status, c.code, c.pointer, c.message)
 		})
 	}
 	absent(t, a, "s.1")
 	absent(t, stranger, "s.1")
-	good := belfry.Send(t, one.Token, "POST", "/audit/events", "application/json", []byte(of(one.Product, a.ID))).Open(t)
+	good := belfry.Send(t, postJSON(one.Token, "/audit/events", of(one.Product, a.ID))).Open(t)
 	if good.Status != http.StatusOK {
 		t.Errorf("the team's own product: status %d: %.500s", good.Status, good.Body)
 	}
@@ -315,7 +332,7 @@ func refusal(t *testing.T, a live.Answer, status, code int, pointer, message str
 }
 
 // stillTakes publishes a good event after a bad request and returns its id.
-func stillTakes(t *testing.T, a account, id string) string {
+func stillTakes(t *testing.T, a testAccount, id string) string {
 	t.Helper()
 	answer := publish(t, a, jsonText(event(id)), "application/json")
 	if answer.Status != http.StatusOK || live.Decode[[]result](t, answer.Result)[0].Status != "accepted" {
@@ -324,7 +341,7 @@ func stillTakes(t *testing.T, a account, id string) string {
 	return id
 }
 
-func absent(t *testing.T, a account, id string) {
+func absent(t *testing.T, a testAccount, id string) {
 	t.Helper()
 	if got := a.server.Call(t, a.Token, "GET", a.path("/audit/events/"+id), nil); got.Status != http.StatusNotFound {
 		t.Errorf("the refused event %s: status %d: %.300s", id, got.Status, got.Body)
@@ -333,7 +350,7 @@ func absent(t *testing.T, a account, id string) {
 
 // holds reads the whole record: every kept event must be there exactly once, and nothing
 // else but what Belfry wrote about itself.
-func holds(t *testing.T, a account, kept []string) {
+func holds(t *testing.T, a testAccount, kept []string) {
 	t.Helper()
 	if a := slices.Sorted(slices.Values(kept)); len(slices.Compact(a)) != len(kept) || len(kept) == 0 {
 		t.Fatalf("the test kept %d ids, not all different", len(kept))

@@ -16,7 +16,7 @@ import (
 
 // sendLarge sends a body that is over the limit: with its length announced, so that the
 // server can refuse it before it comes, or in chunks, so that it cannot.
-func sendLarge(t *testing.T, a account, body string, announced bool) live.Answer {
+func sendLarge(t *testing.T, a testAccount, body string, announced bool) live.Answer {
 	t.Helper()
 	var reader io.Reader = strings.NewReader(body)
 	if !announced {

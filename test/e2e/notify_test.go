@@ -12,7 +12,7 @@ import (
 )
 
 // notificationsOf makes a webhook, a policy, an alert and its delivery.
-func notificationsOf(t *testing.T, a account, objects map[string]string) {
+func notificationsOf(t *testing.T, a testAccount, objects map[string]string) {
 	t.Helper()
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(receiver.Close)

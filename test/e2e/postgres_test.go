@@ -53,7 +53,7 @@ func TestEveryReadAnswersOnPostgres(t *testing.T) {
 		}
 		walked++
 		for _, query := range []string{"", "?" + since.Encode()} {
-			got := server.Send(t, server.Token, o.Method, o.at(values, "1")+query, "", nil)
+			got := server.Send(t, live.Request{Token: server.Token, Method: o.Method, Path: o.at(values, "1") + query})
 			if got.Status >= 500 {
 				t.Errorf("%s%s: status %d\n%.500s", o, query, got.Status, got.Body)
 			}
@@ -80,7 +80,7 @@ func TestEveryReadAnswersOnPostgres(t *testing.T) {
 }
 
 // visitor signs a member in and answers with what opens a page, which must be there.
-func visitor(t *testing.T, a account, member string) func(path string) {
+func visitor(t *testing.T, a testAccount, member string) func(path string) {
 	t.Helper()
 	if answer := a.server.Call(t, a.Token, "PATCH", a.path("/members/"+member),
 		map[string]any{"role": "owner"}); !answer.Success {

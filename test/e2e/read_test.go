@@ -14,7 +14,7 @@ import (
 
 // full is an event with every field that can be filtered by.
 func full(id, n string, more ...any) map[string]any {
-	return event(id, append([]any{
+	e := event(id,
 		"action", map[string]any{"type": "act-" + n, "result": "failure", "description": "why " + n},
 		"actor", map[string]any{
 			"type":         "token",
@@ -25,15 +25,18 @@ func full(id, n string, more ...any) map[string]any {
 			"token_name":   "laptop " + n,
 			"on_behalf_of": map[string]any{"type": "user", "id": "b-" + n, "email": "bo@example.com"},
 		},
-		"interface", "API", "resource", map[string]any{
+		"interface", "API",
+		"resource", map[string]any{
 			"product": "p-" + n,
 			"type":    "thing-" + n,
 			"id":      "r-one",
 			"scope":   "zones",
 		},
-		"zone", "Unknown-" + n + ".Example.", "change_set", "set-" + n, "reason",
-		map[string]any{"text": "because", "url": "https://x.example/1"},
-		"related", []any{map[string]any{"type": "zone", "id": "z"}}, "metadata", map[string]any{"k": n},
+		"zone", "Unknown-"+n+".Example.",
+		"change_set", "set-"+n,
+		"reason", map[string]any{"text": "because", "url": "https://x.example/1"},
+		"related", []any{map[string]any{"type": "zone", "id": "z"}},
+		"metadata", map[string]any{"k": n},
 		"request", map[string]any{
 			"id":          "ray-" + n,
 			"method":      "PATCH",
@@ -41,26 +44,32 @@ func full(id, n string, more ...any) map[string]any {
 			"status_code": 403.0,
 			"user_agent":  "curl",
 		},
-	}, more...)...)
+	)
+	return with(e, more...)
 }
 
 // otherEvent differs from full in every field that can be filtered by.
 func otherEvent(id string) map[string]any {
-	return event(id, "actor", map[string]any{
-		"type":       "user",
-		"id":         "other",
-		"ip_address": "2001:db8::7",
-	}, "interface", "UI", "zone", "other.example",
-		"change_set", "other", "request", map[string]any{"id": "other", "method": "GET", "uri": "/", "status_code": 200})
+	return event(id,
+		"actor", map[string]any{
+			"type":       "user",
+			"id":         "other",
+			"ip_address": "2001:db8::7",
+		},
+		"interface", "UI",
+		"zone", "other.example",
+		"change_set", "other",
+		"request", map[string]any{"id": "other", "method": "GET", "uri": "/", "status_code": 200},
+	)
 }
 
 // range of all events of a test, whatever the time.
 const always = "since=2020-01-01&before=2099-01-01"
 
 // ids asks a list and gives the ids of its events, but for Belfry's own.
-func ids(t *testing.T, a account, path string) []string {
+func ids(t *testing.T, a testAccount, path string) []string {
 	t.Helper()
-	answer := a.server.Send(t, a.Token, "GET", a.path(path), "", nil).Open(t)
+	answer := a.server.Get(t, a.Token, a.path(path)).Open(t)
 	if answer.Status != http.StatusOK {
 		t.Fatalf("GET %s: status %d %.500s", path, answer.Status, answer.Body)
 	}
@@ -86,7 +95,7 @@ func TestEveryFilterFindsWhatMatchesAndNothingElse(t *testing.T) {
 		"application/json"); answer.Status != 200 {
 		t.Fatalf("%.1000s", answer.Body)
 	}
-	name := live.Decode[struct{ Name string }](t, belfry.Send(t, a.Token, "GET", a.path(""), "", nil).Open(t).Result).Name
+	name := live.Decode[struct{ Name string }](t, belfry.Get(t, a.Token, a.path("")).Open(t).Result).Name
 	type values struct {
 		match []string
 		none  string // "" = every other word is refused
@@ -155,12 +164,12 @@ func TestEveryFilterFindsWhatMatchesAndNothingElse(t *testing.T) {
 				t.Errorf("%s.not=%s finds %v", key, v.none, got)
 			}
 		} else {
-			refusal(t, belfry.Send(t, a.Token, "GET", a.path(list(key, "failed")), "", nil).Open(t), 400, 1100, key, "")
+			refusal(t, belfry.Get(t, a.Token, a.path(list(key, "failed"))).Open(t), 400, 1100, key, "")
 		}
 		// No value is no filter, wherever filters are taken.
 		for _, path := range []string{"/logs/audit?" + always + "&", "/audit/export?", "/audit/export?format=csv&",
 			"/audit/stream?"} {
-			refusal(t, belfry.Send(t, a.Token, "GET", a.path(path+key+"="), "", nil).Open(t), 400, 1100, key, "no value")
+			refusal(t, belfry.Get(t, a.Token, a.path(path+key+"=")).Open(t), 400, 1100, key, "no value")
 		}
 		for _, none := range [][]string{{""}, {}} {
 			body := map[string]any{"filters": map[string]any{key: none}}
@@ -170,7 +179,7 @@ func TestEveryFilterFindsWhatMatchesAndNothingElse(t *testing.T) {
 	}
 	for _, end := range []string{"since", "before"} {
 		for _, path := range []string{"/logs/audit?", "/audit_logs?", "/audit/export?", "/audit/summary?"} {
-			answer := belfry.Send(t, a.Token, "GET", a.path(path+end+"="), "", nil).Open(t)
+			answer := belfry.Get(t, a.Token, a.path(path+end+"=")).Open(t)
 			if answer.Status != 400 {
 				t.Errorf("%s%s= answers %d", path, end, answer.Status)
 			}
@@ -185,7 +194,7 @@ func TestEveryFilterFindsWhatMatchesAndNothingElse(t *testing.T) {
 			t.Errorf("an export with the zero time as %s answers %d: %s", end, answer.Status, answer.Body)
 		}
 	}
-	refusal(t, belfry.Send(t, a.Token, "GET", a.path("/audit_logs?actor.email="), "", nil).Open(t), 400, 1100,
+	refusal(t, belfry.Get(t, a.Token, a.path("/audit_logs?actor.email=")).Open(t), 400, 1100,
 		"actor.email", "no value")
 	// The first generation has some of them by other names.
 	for query, want := range map[string][]string{
@@ -225,9 +234,9 @@ func filterNames(t *testing.T) (names []string) {
 
 func TestAMissingOrUnknownParameterIsToldWithWhatThereIs(t *testing.T) {
 	a := newAccount(t)
-	list := belfry.Send(t, a.Token, "GET", a.path("/logs/audit"), "", nil).Open(t)
+	list := belfry.Get(t, a.Token, a.path("/logs/audit")).Open(t)
 	refusal(t, list, 400, 1103, "before", "before=2026-11-28")
-	refusal(t, belfry.Send(t, a.Token, "GET", a.path("/logs/audit?"+always+"&per_page=2"), "", nil).Open(t), 400, 1102,
+	refusal(t, belfry.Get(t, a.Token, a.path("/logs/audit?"+always+"&per_page=2")).Open(t), 400, 1102,
 		"per_page", "there are account_name")
 }
 
@@ -244,7 +253,7 @@ func TestATimeIsReadInEveryNotation(t *testing.T) {
 		"since=2016-12-31T11:00:00+01:00&before=2016-12-31T12:00:00Z": {"small"},
 		"since=0001-01-01T00:00:00Z&before=2017-01-01T00:00:00z":      {"leap", "small"},
 	} {
-		answer := belfry.Send(t, a.Token, "GET", a.path("/logs/audit?"+query), "", nil).Open(t)
+		answer := belfry.Get(t, a.Token, a.path("/logs/audit?"+query)).Open(t)
 		if (answer.Status == 200) != (want != nil) {
 			t.Errorf("%s: %d %.300s", query, answer.Status, answer.Body)
 		} else if want != nil {
@@ -277,7 +286,7 @@ func TestASummaryCountsFromMomentToMoment(t *testing.T) {
 		t.Fatalf("%.500s", answer.Body)
 	}
 	rows := func(query string) []map[string]any {
-		answer := belfry.Send(t, a.Token, "GET", a.path("/audit/summary?"+query), "", nil).Open(t)
+		answer := belfry.Get(t, a.Token, a.path("/audit/summary?"+query)).Open(t)
 		if answer.Status != 200 {
 			t.Fatalf("%s: %.500s", query, answer.Body)
 		}
@@ -327,7 +336,7 @@ func TestACountIsNotMadeFromThePageNumber(t *testing.T) {
 		t.Fatalf("%.500s", answer.Body)
 	}
 	for page, want := range map[string]int{"1": 102, "3": 102, "4": 102, "99": 102} {
-		answer := belfry.Send(t, a.Token, "GET", a.path("/audit_logs?action.type=purge&per_page=50&page="+page), "", nil).
+		answer := belfry.Get(t, a.Token, a.path("/audit_logs?action.type=purge&per_page=50&page="+page)).
 			Open(t)
 		info := live.Decode[struct {
 			Total int `json:"total_count"`
@@ -343,7 +352,7 @@ func TestTheListAndTheTableShowAllThatAnEventHas(t *testing.T) {
 	if answer := publish(t, a, jsonText(full("whole", "1")), "application/json"); answer.Status != 200 {
 		t.Fatalf("%.500s", answer.Body)
 	}
-	answer := belfry.Send(t, a.Token, "GET", a.path("/logs/audit?"+always+"&id=whole"), "", nil).Open(t)
+	answer := belfry.Get(t, a.Token, a.path("/logs/audit?"+always+"&id=whole")).Open(t)
 	item := live.Decode[[]map[string]any](t, answer.Result)[0]
 	behalf, _ := item["actor"].(map[string]any)["on_behalf_of"].(map[string]any)
 	reason, _ := item["reason"].(map[string]any)
@@ -351,7 +360,7 @@ func TestTheListAndTheTableShowAllThatAnEventHas(t *testing.T) {
 		item["metadata"] == nil || item["related"] == nil {
 		t.Errorf("%s", answer.Result)
 	}
-	table := belfry.Send(t, a.Token, "GET", a.path("/audit/export?format=csv&id=whole"), "", nil)
+	table := belfry.Get(t, a.Token, a.path("/audit/export?format=csv&id=whole"))
 	records, err := csv.NewReader(strings.NewReader(string(table.Body))).ReadAll()
 	if err != nil || len(records) != 2 {
 		t.Fatalf("%v %s", err, table.Body)
@@ -386,8 +395,8 @@ func TestADuplicateGivesItsReceiptAgain(t *testing.T) {
 		Receipt *struct{ Leaf, Checkpoint string }
 	}
 	send := func() answered {
-		answer := belfry.Send(t, a.Token, "POST", a.path("/audit/events?receipts=true"), "application/json",
-			[]byte(jsonText(full("again", "1")))).Open(t)
+		answer := belfry.Send(t, postJSON(a.Token, a.path("/audit/events?receipts=true"),
+			jsonText(full("again", "1")))).Open(t)
 		return live.Decode[[]answered](t, answer.Result)[0]
 	}
 	first, second := send(), send()
@@ -400,7 +409,7 @@ func TestADuplicateGivesItsReceiptAgain(t *testing.T) {
 }
 
 func TestAnEventMayNameItsAccountAsThePathDoes(t *testing.T) {
-	a := account{server: belfry}
+	a := testAccount{server: belfry}
 	belfry.Must(t, "POST", "/accounts",
 		map[string]string{"name": "External", "external_id": "acme-" + strings.ToLower(t.Name())}, &a)
 	_, a.Token = newToken(t, a, "*", "")
@@ -443,17 +452,14 @@ func TestTheHistoryOfAnErasedResourceIsNotCalledExact(t *testing.T) {
 	catalogue := "version: 1\nproducts:\n  - product: forgettable\n    title: f\n    resources:\n      - type: " +
 		"thing\n        personal: [/resource/id]\n" +
 		"        actions:\n          - type: update\n            sentence: \"{actor} changed {resource}\"\n"
-	if a := belfry.Send(t, team.Token, "PUT", "/producers/"+team.ID+"/catalog", "application/yaml", []byte(catalogue)).
-		Open(t); !a.Success {
-		t.Fatalf("%.500s", a.Body)
-	}
+	team.apply(t, belfry, catalogue)
 	a := newAccount(t)
 	e := event("gone", "resource", map[string]any{"product": "forgettable", "type": "thing", "id": "r-9"})
 	if answer := publish(t, a, jsonText(e), "application/json"); answer.Status != 200 {
 		t.Fatalf("%.500s", answer.Body)
 	}
 	status := func() string {
-		answer := belfry.Send(t, a.Token, "GET", a.path("/logs/audit/gone/history"), "", nil).Open(t)
+		answer := belfry.Get(t, a.Token, a.path("/logs/audit/gone/history")).Open(t)
 		return live.Decode[struct {
 			Status string `json:"history_status"`
 		}](t, answer.ResultInfo).Status

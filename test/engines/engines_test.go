@@ -124,7 +124,8 @@ func TestTheBrowserStarts(t *testing.T) {
 
 func TestTheNodeClientsCanBeImported(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "node", "--input-type=module", "-e",
-		`import Cloudflare from "cloudflare"; import { Kafka } from "kafkajs"; import "axe-core"; new Kafka({ brokers: ["x"] }); new Cloudflare({ apiToken: "x" });`)
+		`import Cloudflare from "cloudflare"; import { Kafka } from "kafkajs"; import "axe-core";
+		new Kafka({ brokers: ["x"] }); new Cloudflare({ apiToken: "x" });`)
 	cmd.Dir = engines.Node(t)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

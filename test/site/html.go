@@ -13,7 +13,8 @@ var (
 	linkTag   = regexp.MustCompile(`(?s)<a\s([^>]*)>(.*?)</a>`)
 	formTag   = regexp.MustCompile(`(?s)<form\s([^>]*)>(.*?)</form>`)
 	buttonTag = regexp.MustCompile(`(?s)<button\b[^>]*>(.*?)</button>`)
-	control   = regexp.MustCompile(`(?s)<(input)\b([^>]*)>|<(textarea)\b([^>]*)>(.*?)</textarea>|<(select)\b([^>]*)>(.*?)</select>`)
+	control   = regexp.MustCompile(`(?s)<(input)\b([^>]*)>|<(textarea)\b([^>]*)>(.*?)</textarea>|` +
+		`<(select)\b([^>]*)>(.*?)</select>`)
 	option    = regexp.MustCompile(`<option value="([^"]*)"( selected)?`)
 	attribute = regexp.MustCompile(`\s(href|action|method|name|value|type)="([^"]*)"`)
 )

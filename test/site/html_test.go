@@ -9,10 +9,12 @@ import (
 
 func TestForms(t *testing.T) {
 	forms := site.FormsOf(`<form method="post" action="/a?x=1&amp;y=2">
-<input name="text" value="&lt;b&gt;"><input type="hidden" name="id" value="7"><input type="checkbox" name="on" value="1" checked>
+<input name="text" value="&lt;b&gt;"><input type="hidden" name="id" value="7">
+<input type="checkbox" name="on" value="1" checked>
 <input type="checkbox" name="off" value="1"><textarea name="long" rows="2">one
 two</textarea><select name="role"><option value="a">A</option><option value="b" selected>B</option></select>
-<select name="first"><option value="x">X</option><option value="y">Y</option></select><button type="submit" name="do" value="z">Go</button></form>
+<select name="first"><option value="x">X</option><option value="y">Y</option></select>
+<button type="submit" name="do" value="z">Go</button></form>
 <form action="/search"><input name="q"></form>`)
 	if len(forms) != 2 || !forms[0].Post || forms[0].Action != "/a?x=1&y=2" || forms[1].Post ||
 		forms[1].Action != "/search" {

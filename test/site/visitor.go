@@ -21,18 +21,18 @@ type Visitor struct {
 }
 
 // NewVisitor visits any server, such as that of a whole Belfry.
-func NewVisitor(t testing.TB, url string) *Visitor {
+func NewVisitor(t testing.TB, serverURL string) *Visitor {
 	t.Helper()
-	return newVisitor(&runner{t}, url)
+	return newVisitor(&runner{t}, serverURL)
 }
 
-func newVisitor(t *runner, url string) *Visitor {
+func newVisitor(t *runner, serverURL string) *Visitor {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Visitor{URL: url, t: t, client: &http.Client{
+	return &Visitor{URL: serverURL, t: t, client: &http.Client{
 		Jar:           jar,
 		Timeout:       30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

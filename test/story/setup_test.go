@@ -75,7 +75,9 @@ func begin(t *testing.T) *play {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(p.binary, "demo", "--listen", "127.0.0.1:0", "--data-dir", p.dir)
-	cmd.Env, cmd.Stdout, cmd.Stderr = live.Environment(), p.out, p.out
+	cmd.Env = live.Environment()
+	cmd.Stdout = p.out
+	cmd.Stderr = p.out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -193,30 +195,30 @@ func (p *play) get(path string, out any) {
 }
 
 // text reads a page of the shop or the inbox.
-func (p *play) text(url string) string {
+func (p *play) text(address string) string {
 	p.t.Helper()
-	res, err := p.web.Get(url)
+	res, err := p.web.Get(address)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	if err != nil || res.StatusCode != http.StatusOK {
-		p.t.Fatalf("%s: %d %v\n%.500s", url, res.StatusCode, err, b)
+		p.t.Fatalf("%s: %d %v\n%.500s", address, res.StatusCode, err, b)
 	}
 	return string(b)
 }
 
 // send fills a form of the shop.
-func (p *play) send(url string, fields url.Values) {
+func (p *play) send(address string, fields url.Values) {
 	p.t.Helper()
-	res, err := p.web.PostForm(url, fields)
+	res, err := p.web.PostForm(address, fields)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	defer res.Body.Close()
 	if b, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusOK {
-		p.t.Fatalf("%s: %d %v\n%.500s", url, res.StatusCode, err, b)
+		p.t.Fatalf("%s: %d %v\n%.500s", address, res.StatusCode, err, b)
 	}
 }
 

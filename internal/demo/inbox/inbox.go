@@ -135,7 +135,7 @@ func (i *Inbox) Messages() []Message {
 
 // Run serves until ctx ends.
 func (i *Inbox) Run(ctx context.Context) error {
-	pages, err := newPages(i)
+	pages, err := newPageServer(i)
 	if err != nil {
 		return err
 	}

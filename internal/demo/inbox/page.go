@@ -11,19 +11,19 @@ import (
 //go:embed page_*.html
 var files embed.FS
 
-// pages shows the received messages.
-type pages struct {
+// pageServer shows the received messages.
+type pageServer struct {
 	inbox *Inbox
 	set   *ui.Page
 	mux   *http.ServeMux
 }
 
-func newPages(i *Inbox) (*pages, error) {
+func newPageServer(i *Inbox) (*pageServer, error) {
 	u, err := ui.New(ui.Options{})
 	if err != nil {
 		return nil, err
 	}
-	p := &pages{inbox: i, mux: http.NewServeMux()}
+	p := &pageServer{inbox: i, mux: http.NewServeMux()}
 	if p.set, err = u.Parse(files, "page_*.html"); err != nil {
 		return nil, err
 	}
@@ -32,9 +32,9 @@ func newPages(i *Inbox) (*pages, error) {
 	return p, nil
 }
 
-func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.mux.ServeHTTP(w, r) }
+func (p *pageServer) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.mux.ServeHTTP(w, r) }
 
-func (p *pages) list(w http.ResponseWriter, r *http.Request) {
+func (p *pageServer) list(w http.ResponseWriter, r *http.Request) {
 	page := struct {
 		Messages []Message
 		Address  string

@@ -23,7 +23,7 @@ func groupHealth(t *testing.T, w *world, group string) []bus.Health {
 	return list
 }
 
-func partitions(t *testing.T, cl *kgo.Client, topic string) int {
+func partitionCount(t *testing.T, cl *kgo.Client, topic string) int {
 	t.Helper()
 	topics, err := kadm.NewClient(cl).ListTopics(t.Context(), topic)
 	if err != nil {

@@ -72,7 +72,7 @@ func TestAnIdleConsumerIsReadyAgainAfterItLostItsSession(t *testing.T) {
 	t.Parallel()
 	grouped(t, func(t *testing.T, w *world) {
 		topic := w.topic(1)
-		log := &records{}
+		log := &messageLog{}
 		c, err := bus.NewConsumer(bus.Config{
 			Cluster:    w.cluster,
 			Group:      topic,
@@ -111,24 +111,24 @@ func TestAnIdleConsumerIsReadyAgainAfterItLostItsSession(t *testing.T) {
 	})
 }
 
-// records is a log that tells which messages came.
-type records struct {
+// messageLog is a log handler that keeps the messages.
+type messageLog struct {
 	mu   sync.Mutex
 	seen []string
 }
 
-func (l *records) Enabled(context.Context, slog.Level) bool { return true }
-func (l *records) WithAttrs([]slog.Attr) slog.Handler       { return l }
-func (l *records) WithGroup(string) slog.Handler            { return l }
+func (l *messageLog) Enabled(context.Context, slog.Level) bool { return true }
+func (l *messageLog) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l *messageLog) WithGroup(string) slog.Handler            { return l }
 
-func (l *records) Handle(_ context.Context, r slog.Record) error {
+func (l *messageLog) Handle(_ context.Context, r slog.Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.seen = append(l.seen, r.Message)
 	return nil
 }
 
-func (l *records) has(message string) bool {
+func (l *messageLog) has(message string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Contains(l.seen, message)

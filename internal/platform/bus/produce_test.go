@@ -106,7 +106,7 @@ func TestEnsureIsIdempotentAndNeverAddsPartitions(t *testing.T) {
 		if w.broker != nil {
 			want = 1
 		}
-		if n := partitions(t, cl, topic.Name); n != want {
+		if n := partitionCount(t, cl, topic.Name); n != want {
 			t.Fatalf("%d partitions, want %d", n, want)
 		}
 	})

@@ -23,7 +23,8 @@ func schema(files map[string]string) db.Schema {
 }
 
 var things = schema(map[string]string{
-	"0001_thing.sql":          `CREATE TABLE thing (id TEXT PRIMARY KEY, n BIGINT NOT NULL, body BYTEA, on_ BOOLEAN NOT NULL DEFAULT FALSE);`,
+	"0001_thing.sql": `CREATE TABLE thing (
+		id TEXT PRIMARY KEY, n BIGINT NOT NULL, body BYTEA, on_ BOOLEAN NOT NULL DEFAULT FALSE);`,
 	"0002_index.sqlite.sql":   `CREATE INDEX thing_n ON thing (n); CREATE INDEX thing_on ON thing (on_);`,
 	"0002_index.postgres.sql": `CREATE INDEX thing_n ON thing (n); CREATE INDEX thing_on ON thing (on_);`,
 })

@@ -54,7 +54,13 @@
 //			return err
 //		}
 //		f.Faults = faults
-//		return v.Show(page.View{Section: "notes", Title: "Notes", Template: "notes", Status: faults.Status, Data: notesPage{list, *f}})
+//		return v.Show(page.View{
+//			Section:  "notes",
+//			Title:    "Notes",
+//			Template: "notes",
+//			Status:   faults.Status,
+//			Data:     notesPage{list, *f},
+//		})
 //	}
 //
 //	func parseNoteForm(v *page.Visit) (noteForm, error) { return noteForm{Text: v.Field("text", 4096)}, nil }
@@ -63,7 +69,9 @@
 //		return p.CreateNote(v.Context(), v.Who, v.Account, f.Text)
 //	}
 //
-//	func (p *pages) noteCreated(v *page.Visit, _ *noteForm) error { return v.Redirect(notesPath(v.Account), "note-created") }
+//	func (p *pages) noteCreated(v *page.Visit, _ *noteForm) error {
+//		return v.Redirect(notesPath(v.Account), "note-created")
+//	}
 //
 //	func (p *pages) confirmDelete(v *page.Visit) (page.Confirm, error) {
 //		return page.Confirm{Section: "notes", Title: "Delete the note?", Text: "This cannot be undone.",

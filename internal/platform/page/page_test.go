@@ -29,16 +29,19 @@ var templates = fstest.MapFS{
 	"page_notes.html": {
 		Data: []byte(`
 {{define "notes"}}<h1>Notes</h1>{{template "form-error" (dict "Text" (.Form.Faults.Of ""))}}
-<form method="post">{{template "field" (dict "Label" "Text" "Name" "text" "Value" .Form.Text "Error" (.Form.Faults.Of "text"))}}</form>
+<form method="post">
+{{template "field" (dict "Label" "Text" "Name" "text" "Value" .Form.Text "Error" (.Form.Faults.Of "text"))}}
+</form>
 <ol id="rows">{{template "notes#rows" .}}</ol>{{end}}
-{{define "notes#rows"}}{{range .Notes.Items}}<li>note {{.}}</li>{{end}}{{with .Notes.Next}}<a href="{{.}}">more</a>{{end}}{{end}}
+{{define "notes#rows"}}{{range .Notes.Items}}<li>note {{.}}</li>{{end}}
+{{with .Notes.Next}}<a href="{{.}}">more</a>{{end}}{{end}}
 {{define "note-created"}}<p>The secret is {{.Secret}}.</p>{{end}}
 {{define "plain"}}<p>Anyone may read this.</p>{{end}}`),
 	},
 }
 
-// notes is a feature with pages, as the package comment describes one.
-type notes struct {
+// notesFeature is a feature with pages, as the package comment describes one.
+type notesFeature struct {
 	*page.Set
 	count int
 	asked []string // what act got
@@ -59,9 +62,9 @@ type noteForm struct {
 
 type notePage struct{ Secret string }
 
-func (n *notes) show(v *page.Visit) error { return n.render(v, &noteForm{}, ui.Faults{}) }
+func (n *notesFeature) show(v *page.Visit) error { return n.render(v, &noteForm{}, ui.Faults{}) }
 
-func (n *notes) render(v *page.Visit, f *noteForm, faults ui.Faults) error {
+func (n *notesFeature) render(v *page.Visit, f *noteForm, faults ui.Faults) error {
 	list, err := page.ReadList(v, 3, func(i int) web.Keyset {
 		return web.Keyset{At: int64(i)}
 	}, func(after web.Keyset, limit int) (list []int, err error) {
@@ -83,7 +86,7 @@ func (n *notes) render(v *page.Visit, f *noteForm, faults ui.Faults) error {
 	})
 }
 
-func (n *notes) create(_ *page.Visit, f *noteForm) error {
+func (n *notesFeature) create(_ *page.Visit, f *noteForm) error {
 	switch f.Text {
 	case "":
 		return errs.At(errs.CodeMissingField, "/text", "text is required")
@@ -101,13 +104,13 @@ func (n *notes) create(_ *page.Visit, f *noteForm) error {
 }
 
 // newNotes registers the pages.
-func newNotes(t *testing.T, kit *page.Kit) *notes {
+func newNotes(t *testing.T, kit *page.Kit) *notesFeature {
 	t.Helper()
 	set, err := kit.Parse(templates, page.Flashes{"note-deleted": "Note deleted."})
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &notes{Set: set, count: 7}
+	n := &notesFeature{Set: set, count: 7}
 	const base = "/accounts/{account_id}/notes"
 	n.Get(base, "notes:read", n.show)
 	n.Post(base, "notes:write", page.Form[noteForm]{
@@ -159,7 +162,7 @@ type site struct {
 	t       *testing.T
 	url     string
 	kit     *page.Kit
-	notes   *notes
+	notes   *notesFeature
 	denied  []string
 	visited []string
 }
@@ -232,8 +235,8 @@ func resolve(_ context.Context, ref string) (string, error) {
 	return "", errs.New(errs.CodeNotFound, "there is no such account")
 }
 
-// got is an answer.
-type got struct {
+// answer is the response to a request.
+type answer struct {
 	t        *testing.T
 	status   int
 	location string
@@ -241,7 +244,7 @@ type got struct {
 	body     string
 }
 
-func (s *site) do(client *http.Client, method, who, path, body string, headers ...string) got {
+func (s *site) do(client *http.Client, method, who, path, body string, headers ...string) answer {
 	s.t.Helper()
 	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
 	if err != nil {
@@ -264,7 +267,7 @@ func (s *site) do(client *http.Client, method, who, path, body string, headers .
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return got{s.t, res.StatusCode, res.Header.Get("Location"), res.Header, string(b)}
+	return answer{s.t, res.StatusCode, res.Header.Get("Location"), res.Header, string(b)}
 }
 
 func browser(t *testing.T) *http.Client {
@@ -278,12 +281,12 @@ func browser(t *testing.T) *http.Client {
 	}
 }
 
-func (s *site) get(who, path string, headers ...string) got {
+func (s *site) get(who, path string, headers ...string) answer {
 	s.t.Helper()
 	return s.do(browser(s.t), "GET", who, path, "", headers...)
 }
 
-func (g got) is(status int, words ...string) got {
+func (g answer) is(status int, words ...string) answer {
 	g.t.Helper()
 	if g.status != status {
 		g.t.Errorf("status %d instead of %d: %s", g.status, status, g.body)
@@ -362,7 +365,7 @@ func TestAccess(t *testing.T) {
 
 func TestForm(t *testing.T) {
 	s := newSite(t)
-	send := func(text string) got {
+	send := func(text string) answer {
 		t.Helper()
 		return s.do(browser(t), "POST", "ana", "/accounts/"+acme+"/notes",
 			url.Values{"text": {text}, "kind": {"a", "b"}}.Encode())

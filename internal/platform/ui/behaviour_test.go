@@ -26,8 +26,8 @@ func until(t *testing.T, ctx context.Context, condition string) {
 		last = err
 		<-again.C
 	}
-	t.Fatalf("never held: %s (%v)\n%s", condition, last, evaluate(t, ctx,
-		`location.href + "\n" + document.activeElement?.outerHTML.slice(0, 200) + "\n" + document.body.innerText.slice(0, 300)`))
+	t.Fatalf("never held: %s (%v)\n%s", condition, last, evaluate(t, ctx, `location.href + "\n" +
+		document.activeElement?.outerHTML.slice(0, 200) + "\n" + document.body.innerText.slice(0, 300)`))
 }
 
 func press(t *testing.T, ctx context.Context, keys string) {
@@ -41,11 +41,12 @@ func press(t *testing.T, ctx context.Context, keys string) {
 
 func TestTheKeyboardReachesEverything(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/record", "light", 1400)
+	openPath(t, ctx, s.URL+"/record", "light", 1400)
 	press(t, ctx, "jj")
 	until(t, ctx, `document.activeElement.closest("[data-row]")?.id === "e1"`)
 	press(t, ctx, "k\r")
-	until(t, ctx, `document.querySelector("#detail h2") === document.activeElement && location.search === "?event=0" && document.querySelector("#e0").getAttribute("aria-current") === "true"`)
+	until(t, ctx, `document.querySelector("#detail h2") === document.activeElement && location.search === "?event=0" &&
+		document.querySelector("#e0").getAttribute("aria-current") === "true"`)
 	press(t, ctx, "/x")
 	until(t, ctx, `document.activeElement.matches("[data-search]") && document.activeElement.value.endsWith("x")`)
 	press(t, ctx, "\x1b\x1b")
@@ -64,8 +65,12 @@ func TestTheKeyboardReachesEverything(t *testing.T) {
 
 func TestAClickFiltersAndAltClickExcludes(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/record?cursor=abc", "light", 1400)
-	click := `(() => { document.querySelector("#e0 [data-filter=resource]").dispatchEvent(new MouseEvent("click", {bubbles: true, cancelable: true, altKey: ALT})); return ""; })()`
+	openPath(t, ctx, s.URL+"/record?cursor=abc", "light", 1400)
+	click := `(() => {
+		const event = new MouseEvent("click", {bubbles: true, cancelable: true, altKey: ALT});
+		document.querySelector("#e0 [data-filter=resource]").dispatchEvent(event);
+		return "";
+	})()`
 	evaluate(t, ctx, strings.Replace(click, "ALT", "false", 1))
 	until(t, ctx, `location.search === "?resource=shop.example" && document.readyState === "complete"`)
 	evaluate(t, ctx, strings.Replace(click, "ALT", "true", 1))
@@ -74,8 +79,9 @@ func TestAClickFiltersAndAltClickExcludes(t *testing.T) {
 
 func TestTimesTurnToTheViewersZoneAndNothingIsEvaluated(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/record", "light", 1400)
-	until(t, ctx, `[...document.querySelectorAll("time[data-local]")].every((e) => !e.textContent.includes("UTC") && e.title.includes("UTC"))`)
+	openPath(t, ctx, s.URL+"/record", "light", 1400)
+	until(t, ctx, `[...document.querySelectorAll("time[data-local]")].every((e) =>
+		!e.textContent.includes("UTC") && e.title.includes("UTC"))`)
 	// In a timer, because what the test itself evaluates is above the policy.
 	if got := evaluate(t, ctx, `new Promise((done) => setTimeout(() => {
 		try { new Function("return 1")(); done("evaluated a string"); } catch { /* refused */ }
@@ -102,14 +108,18 @@ func TestMenusFiltersAndTimesWorkWithoutScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := evaluate(t, ctx, `[document.querySelector("#e1 time").textContent, getComputedStyle(document.querySelector("[data-live]")).display].join()`); got != "16:22:00 UTC,none" {
+	got := evaluate(t, ctx, `[
+		document.querySelector("#e1 time").textContent,
+		getComputedStyle(document.querySelector("[data-live]")).display,
+	].join()`)
+	if got != "16:22:00 UTC,none" {
 		t.Errorf("got %s: expected a time in UTC and no button that needs a script", got)
 	}
 }
 
 func TestTheNextPageOfRowsComesWhenItsPlaceIsSeen(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/record?paged=1", "light", 1400)
+	openPath(t, ctx, s.URL+"/record?paged=1", "light", 1400)
 	evaluate(t, ctx, `(window.scrollTo(0, 1e6), "")`)
 	until(t, ctx, `document.querySelectorAll("#rows > [data-row]").length === 20 && !document.querySelector(".more")`)
 	until(t, ctx, `[...document.querySelectorAll("#rows time")].every((e) => !e.textContent.includes("UTC"))`)
@@ -117,17 +127,18 @@ func TestTheNextPageOfRowsComesWhenItsPlaceIsSeen(t *testing.T) {
 
 func TestWhoHasScrolledIsNotMovedByLiveRows(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/record", "light", 800)
+	openPath(t, ctx, s.URL+"/record", "light", 800)
 	evaluate(t, ctx, `(document.querySelector("#rows").style.minHeight = "3000px", window.scrollTo(0, 500), "")`)
 	press(t, ctx, "l")
 	until(t, ctx, `document.querySelector(".pill")?.textContent === "1 new" && !document.querySelector("#live-1")`)
 	evaluate(t, ctx, `(document.querySelector(".pill").click(), "")`)
-	until(t, ctx, `document.querySelector("#rows > :first-child").id === "live-1" && window.scrollY < 80 && !document.querySelector(".pill")`)
+	until(t, ctx, `document.querySelector("#rows > :first-child").id === "live-1" && window.scrollY < 80 &&
+		!document.querySelector(".pill")`)
 }
 
 func TestTheNavigationOfANarrowWindowIsAMenu(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/record", "light", 800)
+	openPath(t, ctx, s.URL+"/record", "light", 800)
 	until(t, ctx, `!document.querySelector("#nav").checkVisibility()`)
 	evaluate(t, ctx, `(document.querySelector("[popovertarget=nav]").click(), "")`)
 	until(t, ctx, `document.querySelector("#nav [aria-current=page]").checkVisibility()`)
@@ -135,11 +146,22 @@ func TestTheNavigationOfANarrowWindowIsAMenu(t *testing.T) {
 
 func TestARangeTypedInTheViewersZoneIsSentAsUTC(t *testing.T) {
 	ctx, s := browser(t), gallery(t)
-	open(t, ctx, s.URL+"/record?actor=ana", "light", 1400)
-	evaluate(t, ctx, `(() => { const f = document.querySelector("[data-range]"); document.querySelector("details.range").open = true;
-		f.elements.since.value = "yesterday"; f.requestSubmit(); return ""; })()`)
+	openPath(t, ctx, s.URL+"/record?actor=ana", "light", 1400)
+	evaluate(t, ctx, `(() => {
+		const form = document.querySelector("[data-range]");
+		document.querySelector("details.range").open = true;
+		form.elements.since.value = "yesterday";
+		form.requestSubmit();
+		return "";
+	})()`)
 	until(t, ctx, `document.querySelector("[data-range]").elements.since.validationMessage !== ""`)
-	evaluate(t, ctx, `(() => { const f = document.querySelector("[data-range]"), i = f.elements.since;
-		i.value = "2026-11-01 10:00"; i.dispatchEvent(new Event("input", {bubbles: true})); f.requestSubmit(); return ""; })()`)
-	until(t, ctx, `new URLSearchParams(location.search).get("since") === new Date(2026, 10, 1, 10).toISOString() && new URLSearchParams(location.search).get("actor") === "ana"`)
+	evaluate(t, ctx, `(() => {
+		const form = document.querySelector("[data-range]");
+		form.elements.since.value = "2026-11-01 10:00";
+		form.elements.since.dispatchEvent(new Event("input", {bubbles: true}));
+		form.requestSubmit();
+		return "";
+	})()`)
+	until(t, ctx, `new URLSearchParams(location.search).get("since") === new Date(2026, 10, 1, 10).toISOString() &&
+		new URLSearchParams(location.search).get("actor") === "ana"`)
 }

@@ -40,9 +40,8 @@ func browser(t *testing.T) context.Context {
 var galleryPaths = []string{"/record", "/record?event=0&actor=ana%40acme.dev&action.not=member.read", "/objective",
 	"/parts", "/sign-in", "/problem"}
 
-// open shows a path of the gallery and waits until fonts, sprite and charts are
-// drawn. theme is "light" or "dark".
-func open(t *testing.T, ctx context.Context, url, theme string, width int64) {
+// openPath shows a path of the gallery and waits until fonts, sprite and charts are drawn. theme is "light" or "dark".
+func openPath(t *testing.T, ctx context.Context, url, theme string, width int64) {
 	t.Helper()
 	media := chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
 		_, err := cdp.Call(ctx, page, emulation.SetEmulatedMedia,
@@ -69,7 +68,8 @@ func evaluate(t *testing.T, ctx context.Context, script string) string {
 const settled = `(async () => {
 	await document.fonts.ready;
 	for (let i = 0; i < 100; i++) {
-		const open = [...document.querySelectorAll("[data-chart]")].filter((f) => f.querySelector("script") && !f.querySelector("canvas"));
+		const charts = [...document.querySelectorAll("[data-chart]")];
+		const open = charts.filter((f) => f.querySelector("script") && !f.querySelector("canvas"));
 		if (open.length === 0 && document.readyState === "complete") break;
 		await new Promise((r) => setTimeout(r, 50));
 	}
@@ -77,8 +77,12 @@ const settled = `(async () => {
 	return "";
 })()`
 
-const violations = `axe.run({resultTypes: ["violations"]}).then((r) => r.violations.map((v) => v.id + ": " + v.help + "\n" +
-	v.nodes.slice(0, 4).map((n) => "    " + n.html.slice(0, 200) + "\n      " + (n.failureSummary || "").replaceAll("\n", " ")).join("\n")).join("\n"))`
+const violations = `(async () => {
+	const results = await axe.run({resultTypes: ["violations"]});
+	const node = (n) => "    " + n.html.slice(0, 200) + "\n      " + (n.failureSummary || "").replaceAll("\n", " ");
+	const finding = (v) => v.id + ": " + v.help + "\n" + v.nodes.slice(0, 4).map(node).join("\n");
+	return results.violations.map(finding).join("\n");
+})()`
 
 func TestAxeFindsNothingInAnyPageThemeAndWidth(t *testing.T) {
 	ctx := browser(t)
@@ -93,7 +97,7 @@ func TestAxeFindsNothingInAnyPageThemeAndWidth(t *testing.T) {
 	for _, theme := range []string{"light", "dark"} {
 		for _, width := range []int64{1400, 800} {
 			for _, path := range galleryPaths {
-				open(t, ctx, s.URL+path, theme, width)
+				openPath(t, ctx, s.URL+path, theme, width)
 				evaluate(t, ctx, string(axe)+`;""`)
 				if found := evaluate(t, ctx, violations); found != "" {
 					t.Errorf("%s %s %d:\n%s", path, theme, width, found)
@@ -113,7 +117,8 @@ const overflow = `document.documentElement.scrollWidth > innerWidth ? "the page"
 
 const refusals = `new Promise((r) => {
 	const seen = [];
-	new ReportingObserver((l) => l.forEach((v) => seen.push(v.body.blockedURL + " " + v.body.effectiveDirective)), {types: ["csp-violation"], buffered: true}).observe();
+	const keep = (reports) => reports.forEach((v) => seen.push(v.body.blockedURL + " " + v.body.effectiveDirective));
+	new ReportingObserver(keep, {types: ["csp-violation"], buffered: true}).observe();
 	setTimeout(() => r(seen.join("\n")), 50);
 })`
 
@@ -122,7 +127,7 @@ func TestNothingIsWiderThanItsPlaceAndThePolicyRefusesNothing(t *testing.T) {
 	s := gallery(t)
 	for _, width := range []int64{1400, 1000, 800, 390} {
 		for _, path := range galleryPaths {
-			open(t, ctx, s.URL+path, "light", width)
+			openPath(t, ctx, s.URL+path, "light", width)
 			if over := evaluate(t, ctx, overflow); over != "" {
 				t.Errorf("%s at %d px: wider than its place: %s", path, width, over)
 			}
@@ -145,7 +150,7 @@ func TestScreenshots(t *testing.T) {
 	for _, theme := range []string{"light", "dark"} {
 		for width, word := range map[int64]string{1400: "wide", 800: "narrow"} {
 			for _, path := range galleryPaths {
-				open(t, ctx, s.URL+path, theme, width)
+				openPath(t, ctx, s.URL+path, theme, width)
 				png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 				if err != nil {
 					t.Fatal(err)

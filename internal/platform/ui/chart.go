@@ -134,6 +134,6 @@ func spark(values []float64) template.HTML {
 		fmt.Fprintf(&b, "%.1f,%.1f ", float64(i)*96/float64(len(values)-1), y)
 	}
 	//nolint:gosec // numbers
-	return template.HTML(`<svg class="spark" viewBox="0 0 96 24" preserveAspectRatio="none" aria-hidden="true"><polyline points="` +
-		strings.TrimSpace(b.String()) + `"/></svg>`)
+	return template.HTML(`<svg class="spark" viewBox="0 0 96 24" preserveAspectRatio="none" aria-hidden="true">` +
+		`<polyline points="` + strings.TrimSpace(b.String()) + `"/></svg>`)
 }

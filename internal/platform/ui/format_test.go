@@ -52,7 +52,9 @@ func TestNumbersReadWell(t *testing.T) {
 }
 
 func TestTimesSayUTCUntilAScriptKnowsTheZone(t *testing.T) {
-	if got := html(t, `{{time .}}`, galleryNow); got != `<time datetime="2026-11-22T17:59:00.000000Z" data-local="time" title="2026-11-22 17:59:00.000000 UTC">17:59:00 UTC</time>` {
+	const want = `<time datetime="2026-11-22T17:59:00.000000Z" data-local="time" ` +
+		`title="2026-11-22 17:59:00.000000 UTC">17:59:00 UTC</time>`
+	if got := html(t, `{{time .}}`, galleryNow); got != want {
 		t.Error(got)
 	}
 	if got := html(t, `{{time .}}`, galleryNow.AddDate(0, 0, -1)); !strings.Contains(got, ">21 Nov 2026, 17:59:00 UTC<") {
@@ -66,7 +68,7 @@ func TestTimesSayUTCUntilAScriptKnowsTheZone(t *testing.T) {
 	}
 }
 
-func text(lines []ui.DiffLine) string {
+func diffText(lines []ui.DiffLine) string {
 	var b strings.Builder
 	for _, l := range lines {
 		b.WriteString(l.Op + l.Text + "|")
@@ -76,11 +78,11 @@ func text(lines []ui.DiffLine) string {
 
 func TestADiffShowsWhatChangedAndNotTheCommaBeforeIt(t *testing.T) {
 	got, err := ui.LineDiff(json.RawMessage(`{"a":1,"b":[1]}`), json.RawMessage(`{"a":2,"b":[1,2]}`))
-	if want := `{|-  "a": 1,|+  "a": 2,|  "b": [|    1,|+    2|  ]|}|`; err != nil || text(got) != want {
-		t.Errorf("got %s, %v, expected %s", text(got), err, want)
+	if want := `{|-  "a": 1,|+  "a": 2,|  "b": [|    1,|+    2|  ]|}|`; err != nil || diffText(got) != want {
+		t.Errorf("got %s, %v, expected %s", diffText(got), err, want)
 	}
-	if got, err := ui.LineDiff(nil, map[string]int{"a": 1}); err != nil || text(got) != `+{|+  "a": 1|+}|` {
-		t.Errorf("created: got %s, %v", text(got), err)
+	if got, err := ui.LineDiff(nil, map[string]int{"a": 1}); err != nil || diffText(got) != `+{|+  "a": 1|+}|` {
+		t.Errorf("created: got %s, %v", diffText(got), err)
 	}
 	large := make([]int, 3000)
 	other := append([]int{7}, make([]int, 2999)...)
@@ -114,7 +116,7 @@ func FuzzJSONIsNeverMarkup(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	page, err := u.Parse(files(`{{define "x"}}{{json .}}{{end}}`), "page.html")
+	page, err := u.Parse(templateFiles(`{{define "x"}}{{json .}}{{end}}`), "page.html")
 	if err != nil {
 		f.Fatal(err)
 	}

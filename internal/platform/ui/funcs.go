@@ -55,7 +55,8 @@ func dict(pairs ...any) (map[string]any, error) {
 	return m, nil
 }
 
-var attrName = regexp.MustCompile(`^(?:hx-[a-z-]+(?::[a-z0-9-]+)?|data-[a-z-]+|aria-[a-z]+|id|title|form|command|commandfor|popovertarget)$`)
+var attrName = regexp.MustCompile(`^(?:hx-[a-z-]+(?::[a-z0-9-]+)?|data-[a-z-]+|aria-[a-z]+|` +
+	`id|title|form|command|commandfor|popovertarget)$`)
 
 // attrs makes attributes from pairs; it refuses what [Lint] refuses.
 func attrs(pairs ...any) (template.HTMLAttr, error) {

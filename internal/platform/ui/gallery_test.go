@@ -262,9 +262,11 @@ func galleryData(r *http.Request) map[string]any {
 			{Path: "min_tls_version", Op: "changed", Old: `"1.2"`, New: `"1.0"`},
 			{Path: "ciphers[2]", Op: "added", New: `"AES128-SHA"`},
 		},
-		"Before": json.RawMessage(`{"name":"shop.example","min_tls_version":"1.2","ciphers":["CHACHA20","AES128"],"hsts":true}`),
-		"After":  json.RawMessage(`{"name":"shop.example","min_tls_version":"1.0","ciphers":["CHACHA20","AES128","AES128-SHA"],"hsts":true,"max_age":31536000,"note":null}`),
-		"Spark":  []float64{99.99, 99.98, 99.99, 99.97, 99.95, 99.96, 99.4, 99.3, 99.93},
+		"Before": json.RawMessage(`{"name":"shop.example","min_tls_version":"1.2",` +
+			`"ciphers":["CHACHA20","AES128"],"hsts":true}`),
+		"After": json.RawMessage(`{"name":"shop.example","min_tls_version":"1.0",` +
+			`"ciphers":["CHACHA20","AES128","AES128-SHA"],"hsts":true,"max_age":31536000,"note":null}`),
+		"Spark": []float64{99.99, 99.98, 99.99, 99.97, 99.95, 99.96, 99.4, 99.3, 99.93},
 		"Tabs": []ui.Link{
 			{Label: "Budget", Href: "/objective", Current: true},
 			{Label: "Burn rate", Href: "/objective?t=burn"},

@@ -125,7 +125,7 @@ func iconLiterals(sources []*ast.File) (list []*ast.BasicLit) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.KeyValueExpr:
-				if isIcon(nameOf(n.Key)) {
+				if isIconName(nameOf(n.Key)) {
 					take(n.Value)
 				}
 			case *ast.CompositeLit:
@@ -146,13 +146,13 @@ func iconLiterals(sources []*ast.File) (list []*ast.BasicLit) {
 				}
 			case *ast.AssignStmt:
 				for i, to := range n.Lhs {
-					if isIcon(nameOf(to)) && len(n.Rhs) == len(n.Lhs) {
+					if isIconName(nameOf(to)) && len(n.Rhs) == len(n.Lhs) {
 						take(n.Rhs[i])
 					}
 				}
 			case *ast.ValueSpec:
 				for i, name := range n.Names {
-					if isIcon(name.Name) && i < len(n.Values) {
+					if isIconName(name.Name) && i < len(n.Values) {
 						takeValues(n.Values[i], take)
 					}
 				}
@@ -169,7 +169,7 @@ func iconLiterals(sources []*ast.File) (list []*ast.BasicLit) {
 						return true
 					})
 				}
-				if isIcon(n.Name.Name) && n.Name.Name != "icon" && n.Name.Name != "loadIcons" && n.Body != nil {
+				if isIconName(n.Name.Name) && n.Name.Name != "icon" && n.Name.Name != "loadIcons" && n.Body != nil {
 					ast.Inspect(n.Body, func(n ast.Node) bool {
 						if r, ok := n.(*ast.ReturnStmt); ok && len(r.Results) > 0 {
 							take(r.Results[0])
@@ -197,7 +197,7 @@ func takeValues(e ast.Expr, take func(ast.Node)) {
 	take(e)
 }
 
-func isIcon(name string) bool { return strings.Contains(strings.ToLower(name), "icon") }
+func isIconName(name string) bool { return strings.Contains(strings.ToLower(name), "icon") }
 
 // iconsOf says of each field or parameter whether it is an icon.
 func iconsOf(fields *ast.FieldList) (list []bool) {
@@ -206,7 +206,7 @@ func iconsOf(fields *ast.FieldList) (list []bool) {
 	}
 	for _, f := range fields.List {
 		for _, name := range f.Names {
-			list = append(list, isIcon(name.Name))
+			list = append(list, isIconName(name.Name))
 		}
 		if len(f.Names) == 0 {
 			list = append(list, false)
@@ -231,7 +231,7 @@ func TestAnIconThatIsMissingDrawsNothingAndIsLoggedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := u.Parse(files(`{{define "x"}}[{{icon .}}]{{end}}`), "page.html")
+	page, err := u.Parse(templateFiles(`{{define "x"}}[{{icon .}}]{{end}}`), "page.html")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +251,7 @@ func TestATemplateThatNamesWhatIsNotThereIsRefused(t *testing.T) {
 		`{{define "x"}}{{template "button" (dict "Label" "a" "Icon" "nosuch")}}{{end}}`: `no icon "nosuch"`,
 		`{{define "x"}}{{if .}}{{template "nosuch" .}}{{end}}{{end}}`:                   `"nosuch", which does not exist`,
 	} {
-		if _, err := newUI(t).Parse(files(text), "page.html"); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := newUI(t).Parse(templateFiles(text), "page.html"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

@@ -103,7 +103,7 @@ func (u *UI) lintFiles(fsys fs.FS, files []string) error {
 }
 
 var (
-	action    = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
+	actionTag = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
 	tag       = regexp.MustCompile(`<([a-zA-Z][a-zA-Z0-9-]*)((?:[^<>"']|"[^"]*"|'[^']*')*)>`)
 	attribute = regexp.MustCompile(`([^\s=/>"']+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s>]+))?`)
 	foreign   = regexp.MustCompile(`^(?:[a-z]+:)?//`)
@@ -111,7 +111,7 @@ var (
 
 // lintMarkup looks at the HTML with the template's actions blanked out.
 func lintMarkup(file, text string) (faults []error) {
-	blank := action.ReplaceAllStringFunc(text, func(s string) string {
+	blank := actionTag.ReplaceAllStringFunc(text, func(s string) string {
 		return " " + strings.Repeat("\n", strings.Count(s, "\n"))
 	})
 	for _, m := range tag.FindAllStringSubmatchIndex(blank, -1) {

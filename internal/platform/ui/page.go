@@ -36,8 +36,8 @@ func (u *UI) Parse(fsys fs.FS, patterns ...string) (*Page, error) {
 	return &Page{ui: u, set: set}, nil
 }
 
-// layout is the data of templates/layout.html.
-type layout struct {
+// layoutData is the data of templates/layout.html.
+type layoutData struct {
 	Shell
 	Body template.HTML
 }
@@ -59,7 +59,7 @@ func (p *Page) Render(w http.ResponseWriter, r *http.Request, shell Shell, name 
 	}
 	if !fragment {
 		var whole bytes.Buffer
-		l := layout{Shell: shell, Body: template.HTML(body.String())} //nolint:gosec // executed by html/template just now
+		l := layoutData{Shell: shell, Body: template.HTML(body.String())} //nolint:gosec // executed by html/template just now
 		if err := p.set.ExecuteTemplate(&whole, "layout", l); err != nil {
 			return fmt.Errorf("ui: %w", err)
 		}

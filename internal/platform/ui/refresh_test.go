@@ -12,8 +12,9 @@ import (
 )
 
 const refreshed = `{{define "page"}}<header class="head"><h1>Live</h1></header>
-<div id="now" hx-get="/" hx-trigger="every 100ms" hx-target="this" hx-swap="outerHTML">{{template "part" .}}</div>{{end}}
-{{define "page#now"}}<div id="now" hx-get="/" hx-trigger="every 100ms" hx-target="this" hx-swap="outerHTML">{{template "part" .}}</div>{{end}}
+{{template "page#now" .}}{{end}}
+{{define "page#now"}}<div id="now" hx-get="/" hx-trigger="every 100ms" hx-target="this" hx-swap="outerHTML">
+{{template "part" .}}</div>{{end}}
 {{define "part"}}<p id="count">{{.N}}</p><p id="words">Words to select</p>
 {{if .Odd}}<p>A line that comes and goes</p>{{end}}
 <p><a id="link" href="/there?n={{.N}}">Card {{.N}}</a> {{time .At}}</p>
@@ -25,7 +26,7 @@ const refreshed = `{{define "page"}}<header class="head"><h1>Live</h1></header>
 func refreshing(t *testing.T) (*httptest.Server, *atomic.Int64) {
 	t.Helper()
 	u := newUI(t)
-	page, err := u.Parse(files(refreshed), "page.html")
+	page, err := u.Parse(templateFiles(refreshed), "page.html")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,17 +74,19 @@ func yOf(c ui.Chart) []*float64 {
 func TestAPartThatAsksForItselfAgainKeepsFocusFoldsAndZoom(t *testing.T) {
 	ctx := browser(t)
 	s, answers := refreshing(t)
-	open(t, ctx, s.URL, "light", 1400)
+	openPath(t, ctx, s.URL, "light", 1400)
 	evaluate(t, ctx, `(() => {
 		document.querySelector("#link").focus();
 		document.querySelector("#fold").open = true;
 		const over = document.querySelector(".u-over"), box = over.getBoundingClientRect();
-		const at = (type, share) => over.dispatchEvent(new MouseEvent(type, {bubbles: true, button: 0, movementX: 9, clientX: box.left + box.width * share, clientY: box.top + 20}));
+		const mouse = (type, share, more) => new MouseEvent(type,
+			{button: 0, clientX: box.left + box.width * share, clientY: box.top + 20, ...more});
+		const at = (type, share) => over.dispatchEvent(mouse(type, share, {bubbles: true, movementX: 9}));
 		at("mouseenter", 0.25);
 		at("mousemove", 0.25);
 		at("mousedown", 0.25);
 		at("mousemove", 0.5);
-		document.dispatchEvent(new MouseEvent("mouseup", {button: 0, clientX: box.left + box.width * 0.5, clientY: box.top + 20}));
+		document.dispatchEvent(mouse("mouseup", 0.5));
 		window.canvas = document.querySelector("canvas");
 		return "";
 	})()`)
@@ -106,8 +109,13 @@ func TestAPartThatAsksForItselfAgainKeepsFocusFoldsAndZoom(t *testing.T) {
 	held := evaluate(t, ctx, `new Promise((done) => {
 		const before = document.querySelector("#count").textContent;
 		let ticks = 0;
-		const listen = () => { if (++ticks < 4) return; document.removeEventListener("every", listen, true);
-			done(document.getSelection().toString() === "Words to select" && before === document.querySelector("#count").textContent ? "" : "the selection is lost"); };
+		const listen = () => {
+			if (++ticks < 4) return;
+			document.removeEventListener("every", listen, true);
+			const same = document.getSelection().toString() === "Words to select" &&
+				before === document.querySelector("#count").textContent;
+			done(same ? "" : "the selection is lost");
+		};
 		document.addEventListener("every", listen, true);
 	})`)
 	if held != "" {

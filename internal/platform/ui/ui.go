@@ -15,7 +15,8 @@
 //
 //	{{define "explorer"}}
 //	<header class="head"><h1>Audit log</h1><p class="sub">{{num .Total}} events</p>
-//	  <div class="actions">{{template "button" (dict "Label" "Export" "Icon" "download" "Href" .ExportURL)}}</div></header>
+//	  <div class="actions">{{template "button" (dict "Label" "Export" "Icon" "download" "Href" .ExportURL)}}</div>
+//	</header>
 //	{{template "search" (dict "Action" "/audit" "Query" .Query "Chips" .Chips "Placeholder" "Filter the record")}}
 //	<div class="split" id="split">
 //	  <ol class="record panel" id="rows">{{template "explorer#rows" .}}</ol>
@@ -23,7 +24,9 @@
 //	</div>
 //	{{end}}
 //	{{define "explorer#rows"}}
-//	  {{range .Rows}}{{template "row" (dict "Href" .URL "Actor" .Actor "Sentence" .Sentence "Action" .Action "At" .At)}}{{end}}
+//	  {{range .Rows}}
+//	    {{template "row" (dict "Href" .URL "Actor" .Actor "Sentence" .Sentence "Action" .Action "At" .At)}}
+//	  {{end}}
 //	  {{template "more" (dict "ID" "rows-more" "Href" .Next)}}
 //	{{end}}
 //	{{define "explorer#rows-more"}}{{template "explorer#rows" .}}{{end}}

@@ -25,14 +25,14 @@ func newUI(t *testing.T) *ui.UI {
 
 func parse(t *testing.T, text string) *ui.Page {
 	t.Helper()
-	page, err := newUI(t).Parse(files(text), "page.html")
+	page, err := newUI(t).Parse(templateFiles(text), "page.html")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return page
 }
 
-func files(text string) fstest.MapFS {
+func templateFiles(text string) fstest.MapFS {
 	return fstest.MapFS{"page.html": {Data: []byte(text)}}
 }
 
@@ -78,18 +78,21 @@ func TestTheLintRefusesWhatThePolicyWouldBlock(t *testing.T) {
 		"\"Label\" is missing":   `{{if .}}{{else}}{{template "button" (dict "Icon" "x")}}{{end}}`,
 		"one of ui's":            `{{define "button"}}{{end}}`,
 	} {
-		err := ui.Lint(files(text))
+		err := ui.Lint(templateFiles(text))
 		if err == nil || !strings.Contains(err.Error(), fault) || !strings.Contains(err.Error(), "page.html") {
 			t.Errorf("%s: got %v, expected a fault that says %q", text, err, fault)
 		}
-		if _, err := newUI(t).Parse(files(text), "page.html"); err == nil {
+		if _, err := newUI(t).Parse(templateFiles(text), "page.html"); err == nil {
 			t.Errorf("%s: Parse let it pass", text)
 		}
 	}
-	if err := ui.Lint(files("<p>\n\n<b onclick=x>")); err == nil || !strings.Contains(err.Error(), "page.html:3:") {
+	err := ui.Lint(templateFiles("<p>\n\n<b onclick=x>"))
+	if err == nil || !strings.Contains(err.Error(), "page.html:3:") {
 		t.Errorf("got %v, expected the line of the fault", err)
 	}
-	if err := ui.Lint(files(`<a href="https://example.com">x</a><script type="application/json">{{.}}</script>{{template "button" (dict "Label" .X)}}`)); err != nil {
+	good := `<a href="https://example.com">x</a><script type="application/json">{{.}}</script>` +
+		`{{template "button" (dict "Label" .X)}}`
+	if err := ui.Lint(templateFiles(good)); err != nil {
 		t.Errorf("a link, a data block and a good call: %v", err)
 	}
 }
@@ -177,7 +180,8 @@ func get(
 }
 
 func TestHtmxGetsTheFragmentOfItsTargetAndABrowserTheWholePage(t *testing.T) {
-	page := parse(t, `{{define "list"}}<h1>List</h1><ol id="rows">{{template "list#rows" .}}</ol>{{end}}{{define "list#rows"}}<li>{{.}}</li>{{end}}`)
+	page := parse(t, `{{define "list"}}<h1>List</h1><ol id="rows">{{template "list#rows" .}}</ol>{{end}}`+
+		`{{define "list#rows"}}<li>{{.}}</li>{{end}}`)
 	whole := func(w *httptest.ResponseRecorder) bool {
 		return strings.Contains(w.Body.String(), "<!doctype html>") && strings.Contains(w.Body.String(), "<h1>List</h1>")
 	}

@@ -60,7 +60,7 @@ func TestARenamedFileIsWatchedWhileItsWriterGoesOn(t *testing.T) {
 	// What comes while nothing looks is found by the next run.
 	appendTo(t, file+".2", lines(20, 1))
 	appendTo(t, file, lines(5000, 1))
-	once(t, s, s.config(dir, file), 10)
+	tailOnce(t, s, s.config(dir, file), 10)
 }
 
 func TestAFileThatIsWrittenAnewWithinOneLookIsSeen(t *testing.T) {
@@ -102,9 +102,9 @@ func TestWhatACopyHasMoreThanWasReadIsShipped(t *testing.T) {
 	// A copy of less than was read has nothing new.
 	copyFile(t, file, file+".2")
 	appendTo(t, file, lines(1002, 1))
-	once(t, s, s.config(dir, file), 8)
+	tailOnce(t, s, s.config(dir, file), 8)
 	write(t, file, []byte(lines(2000, 1)))
-	once(t, s, s.config(dir, file), 9)
+	tailOnce(t, s, s.config(dir, file), 9)
 }
 
 func TestPassingErrorsOfFilesEndNoFollower(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 	"github.com/belfryhq/belfry/internal/traffic/tail"
 )
 
-// once runs a tail and wants so many requests to be counted after it.
-func once(t *testing.T, s *server, cfg tail.Config, want int64) tail.Summary {
+// tailOnce runs a tail until it ends, and expects that the server has counted so many requests.
+func tailOnce(t *testing.T, s *server, cfg tail.Config, want int64) tail.Summary {
 	t.Helper()
 	sum, err := tail.Run(t.Context(), cfg)
 	if err != nil || s.counted() != want {
@@ -53,8 +53,8 @@ func TestLogsWithEqualLinesAreCountedOnEveryMachine(t *testing.T) {
 		failed := strings.Replace(lines(0, 2), "/1 HTTP/1.1\" 200", "/1 HTTP/1.1\" 500", 1)
 		c := write(t, filepath.Join(dir, "c.log"), []byte(failed))
 		total += 6
-		once(t, s, s.config(dir, a, b, c), total)
-		once(t, s, s.config(dir, a, b, c), total)
+		tailOnce(t, s, s.config(dir, a, b, c), total)
+		tailOnce(t, s, s.config(dir, a, b, c), total)
 	}
 	if s.bad != 3 {
 		t.Errorf("%d failures are counted, want 3", s.bad)
@@ -89,7 +89,7 @@ func TestARangeThatIsRefusedForGoodEndsNothing(t *testing.T) {
 		!strings.Contains(sum.Rejected.Why, "409") {
 		t.Errorf("%+v", sum.Rejected)
 	}
-	once(t, s, cfg, 4)
+	tailOnce(t, s, cfg, 4)
 }
 
 func TestPositionsAreOfFilesAndNotOfListsOfFiles(t *testing.T) {
@@ -105,12 +105,12 @@ func TestPositionsAreOfFilesAndNotOfListsOfFiles(t *testing.T) {
 		cfg.Scope = scope
 		return cfg
 	}
-	once(t, s, scoped("http://belfry.example/client/v4\na", e), 3)
+	tailOnce(t, s, scoped("http://belfry.example/client/v4\na", e), 3)
 	appendTo(t, e, lines(3, 2))
-	once(t, s, scoped("HTTP://Belfry.Example:80//client/v4/\na", e), 5)
-	once(t, s, scoped("http://belfry.example./client/v4\na", e, f), 6)
-	once(t, s, scoped("http://belfry.example/client/v4\na", f, link, e), 6)
-	once(t, s, scoped("http://belfry.example/client/v4\nother account", e), 11)
+	tailOnce(t, s, scoped("HTTP://Belfry.Example:80//client/v4/\na", e), 5)
+	tailOnce(t, s, scoped("http://belfry.example./client/v4\na", e, f), 6)
+	tailOnce(t, s, scoped("http://belfry.example/client/v4\na", f, link, e), 6)
+	tailOnce(t, s, scoped("http://belfry.example/client/v4\nother account", e), 11)
 }
 
 func TestTwoRunsShareAStateForTwoLogs(t *testing.T) {
@@ -128,7 +128,7 @@ func TestTwoRunsShareAStateForTwoLogs(t *testing.T) {
 	}
 	stopA()
 	stopB()
-	once(t, s, s.config(dir, a, b), 26)
+	tailOnce(t, s, s.config(dir, a, b), 26)
 }
 
 func TestWhatWasRotatedBetweenTwoRunsIsFinished(t *testing.T) {
@@ -171,25 +171,25 @@ func TestWhatWasRotatedBetweenTwoRunsIsFinished(t *testing.T) {
 			s, dir := newServer(t), t.TempDir()
 			file := write(t, filepath.Join(dir, "g.log"), []byte(lines(0, 2)))
 			write(t, file+".7", []byte(lines(-100, 50))) // history
-			once(t, s, s.config(dir, file), 2)
+			tailOnce(t, s, s.config(dir, file), 2)
 			appendTo(t, file, lines(2, 1)+strings.Replace(lines(3, 1), "\" 200", "\" 500", 1))
 			want := int64(4)
 			want += 7 * int64(len(rotate(dir, file)))
 			if _, err := os.Stat(file); err != nil { // nothing was written since
-				once(t, s, s.config(dir, file), want)
+				tailOnce(t, s, s.config(dir, file), want)
 			}
 			write(t, file, []byte(lines(1000, 1)))
 			want++
-			once(t, s, s.config(dir, file), want)
+			tailOnce(t, s, s.config(dir, file), want)
 			if s.bad != 1 {
 				t.Errorf("%d failures, want 1", s.bad)
 			}
-			once(t, s, s.config(dir, file), want)
+			tailOnce(t, s, s.config(dir, file), want)
 			all, err := filepath.Glob(filepath.Join(dir, "g*"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			once(t, s, s.config(dir, all...), want+50) // history is shipped when it is named
+			tailOnce(t, s, s.config(dir, all...), want+50) // history is shipped when it is named
 		})
 	}
 }
@@ -201,17 +201,17 @@ func TestALineThatIsNotFinishedIsLeftForTheNextRun(t *testing.T) {
 	cfg := s.config(dir, file)
 	said := ""
 	cfg.Warn = func(what string) { said += what }
-	if sum := once(t, s, cfg, 1); sum.Refused != 0 || !strings.Contains(said, "has no end yet") {
+	if sum := tailOnce(t, s, cfg, 1); sum.Refused != 0 || !strings.Contains(said, "has no end yet") {
 		t.Errorf("%+v; said: %s", sum, said)
 	}
 	appendTo(t, file, failed[len(failed)-25:])
-	once(t, s, cfg, 2)
+	tailOnce(t, s, cfg, 2)
 	if s.bad != 1 {
 		t.Errorf("%d failures, want 1", s.bad)
 	}
 	appendTo(t, file, strings.TrimSuffix(lines(2, 1), "\n"))
 	cfg.Quiet = 1 // as if it had not been written for long
-	once(t, s, cfg, 3)
+	tailOnce(t, s, cfg, 3)
 }
 
 func TestAPartOfACompressedFileIsShippedAndNamed(t *testing.T) {
@@ -232,7 +232,7 @@ func TestAPartOfACompressedFileIsShippedAndNamed(t *testing.T) {
 		t.Errorf("again: %v, %d more", err, s.counted()-before)
 	}
 	write(t, file, data) // the rest came
-	once(t, s, s.config(dir, file, whole), 10_005)
+	tailOnce(t, s, s.config(dir, file, whole), 10_005)
 }
 
 // oldDigest is how the first version named files and keys.
@@ -272,7 +272,7 @@ func TestPositionsOfTheFirstVersionAreTakenOver(t *testing.T) {
 			keys = append(keys, key)
 			return s.send(ctx, key, body)
 		}
-		once(t, s, cfg, want)
+		tailOnce(t, s, cfg, want)
 	}
 	// A file of the name that is used today.
 	write(t, filepath.Join(dir, "state.json"), body)
@@ -336,11 +336,11 @@ func TestStatesOfTheFirstVersionForEachListAreTakenOverOnce(t *testing.T) {
 		}
 		return send(ctx, key, body)
 	}
-	once(t, s, cfg, 4+8)
+	tailOnce(t, s, cfg, 4+8)
 	if old != 1 {
 		t.Errorf("%d ranges have an old key, want the one that was being sent", old)
 	}
-	once(t, s, cfg, 12)
+	tailOnce(t, s, cfg, 12)
 	for _, file := range []string{one, two} {
 		if _, err := os.Stat(file); err == nil {
 			t.Errorf("%s is still there", file)

@@ -173,8 +173,8 @@ func (f Failure) answer(w http.ResponseWriter) {
 	io.WriteString(w, f.Body)
 }
 
-// answer is the API's envelope and its status.
-type answer struct {
+// envelope is an answer of the API, with its status.
+type envelope struct {
 	status   int
 	Success  bool                `json:"success"`
 	Errors   []belfry.FieldError `json:"errors"`
@@ -183,7 +183,7 @@ type answer struct {
 	Info     map[string]int      `json:"result_info,omitempty"`
 }
 
-func (a answer) write(w http.ResponseWriter) {
+func (a envelope) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	if a.status == http.StatusConflict {
 		w.Header().Set("X-Should-Retry", "false")
@@ -192,8 +192,8 @@ func (a answer) write(w http.ResponseWriter) {
 	json.NewEncoder(w).Encode(a)
 }
 
-func refusal(status, code int, pointer, message string) answer {
-	return answer{
+func refusal(status, code int, pointer, message string) envelope {
+	return envelope{
 		status: status, Messages: []string{},
 		Errors: []belfry.FieldError{{Code: code, Message: message, Source: belfry.Source{Pointer: pointer}}},
 	}
@@ -201,7 +201,7 @@ func refusal(status, code int, pointer, message string) answer {
 
 const apiRoot = "/client/v4/"
 
-func (s *Server) handle(r *http.Request) answer {
+func (s *Server) handle(r *http.Request) envelope {
 	path, ok := strings.CutPrefix(r.URL.Path, apiRoot)
 	account, inAccount := strings.CutPrefix(path, "accounts/")
 	account, events := strings.CutSuffix(account, "/audit/events")
@@ -224,8 +224,8 @@ func (s *Server) handle(r *http.Request) answer {
 }
 
 // read is the body's events, each as its own text.
-func (s *Server) read(r *http.Request) ([][]byte, *answer) {
-	no := func(status, code int, message string) ([][]byte, *answer) {
+func (s *Server) read(r *http.Request) ([][]byte, *envelope) {
+	no := func(status, code int, message string) ([][]byte, *envelope) {
 		a := refusal(status, code, "", message)
 		return nil, &a
 	}
@@ -283,10 +283,10 @@ func split(text []byte) (texts [][]byte, err error) {
 	return texts, lines.Err()
 }
 
-func (s *Server) append(account string, texts [][]byte) answer {
+func (s *Server) append(account string, texts [][]byte) envelope {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := answer{status: http.StatusOK, Success: true, Messages: []string{}, Errors: []belfry.FieldError{}}
+	a := envelope{status: http.StatusOK, Success: true, Messages: []string{}, Errors: []belfry.FieldError{}}
 	counts := map[belfry.Status]int{}
 	for i, text := range texts {
 		r := s.one(account, text)

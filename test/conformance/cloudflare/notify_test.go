@@ -258,9 +258,9 @@ func TestPoliciesAndHistoryByTheOfficialClient(t *testing.T) {
 		k.Description != "High levels of 5xx" || len(k.FilterOptions) != 2 {
 		t.Errorf("%+v", k)
 	}
-	option, _ := kinds["http_alert_origin_error"].FilterOptions[1].(map[string]any)
-	if option["Key"] != "slo" || option["Range"] != "1-1" || len(option["AvailableValues"].([]any)) != 3 {
-		t.Errorf("%v", option)
+	slo, _ := kinds["http_alert_origin_error"].FilterOptions[1].(map[string]any)
+	if slo["Key"] != "slo" || slo["Range"] != "1-1" || len(slo["AvailableValues"].([]any)) != 3 {
+		t.Errorf("%v", slo)
 	}
 
 	_, err = n.api.Policies.New(t.Context(),

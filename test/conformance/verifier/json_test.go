@@ -7,7 +7,8 @@ import (
 
 func TestCanonicalJSONSortsByUTF16AndKeepsNumbers(t *testing.T) {
 	// RFC 8785, section 3.2.3, sorts these names so; its numbers would change, ours do not.
-	const in = `{ "\u20ac": 1.0, "\r": 1E2, "\ufb33": 0.10, "1": -0, "\ud83d\ude00": "\/", "\u0080": null, "\u00f6": [ true ] }`
+	const in = `{ "\u20ac": 1.0, "\r": 1E2, "\ufb33": 0.10, "1": -0, "\ud83d\ude00": "\/", "\u0080": null,` +
+		` "\u00f6": [ true ] }`
 	const want = `{"\r":1E2,"1":-0,"` + "\u0080" + `":null,"ö":[true],"€":1.0,"😀":"/","` + "\ufb33" + `":0.10}`
 	v, err := parseJSON(in)
 	if err != nil {

@@ -35,25 +35,40 @@ type Error struct {
 	} `json:"source"`
 }
 
-// Send makes one request below /client/v4 with a token and reads the whole answer, whose
-// envelope is not looked at. headers are name, value, name, value.
-func (s *Server) Send(t testing.TB, token, method, path, contentType string, body []byte, headers ...string) Answer {
+// Request is a request to the API.
+type Request struct {
+	Token       string // "": without a credential
+	Method      string
+	Path        string // below /client/v4, with the query
+	ContentType string
+	Body        []byte
+	Headers     []string // name, value, name, value
+}
+
+// Send makes a request and reads the whole answer, without decoding its envelope.
+func (s *Server) Send(t testing.TB, r Request) Answer {
 	t.Helper()
-	request, err := http.NewRequestWithContext(context.Background(), method, s.URL+"/client/v4"+path,
-		bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(context.Background(), r.Method, s.URL+"/client/v4"+r.Path,
+		bytes.NewReader(r.Body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
+	if r.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+r.Token)
 	}
-	if contentType != "" {
-		request.Header.Set("Content-Type", contentType)
+	if r.ContentType != "" {
+		request.Header.Set("Content-Type", r.ContentType)
 	}
-	for i := 0; i+1 < len(headers); i += 2 {
-		request.Header.Set(headers[i], headers[i+1])
+	for i := 0; i+1 < len(r.Headers); i += 2 {
+		request.Header.Set(r.Headers[i], r.Headers[i+1])
 	}
 	return s.Do(t, request)
+}
+
+// Get is Send for a GET. headers are name, value, name, value.
+func (s *Server) Get(t testing.TB, token, path string, headers ...string) Answer {
+	t.Helper()
+	return s.Send(t, Request{Token: token, Method: "GET", Path: path, Headers: headers})
 }
 
 // Do makes a request and reads the whole answer.
@@ -85,16 +100,15 @@ func (a Answer) Open(t testing.TB) Answer {
 // Call is Send for JSON: the answer must be an envelope.
 func (s *Server) Call(t testing.TB, token, method, path string, body any) Answer {
 	t.Helper()
-	var encoded []byte
-	contentType := ""
+	r := Request{Token: token, Method: method, Path: path}
 	if body != nil {
 		var err error
-		if encoded, err = json.Marshal(body); err != nil {
+		if r.Body, err = json.Marshal(body); err != nil {
 			t.Fatal(err)
 		}
-		contentType = "application/json"
+		r.ContentType = "application/json"
 	}
-	return s.Send(t, token, method, path, contentType, encoded).Open(t)
+	return s.Send(t, r).Open(t)
 }
 
 // Must is Call by the operator, which has to succeed; it decodes the result.

@@ -129,7 +129,10 @@ func (s *summary) endPackage(e event) {
 	s.totals.Passed += counts.Passed
 	s.totals.Failed += counts.Failed
 	s.totals.Skipped += counts.Skipped
-	word := map[string]string{"pass": "ok  ", "fail": "FAIL"}[e.Action]
+	word := "ok  "
+	if e.Action == "fail" {
+		word = "FAIL"
+	}
 	line := fmt.Sprintf("%s %-60s %6.1fs  %d passed", word, e.Package, e.Elapsed, counts.Passed)
 	if counts.Failed > 0 {
 		line += fmt.Sprintf(", %d failed", counts.Failed)

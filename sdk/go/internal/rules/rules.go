@@ -141,9 +141,9 @@ var (
 		{"v", false, version}, {"id", false, eventID}, {"occurred_at", false, eventTime},
 		{"action", true, part(&actionRules)}, {"actor", true, part(&actorRules)},
 		{"interface", false, oneOf("UI", "API", "CLI", "SYSTEM")},
-		{"resource", true, part(&resourceRules)}, {"zone", false, text},
+		{"resource", true, part(&resourceRules)}, {"zone", false, line},
 		{"before", false, nil}, {"after", false, nil},
-		{"reason", false, part(&reasonRules)}, {"change_set", false, text},
+		{"reason", false, part(&reasonRules)}, {"change_set", false, line},
 		{"related", false, related}, {"request", false, part(&requestRules)},
 		{"metadata", false, anyObject},
 		{"account_id", true, filled}, // last: only for producers
@@ -155,19 +155,19 @@ var (
 	}
 	actorRules = []rule{
 		{"type", true, oneOf("user", "token", "integration", "staff", "system")}, {"id", true, filled},
-		{"email", false, text}, {"name", false, text}, {"ip_address", false, text},
-		{"token_id", false, text}, {"token_name", false, text}, {"on_behalf_of", false, part(&behalfRules)},
+		{"email", false, line}, {"name", false, line}, {"ip_address", false, line},
+		{"token_id", false, line}, {"token_name", false, line}, {"on_behalf_of", false, part(&behalfRules)},
 	}
-	behalfRules   = []rule{{"type", false, text}, {"id", false, text}, {"email", false, text}}
+	behalfRules   = []rule{{"type", false, line}, {"id", false, line}, {"email", false, line}}
 	resourceRules = []rule{
 		{"product", true, filled},
 		{"type", true, filled},
 		{"id", true, filled},
-		{"name", false, text},
-		{"scope", false, text},
+		{"name", false, line},
+		{"scope", false, line},
 	}
-	reasonRules  = []rule{{"text", false, lines}, {"url", false, text}}
-	relatedRules = []rule{{"type", false, text}, {"id", false, text}, {"name", false, text}}
+	reasonRules  = []rule{{"text", false, lines}, {"url", false, line}}
+	relatedRules = []rule{{"type", false, line}, {"id", false, line}, {"name", false, line}}
 	// The server repairs the texts of request, because the sender of the request chose them.
 	requestRules = []rule{
 		{"id", false, anyText},
@@ -221,9 +221,9 @@ func isText(c *checker, node int) bool {
 
 func anyText(c *checker, node int) { isText(c, node) }
 
-// text is one line: no control characters, and no bidirectional embeddings,
-// overrides and isolates, which show what follows in another order.
-func text(c *checker, node int) {
+// line checks text of one line: no control characters, and no bidirectional embeddings, overrides and isolates, which
+// change the order in which the text after them is shown.
+func line(c *checker, node int) {
 	if isText(c, node) {
 		c.characters(node, func(_ string, r rune) bool {
 			return r < 0x20 || r == 0x7f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
@@ -260,7 +260,7 @@ func filled(c *checker, node int) {
 		c.add(CodeMissingField, node, "is required and must not be empty")
 		return
 	}
-	text(c, node)
+	line(c, node)
 }
 
 func oneOf(words ...string) func(*checker, int) {

@@ -58,7 +58,9 @@ func (s *Spool) recover() error {
 	if err != nil {
 		return err
 	}
-	s.pos, s.settled, s.last = pos, at, at.Segment
+	s.pos = pos
+	s.settled = at
+	s.last = at.Segment
 	names, err := filepath.Glob(filepath.Join(s.opt.Dir, "*.seg"))
 	if err != nil {
 		return err
@@ -115,7 +117,9 @@ func (s *Spool) recoverSegment(number uint64) error {
 		from = min(max(from, s.settled.Offset), int64(len(data)))
 	}
 	f := scan(data, int(from))
-	seg.end, seg.records, seg.bytes = f.end, f.records, f.bytes
+	seg.end = f.end
+	seg.records = f.records
+	seg.bytes = f.bytes
 	kept := s.setAside(number, data, f.damage)
 	if f.records == 0 && kept {
 		return os.Remove(path) // settled, torn or set aside: nothing is left to deliver
