@@ -195,7 +195,7 @@ func (e *engine) store() error {
 			return err
 		}
 	}
-	e.ClearChanged()
+	e.MarkStored()
 	e.Release(residentLimit)
 	return nil
 }

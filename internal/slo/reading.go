@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
 // reading holds the stored state of an objective.
@@ -112,7 +113,7 @@ func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []re
 				shards[r.shard] = n
 			}
 			// A block at the window's edge counts as inside, as in the engine's sums.
-			n.since = min(n.since, r.clock-p.Short.Seconds()-levels[windowLevel[p.Short]].Size)
+			n.since = min(n.since, r.clock-p.Short.Seconds()-tally.Levels[p.Short.Level()].Size)
 			n.lines[r.series] = nil
 		}
 	}
@@ -132,8 +133,8 @@ func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []re
 // readingColumns are the columns of the rows that readingRow makes.
 var readingColumns = []string{"objective_id", "shard", "line", "clock", "data_at", "sums"}
 
-func readingRow(w *watch, shard int64, series uint32, clock int64, s *sums) ([]any, error) {
-	text, err := encodeSums(s)
+func readingRow(w *watch, shard int64, series uint32, clock int64, s sums) ([]any, error) {
+	text, err := encodeSums(&s)
 	return []any{
 		w.ID,
 		shard,

@@ -8,7 +8,7 @@ import (
 // history holds the columns by level, each list by ascending start.
 type history struct {
 	columns  [LevelCount][]column
-	changed  map[Ref]bool // chunks that changed since they were stored
+	changed  map[Ref]bool // chunks that changed since they were stored; true = the database has a row of it
 	bytes    int          // encoded size of all chunks
 	resident int          // the part that is in memory
 	scratch  []byte
@@ -22,9 +22,10 @@ type column struct {
 
 // chunk is the encoded tallies of one chunk of ids. Data is replaced, never changed in place; nil when it was released.
 type chunk struct {
-	index uint32
-	size  int32
-	data  []byte
+	index  uint32
+	size   int32
+	stored bool // the database has a row of it
+	data   []byte
 }
 
 func (h *history) find(level int, start int64) (int, bool) {
@@ -67,9 +68,10 @@ func (h *history) put(ref Ref, data []byte) {
 	k, found := findIndex(c.chunks, ref.Chunk)
 	if found {
 		h.drop(&c.chunks[k])
-		c.chunks[k] = chunk{ref.Chunk, int32(len(data)), data}
+		c.chunks[k].size = int32(len(data))
+		c.chunks[k].data = data
 	} else {
-		c.chunks = slices.Insert(c.chunks, k, chunk{ref.Chunk, int32(len(data)), data})
+		c.chunks = slices.Insert(c.chunks, k, chunk{index: ref.Chunk, size: int32(len(data)), data: data})
 	}
 	h.bytes += len(data)
 	h.resident += len(data)
@@ -81,12 +83,19 @@ func (h *history) drop(c *chunk) {
 	h.resident -= len(c.data)
 }
 
+// change marks a chunk as changed; c is nil when it is new.
+func (h *history) change(ref Ref, c *chunk) {
+	if _, known := h.changed[ref]; !known {
+		h.changed[ref] = c != nil && c.stored
+	}
+}
+
 // remove removes the first n columns of a level.
 func (h *history) remove(level, n int) {
 	for i := range h.columns[level][:n] {
 		c := &h.columns[level][i]
 		for k := range c.chunks {
-			h.changed[Ref{level, c.start, c.chunks[k].index}] = true
+			h.change(Ref{level, c.start, c.chunks[k].index}, &c.chunks[k])
 			h.drop(&c.chunks[k])
 		}
 	}
@@ -110,8 +119,8 @@ func (s *Set) dataOf(level int, start int64, c *chunk) ([]byte, error) {
 // addToColumn adds entries, sorted by id, to a chunk.
 func (s *Set) addToColumn(ref Ref, entries []Entry) error {
 	h := &s.history
-	h.changed[ref] = true
 	c := h.findChunk(ref)
+	h.change(ref, c)
 	if c == nil {
 		h.put(ref, h.encode(entries))
 		return nil
@@ -134,16 +143,17 @@ func (s *Set) addToColumn(ref Ref, entries []Entry) error {
 	return nil
 }
 
-// Changed returns the chunks that changed since ClearChanged, with their data; nil = the chunk was removed. The order
-// is by level, start and chunk.
+// Changed returns the chunks that changed since MarkStored, by level, start and chunk.
 func (s *Set) Changed() []Change {
 	list := make([]Change, 0, len(s.history.changed))
-	for ref := range s.history.changed {
-		c := Change{Ref: ref}
-		if found := s.history.findChunk(ref); found != nil {
-			c.Data = found.data
+	for ref, stored := range s.history.changed {
+		c := s.history.findChunk(ref)
+		switch {
+		case c != nil:
+			list = append(list, Change{ref, c.data})
+		case stored:
+			list = append(list, Change{ref, nil})
 		}
-		list = append(list, c)
 	}
 	slices.SortFunc(list, func(a, b Change) int { return a.Ref.compare(b.Ref) })
 	return list
@@ -159,8 +169,18 @@ func (r Ref) compare(o Ref) int {
 	return cmp.Or(cmp.Compare(r.Level, o.Level), cmp.Compare(r.Start, o.Start), cmp.Compare(r.Chunk, o.Chunk))
 }
 
-// ClearChanged follows the commit of the changed chunks.
-func (s *Set) ClearChanged() { clear(s.history.changed) }
+// MarkStored follows the commit of the changed chunks.
+func (s *Set) MarkStored() {
+	for ref := range s.history.changed {
+		if c := s.history.findChunk(ref); c != nil {
+			c.stored = true
+		}
+	}
+	clear(s.history.changed)
+}
+
+// Resident is the number of bytes of encoded chunks in memory.
+func (s *Set) Resident() int { return s.history.resident }
 
 // Release drops the data of stored chunks until at most limit bytes are in memory, the coarsest levels first, which are
 // needed least often. Load reads them again.
@@ -173,7 +193,7 @@ func (s *Set) Release(limit int) {
 		for i := range h.columns[level] {
 			c := &h.columns[level][i]
 			for k := range c.chunks {
-				if c.chunks[k].data == nil || h.changed[Ref{level, c.start, c.chunks[k].index}] {
+				if _, changed := h.changed[Ref{level, c.start, c.chunks[k].index}]; changed {
 					continue
 				}
 				h.resident -= len(c.chunks[k].data)
@@ -207,8 +227,9 @@ func (s *Set) Restore(ref Ref, data []byte, keep bool) error {
 		s.addEntries(s.pages[ref.Chunk], buffer[:n], in)
 	}
 	s.history.put(ref, data)
+	c := s.history.findChunk(ref)
+	c.stored = true
 	if !keep {
-		c := s.history.findChunk(ref)
 		s.history.resident -= len(data)
 		c.data = nil
 	}
@@ -223,28 +244,59 @@ type Bucket struct {
 
 // History lists the buckets of one series since a time, oldest first, in the resolution of the columns.
 func (s *Set) History(id uint32, since int64) ([]Bucket, error) {
-	var list []Bucket
+	lists, err := s.Histories([]uint32{id}, since)
+	if err != nil {
+		return nil, err
+	}
+	return lists[0], nil
+}
+
+// Histories lists the buckets of several series, which are ascending, in one pass over the columns; see History.
+func (s *Set) Histories(ids []uint32, since int64) ([][]Bucket, error) {
+	lists := make([][]Bucket, len(ids))
 	for level := LevelCount - 1; level >= 0; level-- {
 		columns := s.history.columns[level]
 		for i := range columns {
 			c := &columns[i]
-			end := c.start + Levels[level].Size
-			k, found := findIndex(c.chunks, id>>ChunkBits)
-			if end <= since || !found {
+			if c.start+Levels[level].Size <= since {
 				continue
 			}
-			data, err := s.dataOf(level, c.start, &c.chunks[k])
-			if err != nil {
+			if err := s.historiesIn(level, c, ids, lists); err != nil {
 				return nil, err
-			}
-			t, err := Find(data, id)
-			if err != nil {
-				return nil, err
-			}
-			if t.Total > 0 {
-				list = append(list, Bucket{c.start, end, t})
 			}
 		}
 	}
-	return list, nil
+	return lists, nil
+}
+
+// historiesIn appends the buckets of one column to the lists of their series.
+func (s *Set) historiesIn(level int, c *column, ids []uint32, lists [][]Bucket) error {
+	for from := 0; from < len(ids); {
+		index := ids[from] >> ChunkBits
+		to := from
+		for to < len(ids) && ids[to]>>ChunkBits == index {
+			to++
+		}
+		k, found := findIndex(c.chunks, index)
+		if found {
+			data, err := s.dataOf(level, c.start, &c.chunks[k])
+			if err != nil {
+				return err
+			}
+			next := from
+			err = Each(data, func(e Entry) {
+				for next < to && ids[next] < e.ID {
+					next++
+				}
+				if next < to && ids[next] == e.ID {
+					lists[next] = append(lists[next], Bucket{c.start, c.start + Levels[level].Size, e.Tally})
+				}
+			})
+			if err != nil {
+				return err
+			}
+		}
+		from = to
+	}
+	return nil
 }

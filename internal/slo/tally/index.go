@@ -56,6 +56,9 @@ func (x *Index) Get(k Key) (id uint32, ok bool) {
 	return s.next - 1, s.next != 0
 }
 
+// Has reports whether a name is in the index.
+func (x *Index) Has(k Key) bool { return x.find(k).next != 0 }
+
 // find is the slot of a key, or the free one in which it belongs.
 func (x *Index) find(k Key) *slot {
 	mask := uint64(len(x.slots) - 1)

@@ -177,7 +177,7 @@ func TestWindowsEqualTheOracle(t *testing.T) {
 					stored[c.Ref] = c.Data
 				}
 			}
-			s.ClearChanged()
+			s.MarkStored()
 			s.Release(rng.IntN(300))
 			compareWithOracle(t, s, all)
 			if round%50 == 17 {

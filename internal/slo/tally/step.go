@@ -198,14 +198,15 @@ func (s *Set) compactChunk(k, n int, to Ref) error {
 		}
 		parts = append(parts, data)
 	}
-	if c := h.findChunk(to); c != nil {
-		data, err := s.dataOf(to.Level, to.Start, c)
+	present := h.findChunk(to)
+	if present != nil {
+		data, err := s.dataOf(to.Level, to.Start, present)
 		if err != nil {
 			return err
 		}
 		parts = append(parts, data)
 	}
-	h.changed[to] = true
+	h.change(to, present)
 	if len(parts) == 1 {
 		h.put(to, parts[0])
 		return nil
