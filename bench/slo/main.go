@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"strings"
 	"syscall"
 
@@ -21,11 +22,13 @@ import (
 )
 
 type options struct {
-	lines  int
-	active float64
-	ticks  int
-	rows   string
-	dir    string
+	lines   int
+	active  float64
+	ticks   int
+	origins int
+	rows    string
+	dir     string
+	profile string
 }
 
 func main() {
@@ -33,8 +36,10 @@ func main() {
 	flag.IntVar(&o.lines, "lines", 1_000_000, "series, each with an objective")
 	flag.Float64Var(&o.active, "active", 0.2, "share of the series with a request in a tick of ten seconds")
 	flag.IntVar(&o.ticks, "ticks", 66, "ticks that are counted in the core's rows, 40 at least")
-	flag.StringVar(&o.rows, "rows", "core,restart", "the groups of rows")
+	flag.IntVar(&o.origins, "origins", 50_000, "origins, each with an objective, of the rows from the topic")
+	flag.StringVar(&o.rows, "rows", "core,restart,flow", "the groups of rows")
 	flag.StringVar(&o.dir, "dir", "", "folder for columns; empty = a temporary one")
+	flag.StringVar(&o.profile, "profile", "", "file for a CPU profile of all rows")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/slo:", err)
@@ -51,6 +56,19 @@ func run(o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	o.dir = folder
+	if o.profile != "" {
+		file, err := os.Create(o.profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(file)
+		}
+		if err != nil {
+			return err
+		}
+		defer func() {
+			pprof.StopCPUProfile()
+			err = errors.Join(err, file.Close())
+		}()
+	}
 	var out report.Report
 	for _, group := range []struct {
 		name string
@@ -58,6 +76,7 @@ func run(o options) (err error) {
 	}{
 		{"core", core},
 		{"restart", restart},
+		{"flow", measureFlow},
 	} {
 		if !strings.Contains(","+o.rows+",", ","+group.name+",") {
 			continue

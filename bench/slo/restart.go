@@ -19,7 +19,7 @@ func restart(ctx context.Context, o options, out *report.Report) error {
 		"CPU", "load")
 	t.Note(fmt.Sprintf("%s; %s series. A series is active in a longer column if it is in one of its ticks, at random.",
 		process.Machine(), report.Thousands(o.lines)))
-	for _, share := range []float64{o.active, o.active / 10, o.active / 100} {
+	for _, share := range []float64{o.active, o.active / 100} {
 		if err := restartAt(ctx, o.lines, share, t); err != nil {
 			return err
 		}

@@ -30,16 +30,17 @@ const maxClasses = 256
 
 // classTable numbers the classes.
 type classTable struct {
-	list  []class
-	known map[string]uint8
+	list    []class
+	periods [maxClasses]Window // the period of each
+	known   map[string]uint8
 }
 
 // newClassTable has the class of a line without objectives, number 0, and one without rules for each period.
 func newClassTable() classTable {
 	t := classTable{known: map[string]uint8{}}
-	t.list = append(t.list, class{period: D28})
+	t.add(class{period: D28})
 	for p := D28; p < WindowCount; p++ {
-		t.list = append(t.list, class{period: p, any: true})
+		t.add(class{period: p, any: true})
 	}
 	return t
 }
@@ -63,9 +64,15 @@ func (t *classTable) of(c class) uint8 {
 	if len(t.list) == maxClasses {
 		return t.of(class{period: c.period, any: true})
 	}
+	n := t.add(c)
+	t.known[string(key)] = n
+	return n
+}
+
+func (t *classTable) add(c class) uint8 {
 	n := uint8(len(t.list))
 	t.list = append(t.list, c)
-	t.known[string(key)] = n
+	t.periods[n] = c.period
 	return n
 }
 

@@ -179,9 +179,12 @@ func (s *Set) addEntries(p *page, entries []Entry, in windowSet) {
 	}
 	for group := range slices.Chunk(entries, groupSize) {
 		s.fetch(p, group)
-		if in == everyWindow {
+		switch {
+		case in == everyWindow:
 			s.addNewest(p, group)
-		} else {
+		case in&(1<<short-1) == 0:
+			s.addOldest(p, group, in)
+		default:
 			s.addOlder(p, group, in)
 		}
 	}
@@ -213,13 +216,33 @@ func (s *Set) addNewest(p *page, entries []Entry) {
 	}
 }
 
+// addOldest adds entries to periods only: most of what a restart reads.
+func (s *Set) addOldest(p *page, entries []Entry, in windowSet) {
+	for i := range entries {
+		e := &entries[i]
+		k := e.ID & chunkMask
+		if in>>s.classes.periods[p.class[k]]&1 == 0 {
+			continue
+		}
+		l := &p.lines[k]
+		old := l[period]
+		x := pack(e.Tally)
+		if old == wideMark || !fits(e.Tally) || (old^x^(old+x))&carryBit != 0 {
+			s.wide.add(l, 1<<period, e.Tally)
+		} else {
+			l[period] = old + x
+		}
+		p.mark(k)
+	}
+}
+
 func (s *Set) addOlder(p *page, entries []Entry, in windowSet) {
 	for i := range entries {
 		e := &entries[i]
 		k := e.ID & chunkMask
 		l := &p.lines[k]
 		places := uint16(in & (1<<short - 1))
-		places |= uint16(in>>s.classes.list[p.class[k]].period&1) << period
+		places |= uint16(in>>s.classes.periods[p.class[k]]&1) << period
 		if l[period] == wideMark || !fits(e.Tally) || !l.addTo(places, pack(e.Tally)) {
 			s.wide.add(l, places, e.Tally)
 		}

@@ -100,7 +100,7 @@ func (s *Set) expirePeriod(p *page, entries []Entry, w Window) {
 	for i := range entries {
 		e := &entries[i]
 		k := e.ID & chunkMask
-		if s.classes.list[p.class[k]].period != w {
+		if s.classes.periods[p.class[k]] != w {
 			if len(s.further.rows) > 0 {
 				s.further.subtract(e.ID, w, e.Tally)
 				p.mark(k)
@@ -121,7 +121,7 @@ func (s *Set) expirePeriod(p *page, entries []Entry, w Window) {
 func (s *Set) restartMonth() {
 	for _, p := range s.pages {
 		for i, class := range p.class {
-			if s.classes.list[class].period != Month {
+			if s.classes.periods[class] != Month {
 				continue
 			}
 			l := &p.lines[i]
