@@ -3,9 +3,9 @@ package slo
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
@@ -75,6 +75,9 @@ type shardState struct {
 	saved map[*watch][]pairState // the stored states of the watches with a pair that is not quiet
 
 	// The current batch.
+	decoded   event.Traffic
+	samples   []sample
+	zone      zoneSeries
 	newSeries []seriesKey
 	newSeen   []seenRow
 	refusals  map[string]int
@@ -86,11 +89,12 @@ type seenRow struct {
 }
 
 func newShardState(partition int32) *shardState {
+	series := tally.NewIndex()
 	return &shardState{
 		engine:     newEngine(),
 		id:         partition,
-		series:     tally.NewIndex(),
-		wanted:     tally.NewIndex(),
+		series:     series,
+		wanted:     series.Sibling(),
 		perAccount: map[string]int{},
 		objectives: map[zoneKey][]*Objective{},
 		seen:       map[batchID]int64{},
@@ -104,29 +108,28 @@ func (s *shardState) addObjective(o *Objective) {
 	at := zoneKey{o.account, o.Match.Zone}
 	s.objectives[at] = append(s.objectives[at], o)
 	k := o.seriesKey()
-	if k.kind != kindZone || k.sli != "" {
-		if key := k.in(s.wanted); !s.wanted.Has(key) {
-			s.wanted.Put(key, 0)
-		}
+	key := s.keyOf(&k)
+	if (k.kind != kindZone || k.sli != "") && !s.wanted.Has(key) {
+		s.wanted.Put(key, 0)
 	}
-	if series, ok := s.series.Get(k.in(s.series)); ok {
+	if series, ok := s.series.Get(key); ok {
 		s.watch(o, series)
 	}
 }
 
-// in is the key in an index.
-func (k *seriesKey) in(x *tally.Index) tally.Key {
-	return x.Key(k.account, k.zone, k.kind, k.value, k.sli)
+// keyOf is a key in the indexes.
+func (s *shardState) keyOf(k *seriesKey) tally.Key {
+	return s.series.Key(k.account, k.zone, k.kind, k.value, k.sli)
 }
 
 // read makes samples of a batch's records. It counts what it refuses by reason.
 func (s *shardState) read(b *bus.Batch) []sample {
-	var samples []sample
+	samples := s.samples[:0]
 	for _, rec := range b.Records {
 		at := rec.Time.Unix()
 		s.newest = max(s.newest, at)
-		var t event.Traffic
-		if len(rec.Value) > maxTraffic || json.Unmarshal(rec.Value, &t) != nil ||
+		t := &s.decoded
+		if len(rec.Value) > maxTraffic || decodeTraffic(rec.Value, t) != nil ||
 			!id.Valid(t.Account) || t.Zone == "" || t.ID == "" {
 			s.refusals["unreadable"]++
 			continue
@@ -139,16 +142,18 @@ func (s *shardState) read(b *bus.Batch) []sample {
 		}
 		s.seen[key] = at
 		s.newSeen = append(s.newSeen, seenRow{key, at})
-		for _, c := range t.Counts {
-			samples = s.addCount(&t, c, at, samples)
+		s.zone = zoneSeries{}
+		for i := range t.Counts {
+			samples = s.addCount(t, &t.Counts[i], at, samples)
 		}
 	}
 	s.alertFrom = s.newest - alertFor
+	s.samples = samples
 	return samples
 }
 
 // addCount appends the samples of one count, for each series that it belongs to.
-func (s *shardState) addCount(t *event.Traffic, c event.Count, sent int64, to []sample) []sample {
+func (s *shardState) addCount(t *event.Traffic, c *event.Count, sent int64, to []sample) []sample {
 	if c.Seconds == 0 {
 		c.Seconds = Tick
 	}
@@ -169,46 +174,75 @@ func (s *shardState) addCount(t *event.Traffic, c event.Count, sent int64, to []
 	if sli == availability {
 		sli = ""
 	}
-	for _, k := range [...]seriesKey{
-		{t.Account, t.Zone, kindZone, "", sli},
-		{t.Account, t.Zone, kindOrigin, c.Origin, sli},
-		{t.Account, t.Zone, kindHostname, c.Hostname, sli},
-		{t.Account, t.Zone, kindPathClass, c.PathClass, sli},
+	for _, part := range [...]struct{ kind, value string }{
+		{kindZone, ""},
+		{kindOrigin, c.Origin},
+		{kindHostname, c.Hostname},
+		{kindPathClass, c.PathClass},
 	} {
-		if k.kind != kindZone && k.value == "" || (k.kind != kindZone || sli != "") && !s.wanted.Has(k.in(s.wanted)) {
+		if part.kind != kindZone && part.value == "" {
 			continue
 		}
-		if series, ok := s.seriesFor(k, tally.AlignDown(c.At, Tick)); ok {
+		k := seriesKey{t.Account, t.Zone, part.kind, part.value, sli}
+		series, found := s.seriesFor(&k, tally.AlignDown(c.At, Tick))
+		switch found {
+		case counted:
 			to = spread(c.At, c.Seconds, count, series, to)
-		} else {
+		case limited:
 			s.refusals["limit"]++
 		}
 	}
 	return to
 }
 
-// seriesFor finds or adds a series. The counts of a batch come in any order, so a new series begins with the earliest.
-func (s *shardState) seriesFor(k seriesKey, at int64) (uint32, bool) {
-	key := k.in(s.series)
-	if series, ok := s.series.Get(key); ok {
-		if int(series) >= s.Len()-len(s.newSeries) {
-			s.SetFirst(series, min(s.First(series), at))
+// lookup is the result of seriesFor.
+type lookup uint8
+
+const (
+	counted  lookup = iota
+	unwanted        // no objective applies to it
+	limited         // the shard or the account has as many series as it may have
+)
+
+// zoneSeries is the series of a record's zone, once it is known.
+type zoneSeries struct {
+	id    uint32
+	known bool
+}
+
+// seriesFor finds or adds a series. The zones' own series are counted always, others only if an objective applies to
+// them. The counts of a batch come in any order, so a new series begins with the earliest.
+func (s *shardState) seriesFor(k *seriesKey, at int64) (uint32, lookup) {
+	always := k.kind == kindZone && k.sli == ""
+	if always && s.zone.known {
+		return s.zone.id, counted
+	}
+	key := s.keyOf(k)
+	series, ok := s.series.Get(key)
+	switch {
+	case ok && !always && !s.watched(series), !ok && !always && !s.wanted.Has(key):
+		return 0, unwanted
+	case ok && int(series) >= s.Len()-len(s.newSeries):
+		s.SetFirst(series, min(s.First(series), at))
+		return series, counted
+	case ok:
+		if always {
+			s.zone = zoneSeries{series, true}
 		}
-		return series, true
+		return series, counted
+	case s.Len() >= maxSeries || s.perAccount[k.account] >= maxAccountSeries:
+		return 0, limited
 	}
-	if s.Len() >= maxSeries || s.perAccount[k.account] >= maxAccountSeries {
-		return 0, false
-	}
-	series := s.AddSeries(at)
+	series = s.AddSeries(at)
 	s.series.Put(key, series)
-	s.perAccount[k.account]++
-	s.newSeries = append(s.newSeries, k)
+	s.perAccount[strings.Clone(k.account)]++ // the key shares the memory of a whole record
+	s.newSeries = append(s.newSeries, *k)
 	for _, o := range s.objectives[zoneKey{k.account, k.zone}] {
-		if o.seriesKey() == k {
+		if o.seriesKey() == *k {
 			s.watch(o, series)
 		}
 	}
-	return series, true
+	return series, counted
 }
 
 // markStored follows the commit of a batch: memory and database are equal now.

@@ -279,7 +279,7 @@ func (s *shardState) readSeries(ctx context.Context, tx *db.Tx) error {
 		if int(id) != s.Len() {
 			return fmt.Errorf("series %d is missing", s.Len())
 		}
-		s.series.Put(k.in(s.series), s.AddSeries(first))
+		s.series.Put(s.keyOf(&k), s.AddSeries(first))
 		s.perAccount[k.account]++
 		return nil
 	}, `SELECT id, account_id, zone_id, kind, value, sli, first_at FROM line WHERE shard = $1 ORDER BY id`, s.id)

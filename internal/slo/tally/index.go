@@ -33,6 +33,13 @@ func NewIndex() *Index {
 	return x
 }
 
+// Sibling makes an empty index with the same keys.
+func (x *Index) Sibling() *Index {
+	y := &Index{high: x.high, low: x.low}
+	y.allocate(fewestSlots)
+	return y
+}
+
 // Key is the hash of a name.
 type Key struct {
 	high uint64
