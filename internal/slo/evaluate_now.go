@@ -50,11 +50,8 @@ func (f *Feature) evaluateNow(ctx context.Context, tx *db.Tx, o *Objective) erro
 	if err := writePairStates(ctx, tx, shard, w, before.pairs); err != nil {
 		return err
 	}
-	row, err := readingRow(w, shard, series, clock, e.Sums(0))
-	if err != nil {
-		return err
-	}
-	if err := insertReadings(ctx, tx, [][]any{row}); err != nil {
+	rows := [][]any{readingRow(w, shard, series, clock, e.Sums(0))}
+	if err := insertReadings(ctx, tx, rows); err != nil {
 		return err
 	}
 	return storeTransitions(ctx, tx, e.transitions)

@@ -72,12 +72,15 @@ type shardState struct {
 	newest     int64 // newest time of a message, from the bus
 	pruned     int64
 
-	saved map[*watch][]pairState // the stored states of the watches with a pair that is not quiet
+	behind  bool                   // some readings are older than the counts
+	dueFrom uint32                 // the series from which on the next batch writes readings
+	saved   map[*watch][]pairState // the stored states of the watches with a pair that is not quiet
 
 	// The current batch.
 	decoded   event.Traffic
 	samples   []sample
 	zone      zoneSeries
+	due       []uint32 // series whose readings the batch writes
 	newSeries []seriesKey
 	newSeen   []seenRow
 	refusals  map[string]int
@@ -249,7 +252,6 @@ func (s *shardState) seriesFor(k *seriesKey, at int64) (uint32, lookup) {
 func (s *shardState) markStored() {
 	s.MarkStored()
 	s.Release(residentLimit)
-	s.ClearTouched()
 	s.setSaved()
 	s.newSeries = nil
 	s.newSeen = nil
@@ -295,6 +297,7 @@ func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 		}
 		took := f.now().Sub(began)
 		if err == nil {
+			s.takeDue()
 			err = f.store(ctx, b, s)
 		}
 		if errors.Is(err, errStale) && attempt < 5 {

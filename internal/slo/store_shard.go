@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -46,12 +47,16 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shardState) error 
 func (s *shardState) claim(ctx context.Context, tx *db.Tx) error {
 	var n int64
 	var err error
+	behind := int64(0)
+	if s.behind {
+		behind = 1
+	}
 	if s.fresh {
-		n, err = tx.Exec(ctx, `INSERT INTO shard (id, revision, version, clock) VALUES ($1, 0, 1, $2)
-			ON CONFLICT (id) DO NOTHING`, s.id, s.Clock())
+		n, err = tx.Exec(ctx, `INSERT INTO shard (id, revision, version, clock, behind) VALUES ($1, 0, 1, $2, $3)
+			ON CONFLICT (id) DO NOTHING`, s.id, s.Clock(), behind)
 	} else {
-		n, err = tx.Exec(ctx, `UPDATE shard SET version = version + 1, clock = $2
-			WHERE id = $1 AND version = $3 AND revision = $4`, s.id, s.Clock(), s.version, s.revision)
+		n, err = tx.Exec(ctx, `UPDATE shard SET version = version + 1, clock = $2, behind = $5
+			WHERE id = $1 AND version = $3 AND revision = $4`, s.id, s.Clock(), s.version, s.revision, behind)
 	}
 	if err == nil && n == 0 {
 		err = errStale
@@ -177,32 +182,37 @@ func writePairStates(ctx context.Context, tx *db.Tx, shard int64, w *watch, befo
 	return nil
 }
 
+// maxReadings is the number of series whose readings a batch writes. With more of them, the shard is behind: the rest is
+// written with the following batches, and until then readers add up the columns.
+const maxReadings = 2000
+
+// takeDue chooses the series whose readings the batch writes.
+func (s *shardState) takeDue() {
+	s.due, s.dueFrom, s.behind = s.TakeTouched(s.dueFrom, maxReadings, s.watched)
+}
+
 func (s *shardState) writeReadings(ctx context.Context, tx *db.Tx) error {
 	var rows [][]any
-	for _, series := range s.Touched(nil) {
-		if !s.watched(series) {
-			continue
-		}
+	for _, series := range s.due {
 		sums := s.Sums(series)
 		for w := range s.watchesOf(series) {
-			row, err := readingRow(w, int64(s.id), series, s.Clock(), sums)
-			if err != nil {
-				return err
-			}
-			rows = append(rows, row)
+			rows = append(rows, readingRow(w, int64(s.id), series, s.Clock(), sums))
 		}
 	}
 	return insertReadings(ctx, tx, rows)
 }
 
-// encodeSums writes pairs of total and bad, by window.
-func encodeSums(s *sums) (string, error) {
-	var list [tally.WindowCount][2]uint64
-	for w, t := range s {
-		list[w] = [2]uint64{t.Total, t.Bad}
+// encodeSums writes pairs of total and bad, by window, as JSON.
+func encodeSums(s *sums) string {
+	b := make([]byte, 0, 160)
+	for i, t := range s {
+		b = append(b, "[,"[min(i, 1)], '[')
+		b = strconv.AppendUint(b, t.Total, 10)
+		b = append(b, ',')
+		b = strconv.AppendUint(b, t.Bad, 10)
+		b = append(b, ']')
 	}
-	b, err := json.Marshal(list)
-	return string(b), err
+	return string(append(b, ']'))
 }
 
 func decodeSums(text string) (s sums, err error) {
@@ -220,9 +230,9 @@ func decodeSums(text string) (s sums, err error) {
 func (f *Feature) load(ctx context.Context, partition int32) (*shardState, error) {
 	s := newShardState(partition)
 	err := f.db.View(ctx, func(tx *db.Tx) error {
-		var clock int64
-		err := tx.QueryRow(ctx, `SELECT revision, version, clock FROM shard WHERE id = $1`, s.id).
-			Scan(&s.revision, &s.version, &clock)
+		var clock, behind int64
+		err := tx.QueryRow(ctx, `SELECT revision, version, clock, behind FROM shard WHERE id = $1`, s.id).
+			Scan(&s.revision, &s.version, &clock, &behind)
 		if errors.Is(err, sql.ErrNoRows) {
 			s.fresh = true
 			err = nil
@@ -231,6 +241,7 @@ func (f *Feature) load(ctx context.Context, partition int32) (*shardState, error
 			return err
 		}
 		s.SetClock(clock)
+		s.behind = behind != 0
 		s.Load = func(ref tally.Ref) ([]byte, error) { return readChunk(ctx, tx, s.id, ref) }
 		for _, read := range []func(context.Context, *db.Tx) error{
 			s.readSeries,
@@ -364,6 +375,9 @@ func (s *shardState) readReadings(ctx context.Context, tx *db.Tx) error {
 	}
 	s.ClearDirty()
 	s.ClearTouched()
+	if s.behind {
+		return s.touchAll()
+	}
 	// Without a reading: the next batch writes it.
 	missing := slices.SortedFunc(maps.Values(known), func(a, b *watch) int { return cmp.Compare(a.series, b.series) })
 	for list := range slices.Chunk(missing, maxHistories) {
@@ -385,6 +399,18 @@ func (s *shardState) readReadings(ctx context.Context, tx *db.Tx) error {
 		}
 	}
 	return nil
+}
+
+// touchAll follows the reading of a shard that is behind: any reading may be older than the counts.
+func (s *shardState) touchAll() error {
+	for _, w := range s.watches {
+		s.Touch(w.series)
+	}
+	return s.Newest(s.watched, func(series uint32, end int64) {
+		for w := range s.watchesOf(series) {
+			w.dataAt = max(w.dataAt, min(end, s.Clock()))
+		}
+	})
 }
 
 func (s *shardState) readSeen(ctx context.Context, tx *db.Tx) error {

@@ -121,8 +121,7 @@ func (s *Set) Suspects(list []uint32) []uint32 {
 	return list
 }
 
-// suspectsOf goes through the dirty lines a word of marks at a time. Most have no failure in the longest short window,
-// which contains the others: a loop without branches asks for the memory of many lines at once.
+// suspectsOf goes through the dirty lines, a word of marks at a time.
 func (s *Set) suspectsOf(p *page, base uint32, list []uint32) []uint32 {
 	for j, word := range p.dirty {
 		if word == 0 {
@@ -130,13 +129,7 @@ func (s *Set) suspectsOf(p *page, base uint32, list []uint32) []uint32 {
 		}
 		p.dirty[j] = 0
 		lines := p.lines[j*64 : min(j*64+64, len(p.lines))]
-		bad := p.active[j]
-		for w := word; w != 0; w &= w - 1 {
-			i := bits.TrailingZeros64(w)
-			failures := lines[i][D3] >> 32
-			bad |= (failures | -failures) >> 63 << i
-		}
-		for w := word & bad; w != 0; w &= w - 1 {
+		for w := word & (p.active[j] | failing(lines, word)); w != 0; w &= w - 1 {
 			i := uint32(j)<<6 + uint32(bits.TrailingZeros64(w))
 			if s.suspect(p, i) {
 				list = append(list, base+i)
@@ -144,6 +137,27 @@ func (s *Set) suspectsOf(p *page, base uint32, list []uint32) []uint32 {
 		}
 	}
 	return list
+}
+
+// manyDirty is the number of dirty lines of 64 from which on reading all of them in order is faster than reading these.
+const manyDirty = 6
+
+// failing is the set of those of 64 lines that have a failure in the longest short window, which contains the others. It
+// considers the lines in word, at least.
+func failing(lines []line, word uint64) (set uint64) {
+	if bits.OnesCount64(word) >= manyDirty {
+		for i := range lines {
+			bad := lines[i][D3] >> 32
+			set |= (bad | -bad) >> 63 << (i & 63)
+		}
+		return set
+	}
+	for ; word != 0; word &= word - 1 {
+		i := bits.TrailingZeros64(word)
+		bad := lines[i][D3] >> 32
+		set |= (bad | -bad) >> 63 << (i & 63)
+	}
+	return set
 }
 
 // suspect reports whether a line is active or above a rule.

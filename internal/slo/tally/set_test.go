@@ -566,3 +566,80 @@ func TestABatchKeepsCountsOfAnySize(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestTouchedSeriesAreTakenInPortions(t *testing.T) {
+	s := New()
+	const series = chunkSize + 500
+	for range series {
+		s.AddSeries(epoch)
+	}
+	want := map[uint32]bool{}
+	for _, id := range []uint32{0, 63, 64, 1000, chunkSize - 1, chunkSize, chunkSize + 77, series - 1} {
+		s.Touch(id)
+		want[id] = true
+	}
+	s.Touch(5) // not wanted
+	wanted := func(id uint32) bool { return id != 5 }
+	from := uint32(70)
+	var taken []uint32
+	for more := true; more; {
+		var ids []uint32
+		ids, from, more = s.TakeTouched(from, 3, wanted)
+		taken = append(taken, ids...)
+		if len(ids) > 3 {
+			t.Fatalf("%d taken", len(ids))
+		}
+	}
+	if len(taken) != len(want) || taken[0] != 64 && taken[0] != 1000 {
+		t.Fatalf("taken %v", taken)
+	}
+	for _, id := range taken {
+		if !want[id] {
+			t.Errorf("%d was taken twice, or never touched", id)
+		}
+		delete(want, id)
+	}
+	if s.Touched(nil) != nil {
+		t.Errorf("left: %v", s.Touched(nil))
+	}
+}
+
+func TestSumAndNewestAreThoseOfTheColumns(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 11))
+	s := New()
+	for range 5 {
+		s.AddSeries(epoch)
+	}
+	watchAll(s)
+	newest := map[uint32]int64{}
+	at := int64(epoch)
+	for range 300 {
+		at += Tick * (1 + rng.Int64N(40)*rng.Int64N(40))
+		batch := randomSamples(rng, at, []uint32{0, 1, 2, 3}, true)
+		process(t, s, batch)
+	}
+	for id := range uint32(5) {
+		list, err := s.History(id, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums := Sum(s.Clock(), list)
+		for w, got := range s.Sums(id) {
+			if (got != Tally{} || slices.Contains(periodsOf[id], Window(w)) || w < short) && got != sums[w] {
+				t.Errorf("series %d, %s: %+v, the columns have %+v", id, Window(w), got, sums[w])
+			}
+		}
+		if n := len(list); n > 0 {
+			newest[id] = list[n-1].End
+		}
+	}
+	err := s.Newest(func(id uint32) bool { return id != 2 }, func(id uint32, end int64) {
+		if end != newest[id] || id == 2 {
+			t.Errorf("newest of %d: %d, want %d", id, end, newest[id])
+		}
+		delete(newest, id)
+	})
+	if err != nil || len(newest) != 1 {
+		t.Errorf("not found: %v %v", newest, err)
+	}
+}
