@@ -36,7 +36,7 @@ func (s *measuredServer) stop() error {
 	return s.Stop()
 }
 
-// usage is CPU time by process: the server with what is in it, PostgreSQL, Apache Kafka, and this one.
+// usage is the CPU time of the server (with its embedded parts), of PostgreSQL, of Apache Kafka and of this process.
 type usage struct {
 	at                              time.Time
 	server, database, broker, bench time.Duration

@@ -1,16 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
-	"net/url"
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/belfryhq/belfry/internal/client"
 )
@@ -44,7 +37,7 @@ func auditExport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	if err != nil {
 		return fail(stderr, f.Name(), err)
 	}
-	if err := writeExport(ctx, c, "/accounts/"+url.PathEscape(*account), *out, *from, *to); err != nil {
+	if err := writeExport(ctx, c, *account, *out, *from, *to); err != nil {
 		return fail(stderr, f.Name(), err)
 	}
 	printf(stdout, "wrote %[1]s, %[1]s.checkpoint and %[1]s.key; check them with:\n"+
@@ -52,39 +45,18 @@ func auditExport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	return 0
 }
 
-// ownerOnly is the mode of files that say what people did.
+// ownerOnly is the mode of files with personal data.
 const ownerOnly = 0o600
 
-// writeExport writes the three files. The checkpoint comes first: the export's
-// hashes are made for its size, whatever arrives in between.
+// writeExport writes the export, its checkpoint and the key.
 func writeExport(ctx context.Context, c *client.Client, account, out string, from, to int64) error {
-	env, err := c.Call(ctx, client.Request{Method: "GET", Path: "/audit/keys"})
+	export, err := c.Export(ctx, account, from, to)
 	if err != nil {
 		return err
 	}
-	var keys []struct{ VKey string }
-	if err := json.Unmarshal(env.Result, &keys); err != nil || len(keys) == 0 {
-		return errors.Join(errors.New("the server publishes no key"), err)
-	}
-	checkpoint := &bytes.Buffer{}
-	if err := c.Download(ctx, account+"/audit/log/checkpoint", checkpoint); err != nil {
-		return err
-	}
-	lines := strings.SplitN(checkpoint.String(), "\n", 3) // origin, size, root ...
-	if len(lines) < 3 {
-		return errors.New("the server's checkpoint has no size")
-	}
-	size, err := strconv.ParseInt(lines[1], 10, 64)
-	if err != nil {
-		return fmt.Errorf("the server's checkpoint has no size: %w", err)
-	}
-	if to < 0 {
-		to = size
-	}
-	query := fmt.Sprintf("?format=ndjson&from=%d&to=%d&size=%d", from, to, size)
 	return writeOutputs(
-		outputFile{out, ownerOnly, func(w io.Writer) error { return c.Download(ctx, account+"/audit/export"+query, w) }},
-		outputFile{out + ".checkpoint", ownerOnly, literal(checkpoint.Bytes())},
-		outputFile{out + ".key", ownerOnly, literal([]byte(keys[0].VKey + "\n"))},
+		outputFile{out, ownerOnly, func(w io.Writer) error { return export.Download(ctx, w) }},
+		outputFile{out + ".checkpoint", ownerOnly, literal(export.Checkpoint)},
+		outputFile{out + ".key", ownerOnly, literal([]byte(export.Key + "\n"))},
 	)
 }

@@ -166,8 +166,8 @@ func TestCompressedFilesAndByteOrderMarksAreReadWhateverTheFileIsCalled(t *testi
 func TestAnExportCanBeImported(t *testing.T) {
 	s := newLedgerServer(t)
 	shown := `{"account":"0192f7c417d170008000000000000001","seq":7,"recorded_at":"2026-11-22T10:00:00.000000Z",` +
-		`"submitted_by":{"type":"token","id":"t"},` +
-		`"id":"e-7","v":1,"zone":{"id":"z1","name":"shop.example"},"after":{"n":1.50},` + leastEvent[1:]
+		`"submitted_by":{"type":"token","id":"t"},"id":"e-7","v":1,"zone":{"id":"z1","name":"shop.example"},` +
+		`"after":{"n":1.50},` + leastEvent[1:]
 	provable := strings.Replace(shown, "e-7", "e-8", 1)
 	name := tempFile(t, "x.ndjson", `{"export":{"v":1,"account":"a","complete":false,"note":"filtered"}}`+"\n"+shown+"\n"+
 		`{"seq":8,"envelope":"AAAA","event":`+provable+`,"openings":{}}`+"\n"+strings.Replace(shown, `"dns"`, `"belfry"`, 1)+

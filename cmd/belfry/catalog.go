@@ -68,7 +68,7 @@ func catalogInit(args []string, stdout, stderr io.Writer) int {
 		printf(stderr, "wrote %s; edit it, then: belfry catalog check %s\n", *output, *output)
 		return 0
 	}
-	// An empty file is what `belfry catalog init > belfry.yaml` leaves there first.
+	// `belfry catalog init > belfry.yaml` makes an empty file first.
 	if info, err := os.Stat(*output); err == nil && (info.Size() > 0 || !info.Mode().IsRegular()) {
 		return fail(stderr, f.Name(), fmt.Errorf("%s is there already; choose another name with --output", *output))
 	}
@@ -161,7 +161,7 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	return 0
 }
 
-// describeApplied says what an apply did; before is the version until then.
+// describeApplied describes the result of an apply; before is the version until then.
 func describeApplied(before int64, out producer.Applied) string {
 	switch {
 	case out.Version == before:
@@ -173,7 +173,7 @@ func describeApplied(before int64, out producer.Applied) string {
 	}
 }
 
-// visibleChanges keeps what the server says of each change within its line.
+// visibleChanges keeps the server's text about each change within its line.
 func visibleChanges(list []catalogue.Change) []catalogue.Change {
 	for i := range list {
 		c := &list[i]
@@ -204,18 +204,12 @@ func putCatalogue(ctx context.Context, c *client.Client, path string, file *cata
 	return out, err
 }
 
-// fileArgument reads the flags, which may stand before and behind the one
-// file; "" means that the command ends with the code.
+// fileArgument reads flags and one file, in any order; "" means that the command
+// ends with the code.
 func fileArgument(f *flag.FlagSet, args []string, stdout, stderr io.Writer) (name string, code int) {
-	var names []string
-	for {
-		if code, done := parse(f, args, stdout); done {
-			return "", code
-		}
-		if f.NArg() == 0 {
-			break
-		}
-		names, args = append(names, f.Arg(0)), f.Args()[1:]
+	names, code, done := parseFiles(f, args, stdout)
+	if done {
+		return "", code
 	}
 	if len(names) != 1 || names[0] == "" {
 		return "", usageError(f, stderr, "one file is required; see belfry %s --help", f.Name())
@@ -224,15 +218,15 @@ func fileArgument(f *flag.FlagSet, args []string, stdout, stderr io.Writer) (nam
 }
 
 // readCatalogue reads and checks a file; its faults go to stderr.
-func readCatalogue(command, name string, stderr io.Writer) (*catalogue.File, int) {
+func readCatalogue(caller, name string, stderr io.Writer) (*catalogue.File, int) {
 	in, err := os.Open(name)
 	if err != nil {
-		return nil, fail(stderr, command, err)
+		return nil, fail(stderr, caller, err)
 	}
 	defer in.Close()
 	data, err := io.ReadAll(io.LimitReader(in, catalogue.MaxFile+1))
 	if err != nil {
-		return nil, fail(stderr, command, err)
+		return nil, fail(stderr, caller, err)
 	}
 	format := catalogue.YAML
 	if strings.EqualFold(filepath.Ext(name), ".json") {
@@ -248,7 +242,8 @@ func readCatalogue(command, name string, stderr io.Writer) (*catalogue.File, int
 	return file, 0
 }
 
-// placed writes "line 4, column 5: why" as editors read it: FILE:4:5: why.
+// placed converts "line 4, column 5: why" to the form that editors read:
+// FILE:4:5: why.
 func placed(name, message string) string {
 	var line, column int
 	if n, err := fmt.Sscanf(message, "line %d, column %d:", &line, &column); err != nil || n != 2 {

@@ -127,17 +127,17 @@ func TestApplyShowsTheDifferenceFirst(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		if refuse {
 			w.WriteHeader(http.StatusForbidden)
-			io.WriteString(w, `{"success":false,"errors":[{"code":12001,"message":`+
-				`"line 14, column 5: the product \"example\" belongs to the product team \"x\""}],"messages":[],"result":null}`)
+			io.WriteString(w, `{"success":false,"errors":[{"code":12001,"message":"line 14, column 5: `+
+				`the product \"example\" belongs to the product team \"x\""}],"messages":[],"result":null}`)
 			return
 		}
-		applied := int64(7)
+		inForce := int64(7)
 		if r.URL.Query().Has("dry_run") {
-			applied = 6 // the one in force
+			inForce = 6 // nothing is applied
 		}
 		out := producer.Applied{
 			DryRun:  r.URL.Query().Has("dry_run"),
-			Version: applied,
+			Version: inForce,
 			Changes: []catalogue.Change{
 				{
 					Op:       "removed",

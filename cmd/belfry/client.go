@@ -12,15 +12,15 @@ import (
 	"github.com/belfryhq/belfry/internal/feature"
 )
 
-// The flags that every command has which asks a server.
+// The flags of all commands that call a server.
 const (
 	addressUsage = "server's `address`, with or without /client/v4 (or BELFRY_URL)"
 	tokenUsage   = " (better in BELFRY_TOKEN: arguments are visible to others on the machine)"
 )
 
-// newClient takes the address and token from the flags or, where those are
-// empty, from BELFRY_URL and BELFRY_TOKEN. It warns of a token that others on
-// the network can read.
+// newClient reads the address and token from the flags or, where they are empty,
+// from BELFRY_URL and BELFRY_TOKEN. It warns when others on the network can read the
+// token.
 func newClient(address, token string, stderr io.Writer) (*client.Client, error) {
 	if address == "" {
 		address = os.Getenv("BELFRY_URL")

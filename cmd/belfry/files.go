@@ -13,9 +13,8 @@ import (
 	"path/filepath"
 )
 
-// openInput opens a file that a command reads, - for standard input. What is
-// compressed with gzip is recognised by its first bytes, whatever it is called;
-// a byte order mark in front of a text is skipped.
+// openInput opens a file that a command reads, - for standard input. Compression with
+// gzip is recognised by the first bytes; a byte order mark before a text is skipped.
 func openInput(name string) (io.ReadCloser, error) {
 	file := io.ReadCloser(os.Stdin)
 	if name != "-" {
@@ -59,19 +58,18 @@ func readInput(name string) ([]byte, error) {
 	return data, err
 }
 
-// maxInput bounds what is read into memory: a bundle is the largest, an event
-// of 64 KiB several times in base64.
+// maxInput is the largest file that is read into memory: a bundle has an event of 64
+// KiB several times in base64.
 const maxInput = 16 << 20
 
-// fileOutput is a file that is written beside the one of its name and takes its
-// place when it is whole: a failure leaves what was there untouched.
+// fileOutput is a new version of a file. It replaces the old one when it is whole: a
+// failure leaves the old one untouched.
 type fileOutput struct {
 	file *os.File
-	name string // of the place; empty when the file is written in place
+	name string // of the file to replace; empty when it is written directly
 }
 
-// createOutput begins a file. What is there and is no regular file (a pipe, a
-// terminal) is written directly.
+// createOutput begins a file. A pipe or a terminal is written directly.
 func createOutput(name string, mode fs.FileMode) (*fileOutput, error) {
 	if full, err := filepath.EvalSymlinks(name); err == nil {
 		name = full // the link stays
@@ -82,12 +80,12 @@ func createOutput(name string, mode fs.FileMode) (*fileOutput, error) {
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	beside := filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%s", filepath.Base(name), rand.Text()))
-	file, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	temporary := filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%s", filepath.Base(name), rand.Text()))
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	return &fileOutput{file, name}, err
 }
 
-// commit makes the file whole and puts it into its place.
+// commit closes the file and replaces the old version.
 func (o *fileOutput) commit() error {
 	if o.name == "" {
 		return o.file.Close()
@@ -102,7 +100,7 @@ func (o *fileOutput) commit() error {
 	return err
 }
 
-// drop removes a file that did not become whole.
+// drop removes an incomplete file.
 func (o *fileOutput) drop() {
 	o.file.Close()
 	if o.name != "" {
@@ -110,7 +108,7 @@ func (o *fileOutput) drop() {
 	}
 }
 
-// writeOutputs writes several files, of which all come to their places or none.
+// writeOutputs writes several files: all of them, or none.
 func writeOutputs(files ...outputFile) error {
 	var made []*fileOutput
 	drop := func() {

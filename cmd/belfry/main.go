@@ -48,8 +48,8 @@ func main() {
 // dispatch runs a sub-command: exit code 0, 1 (it failed) or 2 (wrong usage).
 func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && (args[0] == "serve" || args[0] == "demo" || args[0] == "demo-part") {
-		// Their output is the log of a server, which quotes what it repeats; the demo hands
-		// its own to its processes.
+		// Their output is the log of a server, which quotes what it repeats; the demo passes
+		// its streams to its processes.
 		return execute(ctx, args, stdout, stderr)
 	}
 	out := &printer{to: stdout}
@@ -61,9 +61,11 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
-		to, code := stdout, 0
+		to := stdout
+		code := 0
 		if len(args) == 0 {
-			to, code = stderr, 2
+			to = stderr
+			code = 2
 		}
 		printf(to, "belfry watches, keeps the record, and rings the bell.\n\nUsage: belfry COMMAND [flags]\n\nCommands:\n")
 		for _, c := range commands() {
@@ -125,7 +127,7 @@ func parse(f *flag.FlagSet, args []string, stdout io.Writer) (code int, done boo
 	return 0, false
 }
 
-// parseAll is parse for a command that takes flags and nothing else.
+// parseAll is parse for a command without arguments.
 func parseAll(f *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, done bool) {
 	if code, done = parse(f, args, stdout); !done && f.NArg() > 0 {
 		return usageError(f, stderr, "unexpected argument %q; see belfry %s --help", f.Arg(0), f.Name()), true
@@ -133,7 +135,7 @@ func parseAll(f *flag.FlagSet, args []string, stdout, stderr io.Writer) (code in
 	return code, done
 }
 
-// usageError says what is wrong with the command line.
+// usageError prints the fault of the command line.
 func usageError(f *flag.FlagSet, stderr io.Writer, format string, args ...any) int {
 	printf(stderr, "belfry "+f.Name()+": "+format+"\n", args...)
 	return 2
@@ -154,7 +156,7 @@ func versionCommand(_ context.Context, args []string, stdout, stderr io.Writer) 
 	return 0
 }
 
-// buildVersion is the release's version, else what the toolchain knows.
+// buildVersion is the release's version, or the one that the toolchain recorded.
 func buildVersion() string {
 	if version != "" {
 		return version
@@ -163,7 +165,8 @@ func buildVersion() string {
 	if !ok {
 		return "unknown"
 	}
-	revision, dirty := "", ""
+	revision := ""
+	dirty := ""
 	for _, s := range info.Settings {
 		switch {
 		case s.Key == "vcs.revision" && len(s.Value) >= 12:

@@ -13,9 +13,9 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
-// Everything that a command prints goes through this file. Files and servers
-// choose names, ids and error texts; on a terminal these must neither move the
-// cursor nor begin a line that looks like one of the program's own.
+// Everything that a command prints goes through this file. Files and servers choose
+// names, ids and error texts. On a terminal these must neither move the cursor nor
+// imitate a line of the program.
 
 // printf prints a text of the program about args. The format is trusted; every
 // argument that is text is made visible (see [strict.Visible]) and stays within
@@ -55,7 +55,7 @@ func (s foreign) Format(f fmt.State, verb rune) {
 	fmt.Fprintf(f, fmt.FormatString(f, 's'), strings.Join(lines, "\n  "))
 }
 
-// errorLines gives the text of an error: a line for each that was joined.
+// errorLines returns the text of an error: a line for each joined error.
 func errorLines(err error) []string {
 	switch e := err.(type) { //nolint:errorlint // the tree of errors is walked here
 	case interface{ Unwrap() []error }:
@@ -103,13 +103,13 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// printer is the stream that commands write to. It holds for what is printed
-// past printf (flag errors, JSON lines, differences of catalogues): whatever
-// acts on a terminal, except the ends of lines and tabs, is made visible.
+// printer is the stream that commands write to. It covers texts that are not printed
+// by printf (flag errors, JSON lines, differences of catalogues): characters that act
+// on a terminal, except the ends of lines and tabs, are made visible.
 type printer struct {
 	mu   sync.Mutex
 	to   io.Writer
-	tail []byte // the begin of a character whose other bytes are to come
+	tail []byte // the first bytes of an incomplete character
 }
 
 func (p *printer) Write(b []byte) (int, error) {
@@ -124,7 +124,7 @@ func (p *printer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// flush writes what is left of an unfinished character.
+// flush writes the rest of an unfinished character.
 func (p *printer) flush() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

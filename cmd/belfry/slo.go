@@ -18,8 +18,8 @@ import (
 	"github.com/belfryhq/belfry/internal/traffic"
 )
 
-// simulateFormats are the inputs that a simulation reads: compact counts, and
-// the access logs that the on-ramp takes.
+// simulateFormats are the inputs that a simulation reads: compact counts, and the
+// formats of access logs.
 func simulateFormats() []string {
 	list := []string{"counts"}
 	for _, format := range traffic.Formats {
@@ -29,7 +29,7 @@ func simulateFormats() []string {
 	return list
 }
 
-// simulated is one file of a simulation, and what became of its lines.
+// simulated is one file of a simulation, with the numbers of its lines.
 type simulated struct {
 	name    string
 	in      io.Reader
@@ -42,8 +42,8 @@ type simulated struct {
 
 const maxZonesShown = 3
 
-// source reads the input. zone is of all lines of a log; unnamed of those that
-// name none.
+// source reads the input. zone is the zone of all lines of a log; unnamed is the zone
+// of lines that name none.
 func (i *simulated) source(format, zone, unnamed string) slo.Source {
 	return func(each func(string, event.Count) error) error {
 		in, err := traffic.Unpacked(i.in)
@@ -92,8 +92,9 @@ func (i *simulated) named(zone string) {
 	}
 }
 
-// tell says what was not counted, and reports whether anything was.
-func (i *simulated) tell(w io.Writer, objective slo.ObjectiveSpec) bool {
+// printUncounted describes the lines that were not counted, and reports whether any
+// line was.
+func (i *simulated) printUncounted(w io.Writer, objective slo.ObjectiveSpec) bool {
 	if i.counted == i.lines && i.lines > 0 {
 		return true
 	}
@@ -111,7 +112,7 @@ func (i *simulated) tell(w io.Writer, objective slo.ObjectiveSpec) bool {
 	return i.counted > 0
 }
 
-// describeMatch says which requests an objective is about.
+// describeMatch names the requests that an objective counts.
 func describeMatch(m slo.Match) string {
 	parts := []string{"zone " + m.Zone}
 	for _, p := range [][2]string{{"origin", m.Origin}, {"hostname", m.Hostname}, {"path_class", m.PathClass}} {
@@ -166,7 +167,8 @@ func sloCommand(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	case len(names) == 0:
 		return usageError(f, stderr, "name at least one input; - is standard input")
 	}
-	whole, err := simulate(ctx, *objective, *format, *zone, names, stdout, stderr)
+	s := simulation{objective: *objective, format: *format, zone: *zone, inputs: names}
+	whole, err := s.run(ctx, stdout, stderr)
 	if err != nil {
 		return fail(stderr, "slo simulate", err)
 	}
@@ -176,14 +178,17 @@ func sloCommand(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	return 0
 }
 
-// simulate reports whether something of every input was counted.
-func simulate(
-	ctx context.Context,
-	objective, format, zone string,
-	names []string,
-	stdout, stderr io.Writer,
-) (whole bool, err error) {
-	data, err := os.ReadFile(objective)
+// simulation is the flags and arguments of a run.
+type simulation struct {
+	objective string // file
+	format    string
+	zone      string // of all lines of a log; "" = what each line names
+	inputs    []string
+}
+
+// run reports whether something of every input was counted.
+func (s *simulation) run(ctx context.Context, stdout, stderr io.Writer) (whole bool, err error) {
+	data, err := os.ReadFile(s.objective)
 	if err != nil {
 		return false, err
 	}
@@ -193,8 +198,8 @@ func simulate(
 	}
 	var inputs []*simulated
 	var sources []slo.Source
-	for _, name := range names {
-		i := &simulated{name: name, in: os.Stdin, counts: format == "counts", zones: map[string]bool{}}
+	for _, name := range s.inputs {
+		i := &simulated{name: name, in: os.Stdin, counts: s.format == "counts", zones: map[string]bool{}}
 		if name == "-" {
 			i.name = "standard input"
 		} else {
@@ -206,7 +211,7 @@ func simulate(
 			i.in = file
 		}
 		inputs = append(inputs, i)
-		sources = append(sources, i.source(format, zone, cmp.Or(spec.Match.Zone, "simulated")))
+		sources = append(sources, i.source(s.format, s.zone, cmp.Or(spec.Match.Zone, "simulated")))
 	}
 	out := bufio.NewWriter(stdout)
 	lines := json.NewEncoder(out)
@@ -226,7 +231,7 @@ func simulate(
 		if i.counted = result.Inputs[n].Counts; !i.counts {
 			i.counted = int(result.Inputs[n].Requests)
 		}
-		whole = i.tell(stderr, spec) && whole
+		whole = i.printUncounted(stderr, spec) && whole
 		all += i.lines
 		counted += i.counted
 	}

@@ -57,8 +57,9 @@ func TestSimulatePrintsTransitionsAsLines(t *testing.T) {
 		{[]string{"slo", "simulate", "--objective", filepath.Join(dir, "none"), in}, 1, "no such file"},
 		{[]string{"slo", "simulate", "--objective", write("bad.json", `{"name":"x","target":99,"color":1}`), in}, 1, "color"},
 		{
-			[]string{"slo", "simulate", "--objective", objective, write("bad.ndjson",
-				`{"zone":"shop","ts":1,"total":1,"bad":0}`+"\n"+`{"zone":"shop","ts":2,"total":1,"bad":2}`+"\n")},
+			[]string{"slo", "simulate", "--objective", objective,
+				write("bad.ndjson", `{"zone":"shop","ts":1,"total":1,"bad":0}`+"\n"+
+					`{"zone":"shop","ts":2,"total":1,"bad":2}`+"\n")},
 			1,
 			"line 2: /bad: ",
 		},

@@ -2,16 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
-	"net/url"
 	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -61,19 +56,32 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	}
 	var older []string
 	if *state == "" && files[0] != "-" {
-		if *state, older, err = defaultState(); err != nil {
+		if *state, older, err = tail.DefaultState(); err != nil {
 			return fail(stderr, f.Name(), fmt.Errorf("there is no cache folder for positions, name a file with --state: %w",
 				err))
 		}
 	}
 	sum, err := tail.Run(ctx, tail.Config{
-		Files: files, Format: kind, Zone: *zone, Follow: *follow, Shift: *shift, State: *state, Older: older, Stdin: os.Stdin,
-		Scope: strings.Join([]string{c.URL(), *account, *zone, *format}, "\n"),
+		Files:  files,
+		Format: kind,
+		Zone:   *zone,
+		Follow: *follow,
+		Shift:  *shift,
+		State:  *state,
+		Older:  older,
+		Stdin:  os.Stdin,
+		Scope:  strings.Join([]string{c.URL(), *account, *zone, *format}, "\n"),
 		Send: func(ctx context.Context, key string, counts []byte) (tail.Rejection, error) {
-			return sendCounts(ctx, c, *account, key, counts)
+			out, err := c.SendCounts(ctx, *account, key, counts)
+			return tail.Rejection{
+				Counts:   out.Rejected,
+				Requests: out.RejectedRequests,
+				Why:      out.Why,
+				Other:    out.OtherRequests,
+			}, err
 		},
-		Later:   later,
-		Refused: isRefused,
+		Later:   client.Temporary,
+		Refused: client.RejectsContent,
 		Warn:    func(what string) { printf(stderr, "belfry tail: %s\n", what) },
 		Progress: func(p tail.Progress) {
 			progress(stderr, "%s%s: %d lines, %d counts", p.File, percent(p), p.Summary.Lines, p.Summary.Counts)
@@ -104,74 +112,6 @@ func parseFiles(f *flag.FlagSet, args []string, stdout io.Writer) (files []strin
 	}
 }
 
-// defaultState is the file of positions, and those that earlier versions had for
-// each list of logs.
-func defaultState() (state string, older []string, err error) {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return "", nil, err
-	}
-	dir = filepath.Join(dir, "belfry")
-	names, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", nil, err
-	}
-	for _, d := range names {
-		if oldState.MatchString(d.Name()) {
-			older = append(older, filepath.Join(dir, d.Name()))
-		}
-	}
-	return filepath.Join(dir, "tail.json"), older, nil
-}
-
-var oldState = regexp.MustCompile(`^tail-[0-9a-f]{16}\.json$`)
-
-// sendCounts ships one batch. A batch of which nothing is accepted is an answer
-// and no fault: sending it again would not change it.
-func sendCounts(ctx context.Context, c *client.Client, account, key string, counts []byte) (tail.Rejection, error) {
-	env, err := c.Call(ctx, client.Request{
-		Method:      "POST",
-		Path:        "/accounts/" + url.PathEscape(account) + "/traffic/counts",
-		ContentType: "application/json",
-		Body:        counts,
-		Key:         key,
-	})
-	var p *client.Problem
-	if errors.As(err, &p) && p.Status == 400 && len(p.ResultInfo) > 0 && string(p.ResultInfo) != "null" {
-		err = nil
-	}
-	if err != nil {
-		return tail.Rejection{}, err
-	}
-	var info struct{ Rejected int }
-	var result struct {
-		RejectedRequests int64 `json:"rejected_requests"`
-		OtherRequests    int64 `json:"other_requests"`
-		Refused          []struct{ Errors []struct{ Message string } }
-	}
-	if err := errors.Join(json.Unmarshal(env.ResultInfo, &info), json.Unmarshal(env.Result, &result)); err != nil {
-		return tail.Rejection{}, err
-	}
-	out := tail.Rejection{Counts: info.Rejected, Requests: result.RejectedRequests, Other: result.OtherRequests}
-	if len(result.Refused) > 0 && len(result.Refused[0].Errors) > 0 {
-		out.Why = result.Refused[0].Errors[0].Message
-	}
-	return out, nil
-}
-
-// later reports whether a request that failed may succeed by itself.
-func later(err error) bool {
-	var p *client.Problem
-	return !errors.As(err, &p) || p.Status == 408 || p.Status == 429 || p.Status >= 500
-}
-
-// isRefused reports whether the server refused the content of one request: another
-// may succeed. Other answers (401, 403, 404) are about all requests.
-func isRefused(err error) bool {
-	var p *client.Problem
-	return errors.As(err, &p) && (p.Status == 400 || p.Status == 409 || p.Status == 413 || p.Status == 422)
-}
-
 func percent(p tail.Progress) string {
 	if p.Total == 0 {
 		return ""
@@ -179,7 +119,7 @@ func percent(p tail.Progress) string {
 	return fmt.Sprintf(" %d %%", 100*p.Done/max(p.Total, p.Done))
 }
 
-// summarise says what was shipped.
+// summarise prints the numbers of a run.
 func summarise(w io.Writer, s *tail.Summary, state string) {
 	if s.Lines+s.Refused == 0 {
 		printf(w, "nothing new")

@@ -49,7 +49,7 @@ type Config struct {
 	Rate    int    // generated visits of the checkout a second; a quarter as many of the storefront; 0 = none
 
 	Log   io.Writer         // what went wrong; nil = nowhere
-	Ready func(addr string) // told the shop's address when it serves; may be nil
+	Ready func(addr string) // called with the shop's address when it serves; may be nil
 }
 
 // Main runs the shop with flags and environment until ctx ends, and gives the

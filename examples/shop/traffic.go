@@ -24,9 +24,8 @@ import (
 // interval is the width of a count: ten seconds of the wall clock.
 const interval = 10
 
-// traffic writes the access log and tells Belfry how many requests there were
-// in each interval and how many failed. What Belfry has not confirmed lies in
-// files, one an interval, and is sent in order.
+// traffic writes the access log, and sends Belfry the number of requests and of failures of each interval. Counts that
+// Belfry has not confirmed are in files, one for each interval, and are sent in order.
 type traffic struct {
 	log      *log.Logger
 	dir      string // of what waits

@@ -1,9 +1,9 @@
-// Package account knows who may do what: accounts, their zones, members, roles
-// and API tokens, and the sessions of people. It is the one feature that others
-// may import.
+// Package account decides which permissions a request has: accounts, their
+// zones, members, roles and API tokens, and the sessions of people. It is the
+// one feature that others may import.
 //
 // A request flows: Authenticate (token or cookie -> hash -> cache -> store) ->
-// web asks [Directory.ResolveAccount] and the principal's permissions -> a
+// web asks [Feature.ResolveAccount] and the principal's permissions -> a
 // handler changes the store and enqueues the record of the change for the audit
 // log in ONE transaction.
 //
@@ -50,8 +50,8 @@ const (
 	MaxZones     = 10_000 // of an account
 	MaxAliases   = 100    // of a zone
 	MaxIPAllow   = 50     // networks of a token
-	MaxSessions  = 50     // of a person; the oldest gives way
-	MaxLinks     = 10     // unused sign-in links of a person; the oldest gives way
+	MaxSessions  = 50     // of a person; one more replaces the oldest
+	MaxLinks     = 10     // unused sign-in links of a person; one more replaces the oldest
 	MaxAccounts  = 100    // memberships of a person
 	cacheTime    = 5 * time.Second
 	cachedTokens = 50_000
@@ -77,18 +77,18 @@ func Schema() db.Schema {
 // Manifest is the feature before it is constructed.
 var Manifest = feature.Manifest{Name: "account", Schemas: []func() db.Schema{Schema}, Cache: 1}
 
-// Config configures a Directory. DB is required; URL is for the links of sign-in and of customers' pages.
+// Config configures a Feature. DB is required; URL begins the sign-in links and the links of customers' pages.
 type Config struct {
 	feature.Env
 	BootstrapToken string // an operators' token from the first start, at least 32 characters; empty = none
 	Secure         bool   // browsers reach the server over TLS
-	// SendMail sends a mail by the operators' server; nil = there is none, and
-	// the page that asks for a mail shows it.
+	// SendMail sends a mail with the operators' mail server. nil = there is no
+	// mail server, and pages show the mail instead.
 	SendMail func(ctx context.Context, m Mail) error
 }
 
-// Directory is the feature. Safe for concurrent use.
-type Directory struct {
+// Feature is the feature of accounts. It is safe for concurrent use.
+type Feature struct {
 	cfg       Config
 	db        *db.DB
 	now       func() time.Time
@@ -103,16 +103,19 @@ type Directory struct {
 	credentials *cache.Cache[Hash, *credential] // by the hash of a token or session
 	accounts    *cache.Cache[string, string]    // id or ext:external_id -> id
 	zones       *cache.Cache[string, Zone]      // account NUL key -> zone; ID "" = none
-	seenOver    *cache.Cache[string, bool]      // whether traffic may bring an account no more zones
+	seenOver    *cache.Cache[string, bool]      // by account: traffic may create no more zones
 }
 
-// New makes a Directory.
-func New(cfg Config) (*Directory, error) {
+// New makes the feature.
+func New(cfg Config) (*Feature, error) {
 	var err error
 	if cfg.Env, err = cfg.Complete(Manifest.Name); err != nil {
 		return nil, err
 	}
-	d := &Directory{cfg: cfg, db: cfg.DB, now: cfg.Now,
+	f := &Feature{
+		cfg:         cfg,
+		db:          cfg.DB,
+		now:         cfg.Now,
 		denials:     newDenials(),
 		uses:        newUses(),
 		limiter:     newThrottle(cfg.Now),
@@ -128,7 +131,7 @@ func New(cfg Config) (*Directory, error) {
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return nil, errors.New("account: the external URL is not http(s)://HOST")
 		}
-		if err := d.cross.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+		if err := f.cross.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
 			return nil, fmt.Errorf("account: external URL: %w", err)
 		}
 	}
@@ -137,73 +140,79 @@ func New(cfg Config) (*Directory, error) {
 			return nil, errors.New("account: the bootstrap token must have at least 32 characters")
 		}
 		h := HashOf(cfg.BootstrapToken)
-		d.bootstrap = &h
+		f.bootstrap = &h
 	}
-	if d.metrics, err = newMetrics(cfg.Registerer); err != nil {
+	if f.metrics, err = newMetrics(cfg.Registerer); err != nil {
 		return nil, err
 	}
-	return d, nil
+	return f, nil
 }
 
 // Describe returns the feature as the app serves and runs it.
-func (d *Directory) Describe() feature.Feature {
-	return feature.Feature{API: d.API, Pages: d.Pages, Stages: []run.Stage{{Name: "accounts", Run: d.Run}}}
+func (f *Feature) Describe() feature.Feature {
+	return feature.Feature{
+		API:     f.API,
+		Pages:   f.Pages,
+		Finders: f.finders(),
+		Actions: f.actions(),
+		Stages:  []run.Stage{{Name: "accounts", Run: f.Run}},
+	}
 }
 
 // Run works in the background until ctx ends: it writes when credentials were
 // last used, records refused requests, and removes expired links and sessions.
-func (d *Directory) Run(ctx context.Context) error {
+func (f *Feature) Run(ctx context.Context) error {
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()
 	for n := 0; ; n++ {
 		select {
 		case <-minute.C:
-			d.flush(ctx)
+			f.flush(ctx)
 			if n%60 == 0 {
-				d.logged("remove expired links and sessions", d.purge(ctx))
+				f.logged("remove expired links and sessions", f.purge(ctx))
 			}
 		case <-ctx.Done():
-			// The drain has a time of its own to write what is in memory.
+			// ctx has ended, so the last writes need a deadline of their own.
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
-			d.flush(last)
+			f.flush(last)
 			return nil
 		}
 	}
 }
 
-// flush writes the last uses and refused requests that are in memory. After a
-// failure they stay there for the next flush.
-func (d *Directory) flush(ctx context.Context) {
-	d.logged("record refused requests", d.flushDenials(ctx))
-	d.logged("write last uses", d.flushUses(ctx))
+// flush writes the last uses and refused requests. After a failure they stay in
+// memory for the next flush.
+func (f *Feature) flush(ctx context.Context) {
+	f.logged("record refused requests", f.flushDenials(ctx))
+	f.logged("write last uses", f.flushUses(ctx))
 }
 
-func (d *Directory) logged(what string, err error) {
+func (f *Feature) logged(what string, err error) {
 	if err != nil {
-		d.cfg.Log.Warn("account: cannot "+what+" now", "error", err)
+		f.cfg.Log.Warn("account: cannot "+what+" now", "error", err)
 	}
 }
 
 // API registers the operations.
-func (d *Directory) API(api *web.API) {
-	d.registerAccounts(api)
-	d.registerMembers(api)
-	d.registerConfirmations(api)
-	d.registerTokens(api)
-	d.registerZones(api)
-	d.registerUser(api)
-	d.registerOperators(api)
+func (f *Feature) API(api *web.API) {
+	f.registerAccounts(api)
+	f.registerMembers(api)
+	f.registerConfirmations(api)
+	f.registerTokens(api)
+	f.registerZones(api)
+	f.registerUser(api)
+	f.registerOperators(api)
 	api.Limit("account.tokens", MaxTokens)
 	api.Limit("account.members", MaxMembers)
 	api.Limit("account.zones", MaxZones)
 	api.Limit("account.zone_aliases", MaxAliases)
 }
 
-// micros is the present moment as the database keeps it.
-func (d *Directory) micros() int64 { return d.now().UnixMicro() }
+// micros is the current time in the unit of the database.
+func (f *Feature) micros() int64 { return f.now().UnixMicro() }
 
-// moment converts a time of the database for answers; 0 is no time.
+// moment converts a time of the database for responses; 0 is no time.
 func moment(micros int64) web.Time {
 	if micros == 0 {
 		return web.Time{}
@@ -211,26 +220,27 @@ func moment(micros int64) web.Time {
 	return web.TimeOf(micros)
 }
 
-// gather collects the faults of one field, so that an answer has all faults of
-// its request.
+// gather collects the faults of one field, so that a response lists all faults
+// of its request.
 func gather(list *errs.List, err error) {
 	if err != nil {
 		*list = append(*list, errs.All(err)...)
 	}
 }
 
-// text checks a text field of people's words: 1 to max characters without
-// control characters, trimmed.
-func text(pointer, value string, most int) (string, error) {
+// checkText trims and checks a text that people typed: 1 to most characters
+// without control characters.
+func checkText(pointer, value string, most int) (string, error) {
 	value = strings.TrimSpace(value)
+	field := strings.TrimPrefix(pointer, "/")
 	if value == "" {
-		return "", errs.At(errs.CodeMissingField, pointer, "%s is required", strings.TrimPrefix(pointer, "/"))
+		return "", errs.At(errs.CodeMissingField, pointer, "%s is required", field)
 	}
 	if len([]rune(value)) > most {
-		return "", errs.At(errs.CodeOutOfRange, pointer, "%s has more than %d characters", strings.TrimPrefix(pointer, "/"), most)
+		return "", errs.At(errs.CodeOutOfRange, pointer, "%s has more than %d characters", field, most)
 	}
 	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return "", errs.At(errs.CodeInvalid, pointer, "%s has control characters", strings.TrimPrefix(pointer, "/"))
+		return "", errs.At(errs.CodeInvalid, pointer, "%s has control characters", field)
 	}
 	return value, nil
 }

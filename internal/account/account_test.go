@@ -11,22 +11,23 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-func status(err error) int { return errs.KindOf(err).Status() }
+func statusOf(err error) int { return errs.KindOf(err).Status() }
 
 func TestAnAccountIsMadeReadAndChanged(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
-		made := f.call(root, "POST", "/accounts", m{"name": "Acme", "external_id": "crm:42"}).ok()
+		made := f.call(root, "POST", "/accounts", object{"name": "Acme", "external_id": "crm:42"}).ok()
 		accountID := made.text("id")
 		if len(accountID) != 32 || made.text("created_on") == "" || made.text("external_id") != "crm:42" {
 			t.Fatal(made.Body)
 		}
-		f.call(root, "POST", "/accounts", m{"name": "Other", "external_id": "crm:42"}).fails(409, int(errs.CodeExists))
+		f.call(root, "POST", "/accounts", object{"name": "Other", "external_id": "crm:42"}).fails(409, errs.CodeExists)
 		read := f.call(root, "GET", "/accounts/ext:crm:42", nil).ok()
 		if read.text("id") != accountID {
 			t.Fatal(read.Body)
 		}
-		f.call(root, "PATCH", "/accounts/"+accountID, m{"name": "Acme Ltd"}, "If-Match: \"stale\"").fails(412, int(errs.CodeStale))
-		changed := f.call(root, "PATCH", "/accounts/"+accountID, m{"name": "Acme Ltd"}, "If-Match: "+read.Header.Get("ETag")).ok()
+		path := "/accounts/" + accountID
+		f.call(root, "PATCH", path, object{"name": "Acme Ltd"}, `If-Match: "stale"`).fails(412, errs.CodeStale)
+		changed := f.call(root, "PATCH", path, object{"name": "Acme Ltd"}, "If-Match: "+read.Header.Get("ETag")).ok()
 		if changed.text("name") != "Acme Ltd" || changed.text("external_id") != "crm:42" {
 			t.Fatal(changed.Body)
 		}
@@ -40,7 +41,7 @@ func TestAnUpsertMakesOneAccountHoweverOftenItIsSent(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		ids := make(chan string, 20)
 		for range cap(ids) {
-			go func() { ids <- f.call(root, "PUT", "/accounts/external/crm-7", m{"name": "Seven"}).text("id") }()
+			go func() { ids <- f.call(root, "PUT", "/accounts/external/crm-7", object{"name": "Seven"}).text("id") }()
 		}
 		first := <-ids
 		for range cap(ids) - 1 {
@@ -51,20 +52,21 @@ func TestAnUpsertMakesOneAccountHoweverOftenItIsSent(t *testing.T) {
 		if got := f.recorded(first, "account"); len(got) != 1 {
 			t.Fatalf("recorded %v: what changes nothing is not recorded", got)
 		}
-		if got := f.call(root, "PUT", "/accounts/external/crm-7", m{"name": "VII"}).ok(); got.text("id") != first || got.text("name") != "VII" {
-			t.Fatal(got.Body)
+		renamed := f.call(root, "PUT", "/accounts/external/crm-7", object{"name": "VII"}).ok()
+		if renamed.text("id") != first || renamed.text("name") != "VII" {
+			t.Fatal(renamed.Body)
 		}
 	})
 }
 
 func TestAChangedExternalIDIsFollowedAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
-		a := f.call(root, "POST", "/accounts", m{"name": "A", "external_id": "old"}).ok().text("id")
-		f.call(root, "GET", "/accounts/ext:new", nil).fails(404, int(errs.CodeNotFound))
+		a := f.call(root, "POST", "/accounts", object{"name": "A", "external_id": "old"}).ok().text("id")
+		f.call(root, "GET", "/accounts/ext:new", nil).fails(404, errs.CodeNotFound)
 		f.call(root, "GET", "/accounts/ext:old", nil).ok()
-		f.call(root, "PATCH", "/accounts/"+a, m{"external_id": "new"}).ok()
+		f.call(root, "PATCH", "/accounts/"+a, object{"external_id": "new"}).ok()
 		f.call(root, "GET", "/accounts/ext:new", nil).ok()
-		f.call(root, "GET", "/accounts/ext:old", nil).fails(404, int(errs.CodeNotFound))
+		f.call(root, "GET", "/accounts/ext:old", nil).fails(404, errs.CodeNotFound)
 	})
 }
 
@@ -72,16 +74,18 @@ func TestOnlyOperatorsChangeAnExternalID(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a := f.account("A")
 		_, owner := f.token(a, "*")
-		f.call(owner, "PATCH", "/accounts/"+a, m{"external_id": "victim"}).fails(403, int(errs.CodeForbidden))
-		f.call(owner, "PATCH", "/accounts/"+a, m{"name": "Renamed"}).ok()
-		f.call(owner, "POST", "/accounts", m{"name": "Mine"}).fails(403, int(errs.CodeForbidden))
-		f.call(owner, "PUT", "/accounts/external/x", m{"name": "Mine"}).fails(403, int(errs.CodeForbidden))
+		f.call(owner, "PATCH", "/accounts/"+a, object{"external_id": "victim"}).fails(403, errs.CodeForbidden)
+		f.call(owner, "PATCH", "/accounts/"+a, object{"name": "Renamed"}).ok()
+		f.call(owner, "POST", "/accounts", object{"name": "Mine"}).fails(403, errs.CodeForbidden)
+		f.call(owner, "PUT", "/accounts/external/x", object{"name": "Mine"}).fails(403, errs.CodeForbidden)
 	})
 }
 
 func TestAListShowsOnlyWhatTheCredentialReads(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
-		a, b, c := f.account("A"), f.account("B"), f.account("C")
+		a := f.account("A")
+		b := f.account("B")
+		c := f.account("C")
 		_, token := f.token(b, account.AccountsRead)
 		_, blind := f.token(b, account.AuditRead)
 		if got := f.call(token, "GET", "/accounts", nil).ok(); len(got.List) != 1 || got.List[0]["id"] != b {
@@ -91,7 +95,10 @@ func TestAListShowsOnlyWhatTheCredentialReads(t *testing.T) {
 			t.Fatal(got.Body)
 		}
 		_, cookie := f.member(a, "ana@example.com", "viewer")
-		f.call(root, "POST", "/accounts/"+c+"/members", m{"email": "ana@example.com", "role": "auditor"}).ok() // may not read the account
+		f.call(root, "POST", "/accounts/"+c+"/members", object{
+			"email": "ana@example.com",
+			"role":  "auditor",
+		}).ok() // may not read the account
 		if got := f.call(cookie, "GET", "/accounts", nil).ok(); len(got.List) != 1 || got.List[0]["id"] != a {
 			t.Fatal(got.Body)
 		}
@@ -116,14 +123,17 @@ func TestAListShowsOnlyWhatTheCredentialReads(t *testing.T) {
 func TestAForeignAccountAnswersTheSameWhetherItExistsOrNot(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		mine, foreign := f.account("mine"), f.account("foreign")
-		f.call(root, "PUT", "/accounts/external/taken", m{"name": "taken"}).ok()
+		f.call(root, "PUT", "/accounts/external/taken", object{"name": "taken"}).ok()
 		_, token := f.token(mine, "*")
-		strip := func(a *answer) string { return strings.ReplaceAll(a.Body, a.Header.Get("X-Request-Id"), "") }
+		strip := func(a *response) string { return strings.ReplaceAll(a.Body, a.Header.Get("X-Request-Id"), "") }
 		for _, route := range []string{"", "/tokens", "/members", "/zones", "/tokens/0192f7c417d170008000000000000001"} {
-			want := f.call(token, "GET", "/accounts/0192f7c417d170008000000000000009"+route, nil).fails(403, int(errs.CodeForbidden))
+			get := func(ref string) string {
+				return strip(f.call(token, "GET", "/accounts/"+ref+route, nil).fails(403, errs.CodeForbidden))
+			}
+			want := get("0192f7c417d170008000000000000009")
 			for _, ref := range []string{foreign, "ext:taken", "ext:free", "nonsense"} {
-				if got := f.call(token, "GET", "/accounts/"+ref+route, nil).fails(403, int(errs.CodeForbidden)); strip(got) != strip(want) {
-					t.Errorf("%s%s:\n%s\n%s", ref, route, strip(got), strip(want))
+				if got := get(ref); got != want {
+					t.Errorf("%s%s:\n%s\n%s", ref, route, got, want)
 				}
 			}
 		}
@@ -135,11 +145,11 @@ func TestThingsOfAnotherAccountAreNotFoundByTheirID(t *testing.T) {
 		mine, foreign := f.account("mine"), f.account("foreign")
 		_, token := f.token(mine, "*")
 		tokenID, _ := f.token(foreign, "audit:read")
-		zone := f.call(root, "POST", "/accounts/"+foreign+"/zones", m{"name": "shop.example"}).ok().text("id")
+		zone := f.call(root, "POST", "/accounts/"+foreign+"/zones", object{"name": "shop.example"}).ok().text("id")
 		member, _ := f.member(foreign, "eve@example.com", "owner")
 		for _, path := range []string{"/tokens/" + tokenID, "/zones/" + zone, "/members/" + member} {
-			f.call(token, "GET", "/accounts/"+mine+path, nil).fails(404, int(errs.CodeNotFound))
-			f.call(token, "DELETE", "/accounts/"+mine+path, nil).fails(404, int(errs.CodeNotFound))
+			f.call(token, "GET", "/accounts/"+mine+path, nil).fails(404, errs.CodeNotFound)
+			f.call(token, "DELETE", "/accounts/"+mine+path, nil).fails(404, errs.CodeNotFound)
 			f.call(root, "GET", "/accounts/"+foreign+path, nil).ok()
 		}
 	})
@@ -147,8 +157,8 @@ func TestThingsOfAnotherAccountAreNotFoundByTheirID(t *testing.T) {
 
 func TestACreatingPostWithAnIdempotencyKeyCreatesOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
-		one := f.call(root, "POST", "/accounts", m{"name": "A"}, "Idempotency-Key: k1").ok()
-		two := f.call(root, "POST", "/accounts", m{"name": "A"}, "Idempotency-Key: k1").ok()
+		one := f.call(root, "POST", "/accounts", object{"name": "A"}, "Idempotency-Key: k1").ok()
+		two := f.call(root, "POST", "/accounts", object{"name": "A"}, "Idempotency-Key: k1").ok()
 		if one.text("id") != two.text("id") {
 			t.Fatal(one.Body, two.Body)
 		}
@@ -178,7 +188,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 	r.Header.Set("Authorization", "Bearer "+token)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := f.dir.Authenticate(b.Context(), r); err != nil {
+		if _, err := f.accounts.Authenticate(b.Context(), r); err != nil {
 			b.Fatal(err)
 		}
 	}

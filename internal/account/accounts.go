@@ -13,20 +13,20 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// externalPrefix marks an operators' own id where an account is named.
+// externalPrefix begins a reference to an account by the operators' own id.
 const externalPrefix = "ext:"
 
-// ResolveAccount finds the account that ref names, a 32-character id or
-// ext:<external_id>. It has the form of [web.ResolveAccount]: CodeNotFound when
-// there is none.
-func (d *Directory) ResolveAccount(ctx context.Context, ref string) (string, error) {
+// ResolveAccount finds the account with a reference, a 32-character id or
+// ext:<external_id>. It is a [web.ResolveAccount]: CodeNotFound if there is no
+// such account.
+func (f *Feature) ResolveAccount(ctx context.Context, ref string) (string, error) {
 	external, byExternal := strings.CutPrefix(ref, externalPrefix)
-	if !byExternal && !id.Valid(ref) || byExternal && externalID(external) != nil {
+	if !byExternal && !id.Valid(ref) || byExternal && checkExternalID(external) != nil {
 		return "", errs.New(errs.CodeNotFound, "an account is named by its id (32 hex characters) or by ext:<external_id>")
 	}
-	return d.accounts.Get(ctx, ref, func(ctx context.Context) (string, error) {
+	return f.accounts.Get(ctx, ref, func(ctx context.Context) (string, error) {
 		var a Account
-		err := d.db.View(ctx, func(tx *db.Tx) (err error) {
+		err := f.db.View(ctx, func(tx *db.Tx) (err error) {
 			if byExternal {
 				a, err = loadAccountByExternal(ctx, tx, external)
 			} else {
@@ -38,8 +38,8 @@ func (d *Directory) ResolveAccount(ctx context.Context, ref string) (string, err
 	})
 }
 
-// externalID checks an operators' own id of an account.
-func externalID(s string) error {
+// checkExternalID checks an operators' own id of an account.
+func checkExternalID(s string) error {
 	ok := s != "" && len(s) <= 128 && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune("._:@-", r)
 	})
@@ -50,8 +50,8 @@ func externalID(s string) error {
 }
 
 // Account reads one account.
-func (d *Directory) Account(ctx context.Context, accountID string) (a Account, err error) {
-	err = d.db.View(ctx, func(tx *db.Tx) error {
+func (f *Feature) Account(ctx context.Context, accountID string) (a Account, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		a, err = loadAccount(ctx, tx, accountID)
 		return err
 	})
@@ -60,21 +60,24 @@ func (d *Directory) Account(ctx context.Context, accountID string) (a Account, e
 
 // Accounts lists the accounts that the principal may read, after an id,
 // ascending.
-func (d *Directory) Accounts(ctx context.Context, by *web.Principal, after string, limit int) (list []Account, err error) {
+func (f *Feature) Accounts(
+	ctx context.Context, by *web.Principal, after string, limit int,
+) (list []Account, err error) {
 	only := readable(by)
-	err = d.db.View(ctx, func(tx *db.Tx) error {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		list, err = listAccounts(ctx, tx, after, limit, only)
 		return err
 	})
 	return list, err
 }
 
-// readable are the accounts that the principal may read, ascending; nil = all.
+// readable lists the accounts that the principal may read, ascending; nil = all.
 func readable(by *web.Principal) []string {
 	if by.Can("", AccountsRead) {
 		return nil
 	}
-	only := slices.DeleteFunc(slices.Sorted(maps.Keys(by.Grants)), func(accountID string) bool { return !by.Can(accountID, AccountsRead) })
+	only := slices.Sorted(maps.Keys(by.Grants))
+	only = slices.DeleteFunc(only, func(accountID string) bool { return !by.Can(accountID, AccountsRead) })
 	if by.AccountID != "" && by.Can(by.AccountID, AccountsRead) && !slices.Contains(only, by.AccountID) {
 		only = append(only, by.AccountID)
 		slices.Sort(only)
@@ -85,85 +88,96 @@ func readable(by *web.Principal) []string {
 	return only
 }
 
-// CreateAccount makes an account; externalID may be empty. CodeExists when
+// CreateAccount makes an account; the external id may be empty. CodeExists if
 // another account has the external id.
-func (d *Directory) CreateAccount(ctx context.Context, by *web.Principal, name, external string) (Account, error) {
-	a, err := d.newAccount(name, external)
+func (f *Feature) CreateAccount(ctx context.Context, by *web.Principal, name, external string) (Account, error) {
+	a, err := f.newAccount(name, external)
 	if err != nil {
 		return a, err
 	}
-	err = d.change(ctx, func(tx *db.Tx) error {
+	err = f.change(ctx, func(tx *db.Tx) error {
 		if ok, err := insertAccount(ctx, tx, a); err != nil {
 			return err
 		} else if !ok {
 			return errs.At(errs.CodeExists, "/external_id", "another account has this external_id")
 		}
-		return d.record(ctx, tx, by, event.NewAudit(a.ID, "create", "account", a.ID, a.Name).Changed(nil, a))
+		return f.record(ctx, tx, by, event.NewAudit(a.ID, "create", "account", a.ID, a.Name).Changed(nil, a))
 	})
 	return a, err
 }
 
-func (d *Directory) newAccount(name, external string) (Account, error) {
-	name, err := text("/name", name, 200)
+func (f *Feature) newAccount(name, external string) (Account, error) {
+	name, err := checkText("/name", name, 200)
 	if err != nil {
 		return Account{}, err
 	}
 	if external != "" {
-		if err := externalID(external); err != nil {
+		if err := checkExternalID(external); err != nil {
 			return Account{}, err
 		}
 	}
-	now := web.TimeOf(d.micros())
-	return Account{ID: id.At(now.Time), Name: name, ExternalID: external, CreatedOn: now, ModifiedOn: now, Type: accountType}, nil
+	now := web.TimeOf(f.micros())
+	return Account{
+		ID:         id.At(now.Time),
+		Name:       name,
+		ExternalID: external,
+		CreatedOn:  now,
+		ModifiedOn: now,
+		Type:       accountType,
+	}, nil
 }
 
-// UpsertAccount gives the account with the external id its name, making it
-// when there is none. What changes nothing is not recorded.
-func (d *Directory) UpsertAccount(ctx context.Context, by *web.Principal, external, name string) (Account, error) {
-	fresh, err := d.newAccount(name, external)
+// UpsertAccount sets the name of the account with the external id, and creates
+// the account if there is none. A call that changes nothing is not recorded.
+func (f *Feature) UpsertAccount(ctx context.Context, by *web.Principal, external, name string) (Account, error) {
+	fresh, err := f.newAccount(name, external)
 	if err == nil {
-		err = externalID(external)
+		err = checkExternalID(external)
 	}
 	if err != nil {
 		return fresh, err
 	}
 	a := fresh
-	err = d.change(ctx, func(tx *db.Tx) error {
+	err = f.change(ctx, func(tx *db.Tx) error {
 		a = fresh
 		made, err := insertAccount(ctx, tx, fresh)
 		if err != nil {
 			return err
 		}
 		if made {
-			return d.record(ctx, tx, by, event.NewAudit(a.ID, "create", "account", a.ID, a.Name).Changed(nil, a))
+			return f.record(ctx, tx, by, event.NewAudit(a.ID, "create", "account", a.ID, a.Name).Changed(nil, a))
 		}
 		if a, err = loadAccountByExternal(ctx, tx, external); err != nil {
 			return err
 		}
-		a, err = d.updateAccount(ctx, tx, by, a.ID, &name, nil)
+		a, err = f.updateAccount(ctx, tx, by, a.ID, &name, nil)
 		return err
 	})
 	return a, err
 }
 
-// UpdateAccount changes an account; nil leaves a field as it is. The external
-// id routes what producers send, so that only operators may change it.
-func (d *Directory) UpdateAccount(ctx context.Context, by *web.Principal, accountID string, name, external *string) (a Account, err error) {
+// UpdateAccount changes an account; nil leaves a field as it is. Only operators
+// may change the external id, because it routes the events of producers.
+func (f *Feature) UpdateAccount(
+	ctx context.Context, by *web.Principal, accountID string, name, external *string,
+) (a Account, err error) {
 	var before Account
-	err = d.change(ctx, func(tx *db.Tx) error {
+	err = f.change(ctx, func(tx *db.Tx) error {
 		if before, err = loadAccount(ctx, tx, accountID); err != nil {
 			return err
 		}
-		a, err = d.updateAccount(ctx, tx, by, accountID, name, external)
+		a, err = f.updateAccount(ctx, tx, by, accountID, name, external)
 		return err
 	})
 	if err == nil && before.ExternalID != a.ExternalID {
-		d.accounts.Evict(externalPrefix+before.ExternalID, externalPrefix+a.ExternalID)
+		f.accounts.Evict(externalPrefix+before.ExternalID, externalPrefix+a.ExternalID)
 	}
 	return a, err
 }
 
-func (d *Directory) updateAccount(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, name, external *string) (Account, error) {
+func (f *Feature) updateAccount(
+	ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, name, external *string,
+) (Account, error) {
 	if err := lockAccount(ctx, tx, accountID); err != nil {
 		return Account{}, err
 	}
@@ -176,16 +190,17 @@ func (d *Directory) updateAccount(ctx context.Context, tx *db.Tx, by *web.Princi
 	}
 	after := before
 	if name != nil {
-		if after.Name, err = text("/name", *name, 200); err != nil {
+		if after.Name, err = checkText("/name", *name, 200); err != nil {
 			return before, err
 		}
 	}
 	if external != nil && *external != before.ExternalID {
 		if !by.Can("", AccountsWrite) {
-			return before, errs.At(errs.CodeForbidden, "/external_id", "only the installation's operators may change external_id")
+			return before, errs.At(errs.CodeForbidden, "/external_id",
+				"only the installation's operators may change external_id")
 		}
 		if *external != "" {
-			if err := externalID(*external); err != nil {
+			if err := checkExternalID(*external); err != nil {
 				return before, err
 			}
 		}
@@ -194,9 +209,10 @@ func (d *Directory) updateAccount(ctx context.Context, tx *db.Tx, by *web.Princi
 	if after == before {
 		return before, nil
 	}
-	after.ModifiedOn = web.TimeOf(max(d.micros(), before.ModifiedOn.Micros()+1))
+	after.ModifiedOn = web.TimeOf(max(f.micros(), before.ModifiedOn.Micros()+1))
 	if err := updateAccount(ctx, tx, after); err != nil {
 		return before, err
 	}
-	return after, d.record(ctx, tx, by, event.NewAudit(accountID, "update", "account", accountID, after.Name).Changed(before, after))
+	return after, f.record(ctx, tx, by,
+		event.NewAudit(accountID, "update", "account", accountID, after.Name).Changed(before, after))
 }

@@ -12,9 +12,9 @@ type accountIn struct {
 
 // AccountCreate is the request body for the name and external id of an account.
 type AccountCreate struct {
-	Name       string `json:"name" minLength:"1" maxLength:"200" doc:"What people call it"`
+	Name       string `json:"name" minLength:"1" maxLength:"200" doc:"Shown on pages and in mails"`
 	ExternalID string `json:"external_id,omitempty" maxLength:"128" doc:"The operators' own id of the account"`
-	Type       string `json:"type,omitempty" enum:"standard,enterprise" doc:"What official clients send; all accounts are alike"`
+	Type       string `json:"type,omitempty" enum:"standard,enterprise" doc:"Sent by official clients; ignored"`
 }
 
 type accountPatch struct {
@@ -44,7 +44,7 @@ type RoleInfo struct {
 	Permissions []string `json:"permissions"`
 }
 
-func (d *Directory) registerAccounts(api *web.API) {
+func (f *Feature) registerAccounts(api *web.API) {
 	const tag = "Accounts"
 	web.Get(api, web.Op{
 		Path:        "/accounts",
@@ -55,9 +55,10 @@ func (d *Directory) registerAccounts(api *web.API) {
 		Scope:       web.ScopeSelf,
 	}, func(ctx context.Context, in *accountsIn) (web.Page[Account], error) {
 		by := web.CurrentPrincipal(ctx)
-		return web.ReadAnyPage(api.Cursors(), "accounts "+string(by.Kind)+" "+by.ID+" "+in.Name, in.AnyPaging, accountKey,
+		list := "accounts " + string(by.Kind) + " " + by.ID + " " + in.Name
+		return web.ReadAnyPage(api.Cursors(), list, in.AnyPaging, accountKey,
 			func(after web.Keyset, limit int) ([]Account, error) {
-				return d.accountsNamed(ctx, by, in.Name, after.ID, limit)
+				return f.accountsNamed(ctx, by, in.Name, after.ID, limit)
 			})
 	})
 	web.Post(api, web.Op{
@@ -69,7 +70,7 @@ func (d *Directory) registerAccounts(api *web.API) {
 		Permission: AccountsWrite,
 		Idempotent: true,
 	}, func(ctx context.Context, in *accountIn) (Account, error) {
-		return d.CreateAccount(ctx, web.CurrentPrincipal(ctx), in.Body.Name, in.Body.ExternalID)
+		return f.CreateAccount(ctx, web.CurrentPrincipal(ctx), in.Body.Name, in.Body.ExternalID)
 	})
 	web.Put(api, web.Op{
 		Path:       "/accounts/external/{external_id}",
@@ -79,7 +80,7 @@ func (d *Directory) registerAccounts(api *web.API) {
 		Scope:      web.ScopeInstallation,
 		Permission: AccountsWrite,
 	}, func(ctx context.Context, in *externalIn) (Account, error) {
-		return d.UpsertAccount(ctx, web.CurrentPrincipal(ctx), in.ExternalID, in.Body.Name)
+		return f.UpsertAccount(ctx, web.CurrentPrincipal(ctx), in.ExternalID, in.Body.Name)
 	})
 	web.Get(api, web.Op{
 		Path:       "/accounts/{account_id}",
@@ -87,7 +88,7 @@ func (d *Directory) registerAccounts(api *web.API) {
 		Tag:        tag,
 		Summary:    "Read an account",
 		Permission: AccountsRead,
-	}, func(ctx context.Context, _ *struct{}) (Account, error) { return d.Account(ctx, web.Account(ctx).ID) })
+	}, func(ctx context.Context, _ *struct{}) (Account, error) { return f.Account(ctx, web.Account(ctx).ID) })
 	web.Patch(api, web.Op{
 		Path:       "/accounts/{account_id}",
 		ID:         "patch-account",
@@ -95,7 +96,7 @@ func (d *Directory) registerAccounts(api *web.API) {
 		Summary:    "Change an account",
 		Permission: AccountsWrite,
 	}, func(ctx context.Context, in *accountPatch) (Account, error) {
-		return d.UpdateAccount(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.Body.Name, in.Body.ExternalID)
+		return f.UpdateAccount(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.Body.Name, in.Body.ExternalID)
 	})
 	web.Put(api, web.Op{
 		Path:        "/accounts/{account_id}",
@@ -109,7 +110,7 @@ func (d *Directory) registerAccounts(api *web.API) {
 		if in.Body.ExternalID != "" {
 			external = &in.Body.ExternalID
 		}
-		return d.UpdateAccount(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, &in.Body.Name, external)
+		return f.UpdateAccount(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, &in.Body.Name, external)
 	})
 	web.Get(api, web.Op{
 		Path:       "/accounts/{account_id}/roles",

@@ -15,12 +15,12 @@ import (
 
 type accountsIn struct {
 	web.AnyPaging
-	Name string `query:"name" maxLength:"200" doc:"Only accounts of this name, in whatever case"`
+	Name string `query:"name" maxLength:"200" doc:"Only accounts with this name, in upper or lower case"`
 }
 
 type zonesIn struct {
 	web.AnyPaging
-	Name      string `query:"name" maxLength:"255" doc:"Only zones of this name"`
+	Name      string `query:"name" maxLength:"255" doc:"Only zones with this name"`
 	AccountID string `query:"account.id" maxLength:"64" doc:"Only zones of this account"`
 }
 
@@ -36,19 +36,19 @@ type ZoneAccount struct {
 	Name string `json:"name"`
 }
 
-// readAtOnce is how many accounts are read at a time to find those of a name.
+// readAtOnce is the number of accounts that one query reads in a search by name.
 const readAtOnce = 1000
 
-// accountsNamed is Accounts, of one name unless it is empty.
-func (d *Directory) accountsNamed(
+// accountsNamed lists the accounts with a name, or all if it is empty.
+func (f *Feature) accountsNamed(
 	ctx context.Context, by *web.Principal, name, after string, limit int,
 ) ([]Account, error) {
 	if name == "" {
-		return d.Accounts(ctx, by, after, limit)
+		return f.Accounts(ctx, by, after, limit)
 	}
 	found := []Account{}
 	for len(found) < limit {
-		list, err := d.Accounts(ctx, by, after, readAtOnce)
+		list, err := f.Accounts(ctx, by, after, readAtOnce)
 		if err != nil {
 			return nil, err
 		}
@@ -65,7 +65,7 @@ func (d *Directory) accountsNamed(
 	return found, nil
 }
 
-// rolesAfter are the roles behind one, in their own order.
+// rolesAfter lists the roles that follow one, in their own order.
 func rolesAfter(after web.Keyset, limit int) ([]RoleInfo, error) {
 	all := Roles()
 	if at := slices.Index(all, Role(after.ID)); at >= 0 {
@@ -78,9 +78,9 @@ func rolesAfter(after web.Keyset, limit int) ([]RoleInfo, error) {
 	return list, nil
 }
 
-// AllZones gives zones after an id, ascending, of all accounts that the
+// AllZones lists the zones after an id, ascending, of all accounts that the
 // principal may read; accountID and name narrow the list unless they are empty.
-func (d *Directory) AllZones(
+func (f *Feature) AllZones(
 	ctx context.Context, by *web.Principal, accountID, name, after string, limit int,
 ) (list []OwnedZone, err error) {
 	only := readable(by)
@@ -92,30 +92,42 @@ func (d *Directory) AllZones(
 	if only != nil && len(only) == 0 {
 		return []OwnedZone{}, nil
 	}
-	err = d.db.View(ctx, func(tx *db.Tx) error {
-		list, err = listAllZones(ctx, tx, only, accountID, fold(name), after, limit)
+	err = f.db.View(ctx, func(tx *db.Tx) error {
+		list, err = listAllZones(ctx, tx, zoneQuery{only, accountID, fold(name), after, limit})
 		return err
 	})
 	return list, err
 }
 
-func listAllZones(
-	ctx context.Context, tx *db.Tx, only []string, accountID, name, after string, limit int,
-) ([]OwnedZone, error) {
+// zoneQuery selects zones of several accounts.
+type zoneQuery struct {
+	only      []string // ids of accounts; nil = all
+	accountID string   // "" = any
+	name      string   // folded; "" = any
+	after     string   // id of a zone
+	limit     int
+}
+
+func listAllZones(ctx context.Context, tx *db.Tx, q zoneQuery) ([]OwnedZone, error) {
 	query := `SELECT z.id, z.name, z.environment, z.created_at, z.modified_at, a.id, a.name
 		FROM zone z JOIN account a ON a.id = z.account_id
 		WHERE z.id > $1 AND ($3 = '' OR z.account_id = $3)
 			AND ($2 = '' OR EXISTS (SELECT 1 FROM zone_ref r WHERE r.zone_id = z.id AND r.position = 0 AND r.ref = $2))`
-	args := []any{after, name, accountID, limit}
-	if only != nil {
-		marks := make([]string, len(only))
-		for i, one := range only {
-			args = append(args, one)
+	args := []any{
+		q.after,
+		q.name,
+		q.accountID,
+		q.limit,
+	}
+	if q.only != nil {
+		marks := make([]string, len(q.only))
+		for i, accountID := range q.only {
+			args = append(args, accountID)
 			marks[i] = "$" + strconv.Itoa(len(args))
 		}
 		query += ` AND z.account_id IN (` + strings.Join(marks, ", ") + `)`
 	}
-	scan := func(row interface{ Scan(...any) error }) (z OwnedZone, err error) {
+	scan := func(row db.Row) (z OwnedZone, err error) {
 		var created, modified int64
 		err = row.Scan(&z.ID, &z.Name, &z.Environment, &created, &modified, &z.Account.ID, &z.Account.Name)
 		z.CreatedOn = moment(created)
@@ -123,18 +135,12 @@ func listAllZones(
 		z.Aliases = []string{}
 		return z, err
 	}
-	list, err := collect(ctx, tx, scan, query+` ORDER BY z.id LIMIT $4`, args...)
+	list, err := db.Collect(ctx, tx, scan, query+` ORDER BY z.id LIMIT $4`, args...)
 	if err != nil {
 		return nil, err
 	}
 	for i := range list {
-		alias := func(row interface{ Scan(...any) error }) (s string, err error) {
-			err = row.Scan(&s)
-			return s, err
-		}
-		list[i].Aliases, err = collect(ctx, tx, alias,
-			`SELECT ref FROM zone_ref WHERE zone_id = $1 AND position > 0 ORDER BY position`, list[i].ID)
-		if err != nil {
+		if list[i].Aliases, err = listAliases(ctx, tx, list[i].ID); err != nil {
 			return nil, err
 		}
 	}

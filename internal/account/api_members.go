@@ -39,23 +39,23 @@ type portalIn struct {
 // PortalSessionCreate is the request body for a session of the customers' pages.
 type PortalSessionCreate struct {
 	Member struct {
-		ID    string `json:"id" minLength:"1" maxLength:"128" doc:"The person's id in your own system; the record names it"`
+		ID    string `json:"id" minLength:"1" maxLength:"128" doc:"The person's id in your own system; named in the audit log"`
 		Email string `json:"email,omitempty" maxLength:"254"`
 		Name  string `json:"name,omitempty" maxLength:"200"`
 	} `json:"member"`
 	Role      Role     `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
-	Sections  []string `json:"sections,omitempty" maxItems:"3" doc:"Of audit, notifications, slo; all when left out"`
-	ReturnURL string   `json:"return_url,omitempty" maxLength:"2048" doc:"Where the page's way back leads"`
-	ExpiresIn int64    `json:"expires_in,omitempty" doc:"Length of the session in seconds, 60 to 43200; 3600 when left out"`
+	Sections  []string `json:"sections,omitempty" maxItems:"3" doc:"Of audit, notifications, slo; all by default"`
+	ReturnURL string   `json:"return_url,omitempty" maxLength:"2048" doc:"Target of the pages' link back to your product"`
+	ExpiresIn int64    `json:"expires_in,omitempty" doc:"Length of the session in seconds, 60 to 43200; 3600 by default"`
 }
 
 // OneTimeURL is a URL that works once.
 type OneTimeURL struct {
 	URL       string   `json:"url"`
-	ExpiresOn web.Time `json:"expires_on" doc:"Until when it can be opened"`
+	ExpiresOn web.Time `json:"expires_on" doc:"The end of the time in which it can be opened"`
 }
 
-func (d *Directory) registerMembers(api *web.API) {
+func (f *Feature) registerMembers(api *web.API) {
 	const tag = "Members"
 	const base = "/accounts/{account_id}/members"
 	web.Get(api, web.Op{
@@ -67,7 +67,7 @@ func (d *Directory) registerMembers(api *web.API) {
 	}, func(ctx context.Context, in *web.AnyPaging) (web.Page[Member], error) {
 		accountID := web.Account(ctx).ID
 		return web.ReadAnyPage(api.Cursors(), "members "+accountID, *in, memberKey,
-			func(after web.Keyset, limit int) ([]Member, error) { return d.Members(ctx, accountID, after.ID, limit) })
+			func(after web.Keyset, limit int) ([]Member, error) { return f.Members(ctx, accountID, after.ID, limit) })
 	})
 	web.Post(api, web.Op{
 		Path:    base,
@@ -75,18 +75,18 @@ func (d *Directory) registerMembers(api *web.API) {
 		Tag:     tag,
 		Summary: "Add a member",
 		Description: "The member is pending until the person accepts: by signing in with the one-time " +
-			"link of the answer or, where the operators vouch for a user with the address, on " +
-			"that user's own page of invitations. The answer is the same whether other " +
-			"accounts know the address or not.",
+			"link in the response or, if the operators have added a user with the address, on " +
+			"that user's own page of invitations. The response does not depend on whether other " +
+			"accounts have a member with the address.",
 		Permission: MembersWrite,
 		Idempotent: true,
 	}, func(ctx context.Context, in *memberIn) (NewMember, error) {
 		by := web.CurrentPrincipal(ctx)
-		since, err := d.joinedOn(by, in.Body.Since)
+		since, err := f.joinedOn(by, in.Body.Since)
 		if err != nil {
 			return NewMember{}, err
 		}
-		return d.addMember(ctx, by, web.Account(ctx).ID, in.Body.Email, in.Body.Name, in.Body.Role, since)
+		return f.addMember(ctx, by, web.Account(ctx).ID, memberSpec{in.Body.Email, in.Body.Name, in.Body.Role, since})
 	})
 	web.Get(api, web.Op{
 		Path:       base + "/{member_id}",
@@ -95,7 +95,7 @@ func (d *Directory) registerMembers(api *web.API) {
 		Summary:    "Read a member",
 		Permission: MembersRead,
 	}, func(ctx context.Context, in *memberRef) (Member, error) {
-		return d.Member(ctx, web.Account(ctx).ID, in.MemberID)
+		return f.Member(ctx, web.Account(ctx).ID, in.MemberID)
 	})
 	web.Patch(api, web.Op{
 		Path:       base + "/{member_id}",
@@ -104,7 +104,7 @@ func (d *Directory) registerMembers(api *web.API) {
 		Summary:    "Change a member's role",
 		Permission: MembersWrite,
 	}, func(ctx context.Context, in *memberPatch) (Member, error) {
-		return d.ChangeRole(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID, in.Body.Role)
+		return f.ChangeRole(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID, in.Body.Role)
 	})
 	web.Delete(api, web.Op{
 		Path:       base + "/{member_id}",
@@ -113,37 +113,41 @@ func (d *Directory) registerMembers(api *web.API) {
 		Summary:    "Remove a member",
 		Permission: MembersWrite,
 	}, func(ctx context.Context, in *memberRef) (Deleted, error) {
-		return Deleted{in.MemberID}, d.RemoveMember(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
+		return Deleted{in.MemberID}, f.RemoveMember(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
 	})
 	web.Post(api, web.Op{
 		Path:    base + "/{member_id}/sign_in_link",
 		ID:      "create-member-sign-in-link",
 		Tag:     tag,
 		Summary: "Create a one-time sign-in link for a member",
-		Description: "For users whom this account made; for others only operators. A token that " +
-			"expires or is bound to networks makes none.",
+		Description: "Accounts create links for the users that they invited; operators, for every user. " +
+			"A token that expires or is limited to networks cannot create links.",
 		Permission: MembersWrite,
 		Idempotent: true,
 	}, func(ctx context.Context, in *memberRef) (OneTimeURL, error) {
-		url, err := d.MemberLink(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
-		return OneTimeURL{url, moment(d.micros() + LinkTime.Microseconds())}, err
+		url, err := f.MemberLink(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
+		return OneTimeURL{url, moment(f.micros() + LinkTime.Microseconds())}, err
 	})
 	web.Post(api, web.Op{
 		Path:    "/accounts/{account_id}/portal_sessions",
 		ID:      "create-portal-session",
 		Tag:     tag,
 		Summary: "Open the customers' pages for one of your users",
-		Description: "The URL works once and gives a session that may do what the role may do in the " +
-			"sections. It ends when the token that made it is revoked or expires, or when the " +
-			"member who made it loses the right, and it works from the token's networks only. " +
-			"The record names it as portal:ACCOUNT:MEMBER.",
+		Description: "The URL works once and opens a session with the permissions of the role in the " +
+			"sections. The session ends when the token that created it is revoked or expires, or " +
+			"when the member who created it loses the permission, and it works from the token's " +
+			"networks only. The audit log names its user portal:ACCOUNT:MEMBER.",
 		Permission: MembersWrite,
 		Idempotent: true,
 	}, func(ctx context.Context, in *portalIn) (OneTimeURL, error) {
 		b := &in.Body
-		url, expires, err := d.PortalURL(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, Portal{
-			Member: PortalMember{b.Member.ID, b.Member.Email, b.Member.Name},
-			Role:   b.Role, Sections: b.Sections, ReturnURL: b.ReturnURL, Seconds: b.ExpiresIn})
+		url, expires, err := f.PortalURL(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, Portal{
+			Member:    PortalMember{b.Member.ID, b.Member.Email, b.Member.Name},
+			Role:      b.Role,
+			Sections:  b.Sections,
+			ReturnURL: b.ReturnURL,
+			Seconds:   b.ExpiresIn,
+		})
 		return OneTimeURL{url, expires}, err
 	})
 	const portals = "/accounts/{account_id}/portal_sessions"
@@ -157,7 +161,7 @@ func (d *Directory) registerMembers(api *web.API) {
 		accountID := web.Account(ctx).ID
 		return web.ReadAnyPage(api.Cursors(), "portal sessions "+accountID, *in, portalSessionKey,
 			func(after web.Keyset, limit int) ([]PortalSession, error) {
-				return d.PortalSessions(ctx, accountID, after.ID, limit)
+				return f.PortalSessions(ctx, accountID, after.ID, limit)
 			})
 	})
 	web.Delete(api, web.Op{
@@ -167,6 +171,7 @@ func (d *Directory) registerMembers(api *web.API) {
 		Summary:    "End a session of the customers' pages",
 		Permission: MembersWrite,
 	}, func(ctx context.Context, in *sessionPath) (Deleted, error) {
-		return Deleted{in.SessionID}, d.RevokePortalSession(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.SessionID)
+		accountID := web.Account(ctx).ID
+		return Deleted{in.SessionID}, f.RevokePortalSession(ctx, web.CurrentPrincipal(ctx), accountID, in.SessionID)
 	})
 }

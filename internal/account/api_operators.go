@@ -34,10 +34,10 @@ type OperatorUpdate struct {
 // NewOperator is an operator who was just added.
 type NewOperator struct {
 	Person
-	SignInURL string `json:"sign_in_url,omitempty" doc:"A one-time link for a person who has never signed in. It is shown this once"`
+	SignInURL string `json:"sign_in_url,omitempty" doc:"A one-time link for a person who has never signed in. It is shown only once"`
 }
 
-func (d *Directory) registerOperators(api *web.API) {
+func (f *Feature) registerOperators(api *web.API) {
 	const tag = "Operators"
 	const base = "/operators"
 	web.Get(api, web.Op{
@@ -49,7 +49,7 @@ func (d *Directory) registerOperators(api *web.API) {
 		Permission: AccountsRead,
 	}, func(ctx context.Context, in *web.AnyPaging) (web.Page[Person], error) {
 		return web.ReadAnyPage(api.Cursors(), "operators", *in, personKey,
-			func(after web.Keyset, limit int) ([]Person, error) { return d.Operators(ctx, after.ID, limit) })
+			func(after web.Keyset, limit int) ([]Person, error) { return f.Operators(ctx, after.ID, limit) })
 	})
 	web.Post(api, web.Op{
 		Path:        base,
@@ -61,7 +61,7 @@ func (d *Directory) registerOperators(api *web.API) {
 		Permission:  AccountsWrite,
 		Idempotent:  true,
 	}, func(ctx context.Context, in *operatorIn) (NewOperator, error) {
-		p, url, err := d.AddOperator(ctx, web.CurrentPrincipal(ctx), in.Body.Email, in.Body.Name)
+		p, url, err := f.AddOperator(ctx, web.CurrentPrincipal(ctx), in.Body.Email, in.Body.Name)
 		return NewOperator{p, url}, err
 	})
 	web.Patch(api, web.Op{
@@ -72,7 +72,7 @@ func (d *Directory) registerOperators(api *web.API) {
 		Scope:      web.ScopeInstallation,
 		Permission: AccountsWrite,
 	}, func(ctx context.Context, in *operatorPatch) (Person, error) {
-		return d.UpdateOperator(ctx, web.CurrentPrincipal(ctx), in.OperatorID, in.Body.Email, in.Body.Name)
+		return f.UpdateOperator(ctx, web.CurrentPrincipal(ctx), in.OperatorID, in.Body.Email, in.Body.Name)
 	})
 	web.Delete(api, web.Op{
 		Path:       base + "/{operator_id}",
@@ -82,7 +82,7 @@ func (d *Directory) registerOperators(api *web.API) {
 		Scope:      web.ScopeInstallation,
 		Permission: AccountsWrite,
 	}, func(ctx context.Context, in *operatorRef) (Deleted, error) {
-		return Deleted{in.OperatorID}, d.RemoveOperator(ctx, web.CurrentPrincipal(ctx), in.OperatorID)
+		return Deleted{in.OperatorID}, f.RemoveOperator(ctx, web.CurrentPrincipal(ctx), in.OperatorID)
 	})
 	web.Post(api, web.Op{
 		Path:       base + "/{operator_id}/sign_in_link",
@@ -93,7 +93,7 @@ func (d *Directory) registerOperators(api *web.API) {
 		Permission: AccountsWrite,
 		Idempotent: true,
 	}, func(ctx context.Context, in *operatorRef) (OneTimeURL, error) {
-		url, err := d.OperatorLink(ctx, web.CurrentPrincipal(ctx), in.OperatorID)
-		return OneTimeURL{url, moment(d.micros() + LinkTime.Microseconds())}, err
+		url, err := f.OperatorLink(ctx, web.CurrentPrincipal(ctx), in.OperatorID)
+		return OneTimeURL{url, moment(f.micros() + LinkTime.Microseconds())}, err
 	})
 }

@@ -12,10 +12,10 @@ type tokenIn struct {
 
 // TokenCreate is the request body for a new API token.
 type TokenCreate struct {
-	Name        string   `json:"name" minLength:"1" maxLength:"100" doc:"What the token is for"`
+	Name        string   `json:"name" minLength:"1" maxLength:"100" doc:"The purpose of the token"`
 	Permissions []string `json:"permissions" minItems:"1" maxItems:"32" doc:"Such as audit:read; you must have each of them yourself"`
-	ExpiresOn   web.Time `json:"expires_on,omitzero" doc:"When it ends; never when left out"`
-	IPAllow     []string `json:"ip_allow,omitempty" maxItems:"50" doc:"Networks from which it may be used; anywhere when left out"`
+	ExpiresOn   web.Time `json:"expires_on,omitzero" doc:"When it ends; never by default"`
+	IPAllow     []string `json:"ip_allow,omitempty" maxItems:"50" doc:"Networks from which it may be used; any by default"`
 }
 
 type tokenRef struct {
@@ -27,7 +27,7 @@ type Deleted struct {
 	ID string `json:"id"`
 }
 
-func (d *Directory) registerTokens(api *web.API) {
+func (f *Feature) registerTokens(api *web.API) {
 	const tag = "API tokens"
 	const base = "/accounts/{account_id}/tokens"
 	web.Get(api, web.Op{
@@ -39,18 +39,18 @@ func (d *Directory) registerTokens(api *web.API) {
 	}, func(ctx context.Context, in *web.AnyPaging) (web.Page[Token], error) {
 		accountID := web.Account(ctx).ID
 		return web.ReadAnyPage(api.Cursors(), "tokens "+accountID, *in, tokenKey,
-			func(after web.Keyset, limit int) ([]Token, error) { return d.Tokens(ctx, accountID, after.ID, limit) })
+			func(after web.Keyset, limit int) ([]Token, error) { return f.Tokens(ctx, accountID, after.ID, limit) })
 	})
 	web.Post(api, web.Op{
 		Path:        base,
 		ID:          "create-token",
 		Tag:         tag,
 		Summary:     "Create an API token",
-		Description: "The value of the token is in this answer only. It is not stored.",
+		Description: "The value of the token is in this response only. It is not stored.",
 		Permission:  TokensWrite,
 		Idempotent:  true,
 	}, func(ctx context.Context, in *tokenIn) (NewAPIToken, error) {
-		return d.CreateToken(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID,
+		return f.CreateToken(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID,
 			TokenSpec{in.Body.Name, in.Body.Permissions, in.Body.ExpiresOn, in.Body.IPAllow})
 	})
 	web.Get(api, web.Op{
@@ -59,7 +59,7 @@ func (d *Directory) registerTokens(api *web.API) {
 		Tag:        tag,
 		Summary:    "Verify the account's token of this request",
 		Permission: web.AnyPermission,
-	}, func(ctx context.Context, _ *struct{}) (Verified, error) { return d.verified(ctx) })
+	}, func(ctx context.Context, _ *struct{}) (Verified, error) { return f.verified(ctx) })
 	web.Get(api, web.Op{
 		Path:       base + "/{token_id}",
 		ID:         "get-token",
@@ -67,7 +67,7 @@ func (d *Directory) registerTokens(api *web.API) {
 		Summary:    "Read an API token",
 		Permission: TokensRead,
 	}, func(ctx context.Context, in *tokenRef) (Token, error) {
-		return d.Token(ctx, web.Account(ctx).ID, in.TokenID)
+		return f.Token(ctx, web.Account(ctx).ID, in.TokenID)
 	})
 	web.Delete(api, web.Op{
 		Path:       base + "/{token_id}",
@@ -76,6 +76,6 @@ func (d *Directory) registerTokens(api *web.API) {
 		Summary:    "Revoke an API token",
 		Permission: TokensWrite,
 	}, func(ctx context.Context, in *tokenRef) (Deleted, error) {
-		return Deleted{in.TokenID}, d.RevokeToken(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.TokenID)
+		return Deleted{in.TokenID}, f.RevokeToken(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.TokenID)
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// Verified is the answer to a token that asks about itself.
+// Verified is the state of the credential of a request.
 type Verified struct {
 	ID        string   `json:"id"`
 	Status    string   `json:"status" enum:"active"`
@@ -28,12 +28,13 @@ type PasswordSet struct {
 	Password string `json:"password" minLength:"10" maxLength:"256"`
 }
 
-// own is the session of the request and its person. The principal's id is not
-// enough: in customers' sessions it is a name that the operators' company chose.
-func (d *Directory) own(ctx context.Context) (*Session, error) {
-	p, r := web.CurrentPrincipal(ctx), web.Request(ctx)
+// own returns the session of the request, of a person. The principal's id is not
+// enough: in customers' sessions the operators' company chooses it.
+func (f *Feature) own(ctx context.Context) (*Session, error) {
+	p := web.CurrentPrincipal(ctx)
+	r := web.Request(ctx)
 	if p != nil && p.Session && r != nil {
-		s, _, err := d.SessionFromRequest(ctx, r)
+		s, _, err := f.SessionFromRequest(ctx, r)
 		if err != nil {
 			return nil, err
 		}
@@ -44,19 +45,19 @@ func (d *Directory) own(ctx context.Context) (*Session, error) {
 	return nil, errs.New(errs.CodeForbidden, "this is for people who are signed in with a session of their own")
 }
 
-// verified says that the credential of the request is good, and until when.
-func (d *Directory) verified(ctx context.Context) (Verified, error) {
+// verified returns the state of the request's credential, with its end.
+func (f *Feature) verified(ctx context.Context) (Verified, error) {
 	p := web.CurrentPrincipal(ctx)
 	v := Verified{ID: p.ID, Status: "active"}
 	if p.Kind != web.KindToken {
 		return v, nil
 	}
-	t, err := d.Token(ctx, p.AccountID, p.ID)
+	t, err := f.Token(ctx, p.AccountID, p.ID)
 	v.ExpiresOn = t.ExpiresOn
 	return v, err
 }
 
-func (d *Directory) registerUser(api *web.API) {
+func (f *Feature) registerUser(api *web.API) {
 	const tag = "User"
 	web.Get(api, web.Op{
 		Path:    "/user/tokens/verify",
@@ -64,7 +65,7 @@ func (d *Directory) registerUser(api *web.API) {
 		Tag:     tag,
 		Summary: "Verify the token of this request",
 		Scope:   web.ScopeSelf,
-	}, func(ctx context.Context, _ *struct{}) (Verified, error) { return d.verified(ctx) })
+	}, func(ctx context.Context, _ *struct{}) (Verified, error) { return f.verified(ctx) })
 	web.Get(api, web.Op{
 		Path:    "/user",
 		ID:      "get-user",
@@ -72,11 +73,11 @@ func (d *Directory) registerUser(api *web.API) {
 		Summary: "Read the user who is signed in",
 		Scope:   web.ScopeSelf,
 	}, func(ctx context.Context, _ *struct{}) (Profile, error) {
-		s, err := d.own(ctx)
+		s, err := f.own(ctx)
 		if err != nil {
 			return Profile{}, err
 		}
-		return d.Profile(ctx, s.PersonID)
+		return f.Profile(ctx, s.PersonID)
 	})
 	web.Put(api, web.Op{
 		Path:        "/user/password",
@@ -86,11 +87,11 @@ func (d *Directory) registerUser(api *web.API) {
 		Description: "Ends the user's other sessions.",
 		Scope:       web.ScopeSelf,
 	}, func(ctx context.Context, in *passwordIn) (web.None, error) {
-		s, err := d.own(ctx)
+		s, err := f.own(ctx)
 		if err != nil {
 			return web.None{}, err
 		}
-		return web.None{}, d.SetPassword(ctx, web.CurrentPrincipal(ctx), s, in.Body.Current, in.Body.Password)
+		return web.None{}, f.SetPassword(ctx, web.CurrentPrincipal(ctx), s, in.Body.Current, in.Body.Password)
 	})
 	web.Get(api, web.Op{
 		Path:    "/user/sessions",
@@ -99,11 +100,11 @@ func (d *Directory) registerUser(api *web.API) {
 		Summary: "List the user's sessions",
 		Scope:   web.ScopeSelf,
 	}, func(ctx context.Context, _ *struct{}) (web.Page[Session], error) {
-		s, err := d.own(ctx)
+		s, err := f.own(ctx)
 		if err != nil {
 			return web.Page[Session]{}, err
 		}
-		list, err := d.Sessions(ctx, s.PersonID, s)
+		list, err := f.Sessions(ctx, s.PersonID, s)
 		return web.Page[Session]{Items: list}, err
 	})
 	web.Delete(api, web.Op{
@@ -113,11 +114,11 @@ func (d *Directory) registerUser(api *web.API) {
 		Summary: "End one of the user's sessions",
 		Scope:   web.ScopeSelf,
 	}, func(ctx context.Context, in *sessionPath) (Deleted, error) {
-		s, err := d.own(ctx)
+		s, err := f.own(ctx)
 		if err != nil {
 			return Deleted{}, err
 		}
-		return Deleted{in.SessionID}, d.RevokeSession(ctx, web.CurrentPrincipal(ctx), s.PersonID, in.SessionID)
+		return Deleted{in.SessionID}, f.RevokeSession(ctx, web.CurrentPrincipal(ctx), s.PersonID, in.SessionID)
 	})
 	web.Delete(api, web.Op{
 		Path:    "/user",
@@ -129,20 +130,20 @@ func (d *Directory) registerUser(api *web.API) {
 			"last owner and the last operator cannot be deleted.",
 		Scope: web.ScopeSelf,
 	}, func(ctx context.Context, _ *struct{}) (Deleted, error) {
-		s, err := d.own(ctx)
+		s, err := f.own(ctx)
 		if err != nil {
 			return Deleted{}, err
 		}
-		return Deleted{s.PersonID}, d.DeletePerson(ctx, web.CurrentPrincipal(ctx), s.PersonID)
+		return Deleted{s.PersonID}, f.DeletePerson(ctx, web.CurrentPrincipal(ctx), s.PersonID)
 	})
-	d.registerInvitations(api)
+	f.registerInvitations(api)
 }
 
 type invitationPath struct {
 	Account string `path:"account" maxLength:"64" doc:"The id of the account that invites"`
 }
 
-func (d *Directory) registerInvitations(api *web.API) {
+func (f *Feature) registerInvitations(api *web.API) {
 	const tag = "User"
 	const base = "/user/invitations"
 	web.Get(api, web.Op{
@@ -152,11 +153,11 @@ func (d *Directory) registerInvitations(api *web.API) {
 		Summary: "List the accounts that invite the user",
 		Scope:   web.ScopeSelf,
 	}, func(ctx context.Context, _ *struct{}) (web.Page[Invitation], error) {
-		s, err := d.own(ctx)
+		s, err := f.own(ctx)
 		if err != nil {
 			return web.Page[Invitation]{}, err
 		}
-		list, err := d.Invitations(ctx, s.PersonID)
+		list, err := f.Invitations(ctx, s.PersonID)
 		return web.Page[Invitation]{Items: list}, err
 	})
 	web.Post(api, web.Op{
@@ -167,11 +168,11 @@ func (d *Directory) registerInvitations(api *web.API) {
 		Scope:      web.ScopeSelf,
 		Idempotent: true,
 	}, func(ctx context.Context, in *invitationPath) (Membership, error) {
-		s, err := d.own(ctx)
+		s, err := f.own(ctx)
 		if err != nil {
 			return Membership{}, err
 		}
-		return d.AcceptInvitation(ctx, web.CurrentPrincipal(ctx), s, in.Account)
+		return f.AcceptInvitation(ctx, web.CurrentPrincipal(ctx), s, in.Account)
 	})
 	web.Post(api, web.Op{
 		Path:       base + "/{account}/decline",
@@ -181,10 +182,10 @@ func (d *Directory) registerInvitations(api *web.API) {
 		Scope:      web.ScopeSelf,
 		Idempotent: true,
 	}, func(ctx context.Context, in *invitationPath) (web.None, error) {
-		s, err := d.own(ctx)
+		s, err := f.own(ctx)
 		if err != nil {
 			return web.None{}, err
 		}
-		return web.None{}, d.DeclineInvitation(ctx, web.CurrentPrincipal(ctx), s, in.Account)
+		return web.None{}, f.DeclineInvitation(ctx, web.CurrentPrincipal(ctx), s, in.Account)
 	})
 }

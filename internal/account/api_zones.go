@@ -13,8 +13,8 @@ type zoneIn struct {
 // ZoneCreate is the request body for a new zone.
 type ZoneCreate struct {
 	Name        string      `json:"name" minLength:"1" maxLength:"255"`
-	Aliases     []string    `json:"aliases,omitempty" maxItems:"100" doc:"Hostnames and origins that mean this zone"`
-	Environment Environment `json:"environment,omitempty" enum:"production,staging,test" doc:"production when left out"`
+	Aliases     []string    `json:"aliases,omitempty" maxItems:"100" doc:"Further hostnames and origins of this zone"`
+	Environment Environment `json:"environment,omitempty" enum:"production,staging,test" doc:"production by default"`
 }
 
 type zonePath struct {
@@ -29,11 +29,11 @@ type zonePatch struct {
 // ZoneUpdate is the request body for changes of a zone.
 type ZoneUpdate struct {
 	Name        *string      `json:"name,omitempty" minLength:"1" maxLength:"255"`
-	Aliases     *[]string    `json:"aliases,omitempty" maxItems:"100" doc:"Replaces the present ones"`
+	Aliases     *[]string    `json:"aliases,omitempty" maxItems:"100" doc:"Replaces all aliases"`
 	Environment *Environment `json:"environment,omitempty" enum:"production,staging,test"`
 }
 
-func (d *Directory) registerZones(api *web.API) {
+func (f *Feature) registerZones(api *web.API) {
 	const tag = "Zones"
 	const base = "/accounts/{account_id}/zones"
 	web.Get(api, web.Op{
@@ -45,7 +45,7 @@ func (d *Directory) registerZones(api *web.API) {
 	}, func(ctx context.Context, in *web.AnyPaging) (web.Page[Zone], error) {
 		accountID := web.Account(ctx).ID
 		return web.ReadAnyPage(api.Cursors(), "zones "+accountID, *in, zoneKey,
-			func(after web.Keyset, limit int) ([]Zone, error) { return d.Zones(ctx, accountID, after.ID, limit) })
+			func(after web.Keyset, limit int) ([]Zone, error) { return f.Zones(ctx, accountID, after.ID, limit) })
 	})
 	web.Get(api, web.Op{
 		Path:        "/zones",
@@ -56,9 +56,10 @@ func (d *Directory) registerZones(api *web.API) {
 		Scope:       web.ScopeSelf,
 	}, func(ctx context.Context, in *zonesIn) (web.Page[OwnedZone], error) {
 		by := web.CurrentPrincipal(ctx)
-		return web.ReadAnyPage(api.Cursors(), "zones of "+string(by.Kind)+" "+by.ID+" "+in.Name+" "+in.AccountID, in.AnyPaging, ownedZoneKey,
+		list := "zones of " + string(by.Kind) + " " + by.ID + " " + in.Name + " " + in.AccountID
+		return web.ReadAnyPage(api.Cursors(), list, in.AnyPaging, ownedZoneKey,
 			func(after web.Keyset, limit int) ([]OwnedZone, error) {
-				return d.AllZones(ctx, by, in.AccountID, in.Name, after.ID, limit)
+				return f.AllZones(ctx, by, in.AccountID, in.Name, after.ID, limit)
 			})
 	})
 	web.Post(api, web.Op{
@@ -73,7 +74,7 @@ func (d *Directory) registerZones(api *web.API) {
 		if in.Body.Environment != "" {
 			spec.Environment = &in.Body.Environment
 		}
-		return d.CreateZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, spec)
+		return f.CreateZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, spec)
 	})
 	web.Get(api, web.Op{
 		Path:       base + "/{zone_id}",
@@ -82,7 +83,7 @@ func (d *Directory) registerZones(api *web.API) {
 		Summary:    "Read a zone",
 		Permission: AccountsRead,
 	}, func(ctx context.Context, in *zonePath) (Zone, error) {
-		return d.readZone(ctx, web.Account(ctx).ID, in.ZoneID)
+		return f.readZone(ctx, web.Account(ctx).ID, in.ZoneID)
 	})
 	web.Patch(api, web.Op{
 		Path:       base + "/{zone_id}",
@@ -91,11 +92,12 @@ func (d *Directory) registerZones(api *web.API) {
 		Summary:    "Change a zone",
 		Permission: AccountsWrite,
 	}, func(ctx context.Context, in *zonePatch) (Zone, error) {
-		z, err := d.readZone(ctx, web.Account(ctx).ID, in.ZoneID)
+		z, err := f.readZone(ctx, web.Account(ctx).ID, in.ZoneID)
 		if err != nil {
 			return z, err
 		}
-		return d.UpdateZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, z.ID, ZoneSpec{in.Body.Name, in.Body.Aliases, in.Body.Environment})
+		return f.UpdateZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, z.ID,
+			ZoneSpec{in.Body.Name, in.Body.Aliases, in.Body.Environment})
 	})
 	web.Delete(api, web.Op{
 		Path:       base + "/{zone_id}",
@@ -104,10 +106,10 @@ func (d *Directory) registerZones(api *web.API) {
 		Summary:    "Delete a zone",
 		Permission: AccountsWrite,
 	}, func(ctx context.Context, in *zonePath) (Deleted, error) {
-		z, err := d.readZone(ctx, web.Account(ctx).ID, in.ZoneID)
+		z, err := f.readZone(ctx, web.Account(ctx).ID, in.ZoneID)
 		if err != nil {
 			return Deleted{}, err
 		}
-		return Deleted{z.ID}, d.DeleteZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, z.ID)
+		return Deleted{z.ID}, f.DeleteZone(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, z.ID)
 	})
 }

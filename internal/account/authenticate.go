@@ -19,59 +19,69 @@ import (
 // bootstrapID is the id of the principal of the bootstrap token.
 const bootstrapID = "bootstrap"
 
-// credential is a token or session with its principal, as read from the store. It
-// is shared by requests; only noted and entered change.
+// credential is a stored token or session with its principal. It is shared by
+// requests; only noted and entered change.
 type credential struct {
 	principal web.Principal  // without the address
 	ends      int64          // microseconds; 0 = never
 	networks  []netip.Prefix // from which it may be used; empty = anywhere
 	session   *Session       // nil for a token
-	noted     atomic.Int64   // when its use was noted last
+	noted     atomic.Int64   // the last use that is stored or waits to be stored
 	entered   sync.Map       // of a person's session: the accounts whose records have its sign-in
 }
 
-// Authenticate finds who sent the request: the owner of its bearer token, else
-// of its session cookie. It has the form of [web.Authenticate]; the app asks
-// other features for tokens with other prefixes.
+// Authenticate finds the sender of the request: the owner of its bearer token,
+// else of its session cookie. It is a [web.Authenticate]; the app passes tokens
+// with other prefixes to other features.
 //
-// A request with neither has a nil principal. Errors: CodeAuthentication (not
-// known, revoked, mistyped), CodeTokenExpired, CodeTokenAddress, CodeUnavailable.
-func (d *Directory) Authenticate(ctx context.Context, r *http.Request) (*web.Principal, error) {
+// A request with neither has a nil principal. Errors: CodeAuthentication
+// (unknown, revoked, mistyped), CodeTokenExpired, CodeTokenAddress, CodeUnavailable.
+func (f *Feature) Authenticate(ctx context.Context, r *http.Request) (*web.Principal, error) {
 	value, ok := web.Bearer(r)
 	if !ok && r.Header.Get("Authorization") != "" {
-		return nil, d.refused("malformed", errs.New(errs.CodeAuthentication, "the Authorization header is not of the form: Bearer TOKEN"))
+		return nil, f.refused("malformed",
+			errs.New(errs.CodeAuthentication, "the Authorization header is not of the form: Bearer TOKEN"))
 	}
-	if !ok && !d.hasSessionCookie(r) {
+	if !ok && !f.hasSessionCookie(r) {
 		return nil, nil
 	}
 	if !ok {
-		_, p, err := d.SessionFromRequest(ctx, r)
+		_, p, err := f.SessionFromRequest(ctx, r)
 		return p, err
 	}
 	addr := web.ClientAddr(ctx)
 	hash := HashOf(value)
-	if d.bootstrap != nil && subtle.ConstantTimeCompare(hash[:], d.bootstrap[:]) == 1 {
-		return &web.Principal{Kind: web.KindStaff, ID: bootstrapID, Name: "bootstrap token", Installation: true, Superoperator: true, IP: addr}, nil
+	if f.bootstrap != nil && subtle.ConstantTimeCompare(hash[:], f.bootstrap[:]) == 1 {
+		return &web.Principal{
+			Kind:          web.KindStaff,
+			ID:            bootstrapID,
+			Name:          "bootstrap token",
+			Installation:  true,
+			Superoperator: true,
+			IP:            addr,
+		}, nil
 	}
 	if _, err := ParseToken(TokenPrefix, value); err != nil {
-		return nil, d.refused("malformed", err)
+		return nil, f.refused("malformed", err)
 	}
-	c, err := d.credentials.Get(ctx, hash, func(ctx context.Context) (*credential, error) { return d.loadTokenCredential(ctx, hash) })
+	c, err := f.credentials.Get(ctx, hash, func(ctx context.Context) (*credential, error) {
+		return f.loadTokenCredential(ctx, hash)
+	})
 	if err != nil {
 		if errs.KindOf(err) == errs.Unauthenticated {
-			return nil, d.refused("unknown", err)
+			return nil, f.refused("unknown", err)
 		}
 		return nil, err
 	}
-	now := d.micros()
+	now := f.micros()
 	if c.ends != 0 && now >= c.ends {
-		return nil, d.refused("expired", errs.New(errs.CodeTokenExpired, "the token expired at %s", web.TimeOf(c.ends)))
+		return nil, f.refused("expired", errs.New(errs.CodeTokenExpired, "the token expired at %s", web.TimeOf(c.ends)))
 	}
 	if !within(c.networks, addr) {
-		return nil, d.refused("address", errs.New(errs.CodeTokenAddress, "the token may not be used from %s", addr))
+		return nil, f.refused("address", errs.New(errs.CodeTokenAddress, "the token may not be used from %s", addr))
 	}
 	if !web.Rechecking(ctx) && c.stale(now) {
-		d.uses.token(c.principal.ID, now)
+		f.uses.token(c.principal.ID, now)
 	}
 	p := c.principal
 	p.IP = addr
@@ -81,20 +91,21 @@ func (d *Directory) Authenticate(ctx context.Context, r *http.Request) (*web.Pri
 	return &p, nil
 }
 
-// stale reports, to one caller, that the last use is to be written again.
+// stale reports that the last use is due to be written again; only one of several
+// concurrent requests gets true.
 func (c *credential) stale(now int64) bool {
 	last := c.noted.Load()
 	return now-last >= useInterval.Microseconds() && c.noted.CompareAndSwap(last, now)
 }
 
-func (d *Directory) refused(reason string, err error) error {
-	d.metrics.refused.WithLabelValues(reason).Inc()
+func (f *Feature) refused(reason string, err error) error {
+	f.metrics.refused.WithLabelValues(reason).Inc()
 	return err
 }
 
-func (d *Directory) loadTokenCredential(ctx context.Context, h Hash) (*credential, error) {
+func (f *Feature) loadTokenCredential(ctx context.Context, h Hash) (*credential, error) {
 	var t Token
-	err := d.db.View(ctx, func(tx *db.Tx) (err error) {
+	err := f.db.View(ctx, func(tx *db.Tx) (err error) {
 		t, err = loadTokenByHash(ctx, tx, h)
 		return err
 	})
@@ -105,9 +116,15 @@ func (d *Directory) loadTokenCredential(ctx context.Context, h Hash) (*credentia
 		return nil, err
 	}
 	c := &credential{
-		principal: web.Principal{Kind: web.KindToken, ID: t.ID, Name: t.Name, AccountID: t.accountID, Permissions: t.Permissions},
-		ends:      t.expiry(),
-		networks:  t.networks,
+		principal: web.Principal{
+			Kind:        web.KindToken,
+			ID:          t.ID,
+			Name:        t.Name,
+			AccountID:   t.accountID,
+			Permissions: t.Permissions,
+		},
+		ends:     t.expiry(),
+		networks: t.networks,
 	}
 	if !t.LastUsedOn.IsZero() {
 		c.noted.Store(t.LastUsedOn.Micros())

@@ -28,14 +28,14 @@ func TestAnInvitationTellsNothingOfThePersonWhoHasTheAddress(t *testing.T) {
 		spy, victim := f.account("spy"), f.account("victim")
 		_, token := f.token(spy, "*")
 		id, cookie := f.member(victim, "ceo@victim.example", "owner")
-		f.call(cookie, "PUT", "/user/password", m{"password": "a long password"}, same).ok()
-		if _, err := f.dir.NewLoginLink(t.Context(), ""); err != nil {
+		f.call(cookie, "PUT", "/user/password", object{"password": "a long password"}, sameOrigin).ok()
+		if _, err := f.accounts.NewLoginLink(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
 		members := "/accounts/" + spy + "/members"
 		shapes := map[string][]string{}
 		for _, email := range []string{"ceo@victim.example", "nobody@victim.example", account.FirstOperator} {
-			made := f.call(token, "POST", members, m{"email": email, "name": "As I say", "role": "viewer"}).ok()
+			made := f.call(token, "POST", members, object{"email": email, "name": "As I say", "role": "viewer"}).ok()
 			if made.text("status") != "pending" || made.text("name") != "As I say" || made.text("id") == id {
 				t.Errorf("%s: %s", email, made.Body)
 			}
@@ -49,7 +49,7 @@ func TestAnInvitationTellsNothingOfThePersonWhoHasTheAddress(t *testing.T) {
 			if got := f.call(token, "GET", members+"/"+made.text("id"), nil).ok(); got.text("status") != "pending" {
 				t.Error(got.Body)
 			}
-			if is, err := f.dir.IsMember(t.Context(), spy, email); is || err != nil {
+			if is, err := f.accounts.IsMember(t.Context(), spy, email); is || err != nil {
 				t.Errorf("mail would go to %s, who never agreed: %v", email, err)
 			}
 			// The link of the answer is that of the account's own person.
@@ -66,13 +66,17 @@ func TestAnInvitationTellsNothingOfThePersonWhoHasTheAddress(t *testing.T) {
 		second := f.form("192.0.2.8", "", "email", "ceo@victim.example", "password", "a+long+password").ok().cookie()
 		f.form("192.0.2.8", "", "email", "ceo@victim.example", "password", "a+wrong+password")
 		f.call(second, "GET", "/accounts/"+victim, nil).ok()
-		f.call(second, "PUT", "/user/password", m{"current": "a long password", "password": "a longer password"}, same).ok()
-		f.call(second, "POST", "/sign-out", nil, same).ok()
+		f.call(second, "PUT", "/user/password", object{
+			"current":  "a long password",
+			"password": "a longer password",
+		}, sameOrigin).ok()
+		f.call(second, "POST", "/sign-out", nil, sameOrigin).ok()
 		f.drained()
 		if got := f.traces(spy, "ceo@victim.example"); len(got) != before {
 			t.Errorf("the other account's record has %v", got[before:])
 		}
-		if got := f.recorded(victim, "session"); !slices.Equal(got, []string{"sign_in success", "sign_in success", "sign_out success", "sign_in failure"}) {
+		want := []string{"sign_in success", "sign_in success", "sign_out success", "sign_in failure"}
+		if got := f.recorded(victim, "session"); !slices.Equal(got, want) {
 			t.Errorf("their own account's record has %v", got)
 		}
 		if got := f.recorded(victim, "password"); len(got) != 2 {
@@ -91,31 +95,45 @@ func TestAPersonOfOneAccountIsNobodyElsewhere(t *testing.T) {
 		evil, victim := f.account("evil"), f.account("victim")
 		_, evilToken := f.token(evil, "*")
 		_, victimToken := f.token(victim, "*")
-		made := f.call(evilToken, "POST", "/accounts/"+evil+"/members", m{"email": "cfo@victim.example", "role": "viewer"}).ok()
+		made := f.call(evilToken, "POST", "/accounts/"+evil+"/members", object{
+			"email": "cfo@victim.example",
+			"role":  "viewer",
+		}).ok()
 		cookie := f.signIn(made.text("sign_in_url"))
-		f.call(cookie, "PUT", "/user/password", m{"password": "known to evil"}, same).ok()
+		f.call(cookie, "PUT", "/user/password", object{"password": "known to evil"}, sameOrigin).ok()
 
 		// Whoever wrote the address down first does not block the company.
-		invited := f.call(victimToken, "POST", "/accounts/"+victim+"/members", m{"email": "cfo@victim.example", "role": "owner"}).ok()
+		invited := f.call(victimToken, "POST", "/accounts/"+victim+"/members", object{
+			"email": "cfo@victim.example",
+			"role":  "owner",
+		}).ok()
 		f.call(cookie, "GET", "/user/invitations", nil).ok()
 		if list := f.call(cookie, "GET", "/user/invitations", nil).ok().List; len(list) != 0 {
 			t.Errorf("a person of one account sees what others invite: %v", list)
 		}
-		f.call(cookie, "POST", "/user/invitations/"+victim+"/accept", nil, same).fails(404, int(errs.CodeNotFound))
-		f.call(cookie, "GET", "/accounts/"+victim, nil).fails(403, int(errs.CodeForbidden))
+		f.call(cookie, "POST", "/user/invitations/"+victim+"/accept", nil, sameOrigin).fails(404, errs.CodeNotFound)
+		f.call(cookie, "GET", "/accounts/"+victim, nil).fails(403, errs.CodeForbidden)
 		cfo := f.signIn(invited.text("sign_in_url"))
 		f.call(cfo, "GET", "/accounts/"+victim, nil).ok()
-		f.call(cfo, "GET", "/accounts/"+evil, nil).fails(403, int(errs.CodeForbidden))
-		f.call(evilToken, "POST", "/accounts/"+evil+"/members/"+invited.text("id")+"/sign_in_link", nil).fails(404, int(errs.CodeNotFound))
+		f.call(cfo, "GET", "/accounts/"+evil, nil).fails(403, errs.CodeForbidden)
+		link := "/accounts/" + evil + "/members/" + invited.text("id") + "/sign_in_link"
+		f.call(evilToken, "POST", link, nil).fails(404, errs.CodeNotFound)
 
-		// Each has a password of its own, also where it is the same one, and the
-		// account of the page says which is meant.
-		f.call(cfo, "PUT", "/user/password", m{"password": "a password of ours"}, same).ok()
+		// Each person has a password, which may be the same one, and then the
+		// account of the requested page selects one of them.
+		f.call(cfo, "PUT", "/user/password", object{"password": "a password of ours"}, sameOrigin).ok()
 		in := f.form("192.0.2.7", "", "email", "cfo@victim.example", "password", "a+password+of+ours").ok().cookie()
 		f.call(in, "GET", "/accounts/"+victim, nil).ok()
-		f.call(in, "PUT", "/user/password", m{"current": "a password of ours", "password": "known to evil"}, same).ok()
+		f.call(in, "PUT", "/user/password", object{
+			"current":  "a password of ours",
+			"password": "known to evil",
+		}, sameOrigin).ok()
 		for _, accountID := range []string{evil, victim} {
-			in := f.form("192.0.2.7", "", "email", "cfo@victim.example", "password", "known+to+evil", "next", "/accounts/"+accountID+"/audit").ok().cookie()
+			in := f.form("192.0.2.7", "",
+				"email", "cfo@victim.example",
+				"password", "known+to+evil",
+				"next", "/accounts/"+accountID+"/audit",
+			).ok().cookie()
 			f.call(in, "GET", "/accounts/"+accountID, nil).ok()
 		}
 
@@ -133,24 +151,30 @@ func TestAPersonOfOneAccountIsNobodyElsewhere(t *testing.T) {
 
 func TestAPersonOfTheOperatorsJoinsOrDeclines(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
-		home, a, b := f.account("home"), f.account("A"), f.account("B")
+		home := f.account("home")
+		a := f.account("A")
+		b := f.account("B")
 		me, cookie := f.member(home, "ana@example.com", "owner")
 		for _, accountID := range []string{a, b} {
 			_, token := f.token(accountID, "*")
-			f.call(token, "POST", "/accounts/"+accountID+"/members", m{"email": "ana@example.com", "name": "An A.", "role": "admin"}).ok()
+			f.call(token, "POST", "/accounts/"+accountID+"/members", object{
+				"email": "ana@example.com",
+				"name":  "An A.",
+				"role":  "admin",
+			}).ok()
 		}
-		f.call(cookie, "GET", "/accounts/"+a, nil).fails(403, int(errs.CodeForbidden))
+		f.call(cookie, "GET", "/accounts/"+a, nil).fails(403, errs.CodeForbidden)
 		if list := f.call(cookie, "GET", "/user/invitations", nil).ok().List; len(list) != 2 {
 			t.Fatal(list)
 		}
-		f.call(cookie, "POST", "/user/invitations/"+a+"/accept", nil, same).ok()
+		f.call(cookie, "POST", "/user/invitations/"+a+"/accept", nil, sameOrigin).ok()
 		f.call(cookie, "GET", "/accounts/"+a, nil).ok()
 		list := f.call(cookie, "GET", "/accounts/"+a+"/members", nil).ok().List
 		if len(list) != 1 || list[0]["id"] != me || list[0]["status"] != "active" {
 			t.Fatal(list)
 		}
-		f.call(cookie, "POST", "/user/invitations/"+b+"/decline", nil, same).ok()
-		f.call(cookie, "POST", "/user/invitations/"+b+"/accept", nil, same).fails(404, int(errs.CodeNotFound))
+		f.call(cookie, "POST", "/user/invitations/"+b+"/decline", nil, sameOrigin).ok()
+		f.call(cookie, "POST", "/user/invitations/"+b+"/accept", nil, sameOrigin).fails(404, errs.CodeNotFound)
 		if list := f.call(root, "GET", "/accounts/"+b+"/members", nil).ok().List; len(list) != 0 {
 			t.Fatal(list)
 		}
@@ -173,7 +197,7 @@ func TestAPersonOfTheOperatorsJoinsOrDeclines(t *testing.T) {
 		if got := f.recorded(a, "session"); len(got) != before+1 {
 			t.Errorf("an account that the session entered has %v", got)
 		}
-		f.call(in, "POST", "/sign-out", nil, same).ok()
+		f.call(in, "POST", "/sign-out", nil, sameOrigin).ok()
 		if got := f.recorded(a, "session"); got[len(got)-1] != "sign_out success" {
 			t.Error(got)
 		}
@@ -185,7 +209,7 @@ func TestInvitationsDoNotUseUpTheAccountsOfAPerson(t *testing.T) {
 	for range account.MaxAccounts {
 		id := f.account("spam")
 		_, token := f.token(id, "members:write", "members:read", "audit:read", "audit:export")
-		f.call(token, "POST", "/accounts/"+id+"/members", m{"email": "ana@example.com", "role": "auditor"}).ok()
+		f.call(token, "POST", "/accounts/"+id+"/members", object{"email": "ana@example.com", "role": "auditor"}).ok()
 		f.later(time.Second)
 	}
 	f.member(f.account("real"), "ana@example.com", "owner")
@@ -198,7 +222,7 @@ func TestAnAccountInvitesABoundedNumberOfPeopleAtOnce(t *testing.T) {
 	refused := 0
 	for i := range 220 {
 		address := "p" + strings.Repeat("x", i%60) + string(rune('a'+i/60)) + "@example.com"
-		if f.call(token, "POST", "/accounts/"+a+"/members", m{"email": address, "role": "auditor"}).Status == 429 {
+		if f.call(token, "POST", "/accounts/"+a+"/members", object{"email": address, "role": "auditor"}).Status == 429 {
 			refused++
 		}
 	}
@@ -206,7 +230,7 @@ func TestAnAccountInvitesABoundedNumberOfPeopleAtOnce(t *testing.T) {
 		t.Errorf("%d of 220 invitations were refused", refused)
 	}
 	f.later(time.Minute)
-	f.call(token, "POST", "/accounts/"+a+"/members", m{"email": "later@example.com", "role": "auditor"}).ok()
+	f.call(token, "POST", "/accounts/"+a+"/members", object{"email": "later@example.com", "role": "auditor"}).ok()
 }
 
 func TestPeopleAreDeletedWithTheirLastAccountOrWhenTheyAsk(t *testing.T) {
@@ -214,11 +238,15 @@ func TestPeopleAreDeletedWithTheirLastAccountOrWhenTheyAsk(t *testing.T) {
 		a, b := f.account("A"), f.account("B")
 		owner, _ := f.member(a, "owner@example.com", "owner")
 		id, _ := f.member(a, "ana@example.com", "viewer")
-		f.call(root, "POST", "/accounts/"+b+"/members", m{"email": "ana@example.com", "role": "viewer"}).ok()
+		f.call(root, "POST", "/accounts/"+b+"/members", object{"email": "ana@example.com", "role": "viewer"}).ok()
 		kept := func(email string) (n int) {
 			err := f.db.View(t.Context(), func(tx *db.Tx) error {
-				return tx.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM person WHERE email = $1) + (SELECT count(*) FROM known_network k WHERE NOT EXISTS (SELECT 1 FROM person p WHERE p.id = k.person_id))
-					+ (SELECT count(*) FROM session s WHERE s.person_id <> '' AND NOT EXISTS (SELECT 1 FROM person p WHERE p.id = s.person_id))`, email).Scan(&n)
+				return tx.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM person WHERE email = $1)
+					+ (SELECT count(*) FROM known_network k
+						WHERE NOT EXISTS (SELECT 1 FROM person p WHERE p.id = k.person_id))
+					+ (SELECT count(*) FROM session s
+						WHERE s.person_id <> '' AND NOT EXISTS (SELECT 1 FROM person p WHERE p.id = s.person_id))`,
+					email).Scan(&n)
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -235,15 +263,15 @@ func TestPeopleAreDeletedWithTheirLastAccountOrWhenTheyAsk(t *testing.T) {
 		}
 
 		_, bo := f.member(a, "bo@example.com", "owner")
-		f.call(bo, "PUT", "/user/password", m{"password": "a long password"}, same).ok()
+		f.call(bo, "PUT", "/user/password", object{"password": "a long password"}, sameOrigin).ok()
 		f.call(root, "DELETE", "/accounts/"+a+"/members/"+owner, nil).ok()
-		f.call(bo, "DELETE", "/user", nil, same).fails(409, int(errs.CodeStateConflict)) // the last owner
+		f.call(bo, "DELETE", "/user", nil, sameOrigin).fails(409, errs.CodeStateConflict) // the last owner
 		f.member(a, "new@example.com", "owner")
-		f.call(bo, "DELETE", "/user", nil, same).ok()
+		f.call(bo, "DELETE", "/user", nil, sameOrigin).ok()
 		if kept("bo@example.com") != 0 {
 			t.Fatal("the person is still there after they asked")
 		}
-		f.call(bo, "GET", "/user", nil).fails(401, int(errs.CodeAuthentication))
+		f.call(bo, "GET", "/user", nil).fails(401, errs.CodeAuthentication)
 		if got := f.form("192.0.2.3", "", "email", "bo@example.com", "password", "a+long+password"); got.Status != 401 {
 			t.Fatal(got.Status)
 		}
@@ -252,30 +280,35 @@ func TestPeopleAreDeletedWithTheirLastAccountOrWhenTheyAsk(t *testing.T) {
 
 func TestOperatorsAreAddedChangedAndRemovedAndOneStays(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
-		path, err := f.dir.NewLoginLink(t.Context(), "")
+		path, err := f.accounts.NewLoginLink(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		cookie := f.signIn(path)
 		first := f.call(cookie, "GET", "/operators", nil).ok().List[0]["id"].(string)
-		f.call(cookie, "DELETE", "/operators/"+first, nil, same).fails(409, int(errs.CodeStateConflict))
-		f.call(cookie, "PATCH", "/operators/"+first, m{"email": "Ana@example.com", "name": "Ana"}, same).ok()
-		if who := f.call(cookie, "GET", "/user", nil).ok(); who.text("email") != "ana@example.com" || who.text("name") != "Ana" {
-			t.Fatal(who.Body)
+		f.call(cookie, "DELETE", "/operators/"+first, nil, sameOrigin).fails(409, errs.CodeStateConflict)
+		f.call(cookie, "PATCH", "/operators/"+first, object{"email": "Ana@example.com", "name": "Ana"}, sameOrigin).ok()
+		user := f.call(cookie, "GET", "/user", nil).ok()
+		if user.text("email") != "ana@example.com" || user.text("name") != "Ana" {
+			t.Fatal(user.Body)
 		}
 		// The command without an address still finds the first one.
-		if _, err := f.dir.NewLoginLink(t.Context(), ""); err != nil {
+		if _, err := f.accounts.NewLoginLink(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
-		made := f.call(cookie, "POST", "/operators", m{"email": "bo@example.com", "name": "Bo"}, same).ok()
+		made := f.call(cookie, "POST", "/operators", object{"email": "bo@example.com", "name": "Bo"}, sameOrigin).ok()
 		bo := f.signIn(made.text("sign_in_url"))
-		f.call(bo, "POST", "/accounts", m{"name": "A"}, same).ok()
-		f.call(bo, "DELETE", "/operators/"+first, nil, same).ok()
-		f.call(cookie, "GET", "/operators", nil).fails(401, int(errs.CodeAuthentication))
+		f.call(bo, "POST", "/accounts", object{"name": "A"}, sameOrigin).ok()
+		f.call(bo, "DELETE", "/operators/"+first, nil, sameOrigin).ok()
+		f.call(cookie, "GET", "/operators", nil).fails(401, errs.CodeAuthentication)
 		_, owner := f.member(f.account("B"), "o@example.com", "owner")
-		f.call(owner, "GET", "/operators", nil).fails(403, int(errs.CodeForbidden))
-		f.call(owner, "POST", "/operators", m{"email": "o@example.com", "name": "O"}, same).fails(403, int(errs.CodeForbidden))
-		if got := f.recorded(account.Installation, "operator"); !slices.Equal(got, []string{"update success", "create success", "delete success"}) {
+		f.call(owner, "GET", "/operators", nil).fails(403, errs.CodeForbidden)
+		f.call(owner, "POST", "/operators", object{
+			"email": "o@example.com",
+			"name":  "O",
+		}, sameOrigin).fails(403, errs.CodeForbidden)
+		want := []string{"update success", "create success", "delete success"}
+		if got := f.recorded(account.Installation, "operator"); !slices.Equal(got, want) {
 			t.Error(got)
 		}
 	})

@@ -10,35 +10,38 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// bounds are the limits of a token. They apply to credentials that it creates too.
-type bounds struct {
+// credentialLimits are the limits of a token. They also apply to the credentials
+// that it creates.
+type credentialLimits struct {
 	until    int64          // microseconds; 0 = none
 	networks []netip.Prefix // empty = anywhere
 }
 
-func (b bounds) any() bool { return b.until != 0 || len(b.networks) > 0 }
+func (l credentialLimits) any() bool { return l.until != 0 || len(l.networks) > 0 }
 
-// boundsOf are the limits of the principal's own credential.
-func (d *Directory) boundsOf(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string) (bounds, error) {
+// limitsOf returns the limits of the principal's own credential.
+func (f *Feature) limitsOf(
+	ctx context.Context, tx *db.Tx, by *web.Principal, accountID string,
+) (credentialLimits, error) {
 	if by.Kind != web.KindToken {
-		return bounds{}, nil
+		return credentialLimits{}, nil
 	}
 	t, err := loadToken(ctx, tx, accountID, by.ID)
-	return bounds{until: t.expiry(), networks: t.networks}, err
+	return credentialLimits{until: t.expiry(), networks: t.networks}, err
 }
 
-// maker is who made a customers' session: its rights uphold the session.
+// maker is the creator of a customers' session, which ends with the creator's rights.
 type maker struct {
-	kind string // of [web.Kind]; "" = not known, from before it was kept
+	kind string // of [web.Kind]; "" = unknown, in rows of earlier versions
 	id   string
 }
 
 func makerOf(by *web.Principal) maker { return maker{kind: string(by.Kind), id: by.ID} }
 
-// upholds reports whether the maker of a customers' session may still make it:
-// a token that was revoked or has expired, or a member who was removed or lost
-// the role, does not.
-func (d *Directory) upholds(ctx context.Context, tx *db.Tx, m maker, accountID string, p *Portal) (bool, error) {
+// upholds reports whether the maker of a customers' session still has the rights
+// to create it. A token that was revoked or has expired, or a member who was
+// removed or lost the role, does not.
+func (f *Feature) upholds(ctx context.Context, tx *db.Tx, m maker, accountID string, p *Portal) (bool, error) {
 	var who web.Principal
 	switch web.Kind(m.kind) {
 	case web.KindToken:
@@ -46,13 +49,13 @@ func (d *Directory) upholds(ctx context.Context, tx *db.Tx, m maker, accountID s
 		if err != nil {
 			return false, unlessMissing(err)
 		}
-		if end := t.expiry(); end != 0 && d.micros() >= end {
+		if end := t.expiry(); end != 0 && f.micros() >= end {
 			return false, nil
 		}
 		who = web.Principal{Kind: web.KindToken, ID: t.ID, AccountID: t.accountID, Permissions: t.Permissions}
 	case web.KindUser, web.KindStaff:
 		if m.id == bootstrapID {
-			return d.bootstrap != nil, nil
+			return f.bootstrap != nil, nil
 		}
 		person, err := loadPerson(ctx, tx, m.id)
 		if err != nil {
@@ -62,7 +65,7 @@ func (d *Directory) upholds(ctx context.Context, tx *db.Tx, m maker, accountID s
 			return false, err
 		}
 	default:
-		return true, nil // Belfry itself, the machine's console, or not known
+		return true, nil // Belfry itself, the machine's console, or unknown
 	}
 	return who.Can(accountID, MembersWrite) && covers(&who, accountID, p.permissions()), nil
 }
@@ -74,7 +77,7 @@ func unlessMissing(err error) error {
 	return err
 }
 
-// within reports whether an address lies in one of the networks; none = anywhere.
+// within reports whether an address is in one of the networks; none = anywhere.
 func within(networks []netip.Prefix, addr netip.Addr) bool {
 	return len(networks) == 0 || slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(addr) })
 }

@@ -43,42 +43,43 @@ func newDenials() *denials {
 }
 
 // add counts refused requests; false when the log is full.
-func (l *denials) add(key denialKey, who web.Principal, count int, at time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	one := l.seen[key]
+func (d *denials) add(key denialKey, who web.Principal, count int, at time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	one := d.seen[key]
 	if one == nil {
-		if len(l.seen) >= l.limit {
+		if len(d.seen) >= d.limit {
 			return false
 		}
 		one = &denial{who: who, first: at}
-		l.seen[key] = one
+		d.seen[key] = one
 	}
 	one.count += count
 	return true
 }
 
-func (l *denials) take() map[denialKey]*denial {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	taken := l.seen
-	l.seen = map[denialKey]*denial{}
-	return taken
+// drain returns the counts and resets them.
+func (d *denials) drain() map[denialKey]*denial {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	drained := d.seen
+	d.seen = map[denialKey]*denial{}
+	return drained
 }
 
 // Denied records a request of a known principal that was refused for lack of
 // permission ([web.Denied]). The event goes to the principal's own account, so
 // that requests never write to the audit log of a foreign account.
-func (d *Directory) Denied(_ context.Context, p *web.Principal, route, accountID string) {
+func (f *Feature) Denied(_ context.Context, p *web.Principal, route, accountID string) {
 	own := homeOf(p, accountID)
 	if own == "" {
 		return // producers and operators have no account; web counts them
 	}
-	d.deny(p, own, "access", route)
+	f.deny(p, own, "access", route)
 }
 
-// homeOf is the account in whose record the principal's refused requests
-// belong; "" when it has none.
+// homeOf returns the account whose audit log gets the principal's refused
+// requests; "" if there is none.
 func homeOf(p *web.Principal, accountID string) string {
 	switch {
 	case p == nil || p.Kind == web.KindProducer:
@@ -88,7 +89,7 @@ func homeOf(p *web.Principal, accountID string) string {
 	case len(p.Grants[accountID]) > 0:
 		return accountID
 	}
-	oldest := "" // ids sort by the time of their making
+	oldest := "" // ids are in the order of creation
 	for accountID := range p.Grants {
 		if oldest == "" || accountID < oldest {
 			oldest = accountID
@@ -97,49 +98,49 @@ func homeOf(p *web.Principal, accountID string) string {
 	return oldest
 }
 
-func (d *Directory) deny(p *web.Principal, accountID, action, route string) {
-	now := d.now()
+func (f *Feature) deny(p *web.Principal, accountID, action, route string) {
+	now := f.now()
 	key := denialKey{accountID, string(p.Kind), p.ID, action, route, now.Unix() / 60}
-	if !d.denials.add(key, *p, 1, now) {
-		d.metrics.dropped.Inc()
+	if !f.denials.add(key, *p, 1, now) {
+		f.metrics.dropped.Inc()
 	}
 }
 
 // flushDenials records the refused requests. After a failure they stay in memory.
-func (d *Directory) flushDenials(ctx context.Context) error {
-	taken := d.denials.take()
-	for batch := range slices.Chunk(slices.Collect(maps.Keys(taken)), denialBatch) {
-		err := d.change(ctx, func(tx *db.Tx) error {
+func (f *Feature) flushDenials(ctx context.Context) error {
+	waiting := f.denials.drain()
+	for batch := range slices.Chunk(slices.Collect(maps.Keys(waiting)), denialBatch) {
+		err := f.change(ctx, func(tx *db.Tx) error {
 			for _, key := range batch {
-				if err := d.record(ctx, tx, &taken[key].who, taken[key].event(key)); err != nil {
+				if err := f.record(ctx, tx, &waiting[key].who, waiting[key].event(key)); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 		if err != nil {
-			for key, one := range taken {
-				if !d.denials.add(key, one.who, one.count, one.first) {
-					d.metrics.dropped.Add(float64(one.count))
+			for key, one := range waiting {
+				if !f.denials.add(key, one.who, one.count, one.first) {
+					f.metrics.dropped.Add(float64(one.count))
 				}
 			}
 			return err
 		}
 		for _, key := range batch {
-			delete(taken, key)
+			delete(waiting, key)
 		}
 	}
 	return nil
 }
 
 // event is the audit event of refused requests.
-func (one *denial) event(key denialKey) event.Audit {
+func (d *denial) event(key denialKey) event.Audit {
 	e := event.NewAudit(key.account, key.action, "route", key.route, "")
 	if key.action == signInAction {
-		e = event.NewAudit(key.account, key.action, "session", one.who.ID, one.who.Name)
+		e = event.NewAudit(key.account, key.action, "session", d.who.ID, d.who.Name)
 	}
 	e.Action.Result = "failure"
-	e.OccurredAt = web.Time{Time: one.first}.String()
-	e.Metadata = map[string]any{"count": one.count, "route": key.route}
+	e.OccurredAt = web.Time{Time: d.first}.String()
+	e.Metadata = map[string]any{"count": d.count, "route": key.route}
 	return e
 }

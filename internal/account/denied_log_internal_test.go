@@ -18,7 +18,7 @@ func TestRefusalsThatDoNotFitAreCountedNotKept(t *testing.T) {
 	if !l.add(denialKey{principal: "a"}, *feature.Belfry(), 1, time.Unix(2, 0)) {
 		t.Error("a known key has no room")
 	}
-	if got := l.take(); len(got) != 2 || got[denialKey{principal: "a"}].count != 2 {
+	if got := l.drain(); len(got) != 2 || got[denialKey{principal: "a"}].count != 2 {
 		t.Error(got)
 	}
 }

@@ -14,13 +14,13 @@ func TestRefusedRequestsAreRecordedOnceAMinuteInTheOwnAccount(t *testing.T) {
 		id, token := f.token(own, "audit:read")
 		_, cookie := f.member(own, "ana@example.com", "auditor")
 		for range 3 {
-			f.call(token, "GET", "/accounts/"+own, nil).fails(403, int(errs.CodeForbidden))
-			f.call(token, "GET", "/accounts/"+foreign, nil).fails(403, int(errs.CodeForbidden))
+			f.call(token, "GET", "/accounts/"+own, nil).fails(403, errs.CodeForbidden)
+			f.call(token, "GET", "/accounts/"+foreign, nil).fails(403, errs.CodeForbidden)
 		}
-		f.call(cookie, "GET", "/accounts/"+foreign+"/zones", nil).fails(403, int(errs.CodeForbidden))
-		f.call("", "GET", "/accounts/"+own, nil).fails(401, int(errs.CodeAuthentication))
+		f.call(cookie, "GET", "/accounts/"+foreign+"/zones", nil).fails(403, errs.CodeForbidden)
+		f.call("", "GET", "/accounts/"+own, nil).fails(401, errs.CodeAuthentication)
 		f.later(time.Minute)
-		f.call(token, "GET", "/accounts/"+own, nil).fails(403, int(errs.CodeForbidden))
+		f.call(token, "GET", "/accounts/"+own, nil).fails(403, errs.CodeForbidden)
 		f.drained()
 		f.drained() // and not once more
 		var denied []event.Audit

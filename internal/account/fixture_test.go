@@ -22,6 +22,7 @@ import (
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/test/engines"
@@ -30,14 +31,14 @@ import (
 // root is the bootstrap token of the tests.
 const root = "correct-horse-battery-staple-0123456789"
 
-// fixture is a whole installation: store, directory, API, and a clock that
-// stands still until it is moved.
+// fixture is a whole installation: database, accounts, API, and a clock that only
+// the test changes.
 type fixture struct {
-	t   testing.TB
-	db  *db.DB
-	dir *account.Directory
-	api *web.API
-	now *atomic.Int64 // microseconds
+	t        testing.TB
+	db       *db.DB
+	accounts *account.Feature
+	api      *web.API
+	now      *atomic.Int64 // microseconds
 }
 
 // onBoth runs a test on SQLite and, where one is given, on PostgreSQL.
@@ -61,7 +62,7 @@ func newFixture(t testing.TB, cfg db.Config, change ...func(*account.Config)) *f
 	return f
 }
 
-// env returns the environment of a process for the directory.
+// env returns the environment of a process.
 func (f *fixture) env() feature.Env {
 	return feature.Env{
 		DB:         f.db,
@@ -71,15 +72,15 @@ func (f *fixture) env() feature.Env {
 	}
 }
 
-// open makes a directory and an API over the same store, as another process
-// would have them.
+// open makes accounts and an API over the same database, as another process
+// does.
 func (f *fixture) open(change ...func(*account.Config)) {
 	f.t.Helper()
 	cfg := account.Config{Env: f.env(), BootstrapToken: root}
 	for _, c := range change {
 		c(&cfg)
 	}
-	dir, err := account.New(cfg)
+	accounts, err := account.New(cfg)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -91,18 +92,23 @@ func (f *fixture) open(change ...func(*account.Config)) {
 	api, err := web.New(web.Config{Version: "test", Key: key}, web.Deps{
 		Log:     slog.New(slog.DiscardHandler),
 		Metrics: telemetry.NewHTTPMetrics(prometheus.NewRegistry()),
-		Tracing: telemetry.TracingOf(noop.NewTracerProvider()), Health: telemetry.NewHealth(),
-		Authenticate: dir.Authenticate, Resolve: dir.ResolveAccount, Denied: dir.Denied, Idempotency: idempotency,
+		Tracing: telemetry.TracingOf(noop.NewTracerProvider()),
+		Health:  telemetry.NewHealth(),
+
+		Authenticate: accounts.Authenticate,
+		Resolve:      accounts.ResolveAccount,
+		Denied:       accounts.Denied,
+		Idempotency:  idempotency,
 	})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	dir.API(api)
-	// What the pages will do: sign in and out.
+	accounts.API(api)
+	// The pages sign in and out.
 	answer := func(fn func(w http.ResponseWriter, r *http.Request) error) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := fn(w, r); err != nil {
-				w.WriteHeader(status(err))
+				w.WriteHeader(statusOf(err))
 				io.WriteString(w, err.Error())
 			}
 		})
@@ -110,20 +116,21 @@ func (f *fixture) open(change ...func(*account.Config)) {
 	api.Mount("POST /sign-in", false, answer(func(w http.ResponseWriter, r *http.Request) error {
 		var err error
 		if r.FormValue("link") != "" {
-			_, err = dir.SignInWithLink(w, r, r.FormValue("link"))
+			_, err = accounts.SignInWithLink(w, r, r.FormValue("link"))
 		} else {
-			_, err = dir.SignInWithPassword(w, r, r.FormValue("email"), r.FormValue("password"))
+			_, err = accounts.SignInWithPassword(w, r, r.FormValue("email"), r.FormValue("password"))
 		}
 		return err
 	}))
-	api.Mount("POST /sign-out", false, answer(dir.SignOut))
-	f.dir, f.api = dir, api
+	api.Mount("POST /sign-out", false, answer(accounts.SignOut))
+	f.accounts = accounts
+	f.api = api
 }
 
 func (f *fixture) later(d time.Duration) { f.now.Add(d.Microseconds()) }
 
-// answer is what the API said.
-type answer struct {
+// response is a response of the API.
+type response struct {
 	t       testing.TB
 	Status  int
 	Header  http.Header
@@ -141,13 +148,13 @@ type answer struct {
 }
 
 // text is a member of the result.
-func (a *answer) text(name string) string {
+func (a *response) text(name string) string {
 	s, _ := a.Result[name].(string)
 	return s
 }
 
 // ok fails the test unless the request succeeded.
-func (a *answer) ok() *answer {
+func (a *response) ok() *response {
 	a.t.Helper()
 	if a.Status != 200 {
 		a.t.Fatalf("status %d: %s", a.Status, a.Body)
@@ -156,9 +163,9 @@ func (a *answer) ok() *answer {
 }
 
 // fails fails the test unless the request was answered with status and code.
-func (a *answer) fails(status, code int) *answer {
+func (a *response) fails(status int, code errs.Code) *response {
 	a.t.Helper()
-	if a.Status != status || len(a.Errors) == 0 || a.Errors[0].Code != code {
+	if a.Status != status || len(a.Errors) == 0 || a.Errors[0].Code != int(code) {
 		a.t.Fatalf("status %d instead of %d with code %d: %s", a.Status, status, code, a.Body)
 	}
 	return a
@@ -166,7 +173,7 @@ func (a *answer) fails(status, code int) *answer {
 
 // call sends a request. as is a token or a cookie ("name=value"); headers are
 // "Name: value".
-func (f *fixture) call(as, method, path string, body any, headers ...string) *answer {
+func (f *fixture) call(as, method, path string, body any, headers ...string) *response {
 	f.t.Helper()
 	var reader io.Reader
 	switch b := body.(type) {
@@ -203,13 +210,15 @@ func (f *fixture) call(as, method, path string, body any, headers ...string) *an
 	}
 	w := httptest.NewRecorder()
 	f.api.ServeHTTP(w, r)
-	a := &answer{t: f.t, Status: w.Code, Header: w.Header(), Body: w.Body.String(), Cookies: w.Result().Cookies()}
+	a := &response{t: f.t, Status: w.Code, Header: w.Header(), Body: w.Body.String(), Cookies: w.Result().Cookies()}
 	var raw struct {
-		answer
+		response
 		Result json.RawMessage
 	}
 	if json.Unmarshal(w.Body.Bytes(), &raw) == nil {
-		a.Success, a.Errors, a.ResultInfo = raw.Success, raw.Errors, raw.answer.ResultInfo
+		a.Success = raw.Success
+		a.Errors = raw.Errors
+		a.ResultInfo = raw.response.ResultInfo
 		if len(raw.Result) > 0 && raw.Result[0] == '[' {
 			json.Unmarshal(raw.Result, &a.List)
 		} else {
@@ -219,39 +228,43 @@ func (f *fixture) call(as, method, path string, body any, headers ...string) *an
 	return a
 }
 
-type m = map[string]any
+type object = map[string]any
 
-// account makes an account and gives its id.
+// account makes an account and returns its id.
 func (f *fixture) account(name string) string {
 	f.t.Helper()
-	return f.call(root, "POST", "/accounts", m{"name": name}).ok().text("id")
+	return f.call(root, "POST", "/accounts", object{"name": name}).ok().text("id")
 }
 
-// token makes a token of the account and gives id and value.
+// token makes a token of the account.
 func (f *fixture) token(accountID string, permissions ...string) (id, value string) {
 	f.t.Helper()
-	a := f.call(root, "POST", "/accounts/"+accountID+"/tokens", m{"name": "test", "permissions": permissions}).ok()
+	a := f.call(root, "POST", "/accounts/"+accountID+"/tokens", object{"name": "test", "permissions": permissions}).ok()
 	return a.text("id"), a.text("value")
 }
 
 // form posts the sign-in form from one address.
-func (f *fixture) form(address, cookie string, fields ...string) *answer {
+func (f *fixture) form(address, cookie string, fields ...string) *response {
 	f.t.Helper()
 	var b strings.Builder
 	for i := 0; i < len(fields); i += 2 {
 		fmt.Fprintf(&b, "%s=%s&", fields[i], fields[i+1])
 	}
-	return f.call(cookie, "POST", "/sign-in", b.String(), "Content-Type: application/x-www-form-urlencoded", "From-Address: "+address, "Sec-Fetch-Site: same-origin")
+	return f.call(cookie, "POST", "/sign-in", b.String(),
+		"Content-Type: application/x-www-form-urlencoded",
+		"From-Address: "+address,
+		sameOrigin,
+	)
 }
 
-// secretOf takes the secret out of a one-time link.
+// secretOf is the secret in a one-time link.
 func secretOf(link string) string {
 	_, secret, _ := strings.Cut(link, "link=")
 	return secret
 }
 
-// cookie is the session that an answer sets.
-func (a *answer) cookie() string {
+// cookie is the session that a response sets.
+func (a *response) cookie() string {
 	a.t.Helper()
 	for _, c := range a.Cookies {
 		if c.Value != "" {
@@ -262,7 +275,7 @@ func (a *answer) cookie() string {
 	return ""
 }
 
-// signIn uses a one-time link and gives the cookie.
+// signIn uses a one-time link and returns the cookie.
 func (f *fixture) signIn(link string) string {
 	f.t.Helper()
 	return f.form("192.0.2.9", "", "link", secretOf(link)).ok().cookie()
@@ -271,11 +284,11 @@ func (f *fixture) signIn(link string) string {
 // member adds a person by way of the operators and signs them in.
 func (f *fixture) member(accountID, email, role string) (id, cookie string) {
 	f.t.Helper()
-	a := f.call(root, "POST", "/accounts/"+accountID+"/members", m{"email": email, "role": role}).ok()
+	a := f.call(root, "POST", "/accounts/"+accountID+"/members", object{"email": email, "role": role}).ok()
 	return a.text("id"), f.signIn(a.text("sign_in_url"))
 }
 
-// outbox is everything that was recorded so far, in order.
+// outbox returns all recorded events, in order.
 func (f *fixture) outbox() (list []event.Audit) {
 	f.t.Helper()
 	err := f.db.View(context.Background(), func(tx *db.Tx) error {
@@ -318,12 +331,12 @@ func (f *fixture) recorded(accountID, resource string) (list []string) {
 	return list
 }
 
-// drained runs the directory to its end: what is in memory is written.
+// drained runs the feature until it ends, so that it writes its memory.
 func (f *fixture) drained() {
 	f.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := f.dir.Run(ctx); err != nil {
+	if err := f.accounts.Run(ctx); err != nil {
 		f.t.Fatal(err)
 	}
 }

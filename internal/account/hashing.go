@@ -9,19 +9,19 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// hashing bounds how many passwords are hashed at once: each takes 19 MiB and
-// a core for some ten milliseconds. Who has to wait stands in the queue of their
-// client address, and the queues take turns: one client with many attempts
-// delays the others by one hashing each, not by all of its own.
+// hashing limits the number of concurrent password hashes: each takes 19 MiB and
+// a core for some ten milliseconds. Callers wait in a queue per client address,
+// and the queues are served in turn: a client with many attempts delays every
+// other client by one hash, not by all of its own.
 type hashing struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	running int
 	queues  map[string][]*turn // by client; never empty
 	order   []string           // the clients with a queue, the next one first
 	waiting int
 }
 
-// turn is one who waits; ready is closed when a place is theirs.
+// turn is a waiting caller; ready is closed when it may start.
 type turn struct{ ready chan struct{} }
 
 const (
@@ -32,8 +32,8 @@ const (
 
 func newHashing() *hashing { return &hashing{queues: map[string][]*turn{}} }
 
-// slot takes a place, which free gives back. CodeRateLimited when too many wait
-// already.
+// slot waits for permission to hash; free returns it. CodeRateLimited if too many
+// callers wait already.
 func (h *hashing) slot(ctx context.Context, client string) (free func(), err error) {
 	h.mu.Lock()
 	if h.running < maxHashing {
@@ -61,7 +61,7 @@ func (h *hashing) slot(ctx context.Context, client string) (free func(), err err
 	}
 }
 
-// release gives the place to the first who waits of the next client.
+// release passes the slot to the first waiting caller of the next client.
 func (h *hashing) release() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -81,8 +81,8 @@ func (h *hashing) release() {
 	close(t.ready)
 }
 
-// leave takes one who does not wait any more out of their queue; a place that
-// came in the same moment goes on to the next.
+// leave removes a caller that stopped waiting from its queue. A slot that it got
+// in the same moment is passed to the next caller.
 func (h *hashing) leave(client string, t *turn) {
 	h.mu.Lock()
 	i := slices.Index(h.queues[client], t)

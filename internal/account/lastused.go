@@ -8,18 +8,18 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// useInterval is how often the use of one credential is written at most.
+// useInterval is the minimum time between two writes of the last use of one credential.
 const useInterval = time.Minute
 
-// uses gathers when tokens and sessions were last used, to be written together.
+// uses collects the last uses of tokens and sessions, to be written together.
 type uses struct {
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	tokens   map[string]int64
 	sessions map[Hash]int64
 }
 
 const (
-	maxUses  = 100_000 // waiting to be written; past it a use is not noted
+	maxUses  = 100_000 // waiting to be written; further ones are dropped
 	useBatch = 500     // in one transaction, so that other writers have their turn
 )
 
@@ -45,14 +45,15 @@ func note[K comparable](m map[K]int64, key K, at int64) {
 	}
 }
 
-// use is one line to write.
+// use is the last use of a credential.
 type use struct {
-	token   string // or
+	token   string // "" for a session
 	session Hash
 	at      int64
 }
 
-func (u *uses) take() []use {
+// drain returns the uses and removes them.
+func (u *uses) drain() []use {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	list := make([]use, 0, len(u.tokens)+len(u.sessions))
@@ -67,7 +68,7 @@ func (u *uses) take() []use {
 	return list
 }
 
-func (u *uses) giveBack(list []use) {
+func (u *uses) restore(list []use) {
 	for _, one := range list {
 		if one.token != "" {
 			u.token(one.token, one.at)
@@ -77,18 +78,20 @@ func (u *uses) giveBack(list []use) {
 	}
 }
 
-// flushUses writes what was gathered; what could not be written is kept.
-func (d *Directory) flushUses(ctx context.Context) error {
-	list := d.uses.take()
+// flushUses writes the last uses. After a failure they stay in memory.
+func (f *Feature) flushUses(ctx context.Context) error {
+	list := f.uses.drain()
 	for len(list) > 0 {
 		batch := list[:min(useBatch, len(list))]
-		err := d.db.Tx(ctx, func(tx *db.Tx) error {
+		err := f.db.Tx(ctx, func(tx *db.Tx) error {
 			for _, one := range batch {
 				var err error
 				if one.token != "" {
-					_, err = tx.Exec(ctx, `UPDATE api_token SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2`, one.token, one.at)
+					_, err = tx.Exec(ctx, `UPDATE api_token SET last_used_at = $2
+						WHERE id = $1 AND last_used_at < $2`, one.token, one.at)
 				} else {
-					_, err = tx.Exec(ctx, `UPDATE session SET seen_at = $2 WHERE hash = $1 AND seen_at < $2`, one.session[:], one.at)
+					_, err = tx.Exec(ctx, `UPDATE session SET seen_at = $2
+						WHERE hash = $1 AND seen_at < $2`, one.session[:], one.at)
 				}
 				if err != nil {
 					return err
@@ -97,7 +100,7 @@ func (d *Directory) flushUses(ctx context.Context) error {
 			return nil
 		})
 		if err != nil {
-			d.uses.giveBack(list)
+			f.uses.restore(list)
 			return err
 		}
 		list = list[len(batch):]

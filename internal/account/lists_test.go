@@ -40,10 +40,20 @@ func TestEveryListOfAnAccountIsPagedByNumberAsByCursor(t *testing.T) {
 		for i := range 5 {
 			f.account(fmt.Sprint("more ", i))
 			f.token(a, account.AccountsRead)
-			f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": fmt.Sprintf("z%d.example", i)}).ok()
-			f.call(root, "POST", "/accounts/"+a+"/members", m{"email": fmt.Sprintf("m%d@example.com", i), "role": "viewer"}).ok()
+			f.call(root, "POST", "/accounts/"+a+"/zones", object{"name": fmt.Sprintf("z%d.example", i)}).ok()
+			f.call(root, "POST", "/accounts/"+a+"/members", object{
+				"email": fmt.Sprintf("m%d@example.com", i),
+				"role":  "viewer",
+			}).ok()
 		}
-		lists := []string{"/accounts", "/zones", "/accounts/" + a + "/zones", "/accounts/" + a + "/tokens", "/accounts/" + a + "/members", "/accounts/" + a + "/roles"}
+		lists := []string{
+			"/accounts",
+			"/zones",
+			"/accounts/" + a + "/zones",
+			"/accounts/" + a + "/tokens",
+			"/accounts/" + a + "/members",
+			"/accounts/" + a + "/roles",
+		}
 		for _, path := range lists {
 			var want []string
 			cursor := ""
@@ -65,8 +75,8 @@ func TestEveryListOfAnAccountIsPagedByNumberAsByCursor(t *testing.T) {
 				}
 			}
 			f.call(root, "GET", path+"?page=101&per_page=100", nil).ok()
-			f.call(root, "GET", path+"?page=102&per_page=100", nil).fails(400, int(errs.CodeOutOfRange))
-			f.call(root, "GET", path+"?page=2&cursor=x", nil).fails(400, int(errs.CodeInvalid))
+			f.call(root, "GET", path+"?page=102&per_page=100", nil).fails(400, errs.CodeOutOfRange)
+			f.call(root, "GET", path+"?page=2&cursor=x", nil).fails(400, errs.CodeInvalid)
 		}
 	})
 }
@@ -75,8 +85,11 @@ func TestAccountsAndZonesOfAllAccountsAreFiltered(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a, b := f.account("Acme"), f.account("Other")
 		for _, id := range []string{a, b} {
-			f.call(root, "POST", "/accounts/"+id+"/zones", m{"name": "shop.example", "aliases": []string{"www.shop.example"}}).ok()
-			f.call(root, "POST", "/accounts/"+id+"/zones", m{"name": "api.example"}).ok()
+			f.call(root, "POST", "/accounts/"+id+"/zones", object{
+				"name":    "shop.example",
+				"aliases": []string{"www.shop.example"},
+			}).ok()
+			f.call(root, "POST", "/accounts/"+id+"/zones", object{"name": "api.example"}).ok()
 		}
 		_, token := f.token(a, account.AccountsRead)
 		_, blind := f.token(a, account.AuditRead)
@@ -84,17 +97,26 @@ func TestAccountsAndZonesOfAllAccountsAreFiltered(t *testing.T) {
 			as, path string
 			n        int
 		}{
-			{root, "/accounts?name=acme", 1}, {root, "/accounts?name=nobody", 0}, {token, "/accounts?name=Other", 0},
-			{root, "/zones", 4}, {root, "/zones?name=Shop.Example", 2}, {root, "/zones?name=www.shop.example", 0},
-			{root, "/zones?account.id=" + a, 2}, {root, "/zones?account.id=" + b + "&name=api.example", 1},
-			{token, "/zones", 2}, {token, "/zones?account.id=" + b, 0}, {token, "/zones?name=api.example", 1}, {blind, "/zones", 0},
+			{root, "/accounts?name=acme", 1},
+			{root, "/accounts?name=nobody", 0},
+			{token, "/accounts?name=Other", 0},
+			{root, "/zones", 4},
+			{root, "/zones?name=Shop.Example", 2},
+			{root, "/zones?name=www.shop.example", 0},
+			{root, "/zones?account.id=" + a, 2},
+			{root, "/zones?account.id=" + b + "&name=api.example", 1},
+			{token, "/zones", 2},
+			{token, "/zones?account.id=" + b, 0},
+			{token, "/zones?name=api.example", 1},
+			{blind, "/zones", 0},
 		} {
 			if got := f.call(c.as, "GET", c.path, nil).ok(); len(got.List) != c.n {
 				t.Errorf("%s: %d instead of %d: %s", c.path, len(got.List), c.n, got.Body)
 			}
 		}
 		one := f.call(token, "GET", "/zones?name=shop.example", nil).ok().List[0]
-		if fmt.Sprint(one["account"]) != fmt.Sprintf("map[id:%s name:Acme]", a) || fmt.Sprint(one["aliases"]) != "[www.shop.example]" {
+		owner := fmt.Sprintf("map[id:%s name:Acme]", a)
+		if fmt.Sprint(one["account"]) != owner || fmt.Sprint(one["aliases"]) != "[www.shop.example]" {
 			t.Errorf("%v", one)
 		}
 	})
@@ -108,6 +130,6 @@ func TestATokenIsVerifiedInItsAccount(t *testing.T) {
 		if got.text("id") != id || got.text("status") != "active" {
 			t.Fatal(got.Body)
 		}
-		f.call(token, "GET", "/accounts/"+b+"/tokens/verify", nil).fails(403, int(errs.CodeForbidden))
+		f.call(token, "GET", "/accounts/"+b+"/tokens/verify", nil).fails(403, errs.CodeForbidden)
 	})
 }

@@ -11,19 +11,22 @@ import (
 type metrics struct {
 	refused *prometheus.CounterVec // credentials, by reason
 	signIns *prometheus.CounterVec // by method and outcome
-	dropped prometheus.Counter     // refused requests that are not in the record
+	dropped prometheus.Counter     // refused requests that are not in the audit log
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "belfry_account_credentials_refused_total", Help: "Credentials refused, by reason: malformed, unknown, expired, address, session.",
+			Name: "belfry_account_credentials_refused_total",
+			Help: "Credentials refused, by reason: malformed, unknown, expired, address, session.",
 		}, []string{"reason"}),
 		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "belfry_account_sign_ins_total", Help: "Sign-ins, by method (link, password, portal) and outcome (ok, failed, limited).",
+			Name: "belfry_account_sign_ins_total",
+			Help: "Sign-ins, by method (link, password, portal) and outcome (ok, failed, limited).",
 		}, []string{"method", "outcome"}),
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "belfry_account_denials_dropped_total", Help: "Refused requests that did not fit into memory and are missing in the record.",
+			Name: "belfry_account_denials_dropped_total",
+			Help: "Refused requests that did not fit into memory and are missing in the audit log.",
 		}),
 	}
 	telemetry.StartAtZero(m.refused, []string{"malformed", "unknown", "expired", "address", "session"})

@@ -36,12 +36,20 @@ func TestPeopleFromBeforeConsentWasAskedKeepTheirAccounts(t *testing.T) {
 		acme, globex := "01a200000000700080000000000000a1", "01a200000000700080000000000000a2"
 		err = d.Tx(t.Context(), func(tx *db.Tx) error {
 			for _, statement := range []string{
-				`INSERT INTO account (id, name, created_at, modified_at) VALUES ('` + acme + `', 'Acme', 1, 1), ('` + globex + `', 'Globex', 1, 1)`,
+				`INSERT INTO account (id, name, created_at, modified_at) VALUES
+					('` + acme + `', 'Acme', 1, 1),
+					('` + globex + `', 'Globex', 1, 1)`,
 				`INSERT INTO person (id, email, name, password, staff, home, created_at, signed_in_at) VALUES
-					('p1', 'ana@example.com', 'Ana', '', FALSE, '', 1, 5), ('p2', 'bo@example.com', 'Bo', '', FALSE, '` + acme + `', 1, 5)`,
-				`INSERT INTO member (account_id, person_id, role, created_at) VALUES ('` + acme + `', 'p1', 'owner', 3), ('` + globex + `', 'p1', 'viewer', 4), ('` + acme + `', 'p2', 'viewer', 3)`,
-				`INSERT INTO zone (id, account_id, name, environment, created_at, modified_at) VALUES ('01a200000000700080000000000000f1', '` + acme + `', 'bücher.example', 'production', 1, 1)`,
-				`INSERT INTO zone_ref (account_id, ref, zone_id, position) VALUES ('` + acme + `', 'bücher.example', '01a200000000700080000000000000f1', 0)`,
+					('p1', 'ana@example.com', 'Ana', '', FALSE, '', 1, 5),
+					('p2', 'bo@example.com', 'Bo', '', FALSE, '` + acme + `', 1, 5)`,
+				`INSERT INTO member (account_id, person_id, role, created_at) VALUES
+					('` + acme + `', 'p1', 'owner', 3),
+					('` + globex + `', 'p1', 'viewer', 4),
+					('` + acme + `', 'p2', 'viewer', 3)`,
+				`INSERT INTO zone (id, account_id, name, environment, created_at, modified_at) VALUES
+					('01a200000000700080000000000000f1', '` + acme + `', 'bücher.example', 'production', 1, 1)`,
+				`INSERT INTO zone_ref (account_id, ref, zone_id, position) VALUES
+					('` + acme + `', 'bücher.example', '01a200000000700080000000000000f1', 0)`,
 			} {
 				if _, err := tx.Exec(t.Context(), statement); err != nil {
 					return err

@@ -40,7 +40,7 @@ const pageSize = 100
 
 // pages are the feature's pages in the dashboard.
 type pages struct {
-	*Directory
+	*Feature
 	*page.Set
 }
 
@@ -63,13 +63,13 @@ var flashes = page.Flashes{
 }
 
 // Pages registers the pages: sign-in, the profile, an account's tokens, members
-// and properties, the operators' accounts. Call it once, after New.
-func (d *Directory) Pages(kit *page.Kit) error {
+// and properties, and the operators' pages. Call it once, after New.
+func (f *Feature) Pages(kit *page.Kit) error {
 	set, err := kit.Parse(pageFiles, flashes)
 	if err != nil {
 		return err
 	}
-	p := &pages{d, set}
+	p := &pages{f, set}
 	p.addSignIn()
 	p.addTokens()
 	p.addMembers()

@@ -61,7 +61,7 @@ func (p *pages) showAccounts(v *page.Visit) error {
 	return v.Redirect(AccountPath(accountID), "")
 }
 
-// findAccount looks for an account by its id or external id, with or without
+// findAccount finds an account by its id or its external id, with or without
 // ext:.
 func (p *pages) findAccount(ctx context.Context, ref string) (string, error) {
 	if !id.Valid(ref) && !strings.HasPrefix(ref, externalPrefix) {

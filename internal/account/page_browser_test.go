@@ -19,7 +19,7 @@ func furnished(t *testing.T) (s *dashboard, ana *site.Visitor, pages map[string]
 	base := "/accounts/" + acme
 	ana = s.Member(acme, "ana.lima@acme.example", "owner")
 	end := func(days int) string { return time.Now().AddDate(0, 0, days).UTC().Format(time.RFC3339) }
-	for _, token := range []m{
+	for _, token := range []object{
 		{"name": "shop, production", "permissions": []string{"audit:write"}, "expires_on": end(80)},
 		{"name": "terraform", "permissions": []string{"audit:read", "members:read", "members:write", "tokens:read"},
 			"ip_allow": []string{"192.0.2.0/24", "2001:db8::/32"}},
@@ -30,18 +30,25 @@ func furnished(t *testing.T) (s *dashboard, ana *site.Visitor, pages map[string]
 	s.Link(acme, "li.wei@acme.example", account.Admin)
 	s.Link(acme, "jo.park@acme.example", account.Editor)
 	s.Link(acme, "audit@kpmg.example", account.Auditor)
-	for name, environment := range map[string]string{"shop.example": "production", "blog.example": "staging", "load.example": "test"} {
+	for name, environment := range map[string]string{
+		"shop.example": "production",
+		"blog.example": "staging",
+		"load.example": "test",
+	} {
 		aliases := []string{"www." + name, "https://origin." + name}
-		s.call(root, "POST", base+"/zones", m{"name": name, "aliases": aliases, "environment": environment}).ok()
+		s.call(root, "POST", base+"/zones", object{"name": name, "aliases": aliases, "environment": environment}).ok()
 	}
 	for _, name := range []string{"Globex", "Initech, Europe"} {
-		s.call(root, "POST", "/accounts", m{"name": name, "external_id": "customer-" + name[:3]}).ok()
+		s.call(root, "POST", "/accounts", object{"name": name, "external_id": "customer-" + name[:3]}).ok()
 	}
-	kim := s.call(root, "POST", base+"/portal_sessions", m{"member": m{"id": "u1", "name": "Kim"}, "role": "viewer"}).ok()
+	kim := s.call(root, "POST", base+"/portal_sessions", object{
+		"member": object{"id": "u1", "name": "Kim"},
+		"role":   "viewer",
+	}).ok()
 	s.Visitor().SignIn(kim.text("url"))
 	globex := s.Account("Globex production")
 	_, token := s.token(globex, "*")
-	s.call(token, "POST", "/accounts/"+globex+"/members", m{"email": "ana.lima@acme.example", "role": "viewer"}).ok()
+	s.call(token, "POST", "/accounts/"+globex+"/members", object{"email": "ana.lima@acme.example", "role": "viewer"}).ok()
 
 	token = ana.Get(base + "/tokens").Find(`href="(` + base + `/tokens/[0-9a-f]{32})"`)
 	return s, ana, map[string]string{
@@ -120,7 +127,7 @@ func TestEveryPageStandsInABrowser(t *testing.T) {
 func TestALinkSignsInFromItsFragment(t *testing.T) {
 	b := browser.Start(t)
 	s := newDashboard(t)
-	link, err := s.Directory.NewLoginLink(t.Context(), "")
+	link, err := s.Accounts.NewLoginLink(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func renderConfirm(v *page.Visit, data confirmPage, status int) error {
 	return v.Show(page.View{Title: "Confirm your address", Template: "confirm-address", Status: status, Data: data})
 }
 
-// confirmAddress takes the secret from the body alone.
+// confirmAddress reads the secret from the body only.
 func (p *pages) confirmAddress(v *page.Visit) error {
 	typed := strings.TrimSpace(page.Cut(v.Request.PostFormValue(ConfirmParameter), 2048))
 	if _, after, found := strings.Cut(typed, ConfirmParameter+"="); found {

@@ -8,19 +8,25 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// UsualExpiry is the preset of a token's life that forms begin with, in days. A
-// form that lost its choice must not make a token for ever.
+// UsualExpiry is the default lifetime of a token in forms, in days. A form without
+// a choice must not create a token that never ends.
 const UsualExpiry = "90"
 
 const never = "never"
 
-// Expiries are the presets of a token's life, for a select: value and label.
+// Expiries are the presets of a token's lifetime, for a select: value and label.
 func Expiries() [][2]string {
-	return [][2]string{{"7", "7 days"}, {"30", "30 days"}, {UsualExpiry, "90 days"}, {"365", "1 year"}, {never, "Never: until it is revoked"}}
+	return [][2]string{
+		{"7", "7 days"},
+		{"30", "30 days"},
+		{UsualExpiry, "90 days"},
+		{"365", "1 year"},
+		{never, "Never: until it is revoked"},
+	}
 }
 
-// Expiry is the chosen preset, or the usual one for anything else, and the
-// moment that it means; the zero time is never.
+// Expiry returns the chosen preset, or the default for an unknown one, and the
+// end that it means; the zero time is never.
 func Expiry(chosen string, now time.Time) (preset string, at web.Time) {
 	if chosen == never {
 		return never, at
@@ -30,7 +36,7 @@ func Expiry(chosen string, now time.Time) (preset string, at web.Time) {
 	}
 	days, err := strconv.Atoi(chosen)
 	if err != nil {
-		panic(err) // one of our own
+		panic(err) // the presets are numbers of days
 	}
 	return chosen, web.TimeOf(now.AddDate(0, 0, days).UnixMicro())
 }

@@ -48,16 +48,16 @@ type roleView struct {
 	Description string
 }
 
-// rolesOf are all roles, and as options of a select those that the visitor may
+// rolesOf lists all roles, and as options of a select those that the visitor may
 // grant.
-func rolesOf(v *page.Visit) (roles []roleView, options [][2]string) {
+func rolesOf(v *page.Visit) (views []roleView, options [][2]string) {
 	for _, r := range Roles() {
-		roles = append(roles, roleView{r, r.Description()})
+		views = append(views, roleView{r, r.Description()})
 		if covers(v.Who, v.Account, r.Permissions()) {
 			options = append(options, [2]string{string(r), string(r)})
 		}
 	}
-	return roles, options
+	return views, options
 }
 
 // memberView is a member with what the visitor may do.
@@ -129,8 +129,8 @@ func (p *pages) showMembers(v *page.Visit) error {
 }
 
 // hasOwner reports whether the account has an owner, accepted or invited.
-func (d *Directory) hasOwner(ctx context.Context, accountID string) (has bool, err error) {
-	err = d.db.View(ctx, func(tx *db.Tx) error {
+func (f *Feature) hasOwner(ctx context.Context, accountID string) (has bool, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		var n int
 		err := tx.QueryRow(ctx, `SELECT count(*) FROM member WHERE account_id = $1 AND role = 'owner'`, accountID).Scan(&n)
 		has = n > 0
@@ -165,18 +165,24 @@ func (p *pages) addMember(v *page.Visit, f *newMemberForm) (err error) {
 	return err
 }
 
-// showNewMemberLink shows the one-time link, where there is one. It is not
-// stored: so the answer is not a redirect.
+// showNewMemberLink shows the one-time link, if there is one. The response is not
+// a redirect, because the link is not stored.
 func (p *pages) showNewMemberLink(v *page.Visit, f *newMemberForm) error {
 	m := f.added
-	return showLink(v, "members", linkPage{Name: m.Name, Email: m.Email, Link: m.SignInURL, Added: true, Path: MembersPath(v.Account)})
+	return showLink(v, "members", linkPage{
+		Name:  m.Name,
+		Email: m.Email,
+		Link:  m.SignInURL,
+		Added: true,
+		Path:  MembersPath(v.Account),
+	})
 }
 
 // linkPage is the data of the template "one-time-link".
 type linkPage struct {
 	Name  string
 	Email string
-	Link  string // "" for a person who needs none
+	Link  string // "" for a person who has signed in before
 	Added bool   // the person was added just now
 	Path  string
 }
@@ -263,16 +269,18 @@ func (p *pages) confirmRemoveMember(v *page.Visit) (page.Confirm, error) {
 	c := page.Confirm{
 		Section: "members",
 		Title:   "Remove " + m.Name + " from this account?",
-		Text: "The member loses access to this account at once. Tokens that the member created stay valid, and recorded events " +
-			"stay in the audit log. If this is the member's only account, the name, address and password are deleted.",
+		Text: "The member loses access to this account at once. Tokens that the member created stay valid, and " +
+			"recorded events stay in the audit log. If this is the member's only account, the name, address and " +
+			"password are deleted.",
 		Label:  "Remove the member",
 		Back:   memberPath(v.Account, m.ID),
 		Danger: true,
 	}
 	if m.ID == v.Who.ID {
 		c.Title = "Leave this account?"
-		c.Text = "This is you. You lose access to this account at once. Tokens that you created stay valid, and recorded events " +
-			"stay in the audit log. If this is your only account, your name, address and password are deleted."
+		c.Text = "This is you. You lose access to this account at once. Tokens that you created stay valid, and " +
+			"recorded events stay in the audit log. If this is your only account, your name, address and password " +
+			"are deleted."
 		c.Label = "Leave the account"
 	}
 	return c, err
@@ -284,7 +292,7 @@ func (p *pages) removeMember(v *page.Visit, f *memberForm) error {
 
 func (p *pages) memberRemoved(v *page.Visit, f *memberForm) error {
 	if f.member.ID == v.Who.ID && !v.Who.Superoperator {
-		return v.Redirect("/", "") // the visitor left, and may not open the page of members any more
+		return v.Redirect("/", "") // the visitor left, and has no permission to see the members
 	}
 	return v.Redirect(MembersPath(v.Account), "member-removed")
 }

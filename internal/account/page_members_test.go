@@ -26,7 +26,7 @@ func TestMemberPages(t *testing.T) {
 	s.Run("add", func() {
 		ana.Get(base).Expect(200).Says("ana@acme.example", "you", "Reads, exports and proves the audit log.")
 		added := ana.Post(base, "email", "Bo@acme.example", "name", "<b>Bo</b>", "role", "admin")
-		link := added.Expect(200).Says("shown this once", "&lt;b&gt;Bo").Lacks("<b>Bo").Find(oneTimeLink)
+		link := added.Expect(200).Says("shown only once", "&lt;b&gt;Bo").Lacks("<b>Bo").Find(oneTimeLink)
 		ana.Get(base).Expect(200).Says("bo@acme.example", "Invited").Lacks(site.Secret(link), "<b>Bo")
 		boPath = memberNamed("&lt;b")
 		bo.Post("/sign-in", "link", site.Secret(link)).RedirectsTo("/")
@@ -43,16 +43,17 @@ func TestMemberPages(t *testing.T) {
 		bo.Post(base, "email", "x@acme.example", "role", "viewer").Expect(403)
 	})
 	s.Run("make a link", func() {
-		second := ana.Post(boPath + "/link").Expect(200).Says("shown this once").Find(oneTimeLink)
+		second := ana.Post(boPath + "/link").Expect(200).Says("shown only once").Find(oneTimeLink)
 		ana.Get(boPath).Expect(200).Lacks(site.Secret(second))
 	})
 	s.Run("the last owner stays", func() {
 		anaPath := memberNamed("ana<")
 		ana.Post(anaPath, "role", "viewer").
-			Expect(409).Says("The account&#39;s last owner stays owner: make another one first.")
+			Expect(409).Says("The account&#39;s last owner must stay owner: add another owner first.")
 		ana.Get(anaPath).Expect(200).Says("this is you", "Leave")
 		ana.Get(anaPath+"/remove").Expect(200).Says("This is you", "Leave the account")
-		ana.Post(anaPath + "/remove").Expect(409).Says("The account&#39;s last owner stays: make another one first.")
+		ana.Post(anaPath + "/remove").Expect(409).
+			Says("The account&#39;s last owner cannot be removed: add another owner first.")
 	})
 	s.Run("remove", func() {
 		ana.Get(boPath + "/remove").Expect(200).Submit("Remove the member").RedirectsTo(base)
@@ -66,7 +67,7 @@ func TestTheFirstMemberIsOfferedAsOwner(t *testing.T) {
 	op := s.Operator()
 	base := "/accounts/" + s.Account("Acme") + "/members"
 	op.Get(base).Expect(200).Says(`value="owner" selected`)
-	op.Post(base, "email", "ana@acme.example", "role", "owner").Expect(200).Says("shown this once")
+	op.Post(base, "email", "ana@acme.example", "role", "owner").Expect(200).Says("shown only once")
 	op.Get(base).Expect(200).Says(`value="viewer" selected`)
 }
 
@@ -84,7 +85,7 @@ func TestInvitationExpiresAndIsSentAgain(t *testing.T) {
 	ana.Get(base).Expect(200).Says("Invited, link expired")
 	s.Visitor().Post("/sign-in", "link", site.Secret(first)).Expect(401)
 
-	second := ana.Post(href + "/link").Expect(200).Says("shown this once").Find(oneTimeLink)
+	second := ana.Post(href + "/link").Expect(200).Says("shown only once").Find(oneTimeLink)
 	s.Visitor().Post("/sign-in", "link", site.Secret(second)).RedirectsTo("/")
 	ana.Get(href).Expect(200).Says("Active").Lacks("Invite again", "its link")
 }
@@ -106,7 +107,7 @@ func TestInvitationPages(t *testing.T) {
 	for _, name := range []string{"<b>Joined</b>", "Declined", "Opened", "Apart"} {
 		id := s.Account(name)
 		_, token := s.token(id, "*")
-		body := m{"email": "ana@acme.example", "role": "viewer"}
+		body := object{"email": "ana@acme.example", "role": "viewer"}
 		link[name] = s.call(token, "POST", "/accounts/"+id+"/members", body).ok().text("sign_in_url")
 	}
 	s.Run("join and decline", func() {
@@ -139,7 +140,7 @@ func TestPortalSessionPages(t *testing.T) {
 	path := "/accounts/" + acme + "/members/portal"
 	ana.Get(path).Expect(200).Says("No session is open")
 	opened := s.call(root, "POST", "/accounts/"+acme+"/portal_sessions",
-		m{"member": m{"id": "u1", "name": "<i>Kim</i>"}, "role": "viewer"}).ok()
+		object{"member": object{"id": "u1", "name": "<i>Kim</i>"}, "role": "viewer"}).ok()
 	kim := s.Visitor()
 	kim.Post("/sign-in", "link", site.Secret(opened.text("url"))).RedirectsTo("/accounts/" + acme)
 	kim.Get(path).Expect(403)
@@ -163,11 +164,11 @@ func TestOperatorPages(t *testing.T) {
 		op.Post(me, "email", "ana@ops.example", "name", "Ana").RedirectsTo(me)
 		op.Get("/profile").Expect(200).Says("ana@ops.example").Lacks("operator@localhost")
 	})
-	s.Run("the last operator stays", func() {
-		op.Post(me + "/remove").Expect(409).Says("The last operator stays")
+	s.Run("the last operator cannot be removed", func() {
+		op.Post(me + "/remove").Expect(409).Says("The last operator cannot be removed")
 	})
 	s.Run("add and remove", func() {
-		link := op.Post(base, "email", "bo@ops.example", "name", "Bo").Expect(200).Says("shown this once").Find(oneTimeLink)
+		link := op.Post(base, "email", "bo@ops.example", "name", "Bo").Expect(200).Says("shown only once").Find(oneTimeLink)
 		op.Post(base, "email", "bo@ops.example", "name", "Bo").Expect(409).Says("An operator has this address already.")
 		bo := s.Visitor().SignIn(link)
 		bo.Get(me + "/remove").Expect(200).Says("Remove the operator Ana?").Submit("Remove the operator").RedirectsTo(base)

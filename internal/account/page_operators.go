@@ -122,7 +122,13 @@ func (p *pages) addOperator(v *page.Visit, f *operatorForm) (err error) {
 
 func (p *pages) showOperatorLink(v *page.Visit, f *operatorForm) error {
 	o := f.operator
-	return showLink(v, "operators", linkPage{Name: o.Name, Email: o.Email, Link: f.link, Added: f.added, Path: OperatorsPath})
+	return showLink(v, "operators", linkPage{
+		Name:  o.Name,
+		Email: o.Email,
+		Link:  f.link,
+		Added: f.added,
+		Path:  OperatorsPath,
+	})
 }
 
 // operatorPage is the data of the template "operator".
@@ -184,7 +190,7 @@ func (p *pages) removeOperator(v *page.Visit, f *operatorForm) error {
 
 func (p *pages) operatorRemoved(v *page.Visit, f *operatorForm) error {
 	if f.operator.ID == v.Who.ID {
-		return v.Redirect("/", "") // the visitor may not open the console any more
+		return v.Redirect("/", "") // the visitor has no permission to see the console
 	}
 	return v.Redirect(OperatorsPath, "operator-removed")
 }

@@ -15,31 +15,32 @@ var unbuilt = []string{FlagsRead, FlagsWrite, MailRead, MailWrite}
 // form. A test checks that none is missing.
 var permissionWords = []struct{ group, permission, words, hint string }{
 	{"Audit log", AuditRead, "Read the audit log", "Events, history, proofs and checkpoints."},
-	{"Audit log", AuditWrite, "Append events", "What a product needs to send its events."},
-	{"Audit log", AuditExport, "Export the audit log", "Files with everything, to take away."},
+	{"Audit log", AuditWrite, "Append events", "For products that send their events."},
+	{"Audit log", AuditExport, "Export the audit log", "Files with all events."},
 	{"Audit log", AuditErase, "Erase personal data", "Cannot be undone. The proofs stay valid."},
 	{"Notifications", NotificationsRead, "Read alerts and policies", ""},
 	{"Notifications", NotificationsWrite, "Change policies and destinations", ""},
 	{"Notifications", DeliveriesReplay, "Send deliveries again", ""},
-	{"Notifications", AlertsSend, "Send alerts", "What a product or a Prometheus needs."},
+	{"Notifications", AlertsSend, "Send alerts", "For products and Prometheus."},
 	{"Objectives", SLORead, "Read objectives and budgets", ""},
 	{"Objectives", SLOWrite, "Change objectives", ""},
 	{"Objectives", TrafficWrite, "Send traffic", "Access logs and counts."},
-	{"Flags", FlagsRead, "Read and evaluate flags", "What an application needs."},
+	{"Flags", FlagsRead, "Read and evaluate flags", "For applications."},
 	{"Flags", FlagsWrite, "Change flags", ""},
-	{"Email", MailRead, "Read messages and their fate", ""},
+	{"Email", MailRead, "Read messages and their delivery status", ""},
 	{"Email", MailWrite, "Send email", ""},
 	{"Account", MembersRead, "See members", ""},
 	{"Account", MembersWrite, "Add, change and remove members", "Also opens your customers' pages for them."},
 	{"Account", TokensRead, "See tokens", "Never their values."},
-	{"Account", TokensWrite, "Create and revoke tokens", "Only with permissions that it has itself."},
+	{"Account", TokensWrite, "Create and revoke tokens", "Only with permissions that the token has itself."},
 	{"Account", AccountsRead, "See the account and its properties", ""},
 	{"Account", AccountsWrite, "Change the account and its properties", ""},
 	{"Account", CatalogWrite, "Change catalogues", ""},
-	{"Everything", Everything, "Everything in this account", "Later versions' permissions too. Prefer the narrow ones above."},
+	{"Everything", Everything, "Everything in this account",
+		"Includes permissions of later versions. Prefer the narrow ones above."},
 }
 
-// inWords describes a permission; without a description it is the name.
+// inWords returns the description of a permission, or its name if there is none.
 func inWords(permission string) string {
 	for _, w := range permissionWords {
 		if w.permission == permission {
@@ -49,7 +50,7 @@ func inWords(permission string) string {
 	return permission
 }
 
-// briefly describes a set of permissions in a line of a table.
+// briefly describes a set of permissions for one line of a table.
 func briefly(permissions []string) (words string, more int) {
 	const shown = 2
 	var list []string
@@ -76,7 +77,8 @@ type permissionChoice struct {
 	Checked                 bool
 }
 
-// offered are the permissions that the principal may give to a token.
+// offered lists the permissions that the principal may grant to a token, and
+// counts the others.
 func offered(by *web.Principal, accountID string, checked []string) (list []permissionGroup, withheld int) {
 	for _, w := range permissionWords {
 		if slices.Contains(unbuilt, w.permission) {

@@ -38,15 +38,24 @@ func (p *pages) showPortalSessions(v *page.Visit) error {
 	}
 	rows := page.Map(list, func(s PortalSession) portalSessionView {
 		who := (&Portal{Member: s.Member}).principal(v.Account, s.ID)
-		return portalSessionView{PortalSession: s, Browser: browserName(s.UserAgent), Events: auditLink(v, "actor_id", who.ID)}
+		return portalSessionView{
+			PortalSession: s,
+			Browser:       browserName(s.UserAgent),
+			Events:        auditLink(v, "actor_id", who.ID),
+		}
 	})
-	return v.Show(page.View{Section: "members", Title: "Customer sessions", Template: "portal-sessions", Data: portalSessionsPage{
-		Path:     portalPath(v.Account),
-		Back:     MembersPath(v.Account),
-		Rows:     rows.Items,
-		Next:     rows.Next,
-		CanWrite: v.Can(MembersWrite),
-	}})
+	return v.Show(page.View{
+		Section:  "members",
+		Title:    "Customer sessions",
+		Template: "portal-sessions",
+		Data: portalSessionsPage{
+			Path:     portalPath(v.Account),
+			Back:     MembersPath(v.Account),
+			Rows:     rows.Items,
+			Next:     rows.Next,
+			CanWrite: v.Can(MembersWrite),
+		},
+	})
 }
 
 func (p *pages) endPortalSession(v *page.Visit) error {

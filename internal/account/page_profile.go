@@ -32,8 +32,8 @@ func (p *pages) addProfile() {
 	p.Post(InvitationsPath+"/{invitation}/decline", "", p.declineInvitation)
 }
 
-// ownSession is the session of the request, of a person (not of a token or a
-// customer's user).
+// ownSession returns the session of the request if it belongs to a person, not to
+// a customer's user.
 func (p *pages) ownSession(v *page.Visit) (*Session, error) {
 	s, _, err := p.SessionFromRequest(v.Context(), v.Request)
 	if err != nil || s.PersonID == "" {
@@ -79,7 +79,7 @@ func (p *pages) renderProfile(v *page.Visit, s *Session, faults ui.Faults) error
 	if err != nil {
 		return err
 	}
-	invitations, err := p.Invitations(ctx, s.PersonID)
+	invited, err := p.Invitations(ctx, s.PersonID)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (p *pages) renderProfile(v *page.Visit, s *Session, faults ui.Faults) error
 		AskCurrent:      me.HasPassword && !p.fresh(s),
 		Fresh:           me.HasPassword && p.fresh(s),
 		MinPassword:     MinPassword,
-		Invitations:     len(invitations),
+		Invitations:     len(invited),
 		InvitationsPath: InvitationsPath,
 		Faults:          faults,
 	}

@@ -112,7 +112,7 @@ func (p *pages) parseProperty(v *page.Visit) (propertyForm, error) {
 	return f, err
 }
 
-// spec is the input as the feature takes it.
+// spec converts the input.
 func (f *propertyForm) spec() ZoneSpec {
 	aliases := ui.Entries(f.Aliases)
 	environment := Environment(f.Environment)

@@ -15,7 +15,7 @@ import (
 
 const nextParameter = "next"
 
-// SignInURL is the sign-in page that leads to next, a path of this server.
+// SignInURL is the sign-in page that continues with next, a path of this server.
 func SignInURL(next string) string {
 	if next = localPath(next); next == "" || next == "/" {
 		return SignInPath
@@ -23,8 +23,8 @@ func SignInURL(next string) string {
 	return SignInPath + "?" + url.Values{nextParameter: {next}}.Encode()
 }
 
-// localPath is s if it is the path of a page of this server, else "". Browsers
-// take "//host" and "/\host" for other sites, and drop tabs and line ends.
+// localPath returns s if it is the path of a page of this server, else "".
+// Browsers treat "//host" and "/\host" as other sites, and drop tabs and line ends.
 func localPath(s string) string {
 	if len(s) > 2048 || !utf8.ValidString(s) || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") ||
 		strings.ContainsFunc(s, func(r rune) bool { return r == '\\' || unicode.IsControl(r) }) {
@@ -56,23 +56,22 @@ type signInPage struct {
 	Continue  string // path for a visitor who is signed in
 }
 
-// joinPage is the data of the template "join": it asks a visitor who is signed
-// in, and opened an account's link, with which sign-in to join.
+// joinPage is the data of the template "join", for a visitor who is signed in and
+// opened an account's link: the visitor chooses the sign-in with which to join.
 type joinPage struct {
 	*LinkChoice
 	Link string
 	Next string
 }
 
-// The form field of the answer to it, and the value for the sign-in of the
-// session.
+// The form field of that choice, and its value for the sign-in of the session.
 const (
 	joinParameter = "as"
 	joinAsMe      = "me"
 )
 
-// linkSecret is the secret in a link that was pasted: the whole URL, or the
-// secret alone.
+// linkSecret returns the secret in a link that was pasted: the whole URL, or the
+// secret only.
 func linkSecret(pasted string) string {
 	pasted = strings.TrimSpace(clip(pasted, 2048))
 	if _, after, found := strings.Cut(pasted, LinkParameter+"="); found {
@@ -90,7 +89,7 @@ func (p *pages) showSignIn(v *page.Visit) error {
 	}})
 }
 
-// signedIn is the principal of the browser's session; nil = there is none.
+// signedIn returns the principal of the browser's session; nil = none.
 func (p *pages) signedIn(r *http.Request) *web.Principal {
 	for _, portal := range []bool{true, false} {
 		if _, err := r.Cookie(p.cookieName(portal)); err == nil {
@@ -109,11 +108,11 @@ func (p *pages) signIn(v *page.Visit) error {
 	data := signInPage{Email: v.Field("email", 254), Next: localPath(r.PostFormValue(nextParameter))}
 	var s *Session
 	var err error
-	if link := linkSecret(r.PostFormValue(LinkParameter)); link != "" {
-		if answered, err := p.joinBySession(v, link, data.Next); answered || err != nil {
+	if secret := linkSecret(r.PostFormValue(LinkParameter)); secret != "" {
+		if answered, err := p.joinBySession(v, secret, data.Next); answered || err != nil {
 			return err
 		}
-		s, err = p.SignInWithLink(v.Writer, r, link)
+		s, err = p.SignInWithLink(v.Writer, r, secret)
 		data.LinkEnded = errs.Is(err, errs.CodeSignIn)
 	} else {
 		s, err = p.SignInWithPassword(v.Writer, r, data.Email, r.PostFormValue("password"))
@@ -137,9 +136,9 @@ func (p *pages) signIn(v *page.Visit) error {
 }
 
 // joinBySession lets a visitor who is signed in, and opened an account's link,
-// join the account with the sign-in of the session. answered is false when there
-// is nothing to ask, or the visitor chose a separate sign-in.
-func (p *pages) joinBySession(v *page.Visit, link, next string) (answered bool, err error) {
+// join the account with the sign-in of the session. answered is false if there
+// is no choice, or the visitor chose a separate sign-in.
+func (p *pages) joinBySession(v *page.Visit, secret, next string) (answered bool, err error) {
 	r := v.Request
 	if err := p.cross.Check(r); err != nil {
 		return false, nil // the sign-in reports it
@@ -149,12 +148,12 @@ func (p *pages) joinBySession(v *page.Visit, link, next string) (answered bool, 
 		return false, nil
 	}
 	s := p.current(r)
-	choice, err := p.LinkChoice(r.Context(), s, link)
+	choice, err := p.LinkChoice(r.Context(), s, secret)
 	if err != nil || choice == nil {
 		return false, err
 	}
 	if as == "" {
-		return true, v.Show(page.View{Title: "Invitation", Template: "join", Data: joinPage{choice, link, next}})
+		return true, v.Show(page.View{Title: "Invitation", Template: "join", Data: joinPage{choice, secret, next}})
 	}
 	_, who, err := p.SessionFromRequest(r.Context(), r)
 	if err != nil {
@@ -166,8 +165,8 @@ func (p *pages) joinBySession(v *page.Visit, link, next string) (answered bool, 
 	return true, v.Redirect(AccountPath(choice.AccountID), "")
 }
 
-// firstPageOf is the first page of a session that was just made. Invitations
-// come first, unless the visitor asked for a page.
+// firstPageOf returns the first page of a new session: the invitations, if there
+// are any and the visitor requested no page.
 func (p *pages) firstPageOf(r *http.Request, next string, s *Session) string {
 	if next == "" && s.Portal == nil {
 		if list, err := p.Invitations(r.Context(), s.PersonID); err == nil && len(list) > 0 {
@@ -177,8 +176,8 @@ func (p *pages) firstPageOf(r *http.Request, next string, s *Session) string {
 	return firstPage(next, s)
 }
 
-// firstPage is the first page of a session. A customer's session reaches one
-// account, whatever page the browser asked for before.
+// firstPage returns the first page of a session. A customer's session reaches
+// only one account, so the page that the browser requested before is ignored.
 func firstPage(next string, s *Session) string {
 	switch {
 	case s != nil && s.Portal != nil:
@@ -189,7 +188,7 @@ func firstPage(next string, s *Session) string {
 	return "/"
 }
 
-// showSignOut asks: a GET ends no session.
+// showSignOut shows a form, because a GET must not end a session.
 func (p *pages) showSignOut(v *page.Visit) error {
 	return v.Show(page.View{Title: "Sign out", Template: "sign-out", Data: p.signedIn(v.Request)})
 }

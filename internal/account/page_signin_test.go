@@ -11,7 +11,7 @@ import (
 
 func TestLookingAtALinkDoesNotUseItUp(t *testing.T) {
 	s := newDashboard(t)
-	link, err := s.Directory.NewLoginLink(t.Context(), "")
+	link, err := s.Accounts.NewLoginLink(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestASignInLeadsOnlyToOurOwnPages(t *testing.T) {
 		"/" + strings.Repeat("a", 3000): "/",
 		"/\xff":                         "/",
 	} {
-		link, err := s.Directory.NewLoginLink(t.Context(), "")
+		link, err := s.Accounts.NewLoginLink(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,14 +74,15 @@ func TestWrongPasswordsAnswerAlikeAndAreSlowedDown(t *testing.T) {
 	s := newDashboard(t)
 	acme := s.account("Acme")
 	ana := s.Member(acme, "ana@acme.example", "owner")
-	ana.Post("/profile/password", "password", "a long sentence to remember", "again", "a long sentence to remember").RedirectsTo("/profile")
+	const password = "a long sentence to remember"
+	ana.Post("/profile/password", "password", password, "again", password).RedirectsTo("/profile")
 
 	p := s.Visitor()
 	wrong := p.Post("/sign-in", "email", "ana@acme.example", "password", "not this").Expect(401).
 		Says("The address or the password is not right.", `value="ana@acme.example"`).Lacks("not this")
 	unknown := p.Post("/sign-in", "email", "eve@acme.example", "password", "not this").Expect(401)
 	if strings.ReplaceAll(wrong.Text(), "ana@", "eve@") != unknown.Text() {
-		t.Errorf("a known address is told from an unknown one:\n%s\n%s", wrong.Text(), unknown.Text())
+		t.Errorf("the page shows that an address is known:\n%s\n%s", wrong.Text(), unknown.Text())
 	}
 	last := wrong
 	for range 6 {
@@ -92,13 +93,14 @@ func TestWrongPasswordsAnswerAlikeAndAreSlowedDown(t *testing.T) {
 		t.Error("no Retry-After")
 	}
 	s.later(10 * 60e9)
-	p.Post("/sign-in", "email", "Ana@acme.example", "password", "a long sentence to remember", "next", "/accounts/"+acme+"/tokens").RedirectsTo("/accounts/" + acme + "/tokens")
+	next := "/accounts/" + acme + "/tokens"
+	p.Post("/sign-in", "email", "Ana@acme.example", "password", password, "next", next).RedirectsTo(next)
 	p.Get("/sign-in").Expect(200).Says("You are signed in as", "Continue")
 }
 
 func TestAFormOfAnotherSiteSignsNobodyInOrOut(t *testing.T) {
 	s := newDashboard(t)
-	link, err := s.Directory.NewLoginLink(t.Context(), "")
+	link, err := s.Accounts.NewLoginLink(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +119,11 @@ func TestAFormOfAnotherSiteSignsNobodyInOrOut(t *testing.T) {
 func TestACustomersLinkOpensTheirAccountWhateverElseIsAsked(t *testing.T) {
 	s := newDashboard(t)
 	acme := s.account("Acme")
-	a := s.call(root, "POST", "/accounts/"+acme+"/portal_sessions", m{"member": m{"id": "u1", "name": "Kim"}, "role": "auditor", "sections": []string{"audit"}}).ok()
+	a := s.call(root, "POST", "/accounts/"+acme+"/portal_sessions", object{
+		"member":   object{"id": "u1", "name": "Kim"},
+		"role":     "auditor",
+		"sections": []string{"audit"},
+	}).ok()
 	p := s.Visitor()
 	p.Post("/sign-in", "link", site.Secret(a.text("url")), "next", "/console/accounts").RedirectsTo("/accounts/" + acme)
 	p.Get("/profile").Expect(403)

@@ -28,7 +28,7 @@ func newDashboard(t *testing.T) *dashboard {
 			cfg.BootstrapToken = root
 		},
 	})
-	f.dir = s.Directory
+	f.accounts = s.Accounts
 	f.api = s.API
 	return &dashboard{f, s}
 }

@@ -76,8 +76,8 @@ func TestPropertyPages(t *testing.T) {
 	var href string
 	s.Run("create", func() {
 		ana.Get(base).Expect(200).Says("No property yet")
-		ana.Post(base, "name", "shop.example", "aliases", "www.shop.example\nhttps://origin.shop.example", "environment", "production").
-			RedirectsTo(base)
+		aliases := "www.shop.example\nhttps://origin.shop.example"
+		ana.Post(base, "name", "shop.example", "aliases", aliases, "environment", "production").RedirectsTo(base)
 		list := ana.Get(base).Expect(200).Says("shop.example", "www.shop.example", "and 1 more")
 		href = list.Find(`href="(` + base + `/[0-9a-f]{32})"`)
 		list.Links("/accounts/" + acme + "/audit?zone=" + href[len(href)-32:])

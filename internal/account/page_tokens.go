@@ -10,7 +10,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// soonExpires is the time before a token's end in which pages warn.
+// soonExpires is the time before a token's end in which pages show a warning.
 const soonExpires = 7 * 24 * time.Hour
 
 func (p *pages) addTokens() {
@@ -57,7 +57,7 @@ type tokensPage struct {
 	Next     string
 	CanWrite bool
 	Begin    string // form for a token that may append events
-	Curl     string // what to do with such a token
+	Curl     string // a command that uses such a token
 }
 
 func (p *pages) showTokens(v *page.Visit) error {
@@ -104,7 +104,13 @@ func (p *pages) renderNewToken(v *page.Visit, f *tokenForm, faults ui.Faults) er
 	f.Expiries = Expiries()
 	f.Faults = faults
 	f.Groups, f.Withheld = offered(v.Who, v.Account, f.permissions)
-	return v.Show(page.View{Section: "tokens", Title: "Create a token", Template: "token-new", Status: faults.Status, Data: f})
+	return v.Show(page.View{
+		Section:  "tokens",
+		Title:    "Create a token",
+		Template: "token-new",
+		Status:   faults.Status,
+		Data:     f,
+	})
 }
 
 func (p *pages) parseTokenForm(v *page.Visit) (tokenForm, error) {
@@ -131,8 +137,8 @@ type createdTokenPage struct {
 	Curl  string
 }
 
-// showCreatedToken is the only page that shows the value, which is not stored: so
-// the answer is not a redirect.
+// showCreatedToken is the only page that shows the value. The response is not a
+// redirect, because the value is not stored.
 func (p *pages) showCreatedToken(v *page.Visit, f *tokenForm) error {
 	t := f.created
 	return v.Show(page.View{Section: "tokens", Title: "Token created", Template: "token-created", Data: createdTokenPage{
@@ -143,7 +149,7 @@ func (p *pages) showCreatedToken(v *page.Visit, f *tokenForm) error {
 	}})
 }
 
-// curl is a first command for a token. Pasted as it is, it works.
+// curl returns a first command for a token, ready to be pasted into a shell.
 func (p *pages) curl(account, value string, permissions []string) string {
 	has := web.Permissions(permissions).Has
 	base := p.URL() + web.Base
@@ -200,10 +206,11 @@ func (p *pages) confirmRevokeToken(v *page.Visit) (page.Confirm, error) {
 	return page.Confirm{
 		Section: "tokens",
 		Title:   "Revoke " + t.Name + "?",
-		Text:    "Requests with this token are refused at once. This cannot be undone. Recorded events stay in the audit log.",
-		Label:   "Revoke the token",
-		Back:    tokenPath(v.Account, t.ID),
-		Danger:  true,
+		Text: "Requests with this token are refused at once. This cannot be undone. Recorded events stay in the " +
+			"audit log.",
+		Label:  "Revoke the token",
+		Back:   tokenPath(v.Account, t.ID),
+		Danger: true,
 	}, err
 }
 

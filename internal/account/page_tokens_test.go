@@ -17,7 +17,7 @@ func TestTokenPages(t *testing.T) {
 	ana := s.Member(acme, "ana@acme.example", "owner")
 	base := "/accounts/" + acme + "/tokens"
 	var value, href string
-	works := func() *answer { return s.call(value, "GET", "/user/tokens/verify", nil, "From-Address: 127.0.0.1") }
+	works := func() *response { return s.call(value, "GET", "/user/tokens/verify", nil, "From-Address: 127.0.0.1") }
 
 	s.Run("an empty list shows how to begin", func() {
 		ana.Get(base).Expect(200).Says("No token yet", "audit/events").Links(base + "/new?permission=audit%3Awrite")
@@ -26,7 +26,7 @@ func TestTokenPages(t *testing.T) {
 	s.Run("the value is shown once", func() {
 		created := ana.Post(base, "name", "shop", "permission", "audit:write", "permission", "audit:read", "expires", "30",
 			"ip_allow", "192.0.2.0/24, 127.0.0.1\n2001:db8::/32")
-		value = created.Expect(200).Says("shown this once", "export BELFRY_TOKEN=").Find(`(blf_[0-9a-z]{59})`)
+		value = created.Expect(200).Says("shown only once", "export BELFRY_TOKEN=").Find(`(blf_[0-9a-z]{59})`)
 		works().ok()
 		list := ana.Get(base).Expect(200).
 			Says("shop", "Append events, read the audit log", "192.0.2.0/24", "and 2 more")
@@ -52,8 +52,13 @@ func TestTokenFormKeepsItsInput(t *testing.T) {
 	ana := s.Member(acme, "ana@acme.example", "admin")
 	base := "/accounts/" + acme + "/tokens"
 	s.Run("input is shown again, escaped", func() {
-		ana.Post(base, "name", "<script>alert(1)</script>", "permission", "audit:write", "expires", "365", "ip_allow", "<img src=x>").
-			Expect(400).Says("is not an address or network", "&lt;script&gt;alert(1)", "&lt;img").
+		form := ana.Post(base,
+			"name", "<script>alert(1)</script>",
+			"permission", "audit:write",
+			"expires", "365",
+			"ip_allow", "<img src=x>",
+		)
+		form.Expect(400).Says("is not an address or network", "&lt;script&gt;alert(1)", "&lt;img").
 			Says(`value="audit:write" checked`, `value="365" selected`).Lacks("<script>alert", "<img src=x")
 	})
 	s.Run("a token needs a permission", func() {
@@ -65,8 +70,9 @@ func TestTokenFormKeepsItsInput(t *testing.T) {
 	})
 	s.Run("a form without an expiry makes a token that expires", func() {
 		ana.Post(base, "name", "plain", "permission", "audit:read").Expect(200)
-		if got := s.call(root, "GET", "/accounts/"+acme+"/tokens", nil).ok().List; len(got) != 1 || got[0]["expires_on"] == nil {
-			t.Errorf("%v", got)
+		list := s.call(root, "GET", "/accounts/"+acme+"/tokens", nil).ok().List
+		if len(list) != 1 || list[0]["expires_on"] == nil {
+			t.Errorf("%v", list)
 		}
 	})
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// Passwords are kept as Argon2id (RFC 9106) with the smaller of the parameter
-// sets that OWASP names: 19 MiB, 2 passes, 1 lane. They stand in the stored
-// value, in the PHC string format, so that stronger ones may come later.
+// Passwords are stored as Argon2id (RFC 9106) with the smaller of the parameter
+// sets that OWASP recommends: 19 MiB, 2 passes, 1 lane. The parameters are part of
+// the stored value, in the PHC string format, so that they can be raised later.
 const (
 	argonMemory = 19 * 1024 // KiB
 	argonPasses = 2
@@ -28,8 +28,8 @@ const (
 	MaxPassword = 256
 )
 
-// hash encodes a new password. like is a stored password whose salt is used
-// again, since all passwords of one address share a salt; "" = a new salt.
+// hash encodes a new password. like is a stored password whose salt is reused,
+// because all passwords of one address share a salt; "" = a new salt.
 func (h *hashing) hash(ctx context.Context, client, password, like string) (string, error) {
 	free, err := h.slot(ctx, client)
 	if err != nil {
@@ -39,28 +39,36 @@ func (h *hashing) hash(ctx context.Context, client, password, like string) (stri
 	salt := make([]byte, argonSalt)
 	rand.Read(salt) // never fails (crypto/rand)
 	if like != "" {
-		if known, err := decodeStored(like); err == nil && known.method == usualMethod {
+		if known, err := decodeStored(like); err == nil && known.hashParameters == currentParameters {
 			salt = known.salt
 		}
 	}
 	key := argon2.IDKey([]byte(password), salt, argonPasses, argonMemory, argonLanes, argonKey)
 	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonPasses, argonLanes, b64.EncodeToString(salt), b64.EncodeToString(key)), nil
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonPasses, argonLanes,
+		b64.EncodeToString(salt), b64.EncodeToString(key)), nil
 }
 
-// method is the parameters of a hashing.
-type method struct {
+// hashParameters are the parameters of Argon2id.
+type hashParameters struct {
 	version        int
 	memory, passes uint32
 	lanes          uint8
 	length         int
 }
 
-var usualMethod = method{version: argon2.Version, memory: argonMemory, passes: argonPasses, lanes: argonLanes, length: argonKey}
+// currentParameters are those of new passwords.
+var currentParameters = hashParameters{
+	version: argon2.Version,
+	memory:  argonMemory,
+	passes:  argonPasses,
+	lanes:   argonLanes,
+	length:  argonKey,
+}
 
 // storedPassword is the stored form of a password, decoded.
 type storedPassword struct {
-	method
+	hashParameters
 	salt, key []byte
 }
 
@@ -69,7 +77,8 @@ func decodeStored(encoded string) (p storedPassword, err error) {
 	if len(fields) != 6 || fields[1] != "argon2id" {
 		return p, errs.New(errs.CodeInternal, "a stored password has an unknown form")
 	}
-	if _, err := fmt.Sscanf(fields[2]+" "+fields[3], "v=%d m=%d,t=%d,p=%d", &p.version, &p.memory, &p.passes, &p.lanes); err != nil || p.version != argon2.Version {
+	_, err = fmt.Sscanf(fields[2]+" "+fields[3], "v=%d m=%d,t=%d,p=%d", &p.version, &p.memory, &p.passes, &p.lanes)
+	if err != nil || p.version != argon2.Version {
 		return p, errs.New(errs.CodeInternal, "a stored password has unknown parameters")
 	}
 	var saltErr, keyErr error
@@ -82,16 +91,18 @@ func decodeStored(encoded string) (p storedPassword, err error) {
 	return p, nil
 }
 
-// verifyAny gives the places of the stored passwords that the password is, of
-// persons who share an address. It hashes once where they share a salt, and
-// once where there is nothing to compare with: the time says nothing.
-func (h *hashing) verifyAny(ctx context.Context, client string, stored []string, password string) (right []int, err error) {
+// verifyAny returns the indexes of the stored passwords that match, of persons
+// who share an address. It hashes once if they share a salt, and once if there is
+// no stored password, so that the time reveals nothing.
+func (h *hashing) verifyAny(
+	ctx context.Context, client string, stored []string, password string,
+) (right []int, err error) {
 	free, err := h.slot(ctx, client)
 	if err != nil {
 		return nil, err
 	}
 	defer free()
-	hashed := map[string][]byte{} // by method and salt
+	hashed := map[string][]byte{} // by parameters and salt
 	for i, encoded := range stored {
 		if encoded == "" {
 			continue
@@ -100,14 +111,14 @@ func (h *hashing) verifyAny(ctx context.Context, client string, stored []string,
 		if err != nil {
 			return nil, err
 		}
-		how := fmt.Sprint(p.method, p.salt)
-		got, done := hashed[how]
+		key := fmt.Sprint(p.hashParameters, p.salt)
+		got, done := hashed[key]
 		if !done {
 			if len(hashed) == maxSalts {
 				continue
 			}
 			got = argon2.IDKey([]byte(password), p.salt, p.passes, p.memory, p.lanes, uint32(p.length))
-			hashed[how] = got
+			hashed[key] = got
 		}
 		if subtle.ConstantTimeCompare(got, p.key) == 1 {
 			right = append(right, i)
@@ -119,11 +130,11 @@ func (h *hashing) verifyAny(ctx context.Context, client string, stored []string,
 	return right, nil
 }
 
-// maxSalts bounds the hashings of one attempt. Two persons with one address who
-// set their first passwords in the same moment have different salts.
+// maxSalts limits the hashes of one attempt. Two persons with one address who set
+// their first passwords in the same moment have different salts.
 const maxSalts = 4
 
-// checkPassword checks a new password. It must be long; there are no rules of
+// checkPassword checks the length of a new password. There are no rules of
 // composition (NIST SP 800-63B).
 func checkPassword(password, email string) error {
 	switch {

@@ -9,9 +9,9 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// leave takes a person out of an account, and deletes the person when that was
-// their last one: address, name, password, sessions and links.
-func (d *Directory) leave(ctx context.Context, tx *db.Tx, accountID, personID string) error {
+// leave removes a person from an account, and deletes the person with the last
+// membership: address, name, password, sessions and links.
+func (f *Feature) leave(ctx context.Context, tx *db.Tx, accountID, personID string) error {
 	if err := deleteMember(ctx, tx, accountID, personID); err != nil {
 		return err
 	}
@@ -23,7 +23,8 @@ func (d *Directory) leave(ctx context.Context, tx *db.Tx, accountID, personID st
 		return nil
 	}
 	var left int
-	if err := tx.QueryRow(ctx, `SELECT count(*) FROM member WHERE person_id = $1`, personID).Scan(&left); err != nil || left > 0 {
+	err = tx.QueryRow(ctx, `SELECT count(*) FROM member WHERE person_id = $1`, personID).Scan(&left)
+	if err != nil || left > 0 {
 		return err
 	}
 	_, err = deletePerson(ctx, tx, personID)
@@ -31,25 +32,26 @@ func (d *Directory) leave(ctx context.Context, tx *db.Tx, accountID, personID st
 }
 
 // DeletePerson deletes a person on request: their memberships, sessions, links,
-// password, name and address. What they did stays in the records of their
-// accounts, which have their own way to erase it. An account's last owner and
-// the last operator stay.
-func (d *Directory) DeletePerson(ctx context.Context, by *web.Principal, personID string) error {
+// password, name and address. Events about their actions stay in the audit logs
+// of their accounts, which can erase personal data. CodeStateConflict for an
+// account's last owner and for the last operator.
+func (f *Feature) DeletePerson(ctx context.Context, by *web.Principal, personID string) error {
 	var ended []Hash
-	err := d.change(ctx, func(tx *db.Tx) error {
+	err := f.change(ctx, func(tx *db.Tx) error {
 		p, err := loadPerson(ctx, tx, personID)
 		if err != nil {
 			return err
 		}
-		if err := d.refuseLastOperator(ctx, tx, p); err != nil {
+		if err := f.refuseLastOperator(ctx, tx, p); err != nil {
 			return err
 		}
-		all, err := collect(ctx, tx, scanMembership, `SELECT m.account_id, a.name, m.role FROM member m JOIN account a ON a.id = m.account_id WHERE m.person_id = $1 ORDER BY m.account_id`, personID)
+		all, err := db.Collect(ctx, tx, scanMembership, `SELECT m.account_id, a.name, m.role FROM member m
+			JOIN account a ON a.id = m.account_id WHERE m.person_id = $1 ORDER BY m.account_id`, personID)
 		if err != nil {
 			return err
 		}
 		for _, m := range all {
-			if err := d.endMembership(ctx, tx, by, m.AccountID, personID); err != nil {
+			if err := f.endMembership(ctx, tx, by, m.AccountID, personID); err != nil {
 				return err
 			}
 		}
@@ -61,14 +63,14 @@ func (d *Directory) DeletePerson(ctx context.Context, by *web.Principal, personI
 			return err
 		}
 		ended = append(ended, opened...)
-		return d.record(ctx, tx, by, event.NewAudit(Installation, "delete", "user", personID, ""))
+		return f.record(ctx, tx, by, event.NewAudit(Installation, "delete", "user", personID, ""))
 	})
-	d.credentials.Evict(ended...)
+	f.credentials.Evict(ended...)
 	return err
 }
 
-// endMembership is one membership of a person who is being deleted.
-func (d *Directory) endMembership(ctx context.Context, tx *db.Tx, by *web.Principal, accountID, personID string) error {
+// endMembership ends one membership of a person who is deleted.
+func (f *Feature) endMembership(ctx context.Context, tx *db.Tx, by *web.Principal, accountID, personID string) error {
 	if err := lockAccount(ctx, tx, accountID); err != nil {
 		return err
 	}
@@ -81,22 +83,24 @@ func (d *Directory) endMembership(ctx context.Context, tx *db.Tx, by *web.Princi
 		return err
 	}
 	if before.Role == Owner && before.accepted && owners < 2 {
-		return errs.New(errs.CodeStateConflict, "the person is the last owner of the account %s: make another owner there first", accountID)
+		return errs.New(errs.CodeStateConflict,
+			"the person is the last owner of the account %s: make another owner there first", accountID)
 	}
 	if err := deleteMember(ctx, tx, accountID, personID); err != nil {
 		return err
 	}
-	return d.record(ctx, tx, by, event.NewAudit(accountID, "delete", "member", personID, before.Email).Changed(before, nil))
+	return f.record(ctx, tx, by,
+		event.NewAudit(accountID, "delete", "member", personID, before.Email).Changed(before, nil))
 }
 
-// refuseLastOperator keeps one person who may do everything.
-func (d *Directory) refuseLastOperator(ctx context.Context, tx *db.Tx, p Person) error {
+// refuseLastOperator fails for the last operator.
+func (f *Feature) refuseLastOperator(ctx context.Context, tx *db.Tx, p Person) error {
 	if !p.Staff {
 		return nil
 	}
-	// The installation's account is the lock: of two who remove each other at
-	// once, one stays.
-	if err := d.ensureInstallation(ctx, tx); err != nil {
+	// The installation's account is the lock: of two operators who remove each
+	// other at the same time, one stays.
+	if err := f.ensureInstallation(ctx, tx); err != nil {
 		return err
 	}
 	if err := lockAccount(ctx, tx, Installation); err != nil {
@@ -107,24 +111,25 @@ func (d *Directory) refuseLastOperator(ctx context.Context, tx *db.Tx, p Person)
 		return err
 	}
 	if staff < 2 {
-		return errs.New(errs.CodeStateConflict, "the last operator stays: add another one first")
+		return errs.New(errs.CodeStateConflict, "the last operator cannot be removed: add another operator first")
 	}
 	return nil
 }
 
-// Operators lists the people who may do everything, by the time at which they
-// were added.
-func (d *Directory) Operators(ctx context.Context, after string, limit int) (list []Person, err error) {
-	err = d.db.View(ctx, func(tx *db.Tx) error {
-		list, err = collect(ctx, tx, scanPerson, `SELECT `+personColumns+` FROM person WHERE staff AND id > $1 ORDER BY id LIMIT $2`, after, limit)
+// Operators lists the operators after an id, by the time at which they were added.
+func (f *Feature) Operators(ctx context.Context, after string, limit int) (list []Person, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
+		list, err = db.Collect(ctx, tx, scanPerson, `SELECT `+personColumns+` FROM person
+			WHERE staff AND id > $1
+			ORDER BY id LIMIT $2`, after, limit)
 		return err
 	})
 	return list, err
 }
 
 // Operator reads one of the operators.
-func (d *Directory) Operator(ctx context.Context, personID string) (p Person, err error) {
-	err = d.db.View(ctx, func(tx *db.Tx) error {
+func (f *Feature) Operator(ctx context.Context, personID string) (p Person, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		p, err = loadOperator(ctx, tx, personID)
 		return err
 	})
@@ -141,28 +146,30 @@ func loadOperator(ctx context.Context, tx *db.Tx, personID string) (Person, erro
 
 func onlyOperators(by *web.Principal) error {
 	if !by.Superoperator {
-		return errs.New(errs.CodeForbidden, "only operators change operators")
+		return errs.New(errs.CodeForbidden, "only operators can change operators")
 	}
 	return nil
 }
 
-// AddOperator makes a person one of the operators, with a one-time link where
+// AddOperator makes a person one of the operators, and creates a one-time link if
 // they have never signed in.
-func (d *Directory) AddOperator(ctx context.Context, by *web.Principal, email, name string) (p Person, signInURL string, err error) {
+func (f *Feature) AddOperator(
+	ctx context.Context, by *web.Principal, email, name string,
+) (p Person, signInURL string, err error) {
 	if err := onlyOperators(by); err != nil {
 		return p, "", err
 	}
 	var faults errs.List
 	email, err = foldEmail(email)
 	gather(&faults, err)
-	name, err = text("/name", name, 200)
+	name, err = checkText("/name", name, 200)
 	gather(&faults, err)
 	if err := faults.Or(); err != nil {
 		return p, "", err
 	}
 	var ended []Hash
-	err = d.change(ctx, func(tx *db.Tx) error {
-		if p, err = d.ensurePerson(ctx, tx, Person{Email: email, Name: name}); err != nil {
+	err = f.change(ctx, func(tx *db.Tx) error {
+		if p, err = f.ensurePerson(ctx, tx, Person{Email: email, Name: name}); err != nil {
 			return err
 		}
 		if p.Staff {
@@ -174,27 +181,30 @@ func (d *Directory) AddOperator(ctx context.Context, by *web.Principal, email, n
 		if _, err := tx.Exec(ctx, `UPDATE person SET staff = TRUE WHERE id = $1`, p.ID); err != nil {
 			return err
 		}
-		p.Staff, signInURL = true, ""
+		p.Staff = true
+		signInURL = ""
 		if p.SignedInOn.IsZero() {
-			path, err := d.newPersonLink(ctx, tx, p.ID, "")
+			path, err := f.newPersonLink(ctx, tx, p.ID, "")
 			if err != nil {
 				return err
 			}
-			signInURL = d.cfg.URL + path
+			signInURL = f.cfg.URL + path
 		}
-		return d.record(ctx, tx, by, event.NewAudit(Installation, "create", "operator", p.ID, p.Email).Changed(nil, p))
+		return f.record(ctx, tx, by, event.NewAudit(Installation, "create", "operator", p.ID, p.Email).Changed(nil, p))
 	})
-	d.credentials.Evict(ended...)
+	f.credentials.Evict(ended...)
 	return p, signInURL, err
 }
 
 // UpdateOperator changes an operator's address and name; nil leaves one as it is.
-func (d *Directory) UpdateOperator(ctx context.Context, by *web.Principal, personID string, email, name *string) (p Person, err error) {
+func (f *Feature) UpdateOperator(
+	ctx context.Context, by *web.Principal, personID string, email, name *string,
+) (p Person, err error) {
 	if err := onlyOperators(by); err != nil {
 		return p, err
 	}
 	var ended []Hash
-	err = d.change(ctx, func(tx *db.Tx) error {
+	err = f.change(ctx, func(tx *db.Tx) error {
 		before, err := loadOperator(ctx, tx, personID)
 		if err != nil {
 			return err
@@ -205,7 +215,7 @@ func (d *Directory) UpdateOperator(ctx context.Context, by *web.Principal, perso
 			gather(&faults, err)
 		}
 		if name != nil {
-			p.Name, err = text("/name", *name, 200)
+			p.Name, err = checkText("/name", *name, 200)
 			gather(&faults, err)
 		}
 		if err := faults.Or(); err != nil {
@@ -221,28 +231,28 @@ func (d *Directory) UpdateOperator(ctx context.Context, by *web.Principal, perso
 		if err != nil {
 			return err
 		}
-		if ended, err = sessionHashes(ctx, tx, personID); err != nil { // their names are cached
+		if ended, err = sessionHashes(ctx, tx, personID); err != nil { // the name is cached with the session
 			return err
 		}
-		return d.record(ctx, tx, by, event.NewAudit(Installation, "update", "operator", p.ID, p.Email).Changed(before, p))
+		return f.record(ctx, tx, by, event.NewAudit(Installation, "update", "operator", p.ID, p.Email).Changed(before, p))
 	})
-	d.credentials.Evict(ended...)
+	f.credentials.Evict(ended...)
 	return p, err
 }
 
-// RemoveOperator ends the rights of an operator; the last one stays. A person
-// who belongs to no account is deleted.
-func (d *Directory) RemoveOperator(ctx context.Context, by *web.Principal, personID string) error {
+// RemoveOperator ends the rights of an operator. A person who belongs to no
+// account is deleted. CodeStateConflict for the last operator.
+func (f *Feature) RemoveOperator(ctx context.Context, by *web.Principal, personID string) error {
 	if err := onlyOperators(by); err != nil {
 		return err
 	}
 	var ended []Hash
-	err := d.change(ctx, func(tx *db.Tx) error {
+	err := f.change(ctx, func(tx *db.Tx) error {
 		p, err := loadOperator(ctx, tx, personID)
 		if err != nil {
 			return err
 		}
-		if err := d.refuseLastOperator(ctx, tx, p); err != nil {
+		if err := f.refuseLastOperator(ctx, tx, p); err != nil {
 			return err
 		}
 		if ended, err = sessionHashes(ctx, tx, personID); err != nil {
@@ -265,28 +275,28 @@ func (d *Directory) RemoveOperator(ctx context.Context, by *web.Principal, perso
 				return err
 			}
 		}
-		return d.record(ctx, tx, by, event.NewAudit(Installation, "delete", "operator", p.ID, p.Email).Changed(p, nil))
+		return f.record(ctx, tx, by, event.NewAudit(Installation, "delete", "operator", p.ID, p.Email).Changed(p, nil))
 	})
-	d.credentials.Evict(ended...)
+	f.credentials.Evict(ended...)
 	return err
 }
 
 // OperatorLink makes a one-time sign-in URL for an operator.
-func (d *Directory) OperatorLink(ctx context.Context, by *web.Principal, personID string) (url string, err error) {
+func (f *Feature) OperatorLink(ctx context.Context, by *web.Principal, personID string) (url string, err error) {
 	if err := onlyOperators(by); err != nil {
 		return "", err
 	}
-	err = d.change(ctx, func(tx *db.Tx) error {
+	err = f.change(ctx, func(tx *db.Tx) error {
 		p, err := loadOperator(ctx, tx, personID)
 		if err != nil {
 			return err
 		}
-		path, err := d.newPersonLink(ctx, tx, personID, "")
+		path, err := f.newPersonLink(ctx, tx, personID, "")
 		if err != nil {
 			return err
 		}
-		url = d.cfg.URL + path
-		return d.record(ctx, tx, by, event.NewAudit(Installation, "create", "sign_in_link", personID, p.Email))
+		url = f.cfg.URL + path
+		return f.record(ctx, tx, by, event.NewAudit(Installation, "create", "sign_in_link", personID, p.Email))
 	})
 	return url, err
 }

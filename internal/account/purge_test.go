@@ -9,26 +9,42 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-func TestWhatHasEndedIsRemoved(t *testing.T) {
-	store, err := db.Open(t.Context(), db.Config{Feature: "account", DataDir: t.TempDir(), Schemas: []db.Schema{bus.Schema(), Schema()}})
+func TestExpiredLinksAndSessionsAreDeleted(t *testing.T) {
+	store, err := db.Open(t.Context(), db.Config{
+		Feature: "account",
+		DataDir: t.TempDir(),
+		Schemas: []db.Schema{bus.Schema(), Schema()},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer store.Close()
 	now := time.Now()
-	d, err := New(Config{Env: feature.Env{DB: store, Now: func() time.Time { return now }}})
+	f, err := New(Config{Env: feature.Env{DB: store, Now: func() time.Time { return now }}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := func(from time.Duration) int64 { return now.Add(from).UnixMicro() }
 	err = store.Tx(t.Context(), func(tx *db.Tx) error {
 		for i, ends := range []time.Duration{-time.Second, time.Second} {
-			if err := insertLink(t.Context(), tx, Hash{byte(i)}, link{personID: "p"}, at(-time.Minute), at(ends)); err != nil {
+			l := signInLink{personID: "p"}
+			if err := insertLink(t.Context(), tx, Hash{byte(i)}, l, at(-time.Minute), at(ends)); err != nil {
 				return err
 			}
 		}
-		for i, s := range [][2]time.Duration{{-time.Hour, time.Hour}, {-13 * time.Hour, time.Hour}, {-time.Hour, -time.Second}} {
-			one := Session{ID: string(rune('a' + i)), PersonID: "p", hash: Hash{byte(i)}, CreatedOn: moment(at(-24 * time.Hour)), LastUsedOn: moment(at(s[0])), ExpiresOn: moment(at(s[1]))}
+		for i, s := range []struct{ used, ends time.Duration }{
+			{-time.Hour, time.Hour},
+			{-13 * time.Hour, time.Hour},
+			{-time.Hour, -time.Second},
+		} {
+			one := Session{
+				ID:         string(rune('a' + i)),
+				PersonID:   "p",
+				hash:       Hash{byte(i)},
+				CreatedOn:  moment(at(-24 * time.Hour)),
+				LastUsedOn: moment(at(s.used)),
+				ExpiresOn:  moment(at(s.ends)),
+			}
 			if err := insertSession(t.Context(), tx, one); err != nil {
 				return err
 			}
@@ -38,12 +54,14 @@ func TestWhatHasEndedIsRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.purge(t.Context()); err != nil {
+	if err := f.purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	err = store.View(t.Context(), func(tx *db.Tx) error {
 		var links, sessions int
-		if err := tx.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM link), (SELECT count(*) FROM session)`).Scan(&links, &sessions); err != nil {
+		err := tx.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM link), (SELECT count(*) FROM session)`).
+			Scan(&links, &sessions)
+		if err != nil {
 			return err
 		}
 		if links != 1 || sessions != 1 {

@@ -9,19 +9,19 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// record writes audit events of what by did, in the transaction of the change.
-func (d *Directory) record(ctx context.Context, tx *db.Tx, by *web.Principal, list ...event.Audit) error {
+// record writes audit events of by's actions, in the transaction of the change.
+func (f *Feature) record(ctx context.Context, tx *db.Tx, by *web.Principal, list ...event.Audit) error {
 	for i, e := range list {
 		if e.Actor.Type == "" {
 			list[i] = feature.By(e, by)
 		}
 	}
-	return d.cfg.Record(ctx, tx, list...)
+	return f.cfg.Record(ctx, tx, list...)
 }
 
 // change runs fn in a writing transaction and wakes the relay after it.
-func (d *Directory) change(ctx context.Context, fn func(*db.Tx) error) error {
-	return d.cfg.Change(ctx, fn)
+func (f *Feature) change(ctx context.Context, fn func(*db.Tx) error) error {
+	return f.cfg.Change(ctx, fn)
 }
 
 // clip shortens s to at most n bytes at a character's boundary.

@@ -7,8 +7,8 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// Every permission is the right to do one kind of thing in one account. "*" is
-// all of them.
+// A permission is the right to do one kind of action in one account. "*" is all
+// permissions.
 const (
 	AuditRead          = "audit:read"
 	AuditWrite         = "audit:write"
@@ -45,11 +45,11 @@ const (
 	Operator Role = "operator" // reads, and replays deliveries
 	Editor   Role = "editor"   // reads, and changes notifications, objectives and flags
 	Viewer   Role = "viewer"   // reads
-	Auditor  Role = "auditor"  // the audit log alone, with exports
+	Auditor  Role = "auditor"  // only the audit log, with exports
 )
 
-// grants is the whole table: which roles have a permission, by their initials
-// (o owner, a admin, p operator, e editor, v viewer, u auditor).
+// grants lists the roles that have each permission, by their initials (o owner,
+// a admin, p operator, e editor, v viewer, u auditor).
 var grants = []struct{ permission, roles string }{
 	{AuditRead, "oapevu"},
 	{AuditWrite, "oa"},
@@ -75,8 +75,8 @@ var grants = []struct{ permission, roles string }{
 	{CatalogWrite, "oa"},
 }
 
-// roles lists the roles with their initial in grants, the most powerful first.
-var roles = []struct {
+// roleTable lists the roles with their initial in grants, the most powerful first.
+var roleTable = []struct {
 	role        Role
 	initial     string
 	description string
@@ -91,8 +91,8 @@ var roles = []struct {
 
 // Roles are all roles, the most powerful first.
 func Roles() []Role {
-	list := make([]Role, len(roles))
-	for i, r := range roles {
+	list := make([]Role, len(roleTable))
+	for i, r := range roleTable {
 		list[i] = r.role
 	}
 	return list
@@ -110,9 +110,9 @@ func AllPermissions() []string {
 // Valid reports whether there is such a role.
 func (r Role) Valid() bool { return slices.Contains(Roles(), r) }
 
-// Description says in a sentence what the role may do.
+// Description is a sentence about the rights of the role.
 func (r Role) Description() string {
-	for _, one := range roles {
+	for _, one := range roleTable {
 		if one.role == r {
 			return one.description
 		}
@@ -120,8 +120,8 @@ func (r Role) Description() string {
 	return ""
 }
 
-// Permissions are those of a member with the role. An owner has "*", which includes
-// permissions of later versions; an unknown role has none.
+// Permissions are the permissions of a member with the role. An owner has "*",
+// which includes permissions of later versions; an unknown role has none.
 func (r Role) Permissions() web.Permissions {
 	if r == Owner {
 		return web.Permissions{Everything}
@@ -132,7 +132,7 @@ func (r Role) Permissions() web.Permissions {
 // named are the role's permissions by name, the owner's too.
 func (r Role) named() web.Permissions {
 	var set web.Permissions
-	for _, one := range roles {
+	for _, one := range roleTable {
 		if one.role != r {
 			continue
 		}
@@ -177,8 +177,7 @@ func covers(p *web.Principal, accountID string, granted web.Permissions) bool {
 	return true
 }
 
-// holds is [web.Principal.Can], where "*" is held by those only who have "*"
-// itself.
+// holds is [web.Principal.Can], except that only principals with "*" have "*".
 func holds(p *web.Principal, accountID, permission string) bool {
 	if permission == Everything && p.Installation && !p.Superoperator {
 		return false

@@ -38,54 +38,62 @@ type Session struct {
 	viaLink   bool           // made with a one-time link
 	maker     maker          // of a customers' session
 	networks  []netip.Prefix // from which it may be used; empty = anywhere
-	enters    string         // while it begins: the account that is asked for
-	until     int64          // while it begins: the end of the token that made it; 0 = none
+	enters    string         // of a new session: the requested account
+	until     int64          // of a new session: the end of the token that created it; 0 = none
 }
 
-// ends is when the session is over unless it is used again, in microseconds.
+// ends is the end of the session unless it is used again, in microseconds.
 func (s *Session) ends() int64 {
 	return min(s.ExpiresOn.Micros(), s.LastUsedOn.Micros()+IdleTime.Microseconds())
 }
 
-// The names of the cookies. __Host- binds a cookie to this very host and to TLS
-// (RFC 6265bis, 4.1.3.2). Customers' pages have a cookie of their own, because
-// they may be framed by another site.
-func (d *Directory) cookieName(portal bool) string {
+// cookieName returns the name of a cookie. __Host- binds a cookie to this host and
+// to TLS (RFC 6265bis, 4.1.3.2). Customers' pages have a separate cookie, because
+// they may be in a frame of another site.
+func (f *Feature) cookieName(portal bool) string {
 	switch {
-	case portal && d.cfg.Secure:
+	case portal && f.cfg.Secure:
 		return "__Host-belfry-portal"
 	case portal:
 		return "belfry_portal"
-	case d.cfg.Secure:
+	case f.cfg.Secure:
 		return "__Host-belfry"
 	}
 	return "belfry_session"
 }
 
-// setCookie gives the browser a session; an empty value takes it away.
-func (d *Directory) setCookie(w http.ResponseWriter, portal bool, value string, ends time.Time) {
-	c := &http.Cookie{Name: d.cookieName(portal), Value: value, Path: "/", HttpOnly: true, Secure: d.cfg.Secure, SameSite: http.SameSiteLaxMode}
-	if portal && d.cfg.Secure {
-		c.SameSite, c.Partitioned = http.SameSiteNoneMode, true // works inside a frame of another site
+// setCookie sets the session cookie of the browser; an empty value removes it.
+func (f *Feature) setCookie(w http.ResponseWriter, portal bool, value string, ends time.Time) {
+	c := &http.Cookie{
+		Name:     f.cookieName(portal),
+		Value:    value,
+		Path:     "/",
+		HttpOnly: true,
+		Secure:   f.cfg.Secure,
+		SameSite: http.SameSiteLaxMode,
+	}
+	if portal && f.cfg.Secure { // also sent in a frame of another site
+		c.SameSite = http.SameSiteNoneMode
+		c.Partitioned = true
 	}
 	if value == "" {
 		c.MaxAge = -1
 	} else {
-		c.MaxAge = max(1, int(ends.Sub(d.now())/time.Second))
+		c.MaxAge = max(1, int(ends.Sub(f.now())/time.Second))
 	}
 	http.SetCookie(w, c)
 }
 
 // SessionFromRequest finds the session of the request's cookie and its
-// principal. Where a browser has both cookies, the customers' one counts: it
-// may do less. Errors: CodeAuthentication, CodeUnavailable.
-func (d *Directory) SessionFromRequest(ctx context.Context, r *http.Request) (*Session, *web.Principal, error) {
+// principal. If the browser has both cookies, the customers' one counts, because
+// it has fewer permissions. Errors: CodeAuthentication, CodeUnavailable.
+func (f *Feature) SessionFromRequest(ctx context.Context, r *http.Request) (*Session, *web.Principal, error) {
 	for _, portal := range []bool{true, false} {
-		cookie, err := r.Cookie(d.cookieName(portal))
+		cookie, err := r.Cookie(f.cookieName(portal))
 		if err != nil || len(cookie.Value) != secretLen {
 			continue
 		}
-		c, err := d.session(ctx, r, HashOf(cookie.Value))
+		c, err := f.session(ctx, r, HashOf(cookie.Value))
 		if errs.KindOf(err) == errs.Unauthenticated {
 			continue
 		}
@@ -96,60 +104,66 @@ func (d *Directory) SessionFromRequest(ctx context.Context, r *http.Request) (*S
 		p.IP = web.ClientAddr(ctx)
 		p.Ends = time.UnixMicro(c.ends)
 		if !within(c.networks, p.IP) {
-			return nil, nil, d.refused("address", errs.New(errs.CodeTokenAddress, "the session may not be used from %s", p.IP))
+			return nil, nil, f.refused("address",
+				errs.New(errs.CodeTokenAddress, "the session may not be used from %s", p.IP))
 		}
-		if !web.Rechecking(ctx) { // an open stream enters nothing anew
-			d.entering(ctx, r, c, &p)
+		if !web.Rechecking(ctx) { // the request that opened a stream was recorded
+			f.entering(ctx, r, c, &p)
 		}
 		return c.session, &p, nil
 	}
-	return nil, nil, d.refused("session", errs.New(errs.CodeAuthentication, "the request has neither a token nor a session"))
+	return nil, nil, f.refused("session",
+		errs.New(errs.CodeAuthentication, "the request has neither a token nor a session"))
 }
 
-// hasSessionCookie reports whether the request claims to belong to a session.
-func (d *Directory) hasSessionCookie(r *http.Request) bool {
+// hasSessionCookie reports whether the request has a session cookie, valid or not.
+func (f *Feature) hasSessionCookie(r *http.Request) bool {
 	for _, portal := range []bool{true, false} {
-		if _, err := r.Cookie(d.cookieName(portal)); err == nil {
+		if _, err := r.Cookie(f.cookieName(portal)); err == nil {
 			return true
 		}
 	}
 	return false
 }
 
-// session is the live credential of a session. What an open page or stream asks
-// for by itself is not a use that postpones the end of an idle session.
-func (d *Directory) session(ctx context.Context, r *http.Request, h Hash) (*credential, error) {
-	c, err := d.credentials.Get(ctx, h, func(ctx context.Context) (*credential, error) { return d.loadSessionCredential(ctx, h) })
+// session returns the credential of a session that has not ended. Requests that an
+// open page or stream sends by itself do not postpone the end of an idle session.
+func (f *Feature) session(ctx context.Context, r *http.Request, h Hash) (*credential, error) {
+	c, err := f.credentials.Get(ctx, h, func(ctx context.Context) (*credential, error) {
+		return f.loadSessionCredential(ctx, h)
+	})
 	if err != nil {
 		return nil, err
 	}
-	now := d.micros()
+	now := f.micros()
 	if now >= c.ends {
-		return nil, errs.New(errs.CodeAuthentication, "the session is over")
+		return nil, errs.New(errs.CodeAuthentication, "the session has ended")
 	}
 	if !web.Rechecking(ctx) && !ui.Refresh(r) && c.stale(now) {
-		d.uses.session(h, now)
+		f.uses.session(h, now)
 	}
 	return c, nil
 }
 
-func (d *Directory) loadSessionCredential(ctx context.Context, h Hash) (*credential, error) {
+func (f *Feature) loadSessionCredential(ctx context.Context, h Hash) (*credential, error) {
 	c := &credential{}
-	err := d.db.View(ctx, func(tx *db.Tx) error {
+	err := f.db.View(ctx, func(tx *db.Tx) error {
 		s, err := loadSession(ctx, tx, h)
 		if err != nil {
 			return err
 		}
-		c.session, c.ends, c.networks = &s, s.ends(), s.networks
+		c.session = &s
+		c.ends = s.ends()
+		c.networks = s.networks
 		c.noted.Store(s.LastUsedOn.Micros())
 		if s.Portal != nil {
 			c.principal = s.Portal.principal(s.accountID, s.ID)
-			if ok, err := d.upholds(ctx, tx, s.maker, s.accountID, s.Portal); err != nil || ok {
+			if ok, err := f.upholds(ctx, tx, s.maker, s.accountID, s.Portal); err != nil || ok {
 				return err
 			}
 			return sql.ErrNoRows
 		}
-		accounts, err := entered(ctx, tx, s.ID)
+		accounts, err := listEntered(ctx, tx, s.ID)
 		if err != nil {
 			return err
 		}
@@ -164,16 +178,18 @@ func (d *Directory) loadSessionCredential(ctx context.Context, h Hash) (*credent
 		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) || errs.Is(err, errs.CodeNotFound) {
-		return nil, errs.New(errs.CodeAuthentication, "the session is over")
+		return nil, errs.New(errs.CodeAuthentication, "the session has ended")
 	}
 	return c, err
 }
 
-// principal is the person with what they may do now.
+// principal is the person with their current permissions.
 func (p Person) principal(ctx context.Context, tx *db.Tx) (web.Principal, error) {
 	out := web.Principal{Kind: web.KindUser, ID: p.ID, Name: p.Name, Email: p.Email, Session: true}
 	if p.Staff {
-		out.Kind, out.Installation, out.Superoperator = web.KindStaff, true, true
+		out.Kind = web.KindStaff
+		out.Installation = true
+		out.Superoperator = true
 	}
 	memberships, err := listMemberships(ctx, tx, p.ID)
 	if err != nil {
@@ -186,15 +202,15 @@ func (p Person) principal(ctx context.Context, tx *db.Tx) (web.Principal, error)
 	return out, nil
 }
 
-// Sessions lists the live sessions of a person, newest first (at most
-// [MaxSessions]). current is the one that asks; nil = none.
-func (d *Directory) Sessions(ctx context.Context, personID string, current *Session) ([]Session, error) {
+// Sessions lists the sessions of a person that have not ended, newest first (at
+// most [MaxSessions]). current is the session of the request; nil = none.
+func (f *Feature) Sessions(ctx context.Context, personID string, current *Session) ([]Session, error) {
 	var list []Session
-	err := d.db.View(ctx, func(tx *db.Tx) (err error) {
+	err := f.db.View(ctx, func(tx *db.Tx) (err error) {
 		list, err = listSessions(ctx, tx, personID)
 		return err
 	})
-	now := d.micros()
+	now := f.micros()
 	live := []Session{}
 	for _, s := range list {
 		if now < s.ends() {
@@ -206,10 +222,10 @@ func (d *Directory) Sessions(ctx context.Context, personID string, current *Sess
 }
 
 // RevokeSession ends one session of a person.
-func (d *Directory) RevokeSession(ctx context.Context, by *web.Principal, personID, sessionID string) error {
-	var gone Session
-	err := d.change(ctx, func(tx *db.Tx) (err error) {
-		gone, err = deleteSession(ctx, tx, personID, sessionID)
+func (f *Feature) RevokeSession(ctx context.Context, by *web.Principal, personID, sessionID string) error {
+	var ended Session
+	err := f.change(ctx, func(tx *db.Tx) (err error) {
+		ended, err = deleteSession(ctx, tx, personID, sessionID)
 		if err != nil {
 			return err
 		}
@@ -217,8 +233,8 @@ func (d *Directory) RevokeSession(ctx context.Context, by *web.Principal, person
 		if err != nil {
 			return err
 		}
-		return d.recordWhereEntered(ctx, tx, by, gone.ID, "revoke", person.Email)
+		return f.recordWhereEntered(ctx, tx, by, ended.ID, "revoke", person.Email)
 	})
-	d.credentials.Evict(gone.hash)
+	f.credentials.Evict(ended.hash)
 	return err
 }

@@ -15,11 +15,15 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-const same = "Sec-Fetch-Site: same-origin"
+// Headers of a browser, of a page of this server and of another site.
+const (
+	sameOrigin = "Sec-Fetch-Site: same-origin"
+	crossSite  = "Sec-Fetch-Site: cross-site"
+)
 
 func TestOfTwentyWhoUseALinkAtOnceOneSignsIn(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
-		path, err := f.dir.NewLoginLink(t.Context(), "")
+		path, err := f.accounts.NewLoginLink(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +44,7 @@ func TestOfTwentyWhoUseALinkAtOnceOneSignsIn(t *testing.T) {
 func TestALinkIsGoodForAQuarterOfAnHour(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		link := func() string {
-			path, err := f.dir.NewLoginLink(t.Context(), "")
+			path, err := f.accounts.NewLoginLink(t.Context(), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -54,7 +58,7 @@ func TestALinkIsGoodForAQuarterOfAnHour(t *testing.T) {
 			t.Fatal(got.Status)
 		}
 		f.form("192.0.2.1", "", "link", secretOf(early)).ok()
-		if _, err := f.dir.NewLoginLink(t.Context(), "nobody@example.com"); !errs.Is(err, errs.CodeNotFound) {
+		if _, err := f.accounts.NewLoginLink(t.Context(), "nobody@example.com"); !errs.Is(err, errs.CodeNotFound) {
 			t.Fatal(err)
 		}
 	})
@@ -62,17 +66,17 @@ func TestALinkIsGoodForAQuarterOfAnHour(t *testing.T) {
 
 func TestTheFirstOperatorMayDoEverything(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
-		if has, err := f.dir.HasOperators(t.Context()); has || err != nil {
+		if has, err := f.accounts.HasOperators(t.Context()); has || err != nil {
 			t.Fatal(has, err)
 		}
-		path, err := f.dir.NewLoginLink(t.Context(), "")
+		path, err := f.accounts.NewLoginLink(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		cookie := f.signIn(path)
-		f.call(cookie, "POST", "/accounts", m{"name": "A"}, same).ok()
-		f.call(cookie, "POST", "/accounts", m{"name": "A"}, "Sec-Fetch-Site: cross-site").fails(403, int(errs.CodeCrossOrigin))
-		if has, err := f.dir.HasOperators(t.Context()); !has || err != nil {
+		f.call(cookie, "POST", "/accounts", object{"name": "A"}, sameOrigin).ok()
+		f.call(cookie, "POST", "/accounts", object{"name": "A"}, crossSite).fails(403, errs.CodeCrossOrigin)
+		if has, err := f.accounts.HasOperators(t.Context()); !has || err != nil {
 			t.Fatal(has, err)
 		}
 		if got := f.recorded(account.Installation, "session"); !slices.Equal(got, []string{"sign_in success"}) {
@@ -110,14 +114,15 @@ func TestASessionEndsIdleOrOldOrSignedOut(t *testing.T) {
 			t.Fatal("an idle session lives")
 		}
 		cookie = f.signIn(link())
-		out := f.call(cookie, "POST", "/sign-out", nil, same)
+		out := f.call(cookie, "POST", "/sign-out", nil, sameOrigin)
 		if out.Status != 200 || len(out.Cookies) != 1 || out.Cookies[0].MaxAge >= 0 || alive() {
 			t.Fatal(out.Status, out.Cookies)
 		}
-		if got := f.recorded(a, "session"); !slices.Equal(got, []string{"sign_in success", "sign_in success", "sign_in success", "sign_out success"}) {
+		want := []string{"sign_in success", "sign_in success", "sign_in success", "sign_out success"}
+		if got := f.recorded(a, "session"); !slices.Equal(got, want) {
 			t.Fatal(got)
 		}
-		if got := f.call(cookie, "POST", "/sign-out", nil, "Sec-Fetch-Site: cross-site"); got.Status != 403 {
+		if got := f.call(cookie, "POST", "/sign-out", nil, crossSite); got.Status != 403 {
 			t.Fatal(got.Status)
 		}
 	})
@@ -146,7 +151,7 @@ func TestASignInReplacesTheSessionThatTheBrowserHad(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a := f.account("A")
 		_, eve := f.member(a, "eve@example.com", "viewer")
-		path, err := f.dir.NewLoginLink(t.Context(), "")
+		path, err := f.accounts.NewLoginLink(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +159,7 @@ func TestASignInReplacesTheSessionThatTheBrowserHad(t *testing.T) {
 		if fresh == eve {
 			t.Fatal("the session id was kept")
 		}
-		f.call(eve, "GET", "/accounts", nil).fails(401, int(errs.CodeAuthentication))
+		f.call(eve, "GET", "/accounts", nil).fails(401, errs.CodeAuthentication)
 		f.call(fresh, "GET", "/accounts", nil).ok()
 	})
 }
@@ -171,12 +176,12 @@ func TestAPersonSeesAndEndsTheirOwnSessions(t *testing.T) {
 			t.Fatal(list.Body)
 		}
 		bob := f.call(other, "GET", "/user/sessions", nil).ok().List[0]["id"].(string)
-		f.call(second, "DELETE", "/user/sessions/"+bob, nil, same).fails(404, int(errs.CodeNotFound))
-		f.call(second, "DELETE", "/user/sessions/"+list.List[1]["id"].(string), nil, same).ok()
-		f.call(first, "GET", "/accounts", nil).fails(401, int(errs.CodeAuthentication))
+		f.call(second, "DELETE", "/user/sessions/"+bob, nil, sameOrigin).fails(404, errs.CodeNotFound)
+		f.call(second, "DELETE", "/user/sessions/"+list.List[1]["id"].(string), nil, sameOrigin).ok()
+		f.call(first, "GET", "/accounts", nil).fails(401, errs.CodeAuthentication)
 		f.call(second, "GET", "/accounts", nil).ok()
 		_, token := f.token(a, "*")
-		f.call(token, "GET", "/user/sessions", nil).fails(403, int(errs.CodeForbidden))
+		f.call(token, "GET", "/user/sessions", nil).fails(403, errs.CodeForbidden)
 	})
 }
 
@@ -195,7 +200,7 @@ func TestAPersonHasABoundedNumberOfSessionsAndLinks(t *testing.T) {
 	if got := f.call(newest, "GET", "/user/sessions", nil).ok(); len(got.List) != account.MaxSessions {
 		t.Fatal(len(got.List))
 	}
-	f.call(oldest, "GET", "/accounts", nil).fails(401, int(errs.CodeAuthentication))
+	f.call(oldest, "GET", "/accounts", nil).fails(401, errs.CodeAuthentication)
 	first := link()
 	for range account.MaxLinks {
 		link()
@@ -209,15 +214,15 @@ func TestAPasswordSignsInAndItsChangeEndsOtherSessions(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a := f.account("A")
 		_, cookie := f.member(a, "ana@example.com", "viewer")
-		put := func(as string, body m) *answer { return f.call(as, "PUT", "/user/password", body, same) }
-		put(cookie, m{"password": "short"}).fails(400, int(errs.CodeOutOfRange))
-		put(cookie, m{"password": "ana@example.com"}).fails(400, int(errs.CodeInvalid))
-		put(cookie, m{"password": "first password"}).ok()
+		put := func(as string, body object) *response { return f.call(as, "PUT", "/user/password", body, sameOrigin) }
+		put(cookie, object{"password": "short"}).fails(400, errs.CodeOutOfRange)
+		put(cookie, object{"password": "ana@example.com"}).fails(400, errs.CodeInvalid)
+		put(cookie, object{"password": "first password"}).ok()
 		second := f.form("192.0.2.9", "", "email", "ANA@example.com", "password", "first+password").ok().cookie()
 		// A session by password needs the present one; the one by link is fresh.
-		put(second, m{"password": "second password"}).fails(403, int(errs.CodeForbidden))
-		put(second, m{"current": "first password", "password": "second password"}).ok()
-		f.call(cookie, "GET", "/accounts", nil).fails(401, int(errs.CodeAuthentication))
+		put(second, object{"password": "second password"}).fails(403, errs.CodeForbidden)
+		put(second, object{"current": "first password", "password": "second password"}).ok()
+		f.call(cookie, "GET", "/accounts", nil).fails(401, errs.CodeAuthentication)
 		f.call(second, "GET", "/accounts", nil).ok()
 		if got := f.form("192.0.2.9", "", "email", "ana@example.com", "password", "first+password"); got.Status != 401 {
 			t.Fatal(got.Status)
@@ -234,7 +239,7 @@ func TestAnUnknownAddressIsNotToldFromAWrongPassword(t *testing.T) {
 	f := newFixture(t, db.Config{DataDir: t.TempDir()})
 	a := f.account("A")
 	_, cookie := f.member(a, "ana@example.com", "viewer")
-	f.call(cookie, "PUT", "/user/password", m{"password": "the password"}, same).ok()
+	f.call(cookie, "PUT", "/user/password", object{"password": "the password"}, sameOrigin).ok()
 	f.member(a, "bare@example.com", "viewer") // has no password
 	bodies := map[string]string{}
 	for _, email := range []string{"ana@example.com", "nobody@example.com", "bare@example.com"} {
@@ -284,16 +289,16 @@ func TestAttemptsToSignInAreLimited(t *testing.T) {
 
 func TestASignInFromAnotherSiteIsRefused(t *testing.T) {
 	f := newFixture(t, db.Config{DataDir: t.TempDir()})
-	path, err := f.dir.NewLoginLink(t.Context(), "")
+	path, err := f.accounts.NewLoginLink(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	body := "link=" + secretOf(path)
 	form := "Content-Type: application/x-www-form-urlencoded"
-	if got := f.call("", "POST", "/sign-in", body, form, "Sec-Fetch-Site: cross-site"); got.Status != 403 {
+	if got := f.call("", "POST", "/sign-in", body, form, crossSite); got.Status != 403 {
 		t.Fatal(got.Status)
 	}
-	f.call("", "POST", "/sign-in", body, form, same).ok()
+	f.call("", "POST", "/sign-in", body, form, sameOrigin).ok()
 }
 
 func TestFailedSignInsOfAPersonAreRecordedTogether(t *testing.T) {
@@ -328,19 +333,24 @@ func TestCookiesAreBoundToTheHostAndHiddenFromScripts(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		f := newFixture(t, db.Config{DataDir: t.TempDir()}, func(c *account.Config) { c.Secure = secure })
 		a := f.account("A")
-		path, err := f.dir.NewLoginLink(t.Context(), "")
+		path, err := f.accounts.NewLoginLink(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		own := session(t, f.form("192.0.2.1", "", "link", secretOf(path)).ok())
-		url := f.call(root, "POST", "/accounts/"+a+"/portal_sessions", m{"member": m{"id": "1"}, "role": "viewer"}).ok().text("url")
+		url := f.call(root, "POST", "/accounts/"+a+"/portal_sessions", object{
+			"member": object{"id": "1"},
+			"role":   "viewer",
+		}).ok().text("url")
 		framed := session(t, f.form("192.0.2.1", "", "link", secretOf(url)).ok())
 		for _, c := range []*http.Cookie{own, framed} {
-			if !c.HttpOnly || c.Path != "/" || c.Domain != "" || c.Secure != secure || strings.HasPrefix(c.Name, "__Host-") != secure {
+			if !c.HttpOnly || c.Path != "/" || c.Domain != "" || c.Secure != secure ||
+				strings.HasPrefix(c.Name, "__Host-") != secure {
 				t.Errorf("%v", c)
 			}
 		}
-		if own.SameSite != http.SameSiteLaxMode || own.MaxAge != 30*24*3600 || framed.MaxAge != 3600 || own.Name == framed.Name {
+		if own.SameSite != http.SameSiteLaxMode || own.MaxAge != 30*24*3600 || framed.MaxAge != 3600 ||
+			own.Name == framed.Name {
 			t.Errorf("%v\n%v", own, framed)
 		}
 		if (framed.SameSite == http.SameSiteNoneMode && framed.Partitioned) != secure {
@@ -349,7 +359,7 @@ func TestCookiesAreBoundToTheHostAndHiddenFromScripts(t *testing.T) {
 	}
 }
 
-func session(t *testing.T, a *answer) *http.Cookie {
+func session(t *testing.T, a *response) *http.Cookie {
 	t.Helper()
 	for _, c := range a.Cookies {
 		if c.Value != "" {
@@ -365,9 +375,9 @@ func TestABearerTokenCountsBeforeACookie(t *testing.T) {
 	a := f.account("A")
 	_, cookie := f.member(a, "ana@example.com", "owner")
 	_, token := f.token(a, "audit:read")
-	f.call(token, "GET", "/accounts/"+a, nil, "Cookie: "+cookie).fails(403, int(errs.CodeForbidden))
+	f.call(token, "GET", "/accounts/"+a, nil, "Cookie: "+cookie).fails(403, errs.CodeForbidden)
 	r := httptest.NewRequest("GET", "/", nil)
-	if who, err := f.dir.Authenticate(t.Context(), r); who != nil || err != nil {
+	if who, err := f.accounts.Authenticate(t.Context(), r); who != nil || err != nil {
 		t.Fatal(who, err)
 	}
 }

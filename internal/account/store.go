@@ -14,7 +14,7 @@ import (
 type Account struct {
 	ID         string   `json:"id" doc:"32 hex characters"`
 	Name       string   `json:"name"`
-	ExternalID string   `json:"external_id,omitempty" doc:"The operators' own id of the account; ext:<external_id> may stand for the id in every path"`
+	ExternalID string   `json:"external_id,omitempty" doc:"The operators' own id of the account; paths accept ext:<external_id> instead of the id"`
 	CreatedOn  web.Time `json:"created_on"`
 	ModifiedOn web.Time `json:"modified_on"`
 	Type       string   `json:"type" enum:"standard" doc:"Always standard, for clients of Cloudflare's API"`
@@ -25,14 +25,16 @@ const accountType = "standard"
 
 const accountColumns = `id, name, COALESCE(external_id, ''), created_at, modified_at`
 
-func scanAccount(row interface{ Scan(...any) error }) (a Account, err error) {
+func scanAccount(row db.Row) (a Account, err error) {
 	var created, modified int64
 	err = row.Scan(&a.ID, &a.Name, &a.ExternalID, &created, &modified)
-	a.CreatedOn, a.ModifiedOn, a.Type = moment(created), moment(modified), accountType
+	a.CreatedOn = moment(created)
+	a.ModifiedOn = moment(modified)
+	a.Type = accountType
 	return a, err
 }
 
-// missing describes sql.ErrNoRows as a thing that is not there.
+// missing turns sql.ErrNoRows into CodeNotFound.
 func missing(err error, what string) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return errs.New(errs.CodeNotFound, "there is no such %s", what)
@@ -51,7 +53,7 @@ func loadAccountByExternal(ctx context.Context, tx *db.Tx, externalID string) (A
 }
 
 // lockAccount makes other transactions that lock the same account wait until this
-// one ends, so that counts read after it stay true until the commit.
+// one ends, so that counts that are read after it cannot change before the commit.
 func lockAccount(ctx context.Context, tx *db.Tx, accountID string) error {
 	n, err := tx.Exec(ctx, `UPDATE account SET id = id WHERE id = $1`, accountID)
 	if err == nil && n == 0 {
@@ -60,9 +62,11 @@ func lockAccount(ctx context.Context, tx *db.Tx, accountID string) error {
 	return err
 }
 
-// insertAccount stores a new account; false when its external id is taken.
+// insertAccount stores a new account; false if another one has its external id.
 func insertAccount(ctx context.Context, tx *db.Tx, a Account) (bool, error) {
-	n, err := tx.Exec(ctx, `INSERT INTO account (id, name, external_id, created_at, modified_at) VALUES ($1, $2, $3, $4, $4) ON CONFLICT (external_id) DO NOTHING`,
+	n, err := tx.Exec(ctx, `INSERT INTO account (id, name, external_id, created_at, modified_at)
+		VALUES ($1, $2, $3, $4, $4)
+		ON CONFLICT (external_id) DO NOTHING`,
 		a.ID, a.Name, nullable(a.ExternalID), a.CreatedOn.Micros())
 	return n == 1, err
 }
@@ -83,21 +87,21 @@ func nullable(s string) any {
 	return s
 }
 
-// EnsureInstallation makes the account of the installation's own acts, for the
-// features that record theirs there and do not know whether it exists.
-func (d *Directory) EnsureInstallation(ctx context.Context) error {
-	return d.db.Tx(ctx, func(tx *db.Tx) error { return d.ensureInstallation(ctx, tx) })
+// EnsureInstallation creates the installation's own account if it does not exist,
+// for features that record events there.
+func (f *Feature) EnsureInstallation(ctx context.Context) error {
+	return f.db.Tx(ctx, func(tx *db.Tx) error { return f.ensureInstallation(ctx, tx) })
 }
 
-// ensureInstallation makes the account of the installation's own acts.
-func (d *Directory) ensureInstallation(ctx context.Context, tx *db.Tx) error {
-	now := d.micros()
-	_, err := tx.Exec(ctx, `INSERT INTO account (id, name, created_at, modified_at) VALUES ($1, 'Belfry installation', $2, $2) ON CONFLICT (id) DO NOTHING`, Installation, now)
+func (f *Feature) ensureInstallation(ctx context.Context, tx *db.Tx) error {
+	_, err := tx.Exec(ctx, `INSERT INTO account (id, name, created_at, modified_at)
+		VALUES ($1, 'Belfry installation', $2, $2)
+		ON CONFLICT (id) DO NOTHING`, Installation, f.micros())
 	return err
 }
 
-// listAccounts gives accounts after an id, ascending; the ids in only, where it
-// is not nil.
+// listAccounts lists the accounts after an id, ascending; those with the ids in
+// only, if it is not nil.
 func listAccounts(ctx context.Context, tx *db.Tx, after string, limit int, only []string) ([]Account, error) {
 	list := []Account{}
 	if only != nil {
@@ -116,23 +120,6 @@ func listAccounts(ctx context.Context, tx *db.Tx, after string, limit int, only 
 		}
 		return list, nil
 	}
-	return collect(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
-}
-
-// collect reads all rows of a query; the list is never nil.
-func collect[T any](ctx context.Context, tx *db.Tx, scan func(interface{ Scan(...any) error }) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := tx.Query(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	list := []T{}
-	for rows.Next() {
-		one, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, one)
-	}
-	return list, rows.Err()
+	return db.Collect(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account WHERE id > $1
+		ORDER BY id LIMIT $2`, after, limit)
 }

@@ -9,14 +9,15 @@ import (
 
 // Person can sign in. The API calls it a user.
 //
-// A person whom an account invited is at home there: the account may make
-// sign-in links for it, so it is a person of its own, whatever other accounts
-// know the same address. The operators vouch for those that they add.
+// A person whom an account invited belongs to that account, its home: the account
+// may create sign-in links for the person, who is therefore a different person
+// from any other with the same address. The operators vouch for the persons that
+// they add.
 type Person struct {
 	ID         string   `json:"id"`
 	Email      string   `json:"email"`
 	Name       string   `json:"name"`
-	Staff      bool     `json:"staff" doc:"One of the operators: may do everything"`
+	Staff      bool     `json:"staff" doc:"An operator, with all permissions in all accounts"`
 	CreatedOn  web.Time `json:"created_on"`
 	SignedInOn web.Time `json:"signed_in_on,omitzero"`
 
@@ -24,15 +25,16 @@ type Person struct {
 	home     string // the account that may make sign-in links for the person; "" = the operators
 }
 
-// maxSameAddress bounds the persons with one address who are looked at.
+// maxSameAddress limits the persons with one address that a query returns.
 const maxSameAddress = 100
 
 const personColumns = `id, email, name, password, staff, home, created_at, signed_in_at`
 
-func scanPerson(row interface{ Scan(...any) error }) (p Person, err error) {
-	var created, signedIn int64
-	err = row.Scan(&p.ID, &p.Email, &p.Name, &p.password, &p.Staff, &p.home, &created, &signedIn)
-	p.CreatedOn, p.SignedInOn = moment(created), moment(signedIn)
+func scanPerson(row db.Row) (p Person, err error) {
+	var created, signedInAt int64
+	err = row.Scan(&p.ID, &p.Email, &p.Name, &p.password, &p.Staff, &p.home, &created, &signedInAt)
+	p.CreatedOn = moment(created)
+	p.SignedInOn = moment(signedInAt)
 	return p, err
 }
 
@@ -43,25 +45,42 @@ func loadPerson(ctx context.Context, tx *db.Tx, personID string) (Person, error)
 
 // loadPersonAt finds the person with an address in one home.
 func loadPersonAt(ctx context.Context, tx *db.Tx, email, home string) (Person, error) {
-	p, err := scanPerson(tx.QueryRow(ctx, `SELECT `+personColumns+` FROM person WHERE email = $1 AND home = $2`, email, home))
+	p, err := scanPerson(tx.QueryRow(ctx, `SELECT `+personColumns+` FROM person
+		WHERE email = $1 AND home = $2`, email, home))
 	return p, missing(err, "user")
 }
 
-// listPersons gives the persons with an address: the one for whom the operators
-// vouch first, then those who signed in last.
+// listPersons lists the persons with an address: the one for whom the operators
+// vouch first, then in the order of their last sign-ins, newest first.
 func listPersons(ctx context.Context, tx *db.Tx, email string) ([]Person, error) {
-	return collect(ctx, tx, scanPerson, `SELECT `+personColumns+` FROM person WHERE email = $1
+	return db.Collect(ctx, tx, scanPerson, `SELECT `+personColumns+` FROM person
+		WHERE email = $1
 		ORDER BY CASE WHEN home = '' THEN 0 ELSE 1 END, signed_in_at DESC, id LIMIT $2`, email, maxSameAddress)
 }
 
-// insertPerson stores a new person; false when the address is taken in its home.
+// insertPerson stores a new person; false if its home has a person with the address.
 func insertPerson(ctx context.Context, tx *db.Tx, p Person) (bool, error) {
-	n, err := tx.Exec(ctx, `INSERT INTO person (`+personColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, 0) ON CONFLICT (email, home) DO NOTHING`,
-		p.ID, p.Email, p.Name, p.password, p.Staff, p.home, p.CreatedOn.Micros())
+	n, err := tx.Exec(ctx, `INSERT INTO person (`+personColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0)
+		ON CONFLICT (email, home) DO NOTHING`, p.row()...)
 	return n == 1, err
 }
 
-// deletePerson removes a person with all that belongs to it but memberships.
+// row has the values of personColumns but the last one.
+func (p Person) row() []any {
+	return []any{
+		p.ID,
+		p.Email,
+		p.Name,
+		p.password,
+		p.Staff,
+		p.home,
+		p.CreatedOn.Micros(),
+	}
+}
+
+// deletePerson deletes a person with sessions, links and networks, but without
+// memberships.
 func deletePerson(ctx context.Context, tx *db.Tx, personID string) (ended []Hash, err error) {
 	if ended, err = deleteSessions(ctx, tx, personID, ""); err != nil {
 		return nil, err
@@ -98,7 +117,7 @@ const (
 	StatusPending = "pending"
 )
 
-// Member is a person's place in one account.
+// Member is a person's membership in one account.
 type Member struct {
 	ID            string   `json:"id" doc:"The id of the user"`
 	Email         string   `json:"email"`
@@ -106,9 +125,9 @@ type Member struct {
 	Role          Role     `json:"role" enum:"owner,admin,operator,editor,viewer,auditor"`
 	Status        string   `json:"status" enum:"active,pending" doc:"pending until the person has accepted: by signing in with the account's link, or on their own page of invitations"`
 	CreatedOn     web.Time `json:"created_on"`
-	InvitedUntil  web.Time `json:"invited_until,omitzero" doc:"Until when the newest sign-in link of a pending member is good; missing when none is left"`
-	LastEnteredOn web.Time `json:"last_entered_on,omitzero" doc:"When a session of the member entered this account last"`
-	Confirmed     bool     `json:"email_confirmed" doc:"The person has opened a link in a mail to the address, or the operators vouch for it. Alert mail goes to confirmed addresses only"`
+	InvitedUntil  web.Time `json:"invited_until,omitzero" doc:"The end of the newest sign-in link of a pending member; missing if there is no link"`
+	LastEnteredOn web.Time `json:"last_entered_on,omitzero" doc:"The last time at which a session of the member entered this account"`
+	Confirmed     bool     `json:"email_confirmed" doc:"The person has opened a link in a mail to the address, or the operators vouch for it. Alert mail is sent to confirmed addresses only"`
 
 	accepted bool
 	ours     bool // the person is the account's own
@@ -118,14 +137,28 @@ const selectMember = `SELECT p.id, p.email, p.name, m.role, p.signed_in_at, m.cr
 		COALESCE((SELECT max(l.expires_at) FROM link l WHERE l.person_id = p.id), 0), p.home, p.confirmed_by
 	FROM member m JOIN person p ON p.id = m.person_id WHERE m.account_id = $1`
 
-func scanMember(row interface{ Scan(...any) error }) (m Member, err error) {
-	var signedIn, created, accepted, entered, invited int64
+func scanMember(row db.Row) (m Member, err error) {
+	var signedInAt, created, accepted, entered, invited int64
 	var home, confirmedBy string
-	err = row.Scan(&m.ID, &m.Email, &m.Name, &m.Role, &signedIn, &created, &accepted, &entered, &invited, &home, &confirmedBy)
+	err = row.Scan(
+		&m.ID,
+		&m.Email,
+		&m.Name,
+		&m.Role,
+		&signedInAt,
+		&created,
+		&accepted,
+		&entered,
+		&invited,
+		&home,
+		&confirmedBy,
+	)
 	m.Confirmed = addressState{home == "", confirmedBy}.confirmed(true)
-	m.CreatedOn, m.LastEnteredOn = moment(created), moment(entered)
-	m.accepted, m.ours = accepted != 0, home != ""
-	if m.Status = StatusPending; m.accepted && signedIn != 0 {
+	m.CreatedOn = moment(created)
+	m.LastEnteredOn = moment(entered)
+	m.accepted = accepted != 0
+	m.ours = home != ""
+	if m.Status = StatusPending; m.accepted && signedInAt != 0 {
 		m.Status = StatusActive
 	} else {
 		m.InvitedUntil = moment(invited)
@@ -139,49 +172,72 @@ func loadMember(ctx context.Context, tx *db.Tx, accountID, memberID string) (Mem
 }
 
 func listMembers(ctx context.Context, tx *db.Tx, accountID, after string, limit int) ([]Member, error) {
-	return collect(ctx, tx, scanMember, selectMember+` AND m.person_id > $2 ORDER BY m.person_id LIMIT $3`, accountID, after, limit)
+	return db.Collect(ctx, tx, scanMember, selectMember+` AND m.person_id > $2
+		ORDER BY m.person_id LIMIT $3`, accountID, after, limit)
 }
 
-// isMember reports whether some member of the account has the address, accepted
-// or not.
+// isMember reports whether a member of the account, pending or not, has the address.
 func isMember(ctx context.Context, tx *db.Tx, accountID, email string) (bool, error) {
 	var n int
-	err := tx.QueryRow(ctx, `SELECT count(*) FROM member m JOIN person p ON p.id = m.person_id WHERE m.account_id = $1 AND p.email = $2`, accountID, email).Scan(&n)
+	err := tx.QueryRow(ctx, `SELECT count(*) FROM member m JOIN person p ON p.id = m.person_id
+		WHERE m.account_id = $1 AND p.email = $2`, accountID, email).Scan(&n)
 	return n > 0, err
 }
 
 // countMembers counts an account's members, and the owners who have accepted.
 func countMembers(ctx context.Context, tx *db.Tx, accountID string) (members, owners int, err error) {
-	err = tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE role = 'owner' AND accepted_at <> 0) FROM member WHERE account_id = $1`, accountID).Scan(&members, &owners)
+	err = tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE role = 'owner' AND accepted_at <> 0)
+		FROM member WHERE account_id = $1`, accountID).Scan(&members, &owners)
 	return members, owners, err
 }
 
-// insertMember stores a membership; accepted 0 = pending.
-func insertMember(ctx context.Context, tx *db.Tx, accountID, personID string, role Role, at, accepted int64) error {
-	_, err := tx.Exec(ctx, `INSERT INTO member (account_id, person_id, role, created_at, accepted_at, entered_at) VALUES ($1, $2, $3, $4, $5, 0)`,
-		accountID, personID, string(role), at, accepted)
+// memberRow is a new membership; its times are in microseconds.
+type memberRow struct {
+	accountID string
+	personID  string
+	role      Role
+	created   int64
+	accepted  int64 // 0 = pending
+}
+
+func insertMember(ctx context.Context, tx *db.Tx, m memberRow) error {
+	_, err := tx.Exec(ctx, `INSERT INTO member (account_id, person_id, role, created_at, accepted_at, entered_at)
+		VALUES ($1, $2, $3, $4, $5, 0)`, m.row()...)
 	return err
 }
 
-// acceptMember makes the pending membership of a person in their home theirs.
+func (m memberRow) row() []any {
+	return []any{
+		m.accountID,
+		m.personID,
+		string(m.role),
+		m.created,
+		m.accepted,
+	}
+}
+
+// acceptMember accepts the pending membership of a person in their home.
 func acceptMember(ctx context.Context, tx *db.Tx, personID string, at int64) error {
 	_, err := tx.Exec(ctx, `UPDATE member SET accepted_at = $2 WHERE person_id = $1 AND accepted_at = 0`, personID, at)
 	return err
 }
 
-// moveMember gives a membership to another person, who accepts it.
+// moveMember moves a membership to another person, who accepts it.
 func moveMember(ctx context.Context, tx *db.Tx, accountID, from, to string, at int64) error {
-	_, err := tx.Exec(ctx, `UPDATE member SET person_id = $3, accepted_at = $4 WHERE account_id = $1 AND person_id = $2`, accountID, from, to, at)
+	_, err := tx.Exec(ctx, `UPDATE member SET person_id = $3, accepted_at = $4
+		WHERE account_id = $1 AND person_id = $2`, accountID, from, to, at)
 	return err
 }
 
 func setEntered(ctx context.Context, tx *db.Tx, accountID, personID string, at int64) error {
-	_, err := tx.Exec(ctx, `UPDATE member SET entered_at = $3 WHERE account_id = $1 AND person_id = $2`, accountID, personID, at)
+	_, err := tx.Exec(ctx, `UPDATE member SET entered_at = $3
+		WHERE account_id = $1 AND person_id = $2`, accountID, personID, at)
 	return err
 }
 
 func setRole(ctx context.Context, tx *db.Tx, accountID, personID string, role Role) error {
-	_, err := tx.Exec(ctx, `UPDATE member SET role = $3 WHERE account_id = $1 AND person_id = $2`, accountID, personID, string(role))
+	_, err := tx.Exec(ctx, `UPDATE member SET role = $3
+		WHERE account_id = $1 AND person_id = $2`, accountID, personID, string(role))
 	return err
 }
 
@@ -197,13 +253,15 @@ type Membership struct {
 	Role        Role   `json:"role"`
 }
 
-func scanMembership(row interface{ Scan(...any) error }) (m Membership, err error) {
+func scanMembership(row db.Row) (m Membership, err error) {
 	return m, row.Scan(&m.AccountID, &m.AccountName, &m.Role)
 }
 
-// listMemberships gives the accounts that a person has accepted, the oldest
+// listMemberships lists the accounts that a person has accepted, the oldest
 // account first.
 func listMemberships(ctx context.Context, tx *db.Tx, personID string) ([]Membership, error) {
-	return collect(ctx, tx, scanMembership, `SELECT m.account_id, a.name, m.role FROM member m JOIN account a ON a.id = m.account_id
-		WHERE m.person_id = $1 AND m.accepted_at <> 0 ORDER BY m.account_id LIMIT $2`, personID, MaxAccounts)
+	return db.Collect(ctx, tx, scanMembership, `SELECT m.account_id, a.name, m.role
+		FROM member m JOIN account a ON a.id = m.account_id
+		WHERE m.person_id = $1 AND m.accepted_at <> 0
+		ORDER BY m.account_id LIMIT $2`, personID, MaxAccounts)
 }

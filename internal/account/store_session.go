@@ -8,20 +8,36 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-const sessionColumns = `hash, id, person_id, account_id, portal, via_link, ip, user_agent, created_at, seen_at, expires_at,
-	maker_type, maker_id, networks`
+const sessionColumns = `hash, id, person_id, account_id, portal, via_link, ip, user_agent,
+	created_at, seen_at, expires_at, maker_type, maker_id, networks`
 
-func scanSession(row interface{ Scan(...any) error }) (s Session, err error) {
+func scanSession(row db.Row) (s Session, err error) {
 	var hash []byte
 	var portal, networks string
 	var created, seen, expires int64
-	err = row.Scan(&hash, &s.ID, &s.PersonID, &s.accountID, &portal, &s.viaLink, &s.IP, &s.UserAgent, &created, &seen, &expires,
-		&s.maker.kind, &s.maker.id, &networks)
+	err = row.Scan(
+		&hash,
+		&s.ID,
+		&s.PersonID,
+		&s.accountID,
+		&portal,
+		&s.viaLink,
+		&s.IP,
+		&s.UserAgent,
+		&created,
+		&seen,
+		&expires,
+		&s.maker.kind,
+		&s.maker.id,
+		&networks,
+	)
 	if err != nil {
 		return s, err
 	}
 	copy(s.hash[:], hash)
-	s.CreatedOn, s.LastUsedOn, s.ExpiresOn = moment(created), moment(seen), moment(expires)
+	s.CreatedOn = moment(created)
+	s.LastUsedOn = moment(seen)
+	s.ExpiresOn = moment(expires)
 	if s.networks, err = parseNetworks(networks); err != nil {
 		return s, err
 	}
@@ -57,27 +73,44 @@ func insertSession(ctx context.Context, tx *db.Tx, s Session) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO session (`+sessionColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
-		s.hash[:], s.ID, s.PersonID, s.accountID, portal, s.viaLink, s.IP, s.UserAgent,
-		s.CreatedOn.Micros(), s.LastUsedOn.Micros(), s.ExpiresOn.Micros(), s.maker.kind, s.maker.id, joinNetworks(s.networks))
+	_, err = tx.Exec(ctx, `INSERT INTO session (`+sessionColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		s.hash[:],
+		s.ID,
+		s.PersonID,
+		s.accountID,
+		portal,
+		s.viaLink,
+		s.IP,
+		s.UserAgent,
+		s.CreatedOn.Micros(),
+		s.LastUsedOn.Micros(),
+		s.ExpiresOn.Micros(),
+		s.maker.kind,
+		s.maker.id,
+		joinNetworks(s.networks),
+	)
 	return err
 }
 
-// listPortalSessions gives an account's customers' sessions after an id,
-// ascending; those that are over may still be among them.
+// listPortalSessions lists an account's customers' sessions after an id,
+// ascending; sessions that have ended may be among them.
 func listPortalSessions(ctx context.Context, tx *db.Tx, accountID, after string, limit int) ([]Session, error) {
-	return collect(ctx, tx, scanSession, `SELECT `+sessionColumns+` FROM session WHERE account_id = $1 AND portal <> '' AND id > $2 ORDER BY id LIMIT $3`,
-		accountID, after, limit)
+	return db.Collect(ctx, tx, scanSession, `SELECT `+sessionColumns+` FROM session
+		WHERE account_id = $1 AND portal <> '' AND id > $2
+		ORDER BY id LIMIT $3`, accountID, after, limit)
 }
 
 func deletePortalSession(ctx context.Context, tx *db.Tx, accountID, sessionID string) (Session, error) {
-	s, err := scanSession(tx.QueryRow(ctx, `DELETE FROM session WHERE account_id = $1 AND portal <> '' AND id = $2 RETURNING `+sessionColumns, accountID, sessionID))
+	s, err := scanSession(tx.QueryRow(ctx, `DELETE FROM session
+		WHERE account_id = $1 AND portal <> '' AND id = $2
+		RETURNING `+sessionColumns, accountID, sessionID))
 	return s, missing(err, "session")
 }
 
-// madeBy are the customers' sessions that a maker's rights uphold.
+// madeBy lists the customers' sessions that depend on a maker's rights.
 func madeBy(ctx context.Context, tx *db.Tx, makerID string) ([]Hash, error) {
-	return collect(ctx, tx, scanHash, `SELECT hash FROM session WHERE maker_id = $1 AND portal <> ''`, makerID)
+	return db.Collect(ctx, tx, scanHash, `SELECT hash FROM session WHERE maker_id = $1 AND portal <> ''`, makerID)
 }
 
 // deleteMadeBy ends the customers' sessions and unused links of a maker.
@@ -85,37 +118,49 @@ func deleteMadeBy(ctx context.Context, tx *db.Tx, makerID string) ([]Hash, error
 	if _, err := tx.Exec(ctx, `DELETE FROM link WHERE maker_id = $1`, makerID); err != nil {
 		return nil, err
 	}
-	return collect(ctx, tx, scanHash, `DELETE FROM session WHERE maker_id = $1 AND portal <> '' RETURNING hash`, makerID)
+	return db.Collect(ctx, tx, scanHash, `DELETE FROM session
+		WHERE maker_id = $1 AND portal <> ''
+		RETURNING hash`, makerID)
 }
 
-// enter notes that a session has entered an account; false when it had before.
+// enter stores that a session has entered an account; false if it had before.
 func enter(ctx context.Context, tx *db.Tx, sessionID, accountID string) (bool, error) {
-	n, err := tx.Exec(ctx, `INSERT INTO session_account (session_id, account_id) VALUES ($1, $2) ON CONFLICT (session_id, account_id) DO NOTHING`, sessionID, accountID)
+	n, err := tx.Exec(ctx, `INSERT INTO session_account (session_id, account_id) VALUES ($1, $2)
+		ON CONFLICT (session_id, account_id) DO NOTHING`, sessionID, accountID)
 	return n == 1, err
 }
 
-// entered are the accounts that a session has entered.
-func entered(ctx context.Context, tx *db.Tx, sessionID string) ([]string, error) {
-	scan := func(row interface{ Scan(...any) error }) (s string, err error) {
-		err = row.Scan(&s)
-		return s, err
-	}
-	return collect(ctx, tx, scan, `SELECT account_id FROM session_account WHERE session_id = $1 ORDER BY account_id LIMIT $2`, sessionID, MaxAccounts)
+// listEntered lists the accounts that a session has entered.
+func listEntered(ctx context.Context, tx *db.Tx, sessionID string) ([]string, error) {
+	return db.Collect(ctx, tx, scanString, `SELECT account_id FROM session_account
+		WHERE session_id = $1
+		ORDER BY account_id LIMIT $2`, sessionID, MaxAccounts)
 }
 
-// listSessions gives a person's sessions, newest first.
+func scanString(row db.Row) (s string, err error) {
+	err = row.Scan(&s)
+	return s, err
+}
+
+// listSessions lists a person's sessions, newest first.
 func listSessions(ctx context.Context, tx *db.Tx, personID string) ([]Session, error) {
-	return collect(ctx, tx, scanSession, `SELECT `+sessionColumns+` FROM session WHERE person_id = $1 ORDER BY id DESC LIMIT $2`, personID, MaxSessions)
+	return db.Collect(ctx, tx, scanSession, `SELECT `+sessionColumns+` FROM session
+		WHERE person_id = $1
+		ORDER BY id DESC LIMIT $2`, personID, MaxSessions)
 }
 
-// trimSessions makes room for one more session of a person.
+// trimSessions deletes the oldest sessions of a person, so that one more is within
+// the limit.
 func trimSessions(ctx context.Context, tx *db.Tx, personID string) error {
-	_, err := tx.Exec(ctx, `DELETE FROM session WHERE person_id = $1 AND id NOT IN (SELECT id FROM session WHERE person_id = $1 ORDER BY id DESC LIMIT $2)`, personID, MaxSessions-1)
+	_, err := tx.Exec(ctx, `DELETE FROM session WHERE person_id = $1 AND id NOT IN
+		(SELECT id FROM session WHERE person_id = $1 ORDER BY id DESC LIMIT $2)`, personID, MaxSessions-1)
 	return err
 }
 
 func deleteSession(ctx context.Context, tx *db.Tx, personID, sessionID string) (Session, error) {
-	s, err := scanSession(tx.QueryRow(ctx, `DELETE FROM session WHERE person_id = $1 AND id = $2 RETURNING `+sessionColumns, personID, sessionID))
+	s, err := scanSession(tx.QueryRow(ctx, `DELETE FROM session
+		WHERE person_id = $1 AND id = $2
+		RETURNING `+sessionColumns, personID, sessionID))
 	return s, missing(err, "session")
 }
 
@@ -123,72 +168,87 @@ func deleteSessionByHash(ctx context.Context, tx *db.Tx, h Hash) (Session, error
 	return scanSession(tx.QueryRow(ctx, `DELETE FROM session WHERE hash = $1 RETURNING `+sessionColumns, h[:]))
 }
 
-// deleteSessions ends all sessions of a person but one, and gives their hashes.
+// deleteSessions ends all sessions of a person but one, and returns their hashes.
 func deleteSessions(ctx context.Context, tx *db.Tx, personID, but string) ([]Hash, error) {
-	return collect(ctx, tx, scanHash, `DELETE FROM session WHERE person_id = $1 AND id <> $2 RETURNING hash`, personID, but)
+	return db.Collect(ctx, tx, scanHash, `DELETE FROM session
+		WHERE person_id = $1 AND id <> $2
+		RETURNING hash`, personID, but)
 }
 
 func sessionHashes(ctx context.Context, tx *db.Tx, personID string) ([]Hash, error) {
-	return collect(ctx, tx, scanHash, `SELECT hash FROM session WHERE person_id = $1`, personID)
+	return db.Collect(ctx, tx, scanHash, `SELECT hash FROM session WHERE person_id = $1`, personID)
 }
 
-func scanHash(row interface{ Scan(...any) error }) (h Hash, err error) {
+func scanHash(row db.Row) (h Hash, err error) {
 	var b []byte
 	err = row.Scan(&b)
 	copy(h[:], b)
 	return h, err
 }
 
-// link is a one-time link.
-type link struct {
+// signInLink is a one-time link.
+type signInLink struct {
 	personID  string
-	accountID string // of a customers' session; of a person's, the one that made it
+	accountID string // of a customers' session; of a person's, the one that created it
 	portal    *Portal
 	maker     maker // of a customers' session
-	bounds    bounds
+	limits    credentialLimits
 }
 
-func insertLink(ctx context.Context, tx *db.Tx, h Hash, l link, created, expires int64) error {
+func insertLink(ctx context.Context, tx *db.Tx, h Hash, l signInLink, created, expires int64) error {
 	portal, err := encodePortal(l.portal)
 	if err != nil {
 		return err
 	}
 	if l.personID != "" {
-		_, err := tx.Exec(ctx, `DELETE FROM link WHERE person_id = $1 AND hash NOT IN (SELECT hash FROM link WHERE person_id = $1 ORDER BY created_at DESC, hash LIMIT $2)`, l.personID, MaxLinks-1)
+		_, err := tx.Exec(ctx, `DELETE FROM link WHERE person_id = $1 AND hash NOT IN
+			(SELECT hash FROM link WHERE person_id = $1 ORDER BY created_at DESC, hash LIMIT $2)`, l.personID, MaxLinks-1)
 		if err != nil {
 			return err
 		}
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO link (hash, person_id, account_id, portal, created_at, expires_at, maker_type, maker_id, networks, bound_until)
+	_, err = tx.Exec(ctx, `INSERT INTO link (hash, created_at, expires_at, `+linkColumns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		h[:], l.personID, l.accountID, portal, created, expires, l.maker.kind, l.maker.id, joinNetworks(l.bounds.networks), l.bounds.until)
+		h[:],
+		created,
+		expires,
+		l.personID,
+		l.accountID,
+		portal,
+		l.maker.kind,
+		l.maker.id,
+		joinNetworks(l.limits.networks),
+		l.limits.until,
+	)
 	return err
 }
 
-// scanLink reads what linkColumns name.
-func scanLink(row interface{ Scan(...any) error }) (l link, err error) {
+const linkColumns = `person_id, account_id, portal, maker_type, maker_id, networks, bound_until`
+
+func scanLink(row db.Row) (l signInLink, err error) {
 	var portal, networks string
-	if err = row.Scan(&l.personID, &l.accountID, &portal, &l.maker.kind, &l.maker.id, &networks, &l.bounds.until); err != nil {
+	err = row.Scan(&l.personID, &l.accountID, &portal, &l.maker.kind, &l.maker.id, &networks, &l.limits.until)
+	if err != nil {
 		return l, err
 	}
-	if l.bounds.networks, err = parseNetworks(networks); err != nil {
+	if l.limits.networks, err = parseNetworks(networks); err != nil {
 		return l, err
 	}
 	l.portal, err = decodePortal(portal)
 	return l, err
 }
 
-const linkColumns = `person_id, account_id, portal, maker_type, maker_id, networks, bound_until`
-
-// loadLink looks at a link without using it; sql.ErrNoRows when it is no more.
-func loadLink(ctx context.Context, tx *db.Tx, h Hash, now int64) (link, error) {
+// loadLink reads a link without using it; sql.ErrNoRows if it has expired.
+func loadLink(ctx context.Context, tx *db.Tx, h Hash, now int64) (signInLink, error) {
 	return scanLink(tx.QueryRow(ctx, `SELECT `+linkColumns+` FROM link WHERE hash = $1 AND expires_at > $2`, h[:], now))
 }
 
-// consumeLink takes a link out of the store: of many who try, one gets it, the
-// others sql.ErrNoRows.
-func consumeLink(ctx context.Context, tx *db.Tx, h Hash, now int64) (link, error) {
-	return scanLink(tx.QueryRow(ctx, `DELETE FROM link WHERE hash = $1 AND expires_at > $2 RETURNING `+linkColumns, h[:], now))
+// consumeLink deletes and returns a link: one of several concurrent requests gets
+// it, the others get sql.ErrNoRows.
+func consumeLink(ctx context.Context, tx *db.Tx, h Hash, now int64) (signInLink, error) {
+	return scanLink(tx.QueryRow(ctx, `DELETE FROM link
+		WHERE hash = $1 AND expires_at > $2
+		RETURNING `+linkColumns, h[:], now))
 }
 
 func deleteLinks(ctx context.Context, tx *db.Tx, personID string) error {
@@ -197,22 +257,25 @@ func deleteLinks(ctx context.Context, tx *db.Tx, personID string) error {
 }
 
 // purge removes links and sessions that ended.
-func (d *Directory) purge(ctx context.Context) error {
-	now := d.micros()
-	return d.db.Tx(ctx, func(tx *db.Tx) error {
+func (f *Feature) purge(ctx context.Context) error {
+	now := f.micros()
+	return f.db.Tx(ctx, func(tx *db.Tx) error {
 		if _, err := tx.Exec(ctx, `DELETE FROM link WHERE expires_at <= $1`, now); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM session WHERE expires_at <= $1 OR seen_at <= $2`, now, now-IdleTime.Microseconds()); err != nil {
+		idle := now - IdleTime.Microseconds()
+		if _, err := tx.Exec(ctx, `DELETE FROM session WHERE expires_at <= $1 OR seen_at <= $2`, now, idle); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM session_account WHERE session_id NOT IN (SELECT id FROM session)`); err != nil {
+		_, err := tx.Exec(ctx, `DELETE FROM session_account
+			WHERE session_id NOT IN (SELECT id FROM session)`)
+		if err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM confirmation WHERE expires_at <= $1`, now); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `DELETE FROM known_network WHERE at <= $1`, now-networkTime.Microseconds())
+		_, err = tx.Exec(ctx, `DELETE FROM known_network WHERE at <= $1`, now-networkTime.Microseconds())
 		return err
 	})
 }

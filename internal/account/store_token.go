@@ -20,14 +20,14 @@ type Token struct {
 	CreatedOn   web.Time `json:"created_on"`
 	ExpiresOn   web.Time `json:"expires_on,omitzero"`
 	LastUsedOn  web.Time `json:"last_used_on,omitzero" doc:"With the precision of a minute"`
-	CreatedBy   Creator  `json:"created_by,omitzero" doc:"Missing of tokens from before this was kept"`
+	CreatedBy   Creator  `json:"created_by,omitzero" doc:"Missing for tokens of earlier versions"`
 
 	accountID string
 	hash      Hash
 	networks  []netip.Prefix
 }
 
-// Creator is who made a token, as they were named then.
+// Creator is the creator of a token, with the name of that time.
 type Creator struct {
 	Type string `json:"type" doc:"user, token, staff or system"`
 	ID   string `json:"id"`
@@ -43,13 +43,28 @@ func creator(by *web.Principal) Creator {
 	return c
 }
 
-const tokenColumns = `id, account_id, name, hash, permissions, ip_allow, created_at, expires_at, last_used_at, created_by_type, created_by_id, created_by_name`
+const tokenColumns = `id, account_id, name, hash, permissions, ip_allow, created_at, expires_at, last_used_at,
+	created_by_type, created_by_id, created_by_name`
 
-func scanToken(row interface{ Scan(...any) error }) (t Token, err error) {
+func scanToken(row db.Row) (t Token, err error) {
 	var hash []byte
 	var permissions, allow string
 	var created, expires, used int64
-	if err = row.Scan(&t.ID, &t.accountID, &t.Name, &hash, &permissions, &allow, &created, &expires, &used, &t.CreatedBy.Type, &t.CreatedBy.ID, &t.CreatedBy.Name); err != nil {
+	err = row.Scan(
+		&t.ID,
+		&t.accountID,
+		&t.Name,
+		&hash,
+		&permissions,
+		&allow,
+		&created,
+		&expires,
+		&used,
+		&t.CreatedBy.Type,
+		&t.CreatedBy.ID,
+		&t.CreatedBy.Name,
+	)
+	if err != nil {
 		return t, err
 	}
 	copy(t.hash[:], hash)
@@ -58,12 +73,14 @@ func scanToken(row interface{ Scan(...any) error }) (t Token, err error) {
 	if t.networks, err = parseNetworks(allow); err != nil {
 		return t, err
 	}
-	t.CreatedOn, t.ExpiresOn, t.LastUsedOn = moment(created), moment(expires), moment(used)
+	t.CreatedOn = moment(created)
+	t.ExpiresOn = moment(expires)
+	t.LastUsedOn = moment(used)
 	return t, nil
 }
 
-// parseNetworks reads CIDRs as they are stored. They were written by ourselves:
-// a damaged row must not widen what it bounds.
+// parseNetworks reads stored CIDRs. It fails on a damaged row, which must not
+// widen the limits of a credential.
 func parseNetworks(stored string) (list []netip.Prefix, err error) {
 	for _, s := range strings.Fields(stored) {
 		p, err := netip.ParsePrefix(s)
@@ -105,12 +122,15 @@ func loadTokenByHash(ctx context.Context, tx *db.Tx, h Hash) (Token, error) {
 }
 
 func loadToken(ctx context.Context, tx *db.Tx, accountID, tokenID string) (Token, error) {
-	t, err := scanToken(tx.QueryRow(ctx, `SELECT `+tokenColumns+` FROM api_token WHERE account_id = $1 AND id = $2`, accountID, tokenID))
+	t, err := scanToken(tx.QueryRow(ctx, `SELECT `+tokenColumns+` FROM api_token
+		WHERE account_id = $1 AND id = $2`, accountID, tokenID))
 	return t, missing(err, "token")
 }
 
 func listTokens(ctx context.Context, tx *db.Tx, accountID, after string, limit int) ([]Token, error) {
-	return collect(ctx, tx, scanToken, `SELECT `+tokenColumns+` FROM api_token WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3`, accountID, after, limit)
+	return db.Collect(ctx, tx, scanToken, `SELECT `+tokenColumns+` FROM api_token
+		WHERE account_id = $1 AND id > $2
+		ORDER BY id LIMIT $3`, accountID, after, limit)
 }
 
 func countTokens(ctx context.Context, tx *db.Tx, accountID string) (n int, err error) {
@@ -119,9 +139,26 @@ func countTokens(ctx context.Context, tx *db.Tx, accountID string) (n int, err e
 }
 
 func insertToken(ctx context.Context, tx *db.Tx, t Token) error {
-	_, err := tx.Exec(ctx, `INSERT INTO api_token (id, account_id, name, hash, permissions, ip_allow, created_at, expires_at, last_used_at, created_by_type, created_by_id, created_by_name) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11)`,
-		t.ID, t.accountID, t.Name, t.hash[:], strings.Join(t.Permissions, " "), strings.Join(t.IPAllow, " "), t.CreatedOn.Micros(), t.expiry(), t.CreatedBy.Type, t.CreatedBy.ID, t.CreatedBy.Name)
+	_, err := tx.Exec(ctx, `INSERT INTO api_token (`+tokenColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11)`, t.row()...)
 	return err
+}
+
+// row has the values of tokenColumns but last_used_at.
+func (t Token) row() []any {
+	return []any{
+		t.ID,
+		t.accountID,
+		t.Name,
+		t.hash[:],
+		strings.Join(t.Permissions, " "),
+		strings.Join(t.IPAllow, " "),
+		t.CreatedOn.Micros(),
+		t.expiry(),
+		t.CreatedBy.Type,
+		t.CreatedBy.ID,
+		t.CreatedBy.Name,
+	}
 }
 
 func deleteToken(ctx context.Context, tx *db.Tx, accountID, tokenID string) error {

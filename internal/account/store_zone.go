@@ -13,11 +13,14 @@ import (
 
 const selectZone = `SELECT id, name, environment, created_at, modified_at, seen FROM zone`
 
-func scanZone(row interface{ Scan(...any) error }) (z Zone, err error) {
+func scanZone(row db.Row) (z Zone, err error) {
 	var created, modified int64
 	var seen bool
 	err = row.Scan(&z.ID, &z.Name, &z.Environment, &created, &modified, &seen)
-	z.CreatedOn, z.ModifiedOn, z.Aliases, z.Verified = moment(created), moment(modified), []string{}, !seen
+	z.CreatedOn = moment(created)
+	z.ModifiedOn = moment(modified)
+	z.Aliases = []string{}
+	z.Verified = !seen
 	return z, err
 }
 
@@ -26,15 +29,17 @@ func loadZone(ctx context.Context, tx *db.Tx, accountID, zoneID string) (Zone, e
 	if err != nil {
 		return z, missing(err, "zone")
 	}
-	scan := func(row interface{ Scan(...any) error }) (s string, err error) {
-		err = row.Scan(&s)
-		return s, err
-	}
-	z.Aliases, err = collect(ctx, tx, scan, `SELECT ref FROM zone_ref WHERE zone_id = $1 AND position > 0 ORDER BY position`, zoneID)
+	z.Aliases, err = listAliases(ctx, tx, zoneID)
 	return z, err
 }
 
-// lookupZone finds a zone by id or reference; ID "" when there is none.
+func listAliases(ctx context.Context, tx *db.Tx, zoneID string) ([]string, error) {
+	return db.Collect(ctx, tx, scanString, `SELECT ref FROM zone_ref
+		WHERE zone_id = $1 AND position > 0
+		ORDER BY position`, zoneID)
+}
+
+// lookupZone finds a zone by id or reference; ID "" if there is none.
 func lookupZone(ctx context.Context, tx *db.Tx, accountID, ref string) (Zone, error) {
 	key := ZoneKey(ref)
 	zoneID := key
@@ -51,20 +56,21 @@ func lookupZone(ctx context.Context, tx *db.Tx, accountID, ref string) (Zone, er
 	return z, err
 }
 
-// zoneOf is the id of the zone that a key means; "" when there is none.
+// zoneOf returns the id of the zone with a key; "" if there is none.
 func zoneOf(ctx context.Context, tx *db.Tx, accountID, key string) (zoneID string, err error) {
-	err = tx.QueryRow(ctx, `SELECT zone_id FROM zone_ref WHERE account_id = $1 AND norm = $2 AND norm <> ''`, accountID, key).Scan(&zoneID)
+	err = tx.QueryRow(ctx, `SELECT zone_id FROM zone_ref
+		WHERE account_id = $1 AND norm = $2 AND norm <> ''`, accountID, key).Scan(&zoneID)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return zoneID, err
 	}
-	// What was stored before references had a key has one of its spellings.
+	// Earlier versions stored one of the spellings of the key, and no key.
 	args := []any{accountID}
 	for _, s := range spellings(key) {
 		args = append(args, s)
 	}
 	type found struct{ ref, zoneID string }
-	scan := func(row interface{ Scan(...any) error }) (f found, err error) { return f, row.Scan(&f.ref, &f.zoneID) }
-	list, err := collect(ctx, tx, scan, `SELECT ref, zone_id FROM zone_ref
+	scan := func(row db.Row) (f found, err error) { return f, row.Scan(&f.ref, &f.zoneID) }
+	list, err := db.Collect(ctx, tx, scan, `SELECT ref, zone_id FROM zone_ref
 		WHERE account_id = $1 AND norm = '' AND ref IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`, args...)
 	if err != nil || len(list) == 0 {
 		return "", err
@@ -77,18 +83,22 @@ func zoneOf(ctx context.Context, tx *db.Tx, accountID, key string) (zoneID strin
 
 // listZones reads a page of zones and all their aliases with two queries.
 func listZones(ctx context.Context, tx *db.Tx, accountID, after string, limit int) ([]Zone, error) {
-	list, err := collect(ctx, tx, scanZone, selectZone+` WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3`, accountID, after, limit)
+	list, err := db.Collect(ctx, tx, scanZone, selectZone+`
+		WHERE account_id = $1 AND id > $2
+		ORDER BY id LIMIT $3`, accountID, after, limit)
 	if err != nil || len(list) == 0 {
 		return list, err
 	}
+	last := list[len(list)-1].ID
 	at := make(map[string]int, len(list))
 	for i, z := range list {
 		at[z.ID] = i
 	}
 	type alias struct{ zoneID, ref string }
-	scan := func(row interface{ Scan(...any) error }) (a alias, err error) { return a, row.Scan(&a.zoneID, &a.ref) }
-	aliases, err := collect(ctx, tx, scan, `SELECT r.zone_id, r.ref FROM zone z JOIN zone_ref r ON r.zone_id = z.id
-		WHERE z.account_id = $1 AND z.id > $2 AND z.id <= $3 AND r.position > 0 ORDER BY r.zone_id, r.position`, accountID, after, list[len(list)-1].ID)
+	scan := func(row db.Row) (a alias, err error) { return a, row.Scan(&a.zoneID, &a.ref) }
+	aliases, err := db.Collect(ctx, tx, scan, `SELECT r.zone_id, r.ref FROM zone z JOIN zone_ref r ON r.zone_id = z.id
+		WHERE z.account_id = $1 AND z.id > $2 AND z.id <= $3 AND r.position > 0
+		ORDER BY r.zone_id, r.position`, accountID, after, last)
 	for _, a := range aliases {
 		z := &list[at[a.zoneID]]
 		z.Aliases = append(z.Aliases, a.ref)
@@ -96,14 +106,15 @@ func listZones(ctx context.Context, tx *db.Tx, accountID, after string, limit in
 	return list, err
 }
 
-// countZones counts the zones that something but traffic has confirmed.
+// countZones counts the zones without those that are known from traffic only.
 func countZones(ctx context.Context, tx *db.Tx, accountID string) (n int, err error) {
 	err = tx.QueryRow(ctx, `SELECT count(*) FROM zone WHERE account_id = $1 AND NOT seen`, accountID).Scan(&n)
 	return n, err
 }
 
 func insertZone(ctx context.Context, tx *db.Tx, accountID string, z Zone) error {
-	_, err := tx.Exec(ctx, `INSERT INTO zone (id, account_id, name, environment, created_at, modified_at, seen) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+	_, err := tx.Exec(ctx, `INSERT INTO zone (id, account_id, name, environment, created_at, modified_at, seen)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		z.ID, accountID, z.Name, string(z.Environment), z.CreatedOn.Micros(), z.ModifiedOn.Micros(), !z.Verified)
 	return err
 }
@@ -124,27 +135,28 @@ func deleteRefs(ctx context.Context, tx *db.Tx, zoneID string) error {
 	return err
 }
 
-// insertRefs stores what means the zone; CodeExists names the reference that
-// means another one.
+// insertRefs stores the references to the zone; CodeExists names a reference that
+// another zone has.
 func insertRefs(ctx context.Context, tx *db.Tx, accountID string, z Zone) error {
 	for i, r := range z.refs() {
 		pointer := "/name"
 		if i > 0 {
 			pointer = "/aliases"
 		}
-		taken := errs.At(errs.CodeExists, pointer, "%s is the name of another property of the account", clip(r.text, 100))
+		exists := errs.At(errs.CodeExists, pointer, "%s is the name of another property of the account", clip(r.text, 100))
 		if other, err := zoneOf(ctx, tx, accountID, r.key); err != nil {
 			return err
 		} else if other != "" {
-			return taken
+			return exists
 		}
-		n, err := tx.Exec(ctx, `INSERT INTO zone_ref (account_id, ref, zone_id, position, norm) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+		n, err := tx.Exec(ctx, `INSERT INTO zone_ref (account_id, ref, zone_id, position, norm)
+			VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
 			accountID, r.text, z.ID, i, r.key)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
-			return taken
+			return exists
 		}
 	}
 	return nil

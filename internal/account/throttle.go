@@ -28,7 +28,7 @@ type bucket struct {
 	at   time.Time
 }
 
-// allowance is the size of a bucket and the time in which it regains one attempt.
+// allowance is the size of a bucket and the time in which it gains one attempt.
 type allowance struct {
 	size  float64
 	every time.Duration
@@ -41,8 +41,8 @@ var (
 	perAccount       = allowance{200, 20 * time.Second} // invitations
 )
 
-// clientOf names the client of a request: an address, of IPv6 a /64, which a
-// subscriber has at least.
+// clientOf names the client of a request: an IPv4 address or an IPv6 /64, the
+// smallest network of a subscriber.
 func clientOf(addr netip.Addr) string {
 	if addr.Is6() && !addr.Is4In6() {
 		if p, err := addr.Prefix(64); err == nil {
@@ -52,7 +52,7 @@ func clientOf(addr netip.Addr) string {
 	return addr.Unmap().String()
 }
 
-// networkOf is the network of a client: a /24, of IPv6 a /64.
+// networkOf returns the network of a client: a /24, or an IPv6 /64.
 func networkOf(addr netip.Addr) string {
 	if addr = addr.Unmap(); addr.Is4() {
 		if p, err := addr.Prefix(24); err == nil {
@@ -62,43 +62,45 @@ func networkOf(addr netip.Addr) string {
 	return clientOf(addr)
 }
 
-// attempt counts one attempt; CodeRateLimited when there were too many. person is
-// the address in the form, empty for a link; known reports that the person has
-// signed in from the client's network before.
-func (a *throttle) attempt(person string, addr netip.Addr, known bool) error {
+// attempt counts one attempt; CodeRateLimited after too many. person is the
+// address in the form, empty for a link; known reports that the person has signed
+// in from the client's network before.
+func (t *throttle) attempt(person string, addr netip.Addr, known bool) error {
 	from := clientOf(addr)
-	list := []spent{{"a " + from, perAddress}}
+	list := []charge{{"a " + from, perAddress}}
 	if person != "" {
-		list = append(list, spent{"pa " + from + " " + person, perPersonAddress})
+		list = append(list, charge{"pa " + from + " " + person, perPersonAddress})
 		if !known {
-			list = append(list, spent{"p " + person, perPerson})
+			list = append(list, charge{"p " + person, perPerson})
 		}
 	}
-	return a.spend(list, "too many attempts to sign in")
+	return t.spend(list, "too many attempts to sign in")
 }
 
 // invite counts one invitation of an account.
-func (a *throttle) invite(accountID string) error {
-	return a.spend([]spent{{"i " + accountID, perAccount}}, "the account has invited too many members in a short time")
+func (t *throttle) invite(accountID string) error {
+	list := []charge{{"i " + accountID, perAccount}}
+	return t.spend(list, "the account has invited too many members in a short time")
 }
 
-// spent is one bucket that an attempt takes from.
-type spent struct {
+// charge is a bucket from which an attempt takes one.
+type charge struct {
 	key string
 	allowance
 }
 
 const maxAttempts = 100_000
 
-// How long, and how many, networks from which a person signed in are stored.
+// Limits of the stored networks of a person.
 const (
-	networkTime = 180 * 24 * time.Hour
+	networkTime = 180 * 24 * time.Hour // after the last sign-in from it
 	maxNetworks = 20
 )
 
 // noteNetwork stores the network of a sign-in.
 func noteNetwork(ctx context.Context, tx *db.Tx, personID, network string, at int64) error {
-	_, err := tx.Exec(ctx, `INSERT INTO known_network (person_id, network, at) VALUES ($1, $2, $3) ON CONFLICT (person_id, network) DO UPDATE SET at = excluded.at`, personID, network, at)
+	_, err := tx.Exec(ctx, `INSERT INTO known_network (person_id, network, at) VALUES ($1, $2, $3)
+		ON CONFLICT (person_id, network) DO UPDATE SET at = excluded.at`, personID, network, at)
 	if err != nil {
 		return err
 	}
@@ -112,7 +114,8 @@ func noteNetwork(ctx context.Context, tx *db.Tx, personID, network string, at in
 // add a person with the address of a victim and sign in from its own networks.
 func knowsNetwork(ctx context.Context, tx *db.Tx, email, network string) (bool, error) {
 	var persons, knowing int
-	err := tx.QueryRow(ctx, `SELECT count(*), count(k.network) FROM person p LEFT JOIN known_network k ON k.person_id = p.id AND k.network = $2
+	err := tx.QueryRow(ctx, `SELECT count(*), count(k.network)
+		FROM person p LEFT JOIN known_network k ON k.person_id = p.id AND k.network = $2
 		WHERE p.email = $1 AND p.password <> ''`, email, network).Scan(&persons, &knowing)
 	return persons > 0 && persons == knowing, err
 }
@@ -122,28 +125,28 @@ func newThrottle(now func() time.Time) *throttle {
 }
 
 // spend takes one from each bucket, or from none.
-func (a *throttle) spend(list []spent, refusal string) error {
-	now := a.now()
-	a.mu.Lock()
-	defer a.mu.Unlock()
+func (t *throttle) spend(list []charge, refusal string) error {
+	now := t.now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, l := range list {
-		b := a.fill(l.key, l.allowance, now)
+		b := t.fill(l.key, l.allowance, now)
 		if b.left < 1 {
 			wait := time.Duration((1 - b.left) * float64(l.every))
 			return errs.New(errs.CodeRateLimited, "%s", refusal).After(max(time.Second, wait))
 		}
 	}
-	a.evict(now)
+	t.evict(now)
 	for _, l := range list {
-		b := a.fill(l.key, l.allowance, now)
+		b := t.fill(l.key, l.allowance, now)
 		b.left--
-		a.buckets[l.key] = b
+		t.buckets[l.key] = b
 	}
 	return nil
 }
 
-func (a *throttle) fill(key string, l allowance, now time.Time) bucket {
-	b, ok := a.buckets[key]
+func (t *throttle) fill(key string, l allowance, now time.Time) bucket {
+	b, ok := t.buckets[key]
 	if !ok {
 		return bucket{l.size, now}
 	}
@@ -152,21 +155,21 @@ func (a *throttle) fill(key string, l allowance, now time.Time) bucket {
 	return b
 }
 
-// evict bounds the number of buckets. Those unused for an hour are full again and
-// go first; if that is not enough, an arbitrary tenth goes.
-func (a *throttle) evict(now time.Time) {
-	if len(a.buckets) < maxAttempts {
+// evict limits the number of buckets. Buckets that were unused for an hour are full
+// again and are deleted first; if that is not enough, an arbitrary tenth is deleted.
+func (t *throttle) evict(now time.Time) {
+	if len(t.buckets) < maxAttempts {
 		return
 	}
-	for key, b := range a.buckets {
+	for key, b := range t.buckets {
 		if now.Sub(b.at) > time.Hour {
-			delete(a.buckets, key)
+			delete(t.buckets, key)
 		}
 	}
-	for key := range a.buckets {
-		if len(a.buckets) < maxAttempts*9/10 {
+	for key := range t.buckets {
+		if len(t.buckets) < maxAttempts*9/10 {
 			return
 		}
-		delete(a.buckets, key)
+		delete(t.buckets, key)
 	}
 }

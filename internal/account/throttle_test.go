@@ -12,7 +12,7 @@ func TestAStrangerKeepsNobodyOutOfTheirOwnNetwork(t *testing.T) {
 	f := newFixture(t, db.Config{DataDir: t.TempDir()})
 	a := f.account("A")
 	_, cookie := f.member(a, "ana@example.com", "viewer") // from 192.0.2.9
-	f.call(cookie, "PUT", "/user/password", m{"password": "a long password"}, same).ok()
+	f.call(cookie, "PUT", "/user/password", object{"password": "a long password"}, sameOrigin).ok()
 	spend := func() {
 		for i := range 20 {
 			for range 6 {
@@ -37,9 +37,10 @@ func TestAStrangerKeepsNobodyOutOfTheirOwnNetwork(t *testing.T) {
 	// An account that makes a person with the address brings none of its networks.
 	evil := f.account("evil")
 	_, token := f.token(evil, "*")
-	made := f.call(token, "POST", "/accounts/"+evil+"/members", m{"email": "ana@example.com", "role": "viewer"}).ok()
+	made := f.call(token, "POST", "/accounts/"+evil+"/members", object{"email": "ana@example.com", "role": "viewer"}).ok()
 	theirs := f.form("203.0.113.9", "", "link", secretOf(made.text("sign_in_url"))).ok().cookie()
-	f.call(theirs, "PUT", "/user/password", m{"password": "known to evil"}, same, "From-Address: 203.0.113.9").ok()
+	f.call(theirs, "PUT", "/user/password", object{"password": "known to evil"},
+		sameOrigin, "From-Address: 203.0.113.9").ok()
 	f.later(time.Hour)
 	spend()
 	if got := f.form("203.0.113.10", "", "email", "ana@example.com", "password", "wrong+password"); got.Status != 429 {

@@ -11,8 +11,8 @@ import (
 
 // A token's value is PREFIX, 52 random characters (260 bits) and 7 characters
 // of CRC-32 over both, in Crockford's base 32 in lower case. The prefix lets
-// secret scanners find it; the checksum tells a typo from a token that was
-// revoked, and spares the database the question.
+// secret scanners find it; the checksum distinguishes a typo from a revoked token
+// without a query.
 const (
 	// TokenPrefix begins an account's API token.
 	TokenPrefix = "blf_"
@@ -23,8 +23,8 @@ const (
 	alphabet    = "0123456789abcdefghjkmnpqrstvwxyz"
 )
 
-// Hash is the SHA-256 of a secret value, stored instead of it. Secrets are random,
-// so a plain hash is enough.
+// Hash is the SHA-256 of a secret value, stored instead of the value. Secrets are
+// random, so a plain hash is enough.
 type Hash [sha256.Size]byte
 
 // HashOf is the hash of a secret.
@@ -38,24 +38,27 @@ func NewToken(prefix string) (value string, hash Hash) {
 	return value, HashOf(value)
 }
 
-// ParseToken gives the hash of a token's value. An error (CodeAuthentication)
-// means that no token of the prefix was ever made like this: it says why.
+// ParseToken returns the hash of a token's value. CodeAuthentication if the value
+// does not have the form of a token with the prefix, with the reason.
 func ParseToken(prefix, value string) (Hash, error) {
 	rest, ok := strings.CutPrefix(value, prefix)
 	if !ok {
 		return Hash{}, errs.New(errs.CodeAuthentication, "the token does not begin with %s", prefix)
 	}
 	if len(rest) != secretLen+checksumLen {
-		return Hash{}, errs.New(errs.CodeAuthentication, "the token has %d characters instead of %d: it was not copied whole", len(value), len(prefix)+secretLen+checksumLen)
+		return Hash{}, errs.New(errs.CodeAuthentication,
+			"the token has %d characters instead of %d: it was not copied completely",
+			len(value), len(prefix)+secretLen+checksumLen)
 	}
 	for i := range len(rest) {
 		if strings.IndexByte(alphabet, rest[i]) < 0 {
-			return Hash{}, errs.New(errs.CodeAuthentication, "the token has a typo: its character %d cannot be in a token", len(prefix)+i+1)
+			return Hash{}, errs.New(errs.CodeAuthentication,
+				"the token has a typo: its character %d cannot be in a token", len(prefix)+i+1)
 		}
 	}
 	body := value[:len(value)-checksumLen]
 	if checksum(body) != value[len(body):] {
-		return Hash{}, errs.New(errs.CodeAuthentication, "the token has a typo: its checksum does not fit")
+		return Hash{}, errs.New(errs.CodeAuthentication, "the token has a typo: its checksum does not match")
 	}
 	return HashOf(value), nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-func TestATokenIsRecognisedAndItsTyposAreTold(t *testing.T) {
+func TestATokenIsRecognisedAndItsTyposAreNamed(t *testing.T) {
 	value, hash := account.NewToken("blf_")
 	if len(value) != 63 || !strings.HasPrefix(value, "blf_") {
 		t.Fatal(value)
@@ -20,8 +20,8 @@ func TestATokenIsRecognisedAndItsTyposAreTold(t *testing.T) {
 	wrong := map[string]string{
 		"":                            "begin with",
 		"blfp_" + value[4:]:           "begin with",
-		value[:40]:                    "copied whole",
-		value + "x":                   "copied whole",
+		value[:40]:                    "copied completely",
+		value + "x":                   "copied completely",
 		value[:20] + "!" + value[21:]: "character 21",
 		strings.ToUpper(value):        "begin with",
 	}
@@ -33,7 +33,8 @@ func TestATokenIsRecognisedAndItsTyposAreTold(t *testing.T) {
 		wrong[value[:i]+c+value[i+1:]] = "checksum"
 	}
 	for v, want := range wrong {
-		if _, err := account.ParseToken("blf_", v); !errs.Is(err, errs.CodeAuthentication) || !strings.Contains(err.Error(), want) {
+		_, err := account.ParseToken("blf_", v)
+		if !errs.Is(err, errs.CodeAuthentication) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", v, err)
 		}
 	}
@@ -60,10 +61,15 @@ func FuzzParseToken(f *testing.F) {
 func TestATokenLivesUntilItIsRevoked(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a := f.account("A")
-		made := f.call(root, "POST", "/accounts/"+a+"/tokens", m{"name": "ci", "permissions": []string{"tokens:read", "accounts:read"}}).ok()
-		value, id := made.text("value"), made.text("id")
-		if got := f.call(value, "GET", "/user/tokens/verify", nil).ok(); got.text("id") != id || got.text("status") != "active" || got.text("expires_on") != "" {
-			t.Fatal(got.Body)
+		made := f.call(root, "POST", "/accounts/"+a+"/tokens", object{
+			"name":        "ci",
+			"permissions": []string{"tokens:read", "accounts:read"},
+		}).ok()
+		id := made.text("id")
+		value := made.text("value")
+		verified := f.call(value, "GET", "/user/tokens/verify", nil).ok()
+		if verified.text("id") != id || verified.text("status") != "active" || verified.text("expires_on") != "" {
+			t.Fatal(verified.Body)
 		}
 		list := f.call(value, "GET", "/accounts/"+a+"/tokens", nil).ok()
 		if len(list.List) != 1 || strings.Contains(list.Body, value) || list.List[0]["value"] != nil {
@@ -72,10 +78,14 @@ func TestATokenLivesUntilItIsRevoked(t *testing.T) {
 		if by, _ := list.List[0]["created_by"].(map[string]any); by["type"] != "staff" || by["id"] == "" {
 			t.Fatalf("who made it: %v", list.List[0]["created_by"])
 		}
-		f.call(value, "POST", "/accounts/"+a+"/tokens", m{"name": "x", "permissions": []string{"tokens:read"}}).fails(403, int(errs.CodeForbidden))
+		f.call(value, "POST", "/accounts/"+a+"/tokens", object{
+			"name":        "x",
+			"permissions": []string{"tokens:read"},
+		}).fails(403, errs.CodeForbidden)
 		f.call(root, "DELETE", "/accounts/"+a+"/tokens/"+id, nil).ok()
-		f.call(value, "GET", "/user/tokens/verify", nil).fails(401, int(errs.CodeAuthentication)) // at once, though it was cached
-		f.call(root, "DELETE", "/accounts/"+a+"/tokens/"+id, nil).fails(404, int(errs.CodeNotFound))
+		// The revocation counts at once, although the token was cached.
+		f.call(value, "GET", "/user/tokens/verify", nil).fails(401, errs.CodeAuthentication)
+		f.call(root, "DELETE", "/accounts/"+a+"/tokens/"+id, nil).fails(404, errs.CodeNotFound)
 		if got := f.recorded(a, "token"); len(got) != 2 || got[0] != "create success" || got[1] != "revoke success" {
 			t.Fatal(got)
 		}
@@ -95,10 +105,10 @@ func TestAnotherProcessFollowsARevocationWithinSeconds(t *testing.T) {
 		f.open() // another process over the same store
 		f.call(value, "GET", "/user/tokens/verify", nil).ok()
 		first.call(root, "DELETE", "/accounts/"+a+"/tokens/"+id, nil).ok()
-		first.call(value, "GET", "/user/tokens/verify", nil).fails(401, int(errs.CodeAuthentication))
-		f.call(value, "GET", "/accounts", nil).ok() // still cached: the bound that is promised is 5 s
+		first.call(value, "GET", "/user/tokens/verify", nil).fails(401, errs.CodeAuthentication)
+		f.call(value, "GET", "/accounts", nil).ok() // still cached: the documented limit is 5 s
 		f.later(5 * time.Second)
-		f.call(value, "GET", "/accounts", nil).fails(401, int(errs.CodeAuthentication))
+		f.call(value, "GET", "/accounts", nil).fails(401, errs.CodeAuthentication)
 	})
 }
 
@@ -106,7 +116,11 @@ func TestATokenExpiresToTheMicrosecond(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a := f.account("A")
 		ends := time.UnixMicro(f.now.Load()).Add(time.Second)
-		made := f.call(root, "POST", "/accounts/"+a+"/tokens", m{"name": "x", "permissions": []string{"audit:read"}, "expires_on": ends.Format(time.RFC3339Nano)}).ok()
+		made := f.call(root, "POST", "/accounts/"+a+"/tokens", object{
+			"name":        "x",
+			"permissions": []string{"audit:read"},
+			"expires_on":  ends.Format(time.RFC3339Nano),
+		}).ok()
 		value := made.text("value")
 		if got := f.call(value, "GET", "/user/tokens/verify", nil).ok(); got.text("expires_on") == "" {
 			t.Fatal(got.Body)
@@ -114,29 +128,47 @@ func TestATokenExpiresToTheMicrosecond(t *testing.T) {
 		f.later(time.Second - time.Microsecond)
 		f.call(value, "GET", "/user/tokens/verify", nil).ok()
 		f.later(time.Microsecond)
-		f.call(value, "GET", "/user/tokens/verify", nil).fails(401, int(errs.CodeTokenExpired))
+		f.call(value, "GET", "/user/tokens/verify", nil).fails(401, errs.CodeTokenExpired)
 		if got := f.call(root, "GET", "/accounts/"+a+"/tokens", nil).ok(); got.List[0]["status"] != "expired" {
 			t.Fatal(got.Body)
 		}
-		f.call(root, "POST", "/accounts/"+a+"/tokens", m{"name": "x", "permissions": []string{"audit:read"}, "expires_on": "2020-01-01T00:00:00Z"}).fails(400, int(errs.CodeOutOfRange))
+		f.call(root, "POST", "/accounts/"+a+"/tokens", object{
+			"name":        "x",
+			"permissions": []string{"audit:read"},
+			"expires_on":  "2020-01-01T00:00:00Z",
+		}).fails(400, errs.CodeOutOfRange)
 	})
 }
 
 func TestATokenIsBoundToItsNetworks(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a := f.account("A")
-		made := f.call(root, "POST", "/accounts/"+a+"/tokens", m{"name": "x", "permissions": []string{"audit:read"}, "ip_allow": []string{"192.0.2.128/25", "2001:db8::1"}}).ok()
+		made := f.call(root, "POST", "/accounts/"+a+"/tokens", object{
+			"name":        "x",
+			"permissions": []string{"audit:read"},
+			"ip_allow":    []string{"192.0.2.128/25", "2001:db8::1"},
+		}).ok()
 		value := made.text("value")
-		for addr, ok := range map[string]bool{"192.0.2.200": true, "192.0.2.1": false, "[2001:db8::1]": true, "[2001:db8::2]": false, "[::ffff:192.0.2.200]": true} {
+		for addr, ok := range map[string]bool{
+			"192.0.2.200":          true,
+			"192.0.2.1":            false,
+			"[2001:db8::1]":        true,
+			"[2001:db8::2]":        false,
+			"[::ffff:192.0.2.200]": true,
+		} {
 			got := f.call(value, "GET", "/user/tokens/verify", nil, "From-Address: "+addr)
 			if ok {
 				got.ok()
 			} else {
-				got.fails(403, int(errs.CodeTokenAddress))
+				got.fails(403, errs.CodeTokenAddress)
 			}
 		}
 		for _, bad := range []string{"example.com", "192.0.2.0/33", "::ffff:192.0.2.0/120", ""} {
-			f.call(root, "POST", "/accounts/"+a+"/tokens", m{"name": "x", "permissions": []string{"audit:read"}, "ip_allow": []string{bad}}).fails(400, int(errs.CodeInvalid))
+			f.call(root, "POST", "/accounts/"+a+"/tokens", object{
+				"name":        "x",
+				"permissions": []string{"audit:read"},
+				"ip_allow":    []string{bad},
+			}).fails(400, errs.CodeInvalid)
 		}
 	})
 }
@@ -146,11 +178,19 @@ func TestUnknownAndMistypedTokensAreRefused(t *testing.T) {
 		a := f.account("A")
 		_, value := f.token(a, "audit:read")
 		stranger, _ := account.NewToken(account.TokenPrefix)
-		for _, token := range []string{stranger, value[:len(value)-1], mistyped(value), "blfp_abc", root[1:], root + "x", strings.ToUpper(root)} {
-			f.call(token, "GET", "/user/tokens/verify", nil).fails(401, int(errs.CodeAuthentication))
+		for _, token := range []string{
+			stranger,
+			value[:len(value)-1],
+			mistyped(value),
+			"blfp_abc",
+			root[1:],
+			root + "x",
+			strings.ToUpper(root),
+		} {
+			f.call(token, "GET", "/user/tokens/verify", nil).fails(401, errs.CodeAuthentication)
 		}
-		f.call("", "GET", "/user/tokens/verify", nil).fails(401, int(errs.CodeAuthentication))
-		f.call("", "GET", "/user/tokens/verify", nil, "Authorization: Basic "+value).fails(401, int(errs.CodeAuthentication))
+		f.call("", "GET", "/user/tokens/verify", nil).fails(401, errs.CodeAuthentication)
+		f.call("", "GET", "/user/tokens/verify", nil, "Authorization: Basic "+value).fails(401, errs.CodeAuthentication)
 		if got := f.call(mistyped(value), "GET", "/user/tokens/verify", nil); !strings.Contains(got.Body, "typo") {
 			t.Error(got.Body)
 		}
@@ -161,18 +201,18 @@ func TestNobodyGrantsATokenMoreThanTheyHave(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a := f.account("A")
 		_, parent := f.token(a, "tokens:write", "audit:read")
-		create := func(as string, body m) *answer {
+		create := func(as string, body object) *response {
 			return f.call(as, "POST", "/accounts/"+a+"/tokens", body)
 		}
-		create(parent, m{"name": "x", "permissions": []string{"audit:read"}}).ok()
+		create(parent, object{"name": "x", "permissions": []string{"audit:read"}}).ok()
 		for _, p := range []string{"audit:write", "*", "accounts:write", "members:write"} {
-			create(parent, m{"name": "x", "permissions": []string{"audit:read", p}}).fails(403, int(errs.CodeForbidden))
+			create(parent, object{"name": "x", "permissions": []string{"audit:read", p}}).fails(403, errs.CodeForbidden)
 		}
-		create(root, m{"name": "x", "permissions": []string{"audit:raed"}}).fails(400, int(errs.CodeInvalid))
-		create(root, m{"name": "x", "permissions": []string{}}).fails(400, int(errs.CodeOutOfRange))
+		create(root, object{"name": "x", "permissions": []string{"audit:raed"}}).fails(400, errs.CodeInvalid)
+		create(root, object{"name": "x", "permissions": []string{}}).fails(400, errs.CodeOutOfRange)
 		// Every permission by name is still not "*".
 		_, all := f.token(a, account.AllPermissions()...)
-		create(all, m{"name": "x", "permissions": []string{"*"}}).fails(403, int(errs.CodeForbidden))
+		create(all, object{"name": "x", "permissions": []string{"*"}}).fails(403, errs.CodeForbidden)
 	})
 }
 
@@ -182,21 +222,21 @@ func TestABoundTokenMakesOnlyTokensThatAreBoundAsMuch(t *testing.T) {
 		at := func(d time.Duration) string {
 			return time.UnixMicro(f.now.Load()).Add(d).UTC().Format(time.RFC3339Nano)
 		}
-		create := func(as string, more m) *answer {
-			body := m{"name": "x", "permissions": []string{"tokens:write"}}
+		create := func(as string, more object) *response {
+			body := object{"name": "x", "permissions": []string{"tokens:write"}}
 			for k, v := range more {
 				body[k] = v
 			}
 			return f.call(as, "POST", "/accounts/"+a+"/tokens", body, "From-Address: 192.0.2.7")
 		}
-		short := create(root, m{"expires_on": at(time.Hour)}).ok().text("value")
-		create(short, nil).fails(403, int(errs.CodeForbidden))
-		create(short, m{"expires_on": at(2 * time.Hour)}).fails(403, int(errs.CodeForbidden))
-		create(short, m{"expires_on": at(time.Minute)}).ok()
-		local := create(root, m{"ip_allow": []string{"192.0.2.0/24"}}).ok().text("value")
-		create(local, nil).fails(403, int(errs.CodeForbidden))
-		create(local, m{"ip_allow": []string{"192.0.0.0/16"}}).fails(403, int(errs.CodeForbidden))
-		create(local, m{"ip_allow": []string{"192.0.2.0/28", "192.0.2.200"}}).ok()
+		short := create(root, object{"expires_on": at(time.Hour)}).ok().text("value")
+		create(short, nil).fails(403, errs.CodeForbidden)
+		create(short, object{"expires_on": at(2 * time.Hour)}).fails(403, errs.CodeForbidden)
+		create(short, object{"expires_on": at(time.Minute)}).ok()
+		local := create(root, object{"ip_allow": []string{"192.0.2.0/24"}}).ok().text("value")
+		create(local, nil).fails(403, errs.CodeForbidden)
+		create(local, object{"ip_allow": []string{"192.0.0.0/16"}}).fails(403, errs.CodeForbidden)
+		create(local, object{"ip_allow": []string{"192.0.2.0/28", "192.0.2.200"}}).ok()
 	})
 }
 

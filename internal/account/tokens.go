@@ -21,23 +21,25 @@ type TokenSpec struct {
 	IPAllow     []string // CIDRs or addresses; empty = anywhere
 }
 
-// NewAPIToken is a token at the only moment at which its value is known.
+// NewAPIToken is a token that was just created, with its value, which is not stored.
 type NewAPIToken struct {
 	Token
-	Value string `json:"value" doc:"The secret; it is shown this once"`
+	Value string `json:"value" doc:"The secret; it is shown only once"`
 }
 
-// CreateToken makes an API token. The creator must have every permission that
-// the token gets, and a token that expires or is bound to networks makes only
-// tokens that are bound as much.
-func (d *Directory) CreateToken(ctx context.Context, by *web.Principal, accountID string, spec TokenSpec) (NewAPIToken, error) {
-	t, err := d.newToken(by, accountID, spec)
+// CreateToken creates an API token. The creator must have every permission of the
+// token, and the limits of a token (its end, its networks) also apply to the
+// tokens that it creates.
+func (f *Feature) CreateToken(
+	ctx context.Context, by *web.Principal, accountID string, spec TokenSpec,
+) (NewAPIToken, error) {
+	t, err := f.newToken(by, accountID, spec)
 	if err != nil {
 		return NewAPIToken{}, err
 	}
 	value, hash := NewToken(TokenPrefix)
 	t.hash = hash
-	err = d.change(ctx, func(tx *db.Tx) error {
+	err = f.change(ctx, func(tx *db.Tx) error {
 		if err := lockAccount(ctx, tx, accountID); err != nil {
 			return err
 		}
@@ -46,7 +48,7 @@ func (d *Directory) CreateToken(ctx context.Context, by *web.Principal, accountI
 			if err != nil {
 				return err
 			}
-			if err := bound(parent, t); err != nil {
+			if err := checkLimits(parent, t); err != nil {
 				return err
 			}
 		}
@@ -60,18 +62,25 @@ func (d *Directory) CreateToken(ctx context.Context, by *web.Principal, accountI
 		if err := insertToken(ctx, tx, t); err != nil {
 			return err
 		}
-		return d.record(ctx, tx, by, event.NewAudit(accountID, "create", "token", t.ID, t.Name).Changed(nil, t))
+		return f.record(ctx, tx, by, event.NewAudit(accountID, "create", "token", t.ID, t.Name).Changed(nil, t))
 	})
 	return NewAPIToken{Token: t, Value: value}, err
 }
 
 // newToken checks the spec.
-func (d *Directory) newToken(by *web.Principal, accountID string, spec TokenSpec) (Token, error) {
-	now := d.micros()
-	t := Token{ID: id.At(d.now()), accountID: accountID, Status: "active", CreatedOn: web.TimeOf(now), CreatedBy: creator(by), IPAllow: []string{}}
+func (f *Feature) newToken(by *web.Principal, accountID string, spec TokenSpec) (Token, error) {
+	now := f.micros()
+	t := Token{
+		ID:        id.At(f.now()),
+		Status:    "active",
+		CreatedOn: web.TimeOf(now),
+		CreatedBy: creator(by),
+		IPAllow:   []string{},
+		accountID: accountID,
+	}
 	var faults errs.List
 	var err error
-	t.Name, err = text("/name", spec.Name, 100)
+	t.Name, err = checkText("/name", spec.Name, 100)
 	gather(&faults, err)
 	t.Permissions, err = grantable(by, accountID, spec.Permissions)
 	gather(&faults, err)
@@ -86,7 +95,7 @@ func (d *Directory) newToken(by *web.Principal, accountID string, spec TokenSpec
 		return t, faults
 	}
 	for _, s := range spec.IPAllow {
-		n, err := network(s)
+		n, err := parseNetwork(s)
 		gather(&faults, err)
 		t.networks = append(t.networks, n)
 		t.IPAllow = append(t.IPAllow, n.String())
@@ -94,7 +103,7 @@ func (d *Directory) newToken(by *web.Principal, accountID string, spec TokenSpec
 	return t, faults.Or()
 }
 
-// grantable checks the permissions of a new token and gives each once.
+// grantable checks the permissions of a new token and returns each once.
 func grantable(by *web.Principal, accountID string, wanted []string) (list []string, err error) {
 	if len(wanted) == 0 {
 		return nil, errs.At(errs.CodeMissingField, "/permissions", "choose at least one permission")
@@ -102,10 +111,12 @@ func grantable(by *web.Principal, accountID string, wanted []string) (list []str
 	known := append(AllPermissions(), Everything)
 	for _, permission := range wanted {
 		if !slices.Contains(known, permission) {
-			return nil, errs.At(errs.CodeInvalid, "/permissions", "there is no permission %q; there are %s", clip(permission, 64), strings.Join(known, ", "))
+			return nil, errs.At(errs.CodeInvalid, "/permissions", "there is no permission %q; there are %s",
+				clip(permission, 64), strings.Join(known, ", "))
 		}
 		if !holds(by, accountID, permission) {
-			return nil, errs.At(errs.CodeForbidden, "/permissions", "you can only grant permissions that you have: you lack %s", permission)
+			return nil, errs.At(errs.CodeForbidden, "/permissions",
+				"you can only grant permissions that you have: you lack %s", permission)
 		}
 		if !slices.Contains(list, permission) {
 			list = append(list, permission)
@@ -114,43 +125,48 @@ func grantable(by *web.Principal, accountID string, wanted []string) (list []str
 	return list, nil
 }
 
-// network reads a CIDR or a single address.
-func network(s string) (netip.Prefix, error) {
+// parseNetwork reads a CIDR or a single address.
+func parseNetwork(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
 		a = a.Unmap()
 		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil || p.Addr().Is4In6() {
-		return p, errs.At(errs.CodeInvalid, "/ip_allow", "%q is not an address or network such as 192.0.2.0/24 or 2001:db8::/32", clip(s, 64))
+		return p, errs.At(errs.CodeInvalid, "/ip_allow",
+			"%q is not an address or network such as 192.0.2.0/24 or 2001:db8::/32", clip(s, 64))
 	}
 	return p.Masked(), nil
 }
 
-// bound reports whether a token's offspring is at least as bound as itself.
-func bound(parent, child Token) error {
+// checkLimits checks that a token that another token creates has at least its limits.
+func checkLimits(parent, child Token) error {
 	if end := parent.expiry(); end != 0 && (child.expiry() == 0 || child.expiry() > end) {
-		return errs.At(errs.CodeForbidden, "/expires_on", "a token that expires makes no token that lives longer: expires_on is at most %s", parent.ExpiresOn)
+		return errs.At(errs.CodeForbidden, "/expires_on",
+			"a token that expires cannot create a token that ends later: expires_on is at most %s", parent.ExpiresOn)
 	}
 	if len(parent.networks) == 0 {
 		return nil
 	}
-	inside := func(n netip.Prefix) bool {
-		return slices.ContainsFunc(parent.networks, func(p netip.Prefix) bool { return p.Bits() <= n.Bits() && p.Contains(n.Addr()) })
+	outside := func(n netip.Prefix) bool {
+		return !slices.ContainsFunc(parent.networks, func(p netip.Prefix) bool {
+			return p.Bits() <= n.Bits() && p.Contains(n.Addr())
+		})
 	}
-	if len(child.networks) == 0 || slices.ContainsFunc(child.networks, func(n netip.Prefix) bool { return !inside(n) }) {
-		return errs.At(errs.CodeForbidden, "/ip_allow", "a token that is bound to networks makes no token that may be used from others")
+	if len(child.networks) == 0 || slices.ContainsFunc(child.networks, outside) {
+		return errs.At(errs.CodeForbidden, "/ip_allow",
+			"a token that is limited to networks cannot create a token for other networks")
 	}
 	return nil
 }
 
 // Tokens lists the account's tokens after an id, ascending.
-func (d *Directory) Tokens(ctx context.Context, accountID, after string, limit int) (list []Token, err error) {
-	err = d.db.View(ctx, func(tx *db.Tx) error {
+func (f *Feature) Tokens(ctx context.Context, accountID, after string, limit int) (list []Token, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		list, err = listTokens(ctx, tx, accountID, after, limit)
 		return err
 	})
-	now := d.micros()
+	now := f.micros()
 	for i := range list {
 		list[i] = list[i].at(now)
 	}
@@ -158,20 +174,20 @@ func (d *Directory) Tokens(ctx context.Context, accountID, after string, limit i
 }
 
 // Token reads one token of the account.
-func (d *Directory) Token(ctx context.Context, accountID, tokenID string) (t Token, err error) {
-	err = d.db.View(ctx, func(tx *db.Tx) error {
+func (f *Feature) Token(ctx context.Context, accountID, tokenID string) (t Token, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		t, err = loadToken(ctx, tx, accountID, tokenID)
 		return err
 	})
-	return t.at(d.micros()), err
+	return t.at(f.micros()), err
 }
 
-// RevokeToken ends a token and the customers' sessions that it made, at once in
+// RevokeToken ends a token and the customers' sessions that it created, at once in
 // this process.
-func (d *Directory) RevokeToken(ctx context.Context, by *web.Principal, accountID, tokenID string) error {
+func (f *Feature) RevokeToken(ctx context.Context, by *web.Principal, accountID, tokenID string) error {
 	var t Token
 	var ended []Hash
-	err := d.change(ctx, func(tx *db.Tx) (err error) {
+	err := f.change(ctx, func(tx *db.Tx) (err error) {
 		if t, err = loadToken(ctx, tx, accountID, tokenID); err != nil {
 			return err
 		}
@@ -181,8 +197,9 @@ func (d *Directory) RevokeToken(ctx context.Context, by *web.Principal, accountI
 		if err := deleteToken(ctx, tx, accountID, tokenID); err != nil {
 			return err
 		}
-		return d.record(ctx, tx, by, event.NewAudit(accountID, "revoke", "token", t.ID, t.Name).Changed(t.at(d.micros()), nil))
+		return f.record(ctx, tx, by,
+			event.NewAudit(accountID, "revoke", "token", t.ID, t.Name).Changed(t.at(f.micros()), nil))
 	})
-	d.credentials.Evict(append(ended, t.hash)...)
+	f.credentials.Evict(append(ended, t.hash)...)
 	return err
 }

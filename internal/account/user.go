@@ -16,8 +16,8 @@ type Profile struct {
 }
 
 // Profile reads a person.
-func (d *Directory) Profile(ctx context.Context, personID string) (p Profile, err error) {
-	err = d.db.View(ctx, func(tx *db.Tx) error {
+func (f *Feature) Profile(ctx context.Context, personID string) (p Profile, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		if p.Person, err = loadPerson(ctx, tx, personID); err != nil {
 			return err
 		}
@@ -28,27 +28,26 @@ func (d *Directory) Profile(ctx context.Context, personID string) (p Profile, er
 	return p, err
 }
 
-// SetPassword gives the session's person a password and ends their other
-// sessions. The current one is needed, unless there is none or the session was
-// made with a one-time link some minutes ago (that is how a forgotten password
-// is replaced).
-func (d *Directory) SetPassword(ctx context.Context, by *web.Principal, s *Session, current, next string) error {
+// SetPassword sets the password of the session's person and ends their other
+// sessions. The current password is required, unless there is none or the session
+// began with a one-time link some minutes ago (to replace a forgotten password).
+func (f *Feature) SetPassword(ctx context.Context, by *web.Principal, s *Session, current, next string) error {
 	if s == nil || s.PersonID == "" {
 		return errs.New(errs.CodeForbidden, "only a person who is signed in has a password")
 	}
-	p, err := d.Profile(ctx, s.PersonID)
+	p, err := f.Profile(ctx, s.PersonID)
 	if err != nil {
 		return err
 	}
 	if err := checkPassword(next, p.Email); err != nil {
 		return err
 	}
-	fresh := s.viaLink && d.micros() < s.CreatedOn.Micros()+resetTime.Microseconds()
+	fresh := s.viaLink && f.micros() < s.CreatedOn.Micros()+resetTime.Microseconds()
 	if p.HasPassword && !fresh {
-		if err := d.throttle(ctx, p.Email); err != nil {
+		if err := f.throttle(ctx, p.Email); err != nil {
 			return err
 		}
-		right, err := d.hashing.verifyAny(ctx, clientOf(by.IP), []string{p.password}, current)
+		right, err := f.hashing.verifyAny(ctx, clientOf(by.IP), []string{p.password}, current)
 		if err != nil {
 			return err
 		}
@@ -56,16 +55,16 @@ func (d *Directory) SetPassword(ctx context.Context, by *web.Principal, s *Sessi
 			return errs.At(errs.CodeForbidden, "/current", "current is not the current password")
 		}
 	}
-	like, err := d.samePassword(ctx, p.Email)
+	like, err := f.samePassword(ctx, p.Email)
 	if err != nil {
 		return err
 	}
-	encoded, err := d.hashing.hash(ctx, clientOf(by.IP), next, like)
+	encoded, err := f.hashing.hash(ctx, clientOf(by.IP), next, like)
 	if err != nil {
 		return err
 	}
 	var ended []Hash
-	err = d.change(ctx, func(tx *db.Tx) error {
+	err = f.change(ctx, func(tx *db.Tx) error {
 		if err := lockPerson(ctx, tx, s.PersonID); err != nil {
 			return err
 		}
@@ -74,7 +73,7 @@ func (d *Directory) SetPassword(ctx context.Context, by *web.Principal, s *Sessi
 			return err
 		}
 		if now.password != p.password {
-			return errs.New(errs.CodeStateConflict, "the password was changed meanwhile")
+			return errs.New(errs.CodeStateConflict, "the password was changed in the meantime")
 		}
 		// The session may have ended while the passwords were hashed.
 		if _, err := loadSession(ctx, tx, s.hash); err != nil {
@@ -89,17 +88,17 @@ func (d *Directory) SetPassword(ctx context.Context, by *web.Principal, s *Sessi
 		if ended, err = deleteSessions(ctx, tx, s.PersonID, s.ID); err != nil {
 			return err
 		}
-		return d.recordForPerson(ctx, tx, by, s.PersonID, "update", "password", s.PersonID)
+		return f.recordForPerson(ctx, tx, by, s.PersonID, "update", "password")
 	})
-	d.credentials.Evict(ended...)
+	f.credentials.Evict(ended...)
 	return err
 }
 
-// samePassword is a stored password of another person with the address. Passwords
-// of one address share a salt, so that one hashing compares with all of them. "" =
-// there is none.
-func (d *Directory) samePassword(ctx context.Context, email string) (like string, err error) {
-	err = d.db.View(ctx, func(tx *db.Tx) error {
+// samePassword returns a stored password of another person with the address; "" =
+// none. Passwords of one address share a salt, so that one hash is compared with
+// all of them.
+func (f *Feature) samePassword(ctx context.Context, email string) (like string, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		list, err := listPersons(ctx, tx, email)
 		for _, p := range list {
 			if p.password != "" {

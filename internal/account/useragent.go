@@ -2,9 +2,33 @@ package account
 
 import "strings"
 
-// browserName is the browser of a User-Agent header, by which people recognise
-// their sessions: "Firefox on Linux". Many browsers name others too, so the more
-// specific names come first.
+// browsers and systems are parts of User-Agent headers with their names. Many
+// browsers name others too, so the more specific names come first.
+var (
+	browsers = [][2]string{
+		{"Edg/", "Edge"},
+		{"OPR/", "Opera"},
+		{"Firefox/", "Firefox"},
+		{"FxiOS/", "Firefox"},
+		{"HeadlessChrome/", "Headless Chrome"},
+		{"CriOS/", "Chrome"},
+		{"Chrome/", "Chrome"},
+		{"Safari/", "Safari"},
+		{"curl/", "curl"},
+	}
+	systems = [][2]string{
+		{"Windows", "Windows"},
+		{"iPhone", "iPhone"},
+		{"iPad", "iPad"},
+		{"Android", "Android"},
+		{"Mac OS X", "macOS"},
+		{"CrOS", "ChromeOS"},
+		{"Linux", "Linux"},
+	}
+)
+
+// browserName returns the browser of a User-Agent header, by which people
+// recognise their sessions: "Firefox on Linux".
 func browserName(agent string) string {
 	find := func(list [][2]string) string {
 		for _, one := range list {
@@ -14,9 +38,8 @@ func browserName(agent string) string {
 		}
 		return ""
 	}
-	name := find([][2]string{{"Edg/", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"FxiOS/", "Firefox"}, {"HeadlessChrome/", "Headless Chrome"},
-		{"CriOS/", "Chrome"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"}, {"curl/", "curl"}})
-	system := find([][2]string{{"Windows", "Windows"}, {"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Android", "Android"}, {"Mac OS X", "macOS"}, {"CrOS", "ChromeOS"}, {"Linux", "Linux"}})
+	name := find(browsers)
+	system := find(systems)
 	switch {
 	case name != "" && system != "":
 		return name + " on " + system

@@ -8,16 +8,15 @@ import (
 )
 
 // hostForm maps host names as browsers do (UTS #46, for lookup): case, width,
-// composed characters, and Punycode for non-ASCII names. Underscores stay:
-// names of services and containers have them.
+// composed characters, and Punycode for non-ASCII names. It accepts underscores,
+// which names of services and containers have.
 var hostForm = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false))
 
-// ZoneKey is the one form by which references to zones are compared: names,
-// aliases, the hosts of traffic, the zones of events and filters. A host name
-// is in lower case and Punycode and has no final dot; the schemes http and
-// https, what follows the host in their URLs and the ports 80 and 443 are left
-// out; addresses are written as in RFC 5952. Other names are in lower case. It is
-// idempotent.
+// ZoneKey returns the form in which references to zones are compared: names,
+// aliases, the hosts of traffic, the zones of events and filters. A host name is
+// in lower case and Punycode and has no final dot; the schemes http and https,
+// the paths of their URLs and the ports 80 and 443 are left out; addresses are
+// written as in RFC 5952. Other names are in lower case. It is idempotent.
 func ZoneKey(ref string) string {
 	key := keyOnce(ref)
 	for range maxSteps { // "10.0.0.1.:80" loses its dot, then its port
@@ -30,7 +29,7 @@ func ZoneKey(ref string) string {
 	return key
 }
 
-// maxSteps bounds the steps to a key. Each one shortens the text or leaves it.
+// maxSteps limits the steps to a key. A step shortens the text or does not change it.
 const maxSteps = 8
 
 func keyOnce(ref string) string {
@@ -41,12 +40,13 @@ func keyOnce(ref string) string {
 	return plain
 }
 
-// hostKey is the key of a host, host:port or origin, given in lower case.
+// hostKey returns the key of a host, host:port or origin in lower case.
 func hostKey(s string) (key string, ok bool) {
 	scheme, rest, found := strings.Cut(s, "://")
 	switch {
 	case !found:
-		scheme, rest = "", s
+		scheme = ""
+		rest = s
 	case scheme == "http" || scheme == "https":
 		if end := strings.IndexAny(rest, "/?#"); end >= 0 {
 			rest = rest[:end]
@@ -76,7 +76,8 @@ func hostKey(s string) (key string, ok bool) {
 	host, port, _ := strings.Cut(rest, ":")
 	wildcard := ""
 	if strings.HasPrefix(host, "*.") {
-		wildcard, host = "*.", host[2:]
+		wildcard = "*."
+		host = host[2:]
 	}
 	ascii, err := hostForm.ToASCII(strings.TrimRight(host, "."))
 	if err != nil {
@@ -94,7 +95,7 @@ func hostKey(s string) (key string, ok bool) {
 
 func usualPort(scheme string, port uint16) bool { return scheme == "" && (port == 80 || port == 443) }
 
-// hostAsRead is a key as people write it: with the letters of its language.
+// hostAsRead returns the host name of a key with the letters of its language.
 func hostAsRead(key string) string {
 	read, err := hostForm.ToUnicode(key)
 	if err != nil || ZoneKey(read) != key {
@@ -103,11 +104,11 @@ func hostAsRead(key string) string {
 	return read
 }
 
-// maxSpellings is how many spellings one key has at most.
+// maxSpellings is the maximum number of spellings of a key.
 const maxSpellings = 12
 
-// spellings are the ways in which a key may have been stored before there was
-// one form, the likeliest first; always [maxSpellings] of them.
+// spellings lists the forms in which earlier versions may have stored a key, the
+// most likely first; always [maxSpellings] of them.
 func spellings(key string) []string {
 	list := []string{key}
 	if read := hostAsRead(key); read != key {

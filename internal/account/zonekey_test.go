@@ -10,10 +10,28 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// notations are ways to write one host, first its key.
+// notations are spellings of one host; the first is its key.
 var notations = [][]string{
-	{"shop.example", "Shop.Example.", "shop.example:443", "SHOP.example:80", "https://shop.example", "http://shop.example/", "https://shop.example:443/checkout?a=1#b", " shop.example ", "shop。example", "shop.example.:443"},
-	{"xn--bcher-kva.example", "bücher.example", "BÜCHER.example.", "bu\u0308cher.example", "https://bücher.example:443/x", "XN--BCHER-KVA.example"},
+	{
+		"shop.example",
+		"Shop.Example.",
+		"shop.example:443",
+		"SHOP.example:80",
+		"https://shop.example",
+		"http://shop.example/",
+		"https://shop.example:443/checkout?a=1#b",
+		" shop.example ",
+		"shop。example",
+		"shop.example.:443",
+	},
+	{
+		"xn--bcher-kva.example",
+		"bücher.example",
+		"BÜCHER.example.",
+		"bu\u0308cher.example",
+		"https://bücher.example:443/x",
+		"XN--BCHER-KVA.example",
+	},
 	{"shop.example:8443", "https://SHOP.example.:8443/x", "Shop.example:8443"},
 	{"2001:db8::1", "[2001:DB8:0::1]", "[2001:db8::1]:443", "https://[2001:db8::1]/x"},
 	{"192.0.2.7", "192.0.2.7:80", "http://192.0.2.7/", "::ffff:192.0.2.7"},
@@ -52,14 +70,14 @@ func TestEveryNotationOfAHostMeansItsZone(t *testing.T) {
 		for _, list := range notations {
 			for _, made := range list {
 				a := f.account("A")
-				zone := f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": made}).ok().text("id")
+				zone := f.call(root, "POST", "/accounts/"+a+"/zones", object{"name": made}).ok().text("id")
 				for _, s := range list {
-					if id, _, err := f.dir.ResolveZone(t.Context(), a, s); id != zone || err != nil {
+					if id, _, err := f.accounts.ResolveZone(t.Context(), a, s); id != zone || err != nil {
 						t.Errorf("made as %q, %q is %q, %v", made, s, id, err)
 					}
-					f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": s}).fails(409, int(errs.CodeExists))
+					f.call(root, "POST", "/accounts/"+a+"/zones", object{"name": s}).fails(409, errs.CodeExists)
 					if list[0] != "the shop!" {
-						if id, _, err := f.dir.EnsureZone(t.Context(), a, s); id != zone || err != nil {
+						if id, _, err := f.accounts.EnsureZone(t.Context(), a, s); id != zone || err != nil {
 							t.Errorf("made as %q, traffic for %q goes to %q, %v", made, s, id, err)
 						}
 					}
@@ -72,27 +90,35 @@ func TestEveryNotationOfAHostMeansItsZone(t *testing.T) {
 	})
 }
 
-// References that were stored before there was a key keep their zones.
-func TestReferencesFromBeforeThereWasAKeyAreFound(t *testing.T) {
+// References of earlier versions, which stored no key, keep their zones.
+func TestReferencesWithoutAStoredKeyAreFound(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
-		for _, stored := range []string{"bücher.example", "xn--bcher-kva.example", "https://bücher.example", "http://xn--bcher-kva.example", "bücher.example:443"} {
+		for _, stored := range []string{
+			"bücher.example",
+			"xn--bcher-kva.example",
+			"https://bücher.example",
+			"http://xn--bcher-kva.example",
+			"bücher.example:443",
+		} {
 			a := f.account("A")
-			zone := f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": "Books"}).ok().text("id")
+			path := "/accounts/" + a + "/zones"
+			zone := f.call(root, "POST", path, object{"name": "Books"}).ok().text("id")
 			err := f.db.Tx(t.Context(), func(tx *db.Tx) error {
-				_, err := tx.Exec(t.Context(), `INSERT INTO zone_ref (account_id, ref, zone_id, position) VALUES ($1, $2, $3, 1)`, a, stored, zone)
+				_, err := tx.Exec(t.Context(), `INSERT INTO zone_ref (account_id, ref, zone_id, position)
+					VALUES ($1, $2, $3, 1)`, a, stored, zone)
 				return err
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, s := range notations[1] {
-				if id, _, err := f.dir.ResolveZone(t.Context(), a, s); id != zone || err != nil {
+				if id, _, err := f.accounts.ResolveZone(t.Context(), a, s); id != zone || err != nil {
 					t.Errorf("stored as %q, %q is %q, %v", stored, s, id, err)
 				}
 			}
-			f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": "xn--bcher-kva.example"}).fails(409, int(errs.CodeExists))
-			f.call(root, "PATCH", "/accounts/"+a+"/zones/"+zone, m{"environment": "test"}).ok()
-			if id, _, err := f.dir.ResolveZone(t.Context(), a, "Bücher.example"); id != zone || err != nil {
+			f.call(root, "POST", path, object{"name": "xn--bcher-kva.example"}).fails(409, errs.CodeExists)
+			f.call(root, "PATCH", path+"/"+zone, object{"environment": "test"}).ok()
+			if id, _, err := f.accounts.ResolveZone(t.Context(), a, "Bücher.example"); id != zone || err != nil {
 				t.Errorf("stored as %q, then changed: %q, %v", stored, id, err)
 			}
 		}
@@ -102,9 +128,10 @@ func TestReferencesFromBeforeThereWasAKeyAreFound(t *testing.T) {
 func TestVisitorsDoNotFillAnAccountWithProperties(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		a := f.account("A")
+		path := "/accounts/" + a + "/zones"
 		names := map[string]int{}
 		for i := range 3 * account.MaxSeenAnHour {
-			_, name, err := f.dir.EnsureZone(t.Context(), a, fmt.Sprintf("random-%d.example", i))
+			_, name, err := f.accounts.EnsureZone(t.Context(), a, fmt.Sprintf("random-%d.example", i))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -115,43 +142,48 @@ func TestVisitorsDoNotFillAnAccountWithProperties(t *testing.T) {
 		}
 		// One event for the first of them, one for the zone of the others.
 		if got := f.recorded(a, "zone"); len(got) != 2 {
-			t.Errorf("the record has %d events", len(got))
+			t.Errorf("the audit log has %d events", len(got))
 		}
-		// What is added by hand is not refused, and takes its traffic from then on;
-		// what traffic had brought becomes the customer's own.
-		added := f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": "real.example"}).ok()
-		if id, _, err := f.dir.EnsureZone(t.Context(), a, "REAL.example:443"); id != added.text("id") || err != nil {
+		// The limits do not apply to a zone that is added by hand, which gets its
+		// traffic from then on; a zone that is known from traffic can be added too.
+		added := f.call(root, "POST", path, object{"name": "real.example"}).ok()
+		if id, _, err := f.accounts.EnsureZone(t.Context(), a, "REAL.example:443"); id != added.text("id") || err != nil {
 			t.Fatal(id, err)
 		}
-		seen, _, err := f.dir.EnsureZone(t.Context(), a, "random-1.example")
+		seen, _, err := f.accounts.EnsureZone(t.Context(), a, "random-1.example")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := f.call(root, "GET", "/accounts/"+a+"/zones/"+seen, nil).ok(); got.Result["verified"] != false {
+		if got := f.call(root, "GET", path+"/"+seen, nil).ok(); got.Result["verified"] != false {
 			t.Error(got.Body)
 		}
-		if got := f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": "random-1.example", "environment": "staging"}).ok(); got.text("id") != seen || got.Result["verified"] != true {
-			t.Error(got.Body)
+		adopted := f.call(root, "POST", path, object{"name": "random-1.example", "environment": "staging"}).ok()
+		if adopted.text("id") != seen || adopted.Result["verified"] != true {
+			t.Error(adopted.Body)
 		}
-		other, _, err := f.dir.EnsureZone(t.Context(), a, "random-2.example")
+		other, _, err := f.accounts.EnsureZone(t.Context(), a, "random-2.example")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := f.call(root, "PATCH", "/accounts/"+a+"/zones/"+other, m{"environment": "test"}).ok(); got.Result["verified"] != true {
-			t.Error(got.Body)
+		changed := f.call(root, "PATCH", path+"/"+other, object{"environment": "test"}).ok()
+		if changed.Result["verified"] != true {
+			t.Error(changed.Body)
 		}
-		// An hour later there is room again, and one more event says how many came.
+		// An hour later traffic can create zones again, and one more event has the
+		// number of zones since the last event.
 		f.later(time.Hour)
-		if _, name, err := f.dir.EnsureZone(t.Context(), a, "later.example"); name != "later.example" || err != nil {
+		if _, name, err := f.accounts.EnsureZone(t.Context(), a, "later.example"); name != "later.example" || err != nil {
 			t.Fatal(name, err)
 		}
 		list := f.outbox()
 		last := list[len(list)-1]
-		if last.Resource.Name != "later.example" || last.Metadata["others_since_the_last_event"] != float64(account.MaxSeenAnHour-1) {
+		others := last.Metadata["others_since_the_last_event"]
+		if last.Resource.Name != "later.example" || others != float64(account.MaxSeenAnHour-1) {
 			t.Errorf("%+v", last)
 		}
-		// Another account is not concerned.
-		if _, name, err := f.dir.EnsureZone(t.Context(), f.account("B"), "x.example"); name != "x.example" || err != nil {
+		// Another account has its own limits.
+		_, name, err := f.accounts.EnsureZone(t.Context(), f.account("B"), "x.example")
+		if name != "x.example" || err != nil {
 			t.Fatal(name, err)
 		}
 	})
@@ -163,17 +195,17 @@ func TestTrafficNeverBringsMoreThanItsShareOfProperties(t *testing.T) {
 	err := f.db.Tx(t.Context(), func(tx *db.Tx) error {
 		rows := make([][]any, account.MaxSeen)
 		for i := range rows {
-			rows[i] = []any{fmt.Sprintf("%032x", i), a, "z", "test", 1, 1, true}
+			rows[i] = zoneRow(i, a, true)
 		}
-		return tx.Insert(t.Context(), "zone", []string{"id", "account_id", "name", "environment", "created_at", "modified_at", "seen"}, "", rows)
+		return tx.Insert(t.Context(), "zone", zoneColumns, "", rows)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, ref := range []string{"more.example", "still.more.example"} {
-		if _, name, err := f.dir.EnsureZone(t.Context(), a, ref); name != account.OtherZone || err != nil {
+		if _, name, err := f.accounts.EnsureZone(t.Context(), a, ref); name != account.OtherZone || err != nil {
 			t.Fatal(name, err)
 		}
 	}
-	f.call(root, "POST", "/accounts/"+a+"/zones", m{"name": "more.example"}).ok()
+	f.call(root, "POST", "/accounts/"+a+"/zones", object{"name": "more.example"}).ok()
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// Environment says how much a zone matters.
+// Environment is the stage of a zone.
 type Environment string
 
 // The environments.
@@ -25,7 +25,7 @@ const (
 )
 
 // Zone is a property of an account: a site or service under one name, with the
-// hostnames and origins by which traffic and events know it.
+// hostnames and origins that traffic and events use for it.
 type Zone struct {
 	ID          string      `json:"id"`
 	Name        string      `json:"name"`
@@ -33,7 +33,7 @@ type Zone struct {
 	Environment Environment `json:"environment" enum:"production,staging,test"`
 	CreatedOn   web.Time    `json:"created_on"`
 	ModifiedOn  web.Time    `json:"modified_on"`
-	Verified    bool        `json:"verified" doc:"False while the zone is known from traffic alone; creating it or any change to it verifies it"`
+	Verified    bool        `json:"verified" doc:"False if the zone is known from traffic only; its creation and every change verify it"`
 }
 
 // ZoneSpec describes a zone; nil leaves a field unchanged (or at its default for a
@@ -44,8 +44,8 @@ type ZoneSpec struct {
 	Environment *Environment
 }
 
-// fold brings a reference to a zone into the form in which zones are found:
-// that of [Alias] for a hostname or origin, else lower case.
+// fold returns the form in which a reference to a zone is stored: that of [Alias]
+// for a hostname or origin, else lower case.
 func fold(ref string) string {
 	plain := strings.TrimRight(strings.ToLower(strings.TrimSpace(ref)), "./")
 	if host, ok := origin(plain); ok {
@@ -56,7 +56,7 @@ func fold(ref string) string {
 
 // zoneName checks a zone's name.
 func zoneName(s string) (string, error) {
-	s, err := text("/name", s, 255)
+	s, err := checkText("/name", s, 255)
 	if err != nil {
 		return "", err
 	}
@@ -66,9 +66,9 @@ func zoneName(s string) (string, error) {
 	return s, nil
 }
 
-// Alias checks a hostname (a leading *. allowed), address, host:port or origin
-// (scheme://host[:port]) and gives the form in which it is found: lower case,
-// addresses as RFC 5952 writes them, without a final dot or slash.
+// Alias checks a hostname (a leading *. is allowed), address, host:port or origin
+// (scheme://host[:port]) and returns the form in which it is stored: lower case,
+// addresses as in RFC 5952, without a final dot or slash.
 func Alias(s string) (string, error) {
 	folded := fold(s)
 	if _, ok := origin(folded); !ok || len(folded) > 255 || id.Valid(folded) {
@@ -82,7 +82,7 @@ func notOfScheme(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("+-.", r)
 }
 
-// origin reads what [Alias] takes, in lower case.
+// origin parses the input of [Alias], in lower case.
 func origin(s string) (canonical string, ok bool) {
 	scheme, rest, found := strings.Cut(s, "://")
 	switch {
@@ -108,54 +108,59 @@ func origin(s string) (canonical string, ok bool) {
 		return scheme + a.String(), true
 	}
 	host, port, hasPort := strings.Cut(rest, ":")
-	if hasPort && (port == "" || len(port) > 5 || strings.ContainsFunc(port, func(r rune) bool { return r < '0' || r > '9' })) {
+	if hasPort && (port == "" || len(port) > 5 ||
+		strings.ContainsFunc(port, func(r rune) bool { return r < '0' || r > '9' })) {
 		return "", false
 	}
 	return s, hostname(strings.TrimPrefix(host, "*."))
 }
 
 func notAlias(s string) error {
-	return errs.At(errs.CodeInvalid, "/aliases", "%q is not a hostname or origin such as www.example.com, 192.0.2.7:8443 or https://origin.example.com", clip(s, 100))
+	return errs.At(errs.CodeInvalid, "/aliases",
+		"%q is not a hostname or origin such as www.example.com, 192.0.2.7:8443 or https://origin.example.com",
+		clip(s, 100))
 }
 
-// hostname reports whether s has the form of one (RFC 1123, with underscores,
-// which names of services and containers have).
+// hostname reports whether s has the form of a hostname (RFC 1123, with
+// underscores, which names of services and containers have).
 func hostname(s string) bool {
 	if s == "" || len(s) > 253 {
 		return false
 	}
 	for label := range strings.SplitSeq(s, ".") {
-		if label == "" || len(label) > 63 || strings.ContainsFunc(label, func(r rune) bool {
-			return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' && !unicode.In(r, unicode.L, unicode.M)
-		}) {
+		if label == "" || len(label) > 63 || strings.ContainsFunc(label, notOfHostname) {
 			return false
 		}
 	}
 	return true
 }
 
-// ref is a reference to a zone: as it is shown, and its key.
-type ref struct{ text, key string }
+// notOfHostname reports whether a label of a hostname cannot have the character.
+func notOfHostname(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' && !unicode.In(r, unicode.L, unicode.M)
+}
 
-// refs are the references to the zone: its folded name first, then its aliases,
+// zoneRef is a reference to a zone: its text, and its key.
+type zoneRef struct{ text, key string }
+
+// refs lists the references to the zone: its folded name first, then its aliases,
 // each key once.
-func (z Zone) refs() []ref {
-	list := []ref{{text: fold(z.Name), key: ZoneKey(z.Name)}}
+func (z Zone) refs() []zoneRef {
+	list := []zoneRef{{text: fold(z.Name), key: ZoneKey(z.Name)}}
 	for _, alias := range z.Aliases {
 		key := ZoneKey(alias)
-		if !slices.ContainsFunc(list, func(r ref) bool { return r.key == key }) {
-			list = append(list, ref{text: alias, key: key})
+		if !slices.ContainsFunc(list, func(r zoneRef) bool { return r.key == key }) {
+			list = append(list, zoneRef{text: alias, key: key})
 		}
 	}
 	return list
 }
 
-// means reports whether two references are one.
+// means reports whether two references have the same key.
 func means(a, b string) bool { return ZoneKey(a) == ZoneKey(b) }
 
-// apply puts the spec over a zone. A zone that is renamed keeps the hostname
-// that it was called by as an alias, unless the aliases are given too: the
-// traffic still has it.
+// apply changes a zone by the spec. A zone with a new name keeps its former
+// hostname as an alias, unless the spec has aliases too: traffic still uses it.
 func (s ZoneSpec) apply(z Zone) (Zone, error) {
 	var faults errs.List
 	if s.Name != nil {
@@ -190,8 +195,8 @@ func (s ZoneSpec) apply(z Zone) (Zone, error) {
 	return z, faults.Or()
 }
 
-// renamed gives the zone another name, and keeps the former one as an alias
-// where it is a hostname.
+// renamed changes the zone's name, and keeps the former one as an alias if it is a
+// hostname.
 func (z Zone) renamed(name string) Zone {
 	former, notHost := Alias(z.Name)
 	z.Name = name
@@ -202,9 +207,11 @@ func (z Zone) renamed(name string) Zone {
 	return z
 }
 
-// CreateZone makes a zone. CodeExists when its name or an alias means another
-// zone of the account already.
-func (d *Directory) CreateZone(ctx context.Context, by *web.Principal, accountID string, spec ZoneSpec) (z Zone, err error) {
+// CreateZone makes a zone. CodeExists if another zone of the account has its name
+// or an alias.
+func (f *Feature) CreateZone(
+	ctx context.Context, by *web.Principal, accountID string, spec ZoneSpec,
+) (z Zone, err error) {
 	if spec.Name == nil {
 		return z, errs.At(errs.CodeMissingField, "/name", "name is required")
 	}
@@ -213,7 +220,7 @@ func (d *Directory) CreateZone(ctx context.Context, by *web.Principal, accountID
 		return fresh, err
 	}
 	var before Zone
-	err = d.change(ctx, func(tx *db.Tx) error {
+	err = f.change(ctx, func(tx *db.Tx) error {
 		z = fresh
 		if err := lockAccount(ctx, tx, accountID); err != nil {
 			return err
@@ -222,25 +229,29 @@ func (d *Directory) CreateZone(ctx context.Context, by *web.Principal, accountID
 			return err
 		}
 		if before.ID != "" && !before.Verified {
-			return d.adoptZone(ctx, tx, by, accountID, before, &z)
+			return f.adoptZone(ctx, tx, by, accountID, before, &z)
 		}
-		return d.addZone(ctx, tx, by, accountID, &z)
+		return f.addZone(ctx, tx, by, accountID, &z)
 	})
-	d.forgetZone(accountID, before, z)
+	f.evictZones(accountID, before, z)
 	return z, err
 }
 
-// adoptZone makes a zone that traffic brought the one that is created.
-func (d *Directory) adoptZone(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, seen Zone, z *Zone) error {
-	if err := roomForZone(ctx, tx, accountID); err != nil {
+// adoptZone turns a zone that is known from traffic into the created one.
+func (f *Feature) adoptZone(
+	ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, seen Zone, z *Zone,
+) error {
+	if err := checkZoneLimit(ctx, tx, accountID); err != nil {
 		return err
 	}
-	z.ID, z.CreatedOn = seen.ID, seen.CreatedOn
-	z.ModifiedOn = web.TimeOf(max(d.micros(), seen.ModifiedOn.Micros()+1))
+	z.ID = seen.ID
+	z.CreatedOn = seen.CreatedOn
+	z.ModifiedOn = web.TimeOf(max(f.micros(), seen.ModifiedOn.Micros()+1))
 	if err := saveZone(ctx, tx, accountID, *z); err != nil {
 		return err
 	}
-	return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "create", "zone", z.ID, z.Name), z.ID).Changed(seen, *z))
+	return f.record(ctx, tx, by,
+		withZone(event.NewAudit(accountID, "create", "zone", z.ID, z.Name), z.ID).Changed(seen, *z))
 }
 
 // saveZone replaces a stored zone.
@@ -254,9 +265,9 @@ func saveZone(ctx context.Context, tx *db.Tx, accountID string, z Zone) error {
 	return insertRefs(ctx, tx, accountID, z)
 }
 
-// roomForZone refuses one more zone where the account has as many as it may.
-// Those that traffic brought do not count: visitors choose their names.
-func roomForZone(ctx context.Context, tx *db.Tx, accountID string) error {
+// checkZoneLimit fails if the account has the maximum number of zones. Zones that
+// are known from traffic only do not count, because visitors choose their names.
+func checkZoneLimit(ctx context.Context, tx *db.Tx, accountID string) error {
 	n, err := countZones(ctx, tx, accountID)
 	if err == nil && n >= MaxZones {
 		err = errs.New(errs.CodeLimit, "the account has %d properties, which is the most it may have", n)
@@ -265,20 +276,22 @@ func roomForZone(ctx context.Context, tx *db.Tx, accountID string) error {
 }
 
 // addZone stores a new zone while the account is locked.
-func (d *Directory) addZone(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, z *Zone) error {
-	if err := roomForZone(ctx, tx, accountID); err != nil {
+func (f *Feature) addZone(ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, z *Zone) error {
+	if err := checkZoneLimit(ctx, tx, accountID); err != nil {
 		return err
 	}
-	if err := d.storeZone(ctx, tx, accountID, z); err != nil {
+	if err := f.storeZone(ctx, tx, accountID, z); err != nil {
 		return err
 	}
-	return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "create", "zone", z.ID, z.Name), z.ID).Changed(nil, *z))
+	return f.record(ctx, tx, by,
+		withZone(event.NewAudit(accountID, "create", "zone", z.ID, z.Name), z.ID).Changed(nil, *z))
 }
 
-// storeZone gives a new zone its id and stores it.
-func (d *Directory) storeZone(ctx context.Context, tx *db.Tx, accountID string, z *Zone) error {
-	z.CreatedOn = moment(d.micros())
-	z.ID, z.ModifiedOn = id.At(z.CreatedOn.Time), z.CreatedOn
+// storeZone stores a new zone with a new id.
+func (f *Feature) storeZone(ctx context.Context, tx *db.Tx, accountID string, z *Zone) error {
+	z.CreatedOn = moment(f.micros())
+	z.ModifiedOn = z.CreatedOn
+	z.ID = id.At(z.CreatedOn.Time)
 	if err := insertZone(ctx, tx, accountID, *z); err != nil {
 		return err
 	}
@@ -291,9 +304,11 @@ func withZone(e event.Audit, zoneID string) event.Audit {
 }
 
 // UpdateZone changes a zone.
-func (d *Directory) UpdateZone(ctx context.Context, by *web.Principal, accountID, zoneID string, spec ZoneSpec) (Zone, error) {
+func (f *Feature) UpdateZone(
+	ctx context.Context, by *web.Principal, accountID, zoneID string, spec ZoneSpec,
+) (Zone, error) {
 	var before, after Zone
-	err := d.change(ctx, func(tx *db.Tx) (err error) {
+	err := f.change(ctx, func(tx *db.Tx) (err error) {
 		if err := lockAccount(ctx, tx, accountID); err != nil {
 			return err
 		}
@@ -307,28 +322,30 @@ func (d *Directory) UpdateZone(ctx context.Context, by *web.Principal, accountID
 			return err
 		}
 		after.Verified = true
-		if after.Name == before.Name && after.Environment == before.Environment && slices.Equal(after.Aliases, before.Aliases) && before.Verified {
+		if after.Name == before.Name && after.Environment == before.Environment &&
+			slices.Equal(after.Aliases, before.Aliases) && before.Verified {
 			return nil
 		}
 		if !before.Verified {
-			if err := roomForZone(ctx, tx, accountID); err != nil {
+			if err := checkZoneLimit(ctx, tx, accountID); err != nil {
 				return err
 			}
 		}
-		after.ModifiedOn = web.TimeOf(max(d.micros(), before.ModifiedOn.Micros()+1))
+		after.ModifiedOn = web.TimeOf(max(f.micros(), before.ModifiedOn.Micros()+1))
 		if err := saveZone(ctx, tx, accountID, after); err != nil {
 			return err
 		}
-		return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "update", "zone", zoneID, after.Name), zoneID).Changed(before, after))
+		return f.record(ctx, tx, by,
+			withZone(event.NewAudit(accountID, "update", "zone", zoneID, after.Name), zoneID).Changed(before, after))
 	})
-	d.forgetZone(accountID, before, after)
+	f.evictZones(accountID, before, after)
 	return after, err
 }
 
-// DeleteZone removes a zone. What was recorded with it keeps its id and name.
-func (d *Directory) DeleteZone(ctx context.Context, by *web.Principal, accountID, zoneID string) error {
+// DeleteZone deletes a zone. Recorded events keep its id and name.
+func (f *Feature) DeleteZone(ctx context.Context, by *web.Principal, accountID, zoneID string) error {
 	var z Zone
-	err := d.change(ctx, func(tx *db.Tx) (err error) {
+	err := f.change(ctx, func(tx *db.Tx) (err error) {
 		if z, err = loadZone(ctx, tx, accountID, zoneID); err != nil {
 			return err
 		}
@@ -338,34 +355,35 @@ func (d *Directory) DeleteZone(ctx context.Context, by *web.Principal, accountID
 		if err := deleteZone(ctx, tx, accountID, zoneID); err != nil {
 			return err
 		}
-		return d.record(ctx, tx, by, withZone(event.NewAudit(accountID, "delete", "zone", zoneID, z.Name), zoneID).Changed(z, nil))
+		return f.record(ctx, tx, by,
+			withZone(event.NewAudit(accountID, "delete", "zone", zoneID, z.Name), zoneID).Changed(z, nil))
 	})
-	d.seenOver.Evict(accountID)
-	d.forgetZone(accountID, z)
+	f.seenOver.Evict(accountID)
+	f.evictZones(accountID, z)
 	return err
 }
 
 // Zones lists the account's zones after an id, ascending.
-func (d *Directory) Zones(ctx context.Context, accountID, after string, limit int) (list []Zone, err error) {
-	err = d.db.View(ctx, func(tx *db.Tx) error {
+func (f *Feature) Zones(ctx context.Context, accountID, after string, limit int) (list []Zone, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		list, err = listZones(ctx, tx, accountID, after, limit)
 		return err
 	})
 	return list, err
 }
 
-// Zone finds a zone by id, name or alias; CodeNotFound when none has it.
-func (d *Directory) Zone(ctx context.Context, accountID, ref string) (Zone, error) {
-	z, err := d.findZone(ctx, accountID, ref)
+// Zone finds a zone by id, name or alias; CodeNotFound if there is none.
+func (f *Feature) Zone(ctx context.Context, accountID, ref string) (Zone, error) {
+	z, err := f.findZone(ctx, accountID, ref)
 	if err == nil && z.ID == "" {
 		err = noZone()
 	}
 	return z, err
 }
 
-// readZone is Zone as it is now, for answers that are compared with If-Match.
-func (d *Directory) readZone(ctx context.Context, accountID, ref string) (z Zone, err error) {
-	err = d.db.View(ctx, func(tx *db.Tx) error {
+// readZone is Zone without the cache, for responses that are compared with If-Match.
+func (f *Feature) readZone(ctx context.Context, accountID, ref string) (z Zone, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
 		z, err = lookupZone(ctx, tx, accountID, ref)
 		if err == nil && z.ID == "" {
 			err = noZone()
@@ -379,19 +397,20 @@ func noZone() error {
 	return errs.New(errs.CodeNotFound, "no property of the account has this id, name or alias")
 }
 
-// ResolveZone finds a zone by id, name or alias; "" when none has it.
-func (d *Directory) ResolveZone(ctx context.Context, accountID, ref string) (zoneID, name string, err error) {
-	z, err := d.findZone(ctx, accountID, ref)
+// ResolveZone finds a zone by id, name or alias; "" if there is none.
+func (f *Feature) ResolveZone(ctx context.Context, accountID, ref string) (zoneID, name string, err error) {
+	z, err := f.findZone(ctx, accountID, ref)
 	return z.ID, z.Name, err
 }
 
-// FindZone is ResolveZone with the whole zone; the zero Zone when none has it.
-func (d *Directory) FindZone(ctx context.Context, accountID, ref string) (Zone, error) {
-	return d.findZone(ctx, accountID, ref)
+// FindZone is ResolveZone with the whole zone; the zero Zone if there is none.
+func (f *Feature) FindZone(ctx context.Context, accountID, ref string) (Zone, error) {
+	return f.findZone(ctx, accountID, ref)
 }
 
-// findZone is cached, also that there is none. The result's Aliases are shared.
-func (d *Directory) findZone(ctx context.Context, accountID, ref string) (Zone, error) {
+// findZone reads through the cache, which also has the result that there is no
+// zone. The result's Aliases are shared.
+func (f *Feature) findZone(ctx context.Context, accountID, ref string) (Zone, error) {
 	if len(ref) > 1024 {
 		return Zone{}, nil
 	}
@@ -399,8 +418,8 @@ func (d *Directory) findZone(ctx context.Context, accountID, ref string) (Zone, 
 	if key == "" {
 		return Zone{}, nil
 	}
-	return d.zones.Get(ctx, cacheKey(accountID, key), func(ctx context.Context) (z Zone, err error) {
-		err = d.db.View(ctx, func(tx *db.Tx) error {
+	return f.zones.Get(ctx, cacheKey(accountID, key), func(ctx context.Context) (z Zone, err error) {
+		err = f.db.View(ctx, func(tx *db.Tx) error {
 			z, err = lookupZone(ctx, tx, accountID, ref)
 			return err
 		})
@@ -410,8 +429,8 @@ func (d *Directory) findZone(ctx context.Context, accountID, ref string) (Zone, 
 
 func cacheKey(accountID, key string) string { return accountID + "\x00" + key }
 
-// forgetZone evicts zones from the cache, before and after a change.
-func (d *Directory) forgetZone(accountID string, list ...Zone) {
+// evictZones evicts zones from the cache, before and after a change.
+func (f *Feature) evictZones(accountID string, list ...Zone) {
 	var keys []string
 	for _, z := range list {
 		keys = append(keys, cacheKey(accountID, z.ID))
@@ -419,5 +438,5 @@ func (d *Directory) forgetZone(accountID string, list ...Zone) {
 			keys = append(keys, cacheKey(accountID, r.key))
 		}
 	}
-	d.zones.Evict(keys...)
+	f.zones.Evict(keys...)
 }

@@ -12,25 +12,24 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/id"
 )
 
-// Names in traffic are chosen by visitors: a program that tries random hosts
-// must neither fill the customer's list of properties nor their record. So many
-// zones come from traffic in an hour, and so many may be there that nothing has
-// confirmed; the requests to further hosts are counted for [OtherZone].
+// Visitors choose the host names in traffic: a program that tries random hosts
+// must not fill an account's list of zones or its audit log. Traffic creates a
+// limited number of zones; the requests to further hosts are counted for
+// [OtherZone].
 const (
-	MaxSeenAnHour = 50
-	MaxSeen       = 1000
+	MaxSeenAnHour = 50   // new zones from traffic in an hour
+	MaxSeen       = 1000 // zones that are known from traffic only
 	seenTime      = time.Hour
 
-	// OtherZone is the name of the zone that takes what has no zone of its own.
+	// OtherZone is the name of the zone for hosts without a zone.
 	OtherZone = "other"
 )
 
-// EnsureZone finds a zone by id, name or alias, and makes it when traffic shows
-// a hostname or origin for the first time. Past the hourly budget of the
-// account it is the zone [OtherZone]. CodeInvalid when ref is no hostname or
-// origin.
-func (d *Directory) EnsureZone(ctx context.Context, accountID, ref string) (zoneID, name string, err error) {
-	z, err := d.findZone(ctx, accountID, ref)
+// EnsureZone finds a zone by id, name or alias, and creates it if traffic shows a
+// hostname or origin for the first time. Past the limits of the account it
+// returns the zone [OtherZone]. CodeInvalid if ref is no hostname or origin.
+func (f *Feature) EnsureZone(ctx context.Context, accountID, ref string) (zoneID, name string, err error) {
+	z, err := f.findZone(ctx, accountID, ref)
 	if err != nil || z.ID != "" {
 		return z.ID, z.Name, err
 	}
@@ -38,11 +37,11 @@ func (d *Directory) EnsureZone(ctx context.Context, accountID, ref string) (zone
 	if _, isHost := hostKey(key); !isHost || len(key) > 255 || id.Valid(key) {
 		return "", "", notAlias(ref)
 	}
-	// Past its budget an account would otherwise ask the database for every stray
-	// hostname.
-	over, err := d.seenOver.Get(ctx, accountID, func(ctx context.Context) (over bool, err error) {
-		err = d.db.View(ctx, func(tx *db.Tx) error {
-			over, err = d.budgetSpent(ctx, tx, accountID)
+	// Without this cache, an account past its limits would query the database for
+	// every unknown hostname.
+	over, err := f.seenOver.Get(ctx, accountID, func(ctx context.Context) (over bool, err error) {
+		err = f.db.View(ctx, func(tx *db.Tx) error {
+			over, err = f.seenLimit(ctx, tx, accountID)
 			return err
 		})
 		return over, err
@@ -51,61 +50,63 @@ func (d *Directory) EnsureZone(ctx context.Context, accountID, ref string) (zone
 		return "", "", err
 	}
 	if !over {
-		z, err = d.addSeenZone(ctx, accountID, hostAsRead(key))
+		z, err = f.addSeenZone(ctx, accountID, hostAsRead(key))
 	}
 	if err == nil && z.ID == "" {
-		z, err = d.otherZone(ctx, accountID)
+		z, err = f.otherZone(ctx, accountID)
 	}
 	return z.ID, z.Name, err
 }
 
-// budgetSpent reports whether traffic may bring no more zones now.
-func (d *Directory) budgetSpent(ctx context.Context, tx *db.Tx, accountID string) (bool, error) {
+// seenLimit reports whether traffic may create no more zones now.
+func (f *Feature) seenLimit(ctx context.Context, tx *db.Tx, accountID string) (bool, error) {
 	var all, recent int
-	err := tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE created_at > $2) FROM zone WHERE account_id = $1 AND seen`,
-		accountID, d.micros()-seenTime.Microseconds()).Scan(&all, &recent)
+	since := f.micros() - seenTime.Microseconds()
+	err := tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE created_at > $2) FROM zone
+		WHERE account_id = $1 AND seen`, accountID, since).Scan(&all, &recent)
 	return all >= MaxSeen || recent >= MaxSeenAnHour, err
 }
 
-// addSeenZone makes a zone of a hostname; ID "" when the budget is spent.
-func (d *Directory) addSeenZone(ctx context.Context, accountID, name string) (z Zone, err error) {
-	spent := false
-	err = d.change(ctx, func(tx *db.Tx) error {
+// addSeenZone makes a zone of a hostname; ID "" past the limits.
+func (f *Feature) addSeenZone(ctx context.Context, accountID, name string) (z Zone, err error) {
+	over := false
+	err = f.change(ctx, func(tx *db.Tx) error {
 		if err := lockAccount(ctx, tx, accountID); err != nil {
 			return err
 		}
 		if z, err = lookupZone(ctx, tx, accountID, name); err != nil || z.ID != "" {
 			return err // another transaction was first
 		}
-		if spent, err = d.budgetSpent(ctx, tx, accountID); err != nil || spent {
+		if over, err = f.seenLimit(ctx, tx, accountID); err != nil || over {
 			return err
 		}
 		z = Zone{Name: name, Aliases: []string{}, Environment: Production}
-		if err := d.storeZone(ctx, tx, accountID, &z); err != nil {
+		if err := f.storeZone(ctx, tx, accountID, &z); err != nil {
 			return err
 		}
-		return d.recordSeen(ctx, tx, accountID, z)
+		return f.recordSeen(ctx, tx, accountID, z)
 	})
 	if err != nil {
 		return Zone{}, err
 	}
-	if spent {
-		d.seenOver.Evict(accountID)
+	if over {
+		f.seenOver.Evict(accountID)
 	}
-	d.forgetZone(accountID, Zone{Name: name}, z)
+	f.evictZones(accountID, Zone{Name: name}, z)
 	return z, nil
 }
 
-// recordSeen records the first zone that traffic brings in an hour, with how
-// many came since the last one that was recorded.
-func (d *Directory) recordSeen(ctx context.Context, tx *db.Tx, accountID string, z Zone) error {
-	var told, untold int64
-	now := d.micros()
-	err := tx.QueryRow(ctx, `SELECT told_at, untold FROM zone_seen_report WHERE account_id = $1`, accountID).Scan(&told, &untold)
+// recordSeen records one zone from traffic an hour, with the number of further
+// zones since the last event.
+func (f *Feature) recordSeen(ctx context.Context, tx *db.Tx, accountID string, z Zone) error {
+	var last, others int64
+	now := f.micros()
+	err := tx.QueryRow(ctx, `SELECT told_at, untold FROM zone_seen_report
+		WHERE account_id = $1`, accountID).Scan(&last, &others)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	if err == nil && now-told < seenTime.Microseconds() {
+	if err == nil && now-last < seenTime.Microseconds() {
 		_, err = tx.Exec(ctx, `UPDATE zone_seen_report SET untold = untold + 1 WHERE account_id = $1`, accountID)
 		return err
 	}
@@ -116,18 +117,18 @@ func (d *Directory) recordSeen(ctx context.Context, tx *db.Tx, accountID string,
 	}
 	e := withZone(event.NewAudit(accountID, "create", "zone", z.ID, z.Name), z.ID).Changed(nil, z)
 	metadata := map[string]any{"seen_in_traffic": true}
-	if untold > 0 {
-		metadata["others_since_the_last_event"] = untold
+	if others > 0 {
+		metadata["others_since_the_last_event"] = others
 	}
-	return d.record(ctx, tx, feature.Belfry(), e.With(metadata))
+	return f.record(ctx, tx, feature.Belfry(), e.With(metadata))
 }
 
-// otherZone finds or creates the zone for hostnames beyond the budget.
-func (d *Directory) otherZone(ctx context.Context, accountID string) (z Zone, err error) {
-	if z, err = d.findZone(ctx, accountID, OtherZone); err != nil || z.ID != "" {
+// otherZone finds or creates the zone for hostnames past the limits.
+func (f *Feature) otherZone(ctx context.Context, accountID string) (z Zone, err error) {
+	if z, err = f.findZone(ctx, accountID, OtherZone); err != nil || z.ID != "" {
 		return z, err
 	}
-	err = d.change(ctx, func(tx *db.Tx) error {
+	err = f.change(ctx, func(tx *db.Tx) error {
 		if err := lockAccount(ctx, tx, accountID); err != nil {
 			return err
 		}
@@ -135,16 +136,17 @@ func (d *Directory) otherZone(ctx context.Context, accountID string) (z Zone, er
 			return err
 		}
 		z = Zone{Name: OtherZone, Aliases: []string{}, Environment: Production, Verified: true}
-		if err := d.storeZone(ctx, tx, accountID, &z); err != nil {
+		if err := f.storeZone(ctx, tx, accountID, &z); err != nil {
 			return err
 		}
 		e := withZone(event.NewAudit(accountID, "create", "zone", z.ID, z.Name), z.ID).Changed(nil, z)
-		e.Reason = &event.AuditReason{Text: "Traffic showed more new hostnames than become properties by themselves. The requests to the others are counted here; a property that is added by hand takes its own."}
-		return d.record(ctx, tx, feature.Belfry(), e)
+		e.Reason = &event.AuditReason{Text: "Traffic showed more new hostnames than the limit for new properties. " +
+			"Requests to the others are counted here, until a property is added for their hostname."}
+		return f.record(ctx, tx, feature.Belfry(), e)
 	})
 	if err != nil {
 		return Zone{}, err
 	}
-	d.forgetZone(accountID, z)
+	f.evictZones(accountID, z)
 	return z, nil
 }

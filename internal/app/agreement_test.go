@@ -52,7 +52,7 @@ func TestBelfrysOwnCatalogueHasEveryChangeThatBelfryRecords(t *testing.T) {
 			}
 		}
 	}
-	for _, action := range []string{"export", "erase", "erased"} { // what the audit feature records of itself
+	for _, action := range []string{"export", "erase", "erased"} { // audit.SelfAction
 		if _, ok := own.Action("record", action); !ok {
 			t.Errorf("belfry.yaml does not declare %s of record", action)
 		}
@@ -65,7 +65,8 @@ func TestBelfrysOwnCatalogueHasEveryChangeThatBelfryRecords(t *testing.T) {
 // aboutPeople finds the types of resources that are people, or are called by a
 // person's name or address.
 var aboutPeople = []*regexp.Regexp{
-	regexp.MustCompile(`NewAudit\([^,]+, [^,]+, "([a-z_]+)", [^,]+, (?:[a-zA-Z]+\.)*(?:[eE]mail|Member\.Name|who\.Name|p\.Name)\)`),
+	regexp.MustCompile(`NewAudit\([^,]+, [^,]+, "([a-z_]+)", [^,]+, ` +
+		`(?:[a-zA-Z]+\.)*(?:[eE]mail|Member\.Name|who\.Name|p\.Name)\)`),
 	regexp.MustCompile(`recordForPerson\([^"]+"[a-z_]+", "([a-z_]+)"`),
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/cache"
 	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
@@ -48,7 +49,7 @@ type App struct {
 	cluster   bus.Cluster
 	producer  *bus.Producer
 
-	Account  *account.Directory
+	Account  *account.Feature
 	Producer *producer.Feature
 	Audit    *audit.Feature
 	Traffic  *traffic.Feature
@@ -59,8 +60,9 @@ type App struct {
 	jobs     *jobs.Queue
 	idem     *web.Idempotency
 
-	features []running // in the order of features
-	closers  []closer  // closed in reverse order
+	names    *cache.Cache[string, string] // of accounts, by id
+	features []running                    // in the order of features
+	closers  []closer                     // closed in reverse order
 }
 
 // closer is a part to be closed, with its name for the error.
@@ -71,7 +73,7 @@ type closer struct {
 
 // Setup opens and wires all parts, and listens; it serves nothing yet. After an error, the opened parts are closed.
 func Setup(ctx context.Context, cfg Config, version string, logTo io.Writer) (*App, error) {
-	a := &App{Config: cfg}
+	a := &App{Config: cfg, names: newNames()}
 	steps := []struct {
 		name string
 		do   func(context.Context) error

@@ -18,14 +18,14 @@ import (
 // newAudit constructs the audit log. Products and their sentences come from the catalogues, accounts and properties
 // from the accounts.
 func (a *App) newAudit(ctx context.Context, env feature.Env) (feature.Feature, error) {
-	memory, err := a.openMemory(ctx)
+	signed, err := a.openSignedLog(ctx)
 	if err != nil {
 		return feature.Feature{}, err
 	}
 	a.Audit, err = audit.New(ctx, audit.Config{
 		Env:       env,
 		Box:       a.box,
-		SignedLog: memory,
+		SignedLog: signed,
 		KeyName:   keyName(a.Config),
 		Epoch:     a.Config.Epoch,
 		Sources: audit.Sources{
@@ -37,7 +37,7 @@ func (a *App) newAudit(ctx context.Context, env feature.Env) (feature.Feature, e
 		Words: audit.Words{
 			Sentence:    a.sentence,
 			Products:    a.productCategories,
-			AccountName: a.accountNames().of,
+			AccountName: a.accountName,
 		},
 		Self:         a.recordSelf,
 		BusRetention: max(retention(event.TopicAuditEvents), retention(event.TopicAuditRejects)),
@@ -50,41 +50,40 @@ func (a *App) newAudit(ctx context.Context, env feature.Env) (feature.Feature, e
 	return a.Audit.Describe(), nil
 }
 
-// openMemory opens the signer's log of what it has signed, which is stored outside of the databases: a topic where
-// several processes sign, else a file in the folder of the keys.
-func (a *App) openMemory(ctx context.Context) (ledger.SignedLog, error) {
+// openSignedLog opens the log of signatures, which is stored outside of the databases: with several processes in a
+// topic, else in a file in the folder of the keys.
+func (a *App) openSignedLog(ctx context.Context) (ledger.SignedLog, error) {
 	if len(a.Config.KafkaBrokers) > 0 {
-		m, err := ledger.OpenTopicLog(ctx, a.cluster, a.producer.Publish, a.Log, a.Registry)
+		topic, err := ledger.OpenTopicLog(ctx, a.cluster, a.producer.Publish, a.Log, a.Registry)
 		if err != nil {
 			return nil, err
 		}
-		a.closing("signed log", m.Close)
-		a.Health.Add("signed log", func(context.Context) error { return m.Ready() })
-		return m, nil
+		a.closing("signed log", topic.Close)
+		a.Health.Add("signed log", func(context.Context) error { return topic.Ready() })
+		return topic, nil
 	}
-	m, err := ledger.OpenFileLog(filepath.Join(a.keyDir(), "signed.log"))
+	file, err := ledger.OpenFileLog(filepath.Join(a.keyDir(), "signed.log"))
 	if err == nil {
-		a.closing("signed log", m.Close)
+		a.closing("signed log", file.Close)
 	}
-	return m, err
+	return file, err
 }
 
-// recordSelf records what a principal did with the audit log itself, such as an export. A HEAD request returns no
-// data, so it is not recorded.
-func (a *App) recordSelf(ctx context.Context, accountID, action, resourceType, resourceID, resourceName string,
-	metadata map[string]any) error {
+// recordSelf records an action on the audit log itself, such as an export. A HEAD request returns no data, so it is
+// not recorded.
+func (a *App) recordSelf(ctx context.Context, self audit.SelfAction) error {
 	if r := web.Request(ctx); r != nil && r.Method == http.MethodHead {
 		return nil
 	}
-	e := feature.Complete(ctx, event.NewAudit(accountID, action, resourceType, resourceID, resourceName))
-	value, err := json.Marshal(e.With(metadata))
+	e := event.NewAudit(self.Account, self.Type, "record", self.Account, self.Name).With(self.Metadata)
+	value, err := json.Marshal(feature.Complete(ctx, e))
 	if err != nil {
 		return err
 	}
 	return a.Audit.AppendOwn(ctx, [][]byte{value})
 }
 
-// keyName names a signing key that is created now: the public host; "" for a loopback address.
+// keyName is the name of a new signing key: the public host; "" for a loopback address.
 func keyName(cfg Config) string {
 	u, err := url.Parse(cfg.ExternalURL)
 	if err != nil || u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "127.") || u.Hostname() == "localhost" {

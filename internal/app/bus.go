@@ -11,11 +11,11 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/bus"
 )
 
-// partitions is the number of partitions of a topic on Apache Kafka. It never grows: keys would move.
+// partitions is the number of partitions of a topic on Apache Kafka. It never changes, because keys would move.
 const partitions = 16
 
-// topics lists the topics of the bus, on a cluster or on the embedded broker.
-func topics(cluster bool) []bus.Topic {
+// busTopics lists the topics of the bus, on a cluster or on the embedded broker.
+func busTopics(cluster bool) []bus.Topic {
 	var list []bus.Topic
 	for _, t := range event.Topics {
 		if !t.Internal && (!t.Compacted || cluster) {
@@ -49,7 +49,7 @@ func (a *App) openBus(ctx context.Context) error {
 		if a.cluster, err = a.Config.kafkaCluster(); err != nil {
 			return err
 		}
-		if err := bus.Ensure(ctx, a.cluster, topics(true)...); err != nil {
+		if err := bus.Ensure(ctx, a.cluster, busTopics(true)...); err != nil {
 			return err
 		}
 	} else if err := a.openBroker(ctx); err != nil {
@@ -69,13 +69,13 @@ func (a *App) openBus(ctx context.Context) error {
 
 func (a *App) openBroker(ctx context.Context) (err error) {
 	if a.Config.DatabaseURL != "" {
-		a.Log.Warn("the embedded broker serves this process alone: another process on the same database would not " +
-			"share its bus; set BELFRY_KAFKA_BROKERS where several processes work together")
+		a.Log.Warn("the embedded broker serves this process only: another process on the same database does not " +
+			"share its bus; set BELFRY_KAFKA_BROKERS to run several processes")
 	}
 	consuming := a.consuming()
 	cfg, err := a.Config.kafkaListener(broker.Config{
 		DataDir: filepath.Join(a.Config.DataDir, "bus"),
-		Topics:  topics(false),
+		Topics:  busTopics(false),
 		Verify: func(ctx context.Context, c bus.Cluster) error {
 			for _, d := range consuming {
 				restarts, err := bus.VerifyOffsets(ctx, c, d)

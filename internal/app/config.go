@@ -16,11 +16,11 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Config is everything that can be set. The comment of a field is its manual;
-// its name in the environment is in the tag, and the config file uses the same
-// name in lower case without BELFRY_. A setting in the environment wins.
+// Config has all settings. The comment of a field is its manual; its name in the
+// environment is in the tag, and the config file uses the same name in lower case
+// without BELFRY_. A setting in the environment takes precedence.
 type Config struct {
-	// Address of HTTP: API, dashboard, metrics. Port 0 takes a free one.
+	// Address of HTTP: API, dashboard, metrics. Port 0 = a free port.
 	Listen string `env:"BELFRY_LISTEN" default:"127.0.0.1:8080"`
 	// Folder of the SQLite databases, the embedded broker's log and the keys. With PostgreSQL and Apache Kafka
 	// it stays empty.
@@ -31,9 +31,9 @@ type Config struct {
 	KafkaBrokers []string `env:"BELFRY_KAFKA_BROKERS"`
 	// User of the Apache Kafka cluster (SASL); empty = none.
 	KafkaUser string `env:"BELFRY_KAFKA_USER"`
-	// The user's password, or a file that holds it.
+	// The user's password.
 	KafkaPassword string `env:"BELFRY_KAFKA_PASSWORD" secret:"true"`
-	// File with the password of that user.
+	// File with the password of that user, instead of BELFRY_KAFKA_PASSWORD.
 	KafkaPasswordFile string `env:"BELFRY_KAFKA_PASSWORD_FILE"`
 	// SASL mechanism towards the cluster: plain (with TLS only), scram-sha-256 or scram-sha-512.
 	KafkaSASL string `env:"BELFRY_KAFKA_SASL" default:"scram-sha-512"`
@@ -41,37 +41,37 @@ type Config struct {
 	KafkaTLS string `env:"BELFRY_KAFKA_TLS" default:"off"`
 	// File with the certificates (PEM) that sign the brokers' certificates; empty = those of the system.
 	KafkaCA string `env:"BELFRY_KAFKA_CA"`
-	// Certificate chain and key in PEM that Belfry shows to the cluster.
+	// File with the certificate chain in PEM that Belfry presents to the cluster.
 	KafkaClientCert string `env:"BELFRY_KAFKA_CLIENT_CERT"`
 	// File with the key of that certificate in PEM.
 	KafkaClientKey string `env:"BELFRY_KAFKA_CLIENT_KEY"`
-	// Address of the embedded broker for Kafka clients; off = no client reaches it. An address that is not
+	// Address of the embedded broker for Kafka clients; off = no client can connect. An address that is not
 	// loopback needs BELFRY_KAFKA_LISTEN_CERT, BELFRY_KAFKA_LISTEN_KEY and BELFRY_KAFKA_USERS_FILE.
 	KafkaListen string `env:"BELFRY_KAFKA_LISTEN" default:"127.0.0.1:9092"`
-	// host:port that the embedded broker tells its clients to connect to; empty = the address it listens on.
+	// host:port that the embedded broker advertises to its clients; empty = BELFRY_KAFKA_LISTEN.
 	KafkaAdvertise string `env:"BELFRY_KAFKA_ADVERTISE"`
-	// Certificate chain and key in PEM: TLS of the embedded broker.
+	// File with the certificate chain in PEM: TLS of the embedded broker.
 	KafkaListenCert string `env:"BELFRY_KAFKA_LISTEN_CERT"`
 	// File with the key of that certificate in PEM.
 	KafkaListenKey string `env:"BELFRY_KAFKA_LISTEN_KEY"`
 	// File with the users (SASL SCRAM) of the embedded broker, see the guide to operation; empty = every client
 	// of this machine may publish to the on-ramps and read the rejects.
 	KafkaUsersFile string `env:"BELFRY_KAFKA_USERS_FILE"`
-	// 32 bytes in base64 that seal keys and secrets in the databases. Required
-	// with BELFRY_DATABASE_URL; else made in the data directory (mode 0600): keep a
+	// 32 bytes in base64 that encrypt keys and secrets in the databases. Required
+	// with BELFRY_DATABASE_URL; else created in the data directory (mode 0600): store a
 	// copy apart from the backups.
 	MasterKey string `env:"BELFRY_MASTER_KEY" secret:"true"`
-	// A file that holds the master key, instead of BELFRY_MASTER_KEY.
+	// File with the master key, instead of BELFRY_MASTER_KEY.
 	MasterKeyFile string `env:"BELFRY_MASTER_KEY_FILE"`
 	// At least 32 characters: an operators' API token for scripts, valid at every
 	// start while it is set. Empty = none; the first start prints a sign-in link.
 	BootstrapToken string `env:"BELFRY_BOOTSTRAP_TOKEN" secret:"true"`
-	// How customers reach the server: links, cookies, and, for good, the name of the
-	// signing key (a loopback address gives it a made-up one). Empty = BELFRY_LISTEN.
+	// Public URL of the server, for links and cookies. The first start also names the
+	// signing key after its host, for ever (a loopback address: a random name). Empty = BELFRY_LISTEN.
 	ExternalURL string `env:"BELFRY_EXTERNAL_URL"`
 	// CIDRs that webhooks may reach besides the public Internet.
 	AllowNetworks []string `env:"BELFRY_ALLOW_NETWORKS"`
-	// CIDRs that webhooks and mail come from; GET /client/v4/ips shows them to receivers.
+	// CIDRs from which webhooks and mail are sent; GET /client/v4/ips shows them to receivers.
 	EgressNetworks []string `env:"BELFRY_EGRESS_NETWORKS"`
 	// smtp[s]://user:pass@host:port; empty = mail stays in the built-in inbox.
 	SMTPURL string `env:"BELFRY_SMTP_URL" secret:"true"`
@@ -82,16 +82,16 @@ type Config struct {
 	TLSCert string `env:"BELFRY_TLS_CERT"`
 	// File with the private key of BELFRY_TLS_CERT in PEM.
 	TLSKey string `env:"BELFRY_TLS_KEY"`
-	// CIDRs of proxies whose X-Forwarded-For and X-Request-Id count.
+	// CIDRs of proxies whose X-Forwarded-For and X-Request-Id are trusted.
 	TrustedProxies []string `env:"BELFRY_TRUSTED_PROXIES"`
-	// CIDRs that may read /metrics, the reasons of /readyz and the version. Others get
-	// 404, and only whether the server is ready.
+	// CIDRs that may read /metrics, the reasons of /readyz and the version. For others
+	// /metrics answers 404, and /readyz only whether the server is ready.
 	OperatorNetworks []string `env:"BELFRY_OPERATOR_NETWORKS" default:"127.0.0.0/8,::1/128"`
 	// Sites (https://host) that may show the customers' pages in a frame.
 	PortalOrigins []string `env:"BELFRY_PORTAL_ORIGINS"`
 	// MiB of memory for the page caches of all SQLite databases together.
 	SQLiteCacheMB int `env:"BELFRY_SQLITE_CACHE_MB" default:"64"`
-	// How often the logs that grew are signed.
+	// Interval at which logs with new events are signed.
 	Epoch time.Duration `env:"BELFRY_EPOCH" default:"60s"`
 	// debug, info, warn or error.
 	LogLevel string `env:"BELFRY_LOG_LEVEL" default:"info"`
@@ -100,14 +100,14 @@ type Config struct {
 	// Roles of this process, separated by commas: api, producer, audit, traffic, slo, notify, or all.
 	Roles []string `env:"BELFRY_ROLES" default:"all"`
 
-	// How often an open stream's credential is looked at again; 0 = 15 s. No setting: tests shorten it.
+	// Interval at which an open stream's credential is checked again; 0 = 15 s. No setting: tests shorten it.
 	StreamRecheck time.Duration
 
 	externalGiven bool // ExternalURL was set, not made from Listen
 }
 
-// LoadConfig reads the file (if one is named) and the environment, given as
-// lookup (os.LookupEnv). Its error names every fault at once.
+// LoadConfig reads the file (if one is named) and the environment, which lookup
+// returns (os.LookupEnv). Its error lists all faults.
 func LoadConfig(file string, lookup func(string) (string, bool)) (Config, error) {
 	var cfg Config
 	var faults []string
@@ -123,13 +123,16 @@ func LoadConfig(file string, lookup func(string) (string, bool)) (Config, error)
 			continue
 		}
 		key := strings.ToLower(strings.TrimPrefix(env, "BELFRY_"))
-		value, from := tag.Get("default"), "the default of "+env
+		value := tag.Get("default")
+		from := "the default of " + env
 		if s, ok := settings[key]; ok {
-			value, from = s, file+": "+key
+			value = s
+			from = file + ": " + key
 		}
 		delete(settings, key)
 		if s, ok := lookup(env); ok && s != "" {
-			value, from = s, env
+			value = s
+			from = env
 		}
 		if err := set(v.Field(i), value); err != nil {
 			if tag.Get("secret") != "" {
@@ -260,11 +263,11 @@ func (c *Config) check() (faults []string) {
 		}
 		if c.MasterKey == "" && c.MasterKeyFile == "" {
 			fault("BELFRY_MASTER_KEY or BELFRY_MASTER_KEY_FILE is required with BELFRY_DATABASE_URL: " +
-				"all processes must share one; make it with: openssl rand -base64 32")
+				"all processes must share one; create it with: openssl rand -base64 32")
 		}
 	}
 	if c.MasterKey != "" && c.MasterKeyFile != "" {
-		fault("BELFRY_MASTER_KEY and BELFRY_MASTER_KEY_FILE are both set; give one")
+		fault("BELFRY_MASTER_KEY and BELFRY_MASTER_KEY_FILE are both set; set one of them")
 	}
 	if c.BootstrapToken != "" && len(c.BootstrapToken) < 32 {
 		fault("BELFRY_BOOTSTRAP_TOKEN has %d characters; at least 32 are required", len(c.BootstrapToken))
@@ -287,7 +290,7 @@ func (c *Config) check() (faults []string) {
 		}
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
-		fault("BELFRY_TLS_CERT and BELFRY_TLS_KEY go together")
+		fault("BELFRY_TLS_CERT and BELFRY_TLS_KEY must be set together")
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
 		fault("BELFRY_LOG_LEVEL: %q must be debug, info, warn or error", c.LogLevel)
@@ -310,8 +313,8 @@ func (c *Config) scheme() string {
 	return "http"
 }
 
-// clearText says why what browsers and clients send is not encrypted; "" where
-// it is, or where it does not leave the machine.
+// clearText returns the reason why requests of browsers and clients are not
+// encrypted; "" if they are, or if they do not leave the machine.
 func (c *Config) clearText() string {
 	loopback := func(host string) bool {
 		addr, err := netip.ParseAddr(host)
@@ -336,7 +339,7 @@ func (c *Config) Has(role string) bool {
 	return slices.Contains(c.Roles, "all") || slices.Contains(c.Roles, role)
 }
 
-// Prefixes parses a list of CIDRs that check has accepted.
+// prefixes parses a list of CIDRs that check has accepted.
 func prefixes(list []string) []netip.Prefix {
 	out := make([]netip.Prefix, len(list))
 	for i, s := range list {

@@ -123,9 +123,9 @@ func manual(t *testing.T) string {
 const endOfManual = "\n<!-- end -->\n"
 
 func TestTheGuideListsTheSettingsAsTheyAre(t *testing.T) {
-	const page = "../../docs/guide/configure.md"
+	const guide = "../../docs/guide/configure.md"
 	want := manual(t)
-	have, err := os.ReadFile(page)
+	have, err := os.ReadFile(guide)
 	_, more, _ := strings.Cut(string(have), endOfManual)
 	want += more
 	if err == nil && string(have) == want {
@@ -134,7 +134,7 @@ func TestTheGuideListsTheSettingsAsTheyAre(t *testing.T) {
 	if !*update {
 		t.Fatalf("docs/guide/configure.md is not what config.go says: go test ./internal/app -update (%v)", err)
 	}
-	if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+	if err := os.WriteFile(guide, []byte(want), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -70,7 +70,11 @@ func newCrawled(t *testing.T) *crawled {
 			continue
 		}
 		for _, account := range []string{c.full, c.bare} {
-			c.call("POST", "/accounts/"+account+"/members", m{"email": crawlEmail(role), "name": "Person " + role, "role": role})
+			c.call("POST", "/accounts/"+account+"/members", object{
+				"email": crawlEmail(role),
+				"name":  "Person " + role,
+				"role":  role,
+			})
 		}
 	}
 	c.furnish()
@@ -91,33 +95,34 @@ func (c *crawled) furnish() {
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	c.t.Cleanup(receiver.Close)
 	base := "/accounts/" + c.full
-	team := c.made("POST", "/producers", m{"name": "Shop team"})
-	c.made("POST", "/producers", m{"name": "Team without a catalogue"})
-	c.call("POST", "/producers/"+team+"/tokens", m{"name": "ci"})
+	team := c.made("POST", "/producers", object{"name": "Shop team"})
+	c.made("POST", "/producers", object{"name": "Team without a catalogue"})
+	c.call("POST", "/producers/"+team+"/tokens", object{"name": "ci"})
 	c.catalogue(team)
 	var zones []string
 	for _, name := range []string{"checkout.shop.example", "www.shop.example", "blog.shop.example"} {
-		zones = append(zones, c.made("POST", base+"/zones", m{"name": name}))
+		zones = append(zones, c.made("POST", base+"/zones", object{"name": name}))
 	}
 	for _, name := range []string{"reports", "deploys", "shop"} {
-		c.call("POST", base+"/tokens", m{"name": name, "permissions": []string{"audit:read"}})
+		c.call("POST", base+"/tokens", object{"name": name, "permissions": []string{"audit:read"}})
 	}
 	c.events()
 	c.objectives(zones)
 	var hooks []string
 	for _, name := range []string{"On-call", "Archive", "Chat"} {
-		hooks = append(hooks, c.made("POST", base+"/alerting/v3/destinations/webhooks", m{"name": name, "url": receiver.URL}))
+		hook := object{"name": name, "url": receiver.URL}
+		hooks = append(hooks, c.made("POST", base+"/alerting/v3/destinations/webhooks", hook))
 	}
 	for i, name := range []string{"On-call", "Storefront", "Everything else"} {
-		c.call("POST", base+"/alerting/v3/policies", m{
+		c.call("POST", base+"/alerting/v3/policies", object{
 			"name":       name,
 			"enabled":    i < 2,
 			"alert_type": "shop_payment_provider_down",
-			"filters":    m{"zones": zones[:i+1]},
-			"mechanisms": m{"webhooks": []m{{"id": hooks[i]}}, "email": []m{{"id": crawlEmail("owner")}}},
+			"filters":    object{"zones": zones[:i+1]},
+			"mechanisms": object{"webhooks": []object{{"id": hooks[i]}}, "email": []object{{"id": crawlEmail("owner")}}},
 		})
 	}
-	for _, a := range []m{
+	for _, a := range []object{
 		{"id": "first", "event": "start"},
 		{"id": "second", "event": "start"},
 		{"id": "first-end", "event": "end"},
@@ -125,7 +130,7 @@ func (c *crawled) furnish() {
 		a["alert_type"] = "shop_payment_provider_down"
 		a["severity"] = "critical"
 		a["zone"] = "checkout.shop.example"
-		a["data"] = m{"provider": "cardpay", "failed": 41}
+		a["data"] = object{"provider": "cardpay", "failed": 41}
 		a["correlation_id"] = strings.TrimSuffix(a["id"].(string), "-end")
 		c.call("POST", base+"/alerting/v3/alerts", a)
 	}
@@ -159,49 +164,57 @@ func (c *crawled) catalogue(team string) {
 // events are some of every kind that the pages show differently.
 func (c *crawled) events() {
 	ago := func(d time.Duration) string { return time.Now().Add(-d).UTC().Format(time.RFC3339Nano) }
-	var list []m
+	var list []object
 	for i := range 30 {
-		list = append(list, change(fmt.Sprintf("tf-%d", i), "terraform", m{
+		list = append(list, auditEvent(fmt.Sprintf("tf-%d", i), "terraform", object{
 			"occurred_at": ago(400 * time.Minute),
 			"change_set":  "apply-31",
 			"zone":        "www.shop.example",
-			"reason":      m{"text": "apply 31", "url": "https://tickets.example/31"},
+			"reason":      object{"text": "apply 31", "url": "https://tickets.example/31"},
 		}))
 	}
 	for i := range 90 {
-		list = append(list, change(fmt.Sprintf("old-%d", i), "li.wei@acme.example",
-			m{"occurred_at": ago(50*time.Hour + time.Duration(i)*90*time.Minute)}))
+		list = append(list, auditEvent(fmt.Sprintf("old-%d", i), "li.wei@acme.example",
+			object{"occurred_at": ago(50*time.Hour + time.Duration(i)*90*time.Minute)}))
 	}
-	setting := m{"product": "shop", "type": "setting", "id": "payment_timeout", "name": "payment timeout"}
+	setting := object{"product": "shop", "type": "setting", "id": "payment_timeout", "name": "payment timeout"}
 	list = append(list,
-		change("lowered", "ana", m{
+		auditEvent("lowered", "ana", object{
 			"zone":     "checkout.shop.example",
 			"resource": setting,
-			"action":   m{"type": "lower"},
-			"before":   m{"value": 3000, "unit": "ms"},
-			"after":    m{"value": 30, "unit": "ms"},
-			"reason":   m{"text": "PR 214"},
-			"actor": m{
+			"action":   object{"type": "lower"},
+			"before":   object{"value": 3000, "unit": "ms"},
+			"after":    object{"value": 30, "unit": "ms"},
+			"reason":   object{"text": "PR 214"},
+			"actor": object{
 				"type":       "user",
 				"id":         "ana",
 				"name":       "Ana Lima",
 				"email":      "ana@acme.example",
 				"ip_address": "192.0.2.7",
 			},
-			"request":  m{"id": "8f0a", "method": "PATCH", "uri": "/settings", "status_code": 200, "user_agent": "Mozilla"},
-			"related":  []m{{"type": "deployment", "id": "2.1", "name": "2.1"}},
-			"metadata": m{"region": "eu"},
+			"request":  object{"id": "8f0a", "method": "PATCH", "uri": "/settings", "status_code": 200, "user_agent": "Mozilla"},
+			"related":  []object{{"type": "deployment", "id": "2.1", "name": "2.1"}},
+			"metadata": object{"region": "eu"},
 		}),
-		change("deleted", "bo", m{"action": m{"type": "delete"}, "before": m{"ttl": 60}}),
-		change("failed", "sam", m{
-			"actor":  m{"type": "staff", "id": "s-7", "name": "Sam (support)"},
-			"action": m{"type": "update", "result": "failure"},
+		auditEvent("deleted", "bo", object{"action": object{"type": "delete"}, "before": object{"ttl": 60}}),
+		auditEvent("failed", "sam", object{
+			"actor":  object{"type": "staff", "id": "s-7", "name": "Sam (support)"},
+			"action": object{"type": "update", "result": "failure"},
 		}),
-		change("integration", "dd", m{
-			"actor": m{"type": "integration", "id": "i-1", "name": "Datadog", "on_behalf_of": m{"type": "user", "id": "ana"}},
+		auditEvent("integration", "dd", object{
+			"actor": object{
+				"type":         "integration",
+				"id":           "i-1",
+				"name":         "Datadog",
+				"on_behalf_of": object{"type": "user", "id": "ana"},
+			},
 		}),
-		change("token", "t", m{"actor": m{"type": "token", "id": "t-1", "token_name": "terraform"}, "interface": "CLI"}),
-		change("viewed", "bo", m{"action": m{"type": "view"}}))
+		auditEvent("token", "t", object{
+			"actor":     object{"type": "token", "id": "t-1", "token_name": "terraform"},
+			"interface": "CLI",
+		}),
+		auditEvent("viewed", "bo", object{"action": object{"type": "view"}}))
 	c.append(c.full, list...)
 }
 
@@ -209,26 +222,26 @@ func (c *crawled) events() {
 func (c *crawled) objectives(zones []string) {
 	base := "/accounts/" + c.full
 	for i, name := range []string{"Checkout", "Storefront", "Blog"} {
-		c.call("POST", base+"/slos", m{"name": name, "match": m{"zone": zones[i]}, "target": 99.9, "window": "28d"})
+		c.call("POST", base+"/slos", object{"name": name, "match": object{"zone": zones[i]}, "target": 99.9, "window": "28d"})
 	}
-	var counts []m
+	var counts []object
 	now := time.Now().Unix() / 10 * 10
 	for at := now - 7200; at < now; at += 60 {
 		bad := 0
 		if at >= now-180 { // older than that is history, which sends no alert
 			bad = 600
 		}
-		counts = append(counts, m{"zone": "checkout.shop.example", "ts": at, "seconds": 60, "total": 1200, "bad": bad},
-			m{"zone": "www.shop.example", "ts": at, "seconds": 60, "total": 1200, "bad": 0})
+		counts = append(counts, object{"zone": "checkout.shop.example", "ts": at, "seconds": 60, "total": 1200, "bad": bad},
+			object{"zone": "www.shop.example", "ts": at, "seconds": 60, "total": 1200, "bad": 0})
 	}
 	c.call("POST", base+"/traffic/counts", counts)
 }
 
 // refused sends what the catalogue does not allow.
 func (c *crawled) refused() {
-	body, err := json.Marshal([]m{
-		{"id": "refused", "action": m{"type": "explode"}, "actor": m{"type": "user", "id": "ana"},
-			"resource": m{"product": "shop", "type": "setting", "id": "x"}},
+	body, err := json.Marshal([]object{
+		{"id": "refused", "action": object{"type": "explode"}, "actor": object{"type": "user", "id": "ana"},
+			"resource": object{"product": "shop", "type": "setting", "id": "x"}},
 	})
 	if err != nil {
 		c.t.Fatal(err)
@@ -251,20 +264,15 @@ func (c *crawled) refused() {
 // have counted.
 func (c *crawled) settle(base string) {
 	c.t.Helper()
-	c.until("nothing waits to be delivered", func() bool {
+	poll.Until(c.t, "nothing waits to be delivered", func() bool {
 		var list []struct{ State string }
 		waits := func(d struct{ State string }) bool { return d.State == "waiting" || d.State == "sending" }
 		err := json.Unmarshal(c.call("GET", base+"/alerting/v3/history", nil), &list)
 		return err == nil && len(list) > 1 && !slices.ContainsFunc(list, waits)
 	})
-	c.until("an objective burns", func() bool {
+	poll.Until(c.t, "an objective burns", func() bool {
 		var list []struct{ State string }
 		return json.Unmarshal(c.call("GET", base+"/alerting/v3/alerts?"+url.Values{"state": {"firing"}}.Encode(), nil),
 			&list) == nil && len(list) > 1
 	})
-}
-
-func (s *site) until(what string, holds func() bool) {
-	s.t.Helper()
-	poll.Until(s.t, what, holds)
 }

@@ -125,18 +125,18 @@ func (c *crawl) visit(at step) {
 	c.pages++
 	p := c.open(u)
 	switch {
-	case p.status >= 300 && p.status < 400:
-		c.found(u, p.location, at.from)
+	case p.Status >= 300 && p.Status < 400:
+		c.found(u, p.Location, at.from)
 		return
-	case p.status != http.StatusOK:
-		c.t.Errorf("%s: %s leads to %s: %d %s", c.role, at.from, at.target, p.status, text(p.body))
-		return
-	}
-	if !strings.HasPrefix(p.header.Get("Content-Type"), "text/html") {
+	case p.Status != http.StatusOK:
+		c.t.Errorf("%s: %s leads to %s: %d %s", c.role, at.from, at.target, p.Status, p.Text())
 		return
 	}
-	c.hasPart(p.body, u, at.from)
-	c.read(u, p.body)
+	if !strings.HasPrefix(p.Header.Get("Content-Type"), "text/html") {
+		return
+	}
+	c.hasPart(p.Body, u, at.from)
+	c.read(u, p.Body)
 }
 
 // hasPart fails when an address names a part of a page that the page lacks.
@@ -148,7 +148,7 @@ func (c *crawl) hasPart(body string, u *url.URL, from string) {
 }
 
 // open gets a page. A stream is left as soon as it has begun.
-func (c *crawl) open(u *url.URL) page {
+func (c *crawl) open(u *url.URL) *pages.Page {
 	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, "GET", c.url+u.RequestURI(), nil)
@@ -156,7 +156,7 @@ func (c *crawl) open(u *url.URL) page {
 		c.t.Fatal(err)
 	}
 	r.Header.Set("Accept", "text/html")
-	res, err := c.client.Do(r)
+	res, err := c.Client().Do(r)
 	if err != nil {
 		c.t.Fatalf("%s: %v", u, err)
 	}
@@ -167,7 +167,12 @@ func (c *crawl) open(u *url.URL) page {
 			c.t.Fatalf("%s: %v", u, err)
 		}
 	}
-	return page{res.StatusCode, res.Header.Get("Location"), res.Header, string(b)}
+	return &pages.Page{
+		Status:   res.StatusCode,
+		Location: res.Header.Get("Location"),
+		Header:   res.Header,
+		Body:     string(b),
+	}
 }
 
 // read finds the links and forms of a page.
@@ -294,7 +299,7 @@ func (c *crawl) send(which func(target string) bool) {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Accept", "text/html")
 		r.Header.Set("Origin", c.url)
-		res, err := c.client.Do(r)
+		res, err := c.Client().Do(r)
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -306,7 +311,8 @@ func (c *crawl) send(which func(target string) bool) {
 		switch res.StatusCode {
 		case http.StatusOK, http.StatusSeeOther, http.StatusBadRequest, http.StatusConflict, http.StatusUnprocessableEntity:
 		default:
-			c.t.Errorf("%s: the form of %s to %s answers %d: %s", c.role, at.from, at.target, res.StatusCode, text(string(b)))
+			shown := (&pages.Page{Body: string(b)}).Text()
+			c.t.Errorf("%s: the form of %s to %s answers %d: %s", c.role, at.from, at.target, res.StatusCode, shown)
 		}
 	}
 }
@@ -339,24 +345,24 @@ func shapeOf(u *url.URL) string {
 func TestAnErrorsPageKeepsTheAccountOneIsIn(t *testing.T) {
 	s := newSite(t)
 	alpha, zeta := s.account("Alpha"), s.account("Zeta")
-	s.call("POST", "/accounts/"+alpha+"/members", m{"email": "ana@acme.example", "name": "Ana", "role": "owner"})
+	s.call("POST", "/accounts/"+alpha+"/members", object{"email": "ana@acme.example", "name": "Ana", "role": "owner"})
 	v := s.member(zeta, "ana@acme.example", "owner")
-	if p := v.get("/"); p.location != "/accounts/"+alpha {
-		t.Errorf("the first visit begins at %s, not in the first account by name", p.location)
+	if p := v.Get("/"); p.Location != "/accounts/"+alpha {
+		t.Errorf("the first visit begins at %s, not in the first account by name", p.Location)
 	}
-	v.get("/accounts/" + zeta)
+	v.Get("/accounts/" + zeta)
 	for _, path := range []string{"/profile", "/no/such/page", "/accounts/" + zeta + "/no/such/page"} {
-		p := v.get(path)
-		p.has(t, `class="brand" href="/accounts/`+zeta+`"`, `href="/accounts/`+zeta+`/members"`)
-		p.lacks(t, `href="/accounts/`+alpha+`/members"`)
+		p := v.Get(path)
+		p.Says(`class="brand" href="/accounts/`+zeta+`"`, `href="/accounts/`+zeta+`/members"`)
+		p.Lacks(`href="/accounts/` + alpha + `/members"`)
 	}
-	if p := v.get("/"); p.location != "/accounts/"+zeta {
-		t.Errorf("the mark leads to %s, not to the account that was used last", p.location)
+	if p := v.Get("/"); p.Location != "/accounts/"+zeta {
+		t.Errorf("the mark leads to %s, not to the account that was used last", p.Location)
 	}
 	// The address counts before the memory; an account of others is not remembered as the last one.
-	v.get("/accounts/"+alpha+"/no/such/page").has(t, `class="brand" href="/accounts/`+alpha+`"`)
+	v.Get("/accounts/" + alpha + "/no/such/page").Says(`class="brand" href="/accounts/` + alpha + `"`)
 	other := s.account("Other")
-	v.get("/profile", "Cookie", "belfry_last_place="+other).lacks(t, "/accounts/"+other)
+	v.Get("/profile", "Cookie", "belfry_last_place="+other).Lacks("/accounts/" + other)
 	stranger := fmt.Sprintf("/accounts/%s/members", other)
-	v.get(stranger).lacks(t, `href="/accounts/`+other)
+	v.Get(stranger).Lacks(`href="/accounts/` + other)
 }

@@ -44,7 +44,7 @@ func (a *App) watchDatabases(ctx context.Context) error {
 	}
 	select {
 	case err := <-failed:
-		return fmt.Errorf("a write or fsync failed, and what the disk holds is unknown: %w", err)
+		return fmt.Errorf("a write or fsync failed, and the content of the disk is unknown: %w", err)
 	case <-ctx.Done():
 		return nil
 	}
@@ -83,19 +83,19 @@ func cacheOf(name string, megabytes int) int64 {
 // requireData refuses to continue where there is no installation: only serve and demo create one. A command in the
 // wrong folder would create a second.
 func requireData(ctx context.Context, cfg Config) error {
-	there, err := db.Exists(ctx, dbConfig(cfg, account.Manifest.Name))
-	if err != nil || there {
+	exists, err := db.Exists(ctx, dbConfig(cfg, account.Manifest.Name))
+	if err != nil || exists {
 		return err
 	}
 	if cfg.DatabaseURL != "" {
 		return errors.New("no Belfry data in the database of BELFRY_DATABASE_URL: " +
-			"start belfry serve with it first, or set the URL of the one that is meant")
+			"start belfry serve with it first, or set the URL of another database")
 	}
-	return fmt.Errorf("no Belfry data in %s: set BELFRY_DATA_DIR or --config to those of the server", cfg.DataDir)
+	return fmt.Errorf("no Belfry data in %s: set BELFRY_DATA_DIR or --config as for the server", cfg.DataDir)
 }
 
-// Migrate brings every database up to this version and reports the applied migrations. An empty PostgreSQL database
-// is filled; an empty folder is most likely the wrong one, and is left alone.
+// Migrate brings every database up to this version and reports the applied migrations. It creates the tables in an
+// empty PostgreSQL database, but nothing in an empty folder, which is most likely the wrong one.
 func Migrate(ctx context.Context, cfg Config, report func(name string, applied []db.Applied)) error {
 	if cfg.DatabaseURL == "" {
 		if err := requireData(ctx, cfg); err != nil {

@@ -58,12 +58,12 @@ func (a *App) skipped(ctx context.Context, tx *db.Tx, s bus.Skipped) error {
 	if s.TooLarge {
 		code = errs.CodeTooLarge
 	}
-	text := fmt.Sprintf("the records from offset %d up to, but without, %d were skipped: %s", s.From, s.To, s.Reason)
+	message := fmt.Sprintf("the records from offset %d to %d were skipped: %s", s.From, s.To-1, s.Reason)
 	value, err := json.Marshal(event.NewReject(event.Reject{
 		Kind:   rejectKinds[s.Topic],
 		Via:    "kafka",
 		Source: &event.Fetched{Topic: s.Topic, Partition: s.Partition, Offset: s.From},
-		Errors: []event.Fault{{Code: int(code), Message: text}},
+		Errors: []event.Fault{{Code: int(code), Message: message}},
 	}, time.Now(), nil))
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ type egress struct {
 	IPv6 []string `json:"ipv6_cidrs"`
 }
 
-// registerEgress tells receivers of webhooks and mail which networks to let in.
+// registerEgress registers the operation with which receivers of webhooks and mail read the sender's networks.
 func (a *App) registerEgress() {
 	list := egress{IPv4: []string{}, IPv6: []string{}}
 	for _, p := range prefixes(a.Config.EgressNetworks) {
@@ -26,8 +26,8 @@ func (a *App) registerEgress() {
 		Path:        "/ips",
 		ID:          "list-egress-networks",
 		Tag:         "Server",
-		Summary:     "List the networks that webhooks and mail come from",
+		Summary:     "List the networks from which webhooks and mail are sent",
 		Public:      true,
-		Description: "As the operators set them (BELFRY_EGRESS_NETWORKS); empty when they did not.",
+		Description: "The setting BELFRY_EGRESS_NETWORKS of the operators; empty if it is not set.",
 	}, func(context.Context, *struct{}) (egress, error) { return list, nil })
 }

@@ -48,12 +48,6 @@ func (s *site) raw(method, path, contentType, body string) (int, string) {
 	return res.StatusCode, string(text)
 }
 
-// await asks until a condition holds.
-func (s *site) await(what string, ok func() bool) {
-	s.t.Helper()
-	poll.Until(s.t, what, ok)
-}
-
 type jobState struct {
 	ID, State string
 	Result    json.RawMessage
@@ -67,7 +61,7 @@ func (s *site) job(path string, body any) jobState {
 		s.t.Fatal(err)
 	}
 	account := strings.Split(path, "/")[2]
-	s.await("the job ends", func() bool {
+	poll.Until(s.t, "the job ends", func() bool {
 		if err := json.Unmarshal(s.call(http.MethodGet, "/accounts/"+account+"/jobs/"+j.ID, nil), &j); err != nil {
 			s.t.Fatal(err)
 		}
@@ -83,7 +77,7 @@ func (s *site) job(path string, body any) jobState {
 func (s *site) team(name, catalogue string) string {
 	s.t.Helper()
 	var made struct{ ID string }
-	if err := json.Unmarshal(s.call(http.MethodPost, "/producers", m{
+	if err := json.Unmarshal(s.call(http.MethodPost, "/producers", object{
 		"name":          name,
 		"contact_email": name + "@example.com",
 	}), &made); err != nil {
@@ -97,22 +91,22 @@ func (s *site) team(name, catalogue string) string {
 }
 
 // contact is an event of the product crm that is full of a person.
-func contact(id string, more m) m {
-	e := m{
+func contact(id string, more object) object {
+	e := object{
 		"id":     id,
-		"action": m{"type": "update"},
-		"actor": m{
+		"action": object{"type": "update"},
+		"actor": object{
 			"type":       "user",
 			"id":         "u-zoe",
 			"name":       "Zoe Quark",
 			"email":      "zoe@quark.example",
 			"ip_address": "192.0.2.77",
 		},
-		"resource": m{"product": "crm", "type": "contact", "id": "c-" + id, "name": "Quark, Zoe"},
-		"reason":   m{"text": "Quark asked for it"},
-		"after": m{"contact_email": "zoe@quark.example", "profile": m{"name": "Zoe Quark", "plan": "gold"},
-			"phones": []any{m{"phone": "+49 1516 quark"}}, "colour": "green"},
-		"metadata": m{"Contact_Email": "zoe@quark.example"},
+		"resource": object{"product": "crm", "type": "contact", "id": "c-" + id, "name": "Quark, Zoe"},
+		"reason":   object{"text": "Quark asked for it"},
+		"after": object{"contact_email": "zoe@quark.example", "profile": object{"name": "Zoe Quark", "plan": "gold"},
+			"phones": []any{object{"phone": "+49 1516 quark"}}, "colour": "green"},
+		"metadata": object{"Contact_Email": "zoe@quark.example"},
 	}
 	for k, v := range more {
 		e[k] = v
@@ -142,42 +136,42 @@ func TestAnErasureReachesEveryCopy(t *testing.T) {
 	account := s.account("Acme")
 	base := "/accounts/" + account
 	s.append(account, contact("e1", nil),
-		contact("e2", m{
-			"actor": m{
+		contact("e2", object{
+			"actor": object{
 				"type":         "token",
 				"id":           "t1",
-				"on_behalf_of": m{"type": "user", "id": "u-zoe", "email": "zoe@quark.example"},
+				"on_behalf_of": object{"type": "user", "id": "u-zoe", "email": "zoe@quark.example"},
 			},
-			"resource": m{"product": "other", "type": "thing", "id": "x"},
-			"reason":   m{},
-			"after":    m{"n": 1},
-			"metadata": m{},
+			"resource": object{"product": "other", "type": "thing", "id": "x"},
+			"reason":   object{},
+			"after":    object{"n": 1},
+			"metadata": object{},
 		}))
 	if status, text := s.raw(http.MethodPost, base+"/audit/events", "application/json",
 		`{"id":"bad","unknown":1,"after":{"name":"Zoe"}}`); status != http.StatusBadRequest {
 		t.Fatal(status, text)
 	}
 
-	s.call(http.MethodPost, base+"/alerting/v3/alerts", m{
+	s.call(http.MethodPost, base+"/alerting/v3/alerts", object{
 		"id":         "a1",
 		"alert_type": "crm_down",
 		"event":      "start",
-		"resource":   m{"product": "crm", "type": "contact", "id": "c-e1"},
+		"resource":   object{"product": "crm", "type": "contact", "id": "c-e1"},
 	})
 	alert := func() string { return string(s.call(http.MethodGet, base+"/alerting/v3/alerts/a1", nil)) }
-	s.await("the alert names the change that preceded it", func() bool {
+	poll.Until(s.t, "the alert names the change that preceded it", func() bool {
 		text := alert()
 		if !strings.Contains(text, `"event_id":"e1"`) && !strings.Contains(text, `"changes":[]`) {
 			t.Fatal(text)
 		}
 		return strings.Contains(text, "Zoe Quark")
 	})
-	export := s.job(base+"/audit/exports", m{"format": "csv"})
+	export := s.job(base+"/audit/exports", object{"format": "csv"})
 	if status, text := s.raw(http.MethodGet, base+"/jobs/"+export.ID+"/file", "", ""); status != http.StatusOK ||
 		!strings.Contains(text, "Quark") {
 		t.Fatal(status, text)
 	}
-	s.await("the reject came back with its payload", func() bool {
+	poll.Until(s.t, "the reject came back with its payload", func() bool {
 		return strings.Contains(string(s.call(http.MethodGet, base+"/audit/rejects", nil)), "unknown\\\":")
 	})
 
@@ -189,10 +183,8 @@ func TestAnErasureReachesEveryCopy(t *testing.T) {
 		NotFound      json.RawMessage `json:"not_found"`
 		CompleteAfter time.Time       `json:"complete_after"`
 	}
-	if err := json.Unmarshal(s.job(base+"/audit/erasures", m{"actor_id": "u-zoe", "reason": "a request of the person"}).
-		Result, &result); err != nil {
-		t.Fatal(err)
-	}
+	erasure := s.job(base+"/audit/erasures", object{"actor_id": "u-zoe", "reason": "a request of the person"})
+	s.decode(erasure.Result, &result)
 	if result.Events != 2 || result.NotFound != nil || time.Until(result.CompleteAfter) < 6*24*time.Hour {
 		t.Errorf("%+v", result)
 	}
@@ -204,13 +196,13 @@ func TestAnErasureReachesEveryCopy(t *testing.T) {
 	if status, _ := s.raw(http.MethodGet, base+"/jobs/"+export.ID+"/file", "", ""); status != http.StatusNotFound {
 		t.Errorf("the export's file: %d", status)
 	}
-	s.await("the alert follows", func() bool { return !strings.Contains(alert(), "Zoe") })
+	poll.Until(s.t, "the alert follows", func() bool { return !strings.Contains(alert(), "Zoe") })
 	lacksQuark(t, "the alert", alert())
-	s.await("the payload of the reject follows", func() bool {
+	poll.Until(s.t, "the payload of the reject follows", func() bool {
 		return strings.Contains(string(s.call(http.MethodGet, base+"/audit/rejects", nil)), "erased on request")
 	})
 
-	s.await("no file of a database holds a value", func() bool { return len(filesWith(t, s.dir, quark)) == 0 })
+	poll.Until(s.t, "no file of a database holds a value", func() bool { return len(filesWith(t, s.dir, quark)) == 0 })
 }
 
 // filesWith names the files of databases that hold one of the values.
@@ -246,23 +238,23 @@ func TestAnErasureSaysWhatItDidNotFind(t *testing.T) {
 		t.Error(status, text)
 	}
 	for _, c := range []struct {
-		body m
+		body object
 		want string
 	}{
 		{
-			m{
+			object{
 				"event_ids": []string{"e1", "nope"},
 				"fields":    []string{"/after/colour", "/after/phones/0/phone", "/resource/name"},
 			},
 			`{"events":1,"not_found":{"event_ids":["nope"],"fields":["/after/colour","/after/phones/0/phone"]}}`,
 		},
 		{
-			m{"actor_id": "nobody", "fields": []string{"/actor/id"}},
+			object{"actor_id": "nobody", "fields": []string{"/actor/id"}},
 			`{"events":0,"not_found":{"actor":true,"fields":["/actor/id"]}}`,
 		},
-		{m{"actor_id": "nobody"}, `{"events":0,"not_found":{"actor":true}}`},
-		{m{"event_ids": []string{"e1"}, "fields": []string{"/resource/name"}}, `{"events":0}`},
-		{m{"event_ids": []string{"e1"}, "fields": []string{"/after"}}, `{"events":1}`},
+		{object{"actor_id": "nobody"}, `{"events":0,"not_found":{"actor":true}}`},
+		{object{"event_ids": []string{"e1"}, "fields": []string{"/resource/name"}}, `{"events":0}`},
+		{object{"event_ids": []string{"e1"}, "fields": []string{"/after"}}, `{"events":1}`},
 	} {
 		c.body["reason"] = "x"
 		var got map[string]any
@@ -291,16 +283,16 @@ func TestAnErasureReachesBelfrysOwnEvents(t *testing.T) {
 	account := s.account("Acme")
 	s.member(account, "boss@acme.example", "owner")
 	v := s.member(account, "zoe@quark.example", "admin")
-	v.get("/accounts/" + account)
+	v.Get("/accounts/" + account)
 	var members []struct{ ID, Email string }
 	if err := json.Unmarshal(s.call(http.MethodGet, "/accounts/"+account+"/members", nil), &members); err != nil {
 		t.Fatal(err)
 	}
 	for _, one := range members {
 		if one.Email == "zoe@quark.example" {
-			s.call(http.MethodPatch, "/accounts/"+account+"/members/"+one.ID, m{"role": "viewer"})
+			s.call(http.MethodPatch, "/accounts/"+account+"/members/"+one.ID, object{"role": "viewer"})
 			// The outbox keeps the order: what was done before is on record as well then.
-			s.await("the change of the role is on record", func() bool {
+			poll.Until(s.t, "the change of the role is on record", func() bool {
 				_, text := s.raw(http.MethodGet, "/accounts/"+account+"/audit/export", "", "")
 				for line := range strings.Lines(text) {
 					if strings.Contains(line, `"type":"update"`) && strings.Contains(line, "zoe@quark.example") {
@@ -322,9 +314,9 @@ func TestAnErasureReachesBelfrysOwnEvents(t *testing.T) {
 			}()
 			// What is still in the outbox is recorded first: it names the person, too.
 			for _, role := range []string{"editor", "operator", "viewer", "editor"} {
-				s.call(http.MethodPatch, "/accounts/"+account+"/members/"+one.ID, m{"role": role})
+				s.call(http.MethodPatch, "/accounts/"+account+"/members/"+one.ID, object{"role": role})
 			}
-			s.job("/accounts/"+account+"/audit/erasures", m{"actor_id": one.ID, "reason": "left"})
+			s.job("/accounts/"+account+"/audit/erasures", object{"actor_id": one.ID, "reason": "left"})
 			break
 		}
 	}

@@ -90,6 +90,7 @@ func (a *App) openFeatures(ctx context.Context) error {
 		}
 	}
 	a.jobs.API(a.API) // after the features, which register the kinds of jobs
+	a.registerSearch()
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/belfryhq/belfry/internal/app"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // One token's tests of a webhook whose receiver hangs take the places of that
@@ -39,11 +40,11 @@ func TestHangingTestsOfAWebhookLeaveRoomForOthers(t *testing.T) {
 	account := s.account("Acme")
 	var hook struct{ ID string }
 	s.decode(s.call(http.MethodPost, "/accounts/"+account+"/alerting/v3/destinations/webhooks",
-		m{"name": "hangs", "url": receiver.URL}), &hook)
+		object{"name": "hangs", "url": receiver.URL}), &hook)
 	hangs.Store(true)
 	var token struct{ Value string }
 	s.decode(s.call(http.MethodPost, "/accounts/"+account+"/tokens",
-		m{"name": "robot", "permissions": []string{"notifications:write"}}), &token)
+		object{"name": "robot", "permissions": []string{"notifications:write"}}), &token)
 
 	test := s.url + "/client/v4/accounts/" + account + "/alerting/v3/destinations/webhooks/" + hook.ID + "/test"
 	ctx, cancel := context.WithCancel(t.Context())
@@ -70,12 +71,12 @@ func TestHangingTestsOfAWebhookLeaveRoomForOthers(t *testing.T) {
 			}
 		})
 	}
-	s.await("the token's places are taken, and its other requests refused", func() bool {
+	poll.Until(s.t, "the token's places are taken, and its other requests refused", func() bool {
 		return hanging.Load() > 0 && refused.Load() >= 10
 	})
 	// Others are answered while the receiver hangs.
 	s.call(http.MethodGet, "/accounts/"+account, nil)
-	s.signIn("operator@localhost").get("/console/producers").has(t, "Product teams")
+	s.signIn("operator@localhost").Get("/console/producers").Says("Product teams")
 	freed()
 	cancel()
 	asking.Wait()

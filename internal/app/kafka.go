@@ -29,7 +29,7 @@ var mechanisms = map[string]string{
 	"scram-sha-512": bus.SASLScram512,
 }
 
-// checkKafka finds what is wrong with the settings of Kafka, on either side.
+// checkKafka finds the faults of the settings of Kafka, for the cluster and for the embedded broker.
 func (c *Config) checkKafka(fault func(format string, args ...any)) {
 	if mechanisms[c.KafkaSASL] == "" {
 		fault("BELFRY_KAFKA_SASL: %q must be plain, scram-sha-256 or scram-sha-512", c.KafkaSASL)
@@ -38,31 +38,32 @@ func (c *Config) checkKafka(fault func(format string, args ...any)) {
 		fault("BELFRY_KAFKA_TLS: %q must be on or off", c.KafkaTLS)
 	}
 	if c.KafkaPassword != "" && c.KafkaPasswordFile != "" {
-		fault("BELFRY_KAFKA_PASSWORD and BELFRY_KAFKA_PASSWORD_FILE are both set; give one")
+		fault("BELFRY_KAFKA_PASSWORD and BELFRY_KAFKA_PASSWORD_FILE are both set; set one of them")
 	}
 	if (c.KafkaUser == "") != (c.KafkaPassword == "" && c.KafkaPasswordFile == "") {
-		fault("BELFRY_KAFKA_USER and BELFRY_KAFKA_PASSWORD (or BELFRY_KAFKA_PASSWORD_FILE) go together")
+		fault("BELFRY_KAFKA_USER and BELFRY_KAFKA_PASSWORD (or BELFRY_KAFKA_PASSWORD_FILE) must be set together")
 	}
 	if (c.KafkaClientCert == "") != (c.KafkaClientKey == "") {
-		fault("BELFRY_KAFKA_CLIENT_CERT and BELFRY_KAFKA_CLIENT_KEY go together")
+		fault("BELFRY_KAFKA_CLIENT_CERT and BELFRY_KAFKA_CLIENT_KEY must be set together")
 	}
 	if c.KafkaTLS == "off" && (c.KafkaCA != "" || c.KafkaClientCert != "") {
 		fault("BELFRY_KAFKA_CA and BELFRY_KAFKA_CLIENT_CERT need BELFRY_KAFKA_TLS=on")
 	}
 	if c.KafkaTLS == "off" && c.KafkaUser != "" && c.KafkaSASL == "plain" {
-		fault("BELFRY_KAFKA_SASL=plain sends the password as it is, and needs BELFRY_KAFKA_TLS=on")
+		fault("BELFRY_KAFKA_SASL=plain sends the password in clear text, and needs BELFRY_KAFKA_TLS=on")
 	}
 	cluster := c.KafkaUser != "" || c.KafkaTLS == "on"
 	if cluster && len(c.KafkaBrokers) == 0 {
 		fault("BELFRY_KAFKA_USER and BELFRY_KAFKA_TLS are for an Apache Kafka cluster, and " +
-			"BELFRY_KAFKA_BROKERS names none; the embedded broker takes BELFRY_KAFKA_USERS_FILE and BELFRY_KAFKA_LISTEN_CERT")
+			"BELFRY_KAFKA_BROKERS names none; the settings of the embedded broker are BELFRY_KAFKA_USERS_FILE and " +
+			"BELFRY_KAFKA_LISTEN_CERT")
 	}
 	if (c.KafkaListenCert == "") != (c.KafkaListenKey == "") {
-		fault("BELFRY_KAFKA_LISTEN_CERT and BELFRY_KAFKA_LISTEN_KEY go together")
+		fault("BELFRY_KAFKA_LISTEN_CERT and BELFRY_KAFKA_LISTEN_KEY must be set together")
 	}
 }
 
-// kafkaCluster is how Apache Kafka is reached. Its error names the setting.
+// kafkaCluster returns the connection to Apache Kafka. Its error names the setting.
 func (c *Config) kafkaCluster() (bus.Cluster, error) {
 	cluster := bus.Cluster{
 		Brokers:  c.KafkaBrokers,
@@ -139,8 +140,8 @@ func (c *Config) kafkaListener(cfg broker.Config) (broker.Config, error) {
 	return cfg, err
 }
 
-// kafkaUsers reads the users of the embedded broker. What a user may do is left out
-// or a part of what a guest may: Belfry's own topics are not accessible.
+// kafkaUsers reads the users of the embedded broker. Without rights of its own, a user has those of a guest; it never
+// has more, because Belfry's own topics are not accessible.
 func kafkaUsers(file string) ([]broker.User, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -166,20 +167,23 @@ func kafkaUsers(file string) ([]broker.User, error) {
 	var users []broker.User
 	for _, u := range list {
 		if slices.ContainsFunc(users, func(other broker.User) bool { return other.Name == u.Name }) {
-			return nil, fmt.Errorf("BELFRY_KAFKA_USERS_FILE: the user %q is there twice", u.Name)
+			return nil, fmt.Errorf("BELFRY_KAFKA_USERS_FILE: there are two users %q", u.Name)
 		}
 		rights := broker.Rights{Write: u.Write, Read: u.Read}
 		if u.Write == nil && u.Read == nil {
 			rights = most
 		}
 		for _, check := range []struct {
-			what        string
-			given, most []string
-		}{{"write", rights.Write, most.Write}, {"read", rights.Read, most.Read}} {
-			for _, topic := range check.given {
-				if !slices.Contains(check.most, topic) {
+			right           string
+			topics, allowed []string
+		}{
+			{"write", rights.Write, most.Write},
+			{"read", rights.Read, most.Read},
+		} {
+			for _, topic := range check.topics {
+				if !slices.Contains(check.allowed, topic) {
 					return nil, fmt.Errorf("BELFRY_KAFKA_USERS_FILE: user %q: %s: %q must be one of %s",
-						u.Name, check.what, topic, strings.Join(check.most, ", "))
+						u.Name, check.right, topic, strings.Join(check.allowed, ", "))
 				}
 			}
 		}

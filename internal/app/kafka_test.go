@@ -100,12 +100,12 @@ func TestNoTopicIsStoppedByABatchThatCannotBeDecoded(t *testing.T) {
 		t.Fatalf("only %q were tried", skipped)
 	}
 	// What comes behind is consumed: an event from the bus stands in the record.
-	value, err := json.Marshal(m{
+	value, err := json.Marshal(object{
 		"account_id": id,
 		"id":         "behind",
-		"action":     m{"type": "update"},
-		"actor":      m{"type": "user", "id": "u1"},
-		"resource":   m{"product": "dns", "type": "record", "id": "r1"},
+		"action":     object{"type": "update"},
+		"actor":      object{"type": "user", "id": "u1"},
+		"resource":   object{"product": "dns", "type": "record", "id": "r1"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -248,13 +248,13 @@ func TestFaultsOfTheKafkaSettingsAreNamed(t *testing.T) {
 		"BELFRY_KAFKA_SASL":          {"BELFRY_KAFKA_SASL": "gssapi"},
 		"must be on or off":          {"BELFRY_KAFKA_TLS": "yes"},
 		"BELFRY_KAFKA_PASSWORD_FILE": {"BELFRY_KAFKA_BROKERS": "k:9092", "BELFRY_KAFKA_USER": "belfry"},
-		"give one": {
+		"set one of them": {
 			"BELFRY_KAFKA_BROKERS":       "k:9092",
 			"BELFRY_KAFKA_USER":          "belfry",
 			"BELFRY_KAFKA_PASSWORD":      "p",
 			"BELFRY_KAFKA_PASSWORD_FILE": "f",
 		},
-		"sends the password as": {
+		"sends the password in clear text": {
 			"BELFRY_KAFKA_BROKERS":  "k:9092",
 			"BELFRY_KAFKA_USER":     "belfry",
 			"BELFRY_KAFKA_PASSWORD": "p",
@@ -276,18 +276,25 @@ func TestFaultsOfTheKafkaSettingsAreNamed(t *testing.T) {
 }
 
 func TestAUsersFileGivesNoMoreThanAClientMayHave(t *testing.T) {
-	for text, want := range map[string]string{
-		"- name: team\n  password: long enough it is\n  write: [belfry.traffic.sharded]\n": `user "team": write: "belfry.traffic.sharded" must be one of`,
-		"- name: team\n  password: long enough it is\n  read: [belfry.audit.events]\n":     `user "team": read: "belfry.audit.events" must be one of belfry.audit.rejects`,
-		"- name: team\n  password: short\n":                                                `user "team" needs`,
-		"- name: belfry.x\n  password: long enough it is\n":                                `does not begin with belfry`,
-		"- name: team\n  password: long enough it is\n  admin: true\n":                     "must be a list in YAML",
-		"hunter2-the-password": "must be a list in YAML",
-		"":                     "names no user",
-		"- {name: a, password: long enough it is}\n- {name: a, password: long enough it is}\n": "is there twice",
+	const password = ", password: long enough it is"
+	for _, c := range []struct{ users, want string }{
+		{
+			"- {name: team" + password + ", write: [belfry.traffic.sharded]}\n",
+			`user "team": write: "belfry.traffic.sharded" must be one of`,
+		},
+		{
+			"- {name: team" + password + ", read: [belfry.audit.events]}\n",
+			`user "team": read: "belfry.audit.events" must be one of belfry.audit.rejects`,
+		},
+		{"- {name: team, password: short}\n", `user "team" needs`},
+		{"- {name: belfry.x" + password + "}\n", `does not begin with belfry`},
+		{"- {name: team" + password + ", admin: true}\n", "must be a list in YAML"},
+		{"hunter2-the-password", "must be a list in YAML"},
+		{"", "names no user"},
+		{"- {name: a" + password + "}\n- {name: a" + password + "}\n", "there are two users"},
 	} {
 		file := filepath.Join(t.TempDir(), "users.yaml")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(c.users), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		cfg, err := app.LoadConfig("", env(map[string]string{
@@ -300,9 +307,9 @@ func TestAUsersFileGivesNoMoreThanAClientMayHave(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = app.Setup(t.Context(), cfg, "test", t.Output())
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "BELFRY_KAFKA_USERS_FILE") ||
-			strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%q: %v, want %q", text, err, want)
+		if err == nil || !strings.Contains(err.Error(), c.want) ||
+			!strings.Contains(err.Error(), "BELFRY_KAFKA_USERS_FILE") || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v, want %q", c.users, err, c.want)
 		}
 	}
 }

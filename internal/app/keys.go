@@ -27,8 +27,8 @@ func (a *App) openKeys(context.Context) (err error) {
 	return err
 }
 
-// ownKey reads the master key in the data directory, or creates it together with the first databases. It creates none
-// when there are databases already: a new key would only hide that the old one is missing.
+// ownKey reads the master key in the data directory, or creates it before the first databases. It creates none if
+// there are databases, because a new key would only hide that theirs is missing.
 func (a *App) ownKey() (*seal.Box, error) {
 	file := filepath.Join(a.keyDir(), "master.key")
 	open, err := readableByOthers(file)
@@ -40,13 +40,13 @@ func (a *App) ownKey() (*seal.Box, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	kept, err := filepath.Glob(filepath.Join(a.Config.DataDir, "db", "*.db"))
+	databases, err := filepath.Glob(filepath.Join(a.Config.DataDir, "db", "*.db"))
 	if err != nil {
 		return nil, err
 	}
-	if len(kept) > 0 {
-		return nil, fmt.Errorf("%s is missing, and the databases in %s are sealed under it: put the copy of the key back, "+
-			"or set BELFRY_MASTER_KEY or BELFRY_MASTER_KEY_FILE if it was given so (no other key opens them)",
+	if len(databases) > 0 {
+		return nil, fmt.Errorf("%s is missing, and the databases in %s are encrypted with it: restore the copy of the "+
+			"key, or set BELFRY_MASTER_KEY or BELFRY_MASTER_KEY_FILE (no other key opens them)",
 			file, filepath.Join(a.Config.DataDir, "db"))
 	}
 	return seal.LoadOrCreate(file)

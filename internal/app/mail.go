@@ -7,8 +7,8 @@ import (
 	"github.com/belfryhq/belfry/internal/notify/email"
 )
 
-// sendMail is the function by which the accounts send mail of their own; nil
-// without a mail server.
+// sendMail returns the function with which the accounts send mail; nil without a
+// mail server.
 func (a *App) sendMail() (func(context.Context, account.Mail) error, error) {
 	channel, err := email.New(email.Config{URL: a.Config.SMTPURL, From: a.Config.MailFrom, Server: a.Config.ExternalURL})
 	if err != nil || !channel.HasServer() {

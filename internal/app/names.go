@@ -2,59 +2,30 @@ package app
 
 import (
 	"context"
-	"sync"
 	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/cache"
 )
 
-// nameCache keeps the names of accounts for a short time: lists show one for each event.
-type nameCache struct {
-	find func(ctx context.Context, accountID string) (string, error)
-
-	mu    sync.Mutex // guards known
-	known map[string]cachedName
-}
-
-type cachedName struct {
-	name string
-	at   time.Time
-}
-
-// Limits of a nameCache.
+// Limits of the cache of accounts' names.
 const (
 	nameTime = 10 * time.Second
 	maxNames = 10_000
 )
 
-// accountNames makes the cache of the accounts' names.
-func (a *App) accountNames() *nameCache {
-	return &nameCache{
-		known: map[string]cachedName{},
-		find: func(ctx context.Context, accountID string) (string, error) {
-			found, err := a.Account.Account(ctx, accountID)
-			return found.Name, err
-		},
-	}
-}
-
-// of returns the name; empty when it cannot be found.
-func (c *nameCache) of(ctx context.Context, accountID string) string {
-	c.mu.Lock()
-	k, ok := c.known[accountID]
-	c.mu.Unlock()
-	if ok && time.Since(k.at) < nameTime {
-		return k.name
-	}
-
-	name, err := c.find(ctx, accountID)
+// accountName returns the name of an account; empty when it cannot be found. Names
+// are cached for a short time, because lists show one for each event.
+func (a *App) accountName(ctx context.Context, accountID string) string {
+	name, err := a.names.Get(ctx, accountID, func(ctx context.Context) (string, error) {
+		found, err := a.Account.Account(ctx, accountID)
+		return found.Name, err
+	})
 	if err != nil {
 		return ""
 	}
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.known) >= maxNames {
-		clear(c.known)
-	}
-	c.known[accountID] = cachedName{name, time.Now()}
 	return name
+}
+
+func newNames() *cache.Cache[string, string] {
+	return cache.New[string, string](maxNames, nameTime, time.Now)
 }

@@ -31,7 +31,7 @@ const (
 	docsPath    = "/docs"
 )
 
-// alertsEntry carries the number of alerts that fire.
+// alertsEntry shows the number of firing alerts.
 var alertsEntry = entry{"alerts", "Alerts", "Alerts", "siren", "e", accountPath + "/alerts", account.NotificationsRead}
 
 // customerNav is the navigation of an account's members.
@@ -60,13 +60,13 @@ var operatorNav = []entry{
 	{"system", "Installation", "System", "activity", "s", systemPath, account.AccountsRead},
 }
 
-// profile is part of both navigations, for people.
+// profile is part of both navigations, for visitors with a session.
 var profile = entry{"profile", "You", "Profile", "user-cog", "", account.ProfilePath, ""}
 
 // Shell is the frame of a page: the navigation of the account's members
 // or, with accountID "" and a section of the console, that of the operators.
-// Other pages without an account (a profile, an error) keep the navigation that
-// the visitor used last.
+// Other pages without an account (a profile, an error) have the navigation that the
+// visitor used last.
 func (p *pages) Shell(r *http.Request, who *web.Principal, accountID, section string) ui.Shell {
 	if who == nil {
 		return ui.Shell{Face: ui.Plain, Home: "/"}
@@ -104,14 +104,19 @@ func (p *pages) Shell(r *http.Request, who *web.Principal, accountID, section st
 	if who.Session {
 		s.User = ui.User{Name: firstOf(who.Name, who.Email, who.ID), Email: who.Email, SignOut: account.SignOutPath}
 		if who.AccountID == "" && s.Face != ui.Plain { // a person, not a customer's portal
-			s.Nav = append(s.Nav, ui.NavItem{Section: profile.group, Label: profile.label, Href: profile.path,
-				Icon: profile.icon, Current: section == profile.section})
+			s.Nav = append(s.Nav, ui.NavItem{
+				Section: profile.group,
+				Label:   profile.label,
+				Href:    profile.path,
+				Icon:    profile.icon,
+				Current: section == profile.section,
+			})
 		}
 	}
 	return s
 }
 
-// nav is the part of a navigation that the visitor may open.
+// nav lists the entries of a navigation that the visitor may open.
 func (p *pages) nav(entries []entry, who *web.Principal, accountID, section string) []ui.NavItem {
 	var list []ui.NavItem
 	for _, e := range entries {
@@ -129,7 +134,7 @@ func (p *pages) nav(entries []entry, who *web.Principal, accountID, section stri
 	return list
 }
 
-// opens reports whether the entry's page is there and the visitor may see it.
+// opens reports whether the entry's page exists and the visitor may see it.
 func (p *pages) opens(e entry, who *web.Principal, accountID string) bool {
 	switch {
 	case !p.kit.Has("GET " + e.path):
@@ -144,7 +149,7 @@ func pathIn(path, accountID string) string {
 	return strings.Replace(path, "{account_id}", accountID, 1)
 }
 
-// console is the link to the operators' console; zero where the visitor may open no page of it.
+// console is the link to the operators' console; zero if the visitor may open no page of it.
 func (p *pages) console(who *web.Principal) ui.Link {
 	for _, preferred := range []string{"accounts", "producers", "system", "rejects", "jobs"} {
 		for _, e := range operatorNav {
@@ -156,10 +161,10 @@ func (p *pages) console(who *web.Principal) ui.Link {
 	return ui.Link{}
 }
 
-// accountOf names the account and those that the visitor may switch to; a
-// switch stays on the same kind of page.
+// accountOf returns the account with those to which the visitor may switch; a
+// switch opens the same kind of page.
 func (p *pages) accountOf(ctx context.Context, who *web.Principal, accountID, section string) ui.Account {
-	a := ui.Account{ID: accountID, Name: firstOf(p.names(ctx, accountID), "Account")}
+	a := ui.Account{ID: accountID, Name: firstOf(p.app.accountName(ctx, accountID), "Account")}
 	ids := p.reached(who)
 	if len(ids) < 2 {
 		return a
@@ -176,7 +181,7 @@ func (p *pages) accountOf(ctx context.Context, who *web.Principal, accountID, se
 			to = customerNav[0]
 		}
 		a.Others = append(a.Others, ui.Link{
-			Label:   firstOf(p.names(ctx, id), id),
+			Label:   firstOf(p.app.accountName(ctx, id), id),
 			Href:    pathIn(to.path, id),
 			Icon:    "building-2",
 			Current: id == accountID,
@@ -188,7 +193,7 @@ func (p *pages) accountOf(ctx context.Context, who *web.Principal, accountID, se
 	return a
 }
 
-// reached are the accounts of the visitor's memberships, by id.
+// reached lists the accounts of the visitor's memberships, by id.
 func (p *pages) reached(who *web.Principal) []string {
 	var ids []string
 	if who.AccountID != "" {
@@ -203,30 +208,29 @@ func (p *pages) reached(who *web.Principal) []string {
 	return ids
 }
 
-// firstAccount is the first of the visitor's accounts by name; "" when there is none.
+// firstAccount returns the first of the visitor's accounts by name; "" if there is none.
 func (p *pages) firstAccount(ctx context.Context, who *web.Principal) string {
 	ids := p.reached(who)
 	if len(ids) == 0 {
 		return ""
 	}
 	slices.SortStableFunc(ids, func(x, y string) int {
-		return strings.Compare(strings.ToLower(p.names(ctx, x)), strings.ToLower(p.names(ctx, y)))
+		return strings.Compare(strings.ToLower(p.app.accountName(ctx, x)), strings.ToLower(p.app.accountName(ctx, y)))
 	})
 	return ids[0]
 }
 
-// The last place cookie holds the account that the browser looked at last, or
-// "console". It only chooses a navigation: what the visitor may see is decided
-// by the session.
+// The last place cookie has the account of the browser's last page, or "console".
+// It only chooses a navigation; the session decides about permissions.
 const (
 	lastPlaceCookie = "belfry_last_place"
 	lastPlaceTime   = 30 * 24 * time.Hour
 	lastIsConsole   = "console"
 )
 
-// lastAccount is the account that the visitor looked at last and still reaches,
-// or the first of their accounts. It is "" for operators who come from their
-// console, and for people without an account.
+// lastAccount returns the account of the visitor's last page if the visitor still
+// reaches it, or the first of their accounts. It is "" for operators who used the
+// console last, and for people without an account.
 func (p *pages) lastAccount(r *http.Request, who *web.Principal) string {
 	last := ""
 	if c, err := r.Cookie(lastPlaceCookie); err == nil {
@@ -236,7 +240,7 @@ func (p *pages) lastAccount(r *http.Request, who *web.Principal) string {
 	switch {
 	case who.AccountID != "":
 		return who.AccountID
-	case last != lastIsConsole && who.Reaches(last) && (!staff || p.names(r.Context(), last) != ""):
+	case last != lastIsConsole && who.Reaches(last) && (!staff || p.app.accountName(r.Context(), last) != ""):
 		return last
 	case staff:
 		return ""
@@ -244,8 +248,8 @@ func (p *pages) lastAccount(r *http.Request, who *web.Principal) string {
 	return p.firstAccount(r.Context(), who)
 }
 
-// rememberPlace stores where the visitor is, when that has changed. Fragments,
-// which a page requests by itself, are not visits.
+// rememberPlace stores the visitor's account or the console in the cookie, if it
+// has changed. Fragments, which a page requests by itself, are not visits.
 func (p *pages) rememberPlace(w http.ResponseWriter, r *http.Request, accountID string) {
 	place := accountID
 	if place == "" && strings.HasPrefix(r.URL.Path, consolePath+"/") {
@@ -273,13 +277,13 @@ func ofConsole(section string) bool {
 	return slices.ContainsFunc(operatorNav, func(e entry) bool { return e.section == section })
 }
 
-// firing is the number of firing alerts in the account; 0 where the visitor may not see them.
+// firing returns the number of firing alerts in the account; 0 if the visitor may not see them.
 func (p *pages) firing(ctx context.Context, who *web.Principal, accountID string) int {
 	if !who.Can(accountID, account.NotificationsRead) {
 		return 0
 	}
 	n, err := p.app.Notify.Firing(ctx, accountID)
-	if err != nil { // the page itself says more
+	if err != nil { // the page itself reports the error
 		p.app.Log.WarnContext(ctx, "the firing alerts cannot be counted for the navigation", "error", err)
 	}
 	return n

@@ -45,7 +45,7 @@ func (a *App) newNotify(_ context.Context, env feature.Env) (feature.Feature, er
 	return a.Notify.Describe(), nil
 }
 
-// notifyZone finds a property by id, name or alias, in the shape in which notifications know it.
+// notifyZone finds a property by id, name or alias, as a type of the notifications.
 func (a *App) notifyZone(ctx context.Context, accountID, ref string) (notify.Zone, error) {
 	z, err := a.Account.FindZone(ctx, accountID, ref)
 	return notify.Zone{ID: z.ID, Name: z.Name, Environment: string(z.Environment)}, err
@@ -53,8 +53,15 @@ func (a *App) notifyZone(ctx context.Context, accountID, ref string) (notify.Zon
 
 // changesBefore lists the changes that preceded an alert, with their sentences.
 func (a *App) changesBefore(ctx context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
-	found, more, err := a.Audit.Preceding(ctx, audit.Incident{Account: q.Account, Zone: q.Zone,
-		Product: q.Resource.Product, Type: q.Resource.Type, ID: q.Resource.ID, Began: q.Began}, q.Limit)
+	incident := audit.Incident{
+		Account: q.Account,
+		Zone:    q.Zone,
+		Product: q.Resource.Product,
+		Type:    q.Resource.Type,
+		ID:      q.Resource.ID,
+		Began:   q.Began,
+	}
+	found, more, err := a.Audit.Preceding(ctx, incident, q.Limit)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -80,7 +87,7 @@ func (a *App) changesBefore(ctx context.Context, q notify.ChangesQuery) ([]notif
 	return list, more, nil
 }
 
-// liveSentence is the present state of the objective of an alert, as a sentence.
+// liveSentence describes the current state of the objective of an alert.
 func (a *App) liveSentence(ctx context.Context, accountID string, about event.AlertResource) (string, error) {
 	if about.Product != event.Product || about.Type != "objective" {
 		return "", nil
@@ -100,7 +107,7 @@ func (a *App) alertType(ctx context.Context, name string) (*notify.AlertType, er
 	return catalogue.Compiled[*notify.AlertTypes](p).Find(name), nil
 }
 
-// alertTypes are the declared types, by product and then by name.
+// alertTypes lists the declared types, by product and then by name.
 func (a *App) alertTypes(ctx context.Context) ([]*notify.AlertType, error) {
 	products, err := a.Producer.Products(ctx)
 	if err != nil {

@@ -8,14 +8,14 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// Console is the principal of the machine's console: a user who may read the data directory may change everything in
+// Console is the principal of the machine's console: a user who may read the data accounts may change everything in
 // it.
 func Console() *web.Principal {
 	return &web.Principal{Kind: web.KindSystem, ID: "console", Name: "the console", Superoperator: true}
 }
 
-// SetupLink makes the one-time link of a first start without a bootstrap token:
-// "" when there is an operator or a token already.
+// SetupLink makes the one-time link of a first start without a bootstrap token;
+// "" if there is an operator or a token.
 func (a *App) SetupLink(ctx context.Context) (string, error) {
 	if a.Config.BootstrapToken != "" || !a.Config.Has("api") {
 		return "", nil
@@ -26,8 +26,8 @@ func (a *App) SetupLink(ctx context.Context) (string, error) {
 	return a.LoginLink(ctx, "")
 }
 
-// LoginLink makes a one-time sign-in link for a person; "" is the first of the
-// operators, who is made when there is none.
+// LoginLink makes a one-time sign-in link for the person with an address; "" is the
+// first operator, who is created if there is none.
 func (a *App) LoginLink(ctx context.Context, email string) (string, error) {
 	return loginLink(ctx, a.Account, a.URL(), email)
 }
@@ -35,24 +35,24 @@ func (a *App) LoginLink(ctx context.Context, email string) (string, error) {
 // URL is the public URL of the server.
 func (a *App) URL() string { return a.Config.ExternalURL }
 
-func loginLink(ctx context.Context, d *account.Directory, base, email string) (string, error) {
-	has, err := d.HasOperators(ctx)
+func loginLink(ctx context.Context, accounts *account.Feature, base, email string) (string, error) {
+	has, err := accounts.HasOperators(ctx)
 	if err != nil {
 		return "", err
 	}
 	if !has && (email == "" || email == account.FirstOperator) {
-		_, link, err := d.AddOperator(ctx, Console(), account.FirstOperator, "Operator")
+		_, link, err := accounts.AddOperator(ctx, Console(), account.FirstOperator, "Operator")
 		return link, err
 	}
-	path, err := d.NewLoginLink(ctx, email)
+	path, err := accounts.NewLoginLink(ctx, email)
 	return base + path, err
 }
 
 // LoginLink makes a sign-in link while a server runs. It fails where there is no installation.
 func LoginLink(ctx context.Context, cfg Config, email string) (string, error) {
 	var link string
-	err := withAccounts(ctx, cfg, func(d *account.Directory) (err error) {
-		link, err = loginLink(ctx, d, cfg.ExternalURL, email)
+	err := withAccounts(ctx, cfg, func(accounts *account.Feature) (err error) {
+		link, err = loginLink(ctx, accounts, cfg.ExternalURL, email)
 		return err
 	})
 	return link, err
@@ -61,21 +61,21 @@ func LoginLink(ctx context.Context, cfg Config, email string) (string, error) {
 // AddOperator makes a person one of the operators, while a server runs, and returns a one-time sign-in link.
 func AddOperator(ctx context.Context, cfg Config, email, name string) (string, error) {
 	var link string
-	err := withAccounts(ctx, cfg, func(d *account.Directory) (err error) {
+	err := withAccounts(ctx, cfg, func(accounts *account.Feature) (err error) {
 		if name == "" {
 			name = email
 		}
-		if _, link, err = d.AddOperator(ctx, Console(), email, name); err != nil || link != "" {
+		if _, link, err = accounts.AddOperator(ctx, Console(), email, name); err != nil || link != "" {
 			return err
 		}
-		link, err = loginLink(ctx, d, cfg.ExternalURL, email) // they had signed in before
+		link, err = loginLink(ctx, accounts, cfg.ExternalURL, email) // they had signed in before
 		return err
 	})
 	return link, err
 }
 
 // withAccounts opens the accounts of an existing installation.
-func withAccounts(ctx context.Context, cfg Config, fn func(*account.Directory) error) error {
+func withAccounts(ctx context.Context, cfg Config, fn func(*account.Feature) error) error {
 	if err := requireData(ctx, cfg); err != nil {
 		return err
 	}
@@ -84,9 +84,9 @@ func withAccounts(ctx context.Context, cfg Config, fn func(*account.Directory) e
 		return err
 	}
 	defer d.Close()
-	directory, err := account.New(account.Config{Env: feature.Env{DB: d, URL: cfg.ExternalURL}})
+	accounts, err := account.New(account.Config{Env: feature.Env{DB: d, URL: cfg.ExternalURL}})
 	if err != nil {
 		return err
 	}
-	return fn(directory)
+	return fn(accounts)
 }

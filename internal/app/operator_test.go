@@ -10,8 +10,8 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// settings are those of an installation in a folder.
-func settings(t *testing.T, dir string) app.Config {
+// testConfig has the settings of an installation in a folder.
+func testConfig(t *testing.T, dir string) app.Config {
 	t.Helper()
 	cfg, err := app.LoadConfig("", env(map[string]string{
 		"BELFRY_LISTEN":       "127.0.0.1:0",
@@ -27,7 +27,7 @@ func settings(t *testing.T, dir string) app.Config {
 
 func install(t *testing.T, dir string) error {
 	t.Helper()
-	a, err := app.Setup(t.Context(), settings(t, dir), "test", t.Output())
+	a, err := app.Setup(t.Context(), testConfig(t, dir), "test", t.Output())
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func install(t *testing.T, dir string) error {
 // is the wrong one.
 func TestACommandInTheWrongFolderMakesNoInstallation(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "belfry-data")
-	cfg := settings(t, dir)
+	cfg := testConfig(t, dir)
 	for name, command := range map[string]func() error{
 		"login-link": func() error { _, err := app.LoginLink(t.Context(), cfg, ""); return err },
 		"login-link --email": func() error {

@@ -19,8 +19,8 @@ type overviewPage struct {
 	Objectives []slo.Summary        // the worst first
 	Burning    int                  // of them
 	Recovering int                  // of them
-	Record     *audit.Overview      // nil: the visitor may not read the record
-	Rejected   int64                // events that were refused in the last 24 hours
+	Record     *audit.Overview      // nil: the visitor may not read the audit log
+	Rejected   int64                // events that were rejected in the last 24 hours
 	Faults     []producer.FaultCount
 	Rejects    string // path of their page
 }
@@ -29,16 +29,16 @@ func (p *pages) overview(v *page.Visit) error {
 	ctx := v.Context()
 	id := v.Account
 	data := overviewPage{
-		Name:    firstOf(p.names(ctx, id), "Account"),
+		Name:    firstOf(p.app.accountName(ctx, id), "Account"),
 		Base:    pathIn(accountPath, id),
 		Rejects: pathIn(producer.AccountRejectsPath, id),
 	}
 	if v.Can(account.NotificationsRead) {
-		glance, err := p.app.Notify.AlertSummary(ctx, id)
+		alerts, err := p.app.Notify.AlertSummary(ctx, id)
 		if err != nil {
 			return err
 		}
-		data.Alerts = &glance
+		data.Alerts = &alerts
 	}
 	if v.Can(account.SLORead) {
 		list, err := p.app.SLO.Summaries(ctx, id)
@@ -74,7 +74,7 @@ func (p *overviewPage) setObjectives(list []slo.Summary) {
 			p.Recovering++
 		}
 	}
-	p.sayLive()
+	p.useLiveSentences()
 }
 
 // readRecord fills the part of the page about the audit log.
@@ -91,10 +91,10 @@ func (p *pages) readRecord(v *page.Visit, data *overviewPage) (err error) {
 	return nil
 }
 
-// sayLive replaces the sentence of an alert about an objective, which has the
-// numbers of the moment at which it began, by the objective's present one: the
-// banner and the card beside it come from one computation.
-func (p *overviewPage) sayLive() {
+// useLiveSentences replaces the sentence of an alert about an objective, which has
+// the numbers of its start, by the objective's current one, so that the banner and
+// the objective's card have the same numbers.
+func (p *overviewPage) useLiveSentences() {
 	if p.Alerts == nil {
 		return
 	}
@@ -102,14 +102,15 @@ func (p *overviewPage) sayLive() {
 		a := &p.Alerts.Firing[i]
 		for _, o := range p.Objectives {
 			if a.Objective == o.ID && (o.State == slo.Burning || o.State == slo.Recovering) {
-				a.Sentence, a.Recovering = o.Sentence, o.State == slo.Recovering
+				a.Sentence = o.Sentence
+				a.Recovering = o.State == slo.Recovering
 			}
 		}
 	}
 }
 
 // Rising is the sentence of an objective whose failures rise before an alert
-// fires; "" when there is none.
+// fires; "" if there is none.
 func (p overviewPage) Rising() string {
 	for _, o := range p.Objectives {
 		if o.Rising {
@@ -119,7 +120,7 @@ func (p overviewPage) Rising() string {
 	return ""
 }
 
-// Calm says how things stand while nothing fires.
+// Calm describes the lowest error budget while no alert fires.
 func (p overviewPage) Calm() string {
 	for _, o := range p.Objectives {
 		if o.Counted && o.State == slo.Healthy {
@@ -129,7 +130,7 @@ func (p overviewPage) Calm() string {
 	return ""
 }
 
-// Silent is how many objectives have no data.
+// Silent is the number of objectives without data.
 func (p overviewPage) Silent() (n int) {
 	for _, o := range p.Objectives {
 		if o.State == slo.NoData {
@@ -161,7 +162,8 @@ func (p overviewPage) Budgets() []budgetCard {
 		}
 		switch {
 		case !o.Counted:
-			c.Unit, c.Note = "", "No requests yet"
+			c.Unit = ""
+			c.Note = "No requests yet"
 		case o.State == slo.Recovering:
 			c.Note = "recovering, " + c.Note
 		case o.State == slo.NoData:

@@ -10,6 +10,7 @@ import (
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
+	"github.com/belfryhq/belfry/internal/platform/reference"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -24,23 +25,27 @@ type pages struct {
 	kit     *page.Kit
 	app     *App
 	version string
-	names   func(ctx context.Context, accountID string) string
 }
 
-// openPages registers all pages. It follows listen, because commands to copy
-// name the port.
+// openPages registers all pages. It follows listen, because commands on pages
+// contain the port.
 func (a *App) openPages(version string) error {
 	u, err := ui.New(ui.Options{
 		Log:            a.Log,
 		FrameAncestors: a.Config.PortalOrigins,
-		Extra:          map[string]fs.FS{"audit": audit.Scripts()},
+		Extra: map[string]fs.FS{
+			"audit":              audit.Scripts(),
+			reference.AssetsName: reference.Assets(),
+		},
 	})
 	if err != nil {
 		return err
 	}
 	a.API.MountPublic("GET /assets/", u.Assets())
+	if err := a.openReference(u); err != nil {
+		return err
+	}
 	p := &pages{app: a, version: version}
-	p.names = a.accountNames().of
 	p.kit, err = page.New(page.Config{
 		UI:      u,
 		API:     a.API,
@@ -63,6 +68,7 @@ func (a *App) openPages(version string) error {
 	p.Get(systemPath, account.AccountsRead, p.showSystem)
 	p.Get(accountPath, web.AnyPermission, p.overview)
 	p.Get(firingPath, account.NotificationsRead, p.showFiring)
+	p.addSearch()
 	for _, f := range a.features {
 		if f.Pages == nil {
 			continue
@@ -74,7 +80,7 @@ func (a *App) openPages(version string) error {
 	return nil
 }
 
-// tokenName is the name of an account's token; "" when there is none of the id.
+// tokenName returns the name of an account's token; "" if there is no such token.
 func (a *App) tokenName(ctx context.Context, accountID, tokenID string) string {
 	t, err := a.Account.Token(ctx, accountID, tokenID)
 	if err != nil {
@@ -92,8 +98,8 @@ func (p *pages) showFiring(v *page.Visit) error {
 	return v.Show(page.View{Template: "firing", Data: ui.NavItem{Count: n, Tone: ui.Bad}})
 }
 
-// start leads to the account that the visitor used last; without one, operators
-// to their console and members to the first of their accounts.
+// start redirects to the account that the visitor used last; without one, operators
+// to the console and members to the first of their accounts.
 func (p *pages) start(v *page.Visit) error {
 	to := p.console(v.Who).Href
 	if id := p.lastAccount(v.Request, v.Who); id != "" {
@@ -105,7 +111,7 @@ func (p *pages) start(v *page.Visit) error {
 	return v.Show(page.View{Title: "Welcome", Template: "nowhere", Data: v.Who, Plain: true})
 }
 
-// toConsole leads operators to the first page of the console.
+// toConsole redirects operators to the first page of the console.
 func (p *pages) toConsole(v *page.Visit) error {
 	to := p.console(v.Who).Href
 	if to == "" {

@@ -19,7 +19,7 @@ func (a *App) newProducer(_ context.Context, env feature.Env) (feature.Feature, 
 		Env:             env,
 		OperatorAccount: account.Installation,
 		Sections:        CatalogueSections(),
-		Pages:           producer.PageDeps{AccountName: a.accountNames().of, TokenName: a.tokenName},
+		Pages:           producer.PageDeps{AccountName: a.accountName, TokenName: a.tokenName},
 	})
 	if err != nil {
 		return feature.Feature{}, err
@@ -27,7 +27,7 @@ func (a *App) newProducer(_ context.Context, env feature.Env) (feature.Feature, 
 	return a.Producer.Describe(), nil
 }
 
-// rules are the catalogue's rules for one resource type, in the shape in which the audit log knows them.
+// rules returns the catalogue's rules for one resource type, as a type of the audit log.
 func (a *App) rules(ctx context.Context, product, resourceType string) (*audit.Rules, error) {
 	p, err := a.Producer.Lookup(ctx, product)
 	if err != nil || p == nil {
@@ -44,8 +44,8 @@ func (a *App) rules(ctx context.Context, product, resourceType string) (*audit.R
 	}, nil
 }
 
-// personal are the fields of a resource type that any version of any catalogue
-// declared personal, also when no team declares the product any more.
+// personal returns the fields of a resource type that any version of any catalogue
+// has declared personal, even if no team declares the product any more.
 func (a *App) personal(ctx context.Context, product, resourceType string) (event.Fields, error) {
 	p, err := a.Producer.Lookup(ctx, product)
 	if err != nil {
@@ -59,7 +59,7 @@ func (a *App) personal(ctx context.Context, product, resourceType string) (event
 	return event.ParseFields(entries), err
 }
 
-// sentence gives the catalogue's words for an action.
+// sentence returns the catalogue's sentence for an action.
 func (a *App) sentence(productName, resourceType, action, result string) (template string, view bool) {
 	p, err := a.Producer.Lookup(context.Background(), productName) // from memory
 	if err != nil || p == nil {

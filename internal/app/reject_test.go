@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // One value that none of the three on-ramps takes goes back from each of them
@@ -16,7 +17,8 @@ import (
 func TestAllOnRampsMaskWhatTheyRefuseAlike(t *testing.T) {
 	s := newSite(t)
 	account := s.account("Acme")
-	const value = `{"id":"r-1","ts":"soon","unknown":"Zoe","token":12345,"v6":"2001:db8::77","actor":{"type":"user","id":"u1","name":"Zoe","email":"zoe\u0040example.com"},
+	const value = `{"id":"r-1","ts":"soon","unknown":"Zoe","token":12345,"v6":"2001:db8::77",
+		"actor":{"type":"user","id":"u1","name":"Zoe","email":"zoe\u0040example.com"},
 		"before":{"street":"1 Elm St"},"after":{"street":"2 Elm St","user_id":4711},"data":{"who":"Zoe"},"summary":"Zoe"}`
 	for _, path := range []string{"/audit/events", "/alerting/v3/alerts", "/traffic/counts"} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/client/v4/accounts/"+account+path,
@@ -72,38 +74,39 @@ func TestARefusedEventIsShownToItsAccountAndToTheTeamOfItsProduct(t *testing.T) 
 	s := newSite(t)
 	team := s.team("crm", crmCatalogue)
 	account := s.account("Acme")
-	event := `{"id":"r-2","action":{"type":"explode"},"actor":{"type":"user","id":"u1"},"resource":{"product":"crm","type":"contact","id":"c-9"}}`
-	if status, text := s.raw(http.MethodPost, "/accounts/"+account+"/audit/events", "application/json",
-		event); status != http.StatusBadRequest {
-		t.Fatal(status, text)
+	refused := `{"id":"r-2","action":{"type":"explode"},"actor":{"type":"user","id":"u1"},
+		"resource":{"product":"crm","type":"contact","id":"c-9"}}`
+	status, answer := s.raw(http.MethodPost, "/accounts/"+account+"/audit/events", "application/json", refused)
+	if status != http.StatusBadRequest {
+		t.Fatal(status, answer)
 	}
 	var list []struct{ ID string }
-	s.await("the reject is the team's", func() bool {
+	poll.Until(s.t, "the reject is the team's", func() bool {
 		if err := json.Unmarshal(s.call(http.MethodGet, "/producers/"+team+"/rejects", nil), &list); err != nil {
 			t.Fatal(err)
 		}
 		return len(list) == 1
 	})
 	operator := s.signIn("operator@localhost")
-	operator.get("/console/producers").has(t, `href="/console/producers/`+team+`/rejects">1</a>`)
-	console := operator.get("/console/rejects")
-	console.has(t, "/console/producers/"+team+"/rejects", "/accounts/"+account+"/audit/rejects",
+	operator.Get("/console/producers").Says(`href="/console/producers/` + team + `/rejects">1</a>`)
+	console := operator.Get("/console/rejects")
+	console.Says("/console/producers/"+team+"/rejects", "/accounts/"+account+"/audit/rejects",
 		"No event without a valid account was rejected")
-	console.lacks(t, "Every event that was sent is in the record")
+	console.Lacks("Every event that was sent is in the record")
 
 	v := s.member(account, "auditor@acme.example", "auditor")
-	page := "/accounts/" + account + "/audit/rejects"
-	v.get("/accounts/"+account).has(t, `href="`+page+`"`, "1 event was")
-	v.get(page).has(t, "explode", "/action/type", "crm")
-	v.get(page+"?event="+list[0].ID).has(t, "r-2", "bootstrap", "&#34;action&#34;:{&#34;type&#34;:&#34;explode&#34;}",
-		"c-9")
-	// An account's token is named; its id stays beside the name.
+	path := "/accounts/" + account + "/audit/rejects"
+	v.Get("/accounts/"+account).Says(`href="`+path+`"`, "1 event was")
+	v.Get(path).Says("explode", "/action/type", "crm")
+	v.Get(path+"?event="+list[0].ID).
+		Says("r-2", "bootstrap", "&#34;action&#34;:{&#34;type&#34;:&#34;explode&#34;}", "c-9")
+	// The page shows the name and the id of an account's token.
 	var made struct{ ID, Value string }
 	s.decode(s.call(http.MethodPost, "/accounts/"+account+
-		"/tokens", m{"name": "deploy robot", "permissions": []string{"audit:write"}}), &made)
+		"/tokens", object{"name": "deploy robot", "permissions": []string{"audit:write"}}), &made)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
 		s.url+"/client/v4/accounts/"+account+"/audit/events",
-		strings.NewReader(strings.Replace(event, "r-2", "r-3", 1)))
+		strings.NewReader(strings.Replace(refused, "r-2", "r-3", 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,17 +124,17 @@ func TestARefusedEventIsShownToItsAccountAndToTheTeamOfItsProduct(t *testing.T) 
 		ID      string
 		EventID string `json:"event_id"`
 	}
-	s.await("the second reject is the account's", func() bool {
+	poll.Until(s.t, "the second reject is the account's", func() bool {
 		s.decode(s.call(http.MethodGet, "/accounts/"+account+"/audit/rejects", nil), &sent)
 		return len(sent) == 2
 	})
 	for _, one := range sent {
 		if one.EventID == "r-3" {
-			v.get(page+"?event="+one.ID).has(t, "deploy robot", made.ID)
+			v.Get(path+"?event="+one.ID).Says("deploy robot", made.ID)
 		}
 	}
 	if foreign := s.member(s.account("Other"), "bo@other.example", "owner").
-		get(page); foreign.status != http.StatusNotFound {
-		t.Errorf("another account's page: %d", foreign.status)
+		Get(path); foreign.Status != http.StatusNotFound {
+		t.Errorf("another account's page: %d", foreign.Status)
 	}
 }

@@ -52,19 +52,19 @@ func TestEveryPostTakesAnIdempotencyKey(t *testing.T) {
 	}
 
 	account := s.account("Acme")
-	change := m{
-		"action":   m{"type": "update"},
-		"actor":    m{"type": "user", "id": "u1"},
-		"resource": m{"product": "dns", "type": "record", "id": "r1"},
+	change := object{
+		"action":   object{"type": "update"},
+		"actor":    object{"type": "user", "id": "u1"},
+		"resource": object{"product": "dns", "type": "record", "id": "r1"},
 	}
-	alert := m{"alert_type": "disk_full", "event": "notice", "summary": "The disk is full"}
+	alert := object{"alert_type": "disk_full", "event": "notice", "summary": "The disk is full"}
 	var team struct{ ID string }
-	s.decode(s.call("POST", "/producers", m{"name": "Disks"}), &team)
+	s.decode(s.call("POST", "/producers", object{"name": "Disks"}), &team)
 	s.call("PUT", "/producers/"+team.ID+
-		"/catalog", m{"version": 1, "products": []any{m{"product": "disks", "title": "Disks", "category": "Disks",
-		"alert_types": []any{m{"type": "disk_full", "title": "Disk full", "severities": []string{"error"}}}}}})
-	of := func(one m) m {
-		with := m{"account_id": account}
+		"/catalog", object{"version": 1, "products": []any{object{"product": "disks", "title": "Disks", "category": "Disks",
+		"alert_types": []any{object{"type": "disk_full", "title": "Disk full", "severities": []string{"error"}}}}}})
+	of := func(one object) object {
+		with := object{"account_id": account}
 		for k, v := range one {
 			with[k] = v
 		}
@@ -79,8 +79,8 @@ func TestEveryPostTakesAnIdempotencyKey(t *testing.T) {
 		{"/client/v4/audit/events", of(change)},
 		{base + "/alerting/v3/alerts", alert},
 		{"/client/v4/alerts", of(alert)},
-		{base + "/traffic/counts", m{"zone": "shop.example", "ts": time.Now().Unix(), "total": 5}},
-		{"/client/v4/traffic/counts", of(m{"zone": "shop.example", "ts": time.Now().Unix(), "total": 5})},
+		{base + "/traffic/counts", object{"zone": "shop.example", "ts": time.Now().Unix(), "total": 5}},
+		{"/client/v4/traffic/counts", of(object{"zone": "shop.example", "ts": time.Now().Unix(), "total": 5})},
 	} {
 		if status, _, _ := s.post(one.path, "a blank", one.body); status != 400 {
 			t.Errorf("%s: a key with a blank: %d", one.path, status)

@@ -65,7 +65,7 @@ func (a *App) zoneChanges(ctx context.Context, q slo.ChangesQuery) ([]slo.Change
 		e := &r.Event
 		at, err := time.Parse(time.RFC3339Nano, e.OccurredAt)
 		if err != nil {
-			continue // it was accepted with a time
+			continue // never: an event is accepted with a valid time only
 		}
 		template, _ := a.sentence(e.Resource.Product, e.Resource.Type, e.Action.Type, e.Action.Result)
 		list = append(list, slo.Change{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // TestABurnIsSeenFromTheBusToThePage plays the middle of the story: a change, an
@@ -21,16 +22,15 @@ func TestABurnIsSeenFromTheBusToThePage(t *testing.T) {
 	id := s.account("Acme")
 	v := s.member(id, "ana@acme.example", "owner")
 	var zone struct{ ID string }
-	if err := json.Unmarshal(s.call("POST", "/accounts/"+id+"/zones", m{"name": "shop.example"}), &zone); err != nil {
-		t.Fatal(err)
-	}
+	s.decode(s.call("POST", "/accounts/"+id+"/zones", object{"name": "shop.example"}), &zone)
 	var objective struct{ ID string }
-	if err := json.Unmarshal(s.call("POST", "/accounts/"+id+
-		"/slos", m{"name": "checkout", "match": m{"zone": "shop.example"}, "target": 99.95}), &objective); err != nil {
-		t.Fatal(err)
-	}
+	s.decode(s.call("POST", "/accounts/"+id+"/slos", object{
+		"name":   "checkout",
+		"match":  object{"zone": "shop.example"},
+		"target": 99.95,
+	}), &objective)
 	now := time.Now().Unix() / 10 * 10
-	s.append(id, change("timeout", "ana", m{
+	s.append(id, auditEvent("timeout", "ana", object{
 		"occurred_at": time.Unix(now-123, 0).UTC().Format(time.RFC3339Nano),
 		"zone":        "shop.example",
 	}))
@@ -66,43 +66,29 @@ func TestABurnIsSeenFromTheBusToThePage(t *testing.T) {
 		}
 		return strings.Contains(string(b), "\n"+line+"\n")
 	}
-	deadline := time.Now().Add(time.Minute)
-	for {
+	poll.Until(t, "the objective burns and its alert is sent", func() bool {
 		var status struct {
 			State  string
 			Budget struct{ Bad uint64 }
 		}
-		if err := json.Unmarshal(s.call("GET", "/accounts/"+id+"/slos/"+objective.ID+"/status", nil), &status); err != nil {
-			t.Fatal(err)
-		}
-		// The objective's own creation, and the alert.
-		if status.State == "burning" && status.Budget.Bad == 480 &&
-			metric(`belfry_outbox_relayed_total{outbox="slo",outcome="ok"} 2`) {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%+v", status)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+		s.decode(s.call("GET", "/accounts/"+id+"/slos/"+objective.ID+"/status", nil), &status)
+		// The relay has sent the event of the objective's creation, and the alert.
+		return status.State == "burning" && status.Budget.Bad == 480 &&
+			metric(`belfry_outbox_relayed_total{outbox="slo",outcome="ok"} 2`)
+	})
 	base := "/accounts/" + id + "/objectives"
-	v.get(base).has(t, "1 objective is burning its budget too fast.", "checkout", "shop.example")
-	v.get(base+"/"+objective.ID).has(t, "checkout is burning its budget", "wwwtimeout.shop.example",
+	v.Get(base).Says("1 objective is burning its budget too fast.", "checkout", "shop.example")
+	v.Get(base+"/"+objective.ID).Says("checkout is burning its budget", "wwwtimeout.shop.example",
 		"/audit?event=timeout", `</span>1h/5m fired</li>`) // the mark; the level says "1h/5m fires at 14.4×"
-	v.get("/accounts/"+id+"/audit").has(t, "created the objective")
-	// Overview, list and objective say the same sentence: that of the moment, and
-	// not the one of the alert's beginning.
+	v.Get("/accounts/" + id + "/audit").Says("created the objective")
+	// Overview, list and objective have the same sentence: the current one, not that
+	// of the alert's start.
 	var status struct{ Sentence string }
-	if err := json.Unmarshal(s.call("GET", "/accounts/"+id+"/slos/"+objective.ID+"/status", nil), &status); err != nil {
-		t.Fatal(err)
-	}
-	for !strings.Contains(v.get("/accounts/"+id).body, "Preceded by:") {
-		if time.Now().After(deadline) {
-			t.Fatal("the overview does not show the alert with the change that preceded it")
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	v.get("/accounts/"+id).has(t, status.Sentence)
-	v.get(base).has(t, status.Sentence)
-	s.member(id, "bo@acme.example", "auditor").get(base).lacks(t, "checkout")
+	s.decode(s.call("GET", "/accounts/"+id+"/slos/"+objective.ID+"/status", nil), &status)
+	poll.Until(t, "the overview shows the alert with the change that preceded it", func() bool {
+		return strings.Contains(v.Get("/accounts/"+id).Body, "Preceded by:")
+	})
+	v.Get("/accounts/" + id).Says(status.Sentence)
+	v.Get(base).Says(status.Sentence)
+	s.member(id, "bo@acme.example", "auditor").Get(base).Lacks("checkout")
 }

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 const stormCatalogue = `
@@ -41,35 +43,35 @@ func TestAStormOf10000AlertsDecodesEachChangeOnceAndRecordsFewEvents(t *testing.
 	s.team("storm", stormCatalogue)
 	account := s.account("Acme")
 	base := "/accounts/" + account
-	s.call(http.MethodPost, base+"/zones", m{"name": "shop.example"})
-	var list []m
+	s.call(http.MethodPost, base+"/zones", object{"name": "shop.example"})
+	var list []object
 	for i := range changes {
-		list = append(list, m{
+		list = append(list, object{
 			"id":          fmt.Sprint("change-", i),
 			"occurred_at": time.Now().Add(-time.Duration(i+1) * time.Second).UTC().Format(time.RFC3339Nano),
-			"action":      m{"type": "update"},
-			"actor":       m{"type": "user", "id": "u-ana", "name": "Ana"},
-			"resource":    m{"product": "storm", "type": "setting", "id": fmt.Sprint(i), "name": "the limit"},
+			"action":      object{"type": "update"},
+			"actor":       object{"type": "user", "id": "u-ana", "name": "Ana"},
+			"resource":    object{"product": "storm", "type": "setting", "id": fmt.Sprint(i), "name": "the limit"},
 			"zone":        "shop.example",
 		})
 	}
 	s.append(account, list...)
 	var hook struct{ ID string }
 	if err := json.Unmarshal(s.call(http.MethodPost, base+
-		"/alerting/v3/destinations/webhooks", m{"name": "hook", "url": receiver.URL}), &hook); err != nil {
+		"/alerting/v3/destinations/webhooks", object{"name": "hook", "url": receiver.URL}), &hook); err != nil {
 		t.Fatal(err)
 	}
-	policy := m{
+	policy := object{
 		"name":       "tell us",
 		"enabled":    true,
 		"alert_type": "storm_down",
-		"mechanisms": m{"webhooks": []any{m{"id": hook.ID}}},
+		"mechanisms": object{"webhooks": []any{object{"id": hook.ID}}},
 	}
 	s.call(http.MethodPost, base+"/alerting/v3/policies", policy)
 	for first := 0; first < storm; first += 100 {
 		list = nil
 		for i := first; i < first+100; i++ {
-			list = append(list, m{
+			list = append(list, object{
 				"id":             fmt.Sprint("a", i),
 				"correlation_id": fmt.Sprint("c", i),
 				"alert_type":     "storm_down",
@@ -81,7 +83,7 @@ func TestAStormOf10000AlertsDecodesEachChangeOnceAndRecordsFewEvents(t *testing.
 	}
 	delivered := 0
 	for next := 500; next <= storm; next += 500 {
-		s.await(fmt.Sprint(next, " messages are delivered"), func() bool {
+		poll.Until(s.t, fmt.Sprint(next, " messages are delivered"), func() bool {
 			delivered = int(s.metric(`belfry_notify_deliveries_total{kind="webhook",outcome="delivered"}`))
 			return delivered >= next
 		})
@@ -91,7 +93,7 @@ func TestAStormOf10000AlertsDecodesEachChangeOnceAndRecordsFewEvents(t *testing.
 	before := s.actions(account)["create"]
 	policy["name"] = "the last"
 	s.call(http.MethodPost, base+"/alerting/v3/policies", policy)
-	s.await("the last event is recorded", func() bool { return s.actions(account)["create"] > before })
+	poll.Until(s.t, "the last event is recorded", func() bool { return s.actions(account)["create"] > before })
 
 	if told.Load() == 0 { // a message waits for the changes only so long, so not all name them
 		t.Error("no message names a change")

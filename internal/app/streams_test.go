@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/app"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // streamPaths are all that streams, with the placeholders filled in, and the
@@ -35,22 +36,20 @@ func TestEveryStreamEndsWhenItsCredentialIsTakenAway(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(c *app.Config) { c.StreamRecheck = 50 * time.Millisecond })
 	account := s.account("Acme")
-	s.append(account, change("1", "bo", nil))
+	s.append(account, auditEvent("1", "bo", nil))
 	var job struct{ ID string }
-	s.decode(s.call("POST", "/accounts/"+account+"/audit/exports", m{"format": "csv"}), &job)
+	s.decode(s.call("POST", "/accounts/"+account+"/audit/exports", object{"format": "csv"}), &job)
 	var state struct{ State string }
-	for deadline := time.Now().Add(20 * time.Second); state.State != "done"; time.Sleep(10 * time.Millisecond) {
+	poll.Until(t, "the export is done", func() bool {
 		s.decode(s.call("GET", "/accounts/"+account+"/jobs/"+job.ID, nil), &state)
-		if time.Now().After(deadline) {
-			t.Fatalf("the job is %s", state.State)
-		}
-	}
+		return state.State == "done"
+	})
 	operations, pages := s.streamPaths(account, job.ID)
 	if len(operations) < 3 || len(pages) < 1 {
 		t.Fatalf("only %v and %v stream", operations, pages)
 	}
-	withToken := func(more m, end func(id string)) {
-		spec := m{"name": "reader", "permissions": []string{"audit:read", "audit:export"}}
+	withToken := func(more object, end func(id string)) {
+		spec := object{"name": "reader", "permissions": []string{"audit:read", "audit:export"}}
 		for k, v := range more {
 			spec[k] = v
 		}
@@ -63,11 +62,12 @@ func TestEveryStreamEndsWhenItsCredentialIsTakenAway(t *testing.T) {
 		}
 	}
 	withToken(nil, func(id string) { s.call("DELETE", "/accounts/"+account+"/tokens/"+id, nil) })
-	withToken(m{"expires_on": time.Now().Add(2 * time.Second).UTC().Format(time.RFC3339Nano)}, func(string) {})
+	withToken(object{"expires_on": time.Now().Add(2 * time.Second).UTC().Format(time.RFC3339Nano)}, func(string) {})
 
 	withSession := func(email string, end func(v *visitor)) {
 		v := s.member(account, email, "auditor")
-		all := append(s.open(v.client, operations), s.open(v.client, pages)...)
+		client := v.Client()
+		all := append(s.open(client, operations), s.open(client, pages)...)
 		end(v)
 		for _, open := range all {
 			open.ends(t)
@@ -88,7 +88,7 @@ func TestEveryStreamEndsWhenItsCredentialIsTakenAway(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Header.Set("Origin", v.url)
-		res, err := v.client.Do(r)
+		res, err := v.Client().Do(r)
 		if err != nil || res.StatusCode != http.StatusSeeOther {
 			t.Fatal(res, err)
 		}
@@ -147,10 +147,10 @@ func (s *site) decode(result json.RawMessage, into any) {
 func TestAHeadHandsNothingOutAndRecordsNothing(t *testing.T) {
 	s := newSite(t)
 	account := s.account("Acme")
-	s.append(account, change("1", "bo", nil))
+	s.append(account, auditEvent("1", "bo", nil))
 	v := s.member(account, "ana@acme.example", "owner")
 	exports := func() int {
-		var list []m
+		var list []object
 		s.decode(s.call("GET", "/accounts/"+account+"/logs/audit?action_type=export&since=2020-01-01&before=2100-01-01",
 			nil), &list)
 		return len(list)
@@ -172,7 +172,7 @@ func TestAHeadHandsNothingOutAndRecordsNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res, err := v.client.Do(r)
+		res, err := v.Client().Do(r)
 		if err != nil || res.StatusCode >= 500 {
 			t.Errorf("HEAD %s: %v %v", path, res, err)
 			continue
@@ -185,7 +185,7 @@ func TestAHeadHandsNothingOutAndRecordsNothing(t *testing.T) {
 	if n := exports(); n != 0 {
 		t.Errorf("%d exports are recorded, and nothing was handed out", n)
 	}
-	v.get("/client/v4/accounts/" + account + "/audit/export")
+	v.Get("/client/v4/accounts/" + account + "/audit/export")
 	if n := exports(); n != 1 {
 		t.Errorf("%d exports are recorded of one", n)
 	}

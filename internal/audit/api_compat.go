@@ -37,7 +37,7 @@ type ListV1 struct {
 	PerPage      int      `query:"per_page" minimum:"1" maximum:"1000" default:"100"`
 }
 
-// maxSkip bounds page numbers: what lies deeper is reached by since and before.
+// maxSkip bounds page numbers: deeper pages are reached with since and before.
 const (
 	maxSkip  = 1_000_000
 	maxCount = 10_000

@@ -230,9 +230,14 @@ func (f *Feature) export(ctx context.Context, in *ExportInput) (web.Stream, erro
 		return web.Stream{}, errs.At(errs.CodeOutOfRange, "to",
 			"from and to must be ascending and at most %d, the size that the export is made for", size)
 	}
-	if err := f.self(ctx, accountID, "export", "record", accountID, fmt.Sprintf("events %d to %d", from,
-		to), map[string]any{"from": from, "to": to, "format": "ndjson"}); err != nil {
-		return web.Stream{}, err
+	recorded := f.self(ctx, SelfAction{
+		Account:  accountID,
+		Type:     "export",
+		Name:     fmt.Sprintf("events %d to %d", from, to),
+		Metadata: map[string]any{"from": from, "to": to, "format": "ndjson"},
+	})
+	if recorded != nil {
+		return web.Stream{}, recorded
 	}
 	part := ledger.LogRange{From: uint64(from), To: uint64(to), Size: uint64(size)}
 	return web.Stream{
@@ -256,11 +261,17 @@ func (f *Feature) exportFiltered(ctx context.Context, accountID string, in *Expo
 	if _, err := record.Compile(filters); err != nil {
 		return web.Stream{}, err
 	}
-	if err := f.self(ctx, accountID, "export", "record", accountID, "filtered events", map[string]any{
-		"since":  in.Since,
-		"before": in.Before,
-		"format": in.Format,
-	}); err != nil {
+	err = f.self(ctx, SelfAction{
+		Account: accountID,
+		Type:    "export",
+		Name:    "filtered events",
+		Metadata: map[string]any{
+			"since":  in.Since,
+			"before": in.Before,
+			"format": in.Format,
+		},
+	})
+	if err != nil {
 		return web.Stream{}, err
 	}
 	q := ledger.Query{Since: since, Before: before, Filters: filters}

@@ -89,13 +89,16 @@ type ProductName struct {
 	Label string `json:"label"`
 }
 
-// SelfAudit records something that a principal did with the record itself: an
-// export, an erasure.
-type SelfAudit func(
-	ctx context.Context,
-	account, action, resourceType, resourceID, resourceName string,
-	metadata map[string]any,
-) error
+// SelfAction is an action on the audit log of an account: export, erase or erased.
+type SelfAction struct {
+	Account  string
+	Type     string
+	Name     string // of the exported or erased part
+	Metadata map[string]any
+}
+
+// SelfAudit records an action on the audit log itself.
+type SelfAudit func(ctx context.Context, a SelfAction) error
 
 // Feature is the audit log.
 type Feature struct {
@@ -174,6 +177,8 @@ func (f *Feature) Describe() feature.Feature {
 		Consumer: f.Consumer,
 		API:      f.API,
 		Pages:    f.Pages,
+		Finders:  f.finders(),
+		Actions:  f.actions(),
 		Stages:   f.Stages(),
 		Receives: true,
 	}

@@ -17,14 +17,8 @@ import (
 // {action}, {result}, and {before.x}, {after.x}, {metadata.x} with x a path of
 // member names. There is no way to write a brace itself: no sentence needs one.
 type Sentence struct {
-	text  string
-	parts []templatePart
-}
-
-// templatePart is literal text, or a placeholder's name.
-type templatePart struct {
-	text        string
-	placeholder bool
+	text         string
+	placeholders []string
 }
 
 const (
@@ -45,18 +39,13 @@ func ParseSentence(template string) (Sentence, error) {
 	case strings.ContainsFunc(template, breaksLine):
 		return s, errors.New("a sentence is one line without control characters")
 	}
-	count := 0
 	for rest := template; rest != ""; {
 		i := strings.IndexAny(rest, "{}")
 		if i < 0 {
-			s.parts = append(s.parts, templatePart{text: rest})
 			break
 		}
 		if rest[i] == '}' {
 			return s, errors.New("a } has no { before it")
-		}
-		if i > 0 {
-			s.parts = append(s.parts, templatePart{text: rest[:i]})
 		}
 		end := strings.IndexAny(rest[i+1:], "{}")
 		if end < 0 || rest[i+1+end] == '{' {
@@ -66,10 +55,10 @@ func ParseSentence(template string) (Sentence, error) {
 		if err := checkPlaceholder(name); err != nil {
 			return s, err
 		}
-		if count++; count > maxPlaceholders {
+		if len(s.placeholders) == maxPlaceholders {
 			return s, fmt.Errorf("a sentence has at most %d placeholders", maxPlaceholders)
 		}
-		s.parts = append(s.parts, templatePart{text: name, placeholder: true})
+		s.placeholders = append(s.placeholders, name)
 		rest = rest[i+1+end+1:]
 	}
 	return s, nil
@@ -105,25 +94,4 @@ func checkPlaceholder(name string) error {
 func (s Sentence) String() string { return s.text }
 
 // Placeholders lists the names between braces, in their order.
-func (s Sentence) Placeholders() []string {
-	var names []string
-	for _, p := range s.parts {
-		if p.placeholder {
-			names = append(names, p.text)
-		}
-	}
-	return names
-}
-
-// Render fills the placeholders; value gives the text for a name.
-func (s Sentence) Render(value func(placeholder string) string) string {
-	var b strings.Builder
-	for _, p := range s.parts {
-		if p.placeholder {
-			b.WriteString(value(p.text))
-		} else {
-			b.WriteString(p.text)
-		}
-	}
-	return b.String()
-}
+func (s Sentence) Placeholders() []string { return s.placeholders }

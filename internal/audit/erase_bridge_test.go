@@ -22,7 +22,7 @@ func RegisterErasure(
 	l *ledger.Ledger,
 	ownRecorded func(context.Context, string) error,
 ) {
-	self := func(context.Context, string, string, string, string, string, map[string]any) error { return nil }
+	self := func(context.Context, SelfAction) error { return nil }
 	f := &Feature{
 		db:          d,
 		reader:      r,

@@ -65,9 +65,11 @@ func (f *Feature) startErasure(ctx context.Context, queue *jobs.Queue, in *Erasu
 		}
 	}
 	// The request is recorded first, without the name of the person.
-	err := f.self(ctx, account, "erase", "record", account, "personal fields", map[string]any{
-		"reason": b.Reason,
-		"fields": shownFields(b.Fields),
+	err := f.self(ctx, SelfAction{
+		Account:  account,
+		Type:     "erase",
+		Name:     "personal fields",
+		Metadata: map[string]any{"reason": b.Reason, "fields": shownFields(b.Fields)},
 	})
 	if err != nil {
 		return jobs.Info{}, err
@@ -136,10 +138,15 @@ func (f *Feature) runErasure(
 	}
 	ctx = web.WithPrincipal(ctx, &web.Principal{Kind: web.KindSystem, ID: event.Product, Name: "Belfry"},
 		web.AccountRef{ID: j.AccountID})
-	err = f.self(ctx, j.AccountID, "erased", "record", j.AccountID, "personal fields", map[string]any{
-		"events": total,
-		"fields": shownFields(in.Fields),
-		"job":    j.ID,
+	err = f.self(ctx, SelfAction{
+		Account: j.AccountID,
+		Type:    "erased",
+		Name:    "personal fields",
+		Metadata: map[string]any{
+			"events": total,
+			"fields": shownFields(in.Fields),
+			"job":    j.ID,
+		},
 	})
 	result := erasureResult{
 		Events:        total,

@@ -118,11 +118,17 @@ func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *Export
 			return jobs.Info{}, err
 		}
 	}
-	if err := f.self(ctx, accountID, "export", "record", accountID, "events", map[string]any{
-		"since":  given(in.Body.Since),
-		"before": given(in.Body.Before),
-		"format": job.Format,
-	}); err != nil {
+	err = f.self(ctx, SelfAction{
+		Account: accountID,
+		Type:    "export",
+		Name:    "events",
+		Metadata: map[string]any{
+			"since":  given(in.Body.Since),
+			"before": given(in.Body.Before),
+			"format": job.Format,
+		},
+	})
+	if err != nil {
 		return jobs.Info{}, err
 	}
 	request := job

@@ -73,8 +73,8 @@ type detailPage struct {
 	Proof   *proofPage
 }
 
-// filterValue is something that the record can be filtered by. In says that a list
-// stands beside it, which a click filters.
+// filterValue is a value by which the record can be filtered. In reports that the page shows a list next to it, which a
+// click filters.
 type filterValue struct {
 	Key, Value, Label, Href string
 	Mono, In                bool

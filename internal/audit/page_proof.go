@@ -74,7 +74,7 @@ func (p *pages) proofOf(v visit, rec *record.Record) (*proofPage, error) {
 	return data, nil
 }
 
-// verifySteps runs VerifyBundle and says which of its steps held. It never
+// verifySteps runs VerifyBundle and reports which of its steps succeeded. It never
 // verifies anything by itself: on a failure it finds out how far VerifyBundle
 // must have come.
 func verifySteps(data []byte, vkey string) (steps []proofStep, ok bool) {

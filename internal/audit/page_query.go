@@ -73,7 +73,7 @@ var aliases = map[string]string{
 	"via":      "interface",
 }
 
-// fieldOf returns the filter that a name stands for; "" for none.
+// fieldOf returns the filter with a name or an alias; "" for none.
 func fieldOf(name string) string {
 	name = strings.ToLower(name)
 	if f, ok := aliases[name]; ok {

@@ -145,8 +145,7 @@ func (l rowList) href(id string) string {
 	return ui.With(l.explorerURL, "event", id, "tab", "", "verify", "")
 }
 
-// sentenceOf links the marked parts to the explorer where no list stands around
-// them that a click could filter.
+// sentenceOf links the marked parts to the explorer where the page has no list that a click could filter.
 func (l rowList) sentenceOf(r *record.Record) ui.Sentence {
 	s := l.said(r)
 	if last := len(s) - 1; last >= 0 { // the row has a badge for it

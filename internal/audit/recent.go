@@ -67,7 +67,7 @@ type resourceKey struct{ product, kind, id string }
 // changeView is the changes of one account, in lists that are ordered by time,
 // the newest first.
 type changeView struct {
-	mu      sync.Mutex // guards everything; held while the database is read
+	mu      sync.Mutex // guards everything; locked while the database is read
 	account string
 	since   int64 // changes of [since, before) are there, in Unix microseconds
 	before  int64
@@ -119,7 +119,7 @@ func (c *recentChanges) view(account string, began time.Time) *changeView {
 	return v
 }
 
-// evict drops the view that was not used for the longest time; mu is held.
+// evict drops the view that was not used for the longest time; mu is locked.
 func (c *recentChanges) evict() {
 	oldest := ""
 	for name, v := range c.views {
@@ -180,7 +180,7 @@ func (c *recentChanges) count(v *changeView, n int64) {
 	}
 }
 
-// load fills a new view; v.mu is held.
+// load fills a new view; v.mu is locked.
 func (c *recentChanges) load(ctx context.Context, v *changeView) error {
 	began := c.now()
 	c.count(v, -int64(len(v.all)))
@@ -207,7 +207,7 @@ func (c *recentChanges) load(ctx context.Context, v *changeView) error {
 	return nil
 }
 
-// follow reads the events that came since the last look; v.mu is held.
+// follow reads the events since the last read; v.mu is locked.
 func (c *recentChanges) follow(ctx context.Context, v *changeView) error {
 	began := c.now()
 	c.searched()
@@ -224,7 +224,7 @@ func (c *recentChanges) follow(ctx context.Context, v *changeView) error {
 	return nil
 }
 
-// see adds an event to a view if it is a change that may be listed; v.mu is held.
+// see adds an event to a view if it is a change that may be listed; v.mu is locked.
 func (c *recentChanges) see(v *changeView, rec *record.Record) {
 	c.decoded()
 	at := rec.Event.Micros()
@@ -350,7 +350,7 @@ func (v *changeView) choose(t Incident, limit int) (list []chosen, more int) {
 	return list, more
 }
 
-// open reads a chosen event; v.mu is held.
+// open reads a selected event; v.mu is locked.
 func (c *recentChanges) open(ctx context.Context, v *changeView, seq int64) (*record.Record, error) {
 	if rec := v.winners[seq]; rec != nil {
 		return rec, nil

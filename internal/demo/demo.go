@@ -54,7 +54,7 @@ type demo struct {
 	server *child
 	shop   *child
 
-	said  string // the last sentence that was told, and how often again; the story's goroutine has both
+	said  string // last printed sentence, and the number of repeats; used by the story's goroutine alone
 	again int
 }
 

@@ -11,7 +11,7 @@ import (
 // State is the state of a demo, stored in a file of its data directory: a second run with the same directory continues
 // the first, and scripts that drive the demo read it. Mode 0600, because it contains tokens.
 type State struct {
-	Ready bool `json:"ready"` // everything stands
+	Ready bool `json:"ready"` // the setup is complete
 
 	URL    string `json:"url"`
 	Listen string `json:"listen"`

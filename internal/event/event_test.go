@@ -13,7 +13,7 @@ var update = flag.Bool("update", false, "write the generated parts of ARCHITECTU
 
 const page = "../../ARCHITECTURE.md"
 
-// between replaces what stands between a part's marks.
+// between replaces the text between the marks of a part.
 func between(t *testing.T, text, part, with string) string {
 	t.Helper()
 	begin := "<!-- generated from internal/event by `go generate ./internal/event`: " + part + " -->\n"
@@ -35,7 +35,7 @@ func TestArchitectureHasThisDiagram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := between(t, between(t, string(b), "diagram", event.Diagram()), "table", event.Table())
+	want := between(t, between(t, string(b), "diagram", diagram()), "table", table())
 	if want == string(b) {
 		return
 	}

@@ -77,7 +77,7 @@ func (r Reject) Key() string {
 	return r.Account
 }
 
-// mask stands for a value that does not travel, and for what was cut off.
+// mask replaces a personal value, and marks where text was cut.
 const mask = "…"
 
 // inClear are the members that travel with their values, of events, alerts and
@@ -183,7 +183,7 @@ func (p *payloadMask) value(path string, depth int) error {
 	}
 }
 
-// members copies what stands in an object or array, and its end.
+// members copies the members of an object or array, and its end.
 func (p *payloadMask) members(path string, depth int, object bool) error {
 	for {
 		kind := p.dec.PeekKind()

@@ -42,6 +42,13 @@ type Feature struct {
 	// Pages registers the pages; nil = none.
 	Pages func(*page.Kit) error
 
+	// Finders find the feature's objects, for the search, the palette and the pickers.
+	Finders Finders
+
+	// Actions and Offer are what a member can do from the palette.
+	Actions []Action
+	Offer   *Offer
+
 	// Stages run until the process ends, in the order in which they stop.
 	Stages []run.Stage
 

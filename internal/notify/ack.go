@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/belfryhq/belfry/internal/event"
@@ -11,32 +12,31 @@ import (
 // named reads the alert that opened an incident, and its name in the audit log.
 func (n *Feature) named(ctx context.Context, accountID, alertID string) (a Alert, name string, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) (err error) {
-		a, err = rootOf(ctx, tx, accountID, alertID)
+		a, err = rootAlert(ctx, tx, accountID, alertID)
 		return err
 	})
 	if err != nil {
 		return a, "", err
 	}
 	kind, err := n.AlertType(ctx, a.Type)
-	return a, cut(a.thing(kind), 200), err
+	return a, cut(a.subjectTitle(kind), 200), err
 }
 
-// Ack notes that a person takes care of an alert. The first acknowledgement
-// stays.
+// Ack records who takes care of an alert. The first acknowledgement stays.
 func (n *Feature) Ack(ctx context.Context, by *web.Principal, accountID, alertID string) (Alert, error) {
 	a, name, err := n.named(ctx, accountID, alertID)
 	if err != nil {
 		return a, err
 	}
-	err = n.change(ctx, func(tx *db.Tx) (err error) {
-		if a, err = rootOf(ctx, tx, accountID, alertID); err != nil {
+	err = n.Change(ctx, func(tx *db.Tx) (err error) {
+		if a, err = rootAlert(ctx, tx, accountID, alertID); err != nil {
 			return err
 		}
 		if !a.AckedAt.IsZero() {
 			return nil
 		}
 		a.AckedAt = moment(n.Now())
-		a.AckedBy = cut(firstOf(by.Name, by.Email, by.ID), 200)
+		a.AckedBy = cut(cmp.Or(by.Name, by.Email, by.ID), 200)
 		_, err = tx.Exec(ctx, `UPDATE alert SET acked_at = $2, acked_by = $3 WHERE alert_key = $1`,
 			a.key, micros(a.AckedAt), a.AckedBy)
 		if err != nil {
@@ -54,8 +54,8 @@ func (n *Feature) Unack(ctx context.Context, by *web.Principal, accountID, alert
 	if err != nil {
 		return a, err
 	}
-	err = n.change(ctx, func(tx *db.Tx) (err error) {
-		if a, err = rootOf(ctx, tx, accountID, alertID); err != nil {
+	err = n.Change(ctx, func(tx *db.Tx) (err error) {
+		if a, err = rootAlert(ctx, tx, accountID, alertID); err != nil {
 			return err
 		}
 		if a.AckedAt.IsZero() {

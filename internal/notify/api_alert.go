@@ -103,22 +103,7 @@ func mayAck(who *web.Principal, accountID string) bool {
 // alertPage is one page of a list of alerts.
 func (n *Feature) alertPage(ctx context.Context, accountID, state string, in web.Paging) (web.Page[Alert], error) {
 	name := "alerts " + accountID + " " + state
-	var after place
-	if in.Cursor != "" {
-		if err := n.Cursors.Decode(name, in.Cursor, &after); err != nil {
-			return web.Page[Alert]{}, err
-		}
-	}
-	limit := in.Limit
-	if limit <= 0 {
-		limit = 100
-	}
-	list, err := n.alerts(ctx, accountID, state, after, limit+1)
-	out := web.Page[Alert]{Items: list}
-	if len(list) > limit {
-		last := list[limit-1]
-		out.Items = list[:limit]
-		out.Cursor = n.Cursors.Encode(name, place{micros(last.OccurredAt), last.key})
-	}
-	return out, err
+	return web.ReadPage(n.Cursors, name, in, alertPosition, func(after web.Keyset, limit int) ([]Alert, error) {
+		return n.alerts(ctx, accountID, state, after, limit)
+	})
 }

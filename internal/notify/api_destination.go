@@ -122,7 +122,7 @@ func (n *Feature) registerDestinations(api *web.API) {
 		Permission: account.NotificationsWrite,
 		Idempotent: true,
 		Description: "A test message is sent first, signed with signing_secret, and must be answered 2xx within 15 s. " +
-			"The answer shows signing_secret this once.",
+			"The answer shows signing_secret only once.",
 	}, func(ctx context.Context, in *webhookIn) (NewWebhook, error) {
 		b := &in.Body
 		spec := WebhookSpec{Name: &b.Name, URL: &b.URL, Secret: b.Secret, Key: b.Key}
@@ -174,7 +174,7 @@ func (n *Feature) registerDestinations(api *web.API) {
 		Tag:         tag,
 		Summary:     "Give a webhook a new signing secret",
 		Permission:  account.NotificationsWrite,
-		Description: "The old one also signs for 24 hours. The answer shows the new one this once.",
+		Description: "The old one also signs for 24 hours. The answer shows the new one only once.",
 	}, func(ctx context.Context, in *WebhookPath) (NewWebhook, error) {
 		return n.RotateSecret(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID)
 	})

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/belfryhq/belfry/internal/account"
@@ -246,8 +247,8 @@ func (d *Delivery) sent() Sent {
 		Name:          d.Policy,
 		AlertType:     d.kind,
 		AlertBody:     d.summary,
-		Description:   firstOf(d.Reason, d.State),
-		Mechanism:     firstOf(d.Mechanism, d.DestinationID),
+		Description:   cmp.Or(d.Reason, d.State),
+		Mechanism:     cmp.Or(d.Mechanism, d.DestinationID),
 		MechanismType: d.MechanismType,
 		PolicyID:      d.PolicyID,
 		Sent:          at,

@@ -54,7 +54,8 @@ func TestATeamsAlertTakesNoPlaceOfBelfrysOwn(t *testing.T) {
 
 func TestAnUnknownFieldOfAnAlertDoesNotHideItsOtherFaults(t *testing.T) {
 	w := newWorld(t, "", nil)
-	body := `{"foo":1,"alert_type":"shop_down","event":"begin","resource":{"product":"p","type":"t","id":"i","why":1},"severity":"loud","data":{"bad":1}}`
+	body := `{"foo":1,"alert_type":"shop_down","event":"begin","severity":"loud","data":{"bad":1},` +
+		`"resource":{"product":"p","type":"t","id":"i","why":1}}`
 	_, failures := w.call("acme", "POST", "/alerts", body, nil)
 	var got []string
 	for _, f := range failures {

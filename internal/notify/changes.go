@@ -12,16 +12,16 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/ingest"
 )
 
-// The changes that preceded an alert are asked for once an alert, outside of
-// any transaction: before the first message about it goes out, for a short
-// while, and in the background when they did not come in time.
+// The changes that preceded an alert are looked up once, outside of any
+// transaction: before its first message is sent, for a limited time, and in the
+// background when that time was too short.
 
 // maxChanges limits the changes that are stored with an alert; the rest are counted.
 const maxChanges = 5
 
-// sharedChanges is one question for all alerts of a batch that have the same
-// answer. It is asked after the batch was committed, so that no change that was
-// recorded before any of its alerts can be missed.
+// sharedChanges is one lookup for all alerts of a batch that have the same result.
+// It begins after the commit of the batch, so that no change that was recorded
+// before any of its alerts can be missed.
 type sharedChanges struct {
 	mu   sync.Mutex // guards what follows; held while it is asked
 	done bool
@@ -29,15 +29,15 @@ type sharedChanges struct {
 	more int
 }
 
-// changesKey holds everything that the changes before an alert depend on. When a trouble began
-// is known to no more than a second.
+// changesKey holds everything that the changes before an alert depend on. The
+// beginning of a condition is known to no more than a second.
 type changesKey struct {
 	account, zone string
 	resource      event.AlertResource
 	began         int64 // seconds
 }
 
-// shareChanges makes the alerts of a batch ask once for what they have in common.
+// shareChanges lets the alerts of a batch with the same key share one lookup.
 func shareChanges(list []*prepared) {
 	shared := map[changesKey]*sharedChanges{}
 	for _, p := range list {
@@ -55,8 +55,8 @@ func shareChanges(list []*prepared) {
 	}
 }
 
-// ask returns the answer, and asks for it when this is the first call or the
-// ones before failed.
+// ask returns the result, and looks it up when this is the first call or the
+// earlier ones failed.
 func (s *sharedChanges) ask(ctx context.Context, n *Feature, q ChangesQuery) ([]Change, int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +76,7 @@ func (s *sharedChanges) ask(ctx context.Context, n *Feature, q ChangesQuery) ([]
 type lookups struct {
 	mu    sync.Mutex
 	calls map[string]*lookup // by alert
-	done  sync.WaitGroup     // of those under way; upkeep waits for them
+	done  sync.WaitGroup     // of lookups in progress; upkeep waits for them
 }
 
 // lookup is a lookup in progress. answer is set before answered is closed, and
@@ -86,7 +86,7 @@ type lookup struct {
 	answer         *foundChanges
 }
 
-// foundChanges is an answer on its way into the database.
+// foundChanges is a result that is not stored yet.
 type foundChanges struct {
 	key  string
 	list []Change
@@ -103,9 +103,9 @@ func (f *foundChanges) store(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
-// awaitChanges gives the changes before the alert of a message, or nil when they
-// are stored already, do not come in the time that a message may wait, or do not
-// belong into it.
+// awaitChanges returns the changes before the alert of a message, or nil when they
+// are stored already, are not found in the time that a message may wait, or do not
+// belong into the message.
 func (n *Feature) awaitChanges(ctx context.Context, it *delivery.Item) *foundChanges {
 	if it.Payload != it.Subject || n.Changes == nil {
 		return nil
@@ -121,9 +121,9 @@ func (n *Feature) awaitChanges(ctx context.Context, it *delivery.Item) *foundCha
 	}
 }
 
-// lookUp asks once, however many wait. The answer is stored also when all who
-// waited have gone on. p is the alert when it was just stored by this process,
-// so that it need not be read; otherwise nil.
+// lookUp starts a lookup, or joins the one in progress. The result is stored also
+// when all callers have stopped waiting. p is the alert when it was just stored by
+// this process, so that it need not be read; otherwise nil.
 func (n *Feature) lookUp(ctx context.Context, key string, p *prepared) *lookup {
 	n.lookups.mu.Lock()
 	defer n.lookups.mu.Unlock()
@@ -151,7 +151,8 @@ func (n *Feature) lookUp(ctx context.Context, key string, p *prepared) *lookup {
 	return c
 }
 
-// findChanges asks, answers c, and stores the answer.
+// findChanges looks the changes up, passes them to the callers that wait for c, and
+// stores them.
 func (n *Feature) findChanges(ctx context.Context, key string, p *prepared, c *lookup) error {
 	answer, err := n.askChanges(ctx, key, p)
 	c.answer = answer
@@ -162,7 +163,7 @@ func (n *Feature) findChanges(ctx context.Context, key string, p *prepared, c *l
 	return n.queue.Commit(ctx, answer.store)
 }
 
-// askChanges gives nil when the alert has its changes already.
+// askChanges returns nil when the alert has its changes already.
 func (n *Feature) askChanges(ctx context.Context, key string, p *prepared) (*foundChanges, error) {
 	var q ChangesQuery
 	if p != nil {
@@ -225,28 +226,16 @@ func (n *Feature) changesQuery(ctx context.Context, key string) (q ChangesQuery,
 	return q, pending, err
 }
 
-// findMissing asks again for the alerts of the last hour whose changes are not
-// known: the message may have gone out without, the page has them later.
+// findMissing repeats the lookup for alerts of the last hour whose changes are not
+// known. Their messages may have been sent without them; the page shows them.
 func (n *Feature) findMissing(ctx context.Context) error {
 	now := n.Now()
 	var keys []string
-	err := n.DB.View(ctx, func(tx *db.Tx) error {
-		keys = nil
-		rows, err := tx.Query(ctx,
-			`SELECT alert_key FROM alert WHERE changes_state = 'pending' AND received_at > $1
+	err := n.DB.View(ctx, func(tx *db.Tx) (err error) {
+		keys, err = db.Collect(ctx, tx, db.ScanText, `SELECT alert_key FROM alert
+			WHERE changes_state = 'pending' AND received_at > $1
 			ORDER BY received_at DESC LIMIT 50`, now.Add(-time.Hour).UnixMicro())
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var key string
-			if err := rows.Scan(&key); err != nil {
-				return err
-			}
-			keys = append(keys, key)
-		}
-		return rows.Err()
+		return err
 	})
 	if err != nil {
 		return err

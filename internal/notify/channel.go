@@ -34,10 +34,10 @@ type Message struct {
 	Event       event.AlertEvent // "" for a test
 	Correlation string
 	Severity    string
-	At          time.Time // when the alert was raised, ended or happened
-	Began       time.Time // since when what it reports goes on
+	At          time.Time // of the alert's start, end or notice
+	Began       time.Time // of the condition that it reports
 	Started     time.Time // of an end: when its alert was raised
-	Thing       string    // what it is about, as a title: "Checkout error budget burn"
+	Subject     string    // title of what it is about: "Checkout error budget burn"
 	Summary     string    // one sentence
 	Data        json.RawMessage
 	Changes     []Change

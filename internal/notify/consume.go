@@ -12,13 +12,20 @@ import (
 
 // Consumer makes the consumer of the topic of alerts; the app runs it.
 func (n *Feature) Consumer(cluster bus.Cluster) (*bus.Consumer, error) {
-	return bus.NewConsumer(bus.Config{Cluster: cluster, Group: Group, Topics: []string{event.TopicAlerts}, DB: n.DB,
-		Handle: n.Handle, MaxRecords: 500,
-		Log: n.Log, Registerer: n.Registerer})
+	return bus.NewConsumer(bus.Config{
+		Cluster:    cluster,
+		Group:      Group,
+		Topics:     []string{event.TopicAlerts},
+		DB:         n.DB,
+		Handle:     n.Handle,
+		MaxRecords: 500,
+		Log:        n.Log,
+		Registerer: n.Registerer,
+	})
 }
 
-// Handle stores a batch of alerts, sends back what is refused, and moves the
-// offset, in one transaction.
+// Handle stores a batch of alerts, returns the rejected ones to their teams, and
+// moves the offset, in one transaction.
 func (n *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 	list := make([]*prepared, len(b.Records))
 	var rejects []event.Reject
@@ -27,13 +34,14 @@ func (n *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 		if err != nil {
 			return err
 		}
-		p.raw, p.source = rec.Value, &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: rec.Offset}
+		p.raw = rec.Value
+		p.source = &event.Fetched{Topic: b.Topic, Partition: b.Partition, Offset: rec.Offset}
 		list[i] = p
 		if p.status == ingest.Rejected {
 			rejects = append(rejects, n.reject(p, "kafka", p.raw, p.source))
 		}
 	}
-	// A conflict is found only by storing; its reject is written beside.
+	// A conflict is found while storing; its reject is written in the same transaction.
 	return n.storeAlerts(ctx, list, rejects, func(ctx context.Context, tx *db.Tx) error {
 		if err := b.Commit(ctx, tx); err != nil {
 			return err
@@ -42,9 +50,9 @@ func (n *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 	})
 }
 
-// rejectConflicts sends back the alerts whose id belongs to another one. Only
-// alerts that are stored already can be told here; the rest of the batch is
-// compared with its own earlier records.
+// rejectConflicts returns the alerts whose id belongs to another alert to their
+// teams. They are compared with the stored alerts and with the earlier records of
+// the batch.
 func (n *Feature) rejectConflicts(ctx context.Context, tx *db.Tx, b *bus.Batch, list []*prepared) error {
 	s := &storing{n: n, tx: tx}
 	type name struct {
@@ -65,7 +73,8 @@ func (n *Feature) rejectConflicts(ctx context.Context, tx *db.Tx, b *bus.Batch, 
 		if earlier := first[key]; earlier == nil {
 			first[key] = p
 		} else if !bytes.Equal(earlier.digest, p.digest) && probe.status != ingest.Conflict {
-			probe.status, probe.faults = ingest.Conflict, conflictOf(p)
+			probe.status = ingest.Conflict
+			probe.faults = conflictOf(p)
 		}
 		if probe.status == ingest.Conflict {
 			rejects = append(rejects, n.reject(&probe, "kafka", b.Records[i].Value,

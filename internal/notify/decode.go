@@ -36,7 +36,7 @@ const (
 	maxValues  = 200 // of a filter
 )
 
-// prepared is an alert on its way into the store.
+// prepared is a decoded alert that is not stored yet.
 type prepared struct {
 	alert   event.Alert // whole: defaults filled in
 	kind    *AlertType
@@ -49,18 +49,18 @@ type prepared struct {
 	content []byte // event.Alert as JSON
 	digest  []byte // of what the sender gave, without the defaults
 	by      string // id of who sent it
-	raw     []byte // as it came, and where from; of the bus only
+	raw     []byte // the record's value; of the bus only
 	source  *event.Fetched
 
 	status ingest.Status
 	faults errs.List
 
-	// By the store; set anew when a transaction runs again.
+	// Set by the store, again in each run of the transaction.
 	key, rootKey string
 	queued       []*delivery.Item
 	crossed      bool // its correlation id belongs to an open alert of another type
 
-	changes *sharedChanges // asked once for a batch; set after the commit
+	changes *sharedChanges // the lookup of the batch; set after the commit
 
 	asked bool // the changes before it were looked up; guarded by the lookups' mutex
 }
@@ -77,8 +77,8 @@ func (p *prepared) fault(e *errs.Error) {
 	p.faults = append(p.faults, e)
 }
 
-// prepare decodes and checks one alert. What is wrong with it is in its faults;
-// an error is one of the infrastructure.
+// prepare decodes and checks one alert. Its faults say why it is rejected; an error
+// is one of the infrastructure.
 func (n *Feature) prepare(ctx context.Context, from sender, data []byte) (*prepared, error) {
 	p := &prepared{status: ingest.Accepted, by: from.By}
 	a, whole, faults := decodeAlert(data)
@@ -88,11 +88,12 @@ func (n *Feature) prepare(ctx context.Context, from sender, data []byte) (*prepa
 	}
 	if !whole {
 		if from.Account != "" {
-			p.alert.Account = from.Account // the account sees what was refused in its name
+			p.alert.Account = from.Account // the account sees the rejected alert
 		}
 		return p, nil
 	}
-	p.timed, p.rated = a.OccurredAt != "", a.Severity != ""
+	p.timed = a.OccurredAt != ""
+	p.rated = a.Severity != ""
 	if err := n.resolveAccount(ctx, from, p); err != nil {
 		return p, err
 	}
@@ -329,7 +330,8 @@ func (p *prepared) moment(pointer string, s *string, now time.Time, required boo
 // resolveZone finds every zone that the alert names. One that is not known keeps
 // its name, since policies may name it as it is written.
 func (n *Feature) resolveZone(ctx context.Context, p *prepared) error {
-	p.zone, p.zones = Zone{}, nil
+	p.zone = Zone{}
+	p.zones = nil
 	a := &p.alert
 	for i, ref := range append([]string{a.Zone}, a.Filters[zonesKey]...) {
 		if ref == "" {

@@ -16,13 +16,13 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// The kinds of destinations, which are those of the channels.
+// The kinds of destinations and channels.
 const (
 	KindWebhook = "webhook"
 	KindEmail   = "email"
 )
 
-// Destination is a place to which messages go. Its JSON is the Cloudflare v4
+// Destination is a webhook or a mailbox. Its JSON is the Cloudflare v4
 // API's webhook with the state added; secrets are never in it.
 type Destination struct {
 	ID          string   `json:"id"`
@@ -40,7 +40,6 @@ type Destination struct {
 	Modified web.Time `json:"-"`
 
 	account string
-	paused  time.Time
 	secrets secrets
 }
 
@@ -70,7 +69,7 @@ func (n *Feature) CreateWebhook(
 		return NewWebhook{}, err
 	}
 	d.LastSuccess = moment(n.Now())
-	return NewWebhook{d, key}, n.change(ctx, func(tx *db.Tx) error {
+	return NewWebhook{d, key}, n.Change(ctx, func(tx *db.Tx) error {
 		count := 0
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM destination
 			WHERE account_id = $1 AND kind = $2`, account, KindWebhook).Scan(&count); err != nil {
@@ -108,7 +107,6 @@ func (n *Feature) UpdateWebhook(
 		d.LastSuccess = d.Modified
 		d.State = delivery.DestinationOK
 		d.StateReason = ""
-		d.paused = time.Time{}
 	}
 	err = n.changeDestination(ctx, &d, func(tx *db.Tx) error {
 		return n.record(ctx, tx, by,
@@ -117,7 +115,7 @@ func (n *Feature) UpdateWebhook(
 	return d, err
 }
 
-// RotateSecret gives a webhook a new key; the old one signs for 24 hours more.
+// RotateSecret makes a new key for a webhook; the old one signs for 24 hours more.
 func (n *Feature) RotateSecret(
 	ctx context.Context, by *web.Principal, account, destinationID string,
 ) (NewWebhook, error) {
@@ -136,14 +134,15 @@ func (n *Feature) RotateSecret(
 			keys = append(keys, k)
 		}
 	}
-	d.secrets.Keys, d.Modified = keys, moment(now)
+	d.secrets.Keys = keys
+	d.Modified = moment(now)
 	return NewWebhook{d, key}, n.changeDestination(ctx, &d, func(tx *db.Tx) error {
 		return n.record(ctx, tx, by,
 			event.NewAudit(account, "rotate", resourceDestination, d.ID, d.Name))
 	})
 }
 
-// EnableDestination lets messages go there again, after a test message.
+// EnableDestination enables a destination again, after a test message.
 func (n *Feature) EnableDestination(
 	ctx context.Context, by *web.Principal, account, destinationID string,
 ) (Destination, error) {
@@ -160,7 +159,6 @@ func (n *Feature) EnableDestination(
 	d.StateAt = now
 	d.LastSuccess = now
 	d.Modified = now
-	d.paused = time.Time{}
 	err = n.changeDestination(ctx, &d, func(tx *db.Tx) error {
 		return n.record(ctx, tx, by,
 			event.NewAudit(account, "enable", resourceDestination, d.ID, d.Name))
@@ -174,7 +172,7 @@ func (n *Feature) DeleteWebhook(ctx context.Context, by *web.Principal, account,
 	if err != nil {
 		return err
 	}
-	err = n.change(ctx, func(tx *db.Tx) error {
+	err = n.Change(ctx, func(tx *db.Tx) error {
 		list, err := policiesOf(ctx, tx, account)
 		if err != nil {
 			return err
@@ -196,7 +194,7 @@ func (n *Feature) DeleteWebhook(ctx context.Context, by *web.Principal, account,
 			event.NewAudit(account, "delete", resourceDestination, d.ID, d.Name).Changed(d.clean(), nil))
 	})
 	if err == nil {
-		n.settingsOf.invalidate(destinationID)
+		n.destinationCache.Evict(destinationID)
 	}
 	return err
 }
@@ -228,7 +226,7 @@ func (n *Feature) mustReach(ctx context.Context, d *Destination) error {
 func (n *Feature) Destination(ctx context.Context, account, destinationID string) (d Destination, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		d, err = n.scanDestination(tx.QueryRow(ctx,
-			`SELECT `+destinationColumns+` FROM destination
+			selectDestination+`
 			WHERE account_id = $1 AND id = $2 AND kind = $3`, account, destinationID, KindWebhook))
 		if errors.Is(err, sql.ErrNoRows) {
 			err = noDestination()
@@ -245,22 +243,9 @@ func (n *Feature) Webhooks(ctx context.Context, account string) ([]Destination, 
 
 func (n *Feature) destinations(ctx context.Context, account, kind string) (list []Destination, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		list = []Destination{}
-		rows, err := tx.Query(ctx,
-			`SELECT `+destinationColumns+` FROM destination WHERE account_id = $1 AND kind = $2
-			ORDER BY id LIMIT 1000`, account, kind)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			d, err := n.scanDestination(rows)
-			if err != nil {
-				return err
-			}
-			list = append(list, d)
-		}
-		return rows.Err()
+		list, err = db.Collect(ctx, tx, n.scanDestination,
+			selectDestination+` WHERE account_id = $1 AND kind = $2 ORDER BY id LIMIT 1000`, account, kind)
+		return err
 	})
 	return list, err
 }
@@ -275,26 +260,88 @@ func foldAddress(s string) string { return strings.ToLower(s) }
 func (n *Feature) ensureMail(ctx context.Context, tx *db.Tx, account string, m Mechanisms, now time.Time) error {
 	for _, e := range m.Email {
 		address := foldAddress(e.ID)
-		d := Destination{ID: n.ids.next(now), Kind: KindEmail, Name: address, URL: address, Type: KindEmail,
-			State: delivery.DestinationOK, account: account,
-			CreatedAt: moment(now), Modified: moment(now), StateAt: moment(now)}
-		if err := n.insertDestination(ctx, tx, &d, ` ON CONFLICT DO NOTHING`); err != nil {
+		d := Destination{
+			ID:        n.ids.next(now),
+			Kind:      KindEmail,
+			Name:      address,
+			URL:       address,
+			Type:      KindEmail,
+			State:     delivery.DestinationOK,
+			account:   account,
+			CreatedAt: moment(now),
+			Modified:  moment(now),
+			StateAt:   moment(now),
+		}
+		if err := n.insertDestination(ctx, tx, &d, `ON CONFLICT DO NOTHING`); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-const destinationColumns = `id, account_id, kind, name, address, type, secrets, state, state_why,
-	state_at, paused_until, last_success, last_failure, created_at, modified_at`
+var destinationColumns = []string{
+	"id",
+	"account_id",
+	"kind",
+	"name",
+	"address",
+	"type",
+	"secrets",
+	"state",
+	"state_why",
+	"state_at",
+	"paused_until", // not used any more: the delivery engine stores pauses
+	"last_success",
+	"last_failure",
+	"created_at",
+	"modified_at",
+}
+
+// row is a destination in the order of destinationColumns.
+func (d *Destination) row(sealed []byte) []any {
+	return []any{
+		d.ID,
+		d.account,
+		d.Kind,
+		d.Name,
+		d.URL,
+		d.Type,
+		sealed,
+		d.State,
+		d.StateReason,
+		micros(d.StateAt),
+		0,
+		micros(d.LastSuccess),
+		micros(d.LastFailure),
+		micros(d.CreatedAt),
+		micros(d.Modified),
+	}
+}
+
+var selectDestination = `SELECT ` + strings.Join(destinationColumns, ", ") + ` FROM destination`
 
 func sealPurpose(d *Destination) string { return "notification destination " + d.ID }
 
-func (n *Feature) scanDestination(row interface{ Scan(...any) error }) (d Destination, err error) {
+func (n *Feature) scanDestination(row db.Row) (d Destination, err error) {
 	var sealed []byte
-	var stateAt, paused, success, failure, created, modified int64
-	err = row.Scan(&d.ID, &d.account, &d.Kind, &d.Name, &d.URL, &d.Type, &sealed, &d.State, &d.StateReason,
-		&stateAt, &paused, &success, &failure, &created, &modified)
+	var stateAt, unused, success, failure, created, modified int64
+	err = row.Scan(
+		&d.ID,
+		&d.account,
+		&d.Kind,
+		&d.Name,
+		&d.URL,
+		&d.Type,
+		&sealed,
+		&d.State,
+		&d.StateReason,
+		&stateAt,
+		&unused,
+		&success,
+		&failure,
+		&created,
+		&modified,
+	)
 	if err != nil {
 		return d, err
 	}
@@ -303,9 +350,6 @@ func (n *Feature) scanDestination(row interface{ Scan(...any) error }) (d Destin
 	d.LastFailure = timeOf(failure)
 	d.CreatedAt = timeOf(created)
 	d.Modified = timeOf(modified)
-	if paused > 0 {
-		d.paused = time.UnixMicro(paused)
-	}
 	if len(sealed) == 0 {
 		return d, nil
 	}
@@ -313,7 +357,8 @@ func (n *Feature) scanDestination(row interface{ Scan(...any) error }) (d Destin
 	if err != nil {
 		return d, err
 	}
-	return d, json.Unmarshal(open, &d.secrets)
+	err = json.Unmarshal(open, &d.secrets)
+	return d, err
 }
 
 func (n *Feature) sealSecrets(d *Destination) ([]byte, error) {
@@ -332,39 +377,36 @@ func (n *Feature) insertDestination(ctx context.Context, tx *db.Tx, d *Destinati
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO destination (`+destinationColumns+
-		`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`+conflict,
-		d.ID, d.account, d.Kind, d.Name, d.URL, d.Type, sealed,
-		d.State, d.StateReason, micros(d.StateAt), 0, micros(d.LastSuccess), micros(d.LastFailure),
-		micros(d.CreatedAt), micros(d.Modified))
-	return err
+	return tx.Insert(ctx, "destination", destinationColumns, conflict, [][]any{d.row(sealed)})
 }
 
-// changeDestination writes what a caller changed, and what fn adds.
+// changeDestination stores a changed destination, with fn in the same transaction.
 func (n *Feature) changeDestination(ctx context.Context, d *Destination, fn func(*db.Tx) error) error {
 	sealed, err := n.sealSecrets(d)
 	if err != nil {
 		return err
 	}
-	var paused int64
-	if !d.paused.IsZero() {
-		paused = d.paused.UnixMicro()
-	}
-	err = n.change(ctx, func(tx *db.Tx) error {
+	works := d.LastSuccess == d.Modified // a test message has just arrived
+	err = n.Change(ctx, func(tx *db.Tx) error {
 		changed, err := tx.Exec(ctx, `UPDATE destination
 			SET name = $3, address = $4, type = $5, secrets = $6, state = $7, state_why = $8, state_at = $9,
-				last_success = $10, modified_at = $11, paused_until = $12
+				last_success = $10, modified_at = $11
 			WHERE account_id = $1 AND id = $2`,
 			d.account, d.ID, d.Name, d.URL, d.Type, sealed,
-			d.State, d.StateReason, micros(d.StateAt), micros(d.LastSuccess), micros(d.Modified), paused)
+			d.State, d.StateReason, micros(d.StateAt), micros(d.LastSuccess), micros(d.Modified))
 		if err != nil || changed == 0 {
 			return or(err, noDestination())
+		}
+		if works {
+			if err := n.queue.EndPause(ctx, tx, d.ID); err != nil {
+				return err
+			}
 		}
 		return fn(tx)
 	})
 	if err == nil {
-		n.settingsOf.invalidate(d.ID)
-		if d.LastSuccess == d.Modified { // a test message has just arrived
+		n.destinationCache.Evict(d.ID)
+		if works {
 			n.queue.Resume(d.ID)
 		}
 	}

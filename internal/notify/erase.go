@@ -9,8 +9,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
-// What stands in place of text that was made of an event in which values were
-// erased since.
+// Texts that replace the texts of an event whose values were erased.
 const (
 	erasedChange = "A change whose personal data was erased on request"
 	erasedBody   = "[erased on request]"
@@ -20,8 +19,8 @@ const (
 const eraseChunk = 200
 
 // Erased follows an erasure in some events of an account: the changes that were
-// shown with alerts lose the sentence and the name, and the messages that told
-// of them are kept without their bodies. It may run twice.
+// shown with alerts lose the sentence and the name, and the messages that listed
+// them are kept without their bodies. It may run twice.
 func (n *Feature) Erased(ctx context.Context, account string, events map[string]bool) error {
 	n.awaitLookups(ctx)
 	for from, more := (alertPlace{at: -1 << 62}), true; more; {
@@ -76,13 +75,13 @@ func (n *Feature) eraseNext(
 	return last, more, err
 }
 
-// toldAlert is an alert with the changes that its messages listed.
-type toldAlert struct {
+// alertChanges is an alert with the changes that its messages listed.
+type alertChanges struct {
 	key     string
 	changes []Change
 }
 
-func (a toldAlert) erase(ctx context.Context, tx *db.Tx, events map[string]bool) error {
+func (a alertChanges) erase(ctx context.Context, tx *db.Tx, events map[string]bool) error {
 	if !slices.ContainsFunc(a.changes, func(c Change) bool { return events[c.EventID] }) {
 		return nil
 	}
@@ -99,38 +98,31 @@ func (a toldAlert) erase(ctx context.Context, tx *db.Tx, events map[string]bool)
 	if _, err := tx.Exec(ctx, `UPDATE alert SET changes = $2 WHERE alert_key = $1`, a.key, list); err != nil {
 		return err
 	}
-	// The answer of a receiver may repeat what it was sent.
+	// A receiver's answer may repeat the message.
 	_, err = tx.Exec(ctx, `UPDATE attempt SET body = $2, answer = $2 WHERE delivery_id IN (SELECT id FROM delivery d
 			WHERE `+delivery.OfSubject+`)`,
 		a.key, []byte(erasedBody))
 	return err
 }
 
-// alertsWithChanges reads the next alerts of an account, and gives the place of
+// alertsWithChanges reads the next alerts of an account, and returns the position of
 // the last one.
 func alertsWithChanges(
 	ctx context.Context, tx *db.Tx, account string, from alertPlace,
-) (list []toldAlert, last alertPlace, err error) {
-	rows, err := tx.Query(ctx, `SELECT occurred_at, alert_key, changes FROM alert
+) (list []alertChanges, last alertPlace, err error) {
+	last = from
+	scan := func(row db.Row) (a alertChanges, err error) {
+		var changes []byte
+		if err := row.Scan(&last.at, &last.key, &changes); err != nil {
+			return a, err
+		}
+		a.key = last.key
+		err = json.Unmarshal(changes, &a.changes)
+		return a, err
+	}
+	list, err = db.Collect(ctx, tx, scan, `SELECT occurred_at, alert_key, changes FROM alert
 		WHERE account_id = $1 AND state <> 'part' AND (occurred_at, alert_key) > ($2, $3)
 		ORDER BY occurred_at, alert_key LIMIT $4`,
 		account, from.at, from.key, eraseChunk)
-	if err != nil {
-		return nil, from, err
-	}
-	defer rows.Close()
-	last = from
-	for rows.Next() {
-		var a toldAlert
-		var changes []byte
-		if err := rows.Scan(&last.at, &a.key, &changes); err != nil {
-			return nil, from, err
-		}
-		if err := json.Unmarshal(changes, &a.changes); err != nil {
-			return nil, from, err
-		}
-		last.key = a.key
-		list = append(list, a)
-	}
-	return list, last, rows.Err()
+	return list, last, err
 }

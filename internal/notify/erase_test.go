@@ -10,7 +10,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-func TestAnErasureTakesTheChangesOfAlertsAndTheBodiesThatToldOfThem(t *testing.T) {
+func TestAnErasureRemovesTheChangesOfAlertsAndTheBodiesThatListThem(t *testing.T) {
 	changes := func(d *notify.Config) {
 		d.Changes = func(_ context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
 			list := []notify.Change{{
@@ -69,7 +69,7 @@ func TestAnErasureTakesTheChangesOfAlertsAndTheBodiesThatToldOfThem(t *testing.T
 		}
 		until(t, "both messages are on record", func() bool { return len(bodies()) == 2 })
 		if !strings.Contains(strings.Join(bodies(), ""), "Zoe") {
-			t.Fatal("no message told of the change")
+			t.Fatal("no message listed the change")
 		}
 		for range 2 { // an erasure may come twice
 			if err := w.n.Erased(t.Context(), acme, map[string]bool{"e1": true, "unknown": true}); err != nil {

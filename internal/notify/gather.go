@@ -73,9 +73,9 @@ func (n *Feature) firstDelivery(ctx context.Context, tx *db.Tx, r *recording, o 
 	}
 	x.account = it.Tenant
 	x.action = "deliver"
-	x.name = firstOf(m.Thing, summary)
+	x.name = cmp.Or(m.Subject, summary)
 	x.metadata = map[string]any{
-		"destination":    firstOf(m.Name, it.Destination),
+		"destination":    cmp.Or(m.Name, it.Destination),
 		"policy":         m.Policy,
 		"delivery_id":    it.ID,
 		"correlation_id": it.Lane,
@@ -120,7 +120,7 @@ func (n *Feature) recordAlerts(ctx context.Context, tx *db.Tx, list []alertEvent
 	return true, n.Record(ctx, tx, events...)
 }
 
-// gather counts the events of one group, and returns those that are not to be
+// gather counts the events of one group, and returns the events that are not
 // recorded one by one.
 func (n *Feature) gather(ctx context.Context, tx *db.Tx, list []*alertEvent) (further []*alertEvent, err error) {
 	g := list[0].alertGroup
@@ -182,10 +182,10 @@ func (n *Feature) recordGathered(ctx context.Context) error {
 			}
 			titles[g.alertType] = g.alertType // of a type that is no longer declared
 			if kind != nil {
-				titles[g.alertType] = firstOf(kind.Title, g.alertType)
+				titles[g.alertType] = cmp.Or(kind.Title, g.alertType)
 			}
 		}
-		err = n.change(ctx, func(tx *db.Tx) error {
+		err = n.Change(ctx, func(tx *db.Tx) error {
 			for _, g := range ended {
 				if err := n.endGroup(ctx, tx, g, titles[g.alertType], now); err != nil {
 					return err
@@ -200,29 +200,21 @@ func (n *Feature) recordGathered(ctx context.Context) error {
 }
 
 func (n *Feature) endedGroups(ctx context.Context, now int64) (list []alertGroup, err error) {
-	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		list = nil
-		rows, err := tx.Query(ctx, `SELECT account_id, zone_id, alert_type, action FROM gathered
+	scan := func(row db.Row) (g alertGroup, err error) {
+		err = row.Scan(&g.account, &g.zone, &g.alertType, &g.action)
+		return g, err
+	}
+	err = n.DB.View(ctx, func(tx *db.Tx) (err error) {
+		list, err = db.Collect(ctx, tx, scan, `SELECT account_id, zone_id, alert_type, action FROM gathered
 			WHERE until_at <= $1 ORDER BY until_at LIMIT $2`, now, gatherEnds)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var g alertGroup
-			if err := rows.Scan(&g.account, &g.zone, &g.alertType, &g.action); err != nil {
-				return err
-			}
-			list = append(list, g)
-		}
-		return rows.Err()
+		return err
 	})
 	slices.SortFunc(list, alertGroup.compare)
 	return list, err
 }
 
-// endGroup deletes a group's row and records what it counted beyond the events
-// that were recorded one by one. Without the row, another process was first.
+// endGroup deletes a group's row and records its further events as one. Without the
+// row, another process was first.
 func (n *Feature) endGroup(ctx context.Context, tx *db.Tx, g alertGroup, title string, now int64) error {
 	var zoneName, text, last string
 	var further, from, to int64

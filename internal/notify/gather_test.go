@@ -43,7 +43,7 @@ func (w *world) count(query string) (n int) {
 	return n
 }
 
-// flood hands in alerts, many in a request.
+// flood sends alerts, many in a request.
 func (w *world) flood(n int, alert func(i int) map[string]any) {
 	w.t.Helper()
 	for first := 0; first < n; first += 100 {
@@ -203,8 +203,17 @@ func TestGatheredAlertsAreRecordedOnceHoweverOftenTheirWindowEnds(t *testing.T) 
 		for i := range 20 {
 			ids = append(ids, fmt.Sprint("s", 5+i))
 		}
-		want := map[string]any{"alert_type": "shop_down", "count": 25, "alerts": "25 further alerts", "first_alert": "s5", "last_alert": "s29",
-			"alert_ids": ids, "from": began.Add(5 * time.Second).Format("2006-01-02T15:04:05.000000Z"), "to": began.Add(29 * time.Second).Format("2006-01-02T15:04:05.000000Z")}
+		const format = "2006-01-02T15:04:05.000000Z"
+		want := map[string]any{
+			"alert_type":  "shop_down",
+			"count":       25,
+			"alerts":      "25 further alerts",
+			"first_alert": "s5",
+			"last_alert":  "s29",
+			"alert_ids":   ids,
+			"from":        began.Add(5 * time.Second).Format(format),
+			"to":          began.Add(29 * time.Second).Format(format),
+		}
 		got, err := json.Marshal(e.Metadata)
 		if err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -13,11 +14,11 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 )
 
-// The events of a cause are ordered by when they occurred, or arrived where a
-// clock is ahead. Where a sender leaves occurred_at out, or two times are equal,
-// the order of arrival holds.
+// The events of an incident are ordered by when they occurred, at the latest when
+// they arrived. Where a sender leaves occurred_at out, or two times are equal, the
+// order of arrival holds.
 
-// opening is the alert that opened a cause, as far as what follows needs it.
+// opening is the alert that opened an incident, as far as later alerts need it.
 type opening struct {
 	key, id, summary, severity string
 	kind                       string // alert type
@@ -29,25 +30,25 @@ type opening struct {
 	unmatched                  string
 }
 
-// correlation is the stored state of a correlation id. At most one of open and last is
-// set: what fires now, or what ended last.
+// correlation is the stored state of a correlation id. At most one of open and last
+// is set: the incident that fires, or the one that ended last.
 type correlation struct {
 	open, last *opening
 	started    time.Time // the newest start of open
 }
 
-// entry is the place of an alert in its cause, and what follows from it.
+// entry is the result of an alert: its state, the decision, and the messages.
 type entry struct {
 	state     string
-	ended     time.Time // of an alert that is over when it is stored
+	ended     time.Time // of an alert that has ended when it is stored
 	decision  []PolicyResult
 	sends     []sending
 	unmatched string
 }
 
-// place finds an alert's place in its cause, and moves the cause on. The
-// cause's row is locked. The entry is nil when the alert is rejected: a team may
-// not end or repeat what another type has opened.
+// place applies an alert to its incident, whose row is locked. The entry is nil
+// when the alert is rejected: a team may not end or repeat an incident of another
+// type.
 func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 	a := &p.alert
 	e := &entry{state: stateNotice}
@@ -63,7 +64,7 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 		return nil, nil
 	}
 	if c.open != nil && c.open.kind != a.Type || c.last != nil && c.last.kind != a.Type {
-		c = &correlation{} // what happened to another thing under the same id says nothing of this
+		c = &correlation{} // an incident of another type under the same id has no bearing
 	}
 	starts := a.Event == event.AlertStart
 	at := s.occurred(p)
@@ -77,14 +78,15 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 		if err := s.evaluatePolicies(ctx, p, e, nil); err != nil {
 			return nil, err
 		}
-		if err := s.setCause(ctx, p, p.key, "", at); err != nil {
+		if err := s.setIncident(ctx, p, p.key, "", at); err != nil {
 			return nil, err
 		}
 		s.started(p)
 		return e, nil
 	case c.open != nil && p.timed && at.Before(c.started):
-		p.rootKey, e.state = c.open.key, statePart
-		e.unmatched = "it occurred before the start of " + formatTime(c.started) + ", so this goes on"
+		p.rootKey = c.open.key
+		e.state = stateFollowUp
+		e.unmatched = "it is older than the start of " + formatTime(c.started) + ", so the alert still fires"
 		return e, nil
 	case c.open != nil:
 		return e, s.end(ctx, p, c, e)
@@ -95,14 +97,14 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 	}
 	e.state = stateEnded
 	e.ended = at
-	e.unmatched = "an end without a start: nothing was open that it could end"
+	e.unmatched = "an end without a start: no alert with this correlation id was firing"
 	if c.last != nil && c.last.ended.After(at) {
 		return e, nil
 	}
-	return e, s.setCause(ctx, p, "", p.key, time.Time{})
+	return e, s.setIncident(ctx, p, "", p.key, time.Time{})
 }
 
-// opensOwn gives the type of Belfry's own alert that is open under the
+// opensOwn returns the type of Belfry's own alert that is open under the
 // correlation id of a team's alert; "" when there is none.
 func (s *storing) opensOwn(ctx context.Context, p *prepared) (kind string, err error) {
 	if p.own() {
@@ -124,9 +126,10 @@ func (s *storing) occurred(p *prepared) time.Time {
 	return p.at
 }
 
-// correlation reads what is known of an alert's correlation id.
+// correlation reads the state of an alert's correlation id.
 func (s *storing) correlation(ctx context.Context, p *prepared) (*correlation, error) {
-	c, r := &correlation{}, &opening{}
+	c := &correlation{}
+	r := &opening{}
 	var started, at, ended int64
 	var eventName, state string
 	var content, decision []byte
@@ -157,7 +160,7 @@ func (s *storing) correlation(ctx context.Context, p *prepared) (*correlation, e
 	return c, err
 }
 
-func (s *storing) setCause(ctx context.Context, p *prepared, open, last string, started time.Time) error {
+func (s *storing) setIncident(ctx context.Context, p *prepared, open, last string, started time.Time) error {
 	at := int64(0)
 	if !started.IsZero() {
 		at = started.UnixMicro()
@@ -173,7 +176,8 @@ func (s *storing) setCause(ctx context.Context, p *prepared, open, last string, 
 // of the alert may have changed, and so may the policies.
 func (s *storing) repeat(ctx context.Context, p *prepared, c *correlation, e *entry) error {
 	open := c.open
-	p.rootKey, e.state = open.key, statePart
+	p.rootKey = open.key
+	e.state = stateFollowUp
 	if p.timed && s.occurred(p).Before(c.started) {
 		e.unmatched = "a repeat that is older than the start of " + formatTime(c.started)
 		return nil
@@ -181,12 +185,12 @@ func (s *storing) repeat(ctx context.Context, p *prepared, c *correlation, e *en
 	if err := p.inherit(open); err != nil {
 		return err
 	}
-	told, err := s.notifiedBy(ctx, open.key)
+	notified, err := s.notifiedBy(ctx, open.key)
 	if err != nil {
 		return err
 	}
 	asked := &entry{}
-	if err := s.evaluatePolicies(ctx, p, asked, told); err != nil {
+	if err := s.evaluatePolicies(ctx, p, asked, notified); err != nil {
 		return err
 	}
 	e.sends = asked.sends
@@ -206,21 +210,22 @@ func (s *storing) repeat(ctx context.Context, p *prepared, c *correlation, e *en
 	}
 	if matched == 0 {
 		e.unmatched = "a repeat: this has been firing since " + formatTime(open.at) +
-			", and no policy matches that has not told already"
+			", and every policy that matches has sent its messages"
 	} else {
 		open.unmatched = ""
 	}
 	if err := s.refresh(ctx, p, open, merged); err != nil {
 		return err
 	}
-	return s.setCause(ctx, p, open.key, "", latest(c.started, s.occurred(p)))
+	return s.setIncident(ctx, p, open.key, "", latest(c.started, s.occurred(p)))
 }
 
-// inherit takes from the alert that is open what a later one of its cause
+// inherit fills in the property and severity that a later alert of an incident
 // leaves out.
 func (p *prepared) inherit(open *opening) error {
 	if len(p.zones) == 0 && open.zone.Name != "" {
-		p.zone, p.zones = open.zone, []Zone{open.zone}
+		p.zone = open.zone
+		p.zones = []Zone{open.zone}
 	}
 	if p.rated || p.alert.Severity == open.severity {
 		return nil
@@ -265,30 +270,33 @@ func (s *storing) notifiedBy(ctx context.Context, rootKey string) (map[string]bo
 // is sent: there is nothing left to do.
 func (s *storing) startAfterEnd(ctx context.Context, p *prepared, last *opening, e *entry) error {
 	if last.event != event.AlertEnd {
-		p.rootKey, e.state = last.key, statePart
+		p.rootKey = last.key
+		e.state = stateFollowUp
 		e.unmatched = "it arrived after the end of " + formatTime(last.ended)
 		return nil
 	}
 	// The end had arrived without its start, which is this one.
-	e.state, e.ended = stateEnded, last.ended
-	e.unmatched = "it arrived after its end: it was over already"
+	e.state = stateEnded
+	e.ended = last.ended
+	e.unmatched = "it arrived after its end, so no message was sent"
 	_, err := s.tx.Exec(ctx, `UPDATE alert SET root_key = $2, state = $3, ended_at = 0 WHERE alert_key = $1`,
-		last.key, p.key, statePart)
+		last.key, p.key, stateFollowUp)
 	if err != nil {
 		return err
 	}
-	if err := s.setCause(ctx, p, "", p.key, time.Time{}); err != nil {
+	if err := s.setIncident(ctx, p, "", p.key, time.Time{}); err != nil {
 		return err
 	}
 	s.started(p)
-	s.ended(p, p.alert.ID, p.thing(), p.at, last.ended)
+	s.ended(p, p.alert.ID, p.subjectTitle(), p.at, last.ended)
 	return nil
 }
 
-// end takes the end of what is firing.
+// end ends the incident that fires.
 func (s *storing) end(ctx context.Context, p *prepared, c *correlation, e *entry) error {
 	open := c.open
-	p.rootKey, e.state = open.key, statePart
+	p.rootKey = open.key
+	e.state = stateFollowUp
 	if err := p.inherit(open); err != nil {
 		return err
 	}
@@ -296,7 +304,7 @@ func (s *storing) end(ctx context.Context, p *prepared, c *correlation, e *entry
 		return err
 	}
 	if len(e.sends) == 0 {
-		e.unmatched = "nobody was told of its start"
+		e.unmatched = "no message about its start was sent"
 	}
 	ended := latest(s.occurred(p), open.at)
 	_, err := s.tx.Exec(ctx, `UPDATE alert SET state = $2, ended_at = $3 WHERE alert_key = $1`,
@@ -304,10 +312,10 @@ func (s *storing) end(ctx context.Context, p *prepared, c *correlation, e *entry
 	if err != nil {
 		return err
 	}
-	if err := s.setCause(ctx, p, "", open.key, time.Time{}); err != nil {
+	if err := s.setIncident(ctx, p, "", open.key, time.Time{}); err != nil {
 		return err
 	}
-	name := thing(open.resource, p.kind.Title, firstOf(open.summary, p.title()))
+	name := subjectTitle(open.resource, p.kind.Title, cmp.Or(open.summary, p.title()))
 	s.ended(p, open.id, name, open.at, ended)
 	return nil
 }
@@ -318,7 +326,7 @@ func (s *storing) started(p *prepared) {
 		alertGroup: alertGroup{p.alert.Account, p.zone.ID, p.alert.Type, "start"},
 		zoneName:   p.zone.Name,
 		id:         p.alert.ID,
-		name:       p.thing(),
+		name:       p.subjectTitle(),
 		at:         p.at,
 		metadata: map[string]any{
 			"correlation_id": p.alert.Correlation,
@@ -347,20 +355,21 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// evaluatePolicies asks every policy of the alert's type but those in told, and writes
-// into e who is told and why not.
-func (s *storing) evaluatePolicies(ctx context.Context, p *prepared, e *entry, told map[string]bool) error {
-	about := p.subject()
+// evaluatePolicies evaluates the policies of the alert's type, except those in
+// notified, and writes into e what is sent and why not.
+func (s *storing) evaluatePolicies(ctx context.Context, p *prepared, e *entry, notified map[string]bool) error {
+	attr := p.attributes()
 	for i := range s.policies[p.alert.Account] {
 		policy := &s.policies[p.alert.Account][i]
-		if policy.AlertType != p.alert.Type || told[policy.ID] {
+		if policy.AlertType != p.alert.Type || notified[policy.ID] {
 			continue
 		}
-		considered, sends, err := s.consider(ctx, p, policy, about)
+		considered, sends, err := s.consider(ctx, p, policy, attr)
 		if err != nil {
 			return err
 		}
-		e.decision, e.sends = append(e.decision, considered), append(e.sends, sends...)
+		e.decision = append(e.decision, considered)
+		e.sends = append(e.sends, sends...)
 	}
 	switch {
 	case len(e.decision) == 0:
@@ -374,17 +383,17 @@ func (s *storing) evaluatePolicies(ctx context.Context, p *prepared, e *entry, t
 	return nil
 }
 
-// consider asks one policy.
-func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, about *subject) (
+// consider evaluates one policy.
+func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, attr *attributes) (
 	c PolicyResult, sends []sending, err error,
 ) {
 	var last time.Time
 	if policy.AlertInterval != "" {
-		if last, err = s.lastNotified(ctx, policy.ID, about.about); err != nil {
+		if last, err = s.lastNotified(ctx, policy.ID, attr.subject); err != nil {
 			return c, nil, err
 		}
 	}
-	matched, why, hold := evaluate(policy, about, last, p.at)
+	matched, why, hold := evaluate(policy, attr, last, p.at)
 	c = PolicyResult{PolicyID: policy.ID, Policy: policy.Name, Matched: matched, Why: why}
 	if !matched {
 		return c, nil, nil
@@ -394,13 +403,14 @@ func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, abo
 		return c, nil, err
 	}
 	if len(targets) == 0 {
-		c.Matched, c.Why = false, "it has no destination"
+		c.Matched = false
+		c.Why = "it has no destination"
 		return c, nil, nil
 	}
 	held := hold.After(s.now)
 	if policy.AlertInterval != "" && !held {
-		// What is held back counts when it is sent: it may end before.
-		if err := markNotified(ctx, s.tx, policy.ID, about.about, latest(p.at, hold)); err != nil {
+		// A held message counts when it is sent: its alert may end before.
+		if err := markNotified(ctx, s.tx, policy.ID, attr.subject, latest(p.at, hold)); err != nil {
 			return c, nil, err
 		}
 	}
@@ -408,7 +418,7 @@ func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, abo
 		x := sending{policyID: policy.ID, policy: policy.Name, target: t}
 		if held {
 			x.hold = hold
-			x.heldFor = about.about
+			x.heldFor = attr.subject
 			x.why = "held back until " + formatTime(hold) + ": " + c.Why
 		}
 		sends = append(sends, x)

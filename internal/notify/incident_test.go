@@ -37,8 +37,16 @@ func TestTheSameRequestAgainIsADuplicateWhateverItLeavesOut(t *testing.T) {
 	} {
 		t.Run(strings.Join(left, " and "), func(t *testing.T) {
 			everywhere(t, func(t *testing.T, w *world) {
-				body := map[string]any{"id": "same", "alert_type": "shop_down", "event": "notice", "occurred_at": ago(time.Minute), "severity": "critical",
-					"correlation_id": "c", "summary": "The shop is down", "zone": "shop.example"}
+				body := map[string]any{
+					"id":             "same",
+					"alert_type":     "shop_down",
+					"event":          "notice",
+					"occurred_at":    ago(time.Minute),
+					"severity":       "critical",
+					"correlation_id": "c",
+					"summary":        "The shop is down",
+					"zone":           "shop.example",
+				}
 				for _, field := range left {
 					delete(body, field)
 				}
@@ -66,7 +74,7 @@ func TestTheSameRequestAgainIsADuplicateWhateverItLeavesOut(t *testing.T) {
 // policies look at.
 func TestARepeatIsDecidedByThePoliciesThatDidNotTell(t *testing.T) {
 	for name, c := range map[string]struct {
-		filters       map[string][]string // of the policy that is told by the repeat
+		filters       map[string][]string // of the policy that the repeat matches
 		before, after map[string]any
 	}{
 		"severity": {
@@ -98,18 +106,18 @@ func TestARepeatIsDecidedByThePoliciesThatDidNotTell(t *testing.T) {
 					w.alert(body)
 				}
 				send("r1", "start", c.before)
-				until(t, "the first is told", func() bool { return len(one.all()) == 1 })
+				until(t, "the first policy has sent", func() bool { return len(one.all()) == 1 })
 				if got := w.matched("r1"); got != "all" {
 					t.Fatalf("the start matched %q", got)
 				}
 				send("r2", "start", c.after)
-				until(t, "the second is told", func() bool { return len(two.all()) == 1 })
+				until(t, "the second policy has sent", func() bool { return len(two.all()) == 1 })
 				send("r3", "start", c.after)
 				send("r4", "end", nil)
 				until(t, "both hear of the end", func() bool { return len(one.all()) == 2 && len(two.all()) == 2 })
 				if b := two.all()[0].Body; b.Event != "ALERT_STATE_EVENT_START" || b.AlertID != "r2" ||
 					!strings.HasSuffix(b.URL, "/r1") {
-					t.Errorf("the second was told %+v", b)
+					t.Errorf("the second policy has sent %+v", b)
 				}
 				d := w.decision("r1")
 				if got := w.matched("r1"); got != "all, some" || d.State != "ended" {
@@ -133,14 +141,15 @@ func TestWhatARepeatLeavesOutStaysAsItWas(t *testing.T) {
 	}
 }
 
-// TestEventsOfACauseAreOrderedByWhenTheyOccurred hands starts and ends in, in
+// TestEventsOfAnIncidentAreOrderedByWhenTheyOccurred hands starts and ends in, in
 // every order of arrival.
-func TestEventsOfACauseAreOrderedByWhenTheyOccurred(t *testing.T) {
+func TestEventsOfAnIncidentAreOrderedByWhenTheyOccurred(t *testing.T) {
 	type sent struct {
 		event string
 		ago   time.Duration // 0 = occurred_at is left out
 	}
-	start, end := func(d time.Duration) sent { return sent{"start", d} }, func(d time.Duration) sent { return sent{"end", d} }
+	start := func(d time.Duration) sent { return sent{"start", d} }
+	end := func(d time.Duration) sent { return sent{"end", d} }
 	const m = time.Minute
 	for name, c := range map[string]struct {
 		list  []sent
@@ -200,7 +209,7 @@ func TestEventsOfACauseAreOrderedByWhenTheyOccurred(t *testing.T) {
 	}
 }
 
-func TestNobodyIsToldOfAStartThatArrivesAfterItsEnd(t *testing.T) {
+func TestAStartThatArrivesAfterItsEndSendsNoMessage(t *testing.T) {
 	w := newWorld(t, "", nil)
 	r := newReceiver(t)
 	w.policy(map[string]any{"mechanisms": to(w.hook(r.URL))})
@@ -217,7 +226,7 @@ func TestNobodyIsToldOfAStartThatArrivesAfterItsEnd(t *testing.T) {
 	w.alert(map[string]any{"id": "last"}) // behind it in the queue
 	until(t, "the notice arrives", func() bool { return len(r.all()) == 1 })
 	if id := r.all()[0].Body.AlertID; id != "last" {
-		t.Errorf("told of %s", id)
+		t.Errorf("a message about %s was sent", id)
 	}
 }
 
@@ -251,16 +260,17 @@ func TestAnIntervalDelaysAnOutageThatGoesOn(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 		until(t, "the second start is delivered", func() bool { return w.states("i3") == "start delivered" })
-		// It counts from when it was told: the next within a minute waits again.
+		// It counts from when it was sent: the next within a minute waits again.
 		w.alert(map[string]any{"id": "i4", "event": "end", "correlation_id": "two"})
 		until(t, "its end is delivered", func() bool { return w.states("i3") == "start delivered, end delivered" })
 		w.alert(map[string]any{"id": "i5", "event": "start", "correlation_id": "three"})
 		d := w.decision("i5")
 		if len(d.Deliveries) != 1 || d.Deliveries[0].State != "waiting" ||
-			!d.Deliveries[0].NextAt.After(time.Now().Add(20*time.Second)) || !strings.Contains(d.Deliveries[0].Reason, "held back") {
+			!d.Deliveries[0].NextAt.After(time.Now().Add(20*time.Second)) ||
+			!strings.Contains(d.Deliveries[0].Reason, "held back") {
 			t.Fatalf("%+v", d.Deliveries)
 		}
-		// What ends while it is held back is told to nobody, also after a restart.
+		// An alert that ends while it is held back is never sent, also after a restart.
 		w.stop()
 		w.deps.Registerer = nil
 		w.start()

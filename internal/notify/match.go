@@ -15,26 +15,26 @@ type PolicyResult struct {
 	Why      string `json:"why"`
 }
 
-// subject holds the alert attributes that policies filter on.
-type subject struct {
+// attributes are the parts of an alert that policies filter on.
+type attributes struct {
 	kind     string
 	severity string
 	zones    []Zone // all that the alert names; one that is not known has only a name
 	zoneRef  string // as the alert names it
 	filters  map[string][]string
-	about    string // what the alert is about, for intervals
+	subject  string // key of what the alert is about: the interval of a policy counts per subject
 	lasts    bool   // it goes on until its end: an interval delays it and does not drop it
 }
 
-// The filter keys that every type has beside those that it declares.
+// The filter keys of every type, in addition to those that it declares.
 const (
 	zonesKey    = "zones"
 	severityKey = "severity"
 	notSuffix   = ".not"
 )
 
-// values are those that a filter key has in the alert.
-func (s *subject) values(key string) []string {
+// values are the alert's values for a filter key.
+func (s *attributes) values(key string) []string {
 	if own := s.filters[key]; len(own) > 0 && key != zonesKey {
 		return own
 	}
@@ -57,9 +57,9 @@ func (s *subject) values(key string) []string {
 	return nil
 }
 
-// among reports whether one of the alert's values is one of the policy's.
-// Zones are compared by what they resolve to; resolved gives the ids.
-func (s *subject) among(key string, want []string, resolved map[string]string) bool {
+// among reports whether one of the alert's values is one of the policy's. Zones are
+// compared by their ids, which resolved has.
+func (s *attributes) among(key string, want []string, resolved map[string]string) bool {
 	have := s.values(key)
 	for _, w := range want {
 		if id := resolved[w]; key == zonesKey && id != "" {
@@ -76,9 +76,9 @@ func (s *subject) among(key string, want []string, resolved map[string]string) b
 	return false
 }
 
-// onTrial reports whether all that is known of the alert's zones are test
-// environments, and gives their names.
-func (s *subject) onTrial() (names []string, all bool) {
+// onTrial reports whether all known zones of the alert are test environments, and
+// returns their names.
+func (s *attributes) onTrial() (names []string, all bool) {
 	for _, z := range s.zones {
 		switch {
 		case z.Environment == "test":
@@ -90,10 +90,10 @@ func (s *subject) onTrial() (names []string, all bool) {
 	return names, len(names) > 0
 }
 
-// evaluate says whether a policy matches an alert, and why. told is when it last
-// notified of the same subject. hold is the end of its interval when that delays
+// evaluate says whether a policy matches an alert, and why. notified is when it
+// last notified of the same subject. hold is the end of its interval when that delays
 // the message.
-func evaluate(p *Policy, s *subject, told, now time.Time) (matched bool, why string, hold time.Time) {
+func evaluate(p *Policy, s *attributes, notified, now time.Time) (matched bool, why string, hold time.Time) {
 	no := func(format string, args ...any) (bool, string, time.Time) {
 		return false, fmt.Sprintf(format, args...), time.Time{}
 	}
@@ -101,7 +101,7 @@ func evaluate(p *Policy, s *subject, told, now time.Time) (matched bool, why str
 	case p.AlertType != s.kind:
 		return no("it is for alerts of the type %s", p.AlertType)
 	case !p.Enabled:
-		return no("it is switched off")
+		return no("it is disabled")
 	}
 	named := false // the policy chooses the alert's zone by name
 	for _, key := range sortedKeys(p.Filters) {
@@ -125,19 +125,19 @@ func evaluate(p *Policy, s *subject, told, now time.Time) (matched bool, why str
 		}
 		return no("%s are test environments, and the policy names none of them", few(names))
 	}
-	if every := p.interval(); every > 0 && !told.IsZero() && now.Sub(told) < every {
+	if every := p.interval(); every > 0 && !notified.IsZero() && now.Sub(notified) < every {
 		why = fmt.Sprintf("it notified of the same subject %s before, and does so at most once in %s",
-			words(now.Sub(told)), p.AlertInterval)
+			words(now.Sub(notified)), p.AlertInterval)
 		if !s.lasts {
 			return no("%s", why)
 		}
-		hold = told.Add(every)
+		hold = notified.Add(every)
 		return true, why + "; the message is held back until then, and sent if this still fires", hold
 	}
 	return true, "type and filters match", time.Time{}
 }
 
-// spoken are a filter's values as people know them: zones by their names.
+// spoken are a filter's values for people: zones by their names.
 func (p *Policy) spoken(key string, values []string) []string {
 	if key != zonesKey {
 		return values
@@ -164,14 +164,14 @@ func (p *Policy) unknownZones() (list []string) {
 	return list
 }
 
-func valuesOf(s *subject, key string) string {
+func valuesOf(s *attributes, key string) string {
 	if key == zonesKey && len(s.zones) > 0 {
 		return few(namesOf(s.zones))
 	}
 	return few(s.values(key))
 }
 
-func having(s *subject, key string) string {
+func having(s *attributes, key string) string {
 	if len(s.values(key)) == 0 {
 		return "has no value there"
 	}

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -89,7 +90,7 @@ func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Mess
 const whyDeleted = "the destination was deleted"
 
 func whyDisabled(reason string) string {
-	return "the destination is disabled: " + firstOf(reason, "its receiver is gone")
+	return "the destination is disabled: " + cmp.Or(reason, "its receiver is gone")
 }
 
 func notSent(why string) *delivery.Verdict {
@@ -152,12 +153,12 @@ func (n *Feature) fill(ctx context.Context, m *Message, it *delivery.Item) error
 	m.Summary = row.summary
 	m.Changes = row.changes
 	m.More = row.more
-	m.Thing = thing(row.about, m.Title, row.rootSummary)
+	m.Subject = subjectTitle(row.about, m.Title, row.rootSummary)
 	m.URL = n.alertURL(it.Tenant, row.rootID)
 	if a.Event == event.AlertEnd {
 		m.Started = row.started
 		if a.Summary == "" {
-			m.Summary = m.Thing
+			m.Summary = m.Subject
 		}
 	}
 	for i, c := range m.Changes {

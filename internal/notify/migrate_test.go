@@ -26,9 +26,10 @@ func TestOpenAlertsOfAnOlderVersionKeepTheirOwner(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		const columns = `INSERT INTO alert (alert_key, account_id, id, root_key, type, event, state, correlation_id, severity, summary, zone_id, zone_name,
-			environment, occurred_at, began_at, received_at, ended_at, digest, content, decision, unmatched, changes, changes_more, changes_state,
-			told_at, acked_at, acked_by, submitted_by) VALUES `
+		const columns = `INSERT INTO alert (alert_key, account_id, id, root_key, type, event, state, correlation_id,
+			severity, summary, zone_id, zone_name, environment, occurred_at, began_at, received_at, ended_at, digest,
+			content, decision, unmatched, changes, changes_more, changes_state, told_at, acked_at, acked_by, submitted_by)
+			VALUES `
 		row := func(key, kind string) string {
 			return columns + `('` + key + `', '` + acme + `', '` + key + `', '` + key + `', '` + kind +
 				`', 'start', 'firing', '` + key + `', 'critical', '', '', '',
@@ -58,7 +59,8 @@ func TestOpenAlertsOfAnOlderVersionKeepTheirOwner(t *testing.T) {
 		for correlation, own := range map[string]bool{"burn": true, "down": false, "none": false} {
 			var inCause, inAlert bool
 			err := d.View(t.Context(), func(tx *db.Tx) error {
-				return tx.QueryRow(t.Context(), `SELECT c.own, COALESCE(a.own, FALSE) FROM cause c LEFT JOIN alert a ON a.alert_key = c.open_key
+				return tx.QueryRow(t.Context(), `SELECT c.own, COALESCE(a.own, FALSE)
+					FROM cause c LEFT JOIN alert a ON a.alert_key = c.open_key
 					WHERE c.account_id = $1 AND c.correlation_id = $2`, acme, correlation).Scan(&inCause, &inAlert)
 			})
 			if err != nil || inCause != own || inAlert != own {
@@ -108,8 +110,8 @@ func TestDeliveriesOfAnOlderVersionAreKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		later := time.Now().Add(time.Hour).UnixMicro()
-		columns := strings.Fields("id account_id shard alert_key root_key correlation_id event policy_id policy_name destination_id kind mechanism " +
-			"replay_of state why attempts failures next_at created_at ended_at held_for")
+		columns := strings.Fields("id account_id shard alert_key root_key correlation_id event policy_id policy_name " +
+			"destination_id kind mechanism replay_of state why attempts failures next_at created_at ended_at held_for")
 		err = d.Tx(t.Context(), func(tx *db.Tx) error {
 			for _, row := range [][]any{
 				oldDelivery("d1", "waiting", "", "gone", 1),
@@ -120,7 +122,8 @@ func TestDeliveriesOfAnOlderVersionAreKept(t *testing.T) {
 					return err
 				}
 			}
-			_, err := tx.Exec(t.Context(), `INSERT INTO attempt (delivery_id, n, account_id, at, took, status, outcome, error, request, body, response, answer)
+			_, err := tx.Exec(t.Context(), `INSERT INTO attempt
+					(delivery_id, n, account_id, at, took, status, outcome, error, request, body, response, answer)
 				VALUES ('d3', 1, $1, 1, 2, 500, 'failed', '', $2, $3, $2, $3)`, acme, []byte("[]"), []byte("body"))
 			return err
 		})

@@ -1,19 +1,19 @@
-// Package notify tells people what happens: alerts come in, policies decide,
-// deliveries go out, and every step can be read afterwards.
+// Package notify sends alerts to people: policies decide on each alert, the
+// delivery queue sends its messages, and every step can be read afterwards.
 //
 //	POST .../alerts, topic of alerts -> Intake -> one transaction:
 //	  alert + decision of every policy + deliveries (+ the bus's offset)
 //	-> queue (one owner a shard) -> Channel -> attempt -> outcome (group commit)
 //
-// An alert's cause is open from START to END (one correlation id):
+// An incident (one correlation id) is open from START to END:
 //
 //	        START                    END
 //	(none) ------> firing ---------------------> ended
-//	               |    ^ START again: a repeat; only policies that did not tell are asked
+//	               |    ^ START again: a repeat; only policies that have not sent are evaluated
 //	(none) -- NOTICE --> notice        (none) -- END --> ended (kept and shown)
 //
-// Events of a cause are ordered by when they occurred: a START that arrives
-// after its END is over already, and an END older than the newest START ends
+// Events of an incident are ordered by when they occurred: a START that arrives
+// after its END is stored as ended, and an END older than the newest START ends
 // nothing.
 //
 // A delivery:
@@ -23,8 +23,8 @@
 //	waiting --START failed for good, destination disabled--> not_sent
 //	waiting --mail without a server--> kept
 //
-// What HTTP acknowledges is committed. A process that dies repeats at most what
-// was in flight, under the same webhook-id.
+// An alert is acknowledged after its commit. A process that dies repeats at most
+// the attempts that were in flight, under the same webhook-id.
 package notify
 
 import (
@@ -38,6 +38,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/feature"
+	"github.com/belfryhq/belfry/internal/platform/cache"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -49,7 +50,7 @@ import (
 //go:embed schema/*.sql
 var schemaFiles embed.FS
 
-// Schema is the feature's tables; they go behind those of the bus.
+// Schema is the feature's tables; they follow the tables of the bus.
 func Schema() db.Schema {
 	files, err := fs.Sub(schemaFiles, "schema")
 	if err != nil {
@@ -91,7 +92,7 @@ type Zone struct {
 	ID, Name, Environment string
 }
 
-// Change is something that was done before a cause began.
+// Change is a change that preceded an alert.
 type Change struct {
 	EventID   string    `json:"event_id"`
 	At        time.Time `json:"at"`
@@ -106,7 +107,7 @@ type ChangesQuery struct {
 	Account  string
 	Zone     string // id; "" when the alert names none
 	Resource event.AlertResource
-	Began    time.Time // since when what the alert reports went on
+	Began    time.Time // of the condition that the alert reports
 	Until    time.Time // when the alert was raised
 	Limit    int
 }
@@ -135,14 +136,15 @@ type Config struct {
 	// Member reports whether the address belongs to a member of the account and
 	// is confirmed: no mail goes to others.
 	Member func(ctx context.Context, account, email string) (bool, error)
-	// Unconfirmed gives the path of the page of a member whose address is not
+	// Unconfirmed returns the path of the page of a member whose address is not
 	// confirmed, where the confirmation mail can be sent; "" = there is none.
 	// nil = addresses need no confirmation.
 	Unconfirmed func(ctx context.Context, account, email string) (string, error)
-	// Changes gives what preceded an alert, ranked, and how many more; may be nil.
+	// Changes returns the changes that preceded an alert, ranked, and how many more
+	// there are; may be nil.
 	Changes func(ctx context.Context, q ChangesQuery) (list []Change, more int, err error)
-	// Live says in a sentence how what an alert is about is doing at present; ""
-	// when its state is unknown. May be nil.
+	// Live describes in a sentence the present state of an alert's resource; "" when
+	// it is unknown. May be nil.
 	Live func(ctx context.Context, account string, about event.AlertResource) (string, error)
 
 	Channels []Channel
@@ -164,10 +166,10 @@ type Feature struct {
 	intake   *db.Writer[*intakeJob]
 	queue    *delivery.Queue
 	lookups  lookups
-	cache    policyCache
 	ids      sequence
 
-	settingsOf destinationCache
+	policyCache      *cache.Cache[string, cachedPolicies] // by account
+	destinationCache *cache.Cache[string, *Destination]   // by id
 }
 
 // New makes the feature; Stages run it.
@@ -183,9 +185,14 @@ func New(cfg Config) (*Feature, error) {
 		return nil, errors.New("notify: AlertType, AlertTypes, Account, Zone and Member are required")
 	}
 	cfg.Limits.setDefaults()
-	n := &Feature{Config: cfg, channels: map[string]Channel{}, metrics: newMetrics()}
+	n := &Feature{
+		Config:           cfg,
+		channels:         map[string]Channel{},
+		metrics:          newMetrics(),
+		policyCache:      cache.New[string, cachedPolicies](mostCached, policyTTL, cfg.Now),
+		destinationCache: cache.New[string, *Destination](mostCached, destinationTTL, cfg.Now),
+	}
 	n.lookups.calls = map[string]*lookup{}
-	n.cache.known = map[string]cachedPolicies{}
 	var kinds []string
 	for _, c := range cfg.Channels {
 		n.channels[c.Kind()] = c
@@ -224,7 +231,15 @@ func (n *Feature) Describe() feature.Feature {
 			n.RegisterJobs(api, n.Jobs)
 		}
 	}
-	return feature.Feature{Consumer: n.Consumer, API: routes, Pages: n.Pages, Stages: n.Stages(n.Active)}
+	return feature.Feature{
+		Consumer: n.Consumer,
+		API:      routes,
+		Pages:    n.Pages,
+		Finders:  n.finders(),
+		Actions:  n.actions(),
+		Offer:    n.acknowledgements(),
+		Stages:   n.Stages(n.Active),
+	}
 }
 
 func (l *Limits) setDefaults() {
@@ -248,8 +263,8 @@ func (n *Feature) Stages(deliver bool) []run.Stage {
 	return append(list, run.Stage{Name: "notification upkeep", Run: n.upkeep})
 }
 
-// upkeep finds the changes that were missing when an alert went out, records
-// what was gathered for the audit log, and drops what is old.
+// upkeep finds the changes that were missing when an alert was sent, records the
+// gathered events in the audit log, and deletes old alerts and deliveries.
 func (n *Feature) upkeep(ctx context.Context) error {
 	var wait sync.WaitGroup
 	every := func(d time.Duration, what string, f func(context.Context) error) {

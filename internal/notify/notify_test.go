@@ -36,7 +36,8 @@ func TestAnAlertReachesAWebhookAndItsEndFollows(t *testing.T) {
 		b := got.Body
 		if b.Name != p.Name || b.Text != "The shop is down." || string(b.Data) != `{"rate":14.2}` || b.TS != began.Unix() ||
 			b.AccountID != acme || b.PolicyID != p.ID || b.PolicyName != p.Name ||
-			b.AlertType != "shop_down" || b.CorrelationID != "c1" || b.Event != "ALERT_STATE_EVENT_START" || b.Severity != "critical" || b.URL != "http://belfry.test/accounts/"+acme+"/alerts/a1" {
+			b.AlertType != "shop_down" || b.CorrelationID != "c1" || b.Event != "ALERT_STATE_EVENT_START" ||
+			b.Severity != "critical" || b.URL != "http://belfry.test/accounts/"+acme+"/alerts/a1" {
 			t.Errorf("the body is %s", got.Raw)
 		}
 		if got.Header.Get("cf-webhook-auth") != "old-secret" {
@@ -69,7 +70,8 @@ func TestAnAlertReachesAWebhookAndItsEndFollows(t *testing.T) {
 			return len(d.Deliveries) == 2 && d.Deliveries[1].State == "delivered"
 		})
 		d := w.decision("a1")
-		if d.State != "ended" || d.ToldAt.IsZero() || len(d.Policies) != 1 || !d.Policies[0].Matched || len(d.Related) != 1 ||
+		if d.State != "ended" || d.NotifiedAt.IsZero() ||
+			len(d.Policies) != 1 || !d.Policies[0].Matched || len(d.Related) != 1 ||
 			d.Related[0].ID != "a2" {
 			t.Errorf("the decision is %+v", d)
 		}
@@ -182,7 +184,7 @@ func TestTheSameAlertAgainIsADuplicateAndOtherContentAConflict(t *testing.T) {
 	})
 }
 
-func TestASecondStartIsARepeatAndNobodyIsToldTwice(t *testing.T) {
+func TestASecondStartIsARepeatAndSendsNoSecondMessage(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		r := newReceiver(t)
 		w.policy(map[string]any{"mechanisms": to(w.hook(r.URL))})
@@ -223,7 +225,7 @@ func TestAnEndWithoutAStartIsKeptAndShown(t *testing.T) {
 	}
 }
 
-func TestAnAlertThatNobodyIsToldOfSaysWhy(t *testing.T) {
+func TestAnAlertWithoutMessagesSaysWhy(t *testing.T) {
 	w := newWorld(t, "", nil)
 	r := newReceiver(t)
 	h := w.hook(r.URL)
@@ -254,7 +256,7 @@ func TestAnAlertThatNobodyIsToldOfSaysWhy(t *testing.T) {
 		t.Fatalf("%+v", d)
 	}
 	for i, want := range []string{
-		"switched off",
+		"is disabled",
 		"zones has blog.example, and the alert has shop.example",
 		"excludes shop.example",
 		"severity has critical, and the alert has warning",
@@ -295,7 +297,8 @@ func TestAnIntervalHoldsBackTheSameThingOnly(t *testing.T) {
 		now := time.Now().UTC()
 		at := func(d time.Duration) string { return now.Add(d).Format(time.RFC3339) }
 		if !matched("i1", map[string]any{"occurred_at": at(-time.Hour)}) ||
-			matched("i2", map[string]any{"occurred_at": at(-40 * time.Minute)}) || !matched("i3", map[string]any{"occurred_at": at(-20 * time.Minute)}) {
+			matched("i2", map[string]any{"occurred_at": at(-40 * time.Minute)}) ||
+			!matched("i3", map[string]any{"occurred_at": at(-20 * time.Minute)}) {
 			t.Error("the interval of the same property")
 		}
 		if !matched("i4", map[string]any{"occurred_at": at(-19 * time.Minute), "zone": "blog.example"}) {
@@ -356,7 +359,10 @@ func TestMessagesCarryTheChangesThatPreceded(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 	close(release)
-	until(t, "the changes are attached", func() bool { d := w.decision("ch2"); return len(d.Changes) == 1 && d.ChangesMore == 2 })
+	until(t, "the changes are attached", func() bool {
+		d := w.decision("ch2")
+		return len(d.Changes) == 1 && d.ChangesMore == 2
+	})
 }
 
 // TestAlertsOfOneBatchAskOnceForTheChangesThatPreceded sends alerts of two

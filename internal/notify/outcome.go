@@ -35,8 +35,8 @@ func (n *Feature) recordOutcomes(ctx context.Context, tx *db.Tx, list []*deliver
 		return nil, err
 	}
 	return func() {
-		for _, destinationID := range changed {
-			n.settingsOf.invalidate(destinationID)
+		if len(changed) > 0 {
+			n.destinationCache.Evict(changed...)
 		}
 		if recorded || len(changed) > 0 {
 			n.Wake()
@@ -74,7 +74,6 @@ type destinationMark struct {
 	account, name string
 	success       int64
 	failure       int64
-	paused        int64
 	state         string // "" = unchanged
 	why           string
 }
@@ -91,9 +90,6 @@ func (m *destinationMark) add(o *delivery.Outcome) {
 		m.state = v.Mark
 		m.why = v.Why
 	}
-	if v.Pause > 0 {
-		m.paused = max(m.paused, ended.Add(v.Pause).UnixMicro())
-	}
 }
 
 // markDestinations writes health and state, and returns the destinations whose
@@ -105,9 +101,8 @@ func (n *Feature) markDestinations(
 		m := marks[destinationID]
 		_, err := tx.Exec(ctx, `UPDATE destination SET
 				last_success = CASE WHEN $2 > last_success THEN $2 ELSE last_success END,
-				last_failure = CASE WHEN $3 > last_failure THEN $3 ELSE last_failure END,
-				paused_until = CASE WHEN $4 > paused_until THEN $4 ELSE paused_until END
-			WHERE id = $1`, destinationID, m.success, m.failure, m.paused)
+				last_failure = CASE WHEN $3 > last_failure THEN $3 ELSE last_failure END
+			WHERE id = $1`, destinationID, m.success, m.failure)
 		if err != nil {
 			return nil, err
 		}
@@ -140,9 +135,9 @@ var stateActions = map[string]string{
 }
 
 // markNotified writes when a policy notified of a subject; the newest time stays.
-func markNotified(ctx context.Context, tx *db.Tx, policyID, about string, at time.Time) error {
+func markNotified(ctx context.Context, tx *db.Tx, policyID, subject string, at time.Time) error {
 	_, err := tx.Exec(ctx, `INSERT INTO told (policy_id, subject, at) VALUES ($1, $2, $3)
 		ON CONFLICT (policy_id, subject) DO UPDATE
-		SET at = CASE WHEN excluded.at > told.at THEN excluded.at ELSE told.at END`, policyID, about, at.UnixMicro())
+		SET at = CASE WHEN excluded.at > told.at THEN excluded.at ELSE told.at END`, policyID, subject, at.UnixMicro())
 	return err
 }

@@ -18,10 +18,10 @@ import (
 // oneAlert is the page of one alert.
 type oneAlert struct {
 	Alert      Alert
-	Title      string // what it is about
-	Said       string // what was reported: while it fires, or what its end says
-	Live       string // how it is doing now
-	Self       string // asked for again; "" when nothing changes any more
+	Title      string // its subject
+	Said       string // the reported text: of the alert while it fires, then of its end
+	Live       string // present state of its resource
+	Self       string // URL of the live part; "" when nothing changes any more
 	Back       string
 	Tone       ui.Tone
 	Lasted     string
@@ -74,7 +74,7 @@ func (p *pages) showAlert(v *page.Visit) error {
 	ack := mayAck(v.Who, v.Account)
 	out := oneAlert{
 		Alert:     d.Alert,
-		Title:     d.thing(kind),
+		Title:     d.subjectTitle(kind),
 		Back:      AlertsPath(v.Account),
 		Tone:      severityTone(d.Severity),
 		Lasted:    d.lasted(),
@@ -151,8 +151,8 @@ func (d *Decision) said(title string) string {
 	return ""
 }
 
-// live is how what a firing alert is about is doing now. A page without it is
-// better than none.
+// live describes the present state of a firing alert's resource. After an error the
+// page is shown without it.
 func (p *pages) live(ctx context.Context, accountID string, a *Alert) string {
 	if p.Live == nil || a.Resource == nil || a.State != stateFiring {
 		return ""
@@ -193,8 +193,8 @@ func (p *pages) changesSince(ctx context.Context, accountID string, d *Decision)
 	return list
 }
 
-// considered are the policies that were asked, with the pages of those that
-// there are still.
+// considered are the policies that were evaluated, with the pages of those that
+// still exist.
 func (p *pages) considered(v *page.Visit, list []PolicyResult) ([]consideredRow, error) {
 	policies, err := p.Feature.Policies(v.Context(), v.Account)
 	if err != nil {
@@ -252,9 +252,11 @@ func timeline(accountID string, d *Decision, since []Change) []happening {
 	begin := happening{At: d.OccurredAt.Time, Icon: "siren", Sentence: "Alert started"}
 	switch {
 	case d.event == "end":
-		begin.Icon, begin.Sentence = "circle-check", "An end arrived without a start"
+		begin.Icon = "circle-check"
+		begin.Sentence = "An end arrived without a start"
 	case d.State == stateNotice:
-		begin.Icon, begin.Sentence = "info", "Notice raised"
+		begin.Icon = "info"
+		begin.Sentence = "Notice raised"
 	case d.State == stateEnded:
 		begin.Note = "“" + d.Summary + "”"
 	}
@@ -272,9 +274,11 @@ func timeline(accountID string, d *Decision, since []Change) []happening {
 			Note:     part.Note,
 		}
 		if part.Event == "end" {
-			line.Icon, line.Sentence = "circle-check", "Alert ended"
+			line.Icon = "circle-check"
+			line.Sentence = "Alert ended"
 			if d.State != stateEnded {
-				line.Icon, line.Sentence = "rotate-ccw", "An end was reported"
+				line.Icon = "rotate-ccw"
+				line.Sentence = "An end was reported"
 			}
 		}
 		list = append(list, line)

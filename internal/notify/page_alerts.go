@@ -28,18 +28,18 @@ func (p *pages) addAlerts() {
 // shownAlert is an alert in a list.
 type shownAlert struct {
 	Alert
-	Href     string
-	Title    string // what it is about
-	Said     string // what was reported, while it fires; "" when the title says it
-	Live     string // how it is doing now; "" = not known
-	Where    string // the properties that it names
-	Tone     ui.Tone
-	Lasted   string // of one that ended
-	Told     []messageState
-	ToldMore int
+	Href         string
+	Title        string // its subject
+	Said         string // its summary, while it fires; "" when the title says the same
+	Live         string // present state of its resource; "" = unknown
+	Where        string // the properties that it names
+	Tone         ui.Tone
+	Lasted       string // of one that ended
+	Notified     []messageState
+	NotifiedMore int // messages that are not listed
 }
 
-// shownLive is how many firing alerts of a list are shown as they are doing now.
+// shownLive is how many firing alerts of a list show their present state.
 const shownLive = 20
 
 // messageState is the state of the message to one destination, in a list of alerts.
@@ -50,7 +50,7 @@ type messageState struct {
 
 type alertsPage struct {
 	Path       string
-	Self       string // asked for again while the page is open; "" for an older part of the list
+	Self       string // URL of the live part; "" for an older part of the list
 	Tabs       []ui.Link
 	State      string
 	Firing     []shownAlert // first on the page of all
@@ -104,7 +104,7 @@ func (p *pages) showAlerts(v *page.Visit) error {
 				return err
 			}
 		}
-		// What fires stands above, and not twice.
+		// Firing alerts are listed above.
 		list.Items = slices.DeleteFunc(list.Items, func(a Alert) bool { return a.State == stateFiring })
 	}
 	if out.Rows, err = p.shownAlerts(v, list.Items); err != nil {
@@ -129,7 +129,7 @@ func (p *pages) showAlerts(v *page.Visit) error {
 
 // firing lists the open alerts, the newest first, and reports whether there are more.
 func (n *Feature) firing(ctx context.Context, accountID string, limit int) ([]Alert, bool, error) {
-	list, err := n.alerts(ctx, accountID, stateFiring, place{}, limit+1)
+	list, err := n.alerts(ctx, accountID, stateFiring, web.Keyset{}, limit+1)
 	if len(list) > limit {
 		return list[:limit], true, err
 	}
@@ -148,7 +148,7 @@ func (p *pages) shownAlerts(v *page.Visit, list []Alert) ([]shownAlert, error) {
 		s := shownAlert{
 			Alert: a,
 			Href:  alertPath(v.Account, a.ID),
-			Title: a.thing(kind),
+			Title: a.subjectTitle(kind),
 			Where: a.where(),
 			Tone:  severityTone(a.Severity),
 		}
@@ -164,9 +164,11 @@ func (p *pages) shownAlerts(v *page.Visit, list []Alert) ([]shownAlert, error) {
 	err := p.DB.View(v.Context(), func(tx *db.Tx) error {
 		for i := range out {
 			s := &out[i]
-			s.Told, s.ToldMore = nil, 0
+			s.Notified = nil
+			s.NotifiedMore = 0
 			deliveries, err := deliveriesOf(v.Context(), tx,
-				" WHERE "+delivery.OfSubject+` AND d.tenant = $2 AND d.replay_of = '' ORDER BY d.id LIMIT $3`, s.key, v.Account, 100)
+				` WHERE `+delivery.OfSubject+` AND d.tenant = $2 AND d.replay_of = '' ORDER BY d.id LIMIT $3`,
+				s.key, v.Account, 100)
 			if err != nil {
 				return err
 			}
@@ -174,11 +176,11 @@ func (p *pages) shownAlerts(v *page.Visit, list []Alert) ([]shownAlert, error) {
 				if d.Event == string(event.AlertEnd) {
 					continue
 				}
-				if len(s.Told) == 3 {
-					s.ToldMore++
+				if len(s.Notified) == 3 {
+					s.NotifiedMore++
 					continue
 				}
-				s.Told = append(s.Told, messageStateOf(v.Account, d))
+				s.Notified = append(s.Notified, messageStateOf(v.Account, d))
 			}
 		}
 		return nil

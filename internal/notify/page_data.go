@@ -155,7 +155,8 @@ func tabulate(data json.RawMessage) (facts []fact, m *matrix) {
 	}
 	tabled := map[string]bool{}
 	for _, shape := range slices.Sorted(maps.Keys(alike)) {
-		names, columns := alike[shape], strings.Split(shape, "\x00")
+		names := alike[shape]
+		columns := strings.Split(shape, "\x00")
 		if len(names) < 2 || len(names) > shownRows || len(columns) > shownColumns || m != nil {
 			continue
 		}

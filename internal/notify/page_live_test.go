@@ -24,8 +24,13 @@ func TestPagesAboutWhatHappensNowAskForThemselvesAgain(t *testing.T) {
 	hook, _ := s.furnish(newReceiver(t))
 	delivery := s.get("/alerts/note").Find(`href="` + s.base + `(/notifications/deliveries/[0-9a-f]{32})"`)
 	for _, c := range []struct{ path, id string }{
-		{"/alerts", "alerts-now"}, {"/alerts", "alerts-past"}, {"/alerts?state=ended", "alerts-past"},
-		{"/alerts/burn", "alert-live"}, {"/notifications", "notifications-live"}, {hook, "webhook-live"}, {delivery, "delivery-live"},
+		{"/alerts", "alerts-now"},
+		{"/alerts", "alerts-past"},
+		{"/alerts?state=ended", "alerts-past"},
+		{"/alerts/burn", "alert-live"},
+		{"/notifications", "notifications-live"},
+		{hook, "webhook-live"},
+		{delivery, "delivery-live"},
 	} {
 		whole := s.get(c.path).Expect(200).Find(`<(?:div|section) [^>]*id="` + c.id + `"([^>]*)>`)
 		if !strings.Contains(whole, `hx-trigger="every 5s"`) || !strings.Contains(whole, `hx-swap="outerHTML"`) {
@@ -65,7 +70,7 @@ func TestTheAlertsPageSaysHowItIsNow(t *testing.T) {
 	b := s.get("/alerts/burn").Expect(200).Says("<h1>checkout shop down</h1>").Body
 	head, _, _ := strings.Cut(b, "Preceded by")
 	if strings.Contains(head, "is burning") || strings.Contains(b, live) {
-		t.Errorf("an alert that ended is told in the present tense: %s", head)
+		t.Errorf("an alert that ended is shown in the present tense: %s", head)
 	}
 }
 
@@ -90,7 +95,8 @@ func TestAnAcknowledgementHasItsOwnTimeAndCanBeWithdrawn(t *testing.T) {
 	if d := s.decision("burn"); !d.AckedAt.IsZero() || d.AckedBy != "" {
 		t.Errorf("%+v", d.AckedAt)
 	}
-	if got := strings.Join(s.records("alert"), " "); !strings.Contains(got, "acknowledge unacknowledge acknowledge unacknowledge") {
+	got := strings.Join(s.records("alert"), " ")
+	if !strings.Contains(got, "acknowledge unacknowledge acknowledge unacknowledge") {
 		t.Errorf("recorded %s", got)
 	}
 }
@@ -107,7 +113,7 @@ func TestActsThatReachPeopleAskFirst(t *testing.T) {
 		words     []string
 	}{
 		{"/alerts/burn", "/replay", []string{"2 messages go out again", "ana@acme.example", hookName}},
-		{delivery, "/replay", []string{"goes out again"}},
+		{delivery, "/replay", []string{"is sent again now"}},
 		{policy, "/test", []string{"A test message is sent at once", "ana@acme.example", hookName}},
 		{policy, "/delete", []string{"sends no more messages"}},
 		{hook, "/rotate", []string{hookName, "24 hours"}},
@@ -118,7 +124,8 @@ func TestActsThatReachPeopleAskFirst(t *testing.T) {
 		if strings.Contains(b, `action="`+target+`"`) || !strings.Contains(b, `href="`+target+`"`) {
 			t.Errorf("%s acts at once, or does not lead to a question", target)
 		}
-		s.get(c.path + c.act).Expect(200).Says(append(c.words, `<form class="form-foot gap" method="post" action="`+target+`"`)...)
+		form := `<form class="form-foot gap" method="post" action="` + target + `"`
+		s.get(c.path + c.act).Expect(200).Says(append(c.words, form)...)
 	}
 }
 
@@ -144,8 +151,13 @@ func TestPoliciesShowPropertiesByNameAndKeepHowTheyWereWritten(t *testing.T) {
 			t.Errorf("the id of %s is shown", name)
 		}
 	}
-	s.post("/notifications/policies/"+p.ID, "name", "renamed", "alert_type", "shop_down", "zones",
-		"shop.example\nnowhere.example", "except", "blog.example", "webhook", hook.ID, "enabled", "on").RedirectsTo(s.base + "/notifications")
+	s.post("/notifications/policies/"+p.ID,
+		"name", "renamed",
+		"alert_type", "shop_down",
+		"zones", "shop.example\nnowhere.example",
+		"except", "blog.example",
+		"webhook", hook.ID,
+		"enabled", "on").RedirectsTo(s.base + "/notifications")
 	var after notify.Policy
 	s.must("GET", "/policies/"+p.ID, nil, &after)
 	if after.Name != "renamed" || after.Filters["zones"][0] != zones["shop.example"] ||
@@ -154,13 +166,20 @@ func TestPoliciesShowPropertiesByNameAndKeepHowTheyWereWritten(t *testing.T) {
 	}
 }
 
-// TestEveryFaultOfAPolicyStandsUnderItsField sends a form with a fault in each
+// TestEveryFaultOfAPolicyIsShownAtItsField sends a form with a fault in each
 // field.
-func TestEveryFaultOfAPolicyStandsUnderItsField(t *testing.T) {
+func TestEveryFaultOfAPolicyIsShownAtItsField(t *testing.T) {
 	s := newSite(t)
-	p := s.post("/notifications/policies", "name", "", "alert_type", "shop_down", "alert_interval", "1s", "description", strings.Repeat("x", 1001),
-		"zones", strings.Repeat("z", 300), "except", strings.Repeat("e", 300), "filters", "no colon\ncolor: red\nregion: mars",
-		"mail", "nobody@else.example, not an address", "webhook", "0123456789abcdef0123456789abcdef").Expect(400)
+	p := s.post("/notifications/policies",
+		"name", "",
+		"alert_type", "shop_down",
+		"alert_interval", "1s",
+		"description", strings.Repeat("x", 1001),
+		"zones", strings.Repeat("z", 300),
+		"except", strings.Repeat("e", 300),
+		"filters", "no colon\ncolor: red\nregion: mars",
+		"mail", "nobody@else.example, not an address",
+		"webhook", "0123456789abcdef0123456789abcdef").Expect(400)
 	for field, want := range map[string][]string{
 		"name":           {"Name is required"},
 		"alert_interval": {"alert_interval is a time"},
@@ -186,31 +205,30 @@ func TestEveryFaultOfAPolicyStandsUnderItsField(t *testing.T) {
 
 func TestWhatAnObjectiveReportsIsReadable(t *testing.T) {
 	s := newSite(t)
-	status, failures := s.call("operator", "POST", "/alerts", map[string]any{"id": "objective", "alert_type": "belfry_budget_burn", "event": "start", "severity": "critical",
-		"resource": map[string]string{
-			"product": "belfry",
-			"type":    "objective",
-			"id":      "o1",
-			"name":    "Checkout",
-		}, "summary": "Checkout is burning its budget 16 times too fast.",
-		"data": map[string]any{"objective": map[string]any{
-			"id":     "o1",
-			"name":   "Checkout",
-			"target": 99.95,
-			"window": "28d",
-		}, "pair": map[string]any{"long": "1h", "short": "5m", "factor": 14.4, "severity": "page"},
-			"long": map[string]any{
-				"window": "1h",
-				"burn":   16.61,
-				"total":  36000,
-				"bad":    300,
-			}, "short": map[string]any{"window": "5m", "burn": 1217.4, "total": 3000, "bad": 300},
-			"budget_left": 0.88979, "exhausted_in_seconds": 124464, "detection_seconds": 60}}, nil)
+	data := map[string]any{
+		"objective":            map[string]any{"id": "o1", "name": "Checkout", "target": 99.95, "window": "28d"},
+		"pair":                 map[string]any{"long": "1h", "short": "5m", "factor": 14.4, "severity": "page"},
+		"long":                 map[string]any{"window": "1h", "burn": 16.61, "total": 36000, "bad": 300},
+		"short":                map[string]any{"window": "5m", "burn": 1217.4, "total": 3000, "bad": 300},
+		"budget_left":          0.88979,
+		"exhausted_in_seconds": 124464,
+		"detection_seconds":    60,
+	}
+	status, failures := s.call("operator", "POST", "/alerts", map[string]any{
+		"id":         "objective",
+		"alert_type": "belfry_budget_burn",
+		"event":      "start",
+		"severity":   "critical",
+		"summary":    "Checkout is burning its budget 16 times too fast.",
+		"resource":   map[string]string{"product": "belfry", "type": "objective", "id": "o1", "name": "Checkout"},
+		"data":       data,
+	}, nil)
 	if status != 200 {
 		t.Fatal(status, failures)
 	}
 	p := s.get("/alerts/objective").Expect(200).Says("<h1>Checkout error budget burn</h1>",
-		"Checkout: 99.95 % over 28d", "14.4 times", "89 %", "in 34 h 34 min at that rate", "within 1 min", "Data as it was sent")
+		"Checkout: 99.95 % over 28d", "14.4 times", "89 %", "in 34 h 34 min at that rate", "within 1 min",
+		"Data as it was sent")
 	for _, cell := range []string{
 		`data-label="Burn rate">16.61×`,
 		`data-label="Burn rate">1,217×`,

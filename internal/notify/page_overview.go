@@ -25,7 +25,7 @@ type FiringAlert struct {
 	Acked                    bool
 	AckedBy                  string
 	Preceded                 string // the first of the changes that preceded it; "" = none
-	Objective                string // id of the objective that it is about; "" = another thing
+	Objective                string // id of the objective that it is about; "" = it is about another resource
 	Recovering               bool   // the failures have stopped; set by the overview
 }
 
@@ -55,7 +55,7 @@ func (n *Feature) AlertSummary(ctx context.Context, accountID string) (AlertSumm
 			return g, err
 		}
 		one := FiringAlert{
-			Sentence: a.thing(kind),
+			Sentence: a.subjectTitle(kind),
 			Href:     alertPath(accountID, a.ID),
 			Severity: a.Severity,
 			Since:    a.OccurredAt.Time,

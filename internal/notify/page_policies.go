@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -118,7 +119,7 @@ func (p *pages) showNotifications(v *page.Visit) error {
 	return v.Show(page.View{Template: "notifications", Section: "notifications", Title: "Notifications", Data: out})
 }
 
-// Summary is the subject of the delivery's message.
+// Summary is the summary of the delivery's alert.
 func (d Delivery) Summary() string { return d.summary }
 
 func (p *pages) shownPolicy(v *page.Visit, one Policy, names map[string]string) (shownPolicy, error) {
@@ -160,8 +161,8 @@ func (p *pages) shownPolicy(v *page.Visit, one Policy, names map[string]string) 
 	return s, nil
 }
 
-// destinationsOf are a policy's destinations as people know them. names are
-// those of the webhooks; nil = to be read.
+// destinationsOf are the names of a policy's destinations. names has the names of
+// the webhooks; nil = they are read.
 func (p *pages) destinationsOf(v *page.Visit, one *Policy, names map[string]string) (to []string, err error) {
 	if names == nil {
 		hooks, err := p.Webhooks(v.Context(), v.Account)
@@ -177,14 +178,14 @@ func (p *pages) destinationsOf(v *page.Visit, one *Policy, names map[string]stri
 		to = append(to, e.ID)
 	}
 	for _, h := range one.Mechanisms.Webhooks {
-		to = append(to, firstOf(names[h.ID], "a webhook that was deleted"))
+		to = append(to, cmp.Or(names[h.ID], "a webhook that was deleted"))
 	}
 	return to, nil
 }
 
 type deliveryPage struct {
 	Row       deliveryRow
-	Self      string // asked for again; "" when nothing changes any more
+	Self      string // URL of the live part; "" when nothing changes any more
 	Back      string
 	Alert     string
 	MayReplay bool
@@ -220,7 +221,7 @@ func (p *pages) confirmReplayDelivery(v *page.Visit) (page.Confirm, error) {
 	return page.Confirm{
 		Section: "notifications",
 		Title:   "Send again?",
-		Text:    "The message goes out again at once, to " + d.Mechanism + ".",
+		Text:    "The message is sent again now, to " + d.Mechanism + ".",
 		Label:   "Send again",
 		Back:    back,
 	}, nil

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -35,7 +36,7 @@ type choice struct {
 	Checked       bool
 }
 
-// policyFields are those to which faults belong.
+// policyFields are the fields of the form that faults may name.
 var policyFields = []string{
 	"name", "description", "alert_type", "alert_interval", "zones", "except", "further", "mail", "webhook", "mechanisms",
 }
@@ -246,7 +247,7 @@ func (p *pages) renderPolicy(v *page.Visit, f *policyForm, faults ui.Faults) err
 	if !f.New {
 		f.Action += "/" + f.old.ID
 		f.Href = f.Action
-		title = firstOf(f.Name, "Policy")
+		title = cmp.Or(f.Name, "Policy")
 	}
 	known := f.Type == ""
 	for _, t := range types {

@@ -9,9 +9,8 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// entitle replaces the sentences of messages by what their alerts are about. A
-// list of messages is about the past: the sentence of an alert says what was so
-// when it was sent.
+// entitle replaces the summaries of messages by the subjects of their alerts: a
+// summary describes the state when the message was sent, and a list shows the past.
 func (n *Feature) entitle(ctx context.Context, account string, list []Delivery) error {
 	var marks []string
 	keys := []any{account}
@@ -25,21 +24,10 @@ func (n *Feature) entitle(ctx context.Context, account string, list []Delivery) 
 		return nil
 	}
 	var alerts []Alert
-	err := n.DB.View(ctx, func(tx *db.Tx) error {
-		alerts = nil
-		rows, err := tx.Query(ctx, alertView+` WHERE account_id = $1 AND id IN (`+strings.Join(marks, ", ")+`)`, keys...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			a, err := scanAlert(rows)
-			if err != nil {
-				return err
-			}
-			alerts = append(alerts, a)
-		}
-		return rows.Err()
+	err := n.DB.View(ctx, func(tx *db.Tx) (err error) {
+		alerts, err = db.Collect(ctx, tx, scanAlert,
+			alertView+` WHERE account_id = $1 AND id IN (`+strings.Join(marks, ", ")+`)`, keys...)
+		return err
 	})
 	if err != nil {
 		return err
@@ -53,7 +41,7 @@ func (n *Feature) entitle(ctx context.Context, account string, list []Delivery) 
 		if err != nil {
 			return err
 		}
-		titles[a.ID] = a.thing(kind)
+		titles[a.ID] = a.subjectTitle(kind)
 	}
 	for i := range list {
 		if title := titles[list[i].AlertID]; title != "" {

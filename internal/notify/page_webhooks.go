@@ -57,15 +57,20 @@ func shownWebhookOf(accountID string, d Destination) shownWebhook {
 	}
 	switch {
 	case d.State == delivery.DestinationDisabled:
-		s.Health, s.Tone = "disabled", ui.Bad
+		s.Health = "disabled"
+		s.Tone = ui.Bad
 	case d.State == delivery.DestinationBroken:
-		s.Health, s.Tone = "rejects the credential", ui.Bad
+		s.Health = "rejects the credential"
+		s.Tone = ui.Bad
 	case d.LastFailure.After(d.LastSuccess.Time):
-		s.Health, s.Tone = "failing", ui.Warn
+		s.Health = "failing"
+		s.Tone = ui.Warn
 	case d.LastSuccess.IsZero() && s.Mail:
-		s.Health, s.Tone = "no mail sent yet", ui.Neutral
+		s.Health = "no mail sent yet"
+		s.Tone = ui.Neutral
 	case d.LastSuccess.IsZero():
-		s.Health, s.Tone = "no message yet", ui.Neutral
+		s.Health = "no message yet"
+		s.Tone = ui.Neutral
 	}
 	return s
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// Policy says who is told of which alerts. Its JSON is the Cloudflare v4 API's
+// Policy says where messages about which alerts are sent. Its JSON is the Cloudflare v4 API's
 // (package alerting); filters exist as "<key>.not" too.
 type Policy struct {
 	ID            string              `json:"id"`
@@ -27,15 +27,15 @@ type Policy struct {
 	Description   string              `json:"description"`
 	Enabled       bool                `json:"enabled"`
 	AlertType     string              `json:"alert_type"`
-	AlertInterval string              `json:"alert_interval,omitempty" doc:"The same thing is told of once in this time: 30m, 4h, 1d; none when left out"`
+	AlertInterval string              `json:"alert_interval,omitempty" doc:"At most one notification about the same subject in this time; no limit when left out"`
 	Filters       map[string][]string `json:"filters"`
 	Mechanisms    Mechanisms          `json:"mechanisms"`
 	Created       web.Time            `json:"created"`
 	Modified      web.Time            `json:"modified"`
 
 	account   string
-	zones     map[string]string // ids of the zones that the filters name
-	zoneNames map[string]string // their names, by what the filters say
+	zones     map[string]string // ids of the zones that the filters name, by the filter's value
+	zoneNames map[string]string // their names
 }
 
 // Mechanisms are a policy's destinations. The id of a mail is its address.
@@ -84,12 +84,19 @@ func parseInterval(s string) (time.Duration, error) {
 
 // clean is a policy as the record shows it.
 func (p *Policy) clean() map[string]any {
-	return map[string]any{"name": p.Name, "description": p.Description, "enabled": p.Enabled, "alert_type": p.AlertType,
-		"alert_interval": p.AlertInterval, "filters": p.Filters, "mechanisms": p.Mechanisms}
+	return map[string]any{
+		"name":           p.Name,
+		"description":    p.Description,
+		"enabled":        p.Enabled,
+		"alert_type":     p.AlertType,
+		"alert_interval": p.AlertInterval,
+		"filters":        p.Filters,
+		"mechanisms":     p.Mechanisms,
+	}
 }
 
-// checkPolicy checks all of a caller's policy. It changes nothing: a
-// policy is shown as it was written.
+// checkPolicy checks a whole policy. It changes nothing: a policy is shown as it was
+// written.
 func (n *Feature) checkPolicy(ctx context.Context, account string, p *Policy) error {
 	var list errs.List
 	if strings.TrimSpace(p.Name) == "" {
@@ -105,8 +112,8 @@ func (n *Feature) checkPolicy(ctx context.Context, account string, p *Policy) er
 	return append(list, rest...).Or()
 }
 
-// checkDraft checks what is there of a policy: a dry run needs neither a name
-// nor a destination.
+// checkDraft checks the fields that a policy has: a dry run needs neither a name nor
+// a destination.
 func (n *Feature) checkDraft(ctx context.Context, account string, p *Policy) (list errs.List, err error) {
 	fault := func(code errs.Code, pointer, format string, args ...any) {
 		list = append(list, errs.At(code, pointer, format, args...))
@@ -120,7 +127,7 @@ func (n *Feature) checkDraft(ctx context.Context, account string, p *Policy) (li
 	if p.AlertInterval != "" {
 		if d, err := parseInterval(p.AlertInterval); err != nil || d < shortest || d > longest {
 			fault(errs.CodeInvalid, "/alert_interval",
-				"alert_interval is a time between 1m and 31d, such as 30m, 4h or 1d; leave it out to be told every time")
+				"alert_interval is a time between 1m and 31d, such as 30m, 4h or 1d; leave it out for no limit")
 		}
 	}
 	kind, err := n.AlertType(ctx, p.AlertType)
@@ -236,7 +243,7 @@ func (n *Feature) checkMechanisms(
 	return nil
 }
 
-// CreatePolicy stores a policy and gives it its id.
+// CreatePolicy stores a new policy.
 func (n *Feature) CreatePolicy(ctx context.Context, by *web.Principal, account string, p Policy) (Policy, error) {
 	if err := n.checkPolicy(ctx, account, &p); err != nil {
 		return p, err
@@ -246,8 +253,8 @@ func (n *Feature) CreatePolicy(ctx context.Context, by *web.Principal, account s
 	p.account = account
 	p.Created = moment(now)
 	p.Modified = p.Created
-	defer n.cache.forget(account)
-	err := n.change(ctx, func(tx *db.Tx) error {
+	defer n.policyCache.Evict(account)
+	err := n.Change(ctx, func(tx *db.Tx) error {
 		count := 0
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM policy WHERE account_id = $1`, account).Scan(&count); err != nil {
 			return err
@@ -285,8 +292,8 @@ func (n *Feature) UpdatePolicy(
 	}
 	now := n.Now()
 	p.Modified = moment(now)
-	defer n.cache.forget(account)
-	err = n.change(ctx, func(tx *db.Tx) error {
+	defer n.policyCache.Evict(account)
+	err = n.Change(ctx, func(tx *db.Tx) error {
 		if err := n.ensureMail(ctx, tx, account, p.Mechanisms, now); err != nil {
 			return err
 		}
@@ -299,14 +306,14 @@ func (n *Feature) UpdatePolicy(
 	return p, err
 }
 
-// DeletePolicy removes a policy; what it decided stays in the alerts.
+// DeletePolicy deletes a policy; its decisions stay with the alerts.
 func (n *Feature) DeletePolicy(ctx context.Context, by *web.Principal, account, policyID string) error {
 	old, err := n.Policy(ctx, account, policyID)
 	if err != nil {
 		return err
 	}
-	defer n.cache.forget(account)
-	return n.change(ctx, func(tx *db.Tx) error {
+	defer n.policyCache.Evict(account)
+	return n.Change(ctx, func(tx *db.Tx) error {
 		changed, err := tx.Exec(ctx, `DELETE FROM policy WHERE account_id = $1 AND id = $2`, account, policyID)
 		if err != nil || changed == 0 {
 			return or(err, noPolicy())
@@ -342,7 +349,7 @@ func (n *Feature) Policies(ctx context.Context, account string) (list []Policy, 
 
 func noPolicy() *errs.Error { return errs.New(errs.CodeNotFound, "there is no such policy") }
 
-// resolveZones finds the zones that a policy names; unknown ones stay words.
+// resolveZones finds the zones that a policy names; unknown ones are left out.
 func (n *Feature) resolveZones(ctx context.Context, p *Policy) error {
 	for _, key := range []string{zonesKey, zonesKey + notSuffix} {
 		for _, ref := range p.Filters[key] {
@@ -351,9 +358,11 @@ func (n *Feature) resolveZones(ctx context.Context, p *Policy) error {
 				return err
 			}
 			if p.zones == nil {
-				p.zones, p.zoneNames = map[string]string{}, map[string]string{}
+				p.zones = map[string]string{}
+				p.zoneNames = map[string]string{}
 			}
-			p.zones[ref], p.zoneNames[ref] = z.ID, z.Name
+			p.zones[ref] = z.ID
+			p.zoneNames[ref] = z.Name
 		}
 	}
 	return nil
@@ -365,32 +374,32 @@ const policyColumns = `id, account_id, name, description, enabled, alert_type, f
 const selectPolicy = `SELECT ` + policyColumns + ` FROM policy WHERE account_id = $1`
 
 func policiesOf(ctx context.Context, tx *db.Tx, account string) ([]Policy, error) {
-	rows, err := tx.Query(ctx, selectPolicy+` ORDER BY id LIMIT 1000`, account)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	list := []Policy{}
-	for rows.Next() {
-		p, err := scanPolicy(rows)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, p)
-	}
-	return list, rows.Err()
+	return db.Collect(ctx, tx, scanPolicy, selectPolicy+` ORDER BY id LIMIT 1000`, account)
 }
 
-func scanPolicy(row interface{ Scan(...any) error }) (p Policy, err error) {
+func scanPolicy(row db.Row) (p Policy, err error) {
 	var filters, mechanisms string
 	var created, modified int64
-	err = row.Scan(&p.ID, &p.account, &p.Name, &p.Description, &p.Enabled, &p.AlertType, &filters,
-		&mechanisms, &p.AlertInterval, &created, &modified)
+	err = row.Scan(
+		&p.ID,
+		&p.account,
+		&p.Name,
+		&p.Description,
+		&p.Enabled,
+		&p.AlertType,
+		&filters,
+		&mechanisms,
+		&p.AlertInterval,
+		&created,
+		&modified,
+	)
 	if err != nil {
 		return p, err
 	}
-	p.Created, p.Modified = web.TimeOf(created), web.TimeOf(modified)
-	return p, errors.Join(json.Unmarshal([]byte(filters), &p.Filters), json.Unmarshal([]byte(mechanisms), &p.Mechanisms))
+	p.Created = web.TimeOf(created)
+	p.Modified = web.TimeOf(modified)
+	err = errors.Join(json.Unmarshal([]byte(filters), &p.Filters), json.Unmarshal([]byte(mechanisms), &p.Mechanisms))
+	return p, err
 }
 
 func policyValues(p *Policy) ([]any, error) {

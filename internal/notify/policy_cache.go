@@ -3,69 +3,59 @@ package notify
 import (
 	"context"
 	"slices"
-	"sync"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// policyCache keeps the policies of accounts whose alerts come often. With one
-// process, a change of a policy evicts them; with several processes a stamp shows
-// whether the rows are unchanged.
-type policyCache struct {
-	mu      sync.Mutex // guards what follows
-	changes uint64     // raised by every change of this process
-	known   map[string]cachedPolicies
-}
+const (
+	mostCached = 10_000 // accounts with their policies; destinations
+	policyTTL  = time.Minute
+)
 
+// cachedPolicies are the policies of an account. The list is never changed.
 type cachedPolicies struct {
-	stamp stamp
-	list  []Policy // never changed
+	stamp policyStamp
+	list  []Policy
 }
 
-// stamp differs when policies were added, changed or removed.
-type stamp struct{ count, modified int64 }
+// policyStamp differs when a policy of the account was added, changed or deleted.
+type policyStamp struct{ count, modified int64 }
 
-const mostCached = 10_000 // accounts
-
-// forget drops what is known of an account.
-func (c *policyCache) forget(account string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.changes++
-	delete(c.known, account)
-}
-
-// policies are those of an account, for a decision. The list is the caller's.
+// policies returns the policies of an account, for a decision; the list is the
+// caller's. With one process, a change evicts them from the cache. With several,
+// the stamp shows whether another process has changed them: the decision on an
+// alert uses the policies of that moment.
 func (n *Feature) policies(ctx context.Context, account string) ([]Policy, error) {
-	c := &n.cache
-	c.mu.Lock()
-	found, ok := c.known[account]
-	changes := c.changes
-	c.mu.Unlock()
-	if ok && !n.shared() {
-		return slices.Clone(found.list), nil
+	fetch := func(ctx context.Context) (cachedPolicies, error) { return n.readPolicies(ctx, account) }
+	found, err := n.policyCache.Get(ctx, account, fetch)
+	if err == nil && n.shared() {
+		var current policyStamp
+		err = n.DB.View(ctx, func(tx *db.Tx) (err error) {
+			current, err = policyStampOf(ctx, tx, account)
+			return err
+		})
+		if err == nil && current != found.stamp {
+			n.policyCache.Evict(account)
+			found, err = n.policyCache.Get(ctx, account, fetch)
+		}
 	}
-	var now cachedPolicies
-	err := n.DB.View(ctx, func(tx *db.Tx) (err error) {
-		err = tx.QueryRow(ctx, `SELECT count(*), COALESCE(max(modified_at), 0) FROM policy WHERE account_id = $1`,
-			account).Scan(&now.stamp.count, &now.stamp.modified)
-		if err != nil || ok && now.stamp == found.stamp {
-			now.list = found.list
+	return slices.Clone(found.list), err
+}
+
+func (n *Feature) readPolicies(ctx context.Context, account string) (found cachedPolicies, err error) {
+	err = n.DB.View(ctx, func(tx *db.Tx) (err error) {
+		if found.stamp, err = policyStampOf(ctx, tx, account); err != nil {
 			return err
 		}
-		now.list, err = policiesOf(ctx, tx, account)
+		found.list, err = policiesOf(ctx, tx, account)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	if c.changes == changes { // else the rows may be older than a change
-		if len(c.known) >= mostCached {
-			clear(c.known)
-		}
-		c.known[account] = now
-	}
-	c.mu.Unlock()
-	return slices.Clone(now.list), nil
+	return found, err
+}
+
+func policyStampOf(ctx context.Context, tx *db.Tx, account string) (s policyStamp, err error) {
+	err = tx.QueryRow(ctx, `SELECT count(*), COALESCE(max(modified_at), 0) FROM policy WHERE account_id = $1`, account).
+		Scan(&s.count, &s.modified)
+	return s, err
 }

@@ -30,13 +30,15 @@ type Example struct {
 	Why        string   `json:"why"`
 }
 
-// Preview asks a policy that may not be saved about the last week's alerts.
+// Preview evaluates a policy, which need not be stored, for the alerts of the last
+// week.
 func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out Preview, err error) {
 	faults, err := n.checkDraft(ctx, accountID, &p)
 	if err = or(err, faults.Or()); err != nil {
 		return out, err
 	}
-	p.account, p.Enabled = accountID, true
+	p.account = accountID
+	p.Enabled = true
 	if err := n.resolveZones(ctx, &p); err != nil {
 		return out, err
 	}
@@ -47,29 +49,21 @@ func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out 
 		ended   int64
 	}
 	var rows []row
-	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		rows = nil
-		list, err := tx.Query(ctx, `SELECT id, summary, occurred_at, ended_at, content FROM alert
+	scan := func(one db.Row) (r row, err error) {
+		err = one.Scan(&r.ID, &r.Summary, &r.at, &r.ended, &r.content)
+		return r, err
+	}
+	err = n.DB.View(ctx, func(tx *db.Tx) (err error) {
+		rows, err = db.Collect(ctx, tx, scan, `SELECT id, summary, occurred_at, ended_at, content FROM alert
 			WHERE account_id = $1 AND type = $2 AND state <> 'part' AND occurred_at > $3 AND event <> 'end'
 			ORDER BY occurred_at DESC, alert_key DESC LIMIT $4`,
 			accountID, p.AlertType, n.Now().Add(-previewed).UnixMicro(), countMost)
-		if err != nil {
-			return err
-		}
-		defer list.Close()
-		for list.Next() {
-			var r row
-			if err := list.Scan(&r.ID, &r.Summary, &r.at, &r.ended, &r.content); err != nil {
-				return err
-			}
-			rows = append(rows, r)
-		}
-		return list.Err()
+		return err
 	})
 	if err != nil {
 		return out, err
 	}
-	told := map[string]time.Time{} // in the order of time: the oldest first
+	notified := map[string]time.Time{} // in the order of time: the oldest first
 	for _, r := range slices.Backward(rows) {
 		one := prepared{}
 		if err := json.Unmarshal(r.content, &one.alert); err != nil {
@@ -78,16 +72,18 @@ func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out 
 		if err := n.resolveZone(ctx, &one); err != nil {
 			return out, err
 		}
-		s, at := one.subject(), time.UnixMicro(r.at)
+		s := one.attributes()
+		at := time.UnixMicro(r.at)
 		r.OccurredAt = timeOf(r.at)
 		var hold time.Time
-		r.Matched, r.Why, hold = evaluate(&p, s, told[s.about], at)
+		r.Matched, r.Why, hold = evaluate(&p, s, notified[s.subject], at)
 		if ended := time.UnixMicro(r.ended); r.Matched && !hold.IsZero() && r.ended > 0 && !ended.After(hold) {
-			r.Matched, r.Why = false, "it ended while the policy's interval held the message back"
+			r.Matched = false
+			r.Why = "it ended while the policy's interval held the message back"
 		}
 		if r.Matched {
 			out.Matched++
-			told[s.about] = latest(at, hold)
+			notified[s.subject] = latest(at, hold)
 		}
 		out.Examples = append(out.Examples, r.Example)
 		if len(out.Examples) > 20 {

@@ -19,16 +19,16 @@ func TestEveryReasonNotToTellIsASentence(t *testing.T) {
 		return &p
 	}
 	shop := Zone{"z1", "shop.example", "production"}
-	s := &subject{
+	s := &attributes{
 		kind:     "down",
 		severity: "error",
 		zones:    []Zone{shop},
 		zoneRef:  "www.shop.example",
 		filters:  map[string][]string{"pool": {"a", "b"}},
-		about:    "x",
+		subject:  "x",
 	}
 	test := Zone{"z2", "try.example", "test"}
-	with2 := func(zones ...Zone) *subject {
+	with2 := func(zones ...Zone) *attributes {
 		out := *s
 		out.zones, out.zoneRef = zones, ""
 		return &out
@@ -43,14 +43,14 @@ func TestEveryReasonNotToTellIsASentence(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		p    *Policy
-		s    *subject
-		told time.Time
-		want string // "" = matched
+		p        *Policy
+		s        *attributes
+		notified time.Time
+		want     string // "" = matched
 	}{
 		{&base, s, time.Time{}, ""},
 		{with(func(p *Policy) { p.AlertType = "up" }), s, time.Time{}, "type up"},
-		{with(func(p *Policy) { p.Enabled = false }), s, time.Time{}, "switched off"},
+		{with(func(p *Policy) { p.Enabled = false }), s, time.Time{}, "disabled"},
 		{with(filter("zones", "Shop.Example")), s, time.Time{}, ""},
 		{with(filter("zones", "alias.example")), s, time.Time{}, ""},
 		{with(filter("zones", "other.example")), s, time.Time{}, "the alert has shop.example"},
@@ -79,7 +79,7 @@ func TestEveryReasonNotToTellIsASentence(t *testing.T) {
 		{&base, with2(test, shop), time.Time{}, ""},
 		{with(filter("zones", "try.example")), with2(test, Zone{Name: "b.example"}), time.Time{}, ""},
 	} {
-		matched, why, hold := evaluate(c.p, c.s, c.told, now)
+		matched, why, hold := evaluate(c.p, c.s, c.notified, now)
 		if !hold.IsZero() {
 			t.Errorf("%+v: a notice is held back until %v", c.p, hold)
 		}
@@ -184,7 +184,8 @@ func TestTheOrderOfAnAlertHasItsCauseBeforeItsEffectAndTheUndoBeforeTheEnd(t *te
 		}
 		return strings.Join(list, "; ")
 	}
-	want := "Ana lowered the payment timeout; What it reports had begun; Alert started; Delivered to On-call hook; Not sent to ana@acme.example; " +
+	want := "Ana lowered the payment timeout; What it reports had begun; Alert started; " +
+		"Delivered to On-call hook; Not sent to ana@acme.example; " +
 		"Re-sent to On-call hook; Ana set it back; Alert ended; End delivered to On-call hook"
 	if got := lines(Change{EventID: "undo", At: at(300), Summary: "Ana set it back"}); got != want {
 		t.Errorf("%s\nwant %s", got, want)

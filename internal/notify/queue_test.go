@@ -111,7 +111,7 @@ func TestAnEndWaitsForAStartThatIsUnderWay(t *testing.T) {
 	})
 }
 
-func TestAReceiverThatAsksForPatienceGetsItAndNobodyIsToldOfWhatIsOver(t *testing.T) {
+func TestAReceiverThatAsksToWaitIsPausedAndEndedAlertsAreNotSent(t *testing.T) {
 	w := newWorld(t, "", nil)
 	r := newReceiver(t)
 	h := w.hook(r.URL)
@@ -175,9 +175,9 @@ func TestARefusedCredentialGetsThreeAttempts(t *testing.T) {
 	}
 }
 
-// TestOneHangingReceiverSlowsNobodyElse runs a receiver that takes connections
+// TestOneHangingReceiverDoesNotDelayOthers runs a receiver that takes connections
 // and never answers beside five that do; both in the same account.
-func TestOneHangingReceiverSlowsNobodyElse(t *testing.T) {
+func TestOneHangingReceiverDoesNotDelayOthers(t *testing.T) {
 	w := newWorld(t, "", func(d *notify.Config) {
 		d.Limits.Attempt = 20 * time.Second
 		d.Limits.InFlight = 64
@@ -316,12 +316,12 @@ func TestBadReceiversAreSurvived(t *testing.T) {
 		"a body that drips": func(c net.Conn) {
 			fmt.Fprint(c, "HTTP/1.1 500 no\r\nContent-Length: 1000\r\n\r\n")
 			for _, err := c.Write([]byte("x")); err == nil; _, err = c.Write([]byte("x")) {
-				time.Sleep(50 * time.Millisecond)
+				time.Sleep(50 * time.Millisecond) // a slow receiver
 			}
 		},
 		"a header that drips": func(c net.Conn) {
 			for _, err := c.Write([]byte("H")); err == nil; _, err = c.Write([]byte("T")) {
-				time.Sleep(50 * time.Millisecond)
+				time.Sleep(50 * time.Millisecond) // a slow receiver
 			}
 		},
 		"chunks without end": func(c net.Conn) {

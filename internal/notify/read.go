@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
@@ -14,7 +15,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// Alert is an alert as its account's readers see it: a cause with its state, or
+// Alert is an alert as its account's readers see it: an incident with its state, or
 // a notice.
 type Alert struct {
 	ID          string               `json:"id"`
@@ -32,7 +33,7 @@ type Alert struct {
 	BeganAt     web.Time             `json:"began_at"`
 	ReceivedAt  web.Time             `json:"received_at"`
 	EndedAt     web.Time             `json:"ended_at,omitzero"`
-	ToldAt      web.Time             `json:"told_at,omitzero" doc:"When the first message about it was delivered"`
+	NotifiedAt  web.Time             `json:"told_at,omitzero" doc:"When the first message about it was delivered"`
 	AckedAt     web.Time             `json:"acknowledged_at,omitzero"`
 	AckedBy     string               `json:"acknowledged_by,omitempty"`
 	Unmatched   string               `json:"unmatched,omitempty" doc:"Why no message was sent; left out when a policy matched"`
@@ -42,7 +43,7 @@ type Alert struct {
 	key     string
 	account string
 	event   event.AlertEvent
-	pending bool // its changes are still looked for
+	pending bool // its changes are not known yet
 }
 
 // AlertZone is the property that an alert is about.
@@ -51,7 +52,7 @@ type AlertZone struct {
 	Name string `json:"name"`
 }
 
-// Decision is an alert with everything that followed from it.
+// Decision is an alert with its decisions, deliveries and later alerts.
 type Decision struct {
 	Alert
 	Policies   []PolicyResult `json:"policies" doc:"Every policy for its type, matched or not, and why"`
@@ -59,7 +60,7 @@ type Decision struct {
 	Related    []Part         `json:"related" doc:"Repeats and the end: alerts with the same correlation id"`
 }
 
-// Part is a later alert of the same cause.
+// Part is a later alert of the same incident.
 type Part struct {
 	ID         string   `json:"id"`
 	Event      string   `json:"event"`
@@ -157,8 +158,8 @@ const alertView = `SELECT alert_key, account_id, id, type, event, state, correla
 	zone_id, zone_name, occurred_at, began_at, received_at, ended_at, content, unmatched,
 	changes, changes_more, changes_state, told_at, acked_at, acked_by FROM alert`
 
-func scanAlert(row interface{ Scan(...any) error }) (a Alert, err error) {
-	var occurred, began, received, ended, told, acked int64
+func scanAlert(row db.Row) (a Alert, err error) {
+	var occurred, began, received, ended, notified, acked int64
 	var zone AlertZone
 	var content, changes []byte
 	var changesState string
@@ -183,7 +184,7 @@ func scanAlert(row interface{ Scan(...any) error }) (a Alert, err error) {
 		&changes,
 		&a.ChangesMore,
 		&changesState,
-		&told,
+		&notified,
 		&acked,
 		&a.AckedBy,
 	)
@@ -197,7 +198,7 @@ func scanAlert(row interface{ Scan(...any) error }) (a Alert, err error) {
 	a.BeganAt = timeOf(began)
 	a.ReceivedAt = timeOf(received)
 	a.EndedAt = timeOf(ended)
-	a.ToldAt = timeOf(told)
+	a.NotifiedAt = timeOf(notified)
 	a.AckedAt = timeOf(acked)
 	a.pending = changesState == "pending"
 	var sent event.Alert
@@ -211,61 +212,50 @@ func scanAlert(row interface{ Scan(...any) error }) (a Alert, err error) {
 	return a, nil
 }
 
-// thing returns the title of the object that the alert concerns.
-func (a *Alert) thing(kind *AlertType) string {
+// subjectTitle returns the title of what the alert is about.
+func (a *Alert) subjectTitle(kind *AlertType) string {
 	if kind == nil {
 		return a.Summary
 	}
-	return thing(a.Resource, kind.Title, a.Summary)
+	return subjectTitle(a.Resource, kind.Title, a.Summary)
 }
 
-// place is the cursor of a list of alerts.
-type place struct {
-	At  int64  `json:"a"`
-	Key string `json:"k"`
-}
+// alertPosition is the position of an alert in a list.
+func alertPosition(a Alert) web.Keyset { return web.Keyset{At: micros(a.OccurredAt), ID: a.key} }
 
-// Alerts are the causes and notices of an account, the newest first, behind a
-// place. state is firing, ended, notice or "" for all.
+// alerts lists the incidents and notices of an account after a position, the
+// newest first. state is firing, ended, notice or "" for all.
 func (n *Feature) alerts(
-	ctx context.Context, accountID, state string, after place, limit int,
+	ctx context.Context, accountID, state string, after web.Keyset, limit int,
 ) (list []Alert, err error) {
-	if after.Key == "" {
-		after = place{1 << 62, ""}
+	if after.ID == "" {
+		after.At = math.MaxInt64
 	}
-	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		list = []Alert{}
-		var rows *sql.Rows
-		if state == "" {
-			rows, err = tx.Query(ctx,
-				alertView+` WHERE account_id = $1 AND state <> 'part' AND (occurred_at, alert_key) < ($2, $3)
-			ORDER BY occurred_at DESC, alert_key DESC LIMIT $4`, accountID, after.At, after.Key, limit)
-		} else {
-			rows, err = tx.Query(ctx,
-				alertView+` WHERE account_id = $1 AND state = $2 AND (occurred_at, alert_key) < ($3, $4)
-			ORDER BY occurred_at DESC, alert_key DESC LIMIT $5`, accountID, state, after.At, after.Key, limit)
-		}
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			a, err := scanAlert(rows)
-			if err != nil {
-				return err
-			}
-			list = append(list, a)
-		}
-		return rows.Err()
+	where := ` WHERE account_id = $1 AND state = $5`
+	args := []any{
+		accountID,
+		after.At,
+		after.ID,
+		limit,
+		state,
+	}
+	if state == "" {
+		where = ` WHERE account_id = $1 AND state <> 'part'`
+		args = args[:4]
+	}
+	err = n.DB.View(ctx, func(tx *db.Tx) (err error) {
+		list, err = db.Collect(ctx, tx, scanAlert, alertView+where+` AND (occurred_at, alert_key) < ($2, $3)
+			ORDER BY occurred_at DESC, alert_key DESC LIMIT $4`, args...)
+		return err
 	})
 	return list, err
 }
 
 func noAlert() *errs.Error { return errs.New(errs.CodeNotFound, "there is no such alert") }
 
-// rootOf finds the cause of an alert by the id of any of its alerts. Belfry's own
-// comes before a team's of the same id.
-func rootOf(ctx context.Context, tx *db.Tx, accountID, alertID string) (a Alert, err error) {
+// rootAlert reads the alert that opened an incident, by the id of any alert of the
+// incident. Of two alerts with the same id, Belfry's own is found.
+func rootAlert(ctx context.Context, tx *db.Tx, accountID, alertID string) (a Alert, err error) {
 	a, err = scanAlert(tx.QueryRow(ctx,
 		alertView+` WHERE alert_key = (SELECT root_key FROM alert WHERE account_id = $1 AND id = $2
 			ORDER BY own DESC LIMIT 1)`, accountID, alertID))
@@ -278,11 +268,11 @@ func rootOf(ctx context.Context, tx *db.Tx, accountID, alertID string) (a Alert,
 // mostDeliveries of one alert are shown; the history has all of them.
 const mostDeliveries = 200
 
-// Decision reads an alert with everything that followed from it.
+// Decision reads an alert with its decisions, deliveries and later alerts.
 func (n *Feature) Decision(ctx context.Context, accountID, alertID string) (d Decision, err error) {
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		d = Decision{Policies: []PolicyResult{}, Related: []Part{}}
-		if d.Alert, err = rootOf(ctx, tx, accountID, alertID); err != nil {
+		if d.Alert, err = rootAlert(ctx, tx, accountID, alertID); err != nil {
 			return err
 		}
 		var decision []byte
@@ -295,7 +285,7 @@ func (n *Feature) Decision(ctx context.Context, accountID, alertID string) (d De
 		if d.Policies == nil {
 			d.Policies = []PolicyResult{}
 		}
-		if d.Related, err = partsOf(ctx, tx, d.key); err != nil {
+		if d.Related, err = followUps(ctx, tx, d.key); err != nil {
 			return err
 		}
 		if d.Deliveries, err = deliveriesOf(ctx, tx, " WHERE "+delivery.OfSubject+` AND d.tenant = $2
@@ -312,23 +302,13 @@ func (n *Feature) Decision(ctx context.Context, accountID, alertID string) (d De
 	return d, err
 }
 
-func partsOf(ctx context.Context, tx *db.Tx, rootKey string) ([]Part, error) {
-	rows, err := tx.Query(ctx,
-		`SELECT id, event, summary, occurred_at, unmatched FROM alert WHERE root_key = $1 AND alert_key <> $1
-			ORDER BY alert_key LIMIT 100`, rootKey)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	list := []Part{}
-	for rows.Next() {
-		var p Part
+func followUps(ctx context.Context, tx *db.Tx, rootKey string) ([]Part, error) {
+	scan := func(row db.Row) (p Part, err error) {
 		var at int64
-		if err := rows.Scan(&p.ID, &p.Event, &p.Summary, &at, &p.Note); err != nil {
-			return nil, err
-		}
+		err = row.Scan(&p.ID, &p.Event, &p.Summary, &at, &p.Note)
 		p.OccurredAt = web.TimeOf(at)
-		list = append(list, p)
+		return p, err
 	}
-	return list, rows.Err()
+	return db.Collect(ctx, tx, scan, `SELECT id, event, summary, occurred_at, unmatched FROM alert
+		WHERE root_key = $1 AND alert_key <> $1 ORDER BY alert_key LIMIT 100`, rootKey)
 }

@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"database/sql"
 	"strings"
 	"time"
 
@@ -18,25 +17,12 @@ var deliveryView = `SELECT ` + delivery.Columns + `,
 	FROM delivery d LEFT JOIN alert a ON a.alert_key = d.payload`
 
 func deliveriesOf(ctx context.Context, tx *db.Tx, rest string, args ...any) ([]Delivery, error) {
-	rows, err := tx.Query(ctx, deliveryView+rest, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	list := []Delivery{}
-	for rows.Next() {
-		d, err := scanDelivery(rows)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, d)
-	}
-	return list, rows.Err()
+	return db.Collect(ctx, tx, scanDelivery, deliveryView+rest, args...)
 }
 
-func scanDelivery(rows *sql.Rows) (d Delivery, err error) {
+func scanDelivery(row db.Row) (d Delivery, err error) {
 	var s delivery.Stored
-	if err := s.Scan(rows, &d.AlertID, &d.summary, &d.kind); err != nil {
+	if err := s.Scan(row, &d.AlertID, &d.summary, &d.kind); err != nil {
 		return d, err
 	}
 	if err := loadLabels(&s.Item); err != nil {
@@ -113,7 +99,7 @@ const countMost = 10_000
 func (n *Feature) history(
 	ctx context.Context, accountID string, since, before time.Time, offset, limit int,
 ) (list []Delivery, total int, err error) {
-	from, to := "", "g" // behind every id
+	from, to := "", "g" // sorts after every id
 	if !since.IsZero() {
 		from = id.Lowest(since)
 	}

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"strings"
 	"time"
 	"unicode"
@@ -9,11 +10,11 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 )
 
-// The words of a message, for all channels. What came before is never called a
+// The texts of a message, for all channels. A preceding change is never called the
 // cause: "preceded by", not "caused by".
 
-// plainText takes out of others' text what changes how the rest of a line is
-// read: control characters, and the marks that reverse the direction of writing.
+// plainText removes characters that change how the rest of a line is read: control
+// characters, and the marks that reverse the direction of writing.
 func plainText(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -32,11 +33,12 @@ func (m *Message) sanitize() {
 	m.Policy = plainText(m.Policy)
 	m.Name = plainText(m.Name)
 	m.Title = plainText(m.Title)
-	m.Thing = plainText(m.Thing)
+	m.Subject = plainText(m.Subject)
 	m.Summary = plainText(m.Summary)
 	for i := range m.Changes {
 		c := &m.Changes[i]
-		c.Actor, c.Summary = plainText(c.Actor), plainText(c.Summary)
+		c.Actor = plainText(c.Actor)
+		c.Summary = plainText(c.Summary)
 	}
 }
 
@@ -46,7 +48,7 @@ func Headline(m *Message) string {
 	case m.Test():
 		return "Test message from Belfry"
 	case m.Event == event.AlertEnd:
-		return "Alert " + strings.ToLower(Ended(m.Started, m.At)) + ": " + firstOf(m.Thing, m.Summary)
+		return "Alert " + strings.ToLower(Ended(m.Started, m.At)) + ": " + cmp.Or(m.Subject, m.Summary)
 	}
 	return m.Summary
 }
@@ -59,17 +61,17 @@ func Ended(started, ended time.Time) string {
 	return "Ended"
 }
 
-// thing returns the title of the object that an alert concerns: its resource with the
-// type of the alert, or the name that the product gives.
-func thing(r *event.AlertResource, kind, summary string) string {
+// subjectTitle returns the title of what an alert is about: its resource with the
+// type of the alert, or the summary.
+func subjectTitle(r *event.AlertResource, kind, summary string) string {
 	if r == nil || kind == "" {
-		return firstOf(summary, kind)
+		return cmp.Or(summary, kind)
 	}
 	first, size := utf8.DecodeRuneInString(kind)
 	if second, _ := utf8.DecodeRuneInString(kind[size:]); unicode.IsLower(second) { // "Error budget", not "TLS"
 		kind = string(unicode.ToLower(first)) + kind[size:]
 	}
-	return firstOf(r.Name, r.ID) + " " + kind
+	return cmp.Or(r.Name, r.ID) + " " + kind
 }
 
 // Text is the message in sentences.
@@ -78,7 +80,7 @@ func Text(m *Message) string {
 		return m.Summary
 	}
 	s := stop(Headline(m))
-	if m.Event == event.AlertEnd && m.Thing != "" && m.Summary != m.Thing {
+	if m.Event == event.AlertEnd && m.Subject != "" && m.Summary != m.Subject {
 		s += " " + stop(m.Summary)
 	}
 	if lead, first := Preceded(m); lead != "" && m.Event != event.AlertEnd {
@@ -87,8 +89,8 @@ func Text(m *Message) string {
 	return s
 }
 
-// Preceded is how a message speaks of the change at the top of its list:
-// "Preceded 43 s earlier by:". "" when there is none.
+// Preceded introduces the first change of a message: "Preceded 43 s earlier by:".
+// "" when there is none.
 func Preceded(m *Message) (lead string, first Change) {
 	if len(m.Changes) == 0 {
 		return "", Change{}
@@ -97,19 +99,19 @@ func Preceded(m *Message) (lead string, first Change) {
 	return "Preceded " + Earlier(m.At, first.At) + " by:", first
 }
 
-// beginGrace is how coarsely counts know when something began: a change within
-// it may stand behind the beginning and came before it.
+// beginGrace is the precision of a beginning that was derived from counts: a change
+// that is recorded up to this time after it may have preceded it.
 const beginGrace = 30 * time.Second
 
-// start is when what an alert reports began, as pages and messages show it.
+// alertStart is the beginning of the condition that an alert reports.
 type alertStart struct {
 	At time.Time
 	By bool // it had begun by then
 }
 
-// startOf corrects the beginning that an alert has from its counts. A change just
-// behind it may have come first. In that case the result is the time by which
-// the trouble had begun, so that no effect stands before its cause.
+// startOf corrects a beginning that was derived from counts. When a change follows
+// it closely, the result is the time by which the condition had begun, so that no
+// preceding change is listed after it.
 func startOf(began, alert time.Time, changes []Change) alertStart {
 	s := alertStart{At: began}
 	for _, c := range changes {
@@ -123,8 +125,8 @@ func startOf(began, alert time.Time, changes []Change) alertStart {
 	return s
 }
 
-// Start is when what the message reports began; by says that it had begun by
-// then. ok is false when that is the time of the alert itself.
+// Start returns the beginning of the condition that a message reports; by says that
+// it had begun by then. ok is false when that is the time of the alert itself.
 func Start(m *Message) (at time.Time, by, ok bool) {
 	s := startOf(m.Began, m.At, m.Changes)
 	return s.At, s.By, m.Began.Before(m.At)

@@ -20,17 +20,17 @@ type Replayed struct {
 // mostReplayed in one request.
 const mostReplayed = 1000
 
-// replayed is the audit event of a replay: what was replayed.
+// replaySubject is the resource of a replay's audit event.
 type replaySubject struct {
 	account, resource, id, name string
 }
 
-// replay makes new deliveries of those that a condition finds.
+// replay repeats the deliveries that a condition selects.
 func (n *Feature) replay(
 	ctx context.Context, by *web.Principal, of replaySubject, where string, args ...any,
 ) (out Replayed, err error) {
 	var items []*delivery.Item
-	err = n.change(ctx, func(tx *db.Tx) error {
+	err = n.Change(ctx, func(tx *db.Tx) error {
 		out = Replayed{Deliveries: []string{}}
 		list, err := delivery.Select(ctx, tx, where, args...)
 		if err != nil {

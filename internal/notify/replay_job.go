@@ -79,7 +79,7 @@ func (n *Feature) startReplay(ctx context.Context, queue *jobs.Queue, in *webhoo
 		b.Rate = defaultReplayRate
 	}
 	if !b.DryRun {
-		err := n.change(ctx, func(tx *db.Tx) error {
+		err := n.Change(ctx, func(tx *db.Tx) error {
 			by := web.CurrentPrincipal(ctx)
 			return n.record(ctx, tx, by,
 				event.NewAudit(accountID, "replay", resourceDestination, d.ID, d.Name).Changed(nil, b))

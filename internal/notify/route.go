@@ -11,19 +11,20 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
-// sending is a delivery to be: which policy sends where.
+// sending is a message that a policy sends to a destination.
 type sending struct {
 	policyID, policy string
 	target           target
-	start, followed  string // id and state of START's delivery; "" for a START
+	start, followed  string // of an END: id and state of its START's delivery
 	hold             time.Time
-	heldFor, why     string // the subject whose interval holds it back until hold, in words too
+	heldFor          string // the subject whose interval holds it back until hold
+	why              string // that reason, for people
 }
 
-// subject returns the attributes of the alert that policies filter on.
-func (p *prepared) subject() *subject {
+// attributes returns the parts of the alert that policies filter on.
+func (p *prepared) attributes() *attributes {
 	a := &p.alert
-	s := &subject{
+	s := &attributes{
 		kind:     a.Type,
 		severity: a.Severity,
 		zones:    p.zones,
@@ -33,18 +34,18 @@ func (p *prepared) subject() *subject {
 	}
 	switch {
 	case a.Resource != nil:
-		s.about = a.Type + " " + a.Resource.Product + "/" + a.Resource.Type + "/" + a.Resource.ID
+		s.subject = a.Type + " " + a.Resource.Product + "/" + a.Resource.Type + "/" + a.Resource.ID
 	case p.zone.ID != "":
-		s.about = a.Type + " " + p.zone.ID
+		s.subject = a.Type + " " + p.zone.ID
 	default:
-		s.about = a.Type + " " + a.Correlation
+		s.subject = a.Type + " " + a.Correlation
 	}
 	return s
 }
 
-func (s *storing) lastNotified(ctx context.Context, policyID, about string) (time.Time, error) {
+func (s *storing) lastNotified(ctx context.Context, policyID, subject string) (time.Time, error) {
 	var at int64
-	err := s.tx.QueryRow(ctx, `SELECT at FROM told WHERE policy_id = $1 AND subject = $2`, policyID, about).Scan(&at)
+	err := s.tx.QueryRow(ctx, `SELECT at FROM told WHERE policy_id = $1 AND subject = $2`, policyID, subject).Scan(&at)
 	if errors.Is(err, sql.ErrNoRows) {
 		return time.Time{}, nil
 	}
@@ -86,7 +87,7 @@ func (s *storing) target(ctx context.Context, where string, args ...any) (t targ
 	return t, err
 }
 
-// targetByID finds the destination of an earlier delivery, which may be gone.
+// targetByID finds the destination of an earlier delivery, which may be deleted.
 func (s *storing) targetByID(ctx context.Context, account, destinationID string) (target, error) {
 	t, ok := s.byID[destinationID]
 	if ok {

@@ -19,7 +19,7 @@ type signingKey struct {
 	Until int64  `json:"until,omitempty"`
 }
 
-// overlap is how long the key before a rotation signs beside the new one.
+// overlap is how long the previous key signs too after a rotation.
 const overlap = 24 * time.Hour
 
 // active are the keys that sign now, the newest first.
@@ -40,7 +40,7 @@ func newKey() string {
 	return "whsec_" + base64.StdEncoding.EncodeToString(b)
 }
 
-// checkKey says what is wrong with a signing secret that a caller gives.
+// checkKey returns the fault of a caller's signing secret; "" when it is valid.
 func checkKey(s string) string {
 	encoded, found := strings.CutPrefix(s, "whsec_")
 	raw, err := base64.StdEncoding.DecodeString(encoded)

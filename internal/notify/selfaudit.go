@@ -35,9 +35,6 @@ func (n *Feature) recordByBelfry(ctx context.Context, tx *db.Tx, e event.Audit, 
 	return n.Record(ctx, tx, e)
 }
 
-// change runs fn in a writing transaction and wakes the relay after it.
-func (n *Feature) change(ctx context.Context, fn func(*db.Tx) error) error { return n.Change(ctx, fn) }
-
 func moment(t time.Time) web.Time { return web.Time{Time: t.UTC().Truncate(time.Microsecond)} }
 
 // timeOf is the Time of the database's microseconds; 0 is never.

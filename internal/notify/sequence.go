@@ -9,19 +9,18 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/id"
 )
 
-// sequence makes ids that sort in the order in which this process made them,
-// also within one millisecond: lists show what was made first at the top, and
-// an END's delivery is read behind its START's.
+// sequence makes ids that sort in the order in which this process made them, also
+// within one millisecond: an END's delivery is read after its START's.
 type sequence struct {
 	mu   sync.Mutex // guards last
 	last string
 }
 
-// next makes an id that sorts behind all earlier ones of the sequence.
+// next makes an id that sorts after all earlier ones of the sequence.
 func (s *sequence) next(now time.Time) string { return s.after("", now) }
 
-// after makes an id that sorts behind other too, which may be of another
-// process whose clock is ahead.
+// after makes an id that sorts after other too, which may be of another process
+// with a faster clock.
 func (s *sequence) after(other string, now time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

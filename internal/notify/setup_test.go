@@ -422,7 +422,7 @@ func (w *world) decision(alertID string) (d notify.Decision) {
 	return d
 }
 
-// deadlines is a channel that takes everything and tells how long it might.
+// deadlines is a channel that accepts everything and records its deadlines.
 type deadlines chan time.Duration
 
 func (deadlines) Kind() string { return notify.KindWebhook }

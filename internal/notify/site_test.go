@@ -38,7 +38,8 @@ func newSite(t *testing.T) *site {
 	s.installation = testsite.New(t, testsite.Config{DB: s.accounts, Nav: navigation()})
 	account := s.installation.Account("Acme production")
 	s.base = "/accounts/" + account
-	ana, err := s.directory().AddMember(t.Context(), feature.Belfry(), account, "ana@acme.example", "Ana Lima", accounts.Owner)
+	ana, err := s.directory().AddMember(t.Context(), feature.Belfry(), account,
+		"ana@acme.example", "Ana Lima", accounts.Owner)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func navigation() []testsite.Entry {
 	}
 }
 
-func (s *site) directory() *accounts.Directory { return s.installation.Directory }
+func (s *site) directory() *accounts.Feature { return s.installation.Accounts }
 
 // zones are the ids of two properties of the account, by name.
 func (s *site) zones() map[string]string {

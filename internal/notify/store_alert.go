@@ -26,8 +26,8 @@ type intakeJob struct {
 
 func (j *intakeJob) weight() int { return len(j.list) + len(j.rejects) }
 
-// storeJob stores alerts that an HTTP request handed in; it returns after the
-// commit, with each alert's status in it.
+// storeJob stores the alerts of an HTTP request and sets each alert's status; it
+// returns after the commit.
 func (n *Feature) storeJob(ctx context.Context, job *intakeJob) error {
 	if job.weight() == 0 {
 		return nil
@@ -40,16 +40,17 @@ func (n *Feature) storeJobs(ctx context.Context, jobs []*intakeJob) error {
 	var list []*prepared
 	var rejects []event.Reject
 	for _, j := range jobs {
-		list, rejects = append(list, j.list...), append(rejects, j.rejects...)
+		list = append(list, j.list...)
+		rejects = append(rejects, j.rejects...)
 	}
 	return n.storeAlerts(ctx, list, rejects, nil)
 }
 
-// storeAlerts stores alerts in their order, with the decision on each and the
-// deliveries that follow; beside adds further work to the transaction. The deliveries
-// are offered to the queue after the commit.
+// storeAlerts stores alerts in their order, with their decisions and deliveries;
+// first runs in the same transaction before them. The deliveries are offered to the
+// queue after the commit.
 func (n *Feature) storeAlerts(
-	ctx context.Context, list []*prepared, rejects []event.Reject, beside func(context.Context, *db.Tx) error,
+	ctx context.Context, list []*prepared, rejects []event.Reject, first func(context.Context, *db.Tx) error,
 ) error {
 	policies, err := n.policiesFor(ctx, list)
 	if err != nil {
@@ -58,8 +59,8 @@ func (n *Feature) storeAlerts(
 	err = n.DB.Tx(ctx, func(tx *db.Tx) error {
 		s := n.newStoring(tx)
 		s.policies = policies
-		if beside != nil {
-			if err := beside(ctx, tx); err != nil {
+		if first != nil {
+			if err := first(ctx, tx); err != nil {
 				return err
 			}
 		}
@@ -107,8 +108,8 @@ func (n *Feature) storeAlerts(
 	return nil
 }
 
-// policiesFor reads the policies of the accounts, and resolves the zones that
-// they name, before the transaction: other features answer that.
+// policiesFor reads the policies of the accounts, and resolves the zones that they
+// name, before the transaction: zones are in another feature's database.
 func (n *Feature) policiesFor(ctx context.Context, list []*prepared) (map[string][]Policy, error) {
 	found := map[string][]Policy{}
 	for _, p := range list {
@@ -130,7 +131,7 @@ func (n *Feature) policiesFor(ctx context.Context, list []*prepared) (map[string
 	return found, nil
 }
 
-// target is a destination as far as a new delivery needs it.
+// target is the part of a destination that a new delivery needs.
 type target struct {
 	id, name, kind, state, why string
 }
@@ -163,21 +164,21 @@ func (n *Feature) newStoring(tx *db.Tx) *storing {
 // lock locks the rows of all incidents in one order, so that two transactions do
 // not deadlock, and the second one sees the changes of the first.
 func (s *storing) lock(ctx context.Context, list []*prepared) error {
-	type causeKey struct {
+	type incidentKey struct {
 		account, correlation string
 		own                  bool
 	}
-	var causes []causeKey
+	var incidents []incidentKey
 	for _, p := range list {
 		if p.status != ingest.Rejected && p.alert.Event != event.AlertNotice {
-			causes = append(causes, causeKey{p.alert.Account, p.alert.Correlation, p.own()})
+			incidents = append(incidents, incidentKey{p.alert.Account, p.alert.Correlation, p.own()})
 		}
 	}
-	slices.SortFunc(causes, func(a, b causeKey) int {
+	slices.SortFunc(incidents, func(a, b incidentKey) int {
 		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.correlation, b.correlation),
 			compareBools(a.own, b.own))
 	})
-	for _, c := range slices.Compact(causes) {
+	for _, c := range slices.Compact(incidents) {
 		_, err := s.tx.Exec(ctx, `INSERT INTO cause (account_id, correlation_id, own, open_key, last_key, started_at)
 			VALUES ($1, $2, $3, '', '', 0)
 			ON CONFLICT (account_id, correlation_id, own) DO UPDATE SET open_key = cause.open_key`,
@@ -220,17 +221,16 @@ func (s *storing) one(ctx context.Context, p *prepared) error {
 	return nil
 }
 
-// own reports whether Belfry itself raises alerts of this type. Such alerts have
-// ids and correlation ids of their own: those can be computed by others, and a
-// team's alert must neither take the place of one nor open its cause.
+// own reports whether Belfry itself raises alerts of this type. Their ids and
+// correlation ids can be guessed, so they have a namespace of their own: a team's
+// alert must neither replace one nor open its incident.
 func (p *prepared) own() bool { return p.kind != nil && p.kind.Team == "" }
 
-// known reports whether the id is there already, and then with which content.
+// known reports whether the id is stored already, and sets the alert's status.
 func (s *storing) known(ctx context.Context, p *prepared) (bool, error) {
 	var digest []byte
 	err := s.tx.QueryRow(ctx, `SELECT digest, alert_key, root_key FROM alert
 		WHERE account_id = $1 AND id = $2 AND own = $3`,
-
 		p.alert.Account, p.alert.ID, p.own()).Scan(&digest, &p.key, &p.rootKey)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -246,24 +246,27 @@ func (s *storing) known(ctx context.Context, p *prepared) (bool, error) {
 	return true, nil
 }
 
-// foreignCorrelation refuses an alert that would follow an open alert of another
-// type: an end by anybody else than who reported the start would be false.
+// foreignCorrelation rejects an alert whose correlation id belongs to an open alert
+// of another type: only the sender of a start may end it.
 func (p *prepared) foreignCorrelation(kind string) {
-	p.status, p.crossed = ingest.Conflict, true
+	p.status = ingest.Conflict
+	p.crossed = true
 	p.faults = errs.List{errs.At(errs.CodeEventConflict, "/correlation_id",
-		"an alert of the type %s is open under this correlation_id; the alerts of one cause have one type", kind)}
+		"an alert of the type %s is open under this correlation_id; the alerts of one incident have one type", kind)}
 }
 
 func conflictOf(p *prepared) errs.List {
 	return errs.List{errs.At(errs.CodeEventConflict, "/id",
-		"an alert with the id %s is there already, with other content; it stays as it is", quoted(p.alert.ID))}
+		"another alert has the id %s already; it stays as it is", quoted(p.alert.ID))}
 }
 
 // title is the alert in one sentence.
 func (p *prepared) title() string { return alertTitle(&p.alert, p.kind.Title, few(namesOf(p.zones))) }
 
-// thing returns the title of the object that the alert concerns.
-func (p *prepared) thing() string { return thing(p.alert.Resource, p.kind.Title, p.title()) }
+// subjectTitle returns the title of what the alert is about.
+func (p *prepared) subjectTitle() string {
+	return subjectTitle(p.alert.Resource, p.kind.Title, p.title())
+}
 
 func alertTitle(a *event.Alert, kind, zone string) string {
 	if a.Summary != "" {
@@ -271,20 +274,20 @@ func alertTitle(a *event.Alert, kind, zone string) string {
 	}
 	about := zone
 	if a.Resource != nil {
-		about = firstOf(a.Resource.Name, a.Resource.ID)
+		about = cmp.Or(a.Resource.Name, a.Resource.ID)
 	}
 	if about == "" {
-		return firstOf(kind, a.Type)
+		return cmp.Or(kind, a.Type)
 	}
-	return firstOf(kind, a.Type) + ": " + about
+	return cmp.Or(kind, a.Type) + ": " + about
 }
 
 // The states of alerts.
 const (
-	stateFiring = "firing"
-	stateEnded  = "ended"
-	stateNotice = "notice"
-	statePart   = "part"
+	stateFiring   = "firing"
+	stateEnded    = "ended"
+	stateNotice   = "notice"
+	stateFollowUp = "part"
 )
 
 var alertColumns = []string{
@@ -366,7 +369,7 @@ func (s *storing) insertAlert(ctx context.Context, p *prepared, e *entry) error 
 	}})
 }
 
-// enqueueRejects sends refused alerts back to their team, in the transaction.
+// enqueueRejects returns rejected alerts to their teams, in the transaction.
 func enqueueRejects(ctx context.Context, tx *db.Tx, list []event.Reject) error {
 	msgs := make([]bus.Message, len(list))
 	for i, r := range list {
@@ -377,13 +380,4 @@ func enqueueRejects(ctx context.Context, tx *db.Tx, list []event.Reject) error {
 		msgs[i] = bus.Message{Topic: event.TopicAuditRejects, Key: []byte(r.Key()), Value: value}
 	}
 	return bus.Enqueue(ctx, tx, msgs...)
-}
-
-func firstOf(list ...string) string {
-	for _, s := range list {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }

@@ -19,7 +19,7 @@ func (n *Feature) TestPolicy(
 		return out, err
 	}
 	var items []*delivery.Item
-	err = n.change(ctx, func(tx *db.Tx) error {
+	err = n.Change(ctx, func(tx *db.Tx) error {
 		out = Replayed{Deliveries: []string{}}
 		items = nil
 		s := n.newStoring(tx)

@@ -28,7 +28,7 @@ func (p *pages) unconfirmed(ctx context.Context, account, addresses string) (lis
 }
 
 // isUnconfirmed reports whether an address is that of a member who has not
-// confirmed it. It only chooses words: after an error the general ones do.
+// confirmed it. It only chooses between texts: after an error the general one is used.
 func (n *Feature) isUnconfirmed(ctx context.Context, account, address string) bool {
 	if n.Unconfirmed == nil {
 		return false

@@ -71,7 +71,8 @@ func TestAStrangersAddressNeverGetsAlertMail(t *testing.T) {
 		map[string]string{"id": "ana@acme.example"}}}})
 	confirmed.Store(false)
 	href := accounts.MembersPath(s.account) + "/" + m.ID
-	note := stranger + ` is not confirmed yet, so no mail is sent to it. <a href="` + href + `">Send the confirmation mail</a>`
+	note := stranger + ` is not confirmed yet, so no mail is sent to it. ` +
+		`<a href="` + href + `">Send the confirmation mail</a>`
 	s.get("/notifications").Expect(200).Says(note)
 	s.get("/notifications/policies/" + policy.ID).Expect(200).Says(note)
 	if status, failures := s.call("acme", "POST", "/policies", map[string]any{"name": "New", "enabled": true,

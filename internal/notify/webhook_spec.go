@@ -20,7 +20,7 @@ type WebhookSpec struct {
 // NewWebhook is a webhook that was just made, or whose key is new.
 type NewWebhook struct {
 	Destination
-	SigningSecret string `json:"signing_secret" doc:"whsec_...: verifies the signatures (Standard Webhooks). It is shown this once"`
+	SigningSecret string `json:"signing_secret" doc:"whsec_...: verifies the signatures (Standard Webhooks). It is shown only once"`
 }
 
 func (s WebhookSpec) apply(d *Destination) error {
@@ -56,8 +56,8 @@ func (s WebhookSpec) apply(d *Destination) error {
 	return list.Or()
 }
 
-// checkURL says what is wrong with a URL as a webhook's; which addresses may be
-// reached is for the channel.
+// checkURL returns the fault of a webhook's URL; "" when it is valid. The channel
+// checks the address.
 func checkURL(s string) string {
 	u, err := url.Parse(s)
 	switch {

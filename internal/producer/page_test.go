@@ -38,7 +38,7 @@ func newConsole(t *testing.T) *console {
 			if value, _ := web.Bearer(r); strings.HasPrefix(value, producer.TokenPrefix) {
 				return c.r.Authenticate(ctx, r)
 			}
-			return c.Directory.Authenticate(ctx, r)
+			return c.Accounts.Authenticate(ctx, r)
 		},
 	})
 	c.Add(c.r.Pages)
@@ -90,7 +90,7 @@ func TestTeamPages(t *testing.T) {
 		op.Post(base+"/tokens", "name", "ci", "expires", "30", "ip_allow", "<i>").Expect(400).
 			Says("&lt;i&gt;", `value="ci"`).Lacks("<i>")
 		created := op.Post(base+"/tokens", "name", "ci", "expires", "30", "ip_allow", "127.0.0.1").Expect(200)
-		created.Says("shown this once", "export BELFRY_TOKEN=", "/client/v4/audit/events")
+		created.Says("shown only once", "export BELFRY_TOKEN=", "/client/v4/audit/events")
 		token = created.Find(`(blfp_[0-9a-z]{59})`)
 		op.Get(base+"/tokens").Expect(200).Says("127.0.0.1/32", "in 30 days").Lacks(token, token[5:40])
 	})

@@ -132,6 +132,8 @@ func (f *Feature) Describe() feature.Feature {
 		Consumer: f.Consumer,
 		API:      f.API,
 		Pages:    f.Pages,
+		Finders:  f.finders(),
+		Actions:  f.actions(),
 		Stages:   []run.Stage{{Name: "producers", Run: f.Run}},
 	}
 }

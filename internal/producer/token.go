@@ -43,7 +43,7 @@ type Token struct {
 // NewToken is a token with its value, which is known only when it is created.
 type NewToken struct {
 	Token
-	Value string `json:"value" doc:"The secret; it is shown this once"`
+	Value string `json:"value" doc:"The secret; it is shown only once"`
 }
 
 // TokenCreate is the body that creates a token.

@@ -57,7 +57,7 @@ func (s *dashboard) call(token, method, path, body string, headers ...string) an
 func (s *dashboard) token(permissions ...string) string {
 	s.world.t.Helper()
 	staff := &web.Principal{Kind: web.KindStaff, ID: "ops", Superoperator: true}
-	made, err := s.Directory.CreateToken(s.world.t.Context(), staff, s.acme, account.TokenSpec{
+	made, err := s.Accounts.CreateToken(s.world.t.Context(), staff, s.acme, account.TokenSpec{
 		Name:        "ci",
 		Permissions: permissions,
 	})

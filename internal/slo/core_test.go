@@ -296,7 +296,7 @@ func TestAFasterPairTellsForTheSlowerOnes(t *testing.T) {
 	if !slices.Equal(got, []string{"1h/5m start", "1h/5m end"}) {
 		t.Errorf("%v", got)
 	}
-	// Half repaired: the page ends, and what still burns is told by the next.
+	// Half repaired: the page ends, and the next pair reports the failures that remain.
 	r = newRig(t, ObjectiveSpec{Target: 99.95})
 	r.run(4*86400, 1000, 0)
 	r.run(1800, 1000, 0.6)

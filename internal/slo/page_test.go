@@ -43,7 +43,7 @@ func newDashboard(t *testing.T) *dashboard {
 	var err error
 	s.f, err = slo.New(slo.Config{
 		Env:     feature.Env{DB: s.db, Record: feature.NewRecorder(s.record), Now: s.clock},
-		Zone:    s.Directory.ResolveZone,
+		Zone:    s.Accounts.ResolveZone,
 		Zones:   s.zoneOptions,
 		Changes: s.changes,
 	})

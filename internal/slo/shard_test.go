@@ -97,7 +97,7 @@ func TestACrashAtAnyPointLeavesTheSameState(t *testing.T) {
 						t.Fatal("a batch was stored without a database")
 					}
 					if i%2 == 0 {
-						w.f = w.another(nil) // another process begins with what was committed
+						w.f = w.another(nil) // another process starts from the committed state
 					}
 				}
 				if err := w.f.Handle(t.Context(), b); err != nil {
@@ -161,7 +161,7 @@ func TestAnOwnerThatWasReplacedStoresNothing(t *testing.T) {
 	w.f = w.another(nil)
 	w.handle(steady(shop, epoch+100, epoch+200, 10, 0)...)
 	w.f = first
-	w.handle(steady(shop, epoch+200, epoch+300, 10, 0)...) // it reads anew
+	w.handle(steady(shop, epoch+200, epoch+300, 10, 0)...) // it reads the state again
 	w.setClock(epoch + 300)
 	_, s, err := w.f.Status(t.Context(), acme, o.ID)
 	if err != nil || s.Budget.Total != 300 {

@@ -122,7 +122,13 @@ func New(cfg Config) (*Feature, error) {
 
 // Describe returns the feature as the app serves and runs it.
 func (f *Feature) Describe() feature.Feature {
-	return feature.Feature{Consumer: f.Consumer, API: f.API, Pages: f.Pages}
+	return feature.Feature{
+		Consumer: f.Consumer,
+		API:      f.API,
+		Pages:    f.Pages,
+		Finders:  f.finders(),
+		Actions:  f.actions(),
+	}
 }
 
 // Consumer makes the consumer of the topic of counts; the app runs it. Its batches are small, because a wide count

@@ -13,7 +13,7 @@ import (
 //	192.0.2.7 - ana [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 203023 "referer" "agent"
 //
 // A user's name is free text and may look like a time: what counts is the first
-// time with a request behind it. What stands behind the status is looked at only
+// time with a request behind it. The text after the status is only searched
 // for another request.
 func parseCombined(line []byte) (e Entry, err error) {
 	var first error
@@ -107,8 +107,7 @@ func requestStatus(text []byte) (status int, rest []byte, err error) {
 	return status, text[3:], nil
 }
 
-// joined reports whether another request stands behind the status, outside of
-// quotes.
+// joined reports whether another request follows the status, outside of quotes.
 func joined(rest []byte) bool {
 	for {
 		quote := bytes.IndexByte(rest, '"')
@@ -151,8 +150,7 @@ const clfTime = "02/Jan/2006:15:04:05 -0700"
 // maxFraction is how long a fraction of a second may be: .123456789.
 const maxFraction = 10
 
-// bracketTime finds the first [time] from a position on, and gives where its
-// bracket stands, and where it ends.
+// bracketTime finds the first [time] from a position on, and returns the positions of its bracket and of its end.
 func bracketTime(line []byte, from int, at *int64) (bracket, end int, ok bool) {
 	for {
 		i := bytes.IndexByte(line[from:], '[')

@@ -122,8 +122,8 @@ func parseNginx(line []byte) (e Entry, err error) {
 	return e, nil
 }
 
-// lastOf is the last of nginx's list of upstreams, in which a colon stands
-// between groups.
+// lastOf returns the last of nginx's list of upstreams, whose groups are separated
+// by a colon.
 func lastOf(list string) string {
 	if i := strings.LastIndex(list, ", "); i >= 0 {
 		list = list[i+2:]

@@ -30,7 +30,7 @@ import (
 	"github.com/belfryhq/belfry/test/engines"
 )
 
-// start is where the tests' clock stands.
+// start is the time of the tests' clock.
 var start = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 
 // world is the feature with a real directory of accounts, running.
@@ -38,7 +38,7 @@ type world struct {
 	t       *testing.T
 	f       *traffic.Feature
 	db      *db.DB
-	dir     *account.Directory
+	dir     *account.Feature
 	a, b    string // accounts
 	metrics *prometheus.Registry
 	http    *httptest.Server

@@ -34,10 +34,10 @@ const Version = "0.1.0"
 
 // Errors that callers tell apart with errors.Is.
 var (
-	// ErrSpoolFull: the event was not taken, since Config.MaxSpoolBytes are
+	// ErrSpoolFull: the event was not accepted, since Config.MaxSpoolBytes are
 	// waiting already. The caller decides: fail its own operation, or go on.
 	ErrSpoolFull = errors.New("belfry: spool is full, the event was not taken")
-	// ErrClosed: the client was closed, the event was not taken.
+	// ErrClosed: the client was closed, the event was not accepted.
 	ErrClosed = errors.New("belfry: client is closed")
 	// ErrSpoolLocked: another process or client uses Config.SpoolDir.
 	ErrSpoolLocked = errors.New("belfry: spool directory is in use by another process or client")
@@ -222,7 +222,7 @@ func (c *Client) unsent(cause error) error {
 // closeTime is how long Close delivers when its context has no deadline.
 const closeTime = 30 * time.Second
 
-// Close takes no more events, delivers what is in the spool until ctx ends,
+// Close accepts no more events, delivers what is in the spool until ctx ends,
 // and gives the spool directory back. What was not delivered by then stays in
 // the spool for the next client, and the error says how much that is. No
 // goroutine is left when Close returns. Further calls return the first one's
@@ -249,7 +249,7 @@ func (c *Client) Close(ctx context.Context) error {
 	return c.closeErr
 }
 
-// corrupt is told by the spool of bytes that it had to set aside.
+// corrupt receives the damage that the spool found: bytes that it moved to a file of their own.
 func (c *Client) corrupt(x spool.Corruption) {
 	c.mu.Lock()
 	c.state.QuarantinedBytes += uint64(x.Bytes)

@@ -50,7 +50,7 @@ func crashEvent(id string) belfry.Event {
 	}
 }
 
-// publish is the child: it reports the id of each event that was taken, until
+// publish is the child: it reports the id of each accepted event, until
 // it is killed.
 func publish() {
 	var mu sync.Mutex

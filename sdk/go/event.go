@@ -13,7 +13,7 @@ import (
 type Event struct {
 	// ID is unique in its account, 1 to 64 characters of A-Z a-z 0-9 . _ : -
 	// Empty: a UUIDv7 as 32 hexadecimal characters is made when the event is
-	// taken. It is the idempotency key of every attempt to deliver.
+	// accepted. It is the idempotency key of every attempt to deliver.
 	ID string `json:"id,omitempty"`
 	// AccountID says whose log the event belongs to: the account's 32-character
 	// id, or ext: and the id that you know it by. Required for producers (no

@@ -263,7 +263,20 @@ func (w *World) Append(accountID string, events ...string) []*ledger.Pending {
 // Erase deletes the values of pointers in events of an account; without pointers,
 // those that name persons.
 func (w *World) Erase(accountID string, seqs []int64, pointers []string) (erased int, err error) {
-	return w.Ledger.Erase(w.T.Context(), accountID, seqs, &ledger.Selection{Fields: pointers})
+	var ids []string
+	for _, seq := range seqs {
+		list, err := w.Reader.Range(w.T.Context(), accountID, seq, seq+1, 1)
+		if err != nil || len(list) != 1 {
+			w.T.Fatalf("event %d: %d events, %v", seq, len(list), err)
+		}
+		ids = append(ids, list[0].Event.ID)
+	}
+	erased, unknown, err := w.Ledger.EraseEvents(w.T.Context(), w.Reader, accountID, ids,
+		&ledger.Selection{Fields: pointers})
+	if len(unknown) > 0 {
+		w.T.Fatalf("the events %v are not found by their ids", unknown)
+	}
+	return erased, err
 }
 
 // FillTo appends small events until the account has n.

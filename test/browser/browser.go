@@ -25,6 +25,8 @@ type Browser struct {
 	t   testing.TB
 	ctx context.Context
 	axe string // the checker's script, once it was asked for
+
+	album *album // of baselines; nil = pictures are not compared
 }
 
 // Start runs Chromium, or leaves the test out.
@@ -90,14 +92,23 @@ func (b *Browser) Open(url, theme string, width int64) {
 	b.Drawn()
 }
 
-// Drawn waits for fonts and two frames.
+// drawn waits for fonts, charts and two frames.
+const drawn = `(async () => {
+	await document.fonts.ready;
+	for (let i = 0; i < 100; i++) {
+		const waits = (chart) => chart.querySelector("script") && !chart.querySelector("canvas");
+		const waiting = [...document.querySelectorAll("[data-chart]")].some(waits);
+		if (!waiting && document.readyState === "complete") break;
+		await new Promise((r) => setTimeout(r, 50));
+	}
+	await new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)));
+	return "";
+})()`
+
+// Drawn waits until the page has its fonts and charts.
 func (b *Browser) Drawn() {
 	b.t.Helper()
-	b.Evaluate(`(async () => {
-		await document.fonts.ready;
-		await new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)));
-		return "";
-	})()`)
+	b.Evaluate(drawn)
 }
 
 // Submit fills the form with the action and sends it as its button would, but
@@ -175,9 +186,10 @@ func (b *Browser) Refusals() string {
 	})`)
 }
 
-// Look holds a page against all that a browser can tell: axe, the policy and
-// the width. Where BELFRY_TEST_SCREENSHOTS names a folder, it writes what a
-// person should look at.
+// Look holds a page against all that a browser can tell: axe, the policy, the
+// width, and its picture where [Browser.Baselines] were named. Where
+// BELFRY_TEST_SCREENSHOTS names a folder, it writes the picture for a person to
+// look at.
 func (b *Browser) Look(name, theme string, width int64) {
 	b.t.Helper()
 	at := name + ", " + theme + ", " + strconv.FormatInt(width, 10) + " px: "
@@ -191,14 +203,17 @@ func (b *Browser) Look(name, theme string, width int64) {
 		b.t.Errorf("%srefused by the policy: %s", at, refused)
 	}
 	folder := os.Getenv("BELFRY_TEST_SCREENSHOTS")
-	if folder == "" {
+	if folder == "" && b.album == nil {
 		return
 	}
-	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
-	if err == nil {
-		err = os.WriteFile(filepath.Join(folder, name+"-"+theme+"-"+strconv.FormatInt(width, 10)+".png"), png, 0o600)
+	page := b.picture()
+	file := name + "-" + theme + "-" + strconv.FormatInt(width, 10)
+	if folder != "" {
+		if err := os.WriteFile(filepath.Join(folder, file+".png"), page, 0o600); err != nil {
+			b.t.Fatal(err)
+		}
 	}
-	if err != nil {
-		b.t.Fatal(err)
+	if b.album != nil {
+		b.compare(file, page)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/belfryhq/belfry/test/engines"
 )
 
-// clientEnvironment is what the clients' processes get.
+// clientEnvironment is the environment of the clients' processes.
 func clientEnvironment(s *server, f *fixture) []string {
 	return append(live.Environment(),
 		"BELFRY_URL="+s.URL,

@@ -448,8 +448,8 @@ func casesV1(events []event) []readCase {
 	}
 }
 
-// between is a moment after event i and before the next; whether ends belong to a range
-// is nobody's business here.
+// between is a moment after event i and before the next; the tests do not depend
+// on whether a range includes its ends.
 func between(events []event, i int) string {
 	for _, e := range events {
 		if e.ID == fmt.Sprintf("conf.%02d", i) {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// An event's content follows from its id, so that nobody has to remember it.
+// An event's content follows from its id, so that the test need not store it.
 type sentEvent struct {
 	AccountID  string         `json:"account_id,omitempty"` // Kafka only
 	ID         string         `json:"id"`
@@ -55,7 +55,7 @@ func checkShown(shown json.RawMessage, id string) error {
 	return nil
 }
 
-// overBus stands for the place of an event whose acknowledgement named none.
+// overBus replaces the seq of an event whose acknowledgement had none.
 const overBus = -1
 
 // ackLog holds the acknowledgements of the server. It is in this process, which is never killed.

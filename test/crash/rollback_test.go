@@ -93,7 +93,7 @@ func signed(t *testing.T, c *client, account string, size int64) {
 }
 
 // refuses checks that nothing is signed for the account, that customers and operators are
-// told why, and that the record can still be read.
+// shown why, and that the record can still be read.
 func refuses(t *testing.T, c *client, account string) {
 	t.Helper()
 	for _, path := range []string{"checkpoint", "proof?event_id=" + idPrefix + "before.0"} {

@@ -2,7 +2,7 @@
 // written, in a fresh folder against a fresh server, and compares what they print with the
 // answers that the documents show.
 //
-// A fenced block of a document is one of these; the comment stands on the line before it
+// A fenced block of a document is one of these; the comment is on the line before it
 // and no reader sees it:
 //
 //	```sh                                  it is run; the document fails when it fails

@@ -36,8 +36,7 @@ func TestOnlyTheListedRoutesArePublic(t *testing.T) {
 	}
 }
 
-// garbage is what must not be looked at before the credential was: each part of it alone
-// would be answered 400, 404 or 413.
+// Invalid parts of a request. Each alone would be answered 400, 404 or 413, but only after the credential was checked.
 const (
 	garbageID    = "..\x00/%zz"
 	garbageQuery = "?limit=banana&cursor=AAAA&since=never&before=&unknown=1&page=-1&format=exe"

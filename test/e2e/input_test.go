@@ -79,7 +79,7 @@ func badEvents() []badEvent {
 	}
 }
 
-// badEvent is what is sent and what must be said of it.
+// badEvent is an invalid event, and the expected error.
 type badEvent struct {
 	name, text string
 	code       int

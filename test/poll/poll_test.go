@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,10 +27,10 @@ func (f *failing) Fatalf(format string, args ...any) {
 
 func TestUntilReturnsWhenTheConditionHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		holds := false
-		time.AfterFunc(3*time.Second, func() { holds = true })
+		var holds atomic.Bool
+		time.AfterFunc(3*time.Second, func() { holds.Store(true) })
 		began := time.Now()
-		poll.Until(t, "three seconds have passed", func() bool { return holds })
+		poll.Until(t, "three seconds have passed", holds.Load)
 		if took := time.Since(began); took < 3*time.Second || took > 4*time.Second {
 			t.Errorf("it took %v", took)
 		}

@@ -4,7 +4,7 @@
 //
 //	entry := site.Entry{Section: "notes", Label: "Notes", Path: "/accounts/{account_id}/notes"}
 //	s := site.New(t, site.Config{Now: clock, Nav: []site.Entry{entry}})
-//	notes, err := note.New(note.Config{Zone: s.Directory.ResolveZone})
+//	notes, err := note.New(note.Config{Zone: s.Accounts.ResolveZone})
 //	s.Add(notes.Pages)
 //
 //	acme := s.Account("Acme")
@@ -59,11 +59,11 @@ type Entry struct {
 
 // Site is an installation. It ends with its test.
 type Site struct {
-	URL       string // of the server
-	Directory *account.Directory
-	API       *web.API
-	Kit       *page.Kit
-	UI        *ui.UI
+	URL      string // of the server
+	Accounts *account.Feature
+	API      *web.API
+	Kit      *page.Kit
+	UI       *ui.UI
 
 	t   *runner
 	nav []Entry
@@ -87,11 +87,11 @@ func New(t testing.TB, cfg Config) *Site {
 		cfg.Accounts(&accounts)
 	}
 	var err error
-	s.Directory, err = account.New(accounts)
+	s.Accounts, err = account.New(accounts)
 	s.must(err)
-	s.must(s.Directory.EnsureInstallation(t.Context()))
+	s.must(s.Accounts.EnsureInstallation(t.Context()))
 	if cfg.Authenticate == nil {
-		cfg.Authenticate = s.Directory.Authenticate
+		cfg.Authenticate = s.Accounts.Authenticate
 	}
 	tracing, err := telemetry.NewTracing(t.Context(), "test")
 	s.must(err)
@@ -101,8 +101,8 @@ func New(t testing.TB, cfg Config) *Site {
 		Tracing:      tracing,
 		Health:       telemetry.NewHealth(),
 		Authenticate: cfg.Authenticate,
-		Resolve:      s.Directory.ResolveAccount,
-		Denied:       s.Directory.Denied,
+		Resolve:      s.Accounts.ResolveAccount,
+		Denied:       s.Accounts.Denied,
 	})
 	s.must(err)
 	s.UI, err = ui.New(ui.Options{Now: cfg.Now, Extra: cfg.Extra})
@@ -112,14 +112,14 @@ func New(t testing.TB, cfg Config) *Site {
 		UI:      s.UI,
 		API:     s.API,
 		URL:     ExternalURL,
-		Resolve: s.Directory.ResolveAccount,
-		Denied:  s.Directory.Denied,
+		Resolve: s.Accounts.ResolveAccount,
+		Denied:  s.Accounts.Denied,
 		SignIn:  account.SignInURL,
 		Shell:   s.shell,
 	})
 	s.must(err)
-	s.Directory.API(s.API)
-	s.Add(s.Directory.Pages)
+	s.Accounts.API(s.API)
+	s.Add(s.Accounts.Pages)
 	server := httptest.NewServer(s.API)
 	t.Cleanup(server.Close)
 	s.URL = server.URL
@@ -181,7 +181,7 @@ func (s *Site) shell(r *http.Request, who *web.Principal, accountID, section str
 	}
 	shell := ui.Shell{Face: ui.Operator, User: ui.User{Name: who.Name, Email: who.Email, SignOut: account.SignOutPath}}
 	if accountID != "" {
-		found, err := s.Directory.Account(r.Context(), accountID)
+		found, err := s.Accounts.Account(r.Context(), accountID)
 		if err != nil {
 			s.t.Errorf("the shell of %s: %v", r.URL.Path, err)
 		}
@@ -206,7 +206,7 @@ func (s *Site) shell(r *http.Request, who *web.Principal, accountID, section str
 // Account makes an account and returns its id.
 func (s *Site) Account(name string) string {
 	s.t.Helper()
-	a, err := s.Directory.CreateAccount(context.Background(), feature.Belfry(), name, "")
+	a, err := s.Accounts.CreateAccount(context.Background(), feature.Belfry(), name, "")
 	s.must(err)
 	return a.ID
 }
@@ -214,7 +214,7 @@ func (s *Site) Account(name string) string {
 // Zone makes a zone of an account and returns its id.
 func (s *Site) Zone(accountID, name string) string {
 	s.t.Helper()
-	z, err := s.Directory.CreateZone(context.Background(), feature.Belfry(), accountID, account.ZoneSpec{Name: &name})
+	z, err := s.Accounts.CreateZone(context.Background(), feature.Belfry(), accountID, account.ZoneSpec{Name: &name})
 	s.must(err)
 	return z.ID
 }
@@ -224,7 +224,7 @@ func (s *Site) Zone(accountID, name string) string {
 func (s *Site) Link(accountID, email string, role account.Role) string {
 	s.t.Helper()
 	name, _, _ := strings.Cut(email, "@")
-	m, err := s.Directory.AddMember(context.Background(), feature.Belfry(), accountID, email, name, role)
+	m, err := s.Accounts.AddMember(context.Background(), feature.Belfry(), accountID, email, name, role)
 	s.must(err)
 	return m.SignInURL
 }
@@ -238,7 +238,7 @@ func (s *Site) Member(accountID, email string, role account.Role) *Visitor {
 // Operator is the visitor of an operator of the installation, signed in.
 func (s *Site) Operator() *Visitor {
 	s.t.Helper()
-	link, err := s.Directory.NewLoginLink(context.Background(), "")
+	link, err := s.Accounts.NewLoginLink(context.Background(), "")
 	s.must(err)
 	return s.Visitor().SignIn(link)
 }

@@ -1,6 +1,6 @@
 // Package story_test plays the demo's eleven steps against the real binary, as
 // a visitor would: the shop's form, the pages in a real Chromium, the inbox,
-// the API, kill -9. Times are held against the closed form of burn-rate alerts
+// the API, kill -9. Times are compared with the closed form of burn-rate alerts
 // (SRE workbook, chapter 5) in event time, never against a guess.
 //
 // It takes about eight minutes, most of them the five that an alert's short
@@ -45,7 +45,7 @@ type play struct {
 	web *http.Client // the visitor's browser, where no script is needed
 }
 
-// printed is what the demo says on its terminal.
+// printed is the output of the demo on its terminal.
 type printed struct {
 	mu sync.Mutex // guards b
 	b  bytes.Buffer
@@ -116,7 +116,7 @@ func begin(t *testing.T) *play {
 	return p
 }
 
-// reload reads the demo's state anew.
+// reload reads the demo's state again.
 func (p *play) reload() bool {
 	b, err := os.ReadFile(filepath.Join(p.dir, "demo.json"))
 	return err == nil && json.Unmarshal(b, &p.State) == nil

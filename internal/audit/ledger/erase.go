@@ -23,15 +23,10 @@ var erasable = []string{
 // eraseChunk bounds the transaction of an erasure.
 const eraseChunk = 256
 
-// Erase takes the values of committed fields out of events, for good: the value
-// and the seed that its salt was derived from are deleted, the salts of what
-// stays are kept instead, and the digests of the tiles are computed again without
-// the erased keys. Leaves, envelopes and so every proof stay as they are. It
-// gives the number of events that had something to erase.
-func (l *Ledger) Erase(ctx context.Context, account string, seqs []int64, s *Selection) (erased int, err error) {
-	return l.erase(ctx, account, seqs, s, wholeEvent)
-}
-
+// erase deletes the values of committed fields of events: the value and the seed that its salt was derived from are
+// deleted, the salts of the remaining fields are stored instead, and the digests of the tiles are computed again
+// without the erased keys. Leaves, envelopes and so every proof stay as they are. It returns the number of events that
+// had values to erase.
 func (l *Ledger) erase(
 	ctx context.Context,
 	account string,
@@ -47,7 +42,7 @@ func (l *Ledger) erase(
 			if err != nil || key == 0 {
 				return err
 			}
-			// With the head held, no append completes a tile meanwhile.
+			// With the head locked, no append completes a tile meanwhile.
 			heads, err := lockHeads(ctx, tx, []int64{key})
 			if err != nil {
 				return err

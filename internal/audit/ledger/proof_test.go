@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -79,15 +80,18 @@ func TestEntryTilesAreTheHashedBytes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			entries, err := merkle.ParseBundle(b, tile.Width)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i, e := range entries {
+			var bundle []byte
+			for i := range tile.Width {
 				seq := int(tile.Index)*256 + i
-				if string(e) != string(want[seq]) || merkle.LeafHash(e) != leaves[seq] {
-					t.Fatalf("entry %d is another", seq)
+				if merkle.LeafHash(want[seq]) != leaves[seq] {
+					t.Fatalf("leaf %d is not the hash of its entry", seq)
 				}
+				if bundle, err = merkle.AppendEntry(bundle, want[seq]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !bytes.Equal(b, bundle) {
+				t.Fatalf("the bundle of %d entries from %d is another", tile.Width, tile.Index*256)
 			}
 		}
 		if _, err := w.Reader.Tile(t.Context(), accountA, merkle.Tile{Index: 1, Width: 45},

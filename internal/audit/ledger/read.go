@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/audit/record"
@@ -46,11 +47,15 @@ const SearchBudget = 2 * time.Second
 type Reader struct {
 	db     *db.DB
 	budget time.Duration // how long one page may look for matches
+	opened atomic.Int64  // events that lists have decoded
 }
 
 // NewReader makes a Reader. budget is how long one page may look for matches,
 // [SearchBudget] for people.
 func NewReader(d *db.DB, budget time.Duration) *Reader { return &Reader{db: d, budget: budget} }
+
+// Opened is the number of events that [Reader.List] has decoded: the measure of what its searches cost.
+func (r *Reader) Opened() int64 { return r.opened.Load() }
 
 // List returns a page. A search that finds nothing within two seconds answers
 // CodeNarrowRange rather than an empty page, at which clients stop; one that
@@ -67,6 +72,7 @@ func (r *Reader) List(ctx context.Context, account string, q Query) (*Page, erro
 			return err
 		}
 		c := &collector{query: q, match: m, page: page, started: time.Now(), budget: r.budget}
+		defer func() { r.opened.Add(c.opened) }()
 		if m.Indexed() && !q.Patient { // the walk by time knows how far it came, even when it found nothing
 			return c.byDigest(ctx, tx, key)
 		}
@@ -84,6 +90,7 @@ type collector struct {
 	started time.Time
 	budget  time.Duration
 	last    Position // the last event that was looked at
+	opened  int64    // events that were decoded
 }
 
 // full reports whether the page has one event more than asked: the sign that
@@ -93,6 +100,7 @@ func (c *collector) full() bool { return len(c.page.Records) > c.query.Limit }
 // take looks at one event.
 func (c *collector) take(s *record.Stored) error {
 	c.last = Position{s.At, s.Seq}
+	c.opened++
 	rec, err := s.Open()
 	if err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 )
 
 // Omission leaves the events of one product out of a read, except those of two
-// actions. The database compares the keys of the facets: what is left out is not
+// actions. The database compares the keys of the facets, so omitted events are not
 // decoded.
 type Omission struct {
 	Product string

@@ -69,7 +69,7 @@ func TestACheckpointIsAtMostASecondOld(t *testing.T) {
 	if second, _ := w.Checkpoint(s, accountA); second.Size != 5 || first.Size != 3 {
 		t.Errorf("%d then %d", first.Size, second.Size)
 	}
-	// What was signed is given again, not signed anew.
+	// The stored signature is returned; the head is not signed again.
 	_, one := w.Checkpoint(s, accountA)
 	if _, two := w.Checkpoint(w.Signer(w.DB, w.Memory()), accountA); !bytes.Equal(one, two) {
 		t.Error("the same size was signed twice")

@@ -19,7 +19,7 @@ func TestTwoProcessesThatSignOneLogAgree(t *testing.T) {
 		s := w.Signer(w.Open(), memory)
 		wg.Go(func() {
 			for range rounds {
-				// No log is as large: it is signed anew each time.
+				// No log is as large: it is signed again each time.
 				if _, err := s.Covering(t.Context(), accountA, 1<<40); err != nil {
 					t.Errorf("a checkpoint of a log that only grew: %v", err)
 					return

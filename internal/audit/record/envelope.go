@@ -34,7 +34,7 @@ const (
 )
 
 // alwaysCommitted are the fields that are commitments in every envelope since
-// version 1. A catalogue may add to them; nothing is ever taken away.
+// version 1. A catalogue may add to them; none is ever removed.
 var alwaysCommitted = []string{
 	"/actor/email", "/actor/id", "/actor/ip_address", "/actor/name",
 	"/actor/on_behalf_of/email", "/actor/on_behalf_of/id",

@@ -103,7 +103,7 @@ func TestTheEnvelopeOfVersion1IsWhatItAlwaysWas(t *testing.T) {
 	}
 }
 
-// memberOf reads one member of an envelope as it stands there.
+// memberOf returns the exact bytes of one member of an envelope.
 func memberOf(t testing.TB, envelope []byte, name string) jsontext.Value {
 	t.Helper()
 	var m map[string]jsontext.Value

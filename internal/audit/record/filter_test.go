@@ -9,9 +9,8 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// FuzzFilter reads filters as a query string gives them. Whatever comes, a
-// filter compiles or names its field; a record that a filter takes is not taken
-// by the same filter with .not, and the digest of a tile never hides a match.
+// FuzzFilter reads filters of a query string. A filter compiles, or its error names the field; a record that matches a
+// filter does not match the same filter with .not; and the digest of a tile never hides a match.
 func FuzzFilter(f *testing.F) {
 	f.Add("actor_id=u1&action_type.not=view", "u1", "view")
 	f.Add("actor_ip_address=10.0.0.0/8&actor_type=account&raw_status_code=200", "u2", "update")

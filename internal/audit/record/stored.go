@@ -98,10 +98,9 @@ func (s *Stored) Without(gone []string) (*Stored, error) {
 	return &rest, err
 }
 
-// SameAs reports whether p says what the stored event says. What the publisher
-// left out and Belfry filled then is taken from the stored one; who submitted
-// it and when it was recorded do not count; neither does how a zone's name was
-// resolved at the time.
+// SameAs reports whether p has the same content as the stored event. Fields that the publisher left out and Belfry
+// filled are copied from the stored event. The submitter, the time of recording and the resolution of the zone's name
+// are not compared.
 func (s *Sealed) SameAs(account string, published *Event, zoneKey func(string) string) bool {
 	old, err := ParseEnvelope(s.Envelope)
 	if err != nil {

@@ -71,7 +71,7 @@ const (
 type Inbox struct {
 	http, smtp net.Listener
 
-	dashboard, shop string // addresses of what stands beside; set before Run
+	dashboard, shop string // addresses that pages link to; set before Run
 
 	mu     sync.Mutex // guards what follows
 	secret string     // whsec_... by which webhooks are signed

@@ -113,7 +113,7 @@ func New(cfg Config) (*Channel, error) {
 // Kind is email.
 func (*Channel) Kind() string { return notify.KindEmail }
 
-// message is the whole mail. Those about one cause stand in one thread.
+// message is the whole mail. The mails of one incident are one thread.
 func (c *Channel) message(m *notify.Message) (*mail.Msg, error) {
 	msg := mail.NewMsg(mail.WithNoDefaultUserAgent())
 	if err := errors.Join(msg.From(c.from), msg.To(m.Address)); err != nil {
@@ -170,13 +170,14 @@ func view(m *notify.Message) shown {
 	v := shown{Headline: notify.Headline(m), URL: m.URL, Policy: m.Policy, Color: "#c0392b"}
 	switch m.Event {
 	case "":
-		v.Color, v.Detail = "#2d6cdf", m.Summary
+		v.Color = "#2d6cdf"
+		v.Detail = m.Summary
 		return v
 	case event.AlertNotice:
 		v.Color = "#2d6cdf"
 	case event.AlertEnd:
 		v.Color = "#1e8449"
-		if m.Summary != m.Thing {
+		if m.Summary != m.Subject {
 			v.Detail = m.Summary
 		}
 		v.Facts = [][2]string{
@@ -188,7 +189,8 @@ func view(m *notify.Message) shown {
 		return v
 	}
 	v.Lead, _ = notify.Preceded(m)
-	v.Changes, v.More = m.Changes, m.More
+	v.Changes = m.Changes
+	v.More = m.More
 	v.Facts = [][2]string{{"What", m.Title}, {"Severity", m.Severity}}
 	if at, by, ok := notify.Start(m); ok {
 		name := "Began"
@@ -240,12 +242,31 @@ func plain(m *notify.Message) string {
 
 // page is the HTML part: inline styles, since mail programs read no others.
 var page = template.Must(template.New("mail").Parse(`<!doctype html>
-<html lang="en"><body style="margin:0;padding:24px;background:#f5f6f8;font-family:-apple-system,Segoe UI,Roboto,sans-serif;font-size:15px;line-height:1.5;color:#1c2024">
-<div style="max-width:560px;margin:0 auto;background:#fff;border:1px solid #e2e5ea;border-top:3px solid {{.Color}};border-radius:6px;padding:20px 24px">
+<html lang="en"><body style="margin:0;padding:24px;background:#f5f6f8;
+font-family:-apple-system,Segoe UI,Roboto,sans-serif;font-size:15px;line-height:1.5;color:#1c2024">
+<div style="max-width:560px;margin:0 auto;background:#fff;
+border:1px solid #e2e5ea;border-top:3px solid {{.Color}};border-radius:6px;padding:20px 24px">
 <p style="margin:0 0 12px;font-size:18px;font-weight:600">{{.Headline}}</p>
 {{with .Detail}}<p style="margin:0 0 12px">{{.}}</p>{{end}}
-{{if .Lead}}<p style="margin:0 0 4px;color:#60656c">{{.Lead}}</p><ul style="margin:0 0 12px;padding-left:20px">{{range .Changes}}<li style="margin:2px 0">{{if .URL}}<a href="{{.URL}}" style="color:#1c2024">{{.Summary}}</a>{{else}}{{.Summary}}{{end}}</li>{{end}}{{if .More}}<li style="color:#60656c">and {{.More}} more</li>{{end}}</ul>{{end}}
-<table style="border-collapse:collapse;margin:0 0 16px">{{range .Facts}}{{if index . 1}}<tr><td style="padding:1px 16px 1px 0;color:#60656c">{{index . 0}}</td><td style="padding:1px 0">{{index . 1}}</td></tr>{{end}}{{end}}</table>
-<p style="margin:0"><a href="{{.URL}}" style="display:inline-block;padding:7px 14px;border-radius:5px;background:#1c2024;color:#fff;text-decoration:none">View alert</a></p>
-</div>{{if .Policy}}<p style="max-width:560px;margin:12px auto 0;color:#60656c;font-size:13px">You are receiving this because of the policy “{{.Policy}}”.</p>{{end}}
+{{if .Lead}}<p style="margin:0 0 4px;color:#60656c">{{.Lead}}</p>
+<ul style="margin:0 0 12px;padding-left:20px">
+{{- range .Changes}}
+<li style="margin:2px 0">
+{{- if .URL}}<a href="{{.URL}}" style="color:#1c2024">{{.Summary}}</a>{{else}}{{.Summary}}{{end -}}
+</li>
+{{- end}}
+{{- if .More}}
+<li style="color:#60656c">and {{.More}} more</li>
+{{- end}}
+</ul>{{end}}
+<table style="border-collapse:collapse;margin:0 0 16px">
+{{- range .Facts}}{{if index . 1}}
+<tr><td style="padding:1px 16px 1px 0;color:#60656c">{{index . 0}}</td>
+<td style="padding:1px 0">{{index . 1}}</td></tr>
+{{- end}}{{end}}
+</table>
+<p style="margin:0"><a href="{{.URL}}" style="display:inline-block;padding:7px 14px;border-radius:5px;
+background:#1c2024;color:#fff;text-decoration:none">View alert</a></p>
+</div>{{if .Policy}}<p style="max-width:560px;margin:12px auto 0;color:#60656c;font-size:13px">
+You are receiving this because of the policy “{{.Policy}}”.</p>{{end}}
 </body></html>`))

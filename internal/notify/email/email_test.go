@@ -165,7 +165,7 @@ func TestAMailSaysWhatHappensAndWhatPrecededIt(t *testing.T) {
 	}
 }
 
-func TestAnswersOfTheServerAreToldApart(t *testing.T) {
+func TestAnswersOfTheServerAreDistinguished(t *testing.T) {
 	s, url := serve(t)
 	c, err := email.New(email.Config{URL: url, From: "alerts@belfry.test", Server: "https://belfry.test"})
 	if err != nil {

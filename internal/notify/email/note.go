@@ -22,7 +22,7 @@ var ErrNoServer = errors.New("BELFRY_SMTP_URL is not set")
 // HasServer reports whether mail leaves this installation.
 func (c *Channel) HasServer() bool { return c.host != "" }
 
-// SendNote hands a note to the mail server, once.
+// SendNote sends a note, in one attempt.
 func (c *Channel) SendNote(ctx context.Context, n Note) error {
 	if !c.HasServer() {
 		return ErrNoServer

@@ -46,7 +46,8 @@ func (c *Channel) Send(ctx context.Context, m *notify.Message) (r delivery.Resul
 	}
 	var refused *textproto.Error
 	if errors.As(err, &refused) {
-		r.Status, r.Answer = refused.Code, []byte(fmt.Sprintf("%d %s", refused.Code, refused.Msg))
+		r.Status = refused.Code
+		r.Answer = []byte(fmt.Sprintf("%d %s", refused.Code, refused.Msg))
 	}
 	r.Fault, r.Error = fault(ctx, err)
 	return r
@@ -56,7 +57,7 @@ func (c *Channel) Send(ctx context.Context, m *notify.Message) (r delivery.Resul
 var errNoUTF8 = errors.New("the mail server does not take addresses beyond ASCII " +
 	"(it does not offer SMTPUTF8, RFC 6531)")
 
-// deliver hands a mail to the server, and gives what the server said to it.
+// deliver sends a mail and returns the server's answer.
 func (c *Channel) deliver(ctx context.Context, msg *mail.Msg) (answer string, err error) {
 	left := time.Minute
 	if deadline, ok := ctx.Deadline(); ok {
@@ -105,7 +106,7 @@ func (c *Channel) deliver(ctx context.Context, msg *mail.Msg) (answer string, er
 	if said, ok := body.(*smtp.DataCloser); ok {
 		answer = said.ServerResponse()
 	}
-	// The server has taken the mail: what goes wrong with the farewell changes nothing.
+	// The server has accepted the mail: a failure of QUIT changes nothing.
 	_ = session.Quit()
 	return answer, nil
 }
@@ -114,7 +115,7 @@ func ascii(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
-// fault says in words why a mail was not taken. The server's own words are kept.
+// fault explains why a mail was not accepted, with the text of the server.
 func fault(ctx context.Context, err error) (delivery.Fault, string) {
 	var refused *textproto.Error
 	var network net.Error
@@ -156,7 +157,7 @@ func fault(ctx context.Context, err error) (delivery.Fault, string) {
 	return delivery.Temporary, "the mail server does not take the message now: " + text
 }
 
-// answered tells a refusal by the server's code (RFC 5321, 4.2; RFC 4954, 6).
+// answered classifies a refusal by the server's code (RFC 5321, 4.2; RFC 4954, 6).
 func answered(e *textproto.Error) (delivery.Fault, string) {
 	said := fmt.Sprintf("the mail server answered %d: %s", e.Code, strings.Join(strings.Fields(e.Msg), " "))
 	switch {

@@ -30,14 +30,14 @@ func (e *blockedError) Error() string {
 	return e.what + " is not on the public Internet; the operator can allow its network with BELFRY_ALLOW_NETWORKS"
 }
 
-// global are the addresses that IANA gives out for the public Internet: of IPv6
-// one block so far (RFC 4291, 2.4). What lies outside of it is refused,
-// translation prefixes such as ::ffff:0:0:0/96 and 64:ff9b::/96 included.
+// global are the addresses that IANA assigns for the public Internet: one block of
+// IPv6 so far (RFC 4291, 2.4). Addresses outside are refused, translation prefixes
+// such as ::ffff:0:0:0/96 and 64:ff9b::/96 included.
 var global = prefixes("0.0.0.0/0", "2000::/3")
 
-// refused are the networks inside of those that are not the public Internet
-// (IANA's registries of special-purpose addresses), and those through which an
-// IPv4 address hides in IPv6: Teredo in 2001::/23, and 6to4.
+// refused are the networks in global that are not the public Internet (IANA's
+// registries of special-purpose addresses), and the networks that embed an IPv4
+// address in IPv6: Teredo in 2001::/23, and 6to4.
 var refused = prefixes(
 	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
 	"192.0.2.0/24",
@@ -53,7 +53,7 @@ func prefixes(list ...string) (out []netip.Prefix) {
 	return out
 }
 
-// publicPorts are those that a webhook may use outside of allowed networks.
+// publicPorts are the ports that a webhook may use outside of allowed networks.
 var publicPorts = []uint16{80, 443, 8080, 8443}
 
 // allows reports whether a connection to the address may be made.

@@ -196,7 +196,7 @@ func TestRedirectsAreNotFollowedAndProxiesNotAsked(t *testing.T) {
 	}
 }
 
-func TestFaultsAreToldApart(t *testing.T) {
+func TestFaultsAreDistinguished(t *testing.T) {
 	secure := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(secure.Close)
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
@@ -325,8 +325,8 @@ func TestRetryAfterIsSecondsOrADate(t *testing.T) {
 		"":                              0,
 		"soon 5":                        0,
 		"1.5":                           0,
-		"99999999999":                   farAhead,
-		"99999999999999999999":          farAhead,
+		"99999999999":                   longestRetryAfter,
+		"99999999999999999999":          longestRetryAfter,
 		"Fri, 31 Dec 9999 23:59:59 GMT": 1<<63 - 1,
 	} {
 		if got := retryAfter(s, now); got != want {

@@ -3,9 +3,9 @@
 //
 //	Message -> body -> sign(id.timestamp.body) -> POST through the guarded dialer -> Result
 //
-// A receiver is a stranger's server: one deadline holds for the whole attempt,
-// what is read is bounded, redirects are not followed, and no connection is
-// made to an address that the operator has not allowed.
+// Receivers are not trusted: one deadline holds for the whole attempt, the size of
+// an answer is bounded, redirects are not followed, and no connection is made to an
+// address that the operator has not allowed.
 package webhook
 
 import (
@@ -34,7 +34,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
-// What is read of an answer, and what of it is kept.
+// Limits of an answer: bytes that are read, and bytes that are stored.
 const (
 	readMost   = 64 << 10
 	keepMost   = 16 << 10
@@ -65,18 +65,23 @@ func New(cfg Config) *Channel {
 		}
 	}
 	transport := &http.Transport{
-		Proxy:                  nil, // the environment's proxy would reach for us what we must not
+		Proxy:                  nil, // the environment's proxy could reach refused addresses
 		DialContext:            g.dial,
 		TLSClientConfig:        cfg.TLS,
 		ForceAttemptHTTP2:      true,
-		DisableCompression:     true, // what is kept is what came; nothing is unpacked
+		DisableCompression:     true, // the answer is stored as it came
 		MaxResponseHeaderBytes: headerMost,
 		MaxIdleConns:           1000,
 		MaxIdleConnsPerHost:    idlePerHost,
 		IdleConnTimeout:        time.Minute,
 	}
-	return &Channel{agent: strings.TrimSuffix("Belfry/"+cfg.Version, "/"), client: &http.Client{Transport: transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &Channel{
+		agent: strings.TrimSuffix("Belfry/"+cfg.Version, "/"),
+		client: &http.Client{
+			Transport:     transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
 }
 
 // idlePerHost is how many connections to one host are kept: a host may be a
@@ -159,13 +164,15 @@ func (c *Channel) Send(ctx context.Context, m *notify.Message) (r delivery.Resul
 	r.Body = data
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.Address, bytes.NewReader(data))
 	if err != nil {
-		r.Fault, r.Error = delivery.Permanent, "the URL is not one"
+		r.Fault = delivery.Permanent
+		r.Error = "the URL is not one"
 		return r
 	}
 	req.URL.RawQuery = escapeQuery(req.URL.RawQuery)
 	signature, err := Sign(m.Keys, m.ID, m.Sent, data)
 	if err != nil {
-		r.Fault, r.Error = delivery.Permanent, err.Error()
+		r.Fault = delivery.Permanent
+		r.Error = err.Error()
 		return r
 	}
 	h := req.Header
@@ -184,7 +191,8 @@ func (c *Channel) Send(ctx context.Context, m *notify.Message) (r delivery.Resul
 		return r
 	}
 	defer res.Body.Close()
-	r.Status, r.Response = res.StatusCode, shown(res.Header, map[string]string{"Set-Cookie": "(not kept)"})
+	r.Status = res.StatusCode
+	r.Response = shown(res.Header, map[string]string{"Set-Cookie": "(not kept)"})
 	answer, err := io.ReadAll(io.LimitReader(res.Body, readMost))
 	r.Answer = answer[:min(len(answer), keepMost)]
 	if res.StatusCode == http.StatusTooManyRequests || res.StatusCode == http.StatusServiceUnavailable {
@@ -197,9 +205,8 @@ func (c *Channel) Send(ctx context.Context, m *notify.Message) (r delivery.Resul
 	return r
 }
 
-// escapeQuery writes a query as a request line may have it (RFC 3986, 3.4):
-// what is not one of its characters is percent-encoded. The path and the host
-// are encoded by net/http.
+// escapeQuery percent-encodes the characters that a query may not have (RFC 3986,
+// 3.4). The path and the host are encoded by net/http.
 func escapeQuery(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
@@ -219,17 +226,17 @@ func hexDigit(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }
 
-// farAhead is a Retry-After that is longer than anybody waits.
-const farAhead = 365 * 24 * time.Hour
+// longestRetryAfter is longer than the engine ever waits.
+const longestRetryAfter = 365 * 24 * time.Hour
 
-// retryAfter reads the header (RFC 9110, 10.2.3): seconds or a date; rubbish is
-// 0. A number that is too large for a duration is as far ahead as can be.
+// retryAfter reads the header (RFC 9110, 10.2.3): seconds or a date; 0 when it is
+// neither. A number that is too large for a duration is longestRetryAfter.
 func retryAfter(s string, now time.Time) time.Duration {
 	s = strings.TrimSpace(s)
 	if s != "" && strings.Trim(s, "0123456789") == "" {
 		n, err := strconv.ParseInt(s, 10, 64)
-		if err != nil || n > int64(farAhead/time.Second) {
-			return farAhead
+		if err != nil || n > int64(longestRetryAfter/time.Second) {
+			return longestRetryAfter
 		}
 		return time.Duration(n) * time.Second
 	}
@@ -262,7 +269,7 @@ func shown(h http.Header, masked map[string]string) []delivery.Header {
 	return list
 }
 
-// fault says in words why there is no answer.
+// fault explains why there is no answer.
 func fault(ctx context.Context, err error) (delivery.Fault, string) {
 	var blocked *blockedError
 	var dns *net.DNSError

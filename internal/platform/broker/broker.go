@@ -298,11 +298,6 @@ func (b *Broker) Create(_ context.Context, t bus.Topic) error {
 	return nil
 }
 
-// EnsureTopics creates missing topics.
-func (b *Broker) EnsureTopics(ctx context.Context, topics ...bus.Topic) error {
-	return bus.Ensure(ctx, b.Cluster(), topics...)
-}
-
 // Run trims and watches until ctx ends, then closes the broker. Stages that use
 // the broker stop before it.
 func (b *Broker) Run(ctx context.Context) error {

@@ -334,7 +334,7 @@ func TestAnOffsetOfAnotherLogBeginsAgainAtTheStart(t *testing.T) {
 	if got := consumed(t, other.Cluster(), d, 30); got[0] != "50" {
 		t.Fatal(got)
 	}
-	// And a consumer that nobody verified for notices by itself.
+	// A consumer without a verifier detects it, too.
 	third := started(t, broker.Config{Topics: []bus.Topic{{Name: "a"}}})
 	numbered(t, third.Cluster(), "a", 200, 40)
 	if got := consumed(t, third.Cluster(), d, 40); got[0] != "200" {

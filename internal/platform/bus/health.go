@@ -186,37 +186,6 @@ func (c *Consumer) Ready() error {
 	return nil
 }
 
-// GroupHealth judges any groups of the cluster, foreign ones too, by what they
-// committed to Kafka at one moment: no_members, ahead, lagging (more than
-// lagLimit records) or ok. A group that never committed counts from the start.
-func GroupHealth(ctx context.Context, admin *kadm.Client, lagLimit int64, groups ...string) ([]Health, error) {
-	lags, err := admin.Lag(ctx, groups...)
-	if err != nil {
-		return nil, err
-	}
-	var list []Health
-	for _, g := range lags.Sorted() {
-		if err := g.Error(); err != nil {
-			return nil, fmt.Errorf("group %s: %w", g.Group, err)
-		}
-		for _, l := range g.Lag.Sorted() {
-			h := Health{
-				Group:     g.Group,
-				Topic:     l.Topic,
-				Partition: l.Partition,
-				Next:      max(l.Commit.At, l.Start.Offset),
-				End:       l.End.Offset,
-			}
-			h.State = judge(progress{next: h.Next, end: h.End}, time.Time{}, lagLimit, time.Hour)
-			if len(g.Members) == 0 {
-				h.State = NoMembers
-			}
-			list = append(list, h)
-		}
-	}
-	return list, nil
-}
-
 // metrics are the counters of one consumer.
 type metrics struct {
 	records  *prometheus.CounterVec

@@ -16,8 +16,8 @@ import (
 	"github.com/belfryhq/belfry/test/poll"
 )
 
-// A broker answers one request of a connection after the other: a farewell would wait
-// behind a join, and that for as long as a dead member's session lasts.
+// A broker answers one request of a connection after the other: a request to leave would wait
+// behind a join, for as long as the session of a dead member lasts.
 func TestAConsumerStopsThoughItsGroupWaitsForADeadMember(t *testing.T) {
 	t.Parallel()
 	grouped(t, func(t *testing.T, w *world) {

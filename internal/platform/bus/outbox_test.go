@@ -81,7 +81,9 @@ func TestTheOutboxReachesTheTopicWithItsTraceAndHeaders(t *testing.T) {
 		if err := w.enqueue(trace.ContextWithSpanContext(t.Context(), span), topic, 0, 20); err != nil {
 			t.Fatal(err)
 		}
-		relay, _ := w.relay(w.producer().Deliver, bus.RelayOptions{Poll: time.Hour})
+		producer := w.producer()
+		publish := func(ctx context.Context, msgs []bus.Message) error { return producer.Publish(ctx, msgs...) }
+		relay, _ := w.relay(publish, bus.RelayOptions{Poll: time.Hour})
 		relay.Notify()
 		var bad atomic.Int32
 		w.consume(bus.Config{Group: id.New(), Topics: []string{topic}, Handle: func(ctx context.Context, b *bus.Batch) error {

@@ -114,9 +114,6 @@ func (p *Producer) Publish(ctx context.Context, msgs ...Message) error {
 	return first
 }
 
-// Deliver is Publish in the form that [NewRelay] takes.
-func (p *Producer) Deliver(ctx context.Context, msgs []Message) error { return p.Publish(ctx, msgs...) }
-
 // Close waits for running deliveries, until ctx ends, and closes the connections.
 func (p *Producer) Close(ctx context.Context) error {
 	err := p.cl.Flush(ctx)

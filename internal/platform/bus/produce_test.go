@@ -112,30 +112,6 @@ func TestEnsureIsIdempotentAndNeverAddsPartitions(t *testing.T) {
 	})
 }
 
-func TestACloudEventIsHeadersOfTheBinaryMode(t *testing.T) {
-	got := map[string]string{}
-	for _, h := range (bus.CloudEvent{
-		ID:     "1",
-		Source: "/edge",
-		Type:   "io.belfry.audit",
-		Time:   time.UnixMilli(1500).UTC(),
-	}).Headers() {
-		got[h.Key] = string(h.Value)
-	}
-	for key, want := range map[string]string{
-		"ce_specversion": "1.0",
-		"ce_id":          "1",
-		"ce_source":      "/edge",
-		"ce_type":        "io.belfry.audit",
-		"ce_time":        "1970-01-01T00:00:01.5Z",
-		"content-type":   "application/json",
-	} {
-		if got[key] != want {
-			t.Errorf("%s is %q, want %q", key, got[key], want)
-		}
-	}
-}
-
 // The embedded broker is closed and opened again on its directory and address
 // while a batch is being handled; consumer and producer find it again.
 func TestABrokerThatRestartsInMidBatchLosesAndRepeatsNothing(t *testing.T) {

@@ -281,7 +281,7 @@ func TestAClientThatJoinsTheGroupOfAConsumerThatIsAloneTakesNothing(t *testing.T
 }
 
 // Past one machine a group is needed. A member that is not Belfry's may take
-// partitions from it; readiness says so, and the lag is still told.
+// partitions from it; readiness says so, and the lag is still reported.
 func TestPartitionsThatAForeignMemberTookAreAFault(t *testing.T) {
 	t.Parallel()
 	grouped(t, func(t *testing.T, w *world) {

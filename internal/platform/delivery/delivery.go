@@ -19,8 +19,11 @@
 // Sending is at least once, under the same id over all attempts: a process that
 // dies repeats at most the attempts that were in flight.
 //
-// The engine owns its tables in the feature's database (see [Schema]) and knows
-// nothing of what is sent: the feature gives functions (see [Config]).
+// A destination that asks to wait (Retry-After) is paused; the pause is stored, so
+// that a restart does not end it.
+//
+// The engine owns its tables in the feature's database (see [Schema]) and does not
+// know the messages: the feature passes functions (see [Config]).
 package delivery
 
 import (
@@ -69,7 +72,7 @@ type Item struct {
 	Kind        string    // of channel: a label of metrics
 	Lane        string    // key of its order within the destination; "" = a lane of its own
 	Subject     string    // what the feature groups deliveries by, such as an incident; "" = nothing
-	Payload     string    // reference to what is sent, such as the key of a row
+	Payload     string    // reference to the message's data, such as the key of a row
 	Labels      string    // the feature's own description; opaque
 	HoldUntil   time.Time // not sent before, whatever happens to the destination; zero = now
 	ReplayOf    string    // id of the delivery that this one repeats
@@ -80,9 +83,9 @@ type Item struct {
 	// process ends. See Config.Load.
 	Data any
 
-	FallbackOf string // id of the delivery whose place it takes
+	FallbackOf string // id of the failed delivery that it replaces
 	Attempts   int    // all of them
-	Failures   int    // those that move the schedule on
+	Failures   int    // attempts that move the schedule on
 	Due        time.Time
 	Created    time.Time
 
@@ -122,19 +125,19 @@ type Config struct {
 	Compose func(ctx context.Context, it *Item) (Message, *Verdict, error)
 	// Send makes one attempt within ctx's deadline.
 	Send func(ctx context.Context, it *Item, m Message) Result
-	// Judge may change what follows from an attempt. Optional: see [Judge].
+	// Judge may change the verdict on an attempt. Optional: see [Judge].
 	Judge func(it *Item, r Result, standard Verdict) Verdict
 	// Order says which deliveries of a lane end without an attempt, because of
-	// those behind them. failed has just failed for good; nil when the lane got
-	// another item. It must not call the queue. Optional.
+	// later ones. failed has just failed for good; nil when the lane got another
+	// item. It must not call the queue. Optional.
 	Order func(lane []*Item, failed *Item) []Closing
-	// Record writes what the feature keeps of outcomes, in the transaction that
+	// Record stores the feature's data about outcomes, in the transaction that
 	// stores them. after runs once that is committed; it may be nil. Optional.
 	Record func(ctx context.Context, tx *db.Tx, list []*Outcome) (after func(), err error)
 	// Load prepares an item that was read from the database, usually by decoding
 	// Labels into Data. Optional.
 	Load func(it *Item) error
-	// Rate gives the key under which an item is counted and the rate of that key;
+	// Rate returns the key under which an item is counted and the rate of that key;
 	// the zero Rate is unlimited. Optional.
 	Rate func(it *Item) (key string, rate Rate)
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -74,6 +75,52 @@ func TestALaneIsSentInOrderAndOtherLanesDoNotWait(t *testing.T) {
 		})
 		if got := r.payloads(); got != "first other second" && got != "other first second" {
 			t.Errorf("sent %s", got)
+		}
+	})
+}
+
+// TestALaneStaysInOrderWhileAShardIsLoaded offers a delivery while an older one of
+// its lane is being read from the database.
+func TestALaneStaysInOrderWhileAShardIsLoaded(t *testing.T) {
+	reading := make(chan struct{}, 1)
+	var release atomic.Pointer[chan struct{}]
+	everywhere(t, func(t *testing.T, r *rig) {
+		r.stop()
+		first := item("a", "d", "first")
+		first.Lane = "x"
+		err := r.db.Tx(t.Context(), func(tx *db.Tx) error {
+			return r.q.Insert(t.Context(), tx, []*delivery.Item{first})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocked := make(chan struct{})
+		release.Store(&blocked)
+		r.start()
+		<-reading
+		second := item("a", "d", "second")
+		second.Lane = "x"
+		r.insert(second)
+		r.insert(item("a", "d", "third"))
+		close(blocked)
+		r.until("all are sent", func() bool {
+			return r.states() == "first delivered, second delivered, third delivered"
+		})
+		order := r.payloads()
+		if strings.Index(order, "first") > strings.Index(order, "second") {
+			t.Errorf("sent %s", order)
+		}
+		release.Store(nil)
+	}, func(c *delivery.Config) {
+		c.Load = func(*delivery.Item) error {
+			if blocked := release.Load(); blocked != nil {
+				select {
+				case reading <- struct{}{}:
+				default:
+				}
+				<-*blocked
+			}
+			return nil
 		}
 	})
 }

@@ -10,8 +10,22 @@ import (
 
 // One process owns a shard and sends its deliveries. With SQLite that is the only
 // process. With several processes on PostgreSQL, ownership is a lease in the
-// database: each process takes its share of the shards, renews its leases, and
-// gives up a surplus shard once none of its attempts is in flight.
+// database: each process claims its share of the shards, renews its leases, and
+// releases a surplus shard once none of its attempts is in flight.
+//
+// A process that was suspended for longer than its leases begins no attempt
+// before it has renewed them (see next). The outcome of an attempt that it had
+// begun is fenced by the count of attempts, not by [db.Lease.Fence]: the outcome
+// of the only attempt that was made is stored even if the shard has passed to
+// another owner meanwhile (see update).
+
+// shardLeases has a row for each shard.
+var shardLeases = db.NewLeases(db.LeaseTable{
+	Name:   "shard_owner",
+	Key:    []string{"shard"},
+	Holder: "holder",
+	Until:  "until",
+})
 
 // run owns the queue until ctx ends; then attempts in flight finish, at most for
 // as long as one may take.
@@ -48,7 +62,7 @@ func (q *Queue) run(ctx context.Context) error {
 	q.clear()
 	q.mu.Unlock()
 	if q.shared() {
-		q.giveUpLeases(context.WithoutCancel(ctx))
+		q.releaseLeases(context.WithoutCancel(ctx))
 	}
 	return nil
 }
@@ -57,30 +71,34 @@ func (q *Queue) run(ctx context.Context) error {
 // renewed by another goroutine, because loading may take longer than a lease.
 func (q *Queue) own(ctx context.Context) {
 	var unread []int // owned, and not loaded yet
+	alone := !q.shared()
 	acquired := make(chan []int)
 	renewing := make(chan struct{})
-	if q.shared() {
+	if alone {
+		close(renewing)
+	} else {
 		go func() {
 			defer close(renewing)
 			q.renewLeases(ctx, acquired)
 		}()
-	} else {
-		close(renewing)
-		unread = q.ownAll()
 	}
 	var since time.Time
 	for ctx.Err() == nil {
 		began := time.Now()
 		var err error
+		if alone && len(unread) == 0 {
+			unread, err = q.ownAll(ctx)
+		}
 		for len(unread) > 0 && err == nil {
 			if err = q.load(ctx, unread[0]); err == nil {
 				unread = unread[1:]
 			}
 		}
-		if err == nil && q.shared() {
+		if err == nil && !alone {
 			// A transaction that commits now may have made its ids some time ago.
 			if err = q.poll(ctx, since.Add(-pollOverlap)); err == nil {
 				since = began
+				err = q.endedPauses(ctx)
 			}
 		}
 		if err != nil && ctx.Err() == nil {
@@ -130,18 +148,43 @@ func (q *Queue) renewLeases(ctx context.Context, acquired chan<- []int) {
 	}
 }
 
-// ownAll makes this process the owner of all shards, and returns those that are
-// new.
-func (q *Queue) ownAll() (acquired []int) {
+// ownAll makes this process the owner of all shards, and returns the shards that
+// are new: none after the first call.
+func (q *Queue) ownAll(ctx context.Context) (acquired []int, err error) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	for shard := range q.owned {
-		if !q.owned[shard] {
-			q.owned[shard] = true
+	owned := q.owned
+	q.mu.Unlock()
+	for shard := range owned {
+		if !owned[shard] {
 			acquired = append(acquired, shard)
 		}
 	}
-	return acquired
+	if len(acquired) == 0 {
+		return nil, nil
+	}
+
+	var pauses map[string]time.Time
+	err = q.cfg.DB.View(ctx, func(tx *db.Tx) (err error) {
+		pauses, err = readPauses(ctx, tx, q.cfg.Now())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	q.acquire(acquired, pauses)
+	return acquired, nil
+}
+
+// acquire makes this process the owner of shards. From now on it takes offered
+// deliveries; it sends them when the stored ones are loaded, so that lanes stay in
+// order.
+func (q *Queue) acquire(list []int, pauses map[string]time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.loadPauses(list, pauses)
+	for _, shard := range list {
+		q.owned[shard] = true
+	}
 }
 
 // disown evicts the waiting items of a shard. Attempts in flight end by
@@ -151,6 +194,7 @@ func (q *Queue) disown(shard int) {
 		return
 	}
 	q.owned[shard] = false
+	q.loaded[shard] = false
 	for _, it := range q.items {
 		if shardOf(it.Destination) == shard && !it.inFlight {
 			q.remove(it)
@@ -158,38 +202,42 @@ func (q *Queue) disown(shard int) {
 	}
 }
 
-// balance renews the leases, acquires this process's share of the free shards,
-// and gives up the surplus. It returns the shards that are new.
+// balance renews the leases, claims this process's share of the free shards,
+// and releases the surplus. It returns the shards that are new.
 func (q *Queue) balance(ctx context.Context) (acquired []int, err error) {
 	q.mu.Lock()
-	b := &balancing{holder: q.holder, mine: q.owned, busy: q.inShard}
+	b := &balancing{holder: q.holder, ttl: q.cfg.Limits.Lease, mine: q.owned, busy: q.inShard}
 	q.mu.Unlock()
-	b.now = time.Now()
-	b.until = b.now.Add(q.cfg.Limits.Lease).UnixMicro()
-	err = q.cfg.DB.Tx(ctx, func(tx *db.Tx) error { return b.run(ctx, tx) })
+	var pauses map[string]time.Time
+	err = q.cfg.DB.Tx(ctx, func(tx *db.Tx) error {
+		pauses = nil
+		if err := b.run(ctx, tx); err != nil || len(b.acquired) == 0 {
+			return err
+		}
+		var err error
+		pauses, err = readPauses(ctx, tx, q.cfg.Now())
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	for shard := range shards {
 		if b.mine[shard] && !b.held[shard] {
 			q.disown(shard)
 		}
 	}
-	for _, shard := range b.acquired {
-		q.owned[shard] = true
-	}
+	q.mu.Unlock()
+	q.acquire(b.acquired, pauses)
 	return b.acquired, nil
 }
 
 // balancing is one renewal of the leases of a process.
 type balancing struct {
 	holder string
-	mine   [shards]bool // before
-	busy   [shards]int  // attempts in flight
-	now    time.Time
-	until  int64
+	ttl    time.Duration // of a lease
+	mine   [shards]bool  // before
+	busy   [shards]int   // attempts in flight
 
 	share    int // of shards, for each live process
 	held     [shards]bool
@@ -215,7 +263,7 @@ func (b *balancing) run(ctx context.Context, tx *db.Tx) error {
 	}
 	for shard := range shards {
 		if !b.mine[shard] && b.count < b.share {
-			if err := b.acquire(ctx, tx, shard); err != nil {
+			if err := b.claim(ctx, tx, shard); err != nil {
 				return err
 			}
 		}
@@ -223,42 +271,43 @@ func (b *balancing) run(ctx context.Context, tx *db.Tx) error {
 	return nil
 }
 
-// register notes that this process is alive, and counts the processes.
+func (b *balancing) lease(shard int) db.Lease { return shardLeases.Of(b.holder, shard) }
+
+// register notes that this process is alive, and counts the processes. A row of
+// the table node is a heartbeat and no lease: there is nothing to claim.
 func (b *balancing) register(ctx context.Context, tx *db.Tx) error {
+	now := time.Now()
 	_, err := tx.Exec(ctx, `INSERT INTO node (holder, until) VALUES ($1, $2)
-		ON CONFLICT (holder) DO UPDATE SET until = excluded.until`, b.holder, b.until)
+		ON CONFLICT (holder) DO UPDATE SET until = excluded.until`, b.holder, now.Add(b.ttl).UnixMicro())
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `DELETE FROM node WHERE until < $1`, b.now.Add(-time.Hour).UnixMicro())
+	_, err = tx.Exec(ctx, `DELETE FROM node WHERE until < $1`, now.Add(-time.Hour).UnixMicro())
 	if err != nil {
 		return err
 	}
 	live := 0
-	err = tx.QueryRow(ctx, `SELECT count(*) FROM node WHERE until >= $1`, b.now.UnixMicro()).Scan(&live)
+	err = tx.QueryRow(ctx, `SELECT count(*) FROM node WHERE until >= $1`, now.UnixMicro()).Scan(&live)
 	b.share = (shards + live - 1) / max(1, live)
 	return err
 }
 
-// keep renews the lease of a shard, or gives it up when it is surplus.
+// keep renews the lease of a shard, or releases it when it is surplus.
 func (b *balancing) keep(ctx context.Context, tx *db.Tx, shard int) error {
 	if b.count >= b.share && b.busy[shard] == 0 {
-		_, err := tx.Exec(ctx, `UPDATE shard_owner SET until = 0 WHERE shard = $1 AND holder = $2`, shard, b.holder)
-		return err
+		return b.lease(shard).Release(ctx, tx, 0)
 	}
-	n, err := tx.Exec(ctx, `UPDATE shard_owner SET until = $3 WHERE shard = $1 AND holder = $2`, shard, b.holder, b.until)
-	if n == 1 {
+	held, err := b.lease(shard).Renew(ctx, tx, b.ttl)
+	if held {
 		b.held[shard] = true
 		b.count++
 	}
 	return err
 }
 
-func (b *balancing) acquire(ctx context.Context, tx *db.Tx, shard int) error {
-	n, err := tx.Exec(ctx, `INSERT INTO shard_owner (shard, holder, until) VALUES ($1, $2, $3)
-		ON CONFLICT (shard) DO UPDATE SET holder = excluded.holder, until = excluded.until
-		WHERE shard_owner.until < $4`, shard, b.holder, b.until, b.now.UnixMicro())
-	if n == 1 {
+func (b *balancing) claim(ctx context.Context, tx *db.Tx, shard int) error {
+	held, err := b.lease(shard).Claim(ctx, tx, b.ttl)
+	if held {
 		b.held[shard] = true
 		b.count++
 		b.acquired = append(b.acquired, shard)
@@ -266,19 +315,20 @@ func (b *balancing) acquire(ctx context.Context, tx *db.Tx, shard int) error {
 	return err
 }
 
-// giveUpLeases lets another process begin at once.
-func (q *Queue) giveUpLeases(ctx context.Context) {
+// releaseLeases lets another process begin at once.
+func (q *Queue) releaseLeases(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	err := q.cfg.DB.Tx(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE shard_owner SET until = 0 WHERE holder = $1`, q.holder)
-		if err != nil {
-			return err
+		for shard := range shards {
+			if err := shardLeases.Of(q.holder, shard).Release(ctx, tx, 0); err != nil {
+				return err
+			}
 		}
-		_, err = tx.Exec(ctx, `DELETE FROM node WHERE holder = $1`, q.holder)
+		_, err := tx.Exec(ctx, `DELETE FROM node WHERE holder = $1`, q.holder)
 		return err
 	})
 	if err != nil {
-		q.cfg.Log.Info("leases of deliveries were not given up; they expire by themselves", "error", err)
+		q.cfg.Log.Info("leases of deliveries were not released; they end by themselves", "error", err)
 	}
 }

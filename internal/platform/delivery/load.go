@@ -47,16 +47,29 @@ func (q *Queue) load(ctx context.Context, shard int) error {
 			return fmt.Errorf("shard %d: %w", shard, err)
 		}
 		if len(list) < readPage {
+			q.begin(shard)
 			return nil
 		}
 		last = list[len(list)-1].Destination
 		after = list[len(list)-1].ID
-		q.signal()
 	}
 }
 
-// poll reads recently stored deliveries, of all shards in one query; those of
-// shards that others own are ignored.
+// begin lets the destinations of a shard send, now that it is loaded.
+func (q *Queue) begin(shard int) {
+	q.mu.Lock()
+	q.loaded[shard] = q.owned[shard] // the lease may have been lost meanwhile
+	for _, d := range q.dests {
+		if d.shard == shard {
+			q.queueDestination(d)
+		}
+	}
+	q.mu.Unlock()
+	q.signal()
+}
+
+// poll reads recently stored deliveries of all shards in one query. Deliveries of
+// shards that other processes own are ignored.
 func (q *Queue) poll(ctx context.Context, since time.Time) error {
 	after := id.Lowest(since)
 	for {

@@ -11,7 +11,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/id"
 )
 
-// Outcome is one attempt, or what Compose decided without one, as it is stored.
+// Outcome is one attempt, or a verdict of Compose without one, as it is stored.
 type Outcome struct {
 	Item    *Item // with the counts before the attempt
 	Message Message
@@ -20,8 +20,9 @@ type Outcome struct {
 	At      time.Time
 	Took    time.Duration
 
-	fallback *Item
-	lost     bool // another owner stored a result first
+	fallback    *Item
+	pausedUntil time.Time // of the destination; zero = it did not ask to wait
+	lost        bool      // another owner stored a result first
 }
 
 // write is one entry of the writer's batch: exactly one of the three.
@@ -32,13 +33,13 @@ type write struct {
 }
 
 // Commit runs work in the transaction that stores the next outcomes, and returns
-// when that is durable. When work fails, so do the outcomes beside it: it must
-// fail only as the database does.
+// when that is durable. When work fails, the outcomes of the same transaction fail
+// too: it must fail only when the database does.
 func (q *Queue) Commit(ctx context.Context, work func(context.Context, *db.Tx) error) error {
 	return q.writer.Do(ctx, &write{work: work})
 }
 
-// composeRetry is the wait after Compose could not read what it needs.
+// composeRetry is the wait after Compose returned an error.
 const composeRetry = 2 * time.Second
 
 // attempt sends one delivery and commits the outcome before the lane may
@@ -54,16 +55,17 @@ func (q *Queue) attempt(it *Item) {
 	}
 	if q.ctx.Err() != nil && !o.arrived() {
 		// Canceled by the end of the drain: the next owner makes it again.
-		q.release(it, Verdict{}, o.At)
-		q.finish(it, Verdict{}, false)
+		o.Verdict = Verdict{}
+		q.release(o)
+		q.finish(o, false)
 		return
 	}
-	q.release(it, o.Verdict, o.At)
+	q.release(o)
 	stored := q.store(o)
 	if stored {
 		q.metrics.attempted(it.Kind, o.Verdict, o.Took)
 	}
-	q.finish(it, o.Verdict, stored && !o.lost)
+	q.finish(o, stored && !o.lost)
 	if stored && o.fallback != nil && !o.lost {
 		q.Offer([]*Item{o.fallback})
 	}
@@ -103,8 +105,8 @@ func (q *Queue) send(o *Outcome) {
 	}
 }
 
-// fallback is the delivery that takes the place of one that failed. There is one
-// step: a fallback has no fallback.
+// fallback is the delivery that replaces one that failed. There is one step: a
+// fallback has no fallback.
 func (q *Queue) fallback(it, to *Item) *Item {
 	now := q.cfg.Now()
 	return &Item{
@@ -126,8 +128,8 @@ func (q *Queue) fallback(it, to *Item) *Item {
 // storeRetry is the wait after an outcome could not be stored.
 const storeRetry = time.Second
 
-// store hands an outcome to the writer until it is durable: an attempt that is
-// not stored would be made twice.
+// store passes an outcome to the writer until it is durable: an attempt that is not
+// stored would be made twice.
 func (q *Queue) store(o *Outcome) bool {
 	for {
 		err := q.writer.Do(q.ctx, &write{outcome: o})
@@ -188,6 +190,9 @@ func (q *Queue) flush(ctx context.Context, list []*write) error {
 		if err := q.insertAttempts(ctx, tx, stored); err != nil {
 			return err
 		}
+		if err := storePauses(ctx, tx, stored); err != nil {
+			return err
+		}
 		if q.cfg.Record == nil || len(stored) == 0 {
 			return nil
 		}
@@ -201,7 +206,7 @@ func (q *Queue) flush(ctx context.Context, list []*write) error {
 	return err
 }
 
-// update stores what became of a delivery. The count of attempts is an
+// update stores the new state of a delivery. The count of attempts is an
 // optimistic lock: if two processes sent this delivery, one result is stored.
 func (q *Queue) update(ctx context.Context, tx *db.Tx, o *Outcome) error {
 	it := o.Item
@@ -277,8 +282,8 @@ func (o *Outcome) row() []any {
 	}
 }
 
-// insertAttempts stores the attempts of a batch, and the deliveries that take
-// the place of failed ones.
+// insertAttempts stores the attempts of a batch, and the deliveries that replace
+// failed ones.
 func (q *Queue) insertAttempts(ctx context.Context, tx *db.Tx, list []*Outcome) error {
 	var rows [][]any
 	var fallbacks []*Item
@@ -311,7 +316,7 @@ func head(b []byte, n int) []byte {
 	return b[:min(len(b), n)]
 }
 
-// clean makes text of others fit for both databases: valid UTF-8 without NUL, at
+// clean makes foreign text fit for both databases: valid UTF-8 without NUL, at
 // most n bytes.
 func clean(s string, n int) string {
 	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD")

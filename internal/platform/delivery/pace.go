@@ -48,7 +48,7 @@ func (q *Queue) admit(l *lane) bool {
 	return false
 }
 
-// permitted takes one from the rate, if it permits one now.
+// permitted counts one delivery, if the rate permits it now.
 func (q *Queue) permitted(p *pace) bool {
 	next, wait := p.rate.take(p.tat, q.cfg.Now())
 	if wait > 0 {
@@ -69,7 +69,7 @@ func (p *pace) park(l *lane) {
 	p.parked = append(p.parked, &parked{tenant: l.dest.tenant, lanes: []*lane{l}})
 }
 
-// unpark takes the next lane that has something to send; nil when there is none.
+// unpark removes the next lane that has something to send; nil when there is none.
 func (p *pace) unpark() *lane {
 	for len(p.parked) > 0 {
 		w := p.parked[0]

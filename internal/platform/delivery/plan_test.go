@@ -11,7 +11,11 @@ import (
 // Every end of an incident asks for the deliveries of its subject: without the
 // index a storm reads the whole table for each of its alerts.
 func TestDeliveriesOfASubjectAreFoundByTheirIndex(t *testing.T) {
-	d, err := db.Open(t.Context(), db.Config{Feature: "notify", DataDir: t.TempDir(), Schemas: []db.Schema{delivery.Schema()}})
+	d, err := db.Open(t.Context(), db.Config{
+		Feature: "notify",
+		DataDir: t.TempDir(),
+		Schemas: []db.Schema{delivery.Schema()},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,20 +24,14 @@ func TestDeliveriesOfASubjectAreFoundByTheirIndex(t *testing.T) {
 		args := []any{"root", "acme"}[:1+strings.Count(rest, "$2")]
 		plan := ""
 		err := d.View(t.Context(), func(tx *db.Tx) error {
-			rows, err := tx.Query(t.Context(), "EXPLAIN QUERY PLAN SELECT id FROM delivery d WHERE "+delivery.OfSubject+rest+" ORDER BY id", args...)
-			if err != nil {
-				return err
-			}
-			defer rows.Close()
-			for rows.Next() {
+			query := "EXPLAIN QUERY PLAN SELECT id FROM delivery d WHERE " + delivery.OfSubject + rest + " ORDER BY id"
+			return db.Each(t.Context(), tx, func(row db.Row) error {
 				var id, parent, unused int
 				var step string
-				if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
-					return err
-				}
+				err := row.Scan(&id, &parent, &unused, &step)
 				plan += step + "; "
-			}
-			return rows.Err()
+				return err
+			}, query, args...)
 		})
 		if err != nil {
 			t.Fatal(err)

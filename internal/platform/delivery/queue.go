@@ -23,8 +23,10 @@ type Queue struct {
 	mu       sync.Mutex // guards everything below; attempts run without it
 	open     bool       // run has begun and has not ended
 	owned    [shards]bool
+	loaded   [shards]bool     // the stored deliveries of an owned shard are in memory
 	items    map[string]*Item // by id
 	dests    map[string]*destination
+	pauses   map[string]time.Time // stored ones, of destinations that are not in dests
 	tenants  map[string]*tenant
 	ring     []*tenant // tenants with a ready destination, in turn
 	paces    map[string]*pace
@@ -49,22 +51,35 @@ type lane struct {
 	parked bool // waits for its rate
 }
 
+// insert puts an item into the order of ids, and never before an attempt in
+// flight. An item with an older id may come later: it was being read from the
+// database, or another process stored it.
+func (l *lane) insert(it *Item) {
+	i := len(l.items)
+	for i > 0 && l.items[i-1].ID > it.ID && !l.items[i-1].inFlight {
+		i--
+	}
+	l.items = slices.Insert(l.items, i, it)
+}
+
 type destination struct {
-	id       string
-	tenant   *tenant
-	lanes    map[string]*lane
-	ready    []*lane // whose first item is due, in turn
-	held     int     // items in memory
-	inFlight int
-	window   window
-	progress time.Time // when an attempt last ended, or the first of those in flight began
-	failing  bool      // the last attempt did not arrive
-	paused   time.Time // nothing is sent before
-	alarm    time.Time // the pause for which a timer is set
-	more     bool      // the database has waiting deliveries after last
-	last     string    // highest id that is or was in memory
-	loading  bool
-	queued   bool // in tenant.ready
+	id          string
+	shard       int
+	tenant      *tenant
+	lanes       map[string]*lane
+	ready       []*lane // whose first item is due, in turn
+	held        int     // items in memory
+	inFlight    int
+	window      window
+	progress    time.Time // when an attempt last ended, or the first of the running ones began
+	failing     bool      // the last attempt did not arrive
+	paused      time.Time // nothing is sent before; see pause.go
+	pauseStored bool      // paused is in the database
+	alarm       time.Time // the pause for which a timer is set
+	more        bool      // the database has waiting deliveries after last
+	last        string    // highest id that is or was in memory
+	loading     bool
+	queued      bool // in tenant.ready
 }
 
 type tenant struct {
@@ -96,8 +111,10 @@ func newQueue(cfg Config) *Queue {
 // clear drops everything that is in memory.
 func (q *Queue) clear() {
 	q.owned = [shards]bool{}
+	q.loaded = [shards]bool{}
 	q.items = map[string]*Item{}
 	q.dests = map[string]*destination{}
+	q.pauses = map[string]time.Time{}
 	q.tenants = map[string]*tenant{}
 	q.paces = map[string]*pace{}
 	q.finished = map[string]time.Time{}
@@ -160,7 +177,7 @@ func (q *Queue) add(it *Item, next bool) []Closing {
 		d.lanes[key] = l
 	}
 	it.lane = l
-	l.items = append(l.items, it)
+	l.insert(it)
 	closed := q.order(l, nil)
 	q.schedule(l)
 	return closed
@@ -176,10 +193,15 @@ func (q *Queue) destination(it *Item) *destination {
 		}
 		d = &destination{
 			id:     it.Destination,
+			shard:  shardOf(it.Destination),
 			tenant: t,
 			lanes:  map[string]*lane{},
 			window: newWindow(q.cfg.Limits.PerDestination),
+			paused: q.pauses[it.Destination],
+
+			pauseStored: true,
 		}
+		delete(q.pauses, it.Destination)
 		q.dests[it.Destination] = d
 	}
 	return d
@@ -220,7 +242,8 @@ func (q *Queue) remove(it *Item) {
 const mostIdle = 10_000
 
 func (q *Queue) evict(d *destination) {
-	busy := d.held > 0 || d.inFlight > 0 || d.more || d.loading || d.queued || len(d.ready) > 0 || d.failing
+	busy := d.held > 0 || d.inFlight > 0 || d.more || d.loading || d.queued || len(d.ready) > 0 || d.failing ||
+		d.paused.After(q.cfg.Now())
 	if !busy && len(q.dests) > mostIdle {
 		delete(q.dests, d.id)
 	}
@@ -229,21 +252,24 @@ func (q *Queue) evict(d *destination) {
 // release frees the destination's slot when the attempt has ended. The lane and
 // the process's slot are held until the outcome is committed, so that messages
 // of one lane stay in order.
-func (q *Queue) release(it *Item, v Verdict, began time.Time) {
+func (q *Queue) release(o *Outcome) {
+	now := q.cfg.Now()
+	v := &o.Verdict
+	if v.Pause > 0 {
+		o.pausedUntil = now.Add(v.Pause)
+	}
 	q.mu.Lock()
-	d := it.lane.dest
+	d := o.Item.lane.dest
 	d.inFlight--
 	d.tenant.inFlight--
-	d.progress = q.cfg.Now()
+	d.progress = now
 	if v.Overload {
-		d.window.overloaded(began, q.cfg.Now())
+		d.window.overloaded(o.At, now)
 	}
 	if v.State == StateDelivered {
 		d.window.succeeded()
 	}
-	if v.Pause > 0 {
-		d.paused = q.cfg.Now().Add(v.Pause)
-	}
+	d.pause(o.pausedUntil)
 	q.queueDestination(d)
 	q.queueTenant(d.tenant)
 	q.mu.Unlock()
@@ -252,15 +278,20 @@ func (q *Queue) release(it *Item, v Verdict, began time.Time) {
 
 // finish applies the outcome of an attempt. stored is false when the outcome is
 // not in the database: the process is stopping, or another owner was faster.
-func (q *Queue) finish(it *Item, v Verdict, stored bool) {
+func (q *Queue) finish(o *Outcome, stored bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	it := o.Item
+	v := &o.Verdict
 	l := it.lane
 	d := l.dest
+	if stored && d.paused.Equal(o.pausedUntil) {
+		d.pauseStored = true
+	}
 	it.inFlight = false
 	it.admitted = false
 	q.inFlight--
-	q.inShard[shardOf(d.id)]--
+	q.inShard[d.shard]--
 	var closed []Closing
 	switch {
 	case !stored:
@@ -296,13 +327,14 @@ func (q *Queue) finish(it *Item, v Verdict, stored bool) {
 // again are spread.
 const recoverySpread = 5 * time.Second
 
-// recovered brings forward the retries of a destination that works again.
+// recovered brings forward the retries of a destination that works again. Its
+// pause lasts: the attempt that arrived began before the destination asked to
+// wait.
 func (q *Queue) recovered(d *destination) {
 	if !d.failing {
 		return
 	}
 	d.failing = false
-	d.paused = time.Time{}
 	q.expedite(d, recoverySpread)
 }
 
@@ -320,21 +352,6 @@ func (q *Queue) expedite(d *destination, span time.Duration) {
 		}
 		q.schedule(l)
 	}
-}
-
-// Resume ends the pause of a destination and sends what waits for it now. The
-// caller knows that the destination works again.
-func (q *Queue) Resume(destinationID string) {
-	q.mu.Lock()
-	if d := q.dests[destinationID]; d != nil {
-		d.paused = time.Time{}
-		d.failing = false
-		d.window = newWindow(q.cfg.Limits.PerDestination)
-		q.expedite(d, 0)
-		q.queueDestination(d)
-	}
-	q.mu.Unlock()
-	q.signal()
 }
 
 // dispatch starts attempts until ctx ends.
@@ -373,7 +390,7 @@ func (q *Queue) expire() {
 	}
 }
 
-// dropTombstones drops those older than any database read still in progress.
+// dropTombstones drops tombstones older than any database read still in progress.
 func (q *Queue) dropTombstones() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/test/engines"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // rig is a queue of one process on a database of its own. Its messages are the
@@ -81,6 +82,7 @@ func newRig(t *testing.T, url string, change ...func(*delivery.Config)) *rig {
 		f(&r.cfg)
 	}
 	r.start()
+	r.until("the queue owns all shards", func() bool { return r.q.Loaded() })
 	return r
 }
 
@@ -172,15 +174,9 @@ func (r *rig) stored() (list []delivery.Stored) {
 }
 
 // until polls for a condition.
-func (r *rig) until(what string, f func() bool) {
+func (r *rig) until(what string, holds func() bool) {
 	r.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !f() {
-		if time.Now().After(deadline) {
-			r.t.Fatalf("did not happen: %s; %s", what, r.states())
-		}
-		time.Sleep(5 * time.Millisecond) // between two polls
-	}
+	poll.Until(r.t, what, holds)
 }
 
 // failsFor answers 500 to a destination, and 200 to all others.

@@ -2,8 +2,8 @@ package delivery
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -62,7 +62,7 @@ func (it *Item) row() []any {
 	}
 }
 
-// Insert stores new deliveries in the transaction of what causes them; call
+// Insert stores new deliveries in the transaction of the change that causes them; call
 // Offer with the same list after its commit.
 func (q *Queue) Insert(ctx context.Context, tx *db.Tx, list []*Item) error {
 	now := q.cfg.Now()
@@ -100,10 +100,10 @@ var Columns = "d." + strings.Join([]string{
 	"state", "why", "attempts", "failures", "hold_until", "next_at", "created_at", "ended_at",
 }, ", d.")
 
-// Scan reads a row of Columns, and the columns behind them into more.
-func (s *Stored) Scan(rows *sql.Rows, more ...any) error {
+// Scan reads a row of Columns, and further columns into more.
+func (s *Stored) Scan(row db.Row, more ...any) error {
 	var hold, next, created, ended int64
-	err := rows.Scan(append([]any{
+	err := row.Scan(append([]any{
 		&s.ID,
 		&s.Tenant,
 		&s.Destination,
@@ -141,20 +141,11 @@ const OfSubject = `d.subject = $1 AND d.subject <> ''`
 
 // Select reads deliveries; rest is the statement after FROM delivery d.
 func Select(ctx context.Context, tx *db.Tx, rest string, args ...any) ([]Stored, error) {
-	rows, err := tx.Query(ctx, `SELECT `+Columns+` FROM delivery d `+rest, args...)
-	if err != nil {
-		return nil, err
+	scan := func(row db.Row) (s Stored, err error) {
+		err = s.Scan(row)
+		return s, err
 	}
-	defer rows.Close()
-	var list []Stored
-	for rows.Next() {
-		var s Stored
-		if err := s.Scan(rows); err != nil {
-			return nil, err
-		}
-		list = append(list, s)
-	}
-	return list, rows.Err()
+	return db.Collect(ctx, tx, scan, `SELECT `+Columns+` FROM delivery d `+rest, args...)
 }
 
 // waiting reads the waiting deliveries that a condition finds.
@@ -190,36 +181,26 @@ type Attempt struct {
 
 // Attempts reads the first 100 attempts of a delivery.
 func Attempts(ctx context.Context, tx *db.Tx, deliveryID string) ([]Attempt, error) {
-	rows, err := tx.Query(ctx, `SELECT n, at, took, status, outcome, error, request, body, response, answer
+	return db.Collect(ctx, tx, scanAttempt,
+		`SELECT n, at, took, status, outcome, error, request, body, response, answer
 		FROM attempt WHERE delivery_id = $1 ORDER BY n LIMIT 100`, deliveryID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	list := []Attempt{}
-	for rows.Next() {
-		var a Attempt
-		var at, took int64
-		var request, response []byte
-		err := rows.Scan(&a.N, &at, &took, &a.Status, &a.Outcome, &a.Error, &request, &a.Body, &response, &a.Answer)
-		if err != nil {
-			return nil, err
-		}
-		a.At = timeOf(at)
-		a.Took = time.Duration(took) * time.Microsecond
-		if err := json.Unmarshal(request, &a.Request); err != nil {
-			return nil, err
-		}
-		if err := json.Unmarshal(response, &a.Response); err != nil {
-			return nil, err
-		}
-		list = append(list, a)
-	}
-	return list, rows.Err()
 }
 
-// pruneBatch is how many deliveries one transaction deletes: others wait for the
-// database's writer no longer than that takes.
+func scanAttempt(row db.Row) (a Attempt, err error) {
+	var at, took int64
+	var request, response []byte
+	err = row.Scan(&a.N, &at, &took, &a.Status, &a.Outcome, &a.Error, &request, &a.Body, &response, &a.Answer)
+	if err != nil {
+		return a, err
+	}
+	a.At = timeOf(at)
+	a.Took = time.Duration(took) * time.Microsecond
+	err = errors.Join(json.Unmarshal(request, &a.Request), json.Unmarshal(response, &a.Response))
+	return a, err
+}
+
+// pruneBatch is how many deliveries one transaction deletes: it bounds the time for
+// which other transactions wait.
 const pruneBatch = 500
 
 // Prune deletes the deliveries that were made before a time and have ended, with
@@ -243,6 +224,10 @@ func (q *Queue) pruneNext(ctx context.Context, before string) (deleted int64, er
 			return err
 		}
 		_, err = tx.Exec(ctx, `DELETE FROM replay_progress WHERE until < $1`, before)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM pause WHERE until < $1`, q.cfg.Now().UnixMicro())
 		if err != nil {
 			return err
 		}

@@ -4,8 +4,8 @@ import (
 	"time"
 )
 
-// Whose turn it is: tenants take turns, within a tenant its destinations, within a destination its ready lanes. All of it is
-// called with the queue's lock held.
+// Fairness: tenants take turns, within a tenant its destinations, within a
+// destination its ready lanes. All functions are called with mu locked.
 
 // schedule makes a lane ready, or sets a timer for it.
 func (q *Queue) schedule(l *lane) {
@@ -21,7 +21,7 @@ func (q *Queue) schedule(l *lane) {
 	q.queueDestination(l.dest)
 }
 
-// queueDestination gives a destination that may send its turn in its tenant.
+// queueDestination queues a destination that may send for its turn in its tenant.
 func (q *Queue) queueDestination(d *destination) {
 	if d.queued || len(d.ready) == 0 || q.busy(d) {
 		return
@@ -43,9 +43,11 @@ func (q *Queue) queueDestination(d *destination) {
 // otherwise fill its whole window, and its tenant's share, within a second.
 const stallAfter = 250 * time.Millisecond
 
-// busy reports whether a destination may begin no attempt before one has ended.
+// busy reports whether a destination may begin no attempt yet: one has to end
+// before, or older deliveries of its lanes are not in memory.
 func (q *Queue) busy(d *destination) bool {
-	return d.inFlight >= d.window.limit() || d.inFlight > 0 && q.cfg.Now().Sub(d.progress) > stallAfter
+	stalls := d.inFlight > 0 && q.cfg.Now().Sub(d.progress) > stallAfter
+	return stalls || d.inFlight >= d.window.limit() || !q.loaded[d.shard]
 }
 
 func (q *Queue) queueTenant(t *tenant) {
@@ -80,7 +82,7 @@ func (q *Queue) next() *Item {
 				d.progress = q.cfg.Now()
 			}
 			t.inFlight++
-			q.inShard[shardOf(d.id)]++
+			q.inShard[d.shard]++
 			q.queueDestination(d)
 			q.queueTenant(t)
 			return it
@@ -89,14 +91,14 @@ func (q *Queue) next() *Item {
 	return nil
 }
 
-// nextOf takes the first item that may be sent from the lanes that are ready.
+// nextOf removes the first item that may be sent from the lanes that are ready.
 func (q *Queue) nextOf(d *destination) *Item {
 	for len(d.ready) > 0 {
 		l := d.ready[0]
 		d.ready = d.ready[1:]
 		l.ready = false
 		switch {
-		case len(l.items) == 0 || l.items[0].inFlight || !q.owned[shardOf(d.id)]:
+		case len(l.items) == 0 || l.items[0].inFlight || !q.owned[d.shard]:
 		case l.items[0].Due.After(q.cfg.Now()):
 			q.schedule(l)
 		case q.admit(l):

@@ -26,7 +26,7 @@
 //
 // Package web has limited and decompressed the body already. A fault of one line
 // of NDJSON, or inside one element of an array, belongs to that item: the others
-// are taken. An array that cannot be split refuses the request as a whole.
+// are accepted. An array that cannot be split refuses the request as a whole.
 package ingest
 
 import (

@@ -185,9 +185,6 @@ func quote(b []byte, s string) []byte {
 	return out
 }
 
-// Counts are the results so far.
-func (a *Answer) Counts() Counts { return a.counts }
-
 // Envelope is the answer to send: the results, and the counts as result_info.
 // It lists errors only when no item is stored.
 func (a *Answer) Envelope() web.Envelope {

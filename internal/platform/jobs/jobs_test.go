@@ -116,8 +116,8 @@ func TestAJobOfAKilledProcessIsTakenOverAndItsLeftoversChangeNothing(t *testing.
 			t.Fatal(err)
 		}
 		<-entered
-		// Another process believes the first one dead and has taken the job, and
-		// was killed itself.
+		// Another process claimed the job of the first one, whose lease had ended,
+		// and was killed itself.
 		ctx := t.Context()
 		if err := d.Tx(ctx, func(tx *db.Tx) error {
 			_, err := tx.Exec(ctx, `UPDATE job SET owner = 'dead', lease = $1`, time.Now().Add(-time.Second).UnixMicro())

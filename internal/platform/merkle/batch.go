@@ -38,9 +38,6 @@ func NewBatch(leaves []Hash) *Batch {
 	return &Batch{size: len(leaves), nodes: nodes}
 }
 
-// Size returns the number of leaves.
-func (b *Batch) Size() int { return b.size }
-
 // Root returns the root of the tree.
 func (b *Batch) Root() Hash {
 	if b.size == 0 {

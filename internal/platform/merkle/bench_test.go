@@ -96,16 +96,6 @@ func BenchmarkFrontierRootAtAMillion(b *testing.B) {
 	}
 }
 
-func BenchmarkTileRoot(b *testing.B) {
-	tile := make([]byte, merkle.TileSize)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := merkle.TileRoot(tile); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 // BenchmarkBatch is what a commit of a thousand events pays for its receipts.
 func BenchmarkBatch(b *testing.B) {
 	leaves := newTree(1000).leaves()

@@ -68,9 +68,6 @@ func (f *Frontier) Clone() *Frontier {
 // Size returns the number of leaves.
 func (f *Frontier) Size() uint64 { return f.size }
 
-// Hashes returns a copy of the hashes, left to right.
-func (f *Frontier) Hashes() []Hash { return slices.Clone(f.hashes) }
-
 // Root returns the root of the tree. It costs one hash a subtree but one.
 func (f *Frontier) Root() Hash {
 	if f.size == 0 {

@@ -76,26 +76,6 @@ func FuzzParseTilePath(f *testing.F) {
 	})
 }
 
-func FuzzParseBundle(f *testing.F) {
-	f.Add([]byte{0, 1, 'a', 0, 0}, 2)
-	f.Add([]byte{0xff, 0xff}, 1)
-	f.Fuzz(func(t *testing.T, bundle []byte, width int) {
-		entries, err := merkle.ParseBundle(bundle, width)
-		if err != nil {
-			return
-		}
-		var got []byte
-		for _, e := range entries {
-			if got, err = merkle.AppendEntry(got, e); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if !bytes.Equal(got, bundle) || len(entries) != width {
-			t.Errorf("%x was written back as %x with %d of %d entries", bundle, got, len(entries), width)
-		}
-	})
-}
-
 func FuzzParseFrontier(f *testing.F) {
 	f.Add(uint64(3), make([]byte, 64))
 	f.Add(uint64(0), []byte{})

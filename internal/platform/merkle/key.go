@@ -2,7 +2,6 @@ package merkle
 
 import (
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -18,16 +17,6 @@ const SeedSize = ed25519.SeedSize
 
 // algEd25519 is the signature type byte of c2sp.org/signed-note.
 const algEd25519 = 0x01
-
-// GenerateKey makes a new Ed25519 key with this name and returns it as the
-// signer key (secret) and the verifier key (public) of c2sp.org/signed-note.
-func GenerateKey(name string) (skey, vkey string, err error) {
-	var seed [SeedSize]byte
-	if _, err := rand.Read(seed[:]); err != nil {
-		return "", "", err
-	}
-	return EncodeKey(name, seed[:])
-}
 
 // EncodeKey returns the signer key (secret) and the verifier key (public) of an
 // Ed25519 seed. The name is not empty and has no spaces, pluses or control

@@ -52,7 +52,15 @@ func (t *testTree) tile(tile merkle.Tile) ([]byte, error) {
 	if start+tile.Width > len(hashes) {
 		return nil, fmt.Errorf("no tile %+v", tile)
 	}
-	return merkle.AppendTile(nil, hashes[start:start+tile.Width]), nil
+	return tileBytes(hashes[start : start+tile.Width]), nil
+}
+
+func tileBytes(hashes []merkle.Hash) []byte {
+	var b []byte
+	for _, h := range hashes {
+		b = append(b, h[:]...)
+	}
+	return b
 }
 
 func (t *testTree) root(tb testing.TB, size int) merkle.Hash {

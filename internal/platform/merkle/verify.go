@@ -69,7 +69,7 @@ func VerifyConsistency(older, newer uint64, proof []Hash, oldRoot, newRoot Hash)
 	}
 
 	// Walk up from the smallest complete subtree of the older tree. When that
-	// is the whole older tree, its root stands in for the first hash.
+	// is the whole older tree, its root replaces the first hash.
 	level := uint(bits.TrailingZeros64(older))
 	node, last := (older-1)>>level, (newer-1)>>level
 	seed := oldRoot

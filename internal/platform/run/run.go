@@ -1,6 +1,6 @@
 // Package run starts the stages of the program in the order data flows and
-// stops them in the same direction: the doors close first, what is inside
-// drains, the databases close last.
+// stops them in the same direction: the listeners close first, the work
+// in progress drains, and the databases close last.
 package run
 
 import (

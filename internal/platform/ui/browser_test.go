@@ -3,8 +3,6 @@ package ui_test
 import (
 	"context"
 	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -36,9 +34,6 @@ func browser(t *testing.T) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
-
-var galleryPaths = []string{"/record", "/record?event=0&actor=ana%40acme.dev&action.not=member.read", "/objective",
-	"/parts", "/sign-in", "/problem"}
 
 // openPath shows a path of the gallery and waits until fonts, sprite and charts are drawn. theme is "light" or "dark".
 func openPath(t *testing.T, ctx context.Context, url, theme string, width int64) {
@@ -76,91 +71,3 @@ const settled = `(async () => {
 	await new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)));
 	return "";
 })()`
-
-const violations = `(async () => {
-	const results = await axe.run({resultTypes: ["violations"]});
-	const node = (n) => "    " + n.html.slice(0, 200) + "\n      " + (n.failureSummary || "").replaceAll("\n", " ");
-	const finding = (v) => v.id + ": " + v.help + "\n" + v.nodes.slice(0, 4).map(node).join("\n");
-	return results.violations.map(finding).join("\n");
-})()`
-
-func TestAxeFindsNothingInAnyPageThemeAndWidth(t *testing.T) {
-	ctx := browser(t)
-	axe, err := os.ReadFile(filepath.Join(os.Getenv("BELFRY_TEST_NODE"), "node_modules", "axe-core", "axe.min.js"))
-	if err != nil {
-		if os.Getenv("BELFRY_TEST_ALL") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip("left out: axe-core (set BELFRY_TEST_NODE to a folder with node_modules/axe-core)")
-	}
-	s := gallery(t)
-	for _, theme := range []string{"light", "dark"} {
-		for _, width := range []int64{1400, 800} {
-			for _, path := range galleryPaths {
-				openPath(t, ctx, s.URL+path, theme, width)
-				evaluate(t, ctx, string(axe)+`;""`)
-				if found := evaluate(t, ctx, violations); found != "" {
-					t.Errorf("%s %s %d:\n%s", path, theme, width, found)
-				}
-			}
-		}
-	}
-}
-
-// overflow names what reaches out of its panel or makes the page wider than
-// the window.
-const overflow = `document.documentElement.scrollWidth > innerWidth ? "the page" :
-	[...document.querySelectorAll(".row > *, .table td")].filter((e) => {
-		const p = e.closest(".panel").getBoundingClientRect(), b = e.getBoundingClientRect();
-		return b.width > 0 && b.right > p.right + 1;
-	}).map((e) => e.outerHTML.slice(0, 120)).join("\n")`
-
-const refusals = `new Promise((r) => {
-	const seen = [];
-	const keep = (reports) => reports.forEach((v) => seen.push(v.body.blockedURL + " " + v.body.effectiveDirective));
-	new ReportingObserver(keep, {types: ["csp-violation"], buffered: true}).observe();
-	setTimeout(() => r(seen.join("\n")), 50);
-})`
-
-func TestNothingIsWiderThanItsPlaceAndThePolicyRefusesNothing(t *testing.T) {
-	ctx := browser(t)
-	s := gallery(t)
-	for _, width := range []int64{1400, 1000, 800, 390} {
-		for _, path := range galleryPaths {
-			openPath(t, ctx, s.URL+path, "light", width)
-			if over := evaluate(t, ctx, overflow); over != "" {
-				t.Errorf("%s at %d px: wider than its place: %s", path, width, over)
-			}
-			if refused := evaluate(t, ctx, refusals); refused != "" {
-				t.Errorf("%s: refused by the policy: %s", path, refused)
-			}
-		}
-	}
-}
-
-// TestScreenshots writes what a person should look at into the folder
-// BELFRY_TEST_SCREENSHOTS, when that is set.
-func TestScreenshots(t *testing.T) {
-	folder := os.Getenv("BELFRY_TEST_SCREENSHOTS")
-	if folder == "" {
-		t.Skip("left out: screenshots (set BELFRY_TEST_SCREENSHOTS to a folder)")
-	}
-	ctx := browser(t)
-	s := gallery(t)
-	for _, theme := range []string{"light", "dark"} {
-		for width, word := range map[int64]string{1400: "wide", 800: "narrow"} {
-			for _, path := range galleryPaths {
-				openPath(t, ctx, s.URL+path, theme, width)
-				png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
-				if err != nil {
-					t.Fatal(err)
-				}
-				name := strings.NewReplacer("/", "", "?", "-", "=", "", "&", "-", "%", "", ".", "").Replace(path) + "-" + theme +
-					"-" + word + ".png"
-				if err := os.WriteFile(filepath.Join(folder, name), png, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-	}
-}

@@ -12,6 +12,10 @@ import (
 // Chart is the data of the component "chart": lines over time, with marks for
 // changes and levels for limits. X are Unix seconds, ascending; every series
 // has as many values, nil where there is none.
+//
+// All charts of a page share their cursor and their zoom. A value above Max is
+// cut, and the cut is marked with the value; Log shows extremes whole and keeps
+// small values readable.
 type Chart struct {
 	Label   string        `json:"label"`          // what it shows, for screen readers too
 	Summary string        `json:"-"`              // one sentence below: what to see
@@ -23,7 +27,12 @@ type Chart struct {
 	Min     *float64      `json:"min,omitempty"` // of the y axis; nil fits
 	Max     *float64      `json:"max,omitempty"`
 	Empty   string        `json:"empty,omitempty"` // shown instead when there is no value
-	Small   bool          `json:"small,omitempty"` // 120 px high, not 260
+	Small   bool          `json:"small,omitempty"` // 120 px high, not 240
+	Log     bool          `json:"log,omitempty"`   // y axis logarithmic, and linear around zero
+
+	// AuditHref leads from a selected time to the audit log. Its {from} and {to}
+	// become RFC 3339 times: "/accounts/1/audit?since={from}&before={to}".
+	AuditHref string `json:"audit,omitempty"`
 }
 
 // ChartSeries is one line.
@@ -35,8 +44,8 @@ type ChartSeries struct {
 	Y    []*float64 `json:"y"`
 }
 
-// ChartMark is a moment on the time axis: a change, an alert's start. Href
-// leads to it.
+// ChartMark is a moment on the time axis: a change, an alert's start. It is a
+// numbered flag above the chart, and an item of the list below. Href leads to it.
 type ChartMark struct {
 	At    int64  `json:"at"`
 	Label string `json:"label"`
@@ -44,10 +53,15 @@ type ChartMark struct {
 	Tone  Tone   `json:"tone,omitempty"`
 }
 
-// ChartLevel is a horizontal limit: "pages at 14.4×".
+// Time is the moment.
+func (m ChartMark) Time() time.Time { return time.Unix(m.At, 0).UTC() }
+
+// ChartLevel is a horizontal limit: "pages at 14.4×". Its name is in the gutter
+// at the right, on narrow screens Short or else the value.
 type ChartLevel struct {
 	Y     float64 `json:"y"`
 	Label string  `json:"label"`
+	Short string  `json:"short,omitempty"`
 	Tone  Tone    `json:"tone,omitempty"`
 }
 
@@ -72,8 +86,8 @@ type ChartRow struct {
 // maxSampled is how many times the table of a chart has.
 const maxSampled = 12
 
-// Sampled is the chart as a table, for browsers without scripts: times that are
-// spread evenly over the chart, the newest first.
+// Sampled is the chart as a table, for screen readers and browsers without
+// scripts: times that are spread evenly over the chart, the newest first.
 func (c Chart) Sampled() []ChartRow {
 	var rows []ChartRow
 	n := min(len(c.X), maxSampled)

@@ -7,13 +7,35 @@ import (
 )
 
 // FilterKey is a query parameter that a list may be filtered by. As in the
-// API, KEY includes and KEY.not excludes, and both may be repeated.
+// API, KEY includes and KEY.not excludes, and both may be repeated. The menu of
+// [Filters] suggests values from Options, or from Source and Kind as in [Picker].
 type FilterKey struct {
 	Key, Label, Icon string
+	Kind, Source     string
+	Use              string // see [Picker]
+	Options          []Choice
+	Only             bool                // a value must be one of the suggestions
+	Hidden           bool                // the menu does not offer it; chips show it
+	Name             func(string) string // text of a value; nil = that of Options, or the value
+}
+
+// name is the text of a value.
+func (k FilterKey) name(value string) string {
+	if k.Name != nil {
+		if text := k.Name(value); text != "" {
+			return text
+		}
+	}
+	for _, choice := range k.Options {
+		if choice.Value == value {
+			return choice.Words()
+		}
+	}
+	return value
 }
 
 // Chip is one filter in force. Remove is the URL without it, Flip the URL with
-// include turned to exclude or back.
+// include turned to exclude or back. Value is the text that is shown.
 type Chip struct {
 	Label, Icon, Value string
 	Not                bool
@@ -32,7 +54,7 @@ func Chips(u *url.URL, keys ...FilterKey) []Chip {
 			}
 			for _, v := range q[name] {
 				chips = append(chips, Chip{
-					Label: k.Label, Icon: k.Icon, Value: v, Not: not,
+					Label: k.Label, Icon: k.Icon, Value: k.name(v), Not: not,
 					Remove: edit(u, func(q url.Values) { drop(q, name, v) }),
 					Flip:   edit(u, func(q url.Values) { drop(q, name, v); q.Add(other, v) }),
 				})
@@ -131,7 +153,11 @@ func ParseRange(u *url.URL, now time.Time, byDefault string) Range {
 
 // parseTime reads RFC 3339 and the formats of the range's fields, as UTC.
 func parseTime(s string) time.Time {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
+	layouts := []string{
+		time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02",
+		"2006-01-02T15:04:05", "2006-01-02T15:04", // of a native field
+	}
+	for _, layout := range layouts {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.UTC()
 		}

@@ -73,8 +73,7 @@ func short(f float64) string {
 	return strconv.FormatFloat(math.Trunc(f), 'f', -1, 64)
 }
 
-// Pct is a ratio (0..1) in percent with as many decimals as it needs to be
-// told from 100: 91%, 99.95%, 99.9993%.
+// Pct formats a ratio (0..1) in percent, with as many decimals as it needs to differ from 100: 91%, 99.95%, 99.9993%.
 func Pct(ratio float64) string {
 	p := ratio * 100
 	for d := 0; d <= 4; d++ {

@@ -190,8 +190,8 @@ func TestAChartIsATableForBrowsersWithoutScripts(t *testing.T) {
 		rows[0].At.Unix() != 1_000_000_099 || rows[11].At.Unix() != 1_000_000_000 {
 		t.Errorf("%+v", rows)
 	}
-	if got := html(t, `{{template "chart" (dict "Chart" .)}}`, c); !strings.Contains(got, "<noscript><table") ||
-		!strings.Contains(got, "99.95%") {
+	got := html(t, `{{template "chart" (dict "Chart" .)}}`, c)
+	if !strings.Contains(got, `<details class="chart-table">`) || !strings.Contains(got, "99.95%") {
 		t.Error(got)
 	}
 	if rows := (ui.Chart{X: []int64{5}, Series: []ui.ChartSeries{{Y: []*float64{&one}}}}).Sampled(); len(rows) != 1 ||

@@ -27,6 +27,7 @@ import (
 //	json v                      indented and coloured
 //	sentence s                  a Sentence with its links
 //	spark values                a line of the last values, 96 by 24
+//	partsbar p, columnsbar c    the bars of a Parts and of Columns
 //	linediff before after       []DiffLine of two values as indented JSON
 func (u *UI) funcs() template.FuncMap {
 	return template.FuncMap{
@@ -35,7 +36,8 @@ func (u *UI) funcs() template.FuncMap {
 		"time": u.timeHTML, "moment": momentHTML, "day": dayHTML, "ago": u.agoHTML, "words": Words,
 		"num": Num, "compact": Compact, "pct": Pct, "bytes": Bytes, "plural": Plural,
 		"json": jsonHTML, "sentence": sentenceHTML, "spark": spark, "linediff": LineDiff,
-		"chartjson": chartJSON, "isoutc": isoUTC, "fieldtime": fieldTime,
+		"partsbar": partsHTML, "columnsbar": columnsHTML, "sharetext": shareText,
+		"choicesjson": choicesJSON, "chartjson": chartJSON, "isoutc": isoUTC, "fieldtime": fieldTime,
 	}
 }
 
@@ -242,13 +244,13 @@ func timeTag(t time.Time, kind, text string) template.HTML {
 		isoUTC(t), kind, t.Format("2006-01-02 15:04:05.000000"), text))
 }
 
-// fieldTime formats a time for a field of the time range: year first, so that month and
-// day cannot be mixed up. Empty for the zero time.
+// fieldTime formats a time for a field of the type datetime-local. Empty for the
+// zero time.
 func fieldTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format("2006-01-02 15:04:05")
+	return t.UTC().Format("2006-01-02T15:04:05")
 }
 
 func isoUTC(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }

@@ -3,6 +3,7 @@ package ui_test
 import (
 	"encoding/json"
 	"fmt"
+	"html/template"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -18,25 +19,34 @@ import (
 func gallery(t *testing.T) *httptest.Server {
 	t.Helper()
 	u := newUI(t)
-	page, err := u.Parse(os.DirFS("testdata"), "gallery.html")
+	page, err := u.Parse(os.DirFS("testdata"), "gallery*.html")
 	if err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /assets/", u.Assets())
-	show := func(path, name string, shell ui.Shell) {
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+	show := func(path, name string, shell ui.Shell, data func(*http.Request) any) {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			shell.Title = name
-			if err := page.Render(w, r, shell, name, galleryData(r)); err != nil {
+			if err := page.Render(w, r, shell, name, data(r)); err != nil {
 				t.Error(err)
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 			}
 		})
 	}
-	show("/record", "record", galleryShell(ui.Customer, "/record"))
-	show("/objective", "objective", galleryShell(ui.Customer, "/objective"))
-	show("/parts", "parts", galleryShell(ui.Operator, "/parts"))
-	show("/sign-in", "signin", ui.Shell{Face: ui.Plain})
+	show("/record", "record", galleryShell(ui.Customer, "/record"), galleryData)
+	show("/objective", "objective", galleryShell(ui.Customer, "/objective"), galleryData)
+	show("/parts", "parts", galleryShell(ui.Operator, "/parts"), galleryData)
+	show("/sign-in", "signin", ui.Shell{Face: ui.Plain}, galleryData)
+	show("/hub", "hub", galleryShell(ui.Customer, ""), func(*http.Request) any { return hubData() })
+	show("/picker", "picker-page", galleryShell(ui.Customer, ""), pickerData)
+	show("/list", "list-page", galleryShell(ui.Customer, ""), listData)
+	show("/charts", "charts-page", galleryShell(ui.Customer, ""), func(*http.Request) any { return chartsData() })
+	mux.HandleFunc("GET /find", find(t))
+	mux.HandleFunc("POST /list/acts", func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		fmt.Fprintf(w, `<!doctype html><p id="sent">%s</p>`, template.HTMLEscapeString(r.PostForm.Encode()))
+	})
 	mux.HandleFunc("GET /problem", func(w http.ResponseWriter, r *http.Request) {
 		err := errs.New(errs.CodeNotFound, "no event 0192f7c4 in this account")
 		if err := u.Problem(w, r, galleryShell(ui.Customer, ""), err, "req_7d1e"); err != nil {
@@ -217,7 +227,7 @@ func galleryRows() []galleryRow {
 	return rows
 }
 
-func galleryData(r *http.Request) map[string]any {
+func galleryData(r *http.Request) any {
 	rows := galleryRows()
 	open := r.URL.Query().Has("event")
 	rows[0].Current = open

@@ -51,29 +51,6 @@ func readComponents(fsys fs.FS) (map[string]component, error) {
 	return all, nil
 }
 
-// Lint checks every .html file of fsys as [UI.Parse] does. A feature's test
-// calls it; the error names each fault with file and line.
-func Lint(fsys fs.FS) error {
-	u, err := New(Options{})
-	if err != nil {
-		return err
-	}
-	var files []string
-	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && strings.HasSuffix(name, ".html") {
-			files = append(files, name)
-		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("ui: lint: %w", err)
-	}
-	if len(files) == 0 {
-		return errors.New("ui: lint: no .html file")
-	}
-	return u.lintFiles(fsys, files)
-}
-
 func (u *UI) lint(fsys fs.FS, patterns []string) error {
 	var files []string
 	for _, p := range patterns {

@@ -94,15 +94,15 @@ func TestAPartThatAsksForItselfAgainKeepsFocusFoldsAndZoom(t *testing.T) {
 	until(t, ctx, fmt.Sprintf(`Number(document.querySelector("#count").textContent) > %d`, from+3))
 	until(t, ctx, `document.activeElement.id === "link" && document.activeElement.textContent !== "Card 1"`)
 	until(t, ctx, `document.querySelector("#fold").open`)
-	until(t, ctx, `document.querySelector("canvas") === window.canvas && document.querySelector(".chart-all")`)
+	until(t, ctx, `document.querySelector("canvas") === window.canvas && document.querySelector(".chart-tools")`)
 	until(t, ctx, `!document.querySelector("time").textContent.includes("UTC")`)
-	// The chart has the new values: its last one stands in the legend.
+	// The chart has the new values: the legend shows the last one.
 	if got := evaluate(t, ctx, `JSON.parse(document.querySelector("[data-chart] script").textContent).x[0] > `+
 		fmt.Sprint(galleryNow.Unix()+10)+` ? "" : "old values"`); got != "" {
 		t.Error(got)
 	}
-	evaluate(t, ctx, `(document.querySelector(".chart-all").click(), "")`)
-	until(t, ctx, `!document.querySelector(".chart-all")`)
+	evaluate(t, ctx, `(document.querySelector(".chart-tools button").click(), "")`)
+	until(t, ctx, `!document.querySelector(".chart-tools")`)
 	// While words of the part are selected, nothing is asked for.
 	evaluate(t, ctx, `(document.getSelection().selectAllChildren(document.querySelector("#words")), "")`)
 	until(t, ctx, `document.getSelection().toString() === "Words to select"`)

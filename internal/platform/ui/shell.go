@@ -16,8 +16,7 @@ func (f Face) String() string {
 	return [...]string{"customer", "operator", "plain"}[f]
 }
 
-// Tone is the meaning of a colour. A colour never stands alone: a word or an icon
-// is always beside it.
+// Tone is the meaning of a colour. A colour is never used alone: a word or an icon is always next to it.
 type Tone string
 
 // The tones.
@@ -69,12 +68,16 @@ type NavItem struct {
 	Current                         bool
 }
 
-// Link is an entry of a menu, a row of tabs or a list of presets. Post makes
-// it a form with one button, for what changes state.
+// Link is an entry of a menu, a row of tabs, a list of presets or the actions
+// of a [Hub]. Post makes it a form with one button, for actions that change
+// state. Primary and Key belong to actions: Primary is the one filled button of
+// a page, and Key is a letter that presses the button.
 type Link struct {
 	Label, Href, Icon, Hint string
+	Key                     string
 	Count                   int
 	Current, Danger, Post   bool
+	Primary                 bool
 }
 
 // Flash is one sentence about what was just done.

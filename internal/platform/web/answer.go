@@ -264,7 +264,7 @@ func (x *exchange) send(e encoded) {
 	x.w.Write(e.body)
 }
 
-// envelope writes the v4 envelope of rp to buf and says where the result lies in it.
+// envelope writes the v4 envelope of rp to buf and returns the position of the result.
 func (a *API) envelope(buf *bytes.Buffer, rp *reply) (start, end int, err error) {
 	enc := json.NewEncoder(buf)
 	enc.SetEscapeHTML(false)
@@ -347,6 +347,13 @@ func statusOf(e *errs.Error) int {
 	}
 	return e.Kind().Status()
 }
+
+// StatusOf is the HTTP status of answers with a code.
+func StatusOf(code errs.Code) int { return statusOf(&errs.Error{Code: code}) }
+
+// Refuse answers an error of a mounted page that is for programs. Nothing may have been
+// written before.
+func (a *API) Refuse(w http.ResponseWriter, r *http.Request, err error) { a.refuse(w, r, err) }
 
 // refuse answers an error. Nothing may have been written before.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {

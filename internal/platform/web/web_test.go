@@ -132,15 +132,15 @@ func withIdempotency(t testing.TB, d *db.DB) func(*web.Config, *web.Deps) {
 	}
 }
 
-func openDB(t testing.TB) *db.DB { return open(t, db.Config{DataDir: t.TempDir()}) }
+func openDB(t testing.TB) *db.DB { return openDBWith(t, db.Config{DataDir: t.TempDir()}) }
 
 // onBoth runs a test on SQLite and, where one is given, on PostgreSQL.
 func onBoth(t *testing.T, test func(t *testing.T, d *db.DB)) {
 	t.Run("sqlite", func(t *testing.T) { test(t, openDB(t)) })
-	t.Run("postgres", func(t *testing.T) { test(t, open(t, db.Config{URL: engines.Postgres(t)})) })
+	t.Run("postgres", func(t *testing.T) { test(t, openDBWith(t, db.Config{URL: engines.Postgres(t)})) })
 }
 
-func open(t testing.TB, cfg db.Config) *db.DB {
+func openDBWith(t testing.TB, cfg db.Config) *db.DB {
 	t.Helper()
 	cfg.Feature, cfg.Schemas = "web", []db.Schema{web.Schema()}
 	d, err := db.Open(context.Background(), cfg)

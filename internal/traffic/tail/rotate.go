@@ -72,8 +72,8 @@ func isRotated(log, path string) bool {
 	return rest != "" && strings.ContainsRune(".-_", rune(rest[0]))
 }
 
-// dated are the additions of which a file that was never seen is taken as one of
-// the log's own: a number or a date. Another log may be called access.log-ssl.
+// dated matches the suffixes of rotated files: a number or a date. An unknown file with another suffix is another log,
+// such as access.log-ssl.
 var dated = regexp.MustCompile(`^[._-]\d[\dTZ:._-]*(\.gz)?$`)
 
 // rotated opens the files rotated away from a log that are not shipped to their end:

@@ -268,7 +268,7 @@ func (s *source) lines(whole bool) ([]byte, error) {
 	return nil, nil
 }
 
-// unfinished reports whether a line without an end stands at the position.
+// unfinished reports whether a line without an end begins at the position.
 func (s *source) unfinished() bool { return len(s.kept) > 0 }
 
 // exactly gives the range that an entry names as pending.

@@ -61,7 +61,7 @@ const (
 )
 
 // openState opens the file of positions. older are files that an earlier version
-// wrote for each list of logs: their positions are taken over. logs are the paths
+// wrote for each list of logs: their positions are imported. logs are the paths
 // that this run reads.
 func openState(file string, older, logs []string) (*state, error) {
 	s := &state{file: file, dropped: map[string]bool{}, held: map[string]*os.File{}}

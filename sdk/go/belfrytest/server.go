@@ -101,7 +101,7 @@ func (s *Server) Fail(f Failure) {
 	s.mu.Unlock()
 }
 
-// Recover forgets the failures that were to come.
+// Recover cancels the failures that were announced.
 func (s *Server) Recover() {
 	s.mu.Lock()
 	s.failures = nil

@@ -14,7 +14,7 @@ import (
 //	record  u32 magic | u32 length of payload | u32 CRC32C of payload | u32 CRC32C of the 12 bytes before | payload
 //
 // The layout of the header is the same in every version. Integers are little endian. The record's header has a checksum
-// of its own, so that a damaged length is not taken for a torn tail.
+// of its own, so that a damaged length is not mistaken for a torn tail.
 const (
 	segmentMagic   = "BELFRYSP"
 	segmentVersion = 1
@@ -22,7 +22,7 @@ const (
 
 	recordMagic  = 0x9c4c4542 // begins with "BEL", ends with a byte that no UTF-8 text has there
 	recordHeader = 16
-	// MaxPayload is the largest record that is taken or believed, in bytes.
+	// MaxPayload is the largest record that is accepted or read, in bytes.
 	MaxPayload = 1 << 20
 )
 

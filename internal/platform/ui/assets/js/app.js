@@ -1,23 +1,31 @@
 // Wires the modules. Each takes a root and upgrades what it finds below by its
 // data attributes; it is called again for what htmx or a live stream puts in.
-import { localTimes } from "./time.js";
+import { addFilters } from "./addfilter.js";
 import { charts } from "./chart.js";
 import { copyButtons } from "./copy.js";
 import { dialogs } from "./dialog.js";
+import { displays } from "./display.js";
 import { filters } from "./filter.js";
 import { fragmentForms } from "./fragment.js";
 import { keyboard } from "./keys.js";
 import { liveTail } from "./live.js";
 import { menus } from "./menu.js";
+import { pickers } from "./picker.js";
 import { ranges } from "./range.js";
 import { refresh, refreshExtension } from "./refresh.js";
+import { selecting, selections } from "./select.js";
+import { localTimes } from "./time.js";
 import { themeToggle } from "./toggle.js";
 import { toasts } from "./toast.js";
 
 function upgrade(root) {
   localTimes(root);
   charts(root);
+  pickers(root);
   ranges(root);
+  addFilters(root);
+  displays(root);
+  selections(root);
   toasts(root);
 }
 
@@ -38,6 +46,7 @@ filters();
 fragmentForms();
 addEventListener("hashchange", fragmentForms); // a link that is opened on the page itself
 menus();
+selecting();
 keyboard();
 liveTail(upgrade);
 refresh();

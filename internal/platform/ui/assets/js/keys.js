@@ -1,4 +1,5 @@
 // The keyboard. Single keys, only when no field has the focus and no dialog is open.
+import { toggleRow } from "./select.js";
 import { nextTheme } from "./toggle.js";
 
 const typing = (element) => element?.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable]");
@@ -24,6 +25,7 @@ const actions = {
   k: () => move(-1),
   "/": () => { const field = document.querySelector("[data-search]"); field?.focus(); field?.select(); },
   "?": () => document.getElementById("shortcuts")?.showModal(),
+  x: toggleRow,
   t: nextTheme,
   l: () => document.querySelector("[data-live]")?.click(),
   g: () => { leader = Date.now(); },
@@ -44,7 +46,8 @@ export function keyboard() {
       if (link) { event.preventDefault(); link.click(); }
       return;
     }
-    const act = actions[event.key];
+    const own = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    const act = own ? () => own.click() : actions[event.key];
     if (!act) return;
     event.preventDefault();
     act();

@@ -1,6 +1,6 @@
 // Menus are <details>: a script closes them when one looks elsewhere and moves
 // between their items by the arrows.
-const items = (menu) => [...menu.querySelectorAll(".menu-item, .menu-list input, .menu-list .button")];
+const items = (menu) => [...menu.querySelectorAll(".menu-item, .menu-list input, .menu-list .button")].filter((item) => item.checkVisibility());
 
 function close(menu, focus) {
   menu.open = false;
@@ -10,7 +10,7 @@ function close(menu, focus) {
 export function menus() {
   document.addEventListener("click", (event) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) {
-      if (!menu.contains(event.target)) close(menu, false);
+      if (!event.composedPath().includes(menu)) close(menu, false); // also when the click redrew its target
     }
   });
   document.addEventListener("keydown", (event) => {

@@ -3,8 +3,9 @@
 // element by element, so that focus, selection, scroll position, open menus and
 // the zoom of a chart stay. Nothing is asked for while the page is hidden, while
 // the visitor types in the part, or while they have selected text in it.
+import { clock } from "./time.js";
 
-const asksAgain = (element) => /(^|,)\s*every\s/.test(element?.getAttribute?.("hx-trigger") ?? "");
+export const asksAgain = (element) => /(^|,)\s*every\s/.test(element?.getAttribute?.("hx-trigger") ?? "");
 
 const typing = (part) => part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
 
@@ -39,6 +40,40 @@ export const refreshExtension = {
   },
 };
 
+// A part that is not answered stays as it is. One note says since when the page is
+// not up to date, and goes when all of its parts are again.
+const stale = new Set();
+
+function note(part, isStale, signedOut = false) {
+  if (isStale) stale.add(part);
+  else stale.delete(part);
+  for (const old of stale) if (!old.isConnected) stale.delete(old);
+  const shown = document.getElementById("stale");
+  if (stale.size === 0) shown?.remove();
+  if (stale.size === 0 || shown) return;
+  const element = Object.assign(document.createElement("div"), { id: "stale", className: "toast warn" });
+  element.append(Object.assign(document.createElement("span"), { className: "spinner" }), signedOut
+    ? "You are signed out. Reload the page to sign in." : `Not up to date since ${clock(new Date())}. Trying again.`);
+  document.getElementById("toasts")?.append(element);
+}
+
+function watchAnswers() {
+  document.addEventListener("htmx:before:response", (event) => {
+    const { sourceElement: part, response } = event.detail?.ctx ?? {};
+    if (!asksAgain(part) || response.status < 400) return;
+    event.preventDefault();
+    note(part, true, response.status === 401);
+  });
+  document.addEventListener("htmx:error", (event) => {
+    const part = event.detail?.ctx?.sourceElement;
+    if (asksAgain(part)) note(part, true);
+  });
+  document.addEventListener("htmx:after:swap", (event) => {
+    const part = event.detail?.ctx?.sourceElement;
+    if (asksAgain(part)) note(part, false);
+  });
+}
+
 // The number of firing alerts stands in the tab's title too.
 function title() {
   const firing = document.querySelector("[data-firing]");
@@ -48,6 +83,7 @@ function title() {
 }
 
 export function refresh() {
+  watchAnswers();
   let focused = null;
   // What had the focus and is gone after the merge is looked for by its id or its
   // address, so that the keyboard stays where it was.

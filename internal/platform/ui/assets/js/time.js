@@ -1,11 +1,37 @@
-// Times in the viewer's zone. The server writes UTC; the title keeps it.
+// Times in the zone that the viewer has chosen: the browser's, or UTC. The server
+// writes UTC; the title keeps it.
 const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const two = (n) => String(n).padStart(2, "0");
+const key = "belfry-zone";
 
-export const clock = (d) => `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
-export const day = (d) => `${d.getDate()} ${months[d.getMonth()]} ${d.getFullYear()}`;
-export const shortDay = (d) => `${d.getDate()} ${months[d.getMonth()]}`;
-const today = (d) => d.toDateString() === new Date().toDateString();
+export function inUTC() {
+  try {
+    return localStorage.getItem(key) === "utc";
+  } catch {
+    return false; // a frame without storage
+  }
+}
+
+export function setZone(zone) {
+  try {
+    if (zone === "utc") localStorage.setItem(key, zone);
+    else localStorage.removeItem(key);
+  } catch { /* a frame without storage: the choice is lost */ }
+  document.dispatchEvent(new CustomEvent("belfry:zone"));
+}
+
+export const zoneName = () => (inUTC() ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone);
+
+// wall is a date whose UTC parts are those of the clock on the viewer's wall;
+// moment is its inverse.
+export const wall = (d) => (inUTC() ? d : new Date(d.getTime() - d.getTimezoneOffset() * 60_000));
+export const fromWall = (...parts) => (inUTC() ? new Date(Date.UTC(...parts)) : new Date(...parts));
+
+export const clock = (d) => { const w = wall(d); return `${two(w.getUTCHours())}:${two(w.getUTCMinutes())}:${two(w.getUTCSeconds())}`; };
+export const day = (d) => { const w = wall(d); return `${w.getUTCDate()} ${months[w.getUTCMonth()]} ${w.getUTCFullYear()}`; };
+export const shortDay = (d) => { const w = wall(d); return `${w.getUTCDate()} ${months[w.getUTCMonth()]}`; };
+export const isoDay = (d) => wall(d).toISOString().slice(0, 10);
+const today = (d) => isoDay(d) === isoDay(new Date());
 
 function ago(d) {
   const seconds = Math.trunc((Date.now() - d) / 1000);
@@ -28,10 +54,11 @@ function show(element) {
 }
 
 export function localTimes(root) {
-  for (const note of root.querySelectorAll("[data-zone]")) note.textContent = `Times in ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
+  for (const note of root.querySelectorAll("[data-zone]")) note.textContent = `Times in ${zoneName()}`;
   for (const element of root.querySelectorAll("time[data-local]")) show(element);
 }
 
+document.addEventListener("belfry:zone", () => localTimes(document));
 setInterval(() => {
   if (document.hidden) return;
   for (const element of document.querySelectorAll('time[data-local="ago"]')) show(element);

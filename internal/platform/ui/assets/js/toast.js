@@ -1,5 +1,7 @@
 // Sentences that go away by themselves; those about a failure stay until they
 // are dismissed.
+import { asksAgain } from "./refresh.js";
+
 export function toasts(root) {
   for (const element of root.querySelectorAll("[data-toast]:not([data-timed])")) {
     element.dataset.timed = "";
@@ -21,4 +23,7 @@ export function toast(text, tone = "") {
 document.addEventListener("click", (event) => {
   event.target.closest("[data-toast-close]")?.closest("[data-toast]")?.remove();
 });
-document.addEventListener("htmx:error", () => toast("Belfry did not answer. Check the connection and try again.", "bad"));
+document.addEventListener("htmx:error", (event) => {
+  if (asksAgain(event.detail?.ctx?.sourceElement)) return; // refresh.js says that
+  toast("Belfry did not answer. Check the connection and try again.", "bad");
+});

@@ -1,16 +1,18 @@
-package event
+package event_test
 
 import (
 	"fmt"
 	"strings"
+
+	"github.com/belfryhq/belfry/internal/event"
 )
 
-// Diagram draws the table as a Mermaid flowchart, for ARCHITECTURE.md: who
+// diagram draws the table as a Mermaid flowchart, for ARCHITECTURE.md: who
 // produces what to which topic, and who consumes it.
-func Diagram() string {
+func diagram() string {
 	var b strings.Builder
 	b.WriteString("```mermaid\nflowchart LR\n")
-	for i, t := range Topics {
+	for i, t := range event.Topics {
 		shape := "t%d[(%s)]\n"
 		if t.Internal {
 			shape = "t%d{{%s}}\n"
@@ -27,11 +29,11 @@ func Diagram() string {
 	return b.String()
 }
 
-// Table writes the table in Markdown.
-func Table() string {
+// table writes the table in Markdown.
+func table() string {
 	var b strings.Builder
 	b.WriteString("| topic | key | payload | from | to | kept |\n|---|---|---|---|---|---|\n")
-	for _, t := range Topics {
+	for _, t := range event.Topics {
 		kept := fmt.Sprintf("%.0f days", t.Retention.Hours()/24)
 		switch {
 		case t.Internal:

@@ -1,0 +1,140 @@
+package ui
+
+import (
+	"fmt"
+	"html"
+	"html/template"
+	"strings"
+)
+
+// Parts is a bar divided by shares: deliveries by outcome, answers by latency.
+type Parts struct {
+	Label  string // the whole, read aloud: "Deliveries of the last 7 days"
+	Shares []Share
+	Legend bool // names and numbers below the bar
+}
+
+// Share is one part of a [Parts] bar.
+type Share struct {
+	Label string
+	Value float64
+	Text  string // the value in the legend; default is the rounded number
+	Tone  Tone
+}
+
+// Columns are small stacked columns over time, the oldest first, as in the
+// history of an endpoint: how much succeeded and how much failed.
+type Columns struct {
+	Label   string // "Deliveries per hour, last 24 hours"
+	From    string // below the left end, such as "24 h ago"; "" = no captions
+	To      string
+	Columns []Column
+}
+
+// Column is one of [Columns]. Title is shown on hover.
+type Column struct {
+	Title           string
+	Good, Warn, Bad float64
+}
+
+// Total is the sum of the shares.
+func (p Parts) Total() (sum float64) {
+	for _, s := range p.Shares {
+		sum += max(s.Value, 0)
+	}
+	return sum
+}
+
+// partsHTML draws the bar without the legend. Each share above zero is at least one per
+// cent wide, so that a single failure among thousands is seen.
+func partsHTML(p Parts) template.HTML {
+	total := p.Total()
+	words := make([]string, 0, len(p.Shares))
+	widths := make([]float64, len(p.Shares))
+	sum := 0.0
+	for i, s := range p.Shares {
+		words = append(words, s.Label+" "+shareText(s))
+		if s.Value > 0 {
+			widths[i] = max(s.Value/total*100, 1)
+			sum += widths[i]
+		}
+	}
+
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg class="parts-bar" viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label="%s">`,
+		html.EscapeString(p.Label+": "+strings.Join(words, ", ")))
+	x := 0.0
+	for i, s := range p.Shares {
+		if widths[i] == 0 {
+			continue
+		}
+		width := widths[i] / sum * 100
+		fmt.Fprintf(&b, `<rect class="%s" x="%.2f" y="0" width="%.2f" height="6"><title>%s</title></rect>`,
+			toneClass(s.Tone), x, max(width-0.4, 0.5), html.EscapeString(s.Label+": "+shareText(s)))
+		x += width
+	}
+	return template.HTML(b.String() + "</svg>") //nolint:gosec // numbers, and text that is escaped above
+}
+
+func shareText(s Share) string {
+	if s.Text != "" {
+		return s.Text
+	}
+	text, err := Num(s.Value)
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
+// columnsHTML draws the columns. A column without any value is a grey dot on the base line.
+func columnsHTML(c Columns) template.HTML {
+	const height = 32.0
+	const step, width = 6.0, 4.5
+	top := 0.0
+	var good, bad float64
+	for _, column := range c.Columns {
+		top = max(top, column.Good+column.Warn+column.Bad)
+		good += column.Good
+		bad += column.Warn + column.Bad
+	}
+	goodText, _ := Num(good)
+	badText, _ := Num(bad) // a float is a number
+
+	var b strings.Builder
+	words := html.EscapeString(c.Label + ": " + goodText + " succeeded, " + badText + " did not")
+	fmt.Fprintf(&b, `<svg class="columns-bar" viewBox="0 0 %.1f %.0f" preserveAspectRatio="none" role="img"`,
+		float64(len(c.Columns))*step, height)
+	fmt.Fprintf(&b, ` aria-label="%s">`, words)
+	for i, column := range c.Columns {
+		x := float64(i) * step
+		y := height
+		fmt.Fprintf(&b, `<g><title>%s</title>`, html.EscapeString(column.Title))
+		stack := []Share{
+			{Value: column.Good, Tone: Good},
+			{Value: column.Warn, Tone: Warn},
+			{Value: column.Bad, Tone: Bad},
+		}
+		for _, part := range stack {
+			if part.Value <= 0 {
+				continue
+			}
+			h := max(part.Value/top*(height-2), 2)
+			y -= h
+			fmt.Fprintf(&b, `<rect class="%s" x="%.1f" y="%.2f" width="%.1f" height="%.2f"/>`,
+				toneClass(part.Tone), x, max(y, 0), width, h)
+		}
+		if y == height {
+			fmt.Fprintf(&b, `<rect class="none" x="%.1f" y="%.2f" width="%.1f" height="1.5"/>`, x, height-1.5, width)
+		}
+		b.WriteString("</g>")
+	}
+	return template.HTML(b.String() + "</svg>") //nolint:gosec // numbers, and text that is escaped above
+}
+
+func toneClass(t Tone) string {
+	if t == Neutral {
+		return "neutral"
+	}
+	return string(t)
+}
