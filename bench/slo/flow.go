@@ -38,11 +38,11 @@ type flow struct {
 	published
 }
 
-// published counts what is on the topic.
-type published struct{ records, counts, bytes int }
+// published counts the records of a row.
+type published struct{ counts, bytes int }
 
-// measureFlow measures counts from the topic to a committed column: the records are on the topic before the consumer
-// starts, and a row ends when its offset is committed.
+// measureFlow measures counts from the topic to a committed column: a row begins with the publishing of its records and
+// ends when their offsets are committed.
 func measureFlow(ctx context.Context, o options, out *report.Report) (err error) {
 	w, closeAll, err := newFlow(ctx, o)
 	if err != nil {
@@ -52,27 +52,25 @@ func measureFlow(ctx context.Context, o options, out *report.Report) (err error)
 	t := out.Table("From the topic to a committed column",
 		"row", "counts", "bytes", "counts/s", "CPU of each", "took", "memory", "load")
 	t.Note(fmt.Sprintf("%s; SQLite, embedded broker, %d partitions, %s origins with an objective each in %s zones; every "+
-		"count is added to its origin and to its zone. The producer's and broker's CPU is in the rows.",
+		"count is added to its origin and to its zone. The CPU of producer and broker is in the rows.",
 		process.Machine(), flowPartitions, report.Thousands(w.accounts*flowOrigins), report.Thousands(w.accounts)))
-	for _, row := range []struct {
-		name  string
-		ticks int
-	}{
-		{"first tick: series are added", 1},
-		{"ticks in order", flowTicks},
-	} {
-		if err := w.publish(ctx, row.ticks); err != nil {
+	row := func(name string, ticks int) error {
+		list, err := w.messages(ticks)
+		if err != nil {
 			return err
 		}
 		before := process.SelfCPU()
 		began := time.Now()
-		if err := w.consume(ctx); err != nil {
+		if err := w.producer.Publish(ctx, list...); err != nil {
+			return err
+		}
+		if err := w.committed(ctx); err != nil {
 			return err
 		}
 		took := time.Since(began)
 		cpu := process.SelfCPU() - before
 		t.Add(
-			row.name,
+			name,
 			report.Thousands(w.counts),
 			report.Megabytes(int64(w.bytes)),
 			report.Rate(w.counts, took),
@@ -81,6 +79,20 @@ func measureFlow(ctx context.Context, o options, out *report.Report) (err error)
 			report.Megabytes(process.MemoryOf(os.Getpid()).Anonymous),
 			process.Load(),
 		)
+		return nil
+	}
+	err = w.run(ctx, func(ctx context.Context) error {
+		if err := row("first tick: series are added", 1); err != nil {
+			return err
+		}
+		return row("ticks in order", flowTicks)
+	})
+	if err != nil {
+		return err
+	}
+	err = w.run(ctx, func(context.Context) error { return row("restart, and a tick", 1) })
+	if err != nil {
+		return err
 	}
 	return w.alertLatency(ctx, out)
 }
@@ -157,13 +169,12 @@ func (w *flow) objectives(ctx context.Context) error {
 	return nil
 }
 
-// publish puts ticks on the topic, a record for each zone and tick.
-func (w *flow) publish(ctx context.Context, ticks int) error {
+// messages makes the records of some ticks, one for each zone and tick.
+func (w *flow) messages(ticks int) (list []bus.Message, err error) {
 	w.published = published{}
 	rng := rand.New(rand.NewPCG(uint64(w.next), 3))
 	for range ticks {
 		at := w.start + w.next*slo.Tick
-		var list []bus.Message
 		for a := range w.accounts {
 			r := event.Traffic{Account: account(a), Zone: zone(a), ID: fmt.Sprint(at)}
 			for i := range flowOrigins {
@@ -175,19 +186,15 @@ func (w *flow) publish(ctx context.Context, ticks int) error {
 			}
 			m, err := message(r)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			list = append(list, m)
 			w.counts += len(r.Counts)
 			w.bytes += len(m.Value)
 		}
-		if err := w.producer.Publish(ctx, list...); err != nil {
-			return err
-		}
-		w.records += len(list)
 		w.next++
 	}
-	return nil
+	return list, nil
 }
 
 func message(r event.Traffic) (bus.Message, error) {
@@ -195,7 +202,7 @@ func message(r event.Traffic) (bus.Message, error) {
 	return bus.Message{Topic: event.TopicTrafficSharded, Key: []byte(r.Zone), Value: value}, err
 }
 
-// run consumes until done says so, or its error.
+// run consumes until done returns.
 func (w *flow) run(ctx context.Context, done func(context.Context) error) error {
 	f, err := slo.New(slo.Config{
 		Env: feature.Env{
@@ -219,21 +226,19 @@ func (w *flow) run(ctx context.Context, done func(context.Context) error) error 
 	return errors.Join(err, <-ended)
 }
 
-// consume runs a consumer until every published record is committed.
-func (w *flow) consume(ctx context.Context) error {
+// committed waits until every published record is committed.
+func (w *flow) committed(ctx context.Context) error {
 	want := int(w.next) * w.accounts
-	return w.run(ctx, func(ctx context.Context) error {
-		for {
-			var next int
-			err := w.db.View(ctx, func(tx *db.Tx) error {
-				return tx.QueryRow(ctx, `SELECT coalesce(sum(next), 0) FROM bus_offset`).Scan(&next)
-			})
-			if err != nil || next >= want {
-				return err
-			}
-			time.Sleep(5 * time.Millisecond)
+	for {
+		var next int
+		err := w.db.View(ctx, func(tx *db.Tx) error {
+			return tx.QueryRow(ctx, `SELECT coalesce(sum(next), 0) FROM bus_offset`).Scan(&next)
+		})
+		if err != nil || next >= want {
+			return err
 		}
-	})
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // alertLatency measures the time from publishing the record that crosses the threshold to the committed alert. The
