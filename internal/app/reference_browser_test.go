@@ -100,7 +100,7 @@ func TestTheDocumentationTriesOperations(t *testing.T) {
 	if answer := send(fill); !strings.HasPrefix(answer, "401") || !strings.Contains(answer, "Sign in") {
 		t.Errorf("without a session: %s", answer)
 	}
-	b.Carry(s.url, ana.cookies())
+	b.Carry(s.url, ana.Cookies())
 	b.Open(s.url+"/docs/api/create-zone", "light", 1400)
 	answer := send(fill + `form.elements.body.value = JSON.stringify({ name: "tried.example" });`)
 	for _, want := range []string{"200", "ms", "x-request-id", `"name": "tried.example"`} {

@@ -330,3 +330,54 @@ func TestErrorCodesKeepTheirAddresses(t *testing.T) {
 		t.Errorf("a program: %d %s", res.StatusCode, body)
 	}
 }
+
+// TestSamplesOfClientsAreProven: the SDK's sample is the program that the tests of
+// documents run, and a sample of an official client calls what test/conformance calls.
+func TestSamplesOfClientsAreProven(t *testing.T) {
+	d := newDocsSite(t)
+	read := func(pattern string) (text string) {
+		files, err := filepath.Glob(filepath.Join("..", "..", pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatal(pattern, err)
+		}
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text += string(b)
+		}
+		return text
+	}
+	if sample := code(t, d.page("/docs/api/publish-audit-events"), "Go SDK"); !strings.Contains(read("sdk/go/README.md"), sample) {
+		t.Errorf("the sample of the SDK is not that of its README:\n%s", sample)
+	}
+	proofs := map[string]string{
+		"cloudflare-go":    read("test/conformance/cloudflare/*.go"),
+		"cloudflare (npm)": read("test/conformance/node/*.mjs"),
+	}
+	calls := map[string]*regexp.Regexp{
+		"cloudflare-go":    regexp.MustCompile(`client\.(?:Alerting\.)?(?:AuditLogs\.)?([A-Z][A-Za-z.]*\()`),
+		"cloudflare (npm)": regexp.MustCompile(`(client(?:\.[A-Za-z]+)+)\(`),
+	}
+	found := map[string]int{}
+	for _, rt := range d.app.API.Routes() {
+		for label, proof := range proofs {
+			sample := code(t, d.page("/docs/api/"+rt.ID), label)
+			if sample == "" {
+				continue
+			}
+			found[label]++
+			m := calls[label].FindStringSubmatch(sample)
+			if m == nil || !strings.Contains(proof, m[1]) {
+				t.Errorf("%s: the conformance tests never call %v", rt.ID, m)
+			}
+			if formatted, err := format.Source([]byte(sample)); label == "cloudflare-go" && (err != nil || string(formatted) != sample) {
+				t.Errorf("%s: not formatted Go: %v", rt.ID, err)
+			}
+		}
+	}
+	if found["cloudflare-go"] < 8 || found["cloudflare (npm)"] < 10 {
+		t.Errorf("samples of official clients: %v", found)
+	}
+}

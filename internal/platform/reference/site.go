@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,10 +105,8 @@ func (r *Reference) read() (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, op := range ops {
-		if more := r.cfg.Samples[op.ID]; len(more) > 0 && len(op.Samples) > 0 {
-			op.Samples = slices.Concat(op.Samples[:1], more, op.Samples[1:])
-		}
+	if err := addSamples(ops, r.cfg.Samples); err != nil {
+		return nil, err
 	}
 	if err := s.readGuides(r.cfg); err != nil {
 		return nil, err
@@ -127,6 +126,21 @@ func (r *Reference) read() (*site, error) {
 	})
 	s.addFile("/llms.txt", "text/plain; charset=utf-8", func() (string, error) { return s.llms(), nil })
 	return s, nil
+}
+
+// addSamples puts further samples after the first of their operation.
+func addSamples(ops []*Op, more map[string][]Sample) error {
+	left := maps.Clone(more)
+	for _, op := range ops {
+		if list := more[op.ID]; len(list) > 0 && len(op.Samples) > 0 {
+			op.Samples = slices.Concat(op.Samples[:1], list, op.Samples[1:])
+		}
+		delete(left, op.ID)
+	}
+	for id := range left {
+		return fmt.Errorf("reference: there is a sample of %s, which is no operation", id)
+	}
+	return nil
 }
 
 func (s *site) readGuides(cfg Config) error {
