@@ -10,6 +10,7 @@ import (
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
+	"github.com/belfryhq/belfry/internal/platform/reference"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -32,12 +33,18 @@ func (a *App) openPages(version string) error {
 	u, err := ui.New(ui.Options{
 		Log:            a.Log,
 		FrameAncestors: a.Config.PortalOrigins,
-		Extra:          map[string]fs.FS{"audit": audit.Scripts()},
+		Extra: map[string]fs.FS{
+			"audit":              audit.Scripts(),
+			reference.AssetsName: reference.Assets(),
+		},
 	})
 	if err != nil {
 		return err
 	}
 	a.API.MountPublic("GET /assets/", u.Assets())
+	if err := a.openReference(u); err != nil {
+		return err
+	}
 	p := &pages{app: a, version: version}
 	p.kit, err = page.New(page.Config{
 		UI:      u,

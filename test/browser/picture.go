@@ -134,7 +134,7 @@ func (b *Browser) masked() (places []image.Rectangle) {
 	found := b.Evaluate(`[...document.querySelectorAll(` + fmt.Sprintf("%q", b.album.mask) + `)]
 		.filter((e) => e.checkVisibility()).map((e) => e.getBoundingClientRect())
 		.map((r) => [r.left + scrollX, r.top + scrollY, r.right + scrollX, r.bottom + scrollY])
-		.map((sides) => sides.map(Math.round).join()).join("\n")`)
+		.map((corners) => corners.map(Math.round).join()).join("\n")`)
 	for line := range strings.Lines(found) {
 		var place image.Rectangle
 		_, err := fmt.Sscanf(line, "%d,%d,%d,%d", &place.Min.X, &place.Min.Y, &place.Max.X, &place.Max.Y)
