@@ -5,9 +5,11 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/platform/cache"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -24,6 +26,7 @@ type pages struct {
 	kit     *page.Kit
 	app     *App
 	version string
+	sparks  *cache.Cache[string, map[string][]float64] // of the objectives of an account
 }
 
 // openPages registers all pages. It follows listen, because commands on pages
@@ -38,7 +41,7 @@ func (a *App) openPages(version string) error {
 		return err
 	}
 	a.API.MountPublic("GET /assets/", u.Assets())
-	p := &pages{app: a, version: version}
+	p := &pages{app: a, version: version, sparks: cache.New[string, map[string][]float64](1000, sparksTTL, time.Now)}
 	p.kit, err = page.New(page.Config{
 		UI:      u,
 		API:     a.API,
@@ -63,6 +66,7 @@ func (a *App) openPages(version string) error {
 	p.Get(firingPath, web.AnyPermission, p.showFiring)
 	p.addSearch()
 	p.addNews()
+	p.addChecklist()
 	for _, f := range a.features {
 		if f.Pages == nil {
 			continue
