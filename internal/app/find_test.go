@@ -10,20 +10,20 @@ import (
 	"github.com/belfryhq/belfry/internal/app"
 )
 
-// found is the answer of a search as JSON, and the objects in it by kind.
-type found struct {
+// searchResult is the answer of a search as JSON, and the objects in it by kind.
+type searchResult struct {
 	body string
 	app.SearchResult
 }
 
-func (v *visitor) find(account string, pairs ...string) found {
+func (v *visitor) find(account string, pairs ...string) searchResult {
 	v.t.Helper()
 	q := url.Values{}
 	for i := 0; i < len(pairs); i += 2 {
 		q.Set(pairs[i], pairs[i+1])
 	}
 	p := v.Get("/accounts/" + account + "/find?" + q.Encode())
-	f := found{body: p.Body}
+	f := searchResult{body: p.Body}
 	if p.Status != 200 {
 		v.t.Fatalf("find %v: %d %s", pairs, p.Status, p.Text())
 	}
@@ -36,7 +36,7 @@ func (v *visitor) find(account string, pairs ...string) found {
 	return f
 }
 
-func (f found) kinds() []string {
+func (f searchResult) kinds() []string {
 	var list []string
 	for _, g := range f.Groups {
 		list = append(list, g.Kind)
@@ -45,7 +45,7 @@ func (f found) kinds() []string {
 }
 
 // titles are those of one kind.
-func (f found) titles(kind string) []string {
+func (f searchResult) titles(kind string) []string {
 	var list []string
 	for _, g := range f.Groups {
 		for _, item := range g.Items {

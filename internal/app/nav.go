@@ -48,6 +48,7 @@ var customerNav = []entry{
 	{"members", "Account", "Members", "users", "m", accountPath + "/members", account.MembersRead},
 	{"tokens", "Account", "API tokens", "key", "k", accountPath + "/tokens", account.TokensRead},
 	{"properties", "Account", "Properties", "globe", "z", accountPath + "/properties", account.AccountsRead},
+	{"settings", "Account", "Settings", "settings", ",", accountPath + "/settings", account.AccountsRead},
 }
 
 // operatorNav is the navigation of the operators' console.

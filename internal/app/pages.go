@@ -12,6 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/cache"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
+	"github.com/belfryhq/belfry/internal/platform/reference"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -35,12 +36,18 @@ func (a *App) openPages(version string) error {
 	u, err := ui.New(ui.Options{
 		Log:            a.Log,
 		FrameAncestors: a.Config.PortalOrigins,
-		Extra:          map[string]fs.FS{"audit": audit.Scripts()},
+		Extra: map[string]fs.FS{
+			"audit":              audit.Scripts(),
+			reference.AssetsName: reference.Assets(),
+		},
 	})
 	if err != nil {
 		return err
 	}
 	a.API.MountPublic("GET /assets/", u.Assets())
+	if err := a.openReference(u); err != nil {
+		return err
+	}
 	p := &pages{app: a, version: version, sparks: cache.New[string, map[string][]float64](1000, sparksTTL, time.Now)}
 	p.kit, err = page.New(page.Config{
 		UI:      u,

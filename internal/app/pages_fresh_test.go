@@ -99,7 +99,7 @@ func TestTheNavigationAndTheTabSayHowManyAlertsFire(t *testing.T) {
 	v.Get("/accounts/"+s.full+"/firing", "HX-Request", "true").Says(`<span class="count bad">2</span>`)
 	// Who may not read alerts is not told how many fire; the bell asks at the same address.
 	auditor := s.signIn(crawlEmail("auditor"))
-	auditor.Get("/accounts/" + s.full + "/audit").Lacks("<title>(", "data-firing ")
+	auditor.Get("/accounts/"+s.full+"/audit").Lacks("<title>(", "data-firing ")
 	auditor.Fragment("/accounts/"+s.full+"/firing", "firing").Expect(200).Says("data-unseen").Lacks(`class="count`)
 }
 

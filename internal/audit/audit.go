@@ -109,6 +109,7 @@ type Feature struct {
 	intake  *Intake
 	ledger  *ledger.Ledger
 	reader  *ledger.Reader
+	quick   *ledger.Reader // with a short budget, for suggestions and for parts of pages
 	signer  *ledger.Signer
 	sources Sources
 	words   Words
@@ -137,6 +138,7 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 		cfg:         cfg,
 		db:          cfg.DB,
 		reader:      ledger.NewReader(cfg.DB, ledger.SearchBudget),
+		quick:       ledger.NewReader(cfg.DB, searchTime),
 		sources:     cfg.Sources,
 		words:       cfg.Words,
 		self:        cfg.Self,

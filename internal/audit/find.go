@@ -70,7 +70,7 @@ type searcher struct {
 func newSearcher(f *Feature) *searcher {
 	return &searcher{
 		Feature: f,
-		reader:  ledger.NewReader(f.db, searchTime),
+		reader:  f.quick,
 		census:  cache.New[string, *census](censusCache, censusTTL, f.now),
 	}
 }
