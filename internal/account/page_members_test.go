@@ -166,7 +166,7 @@ func TestOperatorPages(t *testing.T) {
 		op.Post(me, "email", "ana@ops.example", "name", "Ana").RedirectsTo(me)
 		op.Get("/profile").Expect(200).Says("ana@ops.example").Lacks("operator@localhost")
 	})
-	s.Run("the last operator stays", func() {
+	s.Run("the last operator cannot be removed", func() {
 		op.Post(me + "/remove").Expect(409).Says("The last operator cannot be removed")
 	})
 	s.Run("add and remove", func() {
