@@ -24,6 +24,9 @@ type Env struct {
 	// Wake wakes the relay of the outbox after a commit; nil = the relay polls.
 	Wake func()
 
+	// Activity reads the newest audit events about an object; nil = pages have no such section.
+	Activity Activity
+
 	Jobs       *jobs.Queue           // long work; nil = none
 	Cursors    *web.Cursors          // seals the cursors of lists
 	Log        *slog.Logger          // nil = none
