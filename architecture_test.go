@@ -43,6 +43,8 @@ var rules = []rule{
 	{"internal/platform/ui", platformUpTo("ui"), "platform packages import in one order only"},
 	{"internal/platform/page", platformUpTo("page"),
 		"pages know no account, role or navigation: the app gives the kit functions for them"},
+	{"internal/platform/reference", platformUpTo("reference"),
+		"makes pages of whatever operations and guides it is given: the app gives it both"},
 	{"internal/platform", nil, "a new platform package needs a row here"},
 	{"internal/event", []string{"internal/platform/id"}, "the language has values and no behaviour"},
 	{"internal/catalogue", []string{"internal/event", "internal/platform"},
@@ -65,15 +67,17 @@ var rules = []rule{
 	{"internal/audit", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/producer", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/traffic", feature, "features talk on the bus, or the app hands one a function of another"},
+	{"internal/slo/tally", nil, "arithmetic of the objectives' engine: it knows no objective, database or page"},
 	{"internal/slo", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/notify", feature, "features talk on the bus, or the app hands one a function of another; notify " +
 		"never imports one of its channels"},
-	{"internal/app", []string{"internal"}, "the wiring knows every feature"},
+	{"internal/app", []string{"internal", "docs"}, "the wiring knows every feature, and the guides that it serves"},
 	{"internal/demo", []string{"internal/client", "internal/history", "internal/traffic", "internal/platform",
 		"examples"}, "knows Belfry by its public API, as any customer does; of the shop, its catalogue"},
 	{"cmd", []string{"internal", "examples"},
 		"flags and calls of the public API; all other work is in internal. The demo runs the shop"},
 	{"bench", []string{"internal"}, "measures everything"},
+	{"docs", nil, "embeds the guides, and has no code"},
 	{"test/poll", nil, "tests of all packages import it"},
 	{"test", []string{"internal", "cmd"}, "tests everything"},
 	{"scripts", nil, "tools that read the code as text: they work when nothing else builds"},
@@ -86,7 +90,7 @@ var feature = []string{
 // platformOrder is the order in which platform packages may import each other.
 var platformOrder = []string{
 	"errs", "id", "strict", "seal", "telemetry", "run", "cache", "db", "delivery", "merkle", "bus", "broker", "web",
-	"jobs", "ingest", "ui", "page",
+	"jobs", "ingest", "ui", "page", "reference",
 }
 
 func platformUpTo(name string) []string {
@@ -112,6 +116,7 @@ var drivers = map[string][]string{
 	"go.opentelemetry.io": {"internal/platform/telemetry", "internal/platform/bus",
 		"internal/platform/web"},
 	"github.com/santhosh-tekuri/jsonschema": {"internal/catalogue"},
+	"github.com/yuin/goldmark":              {"internal/platform/reference"},
 	"golang.org/x/crypto":                   {"internal/account"},
 	"golang.org/x/net":                      {"internal/account"},
 	"github.com/wneessen/go-mail":           {"internal/notify/email"},

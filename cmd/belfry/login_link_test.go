@@ -30,7 +30,7 @@ func TestCommandsOutsideOfTheServersFolderMakeNothing(t *testing.T) {
 			code := dispatch(t.Context(), append([]string{c.name}, args...), &stdout, &stderr)
 			if needing[c.name] != nil && (code != 1 ||
 				stderr.String() != "belfry "+c.name+
-					": no Belfry data in ./belfry-data: set BELFRY_DATA_DIR or --config to those of the server\n") {
+					": no Belfry data in ./belfry-data: set BELFRY_DATA_DIR or --config as for the server\n") {
 				t.Errorf("belfry %s %v: %d %s", c.name, args, code, &stderr)
 			}
 			if strings.Contains(stdout.String(), "/sign-in") {

@@ -119,8 +119,8 @@ func TestAPersonOfOneAccountIsNobodyElsewhere(t *testing.T) {
 		link := "/accounts/" + evil + "/members/" + invited.text("id") + "/sign_in_link"
 		f.call(evilToken, "POST", link, nil).fails(404, errs.CodeNotFound)
 
-		// Each has a password of its own, also where it is the same one, and the
-		// account of the page says which is meant.
+		// Each person has a password, which may be the same one, and then the
+		// account of the requested page selects one of them.
 		f.call(cfo, "PUT", "/user/password", object{"password": "a password of ours"}, sameOrigin).ok()
 		in := f.form("192.0.2.7", "", "email", "cfo@victim.example", "password", "a+password+of+ours").ok().cookie()
 		f.call(in, "GET", "/accounts/"+victim, nil).ok()

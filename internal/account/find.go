@@ -44,7 +44,7 @@ func (f *Feature) actions() []feature.Action {
 		},
 		{
 			Label: "Invite a member", Words: "add person user colleague invitation", Icon: "user-plus",
-			Href: base + "/members", Permission: MembersWrite,
+			Href: base + "/members/new", Permission: MembersWrite,
 		},
 		{
 			Label: "Create an API token", Words: "new key credential secret", Icon: "key",
@@ -72,7 +72,9 @@ func (f *Feature) findZones(ctx context.Context, accountID, query string, limit 
 		return m
 	}
 	err = f.db.View(ctx, func(tx *db.Tx) error {
-		zones, err := db.Collect(ctx, tx, scanZone, selectZone+` WHERE account_id = $1 ORDER BY id LIMIT $2`, accountID, searchedZones)
+		zones, err := db.Collect(ctx, tx, scanZone, selectZone+`
+			WHERE account_id = $1
+			ORDER BY id LIMIT $2`, accountID, searchedZones)
 		if err != nil {
 			return err
 		}
@@ -205,7 +207,8 @@ func (f *Feature) findCustomers(ctx context.Context, _, query string, limit int)
 		if len(list) > 0 {
 			return nil
 		}
-		newest, err := db.Collect(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account ORDER BY id DESC LIMIT $1`, searchedAccounts)
+		newest, err := db.Collect(ctx, tx, scanAccount, `SELECT `+accountColumns+` FROM account
+			ORDER BY id DESC LIMIT $1`, searchedAccounts)
 		for _, a := range newest {
 			if a.ID != Installation {
 				list = append(list, accountMatch(a))

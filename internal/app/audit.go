@@ -12,6 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/feature"
+	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -33,6 +34,7 @@ func (a *App) newAudit(ctx context.Context, env feature.Env) (feature.Feature, e
 			Personal: a.personal,
 			Zone:     a.Account.ResolveZone,
 			Account:  a.Account.ResolveAccount,
+			Closed:   a.Account.RefuseClosed,
 		},
 		Words: audit.Words{
 			Sentence:    a.sentence,
@@ -48,6 +50,14 @@ func (a *App) newAudit(ctx context.Context, env feature.Env) (feature.Feature, e
 	}
 	a.Health.Add("audit signing", a.Audit.Ready)
 	return a.Audit.Describe(), nil
+}
+
+// activity reads the newest events about an object. The features that are constructed before the audit log call it too,
+// but only to answer requests.
+func (a *App) activity(
+	ctx context.Context, who *web.Principal, accountID string, about feature.About, limit int,
+) (ui.Activity, error) {
+	return a.Audit.Activity(ctx, who, accountID, about, limit)
 }
 
 // openSignedLog opens the log of signatures, which is stored outside of the databases: with several processes in a

@@ -103,6 +103,7 @@ func (a *App) openFeature(ctx context.Context, r row) error {
 	env := feature.Env{
 		DB:         store,
 		Wake:       relay.Notify,
+		Activity:   a.activity,
 		Jobs:       a.jobs,
 		Cursors:    a.API.Cursors(),
 		Log:        a.Log,

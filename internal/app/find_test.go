@@ -10,24 +10,24 @@ import (
 	"github.com/belfryhq/belfry/internal/app"
 )
 
-// found is the answer of a search as JSON, and the objects in it by kind.
-type found struct {
+// searchResult is the answer of a search as JSON, and the objects in it by kind.
+type searchResult struct {
 	body string
 	app.SearchResult
 }
 
-func (v *visitor) find(account string, pairs ...string) found {
+func (v *visitor) find(account string, pairs ...string) searchResult {
 	v.t.Helper()
 	q := url.Values{}
 	for i := 0; i < len(pairs); i += 2 {
 		q.Set(pairs[i], pairs[i+1])
 	}
-	p := v.get("/accounts/" + account + "/find?" + q.Encode())
-	f := found{body: p.body}
-	if p.status != 200 {
-		v.t.Fatalf("find %v: %d %s", pairs, p.status, visibleText(p.body))
+	p := v.Get("/accounts/" + account + "/find?" + q.Encode())
+	f := searchResult{body: p.Body}
+	if p.Status != 200 {
+		v.t.Fatalf("find %v: %d %s", pairs, p.Status, p.Text())
 	}
-	if err := json.Unmarshal([]byte(p.body), &f.SearchResult); err != nil {
+	if err := json.Unmarshal([]byte(p.Body), &f.SearchResult); err != nil {
 		v.t.Fatalf("find %v: %v", pairs, err)
 	}
 	if f.Partial {
@@ -36,7 +36,7 @@ func (v *visitor) find(account string, pairs ...string) found {
 	return f
 }
 
-func (f found) kinds() []string {
+func (f searchResult) kinds() []string {
 	var list []string
 	for _, g := range f.Groups {
 		list = append(list, g.Kind)
@@ -45,7 +45,7 @@ func (f found) kinds() []string {
 }
 
 // titles are those of one kind.
-func (f found) titles(kind string) []string {
+func (f searchResult) titles(kind string) []string {
 	var list []string
 	for _, g := range f.Groups {
 		for _, item := range g.Items {
@@ -75,11 +75,12 @@ func TestEveryKindIsFoundByThoseWhoMayReadIt(t *testing.T) {
 		if !slices.Contains(again.titles(kind), item.Title) {
 			t.Errorf("%s %q is not found by its name: %s", kind, item.Title, again.body)
 		}
-		if item.ID != "" && !strings.HasPrefix(kind, "a") && !slices.Contains(owner.find(s.full, "q", item.ID).kinds(), kind) {
+		if item.ID != "" && !strings.HasPrefix(kind, "a") &&
+			!slices.Contains(owner.find(s.full, "q", item.ID).kinds(), kind) {
 			t.Errorf("%s %q is not found by its id %s", kind, item.Title, item.ID)
 		}
-		if p := owner.get(item.Href); p.status != 200 {
-			t.Errorf("%s %q leads to %s: %d", kind, item.Title, item.Href, p.status)
+		if p := owner.Get(item.Href); p.Status != 200 {
+			t.Errorf("%s %q leads to %s: %d", kind, item.Title, item.Href, p.Status)
 		}
 	}
 
@@ -89,9 +90,10 @@ func TestEveryKindIsFoundByThoseWhoMayReadIt(t *testing.T) {
 				t.Errorf("the alert %s is not found: %s", alert, f.body)
 			}
 		}
-		s.append(s.full, change("event-of-4711", "ana", nil))
+		s.append(s.full, auditEvent("event-of-4711", "ana", nil))
 		f := owner.find(s.full, "q", "event-of-4711")
-		if !slices.Equal(f.kinds(), []string{"event"}) || f.Groups[0].Items[0].Href != "/accounts/"+s.full+"/audit/events/event-of-4711" {
+		path := "/accounts/" + s.full + "/audit/events/event-of-4711"
+		if !slices.Equal(f.kinds(), []string{"event"}) || f.Groups[0].Items[0].Href != path {
 			t.Errorf("the event is found as %s", f.body)
 		}
 		var history []struct{ ID string }
@@ -105,9 +107,12 @@ func TestEveryKindIsFoundByThoseWhoMayReadIt(t *testing.T) {
 
 	t.Run("nothing of another account", func(t *testing.T) {
 		foreign := s.account("Foreign Corporation")
-		zone := s.made("POST", "/accounts/"+foreign+"/zones", m{"name": "foreign-corporation.example"})
-		token := s.made("POST", "/accounts/"+foreign+"/tokens", m{"name": "Foreign token", "permissions": []string{"audit:read"}})
-		s.append(foreign, change("foreign-event-1", "foreign-actor", nil))
+		zone := s.made("POST", "/accounts/"+foreign+"/zones", object{"name": "foreign-corporation.example"})
+		token := s.made("POST", "/accounts/"+foreign+"/tokens", object{
+			"name":        "Foreign token",
+			"permissions": []string{"audit:read"},
+		})
+		s.append(foreign, auditEvent("foreign-event-1", "foreign-actor", nil))
 		s.member(foreign, "foreign@corporation.example", "owner")
 		for _, q := range []string{"foreign", zone, token, foreign, "foreign-event-1", "corporation"} {
 			for _, account := range []string{s.full, s.bare} {
@@ -116,8 +121,9 @@ func TestEveryKindIsFoundByThoseWhoMayReadIt(t *testing.T) {
 				}
 			}
 		}
-		if p := owner.get("/accounts/" + foreign + "/find?q=foreign"); p.status != 404 || strings.Contains(p.body, "corporation") {
-			t.Errorf("a foreign account answers %d: %s", p.status, visibleText(p.body))
+		p := owner.Get("/accounts/" + foreign + "/find?q=foreign")
+		if p.Status != 404 || strings.Contains(p.Body, "corporation") {
+			t.Errorf("a foreign account answers %d: %s", p.Status, p.Text())
 		}
 		// What is only in the full account is not found in the bare one.
 		for _, kind := range customerKinds {
@@ -144,8 +150,8 @@ func TestEveryKindIsFoundByThoseWhoMayReadIt(t *testing.T) {
 				t.Errorf("an auditor finds %v of the kind %s", got, kind)
 			}
 		}
-		if p := auditor.get("/console/find?q=shop"); p.status != 403 {
-			t.Errorf("a member searches the installation: %d", p.status)
+		if p := auditor.Get("/console/find?q=shop"); p.Status != 403 {
+			t.Errorf("a member searches the installation: %d", p.Status)
 		}
 		for _, kind := range []string{"team", "declared", "customer"} {
 			if f := owner.find(s.full, "kind", kind); len(f.Groups) > 0 {
@@ -156,20 +162,20 @@ func TestEveryKindIsFoundByThoseWhoMayReadIt(t *testing.T) {
 
 	t.Run("operators find teams and accounts", func(t *testing.T) {
 		operator := s.signIn(crawlEmail(staffRole))
-		p := operator.get("/console/find?q=shop")
+		p := operator.Get("/console/find?q=shop")
 		for _, want := range []string{`"kind":"team"`, "Shop team", `"kind":"declared"`} {
-			p.has(t, want)
+			p.Says(want)
 		}
-		operator.get("/console/find?q="+s.full).has(t, `"kind":"customer"`, `"title":"Zeta"`)
-		operator.get("/console/find?q=zet").has(t, `"title":"Zeta"`)
+		operator.Get("/console/find?q="+s.full).Says(`"kind":"customer"`, `"title":"Zeta"`)
+		operator.Get("/console/find?q=zet").Says(`"title":"Zeta"`)
 	})
 
 	t.Run("the page without scripts shows the same", func(t *testing.T) {
-		p := owner.get("/accounts/" + s.full + "/search?q=checkout")
-		p.has(t, "Properties", "checkout.shop.example", `href="/accounts/`+s.full+`/audit?q=checkout"`)
-		owner.get("/accounts/"+s.full+"/search?q=zzzzzz").has(t, "Nothing found")
-		owner.get("/accounts/"+s.full+"/search").has(t, "Create a policy", "Acknowledge")
-		s.signIn(crawlEmail("viewer")).get("/accounts/"+s.full+"/search").lacks(t, "Create a policy", "Invite a member")
+		p := owner.Get("/accounts/" + s.full + "/search?q=checkout")
+		p.Says("Properties", "checkout.shop.example", `href="/accounts/`+s.full+`/audit?q=checkout"`)
+		owner.Get("/accounts/" + s.full + "/search?q=zzzzzz").Says("Nothing found")
+		owner.Get("/accounts/"+s.full+"/search").Says("Create a policy", "Acknowledge")
+		s.signIn(crawlEmail("viewer")).Get("/accounts/"+s.full+"/search").Lacks("Create a policy", "Invite a member")
 	})
 
 	t.Run("the API answers the same", func(t *testing.T) {

@@ -79,7 +79,7 @@ func TestABurnIsSeenFromTheBusToThePage(t *testing.T) {
 	base := "/accounts/" + id + "/objectives"
 	v.Get(base).Says("1 objective is burning its budget too fast.", "checkout", "shop.example")
 	v.Get(base+"/"+objective.ID).Says("checkout is burning its budget", "wwwtimeout.shop.example",
-		"/audit?event=timeout", `</span>1h/5m fired</li>`) // the mark; the level says "1h/5m fires at 14.4×"
+		"/audit?event=timeout", `<span>1h/5m fired</span>`) // the mark; the level says "1h/5m fires at 14.4×"
 	v.Get("/accounts/" + id + "/audit").Says("created the objective")
 	// Overview, list and objective have the same sentence: the current one, not that
 	// of the alert's start.

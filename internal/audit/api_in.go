@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
@@ -11,6 +12,7 @@ import (
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ingest"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -36,6 +38,22 @@ type InParams struct {
 	Receipts bool `query:"receipts" doc:"Give a signed receipt for each event that is accepted or a duplicate"`
 }
 
+// PublishedEvent documents the body of both on-ramps: an event, with the types of its
+// open members and the short form of its zone.
+type PublishedEvent struct {
+	record.Event
+	Zone     string         `json:"zone,omitempty" doc:"The zone (property) it belongs to, by id, name or alias" maxLength:"255"`
+	Before   any            `json:"before,omitempty" doc:"The resource before the change: any JSON"`
+	After    any            `json:"after,omitempty" doc:"The resource after the change: any JSON"`
+	Metadata map[string]any `json:"metadata,omitempty" doc:"Open data: a JSON object"`
+}
+
+// eventErrors are the codes that events can be rejected with.
+var eventErrors = []errs.Code{
+	errs.CodeEventConflict, errs.CodeProductForbidden, errs.CodeActionUndeclared, errs.CodeSchemaMismatch,
+	errs.CodeReservedProduct, errs.CodeEventTime, errs.CodeTooDeep, errs.CodeReceiptImpossible,
+}
+
 // registerIn adds the HTTP on-ramps.
 func (f *Feature) registerIn(api *web.API) {
 	op := web.Op{
@@ -50,7 +68,9 @@ func (f *Feature) registerIn(api *web.API) {
 			"200 when at least one was accepted or is a duplicate; 400 when none was (409 when all are conflicts).",
 		MaxBody: maxBatchBody,
 		Accepts: ingest.MediaTypes,
+		Body:    []PublishedEvent{},
 		Result:  []Result{},
+		Errors:  eventErrors,
 	}
 	web.Raw(api, "POST", op, func(ctx context.Context, in *InParams, x *web.Exchange) error {
 		return f.publish(ctx, x, web.Account(ctx).ID, in.Receipts)
@@ -58,6 +78,7 @@ func (f *Feature) registerIn(api *web.API) {
 	op.Path = "/audit/events"
 	op.ID = "publish-audit-events-of-many-accounts"
 	op.Scope = web.ScopeProducer
+	op.Errors = append(slices.Clone(eventErrors), errs.CodeUnknownAccount)
 	op.Summary = "Publish events of many accounts"
 	op.Description = "For product teams: every event names its account in account_id, and its product must be in " +
 		"the team's catalogue. " + op.Description

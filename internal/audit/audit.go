@@ -107,6 +107,7 @@ type Feature struct {
 	intake  *Intake
 	ledger  *ledger.Ledger
 	reader  *ledger.Reader
+	quick   *ledger.Reader // with a short budget, for suggestions and for parts of pages
 	signer  *ledger.Signer
 	sources Sources
 	words   Words
@@ -133,6 +134,7 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 		cfg:         cfg,
 		db:          cfg.DB,
 		reader:      ledger.NewReader(cfg.DB, ledger.SearchBudget),
+		quick:       ledger.NewReader(cfg.DB, searchTime),
 		sources:     cfg.Sources,
 		words:       cfg.Words,
 		self:        cfg.Self,
@@ -179,6 +181,7 @@ func (f *Feature) Describe() feature.Feature {
 		Pages:    f.Pages,
 		Finders:  f.finders(),
 		Actions:  f.actions(),
+		News:     f.news(),
 		Stages:   f.Stages(),
 		Receives: true,
 	}

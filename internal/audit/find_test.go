@@ -11,7 +11,10 @@ func TestASearchDecodesFewEventsWhateverTheLogHolds(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.Append(accountA, minimal(members{"id": "oldest-1", "actor": members{"type": "user", "id": "only-actor-1"}}))
 		w.FillTo(accountA, 9000)
-		w.Append(accountA, minimal(members{"id": "newest-1", "actor": members{"type": "user", "id": "u-new", "name": "Ana Lima"}}))
+		w.Append(accountA, minimal(members{
+			"id":    "newest-1",
+			"actor": members{"type": "user", "id": "u-new", "name": "Ana Lima"},
+		}))
 		w.Append(accountB, minimal(members{"id": "foreign-1"}))
 		s := audit.NewSearcher(w.DB, w.Clock.Now, 10*time.Second)
 		for _, c := range []struct {
@@ -41,7 +44,8 @@ func TestASearchDecodesFewEventsWhateverTheLogHolds(t *testing.T) {
 				got = list[0].ID
 			}
 			if opened := s.Opened() - before; got != c.want || opened > c.most {
-				t.Errorf("%s %s finds %q and decodes %d events; want %q and at most %d", c.kind, c.text, got, opened, c.want, c.most)
+				t.Errorf("%s %s finds %q and decodes %d events; want %q and at most %d",
+					c.kind, c.text, got, opened, c.want, c.most)
 			}
 		}
 		list, err := s.Find(t.Context(), "product", accountA, "")

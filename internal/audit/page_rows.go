@@ -147,19 +147,30 @@ func (l rowList) href(id string) string {
 
 // sentenceOf links the marked parts to the explorer where the page has no list that a click could filter.
 func (l rowList) sentenceOf(r *record.Record) ui.Sentence {
-	s := l.said(r)
-	if last := len(s) - 1; last >= 0 { // the row has a badge for it
+	s := l.rowSentence(r)
+	if l.live {
+		return s
+	}
+	return linked(s, l.base())
+}
+
+// rowSentence is the event's sentence as a row shows it: long names are cut, and a failure is said by the row's badge.
+func (f *Feature) rowSentence(r *record.Record) ui.Sentence {
+	s := f.said(r)
+	if last := len(s) - 1; last >= 0 {
 		s[last].Text = strings.TrimSuffix(s[last].Text, " (failed)")
 	}
 	for i := range s {
 		s[i].Text = clip(s[i].Text)
 	}
-	if l.live {
-		return s
-	}
+	return s
+}
+
+// linked links the marked parts of a sentence to the explorer at base.
+func linked(s ui.Sentence, base string) ui.Sentence {
 	for i := range s {
 		if s[i].Key != "" {
-			s[i].Href = l.base() + query(url.Values{s[i].Key: {s[i].Value}})
+			s[i].Href = base + query(url.Values{s[i].Key: {s[i].Value}})
 		}
 	}
 	return s

@@ -126,11 +126,16 @@ func TestASlowOrFailingKindIsLeftOutAndNamed(t *testing.T) {
 		}
 		list := feature.Finders{slow, named("one", web.AnyPermission), failing, named("two", web.AnyPermission)}
 		began := time.Now()
-		found, err := list.Search(t.Context(), feature.Search{Who: &web.Principal{Superoperator: true}, Account: "a", Query: "x"})
+		found, err := list.Search(t.Context(), feature.Search{
+			Who:     &web.Principal{Superoperator: true},
+			Account: "a",
+			Query:   "x",
+		})
 		if kinds(found) != "one two" || !slices.Equal(found.Late, []string{"slow", "failing"}) {
 			t.Errorf("found %q, late %v", kinds(found), found.Late)
 		}
-		if err == nil || !strings.Contains(err.Error(), "failing: the database is away") || strings.Contains(err.Error(), "slow") {
+		if err == nil || !strings.Contains(err.Error(), "failing: the database is away") ||
+			strings.Contains(err.Error(), "slow") {
 			t.Errorf("the log gets %v", err)
 		}
 		if took := time.Since(began); took != feature.FindTimeout {

@@ -2,8 +2,11 @@ package notify
 
 import (
 	"context"
+	"slices"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ingest"
 	"github.com/belfryhq/belfry/internal/platform/strict"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -26,6 +29,38 @@ var anAlert = strict.Subject{Name: "an alert", Hint: "; open data belongs under 
 // alertFormat is the format of both on-ramps.
 var alertFormat = ingest.Format{Item: anAlert, Max: maxBatch}
 
+// SentAlert documents the body of both on-ramps.
+type SentAlert struct {
+	Account     string              `json:"account_id,omitempty" doc:"The account, where one request carries alerts of many"`
+	ID          string              `json:"id,omitempty" doc:"Unique in the account: a repeat has the same one; made when left out" maxLength:"128"`
+	Type        string              `json:"alert_type" doc:"A type that a catalogue declares"`
+	Event       event.AlertEvent    `json:"event" enum:"start,end,notice" doc:"A notice stands alone; an end ends what a start began"`
+	Correlation string              `json:"correlation_id,omitempty" doc:"What start and end have in common; the id when left out" maxLength:"128"`
+	Severity    string              `json:"severity,omitempty" doc:"One of the type's severities; the first when left out"`
+	OccurredAt  string              `json:"occurred_at,omitempty" doc:"When it began, ended or happened; now when left out" format:"date-time"`
+	BeganAt     string              `json:"began_at,omitempty" doc:"Beginning of the reported problem, at most occurred_at" format:"date-time"`
+	Summary     string              `json:"summary,omitempty" doc:"One sentence for people" maxLength:"500"`
+	Zone        string              `json:"zone,omitempty" doc:"The zone (property) it is about, by id, name or alias" maxLength:"255"`
+	Resource    *SentResource       `json:"resource,omitempty"`
+	Filters     map[string][]string `json:"filters,omitempty" doc:"What policies compare: at most 50 keys of 200 values"`
+	Data        map[string]any      `json:"data,omitempty" doc:"Open data, as the type's JSON Schema says"`
+	URL         string              `json:"url,omitempty" doc:"Page with details: http(s), or a path of the dashboard" maxLength:"2048"`
+}
+
+// SentResource documents the subject of an alert.
+type SentResource struct {
+	Product string `json:"product" maxLength:"255"`
+	Type    string `json:"type" maxLength:"255"`
+	ID      string `json:"id" maxLength:"255"`
+	Name    string `json:"name,omitempty" maxLength:"255"`
+}
+
+// alertErrors are the codes that alerts can be rejected with.
+var alertErrors = []errs.Code{
+	errs.CodeEventConflict, errs.CodeProductForbidden, errs.CodeActionUndeclared, errs.CodeSchemaMismatch,
+	errs.CodeReservedProduct, errs.CodeEventTime,
+}
+
 // API registers the operations.
 func (n *Feature) API(api *web.API) {
 	const description = "One alert, a JSON array or NDJSON, at most 1,000. " +
@@ -42,7 +77,9 @@ func (n *Feature) API(api *web.API) {
 		Description: description,
 		MaxBody:     maxBatchBody,
 		Accepts:     ingest.MediaTypes,
+		Body:        []SentAlert{},
 		Result:      []ingest.ItemResult{},
+		Errors:      alertErrors,
 	}, func(ctx context.Context, _ *struct{}, x *web.Exchange) error {
 		return n.receive(ctx, x, web.Account(ctx).ID)
 	})
@@ -58,7 +95,9 @@ func (n *Feature) API(api *web.API) {
 			description,
 		MaxBody: maxBatchBody,
 		Accepts: ingest.MediaTypes,
+		Body:    []SentAlert{},
 		Result:  []ingest.ItemResult{},
+		Errors:  append(slices.Clone(alertErrors), errs.CodeUnknownAccount),
 	}, func(ctx context.Context, _ *struct{}, x *web.Exchange) error {
 		return n.receive(ctx, x, "")
 	})

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -117,6 +118,7 @@ func (n *Feature) registerDestinations(api *web.API) {
 	web.Post(api, web.Op{
 		Path:       base,
 		ID:         "create-webhook",
+		Errors:     []errs.Code{errs.CodeLimit},
 		Tag:        tag,
 		Summary:    "Create a webhook",
 		Permission: account.NotificationsWrite,
@@ -152,6 +154,7 @@ func (n *Feature) registerDestinations(api *web.API) {
 	web.Delete(api, web.Op{
 		Path:       base + "/{webhook_id}",
 		ID:         "delete-webhook",
+		Errors:     []errs.Code{errs.CodeStateConflict},
 		Tag:        tag,
 		Summary:    "Delete a webhook",
 		Permission: account.NotificationsWrite,

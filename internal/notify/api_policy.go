@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -84,6 +85,7 @@ func (n *Feature) registerPolicies(api *web.API) {
 	web.Post(api, web.Op{
 		Path:       base,
 		ID:         "create-policy",
+		Errors:     []errs.Code{errs.CodeMissingFilter, errs.CodeLimit},
 		Tag:        tag,
 		Summary:    "Create a policy",
 		Permission: account.NotificationsWrite,
@@ -122,6 +124,7 @@ func (n *Feature) registerPolicies(api *web.API) {
 	web.Put(api, web.Op{
 		Path:        base + "/{policy_id}",
 		ID:          "update-policy",
+		Errors:      []errs.Code{errs.CodeMissingFilter},
 		Tag:         tag,
 		Summary:     "Change a policy",
 		Permission:  account.NotificationsWrite,
@@ -241,6 +244,7 @@ func (n *Feature) registerHistory(api *web.API) {
 	web.Post(api, web.Op{
 		Path:        base + "/{delivery_id}/replay",
 		ID:          "replay-delivery",
+		Errors:      []errs.Code{errs.CodeStateConflict},
 		Tag:         tag,
 		Summary:     "Send a delivery again",
 		Permission:  account.DeliveriesReplay,

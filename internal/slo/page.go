@@ -68,6 +68,7 @@ type Summary struct {
 	ID       string
 	Name     string
 	Href     string
+	Zone     string // id
 	State    State
 	Sentence string
 	Rising   bool // a short window burns above its pair's factor, and no pair fires yet
@@ -87,6 +88,7 @@ func (f *Feature) Summaries(ctx context.Context, accountID string) ([]Summary, e
 			ID:       j.ID,
 			Name:     j.Name,
 			Href:     objectivePath(accountID, j.ID),
+			Zone:     j.Match.Zone,
 			State:    j.Status.State,
 			Sentence: j.Status.Sentence,
 			Rising:   j.Status.Rising,

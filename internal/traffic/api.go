@@ -38,6 +38,21 @@ type Params struct {
 	Key string `header:"Idempotency-Key" doc:"For 48 hours, a repeated request with the same key gets the first answer and counts nothing"`
 }
 
+// SentCount documents the body of both on-ramps.
+type SentCount struct {
+	Account     string `json:"account_id,omitempty" doc:"The account, where one request carries counts of many"`
+	Zone        string `json:"zone" doc:"The zone (property), by id, name or alias" maxLength:"255"`
+	At          int64  `json:"ts" doc:"Start of the interval, in Unix seconds"`
+	Seconds     int64  `json:"seconds,omitempty" doc:"Length of the interval" minimum:"1" maximum:"3600" default:"10"`
+	Total       int64  `json:"total" doc:"Requests in the interval" minimum:"0" maximum:"1000000000000"`
+	Bad         int64  `json:"bad,omitempty" doc:"Those that failed (5xx)" minimum:"0"`
+	Unreachable int64  `json:"unreachable,omitempty" doc:"Those failures that did not reach the origin (521)" minimum:"0"`
+	Origin      string `json:"origin,omitempty" doc:"The server that answered" maxLength:"255"`
+	Hostname    string `json:"hostname,omitempty" doc:"The host that was asked for" maxLength:"255"`
+	PathClass   string `json:"path_class,omitempty" doc:"A class of paths, for objectives about a part of a site" maxLength:"100"`
+	SLI         string `json:"sli,omitempty" doc:"Another ratio of good to all" maxLength:"100" default:"availability"`
+}
+
 const tag = "Traffic"
 
 // API registers the operations.
@@ -56,6 +71,7 @@ func (f *Feature) API(api *web.API) {
 		Permission:  account.TrafficWrite,
 		MaxBody:     MaxCountsBody,
 		Accepts:     ingest.MediaTypes,
+		Body:        []SentCount{},
 		Result:      IngestResult{},
 	}, func(ctx context.Context, in *Params, x *web.Exchange) error {
 		return f.ingestCounts(ctx, x, in.Key, web.Account(ctx).ID)
@@ -71,6 +87,7 @@ func (f *Feature) API(api *web.API) {
 		Permission:  account.TrafficWrite,
 		MaxBody:     MaxCountsBody,
 		Accepts:     ingest.MediaTypes,
+		Body:        []SentCount{},
 		Result:      IngestResult{},
 	}, func(ctx context.Context, in *Params, x *web.Exchange) error {
 		return f.ingestCounts(ctx, x, in.Key, "")

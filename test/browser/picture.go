@@ -21,14 +21,14 @@ import (
 )
 
 // A picture is compared with its baseline after both were reduced to a third of
-// their size and 32 levels a channel, which keeps the baselines small. Two pixels
+// their size and 16 levels a channel, which keeps the baselines small. Two pixels
 // differ when a channel differs by more than differs; the pictures differ when
 // more than tolerated of their pixels do.
 const (
 	shrink    = 3
 	differs   = 16
 	tolerated = 0.001
-	levels    = 0xf8 // the bits of a channel that are kept
+	levels    = 0xf0 // the bits of a channel that are kept
 	tallest   = 2600 // CSS pixels of a page that are compared
 )
 
@@ -106,7 +106,8 @@ func (b *Browser) masked() (places []image.Rectangle) {
 	}
 	found := b.Evaluate(`[...document.querySelectorAll(` + fmt.Sprintf("%q", b.album.mask) + `)]
 		.filter((e) => e.checkVisibility()).map((e) => e.getBoundingClientRect())
-		.map((r) => [r.left + scrollX, r.top + scrollY, r.right + scrollX, r.bottom + scrollY].map(Math.round).join()).join("\n")`)
+		.map((r) => [r.left + scrollX, r.top + scrollY, r.right + scrollX, r.bottom + scrollY])
+		.map((corners) => corners.map(Math.round).join()).join("\n")`)
 	for line := range strings.Lines(found) {
 		var place image.Rectangle
 		_, err := fmt.Sscanf(line, "%d,%d,%d,%d", &place.Min.X, &place.Min.Y, &place.Max.X, &place.Max.Y)
@@ -225,17 +226,40 @@ func keep(t testing.TB, name string, before, now *image.NRGBA) string {
 	return "; see " + filepath.Join(folder, name+".difference.png")
 }
 
-func write(t testing.TB, file string, picture image.Image) {
+func write(t testing.TB, file string, picture *image.NRGBA) {
 	t.Helper()
 	var out bytes.Buffer
 	encoder := png.Encoder{CompressionLevel: png.BestCompression}
-	err := encoder.Encode(&out, picture)
+	err := encoder.Encode(&out, indexed(picture))
 	if err == nil {
 		err = os.WriteFile(file, out.Bytes(), 0o600)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// indexed is the picture with a palette, which is half the size, or the picture
+// itself where it has too many colours.
+func indexed(picture *image.NRGBA) image.Image {
+	out := image.NewPaletted(picture.Bounds(), nil)
+	known := map[color.NRGBA]uint8{}
+	for y := range picture.Bounds().Dy() {
+		for x := range picture.Bounds().Dx() {
+			c := picture.NRGBAAt(x, y)
+			index, found := known[c]
+			if !found {
+				if len(out.Palette) == 256 {
+					return picture
+				}
+				index = uint8(len(out.Palette)) //nolint:gosec // below 256
+				known[c] = index
+				out.Palette = append(out.Palette, c)
+			}
+			out.SetColorIndex(x, y, index)
+		}
+	}
+	return out
 }
 
 func read(file string) (*image.NRGBA, error) {
@@ -250,14 +274,7 @@ func read(file string) (*image.NRGBA, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n, ok := picture.(*image.NRGBA); ok {
-		return n, nil
-	}
-	out := image.NewNRGBA(picture.Bounds()) // an opaque picture is decoded as RGBA
-	for y := range out.Bounds().Dy() {
-		for x := range out.Bounds().Dx() {
-			out.Set(x, y, picture.At(x, y))
-		}
-	}
+	out := image.NewNRGBA(picture.Bounds())
+	draw.Draw(out, out.Bounds(), picture, image.Point{}, draw.Src)
 	return out, nil
 }

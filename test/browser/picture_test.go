@@ -24,7 +24,7 @@ func TestPicturesDifferByTheShareOfTheirPixels(t *testing.T) {
 	if got := before.Bounds().Size(); got != image.Pt(100, 50) {
 		t.Fatalf("reduced: got %v", got)
 	}
-	near := plain(300, 150, color.NRGBA{208, 200, 200, 255})
+	near := plain(300, 150, color.NRGBA{216, 200, 200, 255})
 	if why := difference(before, reduced(near, nil)); why != "" {
 		t.Errorf("one level: %s", why)
 	}
@@ -44,7 +44,8 @@ func TestPicturesDifferByTheShareOfTheirPixels(t *testing.T) {
 	if why := difference(before, reduced(dotted, nil)); !strings.Contains(why, "0.20 % of the pixels differ") {
 		t.Errorf("beyond the tolerance: %s", why)
 	}
-	if why := difference(before, reduced(plain(300, 153, grey), nil)); !strings.Contains(why, "was (100,50) and is (100,51)") {
+	why := difference(before, reduced(plain(300, 153, grey), nil))
+	if !strings.Contains(why, "was (100,50) and is (100,51)") {
 		t.Errorf("another size: %s", why)
 	}
 }

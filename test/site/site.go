@@ -59,11 +59,11 @@ type Entry struct {
 
 // Site is an installation. It ends with its test.
 type Site struct {
-	URL       string // of the server
-	Accounts  *account.Feature
-	API       *web.API
-	Kit       *page.Kit
-	UI        *ui.UI
+	URL      string // of the server
+	Accounts *account.Feature
+	API      *web.API
+	Kit      *page.Kit
+	UI       *ui.UI
 
 	t   *runner
 	nav []Entry

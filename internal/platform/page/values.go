@@ -18,7 +18,7 @@ func (v *Visit) Values(name string, limit int) []string {
 	seen := map[string]bool{}
 	for _, field := range v.Fields(name) {
 		for line := range strings.Lines(field) {
-			value := strings.TrimSpace(Cut(line, limit))
+			value := strings.TrimSpace(Cut(strings.TrimSpace(line), limit))
 			if value != "" && !seen[value] {
 				seen[value] = true
 				values = append(values, value)

@@ -98,8 +98,8 @@ func columnsHTML(c Columns) template.HTML {
 		good += column.Good
 		bad += column.Warn + column.Bad
 	}
-	goodText, _ := Num(good) //nolint:errcheck // a float is a number
-	badText, _ := Num(bad)   //nolint:errcheck // a float is a number
+	goodText, _ := Num(good)
+	badText, _ := Num(bad) // a float is a number
 
 	var b strings.Builder
 	words := html.EscapeString(c.Label + ": " + goodText + " succeeded, " + badText + " did not")

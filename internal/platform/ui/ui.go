@@ -41,8 +41,10 @@
 //
 // # Components
 //
-// A component is a template that takes a dict. Its comment in templates/*.html
-// lists its parameters, and that list is checked: [Lint] refuses a parameter
+// A component is a template that takes a dict, or one of the types of this
+// package: [Hub], [Activity], [Picker], [Filters], [Selection]. docs/design.md says
+// when to use which. The comment of a dict's component in templates/*.html
+// lists its parameters, and that list is checked: [UI.Parse] refuses a parameter
 // that the component does not have, a missing required one, and everything
 // that the content security policy would block in the browser (inline script
 // and style, hx-on, js: values, trigger filters, foreign origins). Containers
@@ -54,13 +56,16 @@
 // Pages work without JavaScript where a link or a form can. The modules in
 // assets/js add to that by data attributes only: data-open (j, k, Enter),
 // data-search (/), data-go="a" (g a), data-live (l), data-copy, data-filter,
-// data-local (times), data-chart, data-dialog, data-close (Esc).
+// data-local (times), data-chart, data-dialog, data-close (Esc), data-key="e" (an
+// action's key), data-selectable (boxes of rows, x), data-list and data-col
+// (density and columns), data-picker.
 //
 // A part of a page that shows what happens now asks for itself again with
 // hx-get and hx-trigger="every 5s". refresh.js merges the answer into the part,
 // whatever its hx-swap says, and leaves focus, selection, open folds and the
 // zoom of charts as they are. A form answers with [Redirect], and the page
-// after it reads its flash message with [FlashKey].
+// after it reads its flash message with [FlashKey]. While a part is not answered,
+// a note says since when.
 package ui
 
 import (

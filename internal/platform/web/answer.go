@@ -348,6 +348,13 @@ func statusOf(e *errs.Error) int {
 	return e.Kind().Status()
 }
 
+// StatusOf is the HTTP status of answers with a code.
+func StatusOf(code errs.Code) int { return statusOf(&errs.Error{Code: code}) }
+
+// Refuse answers an error of a mounted page that is for programs. Nothing may have been
+// written before.
+func (a *API) Refuse(w http.ResponseWriter, r *http.Request, err error) { a.refuse(w, r, err) }
+
 // refuse answers an error. Nothing may have been written before.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	list := errs.All(err)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
 // Scope is the reach that an operation requires of a credential.
@@ -56,8 +58,14 @@ type Op struct {
 	Unmetered  bool          // not counted by the rate limit (flag evaluation)
 
 	Accepts []string // content types of the body; empty = application/json (with a Body field)
-	Result  any      // a value of the type that is documented as result, where the handler's type does not show it
-	Content string   // content type of the answer in the document, for Raw and streams; empty = application/json
+	// Body is a value of the type that is documented as body of a Raw operation; a
+	// slice means one item, an array of items, or NDJSON.
+	Body    any
+	Result  any    // a value of the type that is documented as result, where the handler's type does not show it
+	Content string // content type of the answer in the document, for Raw and streams; empty = application/json
+	// Errors are codes that the operation may answer, besides those that follow from
+	// its declaration (see /docs).
+	Errors []errs.Code
 }
 
 // Route is a registered operation, for tests that walk all of them.
@@ -72,6 +80,7 @@ type Route struct {
 	Stream     bool
 	Idempotent bool // takes Idempotency-Key, by web or by its own input
 	NoBodyName bool // the type of the request body has no name
+	Errors     []errs.Code
 }
 
 // route is an operation in service. It does not change after registration.
@@ -83,6 +92,7 @@ type route struct {
 	account bool
 	raw     bool
 	live    bool               // answers Events
+	given   bool               // the declaration names the answer's content type
 	ownKey  bool               // the input declares Idempotency-Key: the handler keeps the answers
 	body    reflect.Type       // of the input's Body field; nil = none
 	call    func(huma.Context) // huma's handler: parameters, then the feature's
@@ -112,6 +122,7 @@ func (a *API) Routes() []Route {
 			Stream:     r.Stream,
 			Idempotent: r.Idempotent || r.ownKey,
 			NoBodyName: r.body != nil && bodyName(r.body) == "",
+			Errors:     r.Errors,
 		}
 	}
 	return list
@@ -185,7 +196,8 @@ func (a *API) newRoute(method string, op Op) *route {
 		rt.MaxBody = a.cfg.MaxBody
 	}
 	rt.live = rt.Content == eventStream
-	if rt.Content == "" {
+	rt.given = rt.Content != ""
+	if !rt.given {
 		rt.Content = "application/json"
 	}
 	return rt

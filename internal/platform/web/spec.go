@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
@@ -20,6 +21,9 @@ const schemaPrefix = "#/components/schemas/"
 
 // document is the empty OpenAPI 3.1 document that registrations fill.
 func (a *API) document() *huma.OpenAPI {
+	schemas := huma.NewMapRegistry(schemaPrefix, schemaName)
+	// Both are any JSON; of a type that it does not know huma would document the bytes.
+	schemas.RegisterTypeAlias(reflect.TypeFor[jsontext.Value](), reflect.TypeFor[json.RawMessage]())
 	server := a.cfg.ExternalURL
 	if server == "" {
 		server = "/"
@@ -34,7 +38,7 @@ func (a *API) document() *huma.OpenAPI {
 		},
 		Servers: []*huma.Server{{URL: server}},
 		Components: &huma.Components{
-			Schemas: huma.NewMapRegistry(schemaPrefix, schemaName),
+			Schemas: schemas,
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				"bearer": {Type: "http", Scheme: "bearer", Description: "An API token: Authorization: Bearer TOKEN."},
 			},
@@ -92,11 +96,7 @@ func (a *API) describe(rt *route, op *huma.Operation, result reflect.Type) {
 		})
 	}
 	if rt.raw && len(rt.Accepts) > 0 {
-		content := map[string]*huma.MediaType{}
-		for _, t := range rt.Accepts {
-			content[t] = &huma.MediaType{}
-		}
-		op.RequestBody = &huma.RequestBody{Required: true, Content: content}
+		op.RequestBody = &huma.RequestBody{Required: true, Content: a.rawContent(rt)}
 	}
 	registry := a.huma.OpenAPI().Components.Schemas
 	op.Responses = map[string]*huma.Response{
@@ -105,6 +105,33 @@ func (a *API) describe(rt *route, op *huma.Operation, result reflect.Type) {
 			"application/json": {Schema: registry.Schema(reflect.TypeFor[errorAnswer](), true, "")},
 		}},
 	}
+}
+
+// rawContent documents the body of a Raw operation: one item or an array as JSON, an
+// item a line as NDJSON, and nothing about other content types.
+func (a *API) rawContent(rt *route) map[string]*huma.MediaType {
+	content := map[string]*huma.MediaType{}
+	for _, t := range rt.Accepts {
+		content[t] = &huma.MediaType{}
+	}
+	if rt.Body == nil {
+		return content
+	}
+	item := reflect.TypeOf(rt.Body)
+	many := item.Kind() == reflect.Slice
+	if many {
+		item = item.Elem()
+	}
+	one := a.huma.OpenAPI().Components.Schemas.Schema(item, true, rt.ID+"-body")
+	for t, media := range content {
+		switch {
+		case t == "application/json" && many:
+			media.Schema = &huma.Schema{OneOf: []*huma.Schema{one, {Type: huma.TypeArray, Items: one}}}
+		case t == "application/json", t == "application/x-ndjson":
+			media.Schema = one
+		}
+	}
+	return content
 }
 
 // errorAnswer is the envelope of an error, as the document shows it.
@@ -122,7 +149,7 @@ func (a *API) answerContent(rt *route, result reflect.Type) map[string]*huma.Med
 			s = ans.shape()
 		}
 	}
-	if rt.Content != "application/json" {
+	if s.content != "" && rt.given || rt.Content != "application/json" {
 		s.content = rt.Content
 	}
 	if s.content != "" {
@@ -185,9 +212,9 @@ func (a *API) tidy() {
 
 // registerOwn adds the routes that belong to no feature.
 func (a *API) registerOwn() {
-	spec := sync.OnceValues(func() (*static, error) {
+	spec := sync.OnceValues(func() (*Static, error) {
 		b, err := a.OpenAPI()
-		return newStatic("application/json", b), err
+		return NewStatic("application/json", b), err
 	})
 	a.MountPublic("GET /openapi.json", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		document, err := spec()
@@ -195,7 +222,7 @@ func (a *API) registerOwn() {
 			a.refuse(w, r, err)
 			return
 		}
-		document.serve(w, r)
+		document.ServeHTTP(w, r)
 	}))
 	Get(a, Op{
 		Path:    "/capabilities",

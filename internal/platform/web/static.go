@@ -7,17 +7,18 @@ import (
 	"strconv"
 )
 
-// static is an answer that is made once: its bytes, the same compressed, and
-// its entity tag. Serving it costs no more than a copy.
-type static struct {
+// Static is an answer that is made once: its bytes, the same compressed, and its
+// entity tag. To serve it costs no more than a copy.
+type Static struct {
 	contentType string
 	plain       []byte
 	zipped      []byte // empty when it would not be smaller
 	tag         string
 }
 
-func newStatic(contentType string, b []byte) *static {
-	s := &static{contentType: contentType, plain: b, tag: etagOf(b)}
+// NewStatic makes the answer of these bytes, which it keeps.
+func NewStatic(contentType string, b []byte) *Static {
+	s := &Static{contentType: contentType, plain: b, tag: etagOf(b)}
 	var buf bytes.Buffer
 	zip, _ := gzip.NewWriterLevel(&buf, gzip.BestCompression) // the level is valid
 	zip.Write(b)                                              // into memory: never fails
@@ -28,7 +29,8 @@ func newStatic(contentType string, b []byte) *static {
 	return s
 }
 
-func (s *static) serve(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers GET and HEAD, with 304 where the client has the content already.
+func (s *Static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", s.contentType)
 	h.Set("Cache-Control", "no-cache")

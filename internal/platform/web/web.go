@@ -95,7 +95,7 @@ type API struct {
 	endDrain context.CancelFunc
 }
 
-// New makes an API with its own routes: health, capabilities, openapi, docs.
+// New makes an API with its own routes: health, capabilities, openapi.
 func New(cfg Config, deps Deps) (*API, error) {
 	switch {
 	case deps.Log == nil || deps.Metrics == nil || deps.Tracing == nil || deps.Health == nil:
@@ -134,9 +134,6 @@ func New(cfg Config, deps Deps) (*API, error) {
 	}
 	a.huma = newBinder(a)
 	a.registerOwn()
-	if err := a.registerDocs(); err != nil {
-		return nil, fmt.Errorf("web: docs: %w", err)
-	}
 	return a, nil
 }
 

@@ -47,8 +47,9 @@ export function calendar(root, sprite, { get, set }) {
     const [y, m] = [first.getUTCFullYear(), first.getUTCMonth()];
     const box = make("div", "month");
     const head = make("div", "month-head");
-    const arrow = (name, label, step, hide) => {
-      const button = Object.assign(make("button", "button ghost"), { type: "button", hidden: hide });
+    // The arrows between two months are only for a place that shows one of them.
+    const arrow = (name, label, step, inner) => {
+      const button = Object.assign(make("button", `button ghost${inner ? " inner" : ""}`), { type: "button" });
       button.setAttribute("aria-label", label);
       button.append(icon(sprite, name));
       button.addEventListener("click", () => go(step));
