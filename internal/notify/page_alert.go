@@ -133,8 +133,14 @@ func (p *pages) alertHub(v *page.Visit, d *Decision, kind *AlertType, title stri
 		h.Actions = append(h.Actions, ui.Link{Label: "Send again…", Icon: "rotate-ccw", Href: href + "/replay", Key: "r"})
 	}
 	h.Properties = alertProperties(d, kind, h.Status)
+	if d.Zone != nil && d.Zone.ID != "" && v.Can(account.AccountsRead) {
+		h.Properties[0].Properties[propertyOfAlert].Href = account.PropertiesPath(v.Account) + "/" + d.Zone.ID
+	}
 	return h
 }
+
+// propertyOfAlert is the place of the property among the facts of an alert.
+const propertyOfAlert = 3
 
 // alertProperties are the facts beside the sections of an alert.
 func alertProperties(d *Decision, kind *AlertType, state ui.Status) []ui.PropertyGroup {

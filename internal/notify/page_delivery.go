@@ -103,6 +103,7 @@ func (p *pages) causes(v *page.Visit, d *Delivery, alert *Decision) []ui.Activit
 				Icon:     "bell",
 				Sentence: ui.Sentence{{Text: "The policy " + one.Policy + " matched it"}},
 				Note:     one.Why,
+				At:       d.CreatedAt.Time,
 				Href:     policyPath(v.Account, one.PolicyID),
 			})
 		}

@@ -43,13 +43,10 @@ const (
 )
 
 // faultFields are the fields of the form that faults may name.
-func (f *policyForm) faultFields() []string {
+func (f *policyForm) faultFields(kind *AlertType) []string {
 	list := []string{"name", "description", "alert_type", "alert_interval", "mail", "webhook", "mechanisms"}
-	for key := range f.filters {
-		list = append(list, filterField+key)
-	}
-	for _, picker := range f.Filters {
-		list = append(list, picker.Name)
+	for _, one := range f.filterKeys(kind) {
+		list = append(list, filterField+one.Key, filterField+one.Key+notSuffix)
 	}
 	return list
 }
@@ -466,7 +463,11 @@ func (p *pages) submitPolicy(parse func(*page.Visit) (policyForm, error)) page.H
 			}
 			return v.Redirect(policyPath(v.Account, saved.ID), flash)
 		}
-		faults, ok := ui.FaultsOf(err, f.faultFields()...)
+		kind, kindErr := p.AlertType(v.Context(), f.kind)
+		if kindErr != nil {
+			return kindErr
+		}
+		faults, ok := ui.FaultsOf(err, f.faultFields(kind)...)
 		if !ok {
 			return err
 		}
