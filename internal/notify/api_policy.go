@@ -175,6 +175,8 @@ type HistoryQuery struct {
 	PerPage int      `query:"per_page" minimum:"1" maximum:"1000" default:"25"`
 	Since   web.Time `query:"since"`
 	Before  web.Time `query:"before"`
+	Webhook string   `query:"webhook_id" maxLength:"64" doc:"Only deliveries to this webhook"`
+	State   string   `query:"state" enum:"waiting,delivered,failed,superseded,not_sent,kept" doc:"All when left out"`
 }
 
 // Sent is a delivery in the compatible API's shape, with its state added.
@@ -210,7 +212,18 @@ func (n *Feature) registerHistory(api *web.API) {
 	}, func(ctx context.Context, in *HistoryQuery) (web.Numbered[Sent], error) {
 		out := web.Numbered[Sent]{Items: []Sent{}, Page: in.Page, PerPage: in.PerPage}
 		offset := (in.Page - 1) * in.PerPage
-		list, total, err := n.history(ctx, web.Account(ctx).ID, in.Since.Time, in.Before.Time, offset, in.PerPage)
+		f := deliveryFilter{account: web.Account(ctx).ID, since: in.Since.Time, before: in.Before.Time}
+		if in.State != "" {
+			f.states = []string{in.State}
+		}
+		if in.Webhook != "" {
+			d, err := n.Destination(ctx, f.account, in.Webhook)
+			if err != nil {
+				return out, err
+			}
+			f.destination = d.ID
+		}
+		list, total, err := n.history(ctx, f, offset, in.PerPage)
 		if out.Total = total; total == countMost {
 			out.Messages = []web.Message{{Message: "total_count is counted up to 10,000; there may be more"}}
 		}

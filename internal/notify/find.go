@@ -100,7 +100,7 @@ func (n *Feature) findAlerts(ctx context.Context, accountID, query string, limit
 	texts := len(found) == 0
 	if texts {
 		for _, state := range []string{stateFiring, ""} {
-			list, err := n.alerts(ctx, accountID, state, web.Keyset{}, searchedAlerts)
+			list, err := n.alerts(ctx, alertFilter{account: accountID, state: state}, web.Keyset{}, searchedAlerts)
 			if err != nil {
 				return nil, err
 			}
@@ -210,22 +210,17 @@ func hostOf(address string) string {
 	return u.Host
 }
 
-// findAlertTypes finds the declared alert types. Members who may create policies are led to the form of one.
+// findAlertTypes finds the declared alert types.
 func (n *Feature) findAlertTypes(ctx context.Context, accountID, query string, limit int) ([]feature.Match, error) {
 	types, err := n.AlertTypes(ctx)
-	href := NotificationsPath(accountID)
-	writes := web.CurrentPrincipal(ctx).Can(accountID, account.NotificationsWrite)
 	list := make([]feature.Match, len(types))
 	for i, t := range types {
 		list[i] = feature.Match{
 			ID:     t.Type,
 			Title:  t.Title,
 			Detail: cmp.Or(t.Description, t.Type),
-			Href:   href,
+			Href:   typePath(accountID, t.Type),
 			Names:  []string{t.Type, t.Product, t.Category},
-		}
-		if writes {
-			list[i].Href = href + "/policies/new?" + url.Values{"type": {t.Type}}.Encode()
 		}
 	}
 	return feature.Best(query, limit, list), err
