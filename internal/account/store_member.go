@@ -88,8 +88,13 @@ func deletePerson(ctx context.Context, tx *db.Tx, personID string) (ended []Hash
 	if err := deleteLinks(ctx, tx, personID); err != nil {
 		return nil, err
 	}
-	if _, err := tx.Exec(ctx, `DELETE FROM known_network WHERE person_id = $1`, personID); err != nil {
-		return nil, err
+	for _, text := range []string{
+		`DELETE FROM known_network WHERE person_id = $1`,
+		`DELETE FROM news_seen WHERE person_id = $1`,
+	} {
+		if _, err := tx.Exec(ctx, text, personID); err != nil {
+			return nil, err
+		}
 	}
 	_, err = tx.Exec(ctx, `DELETE FROM person WHERE id = $1`, personID)
 	return ended, err

@@ -83,12 +83,16 @@ func (p *pages) Shell(r *http.Request, who *web.Principal, accountID, section st
 		s.Home = pathIn(accountPath, accountID)
 		s.Account = p.accountOf(ctx, who, accountID, section)
 		s.Nav = p.nav(customerNav, who, accountID, section)
+		s.Find = findOf(accountPath, accountID, who)
+		s.Bell = p.bell(ctx, who, accountID)
+		s.Bell.Live = pathIn(firingPath, accountID)
 		s.Firing = p.firing(ctx, who, accountID)
 		for i, item := range s.Nav {
 			if item.Href == pathIn(alertsEntry.path, accountID) {
 				s.Nav[i].Count = s.Firing
 				s.Nav[i].Tone = ui.Bad
 				s.Nav[i].Live = pathIn(firingPath, accountID)
+				s.Bell.Live = "" // the navigation asks already
 			}
 		}
 		if staff {
@@ -98,6 +102,7 @@ func (p *pages) Shell(r *http.Request, who *web.Principal, accountID, section st
 		s.Face = ui.Operator
 		s.Home = consolePath
 		s.Nav = p.nav(operatorNav, who, "", section)
+		s.Find = findOf(consolePath, "", who)
 	default:
 		s.Face = ui.Plain
 	}

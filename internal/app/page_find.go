@@ -3,12 +3,14 @@ package app
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
+	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -36,6 +38,17 @@ func (p *pages) addSearch() {
 	p.Get(consoleFindPath, "", p.operatorsOnly(p.find))
 	p.Get(consoleSearchPath, "", p.operatorsOnly(p.showSearch))
 	p.Get(consolePalettePath, "", p.operatorsOnly(p.palette))
+}
+
+// findOf are the paths of the search below base, for the frame of a page.
+func findOf(base, accountID string, who *web.Principal) ui.Find {
+	at := pathIn(base, accountID)
+	return ui.Find{
+		Page:    at + "/search",
+		Items:   at + "/find",
+		Actions: at + "/palette",
+		Scope:   firstOf(accountID, lastIsConsole) + ":" + who.ID,
+	}
 }
 
 // operatorsOnly refuses visitors who may open no page of the console. The finders check the permission of each kind.
@@ -97,7 +110,7 @@ func (p *pages) palette(v *page.Visit) error {
 func (p *pages) actions(v *page.Visit) ([]paletteAction, error) {
 	offered := []paletteAction{}
 	var always []paletteAction
-	for _, f := range p.app.features {
+	for _, f := range slices.Backward(p.app.features) { // of most use are those of alerts and objectives
 		if f.Offer != nil && v.Account != "" && v.Can(f.Offer.Permission) {
 			list, err := f.Offer.Actions(v.Context(), v.Account)
 			if err != nil {

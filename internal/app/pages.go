@@ -67,8 +67,9 @@ func (a *App) openPages(version string) error {
 	p.Get(consolePath, "", p.toConsole)
 	p.Get(systemPath, account.AccountsRead, p.showSystem)
 	p.Get(accountPath, web.AnyPermission, p.overview)
-	p.Get(firingPath, account.NotificationsRead, p.showFiring)
+	p.Get(firingPath, web.AnyPermission, p.showFiring)
 	p.addSearch()
+	p.addNews()
 	for _, f := range a.features {
 		if f.Pages == nil {
 			continue
@@ -89,13 +90,22 @@ func (a *App) tokenName(ctx context.Context, accountID, tokenID string) string {
 	return t.Name
 }
 
-// showFiring answers with the number of firing alerts in the navigation.
+// now is what the navigation asks for again and again: the firing alerts and the news.
+type now struct {
+	Alerts ui.NavItem
+	Bell   ui.Bell
+}
+
+// showFiring answers with the numbers of firing alerts and of news in the navigation.
 func (p *pages) showFiring(v *page.Visit) error {
 	if !ui.Fragment(v.Request) { // the URL of the fragment was opened as a page
-		return v.Redirect(pathIn(alertsEntry.path, v.Account), "")
+		return v.Redirect(pathIn(accountPath, v.Account), "")
 	}
 	n := p.firing(v.Context(), v.Who, v.Account)
-	return v.Show(page.View{Template: "firing", Data: ui.NavItem{Count: n, Tone: ui.Bad}})
+	return v.Show(page.View{Template: "firing", Data: now{
+		Alerts: ui.NavItem{Count: n, Tone: ui.Bad},
+		Bell:   p.bell(v.Context(), v.Who, v.Account),
+	}})
 }
 
 // start redirects to the account that the visitor used last; without one, operators

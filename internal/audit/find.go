@@ -10,6 +10,7 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/cache"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -176,7 +177,9 @@ func (s *searcher) censusOf(ctx context.Context, accountID string) (*census, err
 		resources := newTally()
 		for _, rec := range page.Records {
 			actors.add(actorMatch(accountID, rec))
-			resources.add(resourceMatch(accountID, rec))
+			if rec.Event.Resource.Product != event.Product { // Belfry's own objects have finders of their own
+				resources.add(resourceMatch(accountID, rec))
+			}
 		}
 		c.actors = actors.sorted()
 		c.resources = resources.sorted()

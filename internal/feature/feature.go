@@ -49,6 +49,9 @@ type Feature struct {
 	Actions []Action
 	Offer   *Offer
 
+	// News are what the bell of a member shows.
+	News NewsSources
+
 	// Stages run until the process ends, in the order in which they stop.
 	Stages []run.Stage
 

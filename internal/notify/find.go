@@ -53,6 +53,9 @@ func (n *Feature) acknowledgements() *feature.Offer {
 	return &feature.Offer{
 		Permission: account.NotificationsRead,
 		Actions: func(ctx context.Context, accountID string) (list []feature.Action, err error) {
+			if !mayAck(web.CurrentPrincipal(ctx), accountID) {
+				return nil, nil
+			}
 			firing, _, err := n.firing(ctx, accountID, 2*most)
 			if err != nil {
 				return nil, err

@@ -238,6 +238,7 @@ func (n *Feature) Describe() feature.Feature {
 		Finders:  n.finders(),
 		Actions:  n.actions(),
 		Offer:    n.acknowledgements(),
+		News:     n.news(),
 		Stages:   n.Stages(n.Active),
 	}
 }

@@ -134,6 +134,7 @@ func (f *Feature) Describe() feature.Feature {
 		Pages:    f.Pages,
 		Finders:  f.finders(),
 		Actions:  f.actions(),
+		News:     f.news(),
 		Stages:   []run.Stage{{Name: "producers", Run: f.Run}},
 	}
 }

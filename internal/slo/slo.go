@@ -128,6 +128,7 @@ func (f *Feature) Describe() feature.Feature {
 		Pages:    f.Pages,
 		Finders:  f.finders(),
 		Actions:  f.actions(),
+		News:     f.news(),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,9 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 // Browser is one headless Chromium with one page. It ends with its test.
@@ -216,4 +220,36 @@ func (b *Browser) Look(name, theme string, width int64) {
 	if b.album != nil {
 		b.compare(file, page)
 	}
+}
+
+// namedKeys are the keys that are not text, by their names in the DOM.
+var namedKeys = map[string]string{
+	"Enter": kb.Enter, "Escape": kb.Escape, "ArrowDown": kb.ArrowDown, "ArrowUp": kb.ArrowUp, "Tab": kb.Tab,
+}
+
+// Press presses keys as the keyboard does: a name such as Enter, "Control+k", or text.
+func (b *Browser) Press(keys string) {
+	b.t.Helper()
+	var held []chromedp.KeyOption
+	if rest, ok := strings.CutPrefix(keys, "Control+"); ok {
+		keys = rest
+		held = append(held, chromedp.KeyModifiers(chromedp.ModifierCtrl))
+	}
+	if named, ok := namedKeys[keys]; ok {
+		keys = named
+	}
+	if err := chromedp.Do(b.ctx, chromedp.KeyEvent(keys, held...)); err != nil {
+		b.t.Fatalf("press %q: %v", keys, err)
+	}
+}
+
+// Arrives waits until the page of a path is shown. The condition is asked again where a navigation interrupts it.
+func (b *Browser) Arrives(path string) {
+	b.t.Helper()
+	here := chromedp.Evaluate[string](`document.readyState === "complete" ? location.pathname : ""`)
+	poll.Until(b.t, "the page "+path+" is shown", func() bool {
+		at, err := chromedp.Run(b.ctx, here)
+		return err == nil && strings.HasPrefix(at, path)
+	})
+	b.Drawn()
 }

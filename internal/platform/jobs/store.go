@@ -90,6 +90,23 @@ func (q *Queue) insert(ctx context.Context, r jobRow, by, request string) (open 
 	return open, earlier, err
 }
 
+// Ended lists the newest jobs of a kind that a principal (its [web.Principal.Key]) started in an account and that are
+// done or failed since a time.
+func (q *Queue) Ended(ctx context.Context, accountID, kind, by string, since time.Time, limit int) ([]Info, error) {
+	var list []Info
+	err := q.db.View(ctx, func(tx *db.Tx) error {
+		rows, err := db.Collect(ctx, tx, func(row db.Row) (r jobRow, err error) { return r, r.scan(row) },
+			`SELECT `+jobColumns+` FROM job WHERE account = $1 AND kind = $2 AND principal = $3 AND ended_at > $4
+			AND state IN ('done', 'failed') ORDER BY ended_at DESC LIMIT $5`,
+			accountID, kind, by, since.UnixMicro(), limit)
+		for _, r := range rows {
+			list = append(list, r.info())
+		}
+		return err
+	})
+	return list, err
+}
+
 // maxReplaced limits the jobs that one new job replaces. There is one, unless a
 // process was killed between the insertion and the deletion.
 const maxReplaced = 10

@@ -38,12 +38,29 @@ type Shell struct {
 	Nav     []NavItem
 	Home    string   // where the mark leads: the overview of the account, or the console
 	Docs    string   // path of the documentation; "" = no link
+	Find    Find     // the search; zero = none
+	Bell    Bell     // the news of the visitor; zero = none
 	Firing  int      // alerts that fire in the account, in front of the tab's title
 	Other   Link     // the way to the other face, if this user has one
 	Flash   *Flash   // shown once, after a redirect
 	Modules []string // assets to load as modules after Belfry's own
 	Status  int      // HTTP status; 0 is 200
 	Framed  bool     // shown inside a customer portal: no sidebar
+}
+
+// Find holds the paths of the search and of the command palette.
+type Find struct {
+	Page    string // the search page, which works without scripts
+	Items   string // JSON of the objects that match ?q=
+	Actions string // JSON of what the visitor can do
+	Scope   string // names the account and the visitor, for the recent pages that the browser keeps
+}
+
+// Bell leads to what is new for the visitor.
+type Bell struct {
+	Href  string // a page; "" = no bell
+	Count int    // of news that the visitor has not seen
+	Live  string // path of a fragment that keeps the count up to date, where no entry of the navigation has one
 }
 
 // Account is the account that the page is about. Others are those that the

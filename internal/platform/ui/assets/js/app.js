@@ -1,6 +1,7 @@
 // Wires the modules. Each takes a root and upgrades what it finds below by its
 // data attributes; it is called again for what htmx or a live stream puts in.
 import { addFilters } from "./addfilter.js";
+import { bells } from "./bell.js";
 import { charts } from "./chart.js";
 import { copyButtons } from "./copy.js";
 import { dialogs } from "./dialog.js";
@@ -10,6 +11,7 @@ import { fragmentForms } from "./fragment.js";
 import { keyboard } from "./keys.js";
 import { liveTail } from "./live.js";
 import { menus } from "./menu.js";
+import { palettes } from "./palette.js";
 import { pickers } from "./picker.js";
 import { ranges } from "./range.js";
 import { refresh, refreshExtension } from "./refresh.js";
@@ -48,6 +50,8 @@ addEventListener("hashchange", fragmentForms); // a link that is opened on the p
 menus();
 selecting();
 keyboard();
+palettes();
+bells(upgrade);
 liveTail(upgrade);
 refresh();
 upgrade(document);

@@ -35,7 +35,7 @@ const actions = {
 export function keyboard() {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (document.querySelector("dialog[open]")) return;
+    if (document.querySelector("dialog[open], .bell-panel:popover-open")) return;
     if (typing(event.target)) {
       if (event.key === "Escape") event.target.blur();
       return;

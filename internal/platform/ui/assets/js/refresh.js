@@ -3,6 +3,7 @@
 // element by element, so that focus, selection, scroll position, open menus and
 // the zoom of a chart stay. Nothing is asked for while the page is hidden, while
 // the visitor types in the part, or while they have selected text in it.
+import { bellCount } from "./bell.js";
 import { clock } from "./time.js";
 
 export const asksAgain = (element) => /(^|,)\s*every\s/.test(element?.getAttribute?.("hx-trigger") ?? "");
@@ -22,7 +23,8 @@ const ours = { DETAILS: ["open"], DIALOG: ["open"], TIME: ["data-shown"], BUTTON
 export const refreshExtension = {
   htmx_config_request(part, detail) {
     if (!asksAgain(part)) return true;
-    if (document.hidden || typing(part) || selecting(part)) return false;
+    // The title and the icon of a hidden tab are what people see of it: its counts go on.
+    if ((document.hidden && !counts(part)) || typing(part) || selecting(part)) return false;
     // The server does not count these requests as use of the session: an
     // open tab alone must not keep it alive.
     detail.ctx.request.headers["Belfry-Refresh"] = "true";
@@ -74,12 +76,22 @@ function watchAnswers() {
   });
 }
 
-// The number of firing alerts stands in the tab's title too.
+const counts = (part) => part.closest("[data-firing], [data-bell]") !== null;
+
+// The number of firing alerts is in the tab's title and icon too, and that of the
+// news is in the bell.
 function title() {
   const firing = document.querySelector("[data-firing]");
-  if (!firing) return;
-  const count = firing.textContent.trim();
-  document.title = (count ? `(${count}) ` : "") + document.title.replace(/^\([^)]*\) /, "");
+  if (firing) {
+    const count = firing.textContent.trim();
+    const text = (count ? `(${count}) ` : "") + document.title.replace(/^\([^)]*\) /, "");
+    if (document.title !== text) document.title = text;
+    const icon = document.querySelector("link[rel=icon][data-alarm]");
+    const href = count ? icon?.dataset.alarm : icon?.dataset.calm;
+    if (icon && icon.getAttribute("href") !== href) icon.setAttribute("href", href);
+  }
+  const unseen = document.querySelector("[data-unseen]");
+  if (unseen) bellCount(Number(unseen.dataset.unseen));
 }
 
 export function refresh() {

@@ -3,8 +3,9 @@ const order = ["system", "light", "dark"];
 
 export const theme = () => document.documentElement.dataset.theme ?? "system";
 
-export function nextTheme() {
-  const next = order[(order.indexOf(theme()) + 1) % order.length];
+export function nextTheme() { setTheme(order[(order.indexOf(theme()) + 1) % order.length]); }
+
+export function setTheme(next) {
   if (next === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = next;
   try {
