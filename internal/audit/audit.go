@@ -30,6 +30,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/cache"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
@@ -120,6 +121,7 @@ type Feature struct {
 	metrics *metrics
 	tail    *tail
 	recent  *recentChanges
+	volume  *cache.Cache[string, []ledger.ProductDay]
 	log     *slog.Logger
 	now     func() time.Time
 }
@@ -145,6 +147,7 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 		tail:        newTail(),
 		metrics:     newMetrics(cfg.Registerer),
 	}
+	f.volume = cache.New[string, []ledger.ProductDay](1, volumeTTL, cfg.Now)
 	f.recent = newRecentChanges(f.reader, cfg.Now, f.isView)
 	f.recent.decoded = f.metrics.recent.Inc
 	f.signer, err = ledger.NewSigner(ctx, ledger.SignerConfig{
