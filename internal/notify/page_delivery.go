@@ -195,8 +195,12 @@ func deliverySentence(d *Delivery, alert *Alert) string {
 	return sentenceOf("not sent: " + d.Reason)
 }
 
-// shortTime is a duration with tenths of a second below ten seconds.
+// shortTime is a duration with milliseconds below a second, and tenths of a second
+// below ten.
 func shortTime(d time.Duration) string {
+	if d >= 0 && d < time.Second {
+		return itoa(int(d.Milliseconds())) + " ms"
+	}
 	if d >= 0 && d < 10*time.Second {
 		return number(float64(d.Milliseconds()/100)/10) + " s"
 	}
