@@ -72,7 +72,12 @@ func (p *pages) showDelivery(v *page.Visit) error {
 		out.Cause = p.causes(v, &d, &decision)
 	}
 	out.Hub = deliveryHub(v, &d, alert)
-	return v.Show(page.View{Template: "delivery", Section: "notifications", Title: "Message to " + d.Mechanism, Data: out})
+	return v.Show(page.View{
+		Section:  "notifications",
+		Title:    "Message to " + d.Mechanism,
+		Template: "delivery",
+		Data:     out,
+	})
 }
 
 // statusLine is the status of an answer with its words; "" without an answer.
@@ -229,10 +234,14 @@ func deliveryHub(v *page.Visit, d *Delivery, alert *Alert) ui.Hub {
 		h.Icon = "mail"
 	}
 	if d.AlertID != "" {
-		h.Actions = append(h.Actions, ui.Link{Label: "The alert", Icon: "siren", Href: alertPath(v.Account, d.AlertID), Key: "a"})
+		h.Actions = append(h.Actions, ui.Link{
+			Label: "The alert", Icon: "siren", Href: alertPath(v.Account, d.AlertID), Key: "a",
+		})
 	}
 	if v.Can(account.DeliveriesReplay) && d.State != delivery.StateWaiting {
-		h.Actions = append(h.Actions, ui.Link{Label: "Send again…", Icon: "rotate-ccw", Href: row.Href + "/replay", Key: "r"})
+		h.Actions = append(h.Actions, ui.Link{
+			Label: "Send again…", Icon: "rotate-ccw", Href: row.Href + "/replay", Key: "r",
+		})
 	}
 	to := ui.Property{Label: "To", Text: d.Mechanism, Icon: "mail"}
 	if d.MechanismType == KindWebhook {

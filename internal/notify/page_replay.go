@@ -88,7 +88,7 @@ func (f *replayForm) replay() (r WebhookReplay, faults errs.List) {
 	if f.Rate != "" {
 		rate, err := strconv.Atoi(f.Rate)
 		if err != nil || rate < 1 {
-			faults = append(faults, errs.At(errs.CodeOutOfRange, "/rate", "rate is 1 to %d deliveries a second", mostReplayRate))
+			faults = append(faults, rateFault())
 		}
 		r.Rate = rate
 	}

@@ -102,9 +102,13 @@ func (n *Feature) completeReplay(r *WebhookReplay) error {
 		faults = append(faults, errs.At(errs.CodeOutOfRange, "/before", "before must be after since"))
 	}
 	if r.Rate < 1 || r.Rate > mostReplayRate {
-		faults = append(faults, errs.At(errs.CodeOutOfRange, "/rate", "rate is 1 to %d deliveries a second", mostReplayRate))
+		faults = append(faults, rateFault())
 	}
 	return faults.Or()
+}
+
+func rateFault() *errs.Error {
+	return errs.At(errs.CodeOutOfRange, "/rate", "rate is 1 to %d deliveries a second", mostReplayRate)
 }
 
 // filter selects the deliveries that a replay repeats.
