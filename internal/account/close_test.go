@@ -62,6 +62,9 @@ func TestAClosedAccountIsReadOnly(t *testing.T) {
 		if got := f.recorded(acme, "account"); !slices.Equal(got, []string{"create success", "close success", "reopen success"}) {
 			t.Errorf("recorded %v", got)
 		}
+		if err := f.accounts.EnsureInstallation(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		f.call(root, "POST", "/accounts/"+account.Installation+"/close", object{"name": "Belfry installation"}).
 			fails(403, errs.CodeForbidden)
 	})

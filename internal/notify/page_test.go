@@ -126,10 +126,9 @@ func TestWhatIsFiringIsSaidFirstAndEveryStepCanBeRead(t *testing.T) {
 	s.get(policy + "/delete").Expect(200).Says("It sends no more messages.")
 	s.post(policy + "/delete").RedirectsTo(s.base + "/notifications")
 	g, err := s.n.AlertSummary(t.Context(), s.account)
-	note := "Preceded by: Ana Lima lowered the payment timeout of shop.example from 5 s to 300 ms. " +
-		"Acknowledged by Ana Lima."
+	change := "Ana Lima lowered the payment timeout of shop.example from 5 s to 300 ms."
 	if err != nil || g.Count != 2 || g.Firing[1].Sentence != "checkout shop down" || !g.Firing[1].Acked ||
-		g.Firing[1].Note() != note || g.Failed < 1 {
+		g.Firing[1].AckedBy != "Ana Lima" || g.Firing[1].Preceded != change || g.Failed < 1 || g.Destinations != 2 {
 		t.Errorf("%+v %v", g, err)
 	}
 }
