@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -72,6 +73,7 @@ func (f *Feature) registerMembers(api *web.API) {
 	web.Post(api, web.Op{
 		Path:    base,
 		ID:      "add-member",
+		Errors:  []errs.Code{errs.CodeExists, errs.CodeLimit},
 		Tag:     tag,
 		Summary: "Add a member",
 		Description: "The member is pending until the person accepts: by signing in with the one-time " +
@@ -100,6 +102,7 @@ func (f *Feature) registerMembers(api *web.API) {
 	web.Patch(api, web.Op{
 		Path:       base + "/{member_id}",
 		ID:         "update-member",
+		Errors:     []errs.Code{errs.CodeStateConflict, errs.CodeStale},
 		Tag:        tag,
 		Summary:    "Change a member's role",
 		Permission: MembersWrite,
@@ -109,6 +112,7 @@ func (f *Feature) registerMembers(api *web.API) {
 	web.Delete(api, web.Op{
 		Path:       base + "/{member_id}",
 		ID:         "remove-member",
+		Errors:     []errs.Code{errs.CodeStateConflict},
 		Tag:        tag,
 		Summary:    "Remove a member",
 		Permission: MembersWrite,
@@ -142,6 +146,7 @@ func (f *Feature) registerMembers(api *web.API) {
 	web.Post(api, web.Op{
 		Path:    "/accounts/{account_id}/portal_sessions",
 		ID:      "create-portal-session",
+		Errors:  []errs.Code{errs.CodeStateConflict},
 		Tag:     tag,
 		Summary: "Open the customers' pages for one of your users",
 		Description: "The URL works once and opens a session with the permissions of the role in the " +

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -44,6 +45,7 @@ func (f *Feature) registerTokens(api *web.API) {
 	web.Post(api, web.Op{
 		Path:        base,
 		ID:          "create-token",
+		Errors:      []errs.Code{errs.CodeLimit},
 		Tag:         tag,
 		Summary:     "Create an API token",
 		Description: "The value of the token is in this response only. It is not stored.",

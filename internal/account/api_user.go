@@ -87,6 +87,7 @@ func (f *Feature) registerUser(api *web.API) {
 	web.Put(api, web.Op{
 		Path:        "/user/password",
 		ID:          "set-password",
+		Errors:      []errs.Code{errs.CodeStateConflict},
 		Tag:         tag,
 		Summary:     "Set the user's password",
 		Description: "Ends the user's other sessions.",
@@ -142,6 +143,7 @@ func (f *Feature) registerUser(api *web.API) {
 	web.Delete(api, web.Op{
 		Path:    "/user",
 		ID:      "delete-user",
+		Errors:  []errs.Code{errs.CodeStateConflict},
 		Tag:     tag,
 		Summary: "Delete the user who is signed in",
 		Description: "Ends the user's memberships and sessions and deletes their name, address and " +
@@ -182,6 +184,7 @@ func (f *Feature) registerInvitations(api *web.API) {
 	web.Post(api, web.Op{
 		Path:       base + "/{account}/accept",
 		ID:         "accept-invitation",
+		Errors:     []errs.Code{errs.CodeLimit, errs.CodeStateConflict},
 		Tag:        tag,
 		Summary:    "Accept an account's invitation",
 		Scope:      web.ScopeSelf,
@@ -196,6 +199,7 @@ func (f *Feature) registerInvitations(api *web.API) {
 	web.Post(api, web.Op{
 		Path:       base + "/{account}/decline",
 		ID:         "decline-invitation",
+		Errors:     []errs.Code{errs.CodeStateConflict},
 		Tag:        tag,
 		Summary:    "Decline an account's invitation",
 		Scope:      web.ScopeSelf,

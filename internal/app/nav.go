@@ -257,6 +257,7 @@ func (p *pages) lastAccount(r *http.Request, who *web.Principal) string {
 // rememberPlace stores the visitor's account or the console in the cookie, if it
 // has changed. Fragments, which a page requests by itself, are not visits.
 func (p *pages) rememberPlace(w http.ResponseWriter, r *http.Request, accountID string) {
+	p.noteTour(r.Context(), r.URL.Path, accountID)
 	place := accountID
 	if place == "" && strings.HasPrefix(r.URL.Path, consolePath+"/") {
 		place = lastIsConsole

@@ -8,6 +8,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
 // trafficHours is the length of a zone's traffic.
@@ -31,13 +32,13 @@ type TrafficHour struct {
 // ZoneTraffic reads the requests of a zone in the last 24 hours.
 func (f *Feature) ZoneTraffic(ctx context.Context, accountID, zoneID string) (ZoneTraffic, error) {
 	const hour = 3600
-	begin := alignDown(f.now().Unix(), hour) - (trafficHours-1)*hour
+	begin := tally.AlignDown(f.now().Unix(), hour) - (trafficHours-1)*hour
 	out := ZoneTraffic{Hours: make([]TrafficHour, trafficHours)}
 	for i := range out.Hours {
 		out.Hours[i].Start = timeOf(begin + int64(i)*hour)
 	}
 	err := f.db.View(ctx, func(tx *db.Tx) error {
-		series, err := zoneSeries(ctx, tx, accountID, zoneID)
+		series, err := seriesOfZone(ctx, tx, accountID, zoneID)
 		if err != nil {
 			return err
 		}
@@ -71,8 +72,8 @@ type storedSeries struct {
 	id    uint32
 }
 
-// zoneSeries finds the series of all requests of a zone: one in each shard that has counted the zone.
-func zoneSeries(ctx context.Context, tx *db.Tx, accountID, zoneID string) (list []storedSeries, err error) {
+// seriesOfZone finds the series of all requests of a zone: one in each shard that has counted the zone.
+func seriesOfZone(ctx context.Context, tx *db.Tx, accountID, zoneID string) (list []storedSeries, err error) {
 	err = eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var s storedSeries
 		if err := rows.Scan(&s.shard, &s.id); err != nil {
