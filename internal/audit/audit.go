@@ -122,6 +122,7 @@ type Feature struct {
 	tail    *tail
 	recent  *recentChanges
 	volume  *cache.Cache[string, []ledger.ProductDay]
+	matches *cache.Cache[string, matched] // counts of the explorer, by account and query
 	log     *slog.Logger
 	now     func() time.Time
 }
@@ -147,6 +148,7 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 		tail:        newTail(),
 		metrics:     newMetrics(cfg.Registerer),
 	}
+	f.matches = cache.New[string, matched](matchCache, matchTTL, cfg.Now)
 	f.volume = cache.New[string, []ledger.ProductDay](1, volumeTTL, cfg.Now)
 	f.recent = newRecentChanges(f.reader, cfg.Now, f.isView)
 	f.recent.decoded = f.metrics.recent.Inc
