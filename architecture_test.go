@@ -67,6 +67,7 @@ var rules = []rule{
 	{"internal/audit", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/producer", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/traffic", feature, "features talk on the bus, or the app hands one a function of another"},
+	{"internal/slo/tally", nil, "arithmetic of the objectives' engine: it knows no objective, database or page"},
 	{"internal/slo", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/notify", feature, "features talk on the bus, or the app hands one a function of another; notify " +
 		"never imports one of its channels"},

@@ -13,6 +13,8 @@ step "bench/audit"
 go run ./bench/audit -events 5000 -resident 5000 -spread 2000 -accounts 50 -requests 20 -limit 10s | tee "$out/audit.md"
 step "bench/notify"
 go run ./bench/notify -alerts 600 -rate 50 -seconds 3 | tee "$out/notify.md"
+step "bench/slo"
+go run ./bench/slo -lines 200000 | tee "$out/slo.md"
 step "bench/soak"
 go run ./bench/soak -minutes 3 -interval 5s | tee "$out/soak.md"
 

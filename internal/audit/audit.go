@@ -64,6 +64,8 @@ type Config struct {
 	// OwnRecorded waits until the events of Belfry's own that an account has in
 	// outboxes are in the record; nil = there are none.
 	OwnRecorded func(ctx context.Context, account string) error
+	// Proved is called when a proof of an account's event was verified on a page or downloaded; nil = by none.
+	Proved func(ctx context.Context, account string)
 }
 
 // Words are the names and sentences of the catalogue, for people.
@@ -113,8 +115,9 @@ type Feature struct {
 	sources Sources
 	words   Words
 	self    SelfAudit
-	// ownRecorded is [Config.OwnRecorded].
+	// ownRecorded and proved are [Config.OwnRecorded] and [Config.Proved].
 	ownRecorded func(ctx context.Context, account string) error
+	proved      func(ctx context.Context, account string)
 
 	pages   *pages // after Pages
 	cursors *web.Cursors
@@ -123,6 +126,7 @@ type Feature struct {
 	recent  *recentChanges
 	volume  *cache.Cache[string, []ledger.ProductDay]
 	matches *cache.Cache[string, matched] // counts of the explorer, by account and query
+	search  *searcher
 	log     *slog.Logger
 	now     func() time.Time
 }
@@ -142,6 +146,7 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 		words:       cfg.Words,
 		self:        cfg.Self,
 		ownRecorded: cfg.OwnRecorded,
+		proved:      cfg.Proved,
 		cursors:     cfg.Cursors,
 		log:         cfg.Log,
 		now:         cfg.Now,
@@ -150,8 +155,12 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 	}
 	f.matches = cache.New[string, matched](matchCache, matchTTL, cfg.Now)
 	f.volume = cache.New[string, []ledger.ProductDay](1, volumeTTL, cfg.Now)
+	if f.proved == nil {
+		f.proved = func(context.Context, string) {}
+	}
 	f.recent = newRecentChanges(f.reader, cfg.Now, f.isView)
 	f.recent.decoded = f.metrics.recent.Inc
+	f.search = newSearcher(f)
 	f.signer, err = ledger.NewSigner(ctx, ledger.SignerConfig{
 		DB:        cfg.DB,
 		Box:       cfg.Box,

@@ -1,80 +1,41 @@
 package slo
 
 import (
-	"fmt"
 	"math"
 	"math/bits"
-	"strings"
+
+	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
 // Window is a stretch of time over which each series is summed.
-type Window uint8
+type Window = tally.Window
 
-// The windows: those of the pairs (Google SRE workbook, chapter 5), the two rolling budgets and the calendar month,
-// which comes last because it restarts instead of sliding.
+// The windows: those of the pairs (Google SRE workbook, chapter 5), the two rolling budgets and the calendar month.
 const (
-	M5 Window = iota
-	M30
-	H1
-	H2
-	H6
-	D1
-	D3
-	D28
-	D30
-	Month
-	windowCount
+	M5    = tally.M5
+	M30   = tally.M30
+	H1    = tally.H1
+	H2    = tally.H2
+	H6    = tally.H6
+	D1    = tally.D1
+	D3    = tally.D3
+	D28   = tally.D28
+	D30   = tally.D30
+	Month = tally.Month
 )
-
-const sliding = int(Month) // number of the windows that slide
-
-var (
-	windowSeconds = [windowCount]int64{300, 1800, 3600, 7200, 21600, 86400, 259200, 28 * 86400, 30 * 86400, 0}
-	windowNames   = [windowCount]string{"5m", "30m", "1h", "2h", "6h", "1d", "3d", "28d", "30d", "month"}
-)
-
-// Seconds is the window's length; 0 for the month.
-func (w Window) Seconds() int64 { return windowSeconds[w] }
-
-// String is the window's name: 5m, 1h, 3d, month.
-func (w Window) String() string { return windowNames[w] }
-
-// MarshalText writes the window's name.
-func (w Window) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
-
-// UnmarshalText reads a window's name.
-func (w *Window) UnmarshalText(b []byte) error {
-	for i, name := range windowNames {
-		if name == string(b) {
-			*w = Window(i)
-			return nil
-		}
-	}
-	return fmt.Errorf("%q is not a window; there are %s", b, strings.Join(windowNames[:], ", "))
-}
 
 // Tally counts requests: Bad of Total failed.
-type Tally struct{ Total, Bad uint64 }
-
-func (t *Tally) add(o Tally) {
-	t.Total += o.Total
-	t.Bad += o.Bad
-}
-
-func (t *Tally) subtract(o Tally) {
-	t.Total -= o.Total
-	t.Bad -= o.Bad
-}
+type Tally = tally.Tally
 
 // extrapolated is the tally of a series of that age (in seconds) over a whole window, assuming the same traffic without
 // failures before its first count.
-func (t Tally) extrapolated(age, window int64) Tally {
+func extrapolated(t Tally, age, window int64) Tally {
 	if age <= 0 || age >= window {
 		return t
 	}
 	hi, lo := bits.Mul64(t.Total, uint64(window))
 	if hi >= uint64(age) {
-		return Tally{math.MaxUint64, t.Bad}
+		return Tally{Total: math.MaxUint64, Bad: t.Bad}
 	}
 	t.Total, _ = bits.Div64(hi, lo, uint64(age))
 	return t
@@ -98,11 +59,10 @@ func (f milli) times() float64 { return float64(f) / 1000 }
 
 // above reports whether the tally burns faster than factor times the allowed share: bad/total > factor x allowed, in
 // 128-bit integers. A tally without requests is not above.
-func above(t Tally, factor milli, allowed share) bool {
-	ah, al := bits.Mul64(t.Bad, uint64(whole)*1000)
-	bh, bl := bits.Mul64(t.Total, uint64(factor)*uint64(allowed))
-	return ah > bh || ah == bh && al > bl
-}
+func above(t Tally, factor milli, allowed share) bool { return tally.Above(t, limit(factor, allowed)) }
+
+// limit is the product of factor and allowed share, in the unit of the tallies: whole x 1000 = tally.Unit.
+func limit(factor milli, allowed share) uint64 { return uint64(factor) * uint64(allowed) }
 
 // burnRate returns the burn rate for display: 1 is exactly sustainable, 0 means no request.
 func burnRate(t Tally, allowed share) float64 {
@@ -126,7 +86,7 @@ func budgetOf(w Window, t Tally, allowed share, clock int64) budget {
 	if w != Month {
 		return budget{1 - spent, w.Seconds()}
 	}
-	from, to := monthOf(clock)
+	from, to := tally.MonthOf(clock)
 	return budget{1 - spent*float64(clock-from)/float64(to-from), to - from}
 }
 
@@ -161,11 +121,11 @@ func resolvesIn(list []bucket, p Pair, allowed share, clock int64) int64 {
 	from := 0
 	var t Tally // of the buckets from list[from] on
 	for _, b := range list {
-		t.add(b.Tally)
+		t.Add(b.Tally)
 	}
 	drop := func(until int64) {
 		for from < len(list) && list[from].End <= until {
-			t.subtract(list[from].Tally)
+			t.Subtract(list[from].Tally)
 			from++
 		}
 	}

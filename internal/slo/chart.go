@@ -7,6 +7,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
 // Range is the length of a series. Its step is the resolution of the oldest blocks that it needs.
@@ -109,7 +110,7 @@ func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Rang
 func readHistory(ctx context.Context, tx *db.Tx, shard, since int64, series map[uint32][]bucket) error {
 	chunk := map[uint32]bool{}
 	for series := range series {
-		chunk[series>>chunkBits] = true
+		chunk[series>>tally.ChunkBits] = true
 	}
 	for c := range chunk {
 		// The coarsest levels are the oldest.
@@ -120,12 +121,12 @@ func readHistory(ctx context.Context, tx *db.Tx, shard, since int64, series map[
 			if err := rows.Scan(&level, &start, &data); err != nil {
 				return err
 			}
-			if level < 0 || level >= levelCount {
-				return errBlock
+			if level < 0 || level >= tally.LevelCount {
+				return tally.ErrDamaged
 			}
-			return decodeBlock(data, func(e entry) {
-				if list, ok := series[e.series]; ok {
-					series[e.series] = append(list, bucket{start, start + levels[level].Size, e.Tally})
+			return tally.Each(data, func(e tally.Entry) {
+				if list, ok := series[e.ID]; ok {
+					series[e.ID] = append(list, bucket{Start: start, End: start + tally.Levels[level].Size, Tally: e.Tally})
 				}
 			})
 		}, `SELECT level, start, data
@@ -143,17 +144,17 @@ func points(o *Objective, list []bucket, clock int64, rg Range) []SeriesPoint {
 	before := make([]Tally, len(list)+1) // sums of the buckets before each
 	for i, b := range list {
 		before[i+1] = before[i]
-		before[i+1].add(b.Tally)
+		before[i+1].Add(b.Tally)
 	}
 	// within sums the buckets that end after from, up to to.
 	within := func(from, to int64) Tally {
 		i, _ := slices.BinarySearchFunc(list, from+1, func(b bucket, t int64) int { return int(b.End - t) })
 		j, _ := slices.BinarySearchFunc(list, to+1, func(b bucket, t int64) int { return int(b.End - t) })
 		t := before[max(i, j)]
-		t.subtract(before[i])
+		t.Subtract(before[i])
 		return t
 	}
-	last := alignDown(clock, rg.Step)
+	last := tally.AlignDown(clock, rg.Step)
 	if last < clock {
 		last += rg.Step
 	}
@@ -168,7 +169,7 @@ func points(o *Objective, list []bucket, clock int64, rg Range) []SeriesPoint {
 		}
 		from := at - o.Window.Seconds()
 		if o.Window == Month {
-			from, _ = monthOf(at)
+			from, _ = tally.MonthOf(at)
 		}
 		if t := within(from, at); t.Total > 0 {
 			left := budgetOf(o.Window, t, o.allowed, at).Left

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
 func mustCompile(t testing.TB, spec ObjectiveSpec) *Objective {
@@ -40,14 +42,7 @@ func newRig(t testing.TB, spec ObjectiveSpec) *rig {
 	return r
 }
 
-func (r *rig) watch(o *Objective) {
-	series := r.addSeries(r.at)
-	r.watches[series] = append(r.watches[series], &watch{
-		Objective: o,
-		series:    series,
-		pairs:     make([]pairState, len(o.rules)),
-	})
-}
+func (r *rig) watch(o *Objective) { r.engine.watch(o, r.AddSeries(r.at)) }
 
 // run counts total requests a tick, a share of them bad, for some seconds. A
 // share is counted exactly over time, not in every tick.
@@ -56,7 +51,7 @@ func (r *rig) run(seconds int64, total uint64, bad float64) {
 	var done uint64
 	for i := int64(1); i <= seconds/Tick; i++ {
 		so := uint64(math.Floor(float64(i)*float64(total)*bad + 1e-9))
-		if err := r.process([]sample{{r.at, 0, Tally{total, so - done}}}); err != nil {
+		if err := r.process([]sample{{At: r.at, ID: 0, Tally: Tally{Total: total, Bad: so - done}}}); err != nil {
 			r.t.Fatal(err)
 		}
 		done = so
@@ -107,18 +102,18 @@ func TestDetectionAndResetAreThoseOfTheWorkbook(t *testing.T) {
 		}
 		first := r.transitions[0]
 		w := first.Pair.Long
-		slack := c.detection*float64(levels[windowLevel[w]].Size)/float64(w.Seconds()) + Tick
+		slack := c.detection*float64(tally.Levels[w.Level()].Size)/float64(w.Seconds()) + Tick
 		if got := float64(first.At - began); first.Pair.String() != c.pair || got < c.detection || got > c.detection+slack {
 			t.Errorf("%v: %s fired after %v s; want %s after %v to %v", c.ratio, first.Pair, got, c.pair, c.detection,
 				c.detection+slack)
 		}
-		if math.Abs(float64(first.Began-began)) > float64(levels[windowLevel[w]].Size) {
+		if math.Abs(float64(first.Began-began)) > float64(tally.Levels[w.Level()].Size) {
 			t.Errorf("%v: began at %d, the errors at %d", c.ratio, first.Began, began)
 		}
 		if want, ok := detection(first.Pair, 10_000, c.ratio); !ok || math.Abs(want-c.detection) > 0.01 {
 			t.Errorf("%v: closed form of the detection %v %v", c.ratio, want, ok)
 		}
-		if got := reset(first.Pair, 10_000, Tally{1_000_000, uint64(c.ratio * 1_000_000)}); math.Abs(got-c.reset) > 0.01 {
+		if got := reset(first.Pair, 10_000, Tally{Total: 1_000_000, Bad: uint64(c.ratio * 1_000_000)}); math.Abs(got-c.reset) > 0.01 {
 			t.Errorf("%v: closed form of the reset %v, want %v", c.ratio, got, c.reset)
 		}
 		// A short window full of these errors, then none.
@@ -131,7 +126,7 @@ func TestDetectionAndResetAreThoseOfTheWorkbook(t *testing.T) {
 			t.Errorf("%v: it did not end", c.ratio)
 			continue
 		}
-		slack = float64(levels[windowLevel[first.Pair.Short]].Size) + Tick
+		slack = float64(tally.Levels[first.Pair.Short.Level()].Size) + Tick
 		if got := float64(r.transitions[i].At - clean); got < c.reset || got > c.reset+slack {
 			t.Errorf("%v: ended after %v s, want %v to %v", c.ratio, got, c.reset, c.reset+slack)
 		}
@@ -199,15 +194,16 @@ func TestThreeErrorsOfALittleSiteCouldBeChance(t *testing.T) {
 		if i == 150 || i == 152 || i == 155 {
 			bad = 1
 		}
-		if err := r.process([]sample{{epoch + i*60, 0, Tally{1, bad}}}); err != nil {
+		if err := r.process([]sample{{At: epoch + i*60, ID: 0, Tally: Tally{Total: 1, Bad: bad}}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got := r.taken(); got != nil {
 		t.Errorf("%v", got)
 	}
-	o := r.watches[0][0]
-	s := &r.sums[0]
+	o := r.watches[0]
+	sums := r.Sums(0)
+	s := &sums
 	if need, held := o.need(&o.rules[0], s); !held || !above(s[H1], o.rules[0].factor(), o.allowed) {
 		t.Errorf("need %d, held %v, %+v", need, held, s[H1])
 	} else if got := heldText(s[H1], need, 0); got !=
@@ -224,16 +220,16 @@ func TestWhenABurnResolvesIsToldAsItWillBe(t *testing.T) {
 		r := newRig(t, ObjectiveSpec{Target: 99.95})
 		r.run(86400, 1000, 0)
 		r.run(c.seconds, 1000, c.ratio)
-		w := r.watches[0][0]
+		w := r.watches[0]
 		if w.pairs[0].state != firing {
 			t.Fatalf("%+v does not fire", c)
 		}
 		for range 6 { // and as it counts down
-			list, err := r.history(0, r.clock-2*M5.Seconds())
+			list, err := r.History(0, r.Clock()-2*M5.Seconds())
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := r.clock + resolvesIn(list, w.rules[0], w.allowed, r.clock)
+			want := r.Clock() + resolvesIn(list, w.rules[0], w.allowed, r.Clock())
 			r.transitions = nil
 			before := r.at
 			r.run(60, 1000, 0)
@@ -245,8 +241,8 @@ func TestWhenABurnResolvesIsToldAsItWillBe(t *testing.T) {
 				}
 				break
 			}
-			if r.clock > want {
-				t.Errorf("%+v: told %d, and at %d it fires on", c, want-before, r.clock-before)
+			if r.Clock() > want {
+				t.Errorf("%+v: told %d, and at %d it fires on", c, want-before, r.Clock()-before)
 				break
 			}
 		}
@@ -262,12 +258,12 @@ func TestSilenceKeepsAnAlertStanding(t *testing.T) {
 		t.Fatalf("%v", got)
 	}
 	for range 360 { // an hour in which only the other zone has requests
-		if err := r.process([]sample{{r.at, 1, Tally{10, 0}}}); err != nil {
+		if err := r.process([]sample{{At: r.at, ID: 1, Tally: Tally{Total: 10, Bad: 0}}}); err != nil {
 			t.Fatal(err)
 		}
 		r.at += Tick
 	}
-	if got := r.taken(); got != nil || r.watches[0][0].pairs[0].state != firing {
+	if got := r.taken(); got != nil || r.watches[0].pairs[0].state != firing {
 		t.Errorf("silence ended it: %v", got)
 	}
 	r.run(Tick, 1000, 0)
@@ -318,24 +314,24 @@ func TestAMonthBeginsAnew(t *testing.T) {
 	r := newRig(t, ObjectiveSpec{Target: 99.9, Window: "month"})
 	r.at = time.Date(2026, 10, 31, 20, 0, 0, 0, time.UTC).Unix()
 	r.run(4*3600, 10, 0.001)
-	if got := r.sums[0][Month]; got != (Tally{14_400, 14}) {
+	if got := r.Sums(0)[Month]; got != (Tally{Total: 14_400, Bad: 14}) {
 		t.Errorf("in October %+v", got)
 	}
 	r.run(Tick, 10, 0)
-	if got := r.sums[0][Month]; got != (Tally{10, 0}) {
+	if got := r.Sums(0)[Month]; got != (Tally{Total: 10, Bad: 0}) {
 		t.Errorf("in November %+v", got)
 	}
 	// What comes late for October is not November's.
-	if err := r.process([]sample{{r.at - 3600, 0, Tally{5, 5}}}); err != nil {
+	if err := r.process([]sample{{At: r.at - 3600, ID: 0, Tally: Tally{Total: 5, Bad: 5}}}); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.sums[0]; got[Month] != (Tally{10, 0}) || got[H2].Bad < 5 {
+	if got := r.Sums(0); got[Month] != (Tally{Total: 10, Bad: 0}) || got[H2].Bad < 5 {
 		t.Errorf("late %+v", got)
 	}
 }
 
 func TestTheBudgetWeighsRequestsAndTellsWhenItIsGone(t *testing.T) {
-	b := budgetOf(D30, Tally{1_000_000, 500}, 10_000, epoch)
+	b := budgetOf(D30, Tally{Total: 1_000_000, Bad: 500}, 10_000, epoch)
 	if b.Left != 0.5 {
 		t.Errorf("left %v", b.Left)
 	}
@@ -352,7 +348,7 @@ func TestTheBudgetWeighsRequestsAndTellsWhenItIsGone(t *testing.T) {
 		t.Error("it is gone")
 	}
 	// Ten days of November at burn 3: all that the month allows.
-	if b := budgetOf(Month, Tally{1000, 3}, 10_000,
+	if b := budgetOf(Month, Tally{Total: 1000, Bad: 3}, 10_000,
 		time.Date(2026, 11, 11, 0, 0, 10, 0, time.UTC).Unix()); math.Abs(b.Left) > 1e-4 {
 		t.Errorf("month %v", b)
 	}
@@ -367,18 +363,18 @@ func TestASpreadCountStaysWhole(t *testing.T) {
 			total = rng.Uint64N(1 << 62)
 		}
 		bad := rng.Uint64N(total + 1)
-		list := spread(at, seconds, Tally{total, bad}, 7, nil)
+		list := spread(at, seconds, Tally{Total: total, Bad: bad}, 7, nil)
 		var sum Tally
 		last := int64(-1)
 		for _, p := range list {
-			if p.Bad > p.Total || p.Total == 0 || p.at%Tick != 0 || p.at <= last || p.at < alignDown(at, Tick) ||
-				p.at >= at+seconds || p.series != 7 {
+			if p.Bad > p.Total || p.Total == 0 || p.At%Tick != 0 || p.At <= last || p.At < tally.AlignDown(at, Tick) ||
+				p.At >= at+seconds || p.ID != 7 {
 				t.Fatalf("count of %d s at %d: piece %+v", seconds, at, p)
 			}
-			last = p.at
-			sum.add(p.Tally)
+			last = p.At
+			sum.Add(p.Tally)
 		}
-		if sum != (Tally{total, bad}) || len(list) > maxSamples {
+		if sum != (Tally{Total: total, Bad: bad}) || len(list) > maxSamples {
 			t.Fatalf("%d pieces, %+v of %d, %d", len(list), sum, total, bad)
 		}
 	}

@@ -3,6 +3,7 @@ package slo
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -38,12 +39,20 @@ type pairState struct {
 	alerted bool  // firing: the start was sent as an alert, so the end is sent too
 }
 
-// watch is an objective with the series that it applies to.
+// watch is an objective with the series that it applies to: 48 bytes.
 type watch struct {
 	*Objective
 	series uint32
-	pairs  []pairState // by pair
+	next   uint32      // 1 + the index of the series' next watch; 0 = none
+	pairs  []pairState // by pair; nil = all are quiet
 	dataAt int64       // end of the newest tick with a request; 0 = none
+}
+
+// states are the states of all pairs.
+func (w *watch) states() []pairState {
+	all := make([]pairState, len(w.rules))
+	copy(all, w.pairs)
+	return all
 }
 
 // Reading is the tally and the burn rate of one window.
@@ -95,16 +104,16 @@ func alertID(objective, pair string, since int64, event string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// evaluateDirty evaluates the objectives of the series that changed since the last evaluation.
-func (e *engine) evaluateDirty() (err error) {
-	e.dirty.drain(func(series uint32) {
-		for _, w := range e.watches[series] {
-			if failed := e.evaluate(w); failed != nil {
-				err = failed
-			}
+// evaluateDirty evaluates the objectives of the series that changed since the last evaluation. A series that is neither
+// above a rule nor has a pair that is not quiet stays as it is.
+func (e *engine) evaluateDirty() error {
+	e.suspects = e.Suspects(e.suspects[:0])
+	for _, series := range e.suspects {
+		for w := range e.watchesOf(series) {
+			e.evaluate(w)
 		}
-	})
-	return err
+	}
+	return e.setBegan()
 }
 
 // fires reports whether both windows of a pair burn above its factor. A series that is younger (age, in seconds) than
@@ -114,7 +123,7 @@ func (o *Objective) fires(p *Pair, s *sums, age int64) bool {
 	if s[p.Short].Bad == 0 {
 		return false // the common case
 	}
-	return above(s[p.Long].extrapolated(age, p.Long.Seconds()), p.factor(), o.allowed) &&
+	return above(extrapolated(s[p.Long], age, p.Long.Seconds()), p.factor(), o.allowed) &&
 		above(s[p.Short], p.factor(), o.allowed)
 }
 
@@ -137,24 +146,26 @@ func (o *Objective) burning(i int, s *sums, ended int64) bool {
 	return true
 }
 
-// evaluate updates the states of an objective's pairs, the fastest first.
-func (e *engine) evaluate(w *watch) error {
-	s := &e.sums[w.series]
+// evaluate updates the states of an objective's pairs, the fastest first. setBegan completes the transitions.
+func (e *engine) evaluate(w *watch) {
+	s := e.Sums(w.series)
+	clock := e.Clock()
+	pairs := w.states()
 	inhibited := false // a faster pair fires
 	for i := range w.rules {
 		p := &w.rules[i]
-		st := &w.pairs[i]
-		on := w.fires(p, s, e.clock-e.first[w.series])
+		st := &pairs[i]
+		on := w.fires(p, &s, clock-e.First(w.series))
 		switch {
 		case st.state == firing && s[p.Short].Total == 0: // silence
 		case st.state == firing && !on:
-			e.addTransition(w, *p, End, *st)
+			e.transitions = append(e.transitions, w.transition(&s, clock, *p, End, *st))
 			*st = pairState{}
 		case st.state == covered && !on:
 			*st = pairState{}
 		case st.state == firing, !on:
 		default: // quiet or covered, and above
-			if _, held := w.need(p, s); held {
+			if _, held := w.need(p, &s); held {
 				break
 			}
 			if inhibited {
@@ -163,26 +174,73 @@ func (e *engine) evaluate(w *watch) error {
 			}
 			if st.state == covered {
 				if st.since == 0 {
-					st.since = e.clock
+					st.since = clock
 				}
-				if !w.burning(i, s, e.clock-st.since) {
+				if !w.burning(i, &s, clock-st.since) {
 					break
 				}
 			}
-			began, err := e.began(w, *p)
-			if err != nil {
-				return err
-			}
-			*st = pairState{firing, e.clock, began, e.clock >= e.alertFrom}
-			e.addTransition(w, *p, Start, *st)
+			*st = pairState{firing, clock, 0, clock >= e.alertFrom}
+			e.starts = append(e.starts, start{w, i, len(e.transitions)})
+			e.transitions = append(e.transitions, w.transition(&s, clock, *p, Start, *st))
 		}
 		inhibited = inhibited || st.state == firing
 	}
-	return nil
+	e.setPairs(w, pairs)
 }
 
-func (e *engine) addTransition(w *watch, p Pair, event string, st pairState) {
-	e.transitions = append(e.transitions, w.transition(&e.sums[w.series], e.clock, p, event, st))
+// setPairs sets the states of an objective's pairs.
+func (e *engine) setPairs(w *watch, pairs []pairState) {
+	if slices.Equal(pairs, w.states()) {
+		return
+	}
+	w.pairs = pairs
+	if !slices.ContainsFunc(pairs, func(st pairState) bool { return st.state != quiet }) {
+		w.pairs = nil
+	}
+	e.restated[w] = true
+	active := false
+	for other := range e.watchesOf(w.series) {
+		active = active || other.pairs != nil
+	}
+	e.SetActive(w.series, active)
+}
+
+// start is a pair that began to fire, with its transition.
+type start struct {
+	watch      *watch
+	pair       int
+	transition int // index in the engine's transitions
+}
+
+// maxHistories is the number of series whose history is read at once: some 150 buckets of 32 bytes each.
+const maxHistories = 8192
+
+// setBegan finds the beginnings of the burns that led to alerts. The history of many series is read in one pass over the
+// columns, because a regional outage starts many alerts in one tick.
+func (e *engine) setBegan() error {
+	for list := range slices.Chunk(e.starts, maxHistories) {
+		since := e.Clock()
+		var series []uint32 // ascending, as the suspects are
+		for _, st := range list {
+			since = min(since, e.Clock()-st.watch.rules[st.pair].Long.Seconds())
+			if n := len(series); n == 0 || series[n-1] != st.watch.series {
+				series = append(series, st.watch.series)
+			}
+		}
+		histories, err := e.Histories(series, since)
+		if err != nil {
+			return err
+		}
+		for _, st := range list {
+			i, _ := slices.BinarySearch(series, st.watch.series)
+			began := st.watch.began(histories[i], st.watch.rules[st.pair], e.Clock())
+			st.watch.pairs[st.pair].began = began
+			e.transitions[st.transition].Began = began
+		}
+	}
+	e.starts = e.starts[:0]
+	return nil
 }
 
 // transition makes the transition of a pair, with the numbers of the moment at.
@@ -209,32 +267,32 @@ func (o *Objective) transition(s *sums, at int64, p Pair, event string, st pairS
 
 // began finds the beginning of the burn that led to an alert: the first bucket above the sustainable rate since the
 // short window was last at or below it. Its resolution is that of the buckets, which are coarser the older they are.
-func (e *engine) began(w *watch, p Pair) (int64, error) {
-	list, err := e.history(w.series, e.clock-p.Long.Seconds())
-	if err != nil {
-		return 0, err
+// The list may reach further back than the pair's long window.
+func (o *Objective) began(list []bucket, p Pair, clock int64) int64 {
+	for len(list) > 0 && list[0].End <= clock-p.Long.Seconds() {
+		list = list[1:]
 	}
-	began := e.clock - Tick
+	began := clock - Tick
 	var recent Tally // of the buckets that end in the short window before list[i].End
 	from := len(list)
 	for i := len(list) - 1; i >= 0; i-- {
 		for from > 0 && list[from-1].End > list[i].End-p.Short.Seconds() {
 			from--
-			recent.add(list[from].Tally)
+			recent.Add(list[from].Tally)
 		}
-		if !above(recent, 1000, w.allowed) {
+		if !above(recent, 1000, o.allowed) {
 			// The burn began inside this window, where the excess of failures since is largest.
-			if at, ok := onset(list[from:i+1], w.allowed); ok {
+			if at, ok := onset(list[from:i+1], o.allowed); ok {
 				began = at
 			}
 			break
 		}
-		if above(list[i].Tally, 1000, w.allowed) {
+		if above(list[i].Tally, 1000, o.allowed) {
 			began = list[i].Start
 		}
-		recent.subtract(list[i].Tally)
+		recent.Subtract(list[i].Tally)
 	}
-	return began, nil
+	return began
 }
 
 // onset is the start of the bucket from which the excess of failures over the allowed ones, summed to the end of the

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
 // evaluateNow evaluates a new or changed objective on the existing counts of its series, in the transaction that stores
@@ -33,42 +34,42 @@ func (f *Feature) evaluateNow(ctx context.Context, tx *db.Tx, o *Objective) erro
 	if err != nil {
 		return err
 	}
-	e := engineOf(histories[series], first, clock)
+	e, w, err := engineOf(o, histories[series], first, clock)
+	if err != nil {
+		return err
+	}
 	e.alertFrom = f.now().Unix() - alertFor
-	w := &watch{Objective: o, pairs: slices.Clone(before.pairs)}
+	e.setPairs(w, before.pairs)
 	if n := len(histories[series]); n > 0 {
 		w.dataAt = min(histories[series][n-1].End, clock)
 	}
-	if err := e.evaluate(w); err != nil {
+	e.evaluate(w)
+	if err := e.setBegan(); err != nil {
 		return err
 	}
 	if err := writePairStates(ctx, tx, shard, w, before.pairs); err != nil {
 		return err
 	}
-	row, err := readingRow(w, shard, series, clock, &e.sums[0])
-	if err != nil {
-		return err
-	}
-	if err := insertReadings(ctx, tx, [][]any{row}); err != nil {
+	rows := [][]any{readingRow(w, shard, series, clock, e.Sums(0))}
+	if err := insertReadings(ctx, tx, rows); err != nil {
 		return err
 	}
 	return storeTransitions(ctx, tx, e.transitions)
 }
 
-// engineOf makes an engine with one series, number 0, and its history.
-func engineOf(history []bucket, first, clock int64) *engine {
+// engineOf makes an engine with one objective, and the history of its series, number 0.
+func engineOf(o *Objective, history []bucket, first, clock int64) (*engine, *watch, error) {
 	e := newEngine()
-	e.clock = clock
-	e.addSeries(first)
+	e.SetClock(clock)
+	w := e.watch(o, e.AddSeries(first))
 	for _, b := range history {
-		level := slices.IndexFunc(levels[:], func(l struct{ Size, Keep int64 }) bool { return l.Size == b.End-b.Start })
-		e.blocks[level] = append(e.blocks[level], block{b.Start, encodeBlock([]entry{{0, b.Tally}})})
-		in := e.windowsOf(b.Start, b.End)
-		for w := range e.sums[0] {
-			if in&(1<<w) != 0 {
-				e.sums[0][w].add(b.Tally)
-			}
+		level := slices.IndexFunc(tally.Levels[:], func(l struct{ Size, Keep int64 }) bool {
+			return l.Size == b.End-b.Start
+		})
+		data := tally.Encode(nil, []tally.Entry{{Tally: b.Tally}})
+		if err := e.Restore(tally.Ref{Level: level, Start: b.Start}, data, true); err != nil {
+			return nil, nil, err
 		}
 	}
-	return e
+	return e, w, nil
 }

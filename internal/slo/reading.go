@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
 // reading holds the stored state of an objective.
@@ -89,7 +90,73 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 	}, `SELECT o.id, r.shard, r.line, l.first_at, r.clock, r.data_at, r.sums
 		FROM objective o JOIN reading r ON r.objective_id = o.id
 		JOIN line l ON l.shard = r.shard AND l.id = r.line WHERE o.account_id = $1 AND ($2 = '' OR o.id = $2)`, account, one)
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, readBehind(ctx, tx, account, one, at, out)
+}
+
+// readBehind adds up the columns for the objectives whose shard is behind: their readings may be older than the counts.
+func readBehind(
+	ctx context.Context, tx *db.Tx, account, one string, at map[string]int, out []reading,
+) error {
+	clocks := map[int64]int64{}
+	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
+		var shard, clock int64
+		err := rows.Scan(&shard, &clock)
+		clocks[shard] = clock
+		return err
+	}, `SELECT id, clock FROM shard WHERE behind = 1`)
+	if err != nil || len(clocks) == 0 {
+		return err
+	}
+	lines := map[int64]map[uint32][]bucket{} // by shard
+	var found []int
+	err = eachRow(ctx, tx, func(rows *sql.Rows) error {
+		var objective string
+		var shard, series, first int64
+		if err := rows.Scan(&objective, &shard, &series, &first); err != nil {
+			return err
+		}
+		i, ok := at[objective]
+		clock, behind := clocks[shard]
+		if !ok || !behind {
+			return nil
+		}
+		out[i] = reading{
+			counted: true,
+			shard:   shard,
+			series:  uint32(series),
+			first:   first,
+			clock:   clock,
+			pairs:   out[i].pairs,
+		}
+		found = append(found, i)
+		if lines[shard] == nil {
+			lines[shard] = map[uint32][]bucket{}
+		}
+		lines[shard][uint32(series)] = nil
+		return nil
+	}, `SELECT o.id, l.shard, l.id, l.first_at FROM objective o JOIN line l ON l.account_id = o.account_id
+		AND l.zone_id = o.zone_id AND l.kind = o.kind AND l.value = o.value AND l.sli = o.sli
+		WHERE o.account_id = $1 AND ($2 = '' OR o.id = $2)`, account, one)
+	if err != nil {
+		return err
+	}
+	for shard, series := range lines {
+		if err := readHistory(ctx, tx, shard, 0, series); err != nil {
+			return err
+		}
+	}
+	for _, i := range found {
+		r := &out[i]
+		list := lines[r.shard][r.series]
+		r.sums = tally.Sum(r.clock, list)
+		if n := len(list); n > 0 {
+			r.dataAt = min(list[n-1].End, r.clock)
+		}
+	}
+	return nil
 }
 
 // readRecent reads the history of series on which a pair fires, over the longest short window of such a pair. It serves
@@ -112,7 +179,7 @@ func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []re
 				shards[r.shard] = n
 			}
 			// A block at the window's edge counts as inside, as in the engine's sums.
-			n.since = min(n.since, r.clock-p.Short.Seconds()-levels[windowLevel[p.Short]].Size)
+			n.since = min(n.since, r.clock-p.Short.Seconds()-tally.Levels[p.Short.Level()].Size)
 			n.lines[r.series] = nil
 		}
 	}
@@ -132,16 +199,15 @@ func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []re
 // readingColumns are the columns of the rows that readingRow makes.
 var readingColumns = []string{"objective_id", "shard", "line", "clock", "data_at", "sums"}
 
-func readingRow(w *watch, shard int64, series uint32, clock int64, s *sums) ([]any, error) {
-	text, err := encodeSums(s)
+func readingRow(w *watch, shard int64, series uint32, clock int64, s sums) []any {
 	return []any{
 		w.ID,
 		shard,
 		int64(series),
 		clock,
 		w.dataAt,
-		text,
-	}, err
+		encodeSums(&s),
+	}
 }
 
 func insertReadings(ctx context.Context, tx *db.Tx, rows [][]any) error {

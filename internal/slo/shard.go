@@ -3,14 +3,14 @@ package slo
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
 // Kinds of series.
@@ -50,7 +50,8 @@ const (
 	seenFor          = 24 * 3600         // the retention of the topic, so that every repeat is detected
 	alertFor         = 3600              // a transition older than this when its message was sent is history
 	maxSeries        = 1 << 26
-	maxAccountSeries = 20_000 // in a shard
+	maxAccountSeries = 20_000   // in a shard
+	residentLimit    = 16 << 20 // bytes of encoded columns that a shard keeps in memory
 )
 
 type batchID [16]byte
@@ -63,18 +64,23 @@ type shardState struct {
 	revision, version int64
 	fresh             bool // the database has no row for it yet
 
-	series     map[seriesKey]uint32
+	series     *tally.Index   // the ids of the series by their keys
+	wanted     *tally.Index   // keys of the series that exist because an objective applies to them
 	perAccount map[string]int // series
 	objectives map[zoneKey][]*Objective
-	wanted     map[seriesKey]bool // series that exist because an objective applies to them
 	seen       map[batchID]int64
 	newest     int64 // newest time of a message, from the bus
 	pruned     int64
 
-	stored map[blockRef]int // chunks of each block in the database
-	saved  map[*watch][]pairState
+	behind  bool                   // some readings are older than the counts
+	dueFrom uint32                 // the series from which on the next batch writes readings
+	saved   map[*watch][]pairState // the stored states of the watches with a pair that is not quiet
 
 	// The current batch.
+	decoded   event.Traffic
+	samples   []sample
+	zone      zoneSeries
+	due       []uint32 // series whose readings the batch writes
 	newSeries []seriesKey
 	newSeen   []seenRow
 	refusals  map[string]int
@@ -86,15 +92,15 @@ type seenRow struct {
 }
 
 func newShardState(partition int32) *shardState {
+	series := tally.NewIndex()
 	return &shardState{
 		engine:     newEngine(),
 		id:         partition,
-		series:     map[seriesKey]uint32{},
+		series:     series,
+		wanted:     series.Sibling(),
 		perAccount: map[string]int{},
 		objectives: map[zoneKey][]*Objective{},
-		wanted:     map[seriesKey]bool{},
 		seen:       map[batchID]int64{},
-		stored:     map[blockRef]int{},
 		saved:      map[*watch][]pairState{},
 		refusals:   map[string]int{},
 	}
@@ -105,29 +111,28 @@ func (s *shardState) addObjective(o *Objective) {
 	at := zoneKey{o.account, o.Match.Zone}
 	s.objectives[at] = append(s.objectives[at], o)
 	k := o.seriesKey()
-	if k.kind != kindZone || k.sli != "" {
-		s.wanted[k] = true
+	key := s.keyOf(&k)
+	if (k.kind != kindZone || k.sli != "") && !s.wanted.Has(key) {
+		s.wanted.Put(key, 0)
 	}
-	if series, ok := s.series[k]; ok {
-		s.watchSeries(o, series)
+	if series, ok := s.series.Get(key); ok {
+		s.watch(o, series)
 	}
 }
 
-func (s *shardState) watchSeries(o *Objective, series uint32) *watch {
-	w := &watch{Objective: o, series: series, pairs: make([]pairState, len(o.rules))}
-	s.watches[series] = append(s.watches[series], w)
-	s.mark(series)
-	return w
+// keyOf is a key in the indexes.
+func (s *shardState) keyOf(k *seriesKey) tally.Key {
+	return s.series.Key(k.account, k.zone, k.kind, k.value, k.sli)
 }
 
 // read makes samples of a batch's records. It counts what it refuses by reason.
 func (s *shardState) read(b *bus.Batch) []sample {
-	var samples []sample
+	samples := s.samples[:0]
 	for _, rec := range b.Records {
 		at := rec.Time.Unix()
 		s.newest = max(s.newest, at)
-		var t event.Traffic
-		if len(rec.Value) > maxTraffic || json.Unmarshal(rec.Value, &t) != nil ||
+		t := &s.decoded
+		if len(rec.Value) > maxTraffic || decodeTraffic(rec.Value, t) != nil ||
 			!id.Valid(t.Account) || t.Zone == "" || t.ID == "" {
 			s.refusals["unreadable"]++
 			continue
@@ -140,16 +145,18 @@ func (s *shardState) read(b *bus.Batch) []sample {
 		}
 		s.seen[key] = at
 		s.newSeen = append(s.newSeen, seenRow{key, at})
-		for _, c := range t.Counts {
-			samples = s.addCount(&t, c, at, samples)
+		s.zone = zoneSeries{}
+		for i := range t.Counts {
+			samples = s.addCount(t, &t.Counts[i], at, samples)
 		}
 	}
 	s.alertFrom = s.newest - alertFor
+	s.samples = samples
 	return samples
 }
 
 // addCount appends the samples of one count, for each series that it belongs to.
-func (s *shardState) addCount(t *event.Traffic, c event.Count, sent int64, to []sample) []sample {
+func (s *shardState) addCount(t *event.Traffic, c *event.Count, sent int64, to []sample) []sample {
 	if c.Seconds == 0 {
 		c.Seconds = Tick
 	}
@@ -161,71 +168,91 @@ func (s *shardState) addCount(t *event.Traffic, c event.Count, sent int64, to []
 	case c.At > sent+ahead || c.At+c.Seconds > sent+ahead+maxSeconds:
 		s.refusals["future"]++
 		return to
-	case c.At+c.Seconds <= s.clock-levels[levelCount-1].Keep || c.At < sent-Longest-86400:
+	case c.At+c.Seconds <= s.Clock()-oldest.Keep || c.At < sent-Longest-86400:
 		s.refusals["old"]++
 		return to
 	}
-	count := Tally{uint64(c.Total), uint64(c.Bad)}
+	count := Tally{Total: uint64(c.Total), Bad: uint64(c.Bad)}
 	sli := c.SLI
 	if sli == availability {
 		sli = ""
 	}
-	for _, k := range [...]seriesKey{
-		{t.Account, t.Zone, kindZone, "", sli},
-		{t.Account, t.Zone, kindOrigin, c.Origin, sli},
-		{t.Account, t.Zone, kindHostname, c.Hostname, sli},
-		{t.Account, t.Zone, kindPathClass, c.PathClass, sli},
+	for _, part := range [...]struct{ kind, value string }{
+		{kindZone, ""},
+		{kindOrigin, c.Origin},
+		{kindHostname, c.Hostname},
+		{kindPathClass, c.PathClass},
 	} {
-		if k.kind != kindZone && k.value == "" || (k.kind != kindZone || sli != "") && !s.wanted[k] {
+		if part.kind != kindZone && part.value == "" {
 			continue
 		}
-		if series, ok := s.seriesFor(k, alignDown(c.At, Tick)); ok {
+		k := seriesKey{t.Account, t.Zone, part.kind, part.value, sli}
+		series, found := s.seriesFor(&k, tally.AlignDown(c.At, Tick))
+		switch found {
+		case counted:
 			to = spread(c.At, c.Seconds, count, series, to)
-		} else {
+		case limited:
 			s.refusals["limit"]++
 		}
 	}
 	return to
 }
 
-// seriesFor finds or adds a series. The counts of a batch come in any order, so a new series begins with the earliest.
-func (s *shardState) seriesFor(k seriesKey, at int64) (uint32, bool) {
-	if series, ok := s.series[k]; ok {
-		if int(series) >= len(s.first)-len(s.newSeries) {
-			s.first[series] = min(s.first[series], at)
+// lookup is the result of seriesFor.
+type lookup uint8
+
+const (
+	counted  lookup = iota
+	unwanted        // no objective applies to it
+	limited         // the shard or the account has as many series as it may have
+)
+
+// zoneSeries is the series of a record's zone, once it is known.
+type zoneSeries struct {
+	id    uint32
+	known bool
+}
+
+// seriesFor finds or adds a series. The zones' own series are counted always, others only if an objective applies to
+// them. The counts of a batch come in any order, so a new series begins with the earliest.
+func (s *shardState) seriesFor(k *seriesKey, at int64) (uint32, lookup) {
+	always := k.kind == kindZone && k.sli == ""
+	if always && s.zone.known {
+		return s.zone.id, counted
+	}
+	key := s.keyOf(k)
+	series, ok := s.series.Get(key)
+	switch {
+	case ok && !always && !s.watched(series), !ok && !always && !s.wanted.Has(key):
+		return 0, unwanted
+	case ok && int(series) >= s.Len()-len(s.newSeries):
+		s.SetFirst(series, min(s.First(series), at))
+		return series, counted
+	case ok:
+		if always {
+			s.zone = zoneSeries{series, true}
 		}
-		return series, true
+		return series, counted
+	case s.Len() >= maxSeries || s.perAccount[k.account] >= maxAccountSeries:
+		return 0, limited
 	}
-	if len(s.first) >= maxSeries || s.perAccount[k.account] >= maxAccountSeries {
-		return 0, false
-	}
-	series := s.addSeries(at)
-	s.series[k] = series
-	s.perAccount[k.account]++
-	s.newSeries = append(s.newSeries, k)
+	series = s.AddSeries(at)
+	s.series.Put(key, series)
+	s.perAccount[strings.Clone(k.account)]++ // the key shares the memory of a whole record
+	s.newSeries = append(s.newSeries, *k)
 	for _, o := range s.objectives[zoneKey{k.account, k.zone}] {
-		if o.seriesKey() == k {
-			s.watchSeries(o, series)
+		if o.seriesKey() == *k {
+			s.watch(o, series)
 		}
 	}
-	return series, true
+	return series, counted
 }
 
 // markStored follows the commit of a batch: memory and database are equal now.
 func (s *shardState) markStored() {
-	for p := range s.changed {
-		if i, ok := s.find(p); ok {
-			s.stored[p] = chunkCount(s.blocks[p.level][i].data)
-		} else {
-			delete(s.stored, p)
-		}
-	}
-	clear(s.changed)
-	s.touched.drain(func(series uint32) {
-		for _, w := range s.watches[series] {
-			s.saved[w] = slices.Clone(w.pairs)
-		}
-	})
+	s.MarkStored()
+	s.Release(residentLimit)
+	s.setSaved()
 	s.newSeries = nil
 	s.newSeen = nil
 	s.transitions = nil
@@ -244,6 +271,18 @@ func (s *shardState) markStored() {
 	}
 }
 
+// setSaved follows the reading or storing of the pair states.
+func (s *shardState) setSaved() {
+	for w := range s.restated {
+		if w.pairs == nil {
+			delete(s.saved, w)
+		} else {
+			s.saved[w] = w.pairs
+		}
+	}
+	clear(s.restated)
+}
+
 // Handle counts a batch and stores its consequences in one transaction.
 func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 	for attempt := 0; ; attempt++ {
@@ -252,13 +291,15 @@ func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 			return err
 		}
 		began := f.now()
-		samples := s.read(b)
-		if err := s.process(samples); err != nil {
-			f.drop(b.Partition)
-			return fmt.Errorf("shard %d: %w", b.Partition, err)
+		s.Load = f.loader(ctx, s.id)
+		if err = s.process(s.read(b)); err != nil {
+			err = fmt.Errorf("shard %d: %w", b.Partition, err)
 		}
 		took := f.now().Sub(began)
-		err = f.store(ctx, b, s)
+		if err == nil {
+			s.takeDue()
+			err = f.store(ctx, b, s)
+		}
 		if errors.Is(err, errStale) && attempt < 5 {
 			f.drop(b.Partition) // an objective changed, or another process had the shard
 			continue
@@ -290,10 +331,9 @@ func (f *Feature) observe(s *shardState, took float64) {
 		f.metrics.transitions.WithLabelValues(t.Event).Inc()
 	}
 	name := fmt.Sprint(s.id)
-	series, bytes := s.size()
-	f.metrics.watermark.WithLabelValues(name).Set(float64(s.clock))
-	f.metrics.lines.WithLabelValues(name).Set(float64(series))
-	f.metrics.bytes.WithLabelValues(name).Set(float64(bytes))
+	f.metrics.watermark.WithLabelValues(name).Set(float64(s.Clock()))
+	f.metrics.lines.WithLabelValues(name).Set(float64(s.Len()))
+	f.metrics.bytes.WithLabelValues(name).Set(float64(s.Resident()))
 }
 
 // shard returns the state of a partition, and reads it from the database when this process has none.

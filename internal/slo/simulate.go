@@ -8,6 +8,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
 // Source reads the counts of one input, in its order, and calls each with them. It returns the first error of each.
@@ -73,11 +74,9 @@ func Simulate(
 			result.Inputs[i].Counts++
 			result.Inputs[i].Requests += c.Total
 			if w == nil {
-				series := e.addSeries(alignDown(c.At, Tick))
-				w = &watch{Objective: o, series: series, pairs: make([]pairState, len(o.rules))}
-				e.watches[series] = []*watch{w}
+				w = e.watch(o, e.AddSeries(tally.AlignDown(c.At, Tick)))
 			}
-			samples = spread(c.At, c.Seconds, Tally{uint64(c.Total), uint64(c.Bad)}, w.series, samples)
+			samples = spread(c.At, c.Seconds, Tally{Total: uint64(c.Total), Bad: uint64(c.Bad)}, w.series, samples)
 			if len(samples) >= simulatedBatch {
 				return flush()
 			}
@@ -90,15 +89,15 @@ func Simulate(
 	if err := flush(); err != nil {
 		return Simulation{}, err
 	}
-	r := reading{pairs: make([]pairState, len(o.rules)), clock: e.clock}
+	r := reading{pairs: make([]pairState, len(o.rules)), clock: e.Clock()}
 	if w != nil {
 		r.counted = true
-		r.first = e.first[w.series]
+		r.first = e.First(w.series)
 		r.dataAt = w.dataAt
-		r.sums = e.sums[w.series]
-		r.pairs = w.pairs
+		r.sums = e.Sums(w.series)
+		r.pairs = w.states()
 	}
-	result.Status = o.status(r, time.Unix(e.clock, 0))
+	result.Status = o.status(r, time.Unix(e.Clock(), 0))
 	return result, nil
 }
 

@@ -1,45 +1,23 @@
 package slo
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
 // errStale reports that the shard in memory differs from the one in the database.
 var errStale = errors.New("slo: the shard has changed in the database")
-
-// chunkBits is the number of lower bits of a series' id. A chunk of a block holds the series with the same higher bits,
-// so that a reader of one series reads one row for each block, of at most some 260 KB at two bytes a series.
-const chunkBits = 17
-
-// chunkCount is the number of rows of a block.
-func chunkCount(data []byte) int {
-	last := uint32(0)
-	_ = decodeBlock(data, func(e entry) { last = e.series }) // blocks in memory are valid
-	return int(last>>chunkBits) + 1
-}
-
-// splitChunks makes the rows of a block. Most blocks have one, the block itself.
-func splitChunks(data []byte) [][]byte {
-	n := chunkCount(data)
-	if n == 1 {
-		return [][]byte{data}
-	}
-	parts := make([][]entry, n)
-	_ = decodeBlock(data, func(e entry) { parts[e.series>>chunkBits] = append(parts[e.series>>chunkBits], e) })
-	out := make([][]byte, n)
-	for i, p := range parts {
-		out[i] = encodeBlock(p)
-	}
-	return out
-}
 
 // store writes the consequences of a batch and moves the offset.
 func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shardState) error {
@@ -52,7 +30,7 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shardState) error 
 		}
 		for _, write := range []func(context.Context, *db.Tx) error{
 			s.writeSeries,
-			s.writeBlocks,
+			s.writeColumns,
 			s.writeSeen,
 			s.writePairStates,
 			s.writeReadings,
@@ -69,12 +47,16 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shardState) error 
 func (s *shardState) claim(ctx context.Context, tx *db.Tx) error {
 	var n int64
 	var err error
+	behind := int64(0)
+	if s.behind {
+		behind = 1
+	}
 	if s.fresh {
-		n, err = tx.Exec(ctx, `INSERT INTO shard (id, revision, version, clock) VALUES ($1, 0, 1, $2)
-			ON CONFLICT (id) DO NOTHING`, s.id, s.clock)
+		n, err = tx.Exec(ctx, `INSERT INTO shard (id, revision, version, clock, behind) VALUES ($1, 0, 1, $2, $3)
+			ON CONFLICT (id) DO NOTHING`, s.id, s.Clock(), behind)
 	} else {
-		n, err = tx.Exec(ctx, `UPDATE shard SET version = version + 1, clock = $2
-			WHERE id = $1 AND version = $3 AND revision = $4`, s.id, s.clock, s.version, s.revision)
+		n, err = tx.Exec(ctx, `UPDATE shard SET version = version + 1, clock = $2, behind = $5
+			WHERE id = $1 AND version = $3 AND revision = $4`, s.id, s.Clock(), s.version, s.revision, behind)
 	}
 	if err == nil && n == 0 {
 		err = errStale
@@ -87,8 +69,9 @@ var seriesColumns = []string{"shard", "id", "account_id", "zone_id", "kind", "va
 
 func (s *shardState) writeSeries(ctx context.Context, tx *db.Tx) error {
 	rows := make([][]any, len(s.newSeries))
+	first := s.Len() - len(s.newSeries)
 	for i, k := range s.newSeries {
-		series := s.series[k]
+		series := uint32(first + i)
 		rows[i] = []any{
 			s.id,
 			int64(series),
@@ -97,38 +80,56 @@ func (s *shardState) writeSeries(ctx context.Context, tx *db.Tx) error {
 			k.kind,
 			k.value,
 			k.sli,
-			s.first[series],
+			s.First(series),
 		}
 	}
 	return tx.Insert(ctx, "line", seriesColumns, "", rows)
 }
 
-func (s *shardState) writeBlocks(ctx context.Context, tx *db.Tx) error {
+// writeColumns writes the changed chunks. A chunk holds the series with the same higher bits of their ids, so that a
+// reader of one series reads one row for each column, of at most some 260 KB at two bytes a series.
+func (s *shardState) writeColumns(ctx context.Context, tx *db.Tx) error {
 	var rows [][]any
-	for p := range s.changed {
-		n := 0
-		if i, ok := s.find(p); ok {
-			for chunk, data := range splitChunks(s.blocks[p.level][i].data) {
-				rows = append(rows, []any{
-					s.id,
-					p.level,
-					p.start,
-					chunk,
-					data,
-				})
-				n++
-			}
+	for _, c := range s.Changed() {
+		if c.Data != nil {
+			rows = append(rows, []any{
+				s.id,
+				c.Level,
+				c.Start,
+				int64(c.Chunk),
+				c.Data,
+			})
+			continue
 		}
-		if s.stored[p] > n {
-			_, err := tx.Exec(ctx, `DELETE FROM slo_column WHERE shard = $1 AND level = $2 AND start = $3 AND chunk >= $4`,
-				s.id, p.level, p.start, n)
-			if err != nil {
-				return err
-			}
+		_, err := tx.Exec(ctx, `DELETE FROM slo_column WHERE shard = $1 AND level = $2 AND start = $3 AND chunk = $4`,
+			s.id, c.Level, c.Start, int64(c.Chunk))
+		if err != nil {
+			return err
 		}
 	}
 	return tx.Insert(ctx, "slo_column", []string{"shard", "level", "start", "chunk", "data"},
 		`ON CONFLICT (shard, level, start, chunk) DO UPDATE SET data = excluded.data`, rows)
+}
+
+// loader returns the function that reads a chunk which is not in memory. A chunk that is missing was compacted by
+// another owner of the shard: the shard is stale.
+func (f *Feature) loader(ctx context.Context, shard int32) func(tally.Ref) ([]byte, error) {
+	return func(ref tally.Ref) (data []byte, err error) {
+		err = f.db.View(ctx, func(tx *db.Tx) error {
+			data, err = readChunk(ctx, tx, shard, ref)
+			return err
+		})
+		if errors.Is(err, sql.ErrNoRows) {
+			err = errStale
+		}
+		return data, err
+	}
+}
+
+func readChunk(ctx context.Context, tx *db.Tx, shard int32, ref tally.Ref) (data []byte, err error) {
+	err = tx.QueryRow(ctx, `SELECT data FROM slo_column WHERE shard = $1 AND level = $2 AND start = $3 AND chunk = $4`,
+		shard, ref.Level, ref.Start, int64(ref.Chunk)).Scan(&data)
+	return data, err
 }
 
 func (s *shardState) writeSeen(ctx context.Context, tx *db.Tx) error {
@@ -146,12 +147,9 @@ func (s *shardState) writeSeen(ctx context.Context, tx *db.Tx) error {
 }
 
 func (s *shardState) writePairStates(ctx context.Context, tx *db.Tx) error {
-	// Only series that were counted, or lost a block, can have changed.
-	for _, series := range s.touchedSeries() {
-		for _, w := range s.watches[series] {
-			if err := writePairStates(ctx, tx, int64(s.id), w, s.saved[w]); err != nil {
-				return err
-			}
+	for w := range s.restated {
+		if err := writePairStates(ctx, tx, int64(s.id), w, s.saved[w]); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -159,7 +157,7 @@ func (s *shardState) writePairStates(ctx context.Context, tx *db.Tx) error {
 
 // writePairStates writes the states of an objective's pairs that differ from those in the database.
 func writePairStates(ctx context.Context, tx *db.Tx, shard int64, w *watch, before []pairState) error {
-	for i, st := range w.pairs {
+	for i, st := range w.states() {
 		stored := pairState{}
 		if i < len(before) {
 			stored = before[i]
@@ -184,46 +182,46 @@ func writePairStates(ctx context.Context, tx *db.Tx, shard int64, w *watch, befo
 	return nil
 }
 
-func (s *shardState) touchedSeries() (list []uint32) {
-	s.touched.each(func(series uint32) {
-		if len(s.watches[series]) > 0 {
-			list = append(list, series)
-		}
-	})
-	return list
+// maxReadings is the number of series whose readings a batch writes. With more of them, the shard is behind: the rest is
+// written with the following batches, and until then readers add up the columns.
+const maxReadings = 2000
+
+// takeDue chooses the series whose readings the batch writes.
+func (s *shardState) takeDue() {
+	s.due, s.dueFrom, s.behind = s.TakeTouched(s.dueFrom, maxReadings, s.watched)
 }
 
 func (s *shardState) writeReadings(ctx context.Context, tx *db.Tx) error {
 	var rows [][]any
-	for _, series := range s.touchedSeries() {
-		for _, w := range s.watches[series] {
-			row, err := readingRow(w, int64(s.id), series, s.clock, &s.sums[series])
-			if err != nil {
-				return err
-			}
-			rows = append(rows, row)
+	for _, series := range s.due {
+		sums := s.Sums(series)
+		for w := range s.watchesOf(series) {
+			rows = append(rows, readingRow(w, int64(s.id), series, s.Clock(), sums))
 		}
 	}
 	return insertReadings(ctx, tx, rows)
 }
 
-// encodeSums writes pairs of total and bad, by window.
-func encodeSums(s *sums) (string, error) {
-	var list [windowCount][2]uint64
-	for w, t := range s {
-		list[w] = [2]uint64{t.Total, t.Bad}
+// encodeSums writes pairs of total and bad, by window, as JSON.
+func encodeSums(s *sums) string {
+	b := make([]byte, 0, 160)
+	for i, t := range s {
+		b = append(b, "[,"[min(i, 1)], '[')
+		b = strconv.AppendUint(b, t.Total, 10)
+		b = append(b, ',')
+		b = strconv.AppendUint(b, t.Bad, 10)
+		b = append(b, ']')
 	}
-	b, err := json.Marshal(list)
-	return string(b), err
+	return string(append(b, ']'))
 }
 
 func decodeSums(text string) (s sums, err error) {
 	var list [][2]uint64
-	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != int(windowCount) {
+	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != int(tally.WindowCount) {
 		return s, fmt.Errorf("slo: a reading is damaged: %d windows: %w", len(list), err)
 	}
 	for w, t := range list {
-		s[w] = Tally{t[0], t[1]}
+		s[w] = Tally{Total: t[0], Bad: t[1]}
 	}
 	return s, nil
 }
@@ -232,8 +230,9 @@ func decodeSums(text string) (s sums, err error) {
 func (f *Feature) load(ctx context.Context, partition int32) (*shardState, error) {
 	s := newShardState(partition)
 	err := f.db.View(ctx, func(tx *db.Tx) error {
-		err := tx.QueryRow(ctx, `SELECT revision, version, clock FROM shard WHERE id = $1`, s.id).
-			Scan(&s.revision, &s.version, &s.clock)
+		var clock, behind int64
+		err := tx.QueryRow(ctx, `SELECT revision, version, clock, behind FROM shard WHERE id = $1`, s.id).
+			Scan(&s.revision, &s.version, &clock, &behind)
 		if errors.Is(err, sql.ErrNoRows) {
 			s.fresh = true
 			err = nil
@@ -241,10 +240,13 @@ func (f *Feature) load(ctx context.Context, partition int32) (*shardState, error
 		if err != nil {
 			return err
 		}
+		s.SetClock(clock)
+		s.behind = behind != 0
+		s.Load = func(ref tally.Ref) ([]byte, error) { return readChunk(ctx, tx, s.id, ref) }
 		for _, read := range []func(context.Context, *db.Tx) error{
 			s.readSeries,
-			s.readBlocks,
 			s.readObjectives,
+			s.readColumns,
 			s.readPairStates,
 			s.readReadings,
 			s.readSeen,
@@ -258,12 +260,8 @@ func (f *Feature) load(ctx context.Context, partition int32) (*shardState, error
 	if err != nil {
 		return nil, fmt.Errorf("read shard %d: %w", partition, err)
 	}
-	for _, list := range s.watches {
-		for _, w := range list {
-			s.saved[w] = slices.Clone(w.pairs)
-		}
-	}
-	f.log.Debug("shard read", "shard", partition, "lines", len(s.first), "clock", s.clock)
+	s.setSaved()
+	f.log.Debug("shard read", "shard", partition, "lines", s.Len(), "clock", s.Clock())
 	return s, nil
 }
 
@@ -289,43 +287,33 @@ func (s *shardState) readSeries(ctx context.Context, tx *db.Tx) error {
 		if err := rows.Scan(&id, &k.account, &k.zone, &k.kind, &k.value, &k.sli, &first); err != nil {
 			return err
 		}
-		if int(id) != len(s.first) {
-			return fmt.Errorf("series %d is missing", len(s.first))
+		if int(id) != s.Len() {
+			return fmt.Errorf("series %d is missing", s.Len())
 		}
-		s.first = append(s.first, first)
-		s.series[k] = uint32(id)
+		s.series.Put(s.keyOf(&k), s.AddSeries(first))
 		s.perAccount[k.account]++
 		return nil
 	}, `SELECT id, account_id, zone_id, kind, value, sli, first_at FROM line WHERE shard = $1 ORDER BY id`, s.id)
 }
 
-func (s *shardState) readBlocks(ctx context.Context, tx *db.Tx) error {
-	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
-		var p blockRef
-		var data []byte
-		if err := rows.Scan(&p.level, &p.start, &data); err != nil {
-			return err
-		}
-		if p.level < 0 || p.level >= levelCount {
-			return errBlock
-		}
-		list := &s.blocks[p.level]
-		if n := len(*list); n > 0 && (*list)[n-1].start == p.start {
-			merged, err := mergeBlocks(nil, (*list)[n-1].data, data)
-			if err != nil {
+// readColumns restores the columns, chunk by chunk: the lines of a chunk stay in the caches. Objectives are read before.
+func (s *shardState) readColumns(ctx context.Context, tx *db.Tx) error {
+	chunks := (s.Len() + 1<<tally.ChunkBits - 1) >> tally.ChunkBits
+	for chunk := range chunks {
+		err := eachRow(ctx, tx, func(rows *sql.Rows) error {
+			ref := tally.Ref{Chunk: uint32(chunk)}
+			var data []byte
+			if err := rows.Scan(&ref.Level, &ref.Start, &data); err != nil {
 				return err
 			}
-			(*list)[n-1].data = merged
-		} else {
-			*list = append(*list, block{p.start, data})
+			return s.Restore(ref, data, s.Resident() < residentLimit)
+		}, `SELECT level, start, data FROM slo_column WHERE shard = $1 AND chunk = $2 ORDER BY level, start`,
+			s.id, int64(chunk))
+		if err != nil {
+			return err
 		}
-		s.stored[p]++
-		return nil
-	}, `SELECT level, start, data FROM slo_column WHERE shard = $1 ORDER BY level, start, chunk`, s.id)
-	if err != nil {
-		return err
 	}
-	return s.restore()
+	return nil
 }
 
 func (s *shardState) readObjectives(ctx context.Context, tx *db.Tx) error {
@@ -336,19 +324,17 @@ func (s *shardState) readObjectives(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
-// watched maps the ids of objectives to their watches.
-func (s *shardState) watched() map[string]*watch {
-	m := map[string]*watch{}
-	for _, list := range s.watches {
-		for _, w := range list {
-			m[w.ID] = w
-		}
+// byObjective maps the ids of objectives to their watches.
+func (s *shardState) byObjective() map[string]*watch {
+	m := make(map[string]*watch, len(s.watches))
+	for _, w := range s.watches {
+		m[w.ID] = w
 	}
 	return m
 }
 
 func (s *shardState) readPairStates(ctx context.Context, tx *db.Tx) error {
-	known := s.watched()
+	known := s.byObjective()
 	return eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var objective, pair string
 		var state int64
@@ -359,7 +345,9 @@ func (s *shardState) readPairStates(ctx context.Context, tx *db.Tx) error {
 		st.state = alertState(state)
 		if w := known[objective]; w != nil {
 			if i := slices.IndexFunc(w.rules, func(p Pair) bool { return p.key() == pair }); i >= 0 {
-				w.pairs[i] = st
+				pairs := w.states()
+				pairs[i] = st
+				s.setPairs(w, pairs)
 			}
 		}
 		return nil
@@ -369,7 +357,7 @@ func (s *shardState) readPairStates(ctx context.Context, tx *db.Tx) error {
 // readReadings reads the time of the newest request of each watch. Without a stored reading, that is the end of the
 // series' newest bucket.
 func (s *shardState) readReadings(ctx context.Context, tx *db.Tx) error {
-	known := s.watched()
+	known := s.byObjective()
 	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var objective string
 		var series, at int64
@@ -385,19 +373,44 @@ func (s *shardState) readReadings(ctx context.Context, tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
-	s.dirty.drain(func(uint32) {})
-	s.touched.drain(func(uint32) {})
-	for _, w := range known { // no reading yet: the next batch writes it
-		s.mark(w.series)
-		list, err := s.history(w.series, 0)
+	s.ClearDirty()
+	s.ClearTouched()
+	if s.behind {
+		return s.touchAll()
+	}
+	// Without a reading: the next batch writes it.
+	missing := slices.SortedFunc(maps.Values(known), func(a, b *watch) int { return cmp.Compare(a.series, b.series) })
+	for list := range slices.Chunk(missing, maxHistories) {
+		var series []uint32
+		for _, w := range list {
+			s.Mark(w.series)
+			series = append(series, w.series)
+		}
+		series = slices.Compact(series)
+		histories, err := s.Histories(series, 0)
 		if err != nil {
 			return err
 		}
-		if n := len(list); n > 0 {
-			w.dataAt = min(list[n-1].End, s.clock)
+		for _, w := range list {
+			i, _ := slices.BinarySearch(series, w.series)
+			if n := len(histories[i]); n > 0 {
+				w.dataAt = min(histories[i][n-1].End, s.Clock())
+			}
 		}
 	}
 	return nil
+}
+
+// touchAll follows the reading of a shard that is behind: any reading may be older than the counts.
+func (s *shardState) touchAll() error {
+	for _, w := range s.watches {
+		s.Touch(w.series)
+	}
+	return s.Newest(s.watched, func(series uint32, end int64) {
+		for w := range s.watchesOf(series) {
+			w.dataAt = max(w.dataAt, min(end, s.Clock()))
+		}
+	})
 }
 
 func (s *shardState) readSeen(ctx context.Context, tx *db.Tx) error {

@@ -1,5 +1,7 @@
 package slo
 
+import "github.com/belfryhq/belfry/internal/slo/tally"
+
 // maxSamples bounds the number of ticks over which one count is spread.
 const maxSamples = 30
 
@@ -11,18 +13,18 @@ func spread(at, seconds int64, t Tally, series uint32, to []sample) []sample {
 	if t.Total == 0 {
 		return to
 	}
-	first := alignDown(at, Tick)
-	ticks := (alignDown(at+max(1, seconds)-1, Tick)-first)/Tick + 1
+	first := tally.AlignDown(at, Tick)
+	ticks := (tally.AlignDown(at+max(1, seconds)-1, Tick)-first)/Tick + 1
 	n := min(ticks, maxSamples)
 	var done Tally
 	for i := int64(1); i <= n; i++ {
 		total := scaled(t.Total, uint64(i), uint64(n))
 		bad := scaled(t.Bad, total, t.Total)
-		p := sample{first + (i*ticks/n-1)*Tick, series, Tally{total - done.Total, bad - done.Bad}}
+		p := sample{At: first + (i*ticks/n-1)*Tick, ID: series, Tally: Tally{Total: total - done.Total, Bad: bad - done.Bad}}
 		if p.Total > 0 {
 			to = append(to, p)
 		}
-		done = Tally{total, bad}
+		done = Tally{Total: total, Bad: bad}
 	}
 	return to
 }

@@ -1,0 +1,225 @@
+package tally
+
+import "slices"
+
+// Step moves the clock by one tick: it subtracts the columns that leave a window, then compacts those that no finer
+// window needs.
+func (s *Set) Step() error {
+	before, _ := MonthOf(s.clock)
+	s.clock += Tick
+	for w := range Window(sliding) {
+		level := windowLevel[w]
+		size := Levels[level].Size
+		end := s.clock - windowSeconds[w]
+		if end%size != 0 {
+			continue
+		}
+		if i, found := s.history.find(level, end-size); found {
+			if err := s.expire(level, &s.history.columns[level][i], w); err != nil {
+				return err
+			}
+		}
+	}
+	if from, _ := MonthOf(s.clock); from != before {
+		s.restartMonth()
+	}
+	for k := range LevelCount - 1 {
+		if err := s.compactLevel(k, s.clock-Levels[k].Keep); err != nil {
+			return err
+		}
+	}
+	last := LevelCount - 1
+	n := 0
+	for n < len(s.history.columns[last]) &&
+		s.history.columns[last][n].start+Levels[last].Size <= s.clock-Levels[last].Keep {
+		n++
+	}
+	s.history.remove(last, n)
+	return nil
+}
+
+// Idle moves the clock to a time before which every column has left every window: no tick in between changes anything.
+// ok is false when there are later columns.
+func (s *Set) Idle(to int64) (ok bool) {
+	for level := range s.history.columns {
+		if len(s.history.columns[level]) > 0 {
+			return false
+		}
+	}
+	s.clock = max(s.clock, to)
+	return true
+}
+
+// expire subtracts a column from a window.
+func (s *Set) expire(level int, c *column, w Window) error {
+	for k := range c.chunks {
+		data, err := s.dataOf(level, c.start, &c.chunks[k])
+		if err != nil {
+			return err
+		}
+		var buffer [bufferSize]Entry
+		r := NewReader(data)
+		p := s.pages[c.chunks[k].index]
+		for {
+			n, err := r.Read(buffer[:])
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				break
+			}
+			s.work.Expired += n
+			s.fetch(p, buffer[:n])
+			if w < D28 {
+				s.expireShort(p, buffer[:n], int(w))
+			} else {
+				s.expirePeriod(p, buffer[:n], w)
+			}
+		}
+	}
+	return nil
+}
+
+// expireShort subtracts entries of one page from a short window.
+func (s *Set) expireShort(p *page, entries []Entry, w int) {
+	for i := range entries {
+		e := &entries[i]
+		k := e.ID & chunkMask
+		l := &p.lines[k]
+		if l[period] == wideMark {
+			s.wide.subtract(l, w, e.Tally)
+		} else {
+			l[w&period] -= pack(e.Tally)
+		}
+		p.mark(k)
+	}
+}
+
+// expirePeriod subtracts entries of one page from a period, for the series that have it.
+func (s *Set) expirePeriod(p *page, entries []Entry, w Window) {
+	for i := range entries {
+		e := &entries[i]
+		k := e.ID & chunkMask
+		if s.classes.periods[p.class[k]] != w {
+			if len(s.further.rows) > 0 {
+				s.further.subtract(e.ID, w, e.Tally)
+				p.mark(k)
+			}
+			continue
+		}
+		l := &p.lines[k]
+		if l[period] == wideMark {
+			s.wide.subtract(l, period, e.Tally)
+		} else {
+			l[period] -= pack(e.Tally)
+		}
+		p.mark(k)
+	}
+}
+
+// restartMonth empties the month of all series that have it.
+func (s *Set) restartMonth() {
+	for _, p := range s.pages {
+		for i, class := range p.class {
+			if s.classes.periods[class] != Month {
+				continue
+			}
+			l := &p.lines[i]
+			switch {
+			case l[period] == wideMark:
+				s.wide.of(l)[period] = Tally{}
+				s.wide.narrow(l)
+			case l[period] == 0:
+				continue
+			default:
+				l[period] = 0
+			}
+			p.mark(uint32(i))
+		}
+	}
+	for id, row := range s.further.rows {
+		if row.periods>>Month&1 != 0 && row.sums[Month-D28].Total > 0 {
+			row.sums[Month-D28] = Tally{}
+			s.Mark(id)
+		}
+	}
+}
+
+// compactLevel merges the columns of level k up to end into one column of the next level, if such a column ends there.
+// The merged columns are the oldest of their level.
+func (s *Set) compactLevel(k int, end int64) error {
+	size := Levels[k+1].Size
+	if end%size != 0 {
+		return nil
+	}
+	h := &s.history
+	n := 0
+	for n < len(h.columns[k]) && h.columns[k][n].start < end {
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	indices := chunkIndices(h.columns[k][:n])
+	for _, index := range indices {
+		if err := s.compactChunk(k, n, Ref{k + 1, end - size, index}); err != nil {
+			return err
+		}
+	}
+	h.remove(k, n)
+	return nil
+}
+
+// chunkIndices are the indices of the chunks of some columns, ascending.
+func chunkIndices(columns []column) []uint32 {
+	var list []uint32
+	for i := range columns {
+		for k := range columns[i].chunks {
+			list = append(list, columns[i].chunks[k].index)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// compactChunk merges one chunk of the first n columns of level k into a chunk of the next level.
+func (s *Set) compactChunk(k, n int, to Ref) error {
+	h := &s.history
+	var parts [][]byte
+	for i := range h.columns[k][:n] {
+		c := &h.columns[k][i]
+		at, found := findIndex(c.chunks, to.Chunk)
+		if !found {
+			continue
+		}
+		data, err := s.dataOf(k, c.start, &c.chunks[at])
+		if err != nil {
+			return err
+		}
+		parts = append(parts, data)
+	}
+	present := h.findChunk(to)
+	if present != nil {
+		data, err := s.dataOf(to.Level, to.Start, present)
+		if err != nil {
+			return err
+		}
+		parts = append(parts, data)
+	}
+	h.change(to, present)
+	if len(parts) == 1 {
+		h.put(to, parts[0])
+		return nil
+	}
+	m := s.mergerOf()
+	for _, data := range parts {
+		if err := m.addChunk(data); err != nil {
+			m.reset()
+			return err
+		}
+	}
+	s.merged = m.drain(to.Chunk, s.merged[:0])
+	s.work.Merged += len(s.merged)
+	h.put(to, h.encode(s.merged))
+	return nil
+}
