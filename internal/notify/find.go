@@ -256,7 +256,7 @@ func (n *Feature) Notifies(ctx context.Context, accountID string) (bool, error) 
 
 // Newest is the newest alert of the account; nil = there was none.
 func (n *Feature) Newest(ctx context.Context, accountID string) (*Alert, error) {
-	list, err := n.alerts(ctx, accountID, "", web.Keyset{}, 1)
+	list, err := n.alerts(ctx, alertFilter{account: accountID}, web.Keyset{}, 1)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
