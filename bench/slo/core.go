@@ -16,7 +16,7 @@ import (
 
 const epoch = 1_764_028_800 // a midnight in UTC
 
-// residentLimit is the memory for columns that a shard keeps.
+// residentLimit is the memory for blocks that a shard keeps.
 const residentLimit = 64 << 20
 
 // standard are the rules of the standard pairs at a target of 99.9 %.
@@ -55,7 +55,7 @@ func (c *cost) row(t *report.Table, name, unit string) {
 	)
 }
 
-// engine is the core with its columns on disk.
+// engine is the core with its blocks on disk.
 type engine struct {
 	*tally.Set
 	index *tally.Index
@@ -226,7 +226,7 @@ func (e *engine) sweeps(t *report.Table, o options) error {
 }
 
 func (e *engine) memory(out *report.Report, o options, before int64) {
-	t := out.Table("Memory with the columns on disk", "part", "bytes", "a series")
+	t := out.Table("Memory with the blocks on disk", "part", "bytes", "a series")
 	add := func(name string, n int) {
 		t.Add(name, report.Thousands(n), fmt.Sprintf("%.1f", float64(n)/float64(o.lines)))
 	}
@@ -235,11 +235,11 @@ func (e *engine) memory(out *report.Report, o options, before int64) {
 	add("index of names", e.index.Bytes())
 	add("side tables", size.Side)
 	add("descriptions of stored chunks", size.Chunks)
-	add("columns in memory", size.Resident)
+	add("blocks in memory", size.Resident)
 	add("buffers of a batch of this size", size.Scratch)
 	now := process.MemoryOf(os.Getpid()).Resident
 	add("resident memory of the process", int(now))
 	t.Note(fmt.Sprintf("Resident before: %s. The generator's samples were freed, and the collector has run.",
 		report.Megabytes(before)))
-	add("columns on disk", size.Encoded)
+	add("blocks on disk", size.Encoded)
 }

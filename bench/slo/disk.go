@@ -21,7 +21,7 @@ type extent struct {
 }
 
 func newDisk(folder string) (*disk, error) {
-	file, err := os.Create(filepath.Join(folder, "columns"))
+	file, err := os.Create(filepath.Join(folder, "blocks"))
 	return &disk{file: file, place: map[tally.Ref]extent{}}, err
 }
 

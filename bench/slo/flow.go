@@ -41,7 +41,7 @@ type flow struct {
 // published counts the records of a row.
 type published struct{ counts, bytes int }
 
-// measureFlow measures counts from the topic to a committed column: a row begins with the publishing of its records and
+// measureFlow measures counts from the topic to a committed block: a row begins with the publishing of its records and
 // ends when their offsets are committed.
 func measureFlow(ctx context.Context, o options, out *report.Report) (err error) {
 	w, closeAll, err := newFlow(ctx, o)
@@ -49,7 +49,7 @@ func measureFlow(ctx context.Context, o options, out *report.Report) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
-	t := out.Table("From the topic to a committed column",
+	t := out.Table("From the topic to a committed block",
 		"row", "counts", "bytes", "counts/s", "CPU of each", "took", "memory", "load")
 	t.Note(fmt.Sprintf("%s; SQLite, embedded broker, %d partitions, %s origins with an objective each in %s zones; every "+
 		"count is added to its origin and to its zone. The CPU of producer and broker is in the rows.",

@@ -1,5 +1,5 @@
 // Command slo measures the objectives' engine: its core at a given number of series, each with a standard objective over
-// 30 days, and counts from the topic to a committed column.
+// 30 days, and counts from the topic to a committed block.
 //
 //	go run ./bench/slo                    a million series
 //	go run ./bench/slo -lines 25000000    the size that docs/scale.md calculates with; 4 GB of memory, 8 GB on disk
@@ -38,7 +38,7 @@ func main() {
 	flag.IntVar(&o.ticks, "ticks", 66, "ticks that are counted in the core's rows, 40 at least")
 	flag.IntVar(&o.origins, "origins", 50_000, "origins, each with an objective, of the rows from the topic")
 	flag.StringVar(&o.rows, "rows", "core,restart,flow", "the groups of rows")
-	flag.StringVar(&o.dir, "dir", "", "folder for columns; empty = a temporary one")
+	flag.StringVar(&o.dir, "dir", "", "folder for blocks; empty = a temporary one")
 	flag.StringVar(&o.profile, "profile", "", "file for a CPU profile of all rows")
 	flag.Parse()
 	if err := run(o); err != nil {

@@ -11,13 +11,13 @@ import (
 	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
-// restart decodes a whole month of columns, chunk by chunk. One chunk of each level is made and restored for every
-// column: reading from the disk is not measured.
+// restart decodes a whole month of blocks, chunk by chunk. One chunk of each level is made and restored for every
+// block: reading from the disk is not measured.
 func restart(ctx context.Context, o options, out *report.Report) error {
-	t := out.Table("Restart: all columns of 31 days decoded, one goroutine",
-		"active in a tick", "columns", "entries", "encoded", "bytes a series", "bytes a series and day", "CPU of each entry",
+	t := out.Table("Restart: all blocks of 31 days decoded, one goroutine",
+		"active in a tick", "blocks", "entries", "encoded", "bytes a series", "bytes a series and day", "CPU of each entry",
 		"CPU", "load")
-	t.Note(fmt.Sprintf("%s; %s series. A series is active in a longer column if it is in one of its ticks, at random.",
+	t.Note(fmt.Sprintf("%s; %s series. A series is active in a longer block if it is in one of its ticks, at random.",
 		process.Machine(), report.Thousands(o.lines)))
 	for _, share := range []float64{o.active, o.active / 100} {
 		if err := restartAt(ctx, o.lines, share, t); err != nil {
@@ -36,14 +36,14 @@ func restartAt(ctx context.Context, lines int, share float64, t *report.Table) e
 	}
 	rng := rand.New(rand.NewPCG(2, 2))
 	var c cost
-	columns := 0
+	blocks := 0
 	bytes := 0
 	daily := 0
 	for chunk := uint32(0); int(chunk)<<tally.ChunkBits < lines; chunk++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		columns = 0
+		blocks = 0
 		newest := clock // the finer levels cover the time from here on
 		for level, l := range tally.Levels {
 			data := encoded(rng, lines, chunk, 1-math.Pow(1-share, float64(l.Size/tally.Tick)))
@@ -53,7 +53,7 @@ func restartAt(ctx context.Context, lines int, share float64, t *report.Table) e
 				if err != nil {
 					return err
 				}
-				columns++
+				blocks++
 				bytes += len(data)
 				newest = start
 			}
@@ -65,7 +65,7 @@ func restartAt(ctx context.Context, lines int, share float64, t *report.Table) e
 	c.items = s.Work().Added
 	t.Add(
 		fmt.Sprint(share),
-		fmt.Sprint(columns),
+		fmt.Sprint(blocks),
 		report.Thousands(c.items),
 		report.Megabytes(int64(bytes)),
 		fmt.Sprintf("%.0f", float64(bytes)/float64(lines)),

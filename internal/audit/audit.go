@@ -30,6 +30,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/cache"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
@@ -124,6 +125,7 @@ type Feature struct {
 	tail    *tail
 	recent  *recentChanges
 	search  *searcher
+	volume  *cache.Cache[string, []ledger.ProductDay]
 	log     *slog.Logger
 	now     func() time.Time
 }
@@ -153,6 +155,7 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 	if f.proved == nil {
 		f.proved = func(context.Context, string) {}
 	}
+	f.volume = cache.New[string, []ledger.ProductDay](1, volumeTTL, cfg.Now)
 	f.recent = newRecentChanges(f.reader, cfg.Now, f.isView)
 	f.recent.decoded = f.metrics.recent.Inc
 	f.search = newSearcher(f)

@@ -251,7 +251,8 @@ func (n *Feature) findDeliveries(ctx context.Context, accountID, query string, _
 // Notifies reports whether a policy of the account is on and has a destination.
 func (n *Feature) Notifies(ctx context.Context, accountID string) (bool, error) {
 	policies, err := n.Policies(ctx, accountID)
-	return slices.ContainsFunc(policies, func(p Policy) bool { return p.Enabled && len(p.Mechanisms.Email)+len(p.Mechanisms.Webhooks) > 0 }), err
+	reaches := func(p Policy) bool { return p.Enabled && len(p.Mechanisms.Email)+len(p.Mechanisms.Webhooks) > 0 }
+	return slices.ContainsFunc(policies, reaches), err
 }
 
 // Newest is the newest alert of the account; nil = there was none.

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// BenchmarkProcess is one count of one series with an objective: the column, the windows, what leaves them, compaction
+// BenchmarkProcess is one count of one series with an objective: the block, the windows, what leaves them, compaction
 // and evaluation, in random order. bench/slo measures the parts.
 func BenchmarkProcess(b *testing.B) {
 	for _, series := range []int{100, 100_000, 1_000_000} {

@@ -26,7 +26,7 @@ type sample = tally.Sample
 // engine is the state of one shard: the tallies of its series, the objectives on them and the states of their window
 // pairs. It runs on the time of the counts and never reads the clock of the machine. It belongs to one goroutine.
 //
-//	samples -> by tick -> tally.Set: columns, sums of the windows that contain them
+//	samples -> by tick -> tally.Set: blocks, sums of the windows that contain them
 //	each tick: series that changed and may be above a rule are evaluated -> transitions
 type engine struct {
 	*tally.Set
@@ -38,7 +38,7 @@ type engine struct {
 	restated    map[*watch]bool // watches whose pairs changed since they were stored
 	transitions []Transition
 	alertFrom   int64 // earlier transitions are history: stored, but not alerted
-	refused     int   // samples older than the oldest column
+	refused     int   // samples older than the oldest block
 	updates     int   // samples added
 }
 
@@ -46,7 +46,7 @@ func newEngine() *engine {
 	return &engine{Set: tally.New(), restated: map[*watch]bool{}}
 }
 
-// watch adds an objective to a series, before the first count of the series or the restoring of its columns.
+// watch adds an objective to a series, before the first count of the series or the restoring of its blocks.
 func (e *engine) watch(o *Objective, series uint32) *watch {
 	rules := make([]tally.Rule, len(o.rules))
 	for i, p := range o.rules {
@@ -86,7 +86,7 @@ func (e *engine) watchesOf(series uint32) iter.Seq[*watch] {
 }
 
 // process adds samples in the order of their ticks and moves the clock along: each tick is evaluated before the next
-// begins. A late sample is added to the column of its own time and evaluated with the newest tick.
+// begins. A late sample is added to the block of its own time and evaluated with the newest tick.
 func (e *engine) process(samples []sample) error {
 	byTick := func(a, b sample) int { return cmp.Compare(a.At, b.At) }
 	if !slices.IsSortedFunc(samples, byTick) {

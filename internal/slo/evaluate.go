@@ -217,7 +217,7 @@ type start struct {
 const maxHistories = 8192
 
 // setBegan finds the beginnings of the burns that led to alerts. The history of many series is read in one pass over the
-// columns, because a regional outage starts many alerts in one tick.
+// blocks, because a regional outage starts many alerts in one tick.
 func (e *engine) setBegan() error {
 	for list := range slices.Chunk(e.starts, maxHistories) {
 		since := e.Clock()

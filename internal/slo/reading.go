@@ -96,7 +96,7 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 	return out, readBehind(ctx, tx, account, one, at, out)
 }
 
-// readBehind adds up the columns for the objectives whose shard is behind: their readings may be older than the counts.
+// readBehind adds up the blocks for the objectives whose shard is behind: their readings may be older than the counts.
 func readBehind(
 	ctx context.Context, tx *db.Tx, account, one string, at map[string]int, out []reading,
 ) error {

@@ -51,7 +51,7 @@ const (
 	alertFor         = 3600              // a transition older than this when its message was sent is history
 	maxSeries        = 1 << 26
 	maxAccountSeries = 20_000   // in a shard
-	residentLimit    = 16 << 20 // bytes of encoded columns that a shard keeps in memory
+	residentLimit    = 16 << 20 // bytes of encoded blocks that a shard keeps in memory
 )
 
 type batchID [16]byte

@@ -30,7 +30,7 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shardState) error 
 		}
 		for _, write := range []func(context.Context, *db.Tx) error{
 			s.writeSeries,
-			s.writeColumns,
+			s.writeBlocks,
 			s.writeSeen,
 			s.writePairStates,
 			s.writeReadings,
@@ -86,9 +86,9 @@ func (s *shardState) writeSeries(ctx context.Context, tx *db.Tx) error {
 	return tx.Insert(ctx, "line", seriesColumns, "", rows)
 }
 
-// writeColumns writes the changed chunks. A chunk holds the series with the same higher bits of their ids, so that a
-// reader of one series reads one row for each column, of at most some 260 KB at two bytes a series.
-func (s *shardState) writeColumns(ctx context.Context, tx *db.Tx) error {
+// writeBlocks writes the changed chunks. A chunk holds the series with the same higher bits of their ids, so that a
+// reader of one series reads one row for each block, of at most some 260 KB at two bytes a series.
+func (s *shardState) writeBlocks(ctx context.Context, tx *db.Tx) error {
 	var rows [][]any
 	for _, c := range s.Changed() {
 		if c.Data != nil {
@@ -183,7 +183,7 @@ func writePairStates(ctx context.Context, tx *db.Tx, shard int64, w *watch, befo
 }
 
 // maxReadings is the number of series whose readings a batch writes. With more of them, the shard is behind: the rest is
-// written with the following batches, and until then readers add up the columns.
+// written with the following batches, and until then readers add up the blocks.
 const maxReadings = 2000
 
 // takeDue chooses the series whose readings the batch writes.
@@ -246,7 +246,7 @@ func (f *Feature) load(ctx context.Context, partition int32) (*shardState, error
 		for _, read := range []func(context.Context, *db.Tx) error{
 			s.readSeries,
 			s.readObjectives,
-			s.readColumns,
+			s.readBlocks,
 			s.readPairStates,
 			s.readReadings,
 			s.readSeen,
@@ -296,8 +296,8 @@ func (s *shardState) readSeries(ctx context.Context, tx *db.Tx) error {
 	}, `SELECT id, account_id, zone_id, kind, value, sli, first_at FROM line WHERE shard = $1 ORDER BY id`, s.id)
 }
 
-// readColumns restores the columns, chunk by chunk: the lines of a chunk stay in the caches. Objectives are read before.
-func (s *shardState) readColumns(ctx context.Context, tx *db.Tx) error {
+// readBlocks restores the blocks, chunk by chunk: the lines of a chunk stay in the caches. Objectives are read before.
+func (s *shardState) readBlocks(ctx context.Context, tx *db.Tx) error {
 	chunks := (s.Len() + 1<<tally.ChunkBits - 1) >> tally.ChunkBits
 	for chunk := range chunks {
 		err := eachRow(ctx, tx, func(rows *sql.Rows) error {

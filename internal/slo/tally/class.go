@@ -88,7 +88,7 @@ func (c *class) with(rules []Rule) class {
 }
 
 // Watch adds the rules of an objective to a series, and its period. It precedes the first count of the series, or the
-// restoring of its columns.
+// restoring of its blocks.
 func (s *Set) Watch(id uint32, budget Window, rules []Rule) {
 	p, i := s.at(id)
 	c := &s.classes.list[p.class[i]]

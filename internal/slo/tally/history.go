@@ -5,17 +5,17 @@ import (
 	"slices"
 )
 
-// history holds the columns by level, each list by ascending start.
+// history holds the blocks by level, each list by ascending start.
 type history struct {
-	columns  [LevelCount][]column
+	blocks  [LevelCount][]block
 	changed  map[Ref]bool // chunks that changed since they were stored; true = the database has a row of it
 	bytes    int          // encoded size of all chunks
 	resident int          // the part that is in memory
 	scratch  []byte
 }
 
-// column holds the tallies of all series from start on, in chunks by ascending index.
-type column struct {
+// block holds the tallies of all series from start on, in chunks by ascending index.
+type block struct {
 	start  int64
 	chunks []chunk
 }
@@ -29,7 +29,7 @@ type chunk struct {
 }
 
 func (h *history) find(level int, start int64) (int, bool) {
-	return slices.BinarySearchFunc(h.columns[level], start, func(c column, start int64) int {
+	return slices.BinarySearchFunc(h.blocks[level], start, func(c block, start int64) int {
 		return cmp.Compare(c.start, start)
 	})
 }
@@ -40,7 +40,7 @@ func (h *history) findChunk(ref Ref) *chunk {
 	if !found {
 		return nil
 	}
-	chunks := h.columns[ref.Level][i].chunks
+	chunks := h.blocks[ref.Level][i].chunks
 	k, found := findIndex(chunks, ref.Chunk)
 	if !found {
 		return nil
@@ -60,9 +60,9 @@ func findIndex(chunks []chunk, index uint32) (int, bool) {
 // put sets the data of a chunk.
 func (h *history) put(ref Ref, data []byte) {
 	i, found := h.find(ref.Level, ref.Start)
-	list := &h.columns[ref.Level]
+	list := &h.blocks[ref.Level]
 	if !found {
-		*list = slices.Insert(*list, i, column{start: ref.Start})
+		*list = slices.Insert(*list, i, block{start: ref.Start})
 	}
 	c := &(*list)[i]
 	k, found := findIndex(c.chunks, ref.Chunk)
@@ -90,16 +90,16 @@ func (h *history) change(ref Ref, c *chunk) {
 	}
 }
 
-// remove removes the first n columns of a level.
+// remove removes the first n blocks of a level.
 func (h *history) remove(level, n int) {
-	for i := range h.columns[level][:n] {
-		c := &h.columns[level][i]
+	for i := range h.blocks[level][:n] {
+		c := &h.blocks[level][i]
 		for k := range c.chunks {
 			h.change(Ref{level, c.start, c.chunks[k].index}, &c.chunks[k])
 			h.drop(&c.chunks[k])
 		}
 	}
-	h.columns[level] = slices.Delete(h.columns[level], 0, n)
+	h.blocks[level] = slices.Delete(h.blocks[level], 0, n)
 }
 
 // encode encodes entries in memory of exactly the size that is needed.
@@ -116,8 +116,8 @@ func (s *Set) dataOf(level int, start int64, c *chunk) ([]byte, error) {
 	return s.Load(Ref{level, start, c.index})
 }
 
-// addToColumn adds entries, sorted by id, to a chunk.
-func (s *Set) addToColumn(ref Ref, entries []Entry) error {
+// addToBlock adds entries, sorted by id, to a chunk.
+func (s *Set) addToBlock(ref Ref, entries []Entry) error {
 	h := &s.history
 	c := h.findChunk(ref)
 	h.change(ref, c)
@@ -190,8 +190,8 @@ func (s *Set) Release(limit int) {
 		return
 	}
 	for level := LevelCount - 1; level >= 0 && h.resident > limit; level-- {
-		for i := range h.columns[level] {
-			c := &h.columns[level][i]
+		for i := range h.blocks[level] {
+			c := &h.blocks[level][i]
 			for k := range c.chunks {
 				if _, changed := h.changed[Ref{level, c.start, c.chunks[k].index}]; changed {
 					continue
@@ -204,7 +204,7 @@ func (s *Set) Release(limit int) {
 }
 
 // Restore adds a stored chunk to the history, and its tallies to the windows that contain it at the set's clock. Chunks
-// of one column come by ascending index. keep keeps the data in memory.
+// of one block come by ascending index. keep keeps the data in memory.
 func (s *Set) Restore(ref Ref, data []byte, keep bool) error {
 	if ref.Level < 0 || ref.Level >= LevelCount {
 		return ErrDamaged
@@ -242,7 +242,7 @@ type Bucket struct {
 	Tally
 }
 
-// History lists the buckets of one series since a time, oldest first, in the resolution of the columns.
+// History lists the buckets of one series since a time, oldest first, in the resolution of the blocks.
 func (s *Set) History(id uint32, since int64) ([]Bucket, error) {
 	lists, err := s.Histories([]uint32{id}, since)
 	if err != nil {
@@ -251,13 +251,13 @@ func (s *Set) History(id uint32, since int64) ([]Bucket, error) {
 	return lists[0], nil
 }
 
-// Histories lists the buckets of several series, which are ascending, in one pass over the columns; see History.
+// Histories lists the buckets of several series, which are ascending, in one pass over the blocks; see History.
 func (s *Set) Histories(ids []uint32, since int64) ([][]Bucket, error) {
 	lists := make([][]Bucket, len(ids))
 	for level := LevelCount - 1; level >= 0; level-- {
-		columns := s.history.columns[level]
-		for i := range columns {
-			c := &columns[i]
+		blocks := s.history.blocks[level]
+		for i := range blocks {
+			c := &blocks[i]
 			if c.start+Levels[level].Size <= since {
 				continue
 			}
@@ -269,8 +269,8 @@ func (s *Set) Histories(ids []uint32, since int64) ([][]Bucket, error) {
 	return lists, nil
 }
 
-// historiesIn appends the buckets of one column to the lists of their series.
-func (s *Set) historiesIn(level int, c *column, ids []uint32, lists [][]Bucket) error {
+// historiesIn appends the buckets of one block to the lists of their series.
+func (s *Set) historiesIn(level int, c *block, ids []uint32, lists [][]Bucket) error {
 	for from := 0; from < len(ids); {
 		index := ids[from] >> ChunkBits
 		to := from

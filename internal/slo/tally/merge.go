@@ -10,7 +10,7 @@ const (
 )
 
 // merger adds up tallies of one chunk in any order and returns them by ascending id: it sorts a batch, merges a late
-// sample into a column and compacts columns. It has 2 MB, and is empty between two uses.
+// sample into a block and compacts blocks. It has 2 MB, and is empty between two uses.
 type merger struct {
 	sums  [chunkSize]Tally
 	used  [chunkSize / 64]uint64      // ids with a tally

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Ref names a chunk of a column, which is a row of the database.
+// Ref names a chunk of a block, which is a row of the database.
 type Ref struct {
 	Level int
 	Start int64
@@ -36,7 +36,7 @@ type Set struct {
 type Work struct {
 	Added   int // to the windows of their lines
 	Expired int // subtracted from one window
-	Merged  int // decoded and encoded again: compaction, and batches of a column past the first
+	Merged  int // decoded and encoded again: compaction, and batches of a block past the first
 }
 
 // Work returns the work that was done.
@@ -144,11 +144,11 @@ func (s *Set) Sums(id uint32) (sums [WindowCount]Tally) {
 	return sums
 }
 
-// Add adds the samples of one tick, in any order, to the column that covers it and to the windows that contain this
-// column. The tick is not in the future. It returns the number of series that were counted; ok is false, and nothing was
-// counted, when the column has been dropped.
+// Add adds the samples of one tick, in any order, to the block that covers it and to the windows that contain this
+// block. The tick is not in the future. It returns the number of series that were counted; ok is false, and nothing was
+// counted, when the block has been dropped.
 func (s *Set) Add(at int64, samples []Sample) (series int, ok bool, err error) {
-	level, start, ok := columnAt(s.clock, at)
+	level, start, ok := blockAt(s.clock, at)
 	in := windowsOf(s.clock, start, start+Levels[level].Size)
 	err = s.parts.each(samples, func(chunk uint32, samples []compact) error {
 		m := s.mergerOf()
@@ -160,7 +160,7 @@ func (s *Set) Add(at int64, samples []Sample) (series int, ok bool, err error) {
 		if !ok {
 			return nil
 		}
-		if err := s.addToColumn(Ref{level, start, chunk}, s.entries); err != nil {
+		if err := s.addToBlock(Ref{level, start, chunk}, s.entries); err != nil {
 			return err
 		}
 		s.addEntries(s.pages[chunk], s.entries, in)
@@ -257,9 +257,9 @@ func (s *Set) mergerOf() *merger {
 	return s.merger
 }
 
-// columnAt is the inverse of compaction: the level and start of the column that contains a tick at a clock. ok is false
-// when that column has been dropped.
-func columnAt(clock, at int64) (level int, start int64, ok bool) {
+// blockAt is the inverse of compaction: the level and start of the block that contains a tick at a clock. ok is false
+// when that block has been dropped.
+func blockAt(clock, at int64) (level int, start int64, ok bool) {
 	for k := range LevelCount - 1 {
 		up := Levels[k+1].Size
 		if AlignDown(at, up)+up > clock-Levels[k].Keep {

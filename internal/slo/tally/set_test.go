@@ -50,7 +50,7 @@ func process(t testing.TB, s *Set, samples []Sample) {
 	}
 }
 
-// restored is a set that is made from the stored state of another: its clock, columns, first counts and classes.
+// restored is a set that is made from the stored state of another: its clock, blocks, first counts and classes.
 func restored(t testing.TB, s *Set, watch func(*Set)) *Set {
 	t.Helper()
 	back := New()
@@ -59,8 +59,8 @@ func restored(t testing.TB, s *Set, watch func(*Set)) *Set {
 		back.AddSeries(s.First(uint32(id)))
 	}
 	watch(back)
-	for level := range s.history.columns {
-		for _, c := range s.history.columns[level] {
+	for level := range s.history.blocks {
+		for _, c := range s.history.blocks[level] {
 			for _, k := range c.chunks {
 				data, err := s.dataOf(level, c.start, &k)
 				if err != nil {
@@ -75,12 +75,12 @@ func restored(t testing.TB, s *Set, watch func(*Set)) *Set {
 	return back
 }
 
-// dump is the columns of a set.
+// dump is the blocks of a set.
 func dump(t testing.TB, s *Set) string {
 	t.Helper()
 	out := fmt.Sprintln(s.clock)
-	for level := range s.history.columns {
-		for _, c := range s.history.columns[level] {
+	for level := range s.history.blocks {
+		for _, c := range s.history.blocks[level] {
 			for _, k := range c.chunks {
 				data, err := s.dataOf(level, c.start, &k)
 				if err != nil {
@@ -96,7 +96,7 @@ func dump(t testing.TB, s *Set) string {
 func mustEqual(t testing.TB, a, b *Set) {
 	t.Helper()
 	if x, y := dump(t, a), dump(t, b); x != y {
-		t.Fatalf("the columns differ:\n%s\n%s", x, y)
+		t.Fatalf("the blocks differ:\n%s\n%s", x, y)
 	}
 	for id := range a.Len() {
 		if x, y := a.Sums(uint32(id)), b.Sums(uint32(id)); x != y {
@@ -141,7 +141,7 @@ func randomSamples(rng *rand.Rand, at int64, ids []uint32, large bool) (batch []
 }
 
 // TestWindowsEqualTheOracle compares with an oracle that keeps every sample: equal where the clock is a multiple of the
-// level that reaches the window, and otherwise between the window and the window and one column. The set is replaced by
+// level that reaches the window, and otherwise between the window and the window and one block. The set is replaced by
 // a restored one now and then, and its chunks are released.
 func TestWindowsEqualTheOracle(t *testing.T) {
 	for seed := range uint64(8) {
@@ -292,7 +292,7 @@ func TestSeveralChunks(t *testing.T) {
 	}
 }
 
-// TestCompactionKeepsEveryCount compares the compacted columns with the samples of each column.
+// TestCompactionKeepsEveryCount compares the compacted blocks with the samples of each block.
 func TestCompactionKeepsEveryCount(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 4))
 	s := New()
@@ -309,8 +309,8 @@ func TestCompactionKeepsEveryCount(t *testing.T) {
 		all = append(all, batch...)
 		process(t, s, batch)
 	}
-	for level := range s.history.columns {
-		for _, c := range s.history.columns[level] {
+	for level := range s.history.blocks {
+		for _, c := range s.history.blocks[level] {
 			for _, k := range c.chunks {
 				var list []Entry
 				if err := Each(k.data, func(e Entry) { list = append(list, e) }); err != nil {
@@ -419,7 +419,7 @@ func TestAMonthOfSilenceEmptiesEveryWindow(t *testing.T) {
 		process(t, s, []Sample{{epoch, id, Tally{1 << 33, 5}}, {epoch + 3600, id, Tally{1, 1}}})
 	}
 	if s.Idle(epoch) {
-		t.Error("idle with columns")
+		t.Error("idle with blocks")
 	}
 	for s.history.bytes > 0 {
 		if err := s.Step(); err != nil {
@@ -427,7 +427,7 @@ func TestAMonthOfSilenceEmptiesEveryWindow(t *testing.T) {
 		}
 	}
 	if !s.Idle(epoch+400*86_400) || s.Clock() != epoch+400*86_400 {
-		t.Error("not idle without columns")
+		t.Error("not idle without blocks")
 	}
 	for id := range uint32(5) {
 		if got := s.Sums(id); got != ([WindowCount]Tally{}) {
@@ -435,7 +435,7 @@ func TestAMonthOfSilenceEmptiesEveryWindow(t *testing.T) {
 		}
 	}
 	if _, ok, err := s.Add(s.Clock()-40*86_400, []Sample{{0, 0, Tally{1, 0}}}); ok || err != nil {
-		t.Error("a count older than every column was added", err)
+		t.Error("a count older than every block was added", err)
 	}
 }
 
@@ -626,7 +626,7 @@ func TestSumAndNewestAreThoseOfTheColumns(t *testing.T) {
 		sums := Sum(s.Clock(), list)
 		for w, got := range s.Sums(id) {
 			if (got != Tally{} || slices.Contains(periodsOf[id], Window(w)) || w < short) && got != sums[w] {
-				t.Errorf("series %d, %s: %+v, the columns have %+v", id, Window(w), got, sums[w])
+				t.Errorf("series %d, %s: %+v, the blocks have %+v", id, Window(w), got, sums[w])
 			}
 		}
 		if n := len(list); n > 0 {

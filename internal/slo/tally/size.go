@@ -25,9 +25,9 @@ func (s *Set) Size() Size {
 	for _, p := range s.pages {
 		size.Lines += p.bytes()
 	}
-	for level := range s.history.columns {
-		for i := range s.history.columns[level] {
-			size.Chunks += cap(s.history.columns[level][i].chunks) * int(unsafe.Sizeof(chunk{}))
+	for level := range s.history.blocks {
+		for i := range s.history.blocks[level] {
+			size.Chunks += cap(s.history.blocks[level][i].chunks) * int(unsafe.Sizeof(chunk{}))
 		}
 	}
 	if s.merger != nil {

@@ -2,7 +2,7 @@ package tally
 
 import "slices"
 
-// Step moves the clock by one tick: it subtracts the columns that leave a window, then compacts those that no finer
+// Step moves the clock by one tick: it subtracts the blocks that leave a window, then compacts those that no finer
 // window needs.
 func (s *Set) Step() error {
 	before, _ := MonthOf(s.clock)
@@ -15,7 +15,7 @@ func (s *Set) Step() error {
 			continue
 		}
 		if i, found := s.history.find(level, end-size); found {
-			if err := s.expire(level, &s.history.columns[level][i], w); err != nil {
+			if err := s.expire(level, &s.history.blocks[level][i], w); err != nil {
 				return err
 			}
 		}
@@ -30,19 +30,19 @@ func (s *Set) Step() error {
 	}
 	last := LevelCount - 1
 	n := 0
-	for n < len(s.history.columns[last]) &&
-		s.history.columns[last][n].start+Levels[last].Size <= s.clock-Levels[last].Keep {
+	for n < len(s.history.blocks[last]) &&
+		s.history.blocks[last][n].start+Levels[last].Size <= s.clock-Levels[last].Keep {
 		n++
 	}
 	s.history.remove(last, n)
 	return nil
 }
 
-// Idle moves the clock to a time before which every column has left every window: no tick in between changes anything.
-// ok is false when there are later columns.
+// Idle moves the clock to a time before which every block has left every window: no tick in between changes anything.
+// ok is false when there are later blocks.
 func (s *Set) Idle(to int64) (ok bool) {
-	for level := range s.history.columns {
-		if len(s.history.columns[level]) > 0 {
+	for level := range s.history.blocks {
+		if len(s.history.blocks[level]) > 0 {
 			return false
 		}
 	}
@@ -50,8 +50,8 @@ func (s *Set) Idle(to int64) (ok bool) {
 	return true
 }
 
-// expire subtracts a column from a window.
-func (s *Set) expire(level int, c *column, w Window) error {
+// expire subtracts a block from a window.
+func (s *Set) expire(level int, c *block, w Window) error {
 	for k := range c.chunks {
 		data, err := s.dataOf(level, c.start, &c.chunks[k])
 		if err != nil {
@@ -145,8 +145,8 @@ func (s *Set) restartMonth() {
 	}
 }
 
-// compactLevel merges the columns of level k up to end into one column of the next level, if such a column ends there.
-// The merged columns are the oldest of their level.
+// compactLevel merges the blocks of level k up to end into one block of the next level, if such a block ends there.
+// The merged blocks are the oldest of their level.
 func (s *Set) compactLevel(k int, end int64) error {
 	size := Levels[k+1].Size
 	if end%size != 0 {
@@ -154,13 +154,13 @@ func (s *Set) compactLevel(k int, end int64) error {
 	}
 	h := &s.history
 	n := 0
-	for n < len(h.columns[k]) && h.columns[k][n].start < end {
+	for n < len(h.blocks[k]) && h.blocks[k][n].start < end {
 		n++
 	}
 	if n == 0 {
 		return nil
 	}
-	indices := chunkIndices(h.columns[k][:n])
+	indices := chunkIndices(h.blocks[k][:n])
 	for _, index := range indices {
 		if err := s.compactChunk(k, n, Ref{k + 1, end - size, index}); err != nil {
 			return err
@@ -170,24 +170,24 @@ func (s *Set) compactLevel(k int, end int64) error {
 	return nil
 }
 
-// chunkIndices are the indices of the chunks of some columns, ascending.
-func chunkIndices(columns []column) []uint32 {
+// chunkIndices are the indices of the chunks of some blocks, ascending.
+func chunkIndices(blocks []block) []uint32 {
 	var list []uint32
-	for i := range columns {
-		for k := range columns[i].chunks {
-			list = append(list, columns[i].chunks[k].index)
+	for i := range blocks {
+		for k := range blocks[i].chunks {
+			list = append(list, blocks[i].chunks[k].index)
 		}
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
 }
 
-// compactChunk merges one chunk of the first n columns of level k into a chunk of the next level.
+// compactChunk merges one chunk of the first n blocks of level k into a chunk of the next level.
 func (s *Set) compactChunk(k, n int, to Ref) error {
 	h := &s.history
 	var parts [][]byte
-	for i := range h.columns[k][:n] {
-		c := &h.columns[k][i]
+	for i := range h.blocks[k][:n] {
+		c := &h.blocks[k][i]
 		at, found := findIndex(c.chunks, to.Chunk)
 		if !found {
 			continue

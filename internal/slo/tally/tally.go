@@ -1,8 +1,8 @@
 // Package tally keeps, for each time series, the number of requests and of failures in every window: the core of the
 // objectives' engine. It knows no database, no page and no objective, and it never reads the clock of the machine.
 //
-//	samples -> by chunk of ids -> columns of the tick, lines
-//	each tick: columns that leave a window are subtracted, old columns are compacted
+//	samples -> by chunk of ids -> blocks of the tick, lines
+//	each tick: blocks that leave a window are subtracted, old blocks are compacted
 //	dirty lines -> Suspects: the few lines that a rule or an earlier alert makes worth a look
 //
 // A series has a dense id. Its tallies are one line of 64 bytes: seven short windows and one period, each a total and a
@@ -10,23 +10,23 @@
 // of several periods. There is no pointer and no map for a line: lines are stored in pages of 131,072, outside of the
 // collected heap once a set has more than one page.
 //
-// The history is time-major. A column holds the tallies of all series in one stretch of time, encoded by ascending id in
+// The history is time-major. A block holds the tallies of all series in one stretch of time, encoded by ascending id in
 // about two bytes for each active series, and is split into the same chunks of 131,072 ids: a chunk is a row of the
-// database. Columns are compacted as they age. They are the state; lines are derived from them.
+// database. Blocks are compacted as they age. They are the state; lines are derived from them.
 //
 // # Determinism
 //
 // A set is a function of the calls that were made on it. It has no clock, no random order and no concurrency; sums are
-// integers, so that the order of additions does not matter. What is stored (columns and the clock) determines the lines:
-// Restore on the stored columns makes the lines that an uninterrupted run has, for these reasons:
+// integers, so that the order of additions does not matter. What is stored (blocks and the clock) determines the lines:
+// Restore on the stored blocks makes the lines that an uninterrupted run has, for these reasons:
 //
-//   - The set of windows that contain a column depends on the column's end and on the clock only (windowsOf). Add uses it
-//     for a sample, Restore for a column, and Step subtracts a column from a window in the tick in which windowsOf no
+//   - The set of windows that contain a block depends on the block's end and on the clock only (windowsOf). Add uses it
+//     for a sample, Restore for a block, and Step subtracts a block from a window in the tick in which windowsOf no
 //     longer contains it.
-//   - The column of a tick depends on the tick and the clock only (columnAt), however late the sample is.
-//   - An encoded column has exactly one encoding; merging adds integers.
+//   - The block of a tick depends on the tick and the clock only (blockAt), however late the sample is.
+//   - An encoded block has exactly one encoding; merging adds integers.
 //
-// The engine commits columns, clock, states, alerts and the consumer's offset in one transaction. So after kill -9 at any
+// The engine commits blocks, clock, states, alerts and the consumer's offset in one transaction. So after kill -9 at any
 // instant, the process continues with exactly the state after the last committed batch, and counts the following records
 // again. The result equals an uninterrupted run that had the same batches. Objectives are evaluated at the end of every
 // tick of a batch and at the end of the batch: an alert leaves with the commit of the batch that contains the crossing

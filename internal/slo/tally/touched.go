@@ -35,7 +35,7 @@ func (s *Set) TakeTouched(from uint32, limit int, wanted func(id uint32) bool) (
 	return ids, 0, false
 }
 
-// Newest calls f with the end of the newest column that has a count of each wanted series.
+// Newest calls f with the end of the newest block that has a count of each wanted series.
 func (s *Set) Newest(wanted func(id uint32) bool, f func(id uint32, end int64)) error {
 	for index, p := range s.pages {
 		missing := make(bitset, (len(p.lines)+63)/64)
@@ -47,9 +47,9 @@ func (s *Set) Newest(wanted func(id uint32) bool, f func(id uint32, end int64)) 
 			}
 		}
 		for level := 0; level < LevelCount && left > 0; level++ {
-			columns := s.history.columns[level]
-			for n := len(columns) - 1; n >= 0 && left > 0; n-- {
-				c := &columns[n]
+			blocks := s.history.blocks[level]
+			for n := len(blocks) - 1; n >= 0 && left > 0; n-- {
+				c := &blocks[n]
 				k, found := findIndex(c.chunks, uint32(index))
 				if !found {
 					continue

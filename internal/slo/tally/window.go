@@ -60,7 +60,7 @@ func (w *Window) UnmarshalText(b []byte) error {
 	return fmt.Errorf("%q is not a window; there are %s", b, strings.Join(windowNames[:], ", "))
 }
 
-// Levels define how columns are compacted as they age: a column of Size seconds is kept until everything in it is Keep
+// Levels define how blocks are compacted as they age: a block of Size seconds is kept until everything in it is Keep
 // seconds old. Sizes divide each other and a day, so that a merge never straddles the edge of a window or a month.
 // A window W is thereby exact over a stretch between W and W+g, where g is the size of the level that reaches W: 3 % of
 // the shortest window, 2 % of 30m, below 1 % of the others. It is exact over W whenever the clock is a multiple of g.
@@ -76,10 +76,10 @@ var Levels = [...]struct{ Size, Keep int64 }{
 // LevelCount is the number of levels.
 const LevelCount = len(Levels)
 
-// windowLevel is, for each window, the level of the columns that leave it next.
+// windowLevel is, for each window, the level of the blocks that leave it next.
 var windowLevel = [sliding]int{M5: 0, M30: 1, H1: 1, H2: 2, H6: 2, D1: 3, D3: 4, D28: 5, D30: 5}
 
-// Level is the level of the columns that leave a sliding window.
+// Level is the level of the blocks that leave a sliding window.
 func (w Window) Level() int { return windowLevel[w] }
 
 // MonthOf is the calendar month (UTC) that contains the tick before clock, in Unix seconds.
@@ -101,7 +101,7 @@ func AlignDown(t, size int64) int64 {
 // windowSet is a set of windows, as bits.
 type windowSet uint16
 
-// windowsOf is the set of windows that contain the column [start, end) at a clock.
+// windowsOf is the set of windows that contain the block [start, end) at a clock.
 func windowsOf(clock, start, end int64) (in windowSet) {
 	for w := range sliding {
 		if end > clock-windowSeconds[w] {

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// Entry is the tally of one series in one column.
+// Entry is the tally of one series in one block.
 type Entry struct {
 	ID uint32
 	Tally
