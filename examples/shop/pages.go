@@ -59,6 +59,7 @@ type page struct {
 	Changes    []shownChange
 	Timeout    time.Duration
 	Belfry     string // address of the account's pages in Belfry
+	Back       string // address of the next step, where someone leads through the shop
 	User       string
 	Email      string
 	Note       string // what became of a form
@@ -118,6 +119,7 @@ func (s *shop) show(w http.ResponseWriter, status int, p page) {
 	p.Live = s.traffic.live()
 	p.Timeout = s.settings.paymentTimeout()
 	p.Belfry = s.belfry
+	p.Back = s.back
 	p.User = UserName
 	p.Email = UserEmail
 	var b bytes.Buffer

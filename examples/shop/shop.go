@@ -48,6 +48,7 @@ type Config struct {
 	DataDir string // settings, access log, what waits for Belfry
 	Rate    int    // generated visits of the checkout a second; a quarter as many of the storefront; 0 = none
 
+	Back  string            // address of the page that led here, for a link in the settings; "" = none
 	Log   io.Writer         // what went wrong; nil = nowhere
 	Ready func(addr string) // called with the shop's address when it serves; may be nil
 }
@@ -69,6 +70,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f.StringVar(&cfg.DataDir, "data-dir", env("SHOP_DATA_DIR", "./shop-data"),
 		"`folder` of what the shop keeps (SHOP_DATA_DIR)")
 	rate := f.String("rate", env("SHOP_RATE", "20"), "generated `visits` of the checkout a second, 0 to 1000 (SHOP_RATE)")
+	f.StringVar(&cfg.Back, "back", os.Getenv("SHOP_BACK"), "`address` that the settings link back to (SHOP_BACK)")
 	f.Usage = func() {
 		fmt.Fprintf(f.Output(), "A small shop that tells Belfry of its changes and its traffic.\n\nUsage: shop "+
 			"[flags]    (the token is in BELFRY_TOKEN)\n\nFlags:\n")
@@ -122,6 +124,7 @@ type shop struct {
 	traffic  *traffic
 	provider *provider
 	belfry   string // address of the account's pages in Belfry
+	back     string // address that the settings link back to; "" = none
 }
 
 // The person who uses the settings page, until they say otherwise: the shop has
@@ -140,6 +143,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	s := &shop{
 		log:    log.New(cmp.Or[io.Writer](cfg.Log, io.Discard), "shop: ", 0),
 		belfry: strings.TrimSuffix(cfg.URL, "/") + "/accounts/" + url.PathEscape(cfg.Account),
+		back:   cfg.Back,
 	}
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return err

@@ -33,6 +33,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/feature"
@@ -85,6 +86,12 @@ type Config struct {
 	// SendMail sends a mail with the operators' mail server. nil = there is no
 	// mail server, and pages show the mail instead.
 	SendMail func(ctx context.Context, m Mail) error
+
+	// Objectives reads all objectives of an account, the worst first; Alerts the newest alerts about a zone; Traffic the
+	// requests of a zone. nil = the pages of properties have no such section.
+	Objectives func(ctx context.Context, accountID string) ([]ZoneObjective, error)
+	Alerts     func(ctx context.Context, accountID, zoneID string, limit int) ([]ZoneAlert, error)
+	Traffic    func(ctx context.Context, accountID, zoneID string) (ZoneTraffic, error)
 }
 
 // Feature is the feature of accounts. It is safe for concurrent use.
@@ -96,13 +103,16 @@ type Feature struct {
 	metrics   *metrics
 	denials   *denials
 	uses      *uses
-	limiter   *throttle
-	hashing   *hashing
-	cross     *http.CrossOriginProtection
+
+	mailRequests chan mailRequest // of the sign-in page; Run reads it
+	limiter      *throttle
+	hashing      *hashing
+	cross        *http.CrossOriginProtection
 
 	credentials *cache.Cache[Hash, *credential] // by the hash of a token or session
 	accounts    *cache.Cache[string, string]    // id or ext:external_id -> id
 	zones       *cache.Cache[string, Zone]      // account NUL key -> zone; ID "" = none
+	closed      *cache.Cache[string, bool]      // by account: it is closed
 	seenOver    *cache.Cache[string, bool]      // by account: traffic may create no more zones
 }
 
@@ -113,18 +123,21 @@ func New(cfg Config) (*Feature, error) {
 		return nil, err
 	}
 	f := &Feature{
-		cfg:         cfg,
-		db:          cfg.DB,
-		now:         cfg.Now,
-		denials:     newDenials(),
-		uses:        newUses(),
-		limiter:     newThrottle(cfg.Now),
-		hashing:     newHashing(),
-		cross:       http.NewCrossOriginProtection(),
-		credentials: cache.New[Hash, *credential](cachedTokens, cacheTime, cfg.Now),
-		accounts:    cache.New[string, string](cachedRefs, cacheTime, cfg.Now),
-		zones:       cache.New[string, Zone](cachedRefs, cacheTime, cfg.Now),
-		seenOver:    cache.New[string, bool](cachedRefs, cacheTime, cfg.Now),
+		cfg:     cfg,
+		db:      cfg.DB,
+		now:     cfg.Now,
+		denials: newDenials(),
+		uses:    newUses(),
+
+		mailRequests: make(chan mailRequest, maxMailRequests),
+		limiter:      newThrottle(cfg.Now),
+		hashing:      newHashing(),
+		cross:        http.NewCrossOriginProtection(),
+		credentials:  cache.New[Hash, *credential](cachedTokens, cacheTime, cfg.Now),
+		accounts:     cache.New[string, string](cachedRefs, cacheTime, cfg.Now),
+		zones:        cache.New[string, Zone](cachedRefs, cacheTime, cfg.Now),
+		closed:       cache.New[string, bool](cachedRefs, cacheTime, cfg.Now),
+		seenOver:     cache.New[string, bool](cachedRefs, cacheTime, cfg.Now),
 	}
 	if cfg.URL != "" {
 		u, err := url.Parse(cfg.URL)
@@ -161,8 +174,12 @@ func (f *Feature) Describe() feature.Feature {
 }
 
 // Run works in the background until ctx ends: it writes when credentials were
-// last used, records refused requests, and removes expired links and sessions.
+// last used, sends the sign-in links that are requested by mail, records refused requests, and removes expired links and sessions.
 func (f *Feature) Run(ctx context.Context) error {
+	var mails sync.WaitGroup
+	defer mails.Wait()
+	mails.Go(func() { f.sendLinks(ctx) })
+
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()
 	for n := 0; ; n++ {
@@ -198,7 +215,9 @@ func (f *Feature) logged(what string, err error) {
 // API registers the operations.
 func (f *Feature) API(api *web.API) {
 	f.registerAccounts(api)
+	f.registerClose(api)
 	f.registerMembers(api)
+	f.registerOwnership(api)
 	f.registerConfirmations(api)
 	f.registerTokens(api)
 	f.registerZones(api)

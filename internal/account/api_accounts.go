@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -64,6 +65,7 @@ func (f *Feature) registerAccounts(api *web.API) {
 	web.Post(api, web.Op{
 		Path:       "/accounts",
 		ID:         "create-account",
+		Errors:     []errs.Code{errs.CodeExists},
 		Tag:        tag,
 		Summary:    "Create an account",
 		Scope:      web.ScopeInstallation,
@@ -92,6 +94,7 @@ func (f *Feature) registerAccounts(api *web.API) {
 	web.Patch(api, web.Op{
 		Path:       "/accounts/{account_id}",
 		ID:         "patch-account",
+		Errors:     []errs.Code{errs.CodeExists, errs.CodeStale},
 		Tag:        tag,
 		Summary:    "Change an account",
 		Permission: AccountsWrite,
@@ -101,6 +104,7 @@ func (f *Feature) registerAccounts(api *web.API) {
 	web.Put(api, web.Op{
 		Path:        "/accounts/{account_id}",
 		ID:          "put-account",
+		Errors:      []errs.Code{errs.CodeExists, errs.CodeStale},
 		Tag:         tag,
 		Summary:     "Replace an account's name and external id",
 		Description: "external_id stays as it is when it is left out.",

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -72,6 +73,7 @@ func (f *Feature) registerMembers(api *web.API) {
 	web.Post(api, web.Op{
 		Path:    base,
 		ID:      "add-member",
+		Errors:  []errs.Code{errs.CodeExists, errs.CodeLimit},
 		Tag:     tag,
 		Summary: "Add a member",
 		Description: "The member is pending until the person accepts: by signing in with the one-time " +
@@ -100,6 +102,7 @@ func (f *Feature) registerMembers(api *web.API) {
 	web.Patch(api, web.Op{
 		Path:       base + "/{member_id}",
 		ID:         "update-member",
+		Errors:     []errs.Code{errs.CodeStateConflict, errs.CodeStale},
 		Tag:        tag,
 		Summary:    "Change a member's role",
 		Permission: MembersWrite,
@@ -109,6 +112,7 @@ func (f *Feature) registerMembers(api *web.API) {
 	web.Delete(api, web.Op{
 		Path:       base + "/{member_id}",
 		ID:         "remove-member",
+		Errors:     []errs.Code{errs.CodeStateConflict},
 		Tag:        tag,
 		Summary:    "Remove a member",
 		Permission: MembersWrite,
@@ -120,17 +124,29 @@ func (f *Feature) registerMembers(api *web.API) {
 		ID:      "create-member-sign-in-link",
 		Tag:     tag,
 		Summary: "Create a one-time sign-in link for a member",
-		Description: "Accounts create links for the users that they invited; operators, for every user. " +
-			"A token that expires or is limited to networks cannot create links.",
+		Description: "Accounts create links for the users that they invited; operators, for every user. The link of a " +
+			"pending member is valid for 7 days, another one for 15 minutes. A token that expires or is limited to networks cannot create links.",
 		Permission: MembersWrite,
 		Idempotent: true,
 	}, func(ctx context.Context, in *memberRef) (OneTimeURL, error) {
-		url, err := f.MemberLink(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
-		return OneTimeURL{url, moment(f.micros() + LinkTime.Microseconds())}, err
+		return f.MemberLink(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
+	})
+	web.Post(api, web.Op{
+		Path:    base + "/{member_id}/invitation",
+		ID:      "send-invitation",
+		Tag:     tag,
+		Summary: "Send a pending member the invitation",
+		Description: "The link in the mail is valid for 7 days and works once. An account sends one mail in 15 minutes " +
+			"to an address, and 100 an hour in all. If the installation has no mail server, the response contains the mail.",
+		Permission: MembersWrite,
+		Idempotent: true,
+	}, func(ctx context.Context, in *memberRef) (InvitationSent, error) {
+		return f.SendInvitation(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.MemberID)
 	})
 	web.Post(api, web.Op{
 		Path:    "/accounts/{account_id}/portal_sessions",
 		ID:      "create-portal-session",
+		Errors:  []errs.Code{errs.CodeStateConflict},
 		Tag:     tag,
 		Summary: "Open the customers' pages for one of your users",
 		Description: "The URL works once and opens a session with the permissions of the role in the " +

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -54,6 +55,7 @@ func (f *Feature) registerOperators(api *web.API) {
 	web.Post(api, web.Op{
 		Path:        base,
 		ID:          "add-operator",
+		Errors:      []errs.Code{errs.CodeExists},
 		Tag:         tag,
 		Summary:     "Add an operator",
 		Description: "Operators have all permissions in every account.",
@@ -67,6 +69,7 @@ func (f *Feature) registerOperators(api *web.API) {
 	web.Patch(api, web.Op{
 		Path:       base + "/{operator_id}",
 		ID:         "update-operator",
+		Errors:     []errs.Code{errs.CodeExists},
 		Tag:        tag,
 		Summary:    "Change an operator's address or name",
 		Scope:      web.ScopeInstallation,
@@ -77,6 +80,7 @@ func (f *Feature) registerOperators(api *web.API) {
 	web.Delete(api, web.Op{
 		Path:       base + "/{operator_id}",
 		ID:         "remove-operator",
+		Errors:     []errs.Code{errs.CodeStateConflict},
 		Tag:        tag,
 		Summary:    "Remove an operator",
 		Scope:      web.ScopeInstallation,

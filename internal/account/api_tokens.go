@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -44,6 +45,7 @@ func (f *Feature) registerTokens(api *web.API) {
 	web.Post(api, web.Op{
 		Path:        base,
 		ID:          "create-token",
+		Errors:      []errs.Code{errs.CodeLimit},
 		Tag:         tag,
 		Summary:     "Create an API token",
 		Description: "The value of the token is in this response only. It is not stored.",
@@ -68,6 +70,17 @@ func (f *Feature) registerTokens(api *web.API) {
 		Permission: TokensRead,
 	}, func(ctx context.Context, in *tokenRef) (Token, error) {
 		return f.Token(ctx, web.Account(ctx).ID, in.TokenID)
+	})
+	web.Put(api, web.Op{
+		Path:    base + "/{token_id}/value",
+		ID:      "roll-token",
+		Tag:     tag,
+		Summary: "Give an API token a new value",
+		Description: "The former value ends at once. The new value is in this response only. You need every permission of " +
+			"the token.",
+		Permission: TokensWrite,
+	}, func(ctx context.Context, in *tokenRef) (NewAPIToken, error) {
+		return f.RollToken(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.TokenID)
 	})
 	web.Delete(api, web.Op{
 		Path:       base + "/{token_id}",

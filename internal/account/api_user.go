@@ -18,6 +18,11 @@ type sessionPath struct {
 	SessionID string `path:"session_id" maxLength:"64"`
 }
 
+// SessionsEnded is the answer to the end of several sessions.
+type SessionsEnded struct {
+	Ended int `json:"ended"`
+}
+
 type passwordIn struct {
 	Body PasswordSet
 }
@@ -82,6 +87,7 @@ func (f *Feature) registerUser(api *web.API) {
 	web.Put(api, web.Op{
 		Path:        "/user/password",
 		ID:          "set-password",
+		Errors:      []errs.Code{errs.CodeStateConflict},
 		Tag:         tag,
 		Summary:     "Set the user's password",
 		Description: "Ends the user's other sessions.",
@@ -108,6 +114,20 @@ func (f *Feature) registerUser(api *web.API) {
 		return web.Page[Session]{Items: list}, err
 	})
 	web.Delete(api, web.Op{
+		Path:    "/user/sessions",
+		ID:      "end-other-sessions",
+		Tag:     tag,
+		Summary: "End the user's other sessions",
+		Scope:   web.ScopeSelf,
+	}, func(ctx context.Context, _ *struct{}) (SessionsEnded, error) {
+		s, err := f.own(ctx)
+		if err != nil {
+			return SessionsEnded{}, err
+		}
+		n, err := f.RevokeOtherSessions(ctx, web.CurrentPrincipal(ctx), s)
+		return SessionsEnded{n}, err
+	})
+	web.Delete(api, web.Op{
 		Path:    "/user/sessions/{session_id}",
 		ID:      "end-session",
 		Tag:     tag,
@@ -123,6 +143,7 @@ func (f *Feature) registerUser(api *web.API) {
 	web.Delete(api, web.Op{
 		Path:    "/user",
 		ID:      "delete-user",
+		Errors:  []errs.Code{errs.CodeStateConflict},
 		Tag:     tag,
 		Summary: "Delete the user who is signed in",
 		Description: "Ends the user's memberships and sessions and deletes their name, address and " +
@@ -163,6 +184,7 @@ func (f *Feature) registerInvitations(api *web.API) {
 	web.Post(api, web.Op{
 		Path:       base + "/{account}/accept",
 		ID:         "accept-invitation",
+		Errors:     []errs.Code{errs.CodeLimit, errs.CodeStateConflict},
 		Tag:        tag,
 		Summary:    "Accept an account's invitation",
 		Scope:      web.ScopeSelf,
@@ -177,6 +199,7 @@ func (f *Feature) registerInvitations(api *web.API) {
 	web.Post(api, web.Op{
 		Path:       base + "/{account}/decline",
 		ID:         "decline-invitation",
+		Errors:     []errs.Code{errs.CodeStateConflict},
 		Tag:        tag,
 		Summary:    "Decline an account's invitation",
 		Scope:      web.ScopeSelf,

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -65,6 +66,7 @@ func (f *Feature) registerZones(api *web.API) {
 	web.Post(api, web.Op{
 		Path:       base,
 		ID:         "create-zone",
+		Errors:     []errs.Code{errs.CodeExists, errs.CodeLimit},
 		Tag:        tag,
 		Summary:    "Create a zone",
 		Permission: AccountsWrite,
@@ -88,6 +90,7 @@ func (f *Feature) registerZones(api *web.API) {
 	web.Patch(api, web.Op{
 		Path:       base + "/{zone_id}",
 		ID:         "update-zone",
+		Errors:     []errs.Code{errs.CodeExists, errs.CodeStale},
 		Tag:        tag,
 		Summary:    "Change a zone",
 		Permission: AccountsWrite,

@@ -16,8 +16,8 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// bootstrapID is the id of the principal of the bootstrap token.
-const bootstrapID = "bootstrap"
+// BootstrapID is the id of the principal of the bootstrap token.
+const BootstrapID = "bootstrap"
 
 // credential is a stored token or session with its principal. It is shared by
 // requests; only noted and entered change.
@@ -54,7 +54,7 @@ func (f *Feature) Authenticate(ctx context.Context, r *http.Request) (*web.Princ
 	if f.bootstrap != nil && subtle.ConstantTimeCompare(hash[:], f.bootstrap[:]) == 1 {
 		return &web.Principal{
 			Kind:          web.KindStaff,
-			ID:            bootstrapID,
+			ID:            BootstrapID,
 			Name:          "bootstrap token",
 			Installation:  true,
 			Superoperator: true,

@@ -313,6 +313,7 @@ func (f *Feature) registerConfirmations(api *web.API) {
 	web.Post(api, web.Op{
 		Path:    "/accounts/{account_id}/members/{member_id}/confirmation",
 		ID:      "send-confirmation-mail",
+		Errors:  []errs.Code{errs.CodeStateConflict},
 		Tag:     "Members",
 		Summary: "Send a member the confirmation mail",
 		Description: "Alert mail goes to confirmed addresses only. The link in the mail is valid for 24 hours and " +

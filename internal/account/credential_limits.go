@@ -54,7 +54,7 @@ func (f *Feature) upholds(ctx context.Context, tx *db.Tx, m maker, accountID str
 		}
 		who = web.Principal{Kind: web.KindToken, ID: t.ID, AccountID: t.accountID, Permissions: t.Permissions}
 	case web.KindUser, web.KindStaff:
-		if m.id == bootstrapID {
+		if m.id == BootstrapID {
 			return f.bootstrap != nil, nil
 		}
 		person, err := loadPerson(ctx, tx, m.id)

@@ -44,7 +44,7 @@ func (f *Feature) actions() []feature.Action {
 		},
 		{
 			Label: "Invite a member", Words: "add person user colleague invitation", Icon: "user-plus",
-			Href: base + "/members", Permission: MembersWrite,
+			Href: base + "/members/new", Permission: MembersWrite,
 		},
 		{
 			Label: "Create an API token", Words: "new key credential secret", Icon: "key",

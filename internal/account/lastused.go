@@ -16,7 +16,11 @@ type uses struct {
 	mu       sync.Mutex // guards the fields below
 	tokens   map[string]int64
 	sessions map[Hash]int64
+	members  map[membership]int64
 }
+
+// membership names a member of an account.
+type membership struct{ accountID, personID string }
 
 const (
 	maxUses  = 100_000 // waiting to be written; further ones are dropped
@@ -24,7 +28,7 @@ const (
 )
 
 func newUses() *uses {
-	return &uses{tokens: map[string]int64{}, sessions: map[Hash]int64{}}
+	return &uses{tokens: map[string]int64{}, sessions: map[Hash]int64{}, members: map[membership]int64{}}
 }
 
 func (u *uses) token(id string, at int64) {
@@ -39,6 +43,12 @@ func (u *uses) session(h Hash, at int64) {
 	note(u.sessions, h, at)
 }
 
+func (u *uses) member(m membership, at int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	note(u.members, m, at)
+}
+
 func note[K comparable](m map[K]int64, key K, at int64) {
 	if last, ok := m[key]; ok || len(m) < maxUses {
 		m[key] = max(last, at)
@@ -47,8 +57,9 @@ func note[K comparable](m map[K]int64, key K, at int64) {
 
 // use is the last use of a credential.
 type use struct {
-	token   string // "" for a session
+	token   string // "" for a session or member
 	session Hash
+	member  membership // zero for a token or session
 	at      int64
 }
 
@@ -56,23 +67,30 @@ type use struct {
 func (u *uses) drain() []use {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	list := make([]use, 0, len(u.tokens)+len(u.sessions))
+	list := make([]use, 0, len(u.tokens)+len(u.sessions)+len(u.members))
 	for id, at := range u.tokens {
 		list = append(list, use{token: id, at: at})
 	}
 	for h, at := range u.sessions {
 		list = append(list, use{session: h, at: at})
 	}
+	for m, at := range u.members {
+		list = append(list, use{member: m, at: at})
+	}
 	clear(u.tokens)
+	clear(u.members)
 	clear(u.sessions)
 	return list
 }
 
 func (u *uses) restore(list []use) {
 	for _, one := range list {
-		if one.token != "" {
+		switch {
+		case one.token != "":
 			u.token(one.token, one.at)
-		} else {
+		case one.member.personID != "":
+			u.member(one.member, one.at)
+		default:
 			u.session(one.session, one.at)
 		}
 	}
@@ -86,10 +104,15 @@ func (f *Feature) flushUses(ctx context.Context) error {
 		err := f.db.Tx(ctx, func(tx *db.Tx) error {
 			for _, one := range batch {
 				var err error
-				if one.token != "" {
+				switch {
+				case one.token != "":
 					_, err = tx.Exec(ctx, `UPDATE api_token SET last_used_at = $2
 						WHERE id = $1 AND last_used_at < $2`, one.token, one.at)
-				} else {
+				case one.member.personID != "":
+					_, err = tx.Exec(ctx, `UPDATE member SET active_at = $3
+						WHERE account_id = $1 AND person_id = $2 AND active_at < $3`,
+						one.member.accountID, one.member.personID, one.at)
+				default:
 					_, err = tx.Exec(ctx, `UPDATE session SET seen_at = $2
 						WHERE hash = $1 AND seen_at < $2`, one.session[:], one.at)
 				}

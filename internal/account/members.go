@@ -115,12 +115,13 @@ func (f *Feature) addMember(
 			return err
 		}
 		if !limits.any() && mayLink(by, accountID, person) && person.SignedInOn.IsZero() {
-			path, err := f.newPersonLink(ctx, tx, person.ID, accountID)
+			end := f.linkEnd(out.Member)
+			path, err := f.newLink(ctx, tx, signInLink{personID: person.ID, accountID: accountID}, end)
 			if err != nil {
 				return err
 			}
 			out.SignInURL = f.cfg.URL + path
-			out.InvitedUntil = moment(f.micros() + LinkTime.Microseconds())
+			out.InvitedUntil = moment(end)
 		}
 		return f.record(ctx, tx, by,
 			event.NewAudit(accountID, "create", "member", person.ID, spec.email).Changed(nil, out.Member))
@@ -271,11 +272,15 @@ func (f *Feature) RemoveMember(ctx context.Context, by *web.Principal, accountID
 			return errs.New(errs.CodeStateConflict,
 				"the account's last owner cannot be removed: add another owner first")
 		}
+		action := "delete"
+		if before.Status == StatusPending && !before.accepted {
+			action = "withdraw"
+		}
 		if err := f.leave(ctx, tx, accountID, memberID); err != nil {
 			return err
 		}
 		return f.record(ctx, tx, by,
-			event.NewAudit(accountID, "delete", "member", memberID, before.Email).Changed(before, nil))
+			event.NewAudit(accountID, action, "member", memberID, before.Email).Changed(before, nil))
 	})
 }
 
@@ -320,36 +325,19 @@ func (f *Feature) changeMember(
 // operator may create one for the person ([mayLink]).
 func (f *Feature) MemberLink(
 	ctx context.Context, by *web.Principal, accountID, memberID string,
-) (url string, err error) {
+) (out OneTimeURL, err error) {
 	err = f.change(ctx, func(tx *db.Tx) error {
-		m, err := loadMember(ctx, tx, accountID, memberID)
+		m, err := f.linkable(ctx, tx, by, accountID, memberID)
 		if err != nil {
 			return err
 		}
-		person, err := loadPerson(ctx, tx, memberID)
+		end := f.linkEnd(m)
+		path, err := f.newLink(ctx, tx, signInLink{personID: memberID, accountID: accountID}, end)
 		if err != nil {
 			return err
 		}
-		if !mayLink(by, accountID, person) || !covers(by, accountID, m.Role.Permissions()) {
-			return errs.New(errs.CodeForbidden,
-				"only the operators of the installation can create sign-in links for this person")
-		}
-		// The person who signs in with the link may set a password, which the limits of
-		// the token do not cover.
-		limits, err := f.limitsOf(ctx, tx, by, accountID)
-		if err != nil {
-			return err
-		}
-		if limits.any() {
-			return errs.New(errs.CodeForbidden, "a token that expires or is limited to networks cannot create "+
-				"sign-in links: the limits would not apply to a person who signs in with one")
-		}
-		path, err := f.newPersonLink(ctx, tx, memberID, accountID)
-		if err != nil {
-			return err
-		}
-		url = f.cfg.URL + path
+		out = OneTimeURL{URL: f.cfg.URL + path, ExpiresOn: moment(end)}
 		return f.record(ctx, tx, by, event.NewAudit(accountID, "create", "sign_in_link", memberID, m.Email))
 	})
-	return url, err
+	return out, err
 }

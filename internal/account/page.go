@@ -35,6 +35,9 @@ func MembersPath(accountID string) string { return AccountPath(accountID) + "/me
 // PropertiesPath is the page of an account's zones, which pages call properties.
 func PropertiesPath(accountID string) string { return AccountPath(accountID) + "/properties" }
 
+// SettingsPath is the page of an account's settings.
+func SettingsPath(accountID string) string { return AccountPath(accountID) + "/settings" }
+
 // pageSize is the number of items of one page of a list.
 const pageSize = 100
 
@@ -46,20 +49,35 @@ type pages struct {
 
 // flashes are shown once on the page after a form.
 var flashes = page.Flashes{
-	"account-created":     "Account created.",
-	"confirmation-sent":   "Confirmation mail sent. Its link is valid for 24 hours.",
-	"invitation-declined": "Invitation declined.",
-	"member-removed":      "Member removed from this account.",
-	"operator-changed":    "Operator saved.",
-	"operator-removed":    "Operator removed.",
-	"password-set":        "Password set. Your other sessions have ended.",
-	"property-created":    "Property added. Events and traffic can refer to it now.",
-	"property-deleted":    "Property deleted. Recorded events keep its name.",
-	"property-changed":    "Property saved.",
-	"role-changed":        "Role changed. It applies from the member's next request.",
-	"session-ended":       "Session ended.",
-	"signed-out":          "You are signed out.",
-	"token-revoked":       "Token revoked. It cannot be used any more.",
+	"account-changed":       "Account saved.",
+	"account-closed":        "Account closed.",
+	"account-reopened":      "Account reopened. Its tokens have to be created again.",
+	"ownership-given":       "Ownership transferred. You are an admin now.",
+	"account-created":       "Account created.",
+	"confirmation-sent":     "Confirmation mail sent. Its link is valid for 24 hours.",
+	"invitation-declined":   "Invitation declined.",
+	"invitation-sent":       "Invitation sent. Its link is valid for 7 days.",
+	"invitation-withdrawn":  "Invitation withdrawn. Its links do not work any more.",
+	"invitations-sent":      "Invitations sent.",
+	"some-invitations-sent": "Invitations sent, except to members who have accepted or got one within 15 minutes.",
+	"members-removed":       "Members removed from this account.",
+	"member-removed":        "Member removed from this account.",
+	"operator-changed":      "Operator saved.",
+	"operator-removed":      "Operator removed.",
+	"password-set":          "Password set. Your other sessions have ended.",
+	"nothing-chosen":        "Nothing was selected.",
+	"properties-changed":    "Properties saved.",
+	"properties-deleted":    "Properties deleted. Recorded events keep their names.",
+	"property-confirmed":    "Property confirmed.",
+	"property-created":      "Property added. Events and traffic can refer to it now.",
+	"property-deleted":      "Property deleted. Recorded events keep its name.",
+	"property-changed":      "Property saved.",
+	"role-changed":          "Role changed. It applies from the member's next request.",
+	"session-ended":         "Session ended.",
+	"sessions-ended":        "Your other sessions have ended.",
+	"signed-out":            "You are signed out.",
+	"tokens-revoked":        "Tokens revoked. They cannot be used any more.",
+	"token-revoked":         "Token revoked. It cannot be used any more.",
 }
 
 // Pages registers the pages: sign-in, the profile, an account's tokens, members
@@ -75,6 +93,7 @@ func (f *Feature) Pages(kit *page.Kit) error {
 	p.addMembers()
 	p.addConfirmations()
 	p.addProperties()
+	p.addSettings()
 	p.addProfile()
 	p.addAccounts()
 	p.addOperators()

@@ -104,3 +104,19 @@ func offered(by *web.Principal, accountID string, checked []string) (list []perm
 	}
 	return list, withheld
 }
+
+// permissionGroups describes a set of permissions, in the groups of the form. Permissions of features that do not exist
+// yet are left out.
+func permissionGroups(permissions []string) (list []permissionGroup) {
+	for _, w := range permissionWords {
+		if !slices.Contains(permissions, w.permission) || slices.Contains(unbuilt, w.permission) {
+			continue
+		}
+		if len(list) == 0 || list[len(list)-1].Name != w.group {
+			list = append(list, permissionGroup{Name: w.group})
+		}
+		g := &list[len(list)-1]
+		g.Choices = append(g.Choices, permissionChoice{Permission: w.permission, Words: w.words, Hint: w.hint})
+	}
+	return list
+}

@@ -20,7 +20,14 @@ func (p *pages) addProfile() {
 		Render: p.renderPasswordForm,
 		Then:   p.passwordSet,
 	}.Handle)
+	p.Post(ProfilePath+"/sessions/end", "", p.endOtherSessions)
 	p.Post(ProfilePath+"/sessions/{session_id}/end", "", p.endSession)
+	p.Post(ProfilePath+"/confirmation", "", page.Form[ownConfirmation]{
+		Parse:  p.parseOwnConfirmation,
+		Do:     p.confirmOwnAddress,
+		Render: p.renderOwnConfirmation,
+		Then:   p.ownConfirmationSent,
+	}.Handle)
 	p.Confirm(ProfilePath+"/delete", "", p.confirmDeleteSelf, page.Form[*Session]{
 		Parse:  p.ownSession,
 		Do:     p.deleteSelf,
@@ -155,6 +162,54 @@ func (p *pages) endSession(v *page.Visit) error {
 		return err
 	}
 	return v.Redirect(ProfilePath, "session-ended")
+}
+
+func (p *pages) endOtherSessions(v *page.Visit) error {
+	s, err := p.ownSession(v)
+	if err != nil {
+		return err
+	}
+	if _, err := p.RevokeOtherSessions(v.Context(), v.Who, s); err != nil {
+		return err
+	}
+	return v.Redirect(ProfilePath, "sessions-ended")
+}
+
+// ownConfirmation is a confirmation mail that a person asks for.
+type ownConfirmation struct {
+	session *Session
+	out     Confirmation
+}
+
+func (p *pages) parseOwnConfirmation(v *page.Visit) (ownConfirmation, error) {
+	s, err := p.ownSession(v)
+	return ownConfirmation{session: s}, err
+}
+
+// confirmOwnAddress sends the mail in the name of the account that the person belongs to. The operators vouch for the
+// addresses of other people.
+func (p *pages) confirmOwnAddress(v *page.Visit, f *ownConfirmation) error {
+	me, err := p.Profile(v.Context(), f.session.PersonID)
+	if err != nil {
+		return err
+	}
+	if me.home == "" {
+		return errs.New(errs.CodeStateConflict, "the address is confirmed already")
+	}
+	f.out, err = p.SendConfirmation(v.Context(), v.Who, me.home, me.ID)
+	return err
+}
+
+func (p *pages) renderOwnConfirmation(v *page.Visit, f *ownConfirmation, faults ui.Faults) error {
+	return p.renderProfile(v, f.session, faults)
+}
+
+func (p *pages) ownConfirmationSent(v *page.Visit, f *ownConfirmation) error {
+	if f.out.Sent {
+		return v.Redirect(ProfilePath, "confirmation-sent")
+	}
+	data := keptMail{Mail: *f.out.Mail, Back: ProfilePath}
+	return v.Show(page.View{Section: "profile", Title: "Confirmation mail", Template: "confirmation-kept", Data: data})
 }
 
 func (p *pages) confirmDeleteSelf(v *page.Visit) (page.Confirm, error) {

@@ -2,10 +2,11 @@ package account
 
 import (
 	"strings"
+	"time"
 
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
-	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 // Pages call a zone a property.
@@ -19,19 +20,24 @@ func (p *pages) addProperties() {
 		Parse:  p.parseNewProperty,
 		Do:     p.createProperty,
 		Fields: fields,
-		Render: p.renderProperty,
+		Render: p.renderPropertyForm,
 		Then:   p.propertyCreated,
 	}.Handle)
+	p.Post(base+"/chosen", AccountsWrite, p.changeProperties)
 	p.Get(base+"/{zone_id}", AccountsRead, p.showProperty)
+	p.Get(base+"/{zone_id}/edit", AccountsWrite, p.showPropertyForm)
 	p.Post(base+"/{zone_id}", AccountsWrite, page.Form[propertyForm]{
 		Parse:  p.parseProperty,
 		Do:     p.changeProperty,
 		Fields: fields,
-		Render: p.renderProperty,
+		Render: p.renderPropertyForm,
 		Then:   p.propertyChanged,
 	}.Handle)
+	p.Post(base+"/{zone_id}/confirm", AccountsWrite, p.confirmProperty)
 	p.Confirm(base+"/{zone_id}/delete", AccountsWrite, p.confirmDeleteProperty, p.deleteProperty)
 }
+
+func propertyPath(accountID, zoneID string) string { return PropertiesPath(accountID) + "/" + zoneID }
 
 // environments are the options of a select: value and label.
 var environments = [][2]string{
@@ -40,57 +46,228 @@ var environments = [][2]string{
 	{string(Test), "test: no alerts unless a policy names it"},
 }
 
-// propertyView is a property with its links.
-type propertyView struct {
+// propertyRow is a property in the list.
+type propertyRow struct {
 	Zone
-	Href    string
-	Changes string // audit log: changes of the property
-}
-
-func newPropertyView(v *page.Visit, z Zone) propertyView {
-	return propertyView{
-		Zone:    z,
-		Href:    PropertiesPath(v.Account) + "/" + z.ID,
-		Changes: auditLink(v, "zone", z.ID),
-	}
+	Href       string
+	Objectives int           // number of its objectives
+	Worst      ZoneObjective // the first of them
 }
 
 // propertiesPage is the data of the template "properties".
 type propertiesPage struct {
-	Path     string
-	Rows     []propertyView
-	Next     string
-	CanWrite bool
+	Path      string
+	Rows      []propertyRow
+	Next      string
+	Total     int // of the account
+	Shown     int // that pass the filters
+	CanWrite  bool
+	Watched   bool // the visitor may see objectives
+	Filters   ui.Filters
+	Selection ui.Selection
+}
+
+// propertySorts are the orders of the list.
+var propertySorts = []ui.Choice{
+	{Value: "name", Label: "By name"},
+	{Value: "newest", Label: "Newest first"},
+	{Value: "objectives", Label: "Worst objective first"},
 }
 
 func (p *pages) showProperties(v *page.Visit) error {
-	list, err := page.ReadList(v, pageSize, zoneKey, func(after web.Keyset, limit int) ([]Zone, error) {
-		return p.Zones(v.Context(), v.Account, after.ID, limit)
+	u := v.Request.URL
+	data := propertiesPage{Path: PropertiesPath(v.Account), CanWrite: v.Can(AccountsWrite)}
+	zones, err := p.allZones(v.Context(), v.Account)
+	if err != nil {
+		return err
+	}
+	data.Total = len(zones)
+	objectives, err := p.objectivesByZone(v)
+	if err != nil {
+		return err
+	}
+	data.Watched = objectives != nil
+
+	rows, err := p.filterProperties(v, zones, objectives)
+	if err != nil {
+		return err
+	}
+	data.Shown = len(rows)
+	sort := ui.SortOf(u, propertySorts...)
+	list, err := sortedPage(v, rows, func(r propertyRow) place {
+		switch {
+		case sort == "newest":
+			return place{newestFirst(r.CreatedOn.Time), r.ID}
+		case sort == "objectives" && r.Objectives > 0:
+			return place{r.Worst.order(), r.ID}
+		case sort == "objectives":
+			return place{"z" + byName(r.Name), r.ID}
+		}
+		return place{byName(r.Name), r.ID}
 	})
 	if err != nil {
 		return err
 	}
-	rows := page.Map(list, func(z Zone) propertyView { return newPropertyView(v, z) })
-	return v.Show(page.View{Section: "properties", Title: "Properties", Template: "properties", Data: propertiesPage{
-		Path:     PropertiesPath(v.Account),
-		Rows:     rows.Items,
-		Next:     rows.Next,
-		CanWrite: v.Can(AccountsWrite),
-	}})
+	data.Rows = list.Items
+	data.Next = list.Next
+	if err := p.fillAliases(v.Context(), data.Rows); err != nil {
+		return err
+	}
+	data.Filters = propertyFilters(v, data.Watched)
+	data.Selection = propertySelection(data.Path)
+	return v.Show(page.View{Section: "properties", Title: "Properties", Template: "properties", Data: data})
 }
 
-// propertyForm is the input for a property, and the data of the template
-// "property".
+// filterProperties returns the rows of the zones that pass the filters of the URL.
+func (p *pages) filterProperties(
+	v *page.Visit, zones []Zone, objectives map[string][]ZoneObjective,
+) ([]propertyRow, error) {
+	found := map[string]bool{}
+	query := strings.TrimSpace(v.Query("q"))
+	if query != "" {
+		matches, err := p.findZones(v.Context(), v.Account, query, searchedZones)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range matches {
+			found[m.ID] = true
+		}
+	}
+	rows := []propertyRow{}
+	for _, z := range zones {
+		r := propertyRow{Zone: z, Href: propertyPath(v.Account, z.ID)}
+		if list := objectives[z.ID]; len(list) > 0 {
+			r.Objectives = len(list)
+			r.Worst = list[0]
+		}
+		has := "no"
+		if r.Objectives > 0 {
+			has = "yes"
+		}
+		known := "confirmed"
+		if !z.Verified {
+			known = "traffic"
+		}
+		if (query == "" || found[z.ID]) && passes(v, "environment", string(z.Environment)) &&
+			passes(v, "objective", has) && passes(v, "source", known) {
+			rows = append(rows, r)
+		}
+	}
+	return rows, nil
+}
+
+func propertyFilters(v *page.Visit, watched bool) ui.Filters {
+	keys := []ui.FilterKey{
+		{Key: "environment", Label: "Environment", Icon: "server", Only: true, Options: []ui.Choice{
+			{Value: string(Production)}, {Value: string(Staging)}, {Value: string(Test)},
+		}},
+		{Key: "source", Label: "Added", Icon: "globe", Only: true, Options: []ui.Choice{
+			{Value: "confirmed", Label: "by a person"}, {Value: "traffic", Label: "by traffic only"},
+		}},
+	}
+	if watched {
+		keys = append(keys, ui.FilterKey{
+			Key: "objective", Label: "Objective", Icon: "target", Only: true, Options: []ui.Choice{
+				{Value: "yes", Label: "has one"}, {Value: "no", Label: "has none"},
+			},
+		})
+	}
+	u := v.Request.URL
+	f := ui.NewFilters(u, "Search properties", keys...)
+	f.Sort = ui.Sorts(u, propertySorts...)
+	columns := []ui.ListColumn{{Key: "environment", Label: "Environment"}}
+	if watched {
+		columns = append(columns, ui.ListColumn{Key: "objectives", Label: "Objectives"})
+	}
+	columns = append(columns, ui.ListColumn{Key: "aliases", Label: "Also known as"}, ui.ListColumn{Key: "added", Label: "Added"})
+	f.Display = &ui.Display{Name: "properties", Columns: columns}
+	return f
+}
+
+func propertySelection(path string) ui.Selection {
+	return ui.Selection{
+		Form:   "chosen",
+		Action: path + "/chosen",
+		Noun:   "properties",
+		Acts: []ui.BulkAct{
+			{Label: "Set production", Value: string(Production)},
+			{Label: "Set staging", Value: string(Staging)},
+			{Label: "Set test", Value: string(Test)},
+			{Label: "Delete", Icon: "trash-2", Value: "delete", Danger: true},
+		},
+	}
+}
+
+// changeProperties acts on the chosen properties: it sets their environment, or deletes them after a question.
+func (p *pages) changeProperties(v *page.Visit) error {
+	ids := v.Values("id", 64)
+	act := v.Field("act", 16)
+	path := PropertiesPath(v.Account)
+	if len(ids) == 0 || len(ids) > pageSize {
+		return v.Redirect(path, "nothing-chosen")
+	}
+	if act == "delete" && !confirmed(v) {
+		return p.askDeleteProperties(v, ids)
+	}
+	for _, zoneID := range ids {
+		var err error
+		if act == "delete" {
+			err = p.DeleteZone(v.Context(), v.Who, v.Account, zoneID)
+		} else {
+			environment := Environment(act)
+			_, err = p.UpdateZone(v.Context(), v.Who, v.Account, zoneID, ZoneSpec{Environment: &environment})
+		}
+		if err != nil && !errs.Is(err, errs.CodeNotFound) { // another request deleted it
+			return err
+		}
+	}
+	if act == "delete" {
+		return v.Redirect(path, "properties-deleted")
+	}
+	return v.Redirect(path, "properties-changed")
+}
+
+func (p *pages) askDeleteProperties(v *page.Visit, ids []string) error {
+	ask := chosenAsk{
+		Title: "Delete " + counted(len(ids), "property", "properties") + "?",
+		Text:  deletedPropertyText,
+		Label: "Delete the properties",
+		Back:  PropertiesPath(v.Account),
+		Act:   "delete",
+	}
+	objectives, err := p.objectivesByZone(v)
+	if err != nil {
+		return err
+	}
+	for _, zoneID := range ids {
+		z, err := p.readZone(v.Context(), v.Account, zoneID)
+		if err != nil {
+			return err
+		}
+		item := chosenItem{ID: z.ID, Name: z.Name}
+		if n := len(objectives[z.ID]); n > 0 {
+			item.Note = counted(n, "objective", "objectives") + " will have no more data"
+		}
+		ask.Items = append(ask.Items, item)
+	}
+	return askChosen(v, "properties", ask)
+}
+
+const deletedPropertyText = "Recorded events keep the name. Objectives and policies that name the property stay, but match " +
+	"no more traffic. If traffic names one of the hostnames again, a new property is created."
+
+// propertyForm is the input for a property, and the data of the template "property-form".
 type propertyForm struct {
-	Path         string
+	Path         string // of the page to which Cancel leads
 	Action       string
 	Name         string
 	Aliases      string
 	Environment  string
 	Environments [][2]string
-	Zone         *propertyView // nil for a new one
-	CanWrite     bool
+	Zone         *Zone // nil for a new one
 	Faults       ui.Faults
+
+	created Zone
 }
 
 func (p *pages) parseNewProperty(v *page.Visit) (propertyForm, error) {
@@ -119,45 +296,50 @@ func (f *propertyForm) spec() ZoneSpec {
 	return ZoneSpec{Name: &f.Name, Aliases: &aliases, Environment: &environment}
 }
 
-func (p *pages) renderProperty(v *page.Visit, f *propertyForm, faults ui.Faults) error {
+func (p *pages) renderPropertyForm(v *page.Visit, f *propertyForm, faults ui.Faults) error {
 	f.Path = PropertiesPath(v.Account)
 	f.Action = f.Path
 	f.Environments = environments
-	f.CanWrite = v.Can(AccountsWrite)
 	f.Faults = faults
 	title := "Add a property"
 	if f.Zone != nil {
-		f.Action = f.Zone.Href
-		title = f.Zone.Name
+		f.Path = propertyPath(v.Account, f.Zone.ID)
+		f.Action = f.Path
+		title = "Edit " + f.Zone.Name
 	}
-	return v.Show(page.View{Section: "properties", Title: title, Template: "property", Status: faults.Status, Data: f})
+	return v.Show(page.View{
+		Section:  "properties",
+		Title:    title,
+		Template: "property-form",
+		Status:   faults.Status,
+		Data:     f,
+	})
 }
 
 func (p *pages) showNewProperty(v *page.Visit) error {
-	return p.renderProperty(v, &propertyForm{Environment: string(Production)}, ui.Faults{})
+	return p.renderPropertyForm(v, &propertyForm{Environment: string(Production), Name: v.Query("name")}, ui.Faults{})
 }
 
-func (p *pages) createProperty(v *page.Visit, f *propertyForm) error {
-	_, err := p.CreateZone(v.Context(), v.Who, v.Account, f.spec())
+func (p *pages) createProperty(v *page.Visit, f *propertyForm) (err error) {
+	f.created, err = p.CreateZone(v.Context(), v.Who, v.Account, f.spec())
 	return err
 }
 
-func (p *pages) propertyCreated(v *page.Visit, _ *propertyForm) error {
-	return v.Redirect(PropertiesPath(v.Account), "property-created")
+func (p *pages) propertyCreated(v *page.Visit, f *propertyForm) error {
+	return v.Redirect(propertyPath(v.Account, f.created.ID), "property-created")
 }
 
 // property finds the property of the path.
-func (p *pages) property(v *page.Visit) (propertyView, error) {
-	z, err := p.readZone(v.Context(), v.Account, v.PathValue("zone_id"))
-	return newPropertyView(v, z), err
+func (p *pages) property(v *page.Visit) (Zone, error) {
+	return p.readZone(v.Context(), v.Account, v.PathValue("zone_id"))
 }
 
-func (p *pages) showProperty(v *page.Visit) error {
+func (p *pages) showPropertyForm(v *page.Visit) error {
 	z, err := p.property(v)
 	if err != nil {
 		return err
 	}
-	return p.renderProperty(v, &propertyForm{
+	return p.renderPropertyForm(v, &propertyForm{
 		Name:        z.Name,
 		Aliases:     strings.Join(z.Aliases, "\n"),
 		Environment: string(z.Environment),
@@ -171,7 +353,19 @@ func (p *pages) changeProperty(v *page.Visit, f *propertyForm) error {
 }
 
 func (p *pages) propertyChanged(v *page.Visit, f *propertyForm) error {
-	return v.Redirect(f.Zone.Href, "property-changed")
+	return v.Redirect(propertyPath(v.Account, f.Zone.ID), "property-changed")
+}
+
+// confirmProperty confirms a property that is known from traffic only.
+func (p *pages) confirmProperty(v *page.Visit) error {
+	z, err := p.property(v)
+	if err != nil {
+		return err
+	}
+	if _, err := p.UpdateZone(v.Context(), v.Who, v.Account, z.ID, ZoneSpec{}); err != nil {
+		return err
+	}
+	return v.Redirect(propertyPath(v.Account, z.ID), "property-confirmed")
 }
 
 func (p *pages) confirmDeleteProperty(v *page.Visit) (page.Confirm, error) {
@@ -179,9 +373,9 @@ func (p *pages) confirmDeleteProperty(v *page.Visit) (page.Confirm, error) {
 	return page.Confirm{
 		Section: "properties",
 		Title:   "Delete " + z.Name + "?",
-		Text:    "Recorded events keep its name. If traffic names one of its hostnames again, a new property is created.",
+		Text:    deletedPropertyText,
 		Label:   "Delete the property",
-		Back:    z.Href,
+		Back:    propertyPath(v.Account, z.ID),
 		Danger:  true,
 	}, err
 }
@@ -196,3 +390,6 @@ func (p *pages) deleteProperty(v *page.Visit) error {
 	}
 	return v.Redirect(PropertiesPath(v.Account), "property-deleted")
 }
+
+// hourTitle names an hour of a column.
+func hourTitle(start time.Time) string { return start.UTC().Format("2 Jan, 15:04") + " UTC" }

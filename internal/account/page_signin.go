@@ -41,6 +41,7 @@ func localPath(s string) string {
 func (p *pages) addSignIn() {
 	p.Public("GET "+SignInPath, p.showSignIn)
 	p.Public("POST "+SignInPath, p.signIn)
+	p.Public("POST "+SignInPath+"/mail", p.requestLink)
 	p.Public("GET "+SignOutPath, p.showSignOut)
 	p.Public("POST "+SignOutPath, p.signOut)
 }
@@ -54,6 +55,39 @@ type signInPage struct {
 	LinkEnded bool
 	SignedIn  *web.Principal
 	Continue  string // path for a visitor who is signed in
+	Mails     bool   // the visitor can ask for a link by mail
+	MailFault string // of that form
+}
+
+// linkSentPage is the data of the template "link-sent".
+type linkSentPage struct {
+	Email string
+	Next  string
+}
+
+// requestLink answers in the same way for every address.
+func (p *pages) requestLink(v *page.Visit) error {
+	email := v.Field("email", 254)
+	next := localPath(v.Request.PostFormValue(nextParameter))
+	err := p.RequestLink(v.Request, email, next)
+	if err == nil {
+		return v.Show(page.View{Title: "Link requested", Template: "link-sent", Data: linkSentPage{email, next}})
+	}
+	first := errs.All(err)[0]
+	if first.Kind() == errs.Internal {
+		return err
+	}
+	data := signInPage{Email: email, Next: next, MailFault: ui.FullSentence(first.Message)}
+	if first.RetryAfter > 0 {
+		data.MailFault = "Too many attempts. Try again in " + waitWords(first.RetryAfter) + "."
+	}
+	ui.RetryAfter(v.Writer, err)
+	return p.renderSignIn(v, data, first.Kind().Status())
+}
+
+func (p *pages) renderSignIn(v *page.Visit, data signInPage, status int) error {
+	data.Mails = p.MailsLinks()
+	return v.Show(page.View{Title: "Sign in", Template: "sign-in", Status: status, Data: data})
 }
 
 // joinPage is the data of the template "join", for a visitor who is signed in and
@@ -82,11 +116,11 @@ func linkSecret(pasted string) string {
 
 func (p *pages) showSignIn(v *page.Visit) error {
 	next := localPath(v.Query(nextParameter))
-	return v.Show(page.View{Title: "Sign in", Template: "sign-in", Data: signInPage{
+	return p.renderSignIn(v, signInPage{
 		Next:     next,
 		SignedIn: p.signedIn(v.Request),
 		Continue: firstPage(next, nil),
-	}})
+	}, 0)
 }
 
 // signedIn returns the principal of the browser's session; nil = none.
@@ -125,14 +159,14 @@ func (p *pages) signIn(v *page.Visit) error {
 	case first.Kind() == errs.Internal || first.Kind() == errs.Unavailable:
 		return err
 	case data.LinkEnded:
-		data.Error = "This link is not valid any more: it was used, or is older than 15 minutes. Ask for a new one."
+		data.Error = "This link is not valid any more: it was used or withdrawn, or is too old. Ask for a new one."
 	case first.RetryAfter > 0:
 		data.Error = "Too many attempts to sign in. Try again in " + waitWords(first.RetryAfter) + "."
 	default:
 		data.Error = ui.FullSentence(first.Message)
 	}
 	ui.RetryAfter(v.Writer, err)
-	return v.Show(page.View{Title: "Sign in", Template: "sign-in", Status: first.Kind().Status(), Data: data})
+	return p.renderSignIn(v, data, first.Kind().Status())
 }
 
 // joinBySession lets a visitor who is signed in, and opened an account's link,

@@ -17,7 +17,7 @@ type dashboard struct {
 	*site.Site
 }
 
-func newDashboard(t *testing.T) *dashboard {
+func newDashboard(t *testing.T, change ...func(*account.Config)) *dashboard {
 	t.Helper()
 	f := newFixture(t, db.Config{DataDir: t.TempDir()})
 	s := site.New(t, site.Config{
@@ -26,6 +26,9 @@ func newDashboard(t *testing.T) *dashboard {
 		Accounts: func(cfg *account.Config) {
 			cfg.Registerer = prometheus.NewRegistry()
 			cfg.BootstrapToken = root
+			for _, c := range change {
+				c(cfg)
+			}
 		},
 	})
 	f.accounts = s.Accounts

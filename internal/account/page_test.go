@@ -77,11 +77,14 @@ func TestPropertyPages(t *testing.T) {
 	s.Run("create", func() {
 		ana.Get(base).Expect(200).Says("No property yet")
 		aliases := "www.shop.example\nhttps://origin.shop.example"
-		ana.Post(base, "name", "shop.example", "aliases", aliases, "environment", "production").RedirectsTo(base)
+		added := ana.Post(base, "name", "shop.example", "aliases", aliases, "environment", "production").Expect(303)
 		list := ana.Get(base).Expect(200).Says("shop.example", "www.shop.example", "and 1 more")
 		href = list.Find(`href="(` + base + `/[0-9a-f]{32})"`)
-		list.Links("/accounts/" + acme + "/audit?zone=" + href[len(href)-32:])
-		ana.Get(href).Expect(200).Says("Changes of this property", "www.shop.example\nhttps://origin.shop.example")
+		if added.Location != href {
+			t.Errorf("the new property leads to %s", added.Location)
+		}
+		ana.Get(href).Expect(200).Says("www.shop.example", "https://origin.shop.example").
+			Links("/accounts/"+acme+"/audit?zone="+href[len(href)-32:], href+"/edit", href+"/delete")
 	})
 	s.Run("faults", func() {
 		ana.Post(base, "name", "blog", "aliases", "www.shop.example", "environment", "test").Expect(409).
@@ -92,7 +95,7 @@ func TestPropertyPages(t *testing.T) {
 			Says("Environment is production, staging or test.")
 	})
 	s.Run("change", func() {
-		ana.Get(href).Submit("Save", "name", "<i>shop</i>", "aliases", "", "environment", "staging").RedirectsTo(href)
+		ana.Get(href+"/edit").Submit("Save", "name", "<i>shop</i>", "aliases", "", "environment", "staging").RedirectsTo(href)
 		ana.Get(base).Expect(200).Says("&lt;i&gt;shop", "staging").Lacks("<i>shop")
 		eve := s.Member(s.Account("Eve"), "eve@eve.example", "owner")
 		eve.Post(href, "name", "mine", "environment", "test").Expect(404)
@@ -159,6 +162,12 @@ func TestPasswordAndSessions(t *testing.T) {
 		eve.Post(end).Expect(404)
 		phone.Get("/profile").Expect(200)
 		ana.Post(end).RedirectsTo("/profile")
+		phone.Get("/profile").RedirectsTo("/sign-in?next=%2Fprofile")
+	})
+	s.Run("end all others", func() {
+		phone.Post("/sign-in", "email", "ana@acme.example", "password", first).RedirectsTo("/")
+		ana.Get("/profile").Expect(200).Submit("End all other sessions").RedirectsTo("/profile")
+		ana.Get("/profile").Expect(200).Says("Your other sessions have ended.", "confirmed").Lacks("End all other sessions")
 		phone.Get("/profile").RedirectsTo("/sign-in?next=%2Fprofile")
 	})
 	s.Run("end one's own", func() {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -24,7 +25,13 @@ func (p *pages) addTokens() {
 		Render: p.renderNewToken,
 		Then:   p.showCreatedToken,
 	}.Handle)
+	p.Post(base+"/chosen", TokensWrite, p.revokeTokens)
 	p.Get(base+"/{token_id}", TokensRead, p.showToken)
+	p.Confirm(base+"/{token_id}/roll", TokensWrite, p.confirmRollToken, page.Form[tokenForm]{
+		Do:     p.rollToken,
+		Render: p.renderRolledToken,
+		Then:   p.showRolledToken,
+	}.Handle)
 	p.Confirm(base+"/{token_id}/revoke", TokensWrite, p.confirmRevokeToken, p.revokeToken)
 }
 
@@ -32,8 +39,8 @@ func (p *pages) addTokens() {
 type tokenView struct {
 	Token
 	Href  string
-	Words string // its permissions, in short
-	More  int    // permissions that Words leaves out
+	Brief string // its permissions, in short
+	More  int    // permissions that Brief leaves out
 	Soon  bool   // it ends within soonExpires
 }
 
@@ -42,7 +49,7 @@ func (p *pages) tokenView(v *page.Visit, t Token) tokenView {
 	return tokenView{
 		Token: t,
 		Href:  tokenPath(v.Account, t.ID),
-		Words: words,
+		Brief: words,
 		More:  more,
 		Soon:  t.Status == "active" && !t.ExpiresOn.IsZero() && t.ExpiresOn.Sub(p.now()) < soonExpires,
 	}
@@ -50,32 +57,154 @@ func (p *pages) tokenView(v *page.Visit, t Token) tokenView {
 
 func tokenPath(accountID, tokenID string) string { return TokensPath(accountID) + "/" + tokenID }
 
+// State is active, soon (it ends within soonExpires) or expired.
+func (t tokenView) State() string {
+	switch {
+	case t.Status != "active":
+		return "expired"
+	case t.Soon:
+		return "soon"
+	}
+	return "active"
+}
+
+// Words is the state as a label with its tone.
+func (t tokenView) Words() ui.Status {
+	switch t.State() {
+	case "expired":
+		return ui.Status{Label: "Expired", Tone: ui.Bad}
+	case "soon":
+		return ui.Status{Label: "Expires soon", Tone: ui.Warn}
+	}
+	return ui.Status{Label: "Active", Tone: ui.Good}
+}
+
 // tokensPage is the data of the template "tokens".
 type tokensPage struct {
-	Path     string
-	Rows     []tokenView
-	Next     string
-	CanWrite bool
-	Begin    string // form for a token that may append events
-	Curl     string // a command that uses such a token
+	Path      string
+	Rows      []tokenView
+	Next      string
+	Total     int
+	Shown     int
+	CanWrite  bool
+	Begin     string // form for a token that may append events
+	Curl      string // a command that uses such a token
+	Filters   ui.Filters
+	Selection ui.Selection
+}
+
+var tokenSorts = []ui.Choice{
+	{Value: "name", Label: "By name"},
+	{Value: "used", Label: "Last used first"},
+	{Value: "expiry", Label: "Expires soonest first"},
+	{Value: "newest", Label: "Newest first"},
 }
 
 func (p *pages) showTokens(v *page.Visit) error {
-	list, err := page.ReadList(v, pageSize, tokenKey, func(after web.Keyset, limit int) ([]Token, error) {
-		return p.Tokens(v.Context(), v.Account, after.ID, limit)
+	u := v.Request.URL
+	all, err := p.Tokens(v.Context(), v.Account, "", MaxTokens)
+	if err != nil {
+		return err
+	}
+	rows := []tokenView{}
+	for _, t := range all {
+		view := p.tokenView(v, t)
+		use := "used"
+		if t.LastUsedOn.IsZero() {
+			use = "never"
+		}
+		if passes(v, "state", view.State()) && passes(v, "use", use) && searched(v, t.ID, t.Name, t.CreatedBy.Name) {
+			rows = append(rows, view)
+		}
+	}
+	sort := ui.SortOf(u, tokenSorts...)
+	list, err := sortedPage(v, rows, func(t tokenView) place {
+		switch sort {
+		case "used":
+			return place{newestFirst(t.LastUsedOn.Time), t.ID}
+		case "expiry":
+			return place{soonestFirst(t.ExpiresOn.Time), t.ID}
+		case "newest":
+			return place{newestFirst(t.CreatedOn.Time), t.ID}
+		}
+		return place{byName(t.Name), t.ID}
 	})
 	if err != nil {
 		return err
 	}
-	rows := page.Map(list, func(t Token) tokenView { return p.tokenView(v, t) })
+	path := TokensPath(v.Account)
 	return v.Show(page.View{Section: "tokens", Title: "API tokens", Template: "tokens", Data: tokensPage{
-		Path:     TokensPath(v.Account),
-		Rows:     rows.Items,
-		Next:     rows.Next,
+		Path:     path,
+		Rows:     list.Items,
+		Next:     list.Next,
+		Total:    len(all),
+		Shown:    len(rows),
 		CanWrite: v.Can(TokensWrite),
-		Begin:    TokensPath(v.Account) + "/new?permission=" + url.QueryEscape(AuditWrite),
+		Begin:    path + "/new?permission=" + url.QueryEscape(AuditWrite),
 		Curl:     p.curl(v.Account, "$BELFRY_TOKEN", []string{AuditWrite}),
+		Filters:  tokenFilters(v),
+		Selection: ui.Selection{Form: "chosen", Action: path + "/chosen", Noun: "tokens", Acts: []ui.BulkAct{
+			{Label: "Revoke", Icon: "ban", Value: "revoke", Danger: true},
+		}},
 	}})
+}
+
+func tokenFilters(v *page.Visit) ui.Filters {
+	state := ui.FilterKey{Key: "state", Label: "State", Icon: "circle-dot", Only: true, Options: []ui.Choice{
+		{Value: "active", Label: "active"},
+		{Value: "soon", Label: "expires within 7 days"},
+		{Value: "expired", Label: "expired"},
+	}}
+	use := ui.FilterKey{Key: "use", Label: "Use", Icon: "activity", Only: true, Options: []ui.Choice{
+		{Value: "used", Label: "was used"}, {Value: "never", Label: "never used"},
+	}}
+	f := ui.NewFilters(v.Request.URL, "Search tokens", state, use)
+	f.Sort = ui.Sorts(v.Request.URL, tokenSorts...)
+	f.Display = &ui.Display{Name: "tokens", Columns: []ui.ListColumn{
+		{Key: "may", Label: "May"},
+		{Key: "used", Label: "Last used"},
+		{Key: "ends", Label: "Ends"},
+		{Key: "from", Label: "From"},
+		{Key: "created", Label: "Created"},
+	}}
+	return f
+}
+
+// revokeTokens revokes the chosen tokens after a question.
+func (p *pages) revokeTokens(v *page.Visit) error {
+	ids := v.Values("id", 64)
+	path := TokensPath(v.Account)
+	if len(ids) == 0 || len(ids) > pageSize || v.Field("act", 16) != "revoke" {
+		return v.Redirect(path, "nothing-chosen")
+	}
+	if confirmed(v) {
+		for _, tokenID := range ids {
+			err := p.RevokeToken(v.Context(), v.Who, v.Account, tokenID)
+			if err != nil && !errs.Is(err, errs.CodeNotFound) {
+				return err
+			}
+		}
+		return v.Redirect(path, "tokens-revoked")
+	}
+	ask := chosenAsk{
+		Title: "Revoke " + counted(len(ids), "token", "tokens") + "?",
+		Text:  "Requests with these tokens are refused at once. This cannot be undone.",
+		Label: "Revoke the tokens",
+		Back:  path,
+		Act:   "revoke",
+	}
+	for _, tokenID := range ids {
+		t, err := p.Token(v.Context(), v.Account, tokenID)
+		if err != nil {
+			return err
+		}
+		note := "never used"
+		if !t.LastUsedOn.IsZero() {
+			note = "last used " + t.LastUsedOn.UTC().Format("2 Jan 2006, 15:04") + " UTC"
+		}
+		ask.Items = append(ask.Items, chosenItem{ID: t.ID, Name: t.Name, Note: note})
+	}
+	return askChosen(v, "tokens", ask)
 }
 
 // tokenForm is the input for a new token.
@@ -168,37 +297,6 @@ func (p *pages) curl(account, value string, permissions []string) string {
 		return s + " \\\n  '" + base + "/accounts/" + account + "/logs/audit?limit=5'"
 	}
 	return s + " \\\n  " + base + "/user/tokens/verify"
-}
-
-// tokenPage is the data of the template "token".
-type tokenPage struct {
-	Path        string
-	Token       tokenView
-	Permissions []permissionView
-	CanWrite    bool
-	Changes     string // audit log: changes of the token
-	Uses        string // audit log: events of requests with the token
-}
-
-// permissionView is a permission with its description.
-type permissionView struct{ Words, Name string }
-
-func (p *pages) showToken(v *page.Visit) error {
-	t, err := p.Token(v.Context(), v.Account, v.PathValue("token_id"))
-	if err != nil {
-		return err
-	}
-	data := tokenPage{
-		Path:     TokensPath(v.Account),
-		Token:    p.tokenView(v, t),
-		CanWrite: v.Can(TokensWrite),
-		Changes:  changesLink(v, "token", t.ID),
-		Uses:     auditLink(v, "actor_token_id", t.ID),
-	}
-	for _, name := range t.Permissions {
-		data.Permissions = append(data.Permissions, permissionView{inWords(name), name})
-	}
-	return v.Show(page.View{Section: "tokens", Title: t.Name, Template: "token", Data: data})
 }
 
 func (p *pages) confirmRevokeToken(v *page.Visit) (page.Confirm, error) {

@@ -31,7 +31,7 @@ func TestTokenPages(t *testing.T) {
 		list := ana.Get(base).Expect(200).
 			Says("shop", "Append events, read the audit log", "192.0.2.0/24", "and 2 more")
 		href = list.Lacks(value, value[4:40]).Find(`href="(` + base + `/[0-9a-f]{32})"`)
-		ana.Get(href).Expect(200).Says("127.0.0.1/32", "2001:db8::/32", " by ", "in the audit log").
+		ana.Get(href).Expect(200).Says("127.0.0.1/32", "2001:db8::/32", "Created by", "Changes of this token").
 			Lacks(value, value[4:40])
 	})
 	s.Run("a token is revoked after a question", func() {

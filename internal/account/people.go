@@ -45,7 +45,8 @@ func (f *Feature) DeletePerson(ctx context.Context, by *web.Principal, personID 
 		if err := f.refuseLastOperator(ctx, tx, p); err != nil {
 			return err
 		}
-		all, err := db.Collect(ctx, tx, scanMembership, `SELECT m.account_id, a.name, m.role FROM member m
+		all, err := db.Collect(ctx, tx, scanMembership, `SELECT m.account_id, a.name, m.role, a.closed_at <> 0
+			FROM member m
 			JOIN account a ON a.id = m.account_id WHERE m.person_id = $1 ORDER BY m.account_id`, personID)
 		if err != nil {
 			return err

@@ -197,7 +197,7 @@ func (p Person) principal(ctx context.Context, tx *db.Tx) (web.Principal, error)
 	}
 	out.Grants = make(map[string]web.Permissions, len(memberships))
 	for _, m := range memberships {
-		out.Grants[m.AccountID] = m.Role.Permissions()
+		out.Grants[m.AccountID] = m.permissions()
 	}
 	return out, nil
 }
@@ -237,4 +237,31 @@ func (f *Feature) RevokeSession(ctx context.Context, by *web.Principal, personID
 	})
 	f.credentials.Evict(ended.hash)
 	return err
+}
+
+// RevokeOtherSessions ends all sessions of a person but one, and returns how many.
+func (f *Feature) RevokeOtherSessions(ctx context.Context, by *web.Principal, s *Session) (int, error) {
+	var ended []Hash
+	err := f.change(ctx, func(tx *db.Tx) error {
+		list, err := listSessions(ctx, tx, s.PersonID)
+		if err != nil {
+			return err
+		}
+		person, err := loadPerson(ctx, tx, s.PersonID)
+		if err != nil {
+			return err
+		}
+		for _, one := range list {
+			if one.ID == s.ID {
+				continue
+			}
+			if err := f.recordWhereEntered(ctx, tx, by, one.ID, "revoke", person.Email); err != nil {
+				return err
+			}
+		}
+		ended, err = deleteSessions(ctx, tx, s.PersonID, s.ID)
+		return err
+	})
+	f.credentials.Evict(ended...)
+	return len(ended), err
 }

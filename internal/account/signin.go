@@ -122,7 +122,7 @@ func (f *Feature) SignInWithLink(w http.ResponseWriter, r *http.Request, secret 
 		return nil, err
 	}
 	ctx := r.Context()
-	refused := errs.New(errs.CodeSignIn, "the link is not valid: it was used already, or is older than %v", LinkTime)
+	refused := errs.New(errs.CodeSignIn, "the link is not valid: it was used already, or is too old")
 	if len(secret) != secretLen {
 		f.metrics.signIns.WithLabelValues("link", "failed").Inc()
 		return nil, refused
@@ -145,6 +145,9 @@ func (f *Feature) SignInWithLink(w http.ResponseWriter, r *http.Request, secret 
 		}
 		if l.portal == nil {
 			s.enters = l.accountID
+			if l.mailed {
+				return s, f.confirmByLink(ctx, tx, l.personID)
+			}
 			return s, nil
 		}
 		s.accountID = l.accountID

@@ -8,6 +8,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -153,6 +154,9 @@ func (f *Feature) entering(ctx context.Context, r *http.Request, c *credential, 
 	accountID, err := f.ResolveAccount(ctx, ref)
 	if err != nil || len(p.Grants[accountID]) == 0 {
 		return
+	}
+	if !ui.Refresh(r) {
+		f.uses.member(membership{accountID, p.ID}, f.micros())
 	}
 	if _, done := c.entered.Load(accountID); done {
 		return

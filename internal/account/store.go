@@ -17,17 +17,20 @@ type Account struct {
 	ExternalID string   `json:"external_id,omitempty" doc:"The operators' own id of the account; paths accept ext:<external_id> instead of the id"`
 	CreatedOn  web.Time `json:"created_on"`
 	ModifiedOn web.Time `json:"modified_on"`
+	ClosedOn   web.Time `json:"closed_on,omitzero" doc:"When it was closed; missing while it is open"`
+	ClosedBy   string   `json:"closed_by,omitempty" doc:"Name of the user or token that closed it"`
 	Type       string   `json:"type" enum:"standard" doc:"Always standard, for clients of Cloudflare's API"`
 }
 
 // accountType is the type of every account.
 const accountType = "standard"
 
-const accountColumns = `id, name, COALESCE(external_id, ''), created_at, modified_at`
+const accountColumns = `id, name, COALESCE(external_id, ''), created_at, modified_at, closed_at, closed_by`
 
 func scanAccount(row db.Row) (a Account, err error) {
-	var created, modified int64
-	err = row.Scan(&a.ID, &a.Name, &a.ExternalID, &created, &modified)
+	var created, modified, closed int64
+	err = row.Scan(&a.ID, &a.Name, &a.ExternalID, &created, &modified, &closed, &a.ClosedBy)
+	a.ClosedOn = moment(closed)
 	a.CreatedOn = moment(created)
 	a.ModifiedOn = moment(modified)
 	a.Type = accountType

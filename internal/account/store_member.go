@@ -132,6 +132,8 @@ type Member struct {
 	CreatedOn     web.Time `json:"created_on"`
 	InvitedUntil  web.Time `json:"invited_until,omitzero" doc:"The end of the newest sign-in link of a pending member; missing if there is no link"`
 	LastEnteredOn web.Time `json:"last_entered_on,omitzero" doc:"The last time at which a session of the member entered this account"`
+	LastActiveOn  web.Time `json:"last_active_on,omitzero" doc:"The last request of the member to this account, with the precision of a minute"`
+	MailedOn      web.Time `json:"invitation_sent_on,omitzero" doc:"When the last invitation mail was sent"`
 	Confirmed     bool     `json:"email_confirmed" doc:"The person has opened a link in a mail to the address, or the operators vouch for it. Alert mail is sent to confirmed addresses only"`
 
 	accepted bool
@@ -139,11 +141,12 @@ type Member struct {
 }
 
 const selectMember = `SELECT p.id, p.email, p.name, m.role, p.signed_in_at, m.created_at, m.accepted_at, m.entered_at,
-		COALESCE((SELECT max(l.expires_at) FROM link l WHERE l.person_id = p.id), 0), p.home, p.confirmed_by
+		COALESCE((SELECT max(l.expires_at) FROM link l WHERE l.person_id = p.id), 0), p.home, p.confirmed_by,
+		m.active_at, m.mailed_at
 	FROM member m JOIN person p ON p.id = m.person_id WHERE m.account_id = $1`
 
 func scanMember(row db.Row) (m Member, err error) {
-	var signedInAt, created, accepted, entered, invited int64
+	var signedInAt, created, accepted, entered, invited, active, mailed int64
 	var home, confirmedBy string
 	err = row.Scan(
 		&m.ID,
@@ -157,7 +160,11 @@ func scanMember(row db.Row) (m Member, err error) {
 		&invited,
 		&home,
 		&confirmedBy,
+		&active,
+		&mailed,
 	)
+	m.LastActiveOn = moment(max(entered, active))
+	m.MailedOn = moment(mailed)
 	m.Confirmed = addressState{home == "", confirmedBy}.confirmed(true)
 	m.CreatedOn = moment(created)
 	m.LastEnteredOn = moment(entered)
@@ -256,16 +263,25 @@ type Membership struct {
 	AccountID   string `json:"account_id"`
 	AccountName string `json:"account_name"`
 	Role        Role   `json:"role"`
+	Closed      bool   `json:"account_closed,omitempty" doc:"The account is closed: it can be read and exported"`
+}
+
+// permissions are the permissions that the membership gives.
+func (m Membership) permissions() web.Permissions {
+	if m.Closed {
+		return m.Role.readOnly()
+	}
+	return m.Role.Permissions()
 }
 
 func scanMembership(row db.Row) (m Membership, err error) {
-	return m, row.Scan(&m.AccountID, &m.AccountName, &m.Role)
+	return m, row.Scan(&m.AccountID, &m.AccountName, &m.Role, &m.Closed)
 }
 
 // listMemberships lists the accounts that a person has accepted, the oldest
 // account first.
 func listMemberships(ctx context.Context, tx *db.Tx, personID string) ([]Membership, error) {
-	return db.Collect(ctx, tx, scanMembership, `SELECT m.account_id, a.name, m.role
+	return db.Collect(ctx, tx, scanMembership, `SELECT m.account_id, a.name, m.role, a.closed_at <> 0
 		FROM member m JOIN account a ON a.id = m.account_id
 		WHERE m.person_id = $1 AND m.accepted_at <> 0
 		ORDER BY m.account_id LIMIT $2`, personID, MaxAccounts)

@@ -193,6 +193,7 @@ type signInLink struct {
 	portal    *Portal
 	maker     maker // of a customers' session
 	limits    credentialLimits
+	mailed    bool // only a mail to the person has it
 }
 
 func insertLink(ctx context.Context, tx *db.Tx, h Hash, l signInLink, created, expires int64) error {
@@ -208,7 +209,7 @@ func insertLink(ctx context.Context, tx *db.Tx, h Hash, l signInLink, created, e
 		}
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO link (hash, created_at, expires_at, `+linkColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 		h[:],
 		created,
 		expires,
@@ -219,15 +220,17 @@ func insertLink(ctx context.Context, tx *db.Tx, h Hash, l signInLink, created, e
 		l.maker.id,
 		joinNetworks(l.limits.networks),
 		l.limits.until,
+		l.mailed,
 	)
 	return err
 }
 
-const linkColumns = `person_id, account_id, portal, maker_type, maker_id, networks, bound_until`
+const linkColumns = `person_id, account_id, portal, maker_type, maker_id, networks, bound_until, mailed`
 
 func scanLink(row db.Row) (l signInLink, err error) {
 	var portal, networks string
-	err = row.Scan(&l.personID, &l.accountID, &portal, &l.maker.kind, &l.maker.id, &networks, &l.limits.until)
+	err = row.Scan(&l.personID, &l.accountID, &portal, &l.maker.kind, &l.maker.id, &networks, &l.limits.until,
+		&l.mailed)
 	if err != nil {
 		return l, err
 	}
@@ -270,6 +273,9 @@ func (f *Feature) purge(ctx context.Context) error {
 		_, err := tx.Exec(ctx, `DELETE FROM session_account
 			WHERE session_id NOT IN (SELECT id FROM session)`)
 		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM sent_mail WHERE at <= $1`, now-inviteMailsTime.Microseconds()); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM confirmation WHERE expires_at <= $1`, now); err != nil {

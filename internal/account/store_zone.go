@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -104,6 +106,43 @@ func listZones(ctx context.Context, tx *db.Tx, accountID, after string, limit in
 		z.Aliases = append(z.Aliases, a.ref)
 	}
 	return list, err
+}
+
+// allZones reads all zones of an account, without their aliases, in the order of their creation.
+func (f *Feature) allZones(ctx context.Context, accountID string) (list []Zone, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
+		list, err = db.Collect(ctx, tx, scanZone, selectZone+` WHERE account_id = $1 ORDER BY id LIMIT $2`,
+			accountID, searchedZones)
+		return err
+	})
+	return list, err
+}
+
+// fillAliases reads the aliases of the rows of a page with one query.
+func (f *Feature) fillAliases(ctx context.Context, rows []propertyRow) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	at := map[string]int{}
+	var marks []string
+	var args []any
+	for i, r := range rows {
+		at[r.ID] = i
+		args = append(args, r.ID)
+		marks = append(marks, "$"+strconv.Itoa(len(args)))
+	}
+	type alias struct{ zoneID, ref string }
+	scan := func(row db.Row) (a alias, err error) { return a, row.Scan(&a.zoneID, &a.ref) }
+	return f.db.View(ctx, func(tx *db.Tx) error {
+		list, err := db.Collect(ctx, tx, scan, `SELECT zone_id, ref FROM zone_ref
+			WHERE position > 0 AND zone_id IN (`+strings.Join(marks, ", ")+`)
+			ORDER BY zone_id, position`, args...)
+		for _, a := range list {
+			r := &rows[at[a.zoneID]]
+			r.Aliases = append(r.Aliases, a.ref)
+		}
+		return err
+	})
 }
 
 // countZones counts the zones without those that are known from traffic only.

@@ -203,3 +203,41 @@ func (f *Feature) RevokeToken(ctx context.Context, by *web.Principal, accountID,
 	f.credentials.Evict(append(ended, t.hash)...)
 	return err
 }
+
+// RollToken gives a token a new value. The former value ends at once in this process. The principal must have every
+// permission of the token, as for its creation.
+func (f *Feature) RollToken(ctx context.Context, by *web.Principal, accountID, tokenID string) (NewAPIToken, error) {
+	value, hash := NewToken(TokenPrefix)
+	var before Token
+	err := f.change(ctx, func(tx *db.Tx) (err error) {
+		if err = lockAccount(ctx, tx, accountID); err != nil {
+			return err
+		}
+		if before, err = loadToken(ctx, tx, accountID, tokenID); err != nil {
+			return err
+		}
+		if _, err := grantable(by, accountID, before.Permissions); err != nil {
+			return err
+		}
+		if by.Kind == web.KindToken {
+			parent, err := loadToken(ctx, tx, accountID, by.ID)
+			if err != nil {
+				return err
+			}
+			if err := checkLimits(parent, before); err != nil {
+				return err
+			}
+		}
+		if before.at(f.micros()).Status == "expired" {
+			return errs.New(errs.CodeStateConflict, "the token has expired: create a new one")
+		}
+		_, err = tx.Exec(ctx, `UPDATE api_token SET hash = $3
+			WHERE account_id = $1 AND id = $2`, accountID, tokenID, hash[:])
+		if err != nil {
+			return err
+		}
+		return f.record(ctx, tx, by, event.NewAudit(accountID, "roll", "token", tokenID, before.Name))
+	})
+	f.credentials.Evict(before.hash)
+	return NewAPIToken{Token: before.at(f.micros()), Value: value}, err
+}

@@ -12,6 +12,7 @@ import (
 type Profile struct {
 	Person
 	HasPassword bool         `json:"has_password"`
+	Confirmed   bool         `json:"email_confirmed" doc:"Alert mail is sent to confirmed addresses only"`
 	Accounts    []Membership `json:"accounts"`
 }
 
@@ -22,6 +23,11 @@ func (f *Feature) Profile(ctx context.Context, personID string) (p Profile, err 
 			return err
 		}
 		p.HasPassword = p.password != ""
+		state, err := loadAddressState(ctx, tx, personID)
+		if err != nil {
+			return err
+		}
+		p.Confirmed = state.confirmed(f.cfg.SendMail != nil)
 		p.Accounts, err = listMemberships(ctx, tx, personID)
 		return err
 	})

@@ -20,6 +20,9 @@ func (a *App) newAccount(ctx context.Context, env feature.Env) (feature.Feature,
 		BootstrapToken: a.Config.BootstrapToken,
 		Secure:         strings.HasPrefix(a.Config.ExternalURL, "https:") || a.Config.TLSCert != "",
 		SendMail:       send,
+		Objectives:     a.propertyObjectives,
+		Alerts:         a.propertyAlerts,
+		Traffic:        a.propertyTraffic,
 	})
 	if err != nil {
 		return feature.Feature{}, err

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,6 +63,7 @@ type App struct {
 
 	names    *cache.Cache[string, string] // of accounts, by id
 	features []running                    // in the order of features
+	proved   sync.Map                     // accounts whose first proof is marked
 	closers  []closer                     // closed in reverse order
 }
 

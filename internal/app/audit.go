@@ -34,6 +34,7 @@ func (a *App) newAudit(ctx context.Context, env feature.Env) (feature.Feature, e
 			Personal: a.personal,
 			Zone:     a.Account.ResolveZone,
 			Account:  a.Account.ResolveAccount,
+			Closed:   a.Account.RefuseClosed,
 		},
 		Words: audit.Words{
 			Sentence:    a.sentence,
@@ -43,6 +44,7 @@ func (a *App) newAudit(ctx context.Context, env feature.Env) (feature.Feature, e
 		Self:         a.recordSelf,
 		BusRetention: max(retention(event.TopicAuditEvents), retention(event.TopicAuditRejects)),
 		OwnRecorded:  a.ownRecorded,
+		Proved:       a.noteProof,
 	})
 	if err != nil {
 		return feature.Feature{}, err
@@ -90,6 +92,18 @@ func (a *App) recordSelf(ctx context.Context, self audit.SelfAction) error {
 		return err
 	}
 	return a.Audit.AppendOwn(ctx, [][]byte{value})
+}
+
+// noteProof marks that a proof of the account was kept, for the first steps. It happens once in an account, and a request
+// does not fail for it.
+func (a *App) noteProof(ctx context.Context, accountID string) {
+	if _, known := a.proved.LoadOrStore(accountID, true); known {
+		return
+	}
+	if err := a.Account.Mark(ctx, accountID, markProof); err != nil {
+		a.proved.Delete(accountID)
+		a.Log.WarnContext(ctx, "the first proof of an account cannot be marked", "error", err)
+	}
 }
 
 // keyName is the name of a new signing key: the public host; "" for a loopback address.

@@ -73,6 +73,9 @@ type Config struct {
 	AllowNetworks []string `env:"BELFRY_ALLOW_NETWORKS"`
 	// CIDRs from which webhooks and mail are sent; GET /client/v4/ips shows them to receivers.
 	EgressNetworks []string `env:"BELFRY_EGRESS_NETWORKS"`
+	// Set by `belfry demo` for its own server: the addresses of its shop and its inbox, separated
+	// by a space. The overview of the demo's account then shows the demo's steps. Empty = none.
+	Tour string `env:"BELFRY_TOUR"`
 	// smtp[s]://user:pass@host:port; empty = mail stays in the built-in inbox.
 	SMTPURL string `env:"BELFRY_SMTP_URL" secret:"true"`
 	// The sender's address on mail; empty = belfry@ the host of BELFRY_EXTERNAL_URL.

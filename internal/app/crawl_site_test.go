@@ -139,25 +139,25 @@ func (c *crawled) furnish() {
 }
 
 // catalogue declares what the shop of the examples declares.
-func (c *crawled) catalogue(team string) {
+func (s *site) catalogue(team string) {
 	catalogue, err := os.ReadFile("../../examples/shop/belfry.yaml")
 	if err != nil {
-		c.t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(c.t.Context(), "PUT", c.url+"/client/v4/producers/"+team+"/catalog",
+	r, err := http.NewRequestWithContext(s.t.Context(), "PUT", s.url+"/client/v4/producers/"+team+"/catalog",
 		bytes.NewReader(catalogue))
 	if err != nil {
-		c.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+bootstrap)
 	r.Header.Set("Content-Type", "application/yaml")
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
-		c.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		c.t.Fatalf("the catalogue is refused: %d", res.StatusCode)
+		s.t.Fatalf("the catalogue is refused: %d", res.StatusCode)
 	}
 }
 

@@ -41,7 +41,7 @@ var (
 )
 
 // ends are forms that end something: they are sent last, by one role.
-var ends = regexp.MustCompile(`/(delete|remove|revoke|end|rotate|sign-out)$`)
+var ends = regexp.MustCompile(`/(delete|remove|revoke|end|rotate|sign-out|transfer|close)$`)
 
 // bareIDs are pages on which a link may show an id, with the reason.
 var bareIDs = map[string]string{}

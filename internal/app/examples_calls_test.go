@@ -118,6 +118,7 @@ func (r *recorder) callMembers(s *story) {
 	r.do("get-member", input{path: []string{s.account, other}})
 	r.do("send-confirmation-mail", input{path: []string{s.account, other}})
 	r.do("create-member-sign-in-link", input{path: []string{s.account, other}})
+	r.do("send-invitation", input{path: []string{s.account, other}})
 	r.do("remove-member", input{path: []string{s.account, other}})
 	var opened struct{ URL string }
 	if err := json.Unmarshal(r.do("create-portal-session", input{path: one, body: object{
@@ -159,6 +160,8 @@ func (r *recorder) callUser(s *story) {
 			break
 		}
 	}
+	r.signIn("ana@acme.example")
+	r.do("end-other-sessions", ana)
 	r.callInvitations(s.owner)
 }
 
@@ -192,6 +195,7 @@ func (r *recorder) callZones(s *story) {
 	r.do("list-zones", input{path: one})
 	r.do("list-zones-of-all-accounts", input{query: url.Values{"name": {"checkout.shop.example"}}})
 	r.do("get-zone", input{path: []string{s.account, s.zone}})
+	r.do("get-zone-traffic", input{path: []string{s.account, s.zone}})
 	r.do("update-zone", input{path: []string{s.account, extra}, body: object{"environment": "staging"}})
 	r.do("delete-zone", input{path: []string{s.account, extra}})
 }
@@ -358,7 +362,9 @@ func (r *recorder) callNotifications(s *story, receiver string) {
 	r.do("get-webhook", input{path: hook})
 	r.do("send-test-message", input{path: hook})
 	r.do("rotate-webhook-secret", input{path: hook})
+	r.do("pause-webhook", input{path: hook})
 	r.do("enable-webhook", input{path: hook})
+	r.do("get-webhook-statistics", input{path: hook})
 	r.do("list-alert-types", input{path: one})
 	r.do("list-destination-kinds", input{path: one})
 	r.do("list-pagerduty-services", input{path: one})
@@ -436,7 +442,21 @@ func (r *recorder) callEnds(s *story) {
 	empty := r.id(r.call("POST", "/producers", object{"name": "A team that ends"}))
 	r.do("delete-producer", input{path: []string{empty}})
 	other := r.id(r.call("POST", "/accounts/"+s.account+"/tokens", object{"name": "old", "permissions": []string{"audit:read"}}))
+	r.do("roll-token", input{path: []string{s.account, other}})
 	r.do("revoke-token", input{path: []string{s.account, other}})
 	r.call("POST", "/accounts/"+s.account+"/members", object{"email": "bea@acme.example", "name": "Bea", "role": "viewer"})
 	r.do("delete-user", input{client: r.signIn("bea@acme.example").Client()})
+	r.callOwnership()
+}
+
+// callOwnership gives an account to another owner, and closes it.
+func (r *recorder) callOwnership() {
+	account := r.account("Globex")
+	r.call("POST", "/accounts/"+account+"/members", object{"email": "ines@globex.example", "name": "Ines", "role": "owner"})
+	next := r.id(r.call("POST", "/accounts/"+account+"/members",
+		object{"email": "joao@globex.example", "name": "João", "role": "admin"}))
+	ines := r.signIn("ines@globex.example").Client()
+	r.do("transfer-ownership", input{client: ines, path: []string{account}, body: object{"member_id": next}})
+	r.do("close-account", input{path: []string{account}, body: object{"name": "Globex"}})
+	r.do("reopen-account", input{path: []string{account}})
 }

@@ -48,6 +48,7 @@ var customerNav = []entry{
 	{"members", "Account", "Members", "users", "m", accountPath + "/members", account.MembersRead},
 	{"tokens", "Account", "API tokens", "key", "k", accountPath + "/tokens", account.TokensRead},
 	{"properties", "Account", "Properties", "globe", "z", accountPath + "/properties", account.AccountsRead},
+	{"settings", "Account", "Settings", "settings", ",", accountPath + "/settings", account.AccountsRead},
 }
 
 // operatorNav is the navigation of the operators' console.
@@ -256,6 +257,7 @@ func (p *pages) lastAccount(r *http.Request, who *web.Principal) string {
 // rememberPlace stores the visitor's account or the console in the cookie, if it
 // has changed. Fragments, which a page requests by itself, are not visits.
 func (p *pages) rememberPlace(w http.ResponseWriter, r *http.Request, accountID string) {
+	p.noteTour(r.Context(), r.URL.Path, accountID)
 	place := accountID
 	if place == "" && strings.HasPrefix(r.URL.Path, consolePath+"/") {
 		place = lastIsConsole

@@ -32,6 +32,7 @@ func (a *App) newNotify(_ context.Context, env feature.Env) (feature.Feature, er
 		AlertType:   a.alertType,
 		AlertTypes:  a.alertTypes,
 		Account:     a.Account.ResolveAccount,
+		Closed:      a.Account.RefuseClosed,
 		Zone:        a.notifyZone,
 		Member:      a.Account.IsMember,
 		Unconfirmed: a.Account.Unconfirmed,

@@ -129,6 +129,11 @@ func (p *pages) actions(v *page.Visit) ([]paletteAction, error) {
 			}
 		}
 	}
+	for _, a := range checklistActions {
+		if a, ok := a.In(v.Who, v.Account); ok {
+			always = append(always, paletteAction{a.Label, a.Words, a.Href, a.Icon, a.Post})
+		}
+	}
 	return append(offered, always...), nil
 }
 

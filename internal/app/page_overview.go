@@ -1,6 +1,10 @@
 package app
 
 import (
+	"context"
+	"strings"
+	"time"
+
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/notify"
@@ -10,20 +14,31 @@ import (
 	"github.com/belfryhq/belfry/internal/slo"
 )
 
-// overviewPage is the data of the template "overview". The page answers first
-// whether anything is wrong, and then what happened.
+// overviewPage is the data of the template "overview". The page answers first whether anything is wrong, since when,
+// after which change and what to do, and then what happened.
 type overviewPage struct {
 	Name, Base string
 	Alerts     *notify.AlertSummary // nil: the visitor may not see alerts
 	Watched    bool                 // the visitor may see objectives
 	Objectives []slo.Summary        // the worst first
+	Sparks     map[string][]float64 // budget left over the last day, by objective
 	Burning    int                  // of them
 	Recovering int                  // of them
 	Record     *audit.Overview      // nil: the visitor may not read the audit log
 	Rejected   int64                // events that were rejected in the last 24 hours
 	Faults     []producer.FaultCount
-	Rejects    string // path of their page
+	Rejects    string     // path of their page
+	Checklist  *checklist // nil: done or dismissed
+	Steps      []paletteAction
 }
+
+// Limits of the overview.
+const (
+	overviewObjectives = 4 // cards
+	overviewFaults     = 5
+	overviewSteps      = 4
+	sparksTTL          = time.Minute
+)
 
 func (p *pages) overview(v *page.Visit) error {
 	ctx := v.Context()
@@ -46,11 +61,35 @@ func (p *pages) overview(v *page.Visit) error {
 			return err
 		}
 		data.setObjectives(list)
+		if data.Sparks, err = p.sparksOf(ctx, id); err != nil {
+			return err
+		}
 	}
-	// The two fragments are requested at different intervals.
-	if v.Can(account.AuditRead) && (!ui.Fragment(v.Request) || ui.Target(v.Request) != "now") {
+	// The fragments are requested at different intervals.
+	part := ""
+	if ui.Fragment(v.Request) {
+		part = ui.Target(v.Request)
+	}
+	if v.Can(account.AuditRead) && part != "now" && part != checklistID {
 		if err := p.readRecord(v, &data); err != nil {
 			return err
+		}
+	}
+	if part == "" || part == checklistID {
+		var err error
+		if data.Checklist, err = p.checklist(v); err != nil {
+			return err
+		}
+	}
+	if part == "" {
+		steps, err := p.actions(v)
+		if err != nil {
+			return err
+		}
+		for _, s := range steps {
+			if !s.Post && !strings.HasPrefix(s.Label, "See ") && len(data.Steps) < overviewSteps {
+				data.Steps = append(data.Steps, s)
+			}
 		}
 	}
 	return v.Show(page.View{
@@ -59,6 +98,13 @@ func (p *pages) overview(v *page.Visit) error {
 		Template: "overview",
 		Data:     data,
 		Modules:  []string{"x/audit/page_record.js"},
+	})
+}
+
+// sparksOf reads the lines of the cards. They are kept for a minute: they read the history of the objectives.
+func (p *pages) sparksOf(ctx context.Context, accountID string) (map[string][]float64, error) {
+	return p.sparks.Get(ctx, accountID, func(ctx context.Context) (map[string][]float64, error) {
+		return p.app.SLO.Sparks(ctx, accountID, overviewObjectives)
 	})
 }
 
@@ -74,7 +120,7 @@ func (p *overviewPage) setObjectives(list []slo.Summary) {
 			p.Recovering++
 		}
 	}
-	p.useLiveSentences()
+	p.sayLive()
 }
 
 // readRecord fills the part of the page about the audit log.
@@ -87,14 +133,13 @@ func (p *pages) readRecord(v *page.Visit, data *overviewPage) (err error) {
 		return err
 	}
 	data.Rejected = rejected.Rejected
-	data.Faults = rejected.Faults[:min(len(rejected.Faults), 8)]
+	data.Faults = rejected.Faults[:min(len(rejected.Faults), overviewFaults)]
 	return nil
 }
 
-// useLiveSentences replaces the sentence of an alert about an objective, which has
-// the numbers of its start, by the objective's current one, so that the banner and
-// the objective's card have the same numbers.
-func (p *overviewPage) useLiveSentences() {
+// sayLive replaces the sentence of an alert about an objective, which has the numbers of the moment at which it began,
+// by the objective's present one: the banner and the card beside it come from one computation.
+func (p *overviewPage) sayLive() {
 	if p.Alerts == nil {
 		return
 	}
@@ -109,8 +154,7 @@ func (p *overviewPage) useLiveSentences() {
 	}
 }
 
-// Rising is the sentence of an objective whose failures rise before an alert
-// fires; "" if there is none.
+// Rising is the sentence of an objective whose failures rise before an alert fires; "" when there is none.
 func (p overviewPage) Rising() string {
 	for _, o := range p.Objectives {
 		if o.Rising {
@@ -120,7 +164,7 @@ func (p overviewPage) Rising() string {
 	return ""
 }
 
-// Calm describes the lowest error budget while no alert fires.
+// Calm says how things stand while nothing fires.
 func (p overviewPage) Calm() string {
 	for _, o := range p.Objectives {
 		if o.Counted && o.State == slo.Healthy {
@@ -130,7 +174,7 @@ func (p overviewPage) Calm() string {
 	return ""
 }
 
-// Silent is the number of objectives without data.
+// Silent is how many objectives have no data.
 func (p overviewPage) Silent() (n int) {
 	for _, o := range p.Objectives {
 		if o.State == slo.NoData {
@@ -140,25 +184,20 @@ func (p overviewPage) Silent() (n int) {
 	return n
 }
 
-// budgetCard is an objective among the numbers.
-type budgetCard struct {
-	Name, Href, Value, Unit, Note string
-	Tone                          ui.Tone
-	Progress                      float64
-}
-
-// Budgets are the cards of the objectives, the worst first, at most four.
-func (p overviewPage) Budgets() []budgetCard {
-	var list []budgetCard
-	for _, o := range p.Objectives[:min(len(p.Objectives), 4)] {
-		c := budgetCard{
-			Name:     o.Name,
+// Budgets are the cards of the objectives, the worst first.
+func (p overviewPage) Budgets() []ui.Metric {
+	var list []ui.Metric
+	for _, o := range p.Objectives[:min(len(p.Objectives), overviewObjectives)] {
+		c := ui.Metric{
+			Label:    o.Name,
+			Icon:     "target",
 			Href:     o.Href,
 			Value:    o.Left,
 			Unit:     "of its budget",
 			Tone:     o.Tone,
 			Progress: o.Bar,
 			Note:     "burn rate " + o.Burn,
+			Spark:    p.Sparks[o.ID],
 		}
 		switch {
 		case !o.Counted:

@@ -5,9 +5,11 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/platform/cache"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/reference"
@@ -25,6 +27,7 @@ type pages struct {
 	kit     *page.Kit
 	app     *App
 	version string
+	sparks  *cache.Cache[string, map[string][]float64] // of the objectives of an account
 }
 
 // openPages registers all pages. It follows listen, because commands on pages
@@ -45,7 +48,7 @@ func (a *App) openPages(version string) error {
 	if err := a.openReference(u); err != nil {
 		return err
 	}
-	p := &pages{app: a, version: version}
+	p := &pages{app: a, version: version, sparks: cache.New[string, map[string][]float64](1000, sparksTTL, time.Now)}
 	p.kit, err = page.New(page.Config{
 		UI:      u,
 		API:     a.API,
@@ -70,6 +73,7 @@ func (a *App) openPages(version string) error {
 	p.Get(firingPath, web.AnyPermission, p.showFiring)
 	p.addSearch()
 	p.addNews()
+	p.addChecklist()
 	for _, f := range a.features {
 		if f.Pages == nil {
 			continue

@@ -62,7 +62,7 @@ func TestEverybodyBeginsWhereTheyBelong(t *testing.T) {
 	p := ana.Get("/accounts/" + a + "/audit")
 	p.Says(`data-face="customer"`, "Audit log", "/accounts/"+b+"/audit", "/accounts/"+a+"/audit/integrity")
 	p.Lacks("/accounts/"+a+"/members", "/accounts/"+a+"/tokens", "/console/", "/notifications", "/objectives", "/flags")
-	ana.Get("/accounts/"+b).Says("/accounts/"+b+"/members", "/accounts/"+b+"/tokens", "No product has sent an event yet")
+	ana.Get("/accounts/"+b).Says("/accounts/"+b+"/members", "/accounts/"+b+"/tokens", "Record the first event")
 	operator := s.signIn("")
 	start := operator.Get("/")
 	if console := operator.Get("/console"); console.Location != start.Location {

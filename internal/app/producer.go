@@ -19,12 +19,26 @@ func (a *App) newProducer(_ context.Context, env feature.Env) (feature.Feature, 
 		Env:             env,
 		OperatorAccount: account.Installation,
 		Sections:        CatalogueSections(),
-		Pages:           producer.PageDeps{AccountName: a.accountName, TokenName: a.tokenName},
+		Pages: producer.PageDeps{
+			AccountName: a.accountName,
+			TokenName:   a.tokenName,
+			EventDays:   a.eventDays,
+		},
 	})
 	if err != nil {
 		return feature.Feature{}, err
 	}
 	return a.Producer.Describe(), nil
+}
+
+// eventDays counts the recorded events of all accounts by product and day.
+func (a *App) eventDays(ctx context.Context) ([]producer.EventDay, error) {
+	days, err := a.Audit.ProductDays(ctx)
+	list := make([]producer.EventDay, len(days))
+	for i, d := range days {
+		list[i] = producer.EventDay(d)
+	}
+	return list, err
 }
 
 // rules returns the catalogue's rules for one resource type, as a type of the audit log.

@@ -14,6 +14,7 @@ func (a *App) newTraffic(_ context.Context, env feature.Env) (feature.Feature, e
 		Env:        env,
 		Zone:       a.Account.EnsureZone,
 		Account:    a.Account.ResolveAccount,
+		Closed:     a.Account.RefuseClosed,
 		Partitions: a.partitions(),
 	})
 	if err != nil {

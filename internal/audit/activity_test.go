@@ -13,13 +13,14 @@ import (
 
 func TestAnActivityDecodesOnlyItsEvents(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
+		w.Zones = map[string]string{"shop.example": "z-1"}
 		policy := func(id, verb, policyID string) string {
 			return minimal(members{
 				"id":       id,
 				"action":   members{"type": verb},
 				"actor":    members{"type": "user", "id": "u-ana", "name": "Ana Lima"},
 				"resource": members{"product": "belfry", "type": "policy", "id": policyID, "name": "On call"},
-				"zone":     members{"id": "z-1", "name": "shop.example"},
+				"zone":     "shop.example",
 			})
 		}
 		w.Append(accountA, policy("made", "create", "p-1"),

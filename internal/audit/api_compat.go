@@ -76,6 +76,7 @@ func (f *Feature) registerCompatible(api *web.API) {
 	web.Get(api, web.Op{
 		Path:       "/accounts/{account_id}/audit_logs",
 		ID:         "list-audit-logs-v1",
+		Errors:     []errs.Code{errs.CodeNarrowRange},
 		Tag:        "Audit log",
 		Permission: account.AuditRead,
 		Summary:    "List audit logs (v1)",
@@ -86,6 +87,7 @@ func (f *Feature) registerCompatible(api *web.API) {
 	web.Get(api, web.Op{
 		Path:       "/accounts/{account_id}/logs/audit",
 		ID:         "list-audit-logs-v2",
+		Errors:     []errs.Code{errs.CodeNarrowRange, errs.CodeMissingField},
 		Tag:        "Audit log",
 		Permission: account.AuditRead,
 		Summary:    "List audit logs (v2)",

@@ -119,6 +119,9 @@ func (f *Feature) bundleFile(ctx context.Context, in *EventInput) (web.Bytes, er
 		return web.Bytes{}, err
 	}
 	b, err := f.Bundle(ctx, rec)
+	if err == nil {
+		f.proved(ctx, web.Account(ctx).ID)
+	}
 	return web.Bytes{
 		ContentType: "application/json",
 		Data:        b,

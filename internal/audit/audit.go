@@ -30,6 +30,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/cache"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
@@ -63,6 +64,8 @@ type Config struct {
 	// OwnRecorded waits until the events of Belfry's own that an account has in
 	// outboxes are in the record; nil = there are none.
 	OwnRecorded func(ctx context.Context, account string) error
+	// Proved is called when a proof of an account's event was verified on a page or downloaded; nil = by none.
+	Proved func(ctx context.Context, account string)
 }
 
 // Words are the names and sentences of the catalogue, for people.
@@ -112,14 +115,17 @@ type Feature struct {
 	sources Sources
 	words   Words
 	self    SelfAudit
-	// ownRecorded is [Config.OwnRecorded].
+	// ownRecorded and proved are [Config.OwnRecorded] and [Config.Proved].
 	ownRecorded func(ctx context.Context, account string) error
+	proved      func(ctx context.Context, account string)
 
 	pages   *pages // after Pages
 	cursors *web.Cursors
 	metrics *metrics
 	tail    *tail
 	recent  *recentChanges
+	search  *searcher
+	volume  *cache.Cache[string, []ledger.ProductDay]
 	log     *slog.Logger
 	now     func() time.Time
 }
@@ -139,14 +145,20 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 		words:       cfg.Words,
 		self:        cfg.Self,
 		ownRecorded: cfg.OwnRecorded,
+		proved:      cfg.Proved,
 		cursors:     cfg.Cursors,
 		log:         cfg.Log,
 		now:         cfg.Now,
 		tail:        newTail(),
 		metrics:     newMetrics(cfg.Registerer),
 	}
+	if f.proved == nil {
+		f.proved = func(context.Context, string) {}
+	}
+	f.volume = cache.New[string, []ledger.ProductDay](1, volumeTTL, cfg.Now)
 	f.recent = newRecentChanges(f.reader, cfg.Now, f.isView)
 	f.recent.decoded = f.metrics.recent.Inc
+	f.search = newSearcher(f)
 	f.signer, err = ledger.NewSigner(ctx, ledger.SignerConfig{
 		DB:        cfg.DB,
 		Box:       cfg.Box,

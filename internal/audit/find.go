@@ -31,7 +31,7 @@ const (
 // finders find events, and the values by which the audit log is filtered.
 func (f *Feature) finders() feature.Finders {
 	read := account.AuditRead
-	s := newSearcher(f)
+	s := f.search
 	return feature.Finders{
 		{Kind: "event", Label: "Events", Icon: "scroll-text", Permission: read, Find: s.findEvents},
 		{Kind: "actor", Label: "Actors", Icon: "user", Permission: read, Find: s.findActors},
@@ -78,6 +78,7 @@ func newSearcher(f *Feature) *searcher {
 // census is what the newest events of an account name, the most frequent first.
 type census struct {
 	actors    []feature.Match
+	active    []Active // actors but for Belfry itself and the set-up
 	resources []feature.Match
 	products  []feature.Match
 	actions   []feature.Match
@@ -175,13 +176,20 @@ func (s *searcher) censusOf(ctx context.Context, accountID string) (*census, err
 		c := &census{}
 		actors := newTally()
 		resources := newTally()
-		for _, rec := range page.Records {
+		kinds := map[string]string{}
+		for _, rec := range page.Records { // the newest first
 			actors.add(actorMatch(accountID, rec))
+			kinds[rec.Event.Actor.ID] = rec.Event.Actor.Type
 			if rec.Event.Resource.Product != event.Product { // Belfry's own objects have finders of their own
 				resources.add(resourceMatch(accountID, rec))
 			}
 		}
 		c.actors = actors.sorted()
+		for _, a := range c.actors {
+			if kind := kinds[a.ID]; kind != "system" && a.ID != account.BootstrapID {
+				c.active = append(c.active, Active{a.Title, kind, a.Href, a.Count, a.At})
+			}
+		}
 		c.resources = resources.sorted()
 		return c, s.countNames(ctx, accountID, c)
 	})
@@ -237,6 +245,7 @@ func actorMatch(accountID string, rec *record.Record) feature.Match {
 		ID:     a.ID,
 		Title:  clip(visible(rec.ActorName())),
 		Detail: visible(cmp.Or(a.Email, a.Type)),
+		At:     rec.Event.At(),
 		Href:   account.RecordPath(accountID) + query(url.Values{"actor_id": {a.ID}}),
 		Names:  []string{a.Email, a.ID},
 	}

@@ -44,6 +44,8 @@ type Sources struct {
 	Zone func(ctx context.Context, account, ref string) (id, name string, err error)
 	// Account resolves an id or ext:<external_id>; NotFound when there is none.
 	Account func(ctx context.Context, ref string) (id string, err error)
+	// Closed returns an error of kind Conflict for an account that accepts no events; nil = there are none.
+	Closed func(ctx context.Context, accountID string) error
 }
 
 // Origin names the sender of events and the on-ramp.
@@ -175,6 +177,13 @@ func (in *Intake) admit(
 	if p.Account == account.Installation && !from.Belfry {
 		return nil, errs.List{errs.At(errs.CodeForbidden, "/account_id",
 			"this account is the record of Belfry's own operation, and only Belfry writes it")}, nil
+	}
+	if in.sources.Closed != nil && !from.Belfry {
+		if err := in.sources.Closed(ctx, p.Account); errs.KindOf(err) == errs.Conflict {
+			return nil, errs.All(err), nil
+		} else if err != nil {
+			return nil, nil, err
+		}
 	}
 	rules, list, err := in.product(ctx, from, p)
 	if len(list) > 0 || err != nil {

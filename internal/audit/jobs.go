@@ -60,6 +60,7 @@ func (f *Feature) registerJobs(api *web.API, queue *jobs.Queue, busRetention tim
 	web.Post(api, web.Op{
 		Path:        "/accounts/{account_id}/audit/exports",
 		ID:          "start-audit-export",
+		Errors:      []errs.Code{errs.CodeLimit},
 		Tag:         "Audit log",
 		Permission:  account.AuditExport,
 		Idempotent:  true,
@@ -71,6 +72,7 @@ func (f *Feature) registerJobs(api *web.API, queue *jobs.Queue, busRetention tim
 	web.Post(api, web.Op{
 		Path:       "/accounts/{account_id}/audit/erasures",
 		ID:         "start-audit-erasure",
+		Errors:     []errs.Code{errs.CodeLimit},
 		Tag:        "Audit log",
 		Permission: account.AuditErase,
 		Idempotent: true,

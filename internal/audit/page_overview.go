@@ -6,8 +6,10 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/audit/record"
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 )
@@ -22,15 +24,27 @@ type Overview struct {
 	AtLeast  bool      // there were more than were counted
 	Failures int64     // of these, actions that failed
 
-	Products template.HTML // the last 24 hours by product, as rows of a table
+	Products template.HTML // the last 7 days by product, as rows of a table
 	Recent   template.HTML // the latest changes, as items of a list
+	Hidden   int           // sign-ins and steps of the set-up between them, which are left out
+	Active   []Active      // who changed the most lately
 	Lesson   template.HTML // how to begin, while no product has sent an event
 }
 
+// Active is an actor of the newest events.
+type Active struct {
+	Name, Kind, Href string
+	Count            int64
+	At               time.Time // of the newest event
+}
+
 const (
-	glanceRows  = 12
-	glanceCount = 10_000 // events that are counted at most
-	glanceTime  = 400 * time.Millisecond
+	glanceDays   = 7
+	glanceActive = 6
+	glanceReads  = 4
+	glanceRows   = 12
+	glanceCount  = 10_000 // events that are counted at most
+	glanceTime   = 400 * time.Millisecond
 )
 
 // Overview reads what the overview shows, in a short time. It needs the templates
@@ -64,29 +78,78 @@ func (f *Feature) Overview(pv *page.Visit) (*Overview, error) {
 	}
 	g.Signed = head.Size
 	g.SignedAt = head.At
-	found, err := p.reader.Browse(v.Context(), v.Account, ledger.Query{}, glanceRows*3, func(r *record.Record) bool {
-		return !p.isView(r)
-	})
-	if err != nil {
+	if err := p.fillRecent(v, g); err != nil {
 		return nil, err
 	}
-	l := rowList{pages: p, visit: v, explorerURL: &url.URL{Path: v.base()}, fold: true}
-	rows := l.rows(found.Records)
-	if g.Recent, err = p.html("audit-rows", rows[:min(len(rows), glanceRows)]); err != nil {
-		return nil, err
-	}
-	counts := map[string]int64{}
-	since := v.now.Add(-24 * time.Hour)
 	done := queryWithin(v.Context(), glanceTime, func(ctx context.Context) error {
-		return p.countDay(ctx, v.Account, since, g, counts)
+		return p.countDay(ctx, v.Account, v.now.Add(-24*time.Hour), g)
 	})
 	g.AtLeast = g.AtLeast || !done
-	one := group{Empty: "Nothing happened in the last 24 hours"}
-	one.fill(ledger.LargestFirst(counts), func(key string) string {
-		return v.base() + query(url.Values{"resource_product": {key}, "since": {"24h"}})
+	return g, p.fillWeek(v, g)
+}
+
+// fillRecent shows the newest changes. A large change set is one row, so that more than one read may be needed.
+func (p *pages) fillRecent(v visit, g *Overview) error {
+	l := rowList{pages: p, visit: v, explorerURL: &url.URL{Path: v.base()}, fold: true}
+	var records []*record.Record
+	var rows []eventRow
+	var q ledger.Query
+	for range glanceReads {
+		found, err := p.reader.Browse(v.Context(), v.Account, q, glanceRows*3, func(r *record.Record) bool {
+			if ofSetUp(&r.Event) {
+				g.Hidden++
+				return false
+			}
+			return !p.isView(r)
+		})
+		if err != nil {
+			return err
+		}
+		records = append(records, found.Records...)
+		rows = l.rows(records)
+		if found.Next == nil || len(rows) >= glanceRows {
+			break
+		}
+		q.After = found.Next
+	}
+	var err error
+	g.Recent, err = p.html("audit-rows", rows[:min(len(rows), glanceRows)])
+	return err
+}
+
+// fillWeek counts the last days by product, and the actors of the newest events. Both are left out when they take
+// long.
+func (p *pages) fillWeek(v visit, g *Overview) error {
+	var counts []ledger.SummaryRow
+	until := v.now.UTC().Truncate(24*time.Hour).AddDate(0, 0, 2) // whole days: the roll-ups alone answer
+	queryWithin(v.Context(), glanceTime, func(ctx context.Context) (err error) {
+		since := until.AddDate(0, 0, -glanceDays-1)
+		counts, err = p.reader.Summary(ctx, v.Account, "product", since.UnixMicro(), until.UnixMicro())
+		return err
 	})
+	one := group{Empty: "Nothing was recorded in the last 7 days"}
+	one.fill(counts, func(key string) string {
+		return v.base() + query(url.Values{"resource_product": {key}, "since": {"7d"}})
+	})
+	queryWithin(v.Context(), glanceTime, func(ctx context.Context) error {
+		c, err := p.search.censusOf(ctx, v.Account)
+		if err == nil {
+			g.Active = c.active[:min(len(c.active), glanceActive)]
+		}
+		return err
+	})
+	var err error
 	g.Products, err = p.html("audit-shares", one)
-	return g, err
+	return err
+}
+
+// ofSetUp reports whether an event is a sign-in, or a change of Belfry itself by the token with which an installation
+// is set up: neither is a change that a reader of the overview looks for.
+func ofSetUp(e *record.Event) bool {
+	if e.Resource.Product != event.Product {
+		return false
+	}
+	return e.Resource.Type == "session" || e.Resource.Type == "sign_in_link" || e.Actor.ID == account.BootstrapID
 }
 
 // countDay counts the events since a time, by product.
@@ -95,7 +158,6 @@ func (p *pages) countDay(
 	account string,
 	since time.Time,
 	g *Overview,
-	counts map[string]int64,
 ) error {
 	q := ledger.Query{Since: max(0, since.UnixMicro()), Limit: 1000}
 	for {
@@ -105,7 +167,6 @@ func (p *pages) countDay(
 		}
 		for _, r := range data.Records {
 			g.Day++
-			counts[r.Event.Resource.Product]++
 			if r.Event.Action.Result == "failure" {
 				g.Failures++
 			}

@@ -63,6 +63,9 @@ func (p *pages) proofOf(v visit, rec *record.Record) (*proofPage, error) {
 		}
 		data.Steps, data.OK = verifySteps(bundle, key.VKey)
 		data.Took = time.Since(started)
+		if data.OK {
+			p.proved(v.Context(), v.Account)
+		}
 		// The bundle's proof has signed a checkpoint when none covered the event.
 		if head, err = p.reader.SignedHead(v.Context(), v.Account); err != nil {
 			return nil, err

@@ -169,6 +169,7 @@ func (d *demo) open() (err error) {
 		"BELFRY_BOOTSTRAP_TOKEN=" + s.Bootstrap, "BELFRY_EPOCH=2s", "BELFRY_LOG_LEVEL=warn", "BELFRY_LOG_FORMAT=text",
 		"BELFRY_SMTP_URL=smtp://" + s.SMTP, "BELFRY_MAIL_FROM=belfry@belfry.example",
 		"BELFRY_ALLOW_NETWORKS=127.0.0.0/8,::1/128", // the inbox
+		"BELFRY_TOUR=" + s.Shop + " " + s.Inbox,
 	})
 	return d.update(func(now *State) {
 		*now = s
@@ -199,8 +200,11 @@ var partNames = map[string]string{"serve": "Belfry", "shop": "The shop"}
 func (d *demo) shopEnv() []string {
 	s := d.now()
 	return []string{"BELFRY_URL=" + s.URL, "BELFRY_TOKEN=" + s.ShopToken, "BELFRY_ACCOUNT=" + s.Account,
-		"SHOP_LISTEN=" + strings.TrimPrefix(s.Shop, "http://"), "SHOP_DATA_DIR=" + filepath.Join(d.dir, "shop")}
+		"SHOP_LISTEN=" + strings.TrimPrefix(s.Shop, "http://"), "SHOP_DATA_DIR=" + filepath.Join(d.dir, "shop"), "SHOP_BACK=" + nextStep(s)}
 }
+
+// nextStep is the page of the dashboard with the steps of the demo.
+func nextStep(s State) string { return s.URL + "/accounts/" + s.Account + "#next" }
 
 func (d *demo) now() State {
 	d.mu.Lock()
@@ -226,6 +230,7 @@ func (d *demo) story(ctx context.Context, serverUp, shopMay, shopUp chan struct{
 			return unlessStopped(ctx, err)
 		}
 	}
+	d.inbox.Back(nextStep(d.now()))
 	close(shopMay)
 	if !wait(ctx, shopUp) {
 		return nil

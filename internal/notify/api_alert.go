@@ -11,8 +11,36 @@ import (
 
 // AlertsQuery chooses alerts.
 type AlertsQuery struct {
-	State string `query:"state" enum:"firing,ended,notice" doc:"All when left out"`
+	State    string   `query:"state" enum:"firing,ended,notice" doc:"All when left out"`
+	Type     []string `query:"alert_type,explode" maxItems:"50"`
+	Severity []string `query:"severity,explode" maxItems:"10"`
+	Zone     []string `query:"zone,explode" maxItems:"50" doc:"Id, name or alias of a property"`
+	Since    web.Time `query:"since" doc:"Started at or after this time"`
+	Before   web.Time `query:"before" doc:"Started before this time"`
 	web.Paging
+}
+
+// alertFilter is the query as a filter of an account's alerts.
+func (n *Feature) alertFilter(ctx context.Context, accountID string, in *AlertsQuery) (alertFilter, error) {
+	f := alertFilter{
+		account:    accountID,
+		state:      in.State,
+		types:      in.Type,
+		severities: in.Severity,
+		since:      in.Since.Time,
+		before:     in.Before.Time,
+	}
+	for _, ref := range in.Zone {
+		z, err := n.Zone(ctx, accountID, ref)
+		if err != nil {
+			return f, err
+		}
+		if z.ID == "" {
+			return f, errs.At(errs.CodeInvalid, "zone", "the account has no property %s", quoted(ref))
+		}
+		f.zones = append(f.zones, z.ID)
+	}
+	return f, nil
 }
 
 // AlertPath names an alert in a path.
@@ -33,7 +61,14 @@ func (n *Feature) registerAlerts(api *web.API) {
 		Description: "Firing and ended alerts, the newest first. A start, its repeats and its " +
 			"end are one alert.",
 	}, func(ctx context.Context, in *AlertsQuery) (web.Page[Alert], error) {
-		return n.alertPage(ctx, web.Account(ctx).ID, in.State, in.Paging)
+		f, err := n.alertFilter(ctx, web.Account(ctx).ID, in)
+		if err != nil {
+			return web.Page[Alert]{}, err
+		}
+		name := "alerts " + f.account + " " + f.state
+		return web.ReadPage(n.Cursors, name, in.Paging, alertPosition, func(after web.Keyset, limit int) ([]Alert, error) {
+			return n.alerts(ctx, f, after, limit)
+		})
 	})
 	web.Get(api, web.Op{
 		Path:       base + "/{alert_id}",
@@ -98,12 +133,4 @@ func checkAck(who *web.Principal, accountID string) error {
 
 func mayAck(who *web.Principal, accountID string) bool {
 	return who.Can(accountID, account.NotificationsWrite) || who.Can(accountID, account.DeliveriesReplay)
-}
-
-// alertPage is one page of a list of alerts.
-func (n *Feature) alertPage(ctx context.Context, accountID, state string, in web.Paging) (web.Page[Alert], error) {
-	name := "alerts " + accountID + " " + state
-	return web.ReadPage(n.Cursors, name, in, alertPosition, func(after web.Keyset, limit int) ([]Alert, error) {
-		return n.alerts(ctx, accountID, state, after, limit)
-	})
 }

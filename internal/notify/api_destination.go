@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -117,6 +118,7 @@ func (n *Feature) registerDestinations(api *web.API) {
 	web.Post(api, web.Op{
 		Path:       base,
 		ID:         "create-webhook",
+		Errors:     []errs.Code{errs.CodeLimit},
 		Tag:        tag,
 		Summary:    "Create a webhook",
 		Permission: account.NotificationsWrite,
@@ -152,6 +154,7 @@ func (n *Feature) registerDestinations(api *web.API) {
 	web.Delete(api, web.Op{
 		Path:       base + "/{webhook_id}",
 		ID:         "delete-webhook",
+		Errors:     []errs.Code{errs.CodeStateConflict},
 		Tag:        tag,
 		Summary:    "Delete a webhook",
 		Permission: account.NotificationsWrite,
@@ -177,6 +180,27 @@ func (n *Feature) registerDestinations(api *web.API) {
 		Description: "The old one also signs for 24 hours. The answer shows the new one only once.",
 	}, func(ctx context.Context, in *WebhookPath) (NewWebhook, error) {
 		return n.RotateSecret(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID)
+	})
+	web.Get(api, web.Op{
+		Path:        base + "/{webhook_id}/statistics",
+		ID:          "get-webhook-statistics",
+		Tag:         tag,
+		Summary:     "Read the statistics of a webhook",
+		Permission:  account.NotificationsRead,
+		Description: "Results and latency of its newest deliveries: at most 2,000 of the last 7 days.",
+	}, func(ctx context.Context, in *WebhookPath) (WebhookStatistics, error) {
+		return n.WebhookStatistics(ctx, web.Account(ctx).ID, in.WebhookID)
+	})
+	web.Post(api, web.Op{
+		Path:       base + "/{webhook_id}/pause",
+		ID:         "pause-webhook",
+		Tag:        tag,
+		Summary:    "Pause a webhook",
+		Permission: account.NotificationsWrite,
+		Description: "Nothing is sent to it until it is enabled: its state is disabled. Messages of this time are " +
+			"not sent; a replay sends them later.",
+	}, func(ctx context.Context, in *WebhookPath) (Destination, error) {
+		return n.PauseWebhook(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID)
 	})
 	web.Post(api, web.Op{
 		Path:        base + "/{webhook_id}/enable",

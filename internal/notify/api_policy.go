@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -84,6 +85,7 @@ func (n *Feature) registerPolicies(api *web.API) {
 	web.Post(api, web.Op{
 		Path:       base,
 		ID:         "create-policy",
+		Errors:     []errs.Code{errs.CodeMissingFilter, errs.CodeLimit},
 		Tag:        tag,
 		Summary:    "Create a policy",
 		Permission: account.NotificationsWrite,
@@ -122,6 +124,7 @@ func (n *Feature) registerPolicies(api *web.API) {
 	web.Put(api, web.Op{
 		Path:        base + "/{policy_id}",
 		ID:          "update-policy",
+		Errors:      []errs.Code{errs.CodeMissingFilter},
 		Tag:         tag,
 		Summary:     "Change a policy",
 		Permission:  account.NotificationsWrite,
@@ -172,6 +175,8 @@ type HistoryQuery struct {
 	PerPage int      `query:"per_page" minimum:"1" maximum:"1000" default:"25"`
 	Since   web.Time `query:"since"`
 	Before  web.Time `query:"before"`
+	Webhook string   `query:"webhook_id" maxLength:"64" doc:"Only deliveries to this webhook"`
+	State   string   `query:"state" enum:"waiting,delivered,failed,superseded,not_sent,kept" doc:"All when left out"`
 }
 
 // Sent is a delivery in the compatible API's shape, with its state added.
@@ -207,7 +212,18 @@ func (n *Feature) registerHistory(api *web.API) {
 	}, func(ctx context.Context, in *HistoryQuery) (web.Numbered[Sent], error) {
 		out := web.Numbered[Sent]{Items: []Sent{}, Page: in.Page, PerPage: in.PerPage}
 		offset := (in.Page - 1) * in.PerPage
-		list, total, err := n.history(ctx, web.Account(ctx).ID, in.Since.Time, in.Before.Time, offset, in.PerPage)
+		f := deliveryFilter{account: web.Account(ctx).ID, since: in.Since.Time, before: in.Before.Time}
+		if in.State != "" {
+			f.states = []string{in.State}
+		}
+		if in.Webhook != "" {
+			d, err := n.Destination(ctx, f.account, in.Webhook)
+			if err != nil {
+				return out, err
+			}
+			f.destination = d.ID
+		}
+		list, total, err := n.history(ctx, f, offset, in.PerPage)
 		if out.Total = total; total == countMost {
 			out.Messages = []web.Message{{Message: "total_count is counted up to 10,000; there may be more"}}
 		}
@@ -228,6 +244,7 @@ func (n *Feature) registerHistory(api *web.API) {
 	web.Post(api, web.Op{
 		Path:        base + "/{delivery_id}/replay",
 		ID:          "replay-delivery",
+		Errors:      []errs.Code{errs.CodeStateConflict},
 		Tag:         tag,
 		Summary:     "Send a delivery again",
 		Permission:  account.DeliveriesReplay,

@@ -14,6 +14,14 @@ import (
 type Channel interface {
 	Kind() string
 	Send(ctx context.Context, m *Message) delivery.Result
+	// Preview is the message as the channel writes it, without sending it.
+	Preview(m *Message) (Rendered, error)
+}
+
+// Rendered is a message as a channel writes it.
+type Rendered struct {
+	Subject string // of mail
+	Body    string
 }
 
 // Message is one alert (or a test) on its way to one destination.

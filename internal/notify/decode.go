@@ -171,6 +171,13 @@ func (n *Feature) resolveAccount(ctx context.Context, from sender, p *prepared) 
 	if err != nil {
 		return err
 	}
+	if fault == nil && n.Closed != nil && !from.own {
+		if err := n.Closed(ctx, found); errs.KindOf(err) == errs.Conflict {
+			fault = errs.All(err)[0]
+		} else if err != nil {
+			return err
+		}
+	}
 	if fault != nil {
 		p.fault(fault)
 	}

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -164,6 +165,35 @@ func (n *Feature) EnableDestination(
 			event.NewAudit(account, "enable", resourceDestination, d.ID, d.Name))
 	})
 	return d, err
+}
+
+// pausedBy begins the reason of a destination that a member has paused.
+const pausedBy = "paused by "
+
+// PauseWebhook stops sending to a webhook until it is enabled. Messages of this
+// time are not sent; a replay sends them later.
+func (n *Feature) PauseWebhook(
+	ctx context.Context, by *web.Principal, account, destinationID string,
+) (Destination, error) {
+	d, err := n.Destination(ctx, account, destinationID)
+	if err != nil || d.State == delivery.DestinationDisabled {
+		return d, err
+	}
+	now := moment(n.Now())
+	d.State = delivery.DestinationDisabled
+	d.StateReason = pausedBy + cut(cmp.Or(by.Name, by.Email, by.ID), 200)
+	d.StateAt = now
+	d.Modified = now
+	err = n.changeDestination(ctx, &d, func(tx *db.Tx) error {
+		return n.record(ctx, tx, by,
+			event.NewAudit(account, "pause", resourceDestination, d.ID, d.Name))
+	})
+	return d, err
+}
+
+// paused reports whether a member has paused the destination.
+func (d *Destination) paused() bool {
+	return d.State == delivery.DestinationDisabled && strings.HasPrefix(d.StateReason, pausedBy)
 }
 
 // DeleteWebhook removes a webhook that no policy names.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/url"
+	"slices"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/feature"
@@ -99,7 +100,7 @@ func (n *Feature) findAlerts(ctx context.Context, accountID, query string, limit
 	texts := len(found) == 0
 	if texts {
 		for _, state := range []string{stateFiring, ""} {
-			list, err := n.alerts(ctx, accountID, state, web.Keyset{}, searchedAlerts)
+			list, err := n.alerts(ctx, alertFilter{account: accountID, state: state}, web.Keyset{}, searchedAlerts)
 			if err != nil {
 				return nil, err
 			}
@@ -209,22 +210,17 @@ func hostOf(address string) string {
 	return u.Host
 }
 
-// findAlertTypes finds the declared alert types. Members who may create policies are led to the form of one.
+// findAlertTypes finds the declared alert types.
 func (n *Feature) findAlertTypes(ctx context.Context, accountID, query string, limit int) ([]feature.Match, error) {
 	types, err := n.AlertTypes(ctx)
-	href := NotificationsPath(accountID)
-	writes := web.CurrentPrincipal(ctx).Can(accountID, account.NotificationsWrite)
 	list := make([]feature.Match, len(types))
 	for i, t := range types {
 		list[i] = feature.Match{
 			ID:     t.Type,
 			Title:  t.Title,
 			Detail: cmp.Or(t.Description, t.Type),
-			Href:   href,
+			Href:   typePath(accountID, t.Type),
 			Names:  []string{t.Type, t.Product, t.Category},
-		}
-		if writes {
-			list[i].Href = href + "/policies/new?" + url.Values{"type": {t.Type}}.Encode()
 		}
 	}
 	return feature.Best(query, limit, list), err
@@ -250,4 +246,20 @@ func (n *Feature) findDeliveries(ctx context.Context, accountID, query string, _
 		Tone:   deliveryTone(d.State),
 		At:     d.CreatedAt.Time,
 	}}, nil
+}
+
+// Notifies reports whether a policy of the account is on and has a destination.
+func (n *Feature) Notifies(ctx context.Context, accountID string) (bool, error) {
+	policies, err := n.Policies(ctx, accountID)
+	reaches := func(p Policy) bool { return p.Enabled && len(p.Mechanisms.Email)+len(p.Mechanisms.Webhooks) > 0 }
+	return slices.ContainsFunc(policies, reaches), err
+}
+
+// Newest is the newest alert of the account; nil = there was none.
+func (n *Feature) Newest(ctx context.Context, accountID string) (*Alert, error) {
+	list, err := n.alerts(ctx, alertFilter{account: accountID}, web.Keyset{}, 1)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return &list[0], nil
 }

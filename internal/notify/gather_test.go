@@ -77,6 +77,8 @@ type silent struct{ sent atomic.Int64 }
 
 func (*silent) Kind() string { return notify.KindWebhook }
 
+func (*silent) Preview(*notify.Message) (notify.Rendered, error) { return notify.Rendered{}, nil }
+
 func (s *silent) Send(context.Context, *notify.Message) delivery.Result {
 	s.sent.Add(1)
 	return delivery.Result{Status: 200}

@@ -20,7 +20,7 @@ func (n *Feature) news() feature.NewsSources {
 func (n *Feature) newsSince(
 	ctx context.Context, accountID string, _ *web.Principal, since time.Time, limit int,
 ) (list []feature.News, err error) {
-	alerts, err := n.alerts(ctx, accountID, "", web.Keyset{}, 2*limit)
+	alerts, err := n.alerts(ctx, alertFilter{account: accountID}, web.Keyset{}, 2*limit)
 	if err != nil {
 		return nil, err
 	}

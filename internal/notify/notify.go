@@ -131,6 +131,8 @@ type Config struct {
 	AlertTypes func(ctx context.Context) ([]*AlertType, error)
 	// Account resolves what a producer names; CodeNotFound when there is none.
 	Account func(ctx context.Context, ref string) (string, error)
+	// Closed returns an error of kind Conflict for an account that accepts no alerts; nil = there are none.
+	Closed func(ctx context.Context, accountID string) error
 	// Zone resolves an id, name or alias; the zero Zone when there is none.
 	Zone func(ctx context.Context, account, ref string) (Zone, error)
 	// Member reports whether the address belongs to a member of the account and

@@ -19,16 +19,20 @@ type pages struct {
 
 // flashes are shown once on the page after a form.
 var flashes = page.Flashes{
-	"acked":           "Alert acknowledged.",
-	"unacked":         "Acknowledgement withdrawn.",
-	"replayed":        "Messages are being sent again, with new ids.",
-	"policy-created":  "Policy created. It applies to the next alert of this type.",
-	"policy-changed":  "Policy saved.",
-	"policy-deleted":  "Policy deleted. Its past decisions stay with the alerts.",
-	"tested":          "Test messages are being sent.",
-	"webhook-changed": "Webhook saved.",
-	"webhook-deleted": "Webhook deleted.",
-	"webhook-enabled": "Webhook enabled: a test message was delivered.",
+	"acked":            "Alert acknowledged.",
+	"unacked":          "Acknowledgement withdrawn.",
+	"acked-all":        "Alerts acknowledged.",
+	"unacked-all":      "Acknowledgements withdrawn.",
+	"replayed":         "Messages are being sent again, with new ids.",
+	"policy-created":   "Policy created. It applies to the next alert of this type.",
+	"policy-changed":   "Policy saved.",
+	"policies-changed": "Policies changed.",
+	"policy-deleted":   "Policy deleted. Its past decisions stay with the alerts.",
+	"tested":           "Test messages are being sent.",
+	"webhook-changed":  "Webhook saved.",
+	"webhook-deleted":  "Webhook deleted.",
+	"webhook-enabled":  "Webhook enabled: a test message was delivered.",
+	"webhook-paused":   "Webhook paused. Nothing is sent to it until it is enabled.",
 }
 
 // Pages registers the feature's pages.
@@ -41,6 +45,8 @@ func (n *Feature) Pages(kit *page.Kit) error {
 	p.addAlerts()
 	p.addPolicies()
 	p.addWebhooks()
+	p.addDeliveries()
+	p.addTypes()
 	return nil
 }
 

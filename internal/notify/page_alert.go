@@ -1,8 +1,8 @@
 package notify
 
 import (
+	"cmp"
 	"context"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,19 +15,13 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// oneAlert is the page of one alert.
+// oneAlert is the data of the template "alert".
 type oneAlert struct {
+	Hub        ui.Hub
+	Self       string // URL of the live part; "" when nothing changes any more
 	Alert      Alert
-	Title      string // its subject
 	Said       string // the reported text: of the alert while it fires, then of its end
 	Live       string // present state of its resource
-	Self       string // URL of the live part; "" when nothing changes any more
-	Back       string
-	Tone       ui.Tone
-	Lasted     string
-	Kind       string      // the type's title
-	Where      string      // the properties that it names
-	Began      *alertStart // nil: it is not known, or as the alert started
 	Reported   reported
 	Preceded   []preceded
 	More       int
@@ -35,13 +29,9 @@ type oneAlert struct {
 	Policies   []consideredRow
 	Deliveries []deliveryRow
 	Timeline   []happening
-	MayAck     bool
-	MayUnack   bool
-	MayReplay  bool
 	MayWrite   bool
 	NewPolicy  string
-	Record     string
-	Open       string // label of the link to the product's page
+	Activity   *ui.Activity
 }
 
 // preceded is a change in the list.
@@ -55,13 +45,6 @@ type consideredRow struct {
 	Href string
 }
 
-type deliveryRow struct {
-	Delivery
-	Href, Word, What string
-	Alone            bool // on its own page
-	Tone             ui.Tone
-}
-
 func (p *pages) showAlert(v *page.Visit) error {
 	d, err := p.Decision(v.Context(), v.Account, v.PathValue("alert_id"))
 	if err != nil {
@@ -71,44 +54,20 @@ func (p *pages) showAlert(v *page.Visit) error {
 	if err != nil {
 		return err
 	}
-	ack := mayAck(v.Who, v.Account)
+	title := d.subjectTitle(kind)
 	out := oneAlert{
 		Alert:     d.Alert,
-		Title:     d.subjectTitle(kind),
-		Back:      AlertsPath(v.Account),
-		Tone:      severityTone(d.Severity),
-		Lasted:    d.lasted(),
-		Kind:      d.Type,
-		Where:     d.where(),
+		Said:      d.said(title),
 		Reported:  report(d.Type, d.Data),
 		More:      d.ChangesMore,
 		Pending:   d.pending,
-		MayAck:    ack && d.AckedAt.IsZero() && d.State == stateFiring,
-		MayUnack:  ack && !d.AckedAt.IsZero() && d.State == stateFiring,
-		MayReplay: v.Can(account.DeliveriesReplay) && len(d.Deliveries) > 0,
 		MayWrite:  v.Can(account.NotificationsWrite),
 		NewPolicy: NotificationsPath(v.Account) + "/policies/new?" + url.Values{"type": {d.Type}}.Encode(),
-	}
-	if kind != nil {
-		out.Kind = kind.Title
-	}
-	if d.URL != "" {
-		out.Open = "Open the page"
-		if d.Resource != nil {
-			out.Open = "Open the " + human(d.Resource.Type)
-		}
 	}
 	if p.unsettled(&d) {
 		out.Self = alertPath(v.Account, d.ID)
 	}
-	if d.BeganAt.Before(d.OccurredAt.Time) {
-		began := startOf(d.BeganAt.Time, d.OccurredAt.Time, d.Changes)
-		out.Began = &began
-	}
-	out.Said = d.said(out.Title)
-	if v.Can(account.AuditRead) {
-		out.Record = "/accounts/" + v.Account + "/audit?" + url.Values{"resource_id": {d.ID}}.Encode()
-	}
+	out.Hub = p.alertHub(v, &d, kind, title)
 	for _, c := range d.Changes {
 		out.Preceded = append(out.Preceded, preceded{c, Earlier(d.OccurredAt.Time, c.At)})
 	}
@@ -122,7 +81,116 @@ func (p *pages) showAlert(v *page.Visit) error {
 	defer cancel()
 	out.Live = p.live(ctx, v.Account, &d.Alert)
 	out.Timeline = timeline(v.Account, &d, p.changesSince(ctx, v.Account, &d))
-	return v.Show(page.View{Template: "alert", Section: "alerts", Title: out.Title, Data: out})
+	if out.Activity, err = p.activity(v, resourceAlert, d.ID); err != nil {
+		return err
+	}
+	return v.Show(page.View{Template: "alert", Section: "alerts", Title: title, Data: out})
+}
+
+// alertHub is the head of an alert's page and its properties.
+func (p *pages) alertHub(v *page.Visit, d *Decision, kind *AlertType, title string) ui.Hub {
+	href := alertPath(v.Account, d.ID)
+	h := ui.Hub{
+		Back:   ui.Link{Label: "Alerts", Href: AlertsPath(v.Account)},
+		Icon:   "siren",
+		Title:  title,
+		Status: ui.Status{Label: d.State, Tone: ui.Good},
+	}
+	words := ""
+	switch d.State {
+	case stateFiring:
+		h.Status.Tone = severityTone(d.Severity)
+		words = "Firing since " + d.OccurredAt.UTC().Format("2 January 15:04:05") + " UTC"
+	case stateEnded:
+		words = "Ended"
+		if lasted := d.lasted(); lasted != "" {
+			words += " after " + lasted
+		}
+	case stateNotice:
+		h.Status.Tone = ui.Info
+		words = "Raised at " + d.OccurredAt.UTC().Format("2 January 15:04:05") + " UTC"
+	}
+	h.Subtitle = ui.Sentence{{Text: words + "."}}
+	ack := mayAck(v.Who, v.Account) && d.State == stateFiring
+	if ack && d.AckedAt.IsZero() {
+		h.Actions = append(h.Actions, ui.Link{
+			Label: "Acknowledge", Icon: "user-check", Href: href + "/ack", Post: true, Primary: true, Key: "a",
+		})
+	}
+	if ack && !d.AckedAt.IsZero() {
+		h.Actions = append(h.Actions, ui.Link{
+			Label: "Unacknowledge", Icon: "undo-2", Href: href + "/unack", Post: true, Key: "a",
+		})
+	}
+	open := "Open the page"
+	if d.Resource != nil {
+		open = "Open the " + human(d.Resource.Type)
+	}
+	if d.URL != "" {
+		h.Actions = append(h.Actions, ui.Link{Label: open, Icon: "arrow-up-right", Href: d.URL, Key: "o"})
+	}
+	if v.Can(account.DeliveriesReplay) && len(d.Deliveries) > 0 {
+		h.Actions = append(h.Actions, ui.Link{Label: "Send again…", Icon: "rotate-ccw", Href: href + "/replay", Key: "r"})
+	}
+	h.Properties = alertProperties(d, kind, h.Status)
+	if d.Zone != nil && d.Zone.ID != "" && v.Can(account.AccountsRead) {
+		h.Properties[0].Properties[propertyOfAlert].Href = account.PropertiesPath(v.Account) + "/" + d.Zone.ID
+	}
+	return h
+}
+
+// propertyOfAlert is the place of the property among the facts of an alert.
+const propertyOfAlert = 3
+
+// alertProperties are the facts beside the sections of an alert.
+func alertProperties(d *Decision, kind *AlertType, state ui.Status) []ui.PropertyGroup {
+	what := d.Type
+	if kind != nil {
+		what = kind.Title
+	}
+	about := ui.Property{Label: "About"}
+	if d.Resource != nil {
+		about.Text = cmp.Or(d.Resource.Name, d.Resource.ID)
+		about.Href = d.URL
+		about.Note = d.Resource.Type + " of " + d.Resource.Product
+	}
+	facts := []ui.Property{
+		{Label: "State", Status: state},
+		{Label: "Severity", Status: ui.Status{Label: d.Severity, Tone: severityTone(d.Severity)}},
+		{Label: "Type", Text: what, Href: typePath(d.account, d.Type), Note: d.Type},
+		{Label: "Property", Text: d.where(), Icon: "globe"},
+		about,
+	}
+	if !d.AckedAt.IsZero() {
+		facts = append(facts, ui.Property{Label: "Taken by", Person: &ui.Person{Name: d.AckedBy}})
+	}
+	var times []ui.Property
+	if d.BeganAt.Before(d.OccurredAt.Time) {
+		began := startOf(d.BeganAt.Time, d.OccurredAt.Time, d.Changes)
+		label := "Began"
+		if began.By {
+			label = "Began by"
+		}
+		times = append(times, ui.Property{Label: label, At: began.At})
+	}
+	times = append(times, ui.Property{Label: "Started", At: d.OccurredAt.Time, Ago: d.State == stateFiring})
+	if !d.NotifiedAt.IsZero() {
+		times = append(times, ui.Property{Label: "First delivered", At: d.NotifiedAt.Time})
+	}
+	if !d.AckedAt.IsZero() {
+		times = append(times, ui.Property{Label: "Acknowledged", At: d.AckedAt.Time})
+	}
+	if !d.EndedAt.IsZero() {
+		times = append(times, ui.Property{Label: "Ended", At: d.EndedAt.Time})
+	}
+	return []ui.PropertyGroup{
+		{Properties: facts},
+		{Title: "Times", Properties: times},
+		{Title: "Ids", Properties: []ui.Property{
+			{Label: "Alert", Copy: d.ID},
+			{Label: "Correlation", Copy: d.Correlation},
+		}},
+	}
 }
 
 // unsettled reports whether something about an alert may still change.
@@ -208,28 +276,6 @@ func (p *pages) considered(v *page.Visit, list []PolicyResult) ([]consideredRow,
 		}
 	}
 	return rows, nil
-}
-
-// messages are the kinds of messages, as lists call them.
-var messages = map[string]string{
-	"start":  "alert",
-	"end":    "end of the alert",
-	"notice": "notice",
-	"test":   "test message",
-}
-
-func rowOf(accountID string, d Delivery) deliveryRow {
-	row := deliveryRow{
-		Delivery: d,
-		Href:     deliveryPath(accountID, d.ID),
-		Word:     deliveryWord(d.State, d.Tries),
-		Tone:     deliveryTone(d.State),
-		What:     messages[d.Event],
-	}
-	if d.ReplayOf != "" {
-		row.What += ", sent again"
-	}
-	return row
 }
 
 // happening is a line of the timeline.
@@ -388,24 +434,4 @@ func (p *pages) replayAlert(v *page.Visit) error {
 		return err
 	}
 	return v.Redirect(alertPath(v.Account, alertID), "replayed")
-}
-
-// Sent is the request as text.
-func (a Attempt) Sent() string { return headerText(a.Request, a.Body) }
-
-// Answered is the answer as text, its status first.
-func (a Attempt) Answered() string {
-	status := ""
-	if text := http.StatusText(a.Status); text != "" && len(a.Response) > 0 {
-		status = itoa(a.Status) + " " + text + "\n"
-	}
-	return status + headerText(a.Response, a.Answer)
-}
-
-func headerText(list []delivery.Header, body string) string {
-	var b strings.Builder
-	for _, h := range list {
-		b.WriteString(h.Name + ": " + h.Value + "\n")
-	}
-	return b.String() + "\n" + indented(body)
 }

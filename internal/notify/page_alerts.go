@@ -19,6 +19,7 @@ import (
 func (p *pages) addAlerts() {
 	const base = "/accounts/{account_id}/alerts"
 	p.Get(base, account.NotificationsRead, p.showAlerts)
+	p.Post(base+"/chosen", account.NotificationsRead, p.actOnAlerts)
 	p.Get(base+"/{alert_id}", account.NotificationsRead, p.showAlert)
 	p.Post(base+"/{alert_id}/ack", account.NotificationsRead, p.ackAlert)
 	p.Post(base+"/{alert_id}/unack", account.NotificationsRead, p.unackAlert)
@@ -48,34 +49,58 @@ type messageState struct {
 	Tone                    ui.Tone
 }
 
+// alertsPage is the data of the template "alerts".
 type alertsPage struct {
-	Path       string
-	Self       string // URL of the live part; "" for an older part of the list
-	Tabs       []ui.Link
-	State      string
-	Firing     []shownAlert // first on the page of all
-	Rows       []shownAlert
-	Next       string
-	Any        bool
-	Curl       string
-	Policies   string // page
-	MoreFiring string
+	Path      string
+	Self      string // URL of the live part; "" for an older part of the list
+	Tabs      []ui.Link
+	Filters   ui.Filters
+	Selection ui.Selection
+	MayAck    bool
+	Firing    int // of the whole account
+	Count     int // that the filters select, up to countMost
+	Filtered  bool
+	Rows      []shownAlert
+	Next      string
+	Curl      string
+	Policies  string // page
 }
 
 func (p *pages) showAlerts(v *page.Visit) error {
-	q := v.Request.URL.Query()
-	out := alertsPage{Path: AlertsPath(v.Account), State: q.Get("state"), Policies: NotificationsPath(v.Account)}
-	if q.Get("cursor") == "" {
-		out.Self = out.Path
-		if out.State != "" {
-			out.Self += "?" + url.Values{"state": {out.State}}.Encode()
-		}
+	u := v.Request.URL
+	query := u.Query()
+	filter := alertFilter{
+		account:       v.Account,
+		state:         query.Get("state"),
+		types:         atMost(query["type"]),
+		notTypes:      atMost(query["type.not"]),
+		severities:    atMost(query["severity"]),
+		notSeverities: atMost(query["severity.not"]),
+		zones:         atMost(query["zone"]),
+		notZones:      atMost(query["zone.not"]),
 	}
-	if !slices.Contains([]string{"", stateFiring, stateEnded, stateNotice}, out.State) {
+	if !slices.Contains([]string{"", stateFiring, stateEnded, stateNotice}, filter.state) {
 		return errs.At(errs.CodeInvalid, "state", "state is firing, ended or notice")
 	}
-	firing, more, err := p.firing(v.Context(), v.Account, 100)
+	r := ui.ParseRange(u, p.Now(), "")
+	filter.since = r.Since
+	filter.before = r.Before
+	out := alertsPage{
+		Path:     AlertsPath(v.Account),
+		MayAck:   mayAck(v.Who, v.Account),
+		Policies: NotificationsPath(v.Account),
+	}
+	filters, err := p.alertFilters(v, u)
 	if err != nil {
+		return err
+	}
+	out.Filters = filters
+	out.Filters.Range = &r
+	out.Filtered = out.Filters.Clear != "" || filter.state != "" || !r.Since.IsZero() || !r.Before.IsZero()
+	if out.Firing, err = p.Feature.Firing(v.Context(), v.Account); err != nil {
+		return err
+	}
+	if out.Count, err = p.countAlerts(v.Context(), filter); err != nil {
 		return err
 	}
 	for _, t := range []ui.Link{
@@ -84,52 +109,102 @@ func (p *pages) showAlerts(v *page.Visit) error {
 		{Label: "Ended", Href: stateEnded, Icon: "circle-check"},
 		{Label: "Notices", Href: stateNotice, Icon: "info"},
 	} {
-		t.Current = t.Href == out.State
+		t.Current = t.Href == filter.state
 		if t.Href == stateFiring {
-			t.Count = len(firing)
+			t.Count = out.Firing
 		}
-		if t.Href != "" {
-			t.Href = "?" + url.Values{"state": {t.Href}}.Encode()
-		}
-		t.Href = out.Path + t.Href
+		t.Href = ui.With(u, "state", t.Href)
 		out.Tabs = append(out.Tabs, t)
 	}
-	list, err := p.alertPage(v.Context(), v.Account, out.State, web.Paging{Cursor: q.Get("cursor"), Limit: 100})
+	out.Selection = ui.Selection{
+		Form:   "chosen",
+		Action: out.Path + "/chosen",
+		Noun:   "alerts",
+		Acts: []ui.BulkAct{
+			{Label: "Acknowledge", Icon: "user-check", Value: "ack"},
+			{Label: "Unacknowledge", Icon: "undo-2", Value: "unack"},
+		},
+	}
+	list, err := page.ReadList(v, 50, alertPosition, func(after web.Keyset, limit int) ([]Alert, error) {
+		return p.alerts(v.Context(), filter, after, limit)
+	})
 	if err != nil {
 		return err
 	}
-	if out.State == "" {
-		if q.Get("cursor") == "" {
-			if out.Firing, err = p.shownAlerts(v, firing); err != nil {
-				return err
-			}
-		}
-		// Firing alerts are listed above.
-		list.Items = slices.DeleteFunc(list.Items, func(a Alert) bool { return a.State == stateFiring })
+	out.Next = list.Next
+	if v.Query("cursor") == "" {
+		out.Self = ui.With(u)
 	}
 	if out.Rows, err = p.shownAlerts(v, list.Items); err != nil {
 		return err
 	}
-	if list.Cursor != "" {
-		next := url.Values{"cursor": {list.Cursor}}
-		if out.State != "" {
-			next.Set("state", out.State)
-		}
-		out.Next = out.Path + "?" + next.Encode()
-	}
-	if more {
-		out.MoreFiring = out.Path + "?state=firing"
-	}
-	out.Any = len(out.Firing)+len(out.Rows) > 0
 	out.Curl = "curl -X POST " + p.Feature.URL + web.Base + "/accounts/" + v.Account + "/alerting/v3/alerts \\\n" +
 		"  -H \"Authorization: Bearer $BELFRY_TOKEN\" -H 'Content-Type: application/json' \\\n" +
 		`  -d '{"alert_type":"TYPE","event":"start","correlation_id":"checkout","summary":"Checkout fails"}'`
 	return v.Show(page.View{Template: "alerts", Section: "alerts", Title: "Alerts", Data: out})
 }
 
+// atMost bounds the values of one filter in a URL.
+func atMost(values []string) []string { return values[:min(len(values), 50)] }
+
+// alertFilters is the bar above the alerts.
+func (p *pages) alertFilters(v *page.Visit, u *url.URL) (ui.Filters, error) {
+	types, err := p.AlertTypes(v.Context())
+	if err != nil {
+		return ui.Filters{}, err
+	}
+	var kinds, severities []ui.Choice
+	for _, t := range types {
+		kinds = append(kinds, ui.Choice{Value: t.Type, Label: t.Title, Detail: t.Category, Icon: "siren"})
+	}
+	for _, s := range slices.Backward(declarable) {
+		severities = append(severities, ui.Choice{Value: s, Tone: severityTone(s)})
+	}
+	f := ui.NewFilters(u, "",
+		ui.FilterKey{
+			Key: "zone", Label: "Property", Icon: "globe", Kind: "zone", Source: "/accounts/" + v.Account + "/find", Only: true,
+			Name: func(id string) string {
+				z, err := p.Zone(v.Context(), v.Account, id)
+				if err != nil {
+					return ""
+				}
+				return z.Name
+			},
+		},
+		ui.FilterKey{Key: "type", Label: "Type", Icon: "tag", Options: kinds, Only: true},
+		ui.FilterKey{Key: "severity", Label: "Severity", Icon: "flag", Options: severities, Only: true})
+	f.NoSearch = true
+	f.Display = &ui.Display{Name: "alerts", Columns: []ui.ListColumn{
+		{Key: "severity", Label: "Severity"},
+		{Key: "zone", Label: "Property"},
+		{Key: "notified", Label: "Notified"},
+	}}
+	return f, nil
+}
+
+// actOnAlerts acknowledges chosen alerts, or withdraws that.
+func (p *pages) actOnAlerts(v *page.Visit) error {
+	if !mayAck(v.Who, v.Account) {
+		return noAck()
+	}
+	ids := v.Values("id", 128)
+	act := p.Ack
+	flash := "acked-all"
+	if v.Field("act", 16) == "unack" {
+		act = p.Unack
+		flash = "unacked-all"
+	}
+	for _, id := range ids[:min(len(ids), mostChosen)] {
+		if _, err := act(v.Context(), v.Who, v.Account, id); err != nil {
+			return err
+		}
+	}
+	return v.Redirect(AlertsPath(v.Account), flash)
+}
+
 // firing lists the open alerts, the newest first, and reports whether there are more.
 func (n *Feature) firing(ctx context.Context, accountID string, limit int) ([]Alert, bool, error) {
-	list, err := n.alerts(ctx, accountID, stateFiring, web.Keyset{}, limit+1)
+	list, err := n.alerts(ctx, alertFilter{account: accountID, state: stateFiring}, web.Keyset{}, limit+1)
 	if len(list) > limit {
 		return list[:limit], true, err
 	}

@@ -2,11 +2,12 @@ package notify
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/ui"
+	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 // AlertSummary is the summary of alerts on the overview page.
@@ -16,6 +17,15 @@ type AlertSummary struct {
 	Failed   int           // deliveries that failed in the last 24 hours, up to 10,000
 	Href     string        // page of the alerts
 	Failures string        // page of the deliveries
+
+	Destinations int                  // webhooks and mail addresses
+	Failing      []FailingDestination // of these, at most 5
+}
+
+// FailingDestination is a webhook that does not work.
+type FailingDestination struct {
+	Name, Href, Health string
+	Tone               ui.Tone
 }
 
 // FiringAlert is an alert that fires.
@@ -25,20 +35,11 @@ type FiringAlert struct {
 	Acked                    bool
 	AckedBy                  string
 	Preceded                 string // the first of the changes that preceded it; "" = none
+	PrecededAt               time.Time
+	PrecededHref             string
+	Ack                      string // path that acknowledges it; "" = acknowledged, or the visitor may not
 	Objective                string // id of the objective that it is about; "" = it is about another resource
 	Recovering               bool   // the failures have stopped; set by the overview
-}
-
-// Note is the line below the sentence of the overview.
-func (a FiringAlert) Note() string {
-	var list []string
-	if a.Preceded != "" {
-		list = append(list, "Preceded by: "+stop(a.Preceded))
-	}
-	if a.Acked {
-		list = append(list, stop("Acknowledged by "+a.AckedBy))
-	}
-	return strings.Join(list, " ")
 }
 
 // AlertSummary answers "is anything wrong?" for an account.
@@ -63,15 +64,40 @@ func (n *Feature) AlertSummary(ctx context.Context, accountID string) (AlertSumm
 			AckedBy:  a.AckedBy,
 		}
 		if len(a.Changes) > 0 {
-			one.Preceded = a.Changes[0].Summary
+			one.Preceded = stop(a.Changes[0].Summary)
+			one.PrecededAt = a.Changes[0].At
+			one.PrecededHref = a.Changes[0].URL
+		}
+		if !one.Acked && mayAck(web.CurrentPrincipal(ctx), accountID) {
+			one.Ack = one.Href + "/ack"
 		}
 		if r := a.Resource; r != nil && r.Product == event.Product && r.Type == "objective" {
 			one.Objective = r.ID
 		}
 		g.Firing = append(g.Firing, one)
 	}
-	g.Failed, err = n.failures(ctx, accountID)
-	return g, err
+	if g.Failed, err = n.failures(ctx, accountID); err != nil {
+		return g, err
+	}
+	return g, n.destinationHealth(ctx, accountID, &g)
+}
+
+// destinationHealth counts the destinations and finds the webhooks that fail.
+func (n *Feature) destinationHealth(ctx context.Context, accountID string, g *AlertSummary) error {
+	for _, kind := range []string{KindWebhook, KindEmail} {
+		list, err := n.destinations(ctx, accountID, kind)
+		if err != nil {
+			return err
+		}
+		g.Destinations += len(list)
+		for _, d := range list {
+			shown := shownWebhookOf(accountID, d)
+			if kind == KindWebhook && (shown.Tone == ui.Bad || shown.Tone == ui.Warn) && len(g.Failing) < 5 {
+				g.Failing = append(g.Failing, FailingDestination{d.Name, shown.Href, shown.Health, shown.Tone})
+			}
+		}
+	}
+	return nil
 }
 
 // Firing is the number of an account's alerts that fire, up to 100.

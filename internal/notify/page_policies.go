@@ -3,36 +3,28 @@ package notify
 import (
 	"cmp"
 	"strings"
-	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
+	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
 func (p *pages) addPolicies() {
 	const base = "/accounts/{account_id}/notifications"
 	p.Get(base, account.NotificationsRead, p.showNotifications)
 	p.Get(base+"/policies/new", account.NotificationsWrite, p.showNewPolicy)
-	p.Post(base+"/policies", account.NotificationsWrite, page.Form[policyForm]{
-		Parse:  p.parsePolicy,
-		Do:     p.savePolicy,
-		Fields: policyFields,
-		Render: p.renderPolicy,
-		Then:   p.policySaved,
-	}.Handle)
+	p.Post(base+"/policies", account.NotificationsWrite, p.submitPolicy(p.parsePolicy))
+	p.Post(base+"/policies/try", account.NotificationsWrite, p.tryPolicy)
+	p.Post(base+"/policies/chosen", account.NotificationsWrite, p.actOnPolicies)
 	p.Get(base+"/policies/{policy_id}", account.NotificationsRead, p.showPolicy)
-	p.Post(base+"/policies/{policy_id}", account.NotificationsWrite, page.Form[policyForm]{
-		Parse:  p.parsePolicyChange,
-		Do:     p.savePolicy,
-		Fields: policyFields,
-		Render: p.renderPolicy,
-		Then:   p.policySaved,
-	}.Handle)
+	p.Get(base+"/policies/{policy_id}/edit", account.NotificationsWrite, p.showPolicyForm)
+	p.Post(base+"/policies/{policy_id}", account.NotificationsWrite, p.submitPolicy(p.parsePolicyChange))
+	p.Post(base+"/policies/{policy_id}/enable", account.NotificationsWrite, p.enablePolicy)
+	p.Post(base+"/policies/{policy_id}/disable", account.NotificationsWrite, p.disablePolicy)
 	p.Confirm(base+"/policies/{policy_id}/test", account.NotificationsWrite, p.confirmTestPolicy, p.testPolicy)
 	p.Confirm(base+"/policies/{policy_id}/delete", account.NotificationsWrite, p.confirmDeletePolicy, p.deletePolicy)
-	p.Get(base+"/deliveries/{delivery_id}", account.NotificationsRead, p.showDelivery)
-	p.Confirm(base+"/deliveries/{delivery_id}/replay", account.DeliveriesReplay, p.confirmReplayDelivery, p.replayDelivery)
 }
 
 // shownPolicy is a policy in the list, with its sentence.
@@ -53,6 +45,8 @@ type notificationsPage struct {
 	Failed     int
 	Broken     []shownWebhook
 	Alerts     string
+	Selection  ui.Selection
+	Sent       string // list of all deliveries
 }
 
 func (p *pages) showNotifications(v *page.Visit) error {
@@ -60,6 +54,17 @@ func (p *pages) showNotifications(v *page.Visit) error {
 		Path:   NotificationsPath(v.Account),
 		May:    v.Can(account.NotificationsWrite),
 		Alerts: AlertsPath(v.Account),
+		Sent:   deliveriesPath(v.Account),
+	}
+	out.Selection = ui.Selection{
+		Form:   "chosen",
+		Action: out.Path + "/policies/chosen",
+		Noun:   "policies",
+		Acts: []ui.BulkAct{
+			{Label: "Turn on", Icon: "toggle-right", Value: "enable"},
+			{Label: "Turn off", Icon: "toggle-left", Value: "disable"},
+			{Label: "Delete…", Icon: "trash-2", Value: "ask", Danger: true},
+		},
 	}
 	hooks, err := p.Webhooks(v.Context(), v.Account)
 	if err != nil {
@@ -96,22 +101,18 @@ func (p *pages) showNotifications(v *page.Visit) error {
 	for _, m := range mail {
 		if used[m.URL] {
 			s := shownWebhookOf(v.Account, m)
-			if s.Unconfirmed, err = p.unconfirmed(v.Context(), v.Account, m.URL); err != nil {
+			if s.Unconfirmed, err = p.unconfirmed(v.Context(), v.Account, []string{m.URL}); err != nil {
 				return err
 			}
 			out.Mail = append(out.Mail, s)
 		}
 	}
-	list, _, err := p.history(v.Context(), v.Account, time.Time{}, time.Time{}, 0, 20)
+	list, err := p.deliveriesAfter(v.Context(), deliveryFilter{account: v.Account}, "", hubRows)
 	if err != nil {
 		return err
 	}
-	if err := p.entitle(v.Context(), v.Account, list); err != nil {
+	if out.Deliveries, err = p.deliveryRows(v, list); err != nil {
 		return err
-	}
-	for _, d := range list {
-		row := rowOf(v.Account, d)
-		out.Deliveries = append(out.Deliveries, row)
 	}
 	if out.Failed, err = p.failures(v.Context(), v.Account); err != nil {
 		return err
@@ -183,54 +184,48 @@ func (p *pages) destinationsOf(v *page.Visit, one *Policy, names map[string]stri
 	return to, nil
 }
 
-type deliveryPage struct {
-	Row       deliveryRow
-	Self      string // URL of the live part; "" when nothing changes any more
-	Back      string
-	Alert     string
-	MayReplay bool
+// policiesAsk is the data of the template "policies-delete".
+type policiesAsk struct {
+	Back, Action string
+	Policies     []Policy
 }
 
-func (p *pages) showDelivery(v *page.Visit) error {
-	d, err := p.Delivery(v.Context(), v.Account, v.PathValue("delivery_id"))
-	if err != nil {
-		return err
+// actOnPolicies enables, disables or deletes chosen policies; it asks before it
+// deletes.
+func (p *pages) actOnPolicies(v *page.Visit) error {
+	ids := v.Values("id", 64)
+	ids = ids[:min(len(ids), mostChosen)]
+	back := NotificationsPath(v.Account)
+	act := v.Field("act", 16)
+	if act == "ask" {
+		out := policiesAsk{Back: back, Action: back + "/policies/chosen"}
+		for _, id := range ids {
+			one, err := p.Policy(v.Context(), v.Account, id)
+			if err != nil {
+				return err
+			}
+			out.Policies = append(out.Policies, one)
+		}
+		return v.Show(page.View{
+			Section:  "notifications",
+			Title:    "Delete policies?",
+			Template: "policies-delete",
+			Data:     out,
+		})
 	}
-	out := deliveryPage{
-		Row:       rowOf(v.Account, d),
-		Back:      NotificationsPath(v.Account),
-		MayReplay: v.Can(account.DeliveriesReplay) && d.State != delivery.StateWaiting,
+	for _, id := range ids {
+		var err error
+		switch act {
+		case "enable", "disable":
+			_, err = p.UpdatePolicy(v.Context(), v.Who, v.Account, id, func(one *Policy) { one.Enabled = act == "enable" })
+		case "delete":
+			err = p.DeletePolicy(v.Context(), v.Who, v.Account, id)
+		default:
+			err = errs.At(errs.CodeInvalid, "act", "act is enable, disable or delete")
+		}
+		if err != nil {
+			return err
+		}
 	}
-	out.Row.Alone = true
-	if d.State == delivery.StateWaiting || p.Now().Sub(d.CreatedAt.Time) < 10*time.Minute {
-		out.Self = out.Row.Href
-	}
-	if d.AlertID != "" {
-		out.Alert = alertPath(v.Account, d.AlertID)
-	}
-	return v.Show(page.View{Template: "delivery", Section: "notifications", Title: "Message to " + d.Mechanism, Data: out})
-}
-
-// confirmReplayDelivery names who would get the message again.
-func (p *pages) confirmReplayDelivery(v *page.Visit) (page.Confirm, error) {
-	d, err := p.Delivery(v.Context(), v.Account, v.PathValue("delivery_id"))
-	if err != nil {
-		return page.Confirm{}, err
-	}
-	back := deliveryPath(v.Account, d.ID)
-	return page.Confirm{
-		Section: "notifications",
-		Title:   "Send again?",
-		Text:    "The message is sent again now, to " + d.Mechanism + ".",
-		Label:   "Send again",
-		Back:    back,
-	}, nil
-}
-
-func (p *pages) replayDelivery(v *page.Visit) error {
-	out, err := p.ReplayDelivery(v.Context(), v.Who, v.Account, v.PathValue("delivery_id"))
-	if err != nil {
-		return err
-	}
-	return v.Redirect(deliveryPath(v.Account, out.Deliveries[0]), "replayed")
+	return v.Redirect(back, "policies-changed")
 }

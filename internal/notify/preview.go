@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -19,6 +20,15 @@ type Preview struct {
 	Looked   int       `json:"considered" doc:"Alerts of its type in the last 7 days, at most 10,000"`
 	Sentence string    `json:"sentence"`
 	Examples []Example `json:"examples" doc:"The newest, at most 20, matched or not"`
+	// Messages show how an alert of the type looks in each channel.
+	Messages []SampleMessage `json:"messages" doc:"How an alert of this type looks in each channel, from the sample of its catalogue"`
+}
+
+// SampleMessage is a message of a sample alert, as a channel writes it.
+type SampleMessage struct {
+	MechanismType string `json:"mechanism_type" enum:"webhook,email"`
+	Subject       string `json:"subject,omitempty" doc:"Of mail"`
+	Body          string `json:"body"`
 }
 
 // Example is one alert in a preview.
@@ -94,8 +104,72 @@ func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out 
 	if out.Examples == nil {
 		out.Examples = []Example{}
 	}
+	if out.Messages, err = n.sampleMessages(ctx, &p); err != nil {
+		return out, err
+	}
 	out.Looked = len(rows)
 	out.Sentence = "It would have matched " + plural(out.Matched, "alert", "alerts") + " of " + itoa(out.Looked) +
 		" in the last 7 days."
 	return out, nil
+}
+
+// Pretty is the body; JSON with a line for each member.
+func (m SampleMessage) Pretty() string { return indented(m.Body) }
+
+// sampleMessages renders the sample of a policy's alert type in every channel.
+func (n *Feature) sampleMessages(ctx context.Context, p *Policy) (list []SampleMessage, err error) {
+	kind, err := n.AlertType(ctx, p.AlertType)
+	if err != nil || kind == nil {
+		return []SampleMessage{}, err
+	}
+	m := n.sampleMessage(kind, p)
+	list = []SampleMessage{}
+	for _, name := range []string{KindEmail, KindWebhook} {
+		channel := n.channels[name]
+		if channel == nil {
+			continue
+		}
+		rendered, err := channel.Preview(m)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, SampleMessage{MechanismType: name, Subject: rendered.Subject, Body: rendered.Body})
+	}
+	return list, nil
+}
+
+// sampleMessage is the message of a sample alert of a type.
+func (n *Feature) sampleMessage(kind *AlertType, p *Policy) *Message {
+	now := n.Now()
+	zone := "shop.example"
+	if names := p.spoken(zonesKey, p.Filters[zonesKey]); len(names) > 0 {
+		zone = names[0]
+	}
+	severity := "critical"
+	if len(kind.Severities) > 0 {
+		severity = kind.Severities[len(kind.Severities)-1]
+	}
+	if only := p.Filters[severityKey]; len(only) > 0 {
+		severity = only[0]
+	}
+	m := &Message{
+		ID:       "sample",
+		Sent:     now,
+		Account:  p.account,
+		PolicyID: p.ID,
+		Policy:   p.Name,
+		AlertID:  "sample",
+		Type:     kind.Type,
+		Title:    kind.Title,
+		Event:    event.AlertStart,
+		Severity: severity,
+		At:       now,
+		Began:    now,
+		Summary:  alertTitle(&event.Alert{}, kind.Title, zone),
+		Data:     kind.Sample,
+		URL:      n.alertURL(p.account, "sample"),
+	}
+	m.Correlation = "sample"
+	m.sanitize()
+	return m
 }

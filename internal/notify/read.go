@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"math"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
@@ -88,8 +87,10 @@ type Delivery struct {
 	EndedAt       web.Time  `json:"ended_at,omitzero"`
 	Attempts      []Attempt `json:"attempts,omitempty"`
 
-	summary string // of the alert
-	kind    string // alert_type
+	summary    string // of the alert
+	kind       string // alert_type
+	lastStatus int    // of the last attempt; 0 = none, or no answer
+	lastTook   time.Duration
 }
 
 // Attempt is one try, as it went over the wire.
@@ -223,32 +224,79 @@ func (a *Alert) subjectTitle(kind *AlertType) string {
 // alertPosition is the position of an alert in a list.
 func alertPosition(a Alert) web.Keyset { return web.Keyset{At: micros(a.OccurredAt), ID: a.key} }
 
-// alerts lists the incidents and notices of an account after a position, the
-// newest first. state is firing, ended, notice or "" for all.
+// alertFilter selects the incidents and notices of an account. Zero fields select
+// all.
+type alertFilter struct {
+	account       string
+	state         string // firing, ended or notice
+	types         []string
+	notTypes      []string
+	severities    []string
+	notSeverities []string
+	zones         []string // ids
+	notZones      []string
+	since         time.Time // when they occurred
+	before        time.Time
+}
+
+// where is the condition of a filter; its parameters begin at $1.
+func (f *alertFilter) where() (where string, args []any) {
+	where = ` WHERE account_id = $1 AND state <> 'part'`
+	args = []any{f.account}
+	if f.state != "" {
+		where = ` WHERE account_id = $1 AND state = $2`
+		args = append(args, f.state)
+	}
+	among := func(column string, values []string) {
+		if len(values) > 0 {
+			where += ` AND ` + column + ` (` + parameters(&args, values) + `)`
+		}
+	}
+	among(`type IN`, f.types)
+	among(`type NOT IN`, f.notTypes)
+	among(`severity IN`, f.severities)
+	among(`severity NOT IN`, f.notSeverities)
+	among(`zone_id IN`, f.zones)
+	among(`zone_id NOT IN`, f.notZones)
+	if !f.since.IsZero() {
+		args = append(args, f.since.UnixMicro())
+		where += ` AND occurred_at >= $` + itoa(len(args))
+	}
+	if !f.before.IsZero() {
+		args = append(args, f.before.UnixMicro())
+		where += ` AND occurred_at < $` + itoa(len(args))
+	}
+	return where, args
+}
+
+// alerts lists the incidents and notices that a filter selects after a position,
+// the newest first.
 func (n *Feature) alerts(
-	ctx context.Context, accountID, state string, after web.Keyset, limit int,
+	ctx context.Context, f alertFilter, after web.Keyset, limit int,
 ) (list []Alert, err error) {
-	if after.ID == "" {
-		after.At = math.MaxInt64
+	where, args := f.where()
+	if after.ID != "" {
+		args = append(args, after.At, after.ID)
+		where += ` AND (occurred_at, alert_key) < ($` + itoa(len(args)-1) + `, $` + itoa(len(args)) + `)`
 	}
-	where := ` WHERE account_id = $1 AND state = $5`
-	args := []any{
-		accountID,
-		after.At,
-		after.ID,
-		limit,
-		state,
-	}
-	if state == "" {
-		where = ` WHERE account_id = $1 AND state <> 'part'`
-		args = args[:4]
-	}
+	args = append(args, limit)
 	err = n.DB.View(ctx, func(tx *db.Tx) (err error) {
-		list, err = db.Collect(ctx, tx, scanAlert, alertView+where+` AND (occurred_at, alert_key) < ($2, $3)
-			ORDER BY occurred_at DESC, alert_key DESC LIMIT $4`, args...)
+		list, err = db.Collect(ctx, tx, scanAlert, alertView+where+`
+			ORDER BY occurred_at DESC, alert_key DESC LIMIT $`+itoa(len(args)), args...)
 		return err
 	})
 	return list, err
+}
+
+// countAlerts counts the alerts that a filter selects, up to countMost.
+func (n *Feature) countAlerts(ctx context.Context, f alertFilter) (count int, err error) {
+	where, args := f.where()
+	args = append(args, countMost)
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		return tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM alert`+where+
+			` LIMIT $`+itoa(len(args))+`) AS capped`, args...).Scan(&count)
+	})
+	return count, err
 }
 
 func noAlert() *errs.Error { return errs.New(errs.CodeNotFound, "there is no such alert") }

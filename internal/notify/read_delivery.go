@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,8 +14,10 @@ import (
 
 // deliveryView reads deliveries with what lists show of their alert.
 var deliveryView = `SELECT ` + delivery.Columns + `,
-	COALESCE(a.id, ''), COALESCE(a.summary, 'Test message'), COALESCE(a.type, 'belfry_test')
-	FROM delivery d LEFT JOIN alert a ON a.alert_key = d.payload`
+	COALESCE(a.id, ''), COALESCE(a.summary, 'Test message'), COALESCE(a.type, 'belfry_test'),
+	COALESCE(t.status, 0), COALESCE(t.took, 0)
+	FROM delivery d LEFT JOIN alert a ON a.alert_key = d.payload
+	LEFT JOIN attempt t ON t.delivery_id = d.id AND t.n = d.attempts`
 
 func deliveriesOf(ctx context.Context, tx *db.Tx, rest string, args ...any) ([]Delivery, error) {
 	return db.Collect(ctx, tx, scanDelivery, deliveryView+rest, args...)
@@ -22,9 +25,11 @@ func deliveriesOf(ctx context.Context, tx *db.Tx, rest string, args ...any) ([]D
 
 func scanDelivery(row db.Row) (d Delivery, err error) {
 	var s delivery.Stored
-	if err := s.Scan(row, &d.AlertID, &d.summary, &d.kind); err != nil {
+	var took int64
+	if err := s.Scan(row, &d.AlertID, &d.summary, &d.kind, &d.lastStatus, &took); err != nil {
 		return d, err
 	}
+	d.lastTook = time.Duration(took) * time.Microsecond
 	if err := loadLabels(&s.Item); err != nil {
 		return d, err
 	}
@@ -94,31 +99,101 @@ func (n *Feature) Delivery(ctx context.Context, accountID, deliveryID string) (d
 // countMost is how far deliveries are counted.
 const countMost = 10_000
 
-// history is a page of the deliveries made in [since, before), the newest
-// first, and how many there are (at most countMost).
+// deliveryStates are the states by which deliveries are filtered.
+var deliveryStates = []string{
+	delivery.StateDelivered,
+	delivery.StateWaiting,
+	delivery.StateFailed,
+	delivery.StateNotSent,
+	delivery.StateSuperseded,
+	delivery.StateKept,
+}
+
+// deliveryFilter selects deliveries of an account. Zero fields select all.
+type deliveryFilter struct {
+	account     string
+	destination string // id of one of the account's destinations
+	states      []string
+	notStates   []string
+	since       time.Time // when they were made
+	before      time.Time
+}
+
+// where is the condition of a filter; its parameters begin at $1. Deliveries of a
+// destination are read from the index of the destination, which belongs to one account.
+func (f *deliveryFilter) where() (where string, args []any) {
+	if f.destination != "" {
+		where = ` WHERE d.destination = $1`
+		args = append(args, f.destination)
+	} else {
+		where = ` WHERE d.tenant = $1`
+		args = append(args, f.account)
+	}
+	add := func(condition string, value any) {
+		args = append(args, value)
+		where += ` AND ` + condition + `$` + itoa(len(args))
+	}
+	if !f.since.IsZero() {
+		add(`d.id >= `, id.Lowest(f.since))
+	}
+	if !f.before.IsZero() {
+		add(`d.id < `, id.Lowest(f.before))
+	}
+	if len(f.states) > 0 {
+		where += ` AND d.state IN (` + parameters(&args, f.states) + `)`
+	}
+	if len(f.notStates) > 0 {
+		where += ` AND d.state NOT IN (` + parameters(&args, f.notStates) + `)`
+	}
+	return where, args
+}
+
+// parameters appends values to args, and returns their numbers for a list in SQL.
+func parameters(args *[]any, values []string) string {
+	numbers := make([]string, len(values))
+	for i, v := range values {
+		*args = append(*args, v)
+		numbers[i] = "$" + itoa(len(*args))
+	}
+	return strings.Join(numbers, ", ")
+}
+
+// history is a page of the deliveries that a filter selects, the newest first, and
+// how many there are (at most countMost).
 func (n *Feature) history(
-	ctx context.Context, accountID string, since, before time.Time, offset, limit int,
+	ctx context.Context, f deliveryFilter, offset, limit int,
 ) (list []Delivery, total int, err error) {
-	from, to := "", "g" // sorts after every id
-	if !since.IsZero() {
-		from = id.Lowest(since)
-	}
-	if !before.IsZero() {
-		to = id.Lowest(before)
-	}
+	where, args := f.where()
+	count := len(args)
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
-		err := tx.QueryRow(ctx,
-			`SELECT count(*) FROM (SELECT 1 AS one FROM delivery
-			WHERE tenant = $1 AND id >= $2 AND id < $3 LIMIT $4) AS capped`, accountID, from, to, countMost).Scan(&total)
+		err := tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM delivery d`+where+
+			` LIMIT $`+itoa(count+1)+`) AS capped`, append(slices.Clone(args), countMost)...).Scan(&total)
 		if err != nil {
 			return err
 		}
-		list, err = deliveriesOf(ctx, tx,
-			` WHERE d.tenant = $1 AND d.id >= $2 AND d.id < $3
-			ORDER BY d.id DESC LIMIT $4 OFFSET $5`, accountID, from, to, limit, offset)
+		list, err = deliveriesOf(ctx, tx, where+` ORDER BY d.id DESC LIMIT $`+itoa(count+1)+` OFFSET $`+itoa(count+2),
+			append(slices.Clone(args), limit, offset)...)
 		return err
 	})
 	return list, total, err
+}
+
+// deliveriesAfter is the part of a list of deliveries, the newest first, after the
+// delivery with an id; "" = from the beginning.
+func (n *Feature) deliveriesAfter(
+	ctx context.Context, f deliveryFilter, after string, limit int,
+) (list []Delivery, err error) {
+	where, args := f.where()
+	if after != "" {
+		args = append(args, after)
+		where += ` AND d.id < $` + itoa(len(args))
+	}
+	args = append(args, limit)
+	err = n.DB.View(ctx, func(tx *db.Tx) (err error) {
+		list, err = deliveriesOf(ctx, tx, where+` ORDER BY d.id DESC LIMIT $`+itoa(len(args)), args...)
+		return err
+	})
+	return list, err
 }
 
 func plural(n int, one, many string) string {

@@ -33,6 +33,9 @@ type ReplayResult struct {
 // defaultReplayRate is gentle to a receiver that has just recovered.
 const defaultReplayRate = 100
 
+// mostReplayRate is the highest rate of a replay, in deliveries a second.
+const mostReplayRate = 10_000
+
 type replayInput struct {
 	DestinationID string        `json:"destination_id"`
 	Replay        WebhookReplay `json:"replay"`
@@ -58,37 +61,61 @@ func (n *Feature) RegisterJobs(api *web.API, queue *jobs.Queue) {
 			"Each gets a new id, because receivers ignore an id that they have seen. Replays themselves are left out.",
 	}
 	web.Post(api, op, func(ctx context.Context, in *webhookReplayIn) (jobs.Info, error) {
-		return n.startReplay(ctx, queue, in)
+		return n.startReplay(ctx, web.Account(ctx).ID, in.WebhookID, in.Body)
 	})
 }
 
-func (n *Feature) startReplay(ctx context.Context, queue *jobs.Queue, in *webhookReplayIn) (jobs.Info, error) {
-	accountID := web.Account(ctx).ID
-	d, err := n.Destination(ctx, accountID, in.WebhookID)
+// startReplay starts the job that sends the deliveries of a webhook again.
+func (n *Feature) startReplay(
+	ctx context.Context, accountID, webhookID string, r WebhookReplay,
+) (jobs.Info, error) {
+	d, err := n.Destination(ctx, accountID, webhookID)
 	if err != nil {
 		return jobs.Info{}, err
 	}
-	b := &in.Body
-	if b.Before.IsZero() {
-		b.Before = moment(n.Now())
+	if err := n.completeReplay(&r); err != nil {
+		return jobs.Info{}, err
 	}
-	if !b.Since.Before(b.Before.Time) {
-		return jobs.Info{}, errs.At(errs.CodeOutOfRange, "/before", "before must be after since")
-	}
-	if b.Rate == 0 {
-		b.Rate = defaultReplayRate
-	}
-	if !b.DryRun {
+	if !r.DryRun {
 		err := n.Change(ctx, func(tx *db.Tx) error {
 			by := web.CurrentPrincipal(ctx)
 			return n.record(ctx, tx, by,
-				event.NewAudit(accountID, "replay", resourceDestination, d.ID, d.Name).Changed(nil, b))
+				event.NewAudit(accountID, "replay", resourceDestination, d.ID, d.Name).Changed(nil, r))
 		})
 		if err != nil {
 			return jobs.Info{}, err
 		}
 	}
-	return queue.Start(ctx, accountID, jobReplay, replayInput{DestinationID: d.ID, Replay: *b})
+	return n.Jobs.Start(ctx, accountID, jobReplay, replayInput{DestinationID: d.ID, Replay: r})
+}
+
+// completeReplay checks a replay and sets its defaults.
+func (n *Feature) completeReplay(r *WebhookReplay) error {
+	if r.Before.IsZero() {
+		r.Before = moment(n.Now())
+	}
+	if r.Rate == 0 {
+		r.Rate = defaultReplayRate
+	}
+	var faults errs.List
+	if !r.Since.Before(r.Before.Time) {
+		faults = append(faults, errs.At(errs.CodeOutOfRange, "/before", "before must be after since"))
+	}
+	if r.Rate < 1 || r.Rate > mostReplayRate {
+		faults = append(faults, errs.At(errs.CodeOutOfRange, "/rate", "rate is 1 to %d deliveries a second", mostReplayRate))
+	}
+	return faults.Or()
+}
+
+// filter selects the deliveries that a replay repeats.
+func (in *replayInput) filter(accountID string) delivery.Filter {
+	return delivery.Filter{
+		Tenant:      accountID,
+		Destination: in.DestinationID,
+		OnlyFailed:  in.Replay.OnlyFailed,
+		Since:       in.Replay.Since.Time,
+		Before:      in.Replay.Before.Time,
+	}
 }
 
 // runReplay may run twice: the engine keeps the progress under the job's id.
@@ -97,13 +124,7 @@ func (n *Feature) runReplay(ctx context.Context, job *jobs.Job) (any, error) {
 	if err := json.Unmarshal(job.Input, &in); err != nil {
 		return nil, err
 	}
-	filter := delivery.Filter{
-		Tenant:      job.AccountID,
-		Destination: in.DestinationID,
-		OnlyFailed:  in.Replay.OnlyFailed,
-		Since:       in.Replay.Since.Time,
-		Before:      in.Replay.Before.Time,
-	}
+	filter := in.filter(job.AccountID)
 	var out ReplayResult
 	var err error
 	if out.Matched, err = n.queue.Count(ctx, filter); err != nil || in.Replay.DryRun {

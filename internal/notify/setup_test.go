@@ -427,6 +427,8 @@ type deadlines chan time.Duration
 
 func (deadlines) Kind() string { return notify.KindWebhook }
 
+func (deadlines) Preview(*notify.Message) (notify.Rendered, error) { return notify.Rendered{}, nil }
+
 func (d deadlines) Send(ctx context.Context, _ *notify.Message) delivery.Result {
 	at, _ := ctx.Deadline()
 	d <- time.Until(at)

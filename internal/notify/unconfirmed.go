@@ -1,21 +1,19 @@
 package notify
 
-import (
-	"context"
-
-	"github.com/belfryhq/belfry/internal/platform/ui"
-)
+import "context"
 
 // unconfirmed is a member's address that gets no mail, because the link of a
 // confirmation mail to it was not opened yet.
 type unconfirmed struct{ Address, Href string }
 
-// unconfirmed lists the addresses of a form that are not confirmed.
-func (p *pages) unconfirmed(ctx context.Context, account, addresses string) (list []unconfirmed, err error) {
+// unconfirmed lists the addresses that are not confirmed.
+func (p *pages) unconfirmed(
+	ctx context.Context, account string, addresses []string,
+) (list []unconfirmed, err error) {
 	if p.Unconfirmed == nil {
 		return nil, nil
 	}
-	for _, address := range ui.Entries(addresses) {
+	for _, address := range addresses {
 		href, err := p.Unconfirmed(ctx, account, address)
 		if err != nil {
 			return nil, err

@@ -23,6 +23,8 @@ type mailbox struct {
 
 func (*mailbox) Kind() string { return notify.KindEmail }
 
+func (*mailbox) Preview(*notify.Message) (notify.Rendered, error) { return notify.Rendered{}, nil }
+
 func (m *mailbox) Send(_ context.Context, message *notify.Message) delivery.Result {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/catalogue"
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -34,6 +35,7 @@ func operation(id, path, permission, summary string) web.Op {
 
 func (f *Feature) teamAPI(a *web.API) {
 	create := operation("create-producer", "", account.AccountsWrite, "Create a team")
+	create.Errors = []errs.Code{errs.CodeExists, errs.CodeLimit}
 	create.Idempotent = true
 	create.Status = http.StatusCreated
 	web.Post(a, create, func(ctx context.Context, in *createTeamInput) (Team, error) {
@@ -49,11 +51,13 @@ func (f *Feature) teamAPI(a *web.API) {
 	})
 
 	update := operation("update-producer", "/{producer_id}", account.AccountsWrite, "Update a team")
+	update.Errors = []errs.Code{errs.CodeExists, errs.CodeStale}
 	web.Patch(a, update, func(ctx context.Context, in *updateTeamInput) (Team, error) {
 		return f.UpdateTeam(ctx, in.ProducerID, in.Body.Name, in.Body.ContactEmail)
 	})
 
 	remove := operation("delete-producer", "/{producer_id}", account.AccountsWrite, "Delete a team")
+	remove.Errors = []errs.Code{errs.CodeStateConflict}
 	remove.Description = "Only when it declares nothing (apply a catalogue with `products: []`) and has no tokens."
 	web.Delete(a, remove, func(ctx context.Context, in *TeamInput) (deleted, error) {
 		return deleted{in.ProducerID}, f.DeleteTeam(ctx, in.ProducerID)

@@ -35,6 +35,7 @@ func (f *Feature) catalogueAPI(a *web.API) {
 		"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "application/json",
 	}
 	apply.Result = Applied{}
+	apply.Errors = []errs.Code{errs.CodeCatalogueInvalid, errs.CodeStale}
 	web.Raw(a, http.MethodPut, apply, f.putCatalogue)
 
 	get := op("get-catalog", "", "Get the catalogue")

@@ -33,7 +33,7 @@ func (f *Feature) actions() []feature.Action {
 		},
 		{
 			Label: "Create a team", Words: "producer product new", Icon: "package",
-			Href: TeamsPath, Permission: pagesWrite, Console: true,
+			Href: TeamsPath + "/new", Permission: pagesWrite, Console: true,
 		},
 	}
 }

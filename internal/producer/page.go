@@ -3,6 +3,7 @@ package producer
 import (
 	"context"
 	"embed"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/page"
@@ -27,6 +28,15 @@ type PageDeps struct {
 	AccountName func(ctx context.Context, accountID string) string
 	// TokenName is the name of an account's token; "" when there is none of the id.
 	TokenName func(ctx context.Context, accountID, tokenID string) string
+	// EventDays counts the recorded events of the last two weeks by product and day.
+	EventDays func(ctx context.Context) ([]EventDay, error)
+}
+
+// EventDay is the number of recorded events of a product on one day (UTC), in all accounts.
+type EventDay struct {
+	Product string
+	Day     time.Time
+	Count   int64
 }
 
 // pages are the feature's pages in the dashboard.
@@ -56,6 +66,7 @@ func (f *Feature) Pages(kit *page.Kit) error {
 	}
 	p := &pages{f, set}
 	p.addTeams()
+	p.Get(TeamsPath+"/{producer_id}", pagesRead, p.showTeam)
 	p.addTokens()
 	p.addCatalogue()
 	p.addRejects()

@@ -14,7 +14,7 @@ import (
 
 func (p *pages) addCatalogue() {
 	const base = TeamsPath + "/{producer_id}"
-	p.Get(base, pagesRead, p.showCatalogue)
+	p.Get(base+"/catalogue", pagesRead, p.showCatalogue)
 	p.Get(base+"/history", pagesRead, p.showHistory)
 	p.Get(base+"/history/{version}", pagesRead, p.showVersion)
 }
@@ -122,7 +122,7 @@ type historyPage struct {
 }
 
 func (p *pages) showHistory(v *page.Visit) error {
-	h, err := p.head(v, "History")
+	h, err := p.head(v, "Versions")
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ type versionPage struct {
 
 // showVersion shows one file and its changes.
 func (p *pages) showVersion(v *page.Visit) error {
-	h, err := p.head(v, "History")
+	h, err := p.head(v, "Versions")
 	if err != nil {
 		return err
 	}

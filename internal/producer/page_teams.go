@@ -1,22 +1,21 @@
 package producer
 
 import (
-	"slices"
-
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
-	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 func (p *pages) addTeams() {
 	const settings = TeamsPath + "/{producer_id}/settings"
+	const create = TeamsPath + "/new"
 	fields := []string{"name", "contact_email"}
 	p.Get(TeamsPath, pagesRead, p.showTeams)
-	p.Post(TeamsPath, pagesWrite, page.Form[teamForm]{
+	p.Get(create, pagesWrite, p.showNewTeam)
+	p.Post(create, pagesWrite, page.Form[teamForm]{
 		Parse:  parseTeamForm,
 		Do:     p.createTeam,
 		Fields: fields,
-		Render: p.renderTeams,
+		Render: p.renderNewTeam,
 		Then:   p.teamCreated,
 	}.Handle)
 	p.Get(settings, pagesRead, p.showSettings)
@@ -36,14 +35,6 @@ func (p *pages) addTeams() {
 }
 
 func teamPath(teamID string) string { return TeamsPath + "/" + teamID }
-
-// teamView is a team in the list.
-type teamView struct {
-	Team
-	Href     string
-	Products []string
-	Rejected int64 // events in the last 24 hours
-}
 
 // teamForm is the input for a team.
 type teamForm struct {
@@ -69,61 +60,25 @@ func (f *teamForm) setFaults(faults ui.Faults) {
 	f.Faults = faults
 }
 
-// teamsPage is the data of the template "teams".
-type teamsPage struct {
-	Path     string
-	Rows     []teamView
-	Next     string
-	CanWrite bool
-	Form     teamForm
+// newTeamPage is the data of the template "team-new".
+type newTeamPage struct {
+	Path string
+	Back string
+	Form teamForm
 }
 
-const teamsPageSize = 100
+func (p *pages) showNewTeam(v *page.Visit) error { return p.renderNewTeam(v, &teamForm{}, ui.Faults{}) }
 
-func (p *pages) showTeams(v *page.Visit) error { return p.renderTeams(v, &teamForm{}, ui.Faults{}) }
-
-func (p *pages) renderTeams(v *page.Visit, f *teamForm, faults ui.Faults) error {
-	ctx := v.Context()
-	list, err := page.ReadList(v, teamsPageSize, teamKey, func(after web.Keyset, limit int) ([]Team, error) {
-		return p.Teams(ctx, after.ID, limit)
-	})
-	if err != nil {
-		return err
-	}
-	rejected, err := p.rejectsByOwner(ctx, scopeTeam)
-	if err != nil {
-		return err
-	}
-	products, err := p.Products(ctx)
-	if err != nil {
-		return err
-	}
-	rows := page.Map(list, func(t Team) teamView {
-		row := teamView{Team: t, Href: teamPath(t.ID), Rejected: rejected[t.ID]}
-		for _, c := range products {
-			if c.Team == t.ID {
-				row.Products = append(row.Products, c.Name)
-			}
-		}
-		return row
-	})
+func (p *pages) renderNewTeam(v *page.Visit, f *teamForm, faults ui.Faults) error {
 	f.setFaults(faults)
 	return v.Show(page.View{
 		Section:  "producers",
-		Title:    "Product teams",
-		Template: "teams",
+		Title:    "Create a team",
+		Template: "team-new",
 		Status:   faults.Status,
-		Data: teamsPage{
-			Path:     TeamsPath,
-			Rows:     rows.Items,
-			Next:     rows.Next,
-			CanWrite: canWrite(v),
-			Form:     *f,
-		},
+		Data:     newTeamPage{Path: TeamsPath + "/new", Back: TeamsPath, Form: *f},
 	})
 }
-
-func teamKey(t Team) web.Keyset { return web.Keyset{ID: t.ID} }
 
 func (p *pages) createTeam(v *page.Visit, f *teamForm) (err error) {
 	f.team, err = p.CreateTeam(v.Context(), f.Name, f.Email)
@@ -133,39 +88,6 @@ func (p *pages) createTeam(v *page.Visit, f *teamForm) (err error) {
 // teamCreated leads to the new team, whose page says what to do next.
 func (p *pages) teamCreated(v *page.Visit, f *teamForm) error {
 	return v.Redirect(teamPath(f.team.ID), "")
-}
-
-// teamHead is the top of each of a team's pages.
-type teamHead struct {
-	Team
-	Href     string
-	Teams    string // path of the list
-	CanWrite bool
-	Tabs     []ui.Link
-}
-
-// head reads the team of the path; current is the label of the tab.
-func (p *pages) head(v *page.Visit, current string) (teamHead, error) {
-	t, err := p.Team(v.Context(), v.PathValue("producer_id"))
-	if err != nil {
-		return teamHead{}, err
-	}
-	rejected, err := p.rejectsByOwner(v.Context(), scopeTeam)
-	if err != nil {
-		return teamHead{}, err
-	}
-	href := teamPath(t.ID)
-	h := teamHead{Team: t, Href: href, Teams: TeamsPath, CanWrite: canWrite(v), Tabs: []ui.Link{
-		{Label: "Catalogue", Href: href, Icon: "book-open"},
-		{Label: "Rejected events", Href: href + "/rejects", Icon: "octagon-alert", Count: int(rejected[t.ID])},
-		{Label: "Tokens", Href: href + "/tokens", Icon: "key"},
-		{Label: "History", Href: href + "/history", Icon: "history"},
-		{Label: "Settings", Href: href + "/settings", Icon: "settings"},
-	}}
-	if i := slices.IndexFunc(h.Tabs, func(l ui.Link) bool { return l.Label == current }); i >= 0 {
-		h.Tabs[i].Current = true
-	}
-	return h, nil
 }
 
 // teamSettingsPage is the data of the template "team-settings".
@@ -183,7 +105,7 @@ func (p *pages) showSettings(v *page.Visit) error {
 }
 
 func (p *pages) renderSettings(v *page.Visit, f *teamForm, faults ui.Faults) error {
-	h, err := p.head(v, "Settings")
+	h, err := p.head(v, "")
 	if err != nil {
 		return err
 	}
@@ -197,7 +119,7 @@ func (p *pages) changeTeam(v *page.Visit, f *teamForm) error {
 }
 
 func (p *pages) teamChanged(v *page.Visit, _ *teamForm) error {
-	return v.Redirect(teamPath(v.PathValue("producer_id"))+"/settings", "team-changed")
+	return v.Redirect(teamPath(v.PathValue("producer_id")), "team-changed")
 }
 
 func (p *pages) confirmDeleteTeam(v *page.Visit) (page.Confirm, error) {
@@ -208,7 +130,7 @@ func (p *pages) confirmDeleteTeam(v *page.Visit) (page.Confirm, error) {
 		Text: "Only a team that declares nothing and has no token can be deleted. The events of its products stay in the " +
 			"audit log, under its name.",
 		Label:  "Delete the team",
-		Back:   teamPath(t.ID) + "/settings",
+		Back:   teamPath(t.ID),
 		Danger: true,
 	}, err
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	accounts "github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
@@ -75,31 +76,32 @@ func TestTeamPages(t *testing.T) {
 	c.Run("create a team", func() {
 		op.Get("/console/producers").Expect(200).
 			Says("No product team yet", "belfry catalog init", "belfry catalog check", "belfry catalog apply")
-		op.Post("/console/producers", "name", "", "contact_email", "nobody").Expect(400).
+		op.Post("/console/producers/new", "name", "", "contact_email", "nobody").Expect(400).
 			Says(`value="nobody"`, "Name must have 1 to 200 characters in one line.", "Enter one address")
-		base = op.Post("/console/producers", "name", "<b>TLS</b>", "contact_email", "tls@example.com").Expect(303).Location
+		base = op.Post("/console/producers/new", "name", "<b>TLS</b>", "contact_email", "tls@example.com").Expect(303).Location
 		team = base[strings.LastIndex(base, "/")+1:]
 		op.Get(base).Expect(200).Lacks("<b>TLS").
 			Says("No catalogue yet", "BELFRY_URL=http://belfry.test\n", "BELFRY_PRODUCER="+team).
 			Says("belfry catalog init", "&lt;b&gt;TLS")
 		op.Get(base + "/history").Expect(200).Says("No version yet")
-		op.Post("/console/producers", "name", "<b>TLS</b>").Expect(409).Says("There is a product team")
+		op.Post("/console/producers/new", "name", "<b>TLS</b>").Expect(409).Says("There is a product team")
 	})
 	c.Run("create a token", func() {
 		op.Get(base + "/tokens").Expect(200).Says("No token yet")
-		op.Post(base+"/tokens", "name", "ci", "expires", "30", "ip_allow", "<i>").Expect(400).
+		op.Post(base+"/tokens/new", "name", "ci", "expires", "30", "ip_allow", "<i>").Expect(400).
 			Says("&lt;i&gt;", `value="ci"`).Lacks("<i>")
-		created := op.Post(base+"/tokens", "name", "ci", "expires", "30", "ip_allow", "127.0.0.1").Expect(200)
+		created := op.Post(base+"/tokens/new", "name", "ci", "expires", "30", "ip_allow", "127.0.0.1").Expect(200)
 		created.Says("shown only once", "export BELFRY_TOKEN=", "/client/v4/audit/events")
 		token = created.Find(`(blfp_[0-9a-z]{59})`)
 		op.Get(base+"/tokens").Expect(200).Says("127.0.0.1/32", "in 30 days").Lacks(token, token[5:40])
 	})
 	c.Run("apply catalogues", func() {
 		c.put(team, token, tls)
-		op.Get(base).Expect(200).Says("default sentence", "view", "Version 1, applied",
+		op.Get(base+"/catalogue").Expect(200).Says("default sentence", "view", "Version 1, applied",
 			"<code>actor</code> changed <code>resource</code> from <code>before.value</code>")
 		c.put(team, token, strings.Replace(tls, "title: TLS", "title: <script>alert(1)</script>", 1))
-		op.Get(base).Expect(200).Says("&lt;script&gt;alert(1)").Lacks("<script>alert")
+		op.Get(base + "/catalogue").Expect(200).Says("&lt;script&gt;alert(1)").Lacks("<script>alert")
+		op.Get(base).Expect(200).Says("&lt;script&gt;alert(1)", "Version 2").Lacks("<script>alert")
 		op.Get("/console/producers").Expect(200).Says("<code>tls</code>", "version 2")
 	})
 	c.Run("history", func() {
@@ -121,9 +123,9 @@ func TestTeamPages(t *testing.T) {
 	})
 	c.Run("change and delete the team", func() {
 		c.apply(team, "version: 1\nproducts: []\n")
-		op.Get(base).Expect(200).Says("This catalogue declares nothing")
-		op.Post(base+"/settings", "name", "TLS and certificates", "contact_email", "").RedirectsTo(base + "/settings")
-		op.Get(base+"/settings").Expect(200).Says("TLS and certificates", "Team saved.")
+		op.Get(base + "/catalogue").Expect(200).Says("This catalogue declares nothing")
+		op.Post(base+"/settings", "name", "TLS and certificates", "contact_email", "").RedirectsTo(base)
+		op.Get(base).Expect(200).Says("TLS and certificates", "Team saved.")
 		op.Get(base + "/delete").Expect(200).Submit("Delete the team").RedirectsTo("/console/producers")
 		op.Get(base).Expect(404)
 	})
@@ -245,14 +247,15 @@ func TestOnlyOperatorsOpenTheConsole(t *testing.T) {
 	ana := c.Member(c.Account("Acme"), "ana@acme.example", accounts.Owner)
 	base := "/console/producers/" + team
 	for _, path := range []string{"/console/producers", "/console/rejects", base, base + "/rejects", base + "/tokens",
-		base + "/history", base + "/history/1", base + "/settings", base + "/delete"} {
+		base + "/history", base + "/history/1", base + "/settings", base + "/delete", base + "/tokens/new",
+		"/console/producers/new", base + "/catalogue"} {
 		ana.Get(path).Expect(403).Says("for the operators").Lacks("Checkout")
 	}
-	for _, path := range []string{"/console/producers", base + "/tokens", base + "/settings", base + "/delete"} {
+	for _, path := range []string{"/console/producers/new", base + "/tokens/new", base + "/settings", base + "/delete"} {
 		ana.Post(path, "name", "mine").Expect(403)
 	}
 	c.Visitor().Get(base).RedirectsTo("/sign-in?next=" + url.QueryEscape(base))
-	c.Visitor().Post(base+"/tokens", "name", "mine").Expect(401)
+	c.Visitor().Post(base+"/tokens/new", "name", "mine").Expect(401)
 	if list, err := c.r.Tokens(t.Context(), team); err != nil || len(list) != 0 {
 		t.Errorf("%v %v", list, err)
 	}
@@ -281,7 +284,9 @@ func TestTheConsoleStandsInABrowser(t *testing.T) {
 	team := "/console/producers/" + c.furnish()
 	show("producer-empty", empty, nothing)
 	show("producer-teams", "/console/producers", nothing)
-	show("producer-catalogue", team, nothing)
+	show("producer-team", team, nothing)
+	show("producer-new", "/console/producers/new", nothing)
+	show("producer-catalogue", team+"/catalogue", nothing)
 	show("producer-rejects", team+"/rejects", nothing)
 	reject := c.op.Get(team + "/rejects").Find(`href="(` + team + `/rejects\?event=[0-9a-f]{32})"`)
 	show("producer-reject", reject, nothing)
@@ -290,8 +295,8 @@ func TestTheConsoleStandsInABrowser(t *testing.T) {
 	show("producer-version", team+"/history/1", nothing)
 	show("producer-settings", team+"/settings", nothing)
 	show("producer-tokens-none", team+"/tokens", nothing)
-	show("producer-token-made", team+"/tokens", func() {
-		b.Submit(team+"/tokens", ".banner", "name", "checkout, production")
+	show("producer-token-made", team+"/tokens/new", func() {
+		b.Submit(team+"/tokens/new", ".banner", "name", "checkout, production")
 	})
 	show("producer-tokens", team+"/tokens", nothing)
 	show("rejects", "/console/rejects", nothing)
@@ -301,4 +306,41 @@ func TestTheConsoleStandsInABrowser(t *testing.T) {
 		t.Errorf("the opened event is not in the address: %q", got)
 	}
 	b.Look("producer-reject-opened", "light", 1400)
+}
+
+func TestATeamsPageShowsItsFacts(t *testing.T) {
+	c := newConsole(t)
+	team := c.furnish()
+	base := "/console/producers/" + team
+	hub := c.op.Get(base).Expect(200).
+		Says("4 events rejected", "Rejected, 24 h", "/after/value", "Expected string, got number.", "What was sent").
+		Says("Token last used", "No token yet", "Version 1").
+		Links(base+"/settings", base+"/tokens/new", base+"/delete", base+"/rejects", base+"/catalogue", base+"/history/1")
+	hub.Lacks("<script>alert", "<img src=x", "<u>e4")
+	c.op.Get("/console/producers?state=rejected").Expect(200).Says("Checkout")
+	c.op.Get("/console/producers?state=missing").Expect(200).Says("No team matches").Lacks("Checkout")
+	c.op.Get("/console/producers?q=CHECK").Expect(200).Says("Checkout")
+	c.op.Get("/console/producers?q=%25").Expect(200).Says("No team matches")
+}
+
+func TestTeamsAreListedByName(t *testing.T) {
+	c := newConsole(t)
+	for _, name := range []string{"Beta", "Alpha", "Gamma"} {
+		c.team(name)
+		c.pass(time.Second)
+	}
+	order := func(path string) string {
+		body := c.op.Get(path).Expect(200).Body
+		names := []string{"Alpha", "Beta", "Gamma"}
+		slices.SortFunc(names, func(a, b string) int {
+			return strings.Index(body, ">"+a+"</a>") - strings.Index(body, ">"+b+"</a>")
+		})
+		return strings.Join(names, " ")
+	}
+	if got := order("/console/producers?sort=name"); got != "Alpha Beta Gamma" {
+		t.Errorf("by name: %s", got)
+	}
+	if got := order("/console/producers"); got != "Gamma Alpha Beta" {
+		t.Errorf("the newest first: %s", got)
+	}
 }

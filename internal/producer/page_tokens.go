@@ -17,11 +17,12 @@ const soonExpires = 7 * 24 * time.Hour
 func (p *pages) addTokens() {
 	const base = TeamsPath + "/{producer_id}/tokens"
 	p.Get(base, pagesRead, p.showTokens)
-	p.Post(base, pagesWrite, page.Form[tokenForm]{
+	p.Get(base+"/new", pagesWrite, p.showNewToken)
+	p.Post(base+"/new", pagesWrite, page.Form[tokenForm]{
 		Parse:  p.parseTokenForm,
 		Do:     p.createToken,
 		Fields: []string{"name", "ip_allow"},
-		Render: p.renderTokens,
+		Render: p.renderNewToken,
 		Then:   p.showCreatedToken,
 	}.Handle)
 	p.Confirm(base+"/{token_id}/revoke", pagesWrite, p.confirmRevokeToken, p.revokeToken)
@@ -60,16 +61,12 @@ type tokenForm struct {
 
 // tokensPage is the data of the template "team-tokens".
 type tokensPage struct {
-	Head teamHead
-	Rows []tokenView
-	Form tokenForm
+	Head   teamHead
+	Rows   []tokenView
+	Create string // path; "" = the visitor may not
 }
 
 func (p *pages) showTokens(v *page.Visit) error {
-	return p.renderTokens(v, &tokenForm{Expires: account.UsualExpiry}, ui.Faults{})
-}
-
-func (p *pages) renderTokens(v *page.Visit, f *tokenForm, faults ui.Faults) error {
 	h, err := p.head(v, "Tokens")
 	if err != nil {
 		return err
@@ -78,13 +75,34 @@ func (p *pages) renderTokens(v *page.Visit, f *tokenForm, faults ui.Faults) erro
 	if err != nil {
 		return err
 	}
-	f.Expiries = account.Expiries()
-	f.Faults = faults
-	data := tokensPage{Head: h, Form: *f}
+	data := tokensPage{Head: h}
+	if h.CanWrite {
+		data.Create = h.Href + "/tokens/new"
+	}
 	for _, t := range list {
 		data.Rows = append(data.Rows, p.tokenView(h.ID, t))
 	}
-	return showTeamPage(v, h, "team-tokens", faults, data)
+	return showTeamPage(v, h, "team-tokens", ui.Faults{}, data)
+}
+
+// newTokenPage is the data of the template "team-token-new".
+type newTokenPage struct {
+	Head teamHead
+	Form tokenForm
+}
+
+func (p *pages) showNewToken(v *page.Visit) error {
+	return p.renderNewToken(v, &tokenForm{Expires: account.UsualExpiry}, ui.Faults{})
+}
+
+func (p *pages) renderNewToken(v *page.Visit, f *tokenForm, faults ui.Faults) error {
+	h, err := p.head(v, "Tokens")
+	if err != nil {
+		return err
+	}
+	f.Expiries = account.Expiries()
+	f.Faults = faults
+	return showTeamPage(v, h, "team-token-new", faults, newTokenPage{h, *f})
 }
 
 func (p *pages) parseTokenForm(v *page.Visit) (tokenForm, error) {

@@ -46,6 +46,7 @@ func (f *Feature) API(api *web.API) {
 	const base = "/accounts/{account_id}/slos"
 	f.registerObjectives(api, base, base+"/{slo_id}")
 	f.registerStatus(api, base+"/{slo_id}")
+	f.registerZoneTraffic(api)
 }
 
 const apiTag = "Objectives"
@@ -62,7 +63,7 @@ func (f *Feature) registerObjectives(api *web.API, base, one string) {
 	})
 	web.Post(api, web.Op{
 		Path: base, ID: "create-objective", Tag: apiTag, Permission: account.SLOWrite, Idempotent: true,
-		Summary: "Create an objective",
+		Summary: "Create an objective", Errors: []errs.Code{errs.CodeExists, errs.CodeLimit},
 		Description: "An objective on a property is evaluated on the existing counts as well. " +
 			"An objective on an origin, hostname, path class or another SLI is counted from now on.",
 	}, func(ctx context.Context, in *objectiveCreate) (*Objective, error) {
@@ -76,7 +77,7 @@ func (f *Feature) registerObjectives(api *web.API, base, one string) {
 	})
 	web.Put(api, web.Op{
 		Path: one, ID: "replace-objective", Tag: apiTag, Permission: account.SLOWrite,
-		Summary: "Replace an objective",
+		Summary: "Replace an objective", Errors: []errs.Code{errs.CodeExists, errs.CodeStale},
 		Description: "Alerts of removed pairs end. All alerts end when the objective applies to other requests " +
 			"than before.",
 	}, func(ctx context.Context, in *objectiveReplace) (*Objective, error) {

@@ -71,3 +71,13 @@ func (f *Feature) markFiring(ctx context.Context, accountID string, list []featu
 	}
 	return err
 }
+
+// Counted reports whether a request of the account was ever counted.
+func (f *Feature) Counted(ctx context.Context, accountID string) (yes bool, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
+		one, err := db.Collect(ctx, tx, db.ScanText, `SELECT zone_id FROM line WHERE account_id = $1 LIMIT 1`, accountID)
+		yes = len(one) > 0
+		return err
+	})
+	return yes, err
+}

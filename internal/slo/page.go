@@ -68,6 +68,7 @@ type Summary struct {
 	ID       string
 	Name     string
 	Href     string
+	Zone     string // id
 	State    State
 	Sentence string
 	Rising   bool // a short window burns above its pair's factor, and no pair fires yet
@@ -87,6 +88,7 @@ func (f *Feature) Summaries(ctx context.Context, accountID string) ([]Summary, e
 			ID:       j.ID,
 			Name:     j.Name,
 			Href:     objectivePath(accountID, j.ID),
+			Zone:     j.Match.Zone,
 			State:    j.Status.State,
 			Sentence: j.Status.Sentence,
 			Rising:   j.Status.Rising,
@@ -209,13 +211,46 @@ func (p *pages) showList(v *page.Visit) error {
 	return v.Show(page.View{Section: section, Title: "Objectives", Template: "objectives", Data: data})
 }
 
-func (p *pages) rows(v *page.Visit, list []withStatus) ([]objectiveRow, error) {
+// Sparks are the budgets that were left over the last day, by the id of the objective, of the worst objectives of an
+// account. They read the whole history of these: a page that is asked for often keeps them.
+func (f *Feature) Sparks(ctx context.Context, accountID string, most int) (map[string][]float64, error) {
+	list, err := f.statuses(ctx, accountID)
+	if err != nil {
+		return nil, err
+	}
+	list = list[:min(len(list), most)]
+	sparks, err := f.sparks(ctx, list)
+	byID := map[string][]float64{}
+	for i := range sparks {
+		byID[list[i].ID] = sparks[i]
+	}
+	return byID, err
+}
+
+// sparks are the budgets that were left over the last day, by objective.
+func (f *Feature) sparks(ctx context.Context, list []withStatus) ([][]float64, error) {
 	objectives := make([]*Objective, len(list))
 	for i, one := range list {
 		objectives[i] = one.Objective
 	}
 	day, _ := RangeOf("1d")
-	charts, err := p.seriesOf(v.Context(), objectives, day)
+	charts, err := f.seriesOf(ctx, objectives, day)
+	if err != nil {
+		return nil, err
+	}
+	sparks := make([][]float64, len(list))
+	for i := range list {
+		for _, point := range charts[i].Points {
+			if point.BudgetLeft != nil {
+				sparks[i] = append(sparks[i], max(-1, *point.BudgetLeft))
+			}
+		}
+	}
+	return sparks, nil
+}
+
+func (p *pages) rows(v *page.Visit, list []withStatus) ([]objectiveRow, error) {
+	sparks, err := p.sparks(v.Context(), list)
 	if err != nil {
 		return nil, err
 	}
@@ -230,11 +265,7 @@ func (p *pages) rows(v *page.Visit, list []withStatus) ([]objectiveRow, error) {
 			Href:       objectivePath(v.Account, one.ID),
 			Zone:       cmp.Or(zone, "a deleted property"),
 			Part:       one.Part(),
-		}
-		for _, point := range charts[i].Points {
-			if point.BudgetLeft != nil {
-				rows[i].Spark = append(rows[i].Spark, max(-1, *point.BudgetLeft))
-			}
+			Spark:      sparks[i],
 		}
 	}
 	return rows, nil

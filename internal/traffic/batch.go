@@ -117,6 +117,12 @@ func (b *batch) resolveAccount(ctx context.Context, ref string) (string, *errs.E
 	if !done {
 		var err error
 		got.id, got.fault, err = b.from.ItemAccount(ctx, ref, b.f.cfg.Account)
+		if err == nil && got.fault == nil && b.f.cfg.Closed != nil {
+			if err = b.f.cfg.Closed(ctx, got.id); errs.KindOf(err) == errs.Conflict {
+				got.fault = errs.All(err)[0]
+				err = nil
+			}
+		}
 		if err != nil {
 			return "", nil, err
 		}

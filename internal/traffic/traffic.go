@@ -73,6 +73,8 @@ type Config struct {
 	Zone func(ctx context.Context, accountID, ref string) (zoneID, name string, err error)
 	// Account finds an account by id or ext:<external id>; CodeNotFound.
 	Account func(ctx context.Context, ref string) (string, error)
+	// Closed returns an error of kind Conflict for an account that accepts no counts; nil = there are none.
+	Closed func(ctx context.Context, accountID string) error
 	// Partitions of the topic of sharded traffic.
 	Partitions int
 }

@@ -90,7 +90,8 @@ func (b *Browser) Open(url, theme string, width int64) {
 				{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
 		return err
 	})
-	if err := chromedp.Do(b.ctx, chromedp.EmulateViewport(width, 900), media, chromedp.Navigate(url)); err != nil {
+	window := chromedp.EmulateViewport(width, windowHeight)
+	if err := chromedp.Do(b.ctx, window, media, chromedp.Navigate(url)); err != nil {
 		b.t.Fatalf("%s: %v", url, err)
 	}
 	b.Drawn()
@@ -210,7 +211,7 @@ func (b *Browser) Look(name, theme string, width int64) {
 	if folder == "" && b.album == nil {
 		return
 	}
-	page := b.picture()
+	page, masked := b.picture()
 	file := name + "-" + theme + "-" + strconv.FormatInt(width, 10)
 	if folder != "" {
 		if err := os.WriteFile(filepath.Join(folder, file+".png"), page, 0o600); err != nil {
@@ -218,7 +219,7 @@ func (b *Browser) Look(name, theme string, width int64) {
 		}
 	}
 	if b.album != nil {
-		b.compare(file, page)
+		b.compare(file, page, masked)
 	}
 }
 

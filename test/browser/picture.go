@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -88,14 +89,40 @@ func (b *Browser) version() string {
 	return product
 }
 
-// picture takes the whole page as PNG.
-func (b *Browser) picture() []byte {
+// windowHeight is the height of the window that pages are shown in.
+const windowHeight = 900
+
+// picture takes the whole page as PNG. The window is as high as the page
+// meanwhile: a capture beyond the window lays the page out while it is taken.
+func (b *Browser) picture() (picture []byte, masked []image.Rectangle) {
 	b.t.Helper()
-	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	width := b.number("innerWidth")
+	height := b.number("Math.max(document.documentElement.scrollHeight, innerHeight)")
+	if err := chromedp.Do(b.ctx, chromedp.EmulateViewport(width, height)); err != nil {
+		b.t.Fatal(err)
+	}
+	b.Drawn()
+	if b.album != nil {
+		masked = b.masked()
+	}
+	picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	if err == nil {
+		err = chromedp.Do(b.ctx, chromedp.EmulateViewport(width, windowHeight))
+	}
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return picture
+	return picture, masked
+}
+
+// number evaluates a script that gives a whole number.
+func (b *Browser) number(script string) int64 {
+	b.t.Helper()
+	n, err := strconv.ParseInt(b.Evaluate("String("+script+")"), 10, 64)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return n
 }
 
 // masked are the places of the masked elements on the page, in CSS pixels.
@@ -121,13 +148,13 @@ func (b *Browser) masked() (places []image.Rectangle) {
 
 // compare holds a picture of the page against the baseline of a name. Where they
 // differ, it writes both and the difference into the folder BELFRY_TEST_SCREENSHOTS.
-func (b *Browser) compare(name string, page []byte) {
+func (b *Browser) compare(name string, page []byte, masked []image.Rectangle) {
 	b.t.Helper()
 	picture, err := png.Decode(bytes.NewReader(page))
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	now := reduced(picture, b.masked())
+	now := reduced(picture, masked)
 	file := filepath.Join(b.album.folder, name+".png")
 	if b.album.update {
 		write(b.t, file, now)

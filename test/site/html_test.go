@@ -31,8 +31,8 @@ func TestASiteHasPeopleAndPages(t *testing.T) {
 	acme := s.Account("Acme")
 	base := "/accounts/" + acme + "/properties"
 	ana := s.Member(acme, "ana@acme.example", "owner")
-	ana.Get(base+"/new").Expect(200).Submit("Add the property", "name", "shop.example").RedirectsTo(base)
-	ana.Get(base).Expect(200).Says("Property added.", "Acme").Links("/accounts/" + acme + "/tokens")
+	added := ana.Get(base+"/new").Expect(200).Submit("Add the property", "name", "shop.example").Expect(303)
+	ana.Get(added.Location).Expect(200).Says("Property added.", "Acme").Links("/accounts/" + acme + "/tokens")
 	s.Run("as an operator", func() { s.Operator().Get("/console/accounts").Expect(200).Says("Acme") })
 	s.Run("as nobody", func() { s.Visitor().Get(base).RedirectsTo("/sign-in?next=" + url.QueryEscape(base)) })
 }

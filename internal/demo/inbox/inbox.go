@@ -75,6 +75,7 @@ type Inbox struct {
 
 	mu     sync.Mutex // guards what follows
 	secret string     // whsec_... by which webhooks are signed
+	back   string     // address of the dashboard's next step
 	n      int
 	list   []Message // the oldest first
 	ids    map[string]bool
@@ -95,6 +96,19 @@ func New(httpAddress, smtpAddress string) (*Inbox, error) {
 
 // Beside sets the URLs of the dashboard and the shop, to which the page links. Call it before Run.
 func (i *Inbox) Beside(dashboard, shop string) { i.dashboard, i.shop = dashboard, shop }
+
+// Back sets the address of the dashboard's page with the next step of the demo, once it is known.
+func (i *Inbox) Back(next string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.back = next
+}
+
+func (i *Inbox) nextStep() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.back
+}
 
 // URL is the page's address; URL/hook receives webhooks.
 func (i *Inbox) URL() string { return "http://" + i.http.Addr().String() }

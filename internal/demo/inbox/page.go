@@ -39,7 +39,8 @@ func (p *pageServer) list(w http.ResponseWriter, r *http.Request) {
 		Messages []Message
 		Address  string
 		Now      time.Time
-	}{p.inbox.Messages(), p.inbox.SMTP(), time.Now()}
+		Back     string
+	}{p.inbox.Messages(), p.inbox.SMTP(), time.Now(), p.inbox.nextStep()}
 	shell := ui.Shell{Title: "Inbox", Face: ui.Customer, Account: ui.Account{Name: "Your inbox"},
 		Nav: []ui.NavItem{{Label: "Messages", Href: "/", Icon: "inbox", Key: "i", Current: true}}}
 	for _, beside := range []ui.NavItem{

@@ -113,6 +113,11 @@ func New(cfg Config) (*Channel, error) {
 // Kind is email.
 func (*Channel) Kind() string { return notify.KindEmail }
 
+// Preview is the subject and the plain part of the mail.
+func (*Channel) Preview(m *notify.Message) (notify.Rendered, error) {
+	return notify.Rendered{Subject: Subject(m), Body: plain(m)}, nil
+}
+
 // message is the whole mail. The mails of one incident are one thread.
 func (c *Channel) message(m *notify.Message) (*mail.Msg, error) {
 	msg := mail.NewMsg(mail.WithNoDefaultUserAgent())

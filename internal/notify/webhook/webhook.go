@@ -138,6 +138,12 @@ func Body(m *notify.Message) ([]byte, error) {
 	return json.Marshal(b)
 }
 
+// Preview is the body of the request.
+func (*Channel) Preview(m *notify.Message) (notify.Rendered, error) {
+	body, err := Body(m)
+	return notify.Rendered{Body: string(body)}, err
+}
+
 // Sign makes the value of webhook-signature: one v1 signature for each key
 // (whsec_ and base64), separated by spaces.
 func Sign(keys []string, id string, at time.Time, body []byte) (string, error) {

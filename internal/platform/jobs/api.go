@@ -48,6 +48,7 @@ func (q *Queue) API(api *web.API) {
 	web.Delete(api, web.Op{
 		Path:        jobPath,
 		ID:          "delete-job",
+		Errors:      []errs.Code{errs.CodeStateConflict},
 		Tag:         tag,
 		Summary:     "Cancel a job, or delete one that has ended",
 		Description: "A job that has ended is deleted with its file; the answer is its last state.",

@@ -48,7 +48,13 @@ const helpers = `
 		field.value = text;
 		field.click();
 	};
-	const settle = () => new Promise((done) => setTimeout(done, 400));
+	const rest = (ms) => new Promise((done) => setTimeout(done, ms));
+	const said = (e) => e.querySelector(".picker-state").textContent.replace("Searching…", "");
+	const asks = (e) => !e.querySelector("[role=option]") && !said(e);
+	const settle = async () => {
+		const open = ".picker-pop:not([hidden]), .filter-key[open] .filter-found";
+		for (let i = 0; i < 100 && (i === 0 || [...document.querySelectorAll(open)].some(asks)); i++) await rest(50);
+	};
 `
 
 // TestTheGallery looks at every component in every state, in both themes and

@@ -2,7 +2,6 @@ package notify
 
 import (
 	"github.com/belfryhq/belfry/internal/account"
-	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -19,6 +18,7 @@ func (p *pages) addWebhooks() {
 		Then:   p.showCreatedWebhook,
 	}.Handle)
 	p.Get(base+"/{webhook_id}", account.NotificationsRead, p.showWebhook)
+	p.Get(base+"/{webhook_id}/edit", account.NotificationsWrite, p.showWebhookForm)
 	p.Post(base+"/{webhook_id}", account.NotificationsWrite, page.Form[webhookForm]{
 		Parse:  p.parseWebhook,
 		Do:     p.changeWebhook,
@@ -35,48 +35,17 @@ func (p *pages) addWebhooks() {
 		Render: p.renderWebhook,
 		Then:   p.webhookEnabled,
 	}.Handle)
+	p.Confirm(base+"/{webhook_id}/pause", account.NotificationsWrite, p.confirmPauseWebhook, p.pauseWebhook)
+	p.Get(base+"/{webhook_id}/replay", account.DeliveriesReplay, p.showReplay)
+	p.Post(base+"/{webhook_id}/replay", account.DeliveriesReplay, page.Form[replayForm]{
+		Parse:  p.parseReplay,
+		Do:     p.replayWebhook,
+		Fields: []string{"since", "before", "rate"},
+		Render: p.renderReplay,
+		Then:   p.webhookReplayed,
+	}.Handle)
+	p.Get(base+"/{webhook_id}/replay/{job_id}", account.DeliveriesReplay, p.showReplayJob)
 	p.Confirm(base+"/{webhook_id}/delete", account.NotificationsWrite, p.confirmDeleteWebhook, p.deleteWebhook)
-}
-
-// shownWebhook is a destination in a list.
-type shownWebhook struct {
-	Destination
-	Href, Health string
-	Tone         ui.Tone
-	Mail         bool
-	Unconfirmed  []unconfirmed // of mail: the address itself
-}
-
-func shownWebhookOf(accountID string, d Destination) shownWebhook {
-	s := shownWebhook{
-		Destination: d,
-		Href:        webhookPath(accountID, d.ID),
-		Health:      "works",
-		Tone:        ui.Good,
-		Mail:        d.Kind == KindEmail,
-	}
-	switch {
-	case d.State == delivery.DestinationDisabled:
-		s.Health = "disabled"
-		s.Tone = ui.Bad
-	case d.State == delivery.DestinationBroken:
-		s.Health = "rejects the credential"
-		s.Tone = ui.Bad
-	case d.LastFailure.After(d.LastSuccess.Time):
-		s.Health = "failing"
-		s.Tone = ui.Warn
-	case d.LastSuccess.IsZero() && s.Mail:
-		s.Health = "no mail sent yet"
-		s.Tone = ui.Neutral
-	case d.LastSuccess.IsZero():
-		s.Health = "no message yet"
-		s.Tone = ui.Neutral
-	}
-	return s
-}
-
-func webhookPath(accountID, id string) string {
-	return NotificationsPath(accountID) + "/webhooks/" + id
 }
 
 // webhookForm is the input for a webhook.
@@ -85,7 +54,6 @@ type webhookForm struct {
 	Name, URL    string
 	Key          string        // the signing secret of a new one, where the caller gives it
 	Hook         *shownWebhook // nil for a new one
-	Attempt      *Attempt      // of a test just made
 	May, Secret  bool
 	Faults       ui.Faults
 
@@ -101,12 +69,12 @@ func (p *pages) renderWebhook(v *page.Visit, f *webhookForm, faults ui.Faults) e
 	title := "Add a webhook"
 	if f.Hook != nil {
 		f.Action = f.Hook.Href
-		title = f.Hook.Name
+		title = "Edit " + f.Hook.Name
 	}
 	return v.Show(page.View{
 		Section:  "notifications",
 		Title:    title,
-		Template: "webhook",
+		Template: "webhook-form",
 		Status:   faults.Status,
 		Data:     *f,
 	})
@@ -189,7 +157,7 @@ func (p *pages) showCreatedWebhook(v *page.Visit, f *webhookForm) error {
 	return showSecret(v, f.made, false)
 }
 
-func (p *pages) showWebhook(v *page.Visit) error {
+func (p *pages) showWebhookForm(v *page.Visit) error {
 	f, err := p.webhookOf(v)
 	if err != nil {
 		return err
@@ -202,18 +170,51 @@ func (p *pages) changeWebhook(v *page.Visit, f *webhookForm) error {
 	return err
 }
 
+// webhookTestPage is the data of the template "webhook-test".
+type webhookTestPage struct {
+	Hook    shownWebhook
+	Attempt Attempt
+}
+
 // testWebhook sends a test message and shows the response.
 func (p *pages) testWebhook(v *page.Visit) error {
-	f, err := p.webhookOf(v)
+	d, err := p.Destination(v.Context(), v.Account, v.PathValue("webhook_id"))
 	if err != nil {
 		return err
 	}
-	a, err := p.TestWebhook(v.Context(), v.Account, f.Hook.ID)
+	a, err := p.TestWebhook(v.Context(), v.Account, d.ID)
 	if err != nil {
 		return err
 	}
-	f.Attempt = &a
-	return p.renderWebhook(v, &f, ui.Faults{})
+	return v.Show(page.View{
+		Section:  "notifications",
+		Title:    "Test of " + d.Name,
+		Template: "webhook-test",
+		Data:     webhookTestPage{shownWebhookOf(v.Account, d), a},
+	})
+}
+
+func (p *pages) confirmPauseWebhook(v *page.Visit) (page.Confirm, error) {
+	d, err := p.Destination(v.Context(), v.Account, v.PathValue("webhook_id"))
+	if err != nil {
+		return page.Confirm{}, err
+	}
+	return page.Confirm{
+		Section: "notifications",
+		Title:   "Pause " + d.Name + "?",
+		Text: "Nothing is sent to " + d.URL + " until it is enabled again. Messages of this time are not sent " +
+			"by themselves; replay the range afterwards.",
+		Label: "Pause",
+		Back:  webhookPath(v.Account, d.ID),
+	}, nil
+}
+
+func (p *pages) pauseWebhook(v *page.Visit) error {
+	d, err := p.PauseWebhook(v.Context(), v.Who, v.Account, v.PathValue("webhook_id"))
+	if err != nil {
+		return err
+	}
+	return v.Redirect(webhookPath(v.Account, d.ID), "webhook-paused")
 }
 
 // confirmRotateWebhook names what a new secret means for the receiver.
@@ -224,9 +225,9 @@ func (p *pages) confirmRotateWebhook(v *page.Visit) (page.Confirm, error) {
 	}
 	return page.Confirm{
 		Section: "notifications",
-		Title:   "New signing secret for " + f.Name + "?",
-		Text: "Messages are signed with both secrets for 24 hours. After that the receiver at " + f.URL +
-			" refuses messages, unless it knows the new secret.",
+		Title:   "Rotate the signing secret of " + f.Name + "?",
+		Text: "The receiver at " + f.URL + " must get the new secret within 24 hours. Until then messages are signed " +
+			"with both secrets; afterwards it refuses them, unless it knows the new one.",
 		Label:  "Create a new secret",
 		Back:   f.Hook.Href,
 		Danger: true,

@@ -1,0 +1,66 @@
+package app
+
+import (
+	"context"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/slo"
+)
+
+// The page of a property shows objectives, alerts and traffic. Its feature is constructed before theirs, so these
+// functions find them when they are called.
+
+// stateNames are the states of an objective as pages show them.
+var stateNames = map[slo.State]string{
+	slo.Burning:    "Burning",
+	slo.Recovering: "Recovering",
+	slo.NoData:     "No data",
+	slo.Healthy:    "On track",
+}
+
+func (a *App) propertyObjectives(ctx context.Context, accountID string) ([]account.ZoneObjective, error) {
+	list, err := a.SLO.Summaries(ctx, accountID)
+	out := make([]account.ZoneObjective, len(list))
+	for i, o := range list {
+		out[i] = account.ZoneObjective{
+			Zone:     o.Zone,
+			Name:     o.Name,
+			Href:     o.Href,
+			State:    stateNames[o.State],
+			Tone:     o.Tone,
+			Sentence: o.Sentence,
+			Left:     o.Left,
+			Bar:      o.Bar,
+			Counted:  o.Counted,
+			Burn:     o.Burn,
+		}
+	}
+	return out, err
+}
+
+func (a *App) propertyAlerts(ctx context.Context, accountID, zoneID string, limit int) ([]account.ZoneAlert, error) {
+	list, err := a.Notify.ZoneAlerts(ctx, accountID, zoneID, limit)
+	out := make([]account.ZoneAlert, len(list))
+	for i, one := range list {
+		out[i] = account.ZoneAlert{
+			Title:    one.Title,
+			Href:     one.Href,
+			Firing:   one.State == "firing",
+			Notice:   one.State == "notice",
+			Severity: one.Severity,
+			At:       one.At,
+			EndedAt:  one.EndedAt,
+			AckedBy:  one.AckedBy,
+		}
+	}
+	return out, err
+}
+
+func (a *App) propertyTraffic(ctx context.Context, accountID, zoneID string) (account.ZoneTraffic, error) {
+	t, err := a.SLO.ZoneTraffic(ctx, accountID, zoneID)
+	out := account.ZoneTraffic{Total: t.Total, Bad: t.Bad, LastAt: t.LastAt.Time}
+	for _, h := range t.Hours {
+		out.Hours = append(out.Hours, account.ZoneHour{Start: h.Start.Time, Total: h.Total, Bad: h.Bad})
+	}
+	return out, err
+}
