@@ -34,29 +34,29 @@ func newUses() *uses {
 func (u *uses) token(id string, at int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	note(u.tokens, id, at)
+	noteUse(u.tokens, id, at)
 }
 
 func (u *uses) session(h Hash, at int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	note(u.sessions, h, at)
+	noteUse(u.sessions, h, at)
 }
 
 func (u *uses) member(m membership, at int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	note(u.members, m, at)
+	noteUse(u.members, m, at)
 }
 
-func note[K comparable](m map[K]int64, key K, at int64) {
+func noteUse[K comparable](m map[K]int64, key K, at int64) {
 	if last, ok := m[key]; ok || len(m) < maxUses {
 		m[key] = max(last, at)
 	}
 }
 
-// use is the last use of a credential.
-type use struct {
+// tokenUse is the last use of a credential.
+type tokenUse struct {
 	token   string // "" for a session or member
 	session Hash
 	member  membership // zero for a token or session
@@ -64,18 +64,18 @@ type use struct {
 }
 
 // drain returns the uses and removes them.
-func (u *uses) drain() []use {
+func (u *uses) drain() []tokenUse {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	list := make([]use, 0, len(u.tokens)+len(u.sessions)+len(u.members))
+	list := make([]tokenUse, 0, len(u.tokens)+len(u.sessions)+len(u.members))
 	for id, at := range u.tokens {
-		list = append(list, use{token: id, at: at})
+		list = append(list, tokenUse{token: id, at: at})
 	}
 	for h, at := range u.sessions {
-		list = append(list, use{session: h, at: at})
+		list = append(list, tokenUse{session: h, at: at})
 	}
 	for m, at := range u.members {
-		list = append(list, use{member: m, at: at})
+		list = append(list, tokenUse{member: m, at: at})
 	}
 	clear(u.tokens)
 	clear(u.members)
@@ -83,7 +83,7 @@ func (u *uses) drain() []use {
 	return list
 }
 
-func (u *uses) restore(list []use) {
+func (u *uses) restore(list []tokenUse) {
 	for _, one := range list {
 		switch {
 		case one.token != "":

@@ -90,8 +90,8 @@ type chosenItem struct{ ID, Name, Note string }
 // confirmedField says in the form of an act on several rows that the question was answered.
 const confirmedField = "confirmed"
 
-// confirmed reports whether the visitor has answered the question before an act.
-func confirmed(v *page.Visit) bool { return v.Field(confirmedField, 8) == "yes" }
+// wasConfirmed reports whether the visitor has answered the question before an act.
+func wasConfirmed(v *page.Visit) bool { return v.Field(confirmedField, 8) == "yes" }
 
 // askChosen asks before an act on several rows.
 func askChosen(v *page.Visit, section string, ask chosenAsk) error {

@@ -205,7 +205,7 @@ func (p *pages) changeMembers(v *page.Visit) error {
 	switch {
 	case len(ids) == 0 || len(ids) > pageSize || act != "remove" && act != "invite":
 		return v.Redirect(path, "nothing-chosen")
-	case act == "remove" && !confirmed(v):
+	case act == "remove" && !wasConfirmed(v):
 		return p.askRemoveMembers(v, ids)
 	}
 	sent := 0

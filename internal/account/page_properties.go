@@ -206,7 +206,7 @@ func (p *pages) changeProperties(v *page.Visit) error {
 	if len(ids) == 0 || len(ids) > pageSize {
 		return v.Redirect(path, "nothing-chosen")
 	}
-	if act == "delete" && !confirmed(v) {
+	if act == "delete" && !wasConfirmed(v) {
 		return p.askDeleteProperties(v, ids)
 	}
 	for _, zoneID := range ids {

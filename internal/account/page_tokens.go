@@ -177,7 +177,7 @@ func (p *pages) revokeTokens(v *page.Visit) error {
 	if len(ids) == 0 || len(ids) > pageSize || v.Field("act", 16) != "revoke" {
 		return v.Redirect(path, "nothing-chosen")
 	}
-	if confirmed(v) {
+	if wasConfirmed(v) {
 		for _, tokenID := range ids {
 			err := p.RevokeToken(v.Context(), v.Who, v.Account, tokenID)
 			if err != nil && !errs.Is(err, errs.CodeNotFound) {

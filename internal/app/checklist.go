@@ -208,10 +208,10 @@ func (p *pages) recordsProducts(ctx context.Context, accountID string) (bool, er
 	return slices.ContainsFunc(products, func(name string) bool { return name != event.Product }), err
 }
 
-// tour is the demo that runs beside this installation.
-type tour struct{ shop, inbox string }
+// demoTour is the demo that runs beside this installation.
+type demoTour struct{ shop, inbox string }
 
-func (t *tour) links() []checkLink {
+func (t *demoTour) links() []checkLink {
 	return []checkLink{{"Shop", t.shop, "shopping-bag"}, {"Your inbox", t.inbox, "inbox"}}
 }
 
@@ -219,7 +219,7 @@ func (t *tour) links() []checkLink {
 const tourAccount = "ext:demo"
 
 // tourOf is the demo, when it runs and the account is its own.
-func (p *pages) tourOf(ctx context.Context, accountID string) (*tour, error) {
+func (p *pages) tourOf(ctx context.Context, accountID string) (*demoTour, error) {
 	shop, inbox, ok := strings.Cut(p.app.Config.Tour, " ")
 	if !ok {
 		return nil, nil
@@ -231,12 +231,12 @@ func (p *pages) tourOf(ctx context.Context, accountID string) (*tour, error) {
 	if err != nil || id != accountID {
 		return nil, err
 	}
-	return &tour{shop, inbox}, nil
+	return &demoTour{shop, inbox}, nil
 }
 
 // tourSteps are the steps of the demo. What was done is read from the audit log and from the newest alert.
 func (p *pages) tourSteps(
-	ctx context.Context, accountID string, t *tour, marks map[string]time.Time,
+	ctx context.Context, accountID string, t *demoTour, marks map[string]time.Time,
 ) ([]checkStep, error) {
 	base := pathIn(accountPath, accountID)
 	began, err := p.app.Account.Account(ctx, accountID)
@@ -266,12 +266,12 @@ func (p *pages) tourSteps(
 		}
 	}
 	alertPage := base + "/alerts"
-	event := base + "/audit"
+	first := base + "/audit"
 	if alert != nil {
 		alertPage += "/" + alert.ID
 	}
 	if len(changed.Records) > 0 {
-		event += "/events/" + changed.Records[0].Event.ID + "?tab=proof"
+		first += "/events/" + changed.Records[0].Event.ID + "?tab=proof"
 	}
 	return []checkStep{
 		{
@@ -302,7 +302,7 @@ func (p *pages) tourSteps(
 		{
 			Title: "Prove it",
 			Text:  "Open the change, choose Proof and verify it, or download one file that proves it without this server.",
-			Href:  event, Action: "The change", Guide: "/docs/guide/verify", Done: !marks[markProof].IsZero(),
+			Href:  first, Action: "The change", Guide: "/docs/guide/verify", Done: !marks[markProof].IsZero(),
 		},
 	}, nil
 }

@@ -167,7 +167,7 @@ func (r *recorder) do(id string, in input) json.RawMessage {
 		example.Body, example.Type = r.hide(body), "application/json"
 	case in.text != "":
 		body = []byte(in.text)
-		example.Lines, example.Type = lines(string(r.hide(body))), in.kind
+		example.Lines, example.Type = splitLines(string(r.hide(body))), in.kind
 	}
 	status, header, answer := r.send(rt, path, example.Type, body, in)
 	if status > 299 {
@@ -257,21 +257,21 @@ var written = []string{
 // arrange sorts the members of objects as people write them.
 func arrange(t *testing.T, raw json.RawMessage) json.RawMessage {
 	t.Helper()
-	var object map[string]json.RawMessage
+	var fields map[string]json.RawMessage
 	var list []json.RawMessage
 	var parts []string
 	switch {
-	case json.Unmarshal(raw, &object) == nil && object != nil:
+	case json.Unmarshal(raw, &fields) == nil && fields != nil:
 		rank := func(name string) int {
 			if i := slices.Index(written, name); i >= 0 {
 				return i
 			}
 			return len(written)
 		}
-		for _, name := range slices.SortedFunc(maps.Keys(object), func(a, b string) int {
+		for _, name := range slices.SortedFunc(maps.Keys(fields), func(a, b string) int {
 			return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
 		}) {
-			parts = append(parts, fmt.Sprintf("%q:%s", name, arrange(t, object[name])))
+			parts = append(parts, fmt.Sprintf("%q:%s", name, arrange(t, fields[name])))
 		}
 		return json.RawMessage("{" + strings.Join(parts, ",") + "}")
 	case json.Unmarshal(raw, &list) == nil && list != nil:
@@ -348,14 +348,14 @@ func shortenJSON(t *testing.T, raw json.RawMessage) json.RawMessage {
 	return b.Bytes()
 }
 
-func lines(text string) []string { return strings.Split(strings.TrimRight(text, "\n"), "\n") }
+func splitLines(text string) []string { return strings.Split(strings.TrimRight(text, "\n"), "\n") }
 
 // excerpt is the beginning of an answer that is not JSON.
 func excerpt(text []byte) []string {
 	if bytes.ContainsFunc(text, func(c rune) bool { return c == '\uFFFD' || c < ' ' && c != '\n' && c != '\r' && c != '\t' }) {
 		return []string{fmt.Sprintf("(%d bytes)", len(text))}
 	}
-	list := lines(string(text))
+	list := splitLines(string(text))
 	if len(list) > longestText {
 		list = append(list[:longestText], "…")
 	}
@@ -417,11 +417,11 @@ func escape(name string) string {
 func (r *recorder) has(pointer string) bool {
 	var at any = r.document
 	for _, part := range strings.Split(pointer, "/")[1:] {
-		object, ok := at.(map[string]any)
+		fields, ok := at.(map[string]any)
 		if !ok {
 			return false
 		}
-		if at, ok = object[strings.NewReplacer("~1", "/", "~0", "~").Replace(part)]; !ok {
+		if at, ok = fields[strings.NewReplacer("~1", "/", "~0", "~").Replace(part)]; !ok {
 			return false
 		}
 	}

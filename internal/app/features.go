@@ -19,16 +19,16 @@ import (
 	"github.com/belfryhq/belfry/internal/traffic"
 )
 
-// row is a feature on the app's list: its manifest and its constructor. A constructor passes the functions of other
+// featureRow is a feature on the app's list: its manifest and its constructor. A constructor passes the functions of other
 // features that this one uses, so these come first on the list.
-type row struct {
+type featureRow struct {
 	feature.Manifest
 	construct func(*App, context.Context, feature.Env) (feature.Feature, error)
 }
 
 // features lists the features in the order in which data flows.
-func features() []row {
-	return []row{
+func features() []featureRow {
+	return []featureRow{
 		{account.Manifest, (*App).newAccount},
 		{producer.Manifest, (*App).newProducer},
 		{audit.Manifest, (*App).newAudit},
@@ -94,7 +94,7 @@ func (a *App) openFeatures(ctx context.Context) error {
 	return nil
 }
 
-func (a *App) openFeature(ctx context.Context, r row) error {
+func (a *App) openFeature(ctx context.Context, r featureRow) error {
 	store := a.db(r.Name)
 	relay, err := bus.NewRelay(store, a.deliver, bus.RelayOptions{Name: r.Name, Log: a.Log, Registerer: a.Registry})
 	if err != nil {

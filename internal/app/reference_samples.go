@@ -140,8 +140,8 @@ func main() {
 // goCall is a call of cloudflare-go, with the package of its parameters.
 type goCall struct{ service, text string }
 
-// one is a call with one answer.
-func one(service, method, arguments, params string) goCall {
+// goCallOf is a call with one answer.
+func goCallOf(service, method, arguments, params string) goCall {
 	return goCall{service, "answer, err := client." + method + "(context.TODO(), " + arguments + service + "." + params +
 		"{AccountID: account})\n\tif err != nil {\n\t\tlog.Fatal(err)\n\t}\n\tfmt.Printf(\"%+v\\n\", answer)"}
 }
@@ -157,13 +157,13 @@ func everyPage(service, method, params string) goCall {
 var cloudflareGo = map[string]goCall{
 	"list-audit-logs-v1": everyPage("audit_logs", "AuditLogs.ListAutoPaging", "AuditLogListParams"),
 	"list-webhooks":      everyPage("alerting", "Alerting.Destinations.Webhooks.ListAutoPaging", "DestinationWebhookListParams"),
-	"get-webhook": one("alerting", "Alerting.Destinations.Webhooks.Get", `"{webhook_id}", `,
+	"get-webhook": goCallOf("alerting", "Alerting.Destinations.Webhooks.Get", `"{webhook_id}", `,
 		"DestinationWebhookGetParams"),
-	"delete-webhook": one("alerting", "Alerting.Destinations.Webhooks.Delete", `"{webhook_id}", `,
+	"delete-webhook": goCallOf("alerting", "Alerting.Destinations.Webhooks.Delete", `"{webhook_id}", `,
 		"DestinationWebhookDeleteParams"),
-	"list-alert-types": one("alerting", "Alerting.AvailableAlerts.List", "", "AvailableAlertListParams"),
-	"get-policy":       one("alerting", "Alerting.Policies.Get", `"{policy_id}", `, "PolicyGetParams"),
-	"delete-policy":    one("alerting", "Alerting.Policies.Delete", `"{policy_id}", `, "PolicyDeleteParams"),
+	"list-alert-types": goCallOf("alerting", "Alerting.AvailableAlerts.List", "", "AvailableAlertListParams"),
+	"get-policy":       goCallOf("alerting", "Alerting.Policies.Get", `"{policy_id}", `, "PolicyGetParams"),
+	"delete-policy":    goCallOf("alerting", "Alerting.Policies.Delete", `"{policy_id}", `, "PolicyDeleteParams"),
 	"list-deliveries":  everyPage("alerting", "Alerting.History.ListAutoPaging", "HistoryListParams"),
 	"create-webhook": {"alerting", `webhook, err := client.Alerting.Destinations.Webhooks.New(context.TODO(), alerting.DestinationWebhookNewParams{
 		AccountID: account,

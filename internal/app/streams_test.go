@@ -96,15 +96,15 @@ func TestEveryStreamEndsWhenItsCredentialIsTakenAway(t *testing.T) {
 	})
 }
 
-// opened is a stream that is being read.
-type opened struct {
+// openedStream is a stream that is being read.
+type openedStream struct {
 	path  string
 	ended chan struct{}
 }
 
-func (s *site) open(client *http.Client, paths []string, headers ...string) []opened {
+func (s *site) open(client *http.Client, paths []string, headers ...string) []openedStream {
 	s.t.Helper()
-	var list []opened
+	var list []openedStream
 	for _, path := range paths {
 		r, err := http.NewRequestWithContext(s.t.Context(), "GET", s.url+path, nil)
 		if err != nil {
@@ -117,7 +117,7 @@ func (s *site) open(client *http.Client, paths []string, headers ...string) []op
 		if err != nil || res.StatusCode != http.StatusOK {
 			s.t.Fatalf("%s: %v %v", path, res, err)
 		}
-		o := opened{path, make(chan struct{})}
+		o := openedStream{path, make(chan struct{})}
 		go func() {
 			defer close(o.ended)
 			defer res.Body.Close()
@@ -128,7 +128,7 @@ func (s *site) open(client *http.Client, paths []string, headers ...string) []op
 	return list
 }
 
-func (o opened) ends(t *testing.T) {
+func (o openedStream) ends(t *testing.T) {
 	t.Helper()
 	select {
 	case <-o.ended:

@@ -155,13 +155,13 @@ func ofSetUp(e *record.Event) bool {
 // countDay counts the events since a time, by product.
 func (p *pages) countDay(
 	ctx context.Context,
-	account string,
+	accountID string,
 	since time.Time,
 	g *Overview,
 ) error {
 	q := ledger.Query{Since: max(0, since.UnixMicro()), Limit: 1000}
 	for {
-		data, err := p.reader.List(ctx, account, q)
+		data, err := p.reader.List(ctx, accountID, q)
 		if err != nil {
 			return err
 		}

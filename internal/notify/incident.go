@@ -344,7 +344,7 @@ func (s *storing) ended(p *prepared, alertID, name string, from, to time.Time) {
 		id:         alertID,
 		name:       name,
 		at:         to,
-		metadata:   map[string]any{"correlation_id": p.alert.Correlation, "lasted": words(to.Sub(from))},
+		metadata:   map[string]any{"correlation_id": p.alert.Correlation, "lasted": durationWords(to.Sub(from))},
 	})
 }
 

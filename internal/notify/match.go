@@ -127,7 +127,7 @@ func evaluate(p *Policy, s *attributes, notified, now time.Time) (matched bool, 
 	}
 	if every := p.interval(); every > 0 && !notified.IsZero() && now.Sub(notified) < every {
 		why = fmt.Sprintf("it notified of the same subject %s before, and does so at most once in %s",
-			words(now.Sub(notified)), p.AlertInterval)
+			durationWords(now.Sub(notified)), p.AlertInterval)
 		if !s.lasts {
 			return no("%s", why)
 		}
@@ -204,8 +204,8 @@ func sortedKeys(m map[string][]string) []string {
 	return keys
 }
 
-// words is a duration for a sentence: 43 s, 4 min 56 s, 3 h 12 min.
-func words(d time.Duration) string {
+// durationWords is a duration for a sentence: 43 s, 4 min 56 s, 3 h 12 min.
+func durationWords(d time.Duration) string {
 	d = d.Round(time.Second)
 	h := int(d.Hours())
 	m := int(d.Minutes()) % 60

@@ -275,7 +275,7 @@ func (a *Alert) lasted() string {
 	if a.EndedAt.IsZero() || !a.EndedAt.After(a.OccurredAt.Time) {
 		return ""
 	}
-	return words(a.EndedAt.Sub(a.OccurredAt.Time))
+	return durationWords(a.EndedAt.Sub(a.OccurredAt.Time))
 }
 
 // where are the properties that an alert names.

@@ -46,8 +46,8 @@ func (p *pages) showDeliveries(v *page.Visit) error {
 	query := u.Query()
 	filter := deliveryFilter{
 		account:   v.Account,
-		states:    known(query["state"], deliveryStates),
-		notStates: known(query["state.not"], deliveryStates),
+		states:    keepKnown(query["state"], deliveryStates),
+		notStates: keepKnown(query["state.not"], deliveryStates),
 	}
 	hooks, err := p.Webhooks(v.Context(), v.Account)
 	if err != nil {
@@ -103,8 +103,8 @@ func (p *pages) showDeliveries(v *page.Visit) error {
 	return v.Show(page.View{Template: "deliveries", Section: "notifications", Title: "Deliveries", Data: out})
 }
 
-// known are the values that the list has.
-func known(values, list []string) (out []string) {
+// keepKnown are the values that the list has.
+func keepKnown(values, list []string) (out []string) {
 	for _, v := range values {
 		if slices.Contains(list, v) {
 			out = append(out, v)

@@ -58,7 +58,7 @@ func (p *pages) showDelivery(v *page.Visit) error {
 		}
 		one.StatusLine = statusLine(d.MechanismType, a.Status)
 		if i > 0 {
-			one.Gap = words(a.At.Sub(d.Attempts[i-1].At.Time)) + " later"
+			one.Gap = durationWords(a.At.Sub(d.Attempts[i-1].At.Time)) + " later"
 		}
 		out.Attempts = append(out.Attempts, one)
 	}
@@ -209,7 +209,7 @@ func shortTime(d time.Duration) string {
 	if d >= 0 && d < 10*time.Second {
 		return number(float64(d.Milliseconds()/100)/10) + " s"
 	}
-	return words(d)
+	return durationWords(d)
 }
 
 func ordinal(n int) string {

@@ -114,7 +114,7 @@ func (p *pages) replayWebhook(v *page.Visit, f *replayForm) (err error) {
 	in := replayInput{DestinationID: f.Hook.ID, Replay: r}
 	f.Matched, err = p.queue.Count(v.Context(), in.filter(v.Account))
 	f.Counted = true
-	f.Takes = words(time.Duration(f.Matched) * time.Second / time.Duration(r.Rate))
+	f.Takes = durationWords(time.Duration(f.Matched) * time.Second / time.Duration(r.Rate))
 	f.Before = r.Before.UTC().Format(fieldTime) // messages made after the count are left out
 	return err
 }

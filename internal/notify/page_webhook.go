@@ -286,12 +286,12 @@ func webhookMetrics(d *Destination, s *WebhookStatistics, now time.Time) []ui.Me
 	}
 	last := ui.Metric{Label: "Last success", Value: "never"}
 	if !d.LastSuccess.IsZero() {
-		last.Value = words(now.Sub(d.LastSuccess.Time))
+		last.Value = durationWords(now.Sub(d.LastSuccess.Time))
 		last.Unit = " ago"
 	}
 	last.Note = "no failure yet"
 	if !d.LastFailure.IsZero() {
-		last.Note = "last failure " + words(now.Sub(d.LastFailure.Time)) + " ago"
+		last.Note = "last failure " + durationWords(now.Sub(d.LastFailure.Time)) + " ago"
 	}
 	return []ui.Metric{day, week, latency, last}
 }

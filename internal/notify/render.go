@@ -56,7 +56,7 @@ func Headline(m *Message) string {
 // Ended says that an alert is over, and how long it lasted.
 func Ended(started, ended time.Time) string {
 	if lasted := ended.Sub(started); !started.IsZero() && lasted >= time.Second {
-		return "Ended after " + words(lasted)
+		return "Ended after " + durationWords(lasted)
 	}
 	return "Ended"
 }
@@ -135,7 +135,7 @@ func Start(m *Message) (at time.Time, by, ok bool) {
 // Earlier says how long before an alert something was done.
 func Earlier(alert, change time.Time) string {
 	if d := alert.Sub(change); d >= time.Second {
-		return words(d) + " earlier"
+		return durationWords(d) + " earlier"
 	}
 	return "moments earlier"
 }

@@ -59,10 +59,12 @@ func (f milli) times() float64 { return float64(f) / 1000 }
 
 // above reports whether the tally burns faster than factor times the allowed share: bad/total > factor x allowed, in
 // 128-bit integers. A tally without requests is not above.
-func above(t Tally, factor milli, allowed share) bool { return tally.Above(t, limit(factor, allowed)) }
+func above(t Tally, factor milli, allowed share) bool {
+	return tally.Above(t, burnLimit(factor, allowed))
+}
 
-// limit is the product of factor and allowed share, in the unit of the tallies: whole x 1000 = tally.Unit.
-func limit(factor milli, allowed share) uint64 { return uint64(factor) * uint64(allowed) }
+// burnLimit is the product of factor and allowed share, in the unit of the tallies: whole x 1000 = tally.Unit.
+func burnLimit(factor milli, allowed share) uint64 { return uint64(factor) * uint64(allowed) }
 
 // burnRate returns the burn rate for display: 1 is exactly sustainable, 0 means no request.
 func burnRate(t Tally, allowed share) float64 {

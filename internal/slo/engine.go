@@ -17,8 +17,8 @@ const Longest = 30 * 86_400
 // kept is the age in seconds past which no count is kept.
 var kept = tally.Levels[tally.LevelCount-1].Keep
 
-// sums are the tallies of a series by window.
-type sums = [tally.WindowCount]Tally
+// windowSums are the tallies of a series by window.
+type windowSums = [tally.WindowCount]Tally
 
 // sample is the tally of one series in one tick.
 type sample = tally.Sample
@@ -34,7 +34,7 @@ type engine struct {
 	watches []*watch
 
 	suspects    []uint32
-	starts      []start         // pairs that began to fire in this evaluation
+	starts      []burnStart     // pairs that began to fire in this evaluation
 	restated    map[*watch]bool // watches whose pairs changed since they were stored
 	transitions []Transition
 	alertFrom   int64 // earlier transitions are history: stored, but not alerted
@@ -50,7 +50,7 @@ func newEngine() *engine {
 func (e *engine) watch(o *Objective, series uint32) *watch {
 	rules := make([]tally.Rule, len(o.rules))
 	for i, p := range o.rules {
-		rules[i] = tally.Rule{Long: p.Long, Short: p.Short, Limit: limit(p.factor(), o.allowed)}
+		rules[i] = tally.Rule{Long: p.Long, Short: p.Short, Limit: burnLimit(p.factor(), o.allowed)}
 	}
 	e.Watch(series, o.Window, rules)
 	w := &watch{Objective: o, series: series}

@@ -63,7 +63,7 @@ type Reading struct {
 	Bad    uint64  `json:"bad"`
 }
 
-func (o *Objective) read(s *sums, w Window) Reading {
+func (o *Objective) read(s *windowSums, w Window) Reading {
 	return Reading{w, burnRate(s[w], o.allowed), s[w].Total, s[w].Bad}
 }
 
@@ -119,7 +119,7 @@ func (e *engine) evaluateDirty() error {
 // fires reports whether both windows of a pair burn above its factor. A series that is younger (age, in seconds) than
 // the long window is assumed to have been healthy before, at the same traffic. Otherwise the first minute of an outage
 // would look like three bad days.
-func (o *Objective) fires(p *Pair, s *sums, age int64) bool {
+func (o *Objective) fires(p *Pair, s *windowSums, age int64) bool {
 	if s[p.Short].Bad == 0 {
 		return false // the common case
 	}
@@ -129,7 +129,7 @@ func (o *Objective) fires(p *Pair, s *sums, age int64) bool {
 
 // need is the smallest number of failures in the pair's long window that is not explained by chance. held reports that
 // there are fewer failures than that, or too few requests.
-func (o *Objective) need(p *Pair, s *sums) (need uint64, held bool) {
+func (o *Objective) need(p *Pair, s *windowSums) (need uint64, held bool) {
 	need = max(o.thresholds.need(s[p.Long].Total), uint64(o.Guard.MinBad))
 	return need, s[p.Long].Bad < need || s[p.Long].Total < uint64(o.Guard.MinTotal)
 }
@@ -137,7 +137,7 @@ func (o *Objective) need(p *Pair, s *sums) (need uint64, held bool) {
 // burning reports whether failures continue after a faster pair ended at the time ended: the short windows of all
 // faster pairs burn above the factor of pair i, and contain only traffic since that end. Without this check, old
 // failures leaving the long window would alert again after the repair.
-func (o *Objective) burning(i int, s *sums, ended int64) bool {
+func (o *Objective) burning(i int, s *windowSums, ended int64) bool {
 	for _, faster := range o.rules[:i] {
 		if ended < faster.Short.Seconds() || !above(s[faster.Short], o.rules[i].factor(), o.allowed) {
 			return false
@@ -181,7 +181,7 @@ func (e *engine) evaluate(w *watch) {
 				}
 			}
 			*st = pairState{firing, clock, 0, clock >= e.alertFrom}
-			e.starts = append(e.starts, start{w, i, len(e.transitions)})
+			e.starts = append(e.starts, burnStart{w, i, len(e.transitions)})
 			e.transitions = append(e.transitions, w.transition(&s, clock, *p, Start, *st))
 		}
 		inhibited = inhibited || st.state == firing
@@ -206,8 +206,8 @@ func (e *engine) setPairs(w *watch, pairs []pairState) {
 	e.SetActive(w.series, active)
 }
 
-// start is a pair that began to fire, with its transition.
-type start struct {
+// burnStart is a pair that began to fire, with its transition.
+type burnStart struct {
 	watch      *watch
 	pair       int
 	transition int // index in the engine's transitions
@@ -244,7 +244,7 @@ func (e *engine) setBegan() error {
 }
 
 // transition makes the transition of a pair, with the numbers of the moment at.
-func (o *Objective) transition(s *sums, at int64, p Pair, event string, st pairState) Transition {
+func (o *Objective) transition(s *windowSums, at int64, p Pair, event string, st pairState) Transition {
 	t := Transition{
 		At:        at,
 		Objective: o,

@@ -17,7 +17,7 @@ type reading struct {
 	first   int64 // the series' first tick
 	clock   int64
 	dataAt  int64
-	sums    sums
+	sums    windowSums
 	pairs   []pairState
 	history []bucket // of the series, over the short windows of the firing pairs; nil unless a pair fires
 }
@@ -199,7 +199,7 @@ func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []re
 // readingColumns are the columns of the rows that readingRow makes.
 var readingColumns = []string{"objective_id", "shard", "line", "clock", "data_at", "sums"}
 
-func readingRow(w *watch, shard int64, series uint32, clock int64, s sums) []any {
+func readingRow(w *watch, shard int64, series uint32, clock int64, s windowSums) []any {
 	return []any{
 		w.ID,
 		shard,

@@ -190,7 +190,7 @@ func (s *shardState) addCount(t *event.Traffic, c *event.Count, sent int64, to [
 		k := seriesKey{t.Account, t.Zone, part.kind, part.value, sli}
 		series, found := s.seriesFor(&k, tally.AlignDown(c.At, Tick))
 		switch found {
-		case counted:
+		case seriesCounted:
 			to = spread(c.At, c.Seconds, count, series, to)
 		case limited:
 			s.refusals["limit"]++
@@ -203,9 +203,9 @@ func (s *shardState) addCount(t *event.Traffic, c *event.Count, sent int64, to [
 type lookup uint8
 
 const (
-	counted  lookup = iota
-	unwanted        // no objective applies to it
-	limited         // the shard or the account has as many series as it may have
+	seriesCounted lookup = iota
+	unwanted             // no objective applies to it
+	limited              // the shard or the account has as many series as it may have
 )
 
 // zoneSeries is the series of a record's zone, once it is known.
@@ -219,7 +219,7 @@ type zoneSeries struct {
 func (s *shardState) seriesFor(k *seriesKey, at int64) (uint32, lookup) {
 	always := k.kind == kindZone && k.sli == ""
 	if always && s.zone.known {
-		return s.zone.id, counted
+		return s.zone.id, seriesCounted
 	}
 	key := s.keyOf(k)
 	series, ok := s.series.Get(key)
@@ -228,12 +228,12 @@ func (s *shardState) seriesFor(k *seriesKey, at int64) (uint32, lookup) {
 		return 0, unwanted
 	case ok && int(series) >= s.Len()-len(s.newSeries):
 		s.SetFirst(series, min(s.First(series), at))
-		return series, counted
+		return series, seriesCounted
 	case ok:
 		if always {
 			s.zone = zoneSeries{series, true}
 		}
-		return series, counted
+		return series, seriesCounted
 	case s.Len() >= maxSeries || s.perAccount[k.account] >= maxAccountSeries:
 		return 0, limited
 	}
@@ -246,7 +246,7 @@ func (s *shardState) seriesFor(k *seriesKey, at int64) (uint32, lookup) {
 			s.watch(o, series)
 		}
 	}
-	return series, counted
+	return series, seriesCounted
 }
 
 // markStored follows the commit of a batch: memory and database are equal now.

@@ -68,7 +68,7 @@ func Simulate(
 	result := Simulation{Inputs: make([]SimulatedInput, len(inputs))}
 	for i, read := range inputs {
 		err := read(func(zone string, c event.Count) error {
-			if zone != "" && want.zone != "simulated" && want.zone != "" && zone != want.zone || !counts(want, c) {
+			if zone != "" && want.zone != "simulated" && want.zone != "" && zone != want.zone || !countsFor(want, c) {
 				return nil
 			}
 			result.Inputs[i].Counts++
@@ -101,8 +101,8 @@ func Simulate(
 	return result, nil
 }
 
-// counts reports whether a count belongs to a series.
-func counts(k seriesKey, c event.Count) bool {
+// countsFor reports whether a count belongs to a series.
+func countsFor(k seriesKey, c event.Count) bool {
 	sli := c.SLI
 	if sli == availability {
 		sli = ""

@@ -203,7 +203,7 @@ func (s *shardState) writeReadings(ctx context.Context, tx *db.Tx) error {
 }
 
 // encodeSums writes pairs of total and bad, by window, as JSON.
-func encodeSums(s *sums) string {
+func encodeSums(s *windowSums) string {
 	b := make([]byte, 0, 160)
 	for i, t := range s {
 		b = append(b, "[,"[min(i, 1)], '[')
@@ -215,7 +215,7 @@ func encodeSums(s *sums) string {
 	return string(append(b, ']'))
 }
 
-func decodeSums(text string) (s sums, err error) {
+func decodeSums(text string) (s windowSums, err error) {
 	var list [][2]uint64
 	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != int(tally.WindowCount) {
 		return s, fmt.Errorf("slo: a reading is damaged: %d windows: %w", len(list), err)

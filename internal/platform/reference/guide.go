@@ -180,11 +180,11 @@ func (b blocks) RegisterFuncs(r renderer.NodeRendererFuncRegisterer) {
 
 // table opens a box that scrolls: a wide table must not widen the page.
 func (b blocks) table(w util.BufWriter, _ []byte, _ ast.Node, entering bool) (ast.WalkStatus, error) {
-	text := "</table></div>\n"
+	body := "</table></div>\n"
 	if entering {
-		text = `<div class="ref-scroll" tabindex="0" role="group" aria-label="Table"><table>` + "\n"
+		body = `<div class="ref-scroll" tabindex="0" role="group" aria-label="Table"><table>` + "\n"
 	}
-	_, err := w.WriteString(text)
+	_, err := w.WriteString(body)
 	return ast.WalkContinue, err
 }
 

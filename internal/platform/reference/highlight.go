@@ -19,14 +19,14 @@ var (
 )
 
 var keywords = map[string]map[string]bool{
-	"sh":         words("curl for do done if then fi export echo in until while"),
-	"go":         words("package import func if err nil return defer var const for range switch case default type struct"),
-	"python":     words("import from for in print def return with as if else None True False"),
-	"javascript": words("const let await async function if throw new for of import from export return true false null"),
-	"sql":        words("SELECT FROM WHERE CREATE DATABASE ROLE USER GRANT ON TO WITH LOGIN PASSWORD OWNER"),
+	"sh":         wordSet("curl for do done if then fi export echo in until while"),
+	"go":         wordSet("package import func if err nil return defer var const for range switch case default type struct"),
+	"python":     wordSet("import from for in print def return with as if else None True False"),
+	"javascript": wordSet("const let await async function if throw new for of import from export return true false null"),
+	"sql":        wordSet("SELECT FROM WHERE CREATE DATABASE ROLE USER GRANT ON TO WITH LOGIN PASSWORD OWNER"),
 }
 
-func words(list string) map[string]bool {
+func wordSet(list string) map[string]bool {
 	set := map[string]bool{}
 	for _, w := range strings.Fields(list) {
 		set[w] = true

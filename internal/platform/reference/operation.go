@@ -103,7 +103,9 @@ func readOps(d *document, routes []web.Route, examples Examples) ([]*Op, error) 
 		op.readInput(d, o, example)
 		op.readAnswer(d, o)
 		op.Errors = errorsOf(rt, op)
-		op.Request, op.Type, op.Response = example.body(), example.Type, example.result()
+		op.Request = example.body()
+		op.Type = example.Type
+		op.Response = example.result()
 		if has {
 			op.Samples = call{op, example}.samples()
 		}

@@ -100,12 +100,12 @@ func (c call) python() string {
 	b.WriteString("    os.environ[\"BELFRY_URL\"]" + pythonPath(c.path("\x00", false)) + ",\n")
 	b.WriteString(c.pythonHeaders())
 	if len(c.example.Query) > 0 {
-		b.WriteString("    params={" + list(sorted(c.example.Query), func(name string) string {
+		b.WriteString("    params={" + joined(sorted(c.example.Query), func(name string) string {
 			values := c.example.Query[name]
 			if len(values) == 1 {
 				return strconv.Quote(name) + ": " + strconv.Quote(values[0])
 			}
-			return strconv.Quote(name) + ": [" + list(values, strconv.Quote) + "]"
+			return strconv.Quote(name) + ": [" + joined(values, strconv.Quote) + "]"
 		}) + "},\n")
 	}
 	switch {
@@ -302,7 +302,7 @@ func indentMargin(raw json.RawMessage, margin string) string {
 
 func sorted(m map[string][]string) []string { return slices.Sorted(maps.Keys(m)) }
 
-func list(values []string, write func(string) string) string {
+func joined(values []string, write func(string) string) string {
 	all := make([]string, len(values))
 	for i, v := range values {
 		all[i] = write(v)

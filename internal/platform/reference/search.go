@@ -34,7 +34,9 @@ func (s *site) entries() []entry {
 		for _, h := range g.Headings {
 			one := entry{"guide", h.Text, g.Title, g.Href() + "#" + h.ID, clean(h.paragraphs)}
 			if h.Level == 1 {
-				one.Title, one.Sub, one.Href = g.Title, g.About, g.Href()
+				one.Title = g.Title
+				one.Sub = g.About
+				one.Href = g.Href()
 			}
 			list = append(list, one)
 		}

@@ -12,7 +12,7 @@ func benchSet(b *testing.B, active float64) (*Set, []Sample) {
 	s := New()
 	s.SetClock(epoch)
 	for range million {
-		s.Watch(s.AddSeries(epoch), D30, rules)
+		s.Watch(s.AddSeries(epoch), D30, testRules)
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	samples := make([]Sample, int(million*active))

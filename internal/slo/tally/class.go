@@ -17,8 +17,8 @@ func (r *Rule) above(l *line) bool {
 	return l[r.Short]>>32 != 0 && Above(unpack(l[r.Short&7]), r.Limit) && Above(unpack(l[r.Long&7]), r.Limit)
 }
 
-// class is what lines have in common: the period of their budget and the rules of all their objectives.
-type class struct {
+// seriesClass is what lines have in common: the period of their budget and the rules of all their objectives.
+type seriesClass struct {
 	period Window
 	rules  []Rule
 	any    bool // the rules are not known: any failure counts
@@ -30,7 +30,7 @@ const maxClasses = 256
 
 // classTable numbers the classes.
 type classTable struct {
-	list    []class
+	list    []seriesClass
 	periods [maxClasses]Window // the period of each
 	known   map[string]uint8
 }
@@ -38,15 +38,15 @@ type classTable struct {
 // newClassTable has the class of a line without objectives, number 0, and one without rules for each period.
 func newClassTable() classTable {
 	t := classTable{known: map[string]uint8{}}
-	t.add(class{period: D28})
+	t.add(seriesClass{period: D28})
 	for p := D28; p < WindowCount; p++ {
-		t.add(class{period: p, any: true})
+		t.add(seriesClass{period: p, any: true})
 	}
 	return t
 }
 
 // of returns the number of a class.
-func (t *classTable) of(c class) uint8 {
+func (t *classTable) of(c seriesClass) uint8 {
 	if c.any {
 		return 1 + uint8(c.period-D28)
 	}
@@ -62,14 +62,14 @@ func (t *classTable) of(c class) uint8 {
 		return n
 	}
 	if len(t.list) == maxClasses {
-		return t.of(class{period: c.period, any: true})
+		return t.of(seriesClass{period: c.period, any: true})
 	}
 	n := t.add(c)
 	t.known[string(key)] = n
 	return n
 }
 
-func (t *classTable) add(c class) uint8 {
+func (t *classTable) add(c seriesClass) uint8 {
 	n := uint8(len(t.list))
 	t.list = append(t.list, c)
 	t.periods[n] = c.period
@@ -77,14 +77,14 @@ func (t *classTable) add(c class) uint8 {
 }
 
 // with is the class with further rules.
-func (c *class) with(rules []Rule) class {
+func (c *seriesClass) with(rules []Rule) seriesClass {
 	all := slices.Clone(c.rules)
 	for _, r := range rules {
 		if !slices.Contains(all, r) {
 			all = append(all, r)
 		}
 	}
-	return class{period: c.period, rules: all, any: c.any}
+	return seriesClass{period: c.period, rules: all, any: c.any}
 }
 
 // Watch adds the rules of an objective to a series, and its period. It precedes the first count of the series, or the
@@ -93,7 +93,7 @@ func (s *Set) Watch(id uint32, budget Window, rules []Rule) {
 	p, i := s.at(id)
 	c := &s.classes.list[p.class[i]]
 	if p.class[i] == 0 {
-		c = &class{period: budget}
+		c = &seriesClass{period: budget}
 	}
 	if c.period != budget {
 		s.further.add(id, budget)

@@ -17,11 +17,11 @@ type history struct {
 // block holds the tallies of all series from start on, in chunks by ascending index.
 type block struct {
 	start  int64
-	chunks []chunk
+	chunks []blockChunk
 }
 
-// chunk is the encoded tallies of one chunk of ids. Data is replaced, never changed in place; nil when it was released.
-type chunk struct {
+// blockChunk is the encoded tallies of one chunk of ids. Data is replaced, never changed in place; nil when it was released.
+type blockChunk struct {
 	index  uint32
 	size   int32
 	stored bool // the database has a row of it
@@ -35,7 +35,7 @@ func (h *history) find(level int, start int64) (int, bool) {
 }
 
 // findChunk finds a chunk; nil when there is none.
-func (h *history) findChunk(ref Ref) *chunk {
+func (h *history) findChunk(ref Ref) *blockChunk {
 	i, found := h.find(ref.Level, ref.Start)
 	if !found {
 		return nil
@@ -48,11 +48,11 @@ func (h *history) findChunk(ref Ref) *chunk {
 	return &chunks[k]
 }
 
-func findIndex(chunks []chunk, index uint32) (int, bool) {
+func findIndex(chunks []blockChunk, index uint32) (int, bool) {
 	if n := len(chunks); n == 0 || chunks[n-1].index < index {
 		return n, false
 	}
-	return slices.BinarySearchFunc(chunks, index, func(c chunk, index uint32) int {
+	return slices.BinarySearchFunc(chunks, index, func(c blockChunk, index uint32) int {
 		return cmp.Compare(c.index, index)
 	})
 }
@@ -71,20 +71,20 @@ func (h *history) put(ref Ref, data []byte) {
 		c.chunks[k].size = int32(len(data))
 		c.chunks[k].data = data
 	} else {
-		c.chunks = slices.Insert(c.chunks, k, chunk{index: ref.Chunk, size: int32(len(data)), data: data})
+		c.chunks = slices.Insert(c.chunks, k, blockChunk{index: ref.Chunk, size: int32(len(data)), data: data})
 	}
 	h.bytes += len(data)
 	h.resident += len(data)
 }
 
 // drop subtracts a chunk that is replaced or removed from the sizes.
-func (h *history) drop(c *chunk) {
+func (h *history) drop(c *blockChunk) {
 	h.bytes -= int(c.size)
 	h.resident -= len(c.data)
 }
 
 // change marks a chunk as changed; c is nil when it is new.
-func (h *history) change(ref Ref, c *chunk) {
+func (h *history) change(ref Ref, c *blockChunk) {
 	if _, known := h.changed[ref]; !known {
 		h.changed[ref] = c != nil && c.stored
 	}
@@ -109,7 +109,7 @@ func (h *history) encode(entries []Entry) []byte {
 }
 
 // dataOf is the data of a chunk, read from the database when it was released.
-func (s *Set) dataOf(level int, start int64, c *chunk) ([]byte, error) {
+func (s *Set) dataOf(level int, start int64, c *blockChunk) ([]byte, error) {
 	if c.data != nil || c.size == 0 {
 		return c.data, nil
 	}

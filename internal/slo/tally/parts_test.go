@@ -25,7 +25,7 @@ func TestTheMemoryOfALineIsThatOfItsStructs(t *testing.T) {
 	x := NewIndex()
 	for i := range million {
 		id := s.AddSeries(epoch)
-		s.Watch(id, D30, rules)
+		s.Watch(id, D30, testRules)
 		x.Put(x.Key("account", fmt.Sprint(i)), id)
 	}
 	perLine := float64(s.Size().Lines) / million

@@ -90,16 +90,16 @@ func mustEqual(t testing.TB, a, b *Set) {
 	}
 }
 
-var rules = []Rule{{H1, M5, 144_000_000}, {D3, H6, 10_000_000}}
+var testRules = []Rule{{H1, M5, 144_000_000}, {D3, H6, 10_000_000}}
 
 // watchAll gives the series all periods: one each, then all three, and the default.
 func watchAll(s *Set) {
-	s.Watch(0, D28, rules)
-	s.Watch(1, D30, rules)
-	s.Watch(2, Month, rules)
-	s.Watch(3, Month, rules)
-	s.Watch(3, D28, rules[:1])
-	s.Watch(3, D30, rules[1:])
+	s.Watch(0, D28, testRules)
+	s.Watch(1, D30, testRules)
+	s.Watch(2, Month, testRules)
+	s.Watch(3, Month, testRules)
+	s.Watch(3, D28, testRules[:1])
+	s.Watch(3, D30, testRules[1:])
 }
 
 // periodsOf are the periods that watchAll gives a series.

@@ -27,7 +27,7 @@ func (s *Set) Size() Size {
 	}
 	for level := range s.history.blocks {
 		for i := range s.history.blocks[level] {
-			size.Chunks += cap(s.history.blocks[level][i].chunks) * int(unsafe.Sizeof(chunk{}))
+			size.Chunks += cap(s.history.blocks[level][i].chunks) * int(unsafe.Sizeof(blockChunk{}))
 		}
 	}
 	if s.merger != nil {
