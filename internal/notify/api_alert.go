@@ -66,9 +66,8 @@ func (n *Feature) registerAlerts(api *web.API) {
 			return web.Page[Alert]{}, err
 		}
 		name := "alerts " + f.account + " " + f.state
-		return web.ReadPage(n.Cursors, name, in.Paging, alertPosition, func(after web.Keyset, limit int) ([]Alert, error) {
-			return n.alerts(ctx, f, after, limit)
-		})
+		read := func(after web.Keyset, limit int) ([]Alert, error) { return n.alerts(ctx, f, after, limit) }
+		return web.ReadPage(n.Cursors, name, in.Paging, alertPosition, read)
 	})
 	web.Get(api, web.Op{
 		Path:       base + "/{alert_id}",

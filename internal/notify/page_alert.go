@@ -130,7 +130,9 @@ func (p *pages) alertHub(v *page.Visit, d *Decision, kind *AlertType, title stri
 		h.Actions = append(h.Actions, ui.Link{Label: open, Icon: "arrow-up-right", Href: d.URL, Key: "o"})
 	}
 	if v.Can(account.DeliveriesReplay) && len(d.Deliveries) > 0 {
-		h.Actions = append(h.Actions, ui.Link{Label: "Send again…", Icon: "rotate-ccw", Href: href + "/replay", Key: "r"})
+		h.Actions = append(h.Actions, ui.Link{
+			Label: "Send again…", Icon: "rotate-ccw", Href: href + "/replay", Key: "r",
+		})
 	}
 	h.Properties = alertProperties(d, kind, h.Status)
 	if d.Zone != nil && d.Zone.ID != "" && v.Can(account.AccountsRead) {

@@ -162,7 +162,12 @@ func (p *pages) alertFilters(v *page.Visit, u *url.URL) (ui.Filters, error) {
 	}
 	f := ui.NewFilters(u, "",
 		ui.FilterKey{
-			Key: "zone", Label: "Property", Icon: "globe", Kind: "zone", Source: "/accounts/" + v.Account + "/find", Only: true,
+			Key:    "zone",
+			Label:  "Property",
+			Icon:   "globe",
+			Kind:   "zone",
+			Source: account.AccountPath(v.Account) + "/find",
+			Only:   true,
 			Name: func(id string) string {
 				z, err := p.Zone(v.Context(), v.Account, id)
 				if err != nil {

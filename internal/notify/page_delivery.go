@@ -72,7 +72,12 @@ func (p *pages) showDelivery(v *page.Visit) error {
 		out.Cause = p.causes(v, &d, &decision)
 	}
 	out.Hub = deliveryHub(v, &d, alert)
-	return v.Show(page.View{Template: "delivery", Section: "notifications", Title: "Message to " + d.Mechanism, Data: out})
+	return v.Show(page.View{
+		Section:  "notifications",
+		Title:    "Message to " + d.Mechanism,
+		Template: "delivery",
+		Data:     out,
+	})
 }
 
 // statusLine is the status of an answer with its words; "" without an answer.
@@ -195,8 +200,12 @@ func deliverySentence(d *Delivery, alert *Alert) string {
 	return sentenceOf("not sent: " + d.Reason)
 }
 
-// shortTime is a duration with tenths of a second below ten seconds.
+// shortTime is a duration with milliseconds below a second, and tenths of a second
+// below ten.
 func shortTime(d time.Duration) string {
+	if d >= 0 && d < time.Second {
+		return itoa(int(d.Milliseconds())) + " ms"
+	}
 	if d >= 0 && d < 10*time.Second {
 		return number(float64(d.Milliseconds()/100)/10) + " s"
 	}
@@ -225,10 +234,14 @@ func deliveryHub(v *page.Visit, d *Delivery, alert *Alert) ui.Hub {
 		h.Icon = "mail"
 	}
 	if d.AlertID != "" {
-		h.Actions = append(h.Actions, ui.Link{Label: "The alert", Icon: "siren", Href: alertPath(v.Account, d.AlertID), Key: "a"})
+		h.Actions = append(h.Actions, ui.Link{
+			Label: "The alert", Icon: "siren", Href: alertPath(v.Account, d.AlertID), Key: "a",
+		})
 	}
 	if v.Can(account.DeliveriesReplay) && d.State != delivery.StateWaiting {
-		h.Actions = append(h.Actions, ui.Link{Label: "Send again…", Icon: "rotate-ccw", Href: row.Href + "/replay", Key: "r"})
+		h.Actions = append(h.Actions, ui.Link{
+			Label: "Send again…", Icon: "rotate-ccw", Href: row.Href + "/replay", Key: "r",
+		})
 	}
 	to := ui.Property{Label: "To", Text: d.Mechanism, Icon: "mail"}
 	if d.MechanismType == KindWebhook {

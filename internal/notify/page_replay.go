@@ -36,6 +36,8 @@ var replayStates = [][2]string{
 // ReplayStates are the choices of the form.
 func (replayForm) ReplayStates() [][2]string { return replayStates }
 
+var errNoJobs = errs.New(errs.CodeUnavailable, "this process runs no jobs")
+
 // fieldTime is the format of a native time field.
 const fieldTime = "2006-01-02T15:04:05"
 
@@ -53,9 +55,6 @@ func (p *pages) showReplay(v *page.Visit) error {
 
 func (p *pages) replayFormOf(v *page.Visit) (replayForm, error) {
 	d, err := p.Destination(v.Context(), v.Account, v.PathValue("webhook_id"))
-	if err == nil && p.Jobs == nil {
-		err = errs.New(errs.CodeUnavailable, "this process runs no jobs")
-	}
 	return replayForm{Hook: shownWebhookOf(v.Account, d)}, err
 }
 
@@ -89,7 +88,7 @@ func (f *replayForm) replay() (r WebhookReplay, faults errs.List) {
 	if f.Rate != "" {
 		rate, err := strconv.Atoi(f.Rate)
 		if err != nil || rate < 1 {
-			faults = append(faults, errs.At(errs.CodeOutOfRange, "/rate", "rate is 1 to %d deliveries a second", mostReplayRate))
+			faults = append(faults, rateFault())
 		}
 		r.Rate = rate
 	}
@@ -105,8 +104,11 @@ func (p *pages) replayWebhook(v *page.Visit, f *replayForm) (err error) {
 	if err := p.completeReplay(&r); err != nil {
 		return err
 	}
+	if f.start && p.Jobs == nil {
+		return errNoJobs
+	}
 	if f.start {
-		f.job, err = p.startReplay(v.Context(), v.Account, f.Hook.ID, r)
+		f.job, err = p.startReplay(v.Context(), p.Jobs, v.Account, f.Hook.ID, r)
 		return err
 	}
 	in := replayInput{DestinationID: f.Hook.ID, Replay: r}
@@ -150,6 +152,9 @@ func (p *pages) showReplayJob(v *page.Visit) error {
 	f, err := p.replayFormOf(v)
 	if err != nil {
 		return err
+	}
+	if p.Jobs == nil {
+		return errNoJobs
 	}
 	job, err := p.Jobs.Get(v.Context(), v.Account, v.PathValue("job_id"))
 	if err == nil && job.Kind != jobReplay {

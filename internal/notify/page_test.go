@@ -102,7 +102,7 @@ func TestWhatIsFiringIsSaidFirstAndEveryStepCanBeRead(t *testing.T) {
 	s.get("/alerts/burn").Expect(200).Says("Acknowledged by Ana Lima at <time", "Alert acknowledged.", "Unacknowledge")
 	s.get("/alerts/quiet").Expect(200).Says("Nobody was notified:", "Create a policy")
 	s.get("/notifications").Expect(200).Says("1 message could not be delivered in the last 24 hours.", "failing")
-	s.get(hook).Expect(200).Says("failing", "Receives: Shop down", "whsec_•", "Success, 24 hours", "HTTP 422")
+	s.get(hook).Expect(200).Says("failing", "The last attempt failed at", "whsec_•", "Success, 24 hours", "HTTP 422")
 	s.get(hook + "/edit").Expect(200).Says("One is set. Type another to replace it.")
 	s.get(policy).Expect(200).Says("page us", "severity is not info", "blog.example",
 		"It would have matched", "as they were made")

@@ -61,13 +61,13 @@ func (n *Feature) RegisterJobs(api *web.API, queue *jobs.Queue) {
 			"Each gets a new id, because receivers ignore an id that they have seen. Replays themselves are left out.",
 	}
 	web.Post(api, op, func(ctx context.Context, in *webhookReplayIn) (jobs.Info, error) {
-		return n.startReplay(ctx, web.Account(ctx).ID, in.WebhookID, in.Body)
+		return n.startReplay(ctx, queue, web.Account(ctx).ID, in.WebhookID, in.Body)
 	})
 }
 
 // startReplay starts the job that sends the deliveries of a webhook again.
 func (n *Feature) startReplay(
-	ctx context.Context, accountID, webhookID string, r WebhookReplay,
+	ctx context.Context, queue *jobs.Queue, accountID, webhookID string, r WebhookReplay,
 ) (jobs.Info, error) {
 	d, err := n.Destination(ctx, accountID, webhookID)
 	if err != nil {
@@ -86,7 +86,7 @@ func (n *Feature) startReplay(
 			return jobs.Info{}, err
 		}
 	}
-	return n.Jobs.Start(ctx, accountID, jobReplay, replayInput{DestinationID: d.ID, Replay: r})
+	return queue.Start(ctx, accountID, jobReplay, replayInput{DestinationID: d.ID, Replay: r})
 }
 
 // completeReplay checks a replay and sets its defaults.
@@ -102,9 +102,13 @@ func (n *Feature) completeReplay(r *WebhookReplay) error {
 		faults = append(faults, errs.At(errs.CodeOutOfRange, "/before", "before must be after since"))
 	}
 	if r.Rate < 1 || r.Rate > mostReplayRate {
-		faults = append(faults, errs.At(errs.CodeOutOfRange, "/rate", "rate is 1 to %d deliveries a second", mostReplayRate))
+		faults = append(faults, rateFault())
 	}
 	return faults.Or()
+}
+
+func rateFault() *errs.Error {
+	return errs.At(errs.CodeOutOfRange, "/rate", "rate is 1 to %d deliveries a second", mostReplayRate)
 }
 
 // filter selects the deliveries that a replay repeats.
