@@ -40,9 +40,25 @@ func (r *recorder) value(result json.RawMessage) string {
 	return made.Value
 }
 
+// ownToken is the value of a token of an account that may do everything in it.
+func (r *recorder) ownToken(account string) string {
+	r.t.Helper()
+	spec := object{"name": "people", "permissions": []string{"*"}}
+	return r.value(r.call("POST", "/accounts/"+account+"/tokens", spec))
+}
+
+// addMember adds a member by the operators and returns the id.
+func (r *recorder) addMember(account, email, name, role string) string {
+	r.t.Helper()
+	spec := object{"email": email, "name": name, "role": role}
+	return r.id(r.call("POST", "/accounts/"+account+"/members", spec))
+}
+
 // callEverything is one story of the account Acme and the team of its shop.
 func (r *recorder) callEverything() {
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }))
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("ok"))
+	}))
 	r.t.Cleanup(receiver.Close)
 	r.hidden = strings.NewReplacer(receiver.URL, "https://hooks.acme.example", r.url, "https://belfry.example",
 		strings.TrimPrefix(r.url, "http://"), "belfry.example")
@@ -90,7 +106,8 @@ func (r *recorder) callAccounts(s *story) {
 
 // callTeams declares the shop of the examples.
 func (r *recorder) callTeams(s *story) {
-	s.team = r.id(r.do("create-producer", input{body: object{"name": "Shop team", "contact_email": "shop-team@acme.example"}}))
+	made := object{"name": "Shop team", "contact_email": "shop-team@acme.example"}
+	s.team = r.id(r.do("create-producer", input{body: made}))
 	team := []string{s.team}
 	r.do("list-producers", input{})
 	r.do("update-producer", input{path: team, body: object{"name": "Shop", "contact_email": "shop@acme.example"}})
@@ -110,8 +127,8 @@ func (r *recorder) callTeams(s *story) {
 
 func (r *recorder) callMembers(s *story) {
 	one := []string{s.account}
-	own := r.value(r.call("POST", "/accounts/"+s.account+"/tokens", object{"name": "people", "permissions": []string{"*"}}))
-	r.call("POST", "/accounts/"+s.account+"/members", object{"email": "ana@acme.example", "name": "Ana Lima", "role": "owner"})
+	own := r.ownToken(s.account)
+	r.addMember(s.account, "ana@acme.example", "Ana Lima", "owner")
 	ben := object{"email": "ben@acme.example", "name": "Ben Okafor", "role": "viewer"}
 	other := r.id(r.do("add-member", input{path: one, token: own, body: ben}))
 	r.do("list-members", input{path: one})
@@ -120,7 +137,6 @@ func (r *recorder) callMembers(s *story) {
 	r.do("send-confirmation-mail", input{path: []string{s.account, other}})
 	r.do("send-invitation", input{path: []string{s.account, other}})
 	r.do("create-member-sign-in-link", input{path: []string{s.account, other}})
-	r.do("send-invitation", input{path: []string{s.account, other}})
 	r.do("remove-member", input{path: []string{s.account, other}})
 	var opened struct{ URL string }
 	if err := json.Unmarshal(r.do("create-portal-session", input{path: one, body: object{
@@ -134,7 +150,8 @@ func (r *recorder) callMembers(s *story) {
 	}
 	r.stranger().SignIn(opened.URL)
 	var sessions []struct{ ID string }
-	if err := json.Unmarshal(r.do("list-portal-sessions", input{path: one}), &sessions); err != nil || len(sessions) == 0 {
+	if err := json.Unmarshal(r.do("list-portal-sessions", input{path: one}), &sessions); err != nil ||
+		len(sessions) == 0 {
 		r.t.Fatal(sessions, err)
 	}
 	r.do("end-portal-session", input{path: []string{s.account, sessions[0].ID}})
@@ -164,7 +181,6 @@ func (r *recorder) callUser(s *story) {
 	}
 	r.signIn("ana@acme.example")
 	r.do("end-other-sessions", ana)
-	r.do("end-other-sessions", ana)
 	r.callInvitations(s.owner)
 }
 
@@ -173,7 +189,7 @@ func (r *recorder) callInvitations(ana *visitor) {
 	var invited []string
 	for _, name := range []string{"Initech", "Umbrella"} {
 		account := r.account(name)
-		own := r.value(r.call("POST", "/accounts/"+account+"/tokens", object{"name": "people", "permissions": []string{"*"}}))
+		own := r.ownToken(account)
 		r.do("add-member", input{path: []string{account}, token: own,
 			body: object{"email": "ana@acme.example", "name": "Ana Lima", "role": "viewer"}})
 		invited = append(invited, account)
@@ -198,7 +214,6 @@ func (r *recorder) callZones(s *story) {
 	r.do("list-zones", input{path: one})
 	r.do("list-zones-of-all-accounts", input{query: url.Values{"name": {"checkout.shop.example"}}})
 	r.do("get-zone", input{path: []string{s.account, s.zone}})
-	r.do("get-zone-traffic", input{path: []string{s.account, s.zone}})
 	r.do("update-zone", input{path: []string{s.account, extra}, body: object{"environment": "staging"}})
 	r.do("delete-zone", input{path: []string{s.account, extra}})
 }
@@ -240,9 +255,11 @@ func (r *recorder) callAudit(s *story) {
 	r.do("stream-audit-events", input{path: one, query: url.Values{"from": {"0"}}})
 	r.do("summarise-audit-log", input{path: one, query: url.Values{"group_by": {"product"}}})
 	r.do("list-audit-logs-v1", input{path: one, query: url.Values{"per_page": {"2"}, "actor.email": {"ana@acme.example"}}})
-	since := url.Values{"since": {"2026-01-01"}, "before": {"2100-01-01"}, "limit": {"2"}, "resource_id": {"payment_timeout"}}
+	since := url.Values{"since": {"2026-01-01"}, "before": {"2100-01-01"}, "limit": {"2"},
+		"resource_id": {"payment_timeout"}}
 	var list []struct{ ID string }
-	if err := json.Unmarshal(r.do("list-audit-logs-v2", input{path: one, query: since}), &list); err != nil || len(list) == 0 {
+	if err := json.Unmarshal(r.do("list-audit-logs-v2", input{path: one, query: since}), &list); err != nil ||
+		len(list) == 0 {
 		r.t.Fatal(list, err)
 	}
 	r.do("audit-log-history", input{path: []string{s.account, list[0].ID},
@@ -259,7 +276,8 @@ func (r *recorder) callAudit(s *story) {
 // callRejects sends what the catalogue does not allow, and reads what came back.
 func (r *recorder) callRejects(s *story) {
 	send := func(path, token string, event object) {
-		q, err := http.NewRequestWithContext(r.t.Context(), "POST", r.url+"/client/v4"+path, strings.NewReader(string(r.encode(event))))
+		q, err := http.NewRequestWithContext(r.t.Context(), "POST", r.url+"/client/v4"+path,
+			strings.NewReader(string(r.encode(event))))
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -284,7 +302,8 @@ func (r *recorder) callRejects(s *story) {
 			return json.Unmarshal(r.do(id, in), &list) == nil && len(list) > 0
 		}
 	}
-	poll.Until(r.t, "the team has its rejected event", has("list-producer-rejects", input{path: team, token: s.teamToken}))
+	own := input{path: team, token: s.teamToken}
+	poll.Until(r.t, "the team has its rejected event", has("list-producer-rejects", own))
 	poll.Until(r.t, "the account has its rejected event", has("list-account-rejects", input{path: one}))
 	poll.Until(r.t, "the operators have the event without an account", has("list-unassigned-rejects", input{}))
 	r.do("get-producer-rejects-summary", input{path: team, token: s.teamToken})
@@ -302,9 +321,17 @@ func (r *recorder) callObjectives(s *story) {
 	}
 	id := r.id(r.do("create-objective", input{path: one, body: objective}))
 	gone := r.id(r.do("create-objective", input{path: one, body: object{
-		"name": "Search availability", "match": object{"zone": "checkout.shop.example", "path_class": "search"}, "target": 99.5, "window": "28d"}}))
+		"name":   "Search availability",
+		"match":  object{"zone": "checkout.shop.example", "path_class": "search"},
+		"target": 99.5,
+		"window": "28d",
+	}}))
 	r.do("create-objective", input{path: one, body: object{
-		"name": "Payments", "match": object{"zone": "checkout.shop.example", "path_class": "pay"}, "target": 99.95, "window": "28d"}})
+		"name":   "Payments",
+		"match":  object{"zone": "checkout.shop.example", "path_class": "pay"},
+		"target": 99.95,
+		"window": "28d",
+	}})
 	path := []string{s.account, id}
 	objective["target"] = 99.95
 	r.do("replace-objective", input{path: path, body: objective})
@@ -340,135 +367,4 @@ func (r *recorder) callObjectives(s *story) {
 	r.do("get-objective-status", input{path: path})
 	r.do("get-objective-series", input{path: path, query: url.Values{"range": {"1h"}}})
 	r.do("delete-objective", input{path: []string{s.account, gone}})
-}
-
-// paymentAlert is the alert of the catalogue's sample.
-func paymentAlert(id, event string) object {
-	return object{
-		"id":             id,
-		"alert_type":     "shop_payment_provider_down",
-		"event":          event,
-		"correlation_id": "cardpay-outage-3",
-		"severity":       "critical",
-		"summary":        "cardpay refuses 41 of 60 payments",
-		"zone":           "checkout.shop.example",
-		"filters":        object{"provider": []string{"cardpay"}},
-		"data":           object{"provider": "cardpay", "failed": 41, "of": 60},
-	}
-}
-
-func (r *recorder) callNotifications(s *story, receiver string) {
-	one := []string{s.account}
-	s.webhook = r.id(r.do("create-webhook", input{path: one, body: object{"name": "On-call", "url": receiver + "/belfry"}}))
-	hook := []string{s.account, s.webhook}
-	r.do("replace-webhook", input{path: hook, body: object{"name": "On-call", "url": receiver + "/belfry"}})
-	r.do("list-webhooks", input{path: one})
-	r.do("get-webhook", input{path: hook})
-	r.do("send-test-message", input{path: hook})
-	r.do("rotate-webhook-secret", input{path: hook})
-	r.do("pause-webhook", input{path: hook})
-	r.do("pause-webhook", input{path: hook})
-	r.do("enable-webhook", input{path: hook})
-	r.do("get-webhook-statistics", input{path: hook})
-	r.do("list-alert-types", input{path: one})
-	r.do("list-destination-kinds", input{path: one})
-	r.do("list-pagerduty-services", input{path: one})
-	policy := object{
-		"name":       "Payments to on-call",
-		"enabled":    true,
-		"alert_type": "shop_payment_provider_down",
-		"filters":    object{"zones": []string{s.zone}, "severity": []string{"critical"}},
-		"mechanisms": object{"webhooks": []object{{"id": s.webhook}}},
-	}
-	s.policy = r.id(r.do("create-policy", input{path: one, body: policy}))
-	path := []string{s.account, s.policy}
-	r.do("update-policy", input{path: path, body: object{"description": "Pages the people who own payments.", "alert_interval": "30m"}})
-	r.do("list-policies", input{path: one})
-	r.do("get-policy", input{path: path})
-	r.do("send-policy-test-messages", input{path: path})
-	r.do("send-alerts", input{path: one, body: paymentAlert("cardpay-3", "start")})
-	notice := paymentAlert("cardpay-notice-1", "notice")
-	notice["account_id"], notice["correlation_id"] = "ext:acme", "cardpay-notice-1"
-	r.do("send-alerts-of-many-accounts", input{token: s.teamToken, body: []object{notice}})
-	r.do("preview-policy", input{path: one, body: policy})
-	r.callAlerts(s)
-	webhook := object{"since": time.Now().Add(-time.Hour).UTC().Format("2006-01-02T15:04:05Z"), "only_failed": false, "dry_run": true}
-	r.do("replay-webhook", input{path: hook, body: webhook})
-	r.do("get-webhook-statistics", input{path: hook})
-	r.do("search-account", input{path: one, query: url.Values{"q": {"pay"}, "limit": {"2"}}})
-}
-
-// callAlerts follows an alert to its deliveries.
-func (r *recorder) callAlerts(s *story) {
-	one := []string{s.account}
-	var list []struct{ ID, State string }
-	poll.Until(r.t, "every message is delivered", func() bool {
-		list = nil
-		if err := json.Unmarshal(r.do("list-deliveries", input{path: one, query: url.Values{"per_page": {"10"}}}), &list); err != nil {
-			r.t.Fatal(err)
-		}
-		for _, d := range list {
-			if d.State == "waiting" || d.State == "sending" {
-				return false
-			}
-		}
-		return len(list) > 1
-	})
-	r.do("list-deliveries", input{path: one, query: url.Values{"per_page": {"2"}}})
-	alert := []string{s.account, "cardpay-3"}
-	r.do("acknowledge-alert", input{path: alert})
-	r.do("list-alerts", input{path: one, query: url.Values{"state": {"firing"}}})
-	r.do("get-alert", input{path: alert})
-	r.do("withdraw-alert-acknowledgement", input{path: alert})
-	r.do("replay-alert", input{path: alert})
-	delivery := []string{s.account, list[len(list)-1].ID}
-	r.do("replay-delivery", input{path: delivery})
-	r.do("get-delivery", input{path: delivery})
-}
-
-func (r *recorder) callJobs(s *story) {
-	one := []string{s.account}
-	job := r.id(r.do("start-audit-export", input{path: one, body: object{"format": "csv", "filters": object{"actor_id": []string{"u_17"}}}}))
-	path := []string{s.account, job}
-	poll.Until(r.t, "the export is done", func() bool {
-		var got struct{ State string }
-		return json.Unmarshal(r.do("get-job", input{path: path}), &got) == nil && got.State == "done"
-	})
-	r.do("download-job-file", input{path: path})
-	r.do("delete-job", input{path: path})
-	r.do("start-audit-erasure", input{path: one, body: object{"actor_id": "u_17", "reason": "Request of the person, ticket 4711"}})
-}
-
-// callEnds deletes what was made.
-func (r *recorder) callEnds(s *story) {
-	r.do("delete-policy", input{path: []string{s.account, s.policy}})
-	r.do("delete-webhook", input{path: []string{s.account, s.webhook}})
-	token := r.id(r.do("create-producer-token", input{path: []string{s.team}, body: object{"name": "deployment pipeline"}}))
-	r.do("revoke-producer-token", input{path: []string{s.team, token}})
-	empty := r.id(r.call("POST", "/producers", object{"name": "A team that ends"}))
-	r.do("delete-producer", input{path: []string{empty}})
-	other := r.id(r.call("POST", "/accounts/"+s.account+"/tokens", object{"name": "old", "permissions": []string{"audit:read"}}))
-	r.do("roll-token", input{path: []string{s.account, other}})
-	r.do("revoke-token", input{path: []string{s.account, other}})
-	r.call("POST", "/accounts/"+s.account+"/members", object{"email": "bea@acme.example", "name": "Bea", "role": "viewer"})
-	r.do("delete-user", input{client: r.signIn("bea@acme.example").Client()})
-	cora := r.id(r.call("POST", "/accounts/"+s.account+"/members", object{"email": "cora@acme.example", "name": "Cora Diaz", "role": "admin"}))
-	r.signIn("cora@acme.example")
-	one := []string{s.account}
-	r.do("transfer-ownership", input{path: one, client: s.owner.Client(), body: object{"member_id": cora}})
-	r.do("close-account", input{path: one, body: object{"name": "Acme Inc."}})
-	r.do("reopen-account", input{path: one})
-	r.callOwnership()
-}
-
-// callOwnership gives an account to another owner, and closes it.
-func (r *recorder) callOwnership() {
-	account := r.account("Globex")
-	r.call("POST", "/accounts/"+account+"/members", object{"email": "ines@globex.example", "name": "Ines", "role": "owner"})
-	next := r.id(r.call("POST", "/accounts/"+account+"/members",
-		object{"email": "joao@globex.example", "name": "João", "role": "admin"}))
-	ines := r.signIn("ines@globex.example").Client()
-	r.do("transfer-ownership", input{client: ines, path: []string{account}, body: object{"member_id": next}})
-	r.do("close-account", input{path: []string{account}, body: object{"name": "Globex"}})
-	r.do("reopen-account", input{path: []string{account}})
 }

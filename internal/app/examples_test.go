@@ -352,7 +352,8 @@ func splitLines(text string) []string { return strings.Split(strings.TrimRight(t
 
 // excerpt is the beginning of an answer that is not JSON.
 func excerpt(text []byte) []string {
-	if bytes.ContainsFunc(text, func(c rune) bool { return c == '\uFFFD' || c < ' ' && c != '\n' && c != '\r' && c != '\t' }) {
+	binary := func(c rune) bool { return c == '\uFFFD' || c < ' ' && c != '\n' && c != '\r' && c != '\t' }
+	if bytes.ContainsFunc(text, binary) {
 		return []string{fmt.Sprintf("(%d bytes)", len(text))}
 	}
 	list := splitLines(string(text))

@@ -13,7 +13,8 @@ func TestTheDocumentationHoldsInABrowser(t *testing.T) {
 	for _, one := range []struct{ name, path, act string }{
 		{"docs", "/docs", ""},
 		{"docs-group", "/docs/api/notifications", ""},
-		{"docs-operation", "/docs/api/publish-audit-events", `document.querySelectorAll("details").forEach((d) => { d.open = true; }); ""`},
+		{"docs-operation", "/docs/api/publish-audit-events", `
+			document.querySelectorAll("details").forEach((d) => { d.open = true; }); ""`},
 		{"docs-stream", "/docs/api/stream-audit-events", ""},
 		{"docs-guide", "/docs/guide/publish", ""},
 		{"docs-settings", "/docs/guide/configure", ""},
@@ -73,7 +74,8 @@ func TestTheDocumentationTriesOperations(t *testing.T) {
 		_, page := d.open("/docs/search?q=" + strings.ReplaceAll(query, " ", "+"))
 		_, page, _ = strings.Cut(page, `class="ref-found"`)
 		for i, href := range got {
-			if i == 0 && !strings.Contains(page[:min(len(page), 200)], `href="`+href+`"`) || !strings.Contains(page, `href="`+href+`"`) {
+			link := `href="` + href + `"`
+			if i == 0 && !strings.Contains(page[:min(len(page), 200)], link) || !strings.Contains(page, link) {
 				t.Errorf("%q: the browser finds %s in place %d, the server does not", query, href, i)
 			}
 		}
@@ -114,7 +116,8 @@ func TestTheDocumentationTriesOperations(t *testing.T) {
 	if !strings.HasPrefix(answer, "401") {
 		t.Errorf("a wrong token beside a session: %s", answer)
 	}
-	if kept := b.Evaluate(`JSON.stringify(localStorage) + location.href + document.cookie`); strings.Contains(kept, "not_a_token") {
+	kept := b.Evaluate(`JSON.stringify(localStorage) + location.href + document.cookie`)
+	if strings.Contains(kept, "not_a_token") {
 		t.Errorf("the token is kept: %s", kept)
 	}
 }
@@ -122,7 +125,8 @@ func TestTheDocumentationTriesOperations(t *testing.T) {
 func TestTheDocumentationRemembersTheLanguage(t *testing.T) {
 	s := newSite(t)
 	b := browser.Start(t)
-	shown := `[...document.querySelectorAll("[data-tab]")].filter((p) => p.checkVisibility()).map((p) => p.dataset.tab).join(" ")`
+	shown := `[...document.querySelectorAll("[data-tab]")].filter((p) => p.checkVisibility())
+		.map((p) => p.dataset.tab).join(" ")`
 	b.Open(s.url+"/docs/api/get-account", "light", 1400)
 	if got := b.Evaluate(shown); got != "curl" {
 		t.Errorf("first: %q", got)

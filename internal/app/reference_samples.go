@@ -98,9 +98,10 @@ const timeRange = `since: "2026-11-01", before: "2026-12-01"`
 
 // cloudflareJS are calls of the npm package by operation.
 var cloudflareJS = map[string]string{
-	"list-audit-logs-v1":       eachItem("client.auditLogs.list({ account_id })"),
-	"list-audit-logs-v2":       eachItem("client.accounts.logs.audit.list({ account_id, " + timeRange + " })"),
-	"audit-log-history":        logged(`client.accounts.logs.audit.history("{event_id}", { account_id, ` + timeRange + ` })`),
+	"list-audit-logs-v1": eachItem("client.auditLogs.list({ account_id })"),
+	"list-audit-logs-v2": eachItem("client.accounts.logs.audit.list({ account_id, " + timeRange + " })"),
+	"audit-log-history": logged(
+		`client.accounts.logs.audit.history("{event_id}", { account_id, ` + timeRange + ` })`),
 	"audit-product-categories": eachItem("client.accounts.logs.audit.productCategories({ account_id })"),
 	"list-accounts":            eachItem("client.accounts.list()"),
 	"create-account":           logged(`client.accounts.create({ name: "Acme", type: "standard" })`),
@@ -156,7 +157,8 @@ func everyPage(service, method, params string) goCall {
 // cloudflareGo are calls of cloudflare-go by operation.
 var cloudflareGo = map[string]goCall{
 	"list-audit-logs-v1": everyPage("audit_logs", "AuditLogs.ListAutoPaging", "AuditLogListParams"),
-	"list-webhooks":      everyPage("alerting", "Alerting.Destinations.Webhooks.ListAutoPaging", "DestinationWebhookListParams"),
+	"list-webhooks": everyPage("alerting", "Alerting.Destinations.Webhooks.ListAutoPaging",
+		"DestinationWebhookListParams"),
 	"get-webhook": goCallOf("alerting", "Alerting.Destinations.Webhooks.Get", `"{webhook_id}", `,
 		"DestinationWebhookGetParams"),
 	"delete-webhook": goCallOf("alerting", "Alerting.Destinations.Webhooks.Delete", `"{webhook_id}", `,
@@ -165,11 +167,12 @@ var cloudflareGo = map[string]goCall{
 	"get-policy":       goCallOf("alerting", "Alerting.Policies.Get", `"{policy_id}", `, "PolicyGetParams"),
 	"delete-policy":    goCallOf("alerting", "Alerting.Policies.Delete", `"{policy_id}", `, "PolicyDeleteParams"),
 	"list-deliveries":  everyPage("alerting", "Alerting.History.ListAutoPaging", "HistoryListParams"),
-	"create-webhook": {"alerting", `webhook, err := client.Alerting.Destinations.Webhooks.New(context.TODO(), alerting.DestinationWebhookNewParams{
+	"create-webhook": {"alerting", `params := alerting.DestinationWebhookNewParams{
 		AccountID: account,
 		Name:      cloudflare.F("On-call"),
 		URL:       cloudflare.F("https://hooks.acme.example/belfry"),
-	})
+	}
+	webhook, err := client.Alerting.Destinations.Webhooks.New(context.TODO(), params)
 	if err != nil {
 		log.Fatal(err)
 	}

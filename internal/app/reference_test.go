@@ -74,7 +74,8 @@ func (d *docsSite) addresses() []string {
 	d.t.Helper()
 	_, text := d.open("/llms.txt")
 	list := []string{"/docs"}
-	for _, m := range regexp.MustCompile(`\]\(`+regexp.QuoteMeta(d.url)+`(/docs/[^)]*)\.md\)`).FindAllStringSubmatch(text, -1) {
+	listed := regexp.MustCompile(`\]\(` + regexp.QuoteMeta(d.url) + `(/docs/[^)]*)\.md\)`)
+	for _, m := range listed.FindAllStringSubmatch(text, -1) {
 		list = append(list, m[1])
 	}
 	if len(list) < 150 || !slices.Contains(list, "/docs/guide/start") || !slices.Contains(list, "/docs/errors/1103") {
@@ -277,7 +278,8 @@ func TestTheGuidesAreMarkdownToo(t *testing.T) {
 	for _, file := range append(files, "../../docs/format.md") {
 		name := strings.TrimSuffix(filepath.Base(file), ".md")
 		res, text := d.open("/docs/guide/" + name + ".md")
-		if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/markdown; charset=utf-8" || !strings.HasPrefix(text, "# ") {
+		kind := res.Header.Get("Content-Type")
+		if res.StatusCode != 200 || kind != "text/markdown; charset=utf-8" || !strings.HasPrefix(text, "# ") {
 			t.Errorf("%s: %d %v", name, res.StatusCode, res.Header)
 		}
 		for _, m := range link.FindAllStringSubmatch(text, -1) {
@@ -306,7 +308,8 @@ func TestTheDocumentationIsSearchedWithoutScripts(t *testing.T) {
 			t.Errorf("%q: %d, %s", query, res.StatusCode, visible(main))
 		}
 	}
-	if _, body := d.open("/docs/search?q=" + url.QueryEscape(`<script>alert(1)</script>`)); strings.Contains(body, "<script>alert") {
+	_, body := d.open("/docs/search?q=" + url.QueryEscape(`<script>alert(1)</script>`))
+	if strings.Contains(body, "<script>alert") {
 		t.Error("the query is not escaped")
 	}
 	if _, body := d.open("/docs/search"); !strings.Contains(body, `action="/docs/search"`) {
@@ -326,7 +329,8 @@ func TestErrorCodesKeepTheirAddresses(t *testing.T) {
 	if res.StatusCode != 404 || !strings.Contains(body, "Page not found") {
 		t.Errorf("a browser: %d", res.StatusCode)
 	}
-	if res, body := d.open("/docs/errors/4711", "Accept", "application/json"); res.StatusCode != 404 || !strings.Contains(body, `"code":7004`) {
+	res, body = d.open("/docs/errors/4711", "Accept", "application/json")
+	if res.StatusCode != 404 || !strings.Contains(body, `"code":7004`) {
 		t.Errorf("a program: %d %s", res.StatusCode, body)
 	}
 }
@@ -349,7 +353,8 @@ func TestSamplesOfClientsAreProven(t *testing.T) {
 		}
 		return text
 	}
-	if sample := code(t, d.page("/docs/api/publish-audit-events"), "Go SDK"); !strings.Contains(read("sdk/go/README.md"), sample) {
+	sample := code(t, d.page("/docs/api/publish-audit-events"), "Go SDK")
+	if !strings.Contains(read("sdk/go/README.md"), sample) {
 		t.Errorf("the sample of the SDK is not that of its README:\n%s", sample)
 	}
 	proofs := map[string]string{
@@ -372,7 +377,10 @@ func TestSamplesOfClientsAreProven(t *testing.T) {
 			if m == nil || !strings.Contains(proof, m[1]) {
 				t.Errorf("%s: the conformance tests never call %v", rt.ID, m)
 			}
-			if formatted, err := format.Source([]byte(sample)); label == "cloudflare-go" && (err != nil || string(formatted) != sample) {
+			if label != "cloudflare-go" {
+				continue
+			}
+			if formatted, err := format.Source([]byte(sample)); err != nil || string(formatted) != sample {
 				t.Errorf("%s: not formatted Go: %v", rt.ID, err)
 			}
 		}

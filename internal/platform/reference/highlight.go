@@ -10,12 +10,16 @@ import (
 // The classes of highlighted code are those of the dashboard's JSON: js string, jn
 // number, jl literal, jk member; and two of code: cc comment, ck keyword.
 
+const wordsAndNumbers = `\b[A-Za-z_]+\b|\b\d[\d.]*\b`
+
 // tokens split code of the languages of samples and guides: comments, strings, words,
 // numbers.
 var (
-	hashTokens  = regexp.MustCompile(`#[^\n]*|"""(?s:.*?)"""|"(?:[^"\\]|\\.)*"|'[^']*'|\$\{?[A-Za-z_]+\}?|\b[A-Za-z_]+\b|\b\d[\d.]*\b`)
-	slashTokens = regexp.MustCompile("//[^\\n]*|`[^`]*`|\"(?:[^\"\\\\\\n]|\\\\.)*\"|'(?:[^'\\\\\\n]|\\\\.)*'|\\b[A-Za-z_]+\\b|\\b\\d[\\d.]*\\b")
-	jsonTokens  = regexp.MustCompile(`"(?:[^"\\]|\\.)*"(\s*:)?|-?\b\d[\d.eE+-]*\b|\b(?:true|false|null)\b`)
+	hashTokens = regexp.MustCompile(`#[^\n]*|"""(?s:.*?)"""|"(?:[^"\\]|\\.)*"|'[^']*'|\$\{?[A-Za-z_]+\}?|` +
+		wordsAndNumbers)
+	slashTokens = regexp.MustCompile("//[^\\n]*|`[^`]*`|\"(?:[^\"\\\\\\n]|\\\\.)*\"|'(?:[^'\\\\\\n]|\\\\.)*'|" +
+		wordsAndNumbers)
+	jsonTokens = regexp.MustCompile(`"(?:[^"\\]|\\.)*"(\s*:)?|-?\b\d[\d.eE+-]*\b|\b(?:true|false|null)\b`)
 )
 
 var keywords = map[string]map[string]bool{

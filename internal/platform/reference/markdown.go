@@ -122,7 +122,8 @@ func (e errorPage) markdown() string {
 
 func (s *site) homeMarkdown() string {
 	var b strings.Builder
-	b.WriteString("# Belfry\n\nThe guides and the API reference of this server. /llms.txt lists the pages.\n\n## Guides\n\n")
+	b.WriteString("# Belfry\n\nThe guides and the API reference of this server. /llms.txt lists the pages.\n\n" +
+		"## Guides\n\n")
 	for _, g := range s.guides {
 		fmt.Fprintf(&b, "- [%s](%s.md): %s\n", g.Title, g.Href(), g.About)
 	}

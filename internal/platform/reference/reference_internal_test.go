@@ -91,7 +91,8 @@ func TestTheSearchNeedsAllWordsAndRanksTitlesFirst(t *testing.T) {
 }
 
 func TestLinksOfGuidesLeadToPagesOrToTheRepository(t *testing.T) {
-	g := guideReader{root: "docs", repository: "https://r.example/", served: map[string]string{"guide/start.md": "/docs/guide/start"}}
+	g := guideReader{root: "docs", repository: "https://r.example/",
+		served: map[string]string{"guide/start.md": "/docs/guide/start"}}
 	for to, want := range map[string]string{
 		"start.md#one":        "/docs/guide/start.md#one",
 		"../guide/start.md":   "/docs/guide/start.md",
