@@ -1,5 +1,5 @@
-// Command slo measures the objectives' engine: its core at a given number of series, each with a standard objective over
-// 30 days, and counts from the topic to a committed block.
+// Command slo measures the objectives' engine: its core at a given number of series, each with a standard objective
+// over 30 days, and counts from the topic to a committed block.
 //
 //	go run ./bench/slo                    a million series
 //	go run ./bench/slo -lines 25000000    the size that docs/scale.md calculates with; 4 GB of memory, 8 GB on disk

@@ -49,7 +49,8 @@ func restartAt(ctx context.Context, lines int, share float64, t *report.Table) e
 			data := encoded(rng, lines, chunk, 1-math.Pow(1-share, float64(l.Size/tally.Tick)))
 			oldest := clock - l.Keep
 			for start := newest - l.Size; start >= oldest-l.Size; start -= l.Size {
-				err := c.measure(func() error { return s.Restore(tally.Ref{Level: level, Start: start, Chunk: chunk}, data, false) })
+				ref := tally.Ref{Level: level, Start: start, Chunk: chunk}
+				err := c.measure(func() error { return s.Restore(ref, data, false) })
 				if err != nil {
 					return err
 				}

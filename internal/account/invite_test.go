@@ -136,7 +136,7 @@ func TestTheRolesPageIsTheTableOfTheCode(t *testing.T) {
 	ana := s.Member(acme, "ana@acme.example", account.Viewer)
 	p := ana.Get("/accounts/" + acme + "/members/roles").Expect(200).Says("You are viewer")
 	for _, permission := range account.AllPermissions() {
-		_, row, found := strings.Cut(p.Body, "<code>"+permission+"</code>")
+		_, row, found := strings.Cut(p.Body, `<code class="muted">`+permission+"</code>")
 		if !found {
 			t.Errorf("the page lacks %s", permission)
 			continue

@@ -62,10 +62,12 @@ func (d *tokenPage) setHub(v *page.Visit) {
 		if t.Status == "active" {
 			d.Hub.Actions = append(d.Hub.Actions, ui.Link{Label: "New value", Icon: "refresh-cw", Href: d.Path + "/roll"})
 		}
-		d.Hub.Actions = append(d.Hub.Actions, ui.Link{Label: "Revoke", Icon: "ban", Href: d.Path + "/revoke", Danger: true})
 	}
 	if href := changesLink(v, "token", t.ID); href != "" {
 		d.Hub.More = append(d.Hub.More, ui.Link{Label: "Changes of this token", Icon: "scroll-text", Href: href})
+	}
+	if v.Can(TokensWrite) {
+		d.Hub.More = append(d.Hub.More, ui.Link{Label: "Revoke", Icon: "ban", Href: d.Path + "/revoke", Danger: true})
 	}
 }
 

@@ -77,6 +77,7 @@ func (r *recorder) callAccounts(s *story) {
 	r.do("get-token", input{path: []string{s.account, r.id(token)}})
 	r.do("verify-token", input{token: r.value(token)})
 	r.do("verify-account-token", input{path: one, token: r.value(token)})
+	r.do("roll-token", input{path: []string{s.account, r.id(token)}})
 	r.do("get-capabilities", input{})
 	r.do("list-egress-networks", input{})
 	r.call("POST", "/operators", object{"email": "lee@belfry.example", "name": "Lee Park"})
@@ -117,6 +118,7 @@ func (r *recorder) callMembers(s *story) {
 	r.do("update-member", input{path: []string{s.account, other}, body: object{"role": "editor"}})
 	r.do("get-member", input{path: []string{s.account, other}})
 	r.do("send-confirmation-mail", input{path: []string{s.account, other}})
+	r.do("send-invitation", input{path: []string{s.account, other}})
 	r.do("create-member-sign-in-link", input{path: []string{s.account, other}})
 	r.do("send-invitation", input{path: []string{s.account, other}})
 	r.do("remove-member", input{path: []string{s.account, other}})
@@ -161,6 +163,7 @@ func (r *recorder) callUser(s *story) {
 		}
 	}
 	r.signIn("ana@acme.example")
+	r.do("end-other-sessions", ana)
 	r.do("end-other-sessions", ana)
 	r.callInvitations(s.owner)
 }
@@ -331,6 +334,7 @@ func (r *recorder) callObjectives(s *story) {
 		err := json.Unmarshal(r.do("list-objective-transitions", input{path: path}), &list)
 		return err == nil && len(list) > 0
 	})
+	r.do("get-zone-traffic", input{path: []string{s.account, s.zone}})
 	r.do("list-objectives", input{path: one})
 	r.do("get-objective", input{path: path})
 	r.do("get-objective-status", input{path: path})
@@ -363,6 +367,7 @@ func (r *recorder) callNotifications(s *story, receiver string) {
 	r.do("send-test-message", input{path: hook})
 	r.do("rotate-webhook-secret", input{path: hook})
 	r.do("pause-webhook", input{path: hook})
+	r.do("pause-webhook", input{path: hook})
 	r.do("enable-webhook", input{path: hook})
 	r.do("get-webhook-statistics", input{path: hook})
 	r.do("list-alert-types", input{path: one})
@@ -389,6 +394,7 @@ func (r *recorder) callNotifications(s *story, receiver string) {
 	r.callAlerts(s)
 	webhook := object{"since": time.Now().Add(-time.Hour).UTC().Format("2006-01-02T15:04:05Z"), "only_failed": false, "dry_run": true}
 	r.do("replay-webhook", input{path: hook, body: webhook})
+	r.do("get-webhook-statistics", input{path: hook})
 	r.do("search-account", input{path: one, query: url.Values{"q": {"pay"}, "limit": {"2"}}})
 }
 
@@ -446,6 +452,12 @@ func (r *recorder) callEnds(s *story) {
 	r.do("revoke-token", input{path: []string{s.account, other}})
 	r.call("POST", "/accounts/"+s.account+"/members", object{"email": "bea@acme.example", "name": "Bea", "role": "viewer"})
 	r.do("delete-user", input{client: r.signIn("bea@acme.example").Client()})
+	cora := r.id(r.call("POST", "/accounts/"+s.account+"/members", object{"email": "cora@acme.example", "name": "Cora Diaz", "role": "admin"}))
+	r.signIn("cora@acme.example")
+	one := []string{s.account}
+	r.do("transfer-ownership", input{path: one, client: s.owner.Client(), body: object{"member_id": cora}})
+	r.do("close-account", input{path: one, body: object{"name": "Acme Inc."}})
+	r.do("reopen-account", input{path: one})
 	r.callOwnership()
 }
 

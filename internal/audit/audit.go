@@ -124,8 +124,9 @@ type Feature struct {
 	metrics *metrics
 	tail    *tail
 	recent  *recentChanges
-	search  *searcher
 	volume  *cache.Cache[string, []ledger.ProductDay]
+	matches *cache.Cache[string, matched] // counts of the explorer, by account and query
+	search  *searcher
 	log     *slog.Logger
 	now     func() time.Time
 }
@@ -152,10 +153,11 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 		tail:        newTail(),
 		metrics:     newMetrics(cfg.Registerer),
 	}
+	f.matches = cache.New[string, matched](matchCache, matchTTL, cfg.Now)
+	f.volume = cache.New[string, []ledger.ProductDay](1, volumeTTL, cfg.Now)
 	if f.proved == nil {
 		f.proved = func(context.Context, string) {}
 	}
-	f.volume = cache.New[string, []ledger.ProductDay](1, volumeTTL, cfg.Now)
 	f.recent = newRecentChanges(f.reader, cfg.Now, f.isView)
 	f.recent.decoded = f.metrics.recent.Inc
 	f.search = newSearcher(f)

@@ -31,11 +31,7 @@ type explorerPage struct {
 	New     newRows
 	Tabs    []ui.Link
 	Framed  bool
-	Query   string
-	Chips   []ui.Chip
-	Keep    []ui.Hidden
-	Range   ui.Range
-	Menus   []filterMenu
+	Filters ui.Filters
 	Toggles []ui.Link
 	Exports []ui.Link
 	Curl    string
@@ -51,6 +47,8 @@ type explorerPage struct {
 	Narrow  string  // why nothing can be said about this range
 	Reset   string
 	Detail  *detailPage
+
+	matched *matched // nil = not counted
 }
 
 // looking says what a text search did.
@@ -59,12 +57,6 @@ type looking struct {
 	Looked int
 	Back   time.Time // how far, when it is not the end
 	Older  string
-}
-
-// filterMenu is a menu of values to filter by.
-type filterMenu struct {
-	Label, Icon string
-	Items       []ui.Link
 }
 
 // state is an explorer's URL, read.
@@ -129,9 +121,8 @@ func (p *pages) explorer(pv *page.Visit) error {
 		fragment = ui.Target(v.Request)
 	}
 	known := glossary{}
-	var menus []filterMenu
 	if fragment == "" {
-		known, menus = p.glossary(v)
+		known = p.glossary(v)
 		if to, ok := p.searched(v, known); ok {
 			http.Redirect(v.Writer, v.Request, to, http.StatusSeeOther)
 			return nil
@@ -169,7 +160,7 @@ func (p *pages) explorer(pv *page.Visit) error {
 		}
 	}
 	if fragment == "" {
-		if err := p.fillFrame(data, s, known, menus); err != nil {
+		if err := p.fillFrame(data, s, known); err != nil {
 			return err
 		}
 	}
@@ -219,10 +210,15 @@ func (p *pages) fillRows(data *explorerPage, s state) error {
 	data.Hidden = *views
 	data.Reset = s.base()
 	if s.filtered() && cursor == "" && !found.Cut {
-		data.Matched = grouped(uint64(len(found.Records)))
-		if found.Next != nil {
-			data.Matched += "+"
+		m := matched{N: len(found.Records), Hidden: *views}
+		if found.Next != nil && s.text == "" {
+			if m, err = p.countMatched(s); err != nil {
+				return err
+			}
 		}
+		m.More = m.More || found.Next != nil && s.text != ""
+		data.matched = &m
+		data.Matched = m.String()
 	}
 	if found.Next != nil {
 		data.Next = s.Next(found.Next)
@@ -241,30 +237,35 @@ func (p *pages) fillRows(data *explorerPage, s state) error {
 }
 
 // fillFrame fills the parts of the page around the rows.
-func (p *pages) fillFrame(data *explorerPage, s state, known glossary, menus []filterMenu) error {
+func (p *pages) fillFrame(data *explorerPage, s state, known glossary) error {
 	if err := p.fillSize(data, s); err != nil {
 		return err
 	}
 	data.Tabs = p.tabs(s.visit, "Events")
-	data.Query = s.text
-	data.Range = s.period
-	data.Menus = menus
 	data.Unknown = strings.Join(s.unknown, ", ")
-	data.Chips = ui.Chips(s.Request.URL, chipKeys...)
-	p.nameChips(s.visit, data)
-	data.Keep = ui.KeepQuery(s.Request.URL, "q", "event", "tab", "verify")
+	p.fillFilters(data, s)
 	q := withoutOpen(s.Request.URL.Query())
 	data.Live = s.base() + "/live" + query(q)
 	data.Toggles = toggles(s, q)
 	asked := apiQuery(s)
 	data.Curl = p.curl(s.api() + "/logs/audit" + query(asked))
 	if s.mayExport() {
-		data.Exports = exports(s.visit, asked, data.exported(s))
+		data.Exports = exports(s.visit, asked, data.exported(s, data.matched))
 	}
-	if known.untaught() && len(data.Chips) == 0 && s.text == "" {
+	if known.untaught() && len(data.Filters.Chips) == 0 && s.text == "" {
 		data.Lesson = p.lesson(s.visit)
 	}
 	return nil
+}
+
+// fillFilters fills the bar above the list. A search or a new filter closes the open event; a chip keeps it.
+func (p *pages) fillFilters(data *explorerPage, s state) {
+	keys := filterKeys(s.Account)
+	list := &url.URL{Path: s.Request.URL.Path, RawQuery: withoutOpen(s.Request.URL.Query()).Encode()}
+	data.Filters = ui.NewFilters(list, "Search, or actor:ana product:shop", keys...)
+	data.Filters.Chips = ui.Chips(s.Request.URL, keys...)
+	data.Filters.Range = &s.period
+	p.nameChips(s.visit, data)
 }
 
 // toggles are the switches next to the filters.
@@ -346,11 +347,12 @@ func (p *pages) nameChips(v visit, data *explorerPage) {
 	for _, r := range data.Rows {
 		learn(r.Sentence)
 	}
-	for i, c := range data.Chips {
+	chips := data.Filters.Chips
+	for i, c := range chips {
 		if c.Label == "Property" {
 			if _, found, err := p.sources.Zone(v.Context(), v.Account, c.Value); err == nil &&
 				found != "" { // without a name, the id is shown
-				data.Chips[i].Value = visible(found)
+				chips[i].Value = visible(found)
 				continue
 			}
 		}
@@ -370,11 +372,11 @@ func (p *pages) nameChips(v visit, data *explorerPage) {
 				})
 			}
 			if names[known] != "" {
-				data.Chips[i].Value = names[known]
+				chips[i].Value = names[known]
 				break
 			}
 		}
-		data.Chips[i].Value = visible(data.Chips[i].Value)
+		chips[i].Value = visible(chips[i].Value)
 	}
 }
 

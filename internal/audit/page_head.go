@@ -2,7 +2,6 @@ package audit
 
 import (
 	"net/url"
-	"strings"
 
 	"github.com/belfryhq/belfry/internal/platform/page"
 )
@@ -48,17 +47,4 @@ func withoutOpen(q url.Values) url.Values {
 		q.Del(own)
 	}
 	return q
-}
-
-// exported names the events of an export as the filters and their number do.
-func (data *explorerPage) exported(s state) string {
-	switch {
-	case s.text != "": // files have filters, and no search for words
-		return "Events of the filters"
-	case !s.filtered():
-		return "All " + grouped(uint64(data.Size)) + " events"
-	case data.Hidden == 0 && data.Matched != "" && !strings.HasSuffix(data.Matched, "+"):
-		return "The " + data.Matched + " that match"
-	}
-	return "Events that match"
 }

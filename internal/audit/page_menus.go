@@ -2,72 +2,78 @@ package audit
 
 import (
 	"context"
-	"net/url"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit/record"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// glossary reads what the menus offer. It is a convenience: when the roll-ups
-// do not answer at once, the page does without.
-func (p *pages) glossary(v visit) (glossary, []filterMenu) {
+// glossary reads the names of products and actions that a search may mean. It is a convenience: when the roll-ups do
+// not answer at once, the page does without.
+func (p *pages) glossary(v visit) glossary {
 	var known glossary
-	var menus []filterMenu
 	for _, g := range []struct {
-		group, key, label, icon string
-		to                      *[]string
-	}{
-		{"product", "resource_product", "Product", "package", &known.products},
-		{"action", "action_type", "Action", "zap", &known.actions},
-	} {
-		menu := filterMenu{Label: g.label, Icon: g.icon}
-		answered := queryWithin(v.Context(), 300*time.Millisecond, func(ctx context.Context) error {
+		group string
+		to    *[]string
+	}{{"product", &known.products}, {"action", &known.actions}} {
+		known.answered = queryWithin(v.Context(), 300*time.Millisecond, func(ctx context.Context) error {
 			counts, err := p.reader.Summary(ctx, v.Account, g.group, 0, v.now.Add(record.MaxAhead).UnixMicro())
-			for i, c := range counts {
+			for _, c := range counts {
 				*g.to = append(*g.to, c.Key)
-				if i < 12 {
-					n, _ := ui.Compact(c.Count) // an integer is a number
-					menu.Items = append(menu.Items, ui.Link{
-						Label:   c.Key,
-						Hint:    n,
-						Href:    ui.Filtered(v.Request.URL, g.key, c.Key, false),
-						Current: hasParameter(v.Request.URL, g.key, c.Key),
-					})
-				}
 			}
 			return err
 		})
-		known.answered = answered
-		if len(menu.Items) > 1 {
-			menus = append(menus, menu)
-		}
 	}
-	only := func(label, icon, key, value string) ui.Link {
-		return ui.Link{
-			Label:   label,
-			Icon:    icon,
-			Href:    ui.Filtered(v.Request.URL, key, value, false),
-			Current: hasParameter(v.Request.URL, key, value),
-		}
-	}
-	return known, append(menus, filterMenu{Label: "Filter by source", Icon: "list-filter", Items: []ui.Link{
-		only("Failures", "circle-x", "action_result", "failure"),
-		only("API tokens", "key", "actor_type", "token"),
-		only("Integrations", "plug", "actor_type", "integration"),
-		only("Staff of the operator", "shield", "actor_type", "staff"),
-		only("The system itself", "settings", "actor_type", "system"),
-		only("Through web pages", "layout-dashboard", "interface", "UI"),
-		only("Through the API", "code", "interface", "API"),
-		only("From a terminal", "square-terminal", "interface", "CLI"),
-	}})
+	return known
 }
 
-func hasParameter(u *url.URL, key, value string) bool {
-	for _, v := range u.Query()[key] {
-		if v == value {
-			return true
+// suggested are the kinds of object that the account's search suggests for a filter.
+var suggested = map[string]string{
+	"actor_id":         "actor",
+	"resource_id":      "resource",
+	"zone":             "zone",
+	"resource_product": "product",
+	"action_type":      "action",
+}
+
+// offered are the values of the filters that have few.
+var offered = map[string][]ui.Choice{
+	"action_result": {
+		{Value: "success", Label: "success", Icon: "circle-check"},
+		{Value: "failure", Label: "failure", Icon: "circle-x"},
+	},
+	"actor_type": {
+		{Value: "user", Label: "people", Icon: "user"},
+		{Value: "token", Label: "API tokens", Icon: "key"},
+		{Value: "integration", Label: "integrations", Icon: "plug"},
+		{Value: "staff", Label: "staff of the operator", Icon: "shield"},
+		{Value: "system", Label: "the system itself", Icon: "settings"},
+	},
+	"interface": {
+		{Value: "UI", Label: "web pages", Icon: "layout-dashboard"},
+		{Value: "API", Label: "the API", Icon: "code"},
+		{Value: "CLI", Label: "a terminal", Icon: "square-terminal"},
+		{Value: "SYSTEM", Label: "the system", Icon: "settings"},
+	},
+}
+
+// filterKeys are the filters of the explorer. The menu offers those that a reader knows by a name; the others are
+// shown as chips.
+func filterKeys(accountID string) []ui.FilterKey {
+	keys := make([]ui.FilterKey, len(chipKeys))
+	for i, k := range chipKeys {
+		switch {
+		case suggested[k.Key] != "":
+			k.Kind = suggested[k.Key]
+			k.Source = account.AccountPath(accountID) + "/find"
+		case offered[k.Key] != nil:
+			k.Options = offered[k.Key]
+			k.Only = true
+		default:
+			k.Hidden = true
 		}
+		keys[i] = k
 	}
-	return false
+	return keys
 }

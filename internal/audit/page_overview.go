@@ -57,7 +57,7 @@ func (f *Feature) Overview(pv *page.Visit) (*Overview, error) {
 	if g.Size, err = p.reader.Size(v.Context(), v.Account); err != nil {
 		return nil, err
 	}
-	if known, _ := p.glossary(v); known.untaught() {
+	if p.glossary(v).untaught() {
 		if g.Lesson, err = p.html("audit-lesson", p.lesson(v)); err != nil {
 			return nil, err
 		}

@@ -194,17 +194,19 @@ func (p *pages) actOnAlerts(v *page.Visit) error {
 	}
 	ids := v.Values("id", 128)
 	act := p.Ack
-	flash := "acked-all"
-	if v.Field("act", 16) == "unack" {
+	withdraw := v.Field("act", 16) == "unack"
+	if withdraw {
 		act = p.Unack
-		flash = "unacked-all"
 	}
 	for _, id := range ids[:min(len(ids), mostChosen)] {
 		if _, err := act(v.Context(), v.Who, v.Account, id); err != nil {
 			return err
 		}
 	}
-	return v.Redirect(AlertsPath(v.Account), flash)
+	if withdraw {
+		return v.Redirect(AlertsPath(v.Account), "unacked-all")
+	}
+	return v.Redirect(AlertsPath(v.Account), "acked-all")
 }
 
 // firing lists the open alerts, the newest first, and reports whether there are more.

@@ -268,7 +268,7 @@ func deliveryHub(v *page.Visit, d *Delivery, alert *Alert) ui.Hub {
 	}
 	if d.ReplayOf != "" {
 		properties = append(properties, ui.Property{
-			Label: "Repeats", Copy: d.ReplayOf, Href: deliveryPath(v.Account, d.ReplayOf),
+			Label: "Repeats", Text: "An earlier message", Href: deliveryPath(v.Account, d.ReplayOf),
 		})
 	}
 	properties = append(properties, ui.Property{Label: "Id", Copy: d.ID, Note: "sent as webhook-id"})

@@ -237,12 +237,11 @@ func (p *pages) submitPolicy(parse func(*page.Visit) (policyForm, error)) page.H
 		if err == nil && f.preview {
 			return p.renderPolicy(v, &f, ui.Faults{})
 		}
+		if err == nil && f.old == nil {
+			return v.Redirect(policyPath(v.Account, saved.ID), "policy-created")
+		}
 		if err == nil {
-			flash := "policy-changed"
-			if f.old == nil {
-				flash = "policy-created"
-			}
-			return v.Redirect(policyPath(v.Account, saved.ID), flash)
+			return v.Redirect(policyPath(v.Account, saved.ID), "policy-changed")
 		}
 		kind, kindErr := p.AlertType(v.Context(), f.kind)
 		if kindErr != nil {

@@ -74,9 +74,17 @@ func (w *world) insertObjectives(n int) {
 	var rows [][]any
 	for i := range n {
 		rows = append(rows, []any{
-			objectiveOf(i), acme, fmt.Sprint("objective ", i), shop, "origin", fmt.Sprint("o", i), "",
+			objectiveOf(i),
+			acme,
+			fmt.Sprint("objective ", i),
+			shop,
+			"origin",
+			fmt.Sprint("o", i),
+			"",
 			`{"target":50,"window":"30d","pairs":[{"long":"1h","short":"5m","factor":1,"severity":"page"}],` +
-				`"guard":{"alpha":0.000001}}`, int64(0), int64(0),
+				`"guard":{"alpha":0.000001}}`,
+			int64(0),
+			int64(0),
 		})
 	}
 	err := w.db.Tx(w.t.Context(), func(tx *db.Tx) error {

@@ -113,7 +113,8 @@ func TestDetectionAndResetAreThoseOfTheWorkbook(t *testing.T) {
 		if want, ok := detection(first.Pair, 10_000, c.ratio); !ok || math.Abs(want-c.detection) > 0.01 {
 			t.Errorf("%v: closed form of the detection %v %v", c.ratio, want, ok)
 		}
-		if got := reset(first.Pair, 10_000, Tally{Total: 1_000_000, Bad: uint64(c.ratio * 1_000_000)}); math.Abs(got-c.reset) > 0.01 {
+		full := Tally{Total: 1_000_000, Bad: uint64(c.ratio * 1_000_000)}
+		if got := reset(first.Pair, 10_000, full); math.Abs(got-c.reset) > 0.01 {
 			t.Errorf("%v: closed form of the reset %v, want %v", c.ratio, got, c.reset)
 		}
 		// A short window full of these errors, then none.

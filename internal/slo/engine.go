@@ -14,8 +14,8 @@ const Tick = tally.Tick
 // Longest is the greatest age of a late count, in seconds.
 const Longest = 30 * 86_400
 
-// oldest is the age in seconds past which no count is kept.
-var oldest = tally.Levels[tally.LevelCount-1]
+// kept is the age in seconds past which no count is kept.
+var kept = tally.Levels[tally.LevelCount-1].Keep
 
 // sums are the tallies of a series by window.
 type sums = [tally.WindowCount]Tally

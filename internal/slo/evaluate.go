@@ -216,8 +216,8 @@ type start struct {
 // maxHistories is the number of series whose history is read at once: some 150 buckets of 32 bytes each.
 const maxHistories = 8192
 
-// setBegan finds the beginnings of the burns that led to alerts. The history of many series is read in one pass over the
-// blocks, because a regional outage starts many alerts in one tick.
+// setBegan finds the beginnings of the burns that led to alerts. The history of many series is read in one pass over
+// the blocks, because a regional outage starts many alerts in one tick.
 func (e *engine) setBegan() error {
 	for list := range slices.Chunk(e.starts, maxHistories) {
 		since := e.Clock()

@@ -72,9 +72,10 @@ type shardState struct {
 	newest     int64 // newest time of a message, from the bus
 	pruned     int64
 
-	behind  bool                   // some readings are older than the counts
-	dueFrom uint32                 // the series from which on the next batch writes readings
-	saved   map[*watch][]pairState // the stored states of the watches with a pair that is not quiet
+	resident int                    // bytes of encoded blocks that are kept in memory
+	behind   bool                   // some readings are older than the counts
+	dueFrom  uint32                 // the series from which on the next batch writes readings
+	saved    map[*watch][]pairState // the stored states of the watches with a pair that is not quiet
 
 	// The current batch.
 	decoded   event.Traffic
@@ -168,7 +169,7 @@ func (s *shardState) addCount(t *event.Traffic, c *event.Count, sent int64, to [
 	case c.At > sent+ahead || c.At+c.Seconds > sent+ahead+maxSeconds:
 		s.refusals["future"]++
 		return to
-	case c.At+c.Seconds <= s.Clock()-oldest.Keep || c.At < sent-Longest-86400:
+	case c.At+c.Seconds <= s.Clock()-kept || c.At < sent-Longest-86400:
 		s.refusals["old"]++
 		return to
 	}
@@ -251,7 +252,7 @@ func (s *shardState) seriesFor(k *seriesKey, at int64) (uint32, lookup) {
 // markStored follows the commit of a batch: memory and database are equal now.
 func (s *shardState) markStored() {
 	s.MarkStored()
-	s.Release(residentLimit)
+	s.Release(s.resident)
 	s.setSaved()
 	s.newSeries = nil
 	s.newSeen = nil

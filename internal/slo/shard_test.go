@@ -82,8 +82,16 @@ func TestACrashAtAnyPointLeavesTheSameState(t *testing.T) {
 		list := story()
 		list = append(list, count(shop, "late", event.Count{At: epoch + 3600, Seconds: 300, Total: 7000, Bad: 11}))
 		list = append(list, steady(shop, epoch+4*3600+780, epoch+4*3600+900, 100, 0)...)
-		run := func(size int, crash func(i int) bool) string {
+		never := func(int) bool { return false }
+		run := func(size int, released bool, crash func(i int) bool) string {
 			w := newWorld(t, database())
+			another := func() {
+				w.f = w.another(nil)
+				if released {
+					w.f.KeepNoBlocks()
+				}
+			}
+			another()
 			w.create(checkoutSpec())
 			normal := w.objectiveID()
 			for i := 0; len(list) > i*size; i++ {
@@ -104,23 +112,27 @@ func TestACrashAtAnyPointLeavesTheSameState(t *testing.T) {
 					t.Fatal(err)
 				}
 				if crash(i) {
-					w.f = w.another(nil)
+					another()
 				}
 			}
 			return strings.ReplaceAll(w.dump(), normal, "OBJECTIVE")
 		}
 		strip := func(s string) string { return alertIDs.ReplaceAllString(s, "ID") }
-		want := strip(run(100, func(int) bool { return false }))
-		if got := strip(run(100, func(i int) bool { return i%3 == 1 })); got != want {
+		want := strip(run(100, false, never))
+		if got := strip(run(100, false, func(i int) bool { return i%3 == 1 })); got != want {
 			t.Error("a run with crashes differs")
 			report(t, want, got)
 		}
-		if got := strip(run(100, func(i int) bool { return true })); got != want {
+		if got := strip(run(100, false, func(i int) bool { return true })); got != want {
 			t.Error("a run with a crash at every batch differs")
 			report(t, want, got)
 		}
+		if got := strip(run(100, true, func(i int) bool { return i%5 == 2 })); got != want {
+			t.Error("a run that reads every block from the database differs")
+			report(t, want, got)
+		}
 		// Counts in order give the same with any batches.
-		if got := strip(run(7, func(i int) bool { return i%50 == 3 })); got != want {
+		if got := strip(run(7, false, func(i int) bool { return i%50 == 3 })); got != want {
 			t.Error("a run with other batches differs")
 			report(t, want, got)
 		}

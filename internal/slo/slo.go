@@ -91,6 +91,8 @@ type Feature struct {
 	now     func() time.Time
 	metrics metrics
 
+	resident int // bytes of encoded blocks that a shard keeps in memory
+
 	mu     sync.Mutex // guards the map; a shard belongs to the one Handle of its partition
 	shards map[int32]*shardState
 }
@@ -111,6 +113,8 @@ func New(cfg Config) (*Feature, error) {
 		now:     cfg.Now,
 		metrics: newMetrics(),
 		shards:  map[int32]*shardState{},
+
+		resident: residentLimit,
 	}
 	if cfg.Registerer != nil {
 		if err := f.metrics.register(cfg.Registerer); err != nil {

@@ -182,8 +182,8 @@ func writePairStates(ctx context.Context, tx *db.Tx, shard int64, w *watch, befo
 	return nil
 }
 
-// maxReadings is the number of series whose readings a batch writes. With more of them, the shard is behind: the rest is
-// written with the following batches, and until then readers add up the blocks.
+// maxReadings is the number of series whose readings a batch writes. With more of them, the shard is behind: the rest
+// is written with the following batches, and until then readers add up the blocks.
 const maxReadings = 2000
 
 // takeDue chooses the series whose readings the batch writes.
@@ -229,6 +229,7 @@ func decodeSums(text string) (s sums, err error) {
 // load reads a shard from the database.
 func (f *Feature) load(ctx context.Context, partition int32) (*shardState, error) {
 	s := newShardState(partition)
+	s.resident = f.resident
 	err := f.db.View(ctx, func(tx *db.Tx) error {
 		var clock, behind int64
 		err := tx.QueryRow(ctx, `SELECT revision, version, clock, behind FROM shard WHERE id = $1`, s.id).
@@ -306,7 +307,7 @@ func (s *shardState) readBlocks(ctx context.Context, tx *db.Tx) error {
 			if err := rows.Scan(&ref.Level, &ref.Start, &data); err != nil {
 				return err
 			}
-			return s.Restore(ref, data, s.Resident() < residentLimit)
+			return s.Restore(ref, data, s.Resident() < s.resident)
 		}, `SELECT level, start, data FROM slo_column WHERE shard = $1 AND chunk = $2 ORDER BY level, start`,
 			s.id, int64(chunk))
 		if err != nil {

@@ -142,8 +142,8 @@ func (s *Set) suspectsOf(p *page, base uint32, list []uint32) []uint32 {
 // manyDirty is the number of dirty lines of 64 from which on reading all of them in order is faster than reading these.
 const manyDirty = 6
 
-// failing is the set of those of 64 lines that have a failure in the longest short window, which contains the others. It
-// considers the lines in word, at least.
+// failing is the set of those of 64 lines that have a failure in the longest short window, which contains the others.
+// It considers the lines in word, at least.
 func failing(lines []line, word uint64) (set uint64) {
 	if bits.OnesCount64(word) >= manyDirty {
 		for i := range lines {

@@ -7,7 +7,7 @@ import (
 
 // history holds the blocks by level, each list by ascending start.
 type history struct {
-	blocks  [LevelCount][]block
+	blocks   [LevelCount][]block
 	changed  map[Ref]bool // chunks that changed since they were stored; true = the database has a row of it
 	bytes    int          // encoded size of all chunks
 	resident int          // the part that is in memory

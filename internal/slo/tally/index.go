@@ -7,8 +7,8 @@ import (
 )
 
 // Index finds the id of a series by its name. It keeps 96 bits of a keyed hash instead of the name: 16 bytes for each
-// slot of an open table. The key is random and never leaves the process, so no name can be chosen to collide; by chance,
-// any two of 100 million names collide with a probability of 1 in 10^13.
+// slot of an open table. The key is random and never leaves the process, so no name can be chosen to collide; by
+// chance, any two of 100 million names collide with a probability of 1 in 10^13.
 type Index struct {
 	high, low maphash.Seed
 	slots     []slot

@@ -15,8 +15,8 @@ type region struct {
 
 const hugePage = 2 << 20
 
-// newRegion returns n zero bytes: outside of the collected heap when there are many, so that the collector does not plan
-// for twice as many.
+// newRegion returns n zero bytes: outside of the collected heap when there are many, so that the collector does not
+// plan for twice as many.
 func newRegion(n int) *region {
 	r := &region{unmap: func() {}}
 	if n >= hugePage {

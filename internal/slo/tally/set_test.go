@@ -1,28 +1,13 @@
 package tally
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"unsafe"
 )
 
 const epoch = 1_764_028_800 // a midnight in UTC
-
-// oracle keeps every sample and adds up from the beginning.
-type oracle []Sample
-
-func (o oracle) sum(id uint32, from, to int64) (t Tally) {
-	for _, p := range o {
-		if p.ID == id && p.At+Tick > from && p.At+Tick <= to {
-			t.Add(p.Tally)
-		}
-	}
-	return t
-}
 
 // process advances the set tick by tick and adds the samples, as the engine does.
 func process(t testing.TB, s *Set, samples []Sample) {
@@ -140,91 +125,6 @@ func randomSamples(rng *rand.Rand, at int64, ids []uint32, large bool) (batch []
 	return batch
 }
 
-// TestWindowsEqualTheOracle compares with an oracle that keeps every sample: equal where the clock is a multiple of the
-// level that reaches the window, and otherwise between the window and the window and one block. The set is replaced by
-// a restored one now and then, and its chunks are released.
-func TestWindowsEqualTheOracle(t *testing.T) {
-	for seed := range uint64(8) {
-		rng := rand.New(rand.NewPCG(seed, 9))
-		large := seed%2 == 1
-		s := New()
-		const series = 5
-		for range series {
-			s.AddSeries(epoch)
-		}
-		watchAll(s)
-		ids := []uint32{0, 1, 2, 3, 4}
-		var all oracle
-		at := int64(epoch)
-		stored := map[Ref][]byte{}
-		load := func(ref Ref) ([]byte, error) {
-			data, ok := stored[ref]
-			if !ok {
-				return nil, fmt.Errorf("%+v is not stored", ref)
-			}
-			return data, nil
-		}
-		s.Load = load
-		for round := range 700 {
-			at += Tick * (1 + rng.Int64N(30)*rng.Int64N(20))
-			batch := randomSamples(rng, at, ids, large)
-			all = append(all, batch...)
-			process(t, s, batch)
-			for _, c := range s.Changed() {
-				if c.Data == nil {
-					delete(stored, c.Ref)
-				} else {
-					stored[c.Ref] = c.Data
-				}
-			}
-			s.MarkStored()
-			s.Release(rng.IntN(300))
-			compareWithOracle(t, s, all)
-			if round%50 == 17 {
-				back := restored(t, s, watchAll)
-				mustEqual(t, s, back)
-				s = back
-				s.Load = load
-			}
-		}
-		if large && len(s.wide.rows) == 0 {
-			t.Error("no line exceeded 32 bits")
-		}
-	}
-}
-
-func compareWithOracle(t *testing.T, s *Set, all oracle) {
-	t.Helper()
-	for id := range uint32(s.Len()) {
-		sums := s.Sums(id)
-		for w := range Window(sliding) {
-			if w >= D28 && !slices.Contains(periodsOf[id], w) {
-				if sums[w] != (Tally{}) {
-					t.Fatalf("series %d has no period %s, but %+v", id, w, sums[w])
-				}
-				continue
-			}
-			g := Levels[windowLevel[w]].Size
-			from := s.clock - w.Seconds()
-			got := sums[w]
-			exact := all.sum(id, from, s.clock)
-			wide := all.sum(id, from-g, s.clock)
-			if s.clock%g == 0 && got != exact {
-				t.Fatalf("series %d, %s at %d: %+v, exact %+v", id, w, s.clock, got, exact)
-			}
-			if got.Total < exact.Total || got.Bad < exact.Bad || got.Total > wide.Total || got.Bad > wide.Bad {
-				t.Fatalf("series %d, %s at %d: %+v, not between %+v and %+v", id, w, s.clock, got, exact, wide)
-			}
-		}
-		if !slices.Contains(periodsOf[id], Month) {
-			continue
-		}
-		if from, _ := MonthOf(s.clock); sums[Month] != all.sum(id, from, s.clock) {
-			t.Fatalf("month of %d: %+v, want %+v", id, sums[Month], all.sum(id, from, s.clock))
-		}
-	}
-}
-
 func TestTheOrderOfSamplesDoesNotMatter(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
 	var samples []Sample
@@ -288,44 +188,6 @@ func TestSeveralChunks(t *testing.T) {
 		}
 		if sum != want[id] {
 			t.Errorf("history of %d: %+v, want %+v", id, sum, want[id])
-		}
-	}
-}
-
-// TestCompactionKeepsEveryCount compares the compacted blocks with the samples of each block.
-func TestCompactionKeepsEveryCount(t *testing.T) {
-	rng := rand.New(rand.NewPCG(4, 4))
-	s := New()
-	ids := []uint32{0, 1, 2}
-	for range ids {
-		s.AddSeries(epoch)
-	}
-	var all oracle
-	for at := int64(epoch); at < epoch+2*86_400; at += Tick * (1 + rng.Int64N(9)) {
-		batch := randomSamples(rng, at, ids, true)
-		for i := range batch {
-			batch[i].At = max(batch[i].At, epoch)
-		}
-		all = append(all, batch...)
-		process(t, s, batch)
-	}
-	for level := range s.history.blocks {
-		for _, c := range s.history.blocks[level] {
-			for _, k := range c.chunks {
-				var list []Entry
-				if err := Each(k.data, func(e Entry) { list = append(list, e) }); err != nil {
-					t.Fatal(err)
-				}
-				var want []Entry
-				for _, id := range ids {
-					if sum := all.sum(id, c.start, c.start+Levels[level].Size); sum.Total > 0 {
-						want = append(want, Entry{id, sum})
-					}
-				}
-				if !slices.Equal(list, want) {
-					t.Fatalf("level %d at %d: %+v, want %+v", level, c.start, list, want)
-				}
-			}
 		}
 	}
 }
@@ -436,134 +298,6 @@ func TestAMonthOfSilenceEmptiesEveryWindow(t *testing.T) {
 	}
 	if _, ok, err := s.Add(s.Clock()-40*86_400, []Sample{{0, 0, Tally{1, 0}}}); ok || err != nil {
 		t.Error("a count older than every block was added", err)
-	}
-}
-
-func TestTheMemoryOfALineIsThatOfItsStructs(t *testing.T) {
-	if n := unsafe.Sizeof(line{}); n != 64 {
-		t.Errorf("a line has %d bytes", n)
-	}
-	if n := unsafe.Sizeof(slot{}); n != 16 {
-		t.Errorf("a slot of the index has %d bytes", n)
-	}
-	if n := unsafe.Sizeof(compact{}); n != 16 {
-		t.Errorf("a compact sample has %d bytes", n)
-	}
-	const million = 1 << 20
-	s := New()
-	x := NewIndex()
-	for i := range million {
-		id := s.AddSeries(epoch)
-		s.Watch(id, D30, rules)
-		x.Put(x.Key("account", fmt.Sprint(i)), id)
-	}
-	perLine := float64(s.Size().Lines) / million
-	if want := 64 + 4 + 1 + 3./8; perLine > want+0.2 || perLine < want {
-		t.Errorf("%.3f bytes a line, want %.3f", perLine, want)
-	}
-	if n := s.Size(); n.Side != 0 || n.Chunks != 0 || n.Resident != 0 {
-		t.Errorf("%+v", n)
-	}
-	if perLine += float64(x.Bytes()) / million; perLine > 112 {
-		t.Errorf("%.1f bytes a line with the index", perLine)
-	}
-	if uintptr(unsafe.Pointer(&s.pages[1].lines[0]))%64 != 0 {
-		t.Error("a line spans two cache lines")
-	}
-}
-
-func TestTheIndexFindsWhatWasPut(t *testing.T) {
-	x := NewIndex()
-	const n = 200_000
-	for i := range n {
-		k := x.Key("zone", fmt.Sprint(i))
-		if _, ok := x.Get(k); ok {
-			t.Fatal("found before it was put")
-		}
-		x.Put(k, uint32(i))
-	}
-	for i := range n {
-		if id, ok := x.Get(x.Key("zone", fmt.Sprint(i))); !ok || id != uint32(i) {
-			t.Fatalf("%d is %d, %v", i, id, ok)
-		}
-	}
-	for _, parts := range [][]string{{"zone1"}, {"zon", "e1"}, {"", "zone", "1"}, {"zone", "1", ""}} {
-		if _, ok := x.Get(x.Key(parts...)); ok {
-			t.Errorf("%q is found", parts)
-		}
-	}
-}
-
-func FuzzChunk(f *testing.F) {
-	f.Add(Encode(nil, []Entry{{0, Tally{1, 0}}, {7, Tally{300, 2}}, {1<<32 - 1, Tally{1 << 40, 1}}}))
-	f.Add([]byte{0x80, 0x00, 0x01})
-	f.Add([]byte{0x03, 0x01, 0x02})
-	f.Add([]byte{0x02, 0x00})
-	f.Add([]byte{0xfe, 0xff, 0xff, 0xff, 0x1f, 0x01, 0x00, 0x01})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var list []Entry
-		err := Each(b, func(e Entry) { list = append(list, e) })
-		if err != nil {
-			if !errors.Is(err, ErrDamaged) {
-				t.Fatal(err)
-			}
-			return
-		}
-		if again := Encode(nil, list); !bytes.Equal(again, b) {
-			t.Fatalf("%x is decoded to %+v, which is %x", b, list, again)
-		}
-		if !slices.IsSortedFunc(list, func(a, b Entry) int { return int(int64(a.ID) - int64(b.ID)) }) {
-			t.Fatalf("%+v is not sorted", list)
-		}
-		// Merging a chunk with itself doubles it, where the sums fit.
-		m := &merger{}
-		for range 2 {
-			if err := m.addChunk(b); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for _, e := range list {
-			if e.ID>>ChunkBits != 0 || e.Total > 1<<62 {
-				return
-			}
-		}
-		for i, e := range m.drain(0, nil) {
-			if e.ID != list[i].ID || e.Total != 2*list[i].Total || e.Bad != 2*list[i].Bad {
-				t.Fatalf("%+v doubled is %+v", list[i], e)
-			}
-		}
-	})
-}
-
-func TestABatchKeepsCountsOfAnySize(t *testing.T) {
-	rng := rand.New(rand.NewPCG(8, 8))
-	var p partition
-	var samples []Sample
-	want := map[uint32]Tally{}
-	for range 500 {
-		x := Tally{Total: 1 + rng.Uint64()>>(8+rng.IntN(56))}
-		x.Bad = rng.Uint64N(x.Total + 1)
-		id := uint32(rng.IntN(5) << ChunkBits)
-		samples = append(samples, Sample{epoch, id, x})
-		sum := want[id]
-		sum.Add(x)
-		want[id] = sum
-	}
-	err := p.each(samples, func(chunk uint32, list []compact) error {
-		var sum Tally
-		for i := range list {
-			if list[i].id>>ChunkBits != chunk {
-				t.Errorf("id %d in chunk %d", list[i].id, chunk)
-			}
-			sum.Add(list[i].tally())
-		}
-		if id := chunk << ChunkBits; sum != want[id] {
-			t.Errorf("chunk %d: %+v, want %+v", chunk, sum, want[id])
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

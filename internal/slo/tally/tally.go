@@ -26,14 +26,15 @@
 //   - The block of a tick depends on the tick and the clock only (blockAt), however late the sample is.
 //   - An encoded block has exactly one encoding; merging adds integers.
 //
-// The engine commits blocks, clock, states, alerts and the consumer's offset in one transaction. So after kill -9 at any
-// instant, the process continues with exactly the state after the last committed batch, and counts the following records
-// again. The result equals an uninterrupted run that had the same batches. Objectives are evaluated at the end of every
-// tick of a batch and at the end of the batch: an alert leaves with the commit of the batch that contains the crossing
-// record, and never waits for the tick to end. The time of the alert is the end of that record's tick. If all counts of a
-// series in a tick arrive in one record and in the order of time, the division into batches makes no difference at all:
-// the records before a point of the topic have the same effect. A tick whose counts arrive in several records
-// may be evaluated between them: on what was counted so far, as an uninterrupted run with these batches does.
+// The engine commits blocks, clock, states, alerts and the consumer's offset in one transaction. So after kill -9 at
+// any instant, the process continues with exactly the state after the last committed batch, and counts the following
+// records again. The result equals an uninterrupted run that had the same batches.
+//
+// Objectives are evaluated at the end of every tick of a batch and at the end of the batch: an alert leaves with the
+// commit of the batch that contains the crossing record, and never waits for the tick to end. Its time is the end of
+// that record's tick. If all counts of a series in a tick arrive in one record, and records in the order of time, the
+// division into batches makes no difference at all. A tick whose counts arrive in several records may be evaluated
+// between them, on the counts so far, as in an uninterrupted run with these batches.
 package tally
 
 import "math/bits"

@@ -32,7 +32,26 @@ const actions = {
   Escape: () => document.querySelector("[data-close]")?.click(),
 };
 
+// Closing a detail loads the list again. The row that was open takes the focus, as the list is where the reader was.
+const closedRow = "belfry:closed";
+
+function remember(event) {
+  if (!event.target.closest?.("[data-close]")) return;
+  const row = document.querySelector("[data-row][aria-current]");
+  try { if (row?.id) sessionStorage.setItem(closedRow, row.id); } catch { /* no storage in this frame */ }
+}
+
+function focusClosed() {
+  try {
+    const id = sessionStorage.getItem(closedRow);
+    sessionStorage.removeItem(closedRow);
+    if (id && !document.querySelector(".detail > *")) document.getElementById(id)?.querySelector("[data-open]")?.focus({ preventScroll: true });
+  } catch { /* no storage in this frame */ }
+}
+
 export function keyboard() {
+  document.addEventListener("click", remember, true);
+  focusClosed();
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     if (document.querySelector("dialog[open], .bell-panel:popover-open")) return;
