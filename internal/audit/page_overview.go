@@ -42,7 +42,7 @@ const (
 	glanceDays   = 7
 	glanceActive = 6
 	glanceReads  = 4
-	glanceRows   = 12
+	glanceRows   = 8
 	glanceCount  = 10_000 // events that are counted at most
 	glanceTime   = 400 * time.Millisecond
 )

@@ -45,7 +45,7 @@ belfry: ready on %[1]s
   Kafka       %[6]s
   The audit log has %[8]s events.
 
-Eight minutes
+Eight minutes (the dashboard's overview has these steps as a list, each linked to its page)
   1. Open the dashboard. Nothing is firing; checkout has most of its budget left.
   2. Break something: %[3]s/settings, lower the payment timeout to 30 ms, with a reason ("PR 214").
      The audit log's live tail (press L there) says so within a second.
