@@ -114,7 +114,7 @@ func TestEveryPageStandsInABrowser(t *testing.T) {
 	show("token-fault", bare+"/tokens/new", func() {
 		b.Submit(bare+"/tokens", ".note.bad", "name", "", "ip_allow", "nonsense")
 	})
-	show("member-fault", bare+"/members", func() {
+	show("member-fault", bare+"/members/new", func() {
 		b.Submit(bare+"/members", ".note.bad", "email", "nobody")
 	})
 	show("sign-in-fault", "/sign-in", func() {
