@@ -88,7 +88,6 @@ func core(ctx context.Context, o options, out *report.Report) error {
 	if err := e.count(ctx, t, "random order", o.ticks, random); err != nil {
 		return err
 	}
-	random = nil // the memory is that of the engine
 	debug.FreeOSMemory()
 	e.memory(out, o, before)
 	if err := e.count(ctx, t, fmt.Sprintf("sorted, %v active", o.active), 10, e.sortedSamples(o, o.active)); err != nil {

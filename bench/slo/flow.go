@@ -133,7 +133,8 @@ func newFlow(ctx context.Context, o options) (w *flow, closeAll func() error, er
 	closeAll = func() error {
 		return errors.Join(p.Close(context.WithoutCancel(ctx)), b.Close(), d.Close())
 	}
-	return w, closeAll, w.objectives(ctx)
+	err = w.objectives(ctx)
+	return w, closeAll, err
 }
 
 func account(i int) string { return fmt.Sprintf("%032x", 0x0192f7c4_17d17000+uint64(i)) }

@@ -174,7 +174,8 @@ func (f *Feature) Describe() feature.Feature {
 }
 
 // Run works in the background until ctx ends: it writes when credentials were
-// last used, sends the sign-in links that are requested by mail, records refused requests, and removes expired links and sessions.
+// last used, sends the sign-in links that are requested by mail, records refused requests, and removes expired links
+// and sessions.
 func (f *Feature) Run(ctx context.Context) error {
 	var mails sync.WaitGroup
 	defer mails.Wait()

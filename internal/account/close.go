@@ -76,7 +76,8 @@ func (f *Feature) CloseAccount(ctx context.Context, by *web.Principal, accountID
 	return a, err
 }
 
-// endCredentials deletes the tokens, links and customers' sessions of an account, and the sessions that have entered it.
+// endCredentials deletes the tokens, links and customers' sessions of an account, and the sessions that have entered
+// it.
 // The sessions of other members are returned too, because the permissions that are cached with them have changed.
 func endCredentials(ctx context.Context, tx *db.Tx, accountID string) ([]Hash, error) {
 	members, err := db.Collect(ctx, tx, scanHash, `SELECT s.hash FROM session s

@@ -59,7 +59,8 @@ func TestAClosedAccountIsReadOnly(t *testing.T) {
 			t.Errorf("reopened, and events are refused: %v", err)
 		}
 		f.call(ana, "POST", base+"/tokens", object{"name": "x", "permissions": []string{"audit:read"}}, sameOrigin).ok()
-		if got := f.recorded(acme, "account"); !slices.Equal(got, []string{"create success", "close success", "reopen success"}) {
+		want := []string{"create success", "close success", "reopen success"}
+		if got := f.recorded(acme, "account"); !slices.Equal(got, want) {
 			t.Errorf("recorded %v", got)
 		}
 		if err := f.accounts.EnsureInstallation(t.Context()); err != nil {

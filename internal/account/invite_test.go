@@ -33,7 +33,8 @@ func TestAnInvitationByMail(t *testing.T) {
 
 		f.call(ana, "POST", one+"/invitation", nil, sameOrigin).ok()
 		mail := mails.last(t, 1)
-		for _, word := range []string{"ana@acme.example", `"Acme"`, "editor: Reads everything and changes", "valid for 7 days"} {
+		words := []string{"ana@acme.example", `"Acme"`, "editor: Reads everything and changes", "valid for 7 days"}
+		for _, word := range words {
 			if !strings.Contains(mail.Text, word) {
 				t.Errorf("the mail lacks %q: %s", word, mail.Text)
 			}
@@ -166,7 +167,8 @@ func TestTheOwnershipIsTransferred(t *testing.T) {
 		f.call(ana, "POST", path, object{"member_id": pending}, sameOrigin).fails(409, errs.CodeStateConflict)
 		f.call(ana, "POST", path, object{"member_id": boID}, sameOrigin).ok()
 		mails.last(t, 2)
-		if to := []string{mails.mails[0].To, mails.mails[1].To}; !slices.Equal(to, []string{"bo@acme.example", "ana@acme.example"}) {
+		to := []string{mails.mails[0].To, mails.mails[1].To}
+		if !slices.Equal(to, []string{"bo@acme.example", "ana@acme.example"}) {
 			t.Errorf("mails to %v", to)
 		}
 		for id, role := range map[string]string{anaID: "admin", boID: "owner"} {

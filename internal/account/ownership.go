@@ -89,7 +89,8 @@ func (f *Feature) mailTransfer(ctx context.Context, a Account, from, to Member) 
 			"If this was not you, ask the new owner or the operators of the installation.\n", to.Email, name, f.cfg.URL)},
 	} {
 		text := m.text + "\n" + f.cfg.URL + MembersPath(a.ID) + "\n"
-		f.logged("send a mail about the ownership", f.sendNow(ctx, Mail{ID: id.New(), To: m.to, Subject: subject, Text: text}))
+		mail := Mail{ID: id.New(), To: m.to, Subject: subject, Text: text}
+		f.logged("send a mail about the ownership", f.sendNow(ctx, mail))
 	}
 }
 

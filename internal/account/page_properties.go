@@ -179,7 +179,9 @@ func propertyFilters(v *page.Visit, watched bool) ui.Filters {
 	if watched {
 		columns = append(columns, ui.ListColumn{Key: "objectives", Label: "Objectives"})
 	}
-	columns = append(columns, ui.ListColumn{Key: "aliases", Label: "Also known as"}, ui.ListColumn{Key: "added", Label: "Added"})
+	columns = append(columns,
+		ui.ListColumn{Key: "aliases", Label: "Also known as"},
+		ui.ListColumn{Key: "added", Label: "Added"})
 	f.Display = &ui.Display{Name: "properties", Columns: columns}
 	return f
 }

@@ -94,8 +94,8 @@ func (a *App) recordSelf(ctx context.Context, self audit.SelfAction) error {
 	return a.Audit.AppendOwn(ctx, [][]byte{value})
 }
 
-// noteProof marks that a proof of the account was kept, for the first steps. It happens once in an account, and a request
-// does not fail for it.
+// noteProof marks that a proof of the account was kept, for the first steps. It happens once in an account, and a
+// request does not fail for it.
 func (a *App) noteProof(ctx context.Context, accountID string) {
 	if _, known := a.proved.LoadOrStore(accountID, true); known {
 		return

@@ -82,8 +82,8 @@ var checklistActions = []feature.Action{{
 	Href: restorePath, Permission: account.AccountsWrite, Post: true,
 }}
 
-// checklist is the card of the visitor's account; nil when all steps are done or it was dismissed. Each step asks for one
-// row.
+// checklist is the card of the visitor's account; nil when all steps are done or it was dismissed. Each step asks for
+// one row.
 func (p *pages) checklist(v *page.Visit) (*checklist, error) {
 	ctx := v.Context()
 	marks, err := p.app.Account.Marks(ctx, v.Account)
@@ -244,9 +244,12 @@ func (p *pages) tourSteps(
 		return nil, err
 	}
 	changed, err := p.app.Audit.Reader().List(ctx, accountID, ledger.Query{
-		Since:   began.CreatedOn.UnixMicro(),
-		Filters: []record.Filter{{Field: "resource_product", Values: []string{"shop"}}, {Field: "resource_type", Values: []string{"setting"}}},
-		Limit:   1,
+		Since: began.CreatedOn.UnixMicro(),
+		Filters: []record.Filter{
+			{Field: "resource_product", Values: []string{"shop"}},
+			{Field: "resource_type", Values: []string{"setting"}},
+		},
+		Limit: 1,
 	})
 	if err != nil {
 		return nil, err

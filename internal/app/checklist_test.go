@@ -57,12 +57,17 @@ func TestTheTourLeadsThroughTheDemo(t *testing.T) {
 	s.call("POST", "/accounts/"+other+"/members", object{"email": "sam@shop.example", "name": "Sam", "role": "owner"})
 	sam := s.member(demo, "sam@shop.example", "owner")
 	s.catalogue(s.made("POST", "/producers", object{"name": "Shop team"}))
-	sam.Get(base).Says("Eight minutes with Belfry", "0 of 6 done", "Break something", "http://shop.example:8081/settings", "http://inbox.example:8082")
+	sam.Get(base).Says("Eight minutes with Belfry", "0 of 6 done", "Break something",
+		"http://shop.example:8081/settings", "http://inbox.example:8082")
 	s.signIn("operator@localhost").Get("/accounts/" + other).Lacks("Eight minutes")
 
 	setting := object{"product": "shop", "type": "setting", "id": "payment_timeout", "name": "payment timeout"}
 	now := time.Now().UTC().Format(time.RFC3339Nano)
-	s.append(demo, auditEvent("lowered", "sam", object{"occurred_at": now, "resource": setting, "action": object{"type": "lower"}}))
+	s.append(demo, auditEvent("lowered", "sam", object{
+		"occurred_at": now,
+		"resource":    setting,
+		"action":      object{"type": "lower"},
+	}))
 	sam.Get(base).Says("1 of 6 done", "/audit/events/lowered?tab=proof")
 	alert := object{"id": "one", "event": "start", "correlation_id": "one", "alert_type": "shop_payment_provider_down",
 		"severity": "critical", "data": object{"provider": "cardpay", "failed": 41}}

@@ -16,7 +16,7 @@ import (
 // story has the ids that later calls need.
 type story struct {
 	account, zone, team, teamToken string
-	webhook, alert, policy         string
+	webhook, policy                string
 	owner                          *visitor
 }
 

@@ -304,7 +304,7 @@ const (
 // shorten keeps the first items of the lists of objects in an answer.
 func (r *recorder) shorten(answer []byte) json.RawMessage {
 	r.t.Helper()
-	return json.RawMessage(shortenJSON(r.t, answer))
+	return shortenJSON(r.t, answer)
 }
 
 func shortenJSON(t *testing.T, raw json.RawMessage) json.RawMessage {

@@ -19,8 +19,8 @@ import (
 	"github.com/belfryhq/belfry/internal/traffic"
 )
 
-// featureRow is a feature on the app's list: its manifest and its constructor. A constructor passes the functions of other
-// features that this one uses, so these come first on the list.
+// featureRow is a feature on the app's list: its manifest and its constructor. A constructor passes the functions of
+// other features that this one uses, so these come first on the list.
 type featureRow struct {
 	feature.Manifest
 	construct func(*App, context.Context, feature.Env) (feature.Feature, error)

@@ -36,7 +36,8 @@ func TestTheBellCountsWhatIsNewUntilItWasSeen(t *testing.T) {
 	owner := s.signIn(crawlEmail("owner"))
 	auditor := s.signIn(crawlEmail("auditor"))
 	base := "/accounts/" + s.full
-	owner.Get(base+"/news").Says("Alert began", "checkout.shop.example", "Objective created", "rejected", "joined the account")
+	owner.Get(base+"/news").Says("Alert began", "checkout.shop.example", "Objective created", "rejected",
+		"joined the account")
 	owner.seen(s.full)
 	if n := owner.unseen(s.full); n != "0" {
 		t.Errorf("after all was seen the bell shows %s", n)
@@ -92,8 +93,9 @@ func TestTitleIconAndBellFollowWhatFires(t *testing.T) {
 	until(t, b, `!document.getElementById("bell-panel").matches(":popover-open") && document.activeElement === document.querySelector("[data-bell]")`)
 
 	s.call("POST", base+"/alerting/v3/alerts", object{
-		"id": "one-end", "event": "end", "correlation_id": "one", "alert_type": "shop_payment_provider_down", "severity": "critical",
-		"data": object{"provider": "cardpay", "failed": 41},
+		"id": "one-end", "event": "end", "correlation_id": "one", "alert_type": "shop_payment_provider_down",
+		"severity": "critical",
+		"data":     object{"provider": "cardpay", "failed": 41},
 	})
 	until(t, b, `(htmx.trigger(document.querySelector("[data-firing]"), "every"), !document.title.startsWith("(")) && `+calm+`.endsWith("/favicon.svg")`)
 	for _, at := range []struct {

@@ -115,7 +115,8 @@ func TestTheExplorerShowsWhatItsAddressSays(t *testing.T) {
 	v.Get(base + "?change_set=apply-31").Says(`id="e-set-aa"`)
 	// The menu suggests values, the head counts what matches, and an export names it.
 	p = v.Get(base + "?actor_id.not=bo&resource_product=dns")
-	p.Says(`data-source="/accounts/`+id+`/find" data-kind="actor"`, "41 of ", "41 events where actor is not bo and product is dns as CSV")
+	p.Says(`data-source="/accounts/`+id+`/find" data-kind="actor"`, "41 of ",
+		"41 events where actor is not bo and product is dns as CSV")
 	v.Get(base+"?actor_id=ana").Says("1 of ", "1 event where actor is ana as NDJSON")
 	if p := v.Get(base + "?cursor=forged"); p.Status != http.StatusBadRequest {
 		t.Errorf("a forged cursor: %d", p.Status)

@@ -42,7 +42,8 @@ func TestThePaletteFindsAndDoesThingsByKeyboard(t *testing.T) {
 	b.Press("Control+k")
 	b.Press("checkout")
 	optionHas(t, b, "checkout.shop.example")
-	until(t, b, paletteChosen+`.textContent.includes("checkout.shop.example") && `+paletteField+`.getAttribute("aria-activedescendant") === `+paletteChosen+`.id`)
+	until(t, b, paletteChosen+`.textContent.includes("checkout.shop.example") && `+
+		paletteField+`.getAttribute("aria-activedescendant") === `+paletteChosen+`.id`)
 	b.Look("palette-found", "light", 1400)
 	b.Press("ArrowDown")
 	until(t, b, `!`+paletteChosen+`.textContent.startsWith("checkout.shop") && document.activeElement === `+paletteField)
@@ -55,7 +56,8 @@ func TestThePaletteFindsAndDoesThingsByKeyboard(t *testing.T) {
 	b.Press("Control+k")
 	optionHas(t, b, "checkout.shop.example")
 	kept := b.Evaluate(`JSON.stringify(Object.entries(localStorage).filter(([k]) => k.startsWith("belfry-recent:")))`)
-	if !strings.Contains(kept, "checkout.shop.example") || strings.Contains(kept, "production") || !strings.Contains(kept, full) {
+	if !strings.Contains(kept, "checkout.shop.example") || strings.Contains(kept, "production") ||
+		!strings.Contains(kept, full) {
 		t.Errorf("the browser keeps %s", kept)
 	}
 

@@ -199,8 +199,14 @@ var partNames = map[string]string{"serve": "Belfry", "shop": "The shop"}
 
 func (d *demo) shopEnv() []string {
 	s := d.now()
-	return []string{"BELFRY_URL=" + s.URL, "BELFRY_TOKEN=" + s.ShopToken, "BELFRY_ACCOUNT=" + s.Account,
-		"SHOP_LISTEN=" + strings.TrimPrefix(s.Shop, "http://"), "SHOP_DATA_DIR=" + filepath.Join(d.dir, "shop"), "SHOP_BACK=" + nextStep(s)}
+	return []string{
+		"BELFRY_URL=" + s.URL,
+		"BELFRY_TOKEN=" + s.ShopToken,
+		"BELFRY_ACCOUNT=" + s.Account,
+		"SHOP_LISTEN=" + strings.TrimPrefix(s.Shop, "http://"),
+		"SHOP_DATA_DIR=" + filepath.Join(d.dir, "shop"),
+		"SHOP_BACK=" + nextStep(s),
+	}
 }
 
 // nextStep is the page of the dashboard with the steps of the demo.

@@ -27,7 +27,8 @@ type News struct {
 type NewsSource struct {
 	Permission string
 
-	// Since returns what happened after a time, at most limit entries, the newest first. It reads a bounded number of rows.
+	// Since returns what happened after a time, at most limit entries, the newest first. It reads a bounded number of
+	// rows.
 	Since func(ctx context.Context, account string, who *web.Principal, since time.Time, limit int) ([]News, error)
 }
 

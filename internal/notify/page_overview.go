@@ -79,7 +79,8 @@ func (n *Feature) AlertSummary(ctx context.Context, accountID string) (AlertSumm
 	if g.Failed, err = n.failures(ctx, accountID); err != nil {
 		return g, err
 	}
-	return g, n.destinationHealth(ctx, accountID, &g)
+	err = n.destinationHealth(ctx, accountID, &g)
+	return g, err
 }
 
 // destinationHealth counts the destinations and finds the webhooks that fail.

@@ -211,7 +211,7 @@ const silentAfter = 24 * time.Hour
 
 // status says whether the team sends events.
 func (f teamFacts) status(now time.Time) ui.Status {
-	today := f.days != nil && f.days[shownDays-1] > 0
+	today := len(f.days) == shownDays && f.days[shownDays-1] > 0
 	switch {
 	case f.rejected > 0:
 		n, err := ui.Plural(f.rejected, "event rejected", "events rejected")

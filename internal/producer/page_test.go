@@ -78,7 +78,8 @@ func TestTeamPages(t *testing.T) {
 			Says("No product team yet", "belfry catalog init", "belfry catalog check", "belfry catalog apply")
 		op.Post("/console/producers/new", "name", "", "contact_email", "nobody").Expect(400).
 			Says(`value="nobody"`, "Name must have 1 to 200 characters in one line.", "Enter one address")
-		base = op.Post("/console/producers/new", "name", "<b>TLS</b>", "contact_email", "tls@example.com").Expect(303).Location
+		base = op.Post("/console/producers/new", "name", "<b>TLS</b>", "contact_email", "tls@example.com").
+			Expect(303).Location
 		team = base[strings.LastIndex(base, "/")+1:]
 		op.Get(base).Expect(200).Lacks("<b>TLS").
 			Says("No catalogue yet", "BELFRY_URL=http://belfry.test\n", "BELFRY_PRODUCER="+team).

@@ -10,7 +10,16 @@ import (
 
 // pages are addresses outside of the API that documents may name: those that
 // people open, and those of the server itself.
-var pages = []string{"/sign-in", "/confirm-address", "/docs", "/llms.txt", "/openapi.json", "/healthz", "/readyz", "/metrics"}
+var pages = []string{
+	"/sign-in",
+	"/confirm-address",
+	"/docs",
+	"/llms.txt",
+	"/openapi.json",
+	"/healthz",
+	"/readyz",
+	"/metrics",
+}
 
 var (
 	// named are the ways in which documents name a route of the API: with its

@@ -95,7 +95,11 @@ func (q *Queue) insert(ctx context.Context, r jobRow, by, request string) (open 
 func (q *Queue) Ended(ctx context.Context, accountID, kind, by string, since time.Time, limit int) ([]Info, error) {
 	var list []Info
 	err := q.db.View(ctx, func(tx *db.Tx) error {
-		rows, err := db.Collect(ctx, tx, func(row db.Row) (r jobRow, err error) { return r, r.scan(row) },
+		scan := func(row db.Row) (r jobRow, err error) {
+			err = r.scan(row)
+			return r, err
+		}
+		rows, err := db.Collect(ctx, tx, scan,
 			`SELECT `+jobColumns+` FROM job WHERE account = $1 AND kind = $2 AND principal = $3 AND ended_at > $4
 			AND state IN ('done', 'failed') ORDER BY ended_at DESC LIMIT $5`,
 			accountID, kind, by, since.UnixMicro(), limit)

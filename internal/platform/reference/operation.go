@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -166,7 +167,11 @@ func (op *Op) readAnswer(d *document, o operation) {
 		if status == "default" {
 			continue
 		}
-		fmt.Sscan(status, &op.Result.Status)
+		code, err := strconv.Atoi(status)
+		if err != nil {
+			continue // a range of codes, such as 2XX
+		}
+		op.Result.Status = code
 		for _, name := range contentTypes(r.Content) {
 			op.Result.Type = name
 			op.Result.JSON = name == "application/json" && r.Content[name].Schema != nil
@@ -258,7 +263,7 @@ type bodyPart struct {
 }
 
 // BodyParts are the bodies; content types without a shape of their own share one part.
-func (op *Op) BodyParts() []bodyPart {
+func (op *Op) BodyParts() []bodyPart { //nolint:revive // called by templates only
 	var parts []bodyPart
 	var other bodyPart
 	for _, b := range op.Bodies {

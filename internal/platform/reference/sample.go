@@ -177,7 +177,6 @@ func pythonValue(text string) string {
 				if strings.HasPrefix(rest, word) {
 					b.WriteString(python)
 					i += len(word)
-					rest = text[i:]
 					break
 				}
 			}

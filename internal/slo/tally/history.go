@@ -20,7 +20,8 @@ type block struct {
 	chunks []blockChunk
 }
 
-// blockChunk is the encoded tallies of one chunk of ids. Data is replaced, never changed in place; nil when it was released.
+// blockChunk is the encoded tallies of one chunk of ids. Data is replaced, never changed in place; nil when it was
+// released.
 type blockChunk struct {
 	index  uint32
 	size   int32
