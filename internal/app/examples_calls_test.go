@@ -158,7 +158,7 @@ func (r *recorder) callMembers(s *story) {
 	r.callUser(s)
 }
 
-// callUser is what the owner does with the own session.
+// callUser calls the operations of the owner's own session.
 func (r *recorder) callUser(s *story) {
 	s.owner = r.signIn("ana@acme.example")
 	ana := input{client: s.owner.Client()}
@@ -218,7 +218,7 @@ func (r *recorder) callZones(s *story) {
 	r.do("delete-zone", input{path: []string{s.account, extra}})
 }
 
-// settingChange is the change of the demo: somebody lowers the payment timeout.
+// settingChange is the change of the demo: a member lowers the payment timeout.
 func settingChange(id string, from, to int) object {
 	return object{
 		"id":          id,

@@ -94,7 +94,7 @@ func (a *App) tokenName(ctx context.Context, accountID, tokenID string) string {
 	return t.Name
 }
 
-// now is what the navigation asks for again and again: the firing alerts and the news.
+// now answers the polls of the navigation: the firing alerts and the news.
 type now struct {
 	Alerts ui.NavItem
 	Bell   ui.Bell

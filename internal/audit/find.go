@@ -75,7 +75,7 @@ func newSearcher(f *Feature) *searcher {
 	}
 }
 
-// census is what the newest events of an account name, the most frequent first.
+// census counts the names in the newest events of an account, the most frequent first.
 type census struct {
 	actors    []feature.Match
 	active    []Active // actors but for Belfry itself and the set-up

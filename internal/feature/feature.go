@@ -45,11 +45,11 @@ type Feature struct {
 	// Finders find the feature's objects, for the search, the palette and the pickers.
 	Finders Finders
 
-	// Actions and Offer are what a member can do from the palette.
+	// Actions and Offer are the acts that a member can start from the palette.
 	Actions []Action
 	Offer   *Offer
 
-	// News are what the bell of a member shows.
+	// News are the entries of a member's bell.
 	News NewsSources
 
 	// Stages run until the process ends, in the order in which they stop.

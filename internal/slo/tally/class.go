@@ -17,7 +17,7 @@ func (r *Rule) above(l *line) bool {
 	return l[r.Short]>>32 != 0 && Above(unpack(l[r.Short&7]), r.Limit) && Above(unpack(l[r.Long&7]), r.Limit)
 }
 
-// seriesClass is what lines have in common: the period of their budget and the rules of all their objectives.
+// seriesClass holds the settings that lines share: the period of their budget and the rules of all their objectives.
 type seriesClass struct {
 	period Window
 	rules  []Rule
