@@ -94,7 +94,7 @@ func (a *App) tokenName(ctx context.Context, accountID, tokenID string) string {
 	return t.Name
 }
 
-// now answers the polls of the navigation: the firing alerts and the news.
+// now is the answer to the navigation's polls: the firing alerts and the news.
 type now struct {
 	Alerts ui.NavItem
 	Bell   ui.Bell
