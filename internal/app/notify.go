@@ -16,6 +16,7 @@ import (
 	"github.com/belfryhq/belfry/internal/notify/email"
 	"github.com/belfryhq/belfry/internal/notify/webhook"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/outbound"
 )
 
 // newNotify constructs the notifications: types of alerts come from the catalogues, properties and members from the
@@ -25,7 +26,7 @@ func (a *App) newNotify(_ context.Context, env feature.Env) (feature.Feature, er
 	if err != nil {
 		return feature.Feature{}, err
 	}
-	hook := webhook.New(webhook.Config{Allow: prefixes(a.Config.AllowNetworks)})
+	client := outbound.New(outbound.Config{Allow: prefixes(a.Config.AllowNetworks)})
 	a.Notify, err = notify.New(notify.Config{
 		Env:         env,
 		Box:         a.box,
@@ -38,7 +39,7 @@ func (a *App) newNotify(_ context.Context, env feature.Env) (feature.Feature, er
 		Unconfirmed: a.Account.Unconfirmed,
 		Changes:     a.changesBefore,
 		Live:        a.liveSentence,
-		Channels:    []notify.Channel{hook, mail},
+		Channels:    []notify.Channel{mail, webhook.New(client)},
 	})
 	if err != nil {
 		return feature.Feature{}, err

@@ -90,7 +90,7 @@ func (n *Feature) registerDestinations(api *web.API) {
 		Summary:    "List kinds of destinations",
 		Permission: account.NotificationsRead,
 	}, func(context.Context, *struct{}) (map[string][]Eligible, error) {
-		has := func(kind string) bool { return n.channels[kind] != nil }
+		has := func(kind string) bool { return n.channelOf(kind, "") != nil }
 		return map[string][]Eligible{
 			"email":     {{"email", has(KindEmail), has(KindEmail)}},
 			"webhook":   {{"webhook", has(KindWebhook), has(KindWebhook)}},

@@ -17,10 +17,11 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// The kinds of destinations and channels.
+// The kinds of destinations: the mechanisms of the compatible API.
 const (
-	KindWebhook = "webhook"
-	KindEmail   = "email"
+	KindWebhook   = "webhook"
+	KindEmail     = "email"
+	KindPagerDuty = "pagerduty"
 )
 
 // Destination is a webhook or a mailbox. Its JSON is the Cloudflare v4
@@ -236,11 +237,11 @@ func (d *Destination) clean() map[string]any {
 
 // mustReach sends a test message and wants a 2xx.
 func (n *Feature) mustReach(ctx context.Context, d *Destination) error {
-	r, err := n.sendTest(ctx, d, "")
+	r, status, err := n.sendTest(ctx, d)
 	switch {
 	case err != nil:
 		return err
-	case r.Fault == delivery.NoFault && r.Status >= 200 && r.Status < 300, r.Fault == delivery.Kept:
+	case arrived(r, status), r.Fault == delivery.Kept:
 		return nil
 	case r.Error != "":
 		return errs.At(errs.CodeInvalid, "/url", "a test message did not arrive: %s", r.Error)

@@ -19,6 +19,7 @@ type labels struct {
 	PolicyID  string           `json:"policy_id,omitempty"`
 	Policy    string           `json:"policy,omitempty"`   // its name then
 	Mechanism string           `json:"mechanism"`          // the destination's name or address then
+	Type      string           `json:"type,omitempty"`     // the destination's type then
 	HeldFor   string           `json:"held_for,omitempty"` // the subject whose interval holds a start back
 }
 
@@ -34,6 +35,10 @@ func (l labels) encode() string {
 type outgoing struct {
 	labels
 	alert *prepared // just stored by this process; nil = in the database
+
+	// Of the newest attempt.
+	channel Channel
+	status  int // that the response means
 }
 
 func outgoingOf(it *delivery.Item) *outgoing { return it.Data.(*outgoing) }
@@ -61,7 +66,8 @@ func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Mess
 	if d.State == delivery.DestinationDisabled {
 		return nil, notSent(whyDisabled(d.StateReason)), nil
 	}
-	if n.channels[it.Kind] == nil {
+	o := outgoingOf(it)
+	if o.channel = n.channelOf(it.Kind, d.Type); o.channel == nil {
 		why := "this installation has no channel of the kind " + it.Kind
 		return nil, &delivery.Verdict{State: delivery.StateFailed, Why: why}, nil
 	}
@@ -75,7 +81,6 @@ func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Mess
 		}
 	}
 	m := n.newMessage(d, it.ID)
-	o := outgoingOf(it)
 	m.PolicyID = o.PolicyID
 	m.Policy = o.Policy
 	if it.Payload == "" {
@@ -99,8 +104,10 @@ func notSent(why string) *delivery.Verdict {
 
 // send makes one attempt. It is the engine's Send.
 func (n *Feature) send(ctx context.Context, it *delivery.Item, m delivery.Message) delivery.Result {
-	r := n.channels[it.Kind].Send(ctx, m.(*Message))
-	outgoingOf(it).alert = nil // a second attempt reads what was stored since
+	o := outgoingOf(it)
+	r, status := attempt(ctx, o.channel, m.(*Message))
+	o.status = status
+	o.alert = nil // a second attempt reads what was stored since
 	if it.Kind == KindEmail && r.Status == 0 && r.Fault != delivery.NoFault && r.Fault != delivery.Kept {
 		// The server is at fault, not the address: the operator has to act.
 		n.Log.Warn("a mail was not sent", "delivery", it.ID, "attempt", it.Attempts+1, "error", r.Error)
@@ -146,6 +153,8 @@ func (n *Feature) fill(ctx context.Context, m *Message, it *delivery.Item) error
 	m.Type = a.Type
 	m.Event = a.Event
 	m.Correlation = a.Correlation
+	m.Incident = it.Subject
+	m.Property = row.property
 	m.Severity = a.Severity
 	m.Data = a.Data
 	m.At = row.at

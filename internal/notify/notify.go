@@ -163,7 +163,7 @@ type Limits struct {
 // Feature is the feature. Safe for concurrent use.
 type Feature struct {
 	Config
-	channels map[string]Channel
+	channels map[string]Channel // by the type of their destinations
 	metrics  *metrics
 	intake   *db.Writer[*intakeJob]
 	queue    *delivery.Queue
@@ -195,10 +195,14 @@ func New(cfg Config) (*Feature, error) {
 		destinationCache: cache.New[string, *Destination](mostCached, destinationTTL, cfg.Now),
 	}
 	n.lookups.calls = map[string]*lookup{}
-	var kinds []string
 	for _, c := range cfg.Channels {
-		n.channels[c.Kind()] = c
-		kinds = append(kinds, c.Kind())
+		n.channels[c.Traits().Type] = c
+	}
+	var kinds []string
+	for _, kind := range []string{KindWebhook, KindEmail, KindPagerDuty} {
+		if n.channelOf(kind, "") != nil {
+			kinds = append(kinds, kind)
+		}
 	}
 	lanes := 1
 	if cfg.DB.Engine == db.Postgres {
@@ -210,6 +214,8 @@ func New(cfg Config) (*Feature, error) {
 		Name:       "notify",
 		Compose:    n.compose,
 		Send:       n.send,
+		Judge:      n.judge,
+		Rate:       n.rate,
 		Order:      supersede,
 		Record:     n.recordOutcomes,
 		Load:       loadLabels,

@@ -114,6 +114,7 @@ type alertRow struct {
 	summary             string
 	at, began, started  time.Time // started is the root's
 	about               *event.AlertResource
+	property            string // its name; "" = none, or several
 	changes             []Change
 	more                int
 }
@@ -129,6 +130,7 @@ func (p *prepared) row() alertRow {
 		began:       p.began,
 		started:     p.at,
 		about:       p.alert.Resource,
+		property:    p.zone.Name,
 	}
 }
 
@@ -136,10 +138,11 @@ func (n *Feature) alertRow(ctx context.Context, accountID, key string) (r alertR
 	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		var content, rootContent, changes []byte
 		var at, began, started int64
-		err := tx.QueryRow(ctx, `SELECT a.content, a.summary, a.occurred_at,
+		err := tx.QueryRow(ctx, `SELECT a.content, a.summary, a.occurred_at, r.zone_name,
 				r.began_at, r.occurred_at, r.content, r.id, r.summary, r.changes, r.changes_more
 			FROM alert a JOIN alert r ON r.alert_key = a.root_key WHERE a.alert_key = $1 AND a.account_id = $2`, key, accountID).
-			Scan(&content, &r.summary, &at, &began, &started, &rootContent, &r.rootID, &r.rootSummary, &changes, &r.more)
+			Scan(&content, &r.summary, &at, &r.property, &began, &started, &rootContent, &r.rootID, &r.rootSummary,
+				&changes, &r.more)
 		if err != nil {
 			return err
 		}

@@ -79,8 +79,8 @@ func (s *storing) targets(ctx context.Context, p *Policy) (list []target, err er
 }
 
 func (s *storing) target(ctx context.Context, where string, args ...any) (t target, err error) {
-	err = s.tx.QueryRow(ctx, `SELECT id, name, kind, state, state_why FROM destination WHERE `+where, args...).
-		Scan(&t.id, &t.name, &t.kind, &t.state, &t.why)
+	err = s.tx.QueryRow(ctx, `SELECT id, name, kind, type, state, state_why FROM destination WHERE `+where, args...).
+		Scan(&t.id, &t.name, &t.kind, &t.typ, &t.state, &t.why)
 	if errors.Is(err, sql.ErrNoRows) {
 		return target{}, nil
 	}
@@ -171,6 +171,7 @@ func (s *storing) deliver(p *prepared, sends []sending) {
 			PolicyID:  x.policyID,
 			Policy:    x.policy,
 			Mechanism: x.target.name,
+			Type:      x.target.typ,
 			HeldFor:   x.heldFor,
 		}}
 		it := &delivery.Item{

@@ -11,6 +11,9 @@ import (
 
 const maxWebhooks = 200 // of an account
 
+// TypeGeneric is the type of a webhook whose receiver speaks no chat's format.
+const TypeGeneric = "generic"
+
 // WebhookSpec describes a webhook; nil leaves a field unchanged. Key, for
 // a new one, is its signing secret: without it Belfry makes one.
 type WebhookSpec struct {
@@ -81,7 +84,7 @@ func checkURL(s string) string {
 func typeOf(s string) string {
 	u, err := url.Parse(s)
 	if err != nil {
-		return "generic"
+		return TypeGeneric
 	}
 	host := "." + strings.ToLower(u.Hostname())
 	for _, t := range []struct{ suffix, name string }{
@@ -98,5 +101,5 @@ func typeOf(s string) string {
 	if strings.HasSuffix(u.Path, "/services/collector") || strings.Contains(u.Path, "/services/collector/") {
 		return "splunk"
 	}
-	return "generic"
+	return TypeGeneric
 }
