@@ -3,6 +3,7 @@ package notify
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"math/rand/v2"
 	"net/http"
@@ -30,8 +31,6 @@ type Traits struct {
 	// Answers are the responses that this receiver gives another meaning than the
 	// table of delivery.Judge does.
 	Answers []Answer
-	// SecretURL says that whoever knows a destination's URL can send to it.
-	SecretURL bool
 	// Check returns the pointer and the fault of settings that the channel cannot
 	// use; "" when they are valid. nil = everything is valid.
 	Check func(s Settings) (pointer, fault string)
@@ -41,6 +40,7 @@ type Traits struct {
 type Settings struct {
 	URL    string
 	Secret string
+	Body   string // template of the body
 }
 
 // Rendered is a message as a channel writes it.
@@ -58,6 +58,9 @@ type Message struct {
 	Address  string   // URL, or address of mail
 	Secret   string   // the destination's credential; "" = none
 	Keys     []string // whsec_...: each signs
+	Signers  []ed25519.PrivateKey
+	Headers  map[string]string // of the destination, besides those of the channel
+	Body     string            // template of the body; "" = the standard body
 	PolicyID string
 	Policy   string // its name
 
@@ -153,7 +156,7 @@ func (n *Feature) judge(it *delivery.Item, r delivery.Result, v delivery.Verdict
 	if v.State == delivery.StateDelivered && r.RetryAfter > 0 { // it accepts no further message for now
 		v.Pause = min(r.RetryAfter, longestRest)
 	}
-	return v
+	return n.redirect(it, o.fallback, v)
 }
 
 // longestRest is the longest pause after a message that was accepted.

@@ -37,8 +37,9 @@ type outgoing struct {
 	alert *prepared // just stored by this process; nil = in the database
 
 	// Of the newest attempt.
-	channel Channel
-	status  int // that the response means
+	channel  Channel
+	status   int       // that the response means
+	fallback *fallback // nil = none
 }
 
 func outgoingOf(it *delivery.Item) *outgoing { return it.Data.(*outgoing) }
@@ -56,7 +57,7 @@ const eventTest = event.AlertEvent("test")
 // compose makes the message of a delivery, or decides that there is none. It is
 // the engine's Compose.
 func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Message, *delivery.Verdict, error) {
-	d, err := n.settings(ctx, it)
+	d, err := n.settings(ctx, it.Tenant, it.Destination)
 	if errs.Is(err, errs.CodeNotFound) {
 		return nil, notSent(whyDeleted), nil
 	}
@@ -79,6 +80,9 @@ func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Mess
 		if !member {
 			return nil, notSent(n.whyNoMail(ctx, it.Tenant, d.URL)), nil
 		}
+	}
+	if o.fallback, err = n.fallbackOf(ctx, it, d); err != nil {
+		return nil, nil, err
 	}
 	m := n.newMessage(d, it.ID)
 	m.PolicyID = o.PolicyID
@@ -118,14 +122,18 @@ func (n *Feature) send(ctx context.Context, it *delivery.Item, m delivery.Messag
 // newMessage has what all messages to a destination share.
 func (n *Feature) newMessage(d *Destination, deliveryID string) *Message {
 	now := n.Now()
+	keys, signers := d.secrets.active(now)
 	return &Message{
 		ID:      deliveryID,
 		Sent:    now,
 		Account: d.account,
 		Name:    d.Name,
-		Address: d.URL,
+		Address: d.address(),
 		Secret:  d.secrets.Shared,
-		Keys:    d.secrets.active(now),
+		Keys:    keys,
+		Signers: signers,
+		Headers: d.secrets.Headers,
+		Body:    d.settings.Body,
 		At:      now,
 	}
 }

@@ -54,10 +54,10 @@ func (s *storing) lastNotified(ctx context.Context, policyID, subject string) (t
 
 // targets are the destinations of a policy.
 func (s *storing) targets(ctx context.Context, p *Policy) (list []target, err error) {
-	for _, w := range p.Mechanisms.Webhooks {
+	for _, w := range slices.Concat(p.Mechanisms.Webhooks, p.Mechanisms.PagerDuty) {
 		t, ok := s.hooks[w.ID]
 		if !ok {
-			if t, err = s.target(ctx, `account_id = $1 AND id = $2 AND kind = 'webhook'`, p.account, w.ID); err != nil {
+			if t, err = s.target(ctx, `account_id = $1 AND id = $2 AND kind <> 'email'`, p.account, w.ID); err != nil {
 				return nil, err
 			}
 			s.hooks[w.ID] = t

@@ -64,7 +64,11 @@ func (n *Feature) testItem(p *Policy, to target) *delivery.Item {
 
 // TestWebhook sends a test message now and returns the attempt.
 func (n *Feature) TestWebhook(ctx context.Context, accountID, destinationID string) (Attempt, error) {
-	d, err := n.Destination(ctx, accountID, destinationID)
+	return n.testDestination(ctx, accountID, KindWebhook, destinationID)
+}
+
+func (n *Feature) testDestination(ctx context.Context, accountID, kind, destinationID string) (Attempt, error) {
+	d, err := n.destinationOf(ctx, accountID, kind, destinationID)
 	if err != nil {
 		return Attempt{}, err
 	}

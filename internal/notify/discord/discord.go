@@ -34,10 +34,9 @@ func New(client *outbound.Client) *Channel { return &Channel{client} }
 // Traits describe the channel. A webhook accepts 5 messages in 2 seconds.
 func (*Channel) Traits() notify.Traits {
 	return notify.Traits{
-		Type:      "discord",
-		Title:     "Discord",
-		Rate:      delivery.Rate{Every: 400 * time.Millisecond, Burst: 5},
-		SecretURL: true,
+		Type:  "discord",
+		Title: "Discord",
+		Rate:  delivery.Rate{Every: 400 * time.Millisecond, Burst: 5},
 		Answers: []notify.Answer{
 			{Status: 404, Text: `10015`, As: 410, Why: "Discord does not know the webhook: it was deleted"},
 			{Status: 401, Text: `50027`, As: 410, Why: "Discord refuses the token in the URL: the webhook was deleted"},

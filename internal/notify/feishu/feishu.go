@@ -28,10 +28,9 @@ func New(client *outbound.Client) *Channel { return &Channel{client} }
 // reports errors with status 200.
 func (*Channel) Traits() notify.Traits {
 	return notify.Traits{
-		Type:      "feishu",
-		Title:     "Feishu",
-		Rate:      delivery.Rate{Every: 600 * time.Millisecond, Burst: 5},
-		SecretURL: true,
+		Type:  "feishu",
+		Title: "Feishu",
+		Rate:  delivery.Rate{Every: 600 * time.Millisecond, Burst: 5},
 		Answers: []notify.Answer{
 			{Text: `"code":11232`, As: 429, Why: "Feishu accepts 100 messages a minute"},
 			{Text: `"code":19001`, As: 410, Why: "Feishu does not know the bot: it was removed"},

@@ -27,10 +27,9 @@ func New(client *outbound.Client) *Channel { return &Channel{client} }
 // together.
 func (*Channel) Traits() notify.Traits {
 	return notify.Traits{
-		Type:      "gchat",
-		Title:     "Google Chat",
-		Rate:      delivery.Rate{Every: time.Second},
-		SecretURL: true,
+		Type:  "gchat",
+		Title: "Google Chat",
+		Rate:  delivery.Rate{Every: time.Second},
 		Answers: []notify.Answer{
 			{Text: "RESOURCE_EXHAUSTED", As: 429, Why: "Google Chat accepts 60 messages a minute in a space"},
 			{Status: 404, Text: "NOT_FOUND", As: 410, Why: "Google Chat: the space or the webhook does not exist"},

@@ -25,10 +25,9 @@ func New(client *outbound.Client) *Channel { return &Channel{client} }
 // Traits describe the channel. A server accepts 10 requests a second by default.
 func (*Channel) Traits() notify.Traits {
 	return notify.Traits{
-		Type:      "mattermost",
-		Title:     "Mattermost",
-		Rate:      delivery.Rate{Every: 100 * time.Millisecond, Burst: 10},
-		SecretURL: true,
+		Type:  "mattermost",
+		Title: "Mattermost",
+		Rate:  delivery.Rate{Every: 100 * time.Millisecond, Burst: 10},
 		Answers: []notify.Answer{
 			{Text: "incoming_webhook.invalid", As: 410, Why: "Mattermost does not know the webhook: it was deleted"},
 			{Text: "incoming_webhook.disabled", As: 403, Why: "Mattermost: incoming webhooks are turned off"},

@@ -26,10 +26,9 @@ func New(client *outbound.Client) *Channel { return &Channel{client} }
 // Traits describe the channel. Teams accepts four requests a second.
 func (*Channel) Traits() notify.Traits {
 	return notify.Traits{
-		Type:      "msteams",
-		Title:     "Microsoft Teams",
-		Rate:      delivery.Rate{Every: 250 * time.Millisecond},
-		SecretURL: true,
+		Type:  "msteams",
+		Title: "Microsoft Teams",
+		Rate:  delivery.Rate{Every: 250 * time.Millisecond},
 		Answers: []notify.Answer{
 			{Text: "WorkflowNotFound", As: 410, Why: "Teams: the workflow does not exist"},
 			{Text: "WorkflowTriggerIsNotEnabled", As: 410, Why: "Teams: the workflow is turned off"},

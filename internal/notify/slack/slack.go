@@ -35,10 +35,9 @@ func New(client *outbound.Client) *Channel { return &Channel{client} }
 // Traits describe the channel.
 func (*Channel) Traits() notify.Traits {
 	return notify.Traits{
-		Type:      "slack",
-		Title:     "Slack",
-		Rate:      delivery.Rate{Every: time.Second},
-		SecretURL: true,
+		Type:  "slack",
+		Title: "Slack",
+		Rate:  delivery.Rate{Every: time.Second},
 		Answers: []notify.Answer{
 			gone("no_service", "the webhook was removed or its app is disabled"),
 			gone("no_team", "the workspace does not exist"),
@@ -142,7 +141,9 @@ func link(address, label string) string {
 func section(s string) notify.Object { return notify.Object{"type": "section", "text": text(s)} }
 
 // text is verbatim: @names and #channels in it are no links.
-func text(s string) notify.Object { return notify.Object{"type": "mrkdwn", "text": s, "verbatim": true} }
+func text(s string) notify.Object {
+	return notify.Object{"type": "mrkdwn", "text": s, "verbatim": true}
+}
 
 // fallback is the message as one text, for notifications of the system.
 func fallback(m *notify.Message, most int) string {

@@ -5,7 +5,9 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -30,7 +32,20 @@ type Channel struct{ client *outbound.Client }
 func New(client *outbound.Client) *Channel { return &Channel{client} }
 
 // Traits describe the channel.
-func (*Channel) Traits() notify.Traits { return notify.Traits{Type: notify.TypeGeneric, Title: "Webhook"} }
+func (*Channel) Traits() notify.Traits {
+	return notify.Traits{Type: notify.TypeGeneric, Title: "Webhook", Check: check}
+}
+
+// check reads the template of the body.
+func check(s notify.Settings) (pointer, fault string) {
+	if s.Body == "" {
+		return "", ""
+	}
+	if _, err := parseTemplate(s.Body); err != nil {
+		return "/body_template", "body_template: " + err.Error()
+	}
+	return "", ""
+}
 
 // payload is the body of a message. The fields up to alert_event are the public
 // contract; the rest is Belfry's.
@@ -54,8 +69,48 @@ type payload struct {
 	URL      string          `json:"url"`
 }
 
-// Body makes the JSON of a message.
+// Body makes the JSON of a message: the standard body, or that of the destination's
+// template.
 func Body(m *notify.Message) ([]byte, error) {
+	if m.Body == "" {
+		return Standard(m)
+	}
+	t, err := parseTemplate(m.Body)
+	if err != nil {
+		return nil, err
+	}
+	fields, err := fieldsOf(m)
+	if err != nil {
+		return nil, err
+	}
+	return t.render(fields)
+}
+
+// fieldsOf are the fields that a template may name: those of the standard body, and
+// the texts that chats show.
+func fieldsOf(m *notify.Message) (fields map[string]any, err error) {
+	standard, err := Standard(m)
+	if err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(standard))
+	decoder.UseNumber() // numbers stay as they were sent
+	if err := decoder.Decode(&fields); err != nil {
+		return nil, err
+	}
+	fields["headline"] = notify.Headline(m)
+	fields["summary"] = m.Summary
+	fields["property"] = m.Property
+	fields["title"] = m.Title
+	fields["incident"] = notify.IncidentKey(m)
+	if len(m.Changes) > 0 {
+		fields["first_change"] = m.Changes[0].Summary
+	}
+	return fields, nil
+}
+
+// Standard makes the body that a webhook without a template gets.
+func Standard(m *notify.Message) ([]byte, error) {
 	b := payload{Name: m.Policy, Text: notify.Text(m), Data: m.Data, TS: m.At.Unix(), Account: m.Account,
 		PolicyID: m.PolicyID, Policy: m.Policy, Type: m.Type,
 		Correlation: m.Correlation, ID: m.AlertID, Severity: m.Severity, Changes: m.Changes, More: m.More, URL: m.URL}
@@ -95,32 +150,54 @@ func Sign(keys []string, id string, at time.Time, body []byte) (string, error) {
 			return "", errors.New("a signing secret is not base64")
 		}
 		h := hmac.New(sha256.New, key)
-		h.Write([]byte(id + "." + strconv.FormatInt(at.Unix(), 10) + "."))
-		h.Write(body)
+		h.Write(signed(id, at, body))
 		list = append(list, "v1,"+base64.StdEncoding.EncodeToString(h.Sum(nil)))
 	}
 	return strings.Join(list, " "), nil
+}
+
+// signed is the content that is signed.
+func signed(id string, at time.Time, body []byte) []byte {
+	return append([]byte(id+"."+strconv.FormatInt(at.Unix(), 10)+"."), body...)
 }
 
 // Send makes one attempt.
 func (c *Channel) Send(ctx context.Context, m *notify.Message) delivery.Result {
 	data, err := Body(m)
 	if err != nil {
-		return delivery.Result{Fault: delivery.Permanent, Error: "the message cannot be written as JSON"}
+		return delivery.Result{Fault: delivery.Permanent, Error: "the message cannot be written: " + err.Error(), Body: data}
 	}
 	signature, err := Sign(m.Keys, m.ID, m.Sent, data)
 	if err != nil {
 		return delivery.Result{Fault: delivery.Permanent, Error: err.Error(), Body: data}
+	}
+	for _, key := range m.Signers {
+		signature = strings.TrimSpace(signature + " v1a," +
+			base64.StdEncoding.EncodeToString(ed25519.Sign(key, signed(m.ID, m.Sent, data))))
 	}
 	h := http.Header{
 		"webhook-id":        {m.ID}, // lower case, as the specification writes them
 		"webhook-timestamp": {strconv.FormatInt(m.Sent.Unix(), 10)},
 		"webhook-signature": {signature},
 	}
+	in := outbound.Request{URL: m.Address, Body: data, Header: h, Hidden: []string{authHeader}}
 	if m.Secret != "" {
 		h[authHeader] = []string{m.Secret}
 	}
-	return c.client.Post(ctx, outbound.Request{URL: m.Address, Body: data, Header: h, Hidden: []string{authHeader}})
+	for name, value := range m.Headers {
+		h[name] = []string{value}
+		in.Hidden = append(in.Hidden, name)
+	}
+	for _, name := range in.Hidden {
+		if value := h[name]; len(value) > 0 && len(value[0]) >= shortestSecret {
+			in.Secrets = append(in.Secrets, value...)
+		}
+	}
+	return c.client.Post(ctx, in)
 }
 
 const authHeader = "cf-webhook-auth"
+
+// shortestSecret is the length from which a header's value is a secret that an answer
+// may repeat; a shorter one may be a word of it.
+const shortestSecret = 8

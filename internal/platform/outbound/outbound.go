@@ -225,4 +225,3 @@ func shown(h http.Header, masked map[string]string) []delivery.Header {
 	}
 	return list
 }
-
