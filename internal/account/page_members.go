@@ -149,6 +149,9 @@ func (p *pages) showMembers(v *page.Visit) error {
 	data.Rows = list.Items
 	data.Next = list.Next
 	data.Filters = memberFilters(v)
+	if err := v.Views("members", &data.Filters); err != nil {
+		return err
+	}
 	data.Selection = ui.Selection{Form: "chosen", Action: data.Path + "/chosen", Noun: "members", Acts: []ui.BulkAct{
 		{Label: "Remove", Icon: "user-x", Value: "remove", Danger: true},
 	}}

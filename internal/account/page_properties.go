@@ -114,6 +114,9 @@ func (p *pages) showProperties(v *page.Visit) error {
 		return err
 	}
 	data.Filters = propertyFilters(v, data.Watched)
+	if err := v.Views("properties", &data.Filters); err != nil {
+		return err
+	}
 	data.Selection = propertySelection(data.Path)
 	return v.Show(page.View{Section: "properties", Title: "Properties", Template: "properties", Data: data})
 }

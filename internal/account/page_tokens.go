@@ -132,6 +132,10 @@ func (p *pages) showTokens(v *page.Visit) error {
 	if err != nil {
 		return err
 	}
+	filters := tokenFilters(v)
+	if err := v.Views("tokens", &filters); err != nil {
+		return err
+	}
 	path := TokensPath(v.Account)
 	return v.Show(page.View{Section: "tokens", Title: "API tokens", Template: "tokens", Data: tokensPage{
 		Path:     path,
@@ -142,7 +146,7 @@ func (p *pages) showTokens(v *page.Visit) error {
 		CanWrite: v.Can(TokensWrite),
 		Begin:    path + "/new?permission=" + url.QueryEscape(AuditWrite),
 		Curl:     p.curl(v.Account, "$BELFRY_TOKEN", []string{AuditWrite}),
-		Filters:  tokenFilters(v),
+		Filters:  filters,
 		Selection: ui.Selection{Form: "chosen", Action: path + "/chosen", Noun: "tokens", Acts: []ui.BulkAct{
 			{Label: "Revoke", Icon: "ban", Value: "revoke", Danger: true},
 		}},

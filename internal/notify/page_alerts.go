@@ -96,6 +96,9 @@ func (p *pages) showAlerts(v *page.Visit) error {
 	}
 	out.Filters = filters
 	out.Filters.Range = &r
+	if err := v.Views("alerts", &out.Filters); err != nil {
+		return err
+	}
 	out.Filtered = out.Filters.Clear != "" || filter.state != "" || !r.Since.IsZero() || !r.Before.IsZero()
 	if out.Firing, err = p.Feature.Firing(v.Context(), v.Account); err != nil {
 		return err

@@ -79,6 +79,9 @@ func (p *pages) showDeliveries(v *page.Visit) error {
 	out.Filters.NoSearch = true
 	out.Filters.Range = &r
 	out.Filters.Display = &ui.Display{Name: "deliveries", Columns: deliveryColumnsShown}
+	if err := v.Views("notifications/deliveries", &out.Filters); err != nil {
+		return err
+	}
 	out.Filtered = out.Filters.Clear != "" || !r.Since.IsZero() || !r.Before.IsZero()
 	out.Selection = ui.Selection{
 		Form:   "chosen",
