@@ -150,7 +150,7 @@ func TestTheBarOfAListSavesAndDeletesViews(t *testing.T) {
 		href := ana.Get(list).Find(`action="(` + base + `/views/[0-9a-f]{32}/delete)"`)
 		ana.Get(href).Expect(200).Submit("Delete the view").RedirectsTo(base + "/properties")
 		ana.Get(base + "/properties").Expect(200).Says("View deleted.")
-		ben.Get(base+"/properties").Expect(200).Lacks("&lt;b&gt;Live")
+		ben.Get(base + "/properties").Expect(200).Lacks("&lt;b&gt;Live")
 		ana.Get(href).Expect(404)
 	})
 	s.Run("the other lists of the account have the bar too", func() {
