@@ -27,6 +27,8 @@ var flashes = page.Flashes{
 	"policy-created":   "Policy created. It applies to the next alert of this type.",
 	"policy-changed":   "Policy saved.",
 	"policies-changed": "Policies changed.",
+	"policies-deleted": "Policies deleted. Their past decisions stay with the alerts.",
+	"nothing-chosen":   "Nothing was selected.",
 	"policy-deleted":   "Policy deleted. Its past decisions stay with the alerts.",
 	"tested":           "Test messages are being sent.",
 	"webhook-changed":  "Webhook saved.",

@@ -1,9 +1,11 @@
 package notify_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	accounts "github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/notify"
 )
 
@@ -59,19 +61,27 @@ func TestListsAreFilteredAndActOnChosenRows(t *testing.T) {
 	id := failed.Find(`name="id" value="([0-9a-f]{32})"`)
 	s.get("/notifications/deliveries?webhook=" + hook[strings.LastIndexByte(hook, '/')+1:] + "&state=superseded").
 		Expect(200).Says("No delivery matches")
-	s.post("/notifications/deliveries/replay", "id", id, "act", "ask").Expect(200).
+	s.post("/notifications/deliveries/replay", "id", id, "act", "replay").Expect(200).
 		Says("1 message goes out again at once, to Shop &lt;hook&gt;")
-	s.post("/notifications/deliveries/replay", "id", id, "act", "replay").RedirectsTo(s.base + "/notifications/deliveries")
+	s.post("/notifications/deliveries/replay", "id", id, "act", "replay", "confirmed", "yes").RedirectsTo(s.base + "/notifications/deliveries")
 	s.post("/notifications/deliveries/replay", "act", "replay").Expect(409)
 
 	policyID := policy[strings.LastIndexByte(policy, '/')+1:]
 	chosen := "/notifications/policies/chosen"
-	s.post(chosen, "id", policyID, "act", "disable").RedirectsTo(s.base + "/notifications")
+	list := s.base + "/notifications/policies"
+	s.post(chosen, "id", policyID, "act", "disable").RedirectsTo(list)
 	s.get(policy).Expect(200).Says("Turn on")
 	s.post(policy + "/enable").RedirectsTo(s.base + policy)
-	s.post(chosen, "id", policyID, "act", "ask").Expect(200).Says("Delete 1 policy?", "Shop is down &lt;i&gt;")
-	s.post(chosen, "id", policyID, "act", "delete").RedirectsTo(s.base + "/notifications")
+	s.post(chosen, "act", "enable").RedirectsTo(list)
+	s.post(chosen, "id", policyID, "act", "drop").Expect(400)
+	s.post(chosen, "id", "unknown", "act", "delete").Expect(404)
+	other := s.get("/notifications/policies?q=blog").Expect(200).Find(`name="id" value="([0-9a-f]{32})"`)
+	s.post(chosen, "id", policyID, "id", other, "act", "delete").Expect(200).
+		Says("Delete 2 policies?", "No other policy sends alerts of this type.")
+	s.post(chosen, "id", "unknown", "id", policyID, "act", "delete").Expect(200).
+		Says("Delete 1 policy?", "Shop is down &lt;i&gt;").Lacks("No other policy").Submit("Delete").RedirectsTo(list)
 	s.get(policy).Expect(404)
+	s.post(chosen, "id", policyID, "act", "delete", "confirmed", "yes").RedirectsTo(list)
 }
 
 func TestTheEditorAnswersWhileAPolicyIsWritten(t *testing.T) {
@@ -81,4 +91,55 @@ func TestTheEditorAnswersWhileAPolicyIsWritten(t *testing.T) {
 		Expect(200).Says("It would have matched", "from the sample of the type", "alert_type", `name="filter.severity"`)
 	s.post("/notifications/policies/try", "alert_type", "http_alert_origin_error", "filter.region", "eu").
 		Expect(200).Lacks(`name="filter.region"`)
+}
+
+func TestTheListOfPoliciesIsFilteredAndSorted(t *testing.T) {
+	s := newSite(t)
+	s.get("/notifications/policies").Expect(200).Says("No notification policies yet").
+		Links(s.base + "/notifications/policies/new")
+	hook, _ := s.furnish(newReceiver(t))
+	hookID := hook[strings.LastIndexByte(hook, '/')+1:]
+	zones := s.zones()
+	s.post("/notifications/policies", "name", "Origins", "alert_type", "belfry_budget_burn", "mail",
+		"ana@acme.example").Expect(303)
+	shown := func(query string, names ...string) {
+		t.Helper()
+		body := s.get("/notifications/policies" + query).Expect(200).Body
+		at := 0
+		for _, name := range []string{"Only the blog", "Origins", "Shop is down &lt;i&gt;"} {
+			if strings.Contains(body, "data-open>"+name+"<") != slices.Contains(names, name) {
+				t.Errorf("%s: wrong about %s", query, name)
+			}
+		}
+		for _, name := range names {
+			i := strings.Index(body[at:], "data-open>"+name+"<")
+			if i < 0 {
+				t.Fatalf("%s: %s is missing or out of order", query, name)
+			}
+			at += i
+		}
+	}
+	shown("", "Only the blog", "Origins", "Shop is down &lt;i&gt;")
+	shown("?sort=newest", "Origins", "Only the blog", "Shop is down &lt;i&gt;")
+	shown("?sort=type", "Origins", "Only the blog", "Shop is down &lt;i&gt;")
+	shown("?state=on", "Only the blog", "Shop is down &lt;i&gt;")
+	shown("?state=off", "Origins")
+	shown("?type=shop_down&to=ana@acme.example", "Shop is down &lt;i&gt;")
+	shown("?to="+hookID, "Only the blog", "Shop is down &lt;i&gt;")
+	shown("?to.not="+hookID, "Origins")
+	shown("?zone="+zones["blog.example"], "Only the blog", "Origins")
+	shown("?zone="+zones["shop.example"], "Origins", "Shop is down &lt;i&gt;")
+	shown("?zone.not="+zones["shop.example"], "Only the blog")
+	shown("?zone=unknown", "Origins", "Shop is down &lt;i&gt;")
+	shown("?q=page+us", "Shop is down &lt;i&gt;")
+	shown("?q=shop+hook", "Only the blog", "Shop is down &lt;i&gt;")
+	s.get("/notifications/policies?q=nothing").Expect(200).Says("No policy matches")
+	s.get("/notifications/policies?zone="+zones["blog.example"]).Says("blog.example").
+		Says("2 policies of 3; 2 of 3 on", "/views?list=notifications%2Fpolicies")
+	viewer := s.installation.Member(s.account, "vic@acme.example", accounts.Viewer)
+	viewer.Get(s.base+"/notifications/policies").Expect(200).Lacks("select-bar", "Create a policy")
+	viewer.Post(s.base+"/notifications/policies/chosen", "act", "enable").Expect(403)
+	s.owner.PostFrom("cross-site", s.base+"/notifications/policies/chosen", "act", "enable").Expect(403)
+	eve := s.installation.Member(s.installation.Account("Globex"), "eve@globex.example", accounts.Owner)
+	eve.Get(s.base + "/notifications/policies").Expect(404)
 }

@@ -164,21 +164,7 @@ func (p *pages) alertFilters(v *page.Visit, u *url.URL) (ui.Filters, error) {
 		severities = append(severities, ui.Choice{Value: s, Tone: severityTone(s)})
 	}
 	f := ui.NewFilters(u, "",
-		ui.FilterKey{
-			Key:    "zone",
-			Label:  "Property",
-			Icon:   "globe",
-			Kind:   "zone",
-			Source: account.AccountPath(v.Account) + "/find",
-			Only:   true,
-			Name: func(id string) string {
-				z, err := p.Zone(v.Context(), v.Account, id)
-				if err != nil {
-					return ""
-				}
-				return z.Name
-			},
-		},
+		p.zoneKey(v),
 		ui.FilterKey{Key: "type", Label: "Type", Icon: "tag", Options: kinds, Only: true},
 		ui.FilterKey{Key: "severity", Label: "Severity", Icon: "flag", Options: severities, Only: true})
 	f.NoSearch = true
