@@ -322,6 +322,9 @@ func (r *recorder) callRejects(s *story) {
 	r.do("get-producer-rejects-summary", input{path: team, token: s.teamToken})
 	r.do("get-account-rejects-summary", input{path: one})
 	r.do("get-unassigned-rejects-summary", input{})
+	r.do("export-producer-rejects", input{path: team, token: s.teamToken})
+	r.do("export-account-rejects", input{path: one})
+	r.do("export-unassigned-rejects", input{})
 }
 
 func (r *recorder) callObjectives(s *story) {

@@ -249,7 +249,7 @@ func (f *alertFilter) where() (where string, args []any) {
 	}
 	among := func(column string, values []string) {
 		if len(values) > 0 {
-			where += ` AND ` + column + ` (` + parameters(&args, values) + `)`
+			where += ` AND ` + column + ` (` + db.Parameters(&args, values) + `)`
 		}
 	}
 	among(`type IN`, f.types)
