@@ -23,6 +23,8 @@ var flashes = page.Flashes{
 	"unacked":          "Acknowledgement withdrawn.",
 	"acked-all":        "Alerts acknowledged.",
 	"unacked-all":      "Acknowledgements withdrawn.",
+	"note-created":     "Note added.",
+	"note-deleted":     "Note deleted.",
 	"replayed":         "Messages are being sent again, with new ids.",
 	"policy-created":   "Policy created. It applies to the next alert of this type.",
 	"policy-changed":   "Policy saved.",
@@ -45,6 +47,7 @@ func (n *Feature) Pages(kit *page.Kit) error {
 	}
 	p := &pages{n, set}
 	p.addAlerts()
+	p.addNotes()
 	p.addPolicies()
 	p.addWebhooks()
 	p.addDeliveries()

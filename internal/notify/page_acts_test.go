@@ -1,9 +1,13 @@
 package notify_test
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	accounts "github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/notify"
@@ -142,4 +146,123 @@ func TestTheListOfPoliciesIsFilteredAndSorted(t *testing.T) {
 	s.owner.PostFrom("cross-site", s.base+"/notifications/policies/chosen", "act", "enable").Expect(403)
 	eve := s.installation.Member(s.installation.Account("Globex"), "eve@globex.example", accounts.Owner)
 	eve.Get(s.base + "/notifications/policies").Expect(404)
+}
+
+func TestNotesAreShownInTheOrderOfAnAlert(t *testing.T) {
+	s := newSite(t)
+	s.furnish(newReceiver(t))
+	path := "/alerts/burn"
+	form := s.get(path + "/notes/new").Expect(200).Says("Add a note")
+	form.Submit("Add the note", "text", "  ").Expect(400).Says("must have 1 to 2000 characters")
+	form.Submit("Add the note", "text", strings.Repeat("é", 2001)).Expect(400).Says("must have 1 to 2000 characters", "éé")
+	form.Submit("Add the note", "text", "Rolled back <b>PR 214</b>.\r\nWatching.").RedirectsTo(s.base + path)
+	shown := s.get(path).Expect(200).Says("Note added.", "Ana Lima wrote a note",
+		"Rolled back &lt;b&gt;PR 214&lt;/b&gt;.\nWatching.").Lacks("<b>PR")
+	if d := s.decision("burn"); len(d.Notes) != 1 || d.Notes[0].Author != "Ana Lima" {
+		t.Errorf("%+v", d.Notes)
+	}
+	remove := shown.Find(`href="` + s.base + `(/alerts/burn/notes/[0-9a-f]{32}/delete)"`)
+
+	viewer := s.installation.Member(s.account, "vic@acme.example", accounts.Viewer)
+	viewer.Get(s.base+path).Expect(200).Says("Rolled back").Lacks("/notes/")
+	viewer.Get(s.base + path + "/notes/new").Expect(403)
+	viewer.Post(s.base+path+"/notes", "text", "x").Expect(403)
+	viewer.Post(s.base + remove).Expect(403)
+	operator := s.installation.Member(s.account, "olga@acme.example", accounts.Operator)
+	operator.Post(s.base + remove).Expect(403)
+	own := operator.Post(s.base+path+"/notes", "text", "Mine").Expect(303)
+	operator.Get(own.Location).Expect(200).Says("Mine")
+	eve := s.installation.Member(s.installation.Account("Globex"), "eve@globex.example", accounts.Owner)
+	eve.Post(s.base+path+"/notes", "text", "x").Expect(404)
+	s.owner.PostFrom("cross-site", s.base+path+"/notes", "text", "x").Expect(403)
+	s.post("/alerts/unknown/notes", "text", "x").Expect(404)
+
+	s.get(remove).Expect(200).Says("Delete the note of Ana Lima?", "Rolled back").Submit("Delete the note").
+		RedirectsTo(s.base + path)
+	s.get(path).Expect(200).Says("Note deleted.", "Mine").Lacks("Rolled back")
+	s.get(remove).Expect(404)
+	got := strings.Join(s.records("alert"), " ")
+	if !strings.Contains(got, "note note delete_note") {
+		t.Errorf("recorded %s", got)
+	}
+}
+
+func TestAlertsAreSorted(t *testing.T) {
+	s := newSite(t)
+	now := time.Now().Truncate(time.Second)
+	send := func(id, kind, severity string, at time.Duration) {
+		s.alert(map[string]any{
+			"id":             id + kind,
+			"event":          kind,
+			"correlation_id": id,
+			"severity":       severity,
+			"occurred_at":    now.Add(-at).UTC().Format(time.RFC3339),
+			"summary":        "alert " + id,
+		})
+	}
+	send("short", "start", "critical", 5*time.Hour)
+	send("short", "end", "critical", 5*time.Hour-time.Minute)
+	send("long", "start", "warning", 4*time.Hour)
+	send("long", "end", "warning", time.Hour)
+	send("open", "start", "warning", time.Minute)
+	order := func(query string, want ...string) {
+		t.Helper()
+		body := s.get("/alerts" + query).Expect(200).Body
+		for _, id := range want {
+			i := strings.Index(body, `id="alert-`+id+`start"`)
+			if i < 0 {
+				t.Fatalf("%s: %s is missing or out of order", query, id)
+			}
+			body = body[i:]
+		}
+	}
+	order("", "open", "long", "short")
+	order("?sort=longest", "open", "long", "short")
+	order("?sort=severity", "short", "open", "long")
+	order("?sort=longest&state=ended", "long", "short")
+	for sort, want := range map[string][]string{
+		"newest":   {"openstart", "longstart", "shortstart"},
+		"longest":  {"openstart", "longstart", "shortstart"},
+		"severity": {"shortstart", "openstart", "longstart"},
+	} {
+		cursor := ""
+		for _, id := range want {
+			var list []notify.Alert
+			list, cursor = s.alertsPart(sort, cursor)
+			if len(list) != 1 || list[0].ID != id {
+				t.Errorf("%s: %+v instead of %s", sort, list, id)
+			}
+		}
+		if cursor != "" {
+			t.Errorf("%s goes on with %q", sort, cursor)
+		}
+	}
+}
+
+// alertsPart reads one alert of the list and the cursor of the next.
+func (s *site) alertsPart(sort, cursor string) (list []notify.Alert, next string) {
+	s.t.Helper()
+	query := url.Values{"limit": {"1"}, "sort": {sort}}
+	if cursor != "" {
+		query.Set("cursor", cursor)
+	}
+	address := s.api.URL + "/client/v4/accounts/" + s.account + "/alerting/v3/alerts?" + query.Encode()
+	r, err := http.NewRequestWithContext(s.t.Context(), "GET", address, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer acme")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var answer struct {
+		Result     []notify.Alert
+		ResultInfo struct{ Cursor string } `json:"result_info"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		s.t.Fatal(err)
+	}
+	return answer.Result, answer.ResultInfo.Cursor
 }

@@ -49,6 +49,12 @@ type messageState struct {
 	Tone                    ui.Tone
 }
 
+var alertSorts = []ui.Choice{
+	{Value: sortNewest, Label: "Newest first"},
+	{Value: sortLongest, Label: "Longest first"},
+	{Value: sortSeverity, Label: "Most severe first"},
+}
+
 // alertsPage is the data of the template "alerts".
 type alertsPage struct {
 	Path      string
@@ -78,6 +84,7 @@ func (p *pages) showAlerts(v *page.Visit) error {
 		notSeverities: atMost(query["severity.not"]),
 		zones:         atMost(query["zone"]),
 		notZones:      atMost(query["zone.not"]),
+		sort:          ui.SortOf(u, alertSorts...),
 	}
 	if !slices.Contains([]string{"", stateFiring, stateEnded, stateNotice}, filter.state) {
 		return errs.At(errs.CodeInvalid, "state", "state is firing, ended or notice")
@@ -128,7 +135,7 @@ func (p *pages) showAlerts(v *page.Visit) error {
 			{Label: "Unacknowledge", Icon: "undo-2", Value: "unack"},
 		},
 	}
-	list, err := page.ReadList(v, 50, alertPosition, func(after web.Keyset, limit int) ([]Alert, error) {
+	list, err := page.ReadList(v, 50, filter.position, func(after web.Keyset, limit int) ([]Alert, error) {
 		return p.alerts(v.Context(), filter, after, limit)
 	})
 	if err != nil {
@@ -168,6 +175,7 @@ func (p *pages) alertFilters(v *page.Visit, u *url.URL) (ui.Filters, error) {
 		ui.FilterKey{Key: "type", Label: "Type", Icon: "tag", Options: kinds, Only: true},
 		ui.FilterKey{Key: "severity", Label: "Severity", Icon: "flag", Options: severities, Only: true})
 	f.NoSearch = true
+	f.Sort = ui.Sorts(u, alertSorts...)
 	f.Display = &ui.Display{Name: "alerts", Columns: []ui.ListColumn{
 		{Key: "severity", Label: "Severity"},
 		{Key: "zone", Label: "Property"},
