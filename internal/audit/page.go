@@ -42,7 +42,7 @@ func (f *Feature) Pages(kit *page.Kit) error {
 	p.Stream(base+"/live", account.AuditRead, p.live)
 	p.Get(base+"/events/{event_id}", account.AuditRead, p.event)
 	p.Get(base+"/history", account.AuditRead, p.resource)
-	p.Get(base+"/summary", account.AuditRead, p.quarter)
+	p.Get(base+"/summary", account.AuditRead, p.summaryOf)
 	p.Get(base+"/integrity", account.AuditRead, p.integrity)
 	f.pages = p
 	return nil

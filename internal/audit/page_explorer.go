@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -62,7 +63,8 @@ type looking struct {
 // state is an explorer's URL, read.
 type state struct {
 	visit
-	filters []record.Filter
+	raw     []record.Filter // of the URL, with all ids of a person
+	filters []record.Filter // resolved
 	unknown []string
 	period  ui.Range
 	text    string // q
@@ -82,7 +84,10 @@ func (p *pages) state(v visit) (state, error) {
 		event:   q.Get("event"),
 	}
 	var err error
-	s.filters, err = p.resolveFilters(v.Context(), v.Account, raw)
+	if s.raw, err = p.samePerson(v.Context(), v.Account, raw); err != nil {
+		return s, err
+	}
+	s.filters, err = p.resolveFilters(v.Context(), v.Account, s.raw)
 	return s, err
 }
 
@@ -293,8 +298,7 @@ func (g glossary) untaught() bool {
 // apiQuery is the same question to the API, which wants both ends of the time.
 func apiQuery(s state) url.Values {
 	q := url.Values{}
-	raw, _ := filtersOf(s.Request.URL.Query())
-	for _, c := range raw {
+	for _, c := range s.raw {
 		name := c.Field
 		if c.Not {
 			name += ".not"
@@ -356,6 +360,7 @@ func (p *pages) nameChips(v visit, data *explorerPage) {
 				continue
 			}
 		}
+		ids := p.idsOf(v, c)
 		for _, field := range named[c.Label] {
 			known := field + "\x00" + c.Value
 			if names[known] == "" {
@@ -377,7 +382,22 @@ func (p *pages) nameChips(v visit, data *explorerPage) {
 			}
 		}
 		chips[i].Value = visible(chips[i].Value)
+		if ids > 1 {
+			chips[i].Value += " (" + strconv.Itoa(ids) + " ids)"
+		}
 	}
+}
+
+// idsOf is the number of actor ids that a chip filters by.
+func (p *pages) idsOf(v visit, c ui.Chip) int {
+	if c.Label != "Actor" {
+		return 1
+	}
+	same, err := p.samePerson(v.Context(), v.Account, []record.Filter{{Field: "actor_id", Values: []string{c.Value}}})
+	if err != nil {
+		return 1
+	}
+	return len(same[0].Values)
 }
 
 // named are the fields whose values have names in sentences, by the labels of
