@@ -47,7 +47,7 @@ func (f *Feature) actions() []feature.Action {
 	return []feature.Action{
 		{
 			Label: "Export the audit log", Words: "download csv ndjson ocsf siem events", Icon: "download",
-			Href: base, Permission: account.AuditExport,
+			Href: base + "/export", Permission: account.AuditExport,
 		},
 		{
 			Label: "Verify the record", Words: "proof integrity checkpoint tamper signed", Icon: "shield-check",

@@ -255,7 +255,9 @@ func (p *pages) fillFrame(data *explorerPage, s state, known glossary) error {
 	asked := apiQuery(s)
 	data.Curl = p.curl(s.api() + "/logs/audit" + query(asked))
 	if s.mayExport() {
-		data.Exports = exports(s.visit, asked, data.exported(s, data.matched))
+		data.Exports = append(exports(s.visit, asked, data.exported(s, data.matched)), ui.Link{
+			Label: "In the background, with progress", Icon: "workflow", Href: s.base() + "/export" + query(exportable(q)),
+		})
 	}
 	if known.untaught() && len(data.Filters.Chips) == 0 && s.text == "" {
 		data.Lesson = p.lesson(s.visit)
