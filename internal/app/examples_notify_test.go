@@ -112,6 +112,7 @@ func (r *recorder) callJobs(s *story) {
 		return json.Unmarshal(r.do("get-job", input{path: path}), &got) == nil && got.State == "done"
 	})
 	r.do("download-job-file", input{path: path})
+	r.do("list-jobs", input{path: one, query: url.Values{"kind": {"audit.export"}}})
 	r.do("delete-job", input{path: path})
 	erasure := object{"actor_id": "u_17", "reason": "Request of the person, ticket 4711"}
 	r.do("start-audit-erasure", input{path: one, body: erasure})
