@@ -25,6 +25,7 @@ type dashboard struct {
 	base   string // path of the objectives
 	ana    *site.Visitor
 	viewer *site.Visitor
+	zones  func(ctx context.Context, accountID, ref string) (id, name string, err error)
 }
 
 const dashboardNow = epoch + 30*86400 + 4*3600
@@ -40,10 +41,13 @@ func newDashboard(t *testing.T) *dashboard {
 	s.base = "/accounts/" + s.acme + "/objectives"
 	s.shop = s.Zone(s.acme, "shop.example")
 	s.blog = s.Zone(s.acme, "blog.example")
+	s.zones = s.Accounts.ResolveZone
 	var err error
 	s.f, err = slo.New(slo.Config{
-		Env:     feature.Env{DB: s.db, Record: feature.NewRecorder(s.record), Now: s.clock},
-		Zone:    s.Accounts.ResolveZone,
+		Env: feature.Env{DB: s.db, Record: feature.NewRecorder(s.record), Now: s.clock},
+		Zone: func(ctx context.Context, accountID, ref string) (string, string, error) {
+			return s.zones(ctx, accountID, ref)
+		},
 		Zones:   s.zoneOptions,
 		Changes: s.changes,
 	})
@@ -271,5 +275,7 @@ func TestTheObjectivesStandInABrowser(t *testing.T) {
 	show("slo-month", s.base+"/"+checkout.ID+"?range=28d", ".u-over")
 	show("slo-little", s.base+"/"+little.ID+"?range=6h", ".u-over")
 	show("slo-edit", s.base+"/"+little.ID+"/edit", "")
+	show("slo-grouped", s.base+"?group=property", "")
+	show("slo-report", s.base+"/report", "")
 	show("slo-delete", s.base+"/"+checkout.ID+"/delete", "")
 }
