@@ -48,6 +48,7 @@ func (f *Feature) API(api *web.API) {
 	f.registerStatus(api, base+"/{slo_id}")
 	f.registerSpending(api, base+"/{slo_id}")
 	f.registerReport(api, base)
+	f.registerPreview(api, base)
 	f.registerZoneTraffic(api)
 }
 

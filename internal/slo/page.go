@@ -56,10 +56,13 @@ func (f *Feature) Pages(kit *page.Kit) error {
 	p.Get(base, account.SLORead, p.showList)
 	p.Get(base+"/report", account.SLORead, p.showReport)
 	p.Get(base+"/new", account.SLOWrite, p.showNew)
-	p.Post(base, account.SLOWrite, p.createForm().Handle)
+	p.Get(base+"/new/parts/{zone_id}", account.SLOWrite, p.findParts)
+	p.Post(base, account.SLOWrite, p.submit(parseForm))
+	p.Post(base+"/preview", account.SLOWrite, p.preview(parseForm))
 	p.Get(one, account.SLORead, p.showOne)
 	p.Get(one+"/edit", account.SLOWrite, p.showEdit)
-	p.Post(one, account.SLOWrite, p.replaceForm().Handle)
+	p.Post(one, account.SLOWrite, p.submit(p.parseChange))
+	p.Post(one+"/preview", account.SLOWrite, p.preview(p.parseChange))
 	p.Confirm(one+"/delete", account.SLOWrite, p.confirmDelete, p.delete)
 	return nil
 }
