@@ -26,13 +26,15 @@ func (q *Queue) queueRead(unsure bool, read func() ([]*Item, error)) ([]*Item, e
 	list, err := read()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.loads--
+	// Until the whole list is added: an item that closes another one may come before it in the list.
+	defer func() { q.loads-- }()
 	if err != nil || !q.open {
 		return list, err
 	}
 	now := q.cfg.Now()
 	var closed []Closing
 	for _, it := range list {
+		it.read = true
 		// An item that is still held was never in flight.
 		it.unsure = unsure && (it.HoldUntil.IsZero() || it.Attempts > 0 || !it.Due.After(now))
 		closed = append(closed, q.add(it, false)...)
@@ -154,6 +156,7 @@ func (q *Queue) loadMore(d *destination) {
 		}
 		var closed []Closing
 		for _, it := range list {
+			it.read = true
 			closed = append(closed, q.add(it, true)...)
 		}
 		d.more = len(list) == readPage
