@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/traffic"
 )
 
@@ -26,29 +25,34 @@ func isSendError(err error) bool {
 }
 
 // ship counts the lines of a range and sends the counts. The same range gives
-// the same requests.
-func (t *tailer) ship(ctx context.Context, name string, at int64, key string, data []byte) error {
+// the same requests: at is its position, and the parser is as it was there.
+func (t *tailer) ship(ctx context.Context, at whereabouts, key string, data []byte, p *traffic.Parser) error {
 	logCounts := traffic.NewLogCounts(chunk) // as many as a range has bytes: never full
 	one := traffic.Summary{Statuses: map[int]int{}}
-	where := ""
+	var where []string // the first line of each reason
 	for _, line := range splitLines(data) {
-		e, fault := t.cfg.Format.Parse(line.text)
+		e, fault := p.Parse(line.text)
 		if len(line.text) > traffic.MaxLine {
 			fault = fmt.Errorf("the line is longer than %d bytes", traffic.MaxLine)
 		}
+		if traffic.IsHeader(fault) {
+			continue
+		}
 		if fault == nil {
 			e.At += t.shift
-			fault = logCounts.Add(t.cfg.Zone, e)
+			fault = logCounts.Add(t.cfg.Zone, e, nil)
 		}
 		if fault != nil {
-			if one.Refused++; one.First == nil {
-				one.First = fault
-				where = fmt.Sprintf("%s, byte %d", name, at+int64(line.at))
+			if one.Refuse(line.number, line.text, fault); len(one.Reasons) > len(where) {
+				where = append(where, at.of(line))
 			}
 			continue
 		}
 		one.Lines++
 		one.Statuses[e.Status]++
+		if e.Ignored {
+			one.Ignored++
+		}
 	}
 	counts := logCounts.Counts()
 	for part := 0; len(counts) > 0; part++ {
@@ -65,14 +69,16 @@ func (t *tailer) ship(ctx context.Context, name string, at int64, key string, da
 	}
 	t.sum.Lines += one.Lines
 	t.sum.Refused += one.Refused
-	if t.sum.First == nil {
-		t.sum.First = one.First
-		t.sum.Where = where
+	t.sum.Ignored += one.Ignored
+	odd := make([]Odd, len(where))
+	for i := range odd {
+		odd[i] = Odd{one.Reasons[i], where[i]}
 	}
+	t.sum.addOdd(odd)
 	for status, n := range one.Statuses {
 		t.sum.Statuses[status] += n
 	}
-	t.report.lines(t, one, where)
+	t.report.lines(t, one, odd)
 	return nil
 }
 
@@ -186,10 +192,25 @@ func (s *Summary) ByStatus() string {
 	return strings.Join(parts, ", ")
 }
 
-// Reason is why the first refused line is none.
-func (s *Summary) Reason() string {
-	if s.First == nil {
-		return ""
+// addOdd adds the reasons of a range to those of the run.
+func (s *Summary) addOdd(list []Odd) {
+	for _, one := range list {
+		i := slices.IndexFunc(s.Odd, func(o Odd) bool { return o.Message == one.Message })
+		switch {
+		case i >= 0:
+			s.Odd[i].Lines += one.Lines
+		case len(s.Odd) < maxOdd:
+			s.Odd = append(s.Odd, one)
+		}
 	}
-	return fmt.Sprintf("%s: %s", s.Where, errs.All(s.First)[0].Message)
+}
+
+// String describes the lines for people: where the first is, why it is no request, and
+// what it says.
+func (o Odd) String() string {
+	text := fmt.Sprintf("%s: %s: %q", o.Where, o.Message, o.Text)
+	if o.Lines > 1 {
+		text += fmt.Sprintf(" (%d such lines)", o.Lines)
+	}
+	return text
 }

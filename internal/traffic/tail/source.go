@@ -286,22 +286,40 @@ func (s *source) exactly(e *entry) ([]byte, error) {
 	return s.kept[:n], nil
 }
 
-// span is one line and where it begins in its range.
+// span is one line: where it begins in its range, and its number there.
 type span struct {
-	text []byte
-	at   int
+	text   []byte
+	at     int
+	number int // from 0
 }
 
 // splitLines gives the lines that are not empty, without their ends.
 func splitLines(data []byte) (list []span) {
 	at := 0
+	number := 0
 	for line := range bytes.Lines(data) {
 		if text := bytes.TrimRight(line, "\r\n"); len(bytes.TrimSpace(text)) > 0 {
-			list = append(list, span{text, at})
+			list = append(list, span{text, at, number})
 		}
 		at += len(line)
+		number++
 	}
 	return list
+}
+
+// whereabouts is where a range begins: in a file, at a byte and a line.
+type whereabouts struct {
+	name  string
+	at    int64
+	lines int64 // before it; -1 = not known
+}
+
+// of names a line of the range for people.
+func (w whereabouts) of(line span) string {
+	if w.lines < 0 {
+		return fmt.Sprintf("%s, byte %d", w.name, w.at+int64(line.at))
+	}
+	return fmt.Sprintf("%s, line %d", w.name, w.lines+int64(line.number)+1)
 }
 
 func absolute(name string) string {

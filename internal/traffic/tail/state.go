@@ -26,6 +26,8 @@ type entry struct {
 	OldScope string `json:"old_scope,omitempty"` // of an entry of the first version: First is of it and the first line
 	Begins   int64  `json:"begins"`              // Unix time of the first request; 0 = not known
 	At       int64  `json:"at"`                  // bytes that are shipped
+	Lines    int64  `json:"lines,omitempty"`     // before At; 0 with an At = not known
+	Header   string `json:"header,omitempty"`    // of the log, as it applies at At (CloudFront)
 	Check    string `json:"check"`               // digest of the bytes before At
 	Pending  int64  `json:"pending"`             // end of the range that is being sent; not beyond At: none
 	Range    string `json:"range"`               // digest of the pending bytes

@@ -16,6 +16,7 @@
 package tail
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -36,6 +37,10 @@ type Config struct {
 	Files  []string // - is standard input; .gz is decompressed
 	Format traffic.Format
 	Zone   string // of all lines; empty = the zone in each line
+
+	// TimeZone is that of times in the log that name none; nil = that of this machine.
+	TimeZone *time.Location
+
 	Follow bool   // continue at the end of the files, over rotation, until ctx ends
 	Shift  bool   // move all times as a whole, so that the last line is now
 	State  string // file that stores positions; empty = none
@@ -82,10 +87,17 @@ type Progress struct {
 
 // Summary is the result of a run.
 type Summary struct {
-	traffic.Summary        // of the lines; Line is 0
-	Where           string // the first refused line: FILE, byte N
+	traffic.Summary       // of the lines; First, Line and Reasons are empty
+	Odd             []Odd // the first different reasons why lines are no requests
 	Counts          int
 	Rejected        Rejection // what the server refused
+}
+
+// Odd describes lines that are no requests, by a reason. Where is the first of them: FILE,
+// line N.
+type Odd struct {
+	traffic.Reason
+	Where string
 }
 
 const (
@@ -93,6 +105,7 @@ const (
 	sendCounts  = 5000    // in one request
 	fingerprint = 4096    // bytes of a file's first line that identify it, at most
 	maxRotated  = 100     // files in the folder of a log that are inspected
+	maxOdd      = 3       // reasons of a summary
 	maxRetired  = 16      // renamed files of one log that are still watched
 	checkBytes  = 1024    // before a position, which must be unchanged when it is used again
 )
@@ -243,6 +256,17 @@ func (t *tailer) release(s *source) {
 	s.close()
 }
 
+// parser makes a parser of lines behind the header.
+func (t *tailer) parser(header string) *traffic.Parser {
+	zone := t.cfg.TimeZone
+	if zone == nil {
+		zone = time.Local
+	}
+	p := &traffic.Parser{Format: t.cfg.Format, Zone: zone}
+	p.SetHeader(header)
+	return p
+}
+
 // findShift looks for the last line's time in all files. A replay that was
 // broken off goes on with the shift that it had.
 func (t *tailer) findShift() error {
@@ -256,7 +280,7 @@ func (t *tailer) findShift() error {
 		if err != nil {
 			return err
 		}
-		err = t.cfg.Format.Read(s.reader(), func(_ int, e traffic.Entry, fault error) error {
+		err = t.parser("").Read(s.reader(), func(_ int, _ []byte, e traffic.Entry, fault error) error {
 			if fault == nil {
 				last = max(last, e.At)
 			}
@@ -327,10 +351,19 @@ func (t *tailer) shipRange(ctx context.Context, s *source, data []byte) error {
 	if e.Shifted {
 		key += fmt.Sprintf("%+d", e.Shift)
 	}
-	if err := t.ship(ctx, s.name, e.At, key, data); err != nil {
+	at := whereabouts{name: s.name, at: e.At, lines: e.Lines}
+	if e.At > 0 && e.Lines == 0 {
+		at.lines = -1 // an earlier version did not count them
+	}
+	parser := t.parser(e.Header)
+	if err := t.ship(ctx, at, key, data, parser); err != nil {
 		return err
 	}
 	s.remember(data)
+	if at.lines >= 0 {
+		e.Lines += int64(bytes.Count(data, []byte("\n")))
+	}
+	e.Header = parser.Header()
 	e.At = e.Pending
 	e.Check = digestBytes(s.tail)
 	e.Key = ""
@@ -344,6 +377,8 @@ func (t *tailer) stdin(ctx context.Context) error {
 		return fmt.Errorf("standard input: %w", err)
 	}
 	s := &source{path: "-", stream: stream}
+	at := whereabouts{name: "standard input"}
+	parser := t.parser("")
 	for ctx.Err() == nil {
 		data, err := s.lines(true)
 		if err != nil {
@@ -352,10 +387,12 @@ func (t *tailer) stdin(ctx context.Context) error {
 		if len(data) == 0 {
 			return nil
 		}
-		if err := t.ship(ctx, "standard input", s.at, fmt.Sprintf("tail-%s-%d", t.run, s.at), data); err != nil {
+		if err := t.ship(ctx, at, fmt.Sprintf("tail-%s-%d", t.run, s.at), data, parser); err != nil {
 			return err
 		}
+		at.lines += int64(bytes.Count(data, []byte("\n")))
 		s.remember(data)
+		at.at = s.at
 		if t.cfg.Progress != nil {
 			t.cfg.Progress(Progress{"-", s.at, 0, &t.sum})
 		}

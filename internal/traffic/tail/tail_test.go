@@ -170,9 +170,10 @@ func TestAWholeLogIsCountedWithItsStatuses(t *testing.T) {
 		if got := sum.ByStatus(); !strings.HasPrefix(got, "200 9126, 304 445, 404 213") {
 			t.Error(got)
 		}
-		if at := bytes.Index(site(t), []byte("\nodd\n")); at >= 0 ||
-			!strings.Contains(sum.Reason(), fmt.Sprintf("byte %d: there is no time", len(site(t)))) {
-			t.Error(sum.Reason())
+		if len(sum.Odd) != 1 || sum.Odd[0].Text != "odd" ||
+			!strings.HasSuffix(sum.Odd[0].Where, fmt.Sprintf(", line %d", bytes.Count(site(t), []byte("\n"))+1)) ||
+			!strings.HasPrefix(sum.Odd[0].Message, "there is no time") {
+			t.Errorf("%+v", sum.Odd)
 		}
 		sum, err = tail.Run(t.Context(), s.config(dir, file))
 		if err != nil || sum.Lines+sum.Refused != 0 || s.total != 10_000 {
@@ -358,7 +359,7 @@ func TestStandardInputIsReadOnce(t *testing.T) {
 		strings.TrimSuffix(strings.ReplaceAll(lines(0, 3), "\n192", "\nb.example:80 192"), "\n") + "\n" + lines(0, 1))
 	sum, err := tail.Run(t.Context(), cfg)
 	if err != nil || s.zones["a.example"] != 1 || s.zones["b.example"] != 2 || sum.Refused != 1 ||
-		!strings.Contains(sum.Reason(), "names no zone") {
+		!strings.Contains(sum.Odd[0].String(), "names no zone") {
 		t.Errorf("%+v %v %v", sum, s.zones, err)
 	}
 }
