@@ -90,6 +90,14 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 				Other:    out.OtherRequests,
 			}, err
 		},
+		Counting: func(ctx context.Context, zone string) (traffic.CountingRules, error) {
+			out := traffic.CountingRules{}
+			known, err := c.CountingRules(ctx, *account, zone, &out)
+			if !known && err == nil {
+				out = traffic.CountingRules{Default: true, Rules: traffic.DefaultRules}
+			}
+			return out, err
+		},
 		Later:   client.Temporary,
 		Refused: client.RejectsContent,
 		Warn:    func(what string) { printf(stderr, "belfry tail: %s\n", what) },

@@ -116,7 +116,12 @@ func (b *batch) readLog(ctx context.Context, p *Parser, zone string, r io.Reader
 			}
 		}
 		if fault == nil {
-			fault = counts.Add(zone, e, nil)
+			how, err := b.countingOf(ctx, b.from.Account, e.ZoneOf(zone))
+			if err != nil {
+				return err
+			}
+			how.Rules.Classify(p.Format, &e)
+			fault = counts.Add(zone, e, how.Latency)
 			if errs.Is(fault, errs.CodeTooLarge) {
 				return fault
 			}

@@ -37,6 +37,7 @@ type batch struct {
 
 	accounts map[string]resolved
 	zones    map[zoneRef]resolved
+	counting map[zoneRef]*Counting
 }
 
 // zoneRef is a zone as a count names it.
@@ -55,7 +56,14 @@ const otherZone = account.OtherZone
 const maxOthersShown = 10
 
 func (f *Feature) newBatch(from ingest.Sender, via string) *batch {
-	return &batch{f: f, from: from, via: via, accounts: map[string]resolved{}, zones: map[zoneRef]resolved{}}
+	return &batch{
+		f:        f,
+		from:     from,
+		via:      via,
+		accounts: map[string]resolved{},
+		zones:    map[zoneRef]resolved{},
+		counting: map[zoneRef]*Counting{},
+	}
 }
 
 // addAll adds counts as JSON. Its error is one of the infrastructure: nothing may

@@ -1,8 +1,6 @@
 package traffic
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -260,13 +258,4 @@ func parseWords(text, at string) ([]string, *errs.Error) {
 		}
 	}
 	return words, nil
-}
-
-// encodeRules is the stored form of rules.
-func encodeRules(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	return bytes.TrimSpace(b.Bytes()), err
 }

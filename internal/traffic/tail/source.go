@@ -307,21 +307,6 @@ func splitLines(data []byte) (list []span) {
 	return list
 }
 
-// whereabouts is where a range begins: in a file, at a byte and a line.
-type whereabouts struct {
-	name  string
-	at    int64
-	lines int64 // before it; -1 = not known
-}
-
-// of names a line of the range for people.
-func (w whereabouts) of(line span) string {
-	if w.lines < 0 {
-		return fmt.Sprintf("%s, byte %d", w.name, w.at+int64(line.at))
-	}
-	return fmt.Sprintf("%s, line %d", w.name, w.lines+int64(line.number)+1)
-}
-
 func absolute(name string) string {
 	full, err := filepath.Abs(name)
 	if err != nil {

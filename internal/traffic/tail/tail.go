@@ -53,6 +53,9 @@ type Config struct {
 
 	// Send sends counts, a JSON array, under a key, and returns the refused ones.
 	Send func(ctx context.Context, key string, counts []byte) (Rejection, error)
+	// Counting says how the requests of a zone are counted: by rules of the account. Nil =
+	// by the default rules.
+	Counting func(ctx context.Context, zone string) (traffic.CountingRules, error)
 	// Later reports whether an error of Send may pass by itself: with Follow, Send
 	// is tried again then.
 	Later func(error) bool
@@ -118,6 +121,7 @@ type tailer struct {
 	sum   Summary
 	run   string             // part of the keys of standard input
 	open  map[string]*source // by the id of their entries
+	rules map[string]*rules  // by zone
 
 	report report
 }
@@ -130,7 +134,7 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 	if cfg.Shift {
 		cfg.Scope += "\nshift"
 	}
-	t := &tailer{cfg: cfg, run: id.New(), open: map[string]*source{}}
+	t := &tailer{cfg: cfg, run: id.New(), open: map[string]*source{}, rules: map[string]*rules{}}
 	t.sum.Statuses = map[int]int{}
 	if t.cfg.Now == nil {
 		t.cfg.Now = time.Now
@@ -341,8 +345,21 @@ func (t *tailer) drain(ctx context.Context, s *source, whole bool) error {
 // that it does.
 func (t *tailer) shipRange(ctx context.Context, s *source, data []byte) error {
 	e := s.entry
+	r := stretch{name: s.name, at: e.At, lines: e.Lines, data: data, parser: t.parser(e.Header)}
+	if e.At > 0 && e.Lines == 0 {
+		r.lines = -1 // an earlier version did not count them
+	}
+	if e.Pending > e.At { // begun by a process that ended: counted again as then
+		r.used = e.Counting
+		r.again = true
+	}
+	counts, one, odd, err := t.count(ctx, &r)
+	if err != nil {
+		return err
+	}
 	e.Pending = e.At + int64(len(data))
 	e.Range = digestBytes(data)
+	e.Counting = r.used
 	e.Used = time.Now().Unix()
 	if err := t.state.save(); err != nil {
 		return err
@@ -351,22 +368,19 @@ func (t *tailer) shipRange(ctx context.Context, s *source, data []byte) error {
 	if e.Shifted {
 		key += fmt.Sprintf("%+d", e.Shift)
 	}
-	at := whereabouts{name: s.name, at: e.At, lines: e.Lines}
-	if e.At > 0 && e.Lines == 0 {
-		at.lines = -1 // an earlier version did not count them
-	}
-	parser := t.parser(e.Header)
-	if err := t.ship(ctx, at, key, data, parser); err != nil {
+	if err := t.ship(ctx, key, counts); err != nil {
 		return err
 	}
+	t.counted(one, odd)
 	s.remember(data)
-	if at.lines >= 0 {
+	if r.lines >= 0 {
 		e.Lines += int64(bytes.Count(data, []byte("\n")))
 	}
-	e.Header = parser.Header()
+	e.Header = r.parser.Header()
 	e.At = e.Pending
 	e.Check = digestBytes(s.tail)
 	e.Key = ""
+	e.Counting = nil
 	return t.state.save()
 }
 
@@ -377,8 +391,7 @@ func (t *tailer) stdin(ctx context.Context) error {
 		return fmt.Errorf("standard input: %w", err)
 	}
 	s := &source{path: "-", stream: stream}
-	at := whereabouts{name: "standard input"}
-	parser := t.parser("")
+	r := stretch{name: "standard input", parser: t.parser("")}
 	for ctx.Err() == nil {
 		data, err := s.lines(true)
 		if err != nil {
@@ -387,12 +400,19 @@ func (t *tailer) stdin(ctx context.Context) error {
 		if len(data) == 0 {
 			return nil
 		}
-		if err := t.ship(ctx, at, fmt.Sprintf("tail-%s-%d", t.run, s.at), data, parser); err != nil {
+		r.data = data
+		r.used = nil
+		counts, one, odd, err := t.count(ctx, &r)
+		if err != nil {
 			return err
 		}
-		at.lines += int64(bytes.Count(data, []byte("\n")))
+		if err := t.ship(ctx, fmt.Sprintf("tail-%s-%d", t.run, s.at), counts); err != nil {
+			return err
+		}
+		t.counted(one, odd)
+		r.lines += int64(bytes.Count(data, []byte("\n")))
 		s.remember(data)
-		at.at = s.at
+		r.at = s.at
 		if t.cfg.Progress != nil {
 			t.cfg.Progress(Progress{"-", s.at, 0, &t.sum})
 		}
