@@ -92,18 +92,18 @@ func topFolder(folder, file string) string {
 }
 
 func printHead() {
-	fmt.Println("| minute | RSS MB | anonymous | mapped files | Go heap | goroutines | descriptors |" +
+	fmt.Println("| interval | RSS MB | anonymous | mapped files | Go heap | goroutines | descriptors |" +
 		" requests | refused | webhooks | disk MB |")
 	fmt.Println("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|")
 }
 
-func (u usage) print(minute int, s *soak) {
+func (u usage) print(row int, s *soak) {
 	mb := func(n int64) string { return fmt.Sprintf("%.0f", float64(n)/1e6) }
 	var disk []string
 	for _, name := range slices.Sorted(maps.Keys(u.disk)) {
 		disk = append(disk, name+" "+mb(u.disk[name]))
 	}
-	fmt.Printf("| %d | %s | %s | %s | %s | %d | %d | %d | %d | %d | %s |\n", minute,
+	fmt.Printf("| %d | %s | %s | %s | %s | %d | %d | %d | %d | %d | %s |\n", row,
 		mb(u.memory.Resident), mb(u.memory.Anonymous), mb(u.memory.Mapped), mb(u.heap), u.goroutines, u.descriptors,
 		s.sent.Load(), s.refused.Load(), s.delivered.Load(), strings.Join(disk, ", "))
 }

@@ -216,6 +216,19 @@ func (r *recorder) callZones(s *story) {
 	r.do("get-zone", input{path: []string{s.account, s.zone}})
 	r.do("update-zone", input{path: []string{s.account, extra}, body: object{"environment": "staging"}})
 	r.do("delete-zone", input{path: []string{s.account, extra}})
+	r.callViews(s)
+}
+
+func (r *recorder) callViews(s *story) {
+	one := []string{s.account}
+	saved := r.id(r.do("create-saved-view", input{path: one, body: object{
+		"list":   "alerts",
+		"name":   "Critical alerts",
+		"query":  "severity=critical&state=firing",
+		"shared": true,
+	}}))
+	r.do("list-saved-views", input{path: one, query: url.Values{"list": {"alerts"}}})
+	r.do("delete-saved-view", input{path: []string{s.account, saved}})
 }
 
 // settingChange is the change of the demo: a member lowers the payment timeout.
@@ -309,6 +322,9 @@ func (r *recorder) callRejects(s *story) {
 	r.do("get-producer-rejects-summary", input{path: team, token: s.teamToken})
 	r.do("get-account-rejects-summary", input{path: one})
 	r.do("get-unassigned-rejects-summary", input{})
+	r.do("export-producer-rejects", input{path: team, token: s.teamToken})
+	r.do("export-account-rejects", input{path: one})
+	r.do("export-unassigned-rejects", input{})
 }
 
 func (r *recorder) callObjectives(s *story) {

@@ -57,6 +57,7 @@ type Decision struct {
 	Policies   []PolicyResult `json:"policies" doc:"Every policy for its type, matched or not, and why"`
 	Deliveries []Delivery     `json:"deliveries"`
 	Related    []Part         `json:"related" doc:"Repeats and the end: alerts with the same correlation id"`
+	Notes      []AlertNote    `json:"notes" doc:"What members wrote about it, the oldest first; at most 200"`
 }
 
 // Part is a later alert of the same incident.
@@ -221,9 +222,6 @@ func (a *Alert) subjectTitle(kind *AlertType) string {
 	return subjectTitle(a.Resource, kind.Title, a.Summary)
 }
 
-// alertPosition is the position of an alert in a list.
-func alertPosition(a Alert) web.Keyset { return web.Keyset{At: micros(a.OccurredAt), ID: a.key} }
-
 // alertFilter selects the incidents and notices of an account. Zero fields select
 // all.
 type alertFilter struct {
@@ -237,6 +235,7 @@ type alertFilter struct {
 	notZones      []string
 	since         time.Time // when they occurred
 	before        time.Time
+	sort          string // "" = the newest first
 }
 
 // where is the condition of a filter; its parameters begin at $1.
@@ -249,7 +248,7 @@ func (f *alertFilter) where() (where string, args []any) {
 	}
 	among := func(column string, values []string) {
 		if len(values) > 0 {
-			where += ` AND ` + column + ` (` + parameters(&args, values) + `)`
+			where += ` AND ` + column + ` (` + db.Parameters(&args, values) + `)`
 		}
 	}
 	among(`type IN`, f.types)
@@ -267,25 +266,6 @@ func (f *alertFilter) where() (where string, args []any) {
 		where += ` AND occurred_at < $` + itoa(len(args))
 	}
 	return where, args
-}
-
-// alerts lists the incidents and notices that a filter selects after a position,
-// the newest first.
-func (n *Feature) alerts(
-	ctx context.Context, f alertFilter, after web.Keyset, limit int,
-) (list []Alert, err error) {
-	where, args := f.where()
-	if after.ID != "" {
-		args = append(args, after.At, after.ID)
-		where += ` AND (occurred_at, alert_key) < ($` + itoa(len(args)-1) + `, $` + itoa(len(args)) + `)`
-	}
-	args = append(args, limit)
-	err = n.DB.View(ctx, func(tx *db.Tx) (err error) {
-		list, err = db.Collect(ctx, tx, scanAlert, alertView+where+`
-			ORDER BY occurred_at DESC, alert_key DESC LIMIT $`+itoa(len(args)), args...)
-		return err
-	})
-	return list, err
 }
 
 // countAlerts counts the alerts that a filter selects, up to countMost.
@@ -334,6 +314,9 @@ func (n *Feature) Decision(ctx context.Context, accountID, alertID string) (d De
 			d.Policies = []PolicyResult{}
 		}
 		if d.Related, err = followUps(ctx, tx, d.key); err != nil {
+			return err
+		}
+		if d.Notes, err = notesOf(ctx, tx, d.key); err != nil {
 			return err
 		}
 		if d.Deliveries, err = deliveriesOf(ctx, tx, " WHERE "+delivery.OfSubject+` AND d.tenant = $2

@@ -16,7 +16,7 @@ func CheckText(text []byte, now time.Time, producer bool) error {
 // ValidateAt is Validate with a clock.
 func ValidateAt(e Event, now time.Time) error { return e.validateAt(now) }
 
-// Verdict is what decide found.
+// Verdict is decide's result.
 type Verdict struct {
 	Do      string
 	Results []Result

@@ -65,7 +65,7 @@ type request struct {
 	UserAgent  string `json:"user_agent"`
 }
 
-// A fixture is what was written and what the compatible routes must show of it. The file
+// A fixture holds the written events and the expected answers of the compatible routes. The file
 // is for the clients that run as processes of their own.
 type fixture struct {
 	events []event // newest first

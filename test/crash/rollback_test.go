@@ -15,7 +15,7 @@ import (
 	"github.com/belfryhq/belfry/test/poll"
 )
 
-// codeSigningStopped is what a customer reads whose log does not reproduce what was signed.
+// codeSigningStopped is the error that a customer gets when the log does not reproduce the signed tree.
 const codeSigningStopped = 12006
 
 func TestAnOldCopyOfTheDatabaseIsNotSigned(t *testing.T) {

@@ -60,7 +60,7 @@ func documents(t *testing.T) []string {
 	return list
 }
 
-// programs are what the commands of the documents use beside belfry, go and bash. A word of a
+// programs are used by the documents' commands, beside belfry, go and bash. A word of a
 // command asks for the program that the probe starts.
 var programs = []struct {
 	word  string

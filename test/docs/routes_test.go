@@ -39,7 +39,7 @@ var (
 	servedPath = regexp.MustCompile(`(?m)^  (/[^:]*):$|^    (get|put|post|delete|patch|head):$`)
 )
 
-// elsewhere are what look like routes and are others' or files.
+// elsewhere are paths that look like Belfry's routes and are files or another service's.
 var elsewhere = regexp.MustCompile(`^(/etc/|/var/|/usr/|/after|/before|/resource/|/actor/|/checkout|/pots|/\?q=)`)
 
 // served are the operations of the API's own description: method and segments.

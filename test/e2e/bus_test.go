@@ -14,7 +14,7 @@ import (
 	"github.com/belfryhq/belfry/test/e2e/live"
 )
 
-// reject is what belfry.audit.rejects says of a refused event.
+// reject is a record of belfry.audit.rejects.
 type reject struct {
 	Producer string `json:"producer_id"`
 	Account  string `json:"account_id"`

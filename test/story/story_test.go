@@ -153,7 +153,7 @@ func (p *play) quiet(b *browser.Browser) {
 	}
 }
 
-// messages are what the inbox got, the newest first.
+// messages returns the inbox's messages, the newest first.
 func (p *play) messages() (list []inbox.Message) {
 	p.t.Helper()
 	if err := json.Unmarshal([]byte(p.text(p.Inbox+"/messages")), &list); err != nil {

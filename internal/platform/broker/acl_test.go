@@ -53,7 +53,7 @@ func TestAGuestWritesReadsAndSeesOnlyWhatItMay(t *testing.T) {
 	}
 }
 
-// fetchError is what reading a topic from its start ends with; nil if a record came.
+// fetchError reads a topic from its start and returns the error; nil if a record came.
 func fetchError(t *testing.T, cluster bus.Cluster, topic string) error {
 	t.Helper()
 	cl, err := cluster.Client("test",

@@ -24,5 +24,5 @@ func (b *Broker) SetDiskShare(share float64) {
 	b.measure()
 }
 
-// CheckDisk is what Run does while the disk is full. Only without Run.
+// CheckDisk does the check that Run repeats while the disk is full. Use it only without Run.
 func (b *Broker) CheckDisk() (stuck bool) { return b.checkDisk() }

@@ -21,7 +21,7 @@ import (
 // patience is the longest that a test waits for something that will happen.
 const patience = 60 * time.Second
 
-// rows is what the tests' consumers store into: duplicates are kept, so that
+// rows stores the records of the tests' consumers: duplicates are kept, so that
 // "exactly once" can fail.
 var rows = db.Schema{Source: "test", Files: fstest.MapFS{"0001_row.sql": &fstest.MapFile{
 	Data: []byte(`CREATE TABLE seen (value TEXT NOT NULL, at_partition BIGINT NOT NULL, at_offset BIGINT NOT NULL);`)}}}

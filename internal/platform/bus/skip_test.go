@@ -22,7 +22,7 @@ import (
 	"github.com/belfryhq/belfry/test/poll"
 )
 
-// rawBatch is a batch with a right checksum whose records are what is given.
+// rawBatch is a batch of the given records with a valid checksum.
 // codec: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.
 func rawBatch(codec, count int, records []byte) []byte {
 	b := make([]byte, 61, 61+len(records))

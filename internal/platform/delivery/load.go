@@ -20,13 +20,15 @@ func (q *Queue) read(ctx context.Context, unsure bool, where string, args ...any
 	list, err := q.waiting(ctx, where, args...)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.loads--
+	// Until the whole list is added: an item that closes another one may come before it in the list.
+	defer func() { q.loads-- }()
 	if err != nil || !q.open {
 		return list, err
 	}
 	now := q.cfg.Now()
 	var closed []Closing
 	for _, it := range list {
+		it.read = true
 		// An item that is still held was never in flight.
 		it.unsure = unsure && (it.HoldUntil.IsZero() || it.Attempts > 0 || !it.Due.After(now))
 		closed = append(closed, q.add(it, false)...)
@@ -102,6 +104,7 @@ func (q *Queue) loadMore(d *destination) {
 		}
 		var closed []Closing
 		for _, it := range list {
+			it.read = true
 			closed = append(closed, q.add(it, true)...)
 		}
 		d.more = len(list) == readPage

@@ -34,7 +34,7 @@ type Queue struct {
 	inFlight int
 	inShard  [shards]int          // attempts in flight, by shard
 	loads    int                  // database reads in progress
-	finished map[string]time.Time // tombstones: a read that began earlier may return these ids again
+	finished map[string]time.Time // tombstones: a read or an offer that began earlier may bring these ids again
 	done     sync.WaitGroup       // attempts, closings and reads
 	ctx      context.Context      // of attempts; canceled when the drain takes too long
 	holder   string               // of leases
@@ -231,7 +231,7 @@ func (q *Queue) remove(it *Item) {
 	}
 	l.dest.held--
 	delete(q.items, it.ID)
-	if q.loads > 0 || q.shared() {
+	if q.loads > 0 || q.shared() || it.read {
 		q.finished[it.ID] = time.Now()
 	}
 	q.evict(l.dest)

@@ -96,7 +96,7 @@ func BenchmarkFrontierRootAtAMillion(b *testing.B) {
 	}
 }
 
-// BenchmarkBatch is what a commit of a thousand events pays for its receipts.
+// BenchmarkBatch measures the receipts of a commit of a thousand events.
 func BenchmarkBatch(b *testing.B) {
 	leaves := newTree(1000).leaves()
 	b.ReportAllocs()

@@ -33,7 +33,7 @@ func (c call) samples() []Sample {
 	}
 }
 
-// path is the path with values for its parameters. account is what stands for
+// path is the path with values for its parameters. account is the placeholder for
 // the account, whose id every reader has from elsewhere.
 func (c call) path(account string, query bool) string {
 	path := c.op.Path

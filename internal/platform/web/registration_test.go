@@ -111,7 +111,7 @@ func TestFaultyDeclarationsDoNotRegister(t *testing.T) {
 	}
 }
 
-// spec is what the tests read of an OpenAPI document.
+// spec has the members of an OpenAPI document that the tests read.
 type spec struct {
 	OpenAPI string
 	Paths   map[string]map[string]struct {

@@ -177,7 +177,7 @@ func ask(t testing.TB, h http.Handler, head string, body string, headers ...stri
 
 func as(who string) string { return "Authorization: Bearer " + who }
 
-// envelope is what every JSON answer has.
+// envelope has the members of every JSON answer.
 type envelope struct {
 	Success bool
 	Errors  []struct {

@@ -22,7 +22,7 @@ import (
 	"github.com/cloudflare/cloudflare-go/v7/option"
 )
 
-// fixture is what was written, in the shapes that the routes must answer; newest first.
+// fixture holds the written events in the shapes that the routes must answer, the newest first.
 type fixture struct {
 	Since   time.Time  `json:"since"`
 	Before  time.Time  `json:"before"`

@@ -94,7 +94,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// decode is what the standard library reads, numbers as they are written.
+// decode decodes with the standard library and keeps numbers as they are written.
 func decode(text []byte) string {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
