@@ -61,7 +61,7 @@ func drawBudget(c *ui.Chart, series Series) {
 	}
 }
 
-// drawBurn draws the burn rates. Extreme ones are drawn on a logarithmic axis, so that they and the levels are readable.
+// drawBurn draws the burn rates. Extreme ones are drawn on a logarithmic axis, so that they and the levels are legible.
 func drawBurn(c *ui.Chart, series Series, rg Range, rules []Pair) {
 	most := 0.0
 	tones := [...]ui.Tone{ui.Accent, ui.Warn, ui.Info}
@@ -83,9 +83,10 @@ func drawBurn(c *ui.Chart, series Series, rg Range, rules []Pair) {
 		if !slices.Contains(rg.Burns, pair.Long) && len(c.Levels) > 0 {
 			continue
 		}
-		level := ui.ChartLevel{Y: pair.Factor, Label: "pages at " + factorText(pair.Factor), Short: factorText(pair.Factor), Tone: ui.Bad}
+		factor := factorText(pair.Factor)
+		level := ui.ChartLevel{Y: pair.Factor, Label: "pages at " + factor, Short: factor, Tone: ui.Bad}
 		if pair.Severity == Ticket {
-			level.Label = "ticket at " + level.Short
+			level.Label = "ticket at " + factor
 			level.Tone = ui.Warn
 		}
 		c.Levels = append(c.Levels, level)

@@ -12,16 +12,16 @@ func (p *pages) confirmDelete(v *page.Visit) (page.Confirm, error) {
 	if err != nil {
 		return page.Confirm{}, err
 	}
-	var firing []string
+	var fires []string
 	for _, pair := range s.Pairs {
 		if pair.Since != nil {
-			firing = append(firing, pair.Pair+" since "+pair.Since.UTC().Format("2 January, 15:04")+" UTC")
+			fires = append(fires, pair.Pair+" since "+pair.Since.UTC().Format("2 January, 15:04")+" UTC")
 		}
 	}
 	text := "No further alert is sent"
-	if len(firing) > 0 {
-		text = "Its alert that fires now (" + strings.Join(firing, ", ") + ") ends, and those who got its start are notified. " +
-			text
+	if len(fires) > 0 {
+		text = "Its alert that fires now (" + strings.Join(fires, ", ") +
+			") ends, and those who got its start are notified. " + text
 	}
 	return page.Confirm{
 		Section: section,

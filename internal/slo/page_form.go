@@ -34,8 +34,8 @@ type objectiveForm struct {
 
 // objectiveFields are the fields that can have a fault, but for those of the pairs' rows.
 var objectiveFields = []string{
-	"name", "match", "match/zone", "match/hostname", "match/origin", "match/path_class", "value", "sli", "target", "window",
-	"pairs", "guard/alpha", "guard/min_total", "guard/min_bad",
+	"name", "match", "match/zone", "match/hostname", "match/origin", "match/path_class", "value", "sli", "target",
+	"window", "pairs", "guard/alpha", "guard/min_total", "guard/min_bad",
 }
 
 // formPage is the data of the template "objective-form".

@@ -67,7 +67,8 @@ func (f *objectiveForm) ownPairs() (list []Pair, faults errs.List) {
 		}
 		var err error
 		if p.Factor, err = parseNumber(row.Factor); err != nil {
-			faults = append(faults, errs.At(errs.CodeWrongType, at+"/factor", "expected a factor such as 14.4, not %q", row.Factor))
+			faults = append(faults,
+				errs.At(errs.CodeWrongType, at+"/factor", "expected a factor such as 14.4, not %q", row.Factor))
 		}
 		list = append(list, p)
 	}

@@ -191,10 +191,10 @@ func (d *listPage) setFilters(v *page.Visit, names func(context.Context, string)
 		{Key: "ends", Label: "Budget ends"},
 	}}
 	d.Filtered = d.Filters.Clear != ""
-	grouped := v.Query("group") == groupZone
+	byZone := v.Query("group") == groupZone
 	d.Grouping = []ui.Link{
-		{Label: "Not grouped", Href: ui.With(u, "group", ""), Current: !grouped},
-		{Label: "By property", Href: ui.With(u, "group", groupZone), Current: grouped},
+		{Label: "Not grouped", Href: ui.With(u, "group", ""), Current: !byZone},
+		{Label: "By property", Href: ui.With(u, "group", groupZone), Current: byZone},
 	}
 }
 
@@ -257,9 +257,9 @@ func (a place) compare(b place) int {
 }
 
 // placeOf is the position of a row in an order. Objectives without counts follow those with counts.
-func placeOf(r *objectiveRow, order string, grouped bool) place {
+func placeOf(r *objectiveRow, order string, byZone bool) place {
 	at := place{Name: strings.ToLower(r.Name), ID: r.ID}
-	if grouped {
+	if byZone {
 		at.Group = strings.ToLower(r.Zone) + "\x00" + r.Match.Zone
 	}
 	if order != "name" && r.Status.Budget.Total == 0 {
@@ -280,8 +280,8 @@ func placeOf(r *objectiveRow, order string, grouped bool) place {
 
 // sortedRows is the part of the rows, in an order, that the URL names.
 func sortedRows(v *page.Visit, rows []objectiveRow, order string) (page.List[objectiveRow], error) {
-	grouped := v.Query("group") == groupZone
-	placed := func(r objectiveRow) place { return placeOf(&r, order, grouped) }
+	byZone := v.Query("group") == groupZone
+	placed := func(r objectiveRow) place { return placeOf(&r, order, byZone) }
 	slices.SortFunc(rows, func(a, b objectiveRow) int { return placed(a).compare(placed(b)) })
 	return page.ReadList(v, listRows, placed, func(after place, limit int) ([]objectiveRow, error) {
 		from := 0

@@ -99,8 +99,8 @@ func (p *pages) showOne(v *page.Visit) error {
 	if ui.Fragment(v.Request) {
 		part = ui.Target(v.Request)
 	}
-	whole := part == "" || part == partCharts || part == partSpent
-	one, err := p.view(v.Context(), v.Account, v.PathValue("slo_id"), whole)
+	all := part == "" || part == partCharts || part == partSpent
+	one, err := p.view(v.Context(), v.Account, v.PathValue("slo_id"), all)
 	if err != nil {
 		return err
 	}
@@ -362,7 +362,8 @@ func (d *objectivePage) stateGroup(accountID string) ui.PropertyGroup {
 func (d *objectivePage) alertGroup() ui.PropertyGroup {
 	g := ui.PropertyGroup{Title: "Alerts"}
 	for _, p := range d.rules {
-		g.Properties = append(g.Properties, ui.Property{Label: p.String(), Text: string(p.Severity) + " at " + factorText(p.Factor)})
+		text := string(p.Severity) + " at " + factorText(p.Factor)
+		g.Properties = append(g.Properties, ui.Property{Label: p.String(), Text: text})
 	}
 	guard := ui.Property{Label: "Guard", Text: "chance 1 in " + grouped(uint64(math.Round(1/d.Guard.Alpha)))}
 	var notes []string

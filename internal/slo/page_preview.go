@@ -148,7 +148,14 @@ func (d *previewPart) show(o *Objective, p Preview) {
 	}
 	d.Alerts = alertsSentence(p)
 	for _, a := range p.Alerts[:min(len(p.Alerts), shownPreviewAlerts)] {
-		row := previewRow{At: a.At.Time, Pair: a.Pair, Kind: a.Severity, Tone: ui.Warn, Lasted: "still fires", Burn: times(a.Burn) + "×"}
+		row := previewRow{
+			At:     a.At.Time,
+			Pair:   a.Pair,
+			Kind:   a.Severity,
+			Tone:   ui.Warn,
+			Lasted: "still fires",
+			Burn:   times(a.Burn) + "×",
+		}
 		if a.Severity == Page {
 			row.Tone = ui.Bad
 		}
@@ -276,10 +283,10 @@ func (p *pages) findParts(v *page.Visit) error {
 		return errs.New(errs.CodeNotFound, "there is no such property in this account")
 	}
 	var items []partItem
-	add := func(value, detail string) {
+	add := func(value, origin string) {
 		known := slices.ContainsFunc(items, func(i partItem) bool { return i.ID == value })
 		if !known && len(items) < suggestedParts && strings.Contains(strings.ToLower(value), query) {
-			items = append(items, partItem{ID: value, Title: value, Detail: detail})
+			items = append(items, partItem{ID: value, Title: value, Detail: origin})
 		}
 	}
 	var counted []string

@@ -102,7 +102,8 @@ func (r *Report) missing() string {
 		parts = append(parts, text)
 	}
 	if r.Until.Before(r.From.AddDate(0, 1, 0)) {
-		parts = append(parts, "The month is not over: the report ends on "+r.Until.UTC().Format("2 January 2006, 15:04")+" UTC.")
+		until := r.Until.UTC().Format("2 January 2006, 15:04")
+		parts = append(parts, "The month is not over: the report ends on "+until+" UTC.")
 	}
 	return strings.Join(parts, " ")
 }
@@ -153,7 +154,9 @@ func reportRowOf(
 }
 
 func (d *reportPage) setMetrics() {
-	met, counted, alerts := 0, 0, AlertCounts{}
+	met := 0
+	counted := 0
+	var alerts AlertCounts
 	for _, r := range d.Rows {
 		if r.Reached != nil {
 			counted++
@@ -164,7 +167,8 @@ func (d *reportPage) setMetrics() {
 		alerts.Page += r.Alerts.Page
 		alerts.Ticket += r.Alerts.Ticket
 	}
-	reached := ui.Metric{Label: "Targets reached", Icon: "target", Value: fmt.Sprintf("%d of %d", met, counted), Tone: ui.Good}
+	reached := ui.Metric{Label: "Targets reached", Icon: "target", Tone: ui.Good}
+	reached.Value = fmt.Sprintf("%d of %d", met, counted)
 	if met < counted {
 		reached.Tone = ui.Bad
 	}

@@ -137,7 +137,8 @@ func countsOfSeries(ctx context.Context, tx *db.Tx, k seriesKey) (p previewed, e
 	return p, nil
 }
 
-// evaluated is the preview on counts. A simulation that takes too long, or waits too long for others, leaves an incomplete result.
+// evaluated is the preview on counts. A simulation that takes too long, or waits too long for others, leaves an
+// incomplete result.
 func (f *Feature) evaluated(ctx context.Context, o *Objective, counts previewed) (Preview, error) {
 	p := Preview{
 		Basis:  counts.basis,
@@ -161,9 +162,9 @@ func (f *Feature) evaluated(ctx context.Context, o *Objective, counts previewed)
 	p.Left = 1 - burnRate(sum, o.allowed)
 	p.propose(o, sum)
 
-	limited, cancel := context.WithTimeout(ctx, previewTime)
+	inTime, cancel := context.WithTimeout(ctx, previewTime)
 	defer cancel()
-	alerts, err := f.simulateCounts(limited, o, counts.list)
+	alerts, err := f.simulateCounts(inTime, o, counts.list)
 	p.Complete = err == nil
 	for _, a := range alerts {
 		if a.Severity == Page {

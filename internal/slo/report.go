@@ -115,8 +115,7 @@ func reported(o *Objective, t *timeline, from, until int64) ReportedLine {
 	if sum.Total == 0 {
 		return line
 	}
-	whole := spent(from, until, sum, 0)
-	line.Reached = whole.Reached
+	line.Reached = spentIn(from, until, sum, 0).Reached
 	line.Met = !above(sum, 1000, o.allowed)
 	line.BudgetSpent = burnRate(sum, o.allowed)
 	worst := 0
@@ -127,7 +126,7 @@ func reported(o *Objective, t *timeline, from, until int64) ReportedLine {
 	}
 	if days[worst].Bad > 0 {
 		at := from + int64(worst)*day
-		w := spent(at, at+day, days[worst], line.BudgetSpent/float64(sum.Bad))
+		w := spentIn(at, at+day, days[worst], line.BudgetSpent/float64(sum.Bad))
 		line.WorstDay = &w
 	}
 	return line

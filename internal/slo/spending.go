@@ -13,8 +13,8 @@ import (
 	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
-// Spending says what spent an objective's budget, as far as the stored counts tell: by day, by week, and by the parts of
-// the property that are counted on their own. Statuses of responses are not stored.
+// Spending says what spent an objective's budget, as far as the stored counts tell: by day, by week, and by the parts
+// of the property that are counted on their own. Statuses of responses are not stored.
 type Spending struct {
 	AsOf    web.Time    `json:"as_of,omitzero" doc:"End of the newest tick, in the time of the counts"`
 	Window  Window      `json:"window"`
@@ -76,28 +76,28 @@ func spendingOf(ctx context.Context, tx *db.Tx, o *Objective, t *timeline) (Spen
 		return s, nil
 	}
 	s.AsOf = timeOf(t.clock)
-	whole := tally.Sum(t.clock, t.list)[o.Window]
-	s.Total = whole.Total
-	s.Failed = whole.Bad
-	s.Allowed = float64(whole.Total) * o.allowed.ratio()
-	s.Spent = 1 - budgetOf(o.Window, whole, o.allowed, t.clock).Left
+	sum := tally.Sum(t.clock, t.list)[o.Window]
+	s.Total = sum.Total
+	s.Failed = sum.Bad
+	s.Allowed = float64(sum.Total) * o.allowed.ratio()
+	s.Spent = 1 - budgetOf(o.Window, sum, o.allowed, t.clock).Left
 	// Failures spend alike, whenever they happened: each spends the same part of the budget.
 	each := 0.0
-	if whole.Bad > 0 {
-		each = s.Spent / float64(whole.Bad)
+	if sum.Bad > 0 {
+		each = s.Spent / float64(sum.Bad)
 	}
 	s.Days = spentDays(o, t, each)
 	s.Weeks = spentWeeks(t, each)
-	if o.seriesKey().kind != kindZone || whole.Bad == 0 {
+	if o.seriesKey().kind != kindZone || sum.Bad == 0 {
 		return s, nil
 	}
 	var err error
-	s.Parts, err = spentParts(ctx, tx, o, t, whole.Bad)
+	s.Parts, err = spentParts(ctx, tx, o, t, sum.Bad)
 	return s, err
 }
 
-// spent is the spending of a stretch; each is the part of the budget that one failure spends.
-func spent(from, to int64, t Tally, each float64) SpentTime {
+// spentIn is the spending of a stretch; each is the part of the budget that one failure spends.
+func spentIn(from, to int64, t Tally, each float64) SpentTime {
 	s := SpentTime{Start: timeOf(from), End: timeOf(to), Total: t.Total, Bad: t.Bad, Spent: each * float64(t.Bad)}
 	if t.Total > 0 {
 		reached := 100 * float64(t.Total-t.Bad) / float64(t.Total)
@@ -128,7 +128,7 @@ func spentDays(o *Objective, t *timeline, each float64) []SpentTime {
 	}
 	list := []SpentTime{}
 	for at := first; at < t.clock; at += day {
-		list = append(list, spent(at, at+day, days[at], each))
+		list = append(list, spentIn(at, at+day, days[at], each))
 	}
 	return list
 }
@@ -148,7 +148,7 @@ func spentWeeks(t *timeline, each float64) []SpentTime {
 		if from < t.reading.first {
 			break
 		}
-		list = append(list, spent(from, from+week, sum, each))
+		list = append(list, spentIn(from, from+week, sum, each))
 	}
 	return list
 }
@@ -198,8 +198,8 @@ func (t *timeline) lastFailure() (b bucket, ok bool) {
 	return bucket{}, false
 }
 
-// failureReach is the length of the shortest window with a failure, plus the block at its edge: the newest failure is not
-// older. ok is false when no stored window has one.
+// failureReach is the length of the shortest window with a failure, plus the block at its edge: the newest failure is
+// not older. ok is false when no stored window has one.
 func (r *reading) failureReach() (seconds int64, ok bool) {
 	for w := range Month {
 		if r.sums[w].Bad > 0 {
@@ -216,9 +216,9 @@ type view struct {
 	timeline timeline
 }
 
-// view reads one of an account's objectives. With whole, the timeline has all stored counts, else at least the newest
+// view reads one of an account's objectives. With all, the timeline has all stored counts, else at least the newest
 // failure.
-func (f *Feature) view(ctx context.Context, accountID, objectiveID string, whole bool) (out view, err error) {
+func (f *Feature) view(ctx context.Context, accountID, objectiveID string, all bool) (out view, err error) {
 	err = f.db.View(ctx, func(tx *db.Tx) error {
 		o, err := findObjective(ctx, tx, accountID, objectiveID)
 		if err != nil {
@@ -236,7 +236,7 @@ func (f *Feature) view(ctx context.Context, accountID, objectiveID string, whole
 		out.Status = o.status(readings[0], f.now())
 		out.timeline.reading = readings[0]
 		reach, failed := readings[0].failureReach()
-		if whole {
+		if all {
 			reach = 0
 		} else if !failed {
 			return nil
