@@ -128,10 +128,16 @@ func countsOfSeries(ctx context.Context, tx *db.Tx, k seriesKey) (p previewed, e
 	}
 	for _, s := range found {
 		series := map[uint32][]bucket{s.id: nil}
-		if err := readHistory(ctx, tx, s.shard, p.clock-previewLength, series); err != nil {
+		// A block at the window's edge counts as inside, as in the engine's sums.
+		since := p.clock - previewLength - tally.Levels[tally.LevelCount-1].Size
+		if err := readHistory(ctx, tx, s.shard, since, series); err != nil {
 			return p, err
 		}
-		p.list = append(p.list, series[s.id]...)
+		for _, b := range series[s.id] {
+			if b.End > p.clock-previewLength {
+				p.list = append(p.list, b)
+			}
+		}
 	}
 	slices.SortStableFunc(p.list, func(a, b bucket) int { return cmp.Compare(a.Start, b.Start) })
 	return p, nil
