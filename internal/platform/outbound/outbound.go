@@ -65,7 +65,7 @@ func New(cfg Config) *Client {
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true, // the answer is stored as it came
 		MaxResponseHeaderBytes: headerMost,
-		MaxIdleConns:           1000,
+		MaxIdleConns:           2000,
 		MaxIdleConnsPerHost:    idlePerHost,
 		IdleConnTimeout:        time.Minute,
 	}
@@ -80,7 +80,7 @@ func New(cfg Config) *Client {
 
 // idlePerHost is how many connections to one host are kept: a host may be a
 // gateway of many destinations, each with a window of attempts.
-const idlePerHost = 64
+const idlePerHost = 512
 
 // Request is a POST of JSON.
 type Request struct {
