@@ -57,6 +57,7 @@ func (a *App) openPages(version string) error {
 		URL:     a.URL(),
 		Resolve: a.Account.ResolveAccount,
 		Denied:  a.Account.Denied,
+		Views:   a.Account.AddViews,
 		SignIn:  account.SignInURL,
 		Shell:   p.Shell,
 		Visited: p.rememberPlace,
