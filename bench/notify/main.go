@@ -36,6 +36,7 @@ type options struct {
 	rate         int
 	seconds      int
 	profile      string
+	pairs        int
 }
 
 func main() {
@@ -56,6 +57,7 @@ func main() {
 	flag.IntVar(&o.callers, "callers", 8, "concurrent requests of the throughput rows")
 	flag.IntVar(&o.rate, "rate", 500, "alerts a second of the latency rows")
 	flag.IntVar(&o.seconds, "seconds", 20, "length of a latency row")
+	flag.IntVar(&o.pairs, "pairs", 0, "instead of the rows: pairs of rows without and with bad receivers, and the ratios")
 	flag.StringVar(&o.profile, "profile", "", "folder for a CPU profile of the server in each row")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -98,6 +100,9 @@ func run(o options) (err error) {
 	defer b.receivers.server.CloseClientConnections()
 	if err := b.prepare(ctx); err != nil {
 		return err
+	}
+	if o.pairs > 0 {
+		return b.measurePairs(ctx)
 	}
 	return b.measure(ctx)
 }
