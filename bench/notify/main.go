@@ -133,7 +133,7 @@ func (b *bench) measure(ctx context.Context) error {
 	var out report.Report
 	t := out.Table("Notifications: accepted, matched, durable, signed and sent",
 		"row", "deliveries/s", "p50", "p99", "max",
-		"server us/delivery", "lost", "doubled", "own audit events", "load")
+		"server us/delivery", "generator us/delivery", "lost", "doubled", "own audit events", "load")
 	t.Note(fmt.Sprintf("%s; %s. %d alerts a request from %d callers; server, generator and receivers on one machine.",
 		b.engine, process.Machine(), b.batch, b.callers))
 	for _, row := range b.rowList() {
@@ -153,6 +153,7 @@ func (b *bench) measure(ctx context.Context) error {
 			report.Milliseconds(report.Quantile(r.latencies, 0.99)),
 			report.Milliseconds(report.Quantile(r.latencies, 1)),
 			report.Each(r.cpu, r.sent),
+			report.Each(r.generator, r.sent),
 			fmt.Sprint(r.expected-r.received),
 			fmt.Sprint(r.doubled),
 			fmt.Sprint(r.ownEvents),
