@@ -41,6 +41,8 @@ type Series struct {
 	Step   int64         `json:"step_seconds"`
 	Points []SeriesPoint `json:"points"`
 
+	Corrections []ActiveCorrection `json:"corrections,omitempty" doc:"Times in the range that are left out of burn rates and budget"`
+
 	burns []Window
 }
 
@@ -59,7 +61,9 @@ func (f *Feature) Series(ctx context.Context, o *Objective, rg Range) (Series, e
 	if err != nil {
 		return Series{}, err
 	}
-	return list[0], nil
+	s := list[0]
+	s.Corrections, err = f.activeCorrections(ctx, o, rg.Seconds)
+	return s, err
 }
 
 // seriesOf reads several objectives of one account at once, and decodes each block once for all of a shard's series.
@@ -91,13 +95,13 @@ func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Rang
 			}
 			series := map[uint32][]bucket{}
 			for _, m := range members {
-				series[m.r.series] = nil
+				m.r.want(series)
 			}
 			if err := readHistory(ctx, tx, id, 0, series); err != nil {
 				return err
 			}
 			for _, m := range members {
-				out[m.at].Points = points(objectives[m.at], series[m.r.series], clock, rg)
+				out[m.at].Points = points(objectives[m.at], series[m.r.series], m.r.corrected(series), clock, rg)
 			}
 		}
 		return nil
@@ -139,28 +143,34 @@ func readHistory(ctx context.Context, tx *db.Tx, shard, since int64, series map[
 	return nil
 }
 
-// points makes the points of a range from the buckets of a series.
-func points(o *Objective, list []bucket, clock int64, rg Range) []SeriesPoint {
+// sumsBetween returns a function that sums the buckets that end after from, up to to.
+func sumsBetween(list []bucket) func(from, to int64) Tally {
 	before := make([]Tally, len(list)+1) // sums of the buckets before each
 	for i, b := range list {
 		before[i+1] = before[i]
 		before[i+1].Add(b.Tally)
 	}
-	// within sums the buckets that end after from, up to to.
-	within := func(from, to int64) Tally {
+	return func(from, to int64) Tally {
 		i, _ := slices.BinarySearchFunc(list, from+1, func(b bucket, t int64) int { return int(b.End - t) })
 		j, _ := slices.BinarySearchFunc(list, to+1, func(b bucket, t int64) int { return int(b.End - t) })
 		t := before[max(i, j)]
 		t.Subtract(before[i])
 		return t
 	}
+}
+
+// points makes the points of a range from the buckets of a series: the requests from all of them, burn rates and budget
+// from those without what corrections exclude.
+func points(o *Objective, all, list []bucket, clock int64, rg Range) []SeriesPoint {
+	within := sumsBetween(list)
+	requests := sumsBetween(all)
 	last := tally.AlignDown(clock, rg.Step)
 	if last < clock {
 		last += rg.Step
 	}
 	out := []SeriesPoint{}
 	for at := last - rg.Seconds + rg.Step; at <= last; at += rg.Step {
-		step := within(at-rg.Step, at)
+		step := requests(at-rg.Step, at)
 		p := SeriesPoint{At: timeOf(at), Total: step.Total, Bad: step.Bad, Burn: map[string]float64{}}
 		for _, w := range rg.Burns {
 			if t := within(at-w.Seconds(), at); t.Total > 0 {
