@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/audit/ledger"
 	"github.com/belfryhq/belfry/internal/event"
@@ -35,6 +36,7 @@ func (a *App) newAudit(ctx context.Context, env feature.Env) (feature.Feature, e
 			Zone:     a.Account.ResolveZone,
 			Account:  a.Account.ResolveAccount,
 			Closed:   a.Account.RefuseClosed,
+			Members:  a.auditMembers,
 		},
 		Words: audit.Words{
 			Sentence:    a.sentence,
@@ -51,6 +53,16 @@ func (a *App) newAudit(ctx context.Context, env feature.Env) (feature.Feature, e
 	}
 	a.Health.Add("audit signing", a.Audit.Ready)
 	return a.Audit.Describe(), nil
+}
+
+// auditMembers lists the members of an account as whom actors are recognised.
+func (a *App) auditMembers(ctx context.Context, accountID string) ([]audit.Member, error) {
+	all, err := a.Account.Members(ctx, accountID, "", account.MaxMembers)
+	list := make([]audit.Member, len(all))
+	for i, m := range all {
+		list[i] = audit.Member{ID: m.ID, Email: m.Email}
+	}
+	return list, err
 }
 
 // activity reads the newest events about an object. The features that are constructed before the audit log call it too,
@@ -87,7 +99,7 @@ func (a *App) recordSelf(ctx context.Context, self audit.SelfAction) error {
 		return nil
 	}
 	e := event.NewAudit(self.Account, self.Type, "record", self.Account, self.Name).With(self.Metadata)
-	value, err := json.Marshal(feature.Complete(ctx, e))
+	value, err := json.Marshal(feature.Complete(ctx, e.At(a.now())))
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,10 @@ func (r *recorder) callAlerts(s *story) {
 	alert := []string{s.account, "cardpay-3"}
 	r.do("acknowledge-alert", input{path: alert})
 	r.do("list-alerts", input{path: one, query: url.Values{"state": {"firing"}}})
+	text := object{"text": "The provider has an incident; the timeout is back at 5 s."}
+	note := r.id(r.do("create-alert-note", input{path: alert, body: text}))
 	r.do("get-alert", input{path: alert})
+	r.do("delete-alert-note", input{path: append(alert, note)})
 	r.do("withdraw-alert-acknowledgement", input{path: alert})
 	r.do("replay-alert", input{path: alert})
 	delivery := []string{s.account, list[len(list)-1].ID}
@@ -109,6 +112,7 @@ func (r *recorder) callJobs(s *story) {
 		return json.Unmarshal(r.do("get-job", input{path: path}), &got) == nil && got.State == "done"
 	})
 	r.do("download-job-file", input{path: path})
+	r.do("list-jobs", input{path: one, query: url.Values{"kind": {"audit.export"}}})
 	r.do("delete-job", input{path: path})
 	erasure := object{"actor_id": "u_17", "reason": "Request of the person, ticket 4711"}
 	r.do("start-audit-erasure", input{path: one, body: erasure})

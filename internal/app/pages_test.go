@@ -131,7 +131,7 @@ func TestTheExplorerShowsWhatItsAddressSays(t *testing.T) {
 	v.Get(base+"/events/one?tab=proof&verify=1").Says("Verified", "belfry verify --bundle event-one.json --key")
 	v.Get(base + "/events/one?tab=json").Says("recorded_at")
 	v.Get(base+"/integrity").Says("Everything that was acknowledged is covered", "belfry verify --export")
-	v.Get(base+"/summary").Says("By product", "dns", "Events by day")
+	v.Get(base+"/summary").Says("By product", "dns", "Events by day", "The audit log begins on", "busiest day")
 	v.Get("/accounts/"+id).Says("Nothing is firing.", "40 records")
 }
 

@@ -33,7 +33,11 @@ func (f *Feature) Activity(
 	out := ui.Activity{All: base + query(valuesOf(filters))}
 
 	limit = min(max(limit, 1), activityRows)
-	found, err := f.quick.List(ctx, accountID, ledger.Query{Filters: filters, Limit: limit * activityRead})
+	same, err := f.samePerson(ctx, accountID, filters)
+	if err != nil {
+		return ui.Activity{}, err
+	}
+	found, err := f.quick.List(ctx, accountID, ledger.Query{Filters: same, Limit: limit * activityRead})
 	if narrow(err) {
 		out.Empty = "No event was found within a short search. The audit log searches longer."
 		return out, nil

@@ -47,7 +47,7 @@ func (f *Feature) actions() []feature.Action {
 	return []feature.Action{
 		{
 			Label: "Export the audit log", Words: "download csv ndjson ocsf siem events", Icon: "download",
-			Href: base, Permission: account.AuditExport,
+			Href: base + "/export", Permission: account.AuditExport,
 		},
 		{
 			Label: "Verify the record", Words: "proof integrity checkpoint tamper signed", Icon: "shield-check",
@@ -79,6 +79,7 @@ func newSearcher(f *Feature) *searcher {
 type census struct {
 	actors    []feature.Match
 	active    []Active // actors but for Belfry itself and the set-up
+	people    *people
 	resources []feature.Match
 	products  []feature.Match
 	actions   []feature.Match
@@ -173,13 +174,21 @@ func (s *searcher) censusOf(ctx context.Context, accountID string) (*census, err
 		if err != nil {
 			return nil, err
 		}
-		c := &census{}
+		members, err := s.members(ctx, accountID)
+		if err != nil {
+			return nil, err
+		}
+		c := &census{people: newPeople(members, actorsOf(page.Records))}
 		actors := newTally()
 		resources := newTally()
 		kinds := map[string]string{}
 		for _, rec := range page.Records { // the newest first
-			actors.add(actorMatch(accountID, rec))
-			kinds[rec.Event.Actor.ID] = rec.Event.Actor.Type
+			m := actorMatch(accountID, rec)
+			if rec.Event.Actor.Type == "user" {
+				m = c.personMatch(accountID, m)
+			}
+			kinds[m.ID] = rec.Event.Actor.Type
+			actors.add(m)
 			if rec.Event.Resource.Product != event.Product { // Belfry's own objects have finders of their own
 				resources.add(resourceMatch(accountID, rec))
 			}
@@ -236,6 +245,38 @@ func (s *searcher) countNames(ctx context.Context, accountID string, c *census) 
 		}
 	}
 	return nil
+}
+
+// actorsOf lists the actors of events, each once, with the first address.
+func actorsOf(records []*record.Record) []ledger.SummaryRow {
+	var list []ledger.SummaryRow
+	at := map[[2]string]int{}
+	for _, rec := range records {
+		a := &rec.Event.Actor
+		key := [2]string{a.Type, a.ID}
+		i, known := at[key]
+		if !known {
+			i = len(list)
+			at[key] = i
+			list = append(list, ledger.SummaryRow{Key: a.ID, Type: a.Type})
+		}
+		list[i].Email = cmp.Or(list[i].Email, a.Email)
+	}
+	return list
+}
+
+// personMatch makes the matches of all actors of one person equal, so that they are counted together.
+func (c *census) personMatch(accountID string, m feature.Match) feature.Match {
+	same := c.people.sameAs(m.ID)
+	if len(same) == 1 {
+		return m
+	}
+	m.Names = append(m.Names, same...)
+	if member := c.people.memberOf[m.ID]; member != m.ID {
+		m.ID = member
+		m.Href = account.RecordPath(accountID) + query(url.Values{"actor_id": {member}})
+	}
+	return m
 }
 
 // actorMatch is the actor of an event; ID "" when it was erased.

@@ -44,6 +44,8 @@ type Sources struct {
 	Zone func(ctx context.Context, account, ref string) (id, name string, err error)
 	// Account resolves an id or ext:<external_id>; NotFound when there is none.
 	Account func(ctx context.Context, ref string) (id string, err error)
+	// Members lists the members of an account, for actors that are the same person; nil = each actor is by itself.
+	Members func(ctx context.Context, accountID string) ([]Member, error)
 	// Closed returns an error of kind Conflict for an account that accepts no events; nil = there are none.
 	Closed func(ctx context.Context, accountID string) error
 }

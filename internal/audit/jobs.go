@@ -29,7 +29,8 @@ type exportJob struct {
 	Since  int64           `json:"since,omitempty"`
 	Before int64           `json:"before,omitempty"`
 	Conds  []record.Filter `json:"conds,omitempty"`
-	Size   int64           `json:"size,omitempty"` // of a provable export; it has no filters
+	Size   int64           `json:"size,omitempty"`   // of a provable export; it has no filters
+	Expect int64           `json:"expect,omitempty"` // events that were counted before, for the progress; 0 = not known
 }
 
 // ExportRequest starts an export.
@@ -68,7 +69,7 @@ func (f *Feature) registerJobs(api *web.API, queue *jobs.Queue, busRetention tim
 		Summary:     "Start an export",
 		Description: "A job; its result has the file's address. For exports that take longer than one request.",
 	},
-		func(ctx context.Context, in *ExportRequest) (jobs.Info, error) { return f.startExport(ctx, queue, in) })
+		func(ctx context.Context, in *ExportRequest) (jobs.Info, error) { return f.startExport(ctx, in.Body, 0) })
 	web.Post(api, web.Op{
 		Path:       "/accounts/{account_id}/audit/erasures",
 		ID:         "start-audit-erasure",
@@ -90,9 +91,10 @@ func (f *Feature) registerJobs(api *web.API, queue *jobs.Queue, busRetention tim
 		})
 }
 
-func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *ExportRequest) (jobs.Info, error) {
+// startExport starts an export of the request's account. expect is the number of its events as far as it is known.
+func (f *Feature) startExport(ctx context.Context, in AuditExportStart, expect int64) (jobs.Info, error) {
 	accountID := web.Account(ctx).ID
-	since, before, empty, err := timeRange(in.Body.Since, in.Body.Before)
+	since, before, empty, err := timeRange(in.Since, in.Before)
 	if err != nil {
 		return jobs.Info{}, err
 	}
@@ -100,9 +102,9 @@ func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *Export
 		return jobs.Info{}, errs.At(errs.CodeOutOfRange, "/before", "before must be after since")
 	}
 	var raw []record.Filter
-	for _, name := range slices.Sorted(maps.Keys(in.Body.Filters)) {
+	for _, name := range slices.Sorted(maps.Keys(in.Filters)) {
 		field, not := cutNot(name)
-		raw = append(raw, record.Filter{Field: field, Not: not, Values: in.Body.Filters[name]})
+		raw = append(raw, record.Filter{Field: field, Not: not, Values: in.Filters[name]})
 	}
 	filters, err := f.resolveFilters(ctx, accountID, raw)
 	if err != nil {
@@ -111,7 +113,7 @@ func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *Export
 	if _, err := record.Compile(filters); err != nil {
 		return jobs.Info{}, err
 	}
-	job := exportJob{Format: in.Body.Format, Since: since, Before: before, Conds: filters}
+	job := exportJob{Format: in.Format, Since: since, Before: before, Conds: filters}
 	if job.Format == "" {
 		job.Format = "ndjson"
 	}
@@ -125,8 +127,8 @@ func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *Export
 		Type:    "export",
 		Name:    "events",
 		Metadata: map[string]any{
-			"since":  given(in.Body.Since),
-			"before": given(in.Body.Before),
+			"since":  given(in.Since),
+			"before": given(in.Before),
 			"format": job.Format,
 		},
 	})
@@ -135,7 +137,8 @@ func (f *Feature) startExport(ctx context.Context, queue *jobs.Queue, in *Export
 	}
 	request := job
 	request.Size = 0 // a later export of the whole log replaces an earlier one
-	return queue.StartLatest(ctx, accountID, jobExport, request, job)
+	job.Expect = expect
+	return f.cfg.Jobs.StartLatest(ctx, accountID, jobExport, request, job)
 }
 
 // given is an end of a range as the record shows it; "" when it is open.
@@ -166,16 +169,18 @@ func (f *Feature) runExport(ctx context.Context, j *jobs.Job) (any, error) {
 		})
 		return map[string]any{"events": in.Size, "complete": true}, err
 	}
-	total, err := f.reader.Size(ctx, j.AccountID)
-	if err != nil {
-		return nil, err
+	total := in.Expect
+	if total == 0 {
+		if total, err = f.reader.Size(ctx, j.AccountID); err != nil {
+			return nil, err
+		}
 	}
 	q := ledger.Query{Since: in.Since, Before: in.Before, Filters: in.Conds}
 	counted := &countingWriter{to: w}
 	n := 0
 	each := func(*record.Record) {
 		if n++; n%1000 == 0 && total > 0 {
-			j.Progress(float64(n) / float64(total))
+			j.Progress(min(float64(n)/float64(total), 1))
 		}
 	}
 	err = f.writeAs(in.Format)(ctx, counted, j.AccountID, q, each)

@@ -27,7 +27,7 @@ func (f *Feature) newsSince(
 		one := feature.News{
 			At:    j.EndedAt.Time,
 			Title: "Your export failed",
-			Href:  account.RecordPath(accountID),
+			Href:  exportPath(accountID),
 			Icon:  "download",
 			Tone:  ui.Bad,
 		}

@@ -30,9 +30,15 @@ type pages struct {
 	*page.Set
 }
 
+// flashes are shown once on the page after a form.
+var flashes = page.Flashes{
+	"export-started":   "Export started.",
+	"export-cancelled": "Export cancelled.",
+}
+
 // Pages registers the pages. Call it once, after New.
 func (f *Feature) Pages(kit *page.Kit) error {
-	set, err := kit.Parse(pageFiles, nil)
+	set, err := kit.Parse(pageFiles, flashes)
 	if err != nil {
 		return err
 	}
@@ -42,7 +48,8 @@ func (f *Feature) Pages(kit *page.Kit) error {
 	p.Stream(base+"/live", account.AuditRead, p.live)
 	p.Get(base+"/events/{event_id}", account.AuditRead, p.event)
 	p.Get(base+"/history", account.AuditRead, p.resource)
-	p.Get(base+"/summary", account.AuditRead, p.quarter)
+	p.Get(base+"/summary", account.AuditRead, p.summaryOf)
+	p.addExport(base + "/export")
 	p.Get(base+"/integrity", account.AuditRead, p.integrity)
 	f.pages = p
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -62,7 +63,8 @@ type looking struct {
 // state is an explorer's URL, read.
 type state struct {
 	visit
-	filters []record.Filter
+	raw     []record.Filter // of the URL, with all ids of a person
+	filters []record.Filter // resolved
 	unknown []string
 	period  ui.Range
 	text    string // q
@@ -82,7 +84,10 @@ func (p *pages) state(v visit) (state, error) {
 		event:   q.Get("event"),
 	}
 	var err error
-	s.filters, err = p.resolveFilters(v.Context(), v.Account, raw)
+	if s.raw, err = p.samePerson(v.Context(), v.Account, raw); err != nil {
+		return s, err
+	}
+	s.filters, err = p.resolveFilters(v.Context(), v.Account, s.raw)
 	return s, err
 }
 
@@ -243,14 +248,18 @@ func (p *pages) fillFrame(data *explorerPage, s state, known glossary) error {
 	}
 	data.Tabs = p.tabs(s.visit, "Events")
 	data.Unknown = strings.Join(s.unknown, ", ")
-	p.fillFilters(data, s)
+	if err := p.fillFilters(data, s); err != nil {
+		return err
+	}
 	q := withoutOpen(s.Request.URL.Query())
 	data.Live = s.base() + "/live" + query(q)
 	data.Toggles = toggles(s, q)
 	asked := apiQuery(s)
 	data.Curl = p.curl(s.api() + "/logs/audit" + query(asked))
 	if s.mayExport() {
-		data.Exports = exports(s.visit, asked, data.exported(s, data.matched))
+		data.Exports = append(exports(s.visit, asked, data.exported(s, data.matched)), ui.Link{
+			Label: "In the background, with progress", Icon: "workflow", Href: s.base() + "/export" + query(exportable(q)),
+		})
 	}
 	if known.untaught() && len(data.Filters.Chips) == 0 && s.text == "" {
 		data.Lesson = p.lesson(s.visit)
@@ -259,13 +268,14 @@ func (p *pages) fillFrame(data *explorerPage, s state, known glossary) error {
 }
 
 // fillFilters fills the bar above the list. A search or a new filter closes the open event; a chip keeps it.
-func (p *pages) fillFilters(data *explorerPage, s state) {
+func (p *pages) fillFilters(data *explorerPage, s state) error {
 	keys := filterKeys(s.Account)
 	list := &url.URL{Path: s.Request.URL.Path, RawQuery: withoutOpen(s.Request.URL.Query()).Encode()}
 	data.Filters = ui.NewFilters(list, "Search, or actor:ana product:shop", keys...)
 	data.Filters.Chips = ui.Chips(s.Request.URL, keys...)
 	data.Filters.Range = &s.period
 	p.nameChips(s.visit, data)
+	return s.Views("audit", &data.Filters)
 }
 
 // toggles are the switches next to the filters.
@@ -293,8 +303,7 @@ func (g glossary) untaught() bool {
 // apiQuery is the same question to the API, which wants both ends of the time.
 func apiQuery(s state) url.Values {
 	q := url.Values{}
-	raw, _ := filtersOf(s.Request.URL.Query())
-	for _, c := range raw {
+	for _, c := range s.raw {
 		name := c.Field
 		if c.Not {
 			name += ".not"
@@ -356,6 +365,7 @@ func (p *pages) nameChips(v visit, data *explorerPage) {
 				continue
 			}
 		}
+		ids := p.idsOf(v, c)
 		for _, field := range named[c.Label] {
 			known := field + "\x00" + c.Value
 			if names[known] == "" {
@@ -377,7 +387,22 @@ func (p *pages) nameChips(v visit, data *explorerPage) {
 			}
 		}
 		chips[i].Value = visible(chips[i].Value)
+		if ids > 1 {
+			chips[i].Value += " (" + strconv.Itoa(ids) + " ids)"
+		}
 	}
+}
+
+// idsOf is the number of actor ids that a chip filters by.
+func (p *pages) idsOf(v visit, c ui.Chip) int {
+	if c.Label != "Actor" {
+		return 1
+	}
+	same, err := p.samePerson(v.Context(), v.Account, []record.Filter{{Field: "actor_id", Values: []string{c.Value}}})
+	if err != nil {
+		return 1
+	}
+	return len(same[0].Values)
 }
 
 // named are the fields whose values have names in sentences, by the labels of

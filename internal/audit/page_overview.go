@@ -128,8 +128,8 @@ func (p *pages) fillWeek(v visit, g *Overview) error {
 		return err
 	})
 	one := group{Empty: "Nothing was recorded in the last 7 days"}
-	one.fill(counts, func(key string) string {
-		return v.base() + query(url.Values{"resource_product": {key}, "since": {"7d"}})
+	one.fill(counts, func(row ledger.SummaryRow) string {
+		return v.base() + query(url.Values{"resource_product": {row.Key}, "since": {"7d"}})
 	})
 	queryWithin(v.Context(), glanceTime, func(ctx context.Context) error {
 		c, err := p.search.censusOf(ctx, v.Account)

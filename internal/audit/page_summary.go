@@ -10,18 +10,19 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// summaryPage is the quarter: how much, of which product, by whom.
+// summaryPage is the data of the template "summary": how much, when, of which product, by whom.
 type summaryPage struct {
 	Back    string
 	Tabs    []ui.Link
 	Framed  bool
 	Range   ui.Range
 	Total   int64
-	Days    int
+	Span    string // the days that are shown: "31 Oct to 28 Nov 2026, 29 days"
+	Short   string // why the days are fewer than the range; "" = they are not
 	Busiest string
-	Chart   ui.Chart
+	Columns ui.Columns
 	Groups  []group
-	Exports []ui.Link
+	Export  string // page of exports; "" = the visitor may not
 	Curl    string
 	Lesson  *lesson
 	Reset   string
@@ -39,85 +40,131 @@ type share struct {
 	Label, Href, Kind string
 	Count             int64
 	Percent           float64
+	Note              string
 }
 
 // maxShares is how many rows a table of counts has.
 const maxShares = 12
 
-func (p *pages) quarter(pv *page.Visit) error {
-	v := p.visit(pv)
-	period := ui.ParseRange(v.Request.URL, v.now, "90d")
-	if period.Since.IsZero() {
-		period.Since = time.Unix(0, 0).UTC()
+// summaryRange is the time that the page shows when the URL has none.
+const summaryRange = "90d"
+
+// summaryQuery is the time of a summary. The parameters are those of the explorer.
+type summaryQuery struct {
+	visit
+	period        ui.Range
+	since, before time.Time
+}
+
+func (p *pages) summaryQuery(v visit) summaryQuery {
+	q := summaryQuery{visit: v, period: ui.ParseRange(v.Request.URL, v.now, summaryRange)}
+	q.since = q.period.Since
+	q.before = q.period.Before
+	if q.since.IsZero() {
+		q.since = time.Unix(0, 0).UTC()
 	}
-	before := period.Before
-	if before.IsZero() {
-		before = v.now
+	if q.before.IsZero() {
+		q.before = v.now
 	}
+	return q
+}
+
+// from and to are the time in microseconds.
+func (q summaryQuery) from() int64 { return max(0, q.since.UnixMicro()) }
+func (q summaryQuery) to() int64   { return max(1, q.before.UnixMicro()) }
+
+// asked is the time as parameters of the API, which wants both ends.
+func (q summaryQuery) asked() url.Values {
+	return url.Values{
+		"since":  {q.since.UTC().Format(time.RFC3339)},
+		"before": {q.before.UTC().Format(time.RFC3339)},
+	}
+}
+
+// explorer is the URL of the explorer with a filter and the time of the page.
+func (q summaryQuery) explorer(key string, values ...string) string {
+	list := url.Values{key: values}
+	for _, side := range []string{"since", "before"} {
+		if s := q.Request.URL.Query().Get(side); s != "" {
+			list.Set(side, s)
+		} else if side == "since" && q.period.Label != "" {
+			list.Set(side, summaryRange)
+		}
+	}
+	return q.base() + query(list)
+}
+
+func (p *pages) summaryOf(pv *page.Visit) error {
+	q := p.summaryQuery(p.visit(pv))
 	data := &summaryPage{
-		Back:   v.base(),
-		Tabs:   p.tabs(v, "Summary"),
-		Framed: v.Framed(),
-		Range:  period,
-		Reset:  v.base() + "/summary",
+		Back:   q.base(),
+		Tabs:   p.tabs(q.visit, "Summary"),
+		Framed: q.Framed(),
+		Range:  q.period,
+		Reset:  q.base() + "/summary",
 	}
-	since := max(0, period.Since.UnixMicro())
-	until := max(1, before.UnixMicro())
-	days, err := p.reader.Summary(v.Context(), v.Account, "day", since, until)
+	days, err := p.reader.Summary(q.Context(), q.Account, "day", q.from(), q.to())
 	if err != nil {
 		return err
 	}
-	data.fillDays(days, period.Since, before)
-	span := func(key, val string) string {
-		q := url.Values{key: {val}}
-		for _, side := range []string{"since", "before"} {
-			if s := v.Request.URL.Query().Get(side); s != "" {
-				q.Set(side, s)
-			} else if side == "since" && period.Label != "" {
-				q.Set(side, "90d")
-			}
-		}
-		return v.base() + query(q)
+	first, err := p.reader.FirstDay(q.Context(), q.Account)
+	if err != nil {
+		return err
 	}
+	data.fillDays(q, days, first)
+	if err := p.fillGroups(q, data); err != nil {
+		return err
+	}
+	asked := q.asked()
+	if q.mayExport() {
+		data.Export = q.base() + "/export" + query(asked)
+	}
+	asked.Set("group_by", "product")
+	data.Curl = p.curl(q.api() + "/audit/summary" + query(asked))
+	if data.Total == 0 {
+		if size, err := p.reader.Size(q.Context(), q.Account); err == nil && size == 0 {
+			data.Lesson = p.lesson(q.visit)
+		}
+	}
+	return q.Show(page.View{Section: "summary", Title: "Summary", Template: "summary", Data: data})
+}
+
+// fillGroups counts by product, action, person and interface. People and interfaces are not in the roll-ups: their
+// events are read, within the budget of a search.
+func (p *pages) fillGroups(q summaryQuery, data *summaryPage) error {
 	for _, g := range []struct{ by, key, title string }{
 		{"product", "resource_product", "By product"},
 		{"action", "action_type", "By action"},
-		{"actor", "actor_id", "By actor"},
+		{"person", "actor_id", "By actor"},
 		{"interface", "interface", "By interface"},
 	} {
 		one := group{Title: g.title, Empty: "Nothing in this time"}
-		var counts []ledger.SummaryRow
-		if g.by == "actor" || g.by == "interface" {
-			counts, err = p.reader.CountBy(v.Context(), v.Account, g.by, since, until)
-		} else {
-			counts, err = p.reader.Summary(v.Context(), v.Account, g.by, since, until)
-		}
+		counts, err := p.countBy(q, g.by)
 		if narrow(err) {
-			one.Empty = "Counting " + g.by + "s reads every event of this time; choose a shorter one."
-			counts, err = nil, nil
+			one.Empty = "Counting by " + g.by + " reads every event of this time; choose a shorter one."
+			err = nil
 		}
 		if err != nil {
 			return err
 		}
-		one.fill(counts, func(key string) string { return span(g.key, key) })
+		one.fill(counts, func(row ledger.SummaryRow) string { return q.explorer(g.key, row.Values()...) })
 		data.Groups = append(data.Groups, one)
 	}
-	asked := url.Values{"since": {period.Since.UTC().Format(time.RFC3339)}, "before": {before.UTC().Format(time.RFC3339)}}
-	if v.mayExport() {
-		data.Exports = exports(v, asked, "Events of this time")
+	return nil
+}
+
+func (p *pages) countBy(q summaryQuery, by string) ([]ledger.SummaryRow, error) {
+	switch by {
+	case "person":
+		return p.countPeople(q.Context(), q.Account, q.from(), q.to())
+	case "interface":
+		return p.reader.CountBy(q.Context(), q.Account, by, q.from(), q.to())
 	}
-	data.Curl = p.curl(v.api() + "/audit/summary" +
-		query(url.Values{"group_by": {"product"}, "since": asked["since"], "before": asked["before"]}))
-	if len(data.Groups[0].Rows) == 0 {
-		if size, err := p.reader.Size(v.Context(), v.Account); err == nil && size == 0 {
-			data.Lesson = p.lesson(v)
-		}
-	}
-	return v.Show(page.View{Section: "summary", Title: "Summary", Template: "summary", Data: data})
+	return p.reader.Summary(q.Context(), q.Account, by, q.from(), q.to())
 }
 
 // fill takes the largest groups.
-func (g *group) fill(counts []ledger.SummaryRow, href func(key string) string) {
+func (g *group) fill(counts []ledger.SummaryRow, href func(ledger.SummaryRow) string) {
 	var total int64
 	for _, c := range counts {
 		total += c.Count
@@ -133,61 +180,14 @@ func (g *group) fill(counts []ledger.SummaryRow, href func(key string) string) {
 			Percent: 100 * float64(c.Count) / float64(total),
 		}
 		if c.Key != "" {
-			s.Href = href(c.Key)
+			s.Href = href(c)
+		}
+		if n := len(c.IDs); n > 1 {
+			s.Note, _ = ui.Plural(n, "id", "ids")
 		}
 		if name := interfaces[c.Key]; name != "" {
 			s.Label = name
 		}
 		g.Rows = append(g.Rows, s)
-	}
-}
-
-// maxDays bounds a chart; a longer time begins with its first event.
-const maxDays = 3 * 366
-
-// fillDays draws the events of each day, with a zero for a day without any.
-func (s *summaryPage) fillDays(counts []ledger.SummaryRow, since, before time.Time) {
-	byDay := map[string]int64{}
-	var top ledger.SummaryRow
-	for _, c := range counts {
-		byDay[c.Key] = c.Count
-		s.Total += c.Count
-		if c.Count > top.Count {
-			top = c
-		}
-	}
-	s.Chart = ui.Chart{Label: "Events by day (UTC)", Empty: "No events in this time"}
-	if len(counts) == 0 {
-		return
-	}
-	first, err1 := time.Parse(time.DateOnly, counts[0].Key)
-	last, err2 := time.Parse(time.DateOnly, counts[len(counts)-1].Key)
-	if err1 != nil || err2 != nil {
-		return
-	}
-	if from := since.UTC().Truncate(24 * time.Hour); from.Before(first) && before.Sub(from) < maxDays*24*time.Hour {
-		first = from
-	}
-	if to := before.UTC().Truncate(24 * time.Hour); to.After(last) && to.Sub(first) < maxDays*24*time.Hour {
-		last = to
-	}
-	zero := 0.0
-	series := ui.ChartSeries{Name: "Events", Tone: ui.Accent, Fill: true}
-	for day := first; !day.After(last); day = day.AddDate(0, 0, 1) {
-		n := float64(byDay[day.Format(time.DateOnly)])
-		s.Chart.X = append(s.Chart.X, day.Unix())
-		series.Y = append(series.Y, &n)
-		s.Days++
-		if s.Days > 20_000 {
-			break
-		}
-	}
-	s.Chart.Series = []ui.ChartSeries{series}
-	s.Chart.Min = &zero
-	if day, err := time.Parse(time.DateOnly, top.Key); err == nil {
-		n, _ := ui.Num(top.Count) // an integer is a number
-		s.Busiest = "busiest day " + day.Format("2 Jan 2006") + " (" + n + ")"
-		events, _ := ui.Plural(top.Count, "event", "events")
-		s.Chart.Summary = "The busiest day was " + day.Format("2 January 2006") + ", with " + events + "."
 	}
 }

@@ -195,6 +195,7 @@ func New(cfg Config) (*Feature, error) {
 		destinationCache: cache.New[string, *Destination](mostCached, destinationTTL, cfg.Now),
 	}
 	n.lookups.calls = map[string]*lookup{}
+	n.lookups.before = map[chan struct{}]struct{}{}
 	var kinds []string
 	for _, c := range cfg.Channels {
 		n.channels[c.Kind()] = c

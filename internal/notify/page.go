@@ -23,10 +23,14 @@ var flashes = page.Flashes{
 	"unacked":          "Acknowledgement withdrawn.",
 	"acked-all":        "Alerts acknowledged.",
 	"unacked-all":      "Acknowledgements withdrawn.",
+	"note-created":     "Note added.",
+	"note-deleted":     "Note deleted.",
 	"replayed":         "Messages are being sent again, with new ids.",
 	"policy-created":   "Policy created. It applies to the next alert of this type.",
 	"policy-changed":   "Policy saved.",
 	"policies-changed": "Policies changed.",
+	"policies-deleted": "Policies deleted. Their past decisions stay with the alerts.",
+	"nothing-chosen":   "Nothing was selected.",
 	"policy-deleted":   "Policy deleted. Its past decisions stay with the alerts.",
 	"tested":           "Test messages are being sent.",
 	"webhook-changed":  "Webhook saved.",
@@ -43,6 +47,7 @@ func (n *Feature) Pages(kit *page.Kit) error {
 	}
 	p := &pages{n, set}
 	p.addAlerts()
+	p.addNotes()
 	p.addPolicies()
 	p.addWebhooks()
 	p.addDeliveries()

@@ -247,7 +247,7 @@ func (f teamFacts) metrics(href string, now time.Time) []ui.Metric {
 		var sum int64
 		for i, n := range f.days {
 			day := today.AddDate(0, 0, i+1-shownDays).Format("2 January")
-			events.Columns = append(events.Columns, ui.Column{Title: fmt.Sprintf("%s: %d", day, n), Good: float64(n)})
+			events.Columns = append(events.Columns, ui.Column{Title: fmt.Sprintf("%s: %d", day, n), Count: float64(n)})
 			sum += n
 		}
 		list = append(list, ui.Metric{

@@ -47,6 +47,9 @@ func (f *Feature) API(api *web.API) {
 	f.registerObjectives(api, base, base+"/{slo_id}")
 	f.registerStatus(api, base+"/{slo_id}")
 	f.registerCorrections(api, base+"/{slo_id}")
+	f.registerSpending(api, base+"/{slo_id}")
+	f.registerReport(api, base)
+	f.registerPreview(api, base)
 	f.registerZoneTraffic(api)
 }
 

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -33,4 +34,21 @@ func (r *Reader) ProductDays(ctx context.Context, since time.Time) (list []Produ
 		return err
 	})
 	return list, err
+}
+
+// FirstDay is the day (UTC) of the oldest event of an account; zero for an account without events.
+func (r *Reader) FirstDay(ctx context.Context, account string) (day time.Time, err error) {
+	err = r.db.View(ctx, func(tx *db.Tx) error {
+		key, err := accountKey(ctx, tx, account)
+		if err != nil {
+			return err
+		}
+		var first sql.NullInt64
+		err = tx.QueryRow(ctx, `SELECT MIN(day) FROM rollup WHERE account = $1`, key).Scan(&first)
+		if first.Valid {
+			day = time.UnixMicro(first.Int64 * dayMicros).UTC()
+		}
+		return err
+	})
+	return day, err
 }

@@ -14,10 +14,20 @@ import (
 
 // SummaryRow is a group and its number of events.
 type SummaryRow struct {
-	Key   string `json:"key"`
-	Type  string `json:"type,omitempty" doc:"Of an actor"`
-	Label string `json:"label,omitempty"`
-	Count int64  `json:"count"`
+	Key   string   `json:"key"`
+	Type  string   `json:"type,omitempty" doc:"Of an actor"`
+	Label string   `json:"label,omitempty"`
+	Count int64    `json:"count"`
+	IDs   []string `json:"ids,omitempty" doc:"Of a person with several actor ids: all of them"`
+	Email string   `json:"-"` // of an actor
+}
+
+// Values are the values of the filter that selects the events of the group.
+func (r SummaryRow) Values() []string {
+	if len(r.IDs) > 0 {
+		return r.IDs
+	}
+	return []string{r.Key}
 }
 
 // maxGroups bounds a summary.
@@ -79,7 +89,7 @@ func (r *Reader) Summary(ctx context.Context, account, groupBy string, since, be
 	}
 	list = slices.DeleteFunc(list, func(row SummaryRow) bool { return row.Count <= 0 })
 	if groupBy != "day" {
-		sortRows(list)
+		SortRows(list)
 		return list, nil
 	}
 	for i := range list {
@@ -146,7 +156,8 @@ func (r *Reader) CountBy(ctx context.Context, account, groupBy string, since, be
 		for _, rec := range page.Records {
 			row := SummaryRow{Key: rec.Event.Interface}
 			if groupBy == "actor" {
-				row = SummaryRow{Key: rec.Event.Actor.ID, Type: rec.Event.Actor.Type, Label: rec.ActorName()}
+				a := &rec.Event.Actor
+				row = SummaryRow{Key: a.ID, Type: a.Type, Label: rec.ActorName(), Email: a.Email}
 			}
 			known := groups[[2]string{row.Type, row.Key}]
 			if known == nil {
@@ -160,7 +171,7 @@ func (r *Reader) CountBy(ctx context.Context, account, groupBy string, since, be
 			for _, row := range groups {
 				list = append(list, *row)
 			}
-			sortRows(list)
+			SortRows(list)
 			return list[:min(len(list), maxGroups)], nil
 		}
 		if time.Since(started) > SearchBudget {
@@ -171,19 +182,9 @@ func (r *Reader) CountBy(ctx context.Context, account, groupBy string, since, be
 	}
 }
 
-// sortRows puts the largest group first.
-func sortRows(list []SummaryRow) {
+// SortRows puts the largest group first.
+func SortRows(list []SummaryRow) {
 	slices.SortFunc(list, func(a, b SummaryRow) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Type, b.Type))
 	})
-}
-
-// LargestFirst makes rows of counted groups, and keeps the largest.
-func LargestFirst(counts map[string]int64) []SummaryRow {
-	list := make([]SummaryRow, 0, len(counts))
-	for key, n := range counts {
-		list = append(list, SummaryRow{Key: key, Count: n})
-	}
-	sortRows(list)
-	return list[:min(len(list), maxGroups)]
 }

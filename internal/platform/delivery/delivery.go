@@ -90,6 +90,7 @@ type Item struct {
 	Created    time.Time
 
 	unsure   bool // an attempt may have been in flight when a process died
+	read     bool // it came from the database: it may still be offered
 	inFlight bool // from the choice of the item to the commit of its outcome
 	admitted bool // it has taken a token of its rate
 	lane     *lane

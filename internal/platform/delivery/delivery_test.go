@@ -82,8 +82,7 @@ func TestALaneIsSentInOrderAndOtherLanesDoNotWait(t *testing.T) {
 // TestALaneStaysInOrderWhileAShardIsLoaded offers a delivery while an older one of
 // its lane is being read from the database.
 func TestALaneStaysInOrderWhileAShardIsLoaded(t *testing.T) {
-	reading := make(chan struct{}, 1)
-	var release atomic.Pointer[chan struct{}]
+	rows := newRowGate()
 	everywhere(t, func(t *testing.T, r *rig) {
 		r.stop()
 		first := item("a", "d", "first")
@@ -94,15 +93,14 @@ func TestALaneStaysInOrderWhileAShardIsLoaded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		blocked := make(chan struct{})
-		release.Store(&blocked)
+		open := rows.block()
 		r.start()
-		<-reading
+		<-rows.reading
 		second := item("a", "d", "second")
 		second.Lane = "x"
 		r.insert(second)
 		r.insert(item("a", "d", "third"))
-		close(blocked)
+		open()
 		r.until("all are sent", func() bool {
 			return r.states() == "first delivered, second delivered, third delivered"
 		})
@@ -110,17 +108,39 @@ func TestALaneStaysInOrderWhileAShardIsLoaded(t *testing.T) {
 		if strings.Index(order, "first") > strings.Index(order, "second") {
 			t.Errorf("sent %s", order)
 		}
-		release.Store(nil)
 	}, func(c *delivery.Config) {
-		c.Load = func(*delivery.Item) error {
-			if blocked := release.Load(); blocked != nil {
-				select {
-				case reading <- struct{}{}:
-				default:
-				}
-				<-*blocked
-			}
-			return nil
+		c.Load = rows.load
+	})
+}
+
+// TestADeliveryThatWasReadBeforeItIsOfferedIsSentOnce: the shard may be loaded between the commit of a delivery and its
+// offer.
+func TestADeliveryThatWasReadBeforeItIsOfferedIsSentOnce(t *testing.T) {
+	everywhere(t, func(t *testing.T, r *rig) {
+		r.stop()
+		late := item("a", "d", "late")
+		err := r.db.Tx(t.Context(), func(tx *db.Tx) error {
+			return r.q.Insert(t.Context(), tx, []*delivery.Item{late})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := *late
+		loaded := make(chan struct{})
+		r.answers(func(*delivery.Item) delivery.Result {
+			<-loaded // no read is in progress when the delivery ends
+			return delivery.Result{Status: 200}
+		})
+		r.start()
+		r.until("the queue has read all shards", func() bool { return r.q.Loaded() })
+		close(loaded)
+		r.until("the stored delivery is sent", func() bool { return r.states() == "late delivered" })
+
+		r.q.Offer([]*delivery.Item{&again})
+		r.insert(item("a", "d", "next"))
+		r.until("the next is sent", func() bool { return r.states() == "late delivered, next delivered" })
+		if got := r.payloads(); got != "late next" {
+			t.Errorf("sent: %s", got)
 		}
 	})
 }
@@ -352,6 +372,48 @@ func TestOrderClosesDeliveriesOfALane(t *testing.T) {
 			}
 			return closed
 		}
+	})
+}
+
+// TestAPairThatIsReadAndOfferedEndsOnce: the end is offered after the query found both and before they are queued.
+func TestAPairThatIsReadAndOfferedEndsOnce(t *testing.T) {
+	rows := newRowGate()
+	everywhere(t, func(t *testing.T, r *rig) {
+		r.stop()
+		start := item("a", "d", "start")
+		start.Lane = "x"
+		start.HoldUntil = time.Now().Add(time.Hour)
+		end := item("a", "d", "end")
+		end.Lane = "x"
+		err := r.db.Tx(t.Context(), func(tx *db.Tx) error {
+			return r.q.Insert(t.Context(), tx, []*delivery.Item{start, end})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		open := rows.block()
+		r.start()
+		<-rows.reading
+		r.q.Offer([]*delivery.Item{end})
+		open()
+		r.until("both are superseded", func() bool { return r.states() == "start superseded, end superseded" })
+
+		r.insert(item("a", "d", "next"))
+		r.until("the next is sent", func() bool { return strings.HasSuffix(r.states(), "next delivered") })
+		if got := r.payloads(); got != "next" {
+			t.Errorf("sent: %s", got)
+		}
+	}, func(c *delivery.Config) {
+		c.Order = func(lane []*delivery.Item, _ *delivery.Item) (closed []delivery.Closing) {
+			if len(lane) < 2 {
+				return nil
+			}
+			for _, it := range lane {
+				closed = append(closed, delivery.Closing{Item: it, State: delivery.StateSuperseded, Why: "a pair"})
+			}
+			return closed
+		}
+		c.Load = rows.load
 	})
 }
 

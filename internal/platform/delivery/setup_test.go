@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -196,4 +197,34 @@ func numbered(n int, tenant, destination string) []*delivery.Item {
 		list[i] = item(tenant, destination, fmt.Sprint("m", i))
 	}
 	return list
+}
+
+// rowGate holds up the reading of stored deliveries, after their query.
+type rowGate struct {
+	reading chan struct{} // a token: a read is held up
+	blocked atomic.Pointer[chan struct{}]
+}
+
+func newRowGate() *rowGate { return &rowGate{reading: make(chan struct{}, 1)} }
+
+// block holds up reads until open is called.
+func (g *rowGate) block() (open func()) {
+	blocked := make(chan struct{})
+	g.blocked.Store(&blocked)
+	return func() {
+		g.blocked.Store(nil)
+		close(blocked)
+	}
+}
+
+// load is the queue's Load.
+func (g *rowGate) load(*delivery.Item) error {
+	if blocked := g.blocked.Load(); blocked != nil {
+		select {
+		case g.reading <- struct{}{}:
+		default:
+		}
+		<-*blocked
+	}
+	return nil
 }

@@ -3,6 +3,8 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -12,6 +14,13 @@ import (
 type jobInput struct {
 	JobID string `path:"job_id"`
 }
+
+type jobsInput struct {
+	web.Paging
+	Kind string `query:"kind" maxLength:"64" doc:"Only jobs of this kind, such as audit.export"`
+}
+
+func jobKey(i Info) web.Keyset { return web.Keyset{At: i.CreatedAt.Micros(), ID: i.ID} }
 
 const (
 	tag     = "Jobs"
@@ -23,6 +32,26 @@ const (
 func (q *Queue) API(api *web.API) {
 	api.Limit("jobs.open", q.cfg.PerAccount)
 	api.Limit("jobs.kept_bytes", q.cfg.KeptBytes)
+
+	web.Get(api, web.Op{
+		Path:        "/accounts/{account_id}/jobs",
+		ID:          "list-jobs",
+		Tag:         tag,
+		Summary:     "List jobs",
+		Description: "The jobs of the account that the credential may read, the newest first. They are kept for a week.",
+		Permission:  web.AnyPermission,
+	}, func(ctx context.Context, in *jobsInput) (web.Page[Info], error) {
+		account := web.Account(ctx).ID
+		kinds := q.readable(ctx, account, in.Kind)
+		page, err := web.ReadPage(api.Cursors(), "jobs "+account+" "+in.Kind, in.Paging, jobKey,
+			func(after web.Keyset, limit int) ([]Info, error) { return q.List(ctx, account, kinds, after, limit) })
+		for i := range page.Items {
+			if file := page.Items[i].File; file != nil {
+				file.URL = api.ExternalURL() + file.URL
+			}
+		}
+		return page, err
+	})
 
 	web.Get(api, web.Op{
 		Path:       jobPath,
@@ -81,6 +110,18 @@ func (q *Queue) API(api *web.API) {
 		write := func(ctx context.Context, w *web.StreamWriter) error { return q.copyFile(ctx, r, w) }
 		return web.Stream{ContentType: r.FileType, Filename: r.FileName, Write: write}, nil
 	})
+}
+
+// readable lists the kinds of jobs that the principal may read in the account; only, unless it is empty, is one kind.
+func (q *Queue) readable(ctx context.Context, account, only string) []string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(q.kinds)) {
+		allowed := web.CurrentPrincipal(ctx).Can(account, q.kinds[name].Permission)
+		if allowed && (only == "" || only == name) {
+			list = append(list, name)
+		}
+	}
+	return list
 }
 
 // visible returns a job of the request's account if the principal has the

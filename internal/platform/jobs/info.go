@@ -20,6 +20,8 @@ type Info struct {
 	CreatedAt web.Time        `json:"created_at"`
 	StartedAt web.Time        `json:"started_at,omitzero"`
 	EndedAt   web.Time        `json:"ended_at,omitzero"`
+
+	Input json.RawMessage `json:"-"` // for pages; null when a private job has ended
 }
 
 // File locates a job's file, which is downloaded with the same credential.
@@ -44,6 +46,7 @@ func (r jobRow) info() Info {
 		State:     r.State,
 		Progress:  float64(r.Progress) / 1e6,
 		Result:    r.Result,
+		Input:     r.Input,
 		CreatedAt: web.TimeOf(r.Created),
 	}
 	if r.Started > 0 {

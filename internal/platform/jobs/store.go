@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 // jobRow is a row of the table job. Times are microseconds; 0 = not yet.
@@ -103,6 +105,39 @@ func (q *Queue) Ended(ctx context.Context, accountID, kind, by string, since tim
 			`SELECT `+jobColumns+` FROM job WHERE account = $1 AND kind = $2 AND principal = $3 AND ended_at > $4
 			AND state IN ('done', 'failed') ORDER BY ended_at DESC LIMIT $5`,
 			accountID, kind, by, since.UnixMicro(), limit)
+		for _, r := range rows {
+			list = append(list, r.info())
+		}
+		return err
+	})
+	return list, err
+}
+
+// List returns the jobs of an account of some kinds, the newest first, after a position.
+func (q *Queue) List(
+	ctx context.Context, accountID string, kinds []string, after web.Keyset, limit int,
+) ([]Info, error) {
+	list := []Info{}
+	if len(kinds) == 0 {
+		return list, nil
+	}
+	if after == (web.Keyset{}) {
+		after.At = math.MaxInt64
+	}
+	args := []any{accountID, after.At, after.ID, limit}
+	marks := make([]string, len(kinds))
+	for i, kind := range kinds {
+		args = append(args, kind)
+		marks[i] = "$" + strconv.Itoa(len(args))
+	}
+	scan := func(row db.Row) (r jobRow, err error) {
+		err = r.scan(row)
+		return r, err
+	}
+	err := q.db.View(ctx, func(tx *db.Tx) error {
+		rows, err := db.Collect(ctx, tx, scan, `SELECT `+jobColumns+` FROM job
+			WHERE account = $1 AND (created_at < $2 OR created_at = $2 AND id < $3) AND kind IN (`+strings.Join(marks, ", ")+`)
+			ORDER BY created_at DESC, id DESC LIMIT $4`, args...)
 		for _, r := range rows {
 			list = append(list, r.info())
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"html/template"
+	"slices"
 	"strings"
 )
 
@@ -29,11 +30,19 @@ type Columns struct {
 	From    string // below the left end, such as "24 h ago"; "" = no captions
 	To      string
 	Columns []Column
+
+	// Tall draws counts large, with the highest one at the axis and a table behind the columns: events by day.
+	Tall bool
+	Head string // of the table's first column: "Day"
+	Top  string // the highest count, in words
 }
 
-// Column is one of [Columns]. Title is shown on hover.
+// Column is one of [Columns]. Title is shown on hover. Count is drawn without a verdict. Href is a link of a tall
+// column; Name is its row in the table.
 type Column struct {
 	Title           string
+	Name, Href      string
+	Count           float64
 	Good, Warn, Bad float64
 }
 
@@ -89,28 +98,34 @@ func shareText(s Share) string {
 
 // columnsHTML draws the columns. A column without any value is a grey dot on the base line.
 func columnsHTML(c Columns) template.HTML {
-	const height = 32.0
 	const step, width = 6.0, 4.5
-	top := 0.0
-	var good, bad float64
-	for _, column := range c.Columns {
-		top = max(top, column.Good+column.Warn+column.Bad)
-		good += column.Good
-		bad += column.Warn + column.Bad
+	height := 32.0
+	class := "columns-bar"
+	if c.Tall {
+		height = 120
+		class += " tall"
 	}
-	goodText, _ := Num(good)
-	badText, _ := Num(bad) // a float is a number
+	top := 0.0
+	for _, column := range c.Columns {
+		top = max(top, column.Count+column.Good+column.Warn+column.Bad)
+	}
 
 	var b strings.Builder
-	words := html.EscapeString(c.Label + ": " + goodText + " succeeded, " + badText + " did not")
-	fmt.Fprintf(&b, `<svg class="columns-bar" viewBox="0 0 %.1f %.0f" preserveAspectRatio="none" role="img"`,
-		float64(len(c.Columns))*step, height)
-	fmt.Fprintf(&b, ` aria-label="%s">`, words)
+	fmt.Fprintf(&b, `<svg class="%s" viewBox="0 0 %.1f %.0f" preserveAspectRatio="none" role="img"`,
+		class, float64(len(c.Columns))*step, height)
+	fmt.Fprintf(&b, ` aria-label="%s">`, html.EscapeString(c.words()))
 	for i, column := range c.Columns {
 		x := float64(i) * step
 		y := height
-		fmt.Fprintf(&b, `<g><title>%s</title>`, html.EscapeString(column.Title))
+		open, end := `<g>`, `</g>`
+		if safeURL(column.Href) { // the table has the same links for the keyboard
+			open = `<a href="` + html.EscapeString(column.Href) + `" tabindex="-1">` +
+				fmt.Sprintf(`<rect class="hit" x="%.1f" y="0" width="%.1f" height="%.0f"/>`, x, step, height)
+			end = `</a>`
+		}
+		fmt.Fprintf(&b, `%s<title>%s</title>`, open, html.EscapeString(column.Title))
 		stack := []Share{
+			{Value: column.Count, Tone: Accent},
 			{Value: column.Good, Tone: Good},
 			{Value: column.Warn, Tone: Warn},
 			{Value: column.Bad, Tone: Bad},
@@ -127,9 +142,33 @@ func columnsHTML(c Columns) template.HTML {
 		if y == height {
 			fmt.Fprintf(&b, `<rect class="none" x="%.1f" y="%.2f" width="%.1f" height="1.5"/>`, x, height-1.5, width)
 		}
-		b.WriteString("</g>")
+		b.WriteString(end)
 	}
 	return template.HTML(b.String() + "</svg>") //nolint:gosec // numbers, and text that is escaped above
+}
+
+// Newest are the columns, the last first.
+func (c Columns) Newest() []Column {
+	list := slices.Clone(c.Columns)
+	slices.Reverse(list)
+	return list
+}
+
+// words are the columns in one sentence.
+func (c Columns) words() string {
+	var count, good, bad float64
+	for _, column := range c.Columns {
+		count += column.Count
+		good += column.Good
+		bad += column.Warn + column.Bad
+	}
+	countText, _ := Num(count)
+	goodText, _ := Num(good)
+	badText, _ := Num(bad) // a float is a number
+	if count > 0 && good == 0 && bad == 0 {
+		return c.Label + ": " + countText
+	}
+	return c.Label + ": " + goodText + " succeeded, " + badText + " did not"
 }
 
 func toneClass(t Tone) string {
