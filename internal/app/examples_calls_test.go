@@ -383,6 +383,9 @@ func (r *recorder) callObjectives(s *story) {
 	r.do("get-objective", input{path: path})
 	r.do("get-objective-status", input{path: path})
 	r.do("get-objective-series", input{path: path, query: url.Values{"range": {"1h"}}})
+	r.do("get-objective-spending", input{path: path})
+	r.do("preview-objective", input{path: one, body: objective})
+	r.do("get-objectives-report", input{path: one})
 	r.do("delete-objective", input{path: []string{s.account, gone}})
 }
 
