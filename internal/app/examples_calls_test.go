@@ -372,6 +372,7 @@ func (r *recorder) callObjectives(s *story) {
 	line := `203.0.113.7 - - [` + stamp + `] "GET /%s HTTP/1.1" %d 512 "-" "curl/8.5.0"` + "\n"
 	r.do("send-access-logs", input{path: one, query: url.Values{"format": {"combined"}, "zone": {"checkout.shop.example"}},
 		kind: "text/plain", text: fmt.Sprintf(line+line, "pots", 200, "pay", 502)})
+	r.callTrafficRules(s, fmt.Sprintf(line+line, "pots", 429, "pay", 502))
 	poll.Until(r.t, "the objective burns", func() bool {
 		var list []json.RawMessage
 		err := json.Unmarshal(r.do("list-objective-transitions", input{path: path}), &list)
@@ -382,5 +383,22 @@ func (r *recorder) callObjectives(s *story) {
 	r.do("get-objective", input{path: path})
 	r.do("get-objective-status", input{path: path})
 	r.do("get-objective-series", input{path: path, query: url.Values{"range": {"1h"}}})
+	r.do("get-objective-spending", input{path: path})
+	r.do("preview-objective", input{path: one, body: objective})
+	r.do("get-objectives-report", input{path: one})
 	r.do("delete-objective", input{path: []string{s.account, gone}})
+}
+
+// callTrafficRules tries rules on the lines of a log and stores them.
+func (r *recorder) callTrafficRules(s *story, log string) {
+	one := []string{s.account}
+	rules := []object{{"when": object{"edge": "429"}, "is": "bad"}, {"when": object{"edge": "5xx"}, "is": "bad"}}
+	r.do("get-traffic-rules", input{path: one})
+	r.do("preview-traffic-rules", input{path: one, body: object{
+		"format": "combined", "lines": strings.Split(strings.TrimSpace(log), "\n"), "rules": rules,
+	}})
+	r.do("replace-traffic-rules", input{path: one, body: object{
+		"properties": []object{{"zone": "checkout.shop.example", "rules": rules}},
+	}})
+	r.do("get-counting-rules", input{path: one, query: url.Values{"zone": {"checkout.shop.example"}}})
 }

@@ -51,6 +51,15 @@ type Message struct {
 	Changes     []Change
 	More        int    // changes that are not listed
 	URL         string // of the alert's page
+
+	root rootSummary // the alert that opened the incident
+}
+
+// rootSummary are the attributes of the alert that opened an incident, for its events
+// in the audit log.
+type rootSummary struct {
+	id, summary, kind string // kind is the alert type
+	zone              Zone
 }
 
 // Test reports whether this is a test message.

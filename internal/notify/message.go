@@ -153,8 +153,9 @@ func (n *Feature) fill(ctx context.Context, m *Message, it *delivery.Item) error
 	m.Summary = row.summary
 	m.Changes = row.changes
 	m.More = row.more
-	m.Subject = subjectTitle(row.about, m.Title, row.rootSummary)
-	m.URL = n.alertURL(it.Tenant, row.rootID)
+	m.Subject = subjectTitle(row.about, m.Title, row.root.summary)
+	m.URL = n.alertURL(it.Tenant, row.root.id)
+	m.root = row.root
 	if a.Event == event.AlertEnd {
 		m.Started = row.started
 		if a.Summary == "" {
@@ -174,17 +175,18 @@ func (n *Feature) fill(ctx context.Context, m *Message, it *delivery.Item) error
 // database. changes may not be in the database yet.
 func (n *Feature) messageRow(ctx context.Context, it *delivery.Item, changes *foundChanges) (row alertRow, err error) {
 	p := outgoingOf(it).alert
-	if p == nil || it.Payload != it.Subject || n.Changes != nil && changes == nil {
-		if row, err = n.alertRow(ctx, it.Tenant, it.Payload); err != nil {
-			return row, err
-		}
-	} else {
+	known := p != nil && (p.root != nil && p.root.changes != nil ||
+		it.Payload == it.Subject && (n.Changes == nil || changes != nil))
+	if known {
 		row = p.row()
+	} else if row, err = n.alertRow(ctx, it.Tenant, it.Payload); err != nil {
+		return row, err
 	}
 	if changes != nil {
-		row.changes = slices.Clone(changes.list) // the message writes whole URLs into it
+		row.changes = changes.list
 		row.more = changes.more
 	}
+	row.changes = slices.Clone(row.changes) // the message writes whole URLs into it
 	return row, nil
 }
 

@@ -168,6 +168,7 @@ type Feature struct {
 	intake   *db.Writer[*intakeJob]
 	queue    *delivery.Queue
 	lookups  lookups
+	health   health
 	ids      sequence
 
 	policyCache      *cache.Cache[string, cachedPolicies] // by account
@@ -195,6 +196,7 @@ func New(cfg Config) (*Feature, error) {
 		destinationCache: cache.New[string, *Destination](mostCached, destinationTTL, cfg.Now),
 	}
 	n.lookups.calls = map[string]*lookup{}
+	n.lookups.before = map[chan struct{}]struct{}{}
 	var kinds []string
 	for _, c := range cfg.Channels {
 		n.channels[c.Kind()] = c

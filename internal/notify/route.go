@@ -105,7 +105,7 @@ func (s *storing) targetByID(ctx context.Context, account, destinationID string)
 
 // follow sends an END where its START went, whatever the policies say now.
 func (s *storing) follow(ctx context.Context, p *prepared, open *opening, e *entry) error {
-	starts, err := s.startDeliveries(ctx, open.key)
+	starts, err := s.startDeliveries(ctx, p, open.key)
 	if err != nil {
 		return err
 	}
@@ -136,27 +136,6 @@ func (s *storing) follow(ctx context.Context, p *prepared, open *opening, e *ent
 		}
 	}
 	return nil
-}
-
-// startDeliveries reads the deliveries of an incident's starts, without replays.
-func (s *storing) startDeliveries(ctx context.Context, rootKey string) ([]delivery.Stored, error) {
-	if err := s.insertDeliveries(ctx); err != nil { // some may be of this transaction
-		return nil, err
-	}
-	list, err := delivery.Select(ctx, s.tx, "WHERE "+delivery.OfSubject+" AND replay_of = '' ORDER BY id", rootKey)
-	if err != nil {
-		return nil, err
-	}
-	var starts []delivery.Stored
-	for _, d := range list {
-		if err := loadLabels(&d.Item); err != nil {
-			return nil, err
-		}
-		if outgoingOf(&d.Item).Event == event.AlertStart {
-			starts = append(starts, d)
-		}
-	}
-	return starts, nil
 }
 
 // targetGone is the state of a target whose destination was deleted.
@@ -202,10 +181,4 @@ func (s *storing) deliver(p *prepared, sends []sending) {
 		}
 		s.deliveries = append(s.deliveries, it)
 	}
-}
-
-func (s *storing) insertDeliveries(ctx context.Context) error {
-	list := s.deliveries
-	s.deliveries = nil
-	return s.n.queue.Insert(ctx, s.tx, list)
 }

@@ -62,47 +62,85 @@ func (f *Feature) Series(ctx context.Context, o *Objective, rg Range) (Series, e
 	return list[0], nil
 }
 
-// seriesOf reads several objectives of one account at once, and decodes each block once for all of a shard's series.
-func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Range) ([]Series, error) {
-	out := make([]Series, len(objectives))
-	err := f.db.View(ctx, func(tx *db.Tx) error {
-		type member struct {
-			at int
-			r  reading
+// seriesOf reads several objectives of one account at once.
+func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Range) (out []Series, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
+		list, err := timelinesOf(ctx, tx, objectives, 0)
+		out = make([]Series, len(list))
+		for i := range list {
+			out[i] = list[i].over(objectives[i], rg)
 		}
-		shards := map[int64][]member{}
-		if len(objectives) == 0 {
-			return nil
-		}
-		readings, err := readingsOf(ctx, tx, objectives[0].account, objectives)
-		if err != nil {
-			return err
-		}
-		for i, r := range readings {
-			out[i] = Series{Range: rg.Name, Step: rg.Step, Points: []SeriesPoint{}, burns: rg.Burns}
-			if r.counted {
-				shards[r.shard] = append(shards[r.shard], member{i, r})
-			}
-		}
-		for id, members := range shards {
-			var clock int64
-			if err := tx.QueryRow(ctx, `SELECT clock FROM shard WHERE id = $1`, id).Scan(&clock); err != nil {
-				return err
-			}
-			series := map[uint32][]bucket{}
-			for _, m := range members {
-				series[m.r.series] = nil
-			}
-			if err := readHistory(ctx, tx, id, 0, series); err != nil {
-				return err
-			}
-			for _, m := range members {
-				out[m.at].Points = points(objectives[m.at], series[m.r.series], clock, rg)
-			}
-		}
-		return nil
+		return err
 	})
 	return out, err
+}
+
+// timeline is the stored counts of an objective's series, in buckets that are longer the older they are.
+type timeline struct {
+	reading reading
+	clock   int64    // of the shard: the end of the newest tick; 0 = nothing was counted
+	list    []bucket // oldest first
+}
+
+// over is the part of the timeline that a range covers.
+func (t *timeline) over(o *Objective, rg Range) Series {
+	s := Series{Range: rg.Name, Step: rg.Step, Points: []SeriesPoint{}, burns: rg.Burns}
+	if t.reading.counted {
+		s.Points = points(o, t.list, t.clock, rg)
+	}
+	return s
+}
+
+// timelinesOf reads the counts of objectives of one account over the last length seconds; 0 = all that are stored.
+func timelinesOf(ctx context.Context, tx *db.Tx, objectives []*Objective, length int64) ([]timeline, error) {
+	if len(objectives) == 0 {
+		return nil, nil
+	}
+	readings, err := readingsOf(ctx, tx, objectives[0].account, objectives)
+	if err != nil {
+		return nil, err
+	}
+	return readTimelines(ctx, tx, readings, length)
+}
+
+// readTimelines reads the counts behind readings. It decodes each block once for all of a shard's series.
+func readTimelines(ctx context.Context, tx *db.Tx, readings []reading, length int64) ([]timeline, error) {
+	out := make([]timeline, len(readings))
+	members := map[int64][]int{} // by shard
+	for i, r := range readings {
+		out[i].reading = r
+		if r.counted {
+			members[r.shard] = append(members[r.shard], i)
+		}
+	}
+	for shard, list := range members {
+		clock, err := clockOf(ctx, tx, shard)
+		if err != nil {
+			return nil, err
+		}
+		series := map[uint32][]bucket{}
+		for _, i := range list {
+			series[out[i].reading.series] = nil
+		}
+		since := int64(0)
+		if length > 0 {
+			since = clock - length
+		}
+		if err := readHistory(ctx, tx, shard, since, series); err != nil {
+			return nil, err
+		}
+		for _, i := range list {
+			out[i].clock = clock
+			out[i].list = series[out[i].reading.series]
+		}
+	}
+	return out, nil
+}
+
+// clockOf is the end of a shard's newest tick.
+func clockOf(ctx context.Context, tx *db.Tx, shard int64) (clock int64, err error) {
+	err = tx.QueryRow(ctx, `SELECT clock FROM shard WHERE id = $1`, shard).Scan(&clock)
+	return clock, err
 }
 
 // readHistory fills in the buckets of some series of a shard from a time on, oldest first. Blocks that start earlier
@@ -167,11 +205,7 @@ func points(o *Objective, list []bucket, clock int64, rg Range) []SeriesPoint {
 				p.Burn[w.String()] = burnRate(t, o.allowed)
 			}
 		}
-		from := at - o.Window.Seconds()
-		if o.Window == Month {
-			from, _ = tally.MonthOf(at)
-		}
-		if t := within(from, at); t.Total > 0 {
+		if t := within(o.Window.Begins(at), at); t.Total > 0 {
 			left := budgetOf(o.Window, t, o.allowed, at).Left
 			p.BudgetLeft = &left
 		}

@@ -71,7 +71,7 @@ func New(cfg Config) *Channel {
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true, // the answer is stored as it came
 		MaxResponseHeaderBytes: headerMost,
-		MaxIdleConns:           1000,
+		MaxIdleConns:           2000,
 		MaxIdleConnsPerHost:    idlePerHost,
 		IdleConnTimeout:        time.Minute,
 	}
@@ -86,7 +86,7 @@ func New(cfg Config) *Channel {
 
 // idlePerHost is how many connections to one host are kept: a host may be a
 // gateway of many destinations, each with a window of attempts.
-const idlePerHost = 64
+const idlePerHost = 512
 
 // Kind is webhook.
 func (*Channel) Kind() string { return notify.KindWebhook }
