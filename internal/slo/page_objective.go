@@ -365,16 +365,7 @@ func (d *objectivePage) alertGroup() ui.PropertyGroup {
 		text := string(p.Severity) + " at " + factorText(p.Factor)
 		g.Properties = append(g.Properties, ui.Property{Label: p.String(), Text: text})
 	}
-	guard := ui.Property{Label: "Guard", Text: "chance 1 in " + grouped(uint64(math.Round(1/d.Guard.Alpha)))}
-	var notes []string
-	if d.Guard.MinTotal > 0 {
-		notes = append(notes, "at least "+countText(uint64(d.Guard.MinTotal), "request", "requests"))
-	}
-	if d.Guard.MinBad > 0 {
-		notes = append(notes, "at least "+countText(uint64(d.Guard.MinBad), "failure", "failures"))
-	}
-	guard.Note = strings.Join(notes, ", ")
-	g.Properties = append(g.Properties, guard)
+	g.Properties = append(g.Properties, ui.Property{Label: "Guard", Text: guardText(d.Guard)})
 	return g
 }
 

@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -32,6 +33,7 @@ type previewPart struct {
 	More      int
 	Note      string // how exact it is
 	Compare   []compareRow
+	Unchanged bool // the form is as the stored objective
 	Pairs     []pairMeaning
 	Evaluated bool
 }
@@ -124,8 +126,8 @@ func (d *previewPart) show(o *Objective, p Preview) {
 	case p.Basis == basisZone:
 		d.Basis = "This part is not counted on its own yet. The numbers are those of all requests of the property."
 	}
-	d.Meaning = fmt.Sprintf("Of %s requests in %s, %s may fail. %s did.",
-		grouped(p.Total), p.length(), grouped(p.Allowed), capital(countText(p.Bad, "request", "requests")))
+	d.Meaning = fmt.Sprintf("Of %s requests in %s, %s may fail; %s did.",
+		grouped(p.Total), p.length(), grouped(p.Allowed), grouped(p.Bad))
 	d.Left = leftText(p.Left)
 	d.Bar = 100 * min(1, max(0, p.Left))
 	d.Tone = ui.Good
@@ -198,20 +200,38 @@ func alertsSentence(p Preview) string {
 	return "It would have sent " + strings.Join(parts, " and ") + "."
 }
 
-// compare lists the numbers of the stored objective beside those of the form, on the same counts.
+// compare lists what changes, and the numbers of the stored objective beside those of the form, on the same counts.
 func (d *previewPart) compare(old, o *Objective, before, after Preview) {
-	add := func(name, a, b string) {
-		d.Compare = append(d.Compare, compareRow{name, a, b, a != b})
+	add := func(name, a, b string) { d.Compare = append(d.Compare, compareRow{name, a, b, a != b}) }
+	changed := func(name, a, b string) {
+		if a != b {
+			add(name, a, b)
+		}
 	}
-	add("Target", old.Percent(), o.Percent())
-	add("Window", old.WindowText(), o.WindowText())
-	add("Pairs", pairsText(old), pairsText(o))
-	if after.Total > 0 {
-		add("May fail in 28 days", grouped(before.Allowed), grouped(after.Allowed))
-		add("Budget left of 28 days", leftText(before.Left), leftText(after.Left))
-		add("Pages", strconv.Itoa(before.Pages), strconv.Itoa(after.Pages))
-		add("Tickets", strconv.Itoa(before.Tickets), strconv.Itoa(after.Tickets))
+	changed("Applies to", cmp.Or(old.Part(), "the whole property"), cmp.Or(o.Part(), "the whole property"))
+	changed("Target", old.Percent(), o.Percent())
+	changed("Window", old.WindowText(), o.WindowText())
+	changed("Pairs", pairsText(old), pairsText(o))
+	changed("Guard", guardText(old.Guard), guardText(o.Guard))
+	if d.Unchanged = len(d.Compare) == 0; d.Unchanged || after.Total == 0 {
+		return
 	}
+	add("May fail in 28 days", grouped(before.Allowed), grouped(after.Allowed))
+	add("Budget left of 28 days", leftText(before.Left), leftText(after.Left))
+	add("Pages", strconv.Itoa(before.Pages), strconv.Itoa(after.Pages))
+	add("Tickets", strconv.Itoa(before.Tickets), strconv.Itoa(after.Tickets))
+}
+
+// guardText names the parts of a guard.
+func guardText(g Guard) string {
+	text := "chance 1 in " + grouped(uint64(math.Round(1/g.Alpha)))
+	if g.MinTotal > 0 {
+		text += ", at least " + countText(uint64(g.MinTotal), "request", "requests")
+	}
+	if g.MinBad > 0 {
+		text += ", at least " + countText(uint64(g.MinBad), "failure", "failures")
+	}
+	return text
 }
 
 // pairsText names the pairs: a named set, or each.
@@ -240,14 +260,6 @@ func meaningOf(o *Objective, p Pair) pairMeaning {
 	period := budgetOf(o.Window, Tally{}, o.allowed, Tick).Period
 	m.Spent = shareOfBudget(p.Factor * float64(p.Long.Seconds()) / float64(period))
 	return m
-}
-
-// capital begins a text with a capital letter.
-func capital(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 // suggestedParts is how many parts of a zone a picker offers.

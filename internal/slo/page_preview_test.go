@@ -28,7 +28,7 @@ func TestTheFormPreviewsTheLastFourWeeks(t *testing.T) {
 	checkout, _ := s.furnish()
 	s.Run("with the button, without scripts", func() {
 		s.ana.Post(s.base, s.filled("do", "preview")...).Expect(200).
-			Says("Of 24,192,000 requests in the last 28 days, 24,192 may fail. 4,210 requests did.",
+			Says("Of 24,192,000 requests in the last 28 days, 24,192 may fail; 4,210 did.",
 				"82 % of the budget would be left.", "It would have sent ", "Proposed from these counts: 99.95 %",
 				"stored in steps of two hours", "1h/5m at 14.4×", `value="cart"`)
 	})

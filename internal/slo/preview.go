@@ -128,10 +128,16 @@ func countsOfSeries(ctx context.Context, tx *db.Tx, k seriesKey) (p previewed, e
 	}
 	for _, s := range found {
 		series := map[uint32][]bucket{s.id: nil}
-		if err := readHistory(ctx, tx, s.shard, p.clock-previewLength, series); err != nil {
+		// A block at the window's edge counts as inside, as in the engine's sums.
+		since := p.clock - previewLength - tally.Levels[tally.D28.Level()].Size
+		if err := readHistory(ctx, tx, s.shard, since, series); err != nil {
 			return p, err
 		}
-		p.list = append(p.list, series[s.id]...)
+		for _, b := range series[s.id] {
+			if b.End > p.clock-previewLength {
+				p.list = append(p.list, b)
+			}
+		}
 	}
 	slices.SortStableFunc(p.list, func(a, b bucket) int { return cmp.Compare(a.Start, b.Start) })
 	return p, nil
@@ -143,7 +149,7 @@ func (f *Feature) evaluated(ctx context.Context, o *Objective, counts previewed)
 	p := Preview{
 		Basis:  counts.basis,
 		Until:  timeOf(counts.clock),
-		Coarse: timeOf(counts.clock - tally.Levels[tally.LevelCount-2].Keep),
+		Coarse: timeOf(counts.clock - tally.Levels[tally.D3.Level()].Keep),
 		Alerts: []PreviewAlert{},
 		Left:   1,
 	}

@@ -76,7 +76,7 @@ func spendingOf(ctx context.Context, tx *db.Tx, o *Objective, t *timeline) (Spen
 		return s, nil
 	}
 	s.AsOf = timeOf(t.clock)
-	sum := tally.Sum(t.clock, t.list)[o.Window]
+	sum := tally.Sum(t.clock, o.Window, t.list).Budget()
 	s.Total = sum.Total
 	s.Failed = sum.Bad
 	s.Allowed = float64(sum.Total) * o.allowed.ratio()
@@ -108,7 +108,7 @@ func spentIn(from, to int64, t Tally, each float64) SpentTime {
 
 // inWindow reports whether a bucket is in the objective's window. It is the rule of the engine's sums.
 func inWindow(o *Objective, b *bucket, clock int64) bool {
-	return tally.Sum(clock, []bucket{{Start: b.Start, End: b.End, Tally: Tally{Total: 1}}})[o.Window].Total > 0
+	return b.End > o.Window.Begins(clock)
 }
 
 func spentDays(o *Objective, t *timeline, each float64) []SpentTime {
@@ -133,7 +133,7 @@ func spentDays(o *Objective, t *timeline, each float64) []SpentTime {
 	return list
 }
 
-// spentWeeks are the last four weeks. The counts are kept for 31 days, so more cannot be compared.
+// spentWeeks are the last four weeks. Older ones are kept by the day only.
 func spentWeeks(t *timeline, each float64) []SpentTime {
 	const weeks = 4
 	sums := [weeks]Tally{}
@@ -166,8 +166,8 @@ func spentParts(ctx context.Context, tx *db.Tx, o *Objective, t *timeline, faile
 		series[uint32(id)] = nil
 		return err
 	}, `SELECT id, kind, value FROM line
-		WHERE account_id = $1 AND zone_id = $2 AND shard = $3 AND sli = $4 AND kind <> $5 ORDER BY id LIMIT $6`,
-		k.account, k.zone, t.reading.shard, k.sli, kindZone, maxParts)
+		WHERE account_id = $1 AND zone_id = $2 AND shard = $3 AND sli = $4 AND kind <> $5 AND kind <> $6 ORDER BY id LIMIT $7`,
+		k.account, k.zone, t.reading.shard, k.sli, kindZone, kindExcluded, maxParts)
 	if err != nil || len(parts) == 0 {
 		return []SpentPart{}, err
 	}
@@ -176,7 +176,7 @@ func spentParts(ctx context.Context, tx *db.Tx, o *Objective, t *timeline, faile
 	}
 	list := []SpentPart{}
 	for id, p := range parts {
-		sum := tally.Sum(t.clock, series[id])[o.Window]
+		sum := tally.Sum(t.clock, o.Window, series[id]).Budget()
 		p.Total = sum.Total
 		p.Bad = sum.Bad
 		p.Share = float64(sum.Bad) / float64(failed)
@@ -201,12 +201,12 @@ func (t *timeline) lastFailure() (b bucket, ok bool) {
 // failureReach is the length of the shortest window with a failure, plus the block at its edge: the newest failure is
 // not older. ok is false when no stored window has one.
 func (r *reading) failureReach() (seconds int64, ok bool) {
-	for w := range Month {
+	for w := range D28 {
 		if r.sums[w].Bad > 0 {
 			return w.Seconds() + tally.Levels[w.Level()].Size, true
 		}
 	}
-	return kept, r.sums[Month].Bad > 0
+	return kept, r.sums.Budget().Bad > 0
 }
 
 // view is an objective with its status and its stored counts, read in one snapshot.
