@@ -94,10 +94,10 @@ func (p *pages) showReport(v *page.Visit) error {
 func (r *Report) missing() string {
 	var parts []string
 	if r.CountsFrom.After(r.From.Time) {
-		text := "Counts are kept for 31 days: the report begins on " +
+		text := "Counts are kept for 92 days: the report begins on " +
 			r.CountsFrom.UTC().Format("2 January 2006, 15:04") + " UTC."
 		if !r.CountsFrom.Before(r.Until.Time) {
-			text = "Counts are kept for 31 days: those of this month are no longer there."
+			text = "Counts are kept for 92 days: those of this month are no longer there."
 		}
 		parts = append(parts, text)
 	}

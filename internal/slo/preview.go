@@ -129,7 +129,7 @@ func countsOfSeries(ctx context.Context, tx *db.Tx, k seriesKey) (p previewed, e
 	for _, s := range found {
 		series := map[uint32][]bucket{s.id: nil}
 		// A block at the window's edge counts as inside, as in the engine's sums.
-		since := p.clock - previewLength - tally.Levels[tally.LevelCount-1].Size
+		since := p.clock - previewLength - tally.Levels[tally.D28.Level()].Size
 		if err := readHistory(ctx, tx, s.shard, since, series); err != nil {
 			return p, err
 		}
@@ -149,7 +149,7 @@ func (f *Feature) evaluated(ctx context.Context, o *Objective, counts previewed)
 	p := Preview{
 		Basis:  counts.basis,
 		Until:  timeOf(counts.clock),
-		Coarse: timeOf(counts.clock - tally.Levels[tally.LevelCount-2].Keep),
+		Coarse: timeOf(counts.clock - tally.Levels[tally.D3.Level()].Keep),
 		Alerts: []PreviewAlert{},
 		Left:   1,
 	}

@@ -133,7 +133,7 @@ func spentDays(o *Objective, t *timeline, each float64) []SpentTime {
 	return list
 }
 
-// spentWeeks are the last four weeks. The counts are kept for 31 days, so more cannot be compared.
+// spentWeeks are the last four weeks. Older ones are kept by the day only.
 func spentWeeks(t *timeline, each float64) []SpentTime {
 	const weeks = 4
 	sums := [weeks]Tally{}
@@ -166,8 +166,8 @@ func spentParts(ctx context.Context, tx *db.Tx, o *Objective, t *timeline, faile
 		series[uint32(id)] = nil
 		return err
 	}, `SELECT id, kind, value FROM line
-		WHERE account_id = $1 AND zone_id = $2 AND shard = $3 AND sli = $4 AND kind <> $5 ORDER BY id LIMIT $6`,
-		k.account, k.zone, t.reading.shard, k.sli, kindZone, maxParts)
+		WHERE account_id = $1 AND zone_id = $2 AND shard = $3 AND sli = $4 AND kind <> $5 AND kind <> $6 ORDER BY id LIMIT $7`,
+		k.account, k.zone, t.reading.shard, k.sli, kindZone, kindExcluded, maxParts)
 	if err != nil || len(parts) == 0 {
 		return []SpentPart{}, err
 	}
