@@ -44,7 +44,13 @@ const (
 
 // ViewOf arranges a message. A fact without a value is left out.
 func ViewOf(m *Message) View {
-	v := View{Headline: Headline(m), Policy: m.Policy, Color: colorBad, Mark: markBad, Links: []Link{{"View alert", m.URL}}}
+	v := View{
+		Headline: Headline(m),
+		Policy:   m.Policy,
+		Color:    colorBad,
+		Mark:     markBad,
+		Links:    []Link{{"View alert", m.URL}},
+	}
 	switch m.Event {
 	case "":
 		v.Color = colorInfo
