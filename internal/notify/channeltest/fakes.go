@@ -271,8 +271,8 @@ func checkPagerDuty(f *Fake, r *http.Request, o object) string {
 	if size(o) > 512_000 {
 		return "too long"
 	}
-	if at := o.text("payload.timestamp"); at != "" {
-		if _, err := time.Parse(time.RFC3339Nano, at); err != nil {
+	if stamp := o.text("payload.timestamp"); stamp != "" {
+		if _, err := time.Parse(time.RFC3339Nano, stamp); err != nil {
 			return "timestamp"
 		}
 	}
