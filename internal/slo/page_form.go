@@ -347,11 +347,11 @@ func (p *pages) submit(parse func(*page.Visit) (objectiveForm, error)) page.Hand
 			return p.renderForm(v, f, faults)
 		},
 		Then: func(v *page.Visit, f *objectiveForm) error {
-			flash := "changed"
+			path := objectivePath(v.Account, f.Existing.ID)
 			if f.Existing.ModifiedOn.Equal(f.Existing.CreatedOn.Time) {
-				flash = "created"
+				return v.Redirect(path, "created")
 			}
-			return v.Redirect(objectivePath(v.Account, f.Existing.ID), flash)
+			return v.Redirect(path, "changed")
 		},
 	}
 	save.Fields = slices.Clone(objectiveFields)

@@ -20,7 +20,7 @@ type spentPage struct {
 	Weeks    []weekRow
 	Parts    []partRow
 	Whole    bool   // the objective applies to a whole property
-	NewPart  string // form of an objective on a part; "" = the visitor may not create one
+	Kept     string // how long counts are kept
 }
 
 // spentRow is a day.
@@ -54,6 +54,7 @@ const worstDays = 5
 
 func spentPageOf(d *objectivePage, s Spending) *spentPage {
 	out := &spentPage{Whole: d.seriesKey().kind == kindZone, Sentence: spentSentence(s)}
+	out.Kept = keptText() + "."
 	out.Days = ui.Columns{Label: "Failed requests by day", From: "", To: ""}
 	for _, day := range s.Days {
 		title := fmt.Sprintf("%s: %s of %s failed, %s of the budget",
@@ -88,6 +89,9 @@ func spentPageOf(d *objectivePage, s Spending) *spentPage {
 	}
 	return out
 }
+
+// keptText says how long counts are kept.
+func keptText() string { return fmt.Sprintf("Counts are kept for %d days", kept/86_400) }
 
 // spentSentence sums up the spending.
 func spentSentence(s Spending) string {

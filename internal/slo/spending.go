@@ -133,7 +133,7 @@ func spentDays(o *Objective, t *timeline, each float64) []SpentTime {
 	return list
 }
 
-// spentWeeks are the last four weeks. The counts are kept for 31 days, so more cannot be compared.
+// spentWeeks are the last four weeks.
 func spentWeeks(t *timeline, each float64) []SpentTime {
 	const weeks = 4
 	sums := [weeks]Tally{}
