@@ -35,6 +35,7 @@ type pages struct {
 func (a *App) openPages(version string) error {
 	u, err := ui.New(ui.Options{
 		Log:            a.Log,
+		Now:            a.now,
 		FrameAncestors: a.Config.PortalOrigins,
 		Extra: map[string]fs.FS{
 			"audit":              audit.Scripts(),

@@ -205,11 +205,7 @@ func points(o *Objective, list []bucket, clock int64, rg Range) []SeriesPoint {
 				p.Burn[w.String()] = burnRate(t, o.allowed)
 			}
 		}
-		from := at - o.Window.Seconds()
-		if o.Window == Month {
-			from, _ = tally.MonthOf(at)
-		}
-		if t := within(from, at); t.Total > 0 {
+		if t := within(o.Window.Begins(at), at); t.Total > 0 {
 			left := budgetOf(o.Window, t, o.allowed, at).Left
 			p.BudgetLeft = &left
 		}

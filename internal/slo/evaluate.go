@@ -148,7 +148,7 @@ func (o *Objective) burning(i int, s *windowSums, ended int64) bool {
 
 // evaluate updates the states of an objective's pairs, the fastest first. setBegan completes the transitions.
 func (e *engine) evaluate(w *watch) {
-	s := e.Sums(w.series)
+	s := e.Sums(w.series, w.Window)
 	clock := e.Clock()
 	pairs := w.states()
 	inhibited := false // a faster pair fires
@@ -199,11 +199,7 @@ func (e *engine) setPairs(w *watch, pairs []pairState) {
 		w.pairs = nil
 	}
 	e.restated[w] = true
-	active := false
-	for other := range e.watchesOf(w.series) {
-		active = active || other.pairs != nil
-	}
-	e.SetActive(w.series, active)
+	e.setActive(w.series)
 }
 
 // burnStart is a pair that began to fire, with its transition.
@@ -256,7 +252,7 @@ func (o *Objective) transition(s *windowSums, at int64, p Pair, event string, st
 		Since:     st.since,
 		alert:     st.alerted,
 	}
-	left := budgetOf(o.Window, s[o.Window], o.allowed, at)
+	left := budgetOf(o.Window, s.Budget(), o.allowed, at)
 	t.BudgetLeft = left.Left
 	// The short window has the present rate; the long one still includes the time before the failures.
 	if in, ok := left.exhaustion(t.Short.Burn); ok {

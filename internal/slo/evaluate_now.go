@@ -50,7 +50,7 @@ func (f *Feature) evaluateNow(ctx context.Context, tx *db.Tx, o *Objective) erro
 	if err := writePairStates(ctx, tx, shard, w, before.pairs); err != nil {
 		return err
 	}
-	rows := [][]any{readingRow(w, shard, series, clock, e.Sums(0))}
+	rows := [][]any{readingRow(w, shard, series, clock, e.Sums(0, o.Window))}
 	if err := insertReadings(ctx, tx, rows); err != nil {
 		return err
 	}

@@ -45,10 +45,7 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 		out[i].pairs = make([]pairState, len(o.rules))
 		at[o.ID] = i
 	}
-	one := "" // the id of the objective, when there is only one
-	if len(list) == 1 {
-		one = list[0].ID
-	}
+	one := onlyID(list)
 	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var objective, pair string
 		var state int64
@@ -84,7 +81,7 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 		r.series = uint32(series)
 		r.pairs = out[i].pairs
 		var err error
-		r.sums, err = decodeSums(text)
+		r.sums, err = decodeSums(list[i].Window, text)
 		out[i] = r
 		return err
 	}, `SELECT o.id, r.shard, r.line, l.first_at, r.clock, r.data_at, r.sums
@@ -93,12 +90,20 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 	if err != nil {
 		return nil, err
 	}
-	return out, readBehind(ctx, tx, account, one, at, out)
+	return out, readBehind(ctx, tx, list, at, out)
+}
+
+// onlyID is the id of the objective when there is only one; "" otherwise.
+func onlyID(list []*Objective) string {
+	if len(list) == 1 {
+		return list[0].ID
+	}
+	return ""
 }
 
 // readBehind adds up the blocks for the objectives whose shard is behind: their readings may be older than the counts.
 func readBehind(
-	ctx context.Context, tx *db.Tx, account, one string, at map[string]int, out []reading,
+	ctx context.Context, tx *db.Tx, objectives []*Objective, at map[string]int, out []reading,
 ) error {
 	clocks := map[int64]int64{}
 	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
@@ -107,9 +112,11 @@ func readBehind(
 		clocks[shard] = clock
 		return err
 	}, `SELECT id, clock FROM shard WHERE behind = 1`)
-	if err != nil || len(clocks) == 0 {
+	if err != nil || len(clocks) == 0 || len(objectives) == 0 {
 		return err
 	}
+	account := objectives[0].account
+	one := onlyID(objectives)
 	lines := map[int64]map[uint32][]bucket{} // by shard
 	var found []int
 	err = eachRow(ctx, tx, func(rows *sql.Rows) error {
@@ -151,7 +158,7 @@ func readBehind(
 	for _, i := range found {
 		r := &out[i]
 		list := lines[r.shard][r.series]
-		r.sums = tally.Sum(r.clock, list)
+		r.sums = tally.Sum(r.clock, objectives[i].Window, list)
 		if n := len(list); n > 0 {
 			r.dataAt = min(list[n-1].End, r.clock)
 		}
@@ -206,7 +213,7 @@ func readingRow(w *watch, shard int64, series uint32, clock int64, s windowSums)
 		int64(series),
 		clock,
 		w.dataAt,
-		encodeSums(&s),
+		encodeSums(w.Window, &s),
 	}
 }
 

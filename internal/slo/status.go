@@ -105,7 +105,7 @@ func timeOf(at int64) web.Time {
 // status derives the status from a reading. now is the time of the machine, for the detection of silence. Every page,
 // list and answer takes its state, sentence and numbers from here.
 func (o *Objective) status(r reading, now time.Time) Status {
-	total := r.sums[o.Window]
+	total := r.sums.Budget()
 	left := budgetOf(o.Window, total, o.allowed, max(r.clock, Tick))
 	s := Status{
 		ObjectiveID: o.ID,
