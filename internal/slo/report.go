@@ -64,7 +64,7 @@ func (f *Feature) MonthlyReport(ctx context.Context, accountID, month string) (R
 		first = at
 	}
 	end := first.AddDate(0, 1, 0)
-	oldest := now.Add(-time.Duration(kept) * time.Second).Truncate(2 * time.Hour)
+	oldest := now.Add(-time.Duration(kept) * time.Second).Truncate(24 * time.Hour)
 	r := Report{
 		Month:      first.Format(monthLayout),
 		From:       web.TimeOf(first.UnixMicro()),

@@ -23,6 +23,7 @@ type Spending struct {
 	Allowed float64     `json:"allowed" doc:"Requests that may fail, at the traffic of the window"`
 	Spent   float64     `json:"spent" doc:"Part of the budget that is spent: 1 = all of it"`
 	Days    []SpentTime `json:"days" doc:"The days (UTC) of the window, oldest first"`
+	Before  *SpentTime  `json:"before,omitempty" doc:"The window before this one; left out when its counts are not all kept"`
 	Weeks   []SpentTime `json:"weeks" doc:"Periods of seven days that end with the newest counts, newest first; complete ones only"`
 	Parts   []SpentPart `json:"parts" doc:"Hostnames, origins and path classes of the property that are counted on their own, because an objective names them. A request may belong to several of them"`
 }
@@ -76,7 +77,7 @@ func spendingOf(ctx context.Context, tx *db.Tx, o *Objective, t *timeline) (Spen
 		return s, nil
 	}
 	s.AsOf = timeOf(t.clock)
-	sum := tally.Sum(t.clock, t.list)[o.Window]
+	sum := tally.Sum(t.clock, o.Window, t.list).Budget()
 	s.Total = sum.Total
 	s.Failed = sum.Bad
 	s.Allowed = float64(sum.Total) * o.allowed.ratio()
@@ -88,6 +89,7 @@ func spendingOf(ctx context.Context, tx *db.Tx, o *Objective, t *timeline) (Spen
 	}
 	s.Days = spentDays(o, t, each)
 	s.Weeks = spentWeeks(t, each)
+	s.Before = spentBefore(o, t)
 	if o.seriesKey().kind != kindZone || sum.Bad == 0 {
 		return s, nil
 	}
@@ -107,9 +109,7 @@ func spentIn(from, to int64, t Tally, each float64) SpentTime {
 }
 
 // inWindow reports whether a bucket is in the objective's window. It is the rule of the engine's sums.
-func inWindow(o *Objective, b *bucket, clock int64) bool {
-	return tally.Sum(clock, []bucket{{Start: b.Start, End: b.End, Tally: Tally{Total: 1}}})[o.Window].Total > 0
-}
+func inWindow(o *Objective, b *bucket, clock int64) bool { return b.End > o.Window.Begins(clock) }
 
 func spentDays(o *Objective, t *timeline, each float64) []SpentTime {
 	const day = 86_400
@@ -131,6 +131,27 @@ func spentDays(o *Objective, t *timeline, each float64) []SpentTime {
 		list = append(list, spentIn(at, at+day, days[at], each))
 	}
 	return list
+}
+
+// spentBefore is the window before the present one; nil when not all of its counts are kept.
+func spentBefore(o *Objective, t *timeline) *SpentTime {
+	to := o.Window.Begins(t.clock)
+	from := o.Window.Begins(to)
+	if from < t.clock-kept || from < t.reading.first {
+		return nil
+	}
+	var sum Tally
+	for _, b := range t.list {
+		if b.End > from && b.End <= to {
+			sum.Add(b.Tally)
+		}
+	}
+	each := 0.0
+	if sum.Bad > 0 {
+		each = burnRate(sum, o.allowed) / float64(sum.Bad)
+	}
+	s := spentIn(from, to, sum, each)
+	return &s
 }
 
 // spentWeeks are the last four weeks.
@@ -176,7 +197,7 @@ func spentParts(ctx context.Context, tx *db.Tx, o *Objective, t *timeline, faile
 	}
 	list := []SpentPart{}
 	for id, p := range parts {
-		sum := tally.Sum(t.clock, series[id])[o.Window]
+		sum := tally.Sum(t.clock, o.Window, series[id]).Budget()
 		p.Total = sum.Total
 		p.Bad = sum.Bad
 		p.Share = float64(sum.Bad) / float64(failed)
@@ -201,12 +222,12 @@ func (t *timeline) lastFailure() (b bucket, ok bool) {
 // failureReach is the length of the shortest window with a failure, plus the block at its edge: the newest failure is
 // not older. ok is false when no stored window has one.
 func (r *reading) failureReach() (seconds int64, ok bool) {
-	for w := range Month {
+	for w := M5; w < D28; w++ {
 		if r.sums[w].Bad > 0 {
 			return w.Seconds() + tally.Levels[w.Level()].Size, true
 		}
 	}
-	return kept, r.sums[Month].Bad > 0
+	return kept, r.sums.Budget().Bad > 0
 }
 
 // view is an objective with its status and its stored counts, read in one snapshot.
