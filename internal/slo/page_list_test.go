@@ -118,7 +118,7 @@ func TestTheReport(t *testing.T) {
 		Says("Objectives in December 2025", "The month is not over", "2 of 2", "39 %", "one page").
 		Says("Tue 16 Dec", "No requests")
 	inOrder(t, shown.Body, ">checkout</a>", ">blog</a>", ">payments origin</a>")
-	s.ana.Get(s.base+"/report?month=2025-11").Expect(200).Says("Objectives in November 2025").Lacks("Counts are kept")
+	s.ana.Get(s.base + "/report?month=2025-11").Expect(200).Says("Objectives in November 2025").Lacks("Counts are kept")
 	s.ana.Get(s.base + "/report?month=2025-09").Expect(200).
 		Says("Counts are kept for 92 days: the report begins on 24 September 2025")
 	s.ana.Get(s.base + "/report?month=2025-06").Expect(200).Says("those of this month are no longer there")
