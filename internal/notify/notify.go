@@ -168,6 +168,7 @@ type Feature struct {
 	intake   *db.Writer[*intakeJob]
 	queue    *delivery.Queue
 	lookups  lookups
+	health   health
 	ids      sequence
 
 	policyCache      *cache.Cache[string, cachedPolicies] // by account

@@ -109,7 +109,9 @@ func spentIn(from, to int64, t Tally, each float64) SpentTime {
 }
 
 // inWindow reports whether a bucket is in the objective's window. It is the rule of the engine's sums.
-func inWindow(o *Objective, b *bucket, clock int64) bool { return b.End > o.Window.Begins(clock) }
+func inWindow(o *Objective, b *bucket, clock int64) bool {
+	return b.End > o.Window.Begins(clock)
+}
 
 func spentDays(o *Objective, t *timeline, each float64) []SpentTime {
 	const day = 86_400
@@ -222,7 +224,7 @@ func (t *timeline) lastFailure() (b bucket, ok bool) {
 // failureReach is the length of the shortest window with a failure, plus the block at its edge: the newest failure is
 // not older. ok is false when no stored window has one.
 func (r *reading) failureReach() (seconds int64, ok bool) {
-	for w := M5; w < D28; w++ {
+	for w := range D28 {
 		if r.sums[w].Bad > 0 {
 			return w.Seconds() + tally.Levels[w.Level()].Size, true
 		}
