@@ -144,3 +144,43 @@ func (s *dashboard) countZones(n *int) {
 		return s.Accounts.ResolveZone(ctx, accountID, ref)
 	}
 }
+
+// A page's number of statements does not depend on how much an account has.
+func TestThePagesRunAFixedNumberOfStatements(t *testing.T) {
+	s := newDashboard(t)
+	checkout, _ := s.furnish()
+	one := s.base + "/" + checkout.ID
+	statements := func(path string) int64 {
+		before := s.db.Statements()
+		s.ana.Get(path).Expect(200)
+		return s.db.Statements() - before
+	}
+	list := statements(s.base)
+	hub := statements(one)
+	summary := statements(s.base + "/report")
+	for i := range 60 {
+		_, err := s.f.Create(t.Context(), s.acme, slo.ObjectiveSpec{
+			Name:   fmt.Sprint(i),
+			Match:  slo.Match{Zone: s.shop},
+			Target: 99 + float64(i)/100,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		path   string
+		before int64
+		most   int64
+	}{
+		{s.base, list, 12},
+		{one, hub, 16},
+		{s.base + "/report", summary, 8},
+	} {
+		after := statements(c.path)
+		if after > c.before+2 || after > c.most {
+			t.Errorf("%s: %d statements with 3 objectives, %d with 63: expected at most %d", c.path, c.before, after, c.most)
+		}
+		t.Log(c.path, c.before, after)
+	}
+}
