@@ -1,7 +1,6 @@
 package account
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -15,31 +14,6 @@ import (
 
 // The lists of an account's properties, members and tokens have a limited length: a page reads the whole list, and
 // filters and sorts it in memory.
-
-// place is the position of a row in such a list.
-type place struct {
-	Key string `json:"k"` // by which the list is sorted
-	ID  string `json:"i"` // decides between rows with the same key
-}
-
-func (a place) compare(b place) int {
-	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.ID, b.ID))
-}
-
-// sortedPage sorts rows by their places and returns the part of the list that the URL names.
-func sortedPage[T any](v *page.Visit, rows []T, placeOf func(T) place) (page.List[T], error) {
-	slices.SortFunc(rows, func(a, b T) int { return placeOf(a).compare(placeOf(b)) })
-	return page.ReadList(v, pageSize, placeOf, func(after place, limit int) ([]T, error) {
-		from := 0
-		if after != (place{}) {
-			from = len(rows)
-			if i := slices.IndexFunc(rows, func(row T) bool { return placeOf(row).compare(after) > 0 }); i >= 0 {
-				from = i
-			}
-		}
-		return rows[from:min(len(rows), from+limit)], nil
-	})
-}
 
 // byName is the key of a list that is sorted by name.
 func byName(name string) string { return strings.ToLower(name) }

@@ -142,7 +142,7 @@ func (p *pages) showMembers(v *page.Visit) error {
 		Portal:   portalPath(v.Account),
 	}
 	sort := ui.SortOf(u, memberSorts...)
-	list, err := sortedPage(v, rows, func(m memberView) place { return m.place(sort) })
+	list, err := page.ReadSorted(v, pageSize, rows, func(m memberView) page.Place { return m.place(sort) })
 	if err != nil {
 		return err
 	}
@@ -160,20 +160,20 @@ func (p *pages) showMembers(v *page.Visit) error {
 }
 
 // place is the position of the member in an order of the list.
-func (m memberView) place(sort string) place {
+func (m memberView) place(sort string) page.Place {
 	switch sort {
 	case "active":
-		return place{newestFirst(m.LastActiveOn.Time), m.ID}
+		return page.Place{Key: newestFirst(m.LastActiveOn.Time), ID: m.ID}
 	case "newest":
-		return place{newestFirst(m.CreatedOn.Time), m.ID}
+		return page.Place{Key: newestFirst(m.CreatedOn.Time), ID: m.ID}
 	case "role":
 		for i, r := range Roles() {
 			if r == m.Role {
-				return place{string(rune('a'+i)) + byName(m.Name), m.ID}
+				return page.Place{Key: string(rune('a'+i)) + byName(m.Name), ID: m.ID}
 			}
 		}
 	}
-	return place{byName(m.Name), m.ID}
+	return page.Place{Key: byName(m.Name), ID: m.ID}
 }
 
 func memberFilters(v *page.Visit) ui.Filters {

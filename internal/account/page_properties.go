@@ -94,16 +94,16 @@ func (p *pages) showProperties(v *page.Visit) error {
 	}
 	data.Shown = len(rows)
 	sort := ui.SortOf(u, propertySorts...)
-	list, err := sortedPage(v, rows, func(r propertyRow) place {
+	list, err := page.ReadSorted(v, pageSize, rows, func(r propertyRow) page.Place {
 		switch {
 		case sort == "newest":
-			return place{newestFirst(r.CreatedOn.Time), r.ID}
+			return page.Place{Key: newestFirst(r.CreatedOn.Time), ID: r.ID}
 		case sort == "objectives" && r.Objectives > 0:
-			return place{r.Worst.order(), r.ID}
+			return page.Place{Key: r.Worst.order(), ID: r.ID}
 		case sort == "objectives":
-			return place{"z" + byName(r.Name), r.ID}
+			return page.Place{Key: "z" + byName(r.Name), ID: r.ID}
 		}
-		return place{byName(r.Name), r.ID}
+		return page.Place{Key: byName(r.Name), ID: r.ID}
 	})
 	if err != nil {
 		return err

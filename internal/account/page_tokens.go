@@ -118,16 +118,16 @@ func (p *pages) showTokens(v *page.Visit) error {
 		}
 	}
 	sort := ui.SortOf(u, tokenSorts...)
-	list, err := sortedPage(v, rows, func(t tokenView) place {
+	list, err := page.ReadSorted(v, pageSize, rows, func(t tokenView) page.Place {
 		switch sort {
 		case "used":
-			return place{newestFirst(t.LastUsedOn.Time), t.ID}
+			return page.Place{Key: newestFirst(t.LastUsedOn.Time), ID: t.ID}
 		case "expiry":
-			return place{soonestFirst(t.ExpiresOn.Time), t.ID}
+			return page.Place{Key: soonestFirst(t.ExpiresOn.Time), ID: t.ID}
 		case "newest":
-			return place{newestFirst(t.CreatedOn.Time), t.ID}
+			return page.Place{Key: newestFirst(t.CreatedOn.Time), ID: t.ID}
 		}
-		return place{byName(t.Name), t.ID}
+		return page.Place{Key: byName(t.Name), ID: t.ID}
 	})
 	if err != nil {
 		return err
